@@ -7,11 +7,16 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 const root = join(import.meta.dirname, "..");
-const { values } = parseArgs({ options: { rounds: { type: "string", default: "10" }, json: { type: "boolean", default: false } } });
+const { values } = parseArgs({
+  options: { rounds: { type: "string", default: "10" }, json: { type: "boolean", default: false } },
+});
 const rounds = Number(values.rounds);
-if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds must be a number above 0, got "${values.rounds}"`);
+if (!Number.isInteger(rounds) || rounds < 1)
+  throw new Error(`--rounds must be a number above 0, got "${values.rounds}"`);
 
-const bookinfo = ["platform/kube/bookinfo.yaml", "networking/bookinfo-gateway.yaml"].map((file) => join(root, "samples/bookinfo", file));
+const bookinfo = ["platform/kube/bookinfo.yaml", "networking/bookinfo-gateway.yaml"].map((file) =>
+  join(root, "samples/bookinfo", file),
+);
 const commands: Readonly<Record<string, readonly string[]>> = {
   version: ["version", "--remote=false"],
   help: ["--help"],
@@ -30,20 +35,31 @@ const home = mkdtempSync(join(tmpdir(), "serin-bench-"));
 /** The shell's `times` tells what its children have used. */
 function run(program: string, args: readonly string[]): Run {
   const startedMs = performance.now();
-  const { status, stdout, stderr } = spawnSync("sh", ["-c", '"$@" >/dev/null 2>"$0" || { cat "$0" >&2; exit 9; }; times', join(home, "stderr"), program, ...args], {
-    encoding: "utf8",
-    env: { PATH: process.env["PATH"], HOME: home },
-  });
+  const { status, stdout, stderr } = spawnSync(
+    "sh",
+    ["-c", '"$@" >/dev/null 2>"$0" || { cat "$0" >&2; exit 9; }; times', join(home, "stderr"), program, ...args],
+    {
+      encoding: "utf8",
+      env: { PATH: process.env["PATH"], HOME: home },
+    },
+  );
   const wallMs = performance.now() - startedMs;
   if (status !== 0) throw new Error(`${program} ${args.join(" ")} failed: ${stderr}`);
-  const used = [...(stdout.split("\n")[1] ?? "").matchAll(/(\d+)m([\d.]+)s/g)].map(([, minutes = "0", seconds = "0"]) => Number(minutes) * 60_000 + Number(seconds) * 1000);
+  const used = [...(stdout.split("\n")[1] ?? "").matchAll(/(\d+)m([\d.]+)s/g)].map(
+    ([, minutes = "0", seconds = "0"]) => Number(minutes) * 60_000 + Number(seconds) * 1000,
+  );
   return { wallMs, cpuMs: used.reduce((sum, one) => sum + one, 0) };
 }
 
 function summary(runs: readonly Run[]): { readonly wallMs: number; readonly worstMs: number; readonly cpuMs: number } {
-  const middle = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
+  const middle = (numbers: readonly number[]): number =>
+    numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
   const walls = runs.map(({ wallMs }) => wallMs);
-  return { wallMs: Math.round(middle(walls)), worstMs: Math.round(Math.max(...walls)), cpuMs: Math.round(middle(runs.map(({ cpuMs }) => cpuMs))) };
+  return {
+    wallMs: Math.round(middle(walls)),
+    worstMs: Math.round(Math.max(...walls)),
+    cpuMs: Math.round(middle(runs.map(({ cpuMs }) => cpuMs))),
+  };
 }
 
 const serin = join(root, "bin/serin");
@@ -60,11 +76,29 @@ try {
         if (round > 0) runs[program]?.push(one);
       }
     }
-    const [own, other] = [summary(runs["serin"] ?? []), runs["istioctl"] === undefined ? undefined : summary(runs["istioctl"])];
-    results.push({ command: name, rounds, serin: own, ...(other === undefined ? {} : { istioctl: other, ratio: { wall: Number((own.wallMs / other.wallMs).toFixed(2)), cpu: Number((own.cpuMs / Math.max(other.cpuMs, 1)).toFixed(2)) } }) });
+    const [own, other] = [
+      summary(runs["serin"] ?? []),
+      runs["istioctl"] === undefined ? undefined : summary(runs["istioctl"]),
+    ];
+    results.push({
+      command: name,
+      rounds,
+      serin: own,
+      ...(other === undefined
+        ? {}
+        : {
+            istioctl: other,
+            ratio: {
+              wall: Number((own.wallMs / other.wallMs).toFixed(2)),
+              cpu: Number((own.cpuMs / Math.max(other.cpuMs, 1)).toFixed(2)),
+            },
+          }),
+    });
     if (values.json) continue;
-    const shown = (text: string, found: typeof own): string => `${text} ${found.wallMs} ms (worst ${found.worstMs} ms, CPU ${found.cpuMs} ms)`;
-    const beside = other === undefined ? "" : `; ${shown("istioctl", other)}; ratio ${(own.wallMs / other.wallMs).toFixed(2)}`;
+    const shown = (text: string, found: typeof own): string =>
+      `${text} ${found.wallMs} ms (worst ${found.worstMs} ms, CPU ${found.cpuMs} ms)`;
+    const beside =
+      other === undefined ? "" : `; ${shown("istioctl", other)}; ratio ${(own.wallMs / other.wallMs).toFixed(2)}`;
     process.stdout.write(`${name}: ${shown("serin", own)}${beside}\n`);
   }
   if (values.json) process.stdout.write(`${JSON.stringify(results, undefined, 2)}\n`);

@@ -26,7 +26,12 @@ interface Series {
   readonly per_change_per_client: Readonly<Record<string, string>>;
 }
 interface Report {
-  readonly storm: { readonly server_cpu_s: number; readonly last_ms: number; readonly bytes_per_client: number; readonly stream_retries: number };
+  readonly storm: {
+    readonly server_cpu_s: number;
+    readonly last_ms: number;
+    readonly bytes_per_client: number;
+    readonly stream_retries: number;
+  };
   readonly idle_cpu_pct: number;
   readonly rss_MB: number;
   readonly rss_peak_MB: number;
@@ -55,12 +60,24 @@ const loadTimeoutMs = 1_200_000;
 
 function changeFigures(what: string, series: Series | undefined): Figures {
   if (series === undefined) return {};
-  const bytes = Object.values(series.per_change_per_client).reduce((sum, text) => sum + Number(/, (\d+) B/.exec(text)?.[1] ?? 0), 0);
-  return { [`${what}: CPU ms`]: series.server_cpu_ms_per_change, [`${what}: last client ms`]: series.last_ms.med, [`${what}: bytes a client`]: bytes };
+  const bytes = Object.values(series.per_change_per_client).reduce(
+    (sum, text) => sum + Number(/, (\d+) B/.exec(text)?.[1] ?? 0),
+    0,
+  );
+  return {
+    [`${what}: CPU ms`]: series.server_cpu_ms_per_change,
+    [`${what}: last client ms`]: series.last_ms.med,
+    [`${what}: bytes a client`]: bytes,
+  };
 }
 
 function connectFigures(what: string, { storm, rss_MB: memory, rss_peak_MB: peak }: Report): Figures {
-  return { [`${what}: CPU s`]: storm.server_cpu_s, [`${what}: last synced s`]: storm.last_ms / 1000, [`${what}: memory after MB`]: memory, [`${what}: memory peak MB`]: peak };
+  return {
+    [`${what}: CPU s`]: storm.server_cpu_s,
+    [`${what}: last synced s`]: storm.last_ms / 1000,
+    [`${what}: memory after MB`]: memory,
+    [`${what}: memory peak MB`]: peak,
+  };
 }
 
 const scenarios: readonly Scenario[] = [
@@ -76,15 +93,70 @@ const scenarios: readonly Scenario[] = [
       ...connectFigures(`${clients} connect`, report),
     }),
   },
-  { name: "vhds", ambient: false, clients, ownOnly: true, arguments: ["-kind", "sidecar", "-vhds", "-probes", "vs"], figures: (report) => changeFigures("weight, virtual host discovery", report.virtualservice) },
-  { name: "many", ambient: false, clients: many, arguments: ["-kind", "sidecar", "-probes", "vs"], figures: (report) => ({ [`${many} connect: CPU s`]: report.storm.server_cpu_s, [`${many} clients, weight: CPU ms`]: report.virtualservice?.server_cpu_ms_per_change ?? Number.NaN }) },
-  { name: "ztunnels", ambient: true, clients: 50, arguments: ["-kind", "ztunnel", "-probes", "pod"], figures: (report) => ({ "50 ztunnels: snapshot CPU s": report.storm.server_cpu_s, ...changeFigures("50 ztunnels, pod", report.pod) }) },
-  { name: "manyztunnels", ambient: true, clients: 500, arguments: ["-kind", "ztunnel", "-probes", "pod"], figures: (report) => ({ "500 ztunnels: snapshot CPU s": report.storm.server_cpu_s, ...changeFigures("500 ztunnels, pod", report.pod) }) },
+  {
+    name: "vhds",
+    ambient: false,
+    clients,
+    ownOnly: true,
+    arguments: ["-kind", "sidecar", "-vhds", "-probes", "vs"],
+    figures: (report) => changeFigures("weight, virtual host discovery", report.virtualservice),
+  },
+  {
+    name: "many",
+    ambient: false,
+    clients: many,
+    arguments: ["-kind", "sidecar", "-probes", "vs"],
+    figures: (report) => ({
+      [`${many} connect: CPU s`]: report.storm.server_cpu_s,
+      [`${many} clients, weight: CPU ms`]: report.virtualservice?.server_cpu_ms_per_change ?? Number.NaN,
+    }),
+  },
+  {
+    name: "ztunnels",
+    ambient: true,
+    clients: 50,
+    arguments: ["-kind", "ztunnel", "-probes", "pod"],
+    figures: (report) => ({
+      "50 ztunnels: snapshot CPU s": report.storm.server_cpu_s,
+      ...changeFigures("50 ztunnels, pod", report.pod),
+    }),
+  },
+  {
+    name: "manyztunnels",
+    ambient: true,
+    clients: 500,
+    arguments: ["-kind", "ztunnel", "-probes", "pod"],
+    figures: (report) => ({
+      "500 ztunnels: snapshot CPU s": report.storm.server_cpu_s,
+      ...changeFigures("500 ztunnels, pod", report.pod),
+    }),
+  },
 ];
 
 async function measure(api: ApiServer, program: string | undefined, scenario: Scenario): Promise<Figures> {
   await using subject = await startSubject(api, program);
-  const args = ["bench", "-kube", api.url, "-ktoken", api.token, "-addr", subject.address, "-pid", String(subject.pid), "-n", options.services, "-m", options.pods, "-k", String(scenario.clients), "-r", options.rounds, "-gap", "500ms", ...scenario.arguments];
+  const args = [
+    "bench",
+    "-kube",
+    api.url,
+    "-ktoken",
+    api.token,
+    "-addr",
+    subject.address,
+    "-pid",
+    String(subject.pid),
+    "-n",
+    options.services,
+    "-m",
+    options.pods,
+    "-k",
+    String(scenario.clients),
+    "-r",
+    options.rounds,
+    "-gap",
+    "500ms",
+    ...scenario.arguments,
+  ];
   const { stdout } = await promisify(execFile)(xdsload, args, { timeout: loadTimeoutMs, maxBuffer: 1 << 26 });
   const report = JSON.parse(stdout.trim().split("\n").at(-1) ?? "{}") as Report;
   const found = scenario.figures(report);
@@ -102,7 +174,10 @@ async function measureStarts(api: ApiServer, programs: readonly (string | undefi
       if (round > 0) rounds[at]?.push({ readyS: subject.readyMs / 1000, cpuS: cpuSeconds(subject.pid) });
     }
   }
-  const figures = rounds.map((ofOne): Figures => ({ "start to ready: s": median(ofOne.map(({ readyS }) => readyS)), "start to ready: CPU s": median(ofOne.map(({ cpuS }) => cpuS)) }));
+  const figures = rounds.map((ofOne): Figures => ({
+    "start to ready: s": median(ofOne.map(({ readyS }) => readyS)),
+    "start to ready: CPU s": median(ofOne.map(({ cpuS }) => cpuS)),
+  }));
   for (const ofOne of figures) process.stderr.write(`${JSON.stringify(ofOne)}\n`);
   return figures;
 }
@@ -149,6 +224,8 @@ if (istiod === undefined) process.stderr.write("ISTIOD names no pilot-discovery:
 process.stdout.write("| | istiod | Serin | ratio |\n| --- | --- | --- | --- |\n");
 for (const [name, own] of Object.entries(found.serin)) {
   const other = found.istiod[name];
-  process.stdout.write(`| ${name} | ${shown(other)} | ${shown(own)} | ${shown(other === undefined ? undefined : own / other)} |\n`);
+  process.stdout.write(
+    `| ${name} | ${shown(other)} | ${shown(own)} | ${shown(other === undefined ? undefined : own / other)} |\n`,
+  );
 }
 if (options.json) process.stdout.write(`${JSON.stringify(found)}\n`);

@@ -10,14 +10,26 @@ import type { Page } from "playwright-core";
 import { bundlePage } from "../src/dashboard/bundle/index.ts";
 import { launchChromium } from "../test/support/chromium.ts";
 
-const { values } = parseArgs({ options: { workloads: { type: "string", default: "500" }, seconds: { type: "string", default: "15" }, json: { type: "boolean", default: false } } });
+const { values } = parseArgs({
+  options: {
+    workloads: { type: "string", default: "500" },
+    seconds: { type: "string", default: "15" },
+    json: { type: "boolean", default: false },
+  },
+});
 const root = join(import.meta.dirname, "..");
 
-const server = spawn(process.execPath, [join(root, "scripts/dashboard-dev.ts"), "--built", "--workloads", values.workloads, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+const server = spawn(
+  process.execPath,
+  [join(root, "scripts/dashboard-dev.ts"), "--built", "--workloads", values.workloads, "--port", "0"],
+  { stdio: ["ignore", "pipe", "inherit"] },
+);
 try {
   const [address] = (await once(createInterface({ input: server.stdout }), "line")) as [string];
   const files = await bundlePage(join(root, "src/dashboard/web"));
-  const scriptBytes = [...files].filter(([name]) => name.endsWith(".js")).reduce((sum, [, contents]) => sum + gzipSync(contents).length, 0);
+  const scriptBytes = [...files]
+    .filter(([name]) => name.endsWith(".js"))
+    .reduce((sum, [, contents]) => sum + gzipSync(contents).length, 0);
   const browser = await launchChromium();
   try {
     const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
@@ -71,7 +83,12 @@ async function mainThreadClock(page: Page): Promise<() => Promise<number>> {
 }
 
 /** How long each update of the graph took, from the view's change to the drawing being done; and the CPU time of all that the page did meanwhile, with nothing moving. */
-async function graphUpdates(page: Page, address: string, forMs: number, cpu: () => Promise<number>): Promise<{ readonly durations: readonly number[]; readonly cpuMs: number }> {
+async function graphUpdates(
+  page: Page,
+  address: string,
+  forMs: number,
+  cpu: () => Promise<number>,
+): Promise<{ readonly durations: readonly number[]; readonly cpuMs: number }> {
   await page.goto(`${address}#/graph`);
   await page.waitForSelector(".graph-canvas");
   // The first ones include the arranging, and code that is not compiled yet.

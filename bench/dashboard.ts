@@ -6,7 +6,16 @@
 // With --source the checkout's sources are run, which costs the stripping of types besides.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -48,7 +57,8 @@ function layPackage(directory: string): string {
   const tree = join(directory, "serin");
   mkdirSync(join(tree, "bin"), { recursive: true });
   copyFileSync(join(checkout, "bin/serin"), join(tree, "bin/serin"));
-  for (const name of ["dist", "generated", "manifests", "node_modules", "package.json"]) symlinkSync(join(checkout, name), join(tree, name));
+  for (const name of ["dist", "generated", "manifests", "node_modules", "package.json"])
+    symlinkSync(join(checkout, name), join(tree, name));
   return tree;
 }
 
@@ -56,11 +66,36 @@ async function startServer(directory: string, mesh: ServedMesh, port: number): P
   const tree = values.source ? checkout : layPackage(directory);
   const [kubeconfig, config] = [join(directory, "kubeconfig"), join(directory, "config.yaml")];
   const cluster = { server: mesh.server, "certificate-authority-data": Buffer.from(mesh.authority).toString("base64") };
-  writeFileSync(kubeconfig, JSON.stringify({ apiVersion: "v1", kind: "Config", "current-context": "bench", clusters: [{ name: "bench", cluster }], users: [{ name: "bench", user: { token: "bench" } }], contexts: [{ name: "bench", context: { cluster: "bench", user: "bench" } }] }));
-  writeFileSync(config, JSON.stringify({ auth: { strategy: "anonymous" }, server: { port, web_root: root, metrics_port: await freePort("127.0.0.1") } }));
-  const started = spawn(join(tree, "bin/serin"), ["kiali", "-config", config], { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, KUBECONFIG: kubeconfig, NODE_COMPILE_CACHE: join(directory, "compiled") } });
+  writeFileSync(
+    kubeconfig,
+    JSON.stringify({
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": "bench",
+      clusters: [{ name: "bench", cluster }],
+      users: [{ name: "bench", user: { token: "bench" } }],
+      contexts: [{ name: "bench", context: { cluster: "bench", user: "bench" } }],
+    }),
+  );
+  writeFileSync(
+    config,
+    JSON.stringify({
+      auth: { strategy: "anonymous" },
+      server: { port, web_root: root, metrics_port: await freePort("127.0.0.1") },
+    }),
+  );
+  const started = spawn(join(tree, "bin/serin"), ["kiali", "-config", config], {
+    stdio: ["ignore", "ignore", "inherit"],
+    env: { ...process.env, KUBECONFIG: kubeconfig, NODE_COMPILE_CACHE: join(directory, "compiled") },
+  });
   for (let left = firstViewsMs; left > 0; left -= 100) {
-    if (await fetch(`http://127.0.0.1:${port}${root}/healthz`).then(({ ok }) => ok, () => false)) return started;
+    if (
+      await fetch(`http://127.0.0.1:${port}${root}/healthz`).then(
+        ({ ok }) => ok,
+        () => false,
+      )
+    )
+      return started;
     if (started.exitCode !== null) throw new Error("the server has ended");
     await delay(100);
   }
@@ -69,7 +104,11 @@ async function startServer(directory: string, mesh: ServedMesh, port: number): P
 
 async function measure(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "serin-bench-"));
-  const mesh = spawn(process.execPath, [import.meta.filename, "--mesh", ...Object.entries(size).flatMap(([name, value]) => [`--${name}`, String(value)])], { stdio: ["ignore", "pipe", "inherit"] });
+  const mesh = spawn(
+    process.execPath,
+    [import.meta.filename, "--mesh", ...Object.entries(size).flatMap(([name, value]) => [`--${name}`, String(value)])],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
   let server: ChildProcess | undefined;
   try {
     let told = "";
@@ -85,14 +124,26 @@ async function measure(): Promise<void> {
     server = await startServer(directory, served, port);
     await report(server.pid ?? 0, port);
   } finally {
-    for (const child of [mesh, server]) if (child?.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+    for (const child of [mesh, server])
+      if (child?.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
 async function report(pid: number, port: number): Promise<void> {
   const began = performance.now();
-  const open = await Promise.all(Array.from({ length: pages }, async (_, index) => await OpenPage.open(port, root, index % 10 === 0 ? [...topics, ...topicsOfTenth] : topics, index < pagesThatLook)));
+  const open = await Promise.all(
+    Array.from(
+      { length: pages },
+      async (_, index) =>
+        await OpenPage.open(
+          port,
+          root,
+          index % 10 === 0 ? [...topics, ...topicsOfTenth] : topics,
+          index < pagesThatLook,
+        ),
+    ),
+  );
   while (open.some(({ changes }) => changes < topics.length)) {
     if (performance.now() - began > firstViewsMs) throw new Error("a page was not sent its views");
     await delay(20);
@@ -100,7 +151,7 @@ async function report(pid: number, port: number): Promise<void> {
   const firstMs = performance.now() - began;
   let peakMb = 0;
   const watch = async (lengthMs: number, each: (elapsedMs: number) => void = () => undefined): Promise<void> => {
-    for (const began = performance.now(); performance.now() - began < lengthMs; ) {
+    for (const began = performance.now(); performance.now() - began < lengthMs;) {
       peakMb = Math.max(peakMb, statusMb(pid, "VmRSS"));
       each(performance.now() - began);
       await delay(250);
@@ -115,13 +166,22 @@ async function report(pid: number, port: number): Promise<void> {
   await watch(seconds * 1_000, (elapsed) => {
     if (elapsed >= slowMs) slow?.resume();
   });
-  const [cpu, bytes, changes] = [cpuSeconds(pid) - cpuBefore, sumOf(open, "bytes") - bytesBefore, sumOf(open, "changes") - changesBefore];
+  const [cpu, bytes, changes] = [
+    cpuSeconds(pid) - cpuBefore,
+    sumOf(open, "bytes") - bytesBefore,
+    sumOf(open, "changes") - changesBefore,
+  ];
   const graph = open.slice(0, pagesThatLook).map(({ views }) => views.get(topics[0] ?? "")?.tables);
   const nodes = new Set(graph.map((tables) => Object.keys(tables?.["nodes"] ?? {}).length));
   const edges = Object.keys(graph[0]?.["edges"] ?? {}).length;
   const mostMbSeen = statusMb(pid, "VmHWM");
   const result = {
-    ok: nodes.size === 1 && edges >= size.workloads * size.calls && sumOf(open, "faults") === 0 && open.every(({ changes }) => changes > seconds / 2) && peakMb < lastingMb,
+    ok:
+      nodes.size === 1 &&
+      edges >= size.workloads * size.calls &&
+      sumOf(open, "faults") === 0 &&
+      open.every(({ changes }) => changes > seconds / 2) &&
+      peakMb < lastingMb,
     ...size,
     nodes: [...nodes][0] ?? 0,
     edges,
@@ -134,7 +194,13 @@ async function report(pid: number, port: number): Promise<void> {
     changesPerPageSecond: Number((changes / pages / seconds).toFixed(2)),
     kilobytesPerPageSecond: Math.round(bytes / 1_024 / pages / seconds),
   };
-  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${Object.entries(result).map(([name, value]) => `${name.padEnd(24)}${String(value)}`).join("\n")}\n`);
+  process.stdout.write(
+    values.json
+      ? `${JSON.stringify(result)}\n`
+      : `${Object.entries(result)
+          .map(([name, value]) => `${name.padEnd(24)}${String(value)}`)
+          .join("\n")}\n`,
+  );
   if (!result.ok) process.exitCode = 1;
   for (const page of open) page.close();
 }
@@ -144,7 +210,9 @@ function sumOf(open: readonly OpenPage[], field: "bytes" | "changes" | "faults")
 }
 
 function statusMb(pid: number, field: "VmRSS" | "VmHWM"): number {
-  return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1_024;
+  return (
+    Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1_024
+  );
 }
 
 function cpuSeconds(pid: number): number {

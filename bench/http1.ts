@@ -21,7 +21,13 @@ import { SecretStore } from "../src/proxy/tls/secret-store.ts";
 import { TlsContexts } from "../src/proxy/tls/tls-contexts.ts";
 import { unknownWorkload } from "../src/proxy/upstream/endpoint.ts";
 import { AccessLog, fileSink, MetricsRegistry } from "../src/telemetry/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../src/wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  envoyRegistry,
+  ListenerSchema,
+  RouteConfigurationSchema,
+} from "../src/wire/envoy/index.ts";
 import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
 
@@ -65,11 +71,31 @@ const accessLog: JsonValue = [
 
 /** 60 prefixes, a header match, and 90/10: what a gateway of a small mesh has. */
 function routes(): JsonValue[] {
-  const plain = Array.from({ length: 60 }, (_, index) => ({ name: `r${index}`, match: { prefix: `/api/v1/service${index}/` }, route: { cluster: "a", timeout: "0s" } }));
+  const plain = Array.from({ length: 60 }, (_, index) => ({
+    name: `r${index}`,
+    match: { prefix: `/api/v1/service${index}/` },
+    route: { cluster: "a", timeout: "0s" },
+  }));
   return [
     ...plain,
-    { name: "canary", match: { prefix: "/", headers: [{ name: "x-canary", stringMatch: { exact: "1" } }] }, route: { cluster: "b", timeout: "0s" } },
-    { name: "weights", match: { prefix: "/" }, route: { timeout: "0s", weightedClusters: { clusters: [{ name: "a", weight: 90 }, { name: "b", weight: 10 }] } } },
+    {
+      name: "canary",
+      match: { prefix: "/", headers: [{ name: "x-canary", stringMatch: { exact: "1" } }] },
+      route: { cluster: "b", timeout: "0s" },
+    },
+    {
+      name: "weights",
+      match: { prefix: "/" },
+      route: {
+        timeout: "0s",
+        weightedClusters: {
+          clusters: [
+            { name: "a", weight: 90 },
+            { name: "b", weight: 10 },
+          ],
+        },
+      },
+    },
   ];
 }
 
@@ -78,12 +104,14 @@ function virtualHosts(): JsonValue {
 }
 
 async function runUpstream(bodyBytes: number): Promise<void> {
-  const answer = Buffer.from(`HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${bodyBytes}\r\n\r\n${"x".repeat(bodyBytes)}`);
+  const answer = Buffer.from(
+    `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${bodyBytes}\r\n\r\n${"x".repeat(bodyBytes)}`,
+  );
   const head = new MessageHead();
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
     stream.setHandler({
       data: (chunk) => {
-        for (let at = 0; at < chunk.length; ) {
+        for (let at = 0; at < chunk.length;) {
           const after = scanRequestHead(head, chunk, at, chunk.length);
           if (after <= 0) return stream.destroy();
           stream.write(answer);
@@ -101,18 +129,40 @@ async function runUpstream(bodyBytes: number): Promise<void> {
 
 /** The connection manager of both. */
 function managerOf(bare: boolean): Readonly<Record<string, JsonValue>> {
-  const router = { name: "envoy.filters.http.router", typedConfig: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } };
+  const router = {
+    name: "envoy.filters.http.router",
+    typedConfig: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+  };
   return { httpFilters: [router], ...(bare ? {} : { accessLog }) };
 }
 
 async function runProxy(upstreamPort: number, bare: boolean): Promise<void> {
   const registry = new MetricsRegistry();
-  const metrics = new IstioMetrics(registry, { ...unknownWorkload, principal: "unknown", app: "gateway", version: "v1" });
-  const connector = { connect: (endpoint: { address: string; port: number }, timeoutMs: number) => connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs }) };
-  const config = new ProxyConfig({ runtime: { connector, clock: systemClock, random: systemRandom }, resolve: () => Promise.resolve([]), clock: systemClock, log: silentLogger });
+  const metrics = new IstioMetrics(registry, {
+    ...unknownWorkload,
+    principal: "unknown",
+    app: "gateway",
+    version: "v1",
+  });
+  const connector = {
+    connect: (endpoint: { address: string; port: number }, timeoutMs: number) =>
+      connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs }),
+  };
+  const config = new ProxyConfig({
+    runtime: { connector, clock: systemClock, random: systemRandom },
+    resolve: () => Promise.resolve([]),
+    clock: systemClock,
+    log: silentLogger,
+  });
   const log = new AccessLog({ sink: fileSink("/dev/null"), clock: systemClock });
   const nobody = { peek: () => undefined, fetch: () => Promise.reject(new Error("plain text alone is measured")) };
-  const secrets = new SecretStore({ certificates: nobody, identity: "", readFile: () => Promise.reject(new Error("no files")), clock: systemClock, log: silentLogger });
+  const secrets = new SecretStore({
+    certificates: nobody,
+    identity: "",
+    readFile: () => Promise.reject(new Error("no files")),
+    clock: systemClock,
+    log: silentLogger,
+  });
   const observer = new ConnectionObserver({ role: "router", metrics, accessLog: () => log, clock: systemClock });
   const listeners = new ListenerSet({
     listen: listenTcp,
@@ -157,7 +207,9 @@ async function runProxy(upstreamPort: number, bare: boolean): Promise<void> {
 }
 
 function envoyConfig(port: number, upstreamPort: number, bare: boolean): JsonValue {
-  const listener = httpListener(port, "unused", managerOf(bare)) as { filterChains: { filters: { typedConfig: Record<string, JsonValue> }[] }[] };
+  const listener = httpListener(port, "unused", managerOf(bare)) as {
+    filterChains: { filters: { typedConfig: Record<string, JsonValue> }[] }[];
+  };
   const manager = listener.filterChains[0]?.filters[0]?.typedConfig ?? {};
   delete manager["rds"];
   manager["routeConfig"] = { name: "http", virtualHosts: virtualHosts() };
@@ -166,7 +218,16 @@ function envoyConfig(port: number, upstreamPort: number, bare: boolean): JsonVal
     type: "STATIC",
     connectTimeout: "2s",
     lbPolicy: "LEAST_REQUEST",
-    loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: "127.0.0.1", portValue: upstreamPort } } } }] }] },
+    loadAssignment: {
+      clusterName: name,
+      endpoints: [
+        {
+          lbEndpoints: [
+            { endpoint: { address: { socketAddress: { address: "127.0.0.1", portValue: upstreamPort } } } },
+          ],
+        },
+      ],
+    },
   });
   return { staticResources: { listeners: [listener], clusters: [cluster("a"), cluster("b")] } };
 }
@@ -174,7 +235,9 @@ function envoyConfig(port: number, upstreamPort: number, bare: boolean): JsonVal
 const children: ChildProcess[] = [];
 
 async function startRole(role: string, args: readonly string[], core: number): Promise<Subject> {
-  const child = spawn("taskset", ["-c", String(core), process.execPath, import.meta.filename, role, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn("taskset", ["-c", String(core), process.execPath, import.meta.filename, role, ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   children.push(child);
   const port = await new Promise<number>((resolve, reject) => {
     child.stdout.once("data", (chunk: Buffer) => resolve(Number(chunk.toString())));
@@ -188,7 +251,11 @@ async function startEnvoy(program: string, upstreamPort: number, bare: boolean):
   const directory = mkdtempSync(join(tmpdir(), "serin-bench-"));
   const file = join(directory, "envoy.json");
   writeFileSync(file, JSON.stringify(envoyConfig(port, upstreamPort, bare)));
-  const child = spawn("taskset", ["-c", "0", program, "-c", file, "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id"], { stdio: ["ignore", "inherit", "inherit"] });
+  const child = spawn(
+    "taskset",
+    ["-c", "0", program, "-c", file, "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id"],
+    { stdio: ["ignore", "inherit", "inherit"] },
+  );
   child.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   children.push(child);
   for (let attempt = 0; attempt < 100; attempt += 1) {
@@ -225,8 +292,15 @@ class LoadConnection {
     this.#stream = stream;
     this.#bodyBytes = bodyBytes;
     this.#done = done;
-    this.#request = Buffer.from("GET /productpage?u=normal HTTP/1.1\r\nhost: bookinfo.example\r\nuser-agent: bench/1\r\naccept: */*\r\naccept-encoding: gzip, br\r\ncookie: session=abcdef0123456789\r\n\r\n");
-    stream.setHandler({ data: (chunk) => this.#data(chunk), end: () => undefined, drain: () => undefined, close: () => this.#done(0, this.#stopped) });
+    this.#request = Buffer.from(
+      "GET /productpage?u=normal HTTP/1.1\r\nhost: bookinfo.example\r\nuser-agent: bench/1\r\naccept: */*\r\naccept-encoding: gzip, br\r\ncookie: session=abcdef0123456789\r\n\r\n",
+    );
+    stream.setHandler({
+      data: (chunk) => this.#data(chunk),
+      end: () => undefined,
+      drain: () => undefined,
+      close: () => this.#done(0, this.#stopped),
+    });
     stream.resume();
   }
 
@@ -276,7 +350,8 @@ async function measure(subject: Subject, options: Options, seconds: number): Pro
   const cpu = cpuMicros(subject.pid) - cpuBefore;
   for (const connection of connections) connection.stop();
   latencies.sort((left, right) => left - right);
-  const quantile = (share: number): number => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
+  const quantile = (share: number): number =>
+    latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
   return {
     requests: latencies.length,
     failed,
@@ -314,9 +389,18 @@ async function main(options: Options): Promise<void> {
     }
   }
   const own = median((results["serin"] ?? []).map((one) => one.cpuMicrosPerRequest));
-  const ratios = (results["envoy"] ?? []).map((one, round) => one.cpuMicrosPerRequest / (results["serin"]?.[round]?.cpuMicrosPerRequest ?? Infinity));
-  process.stdout.write(envoy === undefined ? "envoy  peer not run (set ENVOY to its path)\n" : `work per CPU second, Serin to Envoy, both ${bare ? "without an access log" : "with an access log"}: ${median(ratios).toFixed(2)}\n`);
-  if (options.json) process.stdout.write(`${JSON.stringify({ name: "http1", accessLog: !bare, cpuMicrosPerRequest: own, ratioToEnvoy: envoy === undefined ? null : median(ratios), results })}\n`);
+  const ratios = (results["envoy"] ?? []).map(
+    (one, round) => one.cpuMicrosPerRequest / (results["serin"]?.[round]?.cpuMicrosPerRequest ?? Infinity),
+  );
+  process.stdout.write(
+    envoy === undefined
+      ? "envoy  peer not run (set ENVOY to its path)\n"
+      : `work per CPU second, Serin to Envoy, both ${bare ? "without an access log" : "with an access log"}: ${median(ratios).toFixed(2)}\n`,
+  );
+  if (options.json)
+    process.stdout.write(
+      `${JSON.stringify({ name: "http1", accessLog: !bare, cpuMicrosPerRequest: own, ratioToEnvoy: envoy === undefined ? null : median(ratios), results })}\n`,
+    );
 }
 
 function optionsOf(args: readonly string[]): Options {
@@ -324,11 +408,21 @@ function optionsOf(args: readonly string[]): Options {
     const at = args.indexOf(name);
     return at < 0 ? fallback : Number(args[at + 1]);
   };
-  return { seconds: number("--seconds", 2), rounds: number("--rounds", 2), connections: number("--connections", 64), bodyBytes: number("--body", 1024), bare: args.includes("--bare"), json: args.includes("--json") };
+  return {
+    seconds: number("--seconds", 2),
+    rounds: number("--rounds", 2),
+    connections: number("--connections", 64),
+    bodyBytes: number("--body", 1024),
+    bare: args.includes("--bare"),
+    json: args.includes("--json"),
+  };
 }
 
 const [role, argument, more] = process.argv.slice(2);
-if (role === "--help") process.stdout.write("node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--bare] [--json]   ENVOY=/path/to/envoy for the peer\n");
+if (role === "--help")
+  process.stdout.write(
+    "node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--bare] [--json]   ENVOY=/path/to/envoy for the peer\n",
+  );
 else if (role === "upstream") await runUpstream(Number(argument));
 else if (role === "proxy") await runProxy(Number(argument), more === "--bare");
 else {

@@ -31,16 +31,45 @@ async function runControlPlane(services: number): Promise<void> {
   const kube = new FakeKubeClient();
   for (const name of ["istio-system", namespaceName]) kube.put(namespaceKind, namespace(name));
   kube.put(nodeKind, { metadata: { name: "node-1" }, status: { nodeInfo: { kubeletVersion: "v1.36.0" } } } as never);
-  kube.put(configMapKind, { metadata: { name: "istio-sidecar-injector", namespace: "istio-system" }, data: { config: "policy: enabled\n", values: "{}" } } as never);
-  for (let index = 0; index < services; index += 1) kube.put(serviceKind, service(`${namespaceName}/web-${index}`, `10.96.1.${index % 250}`, { app: `web-${index}` }, [{ name: "http", port: 80, targetPort: 8080 }]));
-  const [http = 0, grpc = 0, secure = 0, webhooks = 0, monitoring = 0] = await Promise.all(Array.from({ length: 5 }, async () => await freePort()));
-  const flags = { httpAddr: http, grpcAddr: grpc, secureGRPCAddr: secure, httpsAddr: webhooks, monitoringAddr: monitoring };
+  kube.put(configMapKind, {
+    metadata: { name: "istio-sidecar-injector", namespace: "istio-system" },
+    data: { config: "policy: enabled\n", values: "{}" },
+  } as never);
+  for (let index = 0; index < services; index += 1)
+    kube.put(
+      serviceKind,
+      service(`${namespaceName}/web-${index}`, `10.96.1.${index % 250}`, { app: `web-${index}` }, [
+        { name: "http", port: 80, targetPort: 8080 },
+      ]),
+    );
+  const [http = 0, grpc = 0, secure = 0, webhooks = 0, monitoring = 0] = await Promise.all(
+    Array.from({ length: 5 }, async () => await freePort()),
+  );
+  const flags = {
+    httpAddr: http,
+    grpcAddr: grpc,
+    secureGRPCAddr: secure,
+    httpsAddr: webhooks,
+    monitoringAddr: monitoring,
+  };
   const args = Object.entries(flags).map(([name, port]) => `--${name}=${address}:${port}`);
-  const settings = readControlPlaneSettings(["discovery", ...args, "--meshConfig", "/nonexistent"], { HUB: "docker.io/istio", TAG: "0.1.0", POD_NAME: "istiod-1" }, "0.1.0");
+  const settings = readControlPlaneSettings(
+    ["discovery", ...args, "--meshConfig", "/nonexistent"],
+    { HUB: "docker.io/istio", TAG: "0.1.0", POD_NAME: "istiod-1" },
+    "0.1.0",
+  );
   const shutdown = new ShutdownController();
   const delay = monitorEventLoopDelay({ resolution: 1 });
-  void new ControlPlane({ client: kube, settings, version: "0.1.0", metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger }).run(shutdown);
-  while ((await fetch(`http://${address}:${http}/ready`).catch(() => undefined))?.status !== 200) await systemClock.sleep(20);
+  void new ControlPlane({
+    client: kube,
+    settings,
+    version: "0.1.0",
+    metrics: new MetricsRegistry(),
+    clock: systemClock,
+    log: silentLogger,
+  }).run(shutdown);
+  while ((await fetch(`http://${address}:${http}/ready`).catch(() => undefined))?.status !== 200)
+    await systemClock.sleep(20);
   process.stdout.write(`${webhooks}\n`);
   delay.enable();
   let pods = 0;
@@ -48,7 +77,13 @@ async function runControlPlane(services: number): Promise<void> {
     for (const byte of lines) {
       if (byte !== 10) continue;
       pods += 1;
-      kube.put(podKind, pod(`${namespaceName}/web-${pods}`, `10.${64 + (pods >> 16)}.${(pods >> 8) & 255}.${pods & 255}`, { labels: { app: `web-${pods % services}` }, account: "web" }));
+      kube.put(
+        podKind,
+        pod(`${namespaceName}/web-${pods}`, `10.${64 + (pods >> 16)}.${(pods >> 8) & 255}.${pods & 255}`, {
+          labels: { app: `web-${pods % services}` },
+          account: "web",
+        }),
+      );
     }
   });
   process.stdin.on("end", () => {
@@ -80,29 +115,67 @@ function review(index: number): string {
       namespace: namespaceName,
       labels: { app: `web-${index}`, version: "v1", "pod-template-hash": "7d9f8c5b6" },
       annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": "8080" },
-      ownerReferences: [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: `web-${index}-7d9f8c5b6`, uid: "8a6e4f1c", controller: true, blockOwnerDeletion: true }],
+      ownerReferences: [
+        {
+          apiVersion: "apps/v1",
+          kind: "ReplicaSet",
+          name: `web-${index}-7d9f8c5b6`,
+          uid: "8a6e4f1c",
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
     },
     spec: {
       serviceAccountName: "web",
       containers: [container("app", 8080), container("worker", 8081)],
       volumes: [
         { name: "config", configMap: { name: "config", defaultMode: 420 } },
-        { name: "kube-api-access-abcde", projected: { defaultMode: 420, sources: [{ serviceAccountToken: { expirationSeconds: 3607, path: "token" } }] } },
+        {
+          name: "kube-api-access-abcde",
+          projected: {
+            defaultMode: 420,
+            sources: [{ serviceAccountToken: { expirationSeconds: 3607, path: "token" } }],
+          },
+        },
       ],
-      tolerations: [{ key: "node.kubernetes.io/not-ready", operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 }],
+      tolerations: [
+        { key: "node.kubernetes.io/not-ready", operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 },
+      ],
     },
   };
-  return JSON.stringify({ apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview", request: { uid: `uid-${index}`, operation: "CREATE", namespace: namespaceName, kind: { group: "", version: "v1", kind: "Pod" }, object } });
+  return JSON.stringify({
+    apiVersion: "admission.k8s.io/v1",
+    kind: "AdmissionReview",
+    request: {
+      uid: `uid-${index}`,
+      operation: "CREATE",
+      namespace: namespaceName,
+      kind: { group: "", version: "v1", kind: "Pod" },
+      object,
+    },
+  });
 }
 
 async function ask(agent: Agent, port: number, body: string): Promise<number> {
   const startedMs = performance.now();
   const answer = await new Promise<string>((resolve, reject) => {
-    const asked = request({ agent, host: address, port, method: "POST", path: "/inject?timeout=10s", rejectUnauthorized: false, headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) } }, (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (part: string) => (text += part));
-      response.on("end", () => resolve(text));
-    });
+    const asked = request(
+      {
+        agent,
+        host: address,
+        port,
+        method: "POST",
+        path: "/inject?timeout=10s",
+        rejectUnauthorized: false,
+        headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
+      },
+      (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (part: string) => (text += part));
+        response.on("end", () => resolve(text));
+      },
+    );
     asked.on("error", reject);
     asked.end(body);
   });
@@ -121,10 +194,11 @@ function cpuMs(pid: number): number {
 async function main(options: Options, child: ChildProcess): Promise<void> {
   const { stdout, stdin } = child;
   if (stdout === null || stdin === null) throw new Error("the control plane has no pipes");
-  const line = (): Promise<string> => new Promise((resolve, reject) => {
-    stdout.once("data", (chunk: Buffer) => resolve(chunk.toString("utf8").trim()));
-    child.once("exit", (code) => reject(new Error(`the control plane ended with ${code}`)));
-  });
+  const line = (): Promise<string> =>
+    new Promise((resolve, reject) => {
+      stdout.once("data", (chunk: Buffer) => resolve(chunk.toString("utf8").trim()));
+      child.once("exit", (code) => reject(new Error(`the control plane ended with ${code}`)));
+    });
   const port = Number(await line());
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const first = await ask(agent, port, review(0));
@@ -142,13 +216,26 @@ async function main(options: Options, child: ChildProcess): Promise<void> {
   }
   const latencies = (await Promise.all(answers)).toSorted((left, right) => left - right);
   const cpu = (cpuMs(child.pid ?? 0) - before) / count;
-  const quantile = (share: number): number => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
+  const quantile = (share: number): number =>
+    latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
   const told = line();
   stdin.end();
   const loop = JSON.parse(await told) as { loopP99Ms: number; loopMaxMs: number };
   agent.destroy();
-  const result = { rate: options.rate, pods: count, firstMs: first, p50Ms: quantile(0.5), p90Ms: quantile(0.9), p99Ms: quantile(0.99), maxMs: quantile(1), cpuMsPerPod: cpu, ...loop };
-  const shown = Object.entries(result).map(([name, value]) => `${name} ${Number.isInteger(value) ? value : value.toFixed(2)}`);
+  const result = {
+    rate: options.rate,
+    pods: count,
+    firstMs: first,
+    p50Ms: quantile(0.5),
+    p90Ms: quantile(0.9),
+    p99Ms: quantile(0.99),
+    maxMs: quantile(1),
+    cpuMsPerPod: cpu,
+    ...loop,
+  };
+  const shown = Object.entries(result).map(
+    ([name, value]) => `${name} ${Number.isInteger(value) ? value : value.toFixed(2)}`,
+  );
   process.stdout.write(`${shown.join("  ")}\n`);
   if (options.json) process.stdout.write(`${JSON.stringify({ name: "injection", ...result })}\n`);
 }
@@ -158,15 +245,25 @@ function optionsOf(args: readonly string[]): Options {
     const at = args.indexOf(name);
     return at < 0 ? fallback : Number(args[at + 1]);
   };
-  return { rate: number("--rate", 50), seconds: number("--seconds", 10), services: number("--services", 50), json: args.includes("--json") };
+  return {
+    rate: number("--rate", 50),
+    seconds: number("--seconds", 10),
+    services: number("--services", 50),
+    json: args.includes("--json"),
+  };
 }
 
 const [role, argument] = process.argv.slice(2);
-if (role === "--help") process.stdout.write("node bench/injection.ts [--rate 50] [--seconds 10] [--services 50] [--json]\n");
+if (role === "--help")
+  process.stdout.write("node bench/injection.ts [--rate 50] [--seconds 10] [--services 50] [--json]\n");
 else if (role === "control-plane") await runControlPlane(Number(argument));
 else {
   const options = optionsOf(process.argv.slice(2));
-  const child = spawn(process.execPath, ["--max-semi-space-size=4", import.meta.filename, "control-plane", String(options.services)], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(
+    process.execPath,
+    ["--max-semi-space-size=4", import.meta.filename, "control-plane", String(options.services)],
+    { stdio: ["pipe", "pipe", "inherit"] },
+  );
   try {
     await main(options, child);
   } finally {

@@ -13,13 +13,23 @@ const targetMs = 5000;
 const commandTimeoutMs = 300_000;
 const pollMs = 50;
 
-const { values: options } = parseArgs({ options: { rounds: { type: "string", default: "3" }, profile: { type: "string", default: "ambient" }, json: { type: "boolean", default: false } } });
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "3" },
+    profile: { type: "string", default: "ambient" },
+    json: { type: "boolean", default: false },
+  },
+});
 const home = mkdtempSync(join(tmpdir(), "serin-bench-"));
 
 /** Runs a program with a HOME of its own, and gives its standard output; fails with all that it said. */
 async function run(command: readonly string[]): Promise<string> {
   const [program = "", ...args] = command;
-  const child = spawn(program, args, { env: { ...process.env, HOME: home, XDG_STATE_HOME: join(home, "state"), KUBECONFIG: join(home, "kubeconfig") }, stdio: ["ignore", "pipe", "pipe"], timeout: commandTimeoutMs });
+  const child = spawn(program, args, {
+    env: { ...process.env, HOME: home, XDG_STATE_HOME: join(home, "state"), KUBECONFIG: join(home, "kubeconfig") },
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: commandTimeoutMs,
+  });
   let [output, said] = ["", ""];
   child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString("utf8")));
   child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString("utf8")));
@@ -31,7 +41,8 @@ async function run(command: readonly string[]): Promise<string> {
   return output;
 }
 
-const inLab = async (...command: readonly string[]): Promise<string> => await run([serin, "cluster", "shell", "--name", cluster, "--", ...command]);
+const inLab = async (...command: readonly string[]): Promise<string> =>
+  await run([serin, "cluster", "shell", "--name", cluster, "--", ...command]);
 
 interface Pod {
   readonly metadata: { readonly name: string };
@@ -39,14 +50,19 @@ interface Pod {
 }
 
 async function podsOf(namespace: string): Promise<readonly Pod[]> {
-  return (JSON.parse(await inLab("kubectl", "-n", namespace, "get", "pods", "-o", "json")) as { readonly items: readonly Pod[] }).items;
+  return (
+    JSON.parse(await inLab("kubectl", "-n", namespace, "get", "pods", "-o", "json")) as {
+      readonly items: readonly Pod[];
+    }
+  ).items;
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, pollMs));
 }
 
-const isReady = ({ status }: Pod): boolean => status?.conditions?.some(({ type, status: holds }) => type === "Ready" && holds === "True") === true;
+const isReady = ({ status }: Pod): boolean =>
+  status?.conditions?.some(({ type, status: holds }) => type === "Ready" && holds === "True") === true;
 
 interface Round {
   /** Until the command ended. */
@@ -78,10 +94,13 @@ try {
   const best = Math.min(...rounds.map(({ readyMs }) => readyMs));
   if (options.json) process.stdout.write(`${JSON.stringify({ profile: options.profile, targetMs, rounds })}\n`);
   else {
-    for (const { installMs, readyMs, pods } of rounds) process.stdout.write(`install ${installMs} ms, all ${pods} pods ready after ${readyMs} ms\n`);
+    for (const { installMs, readyMs, pods } of rounds)
+      process.stdout.write(`install ${installMs} ms, all ${pods} pods ready after ${readyMs} ms\n`);
     process.stdout.write(`best ${best} ms; the target is ${targetMs} ms: ${best <= targetMs ? "met" : "missed"}\n`);
   }
 } finally {
-  await run([serin, "cluster", "delete", "--name", cluster]).catch((error: unknown) => process.stderr.write(`${String(error)}\n`));
+  await run([serin, "cluster", "delete", "--name", cluster]).catch((error: unknown) =>
+    process.stderr.write(`${String(error)}\n`),
+  );
   rmSync(home, { recursive: true, force: true });
 }

@@ -3,7 +3,14 @@
 // What is only reported is run a tenth as often. A run is a rollout by the steps 10, 25, 50, 75 and 100 %; each step's evidence begins anew, as in the engine.
 import { checkDefaults } from "../src/api/serin/index.ts";
 import { seededRandom } from "../src/base/index.ts";
-import { istioBoundsMs, logNormal, simulateRollout, withSlowTail, type SimulatedRollout, type SimulatedVersion } from "../src/rollout/judge/testing/judge-simulation.ts";
+import {
+  istioBoundsMs,
+  logNormal,
+  simulateRollout,
+  withSlowTail,
+  type SimulatedRollout,
+  type SimulatedVersion,
+} from "../src/rollout/judge/testing/judge-simulation.ts";
 
 interface Options {
   readonly runs: number;
@@ -40,7 +47,11 @@ const fineBoundsMs = Array.from({ length: 64 }, (_, index) => 0.5 * 1.2 ** index
 
 function scenarios(options: Options): Scenario[] {
   const { minSamples, maxErrorRate, shareTolerance, quantiles, maxRatio } = checkDefaults;
-  const rollout = (canary: SimulatedVersion, stable: SimulatedVersion, more: Partial<SimulatedRollout> = {}): SimulatedRollout => ({
+  const rollout = (
+    canary: SimulatedVersion,
+    stable: SimulatedVersion,
+    more: Partial<SimulatedRollout> = {},
+  ): SimulatedRollout => ({
     canary,
     stable,
     weights: rolloutWeights,
@@ -53,22 +64,38 @@ function scenarios(options: Options): Scenario[] {
     ...more,
   });
   const list: Scenario[] = [];
-  const kinds: readonly (readonly [name: string, medianMs: number, spread: number])[] = [["3 ms", 3, 0.5], ["40 ms", 40, 0.5], ["40 ms, wide", 40, 1], ["180 ms", 180, 0.3]];
+  const kinds: readonly (readonly [name: string, medianMs: number, spread: number])[] = [
+    ["3 ms", 3, 0.5],
+    ["40 ms", 40, 0.5],
+    ["40 ms, wide", 40, 1],
+    ["180 ms", 180, 0.3],
+  ];
   for (const [name, medianMs, spread] of kinds) {
     for (const errorRate of [0, 0.004, 0.02]) {
       const version = { errorRate, durationMs: logNormal(medianMs, spread) };
-      list.push({ name: `equal, ${name}, ${errorRate * 100} % errors`, rollout: rollout(version, version), expected: "completed" });
+      list.push({
+        name: `equal, ${name}, ${errorRate * 100} % errors`,
+        rollout: rollout(version, version),
+        expected: "completed",
+      });
     }
   }
   for (const weights of [rolloutWeights, [10], [50], [100]]) {
     const at = weights.length === 1 ? `${weights[0] ?? 0} %` : "a rollout";
     const caught = { weights, maxCanaryRequests: caughtWithin };
-    const [bad, good] = [{ errorRate: 0.05, durationMs: logNormal(40, 0.5) }, { errorRate: 0, durationMs: logNormal(40, 0.5) }];
+    const [bad, good] = [
+      { errorRate: 0.05, durationMs: logNormal(40, 0.5) },
+      { errorRate: 0, durationMs: logNormal(40, 0.5) },
+    ];
     list.push({ name: `5 % errors against none, ${at}`, rollout: rollout(bad, good, caught), expected: "failed" });
     if (weights[0] === 100) continue;
     for (const [name, medianMs, spread] of kinds) {
       const slow = { errorRate: 0, durationMs: logNormal(2 * medianMs, spread) };
-      list.push({ name: `twice as slow, ${name}, ${at}`, rollout: rollout(slow, { errorRate: 0, durationMs: logNormal(medianMs, spread) }, caught), expected: "failed" });
+      list.push({
+        name: `twice as slow, ${name}, ${at}`,
+        rollout: rollout(slow, { errorRate: 0, durationMs: logNormal(medianMs, spread) }, caught),
+        expected: "failed",
+      });
     }
   }
   for (const [name, medianMs, spread] of kinds) {
@@ -77,20 +104,51 @@ function scenarios(options: Options): Scenario[] {
     const slower = { errorRate: 0, durationMs: logNormal(1.3 * medianMs, spread) };
     list.push({ name: `p99 alone doubled, ${name}, a rollout`, rollout: rollout(tail, stable), expected: "report" });
     list.push({ name: `30 % slower, ${name}, a rollout`, rollout: rollout(slower, stable), expected: "report" });
-    for (const [buckets, boundsMs] of [["Istio's buckets", istioBoundsMs], ["fine buckets", fineBoundsMs]] as const) {
-      const unhurried = { weights: [25], boundsMs, maxCanaryRequests: 20_000, durations: { minSamples: neverEnding, quantiles, maxRatio } };
-      list.push({ name: `p99 alone doubled, ${name}, until it is found, ${buckets}`, rollout: rollout(tail, stable, unhurried), expected: "report" });
-      list.push({ name: `30 % slower, ${name}, until it is found, ${buckets}`, rollout: rollout(slower, stable, unhurried), expected: "report" });
+    for (const [buckets, boundsMs] of [
+      ["Istio's buckets", istioBoundsMs],
+      ["fine buckets", fineBoundsMs],
+    ] as const) {
+      const unhurried = {
+        weights: [25],
+        boundsMs,
+        maxCanaryRequests: 20_000,
+        durations: { minSamples: neverEnding, quantiles, maxRatio },
+      };
+      list.push({
+        name: `p99 alone doubled, ${name}, until it is found, ${buckets}`,
+        rollout: rollout(tail, stable, unhurried),
+        expected: "report",
+      });
+      list.push({
+        name: `30 % slower, ${name}, until it is found, ${buckets}`,
+        rollout: rollout(slower, stable, unhurried),
+        expected: "report",
+      });
     }
   }
   // Buckets of 1 to 5 ms cannot tell these apart; the sums can.
-  const [blind, twice] = [{ errorRate: 0, durationMs: logNormal(1.7, 0.15) }, { errorRate: 0, durationMs: logNormal(3.4, 0.1) }];
-  list.push({ name: "twice as slow within one bucket, a rollout", rollout: rollout(twice, blind, { maxCanaryRequests: caughtWithin }), expected: "failed" });
+  const [blind, twice] = [
+    { errorRate: 0, durationMs: logNormal(1.7, 0.15) },
+    { errorRate: 0, durationMs: logNormal(3.4, 0.1) },
+  ];
+  list.push({
+    name: "twice as slow within one bucket, a rollout",
+    rollout: rollout(twice, blind, { maxCanaryRequests: caughtWithin }),
+    expected: "failed",
+  });
   list.push({ name: "equal within one bucket, a rollout", rollout: rollout(blind, blind), expected: "completed" });
   const fine = { boundsMs: fineBoundsMs, maxCanaryRequests: caughtWithin };
   const usual = { errorRate: 0, durationMs: logNormal(40, 0.5) };
-  list.push({ name: "twice as slow, 40 ms, a rollout, fine buckets", rollout: rollout({ errorRate: 0, durationMs: logNormal(80, 0.5) }, usual, fine), expected: "failed" });
-  list.push({ name: "equal, 40 ms, a rollout, fine buckets", rollout: rollout(usual, usual, { boundsMs: fineBoundsMs }), expected: "completed" });
+  list.push({
+    name: "twice as slow, 40 ms, a rollout, fine buckets",
+    rollout: rollout({ errorRate: 0, durationMs: logNormal(80, 0.5) }, usual, fine),
+    expected: "failed",
+  });
+  list.push({
+    name: "equal, 40 ms, a rollout, fine buckets",
+    rollout: rollout(usual, usual, { boundsMs: fineBoundsMs }),
+    expected: "completed",
+  });
   return list;
 }
 
@@ -111,11 +169,18 @@ function optionsOf(args: readonly string[]): Options {
     const at = args.indexOf(name);
     return at < 0 ? fallback : Number(args[at + 1]);
   };
-  return { runs: number("--runs", 10_000), seed: number("--seed", 1), requestsALook: number("--requests-a-look", 20), only: args.includes("--only") ? (args[args.indexOf("--only") + 1] ?? "") : "", json: args.includes("--json") };
+  return {
+    runs: number("--runs", 10_000),
+    seed: number("--seed", 1),
+    requestsALook: number("--requests-a-look", 20),
+    only: args.includes("--only") ? (args[args.indexOf("--only") + 1] ?? "") : "",
+    json: args.includes("--json"),
+  };
 }
 
 const args = process.argv.slice(2);
-if (args.includes("--help")) process.stdout.write("node bench/judge.ts [--runs 10000] [--seed 1] [--requests-a-look 20] [--only TEXT] [--json]\n");
+if (args.includes("--help"))
+  process.stdout.write("node bench/judge.ts [--runs 10000] [--seed 1] [--requests-a-look 20] [--only TEXT] [--json]\n");
 else {
   const options = optionsOf(args);
   const results: Result[] = [];
@@ -123,7 +188,9 @@ else {
     const result = run(scenario, options);
     results.push(result);
     const { name, failedShare, completedShare, p50, p99, ok } = result;
-    process.stdout.write(`${ok ? "ok  " : "MISS"} ${name}: failed ${(failedShare * 100).toFixed(2)} %, completed ${(completedShare * 100).toFixed(2)} %, canary requests p50 ${p50}, p99 ${p99}\n`);
+    process.stdout.write(
+      `${ok ? "ok  " : "MISS"} ${name}: failed ${(failedShare * 100).toFixed(2)} %, completed ${(completedShare * 100).toFixed(2)} %, canary requests p50 ${p50}, p99 ${p99}\n`,
+    );
   }
   const ok = results.every((result) => result.ok);
   if (options.json) process.stdout.write(`${JSON.stringify({ name: "judge", ok, runs: options.runs, results })}\n`);

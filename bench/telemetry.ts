@@ -23,7 +23,13 @@ import { CollectorExports } from "../src/proxy/tracing/collector-exports.ts";
 import { clusterCaller } from "../src/proxy/upstream/cluster-call.ts";
 import { unknownWorkload } from "../src/proxy/upstream/endpoint.ts";
 import { AccessLog, fileSink, MetricsRegistry } from "../src/telemetry/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../src/wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  envoyRegistry,
+  ListenerSchema,
+  RouteConfigurationSchema,
+} from "../src/wire/envoy/index.ts";
 import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
 
@@ -50,7 +56,10 @@ interface Options {
 /** What the processes of a run tell the one that asks. */
 type Told = { readonly ports: readonly number[] } | { readonly cpuMicros: number };
 
-const filter = (name: string, type: string): JsonValue => ({ name, typedConfig: { "@type": `type.googleapis.com/${type}` } });
+const filter = (name: string, type: string): JsonValue => ({
+  name,
+  typedConfig: { "@type": `type.googleapis.com/${type}` },
+});
 const router = filter("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router");
 const stats = filter("istio.stats", "stats.PluginConfig");
 
@@ -60,31 +69,72 @@ const logFormat =
   '%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" ' +
   "%UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n";
 const accessLog: JsonValue = [
-  { name: "envoy.access_loggers.file", typedConfig: { "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", path: "/dev/null", logFormat: { textFormatSource: { inlineString: logFormat } } } },
+  {
+    name: "envoy.access_loggers.file",
+    typedConfig: {
+      "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+      path: "/dev/null",
+      logFormat: { textFormatSource: { inlineString: logFormat } },
+    },
+  },
 ];
 const tracing = (percent: number): JsonValue => ({
   randomSampling: { value: percent },
-  customTags: [{ tag: "istio.namespace", literal: { value: "test" } }, { tag: "istio.canonical_service", literal: { value: "gateway" } }],
+  customTags: [
+    { tag: "istio.namespace", literal: { value: "test" } },
+    { tag: "istio.canonical_service", literal: { value: "gateway" } },
+  ],
   provider: {
     name: "envoy.tracers.opentelemetry",
-    typedConfig: { "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig", serviceName: "gateway.test", httpService: { httpUri: { uri: "collector/v1/traces", cluster: "collector", timeout: "3s" } } },
+    typedConfig: {
+      "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
+      serviceName: "gateway.test",
+      httpService: { httpUri: { uri: "collector/v1/traces", cluster: "collector", timeout: "3s" } },
+    },
   },
 });
 
 /** 20 prefixes and 90/10. */
 function virtualHosts(): JsonValue {
-  const plain = Array.from({ length: 20 }, (_, index) => ({ name: `r${index}`, match: { prefix: `/api/v1/service${index}/` }, route: { cluster: "a", timeout: "0s" } }));
-  return [{ name: "all", domains: ["*"], routes: [...plain, { name: "weights", match: { prefix: "/" }, route: { timeout: "0s", weightedClusters: { clusters: [{ name: "a", weight: 90 }, { name: "b", weight: 10 }] } } }] }];
+  const plain = Array.from({ length: 20 }, (_, index) => ({
+    name: `r${index}`,
+    match: { prefix: `/api/v1/service${index}/` },
+    route: { cluster: "a", timeout: "0s" },
+  }));
+  return [
+    {
+      name: "all",
+      domains: ["*"],
+      routes: [
+        ...plain,
+        {
+          name: "weights",
+          match: { prefix: "/" },
+          route: {
+            timeout: "0s",
+            weightedClusters: {
+              clusters: [
+                { name: "a", weight: 90 },
+                { name: "b", weight: 10 },
+              ],
+            },
+          },
+        },
+      ],
+    },
+  ];
 }
 
 /** An application, and a collector that takes all. */
 async function runUpstream(bodyBytes: number): Promise<void> {
-  const answer = Buffer.from(`HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${bodyBytes}\r\n\r\n${"x".repeat(bodyBytes)}`);
+  const answer = Buffer.from(
+    `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${bodyBytes}\r\n\r\n${"x".repeat(bodyBytes)}`,
+  );
   const head = new MessageHead();
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
     stream.setHandler({
       data: (chunk) => {
-        for (let at = 0; at < chunk.length; ) {
+        for (let at = 0; at < chunk.length;) {
           const after = scanRequestHead(head, chunk, at, chunk.length);
           if (after <= 0) return stream.destroy();
           stream.write(answer);
@@ -107,15 +157,40 @@ async function runUpstream(bodyBytes: number): Promise<void> {
 
 async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorPort: number): Promise<void> {
   const registry = new MetricsRegistry({ clock: systemClock });
-  const metrics = new IstioMetrics(registry, { ...unknownWorkload, principal: "unknown", app: "gateway", version: "v1" });
-  const connector = { connect: (endpoint: { address: string; port: number }, timeoutMs: number) => connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs }) };
+  const metrics = new IstioMetrics(registry, {
+    ...unknownWorkload,
+    principal: "unknown",
+    app: "gateway",
+    version: "v1",
+  });
+  const connector = {
+    connect: (endpoint: { address: string; port: number }, timeoutMs: number) =>
+      connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs }),
+  };
   const standalone = standaloneServices();
   const callCluster = clusterCaller((name) => config.cluster(name));
-  const exports = new CollectorExports({ node: { id: "router~127.0.0.1~gateway.test~test", service: "gateway.test", address: "127.0.0.1", zone: "" }, callCluster, statistics: standalone.statistics, clock: systemClock });
-  const config: ProxyConfig = new ProxyConfig({ runtime: { connector, clock: systemClock, random: systemRandom }, resolve: () => Promise.resolve([]), services: { ...standalone, callCluster, exports }, clock: systemClock, log: silentLogger });
+  const exports = new CollectorExports({
+    node: { id: "router~127.0.0.1~gateway.test~test", service: "gateway.test", address: "127.0.0.1", zone: "" },
+    callCluster,
+    statistics: standalone.statistics,
+    clock: systemClock,
+  });
+  const config: ProxyConfig = new ProxyConfig({
+    runtime: { connector, clock: systemClock, random: systemRandom },
+    resolve: () => Promise.resolve([]),
+    services: { ...standalone, callCluster, exports },
+    clock: systemClock,
+    log: silentLogger,
+  });
   const log = new AccessLog({ sink: fileSink("/dev/null"), clock: systemClock });
   const nobody = { peek: () => undefined, fetch: () => Promise.reject(new Error("plain text alone is measured")) };
-  const secrets = new SecretStore({ certificates: nobody, identity: "", readFile: () => Promise.reject(new Error("no files")), clock: systemClock, log: silentLogger });
+  const secrets = new SecretStore({
+    certificates: nobody,
+    identity: "",
+    readFile: () => Promise.reject(new Error("no files")),
+    clock: systemClock,
+    log: silentLogger,
+  });
   const observer = new ConnectionObserver({ role: "router", metrics, accessLog: () => log, clock: systemClock });
   const listeners = new ListenerSet({
     listen: listenTcp,
@@ -147,12 +222,20 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
     const subscription = config.subscriptions().find((one) => one.typeUrl === typeUrl);
     void subscription?.apply({ typeUrl, resources: [{ name, version: "1", aliases: [], typeUrl, body }], removed: [] });
   };
-  for (const [name, port] of [["a", appPort], ["b", appPort], ["collector", collectorPort]] as const) {
+  for (const [name, port] of [
+    ["a", appPort],
+    ["b", appPort],
+    ["collector", collectorPort],
+  ] as const) {
     apply(typeUrls.cluster, ClusterSchema, name, edsCluster(name));
     apply(typeUrls.endpoint, ClusterLoadAssignmentSchema, name, plainEndpoints(name, [port]));
   }
   apply(typeUrls.route, RouteConfigurationSchema, "http", { name: "http", virtualHosts: virtualHosts() });
-  const more = { httpFilters: wanted.has("metrics") ? [stats, router] : [router], ...(wanted.has("log") ? { accessLog } : {}), ...(wanted.has("traces") ? { tracing: tracing(1) } : wanted.has("all-traces") ? { tracing: tracing(100) } : {}) };
+  const more = {
+    httpFilters: wanted.has("metrics") ? [stats, router] : [router],
+    ...(wanted.has("log") ? { accessLog } : {}),
+    ...(wanted.has("traces") ? { tracing: tracing(1) } : wanted.has("all-traces") ? { tracing: tracing(100) } : {}),
+  };
   apply(typeUrls.listener, ListenerSchema, "listener_0", httpListener(0, "http", more));
   setInterval(() => listeners.sweep(), 1000);
   while (listeners.pending().length > 0) await systemClock.sleep(5);
@@ -179,8 +262,14 @@ async function told(child: ChildProcess): Promise<Told> {
 }
 
 /** As `bin/serin` starts them. */
-async function start(role: string, args: readonly (string | number)[]): Promise<{ readonly child: ChildProcess; readonly ports: readonly number[] }> {
-  const child = fork(import.meta.filename, [role, ...args.map(String)], { stdio: ["ignore", "inherit", "inherit", "ipc"], execArgv: ["--max-semi-space-size=4"] });
+async function start(
+  role: string,
+  args: readonly (string | number)[],
+): Promise<{ readonly child: ChildProcess; readonly ports: readonly number[] }> {
+  const child = fork(import.meta.filename, [role, ...args.map(String)], {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    execArgv: ["--max-semi-space-size=4"],
+  });
   children.push(child);
   const first = await told(child);
   return { child, ports: "ports" in first ? first.ports : [] };
@@ -196,7 +285,9 @@ async function cpuMicros(child: ChildProcess): Promise<number> {
 class LoadConnection {
   readonly #stream: ByteStream;
   readonly #bodyBytes: number;
-  readonly #request = Buffer.from("GET /productpage?u=normal HTTP/1.1\r\nhost: bookinfo.example\r\nuser-agent: bench/1\r\naccept: */*\r\naccept-encoding: gzip, br\r\ncookie: session=abcdef0123456789\r\n\r\n");
+  readonly #request = Buffer.from(
+    "GET /productpage?u=normal HTTP/1.1\r\nhost: bookinfo.example\r\nuser-agent: bench/1\r\naccept: */*\r\naccept-encoding: gzip, br\r\ncookie: session=abcdef0123456789\r\n\r\n",
+  );
   #left = -1;
   #isPaused = true;
   #settle: () => void = () => undefined;
@@ -206,7 +297,12 @@ class LoadConnection {
   constructor(stream: ByteStream, bodyBytes: number) {
     this.#stream = stream;
     this.#bodyBytes = bodyBytes;
-    stream.setHandler({ data: (chunk) => this.#data(chunk), end: () => undefined, drain: () => undefined, close: () => this.#fail() });
+    stream.setHandler({
+      data: (chunk) => this.#data(chunk),
+      end: () => undefined,
+      drain: () => undefined,
+      close: () => this.#fail(),
+    });
     stream.resume();
   }
 
@@ -268,7 +364,8 @@ async function measure({ child, loads }: Subject, seconds: number): Promise<Meas
 }
 
 const nothing: Measured = { requests: 0, cpuMicros: 0 };
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 const microsOf = ({ requests, cpuMicros: micros }: Measured): number => micros / Math.max(1, requests);
 
 function median(values: readonly number[]): number {
@@ -282,7 +379,16 @@ async function main(options: Options): Promise<void> {
   const { ports } = await start("upstream", [bodyBytes]);
   const subjectWith = async (wanted: readonly Part[]): Promise<Subject> => {
     const proxy = await start("proxy", [wanted.join(",") || "-", ...ports]);
-    const loads = await Promise.all(Array.from({ length: connections }, async () => new LoadConnection(await connectTcp({ address: "127.0.0.1", port: proxy.ports[0] ?? 0, timeoutMs: 5000 }), bodyBytes)));
+    const loads = await Promise.all(
+      Array.from(
+        { length: connections },
+        async () =>
+          new LoadConnection(
+            await connectTcp({ address: "127.0.0.1", port: proxy.ports[0] ?? 0, timeoutMs: 5000 }),
+            bodyBytes,
+          ),
+      ),
+    );
     return { child: proxy.child, loads };
   };
   const subjects = new Map<string, Subject>();
@@ -293,7 +399,8 @@ async function main(options: Options): Promise<void> {
   if (options.parts) for (const part of parts) subjects.set(part, await subjectWith([part]));
   for (const subject of subjects.values()) {
     let requests = 0;
-    for (let round = 0; round < warmRounds && requests < warmRequests; round += 1) requests += (await measure(subject, 1)).requests;
+    for (let round = 0; round < warmRounds && requests < warmRequests; round += 1)
+      requests += (await measure(subject, 1)).requests;
   }
   const results = new Map<string, Measured[]>([...subjects.keys()].map((name) => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
@@ -303,21 +410,39 @@ async function main(options: Options): Promise<void> {
   }
   const listOf = (name: string): readonly Measured[] => results.get(name) ?? [];
   /** A round's mean of all processes of a kind. */
-  const meansOf = (kind: string): number[] => Array.from({ length: rounds }, (_, round) => mean(Array.from({ length: processes }, (__, process) => microsOf(listOf(`${kind} ${process + 1}`)[round] ?? nothing))));
+  const meansOf = (kind: string): number[] =>
+    Array.from({ length: rounds }, (_, round) =>
+      mean(
+        Array.from({ length: processes }, (__, process) =>
+          microsOf(listOf(`${kind} ${process + 1}`)[round] ?? nothing),
+        ),
+      ),
+    );
   const offMicros = meansOf("off");
   const ratiosOf = (list: readonly number[]): number[] => list.map((one, round) => one / (offMicros[round] ?? 1));
   const costOf = (ratios: readonly number[]): number => median(ratios) * 100 - 100;
   const micros = Object.fromEntries([...results].map(([name, list]) => [name, median(list.map(microsOf))]));
   for (const [name, each] of Object.entries(micros)) {
-    process.stdout.write(`${name.padEnd(10)} ${each.toFixed(2).padStart(7)} µs CPU a request  ${(1e6 / each).toFixed(0).padStart(6)} requests a CPU second  ${costOf(ratiosOf(listOf(name).map(microsOf))).toFixed(1).padStart(5)} % more CPU\n`);
+    process.stdout.write(
+      `${name.padEnd(10)} ${each.toFixed(2).padStart(7)} µs CPU a request  ${(1e6 / each).toFixed(0).padStart(6)} requests a CPU second  ${costOf(
+        ratiosOf(listOf(name).map(microsOf)),
+      )
+        .toFixed(1)
+        .padStart(5)} % more CPU\n`,
+    );
   }
   const cost = costOf(ratiosOf(meansOf("on")));
   // Requests per CPU second, so that 5 % more time a request is 4.8 % fewer of them.
   const lostPercent = 100 - 100 / (1 + cost / 100);
   const failed = [...subjects.values()].flatMap(({ loads }) => loads).reduce((sum, one) => sum + one.failed, 0);
   const ok = lostPercent <= maxCostPercent && failed === 0;
-  process.stdout.write(`telemetry costs ${lostPercent.toFixed(1)} % of the requests per CPU second, ${maxCostPercent} % may be; ${failed} failed\n`);
-  if (options.json) process.stdout.write(`${JSON.stringify({ name: "telemetry", ok, lostPercent, failed, cpuMicrosPerRequest: micros })}\n`);
+  process.stdout.write(
+    `telemetry costs ${lostPercent.toFixed(1)} % of the requests per CPU second, ${maxCostPercent} % may be; ${failed} failed\n`,
+  );
+  if (options.json)
+    process.stdout.write(
+      `${JSON.stringify({ name: "telemetry", ok, lostPercent, failed, cpuMicrosPerRequest: micros })}\n`,
+    );
   process.exitCode = ok ? 0 : 1;
 }
 
@@ -326,13 +451,24 @@ function optionsOf(args: readonly string[]): Options {
     const at = args.indexOf(name);
     return at < 0 ? fallback : Number(args[at + 1]);
   };
-  return { seconds: number("--seconds", 0.1), rounds: number("--rounds", 150), processes: number("--processes", 4), connections: number("--connections", 32), bodyBytes: number("--body", 1024), parts: args.includes("--parts"), json: args.includes("--json") };
+  return {
+    seconds: number("--seconds", 0.1),
+    rounds: number("--rounds", 150),
+    processes: number("--processes", 4),
+    connections: number("--connections", 32),
+    bodyBytes: number("--body", 1024),
+    parts: args.includes("--parts"),
+    json: args.includes("--json"),
+  };
 }
 
 const [role, ...args] = process.argv.slice(2);
 // Whoever asked has ended.
 process.on("disconnect", () => process.exit());
-if (role === "--help") process.stdout.write("node bench/telemetry.ts [--seconds 0.1] [--rounds 150] [--processes 4] [--connections 32] [--body 1024] [--parts] [--json]\n");
+if (role === "--help")
+  process.stdout.write(
+    "node bench/telemetry.ts [--seconds 0.1] [--rounds 150] [--processes 4] [--connections 32] [--body 1024] [--parts] [--json]\n",
+  );
 else if (role === "upstream") await runUpstream(Number(args[0]));
 else if (role === "proxy") await runProxy(new Set((args[0] ?? "").split(",")), Number(args[1]), Number(args[2]));
 else {

@@ -21,7 +21,8 @@ interface Figures {
   idleMemoryTotalMb: number;
 }
 
-const page = 'curl -s -m 2 "http://$(kubectl get gateway bookinfo-gateway -o jsonpath={.status.addresses[0].value})/productpage"';
+const page =
+  'curl -s -m 2 "http://$(kubectl get gateway bookinfo-gateway -o jsonpath={.status.addresses[0].value})/productpage"';
 const pageTimeoutMs = 60_000;
 const acknowledgementTimeoutMs = 10_000;
 const settleMs = 10_000;
@@ -46,7 +47,10 @@ function benchRoute(weight: number): UntypedObject {
     apiVersion: "gateway.networking.k8s.io/v1",
     kind: "HTTPRoute",
     metadata: { name: "bench", namespace: "default" },
-    spec: { parentRefs: [{ name: "bookinfo-gateway" }], rules: [{ matches: [{ path: { type: "PathPrefix", value: "/bench" } }], backendRefs }] },
+    spec: {
+      parentRefs: [{ name: "bookinfo-gateway" }],
+      rules: [{ matches: [{ path: { type: "PathPrefix", value: "/bench" } }], backendRefs }],
+    },
   };
 }
 
@@ -71,11 +75,18 @@ async function measure(lab: LabCluster, changes: number): Promise<Figures> {
   await Promise.all([ok(lab, [serin, "install", "-y", "--set", "profile=ambient"]), shell(lab, deployLines())]);
   const deadline = performance.now() + pageTimeoutMs;
   while (!(await lab.shell(page)).output.includes("Reviews served by:")) {
-    if (performance.now() > deadline) throw userError("bench-timeout", `bookinfo's gateway gave no page after ${pageTimeoutMs / 1000} s:\n${(await lab.shell("kubectl get pods -A; kubectl get events -A --field-selector type=Warning")).output}`);
+    if (performance.now() > deadline)
+      throw userError(
+        "bench-timeout",
+        `bookinfo's gateway gave no page after ${pageTimeoutMs / 1000} s:\n${(await lab.shell("kubectl get pods -A; kubectl get events -A --field-selector type=Warning")).output}`,
+      );
     await systemClock.sleep(50);
   }
   const pageFromNothingSeconds = secondsSince(begin);
-  const client = createKubeClient(await loadKubeConfig(`${lab.stateDirectory}/kubeconfig`), { log: createLogger({ scope: "bench", level: "error" }), clock: systemClock });
+  const client = createKubeClient(await loadKubeConfig(`${lab.stateDirectory}/kubeconfig`), {
+    log: createLogger({ scope: "bench", level: "error" }),
+    clock: systemClock,
+  });
   const delays = await changeWeights(client, changes);
   await systemClock.sleep(settleMs);
   const idleMemoryMb = memoryOf(lab.stateDirectory);
@@ -89,7 +100,11 @@ async function measure(lab: LabCluster, changes: number): Promise<Figures> {
 }
 
 function deployLines(): string {
-  const samples = ["bookinfo/platform/kube/bookinfo.yaml", "sleep/sleep.yaml", "bookinfo/gateway-api/bookinfo-gateway.yaml"];
+  const samples = [
+    "bookinfo/platform/kube/bookinfo.yaml",
+    "sleep/sleep.yaml",
+    "bookinfo/gateway-api/bookinfo-gateway.yaml",
+  ];
   return [
     `kubectl apply -f - <<'END'\n${addresses}END`,
     "kubectl label namespace default istio.io/dataplane-mode=ambient",
@@ -100,7 +115,13 @@ function deployLines(): string {
 async function changeWeights(client: KubeClient, changes: number): Promise<number[]> {
   const { items } = await client.list(podKind, { namespace: "istio-system", labelSelector: "app=istiod" });
   const pilot = items[0]?.metadata.name ?? "";
-  const kind: KindDefinition<UntypedObject> = { group: httpRouteKind.group, versions: httpRouteKind.versions, kind: "HTTPRoute", plural: httpRouteKind.plural, namespaced: true };
+  const kind: KindDefinition<UntypedObject> = {
+    group: httpRouteKind.group,
+    versions: httpRouteKind.versions,
+    kind: "HTTPRoute",
+    plural: httpRouteKind.plural,
+    namespaced: true,
+  };
   const delays: number[] = [];
   // The first one is the route's creation and does not count.
   for (let change = 0; change <= changes; change += 1) {
@@ -121,9 +142,14 @@ async function acknowledged(client: KubeClient, pilot: string, resourceVersion: 
     if (status !== 200) throw userError("bench-pilot", `${pilot} answered ${status}: ${text.slice(0, 200)}`);
     const { processed, proxies } = JSON.parse(text) as AcknowledgementReport;
     const rejected = proxies.find((proxy) => proxy.rejected !== null)?.rejected;
-    if (rejected !== undefined && rejected !== null) throw userError("bench-rejected", `a proxy rejected the route: ${rejected.reason}`);
+    if (rejected !== undefined && rejected !== null)
+      throw userError("bench-rejected", `a proxy rejected the route: ${rejected.reason}`);
     if (processed && proxies.length > 0 && proxies.every((proxy) => proxy.acknowledged)) return;
-    if (performance.now() > deadline) throw userError("bench-timeout", `version ${resourceVersion} was not acknowledged after ${acknowledgementTimeoutMs / 1000} s: ${text}`);
+    if (performance.now() > deadline)
+      throw userError(
+        "bench-timeout",
+        `version ${resourceVersion} was not acknowledged after ${acknowledgementTimeoutMs / 1000} s: ${text}`,
+      );
   }
 }
 
@@ -146,13 +172,22 @@ function quantile(values: readonly number[], share: number): number {
   return Math.round((sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? 0) * 10) / 10;
 }
 
-function print({ clusterReadySeconds, pageFromNothingSeconds, weightChangeMs, idleMemoryMb, idleMemoryTotalMb }: Figures): void {
+function print({
+  clusterReadySeconds,
+  pageFromNothingSeconds,
+  weightChangeMs,
+  idleMemoryMb,
+  idleMemoryTotalMb,
+}: Figures): void {
   const out = (text: string): void => void process.stdout.write(`${text}\n`);
   out(`cluster create, all nodes Ready       ${clusterReadySeconds.toFixed(2)} s`);
   out(`bookinfo through the mesh, from none  ${pageFromNothingSeconds.toFixed(2)} s`);
-  out(`weight change to the last ACK         p50 ${weightChangeMs.p50} ms, p99 ${weightChangeMs.p99} ms, worst ${weightChangeMs.max} ms of ${weightChangeMs.changes}`);
+  out(
+    `weight change to the last ACK         p50 ${weightChangeMs.p50} ms, p99 ${weightChangeMs.p99} ms, worst ${weightChangeMs.max} ms of ${weightChangeMs.changes}`,
+  );
   out(`idle memory (PSS)                     ${idleMemoryTotalMb} MB`);
-  for (const [role, mb] of Object.entries(idleMemoryMb).toSorted(([, a], [, b]) => b - a)) out(`  ${role.padEnd(36)}${mb.toFixed(1).padStart(6)} MB`);
+  for (const [role, mb] of Object.entries(idleMemoryMb).toSorted(([, a], [, b]) => b - a))
+    out(`  ${role.padEnd(36)}${mb.toFixed(1).padStart(6)} MB`);
 }
 
 const args = process.argv.slice(2);

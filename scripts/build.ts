@@ -8,12 +8,17 @@ import { bundlePage } from "../src/dashboard/bundle/index.ts";
 const root = join(import.meta.dirname, "..");
 
 rmSync(join(root, "dist"), { recursive: true, force: true });
-const { status } = spawnSync(process.execPath, ["node_modules/typescript-native/bin/tsc", "-p", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
+const { status } = spawnSync(
+  process.execPath,
+  ["node_modules/typescript-native/bin/tsc", "-p", "tsconfig.build.json"],
+  { cwd: root, stdio: "inherit" },
+);
 if (status !== 0) process.exit(1);
 // The package carries the dashboard's page as it is served, and not the bundler.
 const page = join(root, "dist/dashboard/page");
 mkdirSync(page, { recursive: true });
-for (const [name, contents] of await bundlePage(join(root, "src/dashboard/web"))) writeFileSync(join(page, name), contents);
+for (const [name, contents] of await bundlePage(join(root, "src/dashboard/web")))
+  writeFileSync(join(page, name), contents);
 const files = globSync("dist/**/*.js", { cwd: root });
 const kilobytes = files.reduce((sum, file) => sum + statSync(join(root, file)).size, 0) / 1024;
 process.stdout.write(`dist: ${files.length} files, ${Math.round(kilobytes)} kB\n`);

@@ -30,7 +30,12 @@ class FileRun {
   add({ type, data }: TestResult): void {
     if (data.details.type === "suite") {
       // Its tests say themselves that they failed, but not what failed before the first of them.
-      if (type === "test:fail" && "failureType" in data.details.error && data.details.error.failureType === "hookFailed") this.#lines.push(`  FAILED before or after ${data.name}\n${indent(textOf(data.details.error))}`);
+      if (
+        type === "test:fail" &&
+        "failureType" in data.details.error &&
+        data.details.error.failureType === "hookFailed"
+      )
+        this.#lines.push(`  FAILED before or after ${data.name}\n${indent(textOf(data.details.error))}`);
       return;
     }
     if (isSet(data.skip)) this.counts.skipped.push(`${this.counts.file}: ${data.name}: ${String(data.skip)}`);
@@ -72,10 +77,13 @@ async function* countReporter(source: AsyncIterable<TestEvent>): AsyncGenerator<
   };
   for await (const event of source) {
     if (event.type === "test:pass" || event.type === "test:fail") runOf(event.data.file).add(event);
-    else if (event.type === "test:stderr" || event.type === "test:stdout") runOf(event.data.file).print(event.data.message);
-    else if (event.type === "test:summary" && event.data.file !== undefined) yield end(runOf(event.data.file), event.data.duration_ms);
+    else if (event.type === "test:stderr" || event.type === "test:stdout")
+      runOf(event.data.file).print(event.data.message);
+    else if (event.type === "test:summary" && event.data.file !== undefined)
+      yield end(runOf(event.data.file), event.data.duration_ms);
   }
-  for (const run of runs.values()) if (run.counts.passed + run.counts.failed + run.counts.skipped.length > 0) yield end(run, 0);
+  for (const run of runs.values())
+    if (run.counts.passed + run.counts.failed + run.counts.skipped.length > 0) yield end(run, 0);
 }
 
 function isSet(value: string | boolean | undefined): boolean {

@@ -9,7 +9,14 @@ import { syntheticAccess, syntheticIdentity } from "../src/dashboard/server/test
 import { syntheticHandlers } from "../src/dashboard/server/testing/synthetic-handlers.ts";
 import { SyntheticSource } from "../src/dashboard/server/testing/synthetic-source.ts";
 
-const { values } = parseArgs({ options: { port: { type: "string", default: "20080" }, workloads: { type: "string", default: "20" }, login: { type: "boolean", default: false }, built: { type: "boolean", default: false } } });
+const { values } = parseArgs({
+  options: {
+    port: { type: "string", default: "20080" },
+    workloads: { type: "string", default: "20" },
+    login: { type: "boolean", default: false },
+    built: { type: "boolean", default: false },
+  },
+});
 const web = join(import.meta.dirname, "../src/dashboard/web");
 const log = createLogger({ scope: "dashboard-dev" });
 const clock = systemClock;
@@ -32,4 +39,6 @@ const server = new DashboardServer({
   log,
   version: "dev",
 });
-await server.run({ host: "127.0.0.1", ports: [Number(values.port)] }, shutdownOnSignals().drain, (port) => process.stdout.write(`http://127.0.0.1:${port}/\n`));
+await server.run({ host: "127.0.0.1", ports: [Number(values.port)] }, shutdownOnSignals().drain, (port) =>
+  process.stdout.write(`http://127.0.0.1:${port}/\n`),
+);

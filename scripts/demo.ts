@@ -6,7 +6,15 @@ import { dirname } from "node:path";
 import { describeError } from "../src/base/index.ts";
 import { createLab, deployApps, installMesh } from "./demo/acts/lab-and-mesh.ts";
 import { proveMutualTls } from "./demo/acts/proof-of-mtls.ts";
-import { canaryTheApp, ladderOf, lastConnection, refusingZtunnel, rejectedConfig, startLoad, upgradeTheMesh } from "./demo/acts/rollouts.ts";
+import {
+  canaryTheApp,
+  ladderOf,
+  lastConnection,
+  refusingZtunnel,
+  rejectedConfig,
+  startLoad,
+  upgradeTheMesh,
+} from "./demo/acts/rollouts.ts";
 import { clusterName, kubeconfigPath, runSerin } from "./demo/lab.ts";
 import { memoryOf } from "./demo/memory.ts";
 import { playActs, type Act, type Stage } from "./demo/stage.ts";
@@ -32,7 +40,12 @@ interface Summary {
   readonly requests: number;
   readonly failed: number;
   readonly seconds: number;
-  readonly steps: readonly { readonly name: string; readonly seconds: number; readonly requests: number; readonly failed: number }[];
+  readonly steps: readonly {
+    readonly name: string;
+    readonly seconds: number;
+    readonly requests: number;
+    readonly failed: number;
+  }[];
   readonly memoryMb: Readonly<Record<string, number>>;
   readonly rolledBack: readonly { readonly cause: string; readonly seconds: number }[];
 }
@@ -42,10 +55,20 @@ async function main(json: boolean, keep: boolean): Promise<number> {
   const interrupt = new AbortController();
   process.on("SIGINT", () => interrupt.abort(new Error("interrupted")));
   process.on("SIGTERM", () => interrupt.abort(new Error("terminated")));
-  const rows = acts.map(({ name }): StepRow => ({ name, state: "waiting", startedMs: 0, endedMs: 0, requests: 0, failed: 0, note: "" }));
+  const rows = acts.map(({ name }): StepRow => ({
+    name,
+    state: "waiting",
+    startedMs: 0,
+    endedMs: 0,
+    requests: 0,
+    failed: 0,
+    note: "",
+  }));
   const live = process.stdout.isTTY && !json;
   const facts = (): LiveFacts => factsOf(stage);
-  const view: View = live ? new TerminalView(process.stdout, rows, facts) : new PlainView((text) => void process.stdout.write(text));
+  const view: View = live
+    ? new TerminalView(process.stdout, rows, facts)
+    : new PlainView((text) => void process.stdout.write(text));
   const stage: Stage = {
     lab: undefined,
     load: undefined,
@@ -76,7 +99,14 @@ async function main(json: boolean, keep: boolean): Promise<number> {
   const counts = await stage.load?.stop();
   stage.connection?.abandon();
   view.close();
-  const summary = summarise(stage, problem, counts?.requests ?? 0, counts?.failed ?? 0, performance.now() - begin, memoryMb);
+  const summary = summarise(
+    stage,
+    problem,
+    counts?.requests ?? 0,
+    counts?.failed ?? 0,
+    performance.now() - begin,
+    memoryMb,
+  );
   printSummary(stage, summary, problem);
   const stays = keep || (live && problem === undefined && (await leave()));
   if (!stays) await runSerin(["cluster", "delete", "--name", clusterName]);
@@ -101,7 +131,10 @@ function factsOf({ load, connection, ladder }: Stage): LiveFacts {
     lastRequests = counts.requests;
     lastAtMs = now;
   }
-  const text = connection === undefined ? "not open yet" : (connection.broken ?? `${connection.answeredLines} lines, ${connection.receivedBytes} bytes came back`);
+  const text =
+    connection === undefined
+      ? "not open yet"
+      : (connection.broken ?? `${connection.answeredLines} lines, ${connection.receivedBytes} bytes came back`);
   return { ...counts, perSecond, medianMs: load?.medianMs ?? 0, connection: text, ladder };
 }
 
@@ -110,15 +143,29 @@ async function refreshLadder(stage: Stage): Promise<void> {
   stage.ladder = await ladderOf(stage.lab).catch(() => stage.ladder);
 }
 
-function summarise(stage: Stage, problem: unknown, requests: number, failed: number, ms: number, memoryMb: Record<string, number>): Summary {
+function summarise(
+  stage: Stage,
+  problem: unknown,
+  requests: number,
+  failed: number,
+  ms: number,
+  memoryMb: Record<string, number>,
+): Summary {
   const round = (value: number): number => Math.round(value / 100) / 10;
-  const clean = stage.rows.filter(({ name }) => mustNotFail.some((act) => act.name === name)).every((row) => row.failed === 0);
+  const clean = stage.rows
+    .filter(({ name }) => mustNotFail.some((act) => act.name === name))
+    .every((row) => row.failed === 0);
   return {
     ok: problem === undefined && clean && stage.rolledBack.length === 2,
     requests,
     failed,
     seconds: round(ms),
-    steps: stage.rows.map((row) => ({ name: row.name, seconds: round(Math.max(0, row.endedMs - row.startedMs)), requests: row.requests, failed: row.failed })),
+    steps: stage.rows.map((row) => ({
+      name: row.name,
+      seconds: round(Math.max(0, row.endedMs - row.startedMs)),
+      requests: row.requests,
+      failed: row.failed,
+    })),
     memoryMb,
     rolledBack: stage.rolledBack.map(({ cause, seconds: took }) => ({ cause, seconds: took })),
   };
@@ -127,11 +174,18 @@ function summarise(stage: Stage, problem: unknown, requests: number, failed: num
 function printSummary(stage: Stage, summary: Summary, problem: unknown): void {
   const out = (text: string): void => void process.stdout.write(`${text}\n`);
   out("");
-  for (const step of summary.steps) out(`  ${step.name.padEnd(28)} ${seconds(step.seconds * 1000).padStart(8)}  ${String(step.requests).padStart(6)} requests  ${step.failed} failed`);
-  for (const failure of stage.load?.failures ?? []) out(`  FAILED ${failure.at} ${failure.path} ${failure.cause} (${failure.group})`);
+  for (const step of summary.steps)
+    out(
+      `  ${step.name.padEnd(28)} ${seconds(step.seconds * 1000).padStart(8)}  ${String(step.requests).padStart(6)} requests  ${step.failed} failed`,
+    );
+  for (const failure of stage.load?.failures ?? [])
+    out(`  FAILED ${failure.at} ${failure.path} ${failure.cause} (${failure.group})`);
   for (const { cause, seconds: took } of summary.rolledBack) out(`  rolled back in ${took.toFixed(1)} s: ${cause}`);
   const memory = Object.entries(summary.memoryMb).toSorted(([, a], [, b]) => b - a);
-  if (memory.length > 0) out(`  memory (PSS): ${memory.map(([name, mb]) => `${name} ${mb} MB`).join(", ")}; ${Math.round(memory.reduce((sum, [, mb]) => sum + mb, 0))} MB in all`);
+  if (memory.length > 0)
+    out(
+      `  memory (PSS): ${memory.map(([name, mb]) => `${name} ${mb} MB`).join(", ")}; ${Math.round(memory.reduce((sum, [, mb]) => sum + mb, 0))} MB in all`,
+    );
   out(`  ${summary.requests} requests, ${summary.failed} failed, ${seconds(summary.seconds * 1000)}`);
   if (problem !== undefined) out(`  The demo did not end well: ${describeError(problem)}`);
 }
@@ -154,7 +208,9 @@ async function leave(): Promise<boolean> {
 
 const args = new Set(process.argv.slice(2));
 if (args.has("--help")) {
-  process.stdout.write("npm run demo [-- --json] [-- --keep]\n  --json  the last line is one JSON object\n  --keep  leave the cluster behind\n");
+  process.stdout.write(
+    "npm run demo [-- --json] [-- --keep]\n  --json  the last line is one JSON object\n  --keep  leave the cluster behind\n",
+  );
   process.exit(0);
 }
 process.exitCode = await main(args.has("--json"), args.has("--keep"));

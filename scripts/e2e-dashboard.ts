@@ -57,9 +57,11 @@ interface Summary {
 
 async function main(): Promise<number> {
   const wanted = new Set(flags.only.split(","));
-  for (const part of wanted) if (!parts.some((known) => known === part)) throw new Error(`--only ${part}: expected ${parts.join(", ")}`);
+  for (const part of wanted)
+    if (!parts.some((known) => known === part)) throw new Error(`--only ${part}: expected ${parts.join(", ")}`);
   const interrupt = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interrupt.abort(new Error(`ended by ${signal}`)));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => interrupt.abort(new Error(`ended by ${signal}`)));
   const lab = new ProofLab();
   const reports = new LoadReports(lab.reportDirectories());
   const proof: Proof = {
@@ -89,11 +91,18 @@ async function main(): Promise<number> {
   const complaints = browser?.complaints ?? [];
   await browser?.close();
   await load?.stop();
-  for (const text of [...found.problems, ...complaints.map((complaint) => `console: ${complaint}`)]) proof.note(`FAILED ${text}`);
+  for (const text of [...found.problems, ...complaints.map((complaint) => `console: ${complaint}`)])
+    proof.note(`FAILED ${text}`);
   if (flags.keep) proof.note(`the lab stays: ${lab.cluster.stateDirectory}`);
   else await lab.delete();
   const worst = Math.max(0, ...found.deviations);
-  const summary: Summary = { ok: found.problems.length === 0 && complaints.length === 0, views: found.views, failed: found.problems.length, consoleErrors: complaints.length, maxDeviation: Math.round(worst * 10_000) / 10_000 };
+  const summary: Summary = {
+    ok: found.problems.length === 0 && complaints.length === 0,
+    views: found.views,
+    failed: found.problems.length,
+    consoleErrors: complaints.length,
+    maxDeviation: Math.round(worst * 10_000) / 10_000,
+  };
   if (flags.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
   return summary.ok ? 0 : 1;
 }
@@ -115,13 +124,22 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
     const state = await context.storageState();
     if (wanted.has("figures")) {
       for (const { service, pageRate, loadRate, share } of await compareFigures(proof, page, base)) {
-        proof.note(`${service}: ${pageRate} requests a second on the page, ${loadRate.toFixed(2)} by the generators: ${(share * 100).toFixed(2)} % apart`);
+        proof.note(
+          `${service}: ${pageRate} requests a second on the page, ${loadRate.toFixed(2)} by the generators: ${(share * 100).toFixed(2)} % apart`,
+        );
         found.deviations.push(Number.isNaN(share) ? 1 : share);
-        if (!(share <= maxDeviation)) found.problems.push(`the rate of ${service} is ${(share * 100).toFixed(1)} % off`);
+        if (!(share <= maxDeviation))
+          found.problems.push(`the rate of ${service} is ${(share * 100).toFixed(1)} % off`);
       }
     }
     if (wanted.has("views")) {
-      const { opened, failed } = await openViews(browser, { views, enter: entered(base, state.cookies), sights: sights.slice(0, Number(flags.sights)), pictures: flags.pictures, note: proof.note });
+      const { opened, failed } = await openViews(browser, {
+        views,
+        enter: entered(base, state.cookies),
+        sights: sights.slice(0, Number(flags.sights)),
+        pictures: flags.pictures,
+        note: proof.note,
+      });
       found.views += opened;
       found.problems.push(...failed);
     }
@@ -131,21 +149,30 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
       proof.note(`a request is on the page at most ${Math.round(requestMs)} ms after it began`);
       if (requestMs > maxDelayMs) found.problems.push(`a request was on the page after ${Math.round(requestMs)} ms`);
       const delays = await weightDelays(proof, page, base);
-      proof.note(`weights are on the page ${delays.map((ms) => `${Math.round(ms)} ms`).join(" and ")} after they were written`);
-      for (const ms of delays) if (ms > maxDelayMs) found.problems.push(`a weight was on the page after ${Math.round(ms)} ms`);
+      proof.note(
+        `weights are on the page ${delays.map((ms) => `${Math.round(ms)} ms`).join(" and ")} after they were written`,
+      );
+      for (const ms of delays)
+        if (ms > maxDelayMs) found.problems.push(`a weight was on the page after ${Math.round(ms)} ms`);
     }
     const served = await ServedPage.start(proof.lab.cluster, ["kiali"]);
     try {
       if (wanted.has("access")) found.problems.push(...(await tryAccess(proof, browser, served.url)));
       if (wanted.has("faults")) {
-        const faultPages = { own: base, inCluster: served.url, page: async () => await browser.page(context), forgive: () => browser.forgiveUnanswered() };
+        const faultPages = {
+          own: base,
+          inCluster: served.url,
+          page: async () => await browser.page(context),
+          forgive: () => browser.forgiveUnanswered(),
+        };
         found.problems.push(...(await standFaults(proof, faultPages)));
       }
     } finally {
       await served.stop();
     }
     // The last: it moves what the others look at.
-    if (wanted.has("upgrade")) found.problems.push(...(await orderUpgrade(proof, browser, page, base, state.cookies, found)));
+    if (wanted.has("upgrade"))
+      found.problems.push(...(await orderUpgrade(proof, browser, page, base, state.cookies, found)));
   } finally {
     await context.close();
     await own.stop();
@@ -155,15 +182,32 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
 type Cookies = Parameters<BrowserContext["addCookies"]>[0];
 
 /** The ladder and the upgrade's page are looked at while it waits between two revisions. */
-async function orderUpgrade(proof: Proof, browser: ProofBrowser, page: Page, base: string, cookies: Cookies, found: Found): Promise<readonly string[]> {
+async function orderUpgrade(
+  proof: Proof,
+  browser: ProofBrowser,
+  page: Page,
+  base: string,
+  cookies: Cookies,
+  found: Found,
+): Promise<readonly string[]> {
   const problems: string[] = [];
   const between: readonly ProofView[] = [
-    { name: "upgrade", link: `rollouts/MeshUpgrade/${upgradeName}`, shows: [/waits for approval/, /mtls-probe-matrix/] },
+    {
+      name: "upgrade",
+      link: `rollouts/MeshUpgrade/${upgradeName}`,
+      shows: [/waits for approval/, /mtls-probe-matrix/],
+    },
     { name: "upgrade-ladder", link: "ladder", shows: [/1-31-0/, /1-31-1/] },
     { name: "upgrade-overview", link: "overview", shows: [new RegExp(`${upgradeName}.*waits for a person`)] },
   ];
   const look = async (): Promise<void> => {
-    const { opened, failed } = await openViews(browser, { views: between, enter: entered(base, cookies), sights: sights.slice(0, Number(flags.sights)), pictures: flags.pictures, note: proof.note });
+    const { opened, failed } = await openViews(browser, {
+      views: between,
+      enter: entered(base, cookies),
+      sights: sights.slice(0, Number(flags.sights)),
+      pictures: flags.pictures,
+      note: proof.note,
+    });
     found.views += opened;
     problems.push(...failed);
   };
@@ -184,4 +228,11 @@ const startsLab = "SERIN_PROOF_STARTS_LAB";
 if (flags.help) process.stdout.write(help);
 // A lab that is kept outlives who made it.
 else if (flags.keep || process.env[startsLab] === "1") process.exitCode = await main();
-else process.exitCode = await runWithLab(["env", `${startsLab}=1`, process.execPath, import.meta.filename, ...process.argv.slice(2)]);
+else
+  process.exitCode = await runWithLab([
+    "env",
+    `${startsLab}=1`,
+    process.execPath,
+    import.meta.filename,
+    ...process.argv.slice(2),
+  ]);

@@ -52,10 +52,16 @@ const { values: flags } = parseArgs({
 
 async function main(): Promise<number> {
   const parts = flags.only.split(",");
-  for (const part of parts) if (!isPart(part)) throw new Error(`--only ${part}: expected upgrade, canary, bad or one of ${badReleases.map(({ name }) => `bad:${name}`).join(", ")}`);
+  for (const part of parts)
+    if (!isPart(part))
+      throw new Error(
+        `--only ${part}: expected upgrade, canary, bad or one of ${badReleases.map(({ name }) => `bad:${name}`).join(", ")}`,
+      );
   const interrupt = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interrupt.abort(new Error(`ended by ${signal}`)));
-  const note = (text: string): void => void process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${text}\n`);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => interrupt.abort(new Error(`ended by ${signal}`)));
+  const note = (text: string): void =>
+    void process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${text}\n`);
   const lab = new ProofLab();
   const reports = new LoadReports(lab.reportDirectories());
   const proof: Proof = {
@@ -96,13 +102,19 @@ function isPart(part: string): boolean {
   return ["upgrade", "canary", "bad", ...badReleases.map(({ name }) => `bad:${name}`)].includes(part);
 }
 
-async function playParts(proof: Proof, parts: readonly string[], good: LoadTotals[], bad: BadReleaseResult[]): Promise<void> {
+async function playParts(
+  proof: Proof,
+  parts: readonly string[],
+  good: LoadTotals[],
+  bad: BadReleaseResult[],
+): Promise<void> {
   const begun = proof.reports.totals;
   proof.note(`the load has begun: ${Object.keys(begun.targets).join(", ")}; ${proof.reports.open} long connections`);
   try {
     if (parts.includes("upgrade")) await playUpgrade(proof);
     if (parts.includes("canary")) await playCanary(proof);
-    if (parts.includes("upgrade") || parts.includes("canary")) await moreRequests(proof, proof.requests - difference(proof.reports.totals, begun).requests);
+    if (parts.includes("upgrade") || parts.includes("canary"))
+      await moreRequests(proof, proof.requests - difference(proof.reports.totals, begun).requests);
   } finally {
     good.push(difference(proof.reports.totals, begun));
   }
@@ -123,7 +135,13 @@ function summarise(proof: Proof, parts: readonly string[], { good: [counted], ba
   const { requests = 0, failed = 0, closedConnections = 0 } = counted ?? {};
   const enough = requests >= proof.requests || !(parts.includes("upgrade") || parts.includes("canary"));
   return {
-    ok: problem === undefined && failed === 0 && closedConnections === 0 && elsewhere === 0 && enough && bad.every(({ undone }) => undone),
+    ok:
+      problem === undefined &&
+      failed === 0 &&
+      closedConnections === 0 &&
+      elsewhere === 0 &&
+      enough &&
+      bad.every(({ undone }) => undone),
     requests,
     failed,
     closedConnections,
@@ -132,11 +150,23 @@ function summarise(proof: Proof, parts: readonly string[], { good: [counted], ba
   };
 }
 
-function print({ reports, note }: Proof, { requests, failed, closedConnections, endedWithPod }: Summary, problem: unknown): void {
-  for (const { target, requests: sent, failed: lost, p50Ms, p99Ms } of reports.table()) note(`${target.padEnd(30)} ${String(sent).padStart(7)} requests, ${lost} failed, p50 <= ${p50Ms} ms, p99 <= ${p99Ms} ms`);
-  for (const { target, open, ended, endedWithPod: withPod, closed } of reports.connectionTable()) note(`${target.padEnd(30)} ${open} open, ${ended} lived for their time, ${withPod} ended with a pod, ${closed} closed by the mesh`);
+function print(
+  { reports, note }: Proof,
+  { requests, failed, closedConnections, endedWithPod }: Summary,
+  problem: unknown,
+): void {
+  for (const { target, requests: sent, failed: lost, p50Ms, p99Ms } of reports.table())
+    note(
+      `${target.padEnd(30)} ${String(sent).padStart(7)} requests, ${lost} failed, p50 <= ${p50Ms} ms, p99 <= ${p99Ms} ms`,
+    );
+  for (const { target, open, ended, endedWithPod: withPod, closed } of reports.connectionTable())
+    note(
+      `${target.padEnd(30)} ${open} open, ${ended} lived for their time, ${withPod} ended with a pod, ${closed} closed by the mesh`,
+    );
   for (const { at, target, cause, group } of reports.failures) note(`FAILED ${at} ${target} (${group}): ${cause}`);
-  note(`${requests} requests in the good parts, ${failed} failed; ${closedConnections} long connections closed by the mesh, ${endedWithPod} ended with their pod`);
+  note(
+    `${requests} requests in the good parts, ${failed} failed; ${closedConnections} long connections closed by the mesh, ${endedWithPod} ended with their pod`,
+  );
   if (problem !== undefined) note(`The proof did not end well: ${describeError(problem)}`);
 }
 

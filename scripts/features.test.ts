@@ -5,5 +5,9 @@ import { test } from "node:test";
 import { featuresPage } from "./generate-features.ts";
 
 test("docs/features.md tells of each field what the tables say", () => {
-  assert.equal(readFileSync(join(import.meta.dirname, "../docs/features.md"), "utf8"), featuresPage(), "run node scripts/generate-features.ts");
+  assert.equal(
+    readFileSync(join(import.meta.dirname, "../docs/features.md"), "utf8"),
+    featuresPage(),
+    "run node scripts/generate-features.ts",
+  );
 });

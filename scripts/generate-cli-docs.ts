@@ -17,7 +17,10 @@ export async function withVerbs(page: string): Promise<string> {
   const [before = "", rest = ""] = page.split(begin);
   const after = rest.split(end)[1] ?? "";
   const program = await completeProgram(new FakeContext());
-  const sections = program.commands.map((command) => `### ${[command.name(), ...(command.commands.length === 0 ? [] : command.aliases())].join(", ")}\n\n${linesOf(command, "").join("\n")}\n`);
+  const sections = program.commands.map(
+    (command) =>
+      `### ${[command.name(), ...(command.commands.length === 0 ? [] : command.aliases())].join(", ")}\n\n${linesOf(command, "").join("\n")}\n`,
+  );
   return `${before}${begin}\n\n${sections.join("\n")}\n${end}${after}`;
 }
 
@@ -33,10 +36,21 @@ function isRunnable(command: Command): boolean {
 }
 
 function lineOf(command: Command, name: string): string {
-  const args = command.registeredArguments.map((argument) => ` ${argument.required ? "<" : "["}${argument.name()}${argument.variadic ? "..." : ""}${argument.required ? ">" : "]"}`).join("");
-  const aliases = command.aliases().map((alias) => `\`${alias}\``).join(", ");
-  const flags = command.options.filter(({ long, hidden }) => !hidden && !common.has(long ?? "")).map(({ long, short }) => `\`${short === undefined ? "" : `${short}, `}${long ?? ""}\``);
+  const args = command.registeredArguments
+    .map(
+      (argument) =>
+        ` ${argument.required ? "<" : "["}${argument.name()}${argument.variadic ? "..." : ""}${argument.required ? ">" : "]"}`,
+    )
+    .join("");
+  const aliases = command
+    .aliases()
+    .map((alias) => `\`${alias}\``)
+    .join(", ");
+  const flags = command.options
+    .filter(({ long, hidden }) => !hidden && !common.has(long ?? ""))
+    .map(({ long, short }) => `\`${short === undefined ? "" : `${short}, `}${long ?? ""}\``);
   return `- \`${name}${args}\`${aliases === "" ? "" : ` (${aliases})`}: ${command.description()}${flags.length === 0 ? "" : `. ${flags.join(" ")}`}`;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(path, await withVerbs(readFileSync(path, "utf8")));
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  writeFileSync(path, await withVerbs(readFileSync(path, "utf8")));

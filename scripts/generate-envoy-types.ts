@@ -34,15 +34,38 @@ const modules: readonly (readonly [module: string, version: string, folders: str
   ["github.com/prometheus/client_model", "v0.6.2", "go"],
 ];
 /** Files that only options and services need. */
-const left = ["validate/", "udpa/annotations/", "xds/annotations/", "envoy/annotations/", "google/api/annotations.proto", "google/api/http.proto", "google/protobuf/", "envoy/service/discovery/"];
+const left = [
+  "validate/",
+  "udpa/annotations/",
+  "xds/annotations/",
+  "envoy/annotations/",
+  "google/api/annotations.proto",
+  "google/api/http.proto",
+  "google/protobuf/",
+  "envoy/service/discovery/",
+];
 const isLeft = (path: string): boolean => left.some((prefix) => path.startsWith(prefix));
 
 function folderOf(module: string, version: string): string {
-  const answer = execFileSync(goCommand, ["mod", "download", "-json", `${module}@${version}`], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  const answer = execFileSync(goCommand, ["mod", "download", "-json", `${module}@${version}`], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   return (JSON.parse(answer) as { Dir: string }).Dir;
 }
 
-const escapes: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11, "\\": 92, '"': 34, "'": 39 };
+const escapes: Readonly<Record<string, number>> = {
+  a: 7,
+  b: 8,
+  f: 12,
+  n: 10,
+  r: 13,
+  t: 9,
+  v: 11,
+  "\\": 92,
+  '"': 34,
+  "'": 39,
+};
 
 /** The bytes of a Go string constant made of quoted lines. */
 function goBytes(source: string): Buffer {
@@ -51,7 +74,8 @@ function goBytes(source: string): Buffer {
     for (const [piece] of text.matchAll(/\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}|\\[0-7]{3}|\\.|[^\\]+/gi)) {
       if (!piece.startsWith("\\")) parts.push(Buffer.from(piece));
       else if (piece[1] === "x") parts.push(Buffer.from(piece.slice(2), "hex"));
-      else if (/^\\[uU]/.test(piece)) parts.push(Buffer.from(String.fromCodePoint(Number.parseInt(piece.slice(2), 16))));
+      else if (/^\\[uU]/.test(piece))
+        parts.push(Buffer.from(String.fromCodePoint(Number.parseInt(piece.slice(2), 16))));
       else if (/^\\[0-7]{3}/.test(piece)) parts.push(Buffer.from([Number.parseInt(piece.slice(1), 8)]));
       else parts.push(Buffer.from([escapes[piece.slice(1)] ?? 0]));
     }
@@ -60,8 +84,12 @@ function goBytes(source: string): Buffer {
 }
 
 function descriptorsOf(text: string): FileDescriptorProto[] {
-  const strings = [...text.matchAll(/_rawDesc = "" \+\n((?:\t"[^\n]*"(?: \+)?\n)+)/g)].map(([, constant = ""]) => goBytes(constant));
-  const arrays = [...text.matchAll(/_rawDesc = \[\]byte\{([^}]*)\}/g)].map(([, list = ""]) => Buffer.from((list.match(/0x[0-9a-f]{2}/g) ?? []).map(Number)));
+  const strings = [...text.matchAll(/_rawDesc = "" \+\n((?:\t"[^\n]*"(?: \+)?\n)+)/g)].map(([, constant = ""]) =>
+    goBytes(constant),
+  );
+  const arrays = [...text.matchAll(/_rawDesc = \[\]byte\{([^}]*)\}/g)].map(([, list = ""]) =>
+    Buffer.from((list.match(/0x[0-9a-f]{2}/g) ?? []).map(Number)),
+  );
   return [...strings, ...arrays].map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
 }
 
@@ -74,7 +102,8 @@ function plainEnum(item: EnumDescriptorProto): void {
 function plainMessage(message: DescriptorProto): void {
   message.options = message.options?.mapEntry === true ? create(MessageOptionsSchema, { mapEntry: true }) : undefined;
   message.extension = [];
-  for (const field of message.field) field.options = field.options?.packed === true ? create(FieldOptionsSchema, { packed: true }) : undefined;
+  for (const field of message.field)
+    field.options = field.options?.packed === true ? create(FieldOptionsSchema, { packed: true }) : undefined;
   for (const oneof of message.oneofDecl) oneof.options = undefined;
   message.enumType.forEach(plainEnum);
   message.nestedType.forEach(plainMessage);
@@ -86,7 +115,8 @@ for (const [module, version, folders] of modules) {
   for (const path of globSync(`${folders}/*.pb.go`, { cwd: folder })) {
     // No Envoy takes API v2 any more; what is called so in Istio's is its own.
     if (module.startsWith("github.com/envoyproxy/") && /(^|\/)(v2(alpha\d*)?|v1)\//.test(path)) continue;
-    for (const file of descriptorsOf(readFileSync(join(folder, path), "utf8"))) if (!isLeft(file.name)) files.set(file.name, file);
+    for (const file of descriptorsOf(readFileSync(join(folder, path), "utf8")))
+      if (!isLeft(file.name)) files.set(file.name, file);
   }
 }
 /** Imported by services alone, whose descriptors are left out. */
@@ -109,9 +139,19 @@ const sorted = [...files.values()].sort((one, other) => (one.name < other.name ?
 const descriptors = toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: sorted }));
 const names: Record<string, string[]> = {};
 for (const file of sorted) (names[file.package] ??= []).push(...file.messageType.map(({ name }) => name));
-const packed = brotliCompressSync(descriptors, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: descriptors.length, [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS } });
+const packed = brotliCompressSync(descriptors, {
+  params: {
+    [constants.BROTLI_PARAM_SIZE_HINT]: descriptors.length,
+    [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
+  },
+});
 mkdirSync(target, { recursive: true });
 writeFileSync(join(target, "types.binpb.br"), packed);
 const lines = Object.entries(names).sort(([one], [other]) => (one < other ? -1 : 1));
-writeFileSync(join(target, "type-names.json"), `{\n${lines.map(([name, types]) => `${JSON.stringify(name)}: ${JSON.stringify(types.toSorted().join(" "))}`).join(",\n")}\n}\n`);
-console.log(`${files.size} files, ${descriptors.length} bytes, ${packed.length} compressed; imported and not there: ${[...missing].join(", ") || "none"}`);
+writeFileSync(
+  join(target, "type-names.json"),
+  `{\n${lines.map(([name, types]) => `${JSON.stringify(name)}: ${JSON.stringify(types.toSorted().join(" "))}`).join(",\n")}\n}\n`,
+);
+console.log(
+  `${files.size} files, ${descriptors.length} bytes, ${packed.length} compressed; imported and not there: ${[...missing].join(", ") || "none"}`,
+);

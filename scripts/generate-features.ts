@@ -2,7 +2,13 @@
 // `node scripts/generate-features.ts`; the test beside it fails when the page is another.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { kindTables, meshConfigTable, proxyDefaultsTable, type FieldRow, type FieldTable } from "../src/api/field-support/index.ts";
+import {
+  kindTables,
+  meshConfigTable,
+  proxyDefaultsTable,
+  type FieldRow,
+  type FieldTable,
+} from "../src/api/field-support/index.ts";
 
 const introduction = `# What each field does
 
@@ -29,14 +35,22 @@ export function featuresPage(): string {
 
 function section({ apiGroup, kind, rows }: FieldTable): string {
   const title = apiGroup === "" ? kind : `${kind} (${apiGroup})`;
-  const lines = rows.map((row) => `| ${row.group} | ${shown(row.fields)} | ${supportWords[row.support](row)} | [${fileName(row.proof)}](../${row.proof}) |`);
-  return [`## ${title}`, "", "| fields | paths | acted on by | shown by |", "|---|---|---|---|", ...lines, ""].join("\n");
+  const lines = rows.map(
+    (row) =>
+      `| ${row.group} | ${shown(row.fields)} | ${supportWords[row.support](row)} | [${fileName(row.proof)}](../${row.proof}) |`,
+  );
+  return [`## ${title}`, "", "| fields | paths | acted on by | shown by |", "|---|---|---|---|", ...lines, ""].join(
+    "\n",
+  );
 }
 
 const maxShown = 12;
 
 function shown(fields: readonly string[]): string {
-  const text = fields.slice(0, maxShown).map((field) => `\`${field}\``).join(" ");
+  const text = fields
+    .slice(0, maxShown)
+    .map((field) => `\`${field}\``)
+    .join(" ");
   return fields.length > maxShown ? `${text} and ${fields.length - maxShown} more` : text;
 }
 

@@ -69,7 +69,9 @@ export class GoTypes {
   addPackage(prefix: string, folder: string, importPrefixes: Readonly<Record<string, string>>): void {
     const imports = new Map<string, string>();
     this.#imports.set(prefix, imports);
-    const files = readdirSync(folder).filter((file) => file.endsWith(".go") && !/_test\.go$|^zz_|generated|_swagger_doc/.test(file));
+    const files = readdirSync(folder).filter(
+      (file) => file.endsWith(".go") && !/_test\.go$|^zz_|generated|_swagger_doc/.test(file),
+    );
     for (const file of files) {
       const source = readFileSync(join(folder, file), "utf8");
       for (const [, alias, path = ""] of source.matchAll(/^\s*(?:import\s+)?(\w+)?\s*"([\w./-]+)"$/gm)) {
@@ -81,7 +83,8 @@ export class GoTypes {
   }
 
   #addSource(prefix: string, source: string): void {
-    const pattern = /((?:^\/\/[^\n]*\n)*)^type (\w+) (?:struct \{\n([\s\S]*?)^\}|(struct\{\}|[^\n{]+?)(?:\s*\/\/[^\n]*)?$)/gm;
+    const pattern =
+      /((?:^\/\/[^\n]*\n)*)^type (\w+) (?:struct \{\n([\s\S]*?)^\}|(struct\{\}|[^\n{]+?)(?:\s*\/\/[^\n]*)?$)/gm;
     for (const [, comments = "", name = "", body, expression] of source.matchAll(pattern)) {
       const empty = expression?.trim() === "struct{}";
       const fields = body === undefined && !empty ? undefined : parseFields(body ?? "");

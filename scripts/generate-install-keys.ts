@@ -29,7 +29,11 @@ function newKey(): Key {
 }
 
 function git(...args: readonly string[]): string {
-  return execFileSync("git", ["-C", clone, ...args], { encoding: "utf8", maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] });
+  return execFileSync("git", ["-C", clone, ...args], {
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+    stdio: ["ignore", "pipe", "ignore"],
+  });
 }
 
 function child(key: Key, name: string, minor: number): Key {
@@ -43,14 +47,22 @@ function child(key: Key, name: string, minor: number): Key {
 function messagesIn(proto: string): Map<string, Map<string, string>> {
   const messages = new Map<string, Map<string, string>>();
   const stack: string[] = [];
-  for (const line of proto.replaceAll(/\/\*[\s\S]*?\*\//g, "").split("\n").map((each) => each.replace(/\/\/.*/, "").trim())) {
+  for (const line of proto
+    .replaceAll(/\/\*[\s\S]*?\*\//g, "")
+    .split("\n")
+    .map((each) => each.replace(/\/\/.*/, "").trim())) {
     const opened = /^(?:message|enum|oneof)\s+(\w+)/.exec(line);
     if (opened?.[1] !== undefined) {
       stack.push(line.startsWith("oneof") ? (stack.at(-1) ?? "") : opened[1]);
       if (line.startsWith("message")) messages.set(opened[1], new Map());
     }
     const field = /^(?:repeated\s+|optional\s+)?(map\s*<.*>|[\w.]+)\s+(\w+)\s*=\s*\d+\s*(\[.*)?/.exec(line);
-    if (field?.[1] !== undefined && field[2] !== undefined && opened === null && !["option", "syntax"].includes(field[1])) {
+    if (
+      field?.[1] !== undefined &&
+      field[2] !== undefined &&
+      opened === null &&
+      !["option", "syntax"].includes(field[1])
+    ) {
       const json = /json_name\s*=\s*"([^"]+)"/.exec(field[3] ?? "")?.[1];
       messages.get(stack.at(-1) ?? "")?.set(json ?? field[2], line.startsWith("repeated") ? "repeated" : field[1]);
     }
@@ -59,11 +71,18 @@ function messagesIn(proto: string): Map<string, Map<string, string>> {
   return messages;
 }
 
-function addMessage(key: Key, messages: Map<string, Map<string, string>>, name: string, minor: number, depth = 0): void {
+function addMessage(
+  key: Key,
+  messages: Map<string, Map<string, string>>,
+  name: string,
+  minor: number,
+  depth = 0,
+): void {
   for (const [field, type] of messages.get(name) ?? []) {
     const found = child(key, field, minor);
     const short = type.split(".").at(-1) ?? type;
-    if (messages.has(short) && depth < 8 && (messages.get(short)?.size ?? 0) > 0 && !/IntOrString|Struct/.test(short)) addMessage(found, messages, short, minor, depth + 1);
+    if (messages.has(short) && depth < 8 && (messages.get(short)?.size ?? 0) > 0 && !/IntOrString|Struct/.test(short))
+      addMessage(found, messages, short, minor, depth + 1);
     else found.open = true;
   }
 }
@@ -98,9 +117,13 @@ function addRelease(minor: number, reference: string): void {
     const file = `manifests/charts/${folder}/values.yaml`;
     if (!files.includes(file)) continue;
     const parsed = parse(git("show", `${reference}:${file}`)) as Record<string, unknown>;
-    const defaults = (parsed["_internal_defaults_do_not_set"] ?? parsed["defaults"] ?? parsed) as Record<string, unknown>;
+    const defaults = (parsed["_internal_defaults_do_not_set"] ?? parsed["defaults"] ?? parsed) as Record<
+      string,
+      unknown
+    >;
     for (const [name, value] of Object.entries(defaults)) {
-      const own = under ?? (folder.endsWith("istio-discovery") && !(name in rootKeys) && minor >= 24 ? "pilot" : undefined);
+      const own =
+        under ?? (folder.endsWith("istio-discovery") && !(name in rootKeys) && minor >= 24 ? "pilot" : undefined);
       const parent = own === undefined || name === own || name === "global" ? root : child(root, own, minor);
       addDefaults(child(parent, name, minor), value, minor);
     }
@@ -109,21 +132,42 @@ function addRelease(minor: number, reference: string): void {
 
 /** Keys of istiod's chart that stand beside `pilot`, not below it. */
 const rootKeys: Readonly<Record<string, true>> = {
-  global: true, pilot: true, sidecarInjectorWebhook: true, istiodRemote: true, telemetry: true, revision: true, revisionTags: true, ownerName: true, meshConfig: true,
-  experimental: true, base: true, gateways: true, gatewayClasses: true, compatibilityVersion: true, profile: true, defaultRevision: true, platform: true, pdb: true, istio_cni: true,
+  global: true,
+  pilot: true,
+  sidecarInjectorWebhook: true,
+  istiodRemote: true,
+  telemetry: true,
+  revision: true,
+  revisionTags: true,
+  ownerName: true,
+  meshConfig: true,
+  experimental: true,
+  base: true,
+  gateways: true,
+  gatewayClasses: true,
+  compatibilityVersion: true,
+  profile: true,
+  defaultRevision: true,
+  platform: true,
+  pdb: true,
+  istio_cni: true,
 };
 
 function compact(key: Key): unknown {
   const isLeaf = key.children.size === 0;
   if (isLeaf) return key.until < newest ? key.until : 1;
-  const entries: [string, unknown][] = [...key.children].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, inner]) => [name, compact(inner)]);
+  const entries: [string, unknown][] = [...key.children]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, inner]) => [name, compact(inner)]);
   if (key.until < newest) entries.unshift(["", key.until]);
   if (key.open) entries.push(["*", 1]);
   return Object.fromEntries(entries);
 }
 
 for (let minor = oldest; minor <= newest; minor += 1) {
-  const tags = git("tag", "--list", `1.${minor}.*`).split("\n").filter((tag) => new RegExp(`^1\\.${minor}\\.\\d+$`).test(tag));
+  const tags = git("tag", "--list", `1.${minor}.*`)
+    .split("\n")
+    .filter((tag) => new RegExp(`^1\\.${minor}\\.\\d+$`).test(tag));
   const last = tags.sort((a, b) => Number(a.split(".")[2]) - Number(b.split(".")[2])).at(-1);
   addRelease(minor, last ?? `release-1.${minor}`);
 }

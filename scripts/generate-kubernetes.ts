@@ -38,7 +38,10 @@ type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 type JsonObject = { [key: string]: Json };
 
 function moduleFolder(module: string, version: string): string {
-  const result = spawnSync("go", ["mod", "download", "-json", `${module}@${version}`], { cwd: tmpdir(), encoding: "utf8" });
+  const result = spawnSync("go", ["mod", "download", "-json", `${module}@${version}`], {
+    cwd: tmpdir(),
+    encoding: "utf8",
+  });
   const answer = JSON.parse(result.stdout) as { Dir?: string; Error?: string };
   if (answer.Dir === undefined) throw new Error(`${module}@${version}: ${answer.Error ?? result.stderr}`);
   return answer.Dir;
@@ -63,7 +66,11 @@ function text(value: Json | undefined): string {
 function write(name: string, value: Json): void {
   const plain = Buffer.from(JSON.stringify(value));
   const compressed = brotliCompressSync(plain, {
-    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22, [constants.BROTLI_PARAM_SIZE_HINT]: plain.length },
+    params: {
+      [constants.BROTLI_PARAM_QUALITY]: 11,
+      [constants.BROTLI_PARAM_LGWIN]: 22,
+      [constants.BROTLI_PARAM_SIZE_HINT]: plain.length,
+    },
   });
   writeFileSync(join(target, `${name}.json.br`), compressed);
   console.log(`${name}: ${plain.length} bytes, ${compressed.length} compressed`);
@@ -87,10 +94,22 @@ function writeDiscovery(): void {
   const resources: JsonObject[] = [];
   for (const entry of list(core.resources).map(object)) {
     const [plural = "", subresource] = text(entry.name).split("/");
-    const kind = { group: entry.group ?? "", version: entry.version ?? (entry.group === undefined ? "v1" : ""), kind: entry.kind ?? "" };
+    const kind = {
+      group: entry.group ?? "",
+      version: entry.version ?? (entry.group === undefined ? "v1" : ""),
+      kind: entry.kind ?? "",
+    };
     if (plural === "componentstatuses") continue;
     if (subresource === undefined) {
-      resources.push(compactResource("", "v1", { ...entry, resource: plural, responseKind: kind, scope: entry.namespaced === true ? "Namespaced" : "Cluster", singularResource: entry.singularName ?? "" }));
+      resources.push(
+        compactResource("", "v1", {
+          ...entry,
+          resource: plural,
+          responseKind: kind,
+          scope: entry.namespaced === true ? "Namespaced" : "Cluster",
+          singularResource: entry.singularName ?? "",
+        }),
+      );
       continue;
     }
     const parent = resources.find((resource) => resource.plural === plural);
@@ -98,9 +117,13 @@ function writeDiscovery(): void {
     parent.subresources = [...list(parent.subresources), { name: subresource, ...kind, verbs: entry.verbs ?? [] }];
   }
   for (const [group, , versions] of groups.slice(1)) {
-    const found = list(aggregated.items).map(object).find((item) => object(item.metadata).name === group);
+    const found = list(aggregated.items)
+      .map(object)
+      .find((item) => object(item.metadata).name === group);
     for (const version of versions) {
-      const served = list(found?.versions).map(object).find((item) => item.version === version);
+      const served = list(found?.versions)
+        .map(object)
+        .find((item) => item.version === version);
       if (served === undefined) throw new Error(`no discovery for ${group}/${version}`);
       for (const entry of list(served.resources).map(object)) resources.push(compactResource(group, version, entry));
     }
@@ -109,10 +132,18 @@ function writeDiscovery(): void {
 }
 
 function compactResource(group: string, version: string, entry: JsonObject): JsonObject {
-  const subresources = list(entry.subresources).map(object).map((subresource) => {
-    const kind = object(subresource.responseKind);
-    return { name: subresource.subresource ?? "", group: kind.group ?? "", version: kind.version ?? "", kind: kind.kind ?? "", verbs: subresource.verbs ?? [] };
-  });
+  const subresources = list(entry.subresources)
+    .map(object)
+    .map((subresource) => {
+      const kind = object(subresource.responseKind);
+      return {
+        name: subresource.subresource ?? "",
+        group: kind.group ?? "",
+        version: kind.version ?? "",
+        kind: kind.kind ?? "",
+        verbs: subresource.verbs ?? [],
+      };
+    });
   return {
     group,
     version,
@@ -132,12 +163,21 @@ const components = new Map<string, JsonObject>();
 
 function writeOpenApiV3(): void {
   const index: JsonObject = {};
-  const wanted = new Set(["api", "apis", "version", ...groups.flatMap(([group, , versions]) => [...(group === "" ? [] : [`apis/${group}`]), ...versions.map((version) => pathOf(group, version))])]);
+  const wanted = new Set([
+    "api",
+    "apis",
+    "version",
+    ...groups.flatMap(([group, , versions]) => [
+      ...(group === "" ? [] : [`apis/${group}`]),
+      ...versions.map((version) => pathOf(group, version)),
+    ]),
+  ]);
   for (const file of readdirSync(join(kubernetes, "api/openapi-spec/v3")).sort()) {
     const path = file.replace(/_openapi\.json$/, "").replaceAll("__", "/");
     if (!wanted.has(path)) continue;
     const document = readJson(join(kubernetes, "api/openapi-spec/v3", file));
-    for (const [name, schema] of Object.entries(object(object(document.components).schemas))) components.set(name, object(schema));
+    for (const [name, schema] of Object.entries(object(object(document.components).schemas)))
+      components.set(name, object(schema));
     const name = `openapi-v3/${path.replaceAll("/", "__")}`;
     index[path] = createHash("sha512").update(JSON.stringify(document)).digest("hex").slice(0, 64).toUpperCase();
     write(name, document);
@@ -148,7 +188,14 @@ function writeOpenApiV3(): void {
 function writeOpenApiV2(): void {
   const document = readJson(join(kubernetes, "api/openapi-spec/swagger.json"));
   const served = groups.flatMap(([group, , versions]) => versions.map((version) => `/${pathOf(group, version)}/`));
-  const exact = new Set(["/api/", "/apis/", "/version/", ...groups.flatMap(([group, , versions]) => (group === "" ? ["/api/v1/"] : [`/apis/${group}/`, ...versions.map((version) => `/apis/${group}/${version}/`)]))]);
+  const exact = new Set([
+    "/api/",
+    "/apis/",
+    "/version/",
+    ...groups.flatMap(([group, , versions]) =>
+      group === "" ? ["/api/v1/"] : [`/apis/${group}/`, ...versions.map((version) => `/apis/${group}/${version}/`)],
+    ),
+  ]);
   const paths: JsonObject = {};
   for (const [path, item] of Object.entries(object(document.paths))) {
     if (path.includes("/watch/")) continue;
@@ -189,7 +236,11 @@ function readGoTypes(): GoTypes {
     if (path.startsWith("k8s.io/api/")) types.addPackage(prefix, join(api, path.slice("k8s.io/api/".length)), prefixes);
   }
   types.addPackage("io.k8s.apimachinery.pkg.apis.meta.v1", join(machinery, "pkg/apis/meta/v1"), prefixes);
-  types.addPackage("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1", join(extensions, "pkg/apis/apiextensions/v1"), prefixes);
+  types.addPackage(
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1",
+    join(extensions, "pkg/apis/apiextensions/v1"),
+    prefixes,
+  );
   types.addAlias("types.UID", "string");
   types.addAlias("types.NodeName", "string");
   return types;
@@ -220,9 +271,16 @@ function writeTypes(): void {
     names.push(name);
     return names.length - 1;
   };
-  for (const resource of JSON.parse(JSON.stringify(discovered())) as { group: string; version: string; kind: string }[]) {
+  for (const resource of JSON.parse(JSON.stringify(discovered())) as {
+    group: string;
+    version: string;
+    kind: string;
+  }[]) {
     const entry = groups.find(([group]) => group === resource.group);
-    const prefix = resource.group === "apiextensions.k8s.io" ? "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions" : `io.k8s.api.${entry?.[1] ?? ""}`;
+    const prefix =
+      resource.group === "apiextensions.k8s.io"
+        ? "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions"
+        : `io.k8s.api.${entry?.[1] ?? ""}`;
     const name = `${prefix}.${resource.version}.${resource.kind}`;
     const apiVersion = resource.group === "" ? resource.version : `${resource.group}/${resource.version}`;
     if (types.has(name)) kinds[`${apiVersion}/${resource.kind}`] = use(name);
@@ -235,7 +293,9 @@ function writeTypes(): void {
     const schema = components.get(name) ?? {};
     const properties = object(schema.properties);
     const required = new Set(list(schema.required).map(String));
-    const fields: Json[] = types.fieldsOf(name).map((field) => fieldEntry(field, object(properties[field.name]), required.has(field.name), use));
+    const fields: Json[] = types
+      .fieldsOf(name)
+      .map((field) => fieldEntry(field, object(properties[field.name]), required.has(field.name), use));
     table.push(schema["x-kubernetes-map-type"] === "atomic" ? [fields, 1] : [fields]);
   }
   write("types", { names, kinds, types: table });
@@ -248,10 +308,13 @@ function discovered(): Json {
     if (!text(entry.name).includes("/")) resources.push({ group: "", version: "v1", kind: entry.kind ?? "" });
   }
   for (const [group, , versions] of groups) {
-    const found = list(aggregated.items).map(object).find((item) => object(item.metadata).name === group);
+    const found = list(aggregated.items)
+      .map(object)
+      .find((item) => object(item.metadata).name === group);
     for (const served of list(found?.versions).map(object)) {
       if (!versions.includes(text(served.version))) continue;
-      for (const entry of list(served.resources).map(object)) resources.push({ group, version: served.version ?? "", kind: object(entry.responseKind).kind ?? "" });
+      for (const entry of list(served.resources).map(object))
+        resources.push({ group, version: served.version ?? "", kind: object(entry.responseKind).kind ?? "" });
     }
   }
   return resources;
@@ -269,7 +332,8 @@ function fieldEntry(field: GoField, schema: JsonObject, required: boolean, use: 
   if (schema["x-kubernetes-patch-strategy"] !== undefined) extra.strategy = schema["x-kubernetes-patch-strategy"];
   if (schema["x-kubernetes-patch-merge-key"] !== undefined) extra.mergeKey = schema["x-kubernetes-patch-merge-key"];
   const fallback = schema.default;
-  if (fallback !== undefined && fallback !== "" && fallback !== 0 && fallback !== false && typeof fallback !== "object") extra.default = fallback;
+  if (fallback !== undefined && fallback !== "" && fallback !== 0 && fallback !== false && typeof fallback !== "object")
+    extra.default = fallback;
   const entry: Json[] = [field.name, field.number, type, flags];
   return Object.keys(extra).length === 0 ? entry : [...entry, extra];
 }

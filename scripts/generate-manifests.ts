@@ -17,7 +17,10 @@ type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 type JsonObject = { [key: string]: Json };
 
 function moduleFolder({ module, version }: { module: string; version: string }): string {
-  const result = spawnSync("go", ["mod", "download", "-json", `${module}@${version}`], { cwd: tmpdir(), encoding: "utf8" });
+  const result = spawnSync("go", ["mod", "download", "-json", `${module}@${version}`], {
+    cwd: tmpdir(),
+    encoding: "utf8",
+  });
   const answer = JSON.parse(result.stdout) as { Dir?: string; Error?: string };
   if (answer.Dir === undefined) throw new Error(`${module}@${version}: ${answer.Error ?? result.stderr}`);
   return answer.Dir;
@@ -45,7 +48,12 @@ function filesIn(folder: string): string[] {
     .map((file) => join(folder, file));
 }
 
-function write(name: string, source: { module: string; version: string }, definitions: readonly JsonObject[], note = ""): void {
+function write(
+  name: string,
+  source: { module: string; version: string },
+  definitions: readonly JsonObject[],
+  note = "",
+): void {
   const head = `# Written by scripts/generate-manifests.ts from the Go module ${source.module} ${source.version} (Apache License 2.0).${note}\n`;
   // Each document is one line of JSON, which YAML includes: a reader that tries JSON.parse first is a hundred times faster.
   const documents = definitions.map((definition) => `---\n${JSON.stringify(definition)}\n`);
@@ -68,7 +76,14 @@ function withOldGatewayVersion(definition: JsonObject): JsonObject {
   const gatewaySpec = object(object(schema.properties).spec);
   object(object(gatewaySpec.properties).listeners).default = [meshListener];
   gatewaySpec.required = list(gatewaySpec.required).filter((field) => field !== "listeners");
-  const rest: JsonObject = { ...old, name: "v1alpha2", served: true, storage: false, deprecated: true, deprecationWarning: "The v1alpha2 version of Gateway has been deprecated: use v1." };
+  const rest: JsonObject = {
+    ...old,
+    name: "v1alpha2",
+    served: true,
+    storage: false,
+    deprecated: true,
+    deprecationWarning: "The v1alpha2 version of Gateway has been deprecated: use v1.",
+  };
   return { ...definition, spec: { ...spec, versions: [...versions, rest] } };
 }
 
@@ -76,7 +91,9 @@ function withOldGatewayVersion(definition: JsonObject): JsonObject {
 function expressionsIn(value: Json): string[] {
   if (Array.isArray(value)) return value.flatMap(expressionsIn);
   if (value === null || typeof value !== "object") return [];
-  const own = list(value["x-kubernetes-validations"]).map(object).flatMap(({ rule, messageExpression }) => [rule, messageExpression]);
+  const own = list(value["x-kubernetes-validations"])
+    .map(object)
+    .flatMap(({ rule, messageExpression }) => [rule, messageExpression]);
   return [...own.filter((each) => typeof each === "string"), ...Object.values(value).flatMap(expressionsIn)];
 }
 
@@ -85,7 +102,9 @@ function writeKnownRules(definitions: readonly JsonObject[]): void {
   const expressions = [...new Set(definitions.flatMap(expressionsIn))];
   const { compile } = loadCel();
   for (const expression of expressions) compile(expression);
-  const digests = expressions.map((expression) => createHash("sha256").update(expression).digest("hex").slice(0, 16)).sort();
+  const digests = expressions
+    .map((expression) => createHash("sha256").update(expression).digest("hex").slice(0, 16))
+    .sort();
   const folder = join(import.meta.dirname, "../generated/cel");
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "known-rules.json"), `${JSON.stringify(digests)}\n`);
@@ -96,7 +115,12 @@ mkdirSync(target, { recursive: true });
 const gatewayFolder = join(moduleFolder(gatewayApi), "config/crd");
 const experimental = definitionsIn(filesIn(join(gatewayFolder, "experimental")));
 write("gateway-api", gatewayApi, experimental, " Experimental channel.");
-write("gateway-api-standard", gatewayApi, definitionsIn(filesIn(join(gatewayFolder, "standard"))), " Standard channel.");
+write(
+  "gateway-api-standard",
+  gatewayApi,
+  definitionsIn(filesIn(join(gatewayFolder, "standard"))),
+  " Standard channel.",
+);
 write(
   "gateway-api-lab",
   gatewayApi,

@@ -17,7 +17,10 @@ interface Message {
 }
 
 const root = join(import.meta.dirname, "..");
-const module = execFileSync("go", ["list", "-m", "-f", "{{.Dir}}", "istio.io/api"], { cwd: join(import.meta.dirname, "generate-protos"), encoding: "utf8" }).trim();
+const module = execFileSync("go", ["list", "-m", "-f", "{{.Dir}}", "istio.io/api"], {
+  cwd: join(import.meta.dirname, "generate-protos"),
+  encoding: "utf8",
+}).trim();
 const files = ["config", "proxy"].map((name) => readFileSync(join(module, "mesh/v1alpha1", `${name}.proto`), "utf8"));
 
 function parse(texts: readonly string[]): Message {
@@ -41,7 +44,10 @@ function parseBody(tokens: readonly string[], start: number, into: Message): num
       at = parseBody(tokens, at + 3, nested);
     } else if (word === "enum") {
       const end = tokens.indexOf("}", at);
-      into.enums.set(tokens[at + 1] ?? "", tokens.slice(at + 3, end).filter((name, index, all) => /^[A-Z]/.test(name) && all[index + 1] === "="));
+      into.enums.set(
+        tokens[at + 1] ?? "",
+        tokens.slice(at + 3, end).filter((name, index, all) => /^[A-Z]/.test(name) && all[index + 1] === "="),
+      );
       at = end + 1;
     } else {
       const end = tokens.indexOf(";", at);
@@ -58,15 +64,34 @@ function addField(statement: readonly string[], into: Message): void {
   if (equals < 2 || ["syntax", "option", "package", "import", "reserved"].includes(first)) return;
   const name = statement[equals - 1] ?? "";
   const override = statement.indexOf("json_name");
-  const json = override === -1 ? name.replaceAll(/_([a-zA-Z0-9])/g, (_, letter: string) => letter.toUpperCase()) : (statement[override + 2] ?? "").replaceAll('"', "");
+  const json =
+    override === -1
+      ? name.replaceAll(/_([a-zA-Z0-9])/g, (_, letter: string) => letter.toUpperCase())
+      : (statement[override + 2] ?? "").replaceAll('"', "");
   if (first === "map") into.fields.push({ name: json, type: statement[4] ?? "", shape: "map" });
-  else into.fields.push({ name: json, type: statement[equals - 2] ?? "", shape: first === "repeated" ? "list" : "single" });
+  else
+    into.fields.push({
+      name: json,
+      type: statement[equals - 2] ?? "",
+      shape: first === "repeated" ? "list" : "single",
+    });
 }
 
 const scalars: Readonly<Record<string, string>> = {
-  string: "string", bool: "boolean", int32: "integer", int64: "integer", uint32: "integer", uint64: "integer", double: "number", float: "number",
-  "google.protobuf.Duration": "duration", "google.protobuf.BoolValue": "boolean", "google.protobuf.Int32Value": "integer", "google.protobuf.UInt32Value": "integer",
-  "google.protobuf.DoubleValue": "number", "google.protobuf.Int64Value": "integer",
+  string: "string",
+  bool: "boolean",
+  int32: "integer",
+  int64: "integer",
+  uint32: "integer",
+  uint64: "integer",
+  double: "number",
+  float: "number",
+  "google.protobuf.Duration": "duration",
+  "google.protobuf.BoolValue": "boolean",
+  "google.protobuf.Int32Value": "integer",
+  "google.protobuf.UInt32Value": "integer",
+  "google.protobuf.DoubleValue": "number",
+  "google.protobuf.Int64Value": "integer",
 };
 
 function fieldsOf(type: string, scope: readonly Message[]): readonly Field[] {
@@ -89,7 +114,10 @@ function fieldsOf(type: string, scope: readonly Message[]): readonly Field[] {
     if (nested.fields.length === 0) return [{ path: "", type: "object" }];
     return nested.fields.flatMap((field) => {
       const step = { single: "", list: "[]", map: "{}" }[field.shape];
-      return fieldsOf(field.type, [nested, ...path]).map((found) => ({ path: `.${field.name}${step}${found.path}`, type: found.type }));
+      return fieldsOf(field.type, [nested, ...path]).map((found) => ({
+        path: `.${field.name}${step}${found.path}`,
+        type: found.type,
+      }));
     });
   }
   // Of another package (traffic policies, Struct): what it holds is that package's.
@@ -101,6 +129,10 @@ const target = join(root, "generated/istio");
 mkdirSync(target, { recursive: true });
 const proxy = new Set(fieldsOf("ProxyConfig", [top]));
 const mesh = fieldsOf("MeshConfig", [top]).filter(({ path }) => !path.startsWith(".defaultConfig."));
-const list = (fields: Iterable<Field>) => Object.fromEntries([...fields].map(({ path, type }) => [path.slice(1), type]));
-writeFileSync(join(target, "mesh-fields.json"), `${JSON.stringify({ MeshConfig: list(mesh), ProxyConfig: list(proxy) }, undefined, 1)}\n`);
+const list = (fields: Iterable<Field>) =>
+  Object.fromEntries([...fields].map(({ path, type }) => [path.slice(1), type]));
+writeFileSync(
+  join(target, "mesh-fields.json"),
+  `${JSON.stringify({ MeshConfig: list(mesh), ProxyConfig: list(proxy) }, undefined, 1)}\n`,
+);
 console.log(`wrote ${mesh.length} fields of MeshConfig and ${proxy.size} of ProxyConfig`);

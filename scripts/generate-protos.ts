@@ -18,7 +18,19 @@ const ours: Readonly<Record<string, string>> = {
   "istio/mesh/v1alpha1/proxy-config.proto": "src/wire/discovery/proxy-config.proto",
 };
 
-const core = ["address", "base", "config_source", "extension", "grpc_service", "health_check", "http_uri", "protocol", "resolver", "socket_option", "substitution_format_string"];
+const core = [
+  "address",
+  "base",
+  "config_source",
+  "extension",
+  "grpc_service",
+  "health_check",
+  "http_uri",
+  "protocol",
+  "resolver",
+  "socket_option",
+  "substitution_format_string",
+];
 
 /** What Serin reads or writes of Envoy's API; fields of other types are left out of the generated messages. */
 const linked: readonly string[] = [
@@ -132,22 +144,44 @@ const root = dirname(import.meta.dirname);
 const target = join(root, "generated", "proto");
 const maxBufferBytes = 64 * 1024 * 1024;
 
-const doors = ["discovery", "envoy", "envoy-telemetry", "workload"].map((door) => readFileSync(join(root, "src", "wire", door, "index.ts"), "utf8")).join("\n");
+const doors = ["discovery", "envoy", "envoy-telemetry", "workload"]
+  .map((door) => readFileSync(join(root, "src", "wire", door, "index.ts"), "utf8"))
+  .join("\n");
 
 /** The messages that a door exports from the file, by their TypeScript names. */
 function exportedMessages(path: string): string {
   const module = `#generated/proto/${path.replace(/\.proto$/, "_pb.js")}`;
-  const names = [...doors.matchAll(/export (?:type )?\{([^}]*)\} from "([^"]+)"/g)].filter(([, , from]) => from === module).flatMap(([, list = ""]) => list.split(","));
-  return [...new Set(names.map((name) => name.trim().replace(/^type /, "").replace(/ as .*$/, "").replace(/Schema$/, "")))].filter((name) => name !== "").join(",");
+  const names = [...doors.matchAll(/export (?:type )?\{([^}]*)\} from "([^"]+)"/g)]
+    .filter(([, , from]) => from === module)
+    .flatMap(([, list = ""]) => list.split(","));
+  return [
+    ...new Set(
+      names.map((name) =>
+        name
+          .trim()
+          .replace(/^type /, "")
+          .replace(/ as .*$/, "")
+          .replace(/Schema$/, ""),
+      ),
+    ),
+  ]
+    .filter((name) => name !== "")
+    .join(",");
 }
 
-const files = [...linked.map((path) => `${path}:${exportedMessages(path)}`), ...Object.entries(ours).map(([path, source]) => `${path}=${join(root, source)}`)];
+const files = [
+  ...linked.map((path) => `${path}:${exportedMessages(path)}`),
+  ...Object.entries(ours).map(([path, source]) => `${path}=${join(root, source)}`),
+];
 const request = execFileSync(goCommand, ["run", ".", ...files], {
   cwd: join(root, "scripts", "generate-protos"),
   maxBuffer: maxBufferBytes,
   stdio: ["ignore", "pipe", "inherit"],
 });
-const answer = fromBinary(CodeGeneratorResponseSchema, execFileSync("npx", ["-y", generator], { input: request, maxBuffer: maxBufferBytes }));
+const answer = fromBinary(
+  CodeGeneratorResponseSchema,
+  execFileSync("npx", ["-y", generator], { input: request, maxBuffer: maxBufferBytes }),
+);
 if (answer.error !== "") throw new Error(answer.error);
 rmSync(target, { recursive: true, force: true });
 for (const file of answer.file) {

@@ -20,7 +20,11 @@ const definitionType = typeOf("apiextensions.k8s.io", "v1", "CustomResourceDefin
 const definitions = parseAllDocuments(rolloutDefinitions()).map((document) => document.toJS() as UntypedObject);
 
 test("manifests/crds/rollout.yaml is what the schemas say", () => {
-  assert.equal(readFileSync(join(import.meta.dirname, "../manifests/crds/rollout.yaml"), "utf8"), rolloutDefinitions(), "run node scripts/generate-rollout-crds.ts");
+  assert.equal(
+    readFileSync(join(import.meta.dirname, "../manifests/crds/rollout.yaml"), "utf8"),
+    rolloutDefinitions(),
+    "run node scripts/generate-rollout-crds.ts",
+  );
 });
 
 for (const definition of definitions) {
@@ -34,52 +38,194 @@ for (const definition of definitions) {
 
 const route = { name: "shop", stable: { name: "shop", port: 80 }, canary: { name: "shop-next", port: 80 } };
 const canary = (spec: object): object => ({ target: { httpRoute: route }, steps: [{ weight: 10 }], ...spec });
-const upgrade = (spec: object): object => ({ from: { revision: "1-30-3" }, to: { revision: "1-31-0", install: [{ profile: "ambient" }] }, ...spec });
-const freeze = (spec: object): object => ({ reason: "the holidays", windows: [{ start: "2026-12-20T18:00:00", end: "2027-01-04T08:00:00" }], ...spec });
+const upgrade = (spec: object): object => ({
+  from: { revision: "1-30-3" },
+  to: { revision: "1-31-0", install: [{ profile: "ambient" }] },
+  ...spec,
+});
+const freeze = (spec: object): object => ({
+  reason: "the holidays",
+  windows: [{ start: "2026-12-20T18:00:00", end: "2027-01-04T08:00:00" }],
+  ...spec,
+});
 const approval = { step: "step-1", by: "ann", why: "looks good", at: "2026-01-31T12:00:00Z" };
 
 /** Specs that both the schema and the parser must take, or both refuse: name, kind, spec, whether it is good. */
-const specimens: readonly (readonly [title: string, kind: "Canary" | "MeshUpgrade" | "Freeze" | "Check", spec: object, good: boolean])[] = [
+const specimens: readonly (readonly [
+  title: string,
+  kind: "Canary" | "MeshUpgrade" | "Freeze" | "Check",
+  spec: object,
+  good: boolean,
+])[] = [
   ["a route by weight", "Canary", canary({}), true],
-  ["all that a person may order", "Canary", canary({ paused: true, abort: false, approvals: [approval], group: "shop", onDeletion: "Leave", fullPromotion: { by: "ann" }, settleTimeoutSeconds: 60, notifications: [{ url: "https://example.com/hook", events: ["Stuck"] }] }), true],
-  ["a step of everything that a Deployment can do", "Canary", canary({ target: { deployment: { name: "shop", service: "shop", routes: "HTTPRoute", previewService: "shop-preview" } }, steps: [{ preview: true, scale: { percent: 50 } }, { experiment: { durationSeconds: 60 } }, { match: { cookies: [{ name: "beta", value: "1" }], paths: [{ value: "/" }] }, iterations: { count: 5 } }, { weight: 100, pause: { untilApproved: true } }], dynamicStableScale: true }), true],
-  ["a VirtualService's route by its name", "Canary", canary({ target: { virtualService: { name: "shop", route: "main", stable: { host: "shop", subset: "v1" }, canary: { host: "shop", subset: "v2" } } } }), true],
-  ["two namespaces", "Canary", canary({ target: { namespaces: { stable: "a", canary: "b", routes: [{ kind: "HTTPRoute", name: "shop" }] } } }), true],
-  ["checks by reference and of their own", "Canary", canary({ checks: [{ ref: "latency", namespace: "platform" }, { type: "request-duration", quantiles: [0.5], maxRatio: 1.5 }, { type: "query", query: { provider: "mesh", expression: "up" }, min: 1 }] }), true],
+  [
+    "all that a person may order",
+    "Canary",
+    canary({
+      paused: true,
+      abort: false,
+      approvals: [approval],
+      group: "shop",
+      onDeletion: "Leave",
+      fullPromotion: { by: "ann" },
+      settleTimeoutSeconds: 60,
+      notifications: [{ url: "https://example.com/hook", events: ["Stuck"] }],
+    }),
+    true,
+  ],
+  [
+    "a step of everything that a Deployment can do",
+    "Canary",
+    canary({
+      target: { deployment: { name: "shop", service: "shop", routes: "HTTPRoute", previewService: "shop-preview" } },
+      steps: [
+        { preview: true, scale: { percent: 50 } },
+        { experiment: { durationSeconds: 60 } },
+        { match: { cookies: [{ name: "beta", value: "1" }], paths: [{ value: "/" }] }, iterations: { count: 5 } },
+        { weight: 100, pause: { untilApproved: true } },
+      ],
+      dynamicStableScale: true,
+    }),
+    true,
+  ],
+  [
+    "a VirtualService's route by its name",
+    "Canary",
+    canary({
+      target: {
+        virtualService: {
+          name: "shop",
+          route: "main",
+          stable: { host: "shop", subset: "v1" },
+          canary: { host: "shop", subset: "v2" },
+        },
+      },
+    }),
+    true,
+  ],
+  [
+    "two namespaces",
+    "Canary",
+    canary({ target: { namespaces: { stable: "a", canary: "b", routes: [{ kind: "HTTPRoute", name: "shop" }] } } }),
+    true,
+  ],
+  [
+    "checks by reference and of their own",
+    "Canary",
+    canary({
+      checks: [
+        { ref: "latency", namespace: "platform" },
+        { type: "request-duration", quantiles: [0.5], maxRatio: 1.5 },
+        { type: "query", query: { provider: "mesh", expression: "up" }, min: 1 },
+      ],
+    }),
+    true,
+  ],
   ["a check of a type and by reference", "Canary", canary({ checks: [{ ref: "latency", type: "restarts" }] }), false],
-  ["a query that nothing judges", "Canary", canary({ checks: [{ type: "query", query: { provider: "mesh", expression: "up" } }] }), false],
+  [
+    "a query that nothing judges",
+    "Canary",
+    canary({ checks: [{ type: "query", query: { provider: "mesh", expression: "up" } }] }),
+    false,
+  ],
   ["two targets", "Canary", canary({ target: { httpRoute: route, grpcRoute: route } }), false],
   ["no target", "Canary", { steps: [{ weight: 10 }] }, false],
   ["no steps", "Canary", canary({ steps: [] }), false],
   ["a step that says nothing", "Canary", canary({ steps: [{ name: "idle" }] }), false],
   ["a weight above 100", "Canary", canary({ steps: [{ weight: 101 }] }), false],
   ["a match of nothing", "Canary", canary({ steps: [{ match: {} }] }), false],
-  ["scale in two ways", "Canary", canary({ target: { deployment: { name: "shop", service: "shop" } }, steps: [{ scale: { replicas: 1, percent: 10 } }] }), false],
+  [
+    "scale in two ways",
+    "Canary",
+    canary({
+      target: { deployment: { name: "shop", service: "shop" } },
+      steps: [{ scale: { replicas: 1, percent: 10 } }],
+    }),
+    false,
+  ],
   ["scale of a route's backends", "Canary", canary({ steps: [{ scale: { replicas: 1 } }] }), false],
-  ["one Service twice", "Canary", canary({ target: { services: { stable: "shop", canary: "shop", port: 80 } } }), false],
+  [
+    "one Service twice",
+    "Canary",
+    canary({ target: { services: { stable: "shop", canary: "shop", port: 80 } } }),
+    false,
+  ],
   ["an approval by nobody", "Canary", canary({ approvals: [{ step: "step-1", at: approval.at }] }), false],
   ["a hook that is no URL", "Canary", canary({ notifications: [{ url: "example.com" }] }), false],
-  ["an upgrade by waves", "MeshUpgrade", upgrade({ waves: [{ name: "first", namespaces: ["a"], mode: "ScaleFirst", maxUnavailable: 2, soakSeconds: 60 }, {}], gateways: { weights: [10, 50], afterWave: 2 }, waypoints: { weights: [25] }, ztunnel: { by: "Node" } }), true],
+  [
+    "an upgrade by waves",
+    "MeshUpgrade",
+    upgrade({
+      waves: [{ name: "first", namespaces: ["a"], mode: "ScaleFirst", maxUnavailable: 2, soakSeconds: 60 }, {}],
+      gateways: { weights: [10, 50], afterWave: 2 },
+      waypoints: { weights: [25] },
+      ztunnel: { by: "Node" },
+    }),
+    true,
+  ],
   ["an upgrade to a revision that others have installed", "MeshUpgrade", upgrade({ to: { revision: "1-31-0" } }), true],
   ["a root alone", "MeshUpgrade", upgrade({ to: { revision: "1-30-3", root: { secretName: "next" } } }), true],
   ["an upgrade to what is there", "MeshUpgrade", upgrade({ to: { revision: "1-30-3" } }), false],
   ["a wave of an unknown kind", "MeshUpgrade", upgrade({ waves: [{ mode: "Reboot" }] }), false],
-  ["checks of all kinds", "Canary", canary({ checks: [{ ref: "slo" }, { type: "request-duration", quantiles: [0.5, 0.99], maxRatio: 1.5 }, { name: "errors", type: "query", query: { provider: "mesh", expression: "sum(rate(errors[1m]))" }, max: 1 }] }), true],
+  [
+    "checks of all kinds",
+    "Canary",
+    canary({
+      checks: [
+        { ref: "slo" },
+        { type: "request-duration", quantiles: [0.5, 0.99], maxRatio: 1.5 },
+        { name: "errors", type: "query", query: { provider: "mesh", expression: "sum(rate(errors[1m]))" }, max: 1 },
+      ],
+    }),
+    true,
+  ],
   ["a check that is both", "Canary", canary({ checks: [{ ref: "slo", type: "restarts" }] }), false],
   ["a check of nothing", "Canary", canary({ checks: [{ minSamples: 5 }] }), false],
-  ["a Check of a Prometheus", "Check", { type: "query", query: { provider: "prometheus", address: "http://prometheus:9090", expression: "up" }, passWhen: "result == 1.0" }, true],
+  [
+    "a Check of a Prometheus",
+    "Check",
+    {
+      type: "query",
+      query: { provider: "prometheus", address: "http://prometheus:9090", expression: "up" },
+      passWhen: "result == 1.0",
+    },
+    true,
+  ],
   ["a Check of an unknown type", "Check", { type: "vibes" }, false],
-  ["a freeze", "Freeze", freeze({ timeZone: "Europe/Berlin", exceptions: [{ kind: "Canary", namespace: "shop", name: "fix", reason: "outage" }] }), true],
-  ["a freeze every Friday", "Freeze", freeze({ windows: [{ start: "2026-01-02T15:00:00", rrule: "FREQ=WEEKLY;BYDAY=FR", durationSeconds: 230_400 }] }), true],
+  [
+    "a freeze",
+    "Freeze",
+    freeze({
+      timeZone: "Europe/Berlin",
+      exceptions: [{ kind: "Canary", namespace: "shop", name: "fix", reason: "outage" }],
+    }),
+    true,
+  ],
+  [
+    "a freeze every Friday",
+    "Freeze",
+    freeze({ windows: [{ start: "2026-01-02T15:00:00", rrule: "FREQ=WEEKLY;BYDAY=FR", durationSeconds: 230_400 }] }),
+    true,
+  ],
   ["a freeze without an end", "Freeze", freeze({ windows: [{ start: "2026-12-20T18:00:00" }] }), false],
-  ["a freeze for no reason", "Freeze", { windows: [{ start: "2026-12-20T18:00:00", end: "2027-01-04T08:00:00" }] }, false],
+  [
+    "a freeze for no reason",
+    "Freeze",
+    { windows: [{ start: "2026-12-20T18:00:00", end: "2027-01-04T08:00:00" }] },
+    false,
+  ],
 ];
 
 const parsers = { Canary: parseCanary, Check: parseCheck, MeshUpgrade: parseMeshUpgrade, Freeze: parseFreeze };
 
 for (const [title, kind, spec, good] of specimens) {
   test(`${title}: the schema and the parser ${good ? "take" : "refuse"} it`, () => {
-    const raw = { apiVersion: "rollout.serin.dev/v1alpha1", kind, metadata: { name: "specimen", ...(kind === "Canary" || kind === "Check" ? { namespace: "default" } : {}) }, spec };
+    const raw = {
+      apiVersion: "rollout.serin.dev/v1alpha1",
+      kind,
+      metadata: { name: "specimen", ...(kind === "Canary" || kind === "Check" ? { namespace: "default" } : {}) },
+      spec,
+    };
     const type = typeOf("rollout.serin.dev", "v1alpha1", kind);
     const copy = structuredClone(raw) as unknown as UntypedObject;
     assert.deepEqual(registry.dropUnknownFields(type, copy), []);

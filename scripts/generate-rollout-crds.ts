@@ -2,7 +2,15 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { canaryKind, checkKind, freezeKind, meshUpgradeKind, rolloutGroup, rolloutJournalKind, rolloutVersion } from "../src/api/serin/index.ts";
+import {
+  canaryKind,
+  checkKind,
+  freezeKind,
+  meshUpgradeKind,
+  rolloutGroup,
+  rolloutJournalKind,
+  rolloutVersion,
+} from "../src/api/serin/index.ts";
 import type { KindDefinition, KubernetesObject } from "../src/api/index.ts";
 import { canarySpec } from "./rollout-crds/canary.ts";
 import { check } from "./rollout-crds/check.ts";
@@ -28,9 +36,18 @@ interface Definition {
 }
 
 const age: Column = { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" };
-const column = (name: string, jsonPath: string, type = "string", priority = 0): Column => ({ name, type, jsonPath, ...(priority === 0 ? {} : { priority }) });
+const column = (name: string, jsonPath: string, type = "string", priority = 0): Column => ({
+  name,
+  type,
+  jsonPath,
+  ...(priority === 0 ? {} : { priority }),
+});
 const progress = [column("Phase", ".status.phase"), column("Progress", ".status.progress")];
-const message = [column("Step", ".status.step.title"), column("Message", ".status.message", "string", 1), column("Cause", ".status.cause", "string", 1)];
+const message = [
+  column("Step", ".status.step.title"),
+  column("Message", ".status.message", "string", 1),
+  column("Cause", ".status.cause", "string", 1),
+];
 
 const definitions: readonly Definition[] = [
   {
@@ -38,7 +55,13 @@ const definitions: readonly Definition[] = [
     shortNames: ["can"],
     properties: { spec: canarySpec, status },
     required: ["spec"],
-    columns: [column("Weight", ".status.weight", "integer"), ...progress, ...message, column("Run", ".status.run", "integer", 1), age],
+    columns: [
+      column("Weight", ".status.weight", "integer"),
+      ...progress,
+      ...message,
+      column("Run", ".status.run", "integer", 1),
+      age,
+    ],
   },
   {
     kind: meshUpgradeKind,
@@ -47,12 +70,28 @@ const definitions: readonly Definition[] = [
     required: ["spec"],
     columns: [column("From", ".spec.from.revision"), column("To", ".spec.to.revision"), ...progress, ...message, age],
   },
-  { kind: checkKind, shortNames: [], properties: { spec: check }, required: ["spec"], columns: [column("Type", ".spec.type"), age] },
-  { kind: freezeKind, shortNames: [], properties: { spec: freezeSpec }, required: ["spec"], columns: [column("Reason", ".spec.reason"), column("Zone", ".spec.timeZone"), age] },
+  {
+    kind: checkKind,
+    shortNames: [],
+    properties: { spec: check },
+    required: ["spec"],
+    columns: [column("Type", ".spec.type"), age],
+  },
+  {
+    kind: freezeKind,
+    shortNames: [],
+    properties: { spec: freezeSpec },
+    required: ["spec"],
+    columns: [column("Reason", ".spec.reason"), column("Zone", ".spec.timeZone"), age],
+  },
   {
     kind: rolloutJournalKind,
     shortNames: [],
-    properties: { formatVersion: integer(1, 1_000_000, "Raised when the meaning of an entry changes."), entries: journalEntries, decisions: journalDecisions },
+    properties: {
+      formatVersion: integer(1, 1_000_000, "Raised when the meaning of an entry changes."),
+      entries: journalEntries,
+      decisions: journalDecisions,
+    },
     required: [],
     columns: [column("Format", ".formatVersion", "integer"), age],
   },
@@ -60,8 +99,14 @@ const definitions: readonly Definition[] = [
 
 /** The text of the file, for the test that it is up to date. */
 export function rolloutDefinitions(): string {
-  const head = "# The kinds of the rollout engine (rollout.serin.dev), written by scripts/generate-rollout-crds.ts; their types and parsers are in src/api/serin.\n";
-  return head + definitions.map((definition) => stringify(crd(definition), { lineWidth: 160, aliasDuplicateObjects: false })).join("---\n");
+  const head =
+    "# The kinds of the rollout engine (rollout.serin.dev), written by scripts/generate-rollout-crds.ts; their types and parsers are in src/api/serin.\n";
+  return (
+    head +
+    definitions
+      .map((definition) => stringify(crd(definition), { lineWidth: 160, aliasDuplicateObjects: false }))
+      .join("---\n")
+  );
 }
 
 function crd({ kind, shortNames, properties, required, columns }: Definition): unknown {

@@ -52,15 +52,22 @@ async function runParts(): Promise<boolean> {
     process.stdout.write(`\n${part.title}: test/interop/${part.name}.test.ts\n`);
     const { passed, failed, notRun } = await outcomeOf(part);
     isGood &&= failed === 0 && passed + notRun.length > 0;
-    lines.push(`${part.title.padEnd(36)}${String(passed + failed).padStart(5)} ran ${String(failed).padStart(4)} failed ${String(notRun.length).padStart(4)} not run${notRun.map((why) => `\n    not run: ${why}`).join("")}`);
+    lines.push(
+      `${part.title.padEnd(36)}${String(passed + failed).padStart(5)} ran ${String(failed).padStart(4)} failed ${String(notRun.length).padStart(4)} not run${notRun.map((why) => `\n    not run: ${why}`).join("")}`,
+    );
   }
   process.stdout.write(`\n${lines.join("\n")}\n`);
   return isGood;
 }
 
 async function outcomeOf({ name, peer }: Part): Promise<Outcome> {
-  if (peer !== undefined && (process.env[peer] ?? "") === "") return { passed: 0, failed: 0, notRun: [`the whole part: ${peer} names no program`] };
-  const child = spawn(process.execPath, [join(root, "scripts/test.ts"), "--only", "interop", `test/interop/${name}.test.ts`], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  if (peer !== undefined && (process.env[peer] ?? "") === "")
+    return { passed: 0, failed: 0, notRun: [`the whole part: ${peer} names no program`] };
+  const child = spawn(
+    process.execPath,
+    [join(root, "scripts/test.ts"), "--only", "interop", `test/interop/${name}.test.ts`],
+    { cwd: root, stdio: ["ignore", "pipe", "inherit"] },
+  );
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     output += text;
@@ -68,7 +75,11 @@ async function outcomeOf({ name, peer }: Part): Promise<Outcome> {
   });
   await new Promise((resolve) => child.once("close", resolve));
   const [, passed = "0", failed = "1"] = /(\d+) passed, (\d+) failed\s*$/.exec(output) ?? [];
-  return { passed: Number(passed), failed: Number(failed), notRun: [...output.matchAll(/^not run: (.*)$/gm)].map(([, why = ""]) => why) };
+  return {
+    passed: Number(passed),
+    failed: Number(failed),
+    notRun: [...output.matchAll(/^not run: (.*)$/gm)].map(([, why = ""]) => why),
+  };
 }
 
 /** Ends this process when the command fails. */
@@ -79,7 +90,8 @@ function run(program: string, args: readonly string[]): void {
 }
 
 const [peer, ...rest] = process.argv.slice(2);
-const mesh = (file: string): void => run(inNamespace, [process.execPath, join(root, "test/interop/mesh", file), ...rest]);
+const mesh = (file: string): void =>
+  run(inNamespace, [process.execPath, join(root, "test/interop/mesh", file), ...rest]);
 if (peer === undefined) {
   for (const program of programs) run(join(root, `scripts/fetch-${program}.sh`), []);
   if (!(await runParts())) process.exitCode = 1;

@@ -8,10 +8,17 @@ import { join } from "node:path";
 export const ownProcesses = ["--kill-child=KILL", "--mount-proc"];
 
 /** A process namespace: the daemons of a lab end with the process that made it. */
-export const labNamespaces = process.getuid?.() === 0 ? ["unshare", "-mpf", ...ownProcesses] : ["unshare", "-U", "--map-current-user", "-mpf", ...ownProcesses];
+export const labNamespaces =
+  process.getuid?.() === 0
+    ? ["unshare", "-mpf", ...ownProcesses]
+    : ["unshare", "-U", "--map-current-user", "-mpf", ...ownProcesses];
 
 /** The command as the one that this process ends with it. The shell stays, as the namespace's first process: it reaps the daemons that the command leaves to it. */
-export function withinNamespaces(namespaces: readonly string[], command: readonly string[], inner = '"$0" "$@"; exit $?'): string[] {
+export function withinNamespaces(
+  namespaces: readonly string[],
+  command: readonly string[],
+  inner = '"$0" "$@"; exit $?',
+): string[] {
   return ["setpriv", "--pdeathsig", "KILL", ...namespaces, "sh", "-c", inner, ...command];
 }
 

@@ -33,7 +33,9 @@ function failuresOf({ from, to, step }: Share): Failure[] {
 /** Every worker takes each so-manieth seed, so that all have as much to do. */
 async function simulateAll(seeds: number, workers: number): Promise<Failure[]> {
   const shares = Array.from({ length: workers }, async (_one, index): Promise<Failure[]> => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: { from: index + 1, to: seeds, step: workers } satisfies Share });
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: { from: index + 1, to: seeds, step: workers } satisfies Share,
+    });
     return await new Promise((resolve, reject) => {
       worker.once("message", resolve);
       worker.once("error", reject);
@@ -45,15 +47,29 @@ async function simulateAll(seeds: number, workers: number): Promise<Failure[]> {
 /** The shortest history that was found of a seed, and what it came to. */
 function replay(seed: number): boolean {
   const { scenario, result } = shrink(scenarioOf(seed));
-  process.stdout.write(`seed ${seed}: ${JSON.stringify(scenario)}\n${result.history.map((line) => `  ${line}\n`).join("")}`);
-  process.stdout.write(result.failure === undefined ? "  nothing that must hold was broken\n" : `  BROKEN: ${result.failure}\n`);
+  process.stdout.write(
+    `seed ${seed}: ${JSON.stringify(scenario)}\n${result.history.map((line) => `  ${line}\n`).join("")}`,
+  );
+  process.stdout.write(
+    result.failure === undefined ? "  nothing that must hold was broken\n" : `  BROKEN: ${result.failure}\n`,
+  );
   return result.failure === undefined;
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { json: { type: "boolean" }, seeds: { type: "string" }, seed: { type: "string" }, workers: { type: "string" }, help: { type: "boolean" } } });
+  const { values } = parseArgs({
+    options: {
+      json: { type: "boolean" },
+      seeds: { type: "string" },
+      seed: { type: "string" },
+      workers: { type: "string" },
+      help: { type: "boolean" },
+    },
+  });
   if (values.help === true) {
-    process.stdout.write("npm run sim [-- --json] [-- --seeds N] [-- --workers N] [-- --seed N]\n  --seeds N    how many, 10,000 when absent\n  --seed N     replays one, as short as it can be made\n  --json       the last line is one JSON object\n");
+    process.stdout.write(
+      "npm run sim [-- --json] [-- --seeds N] [-- --workers N] [-- --seed N]\n  --seeds N    how many, 10,000 when absent\n  --seed N     replays one, as short as it can be made\n  --json       the last line is one JSON object\n",
+    );
     return 0;
   }
   if (values.seed !== undefined) return replay(numberOf("--seed", values.seed)) ? 0 : 1;
@@ -66,7 +82,10 @@ async function main(): Promise<number> {
   if (first !== undefined) replay(first.seed);
   const seconds = Math.round((performance.now() - began) / 100) / 10;
   process.stdout.write(`${seeds} seeds, ${failures.length} failed, ${seconds} s\n`);
-  if (values.json === true) process.stdout.write(`${JSON.stringify({ seeds, failed: failures.length, seconds, workers, failures: failures.slice(0, shownFailures) })}\n`);
+  if (values.json === true)
+    process.stdout.write(
+      `${JSON.stringify({ seeds, failed: failures.length, seconds, workers, failures: failures.slice(0, shownFailures) })}\n`,
+    );
   return failures.length === 0 ? 0 : 1;
 }
 

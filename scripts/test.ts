@@ -27,9 +27,19 @@ interface FilesRun {
 const groups = ["unit", "netns", "e2e", "interop"] as const;
 type Group = (typeof groups)[number];
 
-const groupTimeoutMs: Readonly<Record<Group, number>> = { unit: 900_000, netns: 600_000, e2e: 4_200_000, interop: 5_400_000 };
+const groupTimeoutMs: Readonly<Record<Group, number>> = {
+  unit: 900_000,
+  netns: 600_000,
+  e2e: 4_200_000,
+  interop: 5_400_000,
+};
 /** Of one case: the walkthroughs are one each, and other people's programs take their time. */
-const caseTimeoutMs: Readonly<Record<Group, number>> = { unit: 600_000, netns: 600_000, e2e: 600_000, interop: 1_800_000 };
+const caseTimeoutMs: Readonly<Record<Group, number>> = {
+  unit: 600_000,
+  netns: 600_000,
+  e2e: 600_000,
+  interop: 1_800_000,
+};
 /** How long a group that is ended may take to put its things away. */
 const graceMs = 10_000;
 const maxUnitFilesAtOnce = 4;
@@ -38,7 +48,10 @@ const maxSecondRuns = 4;
 const root = join(import.meta.dirname, "..");
 
 function filesOf(group: Group): string[] {
-  const all = globSync(["src/**/*.test.ts", "scripts/**/*.test.ts", "samples/**/*.test.ts", "test/support/**/*.test.ts"], { cwd: root }).sort();
+  const all = globSync(
+    ["src/**/*.test.ts", "scripts/**/*.test.ts", "samples/**/*.test.ts", "test/support/**/*.test.ts"],
+    { cwd: root },
+  ).sort();
   if (group === "unit") return all.filter((file) => !file.endsWith(".netns.test.ts"));
   if (group === "netns") return all.filter((file) => file.endsWith(".netns.test.ts"));
   return globSync(`test/${group}/**/*.test.ts`, { cwd: root }).sort();
@@ -49,18 +62,35 @@ function filesOf(group: Group): string[] {
  * netns: namespaces of their own, so that nothing they make can reach the host. e2e: a lab's daemons end with the test that made it.
  */
 const ownNamespaces = ["unshare", "-Unmuipf", "-r", ...ownProcesses];
-const namespacesOf: Readonly<Record<Group, readonly string[]>> = { unit: ownNamespaces, netns: ownNamespaces, e2e: labNamespaces, interop: labNamespaces };
+const namespacesOf: Readonly<Record<Group, readonly string[]>> = {
+  unit: ownNamespaces,
+  netns: ownNamespaces,
+  e2e: labNamespaces,
+  interop: labNamespaces,
+};
 
 function wrap(group: Group, command: readonly string[]): string[] {
   const own = group === "netns" ? "SERIN_OWN_NETWORK=1 " : "";
-  return withinNamespaces(namespacesOf[group], command, namespacesOf[group] === ownNamespaces ? `ip link set lo up; ${own}exec "$0" "$@"` : undefined);
+  return withinNamespaces(
+    namespacesOf[group],
+    command,
+    namespacesOf[group] === ownNamespaces ? `ip link set lo up; ${own}exec "$0" "$@"` : undefined,
+  );
 }
 
-async function runGroup(group: Group, files: readonly string[], secondRuns: boolean, wrapped: boolean): Promise<Counts> {
+async function runGroup(
+  group: Group,
+  files: readonly string[],
+  secondRuns: boolean,
+  wrapped: boolean,
+): Promise<Counts> {
   const endsAtMs = performance.now() + groupTimeoutMs[group];
-  const run = (some: readonly string[]): Promise<FilesRun> => runFiles(group, some, Math.max(1, endsAtMs - performance.now()), wrapped);
+  const run = (some: readonly string[]): Promise<FilesRun> =>
+    runFiles(group, some, Math.max(1, endsAtMs - performance.now()), wrapped);
   const lanes = group === "unit" ? Math.min(maxUnitFilesAtOnce, availableParallelism(), files.length) : 1;
-  const runs = await Promise.all(Array.from({ length: lanes }, (_, lane) => run(files.filter((_file, index) => index % lanes === lane))));
+  const runs = await Promise.all(
+    Array.from({ length: lanes }, (_, lane) => run(files.filter((_file, index) => index % lanes === lane))),
+  );
   const counts = new Map(runs.flatMap(({ counts: ofLane }) => [...ofLane]));
   const failed = files.filter((file) => (counts.get(file)?.failed ?? 1) > 0);
   if (secondRuns && failed.length <= maxSecondRuns) {
@@ -89,7 +119,12 @@ async function runGroup(group: Group, files: readonly string[], secondRuns: bool
 }
 
 /** Runs files one after another. */
-async function runFiles(group: Group, files: readonly string[], timeoutMs: number, wrapped: boolean): Promise<FilesRun> {
+async function runFiles(
+  group: Group,
+  files: readonly string[],
+  timeoutMs: number,
+  wrapped: boolean,
+): Promise<FilesRun> {
   const scratch = makeScratch();
   const report = join(scratch, "counts");
   const command = [
@@ -103,17 +138,25 @@ async function runFiles(group: Group, files: readonly string[], timeoutMs: numbe
     ...files,
   ];
   const putAway = (): void => rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
-  const ended = await runToEnd(wrapped ? wrap(group, command) : command, { ...process.env, TMPDIR: scratch }, timeoutMs, putAway);
-  const counts = new Map(readLines(report).map((line): [string, FileCounts] => {
-    const ofFile = JSON.parse(line) as FileCounts;
-    return [ofFile.file, ofFile];
-  }));
+  const ended = await runToEnd(
+    wrapped ? wrap(group, command) : command,
+    { ...process.env, TMPDIR: scratch },
+    timeoutMs,
+    putAway,
+  );
+  const counts = new Map(
+    readLines(report).map((line): [string, FileCounts] => {
+      const ofFile = JSON.parse(line) as FileCounts;
+      return [ofFile.file, ofFile];
+    }),
+  );
   putAway();
   return { ended, counts };
 }
 
 /** What `npm run check` runs, each counted as one case. */
 const checks: Readonly<Record<string, readonly string[]>> = {
+  format: ["node_modules/.bin/oxfmt", "--check", "."],
   types: [process.execPath, "node_modules/typescript-native/bin/tsc", "-p", "."],
   "types of the page": [process.execPath, "node_modules/typescript-native/bin/tsc", "-p", "src/dashboard/web"],
   lint: ["node_modules/.bin/oxlint", "--type-aware"],
@@ -127,7 +170,12 @@ function runChecks(): Counts {
   for (const [name, [program = "", ...args]] of Object.entries(checks)) {
     // Their first lines ask for `node`; it is to be this one, which may not be the machine's.
     const env = { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"] ?? ""}` };
-    const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: root, env, encoding: "utf8", timeout: checkTimeoutMs });
+    const { status, stdout, stderr, error } = spawnSync(program, args, {
+      cwd: root,
+      env,
+      encoding: "utf8",
+      timeout: checkTimeoutMs,
+    });
     if (status === 0) {
       counts.passed += 1;
       continue;
@@ -142,7 +190,12 @@ function runChecks(): Counts {
 const running = new Set<() => void>();
 
 /** Runs a command as a process group; answers its exit code as text, or what ended it. */
-async function runToEnd(command: readonly string[], env: NodeJS.ProcessEnv, timeoutMs: number, putAway: () => void): Promise<string> {
+async function runToEnd(
+  command: readonly string[],
+  env: NodeJS.ProcessEnv,
+  timeoutMs: number,
+  putAway: () => void,
+): Promise<string> {
   const [program = "", ...args] = command;
   const child = spawn(program, args, { cwd: root, env, stdio: ["ignore", "inherit", "inherit"], detached: true });
   const { pid } = child;
@@ -179,7 +232,9 @@ async function runToEnd(command: readonly string[], env: NodeJS.ProcessEnv, time
 
 function readLines(path: string): string[] {
   try {
-    return readFileSync(path, "utf8").split("\n").filter((line) => line !== "");
+    return readFileSync(path, "utf8")
+      .split("\n")
+      .filter((line) => line !== "");
   } catch {
     return [];
   }
@@ -202,7 +257,8 @@ async function main(): Promise<void> {
   if (onceAt !== -1) args.splice(onceAt, 1);
   const onlyAt = args.indexOf("--only");
   const only = onlyAt === -1 ? undefined : args.splice(onlyAt, 2)[1];
-  if (only !== undefined && only !== "check" && !groups.some((group) => group === only)) throw new Error(`--only ${only}: expected one of check, ${groups.join(", ")}`);
+  if (only !== undefined && only !== "check" && !groups.some((group) => group === only))
+    throw new Error(`--only ${only}: expected one of check, ${groups.join(", ")}`);
   const chosen = groups.filter((group) => (only === undefined ? group !== "interop" : group === only));
   const total: Counts = { passed: 0, failed: 0, skipped: [] };
   if (args.length === 0 && (only === undefined || only === "check")) {
@@ -222,7 +278,9 @@ async function main(): Promise<void> {
     process.stdout.write(`\n${group}: ${files.length} files\n`);
     const begin = performance.now();
     const counts = await runGroup(group, files, onceAt === -1, reason === undefined);
-    process.stdout.write(`${group}: ${counts.passed} passed, ${counts.failed} failed, ${((performance.now() - begin) / 1000).toFixed(1)} s\n`);
+    process.stdout.write(
+      `${group}: ${counts.passed} passed, ${counts.failed} failed, ${((performance.now() - begin) / 1000).toFixed(1)} s\n`,
+    );
     total.passed += counts.passed;
     total.failed += counts.failed;
     total.skipped.push(...counts.skipped);

@@ -57,12 +57,20 @@ function assertNone(found: readonly string[]): void {
 }
 
 test(`no file of ours is above ${maxLines} lines`, () => {
-  const counts = [...texts].filter(([file]) => isSource(file)).map(([file, text]) => ({ file, lines: text.split("\n").length - 1 }));
-  assertNone(counts.filter(({ lines }) => lines > maxLines).map(({ file, lines }) => `${file}:${maxLines + 1}: ${lines} lines: split it by what changes together`));
+  const counts = [...texts]
+    .filter(([file]) => isSource(file))
+    .map(([file, text]) => ({ file, lines: text.split("\n").length - 1 }));
+  assertNone(
+    counts
+      .filter(({ lines }) => lines > maxLines)
+      .map(({ file, lines }) => `${file}:${maxLines + 1}: ${lines} lines: split it by what changes together`),
+  );
 });
 
 test("no file or folder is named after nothing", () => {
-  const named = tracked.filter((file) => isOurs(file) && file.split("/").some((part) => /^(utils?|common|helpers?|misc)(\.|$)/.test(part)));
+  const named = tracked.filter(
+    (file) => isOurs(file) && file.split("/").some((part) => /^(utils?|common|helpers?|misc)(\.|$)/.test(part)),
+  );
   assertNone(named.map((file) => `${file}:1: a name that says nothing: name it after what it does`));
 });
 
@@ -77,29 +85,68 @@ test("the text speaks of the project only", () => {
 });
 
 test("no file names a package registry's host", () => {
-  const hosts = /registry\.(npmjs|yarnpkg|npmmirror)\.|\bnpmjs\.(org|com)\b|\bpypi\.org\b|files\.pythonhosted|\bproxy\.golang\b|\bcrates\.io\b|\brubygems\.org\b/i;
-  assertNone(findings([{ pattern: hosts, advice: "the machine's own configuration names it (package-lock.json: omit-lockfile-registry-resolved)", where: () => true }]));
+  const hosts =
+    /registry\.(npmjs|yarnpkg|npmmirror)\.|\bnpmjs\.(org|com)\b|\bpypi\.org\b|files\.pythonhosted|\bproxy\.golang\b|\bcrates\.io\b|\brubygems\.org\b/i;
+  assertNone(
+    findings([
+      {
+        pattern: hosts,
+        advice: "the machine's own configuration names it (package-lock.json: omit-lockfile-registry-resolved)",
+        where: () => true,
+      },
+    ]),
+  );
 });
 
 test("the lock file names every build of what it installs", () => {
-  const { packages } = JSON.parse(texts.get("package-lock.json") ?? "{}") as { packages: Record<string, { optionalDependencies?: Record<string, string> }> };
+  const { packages } = JSON.parse(texts.get("package-lock.json") ?? "{}") as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  };
   const wanted = Object.values(packages).flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies));
   const missing = wanted.filter((name) => packages[`node_modules/${name}`] === undefined);
-  assertNone(missing.map((name) => `package-lock.json:1: ${name} is missing, so that npm ci fails: run node scripts/complete-lockfile.ts`));
+  assertNone(
+    missing.map(
+      (name) => `package-lock.json:1: ${name} is missing, so that npm ci fails: run node scripts/complete-lockfile.ts`,
+    ),
+  );
 });
 
 test("what is left to do is done, not noted", () => {
-  assertNone(findings([{ pattern: /\b(TODO|FIXME|XXX)\b/, advice: "do it, or say in docs/ what is not supported", where: (file) => file.startsWith("src/") }]));
+  assertNone(
+    findings([
+      {
+        pattern: /\b(TODO|FIXME|XXX)\b/,
+        advice: "do it, or say in docs/ what is not supported",
+        where: (file) => file.startsWith("src/"),
+      },
+    ]),
+  );
 });
 
 test("no test is skipped, narrowed or postponed", () => {
   const pattern = /\b(test|it|suite|describe|context|t)\.(skip|todo|only)\(|\b(skip|todo|only): /;
-  assertNone(findings([{ pattern, advice: "make it pass on every machine, or delete it", where: (file) => file.endsWith(".test.ts") && file !== "scripts/tidy.test.ts" }]));
+  assertNone(
+    findings([
+      {
+        pattern,
+        advice: "make it pass on every machine, or delete it",
+        where: (file) => file.endsWith(".test.ts") && file !== "scripts/tidy.test.ts",
+      },
+    ]),
+  );
 });
 
 test("no process loads Node's HTTP client for fetch() only because it speaks HTTP", () => {
   const advice = "import types of it alone, and take its functions from nodeHttp() of src/base";
-  assertNone(findings([{ pattern: /^import (?!type\b).*"node:http"/m, advice, where: (file) => file.startsWith("src/") && isSource(file) && !/\.test\.ts$|\/testing\//.test(file) }]));
+  assertNone(
+    findings([
+      {
+        pattern: /^import (?!type\b).*"node:http"/m,
+        advice,
+        where: (file) => file.startsWith("src/") && isSource(file) && !/\.test\.ts$|\/testing\//.test(file),
+      },
+    ]),
+  );
 });
 
 test("every part has one door, or one a folder", () => {
@@ -113,28 +160,122 @@ test("every part has one door, or one a folder", () => {
   assertNone([...folders].map((folder) => `${folder}/index.ts:1: missing: a part is entered through it`));
 });
 
-const dashboardBound = { modules: 380, never: ["src/cluster/", "src/controlplane/", "src/preflight/", "src/proxy-dump/", "generated/kubernetes", "generated/proto", "node_modules/@bufbuild", "node_modules/@grpc", "node_modules/esbuild"] };
+const dashboardBound = {
+  modules: 380,
+  never: [
+    "src/cluster/",
+    "src/controlplane/",
+    "src/preflight/",
+    "src/proxy-dump/",
+    "generated/kubernetes",
+    "generated/proto",
+    "node_modules/@bufbuild",
+    "node_modules/@grpc",
+    "node_modules/esbuild",
+  ],
+};
 
 /** What a role may load before it does anything: how many modules, and which never. What is used seldom is loaded when it is used. */
 const roleBounds: Readonly<Record<string, { readonly modules: number; readonly never: readonly string[] }>> = {
   ztunnel: {
     modules: 370,
-    never: ["src/api/", "src/cluster/", "src/controlplane/", "src/kube/", "src/proxy/", "generated/kubernetes", "generated/proto/envoy/extensions/filters", "node_modules/@bufbuild/cel", "node_modules/@peculiar", "node_modules/re2js"],
+    never: [
+      "src/api/",
+      "src/cluster/",
+      "src/controlplane/",
+      "src/kube/",
+      "src/proxy/",
+      "generated/kubernetes",
+      "generated/proto/envoy/extensions/filters",
+      "node_modules/@bufbuild/cel",
+      "node_modules/@peculiar",
+      "node_modules/re2js",
+    ],
   },
   // Twelve are those of traces and of logs by OTLP; some are for what requests have in common in a log, bodies that filters hold, pools by client and hosts by name.
-  proxy: { modules: 537, never: ["src/cluster/", "src/controlplane/", "src/kube/", "src/ztunnel/", "generated/kubernetes", "node_modules/@bufbuild/cel", "node_modules/@peculiar", "node_modules/jose", "node_modules/yaml"] },
+  proxy: {
+    modules: 537,
+    never: [
+      "src/cluster/",
+      "src/controlplane/",
+      "src/kube/",
+      "src/ztunnel/",
+      "generated/kubernetes",
+      "node_modules/@bufbuild/cel",
+      "node_modules/@peculiar",
+      "node_modules/jose",
+      "node_modules/yaml",
+    ],
+  },
   // The library that roots are made with is for who makes one: most find one.
-  pilot: { modules: 860, never: ["src/cluster/", "src/dataplane/", "src/proxy/", "src/ztunnel/", "generated/kubernetes", "node_modules/@bufbuild/cel", "node_modules/@peculiar", "node_modules/koffi"] },
-  cni: { modules: 160, never: ["src/cluster/", "src/controlplane/", "generated/kubernetes", "generated/proto/envoy", "node_modules/@grpc", "node_modules/yaml"] },
-  "cluster-apiserver": { modules: 160, never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/@peculiar", "node_modules/koffi", "node_modules/re2js"] },
-  "cluster-controllers": { modules: 135, never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"] },
-  "cluster-node": { modules: 145, never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/yaml"] },
+  pilot: {
+    modules: 860,
+    never: [
+      "src/cluster/",
+      "src/dataplane/",
+      "src/proxy/",
+      "src/ztunnel/",
+      "generated/kubernetes",
+      "node_modules/@bufbuild/cel",
+      "node_modules/@peculiar",
+      "node_modules/koffi",
+    ],
+  },
+  cni: {
+    modules: 160,
+    never: [
+      "src/cluster/",
+      "src/controlplane/",
+      "generated/kubernetes",
+      "generated/proto/envoy",
+      "node_modules/@grpc",
+      "node_modules/yaml",
+    ],
+  },
+  "cluster-apiserver": {
+    modules: 160,
+    never: [
+      "generated/proto",
+      "node_modules/@bufbuild/cel",
+      "node_modules/@grpc",
+      "node_modules/@peculiar",
+      "node_modules/koffi",
+      "node_modules/re2js",
+    ],
+  },
+  "cluster-controllers": {
+    modules: 135,
+    never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"],
+  },
+  "cluster-node": {
+    modules: 145,
+    never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/yaml"],
+  },
   "cluster-supervisor": { modules: 70, never: ["src/kube/", "generated/", "node_modules/@grpc", "node_modules/yaml"] },
   "cluster-launcher": { modules: 30, never: ["src/kube/", "generated/", "node_modules/"] },
   cluster: { modules: 30, never: ["generated/", "node_modules/"] },
-  cli: { modules: 40, never: ["src/api/", "src/kube/", "src/install/", "src/operator/", "generated/", "node_modules/yaml"] },
+  cli: {
+    modules: 40,
+    never: ["src/api/", "src/kube/", "src/install/", "src/operator/", "generated/", "node_modules/yaml"],
+  },
   // Half of them are its own; what signs, plans an installation or evaluates is loaded with its first use.
-  rollout: { modules: 308, never: ["src/cluster/", "src/controlplane/", "src/install/", "src/preflight/", "src/promql/", "src/proxy/", "generated/kubernetes", "generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/@peculiar", "node_modules/yaml"] },
+  rollout: {
+    modules: 308,
+    never: [
+      "src/cluster/",
+      "src/controlplane/",
+      "src/install/",
+      "src/preflight/",
+      "src/promql/",
+      "src/proxy/",
+      "generated/kubernetes",
+      "generated/proto",
+      "node_modules/@bufbuild/cel",
+      "node_modules/@grpc",
+      "node_modules/@peculiar",
+      "node_modules/yaml",
+    ],
+  },
   probe: { modules: 30, never: ["generated/", "node_modules/"] },
   // A third of them are Istio's kinds and the YAML library, which views of configuration are made by; what is asked seldom is loaded with its first use.
   kiali: dashboardBound,
@@ -148,15 +289,26 @@ suite("a role loads what it needs, and no more", async () => {
     const { modules, never } = roleBounds[role] ?? otherRole;
     const loaded = reachable(`src/cmd/${role}.ts`, imports);
     test(`${role}: at most ${modules} modules`, () => {
-      assert.ok(loaded.size <= modules, `src/cmd/${role}.ts:1: ${loaded.size} modules are loaded at start, ${modules} are allowed: import() what is used later`);
+      assert.ok(
+        loaded.size <= modules,
+        `src/cmd/${role}.ts:1: ${loaded.size} modules are loaded at start, ${modules} are allowed: import() what is used later`,
+      );
       const banned = [...loaded.keys()].filter((file) => never.some((prefix) => file.startsWith(prefix)));
-      assertNone(banned.map((file) => `src/cmd/${role}.ts:1: loads ${wayTo(file, loaded).join(" -> ")}: import() it where it is used, or import from a smaller door`));
+      assertNone(
+        banned.map(
+          (file) =>
+            `src/cmd/${role}.ts:1: loads ${wayTo(file, loaded).join(" -> ")}: import() it where it is used, or import from a smaller door`,
+        ),
+      );
     });
   }
 });
 
 function rolesOf(): string[] {
-  return tracked.filter((file) => /^src\/cmd\/[^/]+(?<!\.test)\.ts$/.test(file)).map((file) => basename(file, ".ts")).filter((name) => name !== "main" && name !== "role");
+  return tracked
+    .filter((file) => /^src\/cmd\/[^/]+(?<!\.test)\.ts$/.test(file))
+    .map((file) => basename(file, ".ts"))
+    .filter((name) => name !== "main" && name !== "role");
 }
 
 /** Imports every role's module and answers who imported whom; paths are relative to the root. */
@@ -179,7 +331,10 @@ async function loadRoles(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
 }
 
 /** Every file that `start` loads, each with the file that asked for it first. */
-function reachable(start: string, imports: ReadonlyMap<string, ReadonlySet<string>>): ReadonlyMap<string, string | undefined> {
+function reachable(
+  start: string,
+  imports: ReadonlyMap<string, ReadonlySet<string>>,
+): ReadonlyMap<string, string | undefined> {
   const seen = new Map<string, string | undefined>([[start, undefined]]);
   for (const [file] of seen) {
     for (const next of imports.get(file) ?? []) if (!seen.has(next)) seen.set(next, file);

@@ -33,12 +33,17 @@ const routedEvery = 10;
 /** Builds the load client; needs Go. */
 export async function buildLoadClient(): Promise<void> {
   mkdirSync(cache, { recursive: true });
-  await promisify(execFile)("go", ["build", "-o", xdsload, "."], { cwd: join(root, "bench/xdsload"), env: { ...process.env, CGO_ENABLED: "0" } });
+  await promisify(execFile)("go", ["build", "-o", xdsload, "."], {
+    cwd: join(root, "bench/xdsload"),
+    env: { ...process.env, CGO_ENABLED: "0" },
+  });
 }
 
 /** Starts both with the data of an earlier run, or fills them first, which takes about a minute. */
 export async function startApiServer(data: MeshData): Promise<ApiServer> {
-  for (const program of ["etcd", "kube-apiserver"]) if (!existsSync(join(programs, program))) throw new Error(`there is no .cache/interop/${program}: scripts/fetch-kube-apiserver.sh builds it`);
+  for (const program of ["etcd", "kube-apiserver"])
+    if (!existsSync(join(programs, program)))
+      throw new Error(`there is no .cache/interop/${program}: scripts/fetch-kube-apiserver.sh builds it`);
   const directory = join(cache, `${data.services}x${data.pods}${data.ambient ? "-ambient" : ""}`);
   mkdirSync(join(directory, "etcd"), { recursive: true, mode: 0o700 });
   const [port, client, peer] = [await freePort(), await freePort(), await freePort()];
@@ -66,7 +71,14 @@ export async function startApiServer(data: MeshData): Promise<ApiServer> {
 
 function etcdFlags(directory: string, client: number, peer: number): string[] {
   const clients = `http://127.0.0.1:${client}`;
-  return [`--data-dir=${join(directory, "etcd")}`, `--listen-client-urls=${clients}`, `--advertise-client-urls=${clients}`, `--listen-peer-urls=http://127.0.0.1:${peer}`, "--unsafe-no-fsync", "--log-level=warn"];
+  return [
+    `--data-dir=${join(directory, "etcd")}`,
+    `--listen-client-urls=${clients}`,
+    `--advertise-client-urls=${clients}`,
+    `--listen-peer-urls=http://127.0.0.1:${peer}`,
+    "--unsafe-no-fsync",
+    "--log-level=warn",
+  ];
 }
 
 function serverFlags(directory: string, port: number, etcd: number): string[] {
@@ -95,7 +107,11 @@ function serverFlags(directory: string, port: number, etcd: number): string[] {
 }
 
 /** Ends with this process, however that ends. */
-export function startProcess(command: readonly string[], log: string, env: NodeJS.ProcessEnv = process.env): ChildProcess {
+export function startProcess(
+  command: readonly string[],
+  log: string,
+  env: NodeJS.ProcessEnv = process.env,
+): ChildProcess {
   const output = openSync(log, "w");
   return spawn("setpriv", ["--pdeathsig", "KILL", ...command], { stdio: ["ignore", output, output], env });
 }
@@ -110,7 +126,21 @@ export async function ended(child: ChildProcess): Promise<void> {
 }
 
 async function ask(url: string, method: string, path: string, body?: string): Promise<number> {
-  const args = ["-sk", "-o", "/dev/null", "-w", "%{http_code}", "-X", method, "-H", `Authorization: Bearer ${token}`, "-H", "Content-Type: application/apply-patch+yaml", ...(body === undefined ? [] : ["--data-binary", "@-"]), `${url}${path}`];
+  const args = [
+    "-sk",
+    "-o",
+    "/dev/null",
+    "-w",
+    "%{http_code}",
+    "-X",
+    method,
+    "-H",
+    `Authorization: Bearer ${token}`,
+    "-H",
+    "Content-Type: application/apply-patch+yaml",
+    ...(body === undefined ? [] : ["--data-binary", "@-"]),
+    `${url}${path}`,
+  ];
   const asking = promisify(execFile)("curl", args);
   asking.child.stdin?.end(body ?? "");
   return Number((await asking.catch(() => ({ stdout: "0" }))).stdout);
@@ -131,13 +161,33 @@ async function fill(url: string, directory: string, data: MeshData): Promise<voi
   process.stderr.write(`writing ${data.services} services of ${data.pods} pods once; they are kept in ${directory}\n`);
   for (const file of ["istio.yaml", "gateway-api.yaml"]) {
     for (const document of parseAllDocuments(readFileSync(join(root, "manifests/crds", file), "utf8"))) {
-      const object = document.toJS() as { readonly kind?: string; readonly metadata?: { readonly name: string } } | null;
+      const object = document.toJS() as {
+        readonly kind?: string;
+        readonly metadata?: { readonly name: string };
+      } | null;
       if (object?.kind !== "CustomResourceDefinition") continue;
-      const status = await ask(url, "PATCH", `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${object.metadata?.name ?? ""}?fieldManager=bench&force=true`, JSON.stringify(object));
-      if (status !== 200 && status !== 201) throw new Error(`${object.metadata?.name ?? ""} is not taken: HTTP ${status}`);
+      const status = await ask(
+        url,
+        "PATCH",
+        `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${object.metadata?.name ?? ""}?fieldManager=bench&force=true`,
+        JSON.stringify(object),
+      );
+      if (status !== 200 && status !== 201)
+        throw new Error(`${object.metadata?.name ?? ""} is not taken: HTTP ${status}`);
     }
   }
-  const args = ["setup", "-kube", url, "-ktoken", token, "-n", String(data.services), "-m", String(data.pods), ...(data.ambient ? ["-ambient"] : ["-vs", String(routedEvery)])];
+  const args = [
+    "setup",
+    "-kube",
+    url,
+    "-ktoken",
+    token,
+    "-n",
+    String(data.services),
+    "-m",
+    String(data.pods),
+    ...(data.ambient ? ["-ambient"] : ["-vs", String(routedEvery)]),
+  ];
   await promisify(execFile)(xdsload, args, { timeout: setupTimeoutMs });
   writeFileSync(mark, "");
 }

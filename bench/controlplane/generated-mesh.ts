@@ -37,7 +37,13 @@ export class GeneratedMesh {
     const { services, podsPerService, namespaces, routedEvery, ambient } = this.size;
     this.#apply(() => {
       this.#take(namespace("istio-system"));
-      for (let index = 0; index < namespaces; index += 1) this.#take(namespace(this.#namespaceOf(index), ambient ? { "istio.io/dataplane-mode": "ambient" } : { "istio-injection": "enabled" }));
+      for (let index = 0; index < namespaces; index += 1)
+        this.#take(
+          namespace(
+            this.#namespaceOf(index),
+            ambient ? { "istio.io/dataplane-mode": "ambient" } : { "istio-injection": "enabled" },
+          ),
+        );
       for (let index = 0; index < nodes; index += 1) this.#take(node(`node-${index}`, `zone-${index % zones}`));
       for (let index = 0; index < services; index += 1) {
         this.#take(this.#service(index, nameOf(index)));
@@ -72,7 +78,16 @@ export class GeneratedMesh {
     const serviceIndex = index % this.size.services;
     const replica = Math.floor(index / this.size.services) % this.size.podsPerService;
     const [namespaceName = "", name = ""] = podKey(this.#namespaceOf(serviceIndex), serviceIndex, replica).split("/");
-    return { id: `sidecar~${addressOf(serviceIndex * this.size.podsPerService + replica)}~${name}.${namespaceName}~${namespaceName}.svc.cluster.local`, metadata: { NAMESPACE: namespaceName, CLUSTER_ID: "Kubernetes", LABELS: labelsOf(serviceIndex, replica), NODE_NAME: nodeOf(serviceIndex, replica), ISTIO_VERSION: "1.31.0" } };
+    return {
+      id: `sidecar~${addressOf(serviceIndex * this.size.podsPerService + replica)}~${name}.${namespaceName}~${namespaceName}.svc.cluster.local`,
+      metadata: {
+        NAMESPACE: namespaceName,
+        CLUSTER_ID: "Kubernetes",
+        LABELS: labelsOf(serviceIndex, replica),
+        NODE_NAME: nodeOf(serviceIndex, replica),
+        ISTIO_VERSION: "1.31.0",
+      },
+    };
   }
 
   #apply(change: () => void): void {
@@ -89,31 +104,69 @@ export class GeneratedMesh {
   }
 
   #service(index: number, name: string): KubernetesObject {
-    const ports = [{ name: "http", port: 80, targetPort: 8080 }, ...(index % 10 === 5 ? [{ name: "tcp-db", port: databasePort, targetPort: 8080 }] : [])];
-    return service(`${this.#namespaceOf(index)}/${name}`, `10.${64 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`, { app: name }, ports);
+    const ports = [
+      { name: "http", port: 80, targetPort: 8080 },
+      ...(index % 10 === 5 ? [{ name: "tcp-db", port: databasePort, targetPort: 8080 }] : []),
+    ];
+    return service(
+      `${this.#namespaceOf(index)}/${name}`,
+      `10.${64 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`,
+      { app: name },
+      ports,
+    );
   }
 
   #pod(index: number, replica: number, labels: Record<string, string> = {}): KubernetesObject {
-    return pod(podKey(this.#namespaceOf(index), index, replica), addressOf(index * this.size.podsPerService + replica), { labels: { ...labelsOf(index, replica), ...labels }, node: nodeOf(index, replica), account: nameOf(index), redirected: this.size.ambient });
+    return pod(
+      podKey(this.#namespaceOf(index), index, replica),
+      addressOf(index * this.size.podsPerService + replica),
+      {
+        labels: { ...labelsOf(index, replica), ...labels },
+        node: nodeOf(index, replica),
+        account: nameOf(index),
+        redirected: this.size.ambient,
+      },
+    );
   }
 
   #slice(index: number, replicas: number): KubernetesObject {
     const endpoints = Array.from({ length: replicas }, (_, replica) => {
       const key = podKey("", index, replica);
-      return { address: addressOf(index * this.size.podsPerService + replica), pod: key.slice(1), node: nodeOf(index, replica) };
+      return {
+        address: addressOf(index * this.size.podsPerService + replica),
+        pod: key.slice(1),
+        node: nodeOf(index, replica),
+      };
     });
     return slice(`${this.#namespaceOf(index)}/${nameOf(index)}`, { name: "http", port: 8080 }, endpoints);
   }
 
   #destinationRule(index: number): KubernetesObject {
     const subsets = ["v1", "v2"].map((name) => ({ name, labels: { version: name } }));
-    return config("DestinationRule", `${this.#namespaceOf(index)}/${nameOf(index)}`, { host: this.#hostOf(index), trafficPolicy: { loadBalancer: { simple: "LEAST_REQUEST" }, connectionPool: { http: { http2MaxRequests: 1000 } } }, subsets });
+    return config("DestinationRule", `${this.#namespaceOf(index)}/${nameOf(index)}`, {
+      host: this.#hostOf(index),
+      trafficPolicy: {
+        loadBalancer: { simple: "LEAST_REQUEST" },
+        connectionPool: { http: { http2MaxRequests: 1000 } },
+      },
+      subsets,
+    });
   }
 
   #virtualService(index: number, weight: number): KubernetesObject {
     const host = this.#hostOf(index);
     const to = (subset: string, share: number): object => ({ destination: { host, subset }, weight: share });
-    return config("VirtualService", `${this.#namespaceOf(index)}/${nameOf(index)}`, { hosts: [host], http: [{ name: "primary", timeout: "5s", retries: { attempts: 2, perTryTimeout: "2s" }, route: [to("v1", weight), to("v2", 100 - weight)] }] });
+    return config("VirtualService", `${this.#namespaceOf(index)}/${nameOf(index)}`, {
+      hosts: [host],
+      http: [
+        {
+          name: "primary",
+          timeout: "5s",
+          retries: { attempts: 2, perTryTimeout: "2s" },
+          route: [to("v1", weight), to("v2", 100 - weight)],
+        },
+      ],
+    });
   }
 }
 
@@ -134,5 +187,12 @@ function nodeOf(index: number, replica: number): string {
 }
 
 function labelsOf(index: number, replica: number): Record<string, string> {
-  return { app: nameOf(index), version: replica % 2 === 0 ? "v1" : "v2", "security.istio.io/tlsMode": "istio", "pod-template-hash": "5d8f", "service.istio.io/canonical-name": nameOf(index), "service.istio.io/canonical-revision": "v1" };
+  return {
+    app: nameOf(index),
+    version: replica % 2 === 0 ? "v1" : "v2",
+    "security.istio.io/tlsMode": "istio",
+    "pod-template-hash": "5d8f",
+    "service.istio.io/canonical-name": nameOf(index),
+    "service.istio.io/canonical-revision": "v1",
+  };
 }

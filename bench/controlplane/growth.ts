@@ -56,9 +56,21 @@ class Run {
 
   constructor(services: number, kind: string) {
     this.#kind = kind;
-    this.#mesh = new ServedMesh({ revision: "default", metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger, settled: () => undefined });
+    this.#mesh = new ServedMesh({
+      revision: "default",
+      metrics: new MetricsRegistry(),
+      clock: systemClock,
+      log: silentLogger,
+      settled: () => undefined,
+    });
     this.#mesh.inputs.mesh.set(meshKey, testMesh);
-    this.#generated = new GeneratedMesh(this.#mesh, { services, podsPerService: Number(options.pods), namespaces: 20, routedEvery: 10, ambient: options.ambient });
+    this.#generated = new GeneratedMesh(this.#mesh, {
+      services,
+      podsPerService: Number(options.pods),
+      namespaces: 20,
+      routedEvery: 10,
+      ambient: options.ambient,
+    });
   }
 
   /** Does one step and answers its cost. */
@@ -84,15 +96,20 @@ class Run {
     for (let index = 0; index < Number(options.sidecars); index += 1) {
       const client = new SilentClient(this.#mesh.discovery, this.#nodeOf(index), script);
       this.#clients.push(client);
-      if (this.#kind === "ztunnel") for (const typeUrl of [typeUrls.address, typeUrls.authorization]) client.subscribe(typeUrl);
+      if (this.#kind === "ztunnel")
+        for (const typeUrl of [typeUrls.address, typeUrls.authorization]) client.subscribe(typeUrl);
       else client.subscribe(typeUrls.cluster);
     }
   }
 
   #nodeOf(index: number): ReturnType<GeneratedMesh["proxyOf"]> {
-    if (this.#kind === "ztunnel") return { id: `ztunnel~10.250.0.1~z-${index}.istio-system~istio-system.svc.cluster.local`, metadata: {} };
+    if (this.#kind === "ztunnel")
+      return { id: `ztunnel~10.250.0.1~z-${index}.istio-system~istio-system.svc.cluster.local`, metadata: {} };
     const proxy = this.#generated.proxyOf(index);
-    return { ...proxy, metadata: { ...proxy.metadata, ...(this.#kind === "vhds" ? { VIRTUAL_HOST_DISCOVERY: "true" } : {}) } };
+    return {
+      ...proxy,
+      metadata: { ...proxy.metadata, ...(this.#kind === "vhds" ? { VIRTUAL_HOST_DISCOVERY: "true" } : {}) },
+    };
   }
 
   #settle(): void {
@@ -114,7 +131,17 @@ class Size {
   readonly #child: ChildProcess;
 
   constructor(services: string, kind: string) {
-    this.#child = fork(import.meta.filename, ["--kind", kind, "--services", services, "--pods", options.pods, "--sidecars", options.sidecars, options.ambient ? "--ambient" : "--no-ambient"]);
+    this.#child = fork(import.meta.filename, [
+      "--kind",
+      kind,
+      "--services",
+      services,
+      "--pods",
+      options.pods,
+      "--sidecars",
+      options.sidecars,
+      options.ambient ? "--ambient" : "--no-ambient",
+    ]);
   }
 
   async step(step: Step): Promise<Cost> {
@@ -146,9 +173,21 @@ function shown(values: readonly number[]): string {
 async function compare(kind: string, services: readonly string[]): Promise<void> {
   const sizes = services.map((count) => new Size(count, kind));
   const row = (what: string, costs: readonly (readonly Cost[])[]): void => {
-    const least = costs.map((list) => quantile(list.map(({ cpuMs: cost }) => cost), 0.25));
-    const bytes = costs.map((list) => quantile(list.map(({ bytesPerClient }) => bytesPerClient), 0.5).toFixed(0));
-    process.stdout.write(`| ${kind} | ${what} | ${costs.map((list) => shown(list.map(({ cpuMs: cost }) => cost))).join(" | ")} | ${((least.at(-1) ?? Number.NaN) / (least[0] ?? Number.NaN)).toFixed(2)} | ${bytes.join(", ")} |\n`);
+    const least = costs.map((list) =>
+      quantile(
+        list.map(({ cpuMs: cost }) => cost),
+        0.25,
+      ),
+    );
+    const bytes = costs.map((list) =>
+      quantile(
+        list.map(({ bytesPerClient }) => bytesPerClient),
+        0.5,
+      ).toFixed(0),
+    );
+    process.stdout.write(
+      `| ${kind} | ${what} | ${costs.map((list) => shown(list.map(({ cpuMs: cost }) => cost))).join(" | ")} | ${((least.at(-1) ?? Number.NaN) / (least[0] ?? Number.NaN)).toFixed(2)} | ${bytes.join(", ")} |\n`,
+    );
   };
   const turn = async (step: Step): Promise<Cost[]> => {
     const costs: Cost[] = [];
@@ -156,7 +195,11 @@ async function compare(kind: string, services: readonly string[]): Promise<void>
     return costs;
   };
   try {
-    for (const what of ["fill", "connect"]) row(what, (await turn({ what, round: 0 })).map((cost) => [cost]));
+    for (const what of ["fill", "connect"])
+      row(
+        what,
+        (await turn({ what, round: 0 })).map((cost) => [cost]),
+      );
     for (const what of options.changes.split(",")) {
       if (what === "pod" ? kind !== "ztunnel" : what !== "endpoint" && kind === "ztunnel") continue;
       const costs: Cost[][] = sizes.map(() => []);
@@ -173,8 +216,12 @@ async function compare(kind: string, services: readonly string[]): Promise<void>
 
 if (options.kind === undefined) {
   const services = options.services.split(",");
-  process.stdout.write(`CPU ms: median (lower quartile); growth: of the lower quartiles, ${services.at(-1) ?? ""} to ${services[0] ?? ""} services\n`);
-  process.stdout.write(`| clients | change | ${services.join(" | ")} | growth | bytes a client |\n| --- | --- | ${services.map(() => "---").join(" | ")} | --- | --- |\n`);
+  process.stdout.write(
+    `CPU ms: median (lower quartile); growth: of the lower quartiles, ${services.at(-1) ?? ""} to ${services[0] ?? ""} services\n`,
+  );
+  process.stdout.write(
+    `| clients | change | ${services.join(" | ")} | growth | bytes a client |\n| --- | --- | ${services.map(() => "---").join(" | ")} | --- | --- |\n`,
+  );
   for (const kind of options.kinds.split(",")) await compare(kind, services);
 } else {
   const run = new Run(Number(options.services), options.kind);

@@ -25,7 +25,11 @@ export class SilentClient {
   readonly #node: { readonly id: string; readonly metadata: JsonObject };
   #first = true;
 
-  constructor(discovery: DiscoveryServer, node: { readonly id: string; readonly metadata: JsonObject }, script: Script) {
+  constructor(
+    discovery: DiscoveryServer,
+    node: { readonly id: string; readonly metadata: JsonObject },
+    script: Script,
+  ) {
     this.#script = script;
     this.#node = node;
     this.#client = discovery.connect("delta", { write: (parts: readonly Buffer[]) => this.#take(parts) }, () => false);
@@ -59,16 +63,23 @@ export class SilentClient {
     const { typeUrl, nonce } = fromBinary(DeltaDiscoveryResponseSchema, parts[0] ?? Buffer.alloc(0));
     this.#send({ typeUrl, responseNonce: nonce });
     if (typeUrl === typeUrls.cluster) {
-      if (this.#script.endpoints.length === 0) this.#script.endpoints = fromBinary(DeltaDiscoveryResponseSchema, Buffer.concat(parts)).resources.map(({ name }) => name).filter((name) => name.startsWith("outbound|"));
+      if (this.#script.endpoints.length === 0)
+        this.#script.endpoints = fromBinary(DeltaDiscoveryResponseSchema, Buffer.concat(parts))
+          .resources.map(({ name }) => name)
+          .filter((name) => name.startsWith("outbound|"));
       this.subscribe(typeUrls.endpoint, this.#script.endpoints);
     }
     if (typeUrl === typeUrls.endpoint) this.subscribe(typeUrls.listener);
     if (typeUrl === typeUrls.listener) this.subscribe(typeUrls.route, this.#script.routes);
-    if (typeUrl === typeUrls.route && this.#node.metadata["VIRTUAL_HOST_DISCOVERY"] === "true") this.subscribe("type.googleapis.com/envoy.config.route.v3.VirtualHost");
+    if (typeUrl === typeUrls.route && this.#node.metadata["VIRTUAL_HOST_DISCOVERY"] === "true")
+      this.subscribe("type.googleapis.com/envoy.config.route.v3.VirtualHost");
   }
 
   #send(request: { typeUrl: string; resourceNamesSubscribe?: string[]; responseNonce?: string }): void {
-    const message = create(DeltaDiscoveryRequestSchema, { ...request, ...(this.#first ? { node: { ...this.#node, userAgentName: "envoy" } } : {}) });
+    const message = create(DeltaDiscoveryRequestSchema, {
+      ...request,
+      ...(this.#first ? { node: { ...this.#node, userAgentName: "envoy" } } : {}),
+    });
     this.#first = false;
     this.#client.receive(toBinary(DeltaDiscoveryRequestSchema, message));
   }

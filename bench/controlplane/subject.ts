@@ -16,22 +16,57 @@ const namespace = "istio-system";
 
 /** `program`: a pilot-discovery; undefined: Serin's own. Both settle what comes within a millisecond or two together. */
 export async function startSubject(api: ApiServer, program: string | undefined): Promise<Subject> {
-  const [http, grpc, secure, webhooks, monitoring, control] = [await freePort(), await freePort(), await freePort(), await freePort(), await freePort(), await freePort()];
+  const [http, grpc, secure, webhooks, monitoring, control] = [
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+  ];
   const mesh = join(cache, "mesh.yaml");
   writeFileSync(mesh, `trustDomain: cluster.local\nrootNamespace: ${namespace}\n`);
   const at = (port: number | undefined): string => `127.0.0.1:${port ?? 0}`;
-  const flags = ["discovery", "--httpAddr", at(http), "--grpcAddr", at(grpc), "--secureGRPCAddr", at(secure), "--httpsAddr", at(webhooks), "--monitoringAddr", at(monitoring), "--meshConfig", mesh, "--ctrlz_port", String(control)];
+  const flags = [
+    "discovery",
+    "--httpAddr",
+    at(http),
+    "--grpcAddr",
+    at(grpc),
+    "--secureGRPCAddr",
+    at(secure),
+    "--httpsAddr",
+    at(webhooks),
+    "--monitoringAddr",
+    at(monitoring),
+    "--meshConfig",
+    mesh,
+    "--ctrlz_port",
+    String(control),
+  ];
   // As its image does it: with what was compiled by an earlier start.
   const own = [join(root, "bin/serin"), "pilot", ...flags];
   const upstream = [resolve(program ?? ""), ...flags, "--kubeconfig", api.kubeconfig];
-  const env = { ...process.env, KUBECONFIG: api.kubeconfig, POD_NAME: "istiod-bench", POD_NAMESPACE: namespace, CLUSTER_ID: "Kubernetes", PILOT_DEBOUNCE_AFTER: "1ms", PILOT_ENABLE_AMBIENT: "true", ROOT_CA_DIR: cache, NODE_COMPILE_CACHE: join(cache, "compiled") };
+  const env = {
+    ...process.env,
+    KUBECONFIG: api.kubeconfig,
+    POD_NAME: "istiod-bench",
+    POD_NAMESPACE: namespace,
+    CLUSTER_ID: "Kubernetes",
+    PILOT_DEBOUNCE_AFTER: "1ms",
+    PILOT_ENABLE_AMBIENT: "true",
+    ROOT_CA_DIR: cache,
+    NODE_COMPILE_CACHE: join(cache, "compiled"),
+  };
   const log = join(cache, `${program === undefined ? "serin" : "istiod"}.log`);
   const startedMs = performance.now();
   const child = startProcess(program === undefined ? own : upstream, log, env);
   while ((await fetch(`http://${at(http)}/ready`).catch(() => undefined))?.status !== 200) {
     if (child.exitCode !== null || performance.now() - startedMs > startTimeoutMs) {
       child.kill("SIGKILL");
-      throw new Error(`the control plane does not become ready: ${readFileSync(log, "utf8").split("\n").slice(-5).join("\n")}`);
+      throw new Error(
+        `the control plane does not become ready: ${readFileSync(log, "utf8").split("\n").slice(-5).join("\n")}`,
+      );
     }
     await new Promise((wake) => setTimeout(wake, lookMs));
   }

@@ -27,7 +27,12 @@ export class OpenPage {
   }
 
   static async open(port: number, root: string, topics: readonly string[], looks: boolean): Promise<OpenPage> {
-    const outgoing = request({ host: "127.0.0.1", port, agent: false, path: `${root}/api/live?${topics.map((topic) => `topic=${encodeURIComponent(topic)}`).join("&")}` });
+    const outgoing = request({
+      host: "127.0.0.1",
+      port,
+      agent: false,
+      path: `${root}/api/live?${topics.map((topic) => `topic=${encodeURIComponent(topic)}`).join("&")}`,
+    });
     outgoing.end();
     const [response] = (await once(outgoing, "response")) as [IncomingMessage];
     if (response.statusCode !== 200) throw new Error(`the live stream answers ${response.statusCode ?? 0}`);
@@ -49,7 +54,7 @@ export class OpenPage {
   /** A message that begins with its data is one that moves a view, or says that nothing did. */
   #count(chunk: Buffer): void {
     this.bytes += chunk.length;
-    for (let at = chunk.indexOf("data: {\"type\":\""); at !== -1; at = chunk.indexOf("data: {\"type\":\"", at + 1)) {
+    for (let at = chunk.indexOf('data: {"type":"'); at !== -1; at = chunk.indexOf('data: {"type":"', at + 1)) {
       const type = chunk.toString("latin1", at + 15, at + 22);
       if (type.startsWith("view") || type.startsWith("change")) this.changes += 1;
       else if (type.startsWith("problem")) this.faults += 1;

@@ -30,6 +30,7 @@ export function frame(message: Buffer): Buffer {
 
 /** The message of a body that holds exactly one; undefined for any other body. */
 export function unframe(body: Buffer): Buffer | undefined {
-  if (body.length < frameHeadBytes || body[0] !== 0 || body.readUInt32BE(1) !== body.length - frameHeadBytes) return undefined;
+  if (body.length < frameHeadBytes || body[0] !== 0 || body.readUInt32BE(1) !== body.length - frameHeadBytes)
+    return undefined;
   return body.subarray(frameHeadBytes);
 }

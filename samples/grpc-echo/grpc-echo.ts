@@ -1,6 +1,12 @@
 // A gRPC server that answers `hello` with `hello from <pod>`; its service is echo.proto's. The port is an argument: 7070
 import { hostname } from "node:os";
-import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall, type ServiceDefinition } from "@grpc/grpc-js";
+import {
+  Server,
+  ServerCredentials,
+  type sendUnaryData,
+  type ServerUnaryCall,
+  type ServiceDefinition,
+} from "@grpc/grpc-js";
 import { decodeEcho, encodeEcho, sayPath } from "./echo-message.ts";
 
 const [port = "7070"] = process.argv.slice(2);
@@ -9,12 +15,21 @@ const pod = process.env["HOSTNAME"] ?? hostname();
 const lingerMs = 500;
 
 const service: ServiceDefinition = {
-  Say: { path: sayPath, requestStream: false, responseStream: false, requestSerialize: encodeEcho, requestDeserialize: decodeEcho, responseSerialize: encodeEcho, responseDeserialize: decodeEcho },
+  Say: {
+    path: sayPath,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: encodeEcho,
+    requestDeserialize: decodeEcho,
+    responseSerialize: encodeEcho,
+    responseDeserialize: decodeEcho,
+  },
 };
 
 const server = new Server();
 server.addService(service, {
-  Say: ({ request }: ServerUnaryCall<string, string>, answer: sendUnaryData<string>) => answer(null, `${request} from ${pod}`),
+  Say: ({ request }: ServerUnaryCall<string, string>, answer: sendUnaryData<string>) =>
+    answer(null, `${request} from ${pod}`),
 });
 server.bindAsync(`0.0.0.0:${port}`, ServerCredentials.createInsecure(), (error) => {
   if (error !== null) throw error;

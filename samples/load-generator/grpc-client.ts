@@ -73,7 +73,14 @@ interface CallOptions {
 
 function call(session: ClientHttp2Session, { authority, headers, limitMs, writing }: CallOptions): Promise<string> {
   return new Promise((resolve, reject) => {
-    const stream = session.request({ ":method": "POST", ":path": sayPath, ":authority": authority, "content-type": "application/grpc", te: "trailers", ...headers });
+    const stream = session.request({
+      ":method": "POST",
+      ":path": sayPath,
+      ":authority": authority,
+      "content-type": "application/grpc",
+      te: "trailers",
+      ...headers,
+    });
     let status = "missing";
     let reason = "";
     let httpStatus = 0;
@@ -94,11 +101,14 @@ function call(session: ClientHttp2Session, { authority, headers, limitMs, writin
     });
     stream.on("trailers", readStatus);
     stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-    stream.on("error", (error: NodeJS.ErrnoException) => reject(writing.dropped ? new NeverSent() : new Error(`${error.code ?? ""} ${error.message}`.trim())));
+    stream.on("error", (error: NodeJS.ErrnoException) =>
+      reject(writing.dropped ? new NeverSent() : new Error(`${error.code ?? ""} ${error.message}`.trim())),
+    );
     stream.on("close", () => {
       clearTimeout(timer);
       const message = unframe(Buffer.concat(chunks));
-      if (httpStatus !== 200 || status !== "0" || message === undefined) reject(new Error(`HTTP status ${httpStatus}, gRPC status ${status} ${reason}`));
+      if (httpStatus !== 200 || status !== "0" || message === undefined)
+        reject(new Error(`HTTP status ${httpStatus}, gRPC status ${status} ${reason}`));
       else resolve(decodeEcho(message));
     });
     stream.end(body);

@@ -7,7 +7,12 @@ export function httpClient(target: RequestTarget, keptAlive: boolean, limitMs: n
   const { url, headers = {}, expected } = target;
   const where = new URL(url);
   const pattern = target.answerPattern === undefined ? undefined : new RegExp(target.answerPattern);
-  const options = { host: where.hostname, port: where.port === "" ? 80 : Number(where.port), path: `${where.pathname}${where.search}`, headers: { host: where.host, ...headers } };
+  const options = {
+    host: where.hostname,
+    port: where.port === "" ? 80 : Number(where.port),
+    path: `${where.pathname}${where.search}`,
+    headers: { host: where.host, ...headers },
+  };
   let agent: Agent | false = false;
   let agentUntilMs = 0;
   return () => {
@@ -28,7 +33,8 @@ export function httpClient(target: RequestTarget, keptAlive: boolean, limitMs: n
           clearTimeout(timer);
           const { statusCode: status = 0 } = response;
           if (status >= 500) reject(new Error(`status ${status}: ${body.slice(0, 120)}`));
-          else if (!body.includes(expected)) reject(new Error(`the wrong body (status ${status}): ${body.slice(0, 80)}`));
+          else if (!body.includes(expected))
+            reject(new Error(`the wrong body (status ${status}): ${body.slice(0, 80)}`));
           else resolve(pattern?.exec(body)?.[1] ?? "");
         });
       });

@@ -16,7 +16,9 @@ const clients = { http: httpClient, grpc: grpcClient } as const;
 
 const plan = JSON.parse(process.argv[2] ?? "{}") as LoadPlan;
 mkdirSync(plan.reportDirectory, { recursive: true });
-const record = new LoadRecord(join(plan.reportDirectory, `${plan.name ?? process.env["HOSTNAME"] ?? hostname()}.jsonl`));
+const record = new LoadRecord(
+  join(plan.reportDirectory, `${plan.name ?? process.env["HOSTNAME"] ?? hostname()}.jsonl`),
+);
 const stopping = new AbortController();
 let podEnds = false;
 
@@ -32,7 +34,12 @@ async function request(target: RequestTarget, group: "kept-alive" | "new-connect
       const who = await ask();
       record.answered(target.name, performance.now() - started, who);
     } catch (error) {
-      record.failed(target.name, performance.now() - started, group, error instanceof Error ? error.message : String(error));
+      record.failed(
+        target.name,
+        performance.now() - started,
+        group,
+        error instanceof Error ? error.message : String(error),
+      );
     }
     const left = everyMs - (performance.now() - started);
     if (left > 0) await sleep(left);
@@ -73,10 +80,14 @@ const running: Promise<void>[] = [];
 for (const target of plan.requests) {
   const everyMs = ((target.keptAlive + target.newConnections) * 1000) / target.perSecond;
   for (let index = 0; index < target.keptAlive; index += 1) running.push(request(target, "kept-alive", everyMs));
-  for (let index = 0; index < target.newConnections; index += 1) running.push(request(target, "new-connection", everyMs));
+  for (let index = 0; index < target.newConnections; index += 1)
+    running.push(request(target, "new-connection", everyMs));
 }
-for (const target of plan.connections) for (let index = 0; index < target.count; index += 1) running.push(connection(target, index));
-process.stdout.write(`load-generator asks ${plan.requests.map(({ name }) => name).join(", ")} and holds ${plan.connections.map(({ name }) => name).join(", ")}\n`);
+for (const target of plan.connections)
+  for (let index = 0; index < target.count; index += 1) running.push(connection(target, index));
+process.stdout.write(
+  `load-generator asks ${plan.requests.map(({ name }) => name).join(", ")} and holds ${plan.connections.map(({ name }) => name).join(", ")}\n`,
+);
 await Promise.all(running);
 clearInterval(timer);
 record.flush();

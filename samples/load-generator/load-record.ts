@@ -1,6 +1,12 @@
 // What the generator has seen since its last report.
 import { appendFileSync } from "node:fs";
-import { latencyBoundsMs, type ConnectionCounts, type LoadFailure, type LoadReport, type RequestCounts } from "./load-plan.ts";
+import {
+  latencyBoundsMs,
+  type ConnectionCounts,
+  type LoadFailure,
+  type LoadReport,
+  type RequestCounts,
+} from "./load-plan.ts";
 
 const maxFailures = 50;
 
@@ -26,7 +32,8 @@ export class LoadRecord {
 
   /** A line for people; counted elsewhere. */
   note(target: string, group: string, cause: string): void {
-    if (this.#failures.length < maxFailures) this.#failures.push({ at: new Date().toISOString(), target, cause, group });
+    if (this.#failures.length < maxFailures)
+      this.#failures.push({ at: new Date().toISOString(), target, cause, group });
   }
 
   connection(target: string): ConnectionCounts {
@@ -34,7 +41,12 @@ export class LoadRecord {
   }
 
   #count(target: string, ms: number): RequestCounts {
-    const counts = (this.#requests[target] ??= { requests: 0, failed: 0, latencies: Array.from({ length: latencyBoundsMs.length + 1 }, () => 0), answers: {} });
+    const counts = (this.#requests[target] ??= {
+      requests: 0,
+      failed: 0,
+      latencies: Array.from({ length: latencyBoundsMs.length + 1 }, () => 0),
+      answers: {},
+    });
     counts.requests += 1;
     const found = latencyBoundsMs.findIndex((bound) => ms <= bound);
     const bucket = found === -1 ? latencyBoundsMs.length : found;
@@ -43,10 +55,20 @@ export class LoadRecord {
   }
 
   flush(): void {
-    const report: LoadReport = { at: new Date().toISOString(), requests: this.#requests, connections: this.#connections, failures: this.#failures };
+    const report: LoadReport = {
+      at: new Date().toISOString(),
+      requests: this.#requests,
+      connections: this.#connections,
+      failures: this.#failures,
+    };
     appendFileSync(this.#path, `${JSON.stringify(report)}\n`);
     this.#requests = {};
     this.#failures = [];
-    this.#connections = Object.fromEntries(Object.entries(this.#connections).map(([name, { open }]) => [name, { open, ended: 0, endedWithPod: 0, closed: 0 }]));
+    this.#connections = Object.fromEntries(
+      Object.entries(this.#connections).map(([name, { open }]) => [
+        name,
+        { open, ended: 0, endedWithPod: 0, closed: 0 },
+      ]),
+    );
   }
 }

@@ -45,7 +45,10 @@ class Held {
   constructor({ signal }: HoldOptions, resolve: (end: ConnectionEnd) => void) {
     this.#resolve = resolve;
     this.#signal = signal;
-    this.#silence = setTimeout(() => this.end("closed", `silent for ${silenceMs / 1000} s after ${this.answers} answers`), silenceMs);
+    this.#silence = setTimeout(
+      () => this.end("closed", `silent for ${silenceMs / 1000} s after ${this.answers} answers`),
+      silenceMs,
+    );
     signal.addEventListener("abort", this.#abandon);
   }
 
@@ -136,7 +139,11 @@ function holdWebSocket(url: string, options: HoldOptions, held: Held): void {
   });
   socket.on("close", (code, reason) => {
     if (code === goingAway && reason.toString() === goodbye) held.end("goodbye", "the server's pod ends");
-    else held.end(finishing && code === normalClose ? "ended" : "closed", `status ${code}${problem} after ${held.answers} answers`);
+    else
+      held.end(
+        finishing && code === normalClose ? "ended" : "closed",
+        `status ${code}${problem} after ${held.answers} answers`,
+      );
   });
 }
 
@@ -147,7 +154,11 @@ function holdDownload(url: string, { seconds }: HoldOptions, held: Held): void {
       if (line === goodbye) held.end("goodbye", "the server's pod ends");
       else if (`${line}\n` === downloadLine(held.answers)) held.answered();
       else if (`${line}\n` === downloadEnd(held.answers)) held.end("ended", "whole");
-      else held.end("closed", `the wrong line after ${held.answers} (status ${response.statusCode ?? 0}): ${line.slice(0, 60)}`);
+      else
+        held.end(
+          "closed",
+          `the wrong line after ${held.answers} (status ${response.statusCode ?? 0}): ${line.slice(0, 60)}`,
+        );
     };
     response.setEncoding("utf8");
     response.on("data", (chunk: string) => {
@@ -159,5 +170,7 @@ function holdDownload(url: string, { seconds }: HoldOptions, held: Held): void {
     response.on("close", () => held.end("closed", `closed after ${held.answers} lines`));
   });
   held.onEnd(() => outgoing.destroy());
-  outgoing.on("error", (error: NodeJS.ErrnoException) => held.end("closed", `${error.code ?? error.message} after ${held.answers} lines`));
+  outgoing.on("error", (error: NodeJS.ErrnoException) =>
+    held.end("closed", `${error.code ?? error.message} after ${held.answers} lines`),
+  );
 }

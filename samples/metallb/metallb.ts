@@ -6,6 +6,8 @@ const asked = process.argv.find((argument) => argument.startsWith("--port="))?.s
 const healthPort = 17_472;
 
 for (const port of new Set([Number(asked ?? 7472), healthPort])) {
-  createServer((_request, response) => response.end("ok\n")).listen(port, "0.0.0.0", () => process.stdout.write(`listening on ${port}\n`));
+  createServer((_request, response) => response.end("ok\n")).listen(port, "0.0.0.0", () =>
+    process.stdout.write(`listening on ${port}\n`),
+  );
 }
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => process.exit(0));

@@ -6,6 +6,7 @@ const port = 80;
 
 serve("nginx", port, (_request, response, url) => {
   if (url.pathname === "/health") return sendText(response, 200, "text/plain", "healthy\n");
-  if (url.pathname === "/") return sendText(response, 200, "text/plain", `You're at the root of nginx server ${version}`);
+  if (url.pathname === "/")
+    return sendText(response, 200, "text/plain", `You're at the root of nginx server ${version}`);
   sendText(response, 404, "text/plain", "not found\n");
 });

@@ -31,7 +31,8 @@ const buffer = Buffer.alloc(65_536);
 const found = { frames: 0, bytes: 0, hboneFrames: 0, matches: 0 };
 
 function isHbone(frame: Buffer): boolean {
-  if (frame.length < ethernetHeader + 24 || frame.readUInt16BE(12) !== 0x0800 || frame[ethernetHeader + 9] !== 6) return false;
+  if (frame.length < ethernetHeader + 24 || frame.readUInt16BE(12) !== 0x0800 || frame[ethernetHeader + 9] !== 6)
+    return false;
   const tcp = ethernetHeader + ((frame[ethernetHeader] ?? 0x45) & 0x0f) * 4;
   return frame.readUInt16BE(tcp) === hbonePort || frame.readUInt16BE(tcp + 2) === hbonePort;
 }
@@ -50,8 +51,11 @@ function poll(): void {
 
 process.stdout.write("listening\n");
 const timer = setInterval(poll, pollMs);
-setTimeout(() => {
-  clearInterval(timer);
-  poll();
-  process.stdout.write(`${JSON.stringify(found)}\n`);
-}, Number(seconds) * 1000);
+setTimeout(
+  () => {
+    clearInterval(timer);
+    poll();
+    process.stdout.write(`${JSON.stringify(found)}\n`);
+  },
+  Number(seconds) * 1000,
+);

@@ -85,8 +85,12 @@ function answer({ url = "" }: IncomingMessage, response: ServerResponse): void {
   else response.writeHead(404).end("not found\n");
 }
 
-const tcp = createTcpServer(serveStream).listen(Number(tcpPort), () => process.stdout.write(`streams listens on port ${tcpPort}\n`));
-const http = createHttpServer(answer).listen(Number(httpPort), () => process.stdout.write(`streams listens on port ${httpPort}\n`));
+const tcp = createTcpServer(serveStream).listen(Number(tcpPort), () =>
+  process.stdout.write(`streams listens on port ${tcpPort}\n`),
+);
+const http = createHttpServer(answer).listen(Number(httpPort), () =>
+  process.stdout.write(`streams listens on port ${httpPort}\n`),
+);
 const webSockets = new WebSocketServer({ server: http, path: "/socket", maxPayload: lineLimitBytes });
 webSockets.on("connection", (socket) => {
   sockets.add(socket);

@@ -16,8 +16,19 @@ function accounts(): UntypedObject[] {
   const resources = ["pods", "services", "deployments", "events", "canaries"];
   return [
     { apiVersion: "v1", kind: "ServiceAccount", metadata },
-    { apiVersion: "rbac.authorization.k8s.io/v1", kind: "Role", metadata, rules: [{ apiGroups: ["*"], resources, verbs: ["get", "list", "watch"] }] },
-    { apiVersion: "rbac.authorization.k8s.io/v1", kind: "RoleBinding", metadata, roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: narrow }, subjects },
+    {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "Role",
+      metadata,
+      rules: [{ apiGroups: ["*"], resources, verbs: ["get", "list", "watch"] }],
+    },
+    {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "RoleBinding",
+      metadata,
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: narrow },
+      subjects,
+    },
   ];
 }
 
@@ -37,12 +48,16 @@ export async function tryAccess({ lab }: Proof, browser: ProofBrowser, base: str
     const token = await createToken(lab, narrow);
     await page.goto(`${base}#/login`);
     await page.getByRole("textbox").or(page.locator("input[type=password], textarea")).first().fill(token);
-    await page.getByRole("button", { name: /log in/i }).last().click();
+    await page
+      .getByRole("button", { name: /log in/i })
+      .last()
+      .click();
     await page.getByRole("banner").filter({ hasText: narrow }).waitFor({ timeout: seenTimeoutMs });
     await page.goto(`${base}#/workloads`);
     const content = page.locator("#content");
     await content.filter({ hasText: "productpage" }).waitFor({ timeout: seenTimeoutMs });
-    if (/app-b/.test(await content.innerText())) problems.push(`who may read ${namespaces.shop} alone sees workloads of ${namespaces.sidecarServers}`);
+    if (/app-b/.test(await content.innerText()))
+      problems.push(`who may read ${namespaces.shop} alone sees workloads of ${namespaces.sidecarServers}`);
     await page.goto(`${base}#/rollouts/Canary/${namespaces.shop}/${canaryName}`);
     await page.getByRole("group", { name: "Orders" }).waitFor({ timeout: seenTimeoutMs });
     if ((await orderable(page)) > 0) problems.push("who may not patch Canaries is offered orders");
@@ -61,7 +76,11 @@ async function orderable(page: Page): Promise<number> {
 /** Good for an hour. */
 export async function createToken(lab: Proof["lab"], name: string): Promise<string> {
   const body = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: { expirationSeconds: 3600 } };
-  const { status, text } = await lab.api.client.raw("POST", `/api/v1/namespaces/${namespaces.shop}/serviceaccounts/${name}/token`, { body });
+  const { status, text } = await lab.api.client.raw(
+    "POST",
+    `/api/v1/namespaces/${namespaces.shop}/serviceaccounts/${name}/token`,
+    { body },
+  );
   if (status >= 300) throw new Error(`a token of ${name}: status ${status}: ${text}`);
   return (JSON.parse(text) as { status: { token: string } }).status.token;
 }

@@ -31,7 +31,11 @@ export class ProofBrowser {
 
   /** A window that knows nothing of the others. */
   async window({ width, colorScheme }: Sight): Promise<BrowserContext> {
-    return await this.#browser.newContext({ viewport: { width, height: heights[width] }, colorScheme, deviceScaleFactor: 1 });
+    return await this.#browser.newContext({
+      viewport: { width, height: heights[width] },
+      colorScheme,
+      deviceScaleFactor: 1,
+    });
   }
 
   /** A page whose complaints are kept. */

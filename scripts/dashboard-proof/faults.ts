@@ -41,8 +41,13 @@ export async function standFaults(proof: Proof, pages: FaultPages): Promise<read
       await fault(proof, pages, page);
       proof.note(`${name}: said, and over by itself (${((performance.now() - begun) / 1000).toFixed(1)} s)`);
     } catch (error) {
-      const shown = await page.locator("body").innerText().catch(() => "");
-      problems.push(`${name}: ${error instanceof Error ? error.message : String(error)}; the page shows: ${shown.slice(0, 600)}`);
+      const shown = await page
+        .locator("body")
+        .innerText()
+        .catch(() => "");
+      problems.push(
+        `${name}: ${error instanceof Error ? error.message : String(error)}; the page shows: ${shown.slice(0, 600)}`,
+      );
     } finally {
       await page.close();
       pages.forgive();
@@ -64,7 +69,10 @@ async function apiServerAway({ lab }: Proof, { own }: FaultPages, page: Page): P
   process.kill(supervisor.pid, "SIGSTOP");
   try {
     process.kill(server.pid, "SIGKILL");
-    await content.filter({ hasText: /the API server does not answer/ }).filter({ hasText: aged }).waitFor({ timeout: seenTimeoutMs });
+    await content
+      .filter({ hasText: /the API server does not answer/ })
+      .filter({ hasText: aged })
+      .waitFor({ timeout: seenTimeoutMs });
     await page.waitForTimeout(awayMs);
     const text = await content.innerText();
     if (!text.includes("productpage")) throw new Error("what was known is shown no more");
@@ -82,7 +90,10 @@ async function dashboardAnew({ lab }: Proof, { inCluster }: FaultPages, page: Pa
   const [server] = lab.cluster.ofRole("kiali");
   if (server === undefined) throw new Error("no process serves the page in the cluster");
   process.kill(server.pid, "SIGKILL");
-  await page.locator(".live").filter({ hasText: /reconnecting since \d\d:\d\d:\d\d/ }).waitFor({ timeout: seenTimeoutMs });
+  await page
+    .locator(".live")
+    .filter({ hasText: /reconnecting since \d\d:\d\d:\d\d/ })
+    .waitFor({ timeout: seenTimeoutMs });
   await page.getByText(/what is shown is \d+ s old/).waitFor({ timeout: seenTimeoutMs });
   await live(page);
   await page.locator("#content").filter({ hasText: "ztunnel" }).waitFor({ timeout: seenTimeoutMs });
@@ -91,18 +102,25 @@ async function dashboardAnew({ lab }: Proof, { inCluster }: FaultPages, page: Pa
 
 /** The account is deleted: its tokens are as good as expired ones. */
 async function tokenEnds({ lab }: Proof, { inCluster }: FaultPages, page: Page): Promise<void> {
-  await lab.api.apply([{ apiVersion: "v1", kind: "ServiceAccount", metadata: { name: deletedAccount, namespace: namespaces.shop } }]);
+  await lab.api.apply([
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: deletedAccount, namespace: namespaces.shop } },
+  ]);
   const token = await createToken(lab, deletedAccount);
   await page.goto(`${inCluster}#/login`);
   await page.getByLabel("Bearer token of a Kubernetes user or service account").fill(token);
-  await page.getByRole("button", { name: /log in/i }).last().click();
+  await page
+    .getByRole("button", { name: /log in/i })
+    .last()
+    .click();
   await page.getByRole("banner").filter({ hasText: deletedAccount }).waitFor({ timeout: seenTimeoutMs });
   await page.goto(`${inCluster}#/workloads`);
   await live(page);
   await lab.api.client.delete(serviceAccountKind, deletedAccount, namespaces.shop);
   // Who has not logged in may read: the page goes on as that, and says so.
   // Tokens are asked about each minute.
-  await page.getByText(new RegExp(`The session of \\S*${deletedAccount} has ended`)).waitFor({ timeout: tokenTimeoutMs });
+  await page
+    .getByText(new RegExp(`The session of \\S*${deletedAccount} has ended`))
+    .waitFor({ timeout: tokenTimeoutMs });
   await page.getByRole("banner").filter({ hasText: "anonymous" }).waitFor({ timeout: seenTimeoutMs });
 }
 
@@ -113,14 +131,25 @@ async function garbageMetrics({ lab }: Proof, { own }: FaultPages, page: Page): 
     {
       apiVersion: "v1",
       kind: "Pod",
-      metadata: { name: garbageName, namespace, labels: { app: garbageName }, annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": "8080", "prometheus.io/path": "/html" } },
-      spec: { containers: [{ name: "istio-proxy", image: "docker.io/mccutchen/go-httpbin:v2.15.0", ports: [{ containerPort: 8080 }] }] },
+      metadata: {
+        name: garbageName,
+        namespace,
+        labels: { app: garbageName },
+        annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": "8080", "prometheus.io/path": "/html" },
+      },
+      spec: {
+        containers: [
+          { name: "istio-proxy", image: "docker.io/mccutchen/go-httpbin:v2.15.0", ports: [{ containerPort: 8080 }] },
+        ],
+      },
     },
   ]);
   try {
     const content = page.locator("#content");
     await page.goto(`${own}#/workloads`);
-    await content.filter({ hasText: /1 of \d+ proxies do(es)? not tell (its|their) metrics: garbage/ }).waitFor({ timeout: seenTimeoutMs });
+    await content
+      .filter({ hasText: /1 of \d+ proxies do(es)? not tell (its|their) metrics: garbage/ })
+      .waitFor({ timeout: seenTimeoutMs });
     await content.filter({ hasText: /\d\/s/ }).waitFor({ timeout: seenTimeoutMs });
   } finally {
     await lab.api.client.delete(podKind, garbageName, namespace);
@@ -129,7 +158,10 @@ async function garbageMetrics({ lab }: Proof, { own }: FaultPages, page: Page): 
 }
 
 async function live(page: Page): Promise<void> {
-  await page.locator(".live").filter({ hasText: /^live$/ }).waitFor({ timeout: seenTimeoutMs });
+  await page
+    .locator(".live")
+    .filter({ hasText: /^live$/ })
+    .waitFor({ timeout: seenTimeoutMs });
 }
 
 async function gone(content: ReturnType<Page["locator"]>, words: RegExp): Promise<void> {

@@ -13,9 +13,17 @@ interface ComparedService {
 
 /** Services all of whose requests pass a proxy of the seventh layer. */
 const compared: readonly ComparedService[] = [
-  { namespace: namespaces.sidecarServers, name: "app-b", targets: ["gateway: app-b", "ambient: app-b by sidecar", "sidecar: app-b"] },
+  {
+    namespace: namespaces.sidecarServers,
+    name: "app-b",
+    targets: ["gateway: app-b", "ambient: app-b by sidecar", "sidecar: app-b"],
+  },
   { namespace: namespaces.sidecarServers, name: "grpc-echo", targets: ["sidecar: gRPC"] },
-  { namespace: namespaces.shop, name: "reviews", targets: ["ambient: reviews by waypoint", "sidecar: reviews by waypoint", "gateway: page", "gateway: traced page"] },
+  {
+    namespace: namespaces.shop,
+    name: "reviews",
+    targets: ["ambient: reviews by waypoint", "sidecar: reviews by waypoint", "gateway: page", "gateway: traced page"],
+  },
 ];
 
 export interface Deviation {
@@ -49,7 +57,10 @@ export async function compareFigures(proof: Proof, page: Page, base: string): Pr
 
 /** The rate in the row of the service: `130/s`. */
 async function shownRate(page: Page, namespace: string, name: string): Promise<number> {
-  const row = page.getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) }).filter({ hasText: namespace });
+  const row = page
+    .getByRole("row")
+    .filter({ has: page.getByRole("link", { name, exact: true }) })
+    .filter({ hasText: namespace });
   const text = await row.first().innerText();
   const [, figure = "", thousand] = /([\d.,]+)(k?)\/s/.exec(text) ?? [];
   return figure === "" ? Number.NaN : Number(figure.replaceAll(",", "")) * (thousand === "k" ? 1000 : 1);

@@ -17,9 +17,23 @@ export async function weightDelays({ lab }: Proof, page: Page, base: string): Pr
   await content.filter({ hasText: "productpage" }).waitFor({ timeout: giveUpMs });
   const delays: number[] = [];
   for (const weight of weights) {
-    const rules = [{ matches: [{ path: { type: "PathPrefix", value: "/productpage" } }], backendRefs: [{ name: "productpage", port: 9080, weight: 100 - weight }, { name: canaryBackend, port: 9080, weight }] }];
+    const rules = [
+      {
+        matches: [{ path: { type: "PathPrefix", value: "/productpage" } }],
+        backendRefs: [
+          { name: "productpage", port: 9080, weight: 100 - weight },
+          { name: canaryBackend, port: 9080, weight },
+        ],
+      },
+    ];
     const begun = performance.now();
-    await lab.api.client.patchMerge(httpRouteKind, "bookinfo", namespaces.shop, { spec: { rules } }, { fieldManager: "dashboard-proof" });
+    await lab.api.client.patchMerge(
+      httpRouteKind,
+      "bookinfo",
+      namespaces.shop,
+      { spec: { rules } },
+      { fieldManager: "dashboard-proof" },
+    );
     delays.push(await untilShown(content, new RegExp(`\\b${weight}(\\.0)? ?%`), begun));
   }
   return delays;
@@ -27,13 +41,17 @@ export async function weightDelays({ lab }: Proof, page: Page, base: string): Pr
 
 /** One request of a workload that never asked anybody: how long after it began the graph's table shows the two, in milliseconds; Infinity where it did not. */
 export async function requestDelay({ lab }: Proof, page: Page, base: string): Promise<number> {
-  await page.goto(`${base}#/graph?window=60&ns=${namespaces.sidecarClients},${namespaces.sidecarServers}&as=table&by=workload`);
+  await page.goto(
+    `${base}#/graph?window=60&ns=${namespaces.sidecarClients},${namespaces.sidecarServers}&as=table&by=workload`,
+  );
   const content = page.locator("#content");
   await content.filter({ hasText: "app-b" }).waitFor({ timeout: giveUpMs });
   const edge = /app-a → app-b/;
   if (edge.test(await content.innerText())) throw new Error("app-a has asked app-b before");
   const shown = untilShown(content, edge, performance.now()).then(() => Date.now());
-  const { code, output } = await lab.cluster.shell(`kubectl -n ${namespaces.sidecarClients} exec deploy/app-a -c echo-service -- sh -c 'date +%s%3N; curl -s -m 5 -o /dev/null http://app-b.${namespaces.sidecarServers}/'`);
+  const { code, output } = await lab.cluster.shell(
+    `kubectl -n ${namespaces.sidecarClients} exec deploy/app-a -c echo-service -- sh -c 'date +%s%3N; curl -s -m 5 -o /dev/null http://app-b.${namespaces.sidecarServers}/'`,
+  );
   const [beganAtMs] = /\d{13}/.exec(output) ?? [];
   if (code !== 0 || beganAtMs === undefined) throw new Error(`the request of app-a failed: ${output}`);
   const afterMs = (await shown) - Number(beganAtMs);

@@ -22,8 +22,19 @@ export function pausedCanary(): UntypedObject {
     kind: "Canary",
     metadata: { name: canaryName, namespace: namespaces.shop },
     spec: {
-      target: { httpRoute: { name: "bookinfo", rule: 0, stable: { name: "productpage", port: 9080 }, canary: { name: canaryBackend, port: 9080 } } },
-      steps: [{ weight: 10, pause: { untilApproved: true } }, { weight: 50, pause: { untilApproved: true } }, { weight: 100 }],
+      target: {
+        httpRoute: {
+          name: "bookinfo",
+          rule: 0,
+          stable: { name: "productpage", port: 9080 },
+          canary: { name: canaryBackend, port: 9080 },
+        },
+      },
+      steps: [
+        { weight: 10, pause: { untilApproved: true } },
+        { weight: 50, pause: { untilApproved: true } },
+        { weight: 100 },
+      ],
       checks: [{ type: "request-success-rate", timeoutSeconds: 120, minSamples: 20 }],
     },
   };
@@ -31,11 +42,23 @@ export function pausedCanary(): UntypedObject {
 
 /** The whole mesh, or of its namespaces the first with sidecars alone; a wave waits until somebody approves it, and the soak until somebody ends it. */
 function pausedUpgrade(proof: Proof, whole: boolean): UntypedObject {
-  const made = upgradeObject(proof, { name: upgradeName, from: revisions.old, to: revisions.new, version: versions.new });
+  const made = upgradeObject(proof, {
+    name: upgradeName,
+    from: revisions.old,
+    to: revisions.new,
+    version: versions.new,
+  });
   const wave = { pause: { untilApproved: true } };
   const scope = { ztunnel: false, cni: false, waypoints: false, gateways: false, tags: false };
   const first = { name: firstWave, namespaces: [namespaces.sidecarClients], ...wave };
-  const extent = whole ? { waves: [first, { name: "rest", ...wave }], ztunnel: { by: "Namespace", maxConcurrent: 4 }, gateways: { weights: [100] }, waypoints: { weights: [100] } } : { waves: [first], scope };
+  const extent = whole
+    ? {
+        waves: [first, { name: "rest", ...wave }],
+        ztunnel: { by: "Namespace", maxConcurrent: 4 },
+        gateways: { weights: [100] },
+        waypoints: { weights: [100] },
+      }
+    : { waves: [first], scope };
   return { ...made, spec: { ...(made["spec"] as object), soakSeconds: 3_600, ...extent } };
 }
 
@@ -59,10 +82,22 @@ interface Ordered {
   readonly orders: readonly Order[];
 }
 
-const waitsAt = (weight: number) => (status: RolloutStatus): boolean => status.weight === weight && /waits for approval/.test(status.message);
-const waitsIn = (wave: string) => ({ step, message }: RolloutStatus): boolean => step?.id.startsWith(`${wave}/`) === true && /waits for approval/.test(message);
-const isIn = (id: string) => ({ step }: RolloutStatus): boolean => step?.id === id;
-const hasEnded = (wanted: RolloutStatus["phase"]) => ({ phase }: RolloutStatus): boolean => phase === wanted;
+const waitsAt =
+  (weight: number) =>
+  (status: RolloutStatus): boolean =>
+    status.weight === weight && /waits for approval/.test(status.message);
+const waitsIn =
+  (wave: string) =>
+  ({ step, message }: RolloutStatus): boolean =>
+    step?.id.startsWith(`${wave}/`) === true && /waits for approval/.test(message);
+const isIn =
+  (id: string) =>
+  ({ step }: RolloutStatus): boolean =>
+    step?.id === id;
+const hasEnded =
+  (wanted: RolloutStatus["phase"]) =>
+  ({ phase }: RolloutStatus): boolean =>
+    phase === wanted;
 
 const pause: Order = { button: "Pause", until: (_status, { paused }) => paused === true, shows: /Paused/ };
 const resume: Order = { button: "Resume", until: (_status, { paused }) => paused === false, shows: /approval/ };
@@ -88,7 +123,12 @@ const canaryOrders: Ordered = {
 /** Every button of a MeshUpgrade: its first wave and back, and the whole mesh forward until the old revision is retired; without the whole of it, until the soak ends, and back. */
 function upgradeOrders(whole: boolean): Ordered {
   const complete = { button: "Complete", why: "the night was quiet" };
-  const approve = (until: Order["until"], shows: RegExp): Order => ({ button: "Approve", why: "its callers are served", until, shows });
+  const approve = (until: Order["until"], shows: RegExp): Order => ({
+    button: "Approve",
+    why: "its callers are served",
+    until,
+    shows,
+  });
   const orders: readonly Order[] = whole
     ? [
         pause,
@@ -99,7 +139,13 @@ function upgradeOrders(whole: boolean): Ordered {
         approve(isIn("soak"), /soak/),
         { ...complete, until: hasEnded("Completed"), shows: /Completed/ },
       ]
-    : [pause, resume, approve(isIn("soak"), /soak/), { ...complete, until: isIn("dependents"), shows: /depend/ }, rollBack];
+    : [
+        pause,
+        resume,
+        approve(isIn("soak"), /soak/),
+        { ...complete, until: isIn("dependents"), shows: /depend/ },
+        rollBack,
+      ];
   return { kind: meshUpgradeKind, name: upgradeName, command: /serin upgrade /, timeoutMs: waveTimeoutMs, orders };
 }
 
@@ -109,7 +155,12 @@ export async function giveOrders(proof: Proof, page: Page, base: string): Promis
 }
 
 /** Begins a MeshUpgrade and gives every order of it; `look` is called once while it waits between two revisions. */
-export async function giveUpgradeOrders(proof: Proof, page: Page, base: string, { whole, look }: { readonly whole: boolean; readonly look: () => Promise<void> }): Promise<readonly string[]> {
+export async function giveUpgradeOrders(
+  proof: Proof,
+  page: Page,
+  base: string,
+  { whole, look }: { readonly whole: boolean; readonly look: () => Promise<void> },
+): Promise<readonly string[]> {
   // One that is under way would make it wait.
   await proof.lab.api.client.delete(canaryKind, canaryName, namespaces.shop).catch(() => undefined);
   await proof.lab.api.apply([pausedUpgrade(proof, whole)]);
@@ -136,11 +187,20 @@ async function give(proof: Proof, page: Page, base: string, ordered: Ordered): P
   return [];
 }
 
-async function giveOrder(proof: Proof, page: Page, ordered: Ordered, { button, why, until, shows }: Order): Promise<void> {
+async function giveOrder(
+  proof: Proof,
+  page: Page,
+  ordered: Ordered,
+  { button, why, until, shows }: Order,
+): Promise<void> {
   const dialog = page.getByRole("dialog");
   let before: RolloutStatus | undefined;
   do {
-    await page.getByRole("group", { name: "Orders" }).locator("button:not([aria-disabled=true])").filter({ hasText: button }).click({ timeout: stepTimeoutMs });
+    await page
+      .getByRole("group", { name: "Orders" })
+      .locator("button:not([aria-disabled=true])")
+      .filter({ hasText: button })
+      .click({ timeout: stepTimeoutMs });
     const said = await dialog.innerText({ timeout: seenTimeoutMs });
     if (!/What will change/i.test(said)) throw new Error(`its dialog does not say what will change: ${said}`);
     if (!ordered.command.test(said)) throw new Error(`its dialog does not say the command: ${said}`);
@@ -166,11 +226,22 @@ async function confirmed(dialog: Locator, button: string): Promise<boolean> {
   }
 }
 
-async function objectOf({ lab }: Proof, { kind, name, namespace }: Ordered): Promise<{ readonly spec: { readonly paused?: boolean }; readonly status?: RolloutStatus } | undefined> {
-  return kind.kind === "Canary" ? await lab.api.client.get(canaryKind, name, namespace) : await lab.api.client.get(meshUpgradeKind, name);
+async function objectOf(
+  { lab }: Proof,
+  { kind, name, namespace }: Ordered,
+): Promise<{ readonly spec: { readonly paused?: boolean }; readonly status?: RolloutStatus } | undefined> {
+  return kind.kind === "Canary"
+    ? await lab.api.client.get(canaryKind, name, namespace)
+    : await lab.api.client.get(meshUpgradeKind, name);
 }
 
-async function reached(proof: Proof, ordered: Ordered, what: string, until: Order["until"], before: RolloutStatus | undefined): Promise<void> {
+async function reached(
+  proof: Proof,
+  ordered: Ordered,
+  what: string,
+  until: Order["until"],
+  before: RolloutStatus | undefined,
+): Promise<void> {
   let last = "";
   try {
     await proof.lab.api.until(
@@ -184,7 +255,13 @@ async function reached(proof: Proof, ordered: Ordered, what: string, until: Orde
         // Nobody has ordered that, and nothing comes after it.
         // What had ended before the order has not begun anew yet.
         const { cause } = found.status;
-        if (ordered.kind.kind === "MeshUpgrade" && cause !== undefined && cause !== before?.cause && (found.status.phase === "RolledBack" || found.status.phase === "Stuck")) throw new Error(`${what}: it ended`);
+        if (
+          ordered.kind.kind === "MeshUpgrade" &&
+          cause !== undefined &&
+          cause !== before?.cause &&
+          (found.status.phase === "RolledBack" || found.status.phase === "Stuck")
+        )
+          throw new Error(`${what}: it ended`);
         return undefined;
       },
       ordered.timeoutMs,

@@ -26,7 +26,11 @@ export class ServedPage {
     const child = cluster.spawn([cluster.serin, "dashboard", ...args, "--no-browser"]);
     let output = "";
     const url = await new Promise<string>((resolve, reject) => {
-      const timer = setTimeout(() => reject(userError("dashboard-silent", `serin dashboard ${args.join(" ")} has printed no address:\n${output}`)), addressTimeoutMs);
+      const timer = setTimeout(
+        () =>
+          reject(userError("dashboard-silent", `serin dashboard ${args.join(" ")} has printed no address:\n${output}`)),
+        addressTimeoutMs,
+      );
       const read = (chunk: Buffer): void => {
         output += chunk.toString("utf8");
         const [found] = /http:\/\/[^\s]+/.exec(output) ?? [];
@@ -38,7 +42,12 @@ export class ServedPage {
       child.stderr?.on("data", read);
       child.once("exit", (code) => {
         clearTimeout(timer);
-        reject(userError("dashboard-ended", `serin dashboard ${args.join(" ")} ended with ${code ?? "a signal"}:\n${output}`));
+        reject(
+          userError(
+            "dashboard-ended",
+            `serin dashboard ${args.join(" ")} ended with ${code ?? "a signal"}:\n${output}`,
+          ),
+        );
       });
     });
     return new ServedPage(child, url);

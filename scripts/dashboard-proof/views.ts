@@ -22,13 +22,25 @@ export const views: readonly ProofView[] = [
   { name: "graph-table", link: `graph?window=60&ns=${namespaces.shop}&as=table`, shows: [/productpage/] },
   { name: "ladder", link: "ladder", shows: [/1-31-0/, /ztunnel/, /bookinfo/] },
   { name: "rollouts", link: "rollouts", shows: [new RegExp(canaryName)] },
-  { name: "rollout", link: `rollouts/Canary/${namespaces.shop}/${canaryName}`, shows: [/HTTPRoute/, /request-success-rate/] },
+  {
+    name: "rollout",
+    link: `rollouts/Canary/${namespaces.shop}/${canaryName}`,
+    shows: [/HTTPRoute/, /request-success-rate/],
+  },
   { name: "workloads", link: "workloads", shows: [/reviews-v2/, /app-b/] },
-  { name: "workload", link: `workloads/${namespaces.sidecarServers}/app-b`, shows: [/app-b/, /Pods/i, /p99\s*[\d.]+ m?s/] },
+  {
+    name: "workload",
+    link: `workloads/${namespaces.sidecarServers}/app-b`,
+    shows: [/app-b/, /Pods/i, /p99\s*[\d.]+ m?s/],
+  },
   { name: "services", link: "services", shows: [/reviews/, /app-b/] },
   { name: "service", link: `services/${namespaces.shop}/reviews`, shows: [/reviews/] },
   { name: "config", link: "config", shows: [/VirtualService/, /HTTPRoute/] },
-  { name: "config-object", link: `config/networking.istio.io%2Fv1/VirtualService/${namespaces.shop}/reviews`, shows: [/VirtualService/, /subset/] },
+  {
+    name: "config-object",
+    link: `config/networking.istio.io%2Fv1/VirtualService/${namespaces.shop}/reviews`,
+    shows: [/VirtualService/, /subset/],
+  },
   { name: "config-new", link: "config/new", shows: [/./] },
   { name: "audit", link: "audit", shows: [/./] },
 ];
@@ -47,7 +59,10 @@ export interface OpenViewsOptions {
 }
 
 /** Opens every view at every sight; answers how many were opened, and those that did not show what they must, with what they showed. */
-export async function openViews(browser: ProofBrowser, { views: wanted, enter, sights, pictures, note }: OpenViewsOptions): Promise<{ readonly opened: number; readonly failed: readonly string[] }> {
+export async function openViews(
+  browser: ProofBrowser,
+  { views: wanted, enter, sights, pictures, note }: OpenViewsOptions,
+): Promise<{ readonly opened: number; readonly failed: readonly string[] }> {
   const failed: string[] = [];
   let opened = 0;
   for (const sight of sights) {
@@ -83,14 +98,20 @@ async function openView(page: Page, base: string, { link, shows }: ProofView): P
     // What shows must stay: a graph is arranged a moment after its figures are there.
     seenAtMs = missing === undefined ? (seenAtMs ?? performance.now()) : undefined;
     if (seenAtMs !== undefined && performance.now() - seenAtMs > steadyMs) break;
-    if (missing !== undefined && performance.now() > deadline) return `does not show ${String(missing)}: ${text.slice(0, 300)}`;
+    if (missing !== undefined && performance.now() > deadline)
+      return `does not show ${String(missing)}: ${text.slice(0, 300)}`;
     await page.waitForTimeout(100);
   }
   const overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
   return typeof overflow === "number" && overflow > 1 ? `is ${overflow} px wider than the window` : undefined;
 }
 
-async function takePicture(page: Page, directory: string, { name }: ProofView, { width, colorScheme }: Sight): Promise<void> {
+async function takePicture(
+  page: Page,
+  directory: string,
+  { name }: ProofView,
+  { width, colorScheme }: Sight,
+): Promise<void> {
   mkdirSync(directory, { recursive: true });
   // What moves into its place has arrived.
   await page.waitForTimeout(400);

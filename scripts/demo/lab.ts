@@ -23,7 +23,11 @@ const environment = { ...process.env, KUBECONFIG: kubeconfigPath, SERIN_CLUSTER:
 /** Runs `serin …` and answers its exit code and everything that it printed. */
 export function runSerin(args: readonly string[], input?: string): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(serin, args, { env: environment, stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"], cwd: root });
+    const child = spawn(serin, args, {
+      env: environment,
+      stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+      cwd: root,
+    });
     let output = "";
     const timer = setTimeout(() => child.kill("SIGKILL"), commandTimeoutMs);
     child.stdout?.on("data", (chunk: Buffer) => {
@@ -50,7 +54,11 @@ export async function serinOk(args: readonly string[], input?: string): Promise<
 
 /** A process in the lab's host namespace, where LoadBalancer addresses work as they are. */
 export function spawnInShell(command: readonly string[]): ChildProcess {
-  return spawn(serin, ["cluster", "shell", "--name", clusterName, "--", ...command], { env: environment, stdio: ["pipe", "pipe", "pipe"], cwd: root });
+  return spawn(serin, ["cluster", "shell", "--name", clusterName, "--", ...command], {
+    env: environment,
+    stdio: ["pipe", "pipe", "pipe"],
+    cwd: root,
+  });
 }
 
 export class Lab {
@@ -64,7 +72,10 @@ export class Lab {
 
   static async connect(path = kubeconfigPath): Promise<Lab> {
     const config = await loadKubeConfig(path);
-    return new Lab(createKubeClient(config, { log: createLogger({ scope: "demo", level: "error" }), clock: systemClock }), config);
+    return new Lab(
+      createKubeClient(config, { log: createLogger({ scope: "demo", level: "error" }), clock: systemClock }),
+      config,
+    );
   }
 
   /** Applies a file of the release, or objects, as kubectl does; those that name no namespace go to the given one. */
@@ -72,7 +83,12 @@ export class Lab {
     const objects = typeof source === "string" ? readObjects(source) : source;
     for (const object of objects) {
       const kind = kindOf(object);
-      const placed = kind.namespaced ? { ...object, metadata: { ...object.metadata, namespace: object.metadata.namespace ?? namespace ?? "default" } } : object;
+      const placed = kind.namespaced
+        ? {
+            ...object,
+            metadata: { ...object.metadata, namespace: object.metadata.namespace ?? namespace ?? "default" },
+          }
+        : object;
       await this.client.apply(kind, placed, { fieldManager: "kubectl", force: true });
     }
   }
@@ -83,7 +99,8 @@ export class Lab {
     for (;;) {
       const found = await ask();
       if (found !== undefined) return found;
-      if (performance.now() > deadline) throw transientError("demo-timeout", `${what}: not so after ${timeoutMs / 1000} s`);
+      if (performance.now() > deadline)
+        throw transientError("demo-timeout", `${what}: not so after ${timeoutMs / 1000} s`);
       await systemClock.sleep(50);
     }
   }

@@ -4,7 +4,15 @@
 //     [text that every answer holds] [regular expression whose first group says who answered]
 import { Agent, request } from "node:http";
 
-const [url = "", keptAlive = "4", fresh = "4", pauseText = "100", header = "", expected = "<title>Simple Bookstore App</title>", answerPattern = ""] = process.argv.slice(2);
+const [
+  url = "",
+  keptAlive = "4",
+  fresh = "4",
+  pauseText = "100",
+  header = "",
+  expected = "<title>Simple Bookstore App</title>",
+  answerPattern = "",
+] = process.argv.slice(2);
 const target = new URL(url);
 const pauseMs = Number(pauseText);
 const limitMs = 2000;
@@ -58,7 +66,8 @@ function once(group: string, agent: Agent | false): Promise<void> {
       done = true;
       report.requests += 1;
       report.latenciesMs.push(Math.round(performance.now() - started));
-      if (failure !== undefined) report.failures.push({ at: new Date().toISOString(), path: target.pathname, cause: failure, group });
+      if (failure !== undefined)
+        report.failures.push({ at: new Date().toISOString(), path: target.pathname, cause: failure, group });
       else if (answer !== undefined) report.answers[answer] = (report.answers[answer] ?? 0) + 1;
       resolve();
     };
@@ -117,7 +126,8 @@ process.on("SIGTERM", () => {
 });
 
 const groups: Promise<void>[] = [];
-for (let index = 0; index < Number(keptAlive); index += 1) groups.push(client("kept-alive", new Agent({ keepAlive: true, maxSockets: 1 })));
+for (let index = 0; index < Number(keptAlive); index += 1)
+  groups.push(client("kept-alive", new Agent({ keepAlive: true, maxSockets: 1 })));
 for (let index = 0; index < Number(fresh); index += 1) groups.push(client("new-connection", false));
 await Promise.all(groups);
 clearInterval(timer);

@@ -36,7 +36,15 @@ export class Load {
   constructor(options: LoadOptions) {
     const { url, keptAlive, newConnections, pauseMs, header = "" } = options;
     const program = join(root, "scripts/demo/load-client.ts");
-    this.#child = spawnInShell([process.execPath, program, url, String(keptAlive), String(newConnections), String(pauseMs), header]);
+    this.#child = spawnInShell([
+      process.execPath,
+      program,
+      url,
+      String(keptAlive),
+      String(newConnections),
+      String(pauseMs),
+      header,
+    ]);
     this.#child.stderr?.on("data", (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString("utf8")).slice(-2000);
     });
@@ -48,7 +56,8 @@ export class Load {
   #add(report: LoadReport): void {
     this.#requests += report.requests;
     this.#failed += report.failures.length;
-    for (const [name, count] of Object.entries(report.answers)) this.#answers[name] = (this.#answers[name] ?? 0) + count;
+    for (const [name, count] of Object.entries(report.answers))
+      this.#answers[name] = (this.#answers[name] ?? 0) + count;
     this.failures.push(...report.failures.slice(0, Math.max(0, keptFailures - this.failures.length)));
     this.#latencies.push(...report.latenciesMs);
     this.#latencies.splice(0, Math.max(0, this.#latencies.length - keptLatencies));

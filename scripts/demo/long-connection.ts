@@ -25,7 +25,14 @@ export class LongConnection {
   async open(lab: Lab, namespace: string): Promise<void> {
     const { items } = await lab.client.list(podKind, { namespace, labelSelector: "app=sleep" });
     const pod = items.find(({ status }) => status?.phase === "Running")?.metadata.name ?? "";
-    this.#exec = await execInPod({ config: lab.config, clock: systemClock, namespace, pod, command: ["/bin/bash", "-c", script], onStdout: (chunk) => this.#received(chunk) });
+    this.#exec = await execInPod({
+      config: lab.config,
+      clock: systemClock,
+      namespace,
+      pod,
+      command: ["/bin/bash", "-c", script],
+      onStdout: (chunk) => this.#received(chunk),
+    });
     this.#exec.exited.then(
       (code) => {
         if (!this.#closing) this.broken = `the command ended with ${code}`;

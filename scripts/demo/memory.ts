@@ -14,7 +14,10 @@ export function memoryOf(commandText: string): Record<string, number> {
     try {
       const stat = readFileSync(`/proc/${entry}/stat`, "utf8");
       const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-      processes.set(Number(entry), { parent, name: readFileSync(`/proc/${entry}/cmdline`, "utf8").replaceAll("\0", " ").trim() });
+      processes.set(Number(entry), {
+        parent,
+        name: readFileSync(`/proc/${entry}/cmdline`, "utf8").replaceAll("\0", " ").trim(),
+      });
     } catch {
       // It ended while we looked.
     }

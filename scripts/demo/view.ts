@@ -44,7 +44,10 @@ export class PlainView implements View {
 
   step(row: StepRow): void {
     if (row.state === "running") this.line(`▸ ${row.name}`);
-    else this.line(`${row.state === "done" ? "✔" : "✘"} ${row.name}: ${seconds(row.endedMs - row.startedMs)}${countsText(row)}`);
+    else
+      this.line(
+        `${row.state === "done" ? "✔" : "✘"} ${row.name}: ${seconds(row.endedMs - row.startedMs)}${countsText(row)}`,
+      );
   }
 
   line(text: string): void {
@@ -58,8 +61,21 @@ export class PlainView implements View {
 
 const frameMs = 100;
 const keptLines = 10;
-const color = { dim: "\u001b[2m", bold: "\u001b[1m", green: "\u001b[32m", red: "\u001b[31m", yellow: "\u001b[33m", cyan: "\u001b[36m", off: "\u001b[0m" } as const;
-const marks = { waiting: `${color.dim}·${color.off}`, running: `${color.cyan}▸${color.off}`, done: `${color.green}✔${color.off}`, failed: `${color.red}✘${color.off}` } as const;
+const color = {
+  dim: "\u001b[2m",
+  bold: "\u001b[1m",
+  green: "\u001b[32m",
+  red: "\u001b[31m",
+  yellow: "\u001b[33m",
+  cyan: "\u001b[36m",
+  off: "\u001b[0m",
+} as const;
+const marks = {
+  waiting: `${color.dim}·${color.off}`,
+  running: `${color.cyan}▸${color.off}`,
+  done: `${color.green}✔${color.off}`,
+  failed: `${color.red}✘${color.off}`,
+} as const;
 
 /** Redraws in place, in the terminal's alternate screen; what happened stays on the normal screen when it closes. */
 export class TerminalView implements View {
@@ -126,7 +142,10 @@ export class TerminalView implements View {
     const ended = row.endedMs === 0 ? performance.now() : row.endedMs;
     const time = row.state === "waiting" ? "" : seconds(ended - row.startedMs);
     const head = `${row.name.padEnd(28)} ${time.padStart(7)}${countsText(row)}`;
-    const note = row.state === "running" ? `  ${color.dim}${clip(row.note, Math.max(0, width - head.length - 6))}${color.off}` : "";
+    const note =
+      row.state === "running"
+        ? `  ${color.dim}${clip(row.note, Math.max(0, width - head.length - 6))}${color.off}`
+        : "";
     return `  ${marks[row.state]} ${head}${note}`;
   }
 }
@@ -158,7 +177,9 @@ function shares(answers: Readonly<Record<string, number>>): string {
     byNamespace.set(namespace, (byNamespace.get(namespace) ?? 0) + count);
   }
   const total = [...byNamespace.values()].reduce((sum, count) => sum + count, 0);
-  return [...byNamespace].map(([name, count]) => `${name} ${Math.round((count / Math.max(1, total)) * 100)} %`).join("   ");
+  return [...byNamespace]
+    .map(([name, count]) => `${name} ${Math.round((count / Math.max(1, total)) * 100)} %`)
+    .join("   ");
 }
 
 function countsText({ requests, failed }: StepRow): string {

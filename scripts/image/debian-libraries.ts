@@ -11,7 +11,8 @@ const packages = ["libc6", "libgcc-s1", "libstdc++6", "busybox-static", "ca-cert
 export function unpackLibraries(debianArchitecture: string, target: string): void {
   const scratch = mkdtempSync(join(tmpdir(), "serin-image-"));
   try {
-    for (const directory of ["lists/partial", "cache/archives/partial", "dpkg"]) mkdirSync(join(scratch, directory), { recursive: true });
+    for (const directory of ["lists/partial", "cache/archives/partial", "dpkg"])
+      mkdirSync(join(scratch, directory), { recursive: true });
     writeFileSync(join(scratch, "dpkg/status"), "");
     const settings = {
       "APT::Architecture": debianArchitecture,
@@ -25,9 +26,11 @@ export function unpackLibraries(debianArchitecture: string, target: string): voi
     runProgram("apt-get", [...options, "update", "-qq"], { cwd: scratch });
     runProgram("apt-get", [...options, "download", "-qq", ...packages], { cwd: scratch });
     mkdirSync(target, { recursive: true });
-    for (const file of readdirSync(scratch).filter((name) => name.endsWith(".deb"))) runProgram("dpkg", ["-x", file, target], { cwd: scratch });
+    for (const file of readdirSync(scratch).filter((name) => name.endsWith(".deb")))
+      runProgram("dpkg", ["-x", file, target], { cwd: scratch });
     // Nobody reads manuals and translations there.
-    for (const directory of ["usr/share/doc", "usr/share/man", "usr/share/lintian", "usr/share/locale"]) rmSync(join(target, directory), { recursive: true, force: true });
+    for (const directory of ["usr/share/doc", "usr/share/man", "usr/share/lintian", "usr/share/locale"])
+      rmSync(join(target, directory), { recursive: true, force: true });
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

@@ -52,22 +52,53 @@ export class OciLayout {
   /** The files below a directory as a layer; the same files give the same digest. */
   addLayer(root: string): Layer {
     const scratch = join(this.#directory, "layer.tar");
-    runProgram("tar", ["--create", "--file", scratch, "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--format=posix", "--pax-option=delete=atime,delete=ctime", "--directory", root, "."]);
+    runProgram("tar", [
+      "--create",
+      "--file",
+      scratch,
+      "--sort=name",
+      "--mtime=@0",
+      "--owner=0",
+      "--group=0",
+      "--numeric-owner",
+      "--format=posix",
+      "--pax-option=delete=atime,delete=ctime",
+      "--directory",
+      root,
+      ".",
+    ]);
     const tar = readFileSync(scratch);
     rmSync(scratch);
-    return { descriptor: this.#addBlob(layerType, gzipSync(tar, { level: constants.Z_DEFAULT_COMPRESSION })), diffId: digestOf(tar) };
+    return {
+      descriptor: this.#addBlob(layerType, gzipSync(tar, { level: constants.Z_DEFAULT_COMPRESSION })),
+      diffId: digestOf(tar),
+    };
   }
 
   /** One image, the same for every platform but for its layers. */
-  addImage(name: string, config: ImageConfig, variants: readonly { readonly platform: Platform; readonly layers: readonly Layer[] }[]): void {
+  addImage(
+    name: string,
+    config: ImageConfig,
+    variants: readonly { readonly platform: Platform; readonly layers: readonly Layer[] }[],
+  ): void {
     const manifests = variants.map(({ platform, layers }) => {
       const configuration = this.#addJson(configType, {
         created: zeroTime,
         ...platform,
-        config: { Entrypoint: config.entrypoint, Env: Object.entries(config.environment).map(([key, value]) => `${key}=${value}`), WorkingDir: "/", Labels: config.labels },
+        config: {
+          Entrypoint: config.entrypoint,
+          Env: Object.entries(config.environment).map(([key, value]) => `${key}=${value}`),
+          WorkingDir: "/",
+          Labels: config.labels,
+        },
         rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) },
       });
-      const manifest = this.#addJson(manifestType, { schemaVersion: 2, mediaType: manifestType, config: configuration, layers: layers.map((layer) => layer.descriptor) });
+      const manifest = this.#addJson(manifestType, {
+        schemaVersion: 2,
+        mediaType: manifestType,
+        config: configuration,
+        layers: layers.map((layer) => layer.descriptor),
+      });
       return { ...manifest, platform };
     });
     const index = this.#addJson(indexType, { schemaVersion: 2, mediaType: indexType, manifests });
@@ -75,7 +106,10 @@ export class OciLayout {
   }
 
   close(): void {
-    writeFileSync(join(this.#directory, "index.json"), `${JSON.stringify({ schemaVersion: 2, mediaType: indexType, manifests: this.#images }, undefined, 2)}\n`);
+    writeFileSync(
+      join(this.#directory, "index.json"),
+      `${JSON.stringify({ schemaVersion: 2, mediaType: indexType, manifests: this.#images }, undefined, 2)}\n`,
+    );
   }
 
   #addJson(mediaType: string, value: unknown): Descriptor {

@@ -8,7 +8,16 @@ const backend = object({ name: text("", name), namespace: text("", name), port }
 const destination = object({ host: text("", name), subset: text("", name), port }, ["host"]);
 const routes = oneOf(["VirtualService", "HTTPRoute"], "Which kind of route is made where there is none.");
 
-const route = object({ name: text("", name), namespace, rule: integer(0, 15, "Index into the route's rules."), stable: backend, canary: backend }, ["name", "stable", "canary"]);
+const route = object(
+  {
+    name: text("", name),
+    namespace,
+    rule: integer(0, 15, "Index into the route's rules."),
+    stable: backend,
+    canary: backend,
+  },
+  ["name", "stable", "canary"],
+);
 
 const target: Schema = object(
   {
@@ -32,35 +41,66 @@ const target: Schema = object(
         port,
         routes,
         gateways: strings(16, "Gateways through which the route holds besides the mesh."),
-        hosts: strings(16, "Hosts besides the Service's own for which the route holds, for callers that come by those gateways."),
-        canaryMetadata: object({ labels: stringMap(), annotations: stringMap() }, [], { description: "What canary pods have besides the labels and annotations of the template." }),
+        hosts: strings(
+          16,
+          "Hosts besides the Service's own for which the route holds, for callers that come by those gateways.",
+        ),
+        canaryMetadata: object({ labels: stringMap(), annotations: stringMap() }, [], {
+          description: "What canary pods have besides the labels and annotations of the template.",
+        }),
         previewService: text("A Service that is made for the canary alone.", name),
       },
       ["name", "service"],
     ),
-    services: object({ service: text("The Service whose name clients use; stable by default.", name), stable: text("", name), canary: text("", name), port, routes }, ["stable", "canary", "port"], rules(["self.stable != self.canary", "stable and canary must be two Services"])),
+    services: object(
+      {
+        service: text("The Service whose name clients use; stable by default.", name),
+        stable: text("", name),
+        canary: text("", name),
+        port,
+        routes,
+      },
+      ["stable", "canary", "port"],
+      rules(["self.stable != self.canary", "stable and canary must be two Services"]),
+    ),
     namespaces: object(
       {
         stable: text("", name),
         canary: text("", name),
-        routes: list(object({ kind: oneOf(["HTTPRoute", "GRPCRoute", "VirtualService"]), name: text("", name), namespace }, ["kind", "name"]), 32, { minItems: 1 }),
+        routes: list(
+          object({ kind: oneOf(["HTTPRoute", "GRPCRoute", "VirtualService"]), name: text("", name), namespace }, [
+            "kind",
+            "name",
+          ]),
+          32,
+          { minItems: 1 },
+        ),
       },
       ["stable", "canary", "routes"],
       rules(["self.stable != self.canary", "stable and canary must be two namespaces"]),
     ),
   },
   [],
-  rules(["[has(self.httpRoute), has(self.grpcRoute), has(self.virtualService), has(self.deployment), has(self.services), has(self.namespaces)].filter(said, said).size() == 1", "a target has exactly one of httpRoute, grpcRoute, virtualService, deployment, services and namespaces"]),
+  rules([
+    "[has(self.httpRoute), has(self.grpcRoute), has(self.virtualService), has(self.deployment), has(self.services), has(self.namespaces)].filter(said, said).size() == 1",
+    "a target has exactly one of httpRoute, grpcRoute, virtualService, deployment, services and namespaces",
+  ]),
 );
 
-const valueMatch = object({ name: text("", name), type: oneOf(["Exact", "Prefix", "Regex"]), value: text("", { maxLength: 4096 }) }, ["name", "value"]);
+const valueMatch = object(
+  { name: text("", name), type: oneOf(["Exact", "Prefix", "Regex"]), value: text("", { maxLength: 4096 }) },
+  ["name", "value"],
+);
 
 const match = object(
   {
     headers: list(valueMatch, 16),
     cookies: list(object({ name: text("", name), value: text("", { maxLength: 4096 }) }, ["name", "value"]), 3),
     queryParams: list(valueMatch, 16),
-    paths: list(object({ type: oneOf(["Exact", "Prefix", "Regex"]), value: text("", { maxLength: 4096 }) }, ["value"]), 16),
+    paths: list(
+      object({ type: oneOf(["Exact", "Prefix", "Regex"]), value: text("", { maxLength: 4096 }) }, ["value"]),
+      16,
+    ),
     sourceLabels: stringMap("Labels of the calling pod; only a VirtualService can tell."),
   },
   [],
@@ -74,10 +114,16 @@ const step = object(
     match,
     mirror: object({ percent: integer(1, 100) }),
     scale: object({ replicas: integer(0, 1000), percent: integer(0, 100), matchWeight: flag() }, [], {
-      ...rules(["[has(self.replicas), has(self.percent), has(self.matchWeight)].filter(said, said).size() == 1", "scale has exactly one of replicas, percent and matchWeight"]),
+      ...rules([
+        "[has(self.replicas), has(self.percent), has(self.matchWeight)].filter(said, said).size() == 1",
+        "scale has exactly one of replicas, percent and matchWeight",
+      ]),
     }),
     preview: flag("The canary runs in full and is reached by the preview Service alone."),
-    experiment: object({ durationSeconds: integer(1, 86_400), replicas: integer(1, 1000), mirrorPercent: integer(0, 100) }, ["durationSeconds"]),
+    experiment: object(
+      { durationSeconds: integer(1, 86_400), replicas: integer(1, 1000), mirrorPercent: integer(0, 100) },
+      ["durationSeconds"],
+    ),
     iterations: object({ count: integer(1, 1000), intervalSeconds: integer(1, 86_400) }, ["count"]),
     pause,
     checks,

@@ -26,7 +26,18 @@ export const journalEntries: Schema = {
 };
 
 export const journalDecisions: Schema = list(
-  object({ at: text(), run: { type: "integer" }, decision: text(), step: text(), message: text(), by: text(), evidence: { type: "array", items: { type: "string" } } }, ["at", "decision"]),
+  object(
+    {
+      at: text(),
+      run: { type: "integer" },
+      decision: text(),
+      step: text(),
+      message: text(),
+      by: text(),
+      evidence: { type: "array", items: { type: "string" } },
+    },
+    ["at", "decision"],
+  ),
   maxDecisions,
   { description: "What was decided when, by whom, on which evidence." },
 );

@@ -12,18 +12,38 @@ export const orders: Readonly<Record<string, Schema>> = {
   paused: flag("Holds before the next action."),
   abort: flag("Puts everything back, whatever the phase."),
   approvals: list(
-    object({ step: text("The step's id, as status shows it.", name), by: text("", { maxLength: 256 }), why: text("", { maxLength: 1024 }), at: text("RFC 3339.") }, ["step", "by", "at"]),
+    object(
+      {
+        step: text("The step's id, as status shows it.", name),
+        by: text("", { maxLength: 256 }),
+        why: text("", { maxLength: 1024 }),
+        at: text("RFC 3339."),
+      },
+      ["step", "by", "at"],
+    ),
     maxApprovals,
     { description: "Who let which step go on, and why." },
   ),
-  fullPromotion: object({ by: text("", { maxLength: 256 }), why: text("", { maxLength: 1024 }), at: text("RFC 3339.") }, ["by"], { description: "Goes to the last step at once, without pauses and checks." }),
+  fullPromotion: object(
+    { by: text("", { maxLength: 256 }), why: text("", { maxLength: 1024 }), at: text("RFC 3339.") },
+    ["by"],
+    { description: "Goes to the last step at once, without pauses and checks." },
+  ),
   group: text("Rollouts of one group take each step together; when one fails all are put back.", name),
   settleTimeoutSeconds: integer(1, daySeconds, "How long a step may take to settle before it has failed."),
   notifications: list(
-    object({ url: text("Gets a POST of JSON for each event.", { pattern: "^https?://", maxLength: 2048 }), events: list(oneOf(notificationEvents), notificationEvents.length) }, ["url"]),
+    object(
+      {
+        url: text("Gets a POST of JSON for each event.", { pattern: "^https?://", maxLength: 2048 }),
+        events: list(oneOf(notificationEvents), notificationEvents.length),
+      },
+      ["url"],
+    ),
     8,
   ),
 };
 
-export const pause: Schema = object({ durationSeconds: integer(0, monthSeconds), untilApproved: flag("Waits for a person: promote, or approve.") });
-
+export const pause: Schema = object({
+  durationSeconds: integer(0, monthSeconds),
+  untilApproved: flag("Waits for a person: promote, or approve."),
+});

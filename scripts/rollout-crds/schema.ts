@@ -9,7 +9,11 @@ export function rules(...pairs: readonly (readonly [rule: string, message: strin
   return { "x-kubernetes-validations": pairs.map(([rule, message]) => ({ rule, message })) };
 }
 
-export function object(properties: Readonly<Record<string, Schema>>, required: readonly string[] = [], extra: Extra = {}): Schema {
+export function object(
+  properties: Readonly<Record<string, Schema>>,
+  required: readonly string[] = [],
+  extra: Extra = {},
+): Schema {
   return { type: "object", ...extra, properties, ...(required.length === 0 ? {} : { required }) };
 }
 

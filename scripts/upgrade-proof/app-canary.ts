@@ -15,13 +15,24 @@ const appChecks: readonly object[] = [
 
 const allWeights = [10, 50, 100];
 
-export function appCanary(name: string, checks: readonly object[] = appChecks, weights: readonly number[] = allWeights): UntypedObject {
+export function appCanary(
+  name: string,
+  checks: readonly object[] = appChecks,
+  weights: readonly number[] = allWeights,
+): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "Canary",
     metadata: { name, namespace: namespaces.shop },
     spec: {
-      target: { httpRoute: { name: "bookinfo", rule: 0, stable: { name: "productpage", port: 9080 }, canary: { name: canaryBackend, port: 9080 } } },
+      target: {
+        httpRoute: {
+          name: "bookinfo",
+          rule: 0,
+          stable: { name: "productpage", port: 9080 },
+          canary: { name: canaryBackend, port: 9080 },
+        },
+      },
       steps: weights.map((weight) => ({ weight })),
       checks,
     },
@@ -33,7 +44,8 @@ export async function playCanary(proof: Proof): Promise<void> {
   const options = { namespace: namespaces.shop, timeoutMs: canaryTimeoutMs };
   await lab.api.apply([appCanary("forth")]);
   const forth = await follow(proof, canaryKind, "forth", options);
-  if (forth.phase !== "Completed") throw new Error(`the canary ended as ${forth.phase}: ${forth.cause ?? forth.message}`);
+  if (forth.phase !== "Completed")
+    throw new Error(`the canary ended as ${forth.phase}: ${forth.cause ?? forth.message}`);
   await lab.serin(["canary", "undo", "forth", "-n", namespaces.shop]);
   const back = await follow(proof, canaryKind, "forth", { ...options, until: ["RolledBack", "Stuck"] });
   if (back.phase !== "RolledBack") throw new Error(`the way back ended as ${back.phase}: ${back.message}`);

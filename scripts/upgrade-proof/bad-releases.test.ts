@@ -9,12 +9,19 @@ const releases = join(root, "test/releases");
 
 test("there are ten bad releases, and each changes what is there", () => {
   assert.equal(badReleases.length, 10);
-  assert.deepEqual(badReleases.filter(({ name }) => !existsSync(join(releases, name))), []);
+  assert.deepEqual(
+    badReleases.filter(({ name }) => !existsSync(join(releases, name))),
+    [],
+  );
   for (const name of readdirSync(releases).filter((entry) => !entry.endsWith(".md"))) {
     const path = join(releases, name, "changes.json");
     if (!existsSync(path)) continue;
     for (const { file, find } of JSON.parse(readFileSync(path, "utf8")) as { file: string; find: string }[]) {
-      assert.equal(readFileSync(join(root, file), "utf8").split(find).length, 2, `${name}: ${file} must have this once: ${find}`);
+      assert.equal(
+        readFileSync(join(root, file), "utf8").split(find).length,
+        2,
+        `${name}: ${file} must have this once: ${find}`,
+      );
     }
   }
 });

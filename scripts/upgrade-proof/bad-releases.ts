@@ -54,7 +54,10 @@ const limits = { timeoutSeconds: 120 };
 /** Of a canary's steps 10, 50 and 100. */
 const weightOfStep = (id: string): number => [0, 0.1, 0.5, 1][Number(/^step-(\d)/.exec(id)?.[1] ?? 0)] ?? 0;
 /** Steps are called `gateway/…/50/pods`, `gateway/…/50`, …, `gateway/…/own`; waypoints' as well. */
-const weightOf = (kind: "gateway" | "waypoint") => (id: string): number => (id.startsWith(`${kind}/`) ? Number(/\/(\d+)(?:\/pods)?$/.exec(id)?.[1] ?? 100) / 100 : 0);
+const weightOf =
+  (kind: "gateway" | "waypoint") =>
+  (id: string): number =>
+    id.startsWith(`${kind}/`) ? Number(/\/(\d+)(?:\/pods)?$/.exec(id)?.[1] ?? 100) / 100 : 0;
 /** The sidecars of the generator, from their restart on. */
 const weightOfSidecars = (id: string): number => Number(id.startsWith(`${firstWave}/`));
 
@@ -65,7 +68,12 @@ const ofProxies = (errorRate: number): readonly Exposure[] => [
 ];
 
 export const badReleases: readonly BadRelease[] = [
-  { name: "crashes-at-start", kind: "mesh", cause: /istiod-1-31-\d+.*(restart|CrashLoopBackOff|ended with)/, exposures: [] },
+  {
+    name: "crashes-at-start",
+    kind: "mesh",
+    cause: /istiod-1-31-\d+.*(restart|CrashLoopBackOff|ended with)/,
+    exposures: [],
+  },
   {
     name: "crashes-after-a-minute",
     kind: "mesh",
@@ -73,7 +81,12 @@ export const badReleases: readonly BadRelease[] = [
     exposures: ofProxies(1),
     soakSeconds: 80,
   },
-  { name: "fails-5-percent", kind: "mesh", cause: /request-success-rate: canary [1-9]\d* of \d+ failed|mtls-probe-matrix: .*status 500/, exposures: ofProxies(0.05) },
+  {
+    name: "fails-5-percent",
+    kind: "mesh",
+    cause: /request-success-rate: canary [1-9]\d* of \d+ failed|mtls-probe-matrix: .*status 500/,
+    exposures: ofProxies(0.05),
+  },
   {
     name: "slower-by-30-percent",
     kind: "application",
@@ -107,7 +120,12 @@ export const badReleases: readonly BadRelease[] = [
     exposures: [{ targets: /^gateway: traced page/, errorRate: 1, weightAt: weightOfStep }],
     checks: [{ type: "request-success-rate", ...limits, minSamples: 400 }],
   },
-  { name: "never-ready", kind: "mesh", cause: /did not settle.*ztunnel-1-31-\d+|pod-health: .*ztunnel|ztunnel-1-31-\d+.*ready/, exposures: [] },
+  {
+    name: "never-ready",
+    kind: "mesh",
+    cause: /did not settle.*ztunnel-1-31-\d+|pod-health: .*ztunnel|ztunnel-1-31-\d+.*ready/,
+    exposures: [],
+  },
   {
     name: "wrong-subset",
     kind: "mesh",
@@ -120,7 +138,11 @@ export const badReleases: readonly BadRelease[] = [
       {
         name: "of-another-subset",
         type: "query",
-        query: { provider: "mesh", expression: 'sum(rate(istio_requests_total{reporter=~"source|waypoint",destination_service_name="reviews",destination_version!~"v2|unknown"}[15s])) or vector(0)' },
+        query: {
+          provider: "mesh",
+          expression:
+            'sum(rate(istio_requests_total{reporter=~"source|waypoint",destination_service_name="reviews",destination_version!~"v2|unknown"}[15s])) or vector(0)',
+        },
         max: 0,
         count: 4,
         ...limits,
@@ -135,20 +157,43 @@ export async function playBadRelease(proof: Proof, release: BadRelease): Promise
   await lab.addRelease(version, join(root, "test/releases", release.name));
   const before = reports.totals;
   const begun = Date.now();
-  const status = release.kind === "mesh" ? await rollOutRevision(proof, release, version) : await rollOutApplication(proof, release, version);
-  const result = judge(proof, release, status, { counted: difference(reports.totals, before), begun, ended: Date.now() });
+  const status =
+    release.kind === "mesh"
+      ? await rollOutRevision(proof, release, version)
+      : await rollOutApplication(proof, release, version);
+  const result = judge(proof, release, status, {
+    counted: difference(reports.totals, before),
+    begun,
+    ended: Date.now(),
+  });
   if (release.kind === "application") await lab.api.apply(canaryObjects(), namespaces.shop);
   return result;
 }
 
-async function rollOutRevision(proof: Proof, { name, checks, soakSeconds }: BadRelease, version: string): Promise<RolloutStatus> {
-  const upgrade = upgradeObject(proof, { name, from: proof.revision, to: version.replaceAll(".", "-"), version, settleTimeoutSeconds, ...(soakSeconds === undefined ? {} : { soakSeconds }), ...(checks === undefined ? {} : { checks }) });
+async function rollOutRevision(
+  proof: Proof,
+  { name, checks, soakSeconds }: BadRelease,
+  version: string,
+): Promise<RolloutStatus> {
+  const upgrade = upgradeObject(proof, {
+    name,
+    from: proof.revision,
+    to: version.replaceAll(".", "-"),
+    version,
+    settleTimeoutSeconds,
+    ...(soakSeconds === undefined ? {} : { soakSeconds }),
+    ...(checks === undefined ? {} : { checks }),
+  });
   await proof.lab.api.apply([upgrade]);
   return await follow(proof, meshUpgradeKind, name, { timeoutMs: runTimeoutMs });
 }
 
 /** A release of bookinfo's productpage: its image's tag names the tree that runs. */
-async function rollOutApplication(proof: Proof, { name, checks = [], environment = [], weights }: BadRelease, version: string): Promise<RolloutStatus> {
+async function rollOutApplication(
+  proof: Proof,
+  { name, checks = [], environment = [], weights }: BadRelease,
+  version: string,
+): Promise<RolloutStatus> {
   const { lab } = proof;
   const { shop: namespace } = namespaces;
   await lab.api.apply(canaryObjects(`${releaseImage}:${version}`, environment), namespace);
@@ -163,22 +208,45 @@ interface Seen {
   readonly ended: number;
 }
 
-function judge(proof: Proof, { name, cause, exposures }: BadRelease, status: RolloutStatus, { counted, begun, ended }: Seen): BadReleaseResult {
+function judge(
+  proof: Proof,
+  { name, cause, exposures }: BadRelease,
+  status: RolloutStatus,
+  { counted, begun, ended }: Seen,
+): BadReleaseResult {
   const said = status.cause ?? status.message;
-  const bound = poissonBound(exposures.reduce((sum, exposure) => sum + expectedFailures(exposure, status, counted, { begun, ended }), 0));
+  const bound = poissonBound(
+    exposures.reduce((sum, exposure) => sum + expectedFailures(exposure, status, counted, { begun, ended }), 0),
+  );
   const problems = [
     ...(status.phase === "RolledBack" ? [] : [`it ended as ${status.phase}`]),
     ...(cause.test(said) ? [] : [`its cause does not match ${String(cause)}`]),
     ...(counted.failed <= bound ? [] : [`${counted.failed} requests failed, where ${bound} can be explained`]),
   ];
   const failedShare = counted.failed / Math.max(1, counted.requests);
-  proof.note(`${name}: ${problems.length === 0 ? "undone" : `NOT as it should be: ${problems.join("; ")}`} in ${seconds(ended - begun)}, ${counted.failed} of ${counted.requests} failed (at most ${bound}): ${said}`);
-  return { name, undone: problems.length === 0, cause: said, seconds: Math.round((ended - begun) / 100) / 10, failedShare };
+  proof.note(
+    `${name}: ${problems.length === 0 ? "undone" : `NOT as it should be: ${problems.join("; ")}`} in ${seconds(ended - begun)}, ${counted.failed} of ${counted.requests} failed (at most ${bound}): ${said}`,
+  );
+  return {
+    name,
+    undone: problems.length === 0,
+    cause: said,
+    seconds: Math.round((ended - begun) / 100) / 10,
+    failedShare,
+  };
 }
 
 /** Weight times error rate times request rate times time, step by step. */
-function expectedFailures({ targets, errorRate, weightAt }: Exposure, status: RolloutStatus, counted: LoadTotals, { begun, ended }: Omit<Seen, "counted">): number {
-  const requests = Object.entries(counted.targets).reduce((total, [target, counts]) => (targets.test(target) ? total + counts.requests : total), 0);
+function expectedFailures(
+  { targets, errorRate, weightAt }: Exposure,
+  status: RolloutStatus,
+  counted: LoadTotals,
+  { begun, ended }: Omit<Seen, "counted">,
+): number {
+  const requests = Object.entries(counted.targets).reduce(
+    (total, [target, counts]) => (targets.test(target) ? total + counts.requests : total),
+    0,
+  );
   const perMs = requests / Math.max(1, ended - begun);
   const steps = status.step === undefined ? status.completedSteps : [...status.completedSteps, status.step];
   return steps.reduce((expected, { id, startedAt }, index) => {

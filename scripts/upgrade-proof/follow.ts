@@ -19,7 +19,12 @@ export interface FollowOptions {
 }
 
 /** Follows a rollout to its end, or to the state that is waited for, and says each step that is done. */
-export async function follow<Value extends Canary | MeshUpgrade>(proof: Proof, kind: KindDefinition<Value>, name: string, options: FollowOptions): Promise<RolloutStatus> {
+export async function follow<Value extends Canary | MeshUpgrade>(
+  proof: Proof,
+  kind: KindDefinition<Value>,
+  name: string,
+  options: FollowOptions,
+): Promise<RolloutStatus> {
   const { namespace, timeoutMs, until = ends, isEnough = () => false } = options;
   const deadline = performance.now() + timeoutMs;
   let message = "";
@@ -35,7 +40,8 @@ export async function follow<Value extends Canary | MeshUpgrade>(proof: Proof, k
       message = `${status.phase}: ${status.message}`;
       if (until.includes(status.phase) || isEnough(status)) return status;
     }
-    if (performance.now() > deadline) throw new Error(`${kind.kind} ${name} has not come so far in ${seconds(timeoutMs)}: ${message}`);
+    if (performance.now() > deadline)
+      throw new Error(`${kind.kind} ${name} has not come so far in ${seconds(timeoutMs)}: ${message}`);
     await systemClock.sleep(lookEveryMs, proof.signal);
   }
 }

@@ -3,7 +3,13 @@ import type { ConnectionTarget, LoadPlan, RequestTarget } from "../../samples/lo
 import { podReportDirectory } from "./proof-lab.ts";
 
 /** `bookinfo` (with a waypoint) and `echoes` are ambient, `demo-a` and `demo-b` have sidecars. */
-export const namespaces = { mesh: "istio-system", shop: "bookinfo", echoes: "echoes", sidecarClients: "demo-a", sidecarServers: "demo-b" } as const;
+export const namespaces = {
+  mesh: "istio-system",
+  shop: "bookinfo",
+  echoes: "echoes",
+  sidecarClients: "demo-a",
+  sidecarServers: "demo-b",
+} as const;
 export const ambientNamespaces = [namespaces.shop, namespaces.echoes];
 export const sidecarNamespaces = [namespaces.sidecarClients, namespaces.sidecarServers];
 
@@ -19,10 +25,22 @@ const limitMs = 4000;
 const maxKeptSeconds = 60;
 const page = "<title>Simple Bookstore App</title>";
 /** Of v2: its stars are black. */
-const blackStars = { url: `http://reviews.${namespaces.shop}:9080/reviews/0`, expected: '"color":"black"', answerPattern: '"podname":"([^"]+)"' };
-const appB = { url: `http://app-b.${namespaces.sidecarServers}/`, expected: "Hostname:", answerPattern: "Hostname: (\\S+)" };
+const blackStars = {
+  url: `http://reviews.${namespaces.shop}:9080/reviews/0`,
+  expected: '"color":"black"',
+  answerPattern: '"podname":"([^"]+)"',
+};
+const appB = {
+  url: `http://app-b.${namespaces.sidecarServers}/`,
+  expected: "Hostname:",
+  answerPattern: "Hostname: (\\S+)",
+};
 
-function http(name: string, target: { readonly url: string; readonly expected: string; readonly answerPattern?: string }, perSecond: number): Asked {
+function http(
+  name: string,
+  target: { readonly url: string; readonly expected: string; readonly answerPattern?: string },
+  perSecond: number,
+): Asked {
   return { name, protocol: "http", ...target, keptAlive: 2, newConnections: 2, perSecond };
 }
 
@@ -40,21 +58,44 @@ function streams(from: string, host: string, { streamSeconds: seconds }: LoadSca
 
 type Asked = Omit<RequestTarget, "keptSeconds">;
 
-function plan({ rate, streamSeconds }: LoadScale, reportDirectory: string, asked: readonly Asked[], connections: readonly ConnectionTarget[]): LoadPlan {
+function plan(
+  { rate, streamSeconds }: LoadScale,
+  reportDirectory: string,
+  asked: readonly Asked[],
+  connections: readonly ConnectionTarget[],
+): LoadPlan {
   const keptSeconds = Math.min(maxKeptSeconds, streamSeconds);
-  return { reportDirectory, limitMs, requests: asked.map((target) => ({ ...target, perSecond: target.perSecond * rate, keptSeconds })), connections };
+  return {
+    reportDirectory,
+    limitMs,
+    requests: asked.map((target) => ({ ...target, perSecond: target.perSecond * rate, keptSeconds })),
+    connections,
+  };
 }
 
 /** Through the gateway: bookinfo's page (which goes on through a waypoint), an app behind a sidecar, gRPC, and long connections. */
 export function gatewayPlan(address: string, reportDirectory: string, scale: LoadScale): LoadPlan {
   const requests = [
-    http("gateway: page", { url: `http://${address}/productpage`, expected: page, answerPattern: "Reviews served by:</dt>\\s*<dd>([^<]*)" }, 24),
-    { ...http("gateway: traced page", { url: `http://${address}/productpage`, expected: page }, 6), headers: { tracestate: "vendor=1" } },
-    http("gateway: app-b", { url: `http://${address}/echo`, expected: "Hostname:", answerPattern: "Hostname: (\\S+)" }, 50),
+    http(
+      "gateway: page",
+      { url: `http://${address}/productpage`, expected: page, answerPattern: "Reviews served by:</dt>\\s*<dd>([^<]*)" },
+      24,
+    ),
+    {
+      ...http("gateway: traced page", { url: `http://${address}/productpage`, expected: page }, 6),
+      headers: { tracestate: "vendor=1" },
+    },
+    http(
+      "gateway: app-b",
+      { url: `http://${address}/echo`, expected: "Hostname:", answerPattern: "Hostname: (\\S+)" },
+      50,
+    ),
     grpc("gateway: gRPC", `http://${address}`, 30),
   ];
   const [, webSocket, download] = streams("gateway", address, scale);
-  const connections = [webSocket, download].flatMap((target) => (target === undefined ? [] : [{ ...target, url: target.url.replace(":8080", "") }]));
+  const connections = [webSocket, download].flatMap((target) =>
+    target === undefined ? [] : [{ ...target, url: target.url.replace(":8080", "") }],
+  );
   return { ...plan(scale, reportDirectory, requests, connections), name: "gateway", untilInputEnds: true };
 }
 
@@ -62,7 +103,11 @@ export function gatewayPlan(address: string, reportDirectory: string, scale: Loa
 export function ambientPlan(scale: LoadScale, withSidecars: boolean): LoadPlan {
   const requests = [
     http("ambient: reviews by waypoint", withSidecars ? blackStars : { ...blackStars, expected: '"reviews":[{' }, 40),
-    http("ambient: details", { url: `http://details.${namespaces.shop}:9080/details/0`, expected: "William Shakespeare" }, 30),
+    http(
+      "ambient: details",
+      { url: `http://details.${namespaces.shop}:9080/details/0`, expected: "William Shakespeare" },
+      30,
+    ),
     grpc("ambient: gRPC", `http://grpc-echo.${namespaces.echoes}:7070`, 50),
     ...(withSidecars ? [http("ambient: app-b by sidecar", appB, 30)] : []),
   ];

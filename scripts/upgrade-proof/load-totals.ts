@@ -1,7 +1,12 @@
 // What all generators have reported, added up by target.
 import { closeSync, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { latencyBoundsMs, type ConnectionCounts, type LoadFailure, type LoadReport } from "../../samples/load-generator/load-plan.ts";
+import {
+  latencyBoundsMs,
+  type ConnectionCounts,
+  type LoadFailure,
+  type LoadReport,
+} from "../../samples/load-generator/load-plan.ts";
 
 export interface Counted {
   readonly requests: number;
@@ -36,7 +41,8 @@ export class LoadReports {
 
   /** Reads what was appended since the last time. */
   read(): void {
-    for (const directory of this.#directories) for (const name of filesIn(directory)) this.#readFile(join(directory, name));
+    for (const directory of this.#directories)
+      for (const name of filesIn(directory)) this.#readFile(join(directory, name));
   }
 
   #readFile(path: string): void {
@@ -71,8 +77,11 @@ export class LoadReports {
 
   get totals(): LoadTotals {
     this.read();
-    const targets = Object.fromEntries(Object.entries(this.#targets).map(([name, { requests, failed }]) => [name, { requests, failed }]));
-    const sum = (field: "requests" | "failed"): number => Object.values(targets).reduce((total, counts) => total + counts[field], 0);
+    const targets = Object.fromEntries(
+      Object.entries(this.#targets).map(([name, { requests, failed }]) => [name, { requests, failed }]),
+    );
+    const sum = (field: "requests" | "failed"): number =>
+      Object.values(targets).reduce((total, counts) => total + counts[field], 0);
     const connections = Object.entries(this.#connections);
     return {
       requests: sum("requests"),
@@ -90,8 +99,20 @@ export class LoadReports {
   }
 
   /** By target: requests, failed ones, and the bounds under which half and 99 % of the answers came. */
-  table(): readonly { readonly target: string; readonly requests: number; readonly failed: number; readonly p50Ms: number; readonly p99Ms: number }[] {
-    return Object.entries(this.#targets).map(([target, { requests, failed, latencies }]) => ({ target, requests, failed, p50Ms: quantile(latencies, 0.5), p99Ms: quantile(latencies, 0.99) }));
+  table(): readonly {
+    readonly target: string;
+    readonly requests: number;
+    readonly failed: number;
+    readonly p50Ms: number;
+    readonly p99Ms: number;
+  }[] {
+    return Object.entries(this.#targets).map(([target, { requests, failed, latencies }]) => ({
+      target,
+      requests,
+      failed,
+      p50Ms: quantile(latencies, 0.5),
+      p99Ms: quantile(latencies, 0.99),
+    }));
   }
 
   connectionTable(): readonly (ConnectionCounts & { readonly target: string })[] {
@@ -102,7 +123,13 @@ export class LoadReports {
 /** What was added between two looks. */
 export function difference(later: LoadTotals, earlier: LoadTotals): LoadTotals {
   const targets = Object.fromEntries(
-    Object.entries(later.targets).map(([name, { requests, failed }]) => [name, { requests: requests - (earlier.targets[name]?.requests ?? 0), failed: failed - (earlier.targets[name]?.failed ?? 0) }]),
+    Object.entries(later.targets).map(([name, { requests, failed }]) => [
+      name,
+      {
+        requests: requests - (earlier.targets[name]?.requests ?? 0),
+        failed: failed - (earlier.targets[name]?.failed ?? 0),
+      },
+    ]),
   );
   return {
     requests: later.requests - earlier.requests,
@@ -110,7 +137,9 @@ export function difference(later: LoadTotals, earlier: LoadTotals): LoadTotals {
     targets,
     ended: later.ended - earlier.ended,
     closedConnections: later.closedConnections - earlier.closedConnections,
-    endedWithPod: Object.fromEntries(Object.entries(later.endedWithPod).map(([name, count]) => [name, count - (earlier.endedWithPod[name] ?? 0)])),
+    endedWithPod: Object.fromEntries(
+      Object.entries(later.endedWithPod).map(([name, count]) => [name, count - (earlier.endedWithPod[name] ?? 0)]),
+    ),
   };
 }
 

@@ -28,7 +28,10 @@ export interface UpgradeWords {
 }
 
 /** Two waves: an ambient and a sidecar namespace in which others are called from, then all that is left; gateways between them. */
-export function upgradeObject({ ambientOnly }: Proof, { name, from, to, version, soakSeconds = 0, settleTimeoutSeconds = 300, checks = [] }: UpgradeWords): UntypedObject {
+export function upgradeObject(
+  { ambientOnly }: Proof,
+  { name, from, to, version, soakSeconds = 0, settleTimeoutSeconds = 300, checks = [] }: UpgradeWords,
+): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "MeshUpgrade",
@@ -37,7 +40,14 @@ export function upgradeObject({ ambientOnly }: Proof, { name, from, to, version,
       from: { revision: from },
       to: { revision: to, install: [revisionSpec(to, version)] },
       ztunnel: { by: "Pod", maxConcurrent: 4 },
-      ...(ambientOnly ? {} : { waves: [{ name: firstWave, namespaces: [namespaces.sidecarClients, namespaces.echoes], soakSeconds }, { name: "rest", soakSeconds }] }),
+      ...(ambientOnly
+        ? {}
+        : {
+            waves: [
+              { name: firstWave, namespaces: [namespaces.sidecarClients, namespaces.echoes], soakSeconds },
+              { name: "rest", soakSeconds },
+            ],
+          }),
       checks: [
         { type: "mtls-probe-matrix", ...checkLimits },
         { type: "request-success-rate", ...checkLimits },
@@ -62,8 +72,12 @@ export async function playUpgrade(proof: Proof): Promise<void> {
   const { lab } = proof;
   const way = { from: revisions.old, to: revisions.new, version: versions.new };
   await lab.api.apply([upgradeObject(proof, { name: "forward", ...way })]);
-  const middle = await follow(proof, meshUpgradeKind, "forward", { timeoutMs: stepsTimeoutMs, isEnough: (status) => isInTheMiddle(proof, status) });
-  if (!isInTheMiddle(proof, middle)) throw new Error(`the upgrade ended before its middle, ${middle.phase}: ${middle.cause ?? middle.message}`);
+  const middle = await follow(proof, meshUpgradeKind, "forward", {
+    timeoutMs: stepsTimeoutMs,
+    isEnough: (status) => isInTheMiddle(proof, status),
+  });
+  if (!isInTheMiddle(proof, middle))
+    throw new Error(`the upgrade ended before its middle, ${middle.phase}: ${middle.cause ?? middle.message}`);
   await lab.serin(["upgrade", "pause", "forward"]);
   await moreRequests(proof, proof.requests * middleShare);
   proof.note("back from the middle");
@@ -81,7 +95,12 @@ export async function playUpgrade(proof: Proof): Promise<void> {
 
 /** A ztunnel leaves with its last connection, so the end may be as far away as a long connection is long. */
 async function expectEnd(proof: Proof, name: string, phase: "Completed" | "RolledBack"): Promise<void> {
-  const until: readonly RolloutPhase[] = phase === "Completed" ? ["Completed", "RolledBack", "Stuck"] : ["RolledBack", "Stuck"];
-  const status = await follow(proof, meshUpgradeKind, name, { timeoutMs: stepsTimeoutMs + 2 * proof.scale.streamSeconds * 1000, until });
-  if (status.phase !== phase) throw new Error(`MeshUpgrade ${name} ended as ${status.phase}: ${status.cause ?? status.message}`);
+  const until: readonly RolloutPhase[] =
+    phase === "Completed" ? ["Completed", "RolledBack", "Stuck"] : ["RolledBack", "Stuck"];
+  const status = await follow(proof, meshUpgradeKind, name, {
+    timeoutMs: stepsTimeoutMs + 2 * proof.scale.streamSeconds * 1000,
+    until,
+  });
+  if (status.phase !== phase)
+    throw new Error(`MeshUpgrade ${name} ended as ${status.phase}: ${status.cause ?? status.message}`);
 }

@@ -19,11 +19,20 @@ export const imageCatalogue = `images:
 
 /** `serin install` of a revision: no node agent of its own, no classic gateway. */
 export function revisionSpec(revision: string, tag: string): Record<string, unknown> {
-  return { profile: "ambient", revision, tag, components: { cni: { enabled: false }, ingressGateways: [{ name: "istio-ingressgateway", enabled: false }] } };
+  return {
+    profile: "ambient",
+    revision,
+    tag,
+    components: { cni: { enabled: false }, ingressGateways: [{ name: "istio-ingressgateway", enabled: false }] },
+  };
 }
 
 export function namespaceObjects(revision: string): UntypedObject[] {
-  const namespace = (name: string, labels: Record<string, string>): UntypedObject => ({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } });
+  const namespace = (name: string, labels: Record<string, string>): UntypedObject => ({
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: { name, labels },
+  });
   return [
     ...ambientNamespaces.map((name) => namespace(name, { "istio.io/dataplane-mode": "ambient" })),
     ...sidecarNamespaces.map((name) => namespace(name, { "istio.io/rev": revision })),
@@ -46,8 +55,18 @@ export function waypointObjects(): UntypedObject[] {
 export function reviewsRoute(): UntypedObject[] {
   const subset = (name: string) => ({ name, labels: { version: name } });
   return [
-    { apiVersion: "networking.istio.io/v1", kind: "DestinationRule", metadata: { name: "reviews" }, spec: { host: "reviews", subsets: [subset("v2"), subset("v3")] } },
-    { apiVersion: "networking.istio.io/v1", kind: "VirtualService", metadata: { name: "reviews" }, spec: { hosts: ["reviews"], http: [{ route: [{ destination: { host: "reviews", subset: "v2" } }] }] } },
+    {
+      apiVersion: "networking.istio.io/v1",
+      kind: "DestinationRule",
+      metadata: { name: "reviews" },
+      spec: { host: "reviews", subsets: [subset("v2"), subset("v3")] },
+    },
+    {
+      apiVersion: "networking.istio.io/v1",
+      kind: "VirtualService",
+      metadata: { name: "reviews" },
+      spec: { hosts: ["reviews"], http: [{ route: [{ destination: { host: "reviews", subset: "v2" } }] }] },
+    },
   ];
 }
 
@@ -55,12 +74,18 @@ export function reviewsRoute(): UntypedObject[] {
 export function shopObjects(withWaypoint: boolean): UntypedObject[] {
   return readObjects("samples/bookinfo/platform/kube/bookinfo.yaml").map((object) => {
     if (!withWaypoint || object.kind !== "Service" || object.metadata.name !== "reviews") return object;
-    return { ...object, metadata: { ...object.metadata, labels: { ...object.metadata.labels, "istio.io/use-waypoint": "waypoint" } } };
+    return {
+      ...object,
+      metadata: { ...object.metadata, labels: { ...object.metadata.labels, "istio.io/use-waypoint": "waypoint" } },
+    };
   });
 }
 
 /** A second productpage behind a Service of its own, of the image given or as the first one. */
-export function canaryObjects(image?: string, environment: readonly { readonly name: string; readonly value: string }[] = []): UntypedObject[] {
+export function canaryObjects(
+  image?: string,
+  environment: readonly { readonly name: string; readonly value: string }[] = [],
+): UntypedObject[] {
   const labels = { app: canaryBackend, version: "v2" };
   const container = {
     name: "productpage",
@@ -70,23 +95,43 @@ export function canaryObjects(image?: string, environment: readonly { readonly n
     readinessProbe: { httpGet: { path: "/health", port: 9080 }, periodSeconds: 1 },
   };
   return [
-    { apiVersion: "v1", kind: "Service", metadata: { name: canaryBackend }, spec: { selector: { app: canaryBackend }, ports: [{ name: "http", port: 9080 }] } },
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: canaryBackend },
+      spec: { selector: { app: canaryBackend }, ports: [{ name: "http", port: 9080 }] },
+    },
     {
       apiVersion: "apps/v1",
       kind: "Deployment",
       metadata: { name: canaryBackend },
-      spec: { replicas: 1, selector: { matchLabels: { app: canaryBackend } }, template: { metadata: { labels }, spec: { serviceAccountName: "bookinfo-productpage", containers: [container] } } },
+      spec: {
+        replicas: 1,
+        selector: { matchLabels: { app: canaryBackend } },
+        template: {
+          metadata: { labels },
+          spec: { serviceAccountName: "bookinfo-productpage", containers: [container] },
+        },
+      },
     },
   ];
 }
 
-function route(name: string, namespace: string, paths: readonly string[], backend: { readonly name: string; readonly port: number }): UntypedObject {
+function route(
+  name: string,
+  namespace: string,
+  paths: readonly string[],
+  backend: { readonly name: string; readonly port: number },
+): UntypedObject {
   const matches = paths.map((value) => ({ path: { type: "PathPrefix", value } }));
   return {
     apiVersion: gatewayVersion,
     kind: "HTTPRoute",
     metadata: { name, namespace },
-    spec: { parentRefs: [{ name: gatewayName, namespace: namespaces.mesh }], rules: [{ matches, backendRefs: [backend] }] },
+    spec: {
+      parentRefs: [{ name: gatewayName, namespace: namespaces.mesh }],
+      rules: [{ matches, backendRefs: [backend] }],
+    },
   };
 }
 
@@ -97,12 +142,20 @@ export function gatewayObjects(withSidecars: boolean): UntypedObject[] {
       apiVersion: gatewayVersion,
       kind: "Gateway",
       metadata: { name: gatewayName, namespace: namespaces.mesh },
-      spec: { gatewayClassName: "istio", listeners: [{ name: "http", port: 80, protocol: "HTTP", allowedRoutes: { namespaces: { from: "All" } } }] },
+      spec: {
+        gatewayClassName: "istio",
+        listeners: [{ name: "http", port: 80, protocol: "HTTP", allowedRoutes: { namespaces: { from: "All" } } }],
+      },
     },
-    route("bookinfo", namespaces.shop, ["/productpage", "/static", "/login", "/logout", "/api/v1/products"], { name: "productpage", port: 9080 }),
+    route("bookinfo", namespaces.shop, ["/productpage", "/static", "/login", "/logout", "/api/v1/products"], {
+      name: "productpage",
+      port: 9080,
+    }),
     route("streams", namespaces.echoes, ["/socket", "/download"], { name: "streams", port: 8080 }),
     route("grpc-echo", namespaces.echoes, ["/serin.samples.Echo"], { name: "grpc-echo", port: 7070 }),
-    withSidecars ? route("app-b", namespaces.sidecarServers, ["/echo"], { name: "app-b", port: 80 }) : route("app-b", namespaces.echoes, ["/echo"], { name: "app-b", port: 80 }),
+    withSidecars
+      ? route("app-b", namespaces.sidecarServers, ["/echo"], { name: "app-b", port: 80 })
+      : route("app-b", namespaces.echoes, ["/echo"], { name: "app-b", port: 80 }),
   ];
 }
 
@@ -116,7 +169,12 @@ export function generatorObjects(plan: LoadPlan): UntypedObject[] {
     args: [JSON.stringify(plan)],
     volumeMounts: [{ name: "reports", mountPath: podReportDirectory }],
   };
-  const spec = { serviceAccountName: name, terminationGracePeriodSeconds: 10, containers: [container], volumes: [{ name: "reports", hostPath: { path: podReportDirectory, type: "DirectoryOrCreate" } }] };
+  const spec = {
+    serviceAccountName: name,
+    terminationGracePeriodSeconds: 10,
+    containers: [container],
+    volumes: [{ name: "reports", hostPath: { path: podReportDirectory, type: "DirectoryOrCreate" } }],
+  };
   return [
     { apiVersion: "v1", kind: "ServiceAccount", metadata: { name } },
     {

@@ -18,8 +18,17 @@ export class ProofLab {
     await this.serin(["cluster", "create", "--name", this.cluster.name]);
     this.#lab = await Lab.connect(join(this.cluster.stateDirectory, "kubeconfig"));
     await this.api.apply([
-      { apiVersion: "metallb.io/v1beta1", kind: "IPAddressPool", metadata: { name: "example", namespace: "metallb-system" }, spec: { addresses: ["172.18.255.200-172.18.255.250"] } },
-      { apiVersion: "metallb.io/v1beta1", kind: "L2Advertisement", metadata: { name: "empty", namespace: "metallb-system" } },
+      {
+        apiVersion: "metallb.io/v1beta1",
+        kind: "IPAddressPool",
+        metadata: { name: "example", namespace: "metallb-system" },
+        spec: { addresses: ["172.18.255.200-172.18.255.250"] },
+      },
+      {
+        apiVersion: "metallb.io/v1beta1",
+        kind: "L2Advertisement",
+        metadata: { name: "empty", namespace: "metallb-system" },
+      },
     ]);
   }
 
@@ -30,7 +39,10 @@ export class ProofLab {
 
   /** Runs `serin …`; anything but exit code 0 is an error that says what was printed. */
   async serin(args: readonly string[], input?: string): Promise<string> {
-    const { code, output } = await this.cluster.run([this.cluster.serin, ...args], { timeoutMs: releaseTimeoutMs, ...(input === undefined ? {} : { input }) });
+    const { code, output } = await this.cluster.run([this.cluster.serin, ...args], {
+      timeoutMs: releaseTimeoutMs,
+      ...(input === undefined ? {} : { input }),
+    });
     if (code !== 0) throw userError("proof-command", `serin ${args.join(" ")} ended with ${code}:\n${output}`);
     return output;
   }
@@ -38,7 +50,14 @@ export class ProofLab {
   /** This tree under another version, with the overlay laid over it; the lab runs it for images of that tag. */
   async addRelease(version: string, overlay?: string): Promise<void> {
     const directory = join(this.cluster.directory, `../release-${version}`);
-    await this.serin(["release", "build", directory, "--version", version, ...(overlay === undefined ? [] : ["--overlay", overlay])]);
+    await this.serin([
+      "release",
+      "build",
+      directory,
+      "--version",
+      version,
+      ...(overlay === undefined ? [] : ["--overlay", overlay]),
+    ]);
     await this.serin(["release", "add", directory, "--name", this.cluster.name]);
   }
 
@@ -50,7 +69,10 @@ export class ProofLab {
   /** The pods' `/var/log/load`, one a node, and the one of the generator outside of pods. */
   reportDirectories(): string[] {
     const { stateDirectory, name } = this.cluster;
-    return [...["worker", "worker2"].map((node) => join(stateDirectory, "nodes", `${name}-${node}`, podReportDirectory)), this.hostReportDirectory];
+    return [
+      ...["worker", "worker2"].map((node) => join(stateDirectory, "nodes", `${name}-${node}`, podReportDirectory)),
+      this.hostReportDirectory,
+    ];
   }
 
   get hostReportDirectory(): string {

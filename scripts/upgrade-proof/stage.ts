@@ -7,7 +7,18 @@ import type { UntypedObject } from "../../src/api/index.ts";
 import { systemClock } from "../../src/base/index.ts";
 import { readObjects } from "../demo/lab.ts";
 import { ambientPlan, gatewayPlan, namespaces, sidecarPlan } from "./load-plans.ts";
-import { canaryObjects, gatewayObjects, gatewayService, generatorObjects, imageCatalogue, namespaceObjects, reviewsRoute, revisionSpec, shopObjects, waypointObjects } from "./objects.ts";
+import {
+  canaryObjects,
+  gatewayObjects,
+  gatewayService,
+  generatorObjects,
+  imageCatalogue,
+  namespaceObjects,
+  reviewsRoute,
+  revisionSpec,
+  shopObjects,
+  waypointObjects,
+} from "./objects.ts";
 import { revisions, versions, type Proof } from "./proof.ts";
 import { root } from "./proof-lab.ts";
 
@@ -22,9 +33,18 @@ export async function setStage(proof: Proof): Promise<void> {
   writeFileSync(join(lab.cluster.stateDirectory, "images.yaml"), imageCatalogue);
   proof.note("a lab of one control plane node and two workers is ready");
   await Promise.all([lab.addRelease(versions.old), lab.addRelease(versions.new)]);
-  const operator = (spec: object): string => JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
-  const cni = { profile: "empty", tag: versions.old, namespace: namespaces.mesh, components: { cni: { enabled: true } } };
-  await Promise.all([lab.serin(["install", "-y", "-f", "-"], operator(cni)), lab.serin(["install", "-y", "-f", "-"], operator(revisionSpec(revisions.old, versions.old)))]);
+  const operator = (spec: object): string =>
+    JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
+  const cni = {
+    profile: "empty",
+    tag: versions.old,
+    namespace: namespaces.mesh,
+    components: { cni: { enabled: true } },
+  };
+  await Promise.all([
+    lab.serin(["install", "-y", "-f", "-"], operator(cni)),
+    lab.serin(["install", "-y", "-f", "-"], operator(revisionSpec(revisions.old, versions.old))),
+  ]);
   proof.note(`the mesh is of revision ${revisions.old}`);
   await deployApplications(proof);
   await allAvailable(proof);
@@ -42,13 +62,18 @@ async function deployApplications({ lab, ambientOnly }: Proof): Promise<void> {
   await Promise.all([
     api.apply(shopObjects(!ambientOnly), shop),
     api.apply(canaryObjects(), shop),
-    ...["samples/grpc-echo/grpc-echo.yaml", "samples/streams/streams.yaml"].map(async (file) => await api.apply(file, echoes)),
+    ...["samples/grpc-echo/grpc-echo.yaml", "samples/streams/streams.yaml"].map(
+      async (file) => await api.apply(file, echoes),
+    ),
   ]);
   const apps = ["samples/canary/app-a.yaml", "samples/canary/app-b.yaml"];
   if (ambientOnly) await api.apply(apps.flatMap((file) => inNamespace(file, echoes)));
   else {
-    for (const file of [...apps, "samples/grpc-echo/grpc-echo.yaml", "samples/streams/streams.yaml"]) await api.apply(readObjects(file).map(withPreStop), sidecarServers);
-    await api.apply([{ apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "load-generator", namespace: sidecarClients } }]);
+    for (const file of [...apps, "samples/grpc-echo/grpc-echo.yaml", "samples/streams/streams.yaml"])
+      await api.apply(readObjects(file).map(withPreStop), sidecarServers);
+    await api.apply([
+      { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "load-generator", namespace: sidecarClients } },
+    ]);
   }
   await api.apply(gatewayObjects(!ambientOnly));
 }
@@ -57,7 +82,10 @@ async function deployApplications({ lab, ambientOnly }: Proof): Promise<void> {
 function withPreStop(object: UntypedObject): UntypedObject {
   if (object.kind !== "Deployment") return object;
   const spec = object["spec"] as { template: { spec: { containers: readonly object[] } } };
-  const containers = spec.template.spec.containers.map((container) => ({ ...container, lifecycle: { preStop: { sleep: { seconds: preStopSeconds } } } }));
+  const containers = spec.template.spec.containers.map((container) => ({
+    ...container,
+    lifecycle: { preStop: { sleep: { seconds: preStopSeconds } } },
+  }));
   const pod = { ...spec.template.spec, terminationGracePeriodSeconds: graceSeconds, containers };
   return { ...object, spec: { ...spec, template: { ...spec.template, spec: pod } } };
 }
@@ -72,7 +100,9 @@ export async function allAvailable({ lab, signal }: Proof): Promise<void> {
     async () => {
       signal.throwIfAborted();
       const { items } = await lab.api.client.list(deploymentKind);
-      return items.every(({ spec, status }) => (status?.availableReplicas ?? 0) >= (spec?.replicas ?? 1)) ? true : undefined;
+      return items.every(({ spec, status }) => (status?.availableReplicas ?? 0) >= (spec?.replicas ?? 1))
+        ? true
+        : undefined;
     },
     stageTimeoutMs,
   );
@@ -98,7 +128,11 @@ export class ConstantLoad {
     await lab.api.apply(generatorObjects(ambientPlan(scale, !ambientOnly)), namespaces.echoes);
     if (!ambientOnly) await lab.api.apply(generatorObjects(sidecarPlan(scale)), namespaces.sidecarClients);
     const program = join(root, "samples/load-generator/load-generator.ts");
-    const child = lab.spawn([process.execPath, program, JSON.stringify(gatewayPlan(address, lab.hostReportDirectory, scale))]);
+    const child = lab.spawn([
+      process.execPath,
+      program,
+      JSON.stringify(gatewayPlan(address, lab.hostReportDirectory, scale)),
+    ]);
     child.stderr?.on("data", (chunk: Buffer) => proof.note(`load generator: ${chunk.toString("utf8").trim()}`));
     const load = new ConstantLoad(child);
     await allAvailable(proof);
@@ -115,7 +149,9 @@ export class ConstantLoad {
 
 async function leadsEverywhere({ lab, signal }: Proof, address: string): Promise<true | undefined> {
   signal.throwIfAborted();
-  const asks = ["/productpage", "/echo", "/download?seconds=1"].map((path) => `curl -s -m 3 -o /dev/null -w '%{http_code} ' http://${address}${path}`);
+  const asks = ["/productpage", "/echo", "/download?seconds=1"].map(
+    (path) => `curl -s -m 3 -o /dev/null -w '%{http_code} ' http://${address}${path}`,
+  );
   const { output } = await lab.cluster.shell(asks.join("; "));
   return output.trim() === "200 200 200" ? true : undefined;
 }
@@ -131,7 +167,8 @@ export async function moreRequests({ reports, signal }: Proof, count: number, si
     if (requests >= wanted) return;
     if (requests > last) lastAtMs = performance.now();
     last = requests;
-    if (performance.now() - lastAtMs > silenceMs) throw new Error(`the generators have sent nothing for ${silenceMs / 1000} s`);
+    if (performance.now() - lastAtMs > silenceMs)
+      throw new Error(`the generators have sent nothing for ${silenceMs / 1000} s`);
     await systemClock.sleep(100, signal);
   }
 }

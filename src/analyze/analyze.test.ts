@@ -17,7 +17,12 @@ for (const file of cases) {
     const { resources, faults } = await readManifest(basename(file), text);
     assert.deepEqual(faults, []);
     const notServed = new Set([...text.matchAll(/^# not served: (.*)$/gm)].map(([, kind = ""]) => kind));
-    const messages = analyze(resources, { scope: text.includes("\n# scope: cluster\n") ? "cluster" : "files", notServed, istioNamespace: "istio-system", defaultNamespace: "default" });
+    const messages = analyze(resources, {
+      scope: text.includes("\n# scope: cluster\n") ? "cluster" : "files",
+      notServed,
+      istioNamespace: "istio-system",
+      defaultNamespace: "default",
+    });
     const said = messages.map((message) => formatMessage(message, { colour: false }));
     assert.deepEqual(
       said,
@@ -29,6 +34,13 @@ for (const file of cases) {
 test("every code is given once, and has a case", () => {
   const codes = Object.values(messageTypes).map(({ code }) => code);
   assert.equal(new Set(codes).size, codes.length);
-  const said = new Set(cases.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/^# > \w+ \[(\w+)\]/gm)].map(([, code = ""]) => code)));
-  assert.deepEqual(codes.filter((code) => !said.has(code)), []);
+  const said = new Set(
+    cases.flatMap((file) =>
+      [...readFileSync(file, "utf8").matchAll(/^# > \w+ \[(\w+)\]/gm)].map(([, code = ""]) => code),
+    ),
+  );
+  assert.deepEqual(
+    codes.filter((code) => !said.has(code)),
+    [],
+  );
 });

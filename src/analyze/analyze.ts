@@ -25,14 +25,24 @@ export interface Suppression {
 
 const suppressAnnotation = "galley.istio.io/analyze-suppress";
 /** Kinds that are in no namespace, among those that analysis reads. */
-const clusterKinds = new Set(["Namespace", "Node", "GatewayClass", "CustomResourceDefinition", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
+const clusterKinds = new Set([
+  "Namespace",
+  "Node",
+  "GatewayClass",
+  "CustomResourceDefinition",
+  "MutatingWebhookConfiguration",
+  "ValidatingWebhookConfiguration",
+]);
 
 /**
  * All that the analyzers find, worst first; then by code, kind, name and text. No message twice. Of several resources of one
  * name the last one counts, as it would once all were applied.
  */
 export function analyze(resources: readonly Resource[], options: AnalysisOptions): readonly Message[] {
-  const inventory = new Inventory(latest(resources.map((resource) => inNamespace(resource, options.defaultNamespace))), options);
+  const inventory = new Inventory(
+    latest(resources.map((resource) => inNamespace(resource, options.defaultNamespace))),
+    options,
+  );
   const messages = new Map<string, Message>();
   for (const analyzer of analyzers) {
     if (options.only !== undefined && options.only.length > 0 && !options.only.includes(analyzer.name)) continue;
@@ -48,7 +58,10 @@ function latest(resources: readonly Resource[]): readonly Resource[] {
   const byName = new Map<string | Resource, Resource>();
   for (const resource of resources) {
     const { metadata } = resource.object;
-    const key = metadata.name === undefined ? resource : `${groupKindOf(resource.object)} ${metadata.namespace ?? ""}/${metadata.name}`;
+    const key =
+      metadata.name === undefined
+        ? resource
+        : `${groupKindOf(resource.object)} ${metadata.namespace ?? ""}/${metadata.name}`;
     byName.delete(key);
     byName.set(key, resource);
   }
@@ -62,14 +75,26 @@ function inNamespace(resource: Resource, namespace: string): Resource {
   return { ...resource, object: { ...object, metadata: { ...object.metadata, namespace } } };
 }
 
-function isWanted({ type }: Message, resource: Resource, { namespace, onlyNamespace = false, suppressions = [] }: AnalysisOptions): boolean {
+function isWanted(
+  { type }: Message,
+  resource: Resource,
+  { namespace, onlyNamespace = false, suppressions = [] }: AnalysisOptions,
+): boolean {
   const own = namespaceOf(resource);
-  if (namespace !== undefined && own !== "" && own !== namespace && (onlyNamespace || resource.source === undefined)) return false;
-  const onObject = (resource.object.metadata.annotations?.[suppressAnnotation] ?? "").split(",").map((code) => code.trim());
+  if (namespace !== undefined && own !== "" && own !== namespace && (onlyNamespace || resource.source === undefined))
+    return false;
+  const onObject = (resource.object.metadata.annotations?.[suppressAnnotation] ?? "")
+    .split(",")
+    .map((code) => code.trim());
   if (onObject.includes("*") || onObject.includes(type.code)) return false;
   const { kind = "", metadata } = resource.object;
-  const names = [nameOf(resource), `${kind} ${metadata.name ?? ""}${metadata.namespace === undefined ? "" : `.${metadata.namespace}`}`];
-  return !suppressions.some((suppression) => suppression.code === type.code && names.some((name) => fits(suppression.resource, name)));
+  const names = [
+    nameOf(resource),
+    `${kind} ${metadata.name ?? ""}${metadata.namespace === undefined ? "" : `.${metadata.namespace}`}`,
+  ];
+  return !suppressions.some(
+    (suppression) => suppression.code === type.code && names.some((name) => fits(suppression.resource, name)),
+  );
 }
 
 function fits(pattern: string, name: string): boolean {
@@ -79,5 +104,13 @@ function fits(pattern: string, name: string): boolean {
 
 function orderOf({ type, resource, path = "", text }: Message): string {
   const { kind = "", metadata } = resource?.object ?? { metadata: {} };
-  return [levels.indexOf(type.level), type.code, kind, metadata.name, metadata.namespace, path.replaceAll(/\d+/g, (digits) => digits.padStart(6, "0")), text].join("\0");
+  return [
+    levels.indexOf(type.level),
+    type.code,
+    kind,
+    metadata.name,
+    metadata.namespace,
+    path.replaceAll(/\d+/g, (digits) => digits.padStart(6, "0")),
+    text,
+  ].join("\0");
 }

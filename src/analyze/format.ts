@@ -17,7 +17,10 @@ const colours: Readonly<Record<Level, string>> = { Error: "\u001B[1;31m", Warnin
 const plainColour = "\u001B[0m";
 
 /** `Error [IST0101] (VirtualService default/reviews file.yaml:12) what is wrong`. */
-export function formatMessage({ type, resource, path, text }: Message, { colour }: { readonly colour: boolean }): string {
+export function formatMessage(
+  { type, resource, path, text }: Message,
+  { colour }: { readonly colour: boolean },
+): string {
   const reference = resource === undefined ? undefined : referenceOf(resource, path);
   const origin = resource === undefined ? "" : ` (${[nameOf(resource), reference ?? []].flat().join(" ")})`;
   const level = colour ? `${colours[type.level]}${type.level}${plainColour}` : type.level;

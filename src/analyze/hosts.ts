@@ -26,7 +26,8 @@ export function fullHost(host: string, namespace: string): string {
 /** Whether the pattern (a host, maybe a wildcard) covers the host, or the other way round. */
 export function hostsMeet(left: string, right: string): boolean {
   if (left === right || left === "*" || right === "*") return true;
-  if (left.startsWith("*") && right.startsWith("*")) return left.endsWith(right.slice(1)) || right.endsWith(left.slice(1));
+  if (left.startsWith("*") && right.startsWith("*"))
+    return left.endsWith(right.slice(1)) || right.endsWith(left.slice(1));
   if (left.startsWith("*")) return right.endsWith(left.slice(1));
   return right.startsWith("*") && left.endsWith(right.slice(1));
 }
@@ -45,18 +46,25 @@ export function knownHosts(inventory: Inventory): readonly KnownHost[] {
 export function findHost(inventory: Inventory, host: string, namespace: string): KnownHost | undefined {
   const wanted = fullHost(host, namespace);
   const visible = knownHosts(inventory).filter((known) => known.isVisibleIn(namespace));
-  return visible.find((known) => known.host === wanted) ?? visible.find((known) => known.host.startsWith("*") && wanted.endsWith(known.host.slice(1)));
+  return (
+    visible.find((known) => known.host === wanted) ??
+    visible.find((known) => known.host.startsWith("*") && wanted.endsWith(known.host.slice(1)))
+  );
 }
 
 /** A name that is written almost so, or the same Service of another namespace; for "did you mean". */
 export function namesakes(inventory: Inventory, host: string): readonly string[] {
   const name = host.split(".")[0] ?? host;
-  return knownHosts(inventory).flatMap((known) => (known.kind === "Service" && known.host.split(".")[0] === name ? [known.host] : []));
+  return knownHosts(inventory).flatMap((known) =>
+    known.kind === "Service" && known.host.split(".")[0] === name ? [known.host] : [],
+  );
 }
 
 /** Whether hosts that are not known can be called missing. */
 export function knowsAllHosts(inventory: Inventory): boolean {
-  return inventory.options.scope === "cluster" ? inventory.knowsAll(serviceKind, serviceEntryKind) : inventory.knowsAll(serviceKind);
+  return inventory.options.scope === "cluster"
+    ? inventory.knowsAll(serviceKind, serviceEntryKind)
+    : inventory.knowsAll(serviceKind);
 }
 
 function services(inventory: Inventory): KnownHost[] {
@@ -67,7 +75,13 @@ function services(inventory: Inventory): KnownHost[] {
     selector: spec.selector ?? {},
     kind: "Service",
     isExternalName: spec.type === "ExternalName",
-    isVisibleIn: visibility((metadata.annotations?.[exportToAnnotation] ?? "").split(",").map((part) => part.trim()).filter((part) => part !== ""), metadata.namespace ?? ""),
+    isVisibleIn: visibility(
+      (metadata.annotations?.[exportToAnnotation] ?? "")
+        .split(",")
+        .map((part) => part.trim())
+        .filter((part) => part !== ""),
+      metadata.namespace ?? "",
+    ),
   }));
 }
 
@@ -85,5 +99,7 @@ function hostsOfEntry({ object: { metadata, spec } }: Entry<ServiceEntry>): Know
 
 /** Of `exportTo`: none at all, or `*`, is everywhere. */
 export function visibility(exportTo: readonly string[], own: string): (namespace: string) => boolean {
-  return (namespace) => exportTo.length === 0 || exportTo.some((entry) => entry === "*" || entry === namespace || (entry === "." && namespace === own));
+  return (namespace) =>
+    exportTo.length === 0 ||
+    exportTo.some((entry) => entry === "*" || entry === namespace || (entry === "." && namespace === own));
 }

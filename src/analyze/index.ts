@@ -3,7 +3,14 @@ export { analyze, type AnalysisOptions, type Suppression } from "./analyze.ts";
 export { type Analyzer } from "./analyzer.ts";
 export { analyzers } from "./analyzers/index.ts";
 export { formatMessage, plainMessage, type PlainMessage } from "./format.ts";
-export { manifestOf, readDocuments, readManifest, type Manifest, type ManifestDocuments, type ManifestFault } from "./manifest/manifest.ts";
+export {
+  manifestOf,
+  readDocuments,
+  readManifest,
+  type Manifest,
+  type ManifestDocuments,
+  type ManifestFault,
+} from "./manifest/manifest.ts";
 export { isMessageCode, messageTypes, type MessageType } from "./message-types.ts";
 export { levels, reaches, type Level } from "./level.ts";
 export type { Message } from "./message.ts";

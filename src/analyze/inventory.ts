@@ -35,7 +35,10 @@ export class Inventory {
   readonly options: InventoryOptions;
   readonly resources: readonly Resource[];
   readonly #byKind = new Map<string, Resource[]>();
-  readonly #parsed = new Map<string, { readonly entries: readonly Entry<KubernetesObject>[]; readonly issues: readonly ParsedIssues[] }>();
+  readonly #parsed = new Map<
+    string,
+    { readonly entries: readonly Entry<KubernetesObject>[]; readonly issues: readonly ParsedIssues[] }
+  >();
 
   constructor(resources: readonly Resource[], options: InventoryOptions) {
     this.options = options;
@@ -63,21 +66,34 @@ export class Inventory {
     return this.#byKind.get(`${group}/${kind}`) ?? [];
   }
 
-  find<Value extends KubernetesObject>(kind: KindDefinition<Value>, namespace: string, name: string): Entry<Value> | undefined {
-    return this.of(kind).find(({ object: { metadata } }) => metadata.name === name && (metadata.namespace ?? "") === namespace);
+  find<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    namespace: string,
+    name: string,
+  ): Entry<Value> | undefined {
+    return this.of(kind).find(
+      ({ object: { metadata } }) => metadata.name === name && (metadata.namespace ?? "") === namespace,
+    );
   }
 
   exists(kind: KindDefinition, namespace: string, name: string): boolean {
-    return this.raw(kind).some(({ object: { metadata } }) => metadata.name === name && (metadata.namespace ?? "") === namespace);
+    return this.raw(kind).some(
+      ({ object: { metadata } }) => metadata.name === name && (metadata.namespace ?? "") === namespace,
+    );
   }
 
   /** Whether what is not among the resources of the kind can be said not to exist. */
   knowsAll(...kinds: readonly Pick<KindDefinition, "group" | "kind">[]): boolean {
     const { scope, unread } = this.options;
-    return kinds.every((kind) => (scope === "cluster" ? unread?.has(`${kind.group}/${kind.kind}`) !== true : this.raw(kind).length > 0));
+    return kinds.every((kind) =>
+      scope === "cluster" ? unread?.has(`${kind.group}/${kind.kind}`) !== true : this.raw(kind).length > 0,
+    );
   }
 
-  #parse(kind: KindDefinition): { readonly entries: readonly Entry<KubernetesObject>[]; readonly issues: readonly ParsedIssues[] } {
+  #parse(kind: KindDefinition): {
+    readonly entries: readonly Entry<KubernetesObject>[];
+    readonly issues: readonly ParsedIssues[];
+  } {
     const key = `${kind.group}/${kind.kind}`;
     const known = this.#parsed.get(key);
     if (known !== undefined) return known;

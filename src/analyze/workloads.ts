@@ -1,5 +1,14 @@
 import { matchesLabels, type KubernetesObject } from "../api/index.ts";
-import { daemonSetKind, deploymentKind, namespaceKind, podKind, replicaSetKind, statefulSetKind, type PodSpec, type PodTemplate } from "../api/kubernetes/index.ts";
+import {
+  daemonSetKind,
+  deploymentKind,
+  namespaceKind,
+  podKind,
+  replicaSetKind,
+  statefulSetKind,
+  type PodSpec,
+  type PodTemplate,
+} from "../api/kubernetes/index.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Resource } from "./resource.ts";
 
@@ -37,13 +46,31 @@ export function workloads(inventory: Inventory): readonly Workload[] {
 export function pods(inventory: Inventory): Workload[] {
   return inventory.of(podKind).flatMap(({ resource, object: { metadata, spec = noSpec, status } }) => {
     if (status?.phase === "Succeeded" || status?.phase === "Failed") return [];
-    return [{ resource, name: metadata.name ?? "", namespace: metadata.namespace ?? "", labels: metadata.labels ?? {}, annotations: metadata.annotations ?? {}, spec, isPod: true }];
+    return [
+      {
+        resource,
+        name: metadata.name ?? "",
+        namespace: metadata.namespace ?? "",
+        labels: metadata.labels ?? {},
+        annotations: metadata.annotations ?? {},
+        spec,
+        isPod: true,
+      },
+    ];
   });
 }
 
 export function templateWorkload(resource: Resource, template: PodTemplate | undefined): Workload {
   const { name = "", namespace = "" } = resource.object.metadata;
-  return { resource, name, namespace, labels: template?.metadata?.labels ?? {}, annotations: template?.metadata?.annotations ?? {}, spec: template?.spec ?? noSpec, isPod: false };
+  return {
+    resource,
+    name,
+    namespace,
+    labels: template?.metadata?.labels ?? {},
+    annotations: template?.metadata?.annotations ?? {},
+    spec: template?.spec ?? noSpec,
+    isPod: false,
+  };
 }
 
 export function knowsAllWorkloads(inventory: Inventory): boolean {
@@ -51,9 +78,17 @@ export function knowsAllWorkloads(inventory: Inventory): boolean {
 }
 
 /** Workloads whose labels hold the wanted ones; none wanted means all. */
-export function selected(found: readonly Workload[], wanted: Readonly<Record<string, string>>, namespace?: string): readonly Workload[] {
+export function selected(
+  found: readonly Workload[],
+  wanted: Readonly<Record<string, string>>,
+  namespace?: string,
+): readonly Workload[] {
   const isEmpty = Object.keys(wanted).length === 0;
-  return found.filter((workload) => (namespace === undefined || workload.namespace === namespace) && (isEmpty || matchesLabels(wanted, workload.labels)));
+  return found.filter(
+    (workload) =>
+      (namespace === undefined || workload.namespace === namespace) &&
+      (isEmpty || matchesLabels(wanted, workload.labels)),
+  );
 }
 
 export function namespaceLabels(inventory: Inventory, namespace: string): Readonly<Record<string, string>> {
@@ -67,7 +102,9 @@ export function hasSidecar({ spec }: Workload): boolean {
 /** Whether ztunnel takes the pod's traffic, or its namespace asks for that. */
 export function isAmbient({ annotations, labels, isPod, namespace }: Workload, inventory: Inventory): boolean {
   if (annotations["ambient.istio.io/redirection"] === "enabled") return true;
-  return !isPod && labels["istio.io/dataplane-mode"] !== "none" && isAmbientNamespace(namespaceLabels(inventory, namespace));
+  return (
+    !isPod && labels["istio.io/dataplane-mode"] !== "none" && isAmbientNamespace(namespaceLabels(inventory, namespace))
+  );
 }
 
 export function isAmbientNamespace(labels: Readonly<Record<string, string>>): boolean {
@@ -81,7 +118,10 @@ export function isInjected(workload: Workload, inventory: Inventory): boolean {
   const said = workload.labels["sidecar.istio.io/inject"] ?? workload.annotations["sidecar.istio.io/inject"];
   if (said !== undefined) return said === "true";
   const labels = namespaceLabels(inventory, workload.namespace);
-  return labels["istio-injection"] === "enabled" || (labels["istio-injection"] === undefined && (labels["istio.io/rev"] ?? "") !== "");
+  return (
+    labels["istio-injection"] === "enabled" ||
+    (labels["istio-injection"] === undefined && (labels["istio.io/rev"] ?? "") !== "")
+  );
 }
 
 export function isInMesh(workload: Workload, inventory: Inventory): boolean {

@@ -11,7 +11,11 @@ export interface FieldIssue {
  */
 export type Parsed<Value> =
   | { readonly value: Value; readonly errors: readonly []; readonly warnings: readonly FieldIssue[] }
-  | { readonly value: undefined; readonly errors: readonly [FieldIssue, ...FieldIssue[]]; readonly warnings: readonly FieldIssue[] };
+  | {
+      readonly value: undefined;
+      readonly errors: readonly [FieldIssue, ...FieldIssue[]];
+      readonly warnings: readonly FieldIssue[];
+    };
 
 /** `spec.replicas: must be a whole number, got "two"`, one line an issue. */
 export function formatIssues(issues: readonly FieldIssue[]): string {

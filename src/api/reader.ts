@@ -43,7 +43,11 @@ export class Reader {
 
   /** A whole number within the bounds, both inclusive. */
   integer(field: string, minimum = Number.MIN_SAFE_INTEGER, maximum = Number.MAX_SAFE_INTEGER): number | undefined {
-    const value = this.#typed<number>(field, "a whole number", (found) => typeof found === "number" && Number.isInteger(found));
+    const value = this.#typed<number>(
+      field,
+      "a whole number",
+      (found) => typeof found === "number" && Number.isInteger(found),
+    );
     if (value !== undefined && (value < minimum || value > maximum)) {
       this.error(`must be from ${minimum} to ${maximum}, got ${value}`, field);
       return undefined;
@@ -120,7 +124,10 @@ export class Reader {
   }
 
   /** Reports every field that was never asked for. */
-  unknownFields(report: (field: string, suggestion: string) => void = (field, suggestion) => this.error(`is not a field that is known here${suggestion}`, field)): void {
+  unknownFields(
+    report: (field: string, suggestion: string) => void = (field, suggestion) =>
+      this.error(`is not a field that is known here${suggestion}`, field),
+  ): void {
     if (!isRecord(this.#value)) return;
     for (const field of Object.keys(this.#value)) if (!this.#known.has(field)) report(field, this.#suggestion(field));
   }

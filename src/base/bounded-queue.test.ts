@@ -21,5 +21,8 @@ test("order survives the compaction of the array", () => {
     seen.push(queue.shift());
   }
   while (queue.size > 0) seen.push(queue.shift());
-  assert.deepEqual(seen, Array.from({ length: 1000 }, (_, index) => index));
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 1000 }, (_, index) => index),
+  );
 });

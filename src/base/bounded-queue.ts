@@ -7,7 +7,10 @@ export class BoundedQueue<Item> {
   #head = 0;
 
   constructor(capacity: number) {
-    invariant(Number.isInteger(capacity) && capacity > 0, `a queue's capacity must be a positive integer, got ${capacity}`);
+    invariant(
+      Number.isInteger(capacity) && capacity > 0,
+      `a queue's capacity must be a positive integer, got ${capacity}`,
+    );
     this.capacity = capacity;
   }
 

@@ -19,7 +19,15 @@ export { giveBackIdleMemory, unhurriedShare } from "./idle-memory.ts";
 export { invariant } from "./invariant.ts";
 export { addressBytes, cidrOf, isInsideAddress } from "./ip-address.ts";
 export { loadPackage, nodeHttp } from "./load-package.ts";
-export { createLogger, logLevels, silentLogger, type LogFields, type Logger, type LogLevel, type LogThreshold } from "./log.ts";
+export {
+  createLogger,
+  logLevels,
+  silentLogger,
+  type LogFields,
+  type Logger,
+  type LogLevel,
+  type LogThreshold,
+} from "./log.ts";
 export { nearestName } from "./nearest-name.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";
 export { Readiness } from "./readiness.ts";

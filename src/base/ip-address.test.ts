@@ -5,7 +5,17 @@ import { addressBytes, cidrOf, isInsideAddress } from "./ip-address.ts";
 test("addresses of both families are read, and nothing else", () => {
   assert.deepEqual([...(addressBytes("10.0.0.255") ?? [])], [10, 0, 0, 255]);
   assert.deepEqual([...(addressBytes("::ffff:10.0.0.1") ?? [])], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 1]);
-  for (const text of ["", "10.0.0", "10.0.0.256", "010.0.0.1", "a.b.c.d", "1::2::3", ":::", "1:2:3:4:5:6:7:8:9", "fe80::1%eth0"]) {
+  for (const text of [
+    "",
+    "10.0.0",
+    "10.0.0.256",
+    "010.0.0.1",
+    "a.b.c.d",
+    "1::2::3",
+    ":::",
+    "1:2:3:4:5:6:7:8:9",
+    "fe80::1%eth0",
+  ]) {
     assert.equal(addressBytes(text), undefined, text);
   }
 });
@@ -13,22 +23,64 @@ test("addresses of both families are read, and nothing else", () => {
 test("a prefix is a whole number within the address", () => {
   assert.equal(cidrOf("10.0.0.0/8")?.length, 8);
   assert.equal(cidrOf("10.0.0.1")?.length, 32);
-  for (const text of ["10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8/8", "::/129", "/8"]) assert.equal(cidrOf(text), undefined, text);
+  for (const text of ["10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8/8", "::/129", "/8"])
+    assert.equal(cidrOf(text), undefined, text);
 });
 
 test("an address of the own machine, of its link or of a cloud's credentials is known in whatever form it comes", () => {
   const inside = [
-    "127.0.0.1", "127.255.255.254", "0.0.0.0", "0.1.2.3", "169.254.169.254", "100.100.100.200",
-    "::", "::1", "fe80::1", "febf::1", "fe80::1%eth0", "fd00:ec2::254", "FD00:EC2:0:0::254", "fd20:ce::254",
-    "::ffff:127.0.0.1", "::ffff:7f00:1", "::FFFF:a9fe:a9fe", "::127.0.0.1", "0:0:0:0:0:0:7f00:1",
-    "64:ff9b::7f00:1", "64:ff9b::169.254.169.254", "64:ff9b:1::a9fe:a9fe", "64:ff9b:1:ffff::127.0.0.1", "64:ff9b::",
-    "2002:7f00:1::", "2002:a9fe:a9fe::1",
-    "", "localhost", "127.1", "2130706433", "1.2.3.4.5",
+    "127.0.0.1",
+    "127.255.255.254",
+    "0.0.0.0",
+    "0.1.2.3",
+    "169.254.169.254",
+    "100.100.100.200",
+    "::",
+    "::1",
+    "fe80::1",
+    "febf::1",
+    "fe80::1%eth0",
+    "fd00:ec2::254",
+    "FD00:EC2:0:0::254",
+    "fd20:ce::254",
+    "::ffff:127.0.0.1",
+    "::ffff:7f00:1",
+    "::FFFF:a9fe:a9fe",
+    "::127.0.0.1",
+    "0:0:0:0:0:0:7f00:1",
+    "64:ff9b::7f00:1",
+    "64:ff9b::169.254.169.254",
+    "64:ff9b:1::a9fe:a9fe",
+    "64:ff9b:1:ffff::127.0.0.1",
+    "64:ff9b::",
+    "2002:7f00:1::",
+    "2002:a9fe:a9fe::1",
+    "",
+    "localhost",
+    "127.1",
+    "2130706433",
+    "1.2.3.4.5",
   ];
   for (const address of inside) assert.equal(isInsideAddress(address), true, address);
   const outside = [
-    "10.0.0.1", "128.0.0.1", "126.255.255.255", "169.253.255.255", "169.255.0.0", "100.100.100.201", "1.0.0.0", "192.168.1.1",
-    "::2:0:0", "2001:db8::1", "fec0::1", "fd00:ec2::253", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b:2::7f00:1", "2002:a00:1::", "2003:7f00:1::",
+    "10.0.0.1",
+    "128.0.0.1",
+    "126.255.255.255",
+    "169.253.255.255",
+    "169.255.0.0",
+    "100.100.100.201",
+    "1.0.0.0",
+    "192.168.1.1",
+    "::2:0:0",
+    "2001:db8::1",
+    "fec0::1",
+    "fd00:ec2::253",
+    "fd00::1",
+    "::ffff:10.0.0.1",
+    "64:ff9b::10.0.0.1",
+    "64:ff9b:2::7f00:1",
+    "2002:a00:1::",
+    "2003:7f00:1::",
   ];
   for (const address of outside) assert.equal(isInsideAddress(address), false, address);
 });

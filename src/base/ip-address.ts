@@ -7,7 +7,8 @@ export function addressBytes(text: string): Uint8Array | undefined {
 
 function ipv4Bytes(text: string): Uint8Array | undefined {
   const parts = text.split(".");
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)) return undefined;
+  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255))
+    return undefined;
   return Uint8Array.from(parts, Number);
 }
 
@@ -30,9 +31,16 @@ function groupsOf(text: string): number[] | undefined {
   if (last.includes(".")) {
     const bytes = ipv4Bytes(last);
     if (bytes === undefined) return undefined;
-    parts.splice(-1, 1, ((bytes[0] ?? 0) * 256 + (bytes[1] ?? 0)).toString(16), ((bytes[2] ?? 0) * 256 + (bytes[3] ?? 0)).toString(16));
+    parts.splice(
+      -1,
+      1,
+      ((bytes[0] ?? 0) * 256 + (bytes[1] ?? 0)).toString(16),
+      ((bytes[2] ?? 0) * 256 + (bytes[3] ?? 0)).toString(16),
+    );
   }
-  return parts.every((part) => /^[0-9a-fA-F]{1,4}$/.test(part)) ? parts.map((part) => Number.parseInt(part, 16)) : undefined;
+  return parts.every((part) => /^[0-9a-fA-F]{1,4}$/.test(part))
+    ? parts.map((part) => Number.parseInt(part, 16))
+    : undefined;
 }
 
 /** An address or a CIDR as bytes and prefix length. */
@@ -50,7 +58,16 @@ const ipv4Carriers = ["::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48"
 /** What packets of 6to4 are sent to stands right behind this. */
 const sixToFour = networkOf("2002::/16");
 /** The own machine, its link, and where clouds tell a machine's credentials: Amazon's and Google's are no link-local ones in version 6. */
-const insideNetworks = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "100.100.100.200/32", "::/127", "fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"].map(networkOf);
+const insideNetworks = [
+  "0.0.0.0/8",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "100.100.100.200/32",
+  "::/127",
+  "fe80::/10",
+  "fd00:ec2::254/128",
+  "fd20:ce::254/128",
+].map(networkOf);
 
 /**
  * Whether an address leads to this machine itself, to its own link or to what tells a machine's credentials, also one that has
@@ -61,7 +78,11 @@ export function isInsideAddress(text: string): boolean {
   const address = addressBytes(zone < 0 ? text : text.slice(0, zone));
   if (address === undefined || insideNetworks.some((network) => isWithin(address, network))) return true;
   if (address.length === 4) return false;
-  const carried = ipv4Carriers.some((network) => isWithin(address, network)) ? address.subarray(-4) : isWithin(address, sixToFour) ? address.subarray(2, 6) : undefined;
+  const carried = ipv4Carriers.some((network) => isWithin(address, network))
+    ? address.subarray(-4)
+    : isWithin(address, sixToFour)
+      ? address.subarray(2, 6)
+      : undefined;
   return carried !== undefined && insideNetworks.some((network) => isWithin(carried, network));
 }
 

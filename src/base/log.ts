@@ -79,7 +79,12 @@ class LineLogger implements Logger {
 export function createLogger(options: LoggerOptions): Logger {
   const write = options.write ?? standardErrorWriter();
   const { level = "info" } = options;
-  return new LineLogger(options.scope, typeof level === "string" ? { level } : level, write, options.clock ?? systemClock);
+  return new LineLogger(
+    options.scope,
+    typeof level === "string" ? { level } : level,
+    write,
+    options.clock ?? systemClock,
+  );
 }
 
 /** A file is written without a stream: after one failure (a full disk) a stream would stay silent for good. */

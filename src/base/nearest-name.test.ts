@@ -4,5 +4,10 @@ import { nearestName } from "./nearest-name.ts";
 
 test("the nearest of the known names is found over a slip, a swap, another case and a longer form; a stranger has none", () => {
   const known = ["pilot", "cni", "ztunnel", "env", "ingressGateways"];
-  assert.deepEqual(["pilots", "piolt", "CNI", "ztunel", "environment", "ingressGateway", "mixer"].map((name) => nearestName(name, known)), ["pilot", "pilot", "cni", "ztunnel", "env", "ingressGateways", undefined]);
+  assert.deepEqual(
+    ["pilots", "piolt", "CNI", "ztunel", "environment", "ingressGateway", "mixer"].map((name) =>
+      nearestName(name, known),
+    ),
+    ["pilot", "pilot", "cni", "ztunnel", "env", "ingressGateways", undefined],
+  );
 });

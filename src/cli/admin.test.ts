@@ -4,7 +4,10 @@ import { describeError } from "../base/index.ts";
 import { createProgram } from "./program.ts";
 import { FakeContext, type FakeCluster } from "./testing/fake-context.ts";
 
-const pilot = (name: string, revision: string) => ({ metadata: { name, namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": revision } }, status: { phase: "Running" } });
+const pilot = (name: string, revision: string) => ({
+  metadata: { name, namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": revision } },
+  status: { phase: "Running" },
+});
 const scopes = JSON.stringify([
   { name: "default", description: "All log lines.", output_level: "info", stack_trace_level: "none" },
   { name: "ads", output_level: "debug" },
@@ -12,8 +15,17 @@ const scopes = JSON.stringify([
 const clusters = JSON.stringify([{ id: "Kubernetes", secretName: "", syncStatus: "synced" }]);
 const cluster: FakeCluster = {
   objects: { Pod: [pilot("istiod-1", "default"), pilot("istiod-2", "canary")] },
-  pods: { "GET istiod-1.istio-system:9876/scopej/": scopes, "GET istiod-2.istio-system:9876/scopej/": scopes, "PUT istiod-2.istio-system:9876/scopej/ads": "" },
-  answers: Object.fromEntries(["istiod-1", "istiod-2"].map((name) => [`/api/v1/namespaces/istio-system/pods/${name}:8080/proxy/debug/clusterz`, clusters])),
+  pods: {
+    "GET istiod-1.istio-system:9876/scopej/": scopes,
+    "GET istiod-2.istio-system:9876/scopej/": scopes,
+    "PUT istiod-2.istio-system:9876/scopej/ads": "",
+  },
+  answers: Object.fromEntries(
+    ["istiod-1", "istiod-2"].map((name) => [
+      `/api/v1/namespaces/istio-system/pods/${name}:8080/proxy/debug/clusterz`,
+      clusters,
+    ]),
+  ),
 };
 
 async function serin(line: string, of: FakeCluster = cluster): Promise<string> {
@@ -27,9 +39,15 @@ async function refused(line: string, of?: FakeCluster): Promise<string> {
 }
 
 test("the scopes of a control plane are listed, and one is changed", async () => {
-  assert.equal(await serin("admin log"), "ACTIVE SCOPE   DESCRIPTION      LOG LEVEL   STACK TRACE LEVEL\nads                             debug       none\ndefault        All log lines.   info        none\n");
+  assert.equal(
+    await serin("admin log"),
+    "ACTIVE SCOPE   DESCRIPTION      LOG LEVEL   STACK TRACE LEVEL\nads                             debug       none\ndefault        All log lines.   info        none\n",
+  );
   assert.equal(await serin("admin log -r canary --level ads:warn"), "");
-  assert.equal(await refused("admin log --level asd:warn"), 'there is no scope "asd"; did you mean ads?\n  hint: scopes are default, ads');
+  assert.equal(
+    await refused("admin log --level asd:warn"),
+    'there is no scope "asd"; did you mean ads?\n  hint: scopes are default, ads',
+  );
   assert.match(await refused("admin log istiod-3"), /^there is no istiod "istiod-3"; did you mean istiod-1\?/);
 });
 
@@ -42,9 +60,16 @@ test("each control plane names the clusters that it watches", async () => {
 
 test("without the right to ask a control plane it is said which right that is", async () => {
   const path = "/api/v1/namespaces/istio-system/pods/istiod-1:8080/proxy/debug/clusterz";
-  const refusal = JSON.stringify({ kind: "Status", message: 'pods "istiod-1" is forbidden: User "jane" cannot get resource "pods/proxy"' });
+  const refusal = JSON.stringify({
+    kind: "Status",
+    message: 'pods "istiod-1" is forbidden: User "jane" cannot get resource "pods/proxy"',
+  });
   assert.equal(
-    await refused("remote-clusters -r default", { ...cluster, answers: { [path]: refusal }, statuses: { [path]: 403 } }),
+    await refused("remote-clusters -r default", {
+      ...cluster,
+      answers: { [path]: refusal },
+      statuses: { [path]: 403 },
+    }),
     'you may not ask istiod-1 through the API server: pods "istiod-1" is forbidden: User "jane" cannot get resource "pods/proxy"\n  hint: it takes "get" on pods/proxy in namespace istio-system: kubectl auth can-i get pods/proxy -n istio-system',
   );
 });

@@ -16,8 +16,15 @@ test("the link is made once, found again, removed, and never put over somebody e
   const directory = mkdtempSync(join(tmpdir(), "serin-alias-"));
   t.after(() => rmSync(directory, { recursive: true }));
   const path = join(directory, "bin/istioctl");
-  assert.equal((await serin("istioctl", "--dry-run", "-d", join(directory, "bin"))).output, `✔ ${path} leads to /opt/serin/bin/serin (dry run)\n`);
-  for (let times = 0; times < 2; times += 1) assert.equal((await serin("istioctl", "-d", join(directory, "bin"))).output, `✔ ${path} leads to /opt/serin/bin/serin\n`);
+  assert.equal(
+    (await serin("istioctl", "--dry-run", "-d", join(directory, "bin"))).output,
+    `✔ ${path} leads to /opt/serin/bin/serin (dry run)\n`,
+  );
+  for (let times = 0; times < 2; times += 1)
+    assert.equal(
+      (await serin("istioctl", "-d", join(directory, "bin"))).output,
+      `✔ ${path} leads to /opt/serin/bin/serin\n`,
+    );
   assert.equal(readlinkSync(path), "/opt/serin/bin/serin");
   assert.equal((await serin("istioctl", "-d", join(directory, "bin"), "--remove")).output, `✔ ${path} is removed\n`);
   writeFileSync(path, "#!/bin/sh\n");

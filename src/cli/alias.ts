@@ -15,7 +15,9 @@ const aliasName = "istioctl";
 export function aliasCommand(program: Command, context: CliContext): void {
   program
     .command("alias <name>")
-    .description(`make this command line answer as ${aliasName} too, by a link in ~/.local/bin; another ${aliasName} is never overwritten`)
+    .description(
+      `make this command line answer as ${aliasName} too, by a link in ~/.local/bin; another ${aliasName} is never overwritten`,
+    )
     .option("-d, --directory <directory>", "where to put the link, instead of ~/.local/bin")
     .option("--remove", "take the link away")
     .option("--dry-run", "only tell what would be written")
@@ -23,12 +25,17 @@ export function aliasCommand(program: Command, context: CliContext): void {
 }
 
 function alias(name: string, flags: AliasFlags, context: CliContext): void {
-  if (name !== aliasName) throw userError("alias-unknown", `"${name}" is no name that this command line answers to: expected ${aliasName}`);
+  if (name !== aliasName)
+    throw userError("alias-unknown", `"${name}" is no name that this command line answers to: expected ${aliasName}`);
   const directory = resolve(flags.directory ?? join(context.env["HOME"] ?? ".", ".local/bin"));
   const path = join(directory, aliasName);
   const present = targetOf(path);
   if (present !== undefined && present !== context.executable) {
-    throw userError("alias-taken", `${path} is there already and is not ours${present === "" ? "" : `: it leads to ${present}`}`, { hint: `choose another directory by --directory, or move it away yourself` });
+    throw userError(
+      "alias-taken",
+      `${path} is there already and is not ours${present === "" ? "" : `: it leads to ${present}`}`,
+      { hint: `choose another directory by --directory, or move it away yourself` },
+    );
   }
   const suffix = flags.dryRun === true ? " (dry run)" : "";
   if (flags.remove === true) {
@@ -39,7 +46,10 @@ function alias(name: string, flags: AliasFlags, context: CliContext): void {
   context.out(`✔ ${path} leads to ${context.executable}${suffix}\n`);
   const search = (context.env["PATH"] ?? "").split(delimiter);
   const at = search.indexOf(directory);
-  const other = search.slice(0, at === -1 ? search.length : at).map((one) => join(one, aliasName)).find((one) => one !== path && targetOf(one) !== undefined);
+  const other = search
+    .slice(0, at === -1 ? search.length : at)
+    .map((one) => join(one, aliasName))
+    .find((one) => one !== path && targetOf(one) !== undefined);
   if (other !== undefined) context.err(`! the shell finds ${other} first\n`);
   if (at === -1) context.err(`! ${directory} is not in PATH: export PATH="${directory}:$PATH"\n`);
 }
@@ -56,6 +66,9 @@ function link(path: string, directory: string, target: string): void {
     mkdirSync(directory, { recursive: true });
     symlinkSync(target, path);
   } catch (cause) {
-    throw userError("alias-failed", `${path} cannot be made: ${messageOf(cause)}`, { cause, hint: "choose another directory by --directory" });
+    throw userError("alias-failed", `${path} cannot be made: ${messageOf(cause)}`, {
+      cause,
+      hint: "choose another directory by --directory",
+    });
   }
 }

@@ -1,7 +1,20 @@
 import type { Command } from "commander";
 import { nearestName, userError } from "../base/index.ts";
 import type { MeshConfig } from "../api/istio/index.ts";
-import { analyze, analyzers, formatMessage, isMessageCode, levels, messageTypes, plainMessage, reaches, type Level, type Message, type Resource, type Suppression } from "../analyze/index.ts";
+import {
+  analyze,
+  analyzers,
+  formatMessage,
+  isMessageCode,
+  levels,
+  messageTypes,
+  plainMessage,
+  reaches,
+  type Level,
+  type Message,
+  type Resource,
+  type Suppression,
+} from "../analyze/index.ts";
 import { CommandEnd } from "./command-end.ts";
 import type { CliContext } from "./context.ts";
 import { collect, istioNamespaceOf, type CommonFlags } from "./flags.ts";
@@ -34,14 +47,26 @@ const second = 1000;
 export function analyzeCommand(program: Command, context: CliContext): void {
   program
     .command("analyze [files...]")
-    .description("say what is wrong, or surprising, in files, in the cluster, or in the cluster as it would be with the files")
+    .description(
+      "say what is wrong, or surprising, in files, in the cluster, or in the cluster as it would be with the files",
+    )
     .option("-k, --use-kube", "read the cluster; --use-kube=false looks at the files alone", true)
     .option("--no-use-kube", "look at the files alone")
     .option("-A, --all-namespaces", "all namespaces")
-    .option("--failure-threshold <level>", `exit with ${foundExitCode} from this level on: ${levels.join(", ")}`, level, "Error")
+    .option(
+      "--failure-threshold <level>",
+      `exit with ${foundExitCode} from this level on: ${levels.join(", ")}`,
+      level,
+      "Error",
+    )
     .option("--output-threshold <level>", `show messages from this level on: ${levels.join(", ")}`, level, "Info")
     .option("-o, --output <format>", `one of ${formats.join(", ")}`, format, "log")
-    .option("-S, --suppress <code=resource>", 'leave messages out, as in "IST0102=Namespace default" or "IST0103=Pod *.test"; may be repeated', collect, [])
+    .option(
+      "-S, --suppress <code=resource>",
+      'leave messages out, as in "IST0102=Namespace default" or "IST0103=Pod *.test"; may be repeated',
+      collect,
+      [],
+    )
     .option("--analyzer <name>", "run only this analyzer; may be repeated", collect, [])
     .option("-L, --list-analyzers", "list the analyzers")
     .option("--list-messages", "list the messages with their codes and levels")
@@ -69,27 +94,44 @@ Examples:
 
 function level(text: string): Level {
   const found = levels.find((known) => known.toLowerCase() === text.toLowerCase());
-  if (found === undefined) throw userError("level-unknown", `a level must be one of ${levels.join(", ")}, got "${text}"`);
+  if (found === undefined)
+    throw userError("level-unknown", `a level must be one of ${levels.join(", ")}, got "${text}"`);
   return found;
 }
 
 function format(text: string): AnalyzeFlags["output"] {
   const found = formats.find((known) => known === text.toLowerCase());
-  if (found === undefined) throw userError("format-unknown", `an output format must be one of ${formats.join(", ")}, got "${text}"`);
+  if (found === undefined)
+    throw userError("format-unknown", `an output format must be one of ${formats.join(", ")}, got "${text}"`);
   return found;
 }
 
 function duration(text: string): number {
   const [, digits = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
   const unitMs = { ms: 1, s: second, m: 60 * second, h: 3600 * second }[unit];
-  if (unitMs === undefined) throw userError("duration-invalid", `a duration must be a number and a unit, such as 30s or 2m, got "${text}"`);
+  if (unitMs === undefined)
+    throw userError("duration-invalid", `a duration must be a number and a unit, such as 30s or 2m, got "${text}"`);
   return Number(digits) * unitMs;
 }
 
 async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliContext): Promise<void> {
-  if (flags.listAnalyzers === true) return context.out(analyzers.map(({ name, description }) => `* ${name}:\n    ${description}\n`).toSorted().join(""));
-  if (flags.listMessages === true) return context.out(Object.values(messageTypes).map(({ code, level: own, name, description }) => `${code} ${own.padEnd(7)} ${name}: ${description}\n`).join(""));
-  if (!flags.useKube && paths.length === 0) throw userError("nothing-to-analyze", "there is nothing to analyse: name files, or let the cluster be read", { hint: "serin analyze --use-kube=false FILE…, or serin analyze without that flag" });
+  if (flags.listAnalyzers === true)
+    return context.out(
+      analyzers
+        .map(({ name, description }) => `* ${name}:\n    ${description}\n`)
+        .toSorted()
+        .join(""),
+    );
+  if (flags.listMessages === true)
+    return context.out(
+      Object.values(messageTypes)
+        .map(({ code, level: own, name, description }) => `${code} ${own.padEnd(7)} ${name}: ${description}\n`)
+        .join(""),
+    );
+  if (!flags.useKube && paths.length === 0)
+    throw userError("nothing-to-analyze", "there is nothing to analyse: name files, or let the cluster be read", {
+      hint: "serin analyze --use-kube=false FILE…, or serin analyze without that flag",
+    });
   checkAnalyzers(flags.analyzer);
   const suppressions = suppressionsOf(flags.suppress, context);
   const files = await readManifests(paths, context);
@@ -97,7 +139,10 @@ async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliCo
   const target = await targetOf(files, flags, context);
   const where = flags.allNamespaces === true ? "all namespaces" : `namespace: ${target.defaultNamespace}`;
   const messages = analyze(target.resources, { ...target, suppressions, only: flags.analyzer });
-  if (flags.verbose === true) context.err(`Analyzed ${target.resources.length} objects in ${where} with ${flags.analyzer.length === 0 ? analyzers.length : flags.analyzer.length} analyzers\n`);
+  if (flags.verbose === true)
+    context.err(
+      `Analyzed ${target.resources.length} objects in ${where} with ${flags.analyzer.length === 0 ? analyzers.length : flags.analyzer.length} analyzers\n`,
+    );
   const shown = messages.filter((message) => reaches(message.type.level, flags.outputThreshold));
   await print(shown, flags, context);
   if (shown.length === 0) reportNothing(files, where, context);
@@ -109,14 +154,26 @@ function checkAnalyzers(names: readonly string[]): void {
   const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
   const near = nearestName(unknown, known);
-  throw userError("analyzer-unknown", `there is no analyzer "${unknown}"${near === undefined ? "" : `; did you mean ${near}?`}`, { hint: "serin analyze -L lists them" });
+  throw userError(
+    "analyzer-unknown",
+    `there is no analyzer "${unknown}"${near === undefined ? "" : `; did you mean ${near}?`}`,
+    { hint: "serin analyze -L lists them" },
+  );
 }
 
 function suppressionsOf(texts: readonly string[], context: CliContext): readonly Suppression[] {
   return texts.map((text) => {
     const [code = "", resource, ...rest] = text.split("=");
-    if (resource === undefined || rest.length > 0) throw userError("suppression-invalid", `what is suppressed must be given as CODE=Kind name.namespace, got "${text}"`, { hint: 'such as -S "IST0102=Namespace default"' });
-    if (!isMessageCode(code)) context.err(`Warning: ${code} is no message code, so nothing is suppressed by "${text}"; serin analyze --list-messages lists them\n`);
+    if (resource === undefined || rest.length > 0)
+      throw userError(
+        "suppression-invalid",
+        `what is suppressed must be given as CODE=Kind name.namespace, got "${text}"`,
+        { hint: 'such as -S "IST0102=Namespace default"' },
+      );
+    if (!isMessageCode(code))
+      context.err(
+        `Warning: ${code} is no message code, so nothing is suppressed by "${text}"; serin analyze --list-messages lists them\n`,
+      );
     return { code, resource };
   });
 }
@@ -136,11 +193,25 @@ interface Target {
 /** What there is to look at: the files, over what the cluster holds when it is read. */
 async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliContext): Promise<Target> {
   const istioNamespace = istioNamespaceOf(flags);
-  const cluster = flags.useKube || flags.meshConfigFile !== undefined ? await import("../preflight/cluster-contents/index.ts") : undefined;
-  const fromFile = flags.meshConfigFile === undefined ? undefined : await cluster?.readMeshConfig(await context.readFile(flags.meshConfigFile), flags.meshConfigFile);
+  const cluster =
+    flags.useKube || flags.meshConfigFile !== undefined
+      ? await import("../preflight/cluster-contents/index.ts")
+      : undefined;
+  const fromFile =
+    flags.meshConfigFile === undefined
+      ? undefined
+      : await cluster?.readMeshConfig(await context.readFile(flags.meshConfigFile), flags.meshConfigFile);
   if (!flags.useKube || cluster === undefined) {
     const named = flags.allNamespaces === true ? undefined : flags.namespace;
-    return { resources: files.resources, scope: "files", namespace: named, onlyNamespace: named !== undefined, defaultNamespace: flags.namespace ?? "default", istioNamespace, meshConfig: fromFile };
+    return {
+      resources: files.resources,
+      scope: "files",
+      namespace: named,
+      onlyNamespace: named !== undefined,
+      defaultNamespace: flags.namespace ?? "default",
+      istioNamespace,
+      meshConfig: fromFile,
+    };
   }
   const client = await context.connect(flags);
   const namespace = flags.namespace ?? (await context.defaultNamespace(flags));
@@ -148,8 +219,15 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
   cluster.checkRevision(contents, flags.revision);
   for (const said of contents.unread.values()) context.err(`! ${said}; checks that need them are left out\n`);
   const { objects } = contents;
-  if (flags.allNamespaces !== true && !contents.unread.has("/Namespace") && !objects.some(({ kind, metadata }) => kind === "Namespace" && metadata.name === namespace) && !hasNamespace(files, namespace)) {
-    throw userError("namespace-unknown", `namespace "${namespace}" not found`, { hint: "kubectl get namespaces lists them; -A analyses all" });
+  if (
+    flags.allNamespaces !== true &&
+    !contents.unread.has("/Namespace") &&
+    !objects.some(({ kind, metadata }) => kind === "Namespace" && metadata.name === namespace) &&
+    !hasNamespace(files, namespace)
+  ) {
+    throw userError("namespace-unknown", `namespace "${namespace}" not found`, {
+      hint: "kubectl get namespaces lists them; -A analyses all",
+    });
   }
   return {
     resources: [...objects.map((object) => ({ object })), ...files.resources],
@@ -170,23 +248,36 @@ function hasNamespace({ resources }: ReadManifests, name: string): boolean {
 
 async function print(messages: readonly Message[], flags: AnalyzeFlags, context: CliContext): Promise<void> {
   if (flags.output === "json") return context.out(`${JSON.stringify(messages.map(plainMessage), undefined, "\t")}\n`);
-  if (flags.output === "yaml") return context.out((await import("yaml")).stringify(messages.map(plainMessage), { lineWidth: 0 }));
+  if (flags.output === "yaml")
+    return context.out((await import("yaml")).stringify(messages.map(plainMessage), { lineWidth: 0 }));
   const colour = flags.color ?? context.colour;
   for (const message of messages) context.out(`${formatMessage(message, { colour })}\n`);
 }
 
 function reportNothing({ files, faults }: ReadManifests, where: string, context: CliContext): void {
   const broken = new Set(faults.map(({ file }) => file)).size;
-  if (broken > 0) context.err(`No validation issues found when analyzing ${where} (but ${broken} ${broken === 1 ? "file" : "files"} could not be parsed).\n`);
-  else if (files.length > 1) context.err(`✔ No validation issues found when analyzing:\n${files.map((file) => `  - ${file}\n`).join("")}`);
+  if (broken > 0)
+    context.err(
+      `No validation issues found when analyzing ${where} (but ${broken} ${broken === 1 ? "file" : "files"} could not be parsed).\n`,
+    );
+  else if (files.length > 1)
+    context.err(`✔ No validation issues found when analyzing:\n${files.map((file) => `  - ${file}\n`).join("")}`);
   else context.err(`✔ No validation issues found when analyzing ${files[0] ?? where}.\n`);
 }
 
 /** The exit code goes by all messages, shown or not; of JSON and YAML the reader judges himself. */
-function end(messages: readonly Message[], { faults }: ReadManifests, where: string, flags: AnalyzeFlags, context: CliContext): void {
+function end(
+  messages: readonly Message[],
+  { faults }: ReadManifests,
+  where: string,
+  flags: AnalyzeFlags,
+  context: CliContext,
+): void {
   if (flags.output !== "log") return;
   if (messages.some(({ type }) => reaches(type.level, flags.failureThreshold))) {
-    context.err(`Error: Analyzers found issues when analyzing ${where}.\nSee https://istio.io/v1.31/docs/reference/config/analysis for more information about causes and resolutions.\n`);
+    context.err(
+      `Error: Analyzers found issues when analyzing ${where}.\nSee https://istio.io/v1.31/docs/reference/config/analysis for more information about causes and resolutions.\n`,
+    );
     throw new CommandEnd("analysis-found", foundExitCode);
   }
   if (faults.length > 0 && flags.ignoreUnknown !== true) {

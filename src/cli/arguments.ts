@@ -2,7 +2,12 @@ import type { Command, Option } from "commander";
 import { commonFlags } from "./flags.ts";
 
 /** Flags with a value that may stand before the verbs they belong to. */
-const earlyFlags = new Set([...commonFlags.flatMap(({ short, long }) => [...(short === undefined ? [] : [short]), long.split(" ")[0] ?? ""]), "-o", "--output", "--proxy-admin-port"]);
+const earlyFlags = new Set([
+  ...commonFlags.flatMap(({ short, long }) => [...(short === undefined ? [] : [short]), long.split(" ")[0] ?? ""]),
+  "-o",
+  "--output",
+  "--proxy-admin-port",
+]);
 
 /** The words of the line that are no flags; a value of a flag behind the verb may be among them. */
 export function wordsOf(args: readonly string[]): readonly string[] {

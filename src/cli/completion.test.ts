@@ -14,7 +14,14 @@ async function script(shell: string): Promise<string> {
 function offered(bash: string, line: string): string[] {
   const words = line.split(" ");
   const quoted = words.map((word) => `"${word}"`).join(" ");
-  const output = execFileSync("bash", ["-c", `${bash}\nCOMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _serin; printf '%s\\n' "\${COMPREPLY[@]}"`], { encoding: "utf8" });
+  const output = execFileSync(
+    "bash",
+    [
+      "-c",
+      `${bash}\nCOMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _serin; printf '%s\\n' "\${COMPREPLY[@]}"`,
+    ],
+    { encoding: "utf8" },
+  );
   return output.split("\n").filter((word) => word !== "");
 }
 

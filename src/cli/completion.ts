@@ -10,21 +10,30 @@ interface Place {
   readonly flags: readonly { readonly long: string; readonly text: string; readonly takesValue: boolean }[];
 }
 
-const scripts: Readonly<Record<string, (places: readonly Place[]) => string>> = { bash: bashScript, zsh: zshScript, fish: fishScript };
+const scripts: Readonly<Record<string, (places: readonly Place[]) => string>> = {
+  bash: bashScript,
+  zsh: zshScript,
+  fish: fishScript,
+};
 const programs = ["serin", "istioctl"];
 
 /** `completion bash|zsh|fish`: a script for the shell, made from the commands themselves. */
 export function completionCommands(program: Command, context: CliContext): void {
   program
     .command("completion <shell>")
-    .description("a script that completes verbs and flags: source <(serin completion bash), or zsh; serin completion fish | source")
+    .description(
+      "a script that completes verbs and flags: source <(serin completion bash), or zsh; serin completion fish | source",
+    )
     // As cobra's scripts know it.
     .option("--no-descriptions", "taken for the sake of old scripts")
     .action((shell: string) => {
       const script = scripts[shell];
       if (script === undefined) {
         const near = nearestName(shell, Object.keys(scripts));
-        throw userError("shell-unknown", `completion for ${shell} is not there: expected ${Object.keys(scripts).join(", ")}${near === undefined ? "" : `; did you mean ${near}?`}`);
+        throw userError(
+          "shell-unknown",
+          `completion for ${shell} is not there: expected ${Object.keys(scripts).join(", ")}${near === undefined ? "" : `; did you mean ${near}?`}`,
+        );
       }
       context.out(script(placesOf(program, context.otherVerbs)));
     });
@@ -34,12 +43,26 @@ function placesOf(program: Command, otherVerbs: Readonly<Record<string, readonly
   const places: Place[] = [];
   const visit = (command: Command, paths: readonly string[]): void => {
     const own = otherVerbs[command.name()];
-    const children = own === undefined || command.parent !== program ? command.commands.map((child) => ({ name: child.name(), text: child.summary() || child.description() })) : own.map((name) => ({ name, text: "" }));
-    const flags = command.options.filter(({ hidden }) => !hidden).flatMap(({ long, description, required, optional }) => (long === undefined || long === null ? [] : [{ long, text: description, takesValue: required || optional }]));
-    places.push({ paths, verbs: children, flags: [...flags, { long: "--help", text: "what it does, and its flags", takesValue: false }] });
+    const children =
+      own === undefined || command.parent !== program
+        ? command.commands.map((child) => ({ name: child.name(), text: child.summary() || child.description() }))
+        : own.map((name) => ({ name, text: "" }));
+    const flags = command.options
+      .filter(({ hidden }) => !hidden)
+      .flatMap(({ long, description, required, optional }) =>
+        long === undefined || long === null ? [] : [{ long, text: description, takesValue: required || optional }],
+      );
+    places.push({
+      paths,
+      verbs: children,
+      flags: [...flags, { long: "--help", text: "what it does, and its flags", takesValue: false }],
+    });
     for (const child of command.commands) {
       const names = [child.name(), ...child.aliases()];
-      visit(child, paths.flatMap((path) => names.map((name) => `${path} ${name}`.trim())));
+      visit(
+        child,
+        paths.flatMap((path) => names.map((name) => `${path} ${name}`.trim())),
+      );
     }
   };
   visit(program, [""]);
@@ -47,7 +70,10 @@ function placesOf(program: Command, otherVerbs: Readonly<Record<string, readonly
 }
 
 function bashScript(places: readonly Place[]): string {
-  const cases = places.map(({ paths, verbs, flags }) => `    ${paths.map((path) => `"${path}"`).join("|")}) echo "${[...verbs.map(({ name }) => name), ...flags.map(({ long }) => long)].join(" ")}" ;;`);
+  const cases = places.map(
+    ({ paths, verbs, flags }) =>
+      `    ${paths.map((path) => `"${path}"`).join("|")}) echo "${[...verbs.map(({ name }) => name), ...flags.map(({ long }) => long)].join(" ")}" ;;`,
+  );
   return `_serin_words() {
   case "$1" in
 ${cases.join("\n")}
@@ -72,14 +98,20 @@ function zshScript(places: readonly Place[]): string {
 
 function fishScript(places: readonly Place[]): string {
   const quoted = (text: string): string => `'${text.replaceAll(/[\\']/g, "\\$&")}'`;
-  const known = places.flatMap(({ paths }) => paths).filter((path) => path !== "").map(quoted);
+  const known = places
+    .flatMap(({ paths }) => paths)
+    .filter((path) => path !== "")
+    .map(quoted);
   const lines = programs.flatMap((program) => [
     `complete -c ${program} -f`,
     ...places.flatMap(({ paths, verbs, flags }) => {
       const at = `-n ${quoted(`__serin_at ${paths.map((path) => `"${path}"`).join(" ")}`)}`;
       return [
         ...verbs.map(({ name, text }) => `complete -c ${program} ${at} -a ${quoted(name)} -d ${quoted(text)}`),
-        ...flags.map(({ long, text, takesValue }) => `complete -c ${program} ${at} -l ${long.slice(2)}${takesValue ? " -r" : ""} -d ${quoted(text)}`),
+        ...flags.map(
+          ({ long, text, takesValue }) =>
+            `complete -c ${program} ${at} -l ${long.slice(2)}${takesValue ? " -r" : ""} -d ${quoted(text)}`,
+        ),
       ];
     }),
   ]);

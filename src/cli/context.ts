@@ -37,9 +37,15 @@ export interface CliContext {
   /** Where the kubeconfig's context finds the API server: `https://host:port`. */
   readonly apiServer: (flags: ConnectionFlags) => Promise<string>;
   /** One HTTP request to a port of a pod that listens on its loopback, by port-forward. */
-  readonly requestOfPod: (flags: ConnectionFlags, request: PodRequest) => Promise<{ readonly status: number; readonly text: string }>;
+  readonly requestOfPod: (
+    flags: ConnectionFlags,
+    request: PodRequest,
+  ) => Promise<{ readonly status: number; readonly text: string }>;
   /** A byte stream to a port of a pod, by port-forward; each call is a connection of its own. */
-  readonly streamOfPod: (flags: ConnectionFlags, target: { readonly namespace: string; readonly pod: string; readonly port: number }) => Promise<Duplex>;
+  readonly streamOfPod: (
+    flags: ConnectionFlags,
+    target: { readonly namespace: string; readonly pod: string; readonly port: number },
+  ) => Promise<Duplex>;
   /** Serves the dashboard from this process, by the user's own kubeconfig, until interrupted. `announce` is told the address that lets one browser in. */
   readonly serveDashboard: (flags: ConnectionFlags, options: DashboardOptions) => Promise<void>;
   /** Shows a page to the user; false where that cannot be done. */
@@ -48,7 +54,9 @@ export interface CliContext {
   /** The directory of a release by its version: one that the cluster's lab runs, or this one; undefined where there is none. */
   readonly releaseTree: (version: string, flags: ConnectionFlags) => Promise<string | undefined>;
   /** The definitions of kinds that this release carries. */
-  readonly customResources: () => Promise<CustomResources & { readonly operator: readonly UntypedObject[]; readonly banzai: readonly UntypedObject[] }>;
+  readonly customResources: () => Promise<
+    CustomResources & { readonly operator: readonly UntypedObject[]; readonly banzai: readonly UntypedObject[] }
+  >;
   readonly installer: Installer;
   /** Looks at a check outside of any rollout until it has an answer; what the rollout engine does, passed in as the two parts do not know each other. */
   readonly runCheck?: (flags: ConnectionFlags, request: CheckRequest) => Promise<CheckStatus>;
@@ -120,7 +128,10 @@ export interface Installer {
   }): Promise<void>;
   /** What applying the object would do. */
   plan(client: KubeClient, object: UntypedObject): Promise<"created" | "changed" | "unchanged">;
-  verify(client: KubeClient, objects: readonly UntypedObject[]): Promise<{
+  verify(
+    client: KubeClient,
+    objects: readonly UntypedObject[],
+  ): Promise<{
     readonly good: readonly string[];
     readonly bad: readonly string[];
     readonly definitions: number;

@@ -1,6 +1,13 @@
 import { messageOf } from "../base/index.ts";
 import { gatewayKind } from "../api/gateway/index.ts";
-import { deploymentKind, mutatingWebhookConfigurationKind, namespaceKind, podKind, type Namespace, type Pod } from "../api/kubernetes/index.ts";
+import {
+  deploymentKind,
+  mutatingWebhookConfigurationKind,
+  namespaceKind,
+  podKind,
+  type Namespace,
+  type Pod,
+} from "../api/kubernetes/index.ts";
 import { gatewayCanaryAnnotations, ztunnelOwnerAnnotation } from "../api/serin/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { listPilots, listProxies } from "./pilots.ts";
@@ -27,17 +34,30 @@ export interface Dependents {
 
 /** Who would be cut off if the revision went. What goes with it (its own ztunnels and classic gateways) does not count. */
 export async function dependentsOf(client: KubeClient, revision: string): Promise<Dependents> {
-  const [{ items: allPods }, namespaces, tags] = await Promise.all([client.list(podKind), client.list(namespaceKind), tagsOf(client, revision)]);
-  const pods = allPods.filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status?.phase !== "Succeeded" && status?.phase !== "Failed");
+  const [{ items: allPods }, namespaces, tags] = await Promise.all([
+    client.list(podKind),
+    client.list(namespaceKind),
+    tagsOf(client, revision),
+  ]);
+  const pods = allPods.filter(
+    ({ metadata, status }) =>
+      metadata.deletionTimestamp === undefined && status?.phase !== "Succeeded" && status?.phase !== "Failed",
+  );
   const going = new Set(allPods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).map(nameOf));
   const { proxies, warnings } = await connectedProxies(client, revision, pods, going);
   const isAsked = new Set(proxies.map(podOf));
   return {
     tags: await takenOver(client, revision, tags),
-    namespaces: namespaces.items.filter((namespace) => namesRevision(namespace, revision, tags)).map(({ metadata }) => metadata.name ?? "").toSorted(),
+    namespaces: namespaces.items
+      .filter((namespace) => namesRevision(namespace, revision, tags))
+      .map(({ metadata }) => metadata.name ?? "")
+      .toSorted(),
     proxies,
     gateways: await ownedGateways(client, revision, namespaces.items),
-    pods: pods.filter((pod) => !isAsked.has(nameOf(pod)) && leansOn(pod, revision)).map(nameOf).toSorted(),
+    pods: pods
+      .filter((pod) => !isAsked.has(nameOf(pod)) && leansOn(pod, revision))
+      .map(nameOf)
+      .toSorted(),
     warnings,
   };
 }
@@ -68,24 +88,37 @@ function namesRevision({ metadata }: Namespace, revision: string, tags: readonly
 /** Pods of the revision itself: they go with it. */
 function isOwn({ metadata: { labels = {} } }: Pod, revision: string): boolean {
   const component = labels["operator.istio.io/component"];
-  const isPart = labels["app"] === "ztunnel" || labels["app"] === "istiod" || component === "IngressGateways" || component === "EgressGateways";
+  const isPart =
+    labels["app"] === "ztunnel" ||
+    labels["app"] === "istiod" ||
+    component === "IngressGateways" ||
+    component === "EgressGateways";
   return isPart && (labels[revisionLabel] ?? defaultRevision) === revision;
 }
 
 function leansOn(pod: Pod, revision: string): boolean {
   if (isOwn(pod, revision)) return false;
   const annotations = pod.metadata.annotations ?? {};
-  return annotations[ztunnelOwnerAnnotation] === revision || (annotations["sidecar.istio.io/status"] !== undefined && annotations[revisionLabel] === revision);
+  return (
+    annotations[ztunnelOwnerAnnotation] === revision ||
+    (annotations["sidecar.istio.io/status"] !== undefined && annotations[revisionLabel] === revision)
+  );
 }
 
 /** Those of pods that are going anyway do not count. */
-async function connectedProxies(client: KubeClient, revision: string, pods: readonly Pod[], going: ReadonlySet<string>): Promise<{ proxies: string[]; warnings: string[] }> {
+async function connectedProxies(
+  client: KubeClient,
+  revision: string,
+  pods: readonly Pod[],
+  going: ReadonlySet<string>,
+): Promise<{ proxies: string[]; warnings: string[] }> {
   const own = new Set(pods.filter((pod) => isOwn(pod, revision)).map(nameOf));
   const proxies = new Set<string>();
   const warnings: string[] = [];
   for (const pilot of (await listPilots(client)).filter((one) => one.revision === revision)) {
     try {
-      for (const { id } of await listProxies(client, pilot)) if (!own.has(podOf(id)) && !going.has(podOf(id))) proxies.add(id);
+      for (const { id } of await listProxies(client, pilot))
+        if (!own.has(podOf(id)) && !going.has(podOf(id))) proxies.add(id);
     } catch (error) {
       warnings.push(`${pilot.pod} could not be asked who is connected: ${messageOf(error)}`);
     }

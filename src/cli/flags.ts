@@ -20,7 +20,11 @@ export const commonFlags: readonly CommonFlag[] = [
   { short: "-c", long: "--kubeconfig <path>", text: "kubeconfig file" },
   { long: "--context <name>", text: "context of the kubeconfig" },
   { short: "-n", long: "--namespace <namespace>", text: "namespace; else the one of the kubeconfig's context" },
-  { short: "-i", long: "--istioNamespace <namespace>", text: "where the control plane is (istio-system unless it is said)" },
+  {
+    short: "-i",
+    long: "--istioNamespace <namespace>",
+    text: "where the control plane is (istio-system unless it is said)",
+  },
   { long: "--vklog <level>", text: "taken for the sake of old scripts", hidden: true },
   { long: "--log_output_level <levels>", text: "taken for the sake of old scripts", hidden: true },
 ];
@@ -43,7 +47,8 @@ export function collect(value: string, previous: readonly string[]): readonly st
 /** For a flag's parser: a port; zero stands for none. */
 export function portFlag(value: string): number {
   const port = Number(value);
-  if (!/^\d+$/.test(value) || port > 65_535) throw userError("port-invalid", `a port must be a number from 0 to 65535, got "${value}"`);
+  if (!/^\d+$/.test(value) || port > 65_535)
+    throw userError("port-invalid", `a port must be a number from 0 to 65535, got "${value}"`);
   return port;
 }
 
@@ -56,6 +61,7 @@ const unitsMs: Readonly<Record<string, number>> = { "": 1000, ms: 1, s: 1000, m:
 /** For a flag's parser: `90`, `90s`, `1m30s`, `500ms` in milliseconds. */
 export function durationFlag(value: string): number {
   const parts = [...value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|$)/g)];
-  if (parts.length === 0 || parts.map(([part]) => part).join("") !== value) throw userError("duration-invalid", `a time must be such as 90s or 2m, got "${value}"`);
+  if (parts.length === 0 || parts.map(([part]) => part).join("") !== value)
+    throw userError("duration-invalid", `a time must be such as 90s or 2m, got "${value}"`);
   return parts.reduce((sum, [, number = "", unit = ""]) => sum + Number(number) * (unitsMs[unit] ?? 0), 0);
 }

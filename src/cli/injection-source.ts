@@ -18,33 +18,69 @@ const configMapName = "istio-sidecar-injector";
 const defaultHub = "docker.io/istio";
 
 /** What pods are injected with by the revision's control plane, as the cluster holds it; a user error when it has none. */
-export async function readInjectionTexts(client: KubeClient, revision: string, namespace: string): Promise<InjectionTexts> {
+export async function readInjectionTexts(
+  client: KubeClient,
+  revision: string,
+  namespace: string,
+): Promise<InjectionTexts> {
   const suffix = revision === "default" ? "" : `-${revision}`;
-  const [injector, mesh] = await Promise.all([client.get(configMapKind, `${configMapName}${suffix}`, namespace), client.get(configMapKind, `istio${suffix}`, namespace)]);
+  const [injector, mesh] = await Promise.all([
+    client.get(configMapKind, `${configMapName}${suffix}`, namespace),
+    client.get(configMapKind, `istio${suffix}`, namespace),
+  ]);
   if (injector === undefined) throw await unknownRevision(client, revision, namespace);
   return { config: injector.data?.["config"], values: injector.data?.["values"], mesh: mesh?.data?.["mesh"] };
 }
 
 async function unknownRevision(client: KubeClient, revision: string, namespace: string): Promise<Error> {
   const { items } = await client.list(configMapKind, { namespace });
-  const known = items.map(({ metadata: { name = "" } }) => name).filter((name) => name.startsWith(configMapName)).map((name) => name.slice(configMapName.length + 1) || "default");
+  const known = items
+    .map(({ metadata: { name = "" } }) => name)
+    .filter((name) => name.startsWith(configMapName))
+    .map((name) => name.slice(configMapName.length + 1) || "default");
   const near = nearestName(revision, known);
-  return userError("revision-unknown", `there is no ConfigMap ${configMapName}${revision === "default" ? "" : `-${revision}`} in namespace ${namespace}${near === undefined ? "" : `; did you mean the revision "${near}"?`}`, {
-    hint: known.length === 0 ? "no control plane is installed there; another namespace is named by -i" : `revisions: ${known.join(", ")}; one is named by --revision`,
-  });
+  return userError(
+    "revision-unknown",
+    `there is no ConfigMap ${configMapName}${revision === "default" ? "" : `-${revision}`} in namespace ${namespace}${near === undefined ? "" : `; did you mean the revision "${near}"?`}`,
+    {
+      hint:
+        known.length === 0
+          ? "no control plane is installed there; another namespace is named by -i"
+          : `revisions: ${known.join(", ")}; one is named by --revision`,
+    },
+  );
 }
 
 /** All that injection is decided and made from. Undefined texts mean all defaults. */
-export async function injectionContext(texts: InjectionTexts, revision: string, namespace: string, client: KubeClient | undefined, context: CliContext): Promise<InjectionContext> {
+export async function injectionContext(
+  texts: InjectionTexts,
+  revision: string,
+  namespace: string,
+  client: KubeClient | undefined,
+  context: CliContext,
+): Promise<InjectionContext> {
   const { parse } = await import("yaml");
-  const defaults = { hub: defaultHub, tag: context.version, istioNamespace: namespace, revision, clusterName: "Kubernetes", network: "" };
+  const defaults = {
+    hub: defaultHub,
+    tag: context.version,
+    istioNamespace: namespace,
+    revision,
+    clusterName: "Kubernetes",
+    network: "",
+  };
   const settings = readInjectionSettings({ config: texts.config, values: texts.values }, defaults);
   for (const warning of settings.warnings) context.err(`! ${warning}\n`);
   const mesh = readMeshForInjection(texts.mesh === undefined ? {} : parse(texts.mesh));
   if (client === undefined) return { settings, mesh, revision, nativeSidecars: true, proxyConfigs: [] };
   const [nodes, proxyConfigs] = await Promise.all([client.list(nodeKind), proxyConfigsOf(client, context)]);
   const versions = nodes.items.map(({ status }) => status?.nodeInfo?.["kubeletVersion"] ?? "");
-  return { settings, mesh, revision, nativeSidecars: versions.length > 0 && versions.every(runsSidecars), proxyConfigs };
+  return {
+    settings,
+    mesh,
+    revision,
+    nativeSidecars: versions.length > 0 && versions.every(runsSidecars),
+    proxyConfigs,
+  };
 }
 
 /** The first kubelet in which sidecar containers are stable. */
@@ -63,7 +99,10 @@ async function proxyConfigsOf(client: KubeClient, context: CliContext): Promise<
   });
   return items.flatMap((item) => {
     const parsed = proxyConfigKind.parse?.(item);
-    if (parsed?.value === undefined) context.err(`! ProxyConfig ${item.metadata.namespace ?? ""}/${item.metadata.name ?? ""} is not valid and has no effect: ${formatIssues(parsed?.errors ?? [])}\n`);
+    if (parsed?.value === undefined)
+      context.err(
+        `! ProxyConfig ${item.metadata.namespace ?? ""}/${item.metadata.name ?? ""} is not valid and has no effect: ${formatIssues(parsed?.errors ?? [])}\n`,
+      );
     return parsed?.value ?? [];
   });
 }

@@ -3,7 +3,14 @@ import { LineCounter, parseAllDocuments } from "yaml";
 import { SerinError, userError } from "../base/index.ts";
 import { formatIssues, type UntypedObject } from "../api/index.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../api/istio/index.ts";
-import { inApplyOrder, renderInstall, renderNamespaces, resolveSettings, type InstallSettings, type RenderedComponent } from "../install/index.ts";
+import {
+  inApplyOrder,
+  renderInstall,
+  renderNamespaces,
+  resolveSettings,
+  type InstallSettings,
+  type RenderedComponent,
+} from "../install/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
 /** Flags of every verb that reads what to install. */
@@ -21,7 +28,9 @@ export function collect(value: string, previous: readonly string[]): readonly st
 }
 
 export function connectionFlags(command: Command): Command {
-  return command.option("-c, --kubeconfig <path>", "kubeconfig file").option("--context <name>", "context of the kubeconfig");
+  return command
+    .option("-c, --kubeconfig <path>", "kubeconfig file")
+    .option("--context <name>", "context of the kubeconfig");
 }
 
 export function installFlags(command: Command): Command {
@@ -50,12 +59,17 @@ export function setFlagsOf(flags: InstallFlags): readonly string[] {
   return flags.revision === undefined ? flags.set : [...flags.set, `revision=${flags.revision}`];
 }
 
-export async function renderSpecs(specs: readonly IstioOperatorSpec[], setFlags: readonly string[], context: CliContext): Promise<RenderedInstall> {
+export async function renderSpecs(
+  specs: readonly IstioOperatorSpec[],
+  setFlags: readonly string[],
+  context: CliContext,
+): Promise<RenderedInstall> {
   const parsed = resolveSettings({ specs, setFlags }, { hub: defaultHub, tag: context.version });
   if (parsed.value === undefined) throw userError("install-invalid", formatIssues(parsed.errors));
   for (const warning of parsed.warnings) context.err(`! ${formatIssues([warning])}\n`);
   // A megabyte of definitions, which only the base installs.
-  const customResources = parsed.value.base.enabled === true ? await context.customResources() : { istio: [], rollout: [] };
+  const customResources =
+    parsed.value.base.enabled === true ? await context.customResources() : { istio: [], rollout: [] };
   const { components, errors } = renderInstall(parsed.value, customResources);
   if (errors.length > 0) throw userError("install-invalid", formatIssues(errors));
   return { settings: parsed.value, components };
@@ -63,7 +77,10 @@ export async function renderSpecs(specs: readonly IstioOperatorSpec[], setFlags:
 
 /** Everything that an installation applies, in an order in which kubectl can apply it as well; the namespaces come first. */
 export function manifestOf({ settings, components }: RenderedInstall): UntypedObject[] {
-  return inApplyOrder([...renderNamespaces(settings, components), ...components.flatMap((component) => component.objects)]);
+  return inApplyOrder([
+    ...renderNamespaces(settings, components),
+    ...components.flatMap((component) => component.objects),
+  ]);
 }
 
 export async function readOperatorFile(file: string, context: CliContext): Promise<IstioOperatorSpec[]> {
@@ -92,7 +109,10 @@ export async function readYaml(file: string, context: CliContext): Promise<Untyp
     if (syntax !== undefined) {
       const at = syntax.linePos?.[0];
       const place = at === undefined ? "" : `:${at.line}:${at.col}`;
-      throw userError("yaml-invalid", `${file}${place}: ${(syntax.message.split("\n")[0] ?? "is not YAML").replace(/ at line \d+, column \d+:?$/, "")}`);
+      throw userError(
+        "yaml-invalid",
+        `${file}${place}: ${(syntax.message.split("\n")[0] ?? "is not YAML").replace(/ at line \d+, column \d+:?$/, "")}`,
+      );
     }
     const raw = document.toJS() as UntypedObject | null;
     if (raw !== null) objects.push(raw);

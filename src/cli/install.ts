@@ -18,7 +18,12 @@ interface ApplyFlags extends InstallFlags {
 }
 
 export function installCommands(program: Command, context: CliContext): void {
-  applyFlags(program.command("install").alias("apply").description("install a control plane, its node agent, ztunnel and gateways, from a profile, files and flags"))
+  applyFlags(
+    program
+      .command("install")
+      .alias("apply")
+      .description("install a control plane, its node agent, ztunnel and gateways, from a profile, files and flags"),
+  )
     .option("--force", "taken for the sake of old scripts")
     .action(async (flags: ApplyFlags) => await install(flags, context));
 }
@@ -34,14 +39,22 @@ function applyFlags(command: Command): Command {
 
 /** What an installation was made of, compared with what is there; a verb of its own in releases before 1.24. */
 export function verifyInstallCommand(program: Command, context: CliContext): void {
-  installFlags(program.command("verify-install").description("check that everything that an installation writes is there and ready")).action(async (flags: InstallFlags) => await verifyInstalled(flags, context));
+  installFlags(
+    program
+      .command("verify-install")
+      .description("check that everything that an installation writes is there and ready"),
+  ).action(async (flags: InstallFlags) => await verifyInstalled(flags, context));
 }
 
 async function verifyInstalled(flags: InstallFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   const isBare = flags.filename.length === 0 && flags.set.length === 0;
   const profile = isBare ? await installedProfile(await renderFromFlags(flags, context), client) : undefined;
-  await verify(await renderFromFlags(profile === undefined ? flags : { ...flags, set: [`profile=${profile}`] }, context), flags, context);
+  await verify(
+    await renderFromFlags(profile === undefined ? flags : { ...flags, set: [`profile=${profile}`] }, context),
+    flags,
+    context,
+  );
 }
 
 /** The verb `upgrade` without a subcommand: installs this release over the one that runs. */
@@ -64,7 +77,13 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
 /** What is waited for stands on one line, which goes when there is something to say. */
 const eraseLine = "\r\u001b[K";
 
-async function apply(rendered: RenderedInstall, flags: ApplyFlags, readyTimeoutMs: number, client: KubeClient, context: CliContext): Promise<void> {
+async function apply(
+  rendered: RenderedInstall,
+  flags: ApplyFlags,
+  readyTimeoutMs: number,
+  client: KubeClient,
+  context: CliContext,
+): Promise<void> {
   const { settings, components } = rendered;
   const defaultRevision = renderDefaultRevision(settings);
   const tell = (print: () => void): void => {
@@ -103,7 +122,8 @@ const units: Readonly<Record<string, number>> = { "": 1000, s: 1000, m: 60_000, 
 function durationMs(text: string): number {
   const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)(s|m|h|)$/.exec(text) ?? [];
   const factor = units[unit];
-  if (number === "" || factor === undefined) throw userError("duration-invalid", `--readiness-timeout must be a time such as 90, 300s or 5m, got "${text}"`);
+  if (number === "" || factor === undefined)
+    throw userError("duration-invalid", `--readiness-timeout must be a time such as 90, 300s or 5m, got "${text}"`);
   return Number(number) * factor;
 }
 
@@ -120,12 +140,21 @@ function nameOf({ kind = "", metadata }: UntypedObject): string {
 }
 
 async function verify(rendered: RenderedInstall, flags: ConnectionFlags, context: CliContext): Promise<void> {
-  const { good, bad, definitions, deployments } = await context.installer.verify(await context.connect(flags), manifestOf(rendered));
+  const { good, bad, definitions, deployments } = await context.installer.verify(
+    await context.connect(flags),
+    manifestOf(rendered),
+  );
   for (const line of good) context.out(`✔ ${line}\n`);
   if (bad.length > 0) {
-    throw userError("verify-failed", `the installation is not as it was rendered:\n${bad.map((line) => `  ${line}`).join("\n")}`, { hint: "install again: what is there is completed" });
+    throw userError(
+      "verify-failed",
+      `the installation is not as it was rendered:\n${bad.map((line) => `  ${line}`).join("\n")}`,
+      { hint: "install again: what is there is completed" },
+    );
   }
-  context.out(`Checked ${definitions} custom resource definitions\nChecked ${deployments} Istio Deployments\n✔ Istio is installed and verified successfully\n`);
+  context.out(
+    `Checked ${definitions} custom resource definitions\nChecked ${deployments} Istio Deployments\n✔ Istio is installed and verified successfully\n`,
+  );
 }
 
 async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
@@ -135,20 +164,34 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
   const name = settings.revision === "" ? "istiod" : `istiod-${settings.revision}`;
   const running = await client.get(deploymentKind, name, settings.namespace);
   if (running === undefined) {
-    throw userError("nothing-to-upgrade", `there is no control plane ${name} in namespace ${settings.namespace}`, { hint: "install one: serin install; or move between revisions: serin upgrade start -f <file>" });
+    throw userError("nothing-to-upgrade", `there is no control plane ${name} in namespace ${settings.namespace}`, {
+      hint: "install one: serin install; or move between revisions: serin upgrade start -f <file>",
+    });
   }
-  const image = running.spec?.template?.spec?.containers?.find(({ name: container }) => container === "discovery")?.image ?? "";
+  const image =
+    running.spec?.template?.spec?.containers?.find(({ name: container }) => container === "discovery")?.image ?? "";
   const from = image.slice(image.lastIndexOf(":") + 1);
   const skew = versionSkew(from, settings.tag);
   if (skew !== undefined && flags.force !== true) throw skew;
   if (skew !== undefined) context.err(`! ${skew.message}: forced\n`);
   await refuseOtherProfile(rendered, flags, client);
-  context.out(from === settings.tag ? `Istio ${from} is installed again in place\n` : `Upgrade of Istio ${from} to ${settings.tag} in place\n`);
+  context.out(
+    from === settings.tag
+      ? `Istio ${from} is installed again in place\n`
+      : `Upgrade of Istio ${from} to ${settings.tag} in place\n`,
+  );
   if (flags.dryRun === true) return await dryRun(rendered, client, context);
-  await confirm(`Proxies of this control plane lose it while its pods are replaced. Proceed? (y/N) `, flags, "nothing was changed", context);
+  await confirm(
+    `Proxies of this control plane lose it while its pods are replaced. Proceed? (y/N) `,
+    flags,
+    "nothing was changed",
+    context,
+  );
   await apply(rendered, flags, durationMs(flags.readinessTimeout), client, context);
   context.out(`✔ Upgrade complete: the control plane is at ${settings.tag}\n`);
-  context.out("Restart what has a sidecar, so that it gets the new one: kubectl rollout restart deployment -n <namespace>\n");
+  context.out(
+    "Restart what has a sidecar, so that it gets the new one: kubectl rollout restart deployment -n <namespace>\n",
+  );
   if (flags.verify === true) await verify(rendered, flags, context);
 }
 
@@ -158,9 +201,13 @@ async function refuseOtherProfile(rendered: RenderedInstall, flags: ApplyFlags, 
   const { settings } = rendered;
   const before = await installedProfile(rendered, client);
   if (before === undefined || before === settings.profile) return;
-  throw userError("upgrade-profile", `the control plane was installed with profile ${before}, and the upgrade names none`, {
-    hint: `give the files and flags of the installation again: serin upgrade --set profile=${before}`,
-  });
+  throw userError(
+    "upgrade-profile",
+    `the control plane was installed with profile ${before}, and the upgrade names none`,
+    {
+      hint: `give the files and flags of the installation again: serin upgrade --set profile=${before}`,
+    },
+  );
 }
 
 /** The profile that the revision was installed with, as it is noted beside it. */

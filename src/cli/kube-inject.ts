@@ -42,31 +42,58 @@ const templatePaths: Readonly<Record<string, readonly string[]>> = {
 };
 
 async function kubeInject(flags: InjectFlags, context: CliContext): Promise<void> {
-  if (flags.filename === undefined) throw userError("file-missing", "filename not specified (see --filename or -f)", { hint: `${context.programName} kube-inject -f <file> | kubectl apply -f -` });
+  if (flags.filename === undefined)
+    throw userError("file-missing", "filename not specified (see --filename or -f)", {
+      hint: `${context.programName} kube-inject -f <file> | kubectl apply -f -`,
+    });
   const { stringify } = await import("yaml");
   const objects = await readYaml(flags.filename, context);
   const { injection, client } = await injectionOf(flags, context);
   const labels = new NamespaceLabels(client);
   const results: string[] = [];
-  for (const object of objects) results.push(stringify(await injectObject(object, await namespaceOfObject(object, flags, context), labels, injection, context)));
+  for (const object of objects)
+    results.push(
+      stringify(
+        await injectObject(object, await namespaceOfObject(object, flags, context), labels, injection, context),
+      ),
+    );
   const text = results.join("---\n");
   if (flags.output === undefined) context.out(text);
   else await (await import("node:fs/promises")).writeFile(flags.output, text);
 }
 
-async function injectionOf(flags: InjectFlags, context: CliContext): Promise<{ readonly injection: InjectionContext; readonly client: KubeClient | undefined }> {
+async function injectionOf(
+  flags: InjectFlags,
+  context: CliContext,
+): Promise<{ readonly injection: InjectionContext; readonly client: KubeClient | undefined }> {
   const revision = flags.revision ?? "default";
   const namespace = istioNamespaceOf(flags);
-  const read = async (file: string | undefined): Promise<string | undefined> => (file === undefined ? undefined : await context.readFile(file));
-  const own: InjectionTexts = { config: await read(flags.injectConfigFile), values: await read(flags.valuesFile), mesh: await read(flags.meshConfigFile) };
+  const read = async (file: string | undefined): Promise<string | undefined> =>
+    file === undefined ? undefined : await context.readFile(file);
+  const own: InjectionTexts = {
+    config: await read(flags.injectConfigFile),
+    values: await read(flags.valuesFile),
+    mesh: await read(flags.meshConfigFile),
+  };
   // With all three nothing is asked of a cluster, as there may be none.
-  const client = own.config !== undefined && own.values !== undefined && own.mesh !== undefined ? undefined : await context.connect(flags);
+  const client =
+    own.config !== undefined && own.values !== undefined && own.mesh !== undefined
+      ? undefined
+      : await context.connect(flags);
   const found = client === undefined ? own : await readInjectionTexts(client, revision, namespace);
-  const texts = { config: own.config ?? found.config, values: own.values ?? found.values, mesh: own.mesh ?? found.mesh };
+  const texts = {
+    config: own.config ?? found.config,
+    values: own.values ?? found.values,
+    mesh: own.mesh ?? found.mesh,
+  };
   return { injection: await injectionContext(texts, revision, namespace, client, context), client };
 }
 
-async function namespaceOfObject({ metadata }: UntypedObject, flags: InjectFlags, context: CliContext): Promise<string> {
+async function namespaceOfObject(
+  { metadata }: UntypedObject,
+  flags: InjectFlags,
+  context: CliContext,
+): Promise<string> {
   return metadata?.namespace ?? (await namespaceOf(flags, context).catch(() => "default"));
 }
 
@@ -80,24 +107,45 @@ class NamespaceLabels {
   }
 
   async of(name: string): Promise<Readonly<Record<string, string>>> {
-    const known = this.#known.get(name) ?? this.#client?.get(namespaceKind, name).then((found) => found?.metadata.labels ?? {});
+    const known =
+      this.#known.get(name) ?? this.#client?.get(namespaceKind, name).then((found) => found?.metadata.labels ?? {});
     if (known === undefined) return {};
     this.#known.set(name, known);
     return await known;
   }
 }
 
-async function injectObject(object: UntypedObject, namespace: string, labels: NamespaceLabels, injection: InjectionContext, context: CliContext): Promise<UntypedObject> {
+async function injectObject(
+  object: UntypedObject,
+  namespace: string,
+  labels: NamespaceLabels,
+  injection: InjectionContext,
+  context: CliContext,
+): Promise<UntypedObject> {
   if (object.kind === "List") {
     const items = Reflect.get(object, "items") as readonly UntypedObject[] | undefined;
-    return { ...object, items: await Promise.all((items ?? []).map(async (item) => await injectObject(item, item.metadata.namespace ?? namespace, labels, injection, context))) };
+    return {
+      ...object,
+      items: await Promise.all(
+        (items ?? []).map(
+          async (item) => await injectObject(item, item.metadata.namespace ?? namespace, labels, injection, context),
+        ),
+      ),
+    };
   }
   const path = templatePaths[object.kind ?? ""];
   if (path === undefined) return object;
   const copy = structuredClone(object);
-  const parent = path.slice(0, -1).reduce<unknown>((value, field) => (typeof value === "object" && value !== null ? Reflect.get(value, field) : undefined), copy);
+  const parent = path
+    .slice(0, -1)
+    .reduce<unknown>(
+      (value, field) => (typeof value === "object" && value !== null ? Reflect.get(value, field) : undefined),
+      copy,
+    );
   const last = path.at(-1);
-  const pod = (last === undefined ? copy : typeof parent === "object" && parent !== null ? Reflect.get(parent, last) : undefined) as Pod | undefined;
+  const pod = (
+    last === undefined ? copy : typeof parent === "object" && parent !== null ? Reflect.get(parent, last) : undefined
+  ) as Pod | undefined;
   if (pod?.spec === undefined) return object;
   const name = `${object.kind ?? ""} ${object.metadata.name ?? object.metadata.generateName ?? ""}`;
   const injected = injectTemplate(pod, name, namespace, await labels.of(namespace), injection, context);
@@ -106,7 +154,14 @@ async function injectObject(object: UntypedObject, namespace: string, labels: Na
   return copy;
 }
 
-function injectTemplate(pod: Pod, name: string, namespace: string, namespaceLabels: Readonly<Record<string, string>>, injection: InjectionContext, context: CliContext): Pod {
+function injectTemplate(
+  pod: Pod,
+  name: string,
+  namespace: string,
+  namespaceLabels: Readonly<Record<string, string>>,
+  injection: InjectionContext,
+  context: CliContext,
+): Pod {
   try {
     const outcome = injectPod({ pod: { ...pod, metadata: pod.metadata ?? {} }, namespace, namespaceLabels }, injection);
     if (outcome.kind === "injected") {

@@ -1,7 +1,9 @@
 /** The lines of two texts that differ, each before `-` or `+` and with a few lines around it, as `diff -u` shows them. */
 export function lineChanges(before: string, after: string, contextLines = 3): string {
   const script = editScript(linesOf(before), linesOf(after));
-  const isNear = script.map((_, index) => script.slice(Math.max(0, index - contextLines), index + contextLines + 1).some(({ sign }) => sign !== " "));
+  const isNear = script.map((_, index) =>
+    script.slice(Math.max(0, index - contextLines), index + contextLines + 1).some(({ sign }) => sign !== " "),
+  );
   const lines: string[] = [];
   for (const [index, { sign, line }] of script.entries()) {
     if (isNear[index] === true) lines.push(`${sign} ${line}`.trimEnd());
@@ -27,7 +29,11 @@ function editScript(before: readonly string[], after: readonly string[]): Edit[]
   for (let row = before.length - 1; row >= 0; row -= 1) {
     for (let column = after.length - 1; column >= 0; column -= 1) {
       const current = lengths[row];
-      if (current !== undefined) current[column] = before[row] === after[column] ? at(row + 1, column + 1) + 1 : Math.max(at(row + 1, column), at(row, column + 1));
+      if (current !== undefined)
+        current[column] =
+          before[row] === after[column]
+            ? at(row + 1, column + 1) + 1
+            : Math.max(at(row + 1, column), at(row, column + 1));
     }
   }
   const script: Edit[] = [];

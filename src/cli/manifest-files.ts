@@ -17,8 +17,14 @@ export interface ReadManifests extends Manifest {
  */
 export async function readManifests(paths: readonly string[], context: CliContext): Promise<ReadManifests> {
   const files = (await Promise.all(paths.map(async (path) => await filesOf(path, context)))).flat();
-  const manifests = await Promise.all(files.map(async (file) => await readManifest(file, await readOrRefuse(file, context))));
-  return { files, resources: manifests.flatMap(({ resources }) => resources), faults: manifests.flatMap(({ faults }) => faults) };
+  const manifests = await Promise.all(
+    files.map(async (file) => await readManifest(file, await readOrRefuse(file, context))),
+  );
+  return {
+    files,
+    resources: manifests.flatMap(({ resources }) => resources),
+    faults: manifests.flatMap(({ faults }) => faults),
+  };
 }
 
 async function filesOf(path: string, context: CliContext): Promise<readonly string[]> {
@@ -27,7 +33,10 @@ async function filesOf(path: string, context: CliContext): Promise<readonly stri
     return [path];
   }
   const found = await stat(path).catch((error: unknown) => {
-    throw userError("file-unreadable", `cannot read ${path}: ${isMissing(error) ? "there is no such file or directory" : messageOf(error)}`);
+    throw userError(
+      "file-unreadable",
+      `cannot read ${path}: ${isMissing(error) ? "there is no such file or directory" : messageOf(error)}`,
+    );
   });
   if (!found.isDirectory()) return accepted(path, context) ? [path] : [];
   const below = await readdir(path, { recursive: true, withFileTypes: true });

@@ -9,14 +9,19 @@ import { translateOperator } from "./translate-operator.ts";
 
 export function manifestCommands(program: Command, context: CliContext): void {
   const manifest = program.command("manifest").description("what an installation would write");
-  installFlags(manifest.command("generate").description("print the objects of an installation as YAML, for kubectl apply -f -"))
+  installFlags(
+    manifest.command("generate").description("print the objects of an installation as YAML, for kubectl apply -f -"),
+  )
     .option("--component <names>", "only these components, such as pilot,cni")
     .action(async (flags: InstallFlags & { readonly component?: string }) => await generate(flags, context));
   manifest
     .command("diff <from> <to>")
     .description("compare the objects of two files")
     .option("--ignore <paths>", "objects to leave out, as Kind:namespace:name with * for any, comma-separated", "")
-    .action(async (from: string, to: string, flags: { readonly ignore: string }) => await diff(from, to, flags.ignore, context));
+    .action(
+      async (from: string, to: string, flags: { readonly ignore: string }) =>
+        await diff(from, to, flags.ignore, context),
+    );
   manifest
     .command("translate")
     .description("print the Helm values that an IstioOperator file amounts to, one file a chart")
@@ -31,13 +36,18 @@ export function manifestCommands(program: Command, context: CliContext): void {
 async function generate(flags: InstallFlags & { readonly component?: string }, context: CliContext): Promise<void> {
   const rendered = await renderFromFlags(flags, context);
   const wanted = flags.component?.toLowerCase().split(",");
-  const components = wanted === undefined ? rendered.components : rendered.components.filter(({ name }) => wanted.some((word) => name.toLowerCase().startsWith(word)));
+  const components =
+    wanted === undefined
+      ? rendered.components
+      : rendered.components.filter(({ name }) => wanted.some((word) => name.toLowerCase().startsWith(word)));
   for (const object of manifestOf({ ...rendered, components })) context.out(`---\n${textOf(object)}`);
 }
 
 /** Definitions of kinds as one line of JSON, which YAML includes: a megabyte of them takes a second to write otherwise. */
 function textOf(object: UntypedObject): string {
-  return object.kind === "CustomResourceDefinition" ? `${JSON.stringify(object)}\n` : stringify(object, { aliasDuplicateObjects: false });
+  return object.kind === "CustomResourceDefinition"
+    ? `${JSON.stringify(object)}\n`
+    : stringify(object, { aliasDuplicateObjects: false });
 }
 
 async function diff(from: string, to: string, ignore: string, context: CliContext): Promise<void> {
@@ -50,18 +60,23 @@ async function diff(from: string, to: string, ignore: string, context: CliContex
     if (left === right) continue;
     differences += 1;
     const what = left === undefined ? `only in ${to}` : right === undefined ? `only in ${from}` : "differs";
-    context.out(`\nObject ${name} ${what}${left === undefined || right === undefined ? "" : `:\n\n${lineChanges(left, right)}`}\n`);
+    context.out(
+      `\nObject ${name} ${what}${left === undefined || right === undefined ? "" : `:\n\n${lineChanges(left, right)}`}\n`,
+    );
   }
-  if (differences > 0) throw userError("manifests-differ", `${differences} object${differences === 1 ? " differs" : "s differ"}`);
+  if (differences > 0)
+    throw userError("manifests-differ", `${differences} object${differences === 1 ? " differs" : "s differ"}`);
   context.out("Manifests are identical\n");
 }
 
 async function byName(file: string, ignored: readonly string[], context: CliContext): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   for (const object of await readYaml(file, context)) {
-    if (typeof object !== "object" || object.metadata === undefined) throw userError("not-an-object", `${file} holds something that is no Kubernetes object`);
+    if (typeof object !== "object" || object.metadata === undefined)
+      throw userError("not-an-object", `${file} holds something that is no Kubernetes object`);
     const name = `${object.kind ?? ""}:${object.metadata.namespace ?? ""}:${object.metadata.name ?? ""}`;
-    if (!ignored.some((pattern) => matches(pattern, object))) found.set(name, stringify(object, { sortMapEntries: true }));
+    if (!ignored.some((pattern) => matches(pattern, object)))
+      found.set(name, stringify(object, { sortMapEntries: true }));
   }
   return found;
 }
@@ -69,5 +84,9 @@ async function byName(file: string, ignored: readonly string[], context: CliCont
 function matches(pattern: string, object: UntypedObject): boolean {
   const [kind = "*", namespace = "*", name = "*"] = pattern.split(":");
   const [inNamespace = "", named = ""] = [object.metadata.namespace, keyOf(object).split("/").at(-1)];
-  return [[kind, object.kind ?? ""], [namespace, inNamespace], [name, named]].every(([wanted = "", is = ""]) => wanted === "*" || wanted === "" || wanted === is);
+  return [
+    [kind, object.kind ?? ""],
+    [namespace, inNamespace],
+    [name, named],
+  ].every(([wanted = "", is = ""]) => wanted === "*" || wanted === "" || wanted === is);
 }

@@ -10,18 +10,23 @@ export function rateText(rate: number): string {
 export function shareText(share: number): string {
   const percent = share * 100;
   if (percent === 0) return "0 %";
-  return percent < 0.01 ? "<0.01 %" : `${percent >= 99.95 && percent < 100 ? ">99.9" : Number(percent.toPrecision(percent >= 10 ? 3 : 2))} %`;
+  return percent < 0.01
+    ? "<0.01 %"
+    : `${percent >= 99.95 && percent < 100 ? ">99.9" : Number(percent.toPrecision(percent >= 10 ? 3 : 2))} %`;
 }
 
 export function durationText(ms: number | undefined): string {
   if (ms === undefined) return "-";
-  return ms >= 1000 ? `${Number((ms / 1000).toPrecision(3))} s` : `${ms < 10 ? Number(ms.toPrecision(2)) : Math.round(ms)} ms`;
+  return ms >= 1000
+    ? `${Number((ms / 1000).toPrecision(3))} s`
+    : `${ms < 10 ? Number(ms.toPrecision(2)) : Math.round(ms)} ms`;
 }
 
 /** Powers of 1,000, as on the page. */
 export function bytesText(rate: number): string {
   if (rate === 0) return "-";
-  const [divisor, unit] = rate >= 1e9 ? [1e9, "GB/s"] : rate >= 1e6 ? [1e6, "MB/s"] : rate >= 1e3 ? [1e3, "kB/s"] : [1, "B/s"];
+  const [divisor, unit] =
+    rate >= 1e9 ? [1e9, "GB/s"] : rate >= 1e6 ? [1e6, "MB/s"] : rate >= 1e3 ? [1e3, "kB/s"] : [1, "B/s"];
   return `${figures(rate / divisor)} ${unit}`;
 }
 
@@ -40,5 +45,17 @@ function figures(value: number): string {
 }
 
 /** Not by colour alone: the words and marks beside it say the same. */
-export const healthColours: Readonly<Record<Health, Colour | undefined>> = { failing: "red", degraded: "yellow", healthy: "green", idle: undefined, unknown: undefined };
-export const healthMarks: Readonly<Record<Health, string>> = { failing: "✘", degraded: "!", healthy: "✔", idle: "·", unknown: "?" };
+export const healthColours: Readonly<Record<Health, Colour | undefined>> = {
+  failing: "red",
+  degraded: "yellow",
+  healthy: "green",
+  idle: undefined,
+  unknown: undefined,
+};
+export const healthMarks: Readonly<Record<Health, string>> = {
+  failing: "✘",
+  degraded: "!",
+  healthy: "✔",
+  idle: "·",
+  unknown: "?",
+};

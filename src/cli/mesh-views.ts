@@ -35,9 +35,18 @@ export async function followViews<First extends TopicName, Second extends TopicN
   let failure: unknown;
   let lastProblem = "nothing was answered";
   const tell = (): void => {
-    if (views.first !== undefined && views.second !== undefined) take.seen({ first: views.first, second: views.second });
+    if (views.first !== undefined && views.second !== undefined)
+      take.seen({ first: views.first, second: views.second });
   };
-  const problem = ({ code, message, hint }: { readonly code: string; readonly message: string; readonly hint?: string }): void => {
+  const problem = ({
+    code,
+    message,
+    hint,
+  }: {
+    readonly code: string;
+    readonly message: string;
+    readonly hint?: string;
+  }): void => {
     lastProblem = message;
     if (code === "forbidden" || code === "not-found" || code === "internal") {
       failure = userError(code, message, hint === undefined ? {} : { hint });
@@ -46,13 +55,37 @@ export async function followViews<First extends TopicName, Second extends TopicN
   };
   using _patience = clock.after(patienceMs, () => {
     if (views.first !== undefined && views.second !== undefined) return;
-    failure = transientError("no-views", `the mesh could not be read in ${patienceMs / 1000} s: ${lastProblem}`, { hint: "kubectl get pods -A shows whether the API server answers" });
+    failure = transientError("no-views", `the mesh could not be read in ${patienceMs / 1000} s: ${lastProblem}`, {
+      hint: "kubectl get pods -A shows whether the API server answers",
+    });
     end.abort();
   });
   const within = AbortSignal.any([signal, end.signal]);
   await Promise.all([
-    followMesh(flags, first, { view: (view) => { views.first = view; tell(); }, problem }, within),
-    followMesh(flags, second, { view: (view) => { views.second = view; tell(); }, problem }, within),
+    followMesh(
+      flags,
+      first,
+      {
+        view: (view) => {
+          views.first = view;
+          tell();
+        },
+        problem,
+      },
+      within,
+    ),
+    followMesh(
+      flags,
+      second,
+      {
+        view: (view) => {
+          views.second = view;
+          tell();
+        },
+        problem,
+      },
+      within,
+    ),
   ]);
   if (failure !== undefined) throw failure;
 }
@@ -73,5 +106,11 @@ export class FirstLook {
 
 /** What is wrong with the sources, a line each. */
 export function sourceLines(sources: readonly SourceState[], nowMs: number): string[] {
-  return sources.flatMap(({ name, ok, asOfMs, problem = "it does not answer" }) => (ok ? [] : [`${name}${asOfMs === undefined ? "" : `, of ${Math.max(0, Math.round((nowMs - asOfMs) / 1000))} s ago`}: ${problem}`]));
+  return sources.flatMap(({ name, ok, asOfMs, problem = "it does not answer" }) =>
+    ok
+      ? []
+      : [
+          `${name}${asOfMs === undefined ? "" : `, of ${Math.max(0, Math.round((nowMs - asOfMs) / 1000))} s ago`}: ${problem}`,
+        ],
+  );
 }

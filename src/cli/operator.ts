@@ -2,7 +2,13 @@ import type { Command } from "commander";
 import { stringify } from "yaml";
 import { userError } from "../base/index.ts";
 import { apiVersionOf, defineKind, type KubernetesObject } from "../api/index.ts";
-import { clusterRoleKind, deploymentKind, namespaceKind, serviceAccountKind, serviceKind } from "../api/kubernetes/index.ts";
+import {
+  clusterRoleKind,
+  deploymentKind,
+  namespaceKind,
+  serviceAccountKind,
+  serviceKind,
+} from "../api/kubernetes/index.ts";
 import { parseIstioOperator } from "../api/istio/index.ts";
 import { installedKindOf, operatorName, renderOperator, type OperatorSettings } from "../install/index.ts";
 import type { KubeClient } from "../kube/index.ts";
@@ -26,16 +32,35 @@ const fieldManager = "istio-operator-init";
 const readyTimeoutMs = 120_000;
 const pollMs = 100;
 
-const istioOperatorKind = defineKind<KubernetesObject>({ group: "install.istio.io", versions: ["v1alpha1"], kind: "IstioOperator", plural: "istiooperators", namespaced: true });
-const clusterRoleBindingKind = defineKind<KubernetesObject>({ group: "rbac.authorization.k8s.io", versions: ["v1"], kind: "ClusterRoleBinding", plural: "clusterrolebindings", namespaced: false });
+const istioOperatorKind = defineKind<KubernetesObject>({
+  group: "install.istio.io",
+  versions: ["v1alpha1"],
+  kind: "IstioOperator",
+  plural: "istiooperators",
+  namespaced: true,
+});
+const clusterRoleBindingKind = defineKind<KubernetesObject>({
+  group: "rbac.authorization.k8s.io",
+  versions: ["v1"],
+  kind: "ClusterRoleBinding",
+  plural: "clusterrolebindings",
+  namespaced: false,
+});
 
 export function operatorCommands(program: Command, context: CliContext): void {
   const operator = program.command("operator").description("the controller that keeps IstioOperator objects installed");
   for (const verb of ["init", "dump"] as const) {
-    operatorFlags(operator.command(verb).description(verb === "init" ? "install the controller in the cluster" : "print what init would write"), context)
+    operatorFlags(
+      operator
+        .command(verb)
+        .description(verb === "init" ? "install the controller in the cluster" : "print what init would write"),
+      context,
+    )
       .option("-f, --filename <file>", "an IstioOperator to hand to the controller")
       .option("--dry-run", "only print what would be written")
-      .action(async (flags: OperatorFlags) => await init(verb === "dump" ? { ...flags, dryRun: true } : flags, context));
+      .action(
+        async (flags: OperatorFlags) => await init(verb === "dump" ? { ...flags, dryRun: true } : flags, context),
+      );
   }
   operatorFlags(operator.command("remove").description("remove the controller; what it installed stays"), context)
     .option("--force", "even though IstioOperator objects are left")
@@ -49,7 +74,11 @@ function operatorFlags(command: Command, context: CliContext): Command {
     .option("--hub <hub>", "where the operator's image is", defaultHub)
     .option("--tag <tag>", "its tag", context.version)
     .option("-o, --operatorNamespace <namespace>", "where the controller runs", "istio-operator")
-    .option("--watchedNamespaces <namespaces>", "whose IstioOperator objects it looks after, comma-separated", "istio-system")
+    .option(
+      "--watchedNamespaces <namespaces>",
+      "whose IstioOperator objects it looks after, comma-separated",
+      "istio-system",
+    )
     .option("-r, --revision <revision>", "of the controller itself, when several run");
 }
 
@@ -58,7 +87,10 @@ async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
     hub: flags.hub,
     tag: flags.tag ?? context.version,
     namespace: flags.operatorNamespace,
-    watchedNamespaces: flags.watchedNamespaces.split(",").map((name) => name.trim()).filter((name) => name !== ""),
+    watchedNamespaces: flags.watchedNamespaces
+      .split(",")
+      .map((name) => name.trim())
+      .filter((name) => name !== ""),
     revision: flags.revision ?? "",
   };
   const requested = flags.filename === undefined ? [] : await operatorObjects(flags.filename, settings, context);
@@ -68,12 +100,17 @@ async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
     return;
   }
   const client = await context.connect(flags);
-  context.out(`Installing operator controller in namespace: ${settings.namespace} using image: ${settings.hub}/operator:${settings.tag}\n`);
-  context.out(`Operator controller will watch namespaces: ${settings.watchedNamespaces.length === 0 ? "all" : settings.watchedNamespaces.join(", ")}\n`);
+  context.out(
+    `Installing operator controller in namespace: ${settings.namespace} using image: ${settings.hub}/operator:${settings.tag}\n`,
+  );
+  context.out(
+    `Operator controller will watch namespaces: ${settings.watchedNamespaces.length === 0 ? "all" : settings.watchedNamespaces.join(", ")}\n`,
+  );
   for (const object of objects) {
     const kind = installedKindOf(object);
     // A namespace that is there keeps what others have written into it.
-    if (kind.kind === "Namespace" && (await client.get(namespaceKind, object.metadata.name ?? "")) !== undefined) continue;
+    if (kind.kind === "Namespace" && (await client.get(namespaceKind, object.metadata.name ?? "")) !== undefined)
+      continue;
     await client.apply(kind, object, { fieldManager, force: true });
   }
   await waitForDeployment(client, settings, context);
@@ -82,16 +119,33 @@ async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
   context.out("✔ Installation complete\n");
 }
 
-async function operatorObjects(file: string, settings: OperatorSettings, context: CliContext): Promise<KubernetesObject[]> {
+async function operatorObjects(
+  file: string,
+  settings: OperatorSettings,
+  context: CliContext,
+): Promise<KubernetesObject[]> {
   return (await readYaml(file, context)).map((raw) => {
     const parsed = parseIstioOperator(raw);
-    if (parsed.value === undefined) throw userError("install-invalid", `${file}: ${parsed.errors.map(({ path, message }) => `${path}: ${message}`).join("\n")}`);
+    if (parsed.value === undefined)
+      throw userError(
+        "install-invalid",
+        `${file}: ${parsed.errors.map(({ path, message }) => `${path}: ${message}`).join("\n")}`,
+      );
     const namespace = raw.metadata?.namespace ?? settings.watchedNamespaces[0] ?? "istio-system";
-    return { ...raw, apiVersion: apiVersionOf(istioOperatorKind), kind: istioOperatorKind.kind, metadata: { ...raw.metadata, name: raw.metadata?.name ?? "installed-state", namespace } };
+    return {
+      ...raw,
+      apiVersion: apiVersionOf(istioOperatorKind),
+      kind: istioOperatorKind.kind,
+      metadata: { ...raw.metadata, name: raw.metadata?.name ?? "installed-state", namespace },
+    };
   });
 }
 
-async function waitForDeployment(client: KubeClient, { namespace, revision }: OperatorSettings, { clock, signal }: CliContext): Promise<void> {
+async function waitForDeployment(
+  client: KubeClient,
+  { namespace, revision }: OperatorSettings,
+  { clock, signal }: CliContext,
+): Promise<void> {
   const name = operatorName(revision);
   const deadline = clock.steadyMs() + readyTimeoutMs;
   for (;;) {
@@ -99,7 +153,9 @@ async function waitForDeployment(client: KubeClient, { namespace, revision }: Op
     const isSeen = (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
     if (isSeen && Math.min(status?.updatedReplicas ?? 0, status?.availableReplicas ?? 0) > 0) return;
     if (clock.steadyMs() > deadline) {
-      throw userError("not-ready", `Deployment ${namespace}/${name} was not ready after ${readyTimeoutMs / 1000} s`, { hint: `kubectl -n ${namespace} describe pod -l name=${name}` });
+      throw userError("not-ready", `Deployment ${namespace}/${name} was not ready after ${readyTimeoutMs / 1000} s`, {
+        hint: `kubectl -n ${namespace} describe pod -l name=${name}`,
+      });
     }
     await clock.sleep(pollMs, signal);
   }
@@ -108,14 +164,28 @@ async function waitForDeployment(client: KubeClient, { namespace, revision }: Op
 async function remove(flags: OperatorFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   const { items } = await client.list(deploymentKind, { labelSelector: "operator.istio.io/managed-by=serin" });
-  const wanted = items.filter(({ metadata }) => flags.purge === true || (metadata.name === operatorName(flags.revision ?? "") && metadata.namespace === flags.operatorNamespace));
+  const wanted = items.filter(
+    ({ metadata }) =>
+      flags.purge === true ||
+      (metadata.name === operatorName(flags.revision ?? "") && metadata.namespace === flags.operatorNamespace),
+  );
   if (wanted.length === 0) {
-    throw userError("operator-missing", `there is no operator ${operatorName(flags.revision ?? "")} in namespace ${flags.operatorNamespace}`, {
-      hint: items.length === 0 ? "none is installed" : `installed are ${items.map(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`).join(", ")}`,
-    });
+    throw userError(
+      "operator-missing",
+      `there is no operator ${operatorName(flags.revision ?? "")} in namespace ${flags.operatorNamespace}`,
+      {
+        hint:
+          items.length === 0
+            ? "none is installed"
+            : `installed are ${items.map(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`).join(", ")}`,
+      },
+    );
   }
   await refuseWhileNeeded(client, wanted.length === items.length, flags);
-  if (flags.skipConfirmation !== true && !(await context.confirm("The Istio operator will be removed; what it installed stays. Proceed? (y/N) "))) {
+  if (
+    flags.skipConfirmation !== true &&
+    !(await context.confirm("The Istio operator will be removed; what it installed stays. Proceed? (y/N) "))
+  ) {
     throw userError("cancelled", "nothing was removed", { hint: "answer y, or pass --skip-confirmation" });
   }
   context.out("Removing Istio operator...\n");
@@ -134,9 +204,15 @@ async function remove(flags: OperatorFlags, context: CliContext): Promise<void> 
 async function refuseWhileNeeded(client: KubeClient, isLast: boolean, flags: OperatorFlags): Promise<void> {
   if (!isLast || flags.force === true) return;
   const { items } = await client.list(istioOperatorKind).catch(() => ({ items: [] }));
-  const held = items.filter(({ metadata }) => (metadata.finalizers ?? []).length > 0).map(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
+  const held = items
+    .filter(({ metadata }) => (metadata.finalizers ?? []).length > 0)
+    .map(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
   if (held.length === 0) return;
-  throw userError("operator-in-use", `these IstioOperator objects need the controller to be deleted: ${held.join(", ")}`, {
-    hint: "kubectl delete them first, or pass --force and take their finalizers off by hand",
-  });
+  throw userError(
+    "operator-in-use",
+    `these IstioOperator objects need the controller to be deleted: ${held.join(", ")}`,
+    {
+      hint: "kubectl delete them first, or pass --force and take their finalizers off by hand",
+    },
+  );
 }

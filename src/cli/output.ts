@@ -3,10 +3,16 @@ import { userError } from "../base/index.ts";
 export type OutputFormat = "json" | "yaml" | "table";
 
 /** The form that `-o` names; `short`, `table` and nothing mean the table. */
-export function outputFormat(output: string | undefined, known: readonly string[] = ["json", "yaml", "short"]): OutputFormat {
+export function outputFormat(
+  output: string | undefined,
+  known: readonly string[] = ["json", "yaml", "short"],
+): OutputFormat {
   if (output === undefined || output === "" || output === "short" || output === "table") return "table";
   if (output === "json" || output === "yaml") return output;
-  throw userError("output-unknown", `--output ${output} is unknown: expected ${known.slice(0, -1).join(", ")} or ${known.at(-1) ?? ""}`);
+  throw userError(
+    "output-unknown",
+    `--output ${output} is unknown: expected ${known.slice(0, -1).join(", ")} or ${known.at(-1) ?? ""}`,
+  );
 }
 
 /** JSON as istioctl indents it, or YAML. */

@@ -27,9 +27,14 @@ export async function listPilotsOf(client: KubeClient, revision: string | undefi
   if (own.length > 0) return own;
   const known = [...new Set(pilots.map((pilot) => pilot.revision))].toSorted();
   const near = nearestName(revision, known);
-  throw userError("revision-unknown", `no control plane of revision "${revision}" runs${near === undefined ? "" : `; did you mean "${near}"?`}`, {
-    hint: known.length === 0 ? "no control plane runs in this cluster at all" : `revisions that run: ${known.join(", ")}`,
-  });
+  throw userError(
+    "revision-unknown",
+    `no control plane of revision "${revision}" runs${near === undefined ? "" : `; did you mean "${near}"?`}`,
+    {
+      hint:
+        known.length === 0 ? "no control plane runs in this cluster at all" : `revisions that run: ${known.join(", ")}`,
+    },
+  );
 }
 
 function isRunning(pod: Pod): boolean {
@@ -37,16 +42,31 @@ function isRunning(pod: Pod): boolean {
 }
 
 /** GET of a pilot's port through the API server; undefined when it has no such path. */
-export async function tryPilot(client: KubeClient, pilot: Pilot, port: number, path: string): Promise<string | undefined> {
-  const answer = await client.raw("GET", `/api/v1/namespaces/${pilot.namespace}/pods/${pilot.pod}:${port}/proxy${path}`, { accept: "*/*" }).catch((cause: unknown) => {
-    if (isKubeCode(cause, "forbidden")) throw cause;
-    throw transientError("pilot-unreachable", `${pilot.pod} does not answer on port ${port}: ${messageOf(cause)}`, { cause });
-  });
+export async function tryPilot(
+  client: KubeClient,
+  pilot: Pilot,
+  port: number,
+  path: string,
+): Promise<string | undefined> {
+  const answer = await client
+    .raw("GET", `/api/v1/namespaces/${pilot.namespace}/pods/${pilot.pod}:${port}/proxy${path}`, { accept: "*/*" })
+    .catch((cause: unknown) => {
+      if (isKubeCode(cause, "forbidden")) throw cause;
+      throw transientError("pilot-unreachable", `${pilot.pod} does not answer on port ${port}: ${messageOf(cause)}`, {
+        cause,
+      });
+    });
   if (answer.status === 404) return undefined;
   if (answer.status === 403) {
-    throw userError("forbidden", `you may not ask ${pilot.pod} through the API server: ${refusalOf(answer.text)}`, { hint: `it takes "get" on pods/proxy in namespace ${pilot.namespace}: kubectl auth can-i get pods/proxy -n ${pilot.namespace}` });
+    throw userError("forbidden", `you may not ask ${pilot.pod} through the API server: ${refusalOf(answer.text)}`, {
+      hint: `it takes "get" on pods/proxy in namespace ${pilot.namespace}: kubectl auth can-i get pods/proxy -n ${pilot.namespace}`,
+    });
   }
-  if (answer.status !== 200) throw transientError("pilot-unreachable", `${pilot.pod} answered ${answer.status} for ${path}: ${answer.text.slice(0, 200)}`);
+  if (answer.status !== 200)
+    throw transientError(
+      "pilot-unreachable",
+      `${pilot.pod} answered ${answer.status} for ${path}: ${answer.text.slice(0, 200)}`,
+    );
   return answer.text;
 }
 
@@ -86,7 +106,24 @@ function fromUpstream(status: UpstreamStatus, revision: string): ConnectedProxy 
   const id = status["proxy"] ?? "";
   const types = Object.entries(upstreamTypes).flatMap(([word, type]) => {
     const sent = status[`${word}_sent`] ?? "";
-    return sent === "" ? [] : [[`type.googleapis.com/${type}`, { sent, acked: status[`${word}_acked`] ?? "", nacked: "", reason: null }] as const];
+    return sent === ""
+      ? []
+      : [
+          [
+            `type.googleapis.com/${type}`,
+            { sent, acked: status[`${word}_acked`] ?? "", nacked: "", reason: null },
+          ] as const,
+        ];
   });
-  return { id, type: status["proxy_type"] ?? "", namespace: id.slice(id.lastIndexOf(".") + 1), node: "", version: status["istio_version"] ?? "", revision, clusterId: status["cluster_id"] ?? "", connectedAt: "", types: Object.fromEntries(types) };
+  return {
+    id,
+    type: status["proxy_type"] ?? "",
+    namespace: id.slice(id.lastIndexOf(".") + 1),
+    node: "",
+    version: status["istio_version"] ?? "",
+    revision,
+    clusterId: status["cluster_id"] ?? "",
+    connectedAt: "",
+    types: Object.fromEntries(types),
+  };
 }

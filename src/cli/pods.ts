@@ -1,11 +1,22 @@
 import { nearestName, userError } from "../base/index.ts";
-import { daemonSetKind, deploymentKind, jobKind, podKind, replicaSetKind, serviceKind, statefulSetKind, type Pod } from "../api/kubernetes/index.ts";
+import {
+  daemonSetKind,
+  deploymentKind,
+  jobKind,
+  podKind,
+  replicaSetKind,
+  serviceKind,
+  statefulSetKind,
+  type Pod,
+} from "../api/kubernetes/index.ts";
 import type { KindDefinition, KubernetesObject, LabelSelector } from "../api/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import type { CliContext } from "./context.ts";
 import { namespaceOf, type CommonFlags } from "./flags.ts";
 
-type Selecting = KubernetesObject & { readonly spec?: { readonly selector?: LabelSelector | Readonly<Record<string, string>> } };
+type Selecting = KubernetesObject & {
+  readonly spec?: { readonly selector?: LabelSelector | Readonly<Record<string, string>> };
+};
 
 /** Words before the slash, as kubectl takes them. */
 const selectingKinds: readonly { readonly words: readonly string[]; readonly kind: KindDefinition }[] = [
@@ -30,40 +41,66 @@ export async function parseResourceName(text: string, flags: CommonFlags, contex
   const dot = rest.lastIndexOf(".");
   const name = dot === -1 ? rest : rest.slice(0, dot);
   const namespace = dot === -1 ? await namespaceOf(flags, context) : rest.slice(dot + 1);
-  if (name === "" || namespace === "") throw userError("name-invalid", `"${text}" names no pod: expected [<type>/]<name>[.<namespace>]`);
+  if (name === "" || namespace === "")
+    throw userError("name-invalid", `"${text}" names no pod: expected [<type>/]<name>[.<namespace>]`);
   return { type, name, namespace };
 }
 
 /** The pods that the text names, running ones first; a user error with what is near when there is none. */
-export async function findPods(client: KubeClient, text: string, flags: CommonFlags, context: CliContext): Promise<readonly Pod[]> {
+export async function findPods(
+  client: KubeClient,
+  text: string,
+  flags: CommonFlags,
+  context: CliContext,
+): Promise<readonly Pod[]> {
   const { type, name, namespace } = await parseResourceName(text, flags, context);
-  if (podWords.includes(type)) return [(await client.get(podKind, name, namespace)) ?? (await refuseUnknown(client, podKind, name, namespace))];
+  if (podWords.includes(type))
+    return [(await client.get(podKind, name, namespace)) ?? (await refuseUnknown(client, podKind, name, namespace))];
   const selecting = selectingKinds.find(({ words }) => words.includes(type));
   if (selecting === undefined) {
     const near = nearestName(type, [...podWords, ...selectingKinds.flatMap(({ words }) => words)]);
-    throw userError("type-unknown", `"${type}" is no type of resource that has pods${near === undefined ? "" : `; did you mean ${near}?`}`, {
-      hint: `known are pod, ${selectingKinds.map(({ words }) => words[0]).join(", ")}`,
-    });
+    throw userError(
+      "type-unknown",
+      `"${type}" is no type of resource that has pods${near === undefined ? "" : `; did you mean ${near}?`}`,
+      {
+        hint: `known are pod, ${selectingKinds.map(({ words }) => words[0]).join(", ")}`,
+      },
+    );
   }
   const { kind } = selecting;
-  const found: Selecting = (await client.get(kind, name, namespace)) ?? (await refuseUnknown(client, kind, name, namespace));
+  const found: Selecting =
+    (await client.get(kind, name, namespace)) ?? (await refuseUnknown(client, kind, name, namespace));
   const pods = await podsOfSelector(client, selectorText(found.spec?.selector), namespace);
-  if (pods.length === 0) throw userError("no-pods", `${kind.kind} ${name} in namespace ${namespace} has no pods`, { hint: `kubectl -n ${namespace} describe ${kind.kind.toLowerCase()} ${name}` });
+  if (pods.length === 0)
+    throw userError("no-pods", `${kind.kind} ${name} in namespace ${namespace} has no pods`, {
+      hint: `kubectl -n ${namespace} describe ${kind.kind.toLowerCase()} ${name}`,
+    });
   return pods;
 }
 
 /** The pods that `-l` selects in the namespace of the flags. */
-export async function findPodsByLabel(client: KubeClient, selector: string, flags: CommonFlags, context: CliContext): Promise<readonly Pod[]> {
+export async function findPodsByLabel(
+  client: KubeClient,
+  selector: string,
+  flags: CommonFlags,
+  context: CliContext,
+): Promise<readonly Pod[]> {
   const namespace = await namespaceOf(flags, context);
   const pods = await podsOfSelector(client, selector, namespace);
-  if (pods.length === 0) throw userError("no-pods", `no pod in namespace ${namespace} has the labels ${selector}`, { hint: "another namespace is named by -n" });
+  if (pods.length === 0)
+    throw userError("no-pods", `no pod in namespace ${namespace} has the labels ${selector}`, {
+      hint: "another namespace is named by -n",
+    });
   return pods;
 }
 
 async function podsOfSelector(client: KubeClient, labelSelector: string, namespace: string): Promise<readonly Pod[]> {
   if (labelSelector === "") return [];
   const { items } = await client.list(podKind, { namespace, labelSelector });
-  return items.toSorted((a, b) => Number(isRunning(b)) - Number(isRunning(a)) || ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1));
+  return items.toSorted(
+    (a, b) =>
+      Number(isRunning(b)) - Number(isRunning(a)) || ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1),
+  );
 }
 
 export function isRunning({ metadata, status }: Pod): boolean {
@@ -81,18 +118,39 @@ function selectorText(selector: LabelSelector | Readonly<Record<string, string>>
   if (selector === undefined) return "";
   const { matchLabels, matchExpressions = [] } = selector as LabelSelector;
   const isLabelSelector = matchLabels !== undefined || matchExpressions.length > 0;
-  const equal = Object.entries(isLabelSelector ? (matchLabels ?? {}) : (selector as Readonly<Record<string, string>>)).map(([key, value]) => `${key}=${value}`);
-  return [...equal, ...matchExpressions.map(({ key, operator, values = [] }) => operators[operator]?.(key, values) ?? "")].filter((part) => part !== "").join(",");
+  const equal = Object.entries(
+    isLabelSelector ? (matchLabels ?? {}) : (selector as Readonly<Record<string, string>>),
+  ).map(([key, value]) => `${key}=${value}`);
+  return [
+    ...equal,
+    ...matchExpressions.map(({ key, operator, values = [] }) => operators[operator]?.(key, values) ?? ""),
+  ]
+    .filter((part) => part !== "")
+    .join(",");
 }
 
 const maxListed = 5;
 
-async function refuseUnknown(client: KubeClient, kind: KindDefinition, name: string, namespace: string): Promise<never> {
+async function refuseUnknown(
+  client: KubeClient,
+  kind: KindDefinition,
+  name: string,
+  namespace: string,
+): Promise<never> {
   const { items } = await client.list(kind, { namespace });
   const names = items.map(({ metadata }) => metadata.name ?? "");
   const stem = name.split("-")[0] ?? name;
   const near = nearestName(name, names);
-  const like = [...new Set([...(near === undefined ? [] : [near]), ...names.filter((one) => one.startsWith(stem))])].slice(0, maxListed);
-  const hint = like.length > 0 ? `did you mean ${like.join(", ")}?` : names.length === 0 ? `the namespace ${namespace} has none; another one is named by -n, or as ${name}.<namespace>` : `kubectl -n ${namespace} get ${kind.plural}`;
-  throw userError("no-such-pod", `there is no ${kind.kind.toLowerCase()} "${name}" in namespace ${namespace}`, { hint });
+  const like = [
+    ...new Set([...(near === undefined ? [] : [near]), ...names.filter((one) => one.startsWith(stem))]),
+  ].slice(0, maxListed);
+  const hint =
+    like.length > 0
+      ? `did you mean ${like.join(", ")}?`
+      : names.length === 0
+        ? `the namespace ${namespace} has none; another one is named by -n, or as ${name}.<namespace>`
+        : `kubectl -n ${namespace} get ${kind.plural}`;
+  throw userError("no-such-pod", `there is no ${kind.kind.toLowerCase()} "${name}" in namespace ${namespace}`, {
+    hint,
+  });
 }

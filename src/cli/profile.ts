@@ -20,7 +20,13 @@ export function profileCommands(program: Command, context: CliContext): void {
   profile
     .command("list")
     .description("their names")
-    .action(() => context.out(`Istio configuration profiles:\n${Object.keys(profiles).map((name) => `    ${name}\n`).join("")}`));
+    .action(() =>
+      context.out(
+        `Istio configuration profiles:\n${Object.keys(profiles)
+          .map((name) => `    ${name}\n`)
+          .join("")}`,
+      ),
+    );
   profile
     .command("dump [profile]")
     .description("what a profile says, as an IstioOperator; default when none is named")
@@ -45,16 +51,25 @@ async function dump(name: string | undefined, flags: DumpFlags, context: CliCont
   for (const file of flags.filename) specs.push(...(await readOperatorFile(file, context)));
   const spec = resolved(specs, name === undefined ? flags.set : [`profile=${name}`, ...flags.set], context);
   const path = flags.configPath?.split(".") ?? [];
-  const found = path.reduce<unknown>((value, field) => (typeof value === "object" && value !== null ? (value as Record<string, unknown>)[field] : undefined), spec);
+  const found = path.reduce<unknown>(
+    (value, field) =>
+      typeof value === "object" && value !== null ? (value as Record<string, unknown>)[field] : undefined,
+    spec,
+  );
   if (found === undefined) throw userError("path-unknown", `the profile has nothing at ${path.join(".")}`);
-  const whole = path.length === 0 ? { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec: found } : found;
+  const whole =
+    path.length === 0 ? { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec: found } : found;
   if (flags.output === "json") context.out(`${JSON.stringify(whole, null, 2)}\n`);
   else if (flags.output === "flags") context.out(`${flagsOf(found).join("\n")}\n`);
   else if (flags.output === "yaml") context.out(stringify(whole, { aliasDuplicateObjects: false }));
   else throw userError("format-unknown", `-o ${flags.output} is not known: expected yaml, json or flags`);
 }
 
-function resolved(specs: readonly IstioOperatorSpec[], setFlags: readonly string[], context: CliContext): IstioOperatorSpec {
+function resolved(
+  specs: readonly IstioOperatorSpec[],
+  setFlags: readonly string[],
+  context: CliContext,
+): IstioOperatorSpec {
   const parsed = resolveSpec({ specs, setFlags });
   if (parsed.value === undefined) throw userError("install-invalid", formatIssues(parsed.errors));
   return { hub: defaultHub, tag: context.version, ...parsed.value };
@@ -66,12 +81,17 @@ async function specOf(name: string, context: CliContext): Promise<IstioOperatorS
 }
 
 function textOf(spec: IstioOperatorSpec): string {
-  return stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec }, { sortMapEntries: true, aliasDuplicateObjects: false });
+  return stringify(
+    { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec },
+    { sortMapEntries: true, aliasDuplicateObjects: false },
+  );
 }
 
 /** `components.cni.enabled=true`, as `--set` takes it. */
 function flagsOf(value: unknown, path = ""): string[] {
   if (typeof value !== "object" || value === null) return [`${path}=${String(value)}`];
   const isList = Array.isArray(value);
-  return Object.entries(value).flatMap(([key, inner]) => flagsOf(inner, isList ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`));
+  return Object.entries(value).flatMap(([key, inner]) =>
+    flagsOf(inner, isList ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`),
+  );
 }

@@ -6,17 +6,23 @@ import { FakeContext } from "./testing/fake-context.ts";
 import { verbs } from "./verbs.ts";
 
 async function run(line: string, context: FakeContext = new FakeContext({})): Promise<FakeContext> {
-  await createProgram(context).parseAsync(line === "" ? [] : line.split(" ")).catch((error: unknown) => {
-    // Help and usage end by an exception, after they are printed.
-    if (!(error instanceof Error && "exitCode" in error)) throw error;
-  });
+  await createProgram(context)
+    .parseAsync(line === "" ? [] : line.split(" "))
+    .catch((error: unknown) => {
+      // Help and usage end by an exception, after they are printed.
+      if (!(error instanceof Error && "exitCode" in error)) throw error;
+    });
   return context;
 }
 
 test("every listed verb is registered under its names, and help lists all of them", async () => {
   const program = await completeProgram(new FakeContext());
-  assert.deepEqual(program.commands.map((command) => command.name()), verbs.map(({ name }) => name));
-  for (const { name, aliases = [] } of verbs) assert.deepEqual(program.commands.find((command) => command.name() === name)?.aliases(), aliases, name);
+  assert.deepEqual(
+    program.commands.map((command) => command.name()),
+    verbs.map(({ name }) => name),
+  );
+  for (const { name, aliases = [] } of verbs)
+    assert.deepEqual(program.commands.find((command) => command.name() === name)?.aliases(), aliases, name);
   const { output } = await run("--help");
   for (const { name } of verbs) assert.match(output, new RegExp(`^  ${name}\\b`, "m"));
   assert.equal((await run("")).output, output);
@@ -27,7 +33,11 @@ test("every verb takes the flags for the cluster and the namespaces, and no two 
     const shorts = command.options.flatMap(({ short }) => short ?? []);
     assert.equal(new Set(shorts).size, shorts.length, `${path}: ${shorts.join(" ")}`);
     if (command.commands.length === 0 && !["cluster", "release", "doctor"].includes(command.name())) {
-      for (const flag of ["--kubeconfig", "--context", "--namespace", "--istioNamespace"]) assert.ok(command.options.some(({ long }) => long === flag), `${path} ${flag}`);
+      for (const flag of ["--kubeconfig", "--context", "--namespace", "--istioNamespace"])
+        assert.ok(
+          command.options.some(({ long }) => long === flag),
+          `${path} ${flag}`,
+        );
     }
     for (const child of command.commands) visit(child, `${path} ${child.name()}`);
   };
@@ -40,14 +50,23 @@ test("usage shows the name that the program was called by", async () => {
 });
 
 test("an unknown verb or flag says what is near", async () => {
-  assert.equal((await run("prxy-config")).errors, "error: unknown command 'prxy-config'\n(Did you mean proxy-config?)\n");
+  assert.equal(
+    (await run("prxy-config")).errors,
+    "error: unknown command 'prxy-config'\n(Did you mean proxy-config?)\n",
+  );
   assert.equal((await run("pc lisener web")).errors, "error: unknown command 'lisener'\n(Did you mean listener?)\n");
-  assert.equal((await run("waypoint apply --enrol-namespace")).errors, "error: unknown option '--enrol-namespace'\n(Did you mean --enroll-namespace?)\n");
+  assert.equal(
+    (await run("waypoint apply --enrol-namespace")).errors,
+    "error: unknown option '--enrol-namespace'\n(Did you mean --enroll-namespace?)\n",
+  );
 });
 
 test("what is silent for a second says so on a terminal, and clears the line before it writes", async (t) => {
   t.mock.timers.enable({ apis: ["setInterval", "Date"] });
-  const terminal = Object.assign(new FakeContext({}), { showsProgress: true, clock: { ...new FakeContext().clock, nowMs: () => Date.now() } });
+  const terminal = Object.assign(new FakeContext({}), {
+    showsProgress: true,
+    clock: { ...new FakeContext().clock, nowMs: () => Date.now() },
+  });
   const progress = new Progress(terminal, "waypoint");
   const shown = progress.start();
   t.mock.timers.tick(900);

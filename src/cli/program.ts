@@ -22,7 +22,8 @@ async function run(args: readonly string[], given: CliContext): Promise<void> {
   const program = emptyProgram(context);
   const all = first === "completion";
   await addVerbs(program, all ? verbs : asked, context);
-  for (const verb of verbs) if (!program.commands.some((command) => command.name() === verb.name)) addStub(program, verb);
+  for (const verb of verbs)
+    if (!program.commands.some((command) => command.name() === verb.name)) addStub(program, verb);
   inListedOrder(program);
   const arranged = arrangeArguments(program, args);
   await program.parseAsync(arranged, { from: "user" });
@@ -30,7 +31,11 @@ async function run(args: readonly string[], given: CliContext): Promise<void> {
 
 /** Watching and serving go on until the user ends them. */
 function isLasting(args: readonly string[], asked: readonly Verb[]): boolean {
-  return asked.length === 0 || asked.some(({ runsOn }) => runsOn === true) || args.some((word) => word === "-w" || word === "--watch");
+  return (
+    asked.length === 0 ||
+    asked.some(({ runsOn }) => runsOn === true) ||
+    args.some((word) => word === "-w" || word === "--watch")
+  );
 }
 
 /** The program with every verb loaded, for what is derived from it: completion, documentation. */
@@ -44,13 +49,17 @@ export async function completeProgram(context: CliContext): Promise<Command> {
 
 function emptyProgram(context: CliContext): Command {
   const program = new Command(context.programName);
-  return program
-    .description("A service mesh that speaks Istio, in which anything is changed by canary, with no failed request, and can be undone.")
-    .configureOutput({ writeOut: context.out, writeErr: context.err })
-    .showSuggestionAfterError()
-    // A flag belongs to the verb that it stands behind, also where the verb above has one of that name (`upgrade -f`, `upgrade start -f`).
-    .enablePositionalOptions()
-    .exitOverride();
+  return (
+    program
+      .description(
+        "A service mesh that speaks Istio, in which anything is changed by canary, with no failed request, and can be undone.",
+      )
+      .configureOutput({ writeOut: context.out, writeErr: context.err })
+      .showSuggestionAfterError()
+      // A flag belongs to the verb that it stands behind, also where the verb above has one of that name (`upgrade -f`, `upgrade start -f`).
+      .enablePositionalOptions()
+      .exitOverride()
+  );
 }
 
 function isNamed({ name, aliases = [] }: Verb, word: string): boolean {
@@ -69,7 +78,11 @@ async function addVerbs(program: Command, wanted: readonly Verb[], context: CliC
 }
 
 function addStub(program: Command, { name, aliases = [], summary }: Verb): void {
-  program.command(name).aliases([...aliases]).description(summary).allowUnknownOption();
+  program
+    .command(name)
+    .aliases([...aliases])
+    .description(summary)
+    .allowUnknownOption();
 }
 
 function inListedOrder(program: Command): void {

@@ -11,7 +11,12 @@ export interface AdminFlags extends CommonFlags {
   readonly proxyAdminPort?: number;
 }
 
-export const adminPortFlag = ["--proxy-admin-port <port>", "the port of the proxy's admin", portFlag, defaultAdminPort] as const;
+export const adminPortFlag = [
+  "--proxy-admin-port <port>",
+  "the port of the proxy's admin",
+  portFlag,
+  defaultAdminPort,
+] as const;
 
 export interface ProxyPod {
   readonly name: string;
@@ -21,7 +26,12 @@ export interface ProxyPod {
 const proxyContainer = "istio-proxy";
 
 /** The pod that the text names, once it is known to have an Envoy-like proxy. */
-export async function findProxyPod(client: KubeClient, text: string, flags: CommonFlags, context: CliContext): Promise<ProxyPod> {
+export async function findProxyPod(
+  client: KubeClient,
+  text: string,
+  flags: CommonFlags,
+  context: CliContext,
+): Promise<ProxyPod> {
   const [pod] = await findPods(client, text, flags, context);
   if (pod === undefined) throw userError("no-pods", `${text} has no pods`);
   return asProxyPod(pod, context);
@@ -29,17 +39,26 @@ export async function findProxyPod(client: KubeClient, text: string, flags: Comm
 
 export function asProxyPod(pod: Pod, { programName }: CliContext): ProxyPod {
   const { name = "", namespace = "", labels = {}, annotations = {} } = pod.metadata;
-  if (labels["app"] === "ztunnel") throw userError("is-ztunnel", `${name}.${namespace} is a ztunnel, which has no such configuration`, { hint: `${programName} ztunnel-config all ${name}.${namespace}` });
+  if (labels["app"] === "ztunnel")
+    throw userError("is-ztunnel", `${name}.${namespace} is a ztunnel, which has no such configuration`, {
+      hint: `${programName} ztunnel-config all ${name}.${namespace}`,
+    });
   if (!hasProxy(pod)) {
     const isAmbient = annotations["ambient.istio.io/redirection"] === "enabled";
-    throw userError("no-proxy", `pod ${name}.${namespace} has no proxy: none of its containers is named ${proxyContainer}`, {
-      hint: isAmbient
-        ? `its traffic goes through its node's ztunnel: ${programName} ztunnel-config workload --workload-namespace ${namespace}`
-        : `why it was not injected: ${programName} experimental check-inject ${name} -n ${namespace}`,
-    });
+    throw userError(
+      "no-proxy",
+      `pod ${name}.${namespace} has no proxy: none of its containers is named ${proxyContainer}`,
+      {
+        hint: isAmbient
+          ? `its traffic goes through its node's ztunnel: ${programName} ztunnel-config workload --workload-namespace ${namespace}`
+          : `why it was not injected: ${programName} experimental check-inject ${name} -n ${namespace}`,
+      },
+    );
   }
   if (pod.status?.phase !== undefined && pod.status.phase !== "Running") {
-    throw userError("pod-not-running", `pod ${name}.${namespace} is ${pod.status.phase}: its proxy cannot be asked`, { hint: `kubectl -n ${namespace} describe pod ${name}` });
+    throw userError("pod-not-running", `pod ${name}.${namespace} is ${pod.status.phase}: its proxy cannot be asked`, {
+      hint: `kubectl -n ${namespace} describe pod ${name}`,
+    });
   }
   return { name, namespace };
 }
@@ -49,16 +68,32 @@ export function hasProxy({ spec }: Pod): boolean {
 }
 
 /** What the proxy's admin answers, as text. */
-export async function askAdmin(pod: ProxyPod, method: "GET" | "POST", path: string, flags: AdminFlags, context: CliContext): Promise<string> {
+export async function askAdmin(
+  pod: ProxyPod,
+  method: "GET" | "POST",
+  path: string,
+  flags: AdminFlags,
+  context: CliContext,
+): Promise<string> {
   const port = flags.proxyAdminPort ?? defaultAdminPort;
-  const answer = await context.requestOfPod(flags, { namespace: pod.namespace, pod: pod.name, port, method, path }).catch((cause: unknown) => {
-    if (cause instanceof Error && "code" in cause && cause.code === "forbidden") throw cause;
-    throw transientError("admin-unreachable", `the proxy of ${pod.name}.${pod.namespace} does not answer on port ${port}: ${messageOf(cause)}`, {
-      cause,
-      hint: `kubectl -n ${pod.namespace} logs ${pod.name} -c ${proxyContainer}; another port is named by --proxy-admin-port`,
+  const answer = await context
+    .requestOfPod(flags, { namespace: pod.namespace, pod: pod.name, port, method, path })
+    .catch((cause: unknown) => {
+      if (cause instanceof Error && "code" in cause && cause.code === "forbidden") throw cause;
+      throw transientError(
+        "admin-unreachable",
+        `the proxy of ${pod.name}.${pod.namespace} does not answer on port ${port}: ${messageOf(cause)}`,
+        {
+          cause,
+          hint: `kubectl -n ${pod.namespace} logs ${pod.name} -c ${proxyContainer}; another port is named by --proxy-admin-port`,
+        },
+      );
     });
-  });
-  if (answer.status !== 200) throw transientError("admin-refused", `the proxy of ${pod.name}.${pod.namespace} answered ${answer.status} for ${method} ${path}: ${answer.text.trim().slice(0, 200)}`);
+  if (answer.status !== 200)
+    throw transientError(
+      "admin-refused",
+      `the proxy of ${pod.name}.${pod.namespace} answered ${answer.status} for ${method} ${path}: ${answer.text.trim().slice(0, 200)}`,
+    );
   return answer.text;
 }
 
@@ -67,6 +102,9 @@ export function parseAdminJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw userError("dump-invalid", `${where} is no JSON`, { cause, hint: "expected is what the proxy's admin answers: curl localhost:15000/config_dump" });
+    throw userError("dump-invalid", `${where} is no JSON`, {
+      cause,
+      hint: "expected is what the proxy's admin answers: curl localhost:15000/config_dump",
+    });
   }
 }

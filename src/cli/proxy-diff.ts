@@ -17,10 +17,14 @@ type Resource = Readonly<Record<string, unknown>> & { readonly name?: string };
 export async function proxyDiff(name: string, flags: DiffFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   const pod = await findProxyPod(client, name, flags, context);
-  const text = flags.file === undefined ? await askAdmin(pod, "GET", "/config_dump", flags, context) : await context.readFile(flags.file);
+  const text =
+    flags.file === undefined
+      ? await askAdmin(pod, "GET", "/config_dump", flags, context)
+      : await context.readFile(flags.file);
   const proxy = dumpOf(text, flags.file ?? `the answer of ${pod.name}`);
   const wanted = dumpOf(await wantedBy(client, pod, flags, context), "the control plane's answer");
-  const dynamic = (resources: readonly Resource[]): readonly Resource[] => resources.filter(({ name: own = "" }) => wantedNames.has(own) || !fixedNames.has(own));
+  const dynamic = (resources: readonly Resource[]): readonly Resource[] =>
+    resources.filter(({ name: own = "" }) => wantedNames.has(own) || !fixedNames.has(own));
   const wantedNames = new Set([...wanted.clusters(), ...wanted.listeners()].map(({ name: own = "" }) => own));
   context.out(compareResources("Clusters", wanted.clusters(), dynamic(proxy.clusters())));
   context.out(compareResources("Listeners", wanted.listeners(), dynamic(proxy.listeners())));
@@ -34,7 +38,12 @@ function dumpOf(text: string, where: string): ConfigDump {
   return new ConfigDump(jsonNames(parseAdminJson(text, where)), where);
 }
 
-async function wantedBy(client: KubeClient, pod: ProxyPod, { revision }: DiffFlags, { programName }: CliContext): Promise<string> {
+async function wantedBy(
+  client: KubeClient,
+  pod: ProxyPod,
+  { revision }: DiffFlags,
+  { programName }: CliContext,
+): Promise<string> {
   const pilots = await listPilotsOf(client, revision);
   for (const pilot of pilots) {
     const answer = await tryPilot(client, pilot, 8080, `/debug/config_dump?proxyID=${pod.name}.${pod.namespace}`);
@@ -47,14 +56,18 @@ async function wantedBy(client: KubeClient, pod: ProxyPod, { revision }: DiffFla
 
 /** Hosts that come by themselves come in any order. */
 function inOrder({ virtualHosts = [], ...rest }: RouteConfig): RouteConfig {
-  return { ...rest, virtualHosts: virtualHosts.toSorted((left, right) => ((left.name ?? "") < (right.name ?? "") ? -1 : 1)) };
+  return {
+    ...rest,
+    virtualHosts: virtualHosts.toSorted((left, right) => ((left.name ?? "") < (right.name ?? "") ? -1 : 1)),
+  };
 }
 
 /** Beyond this a resource is only named: nobody reads more, and comparing lines takes their product. */
 const maxLines = 3_000;
 
 function compareResources(title: string, wanted: readonly Resource[], present: readonly Resource[]): string {
-  const byName = (resources: readonly Resource[]): ReadonlyMap<string, string> => new Map(resources.map((resource) => [resource.name ?? "", canonical(resource)]));
+  const byName = (resources: readonly Resource[]): ReadonlyMap<string, string> =>
+    new Map(resources.map((resource) => [resource.name ?? "", canonical(resource)]));
   const [should, has] = [byName(wanted), byName(present)];
   const changes = [...new Set([...should.keys(), ...has.keys()])].toSorted().flatMap((name) => {
     const [before, after] = [should.get(name), has.get(name)];
@@ -64,7 +77,9 @@ function compareResources(title: string, wanted: readonly Resource[], present: r
     const isLong = Math.max(before.split("\n").length, after.split("\n").length) > maxLines;
     return [`~ ${name}${isLong ? " (too long to show)" : `\n${lineChanges(before, after)}`}`];
   });
-  return changes.length === 0 ? `${title} Match\n` : `${title} Don't Match\n--- Istiod ${title}\n+++ Proxy ${title}\n${changes.join("\n")}\n`;
+  return changes.length === 0
+    ? `${title} Match\n`
+    : `${title} Don't Match\n--- Istiod ${title}\n+++ Proxy ${title}\n${changes.join("\n")}\n`;
 }
 
 /** Names in one order, so that only what is said counts. */
@@ -75,5 +90,9 @@ function canonical(value: unknown): string {
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, inner]) => [name, sorted(inner)]));
+  return Object.fromEntries(
+    Object.entries(value)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, inner]) => [name, sorted(inner)]),
+  );
 }

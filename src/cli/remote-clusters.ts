@@ -19,7 +19,13 @@ export function remoteClustersCommand(program: Command, context: CliContext): vo
       const rows = await Promise.all(
         pilots.map(async (pilot) => {
           const clusters = JSON.parse(await askPilot(client, pilot, 8080, "/debug/clusterz")) as readonly ClusterInfo[];
-          return clusters.map(({ id = "", secretName = "", syncStatus = "" }) => [id, secretName, syncStatus, pilot.pod, pilot.revision]);
+          return clusters.map(({ id = "", secretName = "", syncStatus = "" }) => [
+            id,
+            secretName,
+            syncStatus,
+            pilot.pod,
+            pilot.revision,
+          ]);
         }),
       );
       context.out(renderTable(["NAME", "SECRET", "STATUS", "ISTIOD", "REVISION"], rows.flat(), 5));

@@ -17,22 +17,36 @@ const proxy = (id: string, version: string, types: ConnectedProxy["types"]): Con
 });
 const acknowledged = { sent: "4", acked: "4", nacked: "", reason: null };
 
-const pilotPath = (pod: string, port: number, path: string): string => `/api/v1/namespaces/istio-system/pods/${pod}:${port}/proxy${path}`;
-const pilot = (name: string, revision: string) => ({ metadata: { name, namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": revision } }, status: { phase: "Running" } });
+const pilotPath = (pod: string, port: number, path: string): string =>
+  `/api/v1/namespaces/istio-system/pods/${pod}:${port}/proxy${path}`;
+const pilot = (name: string, revision: string) => ({
+  metadata: { name, namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": revision } },
+  status: { phase: "Running" },
+});
 const cluster: FakeCluster = {
   objects: { Pod: [pilot("istiod-1", "default"), pilot("istiod-canary-1", "canary")] },
   answers: {
     [pilotPath("istiod-1", 15_014, "/version")]: "1.18.0\n",
     [pilotPath("istiod-canary-1", 15_014, "/version")]: "1.18.1\n",
     [pilotPath("istiod-1", 8080, "/debug/serin/proxies")]: JSON.stringify([
-      proxy("ztunnel-b.istio-system", "1.18.0", { [`${prefix}/istio.workload.Address`]: acknowledged, [`${prefix}/istio.security.Authorization`]: acknowledged }),
+      proxy("ztunnel-b.istio-system", "1.18.0", {
+        [`${prefix}/istio.workload.Address`]: acknowledged,
+        [`${prefix}/istio.security.Authorization`]: acknowledged,
+      }),
       proxy("gateway-1.bookinfo", "1.18.0", {
         [`${prefix}/envoy.config.cluster.v3.Cluster`]: acknowledged,
         [`${prefix}/envoy.config.listener.v3.Listener`]: { ...acknowledged, sent: "5" },
-        [`${prefix}/envoy.config.route.v3.RouteConfiguration`]: { sent: "5", acked: "4", nacked: "5", reason: "no such cluster" },
+        [`${prefix}/envoy.config.route.v3.RouteConfiguration`]: {
+          sent: "5",
+          acked: "4",
+          nacked: "5",
+          reason: "no such cluster",
+        },
       }),
     ]),
-    [pilotPath("istiod-canary-1", 8080, "/debug/serin/proxies")]: JSON.stringify([{ ...proxy("gateway-2.bookinfo", "1.18.1", {}), clusterId: "east" }]),
+    [pilotPath("istiod-canary-1", 8080, "/debug/serin/proxies")]: JSON.stringify([
+      { ...proxy("gateway-2.bookinfo", "1.18.1", {}), clusterId: "east" },
+    ]),
   },
 };
 
@@ -54,24 +68,70 @@ ztunnel-b.istio-system     Kubernetes     istiod-1            1.18.0      2 (WAD
 });
 
 test("proxy-status tells the state of each type in columns, and in the form of xDS's status service", async () => {
-  assert.match((await run("ps -v 1 -r default")).output, /^NAME +CLUSTER +CDS +LDS +EDS +RDS +ECDS +WADS +WDS +ISTIOD +VERSION\ngateway-1\.bookinfo +Kubernetes +SYNCED +STALE +IGNORED +ERROR +IGNORED/);
-  const { resources } = JSON.parse((await run("ps -n bookinfo -r default -o json")).output) as { readonly resources: readonly { readonly node: { readonly id: string }; readonly genericXdsConfigs: readonly unknown[] }[] };
-  assert.deepEqual(resources.map(({ node }) => node.id), ["gateway-1.bookinfo"]);
-  assert.deepEqual(resources[0]?.genericXdsConfigs[2], { typeUrl: `${prefix}/envoy.config.route.v3.RouteConfiguration`, configStatus: "ERROR", errorState: { details: "no such cluster" } });
+  assert.match(
+    (await run("ps -v 1 -r default")).output,
+    /^NAME +CLUSTER +CDS +LDS +EDS +RDS +ECDS +WADS +WDS +ISTIOD +VERSION\ngateway-1\.bookinfo +Kubernetes +SYNCED +STALE +IGNORED +ERROR +IGNORED/,
+  );
+  const { resources } = JSON.parse((await run("ps -n bookinfo -r default -o json")).output) as {
+    readonly resources: readonly {
+      readonly node: { readonly id: string };
+      readonly genericXdsConfigs: readonly unknown[];
+    }[];
+  };
+  assert.deepEqual(
+    resources.map(({ node }) => node.id),
+    ["gateway-1.bookinfo"],
+  );
+  assert.deepEqual(resources[0]?.genericXdsConfigs[2], {
+    typeUrl: `${prefix}/envoy.config.route.v3.RouteConfiguration`,
+    configStatus: "ERROR",
+    errorState: { details: "no such cluster" },
+  });
 });
 
 test("a revision that does not run is refused with what is near", async () => {
-  await assert.rejects(run("ps -r canry"), { code: "revision-unknown", message: 'no control plane of revision "canry" runs; did you mean "canary"?' });
+  await assert.rejects(run("ps -r canry"), {
+    code: "revision-unknown",
+    message: 'no control plane of revision "canry" runs; did you mean "canary"?',
+  });
 });
 
 test("proxy-status of one pod shows what its proxy lacks and what differs", async () => {
-  const part = (type: string, list: string, entries: readonly unknown[]) => ({ "@type": `${prefix}/envoy.admin.v3.${type}`, [list]: entries });
-  const dump = (clusters: readonly Record<string, unknown>[]): string => JSON.stringify({ configs: [part("ClustersConfigDump", "dynamic_active_clusters", clusters.map((one) => ({ cluster: one })))] });
-  const pod = { metadata: { name: "web-1", namespace: "shop" }, spec: { containers: [{ name: "istio-proxy", image: "proxyv2" }] }, status: { phase: "Running" } };
+  const part = (type: string, list: string, entries: readonly unknown[]) => ({
+    "@type": `${prefix}/envoy.admin.v3.${type}`,
+    [list]: entries,
+  });
+  const dump = (clusters: readonly Record<string, unknown>[]): string =>
+    JSON.stringify({
+      configs: [
+        part(
+          "ClustersConfigDump",
+          "dynamic_active_clusters",
+          clusters.map((one) => ({ cluster: one })),
+        ),
+      ],
+    });
+  const pod = {
+    metadata: { name: "web-1", namespace: "shop" },
+    spec: { containers: [{ name: "istio-proxy", image: "proxyv2" }] },
+    status: { phase: "Running" },
+  };
   const given: FakeCluster = {
     objects: { Pod: [...(cluster.objects?.["Pod"] ?? []), pod] },
-    answers: { [pilotPath("istiod-canary-1", 8080, "/debug/config_dump?proxyID=web-1.shop")]: dump([{ name: "a", type: "EDS" }, { name: "b", connect_timeout: "1s" }, { name: "same" }]) },
-    pods: { "GET web-1.shop:15000/config_dump": dump([{ name: "same" }, { connect_timeout: "2s", name: "b" }, { name: "xds-grpc" }]) },
+    answers: {
+      [pilotPath("istiod-canary-1", 8080, "/debug/config_dump?proxyID=web-1.shop")]: dump([
+        { name: "a", type: "EDS" },
+        { name: "b", connect_timeout: "1s" },
+        { name: "same" },
+      ]),
+    },
+    pods: {
+      "GET web-1.shop:15000/config_dump": dump([
+        { name: "same" },
+        { connect_timeout: "2s", name: "b" },
+        { name: "xds-grpc" },
+      ]),
+    },
   };
   assert.equal(
     (await run("ps web-1.shop", given)).output,
@@ -93,7 +153,10 @@ Routes Match
 });
 
 test("proxy-status without an istiod says what to do", async () => {
-  assert.equal((await run("ps", {})).errors, "No istiod runs in this cluster; install one by: serin install --set profile=ambient\n");
+  assert.equal(
+    (await run("ps", {})).errors,
+    "No istiod runs in this cluster; install one by: serin install --set profile=ambient\n",
+  );
 });
 
 test("version counts data planes by version, and does without a cluster", async () => {

@@ -23,8 +23,14 @@ interface Connected extends ConnectedProxy {
 
 export function statusCommands(program: Command, context: CliContext): void {
   revisionFlag(program.command("proxy-status [pod]").alias("ps"))
-    .description("every connected proxy, its control plane, and what it has acknowledged; for one pod, what it has beside what its control plane says (! rejected, * on its way)")
-    .option("-o, --output <format>", "json, yaml or table; json and yaml say SYNCED, STALE or ERROR for each type", "table")
+    .description(
+      "every connected proxy, its control plane, and what it has acknowledged; for one pod, what it has beside what its control plane says (! rejected, * on its way)",
+    )
+    .option(
+      "-o, --output <format>",
+      "json, yaml or table; json and yaml say SYNCED, STALE or ERROR for each type",
+      "table",
+    )
     .option("-v, --verbosity <level>", "1: a column for each type", "0")
     .option("--file <file>", "a saved answer of /config_dump instead of the pod's")
     .option(...adminPortFlag)
@@ -36,18 +42,44 @@ export function statusCommands(program: Command, context: CliContext): void {
 
 async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<void> {
   const format = outputFormat(flags.output, ["json", "yaml", "table"]);
-  if (!/^\d$/.test(flags.verbosity ?? "0")) throw userError("verbosity-invalid", `--verbosity must be 0 or 1, got "${flags.verbosity ?? ""}"`);
+  if (!/^\d$/.test(flags.verbosity ?? "0"))
+    throw userError("verbosity-invalid", `--verbosity must be 0 or 1, got "${flags.verbosity ?? ""}"`);
   const client = await context.connect(flags);
   const pilots = await listPilotsOf(client, flags.revision);
   if (pilots.length === 0) {
-    context.err(`No istiod runs in this cluster; install one by: ${context.programName} install --set profile=ambient\n`);
+    context.err(
+      `No istiod runs in this cluster; install one by: ${context.programName} install --set profile=ambient\n`,
+    );
     return;
   }
-  const found = (await Promise.all(pilots.map(async (pilot) => (await listProxies(client, pilot)).map((proxy) => ({ ...proxy, pilot }))))).flat();
-  const proxies = found.filter(({ namespace }) => flags.namespace === undefined || namespace === flags.namespace).toSorted((a, b) => a.id.localeCompare(b.id));
+  const found = (
+    await Promise.all(
+      pilots.map(async (pilot) => (await listProxies(client, pilot)).map((proxy) => ({ ...proxy, pilot }))),
+    )
+  ).flat();
+  const proxies = found
+    .filter(({ namespace }) => flags.namespace === undefined || namespace === flags.namespace)
+    .toSorted((a, b) => a.id.localeCompare(b.id));
   if (format !== "table") {
-    for (const pilot of pilots) context.out(await renderValue(discoveryResponse(pilot, proxies.filter((proxy) => proxy.pilot === pilot), context), format));
-  } else if (flags.verbosity === "0") context.out(renderTable(["NAME", "CLUSTER", "ISTIOD", "VERSION", "SUBSCRIBED TYPES"], proxies.map((proxy) => [...start(proxy), proxy.pilot.pod, proxy.version, subscription(proxy)]), 5));
+    for (const pilot of pilots)
+      context.out(
+        await renderValue(
+          discoveryResponse(
+            pilot,
+            proxies.filter((proxy) => proxy.pilot === pilot),
+            context,
+          ),
+          format,
+        ),
+      );
+  } else if (flags.verbosity === "0")
+    context.out(
+      renderTable(
+        ["NAME", "CLUSTER", "ISTIOD", "VERSION", "SUBSCRIBED TYPES"],
+        proxies.map((proxy) => [...start(proxy), proxy.pilot.pod, proxy.version, subscription(proxy)]),
+        5,
+      ),
+    );
   else context.out(verboseTable(proxies, context));
 }
 
@@ -66,15 +98,24 @@ function subscription(proxy: Connected): string {
 }
 
 function statesOf({ types }: Connected): (readonly [string, ReturnType<typeof syncStateOf>])[] {
-  return Object.entries(types).map(([typeUrl, state]) => [shortTypeOf(typeUrl), syncStateOf(state)] as const).toSorted(([a], [b]) => compareTypes(a, b));
+  return Object.entries(types)
+    .map(([typeUrl, state]) => [shortTypeOf(typeUrl), syncStateOf(state)] as const)
+    .toSorted(([a], [b]) => compareTypes(a, b));
 }
 
 const stateColours: Readonly<Record<string, Colour>> = { SYNCED: "green", STALE: "yellow", ERROR: "red" };
 
 function verboseTable(proxies: readonly Connected[], context: CliContext): string {
   const states = new Map(proxies.map((proxy) => [proxy, new Map(statesOf(proxy))]));
-  const types = [...new Set(["CDS", "LDS", "EDS", "RDS", "ECDS", ...[...states.values()].flatMap((map) => [...map.keys()])])].toSorted(compareTypes);
-  const rows = proxies.map((proxy) => [...start(proxy), ...types.map((type) => (states.get(proxy)?.get(type) ?? "IGNORED").replace("_", " ")), proxy.pilot.pod, proxy.version]);
+  const types = [
+    ...new Set(["CDS", "LDS", "EDS", "RDS", "ECDS", ...[...states.values()].flatMap((map) => [...map.keys()])]),
+  ].toSorted(compareTypes);
+  const rows = proxies.map((proxy) => [
+    ...start(proxy),
+    ...types.map((type) => (states.get(proxy)?.get(type) ?? "IGNORED").replace("_", " ")),
+    proxy.pilot.pod,
+    proxy.version,
+  ]);
   return renderTable(["NAME", "CLUSTER", ...types, "ISTIOD", "VERSION"], rows, 5, (cell) => {
     const colour = stateColours[cell];
     return colour === undefined ? cell : paint(context, colour, cell);
@@ -89,7 +130,10 @@ function discoveryResponse(pilot: Pilot, proxies: readonly Connected[], { versio
     versionInfo: proxies[0]?.version ?? version,
     resources: proxies.map((proxy) => ({
       "@type": clientConfig,
-      node: { id: proxy.id, metadata: { CLUSTER_ID: start(proxy)[1], ISTIO_VERSION: proxy.version, NAMESPACE: proxy.namespace } },
+      node: {
+        id: proxy.id,
+        metadata: { CLUSTER_ID: start(proxy)[1], ISTIO_VERSION: proxy.version, NAMESPACE: proxy.namespace },
+      },
       genericXdsConfigs: Object.entries(proxy.types).map(([typeUrl, state]) => ({
         typeUrl,
         configStatus: syncStateOf(state),
@@ -97,6 +141,8 @@ function discoveryResponse(pilot: Pilot, proxies: readonly Connected[], { versio
       })),
     })),
     typeUrl: clientConfig,
-    controlPlane: { identifier: JSON.stringify({ Component: "istiod", ID: pilot.pod, Info: { revision: pilot.revision } }) },
+    controlPlane: {
+      identifier: JSON.stringify({ Component: "istiod", ID: pilot.pod, Info: { revision: pilot.revision } }),
+    },
   };
 }

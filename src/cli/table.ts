@@ -2,11 +2,24 @@
 export type CellStyle = (cell: string, column: string) => string;
 
 /** Rows under a header, columns padded to the widest cell and parted by `gap` spaces: three as kubectl prints, five as istioctl does. */
-export function renderTable(header: readonly string[], rows: readonly (readonly string[])[], gap = 3, style: CellStyle = (cell) => cell): string {
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)));
+export function renderTable(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  gap = 3,
+  style: CellStyle = (cell) => cell,
+): string {
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)),
+  );
   const line = (row: readonly string[], styled: CellStyle): string => {
     const last = row.findLastIndex((cell) => cell !== "");
-    return `${header.slice(0, last + 1).map((title, column) => `${styled(row[column] ?? "", title)}${column === last ? "" : " ".repeat((widths[column] ?? 0) - (row[column] ?? "").length + gap)}`).join("")}\n`;
+    return `${header
+      .slice(0, last + 1)
+      .map(
+        (title, column) =>
+          `${styled(row[column] ?? "", title)}${column === last ? "" : " ".repeat((widths[column] ?? 0) - (row[column] ?? "").length + gap)}`,
+      )
+      .join("")}\n`;
   };
   return line(header, (cell) => cell) + rows.map((row) => line(row, style)).join("");
 }

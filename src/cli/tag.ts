@@ -2,7 +2,14 @@ import type { Command } from "commander";
 import { stringify } from "yaml";
 import { userError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { deploymentKind, mutatingWebhookConfigurationKind, namespaceKind, serviceKind, validatingWebhookConfigurationKind, type WebhookConfiguration } from "../api/kubernetes/index.ts";
+import {
+  deploymentKind,
+  mutatingWebhookConfigurationKind,
+  namespaceKind,
+  serviceKind,
+  validatingWebhookConfigurationKind,
+  type WebhookConfiguration,
+} from "../api/kubernetes/index.ts";
 import { deactivateDefault, installedKindOf, reactivateDefault, renderTag } from "../install/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { connectionFlags } from "./install-input.ts";
@@ -35,29 +42,50 @@ export function tagCommands(program: Command, context: CliContext): void {
         .option("-y, --skip-confirmation", "do not ask"),
     ).action(async (name: string, flags: TagFlags) => await set(name, flags, verb, context));
   }
-  connectionFlags(tag.command("list").alias("show").description("the tags, where they lead, and who uses them").option("-o, --output <format>", "table, json or yaml", "table")).action(
-    async (flags: TagFlags) => await list(flags, context),
-  );
-  connectionFlags(tag.command("remove <tag>").alias("delete").description("remove a tag; the control plane stays").option("-y, --skip-confirmation", "do not ask, even if namespaces use it")).action(
-    async (name: string, flags: TagFlags) => await remove(name, flags, context),
-  );
+  connectionFlags(
+    tag
+      .command("list")
+      .alias("show")
+      .description("the tags, where they lead, and who uses them")
+      .option("-o, --output <format>", "table, json or yaml", "table"),
+  ).action(async (flags: TagFlags) => await list(flags, context));
+  connectionFlags(
+    tag
+      .command("remove <tag>")
+      .alias("delete")
+      .description("remove a tag; the control plane stays")
+      .option("-y, --skip-confirmation", "do not ask, even if namespaces use it"),
+  ).action(async (name: string, flags: TagFlags) => await remove(name, flags, context));
 }
 
 async function set(tag: string, flags: TagFlags, verb: "set" | "generate", context: CliContext): Promise<void> {
-  if (flags.revision === undefined) throw userError("revision-missing", `tag ${verb} needs the revision that "${tag}" shall lead to`, { hint: `serin tag ${verb} ${tag} --revision <revision>` });
-  if (!/^[a-z0-9]([-a-z0-9]{0,55}[a-z0-9])?$/.test(tag)) throw userError("tag-invalid", `a tag must be lower-case letters, digits and dashes, got "${tag}"`);
+  if (flags.revision === undefined)
+    throw userError("revision-missing", `tag ${verb} needs the revision that "${tag}" shall lead to`, {
+      hint: `serin tag ${verb} ${tag} --revision <revision>`,
+    });
+  if (!/^[a-z0-9]([-a-z0-9]{0,55}[a-z0-9])?$/.test(tag))
+    throw userError("tag-invalid", `a tag must be lower-case letters, digits and dashes, got "${tag}"`);
   const client = await context.connect(flags);
   const revision = flags.revision;
   const injectors = await injectorsOf(client);
-  const own = injectors.find(({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === revision);
+  const own = injectors.find(
+    ({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === revision,
+  );
   if (own === undefined) throw await unknownRevision(client, revision);
-  if (tag !== "default" && injectors.some(({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === tag)) {
-    throw userError("tag-name-taken", `a tag cannot be called "${tag}": a revision is`, { hint: "choose another name" });
+  if (
+    tag !== "default" &&
+    injectors.some(({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === tag)
+  ) {
+    throw userError("tag-name-taken", `a tag cannot be called "${tag}": a revision is`, {
+      hint: "choose another name",
+    });
   }
   const existing = tagNamed(injectors, tag);
   const leadsTo = existing?.metadata.labels?.[revisionLabel];
   if (verb === "set" && leadsTo !== undefined && leadsTo !== revision && flags.overwrite !== true) {
-    throw userError("tag-exists", `the tag "${tag}" leads to revision "${leadsTo}" already`, { hint: `to move it: serin tag set ${tag} --revision ${revision} --overwrite` });
+    throw userError("tag-exists", `the tag "${tag}" leads to revision "${leadsTo}" already`, {
+      hint: `to move it: serin tag set ${tag} --revision ${revision} --overwrite`,
+    });
   }
   const objects = renderTag({
     tag,
@@ -82,7 +110,9 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
 async function unknownRevision(client: KubeClient, revision: string): Promise<Error> {
   const { items } = await client.list(deploymentKind, { labelSelector: "app=istiod" });
   const known = items.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "default").toSorted();
-  return userError("revision-unknown", `there is no revision "${revision}" in the cluster`, { hint: known.length === 0 ? "install one: serin install --revision <revision>" : `installed are ${known.join(", ")}` });
+  return userError("revision-unknown", `there is no revision "${revision}" in the cluster`, {
+    hint: known.length === 0 ? "install one: serin install --revision <revision>" : `installed are ${known.join(", ")}`,
+  });
 }
 
 async function injectorsOf(client: KubeClient): Promise<readonly WebhookConfiguration[]> {
@@ -98,7 +128,13 @@ async function patchUnnamed(client: KubeClient, change: typeof deactivateDefault
   for (const { metadata, webhooks = [] } of await injectorsOf(client)) {
     if (metadata.labels?.[tagLabel] !== undefined || metadata.labels?.[revisionLabel] !== "default") continue;
     const changed = change(webhooks as unknown as Readonly<Record<string, unknown>>[]);
-    await client.patchMerge(mutatingWebhookConfigurationKind, metadata.name ?? "", undefined, { webhooks: changed }, { fieldManager });
+    await client.patchMerge(
+      mutatingWebhookConfigurationKind,
+      metadata.name ?? "",
+      undefined,
+      { webhooks: changed },
+      { fieldManager },
+    );
   }
 }
 
@@ -113,20 +149,36 @@ async function list(flags: TagFlags, context: CliContext): Promise<void> {
   const tags: TagDescription[] = [];
   for (const { metadata } of await injectorsOf(client)) {
     const tag = metadata.labels?.[tagLabel];
-    if (tag !== undefined) tags.push({ tag, revision: metadata.labels?.[revisionLabel] ?? "default", namespaces: await namespacesOf(client, tag) });
+    if (tag !== undefined)
+      tags.push({
+        tag,
+        revision: metadata.labels?.[revisionLabel] ?? "default",
+        namespaces: await namespacesOf(client, tag),
+      });
   }
   tags.sort((a, b) => a.tag.localeCompare(b.tag));
   if (flags.output === "json") context.out(`${JSON.stringify(tags, null, 2)}\n`);
   else if (flags.output === "yaml") context.out(stringify(tags));
-  else if (flags.output !== undefined && flags.output !== "table") throw userError("format-unknown", `-o ${flags.output} is not known: expected table, json or yaml`);
+  else if (flags.output !== undefined && flags.output !== "table")
+    throw userError("format-unknown", `-o ${flags.output} is not known: expected table, json or yaml`);
   else if (tags.length === 0) context.out("No Istio revision tag found\n");
-  else context.out(renderTable(["TAG", "REVISION", "NAMESPACES"], tags.map(({ tag, revision, namespaces }) => [tag, revision, namespaces.join(",")])));
+  else
+    context.out(
+      renderTable(
+        ["TAG", "REVISION", "NAMESPACES"],
+        tags.map(({ tag, revision, namespaces }) => [tag, revision, namespaces.join(",")]),
+      ),
+    );
 }
 
 async function namespacesOf(client: KubeClient, tag: string): Promise<string[]> {
   const { items } = await client.list(namespaceKind);
   return items
-    .filter(({ metadata: { labels = {} } }) => (labels["istio-injection"] === undefined && labels[revisionLabel] === tag) || (tag === "default" && labels["istio-injection"] === "enabled"))
+    .filter(
+      ({ metadata: { labels = {} } }) =>
+        (labels["istio-injection"] === undefined && labels[revisionLabel] === tag) ||
+        (tag === "default" && labels["istio-injection"] === "enabled"),
+    )
     .map(({ metadata }) => metadata.name ?? "")
     .toSorted();
 }
@@ -134,11 +186,13 @@ async function namespacesOf(client: KubeClient, tag: string): Promise<string[]> 
 async function remove(tag: string, flags: TagFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   const found = tagNamed(await injectorsOf(client), tag);
-  if (found === undefined) throw userError("tag-unknown", `there is no tag "${tag}"`, { hint: "serin tag list shows the tags" });
+  if (found === undefined)
+    throw userError("tag-unknown", `there is no tag "${tag}"`, { hint: "serin tag list shows the tags" });
   const users = await namespacesOf(client, tag);
   if (users.length > 0 && flags.skipConfirmation !== true) {
     const text = `! These namespaces use the tag "${tag}": ${users.join(", ")}. Their new pods will get no sidecar. Proceed? (y/N) `;
-    if (!(await context.confirm(text))) throw userError("cancelled", "the tag was not removed", { hint: "answer y, or pass --skip-confirmation" });
+    if (!(await context.confirm(text)))
+      throw userError("cancelled", "the tag was not removed", { hint: "answer y, or pass --skip-confirmation" });
   }
   const namespace = found.webhooks?.[0]?.clientConfig.service?.namespace ?? "istio-system";
   await client.delete(mutatingWebhookConfigurationKind, found.metadata.name ?? "");
@@ -149,7 +203,9 @@ async function remove(tag: string, flags: TagFlags, context: CliContext): Promis
 
 /** The validator of what names no revision goes with the tag, unless a control plane without a name is there to take it back. */
 async function removeDefault(client: KubeClient): Promise<void> {
-  const unnamed = (await injectorsOf(client)).find(({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === "default");
+  const unnamed = (await injectorsOf(client)).find(
+    ({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === "default",
+  );
   if (unnamed === undefined) {
     await client.delete(validatingWebhookConfigurationKind, "istiod-default-validator");
     return;
@@ -157,7 +213,15 @@ async function removeDefault(client: KubeClient): Promise<void> {
   await patchUnnamed(client, reactivateDefault);
   const clientConfig = { ...unnamed.webhooks?.[0]?.clientConfig };
   const namespace = unnamed.webhooks?.[0]?.clientConfig.service?.namespace ?? "istio-system";
-  const objects: UntypedObject[] = renderTag({ tag: "default", revision: "default", namespace, version: "", clientConfig, injectEverybody: false });
+  const objects: UntypedObject[] = renderTag({
+    tag: "default",
+    revision: "default",
+    namespace,
+    version: "",
+    clientConfig,
+    injectEverybody: false,
+  });
   // Its own webhooks inject: it needs no second set of them.
-  for (const object of objects.filter(({ kind }) => kind !== "MutatingWebhookConfiguration")) await client.apply(installedKindOf(object), object, { fieldManager, force: true });
+  for (const object of objects.filter(({ kind }) => kind !== "MutatingWebhookConfiguration"))
+    await client.apply(installedKindOf(object), object, { fieldManager, force: true });
 }

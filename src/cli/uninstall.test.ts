@@ -4,29 +4,61 @@ import { describeError } from "../base/index.ts";
 import { createProgram } from "./program.ts";
 import { FakeContext, type FakeCluster } from "./testing/fake-context.ts";
 
-const pod = (namespace: string, name: string, labels: Record<string, string>, annotations: Record<string, string> = {}) => ({ metadata: { namespace, name, labels, annotations }, status: { phase: "Running" } });
+const pod = (
+  namespace: string,
+  name: string,
+  labels: Record<string, string>,
+  annotations: Record<string, string> = {},
+) => ({ metadata: { namespace, name, labels, annotations }, status: { phase: "Running" } });
 const gateway = (name: string, labels: Record<string, string>, annotations: Record<string, string> = {}) => ({
   metadata: { namespace: "bookinfo", name, labels, annotations },
   spec: { gatewayClassName: "istio", listeners: [] },
 });
-const istiod = (revision: string) => ({ metadata: { namespace: "istio-system", name: `istiod-${revision}`, labels: { app: "istiod", "istio.io/rev": revision } } });
-const injector = (name: string, labels: Record<string, string>) => ({ metadata: { name, labels: { app: "sidecar-injector", ...labels } } });
+const istiod = (revision: string) => ({
+  metadata: {
+    namespace: "istio-system",
+    name: `istiod-${revision}`,
+    labels: { app: "istiod", "istio.io/rev": revision },
+  },
+});
+const injector = (name: string, labels: Record<string, string>) => ({
+  metadata: { name, labels: { app: "sidecar-injector", ...labels } },
+});
 const inUse: FakeCluster = {
   objects: {
     Deployment: [istiod("old"), istiod("new"), istiod("unused")],
-    MutatingWebhookConfiguration: [injector("istio-revision-tag-prod", { "istio.io/rev": "old", "istio.io/tag": "prod" })],
-    Namespace: [{ metadata: { name: "bookinfo", labels: { "istio.io/rev": "old" } } }, { metadata: { name: "shop", labels: { "istio.io/rev": "prod" } } }, { metadata: { name: "moved", labels: { "istio.io/rev": "new" } } }],
+    MutatingWebhookConfiguration: [
+      injector("istio-revision-tag-prod", { "istio.io/rev": "old", "istio.io/tag": "prod" }),
+    ],
+    Namespace: [
+      { metadata: { name: "bookinfo", labels: { "istio.io/rev": "old" } } },
+      { metadata: { name: "shop", labels: { "istio.io/rev": "prod" } } },
+      { metadata: { name: "moved", labels: { "istio.io/rev": "new" } } },
+    ],
     Pod: [
       pod("istio-system", "istiod-old-1", { app: "istiod", "istio.io/rev": "old" }),
       pod("istio-system", "ztunnel-old-1", { app: "ztunnel", "istio.io/rev": "old" }),
       pod("bookinfo", "reviews-1", {}, { "serin.dev/ztunnel-owner": "old" }),
       pod("bookinfo", "ratings-1", {}, { "serin.dev/ztunnel-owner": "new" }),
       pod("shop", "cart-1", {}, { "sidecar.istio.io/status": "{}", "istio.io/rev": "old" }),
-      pod("istio-system", "istio-ingressgateway-1", { "operator.istio.io/component": "IngressGateways", "istio.io/rev": "old" }),
+      pod("istio-system", "istio-ingressgateway-1", {
+        "operator.istio.io/component": "IngressGateways",
+        "istio.io/rev": "old",
+      }),
     ],
-    Gateway: [gateway("edge", {}), gateway("moved", { "istio.io/rev": "new" }), gateway("half-way", { "istio.io/rev": "new" }, { "rollout.serin.dev/canary-revision": "old" })],
+    Gateway: [
+      gateway("edge", {}),
+      gateway("moved", { "istio.io/rev": "new" }),
+      gateway("half-way", { "istio.io/rev": "new" }, { "rollout.serin.dev/canary-revision": "old" }),
+    ],
   },
-  answers: { "/api/v1/namespaces/istio-system/pods/istiod-old-1:8080/proxy/debug/serin/proxies": JSON.stringify([{ id: "ztunnel-old-1.istio-system" }, { id: "istio-ingressgateway-1.istio-system" }, { id: "edge-istio-1.bookinfo" }]) },
+  answers: {
+    "/api/v1/namespaces/istio-system/pods/istiod-old-1:8080/proxy/debug/serin/proxies": JSON.stringify([
+      { id: "ztunnel-old-1.istio-system" },
+      { id: "istio-ingressgateway-1.istio-system" },
+      { id: "edge-istio-1.bookinfo" },
+    ]),
+  },
 };
 
 async function uninstall(flags: string, cluster: FakeCluster): Promise<FakeContext> {
@@ -63,7 +95,12 @@ test("a revision that only its own ztunnels use goes", async () => {
 });
 
 test("an istiod that does not answer is named, and does not hold its removal up", async () => {
-  const dead: FakeCluster = { objects: { Deployment: [istiod("old")], Pod: [pod("istio-system", "istiod-old-1", { app: "istiod", "istio.io/rev": "old" })] } };
+  const dead: FakeCluster = {
+    objects: {
+      Deployment: [istiod("old")],
+      Pod: [pod("istio-system", "istiod-old-1", { app: "istiod", "istio.io/rev": "old" })],
+    },
+  };
   const { removed, errors } = await uninstall("--revision old -y", dead);
   assert.deepEqual(removed, [{ revision: "old" }]);
   assert.match(errors, /^! istiod-old-1 could not be asked who is connected: /);
@@ -71,15 +108,24 @@ test("an istiod that does not answer is named, and does not hold its removal up"
 
 test("a revision that is not there is named, with those that are", async () => {
   await assert.rejects(uninstall("--revision odl -y", inUse), (error) => {
-    assert.equal(describeError(error), `there is no revision "odl" in the cluster\n  hint: installed are new, old, unused`);
+    assert.equal(
+      describeError(error),
+      `there is no revision "odl" in the cluster\n  hint: installed are new, old, unused`,
+    );
     return true;
   });
 });
 
 test("before everything goes, who depends on it is listed, and a yes is asked for", async () => {
   const context = new FakeContext(inUse);
-  await assert.rejects(createProgram(context).parseAsync(["uninstall", "--purge"], { from: "user" }), /nothing was removed/);
-  assert.match(context.errors, /^! These depend on it, and will be without a control plane:\n {2}revision old, tags: prod\n {2}revision old, namespaces: bookinfo, shop\n/);
+  await assert.rejects(
+    createProgram(context).parseAsync(["uninstall", "--purge"], { from: "user" }),
+    /nothing was removed/,
+  );
+  assert.match(
+    context.errors,
+    /^! These depend on it, and will be without a control plane:\n {2}revision old, tags: prod\n {2}revision old, namespaces: bookinfo, shop\n/,
+  );
   assert.deepEqual((await uninstall("--purge -y", inUse)).removed, ["everything"]);
 });
 

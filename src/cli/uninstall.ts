@@ -43,7 +43,10 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
     client,
     what,
     dryRun: flags.dryRun === true,
-    onRemoved: ({ kind = "", metadata }) => context.out(`  ${flags.dryRun === true ? "Would remove" : "Removed"} ${kind}:${metadata.namespace ?? ""}:${metadata.name ?? ""}.\n`),
+    onRemoved: ({ kind = "", metadata }) =>
+      context.out(
+        `  ${flags.dryRun === true ? "Would remove" : "Removed"} ${kind}:${metadata.namespace ?? ""}:${metadata.name ?? ""}.\n`,
+      ),
   });
   if (flags.dryRun === true) context.out("✔ Nothing was removed (dry run)\n");
   else context.out(removed === 0 ? "! Nothing was there to remove\n" : "✔ Uninstall complete\n");
@@ -67,26 +70,38 @@ async function askAboutEverything(client: KubeClient, flags: UninstallFlags, con
   const { items } = await client.list(deploymentKind, { labelSelector: "app=istiod" });
   const lines: string[] = [];
   for (const revision of new Set(items.map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default"))) {
-    for (const line of describe(await dependentsOf(client, revision))) lines.push(`  revision ${revision}, ${line.trim()}`);
+    for (const line of describe(await dependentsOf(client, revision)))
+      lines.push(`  revision ${revision}, ${line.trim()}`);
   }
-  if (lines.length > 0) context.err(`! These depend on it, and will be without a control plane:\n${lines.join("\n")}\n`);
+  if (lines.length > 0)
+    context.err(`! These depend on it, and will be without a control plane:\n${lines.join("\n")}\n`);
   await ask("All Istio resources will be pruned from the cluster", context);
 }
 
-async function askAboutRevision(client: KubeClient, revision: string, flags: UninstallFlags, context: CliContext): Promise<void> {
+async function askAboutRevision(
+  client: KubeClient,
+  revision: string,
+  flags: UninstallFlags,
+  context: CliContext,
+): Promise<void> {
   if (!(await exists(client, revision))) {
     const { items } = await client.list(deploymentKind, { labelSelector: "app=istiod" });
     const known = items.map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
-    throw userError("revision-unknown", `there is no revision "${revision}" in the cluster`, { hint: known.length === 0 ? "no control plane is installed" : `installed are ${known.toSorted().join(", ")}` });
+    throw userError("revision-unknown", `there is no revision "${revision}" in the cluster`, {
+      hint: known.length === 0 ? "no control plane is installed" : `installed are ${known.toSorted().join(", ")}`,
+    });
   }
   if (flags.force !== true && flags.dryRun !== true) await refuseIfNeeded(client, revision, context);
-  if (flags.skipConfirmation !== true && flags.dryRun !== true) await ask(`Revision ${revision} will be removed from the cluster`, context);
+  if (flags.skipConfirmation !== true && flags.dryRun !== true)
+    await ask(`Revision ${revision} will be removed from the cluster`, context);
 }
 
 /** A half-installed revision counts: anything that carries its label. */
 async function exists(client: KubeClient, revision: string): Promise<boolean> {
   for (const kind of installedKinds.toReversed()) {
-    const { items } = await client.list(kind, { labelSelector: `istio.io/rev=${revision}` }).catch(() => ({ items: [] }));
+    const { items } = await client
+      .list(kind, { labelSelector: `istio.io/rev=${revision}` })
+      .catch(() => ({ items: [] }));
     if (items.length > 0) return true;
   }
   return false;

@@ -44,12 +44,22 @@ const marks: Readonly<Record<Finding["severity"], string>> = { blocked: "✘", w
 function verdictLines({ verdict, findings }: PreflightReport, options: TextOptions): string[] {
   const { colour, text } = verdicts[verdict];
   const shown = findings.filter(({ severity }) => severity !== "note");
-  return [paint(options, colour, text), ...(options.diff ? findings : [...shown, ...findings.filter(({ severity }) => severity === "note").slice(0, maxShown)]).flatMap(findingLines)];
+  return [
+    paint(options, colour, text),
+    ...(options.diff
+      ? findings
+      : [...shown, ...findings.filter(({ severity }) => severity === "note").slice(0, maxShown)]
+    ).flatMap(findingLines),
+  ];
 }
 
 function findingLines({ severity, message, objects = [], total = objects.length, hint }: Finding): string[] {
   const names = objects.every((name) => message.includes(name)) ? [] : [`      ${andMore(objects, total, 4)}`];
-  return [`  ${marks[severity]} ${message}`, ...names, ...(hint === undefined || hint === "" ? [] : [`      -> ${hint}`])];
+  return [
+    `  ${marks[severity]} ${message}`,
+    ...names,
+    ...(hint === undefined || hint === "" ? [] : [`      -> ${hint}`]),
+  ];
 }
 
 function andMore(names: readonly string[], total: number, shown: number): string {
@@ -59,47 +69,92 @@ function andMore(names: readonly string[], total: number, shown: number): string
 
 function renderedLines({ rendered }: PreflightReport, { diff }: TextOptions): string[] {
   if (rendered === undefined) return [];
-  const rows = rendered.components.map(({ name, added, changed, removed, unchanged }) => [name, String(added.length), String(changed.length), String(changed.filter(({ inPlace }) => inPlace).length), String(removed.length), String(unchanged)]);
-  const table = renderTable(["COMPONENT", "ADDED", "CHANGED", "IN PLACE", "NOT RENDERED", "SAME"], rows).trimEnd().split("\n");
-  const lines = [`Rendered, against what is installed${diff ? "" : " (--diff shows every field)"}`, ...table.map((line) => `  ${line}`)];
+  const rows = rendered.components.map(({ name, added, changed, removed, unchanged }) => [
+    name,
+    String(added.length),
+    String(changed.length),
+    String(changed.filter(({ inPlace }) => inPlace).length),
+    String(removed.length),
+    String(unchanged),
+  ]);
+  const table = renderTable(["COMPONENT", "ADDED", "CHANGED", "IN PLACE", "NOT RENDERED", "SAME"], rows)
+    .trimEnd()
+    .split("\n");
+  const lines = [
+    `Rendered, against what is installed${diff ? "" : " (--diff shows every field)"}`,
+    ...table.map((line) => `  ${line}`),
+  ];
   if (!diff) return lines;
   for (const { name, added, changed, removed } of rendered.components) {
     for (const object of added) lines.push(`  + ${name}: ${object}`);
     for (const object of removed) lines.push(`  - ${name}: ${object}`);
-    for (const { object, changes, inPlace } of changed) lines.push(`  ~ ${name}: ${object}${inPlace ? " (in place)" : ""}`, ...changes.map((change) => `      ${changeText(change)}`));
+    for (const { object, changes, inPlace } of changed)
+      lines.push(
+        `  ~ ${name}: ${object}${inPlace ? " (in place)" : ""}`,
+        ...changes.map((change) => `      ${changeText(change)}`),
+      );
   }
   return lines;
 }
 
 function defaultsLines({ defaults }: PreflightReport): string[] {
   if (defaults === undefined) return [];
-  const changes = defaults.effective.flatMap(({ object, changes: fields }) => fields.map((change) => `  ${object}: ${changeText(change)}`));
+  const changes = defaults.effective.flatMap(({ object, changes: fields }) =>
+    fields.map((change) => `  ${object}: ${changeText(change)}`),
+  );
   const lines = [...defaults.profile.map((change) => `  profile: ${changeText(change)}`), ...changes];
-  return lines.length === 0 ? ["Defaults: the same install spec gives the same in both releases"] : ["Defaults that changed: the same install spec, by either release", ...cut(lines)];
+  return lines.length === 0
+    ? ["Defaults: the same install spec gives the same in both releases"]
+    : ["Defaults that changed: the same install spec, by either release", ...cut(lines)];
 }
 
 function definitionLines({ definitions }: PreflightReport): string[] {
   if (definitions === undefined) return [];
   const told = definitions.changes.filter(({ type, total }) => total > 0 || type !== "field-added");
   const added = definitions.changes.length - told.length;
-  const lines = told.map(({ definition, version = "", field, detail, total }) => `  ${definition} ${version}${field === undefined ? "" : ` ${field}`} ${detail}${total > 0 ? `; ${total} stored` : ""}`);
+  const lines = told.map(
+    ({ definition, version = "", field, detail, total }) =>
+      `  ${definition} ${version}${field === undefined ? "" : ` ${field}`} ${detail}${total > 0 ? `; ${total} stored` : ""}`,
+  );
   if (definitions.changes.length === 0) return ["Definitions of kinds: the same"];
-  return [`Definitions of kinds${definitions.installed ? "" : " (not installed by this upgrade)"}`, ...cut(lines), ...(added > 0 ? [`  ${added} fields are new`] : [])];
+  return [
+    `Definitions of kinds${definitions.installed ? "" : " (not installed by this upgrade)"}`,
+    ...cut(lines),
+    ...(added > 0 ? [`  ${added} fields are new`] : []),
+  ];
 }
 
 function configurationLines({ configuration }: PreflightReport): string[] {
   if (configuration === undefined) return [];
-  const line = ({ code, level, origin, message }: { readonly code: string; readonly level: string; readonly origin: string; readonly message: string }): string => `${level} [${code}] ${origin === "" ? "" : `${origin}: `}${message}`;
+  const line = ({
+    code,
+    level,
+    origin,
+    message,
+  }: {
+    readonly code: string;
+    readonly level: string;
+    readonly origin: string;
+    readonly message: string;
+  }): string => `${level} [${code}] ${origin === "" ? "" : `${origin}: `}${message}`;
   const { appeared, disappeared, kept } = configuration;
-  if (appeared.length + disappeared.length === 0) return [`Live objects: both releases say the same of them (${kept} message${kept === 1 ? "" : "s"})`];
-  return ["Live objects, as either release reads them", ...cut(appeared.map((message) => `  + ${line(message)}`)), ...cut(disappeared.map((message) => `  - ${line(message)}`))];
+  if (appeared.length + disappeared.length === 0)
+    return [`Live objects: both releases say the same of them (${kept} message${kept === 1 ? "" : "s"})`];
+  return [
+    "Live objects, as either release reads them",
+    ...cut(appeared.map((message) => `  + ${line(message)}`)),
+    ...cut(disappeared.map((message) => `  - ${line(message)}`)),
+  ];
 }
 
 function proxyLines({ proxies }: PreflightReport): string[] {
   if (proxies === undefined) return [];
   const { asked, live, resources, groups, envoyFilters } = proxies;
   const counted = `${asked} workloads' proxies asked about (${live} pods), ${resources} resources`;
-  const filters = envoyFilters.map(({ name, patchedByFrom, patchedByTo, differingCount }) => `  EnvoyFilter ${name}: changes ${patchedByFrom} resources now, ${patchedByTo} then${differingCount === 0 ? "" : `; ${differingCount} otherwise`}`);
+  const filters = envoyFilters.map(
+    ({ name, patchedByFrom, patchedByTo, differingCount }) =>
+      `  EnvoyFilter ${name}: changes ${patchedByFrom} resources now, ${patchedByTo} then${differingCount === 0 ? "" : `; ${differingCount} otherwise`}`,
+  );
   if (groups.length === 0) return [`Proxies would get the same: ${counted}`, ...filters];
   return [`Proxies would get other configuration: ${counted}`, ...cut(groups.map(groupText)), ...filters];
 }
@@ -112,35 +167,78 @@ function groupText({ type, change, changes, resources, resourceCount, proxies, p
 }
 
 function trustLines({ trust }: PreflightReport): string[] {
-  const root = (side: PreflightReport["trust"]["from"]): string => `${side.rootFingerprints.map((one) => one.slice(0, 16)).join("+") || "unknown"} (${side.source})`;
-  const roots = trust.rootsAgree ? `  root           ${root(trust.from)} on both sides` : `  root           ${root(trust.from)} -> ${root(trust.to)}`;
-  const domain = trust.trustDomainsAgree ? `${trust.from.trustDomain} on both sides` : `${trust.from.trustDomain} -> ${trust.to.trustDomain}`;
+  const root = (side: PreflightReport["trust"]["from"]): string =>
+    `${side.rootFingerprints.map((one) => one.slice(0, 16)).join("+") || "unknown"} (${side.source})`;
+  const roots = trust.rootsAgree
+    ? `  root           ${root(trust.from)} on both sides`
+    : `  root           ${root(trust.from)} -> ${root(trust.to)}`;
+  const domain = trust.trustDomainsAgree
+    ? `${trust.from.trustDomain} on both sides`
+    : `${trust.from.trustDomain} -> ${trust.to.trustDomain}`;
   return ["Trust", roots, `  trust domain   ${domain}`];
 }
 
 function workloadLines({ workloads }: PreflightReport): string[] {
   const { namespaces, tags, stuck, gateways, waypoints, ztunnels, blockingBudgets } = workloads;
-  const rows = namespaces.map(({ namespace, mode, by, workloads: own, pods }) => [namespace, mode, by, mode === "sidecar" ? andMore(own.map(({ name }) => name), own.length, 3) : "no pod restarts", String(pods)]);
+  const rows = namespaces.map(({ namespace, mode, by, workloads: own, pods }) => [
+    namespace,
+    mode,
+    by,
+    mode === "sidecar"
+      ? andMore(
+          own.map(({ name }) => name),
+          own.length,
+          3,
+        )
+      : "no pod restarts",
+    String(pods),
+  ]);
   const lines = ["Who moves"];
-  if (rows.length > 0) lines.push(...renderTable(["NAMESPACE", "MODE", "BY", "RESTARTS", "PODS"], rows).trimEnd().split("\n").map((line) => `  ${line}`));
+  if (rows.length > 0)
+    lines.push(
+      ...renderTable(["NAMESPACE", "MODE", "BY", "RESTARTS", "PODS"], rows)
+        .trimEnd()
+        .split("\n")
+        .map((line) => `  ${line}`),
+    );
   if (tags.length > 0) lines.push(`  tags        ${tags.join(", ")}`);
-  if (gateways.length > 0) lines.push(`  gateways    ${gateways.map(({ namespace, name, replicas }) => `${namespace}/${name} (${replicas})`).join(", ")}`);
-  if (waypoints.length > 0) lines.push(`  waypoints   ${waypoints.map(({ namespace, name, replicas }) => `${namespace}/${name} (${replicas})`).join(", ")}`);
-  if (ztunnels.length > 0) lines.push(`  ztunnels    ${ztunnels.map(({ node, enrolledPods, liveConnections }) => `${node} (${enrolledPods} pods${liveConnections === undefined ? "" : `, ${liveConnections} live connections`})`).join(", ")}`);
-  for (const { kind, namespace, name, reason, todo } of stuck) lines.push(`  by hand     ${kind} ${namespace}/${name}: ${reason}`, `              -> ${todo}`);
-  for (const { namespace, name, reason } of blockingBudgets) lines.push(`  waits for   PodDisruptionBudget ${namespace}/${name}: ${reason}`);
+  if (gateways.length > 0)
+    lines.push(
+      `  gateways    ${gateways.map(({ namespace, name, replicas }) => `${namespace}/${name} (${replicas})`).join(", ")}`,
+    );
+  if (waypoints.length > 0)
+    lines.push(
+      `  waypoints   ${waypoints.map(({ namespace, name, replicas }) => `${namespace}/${name} (${replicas})`).join(", ")}`,
+    );
+  if (ztunnels.length > 0)
+    lines.push(
+      `  ztunnels    ${ztunnels.map(({ node, enrolledPods, liveConnections }) => `${node} (${enrolledPods} pods${liveConnections === undefined ? "" : `, ${liveConnections} live connections`})`).join(", ")}`,
+    );
+  for (const { kind, namespace, name, reason, todo } of stuck)
+    lines.push(`  by hand     ${kind} ${namespace}/${name}: ${reason}`, `              -> ${todo}`);
+  for (const { namespace, name, reason } of blockingBudgets)
+    lines.push(`  waits for   PodDisruptionBudget ${namespace}/${name}: ${reason}`);
   return lines;
 }
 
 function injectionLines({ workloads: { injection } }: PreflightReport): string[] {
   if (injection.length === 0) return [];
-  const lines = injection.flatMap(({ changes, workloads, workloadCount }) => [`  ${andMore(workloads, workloadCount, 1)}`, ...cut(changes.map((change) => `    ${changeText(change)}`))]);
+  const lines = injection.flatMap(({ changes, workloads, workloadCount }) => [
+    `  ${andMore(workloads, workloadCount, 1)}`,
+    ...cut(changes.map((change) => `    ${changeText(change)}`)),
+  ]);
   return ["Injected pods, besides version and revision", ...lines];
 }
 
 function timeLines({ estimate }: PreflightReport): string[] {
   const rows = estimate.parts.map(({ what, seconds, how }) => [what, `${seconds} s`, how]);
-  return [`Time: about ${duration(estimate.seconds)} if nothing waits`, ...renderTable(["PART", "TIME", "HOW"], rows).trimEnd().split("\n").map((line) => `  ${line}`)];
+  return [
+    `Time: about ${duration(estimate.seconds)} if nothing waits`,
+    ...renderTable(["PART", "TIME", "HOW"], rows)
+      .trimEnd()
+      .split("\n")
+      .map((line) => `  ${line}`),
+  ];
 }
 
 function duration(seconds: number): string {
@@ -158,7 +256,13 @@ function notComparedLines({ notCompared }: PreflightReport): string[] {
     reasons.set(reason, known);
   }
   if (reasons.size === 0) return [];
-  return ["Not compared", ...[...reasons].flatMap(([reason, { areas, hint }]) => [`  ${areas.join(", ")}: ${reason.split("\n")[0] ?? ""}`, ...(hint === "" ? [] : [`      -> ${hint}`])])];
+  return [
+    "Not compared",
+    ...[...reasons].flatMap(([reason, { areas, hint }]) => [
+      `  ${areas.join(", ")}: ${reason.split("\n")[0] ?? ""}`,
+      ...(hint === "" ? [] : [`      -> ${hint}`]),
+    ]),
+  ];
 }
 
 function changeText({ path, before, after }: FieldChange): string {
@@ -174,5 +278,7 @@ function valueText(value: Json | undefined): string {
 }
 
 function cut(lines: readonly string[]): string[] {
-  return lines.length <= maxShown ? [...lines] : [...lines.slice(0, maxShown), `  and ${lines.length - maxShown} more (--json has all)`];
+  return lines.length <= maxShown
+    ? [...lines]
+    : [...lines.slice(0, maxShown), `  and ${lines.length - maxShown} more (--json has all)`];
 }

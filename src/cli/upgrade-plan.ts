@@ -50,14 +50,21 @@ Examples:
 
 async function plan(flags: PlanFlags, context: CliContext): Promise<void> {
   const isJson = flags.json === true || flags.output === "json";
-  if (flags.output !== undefined && flags.output !== "json") throw userError("format-unknown", `-o ${flags.output} is not known: expected json`);
+  if (flags.output !== undefined && flags.output !== "json")
+    throw userError("format-unknown", `-o ${flags.output} is not known: expected json`);
   const upgrade = await readUpgrade(flags.filename, context);
   const report = await reportOf(upgrade, flags, context).catch((error: unknown) => {
     // Whatever broke off on the way, it was the user who ended it.
     throw context.signal.aborted ? new DOMException("the plan was interrupted", "AbortError") : error;
   });
-  context.out(isJson ? `${JSON.stringify(report, undefined, 2)}\n` : planText(report, { colour: context.colour, diff: flags.diff === true }));
-  const fails = report.verdict === "blocked" || (flags.strict === true && (report.verdict === "warnings" || report.notCompared.length > 0));
+  context.out(
+    isJson
+      ? `${JSON.stringify(report, undefined, 2)}\n`
+      : planText(report, { colour: context.colour, diff: flags.diff === true }),
+  );
+  const fails =
+    report.verdict === "blocked" ||
+    (flags.strict === true && (report.verdict === "warnings" || report.notCompared.length > 0));
   if (fails) throw new CommandEnd("plan-failed", blockedExitCode);
 }
 
@@ -82,8 +89,16 @@ async function reportOf(upgrade: PlannedUpgrade, flags: PlanFlags, context: CliC
 async function readUpgrade(file: string, context: CliContext): Promise<PlannedUpgrade> {
   const objects = (await readYaml(file, context)).filter(({ kind }) => kind === "MeshUpgrade");
   const [object, ...others] = objects;
-  if (object === undefined) throw userError("upgrade-missing", `${file} holds no MeshUpgrade`, { hint: "a file of apiVersion: rollout.serin.dev/v1alpha1, kind: MeshUpgrade; docs/rollouts.md has one" });
-  if (others.length > 0) throw userError("upgrade-ambiguous", `${file} holds ${objects.length} MeshUpgrades: ${objects.map(({ metadata }) => metadata?.name ?? "").join(", ")}`, { hint: "plan one file each" });
+  if (object === undefined)
+    throw userError("upgrade-missing", `${file} holds no MeshUpgrade`, {
+      hint: "a file of apiVersion: rollout.serin.dev/v1alpha1, kind: MeshUpgrade; docs/rollouts.md has one",
+    });
+  if (others.length > 0)
+    throw userError(
+      "upgrade-ambiguous",
+      `${file} holds ${objects.length} MeshUpgrades: ${objects.map(({ metadata }) => metadata?.name ?? "").join(", ")}`,
+      { hint: "plan one file each" },
+    );
   const { value, errors, warnings } = parseMeshUpgrade(object);
   if (value === undefined) throw userError("upgrade-invalid", `${file}: ${formatIssues(errors)}`);
   for (const warning of warnings) context.err(`! ${file}: ${formatIssues([warning])}\n`);
@@ -114,7 +129,8 @@ async function releaseFinder(flags: PlanFlags, context: CliContext): Promise<Rel
   const { openRelease } = await import("../preflight/index.ts");
   return async (side, version): Promise<Release | undefined> => {
     const [flag, given] = side === "from" ? ["--from-release", flags.fromRelease] : ["--to-release", flags.toRelease];
-    if (given !== undefined) return await openRelease(flag, existsSync(given) ? given : await labTree(flag, given, flags, context));
+    if (given !== undefined)
+      return await openRelease(flag, existsSync(given) ? given : await labTree(flag, given, flags, context));
     const wanted = version ?? (side === "to" ? context.version : undefined);
     if (wanted === undefined) return undefined;
     const directory = await context.releaseTree(wanted, flags);
@@ -125,5 +141,7 @@ async function releaseFinder(flags: PlanFlags, context: CliContext): Promise<Rel
 async function labTree(flag: string, version: string, flags: PlanFlags, context: CliContext): Promise<string> {
   const directory = await context.releaseTree(version, flags);
   if (directory !== undefined) return directory;
-  throw userError("release-missing", `${flag}: "${version}" is neither a directory nor a release that this lab has`, { hint: "serin release list shows those; serin release build DIR --version VERSION makes one" });
+  throw userError("release-missing", `${flag}: "${version}" is neither a directory nor a release that this lab has`, {
+    hint: "serin release list shows those; serin release build DIR --version VERSION makes one",
+  });
 }

@@ -9,28 +9,48 @@ import { CommandEnd } from "./command-end.ts";
 import { createProgram } from "./program.ts";
 import { FakeContext } from "./testing/fake-context.ts";
 
-async function validate(words: readonly string[], files: Readonly<Record<string, string>>): Promise<{ readonly out: string; readonly err: string; readonly exitCode: number }> {
+async function validate(
+  words: readonly string[],
+  files: Readonly<Record<string, string>>,
+): Promise<{ readonly out: string; readonly err: string; readonly exitCode: number }> {
   const directory = mkdtempSync(join(tmpdir(), "validate-"));
-  const context = Object.assign(new FakeContext({ files }), { readFile: async (path: string) => (path === "-" ? (files["-"] ?? "") : await readFile(path, "utf8")) });
+  const context = Object.assign(new FakeContext({ files }), {
+    readFile: async (path: string) => (path === "-" ? (files["-"] ?? "") : await readFile(path, "utf8")),
+  });
   let exitCode = 0;
   try {
     mkdirSync(join(directory, "below"));
     for (const [name, text] of Object.entries(files)) if (name !== "-") writeFileSync(join(directory, name), text);
-    await createProgram(context).parseAsync(["validate", ...words.map((word) => word.replaceAll("DIR", directory))], { from: "user" });
+    await createProgram(context).parseAsync(["validate", ...words.map((word) => word.replaceAll("DIR", directory))], {
+      from: "user",
+    });
   } catch (error) {
     if (!(error instanceof CommandEnd)) throw error;
     exitCode = error.exitCode;
   } finally {
     rmSync(directory, { recursive: true });
   }
-  return { out: context.output.replaceAll(directory, "DIR"), err: context.errors.replaceAll(directory, "DIR"), exitCode };
+  return {
+    out: context.output.replaceAll(directory, "DIR"),
+    err: context.errors.replaceAll(directory, "DIR"),
+    exitCode,
+  };
 }
 
-const good = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: reviews\nspec:\n  hosts: [reviews]\n  http:\n  - route:\n    - destination: {host: reviews}\n";
+const good =
+  "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: reviews\nspec:\n  hosts: [reviews]\n  http:\n  - route:\n    - destination: {host: reviews}\n";
 
 test("files that are right are said to be so, with those of directories below", async () => {
-  const found = await validate(["-f", "DIR"], { "a.yaml": good, "below/b.json": JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "x" } }), "notes.md": "no" });
-  assert.deepEqual(found, { out: '"DIR/a.yaml" is valid\n"DIR/below/b.json" is valid\n', err: "Skipping file DIR/notes.md, recognized file extensions are: .json, .yaml, .yml\n", exitCode: 0 });
+  const found = await validate(["-f", "DIR"], {
+    "a.yaml": good,
+    "below/b.json": JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "x" } }),
+    "notes.md": "no",
+  });
+  assert.deepEqual(found, {
+    out: '"DIR/a.yaml" is valid\n"DIR/below/b.json" is valid\n',
+    err: "Skipping file DIR/notes.md, recognized file extensions are: .json, .yaml, .yml\n",
+    exitCode: 0,
+  });
   assert.equal((await validate(["-f", "-"], { "-": good })).out, "validation succeed\n");
 });
 
@@ -65,7 +85,9 @@ test("an unknown kind of Istio's groups, and a kind in another group, are named"
 });
 
 test("what is odd is a warning, and fails nothing", async () => {
-  const found = await validate(["DIR/a.yaml"], { "a.yaml": `apiVersion: v1\nkind: Service\nmetadata:\n  name: x\nspec:\n  ports:\n  - port: 80\n  - port: 81\n    name: web\n---\n${good}  - route:\n    - destination: {host: other}\n` });
+  const found = await validate(["DIR/a.yaml"], {
+    "a.yaml": `apiVersion: v1\nkind: Service\nmetadata:\n  name: x\nspec:\n  ports:\n  - port: 80\n  - port: 81\n    name: web\n---\n${good}  - route:\n    - destination: {host: other}\n`,
+  });
   assert.deepEqual(found, {
     out: '"DIR/a.yaml" is valid, with 3 warnings\n',
     err: `Warning: DIR/a.yaml:7:5: Service x: spec.ports[0] has no name, so proxies guess its protocol; name it <protocol>-<name>
@@ -77,13 +99,18 @@ Warning: DIR/a.yaml:20:5: VirtualService reviews: spec.http[1] is never used: ht
 });
 
 test("an IstioOperator is read as install reads it", async () => {
-  const found = await validate(["-f", "DIR/a.yaml"], { "a.yaml": "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata:\n  name: x\nspec:\n  profile: 3\n" });
+  const found = await validate(["-f", "DIR/a.yaml"], {
+    "a.yaml": "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata:\n  name: x\nspec:\n  profile: 3\n",
+  });
   assert.match(found.err, /^Error: DIR\/a\.yaml:6:3: IstioOperator x: spec\.profile must be a string, got 3\n/);
 });
 
 test("without files it says what to name", async () => {
   await assert.rejects(validate([], {}), (error) => {
-    assert.equal(describeError(error), "there is nothing to validate: name files by --filename\n  hint: serin validate -f FILE, -f DIRECTORY, or -f - for standard input");
+    assert.equal(
+      describeError(error),
+      "there is nothing to validate: name files by --filename\n  hint: serin validate -f FILE, -f DIRECTORY, or -f - for standard input",
+    );
     return true;
   });
 });

@@ -9,14 +9,22 @@ export function versionSkew(from: string, to: string): Error | undefined {
   if (before === undefined || after === undefined || before.major !== after.major) return undefined;
   const steps = after.minor - before.minor;
   if (steps > mostMinorsUp) {
-    return userError("upgrade-too-far", `Istio ${from} cannot be upgraded to ${to} in place: that is ${steps} minor releases at once, and at most ${mostMinorsUp} are supported`, {
-      hint: `upgrade to ${before.major}.${before.minor + mostMinorsUp} first, install ${to} beside it as a revision, or pass --force`,
-    });
+    return userError(
+      "upgrade-too-far",
+      `Istio ${from} cannot be upgraded to ${to} in place: that is ${steps} minor releases at once, and at most ${mostMinorsUp} are supported`,
+      {
+        hint: `upgrade to ${before.major}.${before.minor + mostMinorsUp} first, install ${to} beside it as a revision, or pass --force`,
+      },
+    );
   }
   if (-steps > mostMinorsDown) {
-    return userError("downgrade-too-far", `Istio ${from} cannot be downgraded to ${to} in place: that is ${-steps} minor releases back, and at most ${mostMinorsDown} is supported`, {
-      hint: `downgrade to ${before.major}.${before.minor - mostMinorsDown} first, install ${to} beside it as a revision, or pass --force`,
-    });
+    return userError(
+      "downgrade-too-far",
+      `Istio ${from} cannot be downgraded to ${to} in place: that is ${-steps} minor releases back, and at most ${mostMinorsDown} is supported`,
+      {
+        hint: `downgrade to ${before.major}.${before.minor - mostMinorsDown} first, install ${to} beside it as a revision, or pass --force`,
+      },
+    );
   }
   return undefined;
 }

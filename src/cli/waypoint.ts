@@ -32,23 +32,36 @@ const defaultTimeout = "90s";
 const pollMs = 250;
 
 export function waypointCommands(program: Command, context: CliContext): void {
-  const parent = program.command("waypoint").description("L7 proxies of ambient namespaces, services and pods: Gateways of the class istio-waypoint");
-  madeFlags(parent.command("generate").description("print the Gateway of a waypoint as YAML")).action(async (flags: WaypointFlags) => {
-    context.out(await renderValue(wantedWaypoint(flags.namespace, flags), "yaml"));
-  });
+  const parent = program
+    .command("waypoint")
+    .description("L7 proxies of ambient namespaces, services and pods: Gateways of the class istio-waypoint");
+  madeFlags(parent.command("generate").description("print the Gateway of a waypoint as YAML")).action(
+    async (flags: WaypointFlags) => {
+      context.out(await renderValue(wantedWaypoint(flags.namespace, flags), "yaml"));
+    },
+  );
   waitFlags(madeFlags(parent.command("apply").description("make a waypoint, or change it")), "until it is ready")
     .option("--enroll-namespace", "label the namespace, so that it uses the waypoint")
     .option("--overwrite", "also when the namespace uses another waypoint")
     .option("--dry-run", "only tell what would be written")
     .action(async (flags: WaypointFlags) => await apply(flags, context));
-  revisionFlag(nameFlag(parent.command("delete [names...]").description("remove waypoints by name, all of the namespace, or those of a revision")))
+  revisionFlag(
+    nameFlag(
+      parent
+        .command("delete [names...]")
+        .description("remove waypoints by name, all of the namespace, or those of a revision"),
+    ),
+  )
     .option("--all", "every waypoint of the namespace")
     .option("--dry-run", "only tell what would be removed")
     .action(async (names: readonly string[], flags: WaypointFlags) => await remove(names, flags, context));
   nameFlag(parent.command("list").description("the waypoints, and whether they are programmed"))
     .option("-A, --all-namespaces", "of all namespaces")
     .action(async (flags: WaypointFlags) => await list(flags, context));
-  waitFlags(nameFlag(parent.command("status").description("the waypoints' conditions")), "until they are programmed (as it is without this flag)")
+  waitFlags(
+    nameFlag(parent.command("status").description("the waypoints' conditions")),
+    "until they are programmed (as it is without this flag)",
+  )
     .option("--no-wait", "as they are now")
     .option("-A, --all-namespaces", "of all namespaces")
     .action(async (flags: WaypointFlags) => await status(flags, context));
@@ -59,22 +72,39 @@ function nameFlag(command: Command): Command {
 }
 
 function madeFlags(command: Command): Command {
-  return revisionFlag(nameFlag(command)).option("--for <type>", `which traffic it takes: ${trafficTypes.join(", ")}; else what the control plane takes for right`);
+  return revisionFlag(nameFlag(command)).option(
+    "--for <type>",
+    `which traffic it takes: ${trafficTypes.join(", ")}; else what the control plane takes for right`,
+  );
 }
 
 function waitFlags(command: Command, text: string): Command {
-  return command.option("-w, --wait", text).option("--waypoint-timeout <time>", "how long to wait", durationFlag, durationFlag(defaultTimeout));
+  return command
+    .option("-w, --wait", text)
+    .option("--waypoint-timeout <time>", "how long to wait", durationFlag, durationFlag(defaultTimeout));
 }
 
 function wantedWaypoint(namespace: string | undefined, flags: WaypointFlags): Gateway {
   const name = flags.name === "" ? defaultName : flags.name;
-  if (name === "none") throw userError("name-reserved", "invalid name provided for waypoint, 'none' is a reserved value");
-  if (flags.for !== undefined && !trafficTypes.includes(flags.for)) throw userError("traffic-type-unknown", `invalid traffic type: ${flags.for}. Valid options are: [${trafficTypes.join(" ")}]`);
-  const labels = { ...(flags.revision === undefined ? {} : { [revisionLabel]: flags.revision }), ...(flags.for === undefined ? {} : { [waypointForLabel]: flags.for }) };
+  if (name === "none")
+    throw userError("name-reserved", "invalid name provided for waypoint, 'none' is a reserved value");
+  if (flags.for !== undefined && !trafficTypes.includes(flags.for))
+    throw userError(
+      "traffic-type-unknown",
+      `invalid traffic type: ${flags.for}. Valid options are: [${trafficTypes.join(" ")}]`,
+    );
+  const labels = {
+    ...(flags.revision === undefined ? {} : { [revisionLabel]: flags.revision }),
+    ...(flags.for === undefined ? {} : { [waypointForLabel]: flags.for }),
+  };
   const gateway = {
     apiVersion: "gateway.networking.k8s.io/v1",
     kind: "Gateway",
-    metadata: { ...(Object.keys(labels).length === 0 ? {} : { labels }), name, ...(namespace === undefined ? {} : { namespace }) },
+    metadata: {
+      ...(Object.keys(labels).length === 0 ? {} : { labels }),
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+    },
     spec: { gatewayClassName: waypointClass, listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }] },
   };
   // What is written; the fields that a parsed Gateway also has are the server's to fill.
@@ -88,11 +118,15 @@ async function apply(flags: WaypointFlags, context: CliContext): Promise<void> {
   const { metadata } = await readNamespace(client, namespace);
   if (flags.enrollNamespace === true) {
     if (flags.overwrite !== true && (metadata.labels?.[useWaypointLabel] ?? "") !== "") {
-      context.out(`⚠️ Warning: namespace (${namespace}) already has an enrolled Waypoint. Consider adding the \`--overwrite\` flag to your apply command.\n`);
+      context.out(
+        `⚠️ Warning: namespace (${namespace}) already has an enrolled Waypoint. Consider adding the \`--overwrite\` flag to your apply command.\n`,
+      );
       return;
     }
     if (metadata.labels?.["istio.io/dataplane-mode"] !== "ambient") {
-      context.out(`⚠️ Warning: namespace is not enrolled in ambient. Consider running\t\`kubectl label namespace ${namespace} istio.io/dataplane-mode=ambient\`\n`);
+      context.out(
+        `⚠️ Warning: namespace is not enrolled in ambient. Consider running\t\`kubectl label namespace ${namespace} istio.io/dataplane-mode=ambient\`\n`,
+      );
     }
   }
   const name = wanted.metadata.name ?? "";
@@ -108,55 +142,101 @@ async function apply(flags: WaypointFlags, context: CliContext): Promise<void> {
     context.out(`✅ waypoint ${namespace}/${name} is ready!\n`);
   }
   if (flags.enrollNamespace !== true) return;
-  await client.patchMerge(namespaceKind, namespace, undefined, { metadata: { labels: { [useWaypointLabel]: name } } }, { fieldManager, dryRun });
+  await client.patchMerge(
+    namespaceKind,
+    namespace,
+    undefined,
+    { metadata: { labels: { [useWaypointLabel]: name } } },
+    { fieldManager, dryRun },
+  );
   context.out(`✅ namespace ${namespace} labeled with "${useWaypointLabel}: ${name}"${suffix}\n`);
 }
 
 function missingDefinitions(cause: unknown): Error {
-  return userError("gateway-api-missing", "missing Kubernetes Gateway CRDs need to be installed before applying a waypoint", { cause, hint: "apply the definitions of the Gateway API: its release's standard-install.yaml" });
+  return userError(
+    "gateway-api-missing",
+    "missing Kubernetes Gateway CRDs need to be installed before applying a waypoint",
+    { cause, hint: "apply the definitions of the Gateway API: its release's standard-install.yaml" },
+  );
 }
 
 async function readNamespace(client: KubeClient, name: string): Promise<Namespace> {
   const found = await client.get(namespaceKind, name);
-  if (found === undefined) throw userError("namespace-unknown", `namespace: ${name} not found`, { hint: `kubectl create namespace ${name}` });
+  if (found === undefined)
+    throw userError("namespace-unknown", `namespace: ${name} not found`, { hint: `kubectl create namespace ${name}` });
   return found;
 }
 
-async function waitUntilProgrammed(client: KubeClient, namespace: string, name: string, timeoutMs: number, { clock, signal }: CliContext): Promise<Gateway> {
+async function waitUntilProgrammed(
+  client: KubeClient,
+  namespace: string,
+  name: string,
+  timeoutMs: number,
+  { clock, signal }: CliContext,
+): Promise<Gateway> {
   const deadlineMs = clock.nowMs() + timeoutMs;
   for (;;) {
     const found = await client.get(gatewayKind, name, namespace);
     if (found !== undefined && isProgrammed(found)) return found;
     if (clock.nowMs() >= deadlineMs) {
-      const said = found?.status?.conditions?.map(({ type, status: state, message }) => `${type} is ${state}${message === "" ? "" : ` (${message})`}`).join("; ") ?? "";
-      throw transientError("waypoint-not-ready", `timed out while waiting for waypoint\t${namespace}/${name}${said === "" ? "" : `: ${said}`}`, { hint: `kubectl -n ${namespace} describe gateway ${name}; kubectl -n ${namespace} get pods -l gateway.networking.k8s.io/gateway-name=${name}` });
+      const said =
+        found?.status?.conditions
+          ?.map(({ type, status: state, message }) => `${type} is ${state}${message === "" ? "" : ` (${message})`}`)
+          .join("; ") ?? "";
+      throw transientError(
+        "waypoint-not-ready",
+        `timed out while waiting for waypoint\t${namespace}/${name}${said === "" ? "" : `: ${said}`}`,
+        {
+          hint: `kubectl -n ${namespace} describe gateway ${name}; kubectl -n ${namespace} get pods -l gateway.networking.k8s.io/gateway-name=${name}`,
+        },
+      );
     }
     await clock.sleep(pollMs, signal);
   }
 }
 
 function isProgrammed({ status: state }: Gateway): boolean {
-  return state?.conditions?.some((condition) => condition.type === "Programmed" && condition.status === "True") === true;
+  return (
+    state?.conditions?.some((condition) => condition.type === "Programmed" && condition.status === "True") === true
+  );
 }
 
 /** By namespace, then name; without Gateway API there are none. */
-async function waypointsIn(client: KubeClient, namespace: string | undefined, labelSelector?: string): Promise<Gateway[]> {
-  const options = { ...(namespace === undefined ? {} : { namespace }), ...(labelSelector === undefined ? {} : { labelSelector }) };
+async function waypointsIn(
+  client: KubeClient,
+  namespace: string | undefined,
+  labelSelector?: string,
+): Promise<Gateway[]> {
+  const options = {
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(labelSelector === undefined ? {} : { labelSelector }),
+  };
   const { items } = await client.list(gatewayKind, options).catch((cause: unknown) => {
     if (isKubeCode(cause, "not-found")) throw missingDefinitions(cause);
     throw cause;
   });
   const key = ({ metadata }: Gateway): string => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
-  return items.filter(({ spec }) => spec.gatewayClassName === waypointClass).toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
+  return items
+    .filter(({ spec }) => spec.gatewayClassName === waypointClass)
+    .toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 async function remove(names: readonly string[], flags: WaypointFlags, context: CliContext): Promise<void> {
   const isMany = flags.all === true || flags.revision !== undefined;
-  if (isMany && names.length > 0) throw userError("names-exclude", "cannot specify waypoint names when deleting all waypoints");
-  if (!isMany && names.length === 0) throw userError("names-missing", "must specify a waypoint name or delete all using --all or delete specific revision using --revision");
+  if (isMany && names.length > 0)
+    throw userError("names-exclude", "cannot specify waypoint names when deleting all waypoints");
+  if (!isMany && names.length === 0)
+    throw userError(
+      "names-missing",
+      "must specify a waypoint name or delete all using --all or delete specific revision using --revision",
+    );
   const client = await context.connect(flags);
   const namespace = await namespaceOf(flags, context);
-  const found = await waypointsIn(client, namespace, flags.revision === undefined ? undefined : `${revisionLabel}=${flags.revision}`);
+  const found = await waypointsIn(
+    client,
+    namespace,
+    flags.revision === undefined ? undefined : `${revisionLabel}=${flags.revision}`,
+  );
   const known = new Set(found.map(({ metadata }) => metadata.name ?? ""));
   for (const name of isMany ? known : names) {
     if (!known.has(name)) {
@@ -170,7 +250,10 @@ async function remove(names: readonly string[], flags: WaypointFlags, context: C
 
 async function list(flags: WaypointFlags, context: CliContext): Promise<void> {
   const everywhere = flags.allNamespaces === true;
-  const found = await waypointsIn(await context.connect(flags), everywhere ? undefined : await namespaceOf(flags, context));
+  const found = await waypointsIn(
+    await context.connect(flags),
+    everywhere ? undefined : await namespaceOf(flags, context),
+  );
   if (found.length === 0) return context.out("No waypoints found.\n");
   const rows = found.map(({ metadata: { namespace = "", name = "", labels = {} }, status: state }) => [
     ...(everywhere ? [namespace] : []),
@@ -179,7 +262,9 @@ async function list(flags: WaypointFlags, context: CliContext): Promise<void> {
     labels[waypointForLabel] ?? "none",
     state?.conditions?.find(({ type }) => type === "Programmed")?.status ?? "False",
   ]);
-  context.out(renderTable([...(everywhere ? ["NAMESPACE"] : []), "NAME", "REVISION", "TRAFFIC TYPE", "PROGRAMMED"], rows, 5));
+  context.out(
+    renderTable([...(everywhere ? ["NAMESPACE"] : []), "NAME", "REVISION", "TRAFFIC TYPE", "PROGRAMMED"], rows, 5),
+  );
 }
 
 async function status(flags: WaypointFlags, context: CliContext): Promise<void> {
@@ -190,10 +275,22 @@ async function status(flags: WaypointFlags, context: CliContext): Promise<void> 
   const rows: string[][] = [];
   for (const gateway of found) {
     const { namespace = "", name = "" } = gateway.metadata;
-    const current = flags.wait === false ? gateway : await waitUntilProgrammed(client, namespace, name, flags.waypointTimeout, context);
+    const current =
+      flags.wait === false
+        ? gateway
+        : await waitUntilProgrammed(client, namespace, name, flags.waypointTimeout, context);
     const conditions = current.status?.conditions ?? [];
     const shown = conditions.find(({ type }) => type === "Programmed") ?? conditions.at(-1);
-    rows.push([...(everywhere ? [namespace] : []), name, shown?.status ?? "", shown?.type ?? "", shown?.reason ?? "", shown?.message ?? ""]);
+    rows.push([
+      ...(everywhere ? [namespace] : []),
+      name,
+      shown?.status ?? "",
+      shown?.type ?? "",
+      shown?.reason ?? "",
+      shown?.message ?? "",
+    ]);
   }
-  context.out(renderTable([...(everywhere ? ["NAMESPACE"] : []), "NAME", "STATUS", "TYPE", "REASON", "MESSAGE"], rows, 5));
+  context.out(
+    renderTable([...(everywhere ? ["NAMESPACE"] : []), "NAME", "STATUS", "TYPE", "REASON", "MESSAGE"], rows, 5),
+  );
 }

@@ -10,6 +10,9 @@ const columns = [
 ];
 
 test("columns that fit what is left come back, what says most first, in their own order", () => {
-  const shown = (room: number): string => withWhatFits(columns, columns.slice(1, 2), ({ width }) => width, room).map(({ title }) => title).join("");
+  const shown = (room: number): string =>
+    withWhatFits(columns, columns.slice(1, 2), ({ width }) => width, room)
+      .map(({ title }) => title)
+      .join("");
   assert.deepEqual([-1, 3, 4, 6, 10, 20, 30].map(shown), ["B", "B", "AB", "BC", "ABC", "BD", "ABCD"]);
 });

@@ -4,7 +4,12 @@ interface SpareColumn {
 }
 
 /** A broad column may have gone where a narrow one would have done: those that still fit the room come back, what says most first. In the order of `all`. */
-export function withWhatFits<Column extends SpareColumn>(all: readonly Column[], shown: readonly Column[], widthOf: (column: Column) => number, room: number): Column[] {
+export function withWhatFits<Column extends SpareColumn>(
+  all: readonly Column[],
+  shown: readonly Column[],
+  widthOf: (column: Column) => number,
+  room: number,
+): Column[] {
   const kept = new Set(shown);
   let left = room;
   for (const column of all.filter((one) => !kept.has(one)).toSorted((a, b) => a.spare - b.spare)) {

@@ -5,19 +5,36 @@ import { FakeContext, type FakeCluster } from "./testing/fake-context.ts";
 
 const dump = {
   workloads: [
-    { name: "reviews-v1-7b", namespace: "bookinfo", workloadIps: ["10.244.1.7"], node: "kind-worker", protocol: "HBONE", waypoint: { destination: { namespace: "bookinfo", hostname: "waypoint.bookinfo.svc.cluster.local" } } },
+    {
+      name: "reviews-v1-7b",
+      namespace: "bookinfo",
+      workloadIps: ["10.244.1.7"],
+      node: "kind-worker",
+      protocol: "HBONE",
+      waypoint: { destination: { namespace: "bookinfo", hostname: "waypoint.bookinfo.svc.cluster.local" } },
+    },
     { name: "kubernetes", namespace: "default", workloadIps: ["172.18.0.2"], node: "", protocol: "TCP" },
   ],
   services: [
-    { name: "reviews", namespace: "bookinfo", hostname: "reviews.bookinfo.svc.cluster.local", vips: ["/10.96.4.4"], endpoints: { a: { status: "Healthy" }, b: { status: "Unhealthy" } } },
+    {
+      name: "reviews",
+      namespace: "bookinfo",
+      hostname: "reviews.bookinfo.svc.cluster.local",
+      vips: ["/10.96.4.4"],
+      endpoints: { a: { status: "Healthy" }, b: { status: "Unhealthy" } },
+    },
   ],
   policies: [{ name: "only-productpage", namespace: "bookinfo", action: "Allow", scope: "WorkloadSelector" }],
   certificates: [
     {
       identity: "spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews",
       state: "Available",
-      certChain: [{ serialNumber: "17", validFrom: "2026-05-31T23:00:00.000Z", expirationTime: "2026-06-01T23:00:00.000Z" }],
-      rootCerts: [{ serialNumber: "1", validFrom: "2016-05-31T23:00:00.000Z", expirationTime: "2026-05-30T00:00:00.000Z" }],
+      certChain: [
+        { serialNumber: "17", validFrom: "2026-05-31T23:00:00.000Z", expirationTime: "2026-06-01T23:00:00.000Z" },
+      ],
+      rootCerts: [
+        { serialNumber: "1", validFrom: "2016-05-31T23:00:00.000Z", expirationTime: "2026-05-30T00:00:00.000Z" },
+      ],
     },
     { identity: "spiffe://cluster.local/ns/default/sa/sleep", state: "Initializing" },
   ],
@@ -26,16 +43,30 @@ const dump = {
       state: "Up",
       info: { name: "reviews-v1-7b", namespace: "bookinfo" },
       connections: {
-        inbound: [{ src: "10.244.1.5:4004", originalDst: "10.244.1.7:9080", actualDst: "10.244.1.7:15008", protocol: "HBONE" }],
-        outbound: [{ src: "10.244.1.7:5005", originalDst: "10.96.4.9:9080", actualDst: "10.244.2.3:15008", protocol: "HBONE" }],
+        inbound: [
+          { src: "10.244.1.5:4004", originalDst: "10.244.1.7:9080", actualDst: "10.244.1.7:15008", protocol: "HBONE" },
+        ],
+        outbound: [
+          { src: "10.244.1.7:5005", originalDst: "10.96.4.9:9080", actualDst: "10.244.2.3:15008", protocol: "HBONE" },
+        ],
       },
     },
   },
 };
 
-const ztunnel = (name: string, nodeName: string, phase = "Running") => ({ metadata: { name, namespace: "istio-system", labels: { app: "ztunnel" } }, spec: { nodeName }, status: { phase } });
+const ztunnel = (name: string, nodeName: string, phase = "Running") => ({
+  metadata: { name, namespace: "istio-system", labels: { app: "ztunnel" } },
+  spec: { nodeName },
+  status: { phase },
+});
 const cluster: FakeCluster = {
-  objects: { Pod: [ztunnel("ztunnel-b", "kind-worker"), ztunnel("ztunnel-a", "kind-control-plane", "Pending"), ztunnel("ztunnel-c", "kind-worker2")] },
+  objects: {
+    Pod: [
+      ztunnel("ztunnel-b", "kind-worker"),
+      ztunnel("ztunnel-a", "kind-control-plane", "Pending"),
+      ztunnel("ztunnel-c", "kind-worker2"),
+    ],
+  },
   pods: {
     "GET ztunnel-b.istio-system:15000/config_dump": JSON.stringify(dump),
     "GET ztunnel-c.istio-system:15000/config_dump": JSON.stringify({ policies: [] }),
@@ -102,16 +133,36 @@ spiffe://cluster.local/ns/default/sa/sleep               NA     Initializing   f
 
 test("a dump of an older ztunnel, which keys what it knows, is read as well", async () => {
   const older = {
-    workloads: { a: { uid: "uid-a", name: "web-1", namespace: "shop", workloadIps: ["10.0.0.1"], node: "n1", protocol: "HBONE", waypoint: { destination: "/10.96.0.9" }, status: "Unhealthy" } },
+    workloads: {
+      a: {
+        uid: "uid-a",
+        name: "web-1",
+        namespace: "shop",
+        workloadIps: ["10.0.0.1"],
+        node: "n1",
+        protocol: "HBONE",
+        waypoint: { destination: "/10.96.0.9" },
+        status: "Unhealthy",
+      },
+    },
     services: {
       a: { name: "waypoint", namespace: "shop", hostname: "waypoint.shop.svc.cluster.local", vips: ["/10.96.0.9"] },
-      b: { name: "web", namespace: "shop", hostname: "web.shop.svc.cluster.local", vips: ["/10.96.0.7"], endpoints: { "uid-a:/10.0.0.1": { workloadUid: "uid-a" } } },
+      b: {
+        name: "web",
+        namespace: "shop",
+        hostname: "web.shop.svc.cluster.local",
+        vips: ["/10.96.0.7"],
+        endpoints: { "uid-a:/10.0.0.1": { workloadUid: "uid-a" } },
+      },
     },
     certificates: [{ identity: "spiffe://cluster.local/ns/shop/sa/web", state: "Unavailable: no answer" }],
   };
   const files = { "older.json": JSON.stringify(older) };
   assert.match(await run("workload -f older.json", { files }), /\nshop +web-1 +10\.0\.0\.1 +n1 +waypoint +HBONE\n$/);
-  assert.match(await run("service -f older.json", { files }), /\nshop +waypoint +10\.96\.0\.9 +None +0\/0\nshop +web +10\.96\.0\.7 +None +0\/1\n$/);
+  assert.match(
+    await run("service -f older.json", { files }),
+    /\nshop +waypoint +10\.96\.0\.9 +None +0\/0\nshop +web +10\.96\.0\.7 +None +0\/1\n$/,
+  );
   assert.match(await run("certificate -f older.json", { files }), / NA +Unavailable +false +NA +NA +NA\n$/);
 });
 
@@ -123,7 +174,10 @@ reviews-v1-7b.bookinfo   Inbound     10.244.1.7:15008   10.244.1.5:4004    10.24
 reviews-v1-7b.bookinfo   Outbound    10.244.1.7:5005    10.244.2.3:15008   10.96.4.9:9080    HBONE
 `,
   );
-  assert.match(await run("connections --direction outbound"), /^WORKLOAD.*\nreviews-v1-7b\.bookinfo +Outbound +reviews-v1-7b\.bookinfo:5005 +10\.244\.2\.3:15008 +10\.96\.4\.9:9080 +HBONE\n$/);
+  assert.match(
+    await run("connections --direction outbound"),
+    /^WORKLOAD.*\nreviews-v1-7b\.bookinfo +Outbound +reviews-v1-7b\.bookinfo:5005 +10\.244\.2\.3:15008 +10\.96\.4\.9:9080 +HBONE\n$/,
+  );
 });
 
 test("`all` is every table, and as JSON the dump", async () => {
@@ -135,12 +189,21 @@ test("`all` is every table, and as JSON the dump", async () => {
 test("a pod is named with its namespace, a node by its name", async () => {
   assert.equal(await run("workload mine.elsewhere"), "NAMESPACE   POD NAME   ADDRESS   NODE   WAYPOINT   PROTOCOL\n");
   assert.equal(await run("policy --node kind-worker2"), "NAMESPACE   POLICY NAME   ACTION   SCOPE\n");
-  await assert.rejects(run("policy --node kind-control-plane"), /no ztunnel runs in the namespace istio-system on the node kind-control-plane/);
+  await assert.rejects(
+    run("policy --node kind-control-plane"),
+    /no ztunnel runs in the namespace istio-system on the node kind-control-plane/,
+  );
 });
 
 test("the log level of all is told, of one changed", async () => {
   assert.equal(await run("log ztunnel-c --level warning"), "ztunnel-c.istio-system:\ncurrent log level is warn\n");
-  assert.equal(await run("log"), "ztunnel-b.istio-system:\ncurrent log level is info\nztunnel-c.istio-system:\ncurrent log level is debug\n");
+  assert.equal(
+    await run("log"),
+    "ztunnel-b.istio-system:\ncurrent log level is info\nztunnel-c.istio-system:\ncurrent log level is debug\n",
+  );
   assert.equal(await run("log ztunnel-c --level warn"), "ztunnel-c.istio-system:\ncurrent log level is warn\n");
-  await assert.rejects(run("log --level loud"), /--level loud is unknown: expected one of trace, debug, info, warn, error/);
+  await assert.rejects(
+    run("log --level loud"),
+    /--level loud is unknown: expected one of trace, debug, info, warn, error/,
+  );
 });

@@ -5,7 +5,16 @@ import type { CliContext, ConnectionFlags } from "./context.ts";
 import { outputFormat, renderValue } from "./output.ts";
 import { adminPortFlag } from "./proxy-admin.ts";
 import { renderTable } from "./table.ts";
-import { certificateSection, connectionSection, policySection, serviceSection, workloadSection, type DumpFilter, type DumpSection, type ZtunnelDump } from "../proxy-dump/index.ts";
+import {
+  certificateSection,
+  connectionSection,
+  policySection,
+  serviceSection,
+  workloadSection,
+  type DumpFilter,
+  type DumpSection,
+  type ZtunnelDump,
+} from "../proxy-dump/index.ts";
 
 interface ZtunnelFlags extends ConnectionFlags {
   readonly namespace: string;
@@ -31,19 +40,71 @@ type Flag = readonly [flags: string, text: string];
 const workloadNamespace: Flag = ["--workload-namespace <namespace>", "only what belongs to this namespace"];
 
 /** Verb, its aliases, what it tells, what narrows it. */
-const sections: readonly { readonly verb: string; readonly aliases: readonly string[]; readonly text: string; readonly of: Section; readonly flags: readonly Flag[] }[] = [
-  { verb: "workload", aliases: ["workloads", "w"], text: "the workloads that it knows", of: workloadSection, flags: [workloadNamespace, ["--workload-node <node>", "only workloads on this node"], ["--address <address>", "only the workload at this address"]] },
-  { verb: "service", aliases: ["services", "s", "svc"], text: "the services that it knows, with their healthy endpoints", of: serviceSection, flags: [workloadNamespace, ["--service-namespace <namespace>", "only services of this namespace"]] },
-  { verb: "policy", aliases: ["policies", "p", "pol"], text: "the authorization policies that it enforces", of: policySection, flags: [workloadNamespace, ["--policy-namespace <namespace>", "only policies of this namespace"]] },
-  { verb: "certificate", aliases: ["certificates", "certs", "cert"], text: "the certificates that it holds for its pods", of: certificateSection, flags: [workloadNamespace] },
-  { verb: "connections", aliases: ["cons"], text: "the connections that live now", of: connectionSection, flags: [workloadNamespace, ["--direction <direction>", "only inbound or outbound ones"], ["--raw", "addresses instead of names"]] },
+const sections: readonly {
+  readonly verb: string;
+  readonly aliases: readonly string[];
+  readonly text: string;
+  readonly of: Section;
+  readonly flags: readonly Flag[];
+}[] = [
+  {
+    verb: "workload",
+    aliases: ["workloads", "w"],
+    text: "the workloads that it knows",
+    of: workloadSection,
+    flags: [
+      workloadNamespace,
+      ["--workload-node <node>", "only workloads on this node"],
+      ["--address <address>", "only the workload at this address"],
+    ],
+  },
+  {
+    verb: "service",
+    aliases: ["services", "s", "svc"],
+    text: "the services that it knows, with their healthy endpoints",
+    of: serviceSection,
+    flags: [workloadNamespace, ["--service-namespace <namespace>", "only services of this namespace"]],
+  },
+  {
+    verb: "policy",
+    aliases: ["policies", "p", "pol"],
+    text: "the authorization policies that it enforces",
+    of: policySection,
+    flags: [workloadNamespace, ["--policy-namespace <namespace>", "only policies of this namespace"]],
+  },
+  {
+    verb: "certificate",
+    aliases: ["certificates", "certs", "cert"],
+    text: "the certificates that it holds for its pods",
+    of: certificateSection,
+    flags: [workloadNamespace],
+  },
+  {
+    verb: "connections",
+    aliases: ["cons"],
+    text: "the connections that live now",
+    of: connectionSection,
+    flags: [
+      workloadNamespace,
+      ["--direction <direction>", "only inbound or outbound ones"],
+      ["--raw", "addresses instead of names"],
+    ],
+  },
 ];
 
 /** `ztunnel-config …`: what a ztunnel's admin port tells, in upstream's columns. */
 export function ztunnelConfigCommands(program: Command, context: CliContext): void {
-  const parent = program.command("ztunnel-config").alias("zc").description("what a ztunnel knows and does; the first one that runs, unless a pod or a node is named");
+  const parent = program
+    .command("ztunnel-config")
+    .alias("zc")
+    .description("what a ztunnel knows and does; the first one that runs, unless a pod or a node is named");
   for (const { verb, aliases, text, of, flags: own } of sections) {
-    const command = withDumpFlags(parent.command(`${verb} [pod]`).aliases([...aliases]).description(text));
+    const command = withDumpFlags(
+      parent
+        .command(`${verb} [pod]`)
+        .aliases([...aliases])
+        .description(text),
+    );
     for (const [flag, meaning] of own) command.option(flag, meaning);
     command.action(async (pod: string | undefined, flags: ZtunnelFlags) => {
       const section = of(await readDump(pod, flags, context), filterOf(flags, context));
@@ -55,11 +116,20 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
     .option("--with-headers", "a line of its own before each table")
     .action(async (pod: string | undefined, flags: ZtunnelFlags) => {
       const dump = await readDump(pod, flags, context);
-      const title = (verb: string): string => (flags.withHeaders === true ? `------ ${verb.toUpperCase()} INFO ------\n\n` : "");
-      const tables = (): string[] => sections.map(({ verb, of }) => ({ verb, ...of(dump, filterOf(flags, context)) })).map(({ verb, header, rows }) => `${title(verb)}${renderTable(header, rows)}`);
+      const title = (verb: string): string =>
+        flags.withHeaders === true ? `------ ${verb.toUpperCase()} INFO ------\n\n` : "";
+      const tables = (): string[] =>
+        sections
+          .map(({ verb, of }) => ({ verb, ...of(dump, filterOf(flags, context)) }))
+          .map(({ verb, header, rows }) => `${title(verb)}${renderTable(header, rows)}`);
       await print(flags, context, dump, () => tables().join("\n"));
     });
-  withTarget(parent.command("log [pod]").alias("o").description("the log level of every ztunnel, or of the one named; --level changes it until it ends"))
+  withTarget(
+    parent
+      .command("log [pod]")
+      .alias("o")
+      .description("the log level of every ztunnel, or of the one named; --level changes it until it ends"),
+  )
     .option("--level <level>", logLevels.join(", "))
     .option("-r, --reset", "back to info")
     .action(async (pod: string | undefined, flags: ZtunnelFlags) => await log(pod, flags, context));
@@ -81,7 +151,8 @@ function withDumpFlags(command: Command): Command {
 function filterOf(flags: ZtunnelFlags, { clock }: CliContext): DumpFilter {
   const { address, workloadNode: node, direction, raw } = flags;
   const namespace = flags.workloadNamespace ?? flags.serviceNamespace ?? flags.policyNamespace;
-  if (direction !== undefined && direction !== "inbound" && direction !== "outbound") throw userError("direction-unknown", `--direction ${direction} is unknown: expected inbound or outbound`);
+  if (direction !== undefined && direction !== "inbound" && direction !== "outbound")
+    throw userError("direction-unknown", `--direction ${direction} is unknown: expected inbound or outbound`);
   return {
     nowMs: clock.nowMs(),
     ...(namespace === undefined ? {} : { namespace }),
@@ -92,7 +163,12 @@ function filterOf(flags: ZtunnelFlags, { clock }: CliContext): DumpFilter {
   };
 }
 
-async function print({ output }: ZtunnelFlags, context: CliContext, value: unknown, table: () => string): Promise<void> {
+async function print(
+  { output }: ZtunnelFlags,
+  context: CliContext,
+  value: unknown,
+  table: () => string,
+): Promise<void> {
   const format = outputFormat(output);
   context.out(format === "table" ? table() : await renderValue(value, format));
 }
@@ -113,13 +189,21 @@ async function fromPod(pod: string | undefined, flags: ZtunnelFlags, context: Cl
 }
 
 async function log(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<void> {
-  if (flags.reset === true && flags.level !== undefined) throw userError("flags-exclude", "--level cannot be combined with --reset");
+  if (flags.reset === true && flags.level !== undefined)
+    throw userError("flags-exclude", "--level cannot be combined with --reset");
   const level = flags.reset === true ? "info" : flags.level === "warning" ? "warn" : flags.level;
-  if (level !== undefined && !logLevels.some((known) => known === level)) throw userError("level-unknown", `--level ${level} is unknown: expected one of ${logLevels.join(", ")}`);
+  if (level !== undefined && !logLevels.some((known) => known === level))
+    throw userError("level-unknown", `--level ${level} is unknown: expected one of ${logLevels.join(", ")}`);
   const found = await targets(pod, flags, context);
   if (found.length === 0) throw noZtunnel(flags);
   for (const target of found) {
-    const answer = await ask(target, "POST", level === undefined ? "/logging" : `/logging?level=${level}`, flags, context);
+    const answer = await ask(
+      target,
+      "POST",
+      level === undefined ? "/logging" : `/logging?level=${level}`,
+      flags,
+      context,
+    );
     context.out(`${target.pod}.${target.namespace}:\n${answer.trim()}\n`);
   }
 }
@@ -148,13 +232,33 @@ function isRunning({ metadata, status }: Pod): boolean {
 }
 
 function noZtunnel({ namespace, node }: ZtunnelFlags): Error {
-  return userError("no-ztunnel", `no ztunnel runs in the namespace ${namespace}${node === undefined ? "" : ` on the node ${node}`}`, {
-    hint: "kubectl get pods -A -l app=ztunnel; another namespace is named by -n",
-  });
+  return userError(
+    "no-ztunnel",
+    `no ztunnel runs in the namespace ${namespace}${node === undefined ? "" : ` on the node ${node}`}`,
+    {
+      hint: "kubectl get pods -A -l app=ztunnel; another namespace is named by -n",
+    },
+  );
 }
 
-async function ask({ namespace, pod }: Target, method: string, path: string, flags: ZtunnelFlags, context: CliContext): Promise<string> {
-  const { status, text } = await context.requestOfPod(flags, { namespace, pod, port: flags.proxyAdminPort, method, path });
-  if (status !== 200) throw transientError("ztunnel-refused", `${pod}.${namespace} answered ${status} for ${method} ${path}: ${text.trim().slice(0, 200)}`);
+async function ask(
+  { namespace, pod }: Target,
+  method: string,
+  path: string,
+  flags: ZtunnelFlags,
+  context: CliContext,
+): Promise<string> {
+  const { status, text } = await context.requestOfPod(flags, {
+    namespace,
+    pod,
+    port: flags.proxyAdminPort,
+    method,
+    path,
+  });
+  if (status !== 200)
+    throw transientError(
+      "ztunnel-refused",
+      `${pod}.${namespace} answered ${status} for ${method} ${path}: ${text.trim().slice(0, 200)}`,
+    );
   return text;
 }

@@ -28,7 +28,11 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     programName: env["SERIN_PROGRAM"] === "istioctl" ? "istioctl" : "serin",
     out: (output) => void process.stdout.write(output),
     err: (output) => void process.stderr.write(output),
-    otherVerbs: { cluster: ["create", "delete", "list", "kubeconfig", "shell", "urls"], release: ["add", "list", "build", "export"], doctor: [] },
+    otherVerbs: {
+      cluster: ["create", "delete", "list", "kubeconfig", "shell", "urls"],
+      release: ["add", "list", "build", "export"],
+      doctor: [],
+    },
     interactive: process.stdin.isTTY,
     colour: process.stdout.isTTY && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb",
     columns: () => (process.stdout.isTTY ? process.stdout.columns : undefined),
@@ -49,20 +53,36 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     },
     requestOfPod: async (flags, { namespace, pod, port, method, path, body }) => {
       const { loadKubeConfig, portForward, requestOverStream } = await import("../kube/index.ts");
-      const stream = await portForward(await loadKubeConfig(flags.kubeconfig ?? env, flags.context), { namespace, pod, port, signal: shutdown.drain });
+      const stream = await portForward(await loadKubeConfig(flags.kubeconfig ?? env, flags.context), {
+        namespace,
+        pod,
+        port,
+        signal: shutdown.drain,
+      });
       return await requestOverStream(stream, { method, path, body, signal: shutdown.drain });
     },
     streamOfPod: async (flags, target) => {
       const { loadKubeConfig, portForward } = await import("../kube/index.ts");
-      return await portForward(await loadKubeConfig(flags.kubeconfig ?? env, flags.context), { ...target, signal: shutdown.drain });
+      return await portForward(await loadKubeConfig(flags.kubeconfig ?? env, flags.context), {
+        ...target,
+        signal: shutdown.drain,
+      });
     },
     serveDashboard: async (flags, options) => {
       const { loadKubeConfig } = await import("../kube/index.ts");
       const { serveLocalDashboard } = await import("./dashboard.ts");
       const kubeConfig = await loadKubeConfig(flags.kubeconfig ?? env, flags.context);
-      await serveLocalDashboard({ ...options, kubeConfig, env, log: createLogger({ scope: "dashboard", level: "warn" }), release, signal: shutdown.drain });
+      await serveLocalDashboard({
+        ...options,
+        kubeConfig,
+        env,
+        log: createLogger({ scope: "dashboard", level: "warn" }),
+        release,
+        signal: shutdown.drain,
+      });
     },
-    openBrowser: async (url) => await (await import("../cli/dashboard/index.ts")).openBrowser(url, process.platform, env),
+    openBrowser: async (url) =>
+      await (await import("../cli/dashboard/index.ts")).openBrowser(url, process.platform, env),
     readFile: async (path) => (path === "-" ? await text(process.stdin) : await readFile(path, "utf8")),
     releaseTree: async (version, flags) => {
       const { loadKubeConfig } = await import("../kube/index.ts");
@@ -70,7 +90,8 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       const { listClusters } = await import("../cluster/lifecycle/index.ts");
       const { runnableRelease } = await import("../cluster/images/index.ts");
       const lab = listClusters(env).find((cluster) => cluster.server === server);
-      const tree = lab === undefined ? undefined : runnableRelease(lab.directory, version, join(release.root, "node_modules"));
+      const tree =
+        lab === undefined ? undefined : runnableRelease(lab.directory, version, join(release.root, "node_modules"));
       return tree ?? (version === release.version ? release.root : undefined);
     },
     customResources: async () => ({
@@ -91,16 +112,35 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     runCheck: async (flags, request) => {
       const { runCheckOutside } = await import("../rollout/index.ts");
       const client = await context.connect(flags);
-      const get = async (target: { namespace: string; pod: string; port: number; path: string }): Promise<string> => (await context.requestOfPod(flags, { ...target, method: "GET" })).text;
-      return await runCheckOutside({ client, clock: systemClock, log: createLogger({ scope: "check", level: "warn" }), get, signal: shutdown.drain, ...request });
+      const get = async (target: { namespace: string; pod: string; port: number; path: string }): Promise<string> =>
+        (await context.requestOfPod(flags, { ...target, method: "GET" })).text;
+      return await runCheckOutside({
+        client,
+        clock: systemClock,
+        log: createLogger({ scope: "check", level: "warn" }),
+        get,
+        signal: shutdown.drain,
+        ...request,
+      });
     },
     followMesh: async (flags, { name, parameters }, sink, signal) => {
       mesh ??= readMesh(context, flags, release.version);
       const { views } = await mesh.reader;
       mesh.followers += 1;
       // It is the user's own kubeconfig that reads: the API server says what may be seen.
-      const reader = { key: "own", namespaces: "*" as const, hiddenKinds: new Set<string>(), may: async (): Promise<boolean> => true };
-      await views.follow(name, parameters, reader, { view: (view) => sink.view(view as Parameters<typeof sink.view>[0]), problem: sink.problem }, signal);
+      const reader = {
+        key: "own",
+        namespaces: "*" as const,
+        hiddenKinds: new Set<string>(),
+        may: async (): Promise<boolean> => true,
+      };
+      await views.follow(
+        name,
+        parameters,
+        reader,
+        { view: (view) => sink.view(view as Parameters<typeof sink.view>[0]), problem: sink.problem },
+        signal,
+      );
       mesh.followers -= 1;
       if (mesh.followers === 0) mesh.stop();
     },
@@ -132,8 +172,18 @@ function readMesh(context: CliContext, flags: ConnectionFlags, version: string):
     const { askPodByApiServer, createDashboardReader } = await import("../dashboard/read/index.ts");
     const { createKubeClient, loadKubeConfig } = await import("../kube/index.ts");
     const log = createLogger({ scope: "mesh", level: "error" });
-    const client = createKubeClient(await loadKubeConfig(flags.kubeconfig ?? context.env, flags.context), { log, clock: systemClock, userAgent: `serin/${version}` });
-    const reader = createDashboardReader({ client, clock: systemClock, log, askPod: askPodByApiServer(client), cluster: await context.apiServer(flags) });
+    const client = createKubeClient(await loadKubeConfig(flags.kubeconfig ?? context.env, flags.context), {
+      log,
+      clock: systemClock,
+      userAgent: `serin/${version}`,
+    });
+    const reader = createDashboardReader({
+      client,
+      clock: systemClock,
+      log,
+      askPod: askPodByApiServer(client),
+      cluster: await context.apiServer(flags),
+    });
     void reader
       .run(AbortSignal.any([context.signal, end.signal]))
       .catch((error: unknown) => context.err(`${messageOf(error)}\n`))

@@ -37,7 +37,10 @@ const textFields = [
 /** `serin cluster-apiserver <config.json>` */
 export async function run(context: RoleContext): Promise<number> {
   const [file] = context.args;
-  if (file === undefined) throw userError("config-missing", "no configuration file is given", { hint: "serin cluster-apiserver <config.json>" });
+  if (file === undefined)
+    throw userError("config-missing", "no configuration file is given", {
+      hint: "serin cluster-apiserver <config.json>",
+    });
   const configuration = readConfiguration(file);
   const registry = createSchemaRegistry();
   const pem = (path: string): string => readText(path);
@@ -85,7 +88,10 @@ function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw userError("file-unreadable", `cannot read ${path}`, { hint: "check the path in the configuration and the file's rights", cause: error });
+    throw userError("file-unreadable", `cannot read ${path}`, {
+      hint: "check the path in the configuration and the file's rights",
+      cause: error,
+    });
   }
 }
 
@@ -97,13 +103,18 @@ function readConfiguration(file: string): Configuration {
   } catch (error) {
     throw userError("config-invalid", `${file} is not JSON`, { cause: error, hint: "mend the file's syntax" });
   }
-  const wrong = (field: string, expected: string): Error => userError("config-invalid", `${file}: ${field} must be ${expected}`, { hint: `set ${field}` });
-  for (const field of textFields) if (typeof value[field] !== "string" || value[field] === "") throw wrong(field, "a text that is not empty");
-  if (!Array.isArray(value.listen) || value.listen.length === 0) throw wrong("listen", 'a list of {"host","port"} or {"fd"}');
+  const wrong = (field: string, expected: string): Error =>
+    userError("config-invalid", `${file}: ${field} must be ${expected}`, { hint: `set ${field}` });
+  for (const field of textFields)
+    if (typeof value[field] !== "string" || value[field] === "") throw wrong(field, "a text that is not empty");
+  if (!Array.isArray(value.listen) || value.listen.length === 0)
+    throw wrong("listen", 'a list of {"host","port"} or {"fd"}');
   for (const target of value.listen) {
-    const valid = "fd" in target ? Number.isInteger(target.fd) : typeof target.host === "string" && Number.isInteger(target.port);
+    const valid =
+      "fd" in target ? Number.isInteger(target.fd) : typeof target.host === "string" && Number.isInteger(target.port);
     if (!valid) throw wrong("listen", 'a list of {"host","port"} or {"fd"}');
   }
-  if (typeof value.advertise?.address !== "string") throw wrong("advertise.address", "the address by which pods reach the server");
+  if (typeof value.advertise?.address !== "string")
+    throw wrong("advertise.address", "the address by which pods reach the server");
   return value;
 }

@@ -8,21 +8,34 @@ import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import type { RoleContext } from "./role.ts";
 
 const dnsServiceIP = "10.96.0.10";
-const usage = "serin cluster-controllers --kubeconfig FILE --dns-listen ADDRESS:PORT [--dns-upstream ADDRESS:PORT] [--manifests DIRECTORY]";
+const usage =
+  "serin cluster-controllers --kubeconfig FILE --dns-listen ADDRESS:PORT [--dns-upstream ADDRESS:PORT] [--manifests DIRECTORY]";
 
 /** `serin cluster-controllers`: controllers, scheduler, LoadBalancer addresses and DNS of a lab cluster. */
 export async function run({ args, log, shutdown, release }: RoleContext): Promise<number> {
   const options = readOptions(args);
   const config = await loadKubeConfig(options.kubeconfig);
-  if (config.ca === undefined) throw userError("kubeconfig-no-ca", `the kubeconfig ${options.kubeconfig} has no certificate authority`, { hint: "the cluster's root certificate is published from it" });
+  if (config.ca === undefined)
+    throw userError("kubeconfig-no-ca", `the kubeconfig ${options.kubeconfig} has no certificate authority`, {
+      hint: "the cluster's root certificate is published from it",
+    });
   const clock = systemClock;
   const client = createKubeClient(config, { log, clock, userAgent: "kube-controller-manager" });
-  const metadataClient = createKubeClient(config, { log, clock, userAgent: "kube-controller-manager", metadataOnly: true });
+  const metadataClient = createKubeClient(config, {
+    log,
+    clock,
+    userAgent: "kube-controller-manager",
+    metadataOnly: true,
+  });
   const context = new ControllerContext({ client, log, clock, random: systemRandom });
   addScheduler(context);
   addControllers(context, { rootCa: config.ca, metadataClient });
   addClusterDns(context, { ...options.dns, ...(options.upstream === undefined ? {} : { upstream: options.upstream }) });
-  const bootstrapped = addBootstrap(context, { definitions: definitionFiles(options.manifests ?? join(release.root, "manifests")), dns: options.dns, dnsServiceIP });
+  const bootstrapped = addBootstrap(context, {
+    definitions: definitionFiles(options.manifests ?? join(release.root, "manifests")),
+    dns: options.dns,
+    dnsServiceIP,
+  });
   void bootstrapped.then(() => process.send?.({ ready: true }));
   void context.allSynced().then(() => log.info("controllers run", { server: config.server }));
   await context.run(shutdown.drain);
@@ -47,7 +60,10 @@ function readOptions(args: readonly string[]): Options {
   const string = { type: "string" } as const;
   let values: { kubeconfig?: string; "dns-listen"?: string; "dns-upstream"?: string; manifests?: string };
   try {
-    ({ values } = parseArgs({ args: [...args], options: { kubeconfig: string, "dns-listen": string, "dns-upstream": string, manifests: string } }));
+    ({ values } = parseArgs({
+      args: [...args],
+      options: { kubeconfig: string, "dns-listen": string, "dns-upstream": string, manifests: string },
+    }));
   } catch (error) {
     throw userError("usage", (error as Error).message, { hint: usage });
   }
@@ -61,6 +77,7 @@ function readOptions(args: readonly string[]): Options {
 function parseEndpoint(option: string, text: string | undefined): Endpoint | undefined {
   if (text === undefined) return undefined;
   const parts = /^\[?([^\]]+)\]?:(\d+)$/.exec(text);
-  if (parts?.[1] === undefined || Number(parts[2]) > 65_535) throw userError("usage", `${option} must be address:port, got "${text}"`, { hint: usage });
+  if (parts?.[1] === undefined || Number(parts[2]) > 65_535)
+    throw userError("usage", `${option} must be address:port, got "${text}"`, { hint: usage });
   return { address: parts[1], port: Number(parts[2]) };
 }

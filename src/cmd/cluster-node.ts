@@ -10,11 +10,17 @@ import type { RoleContext } from "./role.ts";
 
 /** `serin cluster-node --state-dir DIR --name NODE`: one node of the lab, in its network namespace; started by the supervisor. */
 export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
-  const { values } = parseArgs({ args: [...args], options: { "state-dir": { type: "string" }, name: { type: "string" } } });
+  const { values } = parseArgs({
+    args: [...args],
+    options: { "state-dir": { type: "string" }, name: { type: "string" } },
+  });
   const stateDirectory = values["state-dir"] ?? "";
   const record = readClusterRecord(stateDirectory);
   const node = record?.nodes.find((candidate) => candidate.name === values.name);
-  if (node === undefined) throw userError("node-unknown", `there is no node "${values.name}" in ${stateDirectory}/cluster.json`, { hint: "this role is started by the lab's supervisor" });
+  if (node === undefined)
+    throw userError("node-unknown", `there is no node "${values.name}" in ${stateDirectory}/cluster.json`, {
+      hint: "this role is started by the lab's supervisor",
+    });
   const pki = join(stateDirectory, "pki");
   const config = await loadKubeConfig(join(pki, `node-${node.name}.kubeconfig`));
   const client = createKubeClient(config, { log, clock: systemClock, userAgent: `kubelet/${kubernetesVersion} serin` });

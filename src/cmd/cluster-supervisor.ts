@@ -11,7 +11,11 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   const stateDirectory = values["state-dir"] ?? "";
   const nodeModules = dirname(dirname(dirname(process.execPath)));
   const ownModules = nodeModules.startsWith(`${release.root}/`);
-  writeOwnRelease(stateDirectory, { version: release.version, root: release.root, nodeModules: ownModules ? undefined : nodeModules });
+  writeOwnRelease(stateDirectory, {
+    version: release.version,
+    root: release.root,
+    nodeModules: ownModules ? undefined : nodeModules,
+  });
   const supervisor = new Supervisor({
     stateDirectory,
     program: process.execPath,

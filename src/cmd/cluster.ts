@@ -66,7 +66,13 @@ function parseFlags(args: string[]): { values: Flags; positionals: string[] } {
     const { values, positionals } = parseArgs({
       args,
       allowPositionals: true,
-      options: { name: { type: "string", short: "n" }, config: { type: "string", short: "c" }, workers: { type: "string" }, names: { type: "boolean" }, json: { type: "boolean" } },
+      options: {
+        name: { type: "string", short: "n" },
+        config: { type: "string", short: "c" },
+        workers: { type: "string" },
+        names: { type: "boolean" },
+        json: { type: "boolean" },
+      },
     });
     return { values, positionals };
   } catch (error) {
@@ -78,8 +84,12 @@ async function create({ env, release, shutdown }: RoleContext, flags: Flags): Pr
   const { createCluster, parseKindConfig } = await import("../cluster/lifecycle/index.ts");
   const source = flags.config === "-" ? "standard input" : (flags.config ?? "default");
   const text = flags.config === undefined ? nodesConfig(flags.workers) : readConfig(flags.config);
-  if (flags.config !== undefined && flags.workers !== undefined) throw userError("usage", "--workers and --config exclude each other: the config lists its nodes");
-  const { plan, warnings } = parseKindConfig(text, { source, ...(flags.name === undefined ? {} : { name: flags.name }) });
+  if (flags.config !== undefined && flags.workers !== undefined)
+    throw userError("usage", "--workers and --config exclude each other: the config lists its nodes");
+  const { plan, warnings } = parseKindConfig(text, {
+    source,
+    ...(flags.name === undefined ? {} : { name: flags.name }),
+  });
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
   const begin = performance.now();
   process.stdout.write(`Creating cluster "${plan.name}" ...\n`);
@@ -92,14 +102,19 @@ async function create({ env, release, shutdown }: RoleContext, flags: Flags): Pr
     diagnose: async () => (await import("./doctor.ts")).findingsOf(env),
   });
   const seconds = ((performance.now() - begin) / 1_000).toFixed(1);
-  process.stdout.write(` ✓ All nodes are ready (${seconds} s)\nSet kubectl context to "${created.contextName}" in ${created.kubeconfigPath}\n`);
-  process.stdout.write(`API server: ${created.server}\nLook around:  kubectl get nodes;  serin cluster shell --name ${plan.name};  serin cluster delete --name ${plan.name}\n`);
+  process.stdout.write(
+    ` ✓ All nodes are ready (${seconds} s)\nSet kubectl context to "${created.contextName}" in ${created.kubeconfigPath}\n`,
+  );
+  process.stdout.write(
+    `API server: ${created.server}\nLook around:  kubectl get nodes;  serin cluster shell --name ${plan.name};  serin cluster delete --name ${plan.name}\n`,
+  );
   return 0;
 }
 
 /** A config of kind's form with so many workers. */
 function nodesConfig(workers = String(defaultWorkers)): string {
-  if (!/^\d{1,2}$/.test(workers) || Number(workers) > maxWorkers) throw userError("usage", `--workers must be a number from 0 to ${maxWorkers}, got "${workers}"`);
+  if (!/^\d{1,2}$/.test(workers) || Number(workers) > maxWorkers)
+    throw userError("usage", `--workers must be a number from 0 to ${maxWorkers}, got "${workers}"`);
   return `kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n${"- role: worker\n".repeat(Number(workers))}`;
 }
 
@@ -119,13 +134,19 @@ async function nameOf({ env }: RoleContext, given: string | undefined): Promise<
   const [first, ...others] = listClusters(env);
   if (first === undefined) return "kind";
   if (others.length === 0) return first.name;
-  throw new SerinError("user", "cluster-ambiguous", "there are several clusters", { hint: `say which: --name ${[first, ...others].map(({ name }) => name).join("|")}` });
+  throw new SerinError("user", "cluster-ambiguous", "there are several clusters", {
+    hint: `say which: --name ${[first, ...others].map(({ name }) => name).join("|")}`,
+  });
 }
 
 async function list({ env }: RoleContext, namesOnly: boolean): Promise<number> {
   const { listClusters } = await import("../cluster/lifecycle/index.ts");
   for (const cluster of listClusters(env)) {
-    process.stdout.write(namesOnly ? `${cluster.name}\n` : `${cluster.name}\t${cluster.running ? "running" : "stopped"}\t${cluster.nodes} nodes\t${cluster.server}\n`);
+    process.stdout.write(
+      namesOnly
+        ? `${cluster.name}\n`
+        : `${cluster.name}\t${cluster.running ? "running" : "stopped"}\t${cluster.nodes} nodes\t${cluster.server}\n`,
+    );
   }
   return 0;
 }
@@ -134,6 +155,10 @@ async function urls({ env }: RoleContext, name: string, asJson: boolean): Promis
   const { clusterUrls } = await import("../cluster/lifecycle/index.ts");
   const found = clusterUrls(name, env);
   if (asJson) process.stdout.write(`${JSON.stringify(found)}\n`);
-  else for (const entry of found) process.stdout.write(`${entry.url}\t${entry.service} ${entry.address}:${entry.port}${entry.portName === "" ? "" : ` (${entry.portName})`}\n`);
+  else
+    for (const entry of found)
+      process.stdout.write(
+        `${entry.url}\t${entry.service} ${entry.address}:${entry.port}${entry.portName === "" ? "" : ` (${entry.portName})`}\n`,
+      );
   return 0;
 }

@@ -9,17 +9,25 @@ import type { RoleContext } from "./role.ts";
 export async function run(context: RoleContext): Promise<number> {
   const { env, log, shutdown } = context;
   const nodeName = envRequired(env, "NODE_NAME", "the name of the node that this pod runs on (fieldRef spec.nodeName)");
-  const client = createKubeClient(await loadInClusterConfig(env), { log: log.scoped("kube"), clock: systemClock, userAgent: "serin-cni" });
+  const client = createKubeClient(await loadInClusterConfig(env), {
+    log: log.scoped("kube"),
+    clock: systemClock,
+    userAgent: "serin-cni",
+  });
   const common = { log: log.scoped("kube"), clock: systemClock };
   const pods = createInformer(client, podKind, { ...common, fieldSelector: `spec.nodeName=${nodeName}` });
   const namespaces = createInformer(client, namespaceKind, common);
   const nodes = createInformer(client, nodeKind, { ...common, fieldSelector: `metadata.name=${nodeName}` });
   const hostProc = envString(env, "HOST_PROC", "/host/proc");
   using hostNamespace = openHostNamespace(hostProc);
-  const { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } = await import("../telemetry/index.ts");
+  const { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } =
+    await import("../telemetry/index.ts");
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
-  registry.gauge("istio_build", "Istio component build info.", ["component", "tag"]).labels("cni", context.release.version).set(1);
+  registry
+    .gauge("istio_build", "Istio component build info.", ["component", "tag"])
+    .labels("cni", context.release.version)
+    .set(1);
   const agent = new CniAgent({
     nodeName,
     excludedNamespaces: envString(env, "EXCLUDE_NAMESPACES", "istio-system,kube-system").split(","),
@@ -34,14 +42,24 @@ export async function run(context: RoleContext): Promise<number> {
     namespaces,
     nodes,
     hostNamespaceFd: hostNamespace.fd,
-    isUninstalled: () => daemonSetIsGone(client, envString(env, "POD_NAMESPACE", "istio-system"), envString(env, "DAEMONSET_NAME", "istio-cni-node"), log),
+    isUninstalled: () =>
+      daemonSetIsGone(
+        client,
+        envString(env, "POD_NAMESPACE", "istio-system"),
+        envString(env, "DAEMONSET_NAME", "istio-cni-node"),
+        log,
+      ),
     log,
     logsRoutes: envString(env, "SERIN_LOG_FORMAT", "") === "2022",
     clock: systemClock,
     registry,
   });
   const probe = await serveReadiness(agent, envInteger(env, "READINESS_PORT", 8000), context.release.version);
-  const metrics = serveMetrics(() => ({ type: prometheusContentType, text: renderPrometheus(registry) }), envInteger(env, "MONITORING_PORT", 15_014), log);
+  const metrics = serveMetrics(
+    () => ({ type: prometheusContentType, text: renderPrometheus(registry) }),
+    envInteger(env, "MONITORING_PORT", 15_014),
+    log,
+  );
   const informersEnd = new AbortController();
   const informers = Promise.all([pods, namespaces, nodes].map((informer) => informer.run(informersEnd.signal)));
   try {
@@ -61,7 +79,10 @@ function serveReadiness(agent: CniAgent, port: number, version: string): Promise
   const server = nodeHttp().createServer((request, response) => {
     const path = request.url ?? "";
     if (path === "/version") response.writeHead(200).end(`${version}\n`);
-    else if (path === "/debug/serin/enrolled") response.writeHead(200, { "content-type": "application/json" }).end(`${JSON.stringify(agent.enrolled(version))}\n`);
+    else if (path === "/debug/serin/enrolled")
+      response
+        .writeHead(200, { "content-type": "application/json" })
+        .end(`${JSON.stringify(agent.enrolled(version))}\n`);
     else if (path === "/healthz" || (path === "/readyz" && agent.ready)) response.writeHead(200).end("OK\n");
     else response.writeHead(path === "/readyz" ? 503 : 404).end();
   });
@@ -72,7 +93,11 @@ function serveReadiness(agent: CniAgent, port: number, version: string): Promise
 }
 
 /** `/metrics`. The port is one of the node: where somebody else has it the agent works on, and says so. */
-function serveMetrics(render: () => { readonly type: string; readonly text: string }, port: number, log: Logger): { close(): void } {
+function serveMetrics(
+  render: () => { readonly type: string; readonly text: string },
+  port: number,
+  log: Logger,
+): { close(): void } {
   const server = nodeHttp().createServer((request, response) => {
     if (request.url !== "/metrics") {
       response.writeHead(404).end();

@@ -1,6 +1,18 @@
 // The dashboard on its user's own machine, by their kubeconfig: what `serin dashboard` serves where no pod does.
 import { giveBackIdleMemory, systemClock, unhurriedShare, type Environment, type Logger } from "../base/index.ts";
-import { askFromWithin, askPodByApiServer, AuditLog, checkTopic, createDashboardReader, createHandlers, credentialsOf, DashboardServer, KubeconfigAccess, PageAssets, readPageFiles } from "../dashboard/index.ts";
+import {
+  askFromWithin,
+  askPodByApiServer,
+  AuditLog,
+  checkTopic,
+  createDashboardReader,
+  createHandlers,
+  credentialsOf,
+  DashboardServer,
+  KubeconfigAccess,
+  PageAssets,
+  readPageFiles,
+} from "../dashboard/index.ts";
 import type { KubeConfig } from "../kube/index.ts";
 import type { Release } from "./role.ts";
 
@@ -20,16 +32,41 @@ export interface LocalDashboardOptions {
 }
 
 /** Serves until the signal is aborted. Throws where the API server does not take the user, or the port is taken. */
-export async function serveLocalDashboard({ kubeConfig, istioNamespace, host, ports, prometheusUrl, announce, env, log, release, signal }: LocalDashboardOptions): Promise<void> {
+export async function serveLocalDashboard({
+  kubeConfig,
+  istioNamespace,
+  host,
+  ports,
+  prometheusUrl,
+  announce,
+  env,
+  log,
+  release,
+  signal,
+}: LocalDashboardOptions): Promise<void> {
   const clock = systemClock;
   const ended = new AbortController();
   const until = AbortSignal.any([signal, ended.signal]);
   const own = credentialsOf(kubeConfig, { log, clock });
   const { client } = own;
   let listensOn = 0;
-  const tell = (isFirst: boolean): void => announce(`http://${urlHost(host)}:${listensOn}/enter?secret=${access.secret}`, isFirst);
-  const access: KubeconfigAccess = await KubeconfigAccess.open({ own, cluster: kubeConfig.server, namespace: kubeConfig.namespace, clock, secretUsed: () => tell(false) });
-  const reader = createDashboardReader({ client, clock, log, askPod: askFromWithin(askPodByApiServer(client), kubeConfig), cluster: kubeConfig.server, ...(prometheusUrl === undefined ? {} : { prometheusUrl }) });
+  const tell = (isFirst: boolean): void =>
+    announce(`http://${urlHost(host)}:${listensOn}/enter?secret=${access.secret}`, isFirst);
+  const access: KubeconfigAccess = await KubeconfigAccess.open({
+    own,
+    cluster: kubeConfig.server,
+    namespace: kubeConfig.namespace,
+    clock,
+    secretUsed: () => tell(false),
+  });
+  const reader = createDashboardReader({
+    client,
+    clock,
+    log,
+    askPod: askFromWithin(askPodByApiServer(client), kubeConfig),
+    cluster: kubeConfig.server,
+    ...(prometheusUrl === undefined ? {} : { prometheusUrl }),
+  });
   const audit = new AuditLog({ clock, log });
   const page = PageAssets.from(await readPageFiles());
   const server = new DashboardServer({
@@ -40,7 +77,16 @@ export async function serveLocalDashboard({ kubeConfig, istioNamespace, host, po
     sessionIdleMs: Infinity,
     sessionMs: Infinity,
     source: reader.views,
-    handlers: createHandlers({ measurements: reader.measurements, audit, clock, log, istioNamespace, releaseDirectory: release.root, env, ended: until }),
+    handlers: createHandlers({
+      measurements: reader.measurements,
+      audit,
+      clock,
+      log,
+      istioNamespace,
+      releaseDirectory: release.root,
+      env,
+      ended: until,
+    }),
     checkTopic,
     audit,
     clock,

@@ -5,7 +5,10 @@ import type { RoleContext } from "./role.ts";
 
 /** The machine's findings, as `serin doctor` shows them. */
 export function findingsOf(env: Environment): readonly Finding[] {
-  return diagnose({ env, insideCommand: [process.execPath, ...process.execArgv, process.argv[1] ?? "", "doctor", "--inside"] });
+  return diagnose({
+    env,
+    insideCommand: [process.execPath, ...process.execArgv, process.argv[1] ?? "", "doctor", "--inside"],
+  });
 }
 
 /** `serin doctor [--json]`: what the machine lacks for a lab cluster, and the exact remedy. */
@@ -16,6 +19,10 @@ export async function run({ args, env }: RoleContext): Promise<number> {
   }
   const findings = findingsOf(env);
   if (args.includes("--json")) process.stdout.write(`${JSON.stringify(findings)}\n`);
-  else for (const finding of findings) process.stdout.write(`${finding.ok ? "✓" : "✗"} ${finding.subject}: ${finding.detail}${finding.ok ? "" : `\n    remedy: ${finding.remedy}`}\n`);
+  else
+    for (const finding of findings)
+      process.stdout.write(
+        `${finding.ok ? "✓" : "✗"} ${finding.subject}: ${finding.detail}${finding.ok ? "" : `\n    remedy: ${finding.remedy}`}\n`,
+      );
   return await Promise.resolve(findings.every((finding) => finding.ok) ? 0 : 1);
 }

@@ -9,6 +9,10 @@ const defaultPort = 3000;
 export async function run({ env, log, shutdown, release }: RoleContext): Promise<number> {
   const provisioning = envString(env, "GF_PATHS_PROVISIONING", "/etc/grafana/provisioning");
   const api = new GrafanaApi({ provisioning, version: release.version, log });
-  await serveWeb(async (request) => await api.handle(request), { host: envString(env, "GF_SERVER_HTTP_ADDR", ""), port: envInteger(env, "GF_SERVER_HTTP_PORT", defaultPort), log }, shutdown.drain);
+  await serveWeb(
+    async (request) => await api.handle(request),
+    { host: envString(env, "GF_SERVER_HTTP_ADDR", ""), port: envInteger(env, "GF_SERVER_HTTP_PORT", defaultPort), log },
+    shutdown.drain,
+  );
   return 0;
 }

@@ -2,7 +2,19 @@
 import { readFile } from "node:fs/promises";
 import { giveBackIdleMemory, messageOf, systemClock, unhurriedShare, userError } from "../base/index.ts";
 import { readFlags, serveWeb, textAnswer, type WebHandler } from "../addons/web/index.ts";
-import { askPodDirectly, AuditLog, checkTopic, ClusterAccess, createDashboardReader, createHandlers, DashboardServer, KialiApi, PageAssets, parseKialiConfig, readPageFiles } from "../dashboard/index.ts";
+import {
+  askPodDirectly,
+  AuditLog,
+  checkTopic,
+  ClusterAccess,
+  createDashboardReader,
+  createHandlers,
+  DashboardServer,
+  KialiApi,
+  PageAssets,
+  parseKialiConfig,
+  readPageFiles,
+} from "../dashboard/index.ts";
 import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
@@ -16,25 +28,57 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   const flags = readFlags(args);
   const path = flags.get("config") ?? defaultConfigFile;
   const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw userError("kiali-config-missing", `cannot read the configuration ${path}: ${messageOf(cause)}`, { cause, hint: "name it by -config" });
+    throw userError("kiali-config-missing", `cannot read the configuration ${path}: ${messageOf(cause)}`, {
+      cause,
+      hint: "name it by -config",
+    });
   });
   const config = parseKialiConfig(text, path);
   const kubeConfig = await loadKubeConfig(env);
   const clock = systemClock;
   const client = createKubeClient(kubeConfig, { log, clock, userAgent: "kiali" });
   const pods = askPodDirectly(clock);
-  const reader = createDashboardReader({ client, clock, log, askPod: pods.ask, cluster: kubeConfig.server, ...(flags.get("traffic") === "prometheus" ? { prometheusUrl: config.prometheusUrl } : {}) });
+  const reader = createDashboardReader({
+    client,
+    clock,
+    log,
+    askPod: pods.ask,
+    cluster: kubeConfig.server,
+    ...(flags.get("traffic") === "prometheus" ? { prometheusUrl: config.prometheusUrl } : {}),
+  });
   const audit = new AuditLog({ clock, log });
-  const kiali = new KialiApi({ config, client, traffic: async (seconds) => await reader.traffic(seconds), clock, version: release.version });
+  const kiali = new KialiApi({
+    config,
+    client,
+    traffic: async (seconds) => await reader.traffic(seconds),
+    clock,
+    version: release.version,
+  });
   const page = PageAssets.from(await readPageFiles());
   const server = new DashboardServer({
     page: async () => await Promise.resolve(page),
     root: config.webRoot,
-    access: new ClusterAccess({ config: kubeConfig, client, anonymousReads: config.anonymousReads, namespace: config.rootNamespace, clock, log }),
+    access: new ClusterAccess({
+      config: kubeConfig,
+      client,
+      anonymousReads: config.anonymousReads,
+      namespace: config.rootNamespace,
+      clock,
+      log,
+    }),
     sessionIdleMs,
     sessionMs,
     source: reader.views,
-    handlers: createHandlers({ measurements: reader.measurements, audit, clock, log, istioNamespace: config.rootNamespace, releaseDirectory: release.root, env, ended: shutdown.drain }),
+    handlers: createHandlers({
+      measurements: reader.measurements,
+      audit,
+      clock,
+      log,
+      istioNamespace: config.rootNamespace,
+      releaseDirectory: release.root,
+      env,
+      ended: shutdown.drain,
+    }),
     checkTopic,
     otherApi: async (own, query, identity) => await kiali.answer(own, query, identity),
     audit,
@@ -44,7 +88,10 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   });
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
-  const metrics: WebHandler = async (request) => (request.path === "/metrics" ? { status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) } : textAnswer("not found\n", 404));
+  const metrics: WebHandler = async (request) =>
+    request.path === "/metrics"
+      ? { status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) }
+      : textAnswer("not found\n", 404);
   using _memory = giveBackIdleMemory(unhurriedShare);
   await Promise.all([
     reader.run(shutdown.drain),

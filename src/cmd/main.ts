@@ -2,7 +2,14 @@
 import { readFileSync } from "node:fs";
 import { enableCompileCache, flushCompileCache } from "node:module";
 import { dirname, join } from "node:path";
-import { createLogger, describeError, exitCodeOf, giveBackIdleMemory, shutdownOnSignals, toSerinError } from "../base/index.ts";
+import {
+  createLogger,
+  describeError,
+  exitCodeOf,
+  giveBackIdleMemory,
+  shutdownOnSignals,
+  toSerinError,
+} from "../base/index.ts";
 import type { Release, RoleModule } from "./role.ts";
 
 enableCompileCache();

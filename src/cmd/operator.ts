@@ -5,7 +5,14 @@ import { createServer as createSecureServer } from "node:https";
 import { join } from "node:path";
 import { aborted, envString, messageOf, nodeHttp, systemClock, userError, type Logger } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { createKubeClient, LeaderElection, loadKubeConfig, objectsInManifest, QueueMetrics, type KubeClient } from "../kube/index.ts";
+import {
+  createKubeClient,
+  LeaderElection,
+  loadKubeConfig,
+  objectsInManifest,
+  QueueMetrics,
+  type KubeClient,
+} from "../kube/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -16,7 +23,11 @@ export async function run(context: RoleContext): Promise<number> {
   if (!isProcess) return await (await import("./cli.ts")).run({ ...context, args: ["operator", ...context.args] });
   const flags = readFlags(context.args);
   const kind = flags.get("kind") ?? "istio";
-  const client = createKubeClient(await loadKubeConfig(context.env), { log: context.log, clock: systemClock, userAgent: `${kind}-operator/${context.release.version}` });
+  const client = createKubeClient(await loadKubeConfig(context.env), {
+    log: context.log,
+    clock: systemClock,
+    userAgent: `${kind}-operator/${context.release.version}`,
+  });
   try {
     if (kind === "metrics-proxy") await runMetricsProxy(client, flags, context);
     else if (kind === "istio") await runIstioOperator(client, context);
@@ -53,10 +64,16 @@ async function runIstioOperator(client: KubeClient, { env, log, shutdown, releas
   const metrics = new MetricsRegistry();
   const controller = new IstioOperatorController({
     client,
-    watchedNamespaces: envString(env, "WATCH_NAMESPACE", "").split(",").map((name) => name.trim()).filter((name) => name !== ""),
+    watchedNamespaces: envString(env, "WATCH_NAMESPACE", "")
+      .split(",")
+      .map((name) => name.trim())
+      .filter((name) => name !== ""),
     revision: envString(env, "REVISION", ""),
     defaults: { hub: envString(env, "HUB", defaultHub), tag: envString(env, "TAG", release.version) },
-    customResources: async () => ({ istio: await readDefinitions(release.root, "istio"), rollout: await readDefinitions(release.root, "rollout") }),
+    customResources: async () => ({
+      istio: await readDefinitions(release.root, "istio"),
+      rollout: await readDefinitions(release.root, "rollout"),
+    }),
     identity,
     readyTimeoutMs,
     queues: new QueueMetrics(metrics),
@@ -64,15 +81,41 @@ async function runIstioOperator(client: KubeClient, { env, log, shutdown, releas
     log,
   });
   const name = `istio-operator-lock${envString(env, "REVISION", "") === "" ? "" : `-${envString(env, "REVISION", "")}`}`;
-  await lead({ client, namespace: envString(env, "LEADER_ELECTION_NAMESPACE", envString(env, "POD_NAMESPACE", "istio-operator")), name, identity, metrics, listen: ["0.0.0.0", 8383] }, { log, shutdown }, async (leading) => await controller.run(leading));
+  await lead(
+    {
+      client,
+      namespace: envString(env, "LEADER_ELECTION_NAMESPACE", envString(env, "POD_NAMESPACE", "istio-operator")),
+      name,
+      identity,
+      metrics,
+      listen: ["0.0.0.0", 8383],
+    },
+    { log, shutdown },
+    async (leading) => await controller.run(leading),
+  );
 }
 
-async function runBanzaiOperator(client: KubeClient, flags: ReadonlyMap<string, string>, { env, log, shutdown, release }: RoleContext): Promise<void> {
+async function runBanzaiOperator(
+  client: KubeClient,
+  flags: ReadonlyMap<string, string>,
+  { env, log, shutdown, release }: RoleContext,
+): Promise<void> {
   const minor = (flags.get("istio-version") ?? flags.get("minor") ?? "").split(".").slice(0, 2).join(".");
-  if (!/^1\.\d+$/.test(minor)) throw userError("operator-version", `--istio-version must name the release that this operator looks after, such as 1.6, got "${minor}"`);
+  if (!/^1\.\d+$/.test(minor))
+    throw userError(
+      "operator-version",
+      `--istio-version must name the release that this operator looks after, such as 1.6, got "${minor}"`,
+    );
   const { BanzaiOperator, tellOfSecondOperator } = await import("../operator/index.ts");
   const metrics = new MetricsRegistry();
-  const operator = new BanzaiOperator({ client, minor, definitions: async () => await readDefinitions(release.root, "istio"), queues: new QueueMetrics(metrics), clock: systemClock, log });
+  const operator = new BanzaiOperator({
+    client,
+    minor,
+    definitions: async () => await readDefinitions(release.root, "istio"),
+    queues: new QueueMetrics(metrics),
+    clock: systemClock,
+    log,
+  });
   // Pods of two namespaces may have one name.
   const identity = `${envString(env, "POD_NAMESPACE", "istio-system")}/${envString(env, "HOSTNAME", `istio-operator-${process.pid}`)}`;
   let passive = new AbortController();
@@ -89,7 +132,9 @@ async function runBanzaiOperator(client: KubeClient, flags: ReadonlyMap<string, 
       passive.abort();
       passive = new AbortController();
       const until = AbortSignal.any([passive.signal, shutdown.drain]);
-      tellOfSecondOperator({ client, minor, identity, holder, clock: systemClock, log }, until).catch((error: unknown) => log.warn("could not tell of a second operator", { error: messageOf(error) }));
+      tellOfSecondOperator({ client, minor, identity, holder, clock: systemClock, log }, until).catch(
+        (error: unknown) => log.warn("could not tell of a second operator", { error: messageOf(error) }),
+      );
     },
   };
   await lead(place, { log, shutdown }, async (leading) => {
@@ -110,12 +155,17 @@ interface Place {
   readonly onFollow?: (holder: string) => void;
 }
 
-async function lead(place: Place, { log, shutdown }: Pick<RoleContext, "log" | "shutdown">, work: (leading: AbortSignal) => Promise<void>): Promise<void> {
+async function lead(
+  place: Place,
+  { log, shutdown }: Pick<RoleContext, "log" | "shutdown">,
+  work: (leading: AbortSignal) => Promise<void>,
+): Promise<void> {
   const { listen, metrics, ...election } = place;
   addProcessMetrics(metrics, process);
   const server = nodeHttp().createServer((request, response) => {
     if (request.url === "/ready" || request.url === "/healthz") response.end("ok\n");
-    else if (request.url === "/metrics") response.setHeader("content-type", prometheusContentType).end(renderPrometheus(metrics));
+    else if (request.url === "/metrics")
+      response.setHeader("content-type", prometheusContentType).end(renderPrometheus(metrics));
     else response.writeHead(404).end();
   });
   server.listen(listen[1], listen[0]);
@@ -130,13 +180,24 @@ async function lead(place: Place, { log, shutdown }: Pick<RoleContext, "log" | "
 const certificateLifetimeMs = 365 * 86_400_000;
 
 /** In the place of kube-rbac-proxy: HTTPS before a manager's metrics, for who may read them. */
-async function runMetricsProxy(client: KubeClient, flags: ReadonlyMap<string, string>, { log, shutdown }: RoleContext): Promise<void> {
+async function runMetricsProxy(
+  client: KubeClient,
+  flags: ReadonlyMap<string, string>,
+  { log, shutdown }: RoleContext,
+): Promise<void> {
   const address = flags.get("secure-listen-address") ?? "0.0.0.0:8443";
   const upstream = new URL(flags.get("upstream") ?? "http://127.0.0.1:8080/");
-  const [{ CertificateAuthority, createSelfSignedAuthority }, { proxyMetrics }] = await Promise.all([import("../controlplane/ca/index.ts"), import("../operator/index.ts")]);
-  const authority = await CertificateAuthority.load(await createSelfSignedAuthority("metrics-proxy", systemClock), systemClock);
+  const [{ CertificateAuthority, createSelfSignedAuthority }, { proxyMetrics }] = await Promise.all([
+    import("../controlplane/ca/index.ts"),
+    import("../operator/index.ts"),
+  ]);
+  const authority = await CertificateAuthority.load(
+    await createSelfSignedAuthority("metrics-proxy", systemClock),
+    systemClock,
+  );
   const { certificate, privateKey } = await authority.issueServing(["localhost"], certificateLifetimeMs);
-  const handler: RequestListener = (request, response) => void proxyMetrics({ client, upstream, log }, request, response);
+  const handler: RequestListener = (request, response) =>
+    void proxyMetrics({ client, upstream, log }, request, response);
   const server = createSecureServer({ cert: certificate, key: privateKey }, handler);
   server.listen(Number(address.slice(address.lastIndexOf(":") + 1)), address.slice(0, address.lastIndexOf(":")));
   logListening(log, address, upstream);

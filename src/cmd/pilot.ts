@@ -16,13 +16,18 @@ export async function run(context: RoleContext): Promise<number> {
   if (settings.shadow !== undefined) {
     using orphaned = orphanedSignal();
     const drain = AbortSignal.any([shutdown.drain, orphaned.signal]);
-    await new ControlPlane({ client, settings, version: release.version, metrics, clock: systemClock, log }).run({ drain, force: shutdown.force });
+    await new ControlPlane({ client, settings, version: release.version, metrics, clock: systemClock, log }).run({
+      drain,
+      force: shutdown.force,
+    });
     client.close();
     return 0;
   }
   const control = await serveLogControl(controlPort(args), threshold);
   try {
-    await new ControlPlane({ client, settings, version: release.version, metrics, clock: systemClock, log }).run(shutdown);
+    await new ControlPlane({ client, settings, version: release.version, metrics, clock: systemClock, log }).run(
+      shutdown,
+    );
   } finally {
     control.close();
     client.close();

@@ -14,7 +14,10 @@ export async function run({ args, env, shutdown }: RoleContext): Promise<number>
     await runProbeServer({ name, ports: parsePorts(envString(env, "PROBE_PORTS", defaultPorts)) }, shutdown.drain);
     return 0;
   }
-  if (mode !== "client") throw userError("probe-mode", `"${mode ?? ""}" is not a mode of the probe`, { hint: "serin probe server, or serin probe client" });
+  if (mode !== "client")
+    throw userError("probe-mode", `"${mode ?? ""}" is not a mode of the probe`, {
+      hint: "serin probe server, or serin probe client",
+    });
   const targets = parseProbeTargets(envRequired(env, "PROBE_TARGETS", "a JSON array of what to probe"));
   const intervalMs = Math.max(1, envInteger(env, "PROBE_INTERVAL_MS", defaultIntervalMs));
   const report = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -25,7 +28,8 @@ export async function run({ args, env, shutdown }: RoleContext): Promise<number>
 function parsePorts(text: string): number[] {
   return text.split(",").map((part) => {
     const port = Number(part);
-    if (!Number.isInteger(port) || port < 1 || port > highestPort) throw userError("probe-ports-invalid", `PROBE_PORTS: "${part}" is not a port`, { hint: "PROBE_PORTS=9191,9192" });
+    if (!Number.isInteger(port) || port < 1 || port > highestPort)
+      throw userError("probe-ports-invalid", `PROBE_PORTS: "${part}" is not a port`, { hint: "PROBE_PORTS=9191,9192" });
     return port;
   });
 }

@@ -2,7 +2,14 @@
 import { readFile } from "node:fs/promises";
 import { messageOf, systemClock, userError, type Environment, type Logger } from "../base/index.ts";
 import { prometheusPage } from "../addons/prometheus/index.ts";
-import { listenAddress, readFlags, serveWeb, textAnswer, type WebHandler, type WebRequest } from "../addons/web/index.ts";
+import {
+  listenAddress,
+  readFlags,
+  serveWeb,
+  textAnswer,
+  type WebHandler,
+  type WebRequest,
+} from "../addons/web/index.ts";
 import { createKubeClient, loadInClusterConfig } from "../kube/index.ts";
 import { fetchMetrics, parseScrapeConfig, PrometheusApi, SampleStore, Scraper } from "../metrics-store/index.ts";
 import { parseDurationMs } from "../promql/index.ts";
@@ -19,7 +26,14 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   const config = parseScrapeConfig(text, path);
   for (const warning of config.warnings) log.warn(warning);
   const store = new SampleStore(retentionOf(flags));
-  const scraper = new Scraper(config, { store, fetch: fetchMetrics, clock: systemClock, log, namespace: env["POD_NAMESPACE"] ?? "", ...(await clusterOf(env, log)) });
+  const scraper = new Scraper(config, {
+    store,
+    fetch: fetchMetrics,
+    clock: systemClock,
+    log,
+    namespace: env["POD_NAMESPACE"] ?? "",
+    ...(await clusterOf(env, log)),
+  });
   const reload = async (): Promise<void> => {
     const changed = await readConfig(path);
     const parsed = parseScrapeConfig(changed, path);
@@ -28,7 +42,13 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     scraper.reconfigure(parsed);
     log.info("configuration read again", { path });
   };
-  process.on("SIGHUP", () => void reload().catch((error: unknown) => log.error("the configuration stays as it was", { error: messageOf(error) })));
+  process.on(
+    "SIGHUP",
+    () =>
+      void reload().catch((error: unknown) =>
+        log.error("the configuration stays as it was", { error: messageOf(error) }),
+      ),
+  );
   const api = new PrometheusApi({
     store,
     scraper,
@@ -39,7 +59,14 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     reload: flags.has("web.enable-lifecycle") ? reload : undefined,
   });
   const handle = handlerOf(api, store);
-  await Promise.all([scraper.run(shutdown.drain), serveWeb(handle, { ...listenAddress("web.listen-address", flags.get("web.listen-address") ?? defaultAddress), log }, shutdown.drain)]);
+  await Promise.all([
+    scraper.run(shutdown.drain),
+    serveWeb(
+      handle,
+      { ...listenAddress("web.listen-address", flags.get("web.listen-address") ?? defaultAddress), log },
+      shutdown.drain,
+    ),
+  ]);
   return 0;
 }
 
@@ -47,13 +74,19 @@ function handlerOf(api: PrometheusApi, store: SampleStore): WebHandler {
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   addStoreMetrics(registry, store);
-  const ask = async (path: string, params: Readonly<Record<string, string>>): Promise<{ data: unknown } | { error: string }> => {
+  const ask = async (
+    path: string,
+    params: Readonly<Record<string, string>>,
+  ): Promise<{ data: unknown } | { error: string }> => {
     const answer = await api.handle({ method: "GET", path, params: new URLSearchParams(params) });
     return JSON.parse(answer?.body ?? '{"error":"not found"}') as { data: unknown } | { error: string };
   };
   return async (request: WebRequest) => {
-    if (request.path === "/metrics") return { status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) };
-    return (await api.handle(request)) ?? (await prometheusPage(request, ask)) ?? textAnswer("404 page not found\n", 404);
+    if (request.path === "/metrics")
+      return { status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) };
+    return (
+      (await api.handle(request)) ?? (await prometheusPage(request, ask)) ?? textAnswer("404 page not found\n", 404)
+    );
   };
 }
 
@@ -61,7 +94,9 @@ function addStoreMetrics(registry: MetricsRegistry, store: SampleStore): void {
   const series = registry.gauge("prometheus_tsdb_head_series", "Series in the store.").labels();
   const appended = registry.counter("prometheus_tsdb_head_samples_appended_total", "Samples that were taken.").labels();
   const bytes = registry.gauge("serin_metrics_store_sample_bytes", "What the samples take in memory.").labels();
-  const refused = registry.counter("serin_metrics_store_refused_total", "Samples that were not taken, by reason.", ["reason"]);
+  const refused = registry.counter("serin_metrics_store_refused_total", "Samples that were not taken, by reason.", [
+    "reason",
+  ]);
   registry.onCollect(() => {
     const { stats } = store;
     series.set(stats.series);
@@ -78,19 +113,25 @@ async function readConfig(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    throw userError("scrape-config-missing", `cannot read the configuration ${path}: ${messageOf(cause)}`, { cause, hint: "name it by --config.file" });
+    throw userError("scrape-config-missing", `cannot read the configuration ${path}: ${messageOf(cause)}`, {
+      cause,
+      hint: "name it by --config.file",
+    });
   }
 }
 
 async function clusterOf(env: Environment, log: Logger): Promise<{ client?: ReturnType<typeof createKubeClient> }> {
   if (env["KUBERNETES_SERVICE_HOST"] === undefined) return {};
-  return { client: createKubeClient(await loadInClusterConfig(env), { log, clock: systemClock, userAgent: "prometheus" }) };
+  return {
+    client: createKubeClient(await loadInClusterConfig(env), { log, clock: systemClock, userAgent: "prometheus" }),
+  };
 }
 
 function retentionOf(flags: ReadonlyMap<string, string>): { readonly retentionMs?: number } {
   const text = flags.get("storage.tsdb.retention.time") ?? flags.get("storage.tsdb.retention");
   if (text === undefined) return {};
   const retentionMs = parseDurationMs(text);
-  if (retentionMs === undefined) throw userError("flag-invalid", `--storage.tsdb.retention.time: expected a duration such as 15d, got "${text}"`);
+  if (retentionMs === undefined)
+    throw userError("flag-invalid", `--storage.tsdb.retention.time: expected a duration such as 15d, got "${text}"`);
   return { retentionMs };
 }

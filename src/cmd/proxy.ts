@@ -14,7 +14,9 @@ const annotationsPath = "/etc/istio/pod/annotations";
 /** `serin proxy router|sidecar|waypoint`: the L7 data plane. */
 export async function run(context: RoleContext): Promise<number> {
   const { env, args, release, shutdown } = context;
-  const [labelsFile, annotationsFile] = await Promise.all([labelsPath, annotationsPath].map(async (path) => await readFile(path, "utf8").catch(() => undefined)));
+  const [labelsFile, annotationsFile] = await Promise.all(
+    [labelsPath, annotationsPath].map(async (path) => await readFile(path, "utf8").catch(() => undefined)),
+  );
   const settings = readSettings({ env, args, version: release.version, labelsFile, annotationsFile });
   const authority = new IstioCertificateClient({
     endpoint: {
@@ -32,7 +34,8 @@ export async function run(context: RoleContext): Promise<number> {
     settings,
     authority,
     listen: listenTcp,
-    resolve: async (name) => (dns === undefined ? (await lookup(name, { all: true })).map(({ address }) => address) : await dns.resolve(name)),
+    resolve: async (name) =>
+      dns === undefined ? (await lookup(name, { all: true })).map(({ address }) => address) : await dns.resolve(name),
     ...(dns === undefined ? {} : { dns }),
     readFile: async (path) => await readFile(path, "utf8"),
     newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
@@ -47,6 +50,17 @@ export async function run(context: RoleContext): Promise<number> {
 }
 
 async function dnsCapture({ podNamespace: namespace, domain, ports }: ProxySettings, log: Logger): Promise<DnsCapture> {
-  const [{ DnsCapture }, { readResolverFile }] = await Promise.all([import("../proxy/dns-capture/index.ts"), import("../dataplane/dns/index.ts")]);
-  return new DnsCapture({ namespace, domain, resolverFile: await readResolverFile("/etc/resolv.conf"), mark: redirectMark, port: ports.dns, random: systemRandom, log });
+  const [{ DnsCapture }, { readResolverFile }] = await Promise.all([
+    import("../proxy/dns-capture/index.ts"),
+    import("../dataplane/dns/index.ts"),
+  ]);
+  return new DnsCapture({
+    namespace,
+    domain,
+    resolverFile: await readResolverFile("/etc/resolv.conf"),
+    mark: redirectMark,
+    port: ports.dns,
+    random: systemRandom,
+    log,
+  });
 }

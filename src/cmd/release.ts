@@ -11,7 +11,9 @@ import type { Release, RoleContext } from "./role.ts";
 const treeEntries = ["bin", "src", "dist", "generated", "manifests", "samples", "LICENSE", "NOTICE"] as const;
 
 export async function run({ args, env, release }: RoleContext): Promise<number> {
-  const program = new Command("serin release").description("release trees: build one, add it to a lab cluster, export samples").exitOverride();
+  const program = new Command("serin release")
+    .description("release trees: build one, add it to a lab cluster, export samples")
+    .exitOverride();
   program
     .command("add <directory>")
     .description("let the lab run images whose tag is the tree's version")
@@ -29,16 +31,22 @@ export async function run({ args, env, release }: RoleContext): Promise<number> 
     .action(async (flags: { name?: string }) => {
       const { listReleases } = await import("../cluster/images/index.ts");
       const cluster = await clusterOf(env, flags.name);
-      for (const { version, own } of listReleases(cluster.directory, release.version)) process.stdout.write(`${version}${own ? "  (the cluster's own)" : ""}\n`);
+      for (const { version, own } of listReleases(cluster.directory, release.version))
+        process.stdout.write(`${version}${own ? "  (the cluster's own)" : ""}\n`);
     });
   program
     .command("build <directory>")
     .description("copy this release with another version, for a canary of the mesh itself")
     .requiredOption("--version <version>", "the version that the copy answers")
-    .option("--overlay <directory>", "a tree whose files replace the copy's; its changes.json lists replacements of text")
+    .option(
+      "--overlay <directory>",
+      "a tree whose files replace the copy's; its changes.json lists replacements of text",
+    )
     .action((directory: string, flags: { version: string; overlay?: string }) => {
       buildRelease(release, resolve(directory), flags.version, flags.overlay);
-      process.stdout.write(`✔ release ${flags.version} is in ${resolve(directory)}; add it to the lab by: serin release add ${directory}\n`);
+      process.stdout.write(
+        `✔ release ${flags.version} is in ${resolve(directory)}; add it to the lab by: serin release add ${directory}\n`,
+      );
     });
   program
     .command("export <directory>")
@@ -61,9 +69,16 @@ async function clusterOf(env: Environment, given: string | undefined): Promise<{
   const [first, ...others] = listClusters(env);
   const name = given ?? env["SERIN_CLUSTER"] ?? (others.length === 0 ? first?.name : undefined);
   if (name === undefined) {
-    throw userError("cluster-unnamed", first === undefined ? "there is no lab cluster" : "there are several lab clusters", {
-      hint: first === undefined ? "serin cluster create" : `say which: --name ${[first, ...others].map((cluster) => cluster.name).join("|")}`,
-    });
+    throw userError(
+      "cluster-unnamed",
+      first === undefined ? "there is no lab cluster" : "there are several lab clusters",
+      {
+        hint:
+          first === undefined
+            ? "serin cluster create"
+            : `say which: --name ${[first, ...others].map((cluster) => cluster.name).join("|")}`,
+      },
+    );
   }
   requireCluster(env, name);
   return { name, directory: clusterDirectory(env, name) };
@@ -71,15 +86,19 @@ async function clusterOf(env: Environment, given: string | undefined): Promise<{
 
 /** Replaces what a former build left at the place, and nothing else. */
 export function buildRelease(release: Release, directory: string, version: string, overlay?: string): void {
-  if (!/^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$/.test(version)) throw userError("version-invalid", `"${version}" is not a version such as 1.18.1`);
+  if (!/^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$/.test(version))
+    throw userError("version-invalid", `"${version}" is not a version such as 1.18.1`);
   if (existsSync(directory) && !existsSync(join(directory, "package.json"))) {
-    throw userError("directory-taken", `${directory} is there and is no release tree`, { hint: "name a directory that does not exist yet" });
+    throw userError("directory-taken", `${directory} is there and is no release tree`, {
+      hint: "name a directory that does not exist yet",
+    });
   }
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
   for (const entry of treeEntries) {
     const from = join(release.root, entry);
-    if (existsSync(from)) cpSync(from, join(directory, entry), { recursive: true, filter: (path) => !path.endsWith(".test.ts") });
+    if (existsSync(from))
+      cpSync(from, join(directory, entry), { recursive: true, filter: (path) => !path.endsWith(".test.ts") });
   }
   if (overlay !== undefined) layOver(overlay, directory);
   const manifest = JSON.parse(readFileSync(join(release.root, "package.json"), "utf8")) as Record<string, unknown>;
@@ -97,13 +116,20 @@ const changesFile = "changes.json";
 
 /** Files of the overlay replace the copy's; each replacement of text must find what it replaces exactly once. */
 function layOver(overlay: string, directory: string): void {
-  cpSync(overlay, directory, { recursive: true, filter: (path) => !path.endsWith(changesFile) && !path.endsWith("README.md") });
+  cpSync(overlay, directory, {
+    recursive: true,
+    filter: (path) => !path.endsWith(changesFile) && !path.endsWith("README.md"),
+  });
   const path = join(overlay, changesFile);
   if (!existsSync(path)) return;
   for (const { file, find, replace } of JSON.parse(readFileSync(path, "utf8")) as TextChange[]) {
     const target = join(directory, file);
     const parts = readFileSync(target, "utf8").split(find);
-    if (parts.length !== 2) throw userError("overlay-stale", `${path}: ${file} holds the text to replace ${parts.length - 1} times, not once: ${find}`);
+    if (parts.length !== 2)
+      throw userError(
+        "overlay-stale",
+        `${path}: ${file} holds the text to replace ${parts.length - 1} times, not once: ${find}`,
+      );
     writeFileSync(target, parts.join(replace));
   }
 }
@@ -120,8 +146,16 @@ function exportRelease(release: Release, directory: string): void {
   mkdirSync(join(directory, "bin"), { recursive: true });
   cpSync(join(release.root, "samples"), join(directory, "samples"), { recursive: true });
   for (const [name, spec] of Object.entries(profiles)) {
-    const operator = { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", metadata: { namespace: "istio-system" }, spec };
-    writeFileSync(join(directory, `manifests/profiles/${name}.yaml`), stringify(operator, { aliasDuplicateObjects: false }));
+    const operator = {
+      apiVersion: "install.istio.io/v1alpha1",
+      kind: "IstioOperator",
+      metadata: { namespace: "istio-system" },
+      spec,
+    };
+    writeFileSync(
+      join(directory, `manifests/profiles/${name}.yaml`),
+      stringify(operator, { aliasDuplicateObjects: false }),
+    );
   }
   const istioctl = join(directory, "bin/istioctl");
   rmSync(istioctl, { force: true });

@@ -10,7 +10,11 @@ const monitoringPort = 15_014;
 const webhookPort = 15_017;
 
 export async function run({ env, log, shutdown, release }: RoleContext): Promise<number> {
-  const client = createKubeClient(await loadKubeConfig(env), { log, clock: systemClock, userAgent: `serin-rollout/${release.version}` });
+  const client = createKubeClient(await loadKubeConfig(env), {
+    log,
+    clock: systemClock,
+    userAgent: `serin-rollout/${release.version}`,
+  });
   const image = { hub: envString(env, "HUB", "docker.io/istio"), tag: envString(env, "TAG", release.version) };
   const maxConcurrentRollouts = envInteger(env, "MAX_CONCURRENT_ROLLOUTS", 8);
   const registry = new MetricsRegistry();
@@ -18,16 +22,22 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
   const queues = new QueueMetrics(registry);
   const server = nodeHttp().createServer((request, response) => {
     if (request.url === "/ready") response.end("ok\n");
-    else if (request.url === "/version") response.setHeader("content-type", "application/json").end(JSON.stringify({ version: release.version }));
-    else if (request.url === "/metrics") response.setHeader("content-type", prometheusContentType).end(renderPrometheus(registry));
+    else if (request.url === "/version")
+      response.setHeader("content-type", "application/json").end(JSON.stringify({ version: release.version }));
+    else if (request.url === "/metrics")
+      response.setHeader("content-type", prometheusContentType).end(renderPrometheus(registry));
     else response.writeHead(404).end();
   });
   // Without it the pod does not become ready; what is under way goes on all the same.
-  server.on("error", (error) => log.warn("metrics and readiness are not served", { port: monitoringPort, error: error.message }));
+  server.on("error", (error) =>
+    log.warn("metrics and readiness are not served", { port: monitoringPort, error: error.message }),
+  );
   server.listen(monitoringPort);
   const namespace = envString(env, "POD_NAMESPACE", "serin-system");
   const ended = new AbortController();
-  const webhook = new RolloutWebhook({ client, log, clock: systemClock, namespace, port: webhookPort }).run(AbortSignal.any([shutdown.drain, ended.signal]));
+  const webhook = new RolloutWebhook({ client, log, clock: systemClock, namespace, port: webhookPort }).run(
+    AbortSignal.any([shutdown.drain, ended.signal]),
+  );
   const election = new LeaderElection({
     client,
     namespace,
@@ -39,7 +49,16 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
   try {
     await election.run(shutdown.drain, async (leading) => {
       log.info("leading", { version: release.version });
-      await new RolloutEngine({ client, log, clock: systemClock, image, registry, queues, maxConcurrentRollouts, mayWrite: () => election.holds() }).run(leading);
+      await new RolloutEngine({
+        client,
+        log,
+        clock: systemClock,
+        image,
+        registry,
+        queues,
+        maxConcurrentRollouts,
+        mayWrite: () => election.holds(),
+      }).run(leading);
     });
   } finally {
     ended.abort();

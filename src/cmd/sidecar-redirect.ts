@@ -1,6 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { systemClock } from "../base/index.ts";
-import { adaptToUsers, applyRedirect, checkRedirect, describeRedirect, planRedirect, readRedirectCommand, removeRedirect } from "../cni/redirect/index.ts";
+import {
+  adaptToUsers,
+  applyRedirect,
+  checkRedirect,
+  describeRedirect,
+  planRedirect,
+  readRedirectCommand,
+  removeRedirect,
+} from "../cni/redirect/index.ts";
 import type { RoleContext } from "./role.ts";
 
 const validationTimeoutMs = 5_000;
@@ -17,6 +25,7 @@ export async function run({ args, env, log }: RoleContext): Promise<number> {
     applyRedirect(rules);
     log.info("the pod's traffic goes through its sidecar", { rules: rules.length, mode: command.options.mode });
   }
-  if (command.validate && !command.dryRun && !command.clean) await checkRedirect(command.options.inboundPort, validationTimeoutMs, systemClock);
+  if (command.validate && !command.dryRun && !command.clean)
+    await checkRedirect(command.options.inboundPort, validationTimeoutMs, systemClock);
   return 0;
 }

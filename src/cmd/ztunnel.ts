@@ -13,7 +13,15 @@ export async function run(context: RoleContext): Promise<number> {
   const logThreshold = { level: config.logLevel };
   const log = createLogger({ scope: "ztunnel", level: logThreshold, write: (line) => lines.line(line) });
   const authority = await certificateAuthority(config, context.env["FAKE_CA_ROOT"]);
-  const ztunnel = new Ztunnel({ config, authority, log, writeLine: (line) => lines.line(line), logThreshold, clock: systemClock, random: systemRandom });
+  const ztunnel = new Ztunnel({
+    config,
+    authority,
+    log,
+    writeLine: (line) => lines.line(line),
+    logThreshold,
+    clock: systemClock,
+    random: systemRandom,
+  });
   try {
     await ztunnel.run(context.shutdown);
   } finally {
@@ -22,8 +30,12 @@ export async function run(context: RoleContext): Promise<number> {
   return 0;
 }
 
-async function certificateAuthority(config: ZtunnelConfig, sharedRoot: string | undefined): Promise<CertificateAuthority> {
-  if (config.fakeCa) return new FakeCertificateAuthority(sharedRoot === undefined ? {} : { root: await readRoot(sharedRoot) });
+async function certificateAuthority(
+  config: ZtunnelConfig,
+  sharedRoot: string | undefined,
+): Promise<CertificateAuthority> {
+  if (config.fakeCa)
+    return new FakeCertificateAuthority(sharedRoot === undefined ? {} : { root: await readRoot(sharedRoot) });
   return new IstioCertificateClient({
     endpoint: {
       url: config.caAddress,

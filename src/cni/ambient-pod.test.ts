@@ -32,14 +32,23 @@ test("annotations switch parts of the capture off", () => {
 });
 
 test("a pod's addresses are all of its podIPs, or its podIP", () => {
-  assert.deepEqual(addressesOf(pod({}, { status: { podIP: "10.0.0.1", podIPs: [{ ip: "10.0.0.1" }, { ip: "fd00::1" }] } })), ["10.0.0.1", "fd00::1"]);
+  assert.deepEqual(
+    addressesOf(pod({}, { status: { podIP: "10.0.0.1", podIPs: [{ ip: "10.0.0.1" }, { ip: "fd00::1" }] } })),
+    ["10.0.0.1", "fd00::1"],
+  );
   assert.deepEqual(addressesOf(pod({}, { status: { podIP: "10.0.0.1" } })), ["10.0.0.1"]);
   assert.deepEqual(addressesOf(pod({})), []);
 });
 
 test("a CNI request is read in upstream's form, and a bad one is refused by field", () => {
   const body = { Netns: "/proc/7/ns/net", PodName: "a", PodNamespace: "b", IPs: [{ Address: "10.0.0.1/32" }] };
-  assert.deepEqual(parsePluginRequest(JSON.stringify(body)), { netnsPath: "/proc/7/ns/net", podName: "a", podNamespace: "b", podUid: "", addresses: ["10.0.0.1"] });
+  assert.deepEqual(parsePluginRequest(JSON.stringify(body)), {
+    netnsPath: "/proc/7/ns/net",
+    podName: "a",
+    podNamespace: "b",
+    podUid: "",
+    addresses: ["10.0.0.1"],
+  });
   assert.throws(() => parsePluginRequest("{"), /must be JSON/);
   assert.throws(() => parsePluginRequest('{"PodName":"a"}'), /PodNamespace must be a non-empty string/);
   assert.throws(() => parsePluginRequest('{"PodName":"a","PodNamespace":"b","IPs":[1]}'), /IPs must hold objects/);

@@ -81,7 +81,8 @@ export function captureDigest(namespaceFd: number): string {
   using nft = new NftNetlink(namespaceFd);
   const hash = createHash("sha256");
   for (const table of [natTable, mangleTable]) {
-    for (const { chain, expressions } of nft.rules("inet", table)) hash.update(`${table} ${chain} ${expressions.length} `).update(expressions);
+    for (const { chain, expressions } of nft.rules("inet", table))
+      hash.update(`${table} ${chain} ${expressions.length} `).update(expressions);
   }
   return hash.digest("hex");
 }
@@ -122,16 +123,36 @@ function writeNat(transaction: NftTransaction, options: CaptureOptions): void {
   }
   for (const address of Object.values(probeSource)) outbound(tcp, match.destination(address), action.accept());
   if (options.dns) {
-    outbound(match.outputInterface("lo", { not: true }), notFromZtunnel, match.protocol("udp"), match.destinationPort(dnsPort), action.redirect(ztunnelPorts.dns));
+    outbound(
+      match.outputInterface("lo", { not: true }),
+      notFromZtunnel,
+      match.protocol("udp"),
+      match.destinationPort(dnsPort),
+      action.redirect(ztunnelPorts.dns),
+    );
     for (const address of loopback) {
-      outbound(match.destination(address, { not: true }), tcp, isStart, match.destinationPort(dnsPort), notFromZtunnel, action.redirect(ztunnelPorts.dns));
+      outbound(
+        match.destination(address, { not: true }),
+        tcp,
+        isStart,
+        match.destinationPort(dnsPort),
+        notFromZtunnel,
+        action.redirect(ztunnelPorts.dns),
+      );
     }
   }
   outbound(tcp, match.mark(connectionMark.value, connectionMark.mask), action.accept());
   // A pod that calls its own address talks to itself, not to the mesh.
-  for (const address of loopback) outbound(match.outputInterface("lo"), match.destination(address, { not: true }), action.accept());
+  for (const address of loopback)
+    outbound(match.outputInterface("lo"), match.destination(address, { not: true }), action.accept());
   for (const address of loopback) {
-    outbound(match.destination(address, { not: true }), tcp, isStart, notFromZtunnel, action.redirect(ztunnelPorts.outbound));
+    outbound(
+      match.destination(address, { not: true }),
+      tcp,
+      isStart,
+      notFromZtunnel,
+      action.redirect(ztunnelPorts.outbound),
+    );
   }
 }
 
@@ -142,14 +163,24 @@ function writeMangle(transaction: NftTransaction): void {
     .replace()
     .addChain("prerouting", { type: "filter", hook: "prerouting", priority: -150 })
     .addChain("output", { type: "route", hook: "output", priority: -150 })
-    .addRule("prerouting", match.mark(ztunnelMark.value, ztunnelMark.mask), action.setConnectionMark(connectionMark.value, connectionMark.mask))
+    .addRule(
+      "prerouting",
+      match.mark(ztunnelMark.value, ztunnelMark.mask),
+      action.setConnectionMark(connectionMark.value, connectionMark.mask),
+    )
     .addRule("output", match.connectionMark(connectionMark.value, connectionMark.mask), action.restoreMark());
 }
 
 function installReturnRoutes(namespaceFd: number): void {
   using links = new RouteNetlink(namespaceFd);
   for (const family of ["ipv4", "ipv6"] as const) {
-    const rule: RuleSpec = { family, priority: rulePriority, table: routeTable, mark: connectionMark.value, markMask: connectionMark.mask };
+    const rule: RuleSpec = {
+      family,
+      priority: rulePriority,
+      table: routeTable,
+      mark: connectionMark.value,
+      markMask: connectionMark.mask,
+    };
     const route: RouteSpec = {
       destination: { address: family === "ipv4" ? "0.0.0.0" : "::", prefixLength: 0 },
       type: "local",

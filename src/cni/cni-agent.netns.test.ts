@@ -49,7 +49,9 @@ class ZtunnelProcess {
   }
 
   connections(): string[] {
-    return this.events.filter((event) => event.event === "connection").map((event) => `${String(event["role"])} ${String(event["source"])} ${String(event["destination"])}`);
+    return this.events
+      .filter((event) => event.event === "connection")
+      .map((event) => `${String(event["role"])} ${String(event["source"])} ${String(event["destination"])}`);
   }
 }
 
@@ -114,7 +116,13 @@ class Rig {
 
   pod(name: string, host: TestPodHost, labels: Readonly<Record<string, string>> = {}): string {
     const pod: Pod = {
-      metadata: { name, namespace: "default", uid: `uid-${name}`, labels, annotations: { "lab.serin.dev/init-pid": String(host.initPid) } },
+      metadata: {
+        name,
+        namespace: "default",
+        uid: `uid-${name}`,
+        labels,
+        annotations: { "lab.serin.dev/init-pid": String(host.initPid) },
+      },
       spec: { containers: [], serviceAccountName: name },
       status: { phase: "Running", podIP: host.address, podIPs: [{ ip: host.address }] },
     };
@@ -123,16 +131,21 @@ class Rig {
   }
 
   async enrolled(...keys: readonly string[]): Promise<void> {
-    await Promise.all(keys.map((key) => this.cluster.until(key, (pod) => pod?.metadata.annotations?.[redirection] === "enabled")));
+    await Promise.all(
+      keys.map((key) => this.cluster.until(key, (pod) => pod?.metadata.annotations?.[redirection] === "enabled")),
+    );
   }
 
   post(path: string, body: unknown): Promise<{ readonly status: number; readonly text: string }> {
     return new Promise((resolve, reject) => {
-      const call = request({ socketPath: join(this.directory, "pluginevent.sock"), method: "POST", path }, (response) => {
-        let text = "";
-        response.on("data", (data: Buffer) => (text += data.toString()));
-        response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
-      });
+      const call = request(
+        { socketPath: join(this.directory, "pluginevent.sock"), method: "POST", path },
+        (response) => {
+          let text = "";
+          response.on("data", (data: Buffer) => (text += data.toString()));
+          response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+        },
+      );
       call.on("error", reject);
       call.end(JSON.stringify(body));
     });
@@ -140,7 +153,11 @@ class Rig {
 }
 
 /** Asks over new connections, one after another, until stopped; gives how many, and what went wrong. */
-function connectionLoop(from: TestPodHost, to: string, port: number): { stop(): Promise<{ answers: string[]; faults: string[] }> } {
+function connectionLoop(
+  from: TestPodHost,
+  to: string,
+  port: number,
+): { stop(): Promise<{ answers: string[]; faults: string[] }> } {
   const stop = new AbortController();
   const answers: string[] = [];
   const faults: string[] = [];
@@ -188,13 +205,23 @@ test("outbound, inbound and DNS of enrolled pods are captured, un-enrolled peers
 
   const before = ztunnel.connections().length;
   assert.equal(await askOnce(rig.node.namespace.fd, reviews.address, 9080), "reviews saw 169.254.7.127: x");
-  assert.equal(await askOnce(reviews.namespace.fd, reviews.address, 9080), `reviews saw ${reviews.address}: x`, "a pod's call to itself");
+  assert.equal(
+    await askOnce(reviews.namespace.fd, reviews.address, 9080),
+    `reviews saw ${reviews.address}: x`,
+    "a pod's call to itself",
+  );
   assert.equal(await askOnce(reviews.namespace.fd, "127.0.0.1", 9080), "reviews saw 127.0.0.1: x");
   assert.equal(ztunnel.connections().length, before, "none of these reached the ztunnel");
   assert.equal(rig.cluster.annotation("default/reviews", owner), "default");
 
   const counted = renderPrometheus(rig.registry);
-  for (const line of ["istio_cni_install_ready 1", 'istio_cni_installs_total{result="SUCCESS"} 1', "ztunnel_connected 1", 'nodeagent_reconcile_events_total{type="add"} 3']) assert.ok(counted.includes(`${line}\n`), `${line}\n${counted}`);
+  for (const line of [
+    "istio_cni_install_ready 1",
+    'istio_cni_installs_total{result="SUCCESS"} 1',
+    "ztunnel_connected 1",
+    'nodeagent_reconcile_events_total{type="add"} 3',
+  ])
+    assert.ok(counted.includes(`${line}\n`), `${line}\n${counted}`);
   const logged = rig.lines.join("");
   assert.match(logged, /Namespace default is enabled in ambient mesh/);
   assert.match(logged, /adding pod to the mesh\tns=default name=reviews/);
@@ -212,7 +239,11 @@ test("a hand-over between revisions under a connection loop loses none, and keep
   const loop = connectionLoop(sleep, reviews.address, 9080);
   const young = new ZtunnelProcess(rig.socket, "young", "1-18-1");
   await until(() => young.events.some((event) => event.event === "snapshot-sent"));
-  assert.equal(rig.cluster.annotation("default/sleep", owner), "1-18-0", "two revisions without a label leave pods where they are");
+  assert.equal(
+    rig.cluster.annotation("default/sleep", owner),
+    "1-18-0",
+    "two revisions without a label leave pods where they are",
+  );
   for (const [round, revision] of ["1-18-1", "1-18-0", "1-18-1"].entries()) {
     for (const key of ["default/sleep", "default/reviews"]) {
       rig.cluster.label(key, { [revisionLabel]: revision });
@@ -222,7 +253,9 @@ test("a hand-over between revisions under a connection loop loses none, and keep
   }
   const { answers, faults } = await loop.stop();
   assert.deepEqual(faults, []);
-  assert.ok(answers.some((answer) => answer.startsWith("[old]")) && answers.some((answer) => answer.startsWith("[young]")));
+  assert.ok(
+    answers.some((answer) => answer.startsWith("[old]")) && answers.some((answer) => answer.startsWith("[young]")),
+  );
   assert.match(await long.ask("two"), /^reviews saw .*: two$/);
   assert.ok(old.events.filter((event) => event.event === "delete").length >= 2);
   long.close();
@@ -252,7 +285,13 @@ test("a restarted agent takes the sockets back, loses no connection meanwhile, a
   await rig.enrolled(...keys);
   const loop = connectionLoop(sleep, reviews.address, 9080);
   const before = rig.enrolledPods();
-  assert.deepEqual(before.map((pod) => [pod.name, pod.owner, pod.listeners.map(({ role }) => role).includes("inbound-hbone")]), [["reviews", "1-18-0", true], ["sleep", "1-18-0", true]]);
+  assert.deepEqual(
+    before.map((pod) => [pod.name, pod.owner, pod.listeners.map(({ role }) => role).includes("inbound-hbone")]),
+    [
+      ["reviews", "1-18-0", true],
+      ["sleep", "1-18-0", true],
+    ],
+  );
   assert.match(before[0]?.rulesDigest ?? "", /^[0-9a-f]{64}$/);
   await rig.stopAgent();
   assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[old\]reviews/);
@@ -283,7 +322,8 @@ test("un-enrolment lets traffic pass at once and keeps open connections", async 
   await long.ask("one");
   const loop = connectionLoop(sleep, reviews.address, 9080);
   rig.cluster.namespaces.set({ metadata: { name: "default" } });
-  for (const key of ["default/sleep", "default/reviews"]) await rig.cluster.until(key, (pod) => pod?.metadata.annotations?.[redirection] === undefined);
+  for (const key of ["default/sleep", "default/reviews"])
+    await rig.cluster.until(key, (pod) => pod?.metadata.annotations?.[redirection] === undefined);
   const { faults } = await loop.stop();
   assert.deepEqual(faults, []);
   const before = ztunnel.connections().length;
@@ -307,7 +347,10 @@ test("connections that were open before their pods were enrolled go on as they a
   assert.equal(await outside.ask("two"), `productpage saw ${gateway.address}: two`);
   assert.equal(await inside.ask("two"), `reviews saw ${productpage.address}: two`);
   assert.deepEqual(ztunnel.connections(), []);
-  assert.equal(await askOnce(productpage.namespace.fd, reviews.address, 9080), `[zt]reviews saw ${productpage.address}: x`);
+  assert.equal(
+    await askOnce(productpage.namespace.fd, reviews.address, 9080),
+    `[zt]reviews saw ${productpage.address}: x`,
+  );
   outside.close();
   inside.close();
 });
@@ -318,8 +361,17 @@ test("a starting pod waits for a ztunnel, and is captured when the request is an
   await rig.node.serve(reviews, 9080, "reviews");
   rig.startAgent();
   await until(() => existsSync(join(rig.directory, "net.d/serin-cni.conf")));
-  rig.cluster.pods.set({ metadata: { name: "sleep", namespace: "default", uid: "uid-sleep" }, spec: { containers: [] }, status: { phase: "Pending" } });
-  const body = { Netns: `/proc/${sleep.initPid}/ns/net`, PodName: "sleep", PodNamespace: "default", IPs: [{ Address: `${sleep.address}/32` }] };
+  rig.cluster.pods.set({
+    metadata: { name: "sleep", namespace: "default", uid: "uid-sleep" },
+    spec: { containers: [] },
+    status: { phase: "Pending" },
+  });
+  const body = {
+    Netns: `/proc/${sleep.initPid}/ns/net`,
+    PodName: "sleep",
+    PodNamespace: "default",
+    IPs: [{ Address: `${sleep.address}/32` }],
+  };
   const early = await rig.post("/cmdadd", body);
   assert.equal(early.status, 500);
   assert.match(early.text, /no ztunnel/);
@@ -328,7 +380,10 @@ test("a starting pod waits for a ztunnel, and is captured when the request is an
   assert.deepEqual(await rig.post("/cmdadd", body), { status: 200, text: "" });
   assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
   assert.equal((await rig.post("/cmdadd", { PodName: "sleep" })).status, 500);
-  assert.equal((await rig.post("/cmddel", { PodName: "sleep", PodNamespace: "default", PodUID: "uid-sleep" })).status, 200);
+  assert.equal(
+    (await rig.post("/cmddel", { PodName: "sleep", PodNamespace: "default", PodUID: "uid-sleep" })).status,
+    200,
+  );
   assert.ok(ztunnel.events.some((event) => event.event === "delete"));
   rig.uninstalled = true;
   await rig.stopAgent();

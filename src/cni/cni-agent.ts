@@ -100,7 +100,11 @@ export class CniAgent {
     });
     this.#plugin = new PluginServer(
       paths.pluginSocket,
-      { add: (request) => this.#add(request), check: (request) => this.#check(request), delete: (request) => this.#delete(request) },
+      {
+        add: (request) => this.#add(request),
+        check: (request) => this.#check(request),
+        delete: (request) => this.#delete(request),
+      },
       log,
     );
   }
@@ -117,7 +121,13 @@ export class CniAgent {
 
   /** What this node's pods have, for whoever compares it with what they had under another agent. */
   enrolled(version: string): EnrolledReport {
-    return { node: this.#options.nodeName, version, ready: this.#ready, ztunnels: [...new Set(this.#hub.links.map(({ revision }) => revision))], pods: this.#enroller.report() };
+    return {
+      node: this.#options.nodeName,
+      version,
+      ready: this.#ready,
+      ztunnels: [...new Set(this.#hub.links.map(({ revision }) => revision))],
+      pods: this.#enroller.report(),
+    };
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -125,7 +135,10 @@ export class CniAgent {
     await Promise.race([Promise.all([pods.synced, namespaces.synced, nodes.synced]), aborted(signal)]);
     if (signal.aborted) return;
     this.#probes.install(this.#enroller.addresses());
-    this.#hub.listen(paths.ztunnelSocket, { connected: (link) => void this.#sendSnapshot(link), changed: () => this.#addAll() });
+    this.#hub.listen(paths.ztunnelSocket, {
+      connected: (link) => void this.#sendSnapshot(link),
+      changed: () => this.#addAll(),
+    });
     const watches = [
       pods.subscribe((change) => this.#onPod(change)),
       namespaces.subscribe((change) => this.#onNamespace(change)),
@@ -151,7 +164,10 @@ export class CniAgent {
   }
 
   #keys(): Set<string> {
-    return new Set([...this.#options.pods.list().map((pod) => `${pod.metadata.namespace ?? ""}/${pod.metadata.name ?? ""}`), ...this.#enroller.keys()]);
+    return new Set([
+      ...this.#options.pods.list().map((pod) => `${pod.metadata.namespace ?? ""}/${pod.metadata.name ?? ""}`),
+      ...this.#enroller.keys(),
+    ]);
   }
 
   #onPod(change: InformerChange<Pod>): void {
@@ -163,7 +179,8 @@ export class CniAgent {
 
   /** Its labels say whose its pods are; its heartbeats say nothing of them. */
   #onNode(change: InformerChange<Node>): void {
-    if (change.type === "delete" || !isDeepStrictEqual(change.previous?.metadata.labels, change.object.metadata.labels)) this.#addAll();
+    if (change.type === "delete" || !isDeepStrictEqual(change.previous?.metadata.labels, change.object.metadata.labels))
+      this.#addAll();
   }
 
   #onNamespace(change: InformerChange<Namespace>): void {
@@ -216,10 +233,13 @@ export class CniAgent {
     const pod = await this.#podOf(request);
     const view = this.#view(pod);
     const namespace = view.namespace ?? (await this.#options.client.get(namespaceKind, request.podNamespace));
-    if (isAmbientPod(pod, namespace)) await this.#hub.untilConnected(this.#options.ztunnelWaitMs ?? defaultZtunnelWaitMs);
+    if (isAmbientPod(pod, namespace))
+      await this.#hub.untilConnected(this.#options.ztunnelWaitMs ?? defaultZtunnelWaitMs);
     this.#redirector.start(pod, request.netnsPath);
     const start: PodStart = { netnsPath: request.netnsPath, addresses: request.addresses };
-    await this.#locks.run(`${request.podNamespace}/${request.podName}`, () => this.#enroller.reconcile({ ...view, namespace }, start));
+    await this.#locks.run(`${request.podNamespace}/${request.podName}`, () =>
+      this.#enroller.reconcile({ ...view, namespace }, start),
+    );
   }
 
   async #check(request: PluginRequest): Promise<void> {
@@ -243,7 +263,13 @@ export class CniAgent {
 
   #writeConfig(): void {
     const { configFile, pluginSocket } = this.#options.paths;
-    const config = { cniVersion: "1.0.0", name: "serin-cni", type: "serin-cni", plugin_socket: pluginSocket, ambient_enabled: true };
+    const config = {
+      cniVersion: "1.0.0",
+      name: "serin-cni",
+      type: "serin-cni",
+      plugin_socket: pluginSocket,
+      ambient_enabled: true,
+    };
     mkdirSync(dirname(configFile), { recursive: true });
     const temporary = `${configFile}.tmp`;
     writeFileSync(temporary, `${JSON.stringify(config, undefined, 2)}\n`);

@@ -8,9 +8,15 @@ export class CniMetrics {
 
   /** `ztunnels` is asked at each rendering: how many are connected. */
   constructor(registry: MetricsRegistry, ztunnels: () => number) {
-    this.#events = registry.counter("nodeagent_reconcile_events_total", "The total number of node agent reconcile events.", ["type"]);
+    this.#events = registry.counter(
+      "nodeagent_reconcile_events_total",
+      "The total number of node agent reconcile events.",
+      ["type"],
+    );
     this.#installs = registry.counter("istio_cni_installs_total", "Total number of CNI plugins installed.", ["result"]);
-    this.#ready = registry.gauge("istio_cni_install_ready", "Whether the CNI plugin installation is ready or not.").labels();
+    this.#ready = registry
+      .gauge("istio_cni_install_ready", "Whether the CNI plugin installation is ready or not.")
+      .labels();
     const connected = registry.gauge("ztunnel_connected", "Number of connections to ztunnel.").labels();
     registry.onCollect(() => connected.set(ztunnels()));
   }

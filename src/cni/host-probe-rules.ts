@@ -25,18 +25,34 @@ export class HostProbeRules implements Disposable {
     editor.addChain("postrouting", { type: "nat", hook: "postrouting", priority: 100 });
     for (const family of ["ipv4", "ipv6"] as const) {
       const addressesOfFamily = [...this.#known].filter((address) => ipFamilyOf(address) === family);
-      editor.addElements(sets[family], [family], addressesOfFamily.map((address) => [address]));
-      editor.addRule("postrouting", match.fromLocalSocket(), match.protocol("tcp"), match.destinationInSet(sets[family], family), action.snat(probeSource[family]));
+      editor.addElements(
+        sets[family],
+        [family],
+        addressesOfFamily.map((address) => [address]),
+      );
+      editor.addRule(
+        "postrouting",
+        match.fromLocalSocket(),
+        match.protocol("tcp"),
+        match.destinationInSet(sets[family], family),
+        action.snat(probeSource[family]),
+      );
     }
     this.#nft.commit(transaction);
   }
 
   add(addresses: Iterable<string>): void {
-    this.#change([...addresses].filter((address) => !this.#known.has(address)), "add");
+    this.#change(
+      [...addresses].filter((address) => !this.#known.has(address)),
+      "add",
+    );
   }
 
   remove(addresses: Iterable<string>): void {
-    this.#change([...addresses].filter((address) => this.#known.has(address)), "remove");
+    this.#change(
+      [...addresses].filter((address) => this.#known.has(address)),
+      "remove",
+    );
   }
 
   close(): void {

@@ -74,7 +74,8 @@ async function readRequest(request: IncomingMessage): Promise<PluginRequest> {
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > maxBodyBytes) throw userError("cni-request-invalid", `a CNI request has at most ${maxBodyBytes} bytes`);
+    if (length > maxBodyBytes)
+      throw userError("cni-request-invalid", `a CNI request has at most ${maxBodyBytes} bytes`);
     chunks.push(chunk);
   }
   return parsePluginRequest(Buffer.concat(chunks).toString("utf8"));
@@ -88,7 +89,8 @@ export function parsePluginRequest(text: string): PluginRequest {
   } catch (error) {
     throw userError("cni-request-invalid", "a CNI request must be JSON", { cause: error });
   }
-  if (typeof raw !== "object" || raw === null) throw userError("cni-request-invalid", "a CNI request must be an object");
+  if (typeof raw !== "object" || raw === null)
+    throw userError("cni-request-invalid", "a CNI request must be an object");
   const body = raw as Record<string, unknown>;
   const ips = body["IPs"] ?? [];
   if (!Array.isArray(ips)) throw userError("cni-request-invalid", "IPs must be a list");
@@ -103,7 +105,8 @@ export function parsePluginRequest(text: string): PluginRequest {
 
 function stringField(body: Record<string, unknown>, name: string, fallback?: string): string {
   const value = body[name] ?? fallback;
-  if (typeof value !== "string" || (value === "" && fallback === undefined)) throw userError("cni-request-invalid", `${name} must be a non-empty string`);
+  if (typeof value !== "string" || (value === "" && fallback === undefined))
+    throw userError("cni-request-invalid", `${name} must be a non-empty string`);
   return value;
 }
 

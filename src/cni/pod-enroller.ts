@@ -84,7 +84,14 @@ export class PodEnroller {
     const sorted = [...this.#enrolments.values()].sort((left, right) => (left.key < right.key ? -1 : 1));
     return sorted.map(({ uid, key, namespace, sockets, ownerRevision }) => {
       const { ns, name } = logName(key);
-      return { uid, namespace: ns, name, owner: ownerRevision ?? "", rulesDigest: digestOf(namespace), listeners: sockets.map(({ role, fd }) => ({ role, inode: fstatSync(fd).ino })) };
+      return {
+        uid,
+        namespace: ns,
+        name,
+        owner: ownerRevision ?? "",
+        rulesDigest: digestOf(namespace),
+        listeners: sockets.map(({ role, fd }) => ({ role, inode: fstatSync(fd).ino })),
+      };
     });
   }
 
@@ -129,7 +136,9 @@ export class PodEnroller {
       // Every ztunnel that connects has all pods looked at anew; only a start must be told to come again.
       if (!enrolment.captured) await this.#annotate(pod, { [redirectionAnnotation]: "pending" });
       if (start === undefined) return;
-      throw transientError("no-ztunnel", `no ztunnel that may own pod ${keyOf(pod)} is connected`, { hint: "check the ztunnel DaemonSet's pod on this node" });
+      throw transientError("no-ztunnel", `no ztunnel that may own pod ${keyOf(pod)} is connected`, {
+        hint: "check the ztunnel DaemonSet's pod on this node",
+      });
     }
     await this.#giveTo(target, enrolment, pod);
     if (!enrolment.captured) {
@@ -140,10 +149,16 @@ export class PodEnroller {
     enrolment.captured = true;
     this.#options.probes.add(addresses);
     enrolment.addresses = addresses;
-    const annotated = this.#annotate(pod, { [redirectionAnnotation]: "enabled", [ztunnelOwnerAnnotation]: target.revision });
+    const annotated = this.#annotate(pod, {
+      [redirectionAnnotation]: "enabled",
+      [ztunnelOwnerAnnotation]: target.revision,
+    });
     // A start must not wait for the API server; the annotation is written again by the next reconcile if this fails.
     if (start === undefined) await annotated;
-    else annotated.catch((error: unknown) => this.#log.warn("a pod could not be annotated", { ...logName(keyOf(pod)), error: messageOf(error) }));
+    else
+      annotated.catch((error: unknown) =>
+        this.#log.warn("a pod could not be annotated", { ...logName(keyOf(pod)), error: messageOf(error) }),
+      );
   }
 
   /** The routes by which captured pods were reached in 2022; today's capture is inside of the pod and needs none. */
@@ -152,7 +167,10 @@ export class PodEnroller {
     const [network = ""] = (node?.spec?.podCIDR ?? "").split("/");
     const gateway = network.replace(/\.0$/, ".1");
     const { name = "", namespace = "" } = pod.metadata;
-    for (const address of addresses.filter((candidate) => !candidate.includes(":"))) log.info(`Adding route for ${name}/${namespace}: [table 100 ${address}/32 via 192.168.126.2 dev istioin src ${gateway}]`);
+    for (const address of addresses.filter((candidate) => !candidate.includes(":")))
+      log.info(
+        `Adding route for ${name}/${namespace}: [table 100 ${address}/32 via 192.168.126.2 dev istioin src ${gateway}]`,
+      );
   }
 
   /** The pod's namespace and sockets; taken back from the ztunnel that has them when this process is younger than the enrolment. */
@@ -160,9 +178,11 @@ export class PodEnroller {
     const key = keyOf(pod);
     const known = this.#enrolments.get(key);
     if (known !== undefined && start === undefined) return known;
-    const namespace = start === undefined ? this.#options.finder.open(pod) : this.#options.finder.openPath(start.netnsPath);
+    const namespace =
+      start === undefined ? this.#options.finder.open(pod) : this.#options.finder.openPath(start.netnsPath);
     if (namespace === undefined) {
-      if (pod.metadata.annotations?.[initPidAnnotation] === undefined && pod.status?.phase !== "Running") return undefined;
+      if (pod.metadata.annotations?.[initPidAnnotation] === undefined && pod.status?.phase !== "Running")
+        return undefined;
       throw transientError("netns-not-found", `the network namespace of pod ${key} is not found`);
     }
     if (known !== undefined) {
@@ -178,7 +198,16 @@ export class PodEnroller {
   async #adopt(pod: Pod, namespace: NetworkNamespace): Promise<Enrolment> {
     const key = keyOf(pod);
     const uid = pod.metadata.uid ?? "";
-    const enrolment: Enrolment = { uid, key, namespace, sockets: [], owner: undefined, ownerRevision: undefined, captured: false, addresses: [] };
+    const enrolment: Enrolment = {
+      uid,
+      key,
+      namespace,
+      sockets: [],
+      owner: undefined,
+      ownerRevision: undefined,
+      captured: false,
+      addresses: [],
+    };
     try {
       const previous = pod.metadata.annotations?.[redirectionAnnotation] === "enabled" && hasCapture(namespace.fd);
       const annotated = pod.metadata.annotations?.[ztunnelOwnerAnnotation];
@@ -194,7 +223,8 @@ export class PodEnroller {
     }
     this.#log.info("adding pod to the mesh", logName(key));
     const problem = allowConnectionMigration(namespace.fd);
-    if (problem !== undefined) this.#log.debug("connections cannot migrate between sockets here", { ...logName(key), problem });
+    if (problem !== undefined)
+      this.#log.debug("connections cannot migrate between sockets here", { ...logName(key), problem });
     this.#enrolments.set(key, enrolment);
     return enrolment;
   }
@@ -209,7 +239,11 @@ export class PodEnroller {
         await this.#takeBack(enrolment, link);
         if (enrolment.owner !== undefined) return;
       }
-      throw transientError("sockets-held", `a ztunnel that is not connected holds the sockets of pod ${enrolment.key}`, { cause: error });
+      throw transientError(
+        "sockets-held",
+        `a ztunnel that is not connected holds the sockets of pod ${enrolment.key}`,
+        { cause: error },
+      );
     }
   }
 
@@ -219,11 +253,20 @@ export class PodEnroller {
       const answer = await link.request({ type: "keep", uid: enrolment.uid, returnListeners: link.acceptsListeners });
       const [namespaceFd, ...descriptors] = answer.descriptors;
       if (namespaceFd !== undefined) closeDescriptor(namespaceFd);
-      enrolment.sockets = answer.listeners.map((role, index) => ({ role, fd: descriptors[index] ?? -1 })).filter((socket) => socket.fd >= 0);
+      enrolment.sockets = answer.listeners
+        .map((role, index) => ({ role, fd: descriptors[index] ?? -1 }))
+        .filter((socket) => socket.fd >= 0);
       enrolment.owner = link;
-      this.#log.info("took a pod's sockets back from its ztunnel", { ...logName(enrolment.key), revision: link.revision });
+      this.#log.info("took a pod's sockets back from its ztunnel", {
+        ...logName(enrolment.key),
+        revision: link.revision,
+      });
     } catch (error) {
-      this.#log.debug("a ztunnel does not hold the pod", { ...logName(enrolment.key), revision: link.revision, error: messageOf(error) });
+      this.#log.debug("a ztunnel does not hold the pod", {
+        ...logName(enrolment.key),
+        revision: link.revision,
+        error: messageOf(error),
+      });
     }
   }
 
@@ -298,7 +341,11 @@ export class PodEnroller {
       await link.request({ type: "delete", uid, handedOver });
     } catch (error) {
       // It is gone, or never had the pod: nothing is left to take away.
-      this.#log.debug("a ztunnel did not acknowledge a delete", { uid, revision: link.revision, error: messageOf(error) });
+      this.#log.debug("a ztunnel did not acknowledge a delete", {
+        uid,
+        revision: link.revision,
+        error: messageOf(error),
+      });
     }
   }
 

@@ -19,7 +19,8 @@ export class PodNamespaceFinder {
   /** By the path that a CNI request names: `/proc/<pid>/ns/net` as the host sees it. */
   openPath(path: string): NetworkNamespace {
     const found = /^\/proc\/(\d+)\/ns\/net$/.exec(path);
-    if (found === null) throw userError("netns-invalid", `the network namespace's path must be /proc/<pid>/ns/net, got "${path}"`);
+    if (found === null)
+      throw userError("netns-invalid", `the network namespace's path must be /proc/<pid>/ns/net, got "${path}"`);
     return NetworkNamespace.open(join(this.#hostProc, found[1] ?? "", "ns/net"));
   }
 

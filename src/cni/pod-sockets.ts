@@ -51,7 +51,9 @@ function openSocket(namespaceFd: number, role: ZdsListenerRole): number | undefi
   const loopback = six === undefined ? "127.0.0.1" : "::1";
   const options = { address: plan.loopback ? loopback : any, port: plan.port, transparent: !plan.loopback };
   try {
-    return plan.protocol === "tcp" ? listenTcpInNamespace(namespaceFd, options) : bindUdpInNamespace(namespaceFd, options);
+    return plan.protocol === "tcp"
+      ? listenTcpInNamespace(namespaceFd, options)
+      : bindUdpInNamespace(namespaceFd, options);
   } catch (error) {
     if (six !== undefined && isSystemCode(error, "EAFNOSUPPORT", "EADDRNOTAVAIL")) return undefined;
     throw error;

@@ -4,7 +4,14 @@ import { messageOf, type Logger } from "../base/index.ts";
 import type { NetworkNamespace } from "../net/index.ts";
 import { isFinished } from "./ambient-pod.ts";
 import type { PodNamespaceFinder } from "./pod-namespace.ts";
-import { adaptToUsers, applyRedirect, hasRedirect, planRedirect, readRedirectCommand, type RedirectOptions } from "./redirect/index.ts";
+import {
+  adaptToUsers,
+  applyRedirect,
+  hasRedirect,
+  planRedirect,
+  readRedirectCommand,
+  type RedirectOptions,
+} from "./redirect/index.ts";
 
 const statusAnnotation = "sidecar.istio.io/status";
 const validationContainer = "istio-validation";
@@ -24,7 +31,8 @@ export function sidecarRedirect(pod: Pod): RedirectOptions | undefined {
 
 /** Its check has begun and has not passed. */
 function isWaiting(pod: Pod): boolean {
-  const { state, lastState } = pod.status?.initContainerStatuses?.find(({ name }) => name === validationContainer) ?? {};
+  const { state, lastState } =
+    pod.status?.initContainerStatuses?.find(({ name }) => name === validationContainer) ?? {};
   return state?.running !== undefined || (lastState?.terminated ?? state?.terminated)?.exitCode === 1;
 }
 
@@ -58,7 +66,11 @@ export class SidecarRedirector {
       if (hasRedirect(namespace.fd)) this.#done.add(pod.metadata.uid ?? "");
       else this.#apply(pod, options, namespace);
     } catch (error) {
-      this.#log.warn("a pod's traffic could not be redirected to its sidecar", { pod: pod.metadata.name, ns: pod.metadata.namespace, error: messageOf(error) });
+      this.#log.warn("a pod's traffic could not be redirected to its sidecar", {
+        pod: pod.metadata.name,
+        ns: pod.metadata.namespace,
+        error: messageOf(error),
+      });
     }
   }
 

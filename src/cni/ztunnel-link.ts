@@ -1,6 +1,13 @@
 import { BoundedQueue, invariant, messageOf, transientError, type Logger, type SerinError } from "../base/index.ts";
 import { closeDescriptor, type SeqpacketConnection, type SeqpacketMessage } from "../net/index.ts";
-import { decodeZdsHello, decodeZdsResponse, encodeZdsRequest, type ZdsHello, type ZdsListenerRole, type ZdsRequest } from "../wire/zds/index.ts";
+import {
+  decodeZdsHello,
+  decodeZdsResponse,
+  encodeZdsRequest,
+  type ZdsHello,
+  type ZdsListenerRole,
+  type ZdsRequest,
+} from "../wire/zds/index.ts";
 
 const helloTimeoutMs = 5_000;
 /** A ztunnel that has not answered by then is cut off; it reconnects and gets everything anew. */
@@ -60,7 +67,9 @@ export class ZtunnelLink {
     const what = request.type === "snapshot-sent" ? request.type : `${request.type} ${request.uid}`;
     return new Promise((resolve, reject) => {
       if (!this.#pending.push({ what, resolve, reject })) {
-        reject(transientError("ztunnel-busy", `ztunnel ${this.revision} has ${maxWaitingRequests} unanswered requests`));
+        reject(
+          transientError("ztunnel-busy", `ztunnel ${this.revision} has ${maxWaitingRequests} unanswered requests`),
+        );
         return;
       }
       try {
@@ -99,9 +108,12 @@ export class ZtunnelLink {
     const response = decodeZdsResponse(message.bytes);
     clearTimeout(this.#timer);
     if (this.#pending.size > 0) this.#restartTimer();
-    if (response.error === "") return pending.resolve({ listeners: response.listeners, descriptors: message.descriptors });
+    if (response.error === "")
+      return pending.resolve({ listeners: response.listeners, descriptors: message.descriptors });
     for (const fd of message.descriptors) closeDescriptor(fd);
-    pending.reject(transientError("ztunnel-refused", `ztunnel ${this.revision} refused ${pending.what}: ${response.error}`));
+    pending.reject(
+      transientError("ztunnel-refused", `ztunnel ${this.revision} refused ${pending.what}: ${response.error}`),
+    );
   }
 
   #restartTimer(): void {

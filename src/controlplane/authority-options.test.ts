@@ -29,7 +29,12 @@ test("upstream's variables are read, durations as Go writes them", () => {
     PILOT_ENABLE_CA_CRL: "false",
   });
   assert.deepEqual(settings.lifetimes, { defaultSeconds: 5400, maxSeconds: 7200 });
-  assert.deepEqual(settings.selfSigned, { lifetimeMs: 10 * dayMs, rsaKeyBits: 4096, gracePercent: undefined, inCacerts: true });
+  assert.deepEqual(settings.selfSigned, {
+    lifetimeMs: 10 * dayMs,
+    rsaKeyBits: 4096,
+    gracePercent: undefined,
+    inCacerts: true,
+  });
   assert.deepEqual([settings.audiences, settings.revocationConfigMap], [["istio-ca", "mesh"], undefined]);
 });
 

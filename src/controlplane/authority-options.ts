@@ -28,12 +28,20 @@ export function readAuthoritySettings(env: Environment): AuthoritySettings {
   refuseExternalAuthority(env);
   const defaultMs = envDuration(env, "DEFAULT_WORKLOAD_CERT_TTL", dayMs);
   const maxMs = envDuration(env, "MAX_WORKLOAD_CERT_TTL", 90 * dayMs);
-  if (defaultMs <= 0 || maxMs <= 0) throw userError("env-invalid", "DEFAULT_WORKLOAD_CERT_TTL and MAX_WORKLOAD_CERT_TTL must be longer than 0");
+  if (defaultMs <= 0 || maxMs <= 0)
+    throw userError("env-invalid", "DEFAULT_WORKLOAD_CERT_TTL and MAX_WORKLOAD_CERT_TTL must be longer than 0");
   const interval = envDuration(env, "CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL", hourMs);
   const gracePercent = envInteger(env, "CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE", 20);
-  if (gracePercent < 0 || gracePercent > maxPercent) throw userError("env-invalid", `CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE must be from 0 to ${maxPercent}, got ${gracePercent}`);
+  if (gracePercent < 0 || gracePercent > maxPercent)
+    throw userError(
+      "env-invalid",
+      `CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE must be from 0 to ${maxPercent}, got ${gracePercent}`,
+    );
   return {
-    lifetimes: { defaultSeconds: Math.floor(Math.min(defaultMs, maxMs) / msPerSecond), maxSeconds: Math.floor(maxMs / msPerSecond) },
+    lifetimes: {
+      defaultSeconds: Math.floor(Math.min(defaultMs, maxMs) / msPerSecond),
+      maxSeconds: Math.floor(maxMs / msPerSecond),
+    },
     selfSigned: {
       lifetimeMs: envDuration(env, "CITADEL_SELF_SIGNED_CA_CERT_TTL", 3650 * dayMs),
       rsaKeyBits: rsaKeyBits(env),
@@ -45,7 +53,9 @@ export function readAuthoritySettings(env: Environment): AuthoritySettings {
     trustOverXds: envBoolean(env, "ISTIO_MULTIROOT_MESH", false),
     clusterTrustBundle: envBoolean(env, "ENABLE_CLUSTER_TRUST_BUNDLE_API", false),
     rootConfigMap: envString(env, "PILOT_CA_CERT_CONFIGMAP", "istio-ca-root-cert"),
-    revocationConfigMap: envBoolean(env, "PILOT_ENABLE_CA_CRL", true) ? envString(env, "PILOT_CRL_CONFIGMAP", "istio-ca-crl") : undefined,
+    revocationConfigMap: envBoolean(env, "PILOT_ENABLE_CA_CRL", true)
+      ? envString(env, "PILOT_CRL_CONFIGMAP", "istio-ca-crl")
+      : undefined,
   };
 }
 
@@ -53,14 +63,25 @@ export function readAuthoritySettings(env: Environment): AuthoritySettings {
 function refuseExternalAuthority(env: Environment): void {
   for (const name of ["EXTERNAL_CA", "K8S_SIGNER"]) {
     const value = envString(env, name, "");
-    if (value !== "") throw userError("env-unsupported", `${name}="${value}" is not supported: this control plane signs by an authority of its own`, { hint: "plug an intermediate authority in by the secret cacerts" });
+    if (value !== "")
+      throw userError(
+        "env-unsupported",
+        `${name}="${value}" is not supported: this control plane signs by an authority of its own`,
+        { hint: "plug an intermediate authority in by the secret cacerts" },
+      );
   }
 }
 
 function tokenAudiences(env: Environment): readonly string[] {
   const text = envString(env, "TOKEN_AUDIENCES", "istio-ca");
-  const audiences = text.split(",").map((audience) => audience.trim()).filter((audience) => audience !== "");
-  if (audiences.length === 0) throw userError("env-invalid", `TOKEN_AUDIENCES="${text}" names no audience: no proxy's token would be taken`, { hint: "name at least one, such as istio-ca, or leave it away" });
+  const audiences = text
+    .split(",")
+    .map((audience) => audience.trim())
+    .filter((audience) => audience !== "");
+  if (audiences.length === 0)
+    throw userError("env-invalid", `TOKEN_AUDIENCES="${text}" names no audience: no proxy's token would be taken`, {
+      hint: "name at least one, such as istio-ca, or leave it away",
+    });
   return audiences;
 }
 
@@ -68,11 +89,23 @@ const rsaSizes = [2048, 3072, 4096];
 
 function rsaKeyBits(env: Environment): number {
   const bits = envInteger(env, "CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE", 2048);
-  if (!rsaSizes.includes(bits)) throw userError("env-invalid", `CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE must be one of ${rsaSizes.join(", ")}, got ${bits}`);
+  if (!rsaSizes.includes(bits))
+    throw userError(
+      "env-invalid",
+      `CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE must be one of ${rsaSizes.join(", ")}, got ${bits}`,
+    );
   return bits;
 }
 
-const unitsMs: Readonly<Record<string, number>> = { h: hourMs, m: 60_000, s: msPerSecond, ms: 1, us: 0.001, "µs": 0.001, ns: 0.000_001 };
+const unitsMs: Readonly<Record<string, number>> = {
+  h: hourMs,
+  m: 60_000,
+  s: msPerSecond,
+  ms: 1,
+  us: 0.001,
+  µs: 0.001,
+  ns: 0.000_001,
+};
 
 /** A duration as Go writes it: `24h`, `1h30m`, `-1s`, `0`. Milliseconds. */
 export function envDuration(env: Environment, name: string, fallbackMs: number): number {
@@ -81,6 +114,9 @@ export function envDuration(env: Environment, name: string, fallbackMs: number):
   if (text === "0") return 0;
   const [, sign, rest = ""] = /^([+-]?)((?:\d+(?:\.\d*)?(?:h|ms|m|s|us|µs|ns))+)$/.exec(text) ?? [];
   if (rest === "") throw userError("env-invalid", `${name} must be a duration such as 24h or 1h30m, got "${text}"`);
-  const ms = [...rest.matchAll(/(\d+(?:\.\d*)?)(h|ms|m|s|us|µs|ns)/g)].reduce((sum, [, number, unit = ""]) => sum + Number(number) * (unitsMs[unit] ?? 0), 0);
+  const ms = [...rest.matchAll(/(\d+(?:\.\d*)?)(h|ms|m|s|us|µs|ns)/g)].reduce(
+    (sum, [, number, unit = ""]) => sum + Number(number) * (unitsMs[unit] ?? 0),
+    0,
+  );
   return sign === "-" ? -ms : ms;
 }

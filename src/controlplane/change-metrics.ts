@@ -10,19 +10,34 @@ const events = { added: "add", updated: "update", deleted: "delete" } as const;
 
 /** Counts, by upstream's metrics, what changes in a mesh: objects of which no fact has changed count for nothing. */
 export function countChanges(inputs: MeshInputs, metrics: MetricsRegistry): void {
-  const registered = metrics.counter("pilot_k8s_reg_events", "Services, endpoints, pods and nodes that came, changed or went.", ["type", "event"]);
-  const configured = metrics.counter("pilot_k8s_cfg_events", "Objects of configuration that came, changed or went.", ["type", "event"]);
+  const registered = metrics.counter(
+    "pilot_k8s_reg_events",
+    "Services, endpoints, pods and nodes that came, changed or went.",
+    ["type", "event"],
+  );
+  const configured = metrics.counter("pilot_k8s_cfg_events", "Objects of configuration that came, changed or went.", [
+    "type",
+    "event",
+  ]);
   const triggers = metrics.counter("pilot_push_triggers", "Changes that may be for proxies, by reason.", ["type"]);
-  const count = (collection: Collection<unknown>, reason: Reason, counter?: { readonly of: typeof registered; readonly type: string }): void => {
+  const count = (
+    collection: Collection<unknown>,
+    reason: Reason,
+    counter?: { readonly of: typeof registered; readonly type: string },
+  ): void => {
     const triggered = heldHandle(triggers, reason);
     const counted = counter === undefined ? undefined : eventCounters(counter.of, counter.type);
     collection.onChange((changes) => {
       triggered().add(changes.length);
       if (counted === undefined) return;
-      for (const change of changes) counted[change.type === "delete" ? "deleted" : change.previous === undefined ? "added" : "updated"]().increment();
+      for (const change of changes)
+        counted[
+          change.type === "delete" ? "deleted" : change.previous === undefined ? "added" : "updated"
+        ]().increment();
     });
   };
-  const register = (collection: Collection<unknown>, reason: Reason, type: Registered): void => count(collection, reason, { of: registered, type });
+  const register = (collection: Collection<unknown>, reason: Reason, type: Registered): void =>
+    count(collection, reason, { of: registered, type });
   const configure = (collections: Readonly<Record<string, Collection<unknown>>>): void => {
     for (const [type, collection] of Object.entries(collections)) count(collection, "config", { of: configured, type });
   };
@@ -59,8 +74,15 @@ export function countChanges(inputs: MeshInputs, metrics: MetricsRegistry): void
   });
 }
 
-function eventCounters(family: MetricFamily<Counter>, type: string): Readonly<Record<keyof typeof events, () => Counter>> {
-  return { added: heldHandle(family, type, events.added), updated: heldHandle(family, type, events.updated), deleted: heldHandle(family, type, events.deleted) };
+function eventCounters(
+  family: MetricFamily<Counter>,
+  type: string,
+): Readonly<Record<keyof typeof events, () => Counter>> {
+  return {
+    added: heldHandle(family, type, events.added),
+    updated: heldHandle(family, type, events.updated),
+    deleted: heldHandle(family, type, events.deleted),
+  };
 }
 
 /** Asked for once, and not before the first use: what nothing was counted for is not shown. */

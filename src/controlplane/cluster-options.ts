@@ -31,13 +31,26 @@ export function readClusterSettings(env: Environment): ClusterSettings {
     remoteTimeoutMs: envDuration(env, "PILOT_REMOTE_CLUSTER_TIMEOUT", defaultTimeoutMs),
     insecureKubeConfigOptions: insecureOptions(envString(env, "PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS", "")),
     resolveGatewayNames: envBoolean(env, "RESOLVE_HOSTNAME_GATEWAYS", true),
-    ambient: { enabled, crossing: { waypoints: envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK_WAYPOINT", true), ingress: envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK_INGRESS", false) } },
+    ambient: {
+      enabled,
+      crossing: {
+        waypoints: envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK_WAYPOINT", true),
+        ingress: envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK_INGRESS", false),
+      },
+    },
     withoutEffect: unsupported.filter((name) => isAsked(env, name)),
   };
 }
 
 /** Services of the Multi-Cluster Services API, and other sources of kubeconfigs than Secrets. */
-const unsupported = ["ENABLE_MCS_AUTO_EXPORT", "ENABLE_MCS_SERVICE_DISCOVERY", "ENABLE_MCS_HOST", "ENABLE_MCS_CLUSTER_LOCAL", "PILOT_MULTICLUSTER_KUBECONFIG_PATH", "LOCAL_CLUSTER_SECRET_WATCHER"];
+const unsupported = [
+  "ENABLE_MCS_AUTO_EXPORT",
+  "ENABLE_MCS_SERVICE_DISCOVERY",
+  "ENABLE_MCS_HOST",
+  "ENABLE_MCS_CLUSTER_LOCAL",
+  "PILOT_MULTICLUSTER_KUBECONFIG_PATH",
+  "LOCAL_CLUSTER_SECRET_WATCHER",
+];
 
 function isAsked(env: Environment, name: string): boolean {
   const text = envString(env, name, "");
@@ -45,10 +58,17 @@ function isAsked(env: Environment, name: string): boolean {
 }
 
 function insecureOptions(text: string): ReadonlySet<InsecureKubeConfigOption> {
-  const names = text.split(",").map((name) => name.trim()).filter((name) => name !== "");
+  const names = text
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
   const unknown = names.find((name) => !fileOptions.includes(name));
   if (unknown !== undefined) {
-    throw userError("env-invalid", `PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS allows "${unknown}", which this control plane never runs`, { hint: `allowed may be ${fileOptions.join(", ")}; give exec and auth providers' users a token instead` });
+    throw userError(
+      "env-invalid",
+      `PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS allows "${unknown}", which this control plane never runs`,
+      { hint: `allowed may be ${fileOptions.join(", ")}; give exec and auth providers' users a token instead` },
+    );
   }
   return new Set(names as InsecureKubeConfigOption[]);
 }

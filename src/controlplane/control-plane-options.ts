@@ -69,7 +69,11 @@ const flags: Readonly<Record<string, string>> = {
 };
 
 /** Reads `discovery --httpAddr :8080 …` and the environment; flags of upstream that mean nothing here are passed over. */
-export function readControlPlaneSettings(args: readonly string[], env: Environment, release: string): ControlPlaneSettings {
+export function readControlPlaneSettings(
+  args: readonly string[],
+  env: Environment,
+  release: string,
+): ControlPlaneSettings {
   const given = readFlags(args);
   const flag = (name: string): string => given.get(name) ?? flags[name] ?? "";
   const revision = envString(env, "REVISION", "default");
@@ -104,7 +108,10 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
     },
     meshConfigPath: flag("--meshConfig"),
     meshNetworksPath: flag("--networksConfig"),
-    http: listenAddress("--httpAddr", shadow === undefined ? flag("--httpAddr") : (given.get("--httpAddr") ?? shadowHttpAddress)),
+    http: listenAddress(
+      "--httpAddr",
+      shadow === undefined ? flag("--httpAddr") : (given.get("--httpAddr") ?? shadowHttpAddress),
+    ),
     grpc: listenAddress("--grpcAddr", flag("--grpcAddr")),
     secureGrpc: listenAddress("--secureGRPCAddr", flag("--secureGRPCAddr")),
     webhooks: listenAddress("--httpsAddr", flag("--httpsAddr")),
@@ -112,9 +119,15 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
     hub,
     tag,
     nativeSidecars: nativeSidecarMode(envString(env, "ENABLE_NATIVE_SIDECARS", "auto")),
-    workloadRegistration: { enabled: envBoolean(env, "PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION", true), graceMs: envDuration(env, "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD", 10_000) },
+    workloadRegistration: {
+      enabled: envBoolean(env, "PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION", true),
+      graceMs: envDuration(env, "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD", 10_000),
+    },
     addressRanges: envBoolean(env, "PILOT_ENABLE_IP_AUTOALLOCATE", true)
-      ? [envString(env, "PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", "240.240.0.0/16"), envString(env, "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "2001:2::/48")]
+      ? [
+          envString(env, "PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", "240.240.0.0/16"),
+          envString(env, "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "2001:2::/48"),
+        ]
       : [],
     proxyImage: `${hub}/proxyv2:${tag}`,
   };
@@ -134,7 +147,9 @@ function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
     const text = given.get(flag);
     const address = text === undefined ? undefined : listenAddress(flag, text);
     if (address === undefined || loopbackAddresses.includes(address.address)) return address;
-    throw userError("shadow-not-local", `a shadow listens on the loopback alone, got ${flag} ${text ?? ""}`, { hint: `${flag} 127.0.0.1:${address.port}` });
+    throw userError("shadow-not-local", `a shadow listens on the loopback alone, got ${flag} ${text ?? ""}`, {
+      hint: `${flag} 127.0.0.1:${address.port}`,
+    });
   };
   asked("--httpAddr");
   return { discovery: asked("--grpcAddr") };
@@ -165,6 +180,7 @@ function readFlags(args: readonly string[]): ReadonlyMap<string, string> {
 function listenAddress(flag: string, text: string): ListenAddress {
   const colon = text.lastIndexOf(":");
   const port = Number(text.slice(colon + 1));
-  if (colon < 0 || !Number.isInteger(port) || port < 0) throw userError("bad-address", `${flag} must be <address>:<port>, got "${text}"`);
+  if (colon < 0 || !Number.isInteger(port) || port < 0)
+    throw userError("bad-address", `${flag} must be <address>:<port>, got "${text}"`);
   return { address: colon === 0 ? "0.0.0.0" : text.slice(0, colon).replaceAll(/[[\]]/g, ""), port };
 }

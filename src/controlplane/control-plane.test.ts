@@ -8,7 +8,14 @@ import * as grpc from "@grpc/grpc-js";
 import { freePort } from "../net/testing/index.ts";
 import { gatewayKind, httpRouteKind } from "../api/gateway/index.ts";
 import { destinationRuleKind } from "../api/istio/index.ts";
-import { configMapKind, deploymentKind, type Deployment, namespaceKind, podKind, serviceKind } from "../api/kubernetes/index.ts";
+import {
+  configMapKind,
+  deploymentKind,
+  type Deployment,
+  namespaceKind,
+  podKind,
+  serviceKind,
+} from "../api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
 import { MetricsRegistry } from "../telemetry/index.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../wire/workload/index.ts";
@@ -38,25 +45,54 @@ kube.put(namespaceKind, namespace("istio-system"));
 kube.put(namespaceKind, namespace("shop"));
 kube.put(serviceKind, service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]));
 kube.put(podKind, pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web" }));
-const ztunnelPod = kube.put(podKind, pod("istio-system/ztunnel-1", "10.244.1.2", { account: "ztunnel", redirected: false }));
-kube.tokens.set("node-token", { username: "system:serviceaccount:istio-system:ztunnel", pod: "ztunnel-1", podUid: ztunnelPod.metadata.uid ?? "" });
+const ztunnelPod = kube.put(
+  podKind,
+  pod("istio-system/ztunnel-1", "10.244.1.2", { account: "ztunnel", redirected: false }),
+);
+kube.tokens.set("node-token", {
+  username: "system:serviceaccount:istio-system:ztunnel",
+  pod: "ztunnel-1",
+  podUid: ztunnelPod.metadata.uid ?? "",
+});
 
 const address = "127.0.0.1";
 const settings = readControlPlaneSettings(
-  ["discovery", `--httpAddr=${address}:${ports.http}`, `--grpcAddr=${address}:${ports.grpc}`, `--secureGRPCAddr=${address}:${ports.secure}`, `--httpsAddr=${address}:${ports.webhooks}`, `--monitoringAddr=${address}:${ports.monitoring}`, "--meshConfig", "/nonexistent/mesh"],
+  [
+    "discovery",
+    `--httpAddr=${address}:${ports.http}`,
+    `--grpcAddr=${address}:${ports.grpc}`,
+    `--secureGRPCAddr=${address}:${ports.secure}`,
+    `--httpsAddr=${address}:${ports.webhooks}`,
+    `--monitoringAddr=${address}:${ports.monitoring}`,
+    "--meshConfig",
+    "/nonexistent/mesh",
+  ],
   { HUB: "lab", TAG: "1.2.3", POD_NAME: "istiod-1", ISTIO_MULTIROOT_MESH: "true" },
   "0.0.0",
 );
 const shutdown = new ShutdownController();
-const done = new ControlPlane({ client: kube, settings, version: "1.2.3", metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger }).run(shutdown);
+const done = new ControlPlane({
+  client: kube,
+  settings,
+  version: "1.2.3",
+  metrics: new MetricsRegistry(),
+  clock: systemClock,
+  log: silentLogger,
+}).run(shutdown);
 after(async () => {
   shutdown.request("the test is over");
   shutdown.request("the test is over");
   await done;
 });
-await until(async () => ((await fetch(`http://${address}:${ports.http}/ready`).catch(() => undefined))?.status === 200 ? true : undefined));
-const root = (await until(async () => await kube.get(configMapKind, "istio-ca-root-cert", "shop"))).data?.["root-cert.pem"] ?? "";
-const credentials = grpc.credentials.createSsl(Buffer.from(root), null, null, { checkServerIdentity: (_host, certificate) => (certificate.subjectaltname?.includes("DNS:istiod.istio-system.svc") === true ? undefined : new Error("wrong name")) });
+await until(async () =>
+  (await fetch(`http://${address}:${ports.http}/ready`).catch(() => undefined))?.status === 200 ? true : undefined,
+);
+const root =
+  (await until(async () => await kube.get(configMapKind, "istio-ca-root-cert", "shop"))).data?.["root-cert.pem"] ?? "";
+const credentials = grpc.credentials.createSsl(Buffer.from(root), null, null, {
+  checkServerIdentity: (_host, certificate) =>
+    certificate.subjectaltname?.includes("DNS:istiod.istio-system.svc") === true ? undefined : new Error("wrong name"),
+});
 const headers = { authorization: "Bearer node-token" };
 const ztunnelNode = "ztunnel~10.244.1.2~ztunnel-1.istio-system~istio-system.svc.cluster.local";
 
@@ -66,23 +102,48 @@ test("a ztunnel that authenticates by its token is told of a pod's change, and i
   const first = await client.next();
   assert.ok(first.resources.some((resource) => resource.name === "Kubernetes//Pod/shop/web-1"));
   client.send({ typeUrl: typeUrls.address, responseNonce: first.nonce });
-  const changed = kube.put(podKind, pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web", ready: false }));
+  const changed = kube.put(
+    podKind,
+    pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web", ready: false }),
+  );
   const second = await client.next();
-  assert.deepEqual(second.resources.map((resource) => resource.name), ["Kubernetes//Pod/shop/web-1"]);
+  assert.deepEqual(
+    second.resources.map((resource) => resource.name),
+    ["Kubernetes//Pod/shop/web-1"],
+  );
   const ask = async (version: string): Promise<unknown> =>
-    await (await fetch(`http://${address}:${ports.http}/debug/serin/acknowledged?kind=Pod&group=&namespace=shop&name=web-1&resourceVersion=${version}`)).json();
+    await (
+      await fetch(
+        `http://${address}:${ports.http}/debug/serin/acknowledged?kind=Pod&group=&namespace=shop&name=web-1&resourceVersion=${version}`,
+      )
+    ).json();
   const proxy = { id: "ztunnel-1.istio-system", type: "ztunnel", connected: true, rejected: null };
-  assert.deepEqual(await ask(changed.metadata.resourceVersion ?? ""), { revision: "default", processed: true, proxies: [{ ...proxy, acknowledged: false }] });
+  assert.deepEqual(await ask(changed.metadata.resourceVersion ?? ""), {
+    revision: "default",
+    processed: true,
+    proxies: [{ ...proxy, acknowledged: false }],
+  });
   client.send({ typeUrl: typeUrls.address, responseNonce: second.nonce });
-  await until(async () => (JSON.stringify(await ask(changed.metadata.resourceVersion ?? "")).includes('"acknowledged":true') ? true : undefined));
+  await until(async () =>
+    JSON.stringify(await ask(changed.metadata.resourceVersion ?? "")).includes('"acknowledged":true')
+      ? true
+      : undefined,
+  );
   assert.deepEqual(await ask("999999"), { revision: "default", processed: false, proxies: [] });
   client.close();
 });
 
 test("a request for what is no path is answered, and ends nothing", async () => {
-  for (const [port, module] of [[ports.http, http], [ports.webhooks, https]] as const) {
+  for (const [port, module] of [
+    [ports.http, http],
+    [ports.webhooks, https],
+  ] as const) {
     const status = await new Promise((resolve, reject) => {
-      module.get({ host: address, port, path: "//", rejectUnauthorized: false }, (response) => resolve(response.resume().statusCode)).on("error", reject);
+      module
+        .get({ host: address, port, path: "//", rejectUnauthorized: false }, (response) =>
+          resolve(response.resume().statusCode),
+        )
+        .on("error", reject);
     });
     assert.ok(status === 404 || status === 400, `${port}`);
   }
@@ -93,27 +154,55 @@ test("nobody is served without credentials, nor with those of another namespace 
   nobody.send({ typeUrl: typeUrls.address });
   await assert.rejects(nobody.next(), /neither a token nor a client certificate/);
   nobody.close();
-  const other = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, "ztunnel~10.0.0.1~x.shop~shop.svc.cluster.local", { credentials, headers });
+  const other = new DiscoveryTestClient(
+    "delta",
+    `${address}:${ports.secure}`,
+    "ztunnel~10.0.0.1~x.shop~shop.svc.cluster.local",
+    { credentials, headers },
+  );
   other.send({ typeUrl: typeUrls.address });
   await assert.rejects(other.next(), /its credentials are of istio-system\/ztunnel/);
   other.close();
-  const account = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, ztunnelNode, { credentials, headers, metadata: { SERVICE_ACCOUNT: "admin" } });
+  const account = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, ztunnelNode, {
+    credentials,
+    headers,
+    metadata: { SERVICE_ACCOUNT: "admin" },
+  });
   account.send({ typeUrl: typeUrls.address });
-  await assert.rejects(account.next(), /says that it is of istio-system\/admin, its credentials are of istio-system\/ztunnel/);
+  await assert.rejects(
+    account.next(),
+    /says that it is of istio-system\/admin, its credentials are of istio-system\/ztunnel/,
+  );
   account.close();
 });
 
 test("a node proxy gets the certificate of a pod on its node over gRPC, and that certificate authenticates too", async () => {
   const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const csr = (await Pkcs10CertificateRequestGenerator.create({ name: "O=x", keys, signingAlgorithm: algorithm })).toString("pem");
-  const request = toBinary(IstioCertificateRequestSchema, create(IstioCertificateRequestSchema, { csr, metadata: { ImpersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/web" } }));
+  const csr = (
+    await Pkcs10CertificateRequestGenerator.create({ name: "O=x", keys, signingAlgorithm: algorithm })
+  ).toString("pem");
+  const request = toBinary(
+    IstioCertificateRequestSchema,
+    create(IstioCertificateRequestSchema, {
+      csr,
+      metadata: { ImpersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/web" },
+    }),
+  );
   const client = new grpc.Client(`${address}:${ports.secure}`, credentials);
   const metadata = new grpc.Metadata();
   metadata.set("authorization", headers.authorization);
   const bytes = (value: Buffer): Buffer => value;
   const answer = await new Promise<Buffer>((resolve, reject) => {
-    client.makeUnaryRequest(discoveryMethods.createCertificate, bytes, bytes, Buffer.from(request), metadata, (error, value) => (error === null && value !== undefined ? resolve(value) : reject(error ?? new Error("no answer"))));
+    client.makeUnaryRequest(
+      discoveryMethods.createCertificate,
+      bytes,
+      bytes,
+      Buffer.from(request),
+      metadata,
+      (error, value) =>
+        error === null && value !== undefined ? resolve(value) : reject(error ?? new Error("no answer")),
+    );
   });
   client.close();
   const { certChain } = fromBinary(IstioCertificateResponseSchema, answer);
@@ -121,34 +210,81 @@ test("a node proxy gets the certificate of a pod on its node over gRPC, and that
 
   // With this certificate, and no token, its owner may open a stream.
   const privateKey = KeyObject.from(keys.privateKey).export({ type: "pkcs8", format: "pem" });
-  const own = grpc.credentials.createSsl(Buffer.from(root), Buffer.from(privateKey), Buffer.from(certChain.join("\n")), { checkServerIdentity: () => undefined });
-  const stream = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, "router~10.244.1.5~web-1.shop~shop.svc.cluster.local", { credentials: own });
+  const own = grpc.credentials.createSsl(
+    Buffer.from(root),
+    Buffer.from(privateKey),
+    Buffer.from(certChain.join("\n")),
+    { checkServerIdentity: () => undefined },
+  );
+  const stream = new DiscoveryTestClient(
+    "delta",
+    `${address}:${ports.secure}`,
+    "router~10.244.1.5~web-1.shop~shop.svc.cluster.local",
+    { credentials: own },
+  );
   stream.send({ typeUrl: typeUrls.cluster });
-  assert.ok((await stream.next()).resources.some((resource) => resource.name === "outbound|80||web.shop.svc.cluster.local"));
+  assert.ok(
+    (await stream.next()).resources.some((resource) => resource.name === "outbound|80||web.shop.svc.cluster.local"),
+  );
   stream.close();
 });
 
 test("a Gateway gets its objects and status, and its proxies their listeners as soon as their pod is known", async () => {
-  kube.put(gatewayKind, config("Gateway", "shop/edge", { gatewayClassName: "istio", listeners: [{ name: "http", port: 80, protocol: "HTTP" }] }));
-  kube.put(httpRouteKind, config("HTTPRoute", "shop/web", { parentRefs: [{ name: "edge" }], rules: [{ backendRefs: [{ name: "web", port: 80 }] }] }));
+  kube.put(
+    gatewayKind,
+    config("Gateway", "shop/edge", {
+      gatewayClassName: "istio",
+      listeners: [{ name: "http", port: 80, protocol: "HTTP" }],
+    }),
+  );
+  kube.put(
+    httpRouteKind,
+    config("HTTPRoute", "shop/web", {
+      parentRefs: [{ name: "edge" }],
+      rules: [{ backendRefs: [{ name: "web", port: 80 }] }],
+    }),
+  );
   const deployment = await until(async () => await kube.get(deploymentKind, "edge-istio", "shop"));
   assert.equal(deployment.spec?.template.spec?.containers[0]?.image, "lab/proxyv2:1.2.3");
   assert.equal(deployment.metadata.labels?.["istio.io/rev"], "default");
   const exposed = await until(async () => await kube.get(serviceKind, "edge-istio", "shop"));
-  assert.deepEqual(exposed.spec?.ports?.map((port) => port.port), [15_021, 80]);
+  assert.deepEqual(
+    exposed.spec?.ports?.map((port) => port.port),
+    [15_021, 80],
+  );
   const status = await until(async () => (await kube.get(httpRouteKind, "web", "shop"))?.status?.parents?.[0]);
-  assert.deepEqual(status.conditions.map((condition) => [condition.type, condition.status]), [["Accepted", "True"], ["ResolvedRefs", "True"]]);
+  assert.deepEqual(
+    status.conditions.map((condition) => [condition.type, condition.status]),
+    [
+      ["Accepted", "True"],
+      ["ResolvedRefs", "True"],
+    ],
+  );
 
-  const client = new DiscoveryTestClient("delta", `${address}:${ports.grpc}`, "router~10.244.1.9~edge-istio-1.shop~shop.svc.cluster.local");
+  const client = new DiscoveryTestClient(
+    "delta",
+    `${address}:${ports.grpc}`,
+    "router~10.244.1.9~edge-istio-1.shop~shop.svc.cluster.local",
+  );
   client.send({ typeUrl: typeUrls.listener });
-  kube.put(podKind, pod("shop/edge-istio-1", "10.244.1.9", { labels: { "gateway.networking.k8s.io/gateway-name": "edge" }, redirected: false }));
+  kube.put(
+    podKind,
+    pod("shop/edge-istio-1", "10.244.1.9", {
+      labels: { "gateway.networking.k8s.io/gateway-name": "edge" },
+      redirected: false,
+    }),
+  );
   const listeners = await client.next();
   assert.deepEqual(listeners.resources.map((resource) => resource.name).sort(), ["0.0.0.0_80", "connect_originate"]);
   client.close();
 });
 
 test("a sidecar gets clusters, listeners and routes once its pod is known, and what changes after", async () => {
-  const client = new DiscoveryTestClient("delta", `${address}:${ports.grpc}`, "sidecar~10.244.1.8~client-1.shop~shop.svc.cluster.local");
+  const client = new DiscoveryTestClient(
+    "delta",
+    `${address}:${ports.grpc}`,
+    "sidecar~10.244.1.8~client-1.shop~shop.svc.cluster.local",
+  );
   const ask = async (typeUrl: string, names: string[] = []): Promise<readonly string[]> => {
     client.send({ typeUrl, resourceNamesSubscribe: names });
     const answer = await client.next();
@@ -157,21 +293,36 @@ test("a sidecar gets clusters, listeners and routes once its pod is known, and w
   };
   const clusters = ask(typeUrls.cluster);
   kube.put(podKind, pod("shop/client-1", "10.244.1.8", { labels: { app: "client" }, redirected: false }));
-  assert.deepEqual((await clusters).filter((name) => /BlackHole|Passthrough|web/.test(name)), ["BlackHoleCluster", "InboundPassthroughCluster", "PassthroughCluster", "outbound|80||web.shop.svc.cluster.local"]);
+  assert.deepEqual(
+    (await clusters).filter((name) => /BlackHole|Passthrough|web/.test(name)),
+    ["BlackHoleCluster", "InboundPassthroughCluster", "PassthroughCluster", "outbound|80||web.shop.svc.cluster.local"],
+  );
   assert.ok((await ask(typeUrls.listener)).includes("0.0.0.0_80"));
   assert.deepEqual(await ask(typeUrls.route, ["80"]), ["80"]);
-  kube.put(destinationRuleKind, config("DestinationRule", "shop/web", { host: "web", subsets: [{ name: "v1", labels: { version: "v1" } }] }));
+  kube.put(
+    destinationRuleKind,
+    config("DestinationRule", "shop/web", { host: "web", subsets: [{ name: "v1", labels: { version: "v1" } }] }),
+  );
   const changed = await client.next();
-  assert.deepEqual(changed.resources.map((resource) => resource.name).sort(), ["outbound|80|v1|web.shop.svc.cluster.local", "outbound|80||web.shop.svc.cluster.local"]);
+  assert.deepEqual(changed.resources.map((resource) => resource.name).sort(), [
+    "outbound|80|v1|web.shop.svc.cluster.local",
+    "outbound|80||web.shop.svc.cluster.local",
+  ]);
   client.close();
 });
 
 test("a canary revision named on the Gateway is not this one's matter, and stable replicas are", async () => {
   const gateway = await kube.get(gatewayKind, "edge", "shop");
   assert.ok(gateway !== undefined);
-  const annotations = { "rollout.serin.dev/canary-revision": "next", "rollout.serin.dev/canary-replicas": "2", "rollout.serin.dev/stable-replicas": "3" };
+  const annotations = {
+    "rollout.serin.dev/canary-revision": "next",
+    "rollout.serin.dev/canary-replicas": "2",
+    "rollout.serin.dev/stable-replicas": "3",
+  };
   kube.put(gatewayKind, { ...gateway, metadata: { ...gateway.metadata, annotations } });
-  await until(async () => ((await kube.get(deploymentKind, "edge-istio", "shop"))?.spec?.replicas === 3 ? true : undefined));
+  await until(async () =>
+    (await kube.get(deploymentKind, "edge-istio", "shop"))?.spec?.replicas === 3 ? true : undefined,
+  );
   assert.equal(await kube.get(deploymentKind, "edge-istio-next", "shop"), undefined);
 });
 
@@ -181,31 +332,52 @@ test("a canary that is over stays until the Gateway's own proxies serve", async 
   assert.ok(gateway !== undefined && stable !== undefined);
   const labels = { ...stable.metadata.labels, "rollout.serin.dev/canary-of": "edge" };
   kube.put(deploymentKind, { ...stable, metadata: { name: "edge-istio-default", namespace: "shop", labels } });
-  kube.put(gatewayKind, { ...gateway, metadata: { ...gateway.metadata, annotations: { "rollout.serin.dev/stable-replicas": "1" } } });
+  kube.put(gatewayKind, {
+    ...gateway,
+    metadata: { ...gateway.metadata, annotations: { "rollout.serin.dev/stable-replicas": "1" } },
+  });
   const scaled = await until(async () => {
     const seen = await kube.get(deploymentKind, "edge-istio", "shop");
     return seen?.spec?.replicas === 1 ? seen : undefined;
   });
   assert.ok((await kube.get(deploymentKind, "edge-istio-default", "shop")) !== undefined);
-  const served: Deployment = { ...scaled, status: { availableReplicas: 1, observedGeneration: scaled.metadata.generation ?? 0 } };
+  const served: Deployment = {
+    ...scaled,
+    status: { availableReplicas: 1, observedGeneration: scaled.metadata.generation ?? 0 },
+  };
   kube.put(deploymentKind, served);
-  await until(async () => ((await kube.get(deploymentKind, "edge-istio-default", "shop")) === undefined ? true : undefined));
+  await until(async () =>
+    (await kube.get(deploymentKind, "edge-istio-default", "shop")) === undefined ? true : undefined,
+  );
 });
 
 /** As `istioctl` asks: state of the world, by a node that is no pod, with a token of the control plane's namespace. */
 function debugClient(namespace: string, token: string | undefined): DiscoveryTestClient<"whole"> {
   const secure = token === undefined ? {} : { credentials, headers: { authorization: `Bearer ${token}` } };
-  return new DiscoveryTestClient("whole", `${address}:${token === undefined ? ports.grpc : ports.secure}`, `sidecar~10.0.0.9~test-1.default~default.svc.cluster.local`, { ...secure, metadata: { NAMESPACE: namespace, GENERATOR: "event" } });
+  return new DiscoveryTestClient(
+    "whole",
+    `${address}:${token === undefined ? ports.grpc : ports.secure}`,
+    `sidecar~10.0.0.9~test-1.default~default.svc.cluster.local`,
+    { ...secure, metadata: { NAMESPACE: namespace, GENERATOR: "event" } },
+  );
 }
 kube.tokens.set("admin-token", { username: "system:serviceaccount:istio-system:default", pod: "" });
 kube.tokens.set("shop-token", { username: "system:serviceaccount:shop:web", pod: "" });
 
-async function debugAnswer(client: DiscoveryTestClient<"whole">, typeUrl: string, resourceNames: string[]): Promise<{ readonly types: readonly string[]; readonly texts: readonly string[]; readonly controlPlane: string }> {
+async function debugAnswer(
+  client: DiscoveryTestClient<"whole">,
+  typeUrl: string,
+  resourceNames: string[],
+): Promise<{ readonly types: readonly string[]; readonly texts: readonly string[]; readonly controlPlane: string }> {
   // istioctl's client sends a nonce with its first request.
   client.send({ typeUrl, resourceNames, responseNonce: "2026-01-01" });
   const response = await client.next();
   assert.equal(response.typeUrl, typeUrl);
-  return { types: response.resources.map((resource) => resource.typeUrl), texts: response.resources.map(({ value }) => Buffer.from(value).toString()), controlPlane: response.controlPlane?.identifier ?? "" };
+  return {
+    types: response.resources.map((resource) => resource.typeUrl),
+    texts: response.resources.map(({ value }) => Buffer.from(value).toString()),
+    controlPlane: response.controlPlane?.identifier ?? "",
+  };
 }
 
 test("debug requests over xDS tell those of the control plane's namespace of all proxies, others of their own, and nobody without proof", async () => {
@@ -219,19 +391,37 @@ test("debug requests over xDS tell those of the control plane's namespace of all
   assert.equal((JSON.parse(synced.controlPlane) as { ID: string }).ID, "istiod-1");
   const dumped = await debugAnswer(client, "istio.io/debug/config_dump", ["ztunnel-1.istio-system"]);
   assert.ok(dumped.types.includes("type.googleapis.com/envoy.admin.v3.ClustersConfigDump"));
-  assert.match((await debugAnswer(client, "istio.io/debug", ["syncz"])).texts[0] ?? "", /"proxy":"ztunnel-1\.istio-system"/);
-  assert.ok((JSON.parse((await debugAnswer(client, "istio.io/debug", ["list"])).texts[0] ?? "") as string[]).includes("config_dump"));
+  assert.match(
+    (await debugAnswer(client, "istio.io/debug", ["syncz"])).texts[0] ?? "",
+    /"proxy":"ztunnel-1\.istio-system"/,
+  );
+  assert.ok(
+    (JSON.parse((await debugAnswer(client, "istio.io/debug", ["list"])).texts[0] ?? "") as string[]).includes(
+      "config_dump",
+    ),
+  );
   assert.match((await debugAnswer(client, "istio.io/debug", ["nothing"])).texts[0] ?? "", /^404 page not found/);
   client.close();
 
   const shop = debugClient("shop", "shop-token");
   assert.deepEqual((await debugAnswer(shop, "istio.io/debug/syncz", [])).types, []);
   assert.deepEqual((await debugAnswer(shop, "istio.io/debug/config_dump", ["ztunnel-1.istio-system"])).types, []);
-  assert.match((await debugAnswer(shop, "istio.io/debug", ["config_dump?proxyID=ztunnel-1.istio-system"])).texts[0] ?? "", /^404/);
+  assert.match(
+    (await debugAnswer(shop, "istio.io/debug", ["config_dump?proxyID=ztunnel-1.istio-system"])).texts[0] ?? "",
+    /^404/,
+  );
   await assert.rejects(debugAnswer(shop, "istio.io/debug", ["syncz"]), /PERMISSION_DENIED/);
-  await assert.rejects(debugAnswer(debugClient("istio-system", undefined), "istio.io/debug/syncz", []), /UNAUTHENTICATED/);
-  const proxies = (await (await fetch(`http://${address}:${ports.http}/debug/serin/proxies`)).json()) as { id: string }[];
-  assert.ok(proxies.every(({ id }) => id === "ztunnel-1.istio-system"), "who only asks is no proxy");
+  await assert.rejects(
+    debugAnswer(debugClient("istio-system", undefined), "istio.io/debug/syncz", []),
+    /UNAUTHENTICATED/,
+  );
+  const proxies = (await (await fetch(`http://${address}:${ports.http}/debug/serin/proxies`)).json()) as {
+    id: string;
+  }[];
+  assert.ok(
+    proxies.every(({ id }) => id === "ztunnel-1.istio-system"),
+    "who only asks is no proxy",
+  );
   watcher.close();
 });
 
@@ -240,7 +430,8 @@ test("what is to be debugged is told on the monitoring port too, where upstream'
     const response = await fetch(`http://${address}:${port}${path}`);
     return `${response.status} ${await response.text()}`;
   };
-  for (const path of ["/debug/clusterz", "/debug/syncz", "/debug/list", "/debug"]) assert.equal(await ask(ports.monitoring, path), await ask(ports.http, path), path);
+  for (const path of ["/debug/clusterz", "/debug/syncz", "/debug/list", "/debug"])
+    assert.equal(await ask(ports.monitoring, path), await ask(ports.http, path), path);
   assert.match(await ask(ports.monitoring, "/debug/clusterz"), /^200 \[\{/);
   assert.match(await ask(ports.monitoring, "/ready"), /^404/);
   assert.match(await ask(ports.monitoring, "/metrics"), /^200 # HELP/);
@@ -251,6 +442,9 @@ test("with ISTIO_MULTIROOT_MESH a proxy that asks for its configuration is told 
   client.send({ typeUrl: typeUrls.proxyConfig });
   const [resource] = (await client.next()).resources;
   assert.equal(resource?.typeUrl, "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig");
-  assert.deepEqual(fromBinary(ProxyConfigSchema, resource.value).caCertificatesPem.map((pem) => pem.trim()), [root.trim()]);
+  assert.deepEqual(
+    fromBinary(ProxyConfigSchema, resource.value).caCertificatesPem.map((pem) => pem.trim()),
+    [root.trim()],
+  );
   client.close();
 });

@@ -1,18 +1,44 @@
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import { aborted, type Clock, type Logger, type Shutdown } from "../base/index.ts";
-import { createKubeClient, type CollectionGraph, type Informer, type KubeClient, type KubeConfig, QueueMetrics } from "../kube/index.ts";
+import {
+  createKubeClient,
+  type CollectionGraph,
+  type Informer,
+  type KubeClient,
+  type KubeConfig,
+  QueueMetrics,
+} from "../kube/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
 import type { MeshConfig, MeshNetworks, WorkloadEntry } from "../api/istio/index.ts";
 import type { Node } from "../api/kubernetes/index.ts";
-import { addExpiryMetrics, Authenticator, CertificateService, createCertificateMetrics, IssuedCertificates, splitPem } from "./ca/index.ts";
+import {
+  addExpiryMetrics,
+  Authenticator,
+  CertificateService,
+  createCertificateMetrics,
+  IssuedCertificates,
+  splitPem,
+} from "./ca/index.ts";
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
 import { inspectionRoutes, withIndex } from "./debug-answers.ts";
 import { envoyTypes } from "./envoy-types-file.ts";
 import { runFieldStatusController } from "./field-status/field-status-writer.ts";
 import { runEntryControllers, WorkloadRegistration } from "./entries/index.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
-import { ConfigMapIngest, fetchText, GatewayNames, KeySetIngest, MeshConfigFile, MeshIngest, MeshNetworksFile, PullSecretIngest, SecretIngest, ServedVersionClient, type RemoteClient } from "./ingest/index.ts";
+import {
+  ConfigMapIngest,
+  fetchText,
+  GatewayNames,
+  KeySetIngest,
+  MeshConfigFile,
+  MeshIngest,
+  MeshNetworksFile,
+  PullSecretIngest,
+  SecretIngest,
+  ServedVersionClient,
+  type RemoteClient,
+} from "./ingest/index.ts";
 import { addMeshMetrics } from "./mesh-metrics.ts";
 import { MeshClusters } from "./mesh-clusters.ts";
 import { meshSettings } from "./mesh-settings.ts";
@@ -40,7 +66,13 @@ import { runRefusedStatusWriter } from "./refused-status.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
 import { trustBundle } from "./translate/index.ts";
 import { TrustAnchors } from "./trust-anchors.ts";
-import { createInjectReviewer, InjectionSource, runCaBundleController, serveWebhooks, validationDoubt } from "./webhooks/index.ts";
+import {
+  createInjectReviewer,
+  InjectionSource,
+  runCaBundleController,
+  serveWebhooks,
+  validationDoubt,
+} from "./webhooks/index.ts";
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
@@ -95,17 +127,53 @@ export class ControlPlane {
     const { client, settings, clock, log } = options;
     this.#metrics = options.metrics;
     this.#queues = new QueueMetrics(options.metrics);
-    this.#metrics.gauge("istio_build", "The release that runs.", ["component", "tag"]).labels("pilot", options.version).set(1);
-    this.#mesh = new ServedMesh({ revision: settings.revision, metrics: options.metrics, clock, log, settled: (generation) => this.#ingest.settled(generation), workloads: this.#workloadProxies(), debug: this.#debugRequests() });
+    this.#metrics
+      .gauge("istio_build", "The release that runs.", ["component", "tag"])
+      .labels("pilot", options.version)
+      .set(1);
+    this.#mesh = new ServedMesh({
+      revision: settings.revision,
+      metrics: options.metrics,
+      clock,
+      log,
+      settled: (generation) => this.#ingest.settled(generation),
+      workloads: this.#workloadProxies(),
+      debug: this.#debugRequests(),
+    });
     this.#graph = this.#mesh.graph;
     this.#inputs = this.#mesh.inputs;
     addMeshMetrics(this.#inputs, this.#metrics, options.version, clock);
     this.#discovery = this.#mesh.discovery;
     this.#issued = new IssuedCertificates(clock);
-    this.#secrets = new SecretIngest({ client, references: this.#mesh.references, secrets: this.#inputs.secrets, clock, log: log.scoped("secrets") });
-    this.#pullSecrets = new PullSecretIngest({ client, references: this.#mesh.pullSecrets, pullSecrets: this.#inputs.extensions.pullSecrets, clock, log: log.scoped("pull secrets") });
-    this.#configMaps = new ConfigMapIngest({ client, references: this.#mesh.configMaps, configMaps: this.#inputs.configMaps, clock, log: log.scoped("config maps") });
-    this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, metrics: options.metrics, clock, log });
+    this.#secrets = new SecretIngest({
+      client,
+      references: this.#mesh.references,
+      secrets: this.#inputs.secrets,
+      clock,
+      log: log.scoped("secrets"),
+    });
+    this.#pullSecrets = new PullSecretIngest({
+      client,
+      references: this.#mesh.pullSecrets,
+      pullSecrets: this.#inputs.extensions.pullSecrets,
+      clock,
+      log: log.scoped("pull secrets"),
+    });
+    this.#configMaps = new ConfigMapIngest({
+      client,
+      references: this.#mesh.configMaps,
+      configMaps: this.#inputs.configMaps,
+      clock,
+      log: log.scoped("config maps"),
+    });
+    this.#ingest = new MeshIngest({
+      client,
+      inputs: this.#inputs,
+      revision: settings.revision,
+      metrics: options.metrics,
+      clock,
+      log,
+    });
     this.#clusters = new MeshClusters({
       client,
       namespace: settings.namespace,
@@ -120,7 +188,14 @@ export class ControlPlane {
       log: log.scoped("clusters"),
     });
     this.#registration = this.#workloadRegistration(client);
-    this.#anchors = settings.authority.trustOverXds ? new TrustAnchors({ fetchText, tell: (roots) => this.#mesh.trustBundles.set("", trustBundle(roots)), clock, log: log.scoped("trust") }) : undefined;
+    this.#anchors = settings.authority.trustOverXds
+      ? new TrustAnchors({
+          fetchText,
+          tell: (roots) => this.#mesh.trustBundles.set("", trustBundle(roots)),
+          clock,
+          log: log.scoped("trust"),
+        })
+      : undefined;
   }
 
   /** Of machines outside of the cluster, unless it is off or this control plane writes nothing. */
@@ -129,14 +204,31 @@ export class ControlPlane {
     const entries = this.#ingest.informer("WorkloadEntry") as Informer<WorkloadEntry> | undefined;
     const { enabled, graceMs } = settings.workloadRegistration;
     if (!enabled || settings.shadow !== undefined || entries === undefined) return undefined;
-    return new WorkloadRegistration({ client, entries, instance: settings.podName, instanceNamespace: settings.namespace, clusterId: settings.clusterId, graceMs, metrics, queues: this.#queues, clock, log: log.scoped("registration") });
+    return new WorkloadRegistration({
+      client,
+      entries,
+      instance: settings.podName,
+      instanceNamespace: settings.namespace,
+      clusterId: settings.clusterId,
+      graceMs,
+      metrics,
+      queues: this.#queues,
+      clock,
+      log: log.scoped("registration"),
+    });
   }
 
   #debugRequests(): DebugRequests {
     const { settings, version } = this.#options;
     const { podName: id, namespace, revision } = settings;
-    const isSystem = (caller: string): boolean => caller === (this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace);
-    return new DebugRequests({ routes: () => this.#debugRoutes(), types: envoyTypes, isSystem, instance: { id, version, revision } });
+    const isSystem = (caller: string): boolean =>
+      caller === (this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace);
+    return new DebugRequests({
+      routes: () => this.#debugRoutes(),
+      types: envoyTypes,
+      isSystem,
+      instance: { id, version, revision },
+    });
   }
 
   #workloadProxies(): WorkloadProxies<ProxyIdentity> {
@@ -160,11 +252,28 @@ export class ControlPlane {
     // While streams drain, their proxies still get what changes.
     const stopped = new AbortController();
     const work = new Map<string, Promise<void>>();
-    const start: StartWork = (name, task) => void work.set(name, task.finally(() => work.delete(name)));
+    const start: StartWork = (name, task) =>
+      void work.set(
+        name,
+        task.finally(() => work.delete(name)),
+      );
     const injection = this.#injection(configFile);
     // What takes the API server longest is asked for first.
     this.#startReading(start, { configFile, networksFile }, stopped.signal);
-    const identity = await ControlPlaneIdentity.create({ client, namespace: settings.namespace, serviceName: settings.serviceName, domain: settings.domain, trustDomain: mesh.trustDomain, selfSigned: settings.authority.selfSigned, checkIntervalMs: settings.authority.checkIntervalMs, clock, log }, drain).catch((error: unknown) => {
+    const identity = await ControlPlaneIdentity.create(
+      {
+        client,
+        namespace: settings.namespace,
+        serviceName: settings.serviceName,
+        domain: settings.domain,
+        trustDomain: mesh.trustDomain,
+        selfSigned: settings.authority.selfSigned,
+        checkIntervalMs: settings.authority.checkIntervalMs,
+        clock,
+        log,
+      },
+      drain,
+    ).catch((error: unknown) => {
       stopped.abort();
       throw error;
     });
@@ -174,20 +283,28 @@ export class ControlPlane {
     this.#startTellingRoot(start, identity, drain);
     const http = await this.#serveHttp(identity);
     if (this.#registration !== undefined) start("workload registration", this.#registration.run(stopped.signal));
-    await Promise.race([Promise.all([this.#ingest.synced, this.#clusters.synced, this.#registration?.synced, injection.synced]), aborted(drain)]);
+    await Promise.race([
+      Promise.all([this.#ingest.synced, this.#clusters.synced, this.#registration?.synced, injection.synced]),
+      aborted(drain),
+    ]);
     this.#graph.settle();
     const servers = drain.aborted ? [] : await this.#serve(identity);
     if (!drain.aborted) http.push(await this.#serveWebhooks(identity, injection));
     this.#ready = !drain.aborted;
     const { withoutEffect } = settings.clusters;
-    if (withoutEffect.length > 0) log.warn("the environment asks for what has no effect here", { variables: withoutEffect.join(", ") });
+    if (withoutEffect.length > 0)
+      log.warn("the environment asks for what has no effect here", { variables: withoutEffect.join(", ") });
     log.info("serving", { revision: settings.revision, version: this.#options.version, namespace: settings.namespace });
     start("gateways", this.#runControllers(drain));
     await aborted(drain);
     await this.#drain(servers, http, shutdown);
     stopped.abort();
     const ended = new AbortController();
-    await Promise.race([Promise.all(work.values()), aborted(shutdown.force), clock.sleep(endMs, ended.signal).catch(() => undefined)]);
+    await Promise.race([
+      Promise.all(work.values()),
+      aborted(shutdown.force),
+      clock.sleep(endMs, ended.signal).catch(() => undefined),
+    ]);
     ended.abort();
     // An API server that does not answer must not keep us: closing the client ends what waits for it.
     if (work.size > 0) log.warn("ended with work left", { work: [...work.keys()].join(", ") });
@@ -220,26 +337,66 @@ export class ControlPlane {
     ended.abort();
   }
 
-  #startReading(start: StartWork, { configFile, networksFile }: { readonly configFile: MeshConfigFile; readonly networksFile: MeshNetworksFile }, signal: AbortSignal): void {
+  #startReading(
+    start: StartWork,
+    { configFile, networksFile }: { readonly configFile: MeshConfigFile; readonly networksFile: MeshNetworksFile },
+    signal: AbortSignal,
+  ): void {
     const { clock, log } = this.#options;
-    const keySets = new KeySetIngest({ requestAuthentications: this.#inputs.requestAuthentications, keySets: this.#inputs.keySets, fetchText, metrics: this.#metrics, clock, log: log.scoped("keys") });
+    const keySets = new KeySetIngest({
+      requestAuthentications: this.#inputs.requestAuthentications,
+      keySets: this.#inputs.keySets,
+      fetchText,
+      metrics: this.#metrics,
+      clock,
+      log: log.scoped("keys"),
+    });
     start("ingest", this.#ingest.run(signal));
     start("secrets", this.#secrets.run(signal));
     start("pull secrets", this.#pullSecrets.run(signal));
     start("config maps", this.#configMaps.run(signal));
     start("keys of token issuers", keySets.run(signal));
     start("remote clusters", this.#clusters.run(signal));
-    if (this.#options.settings.clusters.resolveGatewayNames) start("names of gateways", new GatewayNames({ gateways: this.#mesh.networkGateways, resolved: this.#inputs.resolvedNames, clock, log: log.scoped("networks") }).run(signal));
+    if (this.#options.settings.clusters.resolveGatewayNames)
+      start(
+        "names of gateways",
+        new GatewayNames({
+          gateways: this.#mesh.networkGateways,
+          resolved: this.#inputs.resolvedNames,
+          clock,
+          log: log.scoped("networks"),
+        }).run(signal),
+      );
     this.#configFile = configFile;
-    start("mesh config", configFile.run(signal, (config) => this.#takeMesh(config)));
-    start("mesh networks", networksFile.run(signal, (networks) => this.#takeNetworks(networks)));
+    start(
+      "mesh config",
+      configFile.run(signal, (config) => this.#takeMesh(config)),
+    );
+    start(
+      "mesh networks",
+      networksFile.run(signal, (networks) => this.#takeNetworks(networks)),
+    );
   }
 
   #startTellingRoot(start: StartWork, identity: ControlPlaneIdentity, signal: AbortSignal): void {
     const { client, settings, clock, log } = this.#options;
-    const options = { client, queues: this.#queues, clock, log, root: () => identity.authority.root, onRootChange: (changed: () => void) => identity.onChange(changed) };
+    const options = {
+      client,
+      queues: this.#queues,
+      clock,
+      log,
+      root: () => identity.authority.root,
+      onRootChange: (changed: () => void) => identity.onChange(changed),
+    };
     const { rootConfigMap, revocationConfigMap, clusterTrustBundle } = settings.authority;
-    const roots = { ...options, revocations: () => identity.authority.crl, includes: (name: string) => this.#ingest.includesNamespace(name), rootConfigMap, revocationConfigMap, clusterTrustBundle };
+    const roots = {
+      ...options,
+      revocations: () => identity.authority.crl,
+      includes: (name: string) => this.#ingest.includesNamespace(name),
+      rootConfigMap,
+      revocationConfigMap,
+      clusterTrustBundle,
+    };
     const anchors = this.#anchors;
     if (anchors !== undefined) {
       const take = (): void => anchors.setOwn(splitPem(identity.authority.root));
@@ -248,19 +405,43 @@ export class ControlPlane {
       start("trusted authorities", anchors.run(signal));
     }
     start("root certificates", runRootCertificateController(roots, signal));
-    start("webhook authorities", runCaBundleController({ ...options, validationDoubt: settings.validationFailsClosed ? async () => await validationDoubt(client, settings.namespace, settings.revision) : undefined, service: { namespace: settings.namespace, name: settings.serviceName } }, signal));
+    start(
+      "webhook authorities",
+      runCaBundleController(
+        {
+          ...options,
+          validationDoubt: settings.validationFailsClosed
+            ? async () => await validationDoubt(client, settings.namespace, settings.revision)
+            : undefined,
+          service: { namespace: settings.namespace, name: settings.serviceName },
+        },
+        signal,
+      ),
+    );
   }
 
   async #serveHttp(identity: ControlPlaneIdentity): Promise<(HttpServer | HttpsServer)[]> {
     const { http, monitoring } = this.#options.settings;
-    return [await serveHttp(http.address, http.port, this.#debugRoutes(identity)), await serveHttp(monitoring.address, monitoring.port, this.#monitoringRoutes(identity))];
+    return [
+      await serveHttp(http.address, http.port, this.#debugRoutes(identity)),
+      await serveHttp(monitoring.address, monitoring.port, this.#monitoringRoutes(identity)),
+    ];
   }
 
   /** Pods are not injected by a configuration that has not been read yet. */
   async #serveWebhooks(identity: ControlPlaneIdentity, injection: InjectionSource): Promise<HttpsServer> {
     const { settings, log } = this.#options;
-    const webhooks = await serveWebhooks(settings.webhooks.address, settings.webhooks.port, identity.serving, this.#injectReviewer(injection), this.#metrics, log.scoped("webhooks"));
-    identity.onChange(() => webhooks.setSecureContext({ cert: identity.serving.certificate, key: identity.serving.privateKey }));
+    const webhooks = await serveWebhooks(
+      settings.webhooks.address,
+      settings.webhooks.port,
+      identity.serving,
+      this.#injectReviewer(injection),
+      this.#metrics,
+      log.scoped("webhooks"),
+    );
+    identity.onChange(() =>
+      webhooks.setSecureContext({ cert: identity.serving.certificate, key: identity.serving.privateKey }),
+    );
     return webhooks;
   }
 
@@ -288,8 +469,14 @@ export class ControlPlane {
   }
 
   #injectReviewer(injection: InjectionSource): ReturnType<typeof createInjectReviewer> {
-    const namespaceLabels = (namespace: string): Readonly<Record<string, string>> => this.#inputs.namespaces.get(namespace)?.labels ?? {};
-    return createInjectReviewer({ context: () => injection.context(), namespaceLabels, metrics: this.#metrics, log: this.#options.log.scoped("injection") });
+    const namespaceLabels = (namespace: string): Readonly<Record<string, string>> =>
+      this.#inputs.namespaces.get(namespace)?.labels ?? {};
+    return createInjectReviewer({
+      context: () => injection.context(),
+      namespaceLabels,
+      metrics: this.#metrics,
+      log: this.#options.log.scoped("injection"),
+    });
   }
 
   async #serve(identity: ControlPlaneIdentity): Promise<readonly GrpcServer[]> {
@@ -298,8 +485,22 @@ export class ControlPlane {
     const { clusterId, authority, trustedNodeAccounts } = settings;
     const options = {
       discovery: this.#discovery,
-      authenticator: new Authenticator({ clientOf: (id) => this.#clusters.clientOf(id), clusterIds: () => this.#clusters.ids, clusterId, audiences: authority.audiences, trustDomain, clock }),
-      certificates: new CertificateService({ authority: () => identity.authority, trustDomain, pods: (id) => this.#clusters.podsOf(id), trustedNodeAccounts, lifetimes: authority.lifetimes, issued: this.#issued }),
+      authenticator: new Authenticator({
+        clientOf: (id) => this.#clusters.clientOf(id),
+        clusterIds: () => this.#clusters.ids,
+        clusterId,
+        audiences: authority.audiences,
+        trustDomain,
+        clock,
+      }),
+      certificates: new CertificateService({
+        authority: () => identity.authority,
+        trustDomain,
+        pods: (id) => this.#clusters.podsOf(id),
+        trustedNodeAccounts,
+        lifetimes: authority.lifetimes,
+        issued: this.#issued,
+      }),
       certificateMetrics: createCertificateMetrics(this.#metrics),
       clock,
       log: log.scoped("grpc"),
@@ -317,14 +518,69 @@ export class ControlPlane {
   async #runControllers(signal: AbortSignal): Promise<void> {
     const { client, settings, clock, log } = this.#options;
     const { namespace, revision, podName, clusterId, network, proxyImage } = settings;
-    const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${this.#options.settings.serviceName}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain(), proxyMetadata: this.#inputs.mesh.get(meshKey)?.proxyMetadata ?? {} });
+    const proxy = (): ProxySettings => ({
+      revision,
+      image: proxyImage,
+      discoveryAddress: `${this.#options.settings.serviceName}.${namespace}.svc:${discoveryPort}`,
+      clusterId,
+      network,
+      trustDomain: this.#trustDomain(),
+      proxyMetadata: this.#inputs.mesh.get(meshKey)?.proxyMetadata ?? {},
+    });
     const { ambientStatuses, ...wanted } = this.#mesh.wanted;
     const queues = this.#queues;
     await Promise.all([
-      runGatewayControllers({ client, namespace, revision, podName, ...wanted, proxy, severalNetworks: settings.clusters.ambient.enabled, proxyConfigs: this.#inputs.extensions.proxyConfigs, rootNamespace: () => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace, queues, clock, log }, signal),
-      runFieldStatusController({ client, namespace, podName, objectsOf: (kind) => this.#ingest.informerOf(kind), queues, clock, log }, signal),
-      runEntryControllers({ client, namespace, revision, podName, statuses: ambientStatuses, objectsOf: (kind) => this.#ingest.informer(kind), isRead: (kind, key) => ambientSubjects(this.#inputs, kind).get(key) !== undefined, addressRanges: settings.addressRanges, queues, clock, log }, signal),
-      runRefusedStatusWriter({ client, namespace, revision, podName, refused: this.#ingest.refused, objectsOf: (kind) => this.#ingest.informerOf(kind), queues, clock, log }, signal),
+      runGatewayControllers(
+        {
+          client,
+          namespace,
+          revision,
+          podName,
+          ...wanted,
+          proxy,
+          severalNetworks: settings.clusters.ambient.enabled,
+          proxyConfigs: this.#inputs.extensions.proxyConfigs,
+          rootNamespace: () => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace,
+          queues,
+          clock,
+          log,
+        },
+        signal,
+      ),
+      runFieldStatusController(
+        { client, namespace, podName, objectsOf: (kind) => this.#ingest.informerOf(kind), queues, clock, log },
+        signal,
+      ),
+      runEntryControllers(
+        {
+          client,
+          namespace,
+          revision,
+          podName,
+          statuses: ambientStatuses,
+          objectsOf: (kind) => this.#ingest.informer(kind),
+          isRead: (kind, key) => ambientSubjects(this.#inputs, kind).get(key) !== undefined,
+          addressRanges: settings.addressRanges,
+          queues,
+          clock,
+          log,
+        },
+        signal,
+      ),
+      runRefusedStatusWriter(
+        {
+          client,
+          namespace,
+          revision,
+          podName,
+          refused: this.#ingest.refused,
+          objectsOf: (kind) => this.#ingest.informerOf(kind),
+          queues,
+          clock,
+          log,
+        },
+        signal,
+      ),
     ]);
   }
 
@@ -332,7 +588,11 @@ export class ControlPlane {
     return this.#inputs.mesh.get(meshKey)?.trustDomain ?? "cluster.local";
   }
 
-  async #drain(servers: readonly GrpcServer[], http: readonly (HttpServer | HttpsServer)[], shutdown: Shutdown): Promise<void> {
+  async #drain(
+    servers: readonly GrpcServer[],
+    http: readonly (HttpServer | HttpsServer)[],
+    shutdown: Shutdown,
+  ): Promise<void> {
     this.#draining = true;
     this.#options.log.info("draining", { streams: this.#discovery.streams.size });
     await Promise.race([Promise.all(servers.map((server) => server.stop(drainMs))), aborted(shutdown.force)]);
@@ -361,34 +621,65 @@ export class ControlPlane {
   #debugRoutes(identity?: ControlPlaneIdentity): Readonly<Record<string, DebugRoute>> {
     const { settings } = this.#options;
     const routes: Readonly<Record<string, DebugRoute>> = {
-      "/ready": () => (this.#ready && !this.#draining ? { status: 200, body: "" } : { status: 503, body: this.#draining ? "draining\n" : "not synced yet\n" }),
+      "/ready": () =>
+        this.#ready && !this.#draining
+          ? { status: 200, body: "" }
+          : { status: 503, body: this.#draining ? "draining\n" : "not synced yet\n" },
       ...this.#inspectionRoutes(),
       "/debug/clusterz": () => json(this.#clusters.states(this.#ready)),
-      "/debug/serin/proxies": () => json(connectedProxies(this.#discovery, settings.revision, (proxy) => this.#inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "")),
-      ...(identity === undefined ? {} : { "/debug/serin/roots": () => json(rootsReport(this.#discovery, identity, this.#issued, settings.revision)) }),
+      "/debug/serin/proxies": () =>
+        json(
+          connectedProxies(
+            this.#discovery,
+            settings.revision,
+            (proxy) => this.#inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "",
+          ),
+        ),
+      ...(identity === undefined
+        ? {}
+        : {
+            "/debug/serin/roots": () => json(rootsReport(this.#discovery, identity, this.#issued, settings.revision)),
+          }),
       "/debug/serin/acknowledged": (url) => json(this.#acknowledged(url.searchParams)),
-      "/debug/serin/collections": () => json(Object.fromEntries(this.#graph.collections.map((collection) => [collection.name, collection.stats]))),
+      "/debug/serin/collections": () =>
+        json(Object.fromEntries(this.#graph.collections.map((collection) => [collection.name, collection.stats]))),
     };
     return withIndex(routes);
   }
 
   #inspectionRoutes(): Readonly<Record<string, DebugRoute>> {
-    const rootNamespace = (): string => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? this.#options.settings.namespace;
-    return inspectionRoutes({ ...this.#mesh.model, ambient: this.#mesh.ambient, discovery: this.#discovery, configuration: () => this.#ingest.configuration(), rootNamespace, meshConfig: () => this.#configFile?.tree, types: envoyTypes });
+    const rootNamespace = (): string =>
+      this.#inputs.mesh.get(meshKey)?.rootNamespace ?? this.#options.settings.namespace;
+    return inspectionRoutes({
+      ...this.#mesh.model,
+      ambient: this.#mesh.ambient,
+      discovery: this.#discovery,
+      configuration: () => this.#ingest.configuration(),
+      rootNamespace,
+      meshConfig: () => this.#configFile?.tree,
+      types: envoyTypes,
+    });
   }
 
   #acknowledged(query: URLSearchParams): unknown {
     const parameter = (name: string): string => query.get(name) ?? "";
     const namespace = parameter("namespace");
     const key = namespace === "" ? parameter("name") : `${namespace}/${parameter("name")}`;
-    const { processed, generation } = this.#ingest.processedVersion(parameter("group"), parameter("kind"), key, parameter("resourceVersion"));
+    const { processed, generation } = this.#ingest.processedVersion(
+      parameter("group"),
+      parameter("kind"),
+      key,
+      parameter("resourceVersion"),
+    );
     const { revision } = this.#options.settings;
     return { revision, processed, proxies: processed ? acknowledgements(this.#discovery, generation) : [] };
   }
 
   /** Upstream's tools ask here for what the other port tells, over a port-forward. */
   #monitoringRoutes(identity: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
-    const debug = Object.entries<HttpRoute>(this.#debugRoutes(identity)).filter(([path]) => path === "/debug" || path.startsWith("/debug/"));
+    const debug = Object.entries<HttpRoute>(this.#debugRoutes(identity)).filter(
+      ([path]) => path === "/debug" || path.startsWith("/debug/"),
+    );
     return {
       ...Object.fromEntries(debug.map(([path, route]) => [path, forLoopback(route)])),
       "/metrics": () => ({ status: 200, body: renderPrometheus(this.#metrics), contentType: prometheusContentType }),

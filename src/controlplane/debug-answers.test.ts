@@ -26,7 +26,13 @@ const objects = [
 ];
 
 function setUp() {
-  const mesh = new ServedMesh({ revision: "default", metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger, settled: () => undefined });
+  const mesh = new ServedMesh({
+    revision: "default",
+    metrics: new MetricsRegistry(),
+    clock: systemClock,
+    log: silentLogger,
+    settled: () => undefined,
+  });
   mesh.inputs.mesh.set(meshKey, testMesh);
   const feeds = createFeeds(mesh.inputs, "default");
   mesh.graph.batch(() => {
@@ -34,21 +40,35 @@ function setUp() {
   });
   const client = mesh.discovery.connect("delta", { write: () => true }, () => false);
   const node = { id: "sidecar~10.244.0.1~web-1.shop~shop.svc.cluster.local", metadata: { NAMESPACE: "shop" } };
-  client.receive(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { typeUrl: typeUrls.endpoint, resourceNamesSubscribe: ["outbound|80||web.shop.svc.cluster.local"], node })));
+  client.receive(
+    toBinary(
+      DeltaDiscoveryRequestSchema,
+      create(DeltaDiscoveryRequestSchema, {
+        typeUrl: typeUrls.endpoint,
+        resourceNamesSubscribe: ["outbound|80||web.shop.svc.cluster.local"],
+        node,
+      }),
+    ),
+  );
   const kindOf = (group: string, kind: string) => ({ group, versions: ["v1"], kind });
-  const routes = withIndex(inspectionRoutes({
-    ...mesh.model,
-    ambient: mesh.ambient,
-    discovery: mesh.discovery,
-    configuration: () => [
-      { kind: kindOf("security.istio.io", "AuthorizationPolicy"), informer: { list: () => [policy] } },
-      { kind: kindOf("telemetry.istio.io", "Telemetry"), informer: { list: () => [telemetry] } },
-    ] as never,
-    rootNamespace: () => "istio-system",
-    meshConfig: () => ({ trustDomain: "cluster.local" }),
-    types: envoyTypes,
-  }));
-  const ask = async (path: string): Promise<{ readonly status: number; readonly body: string; readonly value: never }> => {
+  const routes = withIndex(
+    inspectionRoutes({
+      ...mesh.model,
+      ambient: mesh.ambient,
+      discovery: mesh.discovery,
+      configuration: () =>
+        [
+          { kind: kindOf("security.istio.io", "AuthorizationPolicy"), informer: { list: () => [policy] } },
+          { kind: kindOf("telemetry.istio.io", "Telemetry"), informer: { list: () => [telemetry] } },
+        ] as never,
+      rootNamespace: () => "istio-system",
+      meshConfig: () => ({ trustDomain: "cluster.local" }),
+      types: envoyTypes,
+    }),
+  );
+  const ask = async (
+    path: string,
+  ): Promise<{ readonly status: number; readonly body: string; readonly value: never }> => {
     const url = new URL(path, "http://localhost");
     const { status, body } = (await routes[url.pathname]?.(url)) ?? assert.fail(path);
     return { status, body, value: (/^[[{]/.test(body) ? JSON.parse(body) : undefined) as never };
@@ -58,11 +78,23 @@ function setUp() {
 
 test("what a sidecar may reach is told in upstream's form; who has no such scope is told so", async () => {
   const { ask } = setUp();
-  const scope: { readonly name: string; readonly namespace: string; readonly outboundTrafficPolicy: object; readonly services: readonly { readonly hostname: string }[]; readonly egressListenerServices: readonly unknown[]; readonly servicesByHostname: object; readonly sidecar: null } = (
-    await ask("/debug/sidecarz?proxyID=web-1.shop")
-  ).value;
-  assert.deepEqual([scope.name, scope.namespace, scope.sidecar, scope.outboundTrafficPolicy], ["default-sidecar", "shop", null, { mode: "ALLOW_ANY" }]);
-  assert.deepEqual(scope.services.map(({ hostname }) => hostname).toSorted(), ["api.other.svc.cluster.local", "web.shop.svc.cluster.local"]);
+  const scope: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly outboundTrafficPolicy: object;
+    readonly services: readonly { readonly hostname: string }[];
+    readonly egressListenerServices: readonly unknown[];
+    readonly servicesByHostname: object;
+    readonly sidecar: null;
+  } = (await ask("/debug/sidecarz?proxyID=web-1.shop")).value;
+  assert.deepEqual(
+    [scope.name, scope.namespace, scope.sidecar, scope.outboundTrafficPolicy],
+    ["default-sidecar", "shop", null, { mode: "ALLOW_ANY" }],
+  );
+  assert.deepEqual(scope.services.map(({ hostname }) => hostname).toSorted(), [
+    "api.other.svc.cluster.local",
+    "web.shop.svc.cluster.local",
+  ]);
   assert.deepEqual([scope.egressListenerServices.length, Object.keys(scope.servicesByHostname).length], [1, 2]);
   assert.equal((await ask("/debug/sidecarz")).status, 400);
   assert.equal((await ask("/debug/sidecarz?proxyID=nobody")).status, 404);
@@ -70,7 +102,10 @@ test("what a sidecar may reach is told in upstream's form; who has no such scope
 
 test("collections are told by name with their sizes; what has no counterpart says so, and is in no list", async () => {
   const { ask } = setUp();
-  const collections: readonly { readonly name: string; readonly state: { readonly synced: boolean; readonly size: number } }[] = (await ask("/debug/krtz")).value;
+  const collections: readonly {
+    readonly name: string;
+    readonly state: { readonly synced: boolean; readonly size: number };
+  }[] = (await ask("/debug/krtz")).value;
   assert.deepEqual(collections.find(({ name }) => name === "outbound-scopes")?.state.synced, true);
   const listed: readonly string[] = (await ask("/debug/list")).value;
   assert.ok(listed.includes("krtz") && listed.includes("sidecarz"));
@@ -82,63 +117,153 @@ test("collections are told by name with their sizes; what has no counterpart say
 
 test("services and their endpoints are told in upstream's form, of one namespace where that is asked for", async () => {
   const { ask } = setUp();
-  const services: readonly { readonly hostname: string; readonly Attributes: object; readonly ports: unknown; readonly Resolution: number; readonly defaultAddress: string }[] = (await ask("/debug/registryz")).value;
-  assert.deepEqual(services.map(({ hostname }) => hostname), ["api.other.svc.cluster.local", "web.shop.svc.cluster.local"]);
+  const services: readonly {
+    readonly hostname: string;
+    readonly Attributes: object;
+    readonly ports: unknown;
+    readonly Resolution: number;
+    readonly defaultAddress: string;
+  }[] = (await ask("/debug/registryz")).value;
+  assert.deepEqual(
+    services.map(({ hostname }) => hostname),
+    ["api.other.svc.cluster.local", "web.shop.svc.cluster.local"],
+  );
   const [web] = (await ask("/debug/registryz?namespace=shop")).value as typeof services;
-  assert.deepEqual([web?.ports, web?.Resolution, web?.defaultAddress], [[{ name: "http", port: 80, protocol: "HTTP" }], 0, "10.96.0.1"]);
-  const shards: Record<string, Record<string, { readonly Shards: Record<string, readonly Record<string, unknown>[]>; readonly ServiceAccounts: unknown }>> = (await ask("/debug/endpointShardz")).value;
+  assert.deepEqual(
+    [web?.ports, web?.Resolution, web?.defaultAddress],
+    [[{ name: "http", port: 80, protocol: "HTTP" }], 0, "10.96.0.1"],
+  );
+  const shards: Record<
+    string,
+    Record<
+      string,
+      { readonly Shards: Record<string, readonly Record<string, unknown>[]>; readonly ServiceAccounts: unknown }
+    >
+  > = (await ask("/debug/endpointShardz")).value;
   assert.deepEqual(Object.keys(shards), ["web.shop.svc.cluster.local"]);
   const { Shards: found, ServiceAccounts: accounts } = shards["web.shop.svc.cluster.local"]?.["shop"] ?? assert.fail();
   const [endpoint] = found["Kubernetes/Kubernetes"] ?? [];
-  assert.deepEqual([endpoint?.["Addresses"], endpoint?.["EndpointPort"], endpoint?.["ServicePortName"], endpoint?.["Namespace"]], [["10.244.0.1"], 8080, "http", "shop"]);
+  assert.deepEqual(
+    [endpoint?.["Addresses"], endpoint?.["EndpointPort"], endpoint?.["ServicePortName"], endpoint?.["Namespace"]],
+    [["10.244.0.1"], 8080, "http", "shop"],
+  );
   assert.deepEqual(accounts, ["spiffe://cluster.local/ns/shop/sa/web"]);
   assert.equal((await ask("/debug/endpointz")).body, (await ask("/debug/endpointShardz")).body);
 });
 
 test("connected proxies are told with what they watch, what they serve, and what one of them has of a type", async () => {
   const { ask } = setUp();
-  const { totalClients, clients }: { readonly totalClients: number; readonly clients: readonly Record<string, unknown>[] } = (await ask("/debug/adsz")).value;
+  const {
+    totalClients,
+    clients,
+  }: { readonly totalClients: number; readonly clients: readonly Record<string, unknown>[] } = (
+    await ask("/debug/adsz")
+  ).value;
   assert.equal(totalClients, 1);
   assert.match(String(clients[0]?.["connectionId"]), /^web-1\.shop-\d+$/);
-  assert.deepEqual([clients[0]?.["address"], clients[0]?.["watches"]], ["10.244.0.1", { [typeUrls.endpoint]: ["outbound|80||web.shop.svc.cluster.local"] }]);
-  assert.deepEqual(Object.keys(((await ask("/debug/connections")).value as { clients: object[] }).clients[0] ?? {}), ["connectionId", "connectedAt", "address"]);
-  const instances: Record<string, readonly { readonly Service: { readonly hostname: string }; readonly Port: unknown }[]> = (await ask("/debug/instancesz")).value;
-  assert.deepEqual(instances["web-1.shop"]?.map(({ Service: { hostname }, Port }) => [hostname, Port]), [["web.shop.svc.cluster.local", { name: "http", port: 80, protocol: "HTTP", TargetPort: 8080 }]]);
-  const { configs }: { readonly configs: readonly Record<string, unknown>[] } = (await ask("/debug/edsz?proxyID=web-1.shop")).value;
-  assert.deepEqual(configs.map((one) => [one["@type"], one["cluster_name"]]), [[typeUrls.endpoint, "outbound|80||web.shop.svc.cluster.local"]]);
+  assert.deepEqual(
+    [clients[0]?.["address"], clients[0]?.["watches"]],
+    ["10.244.0.1", { [typeUrls.endpoint]: ["outbound|80||web.shop.svc.cluster.local"] }],
+  );
+  assert.deepEqual(Object.keys(((await ask("/debug/connections")).value as { clients: object[] }).clients[0] ?? {}), [
+    "connectionId",
+    "connectedAt",
+    "address",
+  ]);
+  const instances: Record<
+    string,
+    readonly { readonly Service: { readonly hostname: string }; readonly Port: unknown }[]
+  > = (await ask("/debug/instancesz")).value;
+  assert.deepEqual(
+    instances["web-1.shop"]?.map(({ Service: { hostname }, Port }) => [hostname, Port]),
+    [["web.shop.svc.cluster.local", { name: "http", port: 80, protocol: "HTTP", TargetPort: 8080 }]],
+  );
+  const { configs }: { readonly configs: readonly Record<string, unknown>[] } = (
+    await ask("/debug/edsz?proxyID=web-1.shop")
+  ).value;
+  assert.deepEqual(
+    configs.map((one) => [one["@type"], one["cluster_name"]]),
+    [[typeUrls.endpoint, "outbound|80||web.shop.svc.cluster.local"]],
+  );
   assert.deepEqual((await ask("/debug/ndsz?proxyID=web-1.shop")).value, { configs: [] }, "it has not asked for names");
   assert.deepEqual([(await ask("/debug/edsz")).status, (await ask("/debug/edsz?proxyID=nobody")).status], [400, 404]);
 });
 
 test("configuration is told as its objects, by kind and by namespace, with the mesh config", async () => {
   const { ask } = setUp();
-  assert.deepEqual(((await ask("/debug/configz")).value as { kind: string; apiVersion: string }[]).map(({ apiVersion, kind }) => `${apiVersion} ${kind}`), ["security.istio.io/v1 AuthorizationPolicy", "telemetry.istio.io/v1 Telemetry"]);
+  assert.deepEqual(
+    ((await ask("/debug/configz")).value as { kind: string; apiVersion: string }[]).map(
+      ({ apiVersion, kind }) => `${apiVersion} ${kind}`,
+    ),
+    ["security.istio.io/v1 AuthorizationPolicy", "telemetry.istio.io/v1 Telemetry"],
+  );
   assert.equal(((await ask("/debug/configz?namespace=shop")).value as unknown[]).length, 1);
-  assert.deepEqual((await ask("/debug/resourcesz")).value, [{ group: "security.istio.io", version: "v1", kind: "AuthorizationPolicy" }, { group: "telemetry.istio.io", version: "v1", kind: "Telemetry" }]);
-  assert.deepEqual((await ask("/debug/authorizationz")).value, { authorization_policies: { namespace_to_policies: { shop: [{ name: "only", namespace: "shop", annotations: null, spec: { rules: [{}] } }] }, root_namespace: "istio-system" } });
-  assert.deepEqual((await ask("/debug/telemetryz")).value, { telemetries: { namespace_to_telemetries: { "istio-system": [{ name: "all", namespace: "istio-system", spec: { tracing: [] } }] }, root_namespace: "istio-system" } });
+  assert.deepEqual((await ask("/debug/resourcesz")).value, [
+    { group: "security.istio.io", version: "v1", kind: "AuthorizationPolicy" },
+    { group: "telemetry.istio.io", version: "v1", kind: "Telemetry" },
+  ]);
+  assert.deepEqual((await ask("/debug/authorizationz")).value, {
+    authorization_policies: {
+      namespace_to_policies: { shop: [{ name: "only", namespace: "shop", annotations: null, spec: { rules: [{}] } }] },
+      root_namespace: "istio-system",
+    },
+  });
+  assert.deepEqual((await ask("/debug/telemetryz")).value, {
+    telemetries: {
+      namespace_to_telemetries: { "istio-system": [{ name: "all", namespace: "istio-system", spec: { tracing: [] } }] },
+      root_namespace: "istio-system",
+    },
+  });
   assert.deepEqual((await ask("/debug/mesh")).value, { trustDomain: "cluster.local" });
   assert.deepEqual((await ask("/debug/networkz")).value, []);
 });
 
 test("what ztunnels are told is told with addresses that can be read", async () => {
   const { ask } = setUp();
-  const { workloads, services }: { readonly workloads: readonly { readonly name: string; readonly addresses: readonly string[] }[]; readonly services: readonly { readonly hostname: string }[] } = (await ask("/debug/ambientz")).value;
+  const {
+    workloads,
+    services,
+  }: {
+    readonly workloads: readonly { readonly name: string; readonly addresses: readonly string[] }[];
+    readonly services: readonly { readonly hostname: string }[];
+  } = (await ask("/debug/ambientz")).value;
   const text = (base64: string | undefined): string => Buffer.from(base64 ?? "", "base64").toString();
-  assert.deepEqual(workloads.map(({ name, addresses }) => [name, text(addresses[0])]), [["web-1", "10.244.0.1"]]);
+  assert.deepEqual(
+    workloads.map(({ name, addresses }) => [name, text(addresses[0])]),
+    [["web-1", "10.244.0.1"]],
+  );
   assert.ok(services.some(({ hostname }) => hostname === "web.shop.svc.cluster.local"));
 });
 
 test("an answer has an end: of more entries than that, those of one namespace are to be asked for", async () => {
-  const routes = inspectionRoutes({ configuration: () => [{ kind: { group: "security.istio.io", versions: ["v1"], kind: "AuthorizationPolicy" }, informer: { list: () => Array.from({ length: 20_001 }, () => policy) } }] } as never);
-  const { status, body } = (await routes["/debug/configz"]?.(new URL("http://localhost/debug/configz"))) ?? assert.fail();
+  const routes = inspectionRoutes({
+    configuration: () => [
+      {
+        kind: { group: "security.istio.io", versions: ["v1"], kind: "AuthorizationPolicy" },
+        informer: { list: () => Array.from({ length: 20_001 }, () => policy) },
+      },
+    ],
+  } as never);
+  const { status, body } =
+    (await routes["/debug/configz"]?.(new URL("http://localhost/debug/configz"))) ?? assert.fail();
   assert.deepEqual([status, /more than 20000 entries.*\?namespace=/.test(body)], [413, true]);
 });
 
 test("all paths are listed, as upstream does", async () => {
   const { ask } = setUp();
   const listed: readonly string[] = (await ask("/debug/list")).value;
-  for (const path of ["adsz", "edsz", "endpointShardz", "registryz", "configz", "mesh", "networkz", "ambientz", "syncz"]) assert.ok(listed.includes(path), path);
+  for (const path of [
+    "adsz",
+    "edsz",
+    "endpointShardz",
+    "registryz",
+    "configz",
+    "mesh",
+    "networkz",
+    "ambientz",
+    "syncz",
+  ])
+    assert.ok(listed.includes(path), path);
   assert.equal(listed.includes("list"), false);
   assert.match((await ask("/debug")).body, /<a href="\/debug\/list">/);
 });

@@ -10,7 +10,16 @@ import { endpointsKey, type ServiceEndpoints } from "./model/service/service-end
 import type { ServiceModel, ServiceRegistry } from "./model/service/service-model.ts";
 import type { NetworkGatewaysModel } from "./model/network-gateways.ts";
 import type { OutboundScope } from "./model/index.ts";
-import { json, proxyConfigDump, streamResources, syncStatus, type DebugRoute, type DiscoveryServer, type HttpAnswer, type ProxyIdentity } from "./serve/index.ts";
+import {
+  json,
+  proxyConfigDump,
+  streamResources,
+  syncStatus,
+  type DebugRoute,
+  type DiscoveryServer,
+  type HttpAnswer,
+  type ProxyIdentity,
+} from "./serve/index.ts";
 import type { AmbientResources, EncodedResource } from "./translate/index.ts";
 
 export interface DebugSources {
@@ -21,7 +30,10 @@ export interface DebugSources {
   /** Of ztunnels; derived by the first question where nobody has asked before. */
   readonly ambient: () => AmbientResources;
   /** Kinds of configuration, with all their objects as they were last seen. */
-  readonly configuration: () => readonly { readonly kind: ConfiguredKind; readonly informer: Pick<Informer<KubernetesObject>, "list"> }[];
+  readonly configuration: () => readonly {
+    readonly kind: ConfiguredKind;
+    readonly informer: Pick<Informer<KubernetesObject>, "list">;
+  }[];
   readonly rootNamespace: () => string;
   /** The mesh config as it is written. */
   readonly meshConfig: () => unknown;
@@ -56,46 +68,79 @@ export function inspectionRoutes(sources: DebugSources): Readonly<Record<string,
     "/debug/config_dump": (url) => {
       const proxy = url.searchParams.get("proxyID") ?? "";
       const found = proxyConfigDump(discovery, proxy, sources.types());
-      return found === undefined ? { status: 404, body: `proxy "${proxy}" is not connected to this control plane\n` } : json(found);
+      return found === undefined
+        ? { status: 404, body: `proxy "${proxy}" is not connected to this control plane\n` }
+        : json(found);
     },
     "/debug/adsz": (url) => bounded((budget) => clients(discovery, url, budget, true)),
     "/debug/connections": (url) => bounded((budget) => clients(discovery, url, budget, false)),
     "/debug/edsz": (url) => dump(sources, url, typeUrls.endpoint),
     "/debug/ndsz": (url) => dump(sources, url, typeUrls.nameTable),
     "/debug/ecdsz": (url) => dump(sources, url, typeUrls.extensionConfig),
-    "/debug/registryz": (url) => bounded((budget) => services(sources, url).map((service) => (budget.take(), serviceForm(service)))),
+    "/debug/registryz": (url) =>
+      bounded((budget) => services(sources, url).map((service) => (budget.take(), serviceForm(service)))),
     "/debug/endpointz": (url) => bounded((budget) => endpointShards(sources, url, budget)),
     "/debug/endpointShardz": (url) => bounded((budget) => endpointShards(sources, url, budget)),
     "/debug/instancesz": (url) => bounded((budget) => instances(sources, url, budget)),
-    "/debug/configz": (url) => bounded((budget) => configured(sources, url).map(({ object }) => (budget.take(), object))),
-    "/debug/resourcesz": () => json(sources.configuration().map(({ kind: { group, versions, kind } }) => ({ group, version: versions[0], kind }))),
-    "/debug/authorizationz": (url) => bounded((budget) => ({ authorization_policies: byNamespace(sources, url, budget, "AuthorizationPolicy", "namespace_to_policies") })),
-    "/debug/telemetryz": (url) => bounded((budget) => ({ telemetries: byNamespace(sources, url, budget, "Telemetry", "namespace_to_telemetries") })),
+    "/debug/configz": (url) =>
+      bounded((budget) => configured(sources, url).map(({ object }) => (budget.take(), object))),
+    "/debug/resourcesz": () =>
+      json(
+        sources.configuration().map(({ kind: { group, versions, kind } }) => ({ group, version: versions[0], kind })),
+      ),
+    "/debug/authorizationz": (url) =>
+      bounded((budget) => ({
+        authorization_policies: byNamespace(sources, url, budget, "AuthorizationPolicy", "namespace_to_policies"),
+      })),
+    "/debug/telemetryz": (url) =>
+      bounded((budget) => ({
+        telemetries: byNamespace(sources, url, budget, "Telemetry", "namespace_to_telemetries"),
+      })),
     "/debug/networkz": () => json(gateways(sources)),
     "/debug/ambientz": () => bounded((budget) => ambient(sources, budget)),
     "/debug/mesh": () => json(sources.meshConfig() ?? {}),
     "/debug/sidecarz": (url) => sidecarScope(sources, url),
-    "/debug/krtz": () => json(sources.collections().map(({ name, stats }, index) => ({ uid: index + 1, name, state: { synced: true, ...stats } }))),
+    "/debug/krtz": () =>
+      json(
+        sources
+          .collections()
+          .map(({ name, stats }, index) => ({ uid: index + 1, name, state: { synced: true, ...stats } })),
+      ),
   };
 }
 
 /** What upstream answers of insides that are not here; each says where to look instead. */
 const withoutCounterpart: Readonly<Record<string, string>> = {
-  "/debug/cachez": "there is no cache of answers here: each resource is encoded once, when what it is made of changes, so that there is nothing to look at or to clear; see /debug/krtz for what is kept",
-  "/debug/inject": "the templates that come with this control plane are part of its program and no text; custom ones are in the ConfigMap istio-sidecar-injector, and serin kube-inject shows what a pod becomes",
-  "/debug/push_status": "there is no push of the whole mesh here whose state could be told: see /debug/syncz for what each proxy has, and /metrics for what was refused",
-  "/debug/pushcontext": "there is no push context here: see /debug/configz, /debug/registryz, /debug/endpointShardz and /debug/sidecarz for what proxies are told from",
+  "/debug/cachez":
+    "there is no cache of answers here: each resource is encoded once, when what it is made of changes, so that there is nothing to look at or to clear; see /debug/krtz for what is kept",
+  "/debug/inject":
+    "the templates that come with this control plane are part of its program and no text; custom ones are in the ConfigMap istio-sidecar-injector, and serin kube-inject shows what a pod becomes",
+  "/debug/push_status":
+    "there is no push of the whole mesh here whose state could be told: see /debug/syncz for what each proxy has, and /metrics for what was refused",
+  "/debug/pushcontext":
+    "there is no push context here: see /debug/configz, /debug/registryz, /debug/endpointShardz and /debug/sidecarz for what proxies are told from",
 };
 
 /** With the list of all paths, as upstream has it (without what they have in common, and without itself), and as a page. */
 export function withIndex(routes: Readonly<Record<string, DebugRoute>>): Readonly<Record<string, DebugRoute>> {
-  const paths = Object.keys(routes).filter((path) => path.startsWith("/debug/")).toSorted();
+  const paths = Object.keys(routes)
+    .filter((path) => path.startsWith("/debug/"))
+    .toSorted();
   const links = [...paths, "/debug/list"].map((path) => `<li><a href="${path}">${path}</a></li>\n`);
   return {
-    ...Object.fromEntries(Object.entries(withoutCounterpart).map(([path, words]) => [path, (): HttpAnswer => ({ status: 501, body: `${words}\n` })])),
+    ...Object.fromEntries(
+      Object.entries(withoutCounterpart).map(([path, words]) => [
+        path,
+        (): HttpAnswer => ({ status: 501, body: `${words}\n` }),
+      ]),
+    ),
     ...routes,
     "/debug/list": () => json(paths.map((path) => path.slice("/debug/".length))),
-    "/debug": () => ({ status: 200, contentType: "text/html; charset=utf-8", body: `<!doctype html>\n<title>istiod</title>\n<ul>\n${links.join("")}</ul>\n` }),
+    "/debug": () => ({
+      status: 200,
+      contentType: "text/html; charset=utf-8",
+      body: `<!doctype html>\n<title>istiod</title>\n<ul>\n${links.join("")}</ul>\n`,
+    }),
   };
 }
 
@@ -104,7 +149,10 @@ function bounded(answer: (budget: Budget) => unknown): HttpAnswer {
     return json(answer(new Budget()));
   } catch (error) {
     if (!(error instanceof TooMany)) throw error;
-    return { status: 413, body: `there are more than ${maxListed} entries; ask for those of one namespace, by ?namespace=, or of one proxy, by ?proxyID=\n` };
+    return {
+      status: 413,
+      body: `there are more than ${maxListed} entries; ask for those of one namespace, by ?namespace=, or of one proxy, by ?proxyID=\n`,
+    };
   }
 }
 
@@ -120,49 +168,83 @@ function isWanted(url: URL, namespace: string): boolean {
 /** Upstream takes any part of a connection's id for a proxy's. */
 function streamsOf({ streams }: DiscoveryServer, url: URL) {
   const wanted = url.searchParams.get("proxyID") ?? "";
-  return [...streams].filter(({ proxy }) => isWanted(url, proxy.namespace) && proxy.id.includes(wanted)).sort((left, right) => (left.proxy.id < right.proxy.id ? -1 : 1));
+  return [...streams]
+    .filter(({ proxy }) => isWanted(url, proxy.namespace) && proxy.id.includes(wanted))
+    .sort((left, right) => (left.proxy.id < right.proxy.id ? -1 : 1));
 }
 
-const notConnected: HttpAnswer = { status: 404, body: "Proxy not connected to this Pilot instance. It may be connected to another instance.\n" };
+const notConnected: HttpAnswer = {
+  status: 404,
+  body: "Proxy not connected to this Pilot instance. It may be connected to another instance.\n",
+};
 
 function clients(discovery: DiscoveryServer, url: URL, budget: Budget, watches: boolean): unknown {
   const found = streamsOf(discovery, url).map(({ proxy, connectedAtMs, subscriptions }) => {
     budget.take();
-    const base = { connectionId: `${proxy.id}-${connectedAtMs}`, connectedAt: new Date(connectedAtMs).toISOString(), address: proxy.address };
+    const base = {
+      connectionId: `${proxy.id}-${connectedAtMs}`,
+      connectedAt: new Date(connectedAtMs).toISOString(),
+      address: proxy.address,
+    };
     if (!watches) return base;
-    const watched = [...subscriptions.values()].map(({ typeUrl, names }) => (budget.take(names.size), [typeUrl, [...names]] as const));
-    return { ...base, labels: proxy.labels, metadata: { ...proxy.metadata, NAMESPACE: proxy.namespace, CLUSTER_ID: proxy.clusterId, ISTIO_VERSION: proxy.version }, watches: Object.fromEntries(watched) };
+    const watched = [...subscriptions.values()].map(
+      ({ typeUrl, names }) => (budget.take(names.size), [typeUrl, [...names]] as const),
+    );
+    return {
+      ...base,
+      labels: proxy.labels,
+      metadata: {
+        ...proxy.metadata,
+        NAMESPACE: proxy.namespace,
+        CLUSTER_ID: proxy.clusterId,
+        ISTIO_VERSION: proxy.version,
+      },
+      watches: Object.fromEntries(watched),
+    };
   });
   return { totalClients: found.length, clients: found };
 }
 
 /** Of one type what a proxy should have now. */
 function dump({ discovery, types }: DebugSources, url: URL, typeUrl: string): HttpAnswer {
-  if (!url.searchParams.has("proxyID")) return { status: 400, body: "You must provide a proxyID in the query string\n" };
+  if (!url.searchParams.has("proxyID"))
+    return { status: 400, body: "You must provide a proxyID in the query string\n" };
   const [stream] = streamsOf(discovery, url);
   if (stream === undefined) return notConnected;
-  return bounded((budget) => ({ configs: streamResources(stream, typeUrl, types()).map((resource) => (budget.take(), resource)) }));
+  return bounded((budget) => ({
+    configs: streamResources(stream, typeUrl, types()).map((resource) => (budget.take(), resource)),
+  }));
 }
 
 /** What the proxy's Sidecar leaves of the mesh, or all that is exported to its namespace. */
 function sidecarScope(sources: DebugSources, url: URL): HttpAnswer {
-  if (!url.searchParams.has("proxyID")) return { status: 400, body: "You must provide a proxyID in the query string\n" };
+  if (!url.searchParams.has("proxyID"))
+    return { status: 400, body: "You must provide a proxyID in the query string\n" };
   const [stream] = streamsOf(sources.discovery, url);
   if (stream === undefined) return notConnected;
   const { proxy } = stream;
   const scope = sources.outboundScopeOf(proxy);
-  if (scope === undefined) return { status: 404, body: `proxy "${proxy.id}" has no scope: ztunnels and waypoints are bounded by no Sidecar, and a sidecar has none before its pod is known\n` };
+  if (scope === undefined)
+    return {
+      status: 404,
+      body: `proxy "${proxy.id}" has no scope: ztunnels and waypoints are bounded by no Sidecar, and a sidecar has none before its pod is known\n`,
+    };
   return bounded((budget) => {
     const { kubernetes, entries } = sources.registry;
     const formsOf = (scoped: OutboundScope["services"]): readonly Readonly<Record<string, unknown>>[] =>
       scoped.flatMap(({ key, registry, ports }) => {
         budget.take();
         const service = (registry === "Kubernetes" ? kubernetes : entries).get(key);
-        return service === undefined ? [] : [serviceForm({ ...service, ports: service.ports.filter(({ port }) => ports.includes(port)) })];
+        return service === undefined
+          ? []
+          : [serviceForm({ ...service, ports: service.ports.filter(({ port }) => ports.includes(port)) })];
       });
     const services = formsOf(scope.services);
     const [namespace = proxy.namespace, name = "default-sidecar"] = scope.sidecar?.split("/") ?? [];
-    const object = sources.configuration().flatMap(({ kind, informer }) => (kind.kind === "Sidecar" ? [...informer.list()] : [])).find(({ metadata }) => metadata.namespace === namespace && metadata.name === name);
+    const object = sources
+      .configuration()
+      .flatMap(({ kind, informer }) => (kind.kind === "Sidecar" ? [...informer.list()] : []))
+      .find(({ metadata }) => metadata.namespace === namespace && metadata.name === name);
     return {
       name,
       namespace,
@@ -187,19 +269,57 @@ function compare(left: string, right: string): number {
 }
 
 /** Upstream's numbers. */
-const resolutions: Readonly<Record<ServiceModel["resolution"], number>> = { endpoints: 0, dns: 1, passthrough: 2, "dns-round-robin": 3, alias: 4, "dynamic-dns": 5 };
+const resolutions: Readonly<Record<ServiceModel["resolution"], number>> = {
+  endpoints: 0,
+  dns: 1,
+  passthrough: 2,
+  "dns-round-robin": 3,
+  alias: 4,
+  "dynamic-dns": 5,
+};
 
 function protocolName(protocol: string): string {
   return protocol === "unknown" ? "UnsupportedProtocol" : protocol.toUpperCase();
 }
 
 function serviceForm(service: ServiceModel): Readonly<Record<string, unknown>> {
-  const { registry, name, namespace, labels, selector, visibleIn, objectName, aliasOf, ports, subjectAltNames, createdAt, hostname, addresses, addressesByCluster, automaticAddresses = [], resolution, meshExternal } = service;
+  const {
+    registry,
+    name,
+    namespace,
+    labels,
+    selector,
+    visibleIn,
+    objectName,
+    aliasOf,
+    ports,
+    subjectAltNames,
+    createdAt,
+    hostname,
+    addresses,
+    addressesByCluster,
+    automaticAddresses = [],
+    resolution,
+    meshExternal,
+  } = service;
   const isIpv6 = (address: string): boolean => address.includes(":");
   const [ipv4, ipv6] = [automaticAddresses.find((address) => !isIpv6(address)), automaticAddresses.find(isIpv6)];
   return {
-    Attributes: { ServiceRegistry: registry, Name: name, Namespace: namespace, Labels: labels, ExportTo: Object.fromEntries(visibleIn.map((one) => [one, {}])), LabelSelectors: selector, ObjectName: objectName, ExternalName: aliasOf },
-    ports: ports.map(({ name: portName, port, protocol }) => ({ name: portName, port, protocol: protocolName(protocol) })),
+    Attributes: {
+      ServiceRegistry: registry,
+      Name: name,
+      Namespace: namespace,
+      Labels: labels,
+      ExportTo: Object.fromEntries(visibleIn.map((one) => [one, {}])),
+      LabelSelectors: selector,
+      ObjectName: objectName,
+      ExternalName: aliasOf,
+    },
+    ports: ports.map(({ name: portName, port, protocol }) => ({
+      name: portName,
+      port,
+      protocol: protocolName(protocol),
+    })),
     ...(subjectAltNames.length === 0 ? {} : { serviceAccounts: subjectAltNames }),
     creationTime: createdAt,
     hostname,
@@ -212,7 +332,11 @@ function serviceForm(service: ServiceModel): Readonly<Record<string, unknown>> {
   };
 }
 
-function endpointsOf({ endpoints }: DebugSources, { registry, namespace, hostname }: ServiceModel, port: number): readonly EndpointModel[] {
+function endpointsOf(
+  { endpoints }: DebugSources,
+  { registry, namespace, hostname }: ServiceModel,
+  port: number,
+): readonly EndpointModel[] {
   const key = endpointsKey(`${namespace}/${hostname}`, port);
   if (registry !== "Kubernetes") return endpoints.entries.get(key) ?? [];
   return endpoints.kubernetes.get(key) ?? endpoints.remote.get(key) ?? [];
@@ -220,7 +344,10 @@ function endpointsOf({ endpoints }: DebugSources, { registry, namespace, hostnam
 
 /** By host, namespace and `registry/cluster`. */
 function endpointShards(sources: DebugSources, url: URL, budget: Budget): unknown {
-  const found: Record<string, Record<string, { readonly Shards: Record<string, unknown[]>; ServiceAccounts: string[] }>> = {};
+  const found: Record<
+    string,
+    Record<string, { readonly Shards: Record<string, unknown[]>; ServiceAccounts: string[] }>
+  > = {};
   for (const service of services(sources, url)) {
     const accounts = new Set<string>();
     const shards: Record<string, unknown[]> = {};
@@ -231,14 +358,22 @@ function endpointShards(sources: DebugSources, url: URL, budget: Budget): unknow
         (shards[`${service.registry}/${endpoint.clusterId}`] ??= []).push(endpointForm(endpoint, service, name));
       }
     }
-    if (Object.keys(shards).length > 0) (found[service.hostname] ??= {})[service.namespace] = { Shards: shards, ServiceAccounts: [...accounts].toSorted() };
+    if (Object.keys(shards).length > 0)
+      (found[service.hostname] ??= {})[service.namespace] = {
+        Shards: shards,
+        ServiceAccounts: [...accounts].toSorted(),
+      };
   }
   return found;
 }
 
 const healthy = 1;
 
-function endpointForm(endpoint: EndpointModel, service: ServiceModel, portName: string): Readonly<Record<string, unknown>> {
+function endpointForm(
+  endpoint: EndpointModel,
+  service: ServiceModel,
+  portName: string,
+): Readonly<Record<string, unknown>> {
   const { labels, address, port, identity, network, locality, clusterId, weight, workload, node, mutualTls } = endpoint;
   const [workloadName = "", namespace = ""] = workload.split(";");
   return {
@@ -270,18 +405,27 @@ function instances(sources: DebugSources, url: URL, budget: Budget): unknown {
         budget.take();
         const found = targets.get(endpoint.address) ?? [];
         targets.set(endpoint.address, found);
-        found.push({ Service: serviceForm(service), Port: { name, port, protocol: protocolName(protocol), TargetPort: endpoint.port } });
+        found.push({
+          Service: serviceForm(service),
+          Port: { name, port, protocol: protocolName(protocol), TargetPort: endpoint.port },
+        });
       }
     }
   }
   return Object.fromEntries(connected.map(({ proxy }) => [proxy.id, targets.get(proxy.address) ?? null]));
 }
 
-function configured({ configuration }: DebugSources, url: URL): readonly { readonly kind: ConfiguredKind; readonly object: KubernetesObject }[] {
+function configured(
+  { configuration }: DebugSources,
+  url: URL,
+): readonly { readonly kind: ConfiguredKind; readonly object: KubernetesObject }[] {
   return configuration().flatMap(({ kind, informer }) =>
     [...informer.list()]
       .filter(({ metadata }) => isWanted(url, metadata.namespace ?? ""))
-      .map((object) => ({ kind, object: { ...object, apiVersion: `${kind.group}/${kind.versions[0]}`, kind: kind.kind } })),
+      .map((object) => ({
+        kind,
+        object: { ...object, apiVersion: `${kind.group}/${kind.versions[0]}`, kind: kind.kind },
+      })),
   );
 }
 
@@ -299,13 +443,23 @@ function byNamespace(sources: DebugSources, url: URL, budget: Budget, kind: stri
 
 function gateways({ networkGateways }: DebugSources): unknown {
   const all = [...networkGateways.resolved.values()].flatMap(({ all: found }) => found);
-  return all.map(({ network, cluster, address, port, hbonePort }) => ({ Network: network, Cluster: cluster, Addr: address, Port: port, HBONEPort: hbonePort, ServiceAccount: { Namespace: "", Name: "" } }));
+  return all.map(({ network, cluster, address, port, hbonePort }) => ({
+    Network: network,
+    Cluster: cluster,
+    Addr: address,
+    Port: port,
+    HBONEPort: hbonePort,
+    ServiceAccount: { Namespace: "", Name: "" },
+  }));
 }
 
 function ambient(sources: DebugSources, budget: Budget): unknown {
   const { addresses, authorizations } = sources.ambient();
   const found = { workloads: [] as JsonValue[], services: [] as JsonValue[], policies: [] as JsonValue[] };
-  const read = (desc: DescMessage, { any }: EncodedResource): JsonObject => (budget.take(), readable(toJson(desc, fromBinary(desc, fromBinary(AnySchema, any).value))) as JsonObject);
+  const read = (desc: DescMessage, { any }: EncodedResource): JsonObject => (
+    budget.take(),
+    readable(toJson(desc, fromBinary(desc, fromBinary(AnySchema, any).value))) as JsonObject
+  );
   for (const collection of addresses) {
     for (const resource of collection.values()) {
       const { workload, service } = read(AddressSchema, resource);
@@ -313,7 +467,8 @@ function ambient(sources: DebugSources, budget: Budget): unknown {
       if (service !== undefined) found.services.push(service);
     }
   }
-  for (const collection of authorizations) for (const resource of collection.values()) found.policies.push(read(AuthorizationSchema, resource));
+  for (const collection of authorizations)
+    for (const resource of collection.values()) found.policies.push(read(AuthorizationSchema, resource));
   return found;
 }
 
@@ -322,7 +477,8 @@ const addressLengths: ReadonlySet<number> = new Set([4, 16]);
 /** With addresses as texts, where the message has their bytes; as upstream, these are written in base64 again, as bytes are. */
 function readable(value: JsonValue, field = ""): JsonValue {
   if (Array.isArray(value)) return value.map((inner) => readable(inner, field));
-  if (typeof value === "object" && value !== null) return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, readable(inner, name)]));
+  if (typeof value === "object" && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, readable(inner, name)]));
   if (typeof value !== "string" || (field !== "address" && field !== "addresses")) return value;
   const bytes = Buffer.from(value, "base64");
   return addressLengths.has(bytes.length) ? Buffer.from(addressText(bytes)).toString("base64") : value;
@@ -330,5 +486,7 @@ function readable(value: JsonValue, field = ""): JsonValue {
 
 function addressText(bytes: Buffer): string {
   // A URL's host is the address in its shortest form.
-  return bytes.length === 4 ? bytes.join(".") : new URL(`http://[${bytes.toString("hex").match(/.{4}/g)?.join(":") ?? ""}]`).hostname.slice(1, -1);
+  return bytes.length === 4
+    ? bytes.join(".")
+    : new URL(`http://[${bytes.toString("hex").match(/.{4}/g)?.join(":") ?? ""}]`).hostname.slice(1, -1);
 }

@@ -6,6 +6,8 @@ let types: EnvoyTypes | undefined;
 
 /** All types of Envoy's API; read on first use, and one for the process. */
 export function envoyTypes(): EnvoyTypes {
-  types ??= new EnvoyTypes(brotliDecompressSync(readFileSync(new URL(import.meta.resolve("#generated/envoy/types.binpb.br")))));
+  types ??= new EnvoyTypes(
+    brotliDecompressSync(readFileSync(new URL(import.meta.resolve("#generated/envoy/types.binpb.br")))),
+  );
   return types;
 }

@@ -7,7 +7,12 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { parseAllDocuments } from "yaml";
 import type { KubernetesObject } from "../api/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
-import { createExtensionFixture, showResource, type ProxyResources, type TestProxy } from "./testing/extension-fixture.ts";
+import {
+  createExtensionFixture,
+  showResource,
+  type ProxyResources,
+  type TestProxy,
+} from "./testing/extension-fixture.ts";
 import type { EncodedResource } from "./translate/index.ts";
 
 const interop = join(import.meta.dirname, "../../test/interop");
@@ -16,22 +21,45 @@ const golden = join(import.meta.dirname, "translate/golden/extensions.json");
 
 const proxies: Readonly<Record<string, TestProxy>> = {
   sidecar: { pod: "shop/client-1", labels: { app: "client", version: "v1" } },
-  gateway: { type: "router", pod: "istio-system/istio-ingressgateway-1", labels: { app: "istio-ingressgateway", istio: "ingressgateway" } },
-  waypoint: { type: "waypoint", pod: "mesh/waypoint-1", labels: { "gateway.networking.k8s.io/gateway-name": "waypoint", "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint", "gateway.istio.io/managed": "istio.io-mesh-controller" } },
+  gateway: {
+    type: "router",
+    pod: "istio-system/istio-ingressgateway-1",
+    labels: { app: "istio-ingressgateway", istio: "ingressgateway" },
+  },
+  waypoint: {
+    type: "waypoint",
+    pod: "mesh/waypoint-1",
+    labels: {
+      "gateway.networking.k8s.io/gateway-name": "waypoint",
+      "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",
+      "gateway.istio.io/managed": "istio.io-mesh-controller",
+    },
+  },
 };
-const shown = { cluster: typeUrls.cluster, listener: typeUrls.listener, route: typeUrls.route, extension: typeUrls.extensionConfig };
+const shown = {
+  cluster: typeUrls.cluster,
+  listener: typeUrls.listener,
+  route: typeUrls.route,
+  extension: typeUrls.extensionConfig,
+};
 /** What more lines than these would show, the first have shown. */
 const maxLines = 40;
 
 function read(path: string): readonly KubernetesObject[] {
-  return parseAllDocuments(readFileSync(path, "utf8")).flatMap((document) => (document.toJS() as KubernetesObject | null) ?? []);
+  return parseAllDocuments(readFileSync(path, "utf8")).flatMap(
+    (document) => (document.toJS() as KubernetesObject | null) ?? [],
+  );
 }
 
 /** Of the kinds that a model reads and a test can do without, none. */
 function modelled(objects: readonly KubernetesObject[]): readonly KubernetesObject[] {
   const mark = "2026-01-01T00:00:00Z";
   return objects
-    .filter(({ kind = "", metadata }) => !["ConfigMap", "Secret", "ProxyConfig", "MutatingWebhookConfiguration"].includes(kind) && !metadata.name?.endsWith("-token"))
+    .filter(
+      ({ kind = "", metadata }) =>
+        !["ConfigMap", "Secret", "ProxyConfig", "MutatingWebhookConfiguration"].includes(kind) &&
+        !metadata.name?.endsWith("-token"),
+    )
     .map((object) => ({ ...object, metadata: { ...object.metadata, creationTimestamp: mark, resourceVersion: "1" } }));
 }
 
@@ -40,12 +68,16 @@ function lines(value: JsonValue, path: string, found: Map<string, string>): Map<
   if (Array.isArray(value)) {
     const seen = new Map<string, number>();
     for (const [index, item] of value.entries()) {
-      const own = typeof item === "object" && item !== null && !Array.isArray(item) && typeof item["name"] === "string" ? item["name"] : String(index);
+      const own =
+        typeof item === "object" && item !== null && !Array.isArray(item) && typeof item["name"] === "string"
+          ? item["name"]
+          : String(index);
       const count = seen.get(own) ?? 0;
       seen.set(own, count + 1);
       lines(item, `${path}[${own}${count === 0 ? "" : `#${count}`}]`, found);
     }
-  } else if (typeof value === "object" && value !== null) for (const [key, item] of Object.entries(value)) lines(item, path === "" ? key : `${path}.${key}`, found);
+  } else if (typeof value === "object" && value !== null)
+    for (const [key, item] of Object.entries(value)) lines(item, path === "" ? key : `${path}.${key}`, found);
   else found.set(path, JSON.stringify(value));
   return found;
 }
@@ -53,7 +85,11 @@ function lines(value: JsonValue, path: string, found: Map<string, string>): Map<
 type Snapshot = ReadonlyMap<string, EncodedResource>;
 
 function snapshot(proxy: ProxyResources): Snapshot {
-  return new Map(Object.entries(shown).flatMap(([kind, typeUrl]) => [...proxy.view(typeUrl).all()].map((resource) => [`${kind} ${resource.name}`, resource] as const)));
+  return new Map(
+    Object.entries(shown).flatMap(([kind, typeUrl]) =>
+      [...proxy.view(typeUrl).all()].map((resource) => [`${kind} ${resource.name}`, resource] as const),
+    ),
+  );
 }
 
 /** Each change once, where it is first; of resources that went only their names. */
@@ -70,7 +106,10 @@ function difference(before: Snapshot, after: Snapshot): readonly string[] {
   for (const [place, resource] of after) {
     const old = before.get(place);
     if (old?.version === resource.version) continue;
-    const [was, is] = [old === undefined ? new Map<string, string>() : lines(showResource(old), "", new Map()), lines(showResource(resource), "", new Map())];
+    const [was, is] = [
+      old === undefined ? new Map<string, string>() : lines(showResource(old), "", new Map()),
+      lines(showResource(resource), "", new Map()),
+    ];
     for (const [path, value] of was) if (is.get(path) !== value) tell("-", `${place}: `, path, value);
     for (const [path, value] of is) if (was.get(path) !== value) tell("+", `${place}: `, path, value);
   }
@@ -95,10 +134,15 @@ test("each configuration of the corpus changes what it means to, and leaves noth
     const before = all();
     fixture.apply(...extensions);
     const after = all();
-    const changes = connected.map(([name], index) => [name, difference(before[index] ?? new Map(), after[index] ?? new Map())] as const);
+    const changes = connected.map(
+      ([name], index) => [name, difference(before[index] ?? new Map(), after[index] ?? new Map())] as const,
+    );
     found[file.replace(/\.yaml$/, "")] = Object.fromEntries(changes.filter(([, list]) => list.length > 0));
     assert.deepEqual(fixture.logged, [], file);
-    assert.ok(changes.some(([, list]) => list.length > 0), `${file} changes nothing`);
+    assert.ok(
+      changes.some(([, list]) => list.length > 0),
+      `${file} changes nothing`,
+    );
     fixture.remove(...objects);
     assert.deepEqual(all().map(versions), untouched.map(versions), `${file} leaves something behind`);
   }

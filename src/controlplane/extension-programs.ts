@@ -3,7 +3,15 @@ import type { EnvoyConfigPatch } from "../api/istio/index.ts";
 import type { EnvoyTypes } from "../wire/envoy-types/index.ts";
 import type { EnvoyFilterFacts, ExtendedProxy, ExtensionSelection, TrafficExtensionFacts } from "./model/index.ts";
 import type { ProxyIdentity } from "./serve/index.ts";
-import { compileExtension, compilePatches, contentHash, ExtensionProgram, isForType, type CompiledPatch, type PatchFault } from "./translate/index.ts";
+import {
+  compileExtension,
+  compilePatches,
+  contentHash,
+  ExtensionProgram,
+  isForType,
+  type CompiledPatch,
+  type PatchFault,
+} from "./translate/index.ts";
 
 export interface ExtensionProgramsOptions {
   readonly selection: ExtensionSelection;
@@ -45,14 +53,22 @@ export class ExtensionPrograms {
     const key: string[] = [extended.type, proxy.envoy ? "envoy" : ""];
     const patches = filters.flatMap((facts) => {
       const compiled = this.#compiled(facts);
-      const mine = compiled.patches.filter((patch) => isForType(patch, extended.type) && this.#isForProxy(patch.match, proxy));
-      if (mine.length > 0) key.push(`${facts.namespace}/${facts.name}@${compiled.hash}:${mine.map((patch) => compiled.patches.indexOf(patch)).join(",")}`);
+      const mine = compiled.patches.filter(
+        (patch) => isForType(patch, extended.type) && this.#isForProxy(patch.match, proxy),
+      );
+      if (mine.length > 0)
+        key.push(
+          `${facts.namespace}/${facts.name}@${compiled.hash}:${mine.map((patch) => compiled.patches.indexOf(patch)).join(",")}`,
+        );
       return mine;
     });
     const secretOf = (namespace: string, name: string): string => pullSecret(proxy, namespace, name);
     for (const { facts, hosts } of extensions) {
       const { extension } = facts.spec;
-      const secret = extension.kind === "wasm" && extension.wasm.imagePullSecret !== "" ? secretOf(facts.namespace, extension.wasm.imagePullSecret) : "";
+      const secret =
+        extension.kind === "wasm" && extension.wasm.imagePullSecret !== ""
+          ? secretOf(facts.namespace, extension.wasm.imagePullSecret)
+          : "";
       key.push(`${facts.namespace}/${facts.name}@${hashOf([facts.spec, facts.resourceVersion, hosts, secret])}`);
     }
     if (patches.length === 0 && extensions.length === 0) return undefined;
@@ -64,7 +80,8 @@ export class ExtensionPrograms {
         types: types(),
         extensions: extensions.map((selected) => compileExtension(selected, context)),
         patches,
-        failed: ({ filter, applyTo, match }, fault) => failed({ filter, field: `${applyTo} ${match.operation}`, fault }),
+        failed: ({ filter, applyTo, match }, fault) =>
+          failed({ filter, field: `${applyTo} ${match.operation}`, fault }),
       });
     });
   }
@@ -73,8 +90,15 @@ export class ExtensionPrograms {
   #tellOfPrograms({ namespace, name, spec: { extension } }: TrafficExtensionFacts): void {
     if (extension.kind === "lua") return;
     const { type, failStrategy } = extension.wasm;
-    const without = failStrategy === "FAIL_OPEN" ? "does without it" : `refuses all ${type === "NETWORK" ? "connections" : "requests"}`;
-    this.#options.failed({ filter: `${namespace}/${name}`, field: "plugin", fault: `Serin's own proxy runs no WebAssembly and ${without}, as failStrategy says` });
+    const without =
+      failStrategy === "FAIL_OPEN"
+        ? "does without it"
+        : `refuses all ${type === "NETWORK" ? "connections" : "requests"}`;
+    this.#options.failed({
+      filter: `${namespace}/${name}`,
+      field: "plugin",
+      fault: `Serin's own proxy runs no WebAssembly and ${without}, as failStrategy says`,
+    });
   }
 
   #extended(proxy: ProxyIdentity): ExtendedProxy | undefined {
@@ -86,7 +110,11 @@ export class ExtensionPrograms {
   #compiled(facts: EnvoyFilterFacts): CompiledFilter {
     let compiled = this.#filters.get(facts.spec);
     if (compiled === undefined) {
-      const { patches, faults } = compilePatches(`${facts.namespace}/${facts.name}`, facts.spec.configPatches, this.#options.types());
+      const { patches, faults } = compilePatches(
+        `${facts.namespace}/${facts.name}`,
+        facts.spec.configPatches,
+        this.#options.types(),
+      );
       compiled = { patches, hash: hashOf(facts.spec.configPatches) };
       this.#filters.set(facts.spec, compiled);
       for (const fault of faults) this.#options.failed(fault);
@@ -110,7 +138,8 @@ export class ExtensionPrograms {
   #shared(key: string, make: () => ExtensionProgram): ExtensionProgram {
     const known = this.#programs.get(key)?.deref();
     if (known !== undefined) return known;
-    if (this.#programs.size >= sweepAt) for (const [old, program] of this.#programs) if (program.deref() === undefined) this.#programs.delete(old);
+    if (this.#programs.size >= sweepAt)
+      for (const [old, program] of this.#programs) if (program.deref() === undefined) this.#programs.delete(old);
     const made = make();
     this.#programs.set(key, new WeakRef(made));
     return made;

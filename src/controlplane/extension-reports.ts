@@ -14,8 +14,20 @@ export class ExtensionReports {
   readonly #log: Logger;
   #faults = 0;
 
-  constructor(metrics: MetricsRegistry, log: Logger, { envoyFilters, wasmPlugins, trafficExtensions }: Pick<ExtensionInputs, "envoyFilters" | "wasmPlugins" | "trafficExtensions">) {
-    this.#status = metrics.gauge("pilot_envoy_filter_status", "Status of Envoy filters whether it was applied or errored.", ["name", "patch", "result"]);
+  constructor(
+    metrics: MetricsRegistry,
+    log: Logger,
+    {
+      envoyFilters,
+      wasmPlugins,
+      trafficExtensions,
+    }: Pick<ExtensionInputs, "envoyFilters" | "wasmPlugins" | "trafficExtensions">,
+  ) {
+    this.#status = metrics.gauge(
+      "pilot_envoy_filter_status",
+      "Status of Envoy filters whether it was applied or errored.",
+      ["name", "patch", "result"],
+    );
     this.#log = log;
     const forgetBy = (collection: Collection<unknown>, nameOf: (key: string) => string = (key) => key): void => {
       collection.subscribe((changes) => {

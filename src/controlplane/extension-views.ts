@@ -2,7 +2,13 @@ import type { Collection } from "../kube/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import type { ExtensionPrograms } from "./extension-programs.ts";
 import { remoteKey, type MeshInputs } from "./model/index.ts";
-import { ExtendedView, ExtensionConfigView, SwitchingView, type ProxyIdentity, type ResourceView } from "./serve/index.ts";
+import {
+  ExtendedView,
+  ExtensionConfigView,
+  SwitchingView,
+  type ProxyIdentity,
+  type ResourceView,
+} from "./serve/index.ts";
 import type { ExtensionProgram } from "./translate/index.ts";
 
 interface Tracked {
@@ -13,7 +19,12 @@ interface Tracked {
   hadRoutesPatched: boolean;
 }
 
-const extendedTypes: ReadonlySet<string> = new Set([typeUrls.listener, typeUrls.cluster, typeUrls.route, typeUrls.extensionConfig]);
+const extendedTypes: ReadonlySet<string> = new Set([
+  typeUrls.listener,
+  typeUrls.cluster,
+  typeUrls.route,
+  typeUrls.extensionConfig,
+]);
 const extendedProxies: ReadonlySet<string> = new Set(["sidecar", "router", "waypoint"]);
 
 /** The views of proxies, with what EnvoyFilters and traffic extensions change in them. A proxy that none is for has its views as they are. */
@@ -32,12 +43,17 @@ export class ExtensionViews {
     this.#reconsiderBy(inputs.remote.clusters);
     this.#reconsiderBy(extensions.pullSecrets);
     // Hosts of ServiceEntries that extensions name; and a pod's labels, of proxies that do not tell theirs.
-    this.#reconsiderBy(inputs.serviceEntries, () => extensions.trafficExtensions.size + extensions.wasmPlugins.size > 0);
+    this.#reconsiderBy(
+      inputs.serviceEntries,
+      () => extensions.trafficExtensions.size + extensions.wasmPlugins.size > 0,
+    );
     for (const collection of [inputs.pods, inputs.remote.pods]) {
       collection.subscribe((changes) => {
-        if (extensions.envoyFilters.size + extensions.trafficExtensions.size + extensions.wasmPlugins.size === 0) return;
+        if (extensions.envoyFilters.size + extensions.trafficExtensions.size + extensions.wasmPlugins.size === 0)
+          return;
         const pods = new Set(changes.map(({ key }) => key));
-        for (const tracked of this.#tracked.values()) if (podKeysOf(tracked.proxy).some((key) => pods.has(key))) this.#reconsider(tracked);
+        for (const tracked of this.#tracked.values())
+          if (podKeysOf(tracked.proxy).some((key) => pods.has(key))) this.#reconsider(tracked);
       });
     }
   }
@@ -50,7 +66,14 @@ export class ExtensionViews {
       current: () => {
         const program = this.#programOf(proxy);
         if (program?.touches(typeUrl) !== true) return inner;
-        if (last?.program !== program) last = { program, view: typeUrl === typeUrls.extensionConfig ? new ExtensionConfigView(program, listeners()) : new ExtendedView(inner, typeUrl, program) };
+        if (last?.program !== program)
+          last = {
+            program,
+            view:
+              typeUrl === typeUrls.extensionConfig
+                ? new ExtensionConfigView(program, listeners())
+                : new ExtendedView(inner, typeUrl, program),
+          };
         return last.view;
       },
       follow: (changed) => this.#follow(proxy, changed),
@@ -64,7 +87,10 @@ export class ExtensionViews {
    */
   unlessRoutesPatched(proxy: ProxyIdentity, untouched: ResourceView, patched: ResourceView): ResourceView {
     return new SwitchingView({
-      current: () => (touchesRoutes(this.#programOf(proxy)) || this.#tracked.get(proxy)?.hadRoutesPatched === true ? patched : untouched),
+      current: () =>
+        touchesRoutes(this.#programOf(proxy)) || this.#tracked.get(proxy)?.hadRoutesPatched === true
+          ? patched
+          : untouched,
       follow: (changed) => this.#follow(proxy, changed),
       known: () => untouched.known?.() ?? true,
     });

@@ -45,28 +45,44 @@ export class MeshClusters {
 
   /** As `/debug/clusterz` answers it, the own cluster first. */
   states(synced: boolean): readonly ClusterState[] {
-    return [{ id: this.#options.clusterId, secretName: "", syncStatus: synced ? "synced" : "syncing" }, ...this.#remotes.states()];
+    return [
+      { id: this.#options.clusterId, secretName: "", syncStatus: synced ? "synced" : "syncing" },
+      ...this.#remotes.states(),
+    ];
   }
 
   /** Pods of a cluster, for those who ask for others' certificates; undefined for one that is not known. */
   podsOf(clusterId: string): PodDirectory | undefined {
     const { inputs, podOf } = this.#options;
     if (clusterId === this.#options.clusterId) {
-      const byAccount = inputs.pods.index("account-node", (pod) => [`${pod.namespace}/${pod.serviceAccount}@${pod.node}`]);
+      const byAccount = inputs.pods.index("account-node", (pod) => [
+        `${pod.namespace}/${pod.serviceAccount}@${pod.node}`,
+      ]);
       return {
         podOf: (namespace, name) => placedPod(inputs.pods.get(`${namespace}/${name}`), podOf(`${namespace}/${name}`)),
         runsOn: (namespace, account, node) => byAccount.lookup(`${namespace}/${account}@${node}`).length > 0,
       };
     }
     if (this.#remotes.clientOf(clusterId) === undefined) return undefined;
-    const byAccount = inputs.remote.pods.index("account-node", (pod) => [`${pod.clusterId} ${pod.namespace}/${pod.serviceAccount}@${pod.node}`]);
+    const byAccount = inputs.remote.pods.index("account-node", (pod) => [
+      `${pod.clusterId} ${pod.namespace}/${pod.serviceAccount}@${pod.node}`,
+    ]);
     return {
-      podOf: (namespace, name) => placedPod(inputs.remote.pods.get(remoteKey(clusterId, `${namespace}/${name}`)), this.#remotes.podOf(clusterId, `${namespace}/${name}`)),
+      podOf: (namespace, name) =>
+        placedPod(
+          inputs.remote.pods.get(remoteKey(clusterId, `${namespace}/${name}`)),
+          this.#remotes.podOf(clusterId, `${namespace}/${name}`),
+        ),
       runsOn: (namespace, account, node) => byAccount.lookup(`${clusterId} ${namespace}/${account}@${node}`).length > 0,
     };
   }
 }
 
-function placedPod(pod: { readonly serviceAccount: string; readonly node: string } | undefined, object: KubernetesObject | undefined): ReturnType<PodDirectory["podOf"]> {
-  return pod === undefined ? undefined : { uid: object?.metadata.uid ?? "", serviceAccount: pod.serviceAccount, node: pod.node };
+function placedPod(
+  pod: { readonly serviceAccount: string; readonly node: string } | undefined,
+  object: KubernetesObject | undefined,
+): ReturnType<PodDirectory["podOf"]> {
+  return pod === undefined
+    ? undefined
+    : { uid: object?.metadata.uid ?? "", serviceAccount: pod.serviceAccount, node: pod.node };
 }

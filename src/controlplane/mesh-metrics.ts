@@ -14,9 +14,18 @@ export function addMeshMetrics(inputs: MeshInputs, metrics: MetricsRegistry, ver
   const virtualServices = gauge("pilot_virt_services", "VirtualServices that this control plane knows.");
   const withoutPod = gauge("endpoint_no_pod", "Endpoints that name a pod which is not there.");
   const notReady = gauge("pilot_endpoint_not_ready", "Endpoints that are not ready.");
-  const domains = gauge("pilot_vservice_dup_domain", "Hosts that more than one VirtualService has for the mesh's sidecars: the oldest counts.");
-  const subsets = gauge("pilot_destrule_subsets", "Subsets that more than one DestinationRule of a namespace has for one host: the oldest counts.");
-  const clusters = gauge("pilot_duplicate_envoy_clusters", "Ports of hosts that more than one ServiceEntry of a namespace has: the oldest counts.");
+  const domains = gauge(
+    "pilot_vservice_dup_domain",
+    "Hosts that more than one VirtualService has for the mesh's sidecars: the oldest counts.",
+  );
+  const subsets = gauge(
+    "pilot_destrule_subsets",
+    "Subsets that more than one DestinationRule of a namespace has for one host: the oldest counts.",
+  );
+  const clusters = gauge(
+    "pilot_duplicate_envoy_clusters",
+    "Ports of hosts that more than one ServiceEntry of a namespace has: the oldest counts.",
+  );
   metrics.onCollect(() => {
     uptime.set((clock.steadyMs() - startedMs) / msPerSecond);
     virtualServices.set(inputs.virtualServices.size);
@@ -28,11 +37,25 @@ export function addMeshMetrics(inputs: MeshInputs, metrics: MetricsRegistry, ver
       repeated(
         [...inputs.virtualServices.values()]
           .filter(({ spec }) => spec.gateways.length === 0 || spec.gateways.includes(meshGateway))
-          .flatMap(({ namespace, spec }) => [...new Set(spec.hosts.map((host) => qualifiedHost(host, namespace, domain)))]),
+          .flatMap(({ namespace, spec }) => [
+            ...new Set(spec.hosts.map((host) => qualifiedHost(host, namespace, domain))),
+          ]),
       ),
     );
-    subsets.set(repeated([...inputs.destinationRules.values()].flatMap(({ namespace, spec }) => spec.subsets.map(({ name }) => `${namespace} ${qualifiedHost(spec.host, namespace, domain)} ${name}`))));
-    clusters.set(repeated([...inputs.serviceEntries.values()].flatMap(({ namespace, spec }) => spec.hosts.flatMap((host) => spec.ports.map(({ number }) => `${namespace} ${host.toLowerCase()} ${number}`)))));
+    subsets.set(
+      repeated(
+        [...inputs.destinationRules.values()].flatMap(({ namespace, spec }) =>
+          spec.subsets.map(({ name }) => `${namespace} ${qualifiedHost(spec.host, namespace, domain)} ${name}`),
+        ),
+      ),
+    );
+    clusters.set(
+      repeated(
+        [...inputs.serviceEntries.values()].flatMap(({ namespace, spec }) =>
+          spec.hosts.flatMap((host) => spec.ports.map(({ number }) => `${namespace} ${host.toLowerCase()} ${number}`)),
+        ),
+      ),
+    );
   });
 }
 

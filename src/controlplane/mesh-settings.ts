@@ -6,7 +6,12 @@ import type { MeshSettings } from "./model/index.ts";
 const defaultSamplingPercent = 1;
 
 /** What the model keeps of the mesh config, and of what this control plane was told itself. */
-export function meshSettings(config: MeshConfig, settings: Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" | "traceSamplingPercent"> & Partial<Pick<ControlPlaneSettings, "clusters" | "wildcardTlsAtWaypoints" | "hbone">>, networks: MeshNetworks = {}): MeshSettings {
+export function meshSettings(
+  config: MeshConfig,
+  settings: Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" | "traceSamplingPercent"> &
+    Partial<Pick<ControlPlaneSettings, "clusters" | "wildcardTlsAtWaypoints" | "hbone">>,
+  networks: MeshNetworks = {},
+): MeshSettings {
   return {
     trustDomain: config.trustDomain,
     networks,

@@ -5,7 +5,14 @@ import { create, fromBinary, toBinary, toJson } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { stringify } from "yaml";
 import { freePort } from "../net/testing/index.ts";
-import { configMapKind, endpointSliceKind, namespaceKind, podKind, secretKind, serviceKind } from "../api/kubernetes/index.ts";
+import {
+  configMapKind,
+  endpointSliceKind,
+  namespaceKind,
+  podKind,
+  secretKind,
+  serviceKind,
+} from "../api/kubernetes/index.ts";
 import type { KubernetesObject } from "../api/index.ts";
 import { ShutdownController, silentLogger, systemClock, transientError } from "../base/index.ts";
 import type { ListResult } from "../kube/index.ts";
@@ -39,7 +46,9 @@ class RemoteServer extends FakeKubeClient {
     this.closed = true;
   }
 
-  override async list<Value extends KubernetesObject>(...parameters: Parameters<FakeKubeClient["list"]>): Promise<ListResult<Value>> {
+  override async list<Value extends KubernetesObject>(
+    ...parameters: Parameters<FakeKubeClient["list"]>
+  ): Promise<ListResult<Value>> {
     if (this.away) throw transientError("unreachable", "nobody answers");
     return (await super.list(...parameters)) as ListResult<Value>;
   }
@@ -51,12 +60,24 @@ const west = servers["west"]!;
 servers["lost"]!.away = true;
 
 function kubeconfig(server: string, user: object = { token: "reader" }): string {
-  return stringify({ apiVersion: "v1", kind: "Config", "current-context": "c", clusters: [{ name: "c", cluster: { server } }], contexts: [{ name: "c", context: { cluster: "c", user: "u" } }], users: [{ name: "u", user }] });
+  return stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": "c",
+    clusters: [{ name: "c", cluster: { server } }],
+    contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
+    users: [{ name: "u", user }],
+  });
 }
 
 function remoteSecret(name: string, data: Readonly<Record<string, string>>): KubernetesObject {
-  const encoded = Object.fromEntries(Object.entries(data).map(([key, text]) => [key, Buffer.from(text).toString("base64")]));
-  return { metadata: { name, namespace: "istio-system", labels: { "istio/multiCluster": "true" } }, data: encoded } as KubernetesObject;
+  const encoded = Object.fromEntries(
+    Object.entries(data).map(([key, text]) => [key, Buffer.from(text).toString("base64")]),
+  );
+  return {
+    metadata: { name, namespace: "istio-system", labels: { "istio/multiCluster": "true" } },
+    data: encoded,
+  } as KubernetesObject;
 }
 
 const ports = [{ name: "http", port: 80, targetPort: 8080 }];
@@ -67,39 +88,84 @@ home.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ a
 home.put(podKind, pod("shop/client", "10.1.0.8", { labels: { app: "client" }, redirected: false }));
 home.put(secretKind, remoteSecret("west", { west: kubeconfig("https://west.example") }));
 home.put(secretKind, remoteSecret("lost", { lost: kubeconfig("https://lost.example") }));
-home.put(secretKind, remoteSecret("bad", { bad: kubeconfig("https://bad.example", { exec: { command: "steal" } }), Kubernetes: kubeconfig("https://own.example") }));
+home.put(
+  secretKind,
+  remoteSecret("bad", {
+    bad: kubeconfig("https://bad.example", { exec: { command: "steal" } }),
+    Kubernetes: kubeconfig("https://own.example"),
+  }),
+);
 west.put(namespaceKind, namespace("istio-system"));
 west.put(namespaceKind, namespace("shop"));
 west.put(serviceKind, service("shop/web", "10.100.0.5", { app: "web" }, ports));
 west.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.2.0.5" }]));
-const client = pod("shop/client", "10.2.0.8", { labels: { app: "client" }, account: "client", redirected: false }) as KubernetesObject & { spec: object };
+const client = pod("shop/client", "10.2.0.8", {
+  labels: { app: "client" },
+  account: "client",
+  redirected: false,
+}) as KubernetesObject & { spec: object };
 west.put(podKind, { ...client, spec: { ...client.spec, containers: [{ name: "istio-proxy" }] } } as KubernetesObject);
 west.tokens.set("west-token", { username: "system:serviceaccount:shop:client", pod: "client" });
 
-const bound = { http: await freePort(address), grpc: await freePort(address), secure: await freePort(address), webhooks: await freePort(address), monitoring: await freePort(address) };
+const bound = {
+  http: await freePort(address),
+  grpc: await freePort(address),
+  secure: await freePort(address),
+  webhooks: await freePort(address),
+  monitoring: await freePort(address),
+};
 const settings = readControlPlaneSettings(
-  ["discovery", `--httpAddr=${address}:${bound.http}`, `--grpcAddr=${address}:${bound.grpc}`, `--secureGRPCAddr=${address}:${bound.secure}`, `--httpsAddr=${address}:${bound.webhooks}`, `--monitoringAddr=${address}:${bound.monitoring}`, "--meshConfig", "/nonexistent/mesh", "--networksConfig", "/nonexistent/meshNetworks"],
+  [
+    "discovery",
+    `--httpAddr=${address}:${bound.http}`,
+    `--grpcAddr=${address}:${bound.grpc}`,
+    `--secureGRPCAddr=${address}:${bound.secure}`,
+    `--httpsAddr=${address}:${bound.webhooks}`,
+    `--monitoringAddr=${address}:${bound.monitoring}`,
+    "--meshConfig",
+    "/nonexistent/mesh",
+    "--networksConfig",
+    "/nonexistent/meshNetworks",
+  ],
   { HUB: "lab", TAG: "1.2.3", POD_NAME: "istiod-1", PILOT_REMOTE_CLUSTER_TIMEOUT: "20ms" },
   "0.0.0",
 );
 const shutdown = new ShutdownController();
 const metrics = new MetricsRegistry();
-const done = new ControlPlane({ client: home, connect: (_config, id) => servers[id] ?? new RemoteServer(), settings, version: "1.2.3", metrics, clock: systemClock, log: silentLogger }).run(shutdown);
+const done = new ControlPlane({
+  client: home,
+  connect: (_config, id) => servers[id] ?? new RemoteServer(),
+  settings,
+  version: "1.2.3",
+  metrics,
+  clock: systemClock,
+  log: silentLogger,
+}).run(shutdown);
 after(async () => {
   shutdown.request("the test is over");
   shutdown.request("the test is over");
   await done;
 });
 // The cluster `lost` answers nobody, and is waited for no longer than was said.
-await until(async () => ((await fetch(`http://${address}:${bound.http}/ready`).catch(() => undefined))?.status === 200 ? true : undefined));
+await until(async () =>
+  (await fetch(`http://${address}:${bound.http}/ready`).catch(() => undefined))?.status === 200 ? true : undefined,
+);
 
 async function clusters(): Promise<Readonly<Record<string, string>>> {
-  const listed = (await (await fetch(`http://${address}:${bound.http}/debug/clusterz`)).json()) as { id: string; syncStatus: string }[];
+  const listed = (await (await fetch(`http://${address}:${bound.http}/debug/clusterz`)).json()) as {
+    id: string;
+    syncStatus: string;
+  }[];
   return Object.fromEntries(listed.map(({ id, syncStatus }) => [id, syncStatus]));
 }
 
 function sidecar(clusterId: string, own = "client"): DiscoveryTestClient<"delta"> {
-  return new DiscoveryTestClient("delta", `${address}:${bound.grpc}`, `sidecar~10.9.0.8~${own}.shop~shop.svc.cluster.local`, { metadata: { CLUSTER_ID: clusterId } });
+  return new DiscoveryTestClient(
+    "delta",
+    `${address}:${bound.grpc}`,
+    `sidecar~10.9.0.8~${own}.shop~shop.svc.cluster.local`,
+    { metadata: { CLUSTER_ID: clusterId } },
+  );
 }
 
 const webCluster = "outbound|80||web.shop.svc.cluster.local";
@@ -107,7 +173,17 @@ const webCluster = "outbound|80||web.shop.svc.cluster.local";
 async function endpoints(client: DiscoveryTestClient<"delta">): Promise<readonly string[]> {
   const { resources, nonce } = await client.next();
   client.send({ typeUrl: typeUrls.endpoint, responseNonce: nonce });
-  return resources.flatMap(({ resource }) => (resource === undefined ? [] : [...JSON.stringify(toJson(ClusterLoadAssignmentSchema, fromBinary(ClusterLoadAssignmentSchema, resource.value))).matchAll(/"address":"([^"]+)"/g)].map(([, found]) => found ?? ""))).sort();
+  return resources
+    .flatMap(({ resource }) =>
+      resource === undefined
+        ? []
+        : [
+            ...JSON.stringify(
+              toJson(ClusterLoadAssignmentSchema, fromBinary(ClusterLoadAssignmentSchema, resource.value)),
+            ).matchAll(/"address":"([^"]+)"/g),
+          ].map(([, found]) => found ?? ""),
+    )
+    .sort();
 }
 
 test("remote clusters are told with their states; one that does not answer, and kubeconfigs that would run programs, hold nobody up", async () => {
@@ -119,18 +195,33 @@ test("remote clusters are told with their states; one that does not answer, and 
 });
 
 test("a proxy of another cluster gets its certificate by that cluster's token, and its endpoints and inbound listeners", async () => {
-  const root = (await until(async () => await home.get(configMapKind, "istio-ca-root-cert", "shop"))).data?.["root-cert.pem"] ?? "";
+  const root =
+    (await until(async () => await home.get(configMapKind, "istio-ca-root-cert", "shop"))).data?.["root-cert.pem"] ??
+    "";
   const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const csr = (await Pkcs10CertificateRequestGenerator.create({ name: "O=x", keys, signingAlgorithm: algorithm })).toString("pem");
-  const client = new grpc.Client(`${address}:${bound.secure}`, grpc.credentials.createSsl(Buffer.from(root), null, null, { checkServerIdentity: () => undefined }));
+  const csr = (
+    await Pkcs10CertificateRequestGenerator.create({ name: "O=x", keys, signingAlgorithm: algorithm })
+  ).toString("pem");
+  const client = new grpc.Client(
+    `${address}:${bound.secure}`,
+    grpc.credentials.createSsl(Buffer.from(root), null, null, { checkServerIdentity: () => undefined }),
+  );
   const ask = async (clusterid: string): Promise<Buffer> => {
     const metadata = new grpc.Metadata();
     metadata.set("authorization", "Bearer west-token");
     metadata.set("clusterid", clusterid);
     const bytes = (value: Buffer): Buffer => value;
     return await new Promise((resolve, reject) => {
-      client.makeUnaryRequest(discoveryMethods.createCertificate, bytes, bytes, Buffer.from(toBinary(IstioCertificateRequestSchema, create(IstioCertificateRequestSchema, { csr }))), metadata, (error, value) => (error === null && value !== undefined ? resolve(value) : reject(error ?? new Error("no answer"))));
+      client.makeUnaryRequest(
+        discoveryMethods.createCertificate,
+        bytes,
+        bytes,
+        Buffer.from(toBinary(IstioCertificateRequestSchema, create(IstioCertificateRequestSchema, { csr }))),
+        metadata,
+        (error, value) =>
+          error === null && value !== undefined ? resolve(value) : reject(error ?? new Error("no answer")),
+      );
     });
   };
   const { certChain } = fromBinary(IstioCertificateResponseSchema, await ask("west"));

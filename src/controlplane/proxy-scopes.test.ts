@@ -10,12 +10,37 @@ import { emptyView, type ProxyIdentity } from "./serve/index.ts";
 import { config, createModelFixture, node, pod, testMesh } from "./testing/model-fixture.ts";
 import { deriveMeshModel } from "./translate/index.ts";
 
-const proxy: ProxyIdentity = { id: "web-1.shop", type: "sidecar", address: "10.0.0.1", domain: "shop.svc.cluster.local", name: "web-1", namespace: "shop", version: "1", node: "", clusterId: "Kubernetes", network: "", networkView: [], labels: {}, metadata: {}, serviceAccount: "web", hbone: false, sendsHbone: false, dnsCapture: false, envoy: false, stockEnvoy: false, virtualHostDiscovery: false, verified: true };
+const proxy: ProxyIdentity = {
+  id: "web-1.shop",
+  type: "sidecar",
+  address: "10.0.0.1",
+  domain: "shop.svc.cluster.local",
+  name: "web-1",
+  namespace: "shop",
+  version: "1",
+  node: "",
+  clusterId: "Kubernetes",
+  network: "",
+  networkView: [],
+  labels: {},
+  metadata: {},
+  serviceAccount: "web",
+  hbone: false,
+  sendsHbone: false,
+  dnsCapture: false,
+  envoy: false,
+  stockEnvoy: false,
+  virtualHostDiscovery: false,
+  verified: true,
+};
 
 test("a proxy is where its pod's node says, also when that is said later", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
-  const views = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock }).viewSource(proxy, () => emptyView);
+  const views = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock }).viewSource(
+    proxy,
+    () => emptyView,
+  );
   apply(node("one", ""), pod("shop/web-1", "10.0.0.1", { node: "one" }));
   let moves = 0;
   using _following = views.follow(() => (moves += 1));
@@ -51,13 +76,21 @@ test("a proxy is sent HBONE where it and the mesh do not say otherwise", () => {
   apply(pod("shop/web-1", "10.0.0.1"));
   const speaks = (metadata: Readonly<Record<string, string>>): boolean | undefined => {
     let seen: boolean | undefined;
-    const identity = readProxyIdentity(create(NodeSchema, { id: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local", metadata: { ENABLE_HBONE: "true", ...metadata } }));
+    const identity = readProxyIdentity(
+      create(NodeSchema, {
+        id: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local",
+        metadata: { ENABLE_HBONE: "true", ...metadata },
+      }),
+    );
     const source = proxies.viewSource(identity, ({ group }) => ((seen = group.hbone), emptyView));
     using _following = source.follow(() => undefined);
     source.current();
     return seen;
   };
-  assert.deepEqual([speaks({}), speaks({ DISABLE_HBONE_SEND: "true" }), speaks({ ENABLE_HBONE: "false" })], [true, false, false]);
+  assert.deepEqual(
+    [speaks({}), speaks({ DISABLE_HBONE_SEND: "true" }), speaks({ ENABLE_HBONE: "false" })],
+    [true, false, false],
+  );
   inputs.mesh.set(meshKey, { ...testMesh, hbone: { sent: false, preferred: false, takenBySidecars: true } });
   graph.settle();
   assert.equal(speaks({ NETWORK: "other" }), false);
@@ -67,10 +100,18 @@ test("who has no pod and needs none is known at once: a machine with a WorkloadE
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
   const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
-  const isKnown = (identity: Partial<ProxyIdentity>): boolean => proxies.viewSource({ ...proxy, ...identity }, () => emptyView).known();
+  const isKnown = (identity: Partial<ProxyIdentity>): boolean =>
+    proxies.viewSource({ ...proxy, ...identity }, () => emptyView).known();
   const labels = { app: "web" };
   assert.deepEqual([isKnown({ labels }), isKnown({ type: "router" })], [false, false], "its pod will be seen");
-  assert.deepEqual([isKnown({ type: "router", labels }), isKnown({ labels, metadata: { GENERATOR: "grpc" } }), isKnown({ registration: { group: "web", entry: "", probed: false, locality: "" } })], [true, true, true]);
+  assert.deepEqual(
+    [
+      isKnown({ type: "router", labels }),
+      isKnown({ labels, metadata: { GENERATOR: "grpc" } }),
+      isKnown({ registration: { group: "web", entry: "", probed: false, locality: "" } }),
+    ],
+    [true, true, true],
+  );
   apply(config("WorkloadEntry", "shop/machine", { address: "10.0.0.1" }));
   assert.deepEqual([isKnown({}), isKnown({ address: "10.0.0.2" })], [true, false]);
 });
@@ -79,10 +120,16 @@ test("a group lingers from when its last proxy has gone, however often one came 
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
   const timers = new Set<() => void>();
-  const clock: Clock = { ...systemClock, after: (_ms, run) => (timers.add(run), { [Symbol.dispose]: () => void timers.delete(run) }) };
+  const clock: Clock = {
+    ...systemClock,
+    after: (_ms, run) => (timers.add(run), { [Symbol.dispose]: () => void timers.delete(run) }),
+  };
   const views = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock });
   apply(pod("shop/web-1", "10.0.0.1"));
-  const comeAndGo = (): void => views.viewSource({ ...proxy }, () => emptyView).follow(() => undefined)[Symbol.dispose]();
+  const comeAndGo = (): void => {
+    const followed = views.viewSource({ ...proxy }, () => emptyView).follow(() => undefined);
+    followed[Symbol.dispose]();
+  };
   for (let time = 0; time < 5; time += 1) comeAndGo();
   assert.deepEqual([timers.size, scopes.groups.size], [1, 1]);
   for (const run of timers) run();

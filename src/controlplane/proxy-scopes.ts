@@ -1,7 +1,18 @@
 import type { Clock } from "../base/index.ts";
 import { istioLabels } from "../api/istio/index.ts";
 import type { CollectionIndex } from "../kube/index.ts";
-import { hboneOf, meshKey, remoteKey, type MeshInputs, type OutboundScope, type OutboundScopes, type PodFacts, type ProxyGroup, type ScopeChoice, type WorkloadEntryFacts } from "./model/index.ts";
+import {
+  hboneOf,
+  meshKey,
+  remoteKey,
+  type MeshInputs,
+  type OutboundScope,
+  type OutboundScopes,
+  type PodFacts,
+  type ProxyGroup,
+  type ScopeChoice,
+  type WorkloadEntryFacts,
+} from "./model/index.ts";
 import type { ProxyIdentity, ResourceView, ViewSource } from "./serve/index.ts";
 
 export interface ProxyScopesOptions {
@@ -29,7 +40,15 @@ interface Tracked {
 /** A group whose last proxy has gone is kept so long, as proxies come back. */
 const lingerMs = 60_000;
 /** Of a pod's labels these are of one pod or one roll-out alone; no configuration selects by them, and groups would be as many as pods. */
-const ownLabels: ReadonlySet<string> = new Set(["pod-template-hash", "controller-revision-hash", "pod-template-generation", "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index", "batch.kubernetes.io/controller-uid", "controller-uid"]);
+const ownLabels: ReadonlySet<string> = new Set([
+  "pod-template-hash",
+  "controller-revision-hash",
+  "pod-template-generation",
+  "statefulset.kubernetes.io/pod-name",
+  "apps.kubernetes.io/pod-index",
+  "batch.kubernetes.io/controller-uid",
+  "controller-uid",
+]);
 
 /** Which group and scope each connected proxy is in. Groups exist only while proxies of them are connected. */
 export class ProxyScopes {
@@ -46,7 +65,9 @@ export class ProxyScopes {
   constructor(options: ProxyScopesOptions) {
     this.#options = options;
     const { pods, nodes, remote, workloadEntries } = options.inputs;
-    this.#entries = workloadEntries.index("namespace-address", ({ namespace, spec }) => [`${namespace}/${spec.address}`]);
+    this.#entries = workloadEntries.index("namespace-address", ({ namespace, spec }) => [
+      `${namespace}/${spec.address}`,
+    ]);
     pods.subscribe((changes) => {
       for (const change of changes) this.#reconsiderPod(change.key);
     });
@@ -57,7 +78,8 @@ export class ProxyScopes {
     for (const collection of [nodes, remote.nodes]) {
       collection.subscribe((changes) => {
         const changed = new Set(changes.map((change) => change.key));
-        for (const tracked of this.#tracked.values()) if (changed.has(this.#keyIn(tracked.proxy, this.#nodeOf(tracked.proxy)))) this.#reconsider(tracked);
+        for (const tracked of this.#tracked.values())
+          if (changed.has(this.#keyIn(tracked.proxy, this.#nodeOf(tracked.proxy)))) this.#reconsider(tracked);
       });
     }
     // A cluster's pods are not the own cluster's from when it is known.
@@ -67,7 +89,8 @@ export class ProxyScopes {
     });
     options.scopes.choices.subscribe((changes) => {
       const keys = new Set(changes.map((change) => change.key));
-      for (const tracked of this.#tracked.values()) if (tracked.key !== undefined && keys.has(tracked.key)) notify(tracked);
+      for (const tracked of this.#tracked.values())
+        if (tracked.key !== undefined && keys.has(tracked.key)) notify(tracked);
     });
   }
 
@@ -92,7 +115,8 @@ export class ProxyScopes {
   /** Machines outside of the cluster have no pod; and of gateways and of applications that ask for themselves it says nothing that they don't say. */
   #isKnown(proxy: ProxyIdentity): boolean {
     if ((this.#podOf(proxy)?.addresses.length ?? 0) > 0 || proxy.registration !== undefined) return true;
-    if ((proxy.type === "router" || proxy.metadata["GENERATOR"] === "grpc") && Object.keys(proxy.labels).length > 0) return true;
+    if ((proxy.type === "router" || proxy.metadata["GENERATOR"] === "grpc") && Object.keys(proxy.labels).length > 0)
+      return true;
     return this.#entries.lookup(`${proxy.namespace}/${proxy.address}`).length > 0;
   }
 
@@ -199,19 +223,60 @@ export class ProxyScopes {
     const clusterId = this.#remoteOf(proxy);
     const pod = this.#podOf(proxy);
     if (pod === undefined && Object.keys(proxy.labels).length === 0) return undefined;
-    const labels = Object.fromEntries(Object.entries({ ...pod?.labels, ...proxy.labels }).filter(([name]) => !ownLabels.has(name)));
+    const labels = Object.fromEntries(
+      Object.entries({ ...pod?.labels, ...proxy.labels }).filter(([name]) => !ownLabels.has(name)),
+    );
     const node = this.#nodeOf(proxy);
-    const { region = "", zone = "", subzone = "" } = (clusterId === undefined ? inputs.nodes : inputs.remote.nodes).get(this.#keyIn(proxy, node)) ?? {};
+    const {
+      region = "",
+      zone = "",
+      subzone = "",
+    } = (clusterId === undefined ? inputs.nodes : inputs.remote.nodes).get(this.#keyIn(proxy, node)) ?? {};
     const network = proxy.network === "" ? (pod?.labels[istioLabels.network] ?? "") : proxy.network;
     const cluster = clusterId === undefined ? {} : { clusterId };
     const view = proxy.networkView.length === 0 ? {} : { networkView: proxy.networkView.toSorted() };
-    return { kind: proxy.type === "router" ? "router" : "sidecar", namespace: proxy.namespace, labels, locality: { region, zone, subzone }, node, network, ...cluster, ...view, hbone: proxy.sendsHbone && hboneOf(inputs.mesh.get(meshKey)).sent, dnsCapture: proxy.dnsCapture };
+    return {
+      kind: proxy.type === "router" ? "router" : "sidecar",
+      namespace: proxy.namespace,
+      labels,
+      locality: { region, zone, subzone },
+      node,
+      network,
+      ...cluster,
+      ...view,
+      hbone: proxy.sendsHbone && hboneOf(inputs.mesh.get(meshKey)).sent,
+      dnsCapture: proxy.dnsCapture,
+    };
   }
 }
 
-function groupKey({ kind, namespace, labels, locality, node, network, clusterId = "", networkView = [], hbone, dnsCapture }: ProxyGroup): string {
+function groupKey({
+  kind,
+  namespace,
+  labels,
+  locality,
+  node,
+  network,
+  clusterId = "",
+  networkView = [],
+  hbone,
+  dnsCapture,
+}: ProxyGroup): string {
   const sorted = Object.entries(labels).sort(([left], [right]) => (left < right ? -1 : 1));
-  return JSON.stringify([kind, namespace, hbone, dnsCapture, locality.region, locality.zone, locality.subzone, node, sorted, network, clusterId, networkView]);
+  return JSON.stringify([
+    kind,
+    namespace,
+    hbone,
+    dnsCapture,
+    locality.region,
+    locality.zone,
+    locality.subzone,
+    node,
+    sorted,
+    network,
+    clusterId,
+    networkView,
+  ]);
 }
 
 function notify(tracked: Tracked): void {
@@ -219,7 +284,10 @@ function notify(tracked: Tracked): void {
 }
 
 /** Remembers the last view, as long as what it depends on is the same. */
-export function memoizedViews(keyOf: (place: ProxyPlace) => string, build: (place: ProxyPlace) => ResourceView): (place: ProxyPlace) => ResourceView {
+export function memoizedViews(
+  keyOf: (place: ProxyPlace) => string,
+  build: (place: ProxyPlace) => ResourceView,
+): (place: ProxyPlace) => ResourceView {
   let last: { readonly key: string; readonly view: ResourceView } | undefined;
   return (place) => {
     const key = keyOf(place);

@@ -4,8 +4,43 @@ import { typeUrls } from "../wire/xds/index.ts";
 import { remoteKey, waypointKeyOf } from "./model/index.ts";
 import type { ExtensionViews } from "./extension-views.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
-import { AnnouncedTableView, CollectionView, emptyView, GrpcListenerView, GrpcRouteView, MappedView, NamedView, RouteTableView, ScopeClusterView, ScopedView, SecretView, SharedView, SwitchingView, UnionView, VirtualHostView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
-import { addressFamiliesOf, fixedClusterNames, forAddressFamilies, grpcCluster, grpcEndpoints, waypointPodScope, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type EncodedResource, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
+import {
+  AnnouncedTableView,
+  CollectionView,
+  emptyView,
+  GrpcListenerView,
+  GrpcRouteView,
+  MappedView,
+  NamedView,
+  RouteTableView,
+  ScopeClusterView,
+  ScopedView,
+  SecretView,
+  SharedView,
+  SwitchingView,
+  UnionView,
+  VirtualHostView,
+  type ProxyIdentity,
+  type ResourceView,
+  type SecretViewOptions,
+} from "./serve/index.ts";
+import {
+  addressFamiliesOf,
+  fixedClusterNames,
+  forAddressFamilies,
+  grpcCluster,
+  grpcEndpoints,
+  waypointPodScope,
+  withoutIstioFilters,
+  type AmbientResources,
+  type ClassicGatewayResources,
+  type EncodedResource,
+  type InboundResources,
+  type OutboundResources,
+  type RouterResources,
+  type ScopedEncodedResource,
+  type WaypointResources,
+} from "./translate/index.ts";
 
 export interface ServedResources {
   /** Complete when it answers; not asked for before a ztunnel is there. */
@@ -50,7 +85,10 @@ export class ProxyViews {
   viewOf(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     if (typeUrl === typeUrls.proxyConfig) return this.#trustBundles;
     if (proxy.metadata["GENERATOR"] === "grpc") return this.#grpcView(proxy, typeUrl);
-    const view = proxy.virtualHostDiscovery && proxy.type === "sidecar" && hostTypes.has(typeUrl) ? this.#hostView(proxy, typeUrl) : this.#extendedView(proxy, typeUrl);
+    const view =
+      proxy.virtualHostDiscovery && proxy.type === "sidecar" && hostTypes.has(typeUrl)
+        ? this.#hostView(proxy, typeUrl)
+        : this.#extendedView(proxy, typeUrl);
     return proxy.stockEnvoy ? new MappedView(view, (resource) => withoutIstioFilters(typeUrl, resource)) : view;
   }
 
@@ -71,14 +109,19 @@ export class ProxyViews {
   }
 
   #extendedView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
-    return this.#resources.extensions.viewOf(proxy, typeUrl, this.#fullView(proxy, typeUrl), () => this.#fullView(proxy, typeUrls.listener));
+    return this.#resources.extensions.viewOf(proxy, typeUrl, this.#fullView(proxy, typeUrl), () =>
+      this.#fullView(proxy, typeUrls.listener),
+    );
   }
 
   /** Virtual hosts by themselves, but where filters patch routes: these are patched whole. */
   #hostView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const { extensions, outbound } = this.#resources;
-    if (typeUrl === typeUrls.virtualHost) return extensions.unlessRoutesPatched(proxy, this.#fullView(proxy, typeUrl), emptyView);
-    const announced = this.#placed(proxy, scopeKey, ({ choice: { scope } }) => this.#shared(`announced ${scope}`, () => new AnnouncedTableView(outbound.routes, scope)));
+    if (typeUrl === typeUrls.virtualHost)
+      return extensions.unlessRoutesPatched(proxy, this.#fullView(proxy, typeUrl), emptyView);
+    const announced = this.#placed(proxy, scopeKey, ({ choice: { scope } }) =>
+      this.#shared(`announced ${scope}`, () => new AnnouncedTableView(outbound.routes, scope)),
+    );
     return extensions.unlessRoutesPatched(proxy, announced, this.#extendedView(proxy, typeUrl));
   }
 
@@ -87,11 +130,14 @@ export class ProxyViews {
     const view = this.#unresolvedView(proxy, typeUrl);
     if (typeUrl !== typeUrls.cluster) return view;
     const families = addressFamiliesOf((proxy.metadata["INSTANCE_IPS"] ?? proxy.address).split(","));
-    return families === "IPv4" ? view : new MappedView(view, (resource) => forAddressFamilies(families, typeUrl, resource));
+    return families === "IPv4"
+      ? view
+      : new MappedView(view, (resource) => forAddressFamilies(families, typeUrl, resource));
   }
 
   #unresolvedView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
-    if (typeUrl === typeUrls.secret) return proxy.verified ? new SecretView(this.#resources.secrets, proxy.namespace) : emptyView;
+    if (typeUrl === typeUrls.secret)
+      return proxy.verified ? new SecretView(this.#resources.secrets, proxy.namespace) : emptyView;
     switch (proxy.type) {
       case "ztunnel":
         return this.#ambientViews().get(typeUrl) ?? emptyView;
@@ -120,7 +166,8 @@ export class ProxyViews {
   #shared(key: string, build: () => ResourceView): ResourceView {
     const known = this.#sharedViews.get(key);
     if (known !== undefined) return known;
-    if (this.#sharedViews.size >= maxSharedViews) for (const [other, view] of this.#sharedViews) if (!view.isFollowed) this.#sharedViews.delete(other);
+    if (this.#sharedViews.size >= maxSharedViews)
+      for (const [other, view] of this.#sharedViews) if (!view.isFollowed) this.#sharedViews.delete(other);
     const view = new SharedView(build());
     this.#sharedViews.set(key, view);
     return view;
@@ -136,11 +183,16 @@ export class ProxyViews {
       [typeUrls.endpoint, endpoints],
     ]).get(typeUrl);
     if (scope === undefined || collections === undefined) return emptyView;
-    const scopes = typeUrl === typeUrls.endpoint ? [waypointPodScope(scope, `${proxy.namespace}/${proxy.name}`), scope] : [scope];
+    const scopes =
+      typeUrl === typeUrls.endpoint ? [waypointPodScope(scope, `${proxy.namespace}/${proxy.name}`), scope] : [scope];
     return new UnionView(scopes.flatMap((own) => collections.map((collection) => new ScopedView(collection, own))));
   }
 
-  #placed(proxy: ProxyIdentity, keyOf: (place: ProxyPlace) => string, build: (place: ProxyPlace) => ResourceView): ResourceView {
+  #placed(
+    proxy: ProxyIdentity,
+    keyOf: (place: ProxyPlace) => string,
+    build: (place: ProxyPlace) => ResourceView,
+  ): ResourceView {
     return new SwitchingView(this.#scopes.viewSource(proxy, memoizedViews(keyOf, build)));
   }
 
@@ -154,11 +206,17 @@ export class ProxyViews {
     const shared = (build: () => ResourceView): ResourceView => this.#shared(`${typeUrl} ${scope}`, build);
     switch (typeUrl) {
       case typeUrls.cluster:
-        return new UnionView([shared(() => new UnionView([this.#clusters(place), new CollectionView([inbound.fixedClusters])])), new ScopedView(inbound.clusters, pod)]);
+        return new UnionView([
+          shared(() => new UnionView([this.#clusters(place), new CollectionView([inbound.fixedClusters])])),
+          new ScopedView(inbound.clusters, pod),
+        ]);
       case typeUrls.endpoint:
         return shared(() => this.#endpoints(place));
       case typeUrls.listener:
-        return new UnionView([shared(() => new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope)))), new ScopedView(inbound.listeners, pod)]);
+        return new UnionView([
+          shared(() => new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope)))),
+          new ScopedView(inbound.listeners, pod),
+        ]);
       case typeUrls.route:
         return shared(() => new RouteTableView(outbound.routes, scope));
       case typeUrls.virtualHost:
@@ -174,13 +232,22 @@ export class ProxyViews {
   #routerView(place: ProxyPlace, typeUrl: string): ResourceView {
     const gateway = gatewayOf(place);
     const { classic, router } = this.#resources;
-    const ofGroup = (own: Collection<ScopedEncodedResource>, ofGateway: Collection<ScopedEncodedResource>): ResourceView =>
-      gateway === undefined ? new UnionView([new ScopedView(own, place.key), new ScopedView(ofGateway, place.key)]) : new ScopedView(ofGateway, gateway);
+    const ofGroup = (
+      own: Collection<ScopedEncodedResource>,
+      ofGateway: Collection<ScopedEncodedResource>,
+    ): ResourceView =>
+      gateway === undefined
+        ? new UnionView([new ScopedView(own, place.key), new ScopedView(ofGateway, place.key)])
+        : new ScopedView(ofGateway, gateway);
     switch (typeUrl) {
       case typeUrls.cluster:
-        return gateway === undefined ? new UnionView([this.#clusters(place), new ScopedView(classic.clusters, place.key)]) : this.#clusters(place);
+        return gateway === undefined
+          ? new UnionView([this.#clusters(place), new ScopedView(classic.clusters, place.key)])
+          : this.#clusters(place);
       case typeUrls.endpoint:
-        return gateway === undefined ? new UnionView([this.#endpoints(place), new ScopedView(classic.endpoints, place.key)]) : this.#endpoints(place);
+        return gateway === undefined
+          ? new UnionView([this.#endpoints(place), new ScopedView(classic.endpoints, place.key)])
+          : this.#endpoints(place);
       case typeUrls.listener:
         return ofGroup(classic.listeners, router.listeners);
       case typeUrls.route:

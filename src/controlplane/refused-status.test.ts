@@ -17,12 +17,29 @@ const stopped = new AbortController();
 const ingest = new MeshIngest({ client, inputs, revision: "blue", metrics, clock: systemClock, log: silentLogger });
 const good = { hosts: ["a"], http: [{ route: [{ destination: { host: "a" } }] }] };
 const foreign = { type: "other", status: "True", reason: "x", message: "", lastTransitionTime: "2026-01-01T00:00:00Z" };
-client.put(virtualServiceKind, { ...config("VirtualService", "shop/stale", good), status: { conditions: [foreign, { ...foreign, type: "serin.dev/valid-blue", status: "False" }] } } as never);
+client.put(virtualServiceKind, {
+  ...config("VirtualService", "shop/stale", good),
+  status: { conditions: [foreign, { ...foreign, type: "serin.dev/valid-blue", status: "False" }] },
+} as never);
 client.put(virtualServiceKind, config("VirtualService", "shop/good", good));
 client.put(virtualServiceKind, config("VirtualService", "shop/bad", good));
 const running = [ingest.run(stopped.signal)];
 await ingest.synced;
-running.push(runRefusedStatusWriter({ client, namespace: "istio-system", revision: "blue", podName: "istiod-1", refused: ingest.refused, objectsOf: (kind) => ingest.informerOf(kind), clock: systemClock, log: silentLogger }, stopped.signal));
+running.push(
+  runRefusedStatusWriter(
+    {
+      client,
+      namespace: "istio-system",
+      revision: "blue",
+      podName: "istiod-1",
+      refused: ingest.refused,
+      objectsOf: (kind) => ingest.informerOf(kind),
+      clock: systemClock,
+      log: silentLogger,
+    },
+    stopped.signal,
+  ),
+);
 after(async () => {
   stopped.abort();
   await Promise.all(running);
@@ -33,7 +50,9 @@ interface Condition {
   readonly message: string;
 }
 
-const conditions = async (name: string): Promise<readonly Condition[]> => ((await client.get(virtualServiceKind, name, "shop")) as { status?: { conditions?: Condition[] } } | undefined)?.status?.conditions ?? [];
+const conditions = async (name: string): Promise<readonly Condition[]> =>
+  ((await client.get(virtualServiceKind, name, "shop")) as { status?: { conditions?: Condition[] } } | undefined)
+    ?.status?.conditions ?? [];
 async function until(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5));
 }
@@ -44,14 +63,21 @@ test("an object that is refused says so in its status and in a metric, while its
   await until(async () => (await conditions("bad")).length === 1);
   const [condition] = await conditions("bad");
   assert.equal(condition?.type, "serin.dev/valid-blue");
-  assert.match(condition.message, /^spec\.htp: is not a field that is known here; did you mean http\?; the last version that was valid stays in force/);
+  assert.match(
+    condition.message,
+    /^spec\.htp: is not a field that is known here; did you mean http\?; the last version that was valid stays in force/,
+  );
   assert.deepEqual(inputs.virtualServices.get("shop/bad")?.spec.hosts, ["a"]);
   assert.match(renderPrometheus(metrics), /pilot_k8s_object_errors\{name="VirtualService"\} 1/);
   const bad = await client.get(virtualServiceKind, "bad", "shop");
   client.put(virtualServiceKind, { ...bad, ...config("VirtualService", "shop/bad", good) });
   await until(async () => (await conditions("bad")).length === 0);
   assert.match(renderPrometheus(metrics), /pilot_k8s_object_errors\{name="VirtualService"\} 0/);
-  assert.equal((await client.get(virtualServiceKind, "good", "shop"))?.metadata.resourceVersion, version, "what is valid is not written to");
+  assert.equal(
+    (await client.get(virtualServiceKind, "good", "shop"))?.metadata.resourceVersion,
+    version,
+    "what is valid is not written to",
+  );
 });
 
 test("what a former leader left behind is taken back, and conditions of others stay", async () => {

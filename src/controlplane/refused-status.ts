@@ -36,16 +36,30 @@ const maxMessage = 4096;
  * may take what this one does not know), and takes it back. What is valid is not written to.
  */
 export async function runRefusedStatusWriter(options: RefusedStatusOptions, signal: AbortSignal): Promise<void> {
-  await leadAlone(options, `istio-validation-status-${options.revision}`, signal, async (leading, client) => await lead({ ...options, client }, leading));
+  await leadAlone(
+    options,
+    `istio-validation-status-${options.revision}`,
+    signal,
+    async (leading, client) => await lead({ ...options, client }, leading),
+  );
 }
 
 async function lead(options: RefusedStatusOptions, signal: AbortSignal): Promise<void> {
   const { refused, objectsOf, queues, clock, log } = options;
-  const reconciler = new Reconciler({ name: "validation-status", queues, log, clock, maxAttempts: Infinity, reconcile: async (id) => await write(options, id) });
+  const reconciler = new Reconciler({
+    name: "validation-status",
+    queues,
+    log,
+    clock,
+    maxAttempts: Infinity,
+    reconcile: async (id) => await write(options, id),
+  });
   using _changes = refused.onChange((id) => reconciler.add(id));
   for (const id of refused.ids()) reconciler.add(id);
   for (const kind of istioKinds) {
-    for (const object of objectsOf(kind)?.list() ?? []) if (conditionsOf(object).some(({ type }) => type === typeOf(options))) reconciler.add(refusedId(kind, keyOf(object)));
+    for (const object of objectsOf(kind)?.list() ?? [])
+      if (conditionsOf(object).some(({ type }) => type === typeOf(options)))
+        reconciler.add(refusedId(kind, keyOf(object)));
   }
   await reconciler.run(signal);
 }
@@ -53,7 +67,9 @@ async function lead(options: RefusedStatusOptions, signal: AbortSignal): Promise
 async function write(options: RefusedStatusOptions, id: string): Promise<void> {
   const { client, refused, clock } = options;
   const [, key = ""] = id.split(" ");
-  const kind: KindDefinition<WithConditions> | undefined = istioKinds.find((candidate) => refusedId(candidate, key) === id);
+  const kind: KindDefinition<WithConditions> | undefined = istioKinds.find(
+    (candidate) => refusedId(candidate, key) === id,
+  );
   const [namespace = "", name = ""] = key.split("/");
   const object = kind === undefined ? undefined : await client.get(kind, name, namespace);
   if (kind === undefined || object === undefined) return;
@@ -61,10 +77,28 @@ async function write(options: RefusedStatusOptions, id: string): Promise<void> {
   const type = typeOf(options);
   const known = before.find((condition) => condition.type === type);
   const faults = refused.get(id)?.faults;
-  const wanted = faults === undefined ? undefined : { type, status: "False", reason: "Refused", message: messageFor(faults), lastTransitionTime: known?.lastTransitionTime ?? metaTime(clock.nowMs()) };
-  const conditions = [...before.filter((condition) => condition.type !== type), ...(wanted === undefined ? [] : [wanted])];
+  const wanted =
+    faults === undefined
+      ? undefined
+      : {
+          type,
+          status: "False",
+          reason: "Refused",
+          message: messageFor(faults),
+          lastTransitionTime: known?.lastTransitionTime ?? metaTime(clock.nowMs()),
+        };
+  const conditions = [
+    ...before.filter((condition) => condition.type !== type),
+    ...(wanted === undefined ? [] : [wanted]),
+  ];
   if (structurallyEqual(before, conditions)) return;
-  await client.patchMerge(kind, name, namespace, { metadata: { resourceVersion: object.metadata.resourceVersion }, status: { conditions } }, { subresource: "status", fieldManager });
+  await client.patchMerge(
+    kind,
+    name,
+    namespace,
+    { metadata: { resourceVersion: object.metadata.resourceVersion }, status: { conditions } },
+    { subresource: "status", fieldManager },
+  );
 }
 
 function typeOf({ revision }: RefusedStatusOptions): string {

@@ -51,7 +51,11 @@ class Connection implements KubeClient {
     return this.#server;
   }
 
-  async get<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, place?: string): Promise<Value | undefined> {
+  async get<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    place?: string,
+  ): Promise<Value | undefined> {
     return await this.#reach().get(kind, name, place);
   }
 
@@ -69,13 +73,23 @@ class Connection implements KubeClient {
     return await this.#reach().update(kind, object);
   }
 
-  async patchMerge<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, place: string | undefined, patch: unknown, options?: WriteOptions): Promise<Value> {
+  async patchMerge<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    place: string | undefined,
+    patch: unknown,
+    options?: WriteOptions,
+  ): Promise<Value> {
     const server = this.#reach();
     if (options?.fieldManager === statusManager) this.statusWrites.push(`${kind.kind} ${name}`);
     return await server.patchMerge(kind, name, place, patch, options);
   }
 
-  async apply<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options: ApplyOptions): Promise<Value> {
+  async apply<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options: ApplyOptions,
+  ): Promise<Value> {
     const server = this.#reach();
     if (kind.kind === "Deployment") this.statusWrites.push(`${kind.kind} ${object.metadata.name ?? ""}`);
     return await server.apply(kind, object, options);
@@ -85,11 +99,17 @@ class Connection implements KubeClient {
     await this.#reach().delete(kind, name, place);
   }
 
-  async *watch<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: WatchOptions): AsyncIterable<WatchEvent<Value>> {
+  async *watch<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    options: WatchOptions,
+  ): AsyncIterable<WatchEvent<Value>> {
     const server = this.#reach();
     this.watches += 1;
     if (this.tooOld.delete(kind.plural)) throw userError("gone", "too old resource version");
-    yield* server.watch<Value>(kind, { ...options, signal: AbortSignal.any([this.#cut.signal, ...(options.signal === undefined ? [] : [options.signal])]) });
+    yield* server.watch<Value>(kind, {
+      ...options,
+      signal: AbortSignal.any([this.#cut.signal, ...(options.signal === undefined ? [] : [options.signal])]),
+    });
   }
 
   async raw(...args: Parameters<KubeClient["raw"]>): ReturnType<KubeClient["raw"]> {
@@ -117,17 +137,44 @@ after(async () => {
   await Promise.all(replicas.map(async (replica) => await replica.stop()));
 });
 
-async function startReplica(server: FakeKubeClient, podName: string, prepare: (connection: Connection) => void = () => undefined, clock: Clock = systemClock): Promise<Replica> {
-  const ports = { http: await freePort(address), grpc: await freePort(address), secure: await freePort(address), webhooks: await freePort(address), monitoring: await freePort(address) };
+async function startReplica(
+  server: FakeKubeClient,
+  podName: string,
+  prepare: (connection: Connection) => void = () => undefined,
+  clock: Clock = systemClock,
+): Promise<Replica> {
+  const ports = {
+    http: await freePort(address),
+    grpc: await freePort(address),
+    secure: await freePort(address),
+    webhooks: await freePort(address),
+    monitoring: await freePort(address),
+  };
   const settings = readControlPlaneSettings(
-    ["discovery", `--httpAddr=${address}:${ports.http}`, `--grpcAddr=${address}:${ports.grpc}`, `--secureGRPCAddr=${address}:${ports.secure}`, `--httpsAddr=${address}:${ports.webhooks}`, `--monitoringAddr=${address}:${ports.monitoring}`, "--meshConfig", "/nonexistent/mesh"],
+    [
+      "discovery",
+      `--httpAddr=${address}:${ports.http}`,
+      `--grpcAddr=${address}:${ports.grpc}`,
+      `--secureGRPCAddr=${address}:${ports.secure}`,
+      `--httpsAddr=${address}:${ports.webhooks}`,
+      `--monitoringAddr=${address}:${ports.monitoring}`,
+      "--meshConfig",
+      "/nonexistent/mesh",
+    ],
     { POD_NAME: podName },
     "1.0.0",
   );
   const connection = new Connection(server);
   prepare(connection);
   const shutdown = new ShutdownController();
-  const done = new ControlPlane({ client: connection, settings, version: "1.0.0", metrics: new MetricsRegistry(), clock, log: silentLogger }).run(shutdown);
+  const done = new ControlPlane({
+    client: connection,
+    settings,
+    version: "1.0.0",
+    metrics: new MetricsRegistry(),
+    clock,
+    log: silentLogger,
+  }).run(shutdown);
   const replica: Replica = {
     connection,
     ports,
@@ -145,7 +192,10 @@ async function startReplica(server: FakeKubeClient, podName: string, prepare: (c
 function newServer(): FakeKubeClient {
   const server = new FakeKubeClient();
   for (const name of ["istio-system", "shop"]) server.put(namespaceKind, namespace(name));
-  server.put(serviceKind, service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]));
+  server.put(
+    serviceKind,
+    service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]),
+  );
   server.put(podKind, pod("shop/client-1", "10.244.1.8", { labels: { app: "client" }, redirected: false }));
   return server;
 }
@@ -155,13 +205,17 @@ const sidecar = "sidecar~10.244.1.8~client-1.shop~shop.svc.cluster.local";
 async function isOpen(port: number): Promise<boolean> {
   const { connect } = await import("node:net");
   return await new Promise((resolve) => {
-    const socket = connect(port, address, () => resolve(socket.destroy() !== undefined)).on("error", () => resolve(false));
+    const socket = connect(port, address, () => resolve(socket.destroy() !== undefined)).on("error", () =>
+      resolve(false),
+    );
   });
 }
 
 test("nothing is served, and no webhook answers, before every kind has been read", async () => {
   const released = Promise.withResolvers<void>();
-  const replica = await startReplica(newServer(), "istiod-1", (connection) => connection.held.set("DestinationRule", released.promise));
+  const replica = await startReplica(newServer(), "istiod-1", (connection) =>
+    connection.held.set("DestinationRule", released.promise),
+  );
   await until(async () => (await replica.ready()) === 503);
   await until(() => replica.connection.lists > 20);
   await pause(50);
@@ -175,7 +229,10 @@ test("nothing is served, and no webhook answers, before every kind has been read
 const clusters = async (client: DiscoveryTestClient<"delta">): Promise<readonly string[]> => {
   const answer = await client.next();
   client.send({ typeUrl: typeUrls.cluster, responseNonce: answer.nonce });
-  return answer.resources.map(({ name }) => name).filter((name) => name.startsWith("outbound|")).sort();
+  return answer.resources
+    .map(({ name }) => name)
+    .filter((name) => name.startsWith("outbound|"))
+    .sort();
 };
 
 test("while the API server is away proxies stay served, who reconnects gets the last state, and what changed comes once after", async () => {
@@ -189,8 +246,14 @@ test("while the API server is away proxies stay served, who reconnects gets the 
 
   const { connection } = replica;
   connection.goAway();
-  server.put(serviceKind, service("shop/late", "10.96.0.6", { app: "late" }, [{ name: "http", port: 80, targetPort: 8080 }]));
-  server.put(destinationRuleKind, config("DestinationRule", "shop/late", { host: "late", subsets: [{ name: "v1", labels: { version: "v1" } }] }));
+  server.put(
+    serviceKind,
+    service("shop/late", "10.96.0.6", { app: "late" }, [{ name: "http", port: 80, targetPort: 8080 }]),
+  );
+  server.put(
+    destinationRuleKind,
+    config("DestinationRule", "shop/late", { host: "late", subsets: [{ name: "v1", labels: { version: "v1" } }] }),
+  );
   const second = new DiscoveryTestClient("delta", target, sidecar);
   second.send({ typeUrl: typeUrls.cluster });
   assert.deepEqual(await clusters(second), ["outbound|80||web.shop.svc.cluster.local"]);
@@ -202,8 +265,13 @@ test("while the API server is away proxies stay served, who reconnects gets the 
   connection.comeBack();
   for (const client of [first, second]) {
     const seen = new Set<string>();
-    while (!seen.has("outbound|80|v1|late.shop.svc.cluster.local")) for (const name of await clusters(client)) seen.add(name);
-    assert.deepEqual([...seen].sort(), ["outbound|80|v1|late.shop.svc.cluster.local", "outbound|80||late.shop.svc.cluster.local"], "nothing else is sent again");
+    while (!seen.has("outbound|80|v1|late.shop.svc.cluster.local"))
+      for (const name of await clusters(client)) seen.add(name);
+    assert.deepEqual(
+      [...seen].sort(),
+      ["outbound|80|v1|late.shop.svc.cluster.local", "outbound|80||late.shop.svc.cluster.local"],
+      "nothing else is sent again",
+    );
   }
   await until(() => connection.watches - before.watches >= before.watches);
   await pause(100);
@@ -250,10 +318,24 @@ test("of two replicas one writes status and deploys gateways; when it is cut off
   await until(async () => (await one.ready()) === 200);
   const two = await startReplica(server, "istiod-2", undefined, clock);
   await until(async () => (await two.ready()) === 200);
-  const route = (name: string) => config("HTTPRoute", `shop/${name}`, { parentRefs: [{ name: "edge" }], rules: [{ backendRefs: [{ name: "web", port: 80 }] }] });
-  server.put(gatewayKind, config("Gateway", "shop/edge", { gatewayClassName: "istio", listeners: [{ name: "http", port: 80, protocol: "HTTP" }] }));
+  const route = (name: string) =>
+    config("HTTPRoute", `shop/${name}`, {
+      parentRefs: [{ name: "edge" }],
+      rules: [{ backendRefs: [{ name: "web", port: 80 }] }],
+    });
+  server.put(
+    gatewayKind,
+    config("Gateway", "shop/edge", {
+      gatewayClassName: "istio",
+      listeners: [{ name: "http", port: 80, protocol: "HTTP" }],
+    }),
+  );
   server.put(httpRouteKind, route("first"));
-  await until(async () => (await server.get(deploymentKind, "edge-istio", "shop")) !== undefined && (await server.get(httpRouteKind, "first", "shop"))?.status?.parents?.length === 1);
+  await until(
+    async () =>
+      (await server.get(deploymentKind, "edge-istio", "shop")) !== undefined &&
+      (await server.get(httpRouteKind, "first", "shop"))?.status?.parents?.length === 1,
+  );
   await pause(100);
   const writers = [one, two].filter(({ connection }) => connection.statusWrites.length > 0);
   assert.equal(writers.length, 1, "one of them writes");
@@ -270,7 +352,9 @@ test("of two replicas one writes status and deploys gateways; when it is cut off
   assert.ok(!statusWrites.includes("HTTPRoute first"), `what is there is left alone: ${statusWrites.join()}`);
   // There is a lease for each thing that one does alone: one that nobody has taken meanwhile is still its former holder's.
   const gone = leader === one ? "istiod-1" : "istiod-2";
-  await until(async () => (await server.list(leaseKind)).items.every(({ spec }) => spec?.holderIdentity?.startsWith(gone) !== true));
+  await until(async () =>
+    (await server.list(leaseKind)).items.every(({ spec }) => spec?.holderIdentity?.startsWith(gone) !== true),
+  );
   await pause(100);
   const led = leader.connection.statusWrites.length;
   leader.connection.comeBack();

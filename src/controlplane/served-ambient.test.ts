@@ -11,13 +11,31 @@ import { deriveWaypoints } from "./model/ambient/waypoint.ts";
 import { meshKey } from "./model/index.ts";
 import { ServedAmbient } from "./served-ambient.ts";
 import { ServedMesh } from "./served-mesh.ts";
-import { config, createModelFixture, namespace, pod, service, slice, testMesh, type ModelFixture } from "./testing/model-fixture.ts";
+import {
+  config,
+  createModelFixture,
+  namespace,
+  pod,
+  service,
+  slice,
+  testMesh,
+  type ModelFixture,
+} from "./testing/model-fixture.ts";
 import { deriveAmbientResources, type AmbientResources } from "./translate/index.ts";
 
-const sidecar = (key: string, address: string, labels: Record<string, string> = {}): KubernetesObject => pod(key, address, { labels: { app: "web", ...labels }, redirected: false });
+const sidecar = (key: string, address: string, labels: Record<string, string> = {}): KubernetesObject =>
+  pod(key, address, { labels: { app: "web", ...labels }, redirected: false });
 const webPort = { name: "http", port: 80, targetPort: 8080 };
-const web = (labels: Record<string, string> = {}): KubernetesObject => service("shop/web", "10.96.0.5", { app: "web" }, [webPort], labels);
-const entrySpec = { hosts: ["api.example.com"], addresses: ["240.0.0.9"], ports: [{ number: 80, name: "http", protocol: "HTTP" }], resolution: "STATIC", location: "MESH_EXTERNAL", endpoints: [{ address: "192.0.2.9" }] };
+const web = (labels: Record<string, string> = {}): KubernetesObject =>
+  service("shop/web", "10.96.0.5", { app: "web" }, [webPort], labels);
+const entrySpec = {
+  hosts: ["api.example.com"],
+  addresses: ["240.0.0.9"],
+  ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+  resolution: "STATIC",
+  location: "MESH_EXTERNAL",
+  endpoints: [{ address: "192.0.2.9" }],
+};
 
 /** Of everything that ztunnels are told something by, and nothing that says of ambient. */
 const sidecarMesh: readonly KubernetesObject[] = [
@@ -29,7 +47,11 @@ const sidecarMesh: readonly KubernetesObject[] = [
   config("ServiceEntry", "shop/api", entrySpec),
   config("WorkloadEntry", "shop/machine", { address: "192.0.2.8", labels: { app: "web" } }),
   config("AuthorizationPolicy", "shop/allow", { rules: [{ from: [{ source: { namespaces: ["shop"] } }] }] }),
-  config("PeerAuthentication", "shop/strict", { mtls: { mode: "STRICT" }, selector: { matchLabels: { app: "web" } }, portLevelMtls: { 8081: { mode: "PERMISSIVE" } } }),
+  config("PeerAuthentication", "shop/strict", {
+    mtls: { mode: "STRICT" },
+    selector: { matchLabels: { app: "web" } },
+    portLevelMtls: { 8081: { mode: "PERMISSIVE" } },
+  }),
 ];
 
 function served() {
@@ -41,11 +63,20 @@ function served() {
 }
 
 function versions({ addresses, authorizations }: AmbientResources): Readonly<Record<string, string>> {
-  return Object.fromEntries([...addresses, ...authorizations].flatMap((collection) => [...collection.values()].map(({ name, version }) => [`${collection.name} ${name}`, version] as const)).sort(([left], [right]) => (left < right ? -1 : 1)));
+  return Object.fromEntries(
+    [...addresses, ...authorizations]
+      .flatMap((collection) =>
+        [...collection.values()].map(({ name, version }) => [`${collection.name} ${name}`, version] as const),
+      )
+      .sort(([left], [right]) => (left < right ? -1 : 1)),
+  );
 }
 
 /** What is derived of the same inputs when it is derived before all writes. */
-function fromTheStart(...objects: readonly KubernetesObject[]): { readonly fixture: ModelFixture; readonly expected: () => Readonly<Record<string, string>> } {
+function fromTheStart(...objects: readonly KubernetesObject[]): {
+  readonly fixture: ModelFixture;
+  readonly expected: () => Readonly<Record<string, string>>;
+} {
   const fixture = createModelFixture();
   const resources = deriveAmbientResources(fixture.graph, fixture.inputs);
   fixture.apply(...objects);
@@ -55,11 +86,20 @@ function fromTheStart(...objects: readonly KubernetesObject[]): { readonly fixtu
 test("a mesh of sidecars alone derives nothing for ztunnels, whatever changes in it", () => {
   const { apply, isDerived } = served();
   apply(...sidecarMesh);
-  apply(sidecar("shop/web-2", "10.244.1.6"), slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.6", pod: "web-2" }]));
+  apply(
+    sidecar("shop/web-2", "10.244.1.6"),
+    slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.6", pod: "web-2" }]),
+  );
   assert.equal(isDerived(), false);
 });
 
-const gateway = (className: string): KubernetesObject => ({ ...config("Gateway", "shop/waypoint", { gatewayClassName: className, listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }] }), apiVersion: "gateway.networking.k8s.io/v1" });
+const gateway = (className: string): KubernetesObject => ({
+  ...config("Gateway", "shop/waypoint", {
+    gatewayClassName: className,
+    listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }],
+  }),
+  apiVersion: "gateway.networking.k8s.io/v1",
+});
 
 const signs: Readonly<Record<string, KubernetesObject>> = {
   "a captured pod": pod("shop/web-1", "10.244.1.5", { labels: { app: "web" } }),
@@ -68,8 +108,15 @@ const signs: Readonly<Record<string, KubernetesObject>> = {
   "a namespace's label": namespace("shop", { "istio.io/dataplane-mode": "ambient" }),
   "a namespace that names a waypoint": namespace("shop", { "istio.io/use-waypoint": "waypoint" }),
   "a service that names a waypoint": web({ "istio.io/use-waypoint": "waypoint" }),
-  "an entry that names a waypoint": config("ServiceEntry", "shop/api", entrySpec, { labels: { "istio.io/use-waypoint": "waypoint" } }),
-  "a machine that names a waypoint": config("WorkloadEntry", "shop/machine", { address: "192.0.2.8", labels: { app: "web" } }, { labels: { "istio.io/use-waypoint": "waypoint" } }),
+  "an entry that names a waypoint": config("ServiceEntry", "shop/api", entrySpec, {
+    labels: { "istio.io/use-waypoint": "waypoint" },
+  }),
+  "a machine that names a waypoint": config(
+    "WorkloadEntry",
+    "shop/machine",
+    { address: "192.0.2.8", labels: { app: "web" } },
+    { labels: { "istio.io/use-waypoint": "waypoint" } },
+  ),
   "a waypoint": gateway("istio-waypoint"),
 };
 
@@ -88,7 +135,12 @@ for (const [name, sign] of Object.entries(signs)) {
 
 test("what no ztunnel is near to is no sign: another class, another mode, a Service that is named like a ztunnel", () => {
   const { apply, isDerived } = served();
-  apply(...sidecarMesh, gateway("istio"), namespace("shop", { "istio.io/dataplane-mode": "none" }), web({ app: "ztunnel" }));
+  apply(
+    ...sidecarMesh,
+    gateway("istio"),
+    namespace("shop", { "istio.io/dataplane-mode": "none" }),
+    web({ app: "ztunnel" }),
+  );
   assert.equal(isDerived(), false);
 });
 
@@ -106,7 +158,12 @@ test("who asks without any sign gets all, and it stays current, and there when a
   const asked = ambient.resources();
   assert.deepEqual(versions(asked), expected());
   const sign = namespace("shop", { "istio.io/dataplane-mode": "ambient" });
-  const changes = [[sign], [sidecar("shop/web-2", "10.244.1.6")], [web({ "networking.istio.io/traffic-distribution": "PreferClose" })], [namespace("shop")]];
+  const changes = [
+    [sign],
+    [sidecar("shop/web-2", "10.244.1.6")],
+    [web({ "networking.istio.io/traffic-distribution": "PreferClose" })],
+    [namespace("shop")],
+  ];
   for (const change of changes) {
     apply(...change);
     fixture.apply(...change);
@@ -121,11 +178,18 @@ test("who asks without any sign gets all, and it stays current, and there when a
 });
 
 function startMesh(...objects: readonly KubernetesObject[]) {
-  const mesh = new ServedMesh({ revision: "default", metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger, settled: () => undefined });
+  const mesh = new ServedMesh({
+    revision: "default",
+    metrics: new MetricsRegistry(),
+    clock: systemClock,
+    log: silentLogger,
+    settled: () => undefined,
+  });
   mesh.inputs.mesh.set(meshKey, testMesh);
   const feeds = createFeeds(mesh.inputs, "default");
   /** Settles a little later. */
-  const write = (object: KubernetesObject): void => feeds.find(({ kind }) => kind.kind === object.kind)?.take(keyOf(object), object);
+  const write = (object: KubernetesObject): void =>
+    feeds.find(({ kind }) => kind.kind === object.kind)?.take(keyOf(object), object);
   const apply = (...changed: readonly KubernetesObject[]): void => {
     mesh.graph.batch(() => changed.forEach(write));
     mesh.discovery.flush();
@@ -185,15 +249,22 @@ test("the first answer to a ztunnel that nothing has announced is whole, with wh
   ];
   for (const ztunnel of [first, second]) assert.deepEqual(ztunnel.take(), [all]);
   first.ask(typeUrls.authorization);
-  assert.deepEqual(first.take(), [["istio-system/istio_converted_static_strict", "shop/allow", "shop/converted_peer_authentication_strict"]]);
+  assert.deepEqual(first.take(), [
+    ["istio-system/istio_converted_static_strict", "shop/allow", "shop/converted_peer_authentication_strict"],
+  ]);
   apply(sidecar("shop/web-3", "10.244.1.7"));
   for (const ztunnel of [first, second]) assert.deepEqual(ztunnel.take(), [["Kubernetes//Pod/shop/web-3"]]);
   for (const each of [proxy, first, second]) each.close();
 });
 
 test("of an ambient mesh all is derived by the first settling, before any ztunnel asks, and its asking derives nothing more", () => {
-  const { mesh } = startMesh(...sidecarMesh, namespace("shop", { "istio.io/dataplane-mode": "ambient" }), pod("shop/web-1", "10.244.1.5", { labels: { app: "web" } }));
-  const recomputations = (): Readonly<Record<string, number>> => Object.fromEntries(mesh.graph.collections.map(({ name, stats }) => [name, stats.recomputations]));
+  const { mesh } = startMesh(
+    ...sidecarMesh,
+    namespace("shop", { "istio.io/dataplane-mode": "ambient" }),
+    pod("shop/web-1", "10.244.1.5", { labels: { app: "web" } }),
+  );
+  const recomputations = (): Readonly<Record<string, number>> =>
+    Object.fromEntries(mesh.graph.collections.map(({ name, stats }) => [name, stats.recomputations]));
   const before = recomputations();
   assert.equal(before["wds-pods"], 1);
   const ztunnel = stream(mesh, ztunnelId);

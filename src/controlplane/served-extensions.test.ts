@@ -8,7 +8,11 @@ import { createExtensionFixture, type ProxyResources, type TestProxy } from "./t
 import { config, namespace, node, pod, service, slice } from "./testing/model-fixture.ts";
 
 function injected(name: string, address: string): KubernetesObject {
-  const made = pod(name, address, { labels: { app: "web", "security.istio.io/tlsMode": "istio" }, account: "web", redirected: false }) as KubernetesObject & { spec: { containers: object[] } };
+  const made = pod(name, address, {
+    labels: { app: "web", "security.istio.io/tlsMode": "istio" },
+    account: "web",
+    redirected: false,
+  }) as KubernetesObject & { spec: { containers: object[] } };
   made.spec.containers.push({ name: "istio-proxy", args: ["proxy", "sidecar"], env: [] });
   return made;
 }
@@ -37,13 +41,30 @@ function filter(name: string, ...patches: readonly object[]): KubernetesObject {
   return config("EnvoyFilter", name, { configPatches: patches });
 }
 
-const patch = (applyTo: string, operation: string, value?: object, match: object = {}): object => ({ applyTo, match, patch: { operation, ...(value === undefined ? {} : { value }) } });
-const lua = (name: string): object => ({ name, typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua", default_source_code: { inline_string: "-- nothing" } } });
-const at = (subFilter?: string, context = "SIDECAR_INBOUND"): object => ({ context, listener: { filterChain: { filter: { name: manager, ...(subFilter === undefined ? {} : { subFilter: { name: subFilter } }) } } } });
+const patch = (applyTo: string, operation: string, value?: object, match: object = {}): object => ({
+  applyTo,
+  match,
+  patch: { operation, ...(value === undefined ? {} : { value }) },
+});
+const lua = (name: string): object => ({
+  name,
+  typed_config: {
+    "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+    default_source_code: { inline_string: "-- nothing" },
+  },
+});
+const at = (subFilter?: string, context = "SIDECAR_INBOUND"): object => ({
+  context,
+  listener: {
+    filterChain: { filter: { name: manager, ...(subFilter === undefined ? {} : { subFilter: { name: subFilter } }) } },
+  },
+});
 
 /** Names of the HTTP filters of the first chain of a listener that has such. */
 function httpFilters(proxy: ProxyResources, listener: string): readonly string[] {
-  const chains = (proxy.show(typeUrls.listener)[listener]?.["filter_chains"] ?? []) as unknown as readonly { filters: readonly { name: string; typed_config: { http_filters: readonly { name: string }[] } }[] }[];
+  const chains = (proxy.show(typeUrls.listener)[listener]?.["filter_chains"] ?? []) as unknown as readonly {
+    filters: readonly { name: string; typed_config: { http_filters: readonly { name: string }[] } }[];
+  }[];
   const found = chains.flatMap(({ filters }) => filters).find(({ name }) => name === manager);
   return (found?.typed_config.http_filters ?? []).map(({ name }) => name);
 }
@@ -58,11 +79,31 @@ test("HTTP filters are added, inserted around others, replaced, merged and remov
       patch("HTTP_FILTER", "REMOVE", undefined, at("envoy.filters.http.cors")),
       patch("HTTP_FILTER", "REPLACE", lua("replaced"), at("envoy.filters.http.grpc_stats")),
       patch("HTTP_FILTER", "INSERT_BEFORE", lua("out"), at("envoy.filters.http.router", "SIDECAR_OUTBOUND")),
-      patch("HTTP_FILTER", "MERGE", { name: manager, typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router", suppress_envoy_headers: true } }, at("envoy.filters.http.router", "SIDECAR_OUTBOUND")),
+      patch(
+        "HTTP_FILTER",
+        "MERGE",
+        {
+          name: manager,
+          typed_config: {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+            suppress_envoy_headers: true,
+          },
+        },
+        at("envoy.filters.http.router", "SIDECAR_OUTBOUND"),
+      ),
     ),
   );
   const proxy = connect(web);
-  assert.deepEqual(httpFilters(proxy, "virtualInbound"), ["first", "istio.metadata_exchange", "replaced", "before-fault", "envoy.filters.http.fault", "after-fault", "istio.stats", "envoy.filters.http.router"]);
+  assert.deepEqual(httpFilters(proxy, "virtualInbound"), [
+    "first",
+    "istio.metadata_exchange",
+    "replaced",
+    "before-fault",
+    "envoy.filters.http.fault",
+    "after-fault",
+    "istio.stats",
+    "envoy.filters.http.router",
+  ]);
   assert.deepEqual(httpFilters(proxy, "0.0.0.0_80").slice(-2), ["out", manager]);
   const router = JSON.stringify(proxy.show(typeUrls.listener)["0.0.0.0_80"]);
   assert.ok(router.includes('"suppress_envoy_headers":true'));
@@ -74,44 +115,120 @@ test("listeners, their filters, chains and network filters are patched where the
       "shop/listeners",
       patch("LISTENER", "MERGE", { per_connection_buffer_limit_bytes: 1000 }, { listener: { portNumber: 80 } }),
       patch("LISTENER", "REMOVE", undefined, { listener: { name: "10.96.0.6_5432" } }),
-      patch("LISTENER", "ADD", { name: "extra", address: { socket_address: { address: "127.0.0.1", port_value: 7777 } } }),
-      patch("LISTENER_FILTER", "INSERT_FIRST", { name: "proxy-protocol", typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol" } }, { context: "SIDECAR_INBOUND" }),
-      patch("FILTER_CHAIN", "MERGE", { transport_socket_connect_timeout: "3s" }, { context: "SIDECAR_INBOUND", listener: { portNumber: 8080, filterChain: { transportProtocol: "tls" } } }),
+      patch("LISTENER", "ADD", {
+        name: "extra",
+        address: { socket_address: { address: "127.0.0.1", port_value: 7777 } },
+      }),
+      patch(
+        "LISTENER_FILTER",
+        "INSERT_FIRST",
+        {
+          name: "proxy-protocol",
+          typed_config: {
+            "@type": "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+          },
+        },
+        { context: "SIDECAR_INBOUND" },
+      ),
+      patch(
+        "FILTER_CHAIN",
+        "MERGE",
+        { transport_socket_connect_timeout: "3s" },
+        { context: "SIDECAR_INBOUND", listener: { portNumber: 8080, filterChain: { transportProtocol: "tls" } } },
+      ),
       patch(
         "NETWORK_FILTER",
         "MERGE",
-        { typed_config: { "@type": `type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`, stream_idle_timeout: "7s", server_name: "mine" } },
+        {
+          typed_config: {
+            "@type": `type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`,
+            stream_idle_timeout: "7s",
+            server_name: "mine",
+          },
+        },
         { context: "SIDECAR_OUTBOUND", listener: { portNumber: 80, filterChain: { filter: { name: manager } } } },
       ),
     ),
   );
   const found = connect(web).show(typeUrls.listener);
   assert.deepEqual(
-    Object.entries(found).filter(([, listener]) => listener["per_connection_buffer_limit_bytes"] !== undefined).map(([name]) => name),
+    Object.entries(found)
+      .filter(([, listener]) => listener["per_connection_buffer_limit_bytes"] !== undefined)
+      .map(([name]) => name),
     ["0.0.0.0_80"],
   );
   assert.equal(found["10.96.0.6_5432"], undefined);
   assert.equal(valueAt(found["extra"], "address", "socket_address", "port_value"), 7777);
   assert.equal(valueAt(found["virtualInbound"], "listener_filters", 0, "name"), "proxy-protocol");
-  const chains = (found["virtualInbound"]?.["filter_chains"] ?? []) as unknown as readonly { transport_socket_connect_timeout?: string; filter_chain_match?: { destination_port?: number; transport_protocol?: string } }[];
-  const timed = chains.filter((chain) => chain.transport_socket_connect_timeout === "3s").map(({ filter_chain_match: match }) => [match?.destination_port, match?.transport_protocol]);
-  assert.ok(timed.length > 0 && timed.every(([port, protocol]) => port === 8080 && protocol === "tls"), JSON.stringify(timed));
-  const [outbound] = (found["0.0.0.0_80"]?.["filter_chains"] ?? []) as unknown as readonly { filters: readonly { name: string; typed_config: Record<string, unknown> }[] }[];
+  const chains = (found["virtualInbound"]?.["filter_chains"] ?? []) as unknown as readonly {
+    transport_socket_connect_timeout?: string;
+    filter_chain_match?: { destination_port?: number; transport_protocol?: string };
+  }[];
+  const timed = chains
+    .filter((chain) => chain.transport_socket_connect_timeout === "3s")
+    .map(({ filter_chain_match: match }) => [match?.destination_port, match?.transport_protocol]);
+  assert.ok(
+    timed.length > 0 && timed.every(([port, protocol]) => port === 8080 && protocol === "tls"),
+    JSON.stringify(timed),
+  );
+  const [outbound] = (found["0.0.0.0_80"]?.["filter_chains"] ?? []) as unknown as readonly {
+    filters: readonly { name: string; typed_config: Record<string, unknown> }[];
+  }[];
   const merged = outbound?.filters.find(({ name }) => name === manager)?.typed_config;
   // The duration is replaced, not mixed; what was there is still there.
-  assert.deepEqual([merged?.["stream_idle_timeout"], merged?.["server_name"], merged?.["upgrade_configs"]], ["7s", "mine", [{ upgrade_type: "websocket" }]]);
+  assert.deepEqual(
+    [merged?.["stream_idle_timeout"], merged?.["server_name"], merged?.["upgrade_configs"]],
+    ["7s", "mine", [{ upgrade_type: "websocket" }]],
+  );
 });
 
 test("routes, virtual hosts and clusters are patched, added and removed; inline routes of inbound listeners too", () => {
   const { connect } = setup(
     filter(
       "shop/routes",
-      patch("VIRTUAL_HOST", "MERGE", { request_headers_to_add: [{ header: { key: "x", value: "1" } }] }, { context: "SIDECAR_OUTBOUND", routeConfiguration: { name: "80", vhost: { name: "web.shop.svc.cluster.local:80" } } }),
-      patch("VIRTUAL_HOST", "ADD", { name: "mine", domains: ["mine.example"], routes: [{ match: { prefix: "/" }, direct_response: { status: 204 } }] }, { routeConfiguration: { portNumber: 80 } }),
-      patch("HTTP_ROUTE", "INSERT_FIRST", { name: "first", match: { prefix: "/first" }, redirect: { host_redirect: "a" } }, { routeConfiguration: { vhost: { domainName: "web.shop" } } }),
-      patch("HTTP_ROUTE", "MERGE", { route: { timeout: "9s" } }, { context: "SIDECAR_INBOUND", routeConfiguration: { portNumber: 8080, vhost: { route: { action: "ROUTE" } } } }),
-      patch("ROUTE_CONFIGURATION", "MERGE", { ignore_port_in_host_matching: true }, { routeConfiguration: { name: "80" } }),
-      patch("CLUSTER", "MERGE", { lb_policy: "RANDOM", connect_timeout: "1s" }, { cluster: { service: "web.shop.svc.cluster.local", portNumber: 80 } }),
+      patch(
+        "VIRTUAL_HOST",
+        "MERGE",
+        { request_headers_to_add: [{ header: { key: "x", value: "1" } }] },
+        {
+          context: "SIDECAR_OUTBOUND",
+          routeConfiguration: { name: "80", vhost: { name: "web.shop.svc.cluster.local:80" } },
+        },
+      ),
+      patch(
+        "VIRTUAL_HOST",
+        "ADD",
+        {
+          name: "mine",
+          domains: ["mine.example"],
+          routes: [{ match: { prefix: "/" }, direct_response: { status: 204 } }],
+        },
+        { routeConfiguration: { portNumber: 80 } },
+      ),
+      patch(
+        "HTTP_ROUTE",
+        "INSERT_FIRST",
+        { name: "first", match: { prefix: "/first" }, redirect: { host_redirect: "a" } },
+        { routeConfiguration: { vhost: { domainName: "web.shop" } } },
+      ),
+      patch(
+        "HTTP_ROUTE",
+        "MERGE",
+        { route: { timeout: "9s" } },
+        { context: "SIDECAR_INBOUND", routeConfiguration: { portNumber: 8080, vhost: { route: { action: "ROUTE" } } } },
+      ),
+      patch(
+        "ROUTE_CONFIGURATION",
+        "MERGE",
+        { ignore_port_in_host_matching: true },
+        { routeConfiguration: { name: "80" } },
+      ),
+      patch(
+        "CLUSTER",
+        "MERGE",
+        { lb_policy: "RANDOM", connect_timeout: "1s" },
+        { cluster: { service: "web.shop.svc.cluster.local", portNumber: 80 } },
+      ),
       patch("CLUSTER", "REMOVE", undefined, { cluster: { name: "outbound|5432||db.shop.svc.cluster.local" } }),
       patch("CLUSTER", "ADD", { name: "mine", type: "STATIC" }),
       patch("CLUSTER", "MERGE", { per_connection_buffer_limit_bytes: 5 }, { context: "SIDECAR_INBOUND" }),
@@ -119,9 +236,16 @@ test("routes, virtual hosts and clusters are patched, added and removed; inline 
   );
   const proxy = connect(web);
   const routes = proxy.show(typeUrls.route)["80"];
-  const hosts = (routes?.["virtual_hosts"] ?? []) as unknown as readonly { name: string; routes: readonly { name?: string }[]; request_headers_to_add?: unknown }[];
+  const hosts = (routes?.["virtual_hosts"] ?? []) as unknown as readonly {
+    name: string;
+    routes: readonly { name?: string }[];
+    request_headers_to_add?: unknown;
+  }[];
   assert.equal(routes?.["ignore_port_in_host_matching"], true);
-  assert.deepEqual(hosts.filter((host) => host.request_headers_to_add !== undefined).map(({ name }) => name), ["web.shop.svc.cluster.local:80"]);
+  assert.deepEqual(
+    hosts.filter((host) => host.request_headers_to_add !== undefined).map(({ name }) => name),
+    ["web.shop.svc.cluster.local:80"],
+  );
   assert.equal(hosts.at(-1)?.name, "mine");
   assert.equal(hosts.find(({ name }) => name.startsWith("web.shop"))?.routes[0]?.name, "first");
   const inbound = JSON.stringify(proxy.show(typeUrls.listener)["virtualInbound"]);
@@ -131,29 +255,66 @@ test("routes, virtual hosts and clusters are patched, added and removed; inline 
   assert.deepEqual([cluster?.["lb_policy"], cluster?.["connect_timeout"]], ["RANDOM", "1s"]);
   assert.equal(clusters["outbound|5432||db.shop.svc.cluster.local"], undefined);
   assert.equal(clusters["mine"]?.["type"], "STATIC");
-  const limited = Object.entries(clusters).filter(([, found]) => found["per_connection_buffer_limit_bytes"] === 5).map(([name]) => name);
-  assert.ok(limited.length > 0 && limited.every((name) => name.startsWith("inbound") || name.startsWith("InboundPassthrough")), limited.join(", "));
+  const limited = Object.entries(clusters)
+    .filter(([, found]) => found["per_connection_buffer_limit_bytes"] === 5)
+    .map(([name]) => name);
+  assert.ok(
+    limited.length > 0 && limited.every((name) => name.startsWith("inbound") || name.startsWith("InboundPassthrough")),
+    limited.join(", "),
+  );
 });
 
 test("filters hold by priority, then the root namespace's, then the older; for the proxies that they select", () => {
   const named = (name: string, created: string, spec: object = {}): KubernetesObject => {
-    const object = config("EnvoyFilter", name, { configPatches: [patch("CLUSTER", "ADD", { name: "shared", alt_stat_name: name })], ...spec });
+    const object = config("EnvoyFilter", name, {
+      configPatches: [patch("CLUSTER", "ADD", { name: "shared", alt_stat_name: name })],
+      ...spec,
+    });
     return { ...object, metadata: { ...object.metadata, creationTimestamp: created } };
   };
-  const order = (...objects: readonly KubernetesObject[]): unknown => setup(...objects).connect(web).show(typeUrls.cluster)["shared"]?.["alt_stat_name"];
-  const [older, newer, root] = [named("shop/b", "2026-01-01T00:00:00Z"), named("shop/a", "2026-02-01T00:00:00Z"), named("istio-system/z", "2026-03-01T00:00:00Z")];
+  const order = (...objects: readonly KubernetesObject[]): unknown =>
+    setup(...objects)
+      .connect(web)
+      .show(typeUrls.cluster)["shared"]?.["alt_stat_name"];
+  const [older, newer, root] = [
+    named("shop/b", "2026-01-01T00:00:00Z"),
+    named("shop/a", "2026-02-01T00:00:00Z"),
+    named("istio-system/z", "2026-03-01T00:00:00Z"),
+  ];
   assert.equal(order(newer, older), "shop/b");
   assert.equal(order(newer, older, root), "istio-system/z");
   assert.equal(order(newer, older, root, named("shop/c", "2026-04-01T00:00:00Z", { priority: -1 })), "shop/c");
   assert.equal(order(named("shop/d", "", { workloadSelector: { labels: { app: "other" } } })), undefined);
-  const versions = (proxy: object, given: TestProxy): boolean => "v" in setup(filter("shop/v", patch("CLUSTER", "ADD", { name: "v" }, { proxy }))).connect(given).show(typeUrls.cluster);
-  assert.deepEqual([versions({ proxyVersion: "^1\\.31.*" }, web), versions({ proxyVersion: "^1\\.30.*" }, web), versions({ metadata: { A: "b" } }, web), versions({ metadata: { A: "b" } }, { ...web, metadata: { A: "b" } })], [true, false, false, true]);
+  const versions = (proxy: object, given: TestProxy): boolean =>
+    "v" in
+    setup(filter("shop/v", patch("CLUSTER", "ADD", { name: "v" }, { proxy })))
+      .connect(given)
+      .show(typeUrls.cluster);
+  assert.deepEqual(
+    [
+      versions({ proxyVersion: "^1\\.31.*" }, web),
+      versions({ proxyVersion: "^1\\.30.*" }, web),
+      versions({ metadata: { A: "b" } }, web),
+      versions({ metadata: { A: "b" } }, { ...web, metadata: { A: "b" } }),
+    ],
+    [true, false, false, true],
+  );
 });
 
 test("proxies with the same filters share what is made, those without keep the very bytes, and all follow a change", () => {
-  const mine = (limit: number): KubernetesObject => config("EnvoyFilter", "shop/limit", { workloadSelector: { labels: { app: "web" } }, configPatches: [patch("CLUSTER", "MERGE", { per_connection_buffer_limit_bytes: limit }, { cluster: { portNumber: 80 } })] });
+  const mine = (limit: number): KubernetesObject =>
+    config("EnvoyFilter", "shop/limit", {
+      workloadSelector: { labels: { app: "web" } },
+      configPatches: [
+        patch("CLUSTER", "MERGE", { per_connection_buffer_limit_bytes: limit }, { cluster: { portNumber: 80 } }),
+      ],
+    });
   const { apply, remove, connect } = setup();
-  const [first, second, other] = [connect(web), connect({ pod: "shop/web-2", labels: { app: "web" } }), connect({ pod: "shop/other", labels: { app: "other" } })];
+  const [first, second, other] = [
+    connect(web),
+    connect({ pod: "shop/web-2", labels: { app: "web" } }),
+    connect({ pod: "shop/other", labels: { app: "other" } }),
+  ];
   const name = "outbound|80||web.shop.svc.cluster.local";
   const before = other.get(typeUrls.cluster, name);
   apply(mine(1000));
@@ -175,32 +336,73 @@ test("proxies with the same filters share what is made, those without keep the v
 test("a patch that cannot be applied is told of by name, and takes nothing down; a refused object leaves its last good version", () => {
   const router = { typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } };
   const { apply, connect, logged, metrics } = setup(
-    filter("shop/bad", patch("CLUSTER", "MERGE", { connect_timeout: "soon" }, {}), patch("HTTP_FILTER", "MERGE", router, at("envoy.filters.http.fault")), patch("CLUSTER", "ADD", { name: "good" })),
+    filter(
+      "shop/bad",
+      patch("CLUSTER", "MERGE", { connect_timeout: "soon" }, {}),
+      patch("HTTP_FILTER", "MERGE", router, at("envoy.filters.http.fault")),
+      patch("CLUSTER", "ADD", { name: "good" }),
+    ),
   );
   const proxy = connect(web);
   assert.ok("good" in proxy.show(typeUrls.cluster));
   assert.equal(httpFilters(proxy, "virtualInbound").includes("envoy.filters.http.fault"), true);
-  assert.ok(logged.some((line) => line.includes("shop/bad") && line.includes("spec.configPatches[0].patch.value") && line.includes("soon")), logged.join("\n"));
-  assert.ok(logged.some((line) => line.includes("cannot be merged")), logged.join("\n"));
-  assert.match(renderPrometheus(metrics), /pilot_envoy_filter_status\{name="shop\/bad",patch="http_filter",result="error"\} 1/);
+  assert.ok(
+    logged.some(
+      (line) =>
+        line.includes("shop/bad") && line.includes("spec.configPatches[0].patch.value") && line.includes("soon"),
+    ),
+    logged.join("\n"),
+  );
+  assert.ok(
+    logged.some((line) => line.includes("cannot be merged")),
+    logged.join("\n"),
+  );
+  assert.match(
+    renderPrometheus(metrics),
+    /pilot_envoy_filter_status\{name="shop\/bad",patch="http_filter",result="error"\} 1/,
+  );
   apply(filter("shop/bad", patch("CLUSTER", "ADD", { name: "next", typed: { "@type": "no.such.Type" } })));
   assert.ok("good" in proxy.show(typeUrls.cluster), "the last good version stays");
   apply(filter("shop/bad", patch("CLUSTER", "ADD", { name: "next" })));
-  assert.deepEqual(["good", "next"].map((name) => name in proxy.show(typeUrls.cluster)), [false, true]);
+  assert.deepEqual(
+    ["good", "next"].map((name) => name in proxy.show(typeUrls.cluster)),
+    [false, true],
+  );
 });
 
-const plugin = (name: string, spec: object = {}): KubernetesObject => config("WasmPlugin", name, { url: "ghcr.io/acme/filter:1", ...spec });
+const plugin = (name: string, spec: object = {}): KubernetesObject =>
+  config("WasmPlugin", name, { url: "ghcr.io/acme/filter:1", ...spec });
 const names = "extensions.istio.io/trafficextension/";
 
 test("plugins come by their names, in their phases and for their traffic, and their configuration over ECDS", () => {
   const { connect, apply } = setup(
-    config("AuthorizationPolicy", "shop/deny", { action: "DENY", rules: [{ to: [{ operation: { methods: ["PUT"] } }] }] }),
-    plugin("shop/authn", { phase: "AUTHN", pluginConfig: { b: 1, a: "x" }, vmConfig: { env: [{ name: "A", value: "b" }, { name: "H", valueFrom: "HOST" }] }, sha256: "a".repeat(64), imagePullPolicy: "Always", pluginName: "root", failStrategy: "FAIL_OPEN" }),
+    config("AuthorizationPolicy", "shop/deny", {
+      action: "DENY",
+      rules: [{ to: [{ operation: { methods: ["PUT"] } }] }],
+    }),
+    plugin("shop/authn", {
+      phase: "AUTHN",
+      pluginConfig: { b: 1, a: "x" },
+      vmConfig: {
+        env: [
+          { name: "A", value: "b" },
+          { name: "H", valueFrom: "HOST" },
+        ],
+      },
+      sha256: "a".repeat(64),
+      imagePullPolicy: "Always",
+      pluginName: "root",
+      failStrategy: "FAIL_OPEN",
+    }),
     plugin("shop/late", { priority: 1 }),
     plugin("shop/early", { priority: 10 }),
     plugin("shop/clients", { phase: "STATS", match: [{ mode: "CLIENT", ports: [{ number: 80 }] }] }),
     plugin("shop/tcp", { type: "NETWORK", match: [{ mode: "CLIENT", ports: [{ number: 5432 }] }] }),
-    config("TrafficExtension", "shop/script", { phase: "AUTHZ", lua: { inlineCode: "-- x" }, match: [{ mode: "SERVER" }] }),
+    config("TrafficExtension", "shop/script", {
+      phase: "AUTHZ",
+      lua: { inlineCode: "-- x" },
+      match: [{ mode: "SERVER" }],
+    }),
   );
   const proxy = connect(web);
   const translated = (name: string): string => `${names}shop.${name}~istio-translated-wasmplugin`;
@@ -214,9 +416,13 @@ test("plugins come by their names, in their phases and for their traffic, and th
     "envoy.filters.http.grpc_stats",
   ]);
   assert.ok(httpFilters(proxy, "0.0.0.0_80").includes(translated("clients")));
-  const filters = (listener: string): unknown => valueAt(proxy.show(typeUrls.listener)[listener], "filter_chains", 0, "filters", 0, "name");
+  const filters = (listener: string): unknown =>
+    valueAt(proxy.show(typeUrls.listener)[listener], "filter_chains", 0, "filters", 0, "name");
   assert.equal(filters("10.96.0.6_5432"), translated("tcp"));
-  assert.deepEqual(Object.keys(proxy.show(typeUrls.extensionConfig)).sort(), ["authn", "clients", "early", "late", "tcp"].map(translated));
+  assert.deepEqual(
+    Object.keys(proxy.show(typeUrls.extensionConfig)).sort(),
+    ["authn", "clients", "early", "late", "tcp"].map(translated),
+  );
   assert.deepEqual(proxy.show(typeUrls.extensionConfig)[translated("authn")], {
     name: translated("authn"),
     typed_config: {
@@ -228,8 +434,20 @@ test("plugins come by their names, in their phases and for their traffic, and th
         configuration: { "@type": "type.googleapis.com/google.protobuf.StringValue", value: '{"a":"x","b":1}' },
         vm_config: {
           runtime: "envoy.wasm.runtime.v8",
-          code: { remote: { http_uri: { uri: "oci://ghcr.io/acme/filter:1", cluster: "_", timeout: "30s" }, sha256: "a".repeat(64) } },
-          environment_variables: { host_env_keys: ["H"], key_values: { ISTIO_META_WASM_IMAGE_PULL_POLICY: "Always", ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION: "", A: "b" } },
+          code: {
+            remote: {
+              http_uri: { uri: "oci://ghcr.io/acme/filter:1", cluster: "_", timeout: "30s" },
+              sha256: "a".repeat(64),
+            },
+          },
+          environment_variables: {
+            host_env_keys: ["H"],
+            key_values: {
+              ISTIO_META_WASM_IMAGE_PULL_POLICY: "Always",
+              ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION: "",
+              A: "b",
+            },
+          },
         },
       },
     },
@@ -238,16 +456,30 @@ test("plugins come by their names, in their phases and for their traffic, and th
   const changed: string[] = [];
   using _watching = proxy.view(typeUrls.extensionConfig).subscribe((changes) => changed.push(...changes));
   apply(plugin("shop/late", { priority: 1, pluginConfig: { new: true } }));
-  assert.deepEqual([changed, proxy.get(typeUrls.listener, "virtualInbound")?.version], [[translated("late")], before], "a plugin's configuration changes no listener");
+  assert.deepEqual(
+    [changed, proxy.get(typeUrls.listener, "virtualInbound")?.version],
+    [[translated("late")], before],
+    "a plugin's configuration changes no listener",
+  );
 });
 
 test("Serin's own proxy, which runs no plugins, refuses requests or does without, as failStrategy says", () => {
   const { connect, logged } = setup(plugin("shop/closed"), plugin("shop/open", { failStrategy: "FAIL_OPEN" }));
   const proxy = connect({ ...web, envoy: false });
-  assert.ok(logged.some((line) => line.includes("shop/closed") && line.includes("refuses all requests")) && logged.some((line) => line.includes("shop/open") && line.includes("does without it")), logged.join("\n"));
+  assert.ok(
+    logged.some((line) => line.includes("shop/closed") && line.includes("refuses all requests")) &&
+      logged.some((line) => line.includes("shop/open") && line.includes("does without it")),
+    logged.join("\n"),
+  );
   const found = JSON.stringify(proxy.show(typeUrls.listener)["virtualInbound"]);
-  assert.match(found, /shop\.closed~istio-translated-wasmplugin","typed_config":\{"rules":\{\},"@type":"[^"]*http\.rbac\.v3\.RBAC"\}/);
-  assert.match(found, /shop\.open~istio-translated-wasmplugin","typed_config":\{"@type":"[^"]*http\.wasm\.v3\.Wasm"\},"is_optional":true/);
+  assert.match(
+    found,
+    /shop\.closed~istio-translated-wasmplugin","typed_config":\{"rules":\{\},"@type":"[^"]*http\.rbac\.v3\.RBAC"\}/,
+  );
+  assert.match(
+    found,
+    /shop\.open~istio-translated-wasmplugin","typed_config":\{"@type":"[^"]*http\.wasm\.v3\.Wasm"\},"is_optional":true/,
+  );
   assert.deepEqual(proxy.show(typeUrls.extensionConfig), {});
 });
 
@@ -259,23 +491,38 @@ test("what was told of a plugin is told again when the plugin has changed, and n
   apply(plugin("shop/closed", { pluginConfig: { other: true } }));
   assert.equal(told(), 2);
   remove(plugin("shop/closed"));
-  assert.match(renderPrometheus(metrics), /pilot_envoy_filter_status\{name="shop\/closed~istio-translated-wasmplugin",patch="plugin",result="error"\} 0/);
+  assert.match(
+    renderPrometheus(metrics),
+    /pilot_envoy_filter_status\{name="shop\/closed~istio-translated-wasmplugin",patch="plugin",result="error"\} 0/,
+  );
 });
 
 test("a proxy of whose routes the last patch goes keeps whole tables, as tables without hosts would leave it without any for a moment", () => {
   const patched = filter("shop/routes", patch("VIRTUAL_HOST", "MERGE", { include_request_attempt_count: false }));
   const { remove, connect } = setup(patched);
   const proxy = connect({ ...web, metadata: { VIRTUAL_HOST_DISCOVERY: "true" } });
-  const hosts = (of: ProxyResources): number => ((of.show(typeUrls.route)["80"]?.["virtual_hosts"] ?? []) as readonly unknown[]).length;
+  const hosts = (of: ProxyResources): number =>
+    ((of.show(typeUrls.route)["80"]?.["virtual_hosts"] ?? []) as readonly unknown[]).length;
   const before = hosts(proxy);
   remove(patched);
   assert.deepEqual([before > 0, hosts(proxy)], [true, before]);
-  assert.equal(hosts(connect({ ...web, metadata: { VIRTUAL_HOST_DISCOVERY: "true" } })), 0, "one that connects now takes hosts by themselves");
+  assert.equal(
+    hosts(connect({ ...web, metadata: { VIRTUAL_HOST_DISCOVERY: "true" } })),
+    0,
+    "one that connects now takes hosts by themselves",
+  );
 });
 
 test("a waypoint's plugins are those of its Gateway and of its services, and configuration of other services' is not told", () => {
-  const labels = { "gateway.networking.k8s.io/gateway-name": "wp", "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint", "gateway.istio.io/managed": "istio.io-mesh-controller" };
-  const gateway = config("Gateway", "shop/wp", { gatewayClassName: "istio-waypoint", listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }] });
+  const labels = {
+    "gateway.networking.k8s.io/gateway-name": "wp",
+    "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",
+    "gateway.istio.io/managed": "istio.io-mesh-controller",
+  };
+  const gateway = config("Gateway", "shop/wp", {
+    gatewayClassName: "istio-waypoint",
+    listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }],
+  });
   const served = { ...service("shop/web", "10.96.0.5", { app: "web" }, [http], { "istio.io/use-waypoint": "wp" }) };
   const { connect } = setup(
     { ...gateway, apiVersion: "gateway.networking.k8s.io/v1" },
@@ -293,13 +540,27 @@ test("a waypoint's plugins are those of its Gateway and of its services, and con
   const listener = JSON.stringify(proxy.show(typeUrls.listener)["main_internal"] ?? {});
   const has = (name: string): boolean => listener.includes(`shop.${name}~istio`);
   assert.deepEqual(["gateway", "service", "other", "selecting"].map(has), [true, true, false, false]);
-  assert.deepEqual(Object.keys(proxy.show(typeUrls.extensionConfig)).map((name) => name.slice(names.length)).sort(), ["shop.gateway~istio-translated-wasmplugin", "shop.service~istio-translated-wasmplugin"]);
+  assert.deepEqual(
+    Object.keys(proxy.show(typeUrls.extensionConfig))
+      .map((name) => name.slice(names.length))
+      .sort(),
+    ["shop.gateway~istio-translated-wasmplugin", "shop.service~istio-translated-wasmplugin"],
+  );
   assert.equal("never" in proxy.show(typeUrls.cluster), false);
 });
 
 test("an image's pull secret is told to proxies that have proven who they are, and to no others", () => {
   const { connect, inputs, apply } = setup(plugin("shop/private", { imagePullSecret: "registry" }));
-  const told = (verified: boolean): unknown => valueAt(connect({ ...web, verified }).show(typeUrls.extensionConfig)[`${names}shop.private~istio-translated-wasmplugin`], "typed_config", "config", "vm_config", "environment_variables", "key_values", "ISTIO_META_WASM_IMAGE_PULL_SECRET");
+  const told = (verified: boolean): unknown =>
+    valueAt(
+      connect({ ...web, verified }).show(typeUrls.extensionConfig)[`${names}shop.private~istio-translated-wasmplugin`],
+      "typed_config",
+      "config",
+      "vm_config",
+      "environment_variables",
+      "key_values",
+      "ISTIO_META_WASM_IMAGE_PULL_SECRET",
+    );
   assert.equal(told(true), "");
   inputs.extensions.pullSecrets.set("shop/registry", { config: '{"auths":{}}' });
   apply();

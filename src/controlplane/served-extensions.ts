@@ -20,10 +20,14 @@ export function servedExtensions(inputs: MeshInputs, metrics: MetricsRegistry, l
     types: envoyTypes,
     podLabels: ({ namespace, name, clusterId }) => {
       const key = `${namespace}/${name}`;
-      const pod = inputs.remote.clusters.get(clusterId) === undefined ? inputs.pods.get(key) : inputs.remote.pods.get(remoteKey(clusterId, key));
+      const pod =
+        inputs.remote.clusters.get(clusterId) === undefined
+          ? inputs.pods.get(key)
+          : inputs.remote.pods.get(remoteKey(clusterId, key));
       return pod?.labels ?? {};
     },
-    pullSecret: ({ verified }, namespace, name) => (verified ? (inputs.extensions.pullSecrets.get(`${namespace}/${pullSecretName(name)}`)?.config ?? "") : ""),
+    pullSecret: ({ verified }, namespace, name) =>
+      verified ? (inputs.extensions.pullSecrets.get(`${namespace}/${pullSecretName(name)}`)?.config ?? "") : "",
     failed: (fault) => reports.failed(fault),
   });
   return new ExtensionViews(programs, inputs);

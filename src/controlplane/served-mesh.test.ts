@@ -4,7 +4,11 @@ import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobu
 import { keyOf, type KubernetesObject } from "../api/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
-import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, type DeltaDiscoveryResponse } from "../wire/discovery/index.ts";
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+  type DeltaDiscoveryResponse,
+} from "../wire/discovery/index.ts";
 import { Cluster_DnsLookupFamily, ClusterSchema, RouteConfigurationSchema } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { createFeeds } from "./ingest/feeds.ts";
@@ -14,7 +18,13 @@ import { config, namespace, pod, service, slice, testMesh } from "./testing/mode
 
 function startMesh() {
   const metrics = new MetricsRegistry();
-  const mesh = new ServedMesh({ revision: "default", metrics, clock: systemClock, log: silentLogger, settled: () => undefined });
+  const mesh = new ServedMesh({
+    revision: "default",
+    metrics,
+    clock: systemClock,
+    log: silentLogger,
+    settled: () => undefined,
+  });
   mesh.inputs.mesh.set(meshKey, testMesh);
   const feeds = createFeeds(mesh.inputs, "default");
   const apply = (...objects: readonly KubernetesObject[]): void => {
@@ -23,17 +33,28 @@ function startMesh() {
     });
     mesh.discovery.flush();
   };
-  apply(namespace("shop"), pod("shop/client-1", "10.244.1.8", { labels: { app: "client" }, redirected: false }), ...web("a", 1), ...web("b", 2));
+  apply(
+    namespace("shop"),
+    pod("shop/client-1", "10.244.1.8", { labels: { app: "client" }, redirected: false }),
+    ...web("a", 1),
+    ...web("b", 2),
+  );
   return { mesh, metrics, apply };
 }
 
 function web(name: string, index: number): readonly KubernetesObject[] {
-  return [service(`shop/${name}`, `10.96.0.${index}`, { app: name }, [{ name: "http", port: 80, targetPort: 8080 }]), slice(`shop/${name}`, { name: "http", port: 8080 }, [{ address: `10.244.0.${index}` }])];
+  return [
+    service(`shop/${name}`, `10.96.0.${index}`, { app: name }, [{ name: "http", port: 80, targetPort: 8080 }]),
+    slice(`shop/${name}`, { name: "http", port: 8080 }, [{ address: `10.244.0.${index}` }]),
+  ];
 }
 
 function split(weight: number): KubernetesObject {
   const to = (host: string, share: number): object => ({ destination: { host }, weight: share });
-  return config("VirtualService", "shop/a", { hosts: ["a"], http: [{ route: [to("a", weight), to("b", 100 - weight)] }] });
+  return config("VirtualService", "shop/a", {
+    hosts: ["a"],
+    http: [{ route: [to("a", weight), to("b", 100 - weight)] }],
+  });
 }
 
 /** A stream without a network: what is sent is read at once, and acknowledged when asked for. */
@@ -53,10 +74,21 @@ class Peer {
     this.#client = discovery.connect("delta", { write }, () => false);
   }
 
-  send(typeUrl: string, names: readonly string[] = [], more: { readonly responseNonce?: string; readonly initialResourceVersions?: Record<string, string> } = {}): void {
-    const node = this.#first ? { node: { id: "sidecar~10.244.1.8~client-1.shop~shop.svc.cluster.local", metadata: this.#metadata } } : {};
+  send(
+    typeUrl: string,
+    names: readonly string[] = [],
+    more: { readonly responseNonce?: string; readonly initialResourceVersions?: Record<string, string> } = {},
+  ): void {
+    const node = this.#first
+      ? { node: { id: "sidecar~10.244.1.8~client-1.shop~shop.svc.cluster.local", metadata: this.#metadata } }
+      : {};
     this.#first = false;
-    this.#client.receive(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { typeUrl, resourceNamesSubscribe: [...names], ...more, ...node })));
+    this.#client.receive(
+      toBinary(
+        DeltaDiscoveryRequestSchema,
+        create(DeltaDiscoveryRequestSchema, { typeUrl, resourceNamesSubscribe: [...names], ...more, ...node }),
+      ),
+    );
   }
 
   /** Takes all that came, acknowledging it. */
@@ -79,8 +111,10 @@ class Peer {
   }
 }
 
-const namesOf = (responses: readonly DeltaDiscoveryResponse[]): string[] => responses.flatMap(({ resources }) => resources.map(({ name }) => name)).sort();
-const versionsOf = (responses: readonly DeltaDiscoveryResponse[]): Record<string, string> => Object.fromEntries(responses.flatMap(({ resources }) => resources.map(({ name, version }) => [name, version])));
+const namesOf = (responses: readonly DeltaDiscoveryResponse[]): string[] =>
+  responses.flatMap(({ resources }) => resources.map(({ name }) => name)).sort();
+const versionsOf = (responses: readonly DeltaDiscoveryResponse[]): Record<string, string> =>
+  Object.fromEntries(responses.flatMap(({ resources }) => resources.map(({ name, version }) => [name, version])));
 
 test("who takes virtual hosts by themselves is sent a route configuration without any, and then one host a change", () => {
   const { mesh, apply } = startMesh();
@@ -89,12 +123,18 @@ test("who takes virtual hosts by themselves is sent a route configuration withou
   peer.send(typeUrls.route, ["80"]);
   const [tables] = peer.take();
   const table = fromBinary(RouteConfigurationSchema, tables?.resources[0]?.resource?.value ?? new Uint8Array());
-  assert.deepEqual([table.name, table.virtualHosts.length, table.vhds?.configSource?.configSourceSpecifier.case], ["80", 0, "ads"]);
+  assert.deepEqual(
+    [table.name, table.virtualHosts.length, table.vhds?.configSource?.configSourceSpecifier.case],
+    ["80", 0, "ads"],
+  );
   peer.send(typeUrls.virtualHost);
   assert.deepEqual(namesOf(peer.take()), ["80/*", "80/a.shop.svc.cluster.local", "80/b.shop.svc.cluster.local"]);
   apply(split(50));
   const changed = peer.take();
-  assert.deepEqual([changed.map(({ typeUrl }) => typeUrl), namesOf(changed)], [[typeUrls.virtualHost], ["80/a.shop.svc.cluster.local"]]);
+  assert.deepEqual(
+    [changed.map(({ typeUrl }) => typeUrl), namesOf(changed)],
+    [[typeUrls.virtualHost], ["80/a.shop.svc.cluster.local"]],
+  );
   assert.ok(toBinary(DeltaDiscoveryResponseSchema, changed[0] ?? create(DeltaDiscoveryResponseSchema)).length < 2000);
   apply(...web("c", 3));
   assert.deepEqual(namesOf(peer.take()), ["80/c.shop.svc.cluster.local"]);
@@ -102,25 +142,46 @@ test("who takes virtual hosts by themselves is sent a route configuration withou
   whole.send(typeUrls.route, ["80"]);
   const [all] = whole.take();
   assert.deepEqual(
-    fromBinary(RouteConfigurationSchema, all?.resources[0]?.resource?.value ?? new Uint8Array()).virtualHosts.map(({ name }) => name),
+    fromBinary(RouteConfigurationSchema, all?.resources[0]?.resource?.value ?? new Uint8Array()).virtualHosts.map(
+      ({ name }) => name,
+    ),
     ["a.shop.svc.cluster.local:80", "b.shop.svc.cluster.local:80", "c.shop.svc.cluster.local:80", "allow_any"],
   );
 });
 
 test("names are resolved to addresses that a proxy can connect to, by those that it has itself; all others share what they are sent", () => {
   const { mesh, apply } = startMesh();
-  apply(config("ServiceEntry", "shop/out", { hosts: ["out.test"], resolution: "DNS", ports: [{ number: 443, name: "tls", protocol: "TLS" }] }));
+  apply(
+    config("ServiceEntry", "shop/out", {
+      hosts: ["out.test"],
+      resolution: "DNS",
+      ports: [{ number: 443, name: "tls", protocol: "TLS" }],
+    }),
+  );
   const name = "outbound|443||out.test";
-  const sentTo = (metadata: JsonObject): { readonly versions: Record<string, string>; readonly family: Cluster_DnsLookupFamily } => {
+  const sentTo = (
+    metadata: JsonObject,
+  ): { readonly versions: Record<string, string>; readonly family: Cluster_DnsLookupFamily } => {
     const peer = new Peer(mesh, metadata);
     peer.send(typeUrls.cluster);
     const responses = peer.take();
     peer.close();
-    const bytes = responses.flatMap(({ resources }) => resources).find((resource) => resource.name === name)?.resource?.value;
-    return { versions: versionsOf(responses), family: fromBinary(ClusterSchema, bytes ?? new Uint8Array()).dnsLookupFamily };
+    const bytes = responses.flatMap(({ resources }) => resources).find((resource) => resource.name === name)
+      ?.resource?.value;
+    return {
+      versions: versionsOf(responses),
+      family: fromBinary(ClusterSchema, bytes ?? new Uint8Array()).dnsLookupFamily,
+    };
   };
-  const [four, six, both] = [sentTo({ INSTANCE_IPS: "10.0.0.9" }), sentTo({ INSTANCE_IPS: "fd00::9,fe80::9" }), sentTo({ INSTANCE_IPS: "fd00::9,10.0.0.9" })];
-  assert.deepEqual([four.family, six.family, both.family], [Cluster_DnsLookupFamily.V4_ONLY, Cluster_DnsLookupFamily.V6_ONLY, Cluster_DnsLookupFamily.ALL]);
+  const [four, six, both] = [
+    sentTo({ INSTANCE_IPS: "10.0.0.9" }),
+    sentTo({ INSTANCE_IPS: "fd00::9,fe80::9" }),
+    sentTo({ INSTANCE_IPS: "fd00::9,10.0.0.9" }),
+  ];
+  assert.deepEqual(
+    [four.family, six.family, both.family],
+    [Cluster_DnsLookupFamily.V4_ONLY, Cluster_DnsLookupFamily.V6_ONLY, Cluster_DnsLookupFamily.ALL],
+  );
   assert.deepEqual(sentTo({}), four, "by the address of its node where it lists none");
   assert.deepEqual({ ...six.versions, [name]: "" }, { ...four.versions, [name]: "" });
   assert.equal(new Set([four, six, both].map(({ versions }) => versions[name])).size, 3);
@@ -138,12 +199,23 @@ test("a change is one response of the types that it concerns to each client, who
   }
   apply(slice("shop/a", { name: "http", port: 8080 }, [{ address: "10.244.0.77" }]));
   for (const peer of peers) {
-    assert.deepEqual(peer.received.map(({ typeUrl, resources, removedResources }) => [typeUrl, resources.map(({ name }) => name), removedResources]), [[typeUrls.endpoint, ["outbound|80||a.shop.svc.cluster.local"], []]]);
+    assert.deepEqual(
+      peer.received.map(({ typeUrl, resources, removedResources }) => [
+        typeUrl,
+        resources.map(({ name }) => name),
+        removedResources,
+      ]),
+      [[typeUrls.endpoint, ["outbound|80||a.shop.svc.cluster.local"], []]],
+    );
     peer.take();
     assert.equal(peer.received.length, 0);
   }
   apply(slice("shop/a", { name: "http", port: 8080 }, [{ address: "10.244.0.77" }]));
-  assert.deepEqual(peers.map(({ received }) => received.length), [0, 0, 0], "what says nothing new is sent to nobody");
+  assert.deepEqual(
+    peers.map(({ received }) => received.length),
+    [0, 0, 0],
+    "what says nothing new is sent to nobody",
+  );
 });
 
 test("another process, or the same after a restart, gives the same versions, so that a reconnect brings only what changed", () => {
@@ -151,7 +223,11 @@ test("another process, or the same after a restart, gives the same versions, so 
   before.apply(split(90));
   const first = new Peer(before.mesh);
   const known: Record<string, Record<string, string>> = {};
-  for (const [typeUrl, names] of [[typeUrls.cluster, []], [typeUrls.listener, []], [typeUrls.route, ["80"]]] as const) {
+  for (const [typeUrl, names] of [
+    [typeUrls.cluster, []],
+    [typeUrls.listener, []],
+    [typeUrls.route, ["80"]],
+  ] as const) {
     first.send(typeUrl, names);
     known[typeUrl] = versionsOf(first.take());
   }
@@ -194,22 +270,42 @@ test("what changes in the mesh is counted by kind and by reason, and an object t
   apply(split(50));
   apply(split(50));
   const text = renderPrometheus(metrics);
-  for (const line of ['pilot_k8s_cfg_events{type="VirtualService",event="add"} 1', 'pilot_k8s_cfg_events{type="VirtualService",event="update"} 1', 'pilot_k8s_reg_events{type="Services",event="add"} 2', 'pilot_push_triggers{type="config"} 2', 'pilot_push_triggers{type="endpoint"} 2']) {
-    assert.ok(text.split("\n").includes(line), `${line}\n${text.split("\n").filter((found) => found.startsWith("pilot_")).join("\n")}`);
+  for (const line of [
+    'pilot_k8s_cfg_events{type="VirtualService",event="add"} 1',
+    'pilot_k8s_cfg_events{type="VirtualService",event="update"} 1',
+    'pilot_k8s_reg_events{type="Services",event="add"} 2',
+    'pilot_push_triggers{type="config"} 2',
+    'pilot_push_triggers{type="endpoint"} 2',
+  ]) {
+    assert.ok(
+      text.split("\n").includes(line),
+      `${line}\n${text
+        .split("\n")
+        .filter((found) => found.startsWith("pilot_"))
+        .join("\n")}`,
+    );
   }
   assert.doesNotMatch(text, /event="delete"/, "what has not come is not shown");
 });
 
 test("in whatever order objects are read, versions are the same, and who has them is sent nothing", () => {
-  const objects = [...web("c", 3), split(30), config("DestinationRule", "shop/b", { host: "b", trafficPolicy: { loadBalancer: { simple: "RANDOM" } } }), config("DestinationRule", "shop/c", { host: "c", subsets: [{ name: "v1", labels: { version: "v1" } }] })];
+  const objects = [
+    ...web("c", 3),
+    split(30),
+    config("DestinationRule", "shop/b", { host: "b", trafficPolicy: { loadBalancer: { simple: "RANDOM" } } }),
+    config("DestinationRule", "shop/c", { host: "c", subsets: [{ name: "v1", labels: { version: "v1" } }] }),
+  ];
   const types = [typeUrls.cluster, typeUrls.listener, typeUrls.endpoint, typeUrls.route];
-  const served = (order: readonly KubernetesObject[]): { readonly mesh: ServedMesh; readonly versions: Readonly<Record<string, Readonly<Record<string, string>>>> } => {
+  const served = (
+    order: readonly KubernetesObject[],
+  ): { readonly mesh: ServedMesh; readonly versions: Readonly<Record<string, Readonly<Record<string, string>>>> } => {
     const { mesh, apply } = startMesh();
     for (const object of order) apply(object);
     const peer = new Peer(mesh);
     for (const typeUrl of types) peer.send(typeUrl, ["*"]);
     const versions: Record<string, Record<string, string>> = {};
-    for (const { typeUrl, resources } of peer.take()) for (const { name, version } of resources) (versions[typeUrl] ??= {})[name] = version;
+    for (const { typeUrl, resources } of peer.take())
+      for (const { name, version } of resources) (versions[typeUrl] ??= {})[name] = version;
     return { mesh, versions };
   };
   const before = served(objects);
@@ -218,5 +314,10 @@ test("in whatever order objects are read, versions are the same, and who has the
   assert.deepEqual(after.versions, before.versions);
   const back = new Peer(after.mesh);
   for (const typeUrl of types) back.send(typeUrl, ["*"], { initialResourceVersions: before.versions[typeUrl] ?? {} });
-  assert.deepEqual(back.take().flatMap(({ resources, removedResources }) => [...resources.map(({ name }) => name), ...removedResources]), []);
+  assert.deepEqual(
+    back
+      .take()
+      .flatMap(({ resources, removedResources }) => [...resources.map(({ name }) => name), ...removedResources]),
+    [],
+  );
 });

@@ -32,8 +32,25 @@ import { ProxyScopes } from "./proxy-scopes.ts";
 import { ProxyViews } from "./proxy-views.ts";
 import { ServedAmbient } from "./served-ambient.ts";
 import { servedExtensions } from "./served-extensions.ts";
-import { createDiscoveryMetrics, DiscoveryServer, type DebugAnswerer, type ProxyIdentity, type WorkloadProxies } from "./serve/index.ts";
-import { deriveClassicGatewayResources, deriveInboundResources, deriveRemoteInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources, deriveWaypointResources, type AmbientResources, type EncodedResource, type MeshModel } from "./translate/index.ts";
+import {
+  createDiscoveryMetrics,
+  DiscoveryServer,
+  type DebugAnswerer,
+  type ProxyIdentity,
+  type WorkloadProxies,
+} from "./serve/index.ts";
+import {
+  deriveClassicGatewayResources,
+  deriveInboundResources,
+  deriveRemoteInboundResources,
+  deriveMeshModel,
+  deriveOutboundResources,
+  deriveRouterResources,
+  deriveWaypointResources,
+  type AmbientResources,
+  type EncodedResource,
+  type MeshModel,
+} from "./translate/index.ts";
 
 export interface ServedMeshOptions {
   readonly revision: string;
@@ -75,7 +92,8 @@ export class ServedMesh {
   /** ConfigMaps that configuration names. */
   readonly configMaps: readonly Collection<ConfigMapReference>[];
   /** Services, endpoints, networks, what proxies may reach, and all collections, for who looks in. */
-  readonly model: Pick<MeshModel, "registry" | "endpoints" | "networkGateways"> & Pick<DebugSources, "outboundScopeOf" | "collections">;
+  readonly model: Pick<MeshModel, "registry" | "endpoints" | "networkGateways"> &
+    Pick<DebugSources, "outboundScopeOf" | "collections">;
   /** Of ztunnels. */
   readonly ambient: () => AmbientResources;
   /** What proxies are told to trust over xDS, under its name; empty: they are told nothing. */
@@ -83,7 +101,14 @@ export class ServedMesh {
   #generation = 0;
 
   constructor({ revision, metrics, clock, log, settled, workloads, debug }: ServedMeshOptions) {
-    const debounced = metrics.histogram("pilot_debounce_time", "Seconds from the first change to its being taken in, with those that came meanwhile.", [], debounceBounds).labels();
+    const debounced = metrics
+      .histogram(
+        "pilot_debounce_time",
+        "Seconds from the first change to its being taken in, with those that came meanwhile.",
+        [],
+        debounceBounds,
+      )
+      .labels();
     const services = metrics.gauge("pilot_services", "Services that this control plane knows.", []).labels();
     const graph = new CollectionGraph({
       schedule: (settle) => {
@@ -98,8 +123,14 @@ export class ServedMesh {
         this.#generation += 1;
         settled(this.#generation);
       },
-      failed: (collection, key, error) => log.error("an item could not be computed and stays as it was", { collection, key, error: describeError(error) }),
-      subscriberFailed: (collection, error) => log.error("a change could not be taken on", { collection, error: describeError(error) }),
+      failed: (collection, key, error) =>
+        log.error("an item could not be computed and stays as it was", {
+          collection,
+          key,
+          error: describeError(error),
+        }),
+      subscriberFailed: (collection, error) =>
+        log.error("a change could not be taken on", { collection, error: describeError(error) }),
     });
     const inputs = createMeshInputs(graph);
     this.trustBundles = graph.source("trust-bundles");
@@ -110,7 +141,11 @@ export class ServedMesh {
     const [httpRoutes, grpcRoutes] = routes;
     const scopes = new ProxyScopes({ inputs, scopes: model.scopes, settle: () => graph.settle(), clock });
     const classic = deriveClassicGatewayResources(graph, model);
-    const references = deriveSecretReferences(graph, { inputs, groups: model.scopes.groups, mergedGateways: classic.merged });
+    const references = deriveSecretReferences(graph, {
+      inputs,
+      groups: model.scopes.groups,
+      mergedGateways: classic.merged,
+    });
     const ambient = new ServedAmbient(graph, inputs, waypoints);
     const views = new ProxyViews(scopes, {
       ambient: () => ambient.resources(),
@@ -126,7 +161,11 @@ export class ServedMesh {
     });
     this.graph = graph;
     this.inputs = inputs;
-    this.model = { ...model, outboundScopeOf: (proxy) => scopes.outboundScopeOf(proxy), collections: () => graph.collections };
+    this.model = {
+      ...model,
+      outboundScopeOf: (proxy) => scopes.outboundScopeOf(proxy),
+      collections: () => graph.collections,
+    };
     this.ambient = () => ambient.resources();
     this.references = references;
     this.pullSecrets = derivePullSecretReferences(graph, inputs.extensions);
@@ -134,11 +173,21 @@ export class ServedMesh {
     this.configMaps = deriveConfigMapReferences(graph, inputs);
     const statusSources = { inputs, routes: [...routes, ...l4Routes], waypoints, revision };
     this.wanted = {
-      ambientStatuses: deriveAmbientStatuses(graph, { inputs, waypoints, bindings: new WaypointBindings(inputs, waypoints) }),
+      ambientStatuses: deriveAmbientStatuses(graph, {
+        inputs,
+        waypoints,
+        bindings: new WaypointBindings(inputs, waypoints),
+      }),
       placements: deriveGatewayPlacements(graph, inputs, waypoints, revision),
       gatewayStatuses: deriveGatewayStatuses(graph, statusSources),
       listenerSetStatuses: deriveListenerSetStatuses(graph, statusSources),
-      policyStatuses: deriveBackendTlsStatuses(graph, inputs, model.destinationRules.backendTlsTargets, [...routes, ...l4Routes], revision),
+      policyStatuses: deriveBackendTlsStatuses(
+        graph,
+        inputs,
+        model.destinationRules.backendTlsTargets,
+        [...routes, ...l4Routes],
+        revision,
+      ),
       routeStatuses: [
         deriveRouteStatuses(graph, inputs, "HTTPRoute", httpRoutes, revision),
         deriveRouteStatuses(graph, inputs, "GRPCRoute", grpcRoutes, revision),

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { after, test } from "node:test";
-import { configMapKind, namespaceKind, secretKind, validatingWebhookConfigurationKind } from "../api/kubernetes/index.ts";
+import {
+  configMapKind,
+  namespaceKind,
+  secretKind,
+  validatingWebhookConfigurationKind,
+} from "../api/kubernetes/index.ts";
 import { silentLogger, systemClock, transientError, userError, type Clock } from "../base/index.ts";
 import { createSelfSignedAuthority } from "./ca/index.ts";
 import { runRootCertificateController } from "./gateways/index.ts";
@@ -21,7 +26,18 @@ const clock: Clock & { aheadMs: number } = {
 };
 const client = new FakeKubeClient();
 const stopped = new AbortController();
-const identity = await ControlPlaneIdentity.create({ client, namespace: "istio-system", serviceName: "istiod", domain: "cluster.local", trustDomain: "cluster.local", clock, log: silentLogger }, stopped.signal);
+const identity = await ControlPlaneIdentity.create(
+  {
+    client,
+    namespace: "istio-system",
+    serviceName: "istiod",
+    domain: "cluster.local",
+    trustDomain: "cluster.local",
+    clock,
+    log: silentLogger,
+  },
+  stopped.signal,
+);
 const running = identity.run(stopped.signal);
 after(async () => {
   stopped.abort();
@@ -49,19 +65,40 @@ test("the serving certificate is renewed at half of its lifetime", async () => {
 });
 
 test("another authority signs from then on, and namespaces and webhooks get its root", async () => {
-  const options = { client, root: () => identity.authority.root, onRootChange: (changed: () => void) => identity.onChange(changed), clock: systemClock, log: silentLogger };
+  const options = {
+    client,
+    root: () => identity.authority.root,
+    onRootChange: (changed: () => void) => identity.onChange(changed),
+    clock: systemClock,
+    log: silentLogger,
+  };
   client.put(namespaceKind, namespace("shop"));
   const webhook = { name: "a.istio.io", clientConfig: { service: { name: "istiod", namespace: "istio-system" } } };
-  client.put(validatingWebhookConfigurationKind, { metadata: { name: "istio-validator" }, webhooks: [webhook] } as never);
-  const controllers = [runRootCertificateController(options, stopped.signal), runCaBundleController({ ...options, service: webhook.clientConfig.service }, stopped.signal)];
+  client.put(validatingWebhookConfigurationKind, {
+    metadata: { name: "istio-validator" },
+    webhooks: [webhook],
+  } as never);
+  const controllers = [
+    runRootCertificateController(options, stopped.signal),
+    runCaBundleController({ ...options, service: webhook.clientConfig.service }, stopped.signal),
+  ];
   const trusted = async (root: string): Promise<boolean> => {
     const copy = await client.get(configMapKind, "istio-ca-root-cert", "shop");
     const configuration = await client.get(validatingWebhookConfigurationKind, "istio-validator");
-    return copy?.data?.["root-cert.pem"] === root && configuration?.webhooks?.[0]?.clientConfig.caBundle === encoded(root);
+    return (
+      copy?.data?.["root-cert.pem"] === root && configuration?.webhooks?.[0]?.clientConfig.caBundle === encoded(root)
+    );
   };
   await untilTrue(() => trusted(identity.authority.root));
   const other = await createSelfSignedAuthority("other", clock);
-  client.put(secretKind, { metadata: { name: "cacerts", namespace: "istio-system" }, data: { "ca-cert.pem": encoded(other.certificate), "ca-key.pem": encoded(other.privateKey), "root-cert.pem": encoded(other.root) } } as never);
+  client.put(secretKind, {
+    metadata: { name: "cacerts", namespace: "istio-system" },
+    data: {
+      "ca-cert.pem": encoded(other.certificate),
+      "ca-key.pem": encoded(other.privateKey),
+      "root-cert.pem": encoded(other.root),
+    },
+  } as never);
   await untilTrue(() => trusted(other.root));
   assert.ok(new X509Certificate(identity.serving.certificate).checkIssued(new X509Certificate(other.certificate)));
   stopped.abort();
@@ -69,7 +106,10 @@ test("another authority signs from then on, and namespaces and webhooks get its 
 });
 
 test("a start asks again while the API server cannot be reached, and ends at what asking again does not mend", async () => {
-  const faults: (() => Error)[] = [() => transientError("unreachable", "the connection broke"), () => transientError("unreachable", "refused")];
+  const faults: (() => Error)[] = [
+    () => transientError("unreachable", "the connection broke"),
+    () => transientError("unreachable", "refused"),
+  ];
   const faulty: KubeClient = new Proxy(new FakeKubeClient(), {
     get: (target, name) => {
       const member: unknown = Reflect.get(target, name);
@@ -81,7 +121,19 @@ test("a start asks again while the API server cannot be reached, and ends at wha
       };
     },
   });
-  const create = async (): Promise<ControlPlaneIdentity> => await ControlPlaneIdentity.create({ client: faulty, namespace: "istio-system", serviceName: "istiod", domain: "cluster.local", trustDomain: "cluster.local", clock, log: silentLogger }, new AbortController().signal);
+  const create = async (): Promise<ControlPlaneIdentity> =>
+    await ControlPlaneIdentity.create(
+      {
+        client: faulty,
+        namespace: "istio-system",
+        serviceName: "istiod",
+        domain: "cluster.local",
+        trustDomain: "cluster.local",
+        clock,
+        log: silentLogger,
+      },
+      new AbortController().signal,
+    );
   assert.match((await create()).authority.root, /BEGIN CERTIFICATE/);
   assert.equal(faults.length, 0);
   faults.push(() => userError("forbidden", "secrets is forbidden"));

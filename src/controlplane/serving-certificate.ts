@@ -1,7 +1,14 @@
 import { secretKind } from "../api/kubernetes/index.ts";
 import type { AuthorityStage } from "../api/serin/index.ts";
 import { messageOf, toSerinError } from "../base/index.ts";
-import { authoritySecretNames, CertificateAuthority, loadAuthority, type AuthoritySecretOptions, type AuthorityState, type ServingCertificate } from "./ca/index.ts";
+import {
+  authoritySecretNames,
+  CertificateAuthority,
+  loadAuthority,
+  type AuthoritySecretOptions,
+  type AuthorityState,
+  type ServingCertificate,
+} from "./ca/index.ts";
 import { createInformer, structurallyEqual } from "../kube/index.ts";
 
 export interface IdentityOptions extends AuthoritySecretOptions {
@@ -25,7 +32,12 @@ export class ControlPlaneIdentity {
   #state: AuthorityState;
   #renewAtMs: number;
 
-  private constructor(options: IdentityOptions, state: AuthorityState, authority: CertificateAuthority, serving: ServingCertificate) {
+  private constructor(
+    options: IdentityOptions,
+    state: AuthorityState,
+    authority: CertificateAuthority,
+    serving: ServingCertificate,
+  ) {
     this.#options = options;
     this.#state = state;
     this.authority = authority;
@@ -42,7 +54,12 @@ export class ControlPlaneIdentity {
   static async create(options: IdentityOptions, signal: AbortSignal): Promise<ControlPlaneIdentity> {
     const state = await loadedAuthority(options, signal);
     const authority = await CertificateAuthority.load(state.material, options.clock);
-    return new ControlPlaneIdentity(options, state, authority, await authority.issueServing(dnsNames(options), servingLifetimeMs));
+    return new ControlPlaneIdentity(
+      options,
+      state,
+      authority,
+      await authority.issueServing(dnsNames(options), servingLifetimeMs),
+    );
   }
 
   onChange(listener: () => void): void {
@@ -54,7 +71,9 @@ export class ControlPlaneIdentity {
     const { client, namespace, clock, log, checkIntervalMs = defaultCheckMs } = this.#options;
     let pause = new AbortController();
     let changed = false;
-    const informers = authoritySecretNames.map((name) => createInformer(client, secretKind, { namespace, fieldSelector: `metadata.name=${name}`, clock, log }));
+    const informers = authoritySecretNames.map((name) =>
+      createInformer(client, secretKind, { namespace, fieldSelector: `metadata.name=${name}`, clock, log }),
+    );
     for (const informer of informers) {
       informer.subscribe(() => {
         changed = true;
@@ -121,5 +140,9 @@ function halfOf({ notAfterMs }: ServingCertificate, { clock }: IdentityOptions):
 /** The Services by which this control plane is reached; the unrevisioned names are a tag's or the default's. */
 function dnsNames({ namespace, serviceName, domain }: IdentityOptions): readonly string[] {
   const services = new Set(["istiod", "istio-pilot", serviceName]);
-  return [...services].flatMap((service) => [`${service}.${namespace}.svc`, `${service}.${namespace}`, `${service}.${namespace}.svc.${domain}`]);
+  return [...services].flatMap((service) => [
+    `${service}.${namespace}.svc`,
+    `${service}.${namespace}`,
+    `${service}.${namespace}.svc.${domain}`,
+  ]);
 }

@@ -31,14 +31,43 @@ test("a shadow answers without TLS what proxies would get, and writes nothing", 
   const kube = new WatchedKubeClient();
   kube.put(namespaceKind, namespace("istio-system"));
   kube.put(namespaceKind, namespace("shop"));
-  kube.put(serviceKind, service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]));
+  kube.put(
+    serviceKind,
+    service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]),
+  );
   kube.put(podKind, pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web" }));
   const [http, discovery] = [await freePort("127.0.0.1"), await freePort("127.0.0.1")];
-  const settings = readControlPlaneSettings(["discovery", "--shadow", "--httpAddr", `127.0.0.1:${http}`, "--grpcAddr", `127.0.0.1:${discovery}`, "--meshConfig", "/nonexistent/mesh"], {}, "1.0.0");
+  const settings = readControlPlaneSettings(
+    [
+      "discovery",
+      "--shadow",
+      "--httpAddr",
+      `127.0.0.1:${http}`,
+      "--grpcAddr",
+      `127.0.0.1:${discovery}`,
+      "--meshConfig",
+      "/nonexistent/mesh",
+    ],
+    {},
+    "1.0.0",
+  );
   const shutdown = new ShutdownController();
-  const done = new ControlPlane({ client: kube, settings, version: "1.0.0", metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger }).run(shutdown);
-  while ((await fetch(`http://127.0.0.1:${http}/ready`).catch(() => undefined))?.status !== 200) await new Promise((resolve) => setTimeout(resolve, 5));
-  const client = new DiscoveryTestClient("whole", `127.0.0.1:${discovery}`, "sidecar~10.244.1.5~web-1.shop~shop.svc.cluster.local", { metadata: { NAMESPACE: "shop" } });
+  const done = new ControlPlane({
+    client: kube,
+    settings,
+    version: "1.0.0",
+    metrics: new MetricsRegistry(),
+    clock: systemClock,
+    log: silentLogger,
+  }).run(shutdown);
+  while ((await fetch(`http://127.0.0.1:${http}/ready`).catch(() => undefined))?.status !== 200)
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  const client = new DiscoveryTestClient(
+    "whole",
+    `127.0.0.1:${discovery}`,
+    "sidecar~10.244.1.5~web-1.shop~shop.svc.cluster.local",
+    { metadata: { NAMESPACE: "shop" } },
+  );
   client.send({ typeUrl: typeUrls.cluster });
   const { resources } = await client.next();
   assert.ok(resources.length > 2, `${resources.length} clusters`);
@@ -49,8 +78,14 @@ test("a shadow answers without TLS what proxies would get, and writes nothing", 
 });
 
 test("a shadow listens on the loopback alone, and for proxies only where it is asked to", () => {
-  assert.throws(() => readControlPlaneSettings(["discovery", "--shadow", "--grpcAddr", ":15010"], {}, "1.0.0"), /a shadow listens on the loopback alone, got --grpcAddr :15010/);
-  assert.throws(() => readControlPlaneSettings(["--httpAddr=0.0.0.0:8080"], { SHADOW: "true" }, "1.0.0"), /loopback alone/);
+  assert.throws(
+    () => readControlPlaneSettings(["discovery", "--shadow", "--grpcAddr", ":15010"], {}, "1.0.0"),
+    /a shadow listens on the loopback alone, got --grpcAddr :15010/,
+  );
+  assert.throws(
+    () => readControlPlaneSettings(["--httpAddr=0.0.0.0:8080"], { SHADOW: "true" }, "1.0.0"),
+    /loopback alone/,
+  );
   const { shadow, http } = readControlPlaneSettings([], { SHADOW: "true" }, "1.0.0");
   assert.deepEqual([shadow, http.address], [{ discovery: undefined }, "127.0.0.1"]);
   assert.equal(readControlPlaneSettings([], {}, "1.0.0").shadow, undefined);

@@ -5,9 +5,20 @@ import { silentLogger, systemClock } from "../base/index.ts";
 import { TestAuthority } from "../net/testing/index.ts";
 import { TrustAnchors } from "./trust-anchors.ts";
 
-const [own, named, fetched] = [await TestAuthority.create(), await TestAuthority.create(), await TestAuthority.create()];
+const [own, named, fetched] = [
+  await TestAuthority.create(),
+  await TestAuthority.create(),
+  await TestAuthority.create(),
+];
 const pemOf = ({ roots }: TestAuthority): string => new X509Certificate(roots).toString();
-const bundle = (...roots: readonly string[]): string => JSON.stringify({ spiffe_sequence: 1, keys: [...roots.map((pem) => ({ kty: "EC", use: "x509-svid", x5c: [new X509Certificate(pem).raw.toString("base64")] })), { kty: "EC", use: "jwt-svid" }] });
+const bundle = (...roots: readonly string[]): string =>
+  JSON.stringify({
+    spiffe_sequence: 1,
+    keys: [
+      ...roots.map((pem) => ({ kty: "EC", use: "x509-svid", x5c: [new X509Certificate(pem).raw.toString("base64")] })),
+      { kty: "EC", use: "jwt-svid" },
+    ],
+  });
 const address = "https://spire.example/bundle";
 
 function setUp(answers: (url: string) => string | Error) {
@@ -30,7 +41,13 @@ function setUp(answers: (url: string) => string | Error) {
     const answer = answers(url);
     return typeof answer === "string" ? Promise.resolve(answer) : Promise.reject(answer);
   };
-  const anchors = new TrustAnchors({ fetchText, tell: (roots) => void told.push(roots), clock, log: silentLogger, random: () => 0.5 });
+  const anchors = new TrustAnchors({
+    fetchText,
+    tell: (roots) => void told.push(roots),
+    clock,
+    log: silentLogger,
+    random: () => 0.5,
+  });
   const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
   return { anchors, told, waits, asked, turn, next: async () => (goOn(), await turn()) };
 }
@@ -38,7 +55,11 @@ function setUp(answers: (url: string) => string | Error) {
 test("roots of the own authority and of the mesh config are told together, each once and in order", () => {
   const { anchors, told } = setUp(() => "");
   anchors.setOwn([own.roots]);
-  anchors.setTrusted([{ pem: named.roots, trustDomains: [] }, { pem: named.roots.replaceAll("\n", "\r\n"), trustDomains: [] }, { pem: own.roots, trustDomains: [] }]);
+  anchors.setTrusted([
+    { pem: named.roots, trustDomains: [] },
+    { pem: named.roots.replaceAll("\n", "\r\n"), trustDomains: [] },
+    { pem: own.roots, trustDomains: [] },
+  ]);
   assert.deepEqual(told.at(-1), [own, named].map((authority) => `${pemOf(authority).trim()}\n`).toSorted());
   anchors.setTrusted([{ pem: named.roots, trustDomains: ["other.example"] }]);
   assert.equal(told.length, 2, "what is the same is not told again");
@@ -50,12 +71,22 @@ test("one root of the mesh config that cannot be used leaves all its roots as th
   const { anchors, told } = setUp(() => "");
   const leaf = (await named.issue({ dns: "a.example" })).certificateChain;
   anchors.setTrusted([{ pem: named.roots, trustDomains: [] }]);
-  for (const pem of ["nonsense", leaf]) anchors.setTrusted([{ pem, trustDomains: [] }, { pem: fetched.roots, trustDomains: [] }]);
+  for (const pem of ["nonsense", leaf])
+    anchors.setTrusted([
+      { pem, trustDomains: [] },
+      { pem: fetched.roots, trustDomains: [] },
+    ]);
   assert.deepEqual(told, [[`${pemOf(named).trim()}\n`]]);
 });
 
 test("bundles are fetched, kept while they cannot be, asked for again, and dropped when nobody names them", async () => {
-  const answers: (string | Error)[] = [bundle(fetched.roots), new Error("away"), "{}", bundle(), bundle(fetched.roots, named.roots)];
+  const answers: (string | Error)[] = [
+    bundle(fetched.roots),
+    new Error("away"),
+    "{}",
+    bundle(),
+    bundle(fetched.roots, named.roots),
+  ];
   const { anchors, told, waits, asked, turn, next } = setUp(() => answers.shift() ?? new Error("no more"));
   const stop = new AbortController();
   anchors.setTrusted([{ spiffeBundleUrl: address, trustDomains: [] }]);
@@ -65,7 +96,10 @@ test("bundles are fetched, kept while they cannot be, asked for again, and dropp
   assert.deepEqual([asked, waits], [[address], [30 * 60_000]]);
   for (let fault = 0; fault < 3; fault += 1) await next();
   assert.equal(told.length, 1, "the last roots stay");
-  assert.ok(waits.slice(1).every((ms) => ms <= 60_000), "a fault is followed by another try soon");
+  assert.ok(
+    waits.slice(1).every((ms) => ms <= 60_000),
+    "a fault is followed by another try soon",
+  );
   await next();
   assert.equal(told.at(-1)?.length, 2);
   anchors.setTrusted([]);

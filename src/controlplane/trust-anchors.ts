@@ -1,6 +1,15 @@
 import { X509Certificate } from "node:crypto";
 import type { TrustedAuthority } from "../api/istio/index.ts";
-import { Backoff, messageOf, systemRandom, transientError, userError, type Clock, type Logger, type Random } from "../base/index.ts";
+import {
+  Backoff,
+  messageOf,
+  systemRandom,
+  transientError,
+  userError,
+  type Clock,
+  type Logger,
+  type Random,
+} from "../base/index.ts";
 
 export interface TrustAnchorsOptions {
   /** Answers a text by its address; throws when there is none, or when it is too long. */
@@ -54,10 +63,15 @@ export class TrustAnchors {
     try {
       this.#configured = pems.map(canonicalRoot);
     } catch (error) {
-      this.#options.log.error("the roots of caCertificates stay as they were: one of them cannot be used", { error: messageOf(error) });
+      this.#options.log.error("the roots of caCertificates stay as they were: one of them cannot be used", {
+        error: messageOf(error),
+      });
     }
     this.#addresses = [...new Set(authorities.flatMap(({ spiffeBundleUrl }) => spiffeBundleUrl ?? []))];
-    if (this.#addresses.length > maxAddresses) this.#options.log.error(`of ${this.#addresses.length} bundles of caCertificates the first ${maxAddresses} are fetched`);
+    if (this.#addresses.length > maxAddresses)
+      this.#options.log.error(
+        `of ${this.#addresses.length} bundles of caCertificates the first ${maxAddresses} are fetched`,
+      );
     this.#adjust();
     this.#tell();
   }
@@ -99,7 +113,9 @@ export class TrustAnchors {
     while (!signal.aborted) {
       let waitMs = refreshMs;
       try {
-        const roots = bundleRoots(await fetchText(address, AbortSignal.any([signal, AbortSignal.timeout(fetchTimeoutMs)])));
+        const roots = bundleRoots(
+          await fetchText(address, AbortSignal.any([signal, AbortSignal.timeout(fetchTimeoutMs)])),
+        );
         if (signal.aborted) return;
         this.#fetched.set(address, roots);
         backoff.reset();
@@ -107,14 +123,22 @@ export class TrustAnchors {
       } catch (error) {
         if (signal.aborted) return;
         waitMs = backoff.nextMs();
-        log.warn("the roots of a trusted authority could not be fetched", { address, hasOlder: this.#fetched.has(address), error: messageOf(error) });
+        log.warn("the roots of a trusted authority could not be fetched", {
+          address,
+          hasOlder: this.#fetched.has(address),
+          error: messageOf(error),
+        });
       }
       await clock.sleep(waitMs, signal).catch(() => undefined);
     }
   }
 
   #tell(): void {
-    const roots = [...new Set([...this.#own, ...this.#configured, ...[...this.#fetched.values()].flat()].map((pem) => `${pem.trim()}\n`))].toSorted();
+    const roots = [
+      ...new Set(
+        [...this.#own, ...this.#configured, ...[...this.#fetched.values()].flat()].map((pem) => `${pem.trim()}\n`),
+      ),
+    ].toSorted();
     const text = roots.join("");
     if (text === this.#told) return;
     this.#told = text;
@@ -125,7 +149,10 @@ export class TrustAnchors {
 /** One authority's certificate, written in one way. Throws for what is none. */
 function canonicalRoot(pem: string, index: number): string {
   const parsed = certificateOf(pem, `caCertificates[${index}].pem`);
-  if (!parsed.ca) throw userError("trust-anchor-invalid", `caCertificates[${index}].pem is a certificate, but no authority's`, { hint: "name the root that signs, not what it has signed" });
+  if (!parsed.ca)
+    throw userError("trust-anchor-invalid", `caCertificates[${index}].pem is a certificate, but no authority's`, {
+      hint: "name the root that signs, not what it has signed",
+    });
   return parsed.toString();
 }
 
@@ -147,16 +174,24 @@ function bundleRoots(text: string): readonly string[] {
   const parsed: unknown = JSON.parse(text);
   const keys: unknown = typeof parsed === "object" && parsed !== null ? Reflect.get(parsed, "keys") : undefined;
   if (!Array.isArray(keys)) throw transientError("no-bundle", "the answer is no SPIFFE bundle: it has no list `keys`");
-  const roots = (keys as readonly (BundleKey | null)[]).flatMap((key, index) => (key?.use === "x509-svid" ? [bundleRoot(key, index)] : []));
+  const roots = (keys as readonly (BundleKey | null)[]).flatMap((key, index) =>
+    key?.use === "x509-svid" ? [bundleRoot(key, index)] : [],
+  );
   if (roots.length === 0) throw transientError("no-bundle", "the SPIFFE bundle has no key of use x509-svid");
-  if (roots.length > maxBundleRoots) throw transientError("no-bundle", `the SPIFFE bundle has ${roots.length} roots, of which at most ${maxBundleRoots} are taken`);
+  if (roots.length > maxBundleRoots)
+    throw transientError(
+      "no-bundle",
+      `the SPIFFE bundle has ${roots.length} roots, of which at most ${maxBundleRoots} are taken`,
+    );
   return roots;
 }
 
 function bundleRoot({ x5c }: BundleKey, index: number): string {
   const [first, ...others]: readonly unknown[] = Array.isArray(x5c) ? x5c : [];
-  if (typeof first !== "string" || others.length > 0) throw transientError("no-bundle", `keys[${index}] of the SPIFFE bundle must have exactly one certificate in x5c`);
+  if (typeof first !== "string" || others.length > 0)
+    throw transientError("no-bundle", `keys[${index}] of the SPIFFE bundle must have exactly one certificate in x5c`);
   const parsed = certificateOf(Buffer.from(first, "base64"), `keys[${index}].x5c of the SPIFFE bundle`);
-  if (!parsed.ca) throw transientError("no-bundle", `keys[${index}] of the SPIFFE bundle is no authority's certificate`);
+  if (!parsed.ca)
+    throw transientError("no-bundle", `keys[${index}] of the SPIFFE bundle is no authority's certificate`);
   return parsed.toString();
 }

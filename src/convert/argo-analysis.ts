@@ -13,15 +13,28 @@ export interface ConvertedCheck {
 type Arguments = Readonly<Record<string, string>>;
 
 /** The metrics of an AnalysisTemplate (argoproj.io/v1alpha1) as Checks, with the arguments of one use filled in. */
-export function checksOfTemplate(template: UntypedObject, label: string, given: Arguments): { readonly checks: readonly ConvertedCheck[]; readonly notes: readonly ConversionNote[] } {
+export function checksOfTemplate(
+  template: UntypedObject,
+  label: string,
+  given: Arguments,
+): { readonly checks: readonly ConvertedCheck[]; readonly notes: readonly ConversionNote[] } {
   const notes = new Notes(label);
   const spec = new Reader(template["spec"] ?? {}, "spec");
   const values = { ...defaultsOf(spec, notes), ...given };
   const dry = new Set(spec.list("dryRun").flatMap((entry) => entry.string("metricName") ?? []));
-  notes.dropped(spec, { measurementRetention: "the journal keeps every decision", templates: "name the templates themselves" });
+  notes.dropped(spec, {
+    measurementRetention: "the journal keeps every decision",
+    templates: "name the templates themselves",
+  });
   const checks = spec.list("metrics").flatMap((metric) => {
     const made = checkOfMetric(metric, template.metadata.name ?? "", values, notes);
-    return made === undefined ? [] : [dry.has(metric.string("name") ?? "") || dry.has(".*") ? { ...made, spec: { ...made.spec, dryRun: true } } : made];
+    return made === undefined
+      ? []
+      : [
+          dry.has(metric.string("name") ?? "") || dry.has(".*")
+            ? { ...made, spec: { ...made.spec, dryRun: true } }
+            : made,
+        ];
   });
   notes.rest(spec);
   return { checks, notes: notes.all };
@@ -41,13 +54,22 @@ function defaultsOf(spec: Reader, notes: Notes): Arguments {
 function checkOfMetric(metric: Reader, template: string, values: Arguments, notes: Notes): ConvertedCheck | undefined {
   const name = metric.string("name") ?? "metric";
   const limits = limitsOf(metric, values, notes);
-  const conditions = { ...conditionOf(metric, "successCondition", "passWhen", values, notes), ...conditionOf(metric, "failureCondition", "failWhen", values, notes) };
+  const conditions = {
+    ...conditionOf(metric, "successCondition", "passWhen", values, notes),
+    ...conditionOf(metric, "failureCondition", "failWhen", values, notes),
+  };
   const provider = metric.object("provider");
   const source = provider === undefined ? undefined : sourceOf(provider, values, notes);
-  notes.dropped(metric, { consecutiveSuccessLimit: "count says how many looks must pass one after another", initialDelay: "samples count from the moment a step has settled" });
+  notes.dropped(metric, {
+    consecutiveSuccessLimit: "count says how many looks must pass one after another",
+    initialDelay: "samples count from the moment a step has settled",
+  });
   notes.rest(metric);
   if (source === undefined) {
-    notes.say(at(metric, "provider"), "is not carried over: here are prometheus and web; ask anything else by a webhook");
+    notes.say(
+      at(metric, "provider"),
+      "is not carried over: here are prometheus and web; ask anything else by a webhook",
+    );
     return undefined;
   }
   if (source["type"] === "query" && Object.keys(conditions).length === 0) {
@@ -70,8 +92,19 @@ function limitsOf(metric: Reader, values: Arguments, notes: Notes): CheckFields 
   };
   const interval = durationSeconds((metric.raw as Record<string, unknown>)["interval"]);
   metric.ignore("interval");
-  const [count, failureLimit, errorLimit, waitLimit] = [whole("count"), whole("failureLimit"), whole("consecutiveErrorLimit"), whole("inconclusiveLimit")];
-  return defined({ intervalSeconds: interval, count: count === 0 ? undefined : count, failureLimit: failureLimit, errorLimit, waitLimit });
+  const [count, failureLimit, errorLimit, waitLimit] = [
+    whole("count"),
+    whole("failureLimit"),
+    whole("consecutiveErrorLimit"),
+    whole("inconclusiveLimit"),
+  ];
+  return defined({
+    intervalSeconds: interval,
+    count: count === 0 ? undefined : count,
+    failureLimit: failureLimit,
+    errorLimit,
+    waitLimit,
+  });
 }
 
 function conditionOf(metric: Reader, from: string, to: string, values: Arguments, notes: Notes): CheckFields {
@@ -86,8 +119,13 @@ function conditionOf(metric: Reader, from: string, to: string, values: Arguments
 function sourceOf(provider: Reader, values: Arguments, notes: Notes): CheckFields | undefined {
   const prometheus = provider.object("prometheus");
   const web = provider.object("web");
-  const said = prometheus === undefined ? (web === undefined ? undefined : webhookOf(web, values, notes)) : queryOf(prometheus, values, notes);
-  for (const other of Object.keys((provider.raw ?? {}))) if (said === undefined) provider.ignore(other);
+  const said =
+    prometheus === undefined
+      ? web === undefined
+        ? undefined
+        : webhookOf(web, values, notes)
+      : queryOf(prometheus, values, notes);
+  for (const other of Object.keys(provider.raw ?? {})) if (said === undefined) provider.ignore(other);
   notes.rest(prometheus);
   notes.rest(web);
   notes.rest(provider);
@@ -99,31 +137,66 @@ function queryOf(prometheus: Reader, values: Arguments, notes: Notes): CheckFiel
   const address = named(prometheus, "address", values, notes);
   const timeoutSeconds = durationSeconds((prometheus.raw as Record<string, unknown>)["timeout"]);
   prometheus.ignore("timeout");
-  notes.dropped(prometheus, { authentication: "put what authenticates between Serin and Prometheus", headers: "put what needs headers behind a webhook", insecure: "certificates are verified", rangeQuery: "a query has one result" });
-  return { type: "query", query: defined({ provider: address === undefined || address === "" ? "mesh" : "prometheus", address: address === "" ? undefined : address, expression, timeoutSeconds }) };
+  notes.dropped(prometheus, {
+    authentication: "put what authenticates between Serin and Prometheus",
+    headers: "put what needs headers behind a webhook",
+    insecure: "certificates are verified",
+    rangeQuery: "a query has one result",
+  });
+  return {
+    type: "query",
+    query: defined({
+      provider: address === undefined || address === "" ? "mesh" : "prometheus",
+      address: address === "" ? undefined : address,
+      expression,
+      timeoutSeconds,
+    }),
+  };
 }
 
 function webhookOf(web: Reader, values: Arguments, notes: Notes): CheckFields {
   const url = named(web, "url", values, notes);
   const method = web.string("method");
   const headers: Record<string, string> = {};
-  for (const header of web.list("headers")) headers[header.string("key") ?? ""] = filled(header.string("value") ?? "", values).text;
+  for (const header of web.list("headers"))
+    headers[header.string("key") ?? ""] = filled(header.string("value") ?? "", values).text;
   const body = web.object("jsonBody")?.raw;
   const timeoutSeconds = web.integer("timeoutSeconds");
-  notes.dropped(web, { jsonPath: "result is the whole answer: say result.<field> in passWhen", body: "write it as JSON under webhook.body", insecure: "certificates are verified", authentication: "put a header" });
-  return { type: "webhook", webhook: defined({ url, method, headers: Object.keys(headers).length === 0 ? undefined : headers, body, timeoutSeconds }) };
+  notes.dropped(web, {
+    jsonPath: "result is the whole answer: say result.<field> in passWhen",
+    body: "write it as JSON under webhook.body",
+    insecure: "certificates are verified",
+    authentication: "put a header",
+  });
+  return {
+    type: "webhook",
+    webhook: defined({
+      url,
+      method,
+      headers: Object.keys(headers).length === 0 ? undefined : headers,
+      body,
+      timeoutSeconds,
+    }),
+  };
 }
 
 function named(reader: Reader, field: string, values: Arguments, notes: Notes): string | undefined {
   const said = reader.string(field);
   if (said === undefined) return undefined;
   const { text, missing } = filled(said, values);
-  if (missing.length > 0) notes.say(at(reader, field), `has arguments without a value: ${missing.join(", ")}; put {{ canary.service }}, {{ canary.workload }} or a fixed text in their place`);
+  if (missing.length > 0)
+    notes.say(
+      at(reader, field),
+      `has arguments without a value: ${missing.join(", ")}; put {{ canary.service }}, {{ canary.workload }} or a fixed text in their place`,
+    );
   return text;
 }
 
 /** `{{args.name}}` replaced by its value; an argument without one becomes a name that the parser of Checks will refuse, so that nobody overlooks it. */
-export function filled(text: string, values: Arguments): { readonly text: string; readonly missing: readonly string[] } {
+export function filled(
+  text: string,
+  values: Arguments,
+): { readonly text: string; readonly missing: readonly string[] } {
   const missing: string[] = [];
   const result = text.replaceAll(/\{\{\s*args\.([\w.-]+)\s*\}\}/g, (whole, name: string) => {
     const value = values[name];
@@ -137,7 +210,11 @@ const longestName = 63;
 
 /** A name that a Check may have. */
 export function checkName(text: string): string {
-  return text.toLowerCase().replaceAll(/[^a-z0-9-]+/g, "-").slice(0, longestName).replaceAll(/^-+|-+$/g, "");
+  return text
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9-]+/g, "-")
+    .slice(0, longestName)
+    .replaceAll(/^-+|-+$/g, "");
 }
 
 export function defined(fields: Readonly<Record<string, unknown>>): CheckFields {

@@ -32,7 +32,12 @@ class CheckPool {
     if (analysis === undefined) return [];
     const values = argumentsOf(analysis, notes);
     const references = analysis.list("templates").flatMap((use) => this.#useOne(use, values, notes));
-    notes.dropped(analysis, { startingStep: "checks are of every step; put them at the steps themselves", dryRun: "say dryRun at the check", measurementRetention: "the journal keeps every decision", analysisRunMetadata: "there are no objects of runs" });
+    notes.dropped(analysis, {
+      startingStep: "checks are of every step; put them at the steps themselves",
+      dryRun: "say dryRun at the check",
+      measurementRetention: "the journal keeps every decision",
+      analysisRunMetadata: "there are no objects of runs",
+    });
     notes.rest(analysis);
     return references;
   }
@@ -42,7 +47,10 @@ class CheckPool {
     const template = this.#find(name, use.boolean("clusterScope") ?? false);
     notes.rest(use);
     if (template === undefined) {
-      notes.say(at(use, "templateName"), `is not carried over: the files have no AnalysisTemplate "${name}"; give its file too`);
+      notes.say(
+        at(use, "templateName"),
+        `is not carried over: the files have no AnalysisTemplate "${name}"; give its file too`,
+      );
       return [];
     }
     const converted = checksOfTemplate(template, objectName(template), values);
@@ -71,10 +79,16 @@ function argumentsOf(analysis: Reader, notes: Notes): Readonly<Record<string, st
     const value = argument.string("value");
     const from = argument.object("valueFrom");
     if (value !== undefined) values[name] = value;
-    else if (from?.has("podTemplateHashValue") === true) values[name] = `{{ ${from.string("podTemplateHashValue") === "Stable" ? "stable" : "canary"}.workload }}`;
-    else if (from?.object("fieldRef")?.string("fieldPath") === "metadata.namespace") values[name] = "{{ canary.namespace }}";
+    else if (from?.has("podTemplateHashValue") === true)
+      values[name] = `{{ ${from.string("podTemplateHashValue") === "Stable" ? "stable" : "canary"}.workload }}`;
+    else if (from?.object("fieldRef")?.string("fieldPath") === "metadata.namespace")
+      values[name] = "{{ canary.namespace }}";
     else notes.say(at(argument, "valueFrom"), `is not carried over: write the value of ${name} into the Check`);
-    if (from?.has("podTemplateHashValue") === true) notes.say(at(argument, "valueFrom"), `became the name of the workload, {{ canary.workload }}: look whether the query asks by it`);
+    if (from?.has("podTemplateHashValue") === true)
+      notes.say(
+        at(argument, "valueFrom"),
+        `became the name of the workload, {{ canary.workload }}: look whether the query asks by it`,
+      );
   }
   return values;
 }
@@ -97,8 +111,14 @@ export function convertRollout(rollout: UntypedObject, find: FindTemplate): Conv
   });
   const settle = spec.integer("progressDeadlineSeconds");
   const paused = spec.boolean("paused");
-  const made = canary !== undefined ? canarySpec(canary, name, pool, notes) : blueGreen !== undefined ? blueGreenSpec(blueGreen, name, pool, notes) : undefined;
-  if (made === undefined) notes.say("spec.strategy", "has neither canary nor blueGreen: the Canary has one step, all at once");
+  const made =
+    canary !== undefined
+      ? canarySpec(canary, name, pool, notes)
+      : blueGreen !== undefined
+        ? blueGreenSpec(blueGreen, name, pool, notes)
+        : undefined;
+  if (made === undefined)
+    notes.say("spec.strategy", "has neither canary nor blueGreen: the Canary has one step, all at once");
   notes.rest(canary);
   notes.rest(blueGreen);
   notes.rest(strategy);
@@ -108,27 +128,51 @@ export function convertRollout(rollout: UntypedObject, find: FindTemplate): Conv
     apiVersion: group,
     kind: "Canary",
     metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
-    spec: { target: { deployment: { name: workload.name, ...(target as Fields) } }, ...rest, ...defined({ settleTimeoutSeconds: settle, paused }) },
+    spec: {
+      target: { deployment: { name: workload.name, ...(target as Fields) } },
+      ...rest,
+      ...defined({ settleTimeoutSeconds: settle, paused }),
+    },
   };
   return { objects: [...workload.objects, ...pool.objects, object], notes: [...notes.all, ...pool.notes] };
 }
 
 /** The workload that the Rollout was, or the one that it names. */
-function deploymentOf(rollout: UntypedObject, spec: Reader, notes: Notes): { readonly name: string; readonly objects: readonly UntypedObject[] } {
+function deploymentOf(
+  rollout: UntypedObject,
+  spec: Reader,
+  notes: Notes,
+): { readonly name: string; readonly objects: readonly UntypedObject[] } {
   const { name = "", namespace, labels, annotations } = rollout.metadata;
   const reference = spec.object("workloadRef");
   if (reference !== undefined) {
     const referred = reference.string("name") ?? name;
     const kind = reference.string("kind");
-    if (kind !== undefined && kind !== "Deployment") notes.say("spec.workloadRef.kind", `is not carried over: only a Deployment can be the target, got ${kind}`);
+    if (kind !== undefined && kind !== "Deployment")
+      notes.say("spec.workloadRef.kind", `is not carried over: only a Deployment can be the target, got ${kind}`);
     reference.ignore("apiVersion");
-    notes.dropped(reference, { scaleDown: "the Deployment itself stays what runs: scale it up again before the Rollout goes" });
+    notes.dropped(reference, {
+      scaleDown: "the Deployment itself stays what runs: scale it up again before the Rollout goes",
+    });
     notes.rest(reference);
     return { name: referred, objects: [] };
   }
-  const copied = Object.fromEntries(["replicas", "selector", "template", "minReadySeconds", "revisionHistoryLimit"].map((field) => [field, spec.has(field) ? (spec.raw as Fields)[field] : undefined]));
-  const metadata = { name, ...(namespace === undefined ? {} : { namespace }), ...(labels === undefined ? {} : { labels }), ...(annotations === undefined ? {} : { annotations }) };
-  notes.say("spec.template", "became a Deployment of the same name: apply it and let it become ready before the Rollout is deleted, so that requests find pods all the time");
+  const copied = Object.fromEntries(
+    ["replicas", "selector", "template", "minReadySeconds", "revisionHistoryLimit"].map((field) => [
+      field,
+      spec.has(field) ? (spec.raw as Fields)[field] : undefined,
+    ]),
+  );
+  const metadata = {
+    name,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(labels === undefined ? {} : { labels }),
+    ...(annotations === undefined ? {} : { annotations }),
+  };
+  notes.say(
+    "spec.template",
+    "became a Deployment of the same name: apply it and let it become ready before the Rollout is deleted, so that requests find pods all the time",
+  );
   return { name, objects: [{ apiVersion: "apps/v1", kind: "Deployment", metadata, spec: defined(copied) }] };
 }
 
@@ -137,7 +181,11 @@ function canarySpec(canary: Reader, rollout: string, pool: CheckPool, notes: Not
   const canaryService = canary.string("canaryService");
   tellTraffic(canary.object("trafficRouting"), notes);
   const always = pool.use(canary.object("analysis"), notes);
-  if (canaryService !== undefined) notes.say(at(canary, "canaryService"), `became target.deployment.previewService: the engine makes it, so delete ${canaryService} when the Rollout is gone`);
+  if (canaryService !== undefined)
+    notes.say(
+      at(canary, "canaryService"),
+      `became target.deployment.previewService: the engine makes it, so delete ${canaryService} when the Rollout is gone`,
+    );
   notes.dropped(canary, {
     canaryMetadata: "the canary's pods carry a label of their own",
     stableMetadata: "stable pods are told by their pod-template-hash",
@@ -153,7 +201,10 @@ function canarySpec(canary: Reader, rollout: string, pool: CheckPool, notes: Not
     target: defined({ service: stable ?? rollout, previewService: canaryService }),
     steps: [...canary.list("steps").flatMap((step) => stepOf(step, pool, notes)), { weight: 100 }],
     ...checksField(always),
-    ...defined({ scaleDownDelaySeconds: canary.integer("scaleDownDelaySeconds"), dynamicStableScale: canary.boolean("dynamicStableScale") }),
+    ...defined({
+      scaleDownDelaySeconds: canary.integer("scaleDownDelaySeconds"),
+      dynamicStableScale: canary.boolean("dynamicStableScale"),
+    }),
   };
 }
 
@@ -165,10 +216,17 @@ function tellTraffic(traffic: Reader | undefined, notes: Notes): void {
   if (traffic === undefined) return;
   const istio = traffic.object("istio");
   for (const field of ["virtualService", "virtualServices", "destinationRule"]) {
-    if (istio?.has(field) === true) notes.say(at(istio, field), "is not carried over: the engine makes the routes and subsets of the Service itself; delete yours, or use target.virtualService for a route of your own");
+    if (istio?.has(field) === true)
+      notes.say(
+        at(istio, field),
+        "is not carried over: the engine makes the routes and subsets of the Service itself; delete yours, or use target.virtualService for a route of your own",
+      );
   }
   notes.rest(istio);
-  notes.dropped(traffic, { managedRoutes: "a step's match and mirror make and remove their routes themselves", maxTrafficWeight: "weights are percent" });
+  notes.dropped(traffic, {
+    managedRoutes: "a step's match and mirror make and remove their routes themselves",
+    maxTrafficWeight: "weights are percent",
+  });
   for (const other of ["nginx", "alb", "smi", "apisix", "traefik", "ambassador", "plugins"]) {
     if (traffic.has(other)) notes.say(at(traffic, other), "is not carried over: here traffic is split by the mesh");
   }
@@ -204,7 +262,11 @@ function pauseOf(pause: Reader, notes: Notes): Fields {
 }
 
 function scaleOf(scale: Reader, notes: Notes): Fields {
-  const made = defined({ replicas: scale.integer("replicas"), percent: scale.integer("weight"), matchWeight: scale.boolean("matchTrafficWeight") });
+  const made = defined({
+    replicas: scale.integer("replicas"),
+    percent: scale.integer("weight"),
+    matchWeight: scale.boolean("matchTrafficWeight"),
+  });
   notes.rest(scale);
   return made;
 }
@@ -213,14 +275,23 @@ function headerOf(header: Reader, notes: Notes): Fields[] {
   const name = header.string("name") ?? "";
   const headers = header.list("match").flatMap((match) => {
     const value = match.object("headerValue");
-    const [type, text] = (["exact", "prefix", "regex"] as const).map((field) => [field, value?.string(field)] as const).find(([, said]) => said !== undefined) ?? ["exact", ""];
-    const made = { name: match.string("headerName") ?? "", type: `${type.charAt(0).toUpperCase()}${type.slice(1)}`, value: text };
+    const [type, text] = (["exact", "prefix", "regex"] as const)
+      .map((field) => [field, value?.string(field)] as const)
+      .find(([, said]) => said !== undefined) ?? ["exact", ""];
+    const made = {
+      name: match.string("headerName") ?? "",
+      type: `${type.charAt(0).toUpperCase()}${type.slice(1)}`,
+      value: text,
+    };
     notes.rest(match);
     return [made];
   });
   notes.rest(header);
   if (headers.length > 0) return [{ name, match: { headers } }];
-  notes.say(header.path, `is not carried over: it takes the route ${name} away again; a match here holds until the rollout ends`);
+  notes.say(
+    header.path,
+    `is not carried over: it takes the route ${name} away again; a match here holds until the rollout ends`,
+  );
   return [];
 }
 
@@ -241,18 +312,32 @@ function experimentOf(experiment: Reader, pool: CheckPool, notes: Notes): Fields
   const replicas = Math.max(1, ...templates.map((template) => template.integer("replicas") ?? 1));
   for (const template of templates) {
     template.ignore("name", "specRef");
-    notes.dropped(template, { weight: "an experiment here has mirrored traffic (mirrorPercent) or none", service: "the engine makes what it needs", selector: "the copies' pods are told by a label of the engine's", metadata: "the copies' pods are told by a label of the engine's" });
+    notes.dropped(template, {
+      weight: "an experiment here has mirrored traffic (mirrorPercent) or none",
+      service: "the engine makes what it needs",
+      selector: "the copies' pods are told by a label of the engine's",
+      metadata: "the copies' pods are told by a label of the engine's",
+    });
     notes.rest(template);
   }
   const checks = experiment.list("analyses").flatMap((analysis) => {
-    const wrapped = new Reader({ templates: [{ templateName: analysis.string("templateName"), clusterScope: analysis.boolean("clusterScope") ?? false }], args: (analysis.raw as Fields)["args"] ?? [] }, analysis.path);
+    const wrapped = new Reader(
+      {
+        templates: [
+          { templateName: analysis.string("templateName"), clusterScope: analysis.boolean("clusterScope") ?? false },
+        ],
+        args: (analysis.raw as Fields)["args"] ?? [],
+      },
+      analysis.path,
+    );
     analysis.ignore("name", "args");
     notes.dropped(analysis, { requiredForCompletion: "all checks of a step are" });
     notes.rest(analysis);
     return pool.use(wrapped, notes);
   });
   notes.rest(experiment);
-  if (seconds === undefined) notes.say(at(experiment, "duration"), "was absent, and is an hour now: an experiment here ends by itself");
+  if (seconds === undefined)
+    notes.say(at(experiment, "duration"), "was absent, and is an hour now: an experiment here ends by itself");
   return [{ experiment: { durationSeconds: seconds ?? 3600, replicas }, ...checksField(checks) }];
 }
 
@@ -272,7 +357,14 @@ function blueGreenSpec(blueGreen: Reader, rollout: string, pool: CheckPool, note
     activeMetadata: "stable pods are told by their pod-template-hash",
     maxUnavailable: "put it into the Deployment's strategy",
   });
-  const pause = automatic && seconds === undefined ? {} : { pause: automatic ? { durationSeconds: seconds } : { untilApproved: true, ...(seconds === undefined ? {} : { durationSeconds: seconds }) } };
+  const pause =
+    automatic && seconds === undefined
+      ? {}
+      : {
+          pause: automatic
+            ? { durationSeconds: seconds }
+            : { untilApproved: true, ...(seconds === undefined ? {} : { durationSeconds: seconds }) },
+        };
   return {
     target: defined({ service: active ?? rollout, previewService: preview }),
     steps: [

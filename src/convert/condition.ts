@@ -10,7 +10,8 @@ export function celOf(expression: string): { readonly cel: string } | { readonly
       index += 3;
     } else if (/^\d+$/.test(token)) words.push(`${token}.0`);
     else if (token in replacements) words.push(replacements[token] ?? "");
-    else if (/^[A-Za-z_]/.test(token) && !kept.has(token) && tokens[index - 1] !== ".") return { problem: `uses ${token}, which CEL here does not know` };
+    else if (/^[A-Za-z_]/.test(token) && !kept.has(token) && tokens[index - 1] !== ".")
+      return { problem: `uses ${token}, which CEL here does not know` };
     else if (token === "[") return { problem: "looks into a list of results; a query here has one" };
     else words.push(token);
   }
@@ -19,7 +20,8 @@ export function celOf(expression: string): { readonly cel: string } | { readonly
 
 const replacements: Readonly<Record<string, string>> = { and: "&&", or: "||", not: "!", nil: "null" };
 const kept = new Set(["result", "true", "false", "null", "in"]);
-const tokenPattern = /\s*(\d+\.\d+|\d+|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[A-Za-z_]\w*|&&|\|\||[<>=!]=|[<>!()[\]+\-*/%,.])/y;
+const tokenPattern =
+  /\s*(\d+\.\d+|\d+|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[A-Za-z_]\w*|&&|\|\||[<>=!]=|[<>!()[\]+\-*/%,.])/y;
 
 function tokensOf(expression: string): string[] | undefined {
   const tokens: string[] = [];

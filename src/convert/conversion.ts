@@ -33,7 +33,8 @@ export class Notes {
 
   /** Fields of the tool that mean nothing here: each with the reason. Only those that are there are named. */
   dropped(reader: Reader, reasons: Readonly<Record<string, string>>): void {
-    for (const [field, reason] of Object.entries(reasons)) if (reader.has(field)) this.say(at(reader, field), `is not carried over: ${reason}`);
+    for (const [field, reason] of Object.entries(reasons))
+      if (reader.has(field)) this.say(at(reader, field), `is not carried over: ${reason}`);
   }
 
   /** Names every field of the reader that nobody has asked for. */
@@ -55,7 +56,12 @@ export function durationSeconds(value: unknown): number | undefined {
   if (/^\d+$/.test(value)) return Number(value);
   if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(value)) return undefined;
   const parts = [...value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)];
-  return Math.ceil(parts.reduce((sum, [, count = "0", unit = "s"]) => sum + Number(count) * (unit === "ms" ? 0.001 : (secondsOf[unit] ?? 1)), 0));
+  return Math.ceil(
+    parts.reduce(
+      (sum, [, count = "0", unit = "s"]) => sum + Number(count) * (unit === "ms" ? 0.001 : (secondsOf[unit] ?? 1)),
+      0,
+    ),
+  );
 }
 
 /** `Canary shop/shop` for messages. */

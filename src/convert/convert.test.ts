@@ -23,7 +23,8 @@ function find(objects: readonly UntypedObject[], kind: string, name: string): { 
 for (const file of ["argo.yaml", "flagger.yaml"]) {
   test(`${file}: all that was made is taken by its parser`, () => {
     for (const object of converted(file).objects) {
-      const parsed = object.kind === "Canary" ? parseCanary(object) : object.kind === "Check" ? parseCheck(object) : { errors: [] };
+      const parsed =
+        object.kind === "Canary" ? parseCanary(object) : object.kind === "Check" ? parseCheck(object) : { errors: [] };
       assert.deepEqual(parsed.errors, [], JSON.stringify(object));
     }
   });
@@ -31,14 +32,17 @@ for (const file of ["argo.yaml", "flagger.yaml"]) {
 
 test("a Rollout becomes a Deployment, its steps in their order, and a Check a metric and set of arguments", () => {
   const { objects } = converted("argo.yaml");
-  assert.deepEqual(objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`), [
-    "Deployment shop",
-    "Check shop-errors-success",
-    "Check shop-errors-lookup",
-    "Check shop-errors-success-2",
-    "Canary shop",
-    "Canary blue",
-  ]);
+  assert.deepEqual(
+    objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`),
+    [
+      "Deployment shop",
+      "Check shop-errors-success",
+      "Check shop-errors-lookup",
+      "Check shop-errors-success-2",
+      "Canary shop",
+      "Canary blue",
+    ],
+  );
   assert.deepEqual(find(objects, "Canary", "shop").spec, {
     target: { deployment: { name: "shop", service: "shop", previewService: "shop-canary" } },
     steps: [
@@ -90,48 +94,115 @@ test("each field of a Rollout that was not carried over is named, with what to d
 test("Flagger's Canary becomes the same weights, thresholds, gates and templates", () => {
   const { objects, notes } = converted("flagger.yaml");
   assert.deepEqual(find(objects, "Canary", "podinfo").spec, {
-    target: { deployment: { name: "podinfo", service: "podinfo", port: 9898, previewService: "podinfo-canary", gateways: ["istio-system/public-gateway"] } },
+    target: {
+      deployment: {
+        name: "podinfo",
+        service: "podinfo",
+        port: 9898,
+        previewService: "podinfo-canary",
+        gateways: ["istio-system/public-gateway"],
+      },
+    },
     steps: [
       { weight: 20, pause: { durationSeconds: 60 } },
       { weight: 40, pause: { durationSeconds: 60 } },
-      { checks: [{ name: "gate", type: "webhook", intervalSeconds: 60, webhook: { url: "http://gate/approve" }, failureLimit: 10_000 }] },
+      {
+        checks: [
+          {
+            name: "gate",
+            type: "webhook",
+            intervalSeconds: 60,
+            webhook: { url: "http://gate/approve" },
+            failureLimit: 10_000,
+          },
+        ],
+      },
       { weight: 100 },
     ],
     checks: [
       { ref: "podinfo-request-success-rate" },
       { ref: "podinfo-request-duration" },
       { ref: "podinfo-not-found" },
-      { name: "load-test", type: "webhook", intervalSeconds: 60, webhook: { url: "http://flagger-loadtester.test/", timeoutSeconds: 5, body: { metadata: { cmd: "hey -z 1m http://podinfo:9898/" } } } },
+      {
+        name: "load-test",
+        type: "webhook",
+        intervalSeconds: 60,
+        webhook: {
+          url: "http://flagger-loadtester.test/",
+          timeoutSeconds: 5,
+          body: { metadata: { cmd: "hey -z 1m http://podinfo:9898/" } },
+        },
+      },
     ],
     sessionAffinity: { cookieName: "flagger-cookie", maxAgeSeconds: 21_600 },
     notifications: [{ url: "http://events/" }],
     settleTimeoutSeconds: 60,
   });
-  assert.deepEqual(find(objects, "Check", "podinfo-request-success-rate").spec, { type: "request-success-rate", maxErrorRate: 0.01, intervalSeconds: 60, failureLimit: 9 });
-  const query = (find(objects, "Check", "podinfo-not-found").spec as { query: { expression: string } }).query.expression;
-  assert.match(query, /"\{\{ canary\.namespace \}\}", destination_workload=~"\{\{ canary\.workload \}\}", response_code="404"\}\[\{\{ window \}\}\]/);
+  assert.deepEqual(find(objects, "Check", "podinfo-request-success-rate").spec, {
+    type: "request-success-rate",
+    maxErrorRate: 0.01,
+    intervalSeconds: 60,
+    failureLimit: 9,
+  });
+  const query = (find(objects, "Check", "podinfo-not-found").spec as { query: { expression: string } }).query
+    .expression;
+  assert.match(
+    query,
+    /"\{\{ canary\.namespace \}\}", destination_workload=~"\{\{ canary\.workload \}\}", response_code="404"\}\[\{\{ window \}\}\]/,
+  );
   assert.deepEqual(find(objects, "Canary", "ab").spec, {
     target: { deployment: { name: "ab", service: "ab", previewService: "ab-canary" } },
     steps: [
-      { match: { headers: [{ name: "user-agent", type: "Regex", value: ".*Firefox.*" }], cookies: [{ name: "canary", value: "always" }] }, iterations: { count: 10, intervalSeconds: 30 } },
+      {
+        match: {
+          headers: [{ name: "user-agent", type: "Regex", value: ".*Firefox.*" }],
+          cookies: [{ name: "canary", value: "always" }],
+        },
+        iterations: { count: 10, intervalSeconds: 30 },
+      },
       { weight: 100 },
     ],
   });
   const named = notes.map(({ path }) => path);
-  for (const path of ["spec.service.retries", "spec.service.hosts", "spec.autoscalerRef", "spec.analysis.webhooks[2].type", "metadata.name"]) assert.ok(named.includes(path), path);
+  for (const path of [
+    "spec.service.retries",
+    "spec.service.hosts",
+    "spec.autoscalerRef",
+    "spec.analysis.webhooks[2].type",
+    "metadata.name",
+  ])
+    assert.ok(named.includes(path), path);
 });
 
 test("an object that is no rollout is named", () => {
-  assert.deepEqual(convertRollouts([{ apiVersion: "v1", kind: "Pod", metadata: { name: "x" } }]).notes.map(({ object, path }) => `${object} ${path}`), ["Pod x kind"]);
+  assert.deepEqual(
+    convertRollouts([{ apiVersion: "v1", kind: "Pod", metadata: { name: "x" } }]).notes.map(
+      ({ object, path }) => `${object} ${path}`,
+    ),
+    ["Pod x kind"],
+  );
 });
 
 test("conditions become CEL, or it is said why not", () => {
-  assert.deepEqual(celOf("result[0] < 5 || !(result[0] in [1, 2])"), { problem: "looks into a list of results; a query here has one" });
-  assert.deepEqual(celOf("result.status == 'ok' and not (result.count > 3)"), { cel: "result.status == 'ok' && ! (result.count > 3.0)" });
+  assert.deepEqual(celOf("result[0] < 5 || !(result[0] in [1, 2])"), {
+    problem: "looks into a list of results; a query here has one",
+  });
+  assert.deepEqual(celOf("result.status == 'ok' and not (result.count > 3)"), {
+    cel: "result.status == 'ok' && ! (result.count > 3.0)",
+  });
   assert.deepEqual(celOf("isNaN(result)"), { problem: "uses isNaN, which CEL here does not know" });
   assert.deepEqual(celOf("result ~ 1"), { problem: "has characters that are not understood" });
 });
 
 test("durations of both tools are seconds", () => {
-  assert.deepEqual(["90", 90, "1m30s", "1.5m", "500ms", "1d", "soon", undefined].map(durationSeconds), [90, 90, 90, 90, 1, 86_400, undefined, undefined]);
+  assert.deepEqual(["90", 90, "1m30s", "1.5m", "500ms", "1d", "soon", undefined].map(durationSeconds), [
+    90,
+    90,
+    90,
+    90,
+    1,
+    86_400,
+    undefined,
+    undefined,
+  ]);
 });

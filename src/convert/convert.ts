@@ -3,7 +3,12 @@ import { convertRollout } from "./argo-rollout.ts";
 import { objectName, type Conversion, type ConversionNote } from "./conversion.ts";
 import { convertFlaggerCanary } from "./flagger.ts";
 
-const supporting: readonly string[] = ["AnalysisTemplate", "ClusterAnalysisTemplate", "MetricTemplate", "AlertProvider"];
+const supporting: readonly string[] = [
+  "AnalysisTemplate",
+  "ClusterAnalysisTemplate",
+  "MetricTemplate",
+  "AlertProvider",
+];
 
 /**
  * Argo Rollouts' Rollouts with their AnalysisTemplates, and Flagger's Canaries with their MetricTemplates, as Canaries and
@@ -15,7 +20,12 @@ export function convertRollouts(objects: readonly UntypedObject[]): Conversion {
   for (const object of objects) {
     const conversion = convertOne(object, objects);
     if (conversion === undefined) {
-      if (!isSupporting(object)) notes.push({ object: objectName(object), path: "kind", message: "is not carried over: here are Rollout of Argo Rollouts and Canary of Flagger, with their templates" });
+      if (!isSupporting(object))
+        notes.push({
+          object: objectName(object),
+          path: "kind",
+          message: "is not carried over: here are Rollout of Argo Rollouts and Canary of Flagger, with their templates",
+        });
       continue;
     }
     made.push(...conversion.objects);
@@ -28,9 +38,16 @@ function convertOne(object: UntypedObject, all: readonly UntypedObject[]): Conve
   const group = (object.apiVersion ?? "").split("/")[0];
   const { namespace } = object.metadata;
   const find = (kind: string, name: string, where: string | undefined): UntypedObject | undefined =>
-    all.find((candidate) => candidate.kind === kind && candidate.metadata.name === name && (where === undefined || candidate.metadata.namespace === undefined || candidate.metadata.namespace === where));
+    all.find(
+      (candidate) =>
+        candidate.kind === kind &&
+        candidate.metadata.name === name &&
+        (where === undefined || candidate.metadata.namespace === undefined || candidate.metadata.namespace === where),
+    );
   if (group === "argoproj.io" && object.kind === "Rollout") {
-    return convertRollout(object, (name, clusterScope) => find(clusterScope ? "ClusterAnalysisTemplate" : "AnalysisTemplate", name, clusterScope ? undefined : namespace));
+    return convertRollout(object, (name, clusterScope) =>
+      find(clusterScope ? "ClusterAnalysisTemplate" : "AnalysisTemplate", name, clusterScope ? undefined : namespace),
+    );
   }
   return group === "flagger.app" && object.kind === "Canary" ? convertFlaggerCanary(object, find) : undefined;
 }

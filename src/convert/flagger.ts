@@ -22,11 +22,18 @@ export function convertFlaggerCanary(source: UntypedObject, find: FindObject): C
   const interval = durationSeconds((analysis.raw as Fields)["interval"]) ?? defaultIntervalSeconds;
   analysis.ignore("interval");
   const threshold = analysis.integer("threshold");
-  const metrics = spec.boolean("skipAnalysis") === true ? [] : analysis.list("metrics").flatMap((metric) => checks.use(metric, interval, threshold));
+  const metrics =
+    spec.boolean("skipAnalysis") === true
+      ? []
+      : analysis.list("metrics").flatMap((metric) => checks.use(metric, interval, threshold));
   const hooks = hooksOf(analysis, interval, notes);
   const affinity = affinityOf(analysis, notes);
   const steps = stepsOf(analysis, interval, hooks, notes);
-  if (spec.boolean("revertOnDeletion") !== true) notes.say("spec.revertOnDeletion", "was false; here deleting a Canary while it is under way puts everything back (onDeletion: Leave keeps it)");
+  if (spec.boolean("revertOnDeletion") !== true)
+    notes.say(
+      "spec.revertOnDeletion",
+      "was false; here deleting a Canary while it is under way puts everything back (onDeletion: Leave keeps it)",
+    );
   notes.dropped(spec, {
     provider: "here traffic is split by the mesh",
     autoscalerRef: "a HorizontalPodAutoscaler of the Deployment is found and respected",
@@ -37,7 +44,12 @@ export function convertFlaggerCanary(source: UntypedObject, find: FindObject): C
     canaryReadyThreshold: "all pods must be ready",
     primaryReadyThreshold: "all pods must be ready",
   });
-  notes.dropped(analysis, { primaryReadyThreshold: "all pods must be ready", canaryReadyThreshold: "all pods must be ready", stepWeightPromotion: "the stable version rolls by its own strategy while the canary has all traffic", alerts: "put the URL of your receiver into spec.notifications" });
+  notes.dropped(analysis, {
+    primaryReadyThreshold: "all pods must be ready",
+    canaryReadyThreshold: "all pods must be ready",
+    stepWeightPromotion: "the stable version rolls by its own strategy while the canary has all traffic",
+    alerts: "put the URL of your receiver into spec.notifications",
+  });
   notes.rest(analysis);
   const settle = spec.integer("progressDeadlineSeconds");
   const paused = spec.boolean("suspend");
@@ -47,9 +59,19 @@ export function convertFlaggerCanary(source: UntypedObject, find: FindObject): C
     apiVersion: group,
     kind: "Canary",
     metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
-    spec: { target, steps, ...(all.length === 0 ? {} : { checks: all }), ...affinity, ...(hooks.notifications.length === 0 ? {} : { notifications: hooks.notifications }), ...defined({ settleTimeoutSeconds: settle, paused }) },
+    spec: {
+      target,
+      steps,
+      ...(all.length === 0 ? {} : { checks: all }),
+      ...affinity,
+      ...(hooks.notifications.length === 0 ? {} : { notifications: hooks.notifications }),
+      ...defined({ settleTimeoutSeconds: settle, paused }),
+    },
   };
-  notes.say("metadata.name", `${name}-primary and the Services ${name}-primary and ${name}-canary are Flagger's: delete Flagger's Canary first and let the Deployment ${name} take its pods back, then apply this one`);
+  notes.say(
+    "metadata.name",
+    `${name}-primary and the Services ${name}-primary and ${name}-canary are Flagger's: delete Flagger's Canary first and let the Deployment ${name} take its pods back, then apply this one`,
+  );
   return { objects: [...checks.objects, canary], notes: [...notes.all] };
 }
 
@@ -57,7 +79,8 @@ function targetOf(spec: Reader, name: string, notes: Notes): Fields {
   const reference = spec.object("targetRef");
   reference?.ignore("apiVersion");
   const kind = reference?.string("kind") ?? "Deployment";
-  if (kind !== "Deployment") notes.say("spec.targetRef.kind", `is not carried over: only a Deployment can be the target, got ${kind}`);
+  if (kind !== "Deployment")
+    notes.say("spec.targetRef.kind", `is not carried over: only a Deployment can be the target, got ${kind}`);
   const workload = reference?.string("name") ?? name;
   const service = spec.object("service");
   const gateways = service?.strings("gateways") ?? [];
@@ -89,8 +112,11 @@ function targetOf(spec: Reader, name: string, notes: Notes): Fields {
   const called = service?.string("name") ?? workload;
   notes.rest(service);
   notes.rest(reference);
-  const routes = gatewayApi.length > 0 ? { routes: "HTTPRoute", gateways: gatewayApi } : gateways.length > 0 ? { gateways } : {};
-  return { deployment: defined({ name: workload, service: called, port, previewService: `${called}-canary`, ...routes }) };
+  const routes =
+    gatewayApi.length > 0 ? { routes: "HTTPRoute", gateways: gatewayApi } : gateways.length > 0 ? { gateways } : {};
+  return {
+    deployment: defined({ name: workload, service: called, port, previewService: `${called}-canary`, ...routes }),
+  };
 }
 
 interface Hooks {
@@ -103,14 +129,24 @@ interface Hooks {
 }
 
 function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
-  const hooks: { before: Fields[]; always: Fields[]; beforePromotion: Fields[]; notifications: Fields[] } = { before: [], always: [], beforePromotion: [], notifications: [] };
+  const hooks: { before: Fields[]; always: Fields[]; beforePromotion: Fields[]; notifications: Fields[] } = {
+    before: [],
+    always: [],
+    beforePromotion: [],
+    notifications: [],
+  };
   for (const hook of analysis.list("webhooks")) {
     const type = hook.string("type") ?? "rollout";
     const url = hook.string("url") ?? "";
     const timeoutSeconds = durationSeconds((hook.raw as Fields)["timeout"]);
     const metadata = hook.object("metadata")?.raw;
     hook.ignore("timeout");
-    const check = { name: checkName(hook.string("name") ?? type), type: "webhook", intervalSeconds: interval, webhook: defined({ url, timeoutSeconds, body: metadata === undefined ? undefined : { metadata } }) };
+    const check = {
+      name: checkName(hook.string("name") ?? type),
+      type: "webhook",
+      intervalSeconds: interval,
+      webhook: defined({ url, timeoutSeconds, body: metadata === undefined ? undefined : { metadata } }),
+    };
     const gate = { ...check, failureLimit: gateLooks };
     if (type === "confirm-rollout") hooks.before.push(gate);
     else if (type === "pre-rollout") hooks.before.push(check);
@@ -119,8 +155,16 @@ function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
     else if (type === "confirm-promotion") hooks.beforePromotion.push(gate);
     else if (type === "event") hooks.notifications.push({ url });
     else if (type === "post-rollout") hooks.notifications.push({ url, events: ["Completed", "RolledBack"] });
-    else notes.say(at(hook, "type"), `is not carried over: ${type === "rollback" ? "a person says serin canary abort, or a webhook check that fails does" : "it is not known"}`);
-    notes.dropped(hook, { muteAlert: "notifications are chosen by event", retries: "say errorLimit", disableTLS: "certificates are verified" });
+    else
+      notes.say(
+        at(hook, "type"),
+        `is not carried over: ${type === "rollback" ? "a person says serin canary abort, or a webhook check that fails does" : "it is not known"}`,
+      );
+    notes.dropped(hook, {
+      muteAlert: "notifications are chosen by event",
+      retries: "say errorLimit",
+      disableTLS: "certificates are verified",
+    });
     notes.rest(hook);
   }
   return hooks;
@@ -133,7 +177,15 @@ function affinityOf(analysis: Reader, notes: Notes): Fields {
   const affinity = analysis.object("sessionAffinity");
   if (affinity === undefined) return {};
   const made = defined({ cookieName: affinity.string("cookieName"), maxAgeSeconds: affinity.integer("maxAge") });
-  notes.dropped(affinity, { primaryCookieName: "only who is sent to the canary is remembered", domain: "the cookie is of the host", path: "the cookie is of the whole host", httpOnly: "the cookie is of the host", secure: "the cookie is of the host", sameSite: "the cookie is of the host", partitioned: "the cookie is of the host" });
+  notes.dropped(affinity, {
+    primaryCookieName: "only who is sent to the canary is remembered",
+    domain: "the cookie is of the host",
+    path: "the cookie is of the whole host",
+    httpOnly: "the cookie is of the host",
+    secure: "the cookie is of the host",
+    sameSite: "the cookie is of the host",
+    partitioned: "the cookie is of the host",
+  });
   notes.rest(affinity);
   return { sessionAffinity: made };
 }
@@ -143,15 +195,21 @@ function stepsOf(analysis: Reader, interval: number, hooks: Hooks, notes: Notes)
   const pause = { durationSeconds: interval };
   const iterations = analysis.integer("iterations");
   const matches = analysis.list("match").map((match) => matchOf(match, notes));
-  const mirror = analysis.boolean("mirror") === true ? [{ mirror: { percent: analysis.integer("mirrorWeight") ?? 100 }, pause }] : [];
+  const mirror =
+    analysis.boolean("mirror") === true
+      ? [{ mirror: { percent: analysis.integer("mirrorWeight") ?? 100 }, pause }]
+      : [];
   analysis.ignore("mirrorWeight");
   const weights = weightsOf(analysis);
   const steps: Fields[] = [...first, ...mirror];
   if (matches.length > 0) {
     const [match, ...others] = matches;
-    if (others.length > 0) notes.say(at(analysis, "match"), "has several matches of which one must hold: each became a step of its own");
-    for (const one of [match, ...others]) steps.push({ match: one, iterations: { count: iterations ?? 1, intervalSeconds: interval } });
-  } else if (iterations !== undefined && weights.length === 0) steps.push({ preview: true, iterations: { count: iterations, intervalSeconds: interval } });
+    if (others.length > 0)
+      notes.say(at(analysis, "match"), "has several matches of which one must hold: each became a step of its own");
+    for (const one of [match, ...others])
+      steps.push({ match: one, iterations: { count: iterations ?? 1, intervalSeconds: interval } });
+  } else if (iterations !== undefined && weights.length === 0)
+    steps.push({ preview: true, iterations: { count: iterations, intervalSeconds: interval } });
   for (const weight of weights) steps.push({ weight, pause });
   if (hooks.beforePromotion.length > 0) steps.push({ checks: hooks.beforePromotion });
   return [...steps, { weight: maxWeight }];
@@ -163,19 +221,28 @@ function weightsOf(analysis: Reader): number[] {
   const highest = analysis.integer("maxWeight") ?? maxWeight;
   if (listed.length > 0) return listed.filter((weight) => weight < maxWeight);
   if (step === undefined || step <= 0) return [];
-  return Array.from({ length: Math.floor(highest / step) }, (_, index) => (index + 1) * step).filter((weight) => weight < maxWeight);
+  return Array.from({ length: Math.floor(highest / step) }, (_, index) => (index + 1) * step).filter(
+    (weight) => weight < maxWeight,
+  );
 }
 
 function matchOf(match: Reader, notes: Notes): Fields {
   const headers: Fields[] = [];
   const cookies: Fields[] = [];
   const said = match.object("headers");
-  for (const name of Object.keys((said?.raw ?? {}))) {
+  for (const name of Object.keys(said?.raw ?? {})) {
     const value = said?.object(name);
-    for (const [field, type] of [["exact", "Exact"], ["prefix", "Prefix"], ["regex", "Regex"]] as const) {
+    for (const [field, type] of [
+      ["exact", "Exact"],
+      ["prefix", "Prefix"],
+      ["regex", "Regex"],
+    ] as const) {
       const text = value?.string(field);
       if (text === undefined) continue;
-      const cookie = name.toLowerCase() === "cookie" && type === "Regex" ? /^\^\(\.\*\?;\)\?\(([\w-]+)=([\w-]+)\)\(;\.\*\)\?\$$/.exec(text) : null;
+      const cookie =
+        name.toLowerCase() === "cookie" && type === "Regex"
+          ? /^\^\(\.\*\?;\)\?\(([\w-]+)=([\w-]+)\)\(;\.\*\)\?\$$/.exec(text)
+          : null;
       if (cookie === null) headers.push({ name, type, value: text });
       else cookies.push({ name: cookie[1], value: cookie[2] });
     }
@@ -183,7 +250,11 @@ function matchOf(match: Reader, notes: Notes): Fields {
   }
   const sourceLabels = match.object("sourceLabels")?.raw;
   notes.rest(match);
-  return defined({ headers: headers.length === 0 ? undefined : headers, cookies: cookies.length === 0 ? undefined : cookies, sourceLabels });
+  return defined({
+    headers: headers.length === 0 ? undefined : headers,
+    cookies: cookies.length === 0 ? undefined : cookies,
+    sourceLabels,
+  });
 }
 
 const templateWords: Readonly<Record<string, string>> = {
@@ -215,13 +286,21 @@ class Metrics {
     metric.ignore("interval");
     const range = metric.object("thresholdRange");
     const [min, max] = [range?.number("min"), range?.number("max") ?? metric.number("threshold")];
-    const limits = defined({ intervalSeconds: every, failureLimit: threshold === undefined ? undefined : Math.max(0, threshold - 1) });
+    const limits = defined({
+      intervalSeconds: every,
+      failureLimit: threshold === undefined ? undefined : Math.max(0, threshold - 1),
+    });
     const spec = this.#specOf(metric, name, min, max);
     this.#notes.rest(range);
     this.#notes.rest(metric);
     if (spec === undefined) return [];
     const check = checkName(`${this.#canary}-${name}`);
-    this.objects.push({ apiVersion: group, kind: "Check", metadata: { name: check, ...(this.#namespace === undefined ? {} : { namespace: this.#namespace }) }, spec: { ...spec, ...limits } });
+    this.objects.push({
+      apiVersion: group,
+      kind: "Check",
+      metadata: { name: check, ...(this.#namespace === undefined ? {} : { namespace: this.#namespace }) },
+      spec: { ...spec, ...limits },
+    });
     return [check];
   }
 
@@ -230,8 +309,13 @@ class Metrics {
     const inline = metric.string("query");
     if (reference === undefined && inline === undefined) {
       // Percent of good answers there, share of bad ones here.
-      if (name === "request-success-rate") return { type: name, ...(min === undefined ? {} : { maxErrorRate: Math.max(0.0001, Math.round((100 - min) * 100) / 10_000) }) };
-      if (name === "request-duration") return { type: name, quantiles: [0.99], ...(max === undefined ? {} : { maxMs: max }) };
+      if (name === "request-success-rate")
+        return {
+          type: name,
+          ...(min === undefined ? {} : { maxErrorRate: Math.max(0.0001, Math.round((100 - min) * 100) / 10_000) }),
+        };
+      if (name === "request-duration")
+        return { type: name, quantiles: [0.99], ...(max === undefined ? {} : { maxMs: max }) };
       this.#notes.say(metric.path, `is not carried over: "${name}" has no templateRef and is not built in`);
       return undefined;
     }
@@ -242,22 +326,43 @@ class Metrics {
     const type = provider?.string("type") ?? "prometheus";
     const address = provider?.string("address");
     if (type !== "prometheus") {
-      this.#notes.say(at(reference ?? metric, "name"), `is not carried over: its provider is ${type}; here are prometheus, and anything else by a webhook`);
+      this.#notes.say(
+        at(reference ?? metric, "name"),
+        `is not carried over: its provider is ${type}; here are prometheus, and anything else by a webhook`,
+      );
       return undefined;
     }
     const query = this.#query(inline ?? fields.string("query") ?? "", metric);
-    for (const [field, reason] of [["secretRef", "put what authenticates between Serin and Prometheus"], ["region", "a Prometheus has none"], ["insecureSkipVerify", "certificates are verified"], ["headers", "put what needs headers behind a webhook"]] as const) {
-      if (provider?.has(field) === true) this.#notes.say(`${objectName(template as UntypedObject)} spec.provider.${field}`, `is not carried over: ${reason}`);
+    for (const [field, reason] of [
+      ["secretRef", "put what authenticates between Serin and Prometheus"],
+      ["region", "a Prometheus has none"],
+      ["insecureSkipVerify", "certificates are verified"],
+      ["headers", "put what needs headers behind a webhook"],
+    ] as const) {
+      if (provider?.has(field) === true)
+        this.#notes.say(
+          `${objectName(template as UntypedObject)} spec.provider.${field}`,
+          `is not carried over: ${reason}`,
+        );
     }
-    if (min === undefined && max === undefined) this.#notes.say(metric.path, "had no threshold and has max: 0 now: nothing may be found");
-    return { type: "query", query: defined({ provider: address === undefined ? "mesh" : "prometheus", address, expression: query }), ...defined({ min, max: min === undefined && max === undefined ? 0 : max }) };
+    if (min === undefined && max === undefined)
+      this.#notes.say(metric.path, "had no threshold and has max: 0 now: nothing may be found");
+    return {
+      type: "query",
+      query: defined({ provider: address === undefined ? "mesh" : "prometheus", address, expression: query }),
+      ...defined({ min, max: min === undefined && max === undefined ? 0 : max }),
+    };
   }
 
   #template(reference: Reader): UntypedObject | undefined {
     const name = reference.string("name") ?? "";
     const namespace = reference.string("namespace") ?? this.#namespace;
     const found = this.#find("MetricTemplate", name, namespace);
-    if (found === undefined) this.#notes.say(at(reference, "name"), `is not carried over: the files have no MetricTemplate "${name}"; give its file too`);
+    if (found === undefined)
+      this.#notes.say(
+        at(reference, "name"),
+        `is not carried over: the files have no MetricTemplate "${name}"; give its file too`,
+      );
     this.#notes.rest(reference);
     return found;
   }
@@ -266,7 +371,11 @@ class Metrics {
     const variables = metric.object("templateVariables")?.raw as Readonly<Record<string, string>> | undefined;
     return text.trim().replaceAll(/\{\{\s*([\w.]+)\s*\}\}/g, (whole, word: string) => {
       const known = word.startsWith("variables.") ? variables?.[word.slice("variables.".length)] : templateWords[word];
-      if (known === undefined) this.#notes.say(metric.path, `names ${whole} in its query, which means nothing here: put a fixed text in its place`);
+      if (known === undefined)
+        this.#notes.say(
+          metric.path,
+          `names ${whole} in its query, which means nothing here: put a fixed text in its place`,
+        );
       return known ?? whole;
     });
   }

@@ -2,4 +2,13 @@
 export { readPageFiles } from "./bundle/index.ts";
 export { KialiApi, parseKialiConfig } from "./kiali/index.ts";
 export { askFromWithin, askPodByApiServer, askPodDirectly, createDashboardReader } from "./read/index.ts";
-export { AuditLog, checkTopic, ClusterAccess, createHandlers, credentialsOf, DashboardServer, KubeconfigAccess, PageAssets } from "./server/index.ts";
+export {
+  AuditLog,
+  checkTopic,
+  ClusterAccess,
+  createHandlers,
+  credentialsOf,
+  DashboardServer,
+  KubeconfigAccess,
+  PageAssets,
+} from "./server/index.ts";

@@ -96,6 +96,7 @@ export class ConnectionTracker<Details> {
   #changed(): void {
     const counts = this.counts;
     this.#onChange?.(counts);
-    if (this.#processDrains) this.#log.info(`draining, ${this.#connections.size} connection${this.#connections.size === 1 ? "" : "s"}`);
+    if (this.#processDrains)
+      this.#log.info(`draining, ${this.#connections.size} connection${this.#connections.size === 1 ? "" : "s"}`);
   }
 }

@@ -13,7 +13,10 @@ const maxMessageBytes = 256 * 1_048_576;
 export async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Client> {
   const url = new URL(endpoint.url);
   if (url.protocol !== "https:" && url.protocol !== "http:") {
-    throw userError("endpoint-invalid", `the control plane's address must be an http or https URL, got "${endpoint.url}"`);
+    throw userError(
+      "endpoint-invalid",
+      `the control plane's address must be an http or https URL, got "${endpoint.url}"`,
+    );
   }
   const secure = url.protocol === "https:";
   const options: ChannelOptions = {
@@ -28,9 +31,16 @@ export async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Clien
       ? {}
       : { "grpc.ssl_target_name_override": endpoint.serverName, "grpc.default_authority": endpoint.serverName }),
   };
-  const roots = secure && endpoint.rootCertificateFile !== undefined ? await read(endpoint.rootCertificateFile, "root certificate") : null;
+  const roots =
+    secure && endpoint.rootCertificateFile !== undefined
+      ? await read(endpoint.rootCertificateFile, "root certificate")
+      : null;
   const port = url.port === "" ? (secure ? "443" : "80") : url.port;
-  return new Client(`${url.hostname}:${port}`, secure ? credentials.createSsl(roots) : credentials.createInsecure(), options);
+  return new Client(
+    `${url.hostname}:${port}`,
+    secure ? credentials.createSsl(roots) : credentials.createInsecure(),
+    options,
+  );
 }
 
 /** The headers of a call: who we are, and what else the endpoint wants. */

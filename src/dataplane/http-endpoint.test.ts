@@ -6,7 +6,11 @@ import { listenHttp, loggingRoute } from "./http-endpoint.ts";
 test("the log level is told and set by POST, for every scope at once", async () => {
   const threshold: LogThreshold = { level: "info" };
   const lines: string[] = [];
-  const log = createLogger({ scope: "a", level: threshold, write: (line) => void lines.push(line.split("\t").slice(1, 4).join(" ").trim()) }).scoped("b");
+  const log = createLogger({
+    scope: "a",
+    level: threshold,
+    write: (line) => void lines.push(line.split("\t").slice(1, 4).join(" ").trim()),
+  }).scoped("b");
   const endpoint = await listenHttp({ address: "127.0.0.1", port: 0, routes: { "/logging": loggingRoute(threshold) } });
   const ask = async (method: string, query: string): Promise<string> => {
     const answer = await fetch(`http://127.0.0.1:${endpoint.port}/logging${query}`, { method });
@@ -17,7 +21,10 @@ test("the log level is told and set by POST, for every scope at once", async () 
   assert.equal(await ask("POST", "?level=debug"), "200 current log level is debug");
   log.debug("seen");
   assert.deepEqual(lines, ["debug b seen"]);
-  assert.equal(await ask("POST", "?level=loud"), "400 level loud is unknown: expected one of trace, debug, info, warn, error");
+  assert.equal(
+    await ask("POST", "?level=loud"),
+    "400 level loud is unknown: expected one of trace, debug, info, warn, error",
+  );
   assert.match(await ask("GET", "?level=warn"), /^405 /);
   assert.equal(log.level, "debug");
   await endpoint.close();

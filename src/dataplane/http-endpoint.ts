@@ -42,12 +42,18 @@ export function listenHttp(options: HttpEndpointOptions): Promise<HttpEndpoint> 
     });
     server.listen({ host: address, port }, () => {
       const bound = server.address();
-      resolve({ port: typeof bound === "object" && bound !== null ? bound.port : port, close: () => closeServer(server) });
+      resolve({
+        port: typeof bound === "object" && bound !== null ? bound.port : port,
+        close: () => closeServer(server),
+      });
     });
   });
 }
 
-async function answer(routes: Readonly<Record<string, EndpointRoute>>, request: IncomingMessage): Promise<EndpointAnswer> {
+async function answer(
+  routes: Readonly<Record<string, EndpointRoute>>,
+  request: IncomingMessage,
+): Promise<EndpointAnswer> {
   try {
     const url = new URL(request.url ?? "/", "http://localhost");
     const route = routes[url.pathname];
@@ -68,7 +74,10 @@ function closeServer(server: Server): Promise<void> {
 
 /** `/healthz/ready` and its like: 200 when no task is open, else 503 with the names of those that are. */
 export function readinessRoute(readiness: Readiness): EndpointRoute {
-  return () => (readiness.ready ? { status: 200, body: "ready\n" } : { status: 503, body: `not ready, pending: ${readiness.pending().join(", ")}\n` });
+  return () =>
+    readiness.ready
+      ? { status: 200, body: "ready\n" }
+      : { status: 503, body: `not ready, pending: ${readiness.pending().join(", ")}\n` };
 }
 
 /** The registry in Prometheus' text format. */
@@ -83,10 +92,12 @@ export function jsonRoute(value: () => unknown): EndpointRoute {
 /** `POST /logging?level=debug` sets the level, without a level tells it; upstream's path and words. */
 export function loggingRoute(threshold: LogThreshold): EndpointRoute {
   return ({ method }, url) => {
-    if (method !== "POST") return { status: 405, body: `POST to read the level, POST with ?level= to set it: ${logLevels.join(", ")}\n` };
+    if (method !== "POST")
+      return { status: 405, body: `POST to read the level, POST with ?level= to set it: ${logLevels.join(", ")}\n` };
     const wanted = url.searchParams.get("level");
     const level = logLevels.find((known) => known === wanted);
-    if (wanted !== null && level === undefined) return { status: 400, body: `level ${wanted} is unknown: expected one of ${logLevels.join(", ")}\n` };
+    if (wanted !== null && level === undefined)
+      return { status: 400, body: `level ${wanted} is unknown: expected one of ${logLevels.join(", ")}\n` };
     if (level !== undefined) threshold.level = level;
     return { status: 200, body: `current log level is ${threshold.level}\n` };
   };

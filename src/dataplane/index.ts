@@ -1,7 +1,17 @@
 // What both data planes share: xDS and CA clients, HBONE, relays, identities, drain, admin servers.
-export { CertificateManager, type CertificateManagerOptions, type CertificateState, type CertificateStatus } from "./certificates/certificate-manager.ts";
+export {
+  CertificateManager,
+  type CertificateManagerOptions,
+  type CertificateState,
+  type CertificateStatus,
+} from "./certificates/certificate-manager.ts";
 export { addCertificateMetrics } from "./certificates/certificate-metrics.ts";
-export type { CertificateAuthority, CertificateSource, SigningRequest, WorkloadCertificate } from "./certificates/certificate-types.ts";
+export type {
+  CertificateAuthority,
+  CertificateSource,
+  SigningRequest,
+  WorkloadCertificate,
+} from "./certificates/certificate-types.ts";
 export { FakeCertificateAuthority } from "./certificates/fake-certificate-authority.ts";
 export { IstioCertificateClient, type IstioCertificateClientOptions } from "./certificates/istio-certificate-client.ts";
 export { followRevocations, RevocationLists } from "./certificates/revocation-lists.ts";
@@ -38,4 +48,11 @@ export { formatIdentity, parseIdentity, type Identity } from "./identity.ts";
 export { localProxyHeader, proxyHeader, proxyHeaderText } from "./proxy-header.ts";
 export { relay, type RelayOptions, type RelayResult } from "./relay.ts";
 export { DeltaXdsClient, type DeltaXdsClientOptions } from "./xds/delta-xds-client.ts";
-export type { ControlPlaneEndpoint, XdsClient, XdsNode, XdsResource, XdsSubscription, XdsUpdate } from "./xds/xds-types.ts";
+export type {
+  ControlPlaneEndpoint,
+  XdsClient,
+  XdsNode,
+  XdsResource,
+  XdsSubscription,
+  XdsUpdate,
+} from "./xds/xds-types.ts";

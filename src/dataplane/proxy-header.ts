@@ -13,8 +13,12 @@ const mappedPrefix = Buffer.from("00000000000000000000ffff", "hex");
 /** The head of PROXY protocol, version 1. An IPv4 address beside one of IPv6 is written as mapped. */
 export function proxyHeaderText(source: SocketAddress, destination: SocketAddress): Buffer {
   const ipv6 = source.address.includes(":") || destination.address.includes(":");
-  const address = (end: SocketAddress): string => (ipv6 && !end.address.includes(":") ? `::ffff:${end.address}` : end.address);
-  return Buffer.from(`PROXY ${ipv6 ? "TCP6" : "TCP4"} ${address(source)} ${address(destination)} ${source.port} ${destination.port}\r\n`, "latin1");
+  const address = (end: SocketAddress): string =>
+    ipv6 && !end.address.includes(":") ? `::ffff:${end.address}` : end.address;
+  return Buffer.from(
+    `PROXY ${ipv6 ? "TCP6" : "TCP4"} ${address(source)} ${address(destination)} ${source.port} ${destination.port}\r\n`,
+    "latin1",
+  );
 }
 
 /** The head of PROXY protocol, version 2, of a connection that speaks for nobody but itself. */

@@ -16,20 +16,33 @@ const isNumber =
     /^\d+$/.test(value.trim()) && Number(value) <= maximum ? undefined : `a number from 0 to ${maximum}`;
 const isPort = isNumber(maxPort);
 const isTruth: Check = (value) => (/^(1|0|t|f|true|false)$/i.test(value) ? undefined : "true or false");
-const isQuantity: Check = (value) => (/^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[numkKMGTPE]|[KMGTPE]i)?$/.test(value) ? undefined : "a quantity such as 100m or 128Mi");
-const arePorts: Check = (value) => (value.trim() === "" || value.split(",").every((port) => isPort(port) === undefined) ? undefined : "port numbers with commas between them, such as 80,443");
+const isQuantity: Check = (value) =>
+  /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[numkKMGTPE]|[KMGTPE]i)?$/.test(value)
+    ? undefined
+    : "a quantity such as 100m or 128Mi";
+const arePorts: Check = (value) =>
+  value.trim() === "" || value.split(",").every((port) => isPort(port) === undefined)
+    ? undefined
+    : "port numbers with commas between them, such as 80,443";
 const arePortsOrAll: Check = (value) => (value === "*" ? undefined : arePorts(value));
 const isRange: Check = (value) => {
   const [, address = "", length = ""] = /^([0-9a-fA-F:.]{1,45})\/(\d{1,3})$/.exec(value) ?? [];
   const bytes = addressBytes(address);
   return bytes !== undefined && Number(length) <= bytes.length * 8 ? undefined : "an IP range";
 };
-const areRanges: Check = (value) => (value === "" || value.split(",").every((range) => isRange(range) === undefined) ? undefined : "IP ranges with commas between them, such as 10.0.0.0/8,fd00::/8");
+const areRanges: Check = (value) =>
+  value === "" || value.split(",").every((range) => isRange(range) === undefined)
+    ? undefined
+    : "IP ranges with commas between them, such as 10.0.0.0/8,fd00::/8";
 const areRangesOrAll: Check = (value) => (value === "*" ? undefined : areRanges(value));
 /** Of Linux: at most 15 characters. */
 const isInterface = /^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/;
-const areInterfaces: Check = (value) => (value === "" || value.split(",").every((name) => isInterface.test(name.trim())) ? undefined : "names of interfaces with commas between them, such as eth1,net1");
-const isMode: Check = (value) => (["REDIRECT", "TPROXY", "NONE"].includes(value) ? undefined : "REDIRECT, TPROXY or NONE");
+const areInterfaces: Check = (value) =>
+  value === "" || value.split(",").every((name) => isInterface.test(name.trim()))
+    ? undefined
+    : "names of interfaces with commas between them, such as eth1,net1";
+const isMode: Check = (value) =>
+  ["REDIRECT", "TPROXY", "NONE"].includes(value) ? undefined : "REDIRECT, TPROXY or NONE";
 const isJsonObject: Check = (value) => {
   try {
     const parsed: unknown = JSON.parse(value);
@@ -44,7 +57,8 @@ const isProxyConfig: Check = (value) => {
 };
 const maxTemplates = 20;
 /** Each is rendered and laid on the pod. */
-const areTemplates: Check = (value) => (value.split(",").length <= maxTemplates ? undefined : `at most ${maxTemplates} names`);
+const areTemplates: Check = (value) =>
+  value.split(",").length <= maxTemplates ? undefined : `at most ${maxTemplates} names`;
 
 const checks: Readonly<Record<string, Check>> = {
   [podAnnotations.interceptionMode]: isMode,
@@ -77,7 +91,10 @@ export function checkAnnotations(annotations: Readonly<Record<string, string>>):
   const faults: string[] = [];
   for (const [name, value] of Object.entries(annotations)) {
     const expected = Object.hasOwn(checks, name) ? checks[name]?.(value) : undefined;
-    if (expected !== undefined) faults.push(`annotation ${name} must be ${expected}, got "${value.length > maxQuoted ? `${value.slice(0, maxQuoted)}…` : value}"`);
+    if (expected !== undefined)
+      faults.push(
+        `annotation ${name} must be ${expected}, got "${value.length > maxQuoted ? `${value.slice(0, maxQuoted)}…` : value}"`,
+      );
   }
   if (faults.length > 0) throw userError("annotation-invalid", faults.join("; "));
 }

@@ -4,14 +4,22 @@ import { podAnnotations, podLabels } from "./annotations.ts";
 import { proxyConfigIssues } from "./mesh.ts";
 
 /** Whose prefix says that they are for the mesh's proxy. */
-const ownPrefixes = ["sidecar.istio.io/", "traffic.sidecar.istio.io/", "status.sidecar.istio.io/", "readiness.status.sidecar.istio.io/", "proxy.istio.io/", "inject.istio.io/"];
+const ownPrefixes = [
+  "sidecar.istio.io/",
+  "traffic.sidecar.istio.io/",
+  "status.sidecar.istio.io/",
+  "readiness.status.sidecar.istio.io/",
+  "proxy.istio.io/",
+  "inject.istio.io/",
+];
 
 const onlyEnvoy = "is read when Envoy is bootstrapped: it has no effect on Serin's own proxy";
 
 /** What upstream documents of pods and is not done here, with the reason. */
 export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
   "sidecar.istio.io/bootstrapOverride": onlyEnvoy,
-  "sidecar.istio.io/discoveryAddress": 'is deprecated and has no effect: use proxy.istio.io/config, such as "discoveryAddress: istiod.istio-system.svc:15012"',
+  "sidecar.istio.io/discoveryAddress":
+    'is deprecated and has no effect: use proxy.istio.io/config, such as "discoveryAddress: istiod.istio-system.svc:15012"',
   "sidecar.istio.io/statsInclusionPrefixes": onlyEnvoy,
   "sidecar.istio.io/statsInclusionSuffixes": onlyEnvoy,
   "sidecar.istio.io/statsInclusionRegexps": onlyEnvoy,
@@ -20,9 +28,11 @@ export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
   "sidecar.istio.io/statsEvictionInterval": onlyEnvoy,
   "sidecar.istio.io/statsCompression": onlyEnvoy,
   "sidecar.istio.io/extraStatTags": "is deprecated and has no effect: use tagOverrides of a Telemetry",
-  "prometheus.istio.io/scrape-targets": "is not supported: the metrics of one port are merged, that of prometheus.io/port",
+  "prometheus.istio.io/scrape-targets":
+    "is not supported: the metrics of one port are merged, that of prometheus.io/port",
   "prometheus.istio.io/secure-port": "is not supported: merged metrics are served without TLS",
-  "readiness.status.sidecar.istio.io/applicationPorts": "has no effect: the proxy's readiness does not wait for the application's ports",
+  "readiness.status.sidecar.istio.io/applicationPorts":
+    "has no effect: the proxy's readiness does not wait for the application's ports",
 };
 
 const read: ReadonlySet<string> = new Set(Object.values(podAnnotations));
@@ -37,7 +47,8 @@ export function injectionWarnings({ metadata, spec }: Pod): string[] {
   const warnings: string[] = [];
   let unknown = 0;
   for (const [name, value] of Object.entries(annotations)) {
-    if (name === podAnnotations.proxyConfig) warnings.push(...proxyConfigIssues(value).warnings.map((warning) => `annotation ${name}: ${warning}`));
+    if (name === podAnnotations.proxyConfig)
+      warnings.push(...proxyConfigIssues(value).warnings.map((warning) => `annotation ${name}: ${warning}`));
     const reason = Object.hasOwn(annotationsWithoutEffect, name) ? annotationsWithoutEffect[name] : undefined;
     if (reason !== undefined) warnings.push(`annotation ${name} ${reason}`);
     else if (!read.has(name) && ownPrefixes.some((prefix) => name.startsWith(prefix))) {
@@ -47,9 +58,11 @@ export function injectionWarnings({ metadata, spec }: Pod): string[] {
   }
   if (unknown > maxUnknown) warnings.push(`${unknown - maxUnknown} more annotations are not known and have no effect`);
   const asked = labels[podLabels.inject] ?? annotations[podAnnotations.inject] ?? "";
-  if (asked !== "" && asked !== "true" && asked !== "false") warnings.push(`${podLabels.inject} must be true or false, got "${asked}": the injection policy decides`);
+  if (asked !== "" && asked !== "true" && asked !== "false")
+    warnings.push(`${podLabels.inject} must be true or false, got "${asked}": the injection policy decides`);
   const policy = spec?.dnsPolicy ?? "ClusterFirst";
-  if (policy !== "ClusterFirst") warnings.push(`spec.dnsPolicy is ${policy}: the proxy may not find the control plane's name; ClusterFirst does`);
+  if (policy !== "ClusterFirst")
+    warnings.push(`spec.dnsPolicy is ${policy}: the proxy may not find the control plane's name; ClusterFirst does`);
   return warnings;
 }
 

@@ -7,7 +7,12 @@ import { isTree, textMapAt, treeAt, type Tree } from "./tree.ts";
 
 /** Renders a template that users have added. Throws a user error that names it. */
 export function customTemplate(name: string, text: string, input: TemplateInput): InjectedPod {
-  const failed = (what: string, cause?: unknown): Error => userError("template-failed", `the template "${name}" of the injection's configuration ${what}`, cause === undefined ? {} : { cause });
+  const failed = (what: string, cause?: unknown): Error =>
+    userError(
+      "template-failed",
+      `the template "${name}" of the injection's configuration ${what}`,
+      cause === undefined ? {} : { cause },
+    );
   let value: unknown;
   try {
     value = parse(renderGoTemplate(text, templateData(input)));
@@ -18,11 +23,19 @@ export function customTemplate(name: string, text: string, input: TemplateInput)
   if (!isTree(value)) throw failed("must give a pod's metadata and spec");
   const foreign = Object.keys(value).find((key) => key !== "metadata" && key !== "spec");
   if (foreign !== undefined) throw failed(`gives "${foreign}"; only metadata and spec are laid on pods`);
-  const ownMetadata = Object.keys(treeAt(value, "metadata") ?? {}).find((key) => key !== "labels" && key !== "annotations");
-  if (ownMetadata !== undefined) throw failed(`gives metadata.${ownMetadata}; only labels and annotations are laid on pods`);
+  const ownMetadata = Object.keys(treeAt(value, "metadata") ?? {}).find(
+    (key) => key !== "labels" && key !== "annotations",
+  );
+  if (ownMetadata !== undefined)
+    throw failed(`gives metadata.${ownMetadata}; only labels and annotations are laid on pods`);
   const spec = treeAt(value, "spec") ?? {};
-  for (const field of namedLists) if (!isNamedList(spec[field])) throw failed(`gives spec.${field} that is no list of objects with names`);
-  return { labels: textMapAt(value, "metadata", "labels"), annotations: textMapAt(value, "metadata", "annotations"), spec };
+  for (const field of namedLists)
+    if (!isNamedList(spec[field])) throw failed(`gives spec.${field} that is no list of objects with names`);
+  return {
+    labels: textMapAt(value, "metadata", "labels"),
+    annotations: textMapAt(value, "metadata", "annotations"),
+    spec,
+  };
 }
 
 const namedLists = ["containers", "initContainers", "volumes", "imagePullSecrets"] as const;
@@ -30,7 +43,10 @@ const namedLists = ["containers", "initContainers", "volumes", "imagePullSecrets
 /** Also nothing, and an element that says what becomes of the others. */
 function isNamedList(list: unknown): boolean {
   if (list === undefined || list === null) return true;
-  return Array.isArray(list) && list.every((element) => isTree(element) && (typeof element["name"] === "string" || element["$patch"] !== undefined));
+  return (
+    Array.isArray(list) &&
+    list.every((element) => isTree(element) && (typeof element["name"] === "string" || element["$patch"] !== undefined))
+  );
 }
 
 /** By the names that upstream gives its templates. */
@@ -41,8 +57,20 @@ function templateData(input: TemplateInput): Tree {
     DeploymentMeta: { Name: owner.name, Namespace: namespace },
     ObjectMeta: { ...pod.metadata, namespace, labels, annotations },
     Spec: pod.spec ?? {},
-    ProxyConfig: { interceptionMode: proxyConfig.interceptionMode, ...(JSON.parse(proxyConfig.json) as Tree), statusPort: proxyConfig.statusPort, proxyMetadata: proxyConfig.proxyMetadata, holdApplicationUntilProxyStarts: proxyConfig.holdApplicationUntilProxyStarts },
-    MeshConfig: { trustDomain: mesh.trustDomain, rootNamespace: mesh.rootNamespace, proxyListenPort: mesh.proxyListenPort, proxyInboundListenPort: mesh.proxyInboundListenPort, defaultConfig: mesh.defaultConfig },
+    ProxyConfig: {
+      interceptionMode: proxyConfig.interceptionMode,
+      ...(JSON.parse(proxyConfig.json) as Tree),
+      statusPort: proxyConfig.statusPort,
+      proxyMetadata: proxyConfig.proxyMetadata,
+      holdApplicationUntilProxyStarts: proxyConfig.holdApplicationUntilProxyStarts,
+    },
+    MeshConfig: {
+      trustDomain: mesh.trustDomain,
+      rootNamespace: mesh.rootNamespace,
+      proxyListenPort: mesh.proxyListenPort,
+      proxyInboundListenPort: mesh.proxyInboundListenPort,
+      defaultConfig: mesh.defaultConfig,
+    },
     Values: input.valuesTree,
     Revision: input.revision,
     ProxyImage: proxyImage(input, values.proxy.image),

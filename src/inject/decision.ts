@@ -8,14 +8,24 @@ type Labels = Readonly<Record<string, string>>;
 export type InjectionDecision = { readonly inject: true } | { readonly inject: false; readonly reason: string };
 
 /** Where the kubelet's and the cluster's own pods live: never injected. */
-const systemNamespaces: ReadonlySet<string> = new Set(["kube-system", "kube-public", "kube-node-lease", "local-path-storage"]);
+const systemNamespaces: ReadonlySet<string> = new Set([
+  "kube-system",
+  "kube-public",
+  "kube-node-lease",
+  "local-path-storage",
+]);
 const proxyContainer = "istio-proxy";
 
 /**
  * Whether a pod that reached the webhook is injected. The label beats the annotation; both, if they are true or false, beat the selectors of the
  * configuration, of which `neverInjectSelector` comes first; the policy decides for the rest.
  */
-export function injectionDecision(pod: Pod, namespace: string, namespaceLabels: Labels, settings: InjectionSettings): InjectionDecision {
+export function injectionDecision(
+  pod: Pod,
+  namespace: string,
+  namespaceLabels: Labels,
+  settings: InjectionSettings,
+): InjectionDecision {
   const { labels = {}, annotations = {} } = pod.metadata;
   if (pod.spec?.hostNetwork === true) return no("it is on the host's network");
   if (systemNamespaces.has(namespace)) return no(`${namespace} is a namespace of the cluster itself`);
@@ -26,8 +36,10 @@ export function injectionDecision(pod: Pod, namespace: string, namespaceLabels: 
   if (mode === "ambient") return no(`its label ${podLabels.dataplaneMode} is ambient`);
   if (asked === "true") return { inject: true };
   if (asked === "false") return no(`${podLabels.inject} is "false"`);
-  if (mode !== "none" && namespaceLabels[podLabels.dataplaneMode] === "ambient") return no(`its namespace is labelled ${podLabels.dataplaneMode}=ambient`);
-  if (settings.neverInjectSelector.some((selector) => selects(selector, labels))) return no("a neverInjectSelector selects it");
+  if (mode !== "none" && namespaceLabels[podLabels.dataplaneMode] === "ambient")
+    return no(`its namespace is labelled ${podLabels.dataplaneMode}=ambient`);
+  if (settings.neverInjectSelector.some((selector) => selects(selector, labels)))
+    return no("a neverInjectSelector selects it");
   if (settings.alwaysInjectSelector.some((selector) => selects(selector, labels))) return { inject: true };
   return settings.policy === "enabled" ? { inject: true } : no("the injection policy is disabled");
 }
@@ -38,10 +50,13 @@ function no(reason: string): InjectionDecision {
 
 /** An empty selector selects nothing here, lest a slip inject everything. */
 function selects(selector: LabelSelector, labels: Labels): boolean {
-  const isEmpty = Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0;
+  const isEmpty =
+    Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0;
   return !isEmpty && matchesLabelSelector(selector, labels);
 }
 
 function hasProxy(pod: Pod): boolean {
-  return [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].some((container) => container.name === proxyContainer);
+  return [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].some(
+    (container) => container.name === proxyContainer,
+  );
 }

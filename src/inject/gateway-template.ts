@@ -9,16 +9,27 @@ export function gatewayTemplate(input: TemplateInput): InjectedPod {
     labels: canonicalLabels(input),
     annotations: commonAnnotations(input),
     spec: {
-      securityContext: (values.gatewaySecurityContext ?? { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] }),
+      securityContext: values.gatewaySecurityContext ?? {
+        sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }],
+      },
       containers: [
         {
-          ...proxyContainer(input, { type: "router", securityContext: { runAsUser: proxyUser, runAsGroup: proxyUser } }),
+          ...proxyContainer(input, {
+            type: "router",
+            securityContext: { runAsUser: proxyUser, runAsGroup: proxyUser },
+          }),
           ...(lifecycle === undefined ? {} : { lifecycle: lifecycle }),
-          readinessProbe: readinessProbe({ initialDelaySeconds: readinessInitialDelaySeconds, periodSeconds: readinessPeriodSeconds, failureThreshold: readinessFailureThreshold }),
+          readinessProbe: readinessProbe({
+            initialDelaySeconds: readinessInitialDelaySeconds,
+            periodSeconds: readinessPeriodSeconds,
+            failureThreshold: readinessFailureThreshold,
+          }),
         },
       ],
       volumes: proxyVolumes(input, "router"),
-      ...(values.imagePullSecrets.length === 0 ? {} : { imagePullSecrets: values.imagePullSecrets.map((name) => ({ name })) }),
+      ...(values.imagePullSecrets.length === 0
+        ? {}
+        : { imagePullSecrets: values.imagePullSecrets.map((name) => ({ name })) }),
     },
   };
 }

@@ -29,7 +29,9 @@ function fieldOf(tree: unknown, key: unknown): unknown {
 /** In Go a map of texts, such as labels are, has the empty text under every other key. */
 function elementOf(tree: unknown, key: unknown): unknown {
   const found = fieldOf(tree, key);
-  return found === undefined && isTree(tree) && Object.values(tree).every((value) => typeof value === "string") ? "" : found;
+  return found === undefined && isTree(tree) && Object.values(tree).every((value) => typeof value === "string")
+    ? ""
+    : found;
 }
 
 function annotation(metadata: unknown, name: unknown, fallback: unknown): string {
@@ -40,7 +42,10 @@ function annotation(metadata: unknown, name: unknown, fallback: unknown): string
 
 function indented(count: unknown, text: unknown): string {
   const space = " ".repeat(Math.min(Number(count), maxIndent));
-  return textOf(text).split("\n").map((line) => `${space}${line}`).join("\n");
+  return textOf(text)
+    .split("\n")
+    .map((line) => `${space}${line}`)
+    .join("\n");
 }
 const maxIndent = 64;
 
@@ -57,7 +62,8 @@ function printed(format: unknown, ...values: readonly unknown[]): string {
 /** In Go a field or a key that is not there is its kind's nothing: the empty text, 0, false. */
 function isSame(left: unknown, right: unknown): boolean {
   if (left === right) return true;
-  if (left === undefined || left === null) return right === undefined || right === null || right === "" || right === 0 || right === false;
+  if (left === undefined || left === null)
+    return right === undefined || right === null || right === "" || right === 0 || right === false;
   return (right === undefined || right === null) && isSame(right, left);
 }
 
@@ -78,7 +84,11 @@ function trimmed(characters: unknown, text: unknown, ends: "both" | "start" | "e
 function withoutNil(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutNil);
   if (!isTree(value)) return value;
-  return Object.fromEntries(Object.entries(value).flatMap(([key, item]) => (item === null || item === undefined ? [] : [[key, withoutNil(item)]])));
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, item]) =>
+      item === null || item === undefined ? [] : [[key, withoutNil(item)]],
+    ),
+  );
 }
 
 export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
@@ -94,7 +104,8 @@ export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
   le: (left, right) => compare(left, right) <= 0,
   gt: (left, right) => compare(left, right) > 0,
   ge: (left, right) => compare(left, right) >= 0,
-  len: (value) => (isTree(value) ? Object.keys(value).length : typeof value === "string" || Array.isArray(value) ? value.length : 0),
+  len: (value) =>
+    isTree(value) ? Object.keys(value).length : typeof value === "string" || Array.isArray(value) ? value.length : 0,
   index: (tree, ...keys) => keys.reduce(elementOf, tree),
   print: (...values) => values.map(textOf).join(""),
   printf: printed,
@@ -103,8 +114,16 @@ export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
   coalesce: (...values) => values.find(isTrue),
   empty: (value) => !isTrue(value),
   ternary: (yes, no, condition) => (isTrue(condition) ? yes : no),
-  quote: (...values) => values.filter((value) => value !== undefined).map((value) => JSON.stringify(textOf(value))).join(" "),
-  squote: (...values) => values.filter((value) => value !== undefined).map((value) => `'${textOf(value)}'`).join(" "),
+  quote: (...values) =>
+    values
+      .filter((value) => value !== undefined)
+      .map((value) => JSON.stringify(textOf(value)))
+      .join(" "),
+  squote: (...values) =>
+    values
+      .filter((value) => value !== undefined)
+      .map((value) => `'${textOf(value)}'`)
+      .join(" "),
   toString: (value: unknown) => textOf(value),
   atoi: (value) => Number.parseInt(textOf(value), 10) || 0,
   int: (value) => Number.parseInt(textOf(value), 10) || 0,
@@ -114,7 +133,8 @@ export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
   get: (tree, key) => fieldOf(tree, key) ?? "",
   has: (value, list) => listOf(list).includes(value),
   keys: (tree) => (isTree(tree) ? Object.keys(tree) : []),
-  dict: (...pairs) => Object.fromEntries(pairs.flatMap((key, at) => (at % 2 === 0 ? [[textOf(key), pairs[at + 1]]] : []))),
+  dict: (...pairs) =>
+    Object.fromEntries(pairs.flatMap((key, at) => (at % 2 === 0 ? [[textOf(key), pairs[at + 1]]] : []))),
   list: (...values) => values,
   append: (list, value) => [...listOf(list), value],
   first: (list) => listOf(list)[0],
@@ -127,9 +147,12 @@ export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
   replace: (from, to, text) => textOf(text).replaceAll(textOf(from), textOf(to)),
   trim: (text) => textOf(text).trim(),
   trimAll: (characters, text) => trimmed(characters, text, "both"),
-  trimPrefix: (part, text) => (textOf(text).startsWith(textOf(part)) ? textOf(text).slice(textOf(part).length) : textOf(text)),
-  trimSuffix: (part, text) => (textOf(text).endsWith(textOf(part)) ? textOf(text).slice(0, -textOf(part).length || undefined) : textOf(text)),
-  trunc: (count, text) => (Number(count) < 0 ? textOf(text).slice(Number(count)) : textOf(text).slice(0, Number(count))),
+  trimPrefix: (part, text) =>
+    textOf(text).startsWith(textOf(part)) ? textOf(text).slice(textOf(part).length) : textOf(text),
+  trimSuffix: (part, text) =>
+    textOf(text).endsWith(textOf(part)) ? textOf(text).slice(0, -textOf(part).length || undefined) : textOf(text),
+  trunc: (count, text) =>
+    Number(count) < 0 ? textOf(text).slice(Number(count)) : textOf(text).slice(0, Number(count)),
   lower: (text) => textOf(text).toLowerCase(),
   toLower: (text) => textOf(text).toLowerCase(),
   upper: (text) => textOf(text).toUpperCase(),
@@ -143,7 +166,8 @@ export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
   fromJSON: (text) => JSON.parse(textOf(text)) as unknown,
   fromYaml: (text) => parse(textOf(text)) as unknown,
   omitNil: withoutNil,
-  omit: (tree, ...names) => (isTree(tree) ? Object.fromEntries(Object.entries(tree).filter(([key]) => !names.includes(key))) : tree),
+  omit: (tree, ...names) =>
+    isTree(tree) ? Object.fromEntries(Object.entries(tree).filter(([key]) => !names.includes(key))) : tree,
   annotation: (metadata, name, fallback) => annotation(metadata, name, fallback),
   fail: (message) => {
     throw userError("template-failed", textOf(message));

@@ -4,7 +4,12 @@ import { userError } from "../base/index.ts";
 export type TemplateNode =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "action"; readonly pipeline: Pipeline }
-  | { readonly kind: "if" | "with" | "range"; readonly pipeline: Pipeline; readonly body: readonly TemplateNode[]; readonly otherwise: readonly TemplateNode[] }
+  | {
+      readonly kind: "if" | "with" | "range";
+      readonly pipeline: Pipeline;
+      readonly body: readonly TemplateNode[];
+      readonly otherwise: readonly TemplateNode[];
+    }
   | { readonly kind: "call"; readonly name: string; readonly pipeline: Pipeline | undefined };
 
 export interface Pipeline {
@@ -66,7 +71,13 @@ function endOfAction(text: string, start: number): number | undefined {
   while (at < text.length) {
     const char = text[at] ?? "";
     if (char === "}" && text[at + 1] === "}") return at;
-    const closed = text.startsWith("/*", at) ? afterEnd(text, at + 2, "*/") : char === "`" ? afterEnd(text, at + 1, "`") : char === '"' ? afterQuoted(text, at + 1) : at + 1;
+    const closed = text.startsWith("/*", at)
+      ? afterEnd(text, at + 2, "*/")
+      : char === "`"
+        ? afterEnd(text, at + 1, "`")
+        : char === '"'
+          ? afterQuoted(text, at + 1)
+          : at + 1;
     if (closed === undefined) return undefined;
     at = closed;
   }
@@ -146,7 +157,8 @@ class TemplateParser {
     if (end === "end") return { kind, pipeline, body, otherwise: [] };
     const [, next, nextCondition = ""] = /^else\s+(if|with)\s+([\s\S]+)$/.exec(end) ?? [];
     // `else if` shares the end of the outer one.
-    const otherwise = next === undefined ? this.#closed(`${kind} ${condition}`) : [this.#branch(next as "if", nextCondition)];
+    const otherwise =
+      next === undefined ? this.#closed(`${kind} ${condition}`) : [this.#branch(next as "if", nextCondition)];
     return { kind, pipeline, body, otherwise };
   }
 
@@ -164,7 +176,8 @@ function nameIn(text: string): string {
   return name;
 }
 
-const tokenPattern = /\s*(?:("(?:\\.|[^"\\])*")|`([^`]*)`|(-?\d+(?:\.\d+)?)|(:=|[=|(),])|(\$[A-Za-z0-9_]*)|((?:\.[A-Za-z_][A-Za-z0-9_]*)+|\.)|([A-Za-z_][A-Za-z0-9_]*))/y;
+const tokenPattern =
+  /\s*(?:("(?:\\.|[^"\\])*")|`([^`]*)`|(-?\d+(?:\.\d+)?)|(:=|[=|(),])|(\$[A-Za-z0-9_]*)|((?:\.[A-Za-z_][A-Za-z0-9_]*)+|\.)|([A-Za-z_][A-Za-z0-9_]*))/y;
 
 interface Token {
   readonly kind: "literal" | "sign" | "variable" | "path" | "word";
@@ -191,7 +204,8 @@ function tokensOf(text: string): Token[] {
     else if (sign !== undefined) tokens.push({ kind: "sign", text: sign, joined });
     else if (variable !== undefined) tokens.push({ kind: "variable", text: variable.slice(1), joined });
     else if (path !== undefined) tokens.push({ kind: "path", text: path, joined });
-    else if (word === "true" || word === "false") tokens.push({ kind: "literal", text: word, value: word === "true", joined });
+    else if (word === "true" || word === "false")
+      tokens.push({ kind: "literal", text: word, value: word === "true", joined });
     else if (word === "nil") tokens.push({ kind: "literal", text: word, value: undefined, joined });
     else tokens.push({ kind: "word", text: word ?? "", joined });
   }
@@ -210,7 +224,8 @@ function parsePipeline(text: string): Pipeline {
   const tokens = tokensOf(text);
   const reader = { tokens, at: 0 };
   const pipeline = readPipeline(reader, text);
-  if (reader.at < tokens.length) throw malformed(`"${text}" has "${tokens[reader.at]?.text ?? ""}" where its end was expected`);
+  if (reader.at < tokens.length)
+    throw malformed(`"${text}" has "${tokens[reader.at]?.text ?? ""}" where its end was expected`);
   return pipeline;
 }
 
@@ -234,13 +249,15 @@ function readPipeline(reader: TokenReader, text: string): Pipeline {
 
 function readDeclaration(reader: TokenReader): Pick<Pipeline, "declares" | "assigns"> {
   const [first, second, third, fourth] = reader.tokens.slice(reader.at, reader.at + 4);
-  const isSign = (token: Token | undefined, ...signs: readonly string[]): boolean => token?.kind === "sign" && signs.includes(token.text);
+  const isSign = (token: Token | undefined, ...signs: readonly string[]): boolean =>
+    token?.kind === "sign" && signs.includes(token.text);
   if (first?.kind !== "variable") return { declares: [], assigns: false };
   if (isSign(second, ":=", "=")) {
     reader.at += 2;
     return { declares: [first.text], assigns: second?.text === "=" };
   }
-  if (!isSign(second, ",") || third?.kind !== "variable" || !isSign(fourth, ":=", "=")) return { declares: [], assigns: false };
+  if (!isSign(second, ",") || third?.kind !== "variable" || !isSign(fourth, ":=", "="))
+    return { declares: [], assigns: false };
   reader.at += 4;
   return { declares: [first.text, third.text], assigns: fourth?.text === "=" };
 }

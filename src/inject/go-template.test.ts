@@ -16,29 +16,47 @@ const data = {
 
 const cases: readonly (readonly [template: string, result: string])[] = [
   ["plain {{/* said */}}text", "plain text"],
-  ["{{ .ObjectMeta.Name }} {{ .ObjectMeta.name }} {{ .Spec.ServiceAccountName }} {{ .TypeMeta.APIVersion }}", "web web sa apps/v1"],
+  [
+    "{{ .ObjectMeta.Name }} {{ .ObjectMeta.name }} {{ .Spec.ServiceAccountName }} {{ .TypeMeta.APIVersion }}",
+    "web web sa apps/v1",
+  ],
   ["a {{- .ObjectMeta.Name -}}  b", "awebb"],
   ["{{ index .ObjectMeta.Annotations `a.b/c` | quote }}", '"12"'],
-  ["{{ index .ObjectMeta.Annotations \"none\" | default \"other\" }}", "other"],
-  ["{{ annotation .ObjectMeta `a.b/c` 5 }} {{ annotation .ObjectMeta `none` .Values.global.proxy.image }}", "12 proxyv2"],
+  ['{{ index .ObjectMeta.Annotations "none" | default "other" }}', "other"],
+  [
+    "{{ annotation .ObjectMeta `a.b/c` 5 }} {{ annotation .ObjectMeta `none` .Values.global.proxy.image }}",
+    "12 proxyv2",
+  ],
   ["{{ if isset .ObjectMeta.Annotations `none` }}a{{ else if .Values.on }}b{{ else }}c{{ end }}", "b"],
   ["{{ if and .Values.on (not .NativeSidecars) }}yes{{ end }}", "yes"],
   ["{{ if or (eq .ProxyUID 1) (ne .ObjectMeta.Name `web`) }}yes{{ else }}no{{ end }}", "no"],
-  ["{{ with .Values.global.proxy.empty }}x{{ else }}none{{ end }}{{ with .ObjectMeta }}{{ .Name }}{{ end }}", "noneweb"],
+  [
+    "{{ with .Values.global.proxy.empty }}x{{ else }}none{{ end }}{{ with .ObjectMeta }}{{ .Name }}{{ end }}",
+    "noneweb",
+  ],
   ["{{ range $i, $c := .Spec.Containers }}{{ if $i }},{{ end }}{{ $c.Name }}{{ end }}", "one,two"],
   ["{{ range .Spec.Containers }}{{ .Name }} {{ $.ObjectMeta.Name }};{{ else }}none{{ end }}", "one web;two web;"],
   ["{{ range $k, $v := .ObjectMeta.Labels }}{{ $k }}={{ $v }}{{ end }}", "app=web"],
   ["{{ range .Nothing }}x{{ else }}none{{ end }}", "none"],
-  ["{{ $names := list }}{{ range .Spec.Containers }}{{ $names = append $names .Name }}{{ end }}{{ $names | join `+` }}", "one+two"],
-  ["{{ define \"r\" }}[{{ .ObjectMeta.Name }}]{{ end }}{{ template \"r\" . }}", "[web]"],
-  ["{{ printf \"--level=%s %d %v %q%%\" \"x\" 3 true \"y\" }}", '--level=x 3 true "y"%'],
+  [
+    "{{ $names := list }}{{ range .Spec.Containers }}{{ $names = append $names .Name }}{{ end }}{{ $names | join `+` }}",
+    "one+two",
+  ],
+  ['{{ define "r" }}[{{ .ObjectMeta.Name }}]{{ end }}{{ template "r" . }}', "[web]"],
+  ['{{ printf "--level=%s %d %v %q%%" "x" 3 true "y" }}', '--level=x 3 true "y"%'],
   ["{{ (index .Spec.Containers 0).Name }}", "one"],
-  ["r:{{ toYaml .Values.resources | nindent 2 }}", "r:\n  limits:\n    cpu: \"1\""],
+  ["r:{{ toYaml .Values.resources | nindent 2 }}", 'r:\n  limits:\n    cpu: "1"'],
   ["{{ (fromJSON (index .ObjectMeta.Annotations `list`)).x }}", "1"],
   ["{{ trunc 2 .ObjectMeta.Name | upper }}{{ contains `/` `a/b` }}{{ valueOrDefault .Values.none `d` }}", "WEtrued"],
   ["{{ if and .Values.none .Values.on }}yes{{ else }}no{{ end }}", "no"],
-  ["{{ eq (index .ObjectMeta.Labels `none`) `` }} {{ ne .Spec.NodeName `` }} {{ eq .Spec.HostNetwork false }} {{ eq .Values.none .ObjectMeta.Name }}", "true false true false"],
-  ["[{{ index .ObjectMeta.Labels `none` }}] {{ index .Values `none` }} {{ isset .ObjectMeta.Labels `none` }}", "[] <no value> false"],
+  [
+    "{{ eq (index .ObjectMeta.Labels `none`) `` }} {{ ne .Spec.NodeName `` }} {{ eq .Spec.HostNetwork false }} {{ eq .Values.none .ObjectMeta.Name }}",
+    "true false true false",
+  ],
+  [
+    "[{{ index .ObjectMeta.Labels `none` }}] {{ index .Values `none` }} {{ isset .ObjectMeta.Labels `none` }}",
+    "[] <no value> false",
+  ],
   ["{{ .Values.none.deeper }}", "<no value>"],
 ];
 
@@ -61,11 +79,42 @@ test("what is malformed or not supported is a user error that says so", () => {
     ["{{ constructor }}", /not supported/],
     ["{{ fail `no` }}", /^SerinError: no$/],
   ];
-  for (const [template, expected] of faults) assert.throws(() => renderGoTemplate(template, data), (error) => error instanceof SerinError && expected.test(String(error)), template);
+  for (const [template, expected] of faults)
+    assert.throws(
+      () => renderGoTemplate(template, data),
+      (error) => error instanceof SerinError && expected.test(String(error)),
+      template,
+    );
 });
 
 test("no text makes the renderer throw anything else", () => {
-  const piece = fc.constantFrom("{{", "}}", "{{-", "-}}", " if ", " range ", " end ", " else ", " with ", ".A", ".Spec.Containers", "$x", ":=", "|", "(", ")", "`a`", '"b"', " index ", " join ", " 1 ", " toYaml ", "define", "\n", "text");
+  const piece = fc.constantFrom(
+    "{{",
+    "}}",
+    "{{-",
+    "-}}",
+    " if ",
+    " range ",
+    " end ",
+    " else ",
+    " with ",
+    ".A",
+    ".Spec.Containers",
+    "$x",
+    ":=",
+    "|",
+    "(",
+    ")",
+    "`a`",
+    '"b"',
+    " index ",
+    " join ",
+    " 1 ",
+    " toYaml ",
+    "define",
+    "\n",
+    "text",
+  );
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
       try {
@@ -79,6 +128,17 @@ test("no text makes the renderer throw anything else", () => {
 });
 
 test("an action that is not closed is told, however many quotes it has: each is looked at once", () => {
-  for (const text of [`{{ ${'"a" '.repeat(2_000)}`, `{{ ${'"'.repeat(4_001)} }}`, `{{ ${"`a` ".repeat(2_000)}`, `{{ "}}" ${"/* }} */".repeat(2_000)}`]) assert.throws(() => parseGoTemplate(text), /is not closed/);
-  assert.deepEqual(parseGoTemplate('a {{- /* }} " */ -}} b{{ "}}" -}} c').body.map((node) => (node.kind === "text" ? node.text : node.kind)), ["a", "b", "action", "c"]);
+  for (const text of [
+    `{{ ${'"a" '.repeat(2_000)}`,
+    `{{ ${'"'.repeat(4_001)} }}`,
+    `{{ ${"`a` ".repeat(2_000)}`,
+    `{{ "}}" ${"/* }} */".repeat(2_000)}`,
+  ])
+    assert.throws(() => parseGoTemplate(text), /is not closed/);
+  assert.deepEqual(
+    parseGoTemplate('a {{- /* }} " */ -}} b{{ "}}" -}} c').body.map((node) =>
+      node.kind === "text" ? node.text : node.kind,
+    ),
+    ["a", "b", "action", "c"],
+  );
 });

@@ -1,6 +1,12 @@
 import { userError } from "../base/index.ts";
 import { isTrue, templateFunctions, textOf } from "./go-template-functions.ts";
-import { parseGoTemplate, type Operand, type ParsedTemplate, type Pipeline, type TemplateNode } from "./go-template-parser.ts";
+import {
+  parseGoTemplate,
+  type Operand,
+  type ParsedTemplate,
+  type Pipeline,
+  type TemplateNode,
+} from "./go-template-parser.ts";
 import { isTree, type Tree } from "./tree.ts";
 
 /** Templates that call one another go no deeper. */
@@ -63,7 +69,8 @@ class Renderer {
 
   #write(text: string): void {
     this.#out += text;
-    if (this.#out.length > maxCharacters) throw userError("template-failed", `gives more than ${maxCharacters} characters`);
+    if (this.#out.length > maxCharacters)
+      throw userError("template-failed", `gives more than ${maxCharacters} characters`);
   }
 
   #nodes(nodes: readonly TemplateNode[], dot: unknown, scope: Scope): void {
@@ -90,7 +97,11 @@ class Renderer {
     this.#depth -= 1;
   }
 
-  #branch({ kind, pipeline, body, otherwise }: Extract<TemplateNode, { readonly pipeline: Pipeline; readonly body: unknown }>, dot: unknown, outer: Scope): void {
+  #branch(
+    { kind, pipeline, body, otherwise }: Extract<TemplateNode, { readonly pipeline: Pipeline; readonly body: unknown }>,
+    dot: unknown,
+    outer: Scope,
+  ): void {
     const scope = new Scope(outer);
     if (kind === "range") {
       this.#range(pipeline, body, otherwise, dot, scope);
@@ -101,7 +112,13 @@ class Renderer {
     else this.#nodes(otherwise, dot, scope);
   }
 
-  #range({ declares, commands }: Pipeline, body: readonly TemplateNode[], otherwise: readonly TemplateNode[], dot: unknown, outer: Scope): void {
+  #range(
+    { declares, commands }: Pipeline,
+    body: readonly TemplateNode[],
+    otherwise: readonly TemplateNode[],
+    dot: unknown,
+    outer: Scope,
+  ): void {
     const entries = entriesOf(this.#value({ declares: [], assigns: false, commands }, dot, outer));
     if (entries.length === 0) this.#nodes(otherwise, dot, outer);
     for (const [key, value] of entries) {
@@ -115,7 +132,8 @@ class Renderer {
 
   #value({ declares, assigns, commands }: Pipeline, dot: unknown, scope: Scope): unknown {
     let value: unknown;
-    for (const [index, command] of commands.entries()) value = this.#command(command, index === 0 ? [] : [value], dot, scope);
+    for (const [index, command] of commands.entries())
+      value = this.#command(command, index === 0 ? [] : [value], dot, scope);
     const [name] = declares;
     if (name !== undefined) {
       if (assigns) scope.assign(name, value);
@@ -126,7 +144,8 @@ class Renderer {
 
   #command([first, ...rest]: readonly Operand[], piped: readonly unknown[], dot: unknown, scope: Scope): unknown {
     if (first?.kind !== "function") {
-      if (rest.length > 0 || piped.length > 0) throw userError("template-failed", "gives values to what is no function");
+      if (rest.length > 0 || piped.length > 0)
+        throw userError("template-failed", "gives values to what is no function");
       return first === undefined ? undefined : this.#operand(first, dot, scope);
     }
     const call = Object.hasOwn(templateFunctions, first.name) ? templateFunctions[first.name] : undefined;
@@ -160,7 +179,8 @@ function fieldOf(value: unknown, name: string): unknown {
   if (name === "String" || name === "GetValue") return value;
   if (!isTree(value)) return undefined;
   const plain = name.replace(/^Get(?=[A-Z])/, "");
-  for (const candidate of [name, jsonName(name), plain, jsonName(plain)]) if (Object.hasOwn(value, candidate)) return value[candidate];
+  for (const candidate of [name, jsonName(name), plain, jsonName(plain)])
+    if (Object.hasOwn(value, candidate)) return value[candidate];
   return undefined;
 }
 

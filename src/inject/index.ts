@@ -1,6 +1,11 @@
 export { injectionDecision, type InjectionDecision } from "./decision.ts";
 export { injectPod, type InjectionContext, type InjectionOutcome, type InjectionRequest } from "./inject-pod.ts";
-export { readInjectionSettings, type InjectionDefaults, type InjectionSettings, type InjectionSources } from "./injection-settings.ts";
+export {
+  readInjectionSettings,
+  type InjectionDefaults,
+  type InjectionSettings,
+  type InjectionSources,
+} from "./injection-settings.ts";
 export type { JsonPatchOperation } from "./json-patch.ts";
 export { ownerOf, type PodOwner } from "./owner.ts";
 export { imageTagOfType } from "./proxy-container.ts";

@@ -18,7 +18,10 @@ const container = fc.record(
     name,
     image: fc.constantFrom("auto", "app:1"),
     ports: fc.constant([{ name: "http", containerPort: 8080 }]),
-    env: fc.constant([{ name: "A", value: "b" }, { name: "POD_NAME", value: "mine" }]),
+    env: fc.constant([
+      { name: "A", value: "b" },
+      { name: "POD_NAME", value: "mine" },
+    ]),
     readinessProbe: probe,
     livenessProbe: probe,
     securityContext: fc.record({ runAsUser: fc.integer({ min: 0, max: 2000 }) }),
@@ -28,20 +31,54 @@ const container = fc.record(
 );
 const containers = fc.uniqueArray(container, { minLength: 1, maxLength: 4, selector: (one) => one.name });
 const annotations = fc.dictionary(
-  fc.constantFrom("inject.istio.io/templates", "sidecar.istio.io/interceptionMode", "proxy.istio.io/config", "sidecar.istio.io/nativeSidecar", "prometheus.io/port", "prometheus.io/scrape", "status.sidecar.istio.io/port", "sidecar.istio.io/proxyCPU", "note"),
-  fc.constantFrom("gateway", "sidecar", "NONE", "true", "false", "9090", "15020", "holdApplicationUntilProxyStarts: true", "1"),
+  fc.constantFrom(
+    "inject.istio.io/templates",
+    "sidecar.istio.io/interceptionMode",
+    "proxy.istio.io/config",
+    "sidecar.istio.io/nativeSidecar",
+    "prometheus.io/port",
+    "prometheus.io/scrape",
+    "status.sidecar.istio.io/port",
+    "sidecar.istio.io/proxyCPU",
+    "note",
+  ),
+  fc.constantFrom(
+    "gateway",
+    "sidecar",
+    "NONE",
+    "true",
+    "false",
+    "9090",
+    "15020",
+    "holdApplicationUntilProxyStarts: true",
+    "1",
+  ),
   { maxKeys: 3 },
 );
 const pods: fc.Arbitrary<Pod> = fc.record({
-  metadata: fc.record({ name: fc.constant("web"), labels: fc.dictionary(fc.constantFrom("app", "version", "topology.istio.io/network"), fc.constantFrom("web", "v1")), annotations }),
-  spec: fc.record({ containers, initContainers: fc.uniqueArray(container, { maxLength: 2, selector: (one) => one.name }), volumes: fc.constantFrom([], [{ name: "v", emptyDir: {} }]) }),
+  metadata: fc.record({
+    name: fc.constant("web"),
+    labels: fc.dictionary(fc.constantFrom("app", "version", "topology.istio.io/network"), fc.constantFrom("web", "v1")),
+    annotations,
+  }),
+  spec: fc.record({
+    containers,
+    initContainers: fc.uniqueArray(container, { maxLength: 2, selector: (one) => one.name }),
+    volumes: fc.constantFrom([], [{ name: "v", emptyDir: {} }]),
+  }),
 }) as unknown as fc.Arbitrary<Pod>;
 
-const settings = readInjectionSettings({}, { hub: "hub", tag: "1", istioNamespace: "istio-system", revision: "default", clusterName: "Kubernetes", network: "" });
+const settings = readInjectionSettings(
+  {},
+  { hub: "hub", tag: "1", istioNamespace: "istio-system", revision: "default", clusterName: "Kubernetes", network: "" },
+);
 
 function inject(pod: Pod, nativeSidecars: boolean): ReturnType<typeof injectPod> | undefined {
   try {
-    return injectPod({ pod, namespace: "demo", namespaceLabels: {} }, { settings, mesh: readMeshForInjection({}), revision: "default", nativeSidecars, proxyConfigs: [] });
+    return injectPod(
+      { pod, namespace: "demo", namespaceLabels: {} },
+      { settings, mesh: readMeshForInjection({}), revision: "default", nativeSidecars, proxyConfigs: [] },
+    );
   } catch (error) {
     assert.ok(error instanceof SerinError && error.kind === "user", String(error));
     return undefined;
@@ -51,10 +88,18 @@ function inject(pod: Pod, nativeSidecars: boolean): ReturnType<typeof injectPod>
 function patched(pod: unknown, operations: readonly JsonPatchOperation[]): unknown {
   const copy: unknown = JSON.parse(JSON.stringify(pod));
   for (const operation of operations) {
-    const words = operation.path.split("/").slice(1).map((word) => word.replaceAll("~1", "/").replaceAll("~0", "~"));
+    const words = operation.path
+      .split("/")
+      .slice(1)
+      .map((word) => word.replaceAll("~1", "/").replaceAll("~0", "~"));
     const parent = words.slice(0, -1).reduce<unknown>((value, word) => (value as Record<string, unknown>)[word], copy);
     const last = words.at(-1) ?? "";
-    if (Array.isArray(parent) && operation.op !== "replace") parent.splice(Number(last), operation.op === "remove" ? 1 : 0, ...(operation.op === "add" ? [operation.value] : []));
+    if (Array.isArray(parent) && operation.op !== "replace")
+      parent.splice(
+        Number(last),
+        operation.op === "remove" ? 1 : 0,
+        ...(operation.op === "add" ? [operation.value] : []),
+      );
     else if (operation.op === "remove") Reflect.deleteProperty(parent as object, last);
     else Reflect.set(parent as object, last, operation.value);
   }
@@ -65,14 +110,32 @@ test("the patch makes of a pod what was injected; a second time changes nothing;
   fc.assert(
     fc.property(pods, fc.boolean(), (made, native) => {
       // The API server refuses a name that is in both lists.
-      const pod: Pod = { ...made, spec: { ...made.spec, containers: made.spec?.containers ?? [], initContainers: (made.spec?.initContainers ?? []).filter((one) => made.spec?.containers.every((other) => other.name !== one.name) === true) } };
+      const pod: Pod = {
+        ...made,
+        spec: {
+          ...made.spec,
+          containers: made.spec?.containers ?? [],
+          initContainers: (made.spec?.initContainers ?? []).filter(
+            (one) => made.spec?.containers.every((other) => other.name !== one.name) === true,
+          ),
+        },
+      };
       const outcome = inject(pod, native);
       if (outcome?.kind !== "injected") return;
-      assert.deepEqual(JSON.parse(JSON.stringify(patched(pod, outcome.patch))), JSON.parse(JSON.stringify(outcome.pod)));
+      assert.deepEqual(
+        JSON.parse(JSON.stringify(patched(pod, outcome.patch))),
+        JSON.parse(JSON.stringify(outcome.pod)),
+      );
       assert.equal(inject(outcome.pod, native)?.kind, "skipped");
-      const names = [...(outcome.pod.spec?.containers ?? []), ...(outcome.pod.spec?.initContainers ?? [])].map((one) => one.name);
+      const names = [...(outcome.pod.spec?.containers ?? []), ...(outcome.pod.spec?.initContainers ?? [])].map(
+        (one) => one.name,
+      );
       for (const one of pod.spec?.containers ?? []) assert.ok(names.includes(one.name), one.name);
-      assert.equal(names.filter((one) => one === "istio-proxy").length, new Set(names.filter((one) => one === "istio-proxy")).size, "there is one proxy");
+      assert.equal(
+        names.filter((one) => one === "istio-proxy").length,
+        new Set(names.filter((one) => one === "istio-proxy")).size,
+        "there is one proxy",
+      );
     }),
     { numRuns: 300 },
   );

@@ -1,16 +1,49 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Container, Pod } from "../api/kubernetes/index.ts";
-import { injectPod, readInjectionSettings, readMeshForInjection, type InjectionContext, type InjectionOutcome } from "./index.ts";
+import {
+  injectPod,
+  readInjectionSettings,
+  readMeshForInjection,
+  type InjectionContext,
+  type InjectionOutcome,
+} from "./index.ts";
 
-const defaults = { hub: "docker.io/istio", tag: "1.31.0", istioNamespace: "istio-system", revision: "default", clusterName: "Kubernetes", network: "" };
+const defaults = {
+  hub: "docker.io/istio",
+  tag: "1.31.0",
+  istioNamespace: "istio-system",
+  revision: "default",
+  clusterName: "Kubernetes",
+  network: "",
+};
 
-function context(overrides: { readonly config?: string; readonly values?: string; readonly mesh?: unknown; readonly native?: boolean; readonly proxyConfigs?: InjectionContext["proxyConfigs"] } = {}): InjectionContext {
+function context(
+  overrides: {
+    readonly config?: string;
+    readonly values?: string;
+    readonly mesh?: unknown;
+    readonly native?: boolean;
+    readonly proxyConfigs?: InjectionContext["proxyConfigs"];
+  } = {},
+): InjectionContext {
   const { config, values, mesh = {}, native = false, proxyConfigs = [] } = overrides;
-  return { settings: readInjectionSettings({ config, values }, defaults), mesh: readMeshForInjection(mesh), revision: "default", nativeSidecars: native, proxyConfigs };
+  return {
+    settings: readInjectionSettings({ config, values }, defaults),
+    mesh: readMeshForInjection(mesh),
+    revision: "default",
+    nativeSidecars: native,
+    proxyConfigs,
+  };
 }
 
-function pod(changes: { readonly labels?: Record<string, string>; readonly annotations?: Record<string, string>; readonly spec?: Partial<Pod["spec"]> } = {}): Pod {
+function pod(
+  changes: {
+    readonly labels?: Record<string, string>;
+    readonly annotations?: Record<string, string>;
+    readonly spec?: Partial<Pod["spec"]>;
+  } = {},
+): Pod {
   const { labels = {}, annotations = {}, spec = {} } = changes;
   return {
     metadata: {
@@ -33,9 +66,14 @@ function injected(given: Pod, using = context()): Pod {
   return outcome.kind === "injected" ? outcome.pod : given;
 }
 
-const names = (containers: readonly Container[] | undefined): string[] => (containers ?? []).map((container) => container.name);
-const proxyOf = (given: Pod): Container | undefined => [...(given.spec?.containers ?? []), ...(given.spec?.initContainers ?? [])].find((container) => container.name === "istio-proxy");
-const variable = (given: Pod, name: string): string | undefined => proxyOf(given)?.env?.find((entry) => entry.name === name)?.value;
+const names = (containers: readonly Container[] | undefined): string[] =>
+  (containers ?? []).map((container) => container.name);
+const proxyOf = (given: Pod): Container | undefined =>
+  [...(given.spec?.containers ?? []), ...(given.spec?.initContainers ?? [])].find(
+    (container) => container.name === "istio-proxy",
+  );
+const variable = (given: Pod, name: string): string | undefined =>
+  proxyOf(given)?.env?.find((entry) => entry.name === name)?.value;
 
 test("a pod gets the redirect after its own init containers and the proxy after its own containers", () => {
   const result = injected(pod({ spec: { initContainers: [{ name: "migrate", image: "m" }] } }));
@@ -49,12 +87,24 @@ test("a pod gets the redirect after its own init containers and the proxy after 
 });
 
 test("a native sidecar comes first of the init containers, behind its redirect, and drains when the pod begins to end", () => {
-  const result = injected(pod({ spec: { initContainers: [{ name: "migrate", image: "m" }] } }), context({ native: true }));
+  const result = injected(
+    pod({ spec: { initContainers: [{ name: "migrate", image: "m" }] } }),
+    context({ native: true }),
+  );
   assert.deepEqual(names(result.spec?.initContainers), ["istio-init", "istio-proxy", "migrate"]);
   assert.deepEqual(names(result.spec?.containers), ["app"]);
   assert.equal(proxyOf(result)?.restartPolicy, "Always");
-  assert.deepEqual(proxyOf(result)?.lifecycle?.preStop?.exec?.command, ["pilot-agent", "request", "--debug-port=15020", "POST", "drain"]);
-  const refused = injected(pod({ annotations: { "sidecar.istio.io/nativeSidecar": "false" } }), context({ native: true }));
+  assert.deepEqual(proxyOf(result)?.lifecycle?.preStop?.exec?.command, [
+    "pilot-agent",
+    "request",
+    "--debug-port=15020",
+    "POST",
+    "drain",
+  ]);
+  const refused = injected(
+    pod({ annotations: { "sidecar.istio.io/nativeSidecar": "false" } }),
+    context({ native: true }),
+  );
   assert.deepEqual(names(refused.spec?.containers), ["app", "istio-proxy"]);
 });
 
@@ -65,7 +115,10 @@ test("the patch changes what injection changes, and nothing else", () => {
   assert.ok(paths.includes("add /spec/containers/1"));
   assert.ok(paths.includes("add /spec/volumes/1"));
   assert.ok(paths.includes("add /metadata/annotations/istio.io~1rev"));
-  assert.deepEqual(paths.filter((path) => !path.startsWith("add ")), []);
+  assert.deepEqual(
+    paths.filter((path) => !path.startsWith("add ")),
+    [],
+  );
 });
 
 test("who is left alone: on the host's network, injected before, in ambient, refused by label, annotation or selector", () => {
@@ -79,11 +132,21 @@ test("who is left alone: on the host's network, injected before, in ambient, ref
   assert.match(reasons(pod({ labels: { "istio.io/dataplane-mode": "ambient" } })) ?? "", /ambient/);
   assert.match(reasons(pod({ annotations: { "ambient.istio.io/redirection": "enabled" } })) ?? "", /ztunnel/);
   assert.match(reasons(pod({ annotations: { "sidecar.istio.io/inject": "false" } })) ?? "", /"false"/);
-  assert.equal(reasons(pod({ labels: { "sidecar.istio.io/inject": "true" }, annotations: { "sidecar.istio.io/inject": "false" } })), undefined);
-  const never = context({ config: "neverInjectSelector: [{matchLabels: {app: web}}]\nalwaysInjectSelector: [{matchLabels: {app: web}}]" });
+  assert.equal(
+    reasons(
+      pod({ labels: { "sidecar.istio.io/inject": "true" }, annotations: { "sidecar.istio.io/inject": "false" } }),
+    ),
+    undefined,
+  );
+  const never = context({
+    config: "neverInjectSelector: [{matchLabels: {app: web}}]\nalwaysInjectSelector: [{matchLabels: {app: web}}]",
+  });
   assert.match(reasons(pod(), never) ?? "", /neverInjectSelector/);
   assert.match(reasons(pod(), context({ config: "policy: disabled" })) ?? "", /policy is disabled/);
-  assert.equal(reasons(pod(), context({ config: "policy: disabled\nalwaysInjectSelector: [{matchLabels: {app: web}}]" })), undefined);
+  assert.equal(
+    reasons(pod(), context({ config: "policy: disabled\nalwaysInjectSelector: [{matchLabels: {app: web}}]" })),
+    undefined,
+  );
 });
 
 test("probes of every kind go to the proxy, named ports become numbers, commands stay", () => {
@@ -105,7 +168,10 @@ test("probes of every kind go to the proxy, named ports become numbers, commands
     }),
   );
   const [app, other] = result.spec?.containers ?? [];
-  assert.deepEqual(app?.readinessProbe, { httpGet: { path: "/app-health/app/readyz", port: 15_020, scheme: "HTTP" }, timeoutSeconds: 2 });
+  assert.deepEqual(app?.readinessProbe, {
+    httpGet: { path: "/app-health/app/readyz", port: 15_020, scheme: "HTTP" },
+    timeoutSeconds: 2,
+  });
   assert.deepEqual(app?.livenessProbe, { httpGet: { path: "/app-health/app/livez", port: 15_020 } });
   assert.deepEqual(app?.startupProbe, { httpGet: { path: "/app-health/app/startupz", port: 15_020 } });
   assert.deepEqual(app?.lifecycle?.preStop, { httpGet: { path: "/app-health/app/prestopz", port: 15_020 } });
@@ -116,17 +182,37 @@ test("probes of every kind go to the proxy, named ports become numbers, commands
     "/app-health/app/startupz": { grpc: { port: 9090 } },
     "/app-health/app/prestopz": { httpGet: { path: "/bye", port: 8080 } },
   });
-  const kept = injected(pod({ annotations: { "sidecar.istio.io/rewriteAppHTTPProbers": "false" }, spec: { containers: [{ name: "app", readinessProbe: { tcpSocket: { port: 1 } } }] } }));
+  const kept = injected(
+    pod({
+      annotations: { "sidecar.istio.io/rewriteAppHTTPProbers": "false" },
+      spec: { containers: [{ name: "app", readinessProbe: { tcpSocket: { port: 1 } } }] },
+    }),
+  );
   assert.deepEqual(kept.spec?.containers[0]?.readinessProbe, { tcpSocket: { port: 1 } });
 });
 
 test("the scrape of Prometheus goes to the proxy, which is told where the application's metrics are", () => {
-  const result = injected(pod({ annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": "9102", "prometheus-io/path": "/m" } }));
+  const result = injected(
+    pod({ annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": "9102", "prometheus-io/path": "/m" } }),
+  );
   const { annotations = {} } = result.metadata;
-  assert.deepEqual([annotations["prometheus.io/port"], annotations["prometheus.io/path"], annotations["prometheus-io/path"]], ["15020", "/stats/prometheus", undefined]);
-  assert.deepEqual(JSON.parse(variable(result, "ISTIO_PROMETHEUS_ANNOTATIONS") ?? ""), { scrape: "true", path: "/m", port: "9102" });
-  assert.equal(injected(pod({ annotations: { "prometheus.io/scrape": "false" } })).metadata.annotations?.["prometheus.io/port"], undefined);
-  assert.equal(injected(pod(), context({ mesh: { enablePrometheusMerge: false } })).metadata.annotations?.["prometheus.io/port"], undefined);
+  assert.deepEqual(
+    [annotations["prometheus.io/port"], annotations["prometheus.io/path"], annotations["prometheus-io/path"]],
+    ["15020", "/stats/prometheus", undefined],
+  );
+  assert.deepEqual(JSON.parse(variable(result, "ISTIO_PROMETHEUS_ANNOTATIONS") ?? ""), {
+    scrape: "true",
+    path: "/m",
+    port: "9102",
+  });
+  assert.equal(
+    injected(pod({ annotations: { "prometheus.io/scrape": "false" } })).metadata.annotations?.["prometheus.io/port"],
+    undefined,
+  );
+  assert.equal(
+    injected(pod(), context({ mesh: { enablePrometheusMerge: false } })).metadata.annotations?.["prometheus.io/port"],
+    undefined,
+  );
 });
 
 test("annotations of a pod shape its redirect and its proxy", () => {
@@ -139,7 +225,8 @@ test("annotations of a pod shape its redirect and its proxy", () => {
         "sidecar.istio.io/proxyCPU": "10m",
         "sidecar.istio.io/proxyImage": "example.com/proxyv2:mine",
         "sidecar.istio.io/logLevel": "debug",
-        "proxy.istio.io/config": "holdApplicationUntilProxyStarts: true\nproxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}",
+        "proxy.istio.io/config":
+          "holdApplicationUntilProxyStarts: true\nproxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}",
       },
     }),
   );
@@ -155,16 +242,40 @@ test("annotations of a pod shape its redirect and its proxy", () => {
 });
 
 test("every annotation that cannot be used is named with what it should be", () => {
-  const bad = pod({ annotations: { "sidecar.istio.io/interceptionMode": "MAGIC", "traffic.sidecar.istio.io/excludeOutboundPorts": "http" } });
-  assert.throws(() => inject(bad), /interceptionMode must be REDIRECT, TPROXY or NONE, got "MAGIC"; annotation .*excludeOutboundPorts must be port numbers/);
-  assert.throws(() => inject(pod({ annotations: { "sidecar.istio.io/interceptionMode": "TPROXY" } })), /interception mode TPROXY is not supported: use REDIRECT/);
-  assert.throws(() => inject(pod({ annotations: { "inject.istio.io/templates": "sidecar,grpc" } })), /there is no template "grpc"; known are sidecar, gateway/);
+  const bad = pod({
+    annotations: {
+      "sidecar.istio.io/interceptionMode": "MAGIC",
+      "traffic.sidecar.istio.io/excludeOutboundPorts": "http",
+    },
+  });
+  assert.throws(
+    () => inject(bad),
+    /interceptionMode must be REDIRECT, TPROXY or NONE, got "MAGIC"; annotation .*excludeOutboundPorts must be port numbers/,
+  );
+  assert.throws(
+    () => inject(pod({ annotations: { "sidecar.istio.io/interceptionMode": "TPROXY" } })),
+    /interception mode TPROXY is not supported: use REDIRECT/,
+  );
+  assert.throws(
+    () => inject(pod({ annotations: { "inject.istio.io/templates": "sidecar,grpc" } })),
+    /there is no template "grpc"; known are sidecar, gateway/,
+  );
 });
 
 test("ProxyConfig objects lie on the mesh's settings: root namespace, namespace, the pod's annotation, and who selects the pod", () => {
-  const object = (namespace: string, name: string, environmentVariables: Record<string, string>, app?: string): InjectionContext["proxyConfigs"][number] => ({
+  const object = (
+    namespace: string,
+    name: string,
+    environmentVariables: Record<string, string>,
+    app?: string,
+  ): InjectionContext["proxyConfigs"][number] => ({
     metadata: { namespace, name },
-    spec: { environmentVariables, ...(app === undefined ? {} : { selector: { matchLabels: { app } }, concurrency: 3, image: { imageType: "debug" } }) },
+    spec: {
+      environmentVariables,
+      ...(app === undefined
+        ? {}
+        : { selector: { matchLabels: { app } }, concurrency: 3, image: { imageType: "debug" } }),
+    },
   });
   const proxyConfigs = [
     object("istio-system", "all", { A: "root", B: "root", C: "root", D: "root" }),
@@ -175,19 +286,31 @@ test("ProxyConfig objects lie on the mesh's settings: root namespace, namespace,
   ];
   const given = pod({ annotations: { "proxy.istio.io/config": "proxyMetadata: {C: pod, D: pod}" } });
   const result = injected(given, context({ proxyConfigs, mesh: { defaultConfig: { proxyMetadata: { E: "mesh" } } } }));
-  assert.deepEqual(["A", "B", "C", "D", "E"].map((name) => variable(result, name)), ["root", "namespace", "pod", "selected", "mesh"]);
+  assert.deepEqual(
+    ["A", "B", "C", "D", "E"].map((name) => variable(result, name)),
+    ["root", "namespace", "pod", "selected", "mesh"],
+  );
   assert.equal(proxyOf(result)?.image, "docker.io/istio/proxyv2:1.31.0-debug");
   assert.match(variable(result, "PROXY_CONFIG") ?? "", /"concurrency":3/);
 });
 
 test("the user's own istio-proxy container wins field by field, also over a native sidecar, and is noted", () => {
-  const own = { name: "istio-proxy", image: "auto", env: [{ name: "EXTRA", value: "1" }], securityContext: { runAsUser: 2000 }, resources: { requests: { cpu: "5m" } } };
+  const own = {
+    name: "istio-proxy",
+    image: "auto",
+    env: [{ name: "EXTRA", value: "1" }],
+    securityContext: { runAsUser: 2000 },
+    resources: { requests: { cpu: "5m" } },
+  };
   for (const native of [false, true]) {
     const result = injected(pod({ spec: { containers: [own, { name: "app" }] } }), context({ native }));
     const proxy = proxyOf(result);
     assert.equal(proxy?.image, "docker.io/istio/proxyv2:1.31.0");
     assert.equal(proxy?.resources?.requests?.["cpu"], "5m");
-    assert.ok(proxy?.env?.some((entry) => entry.name === "EXTRA") === true && proxy.env.some((entry) => entry.name === "POD_NAME"));
+    assert.ok(
+      proxy?.env?.some((entry) => entry.name === "EXTRA") === true &&
+        proxy.env.some((entry) => entry.name === "POD_NAME"),
+    );
     const init = result.spec?.initContainers?.find((container) => container.name === "istio-init");
     assert.equal(init?.args?.[init.args.indexOf("-u") + 1], "2000");
     assert.match(result.metadata.annotations?.["proxy.istio.io/overrides"] ?? "", /"EXTRA"/);
@@ -196,17 +319,29 @@ test("the user's own istio-proxy container wins field by field, also over a nati
 });
 
 test("the gateway template fills a container whose image is auto and adds no redirect", () => {
-  const gateway = pod({ labels: { "sidecar.istio.io/inject": "true" }, annotations: { "inject.istio.io/templates": "gateway" }, spec: { containers: [{ name: "istio-proxy", image: "auto", ports: [{ containerPort: 8080 }] }] } });
+  const gateway = pod({
+    labels: { "sidecar.istio.io/inject": "true" },
+    annotations: { "inject.istio.io/templates": "gateway" },
+    spec: { containers: [{ name: "istio-proxy", image: "auto", ports: [{ containerPort: 8080 }] }] },
+  });
   const result = injected(gateway, context({ native: true }));
   assert.deepEqual(names(result.spec?.containers), ["istio-proxy"]);
   assert.equal(result.spec?.initContainers, undefined);
   assert.equal(proxyOf(result)?.image, "docker.io/istio/proxyv2:1.31.0");
   assert.deepEqual(proxyOf(result)?.args?.slice(0, 2), ["proxy", "router"]);
-  assert.deepEqual(proxyOf(result)?.ports?.map((port) => port.containerPort).toSorted(), [15_090, 8080]);
+  assert.deepEqual(
+    proxyOf(result)
+      ?.ports?.map((port) => port.containerPort)
+      .toSorted(),
+    [15_090, 8080],
+  );
 });
 
 test("with the CNI agent the init container only validates, and needs no rights", () => {
-  const result = injected(pod({ spec: { initContainers: [{ name: "migrate", image: "m" }] } }), context({ values: '{"pilot":{"cni":{"enabled":true}}}' }));
+  const result = injected(
+    pod({ spec: { initContainers: [{ name: "migrate", image: "m" }] } }),
+    context({ values: '{"pilot":{"cni":{"enabled":true}}}' }),
+  );
   assert.deepEqual(names(result.spec?.initContainers), ["istio-validation", "migrate"]);
   const [init] = result.spec?.initContainers ?? [];
   assert.deepEqual(init?.securityContext?.capabilities, { drop: ["ALL"] });
@@ -216,17 +351,28 @@ test("with the CNI agent the init container only validates, and needs no rights"
 
 test("the certificate authority is the control plane's Service, whose name carries a revision only where the values say so", () => {
   const revision = "sample.istio-system";
-  const addressOf = (values: string) => readInjectionSettings({ config: undefined, values }, { ...defaults, revision }).values.caAddress;
+  const addressOf = (values: string) =>
+    readInjectionSettings({ config: undefined, values }, { ...defaults, revision }).values.caAddress;
   assert.equal(addressOf('{"revision":""}'), "istiod.istio-system.svc:15012");
   assert.equal(addressOf('{"revision":"sample-17"}'), "istiod-sample-17.istio-system.svc:15012");
   assert.equal(addressOf("{}"), `istiod-${revision}.istio-system.svc:15012`);
 });
 
 test("what the API server or a user writes as null is as if it were not there", () => {
-  const given = { metadata: { name: "w", creationTimestamp: null, annotations: null, labels: null }, spec: { containers: [{ name: "app", env: null, ports: null, livenessProbe: null }, null], volumes: null, initContainers: null } } as unknown as Pod;
+  const given = {
+    metadata: { name: "w", creationTimestamp: null, annotations: null, labels: null },
+    spec: {
+      containers: [{ name: "app", env: null, ports: null, livenessProbe: null }, null],
+      volumes: null,
+      initContainers: null,
+    },
+  } as unknown as Pod;
   const outcome = inject(given);
   assert.equal(outcome.kind, "injected");
   if (outcome.kind !== "injected") return;
   assert.deepEqual(names(outcome.pod.spec?.containers), ["app", "istio-proxy"]);
-  assert.equal(outcome.patch.some(({ path }) => path === "/metadata/creationTimestamp"), false);
+  assert.equal(
+    outcome.patch.some(({ path }) => path === "/metadata/creationTimestamp"),
+    false,
+  );
 });

@@ -43,9 +43,17 @@ export interface InjectionRequest {
 
 export type InjectionOutcome =
   | { readonly kind: "skipped"; readonly reason: string }
-  | { readonly kind: "injected"; readonly pod: Pod; readonly patch: readonly JsonPatchOperation[]; readonly warnings: readonly string[] };
+  | {
+      readonly kind: "injected";
+      readonly pod: Pod;
+      readonly patch: readonly JsonPatchOperation[];
+      readonly warnings: readonly string[];
+    };
 
-const templates: Readonly<Record<string, (input: TemplateInput) => InjectedPod>> = { sidecar: sidecarTemplate, gateway: gatewayTemplate };
+const templates: Readonly<Record<string, (input: TemplateInput) => InjectedPod>> = {
+  sidecar: sidecarTemplate,
+  gateway: gatewayTemplate,
+};
 
 /** Of a container that stands for the template's own: its image is the template's. */
 const autoImage = "auto";
@@ -62,20 +70,37 @@ export function injectPod(given: InjectionRequest, context: InjectionContext): I
   const rendered = renderTemplates(input, context.settings);
   const template = rendered.reduce((merged, one) => mergeStrategically(merged, one), nothing);
   const injected = finish(pod, merge(pod, template, rendered), template, input, context);
-  return { kind: "injected", pod: injected, patch: createJsonPatch(given.pod, injected), warnings: injectionWarnings(pod) };
+  return {
+    kind: "injected",
+    pod: injected,
+    patch: createJsonPatch(given.pod, injected),
+    warnings: injectionWarnings(pod),
+  };
 }
 
 /** Its redirect would fail in every such pod, again and again. */
 function refuseTransparentMode({ annotations, proxyConfig }: TemplateInput): void {
   if ((annotations[podAnnotations.interceptionMode] ?? proxyConfig.interceptionMode) !== "TPROXY") return;
-  throw userError("mode-unsupported", `interception mode TPROXY is not supported: use REDIRECT (annotation ${podAnnotations.interceptionMode}, or interceptionMode of the mesh's or the pod's proxy config)`);
+  throw userError(
+    "mode-unsupported",
+    `interception mode TPROXY is not supported: use REDIRECT (annotation ${podAnnotations.interceptionMode}, or interceptionMode of the mesh's or the pod's proxy config)`,
+  );
 }
 
-function templateInput(request: InjectionRequest, { settings, mesh, revision, nativeSidecars, proxyConfigs }: InjectionContext): TemplateInput {
+function templateInput(
+  request: InjectionRequest,
+  { settings, mesh, revision, nativeSidecars, proxyConfigs }: InjectionContext,
+): TemplateInput {
   const { pod, namespace } = request;
   const { labels = {}, annotations = {} } = pod.metadata;
   const native = annotations[podAnnotations.nativeSidecar];
-  const scope = { namespace, rootNamespace: mesh.rootNamespace, revision, labels, annotation: annotations[podAnnotations.proxyConfig] };
+  const scope = {
+    namespace,
+    rootNamespace: mesh.rootNamespace,
+    revision,
+    labels,
+    annotation: annotations[podAnnotations.proxyConfig],
+  };
   return {
     pod,
     namespace,
@@ -84,7 +109,10 @@ function templateInput(request: InjectionRequest, { settings, mesh, revision, na
     owner: ownerOf(pod),
     values: settings.values,
     mesh,
-    proxyConfig: podProxyConfig(mesh, [...proxyConfigLayers(proxyConfigs, scope), ...statusPortLayer(annotations[podAnnotations.statusPort])]),
+    proxyConfig: podProxyConfig(mesh, [
+      ...proxyConfigLayers(proxyConfigs, scope),
+      ...statusPortLayer(annotations[podAnnotations.statusPort]),
+    ]),
     revision,
     clusterName: request.cluster ?? settings.values.clusterName,
     network: labels[podLabels.network] ?? request.network ?? settings.values.network,
@@ -103,20 +131,28 @@ function statusPortLayer(annotation: string | undefined): Tree[] {
 
 /** The templates that the pod asks for, or the configured ones, in the order in which they are laid on it. */
 function renderTemplates(input: TemplateInput, settings: InjectionSettings): InjectedPod[] {
-  const asked = input.annotations[podAnnotations.templates]?.split(",").map((name) => name.trim()) ?? settings.defaultTemplates;
-  return asked.flatMap((alias) => (Object.hasOwn(settings.aliases, alias) ? settings.aliases[alias] ?? [] : [alias])).map((name) => {
-    const render = Object.hasOwn(templates, name) ? templates[name] : undefined;
-    return render === undefined ? renderOwn(name, input, settings) : render(input);
-  });
+  const asked =
+    input.annotations[podAnnotations.templates]?.split(",").map((name) => name.trim()) ?? settings.defaultTemplates;
+  return asked
+    .flatMap((alias) => (Object.hasOwn(settings.aliases, alias) ? (settings.aliases[alias] ?? []) : [alias]))
+    .map((name) => {
+      const render = Object.hasOwn(templates, name) ? templates[name] : undefined;
+      return render === undefined ? renderOwn(name, input, settings) : render(input);
+    });
 }
 
 /** A template that users have added to the configuration. */
 function renderOwn(name: string, input: TemplateInput, settings: InjectionSettings): InjectedPod {
   const text = Object.hasOwn(settings.templates, name) ? settings.templates[name] : undefined;
   if (text !== undefined) return customTemplate(name, text, input);
-  const proxyless = name.startsWith("grpc-") ? " (proxyless gRPC is not supported: use sidecar, or grpc with a waypoint)" : "";
+  const proxyless = name.startsWith("grpc-")
+    ? " (proxyless gRPC is not supported: use sidecar, or grpc with a waypoint)"
+    : "";
   const known = [...Object.keys(templates), ...Object.keys(settings.templates)].join(", ");
-  throw userError("template-unknown", `annotation ${podAnnotations.templates}: there is no template "${name}"${proxyless}; known are ${known}`);
+  throw userError(
+    "template-unknown",
+    `annotation ${podAnnotations.templates}: there is no template "${name}"${proxyless}; known are ${known}`,
+  );
 }
 
 /** `template` is all that were rendered, laid on one another. Each is laid on the pod by itself: it may take away what the pod has. */
@@ -124,7 +160,11 @@ function merge(pod: Pod, template: InjectedPod, rendered: readonly InjectedPod[]
   const own = withMovedProxy(pod, template);
   const merged: Pod = {
     ...own,
-    metadata: { ...own.metadata, labels: { ...own.metadata.labels, ...template.labels }, annotations: { ...own.metadata.annotations, ...template.annotations } },
+    metadata: {
+      ...own.metadata,
+      labels: { ...own.metadata.labels, ...template.labels },
+      annotations: { ...own.metadata.annotations, ...template.annotations },
+    },
     spec: rendered.reduce((spec, one) => mergeStrategically<PodSpec>(spec, one.spec), own.spec ?? { containers: [] }),
   };
   return withOwnContainers(merged, own, template);
@@ -136,10 +176,13 @@ function withMovedProxy(pod: Pod, template: InjectedPod): Pod {
   const { containers, initContainers = [] } = pod.spec;
   const isNative = findContainer(template.spec.initContainers, proxyContainerName) !== undefined;
   const own = findContainer(isNative ? containers : initContainers, proxyContainerName);
-  if (own === undefined || (!isNative && findContainer(template.spec.containers, proxyContainerName) === undefined)) return pod;
+  if (own === undefined || (!isNative && findContainer(template.spec.containers, proxyContainerName) === undefined))
+    return pod;
   const { restartPolicy: _nativeOnly, ...plain } = own;
   const others = (list: readonly Container[]): Container[] => list.filter((container) => container !== own);
-  const spec = isNative ? { ...pod.spec, containers: others(containers), initContainers: [...initContainers, own] } : { ...pod.spec, containers: [...containers, plain], initContainers: others(initContainers) };
+  const spec = isNative
+    ? { ...pod.spec, containers: others(containers), initContainers: [...initContainers, own] }
+    : { ...pod.spec, containers: [...containers, plain], initContainers: others(initContainers) };
   return { ...pod, spec };
 }
 
@@ -159,7 +202,10 @@ function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod): Pod {
   }
   if (overrides.containers === undefined && overrides.initContainers === undefined) return merged;
   const annotations = { ...merged.metadata.annotations, [podAnnotations.overrides]: JSON.stringify(overrides) };
-  return withProxyUser({ ...merged, metadata: { ...merged.metadata, annotations }, spec }, findAnyContainer(own, proxyContainerName));
+  return withProxyUser(
+    { ...merged, metadata: { ...merged.metadata, annotations }, spec },
+    findAnyContainer(own, proxyContainerName),
+  );
 }
 
 /** A proxy that runs as another user: the redirect has to let that one pass. */
@@ -169,16 +215,35 @@ function withProxyUser(pod: Pod, own: Container | undefined): Pod {
   const adjust = (container: Container): Container => {
     if (container.name !== "istio-init" && container.name !== "istio-validation") return container;
     const at = container.args?.indexOf("-u") ?? -1;
-    const args = runAsUser === undefined || runAsUser === 0 || at < 0 ? container.args : container.args?.with(at + 1, String(runAsUser));
-    const identity = container.name === "istio-init" ? {} : { ...(runAsUser === undefined ? {} : { runAsUser }), ...(runAsGroup === undefined ? {} : { runAsGroup }) };
-    return { ...container, ...(args === undefined ? {} : { args }), securityContext: { ...container.securityContext, ...identity } };
+    const args =
+      runAsUser === undefined || runAsUser === 0 || at < 0
+        ? container.args
+        : container.args?.with(at + 1, String(runAsUser));
+    const identity =
+      container.name === "istio-init"
+        ? {}
+        : { ...(runAsUser === undefined ? {} : { runAsUser }), ...(runAsGroup === undefined ? {} : { runAsGroup }) };
+    return {
+      ...container,
+      ...(args === undefined ? {} : { args }),
+      securityContext: { ...container.securityContext, ...identity },
+    };
   };
   const { containers = [], initContainers = [] } = pod.spec ?? {};
-  return { ...pod, spec: { ...pod.spec, containers: containers.map(adjust), initContainers: initContainers.map(adjust) } };
+  return {
+    ...pod,
+    spec: { ...pod.spec, containers: containers.map(adjust), initContainers: initContainers.map(adjust) },
+  };
 }
 
 /** What no template can say: metrics, probes, the status annotation and the order of the containers. */
-function finish(original: Pod, merged: Pod, template: InjectedPod, input: TemplateInput, { settings, revision }: InjectionContext): Pod {
+function finish(
+  original: Pod,
+  merged: Pod,
+  template: InjectedPod,
+  input: TemplateInput,
+  { settings, revision }: InjectionContext,
+): Pod {
   const { statusPort } = input.proxyConfig;
   const answers = Number(input.annotations[podAnnotations.statusPort] ?? statusPort) !== 0;
   let pod = merged;
@@ -186,7 +251,8 @@ function finish(original: Pod, merged: Pod, template: InjectedPod, input: Templa
   const metrics = mergePrometheus(pod, input.mesh, statusPort);
   if (metrics !== undefined) {
     pod = withAnnotations(pod, metrics.annotations);
-    if (metrics.application !== undefined) environment.push({ name: "ISTIO_PROMETHEUS_ANNOTATIONS", value: metrics.application });
+    if (metrics.application !== undefined)
+      environment.push({ name: "ISTIO_PROMETHEUS_ANNOTATIONS", value: metrics.application });
   }
   if (answers && findAnyContainer(pod, proxyContainerName) !== undefined && rewritesProbes(original, settings)) {
     const probers = applicationProbers(pod, statusPort);
@@ -195,7 +261,11 @@ function finish(original: Pod, merged: Pod, template: InjectedPod, input: Templa
   }
   pod = withProxyEnvironment(pod, environment);
   const labels = { ...pod.metadata.labels, ...(input.network === "" ? {} : { [podLabels.network]: input.network }) };
-  const annotations = { ...pod.metadata.annotations, [podAnnotations.status]: injectionStatus(template, revision), ...settings.injectedAnnotations };
+  const annotations = {
+    ...pod.metadata.annotations,
+    [podAnnotations.status]: injectionStatus(template, revision),
+    ...settings.injectedAnnotations,
+  };
   return ordered({ ...pod, metadata: { ...pod.metadata, labels, annotations } }, input.proxyConfig, settings);
 }
 
@@ -210,14 +280,25 @@ function withAnnotations(pod: Pod, annotations: Record<string, string>): Pod {
 
 function withProxyEnvironment(pod: Pod, environment: readonly { name: string; value: string }[]): Pod {
   if (environment.length === 0) return pod;
-  const add = (container: Container): Container => (container.name === proxyContainerName ? { ...container, env: [...(container.env ?? []), ...environment] } : container);
+  const add = (container: Container): Container =>
+    container.name === proxyContainerName
+      ? { ...container, env: [...(container.env ?? []), ...environment] }
+      : container;
   const { containers = [], initContainers } = pod.spec ?? {};
-  return { ...pod, spec: { ...pod.spec, containers: containers.map(add), ...(initContainers === undefined ? {} : { initContainers: initContainers.map(add) }) } };
+  return {
+    ...pod,
+    spec: {
+      ...pod.spec,
+      containers: containers.map(add),
+      ...(initContainers === undefined ? {} : { initContainers: initContainers.map(add) }),
+    },
+  };
 }
 
 /** What was added, for people, for tools and for who must not inject again. */
 function injectionStatus({ spec }: InjectedPod, revision: string): string {
-  const names = (list: readonly { name: string }[] | undefined): string[] | null => (list === undefined || list.length === 0 ? null : list.map(({ name }) => name));
+  const names = (list: readonly { name: string }[] | undefined): string[] | null =>
+    list === undefined || list.length === 0 ? null : list.map(({ name }) => name);
   return JSON.stringify({
     initContainers: names(spec.initContainers),
     containers: names(spec.containers),
@@ -236,8 +317,14 @@ function ordered(pod: Pod, proxyConfig: PodProxyConfig, settings: InjectionSetti
   const { containers = [], initContainers } = pod.spec ?? {};
   const holds = proxyConfig.holdApplicationUntilProxyStarts || settings.values.proxy.holdApplicationUntilProxyStarts;
   let inits = initContainers ?? [];
-  if (findContainer(inits, proxyContainerName) === undefined) inits = moveContainer(moveContainer(inits, "istio-validation", "first"), "istio-init", "last");
-  else for (const name of [proxyContainerName, "istio-validation", "istio-init"]) inits = moveContainer(inits, name, "first");
-  const spec: PodSpec = { ...pod.spec, containers: moveContainer(containers, proxyContainerName, holds ? "first" : "last") };
+  if (findContainer(inits, proxyContainerName) === undefined)
+    inits = moveContainer(moveContainer(inits, "istio-validation", "first"), "istio-init", "last");
+  else
+    for (const name of [proxyContainerName, "istio-validation", "istio-init"])
+      inits = moveContainer(inits, name, "first");
+  const spec: PodSpec = {
+    ...pod.spec,
+    containers: moveContainer(containers, proxyContainerName, holds ? "first" : "last"),
+  };
   return { ...pod, spec: { ...spec, ...(initContainers === undefined ? {} : { initContainers: inits }) } };
 }

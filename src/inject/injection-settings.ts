@@ -104,22 +104,41 @@ export interface InjectionDefaults {
 }
 
 /** What upstream's chart writes down: two of them are built in, the others are not supported or are for what we deploy ourselves. */
-const chartTemplates = new Set(["sidecar", "gateway", "grpc-simple", "grpc-agent", "waypoint", "kube-gateway", "agentgateway", "agentgateway-waypoint"]);
+const chartTemplates = new Set([
+  "sidecar",
+  "gateway",
+  "grpc-simple",
+  "grpc-agent",
+  "waypoint",
+  "kube-gateway",
+  "agentgateway",
+  "agentgateway-waypoint",
+]);
 
 /** Reads both keys; what is missing has upstream's default. Throws a user error for what is no YAML, or of the wrong kind. */
 export function readInjectionSettings(sources: InjectionSources, defaults: InjectionDefaults): InjectionSettings {
   const config = parseTree(sources.config, "config");
   const values = parseTree(sources.values, "values");
   const policy = textAt(config, "policy") ?? "enabled";
-  if (policy !== "enabled" && policy !== "disabled") throw userError("injection-config-invalid", `policy must be enabled or disabled, got "${policy}"`);
+  if (policy !== "enabled" && policy !== "disabled")
+    throw userError("injection-config-invalid", `policy must be enabled or disabled, got "${policy}"`);
   const templates = listAt(config, "defaultTemplates").filter((name) => typeof name === "string");
   const own = Object.entries(treeAt(config, "templates") ?? {}).filter(([name]) => !chartTemplates.has(name));
   return {
     policy,
     defaultTemplates: templates.length === 0 ? ["sidecar"] : templates,
-    aliases: Object.fromEntries(Object.keys(treeAt(config, "aliases") ?? {}).map((name) => [name, listAt(config, "aliases", name).filter((each) => typeof each === "string")])),
-    neverInjectSelector: selectorsAt(config, "neverInjectSelector").filter((selector) => selectorFault(selector) === undefined),
-    alwaysInjectSelector: selectorsAt(config, "alwaysInjectSelector").filter((selector) => selectorFault(selector) === undefined),
+    aliases: Object.fromEntries(
+      Object.keys(treeAt(config, "aliases") ?? {}).map((name) => [
+        name,
+        listAt(config, "aliases", name).filter((each) => typeof each === "string"),
+      ]),
+    ),
+    neverInjectSelector: selectorsAt(config, "neverInjectSelector").filter(
+      (selector) => selectorFault(selector) === undefined,
+    ),
+    alwaysInjectSelector: selectorsAt(config, "alwaysInjectSelector").filter(
+      (selector) => selectorFault(selector) === undefined,
+    ),
     injectedAnnotations: textMapAt(config, "injectedAnnotations"),
     templates: Object.fromEntries(own.flatMap(([name, text]) => (typeof text === "string" ? [[name, text]] : []))),
     values: readValues(values, defaults),
@@ -131,8 +150,14 @@ export function readInjectionSettings(sources: InjectionSources, defaults: Injec
           return fault === undefined ? [] : [`${field}[${index}] ${fault}: it selects nothing`];
         }),
       ),
-      ...own.filter(([, text]) => typeof text !== "string").map(([name]) => `templates.${name} is no text and has no effect`),
-      ...(textAt(values, "global", "caName") === "GkeWorkloadCertificate" ? ["values: global.caName GkeWorkloadCertificate is not supported and has no effect: certificates are the mesh's own"] : []),
+      ...own
+        .filter(([, text]) => typeof text !== "string")
+        .map(([name]) => `templates.${name} is no text and has no effect`),
+      ...(textAt(values, "global", "caName") === "GkeWorkloadCertificate"
+        ? [
+            "values: global.caName GkeWorkloadCertificate is not supported and has no effect: certificates are the mesh's own",
+          ]
+        : []),
     ],
   };
 }
@@ -157,16 +182,28 @@ function selectorsAt(config: Tree, field: string): LabelSelector[] {
 const operators: ReadonlySet<unknown> = new Set(["In", "NotIn", "Exists", "DoesNotExist"]);
 
 /** What is wrong with a selector: one that is read otherwise than it is meant would select other pods. */
-function selectorFault({ matchLabels, matchExpressions }: { readonly matchLabels?: unknown; readonly matchExpressions?: unknown }): string | undefined {
-  if ((matchLabels ?? undefined) !== undefined && !(isTree(matchLabels) && Object.values(matchLabels).every((value) => typeof value === "string"))) return "has matchLabels that are no texts by name";
+function selectorFault({
+  matchLabels,
+  matchExpressions,
+}: {
+  readonly matchLabels?: unknown;
+  readonly matchExpressions?: unknown;
+}): string | undefined {
+  if (
+    (matchLabels ?? undefined) !== undefined &&
+    !(isTree(matchLabels) && Object.values(matchLabels).every((value) => typeof value === "string"))
+  )
+    return "has matchLabels that are no texts by name";
   if ((matchExpressions ?? undefined) === undefined) return undefined;
   if (!Array.isArray(matchExpressions)) return "has matchExpressions that are no list";
   for (const expression of matchExpressions as readonly unknown[]) {
     if (!isTree(expression) || typeof expression["key"] !== "string") return "has an expression without a key";
     const { operator, values } = expression;
-    if (!operators.has(operator)) return `has the operator ${JSON.stringify(operator)}; known are In, NotIn, Exists and DoesNotExist`;
+    if (!operators.has(operator))
+      return `has the operator ${JSON.stringify(operator)}; known are In, NotIn, Exists and DoesNotExist`;
     const listed = Array.isArray(values) && values.length > 0;
-    if (operator === "In" || operator === "NotIn" ? !listed : listed) return `has the operator ${String(operator)} ${listed ? "with" : "without"} values`;
+    if (operator === "In" || operator === "NotIn" ? !listed : listed)
+      return `has the operator ${String(operator)} ${listed ? "with" : "without"} values`;
   }
   return undefined;
 }
@@ -187,7 +224,11 @@ function readValues(values: Tree, defaults: InjectionDefaults): InjectionValues 
     network: text(defaults.network, "global", "network"),
     meshId: text("", "global", "meshID"),
     trustDomain: text("", "global", "trustDomain"),
-    caAddress: text(`istiod${revisionSuffix(typeof revision === "string" ? revision : defaults.revision)}.${istioNamespace}.svc:15012`, "global", "caAddress"),
+    caAddress: text(
+      `istiod${revisionSuffix(typeof revision === "string" ? revision : defaults.revision)}.${istioNamespace}.svc:15012`,
+      "global",
+      "caAddress",
+    ),
     caName: text("", "global", "caName"),
     pilotCertProvider: text("istiod", "global", "pilotCertProvider"),
     tokenAudience: text("istio-ca", "global", "sds", "token", "aud"),
@@ -233,7 +274,10 @@ function readProxyValues(values: Tree): ProxyValues {
     readinessInitialDelaySeconds: numberAt(proxy, "readinessInitialDelaySeconds") ?? 0,
     readinessPeriodSeconds: numberAt(proxy, "readinessPeriodSeconds") ?? 15,
     readinessFailureThreshold: numberAt(proxy, "readinessFailureThreshold") ?? 4,
-    startupProbe: { enabled: flagAt(proxy, "startupProbe", "enabled") ?? true, failureThreshold: numberAt(proxy, "startupProbe", "failureThreshold") ?? 600 },
+    startupProbe: {
+      enabled: flagAt(proxy, "startupProbe", "enabled") ?? true,
+      failureThreshold: numberAt(proxy, "startupProbe", "failureThreshold") ?? 600,
+    },
     resources: resources === undefined ? defaultResources : readResources(resources),
     includeIpRanges: text("*", "includeIPRanges"),
     excludeIpRanges: text("", "excludeIPRanges"),
@@ -252,7 +296,10 @@ function readProxyValues(values: Tree): ProxyValues {
 function readResources(tree: Tree): Resources {
   const requests = textMapAt(tree, "requests");
   const limits = textMapAt(tree, "limits");
-  return { ...(Object.keys(requests).length === 0 ? {} : { requests }), ...(Object.keys(limits).length === 0 ? {} : { limits }) };
+  return {
+    ...(Object.keys(requests).length === 0 ? {} : { requests }),
+    ...(Object.keys(limits).length === 0 ? {} : { limits }),
+  };
 }
 
 function nonEmpty(tree: Tree | undefined): Tree | undefined {

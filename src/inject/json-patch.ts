@@ -15,7 +15,8 @@ export function createJsonPatch(from: unknown, to: unknown): JsonPatchOperation[
 function compare(from: unknown, to: unknown, path: string, operations: JsonPatchOperation[]): void {
   if (isTree(from) && isTree(to)) {
     // A null says no more than a field that is not there.
-    for (const key of Object.keys(from)) if (to[key] === undefined && from[key] !== null) operations.push({ op: "remove", path: below(path, key) });
+    for (const key of Object.keys(from))
+      if (to[key] === undefined && from[key] !== null) operations.push({ op: "remove", path: below(path, key) });
     for (const [key, value] of Object.entries(to)) {
       if (value === undefined) continue;
       if (from[key] === undefined) operations.push({ op: "add", path: below(path, key), value });
@@ -28,7 +29,12 @@ function compare(from: unknown, to: unknown, path: string, operations: JsonPatch
 }
 
 /** Elements that were there keep their order and are compared in place; new ones are inserted. Anything else replaces the list. */
-function compareLists(from: readonly unknown[], to: readonly unknown[], path: string, operations: JsonPatchOperation[]): void {
+function compareLists(
+  from: readonly unknown[],
+  to: readonly unknown[],
+  path: string,
+  operations: JsonPatchOperation[],
+): void {
   const places = placesOf(from, to);
   if (places === undefined) {
     if (!isEqual(from, to)) operations.push({ op: "replace", path, value: to });
@@ -36,7 +42,8 @@ function compareLists(from: readonly unknown[], to: readonly unknown[], path: st
   }
   for (const [index, place] of places.entries()) compare(from[index], to[place], `${path}/${index}`, operations);
   const kept = new Set(places);
-  for (const [index, value] of to.entries()) if (!kept.has(index)) operations.push({ op: "add", path: `${path}/${index}`, value });
+  for (const [index, value] of to.entries())
+    if (!kept.has(index)) operations.push({ op: "add", path: `${path}/${index}`, value });
 }
 
 /** Where each old element stands in the new list; undefined when one is gone or their order changed. */
@@ -60,7 +67,8 @@ function isSameElement(a: unknown, b: unknown): boolean {
 
 function isEqual(a: unknown, b: unknown): boolean {
   if (a === b) return true;
-  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((element, index) => isEqual(element, b[index]));
+  if (Array.isArray(a) && Array.isArray(b))
+    return a.length === b.length && a.every((element, index) => isEqual(element, b[index]));
   if (!isTree(a) || !isTree(b)) return false;
   const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
   return [...keys].every((key) => isEqual(a[key], b[key]));

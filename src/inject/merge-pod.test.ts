@@ -15,50 +15,105 @@ test("lists that Kubernetes merges by a key keep what the pod has, as a strategi
     hostAliases: [{ ip: "10.0.0.2", hostnames: ["added"] }],
     schedulingGates: [{ name: "added" }],
     resourceClaims: [{ name: "nic", resourceClaimName: "added" }],
-    topologySpreadConstraints: [{ topologyKey: "zone", maxSkew: 2 }, { topologyKey: "node", maxSkew: 3 }],
+    topologySpreadConstraints: [
+      { topologyKey: "zone", maxSkew: 2 },
+      { topologyKey: "node", maxSkew: 3 },
+    ],
     // One that has no key is replaced.
     tolerations: [{ key: "added" }],
   });
   assert.deepEqual(merged, {
-    hostAliases: [{ ip: "10.0.0.1", hostnames: ["own"] }, { ip: "10.0.0.2", hostnames: ["added"] }],
+    hostAliases: [
+      { ip: "10.0.0.1", hostnames: ["own"] },
+      { ip: "10.0.0.2", hostnames: ["added"] },
+    ],
     schedulingGates: [{ name: "own" }, { name: "added" }],
-    resourceClaims: [{ name: "gpu", resourceClaimName: "own" }, { name: "nic", resourceClaimName: "added" }],
-    topologySpreadConstraints: [{ topologyKey: "zone", maxSkew: 2 }, { topologyKey: "node", maxSkew: 3 }],
+    resourceClaims: [
+      { name: "gpu", resourceClaimName: "own" },
+      { name: "nic", resourceClaimName: "added" },
+    ],
+    topologySpreadConstraints: [
+      { topologyKey: "zone", maxSkew: 2 },
+      { topologyKey: "node", maxSkew: 3 },
+    ],
     tolerations: [{ key: "added" }],
   });
 });
 
 test("a null takes away what the pod has, and directives replace or delete, as in a strategic merge patch", () => {
-  const pod = { hostname: "web", initContainers: [{ name: "own" }], volumes: [{ name: "a", emptyDir: {} }, { name: "b", emptyDir: {} }], securityContext: { runAsUser: 1, fsGroup: 2 }, affinity: { nodeAffinity: {} } };
+  const pod = {
+    hostname: "web",
+    initContainers: [{ name: "own" }],
+    volumes: [
+      { name: "a", emptyDir: {} },
+      { name: "b", emptyDir: {} },
+    ],
+    securityContext: { runAsUser: 1, fsGroup: 2 },
+    affinity: { nodeAffinity: {} },
+  };
   assert.deepEqual(
     mergeStrategically(pod, {
       hostname: null,
       initContainers: null,
-      volumes: [{ name: "a", $patch: "delete" }, { name: "b", $retainKeys: ["name", "secret"], secret: { secretName: "s" } }, { name: "c", emptyDir: { medium: null } }],
+      volumes: [
+        { name: "a", $patch: "delete" },
+        { name: "b", $retainKeys: ["name", "secret"], secret: { secretName: "s" } },
+        { name: "c", emptyDir: { medium: null } },
+      ],
       securityContext: { $patch: "replace", runAsUser: 3 },
       affinity: { $patch: "delete" },
     }),
-    { volumes: [{ name: "b", secret: { secretName: "s" } }, { name: "c", emptyDir: {} }], securityContext: { runAsUser: 3 } },
+    {
+      volumes: [
+        { name: "b", secret: { secretName: "s" } },
+        { name: "c", emptyDir: {} },
+      ],
+      securityContext: { runAsUser: 3 },
+    },
   );
-  assert.deepEqual(mergeStrategically(pod, { volumes: [{ $patch: "replace" }, { name: "only" }] }).volumes, [{ name: "only" }]);
-  assert.throws(() => mergeStrategically(pod, { "$setElementOrder/volumes": [] }), /the directive \$setElementOrder\/volumes, which is not supported/);
-  assert.throws(() => mergeStrategically(pod, { securityContext: { $patch: "keep" } }), /known are merge, replace and delete/);
+  assert.deepEqual(mergeStrategically(pod, { volumes: [{ $patch: "replace" }, { name: "only" }] }).volumes, [
+    { name: "only" },
+  ]);
+  assert.throws(
+    () => mergeStrategically(pod, { "$setElementOrder/volumes": [] }),
+    /the directive \$setElementOrder\/volumes, which is not supported/,
+  );
+  assert.throws(
+    () => mergeStrategically(pod, { securityContext: { $patch: "keep" } }),
+    /known are merge, replace and delete/,
+  );
 });
 
 test("what a gateway says of its kernel stays, and both protocols of one port", () => {
-  const own = { securityContext: { sysctls: [{ name: "mine", value: "1" }] }, ports: [{ containerPort: 443 }, { containerPort: 443, protocol: "UDP" }] };
-  const merged = mergeStrategically(own, { securityContext: { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] }, ports: [{ containerPort: 443, protocol: "TCP", name: "https" }] });
-  assert.deepEqual(merged.securityContext.sysctls.map(({ name }) => name), ["mine", "net.ipv4.ip_unprivileged_port_start"]);
-  assert.deepEqual(merged.ports, [{ containerPort: 443, protocol: "TCP", name: "https" }, { containerPort: 443, protocol: "UDP" }]);
+  const own = {
+    securityContext: { sysctls: [{ name: "mine", value: "1" }] },
+    ports: [{ containerPort: 443 }, { containerPort: 443, protocol: "UDP" }],
+  };
+  const merged = mergeStrategically(own, {
+    securityContext: { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] },
+    ports: [{ containerPort: 443, protocol: "TCP", name: "https" }],
+  });
+  assert.deepEqual(
+    merged.securityContext.sysctls.map(({ name }) => name),
+    ["mine", "net.ipv4.ip_unprivileged_port_start"],
+  );
+  assert.deepEqual(merged.ports, [
+    { containerPort: 443, protocol: "TCP", name: "https" },
+    { containerPort: 443, protocol: "UDP" },
+  ]);
 });
 
 test("lists of many elements are gone through once, whatever they are", () => {
   let reads = 0;
   const count = 2000;
-  const list = (): object[] => Array.from({ length: count }, (_, index) => ({ get name() {
-    reads += 1;
-    return `V${index}`;
-  }, value: "x" }));
+  const list = (): object[] =>
+    Array.from({ length: count }, (_, index) => ({
+      get name() {
+        reads += 1;
+        return `V${index}`;
+      },
+      value: "x",
+    }));
   const [pod, over] = [{ env: list() }, { env: list() }];
   assert.equal(mergeStrategically(pod, over).env.length, count);
   assert.deepEqual(createJsonPatch({ env: list() }, { env: list() }), []);

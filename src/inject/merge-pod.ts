@@ -45,7 +45,11 @@ function merge(base: unknown, over: unknown, field: string): unknown {
 function mergeTrees(base: Tree, over: Tree): Tree | undefined {
   const asked = over[directive];
   if (asked === "delete") return undefined;
-  if (asked !== undefined && asked !== "replace" && asked !== "merge") throw userError("template-failed", `gives the directive ${directive}: ${JSON.stringify(asked)}; known are merge, replace and delete`);
+  if (asked !== undefined && asked !== "replace" && asked !== "merge")
+    throw userError(
+      "template-failed",
+      `gives the directive ${directive}: ${JSON.stringify(asked)}; known are merge, replace and delete`,
+    );
   const merged = new Map(asked === "replace" ? [] : Object.entries(base));
   for (const [key, value] of Object.entries(over)) {
     if (key === directive || key === retained) continue;
@@ -59,8 +63,15 @@ function mergeTrees(base: Tree, over: Tree): Tree | undefined {
   return Object.fromEntries(merged);
 }
 
-function mergeLists(base: readonly unknown[], over: readonly unknown[], keys: readonly string[], field: string): unknown[] {
-  const replaces = over.some((element) => isTree(element) && element[directive] === "replace" && keys.every((key) => element[key] === undefined));
+function mergeLists(
+  base: readonly unknown[],
+  over: readonly unknown[],
+  keys: readonly string[],
+  field: string,
+): unknown[] {
+  const replaces = over.some(
+    (element) => isTree(element) && element[directive] === "replace" && keys.every((key) => element[key] === undefined),
+  );
   const merged = new Map<string, unknown>();
   // Elements that have no key of their own stay, each for itself.
   let unkeyed = 0;
@@ -72,7 +83,11 @@ function mergeLists(base: readonly unknown[], over: readonly unknown[], keys: re
   };
   if (!replaces) for (const element of base) put(element);
   for (const element of over) {
-    if (element === null || (isTree(element) && element[directive] === "replace" && keys.every((key) => element[key] === undefined))) continue;
+    if (
+      element === null ||
+      (isTree(element) && element[directive] === "replace" && keys.every((key) => element[key] === undefined))
+    )
+      continue;
     const key = keyOf(element, keys) ?? put(undefined);
     // A variable has either a value or a source; both would be refused.
     const result = merge(field === "env" ? undefined : merged.get(key), element, "");
@@ -100,7 +115,9 @@ export function withoutNulls<Value>(value: Value): Value {
 function dropNulls(value: unknown): unknown {
   if (Array.isArray(value)) return value.filter((element) => element !== null).map(dropNulls);
   if (!isTree(value)) return value;
-  return Object.fromEntries(Object.entries(value).flatMap(([key, item]) => (item === null ? [] : [[key, dropNulls(item)]])));
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, item]) => (item === null ? [] : [[key, dropNulls(item)]])),
+  );
 }
 
 export function findContainer(containers: readonly Container[] | undefined, name: string): Container | undefined {

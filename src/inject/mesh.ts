@@ -36,7 +36,9 @@ export function readMeshForInjection(mesh: unknown): MeshForInjection {
     proxyInboundListenPort: numberAt(mesh, "proxyInboundListenPort") ?? 15_006,
     enablePrometheusMerge: flagAt(mesh, "enablePrometheusMerge") ?? true,
     inboundToLocalhost: textAt(mesh, "inboundTrafficPolicy", "mode") === "LOCALHOST",
-    describesServices: listAt(mesh, "extensionProviders").some((provider) => textAt(provider, "opentelemetry", "serviceAttributeEnrichment") === "OTEL_SEMANTIC_CONVENTIONS"),
+    describesServices: listAt(mesh, "extensionProviders").some(
+      (provider) => textAt(provider, "opentelemetry", "serviceAttributeEnrichment") === "OTEL_SEMANTIC_CONVENTIONS",
+    ),
     defaultConfig: treeAt(mesh, "defaultConfig") ?? {},
   };
 }
@@ -59,10 +61,16 @@ const defaults: Tree = {
 export function podProxyConfig(mesh: MeshForInjection, layers: readonly Tree[]): PodProxyConfig {
   const all = [mesh.defaultConfig, ...layers];
   const config: Record<string, unknown> = Object.assign({}, ...all) as Tree;
-  const proxyMetadata = Object.assign({}, ...all.map((layer) => textMapAt(layer, "proxyMetadata"))) as Record<string, string>;
+  const proxyMetadata = Object.assign({}, ...all.map((layer) => textMapAt(layer, "proxyMetadata"))) as Record<
+    string,
+    string
+  >;
   if (Object.keys(proxyMetadata).length > 0) config["proxyMetadata"] = proxyMetadata;
   else delete config["proxyMetadata"];
-  const proxyHeaders = all.reduce<Tree | undefined>((before, layer) => joinedHeaders(before, treeAt(layer, "proxyHeaders")), undefined);
+  const proxyHeaders = all.reduce<Tree | undefined>(
+    (before, layer) => joinedHeaders(before, treeAt(layer, "proxyHeaders")),
+    undefined,
+  );
   if (proxyHeaders !== undefined) config["proxyHeaders"] = proxyHeaders;
   for (const [field, value] of Object.entries(defaults)) if (config[field] === value) delete config[field];
   const mode = textAt(config, "interceptionMode") ?? "REDIRECT";
@@ -81,7 +89,12 @@ const keptHeaders = ["forwardedClientCert", "requestId", "attemptCount", "server
 
 function joinedHeaders(before: Tree | undefined, over: Tree | undefined): Tree | undefined {
   if (before === undefined || over === undefined) return over ?? before;
-  return { ...Object.fromEntries(keptHeaders.flatMap((field) => (before[field] === undefined ? [] : [[field, before[field]]]))), ...over };
+  return {
+    ...Object.fromEntries(
+      keptHeaders.flatMap((field) => (before[field] === undefined ? [] : [[field, before[field]]])),
+    ),
+    ...over,
+  };
 }
 
 /** A config is some lines; what is longer only keeps the webhook busy. */
@@ -89,16 +102,32 @@ const maxProxyConfigCharacters = 32_768;
 
 /** The value of `proxy.istio.io/config`. */
 export function parseProxyConfig(text: string): Tree {
-  if (text.length > maxProxyConfigCharacters) throw userError("annotation-invalid", `annotation proxy.istio.io/config must be at most ${maxProxyConfigCharacters} characters, got ${text.length}: set what many pods share in defaultConfig of the mesh config`);
+  if (text.length > maxProxyConfigCharacters)
+    throw userError(
+      "annotation-invalid",
+      `annotation proxy.istio.io/config must be at most ${maxProxyConfigCharacters} characters, got ${text.length}: set what many pods share in defaultConfig of the mesh config`,
+    );
   let value: unknown;
   try {
     value = parse(text);
   } catch (error) {
-    throw userError("annotation-invalid", `annotation proxy.istio.io/config is neither YAML nor JSON: ${messageOf(error)}`);
+    throw userError(
+      "annotation-invalid",
+      `annotation proxy.istio.io/config is neither YAML nor JSON: ${messageOf(error)}`,
+    );
   }
   if (value === null) return {};
-  if (!isTree(value)) throw userError("annotation-invalid", "annotation proxy.istio.io/config must be an object, such as holdApplicationUntilProxyStarts: true");
-  return Object.fromEntries(Object.entries(value).map(([field, item]) => [field, numeric.has(field) && typeof item === "string" && /^\d{1,9}$/.test(item) ? Number(item) : item]));
+  if (!isTree(value))
+    throw userError(
+      "annotation-invalid",
+      "annotation proxy.istio.io/config must be an object, such as holdApplicationUntilProxyStarts: true",
+    );
+  return Object.fromEntries(
+    Object.entries(value).map(([field, item]) => [
+      field,
+      numeric.has(field) && typeof item === "string" && /^\d{1,9}$/.test(item) ? Number(item) : item,
+    ]),
+  );
 }
 
 /** Protobuf's JSON takes their numbers in quotes as well. */
@@ -112,6 +141,7 @@ export interface ProxyConfigIssues {
 /** What of an annotation's value cannot be meant, and what has no effect; each begins with its field. Throws as {@link parseProxyConfig} does. */
 export function proxyConfigIssues(text: string): ProxyConfigIssues {
   const { errors, warnings } = parseMeshConfig({ defaultConfig: parseProxyConfig(text) });
-  const line = ({ path, message }: { readonly path: string; readonly message: string }): string => `${path.replace(/^defaultConfig\.?/, "")} ${message}`.trim();
+  const line = ({ path, message }: { readonly path: string; readonly message: string }): string =>
+    `${path.replace(/^defaultConfig\.?/, "")} ${message}`.trim();
   return { errors: errors.map(line), warnings: warnings.map(line) };
 }

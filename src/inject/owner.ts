@@ -13,13 +13,18 @@ const hashLabels = ["pod-template-hash", "rollouts-pod-template-hash"];
 export function ownerOf(pod: Pod): PodOwner {
   const { metadata } = pod;
   const owner = metadata.ownerReferences?.find((reference) => reference.controller === true);
-  if (owner === undefined) return { name: metadata.name ?? (metadata.generateName ?? "").replace(/-$/, ""), apiVersion: "v1", kind: "Pod" };
+  if (owner === undefined)
+    return { name: metadata.name ?? (metadata.generateName ?? "").replace(/-$/, ""), apiVersion: "v1", kind: "Pod" };
   if (owner.kind === "ReplicaSet") {
-    const hash = hashLabels.map((label) => metadata.labels?.[label]).find((value) => value !== undefined && owner.name.endsWith(`-${value}`));
+    const hash = hashLabels
+      .map((label) => metadata.labels?.[label])
+      .find((value) => value !== undefined && owner.name.endsWith(`-${value}`));
     if (hash === undefined) return owner;
     const isRollout = metadata.labels?.["rollouts-pod-template-hash"] === hash;
     const name = owner.name.slice(0, -hash.length - 1);
-    return isRollout ? { name, apiVersion: "argoproj.io/v1alpha1", kind: "Rollout" } : { name, apiVersion: owner.apiVersion, kind: "Deployment" };
+    return isRollout
+      ? { name, apiVersion: "argoproj.io/v1alpha1", kind: "Rollout" }
+      : { name, apiVersion: owner.apiVersion, kind: "Deployment" };
   }
   if (owner.kind === "Job") {
     const scheduled = /^(.+)-\d{8,10}$/.exec(owner.name)?.[1];

@@ -6,12 +6,43 @@ import { podAnnotations } from "./annotations.ts";
 import { parseProxyConfig, podProxyConfig } from "./mesh.ts";
 import { injectPod, readInjectionSettings, readMeshForInjection, type InjectionOutcome } from "./index.ts";
 
-const defaults = { hub: "hub", tag: "1", istioNamespace: "istio-system", revision: "default", clusterName: "Kubernetes", network: "" };
+const defaults = {
+  hub: "hub",
+  tag: "1",
+  istioNamespace: "istio-system",
+  revision: "default",
+  clusterName: "Kubernetes",
+  network: "",
+};
 
-function outcome(annotations: Record<string, string>, changes: { readonly values?: string; readonly config?: string; readonly labels?: Record<string, string>; readonly pod?: Partial<Pod["spec"]> } = {}): InjectionOutcome {
-  const pod: Pod = { metadata: { name: "web", labels: changes.labels ?? {}, annotations }, spec: { containers: [{ name: "app", image: "app", ports: [{ containerPort: 80 }], readinessProbe: { httpGet: { path: "/", port: 80 } } }], ...changes.pod } };
+function outcome(
+  annotations: Record<string, string>,
+  changes: {
+    readonly values?: string;
+    readonly config?: string;
+    readonly labels?: Record<string, string>;
+    readonly pod?: Partial<Pod["spec"]>;
+  } = {},
+): InjectionOutcome {
+  const pod: Pod = {
+    metadata: { name: "web", labels: changes.labels ?? {}, annotations },
+    spec: {
+      containers: [
+        {
+          name: "app",
+          image: "app",
+          ports: [{ containerPort: 80 }],
+          readinessProbe: { httpGet: { path: "/", port: 80 } },
+        },
+      ],
+      ...changes.pod,
+    },
+  };
   const settings = readInjectionSettings({ values: changes.values, config: changes.config }, defaults);
-  return injectPod({ pod, namespace: "demo", namespaceLabels: {} }, { settings, mesh: readMeshForInjection({}), revision: "default", nativeSidecars: false, proxyConfigs: [] });
+  return injectPod(
+    { pod, namespace: "demo", namespaceLabels: {} },
+    { settings, mesh: readMeshForInjection({}), revision: "default", nativeSidecars: false, proxyConfigs: [] },
+  );
 }
 
 function injected(annotations: Record<string, string>, changes: Parameters<typeof outcome>[1] = {}): Pod {
@@ -19,7 +50,9 @@ function injected(annotations: Record<string, string>, changes: Parameters<typeo
   return found.kind === "injected" ? found.pod : assert.fail(found.reason);
 }
 
-const container = (pod: Pod, name: string): Container => [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].find((one) => one.name === name) ?? assert.fail(`no ${name}`);
+const container = (pod: Pod, name: string): Container =>
+  [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].find((one) => one.name === name) ??
+  assert.fail(`no ${name}`);
 const proxy = (pod: Pod): Container => container(pod, "istio-proxy");
 const argument = (pod: Pod, flag: string): string | undefined => {
   const { args = [] } = container(pod, "istio-init");
@@ -29,7 +62,11 @@ const argument = (pod: Pod, flag: string): string | undefined => {
 /** One value of each annotation, and where its effect is seen. */
 const effects: Readonly<Record<string, readonly [value: string, seen: (pod: Pod) => unknown, expected: unknown]>> = {
   [podAnnotations.templates]: ["gateway", (pod) => proxy(pod).args?.[1], "router"],
-  [podAnnotations.proxyConfig]: ["proxyMetadata: {A: b}", (pod) => proxy(pod).env?.find(({ name }) => name === "A")?.value, "b"],
+  [podAnnotations.proxyConfig]: [
+    "proxyMetadata: {A: b}",
+    (pod) => proxy(pod).env?.find(({ name }) => name === "A")?.value,
+    "b",
+  ],
   [podAnnotations.nativeSidecar]: ["true", (pod) => proxy(pod).restartPolicy, "Always"],
   [podAnnotations.interceptionMode]: ["NONE", (pod) => pod.spec?.initContainers?.length ?? 0, 0],
   [podAnnotations.proxyImage]: ["a/b:c", (pod) => proxy(pod).image, "a/b:c"],
@@ -39,12 +76,36 @@ const effects: Readonly<Record<string, readonly [value: string, seen: (pod: Pod)
   [podAnnotations.proxyMemory]: ["1Mi", (pod) => proxy(pod).resources, { requests: { memory: "1Mi" } }],
   [podAnnotations.proxyMemoryLimit]: ["2Mi", (pod) => proxy(pod).resources, { limits: { memory: "2Mi" } }],
   [podAnnotations.logLevel]: ["debug", (pod) => proxy(pod).args?.includes("--proxyLogLevel=debug"), true],
-  [podAnnotations.componentLogLevel]: ["http:trace", (pod) => proxy(pod).args?.includes("--proxyComponentLogLevel=http:trace"), true],
-  [podAnnotations.agentLogLevel]: ["all:debug", (pod) => proxy(pod).args?.includes("--log_output_level=all:debug"), true],
-  [podAnnotations.capNetBindService]: ["true", (pod) => proxy(pod).securityContext?.capabilities?.add, ["NET_BIND_SERVICE"]],
-  [podAnnotations.bootstrapOverride]: ["boot", (pod) => pod.spec?.volumes?.find(({ name }) => name === "custom-bootstrap-volume")?.configMap?.name, "boot"],
-  [podAnnotations.userVolume]: ['{"v":{"emptyDir":{}}}', (pod) => pod.spec?.volumes?.find(({ name }) => name === "v")?.emptyDir, {}],
-  [podAnnotations.userVolumeMount]: ['{"v":{"mountPath":"/v"}}', (pod) => proxy(pod).volumeMounts?.find(({ name }) => name === "v")?.mountPath, "/v"],
+  [podAnnotations.componentLogLevel]: [
+    "http:trace",
+    (pod) => proxy(pod).args?.includes("--proxyComponentLogLevel=http:trace"),
+    true,
+  ],
+  [podAnnotations.agentLogLevel]: [
+    "all:debug",
+    (pod) => proxy(pod).args?.includes("--log_output_level=all:debug"),
+    true,
+  ],
+  [podAnnotations.capNetBindService]: [
+    "true",
+    (pod) => proxy(pod).securityContext?.capabilities?.add,
+    ["NET_BIND_SERVICE"],
+  ],
+  [podAnnotations.bootstrapOverride]: [
+    "boot",
+    (pod) => pod.spec?.volumes?.find(({ name }) => name === "custom-bootstrap-volume")?.configMap?.name,
+    "boot",
+  ],
+  [podAnnotations.userVolume]: [
+    '{"v":{"emptyDir":{}}}',
+    (pod) => pod.spec?.volumes?.find(({ name }) => name === "v")?.emptyDir,
+    {},
+  ],
+  [podAnnotations.userVolumeMount]: [
+    '{"v":{"mountPath":"/v"}}',
+    (pod) => proxy(pod).volumeMounts?.find(({ name }) => name === "v")?.mountPath,
+    "/v",
+  ],
   [podAnnotations.rewriteProbes]: ["false", (pod) => container(pod, "app").readinessProbe?.httpGet?.path, "/"],
   [podAnnotations.statusPort]: ["16000", (pod) => argument(pod, "-d"), "15090,15021,16000"],
   [podAnnotations.readinessInitialDelaySeconds]: ["7", (pod) => proxy(pod).readinessProbe?.initialDelaySeconds, 7],
@@ -60,12 +121,28 @@ const effects: Readonly<Record<string, readonly [value: string, seen: (pod: Pod)
   [podAnnotations.kubevirtInterfaces]: ["net1", (pod) => argument(pod, "-k"), "net1"],
   [podAnnotations.rerouteVirtualInterfaces]: ["net2", (pod) => argument(pod, "-k"), "net2"],
   [podAnnotations.mergeMetrics]: ["false", (pod) => pod.metadata.annotations?.["prometheus.io/port"], undefined],
-  [podAnnotations.defaultContainer]: ["mine", (pod) => pod.metadata.annotations?.[podAnnotations.defaultContainer], "mine"],
-  [podAnnotations.defaultLogsContainer]: ["mine", (pod) => pod.metadata.annotations?.[podAnnotations.defaultLogsContainer], "mine"],
+  [podAnnotations.defaultContainer]: [
+    "mine",
+    (pod) => pod.metadata.annotations?.[podAnnotations.defaultContainer],
+    "mine",
+  ],
+  [podAnnotations.defaultLogsContainer]: [
+    "mine",
+    (pod) => pod.metadata.annotations?.[podAnnotations.defaultLogsContainer],
+    "mine",
+  ],
 };
 
 /** What decides whether a pod is injected, is written by injection, or is read by the proxy itself: told by tests of their own. */
-const elsewhere = [podAnnotations.inject, podAnnotations.status, podAnnotations.revision, podAnnotations.overrides, podAnnotations.redirection, podAnnotations.multusNetworks, podAnnotations.statsHistogramBuckets];
+const elsewhere = [
+  podAnnotations.inject,
+  podAnnotations.status,
+  podAnnotations.revision,
+  podAnnotations.overrides,
+  podAnnotations.redirection,
+  podAnnotations.multusNetworks,
+  podAnnotations.statsHistogramBuckets,
+];
 
 /** Upstream's list of annotations that pods may have. */
 const documented =
@@ -77,22 +154,37 @@ const ofTheNodeAgent = ["ambient.istio.io/bypass-inbound-capture", "ambient.isti
 
 test("every annotation of pods that upstream documents has its effect, or a warning by its name", () => {
   const accounted = new Set([...Object.keys(effects), ...Object.keys(annotationsWithoutEffect), ...elsewhere]);
-  assert.deepEqual(documented.filter((name) => !accounted.has(name)), []);
-  assert.deepEqual(Object.values(podAnnotations).filter((name) => !accounted.has(name)), []);
+  assert.deepEqual(
+    documented.filter((name) => !accounted.has(name)),
+    [],
+  );
+  assert.deepEqual(
+    Object.values(podAnnotations).filter((name) => !accounted.has(name)),
+    [],
+  );
   for (const [name, [value, seen, expected]] of Object.entries(effects)) {
     assert.deepEqual(seen(injected({ [name]: value })), expected, name);
     const bare = name === podAnnotations.mergeMetrics ? "15020" : expected;
-    if (name !== podAnnotations.mergeMetrics) assert.notDeepEqual(name === podAnnotations.userVolume ? undefined : seen(injected({})), bare, `${name} without it`);
+    if (name !== podAnnotations.mergeMetrics)
+      assert.notDeepEqual(
+        name === podAnnotations.userVolume ? undefined : seen(injected({})),
+        bare,
+        `${name} without it`,
+      );
   }
   for (const [name, reason] of Object.entries(annotationsWithoutEffect)) {
     const found = outcome({ [name]: "x" });
     assert.deepEqual(found.kind === "injected" ? found.warnings : [], [`annotation ${name} ${reason}`]);
   }
-  for (const name of ofTheNodeAgent) assert.deepEqual(outcome({ [name]: "true" }), { ...outcome({ [name]: "true" }), warnings: [] });
+  for (const name of ofTheNodeAgent)
+    assert.deepEqual(outcome({ [name]: "true" }), { ...outcome({ [name]: "true" }), warnings: [] });
 });
 
 test("an unknown annotation of ours, a strange inject label and another DNS policy are warned of", () => {
-  const found = outcome({ "sidecar.istio.io/proxyCPUs": "1" }, { labels: { "sidecar.istio.io/inject": "yes" }, pod: { dnsPolicy: "None" } });
+  const found = outcome(
+    { "sidecar.istio.io/proxyCPUs": "1" },
+    { labels: { "sidecar.istio.io/inject": "yes" }, pod: { dnsPolicy: "None" } },
+  );
   assert.deepEqual(found.kind === "injected" ? found.warnings : [], [
     "annotation sidecar.istio.io/proxyCPUs is not known and has no effect; did you mean sidecar.istio.io/proxyCPU?",
     'sidecar.istio.io/inject must be true or false, got "yes": the injection policy decides',
@@ -101,41 +193,71 @@ test("an unknown annotation of ours, a strange inject label and another DNS poli
 });
 
 test("a template that users add is laid on the built-in one; what it gives wrong is told by its name", () => {
-  const config = (template: string): string => JSON.stringify({ templates: { extra: template, "grpc-agent": "ignored" } });
+  const config = (template: string): string =>
+    JSON.stringify({ templates: { extra: template, "grpc-agent": "ignored" } });
   const asked = { [podAnnotations.templates]: "sidecar,extra" };
-  const template = "metadata:\n  labels: {team: {{ index .ObjectMeta.Labels `app` | quote }}}\nspec:\n  containers:\n  - name: istio-proxy\n    env:\n    - {name: GREETING, value: {{ .Values.greeting }} }\n  {{- if .Spec.Containers }}\n  volumes: [{name: more, emptyDir: {}}]\n  {{- end }}";
+  const template =
+    "metadata:\n  labels: {team: {{ index .ObjectMeta.Labels `app` | quote }}}\nspec:\n  containers:\n  - name: istio-proxy\n    env:\n    - {name: GREETING, value: {{ .Values.greeting }} }\n  {{- if .Spec.Containers }}\n  volumes: [{name: more, emptyDir: {}}]\n  {{- end }}";
   const pod = injected(asked, { config: config(template), values: '{"greeting":"hello"}', labels: { app: "web" } });
   assert.equal(proxy(pod).env?.find(({ name }) => name === "GREETING")?.value, "hello");
   assert.ok((proxy(pod).env?.length ?? 0) > 10);
   assert.equal(pod.metadata.labels?.["team"], "web");
   assert.ok(pod.spec?.volumes?.some(({ name }) => name === "more"));
-  assert.throws(() => outcome(asked, { config: config("{{ env `A` }}") }), /the template "extra" of the injection's configuration cannot be used: calls "env"/);
+  assert.throws(
+    () => outcome(asked, { config: config("{{ env `A` }}") }),
+    /the template "extra" of the injection's configuration cannot be used: calls "env"/,
+  );
   assert.throws(() => outcome(asked, { config: config("status: {}") }), /"extra" .* gives "status"/);
-  assert.throws(() => outcome({ [podAnnotations.templates]: "grpc-agent" }, { config: config("") }), /no template "grpc-agent" \(proxyless gRPC is not supported.*known are sidecar, gateway, extra/);
+  assert.throws(
+    () => outcome({ [podAnnotations.templates]: "grpc-agent" }, { config: config("") }),
+    /no template "grpc-agent" \(proxyless gRPC is not supported.*known are sidecar, gateway, extra/,
+  );
 });
 
 test("the root comes by a ClusterTrustBundle where it is told by one", () => {
-  const source = (values: string): unknown => injected({}, { values }).spec?.volumes?.find(({ name }) => name === "istiod-ca-cert");
+  const source = (values: string): unknown =>
+    injected({}, { values }).spec?.volumes?.find(({ name }) => name === "istiod-ca-cert");
   assert.deepEqual(source("{}"), { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } });
-  assert.deepEqual(source('{"global":{"trustBundleName":"mine"}}'), { name: "istiod-ca-cert", configMap: { name: "mine" } });
-  assert.deepEqual(source('{"pilot":{"env":{"ENABLE_CLUSTER_TRUST_BUNDLE_API":true}}}'), { name: "istiod-ca-cert", projected: { sources: [{ clusterTrustBundle: { name: "istio.io:istiod-ca:root-cert", path: "root-cert.pem" } }] } });
+  assert.deepEqual(source('{"global":{"trustBundleName":"mine"}}'), {
+    name: "istiod-ca-cert",
+    configMap: { name: "mine" },
+  });
+  assert.deepEqual(source('{"pilot":{"env":{"ENABLE_CLUSTER_TRUST_BUNDLE_API":true}}}'), {
+    name: "istiod-ca-cert",
+    projected: { sources: [{ clusterTrustBundle: { name: "istio.io:istiod-ca:root-cert", path: "root-cert.pem" } }] },
+  });
 });
 
 test("Multus is told of our network once", () => {
   const values = '{"pilot":{"cni":{"enabled":true,"provider":"multus"}}}';
-  const networks = (given?: string): string | undefined => injected(given === undefined ? {} : { [podAnnotations.multusNetworks]: given }, { values }).metadata.annotations?.[podAnnotations.multusNetworks];
+  const networks = (given?: string): string | undefined =>
+    injected(given === undefined ? {} : { [podAnnotations.multusNetworks]: given }, { values }).metadata.annotations?.[
+      podAnnotations.multusNetworks
+    ];
   assert.equal(networks(), "default/istio-cni");
   assert.equal(networks("a, b"), "a, b, default/istio-cni");
-  assert.deepEqual(JSON.parse(networks('[{"name":"a"}]') ?? ""), [{ name: "a" }, { name: "istio-cni", namespace: "default" }]);
+  assert.deepEqual(JSON.parse(networks('[{"name":"a"}]') ?? ""), [
+    { name: "a" },
+    { name: "istio-cni", namespace: "default" },
+  ]);
   assert.equal(networks("default/istio-cni"), "default/istio-cni");
 });
 
 test("a proxy config of a pod is read as the mesh's is: its faults refuse the pod, and what has no effect is told", () => {
   const config = (value: string): Record<string, string> => ({ [podAnnotations.proxyConfig]: value });
   const found = outcome(config("holdApplicationUntilProxyStart: true\nstatNameLength: 9"));
-  assert.deepEqual(found.kind === "injected" ? found.warnings : [], ["annotation proxy.istio.io/config: holdApplicationUntilProxyStart is not known here and has no effect; did you mean holdApplicationUntilProxyStarts?"]);
-  assert.match(proxy(injected(config("concurrency: '2'"))).env?.find(({ name }) => name === "PROXY_CONFIG")?.value ?? "", /"concurrency":2\}/, "a number in quotes is one");
-  assert.throws(() => outcome(config("statusPort: abc\ninterceptionMode: SOME")), /config must be a proxy config \(statusPort must be .*; interceptionMode must be one of/);
+  assert.deepEqual(found.kind === "injected" ? found.warnings : [], [
+    "annotation proxy.istio.io/config: holdApplicationUntilProxyStart is not known here and has no effect; did you mean holdApplicationUntilProxyStarts?",
+  ]);
+  assert.match(
+    proxy(injected(config("concurrency: '2'"))).env?.find(({ name }) => name === "PROXY_CONFIG")?.value ?? "",
+    /"concurrency":2\}/,
+    "a number in quotes is one",
+  );
+  assert.throws(
+    () => outcome(config("statusPort: abc\ninterceptionMode: SOME")),
+    /config must be a proxy config \(statusPort must be .*; interceptionMode must be one of/,
+  );
   assert.throws(() => outcome(config(`# ${"x".repeat(40_000)}`)), /must be at most 32768 characters, got 40002/);
 });
 
@@ -150,43 +272,91 @@ test("the proxy is told to answer where the pod's probes are sent, and none are 
 });
 
 test("what a pod says of headers stands beside what the mesh says of others", () => {
-  const mesh = readMeshForInjection({ defaultConfig: { proxyHeaders: { requestId: { disabled: true }, server: { value: "mesh" }, preserveHttp1HeaderCase: true } } });
+  const mesh = readMeshForInjection({
+    defaultConfig: {
+      proxyHeaders: { requestId: { disabled: true }, server: { value: "mesh" }, preserveHttp1HeaderCase: true },
+    },
+  });
   const { json } = podProxyConfig(mesh, [parseProxyConfig("proxyHeaders: {server: {value: pod}}")]);
   assert.deepEqual(JSON.parse(json), { proxyHeaders: { requestId: { disabled: true }, server: { value: "pod" } } });
 });
 
 test("collectors that want OpenTelemetry's conventions are told of the service by its annotations, labels and image", () => {
-  const mesh = { extensionProviders: [{ name: "otel", opentelemetry: { serviceAttributeEnrichment: "OTEL_SEMANTIC_CONVENTIONS" } }] };
+  const mesh = {
+    extensionProviders: [{ name: "otel", opentelemetry: { serviceAttributeEnrichment: "OTEL_SEMANTIC_CONVENTIONS" } }],
+  };
   const told = (image: string, metadata: Partial<Pod["metadata"]> = {}, given: unknown = mesh): string | undefined => {
     const pod: Pod = { metadata: { name: "web", ...metadata }, spec: { containers: [{ name: "app", image }] } };
-    const found = injectPod({ pod, namespace: "demo", namespaceLabels: {} }, { settings: readInjectionSettings({}, defaults), mesh: readMeshForInjection(given), revision: "default", nativeSidecars: false, proxyConfigs: [] });
-    return found.kind === "injected" ? proxy(found.pod).env?.find(({ name }) => name === "OTEL_RESOURCE_ATTRIBUTES")?.value : undefined;
+    const found = injectPod(
+      { pod, namespace: "demo", namespaceLabels: {} },
+      {
+        settings: readInjectionSettings({}, defaults),
+        mesh: readMeshForInjection(given),
+        revision: "default",
+        nativeSidecars: false,
+        proxyConfigs: [],
+      },
+    );
+    return found.kind === "injected"
+      ? proxy(found.pod).env?.find(({ name }) => name === "OTEL_RESOURCE_ATTRIBUTES")?.value
+      : undefined;
   };
-  assert.equal(told("hub:5000/app:1.2@sha256:ab"), "service.namespace=demo,service.version=1.2@sha256:ab,service.instance.id=demo.$(POD_NAME).app");
-  assert.equal(told("hub:5000/app", { annotations: { "resource.opentelemetry.io/service.namespace": "shop", "resource.opentelemetry.io/service.instance.id": "one" } }), "service.namespace=shop,service.instance.id=one");
-  assert.equal(told("app:1", { labels: { "app.kubernetes.io/version": "2" } }), "service.namespace=demo,service.version=2,service.instance.id=demo.$(POD_NAME).app");
+  assert.equal(
+    told("hub:5000/app:1.2@sha256:ab"),
+    "service.namespace=demo,service.version=1.2@sha256:ab,service.instance.id=demo.$(POD_NAME).app",
+  );
+  assert.equal(
+    told("hub:5000/app", {
+      annotations: {
+        "resource.opentelemetry.io/service.namespace": "shop",
+        "resource.opentelemetry.io/service.instance.id": "one",
+      },
+    }),
+    "service.namespace=shop,service.instance.id=one",
+  );
+  assert.equal(
+    told("app:1", { labels: { "app.kubernetes.io/version": "2" } }),
+    "service.namespace=demo,service.version=2,service.instance.id=demo.$(POD_NAME).app",
+  );
   assert.equal(told("app:1", {}, {}), undefined);
 });
 
 test("ranges are of addresses that there are", () => {
   for (const name of [podAnnotations.includeOutboundIpRanges, podAnnotations.excludeOutboundIpRanges]) {
     assert.equal(outcome({ [name]: "10.0.0.0/8,fd00::/8,::ffff:1.2.3.4/128" }).kind, "injected");
-    for (const bad of ["999.0.0.0/8", "10.0.0.0/33", "::::/8", "fd00::/129", "10.0.0.0", "10.0.0.0/8, 11.0.0.0/8"]) assert.throws(() => outcome({ [name]: bad }), new RegExp(`${name} must be IP ranges`), bad);
+    for (const bad of ["999.0.0.0/8", "10.0.0.0/33", "::::/8", "fd00::/129", "10.0.0.0", "10.0.0.0/8, 11.0.0.0/8"])
+      assert.throws(() => outcome({ [name]: bad }), new RegExp(`${name} must be IP ranges`), bad);
   }
 });
 
 test("interfaces are names, not whatever a rule may be made of", () => {
-  for (const name of [podAnnotations.excludeInterfaces, podAnnotations.kubevirtInterfaces, podAnnotations.rerouteVirtualInterfaces]) {
+  for (const name of [
+    podAnnotations.excludeInterfaces,
+    podAnnotations.kubevirtInterfaces,
+    podAnnotations.rerouteVirtualInterfaces,
+  ]) {
     assert.equal(outcome({ [name]: "eth1, net1.5" }).kind, "injected");
-    for (const bad of ["eth0;x", "eth0,,eth1", "0eth", "aninterfacewithalongname"]) assert.throws(() => outcome({ [name]: bad }), new RegExp(`${name} must be names of interfaces`));
+    for (const bad of ["eth0;x", "eth0,,eth1", "0eth", "aninterfacewithalongname"])
+      assert.throws(() => outcome({ [name]: bad }), new RegExp(`${name} must be names of interfaces`));
   }
 });
 
 test("annotations that only keep the webhook busy are refused, or told of in one line", () => {
-  assert.throws(() => outcome({ [podAnnotations.proxyCpu]: `${"1".repeat(20_000)}x` }), (error: Error) => /proxyCPU must be a quantity/.test(error.message) && error.message.length < 1000);
-  assert.throws(() => outcome({ [podAnnotations.templates]: Array.from({ length: 21 }, () => "sidecar").join(",") }), /templates must be at most 20 names/);
-  const found = outcome(Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`sidecar.istio.io/none${index}`, ""])));
-  assert.deepEqual(found.kind === "injected" ? [found.warnings.length, found.warnings.at(-1)] : [], [21, "30 more annotations are not known and have no effect"]);
+  assert.throws(
+    () => outcome({ [podAnnotations.proxyCpu]: `${"1".repeat(20_000)}x` }),
+    (error: Error) => /proxyCPU must be a quantity/.test(error.message) && error.message.length < 1000,
+  );
+  assert.throws(
+    () => outcome({ [podAnnotations.templates]: Array.from({ length: 21 }, () => "sidecar").join(",") }),
+    /templates must be at most 20 names/,
+  );
+  const found = outcome(
+    Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`sidecar.istio.io/none${index}`, ""])),
+  );
+  assert.deepEqual(found.kind === "injected" ? [found.warnings.length, found.warnings.at(-1)] : [], [
+    21,
+    "30 more annotations are not known and have no effect",
+  ]);
 });
 
 test("an annotation may have a name that JavaScript knows otherwise", () => {
@@ -197,33 +367,75 @@ test("an annotation may have a name that JavaScript knows otherwise", () => {
 test("a user's template may take away what the pod has, and is told where it is no pod", () => {
   const asked = { [podAnnotations.templates]: "sidecar,extra" };
   const config = (spec: string): string => JSON.stringify({ templates: { extra: `spec:\n${spec}` } });
-  const pod = injected(asked, { config: config("  hostname:\n  volumes:\n  - {name: istio-data, $patch: delete}"), pod: { hostname: "mine" } });
+  const pod = injected(asked, {
+    config: config("  hostname:\n  volumes:\n  - {name: istio-data, $patch: delete}"),
+    pod: { hostname: "mine" },
+  });
   assert.equal(pod.spec?.hostname, undefined);
-  assert.equal(pod.spec?.volumes?.some(({ name }) => name === "istio-data"), false);
-  for (const wrong of ["  containers: {a: b}", "  volumes: text", "  containers:\n  -", "  containers: [{image: a}]"]) assert.throws(() => outcome(asked, { config: config(wrong) }), /"extra" .* gives spec\.(containers|volumes) that is no list of objects with names/, wrong);
+  assert.equal(
+    pod.spec?.volumes?.some(({ name }) => name === "istio-data"),
+    false,
+  );
+  for (const wrong of ["  containers: {a: b}", "  volumes: text", "  containers:\n  -", "  containers: [{image: a}]"])
+    assert.throws(
+      () => outcome(asked, { config: config(wrong) }),
+      /"extra" .* gives spec\.(containers|volumes) that is no list of objects with names/,
+      wrong,
+    );
 });
 
 test("labels and annotations that say nothing count as none", () => {
-  const pod = injected({ [podAnnotations.nativeSidecar]: "" }, { labels: { app: "", version: "", "security.istio.io/tlsMode": "", "service.istio.io/workload-name": "" } });
+  const pod = injected(
+    { [podAnnotations.nativeSidecar]: "" },
+    { labels: { app: "", version: "", "security.istio.io/tlsMode": "", "service.istio.io/workload-name": "" } },
+  );
   const { labels = {} } = pod.metadata;
-  assert.deepEqual([labels["service.istio.io/canonical-name"], labels["service.istio.io/canonical-revision"], labels["security.istio.io/tlsMode"]], ["web", "latest", "istio"]);
-  assert.deepEqual([proxy(pod).env?.find(({ name }) => name === "ISTIO_META_WORKLOAD_NAME")?.value, proxy(pod).restartPolicy], ["web", undefined]);
+  assert.deepEqual(
+    [
+      labels["service.istio.io/canonical-name"],
+      labels["service.istio.io/canonical-revision"],
+      labels["security.istio.io/tlsMode"],
+    ],
+    ["web", "latest", "istio"],
+  );
+  assert.deepEqual(
+    [proxy(pod).env?.find(({ name }) => name === "ISTIO_META_WORKLOAD_NAME")?.value, proxy(pod).restartPolicy],
+    ["web", undefined],
+  );
 });
 
 test("the image type of a proxy config is the proxy's; the annotation's is also the redirect's", () => {
   const byConfig = injected({ [podAnnotations.proxyConfig]: "image: {imageType: distroless}" });
-  assert.deepEqual([proxy(byConfig).image, container(byConfig, "istio-init").image], ["hub/proxyv2:1-distroless", "hub/proxyv2:1"]);
+  assert.deepEqual(
+    [proxy(byConfig).image, container(byConfig, "istio-init").image],
+    ["hub/proxyv2:1-distroless", "hub/proxyv2:1"],
+  );
   const byAnnotation = injected({ [podAnnotations.proxyImageType]: "debug" });
-  assert.deepEqual([proxy(byAnnotation).image, container(byAnnotation, "istio-init").image], ["hub/proxyv2:1-debug", "hub/proxyv2:1-debug"]);
+  assert.deepEqual(
+    [proxy(byAnnotation).image, container(byAnnotation, "istio-init").image],
+    ["hub/proxyv2:1-debug", "hub/proxyv2:1-debug"],
+  );
 });
 
 test("a gateway is given no mount of a volume that it has not", () => {
-  const pod = injected({ [podAnnotations.templates]: "gateway", [podAnnotations.userVolume]: '{"v":{"emptyDir":{}}}', [podAnnotations.userVolumeMount]: '{"v":{"mountPath":"/v"}}' });
-  assert.deepEqual([pod.spec?.volumes?.some(({ name }) => name === "v"), proxy(pod).volumeMounts?.some(({ name }) => name === "v")], [false, false]);
+  const pod = injected({
+    [podAnnotations.templates]: "gateway",
+    [podAnnotations.userVolume]: '{"v":{"emptyDir":{}}}',
+    [podAnnotations.userVolumeMount]: '{"v":{"mountPath":"/v"}}',
+  });
+  assert.deepEqual(
+    [pod.spec?.volumes?.some(({ name }) => name === "v"), proxy(pod).volumeMounts?.some(({ name }) => name === "v")],
+    [false, false],
+  );
 });
 
 test("a selector of the configuration that cannot be read selects nothing, and is told", () => {
-  const bad = [{ matchExpressions: [{ key: "app", operator: "Exist" }] }, { matchExpressions: [null] }, { matchLabels: { app: 1 } }, { matchExpressions: [{ key: "app", operator: "In" }] }];
+  const bad = [
+    { matchExpressions: [{ key: "app", operator: "Exist" }] },
+    { matchExpressions: [null] },
+    { matchLabels: { app: 1 } },
+    { matchExpressions: [{ key: "app", operator: "In" }] },
+  ];
   const config = JSON.stringify({ neverInjectSelector: bad });
   assert.equal(outcome({}, { config, labels: { app: "web" } }).kind, "injected");
   assert.deepEqual(readInjectionSettings({ config }, defaults).warnings, [

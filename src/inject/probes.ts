@@ -20,12 +20,25 @@ export function applicationProbers(pod: Pod, statusPort: number): string | undef
       const probe = container[field];
       if (probe === undefined) continue;
       const { httpGet, tcpSocket, grpc, timeoutSeconds } = probe;
-      const prober = resolved({ ...(httpGet === undefined ? {} : { httpGet }), ...(tcpSocket === undefined ? {} : { tcpSocket }), ...(grpc === undefined ? {} : { grpc }) }, container, statusPort);
-      if (prober !== undefined) probers[pathOf(container, path)] = { ...prober, ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }) };
+      const prober = resolved(
+        {
+          ...(httpGet === undefined ? {} : { httpGet }),
+          ...(tcpSocket === undefined ? {} : { tcpSocket }),
+          ...(grpc === undefined ? {} : { grpc }),
+        },
+        container,
+        statusPort,
+      );
+      if (prober !== undefined)
+        probers[pathOf(container, path)] = { ...prober, ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }) };
     }
     for (const [field, path] of entriesOf(hooks)) {
       const { httpGet, tcpSocket } = container.lifecycle?.[field] ?? {};
-      const prober = resolved({ ...(httpGet === undefined ? {} : { httpGet }), ...(tcpSocket === undefined ? {} : { tcpSocket }) }, container, statusPort);
+      const prober = resolved(
+        { ...(httpGet === undefined ? {} : { httpGet }), ...(tcpSocket === undefined ? {} : { tcpSocket }) },
+        container,
+        statusPort,
+      );
       if (prober !== undefined) probers[pathOf(container, path)] = prober;
     }
   }
@@ -35,12 +48,18 @@ export function applicationProbers(pod: Pod, statusPort: number): string | undef
 /** Sends probes and HTTP or TCP hooks of the application to the proxy's status port, which mutual TLS does not guard. */
 export function rewriteProbes(pod: Pod, statusPort: number): Pod {
   const rewrite = (containers: Container[] | undefined): Container[] | undefined =>
-    containers?.map((container) => (container.name === proxyContainer ? container : rewriteContainer(container, statusPort)));
+    containers?.map((container) =>
+      container.name === proxyContainer ? container : rewriteContainer(container, statusPort),
+    );
   if (pod.spec === undefined) return pod;
   const { containers, initContainers } = pod.spec;
   return {
     ...pod,
-    spec: { ...pod.spec, containers: rewrite(containers) ?? [], ...(initContainers === undefined ? {} : { initContainers: rewrite(initContainers) ?? [] }) },
+    spec: {
+      ...pod.spec,
+      containers: rewrite(containers) ?? [],
+      ...(initContainers === undefined ? {} : { initContainers: rewrite(initContainers) ?? [] }),
+    },
   };
 }
 
@@ -79,13 +98,20 @@ function resolved(prober: Prober, container: Container, statusPort: number): Pro
   if (prober.grpc !== undefined) return prober;
   const target = prober.httpGet ?? prober.tcpSocket;
   if (target === undefined) return undefined;
-  const port = typeof target.port === "number" ? target.port : container.ports?.find((candidate) => candidate.name === target.port)?.containerPort;
+  const port =
+    typeof target.port === "number"
+      ? target.port
+      : container.ports?.find((candidate) => candidate.name === target.port)?.containerPort;
   if (port === undefined || port === statusPort) return undefined;
-  return prober.httpGet === undefined ? { tcpSocket: { ...prober.tcpSocket, port } } : { httpGet: { ...prober.httpGet, port } };
+  return prober.httpGet === undefined
+    ? { tcpSocket: { ...prober.tcpSocket, port } }
+    : { httpGet: { ...prober.httpGet, port } };
 }
 
 function applicationContainers(pod: Pod): Container[] {
-  return [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])].filter((container) => container.name !== proxyContainer);
+  return [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])].filter(
+    (container) => container.name !== proxyContainer,
+  );
 }
 
 function pathOf(container: Container, kind: string): string {

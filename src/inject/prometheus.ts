@@ -14,7 +14,9 @@ const pathWord = "prometheus_io_path";
 const words: ReadonlySet<string> = new Set([scrapeWord, portWord, pathWord]);
 
 /** Ports of a sidecar that scraping would lead back to itself. */
-const reservedPorts: ReadonlySet<number> = new Set([15_000, 15_001, 15_004, 15_006, 15_008, 15_020, 15_021, 15_053, 15_090]);
+const reservedPorts: ReadonlySet<number> = new Set([
+  15_000, 15_001, 15_004, 15_006, 15_008, 15_020, 15_021, 15_053, 15_090,
+]);
 const maxPort = 65_535;
 
 export interface PrometheusMerge {
@@ -36,15 +38,26 @@ export function mergePrometheus(pod: Pod, mesh: MeshForInjection, statusPort: nu
   const kept = Object.fromEntries(Object.entries(annotations).filter(([name]) => !words.has(wordOf(name))));
   const application = { scrape: scrape ?? "", path: path ?? "", port: port ?? "" };
   return {
-    annotations: { ...kept, "prometheus.io/port": String(statusPort), "prometheus.io/path": "/stats/prometheus", "prometheus.io/scrape": "true" },
-    application: scrape === undefined && path === undefined && port === undefined ? undefined : JSON.stringify(application),
+    annotations: {
+      ...kept,
+      "prometheus.io/port": String(statusPort),
+      "prometheus.io/path": "/stats/prometheus",
+      "prometheus.io/scrape": "true",
+    },
+    application:
+      scrape === undefined && path === undefined && port === undefined ? undefined : JSON.stringify(application),
   };
 }
 
 function checkPort(text: string): void {
   const port = Number(text);
-  if (!/^\d+$/.test(text) || port < 1 || port > maxPort) throw userError("annotation-invalid", `annotation prometheus.io/port must be a port from 1 to ${maxPort}, got "${text}"`);
-  if (reservedPorts.has(port)) throw userError("annotation-invalid", `annotation prometheus.io/port is ${port}, which is the sidecar's own`);
+  if (!/^\d+$/.test(text) || port < 1 || port > maxPort)
+    throw userError(
+      "annotation-invalid",
+      `annotation prometheus.io/port must be a port from 1 to ${maxPort}, got "${text}"`,
+    );
+  if (reservedPorts.has(port))
+    throw userError("annotation-invalid", `annotation prometheus.io/port is ${port}, which is the sidecar's own`);
 }
 
 function isFalse(text: string | undefined): boolean {

@@ -19,9 +19,15 @@ export interface ProxyConfigScope {
 export function proxyConfigLayers(objects: readonly ProxyConfigObject[], scope: ProxyConfigScope): Tree[] {
   const { namespace, rootNamespace, revision, labels, annotation } = scope;
   // Of several for the same pods the oldest wins, so that a second one changes nothing by surprise.
-  const mine = objects.filter(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? revision) === revision).toSorted(youngerFirst);
-  const unselective = (place: string): Tree[] => mine.filter(({ metadata, spec }) => metadata.namespace === place && spec.selector === undefined).map(treeOf);
-  const selecting = mine.filter(({ metadata, spec }) => metadata.namespace === namespace && spec.selector !== undefined && matchesLabelSelector(spec.selector, labels));
+  const mine = objects
+    .filter(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? revision) === revision)
+    .toSorted(youngerFirst);
+  const unselective = (place: string): Tree[] =>
+    mine.filter(({ metadata, spec }) => metadata.namespace === place && spec.selector === undefined).map(treeOf);
+  const selecting = mine.filter(
+    ({ metadata, spec }) =>
+      metadata.namespace === namespace && spec.selector !== undefined && matchesLabelSelector(spec.selector, labels),
+  );
   return [
     ...unselective(rootNamespace),
     ...(namespace === rootNamespace ? [] : unselective(namespace)),
@@ -32,7 +38,8 @@ export function proxyConfigLayers(objects: readonly ProxyConfigObject[], scope: 
 
 /** Younger ones first; of those of one second in the order of their names, the first of which is the older. */
 function youngerFirst(a: ProxyConfigObject, b: ProxyConfigObject): number {
-  const ageOf = ({ metadata }: ProxyConfigObject): string => `${metadata.creationTimestamp ?? ""} ${metadata.name ?? ""}`;
+  const ageOf = ({ metadata }: ProxyConfigObject): string =>
+    `${metadata.creationTimestamp ?? ""} ${metadata.name ?? ""}`;
   return ageOf(b) < ageOf(a) ? -1 : Number(ageOf(b) > ageOf(a));
 }
 

@@ -65,7 +65,8 @@ export function commonAnnotations(input: TemplateInput): Record<string, string> 
   const [first] = applicationContainersOf(pod);
   const found: Record<string, string> = { [podAnnotations.revision]: revision };
   if (first === undefined) return found;
-  for (const name of [podAnnotations.defaultLogsContainer, podAnnotations.defaultContainer]) if (annotations[name] === undefined) found[name] = first.name;
+  for (const name of [podAnnotations.defaultLogsContainer, podAnnotations.defaultContainer])
+    if (annotations[name] === undefined) found[name] = first.name;
   return found;
 }
 
@@ -96,15 +97,26 @@ export function proxyContainer(input: TemplateInput, { type, securityContext }: 
       ...(type === "sidecar" && proxy.outlierLogPath !== "" ? [`--outlierLogPath=${proxy.outlierLogPath}`] : []),
     ],
     env: proxyEnvironment(input, type),
-    securityContext: { ...securityContext, ...(proxy.seccompProfile === undefined || type === "router" ? {} : { seccompProfile: proxy.seccompProfile as { type: string } }) },
+    securityContext: {
+      ...securityContext,
+      ...(proxy.seccompProfile === undefined || type === "router"
+        ? {}
+        : { seccompProfile: proxy.seccompProfile as { type: string } }),
+    },
     volumeMounts: [
       { name: "workload-socket", mountPath: "/var/run/secrets/workload-spiffe-uds" },
       { name: "credential-socket", mountPath: "/var/run/secrets/credential-uds" },
       { name: "workload-certs", mountPath: "/var/run/secrets/workload-spiffe-credentials" },
-      ...(values.pilotCertProvider === "istiod" ? [{ name: "istiod-ca-cert", mountPath: "/var/run/secrets/istio" }] : []),
-      ...(values.pilotCertProvider === "istiod" && type === "sidecar" ? [{ name: "istio-ca-crl", mountPath: "/var/run/secrets/istio/crl" }] : []),
+      ...(values.pilotCertProvider === "istiod"
+        ? [{ name: "istiod-ca-cert", mountPath: "/var/run/secrets/istio" }]
+        : []),
+      ...(values.pilotCertProvider === "istiod" && type === "sidecar"
+        ? [{ name: "istio-ca-crl", mountPath: "/var/run/secrets/istio/crl" }]
+        : []),
       { name: "istio-data", mountPath: "/var/lib/istio/data" },
-      ...(annotations[podAnnotations.bootstrapOverride] === undefined ? [] : [{ name: "custom-bootstrap-volume", mountPath: "/etc/istio/custom-bootstrap" }]),
+      ...(annotations[podAnnotations.bootstrapOverride] === undefined
+        ? []
+        : [{ name: "custom-bootstrap-volume", mountPath: "/etc/istio/custom-bootstrap" }]),
       { name: "istio-envoy", mountPath: "/etc/istio/proxy" },
       { name: "istio-token", mountPath: "/var/run/secrets/tokens" },
       ...(values.mountMtlsCerts ? [{ name: "istio-certs", mountPath: "/etc/certs/", readOnly: true }] : []),
@@ -115,12 +127,22 @@ export function proxyContainer(input: TemplateInput, { type, securityContext }: 
   };
 }
 
-export function readinessProbe(values: { readonly initialDelaySeconds: number; readonly periodSeconds: number; readonly failureThreshold: number }): NonNullable<Container["readinessProbe"]> {
+export function readinessProbe(values: {
+  readonly initialDelaySeconds: number;
+  readonly periodSeconds: number;
+  readonly failureThreshold: number;
+}): NonNullable<Container["readinessProbe"]> {
   return { httpGet: { path: "/healthz/ready", port: readinessPort }, ...values, timeoutSeconds: probeTimeoutSeconds };
 }
 
 export function startupProbe(failureThreshold: number): NonNullable<Container["startupProbe"]> {
-  return { httpGet: { path: "/healthz/ready", port: readinessPort }, initialDelaySeconds: 0, periodSeconds: 1, failureThreshold, timeoutSeconds: probeTimeoutSeconds };
+  return {
+    httpGet: { path: "/healthz/ready", port: readinessPort },
+    initialDelaySeconds: 0,
+    periodSeconds: 1,
+    failureThreshold,
+    timeoutSeconds: probeTimeoutSeconds,
+  };
 }
 
 export function imagePullPolicy(input: TemplateInput): Pick<Container, "imagePullPolicy"> {
@@ -132,9 +154,14 @@ function proxyEnvironment(input: TemplateInput, type: "sidecar" | "router"): Env
   const { values, proxyConfig, mesh, owner, namespace, annotations } = input;
   const trustDomain = mesh.trustDomain === "" ? values.trustDomain : mesh.trustDomain;
   const workload = type === "sidecar" ? (labelOf(input, podLabels.workloadName) ?? owner.name) : owner.name;
-  const mode = type === "sidecar" ? annotationOr(input, podAnnotations.interceptionMode, proxyConfig.interceptionMode) : proxyConfig.interceptionMode;
+  const mode =
+    type === "sidecar"
+      ? annotationOr(input, podAnnotations.interceptionMode, proxyConfig.interceptionMode)
+      : proxyConfig.interceptionMode;
   return [
-    ...(mesh.inboundToLocalhost && type === "sidecar" ? [{ name: "REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION", value: "true" }] : []),
+    ...(mesh.inboundToLocalhost && type === "sidecar"
+      ? [{ name: "REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION", value: "true" }]
+      : []),
     { name: "PILOT_CERT_PROVIDER", value: values.pilotCertProvider },
     { name: "CA_ADDR", value: values.caAddress },
     field("POD_NAME", "metadata.name"),
@@ -145,18 +172,34 @@ function proxyEnvironment(input: TemplateInput, type: "sidecar" | "router"): Env
     limit("ISTIO_CPU_LIMIT", "limits.cpu"),
     { name: "PROXY_CONFIG", value: `${proxyConfig.json}\n` },
     { name: "ISTIO_META_POD_PORTS", value: podPorts(input) },
-    { name: "ISTIO_META_APP_CONTAINERS", value: applicationContainersOf(input.pod).map((container) => container.name).join(",") },
+    {
+      name: "ISTIO_META_APP_CONTAINERS",
+      value: applicationContainersOf(input.pod)
+        .map((container) => container.name)
+        .join(","),
+    },
     limit("GOMEMLIMIT", "limits.memory"),
     { name: "ISTIO_META_CLUSTER_ID", value: input.clusterName },
     field("ISTIO_META_NODE_NAME", "spec.nodeName"),
     { name: "ISTIO_META_INTERCEPTION_MODE", value: mode },
     ...(input.network === "" ? [] : [{ name: "ISTIO_META_NETWORK", value: input.network }]),
     ...(workload === "" ? [] : [{ name: "ISTIO_META_WORKLOAD_NAME", value: workload }]),
-    ...(owner.name === "" ? [] : [{ name: "ISTIO_META_OWNER", value: `kubernetes://apis/${owner.apiVersion}/namespaces/${namespace}/${owner.kind.toLowerCase()}s/${owner.name}` }]),
-    ...(annotations[podAnnotations.bootstrapOverride] === undefined ? [] : [{ name: "ISTIO_BOOTSTRAP_OVERRIDE", value: "/etc/istio/custom-bootstrap/custom_bootstrap.json" }]),
+    ...(owner.name === ""
+      ? []
+      : [
+          {
+            name: "ISTIO_META_OWNER",
+            value: `kubernetes://apis/${owner.apiVersion}/namespaces/${namespace}/${owner.kind.toLowerCase()}s/${owner.name}`,
+          },
+        ]),
+    ...(annotations[podAnnotations.bootstrapOverride] === undefined
+      ? []
+      : [{ name: "ISTIO_BOOTSTRAP_OVERRIDE", value: "/etc/istio/custom-bootstrap/custom_bootstrap.json" }]),
     { name: "ISTIO_META_MESH_ID", value: values.meshId === "" ? trustDomain : values.meshId },
     { name: "TRUST_DOMAIN", value: trustDomain },
-    ...(mesh.describesServices && type === "sidecar" ? [{ name: "OTEL_RESOURCE_ATTRIBUTES", value: serviceAttributes(input) }] : []),
+    ...(mesh.describesServices && type === "sidecar"
+      ? [{ name: "OTEL_RESOURCE_ATTRIBUTES", value: serviceAttributes(input) }]
+      : []),
     ...metadataVariables(proxyConfig.proxyMetadata),
   ];
 }
@@ -171,13 +214,19 @@ export function metadataVariables(metadata: Readonly<Record<string, string>>): E
 /** The service by OpenTelemetry's conventions for Kubernetes: what annotations say, else what the pod tells. The kubelet puts in the pod's name. */
 function serviceAttributes(input: TemplateInput): string {
   const { annotations, namespace, pod } = input;
-  const own = (name: string): string | undefined => annotations[`resource.opentelemetry.io/service.${name}`] || undefined;
+  const own = (name: string): string | undefined =>
+    annotations[`resource.opentelemetry.io/service.${name}`] || undefined;
   const containers = applicationContainersOf(pod);
   const [first] = containers;
-  const version = own("version") ?? labelOf(input, "app.kubernetes.io/version") ?? (containers.length === 1 ? imageVersion(first?.image ?? "") : "");
+  const version =
+    own("version") ??
+    labelOf(input, "app.kubernetes.io/version") ??
+    (containers.length === 1 ? imageVersion(first?.image ?? "") : "");
   const instance = own("instance.id") ?? (first === undefined ? "" : `${namespace}.$(POD_NAME).${first.name}`);
   const attributes = { namespace: own("namespace") ?? namespace, version, "instance.id": instance };
-  return Object.entries(attributes).flatMap(([name, value]) => (value === "" ? [] : [`service.${name}=${value}`])).join(",");
+  return Object.entries(attributes)
+    .flatMap(([name, value]) => (value === "" ? [] : [`service.${name}=${value}`]))
+    .join(",");
 }
 
 /** `<tag>@<digest>`, or which of them an image has. */
@@ -209,7 +258,9 @@ function userVolumeMounts(annotations: Readonly<Record<string, string>>): NonNul
 function namedEntries(json: string | undefined): Record<string, unknown>[] {
   if (json === undefined) return [];
   const parsed: unknown = JSON.parse(json);
-  return isTree(parsed) ? Object.entries(parsed).map(([name, value]) => ({ name, ...(isTree(value) ? value : {}) })) : [];
+  return isTree(parsed)
+    ? Object.entries(parsed).map(([name, value]) => ({ name, ...(isTree(value) ? value : {}) }))
+    : [];
 }
 
 /** The volumes that {@link proxyContainer} mounts. */
@@ -233,10 +284,32 @@ export function proxyVolumes(input: TemplateInput, type: "sidecar" | "router"): 
         ],
       },
     },
-    { name: "istio-token", projected: { sources: [{ serviceAccountToken: { audience: values.tokenAudience, expirationSeconds: tokenLifetimeSeconds, path: "istio-token" } }] } },
+    {
+      name: "istio-token",
+      projected: {
+        sources: [
+          {
+            serviceAccountToken: {
+              audience: values.tokenAudience,
+              expirationSeconds: tokenLifetimeSeconds,
+              path: "istio-token",
+            },
+          },
+        ],
+      },
+    },
     ...(values.pilotCertProvider === "istiod" ? [{ name: "istiod-ca-cert", ...rootSource(values) }] : []),
-    ...(type === "sidecar" ? [{ name: "istio-ca-crl", configMap: { name: values.crlConfigMapName, optional: true } }] : []),
-    ...(values.mountMtlsCerts ? [{ name: "istio-certs", secret: { secretName: `istio.${account === "" ? "default" : account}`, optional: true } }] : []),
+    ...(type === "sidecar"
+      ? [{ name: "istio-ca-crl", configMap: { name: values.crlConfigMapName, optional: true } }]
+      : []),
+    ...(values.mountMtlsCerts
+      ? [
+          {
+            name: "istio-certs",
+            secret: { secretName: `istio.${account === "" ? "default" : account}`, optional: true },
+          },
+        ]
+      : []),
     ...(type === "sidecar" ? (namedEntries(annotations[podAnnotations.userVolume]) as unknown as Volume[]) : []),
   ];
 }
@@ -245,5 +318,9 @@ export function proxyVolumes(input: TemplateInput, type: "sidecar" | "router"): 
 function rootSource({ clusterTrustBundle, trustBundleName }: TemplateInput["values"]): Omit<Volume, "name"> {
   const named = (fallback: string): string => (trustBundleName === "" ? fallback : trustBundleName);
   if (!clusterTrustBundle) return { configMap: { name: named("istio-ca-root-cert") } };
-  return { projected: { sources: [{ clusterTrustBundle: { name: `istio.io:istiod-ca:${named("root-cert")}`, path: "root-cert.pem" } }] } };
+  return {
+    projected: {
+      sources: [{ clusterTrustBundle: { name: `istio.io:istiod-ca:${named("root-cert")}`, path: "root-cert.pem" } }],
+    },
+  };
 }

@@ -1,6 +1,19 @@
 import type { Container, SecurityContext } from "../api/kubernetes/index.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
-import { annotationOr, canonicalLabels, commonAnnotations, imagePullPolicy, labelOf, metadataVariables, proxyContainer, proxyImage, proxyResources, proxyVolumes, readinessProbe, startupProbe } from "./proxy-container.ts";
+import {
+  annotationOr,
+  canonicalLabels,
+  commonAnnotations,
+  imagePullPolicy,
+  labelOf,
+  metadataVariables,
+  proxyContainer,
+  proxyImage,
+  proxyResources,
+  proxyVolumes,
+  readinessProbe,
+  startupProbe,
+} from "./proxy-container.ts";
 import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
 
 /** Not the application's traffic: Envoy's metrics and the readiness of the proxy. */
@@ -14,7 +27,9 @@ export function sidecarTemplate(input: TemplateInput): InjectedPod {
   return {
     labels: {
       [podLabels.tlsMode]: labelOf(input, podLabels.tlsMode) ?? "istio",
-      ...(proxyConfig.proxyMetadata["ISTIO_META_ENABLE_HBONE"] === "true" ? { [podLabels.tunnel]: labelOf(input, podLabels.tunnel) ?? "http" } : {}),
+      ...(proxyConfig.proxyMetadata["ISTIO_META_ENABLE_HBONE"] === "true"
+        ? { [podLabels.tunnel]: labelOf(input, podLabels.tunnel) ?? "http" }
+        : {}),
       ...canonicalLabels(input),
     },
     annotations: { ...commonAnnotations(input), ...(values.cni.enabled ? cniAnnotations(input) : {}) },
@@ -22,7 +37,9 @@ export function sidecarTemplate(input: TemplateInput): InjectedPod {
       ...(init.length > 0 || nativeSidecar ? { initContainers: nativeSidecar ? [...init, proxy] : init } : {}),
       ...(nativeSidecar ? {} : { containers: [proxy] }),
       volumes: proxyVolumes(input, "sidecar"),
-      ...(values.imagePullSecrets.length === 0 ? {} : { imagePullSecrets: values.imagePullSecrets.map((name) => ({ name })) }),
+      ...(values.imagePullSecrets.length === 0
+        ? {}
+        : { imagePullSecrets: values.imagePullSecrets.map((name) => ({ name })) }),
     },
   };
 }
@@ -48,7 +65,10 @@ function statusPort(input: TemplateInput): string {
   return annotationOr(input, podAnnotations.statusPort, String(input.values.proxy.statusPort));
 }
 
-function probes(input: TemplateInput, startup: { readonly enabled: boolean; readonly failureThreshold: number }): Pick<Container, "startupProbe" | "readinessProbe"> {
+function probes(
+  input: TemplateInput,
+  startup: { readonly enabled: boolean; readonly failureThreshold: number },
+): Pick<Container, "startupProbe" | "readinessProbe"> {
   const { proxy } = input.values;
   const number = (name: string, fallback: number): number => Number(annotationOr(input, name, String(fallback)));
   return {
@@ -65,7 +85,10 @@ function probes(input: TemplateInput, startup: { readonly enabled: boolean; read
 function proxyLifecycle(input: TemplateInput): Container["lifecycle"] {
   const { values, proxyConfig, nativeSidecar } = input;
   if (values.proxy.lifecycle !== undefined) return values.proxy.lifecycle;
-  if (nativeSidecar) return { preStop: { exec: { command: ["pilot-agent", "request", `--debug-port=${statusPort(input)}`, "POST", "drain"] } } };
+  if (nativeSidecar)
+    return {
+      preStop: { exec: { command: ["pilot-agent", "request", `--debug-port=${statusPort(input)}`, "POST", "drain"] } },
+    };
   const holds = proxyConfig.holdApplicationUntilProxyStarts || values.proxy.holdApplicationUntilProxyStarts;
   return holds ? { postStart: { exec: { command: ["pilot-agent", "wait"] } } } : undefined;
 }
@@ -73,9 +96,18 @@ function proxyLifecycle(input: TemplateInput): Container["lifecycle"] {
 function sidecarSecurityContext(input: TemplateInput): SecurityContext {
   const { proxy } = input.values;
   if (input.proxyConfig.proxyMetadata["IPTABLES_TRACE_LOGGING"] === "true") {
-    return { allowPrivilegeEscalation: true, capabilities: { add: ["NET_ADMIN"], drop: ["ALL"] }, privileged: true, readOnlyRootFilesystem: true, runAsGroup: proxyUser, runAsNonRoot: false, runAsUser: 0 };
+    return {
+      allowPrivilegeEscalation: true,
+      capabilities: { add: ["NET_ADMIN"], drop: ["ALL"] },
+      privileged: true,
+      readOnlyRootFilesystem: true,
+      runAsGroup: proxyUser,
+      runAsNonRoot: false,
+      runAsUser: 0,
+    };
   }
-  const bindsLowPorts = annotationOr(input, podAnnotations.capNetBindService, String(proxy.capNetBindService)) === "true";
+  const bindsLowPorts =
+    annotationOr(input, podAnnotations.capNetBindService, String(proxy.capNetBindService)) === "true";
   return {
     allowPrivilegeEscalation: proxy.privileged,
     capabilities: { ...(bindsLowPorts ? { add: ["NET_BIND_SERVICE"] } : {}), drop: ["ALL"] },
@@ -107,7 +139,9 @@ function initContainer(input: TemplateInput): Container {
       runAsGroup: cni.enabled ? proxyUser : 0,
       runAsNonRoot: cni.enabled,
       runAsUser: cni.enabled ? proxyUser : 0,
-      ...(values.proxy.seccompProfile === undefined ? {} : { seccompProfile: values.proxy.seccompProfile as { type: string } }),
+      ...(values.proxy.seccompProfile === undefined
+        ? {}
+        : { seccompProfile: values.proxy.seccompProfile as { type: string } }),
     },
   };
 }
@@ -119,17 +153,26 @@ function redirectArguments(input: TemplateInput): string[] {
     const value = names.map((name) => annotations[name]).find((each) => each !== undefined);
     return value === undefined ? [] : [flag, value];
   };
-  const ports = (flag: string, name: string, fallback: string): string[] => (annotations[name] === undefined && fallback === "" ? [] : [flag, annotationOr(input, name, fallback)]);
+  const ports = (flag: string, name: string, fallback: string): string[] =>
+    annotations[name] === undefined && fallback === "" ? [] : [flag, annotationOr(input, name, fallback)];
   return [
     "istio-iptables",
-    "-p", String(mesh.proxyListenPort),
-    "-z", String(mesh.proxyInboundListenPort),
-    "-u", String(proxyUser),
-    "-m", interceptionMode(input),
-    "-i", annotationOr(input, podAnnotations.includeOutboundIpRanges, proxy.includeIpRanges),
-    "-x", annotationOr(input, podAnnotations.excludeOutboundIpRanges, proxy.excludeIpRanges),
-    "-b", annotationOr(input, podAnnotations.includeInboundPorts, proxy.includeInboundPorts),
-    "-d", [proxyPorts, excludedInboundPorts(input)].filter((each) => each !== "").join(","),
+    "-p",
+    String(mesh.proxyListenPort),
+    "-z",
+    String(mesh.proxyInboundListenPort),
+    "-u",
+    String(proxyUser),
+    "-m",
+    interceptionMode(input),
+    "-i",
+    annotationOr(input, podAnnotations.includeOutboundIpRanges, proxy.includeIpRanges),
+    "-x",
+    annotationOr(input, podAnnotations.excludeOutboundIpRanges, proxy.excludeIpRanges),
+    "-b",
+    annotationOr(input, podAnnotations.includeInboundPorts, proxy.includeInboundPorts),
+    "-d",
+    [proxyPorts, excludedInboundPorts(input)].filter((each) => each !== "").join(","),
     ...ports("-q", podAnnotations.includeOutboundPorts, proxy.includeOutboundPorts),
     ...ports("-o", podAnnotations.excludeOutboundPorts, proxy.excludeOutboundPorts),
     ...given("-k", podAnnotations.rerouteVirtualInterfaces, podAnnotations.kubevirtInterfaces),
@@ -145,7 +188,10 @@ function redirectArguments(input: TemplateInput): string[] {
 function excludedInboundPorts(input: TemplateInput): string {
   const excluded = annotationOr(input, podAnnotations.excludeInboundPorts, input.values.proxy.excludeInboundPorts);
   const status = statusPort(input);
-  const ports = excluded.split(",").map((port) => port.trim()).filter((port) => port !== "");
+  const ports = excluded
+    .split(",")
+    .map((port) => port.trim())
+    .filter((port) => port !== "");
   return status === "0" || ports.includes(status) ? excluded : [...ports, status].join(",");
 }
 
@@ -154,7 +200,9 @@ function withMultusNetwork(networks: string): string {
   const name = "default/istio-cni";
   if (networks.trim() === "") return name;
   if (networks.includes("istio-cni")) return networks;
-  return networks.trim().startsWith("[") ? networks.replace(/\]\s*$/, ', {"name": "istio-cni", "namespace": "default"}]') : `${networks}, ${name}`;
+  return networks.trim().startsWith("[")
+    ? networks.replace(/\]\s*$/, ', {"name": "istio-cni", "namespace": "default"}]')
+    : `${networks}, ${name}`;
 }
 
 /** What upstream's CNI plug-in reads of a pod. */
@@ -162,9 +210,15 @@ function cniAnnotations(input: TemplateInput): Record<string, string> {
   const { values, annotations } = input;
   const { proxy } = values;
   const found: Record<string, string> = {
-    ...(values.cni.provider === "multus" ? { [podAnnotations.multusNetworks]: withMultusNetwork(annotations[podAnnotations.multusNetworks] ?? "") } : {}),
+    ...(values.cni.provider === "multus"
+      ? { [podAnnotations.multusNetworks]: withMultusNetwork(annotations[podAnnotations.multusNetworks] ?? "") }
+      : {}),
     [podAnnotations.interceptionMode]: interceptionMode(input),
-    [podAnnotations.includeInboundPorts]: annotationOr(input, podAnnotations.includeInboundPorts, proxy.includeInboundPorts),
+    [podAnnotations.includeInboundPorts]: annotationOr(
+      input,
+      podAnnotations.includeInboundPorts,
+      proxy.includeInboundPorts,
+    ),
     [podAnnotations.excludeInboundPorts]: excludedInboundPorts(input),
   };
   const optional: readonly (readonly [name: string, fallback: string])[] = [

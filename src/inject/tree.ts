@@ -44,7 +44,8 @@ export function listAt(tree: unknown, ...path: readonly string[]): readonly unkn
 export function textMapAt(tree: unknown, ...path: readonly string[]): Readonly<Record<string, string>> {
   const found: Record<string, string> = {};
   for (const [key, value] of Object.entries(treeAt(tree, ...path) ?? {})) {
-    if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") found[key] = String(value);
+    if (typeof value === "string" || typeof value === "number" || typeof value === "boolean")
+      found[key] = String(value);
   }
   return found;
 }

@@ -9,15 +9,44 @@ import { injectPod, readInjectionSettings, readMeshForInjection } from "./index.
  * volumes have no `emptyDir: {}`, and the application's container gets `resources: {}`; the API server makes the same of both.
  */
 const pod: Pod = {
-  metadata: { generateName: "client-7f-", labels: { app: "client", "pod-template-hash": "7f" }, annotations: {}, ownerReferences: [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: "client-7f", uid: "1", controller: true }] },
-  spec: { serviceAccountName: "client", containers: [{ name: "client", image: "client:1", ports: [{ containerPort: 8080 }], readinessProbe: { httpGet: { path: "/up", port: 8080 } } }] },
+  metadata: {
+    generateName: "client-7f-",
+    labels: { app: "client", "pod-template-hash": "7f" },
+    annotations: {},
+    ownerReferences: [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: "client-7f", uid: "1", controller: true }],
+  },
+  spec: {
+    serviceAccountName: "client",
+    containers: [
+      {
+        name: "client",
+        image: "client:1",
+        ports: [{ containerPort: 8080 }],
+        readinessProbe: { httpGet: { path: "/up", port: 8080 } },
+      },
+    ],
+  },
 };
-const settings = readInjectionSettings({}, { hub: "hub.example", tag: "1.31.0", istioNamespace: "istio-system", revision: "default", clusterName: "Kubernetes", network: "" });
-const outcome = injectPod({ pod, namespace: "demo", namespaceLabels: {} }, { settings, mesh: readMeshForInjection({}), revision: "default", nativeSidecars: false, proxyConfigs: [] });
+const settings = readInjectionSettings(
+  {},
+  {
+    hub: "hub.example",
+    tag: "1.31.0",
+    istioNamespace: "istio-system",
+    revision: "default",
+    clusterName: "Kubernetes",
+    network: "",
+  },
+);
+const outcome = injectPod(
+  { pod, namespace: "demo", namespaceLabels: {} },
+  { settings, mesh: readMeshForInjection({}), revision: "default", nativeSidecars: false, proxyConfigs: [] },
+);
 const result = outcome.kind === "injected" ? outcome.pod : assert.fail(outcome.reason);
 const [app, proxy] = result.spec?.containers ?? [];
 const [init] = result.spec?.initContainers ?? [];
-const names = (list: readonly { readonly name: string }[] | undefined): string => (list ?? []).map(({ name }) => name).join(" ");
+const names = (list: readonly { readonly name: string }[] | undefined): string =>
+  (list ?? []).map(({ name }) => name).join(" ");
 
 test("labels and annotations are istiod's", () => {
   const { "sidecar.istio.io/status": status, ...annotations } = result.metadata.annotations ?? {};
@@ -32,11 +61,26 @@ test("labels and annotations are istiod's", () => {
   assert.deepEqual(JSON.parse(status ?? ""), {
     initContainers: ["istio-init"],
     containers: ["istio-proxy"],
-    volumes: ["workload-socket", "credential-socket", "workload-certs", "istio-envoy", "istio-data", "istio-podinfo", "istio-token", "istiod-ca-cert", "istio-ca-crl"],
+    volumes: [
+      "workload-socket",
+      "credential-socket",
+      "workload-certs",
+      "istio-envoy",
+      "istio-data",
+      "istio-podinfo",
+      "istio-token",
+      "istiod-ca-cert",
+      "istio-ca-crl",
+    ],
     imagePullSecrets: null,
     revision: "default",
   });
-  assert.deepEqual(result.metadata.labels, { ...pod.metadata.labels, "security.istio.io/tlsMode": "istio", "service.istio.io/canonical-name": "client", "service.istio.io/canonical-revision": "latest" });
+  assert.deepEqual(result.metadata.labels, {
+    ...pod.metadata.labels,
+    "security.istio.io/tlsMode": "istio",
+    "service.istio.io/canonical-name": "client",
+    "service.istio.io/canonical-revision": "latest",
+  });
 });
 
 test("the proxy's container is istiod's, variable by variable", () => {
@@ -49,15 +93,56 @@ test("the proxy's container is istiod's, variable by variable", () => {
   assert.equal(value("ISTIO_META_POD_PORTS"), '[\n    {"containerPort":8080}\n]');
   assert.equal(value("ISTIO_META_OWNER"), "kubernetes://apis/apps/v1/namespaces/demo/deployments/client");
   assert.equal(value("ISTIO_KUBE_APP_PROBERS"), '{"/app-health/client/readyz":{"httpGet":{"path":"/up","port":8080}}}');
-  assert.deepEqual(proxy?.args, ["proxy", "sidecar", "--domain", "$(POD_NAMESPACE).svc.cluster.local", "--proxyLogLevel=warning", "--proxyComponentLogLevel=misc:error", "--log_output_level=default:info"]);
-  assert.equal(names(proxy?.volumeMounts), "workload-socket credential-socket workload-certs istiod-ca-cert istio-ca-crl istio-data istio-envoy istio-token istio-podinfo");
-  assert.deepEqual(proxy?.securityContext, { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] }, privileged: false, readOnlyRootFilesystem: true, runAsNonRoot: true, runAsUser: 1337, runAsGroup: 1337 });
-  assert.deepEqual(proxy?.resources, { limits: { cpu: "2", memory: "1Gi" }, requests: { cpu: "100m", memory: "128Mi" } });
+  assert.deepEqual(proxy?.args, [
+    "proxy",
+    "sidecar",
+    "--domain",
+    "$(POD_NAMESPACE).svc.cluster.local",
+    "--proxyLogLevel=warning",
+    "--proxyComponentLogLevel=misc:error",
+    "--log_output_level=default:info",
+  ]);
+  assert.equal(
+    names(proxy?.volumeMounts),
+    "workload-socket credential-socket workload-certs istiod-ca-cert istio-ca-crl istio-data istio-envoy istio-token istio-podinfo",
+  );
+  assert.deepEqual(proxy?.securityContext, {
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ["ALL"] },
+    privileged: false,
+    readOnlyRootFilesystem: true,
+    runAsNonRoot: true,
+    runAsUser: 1337,
+    runAsGroup: 1337,
+  });
+  assert.deepEqual(proxy?.resources, {
+    limits: { cpu: "2", memory: "1Gi" },
+    requests: { cpu: "100m", memory: "128Mi" },
+  });
   assert.deepEqual(app?.readinessProbe, { httpGet: { path: "/app-health/client/readyz", port: 15_020 } });
 });
 
 test("the redirect's container is istiod's", () => {
   const given: Container = init ?? assert.fail("no init container");
-  assert.deepEqual(given.args, ["istio-iptables", "-p", "15001", "-z", "15006", "-u", "1337", "-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020", "--log_output_level=default:info"]);
+  assert.deepEqual(given.args, [
+    "istio-iptables",
+    "-p",
+    "15001",
+    "-z",
+    "15006",
+    "-u",
+    "1337",
+    "-m",
+    "REDIRECT",
+    "-i",
+    "*",
+    "-x",
+    "",
+    "-b",
+    "*",
+    "-d",
+    "15090,15021,15020",
+    "--log_output_level=default:info",
+  ]);
   assert.deepEqual(given.securityContext?.capabilities, { add: ["NET_ADMIN", "NET_RAW"], drop: ["ALL"] });
 });

@@ -13,37 +13,97 @@ export interface ChartValues {
 }
 
 /** Fields of a component's `k8s` that the charts know under these names of their values. */
-const workloadFields = ["env", "resources", "nodeSelector", "tolerations", "affinity", "podAnnotations", "volumes", "volumeMounts"] as const;
+const workloadFields = [
+  "env",
+  "resources",
+  "nodeSelector",
+  "tolerations",
+  "affinity",
+  "podAnnotations",
+  "volumes",
+  "volumeMounts",
+] as const;
 
 /** The values with which a chart renders what the spec asks of its component; a gateway's are those of its name, over its chart's. */
 export function chartValuesOf(spec: IstioOperatorSpec, chart: ChartName, gateway?: GatewaySpec): ChartValues {
   const { values = {}, components = {} } = spec;
-  const global = mergeTrees(valueAt(values, "global") ?? {}, defined({ hub: spec.hub, tag: spec.tag, istioNamespace: spec.namespace }));
+  const global = mergeTrees(
+    valueAt(values, "global") ?? {},
+    defined({ hub: spec.hub, tag: spec.tag, istioNamespace: spec.namespace }),
+  );
   const shared = defined({ profile: spec.profile, revision: spec.revision ?? valueAt(values, "revision") });
-  if (chart === "base") return whole(defined({ ...shared, global, defaultRevision: valueAt(values, "defaultRevision") }));
+  if (chart === "base")
+    return whole(defined({ ...shared, global, defaultRevision: valueAt(values, "defaultRevision") }));
   if (chart === "gateway") return gatewayValues(spec, gateway);
   if (chart === "cni") return withWorkload({ ...shared, global, ...treeAt(values, "cni") }, components.cni?.k8s);
-  if (chart === "ztunnel") return withWorkload({ ...shared, ...defined({ hub: spec.hub, tag: spec.tag }), ...treeAt(values, "ztunnel") }, components.ztunnel?.k8s);
+  if (chart === "ztunnel")
+    return withWorkload(
+      { ...shared, ...defined({ hub: spec.hub, tag: spec.tag }), ...treeAt(values, "ztunnel") },
+      components.ztunnel?.k8s,
+    );
   const { pilot, cni: _cni, ztunnel: _ztunnel, gateways: _gateways, global: _global, ...rest } = values;
   const mesh = defined({ meshConfig: spec.meshConfig ?? valueAt(values, "meshConfig") });
   const k8s = components.pilot?.k8s;
-  const scaled = defined({ replicaCount: k8s?.replicaCount, serviceAnnotations: k8s?.serviceAnnotations, autoscaleMin: valueAt(k8s?.hpaSpec, "minReplicas"), autoscaleMax: valueAt(k8s?.hpaSpec, "maxReplicas") });
-  return withWorkload({ ...shared, ...rest, ...mesh, global, ...(pilot as Tree | undefined), ...scaled }, k8s, ["replicaCount", "serviceAnnotations", "hpaSpec"]);
+  const scaled = defined({
+    replicaCount: k8s?.replicaCount,
+    serviceAnnotations: k8s?.serviceAnnotations,
+    autoscaleMin: valueAt(k8s?.hpaSpec, "minReplicas"),
+    autoscaleMax: valueAt(k8s?.hpaSpec, "maxReplicas"),
+  });
+  return withWorkload({ ...shared, ...rest, ...mesh, global, ...(pilot as Tree | undefined), ...scaled }, k8s, [
+    "replicaCount",
+    "serviceAnnotations",
+    "hpaSpec",
+  ]);
 }
 
 function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined): ChartValues {
   const own = treeAt(spec.values, "gateways", gateway?.name ?? "") ?? {};
   const shared = defined({ revision: spec.revision ?? valueAt(spec.values, "revision") });
-  const scale = (from: unknown, minimum: string, maximum: string): Tree => defined({ minReplicas: valueAt(from, minimum), maxReplicas: valueAt(from, maximum) });
-  const autoscaling = { ...defined({ enabled: own["autoscaleEnabled"] }), ...scale(own, "autoscaleMin", "autoscaleMax"), ...scale(gateway?.k8s?.hpaSpec, "minReplicas", "maxReplicas") };
+  const scale = (from: unknown, minimum: string, maximum: string): Tree =>
+    defined({ minReplicas: valueAt(from, minimum), maxReplicas: valueAt(from, maximum) });
+  const autoscaling = {
+    ...defined({ enabled: own["autoscaleEnabled"] }),
+    ...scale(own, "autoscaleMin", "autoscaleMax"),
+    ...scale(gateway?.k8s?.hpaSpec, "minReplicas", "maxReplicas"),
+  };
   const annotations = mergeTrees(own["serviceAnnotations"] ?? {}, gateway?.k8s?.serviceAnnotations) as Tree;
-  const direction = (spec.components?.egressGateways ?? []).some(({ name }) => name === gateway?.name) ? "egress" : "ingress";
-  const service = { ...defined({ type: own["type"] ?? (direction === "egress" ? "ClusterIP" : undefined), ports: own["ports"], loadBalancerIP: own["loadBalancerIP"] }), ...(isEmpty(annotations) ? {} : { annotations }), ...gateway?.k8s?.service };
+  const direction = (spec.components?.egressGateways ?? []).some(({ name }) => name === gateway?.name)
+    ? "egress"
+    : "ingress";
+  const service = {
+    ...defined({
+      type: own["type"] ?? (direction === "egress" ? "ClusterIP" : undefined),
+      ports: own["ports"],
+      loadBalancerIP: own["loadBalancerIP"],
+    }),
+    ...(isEmpty(annotations) ? {} : { annotations }),
+    ...gateway?.k8s?.service,
+  };
   // The chart takes the label from the name, an installation from the direction.
-  const labels = { ...(gateway?.name === `istio-${direction}gateway` ? {} : { istio: `${direction}gateway` }), ...treeAt(own, "labels"), ...gateway?.label };
-  const base = defined({ ...shared, labels: isEmpty(labels) ? undefined : labels, service: isEmpty(service) ? undefined : service, autoscaling: isEmpty(autoscaling) ? undefined : autoscaling, resources: own["resources"], env: own["env"], podAnnotations: own["podAnnotations"] });
+  const labels = {
+    ...(gateway?.name === `istio-${direction}gateway` ? {} : { istio: `${direction}gateway` }),
+    ...treeAt(own, "labels"),
+    ...gateway?.label,
+  };
+  const base = defined({
+    ...shared,
+    labels: isEmpty(labels) ? undefined : labels,
+    service: isEmpty(service) ? undefined : service,
+    autoscaling: isEmpty(autoscaling) ? undefined : autoscaling,
+    resources: own["resources"],
+    env: own["env"],
+    podAnnotations: own["podAnnotations"],
+  });
   const { replicaCount, podDisruptionBudget, imagePullPolicy } = gateway?.k8s ?? {};
-  return withWorkload({ ...base, ...defined({ replicaCount, podDisruptionBudget, imagePullPolicy }) }, gateway?.k8s, ["replicaCount", "serviceAnnotations", "hpaSpec", "service", "podDisruptionBudget", "imagePullPolicy"]);
+  return withWorkload({ ...base, ...defined({ replicaCount, podDisruptionBudget, imagePullPolicy }) }, gateway?.k8s, [
+    "replicaCount",
+    "serviceAnnotations",
+    "hpaSpec",
+    "service",
+    "podDisruptionBudget",
+    "imagePullPolicy",
+  ]);
 }
 
 function whole(values: Tree): ChartValues {
@@ -54,16 +114,26 @@ function whole(values: Tree): ChartValues {
 function withWorkload(values: Tree, k8s: KubernetesSettings | undefined, done: readonly string[] = []): ChartValues {
   if (k8s === undefined) return whole(values);
   const known = new Set<string>([...workloadFields, ...done]);
-  const fields = Object.fromEntries(workloadFields.map((field) => [field, field === "env" ? envTree(k8s.env) : valueAt(k8s, field)]).filter(([, value]) => value !== undefined));
-  const left = Object.entries(k8s).filter(([field, value]) => value !== undefined && !known.has(field)).map(([field]) => field);
+  const fields = Object.fromEntries(
+    workloadFields
+      .map((field) => [field, field === "env" ? envTree(k8s.env) : valueAt(k8s, field)])
+      .filter(([, value]) => value !== undefined),
+  );
+  const left = Object.entries(k8s)
+    .filter(([field, value]) => value !== undefined && !known.has(field))
+    .map(([field]) => field);
   // Variables with a source are no text, and so no value.
-  const sourced = (k8s.env ?? []).some((entry) => valueAt(entry, "value") === undefined) ? ["env (those with a valueFrom)"] : [];
+  const sourced = (k8s.env ?? []).some((entry) => valueAt(entry, "value") === undefined)
+    ? ["env (those with a valueFrom)"]
+    : [];
   return { values: { ...values, ...fields }, left: [...left, ...sourced] };
 }
 
 function envTree(entries: readonly unknown[] | undefined): Tree | undefined {
   const plain = (entries ?? []).filter((entry) => valueAt(entry, "value") !== undefined);
-  return plain.length === 0 ? undefined : Object.fromEntries(plain.map((entry) => [String(valueAt(entry, "name")), valueAt(entry, "value")]));
+  return plain.length === 0
+    ? undefined
+    : Object.fromEntries(plain.map((entry) => [String(valueAt(entry, "name")), valueAt(entry, "value")]));
 }
 
 function isEmpty(tree: Tree): boolean {

@@ -59,7 +59,13 @@ export const defaultValues: Readonly<Record<string, unknown>> = {
     sds: { token: { aud: "istio-ca" } },
     sts: { servicePort: 0 },
     variant: "",
-    waypoint: { affinity: {}, nodeSelector: {}, resources: { limits: { cpu: "2", memory: "1Gi" }, requests: { cpu: "100m", memory: "128Mi" } }, tolerations: [], topologySpreadConstraints: [] },
+    waypoint: {
+      affinity: {},
+      nodeSelector: {},
+      resources: { limits: { cpu: "2", memory: "1Gi" }, requests: { cpu: "100m", memory: "128Mi" } },
+      tolerations: [],
+      topologySpreadConstraints: [],
+    },
   },
   gateways: { seccompProfile: {}, securityContext: {} },
   pilot: {

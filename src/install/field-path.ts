@@ -33,9 +33,14 @@ export function setAtPath(tree: unknown, steps: readonly PathStep[], value: unkn
     return copy;
   }
   const list: unknown[] = Array.isArray(tree) ? [...(tree as unknown[])] : [];
-  let index = typeof step === "number" ? step : list.findIndex((item) => isTree(item) && String(item[step.field]) === step.value);
+  let index =
+    typeof step === "number" ? step : list.findIndex((item) => isTree(item) && String(item[step.field]) === step.value);
   if (index === -1) index = list.length;
-  const next = setAtPath(list[index] ?? (typeof step === "object" && rest.length > 0 ? { [step.field]: step.value } : undefined), rest, value);
+  const next = setAtPath(
+    list[index] ?? (typeof step === "object" && rest.length > 0 ? { [step.field]: step.value } : undefined),
+    rest,
+    value,
+  );
   if (next === undefined) list.splice(index, 1);
   else list[index] = next;
   return list;

@@ -11,7 +11,10 @@ const places = [
  * `values.gateways.enabled` and `values.gateways.istio-ingressgateway.enabled`, by which releases of before 1.7 switched gateways:
  * taken where the spec that was given says nothing of the gateway itself. A warning names today's place.
  */
-export function switchGateways(given: unknown, spec: IstioOperatorSpec): { readonly spec: IstioOperatorSpec; readonly warnings: readonly FieldIssue[] } {
+export function switchGateways(
+  given: unknown,
+  spec: IstioOperatorSpec,
+): { readonly spec: IstioOperatorSpec; readonly warnings: readonly FieldIssue[] } {
   const gateways = at(at(given, "values"), "gateways");
   const warnings: FieldIssue[] = [];
   let { components = {} } = spec;
@@ -21,8 +24,16 @@ export function switchGateways(given: unknown, spec: IstioOperatorSpec): { reado
     const wanted = typeof own === "boolean" ? own : at(gateways, "enabled") === false ? false : undefined;
     const index = (components[field] ?? []).findIndex((gateway) => gateway.name === name);
     if (wanted === undefined || index === -1 || isSaid(given, field, index, name)) continue;
-    components = { ...components, [field]: components[field]?.map((gateway: GatewaySpec, place) => (place === index ? { ...gateway, enabled: wanted } : gateway)) };
-    warnings.push({ path, message: `is read as spec.components.${field}[${index}].enabled=${String(wanted)}, where it belongs since 1.7` });
+    components = {
+      ...components,
+      [field]: components[field]?.map((gateway: GatewaySpec, place) =>
+        place === index ? { ...gateway, enabled: wanted } : gateway,
+      ),
+    };
+    warnings.push({
+      path,
+      message: `is read as spec.components.${field}[${index}].enabled=${String(wanted)}, where it belongs since 1.7`,
+    });
   }
   return { spec: warnings.length === 0 ? spec : { ...spec, components }, warnings };
 }
@@ -30,7 +41,11 @@ export function switchGateways(given: unknown, spec: IstioOperatorSpec): { reado
 function isSaid(given: unknown, field: string, index: number, name: string): boolean {
   const listed = at(at(given, "components"), field);
   if (!Array.isArray(listed)) return false;
-  return listed.some((gateway: unknown, place) => (at(gateway, "name") === name || (place === index && at(gateway, "name") === undefined)) && typeof at(gateway, "enabled") === "boolean");
+  return listed.some(
+    (gateway: unknown, place) =>
+      (at(gateway, "name") === name || (place === index && at(gateway, "name") === undefined)) &&
+      typeof at(gateway, "enabled") === "boolean",
+  );
 }
 
 function at(tree: unknown, field: string): unknown {

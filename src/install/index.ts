@@ -1,4 +1,11 @@
-export { controlPlaneLabels, gatewaySelector, meshGatewayNames, renderBanzaiControlPlane, renderBanzaiGateway, renderMeshGateways } from "./banzai/index.ts";
+export {
+  controlPlaneLabels,
+  gatewaySelector,
+  meshGatewayNames,
+  renderBanzaiControlPlane,
+  renderBanzaiGateway,
+  renderMeshGateways,
+} from "./banzai/index.ts";
 export { renderCharts, type Chart, type ChartOptions } from "./charts/index.ts";
 export { parseFieldPath, setAtPath } from "./field-path.ts";
 export { chartValuesOf, type ChartName } from "./chart-values.ts";
@@ -15,4 +22,10 @@ export {
   type RenderedComponent,
 } from "./render.ts";
 export { deactivateDefault, reactivateDefault, renderTag, type TagTarget } from "./revision-tags.ts";
-export { resolveSettings, resolveSpec, type InstallDefaults, type InstallSettings, type SettingsSources } from "./settings.ts";
+export {
+  resolveSettings,
+  resolveSpec,
+  type InstallDefaults,
+  type InstallSettings,
+  type SettingsSources,
+} from "./settings.ts";

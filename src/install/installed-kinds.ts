@@ -25,17 +25,23 @@ const rows: readonly Row[] = [
   ["admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", false],
 ];
 
-export const installedKinds: readonly KindDefinition<UntypedObject>[] = rows.map(([group, version, kind, plural, namespaced]) => ({
-  group,
-  versions: [version],
-  kind,
-  plural,
-  namespaced,
-}));
+export const installedKinds: readonly KindDefinition<UntypedObject>[] = rows.map(
+  ([group, version, kind, plural, namespaced]) => ({
+    group,
+    versions: [version],
+    kind,
+    plural,
+    namespaced,
+  }),
+);
 
 /** The kind of an object that we rendered; anything else is a bug of the renderer or of an overlay. */
 export function installedKindOf(object: KubernetesObject): KindDefinition<UntypedObject> {
   const found = installedKinds.find((kind) => kind.kind === object.kind);
-  if (found === undefined) throw internalError("kind-unknown", `the installer does not know the kind ${object.kind ?? "(none)"} of ${object.metadata.name ?? ""}`);
+  if (found === undefined)
+    throw internalError(
+      "kind-unknown",
+      `the installer does not know the kind ${object.kind ?? "(none)"} of ${object.metadata.name ?? ""}`,
+    );
   return found;
 }

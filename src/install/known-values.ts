@@ -21,13 +21,21 @@ const ownKeys: Readonly<Record<string, KnownKey>> = {
 const newestMinor = 1;
 
 /** What is wrong with the keys of `spec.values`: errors for those that no release knew, warnings for those that none reads today. */
-export function checkValues(values: Readonly<Record<string, unknown>>): { readonly errors: readonly FieldIssue[]; readonly warnings: readonly FieldIssue[] } {
+export function checkValues(values: Readonly<Record<string, unknown>>): {
+  readonly errors: readonly FieldIssue[];
+  readonly warnings: readonly FieldIssue[];
+} {
   const found = { errors: [] as FieldIssue[], warnings: [] as FieldIssue[] };
   check(values, [knownValues, ownKeys], "spec.values", found);
   return found;
 }
 
-function check(values: Readonly<Record<string, unknown>>, trees: readonly KnownKey[], path: string, found: { readonly errors: FieldIssue[]; readonly warnings: FieldIssue[] }): void {
+function check(
+  values: Readonly<Record<string, unknown>>,
+  trees: readonly KnownKey[],
+  path: string,
+  found: { readonly errors: FieldIssue[]; readonly warnings: FieldIssue[] },
+): void {
   const objects = trees.filter((tree) => typeof tree === "object");
   if (objects.length === 0) return;
   const isOpen = objects.some((tree) => tree["*"] !== undefined) || objects.length < trees.length;
@@ -35,12 +43,17 @@ function check(values: Readonly<Record<string, unknown>>, trees: readonly KnownK
     const below = objects.map((tree) => tree[key]).filter((tree) => tree !== undefined);
     const at = `${path}.${key}`;
     if (below.length === 0) {
-      if (!isOpen) found.errors.push({ path: at, message: `is not a key of any release from 1.6 to 1.31${suggestion(key, objects, path)}` });
+      if (!isOpen)
+        found.errors.push({
+          path: at,
+          message: `is not a key of any release from 1.6 to 1.31${suggestion(key, objects, path)}`,
+        });
       continue;
     }
     const until = Math.max(...below.map((tree) => (typeof tree === "number" ? tree : lastRelease(tree))));
     const isDead = below.every((tree) => (typeof tree === "number" ? tree : lastRelease(tree)) !== newestMinor);
-    if (isDead) found.warnings.push({ path: at, message: `does nothing: Istio 1.${until} was the last release that read it` });
+    if (isDead)
+      found.warnings.push({ path: at, message: `does nothing: Istio 1.${until} was the last release that read it` });
     else if (isTree(value)) check(value, below, at, found);
   }
 }
@@ -51,6 +64,9 @@ function lastRelease(tree: { readonly [key: string]: KnownKey }): number {
 }
 
 function suggestion(key: string, trees: readonly { readonly [key: string]: KnownKey }[], path: string): string {
-  const near = nearestName(key, trees.flatMap((tree) => Object.keys(tree)).filter((name) => name !== "" && name !== "*"));
+  const near = nearestName(
+    key,
+    trees.flatMap((tree) => Object.keys(tree)).filter((name) => name !== "" && name !== "*"),
+  );
   return near === undefined ? "" : `; did you mean ${path}.${near}?`;
 }

@@ -16,7 +16,12 @@ export function mergeTrees(base: unknown, over: unknown): unknown {
     return merged;
   }
   if (Array.isArray(base) && Array.isArray(over) && over.every(isNamed) && base.every(isNamed)) {
-    const merged: unknown[] = base.map((element) => mergeTrees(element, over.find((other) => other.name === element.name)));
+    const merged: unknown[] = base.map((element) =>
+      mergeTrees(
+        element,
+        over.find((other) => other.name === element.name),
+      ),
+    );
     for (const element of over) if (!base.some((other) => other.name === element.name)) merged.push(element);
     return merged;
   }

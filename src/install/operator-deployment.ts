@@ -25,10 +25,17 @@ export function renderOperator(settings: OperatorSettings, definitions: readonly
     ...definitions,
     object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
     // Whoever installs control planes must be able to grant what it installs.
-    ...grant({ name: revision === "" ? "istio-operator" : name, labels, serviceAccount, rules: [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }] }),
+    ...grant({
+      name: revision === "" ? "istio-operator" : name,
+      labels,
+      serviceAccount,
+      rules: [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }],
+    }),
     object(
       { apiVersion: "v1", kind: "Service", ...serviceAccount, labels },
-      { spec: { selector: { name }, ports: [{ name: "http-metrics", port: 8383, targetPort: 8383, protocol: "TCP" }] } },
+      {
+        spec: { selector: { name }, ports: [{ name: "http-metrics", port: 8383, targetPort: 8383, protocol: "TCP" }] },
+      },
     ),
     operatorDeployment(settings, name, labels),
   ];
@@ -38,7 +45,11 @@ export function operatorName(revision: string): string {
   return revision === "" ? "istio-operator" : `istio-operator-${revision}`;
 }
 
-function operatorDeployment({ hub, tag, namespace, watchedNamespaces, revision }: OperatorSettings, name: string, labels: Readonly<Record<string, string>>): UntypedObject {
+function operatorDeployment(
+  { hub, tag, namespace, watchedNamespaces, revision }: OperatorSettings,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+): UntypedObject {
   return object(
     { apiVersion: "apps/v1", kind: "Deployment", name, namespace, labels },
     {
@@ -46,7 +57,10 @@ function operatorDeployment({ hub, tag, namespace, watchedNamespaces, revision }
         replicas: 1,
         selector: { matchLabels: { name } },
         template: {
-          metadata: { labels: { name, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none" }, annotations: { "prometheus.io/port": "8383", "prometheus.io/scrape": "true" } },
+          metadata: {
+            labels: { name, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none" },
+            annotations: { "prometheus.io/port": "8383", "prometheus.io/scrape": "true" },
+          },
           spec: {
             serviceAccountName: name,
             containers: [
@@ -67,7 +81,15 @@ function operatorDeployment({ hub, tag, namespace, watchedNamespaces, revision }
                   { name: "TAG", value: tag },
                 ],
                 resources: { requests: { cpu: "20m", memory: "64Mi" } },
-                securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] }, privileged: false, readOnlyRootFilesystem: true, runAsGroup: 1337, runAsUser: 1337, runAsNonRoot: true },
+                securityContext: {
+                  allowPrivilegeEscalation: false,
+                  capabilities: { drop: ["ALL"] },
+                  privileged: false,
+                  readOnlyRootFilesystem: true,
+                  runAsGroup: 1337,
+                  runAsUser: 1337,
+                  runAsNonRoot: true,
+                },
               },
             ],
           },

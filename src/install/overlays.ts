@@ -19,10 +19,16 @@ export function applyOverlays(
     const found = patched[at];
     if (found === undefined) {
       const rendered = patched.map((candidate) => `${candidate.kind}/${candidate.metadata.name}`).join(", ");
-      errors.push({ path: `k8s.overlays[${index}]`, message: `there is no ${overlay.kind} "${overlay.name}" in this component; it renders ${rendered}` });
+      errors.push({
+        path: `k8s.overlays[${index}]`,
+        message: `there is no ${overlay.kind} "${overlay.name}" in this component; it renders ${rendered}`,
+      });
       continue;
     }
-    patched[at] = overlay.patches.reduce((object, patch) => setAtPath(object, parseFieldPath(patch.path), patch.value) as UntypedObject, found);
+    patched[at] = overlay.patches.reduce(
+      (object, patch) => setAtPath(object, parseFieldPath(patch.path), patch.value) as UntypedObject,
+      found,
+    );
   }
   return { objects: patched, errors };
 }

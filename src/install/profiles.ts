@@ -9,7 +9,14 @@ const ingressGateway = (enabled: boolean) => [{ name: "istio-ingressgateway", en
 const egressGateway = (enabled: boolean) => [{ name: "istio-egressgateway", enabled }];
 
 const defaultProfile: IstioOperatorSpec = {
-  components: { base: on, pilot: on, cni: off, ztunnel: off, ingressGateways: ingressGateway(true), egressGateways: egressGateway(false) },
+  components: {
+    base: on,
+    pilot: on,
+    cni: off,
+    ztunnel: off,
+    ingressGateways: ingressGateway(true),
+    egressGateways: egressGateway(false),
+  },
 };
 
 function over(spec: IstioOperatorSpec): IstioOperatorSpec {
@@ -67,7 +74,12 @@ export const profiles: Readonly<Record<string, IstioOperatorSpec>> = {
   /** A cluster whose control plane is elsewhere: accounts, roles and webhooks here, `values.global.remotePilotAddress` there. */
   remote: over({
     components: { ingressGateways: ingressGateway(false) },
-    values: { istiodRemote: { enabled: true }, pilot: { configMap: false }, telemetry: { enabled: false }, global: { omitSidecarInjectorConfigMap: true } },
+    values: {
+      istiodRemote: { enabled: true },
+      pilot: { configMap: false },
+      telemetry: { enabled: false },
+      global: { omitSidecarInjectorConfigMap: true },
+    },
   }),
   stable: over({ values: { experimental: { stableValidationPolicy: true } } }),
 };

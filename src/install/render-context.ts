@@ -43,14 +43,21 @@ export function chartLabels(component: ComponentName, settings: InstallSettings)
 const longestLabelValue = 63;
 
 function labelValue(text: string): string {
-  return text.slice(0, longestLabelValue).replaceAll("+", "_").replace(/[-_.]+$/, "");
+  return text
+    .slice(0, longestLabelValue)
+    .replaceAll("+", "_")
+    .replace(/[-_.]+$/, "");
 }
 
 /**
  * Labels of a component's objects, as upstream has them. What belongs to one revision names it; what all share does not,
  * so that removing a revision leaves it.
  */
-export function componentLabels(component: ComponentName, settings: InstallSettings, scope: "revision" | "shared"): Record<string, string> {
+export function componentLabels(
+  component: ComponentName,
+  settings: InstallSettings,
+  scope: "revision" | "shared",
+): Record<string, string> {
   return {
     ...chartLabels(component, settings),
     "install.operator.istio.io/owning-resource": stringAt(settings.values, "ownerName") ?? "unknown",
@@ -83,10 +90,15 @@ const logFormatVariable = "SERIN_LOG_FORMAT";
 /** (ours) The form of log lines that the mesh's proxies are told, for what is no proxy of its own configuration. */
 export function logFormatEntries(settings: InstallSettings): { name: string; value: string }[] {
   const wanted = valueAt(settings.meshConfig, "defaultConfig", "proxyMetadata", logFormatVariable);
-  return typeof wanted === "string" || typeof wanted === "number" ? [{ name: logFormatVariable, value: String(wanted) }] : [];
+  return typeof wanted === "string" || typeof wanted === "number"
+    ? [{ name: logFormatVariable, value: String(wanted) }]
+    : [];
 }
 
-export function fieldEnv(name: string, fieldPath: string): { name: string; valueFrom: { fieldRef: { apiVersion: string; fieldPath: string } } } {
+export function fieldEnv(
+  name: string,
+  fieldPath: string,
+): { name: string; valueFrom: { fieldRef: { apiVersion: string; fieldPath: string } } } {
   return { name, valueFrom: { fieldRef: { apiVersion: "v1", fieldPath } } };
 }
 
@@ -114,22 +126,33 @@ export interface WorkloadSettings {
 }
 
 /** Reads them; `own` are the component's values (`values.pilot`, `values.gateways.<name>`). */
-export function workloadSettings(component: ComponentSpec, own: Tree | undefined, settings: InstallSettings): WorkloadSettings {
+export function workloadSettings(
+  component: ComponentSpec,
+  own: Tree | undefined,
+  settings: InstallSettings,
+): WorkloadSettings {
   const { k8s } = component;
   const replicas = k8s?.replicaCount ?? numberAt(own, "replicaCount") ?? 1;
   const minimum = numberAt(k8s?.hpaSpec, "minReplicas") ?? numberAt(own, "autoscaleMin") ?? 1;
   const maximum = numberAt(k8s?.hpaSpec, "maxReplicas") ?? numberAt(own, "autoscaleMax") ?? 5;
-  const isScaled = (k8s?.hpaSpec !== undefined || valueAt(own, "autoscaleEnabled") !== false) && minimum > 0 && maximum > 0;
+  const isScaled =
+    (k8s?.hpaSpec !== undefined || valueAt(own, "autoscaleEnabled") !== false) && minimum > 0 && maximum > 0;
   return {
     replicas,
     autoscale: isScaled ? { minimum, maximum } : undefined,
     resources: k8s?.resources ?? treeAt(own, "resources") ?? treeAt(settings.values, "global", "defaultResources"),
     strategy: k8s?.strategy ?? {
-      rollingUpdate: { maxSurge: valueAt(own, "rollingMaxSurge") ?? "100%", maxUnavailable: valueAt(own, "rollingMaxUnavailable") ?? "25%" },
+      rollingUpdate: {
+        maxSurge: valueAt(own, "rollingMaxSurge") ?? "100%",
+        maxUnavailable: valueAt(own, "rollingMaxUnavailable") ?? "25%",
+      },
     },
     podAnnotations: { ...treeAt(own, "podAnnotations"), ...k8s?.podAnnotations },
     podLabels: { ...treeAt(own, "podLabels") },
-    serviceAnnotations: { ...(treeAt(own, "serviceAnnotations") as Record<string, string> | undefined), ...k8s?.serviceAnnotations },
+    serviceAnnotations: {
+      ...(treeAt(own, "serviceAnnotations") as Record<string, string> | undefined),
+      ...k8s?.serviceAnnotations,
+    },
     pod: podSettings(k8s, own, settings),
     volumes: [...treesAt(own, "volumes"), ...(k8s?.volumes ?? [])],
     volumeMounts: [...treesAt(own, "volumeMounts"), ...(k8s?.volumeMounts ?? [])],
@@ -143,20 +166,32 @@ function treesAt(own: Tree | undefined, field: string): readonly Tree[] {
 }
 
 /** The pod-level settings of `components.x.k8s` and of a component's values that go into a pod template's spec. */
-function podSettings(k8s: KubernetesSettings | undefined, own: Tree | undefined, settings: InstallSettings): Record<string, unknown> {
+function podSettings(
+  k8s: KubernetesSettings | undefined,
+  own: Tree | undefined,
+  settings: InstallSettings,
+): Record<string, unknown> {
   const global = treeAt(settings.values, "global");
-  const tolerations = k8s?.tolerations ?? filled(valueAt(own, "tolerations")) ?? filled(valueAt(global, "defaultTolerations"));
+  const tolerations =
+    k8s?.tolerations ?? filled(valueAt(own, "tolerations")) ?? filled(valueAt(global, "defaultTolerations"));
   const affinity = k8s?.affinity ?? filled(valueAt(own, "affinity"));
   const priorityClassName = k8s?.priorityClassName ?? stringAt(global, "priorityClassName");
   const spread = filled(valueAt(own, "topologySpreadConstraints"));
   const pullSecrets = filled(valueAt(global, "imagePullSecrets"));
   return {
-    nodeSelector: { "kubernetes.io/os": "linux", ...treeAt(global, "defaultNodeSelector"), ...treeAt(own, "nodeSelector"), ...k8s?.nodeSelector },
+    nodeSelector: {
+      "kubernetes.io/os": "linux",
+      ...treeAt(global, "defaultNodeSelector"),
+      ...treeAt(own, "nodeSelector"),
+      ...k8s?.nodeSelector,
+    },
     ...(tolerations === undefined ? {} : { tolerations }),
     ...(affinity === undefined ? {} : { affinity }),
     ...(priorityClassName === undefined ? {} : { priorityClassName }),
     ...(spread === undefined ? {} : { topologySpreadConstraints: spread }),
-    ...(Array.isArray(pullSecrets) ? { imagePullSecrets: pullSecrets.map((name) => (typeof name === "string" ? { name } : (name as unknown))) } : {}),
+    ...(Array.isArray(pullSecrets)
+      ? { imagePullSecrets: pullSecrets.map((name) => (typeof name === "string" ? { name } : (name as unknown))) }
+      : {}),
     ...(k8s?.securityContext === undefined ? {} : { securityContext: k8s.securityContext }),
   };
 }
@@ -181,24 +216,44 @@ export interface ScaledWorkload {
 }
 
 /** HorizontalPodAutoscaler where the workload scales, PodDisruptionBudget where more than one pod of it is wanted. */
-export function scalingObjects(target: ScaledWorkload, component: ComponentSpec, own: Tree | undefined, settings: InstallSettings): UntypedObject[] {
+export function scalingObjects(
+  target: ScaledWorkload,
+  component: ComponentSpec,
+  own: Tree | undefined,
+  settings: InstallSettings,
+): UntypedObject[] {
   const { name, namespace, labels, selector } = target;
   const { autoscale, replicas } = workloadSettings(component, own, settings);
   const identity = { name, namespace, labels };
   const objects: UntypedObject[] = [];
   if (autoscale !== undefined) {
     const utilization = numberAt(own, "cpu", "targetAverageUtilization") ?? 80;
-    const metric = { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: utilization } } };
+    const metric = {
+      type: "Resource",
+      resource: { name: "cpu", target: { type: "Utilization", averageUtilization: utilization } },
+    };
     const spec = mergeTrees(
-      { minReplicas: autoscale.minimum, maxReplicas: autoscale.maximum, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name }, metrics: [metric] },
+      {
+        minReplicas: autoscale.minimum,
+        maxReplicas: autoscale.maximum,
+        scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name },
+        metrics: [metric],
+      },
       component.k8s?.hpaSpec,
     );
     objects.push(object({ apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler", ...identity }, { spec }));
   }
-  const wantsBudget = valueAt(settings.values, "global", "defaultPodDisruptionBudget", "enabled") !== false && (autoscale?.minimum ?? replicas) > 1;
+  const wantsBudget =
+    valueAt(settings.values, "global", "defaultPodDisruptionBudget", "enabled") !== false &&
+    (autoscale?.minimum ?? replicas) > 1;
   if (component.k8s?.podDisruptionBudget !== undefined || wantsBudget) {
     const budget = component.k8s?.podDisruptionBudget ?? { minAvailable: 1 };
-    objects.push(object({ apiVersion: "policy/v1", kind: "PodDisruptionBudget", ...identity }, { spec: { ...budget, selector: { matchLabels: selector } } }));
+    objects.push(
+      object(
+        { apiVersion: "policy/v1", kind: "PodDisruptionBudget", ...identity },
+        { spec: { ...budget, selector: { matchLabels: selector } } },
+      ),
+    );
   }
   return objects;
 }
@@ -221,7 +276,9 @@ export function object(identity: ObjectIdentity, body: Readonly<Record<string, u
       name,
       ...(namespace === undefined ? {} : { namespace }),
       labels: { ...labels },
-      ...(annotations === undefined || Object.keys(annotations).length === 0 ? {} : { annotations: { ...annotations } }),
+      ...(annotations === undefined || Object.keys(annotations).length === 0
+        ? {}
+        : { annotations: { ...annotations } }),
     },
     ...body,
   };

@@ -3,11 +3,21 @@ import { test } from "node:test";
 import { parse } from "yaml";
 import type { UntypedObject } from "../api/index.ts";
 import { parseIstioOperator } from "../api/istio/index.ts";
-import { inApplyOrder, profiles, renderInstall, renderNamespaces, resolveSettings, type RenderedComponent } from "./index.ts";
+import {
+  inApplyOrder,
+  profiles,
+  renderInstall,
+  renderNamespaces,
+  resolveSettings,
+  type RenderedComponent,
+} from "./index.ts";
 
 const defaults = { hub: "docker.io/istio", tag: "9.9.9" };
 
-function render(...specs: readonly object[]): { components: readonly RenderedComponent[]; objects: readonly UntypedObject[] } {
+function render(...specs: readonly object[]): {
+  components: readonly RenderedComponent[];
+  objects: readonly UntypedObject[];
+} {
   const parsed = specs.map((spec) => {
     const operator = parseIstioOperator({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
     assert.deepEqual(operator.errors, []);
@@ -43,23 +53,44 @@ test("a revisioned control plane has its own names, labels and selector, and lea
     profile: "ambient",
     revision: "1-18-1",
     tag: "1.18.1",
-    components: { ztunnel: { enabled: false }, cni: { enabled: false }, ingressGateways: [{ name: "istio-ingressgateway", enabled: false }] },
+    components: {
+      ztunnel: { enabled: false },
+      cni: { enabled: false },
+      ingressGateways: [{ name: "istio-ingressgateway", enabled: false }],
+    },
   });
   assert.deepEqual(named(objects, "Deployment"), ["serin-rollout", "istiod-1-18-1"]);
   assert.deepEqual(named(objects, "DaemonSet"), []);
   const service = find(objects, "Service", "istiod-1-18-1");
   assert.deepEqual((service["spec"] as { selector: unknown }).selector, { app: "istiod", "istio.io/rev": "1-18-1" });
-  assert.equal(find(objects, "ServiceAccount", "istio-reader-service-account").metadata.labels?.["istio.io/rev"], undefined);
+  assert.equal(
+    find(objects, "ServiceAccount", "istio-reader-service-account").metadata.labels?.["istio.io/rev"],
+    undefined,
+  );
   assert.equal(service.metadata.labels?.["istio.io/rev"], "1-18-1");
-  assert.deepEqual(named(objects, "ValidatingWebhookConfiguration"), ["serin-rollout", "istio-validator-1-18-1-istio-system"]);
+  assert.deepEqual(named(objects, "ValidatingWebhookConfiguration"), [
+    "serin-rollout",
+    "istio-validator-1-18-1-istio-system",
+  ]);
 });
 
 test("ztunnel is given the mesh's revocation lists where its peerCaCrl is enabled, and not otherwise", () => {
   const ofZtunnel = (values: Record<string, unknown>): readonly unknown[] => {
     const { objects } = render({ profile: "empty", components: { ztunnel: { enabled: true } }, values });
-    const { template } = find(objects, "DaemonSet", "ztunnel")["spec"] as { template: { spec: { containers: { env: { name: string; value?: string }[]; volumeMounts: { name: string }[] }[]; volumes: { name: string }[] } } };
+    const { template } = find(objects, "DaemonSet", "ztunnel")["spec"] as {
+      template: {
+        spec: {
+          containers: { env: { name: string; value?: string }[]; volumeMounts: { name: string }[] }[];
+          volumes: { name: string }[];
+        };
+      };
+    };
     const [container] = template.spec.containers;
-    return [container?.env.find(({ name }) => name === "CRL_PATH")?.value, container?.volumeMounts.find(({ name }) => name === "crl-volume"), template.spec.volumes.find(({ name }) => name === "crl-volume")];
+    return [
+      container?.env.find(({ name }) => name === "CRL_PATH")?.value,
+      container?.volumeMounts.find(({ name }) => name === "crl-volume"),
+      template.spec.volumes.find(({ name }) => name === "crl-volume"),
+    ];
   };
   assert.deepEqual(ofZtunnel({}), [undefined, undefined, undefined]);
   assert.deepEqual(ofZtunnel({ ztunnel: { peerCaCrl: { enabled: true } } }), [
@@ -72,19 +103,31 @@ test("ztunnel is given the mesh's revocation lists where its peerCaCrl is enable
 test("a cluster's network and name reach ztunnel, unless ztunnel has its own", () => {
   const environment = (values: Record<string, unknown>): Record<string, string | undefined> => {
     const { objects } = render({ profile: "empty", components: { ztunnel: { enabled: true } }, values });
-    const { template } = find(objects, "DaemonSet", "ztunnel")["spec"] as { template: { spec: { containers: { env: { name: string; value?: string }[] }[] } } };
+    const { template } = find(objects, "DaemonSet", "ztunnel")["spec"] as {
+      template: { spec: { containers: { env: { name: string; value?: string }[] }[] } };
+    };
     return Object.fromEntries(template.spec.containers[0]?.env.map(({ name, value }) => [name, value]) ?? []);
   };
-  const named = ({ NETWORK, ISTIO_META_CLUSTER_ID }: Record<string, string | undefined>): readonly (string | undefined)[] => [NETWORK, ISTIO_META_CLUSTER_ID];
+  const named = ({
+    NETWORK,
+    ISTIO_META_CLUSTER_ID,
+  }: Record<string, string | undefined>): readonly (string | undefined)[] => [NETWORK, ISTIO_META_CLUSTER_ID];
   const global = { network: "west", multiCluster: { clusterName: "first" } };
   assert.deepEqual(named(environment({})), [undefined, "Kubernetes"]);
   assert.deepEqual(named(environment({ global })), ["west", "first"]);
-  assert.deepEqual(named(environment({ global, ztunnel: { network: "east", multiCluster: { clusterName: "second" } } })), ["east", "second"]);
+  assert.deepEqual(
+    named(environment({ global, ztunnel: { network: "east", multiCluster: { clusterName: "second" } } })),
+    ["east", "second"],
+  );
 });
 
 test("validation is open until a pilot closes it, or as values say", () => {
   const policies = (values: Record<string, unknown>): unknown[] =>
-    render({ profile: "default", values }).objects.flatMap((object) => (object.kind === "ValidatingWebhookConfiguration" && /valid/.test(object.metadata.name ?? "") ? (object["webhooks"] as { failurePolicy: string }[]).map(({ failurePolicy }) => failurePolicy) : []));
+    render({ profile: "default", values }).objects.flatMap((object) =>
+      object.kind === "ValidatingWebhookConfiguration" && /valid/.test(object.metadata.name ?? "")
+        ? (object["webhooks"] as { failurePolicy: string }[]).map(({ failurePolicy }) => failurePolicy)
+        : [],
+    );
   assert.deepEqual([...new Set(policies({}))], ["Ignore"]);
   assert.deepEqual([...new Set(policies({ base: { validationFailurePolicy: "Fail" } }))], ["Fail"]);
 });
@@ -97,7 +140,9 @@ test("a data plane file that renames the DaemonSet takes its revision from the a
         enabled: true,
         k8s: {
           nodeSelector: { "istio.io/rev": "1-18-1" },
-          overlays: [{ kind: "DaemonSet", name: "ztunnel", patches: [{ path: "metadata.name", value: "ztunnel-1-18-1" }] }],
+          overlays: [
+            { kind: "DaemonSet", name: "ztunnel", patches: [{ path: "metadata.name", value: "ztunnel-1-18-1" }] },
+          ],
         },
       },
     },
@@ -118,12 +163,26 @@ test("an overlay reaches a field inside a named container, and one that names no
   const overlay = (name: string) => ({
     profile: "empty",
     components: {
-      pilot: { enabled: true, k8s: { overlays: [{ kind: "Deployment", name, patches: [{ path: "spec.template.spec.containers.[name:discovery].image", value: "x:1" }] }] } },
+      pilot: {
+        enabled: true,
+        k8s: {
+          overlays: [
+            {
+              kind: "Deployment",
+              name,
+              patches: [{ path: "spec.template.spec.containers.[name:discovery].image", value: "x:1" }],
+            },
+          ],
+        },
+      },
     },
   });
   const deployment = find(render(overlay("istiod")).objects, "Deployment", "istiod");
   assert.match(JSON.stringify(deployment), /"image":"x:1"/);
-  const { value: settings } = resolveSettings({ specs: [parseIstioOperator({ spec: overlay("nobody") }).value?.spec ?? {}] }, defaults);
+  const { value: settings } = resolveSettings(
+    { specs: [parseIstioOperator({ spec: overlay("nobody") }).value?.spec ?? {}] },
+    defaults,
+  );
   assert.ok(settings);
   const { errors } = renderInstall(settings, { istio: [], rollout: [] });
   assert.equal(errors[0]?.path, "spec.components.pilot.k8s.overlays[0]");
@@ -139,7 +198,12 @@ test("revision tags become webhook configurations that lead to the revision", ()
 });
 
 test("flags win over files and reach into the profile's lists, and an unknown profile is answered with the known ones", () => {
-  const setFlags = ["profile=ambient", "components.ingressGateways[0].enabled=false", "values.pilot.env.A=true", "tag=1.18"];
+  const setFlags = [
+    "profile=ambient",
+    "components.ingressGateways[0].enabled=false",
+    "values.pilot.env.A=true",
+    "tag=1.18",
+  ];
   const { value: settings } = resolveSettings({ specs: [{ profile: "empty", tag: "1.17" }], setFlags }, defaults);
   assert.deepEqual(settings?.ingressGateways, [{ name: "istio-ingressgateway", enabled: false }]);
   assert.equal(settings.tag, "1.18");
@@ -149,15 +213,22 @@ test("flags win over files and reach into the profile's lists, and an unknown pr
 });
 
 test("a misspelt component, a bad revision, a misspelt value, a dead one and one that nobody acts on are named", () => {
-  const parsed = parseIstioOperator({ kind: "IstioOperator", spec: { revision: "1.18.1", components: { pilots: {} } } });
+  const parsed = parseIstioOperator({
+    kind: "IstioOperator",
+    spec: { revision: "1.18.1", components: { pilots: {} } },
+  });
   assert.deepEqual(
     parsed.errors.map((issue) => issue.path),
     ["spec.revision", "spec.components.pilots"],
   );
   assert.equal(parsed.errors[1]?.message, "is not a field that is known here; did you mean pilot?");
-  const values = (given: Readonly<Record<string, unknown>>) => resolveSettings({ specs: [{ values: given }] }, defaults);
+  const values = (given: Readonly<Record<string, unknown>>) =>
+    resolveSettings({ specs: [{ values: given }] }, defaults);
   assert.deepEqual(values({ pilot: { autoscaleEnable: false } }).errors, [
-    { path: "spec.values.pilot.autoscaleEnable", message: "is not a key of any release from 1.6 to 1.31; did you mean spec.values.pilot.autoscaleEnabled?" },
+    {
+      path: "spec.values.pilot.autoscaleEnable",
+      message: "is not a key of any release from 1.6 to 1.31; did you mean spec.values.pilot.autoscaleEnabled?",
+    },
   ]);
   const { value, warnings } = values({ mixer: { telemetry: { enabled: true } }, pilot: { crlConfigMapName: "crl" } });
   assert.ok(value);
@@ -168,9 +239,15 @@ test("a misspelt component, a bad revision, a misspelt value, a dead one and one
 });
 
 test("what 1.6 knew at the top of the spec is taken with a warning", () => {
-  const { value, warnings } = parseIstioOperator({ kind: "IstioOperator", spec: { addonComponents: { prometheus: { enabled: true } }, components: { telemetry: { enabled: true } } } });
+  const { value, warnings } = parseIstioOperator({
+    kind: "IstioOperator",
+    spec: { addonComponents: { prometheus: { enabled: true } }, components: { telemetry: { enabled: true } } },
+  });
   assert.ok(value);
-  assert.deepEqual(warnings.map(({ path }) => path), ["spec.components.telemetry", "spec.addonComponents"]);
+  assert.deepEqual(
+    warnings.map(({ path }) => path),
+    ["spec.components.telemetry", "spec.addonComponents"],
+  );
 });
 
 test("all profiles render, and the manifest begins with the namespaces and ends with webhooks", () => {
@@ -179,51 +256,129 @@ test("all profiles render, and the manifest begins with the namespaces and ends 
     assert.ok(settings, profile);
     const { components, errors } = renderInstall(settings, { istio: [], rollout: [] });
     assert.deepEqual(errors, []);
-    const kinds = inApplyOrder([...renderNamespaces(settings, components), ...components.flatMap(({ objects }) => objects)]).map(({ kind }) => kind);
+    const kinds = inApplyOrder([
+      ...renderNamespaces(settings, components),
+      ...components.flatMap(({ objects }) => objects),
+    ]).map(({ kind }) => kind);
     assert.equal(kinds[0], "Namespace", profile);
     if (profile !== "empty") assert.match(kinds.at(-1) ?? "", /WebhookConfiguration$/, profile);
   }
 });
 
 test("the injector's ConfigMap holds the values that injection reads and the choice of templates", () => {
-  const { objects } = render({ values: { global: { proxy: { holdApplicationUntilProxyStarts: true } }, sidecarInjectorWebhook: { injectedAnnotations: { a: "b" } } }, hub: "h", tag: "t" });
+  const { objects } = render({
+    values: {
+      global: { proxy: { holdApplicationUntilProxyStarts: true } },
+      sidecarInjectorWebhook: { injectedAnnotations: { a: "b" } },
+    },
+    hub: "h",
+    tag: "t",
+  });
   const { config, values } = find(objects, "ConfigMap", "istio-sidecar-injector")["data"] as Record<string, string>;
   const { defaultTemplates, policy, injectedAnnotations } = parse(config ?? "") as Record<string, unknown>;
   assert.deepEqual([defaultTemplates, policy, injectedAnnotations], [["sidecar"], "enabled", { a: "b" }]);
-  const { global, revision } = JSON.parse(values ?? "") as { global: Record<string, Record<string, unknown>>; revision: string };
-  assert.deepEqual([global["hub"], global["tag"], global["proxy"]?.["image"], global["proxy"]?.["statusPort"], global["proxy"]?.["holdApplicationUntilProxyStarts"], revision], ["h", "t", "proxyv2", 15_020, true, ""]);
+  const { global, revision } = JSON.parse(values ?? "") as {
+    global: Record<string, Record<string, unknown>>;
+    revision: string;
+  };
+  assert.deepEqual(
+    [
+      global["hub"],
+      global["tag"],
+      global["proxy"]?.["image"],
+      global["proxy"]?.["statusPort"],
+      global["proxy"]?.["holdApplicationUntilProxyStarts"],
+      revision,
+    ],
+    ["h", "t", "proxyv2", 15_020, true, ""],
+  );
 });
 
 test("a gateway of the ambient profile speaks HBONE, and takes ports and size from its values", () => {
-  const { objects } = render({ profile: "ambient", hub: "h", tag: "t", values: { gateways: { "istio-ingressgateway": { ports: [{ port: 80, targetPort: 8080, name: "http2" }], autoscaleMin: 2 } } } });
+  const { objects } = render({
+    profile: "ambient",
+    hub: "h",
+    tag: "t",
+    values: {
+      gateways: { "istio-ingressgateway": { ports: [{ port: 80, targetPort: 8080, name: "http2" }], autoscaleMin: 2 } },
+    },
+  });
   const text = JSON.stringify(find(objects, "Deployment", "istio-ingressgateway"));
   assert.match(text, /"name":"ISTIO_META_ENABLE_HBONE","value":"true"/);
   assert.match(text, /"image":"h\/proxyv2:t"/);
-  assert.deepEqual((find(objects, "Service", "istio-ingressgateway")["spec"] as { ports: unknown }).ports, [{ port: 80, targetPort: 8080, name: "http2" }]);
-  assert.equal((find(objects, "HorizontalPodAutoscaler", "istio-ingressgateway")["spec"] as { minReplicas: number }).minReplicas, 2);
+  assert.deepEqual((find(objects, "Service", "istio-ingressgateway")["spec"] as { ports: unknown }).ports, [
+    { port: 80, targetPort: 8080, name: "http2" },
+  ]);
+  assert.equal(
+    (find(objects, "HorizontalPodAutoscaler", "istio-ingressgateway")["spec"] as { minReplicas: number }).minReplicas,
+    2,
+  );
   assert.deepEqual(named(objects, "PodDisruptionBudget"), ["istio-ingressgateway"]);
 });
 
 test("the ambient profile's gateway is switched, moved and sized by flags, at today's places and at those of before 1.7", () => {
   const gatewaysOf = (...flags: readonly string[]): { said: string[]; gateways: string[] } => {
-    const { value, errors, warnings } = resolveSettings({ specs: [], setFlags: ["profile=ambient", ...flags] }, { hub: "h", tag: "1" });
+    const { value, errors, warnings } = resolveSettings(
+      { specs: [], setFlags: ["profile=ambient", ...flags] },
+      { hub: "h", tag: "1" },
+    );
     const components = value === undefined ? [] : renderInstall(value, { istio: [], rollout: [] }).components;
-    const gateways = components.filter(({ name }) => name.includes("Gateways")).map(({ objects }) => {
-      const specOf = (kind: string) => objects.find((object) => object.kind === kind) as { metadata: { name: string; namespace: string }; spec: { type?: string; replicas?: number; ports?: { port: number }[] } } | undefined;
-      const [service, deployment] = [specOf("Service"), specOf("Deployment")];
-      return `${deployment?.metadata.namespace ?? ""}/${deployment?.metadata.name ?? ""} ${service?.spec.type ?? ""} ${(service?.spec.ports ?? []).map(({ port }) => port).join(",")} ${String(deployment?.spec.replicas)}`;
-    });
+    const gateways = components
+      .filter(({ name }) => name.includes("Gateways"))
+      .map(({ objects }) => {
+        const specOf = (kind: string) =>
+          objects.find((object) => object.kind === kind) as
+            | {
+                metadata: { name: string; namespace: string };
+                spec: { type?: string; replicas?: number; ports?: { port: number }[] };
+              }
+            | undefined;
+        const [service, deployment] = [specOf("Service"), specOf("Deployment")];
+        return `${deployment?.metadata.namespace ?? ""}/${deployment?.metadata.name ?? ""} ${service?.spec.type ?? ""} ${(service?.spec.ports ?? []).map(({ port }) => port).join(",")} ${String(deployment?.spec.replicas)}`;
+      });
     return { said: [...errors, ...warnings].map(({ path, message }) => `${path}: ${message}`), gateways };
   };
   const usual = "istio-system/istio-ingressgateway LoadBalancer 15021,80,443 undefined";
   assert.deepEqual(gatewaysOf(), { said: [], gateways: [usual] });
-  for (const path of ["components.ingressGateways[0]", "spec.components.ingressGateways[0]", "components.ingressGateways.[name:istio-ingressgateway]"]) assert.deepEqual(gatewaysOf(`${path}.enabled=false`), { said: [], gateways: [] });
-  const moved = (path: string, place: string, value: boolean): string => `spec.values.gateways.${path}: is read as spec.components.${place}[0].enabled=${value}, where it belongs since 1.7`;
-  assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgateway.enabled=false"), { said: [moved("istio-ingressgateway.enabled", "ingressGateways", false)], gateways: [] });
-  assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgateway.enabled=false", "components.ingressGateways[0].enabled=true").gateways, [usual]);
+  for (const path of [
+    "components.ingressGateways[0]",
+    "spec.components.ingressGateways[0]",
+    "components.ingressGateways.[name:istio-ingressgateway]",
+  ])
+    assert.deepEqual(gatewaysOf(`${path}.enabled=false`), { said: [], gateways: [] });
+  const moved = (path: string, place: string, value: boolean): string =>
+    `spec.values.gateways.${path}: is read as spec.components.${place}[0].enabled=${value}, where it belongs since 1.7`;
+  assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgateway.enabled=false"), {
+    said: [moved("istio-ingressgateway.enabled", "ingressGateways", false)],
+    gateways: [],
+  });
+  assert.deepEqual(
+    gatewaysOf("values.gateways.istio-ingressgateway.enabled=false", "components.ingressGateways[0].enabled=true")
+      .gateways,
+    [usual],
+  );
   assert.deepEqual(gatewaysOf("values.gateways.enabled=false").gateways, []);
-  assert.deepEqual(gatewaysOf("values.gateways.istio-egressgateway.enabled=true").gateways, [usual, "istio-system/istio-egressgateway ClusterIP 80,443 undefined"]);
-  assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgateway.type=NodePort", "values.gateways.istio-ingressgateway.autoscaleEnabled=false", "values.gateways.istio-ingressgateway.replicaCount=3").gateways, ["istio-system/istio-ingressgateway NodePort 15021,80,443 3"]);
-  assert.deepEqual(gatewaysOf("components.ingressGateways[0].name=edge", "components.ingressGateways[0].namespace=edge", "components.ingressGateways[0].k8s.service.type=ClusterIP").gateways, ["edge/edge ClusterIP 15021,80,443 undefined"]);
-  assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgatway.type=NodePort").said, ["spec.values.gateways.istio-ingressgatway: is not a key of any release from 1.6 to 1.31; did you mean spec.values.gateways.istio-ingressgateway?"]);
+  assert.deepEqual(gatewaysOf("values.gateways.istio-egressgateway.enabled=true").gateways, [
+    usual,
+    "istio-system/istio-egressgateway ClusterIP 80,443 undefined",
+  ]);
+  assert.deepEqual(
+    gatewaysOf(
+      "values.gateways.istio-ingressgateway.type=NodePort",
+      "values.gateways.istio-ingressgateway.autoscaleEnabled=false",
+      "values.gateways.istio-ingressgateway.replicaCount=3",
+    ).gateways,
+    ["istio-system/istio-ingressgateway NodePort 15021,80,443 3"],
+  );
+  assert.deepEqual(
+    gatewaysOf(
+      "components.ingressGateways[0].name=edge",
+      "components.ingressGateways[0].namespace=edge",
+      "components.ingressGateways[0].k8s.service.type=ClusterIP",
+    ).gateways,
+    ["edge/edge ClusterIP 15021,80,443 undefined"],
+  );
+  assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgatway.type=NodePort").said, [
+    "spec.values.gateways.istio-ingressgatway: is not a key of any release from 1.6 to 1.31; did you mean spec.values.gateways.istio-ingressgateway?",
+  ]);
 });

@@ -47,10 +47,14 @@ export function renderInstall(
   add("pilot", "Istiod installed", settings.pilot, () => renderPilot(settings));
   add("cni", "CNI installed", settings.cni, () => renderCni(settings));
   settings.ingressGateways.forEach((gateway, index) =>
-    add(`ingressGateways[${index}]`, "Ingress gateways installed", gateway, () => renderGateway(gateway, "ingress", settings)),
+    add(`ingressGateways[${index}]`, "Ingress gateways installed", gateway, () =>
+      renderGateway(gateway, "ingress", settings),
+    ),
   );
   settings.egressGateways.forEach((gateway, index) =>
-    add(`egressGateways[${index}]`, "Egress gateways installed", gateway, () => renderGateway(gateway, "egress", settings)),
+    add(`egressGateways[${index}]`, "Egress gateways installed", gateway, () =>
+      renderGateway(gateway, "egress", settings),
+    ),
   );
   add("ztunnel", "Ztunnel installed", settings.ztunnel, () => renderZtunnel(settings));
   return { components, errors };
@@ -82,12 +86,16 @@ export function renderDefaultRevision(settings: InstallSettings): DefaultRevisio
 export function renderNamespaces(settings: InstallSettings, components: readonly RenderedComponent[]): UntypedObject[] {
   const objects = components.flatMap((component) => component.objects);
   const rendered = new Set(objects.filter(({ kind }) => kind === "Namespace").map(({ metadata }) => metadata.name));
-  const names = new Set([settings.namespace, ...objects.map(({ metadata }) => metadata.namespace).filter((name) => name !== undefined)]);
+  const names = new Set([
+    settings.namespace,
+    ...objects.map(({ metadata }) => metadata.namespace).filter((name) => name !== undefined),
+  ]);
   const network = stringAt(settings.values, "global", "network");
   return [...names]
     .filter((name) => !rendered.has(name))
     .map((name) => {
-      const labels = network === undefined || name !== settings.namespace ? {} : { "topology.istio.io/network": network };
+      const labels =
+        network === undefined || name !== settings.namespace ? {} : { "topology.istio.io/network": network };
       const { metadata, ...rest } = object({ apiVersion: "v1", kind: "Namespace", name, labels }, {});
       return { ...rest, metadata: Object.keys(labels).length === 0 ? { name } : metadata };
     });

@@ -38,15 +38,26 @@ function settingsOf({ revision, namespace, version, injectEverybody }: TagTarget
 
 function withClient({ webhooks, ...rest }: UntypedObject, clientConfig: Tree): UntypedObject {
   const service = isTree(clientConfig["service"]) ? { service: { ...clientConfig["service"], path: "/validate" } } : {};
-  return { ...rest, webhooks: (webhooks as Tree[]).map((webhook) => ({ ...webhook, clientConfig: { ...clientConfig, ...service } })) };
+  return {
+    ...rest,
+    webhooks: (webhooks as Tree[]).map((webhook) => ({ ...webhook, clientConfig: { ...clientConfig, ...service } })),
+  };
 }
 
 const neverMatches = { matchLabels: { "istio.io/deactivated": "never-match" } } as const;
-const defaultNames = new Set(["namespace.sidecar-injector.istio.io", "object.sidecar-injector.istio.io", "auto.sidecar-injector.istio.io"]);
+const defaultNames = new Set([
+  "namespace.sidecar-injector.istio.io",
+  "object.sidecar-injector.istio.io",
+  "auto.sidecar-injector.istio.io",
+]);
 
 /** Webhooks of a control plane without a name, with those for what names no revision switched off: the tag `default` leads elsewhere. */
 export function deactivateDefault(webhooks: readonly Tree[]): Tree[] {
-  return webhooks.map((webhook) => (defaultNames.has(String(webhook["name"])) ? { ...webhook, namespaceSelector: neverMatches, objectSelector: neverMatches } : webhook));
+  return webhooks.map((webhook) =>
+    defaultNames.has(String(webhook["name"]))
+      ? { ...webhook, namespaceSelector: neverMatches, objectSelector: neverMatches }
+      : webhook,
+  );
 }
 
 /** The opposite: they inject again. */
@@ -54,6 +65,12 @@ export function reactivateDefault(webhooks: readonly Tree[]): Tree[] {
   const selectors = defaultWebhooksOf();
   return webhooks.map((webhook) => {
     const found = selectors.find(({ name }) => name === webhook["name"]);
-    return found === undefined ? webhook : { ...webhook, namespaceSelector: { matchExpressions: found.namespace }, objectSelector: { matchExpressions: found.object } };
+    return found === undefined
+      ? webhook
+      : {
+          ...webhook,
+          namespaceSelector: { matchExpressions: found.namespace },
+          objectSelector: { matchExpressions: found.object },
+        };
   });
 }

@@ -7,7 +7,10 @@ export interface SetFlag {
 }
 
 /** Reads `a.b[0].c=value` flags. Values are read as helm does: true, false, whole numbers, `{a,b}` for lists, else a string. */
-export function parseSetFlags(texts: readonly string[]): { readonly flags: readonly SetFlag[]; readonly errors: readonly FieldIssue[] } {
+export function parseSetFlags(texts: readonly string[]): {
+  readonly flags: readonly SetFlag[];
+  readonly errors: readonly FieldIssue[];
+} {
   const flags: SetFlag[] = [];
   const errors: FieldIssue[] = [];
   for (const text of texts) {
@@ -35,6 +38,10 @@ function valueOf(path: string, text: string): unknown {
   if (text === "false") return false;
   if (text === "null") return undefined;
   if (/^-?(0|[1-9]\d{0,14})$/.test(text)) return Number(text);
-  if (text.startsWith("{") && text.endsWith("}")) return text.slice(1, -1).split(",").filter((item) => item !== "");
+  if (text.startsWith("{") && text.endsWith("}"))
+    return text
+      .slice(1, -1)
+      .split(",")
+      .filter((item) => item !== "");
   return text;
 }

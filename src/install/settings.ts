@@ -1,6 +1,11 @@
 import { nearestName } from "../base/index.ts";
 import type { FieldIssue, Parsed } from "../api/index.ts";
-import { parseIstioOperator, type ComponentSpec, type GatewaySpec, type IstioOperatorSpec } from "../api/istio/index.ts";
+import {
+  parseIstioOperator,
+  type ComponentSpec,
+  type GatewaySpec,
+  type IstioOperatorSpec,
+} from "../api/istio/index.ts";
 import { defaultValues } from "./default-values.ts";
 import { switchGateways } from "./gateway-switches.ts";
 import { checkValues } from "./known-values.ts";
@@ -49,7 +54,9 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
   const base = profiles[profile];
   if (base === undefined) return failed([unknownProfile(profile)], []);
   const checked = checkValues(treeAt(given, "values") ?? {});
-  const merged = parseIstioOperator({ spec: applySetFlags(mergeTrees(base, sources.specs.reduce<unknown>(mergeTrees, {})), flags.flags) });
+  const merged = parseIstioOperator({
+    spec: applySetFlags(mergeTrees(base, sources.specs.reduce<unknown>(mergeTrees, {})), flags.flags),
+  });
   const warnings = [...merged.warnings, ...checked.warnings, ...unusedIn(given, checked)];
   const errors = [...flags.errors, ...merged.errors, ...checked.errors];
   if (errors.length > 0 || merged.value === undefined) return failed(errors, warnings);
@@ -79,20 +86,30 @@ function profileOf(spec: unknown): string {
 
 function unknownProfile(profile: string): FieldIssue {
   const near = nearestName(profile, Object.keys(profiles));
-  return { path: "spec.profile", message: `there is no profile "${profile}"${near === undefined ? "" : `; did you mean "${near}"?`}; known are ${Object.keys(profiles).join(", ")}` };
+  return {
+    path: "spec.profile",
+    message: `there is no profile "${profile}"${near === undefined ? "" : `; did you mean "${near}"?`}; known are ${Object.keys(profiles).join(", ")}`,
+  };
 }
 
 /** Warnings of values that are known and alive, and that Serin does not act on. */
-function unusedIn(given: unknown, { warnings, errors }: { readonly warnings: readonly FieldIssue[]; readonly errors: readonly FieldIssue[] }): FieldIssue[] {
+function unusedIn(
+  given: unknown,
+  { warnings, errors }: { readonly warnings: readonly FieldIssue[]; readonly errors: readonly FieldIssue[] },
+): FieldIssue[] {
   const said = [...warnings, ...errors].map(({ path }) => path);
-  return unusedValues(treeAt(given, "values") ?? {}).filter(({ path }) => !said.some((other) => other === path || other.startsWith(`${path}.`)));
+  return unusedValues(treeAt(given, "values") ?? {}).filter(
+    ({ path }) => !said.some((other) => other === path || other.startsWith(`${path}.`)),
+  );
 }
 
 /** Things that exclude each other. */
 function conflictsIn({ revision, values }: InstallSettings): FieldIssue[] {
   const tags = valueAt(values, "revisionTags");
   if (revision === "" || !Array.isArray(tags) || !tags.includes(revision)) return [];
-  return [{ path: "spec.values.revisionTags", message: `must not hold "${revision}", the name of the revision itself` }];
+  return [
+    { path: "spec.values.revisionTags", message: `must not hold "${revision}", the name of the revision itself` },
+  ];
 }
 
 function failed(errors: readonly FieldIssue[], warnings: readonly FieldIssue[]): Parsed<InstallSettings> {
@@ -114,7 +131,10 @@ function withDefaults(spec: IstioOperatorSpec, profile: string, defaults: Instal
     namespace,
     revision: revision === "default" ? "" : revision,
     meshConfig: mergeTrees(treeAt(values, "meshConfig") ?? {}, spec.meshConfig ?? {}) as InstallSettings["meshConfig"],
-    values: mergeTrees(values, { profile, global: { hub, tag, istioNamespace: namespace } }) as InstallSettings["values"],
+    values: mergeTrees(values, {
+      profile,
+      global: { hub, tag, istioNamespace: namespace },
+    }) as InstallSettings["values"],
     base: components.base ?? {},
     pilot: components.pilot ?? {},
     cni: components.cni ?? {},
@@ -126,23 +146,147 @@ function withDefaults(spec: IstioOperatorSpec, profile: string, defaults: Instal
 
 /** The live values that components act on; any other is answered by a warning with its name. A name stands for all below it. */
 const actedOn: readonly string[] = [
-  "profile", "revision", "revisionTags", "defaultRevision", "meshConfig", "sidecarInjectorWebhook", "istiodRemote", "ownerName", "compatibilityVersion", "telemetry", "base",
-  "gatewayClasses", "experimental", "pdb", "istio_cni.enabled", "istio_cni.chained", "gateways",
+  "profile",
+  "revision",
+  "revisionTags",
+  "defaultRevision",
+  "meshConfig",
+  "sidecarInjectorWebhook",
+  "istiodRemote",
+  "ownerName",
+  "compatibilityVersion",
+  "telemetry",
+  "base",
+  "gatewayClasses",
+  "experimental",
+  "pdb",
+  "istio_cni.enabled",
+  "istio_cni.chained",
+  "gateways",
   ...[
-    "hub", "tag", "variant", "istioNamespace", "network", "meshID", "meshNetworks", "multiCluster", "logging", "logAsJson", "proxy", "proxy_init", "platform", "caAddress", "pilotCertProvider",
-    "imagePullPolicy", "imagePullSecrets", "priorityClassName", "defaultPodDisruptionBudget", "defaultResources", "defaultNodeSelector", "defaultTolerations", "omitSidecarInjectorConfigMap",
-    "operatorManageWebhooks", "remotePilotAddress", "waypoint", "istiod", "sds", "configValidation", "mountMtlsCerts", "externalIstiod", "nativeNftables", "resourceScope",
+    "hub",
+    "tag",
+    "variant",
+    "istioNamespace",
+    "network",
+    "meshID",
+    "meshNetworks",
+    "multiCluster",
+    "logging",
+    "logAsJson",
+    "proxy",
+    "proxy_init",
+    "platform",
+    "caAddress",
+    "pilotCertProvider",
+    "imagePullPolicy",
+    "imagePullSecrets",
+    "priorityClassName",
+    "defaultPodDisruptionBudget",
+    "defaultResources",
+    "defaultNodeSelector",
+    "defaultTolerations",
+    "omitSidecarInjectorConfigMap",
+    "operatorManageWebhooks",
+    "remotePilotAddress",
+    "waypoint",
+    "istiod",
+    "sds",
+    "configValidation",
+    "mountMtlsCerts",
+    "externalIstiod",
+    "nativeNftables",
+    "resourceScope",
   ].map((name) => `global.${name}`),
   ...[
-    "env", "envVarFrom", "autoscaleEnabled", "autoscaleMin", "autoscaleMax", "autoscaleBehavior", "replicaCount", "cni", "cpu", "memory", "nodeSelector", "tolerations", "affinity", "resources",
-    "podAnnotations", "podLabels", "deploymentLabels", "deploymentAnnotations", "serviceAnnotations", "serviceAccountAnnotations", "sidecarInjectorWebhookAnnotations", "rollingMaxSurge",
-    "rollingMaxUnavailable", "keepaliveMaxServerConnectionAge", "traceSampling", "image", "hub", "tag", "extraContainerArgs", "volumes", "volumeMounts", "configMap", "topologySpreadConstraints",
-    "terminationGracePeriodSeconds", "trustedZtunnelNamespace", "trustedZtunnelName", "enabled",
+    "env",
+    "envVarFrom",
+    "autoscaleEnabled",
+    "autoscaleMin",
+    "autoscaleMax",
+    "autoscaleBehavior",
+    "replicaCount",
+    "cni",
+    "cpu",
+    "memory",
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "resources",
+    "podAnnotations",
+    "podLabels",
+    "deploymentLabels",
+    "deploymentAnnotations",
+    "serviceAnnotations",
+    "serviceAccountAnnotations",
+    "sidecarInjectorWebhookAnnotations",
+    "rollingMaxSurge",
+    "rollingMaxUnavailable",
+    "keepaliveMaxServerConnectionAge",
+    "traceSampling",
+    "image",
+    "hub",
+    "tag",
+    "extraContainerArgs",
+    "volumes",
+    "volumeMounts",
+    "configMap",
+    "topologySpreadConstraints",
+    "terminationGracePeriodSeconds",
+    "trustedZtunnelNamespace",
+    "trustedZtunnelName",
+    "enabled",
   ].map((name) => `pilot.${name}`),
-  ...["logLevel", "logging", "excludeNamespaces", "privileged", "ambient", "cniBinDir", "cniConfDir", "cniNetnsDir", "cniConfFileName", "chained", "provider", "enabled", "env", "hub", "tag", "image",
-    "resources", "podAnnotations", "podLabels", "tolerations", "repair", "rollingMaxUnavailable"].map((name) => `cni.${name}`),
-  ...["env", "logLevel", "logAsJson", "terminationGracePeriodSeconds", "nodeSelector", "affinity", "resources", "tolerations", "podAnnotations", "podLabels", "labels", "annotations", "caAddress",
-    "xdsAddress", "hub", "tag", "image", "resourceName", "network", "multiCluster", "volumes", "volumeMounts", "updateStrategy", "peerCaCrl.enabled"].map((name) => `ztunnel.${name}`),
+  ...[
+    "logLevel",
+    "logging",
+    "excludeNamespaces",
+    "privileged",
+    "ambient",
+    "cniBinDir",
+    "cniConfDir",
+    "cniNetnsDir",
+    "cniConfFileName",
+    "chained",
+    "provider",
+    "enabled",
+    "env",
+    "hub",
+    "tag",
+    "image",
+    "resources",
+    "podAnnotations",
+    "podLabels",
+    "tolerations",
+    "repair",
+    "rollingMaxUnavailable",
+  ].map((name) => `cni.${name}`),
+  ...[
+    "env",
+    "logLevel",
+    "logAsJson",
+    "terminationGracePeriodSeconds",
+    "nodeSelector",
+    "affinity",
+    "resources",
+    "tolerations",
+    "podAnnotations",
+    "podLabels",
+    "labels",
+    "annotations",
+    "caAddress",
+    "xdsAddress",
+    "hub",
+    "tag",
+    "image",
+    "resourceName",
+    "network",
+    "multiCluster",
+    "volumes",
+    "volumeMounts",
+    "updateStrategy",
+    "peerCaCrl.enabled",
+  ].map((name) => `ztunnel.${name}`),
 ];
 
 function unusedValues(values: Readonly<Record<string, unknown>>, prefix = ""): FieldIssue[] {

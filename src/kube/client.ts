@@ -8,12 +8,24 @@ import type { Excerpt } from "./excerpt.ts";
  */
 export interface KubeClient {
   /** Undefined when there is no such object. */
-  get<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string): Promise<Value | undefined>;
+  get<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace?: string,
+  ): Promise<Value | undefined>;
   /** All pages. */
   list<Value extends KubernetesObject>(kind: KindDefinition<Value>, options?: ListOptions): Promise<ListResult<Value>>;
-  create<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options?: WriteOptions): Promise<Value>;
+  create<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options?: WriteOptions,
+  ): Promise<Value>;
   /** Replaces; fails with code `conflict` when `metadata.resourceVersion` is set and stale. */
-  update<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options?: WriteOptions): Promise<Value>;
+  update<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options?: WriteOptions,
+  ): Promise<Value>;
   /** RFC 7386 merge patch. */
   patchMerge<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
@@ -23,11 +35,18 @@ export interface KubeClient {
     options?: WriteOptions,
   ): Promise<Value>;
   /** Server-side apply; creates what is not there. */
-  apply<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options: ApplyOptions): Promise<Value>;
+  apply<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options: ApplyOptions,
+  ): Promise<Value>;
   /** Resolves also when the object is gone already. */
   delete(kind: KindDefinition, name: string, namespace?: string, options?: DeleteOptions): Promise<void>;
   /** One watch request, from `resourceVersion` on; ends when the server ends it. Throws code `gone` on 410. */
-  watch<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: WatchOptions): AsyncIterable<WatchEvent<Value>>;
+  watch<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    options: WatchOptions,
+  ): AsyncIterable<WatchEvent<Value>>;
   /** Anything else: `raw("GET", "/version")`, logs, subresources. Body and answer are JSON unless `accept` says otherwise. */
   raw(method: string, path: string, options?: RawOptions): Promise<RawResponse>;
 }

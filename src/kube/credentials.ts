@@ -42,7 +42,8 @@ export class Credentials {
       this.#readAtMs = now;
     } catch (error) {
       // An old token is better than none while the file is being replaced.
-      if (this.#header === undefined) throw userError("token-unreadable", `cannot read the token ${path}: ${messageOf(error)}`, { cause: error });
+      if (this.#header === undefined)
+        throw userError("token-unreadable", `cannot read the token ${path}: ${messageOf(error)}`, { cause: error });
     }
     return this.#header;
   }

@@ -14,7 +14,8 @@ test("an event that repeats counts up, another one is written anew, and one in n
       created.push(event);
       return event;
     },
-    patchMerge: async (_kind: unknown, name: string, namespace: string, patch: { count: number }) => patched.push([name === created[0]?.metadata.name, namespace, patch.count]),
+    patchMerge: async (_kind: unknown, name: string, namespace: string, patch: { count: number }) =>
+      patched.push([name === created[0]?.metadata.name, namespace, patch.count]),
   } as unknown as KubeClient;
   const recorder = new EventRecorder({ client, component: "test", log: silentLogger, clock: systemClock });
   const pod = { metadata: { name: "web", namespace: "shop", uid: "1" } };
@@ -24,6 +25,15 @@ test("an event that repeats counts up, another one is written anew, and one in n
   recorder.record(podKind, pod, note);
   recorder.record(podKind, { metadata: { name: "node", uid: "2" } }, note);
   await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(created.map(({ metadata, involvedObject, count }) => [metadata.namespace, involvedObject.name, count]), [["shop", "web", 1], ["default", "node", 1]]);
-  assert.deepEqual(patched, [[true, "shop", 2], [true, "shop", 3]]);
+  assert.deepEqual(
+    created.map(({ metadata, involvedObject, count }) => [metadata.namespace, involvedObject.name, count]),
+    [
+      ["shop", "web", 1],
+      ["default", "node", 1],
+    ],
+  );
+  assert.deepEqual(patched, [
+    [true, "shop", 2],
+    [true, "shop", 3],
+  ]);
 });

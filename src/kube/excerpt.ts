@@ -40,8 +40,15 @@ export const metadataExcerpt: Excerpt = {
 type Json = Record<string, unknown>;
 
 /** An object that came as JSON, with the excerpt's fields alone. */
-export function pickExcerpt<Value extends KubernetesObject>(excerpt: Excerpt, { apiVersion, kind, ...object }: Value): Value {
-  return { ...(apiVersion === undefined ? {} : { apiVersion }), ...(kind === undefined ? {} : { kind }), ...pick(excerpt, object) } as Value;
+export function pickExcerpt<Value extends KubernetesObject>(
+  excerpt: Excerpt,
+  { apiVersion, kind, ...object }: Value,
+): Value {
+  return {
+    ...(apiVersion === undefined ? {} : { apiVersion }),
+    ...(kind === undefined ? {} : { kind }),
+    ...pick(excerpt, object),
+  } as Value;
 }
 
 function pick(excerpt: Excerpt, from: Readonly<Json>): Json {
@@ -50,7 +57,9 @@ function pick(excerpt: Excerpt, from: Readonly<Json>): Json {
     const value = from[name];
     if (value === undefined || value === null) continue;
     if (typeof holds === "string") result[name] = value;
-    else result[name] = repeated === true ? (value as Json[]).map((item) => pick(holds, item)) : pick(holds, value as Json);
+    else
+      result[name] =
+        repeated === true ? (value as Json[]).map((item) => pick(holds, item)) : pick(holds, value as Json);
   }
   return result;
 }
@@ -69,7 +78,8 @@ function fieldsOf(excerpt: Excerpt): NumberedFields {
   const known = numbered.get(excerpt);
   if (known !== undefined) return known;
   const fields: (NumberedField | undefined)[] = [];
-  for (const [name, { number, holds, repeated = false }] of Object.entries(excerpt)) fields[number] = { name, repeated, holds: typeof holds === "string" ? holds : fieldsOf(holds) };
+  for (const [name, { number, holds, repeated = false }] of Object.entries(excerpt))
+    fields[number] = { name, repeated, holds: typeof holds === "string" ? holds : fieldsOf(holds) };
   numbered.set(excerpt, fields);
   return fields;
 }
@@ -78,7 +88,11 @@ const magic = "k8s\0";
 /** Of runtime.Unknown, which everything comes in. */
 const rawNumber = 2;
 const listExcerpt: Excerpt = { resourceVersion: { number: 2, holds: "text" }, continue: { number: 3, holds: "text" } };
-const statusExcerpt: Excerpt = { message: { number: 3, holds: "text" }, reason: { number: 4, holds: "text" }, code: { number: 6, holds: "whole number" } };
+const statusExcerpt: Excerpt = {
+  message: { number: 3, holds: "text" },
+  reason: { number: 4, holds: "text" },
+  code: { number: 6, holds: "whole number" },
+};
 const listMetadataNumber = 1;
 const listItemsNumber = 2;
 
@@ -93,7 +107,8 @@ export interface ExcerptList {
 /** A list in Kubernetes' binary form. Throws for bytes that are none. */
 export function readExcerptList(excerpt: Excerpt, bytes: Buffer): ExcerptList {
   const reader = unwrapped(bytes);
-  const metadata: { resourceVersion?: string; continue?: string } = reader.next() === listMetadataNumber ? message(fieldsOf(listExcerpt), reader, reader.endOfField()) : {};
+  const metadata: { resourceVersion?: string; continue?: string } =
+    reader.next() === listMetadataNumber ? message(fieldsOf(listExcerpt), reader, reader.endOfField()) : {};
   return {
     resourceVersion: metadata.resourceVersion ?? "",
     next: metadata.continue ?? "",
@@ -152,7 +167,10 @@ function message(fields: NumberedFields, reader: WireReader, end: number): Json 
 }
 
 /** Undefined for a zero value. */
-function scalar(holds: "text" | "whole number" | "flag" | "time", reader: WireReader): string | number | boolean | undefined {
+function scalar(
+  holds: "text" | "whole number" | "flag" | "time",
+  reader: WireReader,
+): string | number | boolean | undefined {
   if (holds === "text") return reader.text() || undefined;
   if (holds === "time") return time(reader);
   const value = reader.wholeNumber();

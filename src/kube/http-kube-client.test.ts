@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createSecureServer, type Http2SecureServer, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from "node:http2";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -23,7 +28,12 @@ before(async () => {
   const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
   const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const extensions: Extension[] = [new SubjectAlternativeNameExtension([{ type: "ip", value: "127.0.0.1" }])];
-  const made = await X509CertificateGenerator.createSelfSigned({ name: "CN=test", keys, signingAlgorithm: algorithm, extensions });
+  const made = await X509CertificateGenerator.createSelfSigned({
+    name: "CN=test",
+    keys,
+    signingAlgorithm: algorithm,
+    extensions,
+  });
   certificate = made.toString("pem");
   key = `-----BEGIN PRIVATE KEY-----\n${Buffer.from(await crypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64")}\n-----END PRIVATE KEY-----\n`;
 });
@@ -34,9 +44,16 @@ async function listen(server: Http2SecureServer | ReturnType<typeof createHttpsS
 }
 
 const clientOf = (port: number, more: Partial<KubeConfig> = {}): KubeConnection =>
-  createKubeClient({ server: `https://127.0.0.1:${port}`, context: "test", namespace: "default", ca: certificate, ...more }, { log: silentLogger, clock: systemClock });
+  createKubeClient(
+    { server: `https://127.0.0.1:${port}`, context: "test", namespace: "default", ca: certificate, ...more },
+    { log: silentLogger, clock: systemClock },
+  );
 
-function http2Server(answer: (request: Http2ServerRequest, response: Http2ServerResponse) => void): { server: Http2SecureServer; destroy: () => void; sessions: () => number } {
+function http2Server(answer: (request: Http2ServerRequest, response: Http2ServerResponse) => void): {
+  server: Http2SecureServer;
+  destroy: () => void;
+  sessions: () => number;
+} {
   const server = createSecureServer({ key, cert: certificate }, answer);
   const sessions = new Set<{ destroy: () => void }>();
   let count = 0;
@@ -50,7 +67,8 @@ function http2Server(answer: (request: Http2ServerRequest, response: Http2Server
 
 test("requests and watches share one HTTP/2 connection, and the next request after its loss makes a new one", async () => {
   const { server, destroy, sessions } = http2Server((request, response) => {
-    if (request.url.includes("watch=true")) response.write('{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}\n');
+    if (request.url.includes("watch=true"))
+      response.write('{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}\n');
     else response.end('{"metadata":{"name":"web","resourceVersion":"5"}}');
   });
   const client = clientOf(await listen(server));
@@ -82,12 +100,25 @@ test("a list of several pages is read whole, each page once, however a server be
       asked.push(token);
       const next = pages[pages.indexOf(token) + 1];
       // A text of an item that looks like a token is none.
-      const items = JSON.stringify([{ metadata: { name: `of-${token}`, annotations: { text: '"continue":"nowhere"' } } }]);
-      response.end(form(items, JSON.stringify({ resourceVersion: "7", ...(next === undefined ? {} : { continue: next, remainingItemCount: 1 }) })));
+      const items = JSON.stringify([
+        { metadata: { name: `of-${token}`, annotations: { text: '"continue":"nowhere"' } } },
+      ]);
+      response.end(
+        form(
+          items,
+          JSON.stringify({
+            resourceVersion: "7",
+            ...(next === undefined ? {} : { continue: next, remainingItemCount: 1 }),
+          }),
+        ),
+      );
     });
     const client = clientOf(await listen(server));
     const { items, resourceVersion } = await client.list(podKind);
-    assert.deepEqual([items.map(({ metadata }) => metadata.name), resourceVersion, asked], [["of-", "of-two", "of-three"], "7", pages]);
+    assert.deepEqual(
+      [items.map(({ metadata }) => metadata.name), resourceVersion, asked],
+      [["of-", "of-two", "of-three"], "7", pages],
+    );
     client.close();
     server.close();
   }
@@ -99,8 +130,14 @@ test("a token of a list that the server does not take any more is answered by th
     if (searchParams.has("continue")) {
       response.statusCode = 410;
       response.end('{"kind":"Status","status":"Failure","reason":"Expired","code":410}');
-    } else if (searchParams.has("limit")) response.end('{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7","continue":"old"},"items":[{"metadata":{"name":"a"}}]}');
-    else response.end('{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}]}');
+    } else if (searchParams.has("limit"))
+      response.end(
+        '{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7","continue":"old"},"items":[{"metadata":{"name":"a"}}]}',
+      );
+    else
+      response.end(
+        '{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}]}',
+      );
   });
   const client = clientOf(await listen(server));
   const { items, resourceVersion } = await client.list(podKind);
@@ -114,7 +151,9 @@ test("a list comes in pages of 500 objects, or of as many as are asked for", asy
   const { server } = http2Server((request, response) => {
     const { searchParams } = new URL(request.url, "https://any");
     asked.push(searchParams.get("limit"));
-    response.end(`{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"${asked.length === 1 ? ',"continue":"two"' : ""}},"items":[]}`);
+    response.end(
+      `{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"${asked.length === 1 ? ',"continue":"two"' : ""}},"items":[]}`,
+    );
   });
   const client = clientOf(await listen(server));
   await client.list(podKind, { pageSize: 20 });
@@ -126,7 +165,11 @@ test("a list comes in pages of 500 objects, or of as many as are asked for", asy
 
 /** A message with one field of each number, as protobuf has short ones. */
 const short = (...fields: readonly (readonly [number, string | Buffer])[]): Buffer =>
-  Buffer.concat(fields.map(([number, value]) => Buffer.concat([Buffer.from([(number << 3) | 2, Buffer.byteLength(value)]), Buffer.from(value)])));
+  Buffer.concat(
+    fields.map(([number, value]) =>
+      Buffer.concat([Buffer.from([(number << 3) | 2, Buffer.byteLength(value)]), Buffer.from(value)]),
+    ),
+  );
 const binary = (message: Buffer): Buffer => Buffer.concat([Buffer.from("k8s\0"), short([2, message])]);
 
 test("where some fields are needed alone, lists come in the binary form of a server that has it, and JSON brings those fields as well", async () => {
@@ -136,9 +179,13 @@ test("where some fields are needed alone, lists come in the binary form of a ser
   const { server } = http2Server((request, response) => {
     const { searchParams } = new URL(request.url, "https://any");
     const token = searchParams.get("continue");
-    if (searchParams.has("watch")) return void response.end('{"type":"ADDED","object":{"metadata":{"name":"d","generation":1},"spec":{}}}\n');
+    if (searchParams.has("watch"))
+      return void response.end('{"type":"ADDED","object":{"metadata":{"name":"d","generation":1},"spec":{}}}\n');
     accepted.add(request.headers.accept ?? "");
-    if (!speaksBinary) return void response.end('{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"c","generation":1},"status":{}}]}');
+    if (!speaksBinary)
+      return void response.end(
+        '{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"c","generation":1},"status":{}}]}',
+      );
     response.setHeader("content-type", "application/vnd.kubernetes.protobuf");
     if (token === "old") {
       response.statusCode = 410;
@@ -155,7 +202,8 @@ test("where some fields are needed alone, lists come in the binary form of a ser
   speaksBinary = false;
   assert.deepEqual(await named(), [{ apiVersion: "v1", kind: "Pod", metadata: { name: "c" } }]);
   assert.deepEqual([...accepted], ["application/vnd.kubernetes.protobuf,application/json"]);
-  for await (const event of client.watch(podKind, { resourceVersion: "9", excerpt })) assert.deepEqual(event, { type: "ADDED", object: { metadata: { name: "d" } } });
+  for await (const event of client.watch(podKind, { resourceVersion: "9", excerpt }))
+    assert.deepEqual(event, { type: "ADDED", object: { metadata: { name: "d" } } });
   client.close();
   server.close();
 });
@@ -178,11 +226,18 @@ test("a token that was rotated is read again when the server refuses the old one
 });
 
 test("a server that speaks HTTP/1.1 alone is served too, and a wrong authority is named", async () => {
-  const server = createHttpsServer({ key, cert: certificate }, (_request, response) => response.end('{"metadata":{"name":"web"}}'));
+  const server = createHttpsServer({ key, cert: certificate }, (_request, response) =>
+    response.end('{"metadata":{"name":"web"}}'),
+  );
   const port = await listen(server);
   const client = clientOf(port);
   assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
-  const { ca: _ca, ...untrusting } = { ca: certificate, server: `https://127.0.0.1:${port}`, context: "test", namespace: "default" };
+  const { ca: _ca, ...untrusting } = {
+    ca: certificate,
+    server: `https://127.0.0.1:${port}`,
+    context: "test",
+    namespace: "default",
+  };
   const stranger = createKubeClient(untrusting, { log: silentLogger, clock: systemClock });
   await assert.rejects(stranger.get(podKind, "web"), { code: "unreachable", hint: /certificate is not trusted/ });
   client.close();

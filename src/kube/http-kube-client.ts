@@ -89,7 +89,11 @@ class HttpKubeClient implements KubeConnection {
     this.#transport.close();
   }
 
-  async get<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string): Promise<Value | undefined> {
+  async get<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace?: string,
+  ): Promise<Value | undefined> {
     const subject = { verb: "get", object: describeObject(kind, namespace, name) };
     try {
       return await this.#json<Value>({ method: "GET", path: resourcePath(kind, namespace, name), subject });
@@ -99,7 +103,10 @@ class HttpKubeClient implements KubeConnection {
     }
   }
 
-  async list<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: ListOptions = {}): Promise<ListResult<Value>> {
+  async list<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    options: ListOptions = {},
+  ): Promise<ListResult<Value>> {
     try {
       return await this.#pages(kind, options, options.pageSize ?? defaultPageSize);
     } catch (error) {
@@ -109,16 +116,29 @@ class HttpKubeClient implements KubeConnection {
     }
   }
 
-  async create<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options: WriteOptions = {}): Promise<Value> {
+  async create<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options: WriteOptions = {},
+  ): Promise<Value> {
     const { name, namespace, generateName } = object.metadata;
     const subject = { verb: "create", object: describeObject(kind, namespace, name ?? `${generateName ?? ""}…`) };
     // A subresource (`binding`, `eviction`, `token`) is created below its object.
     const owner = options.subresource === undefined ? undefined : name;
     const path = resourcePath(kind, namespace, owner, options.subresource);
-    return await this.#json<Value>({ method: "POST", path: withQuery(path, writeQuery(options)), subject, body: typed(kind, object, options) });
+    return await this.#json<Value>({
+      method: "POST",
+      path: withQuery(path, writeQuery(options)),
+      subject,
+      body: typed(kind, object, options),
+    });
   }
 
-  async update<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options: WriteOptions = {}): Promise<Value> {
+  async update<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options: WriteOptions = {},
+  ): Promise<Value> {
     const { name, namespace } = object.metadata;
     if (name === undefined) throw userError("name-missing", `update of ${kind.kind}: metadata.name is missing`);
     const subject = { verb: "update", object: describeObject(kind, namespace, name) };
@@ -135,17 +155,33 @@ class HttpKubeClient implements KubeConnection {
   ): Promise<Value> {
     const subject = { verb: "patch", object: describeObject(kind, namespace, name) };
     const path = withQuery(resourcePath(kind, namespace, name, options.subresource), writeQuery(options));
-    return await this.#json<Value>({ method: "PATCH", path, subject, body: patch, contentType: "application/merge-patch+json" });
+    return await this.#json<Value>({
+      method: "PATCH",
+      path,
+      subject,
+      body: patch,
+      contentType: "application/merge-patch+json",
+    });
   }
 
-  async apply<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options: ApplyOptions): Promise<Value> {
+  async apply<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options: ApplyOptions,
+  ): Promise<Value> {
     const { name, namespace } = object.metadata;
     if (name === undefined) throw userError("name-missing", `apply of ${kind.kind}: metadata.name is missing`);
     const subject = { verb: "apply", object: describeObject(kind, namespace, name) };
     const query = { ...writeQuery(options), force: options.force === true ? "true" : undefined };
     const path = withQuery(resourcePath(kind, namespace, name, options.subresource), query);
     // JSON is YAML, so the body needs no other encoder.
-    return await this.#json<Value>({ method: "PATCH", path, subject, body: typed(kind, object, {}), contentType: "application/apply-patch+yaml" });
+    return await this.#json<Value>({
+      method: "PATCH",
+      path,
+      subject,
+      body: typed(kind, object, {}),
+      contentType: "application/apply-patch+yaml",
+    });
   }
 
   async delete(kind: KindDefinition, name: string, namespace?: string, options: DeleteOptions = {}): Promise<void> {
@@ -158,7 +194,10 @@ class HttpKubeClient implements KubeConnection {
     }
   }
 
-  async *watch<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: WatchOptions): AsyncIterable<WatchEvent<Value>> {
+  async *watch<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    options: WatchOptions,
+  ): AsyncIterable<WatchEvent<Value>> {
     const object = describeObject(kind, options.namespace);
     const path = withQuery(resourcePath(kind, options.namespace), {
       ...selectorQuery(options),
@@ -169,7 +208,13 @@ class HttpKubeClient implements KubeConnection {
     });
     const subject = { verb: "watch", object };
     const { signal } = options;
-    const response = await this.#send({ method: "GET", path, subject, ...this.#accept(metadataObject), ...(signal === undefined ? {} : { signal }) });
+    const response = await this.#send({
+      method: "GET",
+      path,
+      subject,
+      ...this.#accept(metadataObject),
+      ...(signal === undefined ? {} : { signal }),
+    });
     if (response.status !== 200) throw errorOfStatus(subject, response.status, await readAll(response.body, subject));
     const decoder = new LineDecoder(maxWatchLineBytes);
     try {
@@ -194,20 +239,33 @@ class HttpKubeClient implements KubeConnection {
     });
   }
 
-  async #pages<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: ListOptions, limit: number | undefined): Promise<ListResult<Value>> {
+  async #pages<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    options: ListOptions,
+    limit: number | undefined,
+  ): Promise<ListResult<Value>> {
     const subject = { verb: "list", object: describeObject(kind, options.namespace) };
     const { excerpt } = options;
     const accept = excerpt === undefined ? this.#accept(metadataList) : { accept: binaryOrJson };
     const ask = (next: string | undefined): Promise<AnswerBody> => {
-      const query = { ...selectorQuery(options), limit: limit === undefined ? undefined : String(limit), continue: next };
-      const asked = this.#answer({ method: "GET", path: withQuery(resourcePath(kind, options.namespace), query), subject, ...accept });
+      const query = {
+        ...selectorQuery(options),
+        limit: limit === undefined ? undefined : String(limit),
+        continue: next,
+      };
+      const asked = this.#answer({
+        method: "GET",
+        path: withQuery(resourcePath(kind, options.namespace), query),
+        subject,
+        ...accept,
+      });
       // It may fail while the page before it is still read, which may fail as well.
       asked.catch(() => undefined);
       return asked;
     };
     const items: Value[] = [];
     let resourceVersion = "";
-    for (let pending: Promise<AnswerBody> | undefined = ask(undefined); pending !== undefined; ) {
+    for (let pending: Promise<AnswerBody> | undefined = ask(undefined); pending !== undefined;) {
       let early: Promise<AnswerBody> | undefined;
       // The server makes the next page while this one is read.
       const page: ListPage<Value> = readPage(await pending, subject, excerpt, (token) => {
@@ -241,13 +299,22 @@ class HttpKubeClient implements KubeConnection {
       const response = await this.#send({ ...exchange, signal });
       const bytes = await readAllBytes(response.body, exchange.subject);
       const isBinary = response.headers["content-type"]?.startsWith(binaryType) ?? false;
-      if (response.status >= 300) throw errorOfStatus(exchange.subject, response.status, isBinary ? JSON.stringify(readStatus(bytes)) : bytes.toString("utf8"));
+      if (response.status >= 300)
+        throw errorOfStatus(
+          exchange.subject,
+          response.status,
+          isBinary ? JSON.stringify(readStatus(bytes)) : bytes.toString("utf8"),
+        );
       return { isBinary, bytes };
     });
   }
 
   /** Runs one exchange under the request deadline. */
-  async #within<Answer>(outer: AbortSignal | undefined, subject: RequestSubject, run: (signal: AbortSignal) => Promise<Answer>): Promise<Answer> {
+  async #within<Answer>(
+    outer: AbortSignal | undefined,
+    subject: RequestSubject,
+    run: (signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer> {
     const deadline = new AbortController();
     using _timer = this.#clock.after(requestTimeoutMs, () => deadline.abort());
     const abort = (): void => deadline.abort(outer?.reason);
@@ -257,8 +324,11 @@ class HttpKubeClient implements KubeConnection {
       return await run(deadline.signal);
     } catch (error) {
       if (!deadline.signal.aborted || error instanceof SerinError) throw error;
-      if (outer?.aborted === true) throw transientError("cancelled", `${subject.verb} of ${subject.object} was cancelled`, { cause: error });
-      throw transientError("timeout", `${subject.verb} of ${subject.object}: no answer within ${requestTimeoutMs} ms`, { cause: error });
+      if (outer?.aborted === true)
+        throw transientError("cancelled", `${subject.verb} of ${subject.object} was cancelled`, { cause: error });
+      throw transientError("timeout", `${subject.verb} of ${subject.object}: no answer within ${requestTimeoutMs} ms`, {
+        cause: error,
+      });
     } finally {
       outer?.removeEventListener("abort", abort);
     }
@@ -303,7 +373,9 @@ function parseServer(config: KubeConfig): URL {
   try {
     return new URL(config.server);
   } catch (error) {
-    throw userError("kubeconfig-invalid", `the server of context "${config.context}" is not a URL: ${config.server}`, { cause: error });
+    throw userError("kubeconfig-invalid", `the server of context "${config.context}" is not a URL: ${config.server}`, {
+      cause: error,
+    });
   }
 }
 
@@ -311,7 +383,11 @@ function encode(body: unknown): string | Uint8Array {
   return typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
 }
 
-function typed<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, { subresource }: WriteOptions): Value {
+function typed<Value extends KubernetesObject>(
+  kind: KindDefinition<Value>,
+  object: Value,
+  { subresource }: WriteOptions,
+): Value {
   // A subresource's body may be of another kind (Scale, Binding, Eviction) and says so itself.
   if (object.kind !== undefined && (object.apiVersion !== undefined || subresource !== undefined)) return object;
   return { apiVersion: apiVersionOf(kind), kind: kind.kind, ...object };
@@ -332,16 +408,28 @@ async function readAllBytes(body: Readable, subject: RequestSubject): Promise<Bu
     for await (const part of body as AsyncIterable<Buffer>) {
       parts.push(part);
       size += part.length;
-      if (size > maxAnswerBytes) throw transientError("answer-too-long", `${subject.verb} of ${subject.object}: the answer is longer than ${maxAnswerBytes} bytes`);
+      if (size > maxAnswerBytes)
+        throw transientError(
+          "answer-too-long",
+          `${subject.verb} of ${subject.object}: the answer is longer than ${maxAnswerBytes} bytes`,
+        );
     }
   } catch (error) {
     if (error instanceof SerinError || (error as Error).name === "AbortError") throw error;
-    throw transientError("unreachable", `${subject.verb} of ${subject.object}: the connection broke within the answer`, { cause: error });
+    throw transientError(
+      "unreachable",
+      `${subject.verb} of ${subject.object}: the connection broke within the answer`,
+      { cause: error },
+    );
   }
   return Buffer.concat(parts, size);
 }
 
-function watchEventOf<Value extends KubernetesObject>(line: string, subject: RequestSubject, excerpt: Excerpt | undefined): WatchEvent<Value> {
+function watchEventOf<Value extends KubernetesObject>(
+  line: string,
+  subject: RequestSubject,
+  excerpt: Excerpt | undefined,
+): WatchEvent<Value> {
   let event: { type?: string; object?: Value };
   try {
     event = JSON.parse(line) as { type?: string; object?: Value };
@@ -352,6 +440,7 @@ function watchEventOf<Value extends KubernetesObject>(line: string, subject: Req
   if (type === "ERROR") throw errorOfWatchStatus(subject.object, object);
   if (object === undefined) throw unreadable(subject, toSerinError(`an event of type ${type ?? "?"} without object`));
   if (type === "BOOKMARK") return { type, resourceVersion: object.metadata.resourceVersion ?? "" };
-  if (type === "ADDED" || type === "MODIFIED" || type === "DELETED") return { type, object: excerpt === undefined ? object : pickExcerpt(excerpt, object) };
+  if (type === "ADDED" || type === "MODIFIED" || type === "DELETED")
+    return { type, object: excerpt === undefined ? object : pickExcerpt(excerpt, object) };
   throw unreadable(subject, toSerinError(`an event of the unknown type ${type ?? "?"}`));
 }

@@ -2,7 +2,14 @@ import type { Agent as HttpAgent, IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { nodeHttp } from "../base/index.ts";
 import type { KubeConfig } from "./kube-config.ts";
-import { connectTimeoutMs, tlsOptionsOf, unreachable, type Transport, type TransportRequest, type TransportResponse } from "./transport.ts";
+import {
+  connectTimeoutMs,
+  tlsOptionsOf,
+  unreachable,
+  type Transport,
+  type TransportRequest,
+  type TransportResponse,
+} from "./transport.ts";
 
 /** Watches hold a connection each, so the bound leaves room for many of them. */
 const maxConnections = 128;

@@ -1,4 +1,10 @@
-import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from "node:http2";
+import {
+  connect,
+  constants,
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type IncomingHttpHeaders,
+} from "node:http2";
 import type { Clock } from "../base/index.ts";
 import { Http1Transport } from "./http1-transport.ts";
 import type { KubeConfig } from "./kube-config.ts";
@@ -59,7 +65,10 @@ export class Http2Transport implements Transport {
       this.#fallback = new Http1Transport(this.#config);
       throw unreachable(this.#config, new Error("the server does not speak HTTP/2"));
     }
-    const session = connect(this.#config.server, { createConnection: () => socket, settings: { initialWindowSize: streamWindowBytes, enablePush: false } });
+    const session = connect(this.#config.server, {
+      createConnection: () => socket,
+      settings: { initialWindowSize: streamWindowBytes, enablePush: false },
+    });
     session.once("connect", () => session.setLocalWindowSize(sessionWindowBytes));
     const retire = (): void => this.#retire(session);
     session.once("goaway", retire);
@@ -85,7 +94,9 @@ export class Http2Transport implements Transport {
   #watchOver(session: ClientHttp2Session): void {
     this.#clock.after(pingIntervalMs, () => {
       if (session.destroyed) return;
-      const deadline = this.#clock.after(pingTimeoutMs, () => session.destroy(new Error(`the API server did not answer a ping within ${pingTimeoutMs} ms`)));
+      const deadline = this.#clock.after(pingTimeoutMs, () =>
+        session.destroy(new Error(`the API server did not answer a ping within ${pingTimeoutMs} ms`)),
+      );
       session.ping((error) => {
         deadline[Symbol.dispose]();
         if (error === null) this.#watchOver(session);
@@ -97,7 +108,10 @@ export class Http2Transport implements Transport {
     const { method, path, headers, body, signal } = request;
     let stream: ClientHttp2Stream;
     try {
-      stream = session.request({ ":method": method, ":path": path, ...headers }, { endStream: body === undefined, ...(signal === undefined ? {} : { signal }) });
+      stream = session.request(
+        { ":method": method, ":path": path, ...headers },
+        { endStream: body === undefined, ...(signal === undefined ? {} : { signal }) },
+      );
     } catch (error) {
       this.#retire(session);
       throw unreachable(this.#config, error);
@@ -106,13 +120,16 @@ export class Http2Transport implements Transport {
     const head = await new Promise<IncomingHttpHeaders>((resolve, reject) => {
       stream.once("response", resolve);
       stream.on("error", (error) => reject(signal?.aborted === true ? error : unreachable(this.#config, error)));
-      stream.once("close", () => reject(unreachable(this.#config, new Error("the connection was closed before the answer"))));
+      stream.once("close", () =>
+        reject(unreachable(this.#config, new Error("the connection was closed before the answer"))),
+      );
       if (body !== undefined) stream.end(body);
     });
     // A stream that the server or the connection's end cut off must not look like one that is complete.
     stream.once("aborted", () => stream.destroy(new Error("the connection was closed within the answer")));
     const flat: Record<string, string> = {};
-    for (const [name, value] of Object.entries(head)) if (value !== undefined && !name.startsWith(":")) flat[name] = String(value);
+    for (const [name, value] of Object.entries(head))
+      if (value !== undefined && !name.startsWith(":")) flat[name] = String(value);
     return { status: Number(head[constants.HTTP2_HEADER_STATUS]), headers: flat, body: stream };
   }
 }

@@ -12,11 +12,24 @@ export type {
 } from "./client.ts";
 export type { Collection, CollectionChange, CollectionIndex, CollectionReader, CollectionStats } from "./collection.ts";
 export { EventRecorder, type EventNote, type EventRecorderOptions } from "./event-recorder.ts";
-export { CollectionGraph, structurallyEqual, type CollectionGraphOptions, type Compute, type SourceCollection } from "./collection/index.ts";
+export {
+  CollectionGraph,
+  structurallyEqual,
+  type CollectionGraphOptions,
+  type Compute,
+  type SourceCollection,
+} from "./collection/index.ts";
 export { metadataExcerpt, pickExcerpt, type Excerpt } from "./excerpt.ts";
 export { createKubeClient, type KubeClientOptions, type KubeConnection } from "./http-kube-client.ts";
 export type { Informer, InformerChange } from "./informer.ts";
-export { loadInClusterConfig, loadKubeConfig, parseUntrustedKubeConfig, type InsecureKubeConfigOption, type KubeConfig, type TokenSource } from "./kube-config.ts";
+export {
+  loadInClusterConfig,
+  loadKubeConfig,
+  parseUntrustedKubeConfig,
+  type InsecureKubeConfigOption,
+  type KubeConfig,
+  type TokenSource,
+} from "./kube-config.ts";
 export { LeaderElection, type LeaderElectionOptions } from "./leader-election.ts";
 export { createInformer, type InformerOptions } from "./list-watch-informer.ts";
 export { controllerOf, ownerReference } from "./owner-reference.ts";

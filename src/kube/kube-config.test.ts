@@ -15,7 +15,10 @@ const write = (name: string, text: string): string => {
 test("files of KUBECONFIG merge, the first to name something wins, and paths are relative to their file", async () => {
   write("client.crt", "CERT");
   write("client.key", "KEY");
-  const first = write("first", "current-context: two\nclusters:\n- name: one\n  cluster: {server: https://first:6443/, certificate-authority-data: Q0E=}\n");
+  const first = write(
+    "first",
+    "current-context: two\nclusters:\n- name: one\n  cluster: {server: https://first:6443/, certificate-authority-data: Q0E=}\n",
+  );
   const second = write(
     "second",
     `current-context: other
@@ -38,7 +41,10 @@ contexts:
 });
 
 test("an exec plugin, an unknown context and a missing file are refused with the remedy", async () => {
-  const path = write("exec", '{"current-context":"a","clusters":[{"name":"c","cluster":{"server":"https://x"}}],"users":[{"name":"u","user":{"exec":{"command":"aws"}}}],"contexts":[{"name":"a","context":{"cluster":"c","user":"u"}}]}');
+  const path = write(
+    "exec",
+    '{"current-context":"a","clusters":[{"name":"c","cluster":{"server":"https://x"}}],"users":[{"name":"u","user":{"exec":{"command":"aws"}}}],"contexts":[{"name":"a","context":{"cluster":"c","user":"u"}}]}',
+  );
   await assert.rejects(loadKubeConfig(path), { kind: "user", code: "kubeconfig-plugin" });
   await assert.rejects(loadKubeConfig(path, "b"), { code: "kubeconfig-no-context", hint: "it has: a" });
   await assert.rejects(loadKubeConfig(join(directory, "absent")), { code: "kubeconfig-missing" });
@@ -47,7 +53,11 @@ test("an exec plugin, an unknown context and a missing file are refused with the
 test("a pod's config names the service account's files, and the token stays a file to be read again", async () => {
   write("ca.crt", "CA");
   write("namespace", "shop\n");
-  const config = await loadInClusterConfig({ KUBERNETES_SERVICE_HOST: "10.96.0.1", KUBERNETES_SERVICE_PORT: "443", SERVICE_ACCOUNT_DIR: directory });
+  const config = await loadInClusterConfig({
+    KUBERNETES_SERVICE_HOST: "10.96.0.1",
+    KUBERNETES_SERVICE_PORT: "443",
+    SERVICE_ACCOUNT_DIR: directory,
+  });
   assert.deepEqual(config, {
     server: "https://10.96.0.1:443",
     context: "in-cluster",
@@ -58,16 +68,34 @@ test("a pod's config names the service account's files, and the token stays a fi
 });
 
 test("a kubeconfig that comes from elsewhere runs no program and reads no file that is not allowed by name", async () => {
-  const text = (user: object): string => JSON.stringify({ "current-context": "c", clusters: [{ name: "c", cluster: { server: "https://one:6443" } }], contexts: [{ name: "c", context: { cluster: "c", user: "u" } }], users: [{ name: "u", user }] });
-  const read = (user: object, ...allowed: readonly string[]) => parseUntrustedKubeConfig(text(user), "the secret", new Set(allowed));
+  const text = (user: object): string =>
+    JSON.stringify({
+      "current-context": "c",
+      clusters: [{ name: "c", cluster: { server: "https://one:6443" } }],
+      contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
+      users: [{ name: "u", user }],
+    });
+  const read = (user: object, ...allowed: readonly string[]) =>
+    parseUntrustedKubeConfig(text(user), "the secret", new Set(allowed));
   assert.deepEqual((await read({ token: "secret" })).token, { type: "literal", token: "secret" });
   await assert.rejects(read({ exec: { command: "sh" } }, "exec"), { code: "kubeconfig-plugin" });
   await assert.rejects(read({ "auth-provider": { name: "gcp" } }), { code: "kubeconfig-plugin" });
-  for (const [field, option] of [["client-key", "clientKey"], ["client-certificate", "clientCertificate"], ["tokenFile", "tokenFile"]] as const) {
+  for (const [field, option] of [
+    ["client-key", "clientKey"],
+    ["client-certificate", "clientCertificate"],
+    ["tokenFile", "tokenFile"],
+  ] as const) {
     await assert.rejects(read({ [field]: "/etc/passwd" }), new RegExp(`${option} is not allowed`));
   }
-  const byFile = JSON.stringify({ "current-context": "c", clusters: [{ name: "c", cluster: { server: "https://one:6443", "certificate-authority": "/dev/zero" } }], contexts: [{ name: "c", context: { cluster: "c" } }] });
-  await assert.rejects(parseUntrustedKubeConfig(byFile, "the secret", new Set()), /certificateAuthority is not allowed: cluster "c" of the secret would read a file by certificate-authority/);
+  const byFile = JSON.stringify({
+    "current-context": "c",
+    clusters: [{ name: "c", cluster: { server: "https://one:6443", "certificate-authority": "/dev/zero" } }],
+    contexts: [{ name: "c", context: { cluster: "c" } }],
+  });
+  await assert.rejects(
+    parseUntrustedKubeConfig(byFile, "the secret", new Set()),
+    /certificateAuthority is not allowed: cluster "c" of the secret would read a file by certificate-authority/,
+  );
   assert.deepEqual((await read({ tokenFile: "/var/token" }, "tokenFile")).token, { type: "file", path: "/var/token" });
   await assert.rejects(parseUntrustedKubeConfig("[not: yaml", "the secret", new Set()), /the secret is not YAML/);
 });

@@ -60,7 +60,14 @@ export async function loadKubeConfig(source: string | Environment, context?: str
 }
 
 async function nonePresent(paths: readonly string[]): Promise<boolean> {
-  const found = await Promise.all(paths.map((path) => access(path).then(() => true, () => false)));
+  const found = await Promise.all(
+    paths.map((path) =>
+      access(path).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
   return !found.includes(true);
 }
 
@@ -94,22 +101,37 @@ export type InsecureKubeConfigOption = "clientKey" | "clientCertificate" | "toke
  * A kubeconfig that is not the user's own, such as one in a Secret of another cluster's: fields that would read files of this
  * machine are refused unless they are allowed by name, programs and plugins always. Throws a user error.
  */
-export async function parseUntrustedKubeConfig(text: string, where: string, allowed: ReadonlySet<string>): Promise<KubeConfig> {
+export async function parseUntrustedKubeConfig(
+  text: string,
+  where: string,
+  allowed: ReadonlySet<string>,
+): Promise<KubeConfig> {
   const file = await parseFile(text, where);
   for (const [list, part, field, option] of fileFields) {
     const entries = Array.isArray(file[list]) ? (file[list] as Fields[]) : [];
-    const reading = entries.find((entry) => ((entry[part] ?? {}) as Fields)[field] !== undefined && ((entry[part] ?? {}) as Fields)[field] !== "");
+    const reading = entries.find(
+      (entry) => ((entry[part] ?? {}) as Fields)[field] !== undefined && ((entry[part] ?? {}) as Fields)[field] !== "",
+    );
     if (reading === undefined || allowed.has(option)) continue;
-    throw userError("kubeconfig-insecure", `${option} is not allowed: ${part} "${String(reading["name"])}" of ${where} would read a file by ${field}`, {
-      hint: `put the data into the kubeconfig, or allow ${option} by PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS`,
-    });
+    throw userError(
+      "kubeconfig-insecure",
+      `${option} is not allowed: ${part} "${String(reading["name"])}" of ${where} would read a file by ${field}`,
+      {
+        hint: `put the data into the kubeconfig, or allow ${option} by PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS`,
+      },
+    );
   }
   const merged: Merged = { currentContext: undefined, clusters: new Map(), users: new Map(), contexts: new Map() };
   mergeInto(merged, file, "/");
   return await choose(merged, undefined, where);
 }
 
-const fileFields: readonly (readonly [list: "users" | "clusters", part: "user" | "cluster", field: string, option: InsecureKubeConfigOption])[] = [
+const fileFields: readonly (readonly [
+  list: "users" | "clusters",
+  part: "user" | "cluster",
+  field: string,
+  option: InsecureKubeConfigOption,
+])[] = [
   ["users", "user", "client-key", "clientKey"],
   ["users", "user", "client-certificate", "clientCertificate"],
   ["users", "user", "tokenFile", "tokenFile"],
@@ -126,7 +148,10 @@ async function fromFiles(paths: readonly string[], wanted: string | undefined, r
     mergeInto(merged, await parseFile(text, path), dirname(resolve(path)));
   }
   const where = paths.join(delimiter);
-  if (found === 0) throw userError("kubeconfig-missing", `no kubeconfig at ${where}`, { hint: "set KUBECONFIG, or create a cluster: serin cluster create" });
+  if (found === 0)
+    throw userError("kubeconfig-missing", `no kubeconfig at ${where}`, {
+      hint: "set KUBECONFIG, or create a cluster: serin cluster create",
+    });
   return await choose(merged, wanted, where);
 }
 
@@ -151,7 +176,8 @@ async function parseFile(text: string, path: string): Promise<Fields> {
     throw userError("kubeconfig-invalid", `the kubeconfig ${path} is not YAML: ${messageOf(error)}`, { cause: error });
   }
   if (value === null || value === undefined) return {};
-  if (typeof value !== "object" || Array.isArray(value)) throw userError("kubeconfig-invalid", `the kubeconfig ${path} must be an object`);
+  if (typeof value !== "object" || Array.isArray(value))
+    throw userError("kubeconfig-invalid", `the kubeconfig ${path} must be an object`);
   return value as Fields;
 }
 
@@ -174,16 +200,24 @@ function mergeInto(merged: Merged, file: Fields, directory: string): void {
 async function choose(merged: Merged, wanted: string | undefined, where: string): Promise<KubeConfig> {
   const name = wanted ?? merged.currentContext;
   if (name === undefined) {
-    throw userError("kubeconfig-no-context", `the kubeconfig ${where} has no current context`, { hint: "choose one: kubectl config use-context NAME" });
+    throw userError("kubeconfig-no-context", `the kubeconfig ${where} has no current context`, {
+      hint: "choose one: kubectl config use-context NAME",
+    });
   }
   const context = merged.contexts.get(name);
   if (context === undefined) {
     const known = [...merged.contexts.keys()].join(", ");
-    throw userError("kubeconfig-no-context", `the kubeconfig ${where} has no context "${name}"`, { hint: `it has: ${known === "" ? "none" : known}` });
+    throw userError("kubeconfig-no-context", `the kubeconfig ${where} has no context "${name}"`, {
+      hint: `it has: ${known === "" ? "none" : known}`,
+    });
   }
   const clusterName = text(context.value, "cluster") ?? "";
   const cluster = merged.clusters.get(clusterName);
-  if (cluster === undefined) throw userError("kubeconfig-invalid", `context "${name}" of ${where} names the cluster "${clusterName}", which is not there`);
+  if (cluster === undefined)
+    throw userError(
+      "kubeconfig-invalid",
+      `context "${name}" of ${where} names the cluster "${clusterName}", which is not there`,
+    );
   const server = text(cluster.value, "server");
   if (server === undefined) throw userError("kubeconfig-invalid", `cluster "${clusterName}" of ${where} has no server`);
   const userName = text(context.value, "user");
@@ -201,17 +235,27 @@ async function choose(merged: Merged, wanted: string | undefined, where: string)
   };
 }
 
-async function credentials(user: Named<Fields>, where: string): Promise<Pick<KubeConfig, "clientCertificate" | "token" | "basic">> {
+async function credentials(
+  user: Named<Fields>,
+  where: string,
+): Promise<Pick<KubeConfig, "clientCertificate" | "token" | "basic">> {
   for (const plugin of ["exec", "auth-provider"]) {
     if (user.value[plugin] === undefined) continue;
-    throw userError("kubeconfig-plugin", `user "${user.name}" of ${where} needs the ${plugin} plugin, which Serin does not run`, {
-      hint: "use a kubeconfig with a client certificate or a token (kubectl create token …)",
-    });
+    throw userError(
+      "kubeconfig-plugin",
+      `user "${user.name}" of ${where} needs the ${plugin} plugin, which Serin does not run`,
+      {
+        hint: "use a kubeconfig with a client certificate or a token (kubectl create token …)",
+      },
+    );
   }
   const certificate = await inlineOrFile(user, "client-certificate");
   const key = await inlineOrFile(user, "client-key");
   if ((certificate === undefined) !== (key === undefined)) {
-    throw userError("kubeconfig-invalid", `user "${user.name}" of ${where} needs client-certificate and client-key together`);
+    throw userError(
+      "kubeconfig-invalid",
+      `user "${user.name}" of ${where} needs client-certificate and client-key together`,
+    );
   }
   const tokenFile = text(user.value, "tokenFile");
   const token = text(user.value, "token");
@@ -232,7 +276,9 @@ async function inlineOrFile(entry: Named<Fields>, field: string): Promise<string
   const inline = text(entry.value, `${field}-data`);
   if (inline !== undefined) return Buffer.from(inline, "base64").toString("utf8");
   const path = text(entry.value, field);
-  return path === undefined ? undefined : await readNamed(resolve(entry.directory, path), `${field} of "${entry.name}"`);
+  return path === undefined
+    ? undefined
+    : await readNamed(resolve(entry.directory, path), `${field} of "${entry.name}"`);
 }
 
 async function readNamed(path: string, meaning: string): Promise<string> {

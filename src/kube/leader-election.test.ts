@@ -9,13 +9,15 @@ import { LeaderElection } from "./leader-election.ts";
 function leaseServer(): KubeClient & { lease: () => Lease | undefined } {
   let lease: Lease | undefined;
   let version = 0;
-  const store = (object: Lease): Lease => (lease = { ...object, metadata: { ...object.metadata, resourceVersion: String((version += 1)) } });
+  const store = (object: Lease): Lease =>
+    (lease = { ...object, metadata: { ...object.metadata, resourceVersion: String((version += 1)) } });
   return {
     lease: () => lease,
     get: async () => lease,
     create: async (_kind: unknown, object: Lease) => store(object),
     update: async (_kind: unknown, object: Lease) => {
-      if (object.metadata.resourceVersion !== lease?.metadata.resourceVersion) throw transientError("conflict", "stale");
+      if (object.metadata.resourceVersion !== lease?.metadata.resourceVersion)
+        throw transientError("conflict", "stale");
       return store(object);
     },
   } as unknown as KubeClient & { lease: () => Lease | undefined };
@@ -40,7 +42,15 @@ test("one leads; when it ends it releases the lease and the other leads; a dead 
   const clock = steppedClock();
   const order: string[] = [];
   const candidate = (identity: string): LeaderElection =>
-    new LeaderElection({ client: server, namespace: "default", name: "test", identity, log: silentLogger, clock, random: () => 0.5 });
+    new LeaderElection({
+      client: server,
+      namespace: "default",
+      name: "test",
+      identity,
+      log: silentLogger,
+      clock,
+      random: () => 0.5,
+    });
   const stopA = new AbortController();
   const stopB = new AbortController();
   const ledByA = Promise.withResolvers<void>();
@@ -66,7 +76,10 @@ test("one leads; when it ends it releases the lease and the other leads; a dead 
   stopB.abort();
   await runningB;
   // A holder that died without a release: its record does not change any more.
-  await server.create(undefined as never, { metadata: { name: "test" }, spec: { holderIdentity: "dead", renewTime: "x", leaseDurationSeconds: 15 } } as never);
+  await server.create(
+    undefined as never,
+    { metadata: { name: "test" }, spec: { holderIdentity: "dead", renewTime: "x", leaseDurationSeconds: 15 } } as never,
+  );
   const startedMs = clock.steadyMs();
   const stopC = new AbortController();
   const ledByC = Promise.withResolvers<void>();

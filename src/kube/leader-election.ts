@@ -100,7 +100,10 @@ export class LeaderElection {
         return false;
       }
       const transitions = (spec.leaseTransitions ?? 0) + (held ? 0 : 1);
-      await client.update(leaseKind, { ...lease, spec: this.#spec(held ? (spec.acquireTime ?? now) : now, now, transitions) });
+      await client.update(leaseKind, {
+        ...lease,
+        spec: this.#spec(held ? (spec.acquireTime ?? now) : now, now, transitions),
+      });
       return true;
     } catch (error) {
       this.#log.debug("the lease cannot be taken", { lease: name, error: describeError(error) });
@@ -122,12 +125,19 @@ export class LeaderElection {
       this.#seen = record;
       this.#seenAtMs = clock.steadyMs();
     }
-    const durationMs = spec.leaseDurationSeconds === undefined ? this.#leaseDurationMs : spec.leaseDurationSeconds * 1000;
+    const durationMs =
+      spec.leaseDurationSeconds === undefined ? this.#leaseDurationMs : spec.leaseDurationSeconds * 1000;
     return clock.steadyMs() - this.#seenAtMs > durationMs;
   }
 
   #spec(acquireTime: string, renewTime: string, leaseTransitions: number): NonNullable<Lease["spec"]> {
-    return { holderIdentity: this.#options.identity, leaseDurationSeconds: Math.ceil(this.#leaseDurationMs / 1000), acquireTime, renewTime, leaseTransitions };
+    return {
+      holderIdentity: this.#options.identity,
+      leaseDurationSeconds: Math.ceil(this.#leaseDurationMs / 1000),
+      acquireTime,
+      renewTime,
+      leaseTransitions,
+    };
   }
 
   /** So that the next leader need not wait for the lease to run out. */
@@ -135,7 +145,11 @@ export class LeaderElection {
     const { client, namespace, name, identity } = this.#options;
     try {
       const lease = await client.get(leaseKind, name, namespace);
-      if (lease?.spec?.holderIdentity === identity) await client.update(leaseKind, { ...lease, spec: { ...lease.spec, holderIdentity: "", leaseDurationSeconds: 1 } });
+      if (lease?.spec?.holderIdentity === identity)
+        await client.update(leaseKind, {
+          ...lease,
+          spec: { ...lease.spec, holderIdentity: "", leaseDurationSeconds: 1 },
+        });
     } catch (error) {
       this.#log.debug("the lease could not be released", { lease: name, error: describeError(error) });
     }

@@ -22,7 +22,12 @@ export interface AnswerBody {
 }
 
 /** Calls `ahead` with the token of the page after this one before it reads the objects, where the page tells it so early. */
-export function readPage<Value extends KubernetesObject>({ isBinary, bytes }: AnswerBody, subject: RequestSubject, excerpt: Excerpt | undefined, ahead: (token: string) => void): ListPage<Value> {
+export function readPage<Value extends KubernetesObject>(
+  { isBinary, bytes }: AnswerBody,
+  subject: RequestSubject,
+  excerpt: Excerpt | undefined,
+  ahead: (token: string) => void,
+): ListPage<Value> {
   if (isBinary && excerpt !== undefined) {
     const list = readExcerptList(excerpt, bytes);
     if (list.next !== "") ahead(list.next);
@@ -33,7 +38,11 @@ export function readPage<Value extends KubernetesObject>({ isBinary, bytes }: An
   if (early !== undefined) ahead(early);
   const { items, metadata } = parsed<ListBody<Value>>(text, subject);
   const whole = items ?? [];
-  return { items: excerpt === undefined ? whole : whole.map((item) => pickExcerpt(excerpt, item)), resourceVersion: metadata?.resourceVersion ?? "", next: metadata?.continue ?? "" };
+  return {
+    items: excerpt === undefined ? whole : whole.map((item) => pickExcerpt(excerpt, item)),
+    resourceVersion: metadata?.resourceVersion ?? "",
+    next: metadata?.continue ?? "",
+  };
 }
 
 /** As servers begin a list: what it is, then what holds for it as a whole, which has no objects in it. */

@@ -8,7 +8,13 @@ import { createKubeClient } from "./http-kube-client.ts";
 import type { InformerChange } from "./informer.ts";
 import { createInformer } from "./list-watch-informer.ts";
 
-const thingKind = defineKind<KubernetesObject>({ group: "test.dev", versions: ["v1"], kind: "Thing", plural: "things", namespaced: true });
+const thingKind = defineKind<KubernetesObject>({
+  group: "test.dev",
+  versions: ["v1"],
+  kind: "Thing",
+  plural: "things",
+  namespaced: true,
+});
 
 const thing = (name: string, version: number, uid = name): KubernetesObject => ({
   apiVersion: "test.dev/v1",
@@ -24,7 +30,9 @@ async function scripted(answers: readonly Answer[]): Promise<{ server: Server; u
   const queue = [...answers];
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? "/", "http://test");
-    asked.push(`${url.searchParams.has("watch") ? "watch" : "list"} ${url.searchParams.get("resourceVersion") ?? ""}`.trim());
+    asked.push(
+      `${url.searchParams.has("watch") ? "watch" : "list"} ${url.searchParams.get("resourceVersion") ?? ""}`.trim(),
+    );
     const answer = queue.shift();
     if (answer === undefined) return; // hangs, as a quiet watch does
     answer(request, response, url);
@@ -39,7 +47,8 @@ const list =
     response.end(JSON.stringify({ kind: "ThingList", metadata: { resourceVersion: String(version) }, items }));
 
 const event = (type: string, object: unknown): string => `${JSON.stringify({ type, object })}\n`;
-const bookmark = (version: number): string => event("BOOKMARK", { kind: "Thing", metadata: { resourceVersion: String(version) } });
+const bookmark = (version: number): string =>
+  event("BOOKMARK", { kind: "Thing", metadata: { resourceVersion: String(version) } });
 
 /** A watch that sends these bytes in two pieces, then ends, or breaks the connection. */
 const watch =
@@ -47,7 +56,10 @@ const watch =
   (_request, response) => {
     const middle = Math.floor(text.length / 2);
     response.write(text.slice(0, middle));
-    response.write(text.slice(middle), () => void setImmediate(() => (end === "end" ? response.end() : response.destroy())));
+    response.write(
+      text.slice(middle),
+      () => void setImmediate(() => (end === "end" ? response.end() : response.destroy())),
+    );
   };
 
 const statusError =
@@ -57,15 +69,22 @@ const statusError =
     response.end(JSON.stringify({ kind: "Status", status: "Failure", reason, code, message: reason }));
   };
 
-async function follow(answers: readonly Answer[], wanted: number): Promise<{ changes: string[]; asked: string[]; keys: string[] }> {
+async function follow(
+  answers: readonly Answer[],
+  wanted: number,
+): Promise<{ changes: string[]; asked: string[]; keys: string[] }> {
   const { server, url, asked } = await scripted(answers);
-  const client = createKubeClient({ server: url, context: "test", namespace: "default" }, { log: silentLogger, clock: systemClock });
+  const client = createKubeClient(
+    { server: url, context: "test", namespace: "default" },
+    { log: silentLogger, clock: systemClock },
+  );
   const informer = createInformer(client, thingKind, { log: silentLogger, clock: systemClock, random: () => 0 });
   const stop = new AbortController();
   const changes: string[] = [];
   const done = Promise.withResolvers<void>();
   const note = (change: InformerChange<KubernetesObject>): void => {
-    const before = change.type === "set" && change.previous !== undefined ? `${change.previous.metadata.resourceVersion}->` : "";
+    const before =
+      change.type === "set" && change.previous !== undefined ? `${change.previous.metadata.resourceVersion}->` : "";
     changes.push(`${change.type} ${change.object.metadata.name} ${before}${change.object.metadata.resourceVersion}`);
     if (changes.length === wanted) done.resolve();
   };
@@ -107,7 +126,16 @@ test("after 410 the list is compared with what is held: only differences are del
     ],
     8,
   );
-  assert.deepEqual(changes, ["set a 5", "set b 6", "set c 7", "set b 6->80", "delete c 7", "set c 81", "delete a 5", "delete c 81"]);
+  assert.deepEqual(changes, [
+    "set a 5",
+    "set b 6",
+    "set c 7",
+    "set b 6->80",
+    "delete c 7",
+    "set c 81",
+    "delete a 5",
+    "delete c 81",
+  ]);
   assert.deepEqual(asked, ["list", "watch 10", "list", "watch 90", "list", "watch 95"]);
   assert.deepEqual(keys, ["b"]);
 });
@@ -120,9 +148,21 @@ test("a list goes on over its pages, and a server in trouble is asked again", as
 });
 
 test("errors name the object and carry the server's reason in kebab-case", async () => {
-  const { server, url } = await scripted([statusError(409, "AlreadyExists"), statusError(409, "Conflict"), statusError(404, "NotFound"), statusError(404, "NotFound")]);
-  const client = createKubeClient({ server: url, context: "test", namespace: "default" }, { log: silentLogger, clock: systemClock });
-  await assert.rejects(client.create(thingKind, thing("a", 1)), { kind: "user", code: "already-exists", message: "create of Thing default/a: AlreadyExists" });
+  const { server, url } = await scripted([
+    statusError(409, "AlreadyExists"),
+    statusError(409, "Conflict"),
+    statusError(404, "NotFound"),
+    statusError(404, "NotFound"),
+  ]);
+  const client = createKubeClient(
+    { server: url, context: "test", namespace: "default" },
+    { log: silentLogger, clock: systemClock },
+  );
+  await assert.rejects(client.create(thingKind, thing("a", 1)), {
+    kind: "user",
+    code: "already-exists",
+    message: "create of Thing default/a: AlreadyExists",
+  });
   await assert.rejects(client.update(thingKind, thing("a", 1)), { kind: "transient", code: "conflict" });
   assert.equal(await client.get(thingKind, "a", "default"), undefined);
   await client.delete(thingKind, "a", "default");

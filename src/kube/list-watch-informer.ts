@@ -21,7 +21,11 @@ const retryMaxMs = 5_000;
 const believeAbsentMs = 1_000;
 const believeGoneMs = 10_000;
 
-export function createInformer<Value extends KubernetesObject>(client: KubeClient, kind: KindDefinition<Value>, options: InformerOptions<Value>): Informer<Value> {
+export function createInformer<Value extends KubernetesObject>(
+  client: KubeClient,
+  kind: KindDefinition<Value>,
+  options: InformerOptions<Value>,
+): Informer<Value> {
   return new ListWatchInformer(client, kind, options);
 }
 
@@ -50,7 +54,17 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   #absentSinceMs: number | undefined;
 
   constructor(client: KubeClient, kind: KindDefinition<Value>, options: InformerOptions<Value>) {
-    const { log, clock, random = systemRandom, transform = (object) => object, namespace, labelSelector, fieldSelector, excerpt, pageSize } = options;
+    const {
+      log,
+      clock,
+      random = systemRandom,
+      transform = (object) => object,
+      namespace,
+      labelSelector,
+      fieldSelector,
+      excerpt,
+      pageSize,
+    } = options;
     const list: ListOptions = {
       ...(namespace === undefined ? {} : { namespace }),
       ...(labelSelector === undefined ? {} : { labelSelector }),
@@ -102,7 +116,11 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   async #step(signal: AbortSignal): Promise<void> {
     this.#resourceVersion ??= await this.#readAll();
     const startedMs = this.#clock.steadyMs();
-    for await (const event of this.#client.watch(this.#kind, { ...this.#list, resourceVersion: this.#resourceVersion, signal })) {
+    for await (const event of this.#client.watch(this.#kind, {
+      ...this.#list,
+      resourceVersion: this.#resourceVersion,
+      signal,
+    })) {
       this.#backoff.reset();
       this.#take(event);
       if (signal.aborted) return;

@@ -4,7 +4,10 @@ import { invariant } from "../base/index.ts";
 /** A reference to the controller that made an object; the object goes when its owner goes. */
 export function ownerReference(kind: KindDefinition, owner: KubernetesObject): OwnerReference {
   const { name, uid } = owner.metadata;
-  invariant(name !== undefined && uid !== undefined, `an owner must be an object that the server knows, got a ${kind.kind} without name or uid`);
+  invariant(
+    name !== undefined && uid !== undefined,
+    `an owner must be an object that the server knows, got a ${kind.kind} without name or uid`,
+  );
   return { apiVersion: apiVersionOf(kind), kind: kind.kind, name, uid, controller: true, blockOwnerDeletion: true };
 }
 

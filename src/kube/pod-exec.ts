@@ -42,7 +42,9 @@ export async function execInPod(options: PodExecOptions): Promise<PodExec> {
   const ws = await import("ws");
   const socket = new ws.WebSocket(execUrl(options), ["v5.channel.k8s.io"], {
     ...(config.ca === undefined ? {} : { ca: config.ca }),
-    ...(config.clientCertificate === undefined ? {} : { cert: config.clientCertificate.certificate, key: config.clientCertificate.key }),
+    ...(config.clientCertificate === undefined
+      ? {}
+      : { cert: config.clientCertificate.certificate, key: config.clientCertificate.key }),
     rejectUnauthorized: config.insecure !== true,
     headers: authorization === undefined ? {} : { authorization },
     maxPayload: maxPayloadBytes,
@@ -55,7 +57,11 @@ export async function execInPod(options: PodExecOptions): Promise<PodExec> {
     else if (data[0] === channels.stderr) onStderr?.(chunk);
     else if (data[0] === channels.status) exit.resolve(exitCodeOf(JSON.parse(chunk.toString("utf8")) as ExitStatus));
   });
-  socket.on("close", () => exit.reject(transientError("exec-lost", `the connection to ${options.namespace}/${options.pod} ended before the command did`)));
+  socket.on("close", () =>
+    exit.reject(
+      transientError("exec-lost", `the connection to ${options.namespace}/${options.pod} ended before the command did`),
+    ),
+  );
   options.signal?.addEventListener("abort", () => socket.terminate(), { once: true });
   await opened(socket, options);
   return {
@@ -66,7 +72,12 @@ export async function execInPod(options: PodExecOptions): Promise<PodExec> {
 }
 
 function execUrl({ config, namespace, pod, container, command }: PodExecOptions): string {
-  const query = new URLSearchParams({ stdin: "true", stdout: "true", stderr: "true", ...(container === undefined ? {} : { container }) });
+  const query = new URLSearchParams({
+    stdin: "true",
+    stdout: "true",
+    stderr: "true",
+    ...(container === undefined ? {} : { container }),
+  });
   for (const word of command) query.append("command", word);
   return `${config.server.replace(/^http/, "ws")}/api/v1/namespaces/${namespace}/pods/${pod}/exec?${query.toString()}`;
 }
@@ -78,10 +89,17 @@ function opened(socket: WebSocket, { namespace, pod }: PodExecOptions): Promise<
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("end", () => {
-        reject(userError("exec-refused", `exec in ${namespace}/${pod}: the server answered ${response.statusCode ?? 0}: ${Buffer.concat(chunks).toString("utf8").slice(0, 300)}`));
+        reject(
+          userError(
+            "exec-refused",
+            `exec in ${namespace}/${pod}: the server answered ${response.statusCode ?? 0}: ${Buffer.concat(chunks).toString("utf8").slice(0, 300)}`,
+          ),
+        );
       });
     });
-    socket.once("error", (cause) => reject(transientError("exec-lost", `exec in ${namespace}/${pod}: ${cause.message}`, { cause })));
+    socket.once("error", (cause) =>
+      reject(transientError("exec-lost", `exec in ${namespace}/${pod}: ${cause.message}`, { cause })),
+    );
   });
 }
 

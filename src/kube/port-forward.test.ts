@@ -12,10 +12,12 @@ test("bytes go to the pod's port and back, a refusal by the pod and by the serve
   });
   server.on("upgrade", (request, socket) => {
     if (request.url?.includes("/none/") === true) {
-      socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n');
+      socket.end("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
       return;
     }
-    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: portforward.k8s.io\r\n\r\n");
+    socket.write(
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: portforward.k8s.io\r\n\r\n",
+    );
     const streams: SpdyStream[] = [];
     const session = new SpdySession({
       role: "server",
@@ -26,7 +28,11 @@ test("bytes go to the pod's port and back, a refusal by the pod and by the serve
           // The error stream stays open as long as the forward lasts.
           if (stream.headers["streamtype"] === "data") streams.forEach((open) => open.end());
         };
-        stream.setHandler({ data: (bytes) => stream.write(Buffer.from(`echo ${Buffer.from(bytes).toString()}`)), end: ended, reset: () => undefined });
+        stream.setHandler({
+          data: (bytes) => stream.write(Buffer.from(`echo ${Buffer.from(bytes).toString()}`)),
+          end: ended,
+          reset: () => undefined,
+        });
         if (stream.headers["port"] === "1" && stream.headers["streamtype"] === "data") {
           streams[0]?.write(Buffer.from("connection refused"));
           streams[0]?.end();
@@ -37,16 +43,23 @@ test("bytes go to the pod's port and back, a refusal by the pod and by the serve
     socket.on("error", () => undefined);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
-  const config = { server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, context: "test", namespace: "default" };
+  const config = {
+    server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    context: "test",
+    namespace: "default",
+  };
   const stream = await portForward(config, { namespace: "default", pod: "web", port: 8080 });
   stream.end("hello");
   let received = "";
   for await (const chunk of stream) received += String(chunk);
   assert.equal(received, "echo hello");
   const refused = await portForward(config, { namespace: "default", pod: "web", port: 1 });
-  await assert.rejects(async () => {
-    for await (const _chunk of refused);
-  }, { code: "port-forward-failed", message: "port 1 of Pod default/web: connection refused" });
+  await assert.rejects(
+    async () => {
+      for await (const _chunk of refused);
+    },
+    { code: "port-forward-failed", message: "port 1 of Pod default/web: connection refused" },
+  );
   await assert.rejects(portForward(config, { namespace: "default", pod: "none", port: 1 }), { code: "not-found" });
   server.close();
   server.closeAllConnections();

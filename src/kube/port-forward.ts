@@ -27,7 +27,10 @@ export async function portForward(config: KubeConfig, target: PortForwardTarget)
   return new ForwardedStream(socket, target);
 }
 
-async function upgrade(config: KubeConfig, { namespace, pod, signal, clock = systemClock }: PortForwardTarget): Promise<Duplex> {
+async function upgrade(
+  config: KubeConfig,
+  { namespace, pod, signal, clock = systemClock }: PortForwardTarget,
+): Promise<Duplex> {
   const url = new URL(config.server);
   const secure = url.protocol === "https:";
   const authorization = new Credentials(config, clock).authorization();
@@ -62,7 +65,11 @@ async function refusal(response: IncomingMessage, object: string): Promise<Error
   let body = "";
   for await (const chunk of response.setEncoding("utf8")) body = (body + String(chunk)).slice(0, maxErrorBytes);
   const status = response.statusCode ?? 0;
-  if (status < 300) return userError("port-forward-refused", `port-forward of ${object}: the server did not switch to SPDY/3.1 (HTTP status ${status})`);
+  if (status < 300)
+    return userError(
+      "port-forward-refused",
+      `port-forward of ${object}: the server did not switch to SPDY/3.1 (HTTP status ${status})`,
+    );
   return errorOfStatus({ verb: "port-forward", object }, status, body);
 }
 
@@ -76,10 +83,15 @@ class ForwardedStream extends Duplex {
   constructor(socket: Duplex, { namespace, pod, port }: PortForwardTarget) {
     super();
     this.#socket = socket;
-    this.#session = new SpdySession({ role: "client", send: (bytes) => void socket.write(bytes), opened: (stream) => stream.reset() });
+    this.#session = new SpdySession({
+      role: "client",
+      send: (bytes) => void socket.write(bytes),
+      opened: (stream) => stream.reset(),
+    });
     const headers = { port: String(port), requestid: "0" };
     const subject = `port ${port} of Pod ${namespace}/${pod}`;
-    const fail = (message: string, cause?: unknown): void => void this.destroy(transientError("port-forward-failed", `${subject}: ${message}`, { cause }));
+    const fail = (message: string, cause?: unknown): void =>
+      void this.destroy(transientError("port-forward-failed", `${subject}: ${message}`, { cause }));
     const errors = this.#session.open({ ...headers, streamtype: "error" });
     let said = "";
     errors.setHandler({

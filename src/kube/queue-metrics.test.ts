@@ -14,7 +14,9 @@ test("a reconciler tells by client-go's names how long keys wait and are in work
     Object.fromEntries(
       parsePrometheus(renderPrometheus(registry)).samples.flatMap(({ name, labels, value }) => {
         const short = /^workqueue_(.*?)(?:_bucket)?$/.exec(name)?.[1];
-        return labels["name"] === "example" && labels["le"] === undefined && short !== undefined ? [[short, value]] : [];
+        return labels["name"] === "example" && labels["le"] === undefined && short !== undefined
+          ? [[short, value]]
+          : [];
       }),
     );
   let nowMs = 0;
@@ -39,8 +41,15 @@ test("a reconciler tells by client-go's names how long keys wait and are in work
   nowMs = 5000;
 
   assert.deepEqual(told(), {
-    adds_total: 3, depth: 2, retries_total: 0, queue_duration_seconds_count: 1, queue_duration_seconds_sum: 2, work_duration_seconds_count: 0, work_duration_seconds_sum: 0,
-    unfinished_work_seconds: 3, longest_running_processor_seconds: 3,
+    adds_total: 3,
+    depth: 2,
+    retries_total: 0,
+    queue_duration_seconds_count: 1,
+    queue_duration_seconds_sum: 2,
+    work_duration_seconds_count: 0,
+    work_duration_seconds_sum: 0,
+    unfinished_work_seconds: 3,
+    longest_running_processor_seconds: 3,
   });
   gates.shift()?.resolve();
   await settle();
@@ -50,8 +59,15 @@ test("a reconciler tells by client-go's names how long keys wait and are in work
   other.add("c");
   await settle();
   assert.deepEqual(told(), {
-    adds_total: 4, depth: 1, retries_total: 1, queue_duration_seconds_count: 3, queue_duration_seconds_sum: 7, work_duration_seconds_count: 2, work_duration_seconds_sum: 3,
-    unfinished_work_seconds: 1, longest_running_processor_seconds: 1,
+    adds_total: 4,
+    depth: 1,
+    retries_total: 1,
+    queue_duration_seconds_count: 3,
+    queue_duration_seconds_sum: 7,
+    work_duration_seconds_count: 2,
+    work_duration_seconds_sum: 3,
+    unfinished_work_seconds: 1,
+    longest_running_processor_seconds: 1,
   });
   stop.abort();
   gates.shift()?.reject(new Error("ended"));

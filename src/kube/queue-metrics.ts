@@ -20,12 +20,38 @@ export class QueueMetrics {
   constructor(registry: MetricsRegistry) {
     const labels = ["name"];
     this.#depth = registry.gauge("workqueue_depth", "Current depth of workqueue", labels);
-    this.#unfinished = registry.gauge("workqueue_unfinished_work_seconds", "Seconds that keys have been in work for which are in work now, all together.", labels);
-    this.#longest = registry.gauge("workqueue_longest_running_processor_seconds", "Seconds that the key has been in work for which is so for the longest time.", labels);
-    this.#adds = registry.counter("workqueue_adds_total", "Keys that were added, those that waited already left out.", labels);
-    this.#retries = registry.counter("workqueue_retries_total", "Keys that were added for later: after a failure, or as they asked for it.", labels);
-    this.#queueDuration = registry.histogram("workqueue_queue_duration_seconds", "Seconds that a key waits before it is taken up.", labels, bounds);
-    this.#workDuration = registry.histogram("workqueue_work_duration_seconds", "Seconds that a key is in work.", labels, bounds);
+    this.#unfinished = registry.gauge(
+      "workqueue_unfinished_work_seconds",
+      "Seconds that keys have been in work for which are in work now, all together.",
+      labels,
+    );
+    this.#longest = registry.gauge(
+      "workqueue_longest_running_processor_seconds",
+      "Seconds that the key has been in work for which is so for the longest time.",
+      labels,
+    );
+    this.#adds = registry.counter(
+      "workqueue_adds_total",
+      "Keys that were added, those that waited already left out.",
+      labels,
+    );
+    this.#retries = registry.counter(
+      "workqueue_retries_total",
+      "Keys that were added for later: after a failure, or as they asked for it.",
+      labels,
+    );
+    this.#queueDuration = registry.histogram(
+      "workqueue_queue_duration_seconds",
+      "Seconds that a key waits before it is taken up.",
+      labels,
+      bounds,
+    );
+    this.#workDuration = registry.histogram(
+      "workqueue_work_duration_seconds",
+      "Seconds that a key is in work.",
+      labels,
+      bounds,
+    );
     registry.onCollect(() => {
       for (const name of this.#names) this.#collect(name);
     });

@@ -23,7 +23,10 @@ after(() => {
   relay.close();
   upstream.close();
 });
-const config = JSON.parse(relay.kubeconfig) as { clusters: [{ cluster: { server: string } }]; users: [{ user: { token: string } }] };
+const config = JSON.parse(relay.kubeconfig) as {
+  clusters: [{ cluster: { server: string } }];
+  users: [{ user: { token: string } }];
+};
 const url = config.clusters[0].cluster.server;
 const headers = { authorization: `Bearer ${config.users[0].user.token}` };
 
@@ -43,11 +46,24 @@ test("writes, and reads that do something in a pod, are refused and named", asyn
     ["GET", "/api/v1/namespaces/a/pods/b/exec"],
     ["GET", "/api/v1/namespaces/a/pods/b:80/proxy/quitquitquit"],
   ] as const;
-  for (const [method, path] of asks) assert.equal((await fetch(`${url}${path}`, { method, headers })).status, 403, path);
+  for (const [method, path] of asks)
+    assert.equal((await fetch(`${url}${path}`, { method, headers })).status, 403, path);
   assert.equal(seen.length, count);
-  assert.deepEqual(relay.refused, asks.map(([method, path]) => `${method} ${path}`));
+  assert.deepEqual(
+    relay.refused,
+    asks.map(([method, path]) => `${method} ${path}`),
+  );
   // A question whose answer is stored nowhere.
-  assert.equal((await fetch(`${url}/apis/authorization.k8s.io/v1/selfsubjectaccessreviews`, { method: "POST", headers, body: "{}" })).status, 200);
+  assert.equal(
+    (
+      await fetch(`${url}/apis/authorization.k8s.io/v1/selfsubjectaccessreviews`, {
+        method: "POST",
+        headers,
+        body: "{}",
+      })
+    ).status,
+    200,
+  );
 });
 
 test("who does not hold its token gets nothing", async () => {
@@ -66,11 +82,19 @@ test("of a hidden resource there are none, and never will be", async () => {
 
 interface Heard {
   readonly type: string;
-  readonly object: { readonly metadata: { readonly name?: string; readonly resourceVersion: string }; readonly spec?: { readonly of: string } };
+  readonly object: {
+    readonly metadata: { readonly name?: string; readonly resourceVersion: string };
+    readonly spec?: { readonly of: string };
+  };
 }
 
 /** An API server with one kind, of which it tells by hand. */
-async function serveRoutes(): Promise<{ readonly server: string; tell(...lines: readonly object[]): void; readonly routes: Map<string, object>; close(): void }> {
+async function serveRoutes(): Promise<{
+  readonly server: string;
+  tell(...lines: readonly object[]): void;
+  readonly routes: Map<string, object>;
+  close(): void;
+}> {
   const watches = new Set<ServerResponse>();
   const routes = new Map<string, object>();
   const routesServer = createServer((request, response) => {
@@ -82,7 +106,9 @@ async function serveRoutes(): Promise<{ readonly server: string; tell(...lines: 
       return;
     }
     const known = routes.get(name);
-    response.writeHead(known === undefined && name !== "virtualservices" ? 404 : 200, { "content-type": "application/json" });
+    response.writeHead(known === undefined && name !== "virtualservices" ? 404 : 200, {
+      "content-type": "application/json",
+    });
     response.end(JSON.stringify(known ?? { metadata: { resourceVersion: "7" }, items: [...routes.values()] }));
   });
   await new Promise<void>((resolve) => routesServer.listen(0, "127.0.0.1", resolve));
@@ -106,16 +132,32 @@ async function serveRoutes(): Promise<{ readonly server: string; tell(...lines: 
 
 test("who watches is shown objects in the place of the server's, hears nothing of theirs meanwhile, and then sees the server's as they are by then", async () => {
   const routes = await serveRoutes();
-  const between = await serveReadOnlyRelay({ server: routes.server, context: "test", namespace: "default" }, { clock: systemClock, log: silentLogger });
+  const between = await serveReadOnlyRelay(
+    { server: routes.server, context: "test", namespace: "default" },
+    { clock: systemClock, log: silentLogger },
+  );
   const relayed = JSON.parse(between.kubeconfig) as typeof config;
   const ended = new AbortController();
-  const kind = { group: "networking.istio.io", versions: ["v1"], kind: "VirtualService", plural: "virtualservices" } as unknown as OverlaidObject["kind"];
-  const route = (name: string, resourceVersion: string, of: string): UntypedObject & { spec: object } => ({ apiVersion: "networking.istio.io/v1", kind: "VirtualService", metadata: { name, namespace: "shop", uid: name, resourceVersion }, spec: { of } });
+  const kind = {
+    group: "networking.istio.io",
+    versions: ["v1"],
+    kind: "VirtualService",
+    plural: "virtualservices",
+  } as unknown as OverlaidObject["kind"];
+  const route = (name: string, resourceVersion: string, of: string): UntypedObject & { spec: object } => ({
+    apiVersion: "networking.istio.io/v1",
+    kind: "VirtualService",
+    metadata: { name, namespace: "shop", uid: name, resourceVersion },
+    spec: { of },
+  });
   const heard: Heard[] = [];
   try {
     await assert.rejects(between.overlay([{ kind, object: route("a", "1", "ours") }]), { code: "nobody-watches" });
     await between.overlay([]).catch(() => undefined);
-    const watch = await fetch(`${relayed.clusters[0].cluster.server}/apis/networking.istio.io/v1/virtualservices?watch=true&resourceVersion=7`, { headers: { authorization: `Bearer ${relayed.users[0].user.token}` }, signal: ended.signal });
+    const watch = await fetch(
+      `${relayed.clusters[0].cluster.server}/apis/networking.istio.io/v1/virtualservices?watch=true&resourceVersion=7`,
+      { headers: { authorization: `Bearer ${relayed.users[0].user.token}` }, signal: ended.signal },
+    );
     const reading = (async () => {
       let rest = "";
       for await (const chunk of watch.body ?? []) {
@@ -126,20 +168,42 @@ test("who watches is shown objects in the place of the server's, hears nothing o
     })().catch(() => undefined);
     const told = async (count: number): Promise<string[]> => {
       while (heard.length < count) await new Promise((resolve) => setImmediate(resolve));
-      return heard.splice(0).map(({ type, object }) => `${type} ${object.metadata.name ?? ""} ${object.spec?.of ?? object.metadata.resourceVersion}`);
+      return heard
+        .splice(0)
+        .map(
+          ({ type, object }) =>
+            `${type} ${object.metadata.name ?? ""} ${object.spec?.of ?? object.metadata.resourceVersion}`,
+        );
     };
     routes.tell({ type: "ADDED", object: route("a", "8", "theirs") });
     routes.routes.set("a", route("a", "8", "theirs"));
     assert.deepEqual(await told(1), ["ADDED a theirs"]);
-    const [a, b] = await between.overlay([{ kind, object: route("a", "8", "ours") }, { kind, object: route("b", "1", "ours") }]);
-    assert.deepEqual([a?.name, b?.name, BigInt(b?.resourceVersion ?? 0) > BigInt(a?.resourceVersion ?? 0)], ["a", "b", true]);
+    const [a, b] = await between.overlay([
+      { kind, object: route("a", "8", "ours") },
+      { kind, object: route("b", "1", "ours") },
+    ]);
+    assert.deepEqual(
+      [a?.name, b?.name, BigInt(b?.resourceVersion ?? 0) > BigInt(a?.resourceVersion ?? 0)],
+      ["a", "b", true],
+    );
     assert.deepEqual(await told(4), ["MODIFIED a ours", "BOOKMARK  8", "MODIFIED b ours", "BOOKMARK  8"]);
-    routes.tell({ type: "MODIFIED", object: route("a", "9", "theirs, later") }, { type: "ADDED", object: route("c", "10", "theirs") });
+    routes.tell(
+      { type: "MODIFIED", object: route("a", "9", "theirs, later") },
+      { type: "ADDED", object: route("c", "10", "theirs") },
+    );
     routes.routes.set("a", route("a", "9", "theirs, later"));
     assert.deepEqual(await told(2), ["BOOKMARK  9", "ADDED c theirs"]);
     const back = await between.overlay([]);
-    assert.deepEqual(back.map(({ name }) => name), ["a", "b"]);
-    assert.deepEqual((await told(4)).toSorted(), ["BOOKMARK  10", "BOOKMARK  10", "DELETED b ours", "MODIFIED a theirs, later"]);
+    assert.deepEqual(
+      back.map(({ name }) => name),
+      ["a", "b"],
+    );
+    assert.deepEqual((await told(4)).toSorted(), [
+      "BOOKMARK  10",
+      "BOOKMARK  10",
+      "DELETED b ours",
+      "MODIFIED a theirs, later",
+    ]);
     routes.tell({ type: "MODIFIED", object: route("a", "11", "theirs, last") });
     assert.deepEqual(await told(1), ["MODIFIED a theirs, last"]);
     ended.abort();

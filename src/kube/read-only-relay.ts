@@ -48,7 +48,9 @@ export async function serveReadOnlyRelay(config: KubeConfig, options: ReadOnlyRe
   const relay = new Relay(config, new watches.RelayedWatches(), options);
   const server = nodeHttp().createServer((request, response) => void relay.answer(request, response));
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(transientError("cannot-listen", `cannot listen on 127.0.0.1: ${error.message}`, { cause: error })));
+    server.once("error", (error) =>
+      reject(transientError("cannot-listen", `cannot listen on 127.0.0.1: ${error.message}`, { cause: error })),
+    );
     server.listen(0, "127.0.0.1", resolve);
   });
   return {
@@ -91,7 +93,11 @@ class Relay {
   #overlaid: readonly OverlaidObject[];
   readonly #log: Logger;
 
-  constructor(config: KubeConfig, watches: RelayedWatches, { clock, log, hidden = [], overlaid = [] }: ReadOnlyRelayOptions) {
+  constructor(
+    config: KubeConfig,
+    watches: RelayedWatches,
+    { clock, log, hidden = [], overlaid = [] }: ReadOnlyRelayOptions,
+  ) {
     this.#watches = watches;
     this.#transport = new Http1Transport(config);
     this.#credentials = new Credentials(config, clock);
@@ -108,9 +114,13 @@ class Relay {
   async overlay(objects: readonly OverlaidObject[]): Promise<readonly ShownVersion[]> {
     const before = this.#overlaid.filter((old) => !objects.some((one) => isSame(one, old)));
     this.#overlaid = objects;
-    const shown = [...objects.map((one) => this.#watches.show(one)), ...(await Promise.all(before.map(async (old) => await this.#showLive(old))))];
+    const shown = [
+      ...objects.map((one) => this.#watches.show(one)),
+      ...(await Promise.all(before.map(async (old) => await this.#showLive(old)))),
+    ];
     const told = shown.filter((version) => version !== undefined);
-    if (told.length < shown.length) throw transientError("nobody-watches", "an object is of a kind that nobody watches through this relay");
+    if (told.length < shown.length)
+      throw transientError("nobody-watches", "an object is of a kind that nobody watches through this relay");
     return told;
   }
 
@@ -119,7 +129,8 @@ class Relay {
     for (let attempt = 0; attempt < liveAttempts; attempt += 1) {
       const passed = this.#watches.passed(old.kind);
       const live = await this.#live(old);
-      if (this.#watches.passed(old.kind) === passed) return live === undefined ? this.#watches.hide(old) : this.#watches.show({ kind: old.kind, object: live });
+      if (this.#watches.passed(old.kind) === passed)
+        return live === undefined ? this.#watches.hide(old) : this.#watches.show({ kind: old.kind, object: live });
     }
     throw transientError("too-lively", `${old.kind.plural} change faster than one of them is read`);
   }
@@ -129,7 +140,12 @@ class Relay {
     const { namespace, name = "" } = object.metadata;
     const apiVersion = object.apiVersion ?? (kind.group === "" ? "v1" : `${kind.group}/${kind.versions[0] ?? ""}`);
     const path = `${kind.group === "" ? "/api" : "/apis"}/${apiVersion}${namespace === undefined ? "" : `/namespaces/${namespace}`}/${kind.plural}/${name}`;
-    const { status, body } = await this.#transport.send({ method: "GET", path: `${this.#prefix}${path}`, headers: this.#headers({ accept: "application/json" }), signal: AbortSignal.timeout(liveTimeoutMs) });
+    const { status, body } = await this.#transport.send({
+      method: "GET",
+      path: `${this.#prefix}${path}`,
+      headers: this.#headers({ accept: "application/json" }),
+      signal: AbortSignal.timeout(liveTimeoutMs),
+    });
     const answer = await text(body);
     if (status === 404) return undefined;
     if (status !== 200) throw transientError("unreadable", `GET ${path}: status ${status}`);
@@ -150,7 +166,8 @@ class Relay {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = "GET", url = "/" } = request;
     const path = url.split("?")[0] ?? "/";
-    if (request.headers.authorization !== `Bearer ${this.token}`) return answerStatus(response, 401, "Unauthorized", "the token is not this relay's");
+    if (request.headers.authorization !== `Bearer ${this.token}`)
+      return answerStatus(response, 401, "Unauthorized", "the token is not this relay's");
     const asks = method === "POST" && askingPosts.test(path);
     if ((method !== "GET" && method !== "HEAD" && !asks) || actingPaths.test(path)) {
       if (this.refused.length < maxNoted) this.refused.push(`${method} ${path}`);
@@ -158,18 +175,34 @@ class Relay {
     }
     if (this.#hidden.some((resource) => path.split("/").includes(resource))) return answerNone(url, request, response);
     const collection = collectionOf(path);
-    if (collection?.name === undefined && collection !== undefined && method === "GET" && isWatch(new URL(url, "http://relay").searchParams)) {
+    if (
+      collection?.name === undefined &&
+      collection !== undefined &&
+      method === "GET" &&
+      isWatch(new URL(url, "http://relay").searchParams)
+    ) {
       await this.#watch(url, collection, request, response);
       return;
     }
-    const overlaid = this.#overlaid.filter(({ kind, object }) => kind.group === collection?.group && kind.plural === collection.plural && (collection.namespace === undefined || object.metadata.namespace === collection.namespace));
-    if (collection !== undefined && overlaid.length > 0 && method === "GET") await this.#overlay(url, collection, overlaid, request, response);
+    const overlaid = this.#overlaid.filter(
+      ({ kind, object }) =>
+        kind.group === collection?.group &&
+        kind.plural === collection.plural &&
+        (collection.namespace === undefined || object.metadata.namespace === collection.namespace),
+    );
+    if (collection !== undefined && overlaid.length > 0 && method === "GET")
+      await this.#overlay(url, collection, overlaid, request, response);
     else await this.#relay(method, url, request, response, asks ? await readBody(request) : undefined);
   }
 
   /** Of what is overlaid the server's changes are not told. */
   async #watch(url: string, collection: Collection, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const answer = await this.#send("GET", url, { accept: request.headers.accept, "user-agent": request.headers["user-agent"] }, response);
+    const answer = await this.#send(
+      "GET",
+      url,
+      { accept: request.headers.accept, "user-agent": request.headers["user-agent"] },
+      response,
+    );
     const type = answer.headers["content-type"];
     response.writeHead(answer.status, type === undefined ? {} : { "content-type": type });
     response.flushHeaders();
@@ -180,14 +213,30 @@ class Relay {
       return;
     }
     const { searchParams } = new URL(url, "http://relay");
-    const hides = ({ metadata }: UntypedObject): boolean => this.#overlaid.some(({ kind, object }) => kind.group === collection.group && kind.plural === collection.plural && object.metadata.name === metadata.name && object.metadata.namespace === metadata.namespace);
+    const hides = ({ metadata }: UntypedObject): boolean =>
+      this.#overlaid.some(
+        ({ kind, object }) =>
+          kind.group === collection.group &&
+          kind.plural === collection.plural &&
+          object.metadata.name === metadata.name &&
+          object.metadata.namespace === metadata.namespace,
+      );
     this.#watches.pass(collection, searchParams.get("resourceVersion") ?? "", answer.body, response, hides);
   }
 
   /** Callers are told what is overlaid in the place of what the server has. */
-  async #overlay(url: string, { version, name }: Collection, overlaid: readonly OverlaidObject[], request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #overlay(
+    url: string,
+    { version, name }: Collection,
+    overlaid: readonly OverlaidObject[],
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
     const { searchParams } = new URL(url, "http://relay");
-    const objects = overlaid.map(({ kind, object }) => ({ ...object, apiVersion: kind.group === "" ? version : `${kind.group}/${version}` }));
+    const objects = overlaid.map(({ kind, object }) => ({
+      ...object,
+      apiVersion: kind.group === "" ? version : `${kind.group}/${version}`,
+    }));
     if (name !== undefined) {
       const own = objects.find(({ metadata }) => metadata.name === name);
       if (own === undefined) await this.#relay("GET", url, request, response, undefined);
@@ -198,24 +247,53 @@ class Relay {
     const body = await text(answer.body);
     if (answer.status !== 200) return answerJson(response, answer.status, JSON.parse(body));
     const list = JSON.parse(body) as { items?: UntypedObject[] | null };
-    const others = (list.items ?? []).filter(({ metadata }) => !objects.some((one) => one.metadata.name === metadata.name && one.metadata.namespace === metadata.namespace));
+    const others = (list.items ?? []).filter(
+      ({ metadata }) =>
+        !objects.some((one) => one.metadata.name === metadata.name && one.metadata.namespace === metadata.namespace),
+    );
     // They are on the first page, whatever page they would be on.
     answerJson(response, 200, { ...list, items: searchParams.has("continue") ? others : [...others, ...objects] });
   }
 
   #headers(given: Readonly<Record<string, string | undefined>>): Record<string, string> {
-    return Object.fromEntries(Object.entries({ ...given, authorization: this.#credentials.authorization() }).filter((entry): entry is [string, string] => entry[1] !== undefined));
+    return Object.fromEntries(
+      Object.entries({ ...given, authorization: this.#credentials.authorization() }).filter(
+        (entry): entry is [string, string] => entry[1] !== undefined,
+      ),
+    );
   }
 
-  async #send(method: string, url: string, given: Readonly<Record<string, string | undefined>>, response: ServerResponse, body?: string): Promise<TransportResponse> {
+  async #send(
+    method: string,
+    url: string,
+    given: Readonly<Record<string, string | undefined>>,
+    response: ServerResponse,
+    body?: string,
+  ): Promise<TransportResponse> {
     const headers = this.#headers(given);
     const ended = new AbortController();
     response.on("close", () => ended.abort());
-    return await this.#transport.send({ method, path: `${this.#prefix}${url}`, headers, signal: ended.signal, ...(body === undefined ? {} : { body }) });
+    return await this.#transport.send({
+      method,
+      path: `${this.#prefix}${url}`,
+      headers,
+      signal: ended.signal,
+      ...(body === undefined ? {} : { body }),
+    });
   }
 
-  async #relay(method: string, url: string, request: IncomingMessage, response: ServerResponse, body: string | undefined): Promise<void> {
-    const given = { accept: request.headers.accept, "user-agent": request.headers["user-agent"], "content-type": body === undefined ? undefined : request.headers["content-type"] };
+  async #relay(
+    method: string,
+    url: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+    body: string | undefined,
+  ): Promise<void> {
+    const given = {
+      accept: request.headers.accept,
+      "user-agent": request.headers["user-agent"],
+      "content-type": body === undefined ? undefined : request.headers["content-type"],
+    };
     const answer = await this.#send(method, url, given, response, body);
     const type = answer.headers["content-type"];
     response.writeHead(answer.status, type === undefined ? {} : { "content-type": type });
@@ -225,11 +303,17 @@ class Relay {
 }
 
 function isSame(one: OverlaidObject, other: OverlaidObject): boolean {
-  return one.kind.group === other.kind.group && one.kind.plural === other.kind.plural && one.object.metadata.name === other.object.metadata.name && one.object.metadata.namespace === other.object.metadata.namespace;
+  return (
+    one.kind.group === other.kind.group &&
+    one.kind.plural === other.kind.plural &&
+    one.object.metadata.name === other.object.metadata.name &&
+    one.object.metadata.namespace === other.object.metadata.namespace
+  );
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {
-  if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) throw transientError("too-large", `a question is larger than ${maxBodyBytes} bytes`);
+  if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes)
+    throw transientError("too-large", `a question is larger than ${maxBodyBytes} bytes`);
   return await text(request);
 }
 
@@ -268,7 +352,9 @@ function collectionOf(path: string): Collection | undefined {
   const [group = "", version = "", ...rest] = root === "api" ? ["", ...words] : words;
   const isWithin = rest[0] === "namespaces" && rest.length > 2;
   const [plural, name, ...more] = isWithin ? rest.slice(2) : rest;
-  return plural === undefined || more.length > 0 ? undefined : { group, version, namespace: isWithin ? rest[1] : undefined, plural, name };
+  return plural === undefined || more.length > 0
+    ? undefined
+    : { group, version, namespace: isWithin ? rest[1] : undefined, plural, name };
 }
 
 /** An empty list; a watch that never tells anything; nothing by a name. */
@@ -277,5 +363,10 @@ function answerNone(url: string, request: IncomingMessage, response: ServerRespo
   const words = pathname.split("/").filter((word) => word !== "");
   const [, group = "", version = ""] = words;
   if (isWatch(searchParams)) return answerSilence(request, response);
-  answerJson(response, 200, { apiVersion: `${group}/${version}`, kind: "List", metadata: { resourceVersion: "1" }, items: [] });
+  answerJson(response, 200, {
+    apiVersion: `${group}/${version}`,
+    kind: "List",
+    metadata: { resourceVersion: "1" },
+    items: [],
+  });
 }

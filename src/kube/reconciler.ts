@@ -139,7 +139,8 @@ export class Reconciler {
     this.#finishInitial(key);
     if (this.#again.delete(key)) this.add(key);
     else if (delayMs !== undefined && this.#signal !== undefined) this.addAfter(key, delayMs);
-    else if (this.#states.get(key)?.timer === undefined && (this.#states.get(key)?.backoff?.attempt ?? 0) === 0) this.#states.delete(key);
+    else if (this.#states.get(key)?.timer === undefined && (this.#states.get(key)?.backoff?.attempt ?? 0) === 0)
+      this.#states.delete(key);
     if (this.#signal === undefined && this.#working.size === 0) this.#idle?.();
     this.#work();
   }
@@ -156,7 +157,12 @@ export class Reconciler {
       return undefined;
     }
     // The first failures are mostly lost races, which the retry settles.
-    this.#log[attempt < 3 ? "debug" : "warn"]("will retry", { key, attempt, delayMs: Math.round(delayMs), error: describeError(error) });
+    this.#log[attempt < 3 ? "debug" : "warn"]("will retry", {
+      key,
+      attempt,
+      delayMs: Math.round(delayMs),
+      error: describeError(error),
+    });
     return delayMs;
   }
 

@@ -40,7 +40,13 @@ export class RelayedWatches {
   #nextVersion = firstShownVersion;
 
   /** Passes a server's watch on until either side ends. `hides` says which objects the server is not to be heard about. */
-  pass(collection: WatchedCollection, fromVersion: string, source: Readable, response: ServerResponse, hides: (object: UntypedObject) => boolean): void {
+  pass(
+    collection: WatchedCollection,
+    fromVersion: string,
+    source: Readable,
+    response: ServerResponse,
+    hides: (object: UntypedObject) => boolean,
+  ): void {
     const watch = new RelayedWatch(collection, fromVersion, hides);
     this.#open.add(watch);
     const end = (): void => {
@@ -66,16 +72,25 @@ export class RelayedWatches {
 
   /** A number that another event of the kind changes. */
   passed({ group, plural }: Pick<WatchedCollection, "group" | "plural">): number {
-    return [...this.#open].reduce((sum, { collection, passed }) => sum + (collection.group === group && collection.plural === plural ? passed : 0), 0);
+    return [...this.#open].reduce(
+      (sum, { collection, passed }) => sum + (collection.group === group && collection.plural === plural ? passed : 0),
+      0,
+    );
   }
 
   #tell({ kind, object }: OverlaidObject, type: "MODIFIED" | "DELETED"): ShownVersion | undefined {
     const { namespace = "", name = "" } = object.metadata;
-    const watches = [...this.#open].filter(({ collection }) => collection.group === kind.group && collection.plural === kind.plural && (collection.namespace === undefined || collection.namespace === namespace));
+    const watches = [...this.#open].filter(
+      ({ collection }) =>
+        collection.group === kind.group &&
+        collection.plural === kind.plural &&
+        (collection.namespace === undefined || collection.namespace === namespace),
+    );
     if (watches.length === 0) return undefined;
     this.#nextVersion += 1n;
     const resourceVersion = String(this.#nextVersion);
-    for (const watch of watches) watch.tell(type, { ...object, kind: kind.kind, metadata: { ...object.metadata, resourceVersion } });
+    for (const watch of watches)
+      watch.tell(type, { ...object, kind: kind.kind, metadata: { ...object.metadata, resourceVersion } });
     return { group: kind.group, kind: kind.kind, namespace, name, resourceVersion };
   }
 }
@@ -105,7 +120,10 @@ class RelayedWatch extends Transform {
     const { group, version } = this.collection;
     const apiVersion = group === "" ? version : `${group}/${version}`;
     this.#push({ type, object: { ...object, apiVersion } });
-    this.#push({ type: "BOOKMARK", object: { apiVersion, kind: object.kind, metadata: { resourceVersion: this.#version } } });
+    this.#push({
+      type: "BOOKMARK",
+      object: { apiVersion, kind: object.kind, metadata: { resourceVersion: this.#version } },
+    });
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
@@ -133,7 +151,15 @@ class RelayedWatch extends Transform {
     this.passed += 1;
     const object = event?.type === "BOOKMARK" || event?.type === "ERROR" ? undefined : event?.object;
     // What is not told is passed over, also by who begins again.
-    if (object?.metadata !== undefined && version !== undefined && this.#hides(object)) this.#push({ type: "BOOKMARK", object: { apiVersion: object.apiVersion ?? "", kind: object.kind ?? "", metadata: { resourceVersion: version } } });
+    if (object?.metadata !== undefined && version !== undefined && this.#hides(object))
+      this.#push({
+        type: "BOOKMARK",
+        object: {
+          apiVersion: object.apiVersion ?? "",
+          kind: object.kind ?? "",
+          metadata: { resourceVersion: version },
+        },
+      });
     else this.push(bytes);
   }
 

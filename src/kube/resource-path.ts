@@ -2,16 +2,25 @@ import type { KindDefinition } from "../api/index.ts";
 import type { ListOptions } from "./client.ts";
 
 /** `/apis/apps/v1/namespaces/default/deployments/web/status`; without a name, the collection. */
-export function resourcePath(kind: KindDefinition, namespace: string | undefined, name?: string, subresource?: string): string {
+export function resourcePath(
+  kind: KindDefinition,
+  namespace: string | undefined,
+  name?: string,
+  subresource?: string,
+): string {
   const root = kind.group === "" ? `/api/${kind.versions[0]}` : `/apis/${kind.group}/${kind.versions[0]}`;
-  const within = kind.namespaced && namespace !== undefined && namespace !== "" ? `/namespaces/${encodeURIComponent(namespace)}` : "";
+  const within =
+    kind.namespaced && namespace !== undefined && namespace !== ""
+      ? `/namespaces/${encodeURIComponent(namespace)}`
+      : "";
   const item = name === undefined ? "" : `/${encodeURIComponent(name)}`;
   return `${root}${within}/${kind.plural}${item}${subresource === undefined ? "" : `/${subresource}`}`;
 }
 
 export function withQuery(path: string, parameters: Readonly<Record<string, string | undefined>>): string {
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(parameters)) if (value !== undefined && value !== "") query.set(name, value);
+  for (const [name, value] of Object.entries(parameters))
+    if (value !== undefined && value !== "") query.set(name, value);
   const text = query.toString();
   return text === "" ? path : `${path}?${text}`;
 }

@@ -31,10 +31,16 @@ const codesByStatus: Readonly<Record<number, string>> = {
 /** The server's refusal as an error: its reason in kebab-case is the code, and `Expired` is `gone` like the 410 it comes with. */
 export function errorOfStatus(subject: RequestSubject, httpStatus: number, body: string): SerinError {
   const status = parseStatus(body);
-  const code = httpStatus === 410 ? "gone" : (kebab(status?.reason) ?? codesByStatus[httpStatus] ?? `http-${httpStatus}`);
+  const code =
+    httpStatus === 410 ? "gone" : (kebab(status?.reason) ?? codesByStatus[httpStatus] ?? `http-${httpStatus}`);
   const said = status?.message ?? (body === "" ? `HTTP status ${httpStatus}` : body.slice(0, 500));
   const hint = hintOf(code);
-  return new SerinError(kindOf(httpStatus, code, subject.verb), code, `${subject.verb} of ${subject.object}: ${said}`, hint === undefined ? {} : { hint });
+  return new SerinError(
+    kindOf(httpStatus, code, subject.verb),
+    code,
+    `${subject.verb} of ${subject.object}: ${said}`,
+    hint === undefined ? {} : { hint },
+  );
 }
 
 /** The error of a watch's ERROR event, whose object is a Status. */
@@ -44,7 +50,9 @@ export function errorOfWatchStatus(object: string, status: unknown): SerinError 
 }
 
 export function unreadable(subject: RequestSubject, cause: unknown): SerinError {
-  return transientError("unreadable-answer", `${subject.verb} of ${subject.object}: the server's answer is not JSON`, { cause });
+  return transientError("unreadable-answer", `${subject.verb} of ${subject.object}: the server's answer is not JSON`, {
+    cause,
+  });
 }
 
 export function isCode(error: unknown, code: string): boolean {

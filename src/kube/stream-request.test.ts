@@ -22,7 +22,9 @@ test("an answer is read whole", async () => {
 });
 
 test("a stream that breaks in the midst of an answer fails the request, and nothing else", async () => {
-  const stream = streamOf("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc", (broken) => broken.destroy(new Error("broken")));
+  const stream = streamOf("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc", (broken) =>
+    broken.destroy(new Error("broken")),
+  );
   await assert.rejects(requestOverStream(stream, { method: "GET", path: "/" }), /broken/);
 });
 
@@ -36,7 +38,10 @@ test("an answer that never ends is cut off, and its stream with it", async () =>
     };
     push();
   });
-  await assert.rejects(requestOverStream(stream, { method: "GET", path: "/", maxAnswerBytes: 10_000 }), { code: "answer-too-long", kind: "transient" });
+  await assert.rejects(requestOverStream(stream, { method: "GET", path: "/", maxAnswerBytes: 10_000 }), {
+    code: "answer-too-long",
+    kind: "transient",
+  });
   assert.equal(stream.destroyed, true);
 });
 

@@ -17,21 +17,33 @@ export interface StreamExchange {
 const defaultMaxAnswerBytes = 512 << 20;
 
 /** One HTTP/1.1 exchange over a stream, such as one to a port of a pod; the stream ends with it. Throws when the stream breaks, or the answer is too long. */
-export async function requestOverStream(stream: Duplex, { method, path, body, maxAnswerBytes = defaultMaxAnswerBytes, signal }: StreamExchange): Promise<{ readonly status: number; readonly text: string }> {
+export async function requestOverStream(
+  stream: Duplex,
+  { method, path, body, maxAnswerBytes = defaultMaxAnswerBytes, signal }: StreamExchange,
+): Promise<{ readonly status: number; readonly text: string }> {
   // Not by import: that reads every export of node:http, and its WebSocket loads all of undici.
   const { request } = process.getBuiltinModule("node:http");
   if (signal?.aborted === true) stream.destroy();
   signal?.throwIfAborted();
-  const headers = { connection: "close", ...(body === undefined ? {} : { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) }) };
+  const headers = {
+    connection: "close",
+    ...(body === undefined
+      ? {}
+      : { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) }),
+  };
   const outgoing = request({ method, path, host: "localhost", headers, createConnection: () => stream });
   return await new Promise((resolve, reject) => {
-    const abort = (): void => void outgoing.destroy(signal?.reason instanceof Error ? signal.reason : new Error("aborted"));
+    const abort = (): void =>
+      void outgoing.destroy(signal?.reason instanceof Error ? signal.reason : new Error("aborted"));
     signal?.addEventListener("abort", abort, { once: true });
     outgoing.once("close", () => signal?.removeEventListener("abort", abort));
     // Also once the answer has begun: a stream that breaks in its midst tells the request.
     outgoing.on("error", reject);
     outgoing.once("response", (response: IncomingMessage) => {
-      read(response, maxAnswerBytes).then((answer) => resolve({ status: response.statusCode ?? 0, text: answer }), reject);
+      read(response, maxAnswerBytes).then(
+        (answer) => resolve({ status: response.statusCode ?? 0, text: answer }),
+        reject,
+      );
     });
     outgoing.end(body);
   });

@@ -39,14 +39,19 @@ export function tlsOptionsOf(config: KubeConfig): ConnectionOptions {
     ...(serverName === undefined ? {} : { servername: serverName }),
     ...(config.ca === undefined ? {} : { ca: config.ca }),
     ...(config.insecure === true ? { rejectUnauthorized: false } : {}),
-    ...(config.clientCertificate === undefined ? {} : { cert: config.clientCertificate.certificate, key: config.clientCertificate.key }),
+    ...(config.clientCertificate === undefined
+      ? {}
+      : { cert: config.clientCertificate.certificate, key: config.clientCertificate.key }),
   };
 }
 
 export async function dialTls(config: KubeConfig, protocols: string[]): Promise<TLSSocket> {
   const socket = connectTls({ ...tlsOptionsOf(config), ALPNProtocols: protocols });
   socket.setNoDelay(true);
-  const timer = setTimeout(() => socket.destroy(new Error(`no TLS handshake within ${connectTimeoutMs} ms`)), connectTimeoutMs);
+  const timer = setTimeout(
+    () => socket.destroy(new Error(`no TLS handshake within ${connectTimeoutMs} ms`)),
+    connectTimeoutMs,
+  );
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once("secureConnect", () => resolve());

@@ -52,7 +52,8 @@ export class WireReader {
 
   /** Above 2^53 the last digits are lost. */
   wholeNumber(): number {
-    if (this.#type !== wireVarint) throw unreadableBytes(`a field is of wire type ${this.#type} where a number was expected`);
+    if (this.#type !== wireVarint)
+      throw unreadableBytes(`a field is of wire type ${this.#type} where a number was expected`);
     return this.#varint();
   }
 
@@ -92,7 +93,8 @@ export class WireReader {
 
   /** Where a field of bytes ends; the reader stands at its first one. */
   endOfField(): number {
-    if (this.#type !== wireBytes) throw unreadableBytes(`a field is of wire type ${this.#type} where bytes were expected`);
+    if (this.#type !== wireBytes)
+      throw unreadableBytes(`a field is of wire type ${this.#type} where bytes were expected`);
     const length = this.#varint();
     const end = this.#position + length;
     if (end > this.#end) throw unreadableBytes("a field is longer than what holds it");

@@ -76,7 +76,9 @@ for (const kind of ["libuv", "node"] as const) {
       const upstream = Promise.withResolvers<ByteStream>();
       const target = await path.listenTcp({ address: "127.0.0.1", port: 0 }, upstream.resolve);
       const middle = await path.listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
-        void path.connectTcp({ address: "127.0.0.1", port: target.address.port, timeoutMs: 5000 }).then((other) => relay(stream, other));
+        void path
+          .connectTcp({ address: "127.0.0.1", port: target.address.port, timeoutMs: 5000 })
+          .then((other) => relay(stream, other));
       });
       const near = await path.connectTcp({ address: "127.0.0.1", port: middle.address.port, timeoutMs: 5000 });
       const left = new Recorder(near);
@@ -212,16 +214,29 @@ for (const kind of ["libuv", "node"] as const) {
       near.destroy();
       far.destroy();
       listener.close();
-      await assert.rejects(path.connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000 }), { kind: "transient", code: "connection-refused" });
+      await assert.rejects(path.connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000 }), {
+        kind: "transient",
+        code: "connection-refused",
+      });
       const signal = AbortSignal.abort(new Error("stop"));
-      await assert.rejects(path.connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000, signal }), /aborted|ECONNREFUSED/);
+      await assert.rejects(
+        path.connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000, signal }),
+        /aborted|ECONNREFUSED/,
+      );
     });
 
     test("a second listener on a port is address-in-use unless both share it", async () => {
-      const first = await path.listenTcp({ address: "127.0.0.1", port: 0, reusePort: true }, (stream) => stream.destroy());
+      const first = await path.listenTcp({ address: "127.0.0.1", port: 0, reusePort: true }, (stream) =>
+        stream.destroy(),
+      );
       const { port } = first.address;
-      await assert.rejects(path.listenTcp({ address: "127.0.0.1", port }, () => undefined), { kind: "user", code: "address-in-use" });
-      const second = await path.listenTcp({ address: "127.0.0.1", port, reusePort: true }, (stream) => stream.destroy());
+      await assert.rejects(
+        path.listenTcp({ address: "127.0.0.1", port }, () => undefined),
+        { kind: "user", code: "address-in-use" },
+      );
+      const second = await path.listenTcp({ address: "127.0.0.1", port, reusePort: true }, (stream) =>
+        stream.destroy(),
+      );
       first.close();
       second.close();
     });

@@ -50,8 +50,12 @@ function connectName(options: ConnectOptions): string {
 /** Calls `give up` with a reason when the time is over or the signal is aborted; disposing stops both. */
 function limit(options: ConnectOptions, giveUp: (error: Error) => void): Disposable {
   const { signal, timeoutMs } = options;
-  const timer = setTimeout(() => giveUp(transientError("timeout", `${connectName(options)}: no answer in ${timeoutMs} ms`)), timeoutMs);
-  const onAbort = (): void => giveUp(transientError("aborted", `${connectName(options)}: aborted`, { cause: signal?.reason }));
+  const timer = setTimeout(
+    () => giveUp(transientError("timeout", `${connectName(options)}: no answer in ${timeoutMs} ms`)),
+    timeoutMs,
+  );
+  const onAbort = (): void =>
+    giveUp(transientError("aborted", `${connectName(options)}: aborted`, { cause: signal?.reason }));
   if (signal?.aborted === true) queueMicrotask(onAbort);
   else signal?.addEventListener("abort", onAbort, { once: true });
   return {
@@ -96,7 +100,9 @@ class LibuvPath implements BytePath {
       };
       const limits = limit(options, settle);
       try {
-        this.#dial(handle, options, (status) => settle(status === 0 ? undefined : uvError(connectName(options), status)));
+        this.#dial(handle, options, (status) =>
+          settle(status === 0 ? undefined : uvError(connectName(options), status)),
+        );
       } catch (error) {
         settle(networkError(connectName(options), error));
       }
@@ -105,7 +111,8 @@ class LibuvPath implements BytePath {
 
   listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener> {
     const server = this.#binding.newServer();
-    const what = "fd" in options ? `listen on descriptor ${options.fd}` : `listen on ${options.address}:${options.port}`;
+    const what =
+      "fd" in options ? `listen on descriptor ${options.fd}` : `listen on ${options.address}:${options.port}`;
     const status = this.#bind(server, options);
     server.onconnection = (connectStatus, handle) => {
       if (connectStatus === 0) accept(this.#stream(handle));
@@ -148,7 +155,8 @@ class LibuvPath implements BytePath {
     const request = this.#binding.newConnectRequest();
     request.oncomplete = done;
     const { address, port } = options;
-    const status = ipFamilyOf(address) === "ipv6" ? handle.connect6(request, address, port) : handle.connect(request, address, port);
+    const status =
+      ipFamilyOf(address) === "ipv6" ? handle.connect6(request, address, port) : handle.connect(request, address, port);
     if (status !== 0) done(status);
   }
 
@@ -193,16 +201,31 @@ class NodePath implements BytePath {
 
   listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener> {
     return new Promise((resolve, reject) => {
-      const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => accept(new SocketStream(socket)));
-      const what = "fd" in options ? `listen on descriptor ${options.fd}` : `listen on ${options.address}:${options.port}`;
+      const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) =>
+        accept(new SocketStream(socket)),
+      );
+      const what =
+        "fd" in options ? `listen on descriptor ${options.fd}` : `listen on ${options.address}:${options.port}`;
       server.once("error", (error) => reject(networkError(what, error)));
       const done = (): void => {
         const bound = server.address();
-        const address = bound !== null && typeof bound === "object" ? { address: unmapIp(bound.address), port: bound.port } : { address: "", port: 0 };
+        const address =
+          bound !== null && typeof bound === "object"
+            ? { address: unmapIp(bound.address), port: bound.port }
+            : { address: "", port: 0 };
         resolve({ address, close: () => void server.close() });
       };
       if ("fd" in options) server.listen({ fd: options.fd, backlog: backlogOf(options) }, done);
-      else server.listen({ host: options.address, port: options.port, backlog: backlogOf(options), reusePort: options.reusePort === true }, done);
+      else
+        server.listen(
+          {
+            host: options.address,
+            port: options.port,
+            backlog: backlogOf(options),
+            reusePort: options.reusePort === true,
+          },
+          done,
+        );
     });
   }
 
@@ -216,7 +239,13 @@ function dialSocket(options: ConnectOptions): Socket {
   const target = { host: options.address, port: options.port };
   if (fd === undefined) return connectSocket({ ...target, allowHalfOpen: true });
   // With a descriptor node starts to read at once, which an unconnected socket cannot; `manualStart` is not in its types.
-  const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true, manualStart: true } as ConstructorParameters<typeof Socket>[0]);
+  const socket = new Socket({
+    fd,
+    readable: true,
+    writable: true,
+    allowHalfOpen: true,
+    manualStart: true,
+  } as ConstructorParameters<typeof Socket>[0]);
   return socket.connect(target);
 }
 

@@ -97,7 +97,10 @@ export class HandleStream implements ByteStream {
 
   /** Gives the handle to somebody else (a TLS handshake); this stream is dead from then on. */
   detach(): StreamHandle {
-    invariant(this.#state === "open" && this.#paused && this.bufferedBytes === 0, "only an idle, paused stream can be handed on");
+    invariant(
+      this.#state === "open" && this.#paused && this.bufferedBytes === 0,
+      "only an idle, paused stream can be handed on",
+    );
     this.#state = "detached";
     this.#buffer?.disown();
     this.#buffer = undefined;
@@ -192,7 +195,10 @@ export class HandleStream implements ByteStream {
     this.#queue.push({ bytes, buffer });
     this.#queuedBytes += bytes.length;
     if (this.bufferedBytes > maxBufferedBytes) {
-      this.#close(internalError("write-overrun", `more than ${maxBufferedBytes} bytes wait for a peer that does not read`), true);
+      this.#close(
+        internalError("write-overrun", `more than ${maxBufferedBytes} bytes wait for a peer that does not read`),
+        true,
+      );
       return false;
     }
     return this.#room();
@@ -229,7 +235,10 @@ export class HandleStream implements ByteStream {
     const [first] = queue;
     const chunks = queue.map((entry) => entry.bytes);
     request.chunks = chunks;
-    const status = queue.length === 1 && first !== undefined ? this.#handle.writeBuffer(request, first.bytes) : this.#handle.writev(request, chunks, true);
+    const status =
+      queue.length === 1 && first !== undefined
+        ? this.#handle.writeBuffer(request, first.bytes)
+        : this.#handle.writev(request, chunks, true);
     const buffers = queue.map((entry) => entry.buffer).filter((buffer) => buffer !== undefined);
     if (status === 0 && this.#binding.lastWriteWasAsync()) return this.#awaitWrite(request, length, buffers);
     for (const buffer of buffers) buffer.release();

@@ -1,4 +1,11 @@
-export type { ByteListener, ByteStream, ByteStreamHandler, ConnectOptions, SecureStream, SocketAddress } from "./byte-stream.ts";
+export type {
+  ByteListener,
+  ByteStream,
+  ByteStreamHandler,
+  ConnectOptions,
+  SecureStream,
+  SocketAddress,
+} from "./byte-stream.ts";
 export { readInSmallChunks, writeAll } from "./handle-stream.ts";
 export { check, libc, watchReadable, type Libc } from "./libc.ts";
 export {
@@ -49,5 +56,17 @@ export {
 export { SeqpacketConnection, SeqpacketServer, type SeqpacketHandler, type SeqpacketMessage } from "./seqpacket.ts";
 export { connectTcp, listenTcp, type BytePath, type ListenOptions } from "./byte-path.ts";
 export { keepAlive, type TcpKeepalive } from "./tcp-keepalive.ts";
-export { secureClient, secureServer, type RefusePeer, type SecureClientOptions, type SecureServerOptions } from "./tls.ts";
-export { TlsContext, type PeerGuard, type SecureVersion, type TlsContextOptions, type TlsContextSource } from "./tls-context.ts";
+export {
+  secureClient,
+  secureServer,
+  type RefusePeer,
+  type SecureClientOptions,
+  type SecureServerOptions,
+} from "./tls.ts";
+export {
+  TlsContext,
+  type PeerGuard,
+  type SecureVersion,
+  type TlsContextOptions,
+  type TlsContextSource,
+} from "./tls-context.ts";

@@ -67,7 +67,9 @@ export function libc(): Libc {
   if (loaded === undefined) {
     // The handle of the running program: its libc, be it glibc or musl.
     const own = koffi().load(null);
-    loaded = Object.fromEntries(Object.entries(prototypes).map(([name, prototype]) => [name, own.func(prototype)])) as unknown as Libc;
+    loaded = Object.fromEntries(
+      Object.entries(prototypes).map(([name, prototype]) => [name, own.func(prototype)]),
+    ) as unknown as Libc;
   }
   return loaded;
 }

@@ -122,7 +122,19 @@ function probe(): LibuvBinding | undefined {
 function isTcpModule(module: Partial<TcpWrapModule> | undefined): module is TcpWrapModule {
   if (typeof module?.TCP !== "function" || typeof module.TCPConnectWrap !== "function") return false;
   const methods = module.TCP.prototype as Partial<TcpHandle>;
-  const needed = ["open", "listen", "connect", "connect6", "readStart", "readStop", "writeBuffer", "writev", "shutdown", "close", "useUserBuffer"] as const;
+  const needed = [
+    "open",
+    "listen",
+    "connect",
+    "connect6",
+    "readStart",
+    "readStop",
+    "writeBuffer",
+    "writev",
+    "shutdown",
+    "close",
+    "useUserBuffer",
+  ] as const;
   return needed.every((name) => typeof methods[name] === "function") && typeof module.constants?.SOCKET === "number";
 }
 

@@ -36,7 +36,8 @@ const defaultBacklog = 4096;
 export function listenTcpInNamespace(namespaceFd: number | undefined, options: NamespaceListenOptions): number {
   return inNamespace(namespaceFd, () => {
     const fd = boundSocket(linux.socketStream, options);
-    if (libc().listen(fd, options.backlog ?? defaultBacklog) < 0) throw closedAfter(fd, `listen on ${options.address}:${options.port}`);
+    if (libc().listen(fd, options.backlog ?? defaultBacklog) < 0)
+      throw closedAfter(fd, `listen on ${options.address}:${options.port}`);
     return fd;
   });
 }
@@ -72,7 +73,10 @@ export function mayMarkSockets(mark: number): boolean {
 }
 
 /** Where a redirected connection was going; undefined when nobody redirected it (no conntrack entry). */
-export function originalDestination(socket: { readonly fd: number; readonly local: SocketAddress }): SocketAddress | undefined {
+export function originalDestination(socket: {
+  readonly fd: number;
+  readonly local: SocketAddress;
+}): SocketAddress | undefined {
   const ipv6 = ipFamilyOf(socket.local.address) === "ipv6";
   const address = Buffer.alloc(28);
   const length = Buffer.alloc(4);

@@ -19,12 +19,19 @@ export class NetlinkSocket implements Disposable {
   /** Lives in the namespace of the descriptor for good, or in our own. */
   constructor(protocol: "route" | "netfilter", namespaceFd?: number) {
     this.#fd = inNamespace(namespaceFd, () =>
-      check("netlink socket", libc().socket(linux.familyNetlink, linux.socketRaw | linux.closeOnExec, protocol === "route" ? 0 : 12)),
+      check(
+        "netlink socket",
+        libc().socket(linux.familyNetlink, linux.socketRaw | linux.closeOnExec, protocol === "route" ? 0 : 12),
+      ),
     );
     this.#trySetOption(netlinkLevel, capAcknowledgements, 1);
     // The forced sizes need the host's CAP_NET_ADMIN; without it the kernel gives what wmem_max allows.
-    for (const [force, plain] of [[forceSendBuffer, linux.sendBufferBytes], [forceReceiveBuffer, linux.receiveBufferBytes]] as const) {
-      if (!this.#trySetOption(linux.levelSocket, force, wantedBufferBytes)) this.#trySetOption(linux.levelSocket, plain, wantedBufferBytes);
+    for (const [force, plain] of [
+      [forceSendBuffer, linux.sendBufferBytes],
+      [forceReceiveBuffer, linux.receiveBufferBytes],
+    ] as const) {
+      if (!this.#trySetOption(linux.levelSocket, force, wantedBufferBytes))
+        this.#trySetOption(linux.levelSocket, plain, wantedBufferBytes);
     }
   }
 

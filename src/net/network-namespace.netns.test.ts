@@ -66,8 +66,14 @@ test("a section runs in the namespace and the thread comes back, also after an e
 
 test("a veth pair carries TCP of both families between namespaces", async () => {
   const { left, right } = pair();
-  const four = await serve(listenTcpInNamespace(right.fd, { address: "10.1.0.2", port: 80 }), (socket) => `from ${socket.remoteAddress}`);
-  const six = await serve(listenTcpInNamespace(right.fd, { address: "fd00::2", port: 80 }), (socket) => `from ${socket.remoteAddress}`);
+  const four = await serve(
+    listenTcpInNamespace(right.fd, { address: "10.1.0.2", port: 80 }),
+    (socket) => `from ${socket.remoteAddress}`,
+  );
+  const six = await serve(
+    listenTcpInNamespace(right.fd, { address: "fd00::2", port: 80 }),
+    (socket) => `from ${socket.remoteAddress}`,
+  );
   assert.equal(await ask(left, "10.1.0.2", 80), "from 10.1.0.1");
   assert.equal(await ask(left, "fd00::2", 80), "from fd00::1");
   four.close();
@@ -79,10 +85,18 @@ test("a veth pair carries TCP of both families between namespaces", async () => 
 test("the kernel's refusals name what was asked and the errno", () => {
   using namespace = NetworkNamespace.create();
   using links = new RouteNetlink(namespace.fd);
-  assert.throws(() => links.addAddress(77, { address: "10.0.0.1", prefixLength: 32 }), /add address 10\.0\.0\.1\/32: ENODEV/);
+  assert.throws(
+    () => links.addAddress(77, { address: "10.0.0.1", prefixLength: 32 }),
+    /add address 10\.0\.0\.1\/32: ENODEV/,
+  );
   using nft = new NftNetlink(namespace.fd);
   const transaction = new NftTransaction();
-  transaction.table("inet", "t").create().addChain("c").addRule("c", action.jump("missing")).addRule("c", action.accept());
+  transaction
+    .table("inet", "t")
+    .create()
+    .addChain("c")
+    .addRule("c", action.jump("missing"))
+    .addRule("c", action.accept());
   assert.throws(() => nft.commit(transaction), /add rule c \(inet t\): ENOENT/);
   assert.deepEqual(nft.tables("inet"), [], "nothing of a refused transaction stays");
 });
@@ -90,8 +104,18 @@ test("the kernel's refusals name what was asked and the errno", () => {
 test("links, addresses and tables can be listed", () => {
   const { left, right } = pair();
   using links = new RouteNetlink(left.fd);
-  assert.deepEqual(links.links().map((link) => [link.index, link.name, link.up]), [[1, "lo", true], [2, "eth0", true]]);
-  assert.ok(links.addresses().some((entry) => entry.address === "10.1.0.1" && entry.prefixLength === 24 && entry.linkIndex === 2));
+  assert.deepEqual(
+    links.links().map((link) => [link.index, link.name, link.up]),
+    [
+      [1, "lo", true],
+      [2, "eth0", true],
+    ],
+  );
+  assert.ok(
+    links
+      .addresses()
+      .some((entry) => entry.address === "10.1.0.1" && entry.prefixLength === 24 && entry.linkIndex === 2),
+  );
   left.close();
   right.close();
 });
@@ -99,17 +123,31 @@ test("links, addresses and tables can be listed", () => {
 test("replacing a table swaps all its rules at once", async () => {
   const { left, right } = pair();
   using nft = new NftNetlink(right.fd);
-  const servers = await Promise.all([8001, 8002].map((port) => serve(listenTcpInNamespace(right.fd, { address: "10.1.0.2", port }), (socket) => {
-    const original = originalDestination({ fd: (socket as unknown as { _handle: { fd: number } })._handle.fd, local: { address: "10.1.0.2", port } });
-    return `${port} wanted ${original?.address}:${original?.port}`;
-  })));
+  const servers = await Promise.all(
+    [8001, 8002].map((port) =>
+      serve(listenTcpInNamespace(right.fd, { address: "10.1.0.2", port }), (socket) => {
+        const original = originalDestination({
+          fd: (socket as unknown as { _handle: { fd: number } })._handle.fd,
+          local: { address: "10.1.0.2", port },
+        });
+        return `${port} wanted ${original?.address}:${original?.port}`;
+      }),
+    ),
+  );
   for (const target of [8001, 8002]) {
     const transaction = new NftTransaction();
     transaction
       .table("inet", "redirects")
       .replace()
       .addChain("prerouting", { type: "nat", hook: "prerouting", priority: -100 })
-      .addRule("prerouting", match.source("10.1.0.0/24"), match.protocol("tcp"), match.destinationPort(80), action.counter(), action.redirect(target));
+      .addRule(
+        "prerouting",
+        match.source("10.1.0.0/24"),
+        match.protocol("tcp"),
+        match.destinationPort(80),
+        action.counter(),
+        action.redirect(target),
+      );
     nft.commit(transaction);
     assert.equal(await ask(left, "10.1.0.2", 80), `${target} wanted 10.1.0.2:80`);
   }
@@ -121,13 +159,19 @@ test("replacing a table swaps all its rules at once", async () => {
 test("a Service: a verdict map leads to a chain that picks one of its endpoints at random", async () => {
   const { left, right } = pair();
   const ports = [8001, 8002, 8003];
-  const servers = await Promise.all(ports.map((port) => serve(listenTcpInNamespace(right.fd, { address: "10.1.0.2", port }), () => String(port))));
+  const servers = await Promise.all(
+    ports.map((port) => serve(listenTcpInNamespace(right.fd, { address: "10.1.0.2", port }), () => String(port))),
+  );
   const key = ["ipv4", "protocol", "port"] as const;
   using nft = new NftNetlink(left.fd);
   const transaction = new NftTransaction();
   const table = transaction.table("ip", "services").replace().addVerdictMap("ports", key);
-  table.addChain("output", { type: "nat", hook: "output", priority: -100 }).addRule("output", action.serviceVerdict("ports", "ipv4"));
-  table.addChain("reviews").addRule("reviews", match.protocol("tcp"), table.dnatToOneOf(ports.map((port) => ({ address: "10.1.0.2", port }))));
+  table
+    .addChain("output", { type: "nat", hook: "output", priority: -100 })
+    .addRule("output", action.serviceVerdict("ports", "ipv4"));
+  table
+    .addChain("reviews")
+    .addRule("reviews", match.protocol("tcp"), table.dnatToOneOf(ports.map((port) => ({ address: "10.1.0.2", port }))));
   table.addChain("empty").addRule("empty", match.protocol("tcp"), action.drop());
   table.addVerdicts("ports", key, [{ key: ["10.1.0.99", "tcp", 80], verdict: { kind: "goto", chain: "reviews" } }]);
   nft.commit(transaction);
@@ -155,9 +199,16 @@ test("a socket dials from an address that is not ours, with a mark", async () =>
   using nft = new NftNetlink(left.fd);
   const transaction = new NftTransaction();
   // Answers to the foreign address come in here and must be taken as ours, as in a captured pod.
-  transaction.table("inet", "mangle").create().addChain("pre", { type: "filter", hook: "prerouting", priority: -150 }).addRule("pre", match.destination("10.9.9.9"), action.setMark(0x539));
+  transaction
+    .table("inet", "mangle")
+    .create()
+    .addChain("pre", { type: "filter", hook: "prerouting", priority: -150 })
+    .addRule("pre", match.destination("10.9.9.9"), action.setMark(0x539));
   nft.commit(transaction);
-  const server = await serve(listenTcpInNamespace(right.fd, { address: "10.1.0.2", port: 80 }), (socket) => `from ${socket.remoteAddress}`);
+  const server = await serve(
+    listenTcpInNamespace(right.fd, { address: "10.1.0.2", port: 80 }),
+    (socket) => `from ${socket.remoteAddress}`,
+  );
   const fd = openTcpSocketInNamespace(left.fd, { family: "ipv4", sourceAddress: "10.9.9.9" });
   const text = await new Promise<string>((resolve, reject) => {
     const socket = new Socket({ fd, readable: true, writable: true });
@@ -176,27 +227,89 @@ test("the kernel takes every expression that the builder knows", () => {
   using nft = new NftNetlink(namespace.fd);
   const key6 = ["ipv6", "protocol", "port"] as const;
   const transaction = new NftTransaction();
-  const table = transaction.table("inet", "all").replace().addSet("known", ["ipv4"]).addSet("clients", ["ipv4"], { timeoutMs: 10_800_000 });
+  const table = transaction
+    .table("inet", "all")
+    .replace()
+    .addSet("known", ["ipv4"])
+    .addSet("clients", ["ipv4"], { timeoutMs: 10_800_000 });
   table.addSet("known6", ["ipv6"]).addVerdictMap("ports6", key6).addVerdictMap("node-ports", ["protocol", "port"]);
   table.addElements("known", ["ipv4"], [["10.0.0.1"], ["10.0.0.2"]]).addElements("known6", ["ipv6"], [["fd00::1"]]);
-  table.addChain("pre", { type: "nat", hook: "prerouting", priority: -100 }).addChain("post", { type: "nat", hook: "postrouting", priority: 100 });
+  table
+    .addChain("pre", { type: "nat", hook: "prerouting", priority: -100 })
+    .addChain("post", { type: "nat", hook: "postrouting", priority: 100 });
   table.addChain("filter", { type: "filter", hook: "forward", priority: 0, policy: "drop" }).addChain("svc");
   table.addVerdicts("ports6", key6, [{ key: ["fd96::1", "tcp", 80], verdict: { kind: "jump", chain: "svc" } }]);
-  table.addVerdicts("node-ports", ["protocol", "port"], [{ key: ["udp", 30053], verdict: { kind: "jump", chain: "svc" } }]);
-  table.addRule("pre", action.serviceVerdict("ports6", "ipv6")).addRule("pre", match.destinationIsLocal(), action.nodePortVerdict("node-ports"));
-  table.addRule("svc", match.sourceInSet("clients", "ipv4"), match.protocol("tcp"), action.rememberSource("clients", "ipv4", 10_800_000), action.dnat("10.0.0.1", 80));
-  table.addRule("svc", match.family("ipv6"), match.protocol("tcp"), table.dnatToOneOf([{ address: "fd00::1", port: 1 }, { address: "fd00::2", port: 2 }]));
+  table.addVerdicts(
+    "node-ports",
+    ["protocol", "port"],
+    [{ key: ["udp", 30053], verdict: { kind: "jump", chain: "svc" } }],
+  );
+  table
+    .addRule("pre", action.serviceVerdict("ports6", "ipv6"))
+    .addRule("pre", match.destinationIsLocal(), action.nodePortVerdict("node-ports"));
+  table.addRule(
+    "svc",
+    match.sourceInSet("clients", "ipv4"),
+    match.protocol("tcp"),
+    action.rememberSource("clients", "ipv4", 10_800_000),
+    action.dnat("10.0.0.1", 80),
+  );
+  table.addRule(
+    "svc",
+    match.family("ipv6"),
+    match.protocol("tcp"),
+    table.dnatToOneOf([
+      { address: "fd00::1", port: 1 },
+      { address: "fd00::2", port: 2 },
+    ]),
+  );
   table.addRule("post", match.source("10.0.0.0/8"), match.destination("fd00::/8", { not: true }), action.masquerade());
-  table.addRule("post", match.destinationInSet("known6", "ipv6"), match.connectionStatus("dnat"), action.snat("fd00::7"));
-  table.addRule("post", match.destinationInSet("known", "ipv4"), match.fromLocalSocket(), match.socketUid(0), action.snat("169.254.7.127"));
+  table.addRule(
+    "post",
+    match.destinationInSet("known6", "ipv6"),
+    match.connectionStatus("dnat"),
+    action.snat("fd00::7"),
+  );
+  table.addRule(
+    "post",
+    match.destinationInSet("known", "ipv4"),
+    match.fromLocalSocket(),
+    match.socketUid(0),
+    action.snat("169.254.7.127"),
+  );
   table.addRule("filter", match.connectionState("established", "related"), action.accept());
-  table.addRule("filter", match.inputInterface("eth0"), match.outputInterface("lo", { not: true }), match.randomly(0.1), action.drop());
-  table.addRule("filter", match.mark(0x539, 0xfff), match.connectionMark(0x111, 0xfff, { not: true }), action.setMark(1, 0xff), action.setConnectionMark(0x111, 0xfff), action.restoreMark(), action.return());
-  table.addRule("filter", match.protocol("tcp"), match.sourcePort(1, { not: true }), action.counter(), action.rejectWithReset()).addRule("filter", action.rejectUnreachable());
+  table.addRule(
+    "filter",
+    match.inputInterface("eth0"),
+    match.outputInterface("lo", { not: true }),
+    match.randomly(0.1),
+    action.drop(),
+  );
+  table.addRule(
+    "filter",
+    match.mark(0x539, 0xfff),
+    match.connectionMark(0x111, 0xfff, { not: true }),
+    action.setMark(1, 0xff),
+    action.setConnectionMark(0x111, 0xfff),
+    action.restoreMark(),
+    action.return(),
+  );
+  table
+    .addRule(
+      "filter",
+      match.protocol("tcp"),
+      match.sourcePort(1, { not: true }),
+      action.counter(),
+      action.rejectWithReset(),
+    )
+    .addRule("filter", action.rejectUnreachable());
   nft.commit(transaction);
   assert.deepEqual(nft.chains("inet", "all").sort(), ["filter", "post", "pre", "svc"]);
   const removal = new NftTransaction();
-  removal.table("inet", "all").deleteElements("known", ["ipv4"], [["10.0.0.1"]]).delete();
+  removal
+    .table("inet", "all")
+    .deleteElements("known", ["ipv4"], [["10.0.0.1"]])
+    .delete();
   nft.commit(removal);
   assert.deepEqual(nft.tables("inet"), []);
 });

@@ -91,6 +91,7 @@ export function inNamespace<Result>(namespaceFd: number | undefined, run: () => 
   } finally {
     goHome();
   }
-  if (result instanceof Promise) throw internalError("namespace-async", "a function that runs in a network namespace must not return a promise");
+  if (result instanceof Promise)
+    throw internalError("namespace-async", "a function that runs in a network namespace must not return a promise");
   return result;
 }

@@ -61,7 +61,9 @@ export class NftNetlink implements Disposable {
   }
 
   tables(family: NftFamily): string[] {
-    return this.#socket.dump("list tables", listTablesMessage(family)).map((payload) => readString(readAttributes(payload.subarray(4)).get(1) ?? Buffer.alloc(0)));
+    return this.#socket
+      .dump("list tables", listTablesMessage(family))
+      .map((payload) => readString(readAttributes(payload.subarray(4)).get(1) ?? Buffer.alloc(0)));
   }
 
   chains(family: NftFamily, table: string): string[] {

@@ -45,7 +45,12 @@ export function peek(stream: ByteStream, options: PeekOptions): Promise<Peeked> 
   });
 }
 
-const ignoring: ByteStreamHandler = { data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined };
+const ignoring: ByteStreamHandler = {
+  data: () => undefined,
+  end: () => undefined,
+  drain: () => undefined,
+  close: () => undefined,
+};
 
 /** The paused stream with these bytes in front of what still comes; go on with the answer, and not with the stream. */
 export function unread(stream: ByteStream, bytes: Buffer): ByteStream {

@@ -36,7 +36,9 @@ class Inbox {
   }
 }
 
-function connectedPair(path: string): Promise<{ server: SeqpacketServer; near: SeqpacketConnection; far: SeqpacketConnection }> {
+function connectedPair(
+  path: string,
+): Promise<{ server: SeqpacketServer; near: SeqpacketConnection; far: SeqpacketConnection }> {
   return new Promise((resolve) => {
     const server = SeqpacketServer.listen(path, (far) => resolve({ server, near, far }));
     const near = SeqpacketConnection.connect(path);
@@ -51,7 +53,10 @@ test("messages keep their borders and carry descriptors of the same files", asyn
   near.send(Buffer.from("two"));
   const first = await inbox.next();
   assert.equal(first.bytes.toString(), "one");
-  assert.deepEqual(first.descriptors.map((fd) => fstatSync(fd).ino), [1, 2, 3].map(() => fstatSync(file).ino));
+  assert.deepEqual(
+    first.descriptors.map((fd) => fstatSync(fd).ino),
+    [1, 2, 3].map(() => fstatSync(file).ino),
+  );
   assert.equal((await inbox.next()).bytes.toString(), "two");
   for (const fd of [...first.descriptors, file]) closeSync(fd);
   near.close();

@@ -70,7 +70,10 @@ export class SeqpacketConnection {
    */
   send(bytes: Buffer, descriptors: readonly number[] = [], sent?: () => void): void {
     if (this.#fd < 0) throw systemError("send", "ENOTCONN");
-    invariant(descriptors.length <= maxDescriptorsPerMessage, `a message carries at most ${maxDescriptorsPerMessage} descriptors`);
+    invariant(
+      descriptors.length <= maxDescriptorsPerMessage,
+      `a message carries at most ${maxDescriptorsPerMessage} descriptors`,
+    );
     const message = { bytes, descriptors, sent };
     if (this.#head === undefined && this.#trySend(message)) return;
     if (this.#head === undefined) this.#head = message;
@@ -194,15 +197,22 @@ export class SeqpacketServer implements Disposable {
 }
 
 function seqpacketSocket(): number {
-  return check("socket", libc().socket(linux.familyUnix, linux.socketSeqpacket | linux.closeOnExec | linux.nonBlocking, 0));
+  return check(
+    "socket",
+    libc().socket(linux.familyUnix, linux.socketSeqpacket | linux.closeOnExec | linux.nonBlocking, 0),
+  );
 }
 
 function unixAddress(path: string): Buffer {
   const name = Buffer.from(path);
   if (name.length > maxPathBytes) {
-    throw userError("path-too-long", `the socket path ${path} has ${name.length} bytes, at most ${maxPathBytes} are possible`, {
-      hint: "choose a shorter directory",
-    });
+    throw userError(
+      "path-too-long",
+      `the socket path ${path} has ${name.length} bytes, at most ${maxPathBytes} are possible`,
+      {
+        hint: "choose a shorter directory",
+      },
+    );
   }
   const out = Buffer.alloc(110);
   out.writeUInt16LE(linux.familyUnix, 0);

@@ -17,12 +17,16 @@ const maxProbes = 127;
  * Has the kernel send keepalive probes on a connection. A stream without a descriptor of its own (a tunnel, one that is closed) is left as it
  * is; numbers beyond what the kernel takes become the nearest that it does.
  */
-export function keepAlive(socket: { readonly fd: number }, { timeSeconds, intervalSeconds, probes }: TcpKeepalive): void {
+export function keepAlive(
+  socket: { readonly fd: number },
+  { timeSeconds, intervalSeconds, probes }: TcpKeepalive,
+): void {
   const { fd } = socket;
   if (fd < 0) return;
   setOption(fd, linux.levelSocket, linux.keepAlive, 1);
   if (timeSeconds !== undefined) setOption(fd, linux.levelTcp, linux.keepAliveTime, within(timeSeconds, maxSeconds));
-  if (intervalSeconds !== undefined) setOption(fd, linux.levelTcp, linux.keepAliveInterval, within(intervalSeconds, maxSeconds));
+  if (intervalSeconds !== undefined)
+    setOption(fd, linux.levelTcp, linux.keepAliveInterval, within(intervalSeconds, maxSeconds));
   if (probes !== undefined) setOption(fd, linux.levelTcp, linux.keepAliveProbes, within(probes, maxProbes));
 }
 

@@ -58,16 +58,22 @@ export class TlsContext {
           ...(options.minVersion === undefined ? {} : { minVersion: options.minVersion }),
           ...(options.maxVersion === undefined ? {} : { maxVersion: options.maxVersion }),
           ...cipherSettings(options.ciphers ?? []),
-          ...(options.noTickets === true && options.profile !== "mesh" ? { secureOptions: constants.SSL_OP_NO_TICKET } : {}),
+          ...(options.noTickets === true && options.profile !== "mesh"
+            ? { secureOptions: constants.SSL_OP_NO_TICKET }
+            : {}),
         }),
         options.guard,
       );
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      throw userError("tls-material-invalid", `the certificate, key, roots or revocation lists cannot be used: ${reason}`, {
-        cause: error,
-        hint: "check that each is PEM, and that the key belongs to the first certificate",
-      });
+      throw userError(
+        "tls-material-invalid",
+        `the certificate, key, roots or revocation lists cannot be used: ${reason}`,
+        {
+          cause: error,
+          hint: "check that each is PEM, and that the key belongs to the first certificate",
+        },
+      );
     }
   }
 }
@@ -81,7 +87,9 @@ const latestSuites = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_C
 function cipherSettings(names: readonly string[]): { readonly ciphers?: string } {
   const known = new Set(getCiphers().map((name) => name.toUpperCase()));
   // Envoy writes equally good ones as [a|b].
-  const usable = names.flatMap((name) => name.replace(/^\[(.*)\]$/, "$1").split("|")).filter((name) => known.has(name.toUpperCase()) && !name.startsWith("TLS_"));
+  const usable = names
+    .flatMap((name) => name.replace(/^\[(.*)\]$/, "$1").split("|"))
+    .filter((name) => known.has(name.toUpperCase()) && !name.startsWith("TLS_"));
   return usable.length === 0 ? {} : { ciphers: [...latestSuites, ...usable].join(":") };
 }
 

@@ -23,7 +23,11 @@ before(async () => {
   stranger = TlsContext.create({ ...(await other.issue({ spiffe: sleepId })), roots: authority.roots, ...mesh });
 });
 
-const hbone: SecureClientOptions = { alpn: ["h2"], timeoutMs: 5000, verify: { by: "identities", identities: [reviewsId] } };
+const hbone: SecureClientOptions = {
+  alpn: ["h2"],
+  timeoutMs: 5000,
+  verify: { by: "identities", identities: [reviewsId] },
+};
 const hboneServer: SecureServerOptions = { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" };
 
 interface Ends {
@@ -44,7 +48,9 @@ async function ends(path: BytePath, roles: Roles = {}): Promise<Ends> {
   const listener = await path.listenTcp({ address: "127.0.0.1", port: 0 }, accepted.resolve);
   const plain = await path.connectTcp({ address: "127.0.0.1", port: listener.address.port, timeoutMs: 5000 });
   const client = secureClient(plain, roles.context ?? sleep, { ...hbone, ...roles.client });
-  const server = accepted.promise.then((stream) => secureServer(stream, roles.source ?? (() => reviews), { ...hboneServer, ...roles.server }));
+  const server = accepted.promise.then((stream) =>
+    secureServer(stream, roles.source ?? (() => reviews), { ...hboneServer, ...roles.server }),
+  );
   client.catch(() => undefined);
   server.catch(() => undefined);
   return { client, server, listener };
@@ -58,7 +64,10 @@ for (const kind of ["libuv", "node"] as const) {
     test("both ends know each other's SPIFFE id and the protocol, and bytes go both ways", async () => {
       const { client, server, listener } = await ends(path);
       const [near, far] = await Promise.all([client, server]);
-      assert.deepEqual([near.peerIdentity, near.alpnProtocol, far.peerIdentity, far.alpnProtocol], [reviewsId, "h2", sleepId, "h2"]);
+      assert.deepEqual(
+        [near.peerIdentity, near.alpnProtocol, far.peerIdentity, far.alpnProtocol],
+        [reviewsId, "h2", sleepId, "h2"],
+      );
       assert.deepEqual(near.remote, listener.address);
       const [left, right] = [new Recorder(near), new Recorder(far)];
       near.write(Buffer.from("ping"));
@@ -97,13 +106,18 @@ for (const kind of ["libuv", "node"] as const) {
       send(near, left, total);
       send(far, right, total);
       await Promise.all([left.ended, right.ended]);
-      assert.deepEqual([left.count, left.mismatchAt, right.count, right.mismatchAt], [total, undefined, total, undefined]);
+      assert.deepEqual(
+        [left.count, left.mismatchAt, right.count, right.mismatchAt],
+        [total, undefined, total, undefined],
+      );
       back.listener.close();
       front.listener.close();
     });
 
     test("a server with another identity is refused", async () => {
-      const { client, listener } = await ends(path, { client: { verify: { by: "identities", identities: [sleepId] } } });
+      const { client, listener } = await ends(path, {
+        client: { verify: { by: "identities", identities: [sleepId] } },
+      });
       await assert.rejects(client, { kind: "transient", code: "peer-identity" });
       listener.close();
     });
@@ -118,7 +132,11 @@ for (const kind of ["libuv", "node"] as const) {
     });
 
     test("a server that lets in whoever comes knows whether what was shown is of its roots", async () => {
-      for (const [context, verified] of [[sleep, true], [stranger, false], [TlsContext.create({ roots: authority.roots, profile: "mesh" }), false]] as const) {
+      for (const [context, verified] of [
+        [sleep, true],
+        [stranger, false],
+        [TlsContext.create({ roots: authority.roots, profile: "mesh" }), false],
+      ] as const) {
         const { server, client, listener } = await ends(path, { context, server: { clientCertificate: "any" } });
         assert.equal((await server).peerVerified, verified);
         assert.equal((await client).peerVerified, true);
@@ -140,7 +158,10 @@ for (const kind of ["libuv", "node"] as const) {
 
     test("a peer that leaves during the handshake is connection-reset", async () => {
       const { client, server, listener } = await ends(path);
-      client.then((stream) => stream.destroy(), () => undefined);
+      client.then(
+        (stream) => stream.destroy(),
+        () => undefined,
+      );
       await assert.rejects(server, { kind: "transient", code: "connection-reset" });
       listener.close();
     });
@@ -212,7 +233,10 @@ for (const kind of ["libuv", "node"] as const) {
         behind.resume();
       });
       assert.equal(first.toString("latin1", 0, preface.length), preface);
-      const far = await secureServer(behind, () => reviews, { ...hboneServer, received: first.subarray(preface.length) });
+      const far = await secureServer(behind, () => reviews, {
+        ...hboneServer,
+        received: first.subarray(preface.length),
+      });
       const near = await client;
       const [left, right] = [new Recorder(near), new Recorder(far, { verifyPattern: true })];
       send(near, left, 200_000);

@@ -49,7 +49,11 @@ export interface SecureServerOptions {
  * A TLS handshake as the client. Takes the stream over, which must be paused and idle; on failure it is closed. Codes:
  * `tls-…`, `timeout`, `connection-reset`, OpenSSL's (`unable-to-verify-leaf-signature`), `peer-identity`, `alpn-mismatch`.
  */
-export async function secureClient(stream: ByteStream, context: TlsContext, options: SecureClientOptions): Promise<SecureStream> {
+export async function secureClient(
+  stream: ByteStream,
+  context: TlsContext,
+  options: SecureClientOptions,
+): Promise<SecureStream> {
   const what = `TLS with ${stream.remote.address}:${stream.remote.port}`;
   refuseClosed(stream, what);
   const transport = takeTransport(stream);
@@ -65,18 +69,34 @@ export async function secureClient(stream: ByteStream, context: TlsContext, opti
   };
   const secured = connect(settings);
   const { guard } = verify.by === "none" ? {} : context;
-  return await finish(transport, secured, "secureConnect", what, { timeoutMs: options.timeoutMs, guard, peer: "server" }, (identity, certificate) => {
-    const reason = (certificate === undefined ? undefined : guard?.refuse(certificate, "server")) ?? options.refuse?.(certificate);
-    if (reason !== undefined) return transientError("peer-identity", `${what}: ${reason}`);
-    if (options.alpn.length > 0 && options.alpnOptional !== true && !secured.alpnProtocol) return transientError("alpn-mismatch", `${what}: the server takes none of ${options.alpn.join(", ")}`);
-    if (verify.by !== "identities" || verify.identities.length === 0) return undefined;
-    if (verify.identities.includes(identity)) return undefined;
-    return transientError("peer-identity", `${what}: the server is ${identity === "" ? "nobody" : identity}, expected ${verify.identities.join(" or ")}`);
-  });
+  return await finish(
+    transport,
+    secured,
+    "secureConnect",
+    what,
+    { timeoutMs: options.timeoutMs, guard, peer: "server" },
+    (identity, certificate) => {
+      const reason =
+        (certificate === undefined ? undefined : guard?.refuse(certificate, "server")) ?? options.refuse?.(certificate);
+      if (reason !== undefined) return transientError("peer-identity", `${what}: ${reason}`);
+      if (options.alpn.length > 0 && options.alpnOptional !== true && !secured.alpnProtocol)
+        return transientError("alpn-mismatch", `${what}: the server takes none of ${options.alpn.join(", ")}`);
+      if (verify.by !== "identities" || verify.identities.length === 0) return undefined;
+      if (verify.identities.includes(identity)) return undefined;
+      return transientError(
+        "peer-identity",
+        `${what}: the server is ${identity === "" ? "nobody" : identity}, expected ${verify.identities.join(" or ")}`,
+      );
+    },
+  );
 }
 
 /** A TLS handshake as the server; accepts first and waits for the context. The time limit starts when the context is there. */
-export async function secureServer(stream: ByteStream, source: TlsContextSource, options: SecureServerOptions): Promise<SecureStream> {
+export async function secureServer(
+  stream: ByteStream,
+  source: TlsContextSource,
+  options: SecureServerOptions,
+): Promise<SecureStream> {
   const what = `TLS from ${stream.remote.address}:${stream.remote.port}`;
   const context = await contextOrClose(stream, source);
   refuseClosed(stream, what);
@@ -92,18 +112,32 @@ export async function secureServer(stream: ByteStream, source: TlsContextSource,
     SNICallback: (servername, done) => {
       Promise.resolve()
         .then(() => source(servername))
-        .then((named) => done(null, named.secureContext), (error: unknown) => done(error instanceof Error ? error : new Error(String(error))));
+        .then(
+          (named) => done(null, named.secureContext),
+          (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
+        );
     },
   });
   const guard = wantsCertificate && options.clientCertificate !== "any" ? context.guard : undefined;
-  return await finish(transport, secured, "secure", what, { timeoutMs: options.timeoutMs, guard, peer: "client" }, (_identity, certificate) => {
-    if (options.clientCertificate === "any") return undefined;
-    const fault = wantsCertificate ? verifyError(secured) : undefined;
-    // OpenSSL says the same of a peer that sent no certificate at all.
-    if (fault !== undefined && (options.clientCertificate === "require" || certificate !== undefined)) return networkError(what, fault);
-    const reason = wantsCertificate && certificate !== undefined ? (guard?.refuse(certificate, "client") ?? options.refuse?.(certificate)) : undefined;
-    return reason === undefined ? undefined : transientError("peer-identity", `${what}: ${reason}`);
-  });
+  return await finish(
+    transport,
+    secured,
+    "secure",
+    what,
+    { timeoutMs: options.timeoutMs, guard, peer: "client" },
+    (_identity, certificate) => {
+      if (options.clientCertificate === "any") return undefined;
+      const fault = wantsCertificate ? verifyError(secured) : undefined;
+      // OpenSSL says the same of a peer that sent no certificate at all.
+      if (fault !== undefined && (options.clientCertificate === "require" || certificate !== undefined))
+        return networkError(what, fault);
+      const reason =
+        wantsCertificate && certificate !== undefined
+          ? (guard?.refuse(certificate, "client") ?? options.refuse?.(certificate))
+          : undefined;
+      return reason === undefined ? undefined : transientError("peer-identity", `${what}: ${reason}`);
+    },
+  );
 }
 
 async function contextOrClose(stream: ByteStream, source: TlsContextSource): Promise<TlsContext> {
@@ -123,7 +157,8 @@ interface Transport {
 
 function refuseClosed(stream: ByteStream, what: string): void {
   const ours = stream instanceof HandleStream || stream instanceof SocketStream;
-  if (ours && stream.fd < 0) throw transientError("connection-reset", `${what}: the connection was closed before the handshake`);
+  if (ours && stream.fd < 0)
+    throw transientError("connection-reset", `${what}: the connection was closed before the handshake`);
 }
 
 function takeTransport(stream: ByteStream): Transport {
@@ -134,8 +169,12 @@ function takeTransport(stream: ByteStream): Transport {
     const socket = new Socket({ handle, allowHalfOpen: true, manualStart: true } as unknown as SocketConstructorOpts);
     return { socket, secured: (tlsSocket) => handleStreamOf(binding, handle as TcpHandle, tlsSocket) };
   }
-  if (stream instanceof SocketStream) return { socket: stream.detach(), secured: (tlsSocket) => new SocketStream(tlsSocket) };
-  return { socket: streamDuplex(stream) as unknown as Socket, secured: (tlsSocket) => new SocketStream(tlsSocket, stream) };
+  if (stream instanceof SocketStream)
+    return { socket: stream.detach(), secured: (tlsSocket) => new SocketStream(tlsSocket) };
+  return {
+    socket: streamDuplex(stream) as unknown as Socket,
+    secured: (tlsSocket) => new SocketStream(tlsSocket, stream),
+  };
 }
 
 /** Takes the TLS handle over from node's stream; must run inside the event that ends the handshake, or records get lost. */
@@ -167,7 +206,11 @@ function finish(
   secured: TLSSocket,
   event: "secure" | "secureConnect",
   what: string,
-  { timeoutMs, guard, peer }: { readonly timeoutMs: number; readonly guard: PeerGuard | undefined; readonly peer: "client" | "server" },
+  {
+    timeoutMs,
+    guard,
+    peer,
+  }: { readonly timeoutMs: number; readonly guard: PeerGuard | undefined; readonly peer: "client" | "server" },
   refusal: (peerIdentity: string, certificate: X509Certificate | undefined) => SerinError | undefined,
 ): Promise<SecureStream> {
   return new Promise((resolve, reject) => {
@@ -178,7 +221,10 @@ function finish(
       secured.destroy();
       reject(error);
     };
-    const timer = setTimeout(() => fail(transientError("timeout", `${what}: no handshake in ${timeoutMs} ms`)), timeoutMs);
+    const timer = setTimeout(
+      () => fail(transientError("timeout", `${what}: no handshake in ${timeoutMs} ms`)),
+      timeoutMs,
+    );
     const failed = (error: unknown): void => fail(networkError(what, error));
     secured.once("error", failed);
     const gone = (): void => fail(transientError("connection-reset", `${what}: the peer closed during the handshake`));
@@ -195,10 +241,19 @@ function finish(
       secured.off("error", failed).off("close", gone).off("end", gone);
       const alpnProtocol = typeof secured.alpnProtocol === "string" ? secured.alpnProtocol : undefined;
       const peerVerified = peerCertificate !== undefined && verifyError(secured) === undefined;
-      const details = { peerIdentity, alpnProtocol, peerCertificate, peerVerified, tlsVersion: secured.getProtocol() ?? "", cipher: secured.getCipher().name };
+      const details = {
+        peerIdentity,
+        alpnProtocol,
+        peerCertificate,
+        peerVerified,
+        tlsVersion: secured.getProtocol() ?? "",
+        cipher: secured.getCipher().name,
+      };
       const stream = Object.assign(transport.secured(secured), details);
       if (guard !== undefined && peerCertificate !== undefined) {
-        const watched = guard.admitted(peerCertificate, peer, (reason) => secured.destroy(transientError("peer-identity", `${what}: ${reason}`)));
+        const watched = guard.admitted(peerCertificate, peer, (reason) =>
+          secured.destroy(transientError("peer-identity", `${what}: ${reason}`)),
+        );
         secured.once("close", () => watched[Symbol.dispose]());
       }
       resolve(stream);

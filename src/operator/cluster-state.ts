@@ -53,7 +53,11 @@ export async function observeClusterState(client: KubeClient): Promise<ClusterSt
   return {
     revisions: pilots.items.map(revisionOf),
     tags: injectors.items.flatMap(tagOf),
-    gateways: [...gateways.items, ...otherGateways.items].map(({ metadata }) => ({ name: metadata.name ?? "", namespace: metadata.namespace ?? "", revision: metadata.labels?.[revisionLabel] ?? "default" })),
+    gateways: [...gateways.items, ...otherGateways.items].map(({ metadata }) => ({
+      name: metadata.name ?? "",
+      namespace: metadata.namespace ?? "",
+      revision: metadata.labels?.[revisionLabel] ?? "default",
+    })),
     defaultRevision: defaultOf(injectors.items),
     hasDefinitions: definition !== undefined,
   };
@@ -71,11 +75,17 @@ function revisionOf({ metadata, spec }: Deployment): InstalledRevision {
 
 function tagOf({ metadata }: WebhookConfiguration): InstalledTag[] {
   const tag = metadata.labels?.[tagLabel];
-  return tag === undefined ? [] : [{ tag, revision: metadata.labels?.[revisionLabel] ?? "default", name: metadata.name ?? "" }];
+  return tag === undefined
+    ? []
+    : [{ tag, revision: metadata.labels?.[revisionLabel] ?? "default", name: metadata.name ?? "" }];
 }
 
 function defaultOf(injectors: readonly WebhookConfiguration[]): string | undefined {
   const tag = injectors.find(({ metadata }) => metadata.labels?.[tagLabel] === "default");
-  const unnamed = injectors.find(({ metadata, webhooks = [] }) => metadata.labels?.[tagLabel] === undefined && webhooks.some(({ name }) => name === "namespace.sidecar-injector.istio.io"));
+  const unnamed = injectors.find(
+    ({ metadata, webhooks = [] }) =>
+      metadata.labels?.[tagLabel] === undefined &&
+      webhooks.some(({ name }) => name === "namespace.sidecar-injector.istio.io"),
+  );
   return (tag ?? unnamed)?.metadata.labels?.[revisionLabel];
 }

@@ -1,4 +1,9 @@
-export { BanzaiOperator, tellOfSecondOperator, type BanzaiOperatorOptions, type SecondOperatorOptions } from "./banzai/index.ts";
+export {
+  BanzaiOperator,
+  tellOfSecondOperator,
+  type BanzaiOperatorOptions,
+  type SecondOperatorOptions,
+} from "./banzai/index.ts";
 export { applyComponents, fieldManager, type InstallOptions } from "./installer.ts";
 export { IstioOperatorController, type IstioOperatorControllerOptions } from "./istio/index.ts";
 export { proxyMetrics, type MetricsProxyOptions } from "./metrics-proxy.ts";

@@ -25,7 +25,11 @@ const renewMs = 5000;
 const retryMs = 500;
 
 /** Runs the work while nobody else installs here. One that was killed is waited for until its lease runs out. */
-export async function withInstallLock(options: InstallLockOptions, signal: AbortSignal | undefined, work: () => Promise<void>): Promise<void> {
+export async function withInstallLock(
+  options: InstallLockOptions,
+  signal: AbortSignal | undefined,
+  work: () => Promise<void>,
+): Promise<void> {
   await acquire(options, signal);
   const ended = new AbortController();
   const renewing = renew(options, ended.signal);
@@ -44,22 +48,32 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
   let seen: { readonly record: string; readonly atMs: number } | undefined;
   let told = false;
   for (;;) {
-    const held = await tryTake(options, seen !== undefined && clock.steadyMs() - seen.atMs > leaseSeconds * 1000 ? seen.record : undefined);
+    const held = await tryTake(
+      options,
+      seen !== undefined && clock.steadyMs() - seen.atMs > leaseSeconds * 1000 ? seen.record : undefined,
+    );
     if (held === undefined) return;
     if (held.record !== seen?.record) seen = { record: held.record, atMs: clock.steadyMs() };
     if (held.holder !== "" && !told) onWait(held.holder);
     told ||= held.holder !== "";
     if (clock.steadyMs() > deadline) {
-      throw transientError("install-busy", `${held.holder === "" ? "somebody else" : held.holder} has been installing in ${options.namespace} for more than ${timeoutMs / 1000} s`, {
-        hint: `wait for it, or if it is no more: kubectl -n ${options.namespace} delete lease ${options.name}`,
-      });
+      throw transientError(
+        "install-busy",
+        `${held.holder === "" ? "somebody else" : held.holder} has been installing in ${options.namespace} for more than ${timeoutMs / 1000} s`,
+        {
+          hint: `wait for it, or if it is no more: kubectl -n ${options.namespace} delete lease ${options.name}`,
+        },
+      );
     }
     await clock.sleep(retryMs, signal);
   }
 }
 
 /** Undefined once the lock is ours, else who has it. `expired` is a record that has not been renewed in time. */
-async function tryTake({ client, name, namespace, identity, clock, dead }: InstallLockOptions, expired: string | undefined): Promise<{ holder: string; record: string } | undefined> {
+async function tryTake(
+  { client, name, namespace, identity, clock, dead }: InstallLockOptions,
+  expired: string | undefined,
+): Promise<{ holder: string; record: string } | undefined> {
   const lease = await client.get(leaseKind, name, namespace);
   const now = new Date(clock.nowMs()).toISOString().replace("Z", "000Z");
   const spec = { holderIdentity: identity, leaseDurationSeconds: leaseSeconds, acquireTime: now, renewTime: now };
@@ -85,7 +99,9 @@ async function renew(options: InstallLockOptions, signal: AbortSignal): Promise<
     if (signal.aborted) return;
     const renewTime = new Date(clock.nowMs()).toISOString().replace("Z", "000Z");
     // A renewal that fails is tried again before the lease runs out.
-    await client.patchMerge(leaseKind, name, namespace, { spec: { renewTime } }).catch((error: unknown) => messageOf(error));
+    await client
+      .patchMerge(leaseKind, name, namespace, { spec: { renewTime } })
+      .catch((error: unknown) => messageOf(error));
   }
 }
 

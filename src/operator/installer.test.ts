@@ -5,7 +5,13 @@ import { renderDefaultRevision, renderInstall, resolveSettings } from "../instal
 import { applyComponents, removeInstalled } from "./index.ts";
 import { MemoryCluster } from "./testing/memory-cluster.ts";
 
-const definitions = [{ apiVersion: "apiextensions.k8s.io/v1", kind: "CustomResourceDefinition", metadata: { name: "virtualservices.networking.istio.io" } }];
+const definitions = [
+  {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: "virtualservices.networking.istio.io" },
+  },
+];
 
 interface Flags {
   readonly upgradeGateways?: boolean;
@@ -27,7 +33,11 @@ function clockOfTurns(): Clock {
   };
 }
 
-async function install(cluster: MemoryCluster, setFlags: readonly string[], flags: Flags = {}): Promise<{ done: string[]; notes: string[] }> {
+async function install(
+  cluster: MemoryCluster,
+  setFlags: readonly string[],
+  flags: Flags = {},
+): Promise<{ done: string[]; notes: string[] }> {
   const { value: settings } = resolveSettings({ specs: [], setFlags }, { hub: "h", tag: "1" });
   assert.ok(settings);
   const { components } = renderInstall(settings, { istio: definitions, rollout: [] });
@@ -57,8 +67,20 @@ test("webhooks come after what they lead to, and the first revision becomes the 
   const cluster = new MemoryCluster();
   const { done, notes } = await install(cluster, []);
   assert.deepEqual([done, notes], [["Istio core installed", "Istiod installed", "Ingress gateways installed"], []]);
-  const order = ["Namespace/istio-system", "CustomResourceDefinition/virtualservices.networking.istio.io", "ServiceAccount/istio-system/istiod", "Deployment/istio-system/istiod", "MutatingWebhookConfiguration/istio-sidecar-injector", "ValidatingWebhookConfiguration/istiod-default-validator"];
-  assert.deepEqual(cluster.writes.filter((write) => order.includes(write.slice("apply ".length))).map((write) => write.slice("apply ".length)), order);
+  const order = [
+    "Namespace/istio-system",
+    "CustomResourceDefinition/virtualservices.networking.istio.io",
+    "ServiceAccount/istio-system/istiod",
+    "Deployment/istio-system/istiod",
+    "MutatingWebhookConfiguration/istio-sidecar-injector",
+    "ValidatingWebhookConfiguration/istiod-default-validator",
+  ];
+  assert.deepEqual(
+    cluster.writes
+      .filter((write) => order.includes(write.slice("apply ".length)))
+      .map((write) => write.slice("apply ".length)),
+    order,
+  );
   assert.equal(cluster.find("Lease", "serin-install", "istio-system")?.["spec"] === undefined, false);
 });
 
@@ -71,10 +93,12 @@ test("a second revision leaves gateway, default and tags where they are, and say
     `gateway istio-system/istio-ingressgateway stays with revision "default"; --upgrade-gateways moves it to "canary"`,
     `revision "default" stays the default: its injector and its validator are as they were`,
   ]);
-  const revisionOf = (kind: string, name: string, namespace?: string) => cluster.find(kind, name, namespace)?.metadata.labels?.["istio.io/rev"];
+  const revisionOf = (kind: string, name: string, namespace?: string) =>
+    cluster.find(kind, name, namespace)?.metadata.labels?.["istio.io/rev"];
   assert.equal(revisionOf("Deployment", "istio-ingressgateway", "istio-system"), "default");
   assert.equal(revisionOf("MutatingWebhookConfiguration", "istio-revision-tag-prod"), "default");
-  for (const tag of ["prod", "default"]) assert.equal(revisionOf("Service", `istiod-revision-tag-${tag}`, "istio-system"), "default");
+  for (const tag of ["prod", "default"])
+    assert.equal(revisionOf("Service", `istiod-revision-tag-${tag}`, "istio-system"), "default");
   assert.equal(revisionOf("ValidatingWebhookConfiguration", "istiod-default-validator"), "default");
   await install(cluster, ["revision=canary"], { upgradeGateways: true });
   assert.equal(revisionOf("Deployment", "istio-ingressgateway", "istio-system"), "canary");
@@ -108,7 +132,10 @@ test("one that was killed in the middle is taken up when its lock has run out: t
     await assert.rejects(install(cluster, ["profile=ambient"], { identity: "dead" }), /killed/);
     cluster.onWrite = () => undefined;
     for (const name of ["serin-install-default", "serin-install"]) {
-      cluster.put("Lease", { metadata: { name, namespace: "istio-system" }, spec: { holderIdentity: "dead", renewTime: "2026-01-01T00:00:00Z" } } as never);
+      cluster.put("Lease", {
+        metadata: { name, namespace: "istio-system" },
+        spec: { holderIdentity: "dead", renewTime: "2026-01-01T00:00:00Z" },
+      } as never);
     }
     const clock = clockOfTurns();
     const { done, notes } = await install(cluster, ["profile=ambient"], { identity: "next", clock });
@@ -121,7 +148,10 @@ test("one that was killed in the middle is taken up when its lock has run out: t
 
 test("two installations at once wait for each other: one of the same revision to its end, one of another while it writes", async () => {
   const lease = (name: string, holderIdentity: string): void => {
-    cluster.put("Lease", { metadata: { name, namespace: "istio-system" }, spec: { holderIdentity, renewTime: "2026-01-01T00:00:00Z" } } as never);
+    cluster.put("Lease", {
+      metadata: { name, namespace: "istio-system" },
+      spec: { holderIdentity, renewTime: "2026-01-01T00:00:00Z" },
+    } as never);
   };
   const cluster = new MemoryCluster();
   const held: readonly (readonly [name: string, notes: readonly string[]])[] = [
@@ -133,7 +163,10 @@ test("two installations at once wait for each other: one of the same revision to
     lease(name, "ann@there (pid 7)");
     const second = install(cluster, [], { identity: "me" });
     await new Promise((resolve) => setTimeout(resolve, 20));
-    assert.deepEqual(cluster.writes.slice(before).filter((write) => !/Lease|Namespace/.test(write)), []);
+    assert.deepEqual(
+      cluster.writes.slice(before).filter((write) => !/Lease|Namespace/.test(write)),
+      [],
+    );
     lease(name, "");
     assert.deepEqual((await second).notes, notes);
   }
@@ -150,12 +183,34 @@ test("nothing is written when a name is taken, definitions are missing, rights a
     ["components.base.enabled=false"],
     "the definitions of Istio's kinds (virtualservices.networking.istio.io, …) are not in the cluster, and this installation brings none\n  hint: enable components.base, or install it first: serin install --set profile=empty --set components.base.enabled=true",
   );
-  cluster.put("MutatingWebhookConfiguration", { metadata: { name: "istio-revision-tag-prod", labels: { app: "sidecar-injector", "istio.io/tag": "prod", "istio.io/rev": "old" } } });
-  await refused(["revision=prod"], `revision "prod" cannot be installed: a tag of that name leads to revision "old"\n  hint: choose another name, or remove the tag: serin tag remove prod`);
-  cluster.put("Deployment", { metadata: { name: "istiod-b", namespace: "elsewhere", labels: { app: "istiod", "istio.io/rev": "b" } } });
-  await refused(["values.revisionTags={b}"], `the tag "b" cannot be made: a revision of that name is installed\n  hint: choose another name in spec.values.revisionTags`);
-  await refused(["revision=b"], `revision "b" is installed in namespace elsewhere already, and cannot be in istio-system as well\n  hint: choose another name: webhooks find a revision by its name alone`);
-  cluster.put("Deployment", { metadata: { name: "istiod", namespace: "istio-system", ownerReferences: [{ apiVersion: "v1beta1", kind: "Istio", name: "istio-sample", uid: "1", controller: true }] } });
+  cluster.put("MutatingWebhookConfiguration", {
+    metadata: {
+      name: "istio-revision-tag-prod",
+      labels: { app: "sidecar-injector", "istio.io/tag": "prod", "istio.io/rev": "old" },
+    },
+  });
+  await refused(
+    ["revision=prod"],
+    `revision "prod" cannot be installed: a tag of that name leads to revision "old"\n  hint: choose another name, or remove the tag: serin tag remove prod`,
+  );
+  cluster.put("Deployment", {
+    metadata: { name: "istiod-b", namespace: "elsewhere", labels: { app: "istiod", "istio.io/rev": "b" } },
+  });
+  await refused(
+    ["values.revisionTags={b}"],
+    `the tag "b" cannot be made: a revision of that name is installed\n  hint: choose another name in spec.values.revisionTags`,
+  );
+  await refused(
+    ["revision=b"],
+    `revision "b" is installed in namespace elsewhere already, and cannot be in istio-system as well\n  hint: choose another name: webhooks find a revision by its name alone`,
+  );
+  cluster.put("Deployment", {
+    metadata: {
+      name: "istiod",
+      namespace: "istio-system",
+      ownerReferences: [{ apiVersion: "v1beta1", kind: "Istio", name: "istio-sample", uid: "1", controller: true }],
+    },
+  });
   await refused(
     [],
     "nothing was written, as objects of these names are looked after by somebody else:\n  Deployment istio-system/istiod belongs to Istio istio-sample\n  hint: install under another revision (--revision), or delete their owner first",
@@ -174,9 +229,20 @@ test("a removal takes webhooks first, and leaves what all revisions share", asyn
   cluster.writes.length = 0;
   await removeInstalled({ client: cluster, what: { revision: "canary" }, onRemoved: () => undefined });
   assert.match(cluster.writes[0] ?? "", /WebhookConfiguration/);
-  assert.deepEqual(cluster.names("Deployment"), ["istio-system/istio-ingressgateway", "istio-system/istiod", "serin-system/serin-rollout"]);
+  assert.deepEqual(cluster.names("Deployment"), [
+    "istio-system/istio-ingressgateway",
+    "istio-system/istiod",
+    "serin-system/serin-rollout",
+  ]);
   await removeInstalled({ client: cluster, what: { revision: "default" }, onRemoved: () => undefined });
   assert.deepEqual(cluster.names("DaemonSet"), ["istio-system/istio-cni-node"]);
   await removeInstalled({ client: cluster, what: "everything", onRemoved: () => undefined });
-  assert.deepEqual([cluster.names("DaemonSet"), cluster.names("MutatingWebhookConfiguration"), cluster.names("CustomResourceDefinition").length], [[], [], 1]);
+  assert.deepEqual(
+    [
+      cluster.names("DaemonSet"),
+      cluster.names("MutatingWebhookConfiguration"),
+      cluster.names("CustomResourceDefinition").length,
+    ],
+    [[], [], 1],
+  );
 });

@@ -53,21 +53,37 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
   const before = await observeClusterState(client);
   await preflight(client, settings, objectsOf(withoutForeign({ ...options, onNote: () => undefined }, before)), before);
   await ensureNamespaces(client, renderNamespaces(settings, options.components));
-  const lock = { client, clock, namespace: settings.namespace, identity: options.identity, timeoutMs: options.readyTimeoutMs, dead: new Set<string>() };
+  const lock = {
+    client,
+    clock,
+    namespace: settings.namespace,
+    identity: options.identity,
+    timeoutMs: options.readyTimeoutMs,
+    dead: new Set<string>(),
+  };
   // Two installations of one revision go one after the other. Those of others only take turns in writing: what one waits for may be
   // what the other brings, as ztunnel's readiness is by the node agent.
-  const onWait = (holder: string): void => options.onNote(`${holder} is installing at the moment; waiting for it to end`);
-  const inTurn = async (write: () => Promise<void>): Promise<void> => await withInstallLock({ ...lock, name: "serin-install", onWait: () => undefined }, signal, write);
+  const onWait = (holder: string): void =>
+    options.onNote(`${holder} is installing at the moment; waiting for it to end`);
+  const inTurn = async (write: () => Promise<void>): Promise<void> =>
+    await withInstallLock({ ...lock, name: "serin-install", onWait: () => undefined }, signal, write);
   const revision = settings.revision === "" ? "default" : settings.revision;
   await withInstallLock({ ...lock, name: `serin-install-${revision}`, onWait }, signal, async () => {
     let components: readonly RenderedComponent[] = [];
     await inTurn(async () => {
       // Another installer may have changed what there is.
       components = withoutForeign(options, await observeClusterState(client));
-      for (const component of components) await applyObjects(client, component.objects.filter((object) => !isWebhook(object)));
+      for (const component of components)
+        await applyObjects(
+          client,
+          component.objects.filter((object) => !isWebhook(object)),
+        );
     });
     for (const component of components) {
-      await waitAll(component.objects.filter((object) => !isWebhook(object)), options);
+      await waitAll(
+        component.objects.filter((object) => !isWebhook(object)),
+        options,
+      );
       const webhooks = component.objects.filter(isWebhook);
       if (webhooks.length > 0 || component.name === "pilot") {
         await inTurn(async () => {
@@ -94,9 +110,13 @@ async function waitAll(objects: readonly UntypedObject[], options: InstallOption
 }
 
 /** The components without what another revision has and keeps: its gateways and its tags. Says what was left. */
-function withoutForeign({ components, settings, upgradeGateways, onNote }: InstallOptions, state: ClusterState): RenderedComponent[] {
+function withoutForeign(
+  { components, settings, upgradeGateways, onNote }: InstallOptions,
+  state: ClusterState,
+): RenderedComponent[] {
   const own = settings.revisionLabel ?? (settings.revision === "" ? "default" : settings.revision);
-  const lives = (revision: string): boolean => revision !== own && state.revisions.some((one) => one.revision === revision);
+  const lives = (revision: string): boolean =>
+    revision !== own && state.revisions.some((one) => one.revision === revision);
   const isDefaultElsewhere = state.tags.some(({ tag, revision }) => tag === "default" && lives(revision));
   const kept: RenderedComponent[] = [];
   for (const component of components) {
@@ -105,14 +125,19 @@ function withoutForeign({ components, settings, upgradeGateways, onNote }: Insta
       ? state.gateways.find(({ name, namespace }) => name === workload?.name && namespace === workload.namespace)
       : undefined;
     if (gateway !== undefined && lives(gateway.revision) && !upgradeGateways) {
-      onNote(`gateway ${gateway.namespace}/${gateway.name} stays with revision "${gateway.revision}"; --upgrade-gateways moves it to "${own}"`);
+      onNote(
+        `gateway ${gateway.namespace}/${gateway.name} stays with revision "${gateway.revision}"; --upgrade-gateways moves it to "${own}"`,
+      );
       continue;
     }
     const objects = component.objects.filter(({ kind, metadata }) => {
       const tag = state.tags.find((one) => one.tag === metadata.labels?.["istio.io/tag"]);
       if (tag === undefined || !lives(tag.revision)) return true;
       // Its Service and its webhooks stay together.
-      if (kind !== "Service") onNote(`tag "${tag.tag}" stays with revision "${tag.revision}"; to move it: serin tag set ${tag.tag} --revision ${own} --overwrite`);
+      if (kind !== "Service")
+        onNote(
+          `tag "${tag.tag}" stays with revision "${tag.revision}"; to move it: serin tag set ${tag.tag} --revision ${own} --overwrite`,
+        );
       return false;
     });
     kept.push({ ...component, objects: isDefaultElsewhere ? objects.map(withoutDefault) : objects });
@@ -122,7 +147,8 @@ function withoutForeign({ components, settings, upgradeGateways, onNote }: Insta
 
 /** The injector of a control plane without a name, which injects by default only where the tag `default` leads nowhere else. */
 function withoutDefault(object: UntypedObject): UntypedObject {
-  if (object.kind !== "MutatingWebhookConfiguration" || object.metadata.labels?.["istio.io/tag"] !== undefined) return object;
+  if (object.kind !== "MutatingWebhookConfiguration" || object.metadata.labels?.["istio.io/tag"] !== undefined)
+    return object;
   return { ...object, webhooks: deactivateDefault(object["webhooks"] as Readonly<Record<string, unknown>>[]) };
 }
 
@@ -137,7 +163,10 @@ async function ensureDefault({ client, defaultRevision, onNote }: InstallOptions
     onNote(`revision "${owner}" stays the default: its injector and its validator are as they were`);
     return;
   }
-  await applyObjects(client, [service, tag, validator].filter((object) => object !== undefined));
+  await applyObjects(
+    client,
+    [service, tag, validator].filter((object) => object !== undefined),
+  );
 }
 
 async function ensureNamespaces(client: KubeClient, namespaces: readonly UntypedObject[]): Promise<void> {

@@ -10,11 +10,19 @@ export interface MetricsProxyOptions {
 }
 
 interface Review {
-  readonly status?: { readonly authenticated?: boolean; readonly allowed?: boolean; readonly user?: { readonly username?: string; readonly groups?: readonly string[] } };
+  readonly status?: {
+    readonly authenticated?: boolean;
+    readonly allowed?: boolean;
+    readonly user?: { readonly username?: string; readonly groups?: readonly string[] };
+  };
 }
 
 /** Lets a request through to the upstream when its bearer token is good and its user may do the same to the path, as kube-rbac-proxy does. */
-export async function proxyMetrics(options: MetricsProxyOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+export async function proxyMetrics(
+  options: MetricsProxyOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const refusal = await refusalOf(options, request).catch((error: unknown) => {
     options.log.warn("a request could not be checked", { error: messageOf(error) });
     return { status: 503, text: "the cluster does not say who may read this\n" };
@@ -24,10 +32,19 @@ export async function proxyMetrics(options: MetricsProxyOptions, request: Incomi
     return;
   }
   const { upstream } = options;
-  const outgoing = nodeHttp().request({ host: upstream.hostname, port: upstream.port, method: request.method, path: request.url, headers: { accept: request.headers.accept ?? "*/*" } }, (answer) => {
-    response.writeHead(answer.statusCode ?? 502, answer.headers);
-    answer.pipe(response);
-  });
+  const outgoing = nodeHttp().request(
+    {
+      host: upstream.hostname,
+      port: upstream.port,
+      method: request.method,
+      path: request.url,
+      headers: { accept: request.headers.accept ?? "*/*" },
+    },
+    (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    },
+  );
   outgoing.on("error", (error) => {
     if (response.headersSent) response.destroy();
     else response.writeHead(502).end(`${messageOf(error)}\n`);
@@ -35,7 +52,10 @@ export async function proxyMetrics(options: MetricsProxyOptions, request: Incomi
   request.pipe(outgoing);
 }
 
-async function refusalOf({ client }: MetricsProxyOptions, request: IncomingMessage): Promise<{ status: number; text: string } | undefined> {
+async function refusalOf(
+  { client }: MetricsProxyOptions,
+  request: IncomingMessage,
+): Promise<{ status: number; text: string } | undefined> {
   const token = /^Bearer (.+)$/i.exec(request.headers.authorization ?? "")?.[1];
   if (token === undefined) return { status: 401, text: "Unauthorized\n" };
   const who = await review(client, "authentication.k8s.io/v1/tokenreviews", "TokenReview", { token });
@@ -43,8 +63,17 @@ async function refusalOf({ client }: MetricsProxyOptions, request: IncomingMessa
   const { username = "", groups = [] } = who.status.user ?? {};
   const [path = "/"] = (request.url ?? "/").split("?");
   const nonResourceAttributes = { path, verb: (request.method ?? "GET").toLowerCase() };
-  const may = await review(client, "authorization.k8s.io/v1/subjectaccessreviews", "SubjectAccessReview", { user: username, groups, nonResourceAttributes });
-  return may.status?.allowed === true ? undefined : { status: 403, text: `Forbidden (user=${username}, verb=${nonResourceAttributes.verb}, path=${nonResourceAttributes.path})\n` };
+  const may = await review(client, "authorization.k8s.io/v1/subjectaccessreviews", "SubjectAccessReview", {
+    user: username,
+    groups,
+    nonResourceAttributes,
+  });
+  return may.status?.allowed === true
+    ? undefined
+    : {
+        status: 403,
+        text: `Forbidden (user=${username}, verb=${nonResourceAttributes.verb}, path=${nonResourceAttributes.path})\n`,
+      };
 }
 
 async function review(client: KubeClient, path: string, kind: string, spec: unknown): Promise<Review> {

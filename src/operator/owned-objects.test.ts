@@ -7,14 +7,40 @@ import { MemoryCluster } from "./testing/memory-cluster.ts";
 
 test("validation that a control plane has closed stays closed when it is written again, as long as it is the same that is asked", async () => {
   const client = new MemoryCluster();
-  const owned = new OwnedObjects({ client, labelSelector: "a=b", kinds: ["ValidatingWebhookConfiguration"], fieldManager: "test", onChange: () => undefined, clock: systemClock, log: silentLogger });
-  const wanted = (rules: readonly string[], service = "istiod"): UntypedObject =>
-    ({ apiVersion: "admissionregistration.k8s.io/v1", kind: "ValidatingWebhookConfiguration", metadata: { name: "v" }, webhooks: ["one", "two"].map((name) => ({ name, failurePolicy: "Ignore", clientConfig: { service: { namespace: "istio-system", name: service } }, rules })) });
-  const policies = (): unknown => (client.find("ValidatingWebhookConfiguration", "v")?.["webhooks"] as { failurePolicy: string }[] | undefined)?.map(({ failurePolicy }) => failurePolicy);
+  const owned = new OwnedObjects({
+    client,
+    labelSelector: "a=b",
+    kinds: ["ValidatingWebhookConfiguration"],
+    fieldManager: "test",
+    onChange: () => undefined,
+    clock: systemClock,
+    log: silentLogger,
+  });
+  const wanted = (rules: readonly string[], service = "istiod"): UntypedObject => ({
+    apiVersion: "admissionregistration.k8s.io/v1",
+    kind: "ValidatingWebhookConfiguration",
+    metadata: { name: "v" },
+    webhooks: ["one", "two"].map((name) => ({
+      name,
+      failurePolicy: "Ignore",
+      clientConfig: { service: { namespace: "istio-system", name: service } },
+      rules,
+    })),
+  });
+  const policies = (): unknown =>
+    (client.find("ValidatingWebhookConfiguration", "v")?.["webhooks"] as { failurePolicy: string }[] | undefined)?.map(
+      ({ failurePolicy }) => failurePolicy,
+    );
   await owned.apply(wanted([]));
   assert.deepEqual(policies(), ["Ignore", "Ignore"]);
   const found = client.find("ValidatingWebhookConfiguration", "v");
-  client.put("ValidatingWebhookConfiguration", { ...found, webhooks: ((found?.["webhooks"] ?? []) as { name: string }[]).map((webhook) => ({ ...webhook, failurePolicy: webhook.name === "one" ? "Fail" : "Ignore" })) } as never);
+  client.put("ValidatingWebhookConfiguration", {
+    ...found,
+    webhooks: ((found?.["webhooks"] ?? []) as { name: string }[]).map((webhook) => ({
+      ...webhook,
+      failurePolicy: webhook.name === "one" ? "Fail" : "Ignore",
+    })),
+  } as never);
   await owned.apply(wanted(["more"]));
   assert.deepEqual(policies(), ["Fail", "Ignore"]);
   // Another control plane's answers are not shown yet.

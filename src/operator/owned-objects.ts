@@ -32,8 +32,11 @@ export class OwnedObjects {
     this.#options = options;
     const { client, labelSelector, clock, log, kinds, onChange } = options;
     const wanted = installedKinds.filter(({ kind }) => kinds.includes(kind));
-    this.#informers = new Map(wanted.map((kind) => [kind.kind, createInformer(client, kind, { labelSelector, clock, log, transform: slim })]));
-    for (const [kind, informer] of this.#informers) informer.subscribe(({ object, type }) => onChange({ ...object, kind }, type));
+    this.#informers = new Map(
+      wanted.map((kind) => [kind.kind, createInformer(client, kind, { labelSelector, clock, log, transform: slim })]),
+    );
+    for (const [kind, informer] of this.#informers)
+      informer.subscribe(({ object, type }) => onChange({ ...object, kind }, type));
   }
 
   get synced(): Promise<void>[] {
@@ -68,7 +71,14 @@ export class OwnedObjects {
 }
 
 interface Webhooks extends UntypedObject {
-  readonly webhooks?: readonly { readonly name?: string; readonly failurePolicy?: string; readonly clientConfig?: { readonly service?: { readonly name?: string; readonly namespace?: string }; readonly url?: string } }[];
+  readonly webhooks?: readonly {
+    readonly name?: string;
+    readonly failurePolicy?: string;
+    readonly clientConfig?: {
+      readonly service?: { readonly name?: string; readonly namespace?: string };
+      readonly url?: string;
+    };
+  }[];
 }
 
 /**
@@ -78,20 +88,32 @@ interface Webhooks extends UntypedObject {
 async function keptClosed(client: KubeClient, object: Webhooks): Promise<UntypedObject> {
   const found: Webhooks | undefined = await client.get(installedKindOf(object), object.metadata.name ?? "");
   const closed = new Set((found?.webhooks ?? []).filter(({ failurePolicy }) => failurePolicy === "Fail").map(askedOf));
-  const webhooks = (object.webhooks ?? []).map((webhook) => (closed.has(askedOf(webhook)) ? { ...webhook, failurePolicy: "Fail" } : webhook));
+  const webhooks = (object.webhooks ?? []).map((webhook) =>
+    closed.has(askedOf(webhook)) ? { ...webhook, failurePolicy: "Fail" } : webhook,
+  );
   return { ...object, webhooks };
 }
 
 /** The webhook by its name, and whom it asks. */
-function askedOf({ name = "", clientConfig: { service, url = "" } = {} }: NonNullable<Webhooks["webhooks"]>[number]): string {
+function askedOf({
+  name = "",
+  clientConfig: { service, url = "" } = {},
+}: NonNullable<Webhooks["webhooks"]>[number]): string {
   return [name, service?.namespace ?? "", service?.name ?? "", url].join(" ");
 }
 
 function stateOf({ metadata }: KubernetesObject): string {
-  return metadata.generation === undefined ? (metadata.resourceVersion ?? "") : `generation ${metadata.generation} of ${metadata.uid ?? ""}`;
+  return metadata.generation === undefined
+    ? (metadata.resourceVersion ?? "")
+    : `generation ${metadata.generation} of ${metadata.uid ?? ""}`;
 }
 
 function slim({ apiVersion, kind, metadata, status }: UntypedObject): UntypedObject {
   const { managedFields: _managedFields, ...rest } = metadata;
-  return { ...(apiVersion === undefined ? {} : { apiVersion }), ...(kind === undefined ? {} : { kind }), metadata: rest, status };
+  return {
+    ...(apiVersion === undefined ? {} : { apiVersion }),
+    ...(kind === undefined ? {} : { kind }),
+    metadata: rest,
+    status,
+  };
 }

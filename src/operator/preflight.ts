@@ -5,7 +5,12 @@ import { installedKindOf, type InstallSettings } from "../install/index.ts";
 import type { ClusterState } from "./cluster-state.ts";
 
 /** Everything but rights that can be known to go wrong before the first write; throws a user error that names all of it. */
-export async function preflight(client: KubeClient, settings: InstallSettings, objects: readonly UntypedObject[], state: ClusterState): Promise<void> {
+export async function preflight(
+  client: KubeClient,
+  settings: InstallSettings,
+  objects: readonly UntypedObject[],
+  state: ClusterState,
+): Promise<void> {
   checkNames(settings, state);
   checkDefinitions(settings, objects, state);
   await checkOwners(client, objects);
@@ -16,28 +21,47 @@ function checkNames({ revision, namespace, pilot, values }: InstallSettings, { t
   const wanted = Array.isArray(values["revisionTags"]) ? values["revisionTags"].map(String) : [];
   const clash = wanted.find((tag) => tag !== "default" && revisions.some((one) => one.revision === tag));
   if (clash !== undefined) {
-    throw userError("tag-name-taken", `the tag "${clash}" cannot be made: a revision of that name is installed`, { hint: "choose another name in spec.values.revisionTags" });
+    throw userError("tag-name-taken", `the tag "${clash}" cannot be made: a revision of that name is installed`, {
+      hint: "choose another name in spec.values.revisionTags",
+    });
   }
   if (revision === "") return;
   const tag = tags.find((one) => one.tag === revision);
   if (tag !== undefined) {
-    throw userError("revision-name-taken", `revision "${revision}" cannot be installed: a tag of that name leads to revision "${tag.revision}"`, {
-      hint: `choose another name, or remove the tag: serin tag remove ${revision}`,
-    });
+    throw userError(
+      "revision-name-taken",
+      `revision "${revision}" cannot be installed: a tag of that name leads to revision "${tag.revision}"`,
+      {
+        hint: `choose another name, or remove the tag: serin tag remove ${revision}`,
+      },
+    );
   }
   const elsewhere = revisions.find((one) => one.revision === revision && one.namespace !== namespace);
   if (elsewhere !== undefined) {
-    throw userError("revision-name-taken", `revision "${revision}" is installed in namespace ${elsewhere.namespace} already, and cannot be in ${namespace} as well`, {
-      hint: "choose another name: webhooks find a revision by its name alone",
-    });
+    throw userError(
+      "revision-name-taken",
+      `revision "${revision}" is installed in namespace ${elsewhere.namespace} already, and cannot be in ${namespace} as well`,
+      {
+        hint: "choose another name: webhooks find a revision by its name alone",
+      },
+    );
   }
 }
 
-function checkDefinitions({ pilot }: InstallSettings, objects: readonly UntypedObject[], { hasDefinitions }: ClusterState): void {
-  if (pilot.enabled !== true || hasDefinitions || objects.some(({ kind }) => kind === "CustomResourceDefinition")) return;
-  throw userError("definitions-missing", "the definitions of Istio's kinds (virtualservices.networking.istio.io, …) are not in the cluster, and this installation brings none", {
-    hint: "enable components.base, or install it first: serin install --set profile=empty --set components.base.enabled=true",
-  });
+function checkDefinitions(
+  { pilot }: InstallSettings,
+  objects: readonly UntypedObject[],
+  { hasDefinitions }: ClusterState,
+): void {
+  if (pilot.enabled !== true || hasDefinitions || objects.some(({ kind }) => kind === "CustomResourceDefinition"))
+    return;
+  throw userError(
+    "definitions-missing",
+    "the definitions of Istio's kinds (virtualservices.networking.istio.io, …) are not in the cluster, and this installation brings none",
+    {
+      hint: "enable components.base, or install it first: serin install --set profile=empty --set components.base.enabled=true",
+    },
+  );
 }
 
 const verbs = ["get", "list", "create", "patch"] as const;
@@ -55,16 +79,31 @@ export async function checkRights(client: KubeClient, objects: readonly UntypedO
     [...wanted.values()].map(async ({ kind, namespace }) => {
       const denied: string[] = [];
       for (const verb of verbs) if (!(await mayDo(client, kind, verb, namespace))) denied.push(verb);
-      if (denied.length > 0) missing.push(`${denied.join(", ")} ${kind.plural}${kind.group === "" ? "" : `.${kind.group}`}${namespace === undefined ? "" : ` in ${namespace}`}`);
+      if (denied.length > 0)
+        missing.push(
+          `${denied.join(", ")} ${kind.plural}${kind.group === "" ? "" : `.${kind.group}`}${namespace === undefined ? "" : ` in ${namespace}`}`,
+        );
     }),
   );
   if (missing.length === 0) return;
-  throw userError("rights-missing", `nothing was written, as you may not do everything that this installation needs:\n${missing.toSorted().map((line) => `  ${line}`).join("\n")}`, {
-    hint: "use the kubeconfig of a cluster administrator, or ask one for these rights",
-  });
+  throw userError(
+    "rights-missing",
+    `nothing was written, as you may not do everything that this installation needs:\n${missing
+      .toSorted()
+      .map((line) => `  ${line}`)
+      .join("\n")}`,
+    {
+      hint: "use the kubeconfig of a cluster administrator, or ask one for these rights",
+    },
+  );
 }
 
-async function mayDo(client: KubeClient, { group, plural }: Pick<KindDefinition, "group" | "plural">, verb: string, namespace: string | undefined): Promise<boolean> {
+async function mayDo(
+  client: KubeClient,
+  { group, plural }: Pick<KindDefinition, "group" | "plural">,
+  verb: string,
+  namespace: string | undefined,
+): Promise<boolean> {
   const body = {
     apiVersion: "authorization.k8s.io/v1",
     kind: "SelfSubjectAccessReview",
@@ -88,12 +127,18 @@ async function checkOwners(client: KubeClient, objects: readonly UntypedObject[]
         const found = await client.get(installedKindOf(object), name, namespace);
         const own = controllerOf(object)?.uid;
         const owner = found === undefined ? undefined : controllerOf(found);
-        return owner === undefined || owner.uid === own ? [] : [`${object.kind ?? ""} ${namespace ?? ""}/${name} belongs to ${owner.kind} ${owner.name}`];
+        return owner === undefined || owner.uid === own
+          ? []
+          : [`${object.kind ?? ""} ${namespace ?? ""}/${name} belongs to ${owner.kind} ${owner.name}`];
       }),
   );
   const lines = taken.flat();
   if (lines.length === 0) return;
-  throw userError("name-taken", `nothing was written, as objects of these names are looked after by somebody else:\n${lines.map((line) => `  ${line}`).join("\n")}`, {
-    hint: "install under another revision (--revision), or delete their owner first",
-  });
+  throw userError(
+    "name-taken",
+    `nothing was written, as objects of these names are looked after by somebody else:\n${lines.map((line) => `  ${line}`).join("\n")}`,
+    {
+      hint: "install under another revision (--revision), or delete their owner first",
+    },
+  );
 }

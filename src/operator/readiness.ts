@@ -41,16 +41,23 @@ export async function waitReady(object: UntypedObject, options: WaitOptions): Pr
     }
     if (clock.steadyMs() > deadline) {
       const name = `${object.kind ?? ""} ${keyOf(object)}`;
-      throw transientError("not-ready", `${name} was not ready after ${options.readyTimeoutMs / 1000} s: ${waitingFor}`, {
-        hint: `kubectl -n ${object.metadata.namespace ?? "default"} get pods; kubectl -n ${object.metadata.namespace ?? "default"} describe ${(object.kind ?? "").toLowerCase()} ${object.metadata.name ?? ""}`,
-      });
+      throw transientError(
+        "not-ready",
+        `${name} was not ready after ${options.readyTimeoutMs / 1000} s: ${waitingFor}`,
+        {
+          hint: `kubectl -n ${object.metadata.namespace ?? "default"} get pods; kubectl -n ${object.metadata.namespace ?? "default"} describe ${(object.kind ?? "").toLowerCase()} ${object.metadata.name ?? ""}`,
+        },
+      );
     }
     await clock.sleep(pollMs, signal);
   }
 }
 
 /** A function that answers what is still missing, for kinds that become ready by and by. */
-export function readinessCheck({ kind, metadata }: UntypedObject, client: KubeClient): (() => Promise<string | undefined>) | undefined {
+export function readinessCheck(
+  { kind, metadata }: UntypedObject,
+  client: KubeClient,
+): (() => Promise<string | undefined>) | undefined {
   const { name = "", namespace } = metadata;
   if (kind === "Deployment") return async () => deploymentMissing(await client.get(deploymentKind, name, namespace));
   if (kind === "DaemonSet") return async () => daemonSetMissing(await client.get(daemonSetKind, name, namespace));
@@ -58,7 +65,9 @@ export function readinessCheck({ kind, metadata }: UntypedObject, client: KubeCl
   if (kind === "CustomResourceDefinition") {
     return async () => {
       const found = await client.get(customResourceDefinitionKind, name);
-      return found?.status?.conditions?.some((condition) => condition["type"] === "Established" && condition["status"] === "True") === true
+      return found?.status?.conditions?.some(
+        (condition) => condition["type"] === "Established" && condition["status"] === "True",
+      ) === true
         ? undefined
         : "the definition is not established";
     };
@@ -66,7 +75,11 @@ export function readinessCheck({ kind, metadata }: UntypedObject, client: KubeCl
   if (kind === "MutatingWebhookConfiguration") {
     return async () => {
       const found = await client.get(mutatingWebhookConfigurationKind, name);
-      return found?.webhooks?.every(({ clientConfig }) => clientConfig.caBundle !== undefined || clientConfig.url !== undefined) === true ? undefined : "istiod has not written its certificate authority into it";
+      return found?.webhooks?.every(
+        ({ clientConfig }) => clientConfig.caBundle !== undefined || clientConfig.url !== undefined,
+      ) === true
+        ? undefined
+        : "istiod has not written its certificate authority into it";
     };
   }
   return undefined;
@@ -80,13 +93,16 @@ function deploymentMissing(deployment: Deployment | undefined): string | undefin
   const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status;
   const ready = Math.min(updatedReplicas, availableReplicas);
   if (ready < wanted) return `${ready} of ${wanted} replicas are available`;
-  return replicas > updatedReplicas ? `${replicas - updatedReplicas} pod${replicas - updatedReplicas === 1 ? "" : "s"} of the version before still serve` : undefined;
+  return replicas > updatedReplicas
+    ? `${replicas - updatedReplicas} pod${replicas - updatedReplicas === 1 ? "" : "s"} of the version before still serve`
+    : undefined;
 }
 
 function daemonSetMissing(daemonSet: DaemonSet | undefined): string | undefined {
   const status = daemonSet?.status;
   if (daemonSet === undefined) return "it is not there";
-  if (status === undefined || (status.observedGeneration ?? 0) < (daemonSet.metadata.generation ?? 0)) return "its controller has not seen it yet";
+  if (status === undefined || (status.observedGeneration ?? 0) < (daemonSet.metadata.generation ?? 0))
+    return "its controller has not seen it yet";
   const ready = Math.min(status.updatedNumberScheduled ?? 0, status.numberAvailable ?? 0);
   const wanted = status.desiredNumberScheduled;
   return ready >= wanted ? undefined : `${ready} of ${wanted} nodes run it`;
@@ -95,7 +111,8 @@ function daemonSetMissing(daemonSet: DaemonSet | undefined): string | undefined 
 function statefulSetMissing(set: StatefulSet | undefined): string | undefined {
   if (set === undefined) return "it is not there";
   const { status, spec, metadata } = set;
-  if (status === undefined || (status.observedGeneration ?? 0) < (metadata.generation ?? 0)) return "its controller has not seen it yet";
+  if (status === undefined || (status.observedGeneration ?? 0) < (metadata.generation ?? 0))
+    return "its controller has not seen it yet";
   const wanted = spec?.replicas ?? 1;
   const ready = status.readyReplicas ?? 0;
   return ready >= wanted ? undefined : `${ready} of ${wanted} replicas are ready`;

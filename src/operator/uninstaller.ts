@@ -23,15 +23,29 @@ const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhook
  * the other kinds, last ones first. Definitions of kinds stay, as removing them would remove users' objects; so do the root
  * certificate and namespaces.
  */
-export async function removeInstalled({ client, what, onRemoved, keeps = () => false, dryRun = false }: UninstallOptions): Promise<number> {
+export async function removeInstalled({
+  client,
+  what,
+  onRemoved,
+  keeps = () => false,
+  dryRun = false,
+}: UninstallOptions): Promise<number> {
   const labelSelector = selectorOf(what);
-  const kinds = installedKinds.toReversed().filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace");
+  const kinds = installedKinds
+    .toReversed()
+    .filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace");
   let removed = 0;
-  for (const kind of [...kinds.filter(({ kind }) => webhookKinds.has(kind)), ...kinds.filter(({ kind }) => !webhookKinds.has(kind))]) {
-    const items = (await present(client, kind, labelSelector)).filter((object) => !keeps({ ...object, kind: kind.kind }));
+  for (const kind of [
+    ...kinds.filter(({ kind }) => webhookKinds.has(kind)),
+    ...kinds.filter(({ kind }) => !webhookKinds.has(kind)),
+  ]) {
+    const items = (await present(client, kind, labelSelector)).filter(
+      (object) => !keeps({ ...object, kind: kind.kind }),
+    );
     await Promise.all(
       items.map(async ({ metadata }) => {
-        if (!dryRun) await client.delete(kind, metadata.name ?? "", metadata.namespace, { propagationPolicy: "Background" });
+        if (!dryRun)
+          await client.delete(kind, metadata.name ?? "", metadata.namespace, { propagationPolicy: "Background" });
         onRemoved({ kind: kind.kind, metadata });
         removed += 1;
       }),
@@ -48,9 +62,17 @@ function selectorOf(what: UninstallOptions["what"]): string {
 }
 
 /** What controllers made of them goes with them. A kind that the server does not serve has no objects. */
-async function present(client: KubeClient, kind: KindDefinition<UntypedObject>, labelSelector: string): Promise<readonly UntypedObject[]> {
+async function present(
+  client: KubeClient,
+  kind: KindDefinition<UntypedObject>,
+  labelSelector: string,
+): Promise<readonly UntypedObject[]> {
   try {
-    return (await client.list(kind, { labelSelector })).items.filter((object) => controllerOf(object) === undefined && object.metadata.labels?.["endpointslice.kubernetes.io/managed-by"] === undefined);
+    return (await client.list(kind, { labelSelector })).items.filter(
+      (object) =>
+        controllerOf(object) === undefined &&
+        object.metadata.labels?.["endpointslice.kubernetes.io/managed-by"] === undefined,
+    );
   } catch (error) {
     if (isKubeCode(error, "not-found")) return [];
     throw error;

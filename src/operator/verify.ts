@@ -30,7 +30,11 @@ export async function verifyInstalled(client: KubeClient, objects: readonly Unty
 export type PlannedChange = "created" | "changed" | "unchanged";
 
 /** What applying an object would do, asked of the server without writing. */
-export async function planObject(client: KubeClient, object: UntypedObject, fieldManager: string): Promise<PlannedChange> {
+export async function planObject(
+  client: KubeClient,
+  object: UntypedObject,
+  fieldManager: string,
+): Promise<PlannedChange> {
   const kind = installedKindOf(object);
   const before = await client.get(kind, object.metadata.name ?? "", object.metadata.namespace);
   if (before === undefined) return "created";
@@ -40,7 +44,10 @@ export async function planObject(client: KubeClient, object: UntypedObject, fiel
 
 function comparable(object: UntypedObject): string {
   const { metadata, status: _status, apiVersion: _apiVersion, kind: _kind, ...rest } = object;
-  return JSON.stringify([metadata.labels ?? {}, metadata.annotations ?? {}, metadata.ownerReferences ?? [], rest], sorted);
+  return JSON.stringify(
+    [metadata.labels ?? {}, metadata.annotations ?? {}, metadata.ownerReferences ?? [], rest],
+    sorted,
+  );
 }
 
 /** Fields in one order, whoever wrote them. */

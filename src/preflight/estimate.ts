@@ -4,7 +4,10 @@ import type { InjectedWorkload } from "./cluster/workloads.ts";
 import type { PlannedUpgrade } from "./options.ts";
 import type { EstimatePart, EstimateReport, WorkloadsReport } from "./report.ts";
 
-export interface EstimateInput extends Pick<PlannedUpgrade, "scope" | "ztunnel" | "gatewayWeights" | "waypointWeights" | "soakSeconds"> {
+export interface EstimateInput extends Pick<
+  PlannedUpgrade,
+  "scope" | "ztunnel" | "gatewayWeights" | "waypointWeights" | "soakSeconds"
+> {
   readonly workloads: Omit<WorkloadsReport, "injection">;
   readonly injected: readonly InjectedWorkload[];
   readonly order: WaveOrder;
@@ -23,14 +26,26 @@ const closingSteps = 2;
 /** How long the upgrade takes when nothing fails and nobody is waited for; with the way it was counted. */
 export function estimate(input: EstimateInput): EstimateReport {
   const { workloads, scope, soakSeconds, order } = input;
-  const parts: EstimatePart[] = [installPart(input), { what: "probe matrix", how: `${probeSeconds} s (assumed)`, seconds: probeSeconds }];
+  const parts: EstimatePart[] = [
+    installPart(input),
+    { what: "probe matrix", how: `${probeSeconds} s (assumed)`, seconds: probeSeconds },
+  ];
   if (scope.ztunnel) parts.push(...ztunnelPart(input));
   if (scope.namespaces) parts.push(...order.waves.flatMap(wavePart));
-  if (scope.gateways) for (const { namespace, name } of workloads.gateways) parts.push(gatewayPart("gateway", `${namespace}/${name}`, input.gatewayWeights.length, input));
-  if (scope.waypoints) for (const { namespace, name } of workloads.waypoints) parts.push(gatewayPart("waypoint", `${namespace}/${name}`, input.waypointWeights.length, input));
+  if (scope.gateways)
+    for (const { namespace, name } of workloads.gateways)
+      parts.push(gatewayPart("gateway", `${namespace}/${name}`, input.gatewayWeights.length, input));
+  if (scope.waypoints)
+    for (const { namespace, name } of workloads.waypoints)
+      parts.push(gatewayPart("waypoint", `${namespace}/${name}`, input.waypointWeights.length, input));
   if (soakSeconds > 0) parts.push({ what: "soak", how: `soakSeconds: ${soakSeconds}`, seconds: soakSeconds });
   const live = workloads.ztunnels.reduce((sum, { liveConnections = 0 }) => sum + liveConnections, 0);
-  if (live > 0) parts.push({ what: "retire", how: `until the last of ${live} live connections of ztunnels ends; not counted`, seconds: 0 });
+  if (live > 0)
+    parts.push({
+      what: "retire",
+      how: `until the last of ${live} live connections of ztunnels ends; not counted`,
+      seconds: 0,
+    });
   return { seconds: round(parts.reduce((sum, { seconds }) => sum + seconds, 0)), parts };
 }
 
@@ -42,22 +57,43 @@ function installPart({ controlPlanePods }: EstimateInput): EstimatePart {
 function ztunnelPart({ workloads, ztunnel: { by, maxConcurrent } }: EstimateInput): EstimatePart[] {
   const pods = workloads.ztunnels.reduce((sum, { enrolledPods }) => sum + enrolledPods, 0);
   if (pods === 0) return [];
-  const counts = { Pod: pods, Namespace: workloads.namespaces.filter(({ mode, pods: own }) => mode === "ambient" && own > 0).length, Node: workloads.ztunnels.filter(({ enrolledPods }) => enrolledPods > 0).length };
+  const counts = {
+    Pod: pods,
+    Namespace: workloads.namespaces.filter(({ mode, pods: own }) => mode === "ambient" && own > 0).length,
+    Node: workloads.ztunnels.filter(({ enrolledPods }) => enrolledPods > 0).length,
+  };
   const steps = Math.ceil(counts[by] / maxConcurrent);
-  return [{ what: "ztunnel", how: `${pods} enrolled pods, by ${by}, ${maxConcurrent} at once: ${counted(steps, "step")} x ${judgedStepSeconds} s (assumed: settle and judge)`, seconds: steps * judgedStepSeconds }];
+  return [
+    {
+      what: "ztunnel",
+      how: `${pods} enrolled pods, by ${by}, ${maxConcurrent} at once: ${counted(steps, "step")} x ${judgedStepSeconds} s (assumed: settle and judge)`,
+      seconds: steps * judgedStepSeconds,
+    },
+  ];
 }
 
 /** Workloads of a wave restart `maxUnavailable` at once; within one, pods go as a rolling update has them. */
-function wavePart({ wave: { name, maxUnavailable, soakSeconds }, workloads }: WaveOrder["waves"][number]): EstimatePart[] {
+function wavePart({
+  wave: { name, maxUnavailable, soakSeconds },
+  workloads,
+}: WaveOrder["waves"][number]): EstimatePart[] {
   const own = workloads.filter(({ object }) => object !== undefined);
   if (own.length === 0) return [];
-  const seconds = own.map(({ pods }) => roundsOf(pods.length) * readySeconds(pods).seconds).toSorted((left, right) => right - left);
+  const seconds = own
+    .map(({ pods }) => roundsOf(pods.length) * readySeconds(pods).seconds)
+    .toSorted((left, right) => right - left);
   const batches = seconds.filter((_, index) => index % maxUnavailable === 0);
   const restart = batches.reduce((sum, one) => sum + one, 0);
   const judged = new Set(own.map(({ namespace }) => namespace)).size * judgedStepSeconds;
   const soak = soakSeconds === 0 ? "" : ` + ${soakSeconds} s soak`;
   const slowest = `slowest: ${round(seconds[0] ?? 0)} s`;
-  return [{ what: name, how: `${counted(own.length, "workload")}, ${maxUnavailable} at once: ${round(restart)} s to ready, as their pods took (${slowest}) + ${judged} s to judge (assumed)${soak}`, seconds: round(restart + judged + soakSeconds) }];
+  return [
+    {
+      what: name,
+      how: `${counted(own.length, "workload")}, ${maxUnavailable} at once: ${round(restart)} s to ready, as their pods took (${slowest}) + ${judged} s to judge (assumed)${soak}`,
+      seconds: round(restart + judged + soakSeconds),
+    },
+  ];
 }
 
 const defaultSurge = 0.25;
@@ -67,11 +103,20 @@ function roundsOf(replicas: number): number {
   return Math.ceil(replicas / Math.max(1, Math.ceil(replicas * defaultSurge)));
 }
 
-function gatewayPart(word: string, name: string, weights: number, { injected, controlPlanePods }: EstimateInput): EstimatePart {
+function gatewayPart(
+  word: string,
+  name: string,
+  weights: number,
+  { injected, controlPlanePods }: EstimateInput,
+): EstimatePart {
   const own = injected.find((workload) => `${workload.namespace}/${workload.name}` === name)?.pods ?? controlPlanePods;
   const ready = readySeconds(own);
   const steps = weights + closingSteps;
-  return { what: `${word} ${name}`, how: `${steps} steps x ${judgedStepSeconds} s (assumed) + 2 x ${text(ready)}`, seconds: round(steps * judgedStepSeconds + 2 * ready.seconds) };
+  return {
+    what: `${word} ${name}`,
+    how: `${steps} steps x ${judgedStepSeconds} s (assumed) + 2 x ${text(ready)}`,
+    seconds: round(steps * judgedStepSeconds + 2 * ready.seconds),
+  };
 }
 
 function counted(count: number, word: string): string {
@@ -84,19 +129,28 @@ interface Ready {
 }
 
 function text({ seconds, samples }: Ready): string {
-  return samples === 0 ? `${seconds} s to ready (assumed)` : `${round(seconds)} s to ready (median of ${samples} pod${samples === 1 ? "" : "s"})`;
+  return samples === 0
+    ? `${seconds} s to ready (assumed)`
+    : `${round(seconds)} s to ready (median of ${samples} pod${samples === 1 ? "" : "s"})`;
 }
 
 /** The median time from creation to the pods' present readiness; those that restarted or became unready since say nothing. */
 export function readySeconds(pods: readonly Pod[]): Ready {
-  const seconds = pods.flatMap(({ metadata, status }) => {
-    const ready = status?.conditions?.find(({ type }) => type === "Ready");
-    const restarts = (status?.containerStatuses ?? []).some(({ restartCount }) => restartCount > 0);
-    if (ready?.status !== "True" || restarts || ready.lastTransitionTime === undefined) return [];
-    return [Math.max(1, (Date.parse(ready.lastTransitionTime) - Date.parse(metadata.creationTimestamp ?? "")) / 1000)];
-  }).filter((value) => Number.isFinite(value)).toSorted((left, right) => left - right);
+  const seconds = pods
+    .flatMap(({ metadata, status }) => {
+      const ready = status?.conditions?.find(({ type }) => type === "Ready");
+      const restarts = (status?.containerStatuses ?? []).some(({ restartCount }) => restartCount > 0);
+      if (ready?.status !== "True" || restarts || ready.lastTransitionTime === undefined) return [];
+      return [
+        Math.max(1, (Date.parse(ready.lastTransitionTime) - Date.parse(metadata.creationTimestamp ?? "")) / 1000),
+      ];
+    })
+    .filter((value) => Number.isFinite(value))
+    .toSorted((left, right) => left - right);
   const middle = seconds[Math.floor(seconds.length / 2)];
-  return middle === undefined ? { seconds: assumedReadySeconds, samples: 0 } : { seconds: middle, samples: seconds.length };
+  return middle === undefined
+    ? { seconds: assumedReadySeconds, samples: 0 }
+    : { seconds: middle, samples: seconds.length };
 }
 
 function round(seconds: number): number {

@@ -1,35 +1,134 @@
 // What the parts of a plan mean for the one who reads it.
 import type { WaveOrder } from "./cluster/wave-order.ts";
-import { named, type ConfigurationReport, type DefaultsReport, type DefinitionChange, type DefinitionChangeType, type DefinitionsReport, type Finding, type ProxiesReport, type RenderedReport } from "./report.ts";
+import {
+  named,
+  type ConfigurationReport,
+  type DefaultsReport,
+  type DefinitionChange,
+  type DefinitionChangeType,
+  type DefinitionsReport,
+  type Finding,
+  type ProxiesReport,
+  type RenderedReport,
+} from "./report.ts";
 
 export function renderedFindings({ components }: RenderedReport, from: string): Finding[] {
-  const inPlace = components.flatMap(({ changed }) => changed.filter((change) => change.inPlace)).map(({ object }) => object);
+  const inPlace = components
+    .flatMap(({ changed }) => changed.filter((change) => change.inPlace))
+    .map(({ object }) => object);
   const removed = components.flatMap((component) => component.removed);
   return [
-    ...(inPlace.length === 0 ? [] : [{ severity: "warning", area: "rendered", message: `${plural(inPlace.length, "object")} that both revisions share would change in place: revision ${from} gets the change too`, ...named(inPlace), hint: "look at them by --diff; an upgrade by revision should add, not change" } as const]),
-    ...(removed.length === 0 ? [] : [{ severity: "note", area: "rendered", message: `${plural(removed.length, "object")} of revision ${from} ${removed.length === 1 ? "has" : "have"} no counterpart in the new one`, ...named(removed) } as const]),
+    ...(inPlace.length === 0
+      ? []
+      : [
+          {
+            severity: "warning",
+            area: "rendered",
+            message: `${plural(inPlace.length, "object")} that both revisions share would change in place: revision ${from} gets the change too`,
+            ...named(inPlace),
+            hint: "look at them by --diff; an upgrade by revision should add, not change",
+          } as const,
+        ]),
+    ...(removed.length === 0
+      ? []
+      : [
+          {
+            severity: "note",
+            area: "rendered",
+            message: `${plural(removed.length, "object")} of revision ${from} ${removed.length === 1 ? "has" : "have"} no counterpart in the new one`,
+            ...named(removed),
+          } as const,
+        ]),
   ];
 }
 
 export function defaultsFindings({ profile, effective }: DefaultsReport): Finding[] {
   const fields = effective.reduce((sum, { changes }) => sum + changes.length, 0);
-  if (fields > 0) return [{ severity: "warning", area: "defaults", message: `the same install spec means something else in the new release: ${plural(fields, "field")} of ${plural(effective.length, "object")}`, ...named(effective.map(({ object }) => object)), hint: "set the fields in the install spec to keep what you have" }];
-  return profile.length === 0 ? [] : [{ severity: "note", area: "defaults", message: `${plural(profile.length, "value")} of the profile changed, with no effect on what is installed` }];
+  if (fields > 0)
+    return [
+      {
+        severity: "warning",
+        area: "defaults",
+        message: `the same install spec means something else in the new release: ${plural(fields, "field")} of ${plural(effective.length, "object")}`,
+        ...named(effective.map(({ object }) => object)),
+        hint: "set the fields in the install spec to keep what you have",
+      },
+    ];
+  return profile.length === 0
+    ? []
+    : [
+        {
+          severity: "note",
+          area: "defaults",
+          message: `${plural(profile.length, "value")} of the profile changed, with no effect on what is installed`,
+        },
+      ];
 }
 
-const refusing: ReadonlySet<DefinitionChangeType> = new Set(["version-gone", "type-changed", "values-gone", "required-added"]);
+const refusing: ReadonlySet<DefinitionChangeType> = new Set([
+  "version-gone",
+  "type-changed",
+  "values-gone",
+  "required-added",
+]);
 const losing: ReadonlySet<DefinitionChangeType> = new Set(["field-gone"]);
 
 export function definitionFindings({ changes, installed }: DefinitionsReport): Finding[] {
-  if (!installed) return changes.length === 0 ? [] : [{ severity: "note", area: "definitions", message: `the new release carries other definitions (${plural(changes.length, "difference")}), but this upgrade does not install them`, hint: "apply them first where the new release needs a field that is new" }];
+  if (!installed)
+    return changes.length === 0
+      ? []
+      : [
+          {
+            severity: "note",
+            area: "definitions",
+            message: `the new release carries other definitions (${plural(changes.length, "difference")}), but this upgrade does not install them`,
+            hint: "apply them first where the new release needs a field that is new",
+          },
+        ];
   return changes.flatMap((change) => definitionFinding(change));
 }
 
-function definitionFinding({ definition, type, version = "", field, detail, objects, total }: DefinitionChange): Finding[] {
+function definitionFinding({
+  definition,
+  type,
+  version = "",
+  field,
+  detail,
+  objects,
+  total,
+}: DefinitionChange): Finding[] {
   const what = `${definition} ${version}${field === undefined ? "" : ` ${field}`} ${detail}`;
-  if (refusing.has(type) && total > 0) return [{ severity: "blocked", area: "definitions", message: `${what}; ${plural(total, "stored object")} would be refused at the next write`, objects, total, hint: "change these objects first" }];
-  if (losing.has(type) && total > 0) return [{ severity: "warning", area: "definitions", message: `${what}: ${plural(total, "stored object")} would lose the field`, objects, total, hint: "look for what replaces the field, and move these objects first" }];
-  if (type === "version-unserved") return [{ severity: "warning", area: "definitions", message: what, hint: "look for clients and files that name this version" }];
+  if (refusing.has(type) && total > 0)
+    return [
+      {
+        severity: "blocked",
+        area: "definitions",
+        message: `${what}; ${plural(total, "stored object")} would be refused at the next write`,
+        objects,
+        total,
+        hint: "change these objects first",
+      },
+    ];
+  if (losing.has(type) && total > 0)
+    return [
+      {
+        severity: "warning",
+        area: "definitions",
+        message: `${what}: ${plural(total, "stored object")} would lose the field`,
+        objects,
+        total,
+        hint: "look for what replaces the field, and move these objects first",
+      },
+    ];
+  if (type === "version-unserved")
+    return [
+      {
+        severity: "warning",
+        area: "definitions",
+        message: what,
+        hint: "look for clients and files that name this version",
+      },
+    ];
   return [];
 }
 
@@ -44,24 +143,69 @@ export function configurationFindings({ appeared }: ConfigurationReport): Findin
   }));
 }
 
-export function proxyFindings({ groups, envoyFilters }: ProxiesReport, failures: readonly string[], refusedWrites: readonly string[]): Finding[] {
+export function proxyFindings(
+  { groups, envoyFilters }: ProxiesReport,
+  failures: readonly string[],
+  refusedWrites: readonly string[],
+): Finding[] {
   const findings: Finding[] = [];
   if (groups.length > 0) {
     const proxies = new Set(groups.flatMap((group) => group.proxies));
-    findings.push({ severity: "warning", area: "proxies", message: `proxies would get other configuration: ${plural(groups.length, "difference")}`, ...named([...proxies].toSorted()), hint: "read the differences below; each is told once for all proxies that have it" });
+    findings.push({
+      severity: "warning",
+      area: "proxies",
+      message: `proxies would get other configuration: ${plural(groups.length, "difference")}`,
+      ...named([...proxies].toSorted()),
+      hint: "read the differences below; each is told once for all proxies that have it",
+    });
   }
   for (const { name, differingCount, differing, patchedByFrom, patchedByTo } of envoyFilters) {
-    if (differingCount > 0) findings.push({ severity: "warning", area: "proxies", message: `EnvoyFilter ${name} has another effect in the new release: on ${plural(differingCount, "resource")} (it changes ${patchedByFrom} now, ${patchedByTo} then)`, ...named(differing), total: differingCount, hint: "see whether its match still names what the new release generates" });
-    else if (patchedByFrom === 0 && patchedByTo === 0) findings.push({ severity: "warning", area: "proxies", message: `EnvoyFilter ${name} changes nothing in either release: it matches no live proxy, or these releases act on no EnvoyFilter`, ...named([`EnvoyFilter ${name}`]), hint: "say the same by another kind, or remove it" });
+    if (differingCount > 0)
+      findings.push({
+        severity: "warning",
+        area: "proxies",
+        message: `EnvoyFilter ${name} has another effect in the new release: on ${plural(differingCount, "resource")} (it changes ${patchedByFrom} now, ${patchedByTo} then)`,
+        ...named(differing),
+        total: differingCount,
+        hint: "see whether its match still names what the new release generates",
+      });
+    else if (patchedByFrom === 0 && patchedByTo === 0)
+      findings.push({
+        severity: "warning",
+        area: "proxies",
+        message: `EnvoyFilter ${name} changes nothing in either release: it matches no live proxy, or these releases act on no EnvoyFilter`,
+        ...named([`EnvoyFilter ${name}`]),
+        hint: "say the same by another kind, or remove it",
+      });
   }
-  if (failures.length > 0) findings.push({ severity: "warning", area: "proxies", message: `${plural(failures.length, "proxy", "proxies")} could not be asked about`, ...named(failures) });
-  if (refusedWrites.length > 0) findings.push({ severity: "note", area: "proxies", message: "a shadow control plane tried to write, and was refused: nothing was written", ...named(refusedWrites) });
+  if (failures.length > 0)
+    findings.push({
+      severity: "warning",
+      area: "proxies",
+      message: `${plural(failures.length, "proxy", "proxies")} could not be asked about`,
+      ...named(failures),
+    });
+  if (refusedWrites.length > 0)
+    findings.push({
+      severity: "note",
+      area: "proxies",
+      message: "a shadow control plane tried to write, and was refused: nothing was written",
+      ...named(refusedWrites),
+    });
   return findings;
 }
 
 export function unselectedFindings({ left }: WaveOrder, from: string): Finding[] {
   if (left.length === 0) return [];
-  return [{ severity: "warning", area: "workloads", message: `no wave selects ${plural(left.length, "workload")}: revision ${from} cannot be retired`, ...named(left.map(({ namespace, kind, name }) => `${kind} ${namespace}/${name}`)), hint: "add a last wave without a selector, which takes what is left" }];
+  return [
+    {
+      severity: "warning",
+      area: "workloads",
+      message: `no wave selects ${plural(left.length, "workload")}: revision ${from} cannot be retired`,
+      ...named(left.map(({ namespace, kind, name }) => `${kind} ${namespace}/${name}`)),
+      hint: "add a last wave without a selector, which takes what is left",
+    },
+  ];
 }
 
 export function plural(count: number, word: string, words = `${word}s`): string {

@@ -63,7 +63,19 @@ const revisionLabel = "istio.io/rev";
 
 export async function readLiveCluster(client: KubeClient, revision: string): Promise<LiveCluster> {
   const controlPlane = await readControlPlane(client, revision);
-  const [pods, namespaces, deployments, replicaSets, statefulSets, daemonSets, budgets, webhooks, roots, definitions, gateways] = await Promise.all([
+  const [
+    pods,
+    namespaces,
+    deployments,
+    replicaSets,
+    statefulSets,
+    daemonSets,
+    budgets,
+    webhooks,
+    roots,
+    definitions,
+    gateways,
+  ] = await Promise.all([
     listed(client, podKind),
     listed(client, namespaceKind),
     listed(client, deploymentKind),
@@ -85,16 +97,25 @@ export async function readLiveCluster(client: KubeClient, revision: string): Pro
     daemonSets,
     budgets,
     gateways,
-    tags: new Map(webhooks.flatMap(({ metadata: { labels = {} } }) => (labels["istio.io/tag"] === undefined ? [] : [[labels["istio.io/tag"], labels[revisionLabel] ?? ""] as const]))),
+    tags: new Map(
+      webhooks.flatMap(({ metadata: { labels = {} } }) =>
+        labels["istio.io/tag"] === undefined ? [] : [[labels["istio.io/tag"], labels[revisionLabel] ?? ""] as const],
+      ),
+    ),
     definitions: definitions.map((definition) => ({ ...definition, kind: "CustomResourceDefinition" })),
     stored: await readStored(client, definitions),
-    rootCertificates: new Map(roots.items.map(({ metadata, data }) => [metadata.namespace ?? "", data?.["root-cert.pem"] ?? ""])),
+    rootCertificates: new Map(
+      roots.items.map(({ metadata, data }) => [metadata.namespace ?? "", data?.["root-cert.pem"] ?? ""]),
+    ),
     controlPlane,
     installed: await readInstalled(client),
   };
 }
 
-async function listed<Value extends KubernetesObject>(client: KubeClient, kind: KindDefinition<Value>): Promise<readonly Value[]> {
+async function listed<Value extends KubernetesObject>(
+  client: KubeClient,
+  kind: KindDefinition<Value>,
+): Promise<readonly Value[]> {
   return (await client.list(kind)).items;
 }
 
@@ -111,13 +132,22 @@ async function readControlPlane(client: KubeClient, revision: string): Promise<C
   if (deployment === undefined) {
     const known = items.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "default").toSorted();
     throw userError("revision-unknown", `spec.from.revision: no control plane of revision "${revision}" is installed`, {
-      hint: known.length === 0 ? "no control plane is installed at all: serin install" : `installed: ${known.join(", ")}`,
+      hint:
+        known.length === 0 ? "no control plane is installed at all: serin install" : `installed: ${known.join(", ")}`,
     });
   }
   const { namespace = "", name = "" } = deployment.metadata;
   const suffix = name.replace(/^istiod/, "");
-  const [mesh, injector] = await Promise.all([client.get(configMapKind, `istio${suffix}`, namespace), client.get(configMapKind, `istio-sidecar-injector${suffix}`, namespace)]);
-  return { namespace, deployment, mesh: mesh?.data?.["mesh"] ?? "", injector: injector === undefined ? undefined : textsOf(injector) };
+  const [mesh, injector] = await Promise.all([
+    client.get(configMapKind, `istio${suffix}`, namespace),
+    client.get(configMapKind, `istio-sidecar-injector${suffix}`, namespace),
+  ]);
+  return {
+    namespace,
+    deployment,
+    mesh: mesh?.data?.["mesh"] ?? "",
+    injector: injector === undefined ? undefined : textsOf(injector),
+  };
 }
 
 function textsOf({ data = {} }: ConfigMap): { readonly config?: string; readonly values?: string } {
@@ -126,7 +156,10 @@ function textsOf({ data = {} }: ConfigMap): { readonly config?: string; readonly
 }
 
 /** Every object of the mesh's own kinds; kinds that may not be listed are left out. */
-async function readStored(client: KubeClient, definitions: readonly UntypedObject[]): Promise<ReadonlyMap<string, readonly UntypedObject[]>> {
+async function readStored(
+  client: KubeClient,
+  definitions: readonly UntypedObject[],
+): Promise<ReadonlyMap<string, readonly UntypedObject[]>> {
   const waiting = definitions.map(kindOfDefinition).filter(({ group }) => meshGroups.test(group));
   const found = new Map<string, readonly UntypedObject[]>();
   const work = async (): Promise<void> => {
@@ -136,7 +169,10 @@ async function readStored(client: KubeClient, definitions: readonly UntypedObjec
         if (isKubeCode(error, "not-found") || isKubeCode(error, "forbidden")) return [];
         throw error;
       });
-      found.set(`${own.plural}.${own.group}`, items.map((item) => ({ ...item, apiVersion: `${own.group}/${own.versions[0]}`, kind: own.kind })));
+      found.set(
+        `${own.plural}.${own.group}`,
+        items.map((item) => ({ ...item, apiVersion: `${own.group}/${own.versions[0]}`, kind: own.kind })),
+      );
     }
   };
   await Promise.all(Array.from({ length: maxLists }, work));
@@ -151,34 +187,60 @@ function kindOfDefinition(definition: UntypedObject): KindDefinition<UntypedObje
     readonly names: { readonly kind: string; readonly plural: string };
     readonly versions: readonly { readonly name: string; readonly storage: boolean; readonly served: boolean }[];
   };
-  const version = spec.versions.find(({ storage, served }) => storage && served) ?? spec.versions.find(({ served }) => served);
-  return { group: spec.group, versions: [version?.name ?? "v1"], kind: spec.names.kind, plural: spec.names.plural, namespaced: spec.scope === "Namespaced" };
+  const version =
+    spec.versions.find(({ storage, served }) => storage && served) ?? spec.versions.find(({ served }) => served);
+  return {
+    group: spec.group,
+    versions: [version?.name ?? "v1"],
+    kind: spec.names.kind,
+    plural: spec.names.plural,
+    namespaced: spec.scope === "Namespaced",
+  };
 }
 
 /** By the labels that installations of this mesh carry, whoever applied them. */
 async function readInstalled(client: KubeClient): Promise<readonly UntypedObject[]> {
-  const kinds = installedKinds.filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace" && kind !== "EndpointSlice");
+  const kinds = installedKinds.filter(
+    ({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace" && kind !== "EndpointSlice",
+  );
   const lists = await Promise.all(
     kinds.flatMap((kind) =>
       ["operator.istio.io/component", "istio.io/rev"].map(async (labelSelector) => {
         const { items } = await client.list(kind, { labelSelector });
-        return items.map((item) => ({ ...item, apiVersion: kind.group === "" ? kind.versions[0] : `${kind.group}/${kind.versions[0]}`, kind: kind.kind }));
+        return items.map((item) => ({
+          ...item,
+          apiVersion: kind.group === "" ? kind.versions[0] : `${kind.group}/${kind.versions[0]}`,
+          kind: kind.kind,
+        }));
       }),
     ),
   );
-  const unique = new Map(lists.flat().map((object) => [`${object.kind} ${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`, object]));
+  const unique = new Map(
+    lists
+      .flat()
+      .map((object) => [`${object.kind} ${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`, object]),
+  );
   return [...unique.values()];
 }
 
 const authorityNames = { pluggedIn: "cacerts", selfSigned: "istio-ca-secret" } as const;
 
 /** The roots of the Secrets that control planes of these namespaces sign with; undefined where they may not be read. Keys are not kept. */
-export async function readAuthorities(client: KubeClient, namespaces: readonly string[]): Promise<ReadonlyMap<string, AuthoritySecrets> | undefined> {
+export async function readAuthorities(
+  client: KubeClient,
+  namespaces: readonly string[],
+): Promise<ReadonlyMap<string, AuthoritySecrets> | undefined> {
   const found = new Map<string, AuthoritySecrets>();
   try {
     for (const namespace of new Set(namespaces)) {
-      const [pluggedIn, selfSigned] = await Promise.all([rootOf(client, authorityNames.pluggedIn, namespace), rootOf(client, authorityNames.selfSigned, namespace)]);
-      found.set(namespace, { ...(pluggedIn === undefined ? {} : { pluggedIn }), ...(selfSigned === undefined ? {} : { selfSigned }) });
+      const [pluggedIn, selfSigned] = await Promise.all([
+        rootOf(client, authorityNames.pluggedIn, namespace),
+        rootOf(client, authorityNames.selfSigned, namespace),
+      ]);
+      found.set(namespace, {
+        ...(pluggedIn === undefined ? {} : { pluggedIn }),
+        ...(selfSigned === undefined ? {} : { selfSigned }),
+      });
     }
   } catch (error) {
     if (isKubeCode(error, "forbidden")) return undefined;
@@ -200,12 +262,19 @@ const metricsPort = 15_020;
 
 /** Live connections of ztunnel pods, by `namespace/name`; those that do not answer are left out. */
 export async function readConnections(client: KubeClient, pods: readonly Pod[]): Promise<ReadonlyMap<string, number>> {
-  const ztunnels = pods.filter(({ metadata, status }) => metadata.labels?.["app"] === "ztunnel" && status?.phase === "Running" && metadata.deletionTimestamp === undefined);
+  const ztunnels = pods.filter(
+    ({ metadata, status }) =>
+      metadata.labels?.["app"] === "ztunnel" && status?.phase === "Running" && metadata.deletionTimestamp === undefined,
+  );
   const asked = await Promise.all(
     ztunnels.map(async ({ metadata: { name = "", namespace = "" } }): Promise<readonly [string, number][]> => {
-      const answer = await client.raw("GET", `/api/v1/namespaces/${namespace}/pods/${name}:${metricsPort}/proxy/metrics`, { accept: "*/*" }).catch(() => undefined);
+      const answer = await client
+        .raw("GET", `/api/v1/namespaces/${namespace}/pods/${name}:${metricsPort}/proxy/metrics`, { accept: "*/*" })
+        .catch(() => undefined);
       const counts = [...(answer?.text ?? "").matchAll(/^serin_ztunnel_connections\{[^}]*\}\s+(\d+)/gm)];
-      return answer?.status !== 200 || counts.length === 0 ? [] : [[`${namespace}/${name}`, counts.reduce((sum, [, count = "0"]) => sum + Number(count), 0)]];
+      return answer?.status !== 200 || counts.length === 0
+        ? []
+        : [[`${namespace}/${name}`, counts.reduce((sum, [, count = "0"]) => sum + Number(count), 0)]];
     }),
   );
   return new Map(asked.flat());

@@ -13,7 +13,12 @@ export interface PlannedUpgrade {
   readonly cni?: unknown;
   /** The Secret whose root the mesh shall have after the upgrade. */
   readonly rootSecret?: string;
-  readonly scope: { readonly ztunnel: boolean; readonly gateways: boolean; readonly waypoints: boolean; readonly namespaces: boolean };
+  readonly scope: {
+    readonly ztunnel: boolean;
+    readonly gateways: boolean;
+    readonly waypoints: boolean;
+    readonly namespaces: boolean;
+  };
   /** In their order; one of everything when empty. */
   readonly waves: readonly PlannedWave[];
   readonly ztunnel: { readonly by: "Pod" | "Namespace" | "Node"; readonly maxConcurrent: number };

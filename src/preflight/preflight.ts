@@ -18,7 +18,11 @@ export async function preflight(options: PreflightOptions): Promise<PreflightRep
   const fromVersion = versionOf(live.controlPlane.deployment);
   const connections = await readConnections(client, live.pods);
   const survey = surveyWorkloads({ ...live, connections }, upgrade.from);
-  const order = waveOrder(upgrade.waves, survey.injected.filter(({ isGateway }) => !isGateway), live.namespaces);
+  const order = waveOrder(
+    upgrade.waves,
+    survey.injected.filter(({ isGateway }) => !isGateway),
+    live.namespaces,
+  );
   const runner = await ReleaseRunner.open(options);
   try {
     const from = await options.releases("from", fromVersion);
@@ -33,19 +37,40 @@ export async function preflight(options: PreflightOptions): Promise<PreflightRep
       authorities,
       distributed: live.rootCertificates,
     });
-    const findings = bySeverity([...parts.findings, ...trust.findings, ...(await rotationFindings(options, live.controlPlane.namespace)), ...survey.findings, ...(upgrade.scope.namespaces ? unselectedFindings(order, upgrade.from) : []), ...leftBehind(live, upgrade)]);
+    const findings = bySeverity([
+      ...parts.findings,
+      ...trust.findings,
+      ...(await rotationFindings(options, live.controlPlane.namespace)),
+      ...survey.findings,
+      ...(upgrade.scope.namespaces ? unselectedFindings(order, upgrade.from) : []),
+      ...leftBehind(live, upgrade),
+    ]);
     return {
       reportVersion: 1,
       upgrade: upgrade.name,
-      from: { revision: upgrade.from, ...(fromVersion === undefined ? {} : { version: fromVersion }), ...(from === undefined ? {} : { release: from.directory }) },
-      to: { revision: upgrade.to, ...(parts.toVersion === undefined ? {} : { version: parts.toVersion }), ...(to === undefined ? {} : { release: to.directory }) },
+      from: {
+        revision: upgrade.from,
+        ...(fromVersion === undefined ? {} : { version: fromVersion }),
+        ...(from === undefined ? {} : { release: from.directory }),
+      },
+      to: {
+        revision: upgrade.to,
+        ...(parts.toVersion === undefined ? {} : { version: parts.toVersion }),
+        ...(to === undefined ? {} : { release: to.directory }),
+      },
       verdict: verdictOf(findings),
       findings,
       notCompared: parts.notCompared,
       ...parts.reports,
       trust: trust.report,
       workloads: { ...survey.report, injection: parts.injection },
-      estimate: estimate({ ...upgrade, workloads: survey.report, injected: survey.injected, order, controlPlanePods: controlPlanePods(live, upgrade.from) }),
+      estimate: estimate({
+        ...upgrade,
+        workloads: survey.report,
+        injected: survey.injected,
+        order,
+        controlPlanePods: controlPlanePods(live, upgrade.from),
+      }),
     };
   } finally {
     await runner.close();
@@ -66,24 +91,62 @@ function versionOf({ metadata, spec }: LiveCluster["controlPlane"]["deployment"]
 }
 
 /** What a rotation of the root would begin with. */
-async function rotationFindings({ client, upgrade: { rootSecret } }: PreflightOptions, namespace: string): Promise<Finding[]> {
+async function rotationFindings(
+  { client, upgrade: { rootSecret } }: PreflightOptions,
+  namespace: string,
+): Promise<Finding[]> {
   if (rootSecret === undefined) return [];
   const root = await rootOf(client, rootSecret, namespace);
   const [fingerprint] = fingerprints(root ?? "");
   const hint = "it must have the form of cacerts: root-cert.pem, ca-cert.pem, ca-key.pem, cert-chain.pem";
-  if (root === undefined) return [{ severity: "blocked", area: "trust", message: `spec.to.root.secretName: there is no Secret ${namespace}/${rootSecret}`, hint }];
-  if (fingerprint === undefined) return [{ severity: "blocked", area: "trust", message: `spec.to.root.secretName: Secret ${namespace}/${rootSecret} holds no root certificate`, hint }];
-  return [{ severity: "note", area: "trust", message: `the root is rotated to ${fingerprint.slice(0, 16)} (Secret ${namespace}/${rootSecret}): trusted first, then used, then alone` }];
+  if (root === undefined)
+    return [
+      {
+        severity: "blocked",
+        area: "trust",
+        message: `spec.to.root.secretName: there is no Secret ${namespace}/${rootSecret}`,
+        hint,
+      },
+    ];
+  if (fingerprint === undefined)
+    return [
+      {
+        severity: "blocked",
+        area: "trust",
+        message: `spec.to.root.secretName: Secret ${namespace}/${rootSecret} holds no root certificate`,
+        hint,
+      },
+    ];
+  return [
+    {
+      severity: "note",
+      area: "trust",
+      message: `the root is rotated to ${fingerprint.slice(0, 16)} (Secret ${namespace}/${rootSecret}): trusted first, then used, then alone`,
+    },
+  ];
 }
 
 function controlPlanePods({ pods }: LiveCluster, revision: string): LiveCluster["pods"] {
-  return pods.filter(({ metadata: { labels = {} } }) => labels["app"] === "istiod" && (labels["istio.io/rev"] ?? "default") === revision);
+  return pods.filter(
+    ({ metadata: { labels = {} } }) => labels["app"] === "istiod" && (labels["istio.io/rev"] ?? "default") === revision,
+  );
 }
 
 /** Objects that name the old revision are not read by the new one, whatever namespace moves. */
 function leftBehind({ stored }: LiveCluster, { from, to }: PlannedUpgrade): Finding[] {
   const isConfiguration = (object: UntypedObject): boolean => /istio\.io\//.test(object.apiVersion ?? "");
-  const names = [...stored.values()].flat().filter((object) => isConfiguration(object) && object.metadata.labels?.["istio.io/rev"] === from).map((object) => `${object.kind ?? ""} ${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`);
+  const names = [...stored.values()]
+    .flat()
+    .filter((object) => isConfiguration(object) && object.metadata.labels?.["istio.io/rev"] === from)
+    .map((object) => `${object.kind ?? ""} ${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`);
   if (names.length === 0 || from === "default") return [];
-  return [{ severity: "warning", area: "configuration", message: `${names.length} object${names.length === 1 ? " names" : "s name"} revision ${from}: the new control plane does not read ${names.length === 1 ? "it" : "them"}`, ...named(names), hint: `copy them with the label istio.io/rev: ${to}, or remove the label, before their namespaces move` }];
+  return [
+    {
+      severity: "warning",
+      area: "configuration",
+      message: `${names.length} object${names.length === 1 ? " names" : "s name"} revision ${from}: the new control plane does not read ${names.length === 1 ? "it" : "them"}`,
+      ...named(names),
+      hint: `copy them with the label istio.io/rev: ${to}, or remove the label, before their namespaces move`,
+    },
+  ];
 }

@@ -12,10 +12,24 @@ import { compareMessages } from "./compare/messages.ts";
 import { neutral, type Side } from "./compare/neutral.ts";
 import { compareObjects, compareRendered } from "./compare/rendered.ts";
 import { fieldChanges } from "./compare/tree-diff.ts";
-import { configurationFindings, defaultsFindings, definitionFindings, plural, proxyFindings, renderedFindings } from "./findings.ts";
+import {
+  configurationFindings,
+  defaultsFindings,
+  definitionFindings,
+  plural,
+  proxyFindings,
+  renderedFindings,
+} from "./findings.ts";
 import type { LiveCluster } from "./live-cluster.ts";
 import type { PlannedUpgrade, PreflightOptions } from "./options.ts";
-import { askAnalysis, askInjection, askManifest, askProfile, askValidation, readDefinitions } from "./release/ask-release.ts";
+import {
+  askAnalysis,
+  askInjection,
+  askManifest,
+  askProfile,
+  askValidation,
+  readDefinitions,
+} from "./release/ask-release.ts";
 import type { Release } from "./release/release.ts";
 import type { ReleaseRunner } from "./release/release-runner.ts";
 import type { Finding, InjectionGroup, NotCompared, PlanArea, PreflightReport } from "./report.ts";
@@ -86,7 +100,12 @@ class ReleaseQuestions {
 
   async ask(): Promise<void> {
     const { from, to, fromVersion, progress } = this.#input;
-    if (to === undefined) return this.#missing("to", ["rendered", "defaults", "definitions", "configuration", "proxies"], wantedVersion(this.#input.upgrade));
+    if (to === undefined)
+      return this.#missing(
+        "to",
+        ["rendered", "defaults", "definitions", "configuration", "proxies"],
+        wantedVersion(this.#input.upgrade),
+      );
     progress(`asking release ${to.version} what it would install`);
     await this.#render(to);
     if (from === undefined) {
@@ -94,13 +113,19 @@ class ReleaseQuestions {
       return this.#missing("from", ["defaults", "configuration", "proxies"], fromVersion);
     }
     progress("comparing defaults, definitions and the live objects");
-    await Promise.all([this.#defaults(from, to), this.#definitions(to), this.#configuration(from, to), this.#inject(from, to)]);
+    await Promise.all([
+      this.#defaults(from, to),
+      this.#definitions(to),
+      this.#configuration(from, to),
+      this.#inject(from, to),
+    ]);
     await this.#proxies(from, to);
   }
 
   #missing(side: "from" | "to", areas: readonly PlanArea[], version: string | undefined): void {
     const reason = `the ${side === "from" ? "old" : "new"} release${version === undefined ? "" : `, ${version},`} is not at hand`;
-    for (const area of areas) this.#notCompared.push({ area, reason, hint: `name its directory: --${side}-release DIR` });
+    for (const area of areas)
+      this.#notCompared.push({ area, reason, hint: `name its directory: --${side}-release DIR` });
   }
 
   async #try(area: PlanArea, ask: () => Promise<void>): Promise<void> {
@@ -108,7 +133,11 @@ class ReleaseQuestions {
       await ask();
     } catch (error) {
       this.#input.signal.throwIfAborted();
-      this.#notCompared.push({ area, reason: messageOf(error), hint: error instanceof SerinError ? (error.hint ?? "") : "" });
+      this.#notCompared.push({
+        area,
+        reason: messageOf(error),
+        hint: error instanceof SerinError ? (error.hint ?? "") : "",
+      });
     }
   }
 
@@ -126,23 +155,64 @@ class ReleaseQuestions {
     const { runner, upgrade, live } = this.#input;
     let objects: readonly UntypedObject[];
     try {
-      objects = upgrade.installs.length === 0 ? live.installed.filter((object) => object.metadata.labels?.["istio.io/rev"] === upgrade.to) : await askManifest(runner, to, upgrade.installs);
-      if (upgrade.cni !== undefined) objects = [...objects, ...(await askManifest(runner, to, [upgrade.cni], "to.cni")).filter(({ metadata }) => metadata.labels?.["operator.istio.io/component"] === "Cni")];
+      objects =
+        upgrade.installs.length === 0
+          ? live.installed.filter((object) => object.metadata.labels?.["istio.io/rev"] === upgrade.to)
+          : await askManifest(runner, to, upgrade.installs);
+      if (upgrade.cni !== undefined)
+        objects = [
+          ...objects,
+          ...(await askManifest(runner, to, [upgrade.cni], "to.cni")).filter(
+            ({ metadata }) => metadata.labels?.["operator.istio.io/component"] === "Cni",
+          ),
+        ];
     } catch (error) {
       this.#input.signal.throwIfAborted();
       const hint = error instanceof SerinError ? error.hint : undefined;
-      this.#findings.push({ severity: "blocked", area: "rendered", message: messageOf(error), ...(hint === undefined ? {} : { hint }) });
-      for (const area of ["rendered", "defaults", "proxies"] as const) this.#notCompared.push({ area, reason: "the new release refuses the install spec", hint: "mend the spec, then plan again" });
+      this.#findings.push({
+        severity: "blocked",
+        area: "rendered",
+        message: messageOf(error),
+        ...(hint === undefined ? {} : { hint }),
+      });
+      for (const area of ["rendered", "defaults", "proxies"] as const)
+        this.#notCompared.push({
+          area,
+          reason: "the new release refuses the install spec",
+          hint: "mend the spec, then plan again",
+        });
       return;
     }
     this.#control = controlPlaneOf(objects, upgrade.to);
     if (this.#control === undefined) {
-      const revisions = objects.filter(isControlPlane).map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
-      this.#findings.push({ severity: "blocked", area: "rendered", message: `${upgrade.installs.length === 0 ? "the cluster has" : "spec.to.install renders"} no control plane of revision "${upgrade.to}"${revisions.length === 0 ? "" : `, but of ${revisions.join(", ")}`}`, hint: upgrade.installs.length === 0 ? "with no spec.to.install the revision must be installed already" : `set revision: ${upgrade.to} in the install spec` });
+      const revisions = objects
+        .filter(isControlPlane)
+        .map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
+      this.#findings.push({
+        severity: "blocked",
+        area: "rendered",
+        message: `${upgrade.installs.length === 0 ? "the cluster has" : "spec.to.install renders"} no control plane of revision "${upgrade.to}"${revisions.length === 0 ? "" : `, but of ${revisions.join(", ")}`}`,
+        hint:
+          upgrade.installs.length === 0
+            ? "with no spec.to.install the revision must be installed already"
+            : `set revision: ${upgrade.to} in the install spec`,
+      });
       return;
     }
-    if (this.#control.version !== to.version) this.#findings.push({ severity: "warning", area: "rendered", message: `the install spec names version ${this.#control.version}, and release ${to.version} was asked`, hint: "--to-release must be the release that the images are of" });
-    const rendered = compareRendered({ installed: live.installed, rendered: objects, namespaces: new Set(live.namespaces.map(({ metadata }) => metadata.name ?? "")), from: this.#fromSide, to: this.#toSide });
+    if (this.#control.version !== to.version)
+      this.#findings.push({
+        severity: "warning",
+        area: "rendered",
+        message: `the install spec names version ${this.#control.version}, and release ${to.version} was asked`,
+        hint: "--to-release must be the release that the images are of",
+      });
+    const rendered = compareRendered({
+      installed: live.installed,
+      rendered: objects,
+      namespaces: new Set(live.namespaces.map(({ metadata }) => metadata.name ?? "")),
+      from: this.#fromSide,
+      to: this.#toSide,
+    });
     this.#reports = { ...this.#reports, rendered };
     this.#findings.push(...renderedFindings(rendered, upgrade.from));
   }
@@ -153,9 +223,19 @@ class ReleaseQuestions {
     if (control === undefined || upgrade.installs.length === 0) return;
     await this.#try("defaults", async () => {
       const name = profileOf(upgrade.installs);
-      const [fromSide, toSide] = [{ ...this.#toSide, versions: [...this.#toSide.versions, ...this.#fromSide.versions] }, this.#toSide];
-      const [objects, before, after] = await Promise.all([askManifest(runner, from, upgrade.installs), askProfile(runner, from, name), askProfile(runner, to, name)]);
-      const defaults = { profile: fieldChanges(neutral(before, fromSide), neutral(after, toSide)), effective: compareObjects(objects, control.objects, fromSide, toSide) };
+      const [fromSide, toSide] = [
+        { ...this.#toSide, versions: [...this.#toSide.versions, ...this.#fromSide.versions] },
+        this.#toSide,
+      ];
+      const [objects, before, after] = await Promise.all([
+        askManifest(runner, from, upgrade.installs),
+        askProfile(runner, from, name),
+        askProfile(runner, to, name),
+      ]);
+      const defaults = {
+        profile: fieldChanges(neutral(before, fromSide), neutral(after, toSide)),
+        effective: compareObjects(objects, control.objects, fromSide, toSide),
+      };
       this.#reports = { ...this.#reports, defaults };
       this.#findings.push(...defaultsFindings(defaults));
     });
@@ -166,7 +246,10 @@ class ReleaseQuestions {
     await this.#try("definitions", async () => {
       const rendered = (this.#control?.objects ?? []).filter(({ kind }) => kind === "CustomResourceDefinition");
       const after = rendered.length > 0 ? rendered : await readDefinitions(to);
-      const definitions = { installed: rendered.length > 0, changes: compareDefinitions({ before: live.definitions, after, stored: live.stored }) };
+      const definitions = {
+        installed: rendered.length > 0,
+        changes: compareDefinitions({ before: live.definitions, after, stored: live.stored }),
+      };
       this.#reports = { ...this.#reports, definitions };
       this.#findings.push(...definitionFindings(definitions));
     });
@@ -179,10 +262,23 @@ class ReleaseQuestions {
       try {
         const kubeconfig = await runner.file("kubeconfig", relay.kubeconfig);
         const options = { kubeconfig, revision: upgrade.from, namespace: live.controlPlane.namespace };
-        const objects = [...live.stored.values()].flat().map(({ status: _status, metadata: { managedFields: _managed, ...metadata }, ...rest }) => ({ ...rest, metadata }));
+        const objects = [...live.stored.values()]
+          .flat()
+          .map(({ status: _status, metadata: { managedFields: _managed, ...metadata }, ...rest }) => ({
+            ...rest,
+            metadata,
+          }));
         const ask = async (release: Release, meshConfig: string): Promise<Parameters<typeof compareMessages>[0]> =>
-          (await Promise.all([askAnalysis(runner, release, { ...options, meshConfig }), askValidation(runner, release, objects)])).flat();
-        const [before, after] = await Promise.all([ask(from, live.controlPlane.mesh), ask(to, this.#control?.mesh ?? live.controlPlane.mesh)]);
+          (
+            await Promise.all([
+              askAnalysis(runner, release, { ...options, meshConfig }),
+              askValidation(runner, release, objects),
+            ])
+          ).flat();
+        const [before, after] = await Promise.all([
+          ask(from, live.controlPlane.mesh),
+          ask(to, this.#control?.mesh ?? live.controlPlane.mesh),
+        ]);
         const configuration = compareMessages(before, after);
         this.#reports = { ...this.#reports, configuration };
         this.#findings.push(...configurationFindings(configuration));
@@ -201,11 +297,27 @@ class ReleaseQuestions {
     await this.#try("workloads", async () => {
       const { namespace } = live.controlPlane;
       const [before, after] = await Promise.all([
-        askInjection(runner, from, workloads, { revision: upgrade.from, namespace, config: injector.config ?? "", values: injector.values ?? "", meshConfig: live.controlPlane.mesh }),
-        askInjection(runner, to, workloads, { revision: upgrade.to, namespace: control.namespace, ...control.injector, meshConfig: control.mesh }),
+        askInjection(runner, from, workloads, {
+          revision: upgrade.from,
+          namespace,
+          config: injector.config ?? "",
+          values: injector.values ?? "",
+          meshConfig: live.controlPlane.mesh,
+        }),
+        askInjection(runner, to, workloads, {
+          revision: upgrade.to,
+          namespace: control.namespace,
+          ...control.injector,
+          meshConfig: control.mesh,
+        }),
       ]);
       this.#injection = compareInjection(before, after, this.#fromSide, this.#toSide);
-      if (this.#injection.length > 0) this.#findings.push({ severity: "note", area: "workloads", message: `injection changes more than version and revision: ${plural(this.#injection.length, "difference")}` });
+      if (this.#injection.length > 0)
+        this.#findings.push({
+          severity: "note",
+          area: "workloads",
+          message: `injection changes more than version and revision: ${plural(this.#injection.length, "difference")}`,
+        });
     });
   }
 
@@ -214,14 +326,29 @@ class ReleaseQuestions {
     const control = this.#control;
     if (control === undefined) return;
     const proxies = liveProxies(live.pods).filter(({ revision }) => (revision ?? "default") === upgrade.from);
-    if (proxies.length > maxProxies) this.#notCompared.push({ area: "proxies", reason: `${proxies.length} workloads have proxies; the first ${maxProxies} were asked about`, hint: "" });
+    if (proxies.length > maxProxies)
+      this.#notCompared.push({
+        area: "proxies",
+        reason: `${proxies.length} workloads have proxies; the first ${maxProxies} were asked about`,
+        hint: "",
+      });
     await this.#try("proxies", async () => {
       const { namespace, mesh, deployment } = live.controlPlane;
       const { report, failures, refusedWrites } = await compareProxies({
         ...this.#input,
-        from: { release: from, version: fromVersion ?? from.version, meshConfig: mesh, env: environmentOf(deployment.spec?.template) },
+        from: {
+          release: from,
+          version: fromVersion ?? from.version,
+          meshConfig: mesh,
+          env: environmentOf(deployment.spec?.template),
+        },
         // Named after the old one's Service, so that only what it says differs.
-        to: { release: to, version: control.version, meshConfig: control.mesh.replaceAll(serviceOf(upgrade.to), serviceOf(upgrade.from)), env: control.env },
+        to: {
+          release: to,
+          version: control.version,
+          meshConfig: control.mesh.replaceAll(serviceOf(upgrade.to), serviceOf(upgrade.from)),
+          env: control.env,
+        },
         proxies,
         envoyFilters: live.stored.get("envoyfilters.networking.istio.io") ?? [],
         rootNamespace: rootNamespaceOf(mesh, namespace),
@@ -239,12 +366,17 @@ function isControlPlane({ kind, metadata }: UntypedObject): boolean {
 }
 
 function controlPlaneOf(objects: readonly UntypedObject[], revision: string): RenderedControlPlane | undefined {
-  const deployment = objects.find((object) => isControlPlane(object) && (object.metadata.labels?.["istio.io/rev"] ?? "default") === revision);
+  const deployment = objects.find(
+    (object) => isControlPlane(object) && (object.metadata.labels?.["istio.io/rev"] ?? "default") === revision,
+  );
   if (deployment === undefined) return undefined;
   const { name = "", namespace = "" } = deployment.metadata;
   const suffix = name.replace(/^istiod/, "");
   const dataOf = (map: string): Readonly<Record<string, string>> => {
-    const found = objects.find(({ kind, metadata }) => kind === "ConfigMap" && metadata.name === `${map}${suffix}` && metadata.namespace === namespace);
+    const found = objects.find(
+      ({ kind, metadata }) =>
+        kind === "ConfigMap" && metadata.name === `${map}${suffix}` && metadata.namespace === namespace,
+    );
     return (found?.["data"] as Readonly<Record<string, string>> | undefined) ?? {};
   };
   const template = (deployment["spec"] as { readonly template?: PodTemplate } | undefined)?.template;
@@ -261,11 +393,19 @@ function controlPlaneOf(objects: readonly UntypedObject[], revision: string): Re
 }
 
 /** What says who and where it is, a shadow is told itself. */
-const ownVariables: ReadonlySet<string> = new Set(["KUBECONFIG", "REVISION", "POD_NAME", "POD_NAMESPACE", "SERVICE_ACCOUNT"]);
+const ownVariables: ReadonlySet<string> = new Set([
+  "KUBECONFIG",
+  "REVISION",
+  "POD_NAME",
+  "POD_NAMESPACE",
+  "SERVICE_ACCOUNT",
+]);
 
 function environmentOf(template: PodTemplate | undefined): Environment {
   const variables = template?.spec?.containers.find(({ name }) => name === "discovery")?.env ?? [];
-  return Object.fromEntries(variables.flatMap(({ name, value }) => (value === undefined || ownVariables.has(name) ? [] : [[name, value]])));
+  return Object.fromEntries(
+    variables.flatMap(({ name, value }) => (value === undefined || ownVariables.has(name) ? [] : [[name, value]])),
+  );
 }
 
 function serviceOf(revision: string): string {
@@ -274,12 +414,23 @@ function serviceOf(revision: string): string {
 
 /** The tag that the install specs name, if they name one. */
 export function wantedVersion({ installs }: PlannedUpgrade): string | undefined {
-  const tags = installs.flatMap((spec) => (typeof spec === "object" && spec !== null && "tag" in spec && (typeof spec.tag === "string" || typeof spec.tag === "number") ? [String(spec.tag)] : []));
+  const tags = installs.flatMap((spec) =>
+    typeof spec === "object" &&
+    spec !== null &&
+    "tag" in spec &&
+    (typeof spec.tag === "string" || typeof spec.tag === "number")
+      ? [String(spec.tag)]
+      : [],
+  );
   return tags[0];
 }
 
 function profileOf(installs: readonly unknown[]): string {
-  const names = installs.flatMap((spec) => (typeof spec === "object" && spec !== null && "profile" in spec && typeof spec.profile === "string" ? [spec.profile] : []));
+  const names = installs.flatMap((spec) =>
+    typeof spec === "object" && spec !== null && "profile" in spec && typeof spec.profile === "string"
+      ? [spec.profile]
+      : [],
+  );
   return names[0] ?? "default";
 }
 
@@ -297,7 +448,14 @@ function injectable({ kind, object, pods }: InjectedWorkload): UntypedObject[] {
   const { name = "", namespace = "" } = object.metadata;
   const labels = { ...template.metadata?.labels, "sidecar.istio.io/inject": "true" };
   const annotations = { ...template.metadata?.annotations, "sidecar.istio.io/nativeSidecar": String(isNative) };
-  return [{ apiVersion: "apps/v1", kind, metadata: { name, namespace }, spec: { ...object.spec, template: { ...template, metadata: { ...template.metadata, labels, annotations } } } }];
+  return [
+    {
+      apiVersion: "apps/v1",
+      kind,
+      metadata: { name, namespace },
+      spec: { ...object.spec, template: { ...template, metadata: { ...template.metadata, labels, annotations } } },
+    },
+  ];
 }
 
 const defaultTrustDomain = "cluster.local";
@@ -309,13 +467,23 @@ export function meshTrustOf(text: string): MeshTrust {
 
 /** Without the release that renders it, the install spec's own words; what it does not say stays as it is. */
 function specTrust(installs: readonly unknown[], mesh: string): MeshTrust {
-  const said = installs.flatMap((spec) => (typeof spec === "object" && spec !== null && "meshConfig" in spec ? [spec.meshConfig] : []));
-  return said.some((config) => typeof config === "object" && config !== null && "trustDomain" in config) ? trustIn(Object.assign({}, ...said)) : meshTrustOf(mesh);
+  const said = installs.flatMap((spec) =>
+    typeof spec === "object" && spec !== null && "meshConfig" in spec ? [spec.meshConfig] : [],
+  );
+  return said.some((config) => typeof config === "object" && config !== null && "trustDomain" in config)
+    ? trustIn(Object.assign({}, ...said))
+    : meshTrustOf(mesh);
 }
 
 function trustIn(config: unknown): MeshTrust {
-  const { trustDomain, trustDomainAliases } = (typeof config === "object" && config !== null ? config : {}) as { readonly trustDomain?: unknown; readonly trustDomainAliases?: unknown };
-  return { trustDomain: typeof trustDomain === "string" && trustDomain !== "" ? trustDomain : defaultTrustDomain, aliases: Array.isArray(trustDomainAliases) ? trustDomainAliases.map(String) : [] };
+  const { trustDomain, trustDomainAliases } = (typeof config === "object" && config !== null ? config : {}) as {
+    readonly trustDomain?: unknown;
+    readonly trustDomainAliases?: unknown;
+  };
+  return {
+    trustDomain: typeof trustDomain === "string" && trustDomain !== "" ? trustDomain : defaultTrustDomain,
+    aliases: Array.isArray(trustDomainAliases) ? trustDomainAliases.map(String) : [],
+  };
 }
 
 function rootNamespaceOf(mesh: string, fallback: string): string {

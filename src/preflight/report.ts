@@ -4,7 +4,15 @@ import type { FieldChange } from "./compare/tree-diff.ts";
 export type Severity = "blocked" | "warning" | "note";
 
 /** The parts of a plan, as sections of its report. */
-export type PlanArea = "rendered" | "defaults" | "definitions" | "configuration" | "proxies" | "trust" | "workloads" | "time";
+export type PlanArea =
+  | "rendered"
+  | "defaults"
+  | "definitions"
+  | "configuration"
+  | "proxies"
+  | "trust"
+  | "workloads"
+  | "time";
 
 /** One thing that somebody should know before the upgrade starts. */
 export interface Finding {
@@ -88,7 +96,19 @@ export interface DefinitionsReport {
   readonly changes: readonly DefinitionChange[];
 }
 
-export type DefinitionChangeType = "kind-added" | "kind-gone" | "version-added" | "version-gone" | "version-unserved" | "storage-moved" | "field-gone" | "type-changed" | "values-gone" | "required-added" | "rule-added" | "field-added";
+export type DefinitionChangeType =
+  | "kind-added"
+  | "kind-gone"
+  | "version-added"
+  | "version-gone"
+  | "version-unserved"
+  | "storage-moved"
+  | "field-gone"
+  | "type-changed"
+  | "values-gone"
+  | "required-added"
+  | "rule-added"
+  | "field-added";
 
 export interface DefinitionChange {
   readonly definition: string;

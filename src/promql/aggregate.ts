@@ -16,14 +16,20 @@ function groupLabels(aggregation: Aggregation): (labels: Labels) => Labels {
   let grouping = groupings.get(aggregation);
   if (grouping === undefined) {
     const dropped = new Set([...aggregation.grouping, metricName]);
-    grouping = remembered((labels) => (aggregation.without ? without(labels, dropped) : only(labels, aggregation.grouping)));
+    grouping = remembered((labels) =>
+      aggregation.without ? without(labels, dropped) : only(labels, aggregation.grouping),
+    );
     groupings.set(aggregation, grouping);
   }
   return grouping;
 }
 
 /** `parameter` is the first argument of those that take one. */
-export function aggregate(aggregation: Aggregation, samples: readonly Sample[], parameter: number | string | undefined): readonly Sample[] {
+export function aggregate(
+  aggregation: Aggregation,
+  samples: readonly Sample[],
+  parameter: number | string | undefined,
+): readonly Sample[] {
   const groups = new Map<string, Group>();
   const labelsIn = groupLabels(aggregation);
   for (const sample of samples) {
@@ -34,10 +40,14 @@ export function aggregate(aggregation: Aggregation, samples: readonly Sample[], 
     group.members.push(sample);
   }
   const { operator } = aggregation;
-  if (operator === "topk" || operator === "bottomk" || operator === "limitk") return [...groups.values()].flatMap(({ members }) => chosen(operator, members, countOf(parameter, members.length)));
+  if (operator === "topk" || operator === "bottomk" || operator === "limitk")
+    return [...groups.values()].flatMap(({ members }) => chosen(operator, members, countOf(parameter, members.length)));
   if (operator === "count_values") return countValues([...groups.values()], String(parameter));
   const statistic = statisticOf(operator, parameter);
-  return [...groups.values()].map(({ labels, members }) => ({ labels, value: statistic(members.map(({ value }) => value)) }));
+  return [...groups.values()].map(({ labels, members }) => ({
+    labels,
+    value: statistic(members.map(({ value }) => value)),
+  }));
 }
 
 function countOf(parameter: number | string | undefined, most: number): number {
@@ -47,7 +57,8 @@ function countOf(parameter: number | string | undefined, most: number): number {
 }
 
 function chosen(operator: "topk" | "bottomk" | "limitk", members: readonly Sample[], count: number): readonly Sample[] {
-  if (operator === "limitk") return members.toSorted((a, b) => (labelsKey(a.labels) < labelsKey(b.labels) ? -1 : 1)).slice(0, count);
+  if (operator === "limitk")
+    return members.toSorted((a, b) => (labelsKey(a.labels) < labelsKey(b.labels) ? -1 : 1)).slice(0, count);
   const sign = operator === "topk" ? -1 : 1;
   return members.toSorted((a, b) => byValue(a.value, b.value, sign)).slice(0, count);
 }

@@ -1,6 +1,25 @@
 import { userError } from "../base/index.ts";
-import { labelsKey, labelsOf, labelsText, metricName, noLabels, only, remembered, without, withoutName, type Labels } from "./labels.ts";
-import { isComparison, isSetOperator, type ArithmeticOperator, type Binary, type ComparisonOperator, type Matching, type SetOperator } from "./syntax.ts";
+import {
+  labelsKey,
+  labelsOf,
+  labelsText,
+  metricName,
+  noLabels,
+  only,
+  remembered,
+  without,
+  withoutName,
+  type Labels,
+} from "./labels.ts";
+import {
+  isComparison,
+  isSetOperator,
+  type ArithmeticOperator,
+  type Binary,
+  type ComparisonOperator,
+  type Matching,
+  type SetOperator,
+} from "./syntax.ts";
 import type { Sample } from "./values.ts";
 
 type Side = readonly Sample[] | number;
@@ -9,7 +28,13 @@ type Side = readonly Sample[] | number;
 export function combine(expression: Binary, left: Side, right: Side): readonly Sample[] {
   const { operator } = expression;
   if (isSetOperator(operator)) return combineSets(operator, expression.matching, vectorOf(left), vectorOf(right));
-  if (typeof left === "number" && typeof right === "number") return [{ labels: noLabels, value: isComparison(operator) ? (holds(operator, left, right) ? 1 : 0) : calculate(operator, left, right) }];
+  if (typeof left === "number" && typeof right === "number")
+    return [
+      {
+        labels: noLabels,
+        value: isComparison(operator) ? (holds(operator, left, right) ? 1 : 0) : calculate(operator, left, right),
+      },
+    ];
   if (typeof left === "number" || typeof right === "number") return combineWithScalar(expression, left, right);
   return combineVectors(expression, left, right);
 }
@@ -23,7 +48,8 @@ function combineWithScalar({ operator, bool }: Binary, left: Side, right: Side):
   for (const { labels, value } of typeof left === "number" ? vectorOf(right) : left) {
     const [first, second] = typeof left === "number" ? [left, value] : [value, right as number];
     if (isSetOperator(operator)) continue;
-    if (!isComparison(operator)) answer.push({ labels: withoutName(labels), value: calculate(operator, first, second) });
+    if (!isComparison(operator))
+      answer.push({ labels: withoutName(labels), value: calculate(operator, first, second) });
     else if (bool) answer.push({ labels: withoutName(labels), value: holds(operator, first, second) ? 1 : 0 });
     // A filter keeps the vector's own value, on whichever side it stands.
     else if (holds(operator, first, second)) answer.push({ labels, value });
@@ -82,7 +108,12 @@ function matchKey(matching: Matching): (labels: Labels) => string {
   return (labels) => labelsKey(labelsIn(labels));
 }
 
-function combineSets(operator: SetOperator, matching: Matching, left: readonly Sample[], right: readonly Sample[]): readonly Sample[] {
+function combineSets(
+  operator: SetOperator,
+  matching: Matching,
+  left: readonly Sample[],
+  right: readonly Sample[],
+): readonly Sample[] {
   const keyOf = matchKey(matching);
   if (operator === "or") {
     const known = new Set(left.map(({ labels }) => keyOf(labels)));
@@ -126,7 +157,12 @@ function combineVectors(expression: Binary, left: readonly Sample[], right: read
 
 function resultLabels({ operator, bool, matching }: Binary, labels: Labels, partner: Labels): Labels {
   const named = isComparison(operator) && !bool ? labels : withoutName(labels);
-  if (matching.many === undefined) return matching.on ? only(named, matching.labels) : matching.labels.size === 0 ? named : without(named, matching.labels);
+  if (matching.many === undefined)
+    return matching.on
+      ? only(named, matching.labels)
+      : matching.labels.size === 0
+        ? named
+        : without(named, matching.labels);
   if (matching.include.length === 0) return named;
   return labelsOf([...named, ...matching.include.map((name) => [name, partner.get(name) ?? ""] as const)]);
 }
@@ -137,12 +173,23 @@ function matchedBy({ on, labels }: Matching): string {
 
 function severalOnOneSide(matching: Matching, first: Labels, second: Labels): Error {
   const side = matching.many === "right" ? "left" : "right";
-  return userError("many-to-many", `several series on the ${side} side match by ${matchedBy(matching)}: ${labelsText(first)} and ${labelsText(second)}; matching labels must be unique on one side`, {
-    hint: "aggregate that side by the matching labels first",
-  });
+  return userError(
+    "many-to-many",
+    `several series on the ${side} side match by ${matchedBy(matching)}: ${labelsText(first)} and ${labelsText(second)}; matching labels must be unique on one side`,
+    {
+      hint: "aggregate that side by the matching labels first",
+    },
+  );
 }
 
 function severalMatches(matching: Matching, labels: Labels): Error {
-  const hint = matching.many === undefined ? "say group_left or group_right, or aggregate first" : "include fewer labels, or aggregate first";
-  return userError("multiple-matches", `several series match one by ${matchedBy(matching)}, and would become ${labelsText(labels)}`, { hint });
+  const hint =
+    matching.many === undefined
+      ? "say group_left or group_right, or aggregate first"
+      : "include fewer labels, or aggregate first";
+  return userError(
+    "multiple-matches",
+    `several series match one by ${matchedBy(matching)}, and would become ${labelsText(labels)}`,
+    { hint },
+  );
 }

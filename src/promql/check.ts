@@ -3,7 +3,12 @@ import { aggregationParameters, functionSignatures } from "./function-signatures
 import { isComparison, isSetOperator, type Binary, type Expression, type ValueType } from "./syntax.ts";
 
 /** With their articles, for messages. */
-export const typeNames: Readonly<Record<ValueType, string>> = { scalar: "a scalar", string: "a string", vector: "an instant vector", matrix: "a range vector" };
+export const typeNames: Readonly<Record<ValueType, string>> = {
+  scalar: "a scalar",
+  string: "a string",
+  vector: "an instant vector",
+  matrix: "a range vector",
+};
 
 /** What evaluating it answers. */
 export function typeOf(expression: Expression): ValueType {
@@ -43,7 +48,8 @@ export function checkCall(name: string, args: readonly Expression[]): string | u
   }
   for (const [index, arg] of args.entries()) {
     const wanted = signature.args[index] ?? signature.args.at(-1) ?? "vector";
-    if (typeOf(arg) !== wanted) return `argument ${index + 1} of ${name} must be ${typeNames[wanted]}, not ${typeNames[typeOf(arg)]}`;
+    if (typeOf(arg) !== wanted)
+      return `argument ${index + 1} of ${name} must be ${typeNames[wanted]}, not ${typeNames[typeOf(arg)]}`;
   }
   return undefined;
 }
@@ -62,9 +68,13 @@ export function checkAggregation(operator: string, args: readonly Expression[]):
   const count = wanted === undefined ? 1 : 2;
   if (args.length !== count) return bad(`${operator} takes ${count} argument(s), not ${args.length}`);
   const expression = args[count - 1];
-  if (expression === undefined || typeOf(expression) !== "vector") return bad(`${operator} aggregates an instant vector, not ${typeNames[expression === undefined ? "string" : typeOf(expression)]}`);
+  if (expression === undefined || typeOf(expression) !== "vector")
+    return bad(
+      `${operator} aggregates an instant vector, not ${typeNames[expression === undefined ? "string" : typeOf(expression)]}`,
+    );
   const parameter = wanted === undefined ? undefined : args[0];
-  if (parameter !== undefined && wanted !== undefined && typeOf(parameter) !== wanted) return bad(`the first argument of ${operator} must be a ${wanted}`);
+  if (parameter !== undefined && wanted !== undefined && typeOf(parameter) !== wanted)
+    return bad(`the first argument of ${operator} must be a ${wanted}`);
   return { parameter, expression };
 }
 
@@ -79,6 +89,7 @@ export function checkBinary({ operator, left, right, bool, matching }: Binary, i
     if (!bothVectors) return `${operator} stands between instant vectors only`;
     if (matching.many !== undefined) return `${operator} knows no group_left and group_right`;
   }
-  if (isComparison(operator) && !bool && types.every((type) => type === "scalar")) return "comparisons between scalars need the word bool";
+  if (isComparison(operator) && !bool && types.every((type) => type === "scalar"))
+    return "comparisons between scalars need the word bool";
   return undefined;
 }

@@ -1,4 +1,12 @@
-const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000, y: 31_536_000_000 };
+const unitsMs: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+  y: 31_536_000_000,
+};
 const whole = /^(?:\d+(?:y|w|d|h|ms|m|s))+$/;
 const part = /(\d+)(y|w|d|h|ms|m|s)/g;
 

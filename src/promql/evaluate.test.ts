@@ -8,7 +8,8 @@ const minuteMs = 60_000;
 
 /** The result as lines: `{labels} value`, in the order of the text unless the query sorts. */
 function lines(value: QueryValue): string[] {
-  const text = (number: number): string => numberText(Number.isInteger(number) ? number : Number(number.toPrecision(10)));
+  const text = (number: number): string =>
+    numberText(Number.isInteger(number) ? number : Number(number.toPrecision(10)));
   switch (value.type) {
     case "scalar":
       return [text(value.value)];
@@ -17,7 +18,10 @@ function lines(value: QueryValue): string[] {
     case "vector":
       return value.samples.map(({ labels, value: number }) => `${labelsText(labels)} ${text(number)}`);
     case "matrix":
-      return value.series.map(({ labels, points }) => `${labelsText(labels)} ${points.map(({ timestampMs, value: number }) => `${text(number)}@${timestampMs / minuteMs}m`).join(" ")}`);
+      return value.series.map(
+        ({ labels, points }) =>
+          `${labelsText(labels)} ${points.map(({ timestampMs, value: number }) => `${text(number)}@${timestampMs / minuteMs}m`).join(" ")}`,
+      );
   }
 }
 
@@ -47,8 +51,31 @@ test("numbers, texts and precedence are Prometheus'", () => {
     series: "",
     at: 2,
     queries: {
-      "1 + 2 * 3": ["7"], "2 ^ 3 ^ 2": ["512"], "-2 ^ 2": ["-4"], "2 * -2 ^ 2": ["-8"], "1 -2 ^ 2": ["-3"], "(-2) ^ 2": ["4"], "2 ^ -1": ["0.5"], "(1 + 2) * 3": ["9"], "7 % 4 - 1": ["2"], "0x10 + 1e1": ["26"], "1_000": ["1000"], "5m": ["300"], "1 / 0": ["+Inf"], "-Inf": ["-Inf"], "NaN": ["NaN"],
-      "1 > bool 2": ["0"], "1 <= bool 1": ["1"], '"a\\tb"': ["a\tb"], "`a\\tb`": ["a\\tb"], "time()": ["120"], "vector(3)": ["{} 3"], "scalar(vector(4))": ["4"], "scalar(nothing)": ["NaN"], "pi() > bool 3": ["1"], "1 atan2 1 > bool 0.78": ["1"],
+      "1 + 2 * 3": ["7"],
+      "2 ^ 3 ^ 2": ["512"],
+      "-2 ^ 2": ["-4"],
+      "2 * -2 ^ 2": ["-8"],
+      "1 -2 ^ 2": ["-3"],
+      "(-2) ^ 2": ["4"],
+      "2 ^ -1": ["0.5"],
+      "(1 + 2) * 3": ["9"],
+      "7 % 4 - 1": ["2"],
+      "0x10 + 1e1": ["26"],
+      "1_000": ["1000"],
+      "5m": ["300"],
+      "1 / 0": ["+Inf"],
+      "-Inf": ["-Inf"],
+      NaN: ["NaN"],
+      "1 > bool 2": ["0"],
+      "1 <= bool 1": ["1"],
+      '"a\\tb"': ["a\tb"],
+      "`a\\tb`": ["a\\tb"],
+      "time()": ["120"],
+      "vector(3)": ["{} 3"],
+      "scalar(vector(4))": ["4"],
+      "scalar(nothing)": ["NaN"],
+      "pi() > bool 3": ["1"],
+      "1 atan2 1 > bool 0.78": ["1"],
     },
   });
 });
@@ -60,7 +87,7 @@ test("a selector finds by all its matchers, a missing label counts as empty", ()
       down{job="a"} 3x5`,
     at: 5,
     queries: {
-      "up": ['up{job="a", zone="x"} 1', 'up{job="b"} 2'],
+      up: ['up{job="a", zone="x"} 1', 'up{job="b"} 2'],
       'up{zone=""}': ['up{job="b"} 2'],
       'up{zone!=""}': ['up{job="a", zone="x"} 1'],
       'up{job=~"a|c"}': ['up{job="a", zone="x"} 1'],
@@ -77,9 +104,9 @@ test("a sample counts for less than five minutes, and not after its series has e
   const series = `old 1
     ended 1 2 stale
     back 1 stale 3`;
-  check({ series, at: 4, queries: { "old": ["old 1"], "ended": [], "back": ["back 3"] } });
-  check({ series, at: 5, queries: { "old": [], "{__name__=~'.+'}": ["back 3"] } });
-  check({ series, at: 1, queries: { "ended": ["ended 2"], "back": [] } });
+  check({ series, at: 4, queries: { old: ["old 1"], ended: [], back: ["back 3"] } });
+  check({ series, at: 5, queries: { old: [], "{__name__=~'.+'}": ["back 3"] } });
+  check({ series, at: 1, queries: { ended: ["ended 2"], back: [] } });
   // What had ended is still in a range.
   check({ series, at: 4, queries: { "count_over_time(ended[4m])": ["{} 1"], "count_over_time(ended[5m])": ["{} 2"] } });
 });
@@ -89,8 +116,14 @@ test("offset and @ move the time of a selector", () => {
     series: "x 0+1x20",
     at: 10,
     queries: {
-      "x offset 4m": ["x 6"], "x offset -4m": ["x 14"], "x @ 180": ["x 3"], "x @ 180 offset 1m": ["x 2"], "x offset 1m @ 180": ["x 2"], "x @ end()": ["x 10"],
-      "x[2m] offset 5m": ["x 4@4m 5@5m"], "sum_over_time(x[3m] @ 240)": ["{} 9"],
+      "x offset 4m": ["x 6"],
+      "x offset -4m": ["x 14"],
+      "x @ 180": ["x 3"],
+      "x @ 180 offset 1m": ["x 2"],
+      "x offset 1m @ 180": ["x 2"],
+      "x @ end()": ["x 10"],
+      "x[2m] offset 5m": ["x 4@4m 5@5m"],
+      "sum_over_time(x[3m] @ 240)": ["{} 9"],
     },
   });
 });
@@ -133,9 +166,23 @@ test("a window's samples are summed up by each function of ranges", () => {
     series: "x 1 5 2 4 3",
     at: 4,
     queries: {
-      "sum_over_time(x[5m])": ["{} 15"], "avg_over_time(x[5m])": ["{} 3"], "min_over_time(x[5m])": ["{} 1"], "max_over_time(x[5m])": ["{} 5"], "count_over_time(x[4m])": ["{} 4"], "last_over_time(x[5m])": ["x 3"], "first_over_time(x[5m])": ["x 1"],
-      "present_over_time(x[5m])": ["{} 1"], "stdvar_over_time(x[5m])": ["{} 2"], "stddev_over_time(x[5m]) ^ 2": ["{} 2"], "quantile_over_time(0.5, x[5m])": ["{} 3"], "quantile_over_time(0.9, x[5m])": ["{} 4.6"], "mad_over_time(x[5m])": ["{} 1"],
-      "ts_of_max_over_time(x[5m])": ["{} 60"], "absent_over_time(x[5m])": [], 'absent_over_time(y{a="b"}[5m])': ['{a="b"} 1'], "double_exponential_smoothing(x[5m], 0.5, 0.5)": ["{} 5.09375"],
+      "sum_over_time(x[5m])": ["{} 15"],
+      "avg_over_time(x[5m])": ["{} 3"],
+      "min_over_time(x[5m])": ["{} 1"],
+      "max_over_time(x[5m])": ["{} 5"],
+      "count_over_time(x[4m])": ["{} 4"],
+      "last_over_time(x[5m])": ["x 3"],
+      "first_over_time(x[5m])": ["x 1"],
+      "present_over_time(x[5m])": ["{} 1"],
+      "stdvar_over_time(x[5m])": ["{} 2"],
+      "stddev_over_time(x[5m]) ^ 2": ["{} 2"],
+      "quantile_over_time(0.5, x[5m])": ["{} 3"],
+      "quantile_over_time(0.9, x[5m])": ["{} 4.6"],
+      "mad_over_time(x[5m])": ["{} 1"],
+      "ts_of_max_over_time(x[5m])": ["{} 60"],
+      "absent_over_time(x[5m])": [],
+      'absent_over_time(y{a="b"}[5m])': ['{a="b"} 1'],
+      "double_exponential_smoothing(x[5m], 0.5, 0.5)": ["{} 5.09375"],
     },
   });
 });
@@ -148,13 +195,35 @@ test("aggregations keep the labels that they are told to", () => {
     series,
     at: 5,
     queries: {
-      "sum(r)": ["{} 9"], "sum by (app) (r)": ['{app="a"} 4', '{app="b"} 5'], "sum(r) without (pod)": ['{app="a"} 4', '{app="b"} 5'], "avg by (app) (r)": ['{app="a"} 2', '{app="b"} 5'], "max(r)": ["{} 5"], "min(r)": ["{} 1"], "count(r > 1)": ["{} 2"],
-      "group by (app) (r)": ['{app="a"} 1', '{app="b"} 1'], "stdvar by (app) (r)": ['{app="a"} 1', '{app="b"} 0'], "quantile(0.5, r)": ["{} 3"], "count_values('value', r > 1)": ['{value="3"} 1', '{value="5"} 1'],
-      "topk by (app) (1, r)": ['r{app="a", pod="2"} 3', 'r{app="b", pod="3"} 5'], "bottomk(2, r)": ['r{app="a", pod="1"} 1', 'r{app="a", pod="2"} 3'], "limitk(1, r)": ['r{app="a", pod="1"} 1'], "sum by (nothing) (r)": ["{} 9"], "sum(nothing)": [],
+      "sum(r)": ["{} 9"],
+      "sum by (app) (r)": ['{app="a"} 4', '{app="b"} 5'],
+      "sum(r) without (pod)": ['{app="a"} 4', '{app="b"} 5'],
+      "avg by (app) (r)": ['{app="a"} 2', '{app="b"} 5'],
+      "max(r)": ["{} 5"],
+      "min(r)": ["{} 1"],
+      "count(r > 1)": ["{} 2"],
+      "group by (app) (r)": ['{app="a"} 1', '{app="b"} 1'],
+      "stdvar by (app) (r)": ['{app="a"} 1', '{app="b"} 0'],
+      "quantile(0.5, r)": ["{} 3"],
+      "count_values('value', r > 1)": ['{value="3"} 1', '{value="5"} 1'],
+      "topk by (app) (1, r)": ['r{app="a", pod="2"} 3', 'r{app="b", pod="3"} 5'],
+      "bottomk(2, r)": ['r{app="a", pod="1"} 1', 'r{app="a", pod="2"} 3'],
+      "limitk(1, r)": ['r{app="a", pod="1"} 1'],
+      "sum by (nothing) (r)": ["{} 9"],
+      "sum(nothing)": [],
       "sum by (__name__) (r)": ["r 9"],
     },
   });
-  check({ series, at: 5, ordered: true, queries: { "topk(2, r)": ['r{app="b", pod="3"} 5', 'r{app="a", pod="2"} 3'], "sort(r)": ['r{app="a", pod="1"} 1', 'r{app="a", pod="2"} 3', 'r{app="b", pod="3"} 5'], "sort_by_label_desc(r, 'pod')": ['r{app="b", pod="3"} 5', 'r{app="a", pod="2"} 3', 'r{app="a", pod="1"} 1'] } });
+  check({
+    series,
+    at: 5,
+    ordered: true,
+    queries: {
+      "topk(2, r)": ['r{app="b", pod="3"} 5', 'r{app="a", pod="2"} 3'],
+      "sort(r)": ['r{app="a", pod="1"} 1', 'r{app="a", pod="2"} 3', 'r{app="b", pod="3"} 5'],
+      "sort_by_label_desc(r, 'pod')": ['r{app="b", pod="3"} 5', 'r{app="a", pod="2"} 3', 'r{app="a", pod="1"} 1'],
+    },
+  });
 });
 
 test("binary operators match by labels, many to one where it is said", () => {
@@ -170,8 +239,16 @@ test("binary operators match by labels, many to one where it is said", () => {
     queries: {
       "sum by (app) (req) / ignoring(zone) pods": ['{app="a"} 50', '{app="b"} 10'],
       "sum by (app) (req) / on(app) pods": ['{app="a"} 50', '{app="b"} 10'],
-      "req / on(app) group_left(zone) pods": ['{app="a", code="200", zone="x"} 45', '{app="a", code="500", zone="x"} 5', '{app="b", code="200", zone="y"} 10'],
-      "pods * on(app) group_right() req": ['{app="a", code="200"} 180', '{app="a", code="500"} 20', '{app="b", code="200"} 160'],
+      "req / on(app) group_left(zone) pods": [
+        '{app="a", code="200", zone="x"} 45',
+        '{app="a", code="500", zone="x"} 5',
+        '{app="b", code="200", zone="y"} 10',
+      ],
+      "pods * on(app) group_right() req": [
+        '{app="a", code="200"} 180',
+        '{app="a", code="500"} 20',
+        '{app="b", code="200"} 160',
+      ],
       "req > on(app) group_left() limit": ['req{app="a", code="200"} 90'],
       "req > bool on(app) group_left() limit": ['{app="a", code="200"} 1', '{app="a", code="500"} 0'],
       'req{code="500"} == 10': ['req{app="a", code="500"} 10'],
@@ -186,7 +263,11 @@ test("binary operators match by labels, many to one where it is said", () => {
       "limit / on() group_left() vector(10)": ['{app="a"} 5'],
     },
   });
-  refuses(series, "limit / on(app) req", /several series on the right side match by on\(app\).*aggregate|several series on the right/);
+  refuses(
+    series,
+    "limit / on(app) req",
+    /several series on the right side match by on\(app\).*aggregate|several series on the right/,
+  );
   refuses(series, "req / on(app) limit", /several series match one by on\(app\)/);
   refuses("a 1x5\nb 2x5", "rate({__name__=~'a|b'}[5m])", /several series with the same labels/);
 });
@@ -237,9 +318,25 @@ test("functions of labels and values", () => {
       'label_replace(m, "pod", "", "pod", ".*")': ['m{path="/a/b"} -2.5'],
       'label_replace(m, "root", "$1", "path", "a")': ['m{path="/a/b", pod="x-1"} -2.5'],
       'label_join(m, "all", "|", "pod", "path", "none")': ['m{all="x-1|/a/b|", path="/a/b", pod="x-1"} -2.5'],
-      "abs(m)": ['{path="/a/b", pod="x-1"} 2.5'], "round(m)": ['{path="/a/b", pod="x-1"} -2'], "round(n, 5)": ["{} 15"], "clamp(n, 0, 10)": ["{} 10"], "clamp_min(m, 1)": ['{path="/a/b", pod="x-1"} 1'], "clamp_max(n, 3)": ["{} 3"], "clamp(n, 5, 1)": [],
-      "floor(m)": ['{path="/a/b", pod="x-1"} -3'], "sgn(m)": ['{path="/a/b", pod="x-1"} -1'], "sqrt(n - 1)": ["{} 4"], "timestamp(n)": ["{} 300"], "timestamp(n offset 1m)": ["{} 240"], 'absent(n{a="b", c=~"d"})': ['{a="b"} 1'], "absent(n)": [],
-      "hour(vector(1600000000))": ["{} 12"], "day_of_week(vector(1600000000))": ["{} 0"], "days_in_month(vector(1582934400))": ["{} 29"], "year(vector(0))": ["{} 1970"], "minute()": ["{} 5"],
+      "abs(m)": ['{path="/a/b", pod="x-1"} 2.5'],
+      "round(m)": ['{path="/a/b", pod="x-1"} -2'],
+      "round(n, 5)": ["{} 15"],
+      "clamp(n, 0, 10)": ["{} 10"],
+      "clamp_min(m, 1)": ['{path="/a/b", pod="x-1"} 1'],
+      "clamp_max(n, 3)": ["{} 3"],
+      "clamp(n, 5, 1)": [],
+      "floor(m)": ['{path="/a/b", pod="x-1"} -3'],
+      "sgn(m)": ['{path="/a/b", pod="x-1"} -1'],
+      "sqrt(n - 1)": ["{} 4"],
+      "timestamp(n)": ["{} 300"],
+      "timestamp(n offset 1m)": ["{} 240"],
+      'absent(n{a="b", c=~"d"})': ['{a="b"} 1'],
+      "absent(n)": [],
+      "hour(vector(1600000000))": ["{} 12"],
+      "day_of_week(vector(1600000000))": ["{} 0"],
+      "days_in_month(vector(1582934400))": ["{} 29"],
+      "year(vector(0))": ["{} 1970"],
+      "minute()": ["{} 5"],
     },
   });
 });
@@ -248,31 +345,51 @@ test("subqueries are evaluated at multiples of their step", () => {
   check({
     series: "c 0+60x30",
     at: 20.5,
-    queries: { "c[3m:1m]": ["c 1080@18m 1140@19m 1200@20m"], "max_over_time(rate(c[2m])[5m:1m])": ["{} 1"], "sum_over_time(vector(1)[10m:2m])": ["{} 5"], "last_over_time(c[2m:1m] offset 10m)": ["c 600"], "count_over_time(c[5m:])": ["{} 5"] },
+    queries: {
+      "c[3m:1m]": ["c 1080@18m 1140@19m 1200@20m"],
+      "max_over_time(rate(c[2m])[5m:1m])": ["{} 1"],
+      "sum_over_time(vector(1)[10m:2m])": ["{} 5"],
+      "last_over_time(c[2m:1m] offset 10m)": ["c 600"],
+      "count_over_time(c[5m:])": ["{} 5"],
+    },
   });
 });
 
 test("a range of times answers one series a set of labels, with a point a step", () => {
-  const source = seriesOf(`x{a="1"} 0+1x10
-    x{a="2"} _ _ _ 7 stale`, minuteMs);
+  const source = seriesOf(
+    `x{a="1"} 0+1x10
+    x{a="2"} _ _ _ 7 stale`,
+    minuteMs,
+  );
   const range = { startMs: 2 * minuteMs, endMs: 6 * minuteMs, stepMs: 2 * minuteMs };
-  const over = (query: string): string[] => lines({ type: "matrix", series: evaluateRange(parseQuery(query), source, range) });
+  const over = (query: string): string[] =>
+    lines({ type: "matrix", series: evaluateRange(parseQuery(query), source, range) });
   assert.deepEqual(over("x * 2"), ['{a="1"} 4@2m 8@4m 12@6m']);
   assert.deepEqual(over("1 + 1"), ["{} 2@2m 2@4m 2@6m"]);
   assert.deepEqual(over("x @ start()"), ['x{a="1"} 2@2m 2@4m 2@6m']);
   assert.deepEqual(over("count_over_time(x[2m])"), ['{a="1"} 2@2m 2@4m 2@6m', '{a="2"} 1@4m']);
   assert.throws(() => evaluateRange(parseQuery("x[5m]"), source, range), /not for a range vector/);
-  assert.throws(() => evaluateRange(parseQuery("x"), source, { startMs: 0, endMs: 1e9, stepMs: 1 }), /more than 11000 points/);
+  assert.throws(
+    () => evaluateRange(parseQuery("x"), source, { startMs: 0, endMs: 1e9, stepMs: 1 }),
+    /more than 11000 points/,
+  );
   assert.throws(() => evaluateRange(parseQuery("x"), source, { ...range, stepMs: 0 }), /step must be greater/);
 });
 
 test("a query that touches too many samples, or takes too long, is ended", () => {
   const source = seriesOf("x 0+1x100", minuteMs);
-  assert.throws(() => evaluateAt(parseQuery("count_over_time(x[1h])"), source, 90 * minuteMs, { maxSamples: 50 }), /touches more than 50 samples/);
+  assert.throws(
+    () => evaluateAt(parseQuery("count_over_time(x[1h])"), source, 90 * minuteMs, { maxSamples: 50 }),
+    /touches more than 50 samples/,
+  );
   let steps = 0;
   const checkpoint = (): void => {
     steps += 1;
     if (steps > 3) throw new Error("too long");
   };
-  assert.throws(() => evaluateRange(parseQuery("x"), source, { startMs: 0, endMs: 90 * minuteMs, stepMs: minuteMs }, { checkpoint }), /too long/);
+  assert.throws(
+    () =>
+      evaluateRange(parseQuery("x"), source, { startMs: 0, endMs: 90 * minuteMs, stepMs: minuteMs }, { checkpoint }),
+    /too long/,
+  );
 });

@@ -28,7 +28,12 @@ const defaultMaxSamples = 50_000_000;
 export const maxPoints = 11_000;
 
 /** The value at one time. Throws a user error when the query is wrong for the data (many-to-many matching, duplicates). */
-export function evaluateAt(expression: Expression, source: SampleSource, timeMs: number, options: EvaluationOptions = {}): QueryValue {
+export function evaluateAt(
+  expression: Expression,
+  source: SampleSource,
+  timeMs: number,
+  options: EvaluationOptions = {},
+): QueryValue {
   const evaluation = new Evaluation(expression, source, { startMs: timeMs, endMs: timeMs }, options);
   return evaluation.top(expression, timeMs);
 }
@@ -38,13 +43,23 @@ export interface QueryRange extends QueryTimes {
 }
 
 /** The values at `startMs`, `startMs + stepMs`, … up to `endMs`. */
-export function evaluateRange(expression: Expression, source: SampleSource, range: QueryRange, options: EvaluationOptions = {}): RangeSeries[] {
+export function evaluateRange(
+  expression: Expression,
+  source: SampleSource,
+  range: QueryRange,
+  options: EvaluationOptions = {},
+): RangeSeries[] {
   const { startMs, endMs, stepMs } = range;
   const type = typeOf(expression);
-  if (type !== "scalar" && type !== "vector") throw userError("bad-query", `a range of times is evaluated for scalars and instant vectors, not for ${typeNames[type]}`);
+  if (type !== "scalar" && type !== "vector")
+    throw userError(
+      "bad-query",
+      `a range of times is evaluated for scalars and instant vectors, not for ${typeNames[type]}`,
+    );
   if (!(stepMs > 0)) throw userError("bad-query", "the step must be greater than 0");
   if (endMs < startMs) throw userError("bad-query", "the end is before the start");
-  if ((endMs - startMs) / stepMs > maxPoints) throw userError("bad-query", `more than ${maxPoints} points a series`, { hint: "take a greater step" });
+  if ((endMs - startMs) / stepMs > maxPoints)
+    throw userError("bad-query", `more than ${maxPoints} points a series`, { hint: "take a greater step" });
   const evaluation = new Evaluation(expression, source, range, options);
   return evaluation.over(expression, startMs, endMs, stepMs);
 }
@@ -78,13 +93,17 @@ class Evaluation {
   }
 
   #bound(samples: number): void {
-    if (samples > this.#maxSamples) throw userError("query-too-large", `the query touches more than ${this.#maxSamples} samples`, { hint: "select less, or a shorter time" });
+    if (samples > this.#maxSamples)
+      throw userError("query-too-large", `the query touches more than ${this.#maxSamples} samples`, {
+        hint: "select less, or a shorter time",
+      });
   }
 
   top(expression: Expression, timeMs: number): QueryValue {
     const type = typeOf(expression);
     if (type === "string") return { type, value: expression.type === "string" ? expression.value : "" };
-    if (type === "matrix") return { type, series: this.#windows(expression, timeMs).map(({ labels, points }) => ({ labels, points })) };
+    if (type === "matrix")
+      return { type, series: this.#windows(expression, timeMs).map(({ labels, points }) => ({ labels, points })) };
     if (type === "scalar") return { type, value: this.scalar(expression, timeMs) };
     const samples = this.vector(expression, timeMs);
     refuseDuplicates(samples);
@@ -97,7 +116,9 @@ class Evaluation {
     let points = 0;
     for (let timestampMs = startMs; timestampMs <= endMs; timestampMs += stepMs) {
       this.#checkpoint();
-      const samples = isScalar ? [{ labels: noLabels, value: this.scalar(expression, timestampMs) }] : this.vector(expression, timestampMs);
+      const samples = isScalar
+        ? [{ labels: noLabels, value: this.scalar(expression, timestampMs) }]
+        : this.vector(expression, timestampMs);
       this.#bound((points += samples.length));
       for (const { labels, value } of samples) {
         const key = labelsKey(labels);
@@ -120,7 +141,11 @@ class Evaluation {
       const samples = argument === undefined ? [] : this.vector(argument, timeMs);
       return samples.length === 1 ? (samples[0]?.value ?? NaN) : NaN;
     }
-    if (expression.type === "binary") return combine(expression, this.scalar(expression.left, timeMs), this.scalar(expression.right, timeMs))[0]?.value ?? NaN;
+    if (expression.type === "binary")
+      return (
+        combine(expression, this.scalar(expression.left, timeMs), this.scalar(expression.right, timeMs))[0]?.value ??
+        NaN
+      );
     throw internalError("evaluation-type", `a ${expression.type} is no scalar`);
   }
 
@@ -129,16 +154,25 @@ class Evaluation {
       case "selector":
         return this.#instant(expression, timeMs).map(({ labels, value }) => ({ labels, value }));
       case "negation":
-        return this.vector(expression.expression, timeMs).map(({ labels, value }) => ({ labels: withoutName(labels), value: -value }));
+        return this.vector(expression.expression, timeMs).map(({ labels, value }) => ({
+          labels: withoutName(labels),
+          value: -value,
+        }));
       case "call":
         return this.#call(expression, timeMs);
       case "aggregation": {
         const { parameter } = expression;
-        const value = parameter === undefined ? undefined : parameter.type === "string" ? parameter.value : this.scalar(parameter, timeMs);
+        const value =
+          parameter === undefined
+            ? undefined
+            : parameter.type === "string"
+              ? parameter.value
+              : this.scalar(parameter, timeMs);
         return aggregate(expression, this.vector(expression.expression, timeMs), value);
       }
       case "binary": {
-        const side = (part: Expression): readonly Sample[] | number => (typeOf(part) === "scalar" ? this.scalar(part, timeMs) : this.vector(part, timeMs));
+        const side = (part: Expression): readonly Sample[] | number =>
+          typeOf(part) === "scalar" ? this.scalar(part, timeMs) : this.vector(part, timeMs);
         return combine(expression, side(expression.left), side(expression.right));
       }
       case "number":
@@ -155,7 +189,8 @@ class Evaluation {
       scalar: (expression) => this.scalar(expression, timeMs),
       vector: (expression) => this.vector(expression, timeMs),
       windows: (expression) => this.#windows(expression, timeMs),
-      sampleTimes: (selector) => this.#instant(selector, timeMs).map(({ labels, timestampMs }) => ({ labels, value: timestampMs / 1000 })),
+      sampleTimes: (selector) =>
+        this.#instant(selector, timeMs).map(({ labels, timestampMs }) => ({ labels, value: timestampMs / 1000 })),
     });
     // Several metrics may be left with the same labels once their names are gone.
     refuseDuplicates(answer);
@@ -189,7 +224,8 @@ class Evaluation {
     for (const { labels, timesMs, values } of this.#slices.get(selector) ?? []) {
       const points: Point[] = [];
       const last = indexAtOrBefore(timesMs, endMs);
-      for (let index = indexAtOrBefore(timesMs, startMs) + 1; index <= last; index += 1) points.push({ timestampMs: timesMs[index] ?? 0, value: values[index] ?? NaN });
+      for (let index = indexAtOrBefore(timesMs, startMs) + 1; index <= last; index += 1)
+        points.push({ timestampMs: timesMs[index] ?? 0, value: values[index] ?? NaN });
       if (points.length > 0) windows.push({ labels, points, startMs, endMs });
     }
     return windows;
@@ -201,8 +237,14 @@ class Evaluation {
     const startMs = endMs - subquery.rangeMs;
     // Steps stand at multiples of the step since 1970, whenever the query is asked.
     const firstMs = (Math.floor(startMs / stepMs) + 1) * stepMs;
-    if (subquery.rangeMs / stepMs > maxPoints) throw userError("bad-query", `a subquery of more than ${maxPoints} steps`, { hint: "take a greater step" });
-    return this.over(subquery.expression, firstMs, endMs, stepMs).map(({ labels, points }) => ({ labels, points, startMs, endMs }));
+    if (subquery.rangeMs / stepMs > maxPoints)
+      throw userError("bad-query", `a subquery of more than ${maxPoints} steps`, { hint: "take a greater step" });
+    return this.over(subquery.expression, firstMs, endMs, stepMs).map(({ labels, points }) => ({
+      labels,
+      points,
+      startMs,
+      endMs,
+    }));
   }
 }
 
@@ -216,7 +258,11 @@ function refuseDuplicates(samples: readonly Sample[]): void {
 }
 
 function duplicate(labels: Labels): Error {
-  return userError("duplicate-series", `the result holds several series with the same labels: {${[...labels.keys()].join(", ")}}`, {
-    hint: "functions take the metric's name away: select one metric, or keep its name by label_replace",
-  });
+  return userError(
+    "duplicate-series",
+    `the result holds several series with the same labels: {${[...labels.keys()].join(", ")}}`,
+    {
+      hint: "functions take the metric's name away: select one metric, or keep its name by label_replace",
+    },
+  );
 }

@@ -13,12 +13,58 @@ function signature(result: ValueType, args: readonly ValueType[], optional = 0, 
   return { args, optional, variadic, result };
 }
 
-const perVector = ["abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "deg", "exp", "floor", "ln", "log10", "log2", "rad", "sgn", "sin", "sinh", "sqrt", "tan", "tanh"];
+const perVector = [
+  "abs",
+  "acos",
+  "acosh",
+  "asin",
+  "asinh",
+  "atan",
+  "atanh",
+  "ceil",
+  "cos",
+  "cosh",
+  "deg",
+  "exp",
+  "floor",
+  "ln",
+  "log10",
+  "log2",
+  "rad",
+  "sgn",
+  "sin",
+  "sinh",
+  "sqrt",
+  "tan",
+  "tanh",
+];
 const ofVector = ["absent", "sort", "sort_desc", "timestamp"];
 const ofDates = ["day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year"];
 const perRange = [
-  "absent_over_time", "avg_over_time", "changes", "count_over_time", "delta", "deriv", "first_over_time", "idelta", "increase", "irate", "last_over_time", "mad_over_time", "max_over_time", "min_over_time",
-  "present_over_time", "rate", "resets", "stddev_over_time", "stdvar_over_time", "sum_over_time", "ts_of_first_over_time", "ts_of_last_over_time", "ts_of_max_over_time", "ts_of_min_over_time",
+  "absent_over_time",
+  "avg_over_time",
+  "changes",
+  "count_over_time",
+  "delta",
+  "deriv",
+  "first_over_time",
+  "idelta",
+  "increase",
+  "irate",
+  "last_over_time",
+  "mad_over_time",
+  "max_over_time",
+  "min_over_time",
+  "present_over_time",
+  "rate",
+  "resets",
+  "stddev_over_time",
+  "stdvar_over_time",
+  "sum_over_time",
+  "ts_of_first_over_time",
+  "ts_of_last_over_time",
+  "ts_of_max_over_time",
+  "ts_of_min_over_time",
 ];
 
 /** Every function that a query may call. Those of native histograms are not among them: what is scraped as text has none. */

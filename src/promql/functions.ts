@@ -24,22 +24,58 @@ export interface CallContext {
 type VectorFunction = (call: Call, context: CallContext) => readonly Sample[];
 
 const perValue: Readonly<Record<string, (value: number) => number>> = {
-  abs: Math.abs, acos: Math.acos, acosh: Math.acosh, asin: Math.asin, asinh: Math.asinh, atan: Math.atan, atanh: Math.atanh, ceil: Math.ceil, cos: Math.cos, cosh: Math.cosh, deg: (value) => (value * 180) / Math.PI,
-  exp: Math.exp, floor: Math.floor, ln: Math.log, log10: Math.log10, log2: Math.log2, rad: (value) => (value * Math.PI) / 180, sgn: Math.sign, sin: Math.sin, sinh: Math.sinh, sqrt: Math.sqrt, tan: Math.tan, tanh: Math.tanh,
+  abs: Math.abs,
+  acos: Math.acos,
+  acosh: Math.acosh,
+  asin: Math.asin,
+  asinh: Math.asinh,
+  atan: Math.atan,
+  atanh: Math.atanh,
+  ceil: Math.ceil,
+  cos: Math.cos,
+  cosh: Math.cosh,
+  deg: (value) => (value * 180) / Math.PI,
+  exp: Math.exp,
+  floor: Math.floor,
+  ln: Math.log,
+  log10: Math.log10,
+  log2: Math.log2,
+  rad: (value) => (value * Math.PI) / 180,
+  sgn: Math.sign,
+  sin: Math.sin,
+  sinh: Math.sinh,
+  sqrt: Math.sqrt,
+  tan: Math.tan,
+  tanh: Math.tanh,
 };
 
 const functions: ReadonlyMap<string, VectorFunction> = new Map<string, VectorFunction>([
   ["absent", (call, context) => absent(call, context.vector(argument(call, 0)).length === 0)],
   ["absent_over_time", (call, context) => absent(call, context.windows(argument(call, 0)).length === 0)],
-  ["clamp", (call, context) => clamp(call, context, context.scalar(argument(call, 1)), context.scalar(argument(call, 2)))],
+  [
+    "clamp",
+    (call, context) => clamp(call, context, context.scalar(argument(call, 1)), context.scalar(argument(call, 2))),
+  ],
   ["clamp_max", (call, context) => clamp(call, context, -Infinity, context.scalar(argument(call, 1)))],
   ["clamp_min", (call, context) => clamp(call, context, context.scalar(argument(call, 1)), Infinity)],
   ["double_exponential_smoothing", smoothed],
-  ["histogram_quantile", (call, context) => histogramQuantile(context.scalar(argument(call, 0)), context.vector(argument(call, 1)))],
+  [
+    "histogram_quantile",
+    (call, context) => histogramQuantile(context.scalar(argument(call, 0)), context.vector(argument(call, 1))),
+  ],
   ["label_join", (call, context) => joinLabels(context.vector(argument(call, 0)), texts(call))],
   ["label_replace", (call, context) => replaceLabel(context.vector(argument(call, 0)), texts(call))],
   ["predict_linear", predictLinear],
-  ["quantile_over_time", (call, context) => overWindows(context, argument(call, 1), ({ points }) => quantile(context.scalar(argument(call, 0)), points.map(({ value }) => value)))],
+  [
+    "quantile_over_time",
+    (call, context) =>
+      overWindows(context, argument(call, 1), ({ points }) =>
+        quantile(
+          context.scalar(argument(call, 0)),
+          points.map(({ value }) => value),
+        ),
+      ),
+  ],
   ["round", round],
   ["sort", (call, context) => context.vector(argument(call, 0)).toSorted((a, b) => byValue(a.value, b.value, 1))],
   ["sort_desc", (call, context) => context.vector(argument(call, 0)).toSorted((a, b) => byValue(a.value, b.value, -1))],
@@ -55,12 +91,17 @@ export function callFunction(call: Call, context: CallContext): readonly Sample[
   const own = functions.get(name);
   if (own !== undefined) return own(call, context);
   const plain = perValue[name];
-  if (plain !== undefined) return context.vector(argument(call, 0)).map(({ labels, value }) => ({ labels: withoutName(labels), value: plain(value) }));
+  if (plain !== undefined)
+    return context
+      .vector(argument(call, 0))
+      .map(({ labels, value }) => ({ labels: withoutName(labels), value: plain(value) }));
   const ofRange = rangeFunctions.get(name) ?? perSecondFunctions.get(name);
-  if (ofRange !== undefined) return overWindows(context, argument(call, 0), ofRange, name === "last_over_time" || name === "first_over_time");
+  if (ofRange !== undefined)
+    return overWindows(context, argument(call, 0), ofRange, name === "last_over_time" || name === "first_over_time");
   const ofDate = dateParts.get(name);
   if (ofDate === undefined) throw internalError("function-missing", `${name} has a signature and no implementation`);
-  const dates = call.args.length === 0 ? [{ labels: noLabels, value: context.timeMs / 1000 }] : context.vector(argument(call, 0));
+  const dates =
+    call.args.length === 0 ? [{ labels: noLabels, value: context.timeMs / 1000 }] : context.vector(argument(call, 0));
   return dates.map(({ labels, value }) => ({ labels: withoutName(labels), value: ofDate(value) }));
 }
 
@@ -91,26 +132,36 @@ function absent(call: Call, isAbsent: boolean): Sample[] {
   if (selector?.type !== "selector") return [{ labels: noLabels, value: 1 }];
   const counts = new Map<string, number>();
   for (const { name } of selector.matchers) counts.set(name, (counts.get(name) ?? 0) + 1);
-  const certain = selector.matchers.filter(({ name, operator }) => operator === "=" && name !== metricName && counts.get(name) === 1);
+  const certain = selector.matchers.filter(
+    ({ name, operator }) => operator === "=" && name !== metricName && counts.get(name) === 1,
+  );
   return [{ labels: labelsOf(certain.map(({ name, value }) => [name, value])), value: 1 }];
 }
 
 function clamp(call: Call, context: CallContext, least: number, most: number): Sample[] {
   if (least > most) return [];
-  const bounded = (value: number): number => (Number.isNaN(least) || Number.isNaN(most) ? NaN : Math.max(least, Math.min(most, value)));
-  return context.vector(argument(call, 0)).map(({ labels, value }) => ({ labels: withoutName(labels), value: bounded(value) }));
+  const bounded = (value: number): number =>
+    Number.isNaN(least) || Number.isNaN(most) ? NaN : Math.max(least, Math.min(most, value));
+  return context
+    .vector(argument(call, 0))
+    .map(({ labels, value }) => ({ labels: withoutName(labels), value: bounded(value) }));
 }
 
 function round(call: Call, context: CallContext): Sample[] {
   const to = call.args.length > 1 ? context.scalar(argument(call, 1)) : 1;
   // The inverse keeps 0.1 from turning 2.3 into 2.3000000000000003.
   const inverse = 1 / to;
-  return context.vector(argument(call, 0)).map(({ labels, value }) => ({ labels: withoutName(labels), value: Math.floor(value * inverse + 0.5) / inverse }));
+  return context
+    .vector(argument(call, 0))
+    .map(({ labels, value }) => ({ labels: withoutName(labels), value: Math.floor(value * inverse + 0.5) / inverse }));
 }
 
 function timestamp(call: Call, context: CallContext): Sample[] {
   const of = argument(call, 0);
-  const samples = of.type === "selector" ? context.sampleTimes(of) : context.vector(of).map(({ labels }) => ({ labels, value: context.timeMs / 1000 }));
+  const samples =
+    of.type === "selector"
+      ? context.sampleTimes(of)
+      : context.vector(of).map(({ labels }) => ({ labels, value: context.timeMs / 1000 }));
   return samples.map(({ labels, value }) => ({ labels: withoutName(labels), value }));
 }
 
@@ -125,8 +176,16 @@ function predictLinear(call: Call, context: CallContext): Sample[] {
 
 function smoothed(call: Call, context: CallContext): Sample[] {
   const [smoothing, trend] = [context.scalar(argument(call, 1)), context.scalar(argument(call, 2))];
-  for (const factor of [smoothing, trend]) if (!(factor > 0 && factor < 1)) throw userError("bad-query", `double_exponential_smoothing: factors lie between 0 and 1, not ${factor}`);
-  return overWindows(context, argument(call, 0), ({ points }) => doubleExponentialSmoothing(points.map(({ value }) => value), smoothing, trend));
+  for (const factor of [smoothing, trend])
+    if (!(factor > 0 && factor < 1))
+      throw userError("bad-query", `double_exponential_smoothing: factors lie between 0 and 1, not ${factor}`);
+  return overWindows(context, argument(call, 0), ({ points }) =>
+    doubleExponentialSmoothing(
+      points.map(({ value }) => value),
+      smoothing,
+      trend,
+    ),
+  );
 }
 
 function sortByLabels(samples: readonly Sample[], names: readonly string[], sign: 1 | -1): Sample[] {

@@ -5,7 +5,10 @@ import { compileWhole } from "./matcher.ts";
 import type { Sample } from "./values.ts";
 
 /** `label_replace(v, destination, replacement, source, regex)`. */
-export function replaceLabel(samples: readonly Sample[], [destination = "", replacement = "", source = "", expression = ""]: readonly string[]): Sample[] {
+export function replaceLabel(
+  samples: readonly Sample[],
+  [destination = "", replacement = "", source = "", expression = ""]: readonly string[],
+): Sample[] {
   checkName("label_replace", destination);
   const compiled = compileWhole(expression);
   return samples.map(({ labels, value }) => {
@@ -15,9 +18,15 @@ export function replaceLabel(samples: readonly Sample[], [destination = "", repl
 }
 
 /** `label_join(v, destination, separator, source…)`. */
-export function joinLabels(samples: readonly Sample[], [destination = "", separator = "", ...sources]: readonly string[]): Sample[] {
+export function joinLabels(
+  samples: readonly Sample[],
+  [destination = "", separator = "", ...sources]: readonly string[],
+): Sample[] {
   checkName("label_join", destination);
-  return samples.map(({ labels, value }) => ({ labels: withLabel(labels, destination, sources.map((name) => labels.get(name) ?? "").join(separator)), value }));
+  return samples.map(({ labels, value }) => ({
+    labels: withLabel(labels, destination, sources.map((name) => labels.get(name) ?? "").join(separator)),
+    value,
+  }));
 }
 
 function checkName(name: string, label: string): void {

@@ -31,7 +31,9 @@ export function labelsObject(labels: Labels): Record<string, string> {
 /** `name{label="value",…}`, as Prometheus writes a series. */
 export function labelsText(labels: Labels): string {
   const name = labels.get(metricName) ?? "";
-  const others = [...labels].filter(([label]) => label !== metricName).map(([label, value]) => `${label}=${JSON.stringify(value)}`);
+  const others = [...labels]
+    .filter(([label]) => label !== metricName)
+    .map(([label, value]) => `${label}=${JSON.stringify(value)}`);
   return others.length === 0 && name !== "" ? name : `${name}{${others.join(", ")}}`;
 }
 
@@ -48,7 +50,9 @@ export function remembered(make: (labels: Labels) => Labels): (labels: Labels) =
   };
 }
 
-export const withoutName = remembered((labels) => (labels.has(metricName) ? without(labels, new Set([metricName])) : labels));
+export const withoutName = remembered((labels) =>
+  labels.has(metricName) ? without(labels, new Set([metricName])) : labels,
+);
 
 export function without(labels: Labels, names: ReadonlySet<string>): Labels {
   return new Map([...labels].filter(([name]) => !names.has(name)));

@@ -51,6 +51,8 @@ export function compileWhole(expression: string): RE2JS {
   try {
     return RE2JS.compile(`^(?:${expression})$`, RE2JS.DOTALL);
   } catch (cause) {
-    throw userError("regular-expression-invalid", `"${expression}" is no RE2 expression: ${messageOf(cause)}`, { cause });
+    throw userError("regular-expression-invalid", `"${expression}" is no RE2 expression: ${messageOf(cause)}`, {
+      cause,
+    });
   }
 }

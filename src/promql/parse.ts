@@ -15,7 +15,8 @@ const maxDepth = 200;
 
 /** Reads a query by Prometheus' own grammar. Throws a user error that names the place when it is no valid query. */
 export function parseQuery(text: string): Expression {
-  if (text.length > maxQueryCharacters) throw userError("bad-query", `the query has ${text.length} characters, ${maxQueryCharacters} are allowed`);
+  if (text.length > maxQueryCharacters)
+    throw userError("bad-query", `the query has ${text.length} characters, ${maxQueryCharacters} are allowed`);
   if (text.trim() === "") throw userError("bad-query", "the query is empty");
   const tree = parser.parse(text);
   const reader = new QueryReader(text);
@@ -31,7 +32,8 @@ export function parseQuery(text: string): Expression {
 
 function childrenOf(node: SyntaxNode): SyntaxNode[] {
   const children: SyntaxNode[] = [];
-  for (let child = node.firstChild; child !== null; child = child.nextSibling) if (child.name !== "LineComment") children.push(child);
+  for (let child = node.firstChild; child !== null; child = child.nextSibling)
+    if (child.name !== "LineComment") children.push(child);
   return children;
 }
 
@@ -44,9 +46,15 @@ class QueryReader {
 
   fault(from: number, to: number, reason?: string): Error {
     const before = this.#text.slice(0, from).split("\n");
-    const found = this.#text.slice(from, Math.max(to, from + 1)).trim().slice(0, 40);
+    const found = this.#text
+      .slice(from, Math.max(to, from + 1))
+      .trim()
+      .slice(0, 40);
     const what = reason ?? (found === "" ? "unexpected end of input" : `unexpected "${found}"`);
-    return userError("bad-query", `parse error at line ${before.length}, character ${(before.at(-1) ?? "").length + 1}: ${what}`);
+    return userError(
+      "bad-query",
+      `parse error at line ${before.length}, character ${(before.at(-1) ?? "").length + 1}: ${what}`,
+    );
   }
 
   /** What the grammar does not expect; behind a name, a parenthesis means a function that it does not know. */
@@ -112,15 +120,23 @@ class QueryReader {
   #durationMs(node: SyntaxNode): number {
     const text = this.#textOf(node).replaceAll(/[()\s]/g, "");
     const seconds = parseNumber(text);
-    if (seconds === undefined || !Number.isFinite(seconds)) throw this.fault(node.from, node.to, `expected a duration such as 5m, got "${this.#textOf(node)}"`);
+    if (seconds === undefined || !Number.isFinite(seconds))
+      throw this.fault(node.from, node.to, `expected a duration such as 5m, got "${this.#textOf(node)}"`);
     return Math.round(seconds * 1000);
   }
 
   #unary(node: SyntaxNode, operand: Expression): Expression {
     const type = typeOf(operand);
-    if (type !== "scalar" && type !== "vector") throw this.fault(node.from, node.to, `a sign stands before a scalar or an instant vector, not before ${typeNames[type]}`);
+    if (type !== "scalar" && type !== "vector")
+      throw this.fault(
+        node.from,
+        node.to,
+        `a sign stands before a scalar or an instant vector, not before ${typeNames[type]}`,
+      );
     if (this.#text[node.from] !== "-") return operand;
-    return operand.type === "number" ? { type: "number", value: -operand.value } : { type: "negation", expression: operand };
+    return operand.type === "number"
+      ? { type: "number", value: -operand.value }
+      : { type: "negation", expression: operand };
   }
 
   #selector(node: SyntaxNode): Selector {
@@ -129,14 +145,21 @@ class QueryReader {
       if (child.name === "Identifier") matchers.push(createMatcher(metricName, "=", this.#textOf(child)));
       else for (const part of childrenOf(child)) matchers.push(this.#matcher(part));
     }
-    if (matchers.filter(({ name, operator }) => name === metricName && operator === "=").length > 1) throw this.fault(node.from, node.to, "the metric's name is set twice");
-    if (matchers.every(({ matches }) => matches(""))) throw this.fault(node.from, node.to, "a selector needs one matcher at least that does not match the empty string");
+    if (matchers.filter(({ name, operator }) => name === metricName && operator === "=").length > 1)
+      throw this.fault(node.from, node.to, "the metric's name is set twice");
+    if (matchers.every(({ matches }) => matches("")))
+      throw this.fault(
+        node.from,
+        node.to,
+        "a selector needs one matcher at least that does not match the empty string",
+      );
     return { type: "selector", matchers, offsetMs: 0, at: undefined };
   }
 
   #matcher(node: SyntaxNode): Matcher {
     const [name, operator, value] = childrenOf(node);
-    if (node.name === "QuotedLabelName" && name !== undefined) return createMatcher(metricName, "=", this.#string(name));
+    if (node.name === "QuotedLabelName" && name !== undefined)
+      return createMatcher(metricName, "=", this.#string(name));
     if (name === undefined || operator === undefined || value === undefined) throw this.fault(node.from, node.to);
     try {
       return createMatcher(this.#label(name), this.#textOf(operator) as MatchOperator, this.#string(value));
@@ -155,8 +178,14 @@ class QueryReader {
   }
 
   #range(node: SyntaxNode, selector: Expression, duration: SyntaxNode | undefined): Expression {
-    if (selector.type !== "selector") throw this.fault(node.from, node.to, "a range stands behind a selector only; use a subquery, [5m:], for an expression");
-    if (selector.offsetMs !== 0 || selector.at !== undefined) throw this.fault(node.from, node.to, "offset and @ stand behind the range");
+    if (selector.type !== "selector")
+      throw this.fault(
+        node.from,
+        node.to,
+        "a range stands behind a selector only; use a subquery, [5m:], for an expression",
+      );
+    if (selector.offsetMs !== 0 || selector.at !== undefined)
+      throw this.fault(node.from, node.to, "offset and @ stand behind the range");
     return { type: "range", selector, rangeMs: this.#positiveMs(duration ?? node) };
   }
 
@@ -167,25 +196,41 @@ class QueryReader {
   }
 
   #subquery(node: SyntaxNode, expression: Expression): Expression {
-    if (typeOf(expression) !== "vector") throw this.fault(node.from, node.to, `a subquery is made of an instant vector, not of ${typeNames[typeOf(expression)]}`);
+    if (typeOf(expression) !== "vector")
+      throw this.fault(
+        node.from,
+        node.to,
+        `a subquery is made of an instant vector, not of ${typeNames[typeOf(expression)]}`,
+      );
     const [, range, step] = childrenOf(node);
-    return { type: "subquery", expression, rangeMs: this.#positiveMs(range ?? node), stepMs: step === undefined ? undefined : this.#positiveMs(step), offsetMs: 0, at: undefined };
+    return {
+      type: "subquery",
+      expression,
+      rangeMs: this.#positiveMs(range ?? node),
+      stepMs: step === undefined ? undefined : this.#positiveMs(step),
+      offsetMs: 0,
+      at: undefined,
+    };
   }
 
   #at(node: SyntaxNode): number | "start" | "end" {
-    if (node.name === "AtModifierPreprocessors") return this.#textOf(node).toLowerCase().startsWith("start") ? "start" : "end";
+    if (node.name === "AtModifierPreprocessors")
+      return this.#textOf(node).toLowerCase().startsWith("start") ? "start" : "end";
     const seconds = this.#number(node);
-    if (!Number.isFinite(seconds)) throw this.fault(node.from, node.to, "@ is followed by a time in seconds since 1970");
+    if (!Number.isFinite(seconds))
+      throw this.fault(node.from, node.to, "@ is followed by a time in seconds since 1970");
     return Math.round(seconds * 1000);
   }
 
   #shift(node: SyntaxNode, target: Expression, change: Partial<TimeShift>): Expression {
-    const taken = (shift: TimeShift): boolean => (change.at === undefined ? shift.offsetMs !== 0 : shift.at !== undefined);
+    const taken = (shift: TimeShift): boolean =>
+      change.at === undefined ? shift.offsetMs !== 0 : shift.at !== undefined;
     if (target.type === "range") {
       if (taken(target.selector)) throw this.fault(node.from, node.to, "offset and @ may stand once each");
       return { ...target, selector: { ...target.selector, ...change } };
     }
-    if (target.type !== "selector" && target.type !== "subquery") throw this.fault(node.from, node.to, "offset and @ stand behind a selector or a subquery");
+    if (target.type !== "selector" && target.type !== "subquery")
+      throw this.fault(node.from, node.to, "offset and @ stand behind a selector or a subquery");
     if (taken(target)) throw this.fault(node.from, node.to, "offset and @ may stand once each");
     return { ...target, ...change };
   }
@@ -206,7 +251,8 @@ class QueryReader {
     let grouping: string[] = [];
     for (const child of childrenOf(node)) {
       if (child.name === "AggregateOp") operator = this.#textOf(child).toLowerCase();
-      else if (child.name === "FunctionCallBody") args = childrenOf(child).map((part) => this.expression(part, depth + 1));
+      else if (child.name === "FunctionCallBody")
+        args = childrenOf(child).map((part) => this.expression(part, depth + 1));
       else {
         const [word, labels] = childrenOf(child);
         without = word?.name === "Without";
@@ -233,7 +279,14 @@ class QueryReader {
         isMatched = true;
       } else throw this.fault(child.from, child.to, `"${this.#textOf(child)}" is not supported`);
     }
-    const expression: Expression = { type: "binary", operator, left: inner(first), right: inner(children.at(-1)), bool, matching };
+    const expression: Expression = {
+      type: "binary",
+      operator,
+      left: inner(first),
+      right: inner(children.at(-1)),
+      bool,
+      matching,
+    };
     const fault = checkBinary(expression, isMatched);
     if (fault !== undefined) throw this.fault(node.from, node.to, fault);
     return expression;
@@ -241,7 +294,8 @@ class QueryReader {
 
   /** The grammar takes a sign for a part of its number; before a power it belongs to the whole power. */
   #signed(node: SyntaxNode, expression: Expression): Expression {
-    if (expression.type !== "binary" || expression.operator !== "^" || expression.left.type !== "number") return expression;
+    if (expression.type !== "binary" || expression.operator !== "^" || expression.left.type !== "number")
+      return expression;
     if (node.firstChild?.name !== "NumberDurationLiteral" || this.#text[node.from] !== "-") return expression;
     return { type: "negation", expression: { ...expression, left: { type: "number", value: -expression.left.value } } };
   }
@@ -251,7 +305,13 @@ class QueryReader {
     const included = include === undefined ? [] : this.#labels(include);
     const on = kind?.name === "On";
     const names = new Set(labels === undefined ? [] : this.#labels(labels));
-    if (on && included.some((name) => names.has(name))) throw this.fault(node.from, node.to, "a label must not be in on() and in group_left or group_right");
-    return { on, labels: names, many: side === undefined ? undefined : side.name === "GroupLeft" ? "left" : "right", include: included };
+    if (on && included.some((name) => names.has(name)))
+      throw this.fault(node.from, node.to, "a label must not be in on() and in group_left or group_right");
+    return {
+      on,
+      labels: names,
+      many: side === undefined ? undefined : side.name === "GroupLeft" ? "left" : "right",
+      include: included,
+    };
   }
 }

@@ -85,7 +85,10 @@ function changesWhere(changed: (previous: number, value: number) => boolean): Ra
 
 /** The point that none beats, the last of equals. */
 function extreme(points: readonly Point[], beats: (value: number, best: number) => boolean): Point | undefined {
-  return points.reduce<Point | undefined>((best, point) => (best === undefined || Number.isNaN(best.value) || beats(point.value, best.value) ? point : best), undefined);
+  return points.reduce<Point | undefined>(
+    (best, point) => (best === undefined || Number.isNaN(best.value) || beats(point.value, best.value) ? point : best),
+    undefined,
+  );
 }
 
 function seconds(point: Point | undefined): number | undefined {
@@ -106,7 +109,10 @@ export const rangeFunctions: ReadonlyMap<string, RangeFunction> = new Map<string
   ["stddev_over_time", (window) => Math.sqrt(spread(valuesOf(window)))],
   ["stdvar_over_time", (window) => spread(valuesOf(window))],
   ["mad_over_time", medianDeviation],
-  ["changes", changesWhere((previous, value) => value !== previous && !(Number.isNaN(value) && Number.isNaN(previous)))],
+  [
+    "changes",
+    changesWhere((previous, value) => value !== previous && !(Number.isNaN(value) && Number.isNaN(previous))),
+  ],
   ["resets", changesWhere((previous, value) => value < previous)],
   ["ts_of_first_over_time", ({ points }) => seconds(points[0])],
   ["ts_of_last_over_time", ({ points }) => seconds(points.at(-1))],
@@ -117,5 +123,8 @@ export const rangeFunctions: ReadonlyMap<string, RangeFunction> = new Map<string
 function medianDeviation(window: RangeWindow): number {
   const values = valuesOf(window);
   const median = quantile(half, values);
-  return quantile(half, values.map((value) => Math.abs(value - median)));
+  return quantile(
+    half,
+    values.map((value) => Math.abs(value - median)),
+  );
 }

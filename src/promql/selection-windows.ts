@@ -18,10 +18,17 @@ export function shiftedMs({ offsetMs, at }: TimeShift, timeMs: number, { startMs
 }
 
 /** The times, (from, to], between which each selector of a query needs samples, whatever step it is evaluated at. */
-export function selectionWindows(expression: Expression, times: QueryTimes, lookbackMs: number): ReadonlyMap<Selector, SelectionWindow> {
+export function selectionWindows(
+  expression: Expression,
+  times: QueryTimes,
+  lookbackMs: number,
+): ReadonlyMap<Selector, SelectionWindow> {
   const windows = new Map<Selector, SelectionWindow>();
   const select = (selector: Selector, { startMs, endMs }: QueryTimes, backMs: number): void => {
-    windows.set(selector, { fromMs: shiftedMs(selector, startMs, times) - backMs, toMs: shiftedMs(selector, endMs, times) });
+    windows.set(selector, {
+      fromMs: shiftedMs(selector, startMs, times) - backMs,
+      toMs: shiftedMs(selector, endMs, times),
+    });
   };
   const visit = (part: Expression, within: QueryTimes): void => {
     switch (part.type) {

@@ -1,5 +1,9 @@
 /** Holt's linear method: the last value as smoothed, with the trend of all. Undefined for fewer than two values. */
-export function doubleExponentialSmoothing(values: readonly number[], smoothing: number, trendFactor: number): number | undefined {
+export function doubleExponentialSmoothing(
+  values: readonly number[],
+  smoothing: number,
+  trendFactor: number,
+): number | undefined {
   const [first, second] = values;
   if (first === undefined || second === undefined) return undefined;
   let level = first;

@@ -18,7 +18,10 @@ export function spread(values: readonly number[]): number {
 }
 
 /** Slope a second and value at `originMs` of the straight line nearest to some points; at least two. */
-export function regression(points: readonly { readonly timestampMs: number; readonly value: number }[], originMs: number): { readonly slope: number; readonly intercept: number } {
+export function regression(
+  points: readonly { readonly timestampMs: number; readonly value: number }[],
+  originMs: number,
+): { readonly slope: number; readonly intercept: number } {
   const first = points[0]?.value ?? NaN;
   // A constant has no slope, and sums of products would give it one by rounding.
   if (points.every(({ value }) => value === first)) return { slope: 0, intercept: first };

@@ -1,7 +1,16 @@
 import type { Matcher } from "./matcher.ts";
 
 /** A query as evaluated; parentheses are gone, names of metrics are matchers of `__name__`. */
-export type Expression = NumberLiteral | StringLiteral | Selector | RangeSelector | Subquery | Call | Aggregation | Binary | Negation;
+export type Expression =
+  | NumberLiteral
+  | StringLiteral
+  | Selector
+  | RangeSelector
+  | Subquery
+  | Call
+  | Aggregation
+  | Binary
+  | Negation;
 
 export interface NumberLiteral {
   readonly type: "number";

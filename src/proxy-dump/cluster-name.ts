@@ -21,5 +21,10 @@ export function parseClusterName(name: string): ClusterName {
 export function compareClusterNames(a = "", b = ""): number {
   const one = parseClusterName(a);
   const other = parseClusterName(b);
-  return compare(one.host, other.host) || compare(one.subset, other.subset) || one.port - other.port || compare(one.direction, other.direction);
+  return (
+    compare(one.host, other.host) ||
+    compare(one.subset, other.subset) ||
+    one.port - other.port ||
+    compare(one.direction, other.direction)
+  );
 }

@@ -52,7 +52,11 @@ export interface Matcher {
     readonly input?: { readonly name?: string };
     readonly exactMatchMap?: { readonly map?: Readonly<Record<string, OnMatch>> };
     readonly prefixMatchMap?: { readonly map?: Readonly<Record<string, OnMatch>> };
-    readonly customMatch?: { readonly typedConfig?: { readonly rangeMatchers?: readonly { readonly ranges?: readonly AddressRange[]; readonly onMatch?: OnMatch }[] } };
+    readonly customMatch?: {
+      readonly typedConfig?: {
+        readonly rangeMatchers?: readonly { readonly ranges?: readonly AddressRange[]; readonly onMatch?: OnMatch }[];
+      };
+    };
   };
 }
 
@@ -74,7 +78,12 @@ export interface VirtualHost {
 
 export interface RouteEntry {
   readonly name?: string;
-  readonly match?: { readonly prefix?: string; readonly path?: string; readonly pathSeparatedPrefix?: string; readonly safeRegex?: { readonly regex?: string } };
+  readonly match?: {
+    readonly prefix?: string;
+    readonly path?: string;
+    readonly pathSeparatedPrefix?: string;
+    readonly safeRegex?: { readonly regex?: string };
+  };
   readonly route?: { readonly cluster?: string };
   readonly metadata?: ResourceMetadata;
 }
@@ -86,7 +95,13 @@ export interface EndpointAssignment extends Json {
 
 export interface LocalityEndpoints extends Json {
   readonly locality?: { readonly region?: string; readonly zone?: string; readonly subZone?: string };
-  readonly lbEndpoints?: readonly { readonly endpoint?: { readonly address?: Address; readonly additionalAddresses?: readonly { readonly address?: Address }[] }; readonly healthStatus?: string }[];
+  readonly lbEndpoints?: readonly {
+    readonly endpoint?: {
+      readonly address?: Address;
+      readonly additionalAddresses?: readonly { readonly address?: Address }[];
+    };
+    readonly healthStatus?: string;
+  }[];
 }
 
 export interface DynamicSecret {
@@ -96,7 +111,14 @@ export interface DynamicSecret {
     readonly tlsCertificate?: { readonly certificateChain?: { readonly inlineBytes?: string } };
     readonly validationContext?: {
       readonly trustedCa?: { readonly inlineBytes?: string };
-      readonly customValidatorConfig?: { readonly typedConfig?: { readonly trustDomains?: readonly { readonly name?: string; readonly trustBundle?: { readonly inlineBytes?: string } }[] } };
+      readonly customValidatorConfig?: {
+        readonly typedConfig?: {
+          readonly trustDomains?: readonly {
+            readonly name?: string;
+            readonly trustBundle?: { readonly inlineBytes?: string };
+          }[];
+        };
+      };
     };
   };
 }
@@ -112,7 +134,10 @@ export class ConfigDump {
   /** Takes `/config_dump` with JSON's names; a user error when it is something else. */
   constructor(raw: unknown, where: string) {
     const configs = isRecord(raw) ? raw["configs"] : undefined;
-    if (!Array.isArray(configs)) throw userError("dump-invalid", `${where} is no dump of a proxy's configuration: it has no list "configs"`, { hint: "curl localhost:15000/config_dump" });
+    if (!Array.isArray(configs))
+      throw userError("dump-invalid", `${where} is no dump of a proxy's configuration: it has no list "configs"`, {
+        hint: "curl localhost:15000/config_dump",
+      });
     const parts = new Map<string, Json>();
     for (const part of configs.filter(isRecord)) {
       const type = String(part["@type"]).split(".").at(-1) ?? "";
@@ -128,12 +153,23 @@ export class ConfigDump {
   }
 
   clusters(): readonly ClusterConfig[] {
-    return [...this.#resources("ClustersConfigDump", "dynamicActiveClusters", "cluster"), ...this.#resources("ClustersConfigDump", "staticClusters", "cluster")];
+    return [
+      ...this.#resources("ClustersConfigDump", "dynamicActiveClusters", "cluster"),
+      ...this.#resources("ClustersConfigDump", "staticClusters", "cluster"),
+    ];
   }
 
   listeners(): readonly ListenerConfig[] {
-    const active = this.#entries("ListenersConfigDump", "dynamicListeners").map(({ activeState }) => activeState).filter(isRecord);
-    return [...active.map(({ listener }) => listener).filter(isRecord).map(withoutType), ...this.#resources("ListenersConfigDump", "staticListeners", "listener")];
+    const active = this.#entries("ListenersConfigDump", "dynamicListeners")
+      .map(({ activeState }) => activeState)
+      .filter(isRecord);
+    return [
+      ...active
+        .map(({ listener }) => listener)
+        .filter(isRecord)
+        .map(withoutType),
+      ...this.#resources("ListenersConfigDump", "staticListeners", "listener"),
+    ];
   }
 
   routes(): readonly RouteConfig[] {
@@ -146,7 +182,10 @@ export class ConfigDump {
   }
 
   endpoints(): readonly EndpointAssignment[] {
-    return [...this.#resources("EndpointsConfigDump", "dynamicEndpointConfigs", "endpointConfig"), ...this.#resources("EndpointsConfigDump", "staticEndpointConfigs", "endpointConfig")];
+    return [
+      ...this.#resources("EndpointsConfigDump", "dynamicEndpointConfigs", "endpointConfig"),
+      ...this.#resources("EndpointsConfigDump", "staticEndpointConfigs", "endpointConfig"),
+    ];
   }
 
   secrets(state: "ACTIVE" | "WARMING"): readonly DynamicSecret[] {
@@ -163,14 +202,25 @@ export class ConfigDump {
   }
 
   #resources(part: string, list: string, field: string): readonly Json[] {
-    return this.#entries(part, list).map((entry) => entry[field]).filter(isRecord).map(withoutType);
+    return this.#entries(part, list)
+      .map((entry) => entry[field])
+      .filter(isRecord)
+      .map(withoutType);
   }
 }
 
 /** Envoy may tell a part in pieces, each with some of its entries. */
 function joined(before: Json | undefined, piece: Json): Json {
   if (before === undefined) return piece;
-  const lists = Object.entries(piece).map(([name, value]) => [name, Array.isArray(value) && Array.isArray(before[name]) ? [...(before[name] as readonly unknown[]), ...(value as readonly unknown[])] : value] as const);
+  const lists = Object.entries(piece).map(
+    ([name, value]) =>
+      [
+        name,
+        Array.isArray(value) && Array.isArray(before[name])
+          ? [...(before[name] as readonly unknown[]), ...(value as readonly unknown[])]
+          : value,
+      ] as const,
+  );
   return { ...before, ...Object.fromEntries(lists) };
 }
 

@@ -9,14 +9,27 @@ export function jsonNames(value: unknown): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([name, inner]) => {
       if (freeForm.has(name) || (name === "metadata" && isNodeMetadata(inner))) return [camelCase(name), inner];
-      if (keyedByName.has(name) && isRecord(inner)) return [camelCase(name), Object.fromEntries(Object.entries(inner).map(([key, entry]) => [key, jsonNames(entry)]))];
+      if (keyedByName.has(name) && isRecord(inner))
+        return [
+          camelCase(name),
+          Object.fromEntries(Object.entries(inner).map(([key, entry]) => [key, jsonNames(entry)])),
+        ];
       return [camelCase(name), jsonNames(inner)];
     }),
   );
 }
 
 /** Values of any JSON (`google.protobuf.Struct`): their names are their own. */
-const freeForm = new Set(["filter_metadata", "filterMetadata", "json_format", "jsonFormat", "static_layer", "staticLayer", "static_request_params", "client_features"]);
+const freeForm = new Set([
+  "filter_metadata",
+  "filterMetadata",
+  "json_format",
+  "jsonFormat",
+  "static_layer",
+  "staticLayer",
+  "static_request_params",
+  "client_features",
+]);
 /** Maps whose keys are names, not fields. */
 const keyedByName = new Set([
   "typed_per_filter_config",
@@ -42,5 +55,7 @@ function isNodeMetadata(value: unknown): boolean {
 }
 
 function camelCase(name: string): string {
-  return /^[a-z][a-z0-9_]*$/.test(name) ? name.replace(/_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()) : name;
+  return /^[a-z][a-z0-9_]*$/.test(name)
+    ? name.replace(/_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+    : name;
 }

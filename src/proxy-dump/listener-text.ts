@@ -23,7 +23,10 @@ function isBlackHole(config: Json | undefined): boolean {
 }
 
 export function addressesOf({ address = {}, additionalAddresses = [] }: ListenerConfig): readonly string[] {
-  return [address.socketAddress?.address ?? address.pipe?.path ?? "", ...additionalAddresses.map((one) => one.address?.socketAddress?.address ?? "")];
+  return [
+    address.socketAddress?.address ?? address.pipe?.path ?? "",
+    ...additionalAddresses.map((one) => one.address?.socketAddress?.address ?? ""),
+  ];
 }
 
 export function portOf({ address }: ListenerConfig): number {
@@ -38,11 +41,18 @@ const protocolNames: Readonly<Record<string, string>> = {
   "http/1.0,http/1.1,h2c": "App: HTTP",
 };
 
-export function chainMatchText({ serverNames = [], transportProtocol = "", applicationProtocols = [], destinationPort, prefixRanges = [] }: FilterChainMatch = {}): string {
+export function chainMatchText({
+  serverNames = [],
+  transportProtocol = "",
+  applicationProtocols = [],
+  destinationPort,
+  prefixRanges = [],
+}: FilterChainMatch = {}): string {
   const parts: string[] = [];
   if (serverNames.length > 0) parts.push(`SNI: ${serverNames.join(",")}`);
   if (transportProtocol !== "") parts.push(`Trans: ${transportProtocol}`);
-  if (applicationProtocols.length > 0) parts.push(protocolNames[applicationProtocols.join(",")] ?? `App: ${applicationProtocols.join(",")}`);
+  if (applicationProtocols.length > 0)
+    parts.push(protocolNames[applicationProtocols.join(",")] ?? `App: ${applicationProtocols.join(",")}`);
   const port = destinationPort === undefined ? "" : `:${destinationPort}`;
   const ranges = prefixRanges.map(({ addressPrefix = "", prefixLen = 0 }) => `${addressPrefix}/${prefixLen}`).join(",");
   if (ranges !== "") parts.push(`Addr: ${ranges}${port}`);
@@ -67,7 +77,9 @@ function httpDestination({ routeConfig, rds }: Json): string {
 
 function clusterOfTcp({ cluster, weightedClusters }: Json): string {
   if (typeof cluster === "string") return cluster;
-  const { clusters = [] } = (weightedClusters ?? {}) as { readonly clusters?: readonly { readonly name?: string; readonly weight?: number }[] };
+  const { clusters = [] } = (weightedClusters ?? {}) as {
+    readonly clusters?: readonly { readonly name?: string; readonly weight?: number }[];
+  };
   return clusters.map(({ name = "", weight = 0 }) => `${name} (${weight})`).join(", ");
 }
 
@@ -79,7 +91,12 @@ function clusterText(name: string): string {
 function routeConfigText({ virtualHosts = [] }: RouteConfig): string {
   const [host, ...others] = virtualHosts;
   const [route, ...more] = host?.routes ?? [];
-  const isCatchAll = others.length === 0 && more.length === 0 && host?.domains?.length === 1 && host.domains[0] === "*" && route?.match?.prefix === "/";
+  const isCatchAll =
+    others.length === 0 &&
+    more.length === 0 &&
+    host?.domains?.length === 1 &&
+    host.domains[0] === "*" &&
+    route?.match?.prefix === "/";
   if (isCatchAll && route.route?.cluster !== undefined) return clusterText(route.route.cluster);
   const hosts = virtualHosts.map(({ domains = [], routes = [] }) => {
     const matches = routes.map(({ match }) => matchText(match)).join(", ");

@@ -7,12 +7,20 @@ export function domainsText(domains: readonly string[]): string {
   if (domains.length <= 1) return domains[0] ?? "";
   const plain = domains.filter((domain) => !domain.includes(":") || (domain.startsWith("[") && domain.endsWith("]")));
   const known = new Set(plain);
-  const short = plain.filter((domain) => ![".svc.cluster.local", ".svc"].some((end) => domain.endsWith(end) && known.has(domain.slice(0, -end.length))));
+  const short = plain.filter(
+    (domain) =>
+      ![".svc.cluster.local", ".svc"].some((end) => domain.endsWith(end) && known.has(domain.slice(0, -end.length))),
+  );
   const more = short.length - maxDomains;
   return `${short.slice(0, maxDomains).join(", ")}${more > 0 ? ` + ${more} more...` : ""}`;
 }
 
-export function matchText({ prefix, path, pathSeparatedPrefix, safeRegex }: NonNullable<RouteEntry["match"]> = {}): string {
+export function matchText({
+  prefix,
+  path,
+  pathSeparatedPrefix,
+  safeRegex,
+}: NonNullable<RouteEntry["match"]> = {}): string {
   const parts = [
     prefix === undefined || prefix === "" ? "" : `${prefix}*`,
     pathSeparatedPrefix === undefined ? "" : `PathPrefix:${pathSeparatedPrefix}`,

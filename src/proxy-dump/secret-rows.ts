@@ -9,25 +9,49 @@ interface SecretRow {
 }
 
 /** The secrets of the dump by their first certificate; a column of trust domains only when each has one. */
-export function secretRows(dump: ConfigDump, nowMs: number): { readonly header: readonly string[]; readonly rows: readonly (readonly string[])[] } {
-  const rows = (["WARMING", "ACTIVE"] as const).flatMap((state) => dump.secrets(state).flatMap((secret) => rowsOf(secret, state)));
+export function secretRows(
+  dump: ConfigDump,
+  nowMs: number,
+): { readonly header: readonly string[]; readonly rows: readonly (readonly string[])[] } {
+  const rows = (["WARMING", "ACTIVE"] as const).flatMap((state) =>
+    dump.secrets(state).flatMap((secret) => rowsOf(secret, state)),
+  );
   const withDomain = rows.length > 0 && rows.every(({ trustDomain }) => trustDomain !== "");
-  const header = ["RESOURCE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE", ...(withDomain ? ["TRUST DOMAIN"] : [])];
+  const header = [
+    "RESOURCE NAME",
+    "TYPE",
+    "STATUS",
+    "VALID CERT",
+    "SERIAL NUMBER",
+    "NOT AFTER",
+    "NOT BEFORE",
+    ...(withDomain ? ["TRUST DOMAIN"] : []),
+  ];
   return { header, rows: rows.map((row) => columns(row, nowMs, withDomain)) };
 }
 
 /** PEM of the roots that the proxy trusts peers by; undefined when it has none. */
 export function rootCertificates(dump: ConfigDump): string | undefined {
   const root = dump.secrets("ACTIVE").find(({ name }) => name === "ROOTCA");
-  return pemOf(root?.secret?.validationContext?.trustedCa?.inlineBytes) ?? pemOf(root?.secret?.validationContext?.customValidatorConfig?.typedConfig?.trustDomains?.[0]?.trustBundle?.inlineBytes);
+  return (
+    pemOf(root?.secret?.validationContext?.trustedCa?.inlineBytes) ??
+    pemOf(
+      root?.secret?.validationContext?.customValidatorConfig?.typedConfig?.trustDomains?.[0]?.trustBundle?.inlineBytes,
+    )
+  );
 }
 
 /** The certificates of a PEM text. */
 export function certificatesIn(pem: string): readonly X509Certificate[] {
-  return (pem.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? []).map((one) => new X509Certificate(one));
+  return (pem.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? []).map(
+    (one) => new X509Certificate(one),
+  );
 }
 
-function rowsOf({ name = "", versionInfo, secret = {} }: DynamicSecret, listed: "ACTIVE" | "WARMING"): readonly SecretRow[] {
+function rowsOf(
+  { name = "", versionInfo, secret = {} }: DynamicSecret,
+  listed: "ACTIVE" | "WARMING",
+): readonly SecretRow[] {
   const state = listed === "ACTIVE" && versionInfo === "uninitialized" ? "UNINITIALIZED" : listed;
   const row = (pem: string | undefined, trustDomain = ""): SecretRow => {
     const certificate = firstCertificate(pem);
@@ -35,7 +59,12 @@ function rowsOf({ name = "", versionInfo, secret = {} }: DynamicSecret, listed: 
   };
   const domains = secret.validationContext?.customValidatorConfig?.typedConfig?.trustDomains;
   if (domains !== undefined) return domains.map((domain) => row(pemOf(domain.trustBundle?.inlineBytes), domain.name));
-  return [row(pemOf(secret.tlsCertificate?.certificateChain?.inlineBytes) ?? pemOf(secret.validationContext?.trustedCa?.inlineBytes))];
+  return [
+    row(
+      pemOf(secret.tlsCertificate?.certificateChain?.inlineBytes) ??
+        pemOf(secret.validationContext?.trustedCa?.inlineBytes),
+    ),
+  ];
 }
 
 function pemOf(base64: string | undefined): string | undefined {
@@ -55,11 +84,24 @@ function trustDomainOf(certificate: X509Certificate | undefined): string {
   return /URI:spiffe:\/\/([^/,]+)/.exec(certificate?.subjectAltName ?? "")?.[1] ?? "";
 }
 
-function columns({ name, state, certificate, trustDomain }: SecretRow, nowMs: number, withDomain: boolean): readonly string[] {
+function columns(
+  { name, state, certificate, trustDomain }: SecretRow,
+  nowMs: number,
+  withDomain: boolean,
+): readonly string[] {
   if (certificate === undefined) return [name, "", state, "false", "", "", ""];
   const { ca, serialNumber, validFromDate, validToDate } = certificate;
   const valid = validFromDate.getTime() < nowMs && nowMs < validToDate.getTime();
-  return [name, ca ? "CA" : "Cert Chain", state, String(valid), serialNumber.toLowerCase().padStart(32, "0"), seconds(validToDate), seconds(validFromDate), ...(withDomain ? [trustDomain] : [])];
+  return [
+    name,
+    ca ? "CA" : "Cert Chain",
+    state,
+    String(valid),
+    serialNumber.toLowerCase().padStart(32, "0"),
+    seconds(validToDate),
+    seconds(validFromDate),
+    ...(withDomain ? [trustDomain] : []),
+  ];
 }
 
 function seconds(date: Date): string {

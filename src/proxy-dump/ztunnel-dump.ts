@@ -66,7 +66,10 @@ export interface DumpedConnection {
 
 export interface DumpedPod {
   readonly state: string;
-  readonly connections?: { readonly inbound?: readonly DumpedConnection[]; readonly outbound?: readonly DumpedConnection[] };
+  readonly connections?: {
+    readonly inbound?: readonly DumpedConnection[];
+    readonly outbound?: readonly DumpedConnection[];
+  };
   readonly info?: { readonly name: string; readonly namespace: string };
 }
 
@@ -96,12 +99,21 @@ function listOf<Value>(values: Dumped<Value> | undefined): readonly Value[] {
   return Array.isArray(values) ? (values as readonly Value[]) : Object.values(values ?? {});
 }
 
-export function workloadSection({ workloads, services }: ZtunnelDump, { namespace, address, node }: DumpFilter): DumpSection {
-  const raw = inNamespace(listOf(workloads), namespace).filter((workload) => (address === undefined || workload.workloadIps?.includes(address) === true) && (node === undefined || workload.node === node));
+export function workloadSection(
+  { workloads, services }: ZtunnelDump,
+  { namespace, address, node }: DumpFilter,
+): DumpSection {
+  const raw = inNamespace(listOf(workloads), namespace).filter(
+    (workload) =>
+      (address === undefined || workload.workloadIps?.includes(address) === true) &&
+      (node === undefined || workload.node === node),
+  );
   const rows = raw.map((workload) => [
     workload.namespace,
     workload.name,
-    workload.workloadIps === undefined || workload.workloadIps.length === 0 ? orNone(workload.hostname) : workload.workloadIps.join(","),
+    workload.workloadIps === undefined || workload.workloadIps.length === 0
+      ? orNone(workload.hostname)
+      : workload.workloadIps.join(","),
     orNone(workload.node),
     gatewayName(workload.waypoint, listOf(services)),
     workload.protocol,
@@ -113,7 +125,13 @@ export function serviceSection({ services, workloads }: ZtunnelDump, { namespace
   const all = listOf(services);
   const raw = inNamespace(all, namespace);
   const states = new Map(listOf(workloads).map(({ uid = "", status }) => [uid, status]));
-  const rows = raw.map((service) => [service.namespace, service.name, service.vips.map(addressOf).join(","), gatewayName(service.waypoint, all), endpointCount(service, states)]);
+  const rows = raw.map((service) => [
+    service.namespace,
+    service.name,
+    service.vips.map(addressOf).join(","),
+    gatewayName(service.waypoint, all),
+    endpointCount(service, states),
+  ]);
   return { header: ["NAMESPACE", "SERVICE NAME", "SERVICE VIP", "WAYPOINT", "ENDPOINTS"], rows: sorted(rows), raw };
 }
 
@@ -128,41 +146,73 @@ export function certificateSection({ certificates = [] }: ZtunnelDump, { namespa
   const rows = raw.flatMap(({ identity, state, certChain = [], rootCerts = [] }) => {
     // The reason, which may be long, is in the ztunnel's log.
     const shown = state.startsWith("Unavailable") ? "Unavailable" : state;
-    if (certChain.length === 0) return [[identity, notAvailable, shown, "false", notAvailable, notAvailable, notAvailable]];
+    if (certChain.length === 0)
+      return [[identity, notAvailable, shown, "false", notAvailable, notAvailable, notAvailable]];
     // Older releases have the root at the end of the chain.
     const isRoot = (index: number): boolean => rootCerts.length === 0 && index > 0 && index === certChain.length - 1;
-    const chain = certChain.map((certificate, index) => ({ certificate, type: index === 0 ? "Leaf" : isRoot(index) ? "Root" : "Intermediate" }));
-    return [...chain, ...rootCerts.map((certificate) => ({ certificate, type: "Root" }))].map(({ certificate, type }) => [
-      identity,
-      type,
-      shown,
-      String(isValid(certificate, nowMs)),
-      serialOf(certificate),
-      certificate.expirationTime,
-      certificate.validFrom,
-    ]);
+    const chain = certChain.map((certificate, index) => ({
+      certificate,
+      type: index === 0 ? "Leaf" : isRoot(index) ? "Root" : "Intermediate",
+    }));
+    return [...chain, ...rootCerts.map((certificate) => ({ certificate, type: "Root" }))].map(
+      ({ certificate, type }) => [
+        identity,
+        type,
+        shown,
+        String(isValid(certificate, nowMs)),
+        serialOf(certificate),
+        certificate.expirationTime,
+        certificate.validFrom,
+      ],
+    );
   });
-  return { header: ["CERTIFICATE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"], rows, raw };
+  return {
+    header: ["CERTIFICATE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"],
+    rows,
+    raw,
+  };
 }
 
 export function connectionSection(dump: ZtunnelDump, { namespace, direction, raw = false }: DumpFilter): DumpSection {
-  const pods = Object.entries(dump.workloadState ?? {}).filter(([, { info }]) => namespace === undefined || info?.namespace === namespace);
+  const pods = Object.entries(dump.workloadState ?? {}).filter(
+    ([, { info }]) => namespace === undefined || info?.namespace === namespace,
+  );
   const names = raw ? new Map<string, string>() : namesOf(dump);
   const shown = (address: string): string => named(address, names);
   const rows = pods.flatMap(([uid, { info, connections: { inbound = [], outbound = [] } = {} }]) => {
     const name = info === undefined ? uid : `${info.name}.${info.namespace}`;
     return [
-      ...(direction === "outbound" ? [] : inbound).map((connection) => [name, "Inbound", shown(connection.actualDst), shown(connection.src), connection.originalDst ?? "", connection.protocol]),
-      ...(direction === "inbound" ? [] : outbound).map((connection) => [name, "Outbound", shown(connection.src), shown(connection.actualDst), shown(connection.originalDst ?? ""), connection.protocol]),
+      ...(direction === "outbound" ? [] : inbound).map((connection) => [
+        name,
+        "Inbound",
+        shown(connection.actualDst),
+        shown(connection.src),
+        connection.originalDst ?? "",
+        connection.protocol,
+      ]),
+      ...(direction === "inbound" ? [] : outbound).map((connection) => [
+        name,
+        "Outbound",
+        shown(connection.src),
+        shown(connection.actualDst),
+        shown(connection.originalDst ?? ""),
+        connection.protocol,
+      ]),
     ];
   });
-  return { header: ["WORKLOAD", "DIRECTION", "LOCAL", "REMOTE", "REMOTE TARGET", "PROTOCOL"], rows: sorted(rows), raw: Object.fromEntries(pods) };
+  return {
+    header: ["WORKLOAD", "DIRECTION", "LOCAL", "REMOTE", "REMOTE TARGET", "PROTOCOL"],
+    rows: sorted(rows),
+    raw: Object.fromEntries(pods),
+  };
 }
 
 /** By address; a service's before a workload's. */
 function namesOf({ services, workloads }: ZtunnelDump): ReadonlyMap<string, string> {
   return new Map([
-    ...listOf(workloads).flatMap(({ workloadIps = [], name, namespace }) => workloadIps.map((address) => [address, `${name}.${namespace}`] as const)),
+    ...listOf(workloads).flatMap(({ workloadIps = [], name, namespace }) =>
+      workloadIps.map((address) => [address, `${name}.${namespace}`] as const),
+    ),
     ...listOf(services).flatMap(({ vips, hostname }) => vips.map((vip) => [addressOf(vip), hostname] as const)),
   ]);
 }
@@ -174,7 +224,10 @@ function named(address: string, names: ReadonlyMap<string, string>): string {
   return name === undefined ? address : `${name}${address.slice(colon)}`;
 }
 
-function inNamespace<Value extends { readonly namespace: string }>(values: readonly Value[], namespace: string | undefined): readonly Value[] {
+function inNamespace<Value extends { readonly namespace: string }>(
+  values: readonly Value[],
+  namespace: string | undefined,
+): readonly Value[] {
   return namespace === undefined ? values : values.filter((value) => value.namespace === namespace);
 }
 
@@ -185,7 +238,9 @@ function sorted(rows: readonly string[][]): string[][] {
 /** An endpoint says itself how it is, or its workload does. */
 function endpointCount({ endpoints = {} }: DumpedService, states: ReadonlyMap<string, string | undefined>): string {
   const all = Object.entries(endpoints);
-  const healthy = all.filter(([uid, { status, workloadUid = uid }]) => (status ?? states.get(workloadUid)) !== "Unhealthy");
+  const healthy = all.filter(
+    ([uid, { status, workloadUid = uid }]) => (status ?? states.get(workloadUid)) !== "Unhealthy",
+  );
   return `${healthy.length}/${all.length}`;
 }
 
@@ -194,7 +249,9 @@ function gatewayName(gateway: DumpedGateway | undefined, services: readonly Dump
   if (gateway === undefined) return none;
   const { destination } = gateway;
   const key = typeof destination === "string" ? destination : `${destination.namespace}/${destination.hostname}`;
-  const service = services.find(({ namespace, hostname, vips }) => key === `${namespace}/${hostname}` || vips.includes(key));
+  const service = services.find(
+    ({ namespace, hostname, vips }) => key === `${namespace}/${hostname}` || vips.includes(key),
+  );
   if (service !== undefined) return service.name;
   return typeof destination === "string" ? addressOf(destination) : (destination.hostname.split(".")[0] ?? none);
 }

@@ -19,11 +19,18 @@ const notes = new ConfigNotes(() => undefined);
 const forwardCluster = (more: JsonObject = {}): JsonObject => ({
   name: "outbound|80||*.test",
   lbPolicy: "CLUSTER_PROVIDED",
-  clusterType: { name: "envoy.clusters.dynamic_forward_proxy", typedConfig: { "@type": `${type}/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig`, dnsCacheConfig } },
+  clusterType: {
+    name: "envoy.clusters.dynamic_forward_proxy",
+    typedConfig: {
+      "@type": `${type}/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig`,
+      dnsCacheConfig,
+    },
+  },
   ...more,
 });
 
-const compile = (config: JsonObject) => compileCluster(fromJson(ClusterSchema, config, { registry: envoyRegistry() }), notes);
+const compile = (config: JsonObject) =>
+  compileCluster(fromJson(ClusterSchema, config, { registry: envoyRegistry() }), notes);
 
 test("requests go to the name that they are for, at its port; bodies wait for the answer of DNS", async () => {
   await using harness = await Harness.start();
@@ -35,14 +42,25 @@ test("requests go to the name that they are for, at its port; bodies wait for th
   const spec = compile(forwardCluster());
   assert.equal(spec.discovery.kind, "forward");
   if (spec.discovery.kind !== "forward") return;
-  const addresses: Readonly<Record<string, readonly string[]>> = { "a.test": ["192.0.2.1"], "b.test": ["192.0.2.2"], "local.test": ["127.0.0.1"] };
+  const addresses: Readonly<Record<string, readonly string[]>> = {
+    "a.test": ["192.0.2.1"],
+    "b.test": ["192.0.2.2"],
+    "local.test": ["127.0.0.1"],
+  };
   const dialled: string[] = [];
   const connect = (endpoint: EndpointConfig, timeoutMs: number) => {
     dialled.push(`${endpoint.hostname} ${endpoint.address}:${endpoint.port}`);
     return connectTcp({ address: "127.0.0.1", port: backend.port, timeoutMs });
   };
-  const names = new ForwardNames(spec.discovery.rules, async (name) => await new Promise((resolve) => setTimeout(() => resolve(addresses[name] ?? []), 5)), systemClock);
-  harness.clusters.set("forward", new Cluster(spec.config, { connector: { connect }, clock: systemClock, random: seededRandom(1), names }));
+  const names = new ForwardNames(
+    spec.discovery.rules,
+    async (name) => await new Promise((resolve) => setTimeout(() => resolve(addresses[name] ?? []), 5)),
+    systemClock,
+  );
+  harness.clusters.set(
+    "forward",
+    new Cluster(spec.config, { connector: { connect }, clock: systemClock, random: seededRandom(1), names }),
+  );
   harness.table = tableOf(route(forwardTo("forward")));
   const ask = async (host: string, body = ""): Promise<string> => {
     const client = harness.client();
@@ -54,8 +72,12 @@ test("requests go to the name that they are for, at its port; bodies wait for th
   assert.equal(await ask("b.test:8443"), "HTTP/1.1 200 OK b.test:8443 ");
   assert.equal(await ask("A.test"), "HTTP/1.1 200 OK A.test ");
   assert.deepEqual(dialled, ["a.test 192.0.2.1:80", "b.test 192.0.2.2:8443"]);
-  for (const host of ["unknown.test", "local.test", "169.254.169.254", "[::1]:15000", "a.test:0"]) assert.equal(await ask(host), "HTTP/1.1 503 Service Unavailable DNS resolution failure", host);
-  assert.deepEqual(harness.records.slice(-1).map(({ flag, details }) => [flag, details]), [["DF", "dns_resolution_failure"]]);
+  for (const host of ["unknown.test", "local.test", "169.254.169.254", "[::1]:15000", "a.test:0"])
+    assert.equal(await ask(host), "HTTP/1.1 503 Service Unavailable DNS resolution failure", host);
+  assert.deepEqual(
+    harness.records.slice(-1).map(({ flag, details }) => [flag, details]),
+    [["DF", "dns_resolution_failure"]],
+  );
 });
 
 test("a chain that forwards by server name keeps the port of its filter; clusters with TLS ask for 443 otherwise", () => {
@@ -64,27 +86,90 @@ test("a chain that forwards by server name keeps the port of its filter; cluster
     {
       name: "l",
       address: { socketAddress: { address: "0.0.0.0", portValue: 443 } },
-      filterChains: [{ filters: [
-        { name: "sni_dynamic_forward_proxy", typedConfig: { "@type": `${type}/envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig`, dnsCacheConfig, portValue: 8443 } },
-        { name: "envoy.filters.network.tcp_proxy", typedConfig: { "@type": `${type}/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy`, statPrefix: "x", cluster: "c" } },
-      ] }],
+      filterChains: [
+        {
+          filters: [
+            {
+              name: "sni_dynamic_forward_proxy",
+              typedConfig: {
+                "@type": `${type}/envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig`,
+                dnsCacheConfig,
+                portValue: 8443,
+              },
+            },
+            {
+              name: "envoy.filters.network.tcp_proxy",
+              typedConfig: {
+                "@type": `${type}/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy`,
+                statPrefix: "x",
+                cluster: "c",
+              },
+            },
+          ],
+        },
+      ],
     },
     { registry: envoyRegistry() },
   );
   assert.equal(compileListener(listener, notes).chains[0]?.forwardPort, 8443);
-  const tls = compile(forwardCluster({ transportSocket: { name: "tls", typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext`, commonTlsContext: {} } } }));
+  const tls = compile(
+    forwardCluster({
+      transportSocket: {
+        name: "tls",
+        typedConfig: {
+          "@type": `${type}/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext`,
+          commonTlsContext: {},
+        },
+      },
+    }),
+  );
   assert.equal(tls.discovery.kind === "forward" ? tls.discovery.rules.defaultPort : 0, 443);
-  assert.throws(() => compile(forwardCluster({ clusterType: { name: "envoy.clusters.redis" } })), /clusterType envoy.clusters.redis is not supported/);
+  assert.throws(
+    () => compile(forwardCluster({ clusterType: { name: "envoy.clusters.redis" } })),
+    /clusterType envoy.clusters.redis is not supported/,
+  );
 });
 
 test("a waypoint's cluster, meant for internal addresses, reaches what a name resolves to as what runs inside says", () => {
   const internal = (inner: JsonObject): JsonObject => ({
-    transportSocket: { name: "internal_upstream", typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport`, transportSocket: inner } },
+    transportSocket: {
+      name: "internal_upstream",
+      typedConfig: {
+        "@type": `${type}/envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport`,
+        transportSocket: inner,
+      },
+    },
   });
   const seen = (config: JsonObject): unknown => {
     const { config: cluster, discovery } = compile(config);
-    return [cluster.originalDestination?.transport.kind, discovery.kind === "forward" ? discovery.rules.defaultPort : undefined];
+    return [
+      cluster.originalDestination?.transport.kind,
+      discovery.kind === "forward" ? discovery.rules.defaultPort : undefined,
+    ];
   };
-  assert.deepEqual(seen(forwardCluster(internal({ name: "raw", typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer` } }))), ["plain", 80]);
-  assert.deepEqual(seen(forwardCluster(internal({ name: "tls", typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext`, commonTlsContext: {} } }))), ["tls", 443]);
+  assert.deepEqual(
+    seen(
+      forwardCluster(
+        internal({
+          name: "raw",
+          typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer` },
+        }),
+      ),
+    ),
+    ["plain", 80],
+  );
+  assert.deepEqual(
+    seen(
+      forwardCluster(
+        internal({
+          name: "tls",
+          typedConfig: {
+            "@type": `${type}/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext`,
+            commonTlsContext: {},
+          },
+        }),
+      ),
+    ),
+    ["tls", 443],
+  );
 });

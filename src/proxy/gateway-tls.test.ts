@@ -16,26 +16,49 @@ import { TestProxy } from "./testing/test-proxy.ts";
 
 const certificateSecret = (name: string, issued: Issued): JsonValue => ({
   name,
-  tlsCertificate: { certificateChain: { inlineBytes: Buffer.from(issued.certificateChain).toString("base64") }, privateKey: { inlineBytes: Buffer.from(issued.privateKey).toString("base64") } },
+  tlsCertificate: {
+    certificateChain: { inlineBytes: Buffer.from(issued.certificateChain).toString("base64") },
+    privateKey: { inlineBytes: Buffer.from(issued.privateKey).toString("base64") },
+  },
 });
-const rootsSecret = (name: string, roots: string): JsonValue => ({ name, validationContext: { trustedCa: { inlineBytes: Buffer.from(roots).toString("base64") } } });
+const rootsSecret = (name: string, roots: string): JsonValue => ({
+  name,
+  validationContext: { trustedCa: { inlineBytes: Buffer.from(roots).toString("base64") } },
+});
 
-const http = connectionManager({ rds: { configSource: { ads: {} }, routeConfigName: "routes" }, httpFilters: [router], forwardClientCertDetails: "SANITIZE_SET", setCurrentClientCertDetails: { uri: true, dns: true } });
+const http = connectionManager({
+  rds: { configSource: { ads: {} }, routeConfigName: "routes" },
+  httpFilters: [router],
+  forwardClientCertDetails: "SANITIZE_SET",
+  setCurrentClientCertDetails: { uri: true, dns: true },
+});
 
 /** A gateway's HTTPS listener: one certificate by server name; `admin.test` wants the client's. */
 function httpsListener(port: number, shopSecret: string): JsonValue {
   return {
     name: "https",
     address: { socketAddress: { address: "127.0.0.1", portValue: port } },
-    listenerFilters: [{ name: "envoy.filters.listener.tls_inspector", typedConfig: { "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector" } }],
+    listenerFilters: [
+      {
+        name: "envoy.filters.listener.tls_inspector",
+        typedConfig: { "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector" },
+      },
+    ],
     filterChains: [
-      { name: "shop", filterChainMatch: { serverNames: ["shop.test", "*.shop.test"] }, transportSocket: gatewayTls(shopSecret), filters: [http] },
+      {
+        name: "shop",
+        filterChainMatch: { serverNames: ["shop.test", "*.shop.test"] },
+        transportSocket: gatewayTls(shopSecret),
+        filters: [http],
+      },
       {
         name: "admin",
         filterChainMatch: { serverNames: ["admin.test"] },
         transportSocket: gatewayTls("kubernetes://admin", {
           combinedValidationContext: {
-            defaultValidationContext: { matchTypedSubjectAltNames: [{ sanType: "URI", matcher: { exact: "spiffe://test/ns/a/sa/boss" } }] },
+            defaultValidationContext: {
+              matchTypedSubjectAltNames: [{ sanType: "URI", matcher: { exact: "spiffe://test/ns/a/sa/boss" } }],
+            },
             validationContextSdsSecretConfig: { name: "kubernetes://admin-cacert", sdsConfig: { ads: {} } },
           },
         }),
@@ -53,12 +76,25 @@ interface Answered {
 
 function get(port: number, servername: string, more: RequestOptions = {}): Promise<Answered> {
   return new Promise((resolve, reject) => {
-    const call = httpsRequest({ host: "127.0.0.1", port, servername, rejectUnauthorized: false, agent: false, headers: { host: servername }, ...more }, (response) => {
-      const fingerprint = (response.socket as TLSSocket).getPeerCertificate().fingerprint256;
-      const parts: Buffer[] = [];
-      response.on("data", (part: Buffer) => parts.push(part));
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString(), fingerprint }));
-    });
+    const call = httpsRequest(
+      {
+        host: "127.0.0.1",
+        port,
+        servername,
+        rejectUnauthorized: false,
+        agent: false,
+        headers: { host: servername },
+        ...more,
+      },
+      (response) => {
+        const fingerprint = (response.socket as TLSSocket).getPeerCertificate().fingerprint256;
+        const parts: Buffer[] = [];
+        response.on("data", (part: Buffer) => parts.push(part));
+        response.on("end", () =>
+          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString(), fingerprint }),
+        );
+      },
+    );
     call.on("error", reject);
     call.end();
   });
@@ -66,12 +102,24 @@ function get(port: number, servername: string, more: RequestOptions = {}): Promi
 
 test("a gateway's TLS: certificates from secrets by server name, clients' certificates, and rotation under open connections", async () => {
   const authority = await TestAuthority.create();
-  await using proxy = await TestProxy.start({ name: "gateway", role: "router", authority: new FakeCertificateAuthority() });
-  const backend = createHttpServer((request, response) => response.end(`${String(request.headers["x-forwarded-proto"])} ${String(request.headers["x-forwarded-client-cert"])}`));
+  await using proxy = await TestProxy.start({
+    name: "gateway",
+    role: "router",
+    authority: new FakeCertificateAuthority(),
+  });
+  const backend = createHttpServer((request, response) =>
+    response.end(
+      `${String(request.headers["x-forwarded-proto"])} ${String(request.headers["x-forwarded-client-cert"])}`,
+    ),
+  );
   await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
   const { ads } = proxy;
   const port = await freePort();
-  ads.push(typeUrls.secret, { "kubernetes://shop": certificateSecret("kubernetes://shop", await authority.issue({ dns: "shop.test" })), "kubernetes://admin": certificateSecret("kubernetes://admin", await authority.issue({ dns: "admin.test" })), "kubernetes://admin-cacert": rootsSecret("kubernetes://admin-cacert", authority.roots) });
+  ads.push(typeUrls.secret, {
+    "kubernetes://shop": certificateSecret("kubernetes://shop", await authority.issue({ dns: "shop.test" })),
+    "kubernetes://admin": certificateSecret("kubernetes://admin", await authority.issue({ dns: "admin.test" })),
+    "kubernetes://admin-cacert": rootsSecret("kubernetes://admin-cacert", authority.roots),
+  });
   ads.push(typeUrls.cluster, { a: outboundCluster("a", "a", "") });
   ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [(backend.address() as AddressInfo).port]) });
   ads.push(typeUrls.listener, { https: httpsListener(port, "kubernetes://shop") });
@@ -102,7 +150,9 @@ test("a gateway's TLS: certificates from secrets by server name, clients' certif
   };
   assert.equal(await status(), 200);
   const from = ads.acknowledgements.length;
-  ads.push(typeUrls.secret, { "kubernetes://shop": certificateSecret("kubernetes://shop", await authority.issue({ dns: "shop.test" })) });
+  ads.push(typeUrls.secret, {
+    "kubernetes://shop": certificateSecret("kubernetes://shop", await authority.issue({ dns: "shop.test" })),
+  });
   assert.equal((await ads.acknowledged(typeUrls.secret, from)).error, undefined);
   assert.notEqual((await get(port, "shop.test")).fingerprint, first.fingerprint);
   assert.equal(await status(), 200);
@@ -113,16 +163,29 @@ test("a gateway's TLS: certificates from secrets by server name, clients' certif
 
 test("a listener whose secret has not come refuses connections until it does", async () => {
   const authority = await TestAuthority.create();
-  await using proxy = await TestProxy.start({ name: "gateway", role: "router", authority: new FakeCertificateAuthority() });
+  await using proxy = await TestProxy.start({
+    name: "gateway",
+    role: "router",
+    authority: new FakeCertificateAuthority(),
+  });
   const { ads } = proxy;
   const port = await freePort();
   ads.push(typeUrls.cluster, {});
-  ads.push(typeUrls.listener, { https: { ...(httpsListener(port, "kubernetes://late") as object), filterChains: [{ transportSocketConnectTimeout: "5s", transportSocket: gatewayTls("kubernetes://late"), filters: [http] }] } });
+  ads.push(typeUrls.listener, {
+    https: {
+      ...(httpsListener(port, "kubernetes://late") as object),
+      filterChains: [
+        { transportSocketConnectTimeout: "5s", transportSocket: gatewayTls("kubernetes://late"), filters: [http] },
+      ],
+    },
+  });
   ads.push(typeUrls.route, { routes: weightedRoute("routes", { a: 1 }) });
   await proxy.ready();
   const waiting = get(port, "shop.test");
   await eventually(() => ads.acknowledgements.some(({ typeUrl }) => typeUrl === typeUrls.secret));
-  ads.push(typeUrls.secret, { "kubernetes://late": certificateSecret("kubernetes://late", await authority.issue({ dns: "shop.test" })) });
+  ads.push(typeUrls.secret, {
+    "kubernetes://late": certificateSecret("kubernetes://late", await authority.issue({ dns: "shop.test" })),
+  });
   assert.equal((await waiting).status, 500);
 });
 
@@ -135,7 +198,11 @@ test("TLS to a service: its name is sent and verified, by roots from a file's co
     response.end("secured");
   });
   await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
-  await using proxy = await TestProxy.start({ name: "gateway", role: "router", authority: new FakeCertificateAuthority() });
+  await using proxy = await TestProxy.start({
+    name: "gateway",
+    role: "router",
+    authority: new FakeCertificateAuthority(),
+  });
   const { ads } = proxy;
   const [port, other] = [await freePort(), await freePort()];
   const simple = (name: string, expected: string): JsonValue => ({
@@ -148,19 +215,33 @@ test("TLS to a service: its name is sent and verified, by roots from a file's co
       typedConfig: {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
         sni: "backend.test",
-        commonTlsContext: { validationContext: { trustedCa: { inlineString: authority.roots }, matchTypedSubjectAltNames: [{ sanType: "DNS", matcher: { exact: expected } }] } },
+        commonTlsContext: {
+          validationContext: {
+            trustedCa: { inlineString: authority.roots },
+            matchTypedSubjectAltNames: [{ sanType: "DNS", matcher: { exact: expected } }],
+          },
+        },
       },
     },
   });
   const listener = (name: string, listenPort: number): JsonValue => ({
     name,
     address: { socketAddress: { address: "127.0.0.1", portValue: listenPort } },
-    filterChains: [{ filters: [connectionManager({ rds: { configSource: { ads: {} }, routeConfigName: name }, httpFilters: [router] })] }],
+    filterChains: [
+      {
+        filters: [
+          connectionManager({ rds: { configSource: { ads: {} }, routeConfigName: name }, httpFilters: [router] }),
+        ],
+      },
+    ],
   });
   ads.push(typeUrls.cluster, { right: simple("right", "backend.test"), wrong: simple("wrong", "other.test") });
   ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [(backend.address() as AddressInfo).port]) });
   ads.push(typeUrls.listener, { right: listener("right", port), wrong: listener("wrong", other) });
-  ads.push(typeUrls.route, { right: weightedRoute("right", { right: 1 }), wrong: weightedRoute("wrong", { wrong: 1 }) });
+  ads.push(typeUrls.route, {
+    right: weightedRoute("right", { right: 1 }),
+    wrong: weightedRoute("wrong", { wrong: 1 }),
+  });
   await proxy.ready();
   const answer = async (at: number): Promise<{ status: number; body: string }> => {
     const response = await fetch(`http://127.0.0.1:${at}/`);

@@ -54,14 +54,19 @@ export class ListenerSet {
 
   /** When the last connection was accepted by a listener that drains, on the steady clock; 0 before any. */
   get lastAcceptedMs(): number {
-    return this.#all().reduce((last, listener) => (this.#drains(listener) ? Math.max(last, listener.lastAcceptedMs) : last), 0);
+    return this.#all().reduce(
+      (last, listener) => (this.#drains(listener) ? Math.max(last, listener.lastAcceptedMs) : last),
+      0,
+    );
   }
 
   /** Names of listeners that do not listen yet, or whose routes have not come. */
   pending(): string[] {
     const out: string[] = [];
-    for (const { name, bound, trouble } of this.#active.values()) if (!bound) out.push(`listener ${name}${trouble === undefined ? "" : `: ${trouble}`}`);
-    for (const name of this.routeNames()) if (this.#options.chains.routeTable(name) === undefined) out.push(`routes ${name}`);
+    for (const { name, bound, trouble } of this.#active.values())
+      if (!bound) out.push(`listener ${name}${trouble === undefined ? "" : `: ${trouble}`}`);
+    for (const name of this.routeNames())
+      if (this.#options.chains.routeTable(name) === undefined) out.push(`routes ${name}`);
     return out;
   }
 
@@ -181,7 +186,11 @@ export class ListenerSet {
 
   #standsFor({ address, port }: SocketAddress): ActiveListener | undefined {
     const any = address.includes(":") ? "::" : "0.0.0.0";
-    return this.#destinations.get(`${address} ${port}`) ?? this.#destinations.get(`${any} ${port}`) ?? (any === "0.0.0.0" ? this.#destinations.get(`:: ${port}`) : undefined);
+    return (
+      this.#destinations.get(`${address} ${port}`) ??
+      this.#destinations.get(`${any} ${port}`) ??
+      (any === "0.0.0.0" ? this.#destinations.get(`:: ${port}`) : undefined)
+    );
   }
 }
 
@@ -191,6 +200,7 @@ function chainsOf(spec: ListenerSpec): readonly ChainSpec[] {
 
 function routeNamesOf(chains: readonly ChainSpec[]): Set<string> {
   const names = new Set<string>();
-  for (const { serves } of chains) if (serves.kind === "http" && serves.http.routes.kind === "rds") names.add(serves.http.routes.name);
+  for (const { serves } of chains)
+    if (serves.kind === "http" && serves.http.routes.kind === "rds") names.add(serves.http.routes.name);
   return names;
 }

@@ -9,7 +9,14 @@ import { freePort, TestAuthority, type Issued } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { httpListener, plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
 import { eventually, fetchOnce } from "./testing/harness.ts";
-import { connectionManager, downstreamTls, gatewayTls, meshEndpoint, outboundCluster, router } from "./testing/mesh-config.ts";
+import {
+  connectionManager,
+  downstreamTls,
+  gatewayTls,
+  meshEndpoint,
+  outboundCluster,
+  router,
+} from "./testing/mesh-config.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 
 const [mesh, other] = [new FakeCertificateAuthority(), await TestAuthority.create()];
@@ -30,13 +37,27 @@ async function listening(server: Server | ReturnType<typeof createServer>): Prom
 const plainBackend = await listening(createHttpServer((_request, response) => response.end("in")));
 
 async function securedBackend(issued: Issued): Promise<number> {
-  return await listening(createServer({ cert: issued.certificateChain, key: issued.privateKey, requestCert: true, rejectUnauthorized: false }, (_request, response) => response.end("out")));
+  return await listening(
+    createServer(
+      { cert: issued.certificateChain, key: issued.privateKey, requestCert: true, rejectUnauthorized: false },
+      (_request, response) => response.end("out"),
+    ),
+  );
 }
 
 /** The status of what comes in at a listener with TLS; why there is none. */
 function enter(port: number, shown: Issued | undefined, more: RequestOptions = {}): Promise<string> {
   return new Promise((resolve) => {
-    const options = { host: "127.0.0.1", port, servername: "shop.test", rejectUnauthorized: false, agent: false, headers: { host: "shop.test" }, ...(shown === undefined ? {} : { cert: shown.certificateChain, key: shown.privateKey }), ...more };
+    const options = {
+      host: "127.0.0.1",
+      port,
+      servername: "shop.test",
+      rejectUnauthorized: false,
+      agent: false,
+      headers: { host: "shop.test" },
+      ...(shown === undefined ? {} : { cert: shown.certificateChain, key: shown.privateKey }),
+      ...more,
+    };
     const call = httpsRequest(options, (response) => {
       response.resume();
       response.on("end", () => resolve(String(response.statusCode)));
@@ -47,19 +68,46 @@ function enter(port: number, shown: Issued | undefined, more: RequestOptions = {
 }
 
 const http = connectionManager({ rds: { configSource: { ads: {} }, routeConfigName: "in" }, httpFilters: [router] });
-const tlsListener = (port: number, transportSocket: JsonValue): JsonValue => ({ name: "secured", address: { socketAddress: { address: "127.0.0.1", portValue: port } }, filterChains: [{ transportSocket, filters: [http] }] });
+const tlsListener = (port: number, transportSocket: JsonValue): JsonValue => ({
+  name: "secured",
+  address: { socketAddress: { address: "127.0.0.1", portValue: port } },
+  filterChains: [{ transportSocket, filters: [http] }],
+});
 const inline = (text: string): JsonValue => ({ inlineBytes: Buffer.from(text).toString("base64") });
-const rootsSecret = (name: string, revocations?: string): JsonValue => ({ name, validationContext: { trustedCa: inline(other.roots), ...(revocations === undefined ? {} : { crl: inline(revocations) }) } });
-const certificateSecret = (name: string, issued: Issued): JsonValue => ({ name, tlsCertificate: { certificateChain: inline(issued.certificateChain), privateKey: inline(issued.privateKey) } });
+const rootsSecret = (name: string, revocations?: string): JsonValue => ({
+  name,
+  validationContext: {
+    trustedCa: inline(other.roots),
+    ...(revocations === undefined ? {} : { crl: inline(revocations) }),
+  },
+});
+const certificateSecret = (name: string, issued: Issued): JsonValue => ({
+  name,
+  tlsCertificate: { certificateChain: inline(issued.certificateChain), privateKey: inline(issued.privateKey) },
+});
 
 test("with PROXY_CONFIG_XDS_AGENT, clients and servers of authorities that the control plane names are trusted as soon as it does", async () => {
-  await using proxy = await TestProxy.start({ name: "a", role: "router", authority: mesh, environment: { PROXY_CONFIG_XDS_AGENT: "true" } });
+  await using proxy = await TestProxy.start({
+    name: "a",
+    role: "router",
+    authority: mesh,
+    environment: { PROXY_CONFIG_XDS_AGENT: "true" },
+  });
   const { ads } = proxy;
   const [inPort, outPort] = [await freePort(), await freePort()];
   const backend = await securedBackend(await other.issue({ spiffe: "spiffe://cluster.local/ns/test/sa/server" }));
-  ads.push(typeUrls.cluster, { in: outboundCluster("in", "in", ""), out: outboundCluster("out", "out", "spiffe://cluster.local/ns/test/sa/server") });
-  ads.push(typeUrls.endpoint, { in: plainEndpoints("in", [plainBackend]), out: meshEndpoint("out", "127.0.0.1", backend) });
-  ads.push(typeUrls.listener, { secured: tlsListener(inPort, downstreamTls(["http/1.1"])), plain: httpListener(outPort, "out") });
+  ads.push(typeUrls.cluster, {
+    in: outboundCluster("in", "in", ""),
+    out: outboundCluster("out", "out", "spiffe://cluster.local/ns/test/sa/server"),
+  });
+  ads.push(typeUrls.endpoint, {
+    in: plainEndpoints("in", [plainBackend]),
+    out: meshEndpoint("out", "127.0.0.1", backend),
+  });
+  ads.push(typeUrls.listener, {
+    secured: tlsListener(inPort, downstreamTls(["http/1.1"])),
+    plain: httpListener(outPort, "out"),
+  });
   ads.push(typeUrls.route, { in: weightedRoute("in", { in: 1 }), out: weightedRoute("out", { out: 1 }) });
   await proxy.ready();
   const client = await other.issue({ spiffe: "spiffe://cluster.local/ns/x/sa/y" });
@@ -82,20 +130,53 @@ test("who shows a certificate that its authority has revoked is refused, as soon
   await using proxy = await TestProxy.start({ name: "b", role: "router", authority: mesh });
   const { ads } = proxy;
   const [inPort, outPort] = [await freePort(), await freePort()];
-  const [alice, bob] = [await other.issue({ spiffe: "spiffe://test/ns/a/sa/alice", serialNumber: "0a" }), await other.issue({ spiffe: "spiffe://test/ns/a/sa/bob", serialNumber: "0b" })];
+  const [alice, bob] = [
+    await other.issue({ spiffe: "spiffe://test/ns/a/sa/alice", serialNumber: "0a" }),
+    await other.issue({ spiffe: "spiffe://test/ns/a/sa/bob", serialNumber: "0b" }),
+  ];
   const backend = await securedBackend(await other.issue({ dns: "out.test", serialNumber: "0c" }));
-  const validation = (name: string): Readonly<Record<string, JsonValue>> => ({ combinedValidationContext: { defaultValidationContext: {}, validationContextSdsSecretConfig: { name, sdsConfig: { ads: {} } } } });
-  const upstreamTls: JsonValue = { name: "envoy.transport_sockets.tls", typedConfig: { "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", sni: "out.test", commonTlsContext: validation("kubernetes://out-cacert") } };
-  const { transportSocketMatches: _matches, ...bare } = outboundCluster("out", "out", "") as Readonly<Record<string, JsonValue>>;
+  const validation = (name: string): Readonly<Record<string, JsonValue>> => ({
+    combinedValidationContext: {
+      defaultValidationContext: {},
+      validationContextSdsSecretConfig: { name, sdsConfig: { ads: {} } },
+    },
+  });
+  const upstreamTls: JsonValue = {
+    name: "envoy.transport_sockets.tls",
+    typedConfig: {
+      "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+      sni: "out.test",
+      commonTlsContext: validation("kubernetes://out-cacert"),
+    },
+  };
+  const { transportSocketMatches: _matches, ...bare } = outboundCluster("out", "out", "") as Readonly<
+    Record<string, JsonValue>
+  >;
   const certificate = await other.issue({ dns: "shop.test" });
-  ads.push(typeUrls.secret, { "kubernetes://shop": certificateSecret("kubernetes://shop", certificate), "kubernetes://shop-cacert": rootsSecret("kubernetes://shop-cacert"), "kubernetes://out-cacert": rootsSecret("kubernetes://out-cacert") });
-  ads.push(typeUrls.cluster, { in: outboundCluster("in", "in", ""), out: { ...bare, filters: [], transportSocket: upstreamTls } });
+  ads.push(typeUrls.secret, {
+    "kubernetes://shop": certificateSecret("kubernetes://shop", certificate),
+    "kubernetes://shop-cacert": rootsSecret("kubernetes://shop-cacert"),
+    "kubernetes://out-cacert": rootsSecret("kubernetes://out-cacert"),
+  });
+  ads.push(typeUrls.cluster, {
+    in: outboundCluster("in", "in", ""),
+    out: { ...bare, filters: [], transportSocket: upstreamTls },
+  });
   ads.push(typeUrls.endpoint, { in: plainEndpoints("in", [plainBackend]), out: plainEndpoints("out", [backend]) });
-  const socket = gatewayTls("kubernetes://shop", validation("kubernetes://shop-cacert")) as { readonly typedConfig: object };
-  ads.push(typeUrls.listener, { secured: tlsListener(inPort, { ...socket, typedConfig: { ...socket.typedConfig, requireClientCertificate: true } }), plain: httpListener(outPort, "out") });
+  const socket = gatewayTls("kubernetes://shop", validation("kubernetes://shop-cacert")) as {
+    readonly typedConfig: object;
+  };
+  ads.push(typeUrls.listener, {
+    secured: tlsListener(inPort, { ...socket, typedConfig: { ...socket.typedConfig, requireClientCertificate: true } }),
+    plain: httpListener(outPort, "out"),
+  });
   ads.push(typeUrls.route, { in: weightedRoute("in", { in: 1 }), out: weightedRoute("out", { out: 1 }) });
   await proxy.ready();
-  const all = async (): Promise<readonly (string | number)[]> => [await enter(inPort, alice), await enter(inPort, bob), (await fetchOnce(outPort, "/")).status];
+  const all = async (): Promise<readonly (string | number)[]> => [
+    await enter(inPort, alice),
+    await enter(inPort, bob),
+    (await fetchOnce(outPort, "/")).status,
+  ];
   await eventually(async () => (await fetchOnce(outPort, "/")).status === 200);
   assert.deepEqual(await all(), ["200", "200", 200]);
 
@@ -113,7 +194,11 @@ test("who shows a certificate that its authority has revoked is refused, as soon
   ads.push(typeUrls.cluster, { out: { ...bare, filters: [], connectTimeout: "3s", transportSocket: upstreamTls } });
   await eventually(async () => (await fetchOnce(outPort, "/")).status === 503);
   assert.match((await tell("kubernetes://shop-cacert", "no list")) ?? "", /no X509 CRL in PEM/);
-  assert.deepEqual([await enter(inPort, alice), await enter(inPort, bob)], ["200", "refused"], "a list that cannot be used changes nothing");
+  assert.deepEqual(
+    [await enter(inPort, alice), await enter(inPort, bob)],
+    ["200", "refused"],
+    "a list that cannot be used changes nothing",
+  );
 });
 
 test("another authority's list lets nobody in: of each authority of a chain there must be one", async () => {
@@ -121,11 +206,17 @@ test("another authority's list lets nobody in: of each authority of a chain ther
   const { ads } = proxy;
   const port = await freePort();
   const stranger = await TestAuthority.create();
-  ads.push(typeUrls.secret, { "kubernetes://shop": certificateSecret("kubernetes://shop", await other.issue({ dns: "shop.test" })) });
+  ads.push(typeUrls.secret, {
+    "kubernetes://shop": certificateSecret("kubernetes://shop", await other.issue({ dns: "shop.test" })),
+  });
   ads.push(typeUrls.cluster, { in: outboundCluster("in", "in", "") });
   ads.push(typeUrls.endpoint, { in: plainEndpoints("in", [plainBackend]) });
-  const socket = gatewayTls("kubernetes://shop", { validationContext: { trustedCa: inline(other.roots), crl: inline(await stranger.revoke()) } }) as { readonly typedConfig: object };
-  ads.push(typeUrls.listener, { secured: tlsListener(port, { ...socket, typedConfig: { ...socket.typedConfig, requireClientCertificate: true } }) });
+  const socket = gatewayTls("kubernetes://shop", {
+    validationContext: { trustedCa: inline(other.roots), crl: inline(await stranger.revoke()) },
+  }) as { readonly typedConfig: object };
+  ads.push(typeUrls.listener, {
+    secured: tlsListener(port, { ...socket, typedConfig: { ...socket.typedConfig, requireClientCertificate: true } }),
+  });
   ads.push(typeUrls.route, { in: weightedRoute("in", { in: 1 }) });
   await proxy.ready();
   assert.equal(await enter(port, await other.issue({ dns: "client.test" })), "refused");

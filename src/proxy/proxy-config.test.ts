@@ -14,13 +14,32 @@ import { fetchOnce, Harness } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 
 /** A configuration by itself, whose names resolve as they are told to. */
-function configWith(resolve: (name: string) => Promise<readonly string[]>): { put: (cluster: JsonObject) => Promise<void>; endpoints: () => string[] } {
-  const config = new ProxyConfig({ runtime: { connector: { connect: () => Promise.reject(new Error("nobody connects")) }, clock: systemClock, random: Math.random }, resolve, clock: systemClock, log: silentLogger });
+function configWith(resolve: (name: string) => Promise<readonly string[]>): {
+  put: (cluster: JsonObject) => Promise<void>;
+  endpoints: () => string[];
+} {
+  const config = new ProxyConfig({
+    runtime: {
+      connector: { connect: () => Promise.reject(new Error("nobody connects")) },
+      clock: systemClock,
+      random: Math.random,
+    },
+    resolve,
+    clock: systemClock,
+    log: silentLogger,
+  });
   const clusters = config.subscriptions().find(({ typeUrl }) => typeUrl === typeUrls.cluster);
   return {
     put: async (cluster) => {
-      const body = toBinary(ClusterSchema, fromJson(ClusterSchema, { name: "c", ...cluster }, { registry: envoyRegistry() }));
-      await clusters?.apply({ typeUrl: typeUrls.cluster, resources: [{ name: "c", aliases: [], version: "1", typeUrl: typeUrls.cluster, body }], removed: [] });
+      const body = toBinary(
+        ClusterSchema,
+        fromJson(ClusterSchema, { name: "c", ...cluster }, { registry: envoyRegistry() }),
+      );
+      await clusters?.apply({
+        typeUrl: typeUrls.cluster,
+        resources: [{ name: "c", aliases: [], version: "1", typeUrl: typeUrls.cluster, body }],
+        removed: [],
+      });
       await setImmediate();
     },
     endpoints: () => [...(config.cluster("c")?.endpoints() ?? [])].map(({ config: { address } }) => address),
@@ -29,7 +48,12 @@ function configWith(resolve: (name: string) => Promise<readonly string[]>): { pu
 
 const byName = (more: JsonObject = {}): JsonObject => ({
   type: "STRICT_DNS",
-  loadAssignment: { clusterName: "c", endpoints: [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: "shop.test", portValue: 80 } } } }] }] },
+  loadAssignment: {
+    clusterName: "c",
+    endpoints: [
+      { lbEndpoints: [{ endpoint: { address: { socketAddress: { address: "shop.test", portValue: 80 } } } }] },
+    ],
+  },
   ...more,
 });
 
@@ -64,12 +88,37 @@ test("of a name's addresses those of the family count that the cluster says, of 
 
 test("routes that no listener asks for stay as long as a connection of one that is gone may need them", async () => {
   let [asked, leaving] = [new Set(["first"]), new Set<string>()];
-  const config = new ProxyConfig({ runtime: { connector: { connect: () => Promise.reject(new Error("nobody connects")) }, clock: systemClock, random: Math.random }, resolve: () => Promise.resolve([]), clock: systemClock, log: silentLogger });
-  config.attach({ routeNames: () => asked, leavingRouteNames: () => leaving, tlsSpecs: () => [], pending: () => [], remove: () => undefined } as unknown as ListenerSet);
-  const apply = async (typeUrl: string, resources: XdsUpdate["resources"], removed: readonly string[]): Promise<void> => {
-    await config.subscriptions().find((subscription) => subscription.typeUrl === typeUrl)?.apply({ typeUrl, resources, removed: [...removed] });
+  const config = new ProxyConfig({
+    runtime: {
+      connector: { connect: () => Promise.reject(new Error("nobody connects")) },
+      clock: systemClock,
+      random: Math.random,
+    },
+    resolve: () => Promise.resolve([]),
+    clock: systemClock,
+    log: silentLogger,
+  });
+  config.attach({
+    routeNames: () => asked,
+    leavingRouteNames: () => leaving,
+    tlsSpecs: () => [],
+    pending: () => [],
+    remove: () => undefined,
+  } as unknown as ListenerSet);
+  const apply = async (
+    typeUrl: string,
+    resources: XdsUpdate["resources"],
+    removed: readonly string[],
+  ): Promise<void> => {
+    await config
+      .subscriptions()
+      .find((subscription) => subscription.typeUrl === typeUrl)
+      ?.apply({ typeUrl, resources, removed: [...removed] });
   };
-  const body = toBinary(RouteConfigurationSchema, fromJson(RouteConfigurationSchema, { name: "first", virtualHosts: [] }));
+  const body = toBinary(
+    RouteConfigurationSchema,
+    fromJson(RouteConfigurationSchema, { name: "first", virtualHosts: [] }),
+  );
   await apply(typeUrls.route, [{ name: "first", aliases: [], version: "1", typeUrl: typeUrls.route, body }], []);
   [asked, leaving] = [new Set(), new Set(["first"])];
   await apply(typeUrls.listener, [], ["one"]);
@@ -82,13 +131,21 @@ test("routes that no listener asks for stay as long as a connection of one that 
 });
 
 test("a listener comes to where another was that goes in the same update", async () => {
-  await using proxy = await TestProxy.start({ name: "gateway", role: "router", authority: new FakeCertificateAuthority() });
+  await using proxy = await TestProxy.start({
+    name: "gateway",
+    role: "router",
+    authority: new FakeCertificateAuthority(),
+  });
   await using backends = await Harness.start();
   const { ads } = proxy;
-  const backend = async (name: string): Promise<number> => (await backends.backend((_, response) => response.end(name))).port;
+  const backend = async (name: string): Promise<number> =>
+    (await backends.backend((_, response) => response.end(name))).port;
   const port = await freePort();
   ads.push(typeUrls.cluster, { a: edsCluster("a"), b: edsCluster("b") });
-  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [await backend("a")]), b: plainEndpoints("b", [await backend("b")]) });
+  ads.push(typeUrls.endpoint, {
+    a: plainEndpoints("a", [await backend("a")]),
+    b: plainEndpoints("b", [await backend("b")]),
+  });
   ads.push(typeUrls.listener, { one: { ...(httpListener(port, "first") as object), name: "one" } });
   ads.push(typeUrls.route, { first: weightedRoute("first", { a: 1 }) });
   await proxy.ready();

@@ -1,7 +1,13 @@
 import { equals, fromBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { messageOf, userError, type Clock, type Logger } from "../base/index.ts";
 import type { XdsClient, XdsSubscription, XdsUpdate } from "../dataplane/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, RouteConfigurationSchema, type ClusterLoadAssignment } from "../wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  ListenerSchema,
+  RouteConfigurationSchema,
+  type ClusterLoadAssignment,
+} from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { compileCluster, type ClusterSpec } from "./config/cluster-config.ts";
 import { ConfigNotes } from "./config/config-check.ts";
@@ -107,12 +113,28 @@ export class ProxyConfig {
   /** In the order in which a client should ask: what is referred to comes before what refers to it. */
   subscriptions(): XdsSubscription[] {
     return [
-      { typeUrl: typeUrls.cluster, mode: "wildcard", apply: (update) => this.#take(update, () => this.#applyClusters(update)) },
-      { typeUrl: typeUrls.endpoint, mode: "named", apply: (update) => this.#take(update, () => this.#applyEndpoints(update)) },
+      {
+        typeUrl: typeUrls.cluster,
+        mode: "wildcard",
+        apply: (update) => this.#take(update, () => this.#applyClusters(update)),
+      },
+      {
+        typeUrl: typeUrls.endpoint,
+        mode: "named",
+        apply: (update) => this.#take(update, () => this.#applyEndpoints(update)),
+      },
       { typeUrl: typeUrls.listener, mode: "wildcard", apply: async (update) => await this.#takeListeners(update) },
-      { typeUrl: typeUrls.route, mode: "named", apply: (update) => this.#take(update, () => this.#applyRoutes(update)) },
+      {
+        typeUrl: typeUrls.route,
+        mode: "named",
+        apply: (update) => this.#take(update, () => this.#applyRoutes(update)),
+      },
       // Asked for once a route configuration says that its hosts come by themselves: upstream's control plane has none such.
-      { typeUrl: typeUrls.virtualHost, mode: "named", apply: (update) => this.#take(update, () => this.#applyVirtualHosts(update)) },
+      {
+        typeUrl: typeUrls.virtualHost,
+        mode: "named",
+        apply: (update) => this.#take(update, () => this.#applyVirtualHosts(update)),
+      },
       ...(this.#options.secrets === undefined ? [] : [this.#options.secrets.subscription()]),
     ];
   }
@@ -125,7 +147,8 @@ export class ProxyConfig {
 
   /** A server that ends waits for connections on which no request has come yet: there should be none. */
   closeUnused(): void {
-    for (const { cluster } of this.#clusters.values()) for (const endpoint of cluster.endpoints()) for (const pool of endpoint.pools()) pool.closeUnused();
+    for (const { cluster } of this.#clusters.values())
+      for (const endpoint of cluster.endpoints()) for (const pool of endpoint.pools()) pool.closeUnused();
   }
 
   close(): void {
@@ -144,7 +167,8 @@ export class ProxyConfig {
   async #takeListeners(update: XdsUpdate): Promise<void> {
     const binding: Promise<void>[] = [];
     const troubles = this.#applyListeners(update, binding);
-    for (const outcome of await Promise.allSettled(binding)) if (outcome.status === "rejected") troubles.push(messageOf(outcome.reason));
+    for (const outcome of await Promise.allSettled(binding))
+      if (outcome.status === "rejected") troubles.push(messageOf(outcome.reason));
     this.#judge(update, troubles);
   }
 
@@ -173,7 +197,12 @@ export class ProxyConfig {
         // A copy: what came is a part of a whole answer, which it would keep in memory.
         const body = new Uint8Array(resource.body);
         if (before === undefined || !isSame(schema, before, body)) use(fromBinary(schema, body), resource.name);
-        applied.set(resource.name, { version: resource.version, updatedMs: this.#options.clock.nowMs(), body, message: () => fromBinary(schema, body) });
+        applied.set(resource.name, {
+          version: resource.version,
+          updatedMs: this.#options.clock.nowMs(),
+          body,
+          message: () => fromBinary(schema, body),
+        });
       } catch (error) {
         troubles.push(messageOf(error));
       }
@@ -184,7 +213,8 @@ export class ProxyConfig {
   #applyClusters(update: XdsUpdate): string[] {
     const troubles = this.#each(update, ClusterSchema, this.clusters, (message, name) => {
       const spec = compileCluster(message, this.#notes);
-      if (spec.unusable !== undefined && spec.discovery.kind !== "original-destination") this.#notes.tell(`requests to cluster ${name} would fail: ${spec.unusable}`);
+      if (spec.unusable !== undefined && spec.discovery.kind !== "original-destination")
+        this.#notes.tell(`requests to cluster ${name} would fail: ${spec.unusable}`);
       this.#replaceCluster(name, spec);
     });
     for (const name of update.removed) {
@@ -192,7 +222,8 @@ export class ProxyConfig {
       this.#dropCluster(name);
     }
     const names = new Set<string>();
-    for (const { spec } of this.#clusters.values()) if (spec.discovery.kind === "eds") names.add(spec.discovery.serviceName);
+    for (const { spec } of this.#clusters.values())
+      if (spec.discovery.kind === "eds") names.add(spec.discovery.serviceName);
     for (const name of this.endpoints.keys()) if (!names.has(name)) this.endpoints.delete(name);
     this.#client?.setNames(typeUrls.endpoint, names);
     // What is not there any more is not waited for.
@@ -211,13 +242,18 @@ export class ProxyConfig {
   #replaceCluster(name: string, spec: ClusterSpec): void {
     const { discovery } = spec;
     const { resolve, clock, runtime } = this.#options;
-    const cluster = new Cluster(spec.config, discovery.kind === "forward" ? { ...runtime, names: new ForwardNames(discovery.rules, resolve, clock) } : runtime);
+    const cluster = new Cluster(
+      spec.config,
+      discovery.kind === "forward" ? { ...runtime, names: new ForwardNames(discovery.rules, resolve, clock) } : runtime,
+    );
     let dns: DnsRefresher | undefined;
     if (spec.unusable !== undefined) cluster.setEndpoints([]);
     else if (discovery.kind === "eds") {
       const assignment = this.endpoints.get(discovery.serviceName)?.message();
-      if (assignment !== undefined) cluster.setEndpoints(compileEndpoints(assignment, spec.transports, `cluster ${name}`));
-    } else if (discovery.kind === "static") cluster.setEndpoints(compileEndpoints(discovery.endpoints, spec.transports, `cluster ${name}`));
+      if (assignment !== undefined)
+        cluster.setEndpoints(compileEndpoints(assignment, spec.transports, `cluster ${name}`));
+    } else if (discovery.kind === "static")
+      cluster.setEndpoints(compileEndpoints(discovery.endpoints, spec.transports, `cluster ${name}`));
     else if (discovery.kind === "dns") {
       const { log } = this.#options;
       const known = this.#clusters.get(name)?.dns?.addresses;
@@ -230,7 +266,10 @@ export class ProxyConfig {
         resolve,
         clock,
         log,
-        onChange: (addresses) => cluster.setEndpoints(resolvedEndpoints(discovery.hosts, addresses, spec.transports, discovery.firstAddressOnly)),
+        onChange: (addresses) =>
+          cluster.setEndpoints(
+            resolvedEndpoints(discovery.hosts, addresses, spec.transports, discovery.firstAddressOnly),
+          ),
       });
       dns.start();
     } else cluster.setEndpoints([]);
@@ -239,7 +278,9 @@ export class ProxyConfig {
   }
 
   #applyEndpoints(update: XdsUpdate): string[] {
-    const troubles = this.#each(update, ClusterLoadAssignmentSchema, this.endpoints, (message, name) => this.#assign(name, message));
+    const troubles = this.#each(update, ClusterLoadAssignmentSchema, this.endpoints, (message, name) =>
+      this.#assign(name, message),
+    );
     for (const name of update.removed) {
       this.endpoints.delete(name);
       this.#assign(name, undefined);
@@ -250,7 +291,8 @@ export class ProxyConfig {
 
   #assign(serviceName: string, assignment: ClusterLoadAssignment | undefined): void {
     for (const { spec, cluster } of this.#clusters.values()) {
-      if (spec.discovery.kind !== "eds" || spec.discovery.serviceName !== serviceName || spec.unusable !== undefined) continue;
+      if (spec.discovery.kind !== "eds" || spec.discovery.serviceName !== serviceName || spec.unusable !== undefined)
+        continue;
       cluster.setEndpoints(compileEndpoints(assignment, spec.transports, `endpoints of ${cluster.name}`));
     }
   }
@@ -258,7 +300,10 @@ export class ProxyConfig {
   /** Our own certificate comes from the CA; others that listeners and clusters name, from the control plane. */
   #askForSecrets(): void {
     if (this.#options.secrets === undefined) return;
-    const specs = [...(this.#listenerSet?.tlsSpecs() ?? []), ...[...this.#clusters.values()].flatMap(({ spec }) => spec.transports.tls())];
+    const specs = [
+      ...(this.#listenerSet?.tlsSpecs() ?? []),
+      ...[...this.#clusters.values()].flatMap(({ spec }) => spec.transports.tls()),
+    ];
     this.#client?.setNames(typeUrls.secret, SecretStore.remoteNames(specs));
   }
 
@@ -308,7 +353,8 @@ export class ProxyConfig {
     for (const { name } of update.resources) {
       const applied = this.routes.get(name);
       const message = applied?.message();
-      if (applied !== undefined && message?.vhds !== undefined) this.routes.set(name, { ...applied, message: () => this.#virtualHosts.whole(message) });
+      if (applied !== undefined && message?.vhds !== undefined)
+        this.routes.set(name, { ...applied, message: () => this.#virtualHosts.whole(message) });
     }
     for (const name of update.removed) {
       this.#virtualHosts.retract(name);
@@ -338,7 +384,9 @@ export class ProxyConfig {
       return;
     }
     const limit = this.#options.clock.after(warmingLimitMs, () => {
-      this.#options.log.warn("routes are put in force although clusters that they name have no endpoints yet", { routes: name });
+      this.#options.log.warn("routes are put in force although clusters that they name have no endpoints yet", {
+        routes: name,
+      });
       this.#warming.delete(name);
       this.#tables.set(name, table);
     });
@@ -366,6 +414,10 @@ export class ProxyConfig {
 }
 
 /** Maps may be written in any order: bytes that differ may say the same. */
-function isSame<Schema extends DescMessage>(schema: Schema, before: AppliedResource<Schema>, body: Uint8Array): boolean {
+function isSame<Schema extends DescMessage>(
+  schema: Schema,
+  before: AppliedResource<Schema>,
+  body: Uint8Array,
+): boolean {
   return Buffer.compare(before.body, body) === 0 || equals(schema, before.message(), fromBinary(schema, body));
 }

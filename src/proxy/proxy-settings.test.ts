@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readSettings } from "./proxy-settings.ts";
 
-const read = (env: Record<string, string>, args: readonly string[] = [], labelsFile?: string) => readSettings({ env, args, version: "1.2.3", labelsFile });
+const read = (env: Record<string, string>, args: readonly string[] = [], labelsFile?: string) =>
+  readSettings({ env, args, version: "1.2.3", labelsFile });
 
 test("upstream's environment and arguments are understood", () => {
   const settings = read(
@@ -19,11 +20,30 @@ test("upstream's environment and arguments are understood", () => {
     'app="gw"\nistio.io/rev="canary"\nquoted="a\\"b"\n',
   );
   assert.deepEqual(
-    [settings.role, settings.xdsUrl, settings.caUrl, settings.domain, settings.drainMs, settings.clusterId, settings.revision],
-    ["router", "https://istiod-canary.istio-system.svc:15012", "https://istiod-canary.istio-system.svc:15012", "shop.svc.cluster.local", 90_000, "c1", "canary"],
+    [
+      settings.role,
+      settings.xdsUrl,
+      settings.caUrl,
+      settings.domain,
+      settings.drainMs,
+      settings.clusterId,
+      settings.revision,
+    ],
+    [
+      "router",
+      "https://istiod-canary.istio-system.svc:15012",
+      "https://istiod-canary.istio-system.svc:15012",
+      "shop.svc.cluster.local",
+      90_000,
+      "c1",
+      "canary",
+    ],
   );
   assert.deepEqual(settings.metadata["LABELS"], { app: "gw", "istio.io/rev": "canary", quoted: 'a"b' });
-  assert.deepEqual([settings.metadata["ISTIO_VERSION"], settings.metadata["WORKLOAD_NAME"], settings.metadata["ENABLE_HBONE"]], ["1.2.3", "gw", "true"]);
+  assert.deepEqual(
+    [settings.metadata["ISTIO_VERSION"], settings.metadata["WORKLOAD_NAME"], settings.metadata["ENABLE_HBONE"]],
+    ["1.2.3", "gw", "true"],
+  );
 });
 
 test("a plaintext discovery port means plain gRPC without a token's root", () => {

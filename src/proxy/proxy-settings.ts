@@ -46,7 +46,13 @@ export interface ProxySettings {
   readonly asksForTrustBundle: boolean;
   /** The pod's DNS queries are redirected to us. */
   readonly capturesDns: boolean;
-  readonly ports: { readonly admin: number; readonly stats: number; readonly envoyStats: number; readonly readiness: number; readonly dns: number };
+  readonly ports: {
+    readonly admin: number;
+    readonly stats: number;
+    readonly envoyStats: number;
+    readonly readiness: number;
+    readonly dns: number;
+  };
 }
 
 export interface SettingsSources {
@@ -85,7 +91,8 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     nodeName: envString(env, "NODE_NAME", ""),
     clusterId: envString(env, "ISTIO_META_CLUSTER_ID", envString(env, "CLUSTER_ID", "Kubernetes")),
     trustDomain: envString(env, "TRUST_DOMAIN", "cluster.local"),
-    domain: optionOf(args, "--domain")?.replace("$(POD_NAMESPACE)", podNamespace) ?? `${podNamespace}.svc.cluster.local`,
+    domain:
+      optionOf(args, "--domain")?.replace("$(POD_NAMESPACE)", podNamespace) ?? `${podNamespace}.svc.cluster.local`,
     revision: envString(env, "REVISION", labels["istio.io/rev"] ?? ""),
     xdsUrl,
     caUrl: urlOf(envString(env, "CA_ADDR", envString(env, "CA_ADDRESS", discovery))),
@@ -124,7 +131,10 @@ function readProxyConfig(env: Environment): Readonly<Record<string, unknown>> {
   } catch (error) {
     throw userError("env-invalid", `PROXY_CONFIG is no YAML: ${messageOf(error)}`);
   }
-  throw userError("env-invalid", "PROXY_CONFIG must be an object, such as {discoveryAddress: istiod.istio-system.svc:15012}");
+  throw userError(
+    "env-invalid",
+    "PROXY_CONFIG must be an object, such as {discoveryAddress: istiod.istio-system.svc:15012}",
+  );
 }
 
 /** The injector writes JSON: what reads YAML is loaded only for what people have written. */
@@ -140,13 +150,18 @@ function readTree(text: string): unknown {
 function portOf(proxyConfig: Readonly<Record<string, unknown>>, name: string, fallback: number): number {
   const value = proxyConfig[name];
   if (value === undefined || value === 0) return fallback;
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > 65_535) throw userError("env-invalid", `PROXY_CONFIG: ${name} must be a port from 1 to 65535, got ${JSON.stringify(value)}`);
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > 65_535)
+    throw userError(
+      "env-invalid",
+      `PROXY_CONFIG: ${name} must be a port from 1 to 65535, got ${JSON.stringify(value)}`,
+    );
   return value;
 }
 
 function dnsPortOf(address: string): number {
   const port = Number(address.slice(address.lastIndexOf(":") + 1));
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw userError("env-invalid", `DNS_PROXY_ADDR must be like ${defaultDnsAddress}, got "${address}"`);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw userError("env-invalid", `DNS_PROXY_ADDR must be like ${defaultDnsAddress}, got "${address}"`);
   return port;
 }
 
@@ -193,7 +208,12 @@ function metadataLabels(env: Environment): Record<string, string> {
 const metaPrefix = "ISTIO_META_";
 const metaJsonPrefix = "ISTIO_METAJSON_";
 
-function nodeMetadata(env: Environment, settings: Omit<ProxySettings, "metadata">, proxyConfig: Readonly<Record<string, unknown>>, annotations: Readonly<Record<string, string>>): Readonly<Record<string, unknown>> {
+function nodeMetadata(
+  env: Environment,
+  settings: Omit<ProxySettings, "metadata">,
+  proxyConfig: Readonly<Record<string, unknown>>,
+  annotations: Readonly<Record<string, string>>,
+): Readonly<Record<string, unknown>> {
   const { ports } = settings;
   const metadata: Record<string, unknown> = {
     ...(settings.role === "sidecar" ? {} : { ENABLE_HBONE: "true" }),
@@ -203,7 +223,8 @@ function nodeMetadata(env: Environment, settings: Omit<ProxySettings, "metadata"
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined) continue;
     if (name.startsWith(metaPrefix)) metadata[name.slice(metaPrefix.length)] = value;
-    else if (name.startsWith(metaJsonPrefix) && name !== "ISTIO_METAJSON_LABELS") metadata[name.slice(metaJsonPrefix.length)] = jsonOf(name, value);
+    else if (name.startsWith(metaJsonPrefix) && name !== "ISTIO_METAJSON_LABELS")
+      metadata[name.slice(metaJsonPrefix.length)] = jsonOf(name, value);
   }
   return {
     ...metadata,
@@ -237,8 +258,13 @@ function jsonOf(name: string, text: string): unknown {
 
 /** Upstream's: with EXIT_ON_ZERO_ACTIVE_CONNECTIONS the end comes with the last connection, and only the minimum is waited for. */
 function drainMsOf(env: Environment, proxyConfig: Readonly<Record<string, unknown>>): number {
-  if (envString(env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "false") === "true") return secondsOf(envString(env, "MINIMUM_DRAIN_DURATION", "5s"), "MINIMUM_DRAIN_DURATION") * 1000;
-  const text = envString(env, "TERMINATION_DRAIN_DURATION_SECONDS", stringOf(proxyConfig["terminationDrainDuration"]) ?? "5s");
+  if (envString(env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "false") === "true")
+    return secondsOf(envString(env, "MINIMUM_DRAIN_DURATION", "5s"), "MINIMUM_DRAIN_DURATION") * 1000;
+  const text = envString(
+    env,
+    "TERMINATION_DRAIN_DURATION_SECONDS",
+    stringOf(proxyConfig["terminationDrainDuration"]) ?? "5s",
+  );
   return secondsOf(text, "terminationDrainDuration") * 1000;
 }
 
@@ -252,9 +278,11 @@ const unitSeconds: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms
 /** `24h0m0s`, `1m30s`, `500ms`, or plain seconds. */
 function secondsOf(text: string, name: string): number {
   if (/^\d+$/.test(text)) return Number(text);
-  if (!/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(text)) throw userError("env-invalid", `${name} must be a duration such as 24h or 5s, got "${text}"`);
+  if (!/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(text))
+    throw userError("env-invalid", `${name} must be a duration such as 24h or 5s, got "${text}"`);
   let total = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)) total += Number(amount) * (unitSeconds[unit ?? "s"] ?? 1);
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g))
+    total += Number(amount) * (unitSeconds[unit ?? "s"] ?? 1);
   return total;
 }
 
@@ -272,7 +300,8 @@ const levels: Readonly<Record<string, ProxySettings["logLevel"]>> = {
 function logLevelOf(env: Environment, args: readonly string[]): ProxySettings["logLevel"] {
   const text = optionOf(args, "--proxyLogLevel") ?? envString(env, "LOG_LEVEL", "info");
   const level = levels[text];
-  if (level === undefined) throw userError("bad-arguments", `--proxyLogLevel must be one of ${Object.keys(levels).join(", ")}, got "${text}"`);
+  if (level === undefined)
+    throw userError("bad-arguments", `--proxyLogLevel must be one of ${Object.keys(levels).join(", ")}, got "${text}"`);
   // What a person needs to see of a gateway's life is at info; upstream's own default of warning hides drains.
   return level === "warn" ? "info" : level;
 }

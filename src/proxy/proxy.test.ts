@@ -6,13 +6,26 @@ import { Agent } from "node:http";
 import { connect, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { createLogger, seededRandom, ShutdownController, silentLogger, systemClock } from "../base/index.ts";
-import { CertificateManager, FakeCertificateAuthority, relay, serveHbone, type HboneServerConnection } from "../dataplane/index.ts";
+import {
+  CertificateManager,
+  FakeCertificateAuthority,
+  relay,
+  serveHbone,
+  type HboneServerConnection,
+} from "../dataplane/index.ts";
 import { connectTcp, listenTcp, secureServer } from "../net/index.ts";
 import { parsePrometheus } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { readSettings } from "./proxy-settings.ts";
 import { Proxy } from "./proxy.ts";
-import { AdsServer, edsCluster, httpListener, plainEndpoints, tunnelEndpoint, weightedRoute } from "./testing/ads-server.ts";
+import {
+  AdsServer,
+  edsCluster,
+  httpListener,
+  plainEndpoints,
+  tunnelEndpoint,
+  weightedRoute,
+} from "./testing/ads-server.ts";
 import { eventually, fetchOnce } from "./testing/harness.ts";
 import { freePort } from "../net/testing/index.ts";
 
@@ -42,7 +55,12 @@ class Mesh implements AsyncDisposable {
       ENVOY_STATS_PORT: String(ports[3]),
     };
     const proxy = new Proxy({
-      settings: readSettings({ env, args: ["proxy", "router", "--domain", "$(POD_NAMESPACE).svc.cluster.local"], version: "1.2.3", labelsFile: 'app="gateway"\n' }),
+      settings: readSettings({
+        env,
+        args: ["proxy", "router", "--domain", "$(POD_NAMESPACE).svc.cluster.local"],
+        version: "1.2.3",
+        labelsFile: 'app="gateway"\n',
+      }),
       authority: this.authority,
       listen: listenTcp,
       resolve: () => Promise.resolve(["127.0.0.1"]),
@@ -70,7 +88,10 @@ class Mesh implements AsyncDisposable {
   }
 
   async isReady(): Promise<boolean> {
-    return await fetchOnce(this.readinessPort, "/healthz/ready").then((answer) => answer.status === 200, () => false);
+    return await fetchOnce(this.readinessPort, "/healthz/ready").then(
+      (answer) => answer.status === 200,
+      () => false,
+    );
   }
 
   async ready(): Promise<void> {
@@ -97,7 +118,10 @@ test("a gateway becomes ready when its routes are there, serves by weight, and c
   const { ads } = mesh;
   const port = await freePort();
   ads.push(typeUrls.cluster, { a: edsCluster("a", "a"), b: edsCluster("b", "b") });
-  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [await mesh.backend("a")]), b: plainEndpoints("b", [await mesh.backend("b")]) });
+  ads.push(typeUrls.endpoint, {
+    a: plainEndpoints("a", [await mesh.backend("a")]),
+    b: plainEndpoints("b", [await mesh.backend("b")]),
+  });
   ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
   await ads.acknowledged(typeUrls.listener, 0);
   assert.equal(await mesh.isReady(), false, "routes are missing");
@@ -106,7 +130,9 @@ test("a gateway becomes ready when its routes are there, serves by weight, and c
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
   const seen = { a: 0, b: 0 };
   for (let index = 0; index < 100; index += 1) {
-    const bodies = await Promise.all(Array.from({ length: 4 }, async () => (await fetchOnce(port, "/", { agent })).body));
+    const bodies = await Promise.all(
+      Array.from({ length: 4 }, async () => (await fetchOnce(port, "/", { agent })).body),
+    );
     for (const body of bodies) seen[body as "a" | "b"] += 1;
     if (index === 49) {
       assert.ok(seen.b > 3 && seen.b < 40, `b got ${seen.b} of 200`);
@@ -120,10 +146,23 @@ test("a gateway becomes ready when its routes are there, serves by weight, and c
   agent.destroy();
   const { samples } = parsePrometheus((await fetchOnce(mesh.statsPort, "/stats/prometheus")).body);
   const requests = samples.filter((sample) => sample.name === "istio_requests_total");
-  assert.equal(requests.reduce((sum, sample) => sum + sample.value, 0), 400);
+  assert.equal(
+    requests.reduce((sum, sample) => sum + sample.value, 0),
+    400,
+  );
   const first = requests.find((sample) => sample.labels["destination_service_name"] === "b");
   assert.deepEqual(
-    ["reporter", "source_workload", "source_app", "destination_workload", "destination_version", "destination_service", "response_code", "response_flags", "request_protocol"].map((name) => first?.labels[name]),
+    [
+      "reporter",
+      "source_workload",
+      "source_app",
+      "destination_workload",
+      "destination_version",
+      "destination_service",
+      "response_code",
+      "response_flags",
+      "request_protocol",
+    ].map((name) => first?.labels[name]),
     ["source", "gateway", "gateway", "a-v1", "v1", "b.test.svc.cluster.local", "200", "-", "http"],
   );
 });
@@ -133,10 +172,17 @@ test("virtual hosts that come by themselves serve as a table, one by one, and ar
   const { ads } = mesh;
   const port = await freePort();
   const host = (name: string, domain: string, cluster: string): Record<string, object> => ({
-    [`http.80/${name}`]: { name: `http.80/${name}`, domains: [domain], routes: [{ match: { prefix: "/" }, route: { cluster } }] },
+    [`http.80/${name}`]: {
+      name: `http.80/${name}`,
+      domains: [domain],
+      routes: [{ match: { prefix: "/" }, route: { cluster } }],
+    },
   });
   ads.push(typeUrls.cluster, { a: edsCluster("a", "a"), b: edsCluster("b", "b") });
-  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [await mesh.backend("a")]), b: plainEndpoints("b", [await mesh.backend("b")]) });
+  ads.push(typeUrls.endpoint, {
+    a: plainEndpoints("a", [await mesh.backend("a")]),
+    b: plainEndpoints("b", [await mesh.backend("b")]),
+  });
   ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
   ads.push(typeUrls.route, { "http.80": { name: "http.80", vhds: { configSource: { ads: {} } } } });
   await ads.acknowledged(typeUrls.route, 0);
@@ -152,7 +198,10 @@ test("virtual hosts that come by themselves serve as a table, one by one, and ar
   from = ads.acknowledgements.length;
   ads.push(typeUrls.virtualHost, {}, ["http.80/one"]);
   await ads.acknowledged(typeUrls.virtualHost, from);
-  assert.deepEqual([(await fetchOnce(port, "/", { headers: { host: "one.test" } })).status, await of("two.test")], [404, "b"]);
+  assert.deepEqual(
+    [(await fetchOnce(port, "/", { headers: { host: "one.test" } })).status, await of("two.test")],
+    [404, "b"],
+  );
   from = ads.acknowledgements.length;
   ads.push(typeUrls.virtualHost, {}, ["http.80/two"]);
   await ads.acknowledged(typeUrls.virtualHost, from);
@@ -189,13 +238,35 @@ test("a configuration that cannot be served is refused by name, and the one befo
   ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 1 }) });
   await mesh.ready();
   let from = ads.acknowledgements.length;
-  ads.push(typeUrls.route, { "http.80": { name: "http.80", virtualHosts: [{ name: "v", domains: ["*"], routes: [{ name: "x", match: { prefix: "/" }, route: { cluster: "a", hedgePolicy: { hedgeOnPerTryTimeout: true } } }] }] } });
-  assert.match((await ads.acknowledged(typeUrls.route, from)).error ?? "", /route configuration http.80, virtual host v, route x: the field hedgePolicy is not supported/);
+  ads.push(typeUrls.route, {
+    "http.80": {
+      name: "http.80",
+      virtualHosts: [
+        {
+          name: "v",
+          domains: ["*"],
+          routes: [
+            { name: "x", match: { prefix: "/" }, route: { cluster: "a", hedgePolicy: { hedgeOnPerTryTimeout: true } } },
+          ],
+        },
+      ],
+    },
+  });
+  assert.match(
+    (await ads.acknowledged(typeUrls.route, from)).error ?? "",
+    /route configuration http.80, virtual host v, route x: the field hedgePolicy is not supported/,
+  );
   assert.equal((await fetchOnce(port, "/")).body, "a");
   from = ads.acknowledgements.length;
-  const lua = { name: "envoy.filters.http.lua", typedConfig: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } };
+  const lua = {
+    name: "envoy.filters.http.lua",
+    typedConfig: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+  };
   ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80", { httpFilters: [lua] }) });
-  assert.match((await ads.acknowledged(typeUrls.listener, from)).error ?? "", /the HTTP filter envoy.filters.http.lua is not supported/);
+  assert.match(
+    (await ads.acknowledged(typeUrls.listener, from)).error ?? "",
+    /the HTTP filter envoy.filters.http.lua is not supported/,
+  );
   assert.equal((await fetchOnce(port, "/")).body, "a");
 });
 
@@ -229,13 +300,18 @@ test("an endpoint behind a tunnel is reached by HBONE, as the gateway's identity
   const { context } = await certificates.fetch(identity);
   const backend = await mesh.backend("through the tunnel");
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
-    void secureServer(stream, () => context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then((secure) =>
-      servers.push(serveHbone(secure, {
-        onConnect: (request) => {
-          peers.push(`${request.peerIdentity} ${request.authority}`);
-          void connectTcp({ address: "127.0.0.1", port: backend, timeoutMs: 1000 }).then((upstream) => relay(request.accept(), upstream));
-        },
-      })),
+    void secureServer(stream, () => context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then(
+      (secure) =>
+        servers.push(
+          serveHbone(secure, {
+            onConnect: (request) => {
+              peers.push(`${request.peerIdentity} ${request.authority}`);
+              void connectTcp({ address: "127.0.0.1", port: backend, timeoutMs: 1000 }).then((upstream) =>
+                relay(request.accept(), upstream),
+              );
+            },
+          }),
+        ),
     );
   });
   const port = await freePort();
@@ -272,12 +348,20 @@ test("leaving under load loses no request: readiness fails first, answers say cl
   const client = async (kept: boolean): Promise<void> => {
     // Clients of the Service go elsewhere once it has learned that we leave; here, after a while.
     while (!leaving.signal.aborted) {
-      await fetchOnce(port, "/", kept ? { agent } : {}).then((answer) => (answer.body === "a" ? (served += 1) : (failed += 1)), () => (failed += 1));
+      await fetchOnce(port, "/", kept ? { agent } : {}).then(
+        (answer) => (answer.body === "a" ? (served += 1) : (failed += 1)),
+        () => (failed += 1),
+      );
     }
   };
   const clients = Promise.all([client(true), client(true), client(false), client(false)]);
   await eventually(() => served > 50);
-  const live = async (state: string): Promise<number> => Number(new RegExp(`^serin_proxy_connections\\{state="${state}"\\} (\\d+)$`, "m").exec((await fetchOnce(mesh.statsPort, "/stats/prometheus")).body)?.[1]);
+  const live = async (state: string): Promise<number> =>
+    Number(
+      new RegExp(`^serin_proxy_connections\\{state="${state}"\\} (\\d+)$`, "m").exec(
+        (await fetchOnce(mesh.statsPort, "/stats/prometheus")).body,
+      )?.[1],
+    );
   assert.deepEqual([(await live("active")) > 0, await live("draining")], [true, 0]);
   mesh.shutdown.request("SIGTERM");
   await new Promise((resolve) => setImmediate(resolve));
@@ -308,25 +392,56 @@ test("admin answers have the forms that tools read", async () => {
   ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 1 }) });
   await mesh.ready();
   await fetchOnce(port, "/");
-  const dump = JSON.parse((await fetchOnce(mesh.adminPort, "/config_dump?include_eds")).body) as { configs: Record<string, unknown>[] };
+  const dump = JSON.parse((await fetchOnce(mesh.adminPort, "/config_dump?include_eds")).body) as {
+    configs: Record<string, unknown>[];
+  };
   assert.deepEqual(
     dump.configs.map((config) => String(config["@type"]).split(".").at(-1)),
-    ["BootstrapConfigDump", "ClustersConfigDump", "EcdsConfigDump", "EndpointsConfigDump", "ListenersConfigDump", "ScopedRoutesConfigDump", "RoutesConfigDump", "SecretsConfigDump"],
+    [
+      "BootstrapConfigDump",
+      "ClustersConfigDump",
+      "EcdsConfigDump",
+      "EndpointsConfigDump",
+      "ListenersConfigDump",
+      "ScopedRoutesConfigDump",
+      "RoutesConfigDump",
+      "SecretsConfigDump",
+    ],
   );
   assert.match(JSON.stringify(dump), /"route_config_name":"http.80"/);
-  assert.match((await fetchOnce(mesh.adminPort, "/clusters")).body, new RegExp(`^a::127.0.0.1:${backend}::rq_total::1$`, "m"));
+  assert.match(
+    (await fetchOnce(mesh.adminPort, "/clusters")).body,
+    new RegExp(`^a::127.0.0.1:${backend}::rq_total::1$`, "m"),
+  );
   assert.match((await fetchOnce(mesh.adminPort, "/server_info")).body, /"state": "LIVE"/);
   assert.match((await fetchOnce(mesh.adminPort, "/stats")).body, /^cluster.a.upstream_rq_total: 1$/m);
   assert.equal((await fetchOnce(mesh.adminPort, "/ready")).body, "LIVE\n");
   assert.equal((await fetchOnce(mesh.adminPort, "/quitquitquit")).status, 405);
-  const statuses = JSON.parse((await fetchOnce(mesh.adminPort, "/clusters?format=json")).body) as { cluster_statuses: { name: string; host_statuses: { hostname?: string }[] }[] };
-  assert.deepEqual(statuses.cluster_statuses.find(({ name }) => name === "xds-grpc")?.host_statuses[0]?.hostname, "127.0.0.1");
-  const routes = JSON.parse((await fetchOnce(mesh.adminPort, "/config_dump?resource=dynamic_route_configs")).body) as { configs: { route_config: { name: string } }[] };
-  assert.deepEqual(routes.configs.map(({ route_config: { name } }) => name), ["http.80"]);
-  const certificates = JSON.parse((await fetchOnce(mesh.adminPort, "/certs")).body) as { certificates: { cert_chain: { subject_alt_names: unknown }[] }[] };
-  assert.deepEqual(certificates.certificates[0]?.cert_chain[0]?.subject_alt_names, [{ uri: "spiffe://cluster.local/ns/test/sa/gateway" }]);
+  const statuses = JSON.parse((await fetchOnce(mesh.adminPort, "/clusters?format=json")).body) as {
+    cluster_statuses: { name: string; host_statuses: { hostname?: string }[] }[];
+  };
+  assert.deepEqual(
+    statuses.cluster_statuses.find(({ name }) => name === "xds-grpc")?.host_statuses[0]?.hostname,
+    "127.0.0.1",
+  );
+  const routes = JSON.parse((await fetchOnce(mesh.adminPort, "/config_dump?resource=dynamic_route_configs")).body) as {
+    configs: { route_config: { name: string } }[];
+  };
+  assert.deepEqual(
+    routes.configs.map(({ route_config: { name } }) => name),
+    ["http.80"],
+  );
+  const certificates = JSON.parse((await fetchOnce(mesh.adminPort, "/certs")).body) as {
+    certificates: { cert_chain: { subject_alt_names: unknown }[] }[];
+  };
+  assert.deepEqual(certificates.certificates[0]?.cert_chain[0]?.subject_alt_names, [
+    { uri: "spiffe://cluster.local/ns/test/sa/gateway" },
+  ]);
   assert.doesNotMatch((await fetchOnce(mesh.adminPort, "/config_dump")).body, /PRIVATE KEY|LS0tLS1CRUdJTiBQUklWQVRF/);
-  assert.match((await fetchOnce(mesh.adminPort, "/stats?usedonly&filter=^cluster.a.upstream_rq_t")).body, /^cluster\.a\.upstream_rq_total: 1\n$/);
+  assert.match(
+    (await fetchOnce(mesh.adminPort, "/stats?usedonly&filter=^cluster.a.upstream_rq_t")).body,
+    /^cluster\.a\.upstream_rq_total: 1\n$/,
+  );
   await fetchOnce(mesh.adminPort, "/healthcheck/fail", { method: "POST" });
   assert.equal(await mesh.isReady(), false);
   await fetchOnce(mesh.adminPort, "/healthcheck/ok", { method: "POST" });

@@ -1,4 +1,12 @@
-import { aborted, messageOf, type Clock, type Logger, type LogThreshold, type Random, type Shutdown } from "../base/index.ts";
+import {
+  aborted,
+  messageOf,
+  type Clock,
+  type Logger,
+  type LogThreshold,
+  type Random,
+  type Shutdown,
+} from "../base/index.ts";
 import {
   addCertificateMetrics,
   addRevocationMetrics,
@@ -101,8 +109,15 @@ export class Proxy {
     this.#options = options;
     this.#registry = new MetricsRegistry({ clock });
     this.#startedMs = clock.nowMs();
-    this.#identity = formatIdentity({ trustDomain: settings.trustDomain, namespace: settings.podNamespace, serviceAccount: settings.serviceAccount });
-    this.#revocations = settings.meshRevocationsFile === undefined ? undefined : new RevocationLists(addRevocationMetrics(this.#registry));
+    this.#identity = formatIdentity({
+      trustDomain: settings.trustDomain,
+      namespace: settings.podNamespace,
+      serviceAccount: settings.serviceAccount,
+    });
+    this.#revocations =
+      settings.meshRevocationsFile === undefined
+        ? undefined
+        : new RevocationLists(addRevocationMetrics(this.#registry));
     this.#certificates = new CertificateManager({
       authority: options.authority,
       log: log.scoped("identity"),
@@ -112,13 +127,32 @@ export class Proxy {
       random,
     });
     addCertificateMetrics(this.#registry, this.#certificates);
-    this.#secrets = new SecretStore({ certificates: this.#certificates, identity: this.#identity, readFile: options.readFile, meshRevocationsFile: settings.meshRevocationsFile, clock, log: log.scoped("secret") });
+    this.#secrets = new SecretStore({
+      certificates: this.#certificates,
+      identity: this.#identity,
+      readFile: options.readFile,
+      meshRevocationsFile: settings.meshRevocationsFile,
+      clock,
+      log: log.scoped("secret"),
+    });
     const contexts = new TlsContexts(this.#secrets);
-    this.#connector = new MeshConnector({ certificates: this.#certificates, contexts, clock, identity: this.#identity, tunnelHeaders: tunnelHeaders(settings), ...(settings.role === "sidecar" ? { mark: redirectMark } : {}) });
+    this.#connector = new MeshConnector({
+      certificates: this.#certificates,
+      contexts,
+      clock,
+      identity: this.#identity,
+      tunnelHeaders: tunnelHeaders(settings),
+      ...(settings.role === "sidecar" ? { mark: redirectMark } : {}),
+    });
     const statistics = new FilterStatistics();
     const callCluster = clusterCaller((name) => this.#config.cluster(name));
     this.#exports = new CollectorExports({
-      node: { id: nodeId(settings), service: `${settings.workloadName}.${settings.podNamespace}`, address: settings.instanceIp, zone: "" },
+      node: {
+        id: nodeId(settings),
+        service: `${settings.workloadName}.${settings.podNamespace}`,
+        address: settings.instanceIp,
+        zone: "",
+      },
       callCluster,
       statistics,
       clock,
@@ -134,7 +168,11 @@ export class Proxy {
     });
     const observer = new ConnectionObserver({
       role: settings.role,
-      metrics: new IstioMetrics(this.#registry, sourceLabels(settings, this.#identity), bucketsOf(podHistogramBuckets(settings.metadata, log))),
+      metrics: new IstioMetrics(
+        this.#registry,
+        sourceLabels(settings, this.#identity),
+        bucketsOf(podHistogramBuckets(settings.metadata, log)),
+      ),
       accessLog: (path) => this.#accessLog(path),
       clock,
     });
@@ -153,7 +191,10 @@ export class Proxy {
         clock,
         random,
         newRequestId: options.newRequestId,
-        ownMetadata: { id: nodeId(settings), value: encodePeerMetadata(sourceLabels(settings, this.#identity), settings.podName) },
+        ownMetadata: {
+          id: nodeId(settings),
+          value: encodePeerMetadata(sourceLabels(settings, this.#identity), settings.podName),
+        },
         onTrouble: (what, error) => log.error(what, { error: messageOf(error) }),
         observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
         observeStream: (listener, http, record) => observer.stream(listener, http, record),
@@ -164,10 +205,20 @@ export class Proxy {
     });
     this.#stats = new ProxyStats(this.#config, this.#listeners, statistics);
     this.#stats.expose(this.#registry);
-    this.#registry.gauge("istio_build", "Istio component build info.", ["component", "tag"]).labels("proxy", settings.version).set(1);
+    this.#registry
+      .gauge("istio_build", "Istio component build info.", ["component", "tag"])
+      .labels("proxy", settings.version)
+      .set(1);
     addProcessMetrics(this.#registry, process);
-    const droppedLines = this.#registry.counter("serin_access_log_dropped_lines_total", "Lines that were lost, as a log took them too slowly.").labels();
-    this.#registry.onCollect(() => droppedLines.add([...this.#accessLogs.values()].reduce((sum, log) => sum + log.droppedLines, this.#refusedLines) - droppedLines.value));
+    const droppedLines = this.#registry
+      .counter("serin_access_log_dropped_lines_total", "Lines that were lost, as a log took them too slowly.")
+      .labels();
+    this.#registry.onCollect(() =>
+      droppedLines.add(
+        [...this.#accessLogs.values()].reduce((sum, log) => sum + log.droppedLines, this.#refusedLines) -
+          droppedLines.value,
+      ),
+    );
     this.#xds = this.#xdsClient();
     this.#config.attach(this.#listeners, this.#xds);
   }
@@ -181,13 +232,26 @@ export class Proxy {
     const dns = await this.#options.dns?.listen();
     const endpoints = await this.#listen(shutdown);
     const ended = new AbortController();
-    const background = [this.#xds.run(ended.signal), this.#followRoots(ended.signal), this.#followRevocations(ended.signal), this.#tellHealth(ended.signal)];
+    const background = [
+      this.#xds.run(ended.signal),
+      this.#followRoots(ended.signal),
+      this.#followRevocations(ended.signal),
+      this.#tellHealth(ended.signal),
+    ];
     this.#certificates.prefetch(this.#identity);
     const sweeper = setInterval(() => this.#sweep(), sweepMs);
     try {
       await aborted(shutdown.drain);
       this.#draining = true;
-      await drain({ listeners: this.#listeners, shutdown, minimumMs: settings.drainMs, inboundOnly: settings.role === "sidecar", applicationEnded: settings.role === "sidecar" && this.#podEnds, clock, log });
+      await drain({
+        listeners: this.#listeners,
+        shutdown,
+        minimumMs: settings.drainMs,
+        inboundOnly: settings.role === "sidecar",
+        applicationEnded: settings.role === "sidecar" && this.#podEnds,
+        clock,
+        log,
+      });
     } finally {
       clearInterval(sweeper);
       await this.#exports.flush(exportsEndMs);
@@ -208,7 +272,10 @@ export class Proxy {
     const path = settings.meshRevocationsFile;
     if (this.#revocations === undefined || path === undefined) return;
     const readFile = async (from: string): Promise<Buffer> => Buffer.from(await this.#options.readFile(from), "latin1");
-    await followRevocations({ path, readFile, revocations: this.#revocations, optional: true, clock, log: log.scoped("identity") }, signal);
+    await followRevocations(
+      { path, readFile, revocations: this.#revocations, optional: true, clock, log: log.scoped("identity") },
+      signal,
+    );
   }
 
   async #tellHealth(signal: AbortSignal): Promise<void> {
@@ -221,14 +288,18 @@ export class Proxy {
   async #followRoots(signal: AbortSignal): Promise<void> {
     const { settings, readFile, clock, log } = this.#options;
     if (settings.caRootFile === undefined) return;
-    await followRoots({ path: settings.caRootFile, readFile, certificates: this.#certificates, clock, log: log.scoped("identity") }, signal);
+    await followRoots(
+      { path: settings.caRootFile, readFile, certificates: this.#certificates, clock, log: log.scoped("identity") },
+      signal,
+    );
   }
 
   /** Idle tunnels end in order, so that their peers do not take our end for a fault. */
   async #tunnelsEnded(shutdown: Shutdown): Promise<void> {
     const { clock } = this.#options;
     const deadline = clock.steadyMs() + tunnelEndMs;
-    while (this.#connector.tunnelConnections > 0 && clock.steadyMs() < deadline && !shutdown.force.aborted) await clock.sleep(tunnelEndStepMs);
+    while (this.#connector.tunnelConnections > 0 && clock.steadyMs() < deadline && !shutdown.force.aborted)
+      await clock.sleep(tunnelEndStepMs);
   }
 
   #xdsClient(): DeltaXdsClient {
@@ -240,8 +311,16 @@ export class Proxy {
         ...(settings.xdsRootFile === undefined ? {} : { tokenFile: settings.tokenFile }),
         headers: { clusterid: settings.clusterId },
       },
-      node: { id: nodeId(settings), cluster: `${settings.workloadName}.${settings.podNamespace}`, metadata: settings.metadata },
-      subscriptions: [...this.#config.subscriptions(), ...(settings.asksForTrustBundle ? [trustBundleSubscription(this.#certificates)] : []), ...(dns === undefined ? [] : [dns.subscription()])],
+      node: {
+        id: nodeId(settings),
+        cluster: `${settings.workloadName}.${settings.podNamespace}`,
+        metadata: settings.metadata,
+      },
+      subscriptions: [
+        ...this.#config.subscriptions(),
+        ...(settings.asksForTrustBundle ? [trustBundleSubscription(this.#certificates)] : []),
+        ...(dns === undefined ? [] : [dns.subscription()]),
+      ],
       log: log.scoped("xds"),
       clock,
       random,
@@ -251,7 +330,13 @@ export class Proxy {
   async #listen(shutdown: Shutdown): Promise<readonly HttpEndpoint[]> {
     const { settings, log, clock, quit } = this.#options;
     const metrics = metricsRoute(this.#registry);
-    const merged = mergedMetricsRoute({ own: metrics, app: settings.appMetrics, address: settings.instanceIp, registry: this.#registry, log });
+    const merged = mergedMetricsRoute({
+      own: metrics,
+      app: settings.appMetrics,
+      address: settings.instanceIp,
+      registry: this.#registry,
+      log,
+    });
     const ready: EndpointRoute = () => this.#readiness();
     const admin = adminRoutes({
       settings,
@@ -263,7 +348,8 @@ export class Proxy {
       logThreshold: this.#options.logThreshold,
       startedMs: this.#startedMs,
       nowMs: () => clock.nowMs(),
-      state: () => (shutdown.drain.aborted || !this.#healthy ? "DRAINING" : this.#pending().length === 0 ? "LIVE" : "INITIALIZING"),
+      state: () =>
+        shutdown.drain.aborted || !this.#healthy ? "DRAINING" : this.#pending().length === 0 ? "LIVE" : "INITIALIZING",
       drainListeners: (inboundOnly) => this.#listeners.drain(inboundOnly),
       setHealth: (healthy) => (this.#healthy = healthy),
       quit,
@@ -325,7 +411,10 @@ export class Proxy {
     if (accessLog !== undefined) return accessLog;
     const { clock, log } = this.#options;
     if (this.#accessLogs.size >= maxAccessLogs) {
-      if (this.#refusedLines === 0) log.warn(`more than ${maxAccessLogs} files of access logs: the lines of further ones are dropped and counted`, { path });
+      if (this.#refusedLines === 0)
+        log.warn(`more than ${maxAccessLogs} files of access logs: the lines of further ones are dropped and counted`, {
+          path,
+        });
       this.#refusedLines += 1;
       return undefined;
     }
@@ -346,7 +435,9 @@ function tunnelHeaders(settings: ProxySettings): readonly (readonly [string, str
   });
   return [
     ["baggage", baggage],
-    ...(settings.role === "sidecar" ? [] : [["x-istio-source", settings.role === "waypoint" ? "waypoint" : "gateway"] as const]),
+    ...(settings.role === "sidecar"
+      ? []
+      : [["x-istio-source", settings.role === "waypoint" ? "waypoint" : "gateway"] as const]),
   ];
 }
 
@@ -356,7 +447,11 @@ function sourceLabels(settings: ProxySettings, principal: string): ConstructorPa
     principal,
     workload: settings.workloadName,
     namespace: settings.podNamespace,
-    canonicalName: labels["service.istio.io/canonical-name"] ?? labels["app.kubernetes.io/name"] ?? labels["app"] ?? settings.workloadName,
+    canonicalName:
+      labels["service.istio.io/canonical-name"] ??
+      labels["app.kubernetes.io/name"] ??
+      labels["app"] ??
+      settings.workloadName,
     canonicalRevision: labels["service.istio.io/canonical-revision"] ?? labels["version"] ?? "latest",
     cluster: settings.clusterId,
     app: labels["app"] ?? "unknown",

@@ -16,7 +16,11 @@ const uuidPattern = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
  * Answers one text after the other like the pattern, with a random digit in hexadecimal where that has an `x`. They are cut from one long
  * text: each of them costs little to make and, as it is in one piece, to copy.
  */
-export function randomTexts(pattern: string, fill: FillRandom, adjust?: (bytes: Uint8Array, from: number) => void): () => string {
+export function randomTexts(
+  pattern: string,
+  fill: FillRandom,
+  adjust?: (bytes: Uint8Array, from: number) => void,
+): () => string {
   const length = pattern.length;
   const bytes = new TextEncoder().encode(pattern.repeat(madeTogether));
   const digitsAt = Int32Array.from([...bytes.keys()].filter((at) => pattern[at % length] === "x"));

@@ -7,7 +7,17 @@ import { action, match, NftNetlink, NftTransaction, RouteNetlink } from "../net/
 import { typeUrls } from "../wire/xds/index.ts";
 import { weightedRoute } from "./testing/ads-server.ts";
 import { eventually, fetchOnce } from "./testing/harness.ts";
-import { blackHole, inboundCluster, meshEndpoint, outboundCluster, outboundHttp, outboundTcp, passthrough, virtualInbound, virtualOutbound } from "./testing/mesh-config.ts";
+import {
+  blackHole,
+  inboundCluster,
+  meshEndpoint,
+  outboundCluster,
+  outboundHttp,
+  outboundTcp,
+  passthrough,
+  virtualInbound,
+  virtualOutbound,
+} from "./testing/mesh-config.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 import { requireOwnNetwork } from "../net/testing/index.ts";
 
@@ -34,7 +44,14 @@ function redirectPods(): void {
   const tcp = match.protocol("tcp");
   table.addChain("output", { type: "nat", hook: "output", priority: -100 });
   table.addRule("output", match.source("127.0.0.6/32"), action.accept());
-  for (const port of [8080, 9000, 7000]) table.addRule("output", match.destination(`${serverPod}/32`), tcp, match.destinationPort(port), action.redirect(15_006));
+  for (const port of [8080, 9000, 7000])
+    table.addRule(
+      "output",
+      match.destination(`${serverPod}/32`),
+      tcp,
+      match.destinationPort(port),
+      action.redirect(15_006),
+    );
   table.addRule("output", match.mark(0x539, 0xfff), action.accept());
   table.addRule("output", match.destination(services), tcp, action.redirect(15_001));
   table.addRule("output", match.destination(`${outside}/32`), tcp, match.destinationPort(80), action.redirect(15_001));
@@ -51,7 +68,11 @@ const app = createServer((request, response) => {
 const echo = createTcpServer((socket) => void socket.pipe(socket));
 const plainWeb = createServer((_request, response) => response.end("outside"));
 
-function get(address: string, port: number, headers: Record<string, string> = {}): Promise<{ status: number; body: string }> {
+function get(
+  address: string,
+  port: number,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; body: string }> {
   return fetchOnce(port, "/hello", { host: address, headers }).then(({ status, body }) => ({ status, body }));
 }
 
@@ -70,17 +91,42 @@ before(async () => {
     PassthroughCluster: passthrough,
     "outbound|80||shop": outboundCluster("outbound|80||shop", "shop", identity),
     "outbound|9000||echo": outboundCluster("outbound|9000||echo", "echo", identity),
-    "outbound|81||impostor": outboundCluster("outbound|81||impostor", "impostor", "spiffe://cluster.local/ns/test/sa/somebody-else"),
+    "outbound|81||impostor": outboundCluster(
+      "outbound|81||impostor",
+      "impostor",
+      "spiffe://cluster.local/ns/test/sa/somebody-else",
+    ),
   });
   client.ads.push(typeUrls.endpoint, {
     "outbound|80||shop": meshEndpoint("outbound|80||shop", serverPod, 8080),
     "outbound|9000||echo": meshEndpoint("outbound|9000||echo", serverPod, 9000),
     "outbound|81||impostor": meshEndpoint("outbound|81||impostor", serverPod, 8080),
   });
-  client.ads.push(typeUrls.listener, { virtualOutbound, "0.0.0.0_80": outboundHttp(80, "80"), "0.0.0.0_81": outboundHttp(81, "81"), "10.96.0.20_9000": outboundTcp("10.96.0.20", 9000, "outbound|9000||echo") });
-  client.ads.push(typeUrls.route, { "80": weightedRoute("80", { "outbound|80||shop": 1 }), "81": weightedRoute("81", { "outbound|81||impostor": 1 }) });
-  server.ads.push(typeUrls.cluster, { BlackHoleCluster: blackHole, InboundPassthroughCluster: inboundCluster("InboundPassthroughCluster"), "inbound|8080||": inboundCluster("inbound|8080||", "shop"), "inbound|9000||": inboundCluster("inbound|9000||", "echo") });
-  server.ads.push(typeUrls.listener, { virtualInbound: virtualInbound([{ port: 8080, http: true }, { port: 9000, http: false }], true) });
+  client.ads.push(typeUrls.listener, {
+    virtualOutbound,
+    "0.0.0.0_80": outboundHttp(80, "80"),
+    "0.0.0.0_81": outboundHttp(81, "81"),
+    "10.96.0.20_9000": outboundTcp("10.96.0.20", 9000, "outbound|9000||echo"),
+  });
+  client.ads.push(typeUrls.route, {
+    "80": weightedRoute("80", { "outbound|80||shop": 1 }),
+    "81": weightedRoute("81", { "outbound|81||impostor": 1 }),
+  });
+  server.ads.push(typeUrls.cluster, {
+    BlackHoleCluster: blackHole,
+    InboundPassthroughCluster: inboundCluster("InboundPassthroughCluster"),
+    "inbound|8080||": inboundCluster("inbound|8080||", "shop"),
+    "inbound|9000||": inboundCluster("inbound|9000||", "echo"),
+  });
+  server.ads.push(typeUrls.listener, {
+    virtualInbound: virtualInbound(
+      [
+        { port: 8080, http: true },
+        { port: 9000, http: false },
+      ],
+      true,
+    ),
+  });
   await Promise.all([client.ready(), server.ready()]);
 });
 
@@ -97,16 +143,53 @@ after(async () => {
 test("a request between two pods goes by mutual TLS from sidecar to sidecar, to the address that the client meant", async () => {
   assert.deepEqual(await get("10.96.0.10", 80, { host: "shop" }), { status: 200, body: "from 127.0.0.6" });
   const certificate = String(seen.at(-1)?.headers["x-forwarded-client-cert"]);
-  assert.match(certificate, /By=spiffe:\/\/cluster\.local\/ns\/test\/sa\/server;Hash=[0-9a-f]{64};.*URI=spiffe:\/\/cluster\.local\/ns\/test\/sa\/client/);
+  assert.match(
+    certificate,
+    /By=spiffe:\/\/cluster\.local\/ns\/test\/sa\/server;Hash=[0-9a-f]{64};.*URI=spiffe:\/\/cluster\.local\/ns\/test\/sa\/client/,
+  );
   const [incoming] = await server.samples("istio_requests_total");
   assert.deepEqual(
-    ["reporter", "source_workload", "source_workload_namespace", "source_principal", "destination_workload", "destination_service_name", "connection_security_policy", "response_code"].map((name) => incoming?.labels[name]),
-    ["destination", "client", "test", "spiffe://cluster.local/ns/test/sa/client", "server", "shop", "mutual_tls", "200"],
+    [
+      "reporter",
+      "source_workload",
+      "source_workload_namespace",
+      "source_principal",
+      "destination_workload",
+      "destination_service_name",
+      "connection_security_policy",
+      "response_code",
+    ].map((name) => incoming?.labels[name]),
+    [
+      "destination",
+      "client",
+      "test",
+      "spiffe://cluster.local/ns/test/sa/client",
+      "server",
+      "shop",
+      "mutual_tls",
+      "200",
+    ],
   );
   const [outgoing] = await client.samples("istio_requests_total");
   assert.deepEqual(
-    ["reporter", "source_workload", "destination_workload", "destination_principal", "destination_service", "response_code", "connection_security_policy"].map((name) => outgoing?.labels[name]),
-    ["source", "client", "shop-v1", "spiffe://cluster.local/ns/test/sa/server", "shop.test.svc.cluster.local", "200", "unknown"],
+    [
+      "reporter",
+      "source_workload",
+      "destination_workload",
+      "destination_principal",
+      "destination_service",
+      "response_code",
+      "connection_security_policy",
+    ].map((name) => outgoing?.labels[name]),
+    [
+      "source",
+      "client",
+      "shop-v1",
+      "spiffe://cluster.local/ns/test/sa/server",
+      "shop.test.svc.cluster.local",
+      "200",
+      "unknown",
+    ],
   );
 });
 
@@ -119,10 +202,19 @@ test("raw bytes go by mutual TLS too, and are counted at both ends, which have t
   await new Promise((resolve) => socket.once("close", resolve));
   await eventually(async () => (await server.samples("istio_tcp_connections_closed_total")).length > 0);
   const [closed] = await server.samples("istio_tcp_connections_closed_total");
-  assert.deepEqual([closed?.labels["reporter"], closed?.labels["source_principal"], closed?.labels["connection_security_policy"]], ["destination", "spiffe://cluster.local/ns/test/sa/client", "mutual_tls"]);
-  assert.deepEqual([closed?.labels["source_workload"], closed?.labels["source_workload_namespace"]], ["client", "test"]);
+  assert.deepEqual(
+    [closed?.labels["reporter"], closed?.labels["source_principal"], closed?.labels["connection_security_policy"]],
+    ["destination", "spiffe://cluster.local/ns/test/sa/client", "mutual_tls"],
+  );
+  assert.deepEqual(
+    [closed?.labels["source_workload"], closed?.labels["source_workload_namespace"]],
+    ["client", "test"],
+  );
   const [opened] = await client.samples("istio_tcp_connections_opened_total");
-  assert.deepEqual([opened?.labels["destination_workload"], opened?.labels["destination_principal"]], ["shop-v1", "spiffe://cluster.local/ns/test/sa/server"]);
+  assert.deepEqual(
+    [opened?.labels["destination_workload"], opened?.labels["destination_principal"]],
+    ["shop-v1", "spiffe://cluster.local/ns/test/sa/server"],
+  );
   assert.equal((await server.samples("istio_tcp_received_bytes_total"))[0]?.value, 5);
   assert.equal((await client.samples("istio_tcp_sent_bytes_total"))[0]?.value, 5);
 });
@@ -130,7 +222,10 @@ test("raw bytes go by mutual TLS too, and are counted at both ends, which have t
 test("an endpoint with another identity than the service's is not talked to", async () => {
   const answer = await get("10.96.0.11", 81, { host: "impostor" });
   assert.equal(answer.status, 503);
-  assert.match(answer.body, /the peer is spiffe:\/\/cluster\.local\/ns\/test\/sa\/server, expected spiffe:\/\/cluster\.local\/ns\/test\/sa\/somebody-else/);
+  assert.match(
+    answer.body,
+    /the peer is spiffe:\/\/cluster\.local\/ns\/test\/sa\/server, expected spiffe:\/\/cluster\.local\/ns\/test\/sa\/somebody-else/,
+  );
 });
 
 test("what no listener stands for passes, also HTTP that no route knows", async () => {
@@ -152,13 +247,29 @@ test("strict refuses plain text, permissive takes it, and connections that are o
   };
   assert.equal(await say("one"), "one");
   let from = server.ads.acknowledgements.length;
-  server.ads.push(typeUrls.listener, { virtualInbound: virtualInbound([{ port: 8080, http: true }, { port: 9000, http: false }], false) });
+  server.ads.push(typeUrls.listener, {
+    virtualInbound: virtualInbound(
+      [
+        { port: 8080, http: true },
+        { port: 9000, http: false },
+      ],
+      false,
+    ),
+  });
   assert.equal((await server.ads.acknowledged(typeUrls.listener, from)).error, undefined);
   assert.deepEqual(await get(serverPod, 8080), { status: 200, body: "from 127.0.0.6" });
   assert.equal(await say("two"), "two");
   assert.deepEqual(await get("10.96.0.10", 80), { status: 200, body: "from 127.0.0.6" });
   from = server.ads.acknowledgements.length;
-  server.ads.push(typeUrls.listener, { virtualInbound: virtualInbound([{ port: 8080, http: true }, { port: 9000, http: false }], true) });
+  server.ads.push(typeUrls.listener, {
+    virtualInbound: virtualInbound(
+      [
+        { port: 8080, http: true },
+        { port: 9000, http: false },
+      ],
+      true,
+    ),
+  });
   await server.ads.acknowledged(typeUrls.listener, from);
   await assert.rejects(get(serverPod, 8080));
   assert.equal(await say("three"), "three");
@@ -166,10 +277,25 @@ test("strict refuses plain text, permissive takes it, and connections that are o
 });
 
 test("access rules know the client by its certificate, for requests and for connections", async () => {
-  const ports = [{ port: 8080, http: true }, { port: 9000, http: false }];
+  const ports = [
+    { port: 8080, http: true },
+    { port: 9000, http: false },
+  ];
   const apply = async (account: string): Promise<void> => {
-    const principals = [{ authenticated: { principalName: { exact: `spiffe://cluster.local/ns/test/sa/${account}` } } }];
-    const rules = { action: "ALLOW", policies: { viewer: { permissions: [{ andRules: { rules: [{ orRules: { rules: [{ destinationPort: 8080 }, { destinationPort: 9000 }] } }] } }], principals } } };
+    const principals = [
+      { authenticated: { principalName: { exact: `spiffe://cluster.local/ns/test/sa/${account}` } } },
+    ];
+    const rules = {
+      action: "ALLOW",
+      policies: {
+        viewer: {
+          permissions: [
+            { andRules: { rules: [{ orRules: { rules: [{ destinationPort: 8080 }, { destinationPort: 9000 }] } }] } },
+          ],
+          principals,
+        },
+      },
+    };
     const from = server.ads.acknowledgements.length;
     server.ads.push(typeUrls.listener, { virtualInbound: virtualInbound(ports, true, rules) });
     assert.equal((await server.ads.acknowledged(typeUrls.listener, from)).error, undefined);
@@ -192,7 +318,10 @@ test("access rules know the client by its certificate, for requests and for conn
   assert.deepEqual(await get("10.96.0.10", 80), { status: 403, body: "RBAC: access denied" });
   assert.equal(await says(), "closed");
   const denied = await server.samples("envoy_tcp_rbac");
-  assert.ok(denied.some(({ labels, value }) => labels["authz_enforce_result"] === "denied" && value > 0), JSON.stringify(denied));
+  assert.ok(
+    denied.some(({ labels, value }) => labels["authz_enforce_result"] === "denied" && value > 0),
+    JSON.stringify(denied),
+  );
   const from = server.ads.acknowledgements.length;
   server.ads.push(typeUrls.listener, { virtualInbound: virtualInbound(ports, true) });
   await server.ads.acknowledged(typeUrls.listener, from);
@@ -200,10 +329,24 @@ test("access rules know the client by its certificate, for requests and for conn
 
 test("a listener that cannot listen is refused by name", async () => {
   const from = server.ads.acknowledgements.length;
-  server.ads.push(typeUrls.listener, { taken: { name: "taken", address: { socketAddress: { address: "0.0.0.0", portValue: 15_006 } }, filterChains: [{ filters: [] }] } });
-  assert.match((await server.ads.acknowledged(typeUrls.listener, from)).error ?? "", /listener taken: the network filter \(none\) is not supported/);
+  server.ads.push(typeUrls.listener, {
+    taken: {
+      name: "taken",
+      address: { socketAddress: { address: "0.0.0.0", portValue: 15_006 } },
+      filterChains: [{ filters: [] }],
+    },
+  });
+  assert.match(
+    (await server.ads.acknowledged(typeUrls.listener, from)).error ?? "",
+    /listener taken: the network filter \(none\) is not supported/,
+  );
   const again = server.ads.acknowledgements.length;
-  server.ads.push(typeUrls.listener, { taken: { ...(outboundTcp("0.0.0.0", 15_006, "BlackHoleCluster") as object), name: "taken", bindToPort: true } });
-  assert.match((await server.ads.acknowledged(typeUrls.listener, again)).error ?? "", /listener taken: listen on 0\.0\.0\.0:15006: EADDRINUSE/);
+  server.ads.push(typeUrls.listener, {
+    taken: { ...(outboundTcp("0.0.0.0", 15_006, "BlackHoleCluster") as object), name: "taken", bindToPort: true },
+  });
+  assert.match(
+    (await server.ads.acknowledged(typeUrls.listener, again)).error ?? "",
+    /listener taken: listen on 0\.0\.0\.0:15006: EADDRINUSE/,
+  );
   server.ads.push(typeUrls.listener, {}, ["taken"]);
 });

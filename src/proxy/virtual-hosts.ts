@@ -37,7 +37,10 @@ export class VirtualHosts {
   }
 
   /** Answers what was wrong with hosts that could not be taken, and the tables that are others now. */
-  apply(update: XdsUpdate): { readonly troubles: readonly string[]; readonly tables: ReadonlyMap<string, RouteTable | undefined> } {
+  apply(update: XdsUpdate): {
+    readonly troubles: readonly string[];
+    readonly tables: ReadonlyMap<string, RouteTable | undefined>;
+  } {
     const troubles: string[] = [];
     const changed = new Set<string>();
     for (const resource of update.resources) {
@@ -45,7 +48,13 @@ export class VirtualHosts {
       try {
         const hosts = this.#hosts.get(table) ?? new Map<string, AppliedHost>();
         // A copy: what came is a part of a whole answer, which it would keep in memory.
-        hosts.set(resource.name, this.#compile(new Uint8Array(resource.body), this.#tables.get(table) ?? create(RouteConfigurationSchema, { name: table })));
+        hosts.set(
+          resource.name,
+          this.#compile(
+            new Uint8Array(resource.body),
+            this.#tables.get(table) ?? create(RouteConfigurationSchema, { name: table }),
+          ),
+        );
         this.#hosts.set(table, hosts);
         changed.add(table);
       } catch (error) {
@@ -63,7 +72,9 @@ export class VirtualHosts {
   /** A route configuration with the hosts that came for it, as those who look at the proxy expect it. */
   whole(message: RouteConfiguration): RouteConfiguration {
     const { vhds: _, ...fields } = message;
-    const hosts = [...(this.#hosts.get(message.name)?.values() ?? [])].map(({ body }) => fromBinary(VirtualHostSchema, body));
+    const hosts = [...(this.#hosts.get(message.name)?.values() ?? [])].map(({ body }) =>
+      fromBinary(VirtualHostSchema, body),
+    );
     return create(RouteConfigurationSchema, { ...fields, virtualHosts: hosts });
   }
 
@@ -75,7 +86,13 @@ export class VirtualHosts {
     const message = this.#tables.get(name);
     const hosts = this.#hosts.get(name);
     // Where the last of the hosts has gone, nobody is served by it any more.
-    return message === undefined || hosts === undefined ? undefined : announcedRouteTable(message, [...hosts.values()].map(({ compiled }) => compiled), this.#notes);
+    return message === undefined || hosts === undefined
+      ? undefined
+      : announcedRouteTable(
+          message,
+          [...hosts.values()].map(({ compiled }) => compiled),
+          this.#notes,
+        );
   }
 }
 

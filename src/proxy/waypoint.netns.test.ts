@@ -4,7 +4,16 @@ import { createServer as createTcpServer, type AddressInfo } from "node:net";
 import { before, test } from "node:test";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { silentLogger, systemClock } from "../base/index.ts";
-import { CertificateManager, connectWithin, FakeCertificateAuthority, hboneDialer, HbonePool, relay, serveHbone, type HboneRequest } from "../dataplane/index.ts";
+import {
+  CertificateManager,
+  connectWithin,
+  FakeCertificateAuthority,
+  hboneDialer,
+  HbonePool,
+  relay,
+  serveHbone,
+  type HboneRequest,
+} from "../dataplane/index.ts";
 import { connectTcp, listenTcp, RouteNetlink, secureServer, type ByteStream } from "../net/index.ts";
 import { formatBaggage } from "../wire/hbone/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
@@ -22,7 +31,13 @@ const setDestination: JsonValue = {
   name: "connect_authority",
   typedConfig: {
     "@type": `${type}/envoy.extensions.filters.http.set_filter_state.v3.Config`,
-    onRequestHeaders: [{ objectKey: "envoy.filters.listener.original_dst.local_ip", formatString: { textFormatSource: { inlineString: "%REQ(:AUTHORITY)%" } }, sharedWithUpstream: "ONCE" }],
+    onRequestHeaders: [
+      {
+        objectKey: "envoy.filters.listener.original_dst.local_ip",
+        formatString: { textFormatSource: { inlineString: "%REQ(:AUTHORITY)%" } },
+        sharedWithUpstream: "ONCE",
+      },
+    ],
   },
 };
 
@@ -41,7 +56,21 @@ function connectTerminate(port: number): JsonValue {
             upgradeConfigs: [{ upgradeType: "CONNECT" }],
             routeConfig: {
               name: "default",
-              virtualHosts: [{ name: "default", domains: ["*"], routes: [{ match: { connectMatcher: {} }, route: { cluster: "main_internal", upgradeConfigs: [{ upgradeType: "CONNECT", connectConfig: {} }] } }] }],
+              virtualHosts: [
+                {
+                  name: "default",
+                  domains: ["*"],
+                  routes: [
+                    {
+                      match: { connectMatcher: {} },
+                      route: {
+                        cluster: "main_internal",
+                        upgradeConfigs: [{ upgradeType: "CONNECT", connectConfig: {} }],
+                      },
+                    },
+                  ],
+                },
+              ],
             },
           }),
         ],
@@ -50,14 +79,24 @@ function connectTerminate(port: number): JsonValue {
   };
 }
 
-const input = (name: string): JsonValue => ({ name, typedConfig: { "@type": `${type}/envoy.extensions.matching.common_inputs.network.v3.${name}` } });
-const toChain = (name: string): JsonValue => ({ action: { name, typedConfig: { "@type": `${type}/google.protobuf.StringValue`, value: name } } });
+const input = (name: string): JsonValue => ({
+  name,
+  typedConfig: { "@type": `${type}/envoy.extensions.matching.common_inputs.network.v3.${name}` },
+});
+const toChain = (name: string): JsonValue => ({
+  action: { name, typedConfig: { "@type": `${type}/google.protobuf.StringValue`, value: name } },
+});
 
 const mainInternal: JsonValue = {
   name: "main_internal",
   internalListener: {},
   trafficDirection: "INBOUND",
-  listenerFilters: [{ name: "envoy.filters.listener.http_inspector", typedConfig: { "@type": `${type}/envoy.extensions.filters.listener.http_inspector.v3.HttpInspector` } }],
+  listenerFilters: [
+    {
+      name: "envoy.filters.listener.http_inspector",
+      typedConfig: { "@type": `${type}/envoy.extensions.filters.listener.http_inspector.v3.HttpInspector` },
+    },
+  ],
   filterChainMatcher: {
     matcherTree: {
       input: input("DestinationIPInput"),
@@ -66,10 +105,28 @@ const mainInternal: JsonValue = {
         typedConfig: {
           "@type": `${type}/xds.type.matcher.v3.IPMatcher`,
           rangeMatchers: [
-            { ranges: [{ addressPrefix: service, prefixLen: 32 }], onMatch: { matcher: { matcherTree: { input: input("DestinationPortInput"), exactMatchMap: { map: { "80": toChain("inbound-vip") } } } } } },
+            {
+              ranges: [{ addressPrefix: service, prefixLen: 32 }],
+              onMatch: {
+                matcher: {
+                  matcherTree: {
+                    input: input("DestinationPortInput"),
+                    exactMatchMap: { map: { "80": toChain("inbound-vip") } },
+                  },
+                },
+              },
+            },
             {
               ranges: [{ addressPrefix: "127.0.0.0", prefixLen: 8 }],
-              onMatch: { matcher: { matcherTree: { input: input("ApplicationProtocolInput"), exactMatchMap: { map: { "'http/1.1'": toChain("direct-http") } } }, onNoMatch: toChain("direct-tcp") } },
+              onMatch: {
+                matcher: {
+                  matcherTree: {
+                    input: input("ApplicationProtocolInput"),
+                    exactMatchMap: { map: { "'http/1.1'": toChain("direct-http") } },
+                  },
+                  onNoMatch: toChain("direct-tcp"),
+                },
+              },
             },
           ],
         },
@@ -79,19 +136,33 @@ const mainInternal: JsonValue = {
   filterChains: [
     { name: "inbound-vip", filters: [viaCluster("inbound-vip|80|http|shop")] },
     { name: "direct-http", filters: [viaCluster("encap")] },
-    { name: "direct-tcp", filters: [{ name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } }, tcpProxy("encap")] },
+    {
+      name: "direct-tcp",
+      filters: [{ name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } }, tcpProxy("encap")],
+    },
   ],
 };
 
 function viaCluster(cluster: string): JsonValue {
-  return connectionManager({ httpFilters: [{ name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } }, router], routeConfig: { name: "r", virtualHosts: [{ name: "v", domains: ["*"], routes: [{ name: "default", match: { prefix: "/" }, route: { cluster } }] }] } });
+  return connectionManager({
+    httpFilters: [{ name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } }, router],
+    routeConfig: {
+      name: "r",
+      virtualHosts: [
+        { name: "v", domains: ["*"], routes: [{ name: "default", match: { prefix: "/" }, route: { cluster } }] },
+      ],
+    },
+  });
 }
 
 const internalTransport: JsonValue = {
   name: "internal_upstream",
   typedConfig: {
     "@type": `${type}/envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport`,
-    transportSocket: { name: "raw", typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer` } },
+    transportSocket: {
+      name: "raw",
+      typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer` },
+    },
   },
 };
 
@@ -99,7 +170,12 @@ const internalCluster = (name: string, listener: string): JsonValue => ({
   name,
   type: "STATIC",
   transportSocket: internalTransport,
-  loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address: { envoyInternalAddress: { serverListenerName: listener } } } }] }] },
+  loadAssignment: {
+    clusterName: name,
+    endpoints: [
+      { lbEndpoints: [{ endpoint: { address: { envoyInternalAddress: { serverListenerName: listener } } } }] },
+    ],
+  },
 });
 
 before(() => {
@@ -112,19 +188,27 @@ test("a waypoint ends tunnels, routes what is in them by its destination, and go
   const certificates = new CertificateManager({ authority, log: silentLogger });
   const app = createServer((_request, response) => response.end("app"));
   const echo = createTcpServer((socket) => void socket.on("error", () => undefined).pipe(socket));
-  await Promise.all([new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve)), new Promise<void>((resolve) => echo.listen(0, "127.0.0.1", resolve))]);
+  await Promise.all([
+    new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve)),
+    new Promise<void>((resolve) => echo.listen(0, "127.0.0.1", resolve)),
+  ]);
   const [appPort, echoPort] = [app, echo].map((server) => (server.address() as AddressInfo).port);
   // The workload's end of tunnels, such as a ztunnel has it.
   const arrived: HboneRequest[] = [];
   const { context } = await certificates.fetch(hboneIdentity);
   const workload = await listenTcp({ address: "127.0.0.1", port: 15_008 }, (stream) => {
-    void secureServer(stream, () => context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then((secure) =>
-      serveHbone(secure, {
-        onConnect: (request) => {
-          arrived.push(request);
-          void connectTcp({ address: "127.0.0.1", port: Number(request.authority.split(":")[1]), timeoutMs: 1000 }).then((upstream) => relay(request.accept(), upstream));
-        },
-      }),
+    void secureServer(stream, () => context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then(
+      (secure) =>
+        serveHbone(secure, {
+          onConnect: (request) => {
+            arrived.push(request);
+            void connectTcp({
+              address: "127.0.0.1",
+              port: Number(request.authority.split(":")[1]),
+              timeoutMs: 1000,
+            }).then((upstream) => relay(request.accept(), upstream));
+          },
+        }),
     );
   });
   const port = await freePort();
@@ -134,23 +218,64 @@ test("a waypoint ends tunnels, routes what is in them by its destination, and go
     main_internal: internalCluster("main_internal", "main_internal"),
     encap: internalCluster("encap", "connect_originate"),
     "inbound-vip|80|http|shop": {
-      name: "inbound-vip|80|http|shop", type: "EDS", edsClusterConfig: { edsConfig: { ads: {} }, serviceName: "shop" }, connectTimeout: "2s", transportSocket: internalTransport,
-      metadata: { filterMetadata: { istio: { services: [{ host: "shop.test.svc.cluster.local", name: "shop", namespace: "test" }] } } },
+      name: "inbound-vip|80|http|shop",
+      type: "EDS",
+      edsClusterConfig: { edsConfig: { ads: {} }, serviceName: "shop" },
+      connectTimeout: "2s",
+      transportSocket: internalTransport,
+      metadata: {
+        filterMetadata: {
+          istio: { services: [{ host: "shop.test.svc.cluster.local", name: "shop", namespace: "test" }] },
+        },
+      },
     },
   });
   ads.push(typeUrls.endpoint, {
     shop: {
       clusterName: "shop",
-      endpoints: [{ lbEndpoints: [{ endpoint: { address: { envoyInternalAddress: { serverListenerName: "connect_originate", endpointId: `127.0.0.1:${appPort}` } } }, metadata: { filterMetadata: { "envoy.filters.listener.original_dst": { local: `127.0.0.1:${appPort}` }, istio: { workload: "shop-v1;test;shop;v1;Kubernetes" } } } }] }],
+      endpoints: [
+        {
+          lbEndpoints: [
+            {
+              endpoint: {
+                address: {
+                  envoyInternalAddress: { serverListenerName: "connect_originate", endpointId: `127.0.0.1:${appPort}` },
+                },
+              },
+              metadata: {
+                filterMetadata: {
+                  "envoy.filters.listener.original_dst": { local: `127.0.0.1:${appPort}` },
+                  istio: { workload: "shop-v1;test;shop;v1;Kubernetes" },
+                },
+              },
+            },
+          ],
+        },
+      ],
     },
   });
   ads.push(typeUrls.listener, { connect_terminate: connectTerminate(port), main_internal: mainInternal });
   await proxy.ready();
 
   const pool = new HbonePool({ dial: hboneDialer(certificates) });
-  const baggage = formatBaggage({ namespace: "test", workloadName: "client", workloadType: "deployment", serviceName: "client", serviceVersion: "v7", cluster: "Kubernetes" });
+  const baggage = formatBaggage({
+    namespace: "test",
+    workloadName: "client",
+    workloadType: "deployment",
+    serviceName: "client",
+    serviceVersion: "v7",
+    cluster: "Kubernetes",
+  });
   const enter = async (target: string): Promise<ByteStream> =>
-    await pool.connect({ sourceIdentity: "spiffe://cluster.local/ns/test/sa/client", address: "127.0.0.1", port, expectedIdentities: ["spiffe://cluster.local/ns/test/sa/waypoint"], authority: target, headers: [["baggage", baggage]], timeoutMs: 5000 });
+    await pool.connect({
+      sourceIdentity: "spiffe://cluster.local/ns/test/sa/client",
+      address: "127.0.0.1",
+      port,
+      expectedIdentities: ["spiffe://cluster.local/ns/test/sa/waypoint"],
+      authority: target,
+      headers: [["baggage", baggage]],
+      timeoutMs: 5000,
+    });
   const say = async (stream: ByteStream, text: string, until: RegExp): Promise<string> => {
     let heard = "";
     return await new Promise((resolve, reject) => {
@@ -167,14 +292,32 @@ test("a waypoint ends tunnels, routes what is in them by its destination, and go
       stream.resume();
     });
   };
-  assert.match(await say(await enter(`${service}:80`), "GET / HTTP/1.1\r\nhost: shop\r\n\r\n", /app/), /^HTTP\/1\.1 200 OK/);
-  assert.match(await say(await enter(`127.0.0.1:${appPort}`), "GET / HTTP/1.1\r\nhost: pod\r\n\r\n", /app/), /^HTTP\/1\.1 200 OK/);
+  assert.match(
+    await say(await enter(`${service}:80`), "GET / HTTP/1.1\r\nhost: shop\r\n\r\n", /app/),
+    /^HTTP\/1\.1 200 OK/,
+  );
+  assert.match(
+    await say(await enter(`127.0.0.1:${appPort}`), "GET / HTTP/1.1\r\nhost: pod\r\n\r\n", /app/),
+    /^HTTP\/1\.1 200 OK/,
+  );
   assert.equal(await say(await enter(`127.0.0.1:${echoPort}`), "SSH-2.0 hello", /hello/), "SSH-2.0 hello");
-  assert.deepEqual(arrived.map(({ authority: target, peerIdentity }) => `${peerIdentity} ${target}`), [appPort, appPort, echoPort].map((to) => `spiffe://cluster.local/ns/test/sa/waypoint 127.0.0.1:${to}`));
-  await assert.rejects(say(await enter("10.96.0.99:80"), "GET / HTTP/1.1\r\nhost: x\r\n\r\n", /HTTP/), /closed|ended/);
-  const [requests] = (await proxy.samples("istio_requests_total")).filter(({ labels }) => labels["destination_service_name"] === "shop");
   assert.deepEqual(
-    ["reporter", "source_workload", "source_version", "source_principal", "destination_workload", "connection_security_policy"].map((name) => requests?.labels[name]),
+    arrived.map(({ authority: target, peerIdentity }) => `${peerIdentity} ${target}`),
+    [appPort, appPort, echoPort].map((to) => `spiffe://cluster.local/ns/test/sa/waypoint 127.0.0.1:${to}`),
+  );
+  await assert.rejects(say(await enter("10.96.0.99:80"), "GET / HTTP/1.1\r\nhost: x\r\n\r\n", /HTTP/), /closed|ended/);
+  const [requests] = (await proxy.samples("istio_requests_total")).filter(
+    ({ labels }) => labels["destination_service_name"] === "shop",
+  );
+  assert.deepEqual(
+    [
+      "reporter",
+      "source_workload",
+      "source_version",
+      "source_principal",
+      "destination_workload",
+      "connection_security_policy",
+    ].map((name) => requests?.labels[name]),
     ["waypoint", "client", "v7", "spiffe://cluster.local/ns/test/sa/client", "shop-v1", "mutual_tls"],
   );
   pool.close();
@@ -188,18 +331,22 @@ test("a waypoint ends tunnels, routes what is in them by its destination, and go
 test("a gateway between networks leads a tunnel by the name that it asks for, and by who sends it, to who ends the tunnel inside", async () => {
   const authority = new FakeCertificateAuthority();
   const certificates = new CertificateManager({ authority, log: silentLogger });
-  const [client, gateway] = ["client", "ew"].map((name) => `spiffe://cluster.local/ns/test/sa/${name}`) as [string, string];
+  const [client, gateway] = ["client", "ew"].map((name) => `spiffe://cluster.local/ns/test/sa/${name}`) as [
+    string,
+    string,
+  ];
   const arrived: string[] = [];
   const endOf = async (identity: string): Promise<{ readonly port: number; readonly close: () => void }> => {
     const { context } = await certificates.fetch(identity);
     const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
-      void secureServer(stream, () => context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then((secure) =>
-        serveHbone(secure, {
-          onConnect: (request) => {
-            arrived.push(`${identity} ${request.peerIdentity} ${request.authority}`);
-            echo(request.accept());
-          },
-        }),
+      void secureServer(stream, () => context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then(
+        (secure) =>
+          serveHbone(secure, {
+            onConnect: (request) => {
+              arrived.push(`${identity} ${request.peerIdentity} ${request.authority}`);
+              echo(request.accept());
+            },
+          }),
       );
     });
     return { port: listener.address.port, close: () => listener.close() };
@@ -208,26 +355,80 @@ test("a gateway between networks leads a tunnel by the name that it asks for, an
   const port = await freePort();
   await using proxy = await TestProxy.start({ name: "ew", role: "waypoint", authority });
   const { ads } = proxy;
-  const plain = (name: string, to: number): JsonValue => ({ name, type: "STATIC", connectTimeout: "2s", loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: "127.0.0.1", portValue: to } } } }] }] } });
-  const state = (key: string): JsonValue => ({ name: key, typedConfig: { "@type": `${type}/envoy.extensions.matching.common_inputs.network.v3.FilterStateInput`, key } });
-  const bySource: JsonValue = { matcher: { matcherTree: { input: state("io.istio.source"), exactMatchMap: { map: { waypoint: toChain("straight") } } }, onNoMatch: toChain("guarded") } };
+  const plain = (name: string, to: number): JsonValue => ({
+    name,
+    type: "STATIC",
+    connectTimeout: "2s",
+    loadAssignment: {
+      clusterName: name,
+      endpoints: [
+        { lbEndpoints: [{ endpoint: { address: { socketAddress: { address: "127.0.0.1", portValue: to } } } }] },
+      ],
+    },
+  });
+  const state = (key: string): JsonValue => ({
+    name: key,
+    typedConfig: { "@type": `${type}/envoy.extensions.matching.common_inputs.network.v3.FilterStateInput`, key },
+  });
+  const bySource: JsonValue = {
+    matcher: {
+      matcherTree: { input: state("io.istio.source"), exactMatchMap: { map: { waypoint: toChain("straight") } } },
+      onNoMatch: toChain("guarded"),
+    },
+  };
   const chains = ["straight", "guarded"].map((name): JsonValue => ({ name, filters: [tcpProxy(name)] }));
-  ads.push(typeUrls.cluster, { main_internal: internalCluster("main_internal", "main_internal"), straight: plain("straight", pod.port), guarded: plain("guarded", guard.port) });
+  ads.push(typeUrls.cluster, {
+    main_internal: internalCluster("main_internal", "main_internal"),
+    straight: plain("straight", pod.port),
+    guarded: plain("guarded", guard.port),
+  });
   ads.push(typeUrls.listener, {
     connect_terminate: connectTerminate(port),
-    main_internal: { name: "main_internal", internalListener: {}, filterChainMatcher: { matcherTree: { input: state("io.istio.connect_authority"), exactMatchMap: { map: { "web.test.svc.cluster.local:80": bySource } } } }, filterChains: chains },
+    main_internal: {
+      name: "main_internal",
+      internalListener: {},
+      filterChainMatcher: {
+        matcherTree: {
+          input: state("io.istio.connect_authority"),
+          exactMatchMap: { map: { "web.test.svc.cluster.local:80": bySource } },
+        },
+      },
+      filterChains: chains,
+    },
   });
   await proxy.ready();
 
   const pool = new HbonePool({ dial: hboneDialer(certificates) });
-  const through = async (name: string, headers: readonly (readonly [string, string])[], expected: string): Promise<ByteStream> => {
-    const outer = await pool.connect({ sourceIdentity: client, address: "127.0.0.1", port, expectedIdentities: [gateway], authority: name, headers, timeoutMs: 5000 });
-    return await connectWithin(outer, certificates, { sourceIdentity: client, expectedIdentities: [expected], authority: name, headers: [], timeoutMs: 5000, clock: systemClock });
+  const through = async (
+    name: string,
+    headers: readonly (readonly [string, string])[],
+    expected: string,
+  ): Promise<ByteStream> => {
+    const outer = await pool.connect({
+      sourceIdentity: client,
+      address: "127.0.0.1",
+      port,
+      expectedIdentities: [gateway],
+      authority: name,
+      headers,
+      timeoutMs: 5000,
+    });
+    return await connectWithin(outer, certificates, {
+      sourceIdentity: client,
+      expectedIdentities: [expected],
+      authority: name,
+      headers: [],
+      timeoutMs: 5000,
+      clock: systemClock,
+    });
   };
   const name = "web.test.svc.cluster.local:80";
   const guarded = await through(name, [], "spiffe://cluster.local/ns/test/sa/waypoint");
   const straight = await through(name, [["x-istio-source", "waypoint"]], hboneIdentity);
-  assert.deepEqual(arrived, [`spiffe://cluster.local/ns/test/sa/waypoint ${client} ${name}`, `${hboneIdentity} ${client} ${name}`]);
+  assert.deepEqual(arrived, [
+    `spiffe://cluster.local/ns/test/sa/waypoint ${client} ${name}`,
+    `${hboneIdentity} ${client} ${name}`,
+  ]);
   await assert.rejects(through("other.test.svc.cluster.local:80", [], hboneIdentity));
   for (const stream of [guarded, straight]) stream.destroy();
   pool.close();
@@ -236,6 +437,11 @@ test("a gateway between networks leads a tunnel by the name that it asks for, an
 });
 
 function echo(stream: ByteStream): void {
-  stream.setHandler({ data: (chunk) => void stream.write(Buffer.from(chunk)), end: () => stream.end(), drain: () => undefined, close: () => undefined });
+  stream.setHandler({
+    data: (chunk) => void stream.write(Buffer.from(chunk)),
+    end: () => stream.end(),
+    drain: () => undefined,
+    close: () => undefined,
+  });
   stream.resume();
 }

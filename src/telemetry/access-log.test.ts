@@ -25,7 +25,10 @@ test("lines arrive whole and in order, and those beyond the buffers are dropped 
   const lines = written.join("").trimEnd().split("\n");
   assert.equal(lines.length + log.droppedLines, 40);
   assert.ok(log.droppedLines > 0);
-  assert.deepEqual(lines, lines.map((_, index) => `line ${index}`));
+  assert.deepEqual(
+    lines,
+    lines.map((_, index) => `line ${index}`),
+  );
   assert.equal(troubles.length, 1);
 });
 
@@ -74,7 +77,10 @@ test("lines that are held are asked for before a write that is due, and at the e
       return { [Symbol.dispose]: () => undefined };
     },
   };
-  const log = new AccessLog({ clock, sink: { write: async (bytes) => await Promise.resolve(void written.push(Buffer.from(bytes).toString())) } });
+  const log = new AccessLog({
+    clock,
+    sink: { write: async (bytes) => await Promise.resolve(void written.push(Buffer.from(bytes).toString())) },
+  });
   const held: string[] = [];
   const holder = {
     release: () => {

@@ -110,7 +110,8 @@ export class AccessLog {
   }
 
   #drop(): void {
-    if (this.#droppedLines === 0) this.#options.onTrouble?.("the access log's sink is too slow: lines are dropped and counted");
+    if (this.#droppedLines === 0)
+      this.#options.onTrouble?.("the access log's sink is too slow: lines are dropped and counted");
     this.#droppedLines += 1;
   }
 
@@ -143,7 +144,7 @@ export function fileSink(path: string): AccessLogSink {
         file = undefined;
         throw error;
       });
-      for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten;
+      for (let at = 0; at < bytes.length;) at += (await handle.write(bytes, at)).bytesWritten;
     },
   };
 }

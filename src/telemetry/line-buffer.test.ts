@@ -16,12 +16,22 @@ test("texts, pieces and numbers stand in a line as they are, of any length", () 
   buffer.piece(Buffer.from("p".repeat(200)), 50, 150);
   buffer.text("é€\n");
   buffer.keep();
-  const expected = Buffer.concat([Buffer.from(`${numbers.map((number) => (number < 0 ? "-" : String(number))).join(" ")} ${"p".repeat(318)}`), Buffer.alloc(318, 0xe9), Buffer.from(`cd${"p".repeat(100)}é€\n`)]);
+  const expected = Buffer.concat([
+    Buffer.from(`${numbers.map((number) => (number < 0 ? "-" : String(number))).join(" ")} ${"p".repeat(318)}`),
+    Buffer.alloc(318, 0xe9),
+    Buffer.from(`cd${"p".repeat(100)}é€\n`),
+  ]);
   assert.deepEqual(buffer.lines(), expected);
 });
 
 test("a line without room leaves those before it as they were, whatever did not fit", () => {
-  const fills: readonly ((buffer: LineBuffer) => void)[] = [(buffer) => buffer.piece(Buffer.alloc(9)), (buffer) => buffer.latin1("123456789"), (buffer) => buffer.text("123"), (buffer) => buffer.count(7), (buffer) => buffer.piece(Buffer.alloc(5))];
+  const fills: readonly ((buffer: LineBuffer) => void)[] = [
+    (buffer) => buffer.piece(Buffer.alloc(9)),
+    (buffer) => buffer.latin1("123456789"),
+    (buffer) => buffer.text("123"),
+    (buffer) => buffer.count(7),
+    (buffer) => buffer.piece(Buffer.alloc(5)),
+  ];
   for (const fill of fills) {
     const buffer = new LineBuffer(8);
     buffer.begin().latin1("four");

@@ -12,7 +12,8 @@ test("what is rendered parses back to the same samples, whatever the label value
   const histogram = registry.histogram("duration", "Durations.", ["kind"], [1, 5, 10]).labels("get");
   for (const value of [0.5, 1, 7, 100]) histogram.observe(value);
   const { samples, types } = parsePrometheus(renderPrometheus(registry));
-  const find = (name: string, le?: string) => samples.find((one) => one.name === name && one.labels["le"] === le)?.value;
+  const find = (name: string, le?: string) =>
+    samples.find((one) => one.name === name && one.labels["le"] === le)?.value;
   assert.deepEqual(samples.find((one) => one.name === "requests_total")?.labels, { path: nasty, code: "200" });
   assert.equal(find("temperature"), -1.5);
   assert.deepEqual(
@@ -25,16 +26,25 @@ test("what is rendered parses back to the same samples, whatever the label value
 
 /** What a registry shows of a metric: its labels' values, and its number. */
 function shown(registry: MetricsRegistry, name: string): (readonly [labels: string, value: number])[] {
-  return parsePrometheus(renderPrometheus(registry)).samples.filter((one) => one.name === name).map((one) => [Object.values(one.labels).join(), one.value] as const);
+  return parsePrometheus(renderPrometheus(registry))
+    .samples.filter((one) => one.name === name)
+    .map((one) => [Object.values(one.labels).join(), one.value] as const);
 }
 
 test("label sets beyond a metric's bound are counted as one, which is shown, and so is how many were asked for", () => {
   const registry = new MetricsRegistry({ maxSeriesPerMetric: 2 });
   const family = registry.counter("hits_total", "Hits.", ["path"]);
   for (const path of ["a", "b", "c", "d", "a"]) family.labels(path).increment();
-  assert.deepEqual(shown(registry, "hits_total"), [["a", 2], ["b", 1], [overflowLabel, 2]]);
+  assert.deepEqual(shown(registry, "hits_total"), [
+    ["a", 2],
+    ["b", 1],
+    [overflowLabel, 2],
+  ]);
   assert.deepEqual(shown(registry, droppedSeriesMetric), [["hits_total", 2]]);
-  assert.deepEqual(shown(registry, "serin_metrics_series_limit"), [["metric", 2], ["process", 20_000]]);
+  assert.deepEqual(shown(registry, "serin_metrics_series_limit"), [
+    ["metric", 2],
+    ["process", 20_000],
+  ]);
 });
 
 test("all metrics together hold no more label sets than a process may; gauges and metrics without labels are not refused for it", () => {
@@ -47,7 +57,10 @@ test("all metrics together hold no more label sets than a process may; gauges an
   }
   registry.gauge("here", "Here.", ["path"]).labels("a").set(1);
   registry.counter("all_total", "All.").labels().increment();
-  assert.deepEqual(shown(registry, "time_count"), [["a", 1], [overflowLabel, 1]]);
+  assert.deepEqual(shown(registry, "time_count"), [
+    ["a", 1],
+    [overflowLabel, 1],
+  ]);
   assert.deepEqual([shown(registry, "here"), shown(registry, "all_total")], [[["a", 1]], [["", 1]]]);
 });
 

@@ -142,7 +142,11 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   #overflow: Series<Handle> | undefined;
   #rotates = false;
 
-  constructor(description: Pick<MetricFamily<Handle>, "name" | "help" | "type" | "labelNames">, create: () => Handle, budget: SeriesBudget) {
+  constructor(
+    description: Pick<MetricFamily<Handle>, "name" | "help" | "type" | "labelNames">,
+    create: () => Handle,
+    budget: SeriesBudget,
+  ) {
     this.name = description.name;
     this.help = description.help;
     this.type = description.type;
@@ -158,12 +162,16 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
    */
   labels(...values: readonly string[]): Handle {
     // Words are made only when it fails: this is called for each request and each object.
-    if (values.length !== this.labelNames.length) invariant(false, `${this.name} has the labels ${this.labelNames.join(", ")}; got ${values.length} value(s)`);
+    if (values.length !== this.labelNames.length)
+      invariant(false, `${this.name} has the labels ${this.labelNames.join(", ")}; got ${values.length} value(s)`);
     const key = values.length === 1 ? (values[0] ?? "") : values.join("\u0000");
     const known = this.#series.get(key);
     if (known !== undefined) return known.handle;
     const isFree = values.length === 0;
-    if (!isFree && (this.#series.size >= this.#budget.maxSeriesPerMetric || (this.type !== "gauge" && !this.#budget.take()))) {
+    if (
+      !isFree &&
+      (this.#series.size >= this.#budget.maxSeriesPerMetric || (this.type !== "gauge" && !this.#budget.take()))
+    ) {
       this.#budget.dropped(this.name);
       this.#overflow ??= { values: values.map(() => overflowLabel), handle: this.#create() };
       return this.#overflow.handle;
@@ -268,10 +276,22 @@ export class MetricsRegistry {
         if (family !== droppedSeriesMetric) this.#dropped.labels(family).increment();
       },
     };
-    this.#dropped = this.counter(droppedSeriesMetric, "Requests for a label set beyond a bound, which were counted for the one that stands for them all.", ["metric"]);
-    this.#forgotten = this.counter(forgottenSeriesMetric, "Label sets that were let go of, as they had stood still and their metric was half full.", ["metric"]);
+    this.#dropped = this.counter(
+      droppedSeriesMetric,
+      "Requests for a label set beyond a bound, which were counted for the one that stands for them all.",
+      ["metric"],
+    );
+    this.#forgotten = this.counter(
+      forgottenSeriesMetric,
+      "Label sets that were let go of, as they had stood still and their metric was half full.",
+      ["metric"],
+    );
     this.#keptSeries = this.gauge(keptSeriesMetric, "Label sets of counters and histograms.").labels();
-    const limits = this.gauge(seriesLimitMetric, "Label sets that there may be: of one metric, and of all counters and histograms.", ["scope"]);
+    const limits = this.gauge(
+      seriesLimitMetric,
+      "Label sets that there may be: of one metric, and of all counters and histograms.",
+      ["scope"],
+    );
     limits.labels("metric").set(maxSeriesPerMetric);
     limits.labels("process").set(this.#maxSeries);
   }
@@ -290,7 +310,12 @@ export class MetricsRegistry {
   }
 
   /** `bounds` are the buckets' inclusive upper bounds, ascending, without infinity. */
-  histogram(name: string, help: string, labelNames: readonly string[], bounds: readonly number[]): MetricFamily<Histogram> {
+  histogram(
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    bounds: readonly number[],
+  ): MetricFamily<Histogram> {
     invariant(
       bounds.every((bound, index) => index === 0 || bound > (bounds[index - 1] ?? -Infinity)),
       `the bounds of ${name} must ascend`,
@@ -309,7 +334,9 @@ export class MetricsRegistry {
     for (const collect of this.#collectors) collect();
     this.#forgetStale();
     this.#keptSeries.set(this.#series);
-    return [...this.#families.values(), ...this.#variants.values()].sort((left, right) => (left.name === right.name ? 0 : left.name < right.name ? -1 : 1));
+    return [...this.#families.values(), ...this.#variants.values()].sort((left, right) =>
+      left.name === right.name ? 0 : left.name < right.name ? -1 : 1,
+    );
   }
 
   #forgetStale(): void {
@@ -324,7 +351,10 @@ export class MetricsRegistry {
   }
 
   /** Series of a metric with other labels than the rest of it; undefined beyond {@link maxVariants} lists of labels. */
-  variant<Handle extends Counter | Gauge | Histogram>(family: MetricFamily<Handle>, labelNames: readonly string[]): MetricFamily<Handle> | undefined {
+  variant<Handle extends Counter | Gauge | Histogram>(
+    family: MetricFamily<Handle>,
+    labelNames: readonly string[],
+  ): MetricFamily<Handle> | undefined {
     const key = [family.name, ...labelNames].join(" ");
     const known = this.#variants.get(key);
     if (known !== undefined) return known as unknown as MetricFamily<Handle>;
@@ -351,7 +381,9 @@ export class MetricsRegistry {
     }
     invariant(/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name), `"${name}" is no Prometheus metric name`);
     // What tells of the bounds is not kept out by them.
-    const budget = name.startsWith("serin_metrics_") ? { ...this.#budget, take: () => true, give: () => undefined } : this.#budget;
+    const budget = name.startsWith("serin_metrics_")
+      ? { ...this.#budget, take: () => true, give: () => undefined }
+      : this.#budget;
     const family = new MetricFamily<Handle>({ name, help, type, labelNames }, create, budget);
     this.#families.set(name, family as unknown as MetricFamily<Counter>);
     return family;

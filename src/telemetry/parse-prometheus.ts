@@ -61,7 +61,8 @@ export function readSampleText(line: string, lineNumber: number): SampleText {
   if (name === undefined) throw bad(lineNumber, "a sample starts with a metric name", line);
   const [value = "", timestamp] = line.slice(at).trim().split(/\s+/);
   if (parseValue(value) === undefined) throw bad(lineNumber, "a number after the metric", line);
-  if (timestamp === undefined || timestamp.startsWith("#")) return { name, labels, head: line.slice(0, at).trimEnd(), value, timestamp: undefined };
+  if (timestamp === undefined || timestamp.startsWith("#"))
+    return { name, labels, head: line.slice(0, at).trimEnd(), value, timestamp: undefined };
   if (!Number.isFinite(Number(timestamp))) throw bad(lineNumber, "a timestamp in milliseconds after the value", line);
   return { name, labels, head: line.slice(0, at).trimEnd(), value, timestamp };
 }
@@ -75,7 +76,11 @@ function parseSample(line: string, lineNumber: number): PrometheusSample {
 }
 
 /** A name that has other characters than Prometheus' older ones stands in quotes: a label's before its `=`, the metric's by itself, first. */
-function parseLabels(line: string, start: number, lineNumber: number): { labels: Record<string, string>; quotedName: string | undefined; end: number } {
+function parseLabels(
+  line: string,
+  start: number,
+  lineNumber: number,
+): { labels: Record<string, string>; quotedName: string | undefined; end: number } {
   const labels: Record<string, string> = {};
   const one = /\s*(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]|\\.)+)")\s*=\s*"((?:[^"\\]|\\.)*)"\s*(,|(?=\}))/y;
   const quoted = /\s*"((?:[^"\\]|\\.)+)"\s*(,|(?=\}))/y;

@@ -5,7 +5,9 @@ export function addProcessMetrics(registry: MetricsRegistry, process: NodeJS.Pro
   const resident = registry.gauge("process_resident_memory_bytes", "Resident memory size in bytes.").labels();
   const heap = registry.gauge("process_heap_bytes", "Used JavaScript heap in bytes.").labels();
   const cpu = registry.counter("process_cpu_seconds_total", "User and system CPU time spent in seconds.").labels();
-  const started = registry.gauge("process_start_time_seconds", "Start time of the process since the epoch in seconds.").labels();
+  const started = registry
+    .gauge("process_start_time_seconds", "Start time of the process since the epoch in seconds.")
+    .labels();
   const startSeconds = Date.now() / 1000 - process.uptime();
   registry.onCollect(() => {
     const memory = process.memoryUsage();

@@ -9,7 +9,8 @@ export function renderPrometheus(registry: MetricsRegistry): string {
   let last = "";
   for (const family of registry.families()) {
     if (family.isEmpty) continue;
-    if (family.name !== last) lines.push(`# HELP ${family.name} ${escapeHelp(family.help)}`, `# TYPE ${family.name} ${family.type}`);
+    if (family.name !== last)
+      lines.push(`# HELP ${family.name} ${escapeHelp(family.help)}`, `# TYPE ${family.name} ${family.type}`);
     last = family.name;
     renderFamily(family, lines);
   }

@@ -5,16 +5,45 @@ import { MeshState } from "./state/mesh-state.ts";
 
 test("a dump names waypoints as upstream's does, by namespace/hostname or network/address: istioctl reads nothing else", () => {
   const state = new MeshState();
-  const service = { name: "web", namespace: "shop", vips: [{ network: "", address: "10.0.0.1" }], ports: new Map([[80, 8080]]), subjectAltNames: [], weightedWaypoints: [], canonical: true, visibility: "Public" as const };
-  const named = { destination: { namespace: "shop", hostname: "waypoint.shop.svc.cluster.local" }, hboneMtlsPort: 15_008 };
+  const service = {
+    name: "web",
+    namespace: "shop",
+    vips: [{ network: "", address: "10.0.0.1" }],
+    ports: new Map([[80, 8080]]),
+    subjectAltNames: [],
+    weightedWaypoints: [],
+    canonical: true,
+    visibility: "Public" as const,
+  };
+  const named = {
+    destination: { namespace: "shop", hostname: "waypoint.shop.svc.cluster.local" },
+    hboneMtlsPort: 15_008,
+  };
   const addressed = { destination: { network: "east", address: "10.0.0.9" }, hboneMtlsPort: 15_008 };
-  state.putService({ ...service, hostname: "a.shop.svc.cluster.local", waypoint: named, weightedWaypoints: [{ destination: addressed, weight: 10 }] });
+  state.putService({
+    ...service,
+    hostname: "a.shop.svc.cluster.local",
+    waypoint: named,
+    weightedWaypoints: [{ destination: addressed, weight: 10 }],
+  });
   state.putService({ ...service, hostname: "b.shop.svc.cluster.local", waypoint: addressed });
-  const sources = { config: { version: "1", revision: "r", ports: {} }, state, certificates: { statuses: () => [] }, pods: { list: () => [] } } as unknown as AdminSources;
-  const { services } = configDump(sources) as { readonly services: readonly { readonly waypoint: unknown; readonly weightedWaypoints: unknown }[] };
-  assert.deepEqual(services.map(({ waypoint }) => waypoint), [
-    { destination: "shop/waypoint.shop.svc.cluster.local", hboneMtlsPort: 15_008 },
-    { destination: "east/10.0.0.9", hboneMtlsPort: 15_008 },
+  const sources = {
+    config: { version: "1", revision: "r", ports: {} },
+    state,
+    certificates: { statuses: () => [] },
+    pods: { list: () => [] },
+  } as unknown as AdminSources;
+  const { services } = configDump(sources) as {
+    readonly services: readonly { readonly waypoint: unknown; readonly weightedWaypoints: unknown }[];
+  };
+  assert.deepEqual(
+    services.map(({ waypoint }) => waypoint),
+    [
+      { destination: "shop/waypoint.shop.svc.cluster.local", hboneMtlsPort: 15_008 },
+      { destination: "east/10.0.0.9", hboneMtlsPort: 15_008 },
+    ],
+  );
+  assert.deepEqual(services[0]?.weightedWaypoints, [
+    { destination: { destination: "east/10.0.0.9", hboneMtlsPort: 15_008 }, weight: 10 },
   ]);
-  assert.deepEqual(services[0]?.weightedWaypoints, [{ destination: { destination: "east/10.0.0.9", hboneMtlsPort: 15_008 }, weight: 10 }]);
 });

@@ -22,7 +22,10 @@ export function configDump(sources: AdminSources): unknown {
     version: { version: config.version, revision: config.revision },
     config: { ...config, ports: config.ports },
     workloads: state.workloads().map(workloadDump).sort(byUid),
-    services: state.services().map((service) => serviceDump(service, state)).sort((a, b) => compare(a.hostname, b.hostname)),
+    services: state
+      .services()
+      .map((service) => serviceDump(service, state))
+      .sort((a, b) => compare(a.hostname, b.hostname)),
     policies: [...state.policies()].sort((a, b) => compare(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`)),
     certificates: sources.certificates.statuses().map(certificateDump),
     workloadState: Object.fromEntries(sources.pods.list().map((pod) => [pod.uid, podDump(sources, pod)])),
@@ -63,7 +66,12 @@ function podDump(sources: AdminSources, pod: ReturnType<PodManager["list"]>[numb
 }
 
 function workloadDump(workload: Workload) {
-  return { ...workload, services: [...workload.services.keys()], ...gatewayField("waypoint", workload.waypoint), ...gatewayField("networkGateway", workload.networkGateway) };
+  return {
+    ...workload,
+    services: [...workload.services.keys()],
+    ...gatewayField("waypoint", workload.waypoint),
+    ...gatewayField("networkGateway", workload.networkGateway),
+  };
 }
 
 function serviceDump(service: Service, state: MeshState) {
@@ -74,11 +82,19 @@ function serviceDump(service: Service, state: MeshState) {
     endpoints: Object.fromEntries(
       [...state.endpoints(service)].map(([uid, endpoint]) => [
         uid,
-        { workloadUid: uid, service: serviceKey(service), port: Object.fromEntries(endpoint.ports), status: endpoint.workload.status },
+        {
+          workloadUid: uid,
+          service: serviceKey(service),
+          port: Object.fromEntries(endpoint.ports),
+          status: endpoint.workload.status,
+        },
       ]),
     ),
     ...gatewayField("waypoint", service.waypoint),
-    weightedWaypoints: service.weightedWaypoints.map((one) => ({ destination: gatewayDump(one.destination), weight: one.weight })),
+    weightedWaypoints: service.weightedWaypoints.map((one) => ({
+      destination: gatewayDump(one.destination),
+      weight: one.weight,
+    })),
   };
 }
 
@@ -89,7 +105,13 @@ function gatewayField(name: string, gateway: GatewayAddress | undefined): Record
 /** As upstream's ztunnel writes both kinds of destination: `istioctl ztunnel-config` reads nothing else. */
 function gatewayDump(gateway: GatewayAddress): unknown {
   const { destination, hboneMtlsPort } = gateway;
-  return { destination: "address" in destination ? `${destination.network}/${destination.address}` : `${destination.namespace}/${destination.hostname}`, hboneMtlsPort };
+  return {
+    destination:
+      "address" in destination
+        ? `${destination.network}/${destination.address}`
+        : `${destination.namespace}/${destination.hostname}`,
+    hboneMtlsPort,
+  };
 }
 
 function certificateDump(status: ReturnType<CertificateManager["statuses"]>[number]): unknown {

@@ -5,16 +5,34 @@ import { describeConfig, readConfig } from "./config.ts";
 
 test("the logged configuration is YAML with the keys that upstream logs", () => {
   const config = readConfig(
-    { XDS_ADDRESS: "https://istiod-1-18-1.istio-system.svc:15012", NODE_NAME: "ambient-worker2", INSTANCE_IP: "10.244.1.40", ISTIO_META_NOTE: "a: b" },
+    {
+      XDS_ADDRESS: "https://istiod-1-18-1.istio-system.svc:15012",
+      NODE_NAME: "ambient-worker2",
+      INSTANCE_IP: "10.244.1.40",
+      ISTIO_META_NOTE: "a: b",
+    },
     "1.18.0-alpha.0",
     ["proxy", "ztunnel"],
   );
-  const read = parse(describeConfig(config), { customTags: [{ tag: "!File", resolve: (value: string) => `file ${value}` }] }) as Record<string, unknown>;
+  const read = parse(describeConfig(config), {
+    customTags: [{ tag: "!File", resolve: (value: string) => `file ${value}` }],
+  }) as Record<string, unknown>;
   assert.deepEqual(
-    [read["connection_window_size"], read["frame_size"], read["admin_addr"], read["stats_addr"], read["local_node"], read["local_ip"], read["proxy_args"]],
+    [
+      read["connection_window_size"],
+      read["frame_size"],
+      read["admin_addr"],
+      read["stats_addr"],
+      read["local_node"],
+      read["local_ip"],
+      read["proxy_args"],
+    ],
     [16_777_216, 1_048_576, "127.0.0.1:15000", "[::]:15020", "ambient-worker2", "10.244.1.40", "proxy ztunnel"],
   );
-  assert.deepEqual([read["xds_address"], read["ca_address"]], ["https://istiod-1-18-1.istio-system.svc:15012", "https://istiod-1-18-1.istio-system.svc:15012"]);
+  assert.deepEqual(
+    [read["xds_address"], read["ca_address"]],
+    ["https://istiod-1-18-1.istio-system.svc:15012", "https://istiod-1-18-1.istio-system.svc:15012"],
+  );
   assert.equal(read["xds_root_cert"], "file ./var/run/secrets/istio/root-cert.pem");
   assert.deepEqual(read["proxy_metadata"], { NOTE: "a: b", ISTIO_VERSION: "1.18.0-alpha.0" });
   assert.deepEqual(read["termination_grace_period"], { secs: 5, nanos: 0 });

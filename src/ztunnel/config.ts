@@ -59,7 +59,8 @@ export function readConfig(env: Environment, version: string, args: readonly str
   const fakeCa = envBoolean(env, "FAKE_CA", false);
   const localXdsPath = envString(env, "LOCAL_XDS_PATH", "");
   const proxyMode = envString(env, "PROXY_MODE", "shared").toLowerCase();
-  if (proxyMode !== "shared" && proxyMode !== "dedicated") throw userError("env-invalid", `PROXY_MODE must be shared or dedicated, got "${proxyMode}"`);
+  if (proxyMode !== "shared" && proxyMode !== "dedicated")
+    throw userError("env-invalid", `PROXY_MODE must be shared or dedicated, got "${proxyMode}"`);
   const metadata: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
     if (name.startsWith("ISTIO_META_") && value !== undefined) metadata[name.slice("ISTIO_META_".length)] = value;
@@ -130,13 +131,16 @@ function seconds(env: Environment, name: string, fallback: number): number {
   if (value === "") return fallback;
   const match = /^(\d+(?:\.\d+)?)([smhd])?$/.exec(value);
   const unit = units[match?.[2] ?? "s"];
-  if (match === null || unit === undefined) throw userError("env-invalid", `${name} must be a duration such as 30s, 5m or 24h, got "${value}"`);
+  if (match === null || unit === undefined)
+    throw userError("env-invalid", `${name} must be a duration such as 30s, 5m or 24h, got "${value}"`);
   return Number(match[1]) * unit;
 }
 
 function logLevel(env: Environment): ZtunnelConfig["logLevel"] {
   // Upstream's RUST_LOG may name targets (`info,access=debug`): the first bare word is the level of all.
-  const words = envString(env, "RUST_LOG", envString(env, "LOG_LEVEL", "info")).toLowerCase().split(",");
+  const words = envString(env, "RUST_LOG", envString(env, "LOG_LEVEL", "info"))
+    .toLowerCase()
+    .split(",");
   const level = words.map((word) => word.trim()).find((word) => !word.includes("="));
   switch (level) {
     case "trace":
@@ -179,7 +183,12 @@ export function describeConfig(config: ZtunnelConfig): string {
     ["xds_on_demand", "false"],
     ["fake_ca", String(config.fakeCa)],
     ["termination_grace_period", `\n  secs: ${Math.floor(config.terminationGraceMs / 1000)}\n  nanos: 0`],
-    ["proxy_metadata", Object.entries(config.metadata).map(([key, value]) => `\n  ${key}: ${scalar(value)}`).join("")],
+    [
+      "proxy_metadata",
+      Object.entries(config.metadata)
+        .map(([key, value]) => `\n  ${key}: ${scalar(value)}`)
+        .join(""),
+    ],
     ["num_worker_threads", "1"],
     ["enable_original_source", "null"],
     ["proxy_args", config.proxyArgs],

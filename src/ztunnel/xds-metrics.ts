@@ -10,7 +10,11 @@ export class XdsMetrics {
   constructor(registry: MetricsRegistry) {
     this.#messages = registry.counter("istio_xds_message_total", "Total number of messages received.", ["url"]);
     this.#bytes = registry.counter("istio_xds_message_bytes_total", "Total number of bytes received.", ["url"]);
-    this.#terminations = registry.counter("istio_xds_connection_terminations_total", "The total number of completed connections to xds server.", ["reason"]);
+    this.#terminations = registry.counter(
+      "istio_xds_connection_terminations_total",
+      "The total number of completed connections to xds server.",
+      ["reason"],
+    );
   }
 
   received({ typeUrl, resources }: XdsUpdate): void {

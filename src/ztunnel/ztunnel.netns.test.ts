@@ -15,7 +15,13 @@ import {
   SeqpacketServer,
   type SeqpacketConnection,
 } from "../net/index.ts";
-import { decodeZdsHello, decodeZdsResponse, encodeZdsRequest, type ZdsListenerRole, type ZdsRequest } from "../wire/zds/index.ts";
+import {
+  decodeZdsHello,
+  decodeZdsResponse,
+  encodeZdsRequest,
+  type ZdsListenerRole,
+  type ZdsRequest,
+} from "../wire/zds/index.ts";
 import { clientAddress, podPair, serverAddress, serviceAddress } from "./testing/pod-pair.ts";
 import { requireOwnNetwork } from "../net/testing/index.ts";
 
@@ -68,11 +74,20 @@ class ZtunnelProcess {
     });
     this.#child = this.namespace.enter(() =>
       spawn(process.execPath, [join(root, "src/cmd/main.ts"), "ztunnel"], {
-        env: { PATH: process.env["PATH"], REVISION: name, LOCAL_XDS_PATH: config, FAKE_CA: "true", FAKE_CA_ROOT: caRoot, INPOD_UDS: path, NODE_NAME: "node" },
+        env: {
+          PATH: process.env["PATH"],
+          REVISION: name,
+          LOCAL_XDS_PATH: config,
+          FAKE_CA: "true",
+          FAKE_CA_ROOT: caRoot,
+          INPOD_UDS: path,
+          NODE_NAME: "node",
+        },
         stdio: ["ignore", "pipe", "pipe"],
       }),
     );
-    for (const stream of [this.#child.stdout, this.#child.stderr]) stream?.on("data", (data: Buffer) => this.output.push(data.toString()));
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream?.on("data", (data: Buffer) => this.output.push(data.toString()));
     this.exited = new Promise((resolve) => this.#child.on("exit", (code) => resolve(code)));
   }
 
@@ -88,9 +103,16 @@ class ZtunnelProcess {
     });
   }
 
-  async add(uid: string, namespace: NetworkNamespace, sockets: readonly { readonly role: ZdsListenerRole; readonly fd: number }[] = []): Promise<void> {
+  async add(
+    uid: string,
+    namespace: NetworkNamespace,
+    sockets: readonly { readonly role: ZdsListenerRole; readonly fd: number }[] = [],
+  ): Promise<void> {
     const workload = { name: uid, namespace: "default", serviceAccount: uid };
-    const answer = await this.send({ type: "add", uid, workload, listeners: sockets.map(({ role }) => role) }, [namespace.fd, ...sockets.map(({ fd }) => fd)]);
+    const answer = await this.send({ type: "add", uid, workload, listeners: sockets.map(({ role }) => role) }, [
+      namespace.fd,
+      ...sockets.map(({ fd }) => fd),
+    ]);
     assert.equal(answer.error, "");
   }
 
@@ -100,7 +122,10 @@ class ZtunnelProcess {
 
   async until(pattern: RegExp): Promise<void> {
     while (!pattern.test(this.text)) {
-      const ended = await Promise.race([this.exited.then(() => true), new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 10))]);
+      const ended = await Promise.race([
+        this.exited.then(() => true),
+        new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 10)),
+      ]);
       assert.ok(!ended || pattern.test(this.text), `ended without ${pattern}: ${this.text}`);
     }
   }
@@ -108,7 +133,8 @@ class ZtunnelProcess {
 
 /** What the agent opens in a pod, once. */
 function podSockets(namespace: NetworkNamespace): { readonly role: ZdsListenerRole; readonly fd: number }[] {
-  const tcp = (address: string, port: number) => listenTcpInNamespace(namespace.fd, { address, port, transparent: true });
+  const tcp = (address: string, port: number) =>
+    listenTcpInNamespace(namespace.fd, { address, port, transparent: true });
   return [
     { role: "outbound", fd: tcp("127.0.0.1", 15_001) },
     { role: "inbound-plaintext", fd: tcp("0.0.0.0", 15_006) },
@@ -119,7 +145,12 @@ function podSockets(namespace: NetworkNamespace): { readonly role: ZdsListenerRo
 
 async function echoServer(namespace: NetworkNamespace) {
   return await listenTcp({ fd: listenTcpInNamespace(namespace.fd, { address: "0.0.0.0", port: 8080 }) }, (stream) => {
-    stream.setHandler({ data: (chunk) => void stream.write(Buffer.from(chunk)), end: () => stream.end(), drain() {}, close() {} });
+    stream.setHandler({
+      data: (chunk) => void stream.write(Buffer.from(chunk)),
+      end: () => stream.end(),
+      drain() {},
+      close() {},
+    });
     stream.resume();
   });
 }

@@ -1,5 +1,14 @@
 import { readFile } from "node:fs/promises";
-import { aborted, Readiness, transientError, type Clock, type Logger, type LogThreshold, type Random, type Shutdown } from "../base/index.ts";
+import {
+  aborted,
+  Readiness,
+  transientError,
+  type Clock,
+  type Logger,
+  type LogThreshold,
+  type Random,
+  type Shutdown,
+} from "../base/index.ts";
 import {
   addCertificateMetrics,
   addRevocationMetrics,
@@ -69,7 +78,8 @@ export class Ztunnel {
     const { config, clock, random, log } = options;
     this.#options = options;
     this.#log = log;
-    this.#revocations = config.revocationsFile === undefined ? undefined : new RevocationLists(addRevocationMetrics(this.#registry));
+    this.#revocations =
+      config.revocationsFile === undefined ? undefined : new RevocationLists(addRevocationMetrics(this.#registry));
     this.#certificates = new CertificateManager({
       authority: options.authority,
       log: log.scoped("identity"),
@@ -89,10 +99,17 @@ export class Ztunnel {
         draining.set(counts.draining);
       },
     });
-    this.#registry.gauge("istio_build", "Istio component build info.", ["component", "tag"]).labels("ztunnel", config.version).set(1);
+    this.#registry
+      .gauge("istio_build", "Istio component build info.", ["component", "tag"])
+      .labels("ztunnel", config.version)
+      .set(1);
     addProcessMetrics(this.#registry, process);
-    const served = this.#registry.gauge("workload_manager_active_proxy_count", "The total number current workloads with active proxies.").labels();
-    const started = this.#registry.counter("workload_manager_proxies_started_total", "The total number of proxies that were started.").labels();
+    const served = this.#registry
+      .gauge("workload_manager_active_proxy_count", "The total number current workloads with active proxies.")
+      .labels();
+    const started = this.#registry
+      .counter("workload_manager_proxies_started_total", "The total number of proxies that were started.")
+      .labels();
     this.#registry.onCollect(() => served.set(this.#pods.uids().length));
     this.#pods = new PodManager({
       create: (pod) => {
@@ -114,7 +131,12 @@ export class Ztunnel {
     const ended = new AbortController();
     // Before the first handshake.
     const following = await this.#followRevocations(ended.signal);
-    const background = [following.ended, this.#runXds(ended.signal), this.#runPods(shutdown.drain), this.#followRoots(ended.signal)];
+    const background = [
+      following.ended,
+      this.#runXds(ended.signal),
+      this.#runPods(shutdown.drain),
+      this.#followRoots(ended.signal),
+    ];
     using _policies = this.#state.onPolicyChange(() => this.#enforcePolicies());
     try {
       await aborted(shutdown.drain);
@@ -167,13 +189,23 @@ export class Ztunnel {
 
   async #listen(): Promise<readonly HttpEndpoint[]> {
     const { config, clock } = this.#options;
-    const admin: AdminSources = { config, state: this.#state, certificates: this.#certificates, tracker: this.#tracker, pods: this.#pods };
+    const admin: AdminSources = {
+      config,
+      state: this.#state,
+      certificates: this.#certificates,
+      tracker: this.#tracker,
+      pods: this.#pods,
+    };
     const metrics = metricsRoute(this.#registry);
     return await Promise.all([
       listenHttp({
         address: "127.0.0.1",
         port: config.ports.admin,
-        routes: { "/config_dump": jsonRoute(() => configDump(admin)), "/connections": jsonRoute(() => connectionsDump(this.#tracker, clock.nowMs())), "/logging": loggingRoute(this.#options.logThreshold) },
+        routes: {
+          "/config_dump": jsonRoute(() => configDump(admin)),
+          "/connections": jsonRoute(() => connectionsDump(this.#tracker, clock.nowMs())),
+          "/logging": loggingRoute(this.#options.logThreshold),
+        },
       }),
       listenEverywhere({ port: config.ports.stats, routes: { "/metrics": metrics, "/stats/prometheus": metrics } }),
       listenEverywhere({ port: config.ports.readiness, routes: { "/healthz/ready": readinessRoute(this.#readiness) } }),
@@ -183,7 +215,16 @@ export class Ztunnel {
   async #followRoots(signal: AbortSignal): Promise<void> {
     const { config, clock, log } = this.#options;
     if (config.fakeCa) return;
-    await followRoots({ path: absolutePath(config.caRootCertificate), readFile: async (path) => await readFile(path, "utf8"), certificates: this.#certificates, clock, log: log.scoped("identity") }, signal);
+    await followRoots(
+      {
+        path: absolutePath(config.caRootCertificate),
+        readFile: async (path) => await readFile(path, "utf8"),
+        certificates: this.#certificates,
+        clock,
+        log: log.scoped("identity"),
+      },
+      signal,
+    );
   }
 
   /** Answers when the lists have been read, or are known not to be there. */
@@ -193,7 +234,11 @@ export class Ztunnel {
     if (revocations === undefined || config.revocationsFile === undefined) return { ended: Promise.resolve() };
     const path = absolutePath(config.revocationsFile);
     const { promise, resolve } = Promise.withResolvers<void>();
-    const ended = followRevocations({ path, readFile, revocations, clock, log: log.scoped("identity") }, signal, resolve);
+    const ended = followRevocations(
+      { path, readFile, revocations, clock, log: log.scoped("identity") },
+      signal,
+      resolve,
+    );
     await promise;
     return { ended };
   }
@@ -230,7 +275,11 @@ export class Ztunnel {
       },
       subscriptions: [
         { typeUrl: typeUrls.address, mode: "wildcard", apply: counted((update) => this.#state.applyAddresses(update)) },
-        { typeUrl: typeUrls.authorization, mode: "wildcard", apply: counted((update) => this.#state.applyAuthorizations(update)) },
+        {
+          typeUrl: typeUrls.authorization,
+          mode: "wildcard",
+          apply: counted((update) => this.#state.applyAuthorizations(update)),
+        },
       ],
       onEnded: (reason) => metrics.ended(reason),
       log: log.scoped("xds"),

@@ -18,9 +18,27 @@ let child: ChildProcess | undefined;
 async function startServer(): Promise<void> {
   const config = join(directory, "apiserver.json");
   const { caCertificate, serverCertificate, serverKey, serviceAccountKey, nodeClientCertificate, nodeClientKey } = pki;
-  const files = { caCertificate, serverCertificate, serverKey, serviceAccountKey, nodeClientCertificate, nodeClientKey };
-  writeFileSync(config, JSON.stringify({ ...files, stateDirectory: join(directory, "state"), listen: [{ host: "127.0.0.1", port }], serviceCidr: "10.96.0.0/16", advertise: { address: "127.0.0.1" } }));
-  const started = spawn(join(root, "bin/serin"), ["cluster-apiserver", config], { stdio: ["ignore", "pipe", "inherit"] });
+  const files = {
+    caCertificate,
+    serverCertificate,
+    serverKey,
+    serviceAccountKey,
+    nodeClientCertificate,
+    nodeClientKey,
+  };
+  writeFileSync(
+    config,
+    JSON.stringify({
+      ...files,
+      stateDirectory: join(directory, "state"),
+      listen: [{ host: "127.0.0.1", port }],
+      serviceCidr: "10.96.0.0/16",
+      advertise: { address: "127.0.0.1" },
+    }),
+  );
+  const started = spawn(join(root, "bin/serin"), ["cluster-apiserver", config], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   child = started;
   port = await new Promise<number>((resolve, reject) => {
     let output = "";
@@ -35,7 +53,14 @@ async function startServer(): Promise<void> {
   const cluster = { server: `https://127.0.0.1:${port}`, "certificate-authority-data": base64(pki.caCertificate) };
   const user = { "client-certificate-data": base64(pki.admin.certificate), "client-key-data": base64(pki.admin.key) };
   const context = { cluster: "test", user: "admin" };
-  const content = { apiVersion: "v1", kind: "Config", "current-context": "test", contexts: [{ name: "test", context }], clusters: [{ name: "test", cluster }], users: [{ name: "admin", user }] };
+  const content = {
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": "test",
+    contexts: [{ name: "test", context }],
+    clusters: [{ name: "test", cluster }],
+    users: [{ name: "admin", user }],
+  };
   writeFileSync(kubeconfig, JSON.stringify(content), { mode: 0o600 });
 }
 
@@ -74,7 +99,10 @@ function words(command: string): string[] {
 
 before(async () => {
   const probe = spawnSync(kubectlProgram, ["version", "--client"], { encoding: "utf8" });
-  if (probe.error !== undefined) throw new Error(`this test needs kubectl in the PATH (Debian: apt install kubernetes-client), or KUBECTL=<path>: ${probe.error.message}`);
+  if (probe.error !== undefined)
+    throw new Error(
+      `this test needs kubectl in the PATH (Debian: apt install kubernetes-client), or KUBECTL=<path>: ${probe.error.message}`,
+    );
   await startServer();
 });
 
@@ -108,10 +136,17 @@ test("kubectl creates, reads, changes and deletes built-in objects", () => {
   kubectl("label configmap settings -n shop tier=front");
   kubectl("annotate configmap settings -n shop note=seen");
   assert.match(kubectl("get configmaps -n shop -l 'tier in (front)' -o name"), /configmap\/settings/);
-  kubectl(`patch deployment web -n shop -p '{"spec":{"template":{"spec":{"containers":[{"name":"nginx","image":"nginx:2"}]}}}}'`);
+  kubectl(
+    `patch deployment web -n shop -p '{"spec":{"template":{"spec":{"containers":[{"name":"nginx","image":"nginx:2"}]}}}}'`,
+  );
   kubectl(`patch deployment web -n shop --type=json -p '[{"op":"replace","path":"/spec/replicas","value":2}]'`);
   kubectl("scale deployment web -n shop --replicas=3");
-  assert.equal(kubectl("get deployment web -n shop -o 'jsonpath={.spec.replicas} {.spec.template.spec.containers[0].image} {.metadata.generation}'"), "3 nginx:2 4");
+  assert.equal(
+    kubectl(
+      "get deployment web -n shop -o 'jsonpath={.spec.replicas} {.spec.template.spec.containers[0].image} {.metadata.generation}'",
+    ),
+    "3 nginx:2 4",
+  );
   kubectl("set image deployment/web -n shop nginx=nginx:3");
   kubectl("expose deployment web -n shop --port=80 --type=NodePort");
   assert.match(kubectl("get service web -n shop"), /NodePort +10\.96\.\d+\.\d+ +<none> +80:3\d{4}\/TCP/);
@@ -124,7 +159,13 @@ test("kubectl creates, reads, changes and deletes built-in objects", () => {
   assert.match(refused("get deployment web -n shop"), /deployments.apps "web" not found/);
 });
 
-const manifest = (value: string, name = "applied"): string => JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace: "shop" }, data: { fixed: "1", value } });
+const manifest = (value: string, name = "applied"): string =>
+  JSON.stringify({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name, namespace: "shop" },
+    data: { fixed: "1", value },
+  });
 
 test("kubectl applies on both sides, shows the difference, and edits", () => {
   assert.match(kubectl("apply -f -", manifest("one")), /created/);
@@ -134,7 +175,10 @@ test("kubectl applies on both sides, shows the difference, and edits", () => {
   assert.match(kubectl("apply -f -", manifest("two")), /configured/);
   assert.match(kubectl("apply --server-side -f -", manifest("two")), /serverside-applied/);
   kubectl("apply --server-side -f -", manifest("one", "owned"));
-  assert.match(refused("apply --server-side --field-manager=other -f -", manifest("two", "owned")), /conflict with "kubectl": .data.value/);
+  assert.match(
+    refused("apply --server-side --field-manager=other -f -", manifest("two", "owned")),
+    /conflict with "kubectl": .data.value/,
+  );
   kubectl("apply --server-side --field-manager=other --force-conflicts -f -", manifest("two", "owned"));
   kubectl("apply --server-side --force-conflicts -f -", manifest("three"));
   kubectl("edit configmap applied -n shop", undefined, { KUBE_EDITOR: "sed -i s/three/four/" });
@@ -146,13 +190,18 @@ test("kubectl applies on both sides, shows the difference, and edits", () => {
 });
 
 test("kubectl waits and watches", async () => {
-  const watching = spawn(kubectlProgram, ["get", "configmaps", "-n", "shop", "--watch", "-o", "name"], { env: { ...process.env, KUBECONFIG: kubeconfig, HOME: directory } });
+  const watching = spawn(kubectlProgram, ["get", "configmaps", "-n", "shop", "--watch", "-o", "name"], {
+    env: { ...process.env, KUBECONFIG: kubeconfig, HOME: directory },
+  });
   let seen = "";
   const done = new Promise<void>((resolve) => {
     watching.stdout.on("data", (chunk: Buffer) => {
       seen += chunk.toString();
       if (/configmap\/late/.test(seen)) resolve();
-      else if (/configmap\/applied/.test(seen) && !seen.includes("late")) spawn(kubectlProgram, ["create", "configmap", "late", "-n", "shop"], { env: { ...process.env, KUBECONFIG: kubeconfig, HOME: directory } });
+      else if (/configmap\/applied/.test(seen) && !seen.includes("late"))
+        spawn(kubectlProgram, ["create", "configmap", "late", "-n", "shop"], {
+          env: { ...process.env, KUBECONFIG: kubeconfig, HOME: directory },
+        });
     });
   });
   await done;
@@ -182,7 +231,10 @@ const definition = JSON.stringify({
               spec: {
                 type: "object",
                 required: ["color"],
-                properties: { color: { type: "string", description: "What it looks like." }, size: { type: "integer", default: 2, minimum: 0 } },
+                properties: {
+                  color: { type: "string", description: "What it looks like." },
+                  size: { type: "integer", default: 2, minimum: 0 },
+                },
                 "x-kubernetes-validations": [{ rule: "self.color != 'grey'", message: "grey is no color" }],
               },
               status: { type: "object", properties: { size: { type: "integer" } } },
@@ -194,7 +246,8 @@ const definition = JSON.stringify({
   },
 });
 
-const widget = (name: string, spec: object): string => JSON.stringify({ apiVersion: "test.dev/v1", kind: "Widget", metadata: { name, namespace: "shop" }, spec });
+const widget = (name: string, spec: object): string =>
+  JSON.stringify({ apiVersion: "test.dev/v1", kind: "Widget", metadata: { name, namespace: "shop" }, spec });
 
 test("kubectl works with custom resources: defaults, columns, validation, scale, their end", () => {
   kubectl("apply -f -", definition);
@@ -211,7 +264,10 @@ test("kubectl works with custom resources: defaults, columns, validation, scale,
   kubectl("apply --server-side --force-conflicts -f -", widget("one", { color: "green" }));
   assert.match(kubectl("explain widget.spec.color"), /What it looks like/);
   kubectl("delete crd widgets.test.dev --timeout=20s");
-  assert.match(refused("get widgets -n shop"), /the server doesn't have a resource type "widgets"|the server could not find the requested resource/);
+  assert.match(
+    refused("get widgets -n shop"),
+    /the server doesn't have a resource type "widgets"|the server could not find the requested resource/,
+  );
 });
 
 test("a namespace's tokens carry their account's rights", () => {

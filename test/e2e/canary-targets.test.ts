@@ -17,7 +17,12 @@ const ok = async (line: string): Promise<string> => await guide.ok(line);
 const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
 const patientMs = 400_000;
 
-const urls = { web: "http://web.shop/", parts: "http://nginx.parts/", duo: "http://nginx.duo/", front: "http://nginx.front/" } as const;
+const urls = {
+  web: "http://web.shop/",
+  parts: "http://nginx.parts/",
+  duo: "http://nginx.duo/",
+  front: "http://nginx.front/",
+} as const;
 /** The same as curl is told by people whom the first steps send to the new version. */
 const testers = [`-H x-tester:team-a ${urls.parts}`, `-H traffic:test ${urls.front}`];
 const loads: PodLoad[] = [];
@@ -27,7 +32,9 @@ before(async () => {
   const created = await guide.lab.create();
   assert.equal(created.code, 0, created.output);
   await ok("istioctl install -y --set profile=minimal");
-  await ok("for name in client shop parts duo front front-next; do kubectl create namespace $name; kubectl label namespace $name istio-injection=enabled; done");
+  await ok(
+    "for name in client shop parts duo front front-next; do kubectl create namespace $name; kubectl label namespace $name istio-injection=enabled; done",
+  );
   await Promise.all([
     ok(`kubectl apply -n client -f ${join(root, "samples/curl/curl.yaml")}`),
     ok(`kubectl apply -n shop ${of("web")}`),
@@ -36,7 +43,9 @@ before(async () => {
     ok(`kubectl apply -n front ${of("nginx-service", "nginx-v1")}`),
     ok(`kubectl apply -n front-next ${of("nginx-service", "nginx-v2")}`),
   ]);
-  await ok("for name in client shop parts duo front front-next; do kubectl wait -n $name --for=condition=Available deployment --all --timeout=110s; done");
+  await ok(
+    "for name in client shop parts duo front front-next; do kubectl wait -n $name --for=condition=Available deployment --all --timeout=110s; done",
+  );
 });
 
 after(async () => {
@@ -44,36 +53,51 @@ after(async () => {
   await guide.lab.delete();
 });
 
-const phaseOf = async (namespace: string, name: string): Promise<string> => await ok(`kubectl get canary -n ${namespace} ${name} -o jsonpath='{.status.phase}: {.status.message}'`);
+const phaseOf = async (namespace: string, name: string): Promise<string> =>
+  await ok(`kubectl get canary -n ${namespace} ${name} -o jsonpath='{.status.phase}: {.status.message}'`);
 
 async function reaches(namespace: string, name: string, phase: string): Promise<void> {
   let seen = "";
-  await eventually(`canary ${namespace}/${name} is ${phase}`, async () => {
-    seen = await phaseOf(namespace, name);
-    assert.ok(!seen.startsWith("Stuck") && (phase === "RolledBack" || !seen.startsWith("RolledBack")), `${namespace}/${name}: ${seen}`);
-    return seen.startsWith(`${phase}:`);
-  }, patientMs).catch(async (error: unknown) => {
+  await eventually(
+    `canary ${namespace}/${name} is ${phase}`,
+    async () => {
+      seen = await phaseOf(namespace, name);
+      assert.ok(
+        !seen.startsWith("Stuck") && (phase === "RolledBack" || !seen.startsWith("RolledBack")),
+        `${namespace}/${name}: ${seen}`,
+      );
+      return seen.startsWith(`${phase}:`);
+    },
+    patientMs,
+  ).catch(async (error: unknown) => {
     throw new Error(`${String(error)}\n${seen}\n${await ok(`kubectl get canary -n ${namespace} ${name} -o yaml`)}`);
   });
 }
 
 /** Which version answers so many requests, counted. */
 async function versions(url: string, count: number, options = ""): Promise<Record<string, number>> {
-  const output = await ok(`kubectl exec -n client deploy/curl -c curl -- sh -c 'for i in $(seq 1 ${count}); do curl -s -m 4 ${options} ${url}; echo; done'`);
+  const output = await ok(
+    `kubectl exec -n client deploy/curl -c curl -- sh -c 'for i in $(seq 1 ${count}); do curl -s -m 4 ${options} ${url}; echo; done'`,
+  );
   const found: Record<string, number> = {};
   for (const [, version = ""] of output.matchAll(/server (v\d)/g)) found[version] = (found[version] ?? 0) + 1;
   return found;
 }
 
-step("a Deployment is held, and told apart by routes before any canary pod is there; another one's namespace may be in ambient only with a waypoint", async () => {
-  await ok(`kubectl apply -n shop ${of("deployment-canary")}`);
-  await reaches("shop", "web", "Watching");
-  assert.equal(await ok("kubectl get deployment -n shop web -o jsonpath={.spec.paused}"), "true");
-  await ok("kubectl create namespace bare && kubectl label namespace bare istio.io/dataplane-mode=ambient");
-  await ok(`kubectl apply -n bare ${of("web", "deployment-canary")}`);
-  await eventually("the missing waypoint is said", async () => /Stuck: .*Service bare\/web is in ambient and has no waypoint/.test(await phaseOf("bare", "web")));
-  await ok("kubectl delete namespace bare --wait=false");
-});
+step(
+  "a Deployment is held, and told apart by routes before any canary pod is there; another one's namespace may be in ambient only with a waypoint",
+  async () => {
+    await ok(`kubectl apply -n shop ${of("deployment-canary")}`);
+    await reaches("shop", "web", "Watching");
+    assert.equal(await ok("kubectl get deployment -n shop web -o jsonpath={.spec.paused}"), "true");
+    await ok("kubectl create namespace bare && kubectl label namespace bare istio.io/dataplane-mode=ambient");
+    await ok(`kubectl apply -n bare ${of("web", "deployment-canary")}`);
+    await eventually("the missing waypoint is said", async () =>
+      /Stuck: .*Service bare\/web is in ambient and has no waypoint/.test(await phaseOf("bare", "web")),
+    );
+    await ok("kubectl delete namespace bare --wait=false");
+  },
+);
 
 step("all targets move from the old version to the new one, and no request fails", async () => {
   for (const some of [[urls.web], [urls.parts, urls.duo, urls.front, ...testers]]) {
@@ -86,29 +110,69 @@ step("all targets move from the old version to the new one, and no request fails
     ok(`kubectl apply -n duo ${of("services-canary")}`),
     ok(`kubectl apply -n front ${of("namespaces-canary")}`),
   ]);
-  await eventually("two Services wait for an approval", async () => /waits for approval/.test(await phaseOf("duo", "nginx")), patientMs);
-  const cookie = (await ok(`kubectl exec -n client deploy/curl -c curl -- sh -c 'for i in $(seq 1 60); do curl -s -o /dev/null -D - ${urls.duo}; done'`)).match(/set-cookie: (nginx-canary=[0-9a-f]+)/i)?.[1];
+  await eventually(
+    "two Services wait for an approval",
+    async () => /waits for approval/.test(await phaseOf("duo", "nginx")),
+    patientMs,
+  );
+  const cookie = (
+    await ok(
+      `kubectl exec -n client deploy/curl -c curl -- sh -c 'for i in $(seq 1 60); do curl -s -o /dev/null -D - ${urls.duo}; done'`,
+    )
+  ).match(/set-cookie: (nginx-canary=[0-9a-f]+)/i)?.[1];
   assert.ok(cookie, "the canary sets a cookie");
-  assert.deepEqual(await versions(urls.duo, 15, `-H "cookie: a=1; ${cookie}"`), { v2: 15 }, "who has it goes there again");
+  assert.deepEqual(
+    await versions(urls.duo, 15, `-H "cookie: a=1; ${cookie}"`),
+    { v2: 15 },
+    "who has it goes there again",
+  );
   await ok("serin canary promote -n duo nginx -m tested");
-  for (const [namespace, name] of [["parts", "nginx"], ["duo", "nginx"], ["front", "nginx"], ["shop", "web"]] as const) await reaches(namespace, name, "Completed");
+  for (const [namespace, name] of [
+    ["parts", "nginx"],
+    ["duo", "nginx"],
+    ["front", "nginx"],
+    ["shop", "web"],
+  ] as const)
+    await reaches(namespace, name, "Completed");
   for (const url of Object.values(urls)) assert.deepEqual(await versions(url, 8), { v2: 8 }, url);
   assert.deepEqual(failures(), []);
 });
 
 step("what the runs were made of is gone, and what they led to is there", async () => {
   assert.equal((await ok("kubectl get deployments -n shop -o name")).trim(), "deployment.apps/web");
-  assert.match(await ok("kubectl get virtualservice -n parts nginx -o jsonpath='{.spec.http}'"), /"exact":"\/health".*"timeout":"3s"/);
-  assert.match(await ok("kubectl get referencegrant -n front-next -o jsonpath='{.items[*].spec.from}'"), /"kind":"HTTPRoute","namespace":"front"/);
+  assert.match(
+    await ok("kubectl get virtualservice -n parts nginx -o jsonpath='{.spec.http}'"),
+    /"exact":"\/health".*"timeout":"3s"/,
+  );
+  assert.match(
+    await ok("kubectl get referencegrant -n front-next -o jsonpath='{.items[*].spec.from}'"),
+    /"kind":"HTTPRoute","namespace":"front"/,
+  );
 });
 
 step("undo after the end puts back what ran before, by a canary copy, and no request fails", async () => {
-  await Promise.all([ok("serin canary undo -n shop web"), ok("serin canary undo -n parts nginx"), ok("serin canary undo -n duo nginx"), ok("serin canary undo -n front nginx")]);
-  for (const [namespace, name] of [["shop", "web"], ["parts", "nginx"], ["duo", "nginx"], ["front", "nginx"]] as const) await reaches(namespace, name, "RolledBack");
+  await Promise.all([
+    ok("serin canary undo -n shop web"),
+    ok("serin canary undo -n parts nginx"),
+    ok("serin canary undo -n duo nginx"),
+    ok("serin canary undo -n front nginx"),
+  ]);
+  for (const [namespace, name] of [
+    ["shop", "web"],
+    ["parts", "nginx"],
+    ["duo", "nginx"],
+    ["front", "nginx"],
+  ] as const)
+    await reaches(namespace, name, "RolledBack");
   for (const url of [urls.web, urls.parts, urls.front]) assert.deepEqual(await versions(url, 8), { v1: 8 }, url);
   assert.equal((await ok("kubectl get httproute -n duo -o name")).trim(), "", "the route that was made is removed");
   assert.equal((await ok("kubectl get referencegrant -n front-next -o name")).trim(), "");
-  assert.equal(await ok("kubectl get deployment -n shop web -o jsonpath='{.spec.template.spec.containers[0].image} {.spec.paused}'"), "quay.io/shardul/nginx:v1 true");
+  assert.equal(
+    await ok(
+      "kubectl get deployment -n shop web -o jsonpath='{.spec.template.spec.containers[0].image} {.spec.paused}'",
+    ),
+    "quay.io/shardul/nginx:v1 true",
+  );
   assert.deepEqual(failures(), []);
 });
 

@@ -13,7 +13,12 @@ import { createKubeClient, loadKubeConfig, type KubeConnection } from "../../src
 
 const root = join(import.meta.dirname, "../..");
 const home = mkdtempSync(join(tmpdir(), "serin-e2e-"));
-const env = { HOME: home, PATH: process.env["PATH"] ?? "", XDG_STATE_HOME: join(home, "state"), KUBECONFIG: join(home, "kubeconfig") };
+const env = {
+  HOME: home,
+  PATH: process.env["PATH"] ?? "",
+  XDG_STATE_HOME: join(home, "state"),
+  KUBECONFIG: join(home, "kubeconfig"),
+};
 const name = "e2e";
 const directory = join(env.XDG_STATE_HOME, "serin/clusters", name);
 const waitMs = 20_000;
@@ -25,7 +30,12 @@ interface Ran {
 }
 
 function serin(args: readonly string[], input = ""): Ran {
-  const { status, stdout, stderr } = spawnSync(join(root, "bin/serin"), args, { encoding: "utf8", env, input, timeout: 90_000 });
+  const { status, stdout, stderr } = spawnSync(join(root, "bin/serin"), args, {
+    encoding: "utf8",
+    env,
+    input,
+    timeout: 90_000,
+  });
   return { status, stdout, stderr };
 }
 
@@ -84,7 +94,10 @@ function labNamespace(): string {
 }
 
 before(() => {
-  writeFileSync(env.KUBECONFIG, "apiVersion: v1\nkind: Config\ncurrent-context: mine\nclusters: []\nusers: []\ncontexts: [{name: mine, context: {}}]\n");
+  writeFileSync(
+    env.KUBECONFIG,
+    "apiVersion: v1\nkind: Config\ncurrent-context: mine\nclusters: []\nusers: []\ncontexts: [{name: mine, context: {}}]\n",
+  );
 });
 
 after(() => {
@@ -97,9 +110,20 @@ test("a cluster is created from kind's configuration, with all nodes ready under
   assert.match(output, /All nodes are ready/);
   await connect();
   const { items } = await client.list(nodeKind);
-  const ready = (node: Node): boolean => node.status?.conditions?.find(({ type }) => type === "Ready")?.status === "True";
-  assert.deepEqual(items.map((node) => [node.metadata.name, ready(node)]).sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1)), [["e2e-control-plane", true], ["e2e-worker", true], ["e2e-worker2", true]]);
-  assert.equal(items.find((node) => node.metadata.name === "e2e-control-plane")?.spec?.taints?.[0]?.key, "node-role.kubernetes.io/control-plane");
+  const ready = (node: Node): boolean =>
+    node.status?.conditions?.find(({ type }) => type === "Ready")?.status === "True";
+  assert.deepEqual(
+    items.map((node) => [node.metadata.name, ready(node)]).sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1)),
+    [
+      ["e2e-control-plane", true],
+      ["e2e-worker", true],
+      ["e2e-worker2", true],
+    ],
+  );
+  assert.equal(
+    items.find((node) => node.metadata.name === "e2e-control-plane")?.spec?.taints?.[0]?.key,
+    "node-role.kubernetes.io/control-plane",
+  );
   assert.match(readFileSync(env.KUBECONFIG, "utf8"), /current-context: kind-e2e/);
   assert.match(succeed(["cluster", "kubeconfig", "--name", name]), /server: https:\/\/127\.7\.0\.10:\d+/);
 });
@@ -117,21 +141,51 @@ test("a pod runs, a Service reaches it by its LoadBalancer address in the shell 
     apiVersion: "v1",
     kind: "Pod",
     metadata: { name: "web", namespace: "default", labels: { app: "web" } },
-    spec: { containers: [{ name: "web", image: "node", args: ["-e", program], env: [{ name: "WHO", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } }], readinessProbe: { tcpSocket: { port: 8080 } } }] },
+    spec: {
+      containers: [
+        {
+          name: "web",
+          image: "node",
+          args: ["-e", program],
+          env: [{ name: "WHO", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } }],
+          readinessProbe: { tcpSocket: { port: 8080 } },
+        },
+      ],
+    },
   };
   await eventually("the pod is accepted", async () => await client.create(podKind, pod));
   const running = await eventually("the pod is ready", async () => {
     const found = await client.get(podKind, "web", "default");
-    return found?.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true ? found : undefined;
+    return found?.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true
+      ? found
+      : undefined;
   });
   assert.match(running.status?.podIP ?? "", /^10\.244\.[12]\./);
   for (const object of [
-    { path: "/apis/metallb.io/v1beta1/namespaces/metallb-system/ipaddresspools", body: { apiVersion: "metallb.io/v1beta1", kind: "IPAddressPool", metadata: { name: "pool" }, spec: { addresses: ["172.18.255.200-172.18.255.250"] } } },
-    { path: "/apis/metallb.io/v1beta1/namespaces/metallb-system/l2advertisements", body: { apiVersion: "metallb.io/v1beta1", kind: "L2Advertisement", metadata: { name: "all" } } },
+    {
+      path: "/apis/metallb.io/v1beta1/namespaces/metallb-system/ipaddresspools",
+      body: {
+        apiVersion: "metallb.io/v1beta1",
+        kind: "IPAddressPool",
+        metadata: { name: "pool" },
+        spec: { addresses: ["172.18.255.200-172.18.255.250"] },
+      },
+    },
+    {
+      path: "/apis/metallb.io/v1beta1/namespaces/metallb-system/l2advertisements",
+      body: { apiVersion: "metallb.io/v1beta1", kind: "L2Advertisement", metadata: { name: "all" } },
+    },
   ]) {
-    await eventually(object.path, async () => ((await client.raw("POST", object.path, { body: object.body })).status < 300 ? true : undefined));
+    await eventually(object.path, async () =>
+      (await client.raw("POST", object.path, { body: object.body })).status < 300 ? true : undefined,
+    );
   }
-  await client.create(serviceKind, { apiVersion: "v1", kind: "Service", metadata: { name: "web", namespace: "default" }, spec: { type: "LoadBalancer", selector: { app: "web" }, ports: [{ port: 80, targetPort: 8080 }] } } satisfies Service);
+  await client.create(serviceKind, {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: "web", namespace: "default" },
+    spec: { type: "LoadBalancer", selector: { app: "web" }, ports: [{ port: 80, targetPort: 8080 }] },
+  } satisfies Service);
   const script = "fetch('http://172.18.255.200/').then((r) => r.text()).then(console.log)";
   await eventually("the address answers in the shell", async () => {
     const { stdout } = serin(["cluster", "shell", "--name", name, "--", process.execPath, "-e", script]);
@@ -146,8 +200,16 @@ test("a pod runs, a Service reaches it by its LoadBalancer address in the shell 
 });
 
 test("an unknown image ends as ErrImagePull with the remedy", async () => {
-  await client.create(podKind, { apiVersion: "v1", kind: "Pod", metadata: { name: "unknown", namespace: "default" }, spec: { containers: [{ name: "a", image: "nginx:1.27" }] } });
-  const waiting = await eventually("the image is refused", async () => (await client.get(podKind, "unknown", "default"))?.status?.containerStatuses?.[0]?.state?.waiting);
+  await client.create(podKind, {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: "unknown", namespace: "default" },
+    spec: { containers: [{ name: "a", image: "nginx:1.27" }] },
+  });
+  const waiting = await eventually(
+    "the image is refused",
+    async () => (await client.get(podKind, "unknown", "default"))?.status?.containerStatuses?.[0]?.state?.waiting,
+  );
   assert.match(waiting.reason ?? "", /ErrImagePull|ImagePullBackOff|ContainerCreating/);
   const message = await eventually("the remedy", async () => {
     const state = (await client.get(podKind, "unknown", "default"))?.status?.containerStatuses?.[0]?.state?.waiting;
@@ -163,7 +225,11 @@ test("the API server and a node process are back by themselves after kill -9, an
   const victims = readdirSync("/proc").filter((entry) => {
     try {
       const words = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0");
-      return readlinkSync(`/proc/${entry}/ns/user`) === namespace && (words.includes("cluster-apiserver") || words.includes("cluster-node")) && words[0]?.endsWith("/node") === true;
+      return (
+        readlinkSync(`/proc/${entry}/ns/user`) === namespace &&
+        (words.includes("cluster-apiserver") || words.includes("cluster-node")) &&
+        words[0]?.endsWith("/node") === true
+      );
     } catch {
       return false;
     }
@@ -171,9 +237,18 @@ test("the API server and a node process are back by themselves after kill -9, an
   assert.equal(victims.length, 4);
   for (const pid of victims) process.kill(Number(pid), "SIGKILL");
   const path = "/api/v1/namespaces/default/pods/web/log?tailLines=1";
-  await eventually("the node answers for its pod", async () => ((await client.raw("GET", path)).status === 200 ? true : undefined));
+  await eventually("the node answers for its pod", async () =>
+    (await client.raw("GET", path)).status === 200 ? true : undefined,
+  );
   const now = await client.get(podKind, "web", "default");
-  assert.deepEqual([now?.status?.podIP, now?.status?.containerStatuses?.[0]?.containerID, now?.status?.containerStatuses?.[0]?.restartCount], [before?.status?.podIP, before?.status?.containerStatuses?.[0]?.containerID, 0]);
+  assert.deepEqual(
+    [
+      now?.status?.podIP,
+      now?.status?.containerStatuses?.[0]?.containerID,
+      now?.status?.containerStatuses?.[0]?.restartCount,
+    ],
+    [before?.status?.podIP, before?.status?.containerStatuses?.[0]?.containerID, 0],
+  );
 });
 
 test("a port that is asked for and taken gives a clear message and leaves nothing", async () => {
@@ -182,7 +257,10 @@ test("a port that is asked for and taken gives a clear message and leaves nothin
   const address = taken.address();
   const port = address !== null && typeof address === "object" ? address.port : 0;
   const refused = await new Promise<Ran>((resolve) => {
-    const child = spawn(join(root, "bin/serin"), ["cluster", "create", "--config", "-", "--name", "other"], { env, stdio: "pipe" });
+    const child = spawn(join(root, "bin/serin"), ["cluster", "create", "--config", "-", "--name", "other"], {
+      env,
+      stdio: "pipe",
+    });
     let stdout = "";
     let stderr = "";
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
@@ -201,7 +279,10 @@ test("kill -9 of the launcher leaves no process, and the next creation works", a
   const namespace = labNamespace();
   assert.ok(labProcesses(namespace) > 5);
   process.kill(clusterFile().launcher.pid, "SIGKILL");
-  await eventually("every process of the lab is gone", async () => await Promise.resolve(labProcesses(namespace) === 0 ? true : undefined));
+  await eventually(
+    "every process of the lab is gone",
+    async () => await Promise.resolve(labProcesses(namespace) === 0 ? true : undefined),
+  );
   assert.match(succeed(["cluster", "list"]), /e2e\tstopped/);
   succeed(["cluster", "create", "--config", "-"], config);
   await connect();
@@ -212,7 +293,10 @@ test("delete leaves no process and no file, and gives the former context back", 
   client.close();
   const namespace = labNamespace();
   succeed(["cluster", "delete", "--name", name]);
-  await eventually("every process of the lab is gone", async () => await Promise.resolve(labProcesses(namespace) === 0 ? true : undefined));
+  await eventually(
+    "every process of the lab is gone",
+    async () => await Promise.resolve(labProcesses(namespace) === 0 ? true : undefined),
+  );
   assert.equal(existsSync(directory), false);
   assert.match(readFileSync(env.KUBECONFIG, "utf8"), /current-context: mine/);
   assert.equal(succeed(["cluster", "list"]), "");

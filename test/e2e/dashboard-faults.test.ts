@@ -23,7 +23,12 @@ const atOnce = 16;
 /** From the last letter of a search among so many, and from a click on what was found, to what it leads to. */
 const usableMs = 3_000;
 
-const service: UntypedObject = { apiVersion: "v1", kind: "Service", metadata: { name: "shop", namespace: "default" }, spec: { ports: [{ port: 80 }] } };
+const service: UntypedObject = {
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { name: "shop", namespace: "default" },
+  spec: { ports: [{ port: 80 }] },
+};
 const route: UntypedObject = {
   apiVersion: "networking.istio.io/v1",
   kind: "VirtualService",
@@ -40,7 +45,8 @@ casesInChromium("faults while a page is open", () => {
   let base = "";
 
   const serve = async (): Promise<ServedPage> => {
-    const spawnHere = ([program = "", ...args]: readonly string[]) => spawn(program, args, { env: { ...process.env, KUBECONFIG: api.kubeconfig }, stdio: ["ignore", "pipe", "pipe"] });
+    const spawnHere = ([program = "", ...args]: readonly string[]) =>
+      spawn(program, args, { env: { ...process.env, KUBECONFIG: api.kubeconfig }, stdio: ["ignore", "pipe", "pipe"] });
     return await ServedPage.start({ serin, spawn: spawnHere }, ["--local", "--port", "0"]);
   };
   const enter = async (): Promise<void> => {
@@ -50,7 +56,8 @@ casesInChromium("faults while a page is open", () => {
 
   before(async () => {
     api = await startApiServer(directory);
-    for (const name of ["default", "istio-system"]) await api.objects.create({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
+    for (const name of ["default", "istio-system"])
+      await api.objects.create({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
     await api.objects.create(service);
     served = await serve();
     browser = await launchChromium();
@@ -74,7 +81,9 @@ casesInChromium("faults while a page is open", () => {
     await api.objects.delete(route);
     await page.getByText("there is no VirtualService default/short-lived").waitFor({ timeout: patienceMs });
     await api.objects.create(route);
-    await page.getByText("there is no VirtualService default/short-lived").waitFor({ state: "detached", timeout: patienceMs });
+    await page
+      .getByText("there is no VirtualService default/short-lived")
+      .waitFor({ state: "detached", timeout: patienceMs });
     assert.match((await page.getByRole("textbox", { name: "The object as YAML" }).textContent()) ?? "", /short-lived/);
   });
 
@@ -102,7 +111,11 @@ casesInChromium("faults while a page is open", () => {
 
   test("a namespace of 5,000 pods is listed, searched and left within moments", async (t) => {
     await api.objects.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: crowd } });
-    await api.objects.create({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default", namespace: crowd } });
+    await api.objects.create({
+      apiVersion: "v1",
+      kind: "ServiceAccount",
+      metadata: { name: "default", namespace: crowd },
+    });
     let made = 0;
     const make = async (): Promise<void> => {
       while (made < crowdSize) await api.objects.create(podOf((made += 1)));
@@ -121,10 +134,17 @@ casesInChromium("faults while a page is open", () => {
     await page.getByRole("link", { name: "crowd-4321", exact: true }).click();
     await page.getByRole("heading", { level: 1, name: "crowd-4321" }).waitFor({ timeout: patienceMs });
     const clickMs = performance.now() - clicked;
-    t.diagnostic(`listed after ${Math.round(listedMs)} ms, found after ${Math.round(searchMs)} ms, its page after ${Math.round(clickMs)} ms`);
+    t.diagnostic(
+      `listed after ${Math.round(listedMs)} ms, found after ${Math.round(searchMs)} ms, its page after ${Math.round(clickMs)} ms`,
+    );
     assert.ok(searchMs < usableMs && clickMs < usableMs, `found after ${searchMs} ms, its page after ${clickMs} ms`);
     await page.goto(`${base}#/overview`);
-    await page.getByRole("table", { name: "Namespaces" }).getByRole("row").filter({ hasText: crowd }).filter({ hasText: "5,000" }).waitFor({ timeout: patienceMs });
+    await page
+      .getByRole("table", { name: "Namespaces" })
+      .getByRole("row")
+      .filter({ hasText: crowd })
+      .filter({ hasText: "5,000" })
+      .waitFor({ timeout: patienceMs });
     await page.goto(`${base}#/graph?ns=${crowd}`);
     await page.getByRole("heading", { level: 1, name: "Graph" }).waitFor({ timeout: patienceMs });
   });
@@ -133,7 +153,10 @@ casesInChromium("faults while a page is open", () => {
     await page.goto(`${base}#/services`);
     await page.getByRole("link", { name: "shop", exact: true }).waitFor({ timeout: patienceMs });
     await served.stop();
-    await page.locator(".live").getByText(/reconnecting since/).waitFor({ timeout: patienceMs });
+    await page
+      .locator(".live")
+      .getByText(/reconnecting since/)
+      .waitFor({ timeout: patienceMs });
     await page.getByText(/what is shown is \d+ s old/).waitFor({ timeout: patienceMs });
     assert.equal(await page.getByRole("link", { name: "shop", exact: true }).count(), 1);
     served = await serve();
@@ -146,5 +169,10 @@ casesInChromium("faults while a page is open", () => {
 /** Of no node, and none will be found for it. */
 function podOf(index: number): UntypedObject {
   const name = `crowd-${index}`;
-  return { apiVersion: "v1", kind: "Pod", metadata: { name, namespace: crowd, labels: { app: name } }, spec: { schedulerName: "nobody", containers: [{ name: "main", image: "docker.io/library/busybox:1.28" }] } };
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace: crowd, labels: { app: name } },
+    spec: { schedulerName: "nobody", containers: [{ name: "main", image: "docker.io/library/busybox:1.28" }] },
+  };
 }

@@ -52,7 +52,11 @@ class PageServer {
   url = "";
 
   async start(port = 0, ...options: readonly string[]): Promise<void> {
-    const child = spawn(process.execPath, ["scripts/dashboard-dev.ts", "--port", String(port), "--workloads", "60", ...options], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(
+      process.execPath,
+      ["scripts/dashboard-dev.ts", "--port", String(port), "--workloads", "60", ...options],
+      { cwd: root, stdio: ["ignore", "pipe", "inherit"] },
+    );
     this.#child = child;
     for await (const chunk of child.stdout) {
       const [url] = /http:\S+/.exec(String(chunk)) ?? [];
@@ -102,7 +106,11 @@ casesInChromium("the page", () => {
         await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))");
         const look = `${width} px ${colorScheme}`;
         assert.deepEqual(await seriousFindings(page), [], look);
-        assert.equal(await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"), false, `${look}: the page scrolls sideways`);
+        assert.equal(
+          await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"),
+          false,
+          `${look}: the page scrolls sideways`,
+        );
       }
       assert.deepEqual(errors, []);
     });
@@ -143,7 +151,11 @@ casesInChromium("the page", () => {
     await tabTo(page, "Approve");
     await page.keyboard.press("Enter");
     await page.locator(".toast", { hasText: "approve Canary shop/checkout" }).waitFor({ timeout: patienceMs });
-    assert.equal(await page.evaluate("document.activeElement?.textContent"), "Approve", "the focus goes back to where it was");
+    assert.equal(
+      await page.evaluate("document.activeElement?.textContent"),
+      "Approve",
+      "the focus goes back to where it was",
+    );
     await page.keyboard.press("g");
     await page.keyboard.press("a");
     await page.getByText("figures are good").waitFor({ timeout: patienceMs });
@@ -167,7 +179,11 @@ casesInChromium("the page", () => {
     await using opened = await open(browser);
     const { page } = opened;
     await page.goto(`${server.url}#/ladder?ns=shop&state=rejected`);
-    await page.getByText("1 of 1 proxy").or(page.getByText(/^1 proxy$/)).first().waitFor({ timeout: patienceMs });
+    await page
+      .getByText("1 of 1 proxy")
+      .or(page.getByText(/^1 proxy$/))
+      .first()
+      .waitFor({ timeout: patienceMs });
     await page.getByRole("navigation", { name: "Views", exact: true }).getByRole("link", { name: "Rollouts" }).click();
     await page.getByRole("heading", { level: 1, name: "Rollouts" }).waitFor({ timeout: patienceMs });
     assert.match(page.url(), /ns=shop/);
@@ -201,7 +217,10 @@ casesInChromium("the page", () => {
     await page.goto(`${server.url}#/graph?ns=shop,istio-ingress`);
     const graph = page.getByRole("application", { name: /Traffic graph: \d+ nodes/ });
     await graph.waitFor({ timeout: patienceMs });
-    await until(page, "performance.getEntriesByName('graph-update').length > 0 && document.querySelector('.graph-busy') === null");
+    await until(
+      page,
+      "performance.getEntriesByName('graph-update').length > 0 && document.querySelector('.graph-busy') === null",
+    );
     await graph.focus();
     await page.keyboard.press("ArrowRight");
     const said = page.locator(".graph-stage > [aria-live]");
@@ -282,17 +301,29 @@ casesInChromium("the page", () => {
     await messages.getByText("IST0101").waitFor({ timeout: patienceMs });
     const line = Number(/line (\d+)/.exec((await messages.textContent()) ?? "")?.[1]);
     const mark = await page.locator(".cm-lint-marker-error").boundingBox();
-    const text = await page.locator(".cm-line").nth(line - 1).boundingBox();
-    assert.ok(mark !== null && text !== null && mark.y >= text.y && mark.y + mark.height <= text.y + text.height + 2, `the mark is at line ${line}`);
+    const text = await page
+      .locator(".cm-line")
+      .nth(line - 1)
+      .boundingBox();
+    assert.ok(
+      mark !== null && text !== null && mark.y >= text.y && mark.y + mark.height <= text.y + text.height + 2,
+      `the mark is at line ${line}`,
+    );
     await page.getByRole("button", { name: "Review and apply" }).click();
     const dialog = page.getByRole("dialog");
     await dialog.getByText("The analyzer reports an error in it").waitFor({ timeout: patienceMs });
-    assert.match((await dialog.getByRole("region", { name: "The change that will be made" }).textContent()) ?? "", /added: .*wrong: true/);
+    assert.match(
+      (await dialog.getByRole("region", { name: "The change that will be made" }).textContent()) ?? "",
+      /added: .*wrong: true/,
+    );
     await dialog.getByRole("button", { name: "Cancel" }).click();
     await page.getByRole("button", { name: "Undo all" }).click();
     await messages.getByText("No messages").waitFor({ timeout: patienceMs });
     await page.getByRole("button", { name: "What if?" }).click();
-    await page.getByRole("table", { name: "What would change" }).getByText("cart-v1-7d4b9").waitFor({ timeout: patienceMs });
+    await page
+      .getByRole("table", { name: "What would change" })
+      .getByText("cart-v1-7d4b9")
+      .waitFor({ timeout: patienceMs });
     await page.goto(`${server.url}#/config/new`);
     await page.getByRole("combobox", { name: "Begin with" }).selectOption({ index: 1 });
     await page.getByRole("button", { name: "Review and apply" }).click();
@@ -354,13 +385,18 @@ casesInChromium("the page", () => {
     await page.route("**/api/series*", async (route) => {
       await answer.promise;
       const range = new URL(route.request().url()).searchParams;
-      await route.fulfill({ json: { timesMs: [Number(range.get("fromMs")), Number(range.get("toMs"))], values: [null, null] } });
+      await route.fulfill({
+        json: { timesMs: [Number(range.get("fromMs")), Number(range.get("toMs"))], values: [null, null] },
+      });
     });
     await page.goto(server.url);
     await page.getByRole("slider", { name: "Requests of the whole mesh over time" }).waitFor({ timeout: patienceMs });
     assert.equal(await page.getByText(/nothing was measured/i).count(), 0);
     answer.resolve();
-    await page.getByText(/^Nothing was measured between/).first().waitFor({ timeout: patienceMs });
+    await page
+      .getByText(/^Nothing was measured between/)
+      .first()
+      .waitFor({ timeout: patienceMs });
   });
 
   test("on a phone a row says of which namespace it is", async () => {
@@ -369,10 +405,20 @@ casesInChromium("the page", () => {
     await page.setViewportSize({ width: 390, height: 844 });
     await page.goto(`${server.url}#/workloads`);
     await settled(page);
-    assert.match(await page.getByRole("row").filter({ hasText: "frontend-v1" }).first().innerText(), /frontend-v1 (backoffice|shop)/);
+    assert.match(
+      await page.getByRole("row").filter({ hasText: "frontend-v1" }).first().innerText(),
+      /frontend-v1 (backoffice|shop)/,
+    );
     await page.goto(`${server.url}#/graph?as=table`);
-    await page.getByRole("table", { name: "Edges of the graph" }).getByText("edge-gateway").first().waitFor({ timeout: patienceMs });
-    assert.match(await page.getByRole("table", { name: "Edges of the graph" }).innerText(), /edge-gateway → .* istio-ingress → \w+/);
+    await page
+      .getByRole("table", { name: "Edges of the graph" })
+      .getByText("edge-gateway")
+      .first()
+      .waitFor({ timeout: patienceMs });
+    assert.match(
+      await page.getByRole("table", { name: "Edges of the graph" }).innerText(),
+      /edge-gateway → .* istio-ingress → \w+/,
+    );
   });
 
   test("a server that goes away is said with the age of what is shown; the page is back by itself when the server is", async () => {
@@ -386,7 +432,10 @@ casesInChromium("the page", () => {
     await server.stop();
     await status.getByText(/reconnecting since \d\d:\d\d:\d\d/).waitFor({ timeout: patienceMs });
     await page.getByText(/what is shown is \d+ s old/).waitFor({ timeout: patienceMs });
-    assert.ok((await page.getByRole("table", { name: "Parts of the mesh by revision" }).getByRole("row").count()) > 1, "what was known is still shown");
+    assert.ok(
+      (await page.getByRole("table", { name: "Parts of the mesh by revision" }).getByRole("row").count()) > 1,
+      "what was known is still shown",
+    );
     await server.start(port);
     await until(page, isLive);
     assert.equal(await page.getByText(/what is shown is/).count(), 0);
@@ -398,11 +447,19 @@ casesInChromium("the page", () => {
     await page.goto(`${server.url}#/ladder`);
     await settled(page);
     await until(page, isLive);
-    const session = (await (await page.request.get(`${server.url}api/session`)).json()) as Readonly<Record<string, unknown>>;
-    await page.route("**/api/session", async (route) => await route.fulfill({ json: { ...session, authentication: "anonymous", user: "" } }));
+    const session = (await (await page.request.get(`${server.url}api/session`)).json()) as Readonly<
+      Record<string, unknown>
+    >;
+    await page.route(
+      "**/api/session",
+      async (route) => await route.fulfill({ json: { ...session, authentication: "anonymous", user: "" } }),
+    );
     const { port } = server;
     await server.stop();
-    await page.locator(".live").getByText(/reconnecting/).waitFor({ timeout: patienceMs });
+    await page
+      .locator(".live")
+      .getByText(/reconnecting/)
+      .waitFor({ timeout: patienceMs });
     await server.start(port);
     await page.getByText(/The session of ana@example.org has ended: .*log in again/).waitFor({ timeout: patienceMs });
     assert.deepEqual(await seriousFindings(page), []);
@@ -416,7 +473,10 @@ interface Opened extends AsyncDisposable {
 }
 
 async function open(browser: Browser): Promise<Opened> {
-  const context: BrowserContext = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
+  const context: BrowserContext = await browser.newContext({
+    viewport: { width: 1280, height: 800 },
+    reducedMotion: "reduce",
+  });
   const page = await context.newPage();
   const errors: string[] = [];
   page.on("console", (message) => {
@@ -453,8 +513,18 @@ interface Finding {
 
 async function seriousFindings(page: Page): Promise<readonly string[]> {
   if (!(await page.evaluate<boolean>("'axe' in globalThis"))) await page.evaluate(axe.source);
-  const violations = await page.evaluate<readonly Finding[]>("axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations)");
-  return violations.filter(({ impact }) => impact === "serious" || impact === "critical").map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html, failureSummary = "" }) => `${html.slice(0, 200)} (${failureSummary.slice(0, 300)})`).join("; ")}`);
+  const violations = await page.evaluate<readonly Finding[]>(
+    "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations)",
+  );
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(
+      ({ id, nodes }) =>
+        `${id}: ${nodes
+          .slice(0, 3)
+          .map(({ html, failureSummary = "" }) => `${html.slice(0, 200)} (${failureSummary.slice(0, 300)})`)
+          .join("; ")}`,
+    );
 }
 
 const maxTabs = 80;
@@ -462,7 +532,9 @@ const maxTabs = 80;
 /** By Tab alone, to what has this text or name. */
 async function tabTo(page: Page, text: string): Promise<void> {
   for (let i = 0; i < maxTabs; i += 1) {
-    const reached = await page.evaluate<readonly string[]>("[document.activeElement?.getAttribute('name') ?? '', document.activeElement?.textContent.trim() ?? '']");
+    const reached = await page.evaluate<readonly string[]>(
+      "[document.activeElement?.getAttribute('name') ?? '', document.activeElement?.textContent.trim() ?? '']",
+    );
     if (reached.includes(text)) return;
     await page.keyboard.press("Tab");
   }

@@ -16,10 +16,17 @@ const timeLimitMs = 480_000;
 
 casesInChromium("the dashboard over a live lab", () => {
   test("every view opens, every order of a canary is given by its button, figures are the load's own within 2 %, a request and a weight are seen within 2 s, and rights hold", async () => {
-    const run = await runProof<DashboardSummary>("e2e-dashboard", ["--rate", "0.2", "--sights", "1", "--only", "views,figures,freshness,orders,access"], timeLimitMs);
+    const run = await runProof<DashboardSummary>(
+      "e2e-dashboard",
+      ["--rate", "0.2", "--sights", "1", "--only", "views,figures,freshness,orders,access"],
+      timeLimitMs,
+    );
     assert.equal(run.code, 0, run.output);
     const summary = run.summary();
-    assert.deepEqual({ ok: summary.ok, failed: summary.failed, consoleErrors: summary.consoleErrors }, { ok: true, failed: 0, consoleErrors: 0 });
+    assert.deepEqual(
+      { ok: summary.ok, failed: summary.failed, consoleErrors: summary.consoleErrors },
+      { ok: true, failed: 0, consoleErrors: 0 },
+    );
     assert.ok(summary.views > 10, run.output);
     assert.ok(summary.maxDeviation <= 0.02, run.output);
   });

@@ -14,7 +14,11 @@ const missing = `there is no .cache/interop/envoy: scripts/fetch-envoy.sh puts i
 
 /** The summary that such a program prints as its last line. */
 function summaryOf(file: string): Readonly<Record<string, number>> {
-  const { stdout, stderr, error } = spawnSync(inNamespace, [process.execPath, join(root, "test/interop/mesh", file), "--json"], { encoding: "utf8", timeout: timeoutMs });
+  const { stdout, stderr, error } = spawnSync(
+    inNamespace,
+    [process.execPath, join(root, "test/interop/mesh", file), "--json"],
+    { encoding: "utf8", timeout: timeoutMs },
+  );
   if (error !== undefined) throw error;
   const last = stdout.trim().split("\n").at(-1) ?? "";
   assert.match(last, /^\{/, `${stdout}${stderr}`);

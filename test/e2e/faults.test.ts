@@ -47,7 +47,15 @@ class Writes {
       const made = await lab.run(["kubectl", "create", "configmap", name, `--from-literal=number=${number}`]);
       if (made.code === 0) this.made.push(name);
       else this.refused += 1;
-      const counted = await lab.run(["kubectl", "patch", "configmap", "count", "--type=merge", "-p", JSON.stringify({ data: { number: String(number) } })]);
+      const counted = await lab.run([
+        "kubectl",
+        "patch",
+        "configmap",
+        "count",
+        "--type=merge",
+        "-p",
+        JSON.stringify({ data: { number: String(number) } }),
+      ]);
       if (counted.code === 0) this.counted = number;
       else this.refused += 1;
     }
@@ -89,7 +97,10 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
       const failedBefore = load.failures.length;
       for (const { pid } of victims) process.kill(pid, "SIGKILL");
       const name = `after-${role}`;
-      await eventually("kubectl is heard", async () => (await lab.run(["kubectl", "apply", "-f", "-"], { input: client(name) })).code === 0);
+      await eventually(
+        "kubectl is heard",
+        async () => (await lab.run(["kubectl", "apply", "-f", "-"], { input: client(name) })).code === 0,
+      );
       await eventually("the successors run", () => {
         const now = lab.ofRole(role);
         return now.length === victims.length && now.every(({ pid }) => victims.every((victim) => victim.pid !== pid));
@@ -97,8 +108,17 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
       await ok(["kubectl", "wait", "--for=condition=Ready", "pod", name, "--timeout=30s"]);
       // What is new needs what was killed; what was there before does not, as the load shows.
       const ask = ["kubectl", "exec", name, "--", "curl", "-s", "-m", "5", "http://productpage:9080/productpage"];
-      await eventually("the new client is served", async () => (await lab.run(ask)).output.includes("Simple Bookstore App"));
-      const redirection = await ok(["kubectl", "get", "pod", name, "-o", "jsonpath={.metadata.annotations.ambient\\.istio\\.io/redirection}"]);
+      await eventually("the new client is served", async () =>
+        (await lab.run(ask)).output.includes("Simple Bookstore App"),
+      );
+      const redirection = await ok([
+        "kubectl",
+        "get",
+        "pod",
+        name,
+        "-o",
+        "jsonpath={.metadata.annotations.ambient\\.istio\\.io/redirection}",
+      ]);
       assert.equal(redirection, "enabled");
       await load.more(40);
       assert.deepEqual(load.failures.slice(failedBefore), []);
@@ -108,7 +128,10 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
   test("the API server killed with -9 again and again while eight clients write: nothing acknowledged is lost, versions only grow, a watch misses nothing", async () => {
     await writes.stop();
     const log = createLogger({ scope: "test", level: "error", write: () => undefined });
-    const connection = createKubeClient(await loadKubeConfig(join(lab.directory, "../.kube/config")), { log, clock: systemClock });
+    const connection = createKubeClient(await loadKubeConfig(join(lab.directory, "../.kube/config")), {
+      log,
+      clock: systemClock,
+    });
     const stop = new AbortController();
     const informer = createInformer(connection, configMapKind, { log, clock: systemClock, labelSelector: "writer" });
     const watching = informer.run(stop.signal);
@@ -118,7 +141,12 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
       for (let number = 0; !enough.signal.aborted; number += 1) {
         const name = `kept-${writer}-${number}`;
         try {
-          const made = await connection.create(configMapKind, { apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace: "default", labels: { writer: String(writer) } }, data: { number: String(number) } });
+          const made = await connection.create(configMapKind, {
+            apiVersion: "v1",
+            kind: "ConfigMap",
+            metadata: { name, namespace: "default", labels: { writer: String(writer) } },
+            data: { number: String(number) },
+          });
           acknowledged.set(name, BigInt(made.metadata.resourceVersion ?? 0));
         } catch {
           // Refused or cut off: not acknowledged.
@@ -136,13 +164,23 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
       await eventually("writes are acknowledged again", () => acknowledged.size > had + 4 * flying);
       // The first answers may have been under way at the kill; what came later is the successor's.
       const later = [...acknowledged].filter(([name]) => !before.has(name)).slice(flying);
-      assert.deepEqual(later.filter(([, version]) => version <= highest), []);
+      assert.deepEqual(
+        later.filter(([, version]) => version <= highest),
+        [],
+      );
     }
     enough.abort();
     await Promise.all(writers);
-    const there = new Set((await connection.list(configMapKind, { namespace: "default" })).items.map(({ metadata }) => metadata.name));
-    assert.deepEqual([...acknowledged.keys()].filter((name) => !there.has(name)), []);
-    await eventually("the watch has told everything", () => [...acknowledged.keys()].every((name) => informer.get(`default/${name}`) !== undefined));
+    const there = new Set(
+      (await connection.list(configMapKind, { namespace: "default" })).items.map(({ metadata }) => metadata.name),
+    );
+    assert.deepEqual(
+      [...acknowledged.keys()].filter((name) => !there.has(name)),
+      [],
+    );
+    await eventually("the watch has told everything", () =>
+      [...acknowledged.keys()].every((name) => informer.get(`default/${name}`) !== undefined),
+    );
     stop.abort();
     await watching;
     connection.close();
@@ -156,10 +194,19 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
     assert.ok(load.requests > 200, `${load.requests} requests`);
     assert.ok(writes.made.length > 20, `${writes.made.length} writes, ${writes.refused} refused`);
     const there = new Set((await ok(["kubectl", "get", "configmaps", "-o", "name"])).split("\n"));
-    assert.deepEqual(writes.made.filter((name) => !there.has(`configmap/${name}`)), []);
+    assert.deepEqual(
+      writes.made.filter((name) => !there.has(`configmap/${name}`)),
+      [],
+    );
     const counted = Number(await ok(["kubectl", "get", "configmap", "count", "-o", "jsonpath={.data.number}"]));
     assert.ok(counted >= writes.counted, `acknowledged ${writes.counted}, found ${counted}`);
-    const restarts = await ok(["kubectl", "get", "pods", "-o", "jsonpath={.items[*].status.containerStatuses[*].restartCount}"]);
+    const restarts = await ok([
+      "kubectl",
+      "get",
+      "pods",
+      "-o",
+      "jsonpath={.items[*].status.containerStatuses[*].restartCount}",
+    ]);
     assert.match(restarts, /^[0 ]+$/);
   });
 });

@@ -55,12 +55,18 @@ describe("the image", () => {
   const images = new Map<string, ReadonlyMap<string, { manifest: Manifest; configuration: Configuration }>>();
 
   before(() => {
-    const built = spawnSync(process.execPath, ["scripts/build-image.ts", "--output", layout, "--version", version], { cwd: root, encoding: "utf8" });
+    const built = spawnSync(process.execPath, ["scripts/build-image.ts", "--output", layout, "--version", version], {
+      cwd: root,
+      encoding: "utf8",
+    });
     assert.equal(built.status, 0, built.stderr + built.stdout);
     for (const entry of (JSON.parse(readFileSync(join(layout, "index.json"), "utf8")) as Index).manifests) {
       const variants = read<Index>(entry.digest).manifests.map(({ digest, platform }) => {
         const manifest = read<Manifest>(digest);
-        return [platform?.architecture ?? "", { manifest, configuration: read<Configuration>(manifest.config.digest) }] as const;
+        return [
+          platform?.architecture ?? "",
+          { manifest, configuration: read<Configuration>(manifest.config.digest) },
+        ] as const;
       });
       images.set(entry.annotations?.["org.opencontainers.image.ref.name"] ?? "", new Map(variants));
     }
@@ -75,7 +81,10 @@ describe("the image", () => {
     assert.ok(variant !== undefined);
     variant.manifest.layers.forEach((layer, index) => {
       const tar = gunzipSync(blob(layer.digest));
-      assert.equal(`sha256:${createHash("sha256").update(tar).digest("hex")}`, variant.configuration.rootfs.diff_ids[index]);
+      assert.equal(
+        `sha256:${createHash("sha256").update(tar).digest("hex")}`,
+        variant.configuration.rootfs.diff_ids[index],
+      );
       const unpacked = spawnSync("tar", ["--extract", "--directory", target, "--no-same-owner"], { input: tar });
       assert.equal(unpacked.status, 0, unpacked.stderr.toString());
     });
@@ -83,7 +92,8 @@ describe("the image", () => {
   };
 
   test("is there for every component, for amd64 and arm64", () => {
-    for (const name of Object.keys(firstWords)) assert.deepEqual([...(images.get(name)?.keys() ?? [])], ["amd64", "arm64"], name);
+    for (const name of Object.keys(firstWords))
+      assert.deepEqual([...(images.get(name)?.keys() ?? [])], ["amd64", "arm64"], name);
     assert.deepEqual([...images.keys()].sort(), Object.keys(firstWords).sort());
   });
 
@@ -91,17 +101,33 @@ describe("the image", () => {
     test(`holds Node, the C library and native code of ${architecture}, and every role runs where this machine can run it`, () => {
       const directory = unpack(architecture);
       const npm = architecture === "amd64" ? "x64" : architecture;
-      for (const file of [`opt/serin/node_modules/node-linux-${npm}/bin/node`, "bin/busybox"]) assert.equal(readFileSync(join(directory, file)).readUInt16LE(18), machines[architecture], file);
+      for (const file of [`opt/serin/node_modules/node-linux-${npm}/bin/node`, "bin/busybox"])
+        assert.equal(readFileSync(join(directory, file)).readUInt16LE(18), machines[architecture], file);
       if (npm !== process.arch) return;
       for (const [name, expected] of Object.entries(firstWords)) {
         const entry = images.get(name)?.get(architecture)?.configuration.config;
         assert.ok(entry !== undefined);
         const command = [...entry.Entrypoint, ...(extraArguments[name] ?? [])];
         // In namespaces of its own, with nothing of this machine's environment.
-        const ran = spawnSync("unshare", ["-Urmpf", "--kill-child=KILL", "--net", `--root=${directory}`, "--mount-proc", "/bin/sh", "-c", `timeout 3 ${command.join(" ")} 2>&1`], {
-          encoding: "utf8",
-          env: Object.fromEntries(entry.Env.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)])),
-        });
+        const ran = spawnSync(
+          "unshare",
+          [
+            "-Urmpf",
+            "--kill-child=KILL",
+            "--net",
+            `--root=${directory}`,
+            "--mount-proc",
+            "/bin/sh",
+            "-c",
+            `timeout 3 ${command.join(" ")} 2>&1`,
+          ],
+          {
+            encoding: "utf8",
+            env: Object.fromEntries(
+              entry.Env.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+            ),
+          },
+        );
         assert.match(ran.stdout + ran.stderr, expected, name);
       }
     });

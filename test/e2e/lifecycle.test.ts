@@ -51,7 +51,10 @@ describe("what goes wrong around a lab", { concurrency: 1 }, () => {
   after(async () => await lab.delete());
 
   test("a bad config is refused by line, field and what is expected", async () => {
-    writeFileSync(join(lab.directory, "kind.yaml"), "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n- role: master\n");
+    writeFileSync(
+      join(lab.directory, "kind.yaml"),
+      "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n- role: master\n",
+    );
     const { code, output } = await lab.run([serin, "cluster", "create", "--config", "kind.yaml"]);
     assert.equal(code, 2);
     assert.match(output, /kind\.yaml:5: nodes\[1\]\.role: must be control-plane or worker, got "master"/);
@@ -75,7 +78,10 @@ describe("what goes wrong around a lab", { concurrency: 1 }, () => {
     for (const command of [create, [serin, "doctor"]]) {
       const { code, output } = await lab.run(prepared("echo 0 > /proc/sys/user/max_user_namespaces", command));
       assert.notEqual(code, 0, output);
-      assert.match(output, /user namespaces: .*No space left on device\s+remedy: sudo sysctl -w user\.max_user_namespaces=\d+/);
+      assert.match(
+        output,
+        /user namespaces: .*No space left on device\s+remedy: sudo sysctl -w user\.max_user_namespaces=\d+/,
+      );
     }
     await nothingIsLeft();
     noFilesAreLeft();
@@ -97,7 +103,9 @@ describe("what goes wrong around a lab", { concurrency: 1 }, () => {
   test("a disk without room is refused before anything is begun", async () => {
     const state = join(lab.directory, "small");
     mkdirSync(state);
-    const { code, output } = await lab.run(prepared(`mount -t tmpfs -o size=20m tmpfs ${state}`, create), { env: { XDG_STATE_HOME: state } });
+    const { code, output } = await lab.run(prepared(`mount -t tmpfs -o size=20m tmpfs ${state}`, create), {
+      env: { XDG_STATE_HOME: state },
+    });
     assert.equal(code, 2);
     assert.match(output, /less than \d+ MB are free at .*small[\s\S]*make room, or set XDG_STATE_HOME/);
     await nothingIsLeft();
@@ -120,7 +128,10 @@ describe("what goes wrong around a lab", { concurrency: 1 }, () => {
       kubectl create configmap after || exit 94
       [ "$(kubectl get configmaps -o name | grep -c during-)" = $number ] || exit 95
       ${serin} cluster delete --name ${lab.name}`;
-    const { code, output } = await lab.run(prepared(`mount -t tmpfs -o size=260m tmpfs ${state}`, ["sh", "-c", script]), { env: { XDG_STATE_HOME: state } });
+    const { code, output } = await lab.run(
+      prepared(`mount -t tmpfs -o size=260m tmpfs ${state}`, ["sh", "-c", script]),
+      { env: { XDG_STATE_HOME: state } },
+    );
     assert.equal(code, 0, output);
     assert.match(output, /refused a write: database or disk is full/);
     await nothingIsLeft();
@@ -130,7 +141,8 @@ describe("what goes wrong around a lab", { concurrency: 1 }, () => {
     for (const afterMs of [60, 150, 300, 500, 800, 1_200, 1_800]) {
       const child = lab.spawn(create);
       let output = "";
-      for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk: Buffer) => (output += chunk.toString()));
+      for (const stream of [child.stdout, child.stderr])
+        stream?.on("data", (chunk: Buffer) => (output += chunk.toString()));
       const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
       await new Promise((resolve) => setTimeout(resolve, afterMs));
       child.kill("SIGINT");

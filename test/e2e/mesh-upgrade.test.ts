@@ -12,7 +12,8 @@ const [oldRevision, newRevision] = ["1-0-0", "1-1-0"];
 /** Where pods begin to run late, because the machine is busy, the upgrade only takes longer. */
 const upgradeTimeoutMs = 900_000;
 
-const operator = (spec: object): string => JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
+const operator = (spec: object): string =>
+  JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
 const revisionSpec = (revision: string): object => ({
   profile: "ambient",
   revision,
@@ -108,7 +109,12 @@ const upgrade = (name: string, waves: readonly object[]): string =>
 
 interface Found {
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string; readonly labels?: Record<string, string>; readonly annotations?: Record<string, string> };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Record<string, string>;
+    readonly annotations?: Record<string, string>;
+  };
   readonly spec?: unknown;
   readonly webhooks?: unknown;
 }
@@ -116,8 +122,12 @@ interface Found {
 /** What is not part of what somebody asked for: the certificates of webhooks, and what controllers note. */
 function intended({ kind, metadata, spec, webhooks }: Found): readonly [string, unknown] {
   const { labels = {}, annotations = {} } = metadata;
-  const own = Object.fromEntries(Object.entries(annotations).filter(([key]) => !/^(deployment\.kubernetes\.io|kubectl\.kubernetes\.io)\//.test(key)));
-  const text = JSON.stringify({ labels, own, spec, webhooks }, (key, value: unknown) => (key === "caBundle" || (key === "annotations" && JSON.stringify(value) === "{}") ? undefined : value));
+  const own = Object.fromEntries(
+    Object.entries(annotations).filter(([key]) => !/^(deployment\.kubernetes\.io|kubectl\.kubernetes\.io)\//.test(key)),
+  );
+  const text = JSON.stringify({ labels, own, spec, webhooks }, (key, value: unknown) =>
+    key === "caBundle" || (key === "annotations" && JSON.stringify(value) === "{}") ? undefined : value,
+  );
   return [`${kind} ${metadata.namespace ?? ""}/${metadata.name}`, JSON.parse(text)];
 }
 
@@ -128,12 +138,17 @@ function meshUpgrade(kubectl: Kubectl): void {
   let loads: PodLoad[] = [];
   let asBefore: ReadonlyMap<string, unknown> = new Map();
 
-  const kinds = "namespaces,nodes,deployments,daemonsets,gateways.gateway.networking.k8s.io,mutatingwebhookconfigurations,validatingwebhookconfigurations,poddisruptionbudgets";
-  const everything = async (): Promise<ReadonlyMap<string, unknown>> => new Map((JSON.parse(await ok(`kubectl get ${kinds} -A -o json`)) as { items: Found[] }).items.map(intended));
-  const status = async (name: string): Promise<{ phase?: string; message?: string }> => (JSON.parse(await ok(`kubectl get meshupgrade ${name} -o json`)) as { status?: object }).status ?? {};
+  const kinds =
+    "namespaces,nodes,deployments,daemonsets,gateways.gateway.networking.k8s.io,mutatingwebhookconfigurations,validatingwebhookconfigurations,poddisruptionbudgets";
+  const everything = async (): Promise<ReadonlyMap<string, unknown>> =>
+    new Map((JSON.parse(await ok(`kubectl get ${kinds} -A -o json`)) as { items: Found[] }).items.map(intended));
+  const status = async (name: string): Promise<{ phase?: string; message?: string }> =>
+    (JSON.parse(await ok(`kubectl get meshupgrade ${name} -o json`)) as { status?: object }).status ?? {};
   /** Waits for the phase, or says at once where else it ended. */
   const reaches = async (name: string, phase: string): Promise<void> => {
-    const others = ["Completed", "RolledBack", "RollingBack", "Stuck"].filter((end) => end !== phase && !(phase === "RolledBack" && end === "RollingBack"));
+    const others = ["Completed", "RolledBack", "RollingBack", "Stuck"].filter(
+      (end) => end !== phase && !(phase === "RolledBack" && end === "RollingBack"),
+    );
     await eventually(
       `${name} is ${phase}`,
       async () => {
@@ -144,30 +159,73 @@ function meshUpgrade(kubectl: Kubectl): void {
       upgradeTimeoutMs,
     );
   };
-  const abort = async (name: string): Promise<void> => void (await ok(`kubectl patch meshupgrade ${name} --type merge -p '{"spec":{"abort":true}}'`));
+  const abort = async (name: string): Promise<void> =>
+    void (await ok(`kubectl patch meshupgrade ${name} --type merge -p '{"spec":{"abort":true}}'`));
   const noneFailed = async (): Promise<void> => {
     for (const load of loads) await load.more(20);
-    assert.deepEqual(loads.flatMap(({ failures }) => failures), [], `of ${loads.map(({ requests }) => requests).join(" and ")} requests`);
+    assert.deepEqual(
+      loads.flatMap(({ failures }) => failures),
+      [],
+      `of ${loads.map(({ requests }) => requests).join(" and ")} requests`,
+    );
   };
-  const revisionsOf = async (namespace: string, annotation: string): Promise<string[]> => [...new Set((await ok(`kubectl get pods -n ${namespace} -l app=web -o jsonpath='{.items[*].metadata.annotations.${annotation}}'`)).trim().split(" "))];
+  const revisionsOf = async (namespace: string, annotation: string): Promise<string[]> => [
+    ...new Set(
+      (
+        await ok(
+          `kubectl get pods -n ${namespace} -l app=web -o jsonpath='{.items[*].metadata.annotations.${annotation}}'`,
+        )
+      )
+        .trim()
+        .split(" "),
+    ),
+  ];
   const isAsBefore = async (): Promise<void> => {
     const now = await everything();
     for (const [name, object] of asBefore) assert.deepEqual(now.get(name), object, name);
-    assert.deepEqual([...now.keys()].filter((name) => !asBefore.has(name)), []);
-    await eventually("sidecars are of the old revision", async () => (await revisionsOf("shop", "istio\\.io/rev")).join() === oldRevision, 120_000);
-    await eventually("so are ztunnels", async () => (await revisionsOf("stock", "serin\\.dev/ztunnel-owner")).join() === oldRevision);
+    assert.deepEqual(
+      [...now.keys()].filter((name) => !asBefore.has(name)),
+      [],
+    );
+    await eventually(
+      "sidecars are of the old revision",
+      async () => (await revisionsOf("shop", "istio\\.io/rev")).join() === oldRevision,
+      120_000,
+    );
+    await eventually(
+      "so are ztunnels",
+      async () => (await revisionsOf("stock", "serin\\.dev/ztunnel-owner")).join() === oldRevision,
+    );
   };
 
   before(async () => {
-    const created = await guide.lab.create(`kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: ${guide.lab.name}\nnodes: [{role: control-plane}, {role: worker}]\n`);
+    const created = await guide.lab.create(
+      `kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: ${guide.lab.name}\nnodes: [{role: control-plane}, {role: worker}]\n`,
+    );
     assert.equal(created.code, 0, created.output);
-    for (const spec of [{ profile: "empty", tag: "1.0.0", components: { cni: { enabled: true } } }, revisionSpec(oldRevision)]) await guide.ok(`${guide.lab.serin} install -y -f -`, operator(spec));
+    for (const spec of [
+      { profile: "empty", tag: "1.0.0", components: { cni: { enabled: true } } },
+      revisionSpec(oldRevision),
+    ])
+      await guide.ok(`${guide.lab.serin} install -y -f -`, operator(spec));
     await ok(`${guide.lab.serin} tag set default --revision ${oldRevision} -y`);
     await ok(apply(apps));
-    for (const namespace of ["shop", "stock", "front"]) await ok(`kubectl wait -n ${namespace} --for=condition=Ready pods --all --timeout=110s`);
-    await ok("kubectl wait -n stock --for=condition=Programmed gateway/waypoint --timeout=110s && kubectl wait -n front --for=condition=Programmed gateway/gateway --timeout=110s");
-    const load = (namespace: string, urls: readonly string[]): PodLoad => new PodLoad(guide.lab, { namespace, workload: "pod/client", container: "client", urls });
-    await eventually("all answer", async () => await guide.shows("kubectl exec -n front client -- curl -sf -m 2 http://gateway-istio.front && kubectl exec -n stock client -- curl -sf -m 2 http://web", /Hostname|echo|GET/i), 60_000);
+    for (const namespace of ["shop", "stock", "front"])
+      await ok(`kubectl wait -n ${namespace} --for=condition=Ready pods --all --timeout=110s`);
+    await ok(
+      "kubectl wait -n stock --for=condition=Programmed gateway/waypoint --timeout=110s && kubectl wait -n front --for=condition=Programmed gateway/gateway --timeout=110s",
+    );
+    const load = (namespace: string, urls: readonly string[]): PodLoad =>
+      new PodLoad(guide.lab, { namespace, workload: "pod/client", container: "client", urls });
+    await eventually(
+      "all answer",
+      async () =>
+        await guide.shows(
+          "kubectl exec -n front client -- curl -sf -m 2 http://gateway-istio.front && kubectl exec -n stock client -- curl -sf -m 2 http://web",
+          /Hostname|echo|GET/i,
+        ),
+      60_000,
+    );
     loads = [load("front", ["http://gateway-istio.front", "http://web.shop"]), load("stock", ["http://web"])];
     await noneFailed();
     asBefore = await everything();
@@ -178,9 +236,19 @@ function meshUpgrade(kubectl: Kubectl): void {
   });
 
   step("two waves, the gateway and the waypoint move; put back from there, everything is as it was", async () => {
-    await ok(apply(upgrade("half", [{ name: "sidecars", namespaces: ["shop"] }, { name: "ambient", pause: { untilApproved: true } }])));
+    await ok(
+      apply(
+        upgrade("half", [
+          { name: "sidecars", namespaces: ["shop"] },
+          { name: "ambient", pause: { untilApproved: true } },
+        ]),
+      ),
+    );
     await reaches("half", "Paused");
-    assert.deepEqual([await revisionsOf("shop", "istio\\.io/rev"), await revisionsOf("stock", "serin\\.dev/ztunnel-owner")], [[newRevision], [newRevision]]);
+    assert.deepEqual(
+      [await revisionsOf("shop", "istio\\.io/rev"), await revisionsOf("stock", "serin\\.dev/ztunnel-owner")],
+      [[newRevision], [newRevision]],
+    );
     await noneFailed();
     await abort("half");
     await reaches("half", "RolledBack");
@@ -193,10 +261,17 @@ function meshUpgrade(kubectl: Kubectl): void {
     await ok(apply(upgrade("whole", [])));
     await reaches("whole", "Completed");
     await noneFailed();
-    const left = await ok("kubectl get pods,services,mutatingwebhookconfigurations,validatingwebhookconfigurations -A -o name");
+    const left = await ok(
+      "kubectl get pods,services,mutatingwebhookconfigurations,validatingwebhookconfigurations -A -o name",
+    );
     assert.doesNotMatch(left, new RegExp(`istiod-${oldRevision}|ztunnel-${oldRevision}|injector-${oldRevision}`));
     assert.match(await ok("kubectl get namespace shop --show-labels"), /istio-injection=enabled/);
-    assert.match(await ok("kubectl get mutatingwebhookconfiguration istio-revision-tag-default -o jsonpath='{.webhooks[*].clientConfig.service.name}'"), new RegExp(`^(istiod-${newRevision} ?)+$`));
+    assert.match(
+      await ok(
+        "kubectl get mutatingwebhookconfiguration istio-revision-tag-default -o jsonpath='{.webhooks[*].clientConfig.service.name}'",
+      ),
+      new RegExp(`^(istiod-${newRevision} ?)+$`),
+    );
   });
 
   step("put back after that, the old revision is there again and everything is as it was", async () => {
@@ -208,4 +283,7 @@ function meshUpgrade(kubectl: Kubectl): void {
 }
 
 const [kubectl] = kubectls().slice(-1);
-if (kubectl !== undefined) describe(`an upgrade of the mesh, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () => meshUpgrade(kubectl));
+if (kubectl !== undefined)
+  describe(`an upgrade of the mesh, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () =>
+    meshUpgrade(kubectl),
+  );

@@ -52,11 +52,31 @@ describe("as an ordinary user", { concurrency: 1 }, () => {
   });
 
   test("a pod runs with the one uid, is entered, and tells which wish for another uid was not met", async () => {
-    const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "one" }, spec: { containers: [{ name: "one", image: "curlimages/curl", command: ["/bin/sleep", "infinity"], securityContext: { runAsUser: 1000 } }] } };
+    const pod = {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "one" },
+      spec: {
+        containers: [
+          {
+            name: "one",
+            image: "curlimages/curl",
+            command: ["/bin/sleep", "infinity"],
+            securityContext: { runAsUser: 1000 },
+          },
+        ],
+      },
+    };
     await ok(["kubectl", "apply", "-f", "-"], JSON.stringify(pod));
     await ok(["kubectl", "wait", "--for=condition=Ready", "pod/one", "--timeout=30s"]);
-    assert.match(await ok(["kubectl", "exec", "one", "--", "cat", "/proc/self/uid_map"]), new RegExp(`^ +0 +${isRoot ? stranger : process.getuid?.()} +1$`, "m"));
-    assert.match(await ok(["kubectl", "get", "events", "--field-selector", "reason=IdentityNotApplied"]), /runAsUser 1000 not applied/);
+    assert.match(
+      await ok(["kubectl", "exec", "one", "--", "cat", "/proc/self/uid_map"]),
+      new RegExp(`^ +0 +${isRoot ? stranger : process.getuid?.()} +1$`, "m"),
+    );
+    assert.match(
+      await ok(["kubectl", "get", "events", "--field-selector", "reason=IdentityNotApplied"]),
+      /runAsUser 1000 not applied/,
+    );
   });
 
   test("the mesh is installed, and bookinfo answers through the gateway and between pods, with identities", async () => {
@@ -67,14 +87,32 @@ describe("as an ordinary user", { concurrency: 1 }, () => {
     await load.more(100);
     await load.stop();
     assert.deepEqual(load.failures, []);
-    assert.match(await ok(["kubectl", "exec", "deploy/sleep", "--", "curl", "-s", "-m", "5", "http://productpage:9080/productpage"]), /Simple Bookstore App/);
+    assert.match(
+      await ok([
+        "kubectl",
+        "exec",
+        "deploy/sleep",
+        "--",
+        "curl",
+        "-s",
+        "-m",
+        "5",
+        "http://productpage:9080/productpage",
+      ]),
+      /Simple Bookstore App/,
+    );
     const log = await ok(["kubectl", "logs", "--namespace", "istio-system", "--selector", "app=ztunnel", "--tail=-1"]);
-    assert.match(log, /src\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/sleep".*dst\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/bookinfo-productpage"/);
+    assert.match(
+      log,
+      /src\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/sleep".*dst\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/bookinfo-productpage"/,
+    );
   });
 
   test("the browser's address works outside of the lab", async () => {
     const urls = await ok([lab.serin, "cluster", "urls", "--json"]);
-    const found = (JSON.parse(urls) as { url: string; service: string; port: number }[]).find(({ service, port }) => service.endsWith("bookinfo-gateway-istio") && port === 80);
+    const found = (JSON.parse(urls) as { url: string; service: string; port: number }[]).find(
+      ({ service, port }) => service.endsWith("bookinfo-gateway-istio") && port === 80,
+    );
     const answer = await fetch(`${found?.url}/productpage`);
     assert.match(await answer.text(), /Simple Bookstore App/);
   });

@@ -22,14 +22,20 @@ function install(spec: object): string {
 
 /** A control plane and ztunnel of its own, beside the others. */
 function revision(name: string): string {
-  return install({ profile: "ambient", revision: name, components: { cni: { enabled: false }, ingressGateways: [{ name: "istio-ingressgateway", enabled: false }] } });
+  return install({
+    profile: "ambient",
+    revision: name,
+    components: { cni: { enabled: false }, ingressGateways: [{ name: "istio-ingressgateway", enabled: false }] },
+  });
 }
 
 function probeMatrix(kubectl: Kubectl): void {
   const guide = new Walkthrough("probe-matrix", kubectl);
   const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
   const look = async (flags = ""): Promise<Judged> => {
-    const output = await guide.ok(`${process.execPath} ${join(root, "test/support/probe-look.ts")} old,new ${allPlanes} ${flags}`);
+    const output = await guide.ok(
+      `${process.execPath} ${join(root, "test/support/probe-look.ts")} old,new ${allPlanes} ${flags}`,
+    );
     return JSON.parse(output.trim().split("\n").at(-1) ?? "") as Judged;
   };
 
@@ -42,34 +48,57 @@ function probeMatrix(kubectl: Kubectl): void {
   });
   after(async () => await guide.lab.delete());
 
-  step("every pair of revision and data plane answers over mTLS, between the right identities, and what is of no mesh is refused", async () => {
-    const { verdict, evidence, matrix } = await look();
-    assert.equal(verdict, "pass", `${evidence}\n${renderMatrix(matrix)}`);
-    assert.equal(matrix.pairs.length, 36);
-    for (const { from, to, expected, mutualTls, clientIdentity, serverIdentity } of matrix.pairs) {
-      if (expected === "refusal") continue;
-      assert.equal(mutualTls, "yes");
-      const client = from.dataPlane === "gateway" ? `gateway-${from.revision}-istio` : `client-${from.dataPlane}-${from.revision}`;
-      const server = to.dataPlane === "waypoint" ? `waypoint-${to.revision}` : `server-${to.dataPlane}-${to.revision}`;
-      assert.deepEqual([clientIdentity, serverIdentity], [client, server].map((account) => `spiffe://cluster.local/ns/serin-probes/sa/${account}`));
-    }
-  });
+  step(
+    "every pair of revision and data plane answers over mTLS, between the right identities, and what is of no mesh is refused",
+    async () => {
+      const { verdict, evidence, matrix } = await look();
+      assert.equal(verdict, "pass", `${evidence}\n${renderMatrix(matrix)}`);
+      assert.equal(matrix.pairs.length, 36);
+      for (const { from, to, expected, mutualTls, clientIdentity, serverIdentity } of matrix.pairs) {
+        if (expected === "refusal") continue;
+        assert.equal(mutualTls, "yes");
+        const client =
+          from.dataPlane === "gateway" ? `gateway-${from.revision}-istio` : `client-${from.dataPlane}-${from.revision}`;
+        const server =
+          to.dataPlane === "waypoint" ? `waypoint-${to.revision}` : `server-${to.dataPlane}-${to.revision}`;
+        assert.deepEqual(
+          [clientIdentity, serverIdentity],
+          [client, server].map((account) => `spiffe://cluster.local/ns/serin-probes/sa/${account}`),
+        );
+      }
+    },
+  );
 
   step("a client that left the mesh is named, with every pair in plain text", async () => {
     await guide.ok("kubectl -n serin-probes label pod client-ambient-old istio.io/dataplane-mode=none --overwrite");
-    await eventually("it is no longer of the mesh", async () => !(await guide.shows("kubectl -n serin-probes get pod client-ambient-old -o jsonpath='{.metadata.annotations}'", "redirection")));
+    await eventually(
+      "it is no longer of the mesh",
+      async () =>
+        !(await guide.shows(
+          "kubectl -n serin-probes get pod client-ambient-old -o jsonpath='{.metadata.annotations}'",
+          "redirection",
+        )),
+    );
     const { verdict, evidence, matrix } = await look("--leaving client-ambient-old");
     assert.equal(verdict, "fail");
     assert.match(evidence, /from old ambient: .*in plain text/);
-    const plain = matrix.pairs.filter(({ mutualTls, expected }) => expected === "answer" && mutualTls === "no").map(({ from }) => `${from.revision} ${from.dataPlane}`);
+    const plain = matrix.pairs
+      .filter(({ mutualTls, expected }) => expected === "answer" && mutualTls === "no")
+      .map(({ from }) => `${from.revision} ${from.dataPlane}`);
     assert.deepEqual([...new Set(plain)], ["old ambient"]);
   });
 
   step("all that probes need goes with their namespace", async () => {
     await guide.ok("kubectl delete namespace serin-probes --timeout=60s");
-    assert.doesNotMatch(await guide.ok("kubectl get gateway,deploy,svc -A -o name"), /server-|client-|waypoint-|gateway-/);
+    assert.doesNotMatch(
+      await guide.ok("kubectl get gateway,deploy,svc -A -o name"),
+      /server-|client-|waypoint-|gateway-/,
+    );
   });
 }
 
 const [kubectl] = kubectls().slice(-1);
-if (kubectl !== undefined) describe(`the probe matrix, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () => probeMatrix(kubectl));
+if (kubectl !== undefined)
+  describe(`the probe matrix, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () =>
+    probeMatrix(kubectl),
+  );

@@ -66,7 +66,17 @@ const partitions = { "the API server": "10.96.0.1/32", "all metrics": "10.244.0.
 async function routeOf(pid: number, words: readonly string[]): Promise<void> {
   const [supervisor] = lab.ofRole("cluster-supervisor");
   assert.ok(supervisor);
-  await lab.ok(["nsenter", "-t", String(supervisor.pid), "-U", "--preserve-credentials", `--net=/proc/${pid}/ns/net`, "ip", "route", ...words]);
+  await lab.ok([
+    "nsenter",
+    "-t",
+    String(supervisor.pid),
+    "-U",
+    "--preserve-credentials",
+    `--net=/proc/${pid}/ns/net`,
+    "ip",
+    "route",
+    ...words,
+  ]);
 }
 
 function someOf<One>(all: readonly One[]): One | undefined {
@@ -135,10 +145,15 @@ async function underFaults(name: string): Promise<{ readonly status: Status; rea
   for (let fault = 0; fault < faults; fault += 1) {
     await systemClock.sleep(300 + 2200 * random());
     const seen = await statusOf(name);
-    struck.push(`${await strike().catch(String)} at ${seen?.phase ?? "an unknown phase"}, ${seen?.completedSteps?.length ?? 0} steps done`);
+    struck.push(
+      `${await strike().catch(String)} at ${seen?.phase ?? "an unknown phase"}, ${seen?.completedSteps?.length ?? 0} steps done`,
+    );
     if (seen?.phase === "Completed" || seen?.phase === "RolledBack") break;
   }
-  return { status: await becomes(name, "ends", ({ phase = "" }) => ["Completed", "RolledBack", "Stuck"].includes(phase)), struck };
+  return {
+    status: await becomes(name, "ends", ({ phase = "" }) => ["Completed", "RolledBack", "Stuck"].includes(phase)),
+    struck,
+  };
 }
 
 describe("a rollout under faults", { concurrency: 1 }, () => {
@@ -148,7 +163,11 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
   before(async () => {
     const created = await lab.create();
     assert.equal(created.code, 0, created.output);
-    const url = await setBookinfoStage(lab, { releaseRoot: root, ambient: false, more: `${service("good", "productpage")}---\n${service("bad", "nobody")}` });
+    const url = await setBookinfoStage(lab, {
+      releaseRoot: root,
+      ambient: false,
+      more: `${service("good", "productpage")}---\n${service("bad", "nobody")}`,
+    });
     // A second engine and a second control plane wait to take over.
     await ok(["kubectl", "scale", "deployment", "serin-rollout", "-n", "serin-system", "--replicas=2"]);
     await ok(["kubectl", "scale", "deployment", "istiod", "-n", "istio-system", "--replicas=2"]);
@@ -179,12 +198,27 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
     const stuck = await becomes("edited", "is held up", ({ phase }) => phase === "Stuck" || phase === "Completed");
     assert.equal(stuck.phase, "Stuck", JSON.stringify(stuck));
     assert.match(stuck.message ?? "", /HTTPRoute default\/bookinfo: \/spec\/rules was changed by somebody/);
-    await ok(["kubectl", "patch", "httproute", "bookinfo", "--type=merge", "-p", JSON.stringify({ spec: { rules: written } })]);
+    await ok([
+      "kubectl",
+      "patch",
+      "httproute",
+      "bookinfo",
+      "--type=merge",
+      "-p",
+      JSON.stringify({ spec: { rules: written } }),
+    ]);
     await becomes("edited", "goes on", ({ phase }) => phase !== "Stuck");
     await ok(["kubectl", "delete", "canary", "edited", "--wait=false"]);
     await eventually("the object is gone", async () => (await statusOf("edited")) === null);
     assert.deepEqual(await rules(), original);
-    const history = await ok(["kubectl", "get", "rolloutjournal", "canary.default.edited", "-o", "jsonpath={.decisions[*].decision}"]);
+    const history = await ok([
+      "kubectl",
+      "get",
+      "rolloutjournal",
+      "canary.default.edited",
+      "-o",
+      "jsonpath={.decisions[*].decision}",
+    ]);
     assert.match(history, /Started .*Stuck .*Resumed .*RollingBack .*RolledBack Deleted/);
   });
 

@@ -67,7 +67,8 @@ function share(answers: ReadonlyMap<string, number>, namespace: string): number 
 }
 
 /** The keys of ztunnel's configuration that the walkthrough prints. */
-const configurationKeys = `connection_window_size frame_size socks5_addr admin_addr stats_addr readiness_addr inbound_addr inbound_plaintext_addr outbound_addr
+const configurationKeys =
+  `connection_window_size frame_size socks5_addr admin_addr stats_addr readiness_addr inbound_addr inbound_plaintext_addr outbound_addr
   local_node local_ip ca_address ca_root_cert xds_address xds_root_cert xds_on_demand fake_ca termination_grace_period secs nanos
   proxy_metadata ISTIO_VERSION num_worker_threads enable_original_source proxy_args`.split(/\s+/);
 
@@ -157,9 +158,15 @@ nodes:
     assert.equal(created.code, 0, created.output);
     assert.match(created.output, /10\.0\.0\.152/, "an address that is not ours gets a warning");
     // Replaces the download and unpacking of the release archive, and the clone of the demo's repository.
-    for (const [version, directory] of [["1.18.0-alpha.0", "old"], ["1.18.1", "new"]] as const) {
+    for (const [version, directory] of [
+      ["1.18.0-alpha.0", "old"],
+      ["1.18.1", "new"],
+    ] as const) {
       const built = join(lab.directory, "..", directory);
-      for (const command of [[serin, "release", "build", built, "--version", version], [serin, "release", "add", built]]) {
+      for (const command of [
+        [serin, "release", "build", built, "--version", version],
+        [serin, "release", "add", built],
+      ]) {
         const ran = await lab.run(command);
         assert.equal(ran.code, 0, ran.output);
       }
@@ -178,7 +185,8 @@ nodes:
   step("the kubeconfig is kind's, and three nodes are ready", async () => {
     await ok("mkdir -p ~/.kube && sudo kind get kubeconfig --name ambient > ~/.kube/config");
     const nodes = await ok("kubectl get nodes");
-    for (const node of ["ambient-control-plane", "ambient-worker", "ambient-worker2"]) assert.match(nodes, new RegExp(`${node}\\s+Ready`));
+    for (const node of ["ambient-control-plane", "ambient-worker", "ambient-worker2"])
+      assert.match(nodes, new RegExp(`${node}\\s+Ready`));
     assert.match(await ok("kubectl config current-context --kubeconfig ~/.kube/config"), /kind-ambient/);
   });
 
@@ -206,43 +214,72 @@ EOF`;
 
   step("the Gateway API's kinds are there", async () => {
     // The fetch behind `||` is not reached, as the kinds are there.
-    await ok(`kubectl get crd gateways.gateway.networking.k8s.io &> /dev/null || { kubectl kustomize "github.com/kubernetes-sigs/gateway-api/config/crd/experimental?ref=v0.6.1" | kubectl apply -f -; }`);
+    await ok(
+      `kubectl get crd gateways.gateway.networking.k8s.io &> /dev/null || { kubectl kustomize "github.com/kubernetes-sigs/gateway-api/config/crd/experimental?ref=v0.6.1" | kubectl apply -f -; }`,
+    );
   });
 
   step("kind's check Service takes the pool's first address", async () => {
-    await ok("kubectl apply -f samples/sleep/sleep.yaml && kubectl create service loadbalancer foo-service --tcp=5678:5678");
-    await eventually("foo-service has .200", async () => (await ok("kubectl get svc foo-service")).includes("172.18.255.200"));
+    await ok(
+      "kubectl apply -f samples/sleep/sleep.yaml && kubectl create service loadbalancer foo-service --tcp=5678:5678",
+    );
+    await eventually("foo-service has .200", async () =>
+      (await ok("kubectl get svc foo-service")).includes("172.18.255.200"),
+    );
   });
 
   step("the ambient profile is installed with five ticks, and its gateway takes .201", async () => {
     const output = await ok("istioctl install --set profile=ambient --skip-confirmation");
-    assert.match(output, /✔ Istio core installed\n✔ Istiod installed\n✔ CNI installed\n✔ Ingress gateways installed\n✔ Ztunnel installed\n✔ Installation complete/);
-    await eventually("the ingress gateway has .201", async () => (await ok("kubectl -n istio-system get svc istio-ingressgateway")).includes("172.18.255.201"));
+    assert.match(
+      output,
+      /✔ Istio core installed\n✔ Istiod installed\n✔ CNI installed\n✔ Ingress gateways installed\n✔ Ztunnel installed\n✔ Installation complete/,
+    );
+    await eventually("the ingress gateway has .201", async () =>
+      (await ok("kubectl -n istio-system get svc istio-ingressgateway")).includes("172.18.255.201"),
+    );
   });
 
   step("ztunnel's log shows its configuration by the walkthrough's keys", async () => {
     const log = await ok("kubectl -n istio-system logs ds/ztunnel");
     for (const key of configurationKeys) assert.match(log, new RegExp(`^ *${key}:`, "m"));
     // Windows and the SOCKS address are today's ztunnel's; what the walkthrough concludes from is as it shows it.
-    for (const line of ["frame_size: 1048576", "inbound_addr: '[::]:15008'", "ca_address: https://istiod.istio-system.svc:15012", "xds_address: https://istiod.istio-system.svc:15012", "xds_on_demand: false", "proxy_args: proxy ztunnel"]) {
+    for (const line of [
+      "frame_size: 1048576",
+      "inbound_addr: '[::]:15008'",
+      "ca_address: https://istiod.istio-system.svc:15012",
+      "xds_address: https://istiod.istio-system.svc:15012",
+      "xds_on_demand: false",
+      "proxy_args: proxy ztunnel",
+    ]) {
       assert.ok(log.includes(`\n${line}\n`), `${line} in\n${log.slice(0, 2000)}`);
     }
   });
 
   step("the label with a colon fails; with an equals sign the node is labelled", async () => {
-    await fails(`kubectl label node ambient-worker istio.io/rev: ${old}`, /at least one label update is required|invalid label|not found/);
+    await fails(
+      `kubectl label node ambient-worker istio.io/rev: ${old}`,
+      /at least one label update is required|invalid label|not found/,
+    );
     await ok(`kubectl label node ambient-worker istio.io/rev=${old}`);
   });
 
   step("the stable revision's parts are installed one by one", async () => {
-    for (const file of ["istio-cni.yaml", `${old}/control-plane.yaml`, `${old}/data-plane.yaml`]) await ok(`istioctl install -f ${file}`, "y\n");
-    assert.match(await ok("kubectl -n istio-system get pods -o wide"), new RegExp(`ztunnel-${old}\\S+\\s+1/1\\s+Running.*ambient-worker`));
+    for (const file of ["istio-cni.yaml", `${old}/control-plane.yaml`, `${old}/data-plane.yaml`])
+      await ok(`istioctl install -f ${file}`, "y\n");
+    assert.match(
+      await ok("kubectl -n istio-system get pods -o wide"),
+      new RegExp(`ztunnel-${old}\\S+\\s+1/1\\s+Running.*ambient-worker`),
+    );
   });
 
   step("the namespace that is never created is missing; once there, the workloads run on their node", async () => {
-    await fails(`kubectl apply -f ${old}/bookinfo.yaml -n bookinfo-${old}`, /namespaces "bookinfo-1-18-0-alpha-0" not found/);
+    await fails(
+      `kubectl apply -f ${old}/bookinfo.yaml -n bookinfo-${old}`,
+      /namespaces "bookinfo-1-18-0-alpha-0" not found/,
+    );
     await ok(`kubectl create namespace bookinfo-${old}`);
-    for (const file of ["bookinfo", "sleep", "notsleep"]) await ok(`kubectl apply -f ${old}/${file}.yaml -n bookinfo-${old}`);
+    for (const file of ["bookinfo", "sleep", "notsleep"])
+      await ok(`kubectl apply -f ${old}/${file}.yaml -n bookinfo-${old}`);
     await ok(`kubectl -n bookinfo-${old} wait --for=condition=Available deploy --all --timeout=60s`);
     const pods = await ok(`kubectl -n bookinfo-${old} get pods -o wide --no-headers`);
     for (const line of pods.trim().split("\n")) assert.match(line, /ambient-worker\s/);
@@ -254,12 +291,21 @@ EOF`;
 '     -e '/^  - name: bookinfo-gateway/a\\
     namespace: istio-system\\
 ' samples/bookinfo/gateway-api/bookinfo-gateway.yaml | kubectl apply -f -`);
-    await eventually("the gateway has .202", async () => (await ok("kubectl -n istio-system get svc bookinfo-gateway-istio || true")).includes("172.18.255.202"));
-    await eventually("the route says that its backend is missing", async () => (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("BackendNotFound"));
-    await eventually("a route without a backend answers 500", async () => (await ok(`curl -s -m 2 -o /dev/null -w '%{http_code}' ${gateway} || true`)).trim() === "500");
+    await eventually("the gateway has .202", async () =>
+      (await ok("kubectl -n istio-system get svc bookinfo-gateway-istio || true")).includes("172.18.255.202"),
+    );
+    await eventually("the route says that its backend is missing", async () =>
+      (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("BackendNotFound"),
+    );
+    await eventually(
+      "a route without a backend answers 500",
+      async () => (await ok(`curl -s -m 2 -o /dev/null -w '%{http_code}' ${gateway} || true`)).trim() === "500",
+    );
     writeRoute(paths + backends([`bookinfo-${old}`]));
     await ok("kubectl apply -f bookinfo-httproute.yaml");
-    await eventually("a backend of another namespace needs a grant", async () => (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("RefNotPermitted"));
+    await eventually("a backend of another namespace needs a grant", async () =>
+      (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("RefNotPermitted"),
+    );
     await ok(grant(`bookinfo-${old}`));
     await eventually("the title comes back", async () => (await whoAnswers()).startsWith(`bookinfo-${old} `));
     await titleComesBack(new RegExp(`^bookinfo-${old} v\\d$`));
@@ -269,26 +315,34 @@ EOF`;
     await underLoad(async () => {
       await ok(`kubectl label namespace bookinfo-${old} istio.io/dataplane-mode=ambient`);
       await eventually("every pod is enrolled", async () => {
-        const enrolled = await ok(`kubectl -n bookinfo-${old} get pods -o jsonpath='{.items[*].metadata.annotations.ambient\\.istio\\.io/redirection}'`);
+        const enrolled = await ok(
+          `kubectl -n bookinfo-${old} get pods -o jsonpath='{.items[*].metadata.annotations.ambient\\.istio\\.io/redirection}'`,
+        );
         return enrolled.trim().split(" ").length === 8;
       });
     });
     await titleComesBack(new RegExp(`^bookinfo-${old} v\\d$`));
     await eventually("the access log names both ends", async () => {
       const log = await ok(`kubectl -n istio-system logs ds/ztunnel-${old} --tail=200`);
-      return new RegExp(`src\\.identity="?spiffe://cluster\\.local/ns/bookinfo-${old}/sa/bookinfo-productpage.*dst\\.identity="?spiffe://cluster\\.local/ns/bookinfo-${old}/sa/bookinfo-reviews`).test(log);
+      return new RegExp(
+        `src\\.identity="?spiffe://cluster\\.local/ns/bookinfo-${old}/sa/bookinfo-productpage.*dst\\.identity="?spiffe://cluster\\.local/ns/bookinfo-${old}/sa/bookinfo-reviews`,
+      ).test(log);
     });
   });
 
   step("the canary revision comes up beside it, on the other node", async () => {
     // Replaces `git clone`: the files are there.
-    await fails(`kubectl label node ambient-worker2 istio.io/rev: ${canary}`, /at least one label update is required|invalid label|not found/);
+    await fails(
+      `kubectl label node ambient-worker2 istio.io/rev: ${canary}`,
+      /at least one label update is required|invalid label|not found/,
+    );
     await ok(`kubectl label node ambient-worker2 istio.io/rev=${canary}`);
     await underLoad(async () => {
       await ok(`istioctl install -f ${canary}/control-plane.yaml`, "y\n");
       await ok(`istioctl install -f ${canary}/data-plane.yaml`, "y\n");
       await ok(`kubectl create ns bookinfo-${canary}`);
-      for (const file of ["bookinfo", "sleep", "notsleep"]) await ok(`kubectl apply -f ${canary}/${file}.yaml -n bookinfo-${canary}`);
+      for (const file of ["bookinfo", "sleep", "notsleep"])
+        await ok(`kubectl apply -f ${canary}/${file}.yaml -n bookinfo-${canary}`);
       await ok(`kubectl label namespace bookinfo-${canary} istio.io/dataplane-mode=ambient`);
       await ok(`kubectl -n bookinfo-${canary} wait --for=condition=Available deploy --all --timeout=60s`);
     });
@@ -307,7 +361,11 @@ ${backends([`bookinfo-${canary}`])}`;
     await ok("kubectl apply -f bookinfo-httproute.yaml");
     const asTester = `curl -s -m 2 -H "traffic: test" "${gateway}"`;
     assert.match(await ok(`${asTester} | grep -o "<title>.*</title>"`), /Simple Bookstore App/);
-    assert.match(await whoAnswers(asTester), new RegExp(`^bookinfo-${old} `), "the tester is still answered by the stable release");
+    assert.match(
+      await whoAnswers(asTester),
+      new RegExp(`^bookinfo-${old} `),
+      "the tester is still answered by the stable release",
+    );
     const corrected = `  - matches:
     - path:
         type: Exact
@@ -320,22 +378,34 @@ ${backends([`bookinfo-${canary}`])}`;
     await underLoad(async () => {
       writeRoute(paths + backends([`bookinfo-${old}`]) + corrected);
       await ok("kubectl apply -f bookinfo-httproute.yaml");
-      await eventually("the tester is answered by the canary", async () => (await whoAnswers(asTester)).startsWith(`bookinfo-${canary} `));
+      await eventually("the tester is answered by the canary", async () =>
+        (await whoAnswers(asTester)).startsWith(`bookinfo-${canary} `),
+      );
     });
-    assert.match(await whoAnswers(), new RegExp(`^bookinfo-${old} `), "everybody else is answered by the stable release");
+    assert.match(
+      await whoAnswers(),
+      new RegExp(`^bookinfo-${old} `),
+      "everybody else is answered by the stable release",
+    );
   });
 
-  step("`namespace: default` has no productpage: nine of ten requests fail, shown without load, then corrected", async () => {
-    writeRoute(paths + backends(["default", 90], [`bookinfo-${canary}`, 10]));
-    await ok("kubectl apply -f bookinfo-httproute.yaml");
-    await eventually("requests for the missing backend answer 500", async () => (await ok(`curl -s -m 2 -o /dev/null -w '%{http_code}' ${gateway} || true`)).trim() === "500");
-    writeRoute(paths + backends([`bookinfo-${old}`, 90], [`bookinfo-${canary}`, 10]));
-    await ok("kubectl apply -f bookinfo-httproute.yaml");
-    await eventually("five of five come back", async () => {
-      const five = await Promise.all(Array.from({ length: 5 }, async () => await whoAnswers()));
-      return five.every((who) => /^bookinfo-1-18-(0-alpha-0|1) v\d$/.test(who));
-    });
-  });
+  step(
+    "`namespace: default` has no productpage: nine of ten requests fail, shown without load, then corrected",
+    async () => {
+      writeRoute(paths + backends(["default", 90], [`bookinfo-${canary}`, 10]));
+      await ok("kubectl apply -f bookinfo-httproute.yaml");
+      await eventually(
+        "requests for the missing backend answer 500",
+        async () => (await ok(`curl -s -m 2 -o /dev/null -w '%{http_code}' ${gateway} || true`)).trim() === "500",
+      );
+      writeRoute(paths + backends([`bookinfo-${old}`, 90], [`bookinfo-${canary}`, 10]));
+      await ok("kubectl apply -f bookinfo-httproute.yaml");
+      await eventually("five of five come back", async () => {
+        const five = await Promise.all(Array.from({ length: 5 }, async () => await whoAnswers()));
+        return five.every((who) => /^bookinfo-1-18-(0-alpha-0|1) v\d$/.test(who));
+      });
+    },
+  );
 
   step("weights 90/10, 50/50 and 0/100 move the traffic, and no request fails", async () => {
     for (const weight of [10, 50, 100]) {
@@ -345,7 +415,10 @@ ${backends([`bookinfo-${canary}`])}`;
         await new Promise((resolve) => setTimeout(resolve, 1000));
       });
       const measured = share(answers, `bookinfo-${canary}`);
-      assert.ok(Math.abs(measured - weight) <= (weight === 100 ? 0 : 15), `${measured.toFixed(1)} % for weight ${weight}`);
+      assert.ok(
+        Math.abs(measured - weight) <= (weight === 100 ? 0 : 15),
+        `${measured.toFixed(1)} % for weight ${weight}`,
+      );
     }
     await titleComesBack(new RegExp(`^bookinfo-${canary} v\\d$`));
   });
@@ -365,8 +438,14 @@ ${backends([`bookinfo-${canary}`])}`;
     const { code, output } = await lab.shell("istioctl uninstall --purge", { input: "y\n" });
     assert.equal(code, 0, output);
     assert.match(output, /Uninstall complete/);
-    await eventually("no control plane is left", async () => !(await ok("kubectl -n istio-system get deploy,ds --no-headers 2>&1")).includes("istiod"));
+    await eventually(
+      "no control plane is left",
+      async () => !(await ok("kubectl -n istio-system get deploy,ds --no-headers 2>&1")).includes("istiod"),
+    );
   });
 }
 
-for (const kubectl of kubectls()) describe(`seed 000, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () => walkthrough(kubectl));
+for (const kubectl of kubectls())
+  describe(`seed 000, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () =>
+    walkthrough(kubectl),
+  );

@@ -31,9 +31,19 @@ function walkthrough(kubectl: Kubectl): void {
     await load.stop();
     assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
   };
-  const nodeOf = async (namespace: string, selector: string): Promise<string> => (await ok(`kubectl -n ${namespace} get pod -l ${selector} -o jsonpath='{.items[0].spec.nodeName}'`)).trim();
-  const ztunnelOn = async (node: string): Promise<string> => (await ok(`kubectl -n istio-system get pod -l app=ztunnel --field-selector spec.nodeName=${node} -o jsonpath='{.items[0].metadata.name}'`)).trim();
-  const title = async (): Promise<void> => assert.match(await ok("kubectl exec deploy/sleep -- curl -s http://productpage:9080/"), /<title>Simple Bookstore App<\/title>/);
+  const nodeOf = async (namespace: string, selector: string): Promise<string> =>
+    (await ok(`kubectl -n ${namespace} get pod -l ${selector} -o jsonpath='{.items[0].spec.nodeName}'`)).trim();
+  const ztunnelOn = async (node: string): Promise<string> =>
+    (
+      await ok(
+        `kubectl -n istio-system get pod -l app=ztunnel --field-selector spec.nodeName=${node} -o jsonpath='{.items[0].metadata.name}'`,
+      )
+    ).trim();
+  const title = async (): Promise<void> =>
+    assert.match(
+      await ok("kubectl exec deploy/sleep -- curl -s http://productpage:9080/"),
+      /<title>Simple Bookstore App<\/title>/,
+    );
 
   before(async () => {
     // Replaces `kind create cluster --config=-`, with the walkthrough's own YAML.
@@ -53,10 +63,24 @@ nodes:
 
   step("the ambient profile is installed from the walkthrough's own hub", async () => {
     // The logs and the page of the release of 2022 are formats that are switched on.
-    await ok("./bin/istioctl install --set profile=ambient --set hub=zhaohuabing --set meshConfig.defaultConfig.proxyMetadata.SERIN_LOG_FORMAT=2022 -y");
+    await ok(
+      "./bin/istioctl install --set profile=ambient --set hub=zhaohuabing --set meshConfig.defaultConfig.proxyMetadata.SERIN_LOG_FORMAT=2022 -y",
+    );
     const pods = await ok("kubectl -n istio-system get pod --no-headers");
-    for (const [name, count] of [["istio-cni-node", 3], ["istio-ingressgateway", 1], ["istiod", 1], ["ztunnel", 3]] as const) {
-      assert.equal(pods.trim().split("\n").filter((line) => line.startsWith(`${name}-`) && /1\/1\s+Running/.test(line)).length, count, pods);
+    for (const [name, count] of [
+      ["istio-cni-node", 3],
+      ["istio-ingressgateway", 1],
+      ["istiod", 1],
+      ["ztunnel", 3],
+    ] as const) {
+      assert.equal(
+        pods
+          .trim()
+          .split("\n")
+          .filter((line) => line.startsWith(`${name}-`) && /1\/1\s+Running/.test(line)).length,
+        count,
+        pods,
+      );
     }
   });
 
@@ -68,33 +92,73 @@ nodes:
     await ok("kubectl apply -f samples/sleep/notsleep.yaml");
     // The older page, by the switch of our sample.
     await ok("kubectl set env deployment/productpage-v1 BOOKINFO_PAGE=2022");
-    await ok("kubectl wait --for=condition=Available deploy --all --timeout=60s && kubectl rollout status deploy/productpage-v1 --timeout=60s");
+    await ok(
+      "kubectl wait --for=condition=Available deploy --all --timeout=60s && kubectl rollout status deploy/productpage-v1 --timeout=60s",
+    );
     page = `http://${(await ok("kubectl -n istio-system get svc istio-ingressgateway -o jsonpath='{.status.loadBalancer.ingress[0].ip}'")).trim()}/productpage`;
-    await eventually("the page is served", async () => await guide.shows(`curl -s -m 2 ${page}`, "<title>Simple Bookstore App</title>"));
+    await eventually(
+      "the page is served",
+      async () => await guide.shows(`curl -s -m 2 ${page}`, "<title>Simple Bookstore App</title>"),
+    );
   });
 
   step("labelling the namespace enrols it under load, and CNI's log shows a route for each pod", async () => {
     await underLoad(async () => {
       await ok("kubectl label namespace default istio.io/dataplane-mode=ambient");
-      await eventually("every pod is enrolled", async () => (await ok(`kubectl get pods -o jsonpath='{.items[*].metadata.annotations.ambient\\.istio\\.io/redirection}'`)).trim().split(" ").length === 8);
+      await eventually(
+        "every pod is enrolled",
+        async () =>
+          (await ok(`kubectl get pods -o jsonpath='{.items[*].metadata.annotations.ambient\\.istio\\.io/redirection}'`))
+            .trim()
+            .split(" ").length === 8,
+      );
     });
     const node = await nodeOf("default", "app=productpage");
-    const agent = (await ok(`kubectl -n istio-system get pod -l k8s-app=istio-cni-node --field-selector spec.nodeName=${node} -o jsonpath='{.items[0].metadata.name}'`)).trim();
-    assert.match(await ok(`kubectl logs ${agent} -n istio-system|grep route`), /info\tambient\tAdding route for productpage-v1-\S+\/default: \[table 100 10\.244\.\d+\.\d+\/32 via 192\.168\.126\.2 dev istioin src 10\.244\.\d+\.\d+\]/);
+    const agent = (
+      await ok(
+        `kubectl -n istio-system get pod -l k8s-app=istio-cni-node --field-selector spec.nodeName=${node} -o jsonpath='{.items[0].metadata.name}'`,
+      )
+    ).trim();
+    assert.match(
+      await ok(`kubectl logs ${agent} -n istio-system|grep route`),
+      /info\tambient\tAdding route for productpage-v1-\S+\/default: \[table 100 10\.244\.\d+\.\d+\/32 via 192\.168\.126\.2 dev istioin src 10\.244\.\d+\.\d+\]/,
+    );
   });
 
   step("a request goes from ztunnel to ztunnel, without a waypoint", async () => {
     await title();
     const outbound = await ztunnelOn(await nodeOf("default", "app=sleep"));
     const inbound = await ztunnelOn(await nodeOf("default", "app=productpage"));
-    await eventually("the sender's log says so", async () => await guide.shows(`kubectl -n istio-system logs ${outbound} -cistio-proxy --tail 5`, /spiffe:\/\/cluster\.local\/ns\/default\/sa\/sleep_to_http_productpage\.default\.svc\.cluster\.local_outbound_internal .* capture outbound \(no waypoint proxy\)/));
-    await eventually("the receiver's log says so", async () => await guide.shows(`kubectl -n istio-system logs ${inbound} -cistio-proxy --tail 5`, /"CONNECT - HTTP\/2" 200 .* inbound hcm/));
+    await eventually(
+      "the sender's log says so",
+      async () =>
+        await guide.shows(
+          `kubectl -n istio-system logs ${outbound} -cistio-proxy --tail 5`,
+          /spiffe:\/\/cluster\.local\/ns\/default\/sa\/sleep_to_http_productpage\.default\.svc\.cluster\.local_outbound_internal .* capture outbound \(no waypoint proxy\)/,
+        ),
+    );
+    await eventually(
+      "the receiver's log says so",
+      async () =>
+        await guide.shows(
+          `kubectl -n istio-system logs ${inbound} -cistio-proxy --tail 5`,
+          /"CONNECT - HTTP\/2" 200 .* inbound hcm/,
+        ),
+    );
   });
 
   step("a Gateway of class istio-mesh makes the waypoint of the productpage's account, under load", async () => {
     await underLoad(async () => {
       await ok(waypoint("productpage", "bookinfo-productpage"));
-      await eventually("the waypoint runs", async () => await guide.shows("kubectl get pod|grep waypoint", /^bookinfo-productpage-waypoint-proxy-\S+\s+1\/1\s+Running/m), 60_000);
+      await eventually(
+        "the waypoint runs",
+        async () =>
+          await guide.shows(
+            "kubectl get pod|grep waypoint",
+            /^bookinfo-productpage-waypoint-proxy-\S+\s+1\/1\s+Running/m,
+          ),
+        60_000,
+      );
       await new Promise((resolve) => setTimeout(resolve, 1000));
     });
     await title();
@@ -103,17 +167,48 @@ nodes:
   step("the logs show the way through the waypoint", async () => {
     const sender = await ztunnelOn(await nodeOf("default", "app=sleep"));
     const receiver = await ztunnelOn(await nodeOf("default", "app=productpage"));
-    const pod = (await ok("kubectl get pod -l gateway.networking.k8s.io/gateway-name=productpage -o jsonpath='{.items[0].metadata.name}' 2>/dev/null || true")).trim() || (await ok("kubectl get pod -o name|grep bookinfo-productpage-waypoint-proxy")).trim();
+    const pod =
+      (
+        await ok(
+          "kubectl get pod -l gateway.networking.k8s.io/gateway-name=productpage -o jsonpath='{.items[0].metadata.name}' 2>/dev/null || true",
+        )
+      ).trim() || (await ok("kubectl get pod -o name|grep bookinfo-productpage-waypoint-proxy")).trim();
     await title();
-    await eventually("to the waypoint", async () => await guide.shows(`kubectl -n istio-system logs ${sender} -cistio-proxy --tail 5`, /sleep_to_server_waypoint_proxy_spiffe:\/\/cluster\.local\/ns\/default\/sa\/bookinfo-productpage .* capture outbound \(to server waypoint proxy\)/));
-    await eventually("in the waypoint", async () => await guide.shows(`kubectl logs ${pod} --tail 10`, /"GET \/ HTTP\/1\.1" 200 .* inbound-vip\|9080\|http\|productpage\.default\.svc\.cluster\.local /));
-    await eventually("from the waypoint", async () => await guide.shows(`kubectl -n istio-system logs ${receiver} -cistio-proxy --tail 5`, /"CONNECT - HTTP\/2" 200 .* inbound hcm/));
+    await eventually(
+      "to the waypoint",
+      async () =>
+        await guide.shows(
+          `kubectl -n istio-system logs ${sender} -cistio-proxy --tail 5`,
+          /sleep_to_server_waypoint_proxy_spiffe:\/\/cluster\.local\/ns\/default\/sa\/bookinfo-productpage .* capture outbound \(to server waypoint proxy\)/,
+        ),
+    );
+    await eventually(
+      "in the waypoint",
+      async () =>
+        await guide.shows(
+          `kubectl logs ${pod} --tail 10`,
+          /"GET \/ HTTP\/1\.1" 200 .* inbound-vip\|9080\|http\|productpage\.default\.svc\.cluster\.local /,
+        ),
+    );
+    await eventually(
+      "from the waypoint",
+      async () =>
+        await guide.shows(
+          `kubectl -n istio-system logs ${receiver} -cistio-proxy --tail 5`,
+          /"CONNECT - HTTP\/2" 200 .* inbound hcm/,
+        ),
+    );
   });
 
   step("the reviews get a waypoint, subsets and weights under load, and about one in ten is v2", async () => {
     await underLoad(async () => {
       await ok(waypoint("reviews", "bookinfo-reviews"));
-      await eventually("the waypoint runs", async () => await guide.shows("kubectl get pod|grep waypoint", /^bookinfo-reviews-waypoint-proxy-\S+\s+1\/1\s+Running/m), 60_000);
+      await eventually(
+        "the waypoint runs",
+        async () =>
+          await guide.shows("kubectl get pod|grep waypoint", /^bookinfo-reviews-waypoint-proxy-\S+\s+1\/1\s+Running/m),
+        60_000,
+      );
       await ok(`kubectl apply -f - <<EOF
 apiVersion: networking.istio.io/v1alpha3
 kind: DestinationRule
@@ -156,10 +251,14 @@ spec:
 EOF`);
       await new Promise((resolve) => setTimeout(resolve, 1500));
     });
-    const ten = await ok(`kubectl exec -it deploy/sleep -- sh -c 'for i in $(seq 1 10); do curl -s http://istio-ingressgateway.istio-system/productpage | grep reviews-v.-; done'`);
+    const ten = await ok(
+      `kubectl exec -it deploy/sleep -- sh -c 'for i in $(seq 1 10); do curl -s http://istio-ingressgateway.istio-system/productpage | grep reviews-v.-; done'`,
+    );
     const lines = ten.split("\n").filter((line) => /^\s*<u>reviews-v[12]-\S+<\/u>\r?$/.test(line));
     assert.equal(lines.length, 10, ten);
-    const many = await ok(`kubectl exec deploy/sleep -- sh -c 'for i in $(seq 1 300); do curl -s http://istio-ingressgateway.istio-system/productpage | grep -o reviews-v.-; done'`);
+    const many = await ok(
+      `kubectl exec deploy/sleep -- sh -c 'for i in $(seq 1 300); do curl -s http://istio-ingressgateway.istio-system/productpage | grep -o reviews-v.-; done'`,
+    );
     const v2 = many.split("\n").filter((line) => line === "reviews-v2-").length;
     assert.equal(many.trim().split("\n").length, 300);
     // Of 300 at 10 %: outside of 14 to 49 chance comes once in a thousand runs.
@@ -169,4 +268,7 @@ EOF`);
 }
 
 const [kubectl] = kubectls().slice(-1);
-if (kubectl !== undefined) describe(`seed 001, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () => walkthrough(kubectl));
+if (kubectl !== undefined)
+  describe(`seed 001, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () =>
+    walkthrough(kubectl),
+  );

@@ -132,12 +132,19 @@ async function lookAtCanary(page: Page, url: string): Promise<void> {
   page.on("pageerror", ({ message }) => complaints.push(message));
   await page.goto(url);
   await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
-  await page.getByRole("table", { name: "Namespaces" }).getByRole("link", { name: "default", exact: true }).first().waitFor();
+  await page
+    .getByRole("table", { name: "Namespaces" })
+    .getByRole("link", { name: "default", exact: true })
+    .first()
+    .waitFor();
   await page.getByRole("link", { name: "Graph", exact: true }).first().click();
   const drawing = page.getByRole("application", { name: /Traffic graph: \d+ nodes/ });
   await drawing.waitFor();
   await page.getByRole("combobox", { name: "On edges" }).selectOption({ label: "Weight: configured → measured" });
-  assert.equal(await page.getByRole("combobox", { name: "Show" }).locator("option:checked").textContent(), "Apps with versions");
+  assert.equal(
+    await page.getByRole("combobox", { name: "Show" }).locator("option:checked").textContent(),
+    "Apps with versions",
+  );
   await page.getByRole("button", { name: "Table", exact: true }).click();
   const edges = page.getByRole("table", { name: "Edges of the graph" });
   let said = "";
@@ -146,7 +153,12 @@ async function lookAtCanary(page: Page, url: string): Promise<void> {
     async () => {
       said = await edges.innerText();
       const measured = /istio-ingressgateway → nginx v2[^]*?10 % → (\d+(?:\.\d+)?) %/.exec(said)?.[1];
-      return /istio-ingressgateway → nginx v1[^]*?90 % → \d/.test(said) && measured !== undefined && Number(measured) >= measuredBounds.least && Number(measured) <= measuredBounds.most;
+      return (
+        /istio-ingressgateway → nginx v1[^]*?90 % → \d/.test(said) &&
+        measured !== undefined &&
+        Number(measured) >= measuredBounds.least &&
+        Number(measured) <= measuredBounds.most
+      );
     },
     pageTimeoutMs,
   ).catch((error: unknown) => assert.fail(`${String(error)}\n${said}`));
@@ -179,10 +191,18 @@ function walkthrough(kubectl: Kubectl): void {
     const v1 = lines.filter((line) => line.endsWith("v1")).length;
     return { v1, v2: count - v1 };
   };
-  const addressOf = async (): Promise<string> => (await ok("kubectl -n istio-system get svc istio-ingressgateway -o jsonpath='{.status.loadBalancer.ingress[0].ip}'")).trim();
+  const addressOf = async (): Promise<string> =>
+    (
+      await ok(
+        "kubectl -n istio-system get svc istio-ingressgateway -o jsonpath='{.status.loadBalancer.ingress[0].ip}'",
+      )
+    ).trim();
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const address = await addressOf();
-    const load = new GatewayLoad(guide.lab, `http://${address}/`, { header: `host: ${wholeName}`, expected: "You're at the root of nginx server v" });
+    const load = new GatewayLoad(guide.lab, `http://${address}/`, {
+      header: `host: ${wholeName}`,
+      expected: "You're at the root of nginx server v",
+    });
     await load.more(40);
     await change();
     await load.more(40);
@@ -206,12 +226,20 @@ function walkthrough(kubectl: Kubectl): void {
 
   step("the default profile is installed, and the same again by kubectl", async () => {
     const output = await ok("istioctl install --set profile=default -y");
-    assert.match(output, /✔ Istio core installed\n✔ Istiod installed\n✔ Ingress gateways installed\n✔ Installation complete/);
+    assert.match(
+      output,
+      /✔ Istio core installed\n✔ Istiod installed\n✔ Ingress gateways installed\n✔ Installation complete/,
+    );
     await ok("istioctl manifest generate --set profile=default > generated-manifest.yaml");
     const applied = await ok("kubectl apply -f generated-manifest.yaml");
     assert.match(applied, /deployment.apps\/istiod (configured|unchanged)/);
-    await ok("kubectl -n istio-system rollout status deployment/istiod --timeout=180s && kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=180s");
-    assert.match(await ok("kubectl -n istio-system get svc istio-ingressgateway"), /LoadBalancer\s+\S+\s+\d+\.\d+\.\d+\.\d+\s+15021:\d+\/TCP,80:\d+\/TCP,443:\d+\/TCP/);
+    await ok(
+      "kubectl -n istio-system rollout status deployment/istiod --timeout=180s && kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=180s",
+    );
+    assert.match(
+      await ok("kubectl -n istio-system get svc istio-ingressgateway"),
+      /LoadBalancer\s+\S+\s+\d+\.\d+\.\d+\.\d+\s+15021:\d+\/TCP,80:\d+\/TCP,443:\d+\/TCP/,
+    );
   });
 
   step("the namespace is labelled for injection", async () => {
@@ -221,7 +249,8 @@ function walkthrough(kubectl: Kubectl): void {
   step("the addons come up", async () => {
     // Replaces https://raw.githubusercontent.com/istio/istio/1.10.3/samples/addons/….
     for (const addon of ["prometheus", "grafana", "kiali"]) await ok(`kubectl apply -f samples/addons/${addon}.yaml`);
-    for (const addon of ["prometheus", "grafana", "kiali"]) await ok(`kubectl -n istio-system rollout status deployment/${addon} --timeout=180s`);
+    for (const addon of ["prometheus", "grafana", "kiali"])
+      await ok(`kubectl -n istio-system rollout status deployment/${addon} --timeout=180s`);
   });
 
   step("v1 answers a client in the mesh", async () => {
@@ -230,7 +259,8 @@ function walkthrough(kubectl: Kubectl): void {
     await ok("kubectl rollout status deployment/nginx-v1 --timeout=180s");
     assert.match(await ok("kubectl get pods -l app=nginx --no-headers"), /\s2\/2\s+Running/);
     // `kubectl run -it` wants a terminal: script(1) is one.
-    const session = await ok(`script -qec "kubectl run -it test-connection --image=radial/busyboxplus:curl -- sh" /dev/null <<'EOF'
+    const session =
+      await ok(`script -qec "kubectl run -it test-connection --image=radial/busyboxplus:curl -- sh" /dev/null <<'EOF'
 curl nginx && echo
 exit
 EOF`);
@@ -248,44 +278,59 @@ EOF`);
     assert.ok(v1 >= 70 && v2 >= 70, `${v1} and ${v2} of 200`);
   });
 
-  step("the gateway, the subsets and the weights are applied; the test pod's own sidecar takes its requests past the gateway", async () => {
-    await apply("gateway.yaml", gateway);
-    await apply("destination-rule.yaml", destinationRule);
-    await apply("virtual-service.yaml", virtualService(90, 10));
-    const curl = `curl -s -H "Host: nginx" istio-ingressgateway.istio-system`;
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    // The guide's slip, as on a real cluster: the pod has a sidecar, which routes port 80 by the Host header, straight to the Service
-    // nginx; the weights hold at the gateway only. So the answers stay in round robin.
-    const { v1, v2 } = await asks(200, curl);
-    assert.ok(v1 >= 70 && v2 >= 70, `${v1} and ${v2} of 200`);
-  });
+  step(
+    "the gateway, the subsets and the weights are applied; the test pod's own sidecar takes its requests past the gateway",
+    async () => {
+      await apply("gateway.yaml", gateway);
+      await apply("destination-rule.yaml", destinationRule);
+      await apply("virtual-service.yaml", virtualService(90, 10));
+      const curl = `curl -s -H "Host: nginx" istio-ingressgateway.istio-system`;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      // The guide's slip, as on a real cluster: the pod has a sidecar, which routes port 80 by the Host header, straight to the Service
+      // nginx; the weights hold at the gateway only. So the answers stay in round robin.
+      const { v1, v2 } = await asks(200, curl);
+      assert.ok(v1 >= 70 && v2 >= 70, `${v1} and ${v2} of 200`);
+    },
+  );
 
   step("from outside of the mesh, 10 % of 1,000 requests reach v2", async () => {
     // And the gateway knows the host by its whole name, as Istio completes the short one; `nginx` alone is not found there.
     const curl = `curl -s -H "Host: ${wholeName}" http://${await addressOf()}`;
-    assert.equal(await ok(`curl -s -o /dev/null -w '%{http_code}' -H "Host: nginx" http://${await addressOf()}`), "404");
+    assert.equal(
+      await ok(`curl -s -o /dev/null -w '%{http_code}' -H "Host: nginx" http://${await addressOf()}`),
+      "404",
+    );
     await eventually("the gateway answers", async () => await guide.shows(curl, "nginx server"));
     const { v2 } = await asks(counted, curl, "");
     assert.ok(v2 >= canaryBounds.least && v2 <= canaryBounds.most, `${v2} of ${counted} reached v2`);
-    assert.equal(await ok(`curl -s -o /dev/null -w '%{http_code}' http://${await addressOf()}`), "404", "only the host nginx is routed");
+    assert.equal(
+      await ok(`curl -s -o /dev/null -w '%{http_code}' http://${await addressOf()}`),
+      "404",
+      "only the host nginx is routed",
+    );
   });
 
   casesInChromium("Kiali of the guide", () => {
-    step("on the page that `istioctl dashboard kiali` opens, the gateway's edges to both versions say 90 and 10 %, and what was measured", async () => {
-      await underLoad(async () => {
-        const istioctl = join(guide.lab.directory, "istioctl");
-        symlinkSync(guide.lab.serin, istioctl);
-        const served = await ServedPage.start({ serin: istioctl, spawn: (command) => guide.lab.spawn(command) }, ["kiali"]);
-        const browser = await launchChromium();
-        try {
-          assert.match(served.url, /^http:\/\/localhost:\d+\/kiali/);
-          await lookAtCanary(await browser.newPage({ viewport: { width: 1280, height: 800 } }), served.url);
-        } finally {
-          await browser.close();
-          await served.stop();
-        }
-      });
-    });
+    step(
+      "on the page that `istioctl dashboard kiali` opens, the gateway's edges to both versions say 90 and 10 %, and what was measured",
+      async () => {
+        await underLoad(async () => {
+          const istioctl = join(guide.lab.directory, "istioctl");
+          symlinkSync(guide.lab.serin, istioctl);
+          const served = await ServedPage.start({ serin: istioctl, spawn: (command) => guide.lab.spawn(command) }, [
+            "kiali",
+          ]);
+          const browser = await launchChromium();
+          try {
+            assert.match(served.url, /^http:\/\/localhost:\d+\/kiali/);
+            await lookAtCanary(await browser.newPage({ viewport: { width: 1280, height: 800 } }), served.url);
+          } finally {
+            await browser.close();
+            await served.stop();
+          }
+        });
+      },
+    );
   });
 
   step("the new version takes everything, step by step, and no request fails", async () => {
@@ -295,13 +340,20 @@ EOF`);
         await new Promise((resolve) => setTimeout(resolve, 1000));
       }
     });
-    assert.deepEqual(await asks(40, `curl -s -H "Host: ${wholeName}" http://${await addressOf()}`, ""), { v1: 0, v2: 40 });
+    assert.deepEqual(await asks(40, `curl -s -H "Host: ${wholeName}" http://${await addressOf()}`, ""), {
+      v1: 0,
+      v2: 40,
+    });
   });
 
   step("sidecars are restarted under load, and no request fails", async () => {
     await underLoad(async () => {
-      await ok("kubectl rollout restart deployment/nginx-v2 && kubectl rollout status deployment/nginx-v2 --timeout=180s");
-      await ok("kubectl -n istio-system rollout restart deployment/istio-ingressgateway && kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=180s");
+      await ok(
+        "kubectl rollout restart deployment/nginx-v2 && kubectl rollout status deployment/nginx-v2 --timeout=180s",
+      );
+      await ok(
+        "kubectl -n istio-system rollout restart deployment/istio-ingressgateway && kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=180s",
+      );
     });
   });
 
@@ -309,18 +361,25 @@ EOF`);
     // The page draws the graph from its stream. The gateway's pod is new, and shows once it has been asked twice while requests came.
     const stream = "http://localhost:20001/kiali/api/live?topic=graph%3Fby%3Dworkload";
     const shown = `curl -s -o /dev/null -H "Host: ${wholeName}" http://${await addressOf()}; curl -sL -m 2 http://localhost:20001/kiali > page.html && { curl -sN -m 2 "${stream}" > graph.txt; grep -q nginx graph.txt && grep -q istio-ingressgateway graph.txt; }`;
-    const output = await ok(`timeout 90 bash -c 'istioctl dashboard kiali --browser=false > dashboard.log 2>&1 & pid=$!; for i in $(seq 200); do ${shown} && break; sleep 0.3; done; kill $pid; cat dashboard.log page.html graph.txt'`);
+    const output = await ok(
+      `timeout 90 bash -c 'istioctl dashboard kiali --browser=false > dashboard.log 2>&1 & pid=$!; for i in $(seq 200); do ${shown} && break; sleep 0.3; done; kill $pid; cat dashboard.log page.html graph.txt'`,
+    );
     assert.match(output, /http:\/\/localhost:20001\/kiali/);
     assert.match(output, /<title>Serin<\/title>/);
     assert.match(output, /istio-ingressgateway/);
     assert.match(output, /nginx/);
     const query = `sum by (destination_version) (istio_requests_total{destination_app="nginx",reporter="destination"})`;
     await eventually("prometheus has counted both versions", async () => {
-      const answer = await ok(`kubectl -n istio-system exec deploy/prometheus -c prometheus-server -- curl -sG http://localhost:9090/api/v1/query --data-urlencode 'query=${query}' || true`);
+      const answer = await ok(
+        `kubectl -n istio-system exec deploy/prometheus -c prometheus-server -- curl -sG http://localhost:9090/api/v1/query --data-urlencode 'query=${query}' || true`,
+      );
       return /"destination_version":"v1"/.test(answer) && /"destination_version":"v2"/.test(answer);
     });
   });
 }
 
 const [kubectl] = kubectls().slice(-1);
-if (kubectl !== undefined) describe(`seed 002, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () => walkthrough(kubectl));
+if (kubectl !== undefined)
+  describe(`seed 002, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () =>
+    walkthrough(kubectl),
+  );

@@ -76,9 +76,16 @@ function walkthrough(kubectl: Kubectl): void {
 
   /** The guide's test of both directions, by the newest pod of each app. */
   const talkToEachOther = async (): Promise<void> => {
-    for (const [from, to] of [["a", "b"], ["b", "a"]] as const) {
-      const pod = (await ok(`kubectl get pods -n demo-${from} -l k8s-app=app-${from} -o=jsonpath='{.items[0].metadata.name}'`)).trim();
-      const answer = await ok(`kubectl exec -n=demo-${from} -ti -c echo-service ${pod} -- curl -Ls -o /dev/null -w "%{http_code}" app-${to}.demo-${to}.svc.cluster.local`);
+    for (const [from, to] of [
+      ["a", "b"],
+      ["b", "a"],
+    ] as const) {
+      const pod = (
+        await ok(`kubectl get pods -n demo-${from} -l k8s-app=app-${from} -o=jsonpath='{.items[0].metadata.name}'`)
+      ).trim();
+      const answer = await ok(
+        `kubectl exec -n=demo-${from} -ti -c echo-service ${pod} -- curl -Ls -o /dev/null -w "%{http_code}" app-${to}.demo-${to}.svc.cluster.local`,
+      );
       // kubectl says first that its input is no terminal.
       assert.match(answer, /(^|\n)200\s*$/);
     }
@@ -93,7 +100,11 @@ function walkthrough(kubectl: Kubectl): void {
     assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
   };
   const oldPodsGone = async (namespace: string): Promise<void> =>
-    void (await eventually(`one pod in ${namespace}`, async () => (await ok(`kubectl -n ${namespace} get pods --no-headers`)).trim().split("\n").length === 1, 60_000));
+    void (await eventually(
+      `one pod in ${namespace}`,
+      async () => (await ok(`kubectl -n ${namespace} get pods --no-headers`)).trim().split("\n").length === 1,
+      60_000,
+    ));
 
   before(async () => {
     if (process.env["CI"] === "true") assert.ok(hasHelm, "scripts/fetch-helm.sh puts helm into .cache/helm");
@@ -108,81 +119,148 @@ function walkthrough(kubectl: Kubectl): void {
 
   /** By helm as the guide has it; without helm on this machine, the same rendered objects by kubectl. */
   const installOperator = async (release: string, set: string): Promise<void> => {
-    if (hasHelm) await ok(`~/bin/helm install ${release} --create-namespace --namespace=istio-system ${set} banzaicloud-stable/istio-operator`);
-    else await ok(`kubectl create namespace istio-system --dry-run=client -o yaml | kubectl apply -f - && ${serin} charts template ${release} istio-operator --namespace istio-system ${set} | kubectl apply -n istio-system -f -`);
+    if (hasHelm)
+      await ok(
+        `~/bin/helm install ${release} --create-namespace --namespace=istio-system ${set} banzaicloud-stable/istio-operator`,
+      );
+    else
+      await ok(
+        `kubectl create namespace istio-system --dry-run=client -o yaml | kubectl apply -f - && ${serin} charts template ${release} istio-operator --namespace istio-system ${set} | kubectl apply -n istio-system -f -`,
+      );
   };
 
-  step(`the chart repository is added (${hasHelm ? "real helm" : "no helm here: the rendered objects by kubectl"})`, async () => {
-    if (!hasHelm) return;
-    const child = guide.lab.spawnInShell([serin, "charts", "serve", "--port", "8879"]);
-    charts = { url: "http://127.0.0.1:8879", stop: async () => {
-      if (child.exitCode !== null) return;
-      child.kill("SIGTERM");
-      await new Promise((resolve) => child.once("close", resolve));
-    } };
-    await eventually("the charts are served", async () => await guide.shows("curl -s -m 2 http://127.0.0.1:8879/index.yaml", "istio-operator"));
-    // Replaces https://kubernetes-charts.banzaicloud.com.
-    await ok(`~/bin/helm repo add banzaicloud-stable ${charts.url}`);
-  });
+  step(
+    `the chart repository is added (${hasHelm ? "real helm" : "no helm here: the rendered objects by kubectl"})`,
+    async () => {
+      if (!hasHelm) return;
+      const child = guide.lab.spawnInShell([serin, "charts", "serve", "--port", "8879"]);
+      charts = {
+        url: "http://127.0.0.1:8879",
+        stop: async () => {
+          if (child.exitCode !== null) return;
+          child.kill("SIGTERM");
+          await new Promise((resolve) => child.once("close", resolve));
+        },
+      };
+      await eventually(
+        "the charts are served",
+        async () => await guide.shows("curl -s -m 2 http://127.0.0.1:8879/index.yaml", "istio-operator"),
+      );
+      // Replaces https://kubernetes-charts.banzaicloud.com.
+      await ok(`~/bin/helm repo add banzaicloud-stable ${charts.url}`);
+    },
+  );
 
   step("the operator for 1.6 and its control plane come up", async () => {
-    await installOperator("istio-operator-v16x", "--set-string operator.image.tag=0.6.12 --set-string istioVersion=1.6");
-    await eventually("the operator runs", async () => await guide.shows("kubectl get po -n=istio-system", /^istio-operator-v16x-0\s+2\/2\s+Running\s/m), 60_000);
+    await installOperator(
+      "istio-operator-v16x",
+      "--set-string operator.image.tag=0.6.12 --set-string istioVersion=1.6",
+    );
+    await eventually(
+      "the operator runs",
+      async () => await guide.shows("kubectl get po -n=istio-system", /^istio-operator-v16x-0\s+2\/2\s+Running\s/m),
+      60_000,
+    );
     // Replaces https://raw.githubusercontent.com/banzaicloud/istio-operator/release-1.6/config/samples/istio_v1beta1_istio.yaml.
     await ok(`kubectl apply -n istio-system -f ${samples}/1.6/istio_v1beta1_istio.yaml`);
-    await eventually("istiod and the gateway run", async () => {
-      const pods = await ok("kubectl get po -n=istio-system");
-      return /^istio-ingressgateway-[0-9a-z]+-[0-9a-z]{5}\s+1\/1\s+Running\s/m.test(pods) && /^istiod-[0-9a-z]+-[0-9a-z]{5}\s+1\/1\s+Running\s/m.test(pods);
-    }, 90_000);
-    await eventually("the object says so", async () => await guide.shows("kubectl get istio -n istio-system istio-sample", /Available/), 60_000);
+    await eventually(
+      "istiod and the gateway run",
+      async () => {
+        const pods = await ok("kubectl get po -n=istio-system");
+        return (
+          /^istio-ingressgateway-[0-9a-z]+-[0-9a-z]{5}\s+1\/1\s+Running\s/m.test(pods) &&
+          /^istiod-[0-9a-z]+-[0-9a-z]{5}\s+1\/1\s+Running\s/m.test(pods)
+        );
+      },
+      90_000,
+    );
+    await eventually(
+      "the object says so",
+      async () => await guide.shows("kubectl get istio -n istio-system istio-sample", /Available/),
+      60_000,
+    );
   });
 
   step("two namespaces join the mesh by autoInjectionNamespaces", async () => {
     await ok("kubectl create ns demo-a && kubectl create ns demo-b");
-    await ok(`kubectl patch istio -n istio-system istio-sample --type=json -p='[{"op": "replace", "path": "/spec/autoInjectionNamespaces", "value": ["demo-a", "demo-b"]}]'`);
+    await ok(
+      `kubectl patch istio -n istio-system istio-sample --type=json -p='[{"op": "replace", "path": "/spec/autoInjectionNamespaces", "value": ["demo-a", "demo-b"]}]'`,
+    );
     await eventually("both are labelled", async () => {
       const output = await ok("kubectl get ns demo-a demo-b -L istio-injection");
-      return /^NAME\s+STATUS\s+AGE\s+ISTIO-INJECTION$/m.test(output) && /^demo-a\s+Active\s+\S+\s+enabled$/m.test(output) && /^demo-b\s+Active\s+\S+\s+enabled$/m.test(output);
+      return (
+        /^NAME\s+STATUS\s+AGE\s+ISTIO-INJECTION$/m.test(output) &&
+        /^demo-a\s+Active\s+\S+\s+enabled$/m.test(output) &&
+        /^demo-b\s+Active\s+\S+\s+enabled$/m.test(output)
+      );
     });
   });
 
   step("the two apps run with sidecars and reach each other", async () => {
     for (const name of ["a", "b"]) {
       writeFileSync(join(guide.lab.directory, `app-${name}.yaml`), app(name));
-      await ok(`kubectl apply -f app-${name}.yaml && kubectl -n demo-${name} rollout status deployment/app-${name} --timeout=90s`);
+      await ok(
+        `kubectl apply -f app-${name}.yaml && kubectl -n demo-${name} rollout status deployment/app-${name} --timeout=90s`,
+      );
       assert.match(await ok(`kubectl -n demo-${name} get pods --no-headers`), /\s2\/2\s+Running\s/);
     }
     await talkToEachOther();
     writeFileSync(join(guide.lab.directory, "client.yaml"), client);
-    await ok("kubectl create ns load && kubectl label ns load istio-injection=enabled && kubectl apply -f client.yaml && kubectl -n load wait --for=condition=Ready pod/client --timeout=60s");
+    await ok(
+      "kubectl create ns load && kubectl label ns load istio-injection=enabled && kubectl apply -f client.yaml && kubectl -n load wait --for=condition=Ready pod/client --timeout=60s",
+    );
   });
 
   step("the operator for 1.7 and its control plane come up beside them", async () => {
     await underLoad(async () => {
       await installOperator("istio-operator-v17x", "--set-string operator.image.tag=0.7.12");
-      await eventually("the operator runs", async () => await guide.shows("kubectl get po -n=istio-system", /^istio-operator-v17x-0\s+2\/2\s+Running\s/m), 60_000);
+      await eventually(
+        "the operator runs",
+        async () => await guide.shows("kubectl get po -n=istio-system", /^istio-operator-v17x-0\s+2\/2\s+Running\s/m),
+        60_000,
+      );
       // Replaces https://raw.githubusercontent.com/banzaicloud/istio-operator/release-1.7/config/samples/istio_v1beta1_istio.yaml.
       await ok(`kubectl apply -n istio-system -f ${samples}/1.7/istio_v1beta1_istio.yaml`);
-      await eventually("its istiod runs", async () => await guide.shows("kubectl get po -n=istio-system", /^istiod-istio-sample-v17x-[0-9a-z]+-[0-9a-z]{5}\s+1\/1\s+Running\s/m), 90_000);
+      await eventually(
+        "its istiod runs",
+        async () =>
+          await guide.shows(
+            "kubectl get po -n=istio-system",
+            /^istiod-istio-sample-v17x-[0-9a-z]+-[0-9a-z]{5}\s+1\/1\s+Running\s/m,
+          ),
+        90_000,
+      );
     });
     const pods = await ok("kubectl get po -n=istio-system --no-headers");
     assert.equal(pods.trim().split("\n").length, 5, pods);
   });
 
   step("the ingress gateway moves to 1.7 and keeps its Service and address", async () => {
-    const service = "kubectl get svc -n istio-system istio-ingressgateway -o jsonpath='{.metadata.uid} {.status.loadBalancer.ingress[0].ip}'";
+    const service =
+      "kubectl get svc -n istio-system istio-ingressgateway -o jsonpath='{.metadata.uid} {.status.loadBalancer.ingress[0].ip}'";
     const before = await ok(service);
     await underLoad(async () => {
-      await ok(`kubectl patch mgw -n istio-system istio-ingressgateway --type=json -p='[{"op": "replace", "path": "/spec/istioControlPlane/name", "value": "istio-sample-v17x"}]'`);
-      await eventually("its pods are of 1.7", async () => {
-        const images = await ok("kubectl get pods -n istio-system -l app=istio-ingressgateway -o jsonpath='{.items[*].spec.containers[*].image}'");
-        return images.includes("proxyv2:1.7.7") && !images.includes("proxyv2:1.6");
-      }, 90_000);
+      await ok(
+        `kubectl patch mgw -n istio-system istio-ingressgateway --type=json -p='[{"op": "replace", "path": "/spec/istioControlPlane/name", "value": "istio-sample-v17x"}]'`,
+      );
+      await eventually(
+        "its pods are of 1.7",
+        async () => {
+          const images = await ok(
+            "kubectl get pods -n istio-system -l app=istio-ingressgateway -o jsonpath='{.items[*].spec.containers[*].image}'",
+          );
+          return images.includes("proxyv2:1.7.7") && !images.includes("proxyv2:1.6");
+        },
+        90_000,
+      );
     });
     assert.equal(await ok(service), before);
     // The 1.6 operator never takes it back.
     await new Promise((resolve) => setTimeout(resolve, 3000));
-    assert.equal(await ok("kubectl get mgw -n istio-system istio-ingressgateway -o jsonpath='{.spec.istioControlPlane.name}'"), "istio-sample-v17x");
+    assert.equal(
+      await ok("kubectl get mgw -n istio-system istio-ingressgateway -o jsonpath='{.spec.istioControlPlane.name}'"),
+      "istio-sample-v17x",
+    );
   });
 
   for (const name of ["a", "b"]) {
@@ -191,12 +269,17 @@ function walkthrough(kubectl: Kubectl): void {
         await ok(`kubectl label ns demo-${name} istio-injection- istio.io/rev=istio-sample-v17x.istio-system`);
         const labels = await ok(`kubectl get ns demo-${name} -L istio-injection -L istio.io/rev`);
         assert.match(labels, /^NAME\s+STATUS\s+AGE\s+ISTIO-INJECTION\s+REV$/m);
-        assert.match(labels, new RegExp(`^demo-${name}\\s+Active\\s+\\S+\\s{10,}istio-sample-v17x\\.istio-system$`, "m"));
+        assert.match(
+          labels,
+          new RegExp(`^demo-${name}\\s+Active\\s+\\S+\\s{10,}istio-sample-v17x\\.istio-system$`, "m"),
+        );
         await ok(`kubectl rollout restart deployment -n demo-${name}`);
         await ok(`kubectl -n demo-${name} rollout status deployment/app-${name} --timeout=90s`);
         await oldPodsGone(`demo-${name}`);
       });
-      const images = await ok(`POD=$(kubectl get pods -n demo-${name} -l k8s-app=app-${name} -o=jsonpath='{.items[0].metadata.name}') && kubectl get po -n=demo-${name} $POD -o yaml | grep istio/proxyv2:`);
+      const images = await ok(
+        `POD=$(kubectl get pods -n demo-${name} -l k8s-app=app-${name} -o=jsonpath='{.items[0].metadata.name}') && kubectl get po -n=demo-${name} $POD -o yaml | grep istio/proxyv2:`,
+      );
       assert.match(images, /^( {4,}(- )?image: docker\.io\/istio\/proxyv2:1\.7\.7\n){4}$/);
       await talkToEachOther();
       // The 1.6 operator does not label the namespace again.
@@ -206,15 +289,24 @@ function walkthrough(kubectl: Kubectl): void {
   }
 
   step("the 1.6 control plane and its operator are removed; the moved gateway and the apps stay", async () => {
-    await ok("kubectl label ns load istio-injection- istio.io/rev=istio-sample-v17x.istio-system --overwrite && kubectl -n load delete pod client --wait=true && kubectl apply -f client.yaml && kubectl -n load wait --for=condition=Ready pod/client --timeout=60s");
+    await ok(
+      "kubectl label ns load istio-injection- istio.io/rev=istio-sample-v17x.istio-system --overwrite && kubectl -n load delete pod client --wait=true && kubectl apply -f client.yaml && kubectl -n load wait --for=condition=Ready pod/client --timeout=60s",
+    );
     await underLoad(async () => {
       await ok(`kubectl delete -n istio-system -f ${samples}/1.6/istio_v1beta1_istio.yaml`);
       if (hasHelm) await ok("~/bin/helm uninstall -n=istio-system istio-operator-v16x");
-      else await ok(`${serin} charts template istio-operator-v16x istio-operator --namespace istio-system --set-string operator.image.tag=0.6.12 --set-string istioVersion=1.6 --skip-crds | kubectl delete -n istio-system -f -`);
-      await eventually("only 1.7 is left", async () => {
-        const pods = await ok("kubectl get po -n=istio-system --no-headers");
-        return pods.trim().split("\n").length === 3 && !pods.includes("v16x");
-      }, 90_000);
+      else
+        await ok(
+          `${serin} charts template istio-operator-v16x istio-operator --namespace istio-system --set-string operator.image.tag=0.6.12 --set-string istioVersion=1.6 --skip-crds | kubectl delete -n istio-system -f -`,
+        );
+      await eventually(
+        "only 1.7 is left",
+        async () => {
+          const pods = await ok("kubectl get po -n=istio-system --no-headers");
+          return pods.trim().split("\n").length === 3 && !pods.includes("v16x");
+        },
+        90_000,
+      );
     });
     const pods = await ok("kubectl get po -n=istio-system");
     assert.match(pods, /^istio-ingressgateway-\S+\s+1\/1\s+Running/m);
@@ -226,4 +318,7 @@ function walkthrough(kubectl: Kubectl): void {
 }
 
 const [kubectl] = kubectls().slice(-1);
-if (kubectl !== undefined) describe(`seed 003, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () => walkthrough(kubectl));
+if (kubectl !== undefined)
+  describe(`seed 003, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () =>
+    walkthrough(kubectl),
+  );

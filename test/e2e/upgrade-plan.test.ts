@@ -21,7 +21,9 @@ const step = (title: string, body: () => Promise<void>): void => void test(title
 
 function upgradeFile(name: string, install: string): string {
   const file = join(lab.directory, name);
-  writeFileSync(file, `apiVersion: rollout.serin.dev/v1alpha1
+  writeFileSync(
+    file,
+    `apiVersion: rollout.serin.dev/v1alpha1
 kind: MeshUpgrade
 metadata: { name: to-new }
 spec:
@@ -31,14 +33,17 @@ spec:
     install:
     - ${install}
   soakSeconds: 60
-`);
+`,
+  );
   return file;
 }
 
-const plan = async (file: string, ...flags: readonly string[]): Promise<Ran> => await lab.run([serin, "upgrade", "plan", "-f", file, ...flags], { timeoutMs: 300_000 });
+const plan = async (file: string, ...flags: readonly string[]): Promise<Ran> =>
+  await lab.run([serin, "upgrade", "plan", "-f", file, ...flags], { timeoutMs: 300_000 });
 
 /** Every object that a plan could change, with its version. */
-const everything = "kubectl get namespaces,configmaps,secrets,services,serviceaccounts,deployments,daemonsets,customresourcedefinitions,mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,destinationrules,proxyconfigs,envoyfilters -A -o jsonpath='{range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name}={.metadata.resourceVersion}{\"\\n\"}{end}'";
+const everything =
+  "kubectl get namespaces,configmaps,secrets,services,serviceaccounts,deployments,daemonsets,customresourcedefinitions,mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,destinationrules,proxyconfigs,envoyfilters -A -o jsonpath='{range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name}={.metadata.resourceVersion}{\"\\n\"}{end}'";
 
 const objects = `apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -67,10 +72,20 @@ spec: { minAvailable: 1, selector: { matchLabels: { app: sleep } } }
 `;
 
 before(async () => {
-  const created = await lab.create("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: plan\nnodes:\n- role: control-plane\n");
+  const created = await lab.create(
+    "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: plan\nnodes:\n- role: control-plane\n",
+  );
   assert.equal(created.code, 0, created.output);
   const tree = join(lab.directory, "..", "release");
-  await guide.run("release", "build", tree, "--version", version, "--overlay", join(root, "test/releases/changed-defaults"));
+  await guide.run(
+    "release",
+    "build",
+    tree,
+    "--version",
+    version,
+    "--overlay",
+    join(root, "test/releases/changed-defaults"),
+  );
   await guide.run("release", "add", tree, "--name", lab.name);
 });
 after(async () => await lab.delete());
@@ -79,18 +94,31 @@ step("a mesh with sidecars, ambient pods, a bare pod and a strict budget", async
   await ok("istioctl install --set profile=ambient --set revision=old -y");
   await ok("kubectl create namespace shop && kubectl label namespace shop istio.io/rev=old");
   await ok("kubectl create namespace field && kubectl label namespace field istio.io/dataplane-mode=ambient");
-  for (const namespace of ["shop", "field"]) await ok(`kubectl -n ${namespace} apply -f ${root}/samples/sleep/sleep.yaml`);
+  for (const namespace of ["shop", "field"])
+    await ok(`kubectl -n ${namespace} apply -f ${root}/samples/sleep/sleep.yaml`);
   writeFileSync(join(lab.directory, "objects.yaml"), objects);
   await ok("kubectl apply -f objects.yaml");
-  for (const namespace of ["shop", "field"]) await ok(`kubectl -n ${namespace} rollout status deployment/sleep --timeout=60s`);
+  for (const namespace of ["shop", "field"])
+    await ok(`kubectl -n ${namespace} rollout status deployment/sleep --timeout=60s`);
   await ok("kubectl -n shop wait --for=condition=Ready pod/bare --timeout=60s");
-  await eventually("the budget has been counted", async () => await guide.shows("kubectl -n shop get poddisruptionbudget sleep -o jsonpath='{.status.expectedPods}'", /^1$/));
+  await eventually(
+    "the budget has been counted",
+    async () =>
+      await guide.shows("kubectl -n shop get poddisruptionbudget sleep -o jsonpath='{.status.expectedPods}'", /^1$/),
+  );
 });
 
 step("a plan tells all that the other release changes, for whom, and writes nothing", async () => {
   const file = upgradeFile("upgrade.yaml", `{ profile: ambient, revision: new, tag: ${version} }`);
   // Written by the engine that has just begun, not by the plan.
-  await eventually("the engine's reviews are trusted", async () => await guide.shows("kubectl get validatingwebhookconfiguration serin-rollout -o jsonpath='{.webhooks[0].clientConfig.caBundle}'", /./));
+  await eventually(
+    "the engine's reviews are trusted",
+    async () =>
+      await guide.shows(
+        "kubectl get validatingwebhookconfiguration serin-rollout -o jsonpath='{.webhooks[0].clientConfig.caBundle}'",
+        /./,
+      ),
+  );
   const prior = await ok(everything);
   const { code, output } = await plan(file, "--json");
   assert.equal(code, 0, output);
@@ -101,42 +129,104 @@ step("a plan tells all that the other release changes, for whom, and writes noth
   assert.deepEqual([report.to.version, report.reportVersion], [version, 1]);
   const pilot = report.rendered?.components.find(({ name }) => name === "Pilot");
   assert.ok(pilot !== undefined && pilot.unchanged > 5, "what only has another name is the same");
-  const effective = (report.defaults?.effective ?? []).flatMap(({ changes }) => changes.map(({ path, before: was, after: is }) => `${path} ${JSON.stringify(was)} -> ${JSON.stringify(is)}`));
-  assert.ok(effective.includes("spec.template.spec.containers[discovery].env[PILOT_TRACE_SAMPLING].value \"1\" -> \"5\""), effective.join("\n"));
+  const effective = (report.defaults?.effective ?? []).flatMap(({ changes }) =>
+    changes.map(({ path, before: was, after: is }) => `${path} ${JSON.stringify(was)} -> ${JSON.stringify(is)}`),
+  );
+  assert.ok(
+    effective.includes('spec.template.spec.containers[discovery].env[PILOT_TRACE_SAMPLING].value "1" -> "5"'),
+    effective.join("\n"),
+  );
   const gone = report.definitions?.changes.filter(({ type }) => type === "field-gone") ?? [];
-  assert.deepEqual(gone.map(({ definition, field, objects: stored }) => [definition, field, stored]), [["proxyconfigs.networking.istio.io", "spec.concurrency", ["ProxyConfig shop/two"]]]);
-  assert.deepEqual(report.configuration?.appeared.map(({ origin, message }) => `${origin}: ${message.split(" ")[0] ?? ""}`), ["DestinationRule shop/retries: spec.trafficPolicy.connectionPool.http.maxRetries"]);
-  assert.deepEqual(report.proxies?.envoyFilters.map(({ name, differingCount }) => [name, differingCount]), [["shop/timeouts", 0]]);
+  assert.deepEqual(
+    gone.map(({ definition, field, objects: stored }) => [definition, field, stored]),
+    [["proxyconfigs.networking.istio.io", "spec.concurrency", ["ProxyConfig shop/two"]]],
+  );
+  assert.deepEqual(
+    report.configuration?.appeared.map(({ origin, message }) => `${origin}: ${message.split(" ")[0] ?? ""}`),
+    ["DestinationRule shop/retries: spec.trafficPolicy.connectionPool.http.maxRetries"],
+  );
+  assert.deepEqual(
+    report.proxies?.envoyFilters.map(({ name, differingCount }) => [name, differingCount]),
+    [["shop/timeouts", 0]],
+  );
 });
 
-step("what every live proxy would get is told once for all that get it, and endpoints and addresses are the same", async () => {
-  const { proxies, trust, workloads } = report;
-  const groups = (proxies?.groups ?? []).map(({ type, changes }) => [type, changes.map(({ path, before: was, after: is }) => `${path} ${JSON.stringify(was)} -> ${JSON.stringify(is)}`).join("; ")]);
-  assert.deepEqual(groups.map(([type]) => type), ["cluster", "cluster", "cluster"], JSON.stringify(groups));
-  assert.equal(groups[0]?.[1], 'connect_timeout "10s" -> "5s"');
-  assert.match(groups[1]?.[1] ?? "", /^connect_timeout "10s" -> "5s"; .*max_retries 3 -> 4294967295$/);
-  // Where the EnvoyFilter says how long connecting may take, the default does not count.
-  assert.match(groups[2]?.[1] ?? "", /^circuit_breakers\S+max_retries 3 -> 4294967295$/);
-  const asked = new Set((proxies?.groups ?? []).flatMap((group) => group.proxies));
-  for (const name of ["sleep.shop", "bare.shop", "istio-ingressgateway.istio-system"]) assert.ok(asked.has(name), [...asked].join(", "));
-  assert.ok(trust.rootsAgree && trust.trustDomainsAgree && trust.from.rootFingerprints.length === 1);
-  assert.deepEqual(workloads.namespaces.map(({ namespace, mode, pods }) => [namespace, mode, pods]), [["shop", "sidecar", 2], ["field", "ambient", 1]]);
-  assert.deepEqual(workloads.stuck.map(({ kind, name }) => `${kind} ${name}`), ["Pod bare"]);
-  assert.deepEqual(workloads.blockingBudgets.map(({ name }) => name), ["sleep"]);
-});
+step(
+  "what every live proxy would get is told once for all that get it, and endpoints and addresses are the same",
+  async () => {
+    const { proxies, trust, workloads } = report;
+    const groups = (proxies?.groups ?? []).map(({ type, changes }) => [
+      type,
+      changes
+        .map(({ path, before: was, after: is }) => `${path} ${JSON.stringify(was)} -> ${JSON.stringify(is)}`)
+        .join("; "),
+    ]);
+    assert.deepEqual(
+      groups.map(([type]) => type),
+      ["cluster", "cluster", "cluster"],
+      JSON.stringify(groups),
+    );
+    assert.equal(groups[0]?.[1], 'connect_timeout "10s" -> "5s"');
+    assert.match(groups[1]?.[1] ?? "", /^connect_timeout "10s" -> "5s"; .*max_retries 3 -> 4294967295$/);
+    // Where the EnvoyFilter says how long connecting may take, the default does not count.
+    assert.match(groups[2]?.[1] ?? "", /^circuit_breakers\S+max_retries 3 -> 4294967295$/);
+    const asked = new Set((proxies?.groups ?? []).flatMap((group) => group.proxies));
+    for (const name of ["sleep.shop", "bare.shop", "istio-ingressgateway.istio-system"])
+      assert.ok(asked.has(name), [...asked].join(", "));
+    assert.ok(trust.rootsAgree && trust.trustDomainsAgree && trust.from.rootFingerprints.length === 1);
+    assert.deepEqual(
+      workloads.namespaces.map(({ namespace, mode, pods }) => [namespace, mode, pods]),
+      [
+        ["shop", "sidecar", 2],
+        ["field", "ambient", 1],
+      ],
+    );
+    assert.deepEqual(
+      workloads.stuck.map(({ kind, name }) => `${kind} ${name}`),
+      ["Pod bare"],
+    );
+    assert.deepEqual(
+      workloads.blockingBudgets.map(({ name }) => name),
+      ["sleep"],
+    );
+  },
+);
 
-step("another trust domain blocks; what is not at hand is said, and counts as failure when it is asked to", async () => {
-  const blocked = await plan(upgradeFile("blocked.yaml", "{ profile: ambient, revision: new, tag: 9.9.9, meshConfig: { trustDomain: elsewhere } }"));
-  assert.equal(blocked.code, 1, blocked.output);
-  assert.match(blocked.output, /✘ the trust domains differ: cluster\.local now, elsewhere in the new revision/);
-  assert.match(blocked.output, /rendered, defaults, definitions, configuration, proxies: the new release, 9\.9\.9, is not at hand/);
-  const refused = await plan(upgradeFile("refused.yaml", `{ profile: ambient, revision: newer, tag: ${version} }`), "--strict");
-  assert.equal(refused.code, 1, refused.output);
-  assert.match(refused.output, /✘ spec\.to\.install renders no control plane of revision "new", but of newer/);
-});
+step(
+  "another trust domain blocks; what is not at hand is said, and counts as failure when it is asked to",
+  async () => {
+    const blocked = await plan(
+      upgradeFile(
+        "blocked.yaml",
+        "{ profile: ambient, revision: new, tag: 9.9.9, meshConfig: { trustDomain: elsewhere } }",
+      ),
+    );
+    assert.equal(blocked.code, 1, blocked.output);
+    assert.match(blocked.output, /✘ the trust domains differ: cluster\.local now, elsewhere in the new revision/);
+    assert.match(
+      blocked.output,
+      /rendered, defaults, definitions, configuration, proxies: the new release, 9\.9\.9, is not at hand/,
+    );
+    const refused = await plan(
+      upgradeFile("refused.yaml", `{ profile: ambient, revision: newer, tag: ${version} }`),
+      "--strict",
+    );
+    assert.equal(refused.code, 1, refused.output);
+    assert.match(refused.output, /✘ spec\.to\.install renders no control plane of revision "new", but of newer/);
+  },
+);
 
 step("an interrupted plan leaves no process and no file behind", async () => {
-  const child = lab.spawn([serin, "upgrade", "plan", "-f", upgradeFile("upgrade.yaml", `{ profile: ambient, revision: new, tag: ${version} }`)], { env: { TMPDIR: lab.directory } });
+  const child = lab.spawn(
+    [
+      serin,
+      "upgrade",
+      "plan",
+      "-f",
+      upgradeFile("upgrade.yaml", `{ profile: ambient, revision: new, tag: ${version} }`),
+    ],
+    { env: { TMPDIR: lab.directory } },
+  );
   const shadows = (): number => lab.processes().filter(({ words }) => words.includes("--shadow")).length;
   await eventually("both shadows run", () => shadows() === 2, 180_000);
   child.kill("SIGINT");

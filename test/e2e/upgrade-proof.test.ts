@@ -8,17 +8,32 @@ interface ProofSummary {
   readonly requests: number;
   readonly failed: number;
   readonly closedConnections: number;
-  readonly badReleases: readonly { readonly name: string; readonly undone: boolean; readonly cause: string; readonly failedShare: number }[];
+  readonly badReleases: readonly {
+    readonly name: string;
+    readonly undone: boolean;
+    readonly cause: string;
+    readonly failedShare: number;
+  }[];
 }
 
 const requests = 10_000;
 const timeLimitMs = 580_000;
 
 test("a mesh goes forward, back and forward again, and an app 0 -> 10 -> 50 -> 100 -> 0, without a failed request or a connection closed; a bad release is undone", async () => {
-  const run = await runProof<ProofSummary>("e2e-upgrade", ["--only", "upgrade,canary,bad:rejected-config", "--requests", String(requests), "--stream-seconds", "20"], timeLimitMs);
+  const run = await runProof<ProofSummary>(
+    "e2e-upgrade",
+    ["--only", "upgrade,canary,bad:rejected-config", "--requests", String(requests), "--stream-seconds", "20"],
+    timeLimitMs,
+  );
   assert.equal(run.code, 0, run.output);
   const summary = run.summary();
-  assert.deepEqual({ ok: summary.ok, failed: summary.failed, closedConnections: summary.closedConnections }, { ok: true, failed: 0, closedConnections: 0 });
+  assert.deepEqual(
+    { ok: summary.ok, failed: summary.failed, closedConnections: summary.closedConnections },
+    { ok: true, failed: 0, closedConnections: 0 },
+  );
   assert.ok(summary.requests >= requests, `${summary.requests} requests`);
-  assert.deepEqual(summary.badReleases.map(({ name, undone, failedShare }) => ({ name, undone, failedShare })), [{ name: "rejected-config", undone: true, failedShare: 0 }]);
+  assert.deepEqual(
+    summary.badReleases.map(({ name, undone, failedShare }) => ({ name, undone, failedShare })),
+    [{ name: "rejected-config", undone: true, failedShare: 0 }],
+  );
 });

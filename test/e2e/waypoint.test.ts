@@ -57,14 +57,24 @@ function waypoint(kubectl: Kubectl): void {
   const guide = new Walkthrough("waypoint", kubectl);
   const ok = async (line: string): Promise<string> => await guide.ok(line);
   const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
-  const addressesOf = async (selector: string, field = ""): Promise<string[]> => (await ok(`kubectl get pods -A -l '${selector}' -o jsonpath='{range .items[*]}{.status.podIP} ${field}{"\\n"}{end}'`)).trim().split("\n");
+  const addressesOf = async (selector: string, field = ""): Promise<string[]> =>
+    (
+      await ok(
+        `kubectl get pods -A -l '${selector}' -o jsonpath='{range .items[*]}{.status.podIP} ${field}{"\\n"}{end}'`,
+      )
+    )
+      .trim()
+      .split("\n");
   /** Waits until every pilot has taken the object in as it is now, and every proxy what it says to it. */
   const acknowledged = async (group: string, kind: string, name: string): Promise<void> => {
     const version = await ok(`kubectl get ${kind.toLowerCase()} ${name} -o jsonpath='{.metadata.resourceVersion}'`);
     for (const pilot of await addressesOf("app=istiod")) {
       const ask = `curl -s "http://${pilot.trim()}:8080/debug/serin/acknowledged?group=${group}&kind=${kind}&namespace=default&name=${name}&resourceVersion=${version}"`;
       await eventually(`${kind} ${name} is acknowledged`, async () => {
-        const { processed, proxies } = JSON.parse(await ok(ask)) as { processed: boolean; proxies: readonly { connected: boolean; acknowledged: boolean }[] };
+        const { processed, proxies } = JSON.parse(await ok(ask)) as {
+          processed: boolean;
+          proxies: readonly { connected: boolean; acknowledged: boolean }[];
+        };
         return processed && proxies.every((proxy) => proxy.acknowledged || !proxy.connected);
       });
     }
@@ -76,23 +86,37 @@ function waypoint(kubectl: Kubectl): void {
       for (const line of await addressesOf("gateway.networking.k8s.io/gateway-class-name=istio-waypoint", field)) {
         const [address = "", name = ""] = line.split(" ");
         const metrics = await ok(`curl -s http://${address}:15020/stats/prometheus`);
-        counts[name] = [...metrics.matchAll(/^istio_requests_total\{.*\} (\d+)$/gm)].reduce((sum, [, value]) => sum + Number(value ?? 0), counts[name] ?? 0);
+        counts[name] = [...metrics.matchAll(/^istio_requests_total\{.*\} (\d+)$/gm)].reduce(
+          (sum, [, value]) => sum + Number(value ?? 0),
+          counts[name] ?? 0,
+        );
       }
       return counts;
     };
     const before = await count();
-    await ok(`kubectl exec deploy/sleep -- sh -c 'for i in $(seq 1 ${requests}); do curl -s -m 5 -o /dev/null http://reviews:9080/health; done'`);
-    return Object.fromEntries(Object.entries(await count()).map(([name, value]) => [name, value - (before[name] ?? 0)]));
+    await ok(
+      `kubectl exec deploy/sleep -- sh -c 'for i in $(seq 1 ${requests}); do curl -s -m 5 -o /dev/null http://reviews:9080/health; done'`,
+    );
+    return Object.fromEntries(
+      Object.entries(await count()).map(([name, value]) => [name, value - (before[name] ?? 0)]),
+    );
   };
   const curl = async (args: string): Promise<string> => await ok(`kubectl exec deploy/sleep -- curl -s -m 5 ${args}`);
   /** Status codes of requests over one kept-alive connection and over new ones, while something changes. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
-    const kept = ok(`kubectl exec deploy/sleep -- sh -c 'curl -s -m 5 -o /dev/null -w "%{http_code}\\n" --rate 40/s "http://reviews:9080/health?[1-240]"'`);
-    const anew = ok(`kubectl exec deploy/sleep -- sh -c 'for i in $(seq 1 100); do curl -s -m 5 -o /dev/null -w "%{http_code}\\n" http://reviews:9080/health; sleep 0.03; done'`);
+    const kept = ok(
+      `kubectl exec deploy/sleep -- sh -c 'curl -s -m 5 -o /dev/null -w "%{http_code}\\n" --rate 40/s "http://reviews:9080/health?[1-240]"'`,
+    );
+    const anew = ok(
+      `kubectl exec deploy/sleep -- sh -c 'for i in $(seq 1 100); do curl -s -m 5 -o /dev/null -w "%{http_code}\\n" http://reviews:9080/health; sleep 0.03; done'`,
+    );
     await change();
     const codes = (await Promise.all([kept, anew])).join("").trim().split("\n");
     assert.equal(codes.length, 340);
-    assert.deepEqual(codes.filter((code) => code !== "200"), []);
+    assert.deepEqual(
+      codes.filter((code) => code !== "200"),
+      [],
+    );
   };
 
   before(async () => {
@@ -103,7 +127,13 @@ function waypoint(kubectl: Kubectl): void {
     await ok("kubectl label namespace default istio.io/dataplane-mode=ambient");
     await ok("kubectl apply -f samples/bookinfo/platform/kube/bookinfo.yaml -f samples/sleep/sleep.yaml");
     await ok("kubectl wait --for=condition=Available deploy --all --timeout=60s");
-    await eventually("every pod is enrolled", async () => (await ok(`kubectl get pods -o jsonpath='{.items[*].metadata.annotations.ambient\\.istio\\.io/redirection}'`)).trim().split(" ").length === 7);
+    await eventually(
+      "every pod is enrolled",
+      async () =>
+        (await ok(`kubectl get pods -o jsonpath='{.items[*].metadata.annotations.ambient\\.istio\\.io/redirection}'`))
+          .trim()
+          .split(" ").length === 7,
+    );
   });
   after(async () => await guide.lab.delete());
 
@@ -112,7 +142,9 @@ function waypoint(kubectl: Kubectl): void {
       await ok("kubectl label service reviews istio.io/use-waypoint=waypoint");
       await ok(apply(gateway));
       await ok("kubectl wait --for=condition=Programmed gateway/waypoint --timeout=30s");
-      await eventually("it answers", async () => /server: istio-envoy/.test(await curl("-i http://reviews:9080/health")));
+      await eventually("it answers", async () =>
+        /server: istio-envoy/.test(await curl("-i http://reviews:9080/health")),
+      );
       await ok("kubectl delete gateway waypoint");
     });
     assert.doesNotMatch(await curl("-i http://reviews:9080/health"), /server: istio-envoy/);
@@ -121,45 +153,83 @@ function waypoint(kubectl: Kubectl): void {
   step("it is restarted under load", async () => {
     await ok(apply(gateway));
     await eventually("it answers", async () => /server: istio-envoy/.test(await curl("-i http://reviews:9080/health")));
-    await underLoad(async () => void (await ok("kubectl rollout restart deploy/waypoint && kubectl rollout status deploy/waypoint --timeout=60s")));
+    await underLoad(
+      async () =>
+        void (await ok(
+          "kubectl rollout restart deploy/waypoint && kubectl rollout status deploy/waypoint --timeout=60s",
+        )),
+    );
   });
 
-  step("it moves to another revision by weight, under load, and is the same Gateway and Service at the end", async () => {
-    await ok("./bin/istioctl install --set profile=ambient --set revision=next --set components.cni.enabled=false --set components.ztunnel.enabled=false -y");
-    await ok("kubectl apply -f samples/streams/streams.yaml && kubectl rollout status deploy/streams --timeout=60s");
-    await ok("kubectl label service streams istio.io/use-waypoint=waypoint");
-    await acknowledged("", "Service", "streams");
-    const annotate = async (...annotations: readonly string[]): Promise<void> => {
-      await ok(`kubectl annotate --overwrite gateway waypoint ${annotations.map((one) => `rollout.serin.dev/${one}`).join(" ")}`);
-      await acknowledged("gateway.networking.k8s.io", "Gateway", "waypoint");
-    };
-    const address = await ok("kubectl get service waypoint -o jsonpath='{.spec.clusterIP} {.metadata.uid}'");
-    const byRevision = (requests: number): Promise<Record<string, number>> => divided(requests, "{.metadata.labels.istio\\.io/rev}");
-    const requests = await underStandingLoad(guide, { clients: ["deploy/sleep"], url: "http://reviews:9080/health", streams: { host: "streams", seconds: 40 } }, async () => {
-      await annotate("canary-revision=next", "canary-replicas=2", "canary-weight=0");
-      await eventually("the canary is there", async () => await guide.shows("kubectl rollout status deploy/waypoint-next --timeout=30s", "successfully"));
-      assert.equal((await byRevision(40))["next"], 0);
-      await annotate("canary-weight=10");
-      const tenth = await byRevision(200);
-      // Requests of the kept-alive connection all go one way.
-      assert.ok((tenth["next"] ?? 0) > 4 && (tenth["next"] ?? 0) < (tenth["default"] ?? 0), JSON.stringify(tenth));
-      await annotate("canary-weight=100");
-      assert.ok(((await byRevision(40))["next"] ?? 0) >= 40);
-      await ok("kubectl label gateway waypoint istio.io/rev=next");
-      await eventually("its own pods are of the new revision", async () => await guide.shows("kubectl get deploy waypoint -o jsonpath='{.spec.template.metadata.labels.istio\\.io/rev}'", "next"));
-      await ok("kubectl rollout status deploy/waypoint --timeout=60s");
-      await annotate("canary-revision-", "canary-replicas-", "canary-weight-");
-      await eventually("the canary is gone", async () => !(await guide.shows("kubectl get deploy waypoint-next", "waypoint-next")));
-    });
-    assert.ok(requests > 50, `${requests} requests`);
-    assert.equal(await ok("kubectl get service waypoint -o jsonpath='{.spec.clusterIP} {.metadata.uid}'"), address);
-    await eventually("only its own pods are left, of the new revision", async () => (await addressesOf("gateway.networking.k8s.io/gateway-name=waypoint", "{.metadata.labels.istio\\.io/rev}")).map((line) => line.split(" ")[1]).join() === "next", 60_000);
-  });
+  step(
+    "it moves to another revision by weight, under load, and is the same Gateway and Service at the end",
+    async () => {
+      await ok(
+        "./bin/istioctl install --set profile=ambient --set revision=next --set components.cni.enabled=false --set components.ztunnel.enabled=false -y",
+      );
+      await ok("kubectl apply -f samples/streams/streams.yaml && kubectl rollout status deploy/streams --timeout=60s");
+      await ok("kubectl label service streams istio.io/use-waypoint=waypoint");
+      await acknowledged("", "Service", "streams");
+      const annotate = async (...annotations: readonly string[]): Promise<void> => {
+        await ok(
+          `kubectl annotate --overwrite gateway waypoint ${annotations.map((one) => `rollout.serin.dev/${one}`).join(" ")}`,
+        );
+        await acknowledged("gateway.networking.k8s.io", "Gateway", "waypoint");
+      };
+      const address = await ok("kubectl get service waypoint -o jsonpath='{.spec.clusterIP} {.metadata.uid}'");
+      const byRevision = (requests: number): Promise<Record<string, number>> =>
+        divided(requests, "{.metadata.labels.istio\\.io/rev}");
+      const requests = await underStandingLoad(
+        guide,
+        { clients: ["deploy/sleep"], url: "http://reviews:9080/health", streams: { host: "streams", seconds: 40 } },
+        async () => {
+          await annotate("canary-revision=next", "canary-replicas=2", "canary-weight=0");
+          await eventually(
+            "the canary is there",
+            async () => await guide.shows("kubectl rollout status deploy/waypoint-next --timeout=30s", "successfully"),
+          );
+          assert.equal((await byRevision(40))["next"], 0);
+          await annotate("canary-weight=10");
+          const tenth = await byRevision(200);
+          // Requests of the kept-alive connection all go one way.
+          assert.ok((tenth["next"] ?? 0) > 4 && (tenth["next"] ?? 0) < (tenth["default"] ?? 0), JSON.stringify(tenth));
+          await annotate("canary-weight=100");
+          assert.ok(((await byRevision(40))["next"] ?? 0) >= 40);
+          await ok("kubectl label gateway waypoint istio.io/rev=next");
+          await eventually(
+            "its own pods are of the new revision",
+            async () =>
+              await guide.shows(
+                "kubectl get deploy waypoint -o jsonpath='{.spec.template.metadata.labels.istio\\.io/rev}'",
+                "next",
+              ),
+          );
+          await ok("kubectl rollout status deploy/waypoint --timeout=60s");
+          await annotate("canary-revision-", "canary-replicas-", "canary-weight-");
+          await eventually(
+            "the canary is gone",
+            async () => !(await guide.shows("kubectl get deploy waypoint-next", "waypoint-next")),
+          );
+        },
+      );
+      assert.ok(requests > 50, `${requests} requests`);
+      assert.equal(await ok("kubectl get service waypoint -o jsonpath='{.spec.clusterIP} {.metadata.uid}'"), address);
+      await eventually(
+        "only its own pods are left, of the new revision",
+        async () =>
+          (await addressesOf("gateway.networking.k8s.io/gateway-name=waypoint", "{.metadata.labels.istio\\.io/rev}"))
+            .map((line) => line.split(" ")[1])
+            .join() === "next",
+        60_000,
+      );
+    },
+  );
 
   step("a Service's connections are divided between two waypoints by their weights, under load", async () => {
     await ok(apply(gateway.replace("name: waypoint", "name: second")));
     await ok("kubectl wait --for=condition=Programmed gateway/second --timeout=30s");
-    const byGateway = (requests: number): Promise<Record<string, number>> => divided(requests, "{.metadata.labels.gateway\\.networking\\.k8s\\.io/gateway-name}");
+    const byGateway = (requests: number): Promise<Record<string, number>> =>
+      divided(requests, "{.metadata.labels.gateway\\.networking\\.k8s\\.io/gateway-name}");
     const weigh = async (weight: number): Promise<void> => {
       await ok(`kubectl annotate --overwrite service reviews istio.io/use-waypoint-canary-weight=${weight}`);
       await acknowledged("", "Service", "reviews");
@@ -180,24 +250,33 @@ function waypoint(kubectl: Kubectl): void {
 
   step("it routes as a VirtualService or an HTTPRoute says", async () => {
     await ok(apply(routes));
-    const versions = async (args: string): Promise<string[]> => [...(await curl(`${args} "http://reviews:9080/reviews/0?[1-40]"`)).matchAll(/"podname":"reviews-(v\d)/g)].map(([, version]) => version ?? "");
+    const versions = async (args: string): Promise<string[]> =>
+      [...(await curl(`${args} "http://reviews:9080/reviews/0?[1-40]"`)).matchAll(/"podname":"reviews-(v\d)/g)].map(
+        ([, version]) => version ?? "",
+      );
     await eventually("the rule has come", async () => !(await versions("")).includes("v3"));
     assert.deepEqual([...new Set(await versions(""))].sort(), ["v1", "v2"]);
     assert.deepEqual([...new Set(await versions("-H end-user:jason"))], ["v3"]);
     await ok("kubectl delete virtualservice reviews");
     await ok(apply(byHttpRoute));
     // Only ratings knows the path.
-    await eventually("the route has come", async () => /404/.test(await curl(`-o /dev/null -w '%{http_code}\\n' "http://reviews:9080/ratings/0?[1-20]"`)));
+    await eventually("the route has come", async () =>
+      /404/.test(await curl(`-o /dev/null -w '%{http_code}\\n' "http://reviews:9080/ratings/0?[1-20]"`)),
+    );
     assert.match(await curl(`-o /dev/null -w '%{http_code}\\n' "http://reviews:9080/ratings/0?[1-40]"`), /200/);
     await ok("kubectl delete httproute reviews");
   });
 
   step("it enforces what only requests can tell", async () => {
     await ok(apply(policy));
-    await eventually("others are denied", async () => (await curl("-o /dev/null -w '%{http_code}' -X POST http://reviews:9080/reviews/0")) === "403");
+    await eventually(
+      "others are denied",
+      async () => (await curl("-o /dev/null -w '%{http_code}' -X POST http://reviews:9080/reviews/0")) === "403",
+    );
     assert.equal(await curl("-o /dev/null -w '%{http_code}' http://reviews:9080/reviews/0"), "200");
   });
 }
 
 const [kubectl] = kubectls().slice(-1);
-if (kubectl !== undefined) describe(`a waypoint, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () => waypoint(kubectl));
+if (kubectl !== undefined)
+  describe(`a waypoint, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () => waypoint(kubectl));

@@ -15,5 +15,9 @@ describe("the lab", () => {
     assert.equal(created.code, 0, created.output);
   });
   after(async () => await walkthrough.lab.delete());
-  for (const major of ["3", "4"] as const) void test(`helm ${major} installs, upgrades and uninstalls the charts`, walkthrough.step(`helm ${major}`, async () => await useCharts(walkthrough, major)));
+  for (const major of ["3", "4"] as const)
+    void test(
+      `helm ${major} installs, upgrades and uninstalls the charts`,
+      walkthrough.step(`helm ${major}`, async () => await useCharts(walkthrough, major)),
+    );
 });

@@ -15,14 +15,20 @@ const releases = [
   { name: "istio-cni", chart: "cni", namespace: "istio-system", values: "--set profile=ambient" },
   { name: "ztunnel", chart: "ztunnel", namespace: "istio-system", values: "" },
   { name: "gw", chart: "gateway", namespace: "ingress", values: "" },
-  { name: "operator", chart: "istio-operator", namespace: "istio-operator-v16x-system", values: "--set-string operator.image.tag=0.6.12 --set-string istioVersion=1.6" },
+  {
+    name: "operator",
+    chart: "istio-operator",
+    namespace: "istio-operator-v16x-system",
+    values: "--set-string operator.image.tag=0.6.12 --set-string istioVersion=1.6",
+  },
 ];
 /** Bounds only: a machine with other work on it takes its time. */
 const waited = "--wait --timeout 300s";
 const leftoverTimeoutMs = 180_000;
 
 /** Whatever of ours is left, but for what a cluster keeps on purpose: roots, and what the lab itself is made of. */
-const leftovers = "kubectl get deployment,daemonset,service,configmap,secret,serviceaccount,mutatingwebhookconfiguration,validatingwebhookconfiguration,clusterrole,clusterrolebinding,role,rolebinding,poddisruptionbudget,horizontalpodautoscaler -A -o name | grep -E 'istio|ztunnel|serin' | grep -v -E 'istio-ca-root-cert|istio-ca-secret|serin-lab|serin-bootstrap' || true";
+const leftovers =
+  "kubectl get deployment,daemonset,service,configmap,secret,serviceaccount,mutatingwebhookconfiguration,validatingwebhookconfiguration,clusterrole,clusterrolebinding,role,rolebinding,poddisruptionbudget,horizontalpodautoscaler -A -o name | grep -E 'istio|ztunnel|serin' | grep -v -E 'istio-ca-root-cert|istio-ca-secret|serin-lab|serin-bootstrap' || true";
 
 /** What was removed may take a moment to be gone. */
 export async function nothingIsLeft(walkthrough: Walkthrough): Promise<void> {
@@ -37,8 +43,12 @@ export async function nothingIsLeft(walkthrough: Walkthrough): Promise<void> {
 
 /** Namespaces and definitions, which installers leave. */
 export async function emptyCluster(walkthrough: Walkthrough): Promise<void> {
-  await walkthrough.ok("kubectl delete namespace istio-system serin-system ingress istio-operator-v16x-system --ignore-not-found --wait");
-  await walkthrough.ok("kubectl get crd -o name | grep -E 'istio.io|serin.dev|banzaicloud.io' | xargs -r kubectl delete");
+  await walkthrough.ok(
+    "kubectl delete namespace istio-system serin-system ingress istio-operator-v16x-system --ignore-not-found --wait",
+  );
+  await walkthrough.ok(
+    "kubectl get crd -o name | grep -E 'istio.io|serin.dev|banzaicloud.io' | xargs -r kubectl delete",
+  );
 }
 
 /** Lints, installs, upgrades and uninstalls all charts by helm 3 or 4. */
@@ -50,13 +60,22 @@ export async function useCharts(walkthrough: Walkthrough, major: "3" | "4"): Pro
   await emptyCluster(walkthrough);
   const server = lab.spawnInShell(["serin", "charts", "serve", "--port", String(chartPort)]);
   try {
-    await eventually("the charts are served", async () => await walkthrough.shows(`curl -s http://127.0.0.1:${chartPort}/index.yaml`, "istio-operator"));
+    await eventually(
+      "the charts are served",
+      async () => await walkthrough.shows(`curl -s http://127.0.0.1:${chartPort}/index.yaml`, "istio-operator"),
+    );
     await ok(`${helm} repo add istio http://127.0.0.1:${chartPort} --force-update && ${helm} repo update`);
-    for (const chart of charts) await ok(`rm -rf charts; ${helm} pull istio/${chart} --untar -d charts && ${helm} lint charts/${chart} && ${helm} template x istio/${chart}`);
-    for (const { name, chart, namespace, values } of releases) await ok(`${helm} install ${name} istio/${chart} -n ${namespace} --create-namespace ${values} ${waited}`);
-    for (const { name, chart, namespace, values } of releases) await ok(`${helm} upgrade ${name} istio/${chart} -n ${namespace} ${values} ${waited}`);
+    for (const chart of charts)
+      await ok(
+        `rm -rf charts; ${helm} pull istio/${chart} --untar -d charts && ${helm} lint charts/${chart} && ${helm} template x istio/${chart}`,
+      );
+    for (const { name, chart, namespace, values } of releases)
+      await ok(`${helm} install ${name} istio/${chart} -n ${namespace} --create-namespace ${values} ${waited}`);
+    for (const { name, chart, namespace, values } of releases)
+      await ok(`${helm} upgrade ${name} istio/${chart} -n ${namespace} ${values} ${waited}`);
     assert.equal((await ok(`${helm} list -A -q`)).trim().split("\n").length, releases.length);
-    for (const { name, namespace } of releases.toReversed()) await ok(`${helm} uninstall ${name} -n ${namespace} --wait`);
+    for (const { name, namespace } of releases.toReversed())
+      await ok(`${helm} uninstall ${name} -n ${namespace} --wait`);
     await nothingIsLeft(walkthrough);
   } finally {
     const ended = new Promise((resolve) => server.once("close", resolve));

@@ -21,7 +21,9 @@ const answerMs = 30_000;
 
 interface ConnectedProxy {
   readonly id: string;
-  readonly types: Readonly<Record<string, { readonly acked: string; readonly sent: string; readonly reason: string | null }>>;
+  readonly types: Readonly<
+    Record<string, { readonly acked: string; readonly sent: string; readonly reason: string | null }>
+  >;
 }
 
 const [kubectl] = kubectls().slice(-1);
@@ -45,49 +47,81 @@ describe("a stock Envoy 1.40", () => {
     const deadline = Date.now() + answerMs;
     for (;;) {
       const proxies = JSON.parse(await ok(`curl -s http://${address}:8080/debug/serin/proxies`)) as ConnectedProxy[];
-      const types = proxies.flatMap(({ id, types }) => Object.entries(types).map(([type, state]) => ({ place: `${id} ${type}`, ...state })));
+      const types = proxies.flatMap(({ id, types }) =>
+        Object.entries(types).map(([type, state]) => ({ place: `${id} ${type}`, ...state })),
+      );
       const refused = types.filter(({ reason }) => reason !== null).map(({ place, reason }) => [place, String(reason)]);
-      const open = types.filter(({ sent, acked, reason }) => reason === null && sent !== acked).map(({ place, sent, acked }) => [place, `sent ${sent}, acknowledged ${acked}`]);
-      if (open.length === 0 || Date.now() > deadline) return Object.fromEntries([...refused, ...open]) as Record<string, string>;
+      const open = types
+        .filter(({ sent, acked, reason }) => reason === null && sent !== acked)
+        .map(({ place, sent, acked }) => [place, `sent ${sent}, acknowledged ${acked}`]);
+      if (open.length === 0 || Date.now() > deadline)
+        return Object.fromEntries([...refused, ...open]) as Record<string, string>;
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
   }
 
-  const status = async (words: string): Promise<string> => (await ok(`curl -s -o /dev/null -m 10 -w '%{http_code}' ${words}`)).trim();
+  const status = async (words: string): Promise<string> =>
+    (await ok(`curl -s -o /dev/null -m 10 -w '%{http_code}' ${words}`)).trim();
 
   step("serves bookinfo as ingress gateway and as every sidecar", async () => {
     await ok("serin install --set profile=demo -y");
     await ok(`kubectl label namespace default istio-injection=enabled`);
-    await ok(`kubectl apply -f ${samples}/bookinfo/platform/kube/bookinfo.yaml -f ${samples}/bookinfo/networking/bookinfo-gateway.yaml -f ${samples}/bookinfo/networking/destination-rule-all-mtls.yaml -f ${samples}/curl/curl.yaml -f ${samples}/helloworld/helloworld.yaml`);
+    await ok(
+      `kubectl apply -f ${samples}/bookinfo/platform/kube/bookinfo.yaml -f ${samples}/bookinfo/networking/bookinfo-gateway.yaml -f ${samples}/bookinfo/networking/destination-rule-all-mtls.yaml -f ${samples}/curl/curl.yaml -f ${samples}/helloworld/helloworld.yaml`,
+    );
     await ok("kubectl wait pod --all --for=condition=ready --timeout=200s");
-    gateway = await ok("kubectl -n istio-system get service istio-ingressgateway -o jsonpath='{.status.loadBalancer.ingress[0].ip}'");
+    gateway = await ok(
+      "kubectl -n istio-system get service istio-ingressgateway -o jsonpath='{.status.loadBalancer.ingress[0].ip}'",
+    );
     for (let asked = 0; asked < 20; asked += 1) assert.equal(await status(`http://${gateway}/productpage`), "200");
-    assert.match(await ok("kubectl exec deploy/reviews-v1 -c istio-proxy -- curl -s localhost:15000/server_info"), /1\.40\.\d+\/Clean\/RELEASE\/BoringSSL/);
+    assert.match(
+      await ok("kubectl exec deploy/reviews-v1 -c istio-proxy -- curl -s localhost:15000/server_info"),
+      /1\.40\.\d+\/Clean\/RELEASE\/BoringSSL/,
+    );
     assert.deepEqual(await rejections(), {});
   });
 
   step("proves who it is: strict peers take its requests, and none without a certificate", async () => {
-    await ok(`kubectl apply -f - <<< '{"apiVersion":"security.istio.io/v1","kind":"PeerAuthentication","metadata":{"name":"default","namespace":"istio-system"},"spec":{"mtls":{"mode":"STRICT"}}}'`);
+    await ok(
+      `kubectl apply -f - <<< '{"apiVersion":"security.istio.io/v1","kind":"PeerAuthentication","metadata":{"name":"default","namespace":"istio-system"},"spec":{"mtls":{"mode":"STRICT"}}}'`,
+    );
     const pod = await ok("kubectl get pod -l app=reviews -o jsonpath='{.items[0].status.podIP}'");
-    await eventually("plain text is refused", async () => (await lab.shell(`curl -s -m 5 http://${pod}:9080/reviews/0`)).code !== 0);
+    await eventually(
+      "plain text is refused",
+      async () => (await lab.shell(`curl -s -m 5 http://${pod}:9080/reviews/0`)).code !== 0,
+    );
     assert.equal(await status(`http://${gateway}/productpage`), "200");
-    const headers = await ok("kubectl exec deploy/curl -c curl -- curl -s http://helloworld:5000/hello -o /dev/null -w '%{http_code}'");
+    const headers = await ok(
+      "kubectl exec deploy/curl -c curl -- curl -s http://helloworld:5000/hello -o /dev/null -w '%{http_code}'",
+    );
     assert.equal(headers, "200");
   });
 
   step("keeps a VirtualService's weights, as gateway and as sidecar", async () => {
     await ok(`kubectl apply -f ${here}/weights.yaml`);
     const count = (output: string): number => output.match(/version: v2/g)?.length ?? 0;
-    const within = (title: string, canary: number): void => assert.ok(canary >= canaryBounds.least && canary <= canaryBounds.most, `${title}: ${canary} of ${counted}`);
-    await eventually("the route is there", async () => await shows(`curl -s -H 'host: hello.example.com' http://${gateway}/hello`, "Hello version"));
+    const within = (title: string, canary: number): void =>
+      assert.ok(canary >= canaryBounds.least && canary <= canaryBounds.most, `${title}: ${canary} of ${counted}`);
+    await eventually(
+      "the route is there",
+      async () => await shows(`curl -s -H 'host: hello.example.com' http://${gateway}/hello`, "Hello version"),
+    );
     within("gateway", count(await ok(`curl -s -H 'host: hello.example.com' 'http://${gateway}/hello?[1-${counted}]'`)));
-    within("sidecar", count(await ok(`kubectl exec deploy/curl -c curl -- curl -s 'http://helloworld:5000/hello?[1-${counted}]'`)));
+    within(
+      "sidecar",
+      count(await ok(`kubectl exec deploy/curl -c curl -- curl -s 'http://helloworld:5000/hello?[1-${counted}]'`)),
+    );
   });
 
   step("speaks mutual TLS with Serin's proxy, both ways", async () => {
-    await ok(`kubectl patch deployment reviews-v2 -p '{"spec":{"template":{"metadata":{"annotations":{"sidecar.istio.io/proxyImage":"docker.io/serin/proxyv2:1"}}}}}'`);
+    await ok(
+      `kubectl patch deployment reviews-v2 -p '{"spec":{"template":{"metadata":{"annotations":{"sidecar.istio.io/proxyImage":"docker.io/serin/proxyv2:1"}}}}}'`,
+    );
     await ok("kubectl rollout status deployment/reviews-v2 --timeout=200s");
-    assert.match(await ok("kubectl exec deploy/reviews-v2 -c istio-proxy -- curl -s localhost:15000/server_info"), /serin/i);
+    assert.match(
+      await ok("kubectl exec deploy/reviews-v2 -c istio-proxy -- curl -s localhost:15000/server_info"),
+      /serin/i,
+    );
     const page = await ok(`curl -s 'http://${gateway}/productpage?[1-30]'`);
     // The stars are ratings', asked for by reviews-v2 through Serin's proxy.
     assert.match(page, /reviews-v2/);
@@ -101,10 +135,16 @@ describe("a stock Envoy 1.40", () => {
   });
 
   step("serves HTTPS with certificates that it asks the pilot for, classic and of Gateway API", async () => {
-    await ok(`openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out certificate.pem -days 30 -subj /CN=a.example.com -addext subjectAltName=DNS:a.example.com,DNS:m.example.com 2>&1`);
-    for (const namespace of ["istio-system", "default"]) await ok(`kubectl -n ${namespace} create secret generic cert --from-file=tls.key=key.pem --from-file=tls.crt=certificate.pem --from-file=ca.crt=certificate.pem`);
+    await ok(
+      `openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out certificate.pem -days 30 -subj /CN=a.example.com -addext subjectAltName=DNS:a.example.com,DNS:m.example.com 2>&1`,
+    );
+    for (const namespace of ["istio-system", "default"])
+      await ok(
+        `kubectl -n ${namespace} create secret generic cert --from-file=tls.key=key.pem --from-file=tls.crt=certificate.pem --from-file=ca.crt=certificate.pem`,
+      );
     await ok(`kubectl apply -f ${here}/gateways.yaml`);
-    const https = (address: string, host: string, more = ""): Promise<string> => status(`--cacert certificate.pem ${more} --resolve ${host}:443:${address} https://${host}/productpage || true`);
+    const https = (address: string, host: string, more = ""): Promise<string> =>
+      status(`--cacert certificate.pem ${more} --resolve ${host}:443:${address} https://${host}/productpage || true`);
     await eventually("HTTPS is served", async () => (await https(gateway, "a.example.com")) === "200");
     assert.equal(await https(gateway, "m.example.com", "--cert certificate.pem --key key.pem"), "200");
     assert.equal(await https(gateway, "m.example.com"), "000", "without a client's certificate");
@@ -120,11 +160,25 @@ describe("a stock Envoy 1.40", () => {
 
   step("is a waypoint between ztunnels", async () => {
     await ok("serin install --set profile=ambient -y");
-    await ok("kubectl create namespace amb; kubectl label namespace amb istio.io/dataplane-mode=ambient istio.io/use-waypoint=waypoint");
-    await ok(`kubectl apply -n amb -f ${samples}/helloworld/helloworld.yaml -f ${samples}/curl/curl.yaml -f ${here}/waypoint.yaml`);
+    await ok(
+      "kubectl create namespace amb; kubectl label namespace amb istio.io/dataplane-mode=ambient istio.io/use-waypoint=waypoint",
+    );
+    await ok(
+      `kubectl apply -n amb -f ${samples}/helloworld/helloworld.yaml -f ${samples}/curl/curl.yaml -f ${here}/waypoint.yaml`,
+    );
     await ok("kubectl -n amb wait pod --all --for=condition=ready --timeout=200s");
-    await eventually("the waypoint answers", async () => await shows("kubectl -n amb exec deploy/curl -- curl -si -m 5 http://helloworld:5000/hello", /x-waypoint: yes[^]*Hello version/));
-    assert.match(await ok("kubectl -n amb exec deploy/curl -- curl -si -m 5 -X DELETE http://helloworld:5000/hello"), /403 Forbidden/);
+    await eventually(
+      "the waypoint answers",
+      async () =>
+        await shows(
+          "kubectl -n amb exec deploy/curl -- curl -si -m 5 http://helloworld:5000/hello",
+          /x-waypoint: yes[^]*Hello version/,
+        ),
+    );
+    assert.match(
+      await ok("kubectl -n amb exec deploy/curl -- curl -si -m 5 -X DELETE http://helloworld:5000/hello"),
+      /403 Forbidden/,
+    );
     assert.deepEqual(await rejections(), {});
   });
 });

@@ -30,15 +30,23 @@ const coreFeatures = new Set(["Gateway", "ReferenceGrant", "HTTPRoute", "GRPCRou
  * written, which counts them as passed.
  */
 function outcomesIn(log: string): readonly Outcome[] {
-  const features = new Map([...log.matchAll(/Running (\w+), relying on the following features: (.*)/g)].map(([, name = "", list = ""]) => [name, list.split(", ").map((feature) => feature.replace(/-\w+$/, "").trim())]));
-  return [...log.matchAll(/^ {4}--- (PASS|FAIL|SKIP): TestConformance\/(\w+) /gm)].map(([, result = "", name = ""]) => ({
-    name,
-    core: (features.get(name) ?? []).every((feature) => coreFeatures.has(feature)),
-    result: result as Outcome["result"],
-  }));
+  const features = new Map(
+    [...log.matchAll(/Running (\w+), relying on the following features: (.*)/g)].map(([, name = "", list = ""]) => [
+      name,
+      list.split(", ").map((feature) => feature.replace(/-\w+$/, "").trim()),
+    ]),
+  );
+  return [...log.matchAll(/^ {4}--- (PASS|FAIL|SKIP): TestConformance\/(\w+) /gm)].map(
+    ([, result = "", name = ""]) => ({
+      name,
+      core: (features.get(name) ?? []).every((feature) => coreFeatures.has(feature)),
+      result: result as Outcome["result"],
+    }),
+  );
 }
 
-if (!existsSync(suite)) process.stderr.write("no conformance of Gateway API: scripts/fetch-gateway-conformance.sh builds the suite\n");
+if (!existsSync(suite))
+  process.stderr.write("no conformance of Gateway API: scripts/fetch-gateway-conformance.sh builds the suite\n");
 else describe("Gateway API's conformance suite", () => conformance());
 
 function conformance(): void {
@@ -52,7 +60,9 @@ function conformance(): void {
     assert.equal(created.code, 0, created.output);
     copyFileSync(join(import.meta.dirname, "gateway-conformance/images.yaml"), join(lab.stateDirectory, "images.yaml"));
     await ok("serin install --set profile=minimal -y");
-    await ok("for try in $(seq 30); do kubectl get gatewayclass istio -o jsonpath='{.status.conditions[?(@.type==\"Accepted\")].status}' 2>/dev/null | grep -q True && exit 0; sleep 1; done; exit 1");
+    await ok(
+      "for try in $(seq 30); do kubectl get gatewayclass istio -o jsonpath='{.status.conditions[?(@.type==\"Accepted\")].status}' 2>/dev/null | grep -q True && exit 0; sleep 1; done; exit 1",
+    );
   });
   after(async () => await lab.delete());
 
@@ -66,12 +76,15 @@ function conformance(): void {
     for (const core of [true, false]) {
       const own = outcomes.filter((outcome) => outcome.core === core);
       const failed = own.filter(({ result }) => result === "FAIL").map(({ name }) => name);
-      process.stderr.write(`${profiles.join(" ")} ${core ? "core" : "extended"}: ${own.length - failed.length} passed, ${failed.length} failed ${failed.join(", ")}\n`);
+      process.stderr.write(
+        `${profiles.join(" ")} ${core ? "core" : "extended"}: ${own.length - failed.length} passed, ${failed.length} failed ${failed.join(", ")}\n`,
+      );
     }
     return outcomes;
   }
 
-  const failuresOf = (outcomes: readonly Outcome[]): readonly string[] => outcomes.filter(({ result }) => result === "FAIL").map(({ name }) => name);
+  const failuresOf = (outcomes: readonly Outcome[]): readonly string[] =>
+    outcomes.filter(({ result }) => result === "FAIL").map(({ name }) => name);
 
   test("gateways pass", async () => {
     // The mesh's tests ask for what is left.
@@ -82,18 +95,39 @@ function conformance(): void {
   test("the mesh passes with sidecars", async () => {
     // Sidecars tell Services apart by the host of a request, as upstream's do.
     const features = meshFeatures.filter((name) => name !== "MeshClusterIPMatching");
-    assert.deepEqual(failuresOf(await run(["MESH-HTTP", "MESH-GRPC"], `-namespace-labels=istio-injection=enabled -supported-features=${features.join(",")}`)), []);
+    assert.deepEqual(
+      failuresOf(
+        await run(
+          ["MESH-HTTP", "MESH-GRPC"],
+          `-namespace-labels=istio-injection=enabled -supported-features=${features.join(",")}`,
+        ),
+      ),
+      [],
+    );
   });
 
   test("the mesh passes in ambient, all of it through one waypoint", async () => {
     await ok("serin install --set profile=ambient -y");
     const listener = { name: "mesh", port: 15_008, protocol: "HBONE", allowedRoutes: { namespaces: { from: "All" } } };
-    const waypoint = { apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway", metadata: { name: "waypoint", namespace: "waypoints" }, spec: { gatewayClassName: "istio-waypoint", listeners: [listener] } };
-    await ok(`kubectl create namespace waypoints && kubectl apply -f - <<< '${JSON.stringify(waypoint)}' && kubectl -n waypoints wait gateway/waypoint --for=condition=Programmed --timeout=200s`);
-    const labels = { "istio.io/dataplane-mode": "ambient", "istio.io/use-waypoint": "waypoint", "istio.io/use-waypoint-namespace": "waypoints" };
+    const waypoint = {
+      apiVersion: "gateway.networking.k8s.io/v1",
+      kind: "Gateway",
+      metadata: { name: "waypoint", namespace: "waypoints" },
+      spec: { gatewayClassName: "istio-waypoint", listeners: [listener] },
+    };
+    await ok(
+      `kubectl create namespace waypoints && kubectl apply -f - <<< '${JSON.stringify(waypoint)}' && kubectl -n waypoints wait gateway/waypoint --for=condition=Programmed --timeout=200s`,
+    );
+    const labels = {
+      "istio.io/dataplane-mode": "ambient",
+      "istio.io/use-waypoint": "waypoint",
+      "istio.io/use-waypoint-namespace": "waypoints",
+    };
     // Routes of the clients' namespace are no matter of a waypoint of another: upstream leaves them out, too.
     const features = meshFeatures.filter((name) => name !== "MeshConsumerRoute");
-    const flags = `-namespace-labels=${Object.entries(labels).map((label) => label.join("=")).join(",")} -supported-features=${features.join(",")}`;
+    const flags = `-namespace-labels=${Object.entries(labels)
+      .map((label) => label.join("="))
+      .join(",")} -supported-features=${features.join(",")}`;
     assert.deepEqual(failuresOf(await run(["MESH-HTTP", "MESH-GRPC"], flags)), []);
   });
 }

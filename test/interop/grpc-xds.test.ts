@@ -7,7 +7,15 @@ import { root } from "../support/lab-cluster.ts";
 
 const timeoutMs = 300_000;
 
-test("grpc-js-xds resolves a service, balances over its pods, follows a VirtualService and endpoints that go", { timeout: timeoutMs }, () => {
-  const { stdout, stderr } = spawnSync(join(root, "test/interop/mesh/in-namespace.sh"), [process.execPath, join(root, "test/interop/mesh/grpc-clients.ts"), "--json"], { encoding: "utf8", timeout: timeoutMs });
-  assert.equal(stdout.trim().split("\n").at(-1), '{"failed":0}', `${stdout}${stderr}`);
-});
+test(
+  "grpc-js-xds resolves a service, balances over its pods, follows a VirtualService and endpoints that go",
+  { timeout: timeoutMs },
+  () => {
+    const { stdout, stderr } = spawnSync(
+      join(root, "test/interop/mesh/in-namespace.sh"),
+      [process.execPath, join(root, "test/interop/mesh/grpc-clients.ts"), "--json"],
+      { encoding: "utf8", timeout: timeoutMs },
+    );
+    assert.equal(stdout.trim().split("\n").at(-1), '{"failed":0}', `${stdout}${stderr}`);
+  },
+);

@@ -8,10 +8,17 @@ import { root } from "../support/lab-cluster.ts";
 
 const timeoutMs = 1_500_000;
 
-if (process.env["ISTIOD"] === undefined) process.stderr.write("not run, resources of a real istiod: ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one\n");
+if (process.env["ISTIOD"] === undefined)
+  process.stderr.write(
+    "not run, resources of a real istiod: ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one\n",
+  );
 else
   test("sends what a real istiod sends, but for what is explained", { timeout: timeoutMs }, () => {
-    const { stdout, stderr } = spawnSync(join(root, "test/interop/mesh/in-namespace.sh"), [process.execPath, join(root, "test/interop/mesh/istiod-comparison.ts"), "--json"], { encoding: "utf8", timeout: timeoutMs, maxBuffer: 2 ** 28 });
+    const { stdout, stderr } = spawnSync(
+      join(root, "test/interop/mesh/in-namespace.sh"),
+      [process.execPath, join(root, "test/interop/mesh/istiod-comparison.ts"), "--json"],
+      { encoding: "utf8", timeout: timeoutMs, maxBuffer: 2 ** 28 },
+    );
     const last = stdout.trim().split("\n").at(-1) ?? "";
     assert.match(last, /^\{/, stderr);
     const { configurations, failed, unexplained } = JSON.parse(last) as Record<string, number>;

@@ -18,7 +18,8 @@ const istiod = process.env["ISTIOD"];
 const helm = join(root, ".cache/helm/helm-3");
 const charts = join(root, ".cache/interop/istio-charts");
 const samples = join(root, "samples");
-const why = "ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one: ISTIOD=.cache/interop/pilot-discovery npm run interop";
+const why =
+  "ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one: ISTIOD=.cache/interop/pilot-discovery npm run interop";
 
 const [kubectl] = kubectls().slice(-1);
 
@@ -33,7 +34,12 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
   const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
 
   before(async () => {
-    for (const [file, script] of [[program, "fetch-istiod.sh"], [charts, "fetch-istiod.sh"], [helm, "fetch-helm.sh 3"]] as const) assert.ok(existsSync(file), `there is no ${file}: scripts/${script} puts it there`);
+    for (const [file, script] of [
+      [program, "fetch-istiod.sh"],
+      [charts, "fetch-istiod.sh"],
+      [helm, "fetch-helm.sh 3"],
+    ] as const)
+      assert.ok(existsSync(file), `there is no ${file}: scripts/${script} puts it there`);
     const created = await lab.create();
     assert.equal(created.code, 0, created.output);
     copyFileSync(join(import.meta.dirname, "istiod/images.yaml"), join(lab.stateDirectory, "images.yaml"));
@@ -46,19 +52,33 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
       apiVersion: "rollout.serin.dev/v1alpha1",
       kind: "MeshUpgrade",
       metadata: { name },
-      spec: { from: { revision: from }, to: { revision: to }, scope: { ztunnel: false, cni: false, waypoints: false, gateways: false, tags: false }, retire: "Manual", checks: [{ type: "mtls-probe-matrix", minSamples: 24 }] },
+      spec: {
+        from: { revision: from },
+        to: { revision: to },
+        scope: { ztunnel: false, cni: false, waypoints: false, gateways: false, tags: false },
+        retire: "Manual",
+        checks: [{ type: "mtls-probe-matrix", minSamples: 24 }],
+      },
     };
     await underLoad(async () => {
       await ok(`serin upgrade start -f - <<< '${JSON.stringify(object)}'`);
       // It waits for a person before it retires what it came from.
-      const { code, output } = await lab.shell(`kubectl wait meshupgrade/${name} --for=jsonpath='{.status.phase}'=Paused --timeout=240s`, { timeoutMs: 250_000 });
+      const { code, output } = await lab.shell(
+        `kubectl wait meshupgrade/${name} --for=jsonpath='{.status.phase}'=Paused --timeout=240s`,
+        { timeoutMs: 250_000 },
+      );
       assert.equal(code, 0, `${output}\n${(await lab.shell(`serin upgrade status ${name}`)).output}`);
       await revisionIs(to);
     });
   }
 
   async function underLoad(body: () => Promise<void>): Promise<void> {
-    const load = new PodLoad(lab, { namespace: "outside", workload: "deploy/curl", container: "curl", urls: ["http://httpbin.shop:8000/status/200"] });
+    const load = new PodLoad(lab, {
+      namespace: "outside",
+      workload: "deploy/curl",
+      container: "curl",
+      urls: ["http://httpbin.shop:8000/status/200"],
+    });
     try {
       await load.more(20);
       await body();
@@ -73,7 +93,11 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     // A pod that leaves is Running until it has gone.
     const only = new RegExp(`^(istiod-${revision}\\.istio-system\\.svc:15012\\n?)+$`);
     await eventually(`httpbin is of ${revision} alone`, async () =>
-      only.test(await ok(`kubectl -n shop get pods -l app=httpbin --field-selector=status.phase=Running -o jsonpath='{range .items[*]}{range .spec.initContainers[*].env[?(@.name=="CA_ADDR")]}{.value}{"\\n"}{end}{end}'`)),
+      only.test(
+        await ok(
+          `kubectl -n shop get pods -l app=httpbin --field-selector=status.phase=Running -o jsonpath='{range .items[*]}{range .spec.initContainers[*].env[?(@.name=="CA_ADDR")]}{.value}{"\\n"}{end}{end}'`,
+        ),
+      ),
     );
     const headers = await ok("kubectl -n shop exec deploy/curl -c curl -- curl -s http://httpbin:8000/headers");
     assert.match(headers, /URI=spiffe:\/\/cluster\.local\/ns\/shop\/sa\/curl/);
@@ -82,15 +106,22 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
   step("runs two revisions of upstream beside one of Serin, with one root", async () => {
     await ok("serin install --set profile=minimal --set revision=serin-1 -y");
     for (const revision of ["up-1", "up-2"]) {
-      await ok(`${helm} template istiod ${charts}/istio-control/istio-discovery -n istio-system --set revision=${revision},global.hub=upstream,global.tag=1,pilot.autoscaleEnabled=false | kubectl apply -n istio-system -f -`);
+      await ok(
+        `${helm} template istiod ${charts}/istio-control/istio-discovery -n istio-system --set revision=${revision},global.hub=upstream,global.tag=1,pilot.autoscaleEnabled=false | kubectl apply -n istio-system -f -`,
+      );
       await ok(`kubectl -n istio-system rollout status deployment/istiod-${revision} --timeout=200s`);
     }
   });
 
   step("injects and serves Serin's sidecars: both sides prove who they are", async () => {
-    await ok("kubectl create namespace shop; kubectl label namespace shop istio.io/rev=up-1; kubectl create namespace outside");
-    await ok(`kubectl -n shop apply -f ${samples}/httpbin/httpbin.yaml -f ${samples}/curl/curl.yaml && kubectl -n outside apply -f ${samples}/curl/curl.yaml`);
-    for (const namespace of ["shop", "outside"]) await ok(`kubectl -n ${namespace} wait pod --all --for=condition=ready --timeout=200s`);
+    await ok(
+      "kubectl create namespace shop; kubectl label namespace shop istio.io/rev=up-1; kubectl create namespace outside",
+    );
+    await ok(
+      `kubectl -n shop apply -f ${samples}/httpbin/httpbin.yaml -f ${samples}/curl/curl.yaml && kubectl -n outside apply -f ${samples}/curl/curl.yaml`,
+    );
+    for (const namespace of ["shop", "outside"])
+      await ok(`kubectl -n ${namespace} wait pod --all --for=condition=ready --timeout=200s`);
     await revisionIs("up-1");
   });
 
@@ -101,10 +132,18 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
       const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
       await page.goto(served.url);
       await page.goto(`${page.url().replace(/#.*$/, "")}#/ladder`);
-      const row = page.getByRole("table", { name: "Proxies" }).getByRole("row").filter({ hasText: "shop" }).filter({ hasText: /httpbin-/ });
-      await row.filter({ hasText: "synced" }).filter({ hasText: "up-1" }).waitFor({ timeout: ladderTimeoutMs }).catch(async (cause: unknown) => {
-        throw new Error(`the page shows: ${await page.locator("#content").innerText()}`, { cause });
-      });
+      const row = page
+        .getByRole("table", { name: "Proxies" })
+        .getByRole("row")
+        .filter({ hasText: "shop" })
+        .filter({ hasText: /httpbin-/ });
+      await row
+        .filter({ hasText: "synced" })
+        .filter({ hasText: "up-1" })
+        .waitFor({ timeout: ladderTimeoutMs })
+        .catch(async (cause: unknown) => {
+          throw new Error(`the page shows: ${await page.locator("#content").innerText()}`, { cause });
+        });
       const shown = await page.locator("#content").innerText();
       for (const revision of ["up-1", "up-2", "serin-1"]) assert.match(shown, new RegExp(revision));
       // As they are installed they tell nobody from outside of their pods.

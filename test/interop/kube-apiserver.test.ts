@@ -58,30 +58,71 @@ describe("a real API server", () => {
   }
 
   step("has rights for all that control plane, agents and proxies do", async () => {
-    await ok("serin install --set profile=ambient --set components.ingressGateways[0].name=istio-ingressgateway --set components.ingressGateways[0].enabled=true -y");
+    await ok(
+      "serin install --set profile=ambient --set components.ingressGateways[0].name=istio-ingressgateway --set components.ingressGateways[0].enabled=true -y",
+    );
     await ok("kubectl label namespace default istio-injection=enabled");
-    await ok(`kubectl apply -f ${samples}/bookinfo/platform/kube/bookinfo.yaml -f ${samples}/bookinfo/networking/bookinfo-gateway.yaml -f ${samples}/curl/curl.yaml`);
+    await ok(
+      `kubectl apply -f ${samples}/bookinfo/platform/kube/bookinfo.yaml -f ${samples}/bookinfo/networking/bookinfo-gateway.yaml -f ${samples}/curl/curl.yaml`,
+    );
     await ok("kubectl create namespace amb");
-    await ok(`kubectl apply -n amb -f ${samples}/helloworld/helloworld.yaml -f ${samples}/curl/curl.yaml && kubectl -n amb wait pod --all --for=condition=ready --timeout=300s`);
+    await ok(
+      `kubectl apply -n amb -f ${samples}/helloworld/helloworld.yaml -f ${samples}/curl/curl.yaml && kubectl -n amb wait pod --all --for=condition=ready --timeout=300s`,
+    );
     // Pods that run already are enrolled as well.
-    await ok(`kubectl label namespace amb istio.io/dataplane-mode=ambient istio.io/use-waypoint=waypoint && kubectl apply -f ${import.meta.dirname}/envoy/waypoint.yaml`);
-    await ok("openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out certificate.pem -days 30 -subj /CN=a.example.com 2>&1");
-    for (const namespace of ["istio-system", "default"]) await ok(`kubectl -n ${namespace} create secret generic cert --from-file=tls.key=key.pem --from-file=tls.crt=certificate.pem --from-file=ca.crt=certificate.pem`);
-    await ok(`kubectl apply -f ${import.meta.dirname}/envoy/gateways.yaml -f ${import.meta.dirname}/envoy/features.yaml`);
-    for (const namespace of ["default", "amb", "istio-system"]) await ok(`kubectl -n ${namespace} wait pod --all --for=condition=ready --timeout=300s`);
+    await ok(
+      `kubectl label namespace amb istio.io/dataplane-mode=ambient istio.io/use-waypoint=waypoint && kubectl apply -f ${import.meta.dirname}/envoy/waypoint.yaml`,
+    );
+    await ok(
+      "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out certificate.pem -days 30 -subj /CN=a.example.com 2>&1",
+    );
+    for (const namespace of ["istio-system", "default"])
+      await ok(
+        `kubectl -n ${namespace} create secret generic cert --from-file=tls.key=key.pem --from-file=tls.crt=certificate.pem --from-file=ca.crt=certificate.pem`,
+      );
+    await ok(
+      `kubectl apply -f ${import.meta.dirname}/envoy/gateways.yaml -f ${import.meta.dirname}/envoy/features.yaml`,
+    );
+    for (const namespace of ["default", "amb", "istio-system"])
+      await ok(`kubectl -n ${namespace} wait pod --all --for=condition=ready --timeout=300s`);
     await ok("kubectl wait gateway/gwapi --for=condition=Programmed --timeout=300s");
-    const gateway = await ok("kubectl -n istio-system get service istio-ingressgateway -o jsonpath='{.status.loadBalancer.ingress[0].ip}'");
-    await eventually("the gateway serves", async () => await walkthrough.shows(`curl -s -m 5 -o /dev/null -w '%{http_code}' http://${gateway}/productpage`, /^200$/), servingTimeoutMs);
-    await eventually("the waypoint answers", async () => await walkthrough.shows("kubectl -n amb exec deploy/curl -- curl -si -m 5 http://helloworld:5000/hello", /x-waypoint: yes/), servingTimeoutMs);
-    const isBundled = (bundles: string): boolean => bundles.trim().split("\n").every((bundle) => bundle.length > 100);
-    const bundles = "kubectl get mutatingwebhookconfiguration,validatingwebhookconfiguration -l app -o jsonpath='{range .items[*].webhooks[*]}{.clientConfig.caBundle}{\"\\n\"}{end}'";
+    const gateway = await ok(
+      "kubectl -n istio-system get service istio-ingressgateway -o jsonpath='{.status.loadBalancer.ingress[0].ip}'",
+    );
+    await eventually(
+      "the gateway serves",
+      async () =>
+        await walkthrough.shows(`curl -s -m 5 -o /dev/null -w '%{http_code}' http://${gateway}/productpage`, /^200$/),
+      servingTimeoutMs,
+    );
+    await eventually(
+      "the waypoint answers",
+      async () =>
+        await walkthrough.shows(
+          "kubectl -n amb exec deploy/curl -- curl -si -m 5 http://helloworld:5000/hello",
+          /x-waypoint: yes/,
+        ),
+      servingTimeoutMs,
+    );
+    const isBundled = (bundles: string): boolean =>
+      bundles
+        .trim()
+        .split("\n")
+        .every((bundle) => bundle.length > 100);
+    const bundles =
+      "kubectl get mutatingwebhookconfiguration,validatingwebhookconfiguration -l app -o jsonpath='{range .items[*].webhooks[*]}{.clientConfig.caBundle}{\"\\n\"}{end}'";
     await eventually("every webhook has an authority", async () => isBundled(await ok(bundles)), servingTimeoutMs);
-    const forbidden = "for pod in $(kubectl -n $namespace get pods -o name); do kubectl -n $namespace logs --all-containers $pod; done | grep -i -E 'forbidden|cannot (get|list|watch|create|update|patch|delete)' || true";
-    for (const namespace of ["istio-system", "serin-system", "default", "amb"]) assert.equal(await ok(`namespace=${namespace}; ${forbidden}`), "", namespace);
+    const forbidden =
+      "for pod in $(kubectl -n $namespace get pods -o name); do kubectl -n $namespace logs --all-containers $pod; done | grep -i -E 'forbidden|cannot (get|list|watch|create|update|patch|delete)' || true";
+    for (const namespace of ["istio-system", "serin-system", "default", "amb"])
+      assert.equal(await ok(`namespace=${namespace}; ${forbidden}`), "", namespace);
   });
 
   step("refuses through the pilot's webhook what the mesh cannot serve", async () => {
-    await walkthrough.fails(`kubectl apply -f - <<< '{"apiVersion":"networking.istio.io/v1","kind":"VirtualService","metadata":{"name":"bad"},"spec":{"hosts":["a"],"http":[{"route":[{"destination":{"host":"a"},"weight":-1}]}]}}'`, /weight/);
+    await walkthrough.fails(
+      `kubectl apply -f - <<< '{"apiVersion":"networking.istio.io/v1","kind":"VirtualService","metadata":{"name":"bad"},"spec":{"hosts":["a"],"http":[{"route":[{"destination":{"host":"a"},"weight":-1}]}]}}'`,
+      /weight/,
+    );
   });
 
   step("answers the command line's verbs", async () => {
@@ -99,7 +140,11 @@ describe("a real API server", () => {
       .map((name) => join(samples, name))
       // For `serin install -f`, and for operators that have not been installed.
       .filter((file) => !/^kind: (IstioOperator|Istio|Kustomization)$/m.test(readFileSync(file, "utf8")));
-    const namespaces = new Set(files.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/^ {2}namespace: (\S+)$/gm)].map(([, name]) => name ?? "")));
+    const namespaces = new Set(
+      files.flatMap((file) =>
+        [...readFileSync(file, "utf8").matchAll(/^ {2}namespace: (\S+)$/gm)].map(([, name]) => name ?? ""),
+      ),
+    );
     for (const name of namespaces) await lab.shell(`kubectl create namespace ${name}`);
     for (const file of files) await ok(`kubectl apply --dry-run=server -f ${file}`);
     await ok("kubectl delete namespace amb --wait");
@@ -109,7 +154,8 @@ describe("a real API server", () => {
     await nothingIsLeft(walkthrough);
   });
 
-  for (const major of ["3", "4"] as const) step(`helm ${major} installs, upgrades and uninstalls the charts`, async () => await useCharts(walkthrough, major));
+  for (const major of ["3", "4"] as const)
+    step(`helm ${major} installs, upgrades and uninstalls the charts`, async () => await useCharts(walkthrough, major));
 
   step("kustomize builds an overlay over the manifests, and what it builds serves", async () => {
     const kustomize = join(cache, "interop/kustomize");
@@ -122,7 +168,12 @@ describe("a real API server", () => {
     await ok("kubectl apply -f built.yaml");
     await ok("kubectl diff -f built.yaml");
     await ok("kubectl -n istio-system rollout status deployment/istiod --timeout=300s");
-    assert.equal(await ok("kubectl -n istio-system get deployment istiod -o jsonpath='{.metadata.labels.team} {.spec.replicas} {.spec.template.spec.containers[0].env[?(@.name==\"SAMPLE\")].value}'"), "mesh 2 yes");
+    assert.equal(
+      await ok(
+        "kubectl -n istio-system get deployment istiod -o jsonpath='{.metadata.labels.team} {.spec.replicas} {.spec.template.spec.containers[0].env[?(@.name==\"SAMPLE\")].value}'",
+      ),
+      "mesh 2 yes",
+    );
     await ok("serin uninstall --purge -y");
   });
 });

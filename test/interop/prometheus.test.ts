@@ -17,7 +17,8 @@ import { edgeFigures, queryOfCheck, ScrapedMesh } from "./prometheus/scraped-mes
 import { queries } from "./prometheus/queries.ts";
 
 const prometheus = "/usr/bin/prometheus";
-const skip = existsSync(prometheus) && existsSync("/usr/bin/promtool") ? false : "Debian's package prometheus is not installed";
+const skip =
+  existsSync(prometheus) && existsSync("/usr/bin/promtool") ? false : "Debian's package prometheus is not installed";
 const timeoutMs = 240_000;
 const directory = mkdtempSync(join(tmpdir(), "serin-prometheus-"));
 const children: ChildProcess[] = [];
@@ -55,47 +56,86 @@ async function asked(url: string, path: string, params: Readonly<Record<string, 
   return (await (await fetch(`${url}/api/v1/${path}?${new URLSearchParams(params).toString()}`)).json()) as Answer;
 }
 
-test("of two hours of a mesh, our store answers what Kiali, Flagger, Argo and Grafana ask as Prometheus does", { skip, timeout: timeoutMs }, async () => {
-  const endMs = Math.floor(Date.now() / 60_000) * 60_000 - 600_000;
-  // Samples lie off the minute, at which the steps of a subquery are: see below.
-  const history = meshHistory(endMs + 4000, 120);
-  const store = new SampleStore({ retentionMs: 2 * 3_600_000 + 3_600_000 });
-  for (const { name, labels, timeMs, value } of history) assert.ok(store.append(labelsOf([[metricName, name], ...Object.entries(labels)]), timeMs, value));
-  const file = join(directory, "history.om");
-  writeFileSync(file, `${history.map((sample) => lineOf(sample, "s")).join("\n")}\n# EOF\n`);
-  const data = join(directory, "history");
-  const loaded = spawnSync("promtool", ["tsdb", "create-blocks-from", "openmetrics", file, data], { encoding: "utf8" });
-  assert.equal(loaded.status, 0, loaded.stderr);
-  const config = join(directory, "none.yml");
-  writeFileSync(config, "scrape_configs: []\n");
-  const port = await freePort();
-  const url = await started(prometheus, [`--config.file=${config}`, `--storage.tsdb.path=${data}`, "--storage.tsdb.retention.time=10y", `--web.listen-address=127.0.0.1:${port}`], port);
-  const scraper = new Scraper(parseScrapeConfig("scrape_configs: []\n", "none.yml"), { store, fetch: () => Promise.reject(new Error("nothing is scraped")), clock: systemClock, log: silentLogger, namespace: "" });
-  const api = new PrometheusApi({ store, scraper, clock: systemClock, build: { version: "2.42.0", revision: "" }, flags: {}, configText: () => "", reload: undefined });
-  const own = async (path: string, params: Readonly<Record<string, string>>): Promise<Answer> => JSON.parse((await api.handle({ method: "GET", path: `/api/v1/${path}`, params: new URLSearchParams(params) }))?.body ?? "{}") as Answer;
-  const differences: string[] = [];
-  let compared = 0;
-  let answered = 0;
-  const compare = async (path: string, params: Readonly<Record<string, string>>, who: string): Promise<void> => {
-    const [ours, theirs] = [await own(path, params), await asked(url, path, params)];
-    const found = difference(ours, theirs);
-    compared += 1;
-    if (Array.isArray(theirs.data?.result) && theirs.data.result.length > 0) answered += 1;
-    if (found !== undefined) differences.push(`${who}: ${params["query"]} at ${params["time"] ?? `${params["start"]}…`}: ${found}`);
-  };
-  // Between samples: at their very times Prometheus 2 takes the left edge of a range in, and 3, as we, leaves it out.
-  const atSeconds = [0, 7.3, 1003.7, 3605.1, 5404.9].map((back) => endMs / 1000 - back + 1.9);
-  for (const [who, list] of Object.entries(queries)) {
-    for (const query of list) {
-      for (const time of atSeconds) await compare("query", { query, time: String(time) }, who);
-      await compare("query_range", { query, start: String(endMs / 1000 - 3598.1), end: String(endMs / 1000), step: "60" }, who);
+test(
+  "of two hours of a mesh, our store answers what Kiali, Flagger, Argo and Grafana ask as Prometheus does",
+  { skip, timeout: timeoutMs },
+  async () => {
+    const endMs = Math.floor(Date.now() / 60_000) * 60_000 - 600_000;
+    // Samples lie off the minute, at which the steps of a subquery are: see below.
+    const history = meshHistory(endMs + 4000, 120);
+    const store = new SampleStore({ retentionMs: 2 * 3_600_000 + 3_600_000 });
+    for (const { name, labels, timeMs, value } of history)
+      assert.ok(store.append(labelsOf([[metricName, name], ...Object.entries(labels)]), timeMs, value));
+    const file = join(directory, "history.om");
+    writeFileSync(file, `${history.map((sample) => lineOf(sample, "s")).join("\n")}\n# EOF\n`);
+    const data = join(directory, "history");
+    const loaded = spawnSync("promtool", ["tsdb", "create-blocks-from", "openmetrics", file, data], {
+      encoding: "utf8",
+    });
+    assert.equal(loaded.status, 0, loaded.stderr);
+    const config = join(directory, "none.yml");
+    writeFileSync(config, "scrape_configs: []\n");
+    const port = await freePort();
+    const url = await started(
+      prometheus,
+      [
+        `--config.file=${config}`,
+        `--storage.tsdb.path=${data}`,
+        "--storage.tsdb.retention.time=10y",
+        `--web.listen-address=127.0.0.1:${port}`,
+      ],
+      port,
+    );
+    const scraper = new Scraper(parseScrapeConfig("scrape_configs: []\n", "none.yml"), {
+      store,
+      fetch: () => Promise.reject(new Error("nothing is scraped")),
+      clock: systemClock,
+      log: silentLogger,
+      namespace: "",
+    });
+    const api = new PrometheusApi({
+      store,
+      scraper,
+      clock: systemClock,
+      build: { version: "2.42.0", revision: "" },
+      flags: {},
+      configText: () => "",
+      reload: undefined,
+    });
+    const own = async (path: string, params: Readonly<Record<string, string>>): Promise<Answer> =>
+      JSON.parse(
+        (await api.handle({ method: "GET", path: `/api/v1/${path}`, params: new URLSearchParams(params) }))?.body ??
+          "{}",
+      ) as Answer;
+    const differences: string[] = [];
+    let compared = 0;
+    let answered = 0;
+    const compare = async (path: string, params: Readonly<Record<string, string>>, who: string): Promise<void> => {
+      const [ours, theirs] = [await own(path, params), await asked(url, path, params)];
+      const found = difference(ours, theirs);
+      compared += 1;
+      if (Array.isArray(theirs.data?.result) && theirs.data.result.length > 0) answered += 1;
+      if (found !== undefined)
+        differences.push(`${who}: ${params["query"]} at ${params["time"] ?? `${params["start"]}…`}: ${found}`);
+    };
+    // Between samples: at their very times Prometheus 2 takes the left edge of a range in, and 3, as we, leaves it out.
+    const atSeconds = [0, 7.3, 1003.7, 3605.1, 5404.9].map((back) => endMs / 1000 - back + 1.9);
+    for (const [who, list] of Object.entries(queries)) {
+      for (const query of list) {
+        for (const time of atSeconds) await compare("query", { query, time: String(time) }, who);
+        await compare(
+          "query_range",
+          { query, start: String(endMs / 1000 - 3598.1), end: String(endMs / 1000), step: "60" },
+          who,
+        );
+      }
     }
-  }
-  assert.deepEqual(differences.slice(0, 5), [], `${differences.length} of ${compared}`);
-  assert.ok(answered > compared / 2, `${answered} of ${compared} have series`);
-  const size = store.stats;
-  assert.ok(size.sampleBytes < 32 << 20, `${size.series} series take ${size.sampleBytes} bytes`);
-});
+    assert.deepEqual(differences.slice(0, 5), [], `${differences.length} of ${compared}`);
+    assert.ok(answered > compared / 2, `${answered} of ${compared} have series`);
+    const size = store.stats;
+    assert.ok(size.sampleBytes < 32 << 20, `${size.series} series take ${size.sampleBytes} bytes`);
+  },
+);
 
 /** What it answers is of the second that is under way, and says so: who scrapes it sees the same, whenever it does. */
 const exporter = createServer((request, response) => {
@@ -103,77 +143,145 @@ const exporter = createServer((request, response) => {
   const value = (timeMs / 1000) % 100_000;
   if (request.url === "/garbage") response.end(`good_total{of="garbage"} 1\nthis is {no metric\n`);
   else if (request.url === "/broken") response.write("good_total 1\n", () => response.destroy());
-  else response.end(`# TYPE good_total counter\ngood_total{code="200"} ${value * 3} ${timeMs}\ngood_total{code="503"} ${Math.floor(value / 7)} ${timeMs}\n`);
+  else
+    response.end(
+      `# TYPE good_total counter\ngood_total{code="200"} ${value * 3} ${timeMs}\ngood_total{code="503"} ${Math.floor(value / 7)} ${timeMs}\n`,
+    );
 });
 
-test("both scrape: what a target says comes to the same, one that sends garbage or breaks off is down with a reason, and costs the others nothing", { skip, timeout: timeoutMs }, async () => {
-  await new Promise<void>((resolve) => exporter.listen(0, "127.0.0.1", resolve));
-  after(() => {
-    exporter.closeAllConnections();
-    exporter.close();
-  });
-  const target = `127.0.0.1:${(exporter.address() as AddressInfo).port}`;
-  const config = join(directory, "scrape.yml");
-  const job = (name: string, path: string): string => `- job_name: ${name}\n  metrics_path: ${path}\n  static_configs: [{targets: ["${target}"]}]\n`;
-  writeFileSync(config, `global: {scrape_interval: 500ms, scrape_timeout: 400ms}\nscrape_configs:\n${job("good", "/metrics")}${job("garbage", "/garbage")}${job("broken", "/broken")}`);
-  const [realPort, ownPort] = [await freePort(), await freePort()];
-  const [real, own] = await Promise.all([
-    started(prometheus, [`--config.file=${config}`, `--storage.tsdb.path=${join(directory, "scraped")}`, `--web.listen-address=127.0.0.1:${realPort}`], realPort),
-    started(process.execPath, [join(root, "src/cmd/main.ts"), "prometheus", `--config.file=${config}`, `--web.listen-address=127.0.0.1:${ownPort}`], ownPort),
-  ]);
-  const beganSeconds = Math.ceil(Date.now() / 1000) + 1;
-  await systemClock.sleep(20_000);
-  const healthOf = async (url: string): Promise<Record<string, string>> => {
-    const { data } = (await (await fetch(`${url}/api/v1/targets`)).json()) as { data: { activeTargets: { labels: { job: string }; health: string; lastError: string }[] } };
-    return Object.fromEntries(data.activeTargets.map(({ labels, health, lastError }) => [labels.job, `${health}${lastError === "" ? "" : " with a reason"}`]));
-  };
-  const expected = { good: "up", garbage: "down with a reason", broken: "down with a reason" };
-  assert.deepEqual([await healthOf(own), await healthOf(real)], [expected, expected]);
-  const differences: string[] = [];
-  for (const query of ["sum by (code) (rate(good_total[10s]))", "good_total", 'sum(rate(good_total{code="503"}[10s])) / sum(rate(good_total[10s]))', "increase(good_total[8s])", "count(good_total)"]) {
-    for (let second = beganSeconds + 13; second < beganSeconds + 17; second += 1) {
-      const params = { query, time: String(second + 0.4) };
-      const found = difference(await asked(own, "query", params), await asked(real, "query", params));
-      if (found !== undefined) differences.push(`${query}: ${found}`);
+test(
+  "both scrape: what a target says comes to the same, one that sends garbage or breaks off is down with a reason, and costs the others nothing",
+  { skip, timeout: timeoutMs },
+  async () => {
+    await new Promise<void>((resolve) => exporter.listen(0, "127.0.0.1", resolve));
+    after(() => {
+      exporter.closeAllConnections();
+      exporter.close();
+    });
+    const target = `127.0.0.1:${(exporter.address() as AddressInfo).port}`;
+    const config = join(directory, "scrape.yml");
+    const job = (name: string, path: string): string =>
+      `- job_name: ${name}\n  metrics_path: ${path}\n  static_configs: [{targets: ["${target}"]}]\n`;
+    writeFileSync(
+      config,
+      `global: {scrape_interval: 500ms, scrape_timeout: 400ms}\nscrape_configs:\n${job("good", "/metrics")}${job("garbage", "/garbage")}${job("broken", "/broken")}`,
+    );
+    const [realPort, ownPort] = [await freePort(), await freePort()];
+    const [real, own] = await Promise.all([
+      started(
+        prometheus,
+        [
+          `--config.file=${config}`,
+          `--storage.tsdb.path=${join(directory, "scraped")}`,
+          `--web.listen-address=127.0.0.1:${realPort}`,
+        ],
+        realPort,
+      ),
+      started(
+        process.execPath,
+        [
+          join(root, "src/cmd/main.ts"),
+          "prometheus",
+          `--config.file=${config}`,
+          `--web.listen-address=127.0.0.1:${ownPort}`,
+        ],
+        ownPort,
+      ),
+    ]);
+    const beganSeconds = Math.ceil(Date.now() / 1000) + 1;
+    await systemClock.sleep(20_000);
+    const healthOf = async (url: string): Promise<Record<string, string>> => {
+      const { data } = (await (await fetch(`${url}/api/v1/targets`)).json()) as {
+        data: { activeTargets: { labels: { job: string }; health: string; lastError: string }[] };
+      };
+      return Object.fromEntries(
+        data.activeTargets.map(({ labels, health, lastError }) => [
+          labels.job,
+          `${health}${lastError === "" ? "" : " with a reason"}`,
+        ]),
+      );
+    };
+    const expected = { good: "up", garbage: "down with a reason", broken: "down with a reason" };
+    assert.deepEqual([await healthOf(own), await healthOf(real)], [expected, expected]);
+    const differences: string[] = [];
+    for (const query of [
+      "sum by (code) (rate(good_total[10s]))",
+      "good_total",
+      'sum(rate(good_total{code="503"}[10s])) / sum(rate(good_total[10s]))',
+      "increase(good_total[8s])",
+      "count(good_total)",
+    ]) {
+      for (let second = beganSeconds + 13; second < beganSeconds + 17; second += 1) {
+        const params = { query, time: String(second + 0.4) };
+        const found = difference(await asked(own, "query", params), await asked(real, "query", params));
+        if (found !== undefined) differences.push(`${query}: ${found}`);
+      }
     }
-  }
-  assert.deepEqual(differences, []);
-});
+    assert.deepEqual(differences, []);
+  },
+);
 
 const windowSeconds = 60;
 /** A rate of scrapes is of what lies between them, and extrapolated to the window's ends. */
 const mostApart = 0.05;
 
-test("what a Prometheus has scraped of proxies is the same by its URL as of the proxies themselves: the dashboard's edges, and the answer of a check's query", { skip, timeout: timeoutMs }, async () => {
-  await using mesh = await ScrapedMesh.start();
-  const config = join(directory, "mesh.yml");
-  // JSON is YAML.
-  writeFileSync(config, JSON.stringify({ global: { scrape_interval: "1s", scrape_timeout: "1s" }, scrape_configs: [{ job_name: "kubernetes-pods", honor_labels: true, static_configs: mesh.targets }] }));
-  const port = await freePort();
-  const url = await started(prometheus, [`--config.file=${config}`, `--storage.tsdb.path=${join(directory, "mesh")}`, `--web.listen-address=127.0.0.1:${port}`], port);
-  const [own, byUrl] = [mesh.reader(), mesh.reader(url)];
-  // Both have seen the whole window.
-  await systemClock.sleep((windowSeconds + 15) * 1000);
-  const [ours, theirs] = await Promise.all([own, byUrl].map(async (reader) => edgeFigures(await reader.traffic(windowSeconds))));
-  assert.deepEqual(Object.keys(ours ?? {}), ["shop/client > shop/web http"]);
-  assert.deepEqual(Object.keys(theirs ?? {}), Object.keys(ours ?? {}));
-  const apart: string[] = [];
-  for (const [edge, figures] of Object.entries(ours ?? {})) {
-    for (const [name, value] of Object.entries(figures)) {
-      const other = theirs?.[edge]?.[name] ?? 0;
-      assert.ok(value > 0, `${edge}: ${name} is ${value}`);
-      if (Math.abs(value - other) > mostApart * value) apart.push(`${edge}: ${name}: ${value} of proxies, ${other} of Prometheus`);
+test(
+  "what a Prometheus has scraped of proxies is the same by its URL as of the proxies themselves: the dashboard's edges, and the answer of a check's query",
+  { skip, timeout: timeoutMs },
+  async () => {
+    await using mesh = await ScrapedMesh.start();
+    const config = join(directory, "mesh.yml");
+    // JSON is YAML.
+    writeFileSync(
+      config,
+      JSON.stringify({
+        global: { scrape_interval: "1s", scrape_timeout: "1s" },
+        scrape_configs: [{ job_name: "kubernetes-pods", honor_labels: true, static_configs: mesh.targets }],
+      }),
+    );
+    const port = await freePort();
+    const url = await started(
+      prometheus,
+      [
+        `--config.file=${config}`,
+        `--storage.tsdb.path=${join(directory, "mesh")}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+      ],
+      port,
+    );
+    const [own, byUrl] = [mesh.reader(), mesh.reader(url)];
+    // Both have seen the whole window.
+    await systemClock.sleep((windowSeconds + 15) * 1000);
+    const [ours, theirs] = await Promise.all(
+      [own, byUrl].map(async (reader) => edgeFigures(await reader.traffic(windowSeconds))),
+    );
+    assert.deepEqual(Object.keys(ours ?? {}), ["shop/client > shop/web http"]);
+    assert.deepEqual(Object.keys(theirs ?? {}), Object.keys(ours ?? {}));
+    const apart: string[] = [];
+    for (const [edge, figures] of Object.entries(ours ?? {})) {
+      for (const [name, value] of Object.entries(figures)) {
+        const other = theirs?.[edge]?.[name] ?? 0;
+        assert.ok(value > 0, `${edge}: ${name} is ${value}`);
+        if (Math.abs(value - other) > mostApart * value)
+          apart.push(`${edge}: ${name}: ${value} of proxies, ${other} of Prometheus`);
+      }
     }
-  }
-  assert.deepEqual(apart, []);
-  // Counters go on: what proxies say lies between what Prometheus said before and after.
-  const expression = 'sum(istio_requests_total{reporter="source",destination_service_name="web"})';
-  const earlier = await queryOfCheck(url, expression);
-  const counted = await mesh.counted();
-  await systemClock.sleep(3000);
-  const later = await queryOfCheck(url, expression);
-  assert.ok(earlier > 1000 && earlier <= counted && counted <= later, `${earlier} and then ${later} of Prometheus, ${counted} of proxies in between`);
-  const perSecond = await queryOfCheck(url, 'sum(rate(istio_requests_total{reporter="source"}[60s]))');
-  const rate = Object.values(ours ?? {})[0]?.["requestRate"] ?? 0;
-  assert.ok(Math.abs(perSecond - rate) <= mostApart * rate, `${perSecond} a second by the check, ${rate} on the graph`);
-});
+    assert.deepEqual(apart, []);
+    // Counters go on: what proxies say lies between what Prometheus said before and after.
+    const expression = 'sum(istio_requests_total{reporter="source",destination_service_name="web"})';
+    const earlier = await queryOfCheck(url, expression);
+    const counted = await mesh.counted();
+    await systemClock.sleep(3000);
+    const later = await queryOfCheck(url, expression);
+    assert.ok(
+      earlier > 1000 && earlier <= counted && counted <= later,
+      `${earlier} and then ${later} of Prometheus, ${counted} of proxies in between`,
+    );
+    const perSecond = await queryOfCheck(url, 'sum(rate(istio_requests_total{reporter="source"}[60s]))');
+    const rate = Object.values(ours ?? {})[0]?.["requestRate"] ?? 0;
+    assert.ok(
+      Math.abs(perSecond - rate) <= mostApart * rate,
+      `${perSecond} a second by the check, ${rate} on the graph`,
+    );
+  },
+);

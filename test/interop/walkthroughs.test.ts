@@ -15,7 +15,10 @@ describe("on a real API server", () => {
   after(() => release.remove());
   for (const file of globSync("test/e2e/seed-*.test.ts", { cwd: root }).sort()) {
     void test(basename(file, ".test.ts"), async () => {
-      const { code, output } = await runTests(file, { SERIN_LAB_RELEASE: release.directory, SERIN_KUBECTL: kubectl?.file ?? "kubectl" });
+      const { code, output } = await runTests(file, {
+        SERIN_LAB_RELEASE: release.directory,
+        SERIN_KUBECTL: kubectl?.file ?? "kubectl",
+      });
       assert.equal(code, 0, output);
     });
   }
@@ -25,9 +28,14 @@ async function runTests(file: string, more: NodeJS.ProcessEnv): Promise<{ code: 
   const env: NodeJS.ProcessEnv = { ...process.env, ...more };
   // It would report to this runner in place of the output.
   delete env["NODE_TEST_CONTEXT"];
-  const child = spawn(process.execPath, ["--test", "--test-reporter=spec", join(root, file)], { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, ["--test", "--test-reporter=spec", join(root, file)], {
+    cwd: root,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (output += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => (output += text));
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
   return { code, output };
 }

@@ -25,7 +25,10 @@ export interface BookinfoStageOptions {
 }
 
 /** In a cluster that has been created; answers with the URL of bookinfo's page once it is served. */
-export async function setBookinfoStage(lab: LabCluster, { releaseRoot, ambient = true, more }: BookinfoStageOptions): Promise<string> {
+export async function setBookinfoStage(
+  lab: LabCluster,
+  { releaseRoot, ambient = true, more }: BookinfoStageOptions,
+): Promise<string> {
   const samples = join(releaseRoot, "samples");
   await lab.ok(["kubectl", "apply", "-f", "-"], addresses);
   await lab.ok([lab.serin, "install", "--set", "profile=ambient", "-y"]);
@@ -35,7 +38,14 @@ export async function setBookinfoStage(lab: LabCluster, { releaseRoot, ambient =
   await lab.ok(["kubectl", "apply", "-f", "-"], gateway.replace("from: Same", "from: All"));
   if (more !== undefined) await lab.ok(["kubectl", "apply", "-f", "-"], more);
   const address = await eventually("the gateway has an address", async () => {
-    const { output } = await lab.run(["kubectl", "get", "gateway", "bookinfo-gateway", "-o", "jsonpath={.status.addresses[0].value}"]);
+    const { output } = await lab.run([
+      "kubectl",
+      "get",
+      "gateway",
+      "bookinfo-gateway",
+      "-o",
+      "jsonpath={.status.addresses[0].value}",
+    ]);
     return /^172\.18\.255\.\d+$/.test(output) ? output : undefined;
   });
   await lab.ok(["kubectl", "wait", "--for=condition=Ready", "pods", "--all", "--timeout=90s"]);

@@ -5,11 +5,20 @@ import { chromium, type Browser } from "playwright-core";
 /** Debian's; another one by CHROMIUM. */
 const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 // Without most of these it asks its maker's hosts at every start.
-const quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const quiet = [
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 // It refuses to run as root with its sandbox.
 const sandboxless = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
 
-const missing = existsSync(executablePath) ? undefined : `there is no Chromium at ${executablePath}: apt-get install chromium, or name one by CHROMIUM`;
+const missing = existsSync(executablePath)
+  ? undefined
+  : `there is no Chromium at ${executablePath}: apt-get install chromium, or name one by CHROMIUM`;
 
 /** Where there is no Chromium its cases are said not to have been run; with CI=true they fail. */
 export function casesInChromium(name: string, define: () => void): void {

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 
 /** Asks until the answer is neither undefined nor false, and gives it; fails by what was waited for. */
-export async function eventually<Value>(what: string, ask: () => Value | Promise<Value>, timeoutMs = 90_000): Promise<Exclude<Value, undefined | false>> {
+export async function eventually<Value>(
+  what: string,
+  ask: () => Value | Promise<Value>,
+  timeoutMs = 90_000,
+): Promise<Exclude<Value, undefined | false>> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const answer = await ask();

@@ -31,15 +31,29 @@ export class GatewayLoad {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
 
-  constructor(lab: LabCluster, url: string, { releaseRoot = root, header = "", expected, answerPattern }: GatewayLoadOptions = {}) {
+  constructor(
+    lab: LabCluster,
+    url: string,
+    { releaseRoot = root, header = "", expected, answerPattern }: GatewayLoadOptions = {},
+  ) {
     const node = process.execPath.replace(root, releaseRoot);
-    this.#child = lab.spawnInShell([node, join(releaseRoot, "scripts/demo/load-client.ts"), url, "2", "2", "50", header, ...(expected === undefined ? [] : [expected, answerPattern ?? ""])]);
+    this.#child = lab.spawnInShell([
+      node,
+      join(releaseRoot, "scripts/demo/load-client.ts"),
+      url,
+      "2",
+      "2",
+      "50",
+      header,
+      ...(expected === undefined ? [] : [expected, answerPattern ?? ""]),
+    ]);
     assert.ok(this.#child.stdout);
     createInterface({ input: this.#child.stdout }).on("line", (line) => {
       const report = JSON.parse(line) as Report;
       this.requests += report.requests;
       this.failures.push(...report.failures);
-      for (const [name, count] of Object.entries(report.answers)) this.answers.set(name, (this.answers.get(name) ?? 0) + count);
+      for (const [name, count] of Object.entries(report.answers))
+        this.answers.set(name, (this.answers.get(name) ?? 0) + count);
     });
     this.#ended = new Promise((resolve) => this.#child.on("close", () => resolve()));
   }

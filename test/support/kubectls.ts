@@ -20,14 +20,22 @@ const remedy = "scripts/fetch-kubectls.sh puts both into .cache/kubectl";
 export function kubectls(): Kubectl[] {
   const chosen = process.env["SERIN_KUBECTL"];
   if (chosen !== undefined && chosen !== "") return [named(chosen)];
-  const fetched = ["kubectl-1.20", "kubectl"].map((name) => ({ title: name === "kubectl" ? "a current kubectl" : "kubectl 1.20", path: join(cache, name) }));
+  const fetched = ["kubectl-1.20", "kubectl"].map((name) => ({
+    title: name === "kubectl" ? "a current kubectl" : "kubectl 1.20",
+    path: join(cache, name),
+  }));
   const wanted = process.env["CI"] === "true" ? fetched : fetched.filter(({ path }) => existsSync(path));
   if (wanted.length === 0) return [named("kubectl")];
   return wanted.map(({ title, path }) => ({ title, file: existsSync(path) ? path : undefined }));
 }
 
 function named(program: string): Kubectl {
-  const file = program.includes("/") ? resolve(program) : (process.env["PATH"] ?? "").split(delimiter).map((directory) => join(directory, program)).find((path) => existsSync(path));
+  const file = program.includes("/")
+    ? resolve(program)
+    : (process.env["PATH"] ?? "")
+        .split(delimiter)
+        .map((directory) => join(directory, program))
+        .find((path) => existsSync(path));
   return { title: program, file: file !== undefined && isAbsolute(file) && existsSync(file) ? file : undefined };
 }
 

@@ -53,7 +53,10 @@ export class LabCluster {
     // The marked PATH reaches every process of the lab's own, and tells them from those of other labs.
     const path = `${process.env["PATH"] ?? ""}:${join(this.#home, "marked")}`;
     const bare = { PATH: path, HOME: this.#home, XDG_STATE_HOME: join(this.#home, "state") };
-    this.#env = uid === undefined ? { ...process.env, ...bare, KUBECONFIG: join(this.#home, ".kube/config"), SERIN_CLUSTER: name } : bare;
+    this.#env =
+      uid === undefined
+        ? { ...process.env, ...bare, KUBECONFIG: join(this.#home, ".kube/config"), SERIN_CLUSTER: name }
+        : bare;
     if (uid !== undefined) for (const path of [this.#home, this.directory]) chownSync(path, uid, uid);
   }
 
@@ -78,9 +81,17 @@ export class LabCluster {
   }
 
   /** Starts a program on the machine, outside of the lab; `input` leaves its standard input open. */
-  spawn(command: readonly string[], { env, input = false }: { readonly env?: NodeJS.ProcessEnv | undefined; readonly input?: boolean } = {}): ChildProcess {
+  spawn(
+    command: readonly string[],
+    { env, input = false }: { readonly env?: NodeJS.ProcessEnv | undefined; readonly input?: boolean } = {},
+  ): ChildProcess {
     const [program = "", ...args] = command;
-    return spawn(program, args, { ...this.#user, cwd: this.directory, env: { ...this.#env, ...env }, stdio: [input ? "pipe" : "ignore", "pipe", "pipe"] });
+    return spawn(program, args, {
+      ...this.#user,
+      cwd: this.directory,
+      env: { ...this.#env, ...env },
+      stdio: [input ? "pipe" : "ignore", "pipe", "pipe"],
+    });
   }
 
   /** The cluster's state directory. */
@@ -95,7 +106,11 @@ export class LabCluster {
 
   /** The cluster's processes of one role (`cluster-apiserver`, `pilot`, …), as Serin's command line names it. */
   ofRole(role: string): MachineProcess[] {
-    return this.processes().filter(({ words }) => words.some((word, index) => /\/cmd\/main\.[jt]s$/.test(word) && words[index + 1] === role) && words[0]?.endsWith("/node") === true);
+    return this.processes().filter(
+      ({ words }) =>
+        words.some((word, index) => /\/cmd\/main\.[jt]s$/.test(word) && words[index + 1] === role) &&
+        words[0]?.endsWith("/node") === true,
+    );
   }
 
   /** Runs a line in the lab's host namespace, as a person would type it into bash there. */
@@ -105,7 +120,12 @@ export class LabCluster {
 
   /** A process in the lab's host namespace that runs until it is ended. */
   spawnInShell(command: readonly string[]): ChildProcess {
-    return spawn(this.serin, ["cluster", "shell", "--name", this.name, "--", ...command], { ...this.#user, cwd: this.directory, env: this.#env, stdio: ["pipe", "pipe", "pipe"] });
+    return spawn(this.serin, ["cluster", "shell", "--name", this.name, "--", ...command], {
+      ...this.#user,
+      cwd: this.directory,
+      env: this.#env,
+      stdio: ["pipe", "pipe", "pipe"],
+    });
   }
 
   async delete(): Promise<void> {

@@ -18,10 +18,21 @@ export class LabLink {
   }
 
   /** `target`: where it leads in `to`, when that is not the same place. */
-  static async open(from: LabCluster, to: LabCluster, { address, port, target = `${address}:${port}` }: { readonly address: string; readonly port: number; readonly target?: string }): Promise<LabLink> {
+  static async open(
+    from: LabCluster,
+    to: LabCluster,
+    {
+      address,
+      port,
+      target = `${address}:${port}`,
+    }: { readonly address: string; readonly port: number; readonly target?: string },
+  ): Promise<LabLink> {
     const socket = join(to.directory, `link-${port}-${address}`);
     await from.shell(`ip address add ${address}/32 dev lo`);
-    const ends = [to.spawnInShell([process.execPath, relay, socket, target]), from.spawnInShell([process.execPath, relay, `${address}:${port}`, socket])];
+    const ends = [
+      to.spawnInShell([process.execPath, relay, socket, target]),
+      from.spawnInShell([process.execPath, relay, `${address}:${port}`, socket]),
+    ];
     await Promise.all(ends.map(async (end) => await readiness(end)));
     return new LabLink(ends);
   }
@@ -35,7 +46,10 @@ export class LabLink {
 async function readiness(end: ChildProcess): Promise<void> {
   let output = "";
   for (const stream of [end.stdout, end.stderr]) stream?.on("data", (data: Buffer) => (output += data.toString()));
-  await eventually("the link's end listens", () => output.includes("ready") || (end.exitCode === null ? false : fail(output)));
+  await eventually(
+    "the link's end listens",
+    () => output.includes("ready") || (end.exitCode === null ? false : fail(output)),
+  );
 }
 
 function fail(output: string): never {

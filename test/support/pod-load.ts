@@ -22,9 +22,23 @@ export class PodLoad {
   readonly #ended: Promise<void>;
 
   constructor(lab: LabCluster, { namespace, workload, container, urls }: PodLoadOptions) {
-    const asks = urls.map((url) => `curl -s -o /dev/null -m 4 -w "%{http_code} ${url}\\n" ${url} || echo "curl $? ${url}"`).join("; ");
+    const asks = urls
+      .map((url) => `curl -s -o /dev/null -m 4 -w "%{http_code} ${url}\\n" ${url} || echo "curl $? ${url}"`)
+      .join("; ");
     const script = `i=0; while [ $i -lt ${maxRounds} ]; do i=$((i+1)); ${asks}; sleep 0.05; done`;
-    this.#child = lab.spawnInShell(["kubectl", "exec", "-n", namespace, workload, "-c", container, "--", "sh", "-c", script]);
+    this.#child = lab.spawnInShell([
+      "kubectl",
+      "exec",
+      "-n",
+      namespace,
+      workload,
+      "-c",
+      container,
+      "--",
+      "sh",
+      "-c",
+      script,
+    ]);
     const decoder = new StringDecoder("utf8");
     let rest = "";
     this.#child.stdout?.on("data", (chunk: Buffer) => {

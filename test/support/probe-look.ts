@@ -13,7 +13,10 @@ import { observeSettle } from "../../src/rollout/observe/settle/settle.ts";
 import { probeObjects, probeSettle, referenceTo } from "../../src/rollout/plan/index.ts";
 
 const [revisions = "", planes = "", ...flags] = process.argv.slice(2);
-const scope = { revisions: revisions.split(","), dataPlanes: probeDataPlanes.filter((plane) => planes.split(",").includes(plane)) };
+const scope = {
+  revisions: revisions.split(","),
+  dataPlanes: probeDataPlanes.filter((plane) => planes.split(",").includes(plane)),
+};
 const leaving = flags[flags.indexOf("--leaving") + 1] ?? "";
 const limitMs = 150_000;
 const clock = systemClock;
@@ -26,8 +29,12 @@ const watching = view.run(stop.signal);
 await view.synced;
 
 async function settled(): Promise<string> {
-  const conditions = probeSettle(scope).filter((condition) => leaving === "" || !("object" in condition) || condition.object.name !== leaving);
-  const states = await Promise.all(conditions.map((condition) => observeSettle({ client, objects, view, clock }, condition)));
+  const conditions = probeSettle(scope).filter(
+    (condition) => leaving === "" || !("object" in condition) || condition.object.name !== leaving,
+  );
+  const states = await Promise.all(
+    conditions.map((condition) => observeSettle({ client, objects, view, clock }, condition)),
+  );
   const open = states.find(({ state }) => state !== "met");
   if (open?.state === "failed") throw new Error(open.detail);
   return open?.state === "waiting" ? open.detail : "";
@@ -35,7 +42,8 @@ async function settled(): Promise<string> {
 
 for (const body of probeObjects({ ...scope, image: "docker.io/istio/serin:1.31.0" })) {
   const object = referenceTo(body);
-  if ((await objects.get(object)) === undefined) await performWrite(objects, { type: "create", body, object }, undefined);
+  if ((await objects.get(object)) === undefined)
+    await performWrite(objects, { type: "create", body, object }, undefined);
 }
 const startedMs = clock.steadyMs();
 const late = (): boolean => clock.steadyMs() - startedMs > limitMs;
@@ -48,7 +56,11 @@ let statistic: unknown;
 for (;;) {
   const seen = await probes.observe(scope);
   if (seen.type === "matrix") {
-    const { statistic: next, ...judged } = judgeMatrix(seen.facts, { ...checkDefaults, type: "mtls-probe-matrix" }, statistic);
+    const { statistic: next, ...judged } = judgeMatrix(
+      seen.facts,
+      { ...checkDefaults, type: "mtls-probe-matrix" },
+      statistic,
+    );
     statistic = next;
     if (judged.verdict === "pass" || judged.verdict === "fail" || late()) {
       process.stdout.write(`${JSON.stringify(judged)}\n`);

@@ -14,10 +14,18 @@ interface Seen extends MachineProcess {
 /** Those that have the mark in their environment, and those that share a user namespace with such a one (pods have an environment of their own). */
 export function processesOf(mark: string): MachineProcess[] {
   const own = readlinkSync("/proc/self/ns/user");
-  const all = readdirSync("/proc").filter((entry) => /^\d+$/.test(entry)).flatMap((entry) => look(entry, mark));
-  const namespaces = new Set(all.filter(({ marked, userNamespace }) => marked && userNamespace !== own).map(({ userNamespace }) => userNamespace));
+  const all = readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .flatMap((entry) => look(entry, mark));
+  const namespaces = new Set(
+    all
+      .filter(({ marked, userNamespace }) => marked && userNamespace !== own)
+      .map(({ userNamespace }) => userNamespace),
+  );
   namespaces.delete(undefined);
-  return all.filter(({ pid, marked, userNamespace }) => pid !== process.pid && (marked || namespaces.has(userNamespace))).map(({ pid, words }) => ({ pid, words }));
+  return all
+    .filter(({ pid, marked, userNamespace }) => pid !== process.pid && (marked || namespaces.has(userNamespace)))
+    .map(({ pid, words }) => ({ pid, words }));
 }
 
 function look(entry: string, mark: string): Seen[] {

@@ -11,8 +11,15 @@ export interface ProofRun<Summary> {
 }
 
 /** Runs `scripts/<name>.ts --json …`; told to end after the limit, it puts its lab away. */
-export async function runProof<Summary>(name: string, options: readonly string[], timeLimitMs: number): Promise<ProofRun<Summary>> {
-  const child = spawn(process.execPath, [`scripts/${name}.ts`, "--json", ...options], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+export async function runProof<Summary>(
+  name: string,
+  options: readonly string[],
+  timeLimitMs: number,
+): Promise<ProofRun<Summary>> {
+  const child = spawn(process.execPath, [`scripts/${name}.ts`, "--json", ...options], {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let output = "";
   const collect = (chunk: Buffer): void => {
     output += chunk.toString("utf8");

@@ -20,5 +20,7 @@ process.stdin.on("end", () => process.exit(0)).resume();
 /** An end is passed on as an end, and a break as a break. */
 function join(source: Socket, target: Socket): void {
   source.pipe(target);
-  source.on("error", () => target.resetAndDestroy()).on("close", (broken) => (broken ? undefined : target.destroySoon()));
+  source
+    .on("error", () => target.resetAndDestroy())
+    .on("close", (broken) => (broken ? undefined : target.destroySoon()));
 }

@@ -4,9 +4,26 @@ import { createServer, request, type IncomingHttpHeaders, type IncomingMessage, 
 export type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void> | void;
 
 const forwardedHeaders = [
-  "x-request-id", "x-ot-span-context", "x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-sampling-priority", "traceparent", "tracestate",
-  "x-cloud-trace-context", "grpc-trace-bin", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags", "sw8",
-  "end-user", "user-agent", "cookie", "authorization", "jwt",
+  "x-request-id",
+  "x-ot-span-context",
+  "x-datadog-trace-id",
+  "x-datadog-parent-id",
+  "x-datadog-sampling-priority",
+  "traceparent",
+  "tracestate",
+  "x-cloud-trace-context",
+  "grpc-trace-bin",
+  "x-b3-traceid",
+  "x-b3-spanid",
+  "x-b3-parentspanid",
+  "x-b3-sampled",
+  "x-b3-flags",
+  "sw8",
+  "end-user",
+  "user-agent",
+  "cookie",
+  "authorization",
+  "jwt",
 ] as const;
 
 export function headersToForward(headers: IncomingHttpHeaders): Record<string, string> {
@@ -20,7 +37,9 @@ export function headersToForward(headers: IncomingHttpHeaders): Record<string, s
 
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {
   const text = JSON.stringify(body);
-  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) }).end(text);
+  response
+    .writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) })
+    .end(text);
 }
 
 export function sendText(response: ServerResponse, status: number, contentType: string, text: string): void {
@@ -50,10 +69,7 @@ export function getJson(url: string, headers: Record<string, string>, timeoutMs:
   return new Promise((resolve, reject) => {
     // A connection a call: what answers next time may be another pod, or another version.
     const outgoing = request(url, { headers, agent: false, signal: AbortSignal.timeout(timeoutMs) }, (answer) => {
-      readBody(answer).then(
-        (text) => resolve({ status: answer.statusCode ?? 500, body: jsonOf(text) }),
-        reject,
-      );
+      readBody(answer).then((text) => resolve({ status: answer.statusCode ?? 500, body: jsonOf(text) }), reject);
     });
     outgoing.on("error", reject);
     outgoing.end();

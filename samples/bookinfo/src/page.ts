@@ -28,7 +28,13 @@ export interface PageContent {
 /** The page of 2022: the pod once, on a line of its own, and stars in font elements. Today's is the default. */
 const isOldPage = process.env["BOOKINFO_PAGE"] === "2022";
 
-const escapes: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+const escapes: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
 
 function escapeHtml(value: unknown): string {
   return String(value).replace(/[&<>"']/g, (character) => escapes[character] ?? character);
@@ -105,7 +111,15 @@ ${quotes.join("\n")}
 function oldReviews(quotes: readonly string[], reviews: Reviews, hasCluster: boolean): string {
   const line = (value: unknown): string => `        <u>${escapeHtml(value)}</u>`;
   const cluster = hasCluster ? ["<dt>Cluster:</dt>", line(reviews.clustername)] : [];
-  return ["<h4>Book Reviews</h4>", ...quotes, "<dl>", "<dt>Reviews served by:</dt>", line(reviews.podname), ...cluster, "</dl>"].join("\n");
+  return [
+    "<h4>Book Reviews</h4>",
+    ...quotes,
+    "<dl>",
+    "<dt>Reviews served by:</dt>",
+    line(reviews.podname),
+    ...cluster,
+    "</dl>",
+  ].join("\n");
 }
 
 const fullStars = 5;

@@ -62,7 +62,9 @@ serve("productpage", port, async (request, response, url) => {
     case "/login": {
       if (request.method !== "POST") return sendJson(response, 405, { error: "POST a form with a username" });
       const name = new URLSearchParams(await readBody(request)).get("username") ?? "";
-      response.writeHead(302, { location: back, "set-cookie": `session=${encodeURIComponent(name)}; Path=/; HttpOnly` }).end();
+      response
+        .writeHead(302, { location: back, "set-cookie": `session=${encodeURIComponent(name)}; Path=/; HttpOnly` })
+        .end();
       return;
     }
     case "/logout":

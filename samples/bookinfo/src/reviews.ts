@@ -13,7 +13,8 @@ const ratingsTimeoutMs = starColor === "black" ? 10_000 : 2500;
 
 const texts = {
   Reviewer1: "An extremely entertaining play by Shakespeare. The slapstick humour is refreshing!",
-  Reviewer2: "Absolutely fun and entertaining. The play lacks thematic depth when compared to other plays by Shakespeare.",
+  Reviewer2:
+    "Absolutely fun and entertaining. The play lacks thematic depth when compared to other plays by Shakespeare.",
 } as const;
 
 type Reviewer = keyof typeof texts;
@@ -35,9 +36,16 @@ function ratingOf(stars: number | undefined): object {
   return stars === undefined ? { error: "Ratings service is currently unavailable" } : { stars, color: starColor };
 }
 
-async function starsOf(id: string, headers: Record<string, string>): Promise<Partial<Record<Reviewer, number>> | undefined> {
+async function starsOf(
+  id: string,
+  headers: Record<string, string>,
+): Promise<Partial<Record<Reviewer, number>> | undefined> {
   try {
-    const { status, body } = await getJson(`http://${ratingsHost}:${ratingsPort}/ratings/${id}`, headers, ratingsTimeoutMs);
+    const { status, body } = await getJson(
+      `http://${ratingsHost}:${ratingsPort}/ratings/${id}`,
+      headers,
+      ratingsTimeoutMs,
+    );
     return status === 200 ? (body as { ratings: Partial<Record<Reviewer, number>> }).ratings : undefined;
   } catch {
     return undefined;

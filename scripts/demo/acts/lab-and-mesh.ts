@@ -13,12 +13,24 @@ export const createLab: Act = {
     await runSerin(["cluster", "delete", "--name", clusterName]);
     const directory = join(root, ".cache/releases", versions.old);
     rmSync(directory, { recursive: true, force: true });
-    await Promise.all([serinOk(["cluster", "create", "--name", clusterName]), serinOk(["release", "build", directory, "--version", versions.old])]);
+    await Promise.all([
+      serinOk(["cluster", "create", "--name", clusterName]),
+      serinOk(["release", "build", directory, "--version", versions.old]),
+    ]);
     await serinOk(["release", "add", directory]);
     stage.lab = await Lab.connect();
     await stage.lab.apply([
-      { apiVersion: "metallb.io/v1beta1", kind: "IPAddressPool", metadata: { name: "example", namespace: "metallb-system" }, spec: { addresses: ["172.18.255.200-172.18.255.250"] } },
-      { apiVersion: "metallb.io/v1beta1", kind: "L2Advertisement", metadata: { name: "empty", namespace: "metallb-system" } },
+      {
+        apiVersion: "metallb.io/v1beta1",
+        kind: "IPAddressPool",
+        metadata: { name: "example", namespace: "metallb-system" },
+        spec: { addresses: ["172.18.255.200-172.18.255.250"] },
+      },
+      {
+        apiVersion: "metallb.io/v1beta1",
+        kind: "L2Advertisement",
+        metadata: { name: "empty", namespace: "metallb-system" },
+      },
     ]);
     stage.note("one control plane node and two workers are ready");
   },
@@ -37,7 +49,8 @@ export function revisionSpec(revision: string, tag: string): Record<string, unkn
 export const installMesh: Act = {
   name: "the mesh",
   async play(stage) {
-    const operator = (spec: object): string => JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
+    const operator = (spec: object): string =>
+      JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
     const cni = { profile: "empty", tag: versions.old, components: { cni: { enabled: true } } };
     const outputs = await Promise.all([
       serinOk(["install", "-y", "-f", "-"], operator({ ...cni, namespace: namespaces.gateway })),
@@ -88,7 +101,18 @@ function onNode(file: string, node: "worker" | "worker2"): UntypedObject[] {
 
 async function answers(stage: Stage): Promise<boolean> {
   const url = `http://${stage.gatewayAddress}/productpage`;
-  const { code, output } = await runSerin(["cluster", "shell", "--name", clusterName, "--", "curl", "-s", "-m", "2", url]);
+  const { code, output } = await runSerin([
+    "cluster",
+    "shell",
+    "--name",
+    clusterName,
+    "--",
+    "curl",
+    "-s",
+    "-m",
+    "2",
+    url,
+  ]);
   if (code === 0 && output.includes("Reviews served by:")) return true;
   await sleep(100);
   return false;
@@ -96,7 +120,8 @@ async function answers(stage: Stage): Promise<boolean> {
 
 function gatewayObjects(): UntypedObject[] {
   const [gateway, route] = readObjects("samples/bookinfo/gateway-api/bookinfo-gateway.yaml");
-  if (gateway === undefined || route === undefined) throw new Error("bookinfo-gateway.yaml must hold a Gateway and an HTTPRoute");
+  if (gateway === undefined || route === undefined)
+    throw new Error("bookinfo-gateway.yaml must hold a Gateway and an HTTPRoute");
   const spec = gateway["spec"] as { listeners: { allowedRoutes: unknown }[] };
   for (const listener of spec.listeners) listener.allowedRoutes = { namespaces: { from: "All" } };
   const routeSpec = route["spec"] as { parentRefs: { namespace?: string }[] };
@@ -108,7 +133,10 @@ function gatewayObjects(): UntypedObject[] {
       apiVersion: "gateway.networking.k8s.io/v1beta1",
       kind: "ReferenceGrant",
       metadata: { name: "from-bookinfo", namespace: namespaces.canary },
-      spec: { from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: namespaces.stable }], to: [{ group: "", kind: "Service" }] },
+      spec: {
+        from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: namespaces.stable }],
+        to: [{ group: "", kind: "Service" }],
+      },
     },
   ];
 }

@@ -18,15 +18,23 @@ export const proveMutualTls: Act = {
     const [sleep, page] = await Promise.all([podOf(lab, "sleep"), podOf(lab, "productpage")]);
     const capture = await startCapture(lab, page.spec?.nodeName ?? "", needle);
     const url = "http://productpage:9080/productpage";
-    const curl = ["sh", "-c", `for i in $(seq ${requests}); do curl -s -m 2 -o /dev/null -w '%{http_code} ' -H 'x-request-id: ${needle}' ${url}; done`];
+    const curl = [
+      "sh",
+      "-c",
+      `for i in $(seq ${requests}); do curl -s -m 2 -o /dev/null -w '%{http_code} ' -H 'x-request-id: ${needle}' ${url}; done`,
+    ];
     const statuses = await runIn(lab, sleep, curl);
-    if (statuses.trim() !== Array.from({ length: requests }, () => "200").join(" ")) throw new Error(`sleep -> productpage answered ${statuses}`);
+    if (statuses.trim() !== Array.from({ length: requests }, () => "200").join(" "))
+      throw new Error(`sleep -> productpage answered ${statuses}`);
     const log = await identitiesInLog(lab);
     stage.note(log);
     const found = await capture();
-    stage.note(`on the link of ${page.spec?.nodeName ?? ""}: ${found.frames} frames, ${found.hboneFrames} of HBONE, ${found.matches} that hold the request`);
+    stage.note(
+      `on the link of ${page.spec?.nodeName ?? ""}: ${found.frames} frames, ${found.hboneFrames} of HBONE, ${found.matches} that hold the request`,
+    );
     if (found.matches > 0) throw new Error(`${found.matches} frames on the link hold the request in the clear`);
-    if (found.hboneFrames === 0) throw new Error("no frame of HBONE was seen on the link, so the capture proves nothing");
+    if (found.hboneFrames === 0)
+      throw new Error("no frame of HBONE was seen on the link, so the capture proves nothing");
   },
 };
 
@@ -43,7 +51,15 @@ async function runIn(lab: Lab, pod: Pod, command: readonly string[]): Promise<st
   const collect = (chunk: Buffer): void => {
     output += chunk.toString("utf8");
   };
-  const running = await execInPod({ config: lab.config, clock: systemClock, namespace: metadata.namespace ?? "", pod: metadata.name ?? "", command, onStdout: collect, onStderr: collect });
+  const running = await execInPod({
+    config: lab.config,
+    clock: systemClock,
+    namespace: metadata.namespace ?? "",
+    pod: metadata.name ?? "",
+    command,
+    onStdout: collect,
+    onStderr: collect,
+  });
   await running.exited;
   return output;
 }
@@ -51,10 +67,23 @@ async function runIn(lab: Lab, pod: Pod, command: readonly string[]): Promise<st
 /** A line of an access log of the old revision in which both ends have a SPIFFE identity. */
 async function identitiesInLog(lab: Lab): Promise<string> {
   return await lab.until("ztunnel's access log names both identities", async () => {
-    const { items } = await lab.client.list(podKind, { namespace: namespaces.gateway, labelSelector: `app=ztunnel,istio.io/rev=${revisions.old}` });
+    const { items } = await lab.client.list(podKind, {
+      namespace: namespaces.gateway,
+      labelSelector: `app=ztunnel,istio.io/rev=${revisions.old}`,
+    });
     for (const { metadata } of items) {
-      const { text } = await lab.client.raw("GET", `/api/v1/namespaces/${namespaces.gateway}/pods/${metadata.name ?? ""}/log?tailLines=400`, { accept: "*/*" });
-      const line = text.split("\n").find((candidate) => /src\.identity="?spiffe:\S+\/sa\/sleep/.test(candidate) && /dst\.identity="?spiffe:\S+productpage/.test(candidate));
+      const { text } = await lab.client.raw(
+        "GET",
+        `/api/v1/namespaces/${namespaces.gateway}/pods/${metadata.name ?? ""}/log?tailLines=400`,
+        { accept: "*/*" },
+      );
+      const line = text
+        .split("\n")
+        .find(
+          (candidate) =>
+            /src\.identity="?spiffe:\S+\/sa\/sleep/.test(candidate) &&
+            /dst\.identity="?spiffe:\S+productpage/.test(candidate),
+        );
       if (line !== undefined) {
         const [, source = ""] = /src\.identity="?(spiffe:[^"\s]+)/.exec(line) ?? [];
         const [, destination = ""] = /dst\.identity="?(spiffe:[^"\s]+)/.exec(line) ?? [];
@@ -75,7 +104,9 @@ interface Captured {
 async function startCapture(lab: Lab, node: string, text: string): Promise<() => Promise<Captured>> {
   const name = "capture";
   await lab.client.delete(podKind, name, "default", { gracePeriodSeconds: 0 });
-  await lab.until("the former capture is gone", async () => ((await lab.client.get(podKind, name, "default")) === undefined ? true : undefined));
+  await lab.until("the former capture is gone", async () =>
+    (await lab.client.get(podKind, name, "default")) === undefined ? true : undefined,
+  );
   await lab.client.create(podKind, {
     apiVersion: "v1",
     kind: "Pod",
@@ -85,16 +116,27 @@ async function startCapture(lab: Lab, node: string, text: string): Promise<() =>
       hostNetwork: true,
       restartPolicy: "Never",
       tolerations: [{ operator: "Exists" }],
-      containers: [{ name, image: "serin/packet-search", args: ["eth0", text, String(captureSeconds)], securityContext: { privileged: true } }],
+      containers: [
+        {
+          name,
+          image: "serin/packet-search",
+          args: ["eth0", text, String(captureSeconds)],
+          securityContext: { privileged: true },
+        },
+      ],
     },
   });
   const log = async (): Promise<string> => {
-    const { status, text: found } = await lab.client.raw("GET", `/api/v1/namespaces/default/pods/${name}/log`, { accept: "*/*" }).catch(() => ({ status: 0, text: "" }));
+    const { status, text: found } = await lab.client
+      .raw("GET", `/api/v1/namespaces/default/pods/${name}/log`, { accept: "*/*" })
+      .catch(() => ({ status: 0, text: "" }));
     return status === 200 ? found : "";
   };
   await lab.until("the capture listens", async () => ((await log()).includes("listening") ? true : undefined));
   return async () => {
-    const line = await lab.until("the capture has ended", async () => (await log()).split("\n").find((candidate) => candidate.startsWith("{")));
+    const line = await lab.until("the capture has ended", async () =>
+      (await log()).split("\n").find((candidate) => candidate.startsWith("{")),
+    );
     await lab.client.delete(podKind, name, "default", { gracePeriodSeconds: 0 });
     return JSON.parse(line) as Captured;
   };

@@ -1,7 +1,13 @@
 import { join } from "node:path";
 import { rmSync } from "node:fs";
 import type { KindDefinition } from "../../../src/api/index.ts";
-import { canaryKind, meshUpgradeKind, type Canary, type MeshUpgrade, type RolloutStatus } from "../../../src/api/serin/index.ts";
+import {
+  canaryKind,
+  meshUpgradeKind,
+  type Canary,
+  type MeshUpgrade,
+  type RolloutStatus,
+} from "../../../src/api/serin/index.ts";
 import { systemClock } from "../../../src/base/index.ts";
 import { root, serinOk, type Lab } from "../lab.ts";
 import { Load } from "../load.ts";
@@ -26,7 +32,9 @@ export const startLoad: Act = {
       if (!load.running) throw new Error(`the load generator ended: ${load.problem}`);
       return load.counts.requests >= 50 && connection.answeredLines > 5 ? true : await Promise.resolve(undefined);
     });
-    stage.note(`${loadClients} kept-alive clients, ${loadClients} with a connection a request, and one long TCP connection`);
+    stage.note(
+      `${loadClients} kept-alive clients, ${loadClients} with a connection a request, and one long TCP connection`,
+    );
   },
 };
 
@@ -37,7 +45,13 @@ export const canaryTheApp: Act = {
   async play(stage) {
     const lab = labOf(stage);
     // Somebody must send the header, or the step that routes by it has nothing to be judged by.
-    const testers = new Load({ url: `http://${stage.gatewayAddress}/productpage`, keptAlive: 1, newConnections: 1, pauseMs: loadPauseMs, header: "traffic: test" });
+    const testers = new Load({
+      url: `http://${stage.gatewayAddress}/productpage`,
+      keptAlive: 1,
+      newConnections: 1,
+      pauseMs: loadPauseMs,
+      header: "traffic: test",
+    });
     const spec = {
       target: {
         httpRoute: {
@@ -48,25 +62,44 @@ export const canaryTheApp: Act = {
           canary: { name: "productpage", namespace: namespaces.canary, port: 9080 },
         },
       },
-      steps: [{ match: { headers: [{ name: "traffic", value: "test" }] } }, { weight: 10 }, { weight: 50 }, { weight: 100 }],
+      steps: [
+        { match: { headers: [{ name: "traffic", value: "test" }] } },
+        { weight: 10 },
+        { weight: 50 },
+        { weight: 100 },
+      ],
       checks: [
         { type: "request-success-rate", ...checkLimits },
         { type: "request-share", ...checkLimits, minSamples: 200 },
       ],
     };
-    const object = { apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary", metadata: { name: "bookinfo", namespace: namespaces.stable }, spec };
+    const object = {
+      apiVersion: "rollout.serin.dev/v1alpha1",
+      kind: "Canary",
+      metadata: { name: "bookinfo", namespace: namespaces.stable },
+      spec,
+    };
     await lab.apply([object]);
     const status = await follow(stage, canaryKind, "bookinfo", namespaces.stable).finally(() => void testers.stop());
     await testers.stop();
     const counted = testers.counts;
-    stage.note(`requests with traffic: test: ${counted.requests} sent, ${counted.failed} failed, answered by ${Object.keys(counted.answers).join(", ")}`);
-    for (const failure of testers.failures) stage.view.line(`FAILED ${failure.at} ${failure.path} ${failure.cause} (tester)`);
-    if (status.phase !== "Completed") throw new Error(`the canary ended as ${status.phase}: ${status.cause ?? status.message}`);
+    stage.note(
+      `requests with traffic: test: ${counted.requests} sent, ${counted.failed} failed, answered by ${Object.keys(counted.answers).join(", ")}`,
+    );
+    for (const failure of testers.failures)
+      stage.view.line(`FAILED ${failure.at} ${failure.path} ${failure.cause} (tester)`);
+    if (status.phase !== "Completed")
+      throw new Error(`the canary ended as ${status.phase}: ${status.cause ?? status.message}`);
     if (counted.failed > 0) throw new Error(`${counted.failed} requests of the testers failed`);
   },
 };
 
-function upgradeObject(name: string, from: string, to: string, version: string): Record<string, unknown> & { metadata: { name: string } } {
+function upgradeObject(
+  name: string,
+  from: string,
+  to: string,
+  version: string,
+): Record<string, unknown> & { metadata: { name: string } } {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "MeshUpgrade",
@@ -88,7 +121,14 @@ function upgradeObject(name: string, from: string, to: string, version: string):
 async function addRelease(version: string, overlay?: string): Promise<void> {
   const directory = join(root, ".cache/releases", version);
   rmSync(directory, { recursive: true, force: true });
-  await serinOk(["release", "build", directory, "--version", version, ...(overlay === undefined ? [] : ["--overlay", join(root, overlay)])]);
+  await serinOk([
+    "release",
+    "build",
+    directory,
+    "--version",
+    version,
+    ...(overlay === undefined ? [] : ["--overlay", join(root, overlay)]),
+  ]);
   await serinOk(["release", "add", directory]);
 }
 
@@ -106,11 +146,13 @@ export const upgradeTheMesh: Act = {
     await addRelease(versions.new);
     await lab.apply([upgradeObject("to-1-18-1", revisions.old, revisions.new, versions.new)]);
     const status = await follow(stage, meshUpgradeKind, "to-1-18-1", undefined, isDownToTheLast);
-    if (status.phase !== "Retiring" && status.phase !== "Completed") throw new Error(`the upgrade ended as ${status.phase}: ${status.cause ?? status.message}`);
+    if (status.phase !== "Retiring" && status.phase !== "Completed")
+      throw new Error(`the upgrade ended as ${status.phase}: ${status.cause ?? status.message}`);
     stage.note(status.message);
     const version = await serinOk(["version", "--remote"]);
     for (const line of version.trim().split("\n")) stage.note(line);
-    if (!version.includes(`control plane version: ${versions.new}`)) throw new Error(`the control plane does not answer ${versions.new}`);
+    if (!version.includes(`control plane version: ${versions.new}`))
+      throw new Error(`the control plane does not answer ${versions.new}`);
   },
 };
 
@@ -147,7 +189,9 @@ export const lastConnection: Act = {
       throw new Error(`${connection.sentLines} lines were sent and ${connection.answeredLines} came back`);
     }
     const status = await follow(stage, meshUpgradeKind, "to-1-18-1", undefined, ({ phase }) => phase === "Completed");
-    stage.note(`the old ztunnel left ${Math.round(performance.now() - closedMs)} ms after the end of its last connection; ${connection?.receivedBytes ?? 0} bytes had come back on it`);
+    stage.note(
+      `the old ztunnel left ${Math.round(performance.now() - closedMs)} ms after the end of its last connection; ${connection?.receivedBytes ?? 0} bytes had come back on it`,
+    );
     if (status.phase !== "Completed") throw new Error(`the upgrade ended as ${status.phase}: ${status.message}`);
     await lab.client.list(meshUpgradeKind);
   },
@@ -175,14 +219,19 @@ async function follow<Value extends Canary | MeshUpgrade>(
       stage.progress(status.message);
       if (ends.includes(status.phase) || isEnough(status)) return status;
     }
-    if (performance.now() > deadline) throw new Error(`${kind.kind} ${name} is still ${status?.phase ?? "not seen"} after ${rolloutTimeoutMs / 1000} s: ${status?.message ?? ""}`);
+    if (performance.now() > deadline)
+      throw new Error(
+        `${kind.kind} ${name} is still ${status?.phase ?? "not seen"} after ${rolloutTimeoutMs / 1000} s: ${status?.message ?? ""}`,
+      );
     await systemClock.sleep(100);
   }
 }
 
 function tell(stage: Stage, step: RolloutStatus["completedSteps"][number]): void {
   const seconds = (Date.parse(step.endedAt) - Date.parse(step.startedAt)) / 1000;
-  stage.view.line(`${step.title} (${seconds.toFixed(1)} s)${step.evidence.length === 0 ? "" : `: ${step.evidence.join("; ")}`}`);
+  stage.view.line(
+    `${step.title} (${seconds.toFixed(1)} s)${step.evidence.length === 0 ? "" : `: ${step.evidence.join("; ")}`}`,
+  );
 }
 
 export async function ladderOf(lab: Lab): Promise<{ name: string; revision: string }[]> {
@@ -193,8 +242,10 @@ export async function ladderOf(lab: Lab): Promise<{ name: string; revision: stri
     const { labels = {}, annotations = {} } = metadata;
     const revision = labels["istio.io/rev"];
     if (labels["app"] === "istiod" && revision !== undefined) return [{ name: "istiod", revision }];
-    if (labels["app"] === "ztunnel" && revision !== undefined) return [{ name: metadata.deletionTimestamp === undefined ? "ztunnel" : "ztunnel, draining", revision }];
-    if (labels["gateway.networking.k8s.io/gateway-name"] !== undefined) return [{ name: `gateway ${labels["gateway.networking.k8s.io/gateway-name"]}`, revision: revision ?? "default" }];
+    if (labels["app"] === "ztunnel" && revision !== undefined)
+      return [{ name: metadata.deletionTimestamp === undefined ? "ztunnel" : "ztunnel, draining", revision }];
+    if (labels["gateway.networking.k8s.io/gateway-name"] !== undefined)
+      return [{ name: `gateway ${labels["gateway.networking.k8s.io/gateway-name"]}`, revision: revision ?? "default" }];
     const owner = annotations["serin.dev/ztunnel-owner"];
     return owner === undefined ? [] : [{ name: `pods of ${metadata.namespace ?? ""}`, revision: owner }];
   });

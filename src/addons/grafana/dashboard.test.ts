@@ -9,11 +9,23 @@ import { fillIn, legendText, readDashboard, variableQuery } from "./dashboard.ts
 import { dashboardPage } from "./grafana-pages.ts";
 
 test("variables are filled into queries in each of their forms", () => {
-  const values = new Map([["service", "web.default"], ["all", ".*"]]);
-  assert.equal(fillIn('rate(x{s="$service",a=~"${all}",b=~"[[all]]",c="${service:regex}"}[$__rate_interval])', values), 'rate(x{s="web.default",a=~".*",b=~".*",c="web.default"}[1m])');
+  const values = new Map([
+    ["service", "web.default"],
+    ["all", ".*"],
+  ]);
+  assert.equal(
+    fillIn('rate(x{s="$service",a=~"${all}",b=~"[[all]]",c="${service:regex}"}[$__rate_interval])', values),
+    'rate(x{s="web.default",a=~".*",b=~".*",c="web.default"}[1m])',
+  );
   assert.equal(fillIn('label_replace(x, "a", "$1", "b", "(.*)")', values), 'label_replace(x, "a", "$1", "b", "(.*)")');
-  assert.deepEqual(variableQuery("label_values(istio_requests_total{a=~\"$all\"}, destination_service)", values), { expression: 'group by (destination_service) (istio_requests_total{a=~".*"})', label: "destination_service" });
-  assert.deepEqual(variableQuery("query_result(sum by (a) (x))", values), { expression: "sum by (a) (x)", label: undefined });
+  assert.deepEqual(variableQuery('label_values(istio_requests_total{a=~"$all"}, destination_service)', values), {
+    expression: 'group by (destination_service) (istio_requests_total{a=~".*"})',
+    label: "destination_service",
+  });
+  assert.deepEqual(variableQuery("query_result(sum by (a) (x))", values), {
+    expression: "sum by (a) (x)",
+    label: undefined,
+  });
   assert.equal(variableQuery("metrics(x)", values), undefined);
   assert.equal(legendText("{{ a }}: {{b}}", { a: "1" }), "1: ");
   assert.equal(legendText("", { __name__: "n", a: "1" }), "a=1");
@@ -30,7 +42,9 @@ test("every query of the dashboards that come along is PromQL that is understood
   const values = new Map(["service", "namespace", "workload"].map((name) => [name, "x"]));
   for (const { title, panels } of dashboards) {
     assert.ok(panels.length > 0, title);
-    for (const { targets } of panels) for (const { expression } of targets) assert.doesNotThrow(() => parseQuery(fillIn(expression, values)), `${title}: ${expression}`);
+    for (const { targets } of panels)
+      for (const { expression } of targets)
+        assert.doesNotThrow(() => parseQuery(fillIn(expression, values)), `${title}: ${expression}`);
   }
 });
 
@@ -39,7 +53,11 @@ test("a page shows the values of now, what a variable may be, and why a panel is
     title: "Mine <b>",
     templating: { list: [{ name: "service", type: "query", query: "label_values(x, service)" }] },
     panels: [
-      { type: "row", title: "Of $service", panels: [{ title: "Rate", targets: [{ expr: 'rate(x{service="$service"}[1m])', legendFormat: "{{code}}" }] }] },
+      {
+        type: "row",
+        title: "Of $service",
+        panels: [{ title: "Rate", targets: [{ expr: 'rate(x{service="$service"}[1m])', legendFormat: "{{code}}" }] }],
+      },
       { title: "Broken", targets: [{ expr: "bad" }] },
       { title: "Empty", targets: [{ expr: "none" }] },
     ],
@@ -48,12 +66,19 @@ test("a page shows the values of now, what a variable may be, and why a panel is
   const query: QueryPrometheus = async (text) => {
     asked.push(text);
     if (text === "bad") throw new Error("refused");
-    if (text.startsWith("group")) return [{ labels: { service: "a" }, value: 1 }, { labels: { service: "b" }, value: 1 }];
+    if (text.startsWith("group"))
+      return [
+        { labels: { service: "a" }, value: 1 },
+        { labels: { service: "b" }, value: 1 },
+      ];
     return text === "none" ? [] : [{ labels: { code: "200" }, value: 1.23456 }];
   };
   const page = await dashboardPage(readDashboard(raw, "mine", ""), new Map([["service", "b"]]), query);
   assert.ok(asked.includes('rate(x{service="b"}[1m])'));
-  assert.match(page, /Mine &lt;b&gt;[\s\S]*<option>a<\/option><option selected>b<\/option>[\s\S]*Of b[\s\S]*200[\s\S]*1\.235[\s\S]*refused[\s\S]*no data/);
+  assert.match(
+    page,
+    /Mine &lt;b&gt;[\s\S]*<option>a<\/option><option selected>b<\/option>[\s\S]*Of b[\s\S]*200[\s\S]*1\.235[\s\S]*refused[\s\S]*no data/,
+  );
   // What could end the quotes around it is no choice.
   asked.length = 0;
   await dashboardPage(readDashboard(raw, "mine", ""), new Map([["service", 'b"} or x']]), query);

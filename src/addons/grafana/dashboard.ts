@@ -69,14 +69,21 @@ function collectPanels(raw: readonly unknown[], row: string, panels: DashboardPa
       collectPanels(listOf(panel["panels"]), current, panels);
       continue;
     }
-    const targets = listOf(panel["targets"]).map(fieldsOf).map((target) => ({ expression: textOf(target["expr"]), legend: textOf(target["legendFormat"]) }));
+    const targets = listOf(panel["targets"])
+      .map(fieldsOf)
+      .map((target) => ({ expression: textOf(target["expr"]), legend: textOf(target["legendFormat"]) }));
     const asked = targets.filter(({ expression }) => expression !== "");
-    if (asked.length > 0) panels.push({ title: textOf(panel["title"]), unit: unitOf(panel), row: current, targets: asked });
+    if (asked.length > 0)
+      panels.push({ title: textOf(panel["title"]), unit: unitOf(panel), row: current, targets: asked });
   }
 }
 
 function unitOf(panel: Fields): string {
-  return textOf(fieldsOf(fieldsOf(panel["fieldConfig"])["defaults"])["unit"]) || textOf(panel["format"]) || textOf(fieldsOf(listOf(panel["yaxes"])[0])["format"]);
+  return (
+    textOf(fieldsOf(fieldsOf(panel["fieldConfig"])["defaults"])["unit"]) ||
+    textOf(panel["format"]) ||
+    textOf(fieldsOf(listOf(panel["yaxes"])[0])["format"])
+  );
 }
 
 function readVariable(raw: unknown): DashboardVariable {
@@ -84,8 +91,16 @@ function readVariable(raw: unknown): DashboardVariable {
   const { query } = variable;
   const kind = textOf(variable["type"]);
   const text = typeof query === "string" ? query : textOf(fieldsOf(query)["query"]);
-  const options = listOf(variable["options"]).map((option) => textOf(fieldsOf(option)["value"])).filter((value) => value !== "" && value !== "$__all");
-  const written = kind === "custom" || kind === "interval" || kind === "constant" ? text.split(",").map((value) => value.trim()).filter((value) => value !== "") : [];
+  const options = listOf(variable["options"])
+    .map((option) => textOf(fieldsOf(option)["value"]))
+    .filter((value) => value !== "" && value !== "$__all");
+  const written =
+    kind === "custom" || kind === "interval" || kind === "constant"
+      ? text
+          .split(",")
+          .map((value) => value.trim())
+          .filter((value) => value !== "")
+      : [];
   return {
     name: textOf(variable["name"]),
     kind,
@@ -103,16 +118,27 @@ const labelValues = /^\s*label_values\(\s*(?:([\s\S]+)\s*,\s*)?([a-zA-Z_][a-zA-Z
 const queryResult = /^\s*query_result\(([\s\S]*)\)\s*$/;
 
 /** What a variable's query asks of Prometheus; undefined for a form that is not known here. */
-export function variableQuery(query: string, values: VariableValues): { readonly expression: string; readonly label: string | undefined } | undefined {
+export function variableQuery(
+  query: string,
+  values: VariableValues,
+): { readonly expression: string; readonly label: string | undefined } | undefined {
   const [, metric, label] = labelValues.exec(query) ?? [];
-  if (label !== undefined) return { expression: `group by (${label}) (${fillIn(metric ?? `{${label}!=""}`, values)})`, label };
+  if (label !== undefined)
+    return { expression: `group by (${label}) (${fillIn(metric ?? `{${label}!=""}`, values)})`, label };
   const [, asked] = queryResult.exec(query) ?? [];
   return asked === undefined ? undefined : { expression: fillIn(asked, values), label: undefined };
 }
 
 const reference = /\$(?:\{(\w+)(?::\w+)?\}|(\w+))|\[\[(\w+)\]\]/g;
 /** What Grafana fills in by itself, for values of now. */
-const builtIn: Readonly<Record<string, string>> = { __rate_interval: "1m", __interval: "15s", __range: "5m", __range_s: "300", __interval_ms: "15000", interval: "1m" };
+const builtIn: Readonly<Record<string, string>> = {
+  __rate_interval: "1m",
+  __interval: "15s",
+  __range: "5m",
+  __range_s: "300",
+  __interval_ms: "15000",
+  interval: "1m",
+};
 
 /** A query with its variables' values in their places. */
 export function fillIn(expression: string, values: VariableValues): string {
@@ -124,6 +150,10 @@ export function fillIn(expression: string, values: VariableValues): string {
 
 /** A legend with `{{label}}` filled in; the labels themselves without one. */
 export function legendText(legend: string, labels: Readonly<Record<string, string>>): string {
-  if (legend !== "" && legend !== "__auto") return legend.replaceAll(/\{\{\s*(\w+)\s*\}\}/g, (_, name: string) => labels[name] ?? "");
-  return Object.entries(labels).filter(([name]) => name !== "__name__").map(([name, value]) => `${name}=${value}`).join(", ");
+  if (legend !== "" && legend !== "__auto")
+    return legend.replaceAll(/\{\{\s*(\w+)\s*\}\}/g, (_, name: string) => labels[name] ?? "");
+  return Object.entries(labels)
+    .filter(([name]) => name !== "__name__")
+    .map(([name, value]) => `${name}=${value}`)
+    .join(", ");
 }

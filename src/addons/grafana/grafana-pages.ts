@@ -1,8 +1,17 @@
 import { messageOf } from "../../base/index.ts";
 import { html, page, table, type Html, type MeasuredSample, type QueryPrometheus } from "../web/index.ts";
-import { fillIn, legendText, variableQuery, type Dashboard, type DashboardPanel, type DashboardVariable, type VariableValues } from "./dashboard.ts";
+import {
+  fillIn,
+  legendText,
+  variableQuery,
+  type Dashboard,
+  type DashboardPanel,
+  type DashboardVariable,
+  type VariableValues,
+} from "./dashboard.ts";
 
-const lead = "Serin's page in Grafana's place: the dashboards that its ConfigMaps hold, with their panels' values of now as tables. It draws no curves and saves nothing.";
+const lead =
+  "Serin's page in Grafana's place: the dashboards that its ConfigMaps hold, with their panels' values of now as tables. It draws no curves and saves nothing.";
 const links = [{ href: "/", text: "Dashboards" }];
 const refreshSeconds = 30;
 /** Rows of one panel, and values of one variable, that are shown. */
@@ -12,13 +21,18 @@ const maxValues = 200;
 export function listPage(dashboards: readonly Dashboard[]): string {
   const folders = Map.groupBy(dashboards, ({ folder }) => (folder === "" ? "General" : folder));
   const body = html`${[...folders].map(
-    ([folder, list]) => html`<h2>${folder}</h2>${table<Dashboard>(
-      [
-        { title: "Dashboard", cell: ({ uid, title }) => html`<a href="/d/${encodeURIComponent(uid)}">${title}</a>` },
-        { title: "Panels", isNumber: true, cell: ({ panels }) => panels.length },
-      ],
-      list,
-    )}`,
+    ([folder, list]) =>
+      html`<h2>${folder}</h2>
+        ${table<Dashboard>(
+          [
+            {
+              title: "Dashboard",
+              cell: ({ uid, title }) => html`<a href="/d/${encodeURIComponent(uid)}">${title}</a>`,
+            },
+            { title: "Panels", isNumber: true, cell: ({ panels }) => panels.length },
+          ],
+          list,
+        )}`,
   )}${dashboards.length === 0 ? html`<p class="dim">No dashboard is provisioned.</p>` : undefined}`;
   return page({ title: "Dashboards", lead, links, body });
 }
@@ -30,7 +44,11 @@ interface Chosen {
 }
 
 /** `chosen` are the reader's values of variables, as `var-<name>` in Grafana's own addresses. */
-export async function dashboardPage(dashboard: Dashboard, chosen: VariableValues, query: QueryPrometheus): Promise<string> {
+export async function dashboardPage(
+  dashboard: Dashboard,
+  chosen: VariableValues,
+  query: QueryPrometheus,
+): Promise<string> {
   const variables: Chosen[] = [];
   const values = new Map<string, string>();
   for (const variable of dashboard.variables) {
@@ -41,13 +59,20 @@ export async function dashboardPage(dashboard: Dashboard, chosen: VariableValues
   const rows = Map.groupBy(dashboard.panels, ({ row }) => row);
   const sections: Html[] = [];
   for (const [row, panels] of rows) {
-    sections.push(html`${row === "" ? undefined : html`<h2>${fillIn(row, values)}</h2>`}${await Promise.all(panels.map(async (panel) => await panelBody(panel, values, query)))}`);
+    sections.push(
+      html`${row === "" ? undefined : html`<h2>${fillIn(row, values)}</h2>`}${await Promise.all(panels.map(async (panel) => await panelBody(panel, values, query)))}`,
+    );
   }
   const body = html`${variables.length === 0 ? undefined : variableForm(variables)}${sections.length === 0 ? html`<p class="dim">None of its panels asks Prometheus.</p>` : sections}`;
   return page({ title: dashboard.title, lead, links, refreshSeconds, body });
 }
 
-async function optionsOf(variable: DashboardVariable, wanted: string | undefined, values: VariableValues, query: QueryPrometheus): Promise<{ readonly options: readonly string[]; readonly value: string }> {
+async function optionsOf(
+  variable: DashboardVariable,
+  wanted: string | undefined,
+  values: VariableValues,
+  query: QueryPrometheus,
+): Promise<{ readonly options: readonly string[]; readonly value: string }> {
   const all = variable.includeAll ? [variable.allValue ?? ".*"] : [];
   const found = variable.kind === "query" ? await queriedOptions(variable, values, query) : variable.values;
   const options = [...new Set([...all, ...found])].slice(0, maxValues);
@@ -56,12 +81,19 @@ async function optionsOf(variable: DashboardVariable, wanted: string | undefined
   return { options, value };
 }
 
-async function queriedOptions({ query: text }: DashboardVariable, values: VariableValues, query: QueryPrometheus): Promise<string[]> {
+async function queriedOptions(
+  { query: text }: DashboardVariable,
+  values: VariableValues,
+  query: QueryPrometheus,
+): Promise<string[]> {
   const asked = variableQuery(text, values);
   if (asked === undefined) return [];
   try {
     const samples = await query(asked.expression);
-    return samples.map(({ labels }) => (asked.label === undefined ? (Object.values(labels)[0] ?? "") : (labels[asked.label] ?? ""))).filter((value) => value !== "").sort();
+    return samples
+      .map(({ labels }) => (asked.label === undefined ? (Object.values(labels)[0] ?? "") : (labels[asked.label] ?? "")))
+      .filter((value) => value !== "")
+      .sort();
   } catch {
     return [];
   }
@@ -69,11 +101,20 @@ async function queriedOptions({ query: text }: DashboardVariable, values: Variab
 
 function variableForm(variables: readonly Chosen[]): Html {
   const select = ({ variable, options, value }: Chosen): Html =>
-    html`<label>${variable.label} <select name="var-${variable.name}">${options.map((option) => (option === value ? html`<option selected>${option}</option>` : html`<option>${option}</option>`))}</select></label>`;
+    html`<label
+      >${variable.label}
+      <select name="var-${variable.name}">
+        ${options.map((option) => (option === value ? html`<option selected>${option}</option>` : html`<option>${option}</option>`))}
+      </select></label
+    >`;
   return html`<form method="get">${variables.map(select)}<button>Show</button></form>`;
 }
 
-async function panelBody({ title, unit, targets }: DashboardPanel, values: VariableValues, query: QueryPrometheus): Promise<Html> {
+async function panelBody(
+  { title, unit, targets }: DashboardPanel,
+  values: VariableValues,
+  query: QueryPrometheus,
+): Promise<Html> {
   const rows: { readonly legend: string; readonly value: number }[] = [];
   const problems: string[] = [];
   for (const { expression, legend } of targets) {
@@ -85,8 +126,12 @@ async function panelBody({ title, unit, targets }: DashboardPanel, values: Varia
     }
   }
   const shown = rows.toSorted((a, b) => b.value - a.value).slice(0, maxRows);
-  const heading = html`<p><strong>${fillIn(title, values)}</strong> ${unit === "" ? undefined : html`<span class="dim">${unit}</span>`}</p>`;
-  if (shown.length === 0) return html`${heading}<p class="${problems.length > 0 ? "bad" : "dim"}">${problems[0] ?? "no data"}</p>`;
+  const heading = html`<p>
+    <strong>${fillIn(title, values)}</strong> ${unit === "" ? undefined : html`<span class="dim">${unit}</span>`}
+  </p>`;
+  if (shown.length === 0)
+    return html`${heading}
+      <p class="${problems.length > 0 ? "bad" : "dim"}">${problems[0] ?? "no data"}</p>`;
   const more = rows.length > shown.length ? html`<p class="dim">${rows.length - shown.length} more</p>` : undefined;
   return html`${heading}${table<{ readonly legend: string; readonly value: number }>(
     [

@@ -29,7 +29,14 @@ interface Named {
 /** The data sources that files below `provisioning/datasources` name. */
 export async function readDataSources(provisioning: string, log: Logger): Promise<DataSource[]> {
   const found = await readLists(join(provisioning, "datasources"), "datasources", log);
-  return found.map(({ name = "", uid = name.toLowerCase(), type = "", url = "", isDefault = false }, index) => ({ id: index + 1, uid, name, type, url, isDefault }));
+  return found.map(({ name = "", uid = name.toLowerCase(), type = "", url = "", isDefault = false }, index) => ({
+    id: index + 1,
+    uid,
+    name,
+    type,
+    url,
+    isDefault,
+  }));
 }
 
 /** The dashboards in the directories that files below `provisioning/dashboards` name; read anew each time. */
@@ -40,7 +47,9 @@ export async function readDashboards(provisioning: string, log: Logger): Promise
     for (const file of await filesIn(directory, /\.json$/)) {
       if (dashboards.length >= maxDashboards) return dashboards;
       try {
-        dashboards.push(readDashboard(JSON.parse(await readFile(join(directory, file), "utf8")), file.replace(/\.json$/, ""), folder));
+        dashboards.push(
+          readDashboard(JSON.parse(await readFile(join(directory, file), "utf8")), file.replace(/\.json$/, ""), folder),
+        );
       } catch (error) {
         log.warn("a dashboard cannot be read", { file: join(directory, file), error: messageOf(error) });
       }

@@ -1,14 +1,18 @@
 import { html, htmlAnswer, page, redirectTo, table, type Html, type WebAnswer, type WebRequest } from "../web/index.ts";
 
 /** Asks the HTTP API that the pages stand before; the answer's `data`, or its error. */
-export type AskApi = (path: string, params: Readonly<Record<string, string>>) => Promise<{ readonly data: unknown } | { readonly error: string }>;
+export type AskApi = (
+  path: string,
+  params: Readonly<Record<string, string>>,
+) => Promise<{ readonly data: unknown } | { readonly error: string }>;
 
 const links = [
   { href: "/graph", text: "Query" },
   { href: "/targets", text: "Targets" },
   { href: "/config", text: "Configuration" },
 ];
-const lead = "Serin's metrics store: samples in memory, answered by Prometheus' HTTP API. It keeps no file and evaluates no rule.";
+const lead =
+  "Serin's metrics store: samples in memory, answered by Prometheus' HTTP API. It keeps no file and evaluates no rule.";
 const maxRows = 500;
 
 /** The few pages that a person opens; undefined for any other path. */
@@ -43,7 +47,16 @@ interface VectorEntry {
 }
 
 async function queryBody(query: string, ask: AskApi): Promise<Html> {
-  const form = html`<form action="/graph" method="get"><input type="text" name="query" value="${query}" placeholder="sum by (destination_version) (rate(istio_requests_total[1m]))" aria-label="PromQL" autofocus><button>Execute</button></form>`;
+  const form = html`<form action="/graph" method="get">
+    <input
+      type="text"
+      name="query"
+      value="${query}"
+      placeholder="sum by (destination_version) (rate(istio_requests_total[1m]))"
+      aria-label="PromQL"
+      autofocus
+    /><button>Execute</button>
+  </form>`;
   if (query.trim() === "") return form;
   const answered = await ask("/api/v1/query", { query });
   if ("error" in answered) return html`${form}${problem(answered.error)}`;
@@ -51,7 +64,8 @@ async function queryBody(query: string, ask: AskApi): Promise<Html> {
 }
 
 function resultOf({ resultType, result }: { readonly resultType: string; readonly result: unknown }): Html {
-  if (resultType === "scalar" || resultType === "string") return html`<p><code>${String((result as readonly unknown[])[1])}</code></p>`;
+  if (resultType === "scalar" || resultType === "string")
+    return html`<p><code>${String((result as readonly unknown[])[1])}</code></p>`;
   const entries = result as readonly VectorEntry[];
   const isVector = resultType === "vector";
   const rows = entries.slice(0, maxRows);
@@ -60,15 +74,24 @@ function resultOf({ resultType, result }: { readonly resultType: string; readonl
       { title: "Series", cell: ({ metric }) => html`<code>${seriesText(metric)}</code>` },
       isVector
         ? { title: "Value", isNumber: true, cell: ({ value }) => value?.[1] ?? "" }
-        : { title: "Samples", cell: ({ values = [] }) => html`<code>${values.map(([seconds, value]) => `${value} @${seconds}`).join("  ")}</code>` },
+        : {
+            title: "Samples",
+            cell: ({ values = [] }) =>
+              html`<code>${values.map(([seconds, value]) => `${value} @${seconds}`).join("  ")}</code>`,
+          },
     ],
     rows,
   );
-  return html`<p class="dim">${entries.length} series${entries.length > maxRows ? `, the first ${maxRows} shown` : ""}</p>${entries.length === 0 ? undefined : shown}`;
+  return html`<p class="dim">
+      ${entries.length} series${entries.length > maxRows ? `, the first ${maxRows} shown` : ""}
+    </p>
+    ${entries.length === 0 ? undefined : shown}`;
 }
 
 function seriesText({ __name__: name = "", ...labels }: Readonly<Record<string, string>>): string {
-  const text = Object.entries(labels).map(([label, value]) => `${label}=${JSON.stringify(value)}`).join(", ");
+  const text = Object.entries(labels)
+    .map(([label, value]) => `${label}=${JSON.stringify(value)}`)
+    .join(", ");
   return text === "" ? (name === "" ? "{}" : name) : `${name}{${text}}`;
 }
 
@@ -95,25 +118,47 @@ function poolBody(pool: string, targets: readonly Target[]): Html {
   const shown = table<Target>(
     [
       { title: "Endpoint", cell: ({ scrapeUrl }) => scrapeUrl },
-      { title: "State", cell: ({ health }) => html`<span class="${health === "up" ? "good" : health === "down" ? "bad" : "dim"}">${health}</span>` },
+      {
+        title: "State",
+        cell: ({ health }) =>
+          html`<span class="${health === "up" ? "good" : health === "down" ? "bad" : "dim"}">${health}</span>`,
+      },
       { title: "Labels", cell: ({ labels }) => labelsCell(labels) },
-      { title: "Last scrape", cell: ({ lastScrape, health }) => (health === "unknown" ? "not yet" : lastScrape.replace("T", " ").slice(0, 19)) },
-      { title: "Took", isNumber: true, cell: ({ lastScrapeDuration }) => `${Math.round(lastScrapeDuration * 1000)} ms` },
+      {
+        title: "Last scrape",
+        cell: ({ lastScrape, health }) =>
+          health === "unknown" ? "not yet" : lastScrape.replace("T", " ").slice(0, 19),
+      },
+      {
+        title: "Took",
+        isNumber: true,
+        cell: ({ lastScrapeDuration }) => `${Math.round(lastScrapeDuration * 1000)} ms`,
+      },
       { title: "Error", cell: ({ lastError }) => lastError },
     ],
     targets,
   );
-  return html`<h2>${pool} <span class="dim">(${up} of ${targets.length} up)</span></h2>${shown}`;
+  return html`<h2>${pool} <span class="dim">(${up} of ${targets.length} up)</span></h2>
+    ${shown}`;
 }
 
 /** What tells targets apart; the rest on demand. */
 function labelsCell(labels: Readonly<Record<string, string>>): Html {
   const { namespace, pod, instance = "" } = labels;
   const name = pod === undefined ? instance : `${pod}.${namespace ?? ""}`;
-  return html`<details><summary>${name}</summary><code>${Object.entries(labels).map(([label, value]) => `${label}="${value}"`).join(" ")}</code></details>`;
+  return html`<details>
+    <summary>${name}</summary>
+    <code
+      >${Object.entries(labels)
+        .map(([label, value]) => `${label}="${value}"`)
+        .join(" ")}</code
+    >
+  </details>`;
 }
 
 async function configBody(ask: AskApi): Promise<Html> {
   const answered = await ask("/api/v1/status/config", {});
-  return "error" in answered ? problem(answered.error) : html`<pre>${(answered.data as { readonly yaml: string }).yaml}</pre>`;
+  return "error" in answered
+    ? problem(answered.error)
+    : html`<pre>${(answered.data as { readonly yaml: string }).yaml}</pre>`;
 }

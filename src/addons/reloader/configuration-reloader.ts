@@ -15,7 +15,10 @@ const pollMs = 5_000;
 const requestTimeoutMs = 10_000;
 
 /** Asks for a reload whenever a file of the directory has changed, until the signal is aborted. */
-export async function watchConfiguration({ directory, reloadUrl, clock, log }: ConfigurationReloaderOptions, signal: AbortSignal): Promise<void> {
+export async function watchConfiguration(
+  { directory, reloadUrl, clock, log }: ConfigurationReloaderOptions,
+  signal: AbortSignal,
+): Promise<void> {
   let told = await contentsOf(directory);
   while (!signal.aborted) {
     await clock.sleep(pollMs, signal).catch(() => undefined);
@@ -23,8 +26,12 @@ export async function watchConfiguration({ directory, reloadUrl, clock, log }: C
     try {
       const found = await contentsOf(directory);
       if (found === told) continue;
-      const answer = await fetch(reloadUrl, { method: "POST", signal: AbortSignal.any([signal, AbortSignal.timeout(requestTimeoutMs)]) });
-      if (!answer.ok) throw new Error(`${reloadUrl} answered ${answer.status}: ${(await answer.text()).trim().slice(0, 500)}`);
+      const answer = await fetch(reloadUrl, {
+        method: "POST",
+        signal: AbortSignal.any([signal, AbortSignal.timeout(requestTimeoutMs)]),
+      });
+      if (!answer.ok)
+        throw new Error(`${reloadUrl} answered ${answer.status}: ${(await answer.text()).trim().slice(0, 500)}`);
       told = found;
       log.info("reloaded", { directory });
     } catch (error) {
@@ -35,7 +42,9 @@ export async function watchConfiguration({ directory, reloadUrl, clock, log }: C
 
 async function contentsOf(directory: string): Promise<string> {
   const hash = createHash("sha256");
-  for (const entry of (await readdir(directory, { withFileTypes: true })).toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+  for (const entry of (await readdir(directory, { withFileTypes: true })).toSorted((a, b) =>
+    a.name < b.name ? -1 : 1,
+  )) {
     if (entry.name.startsWith("..") || entry.isDirectory()) continue;
     hash.update(`${entry.name}\0`).update(await readFile(join(directory, entry.name)));
   }

@@ -16,7 +16,8 @@ export function readFlags(args: readonly string[]): ReadonlyMap<string, string> 
 export function listenAddress(flag: string, address: string): { readonly host: string; readonly port: number } {
   const at = address.lastIndexOf(":");
   const port = Number(address.slice(at + 1));
-  if (at === -1 || !Number.isInteger(port) || port < 1 || port > 65_535) throw userError("flag-invalid", `--${flag}: expected host:port, got "${address}"`);
+  if (at === -1 || !Number.isInteger(port) || port < 1 || port > 65_535)
+    throw userError("flag-invalid", `--${flag}: expected host:port, got "${address}"`);
   const host = address.slice(0, at).replaceAll(/[[\]]/g, "");
   return { host: host === "0.0.0.0" ? "" : host, port };
 }

@@ -2,4 +2,14 @@ export { listenAddress, readFlags } from "./flags.ts";
 export { createQueryPrometheus, type MeasuredSample, type QueryPrometheus } from "./prometheus-client.ts";
 export { Html, html } from "./html.ts";
 export { page, table, type Column, type PageOptions } from "./page.ts";
-export { htmlAnswer, jsonAnswer, redirectTo, serveWeb, textAnswer, type ServeWebOptions, type WebAnswer, type WebHandler, type WebRequest } from "./serve-web.ts";
+export {
+  htmlAnswer,
+  jsonAnswer,
+  redirectTo,
+  serveWeb,
+  textAnswer,
+  type ServeWebOptions,
+  type WebAnswer,
+  type WebHandler,
+  type WebRequest,
+} from "./serve-web.ts";

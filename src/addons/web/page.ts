@@ -31,7 +31,8 @@ pre { background: var(--soft); padding: .7rem 1rem; border-radius: 6px; overflow
 
 /** A whole page. */
 export function page({ title, lead, links, refreshSeconds, body }: PageOptions): string {
-  const refresh = refreshSeconds === undefined ? undefined : html`<meta http-equiv="refresh" content="${refreshSeconds}">`;
+  const refresh =
+    refreshSeconds === undefined ? undefined : html`<meta http-equiv="refresh" content="${refreshSeconds}" />`;
   const document = html`<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">${refresh}<title>${title}</title><style>`;
@@ -55,8 +56,22 @@ export interface Column<Row> {
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): Html {
   const kind = ({ isNumber }: Column<Row>): string => (isNumber === true ? "number" : "");
   const head = columns.map((column) => html`<th class="${kind(column)}">${column.title}</th>`);
-  const lines = rows.map((row) => html`<tr>${columns.map((column) => html`<td class="${kind(column)}">${column.cell(row)}</td>`)}</tr>
-`);
-  return html`<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>
-${lines}</tbody></table></div>`;
+  const lines = rows.map(
+    (row) =>
+      html`<tr>
+        ${columns.map((column) => html`<td class="${kind(column)}">${column.cell(row)}</td>`)}
+      </tr> `,
+  );
+  return html`<div class="scroll">
+    <table>
+      <thead>
+        <tr>
+          ${head}
+        </tr>
+      </thead>
+      <tbody>
+        ${lines}
+      </tbody>
+    </table>
+  </div>`;
 }

@@ -22,13 +22,18 @@ export function createQueryPrometheus(url: string): QueryPrometheus {
     let answer: Answer;
     try {
       const body = new URLSearchParams({ query });
-      const response = await fetch(`${url.replace(/\/+$/, "")}/api/v1/query`, { method: "POST", body, signal: AbortSignal.timeout(timeoutMs) });
+      const response = await fetch(`${url.replace(/\/+$/, "")}/api/v1/query`, {
+        method: "POST",
+        body,
+        signal: AbortSignal.timeout(timeoutMs),
+      });
       answer = (await response.json()) as Answer;
     } catch (cause) {
       const reason = cause instanceof Error && cause.cause !== undefined ? messageOf(cause.cause) : messageOf(cause);
       throw transientError("prometheus-unreachable", `Prometheus at ${url} does not answer: ${reason}`, { cause });
     }
-    if (answer.status !== "success") throw transientError("prometheus-refused", `Prometheus at ${url} refused the query: ${answer.error ?? ""}`);
+    if (answer.status !== "success")
+      throw transientError("prometheus-refused", `Prometheus at ${url} refused the query: ${answer.error ?? ""}`);
     return samplesOf(answer.data);
   };
 }
@@ -36,7 +41,10 @@ export function createQueryPrometheus(url: string): QueryPrometheus {
 function samplesOf(data: Answer["data"]): MeasuredSample[] {
   if (data?.resultType === "scalar") return [{ labels: {}, value: Number((data.result as readonly unknown[])[1]) }];
   if (data?.resultType !== "vector") return [];
-  const entries = data.result as readonly { readonly metric: Record<string, string>; readonly value: readonly [number, string] }[];
+  const entries = data.result as readonly {
+    readonly metric: Record<string, string>;
+    readonly value: readonly [number, string];
+  }[];
   return entries.map(({ metric, value }) => ({ labels: metric, value: numberOf(value[1]) }));
 }
 

@@ -29,7 +29,11 @@ export interface ServeWebOptions {
 const maxBodyBytes = 1 << 20;
 
 /** Serves plain HTTP until the signal is aborted. Throws a user error when the port cannot be listened on. */
-export async function serveWeb(handle: WebHandler, { host, port, log }: ServeWebOptions, signal: AbortSignal): Promise<void> {
+export async function serveWeb(
+  handle: WebHandler,
+  { host, port, log }: ServeWebOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const server = nodeHttp().createServer((request, response) => {
     void answer(request, response, handle).catch((error: unknown) => {
       log.warn("a request failed", { url: request.url, error: describeError(error) });
@@ -38,7 +42,13 @@ export async function serveWeb(handle: WebHandler, { host, port, log }: ServeWeb
     });
   });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => reject(userError("listen-failed", `cannot listen on ${host === "" ? "*" : host}:${port}: ${messageOf(cause)}`, { cause })));
+    server.once("error", (cause) =>
+      reject(
+        userError("listen-failed", `cannot listen on ${host === "" ? "*" : host}:${port}: ${messageOf(cause)}`, {
+          cause,
+        }),
+      ),
+    );
     server.listen({ port, ...(host === "" ? {} : { host }) }, resolve);
   });
   log.info("listening", { host, port });
@@ -54,8 +64,14 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
     return;
   }
   const params = url.searchParams;
-  if (request.method === "POST") for (const [name, value] of new URLSearchParams(await formOf(request))) params.append(name, value);
-  const { status, contentType, body, headers = {} } = await handle({ method: request.method ?? "GET", path: url.pathname, params });
+  if (request.method === "POST")
+    for (const [name, value] of new URLSearchParams(await formOf(request))) params.append(name, value);
+  const {
+    status,
+    contentType,
+    body,
+    headers = {},
+  } = await handle({ method: request.method ?? "GET", path: url.pathname, params });
   response.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(body), ...headers });
   response.end(request.method === "HEAD" ? undefined : body);
 }

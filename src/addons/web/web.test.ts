@@ -3,8 +3,19 @@ import { test } from "node:test";
 import { Html, html, listenAddress, page, readFlags, table } from "./index.ts";
 
 test("what is put into a page is escaped, unless it is HTML", () => {
-  assert.equal(html`<a title="${'"&'}">${"<b>"}${new Html("<i>")}${["<", html`<p>`]}${undefined}</a>`.text, '<a title="&quot;&amp;">&lt;b&gt;<i>&lt;<p></a>');
-  assert.match(page({ title: "<x>", lead: "", links: [], body: table([{ title: "A", cell: (row: string) => row }], ["<script>"]) }), /<title>&lt;x&gt;<\/title>[\s\S]*<td class="">&lt;script&gt;<\/td>/);
+  assert.equal(
+    html`<a title="${'"&'}">${"<b>"}${new Html("<i>")}${["<", html`<p>`]}${undefined}</a>`.text,
+    '<a title="&quot;&amp;">&lt;b&gt;<i>&lt;<p></a>',
+  );
+  assert.match(
+    page({
+      title: "<x>",
+      lead: "",
+      links: [],
+      body: table([{ title: "A", cell: (row: string) => row }], ["<script>"]),
+    }),
+    /<title>&lt;x&gt;<\/title>[\s\S]*<td class="">&lt;script&gt;<\/td>/,
+  );
 });
 
 test("flags are read as programs in Go write them", () => {

@@ -7,32 +7,88 @@ import type { Resource } from "../resource.ts";
 /** By the kind that they are for: Istio's annotations of 1.31, without those of the control plane's own. */
 const annotationsOfKind: Readonly<Record<string, readonly string[]>> = {
   Pod: [
-    "prometheus.istio.io/merge-metrics", "sidecar.istio.io/inject", "sidecar.istio.io/rewriteAppHTTPProbers", "sidecar.istio.io/discoveryAddress",
-    "sidecar.istio.io/proxyImage", "sidecar.istio.io/proxyImageType", "sidecar.istio.io/proxyCPU", "sidecar.istio.io/proxyCPULimit",
-    "sidecar.istio.io/proxyMemory", "sidecar.istio.io/proxyMemoryLimit", "sidecar.istio.io/interceptionMode", "sidecar.istio.io/bootstrapOverride",
-    "sidecar.istio.io/statsInclusionPrefixes", "sidecar.istio.io/statsInclusionSuffixes", "sidecar.istio.io/statsInclusionRegexps",
-    "sidecar.istio.io/statsHistogramBuckets", "sidecar.istio.io/statsFlushInterval", "sidecar.istio.io/statsEvictionInterval", "sidecar.istio.io/statsHistogramBins",
-    "sidecar.istio.io/statsCompression", "sidecar.istio.io/userVolume", "sidecar.istio.io/userVolumeMount", "status.sidecar.istio.io/port",
-    "sidecar.istio.io/logLevel", "sidecar.istio.io/componentLogLevel", "sidecar.istio.io/agentLogLevel", "sidecar.istio.io/nativeSidecar",
-    "sidecar.istio.io/extraStatTags", "sidecar.istio.io/capNetBindService", "readiness.status.sidecar.istio.io/initialDelaySeconds",
-    "readiness.status.sidecar.istio.io/periodSeconds", "readiness.status.sidecar.istio.io/failureThreshold", "readiness.status.sidecar.istio.io/applicationPorts",
-    "traffic.sidecar.istio.io/includeOutboundIPRanges", "traffic.sidecar.istio.io/excludeOutboundIPRanges", "traffic.sidecar.istio.io/includeInboundPorts",
-    "traffic.sidecar.istio.io/excludeInboundPorts", "traffic.sidecar.istio.io/excludeInterfaces", "traffic.sidecar.istio.io/includeOutboundPorts",
-    "traffic.sidecar.istio.io/excludeOutboundPorts", "traffic.sidecar.istio.io/kubevirtInterfaces", "proxy.istio.io/config", "proxy.istio.io/overrides",
-    "inject.istio.io/templates", "ambient.istio.io/redirection", "ambient.istio.io/waypoint-inbound-binding", "ambient.istio.io/bypass-inbound-capture",
-    "ambient.istio.io/dns-capture", "istio.io/reroute-virtual-interfaces",
+    "prometheus.istio.io/merge-metrics",
+    "sidecar.istio.io/inject",
+    "sidecar.istio.io/rewriteAppHTTPProbers",
+    "sidecar.istio.io/discoveryAddress",
+    "sidecar.istio.io/proxyImage",
+    "sidecar.istio.io/proxyImageType",
+    "sidecar.istio.io/proxyCPU",
+    "sidecar.istio.io/proxyCPULimit",
+    "sidecar.istio.io/proxyMemory",
+    "sidecar.istio.io/proxyMemoryLimit",
+    "sidecar.istio.io/interceptionMode",
+    "sidecar.istio.io/bootstrapOverride",
+    "sidecar.istio.io/statsInclusionPrefixes",
+    "sidecar.istio.io/statsInclusionSuffixes",
+    "sidecar.istio.io/statsInclusionRegexps",
+    "sidecar.istio.io/statsHistogramBuckets",
+    "sidecar.istio.io/statsFlushInterval",
+    "sidecar.istio.io/statsEvictionInterval",
+    "sidecar.istio.io/statsHistogramBins",
+    "sidecar.istio.io/statsCompression",
+    "sidecar.istio.io/userVolume",
+    "sidecar.istio.io/userVolumeMount",
+    "status.sidecar.istio.io/port",
+    "sidecar.istio.io/logLevel",
+    "sidecar.istio.io/componentLogLevel",
+    "sidecar.istio.io/agentLogLevel",
+    "sidecar.istio.io/nativeSidecar",
+    "sidecar.istio.io/extraStatTags",
+    "sidecar.istio.io/capNetBindService",
+    "readiness.status.sidecar.istio.io/initialDelaySeconds",
+    "readiness.status.sidecar.istio.io/periodSeconds",
+    "readiness.status.sidecar.istio.io/failureThreshold",
+    "readiness.status.sidecar.istio.io/applicationPorts",
+    "traffic.sidecar.istio.io/includeOutboundIPRanges",
+    "traffic.sidecar.istio.io/excludeOutboundIPRanges",
+    "traffic.sidecar.istio.io/includeInboundPorts",
+    "traffic.sidecar.istio.io/excludeInboundPorts",
+    "traffic.sidecar.istio.io/excludeInterfaces",
+    "traffic.sidecar.istio.io/includeOutboundPorts",
+    "traffic.sidecar.istio.io/excludeOutboundPorts",
+    "traffic.sidecar.istio.io/kubevirtInterfaces",
+    "proxy.istio.io/config",
+    "proxy.istio.io/overrides",
+    "inject.istio.io/templates",
+    "ambient.istio.io/redirection",
+    "ambient.istio.io/waypoint-inbound-binding",
+    "ambient.istio.io/bypass-inbound-capture",
+    "ambient.istio.io/dns-capture",
+    "istio.io/reroute-virtual-interfaces",
   ],
-  Service: ["alpha.istio.io/kubernetes-serviceaccounts", "alpha.istio.io/canonical-serviceaccounts", "networking.istio.io/exportTo", "traffic.istio.io/nodeSelector", "istio.io/use-waypoint-canary-weight"],
+  Service: [
+    "alpha.istio.io/kubernetes-serviceaccounts",
+    "alpha.istio.io/canonical-serviceaccounts",
+    "networking.istio.io/exportTo",
+    "traffic.istio.io/nodeSelector",
+    "istio.io/use-waypoint-canary-weight",
+  ],
   Namespace: ["topology.istio.io/controlPlaneClusters", "istio.io/use-waypoint-canary-weight"],
   ServiceEntry: ["istio.io/use-waypoint-canary-weight"],
   Ingress: ["kubernetes.io/ingress.class"],
-  Gateway: ["gateway.istio.io/service-account", "gateway.istio.io/name-override", "networking.istio.io/service-type", "networking.istio.io/traffic-distribution"],
+  Gateway: [
+    "gateway.istio.io/service-account",
+    "gateway.istio.io/name-override",
+    "networking.istio.io/service-type",
+    "networking.istio.io/traffic-distribution",
+  ],
   AuthorizationPolicy: ["istio.io/dry-run"],
-  WorkloadEntry: ["istio.io/autoRegistrationGroup", "istio.io/workloadController", "istio.io/connectedAt", "istio.io/disconnectedAt"],
+  WorkloadEntry: [
+    "istio.io/autoRegistrationGroup",
+    "istio.io/workloadController",
+    "istio.io/connectedAt",
+    "istio.io/disconnectedAt",
+  ],
 };
 
 /** On any object, or written by the mesh itself. */
-const anywhere = new Set(["galley.istio.io/analyze-suppress", "gateway.istio.io/controller-version", "sidecar.istio.io/status", "istio.io/rev"]);
+const anywhere = new Set([
+  "galley.istio.io/analyze-suppress",
+  "gateway.istio.io/controller-version",
+  "sidecar.istio.io/status",
+  "istio.io/rev",
+]);
 
 /** With what to use instead. */
 const deprecated: Readonly<Record<string, string>> = {
@@ -53,10 +109,18 @@ const maxPort = 65_535;
 
 const isCount = (value: string): boolean => /^\d+$/.test(value.trim());
 const isPort = (value: string): boolean => isCount(value) && Number(value) <= maxPort;
-const eachOf = (accepts: (part: string) => boolean): ((value: string) => boolean) => (value) => value.trim() === "" || value.split(",").every((part) => accepts(part.trim()));
-const orAll = (accepts: (value: string) => boolean): ((value: string) => boolean) => (value) => value === "*" || accepts(value);
-const isRange = (value: string): boolean => /^(\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\/\d{1,3})$/.test(value);
-const isQuantity = (value: string): boolean => /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[numkKMGTPE]|[KMGTPE]i)?$/.test(value);
+const eachOf =
+  (accepts: (part: string) => boolean): ((value: string) => boolean) =>
+  (value) =>
+    value.trim() === "" || value.split(",").every((part) => accepts(part.trim()));
+const orAll =
+  (accepts: (value: string) => boolean): ((value: string) => boolean) =>
+  (value) =>
+    value === "*" || accepts(value);
+const isRange = (value: string): boolean =>
+  /^(\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\/\d{1,3})$/.test(value);
+const isQuantity = (value: string): boolean =>
+  /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[numkKMGTPE]|[KMGTPE]i)?$/.test(value);
 const isObject = (value: string): boolean => {
   try {
     const parsed: unknown = JSON.parse(value);
@@ -75,7 +139,10 @@ const json: Check = ["JSON", isObject];
 
 const checks: Readonly<Record<string, Check>> = {
   "prometheus.istio.io/merge-metrics": ["true or false", (value) => /^(1|0|t|f|true|false)$/i.test(value)],
-  "sidecar.istio.io/interceptionMode": ["REDIRECT, TPROXY or NONE", (value) => ["REDIRECT", "TPROXY", "NONE"].includes(value)],
+  "sidecar.istio.io/interceptionMode": [
+    "REDIRECT, TPROXY or NONE",
+    (value) => ["REDIRECT", "TPROXY", "NONE"].includes(value),
+  ],
   "sidecar.istio.io/proxyCPU": quantity,
   "sidecar.istio.io/proxyCPULimit": quantity,
   "sidecar.istio.io/proxyMemory": quantity,
@@ -100,14 +167,21 @@ export const annotationsAnalyzer: Analyzer = {
   analyze(inventory, report) {
     for (const { group, kind } of [namespaceKind, serviceKind, podKind, deploymentKind]) {
       for (const resource of inventory.raw({ group, kind })) {
-        for (const [name, value] of Object.entries(resource.object.metadata.annotations ?? {})) if (isIstios(name) && !anywhere.has(name)) checkAnnotation(resource, kind, name, value, report);
+        for (const [name, value] of Object.entries(resource.object.metadata.annotations ?? {}))
+          if (isIstios(name) && !anywhere.has(name)) checkAnnotation(resource, kind, name, value, report);
       }
     }
   },
 };
 
 function isIstios(name: string): boolean {
-  return name === "kubernetes.io/ingress.class" || (name.split("/")[0]?.endsWith("istio.io") === true && name.includes("/") && !name.startsWith("operator.istio.io/") && !name.startsWith("install.operator.istio.io/"));
+  return (
+    name === "kubernetes.io/ingress.class" ||
+    (name.split("/")[0]?.endsWith("istio.io") === true &&
+      name.includes("/") &&
+      !name.startsWith("operator.istio.io/") &&
+      !name.startsWith("install.operator.istio.io/"))
+  );
 }
 
 function checkAnnotation(resource: Resource, kind: string, name: string, value: string, report: Report): void {
@@ -115,17 +189,42 @@ function checkAnnotation(resource: Resource, kind: string, name: string, value: 
   const kinds = Object.entries(annotationsOfKind).flatMap(([of, names]) => (names.includes(name) ? [of] : []));
   if (kinds.length === 0) {
     const near = nearestName(name, Object.values(annotationsOfKind).flat());
-    report(messageTypes.unknownAnnotation, resource, path, `annotation ${name} is read by nobody and has no effect; ${near === undefined ? "take it out" : `did you mean ${near}?`}`);
+    report(
+      messageTypes.unknownAnnotation,
+      resource,
+      path,
+      `annotation ${name} is read by nobody and has no effect; ${near === undefined ? "take it out" : `did you mean ${near}?`}`,
+    );
     return;
   }
   const replacement = deprecated[name];
   const hasBoth = resource.object.metadata.labels?.[name] !== undefined;
-  if (replacement !== undefined && !hasBoth) report(messageTypes.deprecatedAnnotation, resource, path, `annotation ${name} is deprecated and may stop working; ${replacement}`);
+  if (replacement !== undefined && !hasBoth)
+    report(
+      messageTypes.deprecatedAnnotation,
+      resource,
+      path,
+      `annotation ${name} is deprecated and may stop working; ${replacement}`,
+    );
   if (!kinds.includes(kind)) {
-    const advice = kind === "Deployment" && kinds.includes("Pod") ? "move it to spec.template.metadata.annotations" : `move it to a ${kinds.join(" or ")}`;
-    report(messageTypes.misplacedAnnotation, resource, path, `annotation ${name} has no effect on a ${kind}; ${advice}`);
+    const advice =
+      kind === "Deployment" && kinds.includes("Pod")
+        ? "move it to spec.template.metadata.annotations"
+        : `move it to a ${kinds.join(" or ")}`;
+    report(
+      messageTypes.misplacedAnnotation,
+      resource,
+      path,
+      `annotation ${name} has no effect on a ${kind}; ${advice}`,
+    );
     return;
   }
   const check = checks[name];
-  if (check !== undefined && !check[1](value)) report(messageTypes.invalidAnnotation, resource, path, `annotation ${name} must be ${check[0]}, got "${value}"; pods with it are refused`);
+  if (check !== undefined && !check[1](value))
+    report(
+      messageTypes.invalidAnnotation,
+      resource,
+      path,
+      `annotation ${name} must be ${check[0]}, got "${value}"; pods with it are refused`,
+    );
 }

@@ -13,11 +13,21 @@ export const caCertificateAnalyzer: Analyzer = {
       const { host, trafficPolicy, workloadSelector } = object.spec;
       const isSelective = workloadSelector !== undefined;
       if (trustsAnybody(trafficPolicy?.tls, isSelective)) {
-        report(messageTypes.noServerCertificateVerificationDestinationLevel, resource, "spec.trafficPolicy.tls.mode", unverified(host, trafficPolicy?.tls));
+        report(
+          messageTypes.noServerCertificateVerificationDestinationLevel,
+          resource,
+          "spec.trafficPolicy.tls.mode",
+          unverified(host, trafficPolicy?.tls),
+        );
       }
       for (const [index, { port, tls }] of (trafficPolicy?.portLevelSettings ?? []).entries()) {
         if (!trustsAnybody(tls, isSelective)) continue;
-        report(messageTypes.noServerCertificateVerificationPortLevel, resource, `spec.trafficPolicy.portLevelSettings[${index}].tls.mode`, unverified(`${host}:${port.number}`, tls));
+        report(
+          messageTypes.noServerCertificateVerificationPortLevel,
+          resource,
+          `spec.trafficPolicy.portLevelSettings[${index}].tls.mode`,
+          unverified(`${host}:${port.number}`, tls),
+        );
       }
     }
   },
@@ -41,14 +51,26 @@ export const subsetPodsAnalyzer: Analyzer = {
   },
 };
 
-function checkSubsets({ resource, object: { metadata, spec } }: Entry<DestinationRule>, inventory: Inventory, report: Report): void {
+function checkSubsets(
+  { resource, object: { metadata, spec } }: Entry<DestinationRule>,
+  inventory: Inventory,
+  report: Report,
+): void {
   const namespace = metadata.namespace ?? "";
   const known = findHost(inventory, spec.host, namespace);
   if (known === undefined) {
     if (spec.host.startsWith("*")) return;
     const others = namesakes(inventory, spec.host);
-    const advice = others.length > 0 ? `; there is ${listed(others)}: write the full name` : "; correct the host, or create its Service or ServiceEntry";
-    report(messageTypes.unknownDestinationRuleHost, resource, "spec.host", `no Service or ServiceEntry that namespace ${namespace} sees has the name ${fullHost(spec.host, namespace)}, so the rule has no effect${advice}`);
+    const advice =
+      others.length > 0
+        ? `; there is ${listed(others)}: write the full name`
+        : "; correct the host, or create its Service or ServiceEntry";
+    report(
+      messageTypes.unknownDestinationRuleHost,
+      resource,
+      "spec.host",
+      `no Service or ServiceEntry that namespace ${namespace} sees has the name ${fullHost(spec.host, namespace)}, so the rule has no effect${advice}`,
+    );
     return;
   }
   // Endpoints that are not pods have labels of their own.
@@ -57,9 +79,21 @@ function checkSubsets({ resource, object: { metadata, spec } }: Entry<Destinatio
   if (behind.length === 0 && inventory.options.scope === "files") return;
   for (const [index, { name, labels }] of spec.subsets.entries()) {
     if (selected(behind, labels).length > 0 || isByPlace(labels)) continue;
-    const others = [...new Set(behind.map((workload) => labelsText(Object.fromEntries(Object.keys(labels).map((key) => [key, workload.labels[key] ?? "(none)"])))))].toSorted();
-    const have = others.length === 0 ? `host ${spec.host} has no pods at all` : `the pods of ${spec.host} have ${listed(others)}`;
-    report(messageTypes.destinationRuleSubsetNotSelectPods, resource, `spec.subsets[${index}].labels`, `subset "${name}" selects ${labelsText(labels)}, which no pod has, so requests to it get 503: ${have}; correct the labels, or deploy such pods`);
+    const others = [
+      ...new Set(
+        behind.map((workload) =>
+          labelsText(Object.fromEntries(Object.keys(labels).map((key) => [key, workload.labels[key] ?? "(none)"]))),
+        ),
+      ),
+    ].toSorted();
+    const have =
+      others.length === 0 ? `host ${spec.host} has no pods at all` : `the pods of ${spec.host} have ${listed(others)}`;
+    report(
+      messageTypes.destinationRuleSubsetNotSelectPods,
+      resource,
+      `spec.subsets[${index}].labels`,
+      `subset "${name}" selects ${labelsText(labels)}, which no pod has, so requests to it get 503: ${have}; correct the labels, or deploy such pods`,
+    );
   }
 }
 

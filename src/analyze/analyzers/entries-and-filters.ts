@@ -8,7 +8,9 @@ export const entryAddressesAnalyzer: Analyzer = {
   description: "TCP ports of ServiceEntries can be told apart",
   analyze(inventory, report) {
     const metadata = inventory.options.meshConfig?.defaultConfig.proxyMetadata ?? {};
-    const isAllocated = metadata["ISTIO_META_DNS_CAPTURE"] === "true" && (metadata["ISTIO_META_DNS_AUTO_ALLOCATE"] === "true" || metadata["PILOT_ENABLE_IP_AUTOALLOCATE"] === "true");
+    const isAllocated =
+      metadata["ISTIO_META_DNS_CAPTURE"] === "true" &&
+      (metadata["ISTIO_META_DNS_AUTO_ALLOCATE"] === "true" || metadata["PILOT_ENABLE_IP_AUTOALLOCATE"] === "true");
     if (isAllocated) return;
     for (const { resource, object } of inventory.of(serviceEntryKind)) {
       const allocated = (object as { status?: { addresses?: readonly unknown[] } }).status?.addresses ?? [];
@@ -47,18 +49,31 @@ export const entryProtocolAnalyzer: Analyzer = {
     }
     for (const [key, users] of ports) {
       for (const { entry, protocol, index } of users) {
-        const others = users.filter((user) => user.entry !== entry && user.protocol !== protocol && meet(user.entry, entry));
+        const others = users.filter(
+          (user) => user.entry !== entry && user.protocol !== protocol && meet(user.entry, entry),
+        );
         if (others.length === 0) continue;
         const [host = "", number = ""] = key.split(" ");
-        const names = others.map((other) => `${other.entry.object.metadata.namespace ?? ""}/${other.entry.object.metadata.name ?? ""} (${other.protocol})`);
-        report(messageTypes.conflictingServiceEntryProtocol, entry.resource, `spec.ports[${index}].protocol`, `says that port ${number} of ${host} is ${protocol}, ServiceEntry ${listed(names.toSorted())} says otherwise, and only the oldest holds; let all say the same, or narrow exportTo`);
+        const names = others.map(
+          (other) =>
+            `${other.entry.object.metadata.namespace ?? ""}/${other.entry.object.metadata.name ?? ""} (${other.protocol})`,
+        );
+        report(
+          messageTypes.conflictingServiceEntryProtocol,
+          entry.resource,
+          `spec.ports[${index}].protocol`,
+          `says that port ${number} of ${host} is ${protocol}, ServiceEntry ${listed(names.toSorted())} says otherwise, and only the oldest holds; let all say the same, or narrow exportTo`,
+        );
       }
     }
   },
 };
 
 function meet(left: Entry<ServiceEntry>, right: Entry<ServiceEntry>): boolean {
-  const scopes = ({ object: { metadata, spec } }: Entry<ServiceEntry>): readonly string[] => (spec.exportTo.length === 0 ? ["*"] : spec.exportTo.map((entry) => (entry === "." ? (metadata.namespace ?? "") : entry)));
+  const scopes = ({ object: { metadata, spec } }: Entry<ServiceEntry>): readonly string[] =>
+    spec.exportTo.length === 0
+      ? ["*"]
+      : spec.exportTo.map((entry) => (entry === "." ? (metadata.namespace ?? "") : entry));
   const [ofLeft, ofRight] = [scopes(left), scopes(right)];
   return ofLeft.includes("*") || ofRight.includes("*") || ofLeft.some((scope) => ofRight.includes(scope));
 }
@@ -82,7 +97,9 @@ export const envoyFilterAnalyzer: Analyzer = {
         else if (relativeOperations.has(patch.operation) && object.spec.priority === 0) {
           const isVersioned = versioned.has(name);
           report(
-            isVersioned ? messageTypes.envoyFilterUsesRelativeOperationWithProxyVersion : messageTypes.envoyFilterUsesRelativeOperation,
+            isVersioned
+              ? messageTypes.envoyFilterUsesRelativeOperationWithProxyVersion
+              : messageTypes.envoyFilterUsesRelativeOperation,
             resource,
             path,
             `${patch.operation} goes by what is there already, and the filter has no priority: it may come before ${isVersioned ? `the patch of "${name}" that is for some proxy versions only` : "what it refers to"} and then does nothing; set spec.priority, or use INSERT_FIRST or ADD`,
@@ -97,10 +114,15 @@ export const envoyFilterAnalyzer: Analyzer = {
 function wrongOperation({ applyTo, operation }: EnvoyConfigPatch): MessageType | undefined {
   if (operation === "ADD" && routePlaces.has(applyTo)) return messageTypes.envoyFilterUsesAddOperationIncorrectly;
   if (operation === "REMOVE" && routePlaces.has(applyTo)) return messageTypes.envoyFilterUsesRemoveOperationIncorrectly;
-  return operation === "REPLACE" && !replaceablePlaces.has(applyTo) ? messageTypes.envoyFilterUsesReplaceOperationIncorrectly : undefined;
+  return operation === "REPLACE" && !replaceablePlaces.has(applyTo)
+    ? messageTypes.envoyFilterUsesReplaceOperationIncorrectly
+    : undefined;
 }
 
 function wrongText({ applyTo, operation }: EnvoyConfigPatch): string {
-  const advice = operation === "REPLACE" ? `REPLACE is for ${[...replaceablePlaces].join(", ")}; use MERGE` : "use MERGE, or VIRTUAL_HOST for routes of your own";
+  const advice =
+    operation === "REPLACE"
+      ? `REPLACE is for ${[...replaceablePlaces].join(", ")}; use MERGE`
+      : "use MERGE, or VIRTUAL_HOST for routes of your own";
   return `${operation} does nothing where applyTo is ${applyTo}: ${advice}`;
 }

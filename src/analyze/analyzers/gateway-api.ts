@@ -20,11 +20,16 @@ import { messageTypes } from "../message-types.ts";
 import { groupKindOf, type Resource } from "../resource.ts";
 
 interface Route extends KubernetesObject {
-  readonly spec: { readonly parentRefs: readonly ParentReference[]; readonly rules: readonly { readonly backendRefs: readonly BackendObjectReference[] }[] };
+  readonly spec: {
+    readonly parentRefs: readonly ParentReference[];
+    readonly rules: readonly { readonly backendRefs: readonly BackendObjectReference[] }[];
+  };
 }
 
 function routesOf(inventory: Inventory): readonly Entry<Route>[] {
-  return [httpRouteKind, grpcRouteKind, tcpRouteKind, tlsRouteKind].flatMap((kind) => inventory.of<KubernetesObject>(kind) as readonly Entry<Route>[]);
+  return [httpRouteKind, grpcRouteKind, tcpRouteKind, tlsRouteKind].flatMap(
+    (kind) => inventory.of<KubernetesObject>(kind) as readonly Entry<Route>[],
+  );
 }
 
 export const routeReferenceAnalyzer: Analyzer = {
@@ -32,63 +37,134 @@ export const routeReferenceAnalyzer: Analyzer = {
   description: "routes lead to Services that are there and may be used, and hang on Gateways that are there",
   analyze(inventory, report) {
     for (const route of routesOf(inventory)) {
-      for (const [index, parent] of route.object.spec.parentRefs.entries()) checkParent(route, parent, `spec.parentRefs[${index}]`, inventory, report);
+      for (const [index, parent] of route.object.spec.parentRefs.entries())
+        checkParent(route, parent, `spec.parentRefs[${index}]`, inventory, report);
       for (const [ruleIndex, { backendRefs }] of route.object.spec.rules.entries()) {
-        for (const [index, backend] of backendRefs.entries()) checkBackend(route, backend, `spec.rules[${ruleIndex}].backendRefs[${index}]`, inventory, report);
+        for (const [index, backend] of backendRefs.entries())
+          checkBackend(route, backend, `spec.rules[${ruleIndex}].backendRefs[${index}]`, inventory, report);
       }
     }
     for (const { resource, object } of inventory.of(gatewayKind)) {
       for (const [listenerIndex, { tls }] of object.spec.listeners.entries()) {
         for (const [index, { group, kind, name, namespace }] of (tls?.certificateRefs ?? []).entries()) {
-          checkGrant(resource, gatewayGroup, { group, kind, name, namespace }, `spec.listeners[${listenerIndex}].tls.certificateRefs[${index}]`, inventory, report);
+          checkGrant(
+            resource,
+            gatewayGroup,
+            { group, kind, name, namespace },
+            `spec.listeners[${listenerIndex}].tls.certificateRefs[${index}]`,
+            inventory,
+            report,
+          );
         }
       }
     }
   },
 };
 
-function checkParent({ resource, object }: Entry<Route>, parent: ParentReference, path: string, inventory: Inventory, report: Report): void {
+function checkParent(
+  { resource, object }: Entry<Route>,
+  parent: ParentReference,
+  path: string,
+  inventory: Inventory,
+  report: Report,
+): void {
   const namespace = parent.namespace ?? object.metadata.namespace ?? "";
-  const kind = parent.kind === "Gateway" && parent.group === gatewayGroup ? gatewayKind : parent.kind === "Service" ? serviceKind : undefined;
+  const kind =
+    parent.kind === "Gateway" && parent.group === gatewayGroup
+      ? gatewayKind
+      : parent.kind === "Service"
+        ? serviceKind
+        : undefined;
   if (kind === undefined || !inventory.knowsAll(kind)) return;
   if (!inventory.exists(kind, namespace, parent.name)) {
-    const others = inventory.raw(kind).flatMap(({ object: other }) => (other.metadata.name === parent.name ? [other.metadata.namespace ?? ""] : []));
-    const advice = others.length === 0 ? "create it, or name one that is there" : `there is one in ${listed(others)}: set namespace`;
-    report(messageTypes.referencedResourceNotFound, resource, `${path}.name`, `${parent.kind} "${namespace}/${parent.name}" is not there, so this route has no effect on it; ${advice}`);
+    const others = inventory
+      .raw(kind)
+      .flatMap(({ object: other }) => (other.metadata.name === parent.name ? [other.metadata.namespace ?? ""] : []));
+    const advice =
+      others.length === 0 ? "create it, or name one that is there" : `there is one in ${listed(others)}: set namespace`;
+    report(
+      messageTypes.referencedResourceNotFound,
+      resource,
+      `${path}.name`,
+      `${parent.kind} "${namespace}/${parent.name}" is not there, so this route has no effect on it; ${advice}`,
+    );
     return;
   }
   const listeners = inventory.find(gatewayKind, namespace, parent.name)?.object.spec.listeners.map(({ name }) => name);
-  if (kind !== gatewayKind || parent.sectionName === undefined || listeners === undefined || listeners.includes(parent.sectionName)) return;
-  report(messageTypes.referencedResourceNotFound, resource, `${path}.sectionName`, `Gateway ${namespace}/${parent.name} has no listener "${parent.sectionName}", only ${listed(listeners)}; correct the name`);
+  if (
+    kind !== gatewayKind ||
+    parent.sectionName === undefined ||
+    listeners === undefined ||
+    listeners.includes(parent.sectionName)
+  )
+    return;
+  report(
+    messageTypes.referencedResourceNotFound,
+    resource,
+    `${path}.sectionName`,
+    `Gateway ${namespace}/${parent.name} has no listener "${parent.sectionName}", only ${listed(listeners)}; correct the name`,
+  );
 }
 
-function checkBackend({ resource, object }: Entry<Route>, backend: BackendObjectReference, path: string, inventory: Inventory, report: Report): void {
+function checkBackend(
+  { resource, object }: Entry<Route>,
+  backend: BackendObjectReference,
+  path: string,
+  inventory: Inventory,
+  report: Report,
+): void {
   if (backend.group !== "" || backend.kind !== "Service") return;
   const namespace = backend.namespace ?? object.metadata.namespace ?? "";
   checkGrant(resource, gatewayGroup, backend, path, inventory, report);
   if (!inventory.knowsAll(serviceKind)) return;
   const service = inventory.find(serviceKind, namespace, backend.name);
   if (service === undefined) {
-    const others = inventory.of(serviceKind).flatMap(({ object: { metadata } }) => (metadata.name === backend.name ? [metadata.namespace ?? ""] : []));
-    report(messageTypes.referencedResourceNotFound, resource, `${path}.name`, `Service "${namespace}/${backend.name}" is not there, so requests get 500; ${others.length === 0 ? "create it, or correct the name" : `there is one in ${listed(others)}: set namespace`}`);
+    const others = inventory
+      .of(serviceKind)
+      .flatMap(({ object: { metadata } }) => (metadata.name === backend.name ? [metadata.namespace ?? ""] : []));
+    report(
+      messageTypes.referencedResourceNotFound,
+      resource,
+      `${path}.name`,
+      `Service "${namespace}/${backend.name}" is not there, so requests get 500; ${others.length === 0 ? "create it, or correct the name" : `there is one in ${listed(others)}: set namespace`}`,
+    );
     return;
   }
   const ports = (service.object.spec?.ports ?? []).map(({ port }) => port);
   if (backend.port === undefined || ports.length === 0 || ports.includes(backend.port)) return;
-  report(messageTypes.referencedResourceNotFound, resource, `${path}.port`, `Service ${namespace}/${backend.name} has no port ${backend.port}, only ${listed(ports.map(String))}, so requests get 500; correct the port`);
+  report(
+    messageTypes.referencedResourceNotFound,
+    resource,
+    `${path}.port`,
+    `Service ${namespace}/${backend.name} has no port ${backend.port}, only ${listed(ports.map(String))}, so requests get 500; correct the port`,
+  );
 }
 
-function checkGrant(resource: Resource, fromGroup: string, to: BackendObjectReference, path: string, inventory: Inventory, report: Report): void {
+function checkGrant(
+  resource: Resource,
+  fromGroup: string,
+  to: BackendObjectReference,
+  path: string,
+  inventory: Inventory,
+  report: Report,
+): void {
   const { object } = resource;
   const own = object.metadata.namespace ?? "";
   const { namespace = own, group, kind, name } = to;
   if (namespace === own || (inventory.options.scope === "cluster" && !inventory.knowsAll(referenceGrantKind))) return;
-  const isGranted = inventory.of(referenceGrantKind).some(
-    ({ object: { metadata, spec } }) =>
-      metadata.namespace === namespace &&
-      spec.from.some((from) => from.group === fromGroup && from.kind === object.kind && from.namespace === own) &&
-      spec.to.some((target) => target.group === group && target.kind === kind && (target.name === undefined || target.name === "" || target.name === name)),
-  );
+  const isGranted = inventory
+    .of(referenceGrantKind)
+    .some(
+      ({ object: { metadata, spec } }) =>
+        metadata.namespace === namespace &&
+        spec.from.some((from) => from.group === fromGroup && from.kind === object.kind && from.namespace === own) &&
+        spec.to.some(
+          (target) =>
+            target.group === group &&
+            target.kind === kind &&
+            (target.name === undefined || target.name === "" || target.name === name),
+        ),
+    );
   if (isGranted) return;
   report(
     messageTypes.referenceNotGranted,
@@ -102,7 +178,10 @@ export const waypointReferenceAnalyzer: Analyzer = {
   name: "ambient.WaypointAnalyzer",
   description: "waypoints that labels name are there",
   analyze(inventory, report) {
-    if (inventory.options.scope === "cluster" ? !inventory.knowsAll(gatewayKind) : inventory.raw(gatewayKind).length === 0) return;
+    if (
+      inventory.options.scope === "cluster" ? !inventory.knowsAll(gatewayKind) : inventory.raw(gatewayKind).length === 0
+    )
+      return;
     for (const kind of [namespaceKind, serviceKind, serviceEntryKind, podKind]) {
       for (const resource of inventory.raw(kind)) {
         const { labels = {}, name = "", namespace = "" } = resource.object.metadata;
@@ -110,7 +189,12 @@ export const waypointReferenceAnalyzer: Analyzer = {
         if (waypoint === undefined || waypoint === "" || waypoint.toLowerCase() === "none") continue;
         const where = labels[istioLabels.useWaypointNamespace] ?? (kind === namespaceKind ? name : namespace);
         if (inventory.exists(gatewayKind, where, waypoint)) continue;
-        report(messageTypes.referencedResourceNotFound, resource, `metadata.labels.${istioLabels.useWaypoint}`, `waypoint "${where}/${waypoint}" is not there, so traffic goes without it and its policies and routes do not hold; create it: serin waypoint apply --name ${waypoint} -n ${where}, or take the label out`);
+        report(
+          messageTypes.referencedResourceNotFound,
+          resource,
+          `metadata.labels.${istioLabels.useWaypoint}`,
+          `waypoint "${where}/${waypoint}" is not there, so traffic goes without it and its policies and routes do not hold; create it: serin waypoint apply --name ${waypoint} -n ${where}, or take the label out`,
+        );
       }
     }
   },
@@ -137,14 +221,24 @@ export const servedAnalyzer: Analyzer = {
 };
 
 function reportUndefined(resource: Resource, group: string, report: Report): void {
-  const how = group === gatewayGroup ? "standard-install.yaml of a release of the Gateway API, by kubectl apply -f" : "serin install, which brings them (or: serin manifest generate --set profile=minimal --component Base | kubectl apply -f -)";
-  report(messageTypes.kindNotServed, resource, "kind", `the cluster has no definition of kind ${resource.object.kind ?? ""} (${group}), so this object cannot be applied; install the definitions first: ${how}`);
+  const how =
+    group === gatewayGroup
+      ? "standard-install.yaml of a release of the Gateway API, by kubectl apply -f"
+      : "serin install, which brings them (or: serin manifest generate --set profile=minimal --component Base | kubectl apply -f -)";
+  report(
+    messageTypes.kindNotServed,
+    resource,
+    "kind",
+    `the cluster has no definition of kind ${resource.object.kind ?? ""} (${group}), so this object cannot be applied; install the definitions first: ${how}`,
+  );
 }
 
 function checkVersion(resource: Resource, group: string, inventory: Inventory, report: Report): void {
   if (!inventory.knowsAll(customResourceDefinitionKind)) return;
   const { apiVersion = "", kind = "" } = resource.object;
-  const definition = inventory.of(customResourceDefinitionKind).find(({ object: { spec } }) => spec?.group === group && spec.names.kind === kind);
+  const definition = inventory
+    .of(customResourceDefinitionKind)
+    .find(({ object: { spec } }) => spec?.group === group && spec.names.kind === kind);
   const served = definition?.object.spec?.versions.flatMap((version) => (version.served ? [version.name] : []));
   const version = apiVersion.slice(group.length + 1);
   if (served === undefined || served.includes(version)) return;
@@ -158,7 +252,12 @@ function checkVersion(resource: Resource, group: string, inventory: Inventory, r
     );
     return;
   }
-  report(messageTypes.kindNotServed, resource, "apiVersion", `the cluster serves ${kind} of ${group} in ${listed(served)}, not in ${version}, so this object cannot be applied; write apiVersion: ${group}/${served[0] ?? ""}`);
+  report(
+    messageTypes.kindNotServed,
+    resource,
+    "apiVersion",
+    `the cluster serves ${kind} of ${group} in ${listed(served)}, not in ${version}, so this object cannot be applied; write apiVersion: ${group}/${served[0] ?? ""}`,
+  );
 }
 
 function className({ object }: Resource): string | undefined {

@@ -18,7 +18,10 @@ const installedSelectors: readonly Labels[] = [
 const installedPorts = new Set([80, 443, 8080, 8443, 15_021, 15_443, 31_400]);
 
 function isInstalled({ object: { spec } }: Gateway, inventory: Inventory): boolean {
-  return inventory.options.scope === "files" && installedSelectors.some((labels) => Object.entries(spec.selector).every(([key, value]) => labels[key] === value));
+  return (
+    inventory.options.scope === "files" &&
+    installedSelectors.some((labels) => Object.entries(spec.selector).every(([key, value]) => labels[key] === value))
+  );
 }
 
 function podsOf({ object: { spec } }: Gateway, inventory: Inventory): readonly Workload[] {
@@ -41,16 +44,29 @@ export const gatewayPortAnalyzer: Analyzer = {
 
 function reportNoPods({ resource, object: { spec } }: Gateway, inventory: Inventory, report: Report): void {
   const [key = ""] = Object.keys(spec.selector);
-  const candidates = workloads(inventory).filter(({ labels }) => labels["istio"]?.includes("gateway") === true || labels["operator.istio.io/component"]?.endsWith("Gateways") === true);
+  const candidates = workloads(inventory).filter(
+    ({ labels }) =>
+      labels["istio"]?.includes("gateway") === true ||
+      labels["operator.istio.io/component"]?.endsWith("Gateways") === true,
+  );
   const have = [...new Set(candidates.map(({ labels }) => `istio=${labels["istio"] ?? "(none)"}`))].toSorted();
   const advice = have.length === 0 ? "install a gateway with these labels" : `gateways here have ${listed(have)}`;
-  report(messageTypes.referencedResourceNotFound, resource, `spec.selector.${key}`, `selector ${labelsText(spec.selector)} matches no pod, so nothing listens for this Gateway; correct the labels: ${advice}`);
+  report(
+    messageTypes.referencedResourceNotFound,
+    resource,
+    `spec.selector.${key}`,
+    `selector ${labelsText(spec.selector)} matches no pod, so nothing listens for this Gateway; correct the labels: ${advice}`,
+  );
 }
 
 /** Undefined where no Service leads to the pods at all, as with a node's port. */
 function portsOf(behind: readonly Workload[], inventory: Inventory): ReadonlySet<number> | undefined {
   const ports = new Set<number>();
-  const services = inventory.of(serviceKind).filter(({ object: { metadata, spec } }) => behind.some(({ namespace, labels }) => namespace === metadata.namespace && matchesLabels(spec?.selector, labels)));
+  const services = inventory
+    .of(serviceKind)
+    .filter(({ object: { metadata, spec } }) =>
+      behind.some(({ namespace, labels }) => namespace === metadata.namespace && matchesLabels(spec?.selector, labels)),
+    );
   if (services.length === 0 && inventory.options.scope === "files") return undefined;
   for (const { object } of services) {
     for (const { port, targetPort, protocol = "TCP" } of object.spec?.ports ?? []) {
@@ -62,7 +78,11 @@ function portsOf(behind: readonly Workload[], inventory: Inventory): ReadonlySet
   return ports;
 }
 
-function checkPorts({ resource, object: { spec } }: Gateway, ports: ReadonlySet<number> | undefined, report: Report): void {
+function checkPorts(
+  { resource, object: { spec } }: Gateway,
+  ports: ReadonlySet<number> | undefined,
+  report: Report,
+): void {
   if (ports === undefined) return;
   for (const [index, { port }] of spec.servers.entries()) {
     if (ports.has(port.number)) continue;
@@ -83,21 +103,29 @@ export const gatewaySecretAnalyzer: Analyzer = {
     if (!inventory.knowsAll(secretKind) && inventory.options.scope === "cluster") return;
     for (const gateway of inventory.of(istioGatewayKind)) {
       const behind = podsOf(gateway, inventory);
-      const namespace = behind[0]?.namespace ?? (isInstalled(gateway, inventory) ? inventory.options.istioNamespace : undefined);
+      const namespace =
+        behind[0]?.namespace ?? (isInstalled(gateway, inventory) ? inventory.options.istioNamespace : undefined);
       if (namespace === undefined || !inventory.knowsAll(secretKind)) continue;
       for (const [index, { tls }] of gateway.object.spec.servers.entries()) {
         const path = `spec.servers[${index}].tls.credentialName`;
-        for (const name of tls === undefined ? [] : [tls.credentialName ?? [], tls.credentialNames].flat()) checkSecret(gateway, { namespace, name, path }, inventory, report);
+        for (const name of tls === undefined ? [] : [tls.credentialName ?? [], tls.credentialNames].flat())
+          checkSecret(gateway, { namespace, name, path }, inventory, report);
       }
     }
   },
 };
 
-function checkSecret({ resource }: Gateway, { namespace, name, path }: { readonly namespace: string; readonly name: string; readonly path: string }, inventory: Inventory, report: Report): void {
+function checkSecret(
+  { resource }: Gateway,
+  { namespace, name, path }: { readonly namespace: string; readonly name: string; readonly path: string },
+  inventory: Inventory,
+  report: Report,
+): void {
   if (/^[a-z]+:\/\//.test(name)) return;
   const secret = inventory.find(secretKind, namespace, name)?.object;
   if (secret === undefined) {
-    const elsewhere = inventory.of(secretKind).find(({ object }) => object.metadata.name === name)?.object.metadata.namespace;
+    const elsewhere = inventory.of(secretKind).find(({ object }) => object.metadata.name === name)?.object
+      .metadata.namespace;
     report(
       messageTypes.referencedResourceNotFound,
       resource,
@@ -107,7 +135,13 @@ function checkSecret({ resource }: Gateway, { namespace, name, path }: { readonl
     return;
   }
   const fault = secretFault(secret);
-  if (fault !== undefined) report(messageTypes.invalidGatewayCredential, resource, path, `secret ${namespace}/${name} ${fault}, so the server does not listen; it needs tls.crt and tls.key (or cert and key) in PEM`);
+  if (fault !== undefined)
+    report(
+      messageTypes.invalidGatewayCredential,
+      resource,
+      path,
+      `secret ${namespace}/${name} ${fault}, so the server does not listen; it needs tls.crt and tls.key (or cert and key) in PEM`,
+    );
 }
 
 const pairs = [
@@ -116,11 +150,16 @@ const pairs = [
 ] as const;
 
 function secretFault({ data = {}, stringData = {} }: Secret): string | undefined {
-  const values = { ...Object.fromEntries(Object.entries(data).map(([key, value]) => [key, decoded(value)])), ...stringData };
+  const values = {
+    ...Object.fromEntries(Object.entries(data).map(([key, value]) => [key, decoded(value)])),
+    ...stringData,
+  };
   const pair = pairs.find(([certificate, key]) => values[certificate] !== undefined && values[key] !== undefined);
-  if (pair === undefined) return `has no certificate and key, only ${listed(Object.keys(values).toSorted()) || "nothing"}`;
+  if (pair === undefined)
+    return `has no certificate and key, only ${listed(Object.keys(values).toSorted()) || "nothing"}`;
   const [certificate, key] = pair;
-  if (!/-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/.test(values[certificate] ?? "")) return `holds no certificate in ${certificate}`;
+  if (!/-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/.test(values[certificate] ?? ""))
+    return `holds no certificate in ${certificate}`;
   return /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(values[key] ?? "") ? undefined : `holds no private key in ${key}`;
 }
 
@@ -140,10 +179,14 @@ export const conflictingGatewayAnalyzer: Analyzer = {
     for (const gateway of gateways) {
       const rivals = gateways.filter((other) => other !== gateway && sharesPods(gateway, other, inventory));
       for (const [index, server] of gateway.object.spec.servers.entries()) {
-        const others = rivals.filter(({ object }) => object.spec.servers.some((other) => sharedHosts(server, other).length > 0));
+        const others = rivals.filter(({ object }) =>
+          object.spec.servers.some((other) => sharedHosts(server, other).length > 0),
+        );
         const names = others.map(fullName).toSorted();
         if (names.length === 0) continue;
-        const hosts = new Set(others.flatMap(({ object }) => object.spec.servers.flatMap((other) => sharedHosts(server, other))));
+        const hosts = new Set(
+          others.flatMap(({ object }) => object.spec.servers.flatMap((other) => sharedHosts(server, other))),
+        );
         const { number } = server.port;
         report(
           messageTypes.conflictingGateways,
@@ -167,7 +210,9 @@ function sharesPods(left: Gateway, right: Gateway, inventory: Inventory): boolea
 }
 
 function sharedHosts(left: GatewayServer, right: GatewayServer): readonly string[] {
-  return left.port.number === right.port.number && left.bind === right.bind ? left.hosts.filter((host) => right.hosts.includes(host)) : [];
+  return left.port.number === right.port.number && left.bind === right.bind
+    ? left.hosts.filter((host) => right.hosts.includes(host))
+    : [];
 }
 
 export const gatewayCertificateAnalyzer: Analyzer = {
@@ -176,10 +221,17 @@ export const gatewayCertificateAnalyzer: Analyzer = {
   analyze(inventory, report) {
     const gateways = inventory.of(istioGatewayKind);
     for (const gateway of gateways) {
-      const others = gateways.filter((other) => other !== gateway && isWithin(gateway.object.spec.selector, other.object.spec.selector));
+      const others = gateways.filter(
+        (other) => other !== gateway && isWithin(gateway.object.spec.selector, other.object.spec.selector),
+      );
       for (const [index, server] of gateway.object.spec.servers.entries()) {
         const certificate = certificateOf(server);
-        const names = certificate === undefined ? [] : others.filter(({ object }) => object.spec.servers.some((other) => certificateOf(other) === certificate)).map(fullName);
+        const names =
+          certificate === undefined
+            ? []
+            : others
+                .filter(({ object }) => object.spec.servers.some((other) => certificateOf(other) === certificate))
+                .map(fullName);
         if (names.length === 0) continue;
         report(
           messageTypes.gatewayDuplicateCertificate,
@@ -198,5 +250,7 @@ function isWithin(narrow: Labels, wide: Labels): boolean {
 
 function certificateOf({ tls }: GatewayServer): string | undefined {
   if (tls?.credentialName !== undefined) return `secret ${tls.credentialName}`;
-  return tls?.serverCertificate !== undefined && tls.privateKey !== undefined ? `files ${tls.serverCertificate} ${tls.privateKey}` : undefined;
+  return tls?.serverCertificate !== undefined && tls.privateKey !== undefined
+    ? `files ${tls.serverCertificate} ${tls.privateKey}`
+    : undefined;
 }

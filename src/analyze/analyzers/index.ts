@@ -3,15 +3,37 @@ import { annotationsAnalyzer } from "./annotations.ts";
 import { caCertificateAnalyzer, subsetPodsAnalyzer } from "./destination-rules.ts";
 import { entryAddressesAnalyzer, entryProtocolAnalyzer, envoyFilterAnalyzer } from "./entries-and-filters.ts";
 import { routeReferenceAnalyzer, servedAnalyzer, waypointReferenceAnalyzer } from "./gateway-api.ts";
-import { conflictingGatewayAnalyzer, gatewayCertificateAnalyzer, gatewayPortAnalyzer, gatewaySecretAnalyzer } from "./gateways.ts";
+import {
+  conflictingGatewayAnalyzer,
+  gatewayCertificateAnalyzer,
+  gatewayPortAnalyzer,
+  gatewaySecretAnalyzer,
+} from "./gateways.ts";
 import { autoImageAnalyzer, injectionAnalyzer, podRevisionAnalyzer, proxyImageAnalyzer } from "./injection.ts";
 import { meshConfigAnalyzer } from "./mesh-config.ts";
-import { authorizationAnalyzer, conditionAnalyzer, definitionVersionAnalyzer, deprecationAnalyzer, gatewaySelectorAnalyzer, keySetAnalyzer } from "./policies.ts";
+import {
+  authorizationAnalyzer,
+  conditionAnalyzer,
+  definitionVersionAnalyzer,
+  deprecationAnalyzer,
+  gatewaySelectorAnalyzer,
+  keySetAnalyzer,
+} from "./policies.ts";
 import { routeShadowAnalyzer } from "./route-shadows.ts";
 import { gatewayHostAnalyzer, weightAnalyzer } from "./routing-surprises.ts";
 import { schemaAnalyzer } from "./schema.ts";
-import { sidecarSelectorAnalyzer, telemetryProviderAnalyzer, telemetrySelectorAnalyzer } from "./sidecars-and-telemetry.ts";
-import { claimRouteAnalyzer, conflictingHostsAnalyzer, destinationHostAnalyzer, gatewayReferenceAnalyzer, subsetAnalyzer } from "./virtual-services.ts";
+import {
+  sidecarSelectorAnalyzer,
+  telemetryProviderAnalyzer,
+  telemetrySelectorAnalyzer,
+} from "./sidecars-and-telemetry.ts";
+import {
+  claimRouteAnalyzer,
+  conflictingHostsAnalyzer,
+  destinationHostAnalyzer,
+  gatewayReferenceAnalyzer,
+  subsetAnalyzer,
+} from "./virtual-services.ts";
 import { webhookAnalyzer } from "./webhooks.ts";
 import { applicationUserAnalyzer, multiServiceAnalyzer, portNameAnalyzer } from "./workloads-and-services.ts";
 

@@ -1,5 +1,12 @@
 import { matchesLabelSelector, type LabelSelector } from "../../api/index.ts";
-import { configMapKind, deploymentKind, mutatingWebhookConfigurationKind, namespaceKind, type Namespace, type PodSpec } from "../../api/kubernetes/index.ts";
+import {
+  configMapKind,
+  deploymentKind,
+  mutatingWebhookConfigurationKind,
+  namespaceKind,
+  type Namespace,
+  type PodSpec,
+} from "../../api/kubernetes/index.ts";
 import { listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
@@ -10,7 +17,12 @@ const revision = "istio.io/rev";
 const dataplaneMode = "istio.io/dataplane-mode";
 
 interface InjectorValues {
-  readonly global?: { readonly hub?: string; readonly tag?: string | number; readonly variant?: string; readonly proxy?: { readonly image?: string } };
+  readonly global?: {
+    readonly hub?: string;
+    readonly tag?: string | number;
+    readonly variant?: string;
+    readonly proxy?: { readonly image?: string };
+  };
   readonly sidecarInjectorWebhook?: { readonly enableNamespacesByDefault?: boolean };
 }
 
@@ -23,18 +35,39 @@ export const injectionAnalyzer: Analyzer = {
   },
 };
 
-function checkNamespace({ resource, object: { metadata } }: Entry<Namespace>, inventory: Inventory, report: Report): void {
+function checkNamespace(
+  { resource, object: { metadata } }: Entry<Namespace>,
+  inventory: Inventory,
+  report: Report,
+): void {
   const { name = "", labels = {} } = metadata;
   if (name === inventory.options.istioNamespace || isOfCluster(name)) return;
-  const said = [injection, revision, dataplaneMode].filter((key) => labels[key] !== undefined && (key === injection || labels[injection] === undefined || labels[injection] === "enabled"));
+  const said = [injection, revision, dataplaneMode].filter(
+    (key) =>
+      labels[key] !== undefined &&
+      (key === injection || labels[injection] === undefined || labels[injection] === "enabled"),
+  );
   if (said.length > 1) {
     const texts = said.map((key) => `${key}=${labels[key] ?? ""}`);
-    const winner = labels[injection] === "enabled" ? `${injection} wins: its pods get sidecars of the default revision` : `${revision} wins: its pods get sidecars`;
-    report(messageTypes.namespaceMultipleInjectionLabels, resource, `metadata.labels.${said[1] ?? ""}`, `labels ${listed(texts)} contradict each other; ${winner}. Keep one: kubectl label namespace ${name} ${said[1] ?? ""}-`);
+    const winner =
+      labels[injection] === "enabled"
+        ? `${injection} wins: its pods get sidecars of the default revision`
+        : `${revision} wins: its pods get sidecars`;
+    report(
+      messageTypes.namespaceMultipleInjectionLabels,
+      resource,
+      `metadata.labels.${said[1] ?? ""}`,
+      `labels ${listed(texts)} contradict each other; ${winner}. Keep one: kubectl label namespace ${name} ${said[1] ?? ""}-`,
+    );
   }
   if (labels[dataplaneMode] === "ambient" || (labels[injection] ?? "") !== "" || labels[revision] !== undefined) return;
   if (valuesOf(inventory, labels[revision])?.sidecarInjectorWebhook?.enableNamespacesByDefault === true) {
-    report(messageTypes.namespaceInjectionEnabledByDefault, resource, "metadata.name", `new pods get sidecars, since the control plane is installed with enableNamespacesByDefault and the namespace says nothing else; to keep it out: kubectl label namespace ${name} ${injection}=disabled`);
+    report(
+      messageTypes.namespaceInjectionEnabledByDefault,
+      resource,
+      "metadata.name",
+      `new pods get sidecars, since the control plane is installed with enableNamespacesByDefault and the namespace says nothing else; to keep it out: kubectl label namespace ${name} ${injection}=disabled`,
+    );
     return;
   }
   if (labels[dataplaneMode] === "none") return;
@@ -53,17 +86,27 @@ function isOfCluster(namespace: string): boolean {
 
 function checkPod(pod: Workload, inventory: Inventory, report: Report): void {
   const labels = namespaceLabels(inventory, pod.namespace);
-  const wants = labels[injection] === "enabled" || (labels[injection] === undefined && labels[revision] !== undefined && labels[dataplaneMode] !== "ambient");
+  const wants =
+    labels[injection] === "enabled" ||
+    (labels[injection] === undefined && labels[revision] !== undefined && labels[dataplaneMode] !== "ambient");
   if (!wants || pod.namespace === inventory.options.istioNamespace) return;
   const said = pod.labels["sidecar.istio.io/inject"] ?? pod.annotations["sidecar.istio.io/inject"];
   if (said?.toLowerCase() === "false" || pod.spec.hostNetwork === true || hasSidecar(pod) || isGatewayPod(pod)) return;
   const by = labels[injection] === "enabled" ? `${injection}=enabled` : `${revision}=${labels[revision] ?? ""}`;
-  report(messageTypes.podMissingProxy, pod.resource, "metadata.name", `has no sidecar although its namespace says ${by}: it was made before the label, or while the injector was away, so it speaks plain text and no policy holds for it; make it anew: kubectl rollout restart on what owns it, in namespace ${pod.namespace}`);
+  report(
+    messageTypes.podMissingProxy,
+    pod.resource,
+    "metadata.name",
+    `has no sidecar although its namespace says ${by}: it was made before the label, or while the injector was away, so it speaks plain text and no policy holds for it; make it anew: kubectl rollout restart on what owns it, in namespace ${pod.namespace}`,
+  );
 }
 
 /** Proxies that a control plane deploys are no applications. */
 function isGatewayPod({ labels }: Workload): boolean {
-  return labels["gateway.networking.k8s.io/gateway-name"] !== undefined || labels["operator.istio.io/component"] !== undefined;
+  return (
+    labels["gateway.networking.k8s.io/gateway-name"] !== undefined ||
+    labels["operator.istio.io/component"] !== undefined
+  );
 }
 
 export const podRevisionAnalyzer: Analyzer = {
@@ -100,14 +143,24 @@ function injectorsOf(inventory: Inventory): ReadonlyMap<string, string> | undefi
   return found;
 }
 
-function checkRevision(pod: Workload, injectors: ReadonlyMap<string, string>, inventory: Inventory, report: Report): void {
+function checkRevision(
+  pod: Workload,
+  injectors: ReadonlyMap<string, string>,
+  inventory: Inventory,
+  report: Report,
+): void {
   if (!hasSidecar(pod) || isGatewayPod(pod)) return;
   const own = pod.labels[revision] ?? revisionInStatus(pod.annotations["sidecar.istio.io/status"]);
   const labels = namespaceLabels(inventory, pod.namespace);
   const named = labels[injection] === "enabled" ? "default" : labels[revision];
   const wanted = named === undefined ? undefined : injectors.get(named);
   if (own === undefined || wanted === undefined || own === wanted) return;
-  report(messageTypes.podOfOtherRevision, pod.resource, "metadata.name", `runs the proxy of revision ${own}, while its namespace names ${named === wanted ? wanted : `${named ?? ""}, which leads to ${wanted}`}; it moves when it is made anew: kubectl rollout restart on what owns it, in namespace ${pod.namespace}`);
+  report(
+    messageTypes.podOfOtherRevision,
+    pod.resource,
+    "metadata.name",
+    `runs the proxy of revision ${own}, while its namespace names ${named === wanted ? wanted : `${named ?? ""}, which leads to ${wanted}`}; it moves when it is made anew: kubectl rollout restart on what owns it, in namespace ${pod.namespace}`,
+  );
 }
 
 function revisionInStatus(status: string | undefined): string | undefined {
@@ -128,7 +181,12 @@ export const proxyImageAnalyzer: Analyzer = {
       const named = labels[revision] ?? (labels[injection] === "enabled" ? "default" : undefined);
       const image = named === undefined ? undefined : imageOf(valuesOf(inventory, named));
       if (image === undefined) continue;
-      const others = pods(inventory).filter((pod) => pod.namespace === name && pod.annotations["sidecar.istio.io/proxyImage"] === undefined && proxyImages(pod.spec).some((own) => own !== image && !own.startsWith(`${image}-`)));
+      const others = pods(inventory).filter(
+        (pod) =>
+          pod.namespace === name &&
+          pod.annotations["sidecar.istio.io/proxyImage"] === undefined &&
+          proxyImages(pod.spec).some((own) => own !== image && !own.startsWith(`${image}-`)),
+      );
       if (others.length === 0) continue;
       const running = [...new Set(others.flatMap(({ spec }) => proxyImages(spec)))];
       report(
@@ -142,7 +200,9 @@ export const proxyImageAnalyzer: Analyzer = {
 };
 
 function proxyImages({ containers, initContainers = [] }: PodSpec): readonly string[] {
-  return [...containers, ...initContainers].flatMap(({ name, image }) => (name === "istio-proxy" && image !== undefined ? [image] : []));
+  return [...containers, ...initContainers].flatMap(({ name, image }) =>
+    name === "istio-proxy" && image !== undefined ? [image] : [],
+  );
 }
 
 function imageOf(values: InjectorValues | undefined): string | undefined {
@@ -155,8 +215,10 @@ function imageOf(values: InjectorValues | undefined): string | undefined {
 
 /** Of the injector of a revision; upstream writes JSON, so does Serin. */
 function valuesOf(inventory: Inventory, named: string | undefined): InjectorValues | undefined {
-  const suffix = named === undefined || named === "" || named === "default" ? "" : `-${injectorsOf(inventory)?.get(named) ?? named}`;
-  const text = inventory.find(configMapKind, inventory.options.istioNamespace, `istio-sidecar-injector${suffix}`)?.object.data?.["values"];
+  const suffix =
+    named === undefined || named === "" || named === "default" ? "" : `-${injectorsOf(inventory)?.get(named) ?? named}`;
+  const text = inventory.find(configMapKind, inventory.options.istioNamespace, `istio-sidecar-injector${suffix}`)
+    ?.object.data?.["values"];
   try {
     return text === undefined ? undefined : (JSON.parse(text) as InjectorValues);
   } catch {
@@ -170,16 +232,35 @@ export const autoImageAnalyzer: Analyzer = {
   analyze(inventory, report) {
     for (const pod of pods(inventory)) {
       if (!proxyImages(pod.spec).includes("auto")) continue;
-      report(messageTypes.imageAutoWithoutInjectionError, pod.resource, "spec.containers", `has image: auto, which only the injector can replace, and it did not: the namespace or the pod lacks the label; label it (${injection}=enabled on the namespace, or sidecar.istio.io/inject=true on the pod) and make it anew`);
+      report(
+        messageTypes.imageAutoWithoutInjectionError,
+        pod.resource,
+        "spec.containers",
+        `has image: auto, which only the injector can replace, and it did not: the namespace or the pod lacks the label; label it (${injection}=enabled on the namespace, or sidecar.istio.io/inject=true on the pod) and make it anew`,
+      );
     }
-    const webhooks = inventory.of(mutatingWebhookConfigurationKind).flatMap(({ object }) => object.webhooks ?? []).filter(({ name }) => name.endsWith("istio.io"));
+    const webhooks = inventory
+      .of(mutatingWebhookConfigurationKind)
+      .flatMap(({ object }) => object.webhooks ?? [])
+      .filter(({ name }) => name.endsWith("istio.io"));
     if (inventory.options.scope === "files" && webhooks.length === 0) return;
     for (const { resource, object } of inventory.of(deploymentKind)) {
       const template = object.spec?.template;
       if (template?.spec === undefined || !proxyImages(template.spec).includes("auto")) continue;
       const labels = namespaceLabels(inventory, object.metadata.namespace ?? "");
-      if (webhooks.some(({ namespaceSelector, objectSelector }) => matches(namespaceSelector, labels) && matches(objectSelector, template.metadata?.labels ?? {}))) continue;
-      report(messageTypes.imageAutoWithoutInjectionWarning, resource, "spec.template.spec.containers", `has image: auto, but no injector takes pods with these labels in namespace ${object.metadata.namespace ?? ""}, so they will not start; add sidecar.istio.io/inject: "true" to the template's labels, or ${injection}=enabled to the namespace`);
+      if (
+        webhooks.some(
+          ({ namespaceSelector, objectSelector }) =>
+            matches(namespaceSelector, labels) && matches(objectSelector, template.metadata?.labels ?? {}),
+        )
+      )
+        continue;
+      report(
+        messageTypes.imageAutoWithoutInjectionWarning,
+        resource,
+        "spec.template.spec.containers",
+        `has image: auto, but no injector takes pods with these labels in namespace ${object.metadata.namespace ?? ""}, so they will not start; add sidecar.istio.io/inject: "true" to the template's labels, or ${injection}=enabled to the namespace`,
+      );
     }
   },
 };

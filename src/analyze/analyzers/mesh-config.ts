@@ -18,10 +18,22 @@ export const meshConfigAnalyzer: Analyzer = {
     for (const resource of inventory.raw(configMap)) {
       const { metadata } = resource.object;
       const text = (resource.object["data"] as Readonly<Record<string, unknown>> | undefined)?.["mesh"];
-      if (metadata.namespace !== inventory.options.istioNamespace || !namePattern.test(metadata.name ?? "") || typeof text !== "string") continue;
+      if (
+        metadata.namespace !== inventory.options.istioNamespace ||
+        !namePattern.test(metadata.name ?? "") ||
+        typeof text !== "string"
+      )
+        continue;
       const parsed = parseMeshConfig(valueOf(text));
-      for (const { path, message } of parsed.errors) report(messageTypes.schemaValidationError, resource, "data.mesh", `mesh: ${path} ${message}`);
-      for (const issue of parsed.warnings) report(tellsOfNoEffect(issue) ? messageTypes.fieldWithoutEffect : messageTypes.schemaWarning, resource, "data.mesh", `mesh: ${issue.path} ${issue.message}`);
+      for (const { path, message } of parsed.errors)
+        report(messageTypes.schemaValidationError, resource, "data.mesh", `mesh: ${path} ${message}`);
+      for (const issue of parsed.warnings)
+        report(
+          tellsOfNoEffect(issue) ? messageTypes.fieldWithoutEffect : messageTypes.schemaWarning,
+          resource,
+          "data.mesh",
+          `mesh: ${issue.path} ${issue.message}`,
+        );
     }
   },
 };

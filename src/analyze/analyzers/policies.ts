@@ -1,5 +1,13 @@
 import { customResourceDefinitionKind, deploymentKind, namespaceKind, podKind } from "../../api/kubernetes/index.ts";
-import { authorizationPolicyKind, requestAuthenticationKind, sidecarKind, telemetryKind, trafficExtensionKind, wasmPluginKind, type AuthorizationPolicy } from "../../api/istio/index.ts";
+import {
+  authorizationPolicyKind,
+  requestAuthenticationKind,
+  sidecarKind,
+  telemetryKind,
+  trafficExtensionKind,
+  wasmPluginKind,
+  type AuthorizationPolicy,
+} from "../../api/istio/index.ts";
 import { matchesLabels, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
 import { labelsText, listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
@@ -30,8 +38,18 @@ function checkTarget({ resource, object: { metadata, spec } }: Policy, inventory
   // Without its Namespace, a file does not say whether its workloads are in the mesh.
   if (inventory.options.scope === "files" && found.length > 0) return;
   const where = isOfMesh ? "the mesh" : `namespace ${namespace}`;
-  const what = spec.selector === undefined ? `there is no workload of the mesh in ${where}` : found.length === 0 ? `selector ${labelsText(labels)} matches no pod of ${where}` : `selector ${labelsText(labels)} matches only pods that are not in the mesh (${listed(found.map(({ name }) => name))})`;
-  report(messageTypes.noMatchingWorkloadsFound, resource, spec.selector === undefined ? "metadata.namespace" : "spec.selector.matchLabels", `${what}, so the policy protects nothing; ${found.length > 0 ? "take them into the mesh" : "correct the selector, or the policy's namespace"}`);
+  const what =
+    spec.selector === undefined
+      ? `there is no workload of the mesh in ${where}`
+      : found.length === 0
+        ? `selector ${labelsText(labels)} matches no pod of ${where}`
+        : `selector ${labelsText(labels)} matches only pods that are not in the mesh (${listed(found.map(({ name }) => name))})`;
+  report(
+    messageTypes.noMatchingWorkloadsFound,
+    resource,
+    spec.selector === undefined ? "metadata.namespace" : "spec.selector.matchLabels",
+    `${what}, so the policy protects nothing; ${found.length > 0 ? "take them into the mesh" : "correct the selector, or the policy's namespace"}`,
+  );
 }
 
 function checkNamespaces({ resource, object }: Policy, inventory: Inventory, report: Report): void {
@@ -42,7 +60,12 @@ function checkNamespaces({ resource, object }: Policy, inventory: Inventory, rep
       for (const field of ["namespaces", "notNamespaces"] as const) {
         for (const [index, pattern] of source[field].entries()) {
           if (names.some((name) => fits(pattern, name))) continue;
-          report(messageTypes.referencedResourceNotFound, resource, `spec.rules[${ruleIndex}].from[${fromIndex}].source.${field}[${index}]`, `namespace "${pattern}" is not there, so ${field === "namespaces" ? "this source matches nobody" : "nobody is left out by it"}; correct the name, or create the namespace`);
+          report(
+            messageTypes.referencedResourceNotFound,
+            resource,
+            `spec.rules[${ruleIndex}].from[${fromIndex}].source.${field}[${index}]`,
+            `namespace "${pattern}" is not there, so ${field === "namespaces" ? "this source matches nobody" : "nobody is left out by it"}; correct the name, or create the namespace`,
+          );
         }
       }
     }
@@ -64,7 +87,9 @@ export const keySetAnalyzer: Analyzer = {
       if (object.metadata.labels?.["app"] !== "istiod") continue;
       const variables = object.spec?.template.spec?.containers.flatMap(({ env = [] }) => env) ?? [];
       if (variables.some(({ name, value = "" }) => name === "BLOCKED_CIDRS_IN_JWKS_URIS" && value !== "")) continue;
-      const names = checks.map(({ object: { metadata } }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`).toSorted();
+      const names = checks
+        .map(({ object: { metadata } }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`)
+        .toSorted();
       report(
         messageTypes.jwksUriFetchUnrestricted,
         resource,
@@ -79,15 +104,33 @@ export const gatewaySelectorAnalyzer: Analyzer = {
   name: "k8sgateway.SelectorAnalyzer",
   description: "policies reach gateways of the Gateway API by targetRefs",
   analyze(inventory, report) {
-    const gateways = pods(inventory).filter(({ labels }) => labels["gateway.networking.k8s.io/gateway-name"] !== undefined);
-    for (const kind of [authorizationPolicyKind, requestAuthenticationKind, telemetryKind, wasmPluginKind, trafficExtensionKind]) {
+    const gateways = pods(inventory).filter(
+      ({ labels }) => labels["gateway.networking.k8s.io/gateway-name"] !== undefined,
+    );
+    for (const kind of [
+      authorizationPolicyKind,
+      requestAuthenticationKind,
+      telemetryKind,
+      wasmPluginKind,
+      trafficExtensionKind,
+    ]) {
       for (const { resource, object } of inventory.of<KubernetesObject>(kind)) {
-        const { selector, targetRefs = [] } = (object as unknown as { spec: { selector?: LabelSelector; targetRefs?: readonly unknown[] } }).spec;
+        const { selector, targetRefs = [] } = (
+          object as unknown as { spec: { selector?: LabelSelector; targetRefs?: readonly unknown[] } }
+        ).spec;
         if (selector === undefined || targetRefs.length > 0) continue;
-        const pod = gateways.find(({ namespace, labels }) => namespace === object.metadata.namespace && matchesLabels(selector.matchLabels, labels));
+        const pod = gateways.find(
+          ({ namespace, labels }) =>
+            namespace === object.metadata.namespace && matchesLabels(selector.matchLabels, labels),
+        );
         if (pod === undefined) continue;
         const gateway = pod.labels["gateway.networking.k8s.io/gateway-name"] ?? "";
-        report(messageTypes.ineffectiveSelector, resource, "spec.selector", `the selector names the pods of Gateway ${gateway}, but gateways of the Gateway API take policies by name only, so it has no effect there; instead of it: targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: ${gateway}}]`);
+        report(
+          messageTypes.ineffectiveSelector,
+          resource,
+          "spec.selector",
+          `the selector names the pods of Gateway ${gateway}, but gateways of the Gateway API take policies by name only, so it has no effect there; instead of it: targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: ${gateway}}]`,
+        );
       }
     }
   },
@@ -100,16 +143,46 @@ export const deprecationAnalyzer: Analyzer = {
   description: "no kinds that are gone, no fields that are ignored",
   analyze(inventory, report) {
     for (const { resource, object } of inventory.of(sidecarKind)) {
-      if (object.spec.outboundTrafficPolicy?.egressProxy !== undefined) report(messageTypes.deprecated, resource, "spec.outboundTrafficPolicy.egressProxy", "egressProxy is ignored by proxies of today; send what is outside of the mesh through an egress gateway by a VirtualService");
+      if (object.spec.outboundTrafficPolicy?.egressProxy !== undefined)
+        report(
+          messageTypes.deprecated,
+          resource,
+          "spec.outboundTrafficPolicy.egressProxy",
+          "egressProxy is ignored by proxies of today; send what is outside of the mesh through an egress gateway by a VirtualService",
+        );
     }
     for (const { resource, object } of inventory.of(customResourceDefinitionKind)) {
-      if (object.spec?.group === removedGroup) report(messageTypes.deprecated, resource, "metadata.name", `kind ${object.spec.names.kind} of ${removedGroup} is gone since Istio 1.6 and read by nobody; write AuthorizationPolicy objects, then delete this definition`);
+      if (object.spec?.group === removedGroup)
+        report(
+          messageTypes.deprecated,
+          resource,
+          "metadata.name",
+          `kind ${object.spec.names.kind} of ${removedGroup} is gone since Istio 1.6 and read by nobody; write AuthorizationPolicy objects, then delete this definition`,
+        );
     }
-    for (const { resource } of inventory.options.scope === "files" ? inventory.resources.filter(({ object }) => object.apiVersion?.startsWith(`${removedGroup}/`) === true).map((found) => ({ resource: found })) : []) {
-      report(messageTypes.deprecated, resource, "kind", `kind ${resource.object.kind ?? ""} of ${removedGroup} is gone since Istio 1.6 and read by nobody; write an AuthorizationPolicy`);
+    for (const { resource } of inventory.options.scope === "files"
+      ? inventory.resources
+          .filter(({ object }) => object.apiVersion?.startsWith(`${removedGroup}/`) === true)
+          .map((found) => ({ resource: found }))
+      : []) {
+      report(
+        messageTypes.deprecated,
+        resource,
+        "kind",
+        `kind ${resource.object.kind ?? ""} of ${removedGroup} is gone since Istio 1.6 and read by nobody; write an AuthorizationPolicy`,
+      );
     }
-    for (const { group, kind } of ["MeshPolicy", "Policy"].map((name) => ({ group: "authentication.istio.io", kind: name }))) {
-      for (const resource of inventory.raw({ group, kind })) report(messageTypes.deprecated, resource, "kind", `kind ${kind} of ${group} is gone since Istio 1.6 and read by nobody; write a PeerAuthentication, and a RequestAuthentication for tokens`);
+    for (const { group, kind } of ["MeshPolicy", "Policy"].map((name) => ({
+      group: "authentication.istio.io",
+      kind: name,
+    }))) {
+      for (const resource of inventory.raw({ group, kind }))
+        report(
+          messageTypes.deprecated,
+          resource,
+          "kind",
+          `kind ${kind} of ${group} is gone since Istio 1.6 and read by nobody; write a PeerAuthentication, and a RequestAuthentication for tokens`,
+        );
     }
   },
 };
@@ -130,7 +203,12 @@ export const definitionVersionAnalyzer: Analyzer = {
       const text = object.metadata.annotations?.["gateway.networking.k8s.io/bundle-version"];
       const [, ...parts] = /^v?(\d+)\.(\d+)\.(\d+)/.exec(text ?? "") ?? [];
       if (minimum === undefined || parts.length === 0 || !isLower(parts.map(Number), minimum)) continue;
-      report(messageTypes.gatewayApiCrdVersionBelowMinimum, resource, "metadata.name", `is of Gateway API ${text ?? ""}, and the control plane reads this kind from v${minimum.join(".")} on, so its objects have no effect; apply the newer definitions of the Gateway API`);
+      report(
+        messageTypes.gatewayApiCrdVersionBelowMinimum,
+        resource,
+        "metadata.name",
+        `is of Gateway API ${text ?? ""}, and the control plane reads this kind from v${minimum.join(".")} on, so its objects have no effect; apply the newer definitions of the Gateway API`,
+      );
     }
   },
 };
@@ -164,12 +242,20 @@ export const conditionAnalyzer: Analyzer = {
   analyze(inventory, report) {
     for (const resource of inventory.resources) {
       const { kind = "", apiVersion = "" } = resource.object;
-      const bad = kind === podKind.kind || (kind === "Gateway" && !apiVersion.startsWith("gateway.networking.k8s.io/")) ? undefined : badConditions[kind];
+      const bad =
+        kind === podKind.kind || (kind === "Gateway" && !apiVersion.startsWith("gateway.networking.k8s.io/"))
+          ? undefined
+          : badConditions[kind];
       if (bad === undefined) continue;
       for (const { type = "", status: is, reason = "", message = "" } of conditionsOf(resource.object["status"])) {
         const isPartly = type === "WaypointAccepted" && reason === "PartiallyInvalid";
         if (!(bad.includes(type) && is === "False") && !isPartly) continue;
-        report(messageTypes.negativeConditionStatus, resource, "metadata.name", `condition ${type} is ${is ?? ""} (${reason}): ${message}`);
+        report(
+          messageTypes.negativeConditionStatus,
+          resource,
+          "metadata.name",
+          `condition ${type} is ${is ?? ""} (${reason}): ${message}`,
+        );
       }
     }
   },

@@ -1,4 +1,10 @@
-import { httpRouteKind, type HttpRoute, type HttpRouteMatch, type HttpRouteRule, type NamedMatch } from "../../api/gateway/index.ts";
+import {
+  httpRouteKind,
+  type HttpRoute,
+  type HttpRouteMatch,
+  type HttpRouteRule,
+  type NamedMatch,
+} from "../../api/gateway/index.ts";
 import { listed, type Analyzer } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
@@ -23,10 +29,20 @@ export const routeShadowAnalyzer: Analyzer = {
       const { entry, index } = own;
       for (const other of rules) {
         if (other === own || !sharesRequests(own.entry, other.entry) || sameBackends(own.rule, other.rule)) continue;
-        const where = other.entry === entry ? `spec.rules[${other.index}]` : `rule ${other.index} of HTTPRoute ${fullName(other.entry)}`;
-        const repeated = own.rule.matches.findIndex((match) => isEarlier(other, own) && other.rule.matches.some((theirs) => textOf(theirs) === textOf(match)));
+        const where =
+          other.entry === entry
+            ? `spec.rules[${other.index}]`
+            : `rule ${other.index} of HTTPRoute ${fullName(other.entry)}`;
+        const repeated = own.rule.matches.findIndex(
+          (match) => isEarlier(other, own) && other.rule.matches.some((theirs) => textOf(theirs) === textOf(match)),
+        );
         if (repeated !== -1) {
-          report(messageTypes.routeRuleShadowed, entry.resource, `spec.rules[${index}].matches[${repeated}]`, `match ${repeated} (${conditionsText(own.rule.matches[repeated])}) is never used: ${where} has the same one and comes first; change or remove one of them`);
+          report(
+            messageTypes.routeRuleShadowed,
+            entry.resource,
+            `spec.rules[${index}].matches[${repeated}]`,
+            `match ${repeated} (${conditionsText(own.rule.matches[repeated])}) is never used: ${where} has the same one and comes first; change or remove one of them`,
+          );
           continue;
         }
         const lost = lostPaths(own.rule, other.rule);
@@ -45,7 +61,9 @@ export const routeShadowAnalyzer: Analyzer = {
 };
 
 function rulesOf(inventory: Inventory): readonly PlacedRule[] {
-  return inventory.of(httpRouteKind).flatMap((entry) => entry.object.spec.rules.map((rule, index) => ({ entry, rule, index })));
+  return inventory
+    .of(httpRouteKind)
+    .flatMap((entry) => entry.object.spec.rules.map((rule, index) => ({ entry, rule, index })));
 }
 
 function fullName({ object: { metadata } }: Entry<HttpRoute>): string {
@@ -55,7 +73,11 @@ function fullName({ object: { metadata } }: Entry<HttpRoute>): string {
 /** Routes of one parent for the same hostnames are merged; a more exact hostname wins before anything else is looked at. */
 function sharesRequests(left: Entry<HttpRoute>, right: Entry<HttpRoute>): boolean {
   if (left === right) return true;
-  const parents = ({ object: { metadata, spec } }: Entry<HttpRoute>): readonly string[] => spec.parentRefs.map(({ kind, namespace = metadata.namespace, name, sectionName = "", port = "" }) => `${kind} ${namespace ?? ""}/${name} ${sectionName} ${port}`);
+  const parents = ({ object: { metadata, spec } }: Entry<HttpRoute>): readonly string[] =>
+    spec.parentRefs.map(
+      ({ kind, namespace = metadata.namespace, name, sectionName = "", port = "" }) =>
+        `${kind} ${namespace ?? ""}/${name} ${sectionName} ${port}`,
+    );
   const names = ({ object: { spec } }: Entry<HttpRoute>): string => spec.hostnames.toSorted().join();
   return names(left) === names(right) && parents(left).some((parent) => parents(right).includes(parent));
 }
@@ -64,7 +86,9 @@ function sharesRequests(left: Entry<HttpRoute>, right: Entry<HttpRoute>): boolea
 function isEarlier(left: PlacedRule, right: PlacedRule): boolean {
   if (left.entry === right.entry) return left.index < right.index;
   const [ofLeft = "", ofRight = ""] = [left, right].map(({ entry }) => entry.object.metadata.creationTimestamp ?? "");
-  return ofLeft === ofRight || ofLeft === "" || ofRight === "" ? fullName(left.entry) < fullName(right.entry) : ofLeft < ofRight;
+  return ofLeft === ofRight || ofLeft === "" || ofRight === ""
+    ? fullName(left.entry) < fullName(right.entry)
+    : ofLeft < ofRight;
 }
 
 function sameBackends(left: HttpRouteRule, right: HttpRouteRule): boolean {
@@ -84,7 +108,9 @@ function lostPaths(own: HttpRouteRule, other: HttpRouteRule): readonly LostPath[
     const match = own.matches[matchIndex];
     if (match === undefined) return [];
     // Another match of the own rule may bring the path and the header together.
-    const isKept = own.matches.some((also) => asksForMore(also, winner) && rank(also) >= rank(winner) && isWithin(winner, also));
+    const isKept = own.matches.some(
+      (also) => asksForMore(also, winner) && rank(also) >= rank(winner) && isWithin(winner, also),
+    );
     return isKept ? [] : [{ match, matchIndex, winner }];
   });
 }
@@ -106,17 +132,29 @@ function rank({ path }: HttpRouteMatch): number {
 /** Conditions beside the path: all of the wider one's and at least one more. */
 function asksForMore(narrow: HttpRouteMatch, wide: HttpRouteMatch): boolean {
   if (rank(narrow) > rank(wide)) return false;
-  const holdsAll = contains(narrow.headers, wide.headers) && contains(narrow.queryParams, wide.queryParams) && (wide.method === undefined || wide.method === narrow.method);
-  const count = ({ headers, queryParams, method }: HttpRouteMatch): number => headers.length + queryParams.length + (method === undefined ? 0 : 1);
+  const holdsAll =
+    contains(narrow.headers, wide.headers) &&
+    contains(narrow.queryParams, wide.queryParams) &&
+    (wide.method === undefined || wide.method === narrow.method);
+  const count = ({ headers, queryParams, method }: HttpRouteMatch): number =>
+    headers.length + queryParams.length + (method === undefined ? 0 : 1);
   return holdsAll && count(narrow) > count(wide);
 }
 
 function contains(all: readonly NamedMatch[], some: readonly NamedMatch[]): boolean {
-  return some.every(({ name, type, value }) => all.some((other) => other.name.toLowerCase() === name.toLowerCase() && other.type === type && other.value === value));
+  return some.every(({ name, type, value }) =>
+    all.some(
+      (other) => other.name.toLowerCase() === name.toLowerCase() && other.type === type && other.value === value,
+    ),
+  );
 }
 
 function textOf({ path, headers, queryParams, method }: HttpRouteMatch): string {
-  const texts = (matches: readonly NamedMatch[]): string => matches.map(({ name, type, value }) => `${name.toLowerCase()} ${type} ${value}`).toSorted().join();
+  const texts = (matches: readonly NamedMatch[]): string =>
+    matches
+      .map(({ name, type, value }) => `${name.toLowerCase()} ${type} ${value}`)
+      .toSorted()
+      .join();
   return JSON.stringify([path.type, path.value, texts(headers), texts(queryParams), method]);
 }
 
@@ -125,7 +163,11 @@ function pathText({ path }: HttpRouteMatch): string {
 }
 
 function headersText({ headers, queryParams, method }: HttpRouteMatch): string {
-  return listed([...headers.map(({ name, value }) => `header ${name}: ${value}`), ...queryParams.map(({ name, value }) => `parameter ${name}=${value}`), ...(method === undefined ? [] : [`method ${method}`])]);
+  return listed([
+    ...headers.map(({ name, value }) => `header ${name}: ${value}`),
+    ...queryParams.map(({ name, value }) => `parameter ${name}=${value}`),
+    ...(method === undefined ? [] : [`method ${method}`]),
+  ]);
 }
 
 function conditionsText(match: HttpRouteMatch | undefined): string {

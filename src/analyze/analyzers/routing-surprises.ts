@@ -16,8 +16,16 @@ export const weightAnalyzer: Analyzer = {
         for (const [index, { route }] of object.spec[field].entries()) {
           const total = route.reduce((sum, { weight }) => sum + weight, 0);
           if (route.length < 2 || total === 0 || total === allPercent) continue;
-          const shares = route.map(({ destination: { host, subset }, weight }) => `${host}${subset === undefined ? "" : ` ${subset}`} ${((weight * allPercent) / total).toFixed(1)} %`);
-          report(messageTypes.weightsNotHundred, resource, `spec.${field}[${index}].route`, `weights ${listed(route.map(({ weight }) => String(weight)))} sum up to ${total}, not 100, and each counts relative to that sum: ${listed(shares)}; write percentages that sum up to 100 if something else is meant`);
+          const shares = route.map(
+            ({ destination: { host, subset }, weight }) =>
+              `${host}${subset === undefined ? "" : ` ${subset}`} ${((weight * allPercent) / total).toFixed(1)} %`,
+          );
+          report(
+            messageTypes.weightsNotHundred,
+            resource,
+            `spec.${field}[${index}].route`,
+            `weights ${listed(route.map(({ weight }) => String(weight)))} sum up to ${total}, not 100, and each counts relative to that sum: ${listed(shares)}; write percentages that sum up to 100 if something else is meant`,
+          );
         }
       }
     }
@@ -58,10 +66,21 @@ function checkMeshClients(service: Entry<VirtualService>, inventory: Inventory, 
   const { resource, object } = service;
   if (isForMesh(service)) return;
   const namespace = object.metadata.namespace ?? "";
-  const served = new Set(inventory.of(virtualServiceKind).filter(isForMesh).flatMap(({ object: { metadata, spec } }) => spec.hosts.map((host) => fullHost(host, metadata.namespace ?? ""))));
+  const served = new Set(
+    inventory
+      .of(virtualServiceKind)
+      .filter(isForMesh)
+      .flatMap(({ object: { metadata, spec } }) => spec.hosts.map((host) => fullHost(host, metadata.namespace ?? ""))),
+  );
   for (const [index, host] of object.spec.hosts.entries()) {
     const full = fullHost(host, namespace);
-    if (host.includes("*") || served.has(full) || findHost(inventory, host, namespace)?.kind !== "Service" || !decides(object)) continue;
+    if (
+      host.includes("*") ||
+      served.has(full) ||
+      findHost(inventory, host, namespace)?.kind !== "Service" ||
+      !decides(object)
+    )
+      continue;
     report(
       messageTypes.meshClientsPassGatewayBy,
       resource,
@@ -73,5 +92,14 @@ function checkMeshClients(service: Entry<VirtualService>, inventory: Inventory, 
 
 /** Whether it makes a difference that the routes are passed by. */
 function decides({ spec }: VirtualService): boolean {
-  return spec.http.length > 1 || spec.http.some(({ route, fault, mirrors }) => route.length > 1 || fault !== undefined || mirrors.length > 0 || route.some(({ destination }) => destination.subset !== undefined));
+  return (
+    spec.http.length > 1 ||
+    spec.http.some(
+      ({ route, fault, mirrors }) =>
+        route.length > 1 ||
+        fault !== undefined ||
+        mirrors.length > 0 ||
+        route.some(({ destination }) => destination.subset !== undefined),
+    )
+  );
 }

@@ -27,8 +27,13 @@ function sentence({ path, message }: FieldIssue): string {
 
 /** Some warnings have codes of their own; undefined for what another analyzer says with more to go by. */
 function typeOfWarning({ path, message }: FieldIssue): MessageType | undefined {
-  if (message.startsWith("is never used")) return path.includes(".match[") ? messageTypes.virtualServiceIneffectiveMatch : messageTypes.virtualServiceUnreachableRule;
+  if (message.startsWith("is never used"))
+    return path.includes(".match[")
+      ? messageTypes.virtualServiceIneffectiveMatch
+      : messageTypes.virtualServiceUnreachableRule;
   if (message.startsWith("has weights that sum up to")) return undefined;
   if (message.startsWith("is deprecated")) return messageTypes.deprecated;
-  return tellsOfNoEffect({ path, message }) && !message.includes("does nothing where") ? messageTypes.fieldWithoutEffect : messageTypes.schemaWarning;
+  return tellsOfNoEffect({ path, message }) && !message.includes("does nothing where")
+    ? messageTypes.fieldWithoutEffect
+    : messageTypes.schemaWarning;
 }

@@ -4,7 +4,15 @@ import type { KubernetesObject } from "../../api/index.ts";
 import { labelsText, listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes, type MessageType } from "../message-types.ts";
-import { isAmbient, isAmbientNamespace, knowsAllWorkloads, namespaceLabels, selected, workloads, type Workload } from "../workloads.ts";
+import {
+  isAmbient,
+  isAmbientNamespace,
+  knowsAllWorkloads,
+  namespaceLabels,
+  selected,
+  workloads,
+  type Workload,
+} from "../workloads.ts";
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -15,12 +23,25 @@ export const sidecarSelectorAnalyzer: Analyzer = {
     const sidecars = inventory.of(sidecarKind);
     const selecting = sidecars.filter((sidecar) => Object.keys(labelsOf(sidecar)).length > 0);
     reportUnselected(selecting, inventory, report);
-    reportOverlaps(withoutAmbient(selecting, inventory, report), labelsOf, messageTypes.conflictingSidecarWorkloadSelectors, inventory, report);
+    reportOverlaps(
+      withoutAmbient(selecting, inventory, report),
+      labelsOf,
+      messageTypes.conflictingSidecarWorkloadSelectors,
+      inventory,
+      report,
+    );
     const wide = sidecars.filter((sidecar) => Object.keys(labelsOf(sidecar)).length === 0);
     const effective = wide.filter((sidecar) => {
       const namespace = sidecar.object.metadata.namespace ?? "";
-      const isInAmbient = inventory.exists(namespaceKind, "", namespace) && isAmbientNamespace(namespaceLabels(inventory, namespace));
-      if (isInAmbient) report(messageTypes.ineffectivePolicy, sidecar.resource, "metadata.name", `has no effect: namespace ${namespace} is ambient, its pods have no sidecars; take it out, or narrow what the namespace reaches by other means`);
+      const isInAmbient =
+        inventory.exists(namespaceKind, "", namespace) && isAmbientNamespace(namespaceLabels(inventory, namespace));
+      if (isInAmbient)
+        report(
+          messageTypes.ineffectivePolicy,
+          sidecar.resource,
+          "metadata.name",
+          `has no effect: namespace ${namespace} is ambient, its pods have no sidecars; take it out, or narrow what the namespace reaches by other means`,
+        );
       return !isInAmbient;
     });
     reportSeveral(effective, messageTypes.multipleSidecarsWithoutWorkloadSelectors, report);
@@ -37,25 +58,50 @@ function reportUnselected(sidecars: readonly Entry<Sidecar>[], inventory: Invent
     const namespace = sidecar.object.metadata.namespace ?? "";
     if (selected(workloads(inventory), labelsOf(sidecar), namespace).length > 0) continue;
     const [key = ""] = Object.keys(labelsOf(sidecar));
-    report(messageTypes.referencedResourceNotFound, sidecar.resource, `spec.workloadSelector.labels.${key}`, `selector ${labelsText(labelsOf(sidecar))} matches no pod of namespace ${namespace}, so the Sidecar has no effect; correct the labels, or its namespace`);
+    report(
+      messageTypes.referencedResourceNotFound,
+      sidecar.resource,
+      `spec.workloadSelector.labels.${key}`,
+      `selector ${labelsText(labelsOf(sidecar))} matches no pod of namespace ${namespace}, so the Sidecar has no effect; correct the labels, or its namespace`,
+    );
   }
 }
 
-function withoutAmbient(sidecars: readonly Entry<Sidecar>[], inventory: Inventory, report: Report): readonly Entry<Sidecar>[] {
+function withoutAmbient(
+  sidecars: readonly Entry<Sidecar>[],
+  inventory: Inventory,
+  report: Report,
+): readonly Entry<Sidecar>[] {
   return sidecars.filter((sidecar) => {
-    const ambient = selected(workloads(inventory), labelsOf(sidecar), sidecar.object.metadata.namespace ?? "").find((workload) => isAmbient(workload, inventory));
-    if (ambient !== undefined) report(messageTypes.ineffectivePolicy, sidecar.resource, "spec.workloadSelector", `has no effect on ${ambient.namespace}/${ambient.name}, which is ambient and has no sidecar; take it out, or narrow what the workload reaches by other means`);
+    const ambient = selected(workloads(inventory), labelsOf(sidecar), sidecar.object.metadata.namespace ?? "").find(
+      (workload) => isAmbient(workload, inventory),
+    );
+    if (ambient !== undefined)
+      report(
+        messageTypes.ineffectivePolicy,
+        sidecar.resource,
+        "spec.workloadSelector",
+        `has no effect on ${ambient.namespace}/${ambient.name}, which is ambient and has no sidecar; take it out, or narrow what the workload reaches by other means`,
+      );
     return ambient === undefined;
   });
 }
 
 /** Two of a kind that select one pod: which of them holds is not said anywhere. */
-function reportOverlaps<Value extends KubernetesObject>(entries: readonly Entry<Value>[], labels: (entry: Entry<Value>) => Labels, type: MessageType, inventory: Inventory, report: Report): void {
+function reportOverlaps<Value extends KubernetesObject>(
+  entries: readonly Entry<Value>[],
+  labels: (entry: Entry<Value>) => Labels,
+  type: MessageType,
+  inventory: Inventory,
+  report: Report,
+): void {
   for (const entry of entries) {
     const namespace = entry.object.metadata.namespace ?? "";
     const rivals = entries.filter((other) => other !== entry && other.object.metadata.namespace === namespace);
     const shared = selected(workloads(inventory), labels(entry), namespace).flatMap((workload: Workload) => {
-      const names = rivals.filter((other) => selected([workload], labels(other)).length > 0).map(({ object }) => object.metadata.name ?? "");
+      const names = rivals
+        .filter((other) => selected([workload], labels(other)).length > 0)
+        .map(({ object }) => object.metadata.name ?? "");
       return names.length === 0 ? [] : [{ workload, names }];
     });
     const [first] = shared;
@@ -70,11 +116,21 @@ function reportOverlaps<Value extends KubernetesObject>(entries: readonly Entry<
   }
 }
 
-function reportSeveral<Value extends KubernetesObject>(entries: readonly Entry<Value>[], type: MessageType, report: Report): void {
+function reportSeveral<Value extends KubernetesObject>(
+  entries: readonly Entry<Value>[],
+  type: MessageType,
+  report: Report,
+): void {
   for (const [namespace, same] of Map.groupBy(entries, ({ object }) => object.metadata.namespace ?? "")) {
     if (same.length < 2) continue;
     const names = same.map(({ object }) => object.metadata.name ?? "").toSorted();
-    for (const { resource } of same) report(type, resource, "metadata.name", `${listed(names)} are all for the whole namespace ${namespace}, and only the oldest holds; merge them, or give the others selectors`);
+    for (const { resource } of same)
+      report(
+        type,
+        resource,
+        "metadata.name",
+        `${listed(names)} are all for the whole namespace ${namespace}, and only the oldest holds; merge them, or give the others selectors`,
+      );
   }
 }
 
@@ -89,7 +145,12 @@ export const telemetrySelectorAnalyzer: Analyzer = {
       for (const entry of selecting) {
         const namespace = entry.object.metadata.namespace ?? "";
         if (selected(workloads(inventory), labels(entry), namespace).length > 0) continue;
-        report(messageTypes.referencedResourceNotFound, entry.resource, "spec.selector.matchLabels", `selector ${labelsText(labels(entry))} matches no pod of namespace ${namespace}, so the Telemetry has no effect; correct the labels, or its namespace`);
+        report(
+          messageTypes.referencedResourceNotFound,
+          entry.resource,
+          "spec.selector.matchLabels",
+          `selector ${labelsText(labels(entry))} matches no pod of namespace ${namespace}, so the Telemetry has no effect; correct the labels, or its namespace`,
+        );
       }
     }
     reportOverlaps(selecting, labels, messageTypes.conflictingTelemetryWorkloadSelectors, inventory, report);
@@ -109,7 +170,12 @@ export const telemetryProviderAnalyzer: Analyzer = {
     for (const { resource, object } of inventory.of(telemetryKind)) {
       for (const [index, { disabled, providers }] of object.spec.accessLogging.entries()) {
         if (disabled === true || providers.length > 0) continue;
-        report(messageTypes.invalidTelemetryProvider, resource, `spec.accessLogging[${index}]`, `asks for access logs without naming who writes them, and the mesh has no default provider, so nothing is written; add providers: [{name: envoy}], or meshConfig.defaultProviders.accessLogging`);
+        report(
+          messageTypes.invalidTelemetryProvider,
+          resource,
+          `spec.accessLogging[${index}]`,
+          `asks for access logs without naming who writes them, and the mesh has no default provider, so nothing is written; add providers: [{name: envoy}], or meshConfig.defaultProviders.accessLogging`,
+        );
       }
     }
   },

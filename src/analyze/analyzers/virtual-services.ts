@@ -30,24 +30,36 @@ export function destinationsOf({ resource, object: { spec } }: Service): readonl
   const found: PlacedDestination[] = [];
   for (const field of ["http", "tls", "tcp"] as const) {
     for (const [index, { route }] of spec[field].entries()) {
-      for (const [number, { destination }] of route.entries()) found.push({ destination, path: `spec.${field}[${index}].route[${number}].destination`, isMirror: false });
+      for (const [number, { destination }] of route.entries())
+        found.push({ destination, path: `spec.${field}[${index}].route[${number}].destination`, isMirror: false });
     }
   }
   // The older `mirror` and `mirrors` are read into one list.
   const written = (resource.object as { spec?: { http?: readonly { mirror?: unknown }[] } }).spec?.http ?? [];
   for (const [index, { mirrors }] of spec.http.entries()) {
     for (const [number, { destination }] of mirrors.entries()) {
-      found.push({ destination, path: written[index]?.mirror === undefined ? `spec.http[${index}].mirrors[${number}].destination` : `spec.http[${index}].mirror`, isMirror: true });
+      found.push({
+        destination,
+        path:
+          written[index]?.mirror === undefined
+            ? `spec.http[${index}].mirrors[${number}].destination`
+            : `spec.http[${index}].mirror`,
+        isMirror: true,
+      });
     }
   }
   return found;
 }
 
 /** `namespace/name` of the gateways that a VirtualService names, without the mesh. */
-export function gatewayReferences({ object: { metadata, spec } }: Service): readonly { readonly namespace: string; readonly name: string; readonly path: string }[] {
+export function gatewayReferences({
+  object: { metadata, spec },
+}: Service): readonly { readonly namespace: string; readonly name: string; readonly path: string }[] {
   return spec.gateways.flatMap((written, index) => {
     if (written === mesh) return [];
-    const [namespace = "", name = ""] = written.includes("/") ? written.split("/") : [metadata.namespace ?? "", written];
+    const [namespace = "", name = ""] = written.includes("/")
+      ? written.split("/")
+      : [metadata.namespace ?? "", written];
     return [{ namespace, name, path: `spec.gateways[${index}]` }];
   });
 }
@@ -68,19 +80,37 @@ export const destinationHostAnalyzer: Analyzer = {
   },
 };
 
-function checkDestination({ resource, object }: Service, { destination: { host, port }, path, isMirror }: PlacedDestination, inventory: Inventory, report: Report): void {
+function checkDestination(
+  { resource, object }: Service,
+  { destination: { host, port }, path, isMirror }: PlacedDestination,
+  inventory: Inventory,
+  report: Report,
+): void {
   const namespace = object.metadata.namespace ?? "";
   const known = findHost(inventory, host, namespace);
   const what = isMirror ? "mirror host" : "host";
   if (known === undefined) {
     const others = namesakes(inventory, host);
-    const advice = others.length > 0 ? `there is ${listed(others)}: write the full name` : "create the Service, or a ServiceEntry for what is outside of the mesh";
-    report(messageTypes.referencedResourceNotFound, resource, `${path}.host`, `${what} "${host}" is not there: no Service or ServiceEntry that namespace ${namespace} sees has the name ${fullHost(host, namespace)}, so requests get 503; ${advice}`);
+    const advice =
+      others.length > 0
+        ? `there is ${listed(others)}: write the full name`
+        : "create the Service, or a ServiceEntry for what is outside of the mesh";
+    report(
+      messageTypes.referencedResourceNotFound,
+      resource,
+      `${path}.host`,
+      `${what} "${host}" is not there: no Service or ServiceEntry that namespace ${namespace} sees has the name ${fullHost(host, namespace)}, so requests get 503; ${advice}`,
+    );
     return;
   }
   if (known.ports.length === 0) return;
   if (port !== undefined && !known.ports.includes(port.number)) {
-    report(messageTypes.referencedResourceNotFound, resource, `${path}.port.number`, `${what} "${host}" has no port ${port.number}, only ${listed(known.ports.map(String))}; requests get 503 until the port is one of these`);
+    report(
+      messageTypes.referencedResourceNotFound,
+      resource,
+      `${path}.port.number`,
+      `${what} "${host}" has no port ${port.number}, only ${listed(known.ports.map(String))}; requests get 503 until the port is one of these`,
+    );
   } else if (port === undefined && known.ports.length > 1) {
     report(
       messageTypes.virtualServiceDestinationPortSelectorRequired,
@@ -99,7 +129,15 @@ function checkPassedBy(service: Service, inventory: Inventory, report: Report): 
     for (const [number, { destination }] of route.entries()) {
       if (destination.subset !== undefined) continue;
       const host = fullHost(destination.host, namespace);
-      const other = inventory.of(virtualServiceKind).find((candidate) => candidate !== service && isForMesh(candidate) && gatewayReferences(candidate).length === 0 && splits(candidate, host));
+      const other = inventory
+        .of(virtualServiceKind)
+        .find(
+          (candidate) =>
+            candidate !== service &&
+            isForMesh(candidate) &&
+            gatewayReferences(candidate).length === 0 &&
+            splits(candidate, host),
+        );
       if (other === undefined) continue;
       report(
         messageTypes.ingressRouteRulesNotAffected,
@@ -113,7 +151,14 @@ function checkPassedBy(service: Service, inventory: Inventory, report: Report): 
 
 function splits({ object: { metadata, spec } }: Service, host: string): boolean {
   const namespace = metadata.namespace ?? "";
-  return spec.http.some(({ route }) => route.some(({ destination }) => destination.subset !== undefined && fullHost(destination.host, namespace) === host && spec.hosts.some((own) => fullHost(own, namespace) === host)));
+  return spec.http.some(({ route }) =>
+    route.some(
+      ({ destination }) =>
+        destination.subset !== undefined &&
+        fullHost(destination.host, namespace) === host &&
+        spec.hosts.some((own) => fullHost(own, namespace) === host),
+    ),
+  );
 }
 
 export const subsetAnalyzer: Analyzer = {
@@ -125,13 +170,27 @@ export const subsetAnalyzer: Analyzer = {
       const { resource, object } = service;
       const namespace = object.metadata.namespace ?? "";
       for (const { destination, path, isMirror } of destinationsOf(service)) {
-        if (destination.subset === undefined || !(inventory.options.scope === "cluster" ? inventory.knowsAll(destinationRuleKind) : rules.length > 0)) continue;
+        if (
+          destination.subset === undefined ||
+          !(inventory.options.scope === "cluster" ? inventory.knowsAll(destinationRuleKind) : rules.length > 0)
+        )
+          continue;
         const host = fullHost(destination.host, namespace);
-        const ofHost = rules.filter(({ object: rule }) => hostsMeet(fullHost(rule.spec.host, rule.metadata.namespace ?? ""), host));
+        const ofHost = rules.filter(({ object: rule }) =>
+          hostsMeet(fullHost(rule.spec.host, rule.metadata.namespace ?? ""), host),
+        );
         const subsets = ofHost.flatMap(({ object: rule }) => rule.spec.subsets.map(({ name }) => name));
         if (subsets.includes(destination.subset)) continue;
-        const known = ofHost.length === 0 ? `no DestinationRule is for ${host}; create one with this subset` : `the DestinationRule${ofHost.length === 1 ? "" : "s"} of ${host} ${subsets.length === 0 ? "has none" : `has ${listed(subsets)}`}; add it there, or name one of those`;
-        report(messageTypes.referencedResourceNotFound, resource, `${path}.subset`, `${isMirror ? "mirror " : ""}subset "${destination.subset}" of host "${destination.host}" is not defined, so requests get 503: ${known}`);
+        const known =
+          ofHost.length === 0
+            ? `no DestinationRule is for ${host}; create one with this subset`
+            : `the DestinationRule${ofHost.length === 1 ? "" : "s"} of ${host} ${subsets.length === 0 ? "has none" : `has ${listed(subsets)}`}; add it there, or name one of those`;
+        report(
+          messageTypes.referencedResourceNotFound,
+          resource,
+          `${path}.subset`,
+          `${isMirror ? "mirror " : ""}subset "${destination.subset}" of host "${destination.host}" is not defined, so requests get 503: ${known}`,
+        );
       }
     }
   },
@@ -141,26 +200,55 @@ export const gatewayReferenceAnalyzer: Analyzer = {
   name: "virtualservice.GatewayAnalyzer",
   description: "gateways that VirtualServices name are there and listen for their hosts",
   analyze(inventory, report) {
-    for (const service of inventory.of(virtualServiceKind)) for (const reference of gatewayReferences(service)) checkGateway(service, reference, inventory, report);
+    for (const service of inventory.of(virtualServiceKind))
+      for (const reference of gatewayReferences(service)) checkGateway(service, reference, inventory, report);
   },
 };
 
-function checkGateway(service: Service, { namespace, name, path }: { readonly namespace: string; readonly name: string; readonly path: string }, inventory: Inventory, report: Report): void {
+function checkGateway(
+  service: Service,
+  { namespace, name, path }: { readonly namespace: string; readonly name: string; readonly path: string },
+  inventory: Inventory,
+  report: Report,
+): void {
   const { resource, object } = service;
   if (name.includes("-istio-autogenerated-k8s-gateway-")) {
-    report(messageTypes.referencedInternalGateway, resource, path, `gateway "${name}" is the control plane's own form of a Gateway of the Gateway API and may change; attach an HTTPRoute to that Gateway instead`);
+    report(
+      messageTypes.referencedInternalGateway,
+      resource,
+      path,
+      `gateway "${name}" is the control plane's own form of a Gateway of the Gateway API and may change; attach an HTTPRoute to that Gateway instead`,
+    );
     return;
   }
   const gateway = inventory.find(istioGatewayKind, namespace, name);
-  const hosts = gateway === undefined ? hostsOfApiGateway(inventory, namespace, name) : hostsOfGateway(gateway, object.metadata.namespace ?? "");
+  const hosts =
+    gateway === undefined
+      ? hostsOfApiGateway(inventory, namespace, name)
+      : hostsOfGateway(gateway, object.metadata.namespace ?? "");
   if (hosts === undefined) {
-    if (inventory.exists(istioGatewayKind, namespace, name) || !(inventory.options.scope === "cluster" ? inventory.knowsAll(istioGatewayKind) : inventory.raw(istioGatewayKind).length > 0)) return;
+    if (
+      inventory.exists(istioGatewayKind, namespace, name) ||
+      !(inventory.options.scope === "cluster"
+        ? inventory.knowsAll(istioGatewayKind)
+        : inventory.raw(istioGatewayKind).length > 0)
+    )
+      return;
     const others = inventory.raw(istioGatewayKind).filter(({ object: other }) => other.metadata.name === name);
-    const advice = others[0] === undefined ? "create it, or name one that is there" : `there is one in namespace ${others[0].object.metadata.namespace ?? ""}: write "${others[0].object.metadata.namespace ?? ""}/${name}"`;
-    report(messageTypes.referencedResourceNotFound, resource, path, `gateway "${namespace}/${name}" is not there, so no gateway serves these routes; ${advice}`);
+    const advice =
+      others[0] === undefined
+        ? "create it, or name one that is there"
+        : `there is one in namespace ${others[0].object.metadata.namespace ?? ""}: write "${others[0].object.metadata.namespace ?? ""}/${name}"`;
+    report(
+      messageTypes.referencedResourceNotFound,
+      resource,
+      path,
+      `gateway "${namespace}/${name}" is not there, so no gateway serves these routes; ${advice}`,
+    );
     return;
   }
-  if (object.spec.hosts.length === 0 || hosts.some((known) => object.spec.hosts.some((host) => hostsMeet(known, host)))) return;
+  if (object.spec.hosts.length === 0 || hosts.some((known) => object.spec.hosts.some((host) => hostsMeet(known, host))))
+    return;
   report(
     messageTypes.virtualServiceHostNotFoundInGateway,
     resource,
@@ -191,10 +279,24 @@ export const conflictingHostsAnalyzer: Analyzer = {
     for (const service of ofMesh) {
       const own = service.object.metadata.namespace ?? "";
       for (const [index, host] of service.object.spec.hosts.entries()) {
-        const others = ofMesh.filter((other) => other !== service && sharesClients(service, other) && other.object.spec.hosts.some((theirs) => fullHost(theirs, other.object.metadata.namespace ?? "") === fullHost(host, own)));
+        const others = ofMesh.filter(
+          (other) =>
+            other !== service &&
+            sharesClients(service, other) &&
+            other.object.spec.hosts.some(
+              (theirs) => fullHost(theirs, other.object.metadata.namespace ?? "") === fullHost(host, own),
+            ),
+        );
         if (others.length === 0) continue;
-        const names = [service, ...others].map(({ object: { metadata } }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`).toSorted();
-        report(messageTypes.conflictingMeshGatewayVirtualServiceHosts, service.resource, `spec.hosts[${index}]`, `VirtualServices ${listed(names)} all route ${fullHost(host, own)} in the mesh, and only the oldest has an effect; merge them into one, or make the others its delegates`);
+        const names = [service, ...others]
+          .map(({ object: { metadata } }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`)
+          .toSorted();
+        report(
+          messageTypes.conflictingMeshGatewayVirtualServiceHosts,
+          service.resource,
+          `spec.hosts[${index}]`,
+          `VirtualServices ${listed(names)} all route ${fullHost(host, own)} in the mesh, and only the oldest has an effect; merge them into one, or make the others its delegates`,
+        );
         break;
       }
     }
@@ -202,9 +304,12 @@ export const conflictingHostsAnalyzer: Analyzer = {
 };
 
 function sharesClients(left: Service, right: Service): boolean {
-  const sees = ({ object: { metadata, spec } }: Service): ((namespace: string) => boolean) => visibility(spec.exportTo, metadata.namespace ?? "");
-  const isEverywhere = ({ object: { spec } }: Service): boolean => spec.exportTo.length === 0 || spec.exportTo.includes("*");
-  const named = ({ object: { metadata, spec } }: Service): readonly string[] => spec.exportTo.map((entry) => (entry === "." ? (metadata.namespace ?? "") : entry));
+  const sees = ({ object: { metadata, spec } }: Service): ((namespace: string) => boolean) =>
+    visibility(spec.exportTo, metadata.namespace ?? "");
+  const isEverywhere = ({ object: { spec } }: Service): boolean =>
+    spec.exportTo.length === 0 || spec.exportTo.includes("*");
+  const named = ({ object: { metadata, spec } }: Service): readonly string[] =>
+    spec.exportTo.map((entry) => (entry === "." ? (metadata.namespace ?? "") : entry));
   if (isEverywhere(left)) return isEverywhere(right) || named(right).length > 0;
   return isEverywhere(right) || named(left).some(sees(right));
 }
@@ -221,7 +326,13 @@ export const claimRouteAnalyzer: Analyzer = {
         const selector = inventory.find(istioGatewayKind, namespace, name)?.object.spec.selector;
         if (selector === undefined) continue;
         const open = pods(inventory).find(
-          (pod) => matchesLabels(selector, pod.labels) && !checks.some(({ object: check }) => [inventory.options.istioNamespace, pod.namespace].includes(check.metadata.namespace ?? "") && (check.spec.selector === undefined || matchesLabels(check.spec.selector.matchLabels, pod.labels))),
+          (pod) =>
+            matchesLabels(selector, pod.labels) &&
+            !checks.some(
+              ({ object: check }) =>
+                [inventory.options.istioNamespace, pod.namespace].includes(check.metadata.namespace ?? "") &&
+                (check.spec.selector === undefined || matchesLabels(check.spec.selector.matchLabels, pod.labels)),
+            ),
         );
         if (open === undefined) continue;
         report(
@@ -238,7 +349,9 @@ export const claimRouteAnalyzer: Analyzer = {
 function claimOf({ spec }: VirtualService): { readonly key: string; readonly path: string } | undefined {
   for (const [index, { match }] of spec.http.entries()) {
     for (const [number, { headers, withoutHeaders }] of match.entries()) {
-      const key = Object.keys({ ...headers, ...withoutHeaders }).find((name) => name.startsWith("@request.auth.claims"));
+      const key = Object.keys({ ...headers, ...withoutHeaders }).find((name) =>
+        name.startsWith("@request.auth.claims"),
+      );
       if (key !== undefined) return { key, path: `spec.http[${index}].match[${number}]` };
     }
   }

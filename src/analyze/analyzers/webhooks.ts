@@ -1,5 +1,10 @@
 import { matchesLabelSelector } from "../../api/index.ts";
-import { mutatingWebhookConfigurationKind, serviceKind, type Webhook, type WebhookConfiguration } from "../../api/kubernetes/index.ts";
+import {
+  mutatingWebhookConfigurationKind,
+  serviceKind,
+  type Webhook,
+  type WebhookConfiguration,
+} from "../../api/kubernetes/index.ts";
 import { listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
@@ -17,7 +22,10 @@ export const webhookAnalyzer: Analyzer = {
   name: "webhook.Analyzer",
   description: "injection webhooks do not overlap, and lead to Services that are there",
   analyze(inventory, report) {
-    const found = inventory.of(mutatingWebhookConfigurationKind).filter(isInjector).flatMap((entry) => (entry.object.webhooks ?? []).map((webhook, index) => ({ entry, webhook, index })));
+    const found = inventory
+      .of(mutatingWebhookConfigurationKind)
+      .filter(isInjector)
+      .flatMap((entry) => (entry.object.webhooks ?? []).map((webhook, index) => ({ entry, webhook, index })));
     reportOverlaps(found, report);
     reportLost(found, inventory, report);
   },
@@ -29,7 +37,11 @@ function isInjector({ object: { metadata, webhooks = [] } }: Entry<WebhookConfig
 
 /** Of every way in which namespaces and pods may be labelled, at most one webhook may take it. */
 function reportOverlaps(found: readonly PlacedWebhook[], report: Report): void {
-  const revisions = new Set(found.flatMap(({ entry, webhook }) => [entry.object.metadata.labels?.[revision] ?? [], revisionsIn(webhook)].flat()));
+  const revisions = new Set(
+    found.flatMap(({ entry, webhook }) =>
+      [entry.object.metadata.labels?.[revision] ?? [], revisionsIn(webhook)].flat(),
+    ),
+  );
   const namespaces = variants("istio-injection", ["enabled", "disabled"], revisions);
   const objects = variants("sidecar.istio.io/inject", ["true", "false"], revisions);
   const rivals = new Map<PlacedWebhook, Set<string>>();
@@ -46,7 +58,12 @@ function reportOverlaps(found: readonly PlacedWebhook[], report: Report): void {
     }
   }
   for (const [{ entry, webhook, index }, names] of rivals) {
-    report(messageTypes.invalidWebhook, entry.resource, `webhooks[${index}]`, `webhook ${webhook.name} takes pods that ${listed([...names].toSorted())} take${names.size === 1 ? "s" : ""} too, so they may be injected twice; remove the older installation, or move the tag`);
+    report(
+      messageTypes.invalidWebhook,
+      entry.resource,
+      `webhooks[${index}]`,
+      `webhook ${webhook.name} takes pods that ${listed([...names].toSorted())} take${names.size === 1 ? "s" : ""} too, so they may be injected twice; remove the older installation, or move the tag`,
+    );
   }
 }
 
@@ -55,10 +72,12 @@ function nameOf({ entry, webhook }: PlacedWebhook): string {
 }
 
 function revisionsIn({ namespaceSelector, objectSelector }: Webhook): readonly string[] {
-  return [namespaceSelector, objectSelector].flatMap((selector) => [
-    selector?.matchLabels?.[revision] ?? [],
-    (selector?.matchExpressions ?? []).flatMap(({ key, values = [] }) => (key === revision ? values : [])),
-  ].flat());
+  return [namespaceSelector, objectSelector].flatMap((selector) =>
+    [
+      selector?.matchLabels?.[revision] ?? [],
+      (selector?.matchExpressions ?? []).flatMap(({ key, values = [] }) => (key === revision ? values : [])),
+    ].flat(),
+  );
 }
 
 function variants(key: string, values: readonly string[], revisions: ReadonlySet<string>): readonly Labels[] {

@@ -1,5 +1,12 @@
 import { matchesLabels } from "../../api/index.ts";
-import { deploymentKind, podKind, serviceKind, type PodSpec, type Service, type ServicePort } from "../../api/kubernetes/index.ts";
+import {
+  deploymentKind,
+  podKind,
+  serviceKind,
+  type PodSpec,
+  type Service,
+  type ServicePort,
+} from "../../api/kubernetes/index.ts";
 import { labelsText, listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
@@ -14,8 +21,14 @@ export const multiServiceAnalyzer: Analyzer = {
   analyze(inventory, report) {
     for (const { resource, object } of inventory.of(deploymentKind)) {
       const workload = templateWorkload(resource, object.spec?.template);
-      if (object.metadata.labels?.["gateway.istio.io/managed"] !== undefined || !isInjected(workload, inventory)) continue;
-      const services = inventory.of(serviceKind).filter(({ object: { metadata, spec } }) => metadata.namespace === workload.namespace && matchesLabels(spec?.selector, workload.labels));
+      if (object.metadata.labels?.["gateway.istio.io/managed"] !== undefined || !isInjected(workload, inventory))
+        continue;
+      const services = inventory
+        .of(serviceKind)
+        .filter(
+          ({ object: { metadata, spec } }) =>
+            metadata.namespace === workload.namespace && matchesLabels(spec?.selector, workload.labels),
+        );
       checkProtocols(workload, services, report);
       checkTargets(workload, services, report);
     }
@@ -36,7 +49,9 @@ function checkProtocols({ resource, name }: Workload, services: readonly Entry<S
 }
 
 function checkTargets({ resource, name }: Workload, services: readonly Entry<Service>[], report: Report): void {
-  for (const [target, users] of grouped(services, ({ port, targetPort }) => (targetPort === undefined || targetPort === 0 || targetPort === "" ? port : targetPort))) {
+  for (const [target, users] of grouped(services, ({ port, targetPort }) =>
+    targetPort === undefined || targetPort === 0 || targetPort === "" ? port : targetPort,
+  )) {
     const ports = [...new Set(users.map(({ port }) => port))].toSorted((left, right) => left - right);
     if (ports.length < 2) continue;
     report(
@@ -54,9 +69,19 @@ interface PortUser {
   readonly protocol: string;
 }
 
-function grouped(services: readonly Entry<Service>[], keyOf: (port: ServicePort) => number | string): ReadonlyMap<string, readonly PortUser[]> {
+function grouped(
+  services: readonly Entry<Service>[],
+  keyOf: (port: ServicePort) => number | string,
+): ReadonlyMap<string, readonly PortUser[]> {
   const users = services.flatMap(({ object: { metadata, spec } }) =>
-    (spec?.ports ?? []).map((port) => ({ key: String(keyOf(port)), user: { service: `${metadata.namespace ?? ""}/${metadata.name ?? ""}`, port: port.port, protocol: port.protocol ?? "TCP" } })),
+    (spec?.ports ?? []).map((port) => ({
+      key: String(keyOf(port)),
+      user: {
+        service: `${metadata.namespace ?? ""}/${metadata.name ?? ""}`,
+        port: port.port,
+        protocol: port.protocol ?? "TCP",
+      },
+    })),
   );
   return new Map([...Map.groupBy(users, ({ key }) => key)].map(([key, found]) => [key, found.map(({ user }) => user)]));
 }
@@ -66,7 +91,8 @@ export const applicationUserAnalyzer: Analyzer = {
   description: "no application runs as the user of the sidecar",
   analyze(inventory, report) {
     for (const { resource, object } of inventory.of(podKind)) checkUser(resource, object.spec, "spec", report);
-    for (const { resource, object } of inventory.of(deploymentKind)) checkUser(resource, object.spec?.template.spec, "spec.template.spec", report);
+    for (const { resource, object } of inventory.of(deploymentKind))
+      checkUser(resource, object.spec?.template.spec, "spec.template.spec", report);
   },
 };
 
@@ -74,17 +100,39 @@ function checkUser(resource: Resource, spec: PodSpec | undefined, path: string, 
   if (spec === undefined || isControlPlane(resource)) return;
   const places = spec.securityContext?.runAsUser === proxyUser ? [`${path}.securityContext.runAsUser`] : [];
   for (const [index, { name, securityContext }] of spec.containers.entries()) {
-    if (name !== "istio-proxy" && name !== "istio-operator" && securityContext?.runAsUser === proxyUser) places.push(`${path}.containers[${index}].securityContext.runAsUser`);
+    if (name !== "istio-proxy" && name !== "istio-operator" && securityContext?.runAsUser === proxyUser)
+      places.push(`${path}.containers[${index}].securityContext.runAsUser`);
   }
   // A gateway's pod is a proxy and nothing else.
   const isProxyOnly = spec.containers.every(({ name }) => name === "istio-proxy");
   const [first] = places;
   if (first === undefined || isProxyOnly) return;
-  report(messageTypes.invalidApplicationUid, resource, first, `runs the application as user ${proxyUser}, which is the sidecar's: its connections would pass by the mesh, without TLS and policies; choose another number`);
+  report(
+    messageTypes.invalidApplicationUid,
+    resource,
+    first,
+    `runs the application as user ${proxyUser}, which is the sidecar's: its connections would pass by the mesh, without TLS and policies; choose another number`,
+  );
 }
 
 /** Protocols that a port's name may begin with. */
-const protocolNames = new Set(["http", "http2", "https", "grpc", "grpc-web", "tcp", "tls", "udp", "mongo", "redis", "mysql", "http_proxy", "kubernetes.io/h2c", "kubernetes.io/ws", "kubernetes.io/wss"]);
+const protocolNames = new Set([
+  "http",
+  "http2",
+  "https",
+  "grpc",
+  "grpc-web",
+  "tcp",
+  "tls",
+  "udp",
+  "mongo",
+  "redis",
+  "mysql",
+  "http_proxy",
+  "kubernetes.io/h2c",
+  "kubernetes.io/ws",
+  "kubernetes.io/wss",
+]);
 /** Ports whose protocol is not looked for: what speaks first there is the server. */
 const serverFirstPorts = new Map([
   [25, "tcp"],
@@ -96,13 +144,27 @@ export const portNameAnalyzer: Analyzer = {
   name: "service.PortNameAnalyzer",
   description: "names of Services' ports tell their protocols",
   analyze(inventory, report) {
-    for (const service of inventory.of(serviceKind)) if (!isControlPlane(service.resource) && service.object.metadata.labels?.["gateway.istio.io/managed"] === undefined) checkNames(service, inventory, report);
+    for (const service of inventory.of(serviceKind))
+      if (
+        !isControlPlane(service.resource) &&
+        service.object.metadata.labels?.["gateway.istio.io/managed"] === undefined
+      )
+        checkNames(service, inventory, report);
   },
 };
 
-function checkNames({ resource, object: { metadata, spec } }: Entry<Service>, { options }: Inventory, report: Report): void {
+function checkNames(
+  { resource, object: { metadata, spec } }: Entry<Service>,
+  { options }: Inventory,
+  report: Report,
+): void {
   const namespace = metadata.namespace ?? "";
-  if (namespace.startsWith("kube-") || (namespace === options.istioNamespace && metadata.labels?.["app"] === "istiod") || isApiServer(metadata.namespace, metadata.name)) return;
+  if (
+    namespace.startsWith("kube-") ||
+    (namespace === options.istioNamespace && metadata.labels?.["app"] === "istiod") ||
+    isApiServer(metadata.namespace, metadata.name)
+  )
+    return;
   const isExternal = spec?.type === "ExternalName";
   for (const [index, port] of (spec?.ports ?? []).entries()) {
     const { name = "", targetPort } = port;

@@ -8,7 +8,10 @@ export interface YamlFault extends Position {
 }
 
 /** Any YAML 1.2, with anchors and merges; what is wrong comes beside the documents that are right. */
-export function readFullYaml(text: string): { readonly documents: readonly PlainDocument[]; readonly faults: readonly YamlFault[] } {
+export function readFullYaml(text: string): {
+  readonly documents: readonly PlainDocument[];
+  readonly faults: readonly YamlFault[];
+} {
   const lineCounter = new LineCounter();
   const documents: PlainDocument[] = [];
   const faults: YamlFault[] = [];

@@ -32,9 +32,15 @@ export async function readManifest(file: string, text: string): Promise<Manifest
 /** As {@link readManifest}, of documents that {@link readDocuments} has read. */
 export function manifestOf(file: string, { documents, faults }: ManifestDocuments): Manifest {
   const resources: Resource[] = [];
-  const found: ManifestFault[] = faults.map(({ line, column, message }) => ({ file, position: line === 0 ? undefined : { line, column }, message }));
+  const found: ManifestFault[] = faults.map(({ line, column, message }) => ({
+    file,
+    position: line === 0 ? undefined : { line, column },
+    message,
+  }));
   for (const document of documents) {
-    const parts = isList(document.value) ? (document.value["items"] as unknown[]).map((item, index) => ({ value: item, path: `items[${index}]` })) : [{ value: document.value, path: "" }];
+    const parts = isList(document.value)
+      ? (document.value["items"] as unknown[]).map((item, index) => ({ value: item, path: `items[${index}]` }))
+      : [{ value: document.value, path: "" }];
     for (const { value, path } of parts) {
       const positionOf = positionsBelow(document, path);
       const fault = objectFault(value);
@@ -64,10 +70,16 @@ export async function readDocuments(text: string): Promise<ManifestDocuments> {
   return readFullYaml(text);
 }
 
-function positionsBelow({ value, line, positions }: PlainDocument, root: string): (path?: string) => Position | undefined {
+function positionsBelow(
+  { value, line, positions }: PlainDocument,
+  root: string,
+): (path?: string) => Position | undefined {
   return (path) => {
     const whole = [root, path ?? ""].filter((part) => part !== "").join(".");
-    return (whole === "" ? undefined : positionIn(positions, value, whole)) ?? firstPosition(positions, value) ?? { line, column: 1 };
+    return (
+      (whole === "" ? undefined : positionIn(positions, value, whole)) ??
+      firstPosition(positions, value) ?? { line, column: 1 }
+    );
   };
 }
 
@@ -81,10 +93,14 @@ function isList(value: unknown): value is Record<string, unknown> {
 }
 
 function objectFault(value: unknown): string | undefined {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return "a document must be an object with apiVersion, kind and metadata";
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return "a document must be an object with apiVersion, kind and metadata";
   const { apiVersion, kind, metadata } = value as Record<string, unknown>;
-  for (const [field, is] of Object.entries({ apiVersion, kind })) if (typeof is !== "string" || is === "") return `${field} is required: a document must be a Kubernetes object`;
+  for (const [field, is] of Object.entries({ apiVersion, kind }))
+    if (typeof is !== "string" || is === "") return `${field} is required: a document must be a Kubernetes object`;
   if (typeof metadata !== "object" || metadata === null) return `metadata is required: a ${String(kind)} needs a name`;
   const { name, generateName } = metadata as Record<string, unknown>;
-  return typeof name === "string" || typeof generateName === "string" ? undefined : `metadata.name is required: a ${String(kind)} needs a name`;
+  return typeof name === "string" || typeof generateName === "string"
+    ? undefined
+    : `metadata.name is required: a ${String(kind)} needs a name`;
 }

@@ -15,7 +15,10 @@ const files = ["samples/**/*.yaml", "manifests/*.yaml", "test/**/*.yaml"]
 function fully(text: string): { readonly values: readonly unknown[]; readonly faults: number } {
   const documents = parseAllDocuments(text, { prettyErrors: false, logLevel: "silent" });
   const all = Array.isArray(documents) ? documents : [];
-  return { values: all.map((document) => document.toJS() as unknown).filter((value) => value !== null), faults: all.reduce((sum, { errors }) => sum + errors.length, 0) };
+  return {
+    values: all.map((document) => document.toJS() as unknown).filter((value) => value !== null),
+    faults: all.reduce((sum, { errors }) => sum + errors.length, 0),
+  };
 }
 
 test("manifests of this project are read as the full reader reads them, most of them without it", () => {
@@ -24,7 +27,11 @@ test("manifests of this project are read as the full reader reads them, most of 
     const documents = readPlainYaml(text);
     if (documents === undefined) continue;
     plain += 1;
-    assert.deepEqual(documents.map(({ value }) => value), fully(text).values, file);
+    assert.deepEqual(
+      documents.map(({ value }) => value),
+      fully(text).values,
+      file,
+    );
   }
   assert.ok(plain >= files.length * 0.8, `${plain} of ${files.length}`);
 });
@@ -53,11 +60,49 @@ s: "a\\tb"
 `;
 
 test("the sample needs no full reader", () => {
-  assert.deepEqual(readPlainYaml(sample)?.map(({ value }) => value), fully(sample).values);
+  assert.deepEqual(
+    readPlainYaml(sample)?.map(({ value }) => value),
+    fully(sample).values,
+  );
 });
 
 test("whatever is written, the plain reader answers what the full one does, or nothing", () => {
-  const pieces = constantFrom("\n", " ", "  ", ":", ": ", "- ", "-", "#", " #", '"', "'", "|", "|-", "[", "]", "{", "}", ",", "a", "1", "~", "null", "&a ", "*a", "!x ", "---\n", "\n\n", "?", "%", "0o7", "1e3", ".5", "+", "true");
+  const pieces = constantFrom(
+    "\n",
+    " ",
+    "  ",
+    ":",
+    ": ",
+    "- ",
+    "-",
+    "#",
+    " #",
+    '"',
+    "'",
+    "|",
+    "|-",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "a",
+    "1",
+    "~",
+    "null",
+    "&a ",
+    "*a",
+    "!x ",
+    "---\n",
+    "\n\n",
+    "?",
+    "%",
+    "0o7",
+    "1e3",
+    ".5",
+    "+",
+    "true",
+  );
   const edits = array(tuple(nat(sample.length), nat(4), pieces), { minLength: 1, maxLength: 6 });
   assertProperty(
     property(edits, (changes) => {
@@ -67,14 +112,41 @@ test("whatever is written, the plain reader answers what the full one does, or n
       if (documents === undefined) return;
       const { values, faults } = fully(text);
       assert.equal(faults, 0, `refused by the full reader:\n${text}`);
-      assert.deepEqual(documents.map(({ value }) => value).filter((value) => value !== null), values, text);
+      assert.deepEqual(
+        documents.map(({ value }) => value).filter((value) => value !== null),
+        values,
+        text,
+      );
     }),
     { numRuns: 1500 },
   );
 });
 
 test("a scalar is what the core schema says", () => {
-  for (const text of ["010", "-0", "1.", ".5", "1e3", "+1", "yes", "on", "1_000", "12:30", "0x1f", ".inf", "-a", "--x", "- ", "a #b", "a#b", "{}", "[]", "http://x", "'a' #c", "9007199254740993"]) {
+  for (const text of [
+    "010",
+    "-0",
+    "1.",
+    ".5",
+    "1e3",
+    "+1",
+    "yes",
+    "on",
+    "1_000",
+    "12:30",
+    "0x1f",
+    ".inf",
+    "-a",
+    "--x",
+    "- ",
+    "a #b",
+    "a#b",
+    "{}",
+    "[]",
+    "http://x",
+    "'a' #c",
+    "9007199254740993",
+  ]) {
     const documents = readPlainYaml(`k: ${text}\n`);
     if (documents !== undefined) assert.deepEqual(documents[0]?.value, fully(`k: ${text}\n`).values[0], text);
   }

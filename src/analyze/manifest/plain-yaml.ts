@@ -111,7 +111,8 @@ class PlainReader {
       const [, quotedKey = "", value = ""] = (line.indent === indent ? keyPattern.exec(line.text) : undefined) ?? [];
       const isQuoted = /^["']/.test(quotedKey);
       const key = isQuoted ? quotedKey.slice(1, -1) : quotedKey;
-      if (quotedKey === "" || (isQuoted ? key === "__proto__" : !isTextKey(key)) || Object.hasOwn(map, key)) throw new NotPlain();
+      if (quotedKey === "" || (isQuoted ? key === "__proto__" : !isTextKey(key)) || Object.hasOwn(map, key))
+        throw new NotPlain();
       positions.set(key, this.#position(indent));
       map[key] = this.#value(value, indent, true);
     }
@@ -122,7 +123,11 @@ class PlainReader {
     const list: unknown[] = [];
     const positions = new Map<string | number, Position>();
     this.#positions.set(list, positions);
-    for (let line = this.#peek(); line !== undefined && line.indent === indent && isDash(line.text); line = this.#peek()) {
+    for (
+      let line = this.#peek();
+      line !== undefined && line.indent === indent && isDash(line.text);
+      line = this.#peek()
+    ) {
       const content = line.text.slice(1).trimStart();
       const inner = indent + line.text.length - content.length;
       positions.set(list.length, this.#position(content === "" ? indent : inner));
@@ -204,7 +209,8 @@ function plain(text: string): unknown {
   if (/^(null|Null|NULL|~|)$/.test(text)) return null;
   if (/^(true|True|TRUE)$/.test(text)) return true;
   if (/^(false|False|FALSE)$/.test(text)) return false;
-  if (/^[-+]?[0-9]+$/.test(text) || /^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?$/.test(text)) return Number(text);
+  if (/^[-+]?[0-9]+$/.test(text) || /^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?$/.test(text))
+    return Number(text);
   if (/^0[xo]/.test(text) || /^[-+]?\.(?:inf|nan)$/i.test(text)) throw new NotPlain();
   return text;
 }
@@ -236,7 +242,8 @@ class FlowReader {
 
   #entry(): [string, unknown] {
     const key = this.#match(/[A-Za-z0-9_][A-Za-z0-9_./-]*/y);
-    if (key === undefined || !isTextKey(key) || !this.#take(":") || this.#match(/ +/y) === undefined) throw new NotPlain();
+    if (key === undefined || !isTextKey(key) || !this.#take(":") || this.#match(/ +/y) === undefined)
+      throw new NotPlain();
     return [key, this.#value()];
   }
 

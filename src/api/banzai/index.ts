@@ -13,4 +13,9 @@ export {
   type ProxyConfiguration,
 } from "./istio.ts";
 export { banzaiRemoteIstioKind } from "./remote-istio.ts";
-export { banzaiMeshGatewayKind, parseBanzaiMeshGateway, type BanzaiMeshGateway, type BanzaiMeshGatewaySpec } from "./mesh-gateway.ts";
+export {
+  banzaiMeshGatewayKind,
+  parseBanzaiMeshGateway,
+  type BanzaiMeshGateway,
+  type BanzaiMeshGatewaySpec,
+} from "./mesh-gateway.ts";

@@ -77,10 +77,46 @@ export interface BanzaiStatus {
 
 /** What older and rarer settings are called; they are read over, with a warning when they would change something. */
 const passedOver = [
-  "logging", "mtls", "controlPlaneSecurityEnabled", "controlPlaneAuthPolicy", "mountMtlsCerts", "defaultResources", "sds", "citadel", "galley", "mixer", "policy", "telemetry", "proxyWasm", "nodeAgent", "watchOneNamespace",
-  "useMCP", "defaultConfigVisibility", "watchAdapterCRDs", "meshExpansion", "multiMesh", "istioCoreDNS", "mixerlessTelemetry", "trustDomainAliases", "certificates", "jwtPolicy", "caAddress", "httpProxyEnvs", "imagePullSecrets",
+  "logging",
+  "mtls",
+  "controlPlaneSecurityEnabled",
+  "controlPlaneAuthPolicy",
+  "mountMtlsCerts",
+  "defaultResources",
+  "sds",
+  "citadel",
+  "galley",
+  "mixer",
+  "policy",
+  "telemetry",
+  "proxyWasm",
+  "nodeAgent",
+  "watchOneNamespace",
+  "useMCP",
+  "defaultConfigVisibility",
+  "watchAdapterCRDs",
+  "meshExpansion",
+  "multiMesh",
+  "istioCoreDNS",
+  "mixerlessTelemetry",
+  "trustDomainAliases",
+  "certificates",
+  "jwtPolicy",
+  "caAddress",
+  "httpProxyEnvs",
+  "imagePullSecrets",
 ] as const;
-const withoutEffect = ["citadel", "galley", "mixer", "policy", "telemetry", "nodeAgent", "istioCoreDNS", "meshExpansion", "multiMesh"] as const;
+const withoutEffect = [
+  "citadel",
+  "galley",
+  "mixer",
+  "policy",
+  "telemetry",
+  "nodeAgent",
+  "istioCoreDNS",
+  "meshExpansion",
+  "multiMesh",
+] as const;
 
 export function parseBanzaiIstio(raw: unknown): Parsed<BanzaiIstio> {
   const reader = new Reader(raw);
@@ -96,7 +132,10 @@ function parseSpec(spec: Reader): BanzaiIstioSpec {
   if (version !== "" && !isRelease(version)) spec.error(`must be a release such as 1.6.8, got "${version}"`, "version");
   const gateways = spec.object("gateways") ?? new Reader({}, "spec.gateways");
   const isOn = gateways.boolean("enabled") ?? true;
-  const [ingress, egress] = [readGateway(gateways.object("ingress"), isOn), readGateway(gateways.object("egress"), isOn)];
+  const [ingress, egress] = [
+    readGateway(gateways.object("ingress"), isOn),
+    readGateway(gateways.object("egress"), isOn),
+  ];
   gateways.ignore("meshExpansion", "k8singress");
   gateways.unknownFields();
   const tracing = spec.object("tracing");
@@ -106,10 +145,12 @@ function parseSpec(spec: Reader): BanzaiIstioSpec {
     global: spec.boolean("global") ?? true,
     autoInjectionNamespaces: spec.strings("autoInjectionNamespaces"),
     autoMtls: spec.boolean("autoMtls") ?? true,
-    mtlsMode: spec.object("meshPolicy")?.oneOf("mtlsMode", ["STRICT", "PERMISSIVE", "DISABLED"]) ?? ("PERMISSIVE" as const),
+    mtlsMode:
+      spec.object("meshPolicy")?.oneOf("mtlsMode", ["STRICT", "PERMISSIVE", "DISABLED"]) ?? ("PERMISSIVE" as const),
     includeIPRanges: spec.string("includeIPRanges"),
     excludeIPRanges: spec.string("excludeIPRanges"),
-    outboundTrafficPolicy: spec.object("outboundTrafficPolicy")?.oneOf("mode", ["ALLOW_ANY", "REGISTRY_ONLY"]) ?? ("ALLOW_ANY" as const),
+    outboundTrafficPolicy:
+      spec.object("outboundTrafficPolicy")?.oneOf("mode", ["ALLOW_ANY", "REGISTRY_ONLY"]) ?? ("ALLOW_ANY" as const),
     trustDomain: spec.string("trustDomain") ?? "cluster.local",
     clusterName: spec.string("clusterName"),
     networkName: spec.string("networkName"),
@@ -127,10 +168,12 @@ function parseSpec(spec: Reader): BanzaiIstioSpec {
     ingress,
     egress,
   };
-  if (spec.object("istiod")?.boolean("enabled") === false) spec.error("must be true: control planes of before istiod are not there any more", "istiod.enabled");
+  if (spec.object("istiod")?.boolean("enabled") === false)
+    spec.error("must be true: control planes of before istiod are not there any more", "istiod.enabled");
   for (const field of withoutEffect) {
     const inner = spec.object(field);
-    if (inner?.boolean("enabled") === true) spec.warn("does nothing: no release from 1.8 on has it", `${field}.enabled`);
+    if (inner?.boolean("enabled") === true)
+      spec.warn("does nothing: no release from 1.8 on has it", `${field}.enabled`);
   }
   spec.ignore(...passedOver);
   spec.unknownFields();

@@ -20,7 +20,10 @@ export interface ConfigRow {
 
 export interface ConfigView extends View {
   readonly head: ConfigHead;
-  readonly tables: { readonly messages: Readonly<Record<string, ConfigMessage>>; readonly references: Readonly<Record<string, ConfigRow>> };
+  readonly tables: {
+    readonly messages: Readonly<Record<string, ConfigMessage>>;
+    readonly references: Readonly<Record<string, ConfigRow>>;
+  };
 }
 
 export interface ConfigHead extends ViewHead {

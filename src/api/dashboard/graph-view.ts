@@ -8,7 +8,11 @@ export type Health = "healthy" | "degraded" | "failing" | "idle" | "unknown";
 
 export interface GraphView extends View {
   readonly head: GraphHead;
-  readonly tables: { readonly nodes: Readonly<Record<string, GraphNode>>; readonly edges: Readonly<Record<string, GraphEdge>>; readonly routes: Readonly<Record<string, GraphRoute>> };
+  readonly tables: {
+    readonly nodes: Readonly<Record<string, GraphNode>>;
+    readonly edges: Readonly<Record<string, GraphEdge>>;
+    readonly routes: Readonly<Record<string, GraphRoute>>;
+  };
 }
 
 export interface GraphHead extends ViewHead {
@@ -81,5 +85,10 @@ export interface GraphRoute {
   readonly service: string;
   /** In words: `all`, `header end-user is jason`. */
   readonly match: string;
-  readonly destinations: readonly { readonly name: string; readonly weight: number; readonly share?: number; readonly requestRate: number }[];
+  readonly destinations: readonly {
+    readonly name: string;
+    readonly weight: number;
+    readonly share?: number;
+    readonly requestRate: number;
+  }[];
 }

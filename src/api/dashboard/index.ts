@@ -1,4 +1,10 @@
-export { rolloutActions, type ActionRequest, type AuditRecord, type RolloutAction, type RolloutActionOffer } from "./actions.ts";
+export {
+  rolloutActions,
+  type ActionRequest,
+  type AuditRecord,
+  type RolloutAction,
+  type RolloutActionOffer,
+} from "./actions.ts";
 export type { ConfigHead, ConfigMessage, ConfigRow, ConfigsView, ConfigView } from "./config-view.ts";
 export { graphGroupings, type GraphGrouping } from "./graph-view.ts";
 export type { GraphEdge, GraphHead, GraphNode, GraphRoute, GraphView, Health } from "./graph-view.ts";
@@ -31,7 +37,28 @@ export {
   type SeriesRequest,
   type WhatIfAnswer,
 } from "./requests.ts";
-export type { EventRow, FreezeRow, RolloutCheck, RolloutHead, RolloutRow, RolloutStep, RolloutsView, RolloutView } from "./rollout-view.ts";
+export type {
+  EventRow,
+  FreezeRow,
+  RolloutCheck,
+  RolloutHead,
+  RolloutRow,
+  RolloutStep,
+  RolloutsView,
+  RolloutView,
+} from "./rollout-view.ts";
 export type { LoginRequest, Session } from "./session.ts";
-export { maxListedPods, type PeerRow, type PodRow, type ServiceHead, type ServiceRow, type ServicesView, type ServiceView, type WorkloadHead, type WorkloadRow, type WorkloadsView, type WorkloadView } from "./workload-view.ts";
+export {
+  maxListedPods,
+  type PeerRow,
+  type PodRow,
+  type ServiceHead,
+  type ServiceRow,
+  type ServicesView,
+  type ServiceView,
+  type WorkloadHead,
+  type WorkloadRow,
+  type WorkloadsView,
+  type WorkloadView,
+} from "./workload-view.ts";
 export type { Problem, SourceState, View, ViewHead } from "./view.ts";

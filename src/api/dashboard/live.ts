@@ -13,17 +13,46 @@ export interface Topics {
   readonly ladder: { readonly view: LadderView; readonly parameters: Readonly<Record<string, never>> };
   readonly rollouts: { readonly view: RolloutsView; readonly parameters: Readonly<Record<string, never>> };
   /** `namespace` is empty for a MeshUpgrade. */
-  readonly rollout: { readonly view: RolloutView; readonly parameters: { readonly kind: "Canary" | "MeshUpgrade"; readonly namespace: string; readonly name: string } };
+  readonly rollout: {
+    readonly view: RolloutView;
+    readonly parameters: { readonly kind: "Canary" | "MeshUpgrade"; readonly namespace: string; readonly name: string };
+  };
   readonly workloads: { readonly view: WorkloadsView; readonly parameters: NamespacesParameter };
-  readonly workload: { readonly view: WorkloadView; readonly parameters: { readonly namespace: string; readonly name: string } };
+  readonly workload: {
+    readonly view: WorkloadView;
+    readonly parameters: { readonly namespace: string; readonly name: string };
+  };
   readonly services: { readonly view: ServicesView; readonly parameters: NamespacesParameter };
-  readonly service: { readonly view: ServiceView; readonly parameters: { readonly namespace: string; readonly name: string } };
+  readonly service: {
+    readonly view: ServiceView;
+    readonly parameters: { readonly namespace: string; readonly name: string };
+  };
   readonly configs: { readonly view: ConfigsView; readonly parameters: NamespacesParameter };
-  readonly config: { readonly view: ConfigView; readonly parameters: { readonly apiVersion: string; readonly kind: string; readonly namespace: string; readonly name: string } };
+  readonly config: {
+    readonly view: ConfigView;
+    readonly parameters: {
+      readonly apiVersion: string;
+      readonly kind: string;
+      readonly namespace: string;
+      readonly name: string;
+    };
+  };
 }
 
 export type TopicName = keyof Topics;
-export const topicNames = ["overview", "graph", "ladder", "rollouts", "rollout", "workloads", "workload", "services", "service", "configs", "config"] as const satisfies readonly TopicName[];
+export const topicNames = [
+  "overview",
+  "graph",
+  "ladder",
+  "rollouts",
+  "rollout",
+  "workloads",
+  "workload",
+  "services",
+  "service",
+  "configs",
+  "config",
+] as const satisfies readonly TopicName[];
 
 export interface NamespacesParameter {
   /** With commas between them; empty: all that the user may see. */
@@ -45,7 +74,13 @@ export interface GraphParameters extends NamespacesParameter {
 export type LiveMessage =
   | { readonly type: "view"; readonly topic: string; readonly view: View }
   /** Against what was sent before on this connection: rows are replaced as a whole; `head` too. */
-  | { readonly type: "change"; readonly topic: string; readonly head: ViewHead; readonly set: View["tables"]; readonly gone: Readonly<Record<string, readonly string[]>> }
+  | {
+      readonly type: "change";
+      readonly topic: string;
+      readonly head: ViewHead;
+      readonly set: View["tables"];
+      readonly gone: Readonly<Record<string, readonly string[]>>;
+    }
   /** The topic cannot be shown now: not allowed, not there, source away. It is tried again by the server. */
   | { readonly type: "problem"; readonly topic: string; readonly problem: Problem; readonly atMs: number }
   /** The session has ended: log in again. The connection is closed after it. */
@@ -54,7 +89,9 @@ export type LiveMessage =
   | { readonly type: "alive"; readonly atMs: number };
 
 export function topicText(name: TopicName, parameters: Readonly<Record<string, string | number>>): string {
-  const query = Object.entries(parameters).map(([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(String(value))}`);
+  const query = Object.entries(parameters).map(
+    ([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(String(value))}`,
+  );
   return query.length === 0 ? name : `${name}?${query.sort().join("&")}`;
 }
 

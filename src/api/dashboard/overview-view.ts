@@ -3,7 +3,10 @@ import type { View, ViewHead } from "./view.ts";
 
 export interface OverviewView extends View {
   readonly head: OverviewHead;
-  readonly tables: { readonly namespaces: Readonly<Record<string, NamespaceRow>>; readonly attention: Readonly<Record<string, AttentionRow>> };
+  readonly tables: {
+    readonly namespaces: Readonly<Record<string, NamespaceRow>>;
+    readonly attention: Readonly<Record<string, AttentionRow>>;
+  };
 }
 
 export interface OverviewHead extends ViewHead {
@@ -11,7 +14,12 @@ export interface OverviewHead extends ViewHead {
   readonly requestRate: number;
   readonly errorShare: number;
   readonly p99Ms?: number;
-  readonly proxies: { readonly synced: number; readonly stale: number; readonly rejected: number; readonly missing: number };
+  readonly proxies: {
+    readonly synced: number;
+    readonly stale: number;
+    readonly rejected: number;
+    readonly missing: number;
+  };
   readonly workloads: number;
   readonly rolloutsUnderWay: number;
 }

@@ -13,16 +13,31 @@ export interface DashboardRequests {
   readonly "GET /api/series": { readonly request: SeriesRequest; readonly answer: SeriesAnswer };
   readonly "GET /api/logs": { readonly request: LogsRequest; readonly answer: LogsAnswer };
   readonly "GET /api/proxy": { readonly request: ProxyRequest; readonly answer: ProxyAnswer };
-  readonly "POST /api/validate": { readonly request: { readonly yaml: string }; readonly answer: { readonly messages: readonly ConfigMessage[] } };
+  readonly "POST /api/validate": {
+    readonly request: { readonly yaml: string };
+    readonly answer: { readonly messages: readonly ConfigMessage[] };
+  };
   readonly "POST /api/what-if": { readonly request: { readonly yaml: string }; readonly answer: WhatIfAnswer };
   readonly "POST /api/apply": { readonly request: ApplyRequest; readonly answer: ApplyAnswer };
   readonly "POST /api/action": { readonly request: ActionRequest; readonly answer: { readonly done: string } };
-  readonly "GET /api/audit": { readonly request: Readonly<Record<string, never>>; readonly answer: { readonly records: readonly AuditRecord[] } };
+  readonly "GET /api/audit": {
+    readonly request: Readonly<Record<string, never>>;
+    readonly answer: { readonly records: readonly AuditRecord[] };
+  };
 }
 
 export type RequestName = keyof DashboardRequests;
 
-export const seriesMeasures = ["requestRate", "errorShare", "p50Ms", "p90Ms", "p99Ms", "byteRate", "cpuSeconds", "memoryBytes"] as const;
+export const seriesMeasures = [
+  "requestRate",
+  "errorShare",
+  "p50Ms",
+  "p90Ms",
+  "p99Ms",
+  "byteRate",
+  "cpuSeconds",
+  "memoryBytes",
+] as const;
 export type SeriesMeasure = (typeof seriesMeasures)[number];
 
 /** Of one subject: a workload, a service, a backend of a rollout, or the whole mesh when all are empty. */
@@ -61,7 +76,17 @@ export interface LogsAnswer {
   readonly truncated: boolean;
 }
 
-export const proxySections = ["clusters", "listeners", "routes", "endpoints", "secrets", "bootstrap", "workloads", "services", "policies"] as const;
+export const proxySections = [
+  "clusters",
+  "listeners",
+  "routes",
+  "endpoints",
+  "secrets",
+  "bootstrap",
+  "workloads",
+  "services",
+  "policies",
+] as const;
 export type ProxySection = (typeof proxySections)[number];
 
 /** What a proxy has in effect, as it tells itself; a ztunnel knows workloads, services and policies, the others do not. */
@@ -82,7 +107,16 @@ export interface ProxyAnswer {
 /** Which proxies would be sent something else if the objects were applied; nothing is written. */
 export interface WhatIfAnswer {
   readonly messages: readonly ConfigMessage[];
-  readonly proxies: readonly { readonly proxy: string; readonly namespace: string; readonly type: string; readonly changes: readonly { readonly resource: string; readonly change: "added" | "changed" | "removed"; readonly difference: string }[] }[];
+  readonly proxies: readonly {
+    readonly proxy: string;
+    readonly namespace: string;
+    readonly type: string;
+    readonly changes: readonly {
+      readonly resource: string;
+      readonly change: "added" | "changed" | "removed";
+      readonly difference: string;
+    }[];
+  }[];
   /** Proxies that were asked for. */
   readonly compared: number;
   /** Why the answer is not whole; empty when it is. */

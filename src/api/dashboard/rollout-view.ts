@@ -1,9 +1,20 @@
-import type { CheckStatus, CompletedStep, DecisionRecord, PlannedStep, RolloutPhase, StepStatus, UndoStatus } from "../serin/index.ts";
+import type {
+  CheckStatus,
+  CompletedStep,
+  DecisionRecord,
+  PlannedStep,
+  RolloutPhase,
+  StepStatus,
+  UndoStatus,
+} from "../serin/index.ts";
 import type { View, ViewHead } from "./view.ts";
 import type { RolloutActionOffer } from "./actions.ts";
 
 export interface RolloutsView extends View {
-  readonly tables: { readonly rollouts: Readonly<Record<string, RolloutRow>>; readonly freezes: Readonly<Record<string, FreezeRow>> };
+  readonly tables: {
+    readonly rollouts: Readonly<Record<string, RolloutRow>>;
+    readonly freezes: Readonly<Record<string, FreezeRow>>;
+  };
 }
 
 export interface RolloutRow {
@@ -48,7 +59,12 @@ export interface RolloutHead extends ViewHead {
   readonly run: number;
   readonly currentStep?: StepStatus;
   readonly undo?: UndoStatus;
-  readonly approvals: readonly { readonly step: string; readonly by: string; readonly why: string; readonly atMs: number }[];
+  readonly approvals: readonly {
+    readonly step: string;
+    readonly by: string;
+    readonly why: string;
+    readonly atMs: number;
+  }[];
   /** All orders, those that this user may not give with the reason. */
   readonly actions: readonly RolloutActionOffer[];
   /** Who is compared, for the series of both versions: see `SeriesRequest.backend`. */
@@ -70,7 +86,14 @@ export interface RolloutCheck extends CheckStatus {
   /** In words, what it asks and when it fails. */
   readonly explanation: string;
   /** What the statistic says of both versions now, with the bound that decides; undefined for checks without one. */
-  readonly comparison?: { readonly unit: "share" | "ms" | "count"; readonly canary?: number; readonly stable?: number; readonly bound?: number; readonly canarySamples: number; readonly stableSamples: number };
+  readonly comparison?: {
+    readonly unit: "share" | "ms" | "count";
+    readonly canary?: number;
+    readonly stable?: number;
+    readonly bound?: number;
+    readonly canarySamples: number;
+    readonly stableSamples: number;
+  };
 }
 
 export interface EventRow {

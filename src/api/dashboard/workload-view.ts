@@ -98,7 +98,9 @@ export interface ServiceView extends View {
   readonly head: ServiceHead;
   readonly tables: {
     readonly workloads: Readonly<Record<string, WorkloadRow>>;
-    readonly endpoints: Readonly<Record<string, { readonly address: string; readonly pod: string; readonly ready: boolean; readonly node: string }>>;
+    readonly endpoints: Readonly<
+      Record<string, { readonly address: string; readonly pod: string; readonly ready: boolean; readonly node: string }>
+    >;
     readonly inbound: Readonly<Record<string, PeerRow>>;
     readonly configs: Readonly<Record<string, ConfigRow>>;
     readonly events: Readonly<Record<string, EventRow>>;

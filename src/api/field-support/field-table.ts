@@ -44,7 +44,13 @@ export function refused(group: string, ...fields: readonly string[]): FieldRow {
   return { group, fields, support: "refused", by: [], proof: tablesTest };
 }
 
-const actors: Readonly<Record<string, FieldActor>> = { s: "sidecar", g: "gateway", w: "waypoint", z: "ztunnel", c: "control plane" };
+const actors: Readonly<Record<string, FieldActor>> = {
+  s: "sidecar",
+  g: "gateway",
+  w: "waypoint",
+  z: "ztunnel",
+  c: "control plane",
+};
 
 /** `sgw`: sidecars, gateways and waypoints. */
 function actorsOf(letters: string): readonly FieldActor[] {

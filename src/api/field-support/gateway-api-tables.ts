@@ -14,7 +14,14 @@ export const gatewayApiTables: readonly FieldTable[] = [
     apiGroup,
     kind: "Gateway",
     rows: [
-      acted("Class and addresses", "gw", "src/controlplane/gateways/waypoint-objects.test.ts", "gatewayClassName", "addresses[].type", "addresses[].value"),
+      acted(
+        "Class and addresses",
+        "gw",
+        "src/controlplane/gateways/waypoint-objects.test.ts",
+        "gatewayClassName",
+        "addresses[].type",
+        "addresses[].value",
+      ),
       acted("Listeners", "gw", gatewayTest, ...listener),
       acted("Sets of listeners", "g", gatewayTest, "allowedListeners.**"),
       acted("TLS of clients and backends", "g", gatewayTest, "tls.**"),
@@ -22,7 +29,14 @@ export const gatewayApiTables: readonly FieldTable[] = [
       warned("Gateways by default", "defaultScope"),
     ],
   },
-  { apiGroup, kind: "GatewayClass", rows: [acted("Controllers", "c", gatewayTest, "controllerName", "description"), warned("Parameters", "parametersRef.**")] },
+  {
+    apiGroup,
+    kind: "GatewayClass",
+    rows: [
+      acted("Controllers", "c", gatewayTest, "controllerName", "description"),
+      warned("Parameters", "parametersRef.**"),
+    ],
+  },
   {
     apiGroup,
     kind: "HTTPRoute",
@@ -48,14 +62,90 @@ export const gatewayApiTables: readonly FieldTable[] = [
       defaults,
     ],
   },
-  { apiGroup, kind: "TCPRoute", rows: [acted("Parents and backends", "sg", gatewayTest, ...parents, "rules[].name", ...under(["rules[].backendRefs[]"], ...backend)), defaults] },
-  { apiGroup, kind: "TLSRoute", rows: [acted("Parents, hosts and backends", "sg", gatewayTest, ...parents, "hostnames[]", "rules[].name", ...under(["rules[].backendRefs[]"], ...backend)), defaults] },
-  { apiGroup, kind: "UDPRoute", rows: [acted("The status says that it is not supported", "c", "src/api/gateway/routes.test.ts", ...parents, "rules[].name", ...under(["rules[].backendRefs[]"], ...backend)), defaults] },
-  { apiGroup, kind: "ListenerSet", rows: [acted("Listeners of a Gateway", "g", gatewayTest, ...under(["parentRef"], "group", "kind", "name", "namespace"), ...listener)] },
-  { apiGroup, kind: "ReferenceGrant", rows: [acted("Grants", "c", routerTest, ...under(["from[]"], "group", "kind", "namespace"), ...under(["to[]"], "group", "kind", "name"))] },
+  {
+    apiGroup,
+    kind: "TCPRoute",
+    rows: [
+      acted(
+        "Parents and backends",
+        "sg",
+        gatewayTest,
+        ...parents,
+        "rules[].name",
+        ...under(["rules[].backendRefs[]"], ...backend),
+      ),
+      defaults,
+    ],
+  },
+  {
+    apiGroup,
+    kind: "TLSRoute",
+    rows: [
+      acted(
+        "Parents, hosts and backends",
+        "sg",
+        gatewayTest,
+        ...parents,
+        "hostnames[]",
+        "rules[].name",
+        ...under(["rules[].backendRefs[]"], ...backend),
+      ),
+      defaults,
+    ],
+  },
+  {
+    apiGroup,
+    kind: "UDPRoute",
+    rows: [
+      acted(
+        "The status says that it is not supported",
+        "c",
+        "src/api/gateway/routes.test.ts",
+        ...parents,
+        "rules[].name",
+        ...under(["rules[].backendRefs[]"], ...backend),
+      ),
+      defaults,
+    ],
+  },
+  {
+    apiGroup,
+    kind: "ListenerSet",
+    rows: [
+      acted(
+        "Listeners of a Gateway",
+        "g",
+        gatewayTest,
+        ...under(["parentRef"], "group", "kind", "name", "namespace"),
+        ...listener,
+      ),
+    ],
+  },
+  {
+    apiGroup,
+    kind: "ReferenceGrant",
+    rows: [
+      acted(
+        "Grants",
+        "c",
+        routerTest,
+        ...under(["from[]"], "group", "kind", "namespace"),
+        ...under(["to[]"], "group", "kind", "name"),
+      ),
+    ],
+  },
   {
     apiGroup,
     kind: "BackendTLSPolicy",
-    rows: [acted("TLS to backends", "g", gatewayTest, ...under(["targetRefs[]"], "group", "kind", "name", "sectionName"), "validation.**"), acted("Options", "g", gatewayTest, "options{}")],
+    rows: [
+      acted(
+        "TLS to backends",
+        "g",
+        gatewayTest,
+        ...under(["targetRefs[]"], "group", "kind", "name", "sectionName"),
+        "validation.**",
+      ),
+      acted("Options", "g", gatewayTest, "options{}"),
+    ],
   },
 ];

@@ -2,8 +2,25 @@
 import type { FieldTable } from "./field-table.ts";
 import { gatewayApiTables } from "./gateway-api-tables.ts";
 import { meshConfigTable, proxyDefaultsTable } from "./mesh-tables.ts";
-import { authorizationPolicyTable, peerAuthenticationTable, requestAuthenticationTable, telemetryTable, trafficExtensionTable, wasmPluginTable } from "./policy-tables.ts";
-import { destinationRuleTable, envoyFilterTable, gatewayTable, proxyConfigTable, serviceEntryTable, sidecarTable, virtualServiceTable, workloadEntryTable, workloadGroupTable } from "./traffic-tables.ts";
+import {
+  authorizationPolicyTable,
+  peerAuthenticationTable,
+  requestAuthenticationTable,
+  telemetryTable,
+  trafficExtensionTable,
+  wasmPluginTable,
+} from "./policy-tables.ts";
+import {
+  destinationRuleTable,
+  envoyFilterTable,
+  gatewayTable,
+  proxyConfigTable,
+  serviceEntryTable,
+  sidecarTable,
+  virtualServiceTable,
+  workloadEntryTable,
+  workloadGroupTable,
+} from "./traffic-tables.ts";
 
 export type { FieldRow, FieldTable } from "./field-table.ts";
 export { meshConfigTable, proxyDefaultsTable };

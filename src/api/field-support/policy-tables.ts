@@ -4,7 +4,10 @@ const translate = "src/controlplane/translate/";
 const features = `${translate}golden/features/`;
 const security = "security.istio.io";
 const securityTest = `${translate}security/security-filters.test.ts`;
-const target = ["selector.matchLabels{}", ...under(["targetRef", "targetRefs[]"], "group", "kind", "name", "namespace")];
+const target = [
+  "selector.matchLabels{}",
+  ...under(["targetRef", "targetRefs[]"], "group", "kind", "name", "namespace"),
+];
 
 /** security.istio.io: who may talk to whom. */
 export const authorizationPolicyTable: FieldTable = {
@@ -15,14 +18,30 @@ export const authorizationPolicyTable: FieldTable = {
     acted("Actions and providers", "sgwz", securityTest, "action", "provider.name"),
     acted("Sources", "sgwz", securityTest, "rules[].from[].source.**"),
     acted("Operations", "sgwz", securityTest, "rules[].to[].operation.**"),
-    acted("Conditions", "sgw", `${features}authorization-conditions.yaml`, "rules[].when[].key", "rules[].when[].values[]", "rules[].when[].notValues[]"),
+    acted(
+      "Conditions",
+      "sgw",
+      `${features}authorization-conditions.yaml`,
+      "rules[].when[].key",
+      "rules[].when[].values[]",
+      "rules[].when[].notValues[]",
+    ),
   ],
 };
 
 export const peerAuthenticationTable: FieldTable = {
   apiGroup: security,
   kind: "PeerAuthentication",
-  rows: [acted("Mutual TLS", "sz", `${translate}inbound/inbound-resources.test.ts`, "selector.matchLabels{}", "mtls.mode", "portLevelMtls{}.mode")],
+  rows: [
+    acted(
+      "Mutual TLS",
+      "sz",
+      `${translate}inbound/inbound-resources.test.ts`,
+      "selector.matchLabels{}",
+      "mtls.mode",
+      "portLevelMtls{}.mode",
+    ),
+  ],
 };
 
 export const requestAuthenticationTable: FieldTable = {
@@ -30,9 +49,45 @@ export const requestAuthenticationTable: FieldTable = {
   kind: "RequestAuthentication",
   rows: [
     acted("Where it holds", "sgw", securityTest, ...target),
-    acted("Issuers and keys", "sgw", securityTest, ...under(["jwtRules[]"], "issuer", "audiences[]", "jwks", "jwksUri", "jwks_uri", "timeout", "spaceDelimitedClaims[]")),
-    acted("Where tokens are", "sgw", `${features}request-authentication.yaml`, ...under(["jwtRules[]"], "fromHeaders[].name", "fromHeaders[].prefix", "fromParams[]", "fromCookies[]", "forwardOriginalToken")),
-    acted("What is told of tokens", "sgw", `${features}request-authentication.yaml`, ...under(["jwtRules[]"], "outputPayloadToHeader", "outputClaimToHeaders[].header", "outputClaimToHeaders[].claim")),
+    acted(
+      "Issuers and keys",
+      "sgw",
+      securityTest,
+      ...under(
+        ["jwtRules[]"],
+        "issuer",
+        "audiences[]",
+        "jwks",
+        "jwksUri",
+        "jwks_uri",
+        "timeout",
+        "spaceDelimitedClaims[]",
+      ),
+    ),
+    acted(
+      "Where tokens are",
+      "sgw",
+      `${features}request-authentication.yaml`,
+      ...under(
+        ["jwtRules[]"],
+        "fromHeaders[].name",
+        "fromHeaders[].prefix",
+        "fromParams[]",
+        "fromCookies[]",
+        "forwardOriginalToken",
+      ),
+    ),
+    acted(
+      "What is told of tokens",
+      "sgw",
+      `${features}request-authentication.yaml`,
+      ...under(
+        ["jwtRules[]"],
+        "outputPayloadToHeader",
+        "outputClaimToHeaders[].header",
+        "outputClaimToHeaders[].claim",
+      ),
+    ),
   ],
 };
 
@@ -42,14 +97,52 @@ export const telemetryTable: FieldTable = {
   kind: "Telemetry",
   rows: [
     acted("Where it holds", "sgw", `${translate}telemetry/telemetry-policies.test.ts`, ...target),
-    acted("Metrics", "sgw", `${features}telemetry-metrics.yaml`, "metrics[].providers[].name", "metrics[].overrides[].**", "metrics[].reportingInterval"),
-    acted("Access logs", "sgw", `${features}telemetry-access-logs.yaml`, ...under(["accessLogging[]"], "providers[].name", "match.mode", "disabled", "filter.expression")),
-    acted("Traces", "sgw", `${features}telemetry-tracing-zipkin.yaml`, ...under(["tracing[]"], "providers[].name", "match.mode", "randomSamplingPercentage", "disableSpanReporting", "disableContextPropagation")),
-    acted("Spans", "sgw", `${features}telemetry-tracing-zipkin.yaml`, ...under(["tracing[]"], "customTags{}.**", "enableIstioTags", "useRequestIdForTraceSampling")),
+    acted(
+      "Metrics",
+      "sgw",
+      `${features}telemetry-metrics.yaml`,
+      "metrics[].providers[].name",
+      "metrics[].overrides[].**",
+      "metrics[].reportingInterval",
+    ),
+    acted(
+      "Access logs",
+      "sgw",
+      `${features}telemetry-access-logs.yaml`,
+      ...under(["accessLogging[]"], "providers[].name", "match.mode", "disabled", "filter.expression"),
+    ),
+    acted(
+      "Traces",
+      "sgw",
+      `${features}telemetry-tracing-zipkin.yaml`,
+      ...under(
+        ["tracing[]"],
+        "providers[].name",
+        "match.mode",
+        "randomSamplingPercentage",
+        "disableSpanReporting",
+        "disableContextPropagation",
+      ),
+    ),
+    acted(
+      "Spans",
+      "sgw",
+      `${features}telemetry-tracing-zipkin.yaml`,
+      ...under(["tracing[]"], "customTags{}.**", "enableIstioTags", "useRequestIdForTraceSampling"),
+    ),
   ],
 };
 
-const code = ["sha256", "imagePullPolicy", "imagePullSecret", "failStrategy", "pluginConfig", "pluginName", "type", "vmConfig.**"];
+const code = [
+  "sha256",
+  "imagePullPolicy",
+  "imagePullSecret",
+  "failStrategy",
+  "pluginConfig",
+  "pluginName",
+  "type",
+  "vmConfig.**",
+];
 const extensionsTest = "src/api/istio/policies.test.ts";
 
 /** extensions.istio.io: code that proxies run. */
@@ -57,7 +150,16 @@ export const wasmPluginTable: FieldTable = {
   apiGroup: "extensions.istio.io",
   kind: "WasmPlugin",
   rows: [
-    acted("Where it runs", "sgw", extensionsTest, ...target, "phase", "priority", "match[].mode", "match[].ports[].number"),
+    acted(
+      "Where it runs",
+      "sgw",
+      extensionsTest,
+      ...target,
+      "phase",
+      "priority",
+      "match[].mode",
+      "match[].ports[].number",
+    ),
     byEnvoy("Module", "sgw", extensionsTest, "url"),
     acted("Settings of the module", "sgw", extensionsTest, ...code),
     warned("Signatures", "verificationKey"),
@@ -68,7 +170,17 @@ export const trafficExtensionTable: FieldTable = {
   apiGroup: "extensions.istio.io",
   kind: "TrafficExtension",
   rows: [
-    acted("Where it runs", "sgw", extensionsTest, "selector.matchLabels{}", ...under(["targetRefs[]"], "group", "kind", "name", "namespace"), "phase", "priority", "match[].mode", "match[].ports[].number"),
+    acted(
+      "Where it runs",
+      "sgw",
+      extensionsTest,
+      "selector.matchLabels{}",
+      ...under(["targetRefs[]"], "group", "kind", "name", "namespace"),
+      "phase",
+      "priority",
+      "match[].mode",
+      "match[].ports[].number",
+    ),
     byEnvoy("Code", "sgw", extensionsTest, "lua.inlineCode", "wasm.url"),
     acted("Settings of the module", "sgw", extensionsTest, ...under(["wasm"], ...code)),
     warned("Signatures", "wasm.verificationKey"),

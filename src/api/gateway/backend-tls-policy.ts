@@ -68,8 +68,10 @@ function readValidation(reader: Reader, isThere: boolean): BackendTlsPolicySpec[
     if (!reader.has("hostname")) reader.required("hostname", undefined);
     else checkHostname(hostname, (message) => reader.error(message, "hostname"));
     const hasWellKnown = (wellKnownCACertificates ?? "") !== "";
-    if (hasWellKnown && caCertificateRefs.length > 0) reader.error("must not be set beside caCertificateRefs", "wellKnownCACertificates");
-    if (!hasWellKnown && caCertificateRefs.length === 0) reader.error("must have caCertificateRefs, or wellKnownCACertificates: System");
+    if (hasWellKnown && caCertificateRefs.length > 0)
+      reader.error("must not be set beside caCertificateRefs", "wellKnownCACertificates");
+    if (!hasWellKnown && caCertificateRefs.length === 0)
+      reader.error("must have caCertificateRefs, or wellKnownCACertificates: System");
   }
   warnOfUnknown(reader);
   return { hostname, caCertificateRefs, wellKnownCACertificates, subjectAltNames };

@@ -18,11 +18,19 @@ export function parseGatewayClass(raw: unknown): Parsed<GatewayClass> {
   const spec = object.object("spec");
   if (spec === undefined) object.required("spec", undefined);
   const controllerName = spec?.required("controllerName", spec.string("controllerName")) ?? "";
-  if (controllerName !== "" && !controllerName.includes("/")) spec?.error(`must be a domain and a path, such as istio.io/gateway-controller, got "${controllerName}"`, "controllerName");
+  if (controllerName !== "" && !controllerName.includes("/"))
+    spec?.error(
+      `must be a domain and a path, such as istio.io/gateway-controller, got "${controllerName}"`,
+      "controllerName",
+    );
   const description = spec?.string("description");
-  if (spec?.has("parametersRef") === true) spec.warn("has no effect: set what a Gateway's Deployment is made of in its infrastructure", "parametersRef");
+  if (spec?.has("parametersRef") === true)
+    spec.warn("has no effect: set what a Gateway's Deployment is made of in its infrastructure", "parametersRef");
   if (spec !== undefined) warnOfUnknown(spec);
-  return object.finish(() => ({ ...(raw as GatewayClass), spec: { ...(raw as GatewayClass).spec, controllerName, description } }));
+  return object.finish(() => ({
+    ...(raw as GatewayClass),
+    spec: { ...(raw as GatewayClass).spec, controllerName, description },
+  }));
 }
 
 export const gatewayClassKind = defineKind<GatewayClass>({

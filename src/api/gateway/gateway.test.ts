@@ -11,7 +11,15 @@ const waypoint = {
 };
 
 interface Definition {
-  spec: { names: { kind: string }; versions: { name: string; served: boolean; storage: boolean; schema: { openAPIV3Schema: { properties: { spec: Schema } } } }[] };
+  spec: {
+    names: { kind: string };
+    versions: {
+      name: string;
+      served: boolean;
+      storage: boolean;
+      schema: { openAPIV3Schema: { properties: { spec: Schema } } };
+    }[];
+  };
 }
 
 interface Schema {

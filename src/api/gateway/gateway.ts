@@ -129,7 +129,8 @@ function readRest(spec: Reader): Omit<Gateway["spec"], "gatewayClassName" | "lis
     allowedListeners: allowed === undefined ? undefined : readNamespaces(allowed.object("namespaces"), "None"),
     tls: readGatewayTls(spec.object("tls")),
   };
-  if (spec.has("defaultScope") && spec.string("defaultScope") !== "None") spec.warn("has no effect: no Gateway is taken as the default of routes", "defaultScope");
+  if (spec.has("defaultScope") && spec.string("defaultScope") !== "None")
+    spec.warn("has no effect: no Gateway is taken as the default of routes", "defaultScope");
   warnOfUnknown(spec);
   return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as typeof rest;
 }
@@ -169,10 +170,16 @@ function readGatewayTls(reader: Reader | undefined): GatewayTls | undefined {
   const client = backend?.object("clientCertificateRef");
   const frontend = reader.object("frontend");
   const tls: GatewayTls = {
-    ...(backend === undefined ? {} : { backend: client === undefined ? {} : { clientCertificateRef: readSecretReference(client) } }),
+    ...(backend === undefined
+      ? {}
+      : { backend: client === undefined ? {} : { clientCertificateRef: readSecretReference(client) } }),
     ...(frontend === undefined ? {} : { frontend: readFrontend(frontend) }),
   };
-  if (client !== undefined) backend?.warn("is checked, and shown to no backend: use a DestinationRule with TLS of mode MUTUAL", "clientCertificateRef");
+  if (client !== undefined)
+    backend?.warn(
+      "is checked, and shown to no backend: use a DestinationRule with TLS of mode MUTUAL",
+      "clientCertificateRef",
+    );
   if (backend !== undefined) warnOfUnknown(backend);
   warnOfUnknown(reader);
   return tls;
@@ -185,7 +192,8 @@ function readFrontend(reader: Reader): NonNullable<GatewayTls["frontend"]> {
     tls: readFrontendTls(entry.required("tls", entry.object("tls")) ?? entry.empty("tls")),
   }));
   for (const [index, { port }] of perPort.entries()) {
-    if (perPort.findIndex((other) => other.port === port) < index) reader.error(`must be unique, ${port} is there twice`, `perPort[${index}].port`);
+    if (perPort.findIndex((other) => other.port === port) < index)
+      reader.error(`must be unique, ${port} is there twice`, `perPort[${index}].port`);
   }
   warnOfUnknown(reader);
   return { default: otherwise === undefined ? {} : readFrontendTls(otherwise), perPort };
@@ -218,23 +226,39 @@ function readSecretReference(reference: Reader): SecretObjectReference {
 
 /** Of v1alpha2 alone, Serin's lab fills in what a mesh of that time meant. */
 function readListeners(spec: Reader, apiVersion: string | undefined): Listener[] {
-  if (apiVersion !== `${gatewayGroup}/v1alpha2` || spec.has("listeners")) return spec.objects("listeners").map((listener) => readListener(listener));
-  spec.warn(`is absent: a cluster that serves v1alpha2 as Serin's lab does adds one HBONE listener "${meshListener.name}" on ${meshListener.port}; elsewhere write it out, in v1`, "listeners");
-  return [{ ...meshListener, hostname: undefined, tls: undefined, allowedRoutes: { namespaces: { from: "Same", selector: undefined }, kinds: [] } }];
+  if (apiVersion !== `${gatewayGroup}/v1alpha2` || spec.has("listeners"))
+    return spec.objects("listeners").map((listener) => readListener(listener));
+  spec.warn(
+    `is absent: a cluster that serves v1alpha2 as Serin's lab does adds one HBONE listener "${meshListener.name}" on ${meshListener.port}; elsewhere write it out, in v1`,
+    "listeners",
+  );
+  return [
+    {
+      ...meshListener,
+      hostname: undefined,
+      tls: undefined,
+      allowedRoutes: { namespaces: { from: "Same", selector: undefined }, kinds: [] },
+    },
+  ];
 }
 
 export function checkListeners(spec: Reader, listeners: readonly Listener[]): void {
   if (listeners.length === 0) spec.error("must have at least one listener", "listeners");
-  if (listeners.length > maxListeners) spec.error(`must have at most ${maxListeners} listeners, got ${listeners.length}`, "listeners");
+  if (listeners.length > maxListeners)
+    spec.error(`must have at most ${maxListeners} listeners, got ${listeners.length}`, "listeners");
   const names = new Set<string>();
   for (const [index, listener] of listeners.entries()) {
-    if (names.has(listener.name)) spec.error(`must be unique in the Gateway, "${listener.name}" is there twice`, `listeners[${index}].name`);
+    if (names.has(listener.name))
+      spec.error(`must be unique in the Gateway, "${listener.name}" is there twice`, `listeners[${index}].name`);
     names.add(listener.name);
   }
 }
 
 /** `portOf` says which port a listener without one has. */
-export function readListener(reader: Reader, portOf: (protocol: string) => number | undefined = () => undefined): Listener {
+export function readListener(
+  reader: Reader,
+  portOf: (protocol: string) => number | undefined = () => undefined,
+): Listener {
   const name = reader.required("name", reader.string("name")) ?? "";
   if (name !== "") checkSectionName(name, (message) => reader.error(message, "name"));
   const protocol = reader.required("protocol", reader.string("protocol")) ?? "";
@@ -242,16 +266,28 @@ export function readListener(reader: Reader, portOf: (protocol: string) => numbe
   const listener: Listener = {
     name,
     hostname: readHostname(reader, "hostname"),
-    port: (port === undefined ? reader.required("port", reader.integer("port", 1, maxPort)) : readOptionalPort(reader, port)) ?? 0,
+    port:
+      (port === undefined
+        ? reader.required("port", reader.integer("port", 1, maxPort))
+        : readOptionalPort(reader, port)) ?? 0,
     protocol,
     tls: readTls(reader.object("tls")),
     allowedRoutes: readAllowedRoutes(reader.object("allowedRoutes")),
   };
-  if (listener.protocol !== "" && !protocols.includes(listener.protocol as "HTTP") && !/^[a-zA-Z0-9.\-/]+$/.test(listener.protocol)) {
-    reader.error(`must be ${protocols.join(", ")} or a name of an implementation, got "${listener.protocol}"`, "protocol");
+  if (
+    listener.protocol !== "" &&
+    !protocols.includes(listener.protocol as "HTTP") &&
+    !/^[a-zA-Z0-9.\-/]+$/.test(listener.protocol)
+  ) {
+    reader.error(
+      `must be ${protocols.join(", ")} or a name of an implementation, got "${listener.protocol}"`,
+      "protocol",
+    );
   }
-  if (["HTTP", "TCP", "UDP"].includes(listener.protocol) && listener.tls !== undefined) reader.error(`must not be set when the protocol is ${listener.protocol}`, "tls");
-  if (["TCP", "UDP"].includes(listener.protocol) && listener.hostname !== undefined) reader.error(`must not be set when the protocol is ${listener.protocol}`, "hostname");
+  if (["HTTP", "TCP", "UDP"].includes(listener.protocol) && listener.tls !== undefined)
+    reader.error(`must not be set when the protocol is ${listener.protocol}`, "tls");
+  if (["TCP", "UDP"].includes(listener.protocol) && listener.hostname !== undefined)
+    reader.error(`must not be set when the protocol is ${listener.protocol}`, "hostname");
   warnOfUnknown(reader);
   return listener;
 }

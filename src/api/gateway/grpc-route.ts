@@ -3,7 +3,17 @@ import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { readNamedMatches, type NamedMatch } from "./http-route.ts";
-import { checkHostname, gatewayGroup, readBackendObjectReference, readParentReference, warnOfUnknown, warnOfUnused, type BackendObjectReference, type ParentReference, type RouteParentStatus } from "./references.ts";
+import {
+  checkHostname,
+  gatewayGroup,
+  readBackendObjectReference,
+  readParentReference,
+  warnOfUnknown,
+  warnOfUnused,
+  type BackendObjectReference,
+  type ParentReference,
+  type RouteParentStatus,
+} from "./references.ts";
 import { readFilters, type HttpRouteFilter } from "./route-filters.ts";
 
 export interface GrpcRoute extends KubernetesObject {
@@ -21,11 +31,16 @@ export interface GrpcRouteRule {
 
 export interface GrpcRouteMatch {
   /** Of service and method at least one is there. */
-  method?: { type: "Exact" | "RegularExpression"; service?: string | undefined; method?: string | undefined } | undefined;
+  method?:
+    | { type: "Exact" | "RegularExpression"; service?: string | undefined; method?: string | undefined }
+    | undefined;
   headers: NamedMatch[];
 }
 
-export type GrpcRouteFilter = Extract<HttpRouteFilter, { type: "RequestHeaderModifier" | "ResponseHeaderModifier" | "RequestMirror" | "ExtensionRef" }>;
+export type GrpcRouteFilter = Extract<
+  HttpRouteFilter,
+  { type: "RequestHeaderModifier" | "ResponseHeaderModifier" | "RequestMirror" | "ExtensionRef" }
+>;
 
 export interface GrpcBackendRef extends BackendObjectReference {
   weight: number;
@@ -33,14 +48,24 @@ export interface GrpcBackendRef extends BackendObjectReference {
 }
 
 const maxWeight = 1_000_000;
-const filterTypes: readonly string[] = ["RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror", "ExtensionRef"];
+const filterTypes: readonly string[] = [
+  "RequestHeaderModifier",
+  "ResponseHeaderModifier",
+  "RequestMirror",
+  "ExtensionRef",
+];
 
 export function parseGrpcRoute(raw: unknown): Parsed<GrpcRoute> {
   const object = new Reader(raw);
   const reader = object.object("spec") ?? object.empty("spec");
   const hostnames = [...reader.strings("hostnames")];
-  for (const [index, hostname] of hostnames.entries()) checkHostname(hostname, (message) => reader.error(message, `hostnames[${index}]`));
-  const spec = { parentRefs: reader.objects("parentRefs").map(readParentReference), hostnames, rules: reader.objects("rules").map(readRule) };
+  for (const [index, hostname] of hostnames.entries())
+    checkHostname(hostname, (message) => reader.error(message, `hostnames[${index}]`));
+  const spec = {
+    parentRefs: reader.objects("parentRefs").map(readParentReference),
+    hostnames,
+    rules: reader.objects("rules").map(readRule),
+  };
   warnOfUnused(reader, "useDefaultGateways");
   warnOfUnknown(reader);
   return object.finish(() => ({ ...(raw as GrpcRoute), spec }));
@@ -70,15 +95,21 @@ function readMethod(reader: Reader | undefined): GrpcRouteMatch["method"] {
   const method = { type, service: reader.string("service"), method: reader.string("method") };
   if (method.service === undefined && method.method === undefined) reader.error("must have a service or a method");
   if (type === "Exact") {
-    if (method.service !== undefined && !/^\.?[a-z_]\w*(\.[a-z_]\w*)*$/i.test(method.service)) reader.error(`must be a full gRPC service name, got "${method.service}"`, "service");
-    if (method.method !== undefined && !/^[A-Za-z_]\w*$/.test(method.method)) reader.error(`must be a gRPC method name, got "${method.method}"`, "method");
+    if (method.service !== undefined && !/^\.?[a-z_]\w*(\.[a-z_]\w*)*$/i.test(method.service))
+      reader.error(`must be a full gRPC service name, got "${method.service}"`, "service");
+    if (method.method !== undefined && !/^[A-Za-z_]\w*$/.test(method.method))
+      reader.error(`must be a gRPC method name, got "${method.method}"`, "method");
   }
   warnOfUnknown(reader);
   return method;
 }
 
 function readBackendRef(reader: Reader): GrpcBackendRef {
-  const backend = { ...readBackendObjectReference(reader), weight: reader.integer("weight", 0, maxWeight) ?? 1, filters: readGrpcFilters(reader) };
+  const backend = {
+    ...readBackendObjectReference(reader),
+    weight: reader.integer("weight", 0, maxWeight) ?? 1,
+    filters: readGrpcFilters(reader),
+  };
   warnOfUnknown(reader);
   return backend;
 }

@@ -6,7 +6,10 @@ import { parseHttpRoute } from "./http-route.ts";
 test("a short HTTPRoute comes back with every default", () => {
   const parsed = parseHttpRoute({
     metadata: { name: "web", namespace: "shop" },
-    spec: { parentRefs: [{ name: "edge" }], rules: [{ backendRefs: [{ name: "web", port: 80 }], timeouts: { request: "1m30s" } }] },
+    spec: {
+      parentRefs: [{ name: "edge" }],
+      rules: [{ backendRefs: [{ name: "web", port: 80 }], timeouts: { request: "1m30s" } }],
+    },
   });
   assert.deepEqual(parsed.errors, []);
   assert.equal(parsed.value?.spec.parentRefs[0]?.kind, "Gateway");
@@ -24,26 +27,26 @@ test("every fault of an HTTPRoute is told at its field", () => {
       rules: [
         {
           matches: [{ path: { type: "Exact", value: "a//b" }, method: "FETCH" }],
-          filters: [{ type: "URLRewrite", urlRewrite: { path: { type: "ReplacePrefixMatch", replacePrefixMatch: "/" } } }, { type: "RequestRedirect" }],
+          filters: [
+            { type: "URLRewrite", urlRewrite: { path: { type: "ReplacePrefixMatch", replacePrefixMatch: "/" } } },
+            { type: "RequestRedirect" },
+          ],
           backendRefs: [{ name: "web" }, { name: "b", port: 80, weight: -1 }],
         },
       ],
     },
   });
-  assert.deepEqual(
-    parsed.errors.map((issue) => issue.path).sort(),
-    [
-      "spec.hostnames[0]",
-      "spec.hostnames[1]",
-      "spec.rules[0].backendRefs[0].port",
-      "spec.rules[0].backendRefs[1].weight",
-      "spec.rules[0].filters[1].requestRedirect",
-      "spec.rules[0].matches",
-      "spec.rules[0].matches[0].method",
-      "spec.rules[0].matches[0].path.value",
-      "spec.rules[0].matches[0].path.value",
-    ],
-  );
+  assert.deepEqual(parsed.errors.map((issue) => issue.path).sort(), [
+    "spec.hostnames[0]",
+    "spec.hostnames[1]",
+    "spec.rules[0].backendRefs[0].port",
+    "spec.rules[0].backendRefs[1].weight",
+    "spec.rules[0].filters[1].requestRedirect",
+    "spec.rules[0].matches",
+    "spec.rules[0].matches[0].method",
+    "spec.rules[0].matches[0].path.value",
+    "spec.rules[0].matches[0].path.value",
+  ]);
 });
 
 test("a Gateway's listeners need unique names, and a selector where they say so", () => {
@@ -57,8 +60,9 @@ test("a Gateway's listeners need unique names, and a selector where they say so"
       ],
     },
   });
-  assert.deepEqual(
-    parsed.errors.map((issue) => issue.path).sort(),
-    ["spec.listeners[0].allowedRoutes.namespaces.selector", "spec.listeners[1].name", "spec.listeners[1].tls"],
-  );
+  assert.deepEqual(parsed.errors.map((issue) => issue.path).sort(), [
+    "spec.listeners[0].allowedRoutes.namespaces.selector",
+    "spec.listeners[1].name",
+    "spec.listeners[1].tls",
+  ]);
 });

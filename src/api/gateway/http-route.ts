@@ -60,7 +60,8 @@ export function parseHttpRoute(raw: unknown): Parsed<HttpRoute> {
   const spec = object.object("spec");
   const parentRefs = spec?.objects("parentRefs").map(readParentReference) ?? [];
   const hostnames = spec === undefined ? [] : readStrings(spec, "hostnames");
-  for (const [index, hostname] of hostnames.entries()) checkHostname(hostname, (message) => spec?.error(message, `hostnames[${index}]`));
+  for (const [index, hostname] of hostnames.entries())
+    checkHostname(hostname, (message) => spec?.error(message, `hostnames[${index}]`));
   const rules = spec?.has("rules") === true ? spec.objects("rules").map(readRule) : [emptyRule()];
   if (spec !== undefined) {
     warnOfUnused(spec, "useDefaultGateways");
@@ -108,7 +109,10 @@ function usesPrefixReplacement(rule: HttpRouteRule): boolean {
 function readMatch(reader: Reader): HttpRouteMatch {
   const path = reader.object("path");
   const match: HttpRouteMatch = {
-    path: { type: path?.oneOf("type", ["Exact", "PathPrefix", "RegularExpression"]) ?? "PathPrefix", value: path?.string("value") ?? "/" },
+    path: {
+      type: path?.oneOf("type", ["Exact", "PathPrefix", "RegularExpression"]) ?? "PathPrefix",
+      value: path?.string("value") ?? "/",
+    },
     headers: readNamedMatches(reader, "headers"),
     queryParams: firstOfEachName(reader.objects("queryParams").map(readNamedMatch), (name) => name),
     method: reader.oneOf("method", methods),
@@ -120,7 +124,8 @@ function readMatch(reader: Reader): HttpRouteMatch {
 
 function checkPath(reader: Reader, value: string): void {
   if (!value.startsWith("/")) reader.error(`must begin with "/", got "${value}"`, "value");
-  for (const part of ["//", "/./", "/../", "%2f", "%2F", "#"]) if (value.includes(part)) reader.error(`must not contain "${part}", got "${value}"`, "value");
+  for (const part of ["//", "/./", "/../", "%2f", "%2F", "#"])
+    if (value.includes(part)) reader.error(`must not contain "${part}", got "${value}"`, "value");
 }
 
 /** Matches of headers, whose names have no case. */
@@ -148,16 +153,24 @@ function firstOfEachName(matches: readonly NamedMatch[], fold: (name: string) =>
 }
 
 function readBackendRef(reader: Reader): HttpBackendRef {
-  const backend = { ...readBackendObjectReference(reader), weight: reader.integer("weight", 0, maxWeight) ?? 1, filters: readFilters(reader) };
+  const backend = {
+    ...readBackendObjectReference(reader),
+    weight: reader.integer("weight", 0, maxWeight) ?? 1,
+    filters: readFilters(reader),
+  };
   warnOfUnknown(reader);
   return backend;
 }
 
 function readTimeouts(reader: Reader | undefined): HttpRouteRule["timeouts"] {
   if (reader === undefined) return undefined;
-  const timeouts = { requestMs: readDuration(reader, "request"), backendRequestMs: readDuration(reader, "backendRequest") };
+  const timeouts = {
+    requestMs: readDuration(reader, "request"),
+    backendRequestMs: readDuration(reader, "backendRequest"),
+  };
   const { requestMs = 0, backendRequestMs = 0 } = timeouts;
-  if (requestMs !== 0 && backendRequestMs > requestMs) reader.error("must not be longer than request", "backendRequest");
+  if (requestMs !== 0 && backendRequestMs > requestMs)
+    reader.error("must not be longer than request", "backendRequest");
   return timeouts;
 }
 

@@ -1,5 +1,10 @@
 /** Gateway API: types with every default filled in, and parsers for what a user writes. */
-export { backendTlsPolicyKind, type BackendTlsPolicy, type BackendTlsPolicySpec, type PolicyAncestorStatus } from "./backend-tls-policy.ts";
+export {
+  backendTlsPolicyKind,
+  type BackendTlsPolicy,
+  type BackendTlsPolicySpec,
+  type PolicyAncestorStatus,
+} from "./backend-tls-policy.ts";
 export { gatewayApiKinds } from "./gateway-api-kinds.ts";
 export { gatewayClassKind, type GatewayClass } from "./gateway-class.ts";
 export {
@@ -16,10 +21,47 @@ export {
   type RouteGroupKind,
   type SecretObjectReference,
 } from "./gateway.ts";
-export { grpcRouteKind, type GrpcBackendRef, type GrpcRoute, type GrpcRouteFilter, type GrpcRouteMatch, type GrpcRouteRule } from "./grpc-route.ts";
-export { httpRouteKind, type HttpBackendRef, type HttpRoute, type HttpRouteMatch, type HttpRouteRule, type NamedMatch } from "./http-route.ts";
-export { tcpRouteKind, tlsRouteKind, udpRouteKind, type L4RouteRule, type TcpRoute, type TlsRoute, type UdpRoute, type WeightedBackendRef } from "./l4-routes.ts";
+export {
+  grpcRouteKind,
+  type GrpcBackendRef,
+  type GrpcRoute,
+  type GrpcRouteFilter,
+  type GrpcRouteMatch,
+  type GrpcRouteRule,
+} from "./grpc-route.ts";
+export {
+  httpRouteKind,
+  type HttpBackendRef,
+  type HttpRoute,
+  type HttpRouteMatch,
+  type HttpRouteRule,
+  type NamedMatch,
+} from "./http-route.ts";
+export {
+  tcpRouteKind,
+  tlsRouteKind,
+  udpRouteKind,
+  type L4RouteRule,
+  type TcpRoute,
+  type TlsRoute,
+  type UdpRoute,
+  type WeightedBackendRef,
+} from "./l4-routes.ts";
 export { listenerSetKind, type ListenerSet } from "./listener-set.ts";
 export { referenceGrantKind, type ReferenceGrant } from "./reference-grant.ts";
-export { gatewayGroup, type BackendObjectReference, type ParentReference, type RouteParentStatus } from "./references.ts";
-export type { CorsFilter, HeaderModifier, HttpHeader, HttpRouteFilter, PathModifier, RequestMirror, RequestRedirect, UrlRewrite } from "./route-filters.ts";
+export {
+  gatewayGroup,
+  type BackendObjectReference,
+  type ParentReference,
+  type RouteParentStatus,
+} from "./references.ts";
+export type {
+  CorsFilter,
+  HeaderModifier,
+  HttpHeader,
+  HttpRouteFilter,
+  PathModifier,
+  RequestMirror,
+  RequestRedirect,
+  UrlRewrite,
+} from "./route-filters.ts";

@@ -2,7 +2,17 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
-import { checkHostname, gatewayGroup, readBackendObjectReference, readParentReference, warnOfUnknown, warnOfUnused, type BackendObjectReference, type ParentReference, type RouteParentStatus } from "./references.ts";
+import {
+  checkHostname,
+  gatewayGroup,
+  readBackendObjectReference,
+  readParentReference,
+  warnOfUnknown,
+  warnOfUnused,
+  type BackendObjectReference,
+  type ParentReference,
+  type RouteParentStatus,
+} from "./references.ts";
 
 /** Routes of connections: by the server name of TLS, or all of a port. */
 
@@ -34,9 +44,14 @@ export function parseTlsRoute(raw: unknown): Parsed<TlsRoute> {
   const object = new Reader(raw);
   const reader = object.object("spec") ?? object.empty("spec");
   const hostnames = [...reader.strings("hostnames")];
-  for (const [index, hostname] of hostnames.entries()) checkHostname(hostname, (message) => reader.error(message, `hostnames[${index}]`));
+  for (const [index, hostname] of hostnames.entries())
+    checkHostname(hostname, (message) => reader.error(message, `hostnames[${index}]`));
   if (hostnames.length === 0 && isSince(raw, "v1")) reader.error("must have at least one name", "hostnames");
-  const spec = { parentRefs: reader.objects("parentRefs").map(readParentReference), hostnames, rules: readRules(reader) };
+  const spec = {
+    parentRefs: reader.objects("parentRefs").map(readParentReference),
+    hostnames,
+    rules: readRules(reader),
+  };
   finishSpec(reader);
   return object.finish(() => ({ ...(raw as TlsRoute), spec }));
 }

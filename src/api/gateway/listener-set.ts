@@ -20,7 +20,9 @@ export function parseListenerSet(raw: unknown): Parsed<ListenerSet> {
   const parent = reader.required("parentRef", reader.object("parentRef"));
   const spec = {
     parentRef: parent === undefined ? { group: gatewayGroup, kind: "Gateway", name: "" } : readParentReference(parent),
-    listeners: reader.objects("listeners").map((listener) => readListener(listener, (protocol) => wellKnownPorts[protocol])),
+    listeners: reader
+      .objects("listeners")
+      .map((listener) => readListener(listener, (protocol) => wellKnownPorts[protocol])),
   };
   checkListeners(reader, spec.listeners);
   warnOfUnknown(reader);

@@ -70,12 +70,14 @@ export function readHostname(reader: Reader, field: string): string | undefined 
 }
 
 export function checkHostname(value: string, report: (message: string) => void): void {
-  if (value.length > maxHostnameLength || !hostnamePattern.test(value)) report(`must be a DNS name in lower case, at most with a first label "*", got "${value}"`);
+  if (value.length > maxHostnameLength || !hostnamePattern.test(value))
+    report(`must be a DNS name in lower case, at most with a first label "*", got "${value}"`);
   else if (ipv4Pattern.test(value)) report(`must be a DNS name, not an address, got "${value}"`);
 }
 
 export function checkSectionName(value: string, report: (message: string) => void): void {
-  if (value.length > maxHostnameLength || !labelPattern.test(value.replaceAll(".", "-"))) report(`must be a name in lower case, got "${value}"`);
+  if (value.length > maxHostnameLength || !labelPattern.test(value.replaceAll(".", "-")))
+    report(`must be a name in lower case, got "${value}"`);
 }
 
 /** A field that we do not know may be newer than we are: it is kept out, and said, but refuses nothing. */

@@ -12,7 +12,9 @@ export interface HttpHeader {
   value: string;
 }
 
-export type PathModifier = { type: "ReplaceFullPath"; replaceFullPath: string } | { type: "ReplacePrefixMatch"; replacePrefixMatch: string };
+export type PathModifier =
+  | { type: "ReplaceFullPath"; replaceFullPath: string }
+  | { type: "ReplacePrefixMatch"; replacePrefixMatch: string };
 
 export interface RequestRedirect {
   scheme?: "http" | "https" | undefined;
@@ -73,8 +75,15 @@ const headerNamePattern = /^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$/;
 export function readFilters(reader: Reader): HttpRouteFilter[] {
   const filters = reader.objects("filters").flatMap((filter) => readFilter(filter) ?? []);
   const types = filters.map((filter) => filter.type);
-  if (types.includes("RequestRedirect") && types.includes("URLRewrite")) reader.error("must not have both RequestRedirect and URLRewrite", "filters");
-  for (const type of ["RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite", "CORS"] as const) {
+  if (types.includes("RequestRedirect") && types.includes("URLRewrite"))
+    reader.error("must not have both RequestRedirect and URLRewrite", "filters");
+  for (const type of [
+    "RequestHeaderModifier",
+    "ResponseHeaderModifier",
+    "RequestRedirect",
+    "URLRewrite",
+    "CORS",
+  ] as const) {
     if (types.filter((found) => found === type).length > 1) reader.error(`must have ${type} at most once`, "filters");
   }
   return filters;
@@ -83,7 +92,8 @@ export function readFilters(reader: Reader): HttpRouteFilter[] {
 function readFilter(reader: Reader): HttpRouteFilter | undefined {
   const type = reader.required("type", reader.oneOf("type", Object.keys(filterFields) as FilterType[]));
   for (const [other, field] of Object.entries(filterFields)) {
-    if (other !== type && type !== undefined && reader.has(field)) reader.error(`must not be set when the type is ${type}`, field);
+    if (other !== type && type !== undefined && reader.has(field))
+      reader.error(`must not be set when the type is ${type}`, field);
   }
   if (type === undefined) return undefined;
   const body = reader.object(filterFields[type]);
@@ -109,15 +119,28 @@ function readFilterBody(type: FilterType, body: Reader): HttpRouteFilter {
     case "CORS":
       return { type, cors: readCors(body) };
     case "ExternalAuth":
-      body.warn("is not supported: requests of the rule are answered by 500; use an AuthorizationPolicy of action CUSTOM");
+      body.warn(
+        "is not supported: requests of the rule are answered by 500; use an AuthorizationPolicy of action CUSTOM",
+      );
       return { type };
     default:
-      return { type, extensionRef: { group: body.string("group") ?? "", kind: body.string("kind") ?? "", name: body.string("name") ?? "" } };
+      return {
+        type,
+        extensionRef: {
+          group: body.string("group") ?? "",
+          kind: body.string("kind") ?? "",
+          name: body.string("name") ?? "",
+        },
+      };
   }
 }
 
 function readHeaderModifier(reader: Reader): HeaderModifier {
-  return { set: reader.objects("set").map(readHeader), add: reader.objects("add").map(readHeader), remove: readStrings(reader, "remove") };
+  return {
+    set: reader.objects("set").map(readHeader),
+    add: reader.objects("add").map(readHeader),
+    remove: readStrings(reader, "remove"),
+  };
 }
 
 function readHeader(reader: Reader): HttpHeader {
@@ -132,7 +155,8 @@ export function readHeaderName(reader: Reader): string {
 
 function readRedirect(reader: Reader): RequestRedirect {
   const statusCode = reader.integer("statusCode") ?? 302;
-  if (![301, 302, 303, 307, 308].includes(statusCode)) reader.error(`must be 301, 302, 303, 307 or 308, got ${statusCode}`, "statusCode");
+  if (![301, 302, 303, 307, 308].includes(statusCode))
+    reader.error(`must be 301, 302, 303, 307 or 308, got ${statusCode}`, "statusCode");
   return {
     scheme: reader.oneOf("scheme", ["http", "https"]),
     hostname: readHostname(reader, "hostname"),
@@ -146,8 +170,13 @@ function readPathModifier(parent: Reader): PathModifier | undefined {
   const reader = parent.object("path");
   if (reader === undefined) return undefined;
   const type = reader.required("type", reader.oneOf("type", ["ReplaceFullPath", "ReplacePrefixMatch"]));
-  if (type === "ReplaceFullPath") return { type, replaceFullPath: reader.required("replaceFullPath", reader.string("replaceFullPath")) ?? "" };
-  if (type === "ReplacePrefixMatch") return { type, replacePrefixMatch: reader.required("replacePrefixMatch", reader.string("replacePrefixMatch")) ?? "" };
+  if (type === "ReplaceFullPath")
+    return { type, replaceFullPath: reader.required("replaceFullPath", reader.string("replaceFullPath")) ?? "" };
+  if (type === "ReplacePrefixMatch")
+    return {
+      type,
+      replacePrefixMatch: reader.required("replacePrefixMatch", reader.string("replacePrefixMatch")) ?? "",
+    };
   return undefined;
 }
 
@@ -159,7 +188,13 @@ function readMirror(reader: Reader): RequestMirror {
   return {
     backendRef: backend === undefined ? { group: "", kind: "Service", name: "" } : readBackendObjectReference(backend),
     percent: reader.integer("percent", 0, 100),
-    fraction: fraction === undefined ? undefined : { numerator: fraction.integer("numerator", 0) ?? 0, denominator: fraction.integer("denominator", 1) ?? defaultFractionDenominator },
+    fraction:
+      fraction === undefined
+        ? undefined
+        : {
+            numerator: fraction.integer("numerator", 0) ?? 0,
+            denominator: fraction.integer("denominator", 1) ?? defaultFractionDenominator,
+          },
   };
 }
 

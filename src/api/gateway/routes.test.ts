@@ -8,38 +8,85 @@ import { parseTlsRoute, tcpRouteKind, tlsRouteKind } from "./l4-routes.ts";
 import { listenerSetKind } from "./listener-set.ts";
 
 function errorsOf(kind: KindDefinition, spec: unknown): readonly string[] {
-  return (kind.parse?.({ metadata: { name: "x" }, spec }).errors ?? []).map(({ path, message }) => `${path}: ${message}`);
+  return (kind.parse?.({ metadata: { name: "x" }, spec }).errors ?? []).map(
+    ({ path, message }) => `${path}: ${message}`,
+  );
 }
 
 test("faults of routes and policies are told at their fields", () => {
   const backendRefs = [{ name: "a", port: 80 }];
   const cases: readonly [KindDefinition, object, ...string[]][] = [
     [grpcRouteKind, { rules: [{ matches: [{ method: { service: "a.B", method: "C" } }], backendRefs }] }],
-    [grpcRouteKind, { rules: [{ matches: [{ method: {} }] }] }, "spec.rules[0].matches[0].method: must have a service or a method"],
-    [grpcRouteKind, { rules: [{ matches: [{ method: { service: "a/b" } }] }] }, 'spec.rules[0].matches[0].method.service: must be a full gRPC service name, got "a/b"'],
-    [grpcRouteKind, { rules: [{ filters: [{ type: "URLRewrite", urlRewrite: {} }] }] }, "spec.rules[0].filters: must be of RequestHeaderModifier, ResponseHeaderModifier, RequestMirror, ExtensionRef, got URLRewrite"],
+    [
+      grpcRouteKind,
+      { rules: [{ matches: [{ method: {} }] }] },
+      "spec.rules[0].matches[0].method: must have a service or a method",
+    ],
+    [
+      grpcRouteKind,
+      { rules: [{ matches: [{ method: { service: "a/b" } }] }] },
+      'spec.rules[0].matches[0].method.service: must be a full gRPC service name, got "a/b"',
+    ],
+    [
+      grpcRouteKind,
+      { rules: [{ filters: [{ type: "URLRewrite", urlRewrite: {} }] }] },
+      "spec.rules[0].filters: must be of RequestHeaderModifier, ResponseHeaderModifier, RequestMirror, ExtensionRef, got URLRewrite",
+    ],
     [tlsRouteKind, { hostnames: ["a.com"], rules: [{ backendRefs }] }],
     [tlsRouteKind, { rules: [{ backendRefs }] }, "spec.hostnames: must have at least one name"],
     [tcpRouteKind, { rules: [{}] }, "spec.rules[0].backendRefs: must have at least one backend"],
-    [tcpRouteKind, { rules: [{ backendRefs: [{ name: "a" }] }] }, "spec.rules[0].backendRefs[0].port: is required for a Service"],
-    [backendTlsPolicyKind, { targetRefs: [{ group: "", kind: "Service", name: "a" }], validation: { hostname: "a.com", wellKnownCACertificates: "System" } }],
-    [backendTlsPolicyKind, { targetRefs: [{ group: "", kind: "Service", name: "a" }], validation: { hostname: "a.com" } }, "spec.validation: must have caCertificateRefs, or wellKnownCACertificates: System"],
+    [
+      tcpRouteKind,
+      { rules: [{ backendRefs: [{ name: "a" }] }] },
+      "spec.rules[0].backendRefs[0].port: is required for a Service",
+    ],
+    [
+      backendTlsPolicyKind,
+      {
+        targetRefs: [{ group: "", kind: "Service", name: "a" }],
+        validation: { hostname: "a.com", wellKnownCACertificates: "System" },
+      },
+    ],
+    [
+      backendTlsPolicyKind,
+      { targetRefs: [{ group: "", kind: "Service", name: "a" }], validation: { hostname: "a.com" } },
+      "spec.validation: must have caCertificateRefs, or wellKnownCACertificates: System",
+    ],
     [backendTlsPolicyKind, {}, "spec.validation: is required", "spec.targetRefs: must have at least one target"],
     [listenerSetKind, { listeners: [{ name: "a", port: 80, protocol: "HTTP" }] }, "spec.parentRef: is required"],
     [listenerSetKind, { parentRef: { name: "g" }, listeners: [] }, "spec.listeners: must have at least one listener"],
-    [listenerSetKind, { parentRef: { name: "g" }, listeners: ["a"] }, 'spec.listeners[0]: must be an object, got "a"', "spec.listeners: must have at least one listener"],
+    [
+      listenerSetKind,
+      { parentRef: { name: "g" }, listeners: ["a"] },
+      'spec.listeners[0]: must be an object, got "a"',
+      "spec.listeners: must have at least one listener",
+    ],
   ];
-  for (const [kind, spec, ...expected] of cases) assert.deepEqual(errorsOf(kind, spec), expected, `${kind.kind} ${JSON.stringify(spec)}`);
+  for (const [kind, spec, ...expected] of cases)
+    assert.deepEqual(errorsOf(kind, spec), expected, `${kind.kind} ${JSON.stringify(spec)}`);
 });
 
 test("weights and references have their defaults", () => {
-  const spec = parseTlsRoute({ metadata: {}, spec: { hostnames: ["a.com"], parentRefs: [{ name: "g" }], rules: [{ backendRefs: [{ name: "a", port: 80 }] }] } }).value?.spec;
-  assert.deepEqual(spec?.rules[0]?.backendRefs, [{ group: "", kind: "Service", name: "a", namespace: undefined, port: 80, weight: 1 }]);
+  const spec = parseTlsRoute({
+    metadata: {},
+    spec: { hostnames: ["a.com"], parentRefs: [{ name: "g" }], rules: [{ backendRefs: [{ name: "a", port: 80 }] }] },
+  }).value?.spec;
+  assert.deepEqual(spec?.rules[0]?.backendRefs, [
+    { group: "", kind: "Service", name: "a", namespace: undefined, port: 80, weight: 1 },
+  ]);
   assert.equal(spec.parentRefs[0]?.kind, "Gateway");
 });
 
 test("what is no object at all makes no parser throw", () => {
-  for (const raw of [undefined, null, 1, "x", [], { spec: [] }, { spec: { rules: [null, 1], listeners: [[]], targetRefs: "a" } }]) {
+  for (const raw of [
+    undefined,
+    null,
+    1,
+    "x",
+    [],
+    { spec: [] },
+    { spec: { rules: [null, 1], listeners: [[]], targetRefs: "a" } },
+  ]) {
     for (const kind of gatewayApiKinds) assert.doesNotThrow(() => kind.parse?.(raw), kind.kind);
   }
 });

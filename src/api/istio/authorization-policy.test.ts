@@ -13,10 +13,13 @@ test("a policy's faults are told at their fields", () => {
       rules: [{ from: [{}], to: [{ operation: { ports: ["http"] } }], when: [{ key: "source.ip" }] }],
     },
   });
-  assert.deepEqual(
-    parsed.errors.map((issue) => issue.path).sort(),
-    ["spec.provider", "spec.rules[0].from[0].source", "spec.rules[0].to[0].operation.ports[0]", "spec.rules[0].when[0]", "spec.selector"],
-  );
+  assert.deepEqual(parsed.errors.map((issue) => issue.path).sort(), [
+    "spec.provider",
+    "spec.rules[0].from[0].source",
+    "spec.rules[0].to[0].operation.ports[0]",
+    "spec.rules[0].when[0]",
+    "spec.selector",
+  ]);
 });
 
 test("a policy without rules is an ALLOW that matches nothing", () => {
@@ -24,7 +27,10 @@ test("a policy without rules is an ALLOW that matches nothing", () => {
 });
 
 test("modes of ports need a selector", () => {
-  const parsed = parsePeerAuthentication({ metadata: { name: "p" }, spec: { mtls: { mode: "STRICT" }, portLevelMtls: { 8080: { mode: "OFF" } } } });
+  const parsed = parsePeerAuthentication({
+    metadata: { name: "p" },
+    spec: { mtls: { mode: "STRICT" }, portLevelMtls: { 8080: { mode: "OFF" } } },
+  });
   assert.deepEqual(
     parsed.errors.map((issue) => issue.path),
     ["spec.portLevelMtls.8080.mode", "spec.portLevelMtls"],
@@ -34,8 +40,16 @@ test("modes of ports need a selector", () => {
 test("a policy that is refused counts as one that lets nobody in", () => {
   const selector = { matchLabels: { app: "a" } };
   const rules = [{ form: [{}] }];
-  assert.deepEqual(closedPolicySpec({ metadata: {}, spec: { selector, rules } }), { selector, targetRefs: [], action: "ALLOW", provider: undefined, rules: [] });
-  assert.deepEqual(closedPolicySpec({ metadata: {}, spec: { selector, action: "DENY", rules } })?.rules, [{ from: [], to: [], when: [] }]);
+  assert.deepEqual(closedPolicySpec({ metadata: {}, spec: { selector, rules } }), {
+    selector,
+    targetRefs: [],
+    action: "ALLOW",
+    provider: undefined,
+    rules: [],
+  });
+  assert.deepEqual(closedPolicySpec({ metadata: {}, spec: { selector, action: "DENY", rules } })?.rules, [
+    { from: [], to: [], when: [] },
+  ]);
   assert.equal(closedPolicySpec({ metadata: {}, spec: { action: "CUSTOM" } })?.action, "DENY");
   assert.equal(closedPolicySpec({ metadata: {}, spec: { action: "AUDIT", rules } }), undefined);
 });

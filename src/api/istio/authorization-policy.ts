@@ -2,7 +2,16 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import type { Reader } from "../reader.ts";
-import { conditionFault, conditionValueFault, fieldFault, operationFields, pathTemplateFault, sourceFields, type OperationField, type SourceField } from "./authorization-values.ts";
+import {
+  conditionFault,
+  conditionValueFault,
+  fieldFault,
+  operationFields,
+  pathTemplateFault,
+  sourceFields,
+  type OperationField,
+  type SourceField,
+} from "./authorization-values.ts";
 import { checkEach, emptyFault } from "./checks.ts";
 import { dryRunAnnotation, openObject, readText, refuseUnknown, type OpenedObject } from "./fields.ts";
 import { readPolicyTarget, securityGroup, type PolicyTargetReference } from "./policy-target.ts";
@@ -59,20 +68,32 @@ export function parseAuthorizationPolicy(raw: unknown): Parsed<AuthorizationPoli
   checkAction(reader, action, provider, rules);
   checkDryRun(opened, action);
   refuseUnknown(reader);
-  return object.finish(() => ({ ...(raw as AuthorizationPolicy), spec: { selector, targetRefs, action, provider, rules } }));
+  return object.finish(() => ({
+    ...(raw as AuthorizationPolicy),
+    spec: { selector, targetRefs, action, provider, rules },
+  }));
 }
 
-function checkAction(reader: Reader, action: AuthorizationAction, provider: string | undefined, rules: readonly AuthorizationRule[]): void {
-  if (action === "CUSTOM" && provider === undefined) reader.error("is required when the action is CUSTOM: the name of an extension provider", "provider");
-  if (action !== "CUSTOM" && reader.has("provider")) reader.error(`must not be set when the action is ${action}; it is for CUSTOM`, "provider");
-  if ((action === "CUSTOM" || action === "DENY") && rules.length === 0) reader.error(`must have a rule when the action is ${action}; write {} for one that every request matches`, "rules");
+function checkAction(
+  reader: Reader,
+  action: AuthorizationAction,
+  provider: string | undefined,
+  rules: readonly AuthorizationRule[],
+): void {
+  if (action === "CUSTOM" && provider === undefined)
+    reader.error("is required when the action is CUSTOM: the name of an extension provider", "provider");
+  if (action !== "CUSTOM" && reader.has("provider"))
+    reader.error(`must not be set when the action is ${action}; it is for CUSTOM`, "provider");
+  if ((action === "CUSTOM" || action === "DENY") && rules.length === 0)
+    reader.error(`must have a rule when the action is ${action}; write {} for one that every request matches`, "rules");
 }
 
 function checkDryRun({ object, annotations }: OpenedObject, action: AuthorizationAction): void {
   const value = annotations[dryRunAnnotation];
   if (value === undefined) return;
   const field = `metadata.annotations.${dryRunAnnotation}`;
-  if (action !== "ALLOW" && action !== "DENY") object.error(`is for the actions ALLOW and DENY only, this is ${action}`, field);
+  if (action !== "ALLOW" && action !== "DENY")
+    object.error(`is for the actions ALLOW and DENY only, this is ${action}`, field);
   else if (!/^(1|0|t|f|true|false)$/i.test(value)) object.error(`must be "true" or "false", got "${value}"`, field);
 }
 
@@ -82,9 +103,13 @@ function readRule(reader: Reader, action: AuthorizationAction): AuthorizationRul
     to: reader.objects("to").map(readOperation),
     when: reader.objects("when").map((entry) => readCondition(entry, action)),
   };
-  for (const field of ["from", "to"] as const) if (reader.has(field) && rule[field].length === 0) reader.error("must not be empty; leave it out to match all", field);
+  for (const field of ["from", "to"] as const)
+    if (reader.has(field) && rule[field].length === 0)
+      reader.error("must not be empty; leave it out to match all", field);
   if (action === "DENY" && matchesOnlyRequests(rule)) {
-    reader.warn("uses only what HTTP requests have, so all traffic to TCP ports is denied; name the ports in to.operation.ports");
+    reader.warn(
+      "uses only what HTTP requests have, so all traffic to TCP ports is denied; name the ports in to.operation.ports",
+    );
   }
   refuseUnknown(reader);
   return rule;
@@ -92,7 +117,9 @@ function readRule(reader: Reader, action: AuthorizationAction): AuthorizationRul
 
 /** Connections that are no HTTP have no such values: to a DENY rule they match. */
 function matchesOnlyRequests(rule: AuthorizationRule): boolean {
-  const hasConnectionSource = rule.from.some((source) => sourceFields.some((field) => !requestFields.has(field) && source[field].length > 0));
+  const hasConnectionSource = rule.from.some((source) =>
+    sourceFields.some((field) => !requestFields.has(field) && source[field].length > 0),
+  );
   const hasPorts = rule.to.some((operation) => operation.ports.length > 0 || operation.notPorts.length > 0);
   return rule.to.length > 0 ? !hasPorts : rule.from.length > 0 && !hasConnectionSource;
 }
@@ -100,40 +127,59 @@ function matchesOnlyRequests(rule: AuthorizationRule): boolean {
 function readSource(entry: Reader, action: AuthorizationAction): AuthorizationSource {
   const source = readPart(entry, "source", sourceFields);
   for (const field of sourceFields) {
-    if (action === "CUSTOM" && !addressFields.has(field) && source[field].length > 0) entry.error("is not supported when the action is CUSTOM", `source.${field}`);
+    if (action === "CUSTOM" && !addressFields.has(field) && source[field].length > 0)
+      entry.error("is not supported when the action is CUSTOM", `source.${field}`);
     checkEach(entry, `source.${field}`, source[field], (value) => fieldFault(field, value));
   }
   const accounts = accountFields.filter((field) => source[field].length > 0);
   const identities = identityFields.filter((field) => source[field].length > 0);
-  if (identities.length > 0) for (const field of accounts) entry.error(`must not be set beside ${identities.join(" and ")}`, `source.${field}`);
+  if (identities.length > 0)
+    for (const field of accounts) entry.error(`must not be set beside ${identities.join(" and ")}`, `source.${field}`);
   return source;
 }
 
 function readOperation(entry: Reader): AuthorizationOperation {
   const operation = readPart(entry, "operation", operationFields);
-  for (const field of operationFields) checkEach(entry, `operation.${field}`, operation[field], (value) => fieldFault(field, value));
-  for (const field of ["paths", "notPaths"] as const) checkEach(entry, `operation.${field}`, operation[field], (path) => (path === "" ? undefined : pathTemplateFault(path)));
+  for (const field of operationFields)
+    checkEach(entry, `operation.${field}`, operation[field], (value) => fieldFault(field, value));
+  for (const field of ["paths", "notPaths"] as const)
+    checkEach(entry, `operation.${field}`, operation[field], (path) =>
+      path === "" ? undefined : pathTemplateFault(path),
+    );
   return operation;
 }
 
-function readPart<Field extends string>(entry: Reader, name: string, fields: readonly Field[]): Readonly<Record<Field, readonly string[]>> {
+function readPart<Field extends string>(
+  entry: Reader,
+  name: string,
+  fields: readonly Field[],
+): Readonly<Record<Field, readonly string[]>> {
   const reader = entry.object(name);
   if (reader === undefined) entry.required(name, undefined);
-  const part = Object.fromEntries(fields.map((field) => [field, reader?.strings(field) ?? []])) as unknown as Record<Field, readonly string[]>;
-  if (reader !== undefined && fields.every((field) => part[field].length === 0)) reader.error(`must have at least one of ${fields.join(", ")}`);
+  const part = Object.fromEntries(fields.map((field) => [field, reader?.strings(field) ?? []])) as unknown as Record<
+    Field,
+    readonly string[]
+  >;
+  if (reader !== undefined && fields.every((field) => part[field].length === 0))
+    reader.error(`must have at least one of ${fields.join(", ")}`);
   refuseUnknown(reader);
   refuseUnknown(entry);
   return part;
 }
 
 function readCondition(reader: Reader, action: AuthorizationAction): AuthorizationCondition {
-  const condition = { key: reader.string("key") ?? "", values: reader.strings("values"), notValues: reader.strings("notValues") };
+  const condition = {
+    key: reader.string("key") ?? "",
+    values: reader.strings("values"),
+    notValues: reader.strings("notValues"),
+  };
   const { key } = condition;
   if (condition.values.length === 0 && condition.notValues.length === 0) reader.error("must have values or notValues");
   const fault = conditionFault(key, action === "CUSTOM");
   if (fault !== undefined) reader.error(fault, "key");
   else {
-    for (const field of ["values", "notValues"] as const) checkEach(reader, field, condition[field], (value) => emptyFault(value) ?? conditionValueFault(key, value));
+    for (const field of ["values", "notValues"] as const)
+      checkEach(reader, field, condition[field], (value) => emptyFault(value) ?? conditionValueFault(key, value));
   }
   refuseUnknown(reader);
   return condition;
@@ -148,7 +194,12 @@ export function closedPolicySpec(raw: unknown): AuthorizationPolicy["spec"] | un
   const action = reader.has("action") ? (reader.oneOf("action", authorizationActions) ?? "DENY") : "ALLOW";
   if (action === "AUDIT") return undefined;
   const isAllow = action === "ALLOW";
-  return { ...readPolicyTarget(reader), action: isAllow ? "ALLOW" : "DENY", provider: undefined, rules: isAllow ? [] : [{ from: [], to: [], when: [] }] };
+  return {
+    ...readPolicyTarget(reader),
+    action: isAllow ? "ALLOW" : "DENY",
+    provider: undefined,
+    rules: isAllow ? [] : [{ from: [], to: [], when: [] }],
+  };
 }
 
 export const authorizationPolicyKind = defineKind<AuthorizationPolicy>({

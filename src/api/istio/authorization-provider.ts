@@ -9,7 +9,9 @@ interface AuthorizationProvider extends ProviderService {
   readonly clearRouteCache: boolean;
   /** Absent: 403. */
   readonly statusOnError?: number | undefined;
-  readonly requestBody?: { readonly maxBytes: number; readonly allowPartial: boolean; readonly packAsBytes: boolean } | undefined;
+  readonly requestBody?:
+    | { readonly maxBytes: number; readonly allowPartial: boolean; readonly packAsBytes: boolean }
+    | undefined;
 }
 
 export interface HttpAuthorizationProvider extends AuthorizationProvider {
@@ -34,7 +36,8 @@ function readAuthorization(reader: Reader): AuthorizationProvider {
   const body = reader.object("includeRequestBodyInCheck");
   const status = reader.string("statusOnError");
   const code = status === undefined ? undefined : Number(status);
-  if (code !== undefined && !(Number.isInteger(code) && code >= minStatus && code <= maxStatus)) reader.error(`must be an HTTP status, got "${status}"`, "statusOnError");
+  if (code !== undefined && !(Number.isInteger(code) && code >= minStatus && code <= maxStatus))
+    reader.error(`must be an HTTP status, got "${status}"`, "statusOnError");
   const provider: AuthorizationProvider = {
     ...readServicePort(reader),
     timeoutMs: readDurationMs(reader, "timeout") ?? defaultTimeoutMs,
@@ -44,7 +47,11 @@ function readAuthorization(reader: Reader): AuthorizationProvider {
     requestBody:
       body === undefined
         ? undefined
-        : { maxBytes: body.integer("maxRequestBytes", 0) ?? 0, allowPartial: body.boolean("allowPartialMessage") ?? false, packAsBytes: body.boolean("packAsBytes") ?? false },
+        : {
+            maxBytes: body.integer("maxRequestBytes", 0) ?? 0,
+            allowPartial: body.boolean("allowPartialMessage") ?? false,
+            packAsBytes: body.boolean("packAsBytes") ?? false,
+          },
   };
   warnOfUnknown(body);
   return provider;
@@ -54,19 +61,26 @@ export function readHttpAuthorization(reader: Reader): HttpAuthorizationProvider
   const settings: HttpAuthorizationProvider = {
     ...readAuthorization(reader),
     pathPrefix: reader.string("pathPrefix") ?? "",
-    includeRequestHeadersInCheck: [...reader.strings("includeRequestHeadersInCheck"), ...reader.strings("includeHeadersInCheck")],
+    includeRequestHeadersInCheck: [
+      ...reader.strings("includeRequestHeadersInCheck"),
+      ...reader.strings("includeHeadersInCheck"),
+    ],
     includeAdditionalHeadersInCheck: reader.stringMap("includeAdditionalHeadersInCheck"),
     headersToUpstreamOnAllow: reader.strings("headersToUpstreamOnAllow"),
     headersToDownstreamOnAllow: reader.strings("headersToDownstreamOnAllow"),
     headersToDownstreamOnDeny: reader.strings("headersToDownstreamOnDeny"),
   };
-  if (settings.pathPrefix !== "" && !settings.pathPrefix.startsWith("/")) reader.error(`must begin with /, got "${settings.pathPrefix}"`, "pathPrefix");
+  if (settings.pathPrefix !== "" && !settings.pathPrefix.startsWith("/"))
+    reader.error(`must begin with /, got "${settings.pathPrefix}"`, "pathPrefix");
   warnOfUnknown(reader);
   return settings;
 }
 
 export function readGrpcAuthorization(reader: Reader): GrpcAuthorizationProvider {
-  const settings = { ...readAuthorization(reader), includePeerCertificate: reader.boolean("includePeerCertificate") ?? false };
+  const settings = {
+    ...readAuthorization(reader),
+    includePeerCertificate: reader.boolean("includePeerCertificate") ?? false,
+  };
   warnOfUnknown(reader);
   return settings;
 }

@@ -20,7 +20,16 @@ export const sourceFields = [
 ] as const;
 export type SourceField = (typeof sourceFields)[number];
 
-export const operationFields = ["hosts", "notHosts", "ports", "notPorts", "methods", "notMethods", "paths", "notPaths"] as const;
+export const operationFields = [
+  "hosts",
+  "notHosts",
+  "ports",
+  "notPorts",
+  "methods",
+  "notMethods",
+  "paths",
+  "notPaths",
+] as const;
 export type OperationField = (typeof operationFields)[number];
 
 const maxPort = 65_535;
@@ -49,14 +58,18 @@ export function fieldFault(field: SourceField | OperationField, value: string): 
 }
 
 function portFault(value: string): string | undefined {
-  return /^\d{1,5}$/.test(value) && Number(value) >= 1 && Number(value) <= maxPort ? undefined : `must be a port number, got "${value}"`;
+  return /^\d{1,5}$/.test(value) && Number(value) >= 1 && Number(value) <= maxPort
+    ? undefined
+    : `must be a port number, got "${value}"`;
 }
 
 function serviceAccountFault(value: string): string | undefined {
   const parts = value.split("/");
   if (value.includes("*")) return `must not have wildcards, got "${value}"; use principals for these`;
   if (value.length > maxAccountLength) return `must have at most ${maxAccountLength} characters`;
-  return parts.length > 2 || parts.includes("") ? `must be a service account's name, or namespace/name, got "${value}"` : undefined;
+  return parts.length > 2 || parts.includes("")
+    ? `must be a service account's name, or namespace/name, got "${value}"`
+    : undefined;
 }
 
 function trustDomainFault(value: string): string | undefined {
@@ -78,7 +91,8 @@ export function pathTemplateFault(path: string): string | undefined {
     if (isTemplate && last !== -1 && index > last) return `must have "{**}" as its last template, got "${path}"`;
     if (isTemplate) continue;
     if (/[{}]/.test(part)) return `may have braces only as whole parts "{*}" and "{**}", got "${path}"`;
-    if (hasTemplate && !/^[a-zA-Z0-9\-._~%!$&'()+,;:@=]+$/.test(part)) return `must have parts of plain characters beside templates, got "${path}"`;
+    if (hasTemplate && !/^[a-zA-Z0-9\-._~%!$&'()+,;:@=]+$/.test(part))
+      return `must have parts of plain characters beside templates, got "${path}"`;
   }
   return undefined;
 }
@@ -103,9 +117,13 @@ const keysUnknownToCustom = ["source.namespace", "source.serviceAccount", "sourc
 /** Of a condition's key. */
 export function conditionFault(key: string, isCustom: boolean): string | undefined {
   if (key === "") return "is required";
-  if (isCustom && (keysUnknownToCustom.includes(key) || key.startsWith("request.auth."))) return `is not supported when the action is CUSTOM, got "${key}"`;
+  if (isCustom && (keysUnknownToCustom.includes(key) || key.startsWith("request.auth.")))
+    return `is not supported when the action is CUSTOM, got "${key}"`;
   if (keys.includes(key)) return undefined;
-  if (keysWithName.some((prefix) => key.startsWith(prefix))) return /^[^[]+\[.+\]$/.test(key) ? undefined : `must have a name in brackets, such as request.headers[x-token], got "${key}"`;
+  if (keysWithName.some((prefix) => key.startsWith(prefix)))
+    return /^[^[]+\[.+\]$/.test(key)
+      ? undefined
+      : `must have a name in brackets, such as request.headers[x-token], got "${key}"`;
   if (key === "destination.namespace") return "is no condition; a policy holds for its own namespace";
   if (key.startsWith("destination.labels")) return "is no condition; use the selector";
   return `must be one of ${[...keys, "request.headers[name]", "request.auth.claims[name]"].join(", ")}, got "${key}"`;

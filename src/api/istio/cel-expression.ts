@@ -4,7 +4,8 @@ import { loadPackage } from "../../base/index.ts";
 /** What is wrong with an expression that Envoy is to evaluate; undefined when it can be parsed. Names in it are not checked. */
 export function celFault(expression: string): string | undefined {
   if (expression.trim() === "") return "must not be empty; leave the filter out to log all";
-  if (/\bhas\s*\([^()]*\]\s*\)/.test(expression)) return `must give has() a field, such as has(request.headers.x), got "${expression}"; for other keys write "'x' in request.headers"`;
+  if (/\bhas\s*\([^()]*\]\s*\)/.test(expression))
+    return `must give has() a field, such as has(request.headers.x), got "${expression}"; for other keys write "'x' in request.headers"`;
   try {
     loadPackage<typeof Cel>("@bufbuild/cel").parse(expression);
     return undefined;

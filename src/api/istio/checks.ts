@@ -8,12 +8,18 @@ import { isKnownProtocol, protocols } from "./protocols.ts";
 type Labels = Readonly<Record<string, string>>;
 
 const labelValuePattern = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
-const labelKeyPattern = /^([a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?)*\/)?((?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$/;
+const labelKeyPattern =
+  /^([a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?)*\/)?((?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$/;
 const maxLabelName = 63;
 const maxLabelPrefix = 253;
 
 /** Reports what the function says is wrong with each of a list's strings, at its index. */
-export function checkEach(reader: Reader, field: string, values: readonly string[], fault: (value: string) => string | undefined): void {
+export function checkEach(
+  reader: Reader,
+  field: string,
+  values: readonly string[],
+  fault: (value: string) => string | undefined,
+): void {
   for (const [index, value] of values.entries()) {
     const message = fault(value);
     if (message !== undefined) reader.error(message, `${field}[${index}]`);
@@ -45,15 +51,19 @@ export function domainOrAddressFault(text: string): string | undefined {
 /** What stands after `unix://`: an absolute path of a file, or `@` and an abstract name. */
 export function unixPathFault(path: string): string | undefined {
   if (path.startsWith("@")) return undefined;
-  return path.startsWith("/") && !path.endsWith("/") ? undefined : `must be an absolute path of a socket after unix://, or "@" and a name, got "${path}"`;
+  return path.startsWith("/") && !path.endsWith("/")
+    ? undefined
+    : `must be an absolute path of a socket after unix://, or "@" and a name, got "${path}"`;
 }
 
 /** Labels as Kubernetes has them. */
 export function checkLabels(reader: Reader, field: string, labels: Labels): void {
   for (const [key, value] of Object.entries(labels)) {
     const [, prefix = "", name = ""] = labelKeyPattern.exec(key) ?? [];
-    if (name === "" || name.length > maxLabelName || prefix.length > maxLabelPrefix + 1) reader.error(`must be the key of a label, got "${key}"`, `${field}.${key}`);
-    if (value.length > maxLabelName || !labelValuePattern.test(value)) reader.error(`must be the value of a label, got "${value}"`, `${field}.${key}`);
+    if (name === "" || name.length > maxLabelName || prefix.length > maxLabelPrefix + 1)
+      reader.error(`must be the key of a label, got "${key}"`, `${field}.${key}`);
+    if (value.length > maxLabelName || !labelValuePattern.test(value))
+      reader.error(`must be the value of a label, got "${value}"`, `${field}.${key}`);
   }
 }
 
@@ -61,13 +71,19 @@ export function checkLabels(reader: Reader, field: string, labels: Labels): void
 export function checkSelectorLabels(reader: Reader, field: string, labels: Labels): void {
   for (const [key, value] of Object.entries(labels)) {
     if (key === "") reader.error("must not have an empty key", field);
-    if (key.includes("*") || value.includes("*")) reader.error(`must not have wildcards, got "${key}=${value}"; name one value, or leave the label out`, `${field}.${key}`);
+    if (key.includes("*") || value.includes("*"))
+      reader.error(
+        `must not have wildcards, got "${key}=${value}"; name one value, or leave the label out`,
+        `${field}.${key}`,
+      );
   }
-  if (Object.keys(labels).length === 0) reader.warn("has no labels, so all workloads of the namespace are selected", field);
+  if (Object.keys(labels).length === 0)
+    reader.warn("has no labels, so all workloads of the namespace are selected", field);
 }
 
 export function checkProtocol(reader: Reader, field: string, protocol: string | undefined): void {
-  if (protocol !== undefined && !isKnownProtocol(protocol)) reader.error(`must be one of ${protocols.join(", ")}, got "${protocol}"`, field);
+  if (protocol !== undefined && !isKnownProtocol(protocol))
+    reader.error(`must be one of ${protocols.join(", ")}, got "${protocol}"`, field);
 }
 
 export function checkPortName(reader: Reader, field: string, name: string): void {
@@ -92,9 +108,12 @@ export function readExportTo(reader: Reader, rules: ExportToRules): readonly str
     if (seen.has(resolved)) reader.error(`is there twice, got "${entry}"; leave one out`, field);
     seen.add(resolved);
     const isNobody = entry === "~" && rules.allowNobody === true;
-    if (entry !== "." && entry !== "*" && !isNobody && !isDnsLabel(entry)) reader.error(`must be ".", "*" or the name of a namespace, got "${entry}"`, field);
-    if ((entry === "*" || isNobody) && entries.length > 1) reader.error(`must stand alone, "${entry}" leaves nothing for others to add`, field);
-    if (rules.ownNamespaceOnly === true && resolved !== rules.namespace) reader.error(`must be "." beside a workloadSelector, got "${entry}"`, field);
+    if (entry !== "." && entry !== "*" && !isNobody && !isDnsLabel(entry))
+      reader.error(`must be ".", "*" or the name of a namespace, got "${entry}"`, field);
+    if ((entry === "*" || isNobody) && entries.length > 1)
+      reader.error(`must stand alone, "${entry}" leaves nothing for others to add`, field);
+    if (rules.ownNamespaceOnly === true && resolved !== rules.namespace)
+      reader.error(`must be "." beside a workloadSelector, got "${entry}"`, field);
   }
   return entries;
 }
@@ -105,8 +124,13 @@ export function checkGatewayNames(reader: Reader, field: string, names: readonly
     const [namespace = "", gateway, ...rest] = name.split("/");
     const at = `${field}[${index}]`;
     if (gateway === undefined) {
-      if (domainFault(name) !== undefined) reader.error(`must be a gateway's name, or namespace/name, got "${name}"`, at);
-      else if (name.includes(".")) reader.warn(`is an old form; write "${name.split(".")[1] ?? ""}/${name.split(".")[0] ?? ""}" instead of "${name}"`, at);
+      if (domainFault(name) !== undefined)
+        reader.error(`must be a gateway's name, or namespace/name, got "${name}"`, at);
+      else if (name.includes("."))
+        reader.warn(
+          `is an old form; write "${name.split(".")[1] ?? ""}/${name.split(".")[0] ?? ""}" instead of "${name}"`,
+          at,
+        );
     } else if (rest.length > 0 || !isDnsLabel(namespace) || !isDnsLabel(gateway)) {
       reader.error(`must be a gateway's name, or namespace/name, got "${name}"`, at);
     }

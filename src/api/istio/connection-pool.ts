@@ -31,7 +31,9 @@ export interface HttpPool {
   readonly h2UpgradePolicy: "DEFAULT" | "DO_NOT_UPGRADE" | "UPGRADE";
   readonly useClientProtocol: boolean;
   readonly maxConcurrentStreams?: number | undefined;
-  readonly http2KeepAlive?: { readonly intervalMs?: number | undefined; readonly timeoutMs?: number | undefined } | undefined;
+  readonly http2KeepAlive?:
+    | { readonly intervalMs?: number | undefined; readonly timeoutMs?: number | undefined }
+    | undefined;
 }
 
 const maxInt32 = 2_147_483_647;
@@ -61,7 +63,11 @@ function readTcp(reader: Reader | undefined): TcpPool {
 export function readKeepalive(reader: Reader): TcpKeepalive | undefined {
   const keepalive = reader.object("tcpKeepalive");
   if (keepalive === undefined) return undefined;
-  const found = { probes: limit(keepalive, "probes"), timeMs: readDurationMs(keepalive, "time", 1), intervalMs: readDurationMs(keepalive, "interval", 1) };
+  const found = {
+    probes: limit(keepalive, "probes"),
+    timeMs: readDurationMs(keepalive, "time", 1),
+    intervalMs: readDurationMs(keepalive, "interval", 1),
+  };
   warnOfUnknown(keepalive);
   return found;
 }
@@ -78,10 +84,18 @@ function readHttp(reader: Reader | undefined): HttpPool {
     h2UpgradePolicy: reader.oneOf("h2UpgradePolicy", ["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]) ?? "DEFAULT",
     useClientProtocol: reader.boolean("useClientProtocol") ?? false,
     maxConcurrentStreams: limit(reader, "maxConcurrentStreams"),
-    http2KeepAlive: keepAlive === undefined ? undefined : { intervalMs: readDurationMs(keepAlive, "interval", 1), timeoutMs: readDurationMs(keepAlive, "timeout", 1) },
+    http2KeepAlive:
+      keepAlive === undefined
+        ? undefined
+        : { intervalMs: readDurationMs(keepAlive, "interval", 1), timeoutMs: readDurationMs(keepAlive, "timeout", 1) },
   };
-  for (const field of ["interval", "timeout"]) if (keepAlive?.has(field) === false) keepAlive.error("is required", field);
-  if (pool.h2UpgradePolicy === "UPGRADE" && pool.useClientProtocol) reader.error("must not be true when h2UpgradePolicy is UPGRADE: the two ask for different protocols", "useClientProtocol");
+  for (const field of ["interval", "timeout"])
+    if (keepAlive?.has(field) === false) keepAlive.error("is required", field);
+  if (pool.h2UpgradePolicy === "UPGRADE" && pool.useClientProtocol)
+    reader.error(
+      "must not be true when h2UpgradePolicy is UPGRADE: the two ask for different protocols",
+      "useClientProtocol",
+    );
   warnOfUnknown(keepAlive);
   warnOfUnknown(reader);
   return pool;

@@ -9,7 +9,10 @@ test("a destination rule is read with every default, by upstream's names", () =>
     subsets: [{ name: "v1", labels: { version: "v1" } }],
     trafficPolicy: {
       loadBalancer: { consistentHash: { httpCookie: { name: "user", ttl: "0s" } }, warmup: { duration: "30s" } },
-      connectionPool: { tcp: { maxConnections: 1, connectTimeout: "30ms", idleTimeout: "0s" }, http: { http2MaxRequests: 0 } },
+      connectionPool: {
+        tcp: { maxConnections: 1, connectTimeout: "30ms", idleTimeout: "0s" },
+        http: { http2MaxRequests: 0 },
+      },
       outlierDetection: { consecutive5xxErrors: 0, interval: "5m" },
       portLevelSettings: [{ port: { number: 80 }, loadBalancer: { simple: "LEAST_CONN" } }],
     },
@@ -32,30 +35,81 @@ test("faults are told at their fields, with what was expected", () => {
   const cases: readonly [object, ...string[]][] = [
     [{}, "spec.host: is required"],
     [{ host: "a.8" }, 'spec.host: must be a DNS name, got "a.8" (its last part is a number)'],
-    [{ host: "a", subsets: [{ name: "v1" }, { name: "v1" }] }, 'spec.subsets[1].name: is there twice, got "v1"; rename one'],
+    [
+      { host: "a", subsets: [{ name: "v1" }, { name: "v1" }] },
+      'spec.subsets[1].name: is there twice, got "v1"; rename one',
+    ],
     [{ host: "a", subsets: [{ labels: { a: "b" } }] }, "spec.subsets[0].name: is required"],
     [{ host: "a", subsets: [{ name: "v_1" }] }, 'spec.subsets[0].name: must be letters, digits and dashes, got "v_1"'],
-    [{ host: "a", subsets: [{ name: "v1", labels: { version: "v 1" } }] }, 'spec.subsets[0].labels.version: must be the value of a label, got "v 1"'],
-    [policy({}), "spec.trafficPolicy: must have at least one of loadBalancer, connectionPool, outlierDetection, tls, portLevelSettings, tunnel, proxyProtocol, retryBudget"],
+    [
+      { host: "a", subsets: [{ name: "v1", labels: { version: "v 1" } }] },
+      'spec.subsets[0].labels.version: must be the value of a label, got "v 1"',
+    ],
+    [
+      policy({}),
+      "spec.trafficPolicy: must have at least one of loadBalancer, connectionPool, outlierDetection, tls, portLevelSettings, tunnel, proxyProtocol, retryBudget",
+    ],
     [policy({ connectionPool: {} }), "spec.trafficPolicy.connectionPool: must have tcp or http settings"],
-    [policy({ loadBalancer: { simple: "RAND" } }), 'spec.trafficPolicy.loadBalancer.simple: must be one of UNSPECIFIED, LEAST_CONN, RANDOM, PASSTHROUGH, ROUND_ROBIN, LEAST_REQUEST, got "RAND"'],
-    [policy({ loadBalancer: { consistentHash: {} } }), "spec.trafficPolicy.loadBalancer.consistentHash: must have exactly one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName, got 0"],
-    [policy({ loadBalancer: { consistentHash: { useSourceIp: true, maglev: { tableSize: 10 } } } }), "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize: must be a prime number below 5000011, got 10"],
-    [policy({ loadBalancer: { localityLbSetting: { distribute: [{ from: "a/*", to: { "b/*": 90 } }] } } }), "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to: must sum up to 100, got 90"],
-    [policy({ outlierDetection: {}, loadBalancer: { localityLbSetting: { failover: [{ from: "a", to: "a" }] } } }), "spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0].to: must be another region than from"],
-    [policy({ outlierDetection: { maxEjectionPercent: 200 } }), "spec.trafficPolicy.outlierDetection.maxEjectionPercent: must be from 0 to 100, got 200"],
-    [policy({ outlierDetection: { consecutiveLocalOriginFailures: 1 } }), "spec.trafficPolicy.outlierDetection.consecutiveLocalOriginFailures: needs splitExternalLocalOriginErrors to be true"],
-    [policy({ tls: { mode: "MUTUAL", privateKey: "/k" } }), "spec.trafficPolicy.tls.clientCertificate: is required when the mode is MUTUAL, unless there is a credentialName"],
-    [policy({ tls: { mode: "SIMPLE", credentialName: "a", caCertificates: "/c" } }), "spec.trafficPolicy.tls.caCertificates: must not be set beside credentialName, which holds it"],
-    [policy({ tls: { mode: "SIMPLE", credentialName: "configmap://other/a" } }), 'spec.trafficPolicy.tls.credentialName: must be in the namespace of the rule ("shop"), got "configmap://other/a"'],
-    [policy({ portLevelSettings: [{ port: {}, tls: { mode: "DISABLE" } }] }), "spec.trafficPolicy.portLevelSettings[0].port.number: is required"],
-    [policy({ tls: { mod: "SIMPLE" } }), "spec.trafficPolicy.tls.mod: is not a field that is known here; did you mean mode?"],
-    [{ host: "a", workloadSelector: { matchLabels: { app: "a" } }, exportTo: ["*"] }, 'spec.exportTo[0]: must be "." beside a workloadSelector, got "*"'],
+    [
+      policy({ loadBalancer: { simple: "RAND" } }),
+      'spec.trafficPolicy.loadBalancer.simple: must be one of UNSPECIFIED, LEAST_CONN, RANDOM, PASSTHROUGH, ROUND_ROBIN, LEAST_REQUEST, got "RAND"',
+    ],
+    [
+      policy({ loadBalancer: { consistentHash: {} } }),
+      "spec.trafficPolicy.loadBalancer.consistentHash: must have exactly one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName, got 0",
+    ],
+    [
+      policy({ loadBalancer: { consistentHash: { useSourceIp: true, maglev: { tableSize: 10 } } } }),
+      "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize: must be a prime number below 5000011, got 10",
+    ],
+    [
+      policy({ loadBalancer: { localityLbSetting: { distribute: [{ from: "a/*", to: { "b/*": 90 } }] } } }),
+      "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to: must sum up to 100, got 90",
+    ],
+    [
+      policy({ outlierDetection: {}, loadBalancer: { localityLbSetting: { failover: [{ from: "a", to: "a" }] } } }),
+      "spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0].to: must be another region than from",
+    ],
+    [
+      policy({ outlierDetection: { maxEjectionPercent: 200 } }),
+      "spec.trafficPolicy.outlierDetection.maxEjectionPercent: must be from 0 to 100, got 200",
+    ],
+    [
+      policy({ outlierDetection: { consecutiveLocalOriginFailures: 1 } }),
+      "spec.trafficPolicy.outlierDetection.consecutiveLocalOriginFailures: needs splitExternalLocalOriginErrors to be true",
+    ],
+    [
+      policy({ tls: { mode: "MUTUAL", privateKey: "/k" } }),
+      "spec.trafficPolicy.tls.clientCertificate: is required when the mode is MUTUAL, unless there is a credentialName",
+    ],
+    [
+      policy({ tls: { mode: "SIMPLE", credentialName: "a", caCertificates: "/c" } }),
+      "spec.trafficPolicy.tls.caCertificates: must not be set beside credentialName, which holds it",
+    ],
+    [
+      policy({ tls: { mode: "SIMPLE", credentialName: "configmap://other/a" } }),
+      'spec.trafficPolicy.tls.credentialName: must be in the namespace of the rule ("shop"), got "configmap://other/a"',
+    ],
+    [
+      policy({ portLevelSettings: [{ port: {}, tls: { mode: "DISABLE" } }] }),
+      "spec.trafficPolicy.portLevelSettings[0].port.number: is required",
+    ],
+    [
+      policy({ tls: { mod: "SIMPLE" } }),
+      "spec.trafficPolicy.tls.mod: is not a field that is known here; did you mean mode?",
+    ],
+    [
+      { host: "a", workloadSelector: { matchLabels: { app: "a" } }, exportTo: ["*"] },
+      'spec.exportTo[0]: must be "." beside a workloadSelector, got "*"',
+    ],
   ];
-  for (const [spec, ...expected] of cases) assert.deepEqual(told(destinationRuleKind, spec).errors, expected, JSON.stringify(spec));
+  for (const [spec, ...expected] of cases)
+    assert.deepEqual(told(destinationRuleKind, spec).errors, expected, JSON.stringify(spec));
 });
 
 test("a failover without outlier detection is warned of", () => {
   const spec = { host: "a", trafficPolicy: { loadBalancer: { localityLbSetting: { failoverPriority: ["a"] } } } };
-  assert.deepEqual(told(destinationRuleKind, spec).warnings, ["spec.trafficPolicy.loadBalancer.localityLbSetting.failoverPriority: needs outlierDetection beside it, which tells when to fail over"]);
+  assert.deepEqual(told(destinationRuleKind, spec).warnings, [
+    "spec.trafficPolicy.loadBalancer.localityLbSetting.failoverPriority: needs outlierDetection beside it, which tells when to fail over",
+  ]);
 });

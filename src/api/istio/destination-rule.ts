@@ -47,17 +47,24 @@ export function parseDestinationRule(raw: unknown): Parsed<DestinationRule> {
     workloadSelector: selector === undefined ? undefined : { matchLabels: selector.stringMap("matchLabels") },
   };
   for (const [index, { name }] of spec.subsets.entries()) {
-    if (spec.subsets.slice(0, index).some((earlier) => earlier.name === name)) reader.error(`is there twice, got "${name}"; rename one`, `subsets[${index}].name`);
+    if (spec.subsets.slice(0, index).some((earlier) => earlier.name === name))
+      reader.error(`is there twice, got "${name}"; rename one`, `subsets[${index}].name`);
   }
-  if (spec.workloadSelector !== undefined) checkSelectorLabels(reader, "workloadSelector.matchLabels", spec.workloadSelector.matchLabels);
+  if (spec.workloadSelector !== undefined)
+    checkSelectorLabels(reader, "workloadSelector.matchLabels", spec.workloadSelector.matchLabels);
   refuseUnknown(selector);
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as DestinationRule), spec }));
 }
 
 function readSubset(reader: Reader, namespace: string): DestinationSubset {
-  const subset = { name: requireText(reader, "name"), labels: reader.stringMap("labels"), trafficPolicy: readTrafficPolicy(reader.object("trafficPolicy"), namespace) };
-  if (subset.name !== "" && !isDnsLabel(subset.name)) reader.error(`must be letters, digits and dashes, got "${subset.name}"`, "name");
+  const subset = {
+    name: requireText(reader, "name"),
+    labels: reader.stringMap("labels"),
+    trafficPolicy: readTrafficPolicy(reader.object("trafficPolicy"), namespace),
+  };
+  if (subset.name !== "" && !isDnsLabel(subset.name))
+    reader.error(`must be letters, digits and dashes, got "${subset.name}"`, "name");
   checkLabels(reader, "labels", subset.labels);
   refuseUnknown(reader);
   return subset;

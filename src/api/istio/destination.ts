@@ -36,7 +36,8 @@ function readDestinationIn(reader: Reader): Destination {
     port: port === undefined ? undefined : { number: port.required("number", readPortNumber(port, "number")) ?? 0 },
   };
   if (destination.host !== "") checkHost(reader, destination.host);
-  if (destination.subset !== undefined && !isDnsLabel(destination.subset)) reader.error(`must be the name of a subset (letters, digits and dashes), got "${destination.subset}"`, "subset");
+  if (destination.subset !== undefined && !isDnsLabel(destination.subset))
+    reader.error(`must be the name of a subset (letters, digits and dashes), got "${destination.subset}"`, "subset");
   refuseUnknown(port);
   refuseUnknown(reader);
   return destination;
@@ -54,8 +55,10 @@ export function checkWeights(reader: Reader, destinations: readonly RouteDestina
   if (destinations.length < 2) return;
   const total = destinations.reduce((sum, { weight }) => sum + weight, 0);
   if (total === 0) reader.error("must have a destination with a weight above 0", "route");
-  else if (total > maxUint32) reader.error(`must have weights that sum up to ${maxUint32} at most, got ${total}; proxies refuse more`, "route");
-  else if (total !== percent) reader.warn(`has weights that sum up to ${total}: each counts relative to that sum`, "route");
+  else if (total > maxUint32)
+    reader.error(`must have weights that sum up to ${maxUint32} at most, got ${total}; proxies refuse more`, "route");
+  else if (total !== percent)
+    reader.warn(`has weights that sum up to ${total}: each counts relative to that sum`, "route");
 }
 
 export function readWeight(reader: Reader): number {

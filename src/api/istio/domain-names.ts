@@ -21,7 +21,8 @@ export function wildcardDomainFault(name: string): string | undefined {
   if (tooLong !== undefined) return tooLong;
   const dot = name.indexOf(".");
   const first = dot === -1 ? name : name.slice(0, dot);
-  if (first.length > maxLabelLength || !wildcardLabelPattern.test(first)) return `must be a DNS name, at most with a wildcard at its beginning, got "${name}" (its part "${first}" is none)`;
+  if (first.length > maxLabelLength || !wildcardLabelPattern.test(first))
+    return `must be a DNS name, at most with a wildcard at its beginning, got "${name}" (its part "${first}" is none)`;
   return dot === -1 ? undefined : labelsFault(name.slice(dot + 1), name);
 }
 
@@ -32,7 +33,9 @@ export function hasPartialWildcard(name: string): boolean {
 
 function lengthFault(name: string): string | undefined {
   if (name === "") return "must not be empty";
-  return name.length > maxDomainLength ? `must have at most ${maxDomainLength} characters, got ${name.length}` : undefined;
+  return name.length > maxDomainLength
+    ? `must have at most ${maxDomainLength} characters, got ${name.length}`
+    : undefined;
 }
 
 function labelsFault(name: string, whole: string): string | undefined {

@@ -39,7 +39,13 @@ export interface EnvoyRouteConfigurationMatch {
   /** These two are of gateways alone. */
   readonly portName?: string | undefined;
   readonly gateway?: string | undefined;
-  readonly virtualHost?: { readonly name?: string | undefined; readonly domainName?: string | undefined; readonly route?: EnvoyRouteMatch | undefined } | undefined;
+  readonly virtualHost?:
+    | {
+        readonly name?: string | undefined;
+        readonly domainName?: string | undefined;
+        readonly route?: EnvoyRouteMatch | undefined;
+      }
+    | undefined;
 }
 
 export interface EnvoyRouteMatch {
@@ -84,8 +90,16 @@ export function readEnvoyPatchMatch(match: Reader | undefined, applyTo: EnvoyPat
     routeConfiguration: readRouteConfiguration(match.object("routeConfiguration")),
     cluster: readCluster(match.object("cluster")),
   };
-  if (context === "WAYPOINT") match.warn("has no effect when it is WAYPOINT: what a waypoint is sent is of the contexts SIDECAR_INBOUND and SIDECAR_OUTBOUND", "context");
-  if (match.has("waypoint")) match.warn("has no effect here: match by listener, routeConfiguration or cluster in the contexts SIDECAR_INBOUND and SIDECAR_OUTBOUND", "waypoint");
+  if (context === "WAYPOINT")
+    match.warn(
+      "has no effect when it is WAYPOINT: what a waypoint is sent is of the contexts SIDECAR_INBOUND and SIDECAR_OUTBOUND",
+      "context",
+    );
+  if (match.has("waypoint"))
+    match.warn(
+      "has no effect here: match by listener, routeConfiguration or cluster in the contexts SIDECAR_INBOUND and SIDECAR_OUTBOUND",
+      "waypoint",
+    );
   checkMatch(match, applyTo, context);
   refuseUnknown(proxy);
   return found;
@@ -107,13 +121,19 @@ function checkMatch(match: Reader, applyTo: EnvoyPatchPlace, context: EnvoyPatch
   const found = objectTypes.filter((type) => match.has(type));
   const [type] = found;
   if (found.length > 1) match.error(`must have one of ${objectTypes.join(", ")}, got ${found.join(" and ")}`);
-  if ((context === "WAYPOINT") !== (type === "waypoint") && (context === "WAYPOINT" || type === "waypoint")) match.error("must have waypoint exactly when the context is WAYPOINT");
+  if ((context === "WAYPOINT") !== (type === "waypoint") && (context === "WAYPOINT" || type === "waypoint"))
+    match.error("must have waypoint exactly when the context is WAYPOINT");
   const wanted = context === "WAYPOINT" ? undefined : matchOfPlace[applyTo];
-  if (wanted !== undefined && type !== undefined && type !== "waypoint" && type !== wanted) match.error(`must be ${wanted} when applyTo is ${applyTo}`, type);
+  if (wanted !== undefined && type !== undefined && type !== "waypoint" && type !== wanted)
+    match.error(`must be ${wanted} when applyTo is ${applyTo}`, type);
   refuseUnknown(match);
 }
 
-function readListener(reader: Reader | undefined, applyTo: EnvoyPatchPlace, context: EnvoyPatchMatch["context"]): EnvoyListenerMatch | undefined {
+function readListener(
+  reader: Reader | undefined,
+  applyTo: EnvoyPatchPlace,
+  context: EnvoyPatchMatch["context"],
+): EnvoyListenerMatch | undefined {
   if (reader === undefined) return undefined;
   if (readText(reader, "portName") !== undefined) reader.warn("has no effect; match by portNumber", "portName");
   const chain = reader.object("filterChain");
@@ -132,7 +152,11 @@ function readPort(reader: Reader, field: string): number | undefined {
   return reader.integer(field) === 0 ? undefined : readPortNumber(reader, field);
 }
 
-function readFilterChain(reader: Reader, applyTo: EnvoyPatchPlace, context: EnvoyPatchMatch["context"]): EnvoyFilterChainMatch {
+function readFilterChain(
+  reader: Reader,
+  applyTo: EnvoyPatchPlace,
+  context: EnvoyPatchMatch["context"],
+): EnvoyFilterChainMatch {
   const filter = reader.object("filter");
   const subFilter = filter?.object("subFilter");
   if (filter !== undefined && context !== "WAYPOINT") checkFilter(filter, subFilter, applyTo);
@@ -158,7 +182,8 @@ function checkFilter(filter: Reader, inner: Reader | undefined, applyTo: EnvoyPa
   warnOfOldName(filter, name);
   if (inner === undefined) return;
   if (applyTo !== "HTTP_FILTER") filter.error("needs applyTo to be HTTP_FILTER", "subFilter");
-  else if (!connectionManagers.includes(name)) filter.error(`must be ${connectionManagers[0] ?? ""} beside a subFilter, got "${name}"`, "name");
+  else if (!connectionManagers.includes(name))
+    filter.error(`must be ${connectionManagers[0] ?? ""} beside a subFilter, got "${name}"`, "name");
   warnOfOldName(inner, requireText(inner, "name"));
 }
 
@@ -206,7 +231,10 @@ function readRouteConfiguration(reader: Reader | undefined): EnvoyRouteConfigura
         : {
             name: readText(host, "name"),
             domainName: readText(host, "domainName"),
-            route: route === undefined ? undefined : { name: readText(route, "name"), action: route.oneOf("action", routeActions) ?? "ANY" },
+            route:
+              route === undefined
+                ? undefined
+                : { name: readText(route, "name"), action: route.oneOf("action", routeActions) ?? "ANY" },
           },
   };
   refuseUnknown(route);
@@ -217,7 +245,12 @@ function readRouteConfiguration(reader: Reader | undefined): EnvoyRouteConfigura
 
 function readCluster(reader: Reader | undefined): EnvoyClusterMatch | undefined {
   if (reader === undefined) return undefined;
-  const found = { name: readText(reader, "name"), service: readText(reader, "service"), subset: readText(reader, "subset"), portNumber: readPort(reader, "portNumber") };
+  const found = {
+    name: readText(reader, "name"),
+    service: readText(reader, "service"),
+    subset: readText(reader, "subset"),
+    portNumber: readPort(reader, "portNumber"),
+  };
   refuseUnknown(reader);
   return found;
 }

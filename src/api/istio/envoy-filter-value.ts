@@ -3,7 +3,15 @@ import type { Reader } from "../reader.ts";
 
 /** By package, the names in it with spaces between. */
 const namesOf: Readonly<Record<string, string>> = typeNames;
-const own = new Set(["google.protobuf.Any", "google.protobuf.Struct", "google.protobuf.StringValue", "google.protobuf.BoolValue", "google.protobuf.UInt32Value", "google.protobuf.Empty", "google.protobuf.Value"]);
+const own = new Set([
+  "google.protobuf.Any",
+  "google.protobuf.Struct",
+  "google.protobuf.StringValue",
+  "google.protobuf.BoolValue",
+  "google.protobuf.UInt32Value",
+  "google.protobuf.Empty",
+  "google.protobuf.Value",
+]);
 
 /** Whether Envoy's API, or that of Istio's build of it, has a message of the full name. */
 export function isEnvoyType(name: string): boolean {
@@ -31,7 +39,11 @@ function visitObject(reader: Reader, value: object, path: string): void {
 }
 
 function checkType(reader: Reader, type: unknown, field: string): void {
-  if (typeof type !== "string") return reader.error("must be the address of a type, such as type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua", field);
+  if (typeof type !== "string")
+    return reader.error(
+      "must be the address of a type, such as type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+      field,
+    );
   const name = type.slice(type.lastIndexOf("/") + 1);
   if (isEnvoyType(name)) return;
   const hint = /\.v2(alpha\d*)?\./.test(name) ? "; Envoy has no API v2 any more, use the type of v3" : "";

@@ -32,7 +32,16 @@ export interface EnvoyConfigPatch extends EnvoyPatchMatch {
 
 export type EnvoyPatchOperation = (typeof operations)[number];
 
-const operations = ["MERGE", "ADD", "REMOVE", "INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST", "REPLACE", "MERGE_AND_REPLACE_LIST"] as const;
+const operations = [
+  "MERGE",
+  "ADD",
+  "REMOVE",
+  "INSERT_BEFORE",
+  "INSERT_AFTER",
+  "INSERT_FIRST",
+  "REPLACE",
+  "MERGE_AND_REPLACE_LIST",
+] as const;
 
 /** Services whose clusters a waypoint is to have for the sake of a filter. */
 const referencedServices = "envoyfilter.istio.io/referenced-services";
@@ -41,7 +50,11 @@ export function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {
   const opened = openObject(raw);
   const { object, spec: reader } = opened;
   refuseDryRun(opened);
-  if (opened.annotations[referencedServices] !== undefined) object.warn("has no effect: a waypoint knows the services that its routes lead to; name the cluster of another by an ADD", `metadata.annotations.${referencedServices}`);
+  if (opened.annotations[referencedServices] !== undefined)
+    object.warn(
+      "has no effect: a waypoint knows the services that its routes lead to; name the cluster of another by an ADD",
+      `metadata.annotations.${referencedServices}`,
+    );
   const selector = reader.object("workloadSelector");
   const spec: EnvoyFilterSpec = {
     workloadSelector: selector === undefined ? undefined : { labels: selector.stringMap("labels") },
@@ -49,8 +62,10 @@ export function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {
     priority: reader.integer("priority") ?? 0,
     configPatches: reader.objects("configPatches").map(readPatch),
   };
-  if (selector !== undefined && spec.targetRefs.length > 0) reader.error("must not be set beside targetRefs", "workloadSelector");
-  if (spec.workloadSelector !== undefined) checkSelectorLabels(reader, "workloadSelector.labels", spec.workloadSelector.labels);
+  if (selector !== undefined && spec.targetRefs.length > 0)
+    reader.error("must not be set beside targetRefs", "workloadSelector");
+  if (spec.workloadSelector !== undefined)
+    checkSelectorLabels(reader, "workloadSelector.labels", spec.workloadSelector.labels);
   if (spec.configPatches.length === 0) reader.warn("is empty: the filter does nothing", "configPatches");
   refuseUnknown(selector);
   refuseUnknown(reader);
@@ -63,11 +78,17 @@ function readPatch(reader: Reader): EnvoyConfigPatch {
   const match = readEnvoyPatchMatch(reader.object("match"), applyTo);
   const operation = patch?.required("operation", patch.oneOf("operation", operations)) ?? "REMOVE";
   const value = patch?.object("value");
-  if (patch !== undefined && operation !== "REMOVE" && value === undefined) patch.error("is required unless the operation is REMOVE", "value");
+  if (patch !== undefined && operation !== "REMOVE" && value === undefined)
+    patch.error("is required unless the operation is REMOVE", "value");
   if (value !== undefined) checkEnvoyValue(value);
   const filterClass = patch?.oneOf("filterClass", ["UNSPECIFIED", "AUTHN", "AUTHZ", "STATS"]) ?? "UNSPECIFIED";
-  if (filterClass !== "UNSPECIFIED") patch?.warn("has no effect: the filter's place is where the operation puts it", "filterClass");
-  if (applyTo === "BOOTSTRAP") reader.warn("has no effect when it is BOOTSTRAP, as with Istio 1.31: proxies start from a file that their own agent writes, and are served no patches to it", "applyTo");
+  if (filterClass !== "UNSPECIFIED")
+    patch?.warn("has no effect: the filter's place is where the operation puts it", "filterClass");
+  if (applyTo === "BOOTSTRAP")
+    reader.warn(
+      "has no effect when it is BOOTSTRAP, as with Istio 1.31: proxies start from a file that their own agent writes, and are served no patches to it",
+      "applyTo",
+    );
   warnOfIdle(reader, applyTo, operation);
   refuseUnknown(patch);
   refuseUnknown(reader);
@@ -93,7 +114,11 @@ const effective: Readonly<Record<Place, readonly EnvoyPatchOperation[]>> = {
 };
 
 function warnOfIdle(reader: Reader, applyTo: Place, operation: EnvoyPatchOperation): void {
-  if (!effective[applyTo].includes(operation)) reader.warn(`has no effect: ${operation} does nothing where applyTo is ${applyTo}; it takes ${effective[applyTo].join(", ")}`, "patch.operation");
+  if (!effective[applyTo].includes(operation))
+    reader.warn(
+      `has no effect: ${operation} does nothing where applyTo is ${applyTo}; it takes ${effective[applyTo].join(", ")}`,
+      "patch.operation",
+    );
 }
 
 export const envoyFilterKind = defineKind<EnvoyFilter>({

@@ -1,8 +1,26 @@
 import type { Reader } from "../reader.ts";
-import { readFileLog, readGrpcLog, readOpenTelemetryLog, type FileLogProvider, type GrpcLogProvider, type OpenTelemetryLogProvider } from "./access-log-provider.ts";
-import { readGrpcAuthorization, readHttpAuthorization, type GrpcAuthorizationProvider, type HttpAuthorizationProvider } from "./authorization-provider.ts";
+import {
+  readFileLog,
+  readGrpcLog,
+  readOpenTelemetryLog,
+  type FileLogProvider,
+  type GrpcLogProvider,
+  type OpenTelemetryLogProvider,
+} from "./access-log-provider.ts";
+import {
+  readGrpcAuthorization,
+  readHttpAuthorization,
+  type GrpcAuthorizationProvider,
+  type HttpAuthorizationProvider,
+} from "./authorization-provider.ts";
 import { requireText, warnOfUnknown } from "./fields.ts";
-import { readDatadog, readOpenTelemetry, readSkyWalking, readZipkin, type TracingProvider } from "./tracing-provider.ts";
+import {
+  readDatadog,
+  readOpenTelemetry,
+  readSkyWalking,
+  readZipkin,
+  type TracingProvider,
+} from "./tracing-provider.ts";
 
 /** A service outside of the proxies that policies name: of `extensionProviders` of the mesh config. */
 export type ExtensionProvider =

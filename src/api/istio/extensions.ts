@@ -16,7 +16,9 @@ export interface TrafficExtension extends KubernetesObject {
   spec: PolicyTarget & ExtensionPlace & { readonly extension: TrafficExtensionCode };
 }
 
-export type TrafficExtensionCode = { readonly kind: "wasm"; readonly wasm: WasmModule } | { readonly kind: "lua"; readonly inlineCode: string };
+export type TrafficExtensionCode =
+  | { readonly kind: "wasm"; readonly wasm: WasmModule }
+  | { readonly kind: "lua"; readonly inlineCode: string };
 
 export interface WasmModule {
   readonly url: string;
@@ -36,7 +38,10 @@ export interface ExtensionPlace {
   readonly phase: "UNSPECIFIED" | "AUTHN" | "AUTHZ" | "STATS";
   /** Higher ones first. */
   readonly priority?: number | undefined;
-  readonly match: readonly { readonly mode: "UNDEFINED" | "CLIENT" | "SERVER" | "CLIENT_AND_SERVER"; readonly ports: readonly number[] }[];
+  readonly match: readonly {
+    readonly mode: "UNDEFINED" | "CLIENT" | "SERVER" | "CLIENT_AND_SERVER";
+    readonly ports: readonly number[];
+  }[];
 }
 
 const schemes = ["oci:", "http:", "https:", "file:"];
@@ -61,7 +66,8 @@ export function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
   const wasm = reader.object("wasm");
   const lua = reader.object("lua");
   if ((wasm === undefined) === (lua === undefined)) reader.error("must have exactly one of wasm and lua");
-  const extension: TrafficExtensionCode = wasm === undefined ? { kind: "lua", inlineCode: readLua(lua) } : { kind: "wasm", wasm: readWasmModule(wasm) };
+  const extension: TrafficExtensionCode =
+    wasm === undefined ? { kind: "lua", inlineCode: readLua(lua) } : { kind: "wasm", wasm: readWasmModule(wasm) };
   const spec = { ...readPolicyTarget(reader), ...readPlace(reader), extension };
   if (extension.kind === "wasm") warnOfWasm(wasm ?? reader, extension.wasm);
   else reader.warn("is run by Envoy alone: Serin's own proxy refuses configuration with it, by its name", "lua");
@@ -72,13 +78,18 @@ export function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
 }
 
 function warnOfWasm(reader: Reader, { failStrategy, verificationKey }: WasmModule): void {
-  reader.warn(`is run by Envoy alone: Serin's own proxy ${failStrategy === "FAIL_OPEN" ? "does without it" : "refuses all requests"}, as failStrategy says`, "url");
-  if (verificationKey !== "") reader.warn("has no effect: images are not verified; name one by sha256", "verificationKey");
+  reader.warn(
+    `is run by Envoy alone: Serin's own proxy ${failStrategy === "FAIL_OPEN" ? "does without it" : "refuses all requests"}, as failStrategy says`,
+    "url",
+  );
+  if (verificationKey !== "")
+    reader.warn("has no effect: images are not verified; name one by sha256", "verificationKey");
 }
 
 function readLua(reader: Reader | undefined): string {
   const code = reader === undefined ? "" : requireText(reader, "inlineCode");
-  if (code.length > maxLuaBytes) reader?.error(`must have at most ${maxLuaBytes} characters, got ${code.length}`, "inlineCode");
+  if (code.length > maxLuaBytes)
+    reader?.error(`must have at most ${maxLuaBytes} characters, got ${code.length}`, "inlineCode");
   return code;
 }
 
@@ -87,7 +98,8 @@ function readWasmModule(reader: Reader): WasmModule {
   const module: WasmModule = {
     url: requireText(reader, "url"),
     sha256: reader.string("sha256") ?? "",
-    imagePullPolicy: reader.oneOf("imagePullPolicy", ["UNSPECIFIED_POLICY", "IfNotPresent", "Always"]) ?? "UNSPECIFIED_POLICY",
+    imagePullPolicy:
+      reader.oneOf("imagePullPolicy", ["UNSPECIFIED_POLICY", "IfNotPresent", "Always"]) ?? "UNSPECIFIED_POLICY",
     imagePullSecret: reader.string("imagePullSecret") ?? "",
     verificationKey: reader.string("verificationKey") ?? "",
     pluginName: reader.string("pluginName") ?? "",
@@ -102,12 +114,20 @@ function readWasmModule(reader: Reader): WasmModule {
 }
 
 function checkModule(reader: Reader, module: WasmModule): void {
-  if (module.url !== "" && !isModuleUrl(module.url)) reader.error(`must be an address with oci://, http://, https:// or file://, or one of an image, got "${module.url}"`, "url");
-  if (module.sha256 !== "" && !/^[a-f0-9]{64}$/.test(module.sha256)) reader.error("must be 64 hexadecimal digits in lower case", "sha256");
-  if (module.imagePullSecret.length > maxSecretLength) reader.error(`must have at most ${maxSecretLength} characters`, "imagePullSecret");
-  if (module.pluginName.length > maxNameLength) reader.error(`must have at most ${maxNameLength} characters`, "pluginName");
+  if (module.url !== "" && !isModuleUrl(module.url))
+    reader.error(
+      `must be an address with oci://, http://, https:// or file://, or one of an image, got "${module.url}"`,
+      "url",
+    );
+  if (module.sha256 !== "" && !/^[a-f0-9]{64}$/.test(module.sha256))
+    reader.error("must be 64 hexadecimal digits in lower case", "sha256");
+  if (module.imagePullSecret.length > maxSecretLength)
+    reader.error(`must have at most ${maxSecretLength} characters`, "imagePullSecret");
+  if (module.pluginName.length > maxNameLength)
+    reader.error(`must have at most ${maxNameLength} characters`, "pluginName");
   for (const [index, { name }] of module.env.entries()) {
-    if (module.env.slice(0, index).some((earlier) => earlier.name === name)) reader.error(`is there twice, got "${name}"; leave one out`, `vmConfig.env[${index}].name`);
+    if (module.env.slice(0, index).some((earlier) => earlier.name === name))
+      reader.error(`is there twice, got "${name}"; leave one out`, `vmConfig.env[${index}].name`);
   }
 }
 
@@ -118,9 +138,14 @@ function isModuleUrl(text: string): boolean {
 }
 
 function readVariable(reader: Reader): WasmModule["env"][number] {
-  const variable = { name: requireText(reader, "name"), valueFrom: reader.oneOf("valueFrom", ["INLINE", "HOST"]) ?? "INLINE", value: reader.string("value") ?? "" };
+  const variable = {
+    name: requireText(reader, "name"),
+    valueFrom: reader.oneOf("valueFrom", ["INLINE", "HOST"]) ?? "INLINE",
+    value: reader.string("value") ?? "",
+  };
   if (variable.name.length > maxNameLength) reader.error(`must have at most ${maxNameLength} characters`, "name");
-  if (variable.valueFrom === "HOST" && variable.value !== "") reader.error("must not be set when valueFrom is HOST", "value");
+  if (variable.valueFrom === "HOST" && variable.value !== "")
+    reader.error("must not be set when valueFrom is HOST", "value");
   refuseUnknown(reader);
   return variable;
 }
@@ -129,7 +154,10 @@ function readPlace(reader: Reader): ExtensionPlace {
   const phase = reader.oneOf("phase", ["UNSPECIFIED", "UNSPECIFIED_PHASE", "AUTHN", "AUTHZ", "STATS"]) ?? "UNSPECIFIED";
   const match = reader.objects("match").map((entry) => {
     const ports = entry.objects("ports").map((port) => port.required("number", readPortNumber(port, "number")) ?? 0);
-    const found = { mode: entry.oneOf("mode", ["UNDEFINED", "CLIENT", "SERVER", "CLIENT_AND_SERVER"]) ?? "UNDEFINED", ports } as const;
+    const found = {
+      mode: entry.oneOf("mode", ["UNDEFINED", "CLIENT", "SERVER", "CLIENT_AND_SERVER"]) ?? "UNDEFINED",
+      ports,
+    } as const;
     refuseUnknown(entry);
     return found;
   });

@@ -17,7 +17,16 @@ export function requireText(reader: Reader, field: string): string {
   return value ?? "";
 }
 
-const unitMs: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const unitMs: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
 const nanosecondsPerMs = 1e6;
 const durationPattern = /^[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)$/;
 const partPattern = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
@@ -26,7 +35,8 @@ const partPattern = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
 export function durationTextMs(text: string): number | undefined {
   if (!durationPattern.test(text)) return undefined;
   let totalMs = 0;
-  for (const [, digits = "0", unit = "ms"] of text.matchAll(partPattern)) totalMs += Number(digits) * (unitMs[unit] ?? 0);
+  for (const [, digits = "0", unit = "ms"] of text.matchAll(partPattern))
+    totalMs += Number(digits) * (unitMs[unit] ?? 0);
   const exactMs = Math.round(totalMs * nanosecondsPerMs) / nanosecondsPerMs;
   return text.startsWith("-") ? -exactMs : exactMs;
 }
@@ -59,7 +69,11 @@ export function refuseUnknown(reader: Reader | undefined): void {
 }
 
 /** A map whose values are objects. */
-export function readObjects<Value>(reader: Reader, field: string, read: (value: Reader, key: string) => Value): Readonly<Record<string, Value>> {
+export function readObjects<Value>(
+  reader: Reader,
+  field: string,
+  read: (value: Reader, key: string) => Value,
+): Readonly<Record<string, Value>> {
   const map = reader.object(field);
   return Object.fromEntries(
     Object.keys((map?.raw as object | undefined) ?? {}).flatMap((key) => {
@@ -83,14 +97,20 @@ export interface OpenedObject {
 
 export const dryRunAnnotation = "istio.io/dry-run";
 /** Istio gives these to objects that it makes itself: they would lend an object the rights of another. */
-const internalAnnotations = ["internal.istio.io/parents", "internal.istio.io/parent-namespace", "internal.istio.io/webhook-always-reject"];
+const internalAnnotations = [
+  "internal.istio.io/parents",
+  "internal.istio.io/parent-namespace",
+  "internal.istio.io/webhook-always-reject",
+];
 
 export function openObject(raw: unknown): OpenedObject {
   const object = new Reader(raw);
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) object.error("must be an object with metadata and spec");
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw))
+    object.error("must be an object with metadata and spec");
   const metadata = object.object("metadata");
   const annotations = metadata?.stringMap("annotations") ?? {};
-  for (const name of internalAnnotations) if (annotations[name] !== undefined) metadata?.error("is Istio's own and may not be set", `annotations.${name}`);
+  for (const name of internalAnnotations)
+    if (annotations[name] !== undefined) metadata?.error("is Istio's own and may not be set", `annotations.${name}`);
   return {
     object,
     spec: object.object("spec") ?? object.empty("spec"),
@@ -103,5 +123,6 @@ export function openObject(raw: unknown): OpenedObject {
 
 /** Only what authorizes requests can be tried out without effect. */
 export function refuseDryRun({ object, annotations }: OpenedObject): void {
-  if (annotations[dryRunAnnotation] !== undefined) object.error("is for AuthorizationPolicy only; take it out", `metadata.annotations.${dryRunAnnotation}`);
+  if (annotations[dryRunAnnotation] !== undefined)
+    object.error("is for AuthorizationPolicy only; take it out", `metadata.annotations.${dryRunAnnotation}`);
 }

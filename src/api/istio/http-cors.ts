@@ -31,8 +31,11 @@ export function readCors(reader: Reader | undefined): HttpCorsPolicy | undefined
     allowCredentials: reader.boolean("allowCredentials"),
     unmatchedPreflights: reader.oneOf("unmatchedPreflights", ["UNSPECIFIED", "FORWARD", "IGNORE"]) ?? "UNSPECIFIED",
   };
-  checkEach(reader, "allowMethods", cors.allowMethods, (method) => (methods.includes(method) ? undefined : `must be one of ${methods.join(", ")}, got "${method}"`));
-  for (const field of ["allowHeaders", "exposeHeaders"] as const) checkEach(reader, field, cors[field], headerNameFault);
+  checkEach(reader, "allowMethods", cors.allowMethods, (method) =>
+    methods.includes(method) ? undefined : `must be one of ${methods.join(", ")}, got "${method}"`,
+  );
+  for (const field of ["allowHeaders", "exposeHeaders"] as const)
+    checkEach(reader, field, cors[field], headerNameFault);
   if (cors.maxAgeMs !== undefined && cors.maxAgeMs % secondMs !== 0) reader.error("must be in whole seconds", "maxAge");
   refuseUnknown(reader);
   return cors;

@@ -8,7 +8,9 @@ export interface HttpFault {
 }
 
 /** `grpcStatus` is a name as in the gRPC specification: `UNAVAILABLE`. */
-export type HttpAbortError = { readonly kind: "httpStatus"; readonly status: number } | { readonly kind: "grpcStatus"; readonly status: GrpcStatusName };
+export type HttpAbortError =
+  | { readonly kind: "httpStatus"; readonly status: number }
+  | { readonly kind: "grpcStatus"; readonly status: GrpcStatusName };
 
 /** In the order of their codes, 0 to 16. */
 export const grpcStatusNames = [
@@ -62,8 +64,10 @@ function readAbort(reader: Reader | undefined): HttpFault["abort"] {
   const httpStatus = reader.integer("httpStatus", minHttpStatus, maxHttpStatus);
   const grpcStatus = reader.oneOf("grpcStatus", grpcStatusNames);
   if (reader.has("http2Error")) reader.error("is not supported by proxies; use httpStatus or grpcStatus", "http2Error");
-  else if (!reader.has("httpStatus") && !reader.has("grpcStatus")) reader.warn("has neither httpStatus nor grpcStatus, so nothing is aborted");
-  if (reader.has("httpStatus") && reader.has("grpcStatus")) reader.error("must not be set beside httpStatus", "grpcStatus");
+  else if (!reader.has("httpStatus") && !reader.has("grpcStatus"))
+    reader.warn("has neither httpStatus nor grpcStatus, so nothing is aborted");
+  if (reader.has("httpStatus") && reader.has("grpcStatus"))
+    reader.error("must not be set beside httpStatus", "grpcStatus");
   const percentage = readShare(reader) ?? 0;
   refuseUnknown(reader);
   if (httpStatus !== undefined) return { error: { kind: "httpStatus", status: httpStatus }, percentage };
@@ -75,7 +79,8 @@ function readShare(reader: Reader): number | undefined {
   if (percentage !== undefined && percentage > 0 && percentage < smallestPercentage) {
     reader.error(`must be 0 or from ${smallestPercentage} to 100, got ${percentage}`, "percentage.value");
   }
-  if (percentage === undefined && !reader.has("percent")) reader.warn("is not set, so no request is affected", "percentage");
+  if (percentage === undefined && !reader.has("percent"))
+    reader.warn("is not set, so no request is affected", "percentage");
   return percentage;
 }
 

@@ -12,7 +12,9 @@ export function headerNameFault(name: string): string | undefined {
 
 /** Letters, digits, dashes and underscores only. */
 export function strictHeaderNameFault(name: string): string | undefined {
-  return strictPattern.test(name) ? undefined : `must be the name of a header of letters, digits, "-" and "_", got "${name}"`;
+  return strictPattern.test(name)
+    ? undefined
+    : `must be the name of a header of letters, digits, "-" and "_", got "${name}"`;
 }
 
 /** A header to match: also a pseudo header, or a claim of a token (`@request.auth.claims.group`). */
@@ -60,7 +62,12 @@ export function headerValueFault(value: string): string | undefined {
 }
 
 /** Checks the names of a map's keys. */
-export function checkNames(reader: Reader, field: string, names: Iterable<string>, fault: (name: string) => string | undefined): void {
+export function checkNames(
+  reader: Reader,
+  field: string,
+  names: Iterable<string>,
+  fault: (name: string) => string | undefined,
+): void {
   for (const name of names) {
     const message = fault(name);
     if (message !== undefined) reader.error(message, `${field}.${name}`);

@@ -58,11 +58,15 @@ export function readRetries(reader: Reader | undefined): HttpRetry | undefined {
     backoffMs: readDurationMs(reader, "backoff", 1),
   };
   if (retries.attempts === 0) {
-    for (const field of ["perTryTimeout", "retryOn", "retryRemoteLocalities"]) if (reader.has(field)) reader.error("must not be set when attempts is 0, which turns retries off", field);
+    for (const field of ["perTryTimeout", "retryOn", "retryRemoteLocalities"])
+      if (reader.has(field)) reader.error("must not be set when attempts is 0, which turns retries off", field);
   }
   for (const condition of retries.retryOn?.split(",") ?? []) {
     if (!conditions.includes(condition) && !isRegisteredStatus(condition)) {
-      reader.error(`must be a list, without spaces, of status codes and of ${conditions.join(", ")}; got "${condition}"`, "retryOn");
+      reader.error(
+        `must be a list, without spaces, of status codes and of ${conditions.join(", ")}; got "${condition}"`,
+        "retryOn",
+      );
     }
   }
   warnOfUnknown(reader);
@@ -70,6 +74,7 @@ export function readRetries(reader: Reader | undefined): HttpRetry | undefined {
 }
 
 function isRegisteredStatus(text: string): boolean {
-  return /^\d{3}$/.test(text) && registeredStatuses.some(([first, last]) => Number(text) >= first && Number(text) <= last);
+  return (
+    /^\d{3}$/.test(text) && registeredStatuses.some(([first, last]) => Number(text) >= first && Number(text) <= last)
+  );
 }
-

@@ -19,10 +19,21 @@ export {
   type Overlay,
 } from "./istio-operator.ts";
 export type { ConnectionPool, HttpPool, TcpKeepalive, TcpPool } from "./connection-pool.ts";
-export { destinationRuleKind, type DestinationRule, type DestinationRuleSpec, type DestinationSubset } from "./destination-rule.ts";
+export {
+  destinationRuleKind,
+  type DestinationRule,
+  type DestinationRuleSpec,
+  type DestinationSubset,
+} from "./destination-rule.ts";
 export type { Destination, RouteDestination } from "./destination.ts";
 export { grpcStatusNames, type GrpcStatusName, type HttpAbortError, type HttpFault } from "./http-fault.ts";
-export { envoyFilterKind, type EnvoyConfigPatch, type EnvoyFilter, type EnvoyFilterSpec, type EnvoyPatchOperation } from "./envoy-filter.ts";
+export {
+  envoyFilterKind,
+  type EnvoyConfigPatch,
+  type EnvoyFilter,
+  type EnvoyFilterSpec,
+  type EnvoyPatchOperation,
+} from "./envoy-filter.ts";
 export type { EnvoyClusterMatch, EnvoyListenerMatch, EnvoyRouteConfigurationMatch } from "./envoy-filter-match.ts";
 export { envoyPatchTypes, type EnvoyPatchPlace } from "./envoy-filter-place.ts";
 export {
@@ -40,10 +51,29 @@ export type { IstioPort } from "./istio-port.ts";
 export type { ConsistentHash, HashKey, LoadBalancer, SimpleLoadBalancer, Warmup } from "./load-balancer.ts";
 export type { LocalityLoadBalancer, ZoneAwareLoadBalancer } from "./locality-load-balancer.ts";
 export { proxyConfigKind, type ProxyConfigObject, type ProxyConfigObjectSpec } from "./proxy-config-object.ts";
-export { requestAuthenticationKind, type JwtRule, type RequestAuthentication, type RequestAuthenticationSpec } from "./request-authentication.ts";
+export {
+  requestAuthenticationKind,
+  type JwtRule,
+  type RequestAuthentication,
+  type RequestAuthenticationSpec,
+} from "./request-authentication.ts";
 export type { ServerCertificateFiles, ServerTls, ServerTlsMode, TlsVersion } from "./server-tls.ts";
-export { automaticallyAddressedHosts, serviceEntryKind, type ServiceEntry, type ServiceEntryResolution, type ServiceEntrySpec } from "./service-entry.ts";
-export { sidecarKind, type CaptureMode, type OutboundTrafficPolicy, type Sidecar, type SidecarEgress, type SidecarIngress, type SidecarSpec } from "./sidecar.ts";
+export {
+  automaticallyAddressedHosts,
+  serviceEntryKind,
+  type ServiceEntry,
+  type ServiceEntryResolution,
+  type ServiceEntrySpec,
+} from "./service-entry.ts";
+export {
+  sidecarKind,
+  type CaptureMode,
+  type OutboundTrafficPolicy,
+  type Sidecar,
+  type SidecarEgress,
+  type SidecarIngress,
+  type SidecarSpec,
+} from "./sidecar.ts";
 export type { PresenceMatch, StringMatch } from "./string-match.ts";
 export {
   telemetryKind,
@@ -58,7 +88,13 @@ export {
   type TracingTag,
   type WorkloadMode,
 } from "./telemetry.ts";
-export type { ClientTls, OutlierDetection, PortTrafficPolicy, TrafficPolicy, TrafficPolicySettings } from "./traffic-policy.ts";
+export type {
+  ClientTls,
+  OutlierDetection,
+  PortTrafficPolicy,
+  TrafficPolicy,
+  TrafficPolicySettings,
+} from "./traffic-policy.ts";
 export type { HttpCorsPolicy } from "./http-cors.ts";
 export type { HeaderOperations, HttpHeaderChanges } from "./http-header-changes.ts";
 export type { HttpRetry } from "./http-retry.ts";
@@ -71,8 +107,21 @@ export type {
   HttpRouteDestination,
   VirtualServiceHttpRoute,
 } from "./virtual-service-http.ts";
-export { virtualServiceKind, type L4Match, type TlsMatch, type VirtualService, type VirtualServiceSpec, type VirtualServiceTcpRoute, type VirtualServiceTlsRoute } from "./virtual-service.ts";
-export { workloadEntryKind, type IstioCondition, type WorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
+export {
+  virtualServiceKind,
+  type L4Match,
+  type TlsMatch,
+  type VirtualService,
+  type VirtualServiceSpec,
+  type VirtualServiceTcpRoute,
+  type VirtualServiceTlsRoute,
+} from "./virtual-service.ts";
+export {
+  workloadEntryKind,
+  type IstioCondition,
+  type WorkloadEntry,
+  type WorkloadEntrySpec,
+} from "./workload-entry.ts";
 export { istioAnnotations, istioLabels, meshWaypointAnnotations } from "./labels.ts";
 export type { FileLogProvider, GrpcLogProvider, OpenTelemetryLogProvider } from "./access-log-provider.ts";
 export type { GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./authorization-provider.ts";
@@ -82,7 +131,19 @@ export type { DynatraceSampler, OpenTelemetryProvider, TracingProvider, ZipkinPr
 export type { TrustedAuthority } from "./trusted-authority.ts";
 export { parseMeshConfig, type MeshConfig, type PathNormalization, type ServiceScope } from "./mesh-config.ts";
 export { parseMeshNetworks, type MeshNetwork, type MeshNetworkGateway, type MeshNetworks } from "./mesh-networks.ts";
-export type { ForwardClientCertDetails, GatewayTopology, ProxyConfig, ProxyHeaders, ProxyTracing } from "./proxy-config.ts";
+export type {
+  ForwardClientCertDetails,
+  GatewayTopology,
+  ProxyConfig,
+  ProxyHeaders,
+  ProxyTracing,
+} from "./proxy-config.ts";
 export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
 export type { PolicyTarget, PolicyTargetReference } from "./policy-target.ts";
-export { workloadGroupKind, type ProbeMethod, type WorkloadGroup, type WorkloadGroupSpec, type WorkloadProbe } from "./workload-group.ts";
+export {
+  workloadGroupKind,
+  type ProbeMethod,
+  type WorkloadGroup,
+  type WorkloadGroupSpec,
+  type WorkloadProbe,
+} from "./workload-group.ts";

@@ -38,12 +38,21 @@ export function parseIstioGateway(raw: unknown): Parsed<IstioGateway> {
   const opened = openObject(raw);
   const { object, spec: reader, name } = opened;
   refuseDryRun(opened);
-  if (name !== "" && !isDnsLabel(name)) object.error(`must be letters, digits and dashes, without dots, got "${name}"`, "metadata.name");
-  const spec: IstioGatewaySpec = { servers: reader.objects("servers").map(readServer), selector: reader.stringMap("selector") };
+  if (name !== "" && !isDnsLabel(name))
+    object.error(`must be letters, digits and dashes, without dots, got "${name}"`, "metadata.name");
+  const spec: IstioGatewaySpec = {
+    servers: reader.objects("servers").map(readServer),
+    selector: reader.stringMap("selector"),
+  };
   if (spec.servers.length === 0) reader.error("must have at least one server", "servers");
   for (const [index, { port }] of spec.servers.entries()) {
-    const isRepeated = port.name !== undefined && spec.servers.slice(0, index).some((earlier) => earlier.port.name === port.name);
-    if (isRepeated) reader.error(`must be unique in the Gateway, "${port.name ?? ""}" is there twice; rename one`, `servers[${index}].port.name`);
+    const isRepeated =
+      port.name !== undefined && spec.servers.slice(0, index).some((earlier) => earlier.port.name === port.name);
+    if (isRepeated)
+      reader.error(
+        `must be unique in the Gateway, "${port.name ?? ""}" is there twice; rename one`,
+        `servers[${index}].port.name`,
+      );
   }
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as IstioGateway), spec }));
@@ -54,10 +63,17 @@ function readServer(reader: Reader): GatewayServer {
   const isSocket = bind?.startsWith(unixPrefix) === true;
   const portReader = reader.required("port", reader.object("port"));
   const port = portReader === undefined ? { number: 0 } : readServerPort(portReader, isSocket);
-  const server: GatewayServer = { port, bind, hosts: reader.strings("hosts"), tls: readServerTls(reader.object("tls")), name: readText(reader, "name") };
+  const server: GatewayServer = {
+    port,
+    bind,
+    hosts: reader.strings("hosts"),
+    tls: readServerTls(reader.object("tls")),
+    name: readText(reader, "name"),
+  };
   if (server.hosts.length === 0) reader.error('must have at least one host; "*" is all', "hosts");
   for (const [index, host] of server.hosts.entries()) checkGatewayHost(reader, `hosts[${index}]`, host);
-  const fault = bind === undefined ? undefined : isSocket ? unixPathFault(bind.slice(unixPrefix.length)) : addressFault(bind);
+  const fault =
+    bind === undefined ? undefined : isSocket ? unixPathFault(bind.slice(unixPrefix.length)) : addressFault(bind);
   if (fault !== undefined) reader.error(fault, "bind");
   if (portReader !== undefined) checkProtocolAndTls(reader, server);
   if (readText(reader, "defaultEndpoint") !== undefined) reader.warn("has no effect on gateways", "defaultEndpoint");
@@ -71,7 +87,8 @@ function readServerPort(reader: Reader, isSocket: boolean): IstioPort {
   if (port.targetPort !== undefined) reader.error("has no effect on gateways; take it out", "targetPort");
   if (port.name === undefined) reader.error("is required", "name");
   if (port.protocol === undefined) reader.error(`is required: one of ${protocols.join(", ")}`, "protocol");
-  else if (!isKnownProtocol(port.protocol)) reader.error(`must be one of ${protocols.join(", ")}, got "${port.protocol}"`, "protocol");
+  else if (!isKnownProtocol(port.protocol))
+    reader.error(`must be one of ${protocols.join(", ")}, got "${port.protocol}"`, "protocol");
   return port;
 }
 
@@ -81,18 +98,22 @@ function checkProtocolAndTls(reader: Reader, { port, tls }: GatewayServer): void
   if (isTlsProtocol(protocol)) {
     if (tls === undefined) reader.error(`is required when the protocol is ${protocol}`, "tls");
   } else if (tls !== undefined && isHttpProtocol(protocol)) {
-    const isRedirectOnly = tls.mode === "PASSTHROUGH" && (tls.caCertificates ?? tls.privateKey ?? tls.serverCertificate) === undefined;
-    if (!isRedirectOnly) reader.error(`may only have httpsRedirect when the protocol is ${protocol}; use HTTPS to end TLS`, "tls");
+    const isRedirectOnly =
+      tls.mode === "PASSTHROUGH" && (tls.caCertificates ?? tls.privateKey ?? tls.serverCertificate) === undefined;
+    if (!isRedirectOnly)
+      reader.error(`may only have httpsRedirect when the protocol is ${protocol}; use HTTPS to end TLS`, "tls");
   } else if (tls !== undefined) {
     reader.error(`must not be set when the protocol is ${protocol}; use TLS or HTTPS`, "tls");
   }
-  if (tls?.httpsRedirect === true && !isHttpProtocol(protocol)) reader.warn(`has an effect on HTTP servers only, this is ${protocol}`, "tls.httpsRedirect");
+  if (tls?.httpsRedirect === true && !isHttpProtocol(protocol))
+    reader.warn(`has an effect on HTTP servers only, this is ${protocol}`, "tls.httpsRedirect");
 }
 
 function checkGatewayHost(reader: Reader, field: string, text: string): void {
   const slash = text.indexOf("/");
   const namespace = slash === -1 ? "*" : text.slice(0, slash);
-  if (namespace !== "*" && namespace !== "." && !isDnsLabel(namespace)) reader.error(`must be a host, or namespace/host where the namespace may be "." or "*", got "${text}"`, field);
+  if (namespace !== "*" && namespace !== "." && !isDnsLabel(namespace))
+    reader.error(`must be a host, or namespace/host where the namespace may be "." or "*", got "${text}"`, field);
   const fault = gatewayHostFault(slash === -1 ? text : text.slice(slash + 1));
   if (fault !== undefined) reader.error(fault, field);
 }
@@ -106,7 +127,12 @@ export function gatewayHostFault(host: string): string | undefined {
 export function listedHostFault(host: string): string | undefined {
   if (host === "*") return undefined;
   if (!host.includes(".")) return `must be a full name with a dot, got "${host}"`;
-  return wildcardDomainFault(host) ?? (hasPartialWildcard(host) ? `must have its wildcard as a whole part, such as "*.example.com", got "${host}"` : undefined);
+  return (
+    wildcardDomainFault(host) ??
+    (hasPartialWildcard(host)
+      ? `must have its wildcard as a whole part, such as "*.example.com", got "${host}"`
+      : undefined)
+  );
 }
 
 export const istioGatewayKind = defineKind<IstioGateway>({

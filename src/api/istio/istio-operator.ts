@@ -84,7 +84,8 @@ export function parseIstioOperator(raw: unknown): Parsed<IstioOperator> {
   const kind = reader.string("kind");
   const version = reader.string("apiVersion");
   if (kind !== undefined && kind !== "IstioOperator") reader.error(`must be IstioOperator, got "${kind}"`, "kind");
-  if (version !== undefined && version !== apiVersion) reader.error(`must be ${apiVersion}, got "${version}"`, "apiVersion");
+  if (version !== undefined && version !== apiVersion)
+    reader.error(`must be ${apiVersion}, got "${version}"`, "apiVersion");
   const metadata = reader.object("metadata");
   const name = metadata?.string("name");
   const namespace = metadata?.string("namespace");
@@ -103,7 +104,10 @@ export function parseIstioOperator(raw: unknown): Parsed<IstioOperator> {
 function parseSpec(spec: Reader): IstioOperatorSpec {
   const revision = spec.string("revision");
   if (revision !== undefined && !/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(revision)) {
-    spec.error(`must be lower-case letters, digits and dashes (a DNS label), got "${revision}"; write dots as dashes: 1-18-1`, "revision");
+    spec.error(
+      `must be lower-case letters, digits and dashes (a DNS label), got "${revision}"; write dots as dashes: 1-18-1`,
+      "revision",
+    );
   }
   const components = spec.object("components");
   const result = present({
@@ -118,7 +122,20 @@ function parseSpec(spec: Reader): IstioOperatorSpec {
     values: spec.object("values")?.raw as IstioOperatorSpec["values"],
   });
   spec.ignore("installPackagePath", "unvalidatedValues");
-  deadFields(spec, { addonComponents: 7, resourceSuffix: 9, k8s: 5, featureObservability: 4, trafficManagement: 4, policy: 4, telemetry: 4, security: 4, configManagement: 4, autoInjection: 4, gateways: 4, cni: 4 });
+  deadFields(spec, {
+    addonComponents: 7,
+    resourceSuffix: 9,
+    k8s: 5,
+    featureObservability: 4,
+    trafficManagement: 4,
+    policy: 4,
+    telemetry: 4,
+    security: 4,
+    configManagement: 4,
+    autoInjection: 4,
+    gateways: 4,
+    cni: 4,
+  });
   spec.unknownFields();
   return result;
 }
@@ -168,9 +185,21 @@ function parseComponents(components: Reader): IstioComponents {
     egressGateways: many("egressGateways"),
   });
   if (components.object("istiodRemote")?.boolean("enabled") === true) {
-    components.error("is not read any more: take profile=remote, and values.global.remotePilotAddress for where its control plane is", "istiodRemote.enabled");
+    components.error(
+      "is not read any more: take profile=remote, and values.global.remotePilotAddress for where its control plane is",
+      "istiodRemote.enabled",
+    );
   }
-  deadFields(components, { policy: 7, telemetry: 7, citadel: 6, galley: 6, sidecarInjector: 6, nodeAgent: 5, certManager: 5, proxy: 6 });
+  deadFields(components, {
+    policy: 7,
+    telemetry: 7,
+    citadel: 6,
+    galley: 6,
+    sidecarInjector: 6,
+    nodeAgent: 5,
+    certManager: 5,
+    proxy: 6,
+  });
   components.unknownFields();
   return result;
 }
@@ -241,4 +270,3 @@ type Present<Fields> = { [Field in keyof Fields as undefined extends Fields[Fiel
 function present<Fields extends object>(fields: Fields): Present<Fields> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<Fields>;
 }
-

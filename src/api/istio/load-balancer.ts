@@ -1,6 +1,11 @@
 import type { Reader } from "../reader.ts";
 import { readDurationMs, readText, requireText, warnOfUnknown } from "./fields.ts";
-import { readLocality, readZoneAware, type LocalityLoadBalancer, type ZoneAwareLoadBalancer } from "./locality-load-balancer.ts";
+import {
+  readLocality,
+  readZoneAware,
+  type LocalityLoadBalancer,
+  type ZoneAwareLoadBalancer,
+} from "./locality-load-balancer.ts";
 
 /** How an endpoint is chosen: `simple` or `consistentHash`, or neither (the default). */
 export interface LoadBalancer {
@@ -16,7 +21,9 @@ export type SimpleLoadBalancer = "UNSPECIFIED" | "RANDOM" | "PASSTHROUGH" | "ROU
 
 export interface ConsistentHash {
   readonly hashKey: HashKey;
-  readonly hashAlgorithm: { readonly kind: "ringHash"; readonly minimumRingSize?: number | undefined } | { readonly kind: "maglev"; readonly tableSize?: number | undefined };
+  readonly hashAlgorithm:
+    | { readonly kind: "ringHash"; readonly minimumRingSize?: number | undefined }
+    | { readonly kind: "maglev"; readonly tableSize?: number | undefined };
 }
 
 export type HashKey =
@@ -53,9 +60,15 @@ const simpleWords = ["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUN
 export function readLoadBalancer(reader: Reader | undefined, hasOutlierDetection: boolean): LoadBalancer | undefined {
   if (reader === undefined) return undefined;
   const simple = reader.oneOf("simple", simpleWords);
-  if (reader.has("localityLbSetting") && reader.has("zoneAwareLbSetting")) reader.error("must not be set beside localityLbSetting", "zoneAwareLbSetting");
-  if (reader.has("simple") && reader.has("consistentHash")) reader.error("must not be set beside simple", "consistentHash");
-  if (reader.has("zoneAwareLbSetting")) reader.warn("gives endpoints their priorities, but has no effect on how zones share the load: a proxy would need the endpoints of its own service (local_cluster), which this control plane does not serve", "zoneAwareLbSetting");
+  if (reader.has("localityLbSetting") && reader.has("zoneAwareLbSetting"))
+    reader.error("must not be set beside localityLbSetting", "zoneAwareLbSetting");
+  if (reader.has("simple") && reader.has("consistentHash"))
+    reader.error("must not be set beside simple", "consistentHash");
+  if (reader.has("zoneAwareLbSetting"))
+    reader.warn(
+      "gives endpoints their priorities, but has no effect on how zones share the load: a proxy would need the endpoints of its own service (local_cluster), which this control plane does not serve",
+      "zoneAwareLbSetting",
+    );
   const balancer: LoadBalancer = {
     simple: simple === "LEAST_CONN" ? "LEAST_REQUEST" : simple,
     consistentHash: readConsistentHash(reader.object("consistentHash")),
@@ -75,7 +88,8 @@ function readConsistentHash(reader: Reader | undefined): ConsistentHash | undefi
   if (ring !== undefined && maglev !== undefined) reader.error("must not be set beside ringHash", "maglev");
   const legacySize = reader.integer("minimumRingSize", 0);
   if (legacySize !== undefined && legacySize !== 0) {
-    if (ring !== undefined || maglev !== undefined) reader.error("must not be set beside ringHash or maglev", "minimumRingSize");
+    if (ring !== undefined || maglev !== undefined)
+      reader.error("must not be set beside ringHash or maglev", "minimumRingSize");
     else reader.warn("is deprecated; use ringHash.minimumRingSize", "minimumRingSize");
   }
   const minimumRingSize = ring?.integer("minimumRingSize", 0) || legacySize || undefined;
@@ -86,7 +100,10 @@ function readConsistentHash(reader: Reader | undefined): ConsistentHash | undefi
   warnOfUnknown(ring);
   warnOfUnknown(maglev);
   warnOfUnknown(reader);
-  return { hashKey, hashAlgorithm: maglev === undefined ? { kind: "ringHash", minimumRingSize } : { kind: "maglev", tableSize } };
+  return {
+    hashKey,
+    hashAlgorithm: maglev === undefined ? { kind: "ringHash", minimumRingSize } : { kind: "maglev", tableSize },
+  };
 }
 
 function readHashKey(reader: Reader): HashKey {
@@ -98,7 +115,10 @@ function readHashKey(reader: Reader): HashKey {
   if (parameter !== undefined) found.push({ kind: "httpQueryParameterName", name: parameter });
   if (cookie !== undefined) found.push(readCookie(cookie));
   if (reader.boolean("useSourceIp") === true) found.push({ kind: "useSourceIp" });
-  if (found.length !== 1) reader.error(`must have exactly one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName, got ${found.length}`);
+  if (found.length !== 1)
+    reader.error(
+      `must have exactly one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName, got ${found.length}`,
+    );
   return found[0] ?? { kind: "useSourceIp" };
 }
 
@@ -109,8 +129,16 @@ function readCookie(reader: Reader): HashKey {
     return attribute;
   });
   const names = attributes.map(({ name }) => name);
-  for (const [index, name] of names.entries()) if (names.indexOf(name) !== index) reader.error(`is there twice, got "${name}"; leave one out`, `attributes[${index}].name`);
-  const key: HashKey = { kind: "httpCookie", name: requireText(reader, "name"), path: readText(reader, "path"), ttlMs: readDurationMs(reader, "ttl"), attributes };
+  for (const [index, name] of names.entries())
+    if (names.indexOf(name) !== index)
+      reader.error(`is there twice, got "${name}"; leave one out`, `attributes[${index}].name`);
+  const key: HashKey = {
+    kind: "httpCookie",
+    name: requireText(reader, "name"),
+    path: readText(reader, "path"),
+    ttlMs: readDurationMs(reader, "ttl"),
+    attributes,
+  };
   warnOfUnknown(reader);
   return key;
 }
@@ -126,7 +154,8 @@ function readWarmup(reader: Reader): Warmup | undefined {
     aggression: nested.number("aggression"),
   };
   const { minimumPercent = 0, aggression } = warmup;
-  if (minimumPercent < 0 || minimumPercent > allPercent) nested.error(`must be from 0 to 100, got ${minimumPercent}`, "minimumPercent");
+  if (minimumPercent < 0 || minimumPercent > allPercent)
+    nested.error(`must be from 0 to 100, got ${minimumPercent}`, "minimumPercent");
   if (aggression !== undefined && aggression <= 0) nested.error(`must be above 0, got ${aggression}`, "aggression");
   warnOfUnknown(nested);
   return warmup;

@@ -24,7 +24,10 @@ const topologyLabels = ["topology.kubernetes.io/region", "topology.kubernetes.io
 const allPercent = 100;
 const localityParts = 3;
 
-export function readLocality(reader: Reader | undefined, hasOutlierDetection: boolean): LocalityLoadBalancer | undefined {
+export function readLocality(
+  reader: Reader | undefined,
+  hasOutlierDetection: boolean,
+): LocalityLoadBalancer | undefined {
   if (reader === undefined) return undefined;
   const setting: LocalityLoadBalancer = {
     enabled: reader.boolean("enabled"),
@@ -34,14 +37,19 @@ export function readLocality(reader: Reader | undefined, hasOutlierDetection: bo
   };
   const sources = setting.distribute.map(({ from }) => from);
   checkLocalities(sources, (index, message) => reader.error(message, `distribute[${index}].from`));
-  if (setting.distribute.length > 0 && setting.failover.length > 0) reader.error("must not be set beside distribute", "failover");
-  if (setting.failover.length > 0) refuseTopology(reader, setting.failoverPriority, "must not be set beside failover, which goes by regions");
+  if (setting.distribute.length > 0 && setting.failover.length > 0)
+    reader.error("must not be set beside distribute", "failover");
+  if (setting.failover.length > 0)
+    refuseTopology(reader, setting.failoverPriority, "must not be set beside failover, which goes by regions");
   warnWithoutDetection(reader, setting, hasOutlierDetection);
   refuseUnknown(reader);
   return setting;
 }
 
-export function readZoneAware(reader: Reader | undefined, hasOutlierDetection: boolean): ZoneAwareLoadBalancer | undefined {
+export function readZoneAware(
+  reader: Reader | undefined,
+  hasOutlierDetection: boolean,
+): ZoneAwareLoadBalancer | undefined {
   if (reader === undefined) return undefined;
   const setting: ZoneAwareLoadBalancer = {
     enabled: reader.boolean("enabled"),
@@ -56,18 +64,27 @@ export function readZoneAware(reader: Reader | undefined, hasOutlierDetection: b
 }
 
 function refuseTopology(reader: Reader, labels: readonly string[], message: string): void {
-  for (const [index, label] of labels.entries()) if (topologyLabels.includes(label)) reader.error(`${message}, got "${label}"`, `failoverPriority[${index}]`);
+  for (const [index, label] of labels.entries())
+    if (topologyLabels.includes(label)) reader.error(`${message}, got "${label}"`, `failoverPriority[${index}]`);
 }
 
-function warnWithoutDetection(reader: Reader, setting: Pick<LocalityLoadBalancer, "failover" | "failoverPriority">, hasOutlierDetection: boolean): void {
+function warnWithoutDetection(
+  reader: Reader,
+  setting: Pick<LocalityLoadBalancer, "failover" | "failoverPriority">,
+  hasOutlierDetection: boolean,
+): void {
   if (hasOutlierDetection) return;
-  for (const field of ["failover", "failoverPriority"] as const) if (setting[field].length > 0) reader.warn("needs outlierDetection beside it, which tells when to fail over", field);
+  for (const field of ["failover", "failoverPriority"] as const)
+    if (setting[field].length > 0)
+      reader.warn("needs outlierDetection beside it, which tells when to fail over", field);
 }
 
 function readDistribution(reader: Reader): LocalityLoadBalancer["distribute"][number] {
   const to = reader.object("to");
   const localities = Object.keys((to?.raw as object | undefined) ?? {});
-  const weights = Object.fromEntries(localities.map((locality) => [locality, to?.integer(locality, 1, allPercent) ?? 0]));
+  const weights = Object.fromEntries(
+    localities.map((locality) => [locality, to?.integer(locality, 1, allPercent) ?? 0]),
+  );
   const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0);
   if (total !== allPercent) reader.error(`must sum up to 100, got ${total}`, "to");
   checkLocalities(localities, (index, message) => reader.error(message, `to.${localities[index] ?? ""}`));
@@ -80,9 +97,12 @@ function readDistribution(reader: Reader): LocalityLoadBalancer["distribute"][nu
 function checkLocalities(localities: readonly string[], report: (index: number, message: string) => void): void {
   for (const [index, locality] of localities.entries()) {
     const parts = locality.split("/");
-    if (parts.length > localityParts || parts.includes("")) report(index, `must be region, region/zone or region/zone/subzone, got "${locality}"`);
+    if (parts.length > localityParts || parts.includes(""))
+      report(index, `must be region, region/zone or region/zone/subzone, got "${locality}"`);
     else if (/\*./.test(locality)) report(index, `may have one "*", at its end, got "${locality}"`);
-    const other = localities.slice(0, index).find((earlier) => isWithin(locality, earlier) || isWithin(earlier, locality));
+    const other = localities
+      .slice(0, index)
+      .find((earlier) => isWithin(locality, earlier) || isWithin(earlier, locality));
     if (other !== undefined) report(index, `overlaps with "${other}", got "${locality}"; leave one out`);
   }
 }
@@ -95,7 +115,9 @@ function isWithin(narrower: string, wider: string): boolean {
 function readFailover(reader: Reader): LocalityLoadBalancer["failover"] {
   return reader.objects("failover").map((entry) => {
     const rule = { from: requireText(entry, "from"), to: requireText(entry, "to") };
-    for (const field of ["from", "to"] as const) if (/[/*]/.test(rule[field])) entry.error(`must be a region, without zones and wildcards, got "${rule[field]}"`, field);
+    for (const field of ["from", "to"] as const)
+      if (/[/*]/.test(rule[field]))
+        entry.error(`must be a region, without zones and wildcards, got "${rule[field]}"`, field);
     if (rule.from === rule.to) entry.error("must be another region than from", "to");
     refuseUnknown(entry);
     return rule;

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseMeshConfig } from "./mesh-config.ts";
 
-const lines = (issues: readonly { readonly path: string; readonly message: string }[]): string[] => issues.map(({ path, message }) => `${path}: ${message}`);
+const lines = (issues: readonly { readonly path: string; readonly message: string }[]): string[] =>
+  issues.map(({ path, message }) => `${path}: ${message}`);
 
 test("an empty mesh config has upstream's defaults, and nothing to be warned of", () => {
   const parsed = parseMeshConfig(undefined);
@@ -13,12 +14,20 @@ test("an empty mesh config has upstream's defaults, and nothing to be warned of"
   assert.equal(mesh.localityLbSetting.enabled, true);
   assert.equal(mesh.inboundTrafficPolicy, "PASSTHROUGH");
   assert.deepEqual([mesh.proxyListenPort, mesh.proxyInboundListenPort], [15_001, 15_006]);
-  assert.deepEqual([mesh.defaultConfig.discoveryAddress, mesh.defaultConfig.statusPort], ["istiod.istio-system.svc:15012", 15_020]);
+  assert.deepEqual(
+    [mesh.defaultConfig.discoveryAddress, mesh.defaultConfig.statusPort],
+    ["istiod.istio-system.svc:15012", 15_020],
+  );
 });
 
 test("what is written is read by upstream's names", () => {
   const mesh = parseMeshConfig({
-    defaultConfig: { drainDuration: "1m30s", proxyMetadata: { A: true, B: 1, C: "c" }, gatewayTopology: { numTrustedProxies: 2 }, proxyHeaders: { server: { disabled: true } } },
+    defaultConfig: {
+      drainDuration: "1m30s",
+      proxyMetadata: { A: true, B: 1, C: "c" },
+      gatewayTopology: { numTrustedProxies: 2 },
+      proxyHeaders: { server: { disabled: true } },
+    },
     defaultHttpRetryPolicy: { attempts: 0 },
     defaultTrafficPolicy: { outlierDetection: { consecutive5xxErrors: 3 } },
     localityLbSetting: { enabled: false },
@@ -35,33 +44,66 @@ test("what is written is read by upstream's names", () => {
 });
 
 test("authorities that are trusted besides are read with their domains, and what cannot be meant is told", () => {
-  const parsed = parseMeshConfig({ caCertificates: [{ pem: "one", trustDomains: ["east.example"] }, { spiffeBundleUrl: "spire.example/bundle" }, { pem: "two", certSigners: ["a/b"] }] });
+  const parsed = parseMeshConfig({
+    caCertificates: [
+      { pem: "one", trustDomains: ["east.example"] },
+      { spiffeBundleUrl: "spire.example/bundle" },
+      { pem: "two", certSigners: ["a/b"] },
+    ],
+  });
   assert.deepEqual(parsed.value?.caCertificates, [
     { pem: "one", spiffeBundleUrl: undefined, trustDomains: ["east.example"] },
     { pem: undefined, spiffeBundleUrl: "https://spire.example/bundle", trustDomains: [] },
     { pem: "two", spiffeBundleUrl: undefined, trustDomains: [] },
   ]);
-  assert.deepEqual(lines(parsed.warnings), ["caCertificates[2].certSigners: has no effect here: this control plane signs by an authority of its own, and asks no signer of Kubernetes"]);
-  assert.deepEqual(lines(parseMeshConfig({ caCertificates: [{ pem: "a", spiffeBundleUrl: "b.example" }, { spiffeBundleUrl: "http://c.example" }, { trustDomains: ["a_b"] }] }).errors), [
-    "caCertificates[0].spiffeBundleUrl: must not be set beside pem: give each an entry of its own",
-    'caCertificates[1].spiffeBundleUrl: must be an address of https, got "http://c.example"',
-    'caCertificates[2].trustDomains[0]: must be a trust domain such as cluster.local, got "a_b"',
+  assert.deepEqual(lines(parsed.warnings), [
+    "caCertificates[2].certSigners: has no effect here: this control plane signs by an authority of its own, and asks no signer of Kubernetes",
   ]);
+  assert.deepEqual(
+    lines(
+      parseMeshConfig({
+        caCertificates: [
+          { pem: "a", spiffeBundleUrl: "b.example" },
+          { spiffeBundleUrl: "http://c.example" },
+          { trustDomains: ["a_b"] },
+        ],
+      }).errors,
+    ),
+    [
+      "caCertificates[0].spiffeBundleUrl: must not be set beside pem: give each an entry of its own",
+      'caCertificates[1].spiffeBundleUrl: must be an address of https, got "http://c.example"',
+      'caCertificates[2].trustDomains[0]: must be a trust domain such as cluster.local, got "a_b"',
+    ],
+  );
 });
 
 test("a mesh config's faults are told at their fields, and fields without effect by name", () => {
-  const parsed = parseMeshConfig({ trustDomain: "a_b", connectTimeout: "2h", rootNamespace: "a.b", defaultConfig: { discoveryAddress: "istiod" } });
+  const parsed = parseMeshConfig({
+    trustDomain: "a_b",
+    connectTimeout: "2h",
+    rootNamespace: "a.b",
+    defaultConfig: { discoveryAddress: "istiod" },
+  });
   assert.deepEqual(lines(parsed.errors), [
     'defaultConfig.discoveryAddress: must be host:port, got "istiod"',
     'trustDomain: must be a trust domain such as cluster.local, got "a_b"',
     'rootNamespace: must be the name of a namespace, got "a.b"',
     "connectTimeout: must be at most 1h",
   ]);
-  assert.deepEqual(lines(parseMeshConfig({ acessLogFile: "/dev/stdout", ca: {}, defaultConfig: { holdApplicationUntilProxyStart: true, readinessProbe: {} } }).warnings), [
-    "defaultConfig.readinessProbe: has no effect here",
-    "defaultConfig.holdApplicationUntilProxyStart: is not known here and has no effect; did you mean holdApplicationUntilProxyStarts?",
-    "ca: has no effect here",
-    "acessLogFile: is not known here and has no effect; did you mean accessLogFile?",
-  ]);
+  assert.deepEqual(
+    lines(
+      parseMeshConfig({
+        acessLogFile: "/dev/stdout",
+        ca: {},
+        defaultConfig: { holdApplicationUntilProxyStart: true, readinessProbe: {} },
+      }).warnings,
+    ),
+    [
+      "defaultConfig.readinessProbe: has no effect here",
+      "defaultConfig.holdApplicationUntilProxyStart: is not known here and has no effect; did you mean holdApplicationUntilProxyStarts?",
+      "ca: has no effect here",
+      "acessLogFile: is not known here and has no effect; did you mean accessLogFile?",
+    ],
+  );
   assert.deepEqual(lines(parseMeshConfig("text").errors), [": must be an object with the mesh's settings"]);
 });

@@ -53,7 +53,11 @@ export interface MeshConfig {
   /** Of Istio's mutual TLS, at its servers. */
   readonly meshMutualTls: MeshMutualTls;
   /** Of TLS that is not the mesh's own. */
-  readonly tlsDefaults: { readonly minProtocolVersion: "TLSV1_2" | "TLSV1_3"; readonly cipherSuites: readonly string[]; readonly ecdhCurves: readonly string[] };
+  readonly tlsDefaults: {
+    readonly minProtocolVersion: "TLSV1_2" | "TLSV1_3";
+    readonly cipherSuites: readonly string[];
+    readonly ecdhCurves: readonly string[];
+  };
   readonly proxyListenPort: number;
   readonly proxyInboundListenPort: number;
   /** Whether inbound connections are passed to the pod's address, or to its loopback as before Istio 1.10. */
@@ -68,7 +72,10 @@ export interface MeshConfig {
   /** Of destinations whose rule says none. */
   readonly localityLbSetting: LocalityLoadBalancer;
   readonly defaultHttpRetryPolicy?: HttpRetry | undefined;
-  readonly defaultTrafficPolicy: { readonly connectionPool?: ConnectionPool | undefined; readonly outlierDetection?: OutlierDetection | undefined };
+  readonly defaultTrafficPolicy: {
+    readonly connectionPool?: ConnectionPool | undefined;
+    readonly outlierDetection?: OutlierDetection | undefined;
+  };
   readonly hboneIdleTimeoutMs?: number | undefined;
   readonly defaultTracingProviders: readonly string[];
   /** Prometheus where nothing is said, as upstream's charts have it. */
@@ -137,7 +144,8 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     ingressClass: reader.string("ingressClass") ?? "istio",
     ingressService: reader.string("ingressService") ?? "istio-ingressgateway",
     connectTimeoutMs: readDurationMs(reader, "connectTimeout", 1) ?? defaultConnectTimeoutMs,
-    outboundTrafficPolicy: reader.object("outboundTrafficPolicy")?.oneOf("mode", ["ALLOW_ANY", "REGISTRY_ONLY"]) ?? "ALLOW_ANY",
+    outboundTrafficPolicy:
+      reader.object("outboundTrafficPolicy")?.oneOf("mode", ["ALLOW_ANY", "REGISTRY_ONLY"]) ?? "ALLOW_ANY",
     defaultServiceExportTo: readExportTo(reader, "defaultServiceExportTo"),
     defaultVirtualServiceExportTo: readExportTo(reader, "defaultVirtualServiceExportTo"),
     defaultDestinationRuleExportTo: readExportTo(reader, "defaultDestinationRuleExportTo"),
@@ -150,24 +158,35 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     tlsDefaults: readTlsDefaults(reader.object("tlsDefaults")),
     proxyListenPort: readPortNumber(reader, "proxyListenPort") ?? defaultOutboundPort,
     proxyInboundListenPort: readPortNumber(reader, "proxyInboundListenPort") ?? defaultInboundPort,
-    inboundTrafficPolicy: reader.object("inboundTrafficPolicy")?.oneOf("mode", ["PASSTHROUGH", "LOCALHOST"]) ?? "PASSTHROUGH",
+    inboundTrafficPolicy:
+      reader.object("inboundTrafficPolicy")?.oneOf("mode", ["PASSTHROUGH", "LOCALHOST"]) ?? "PASSTHROUGH",
     tcpKeepalive: readKeepalive(reader),
     enableTracing: reader.boolean("enableTracing") ?? true,
     enablePrometheusMerge: reader.boolean("enablePrometheusMerge") ?? true,
-    ingressControllerMode: reader.oneOf("ingressControllerMode", ["UNSPECIFIED", "OFF", "DEFAULT", "STRICT"]) ?? "STRICT",
+    ingressControllerMode:
+      reader.oneOf("ingressControllerMode", ["UNSPECIFIED", "OFF", "DEFAULT", "STRICT"]) ?? "STRICT",
     ingressSelector: readText(reader, "ingressSelector"),
     localityLbSetting: readLocalitySetting(reader),
     defaultHttpRetryPolicy: readRetries(reader.object("defaultHttpRetryPolicy")),
-    defaultTrafficPolicy: { connectionPool: readConnectionPool(traffic?.object("connectionPool")), outlierDetection: readOutlierDetection(traffic?.object("outlierDetection")) },
+    defaultTrafficPolicy: {
+      connectionPool: readConnectionPool(traffic?.object("connectionPool")),
+      outlierDetection: readOutlierDetection(traffic?.object("outlierDetection")),
+    },
     hboneIdleTimeoutMs: readDurationMs(reader, "hboneIdleTimeout"),
     defaultTracingProviders: providers?.strings("tracing") ?? [],
     defaultMetricsProviders: providers?.has("metrics") === true ? providers.strings("metrics") : ["prometheus"],
     caCertificates: readTrustedAuthorities(reader),
-    serviceSettings: reader.objects("serviceSettings").map((entry) => ({ hosts: entry.strings("hosts"), clusterLocal: entry.object("settings")?.boolean("clusterLocal") ?? false })),
+    serviceSettings: reader.objects("serviceSettings").map((entry) => ({
+      hosts: entry.strings("hosts"),
+      clusterLocal: entry.object("settings")?.boolean("clusterLocal") ?? false,
+    })),
   };
   checkMesh(reader, value);
   for (const field of withoutEffect) if (reader.has(field)) reader.warn("has no effect here", field);
-  for (const [object, field] of [["outboundTrafficPolicy", "tls"], ["meshMTLS", "ecdhCurves"]] as const) {
+  for (const [object, field] of [
+    ["outboundTrafficPolicy", "tls"],
+    ["meshMTLS", "ecdhCurves"],
+  ] as const) {
     if (reader.object(object)?.has(field) === true) reader.warn("has no effect here", `${object}.${field}`);
   }
   for (const nested of [providers, traffic, reader]) warnOfUnknown(nested);
@@ -192,9 +211,17 @@ function readLabelSelector(reader: Reader): LabelSelector {
   const selector = {
     matchLabels: reader.stringMap("matchLabels"),
     matchExpressions: reader.objects("matchExpressions").map((expression) => {
-      const found = { key: requireText(expression, "key"), operator: expression.oneOf("operator", selectorOperators) ?? "Exists", values: [...expression.strings("values")] };
+      const found = {
+        key: requireText(expression, "key"),
+        operator: expression.oneOf("operator", selectorOperators) ?? "Exists",
+        values: [...expression.strings("values")],
+      };
       const takesValues = found.operator === "In" || found.operator === "NotIn";
-      if (takesValues !== found.values.length > 0) expression.error(takesValues ? `must not be empty for ${found.operator}` : `must be empty for ${found.operator}`, "values");
+      if (takesValues !== found.values.length > 0)
+        expression.error(
+          takesValues ? `must not be empty for ${found.operator}` : `must be empty for ${found.operator}`,
+          "values",
+        );
       refuseUnknown(expression);
       return found;
     }),
@@ -206,13 +233,16 @@ function readLabelSelector(reader: Reader): LabelSelector {
 /** On unless it is turned off. */
 function readLocalitySetting(reader: Reader): LocalityLoadBalancer {
   const setting = readLocality(reader.object("localityLbSetting"), true);
-  return setting === undefined ? { enabled: true, distribute: [], failover: [], failoverPriority: [] } : { ...setting, enabled: setting.enabled ?? true };
+  return setting === undefined
+    ? { enabled: true, distribute: [], failover: [], failoverPriority: [] }
+    : { ...setting, enabled: setting.enabled ?? true };
 }
 
 function checkMesh(reader: Reader, value: MeshConfig): void {
   if (reader.has("trustDomain")) reportTrustDomain(reader, "trustDomain", value.trustDomain);
   checkEach(reader, "trustDomainAliases", value.trustDomainAliases, trustDomainFault);
-  if (!isDnsLabel(value.rootNamespace)) reader.error(`must be the name of a namespace, got "${value.rootNamespace}"`, "rootNamespace");
+  if (!isDnsLabel(value.rootNamespace))
+    reader.error(`must be the name of a namespace, got "${value.rootNamespace}"`, "rootNamespace");
   if (value.connectTimeoutMs > maxConnectTimeoutMs) reader.error("must be at most 1h", "connectTimeout");
 }
 
@@ -229,7 +259,10 @@ function readTlsDefaults(reader: Reader | undefined): MeshConfig["tlsDefaults"] 
 
 function readMeshMutualTls(reader: Reader | undefined): MeshMutualTls {
   const version = reader?.oneOf("minProtocolVersion", ["TLS_AUTO", "TLSV1_2", "TLSV1_3"]) ?? "TLS_AUTO";
-  return { minProtocolVersion: version === "TLSV1_3" ? "TLSV1_3" : "TLSV1_2", cipherSuites: reader?.strings("cipherSuites") ?? [] };
+  return {
+    minProtocolVersion: version === "TLSV1_3" ? "TLSV1_3" : "TLSV1_2",
+    cipherSuites: reader?.strings("cipherSuites") ?? [],
+  };
 }
 
 /** Absent: everybody. */

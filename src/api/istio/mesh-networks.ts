@@ -34,19 +34,30 @@ export function parseMeshNetworks(raw: unknown): Parsed<MeshNetworks> {
 function readNetwork(reader: Reader): MeshNetwork {
   const endpoints = reader.objects("endpoints").map((entry) => {
     const found = { registry: readText(entry, "fromRegistry"), cidr: readText(entry, "fromCidr") };
-    if ((found.registry === undefined) === (found.cidr === undefined)) entry.error("must have either fromRegistry or fromCidr");
-    if (found.cidr !== undefined && cidrOf(found.cidr) === undefined) entry.error(`must be a range of addresses such as 10.0.0.0/8, got "${found.cidr}"`, "fromCidr");
+    if ((found.registry === undefined) === (found.cidr === undefined))
+      entry.error("must have either fromRegistry or fromCidr");
+    if (found.cidr !== undefined && cidrOf(found.cidr) === undefined)
+      entry.error(`must be a range of addresses such as 10.0.0.0/8, got "${found.cidr}"`, "fromCidr");
     warnOfUnknown(entry);
     return found;
   });
   const gateways = reader.objects("gateways").map(readGateway);
   warnOfUnknown(reader);
-  return { registries: endpoints.flatMap(({ registry }) => registry ?? []), cidrs: endpoints.flatMap(({ cidr }) => cidr ?? []), gateways };
+  return {
+    registries: endpoints.flatMap(({ registry }) => registry ?? []),
+    cidrs: endpoints.flatMap(({ cidr }) => cidr ?? []),
+    gateways,
+  };
 }
 
 function readGateway(reader: Reader): MeshNetworkGateway {
-  const gateway = { address: readText(reader, "address"), registryServiceName: readText(reader, "registryServiceName")?.toLowerCase(), port: readPortNumber(reader, "port") ?? 0 };
-  if ((gateway.address === undefined) === (gateway.registryServiceName === undefined)) reader.error("must have either address or registryServiceName");
+  const gateway = {
+    address: readText(reader, "address"),
+    registryServiceName: readText(reader, "registryServiceName")?.toLowerCase(),
+    port: readPortNumber(reader, "port") ?? 0,
+  };
+  if ((gateway.address === undefined) === (gateway.registryServiceName === undefined))
+    reader.error("must have either address or registryServiceName");
   if (gateway.port === 0) reader.error("must be set", "port");
   // Where a gateway is, its endpoints say: upstream reads it neither.
   if (reader.has("locality")) reader.warn("has no effect here", "locality");

@@ -25,36 +25,86 @@ test("an authorization policy's faults are told at their fields", () => {
     [from({ serviceAccounts: ["shop/web", "api"], trustDomains: ["*.local"], ipBlocks: ["10.0.0.0/8", "::1"] })],
     [to({ paths: ["/a*", "*/b", "/a/{*}/b/{**}"], ports: ["80"] })],
     [when({ key: "request.headers[x-token]", values: ["a"] })],
-    [{ action: "DENY" }, "spec.rules: must have a rule when the action is DENY; write {} for one that every request matches"],
-    [{ action: "CUSTOM", rules: [{}] }, "spec.provider: is required when the action is CUSTOM: the name of an extension provider"],
-    [{ action: "CUSTOM", provider: { name: "a" }, ...from({ principals: ["*"] }) }, "spec.rules[0].from[0].source.principals: is not supported when the action is CUSTOM"],
+    [
+      { action: "DENY" },
+      "spec.rules: must have a rule when the action is DENY; write {} for one that every request matches",
+    ],
+    [
+      { action: "CUSTOM", rules: [{}] },
+      "spec.provider: is required when the action is CUSTOM: the name of an extension provider",
+    ],
+    [
+      { action: "CUSTOM", provider: { name: "a" }, ...from({ principals: ["*"] }) },
+      "spec.rules[0].from[0].source.principals: is not supported when the action is CUSTOM",
+    ],
     [{ provider: { name: "a" } }, "spec.provider: must not be set when the action is ALLOW; it is for CUSTOM"],
     [{ action: "allow" }, 'spec.action: must be one of ALLOW, DENY, AUDIT, CUSTOM, got "allow"'],
     [{ rules: ["all"] }, 'spec.rules[0]: must be an object, got "all"'],
     [{ rules: [{ from: [] }] }, "spec.rules[0].from: must not be empty; leave it out to match all"],
     [{ rules: [{ form: [{}] }] }, "spec.rules[0].form: is not a field that is known here; did you mean from?"],
-    [from({ ipBlocks: ["10.0.0.256"] }), 'spec.rules[0].from[0].source.ipBlocks[0]: must be an IP address or a CIDR such as 10.1.0.0/16, got "10.0.0.256"'],
+    [
+      from({ ipBlocks: ["10.0.0.256"] }),
+      'spec.rules[0].from[0].source.ipBlocks[0]: must be an IP address or a CIDR such as 10.1.0.0/16, got "10.0.0.256"',
+    ],
     [from({ namespaces: [""] }), "spec.rules[0].from[0].source.namespaces[0]: must not be empty"],
-    [from({ serviceAccounts: ["a/b/c"] }), 'spec.rules[0].from[0].source.serviceAccounts[0]: must be a service account\'s name, or namespace/name, got "a/b/c"'],
-    [from({ serviceAccounts: ["a"], namespaces: ["b"] }), "spec.rules[0].from[0].source.serviceAccounts: must not be set beside namespaces"],
-    [from({ trustDomains: ["a*b"] }), 'spec.rules[0].from[0].source.trustDomains[0]: may have one "*", at its beginning or end, got "a*b"'],
+    [
+      from({ serviceAccounts: ["a/b/c"] }),
+      'spec.rules[0].from[0].source.serviceAccounts[0]: must be a service account\'s name, or namespace/name, got "a/b/c"',
+    ],
+    [
+      from({ serviceAccounts: ["a"], namespaces: ["b"] }),
+      "spec.rules[0].from[0].source.serviceAccounts: must not be set beside namespaces",
+    ],
+    [
+      from({ trustDomains: ["a*b"] }),
+      'spec.rules[0].from[0].source.trustDomains[0]: may have one "*", at its beginning or end, got "a*b"',
+    ],
     [to({ ports: ["0"] }), 'spec.rules[0].to[0].operation.ports[0]: must be a port number, got "0"'],
-    [to({ paths: ["/{a}"] }), 'spec.rules[0].to[0].operation.paths[0]: may have braces only as whole parts "{*}" and "{**}", got "/{a}"'],
-    [to({ paths: ["/{**}/{*}"] }), 'spec.rules[0].to[0].operation.paths[0]: must have "{**}" as its last template, got "/{**}/{*}"'],
+    [
+      to({ paths: ["/{a}"] }),
+      'spec.rules[0].to[0].operation.paths[0]: may have braces only as whole parts "{*}" and "{**}", got "/{a}"',
+    ],
+    [
+      to({ paths: ["/{**}/{*}"] }),
+      'spec.rules[0].to[0].operation.paths[0]: must have "{**}" as its last template, got "/{**}/{*}"',
+    ],
     [when({ key: "source.ip" }), "spec.rules[0].when[0]: must have values or notValues"],
-    [when({ key: "request.headers", values: ["a"] }), 'spec.rules[0].when[0].key: must have a name in brackets, such as request.headers[x-token], got "request.headers"'],
-    [when({ key: "destination.labels[a]", values: ["a"] }), "spec.rules[0].when[0].key: is no condition; use the selector"],
-    [when({ key: "source.ip", notValues: ["a"] }), 'spec.rules[0].when[0].notValues[0]: must be an IP address or a CIDR such as 10.1.0.0/16, got "a"'],
-    [{ targetRefs: [{ kind: "Pod", name: "a" }] }, 'spec.targetRefs[0]: must be one of Service, networking.istio.io/ServiceEntry, gateway.networking.k8s.io/Gateway, gateway.networking.k8s.io/GatewayClass, got "Pod"'],
-    [{ targetRefs: [{ kind: "Service", name: "a", namespace: "b" }] }, "spec.targetRefs[0].namespace: must not be set: a policy holds for what is in its own namespace"],
+    [
+      when({ key: "request.headers", values: ["a"] }),
+      'spec.rules[0].when[0].key: must have a name in brackets, such as request.headers[x-token], got "request.headers"',
+    ],
+    [
+      when({ key: "destination.labels[a]", values: ["a"] }),
+      "spec.rules[0].when[0].key: is no condition; use the selector",
+    ],
+    [
+      when({ key: "source.ip", notValues: ["a"] }),
+      'spec.rules[0].when[0].notValues[0]: must be an IP address or a CIDR such as 10.1.0.0/16, got "a"',
+    ],
+    [
+      { targetRefs: [{ kind: "Pod", name: "a" }] },
+      'spec.targetRefs[0]: must be one of Service, networking.istio.io/ServiceEntry, gateway.networking.k8s.io/Gateway, gateway.networking.k8s.io/GatewayClass, got "Pod"',
+    ],
+    [
+      { targetRefs: [{ kind: "Service", name: "a", namespace: "b" }] },
+      "spec.targetRefs[0].namespace: must not be set: a policy holds for what is in its own namespace",
+    ],
   ]);
-  const dryRun = (value: string, action: string): readonly string[] => told(authorizationPolicyKind, { action, rules: [{}], provider: undefined }, { annotations: { "istio.io/dry-run": value } }).errors;
+  const dryRun = (value: string, action: string): readonly string[] =>
+    told(
+      authorizationPolicyKind,
+      { action, rules: [{}], provider: undefined },
+      { annotations: { "istio.io/dry-run": value } },
+    ).errors;
   assert.deepEqual(dryRun("true", "DENY"), []);
-  assert.deepEqual(dryRun("yes", "DENY"), ['metadata.annotations.istio.io/dry-run: must be "true" or "false", got "yes"']);
+  assert.deepEqual(dryRun("yes", "DENY"), [
+    'metadata.annotations.istio.io/dry-run: must be "true" or "false", got "yes"',
+  ]);
 });
 
 test("a DENY rule by what only requests have is warned of, for it denies all else", () => {
-  const deny = (rule: object): readonly string[] => told(authorizationPolicyKind, { action: "DENY", rules: [rule] }).warnings;
+  const deny = (rule: object): readonly string[] =>
+    told(authorizationPolicyKind, { action: "DENY", rules: [rule] }).warnings;
   assert.deepEqual(deny({ to: [{ operation: { methods: ["GET"] } }] }), [
     "spec.rules[0]: uses only what HTTP requests have, so all traffic to TCP ports is denied; name the ports in to.operation.ports",
   ]);
@@ -72,59 +122,131 @@ test("faults of authentication policies are told at their fields", () => {
   assertErrors(requestAuthenticationKind, [
     [jwt({ jwks: '{"keys":[{"kty":"RSA","n":"a","e":"AQAB"}]}', fromHeaders: [{ name: "x", prefix: "Bearer " }] })],
     [jwt({ issuer: "" }), "spec.jwtRules[0].issuer: is required, unless there is a jwksUri"],
-    [jwt({ jwksUri: "ftp://a" }), 'spec.jwtRules[0].jwksUri: must be an address that begins with http:// or https://, got "ftp://a"'],
+    [
+      jwt({ jwksUri: "ftp://a" }),
+      'spec.jwtRules[0].jwksUri: must be an address that begins with http:// or https://, got "ftp://a"',
+    ],
     [jwt({ jwks: "{" }), "spec.jwtRules[0].jwks: must be a JSON Web Key Set: an object with a list of keys"],
     [jwt({ audiences: [""] }), "spec.jwtRules[0].audiences[0]: must not be empty"],
-    [jwt({ outputClaimToHeaders: [{ header: "a b", claim: "c" }] }), 'spec.jwtRules[0].outputClaimToHeaders[0].header: must be the name of a header of letters, digits, "-" and "_", got "a b"'],
-    [{ selector: { matchLabels: { a: "b" } }, targetRefs: [{ kind: "Service", name: "s" }] }, "spec.selector: must not be set beside targetRefs"],
+    [
+      jwt({ outputClaimToHeaders: [{ header: "a b", claim: "c" }] }),
+      'spec.jwtRules[0].outputClaimToHeaders[0].header: must be the name of a header of letters, digits, "-" and "_", got "a b"',
+    ],
+    [
+      { selector: { matchLabels: { a: "b" } }, targetRefs: [{ kind: "Service", name: "s" }] },
+      "spec.selector: must not be set beside targetRefs",
+    ],
   ]);
-  assert.deepEqual(told(requestAuthenticationKind, jwt({ jwks: '{"keys":[{"kty":"RSA","d":"a"}]}' })).warnings, ["spec.jwtRules[0].jwks: has a private key at 0; only public ones are needed, take it out"]);
-  assert.equal(parseRequestAuthentication({ metadata: {}, spec: jwt({ timeout: "5s" }) }).value?.spec.jwtRules[0]?.timeoutMs, 5000);
+  assert.deepEqual(told(requestAuthenticationKind, jwt({ jwks: '{"keys":[{"kty":"RSA","d":"a"}]}' })).warnings, [
+    "spec.jwtRules[0].jwks: has a private key at 0; only public ones are needed, take it out",
+  ]);
+  assert.equal(
+    parseRequestAuthentication({ metadata: {}, spec: jwt({ timeout: "5s" }) }).value?.spec.jwtRules[0]?.timeoutMs,
+    5000,
+  );
 });
 
 test("telemetry is read by upstream's names, and its faults are told at their fields", () => {
   const spec = {
-    metrics: [{ providers: [{ name: "prometheus" }], overrides: [{ match: { metric: "REQUEST_COUNT", mode: "CLIENT" }, tagOverrides: { a: { value: "b" }, c: { operation: "REMOVE" } } }] }],
+    metrics: [
+      {
+        providers: [{ name: "prometheus" }],
+        overrides: [
+          {
+            match: { metric: "REQUEST_COUNT", mode: "CLIENT" },
+            tagOverrides: { a: { value: "b" }, c: { operation: "REMOVE" } },
+          },
+        ],
+      },
+    ],
     accessLogging: [{ filter: { expression: "response.code >= 400" } }],
   };
   const parsed = parseTelemetry({ metadata: {}, spec }).value?.spec;
-  assert.deepEqual(parsed?.metrics[0]?.overrides[0]?.match, { metric: { kind: "metric", metric: "REQUEST_COUNT" }, mode: "CLIENT" });
-  assert.deepEqual(parsed?.metrics[0]?.overrides[0]?.tagOverrides, { a: { operation: "UPSERT", value: "b" }, c: { operation: "REMOVE", value: "" } });
+  assert.deepEqual(parsed?.metrics[0]?.overrides[0]?.match, {
+    metric: { kind: "metric", metric: "REQUEST_COUNT" },
+    mode: "CLIENT",
+  });
+  assert.deepEqual(parsed?.metrics[0]?.overrides[0]?.tagOverrides, {
+    a: { operation: "UPSERT", value: "b" },
+    c: { operation: "REMOVE", value: "" },
+  });
   assert.deepEqual(parsed?.accessLogging[0]?.filter, { expression: "response.code >= 400" });
   assertErrors(telemetryKind, [
-    [{ tracing: [{ randomSamplingPercentage: 101 }] }, "spec.tracing[0].randomSamplingPercentage: must be from 0 to 100, got 101"],
-    [{ tracing: [{ customTags: { a: {} } }] }, "spec.tracing[0].customTags.a: must have exactly one of literal, environment, header and formatter, got 0"],
+    [
+      { tracing: [{ randomSamplingPercentage: 101 }] },
+      "spec.tracing[0].randomSamplingPercentage: must be from 0 to 100, got 101",
+    ],
+    [
+      { tracing: [{ customTags: { a: {} } }] },
+      "spec.tracing[0].customTags.a: must have exactly one of literal, environment, header and formatter, got 0",
+    ],
     [{ metrics: [{ providers: [{}] }] }, "spec.metrics[0].providers[0].name: is required"],
-    [{ metrics: [{ overrides: [{ tagOverrides: { a: {} } }] }] }, "spec.metrics[0].overrides[0].tagOverrides.a.value: is required when the operation is UPSERT: an expression, or REMOVE as the operation"],
+    [
+      { metrics: [{ overrides: [{ tagOverrides: { a: {} } }] }] },
+      "spec.metrics[0].overrides[0].tagOverrides.a.value: is required when the operation is UPSERT: an expression, or REMOVE as the operation",
+    ],
   ]);
 });
 
 test("what extends proxies is checked, and what has no effect is named", () => {
   const patch = { applyTo: "CLUSTER", patch: { operation: "MERGE", value: {} } };
-  const http = { applyTo: "HTTP_FILTER", patch: { operation: "ADD", value: { typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua" } } } };
-  const typed = (type: string): object => ({ ...http, patch: { operation: "ADD", value: { typed_config: { "@type": type } } } });
-  const warnings = (configPatch: object): readonly string[] => told(envoyFilterKind, { configPatches: [configPatch] }).warnings;
+  const http = {
+    applyTo: "HTTP_FILTER",
+    patch: {
+      operation: "ADD",
+      value: { typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua" } },
+    },
+  };
+  const typed = (type: string): object => ({
+    ...http,
+    patch: { operation: "ADD", value: { typed_config: { "@type": type } } },
+  });
+  const warnings = (configPatch: object): readonly string[] =>
+    told(envoyFilterKind, { configPatches: [configPatch] }).warnings;
   assert.deepEqual(told(envoyFilterKind, { configPatches: [patch, http] }), { errors: [], warnings: [] });
-  assert.deepEqual(warnings({ ...patch, applyTo: "BOOTSTRAP" }), ["spec.configPatches[0].applyTo: has no effect when it is BOOTSTRAP, as with Istio 1.31: proxies start from a file that their own agent writes, and are served no patches to it"]);
+  assert.deepEqual(warnings({ ...patch, applyTo: "BOOTSTRAP" }), [
+    "spec.configPatches[0].applyTo: has no effect when it is BOOTSTRAP, as with Istio 1.31: proxies start from a file that their own agent writes, and are served no patches to it",
+  ]);
   assert.deepEqual(warnings({ applyTo: "ROUTE_CONFIGURATION", patch: { operation: "REMOVE" } }), [
     "spec.configPatches[0].patch.operation: has no effect: REMOVE does nothing where applyTo is ROUTE_CONFIGURATION; it takes MERGE, MERGE_AND_REPLACE_LIST",
   ]);
-  assert.deepEqual(warnings({ ...http, match: { listener: { filterChain: { filter: { name: "envoy.http_connection_manager" } } } } }), [
-    "spec.configPatches[0].match.listener.filterChain.filter.name: is the old name of envoy.filters.network.http_connection_manager and matches nothing; use that",
-  ]);
+  assert.deepEqual(
+    warnings({ ...http, match: { listener: { filterChain: { filter: { name: "envoy.http_connection_manager" } } } } }),
+    [
+      "spec.configPatches[0].match.listener.filterChain.filter.name: is the old name of envoy.filters.network.http_connection_manager and matches nothing; use that",
+    ],
+  );
   const annotations = { "envoyfilter.istio.io/referenced-services": "shop/a" };
-  assert.match(told(envoyFilterKind, { configPatches: [patch] }, { annotations }).warnings.join(), /^metadata\.annotations\.envoyfilter\.istio\.io\/referenced-services: has no effect/);
+  assert.match(
+    told(envoyFilterKind, { configPatches: [patch] }, { annotations }).warnings.join(),
+    /^metadata\.annotations\.envoyfilter\.istio\.io\/referenced-services: has no effect/,
+  );
   assertErrors(envoyFilterKind, [
     [{ configPatches: [{ applyTo: "CLUSTER" }] }, "spec.configPatches[0].patch: is required"],
-    [{ configPatches: [{ ...patch, match: { listener: {} } }] }, "spec.configPatches[0].match.listener: must be cluster when applyTo is CLUSTER"],
-    [{ configPatches: [{ ...patch, match: { cluster: { sevice: "a" } } }] }, "spec.configPatches[0].match.cluster.sevice: is not a field that is known here; did you mean service?"],
-    [{ configPatches: [{ ...patch, match: { cluster: { portNumber: 70_000 } } }] }, "spec.configPatches[0].match.cluster.portNumber: must be from 1 to 65535, got 70000"],
-    [{ configPatches: [{ ...patch, patch: { operation: "MERGE" } }] }, "spec.configPatches[0].patch.value: is required unless the operation is REMOVE"],
+    [
+      { configPatches: [{ ...patch, match: { listener: {} } }] },
+      "spec.configPatches[0].match.listener: must be cluster when applyTo is CLUSTER",
+    ],
+    [
+      { configPatches: [{ ...patch, match: { cluster: { sevice: "a" } } }] },
+      "spec.configPatches[0].match.cluster.sevice: is not a field that is known here; did you mean service?",
+    ],
+    [
+      { configPatches: [{ ...patch, match: { cluster: { portNumber: 70_000 } } }] },
+      "spec.configPatches[0].match.cluster.portNumber: must be from 1 to 65535, got 70000",
+    ],
+    [
+      { configPatches: [{ ...patch, patch: { operation: "MERGE" } }] },
+      "spec.configPatches[0].patch.value: is required unless the operation is REMOVE",
+    ],
     [
       { configPatches: [typed("type.googleapis.com/envoy.config.filter.http.lua.v2.Lua")] },
       'spec.configPatches[0].patch.value.typed_config.@type: is no type of Envoy\'s API: "envoy.config.filter.http.lua.v2.Lua"; Envoy has no API v2 any more, use the type of v3',
     ],
-    [{ configPatches: [typed("type.googleapis.com/my.own.Filter")] }, 'spec.configPatches[0].patch.value.typed_config.@type: is no type of Envoy\'s API: "my.own.Filter"'],
+    [
+      { configPatches: [typed("type.googleapis.com/my.own.Filter")] },
+      'spec.configPatches[0].patch.value.typed_config.@type: is no type of Envoy\'s API: "my.own.Filter"',
+    ],
   ]);
   assert.deepEqual(told(wasmPluginKind, { url: "oci://a/b", phase: "AUTHZ" }), {
     errors: [],
@@ -132,7 +254,10 @@ test("what extends proxies is checked, and what has no effect is named", () => {
   });
   assertErrors(wasmPluginKind, [
     [{}, "spec.url: is required"],
-    [{ url: "gopher://a" }, 'spec.url: must be an address with oci://, http://, https:// or file://, or one of an image, got "gopher://a"'],
+    [
+      { url: "gopher://a" },
+      'spec.url: must be an address with oci://, http://, https:// or file://, or one of an image, got "gopher://a"',
+    ],
   ]);
   assertErrors(trafficExtensionKind, [[{ lua: { inlineCode: "" } }, "spec.lua.inlineCode: is required"]]);
 });

@@ -30,7 +30,8 @@ const maxTargets = 16;
 /** Reads `selector`, `targetRefs` and the older `targetRef`, of which one at most may be there. */
 export function readPolicyTarget(reader: Reader): PolicyTarget {
   const target = { selector: readWorkloadSelector(reader), targetRefs: readTargetReferences(reader) };
-  if (target.selector !== undefined && target.targetRefs.length > 0) reader.error("must not be set beside targetRefs", "selector");
+  if (target.selector !== undefined && target.targetRefs.length > 0)
+    reader.error("must not be set beside targetRefs", "selector");
   return target;
 }
 
@@ -54,8 +55,14 @@ export function readTargetReferences(reader: Reader): PolicyTargetReference[] {
 
 function readTargetReference(reader: Reader): PolicyTargetReference {
   const group = reader.string("group") ?? "";
-  const target = { group: group === "core" ? "" : group, kind: requireText(reader, "kind"), name: requireText(reader, "name"), namespace: reader.string("namespace") };
-  if ((target.namespace ?? "") !== "") reader.error("must not be set: a policy holds for what is in its own namespace", "namespace");
+  const target = {
+    group: group === "core" ? "" : group,
+    kind: requireText(reader, "kind"),
+    name: requireText(reader, "name"),
+    namespace: reader.string("namespace"),
+  };
+  if ((target.namespace ?? "") !== "")
+    reader.error("must not be set: a policy holds for what is in its own namespace", "namespace");
   if (target.kind !== "" && !targets.some((known) => known.kind === target.kind && known.group === target.group)) {
     const known = targets.map((entry) => (entry.group === "" ? entry.kind : `${entry.group}/${entry.kind}`)).join(", ");
     reader.error(`must be one of ${known}, got "${target.group === "" ? "" : `${target.group}/`}${target.kind}"`);

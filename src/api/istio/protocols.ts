@@ -1,5 +1,18 @@
 /** Protocols of ports as Istio names them, in upper case. */
-export const protocols = ["HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "TLS", "UDP", "MONGO", "REDIS", "MYSQL", "HTTP_PROXY"] as const;
+export const protocols = [
+  "HTTP",
+  "HTTPS",
+  "HTTP2",
+  "GRPC",
+  "GRPC-WEB",
+  "TCP",
+  "TLS",
+  "UDP",
+  "MONGO",
+  "REDIS",
+  "MYSQL",
+  "HTTP_PROXY",
+] as const;
 
 export function isKnownProtocol(protocol: string): boolean {
   return protocols.includes(protocol as "HTTP");

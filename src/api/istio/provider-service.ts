@@ -18,7 +18,10 @@ export interface ProviderHttp {
 }
 
 export function readServicePort(reader: Reader): ProviderService {
-  return { service: requireText(reader, "service"), port: reader.required("port", reader.integer("port", 1, maxPort)) ?? 0 };
+  return {
+    service: requireText(reader, "service"),
+    port: reader.required("port", reader.integer("port", 1, maxPort)) ?? 0,
+  };
 }
 
 /** A value from the control plane's own environment is not looked up: it would be another one in each replica. */
@@ -36,7 +39,11 @@ export function readProviderHeaders(reader: Reader, field: string): ProviderHead
 }
 
 export function readProviderHttp(reader: Reader): ProviderHttp {
-  const http = { path: reader.string("path") ?? "", timeoutMs: readDurationMs(reader, "timeout"), headers: readProviderHeaders(reader, "headers") };
+  const http = {
+    path: reader.string("path") ?? "",
+    timeoutMs: readDurationMs(reader, "timeout"),
+    headers: readProviderHeaders(reader, "headers"),
+  };
   warnOfUnknown(reader);
   return http;
 }

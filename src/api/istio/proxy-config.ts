@@ -50,7 +50,14 @@ export interface GatewayTopology {
 const clientCertificateDetails = ["subject", "cert", "chain", "dns", "uri"] as const;
 type ClientCertificateDetail = (typeof clientCertificateDetails)[number];
 
-const certificateDetails = ["UNDEFINED", "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"] as const;
+const certificateDetails = [
+  "UNDEFINED",
+  "SANITIZE",
+  "FORWARD_ONLY",
+  "APPEND_FORWARD",
+  "SANITIZE_SET",
+  "ALWAYS_FORWARD_ONLY",
+] as const;
 export type ForwardClientCertDetails = (typeof certificateDetails)[number];
 
 /** Which headers proxies add. Absent: upstream's default. */
@@ -95,7 +102,13 @@ const withoutEffect = [
   "zipkinAddress",
 ] as const;
 /** What upstream's charts write whatever anybody wants: nothing to be warned of. */
-const unremarkable = new Set<string>(["binaryPath", "configPath", "serviceCluster", "statNameLength", "controlPlaneAuthPolicy"]);
+const unremarkable = new Set<string>([
+  "binaryPath",
+  "configPath",
+  "serviceCluster",
+  "statNameLength",
+  "controlPlaneAuthPolicy",
+]);
 
 const defaultDrainMs = 45_000;
 const defaultTerminationDrainMs = 5000;
@@ -122,8 +135,13 @@ export function readProxyConfig(reader: Reader): ProxyConfig {
   };
   const fault = proxyAddressFault(config.discoveryAddress);
   if (fault !== undefined) reader.error(fault, "discoveryAddress");
-  for (const field of withoutEffect) if (reader.has(field) && !unremarkable.has(field)) reader.warn("has no effect here", field);
-  if (reader.has("caCertificatesPem")) reader.warn("has no effect here, as upstream's control plane writes it and reads none: name the roots in caCertificates of the mesh config", "caCertificatesPem");
+  for (const field of withoutEffect)
+    if (reader.has(field) && !unremarkable.has(field)) reader.warn("has no effect here", field);
+  if (reader.has("caCertificatesPem"))
+    reader.warn(
+      "has no effect here, as upstream's control plane writes it and reads none: name the roots in caCertificates of the mesh config",
+      "caCertificatesPem",
+    );
   warnOfUnknown(reader);
   return config;
 }
@@ -166,9 +184,15 @@ const allPercent = 100;
 
 function readTracing(reader: Reader | undefined): ProxyTracing | undefined {
   if (reader === undefined) return undefined;
-  for (const field of collectors) if (reader.has(field)) reader.warn("has no effect here: name an extension provider in defaultProviders.tracing or in a Telemetry", field);
+  for (const field of collectors)
+    if (reader.has(field))
+      reader.warn(
+        "has no effect here: name an extension provider in defaultProviders.tracing or in a Telemetry",
+        field,
+      );
   const sampling = reader.number("sampling");
-  if (sampling !== undefined && (sampling < 0 || sampling > allPercent)) reader.error(`must be from 0 to 100, got ${sampling}`, "sampling");
+  if (sampling !== undefined && (sampling < 0 || sampling > allPercent))
+    reader.error(`must be from 0 to 100, got ${sampling}`, "sampling");
   const tracing: ProxyTracing = {
     samplingPercent: sampling === 0 ? undefined : sampling,
     customTags: readObjects(reader, "customTags", readTag),
@@ -190,17 +214,23 @@ function readHeaders(reader: Reader | undefined): ProxyHeaders {
     serverValue: server === undefined ? undefined : readText(server, "value"),
     attemptCountDisabled: isDisabled("attemptCount"),
     envoyDebugHeadersDisabled: isDisabled("envoyDebugHeaders"),
-    metadataExchangeInMeshOnly: reader?.object("metadataExchangeHeaders")?.oneOf("mode", ["UNDEFINED", "IN_MESH"]) === "IN_MESH",
+    metadataExchangeInMeshOnly:
+      reader?.object("metadataExchangeHeaders")?.oneOf("mode", ["UNDEFINED", "IN_MESH"]) === "IN_MESH",
     preserveHttp1HeaderCase: reader?.boolean("preserveHttp1HeaderCase") ?? false,
   };
-  for (const field of ["xForwardedHost", "xForwardedPort"]) if (reader?.has(field) === true) reader.warn("has no effect here", field);
+  for (const field of ["xForwardedHost", "xForwardedPort"])
+    if (reader?.has(field) === true) reader.warn("has no effect here", field);
   warnOfUnknown(reader);
   return headers;
 }
 
 function readCertificateDetails(reader: Reader | undefined): ProxyHeaders["clientCertificateDetails"] {
   if (reader === undefined) return undefined;
-  const details = Object.fromEntries(clientCertificateDetails.flatMap((detail) => (reader.has(detail) ? [[detail, reader.boolean(detail) ?? false] as const] : [])));
+  const details = Object.fromEntries(
+    clientCertificateDetails.flatMap((detail) =>
+      reader.has(detail) ? [[detail, reader.boolean(detail) ?? false] as const] : [],
+    ),
+  );
   warnOfUnknown(reader);
   return details;
 }

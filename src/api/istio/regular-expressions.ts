@@ -5,7 +5,8 @@ const maxExpressionLength = 1024;
 /** What is wrong with an RE2 expression, or undefined. */
 export function regexFault(expression: string): string | undefined {
   if (expression === "") return "must not be an empty expression";
-  if (expression.length > maxExpressionLength) return `must have at most ${maxExpressionLength} characters, got ${expression.length}`;
+  if (expression.length > maxExpressionLength)
+    return `must have at most ${maxExpressionLength} characters, got ${expression.length}`;
   try {
     RE2JS.compile(expression);
     return undefined;

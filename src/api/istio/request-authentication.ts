@@ -63,7 +63,8 @@ function readJwtRule(reader: Reader): JwtRule {
     timeoutMs: readDurationMs(reader, "timeout", 1),
     spaceDelimitedClaims: reader.strings("spaceDelimitedClaims"),
   };
-  for (const field of ["audiences", "fromParams", "fromCookies", "spaceDelimitedClaims"] as const) checkEach(reader, field, rule[field], emptyFault);
+  for (const field of ["audiences", "fromParams", "fromCookies", "spaceDelimitedClaims"] as const)
+    checkEach(reader, field, rule[field], emptyFault);
   checkKeys(reader, rule);
   reader.ignore("jwks_uri");
   refuseUnknown(reader);
@@ -93,7 +94,8 @@ function isWebAddress(text: string): boolean {
 function checkKeys(reader: Reader, { issuer, jwksUri, jwks }: JwtRule): void {
   if (issuer === "" && jwksUri === undefined) reader.error("is required, unless there is a jwksUri", "issuer");
   if (jwksUri !== undefined && jwks !== undefined) reader.error("must not be set beside jwksUri", "jwks");
-  if (jwksUri !== undefined && !isWebAddress(jwksUri)) reader.error(`must be an address that begins with http:// or https://, got "${jwksUri}"`, "jwksUri");
+  if (jwksUri !== undefined && !isWebAddress(jwksUri))
+    reader.error(`must be an address that begins with http:// or https://, got "${jwksUri}"`, "jwksUri");
   if (jwks !== undefined) checkKeySet(reader, jwks);
 }
 
@@ -103,8 +105,10 @@ function checkKeySet(reader: Reader, text: string): void {
   const keys = keysOf(text);
   if (keys === undefined) reader.error("must be a JSON Web Key Set: an object with a list of keys", "jwks");
   for (const [index, key] of (keys ?? []).entries()) {
-    if (typeof key !== "object" || key === null || !Object.hasOwn(key, "kty")) reader.error(`must have keys with a kty, key ${index} has none`, "jwks");
-    else if (privateMembers.some((member) => Object.hasOwn(key, member))) reader.warn(`has a private key at ${index}; only public ones are needed, take it out`, "jwks");
+    if (typeof key !== "object" || key === null || !Object.hasOwn(key, "kty"))
+      reader.error(`must have keys with a kty, key ${index} has none`, "jwks");
+    else if (privateMembers.some((member) => Object.hasOwn(key, member)))
+      reader.warn(`has a private key at ${index}; only public ones are needed, take it out`, "jwks");
   }
 }
 

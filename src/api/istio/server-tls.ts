@@ -56,7 +56,15 @@ const cipherSuites = [
 
 /** What certificates come from; one of them at most. */
 const sources = ["credentialName", "credentialNames", "tlsCertificates", "serverCertificate"] as const;
-const certificateFields = ["serverCertificate", "privateKey", "caCertificates", "caCrl", "credentialName", "credentialNames", "tlsCertificates"] as const;
+const certificateFields = [
+  "serverCertificate",
+  "privateKey",
+  "caCertificates",
+  "caCrl",
+  "credentialName",
+  "credentialNames",
+  "tlsCertificates",
+] as const;
 const maxCertificates = 2;
 
 export function readServerTls(reader: Reader | undefined): ServerTls | undefined {
@@ -79,7 +87,8 @@ export function readServerTls(reader: Reader | undefined): ServerTls | undefined
     maxProtocolVersion: reader.oneOf("maxProtocolVersion", versions) ?? "TLS_AUTO",
     cipherSuites: readCipherSuites(reader),
   };
-  if (reader.boolean("insecureSkipVerify") === true) reader.error("is for clients, a server has nothing to skip; take it out", "insecureSkipVerify");
+  if (reader.boolean("insecureSkipVerify") === true)
+    reader.error("is for clients, a server has nothing to skip; take it out", "insecureSkipVerify");
   checkCertificates(reader, tls);
   checkVersions(reader, tls);
   refuseUnknown(reader);
@@ -87,7 +96,11 @@ export function readServerTls(reader: Reader | undefined): ServerTls | undefined
 }
 
 function readCertificate(reader: Reader): ServerCertificateFiles {
-  const certificate = { serverCertificate: reader.string("serverCertificate") ?? "", privateKey: reader.string("privateKey") ?? "", caCertificates: readText(reader, "caCertificates") };
+  const certificate = {
+    serverCertificate: reader.string("serverCertificate") ?? "",
+    privateKey: reader.string("privateKey") ?? "",
+    caCertificates: readText(reader, "caCertificates"),
+  };
   refuseUnknown(reader);
   return certificate;
 }
@@ -98,7 +111,11 @@ function readCipherSuites(reader: Reader): readonly string[] {
     // What begins with a sign is an expression of OpenSSL's, such as "-ALL".
     const isKnown = suite === "" || suite === "ALL" || !/^[A-Za-z0-9]/.test(suite) || cipherSuites.includes(suite);
     const isFirst = suites.indexOf(suite) === index;
-    if (!isKnown) reader.warn(`is ignored, no proxy knows "${suite}"; known are ${cipherSuites.join(", ")}`, `cipherSuites[${index}]`);
+    if (!isKnown)
+      reader.warn(
+        `is ignored, no proxy knows "${suite}"; known are ${cipherSuites.join(", ")}`,
+        `cipherSuites[${index}]`,
+      );
     else if (!isFirst) reader.warn(`is ignored, "${suite}" is there twice`, `cipherSuites[${index}]`);
     return isKnown && isFirst;
   });
@@ -113,7 +130,9 @@ function checkCertificates(reader: Reader, tls: ServerTls): void {
   const set = certificateFields.filter((field) => isSet(tls, field));
   switch (tls.mode) {
     case "ISTIO_MUTUAL":
-      for (const field of set) if (field !== "caCrl") reader.error("must not be set when the mode is ISTIO_MUTUAL, which uses the mesh's certificates", field);
+      for (const field of set)
+        if (field !== "caCrl")
+          reader.error("must not be set when the mode is ISTIO_MUTUAL, which uses the mesh's certificates", field);
       return;
     case "PASSTHROUGH":
     case "AUTO_PASSTHROUGH":
@@ -127,30 +146,42 @@ function checkCertificates(reader: Reader, tls: ServerTls): void {
 }
 
 function checkSources(reader: Reader, tls: ServerTls): void {
-  const [first, ...others] = sources.filter((field) => isSet(tls, field) && (field !== "serverCertificate" || tls.privateKey !== undefined));
-  for (const field of others) reader.error(`must not be set beside ${first ?? ""}: certificates come from one of them`, field);
-  if (tls.credentialNames.length > maxCertificates) reader.error(`must have at most ${maxCertificates}`, "credentialNames");
-  if (tls.tlsCertificates.length > maxCertificates) reader.error(`must have at most ${maxCertificates}`, "tlsCertificates");
+  const [first, ...others] = sources.filter(
+    (field) => isSet(tls, field) && (field !== "serverCertificate" || tls.privateKey !== undefined),
+  );
+  for (const field of others)
+    reader.error(`must not be set beside ${first ?? ""}: certificates come from one of them`, field);
+  if (tls.credentialNames.length > maxCertificates)
+    reader.error(`must have at most ${maxCertificates}`, "credentialNames");
+  if (tls.tlsCertificates.length > maxCertificates)
+    reader.error(`must have at most ${maxCertificates}`, "tlsCertificates");
 }
 
 /** Of modes in which the proxy ends TLS: from secrets, or from files. */
 function checkOwnCertificates(reader: Reader, tls: ServerTls): void {
-  if (tls.caCrl !== undefined && tls.credentialName !== undefined) reader.error("must be in the credential instead", "caCrl");
-  if (tls.caCrl !== undefined && tls.mode === "SIMPLE") reader.error("needs a mode in which clients have certificates", "caCrl");
+  if (tls.caCrl !== undefined && tls.credentialName !== undefined)
+    reader.error("must be in the credential instead", "caCrl");
+  if (tls.caCrl !== undefined && tls.mode === "SIMPLE")
+    reader.error("needs a mode in which clients have certificates", "caCrl");
   if (tls.credentialName !== undefined || tls.credentialNames.length > 0) return;
-  if (tls.mode !== "SIMPLE" && tls.caCertificates === undefined) reader.error(`is required when the mode is ${tls.mode}, unless there is a credentialName`, "caCertificates");
+  if (tls.mode !== "SIMPLE" && tls.caCertificates === undefined)
+    reader.error(`is required when the mode is ${tls.mode}, unless there is a credentialName`, "caCertificates");
   const { tlsCertificates, serverCertificate, privateKey } = tls;
   const files = tlsCertificates.map((certificate, index) => ({ at: `tlsCertificates[${index}].`, ...certificate }));
-  if (files.length === 0) files.push({ at: "", serverCertificate: serverCertificate ?? "", privateKey: privateKey ?? "" });
+  if (files.length === 0)
+    files.push({ at: "", serverCertificate: serverCertificate ?? "", privateKey: privateKey ?? "" });
   for (const { at, ...certificate } of files) {
     for (const field of ["serverCertificate", "privateKey"] as const) {
-      if (certificate[field] === "") reader.error(`is required when the mode is ${tls.mode}, unless there is a credentialName`, `${at}${field}`);
+      if (certificate[field] === "")
+        reader.error(`is required when the mode is ${tls.mode}, unless there is a credentialName`, `${at}${field}`);
     }
   }
 }
 
 function checkVersions(reader: Reader, tls: ServerTls): void {
   const { minProtocolVersion: least, maxProtocolVersion: most } = tls;
-  if ((least === "TLSV1_0" || least === "TLSV1_1") && tls.cipherSuites.length === 0) reader.warn(`is below TLSV1_2, for which cipherSuites must name old ones`, "minProtocolVersion");
-  if (least !== "TLS_AUTO" && most !== "TLS_AUTO" && versions.indexOf(least) > versions.indexOf(most)) reader.error(`must not be above maxProtocolVersion (${most}), got ${least}`, "minProtocolVersion");
+  if ((least === "TLSV1_0" || least === "TLSV1_1") && tls.cipherSuites.length === 0)
+    reader.warn(`is below TLSV1_2, for which cipherSuites must name old ones`, "minProtocolVersion");
+  if (least !== "TLS_AUTO" && most !== "TLS_AUTO" && versions.indexOf(least) > versions.indexOf(most))
+    reader.error(`must not be above maxProtocolVersion (${most}), got ${least}`, "minProtocolVersion");
 }

@@ -72,7 +72,13 @@ export function parseServiceEntry(raw: unknown): Parsed<ServiceEntry> {
 }
 
 /** The hosts that a control plane is to give addresses to: none where the user gives some, wants none, or where no address could be resolved back. */
-export function automaticallyAddressedHosts({ metadata, spec }: { readonly metadata: { readonly labels?: Readonly<Record<string, string>> }; readonly spec: ServiceEntrySpec }): readonly string[] {
+export function automaticallyAddressedHosts({
+  metadata,
+  spec,
+}: {
+  readonly metadata: { readonly labels?: Readonly<Record<string, string>> };
+  readonly spec: ServiceEntrySpec;
+}): readonly string[] {
   const isWanted = metadata.labels?.[istioLabels.enableAutoallocateIp]?.toLowerCase() !== "false";
   if (!isWanted || spec.resolution === "NONE" || spec.addresses.length > 0) return [];
   return [...new Set(spec.hosts)].filter((host) => !host.startsWith("*") || spec.resolution === "DYNAMIC_DNS");
@@ -88,23 +94,36 @@ function readPort(reader: Reader): IstioPort {
 
 function checkHosts(reader: Reader, { hosts, resolution, endpoints }: ServiceEntrySpec): void {
   if (hosts.length === 0) reader.error("must have at least one host", "hosts");
-  checkEach(reader, "hosts", hosts, (host) => (host === "*" ? 'must not be "*"; name a domain' : wildcardDomainFault(host)));
+  checkEach(reader, "hosts", hosts, (host) =>
+    host === "*" ? 'must not be "*"; name a domain' : wildcardDomainFault(host),
+  );
   for (const [index, host] of hosts.entries()) {
     const field = `hosts[${index}]`;
-    if (hasPartialWildcard(host) && resolution !== "DYNAMIC_DNS") reader.warn(`has a wildcard within a part, got "${host}"; not all proxies can match it`, field);
+    if (hasPartialWildcard(host) && resolution !== "DYNAMIC_DNS")
+      reader.warn(`has a wildcard within a part, got "${host}"; not all proxies can match it`, field);
     const isResolved = (resolution === "DNS" || resolution === "DNS_ROUND_ROBIN") && endpoints.length === 0;
-    if (isResolved && host.startsWith("*")) reader.error(`must be a full name, since ${resolution} looks it up, got "${host}"; or add endpoints`, field);
-    else if (isResolved && wildcardDomainFault(host) === undefined && domainFault(host) !== undefined) reader.error(domainFault(host) ?? "", field);
+    if (isResolved && host.startsWith("*"))
+      reader.error(`must be a full name, since ${resolution} looks it up, got "${host}"; or add endpoints`, field);
+    else if (isResolved && wildcardDomainFault(host) === undefined && domainFault(host) !== undefined)
+      reader.error(domainFault(host) ?? "", field);
   }
 }
 
 function checkAddresses(reader: Reader, { addresses, resolution, hosts, ports }: ServiceEntrySpec): void {
   checkEach(reader, "addresses", addresses, (address) => {
-    if (address.includes("/") && resolution !== "NONE" && resolution !== "STATIC") return `must be an IP address, not a CIDR, when the resolution is ${resolution}, got "${address}"`;
+    if (address.includes("/") && resolution !== "NONE" && resolution !== "STATIC")
+      return `must be an IP address, not a CIDR, when the resolution is ${resolution}, got "${address}"`;
     return subnetFault(address);
   });
-  if (resolution === "NONE" && addresses.length === 0 && ports.some((port) => (port.protocol ?? "TCP").toUpperCase() === "TCP")) {
-    reader.warn("is empty, and a port is of TCP: its traffic cannot be told from other traffic to that port", "addresses");
+  if (
+    resolution === "NONE" &&
+    addresses.length === 0 &&
+    ports.some((port) => (port.protocol ?? "TCP").toUpperCase() === "TCP")
+  ) {
+    reader.warn(
+      "is empty, and a port is of TCP: its traffic cannot be told from other traffic to that port",
+      "addresses",
+    );
   }
   const isByDns = resolution === "DNS" || resolution === "DNS_ROUND_ROBIN";
   if (isByDns && addresses.length > 0 && hosts.length > 1 && ports.some((port) => isTcpProtocol(port.protocol))) {
@@ -115,11 +134,16 @@ function checkAddresses(reader: Reader, { addresses, resolution, hosts, ports }:
 function checkPorts(reader: Reader, { ports, hosts, resolution }: ServiceEntrySpec): void {
   for (const [index, port] of ports.entries()) {
     const earlier = ports.slice(0, index);
-    if (port.name !== undefined && earlier.some((other) => other.name === port.name)) reader.error(`must be unique, "${port.name}" is there twice; rename one`, `ports[${index}].name`);
-    if (earlier.some((other) => other.number === port.number)) reader.error(`must be unique, ${port.number} is there twice; leave one out`, `ports[${index}].number`);
+    if (port.name !== undefined && earlier.some((other) => other.name === port.name))
+      reader.error(`must be unique, "${port.name}" is there twice; rename one`, `ports[${index}].name`);
+    if (earlier.some((other) => other.number === port.number))
+      reader.error(`must be unique, ${port.number} is there twice; leave one out`, `ports[${index}].number`);
     const isTold = isHttpProtocol(port.protocol) || isTlsProtocol(port.protocol);
     if (hosts.length > 1 && resolution !== "NONE" && !isTold) {
-      reader.error("must be of HTTP or TLS when there is more than one host: nothing else tells hosts apart; make a ServiceEntry for each host", `ports[${index}].protocol`);
+      reader.error(
+        "must be of HTTP or TLS when there is more than one host: nothing else tells hosts apart; make a ServiceEntry for each host",
+        `ports[${index}].protocol`,
+      );
     }
   }
 }
@@ -130,19 +154,32 @@ function checkEndpoints(reader: Reader, { endpoints, resolution, workloadSelecto
     if (reader.has("endpoints")) reader.error("must not be set beside workloadSelector", "endpoints");
     if (resolution === "NONE") reader.warn("has no effect when the resolution is NONE; use STATIC", "workloadSelector");
   }
-  if (resolution === "NONE" && endpoints.length > 0) reader.error("must be empty when the resolution is NONE; use STATIC, or DNS for names", "endpoints");
+  if (resolution === "NONE" && endpoints.length > 0)
+    reader.error("must be empty when the resolution is NONE; use STATIC, or DNS for names", "endpoints");
   for (const [index, endpoint] of endpoints.entries()) {
-    if (endpoint.address === undefined && resolution !== "STATIC") reader.error(`is required when the resolution is ${resolution}; STATIC does with a network`, `endpoints[${index}].address`);
+    if (endpoint.address === undefined && resolution !== "STATIC")
+      reader.error(
+        `is required when the resolution is ${resolution}; STATIC does with a network`,
+        `endpoints[${index}].address`,
+      );
   }
-  if (resolution === "DNS_ROUND_ROBIN" && endpoints.length > 1) reader.error(`must have at most one when the resolution is DNS_ROUND_ROBIN, got ${endpoints.length}`, "endpoints");
+  if (resolution === "DNS_ROUND_ROBIN" && endpoints.length > 1)
+    reader.error(`must have at most one when the resolution is DNS_ROUND_ROBIN, got ${endpoints.length}`, "endpoints");
 }
 
 /** Each request says itself which host it wants, so only wildcards and what has a host in it make sense. */
 function checkDynamicDns({ spec: reader, labels }: OpenedObject, spec: ServiceEntrySpec): void {
-  checkEach(reader, "hosts", spec.hosts, (host) => (host.startsWith("*") ? undefined : `must have a wildcard when the resolution is DYNAMIC_DNS, got "${host}"`));
-  for (const field of ["addresses", "endpoints"] as const) if (spec[field].length > 0) reader.error("must be empty when the resolution is DYNAMIC_DNS", field);
+  checkEach(reader, "hosts", spec.hosts, (host) =>
+    host.startsWith("*") ? undefined : `must have a wildcard when the resolution is DYNAMIC_DNS, got "${host}"`,
+  );
+  for (const field of ["addresses", "endpoints"] as const)
+    if (spec[field].length > 0) reader.error("must be empty when the resolution is DYNAMIC_DNS", field);
   for (const [index, { protocol }] of spec.ports.entries()) {
-    if (!["HTTP", "TLS", "GRPC", "HTTP2"].includes(protocol ?? "")) reader.error(`must be HTTP, HTTP2, GRPC or TLS when the resolution is DYNAMIC_DNS, got "${protocol ?? ""}"`, `ports[${index}].protocol`);
+    if (!["HTTP", "TLS", "GRPC", "HTTP2"].includes(protocol ?? ""))
+      reader.error(
+        `must be HTTP, HTTP2, GRPC or TLS when the resolution is DYNAMIC_DNS, got "${protocol ?? ""}"`,
+        `ports[${index}].protocol`,
+      );
   }
   const waypoint = labels[istioLabels.useWaypoint] ?? "";
   if (spec.location === "MESH_INTERNAL" && waypoint !== "" && waypoint.toLowerCase() !== "none") {

@@ -72,8 +72,12 @@ export function parseSidecar(raw: unknown): Parsed<Sidecar> {
     inboundConnectionPool: readConnectionPool(reader.object("inboundConnectionPool")),
     outboundTrafficPolicy: readOutboundTrafficPolicy(reader.object("outboundTrafficPolicy")),
   };
-  if (spec.workloadSelector !== undefined) checkSelectorLabels(reader, "workloadSelector.labels", spec.workloadSelector.labels);
-  const isEmpty = spec.ingress.length + spec.egress.length === 0 && spec.outboundTrafficPolicy === undefined && spec.inboundConnectionPool === undefined;
+  if (spec.workloadSelector !== undefined)
+    checkSelectorLabels(reader, "workloadSelector.labels", spec.workloadSelector.labels);
+  const isEmpty =
+    spec.ingress.length + spec.egress.length === 0 &&
+    spec.outboundTrafficPolicy === undefined &&
+    spec.inboundConnectionPool === undefined;
   if (isEmpty) reader.error("must have ingress, egress, outboundTrafficPolicy or inboundConnectionPool");
   checkListeners(reader, spec);
   refuseUnknown(selector);
@@ -84,13 +88,16 @@ export function parseSidecar(raw: unknown): Parsed<Sidecar> {
 /** No two listeners may want the same port, and the one without a port comes last. */
 function checkListeners(reader: Reader, spec: SidecarSpec): void {
   for (const field of ["ingress", "egress"] as const) {
-    const listeners: readonly { readonly port?: IstioPort | undefined; readonly bind?: string | undefined }[] = spec[field];
+    const listeners: readonly { readonly port?: IstioPort | undefined; readonly bind?: string | undefined }[] =
+      spec[field];
     for (const [index, { port, bind }] of listeners.entries()) {
       const earlier = listeners.slice(0, index);
       if (port === undefined) {
-        if (index !== listeners.length - 1) reader.error("must be the last listener, since it has no port", `${field}[${index}]`);
+        if (index !== listeners.length - 1)
+          reader.error("must be the last listener, since it has no port", `${field}[${index}]`);
       } else if (port.number === 0 && field === "egress") {
-        if (earlier.some((other) => other.port?.number === 0 && other.bind === bind)) reader.error(`must be unique, "${bind ?? ""}" is there twice`, `${field}[${index}].bind`);
+        if (earlier.some((other) => other.port?.number === 0 && other.bind === bind))
+          reader.error(`must be unique, "${bind ?? ""}" is there twice`, `${field}[${index}].bind`);
       } else if (earlier.some((other) => other.port?.number === port.number)) {
         reader.error(`must be unique, ${port.number} is there twice; leave one out`, `${field}[${index}].port.number`);
       }
@@ -127,7 +134,10 @@ function readIngress(reader: Reader): SidecarIngress {
   if (fault !== undefined) reader.error(fault, "defaultEndpoint");
   if (tlsReader !== undefined && ingress.tls !== undefined) checkIngressTls(tlsReader, ingress.tls, ingress.port);
   if (reader.object("connectionPool")?.has("http") === true && !isHttpProtocol(ingress.port.protocol)) {
-    reader.warn(`has an effect on HTTP only, this port is ${ingress.port.protocol ?? "of no protocol"}`, "connectionPool.http");
+    reader.warn(
+      `has an effect on HTTP only, this port is ${ingress.port.protocol ?? "of no protocol"}`,
+      "connectionPool.http",
+    );
   }
   refuseUnknown(reader);
   return ingress;
@@ -137,16 +147,22 @@ function defaultEndpointFault(text: string): string | undefined {
   if (text.startsWith(unixPrefix)) return unixPathFault(text.slice(unixPrefix.length));
   const [, bracketed, plain = "", port = ""] = /^(?:\[([^\]]*)\]|([^:]*)):(\d+)$/.exec(text) ?? [];
   const isGood = port !== "" && Number(port) >= 1 && Number(port) <= maxPort && localHosts.includes(bracketed ?? plain);
-  return isGood ? undefined : `must be 127.0.0.1:<port>, 0.0.0.0:<port>, [::1]:<port>, [::]:<port> or unix://<path>, got "${text}"`;
+  return isGood
+    ? undefined
+    : `must be 127.0.0.1:<port>, 0.0.0.0:<port>, [::1]:<port>, [::]:<port> or unix://<path>, got "${text}"`;
 }
 
 function checkIngressTls(reader: Reader, tls: ServerTls, port: IstioPort): void {
-  for (const field of ["subjectAltNames", "credentialNames", "tlsCertificates"] as const) if (tls[field].length > 0) reader.error("is not supported by sidecars; use files", field);
+  for (const field of ["subjectAltNames", "credentialNames", "tlsCertificates"] as const)
+    if (tls[field].length > 0) reader.error("is not supported by sidecars; use files", field);
   if (tls.credentialName !== undefined) reader.error("is not supported by sidecars; use files", "credentialName");
-  if (tls.caCertCredentialName !== undefined) reader.error("is not supported by sidecars; use files", "caCertCredentialName");
+  if (tls.caCertCredentialName !== undefined)
+    reader.error("is not supported by sidecars; use files", "caCertCredentialName");
   if (tls.httpsRedirect) reader.error("is not supported by sidecars", "httpsRedirect");
-  if (tls.mode === "ISTIO_MUTUAL" || tls.mode === "AUTO_PASSTHROUGH") reader.error(`must be SIMPLE, MUTUAL, OPTIONAL_MUTUAL or PASSTHROUGH for a sidecar, got ${tls.mode}`, "mode");
-  if (!isTlsProtocol(port.protocol)) reader.error(`needs a port with the protocol HTTPS or TLS, got "${port.protocol ?? ""}"`);
+  if (tls.mode === "ISTIO_MUTUAL" || tls.mode === "AUTO_PASSTHROUGH")
+    reader.error(`must be SIMPLE, MUTUAL, OPTIONAL_MUTUAL or PASSTHROUGH for a sidecar, got ${tls.mode}`, "mode");
+  if (!isTlsProtocol(port.protocol))
+    reader.error(`needs a port with the protocol HTTPS or TLS, got "${port.protocol ?? ""}"`);
 }
 
 function readEgress(reader: Reader, namespace: string): SidecarEgress {
@@ -159,8 +175,12 @@ function readEgress(reader: Reader, namespace: string): SidecarEgress {
     hosts: reader.strings("hosts"),
   };
   if (egress.port?.number === 0) {
-    if (bind?.startsWith(unixPrefix) === true) reader.warn("has no effect as a unix socket: proxies listen on addresses only", "bind");
-    const fault = bind?.startsWith(unixPrefix) === true ? unixPathFault(bind.slice(unixPrefix.length)) : "must be unix:// and a path when the port's number is 0";
+    if (bind?.startsWith(unixPrefix) === true)
+      reader.warn("has no effect as a unix socket: proxies listen on addresses only", "bind");
+    const fault =
+      bind?.startsWith(unixPrefix) === true
+        ? unixPathFault(bind.slice(unixPrefix.length))
+        : "must be unix:// and a path when the port's number is 0";
     if (fault !== undefined) reader.error(fault, "bind");
     if (egress.captureMode === "IPTABLES") reader.error("must be DEFAULT or NONE for a unix socket", "captureMode");
   } else if (egress.port !== undefined) {
@@ -188,7 +208,8 @@ function checkEgressHosts(reader: Reader, hosts: readonly string[], ownNamespace
     if (fault !== undefined) reader.error(fault, field);
     if (namespace.startsWith("~")) continue;
     const resolved = namespace === "." ? ownNamespace : namespace;
-    const isCovered = seen.has(`${resolved}/${host}`) || seen.has(`${resolved}/*`) || (seen.has("*/*") && seen.size > 0);
+    const isCovered =
+      seen.has(`${resolved}/${host}`) || seen.has(`${resolved}/*`) || (seen.has("*/*") && seen.size > 0);
     if (isCovered) reader.warn(`is there already, got "${text}"; leave it out`, field);
     seen.add(`${resolved}/${host}`);
   }

@@ -20,7 +20,8 @@ export function readStringMatchIn(reader: Reader): StringMatch | undefined {
     return value === undefined ? [] : [{ kind, value }];
   });
   refuseUnknown(reader);
-  if (found.length > 1) reader.error(`must have one of exact, prefix and regex, got ${found.map(({ kind }) => kind).join(" and ")}`);
+  if (found.length > 1)
+    reader.error(`must have one of exact, prefix and regex, got ${found.map(({ kind }) => kind).join(" and ")}`);
   const [match] = found;
   const fault = match?.kind === "regex" ? regexFault(match.value) : undefined;
   if (fault !== undefined) reader.error(fault, "regex");
@@ -31,7 +32,8 @@ export function readStringMatchIn(reader: Reader): StringMatch | undefined {
 export function readStringMatch(reader: Reader, field: string): StringMatch | undefined {
   const nested = reader.object(field);
   const match = nested === undefined ? undefined : readStringMatchIn(nested);
-  if (match?.kind === "prefix" && match.value === "") nested?.error("must not be empty; leave the match out to match all", "prefix");
+  if (match?.kind === "prefix" && match.value === "")
+    nested?.error("must not be empty; leave the match out to match all", "prefix");
   return match;
 }
 
@@ -39,6 +41,7 @@ export function readStringMatch(reader: Reader, field: string): StringMatch | un
 export function readPresenceMatch(reader: Reader): PresenceMatch {
   if (reader.string("regex") === "*") return { kind: "present" };
   const match = readStringMatchIn(reader);
-  if (match?.kind === "prefix" && match.value === "") reader.error("must not be empty; leave it out to match presence", "prefix");
+  if (match?.kind === "prefix" && match.value === "")
+    reader.error("must not be empty; leave it out to match presence", "prefix");
   return match ?? { kind: "present" };
 }

@@ -66,7 +66,9 @@ export const istioMetrics = [
 ] as const;
 export type IstioMetric = (typeof istioMetrics)[number];
 
-export type MetricMatch = { readonly kind: "metric"; readonly metric: IstioMetric } | { readonly kind: "customMetric"; readonly name: string };
+export type MetricMatch =
+  | { readonly kind: "metric"; readonly metric: IstioMetric }
+  | { readonly kind: "customMetric"; readonly name: string };
 
 export interface TelemetryAccessLogging {
   readonly match?: { readonly mode: WorkloadMode } | undefined;
@@ -96,7 +98,8 @@ export function parseTelemetry(raw: unknown): Parsed<Telemetry> {
 
 function readTracing(reader: Reader): TelemetryTracing {
   const sampling = reader.number("randomSamplingPercentage");
-  if (sampling !== undefined && (sampling < 0 || sampling > allPercent)) reader.error(`must be from 0 to 100, got ${sampling}`, "randomSamplingPercentage");
+  if (sampling !== undefined && (sampling < 0 || sampling > allPercent))
+    reader.error(`must be from 0 to 100, got ${sampling}`, "randomSamplingPercentage");
   const tracing: TelemetryTracing = {
     match: readMode(reader),
     providers: readProviders(reader),
@@ -107,7 +110,9 @@ function readTracing(reader: Reader): TelemetryTracing {
     disableContextPropagation: reader.boolean("disableContextPropagation"),
     useRequestIdForTraceSampling: reader.boolean("useRequestIdForTraceSampling"),
   };
-  for (const field of ["customTags", "enableIstioTags", "useRequestIdForTraceSampling"]) if (reader.has(field)) reader.warn("is of spans, which Envoy alone sends; Serin's own proxy passes trace contexts on", field);
+  for (const field of ["customTags", "enableIstioTags", "useRequestIdForTraceSampling"])
+    if (reader.has(field))
+      reader.warn("is of spans, which Envoy alone sends; Serin's own proxy passes trace contexts on", field);
   if (tracing.providers.length > 1) reader.warn("has more than one; only the first has an effect", "providers");
   if (Object.hasOwn(tracing.customTags, "")) reader.error("must not have an empty name", "customTags");
   warnOfUnknown(reader);
@@ -123,10 +128,12 @@ export function readTag(reader: Reader): TracingTag {
   }
   for (const kind of ["environment", "header"] as const) {
     const nested = reader.object(kind);
-    if (nested !== undefined) found.push({ kind, name: requireText(nested, "name"), defaultValue: nested.string("defaultValue") ?? "" });
+    if (nested !== undefined)
+      found.push({ kind, name: requireText(nested, "name"), defaultValue: nested.string("defaultValue") ?? "" });
     warnOfUnknown(nested);
   }
-  if (found.length !== 1) reader.error(`must have exactly one of literal, environment, header and formatter, got ${found.length}`);
+  if (found.length !== 1)
+    reader.error(`must have exactly one of literal, environment, header and formatter, got ${found.length}`);
   warnOfUnknown(reader);
   return found[0] ?? { kind: "literal", value: "" };
 }
@@ -145,11 +152,15 @@ function readOverride(reader: Reader): MetricsOverride {
   const match = reader.object("match");
   const customMetric = match?.string("customMetric");
   const metric = match?.oneOf("metric", istioMetrics);
-  if (match?.has("metric") === true && match.has("customMetric")) match.error("must not be set beside metric", "customMetric");
+  if (match?.has("metric") === true && match.has("customMetric"))
+    match.error("must not be set beside metric", "customMetric");
   if (customMetric === "") match?.error("must not be empty", "customMetric");
   const override: MetricsOverride = {
     match: {
-      metric: customMetric === undefined ? { kind: "metric", metric: metric ?? "ALL_METRICS" } : { kind: "customMetric", name: customMetric },
+      metric:
+        customMetric === undefined
+          ? { kind: "metric", metric: metric ?? "ALL_METRICS" }
+          : { kind: "customMetric", name: customMetric },
       mode: match?.oneOf("mode", workloadModes) ?? "CLIENT_AND_SERVER",
     },
     disabled: reader.boolean("disabled"),
@@ -164,7 +175,8 @@ function readOverride(reader: Reader): MetricsOverride {
 function readTagOverride(reader: Reader): { operation: "UPSERT" | "REMOVE"; value: string } {
   const operation = reader.oneOf("operation", ["UPSERT", "REMOVE"]) ?? "UPSERT";
   const value = reader.string("value") ?? "";
-  if (operation === "UPSERT" && value === "") reader.error("is required when the operation is UPSERT: an expression, or REMOVE as the operation", "value");
+  if (operation === "UPSERT" && value === "")
+    reader.error("is required when the operation is UPSERT: an expression, or REMOVE as the operation", "value");
   if (operation === "REMOVE" && value !== "") reader.error("must not be set when the operation is REMOVE", "value");
   warnOfUnknown(reader);
   return { operation, value };

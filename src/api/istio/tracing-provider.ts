@@ -1,6 +1,13 @@
 import type { Reader } from "../reader.ts";
 import { readDurationMs, readText, warnOfUnknown } from "./fields.ts";
-import { readProviderHeaders, readProviderHttp, readServicePort, type ProviderHeaders, type ProviderHttp, type ProviderService } from "./provider-service.ts";
+import {
+  readProviderHeaders,
+  readProviderHttp,
+  readServicePort,
+  type ProviderHeaders,
+  type ProviderHttp,
+  type ProviderService,
+} from "./provider-service.ts";
 
 /** Who collects spans. */
 export type TracingProvider = ZipkinProvider | OpenTelemetryProvider | DatadogProvider | SkyWalkingProvider;
@@ -58,7 +65,8 @@ export function readZipkin(reader: Reader): ZipkinProvider {
     ...readCollector(reader),
     path: readText(reader, "path"),
     shortTraceIds: reader.boolean("enable64bitTraceId") ?? false,
-    propagatesW3c: reader.oneOf("traceContextOption", ["USE_B3", "USE_B3_WITH_W3C_PROPAGATION"]) === "USE_B3_WITH_W3C_PROPAGATION",
+    propagatesW3c:
+      reader.oneOf("traceContextOption", ["USE_B3", "USE_B3_WITH_W3C_PROPAGATION"]) === "USE_B3_WITH_W3C_PROPAGATION",
     timeoutMs: readDurationMs(reader, "timeout", 1),
     headers: readProviderHeaders(reader, "headers"),
   };
@@ -75,9 +83,17 @@ export function readOpenTelemetry(reader: Reader): OpenTelemetryProvider {
     kind: "opentelemetry",
     ...readCollector(reader),
     http: http === undefined ? undefined : readProviderHttp(http),
-    grpc: { timeoutMs: grpc === undefined ? undefined : readDurationMs(grpc, "timeout"), initialMetadata: grpc === undefined ? [] : readProviderHeaders(grpc, "initialMetadata") },
-    detectors: { environment: detectors?.object("environment") !== undefined, dynatrace: detectors?.object("dynatrace") !== undefined },
-    semanticConventions: reader.oneOf("serviceAttributeEnrichment", ["ISTIO_CANONICAL", "OTEL_SEMANTIC_CONVENTIONS"]) === "OTEL_SEMANTIC_CONVENTIONS",
+    grpc: {
+      timeoutMs: grpc === undefined ? undefined : readDurationMs(grpc, "timeout"),
+      initialMetadata: grpc === undefined ? [] : readProviderHeaders(grpc, "initialMetadata"),
+    },
+    detectors: {
+      environment: detectors?.object("environment") !== undefined,
+      dynatrace: detectors?.object("dynatrace") !== undefined,
+    },
+    semanticConventions:
+      reader.oneOf("serviceAttributeEnrichment", ["ISTIO_CANONICAL", "OTEL_SEMANTIC_CONVENTIONS"]) ===
+      "OTEL_SEMANTIC_CONVENTIONS",
     sampler: readSampler(reader.object("dynatraceSampler"), http !== undefined),
   };
   if (http !== undefined && grpc !== undefined) reader.error("must not be set beside http", "grpc");
@@ -94,7 +110,13 @@ function readSampler(reader: Reader | undefined, hasHttp: boolean): DynatraceSam
     tenant: reader.string("tenant") ?? "",
     clusterId: reader.integer("clusterId") ?? 0,
     rootSpansPerMinute: reader.integer("rootSpansPerMinute", 0) ?? 0,
-    api: service === undefined ? undefined : { ...readServicePort(service), http: http === undefined ? { path: "", headers: [] } : readProviderHttp(http) },
+    api:
+      service === undefined
+        ? undefined
+        : {
+            ...readServicePort(service),
+            http: http === undefined ? { path: "", headers: [] } : readProviderHttp(http),
+          },
   };
   warnOfUnknown(service);
   warnOfUnknown(reader);
@@ -110,7 +132,11 @@ export function readDatadog(reader: Reader): DatadogProvider {
 
 export function readSkyWalking(reader: Reader): SkyWalkingProvider {
   reader.warn(onlyEnvoy);
-  const provider: SkyWalkingProvider = { kind: "skywalking", ...readServicePort(reader), accessToken: readText(reader, "accessToken") };
+  const provider: SkyWalkingProvider = {
+    kind: "skywalking",
+    ...readServicePort(reader),
+    accessToken: readText(reader, "accessToken"),
+  };
   warnOfUnknown(reader);
   return provider;
 }

@@ -18,9 +18,17 @@ export interface PortTrafficPolicy extends TrafficPolicySettings {
 
 export interface TrafficPolicy extends TrafficPolicySettings {
   readonly portLevelSettings: readonly PortTrafficPolicy[];
-  readonly tunnel?: { readonly protocol: "CONNECT" | "POST"; readonly targetHost: string; readonly targetPort: number } | undefined;
+  readonly tunnel?:
+    | { readonly protocol: "CONNECT" | "POST"; readonly targetHost: string; readonly targetPort: number }
+    | undefined;
   readonly proxyProtocol?: { readonly version: "V1" | "V2" } | undefined;
-  readonly retryBudget?: { readonly percent?: number | undefined; readonly minRetryConcurrency?: number | undefined; readonly budgetIntervalMs?: number | undefined } | undefined;
+  readonly retryBudget?:
+    | {
+        readonly percent?: number | undefined;
+        readonly minRetryConcurrency?: number | undefined;
+        readonly budgetIntervalMs?: number | undefined;
+      }
+    | undefined;
 }
 
 /** When an endpoint is left out for a while. 0 of a count turns that reason off; absent: the default. */
@@ -58,14 +66,17 @@ const policyFields = [...settingFields, "portLevelSettings", "tunnel", "proxyPro
 /** The namespace is that of the object: credentials that are ConfigMaps must be in it. */
 export function readTrafficPolicy(reader: Reader | undefined, namespace: string): TrafficPolicy | undefined {
   if (reader === undefined) return undefined;
-  if (!policyFields.some((field) => reader.has(field))) reader.error(`must have at least one of ${policyFields.join(", ")}`);
-  if (reader.has("tunnel") && reader.has("proxyProtocol")) reader.error("must not be set beside tunnel", "proxyProtocol");
+  if (!policyFields.some((field) => reader.has(field)))
+    reader.error(`must have at least one of ${policyFields.join(", ")}`);
+  if (reader.has("tunnel") && reader.has("proxyProtocol"))
+    reader.error("must not be set beside tunnel", "proxyProtocol");
   const proxyProtocol = reader.object("proxyProtocol");
   const policy: TrafficPolicy = {
     ...readSettings(reader, namespace),
     portLevelSettings: reader.objects("portLevelSettings").map((entry) => readPortPolicy(entry, namespace)),
     tunnel: readTunnel(reader.object("tunnel")),
-    proxyProtocol: proxyProtocol === undefined ? undefined : { version: proxyProtocol.oneOf("version", ["V1", "V2"]) ?? "V1" },
+    proxyProtocol:
+      proxyProtocol === undefined ? undefined : { version: proxyProtocol.oneOf("version", ["V1", "V2"]) ?? "V1" },
     retryBudget: readRetryBudget(reader.object("retryBudget")),
   };
   warnOfUnknown(proxyProtocol);
@@ -83,9 +94,13 @@ function readSettings(reader: Reader, namespace: string): TrafficPolicySettings 
 }
 
 function readPortPolicy(reader: Reader, namespace: string): PortTrafficPolicy {
-  if (!settingFields.some((field) => reader.has(field))) reader.error(`must have at least one of ${settingFields.join(", ")}`);
+  if (!settingFields.some((field) => reader.has(field)))
+    reader.error(`must have at least one of ${settingFields.join(", ")}`);
   const port = reader.required("port", reader.object("port"));
-  const policy = { port: { number: port?.required("number", readPortNumber(port, "number")) ?? 0 }, ...readSettings(reader, namespace) };
+  const policy = {
+    port: { number: port?.required("number", readPortNumber(port, "number")) ?? 0 },
+    ...readSettings(reader, namespace),
+  };
   refuseUnknown(port);
   refuseUnknown(reader);
   return policy;
@@ -107,8 +122,13 @@ function readTunnel(reader: Reader | undefined): TrafficPolicy["tunnel"] {
 function readRetryBudget(reader: Reader | undefined): TrafficPolicy["retryBudget"] {
   if (reader === undefined) return undefined;
   const percent = reader.number("percent");
-  if (percent !== undefined && (percent < 0 || percent > allPercent)) reader.error(`must be from 0 to 100, got ${percent}`, "percent");
-  const budget = { percent, minRetryConcurrency: reader.integer("minRetryConcurrency", 0), budgetIntervalMs: readDurationMs(reader, "budgetInterval") };
+  if (percent !== undefined && (percent < 0 || percent > allPercent))
+    reader.error(`must be from 0 to 100, got ${percent}`, "percent");
+  const budget = {
+    percent,
+    minRetryConcurrency: reader.integer("minRetryConcurrency", 0),
+    budgetIntervalMs: readDurationMs(reader, "budgetInterval"),
+  };
   warnOfUnknown(reader);
   return budget;
 }
@@ -116,7 +136,11 @@ function readRetryBudget(reader: Reader | undefined): TrafficPolicy["retryBudget
 export function readOutlierDetection(reader: Reader | undefined): OutlierDetection | undefined {
   if (reader === undefined) return undefined;
   const legacy = reader.integer("consecutiveErrors", 0);
-  if (legacy !== undefined) reader.warn("is deprecated and has no effect; use consecutiveGatewayErrors or consecutive5xxErrors", "consecutiveErrors");
+  if (legacy !== undefined)
+    reader.warn(
+      "is deprecated and has no effect; use consecutiveGatewayErrors or consecutive5xxErrors",
+      "consecutiveErrors",
+    );
   const detection: OutlierDetection = {
     consecutive5xxErrors: reader.integer("consecutive5xxErrors", 0),
     consecutiveGatewayErrors: reader.integer("consecutiveGatewayErrors", 0),
@@ -136,9 +160,11 @@ export function readOutlierDetection(reader: Reader | undefined): OutlierDetecti
 }
 
 function readErrorCodes(reader: Reader): readonly number[] {
-  if (reader.has("outlierDetectionHttpErrorCodes")) reader.warn("has no effect here, as in no proxy; use consecutive5xxErrors", "outlierDetectionHttpErrorCodes");
+  if (reader.has("outlierDetectionHttpErrorCodes"))
+    reader.warn("has no effect here, as in no proxy; use consecutive5xxErrors", "outlierDetectionHttpErrorCodes");
   return reader.list("outlierDetectionHttpErrorCodes").flatMap((code) => {
-    if (typeof code.raw === "number" && Number.isInteger(code.raw) && code.raw >= 100 && code.raw <= 599) return code.raw;
+    if (typeof code.raw === "number" && Number.isInteger(code.raw) && code.raw >= 100 && code.raw <= 599)
+      return code.raw;
     code.error("must be a status code from 100 to 599");
     return [];
   });
@@ -166,15 +192,21 @@ function checkClientTls(reader: Reader, tls: ClientTls, namespace: string): void
   const isOwn = tls.mode === "SIMPLE" || tls.mode === "MUTUAL";
   checkCredential(reader, tls.credentialName, namespace);
   if (tls.insecureSkipVerify === true && isOwn) {
-    const forbidden = tls.mode === "SIMPLE" ? ["caCertificates", "credentialName", "subjectAltNames"] : ["caCertificates", "subjectAltNames"];
-    for (const field of forbidden) if (reader.has(field)) reader.error("must not be set beside insecureSkipVerify, which checks nothing", field);
+    const forbidden =
+      tls.mode === "SIMPLE"
+        ? ["caCertificates", "credentialName", "subjectAltNames"]
+        : ["caCertificates", "subjectAltNames"];
+    for (const field of forbidden)
+      if (reader.has(field)) reader.error("must not be set beside insecureSkipVerify, which checks nothing", field);
   }
   if (isOwn && tls.credentialName !== undefined) {
     for (const field of ["clientCertificate", "caCertificates", "privateKey", "caCrl"] as const) {
       if (tls[field] !== undefined) reader.error("must not be set beside credentialName, which holds it", field);
     }
   } else if (tls.mode === "MUTUAL") {
-    for (const field of ["clientCertificate", "privateKey"] as const) if (tls[field] === undefined) reader.error("is required when the mode is MUTUAL, unless there is a credentialName", field);
+    for (const field of ["clientCertificate", "privateKey"] as const)
+      if (tls[field] === undefined)
+        reader.error("is required when the mode is MUTUAL, unless there is a credentialName", field);
   }
 }
 
@@ -182,6 +214,8 @@ function checkClientTls(reader: Reader, tls: ClientTls, namespace: string): void
 function checkCredential(reader: Reader, name: string | undefined, namespace: string): void {
   if (name?.startsWith(configMapPrefix) !== true) return;
   const parts = name.slice(configMapPrefix.length).split("/");
-  if (parts.length > 2 || parts.includes("")) reader.error(`must be ${configMapPrefix}namespace/name, got "${name}"`, "credentialName");
-  else if (parts.length === 2 && parts[0] !== namespace) reader.error(`must be in the namespace of the rule ("${namespace}"), got "${name}"`, "credentialName");
+  if (parts.length > 2 || parts.includes(""))
+    reader.error(`must be ${configMapPrefix}namespace/name, got "${name}"`, "credentialName");
+  else if (parts.length === 2 && parts[0] !== namespace)
+    reader.error(`must be in the namespace of the rule ("${namespace}"), got "${name}"`, "credentialName");
 }

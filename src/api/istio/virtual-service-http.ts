@@ -1,15 +1,36 @@
 import type { Reader } from "../reader.ts";
 import { checkGatewayNames, checkLabels } from "./checks.ts";
-import { checkWeights, readDestination, readWeight, requireDestination, type Destination, type RouteDestination } from "./destination.ts";
+import {
+  checkWeights,
+  readDestination,
+  readWeight,
+  requireDestination,
+  type Destination,
+  type RouteDestination,
+} from "./destination.ts";
 import { isDnsLabel } from "./domain-names.ts";
-import { readDurationMs, readObjects, readPortNumber, readText, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
+import {
+  readDurationMs,
+  readObjects,
+  readPortNumber,
+  readText,
+  refuseUnknown,
+  requireText,
+  warnOfUnknown,
+} from "./fields.ts";
 import { readCors, type HttpCorsPolicy } from "./http-cors.ts";
 import { maxHttpStatus, minHttpStatus, readFault, readPercentage, type HttpFault } from "./http-fault.ts";
 import { readHeaders, type HttpHeaderChanges } from "./http-header-changes.ts";
 import { checkNames, isAuthority, isClaim, matchedHeaderFault } from "./http-headers.ts";
 import { readRetries, type HttpRetry } from "./http-retry.ts";
 import { regexFault } from "./regular-expressions.ts";
-import { readPresenceMatch, readStringMatch, readStringMatchIn, type PresenceMatch, type StringMatch } from "./string-match.ts";
+import {
+  readPresenceMatch,
+  readStringMatch,
+  readStringMatchIn,
+  type PresenceMatch,
+  type StringMatch,
+} from "./string-match.ts";
 
 /** One HTTP route. Of a list of destinations, redirect, directResponse and delegate, exactly one is there. */
 export interface VirtualServiceHttpRoute {
@@ -63,7 +84,10 @@ export interface HttpRedirect {
   /** Replaces the matched prefix, instead of the whole path. */
   readonly prefixRewrite?: string | undefined;
   readonly authority?: string | undefined;
-  readonly port?: { readonly kind: "number"; readonly number: number } | { readonly kind: "derived"; readonly derivePort: "FROM_PROTOCOL_DEFAULT" | "FROM_REQUEST_PORT" } | undefined;
+  readonly port?:
+    | { readonly kind: "number"; readonly number: number }
+    | { readonly kind: "derived"; readonly derivePort: "FROM_PROTOCOL_DEFAULT" | "FROM_REQUEST_PORT" }
+    | undefined;
   readonly scheme?: "http" | "https" | undefined;
   /** 301, 302, 303, 307 or 308. */
   readonly redirectCode: number;
@@ -127,7 +151,8 @@ export function readHttpRoute(reader: Reader, context: HttpRouteContext): Virtua
 function readDelegate(reader: Reader, context: HttpRouteContext): VirtualServiceHttpRoute["delegate"] {
   const delegate = reader.object("delegate");
   if (delegate === undefined) return undefined;
-  if (context.isDelegate) reader.error("must not be set in a VirtualService without hosts, which is a delegate itself", "delegate");
+  if (context.isDelegate)
+    reader.error("must not be set in a VirtualService without hosts, which is a delegate itself", "delegate");
   const found = { name: requireText(delegate, "name"), namespace: readText(delegate, "namespace") };
   refuseUnknown(delegate);
   return found;
@@ -144,8 +169,11 @@ function checkAction(reader: Reader, route: VirtualServiceHttpRoute): void {
           ? ["directResponse", ["route", "fault", "rewrite"]]
           : ["", []];
   const [action, others] = excluded;
-  for (const field of others) if (reader.has(field) && !(field === "route" && route.route.length === 0)) reader.error(`must not be set beside ${action}`, field);
-  if (action === "" && route.route.length === 0) reader.error("must have a route, a redirect, a directResponse or a delegate");
+  for (const field of others)
+    if (reader.has(field) && !(field === "route" && route.route.length === 0))
+      reader.error(`must not be set beside ${action}`, field);
+  if (action === "" && route.route.length === 0)
+    reader.error("must have a route, a redirect, a directResponse or a delegate");
 }
 
 /** The authority can be written once only. */
@@ -154,7 +182,11 @@ function checkAuthority(reader: Reader, { rewrite, headers }: VirtualServiceHttp
   for (const field of ["set", "add"] as const) {
     for (const name of Object.keys(headers.request[field])) {
       if (!isAuthority(name)) continue;
-      if (isWritten) reader.error("must not be set, the authority is written already; keep one of the two", `headers.request.${field}.${name}`);
+      if (isWritten)
+        reader.error(
+          "must not be set, the authority is written already; keep one of the two",
+          `headers.request.${field}.${name}`,
+        );
       isWritten = true;
     }
   }
@@ -180,22 +212,34 @@ function readMatch(reader: Reader, context: HttpRouteContext): HttpMatch {
   };
   checkLabels(reader, "sourceLabels", match.sourceLabels);
   checkGatewayNames(reader, "gateways", match.gateways);
-  if (match.sourceNamespace !== undefined && !isDnsLabel(match.sourceNamespace)) reader.error(`must be the name of a namespace, got "${match.sourceNamespace}"`, "sourceNamespace");
+  if (match.sourceNamespace !== undefined && !isDnsLabel(match.sourceNamespace))
+    reader.error(`must be the name of a namespace, got "${match.sourceNamespace}"`, "sourceNamespace");
   refuseUnknown(reader);
   return match;
 }
 
-function readHeaderMatches(reader: Reader, field: string, context: HttpRouteContext): Readonly<Record<string, PresenceMatch>> {
+function readHeaderMatches(
+  reader: Reader,
+  field: string,
+  context: HttpRouteContext,
+): Readonly<Record<string, PresenceMatch>> {
   const matches = readObjects(reader, field, readPresenceMatch);
   checkNames(reader, field, Object.keys(matches), (name) => {
-    if (isClaim(name) && !context.onGatewaysOnly) return "is a claim of a token, which only gateways can match; set gateways to others than mesh";
+    if (isClaim(name) && !context.onGatewaysOnly)
+      return "is a claim of a token, which only gateways can match; set gateways to others than mesh";
     return matchedHeaderFault(name);
   });
-  return Object.fromEntries(Object.entries(matches).map(([name, match]) => [isClaim(name) ? name : name.toLowerCase(), match]));
+  return Object.fromEntries(
+    Object.entries(matches).map(([name, match]) => [isClaim(name) ? name : name.toLowerCase(), match]),
+  );
 }
 
 function readRouteDestination(reader: Reader): HttpRouteDestination {
-  const destination = { destination: requireDestination(reader), weight: readWeight(reader), headers: readHeaders(reader) };
+  const destination = {
+    destination: requireDestination(reader),
+    weight: readWeight(reader),
+    headers: readHeaders(reader),
+  };
   refuseUnknown(reader);
   return destination;
 }
@@ -208,7 +252,12 @@ function readRedirect(reader: Reader | undefined, matches: readonly HttpMatch[])
     uri: readText(reader, "uri"),
     prefixRewrite: readText(reader, "prefixRewrite"),
     authority: readText(reader, "authority"),
-    port: number !== undefined ? { kind: "number", number } : derivePort !== undefined ? { kind: "derived", derivePort } : undefined,
+    port:
+      number !== undefined
+        ? { kind: "number", number }
+        : derivePort !== undefined
+          ? { kind: "derived", derivePort }
+          : undefined,
     scheme: reader.oneOf("scheme", ["http", "https"]),
     redirectCode: reader.integer("redirectCode", 0) || movedPermanently,
   };
@@ -218,10 +267,14 @@ function readRedirect(reader: Reader | undefined, matches: readonly HttpMatch[])
   if (prefixRewrite !== undefined && matches.some((match) => match.uri !== undefined && match.uri.kind !== "prefix")) {
     reader.error("needs every uri of the route's matches to be a prefix", "prefixRewrite");
   }
-  if ((uri ?? prefixRewrite ?? authority) === undefined && !["port", "derivePort", "scheme"].some((field) => reader.has(field))) {
+  if (
+    (uri ?? prefixRewrite ?? authority) === undefined &&
+    !["port", "derivePort", "scheme"].some((field) => reader.has(field))
+  ) {
     reader.error("must have a uri, prefixRewrite, authority, scheme, port or derivePort");
   }
-  if (!redirectCodes.includes(redirect.redirectCode)) reader.error(`must be one of ${redirectCodes.join(", ")}, got ${redirect.redirectCode}`, "redirectCode");
+  if (!redirectCodes.includes(redirect.redirectCode))
+    reader.error(`must be one of ${redirectCodes.join(", ")}, got ${redirect.redirectCode}`, "redirectCode");
   refuseUnknown(reader);
   return redirect;
 }
@@ -235,7 +288,12 @@ function readDirectResponse(reader: Reader | undefined): HttpDirectResponse | un
   if (bytes !== undefined && !/^[A-Za-z0-9+/_-]*={0,2}$/.test(bytes)) body?.error("must be base64", "bytes");
   const response: HttpDirectResponse = {
     status: reader.required("status", reader.integer("status", minHttpStatus, maxHttpStatus)) ?? 0,
-    body: string !== undefined ? { kind: "string", value: string } : bytes !== undefined ? { kind: "bytes", value: bytes } : undefined,
+    body:
+      string !== undefined
+        ? { kind: "string", value: string }
+        : bytes !== undefined
+          ? { kind: "bytes", value: bytes }
+          : undefined,
   };
   const size = string === undefined ? ((bytes ?? "").length / 4) * 3 : string.length;
   if (size > maxBodyBytes) reader.error("must be smaller than 1 MB, every proxy holds it in its configuration", "body");
@@ -251,12 +309,17 @@ function readRewrite(reader: Reader | undefined): HttpRewrite | undefined {
   const rewrite: HttpRewrite = {
     uri: readText(reader, "uri"),
     authority: readText(reader, "authority"),
-    uriRegexRewrite: regex === undefined ? undefined : { match: requireText(regex, "match"), rewrite: requireText(regex, "rewrite") },
+    uriRegexRewrite:
+      regex === undefined ? undefined : { match: requireText(regex, "match"), rewrite: requireText(regex, "rewrite") },
   };
-  const fault = rewrite.uriRegexRewrite === undefined || rewrite.uriRegexRewrite.match === "" ? undefined : regexFault(rewrite.uriRegexRewrite.match);
+  const fault =
+    rewrite.uriRegexRewrite === undefined || rewrite.uriRegexRewrite.match === ""
+      ? undefined
+      : regexFault(rewrite.uriRegexRewrite.match);
   if (fault !== undefined) regex?.error(fault, "match");
   if (rewrite.uri !== undefined && regex !== undefined) reader.error("must not be set beside uri", "uriRegexRewrite");
-  if (rewrite.uri === undefined && regex === undefined && rewrite.authority === undefined) reader.error("must have a uri, uriRegexRewrite or authority");
+  if (rewrite.uri === undefined && regex === undefined && rewrite.authority === undefined)
+    reader.error("must have a uri, uriRegexRewrite or authority");
   refuseUnknown(regex);
   refuseUnknown(reader);
   return rewrite;
@@ -264,10 +327,17 @@ function readRewrite(reader: Reader | undefined): HttpRewrite | undefined {
 
 function readMirrors(reader: Reader): readonly HttpMirror[] {
   const single = readDestination(reader, "mirror");
-  for (const field of ["mirrorPercent", "mirror_percent"]) if (reader.has(field)) reader.warn("is deprecated; use mirrorPercentage", field);
-  const percentage = readPercentage(reader, "mirrorPercentage") ?? reader.integer("mirrorPercent", 0, allPercent) ?? reader.integer("mirror_percent", 0, allPercent);
+  for (const field of ["mirrorPercent", "mirror_percent"])
+    if (reader.has(field)) reader.warn("is deprecated; use mirrorPercentage", field);
+  const percentage =
+    readPercentage(reader, "mirrorPercentage") ??
+    reader.integer("mirrorPercent", 0, allPercent) ??
+    reader.integer("mirror_percent", 0, allPercent);
   const mirrors = reader.objects("mirrors").map((entry) => {
-    const mirror = { destination: requireDestination(entry), percentage: readPercentage(entry, "percentage") ?? allPercent };
+    const mirror = {
+      destination: requireDestination(entry),
+      percentage: readPercentage(entry, "percentage") ?? allPercent,
+    };
     refuseUnknown(entry);
     return mirror;
   });

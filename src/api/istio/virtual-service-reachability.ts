@@ -34,18 +34,32 @@ function warnOfTaken(reader: Reader, field: string, routes: readonly { readonly 
         duplicates += 1;
       }
     }
-    if (route.match.length > 0 && duplicates === route.match.length) reader.warn("is never used: earlier routes have all of its matches", at);
+    if (route.match.length > 0 && duplicates === route.match.length)
+      reader.warn("is never used: earlier routes have all of its matches", at);
   }
 }
 
 /** Prefixes that an earlier, shorter one takes. Only what is certain is said: regular expressions are not compared. */
 function warnOfCovered(reader: Reader, routes: readonly VirtualServiceHttpRoute[]): void {
   const prefixes = routes.flatMap((route, index) =>
-    route.match.flatMap((match, matchIndex) => (match.uri?.kind === "prefix" ? [{ path: `http[${index}].match[${matchIndex}]`, prefix: match.uri.value, match }] : [])),
+    route.match.flatMap((match, matchIndex) =>
+      match.uri?.kind === "prefix"
+        ? [{ path: `http[${index}].match[${matchIndex}]`, prefix: match.uri.value, match }]
+        : [],
+    ),
   );
   for (const [index, later] of prefixes.entries()) {
-    const earlier = prefixes.slice(0, index).find((other) => other.prefix !== later.prefix && later.prefix.startsWith(other.prefix) && covers(other.match, later.match));
-    if (earlier !== undefined) reader.warn(`is never used: ${earlier.path} takes the prefix "${earlier.prefix}" before it; put the longer prefix first`, later.path);
+    const earlier = prefixes
+      .slice(0, index)
+      .find(
+        (other) =>
+          other.prefix !== later.prefix && later.prefix.startsWith(other.prefix) && covers(other.match, later.match),
+      );
+    if (earlier !== undefined)
+      reader.warn(
+        `is never used: ${earlier.path} takes the prefix "${earlier.prefix}" before it; put the longer prefix first`,
+        later.path,
+      );
   }
 }
 
@@ -66,7 +80,10 @@ function covers(wider: HttpMatch, narrower: HttpMatch): boolean {
   );
 }
 
-function coversAll(wider: Readonly<Record<string, PresenceMatch>>, narrower: Readonly<Record<string, PresenceMatch>>): boolean {
+function coversAll(
+  wider: Readonly<Record<string, PresenceMatch>>,
+  narrower: Readonly<Record<string, PresenceMatch>>,
+): boolean {
   return Object.entries(wider).every(([name, match]) => {
     const other = narrower[name];
     if (other === undefined) return false;
@@ -76,6 +93,9 @@ function coversAll(wider: Readonly<Record<string, PresenceMatch>>, narrower: Rea
 
 function coversText(wider: StringMatch | undefined, narrower: StringMatch | undefined): boolean {
   if (wider === undefined) return true;
-  if (narrower === undefined || wider.kind === "regex" || narrower.kind === "regex") return JSON.stringify(wider) === JSON.stringify(narrower);
-  return wider.kind === "prefix" ? narrower.value.startsWith(wider.value) : narrower.kind === "exact" && narrower.value === wider.value;
+  if (narrower === undefined || wider.kind === "regex" || narrower.kind === "regex")
+    return JSON.stringify(wider) === JSON.stringify(narrower);
+  return wider.kind === "prefix"
+    ? narrower.value.startsWith(wider.value)
+    : narrower.kind === "exact" && narrower.value === wider.value;
 }

@@ -15,14 +15,29 @@ test("a virtual service is read with every default, by upstream's names", () => 
     http: [
       {
         name: "canary",
-        match: [{ uri: { prefix: "/v2" }, headers: { "End-User": { exact: "jason" }, "x-any": {}, "@request.auth.claims.Group": { exact: "a" } }, port: 80 }],
-        route: [{ destination: { host: "reviews", subset: "v2", port: { number: 9080 } }, weight: 25 }, { destination: { host: "reviews" }, weight: 75 }],
+        match: [
+          {
+            uri: { prefix: "/v2" },
+            headers: { "End-User": { exact: "jason" }, "x-any": {}, "@request.auth.claims.Group": { exact: "a" } },
+            port: 80,
+          },
+        ],
+        route: [
+          { destination: { host: "reviews", subset: "v2", port: { number: 9080 } }, weight: 25 },
+          { destination: { host: "reviews" }, weight: 75 },
+        ],
         timeout: "1.5s",
         retries: { attempts: 3, perTryTimeout: "2s", retryOn: "5xx,503" },
         mirror: { host: "shadow" },
       },
       { redirect: { authority: "example.com", derivePort: "FROM_REQUEST_PORT" } },
-      { fault: { abort: { httpStatus: 503, percentage: { value: 50 } }, delay: { fixedDelay: "1m", percentage: { value: 0.1 } } }, route },
+      {
+        fault: {
+          abort: { httpStatus: 503, percentage: { value: 50 } },
+          delay: { fixedDelay: "1m", percentage: { value: 0.1 } },
+        },
+        route,
+      },
     ],
     gateways: ["edge"],
   };
@@ -38,10 +53,15 @@ test("a virtual service is read with every default, by upstream's names", () => 
   assert.deepEqual(first?.route[0]?.destination, { host: "reviews", subset: "v2", port: { number: 9080 } });
   assert.equal(first?.timeoutMs, 1500);
   assert.equal(first?.retries?.perTryTimeoutMs, 2000);
-  assert.deepEqual(first?.mirrors, [{ destination: { host: "shadow", subset: undefined, port: undefined }, percentage: 100 }]);
+  assert.deepEqual(first?.mirrors, [
+    { destination: { host: "shadow", subset: undefined, port: undefined }, percentage: 100 },
+  ]);
   assert.equal(second?.redirect?.redirectCode, 301);
   assert.deepEqual(second?.redirect?.port, { kind: "derived", derivePort: "FROM_REQUEST_PORT" });
-  assert.deepEqual(third?.fault, { abort: { error: { kind: "httpStatus", status: 503 }, percentage: 50 }, delay: { fixedDelayMs: 60_000, percentage: 0.1 } });
+  assert.deepEqual(third?.fault, {
+    abort: { error: { kind: "httpStatus", status: 503 }, percentage: 50 },
+    delay: { fixedDelayMs: 60_000, percentage: 0.1 },
+  });
   assert.deepEqual(parsed?.tcp, []);
 });
 
@@ -50,34 +70,88 @@ test("faults of a route are told at their fields, with what was expected", () =>
     [{}, "spec.http[0]: must have a route, a redirect, a directResponse or a delegate"],
     [{ route, redirect: { uri: "/" } }, "spec.http[0].route: must not be set beside redirect"],
     [{ route: [{}] }, "spec.http[0].route[0].destination: is required"],
-    [{ route: [{ destination: { host: "*" } }] }, 'spec.http[0].route[0].destination.host: must be the name of a service, got "*"'],
-    [{ route: [{ destination: { host: "a", port: { number: 0 } } }] }, "spec.http[0].route[0].destination.port.number: must be from 1 to 65535, got 0"],
+    [
+      { route: [{ destination: { host: "*" } }] },
+      'spec.http[0].route[0].destination.host: must be the name of a service, got "*"',
+    ],
+    [
+      { route: [{ destination: { host: "a", port: { number: 0 } } }] },
+      "spec.http[0].route[0].destination.port.number: must be from 1 to 65535, got 0",
+    ],
     [{ route: [...route, ...route] }, "spec.http[0].route: must have a destination with a weight above 0"],
-    [{ route: [{ destination: { host: "a" }, weight: -1 }] }, "spec.http[0].route[0].weight: must be from 0 to 2147483647, got -1"],
-    [{ route, match: [{ uri: { regex: "(?=x)" } }] }, 'spec.http[0].match[0].uri.regex: must be an RE2 expression (https://github.com/google/re2/wiki/Syntax), got "(?=x)": invalid or unsupported Perl syntax: `(?=`'],
-    [{ route, match: [{ uri: { prefix: "/", exact: "/" } }] }, "spec.http[0].match[0].uri: must have one of exact, prefix and regex, got exact and prefix"],
-    [{ route, match: [{ method: { prefix: "" } }] }, "spec.http[0].match[0].method.prefix: must not be empty; leave the match out to match all"],
-    [{ route, match: [{ urii: { exact: "/" } }] }, "spec.http[0].match[0].urii: is not a field that is known here; did you mean uri?"],
+    [
+      { route: [{ destination: { host: "a" }, weight: -1 }] },
+      "spec.http[0].route[0].weight: must be from 0 to 2147483647, got -1",
+    ],
+    [
+      { route, match: [{ uri: { regex: "(?=x)" } }] },
+      'spec.http[0].match[0].uri.regex: must be an RE2 expression (https://github.com/google/re2/wiki/Syntax), got "(?=x)": invalid or unsupported Perl syntax: `(?=`',
+    ],
+    [
+      { route, match: [{ uri: { prefix: "/", exact: "/" } }] },
+      "spec.http[0].match[0].uri: must have one of exact, prefix and regex, got exact and prefix",
+    ],
+    [
+      { route, match: [{ method: { prefix: "" } }] },
+      "spec.http[0].match[0].method.prefix: must not be empty; leave the match out to match all",
+    ],
+    [
+      { route, match: [{ urii: { exact: "/" } }] },
+      "spec.http[0].match[0].urii: is not a field that is known here; did you mean uri?",
+    ],
     [{ route, match: ["/"] }, 'spec.http[0].match[0]: must be an object, got "/"'],
-    [{ route, match: [{ headers: { "a b": { exact: "x" } } }] }, 'spec.http[0].match[0].headers.a b: must be the name of a header, got "a b"'],
-    [{ route, match: [{ headers: { "@request.auth.claims.g": { exact: "x" } } }] }, "spec.http[0].match[0].headers.@request.auth.claims.g: is a claim of a token, which only gateways can match; set gateways to others than mesh"],
+    [
+      { route, match: [{ headers: { "a b": { exact: "x" } } }] },
+      'spec.http[0].match[0].headers.a b: must be the name of a header, got "a b"',
+    ],
+    [
+      { route, match: [{ headers: { "@request.auth.claims.g": { exact: "x" } } }] },
+      "spec.http[0].match[0].headers.@request.auth.claims.g: is a claim of a token, which only gateways can match; set gateways to others than mesh",
+    ],
     [{ route, timeout: "0s" }, 'spec.http[0].timeout: must be at least 1ms, got "0s"'],
     [{ route, timeout: "1.0005s" }, 'spec.http[0].timeout: must be in whole milliseconds, got "1.0005s"'],
     [{ route, timeout: "5" }, 'spec.http[0].timeout: must be a duration such as 10s or 1m30s, got "5"'],
-    [{ route, retries: { attempts: 0, retryOn: "5xx" } }, "spec.http[0].retries.retryOn: must not be set when attempts is 0, which turns retries off"],
+    [
+      { route, retries: { attempts: 0, retryOn: "5xx" } },
+      "spec.http[0].retries.retryOn: must not be set when attempts is 0, which turns retries off",
+    ],
     [{ route, fault: {} }, "spec.http[0].fault: must have a delay or an abort"],
-    [{ route, fault: { abort: { httpStatus: 99, percentage: { value: 1 } } } }, "spec.http[0].fault.abort.httpStatus: must be from 200 to 599, got 99"],
-    [{ route, fault: { abort: { httpStatus: 503, percentage: { value: 101 } } } }, "spec.http[0].fault.abort.percentage.value: must be from 0 to 100, got 101"],
+    [
+      { route, fault: { abort: { httpStatus: 99, percentage: { value: 1 } } } },
+      "spec.http[0].fault.abort.httpStatus: must be from 200 to 599, got 99",
+    ],
+    [
+      { route, fault: { abort: { httpStatus: 503, percentage: { value: 101 } } } },
+      "spec.http[0].fault.abort.percentage.value: must be from 0 to 100, got 101",
+    ],
     [{ redirect: {} }, "spec.http[0].redirect: must have a uri, prefixRewrite, authority, scheme, port or derivePort"],
-    [{ redirect: { uri: "/", redirectCode: 200 } }, "spec.http[0].redirect.redirectCode: must be one of 301, 302, 303, 307, 308, got 200"],
+    [
+      { redirect: { uri: "/", redirectCode: 200 } },
+      "spec.http[0].redirect.redirectCode: must be one of 301, 302, 303, 307, 308, got 200",
+    ],
     [{ directResponse: { status: 1000 } }, "spec.http[0].directResponse.status: must be from 200 to 599, got 1000"],
     [{ route, rewrite: {} }, "spec.http[0].rewrite: must have a uri, uriRegexRewrite or authority"],
-    [{ route, rewrite: { authority: "a" }, headers: { request: { set: { Host: "b" } } } }, "spec.http[0].headers.request.set.Host: must not be set, the authority is written already; keep one of the two"],
-    [{ route, headers: { response: { add: { ":status": "1" } } } }, 'spec.http[0].headers.response.add.:status: must not be a pseudo header, got ":status"'],
-    [{ route, headers: { request: { add: { a: "50%" } } } }, 'spec.http[0].headers.request.add.a: must write a percent sign as %%, or end the variable that it begins, got "50%"'],
-    [{ route, corsPolicy: { allowMethods: ["get"] } }, 'spec.http[0].corsPolicy.allowMethods[0]: must be one of GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE, *, got "get"'],
+    [
+      { route, rewrite: { authority: "a" }, headers: { request: { set: { Host: "b" } } } },
+      "spec.http[0].headers.request.set.Host: must not be set, the authority is written already; keep one of the two",
+    ],
+    [
+      { route, headers: { response: { add: { ":status": "1" } } } },
+      'spec.http[0].headers.response.add.:status: must not be a pseudo header, got ":status"',
+    ],
+    [
+      { route, headers: { request: { add: { a: "50%" } } } },
+      'spec.http[0].headers.request.add.a: must write a percent sign as %%, or end the variable that it begins, got "50%"',
+    ],
+    [
+      { route, corsPolicy: { allowMethods: ["get"] } },
+      'spec.http[0].corsPolicy.allowMethods[0]: must be one of GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE, *, got "get"',
+    ],
     [{ route, corsPolicy: { maxAge: "1500ms" } }, "spec.http[0].corsPolicy.maxAge: must be in whole seconds"],
-    [{ route, mirror: { host: "a" }, mirrors: [{ destination: { host: "b" } }] }, "spec.http[0].mirrors: must not be set beside mirror"],
+    [
+      { route, mirror: { host: "a" }, mirrors: [{ destination: { host: "b" } }] },
+      "spec.http[0].mirrors: must not be set beside mirror",
+    ],
     [{ delegate: { name: "d" }, route }, "spec.http[0].route: must not be set beside delegate"],
   ];
   for (const [http, ...expected] of cases) assert.deepEqual(errorsOfRoute(http), expected, JSON.stringify(http));
@@ -87,23 +161,54 @@ test("faults of the whole are told at their fields", () => {
   const http = [{ route }];
   const cases: readonly [object, ...string[]][] = [
     [{ hosts: ["a"] }, "spec: must have at least one route in http, tls or tcp"],
-    [{ hosts: ["*"], http }, 'spec.hosts[0]: must not be "*" for the mesh; name hosts, or set gateways to others than mesh'],
-    [{ hosts: ["a_b.example"], http }, 'spec.hosts[0]: must be a DNS name, at most with a wildcard at its beginning, got "a_b.example" (its part "a_b" is none)'],
-    [{ hosts: ["*.example.com", "a.example.com"], http }, 'spec.hosts[1]: has hosts in common with "*.example.com", got "a.example.com"; leave one out'],
-    [{ gateways: ["edge"], http }, "spec.gateways: must not be set without hosts: a delegate has http routes only; set hosts if this is none"],
-    [{ http: [{ delegate: { name: "d" } }] }, "spec.http[0].delegate: must not be set in a VirtualService without hosts, which is a delegate itself"],
-    [{ hosts: ["a"], gateways: ["a/b/c"], http }, 'spec.gateways[0]: must be a gateway\'s name, or namespace/name, got "a/b/c"'],
+    [
+      { hosts: ["*"], http },
+      'spec.hosts[0]: must not be "*" for the mesh; name hosts, or set gateways to others than mesh',
+    ],
+    [
+      { hosts: ["a_b.example"], http },
+      'spec.hosts[0]: must be a DNS name, at most with a wildcard at its beginning, got "a_b.example" (its part "a_b" is none)',
+    ],
+    [
+      { hosts: ["*.example.com", "a.example.com"], http },
+      'spec.hosts[1]: has hosts in common with "*.example.com", got "a.example.com"; leave one out',
+    ],
+    [
+      { gateways: ["edge"], http },
+      "spec.gateways: must not be set without hosts: a delegate has http routes only; set hosts if this is none",
+    ],
+    [
+      { http: [{ delegate: { name: "d" } }] },
+      "spec.http[0].delegate: must not be set in a VirtualService without hosts, which is a delegate itself",
+    ],
+    [
+      { hosts: ["a"], gateways: ["a/b/c"], http },
+      'spec.gateways[0]: must be a gateway\'s name, or namespace/name, got "a/b/c"',
+    ],
     [{ hosts: ["a"], exportTo: [".", "shop"], http }, 'spec.exportTo[1]: is there twice, got "shop"; leave one out'],
-    [{ hosts: ["a"], exportTo: ["*", "b"], http }, 'spec.exportTo[0]: must stand alone, "*" leaves nothing for others to add'],
+    [
+      { hosts: ["a"], exportTo: ["*", "b"], http },
+      'spec.exportTo[0]: must stand alone, "*" leaves nothing for others to add',
+    ],
     [{ hosts: ["a"], exportTo: ["~"], http }, 'spec.exportTo[0]: must be ".", "*" or the name of a namespace, got "~"'],
     [{ hosts: ["a.com"], tls: [{ route }] }, "spec.tls[0].match: must have at least one match with sniHosts"],
-    [{ hosts: ["a.com"], tls: [{ match: [{ sniHosts: ["b.com"] }], route }] }, 'spec.tls[0].match[0].sniHosts[0]: must be within one of the hosts (a.com), got "b.com"'],
-    [{ hosts: ["a"], tcp: [{ match: [{ destinationSubnets: ["10.0.0.0/33"] }], route }] }, 'spec.tcp[0].match[0].destinationSubnets[0]: must be an IP address or a CIDR such as 10.1.0.0/16, got "10.0.0.0/33"'],
+    [
+      { hosts: ["a.com"], tls: [{ match: [{ sniHosts: ["b.com"] }], route }] },
+      'spec.tls[0].match[0].sniHosts[0]: must be within one of the hosts (a.com), got "b.com"',
+    ],
+    [
+      { hosts: ["a"], tcp: [{ match: [{ destinationSubnets: ["10.0.0.0/33"] }], route }] },
+      'spec.tcp[0].match[0].destinationSubnets[0]: must be an IP address or a CIDR such as 10.1.0.0/16, got "10.0.0.0/33"',
+    ],
     [{ hosts: ["a"], tcp: [{}] }, "spec.tcp[0].route: must have at least one destination"],
-    [{ hosts: ["a"], tcp: [{ route: Array.from({ length: 3 }, () => ({ ...route[0], weight: 2_147_483_647 })) }] }, "spec.tcp[0].route: must have weights that sum up to 4294967295 at most, got 6442450941; proxies refuse more"],
+    [
+      { hosts: ["a"], tcp: [{ route: Array.from({ length: 3 }, () => ({ ...route[0], weight: 2_147_483_647 })) }] },
+      "spec.tcp[0].route: must have weights that sum up to 4294967295 at most, got 6442450941; proxies refuse more",
+    ],
     [{ hosts: ["a"], http, gateway: ["x"] }, "spec.gateway: is not a field that is known here; did you mean gateways?"],
   ];
-  for (const [spec, ...expected] of cases) assert.deepEqual(told(virtualServiceKind, spec).errors, expected, JSON.stringify(spec));
+  for (const [spec, ...expected] of cases)
+    assert.deepEqual(told(virtualServiceKind, spec).errors, expected, JSON.stringify(spec));
 });
 
 test("what is taken all the same is warned of", () => {
@@ -114,7 +219,10 @@ test("what is taken all the same is warned of", () => {
   const cases: readonly [object[], ...string[]][] = [
     [[{ route: two(1, 1) }], "spec.http[0].route: has weights that sum up to 2: each counts relative to that sum"],
     [[{ route: two(90, 10) }]],
-    [[{ route }, { route }], "spec.http[1]: is never used: spec.http[0] has no match and takes all".replace("spec.http[0]", "http[0]")],
+    [
+      [{ route }, { route }],
+      "spec.http[1]: is never used: spec.http[0] has no match and takes all".replace("spec.http[0]", "http[0]"),
+    ],
     [
       [
         { match: [{ uri: { prefix: "/a" } }], route },
@@ -136,7 +244,15 @@ test("what is taken all the same is warned of", () => {
       "spec.http[1].match[0]: is never used: http[0] has the same match before it",
       "spec.http[1]: is never used: earlier routes have all of its matches",
     ],
-    [[{ route, mirror: { host: "a" }, mirrorPercent: 5 }], "spec.http[0].mirrorPercent: is deprecated; use mirrorPercentage"],
+    [
+      [{ route, mirror: { host: "a" }, mirrorPercent: 5 }],
+      "spec.http[0].mirrorPercent: is deprecated; use mirrorPercentage",
+    ],
   ];
-  for (const [http, ...expected] of cases) assert.deepEqual(told(virtualServiceKind, { hosts: ["a"], http }), { errors: [], warnings: expected }, JSON.stringify(http));
+  for (const [http, ...expected] of cases)
+    assert.deepEqual(
+      told(virtualServiceKind, { hosts: ["a"], http }),
+      { errors: [], warnings: expected },
+      JSON.stringify(http),
+    );
 });

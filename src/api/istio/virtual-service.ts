@@ -80,21 +80,25 @@ export function parseVirtualService(raw: unknown): Parsed<VirtualService> {
 }
 
 function checkParts(reader: Reader, spec: VirtualServiceSpec): void {
-  if (spec.http.length + spec.tls.length + spec.tcp.length === 0) reader.error("must have at least one route in http, tls or tcp");
+  if (spec.http.length + spec.tls.length + spec.tcp.length === 0)
+    reader.error("must have at least one route in http, tls or tcp");
   if (spec.hosts.length > 0) return;
   const others = (["gateways", "tls", "tcp"] as const).filter((field) => spec[field].length > 0);
-  for (const field of others) reader.error("must not be set without hosts: a delegate has http routes only; set hosts if this is none", field);
+  for (const field of others)
+    reader.error("must not be set without hosts: a delegate has http routes only; set hosts if this is none", field);
 }
 
 function checkHosts(reader: Reader, spec: VirtualServiceSpec, onGatewaysOnly: boolean): void {
   const matchesSni = spec.tls.some((route) => route.match.some((match) => match.sniHosts.length > 0));
   checkEach(reader, "hosts", spec.hosts, (host) => {
-    if (host === "*" && !onGatewaysOnly) return 'must not be "*" for the mesh; name hosts, or set gateways to others than mesh';
+    if (host === "*" && !onGatewaysOnly)
+      return 'must not be "*" for the mesh; name hosts, or set gateways to others than mesh';
     return hostFault(host, onGatewaysOnly && matchesSni);
   });
   for (const [index, host] of spec.hosts.entries()) {
     const earlier = spec.hosts.slice(0, index).find((other) => hostsOverlap(other, host));
-    if (earlier !== undefined) reader.error(`has hosts in common with "${earlier}", got "${host}"; leave one out`, `hosts[${index}]`);
+    if (earlier !== undefined)
+      reader.error(`has hosts in common with "${earlier}", got "${host}"; leave one out`, `hosts[${index}]`);
   }
 }
 
@@ -121,7 +125,8 @@ function readTlsRoute(reader: Reader, hosts: readonly string[], onGatewaysOnly: 
 function readTcpRoute(reader: Reader): VirtualServiceTcpRoute {
   const match = reader.objects("match").map((entry) => {
     const found = readL4Match(entry);
-    if (readText(entry, "sourceSubnet") !== undefined) entry.error("is not supported by proxies; use sourceLabels or sourceNamespace", "sourceSubnet");
+    if (readText(entry, "sourceSubnet") !== undefined)
+      entry.error("is not supported by proxies; use sourceLabels or sourceNamespace", "sourceSubnet");
     refuseUnknown(entry);
     return found;
   });
@@ -138,7 +143,8 @@ function readTlsMatch(reader: Reader, hosts: readonly string[], onGatewaysOnly: 
     const fault = hostFault(name, onGatewaysOnly);
     if (fault !== undefined) reader.error(fault, field);
     else if (isAddress(name)) reader.warn(`is an address, got "${name}"; clients send none as a server name`, field);
-    else if (!hosts.some((host) => isHostWithin(name, host))) reader.error(`must be within one of the hosts (${hosts.join(", ")}), got "${name}"`, field);
+    else if (!hosts.some((host) => isHostWithin(name, host)))
+      reader.error(`must be within one of the hosts (${hosts.join(", ")}), got "${name}"`, field);
   }
   refuseUnknown(reader);
   return match;
@@ -155,7 +161,8 @@ function readL4Match(reader: Reader): L4Match {
   checkEach(reader, "destinationSubnets", match.destinationSubnets, subnetFault);
   checkLabels(reader, "sourceLabels", match.sourceLabels);
   checkGatewayNames(reader, "gateways", match.gateways);
-  if (match.sourceNamespace !== undefined && !isDnsLabel(match.sourceNamespace)) reader.error(`must be the name of a namespace, got "${match.sourceNamespace}"`, "sourceNamespace");
+  if (match.sourceNamespace !== undefined && !isDnsLabel(match.sourceNamespace))
+    reader.error(`must be the name of a namespace, got "${match.sourceNamespace}"`, "sourceNamespace");
   return match;
 }
 

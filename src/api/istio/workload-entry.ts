@@ -68,7 +68,9 @@ export function readWorkloadEntry(reader: Reader, rules: WorkloadEntryRules): Wo
   const names = Object.keys((ports?.raw as object | undefined) ?? {});
   const entry: WorkloadEntrySpec = {
     address: readText(reader, "address"),
-    ports: Object.fromEntries(names.map((name) => [name, (ports === undefined ? undefined : readPortNumber(ports, name)) ?? 0])),
+    ports: Object.fromEntries(
+      names.map((name) => [name, (ports === undefined ? undefined : readPortNumber(ports, name)) ?? 0]),
+    ),
     labels: reader.stringMap("labels"),
     network: readText(reader, "network"),
     locality: readText(reader, "locality"),
@@ -78,7 +80,11 @@ export function readWorkloadEntry(reader: Reader, rules: WorkloadEntryRules): Wo
   checkAddress(reader, entry, rules);
   for (const name of names) {
     checkPortName(reader, `ports.${name}`, name);
-    if (rules.servicePorts?.includes(name) === false) reader.error(`must be the name of a port of the ServiceEntry (${rules.servicePorts.join(", ")}), got "${name}"`, `ports.${name}`);
+    if (rules.servicePorts?.includes(name) === false)
+      reader.error(
+        `must be the name of a port of the ServiceEntry (${rules.servicePorts.join(", ")}), got "${name}"`,
+        `ports.${name}`,
+      );
   }
   checkLabels(reader, "labels", entry.labels);
   refuseUnknown(reader);
@@ -97,11 +103,14 @@ function checkAddress(reader: Reader, entry: WorkloadEntrySpec, rules: WorkloadE
     const fault = unixPathFault(address.slice(unixPrefix.length));
     if (fault !== undefined) reader.error(fault, "address");
     if (Object.keys(entry.ports).length > 0) reader.error("must not be set for a unix socket", "ports");
-    if (rules.servicePorts !== undefined && rules.servicePorts.length !== 1) reader.error("needs exactly one port in the ServiceEntry when it is a unix socket", "address");
+    if (rules.servicePorts !== undefined && rules.servicePorts.length !== 1)
+      reader.error("needs exactly one port in the ServiceEntry when it is a unix socket", "address");
     return;
   }
   if (isAddress(address)) return;
-  const fault = rules.allowNames ? domainOrAddressFault(address) : `must be an IP address, got "${address}"; use the resolution DNS for names`;
+  const fault = rules.allowNames
+    ? domainOrAddressFault(address)
+    : `must be an IP address, got "${address}"; use the resolution DNS for names`;
   if (fault !== undefined) reader.error(fault, "address");
 }
 

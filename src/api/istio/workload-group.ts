@@ -3,7 +3,15 @@ import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import type { Reader } from "../reader.ts";
 import { checkLabels } from "./checks.ts";
-import { openObject, readPortNumber, readText, refuseDryRun, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
+import {
+  openObject,
+  readPortNumber,
+  readText,
+  refuseDryRun,
+  refuseUnknown,
+  requireText,
+  warnOfUnknown,
+} from "./fields.ts";
 import { networkingGroup, networkingVersions } from "./networking.ts";
 import { readWorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 
@@ -14,7 +22,10 @@ export interface WorkloadGroup extends KubernetesObject {
 
 export interface WorkloadGroupSpec {
   /** Of each WorkloadEntry. */
-  readonly metadata: { readonly labels: Readonly<Record<string, string>>; readonly annotations: Readonly<Record<string, string>> };
+  readonly metadata: {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
   /** Without an address: that comes with the workload. */
   readonly template: WorkloadEntrySpec;
   readonly probe?: WorkloadProbe | undefined;
@@ -31,12 +42,25 @@ export interface WorkloadProbe {
 }
 
 export type ProbeMethod =
-  | { readonly kind: "httpGet"; readonly path: string; readonly port: number; readonly host: string; readonly scheme: "HTTP" | "HTTPS"; readonly httpHeaders: readonly { readonly name: string; readonly value: string }[] }
+  | {
+      readonly kind: "httpGet";
+      readonly path: string;
+      readonly port: number;
+      readonly host: string;
+      readonly scheme: "HTTP" | "HTTPS";
+      readonly httpHeaders: readonly { readonly name: string; readonly value: string }[];
+    }
   | { readonly kind: "tcpSocket"; readonly host: string; readonly port: number }
   | { readonly kind: "exec"; readonly command: readonly string[] }
   | { readonly kind: "grpc"; readonly port: number; readonly service: string };
 
-const numbers = ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] as const;
+const numbers = [
+  "initialDelaySeconds",
+  "timeoutSeconds",
+  "periodSeconds",
+  "successThreshold",
+  "failureThreshold",
+] as const;
 const methods = ["httpGet", "tcpSocket", "exec", "grpc"] as const;
 
 export function parseWorkloadGroup(raw: unknown): Parsed<WorkloadGroup> {
@@ -61,7 +85,10 @@ function readProbe(reader: Reader | undefined): WorkloadProbe | undefined {
   const found = methods.filter((method) => reader.has(method));
   if (found.length !== 1) reader.error(`must have exactly one of ${methods.join(", ")}, got ${found.length}`);
   const method = readMethod(reader, found[0] ?? "tcpSocket");
-  const probe: WorkloadProbe = { method, ...Object.fromEntries(numbers.map((field) => [field, reader.integer(field, 0)])) };
+  const probe: WorkloadProbe = {
+    method,
+    ...Object.fromEntries(numbers.map((field) => [field, reader.integer(field, 0)])),
+  };
   refuseUnknown(reader);
   return probe;
 }
@@ -95,7 +122,8 @@ function readMethodOf(reader: Reader, kind: ProbeMethod["kind"]): ProbeMethod {
 
 function readHeader(reader: Reader): { name: string; value: string } {
   const header = { name: requireText(reader, "name"), value: reader.string("value") ?? "" };
-  if (header.name !== "" && !/^[-A-Za-z0-9]+$/.test(header.name)) reader.error(`must be the name of a header of letters, digits and dashes, got "${header.name}"`, "name");
+  if (header.name !== "" && !/^[-A-Za-z0-9]+$/.test(header.name))
+    reader.error(`must be the name of a header of letters, digits and dashes, got "${header.name}"`, "name");
   refuseUnknown(reader);
   return header;
 }

@@ -14,7 +14,10 @@ export interface Deployment extends KubernetesObject {
     replicas?: number;
     selector: LabelSelector;
     template: PodTemplate;
-    strategy?: { type?: "RollingUpdate" | "Recreate"; rollingUpdate?: { maxSurge?: number | string; maxUnavailable?: number | string } };
+    strategy?: {
+      type?: "RollingUpdate" | "Recreate";
+      rollingUpdate?: { maxSurge?: number | string; maxUnavailable?: number | string };
+    };
     minReadySeconds?: number;
     revisionHistoryLimit?: number;
     progressDeadlineSeconds?: number;
@@ -30,19 +33,41 @@ export interface Deployment extends KubernetesObject {
     conditions?: (Omit<Condition, "observedGeneration"> & { lastUpdateTime?: string })[];
   };
 }
-export const deploymentKind = defineKind<Deployment>({ group: "apps", versions: ["v1"], kind: "Deployment", plural: "deployments", namespaced: true });
+export const deploymentKind = defineKind<Deployment>({
+  group: "apps",
+  versions: ["v1"],
+  kind: "Deployment",
+  plural: "deployments",
+  namespaced: true,
+});
 
 export interface ReplicaSet extends KubernetesObject {
   spec?: { replicas?: number; selector: LabelSelector; template?: PodTemplate; minReadySeconds?: number };
-  status?: { observedGeneration?: number; replicas: number; fullyLabeledReplicas?: number; readyReplicas?: number; availableReplicas?: number; terminatingReplicas?: number };
+  status?: {
+    observedGeneration?: number;
+    replicas: number;
+    fullyLabeledReplicas?: number;
+    readyReplicas?: number;
+    availableReplicas?: number;
+    terminatingReplicas?: number;
+  };
 }
-export const replicaSetKind = defineKind<ReplicaSet>({ group: "apps", versions: ["v1"], kind: "ReplicaSet", plural: "replicasets", namespaced: true });
+export const replicaSetKind = defineKind<ReplicaSet>({
+  group: "apps",
+  versions: ["v1"],
+  kind: "ReplicaSet",
+  plural: "replicasets",
+  namespaced: true,
+});
 
 export interface DaemonSet extends KubernetesObject {
   spec?: {
     selector: LabelSelector;
     template: PodTemplate;
-    updateStrategy?: { type?: "RollingUpdate" | "OnDelete"; rollingUpdate?: { maxSurge?: number | string; maxUnavailable?: number | string } };
+    updateStrategy?: {
+      type?: "RollingUpdate" | "OnDelete";
+      rollingUpdate?: { maxSurge?: number | string; maxUnavailable?: number | string };
+    };
     minReadySeconds?: number;
     revisionHistoryLimit?: number;
   };
@@ -57,7 +82,13 @@ export interface DaemonSet extends KubernetesObject {
     numberUnavailable?: number;
   };
 }
-export const daemonSetKind = defineKind<DaemonSet>({ group: "apps", versions: ["v1"], kind: "DaemonSet", plural: "daemonsets", namespaced: true });
+export const daemonSetKind = defineKind<DaemonSet>({
+  group: "apps",
+  versions: ["v1"],
+  kind: "DaemonSet",
+  plural: "daemonsets",
+  namespaced: true,
+});
 
 export interface StatefulSet extends KubernetesObject {
   spec?: {
@@ -66,7 +97,10 @@ export interface StatefulSet extends KubernetesObject {
     template: PodTemplate;
     serviceName?: string;
     podManagementPolicy?: "OrderedReady" | "Parallel";
-    updateStrategy?: { type?: "RollingUpdate" | "OnDelete"; rollingUpdate?: { partition?: number; maxUnavailable?: number | string } };
+    updateStrategy?: {
+      type?: "RollingUpdate" | "OnDelete";
+      rollingUpdate?: { partition?: number; maxUnavailable?: number | string };
+    };
     minReadySeconds?: number;
     revisionHistoryLimit?: number;
     ordinals?: { start?: number };
@@ -84,7 +118,13 @@ export interface StatefulSet extends KubernetesObject {
     collisionCount?: number;
   };
 }
-export const statefulSetKind = defineKind<StatefulSet>({ group: "apps", versions: ["v1"], kind: "StatefulSet", plural: "statefulsets", namespaced: true });
+export const statefulSetKind = defineKind<StatefulSet>({
+  group: "apps",
+  versions: ["v1"],
+  kind: "StatefulSet",
+  plural: "statefulsets",
+  namespaced: true,
+});
 
 /** A former template of a DaemonSet or StatefulSet. */
 export interface ControllerRevision extends KubernetesObject {

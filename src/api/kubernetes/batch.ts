@@ -41,7 +41,13 @@ export interface Job extends KubernetesObject {
     uncountedTerminatedPods?: Record<string, string[]>;
   };
 }
-export const jobKind = defineKind<Job>({ group: "batch", versions: ["v1"], kind: "Job", plural: "jobs", namespaced: true });
+export const jobKind = defineKind<Job>({
+  group: "batch",
+  versions: ["v1"],
+  kind: "Job",
+  plural: "jobs",
+  namespaced: true,
+});
 
 export interface CronJob extends KubernetesObject {
   spec?: {
@@ -54,12 +60,27 @@ export interface CronJob extends KubernetesObject {
     failedJobsHistoryLimit?: number;
     jobTemplate: { metadata?: ObjectMeta; spec?: JobSpec };
   };
-  status?: { active?: { kind?: string; name?: string; namespace?: string; uid?: string }[]; lastScheduleTime?: string; lastSuccessfulTime?: string };
+  status?: {
+    active?: { kind?: string; name?: string; namespace?: string; uid?: string }[];
+    lastScheduleTime?: string;
+    lastSuccessfulTime?: string;
+  };
 }
-export const cronJobKind = defineKind<CronJob>({ group: "batch", versions: ["v1"], kind: "CronJob", plural: "cronjobs", namespaced: true });
+export const cronJobKind = defineKind<CronJob>({
+  group: "batch",
+  versions: ["v1"],
+  kind: "CronJob",
+  plural: "cronjobs",
+  namespaced: true,
+});
 
 export interface HorizontalPodAutoscaler extends KubernetesObject {
-  spec?: { scaleTargetRef: { apiVersion?: string; kind: string; name: string }; minReplicas?: number; maxReplicas: number; metrics?: Record<string, unknown>[] };
+  spec?: {
+    scaleTargetRef: { apiVersion?: string; kind: string; name: string };
+    minReplicas?: number;
+    maxReplicas: number;
+    metrics?: Record<string, unknown>[];
+  };
   status?: {
     observedGeneration?: number;
     currentReplicas?: number;

@@ -7,14 +7,26 @@ export interface Namespace extends KubernetesObject {
   spec?: { finalizers?: string[] };
   status?: { phase?: "Active" | "Terminating"; conditions?: Record<string, string>[] };
 }
-export const namespaceKind = defineKind<Namespace>({ group: "", versions: ["v1"], kind: "Namespace", plural: "namespaces", namespaced: false });
+export const namespaceKind = defineKind<Namespace>({
+  group: "",
+  versions: ["v1"],
+  kind: "Namespace",
+  plural: "namespaces",
+  namespaced: false,
+});
 
 export interface ConfigMap extends KubernetesObject {
   data?: Record<string, string>;
   binaryData?: Record<string, string>;
   immutable?: boolean;
 }
-export const configMapKind = defineKind<ConfigMap>({ group: "", versions: ["v1"], kind: "ConfigMap", plural: "configmaps", namespaced: true });
+export const configMapKind = defineKind<ConfigMap>({
+  group: "",
+  versions: ["v1"],
+  kind: "ConfigMap",
+  plural: "configmaps",
+  namespaced: true,
+});
 
 export interface Secret extends KubernetesObject {
   type?: string;
@@ -22,7 +34,13 @@ export interface Secret extends KubernetesObject {
   data?: Record<string, string>;
   stringData?: Record<string, string>;
 }
-export const secretKind = defineKind<Secret>({ group: "", versions: ["v1"], kind: "Secret", plural: "secrets", namespaced: true });
+export const secretKind = defineKind<Secret>({
+  group: "",
+  versions: ["v1"],
+  kind: "Secret",
+  plural: "secrets",
+  namespaced: true,
+});
 
 export interface ServiceAccount extends KubernetesObject {
   secrets?: { name?: string }[];
@@ -68,7 +86,13 @@ export interface Service extends KubernetesObject {
   };
   status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string; ipMode?: string }[] } };
 }
-export const serviceKind = defineKind<Service>({ group: "", versions: ["v1"], kind: "Service", plural: "services", namespaced: true });
+export const serviceKind = defineKind<Service>({
+  group: "",
+  versions: ["v1"],
+  kind: "Service",
+  plural: "services",
+  namespaced: true,
+});
 
 export interface NodeCondition {
   type: string;
@@ -97,7 +121,13 @@ export interface Node extends KubernetesObject {
     images?: { names?: string[]; sizeBytes?: number }[];
   };
 }
-export const nodeKind = defineKind<Node>({ group: "", versions: ["v1"], kind: "Node", plural: "nodes", namespaced: false });
+export const nodeKind = defineKind<Node>({
+  group: "",
+  versions: ["v1"],
+  kind: "Node",
+  plural: "nodes",
+  namespaced: false,
+});
 
 export interface EnvVar {
   name: string;
@@ -111,7 +141,13 @@ export interface EnvVar {
 }
 
 export interface Probe {
-  httpGet?: { path?: string; port: number | string; host?: string; scheme?: "HTTP" | "HTTPS"; httpHeaders?: { name: string; value: string }[] };
+  httpGet?: {
+    path?: string;
+    port: number | string;
+    host?: string;
+    scheme?: "HTTP" | "HTTPS";
+    httpHeaders?: { name: string; value: string }[];
+  };
   tcpSocket?: { port: number | string; host?: string };
   exec?: { command?: string[] };
   grpc?: { port: number; service?: string };
@@ -150,7 +186,11 @@ export interface Container {
   workingDir?: string;
   ports?: { name?: string; containerPort: number; protocol?: "TCP" | "UDP" | "SCTP"; hostPort?: number }[];
   env?: EnvVar[];
-  envFrom?: { prefix?: string; configMapRef?: { name?: string; optional?: boolean }; secretRef?: { name?: string; optional?: boolean } }[];
+  envFrom?: {
+    prefix?: string;
+    configMapRef?: { name?: string; optional?: boolean };
+    secretRef?: { name?: string; optional?: boolean };
+  }[];
   resources?: { limits?: Record<string, string>; requests?: Record<string, string> };
   volumeMounts?: { name: string; mountPath: string; subPath?: string; readOnly?: boolean; mountPropagation?: string }[];
   livenessProbe?: Probe;
@@ -270,14 +310,27 @@ export interface PodSpec {
   subdomain?: string;
   priorityClassName?: string;
   readinessGates?: { conditionType: string }[];
-  securityContext?: { runAsUser?: number; runAsGroup?: number; fsGroup?: number; sysctls?: { name: string; value: string }[] };
+  securityContext?: {
+    runAsUser?: number;
+    runAsGroup?: number;
+    fsGroup?: number;
+    sysctls?: { name: string; value: string }[];
+  };
   shareProcessNamespace?: boolean;
 }
 
 export interface ContainerState {
   waiting?: { reason?: string; message?: string };
   running?: { startedAt?: string };
-  terminated?: { exitCode: number; signal?: number; reason?: string; message?: string; startedAt?: string; finishedAt?: string; containerID?: string };
+  terminated?: {
+    exitCode: number;
+    signal?: number;
+    reason?: string;
+    message?: string;
+    startedAt?: string;
+    finishedAt?: string;
+    containerID?: string;
+  };
 }
 
 export interface ContainerStatus {
@@ -322,7 +375,15 @@ export interface Pod extends KubernetesObject {
 export const podKind = defineKind<Pod>({ group: "", versions: ["v1"], kind: "Pod", plural: "pods", namespaced: true });
 
 export interface Event extends KubernetesObject {
-  involvedObject: { apiVersion?: string; kind?: string; name?: string; namespace?: string; uid?: string; resourceVersion?: string; fieldPath?: string };
+  involvedObject: {
+    apiVersion?: string;
+    kind?: string;
+    name?: string;
+    namespace?: string;
+    uid?: string;
+    resourceVersion?: string;
+    fieldPath?: string;
+  };
   reason?: string;
   message?: string;
   type?: "Normal" | "Warning";
@@ -333,7 +394,13 @@ export interface Event extends KubernetesObject {
   reportingComponent?: string;
   reportingInstance?: string;
 }
-export const eventKind = defineKind<Event>({ group: "", versions: ["v1"], kind: "Event", plural: "events", namespaced: true });
+export const eventKind = defineKind<Event>({
+  group: "",
+  versions: ["v1"],
+  kind: "Event",
+  plural: "events",
+  namespaced: true,
+});
 
 export interface EndpointAddress {
   ip: string;
@@ -350,4 +417,10 @@ export interface Endpoints extends KubernetesObject {
     ports?: { name?: string; port: number; protocol?: string; appProtocol?: string }[];
   }[];
 }
-export const endpointsKind = defineKind<Endpoints>({ group: "", versions: ["v1"], kind: "Endpoints", plural: "endpoints", namespaced: true });
+export const endpointsKind = defineKind<Endpoints>({
+  group: "",
+  versions: ["v1"],
+  kind: "Endpoints",
+  plural: "endpoints",
+  namespaced: true,
+});

@@ -27,20 +27,43 @@ export const endpointSliceKind = defineKind<EndpointSlice>({
 });
 
 export interface Lease extends KubernetesObject {
-  spec?: { holderIdentity?: string; leaseDurationSeconds?: number; acquireTime?: string; renewTime?: string; leaseTransitions?: number };
+  spec?: {
+    holderIdentity?: string;
+    leaseDurationSeconds?: number;
+    acquireTime?: string;
+    renewTime?: string;
+    leaseTransitions?: number;
+  };
 }
-export const leaseKind = defineKind<Lease>({ group: "coordination.k8s.io", versions: ["v1"], kind: "Lease", plural: "leases", namespaced: true });
+export const leaseKind = defineKind<Lease>({
+  group: "coordination.k8s.io",
+  versions: ["v1"],
+  kind: "Lease",
+  plural: "leases",
+  namespaced: true,
+});
 
 export interface CustomResourceDefinition extends KubernetesObject {
   spec?: {
     group: string;
-    names: { plural: string; singular?: string; kind: string; listKind?: string; shortNames?: string[]; categories?: string[] };
+    names: {
+      plural: string;
+      singular?: string;
+      kind: string;
+      listKind?: string;
+      shortNames?: string[];
+      categories?: string[];
+    };
     scope: "Namespaced" | "Cluster";
     versions: CustomResourceVersion[];
     conversion?: { strategy: "None" | "Webhook" };
     preserveUnknownFields?: boolean;
   };
-  status?: { conditions?: Record<string, string>[]; acceptedNames?: Record<string, unknown>; storedVersions?: string[] };
+  status?: {
+    conditions?: Record<string, string>[];
+    acceptedNames?: Record<string, unknown>;
+    storedVersions?: string[];
+  };
 }
 
 export interface CustomResourceVersion {
@@ -50,8 +73,18 @@ export interface CustomResourceVersion {
   deprecated?: boolean;
   deprecationWarning?: string;
   schema?: { openAPIV3Schema?: Record<string, unknown> };
-  subresources?: { status?: Record<string, never>; scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string } };
-  additionalPrinterColumns?: { name: string; type: string; jsonPath: string; description?: string; format?: string; priority?: number }[];
+  subresources?: {
+    status?: Record<string, never>;
+    scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string };
+  };
+  additionalPrinterColumns?: {
+    name: string;
+    type: string;
+    jsonPath: string;
+    description?: string;
+    format?: string;
+    priority?: number;
+  }[];
   selectableFields?: { jsonPath: string }[];
 }
 export const customResourceDefinitionKind = defineKind<CustomResourceDefinition>({
@@ -71,7 +104,13 @@ export interface WebhookClientConfig {
 export interface Webhook {
   name: string;
   clientConfig: WebhookClientConfig;
-  rules?: { operations?: string[]; apiGroups?: string[]; apiVersions?: string[]; resources?: string[]; scope?: string }[];
+  rules?: {
+    operations?: string[];
+    apiGroups?: string[];
+    apiVersions?: string[];
+    resources?: string[];
+    scope?: string;
+  }[];
   failurePolicy?: "Ignore" | "Fail";
   matchPolicy?: "Exact" | "Equivalent";
   namespaceSelector?: LabelSelector;
@@ -134,7 +173,12 @@ export const ipAddressPoolKind = defineKind<IPAddressPool>({
 
 /** metallb.io/v1beta1: announces pools; one with no selector announces all. */
 export interface L2Advertisement extends KubernetesObject {
-  spec?: { ipAddressPools?: string[]; ipAddressPoolSelectors?: LabelSelector[]; nodeSelectors?: LabelSelector[]; interfaces?: string[] };
+  spec?: {
+    ipAddressPools?: string[];
+    ipAddressPoolSelectors?: LabelSelector[];
+    nodeSelectors?: LabelSelector[];
+    interfaces?: string[];
+  };
 }
 export const l2AdvertisementKind = defineKind<L2Advertisement>({
   group: "metallb.io",
@@ -148,4 +192,10 @@ export const l2AdvertisementKind = defineKind<L2Advertisement>({
 export interface ClusterTrustBundle extends KubernetesObject {
   spec: { signerName?: string; trustBundle: string };
 }
-export const clusterTrustBundleKind = defineKind<ClusterTrustBundle>({ group: "certificates.k8s.io", versions: ["v1beta1"], kind: "ClusterTrustBundle", plural: "clustertrustbundles", namespaced: false });
+export const clusterTrustBundleKind = defineKind<ClusterTrustBundle>({
+  group: "certificates.k8s.io",
+  versions: ["v1beta1"],
+  kind: "ClusterTrustBundle",
+  plural: "clustertrustbundles",
+  namespaced: false,
+});

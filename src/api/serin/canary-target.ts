@@ -64,7 +64,10 @@ export interface DeploymentTarget {
   /** Hosts besides the Service's own for which the route holds, for callers that come by those gateways. */
   readonly hosts: readonly string[];
   /** Labels and annotations that canary pods have besides those of the template, and lose with the promotion. */
-  readonly canaryMetadata?: { readonly labels: Readonly<Record<string, string>>; readonly annotations: Readonly<Record<string, string>> };
+  readonly canaryMetadata?: {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
   /** A Service that the engine makes for the canary alone, for people and tests. */
   readonly previewService?: string;
 }
@@ -83,7 +86,11 @@ export interface ServicesTarget {
 export interface NamespacesTarget {
   readonly stable: string;
   readonly canary: string;
-  readonly routes: readonly { readonly kind: "HTTPRoute" | "GRPCRoute" | "VirtualService"; readonly name: string; readonly namespace?: string }[];
+  readonly routes: readonly {
+    readonly kind: "HTTPRoute" | "GRPCRoute" | "VirtualService";
+    readonly name: string;
+    readonly namespace?: string;
+  }[];
 }
 
 const targetFields = ["httpRoute", "grpcRoute", "virtualService", "deployment", "services", "namespaces"] as const;
@@ -98,7 +105,9 @@ export function parseTarget(spec: Reader): CanaryTarget | undefined {
   target.unknownFields();
   const [field] = said;
   if (field === undefined || said.length > 1) {
-    target.error(`must have exactly one of ${targetFields.join(", ")}, got ${said.length === 0 ? "none" : said.join(" and ")}`);
+    target.error(
+      `must have exactly one of ${targetFields.join(", ")}, got ${said.length === 0 ? "none" : said.join(" and ")}`,
+    );
     return undefined;
   }
   const reader = target.object(field);
@@ -130,7 +139,11 @@ function parseRoute(target: Reader): RouteTarget {
 function parseBackend(target: Reader, field: string): BackendTarget {
   const backend = target.required(field, target.object(field));
   if (backend === undefined) return { name: "", port: 0 };
-  const result = { name: text(backend, "name"), ...optional("namespace", backend.string("namespace")), port: backend.required("port", port(backend)) ?? 0 };
+  const result = {
+    name: text(backend, "name"),
+    ...optional("namespace", backend.string("namespace")),
+    port: backend.required("port", port(backend)) ?? 0,
+  };
   backend.unknownFields();
   return result;
 }
@@ -150,14 +163,21 @@ function parseVirtualService(target: Reader): VirtualServiceTarget {
 function parseDestination(target: Reader, field: string): DestinationTarget {
   const destination = target.required(field, target.object(field));
   if (destination === undefined) return { host: "" };
-  const result = { host: text(destination, "host"), ...optional("subset", destination.string("subset")), ...optional("port", port(destination)) };
+  const result = {
+    host: text(destination, "host"),
+    ...optional("subset", destination.string("subset")),
+    ...optional("port", port(destination)),
+  };
   destination.unknownFields();
   return result;
 }
 
 function parseDeployment(target: Reader): DeploymentTarget {
   const metadata = target.object("canaryMetadata");
-  const canaryMetadata = metadata === undefined ? undefined : { labels: metadata.stringMap("labels"), annotations: metadata.stringMap("annotations") };
+  const canaryMetadata =
+    metadata === undefined
+      ? undefined
+      : { labels: metadata.stringMap("labels"), annotations: metadata.stringMap("annotations") };
   metadata?.unknownFields();
   return {
     name: text(target, "name"),
@@ -175,7 +195,13 @@ function parseServices(target: Reader): ServicesTarget {
   const stable = text(target, "stable");
   const canary = text(target, "canary");
   if (stable !== "" && stable === canary) target.error(`must be another Service than stable (${stable})`, "canary");
-  return { service: target.string("service") ?? stable, stable, canary, port: target.required("port", port(target)) ?? 0, routes: routeKind(target) };
+  return {
+    service: target.string("service") ?? stable,
+    stable,
+    canary,
+    port: target.required("port", port(target)) ?? 0,
+    routes: routeKind(target),
+  };
 }
 
 function parseNamespaces(target: Reader): NamespacesTarget {
@@ -191,7 +217,8 @@ function parseNamespaces(target: Reader): NamespacesTarget {
     route.unknownFields();
     return result;
   });
-  if (routes.length === 0) target.error("must name at least one route, such as {kind: HTTPRoute, name: bookinfo}", "routes");
+  if (routes.length === 0)
+    target.error("must name at least one route, such as {kind: HTTPRoute, name: bookinfo}", "routes");
   if (routes.length > maxRoutes) target.error(`must have at most ${maxRoutes} routes, got ${routes.length}`, "routes");
   return { stable, canary, routes };
 }
@@ -208,6 +235,9 @@ function port(reader: Reader): number | undefined {
   return reader.integer("port", 1, 65_535);
 }
 
-function optional<Field extends string, Value>(field: Field, value: Value | undefined): { readonly [key in Field]?: Value } {
+function optional<Field extends string, Value>(
+  field: Field,
+  value: Value | undefined,
+): { readonly [key in Field]?: Value } {
   return value === undefined ? {} : ({ [field]: value } as { readonly [key in Field]: Value });
 }

@@ -98,7 +98,10 @@ function parseSpec(spec: Reader): CanarySpec {
   const sessionAffinity =
     affinity === undefined
       ? undefined
-      : { cookieName: affinity.string("cookieName") ?? "serin-canary", maxAgeSeconds: affinity.integer("maxAgeSeconds", 1, 30 * daySeconds) ?? daySeconds };
+      : {
+          cookieName: affinity.string("cookieName") ?? "serin-canary",
+          maxAgeSeconds: affinity.integer("maxAgeSeconds", 1, 30 * daySeconds) ?? daySeconds,
+        };
   affinity?.unknownFields();
   const result: CanarySpec = {
     target: target ?? noTarget,
@@ -115,34 +118,59 @@ function parseSpec(spec: Reader): CanarySpec {
 }
 
 /** What some targets cannot do is said at the step that asks for it. */
-function checkFit(spec: Reader, target: CanaryTarget, { steps, dynamicStableScale, sessionAffinity }: CanarySpec): void {
+function checkFit(
+  spec: Reader,
+  target: CanaryTarget,
+  { steps, dynamicStableScale, sessionAffinity }: CanarySpec,
+): void {
   const copies = "deployment" in target;
-  if (dynamicStableScale && !copies) spec.error("needs target.deployment: the engine scales only what it has made or holds", "dynamicStableScale");
+  if (dynamicStableScale && !copies)
+    spec.error("needs target.deployment: the engine scales only what it has made or holds", "dynamicStableScale");
   const labels = copies || ("virtualService" in target && target.virtualService.protocol === "http");
   const connections = "virtualService" in target && target.virtualService.protocol !== "http";
-  if (sessionAffinity !== undefined && (connections || "grpcRoute" in target)) spec.error("needs HTTP clients, which keep cookies", "sessionAffinity");
+  if (sessionAffinity !== undefined && (connections || "grpcRoute" in target))
+    spec.error("needs HTTP clients, which keep cookies", "sessionAffinity");
   steps.forEach((step, index) => {
     checkMatchFit(spec, target, step, `steps[${index}]`);
-    if (connections && step.mirror !== undefined) spec.error("needs an http route: connections are not copied", `steps[${index}].mirror`);
+    if (connections && step.mirror !== undefined)
+      spec.error("needs an http route: connections are not copied", `steps[${index}].mirror`);
     for (const field of ["scale", "preview", "experiment"] as const) {
-      if (step[field] !== undefined && !copies) spec.error(`needs target.deployment: with another target the versions are yours to run`, `steps[${index}].${field}`);
+      if (step[field] !== undefined && !copies)
+        spec.error(
+          `needs target.deployment: with another target the versions are yours to run`,
+          `steps[${index}].${field}`,
+        );
     }
-    if (step.match !== undefined && Object.keys(step.match.sourceLabels).length > 0 && !labels) spec.error("only a VirtualService can tell callers by their labels", `steps[${index}].match.sourceLabels`);
+    if (step.match !== undefined && Object.keys(step.match.sourceLabels).length > 0 && !labels)
+      spec.error("only a VirtualService can tell callers by their labels", `steps[${index}].match.sourceLabels`);
   });
-  if (copies && steps.some(({ preview }) => preview === true) && target.deployment.previewService === undefined) spec.error("is required by a step with preview", "target.deployment.previewService");
+  if (copies && steps.some(({ preview }) => preview === true) && target.deployment.previewService === undefined)
+    spec.error("is required by a step with preview", "target.deployment.previewService");
 }
 
 /** A connection is told by its caller alone, a gRPC call by its headers. */
 function checkMatchFit(spec: Reader, target: CanaryTarget, { match }: CanaryStep, place: string): void {
   if (match === undefined) return;
   const connections = "virtualService" in target && target.virtualService.protocol !== "http";
-  const refused = connections ? (["headers", "cookies", "queryParams", "paths"] as const) : "grpcRoute" in target ? (["queryParams", "paths"] as const) : [];
+  const refused = connections
+    ? (["headers", "cookies", "queryParams", "paths"] as const)
+    : "grpcRoute" in target
+      ? (["queryParams", "paths"] as const)
+      : [];
   for (const field of refused) {
-    if (match[field].length > 0) spec.error(connections ? "needs an http route: only sourceLabels tell connections apart" : "needs an HTTPRoute: a GRPCRoute matches by headers", `${place}.match.${field}`);
+    if (match[field].length > 0)
+      spec.error(
+        connections
+          ? "needs an http route: only sourceLabels tell connections apart"
+          : "needs an HTTPRoute: a GRPCRoute matches by headers",
+        `${place}.match.${field}`,
+      );
   }
 }
 
-const noTarget: CanaryTarget = { httpRoute: { name: "", rule: 0, stable: { name: "", port: 0 }, canary: { name: "", port: 0 } } };
+const noTarget: CanaryTarget = {
+  httpRoute: { name: "", rule: 0, stable: { name: "", port: 0 }, canary: { name: "", port: 0 } },
+};
 
 function parseStep(step: Reader): CanaryStep {
   const name = step.string("name");
@@ -158,7 +186,9 @@ function parseStep(step: Reader): CanaryStep {
   const pause = parsePause(step);
   const checks = parseChecks(step, "checks");
   step.unknownFields();
-  const says = [weight, match, percent, scale, preview, experiment, pause, checks[0]].some((value) => value !== undefined);
+  const says = [weight, match, percent, scale, preview, experiment, pause, checks[0]].some(
+    (value) => value !== undefined,
+  );
   if (!says) step.error("must say what to do: weight, match, mirror, scale, preview, experiment, pause or checks");
   return {
     ...(name === undefined ? {} : { name }),
@@ -183,7 +213,11 @@ function parseScale(step: Reader): CanaryScale | undefined {
   scale.unknownFields();
   const said = [replicas, percent, matchWeight].filter((value) => value !== undefined).length;
   if (said !== 1) scale.error("must have exactly one of replicas, percent and matchWeight");
-  return { ...(replicas === undefined ? {} : { replicas }), ...(percent === undefined ? {} : { percent }), ...(matchWeight === undefined ? {} : { matchWeight }) };
+  return {
+    ...(replicas === undefined ? {} : { replicas }),
+    ...(percent === undefined ? {} : { percent }),
+    ...(matchWeight === undefined ? {} : { matchWeight }),
+  };
 }
 
 function parseExperiment(step: Reader): CanaryStep["experiment"] {

@@ -22,7 +22,10 @@ export function conditionProblem(expression: string): string | undefined {
 }
 
 /** Whether the condition holds, or why that cannot be told. Numbers are CEL doubles; a missing value is null. */
-export function evaluateCondition(expression: string, bindings: ConditionBindings): boolean | { readonly problem: string } {
+export function evaluateCondition(
+  expression: string,
+  bindings: ConditionBindings,
+): boolean | { readonly problem: string } {
   const { program, problem } = compile(expression);
   if (program === undefined) return { problem: problem ?? "it is no CEL" };
   const values = Object.fromEntries(conditionVariables.map((name) => [name, bindings[name] ?? null]));
@@ -52,7 +55,9 @@ function compileNew(expression: string): Compiled {
     const [first] = unknown;
     if (first !== undefined) {
       const near = nearestName(first, new Set<string>(conditionVariables));
-      return { problem: `names ${first}, which is none of ${conditionVariables.join(", ")}${near === undefined ? "" : `; did you mean ${near}?`}` };
+      return {
+        problem: `names ${first}, which is none of ${conditionVariables.join(", ")}${near === undefined ? "" : `; did you mean ${near}?`}`,
+      };
     }
     const { DYN } = cel.CelScalar;
     const environment = cel.celEnv({ variables: Object.fromEntries(conditionVariables.map((name) => [name, DYN])) });
@@ -63,7 +68,20 @@ function compileNew(expression: string): Compiled {
 }
 
 /** Names of types, which are values in CEL. */
-const typeNames = ["bool", "bytes", "double", "duration", "int", "list", "map", "null_type", "string", "timestamp", "type", "uint"];
+const typeNames = [
+  "bool",
+  "bytes",
+  "double",
+  "duration",
+  "int",
+  "list",
+  "map",
+  "null_type",
+  "string",
+  "timestamp",
+  "type",
+  "uint",
+];
 
 interface Comprehension {
   readonly iterVar: string;

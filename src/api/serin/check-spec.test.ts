@@ -7,7 +7,13 @@ import { fillTemplate, type TemplateValues } from "./check-template.ts";
 import { explainCheck } from "./explain-check.ts";
 import { parseCanary } from "./canary.ts";
 
-const parsed = (spec: object) => parseCheck({ apiVersion: "rollout.serin.dev/v1alpha1", kind: "Check", metadata: { name: "one", namespace: "shop" }, spec });
+const parsed = (spec: object) =>
+  parseCheck({
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "Check",
+    metadata: { name: "one", namespace: "shop" },
+    spec,
+  });
 
 function good(spec: object): CheckSpec {
   const { value, errors } = parsed(spec);
@@ -24,7 +30,12 @@ test("every default is filled in", () => {
 
 test("every type can be explained, and all but query and webhook need nothing else", () => {
   for (const type of checkTypes) {
-    const more = type === "query" ? { query: { provider: "prometheus", address: "http://prometheus:9090", expression: "up" }, max: 1 } : type === "webhook" ? { webhook: { url: "http://gate/" } } : {};
+    const more =
+      type === "query"
+        ? { query: { provider: "prometheus", address: "http://prometheus:9090", expression: "up" }, max: 1 }
+        : type === "webhook"
+          ? { webhook: { url: "http://gate/" } }
+          : {};
     for (const sentence of explainCheck(good({ type, ...more }))) assert.match(sentence, /[.:]|up$/, sentence);
   }
 });
@@ -34,14 +45,42 @@ const bad: readonly (readonly [spec: object, path: string, message: RegExp])[] =
   [{ type: "probe-matrix" }, "spec.type", /must be one of .*mtls-probe-matrix/],
   [{ type: "query", min: 1 }, "spec.query", /is required by type query/],
   [{ type: "query", query: { provider: "mesh", expression: "up" } }, "spec", /needs a judgement/],
-  [{ type: "query", max: 1, query: { provider: "prometheus", expression: "up" } }, "spec.query.address", /is required by provider prometheus/],
-  [{ type: "query", max: 1, query: { provider: "mesh", address: "http://x", expression: "up" } }, "spec.query.address", /goes with provider prometheus/],
-  [{ type: "query", max: 1, query: { provider: "mesh", expression: "up{a='{{ canary.pod }}'}" } }, "spec.query.expression", /names \{\{ canary\.pod \}\}, which is none of canary\.service, /],
-  [{ type: "query", min: 2, max: 1, query: { provider: "mesh", expression: "up" } }, "spec.min", /must not be above max/],
-  [{ type: "query", passWhen: "result <", query: { provider: "mesh", expression: "up" } }, "spec.passWhen", /is no CEL expression: .*found/],
-  [{ type: "query", failWhen: "results > 1", query: { provider: "mesh", expression: "up" } }, "spec.failWhen", /names results, .*did you mean result\?/],
+  [
+    { type: "query", max: 1, query: { provider: "prometheus", expression: "up" } },
+    "spec.query.address",
+    /is required by provider prometheus/,
+  ],
+  [
+    { type: "query", max: 1, query: { provider: "mesh", address: "http://x", expression: "up" } },
+    "spec.query.address",
+    /goes with provider prometheus/,
+  ],
+  [
+    { type: "query", max: 1, query: { provider: "mesh", expression: "up{a='{{ canary.pod }}'}" } },
+    "spec.query.expression",
+    /names \{\{ canary\.pod \}\}, which is none of canary\.service, /,
+  ],
+  [
+    { type: "query", min: 2, max: 1, query: { provider: "mesh", expression: "up" } },
+    "spec.min",
+    /must not be above max/,
+  ],
+  [
+    { type: "query", passWhen: "result <", query: { provider: "mesh", expression: "up" } },
+    "spec.passWhen",
+    /is no CEL expression: .*found/,
+  ],
+  [
+    { type: "query", failWhen: "results > 1", query: { provider: "mesh", expression: "up" } },
+    "spec.failWhen",
+    /names results, .*did you mean result\?/,
+  ],
   [{ type: "webhook", webhook: { url: "gate" } }, "spec.webhook.url", /must be an http or https URL/],
-  [{ type: "webhook", webhook: { url: "http://gate", timeoutSeconds: 600 } }, "spec.webhook.timeoutSeconds", /from 1 to 60/],
+  [
+    { type: "webhook", webhook: { url: "http://gate", timeoutSeconds: 600 } },
+    "spec.webhook.timeoutSeconds",
+    /from 1 to 60/,
+  ],
   [{ type: "restarts", maxMs: 5 }, "spec.maxMs", /goes with type request-duration alone/],
   [{ type: "restarts", passWhen: "true" }, "spec.passWhen", /goes with request-success-rate/],
   [{ type: "request-duration", quantiles: [99] }, "spec.quantiles[0]", /such as 0\.99/],
@@ -67,38 +106,64 @@ function checksOf(checks: readonly object[]): ReturnType<typeof parseCanary> {
 }
 
 test("a reference is put in the Check's place, with a name of its own, and what stands beside it is refused", () => {
-  const { value } = checksOf([{ ref: "latency" }, { ref: "latency", namespace: "platform", name: "theirs", dryRun: true }]);
+  const { value } = checksOf([
+    { ref: "latency" },
+    { ref: "latency", namespace: "platform", name: "theirs", dryRun: true },
+  ]);
   const asked: string[] = [];
   const resolved = resolveChecks(value?.spec.checks ?? [], "shop", ({ name, namespace }) => {
     asked.push(`${namespace}/${name}`);
     return good({ type: "request-duration", maxMs: 100 });
   });
   assert.deepEqual(asked, ["shop/latency", "platform/latency"]);
-  assert.deepEqual(resolved.map(({ name, type, maxMs, dryRun }) => ({ name, type, maxMs, dryRun })), [
-    { name: "latency", type: "request-duration", maxMs: 100, dryRun: false },
-    { name: "theirs", type: "request-duration", maxMs: 100, dryRun: true },
-  ]);
-  assert.throws(() => resolveChecks(value?.spec.checks ?? [], "shop", () => undefined), /Check shop\/latency, which the rollout names, is not there/);
+  assert.deepEqual(
+    resolved.map(({ name, type, maxMs, dryRun }) => ({ name, type, maxMs, dryRun })),
+    [
+      { name: "latency", type: "request-duration", maxMs: 100, dryRun: false },
+      { name: "theirs", type: "request-duration", maxMs: 100, dryRun: true },
+    ],
+  );
+  assert.throws(
+    () => resolveChecks(value?.spec.checks ?? [], "shop", () => undefined),
+    /Check shop\/latency, which the rollout names, is not there/,
+  );
   assert.match(checksOf([{ ref: "latency", minSamples: 1 }]).errors[0]?.path ?? "", /^spec\.checks\[0\]\.minSamples$/);
 });
 
 test("two checks of one name are refused", () => {
-  assert.deepEqual(checksOf([{ type: "restarts" }, { type: "restarts" }]).errors.map(({ path }) => path), ["spec.checks[1]"]);
+  assert.deepEqual(
+    checksOf([{ type: "restarts" }, { type: "restarts" }]).errors.map(({ path }) => path),
+    ["spec.checks[1]"],
+  );
 });
 
 test("a condition sees what was measured; a comparison with nothing is a problem, not an answer", () => {
-  const bindings = { result: { errors: 2, list: [1, 2] }, baseline: undefined, canary: { rate: 0.5 }, stable: { rate: 0.1 } };
+  const bindings = {
+    result: { errors: 2, list: [1, 2] },
+    baseline: undefined,
+    canary: { rate: 0.5 },
+    stable: { rate: 0.1 },
+  };
   assert.equal(evaluateCondition("canary.rate > 4.0 * stable.rate && result.list.all(x, x < 3)", bindings), true);
   assert.equal(evaluateCondition("result.errors > 2", bindings), false);
   assert.match((evaluateCondition("baseline > 1", bindings) as { problem: string }).problem, /overload|type/);
-  assert.match((evaluateCondition("result.other == 1", bindings) as { problem: string }).problem, /other|attribute|no such/i);
+  assert.match(
+    (evaluateCondition("result.other == 1", bindings) as { problem: string }).problem,
+    /other|attribute|no such/i,
+  );
 });
 
 test("names between braces are replaced, and those without a value are reported", () => {
   const side = { service: "shop", namespace: "a", workload: "", revision: "" };
   const values: TemplateValues = { canary: side, stable: { ...side, namespace: "b" }, window: "30s" };
-  assert.deepEqual(fillTemplate('rate(x{ns="{{ canary.namespace }}",other="{{stable.namespace}}",w="{{ canary.workload }}"}[{{ window }}])', values), {
-    text: 'rate(x{ns="a",other="b",w=""}[30s])',
-    missing: ["canary.workload"],
-  });
+  assert.deepEqual(
+    fillTemplate(
+      'rate(x{ns="{{ canary.namespace }}",other="{{stable.namespace}}",w="{{ canary.workload }}"}[{{ window }}])',
+      values,
+    ),
+    {
+      text: 'rate(x{ns="a",other="b",w=""}[30s])',
+      missing: ["canary.workload"],
+    },
+  );
 });

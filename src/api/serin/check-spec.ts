@@ -105,7 +105,12 @@ export const checkDefaults = {
 } as const;
 
 /** Others are looked at as often as the engine looks. */
-const defaultIntervals: Partial<Record<CheckType, number>> = { "request-duration": 1, "error-log-rate": 2, query: 5, webhook: 5 };
+const defaultIntervals: Partial<Record<CheckType, number>> = {
+  "request-duration": 1,
+  "error-log-rate": 2,
+  query: 5,
+  webhook: 5,
+};
 
 export function defaultIntervalSeconds(type: CheckType): number {
   return defaultIntervals[type] ?? 0;
@@ -116,14 +121,27 @@ const maxSeconds = 86_400;
 const maxLooks = 10_000;
 const maxQuantiles = 8;
 const maxQueryTimeoutSeconds = 60;
-const conditionTypes: readonly CheckType[] = ["request-success-rate", "request-duration", "tcp-connect-failures", "error-log-rate", "query", "webhook"];
+const conditionTypes: readonly CheckType[] = [
+  "request-success-rate",
+  "request-duration",
+  "tcp-connect-failures",
+  "error-log-rate",
+  "query",
+  "webhook",
+];
 
 export function parseChecks(owner: Reader, field: string): readonly CheckSpec[] {
-  const checks = owner.objects(field).map((check) => (check.has("ref") ? parseReference(check) : parseCheckSpec(check)));
+  const checks = owner
+    .objects(field)
+    .map((check) => (check.has("ref") ? parseReference(check) : parseCheckSpec(check)));
   if (checks.length > maxChecks) owner.error(`must have at most ${maxChecks} entries, got ${checks.length}`, field);
   const names = checks.map((check) => check.name ?? check.type);
   names.forEach((name, index) => {
-    if (checks[index]?.ref === undefined && names.indexOf(name) < index) owner.error(`is called ${name}, as is ${field}[${names.indexOf(name)}]: give one of them a name`, `${field}[${index}]`);
+    if (checks[index]?.ref === undefined && names.indexOf(name) < index)
+      owner.error(
+        `is called ${name}, as is ${field}[${names.indexOf(name)}]: give one of them a name`,
+        `${field}[${index}]`,
+      );
   });
   return checks;
 }
@@ -136,7 +154,13 @@ function parseReference(check: Reader): CheckSpec {
   const dryRun = check.boolean("dryRun");
   if (ref === "") check.error("must be the name of a Check", "ref");
   check.unknownFields((field) => check.error("cannot stand beside ref: the Check says it", field));
-  return { ...checkDefaults, dryRun: dryRun ?? false, name: name ?? ref, type: "approval", ref: { name: ref, ...(namespace === undefined ? {} : { namespace }) } };
+  return {
+    ...checkDefaults,
+    dryRun: dryRun ?? false,
+    name: name ?? ref,
+    type: "approval",
+    ref: { name: ref, ...(namespace === undefined ? {} : { namespace }) },
+  };
 }
 
 /** Reads all fields of a check and reports those that are not known. */
@@ -179,16 +203,23 @@ export function parseCheckSpec(check: Reader): CheckSpec {
 function checkFit(check: Reader, spec: CheckSpec): void {
   const { type } = spec;
   for (const field of ["query", "webhook"] as const) {
-    if (type === field && spec[field] === undefined && !check.has(field)) check.error(`is required by type ${field}`, field);
+    if (type === field && spec[field] === undefined && !check.has(field))
+      check.error(`is required by type ${field}`, field);
     if (type !== field && check.has(field)) check.error(`goes with type ${field} alone, got type ${type}`, field);
   }
-  for (const field of ["quantiles", "maxRatio", "maxMs"]) if (type !== "request-duration" && check.has(field)) check.error(`goes with type request-duration alone, got type ${type}`, field);
-  if (type !== "certificate-roots" && check.has("roots")) check.error(`goes with type certificate-roots alone, got type ${type}`, "roots");
-  for (const field of ["min", "max"]) if (type !== "query" && check.has(field)) check.error(`goes with type query alone, got type ${type}`, field);
+  for (const field of ["quantiles", "maxRatio", "maxMs"])
+    if (type !== "request-duration" && check.has(field))
+      check.error(`goes with type request-duration alone, got type ${type}`, field);
+  if (type !== "certificate-roots" && check.has("roots"))
+    check.error(`goes with type certificate-roots alone, got type ${type}`, "roots");
+  for (const field of ["min", "max"])
+    if (type !== "query" && check.has(field)) check.error(`goes with type query alone, got type ${type}`, field);
   for (const field of ["passWhen", "failWhen"]) {
-    if (!conditionTypes.includes(type) && check.has(field)) check.error(`goes with ${conditionTypes.join(", ")}, got type ${type}`, field);
+    if (!conditionTypes.includes(type) && check.has(field))
+      check.error(`goes with ${conditionTypes.join(", ")}, got type ${type}`, field);
   }
-  if (spec.min !== undefined && spec.max !== undefined && spec.min > spec.max) check.error(`must not be above max (${spec.max}), got ${spec.min}`, "min");
+  if (spec.min !== undefined && spec.max !== undefined && spec.min > spec.max)
+    check.error(`must not be above max (${spec.max}), got ${spec.min}`, "min");
   const judged = ["passWhen", "failWhen", "min", "max"].some((field) => check.has(field));
   if (type === "query" && !judged) check.error("needs a judgement: passWhen, failWhen, min or max");
 }
@@ -197,7 +228,8 @@ const namePattern = /^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/;
 
 function nameOf(check: Reader): string | undefined {
   const name = check.string("name");
-  if (name !== undefined && !namePattern.test(name)) check.error(`must be lower-case letters, digits, - and ., at most 63, got "${name}"`, "name");
+  if (name !== undefined && !namePattern.test(name))
+    check.error(`must be lower-case letters, digits, - and ., at most 63, got "${name}"`, "name");
   return name;
 }
 
@@ -209,20 +241,23 @@ function positive(check: Reader, field: string): number | undefined {
 
 function share(check: Reader, field: string): number | undefined {
   const value = check.number(field);
-  if (value !== undefined && (value <= 0 || value >= 1)) check.error(`must be above 0 and below 1, got ${value}`, field);
+  if (value !== undefined && (value <= 0 || value >= 1))
+    check.error(`must be above 0 and below 1, got ${value}`, field);
   return value;
 }
 
 function ratio(check: Reader): number | undefined {
   const value = check.number("maxRatio");
-  if (value !== undefined && (value < 1 || value > 1000)) check.error(`must be from 1 to 1000, got ${value}`, "maxRatio");
+  if (value !== undefined && (value < 1 || value > 1000))
+    check.error(`must be from 1 to 1000, got ${value}`, "maxRatio");
   return value;
 }
 
 function quantiles(check: Reader): readonly number[] | undefined {
   if (!check.has("quantiles")) return undefined;
   const elements = check.list("quantiles");
-  if (elements.length === 0 || elements.length > maxQuantiles) check.error(`must have from 1 to ${maxQuantiles} entries, got ${elements.length}`, "quantiles");
+  if (elements.length === 0 || elements.length > maxQuantiles)
+    check.error(`must have from 1 to ${maxQuantiles} entries, got ${elements.length}`, "quantiles");
   const values = elements.flatMap((element) => {
     if (typeof element.raw === "number" && element.raw > 0 && element.raw < 1) return [element.raw];
     element.error(`must be above 0 and below 1, such as 0.99, got ${JSON.stringify(element.raw)}`);
@@ -237,7 +272,8 @@ function roots(check: Reader): readonly string[] | undefined {
   if (!check.has("roots")) return undefined;
   return check.strings("roots").map((text, index) => {
     const hex = text.replaceAll(":", "").toLowerCase();
-    if (!fingerprint.test(hex)) check.error(`must be a SHA-256 fingerprint of 64 hex digits, got "${text}"`, `roots[${index}]`);
+    if (!fingerprint.test(hex))
+      check.error(`must be a SHA-256 fingerprint of 64 hex digits, got "${text}"`, `roots[${index}]`);
     return hex;
   });
 }
@@ -254,13 +290,20 @@ function parseQuery(check: Reader): QuerySpec | undefined {
   if (query === undefined) return undefined;
   const provider = query.required("provider", query.oneOf("provider", ["mesh", "prometheus"])) ?? "mesh";
   const address = url(query, "address");
-  if (provider === "prometheus" && !query.has("address")) query.error("is required by provider prometheus, such as http://prometheus.istio-system:9090", "address");
+  if (provider === "prometheus" && !query.has("address"))
+    query.error("is required by provider prometheus, such as http://prometheus.istio-system:9090", "address");
   if (provider === "mesh" && query.has("address")) query.error("goes with provider prometheus alone", "address");
   const expression = query.required("expression", template(query, "expression")) ?? "";
   const baseline = template(query, "baseline");
   const timeoutSeconds = query.integer("timeoutSeconds", 1, maxQueryTimeoutSeconds) ?? 5;
   query.unknownFields();
-  return { provider, expression, timeoutSeconds, ...(address === undefined ? {} : { address }), ...(baseline === undefined ? {} : { baseline }) };
+  return {
+    provider,
+    expression,
+    timeoutSeconds,
+    ...(address === undefined ? {} : { address }),
+    ...(baseline === undefined ? {} : { baseline }),
+  };
 }
 
 function parseWebhook(check: Reader): WebhookSpec | undefined {
@@ -279,13 +322,15 @@ function parseWebhook(check: Reader): WebhookSpec | undefined {
 
 function url(reader: Reader, field: string): string | undefined {
   const text = reader.string(field);
-  if (text !== undefined && !(URL.canParse(text) && /^https?:$/.test(new URL(text).protocol))) reader.error(`must be an http or https URL, got "${text}"`, field);
+  if (text !== undefined && !(URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)))
+    reader.error(`must be an http or https URL, got "${text}"`, field);
   return text;
 }
 
 function template(reader: Reader, field: string): string | undefined {
   const text = reader.string(field);
   if (text === "") reader.error("must not be empty", field);
-  for (const name of unknownTemplateNames(text ?? "")) reader.error(`names {{ ${name} }}, which is none of ${templateNames.join(", ")}`, field);
+  for (const name of unknownTemplateNames(text ?? ""))
+    reader.error(`names {{ ${name} }}, which is none of ${templateNames.join(", ")}`, field);
   return text;
 }

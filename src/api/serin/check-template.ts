@@ -17,7 +17,10 @@ const sides = ["canary", "stable"] as const;
 const members = ["service", "namespace", "workload", "revision"] as const;
 
 /** Every name that an expression may have between double braces. */
-export const templateNames: readonly string[] = [...sides.flatMap((side) => members.map((member) => `${side}.${member}`)), "window"];
+export const templateNames: readonly string[] = [
+  ...sides.flatMap((side) => members.map((member) => `${side}.${member}`)),
+  "window",
+];
 
 const placeholder = /\{\{\s*([^{}]*?)\s*\}\}/g;
 
@@ -27,7 +30,10 @@ export function unknownTemplateNames(text: string): string[] {
 }
 
 /** The text with its names replaced. A name whose value is empty here is reported, as a query without it would ask for something else. */
-export function fillTemplate(text: string, values: TemplateValues): { readonly text: string; readonly missing: readonly string[] } {
+export function fillTemplate(
+  text: string,
+  values: TemplateValues,
+): { readonly text: string; readonly missing: readonly string[] } {
   const missing: string[] = [];
   const filled = text.replaceAll(placeholder, (_, name: string) => {
     const value = valueOf(name, values);

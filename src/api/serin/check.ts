@@ -39,12 +39,19 @@ export function parseCheck(raw: unknown): Parsed<Check> {
  * The checks with those in the place of references that they name. `find` gets the namespace that the reference or else the
  * rollout says. Throws a user error that names a Check that is not there.
  */
-export function resolveChecks(checks: readonly CheckSpec[], home: string, find: (reference: Required<CheckReference>) => CheckSpec | undefined): readonly CheckSpec[] {
+export function resolveChecks(
+  checks: readonly CheckSpec[],
+  home: string,
+  find: (reference: Required<CheckReference>) => CheckSpec | undefined,
+): readonly CheckSpec[] {
   return checks.map((check) => {
     if (check.ref === undefined) return check;
     const { name, namespace = home } = check.ref;
     const found = find({ name, namespace });
-    if (found === undefined) throw userError("check-missing", `Check ${namespace}/${name}, which the rollout names, is not there`, { hint: `create it, or see what is there with: kubectl get checks -n ${namespace}` });
+    if (found === undefined)
+      throw userError("check-missing", `Check ${namespace}/${name}, which the rollout names, is not there`, {
+        hint: `create it, or see what is there with: kubectl get checks -n ${namespace}`,
+      });
     return { ...found, name: check.name ?? name, dryRun: check.dryRun === true || found.dryRun === true };
   });
 }

@@ -2,14 +2,18 @@ import { defaultIntervalSeconds, type CheckSpec, type CheckType } from "./check-
 
 /** What a check does, in sentences for people: what is judged, when it passes, fails and waits, how often it looks. */
 export function explainCheck(spec: CheckSpec): readonly string[] {
-  if (spec.ref !== undefined) return [`Stands for the Check ${spec.ref.namespace === undefined ? "" : `${spec.ref.namespace}/`}${spec.ref.name}.`];
+  if (spec.ref !== undefined)
+    return [
+      `Stands for the Check ${spec.ref.namespace === undefined ? "" : `${spec.ref.namespace}/`}${spec.ref.name}.`,
+    ];
   return [...subjects[spec.type](spec), ...conditionsOf(spec), ...looksOf(spec)];
 }
 
 const percent = (rate: number): string => `${Number((rate * 100).toPrecision(4))} %`;
 const seconds = (count: number): string => `${count} ${count === 1 ? "second" : "seconds"}`;
 
-const sequential = "Looking often does not make it err more often: a release equal to the stable one is failed wrongly in at most 0.1 % of steps.";
+const sequential =
+  "Looking often does not make it err more often: a release equal to the stable one is failed wrongly in at most 0.1 % of steps.";
 
 function ratesText(what: string, spec: CheckSpec): string[] {
   return [
@@ -20,7 +24,11 @@ function ratesText(what: string, spec: CheckSpec): string[] {
 }
 
 const subjects: Readonly<Record<CheckType, (spec: CheckSpec) => string[]>> = {
-  "request-success-rate": (spec) => ratesText("requests that failed (status 500 and above, none, or a gRPC status that blames the server), as the proxies in front count them", spec),
+  "request-success-rate": (spec) =>
+    ratesText(
+      "requests that failed (status 500 and above, none, or a gRPC status that blames the server), as the proxies in front count them",
+      spec,
+    ),
   "request-duration": ({ quantiles = [], maxRatio = 1, maxMs, minSamples }) => [
     `Judges how long requests take, at ${quantiles.map((quantile) => `p${Number((quantile * 100).toFixed(3))}`).join(", ")}, canary against stable over the same window, from the proxies' histograms.`,
     `Fails as soon as the canary is slower beyond chance and by a factor of at least ${maxRatio}${maxMs === undefined ? "" : `, or when one of them is above ${maxMs} ms beyond chance`}. ${sequential}`,
@@ -35,21 +43,30 @@ const subjects: Readonly<Record<CheckType, (spec: CheckSpec) => string[]>> = {
     "Judges the canary's pods against the stable ones: crash loops, images that cannot be had, pods that are no longer ready, memory that ran out.",
     `Fails at the first of these that stable does not have as well; waits while no pod of the canary is ready, and fails when none is in ${seconds(timeoutSeconds)}.`,
   ],
-  restarts: () => ["Counts how often containers of the canary's pods have restarted since the step settled.", "Fails at the first restart, unless the stable pods restart as often."],
+  restarts: () => [
+    "Counts how often containers of the canary's pods have restarted since the step settled.",
+    "Fails at the first restart, unless the stable pods restart as often.",
+  ],
   "xds-convergence": ({ timeoutSeconds }) => [
     "Asks every control plane of the subject whether each of its proxies has acknowledged all that it was sent.",
     `Passes when all have, names those that have not, and fails when they have not in ${seconds(timeoutSeconds)} or when one rejects what it is sent.`,
   ],
-  "xds-nacks": () => ["Asks every control plane of the subject whether a proxy has rejected what it was sent.", "Fails at the first, with the proxy's reason; waits while no proxy is connected."],
+  "xds-nacks": () => [
+    "Asks every control plane of the subject whether a proxy has rejected what it was sent.",
+    "Fails at the first, with the proxy's reason; waits while no proxy is connected.",
+  ],
   "mtls-probe-matrix": ({ minSamples }) => [
     "Opens new connections between probe pods of every pair of revision and data plane, and compares reachability, mTLS and the identity of both ends.",
     `Passes when each pair has had its part of ${minSamples} samples; the result is a table.`,
   ],
   "certificate-roots": ({ roots = [] }) => [
     "Asks what roots every proxy and ztunnel of the subject trusts, and which root its certificate ends in.",
-    roots.length === 0 ? "Passes when all trust one common root and their certificates end in a root that all trust." : `Passes when all trust ${roots.map((root) => root.slice(0, 16)).join(" and ")}… and their certificates end in one of these.`,
+    roots.length === 0
+      ? "Passes when all trust one common root and their certificates end in a root that all trust."
+      : `Passes when all trust ${roots.map((root) => root.slice(0, 16)).join(" and ")}… and their certificates end in one of these.`,
   ],
-  "error-log-rate": (spec) => ratesText("seconds of a pod's life in which it logged an error (its containers' logs, JSON, klog or text)", spec),
+  "error-log-rate": (spec) =>
+    ratesText("seconds of a pod's life in which it logged an error (its containers' logs, JSON, klog or text)", spec),
   query: ({ query }) => [
     `Asks ${query?.provider === "prometheus" ? `the Prometheus at ${query.address ?? ""}` : "the metrics that the engine scrapes from the mesh itself"}: ${query?.expression ?? ""}`,
     ...(query?.baseline === undefined ? [] : [`As baseline: ${query.baseline}`]),
@@ -65,7 +82,11 @@ const subjects: Readonly<Record<CheckType, (spec: CheckSpec) => string[]>> = {
 function conditionsOf({ passWhen, failWhen, min, max }: CheckSpec): string[] {
   return [
     ...(failWhen === undefined ? [] : [`Fails when ${failWhen}.`]),
-    ...(passWhen === undefined ? [] : [`Passes only when ${passWhen}${failWhen === undefined ? "; fails otherwise" : "; waits while neither holds"}.`]),
+    ...(passWhen === undefined
+      ? []
+      : [
+          `Passes only when ${passWhen}${failWhen === undefined ? "; fails otherwise" : "; waits while neither holds"}.`,
+        ]),
     ...(min === undefined ? [] : [`Fails when the result is below ${min}.`]),
     ...(max === undefined ? [] : [`Fails when the result is above ${max}.`]),
   ];

@@ -62,17 +62,29 @@ export function parseFreeze(raw: unknown): Parsed<Freeze> {
   const spec = reader.required("spec", reader.object("spec"));
   const parsed = spec === undefined ? undefined : parseSpec(spec);
   reader.unknownFields();
-  return reader.finish(() => ({ apiVersion: `${rolloutGroup}/${rolloutVersion}`, kind: "Freeze", metadata: metadata ?? {}, spec: parsed as FreezeSpec }));
+  return reader.finish(() => ({
+    apiVersion: `${rolloutGroup}/${rolloutVersion}`,
+    kind: "Freeze",
+    metadata: metadata ?? {},
+    spec: parsed as FreezeSpec,
+  }));
 }
 
 function parseSpec(spec: Reader): FreezeSpec {
   const windows = spec.list("windows");
-  if (windows.length === 0) spec.error("must have at least one window, such as {start: 2026-12-20T18:00:00, end: 2027-01-04T08:00:00}", "windows");
-  if (windows.length > maxWindows) spec.error(`must have at most ${maxWindows} windows, got ${windows.length}`, "windows");
+  if (windows.length === 0)
+    spec.error(
+      "must have at least one window, such as {start: 2026-12-20T18:00:00, end: 2027-01-04T08:00:00}",
+      "windows",
+    );
+  if (windows.length > maxWindows)
+    spec.error(`must have at most ${maxWindows} windows, got ${windows.length}`, "windows");
   const exceptions = spec.list("exceptions");
-  if (exceptions.length > maxExceptions) spec.error(`must have at most ${maxExceptions} entries, got ${exceptions.length}`, "exceptions");
+  if (exceptions.length > maxExceptions)
+    spec.error(`must have at most ${maxExceptions} entries, got ${exceptions.length}`, "exceptions");
   const timeZone = spec.string("timeZone") ?? "UTC";
-  if (!isTimeZone(timeZone)) spec.error(`must be an IANA time zone such as Europe/Berlin, got "${timeZone}"`, "timeZone");
+  if (!isTimeZone(timeZone))
+    spec.error(`must be an IANA time zone such as Europe/Berlin, got "${timeZone}"`, "timeZone");
   const result: FreezeSpec = {
     reason: spec.required("reason", spec.string("reason")) ?? "",
     timeZone,
@@ -101,9 +113,15 @@ function parseWindow(window: Reader): FreezeWindow {
   const durationSeconds = window.integer("durationSeconds", 60, maxDurationSeconds);
   window.unknownFields();
   if (rrule === undefined && end === undefined) window.error("is required without an rrule", "end");
-  if (rrule !== undefined && durationSeconds === undefined) window.error("is required with an rrule", "durationSeconds");
-  if (rrule !== undefined && end !== undefined) window.error("has no meaning beside an rrule: an occurrence lasts durationSeconds; the rule itself ends by UNTIL or COUNT", "end");
-  if (end !== undefined && start !== "" && end <= start) window.error(`must be after start (${start}), got "${end}"`, "end");
+  if (rrule !== undefined && durationSeconds === undefined)
+    window.error("is required with an rrule", "durationSeconds");
+  if (rrule !== undefined && end !== undefined)
+    window.error(
+      "has no meaning beside an rrule: an occurrence lasts durationSeconds; the rule itself ends by UNTIL or COUNT",
+      "end",
+    );
+  if (end !== undefined && start !== "" && end <= start)
+    window.error(`must be after start (${start}), got "${end}"`, "end");
   return {
     start,
     ...(end === undefined ? {} : { end }),

@@ -12,14 +12,50 @@ export type {
 } from "./canary-target.ts";
 export { checkKind, parseCheck, resolveChecks, type Check } from "./check.ts";
 export { evaluateCondition, type ConditionBindings } from "./check-condition.ts";
-export { checkDefaults, checkTypes, defaultIntervalSeconds, type CheckReference, type CheckSpec, type CheckType, type QuerySpec, type WebhookSpec } from "./check-spec.ts";
+export {
+  checkDefaults,
+  checkTypes,
+  defaultIntervalSeconds,
+  type CheckReference,
+  type CheckSpec,
+  type CheckType,
+  type QuerySpec,
+  type WebhookSpec,
+} from "./check-spec.ts";
 export { explainCheck } from "./explain-check.ts";
 export { fillTemplate, type TemplateSide, type TemplateValues } from "./check-template.ts";
-export { freezeKind, parseFreeze, type Freeze, type FreezeException, type FreezeSpec, type FreezeWindow } from "./freeze.ts";
-export { meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade, type MeshUpgradeSpec, type UpgradeScope } from "./mesh-upgrade.ts";
+export {
+  freezeKind,
+  parseFreeze,
+  type Freeze,
+  type FreezeException,
+  type FreezeSpec,
+  type FreezeWindow,
+} from "./freeze.ts";
+export {
+  meshUpgradeKind,
+  parseMeshUpgrade,
+  type MeshUpgrade,
+  type MeshUpgradeSpec,
+  type UpgradeScope,
+} from "./mesh-upgrade.ts";
 export type { UpgradeWave } from "./upgrade-wave.ts";
-export { maxApprovals, notificationEvents, type Approval, type NotificationEvent, type NotificationSpec, type PauseSpec, type RolloutOrdersSpec } from "./rollout-orders.ts";
-export { errorMarginMultiple, expectedErrorRate, highestErrorRate, ruledOutErrorRate, wrongPassChance } from "./rate-bound.ts";
+export {
+  maxApprovals,
+  notificationEvents,
+  type Approval,
+  type NotificationEvent,
+  type NotificationSpec,
+  type PauseSpec,
+  type RolloutOrdersSpec,
+} from "./rollout-orders.ts";
+export {
+  errorMarginMultiple,
+  expectedErrorRate,
+  highestErrorRate,
+  ruledOutErrorRate,
+  wrongPassChance,
+} from "./rate-bound.ts";
 export {
   approvalPatch,
   completingSteps,
@@ -38,8 +74,27 @@ export {
 export type { PathMatchType, TrafficMatch, ValueMatch } from "./traffic-match.ts";
 export { canaryOfLabel, gatewayCanaryAnnotations } from "./gateway-canary.ts";
 export type { EnrolledPodReport, EnrolledReport } from "./node-status.ts";
-export { authorityStageAnnotation, authorityStages, workloadControllerPodAnnotation, type AcknowledgementReport, type AuthorityStage, type ConnectedProxy, type ProxyAcknowledgement, type ProxyRoots, type RootsReport } from "./pilot-status.ts";
-export { describeProbeEnd, describeProbePair, probeDataPlanes, renderMatrix, type ProbeDataPlane, type ProbeEnd, type ProbeMatrix, type ProbePair } from "./probe-matrix.ts";
+export {
+  authorityStageAnnotation,
+  authorityStages,
+  workloadControllerPodAnnotation,
+  type AcknowledgementReport,
+  type AuthorityStage,
+  type ConnectedProxy,
+  type ProxyAcknowledgement,
+  type ProxyRoots,
+  type RootsReport,
+} from "./pilot-status.ts";
+export {
+  describeProbeEnd,
+  describeProbePair,
+  probeDataPlanes,
+  renderMatrix,
+  type ProbeDataPlane,
+  type ProbeEnd,
+  type ProbeMatrix,
+  type ProbePair,
+} from "./probe-matrix.ts";
 export {
   journalFormatVersion,
   maxDecisions,

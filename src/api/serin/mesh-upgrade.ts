@@ -86,7 +86,8 @@ function parseSpec(spec: Reader): MeshUpgradeSpec {
   const waves = parseWaves(spec);
   const to = parseTo(spec, fromRevision);
   const scope = parseScope(spec);
-  if (scope.cni && to.cni === undefined && spec.object("scope")?.has("cni") === true) spec.error("is required by scope.cni: true", "to.cni");
+  if (scope.cni && to.cni === undefined && spec.object("scope")?.has("cni") === true)
+    spec.error("is required by scope.cni: true", "to.cni");
   const result: MeshUpgradeSpec = {
     from: { revision: fromRevision },
     to,
@@ -108,14 +109,20 @@ function parseTo(spec: Reader, fromRevision: string): MeshUpgradeSpec["to"] {
   const to = spec.required("to", spec.object("to"));
   if (to === undefined) return { revision: "", install: [] };
   const revision = to.required("revision", to.string("revision")) ?? "";
-  if (revision !== "" && revision === fromRevision && !to.has("root") && !to.has("cni")) spec.error(`is the revision that is already there (${fromRevision})`, "to.revision");
+  if (revision !== "" && revision === fromRevision && !to.has("root") && !to.has("cni"))
+    spec.error(`is the revision that is already there (${fromRevision})`, "to.revision");
   const install = to.list("install").flatMap((element) => parseInstall(element));
   const [cni] = ["cni"].flatMap((field) => (to.has(field) ? parseInstall(to.object(field) ?? to.empty(field)) : []));
   const root = to.object("root");
   const secretName = root?.required("secretName", root.string("secretName"));
   root?.unknownFields();
   to.unknownFields();
-  return { revision, install, ...(cni === undefined ? {} : { cni }), ...(secretName === undefined ? {} : { root: { secretName } }) };
+  return {
+    revision,
+    install,
+    ...(cni === undefined ? {} : { cni }),
+    ...(secretName === undefined ? {} : { root: { secretName } }),
+  };
 }
 
 /** The spec of an IstioOperator; its faults are reported at its own path. */
@@ -128,14 +135,24 @@ function parseInstall(element: Reader): IstioOperatorSpec[] {
 function parseScope(spec: Reader): UpgradeScope {
   const scope = spec.object("scope");
   const part = (field: keyof UpgradeScope): boolean => scope?.boolean(field) ?? true;
-  const result = { ztunnel: part("ztunnel"), cni: part("cni"), waypoints: part("waypoints"), gateways: part("gateways"), namespaces: part("namespaces"), tags: part("tags") };
+  const result = {
+    ztunnel: part("ztunnel"),
+    cni: part("cni"),
+    waypoints: part("waypoints"),
+    gateways: part("gateways"),
+    namespaces: part("namespaces"),
+    tags: part("tags"),
+  };
   scope?.unknownFields();
   return result;
 }
 
 function parseZtunnel(spec: Reader): MeshUpgradeSpec["ztunnel"] {
   const ztunnel = spec.object("ztunnel");
-  const result = { by: ztunnel?.oneOf("by", ["Pod", "Namespace", "Node"]) ?? "Pod", maxConcurrent: ztunnel?.integer("maxConcurrent", 1, 1000) ?? 1 };
+  const result = {
+    by: ztunnel?.oneOf("by", ["Pod", "Namespace", "Node"]) ?? "Pod",
+    maxConcurrent: ztunnel?.integer("maxConcurrent", 1, 1000) ?? 1,
+  };
   ztunnel?.unknownFields();
   return result;
 }
@@ -147,7 +164,12 @@ function parseGateways(spec: Reader, waves: number): MeshUpgradeSpec["gateways"]
 }
 
 /** Rising percentages that end with 100. */
-function parseWeights(spec: Reader, field: string, byDefault: readonly number[], known: readonly string[] = []): readonly number[] {
+function parseWeights(
+  spec: Reader,
+  field: string,
+  byDefault: readonly number[],
+  known: readonly string[] = [],
+): readonly number[] {
   const part = spec.object(field);
   if (part === undefined) return byDefault;
   part.ignore(...known);
@@ -158,7 +180,8 @@ function parseWeights(spec: Reader, field: string, byDefault: readonly number[],
     return [];
   });
   part.unknownFields();
-  if (weights.some((weight, index) => weight <= (weights[index - 1] ?? 0))) part.error(`must rise, got ${weights.join(", ")}`, "weights");
+  if (weights.some((weight, index) => weight <= (weights[index - 1] ?? 0)))
+    part.error(`must rise, got ${weights.join(", ")}`, "weights");
   if (weights.length === 0) return byDefault;
   return weights.at(-1) === 100 ? weights : [...weights, 100];
 }

@@ -13,7 +13,12 @@ export interface ConnectedProxy {
   /** RFC 3339. */
   readonly connectedAt: string;
   /** By type URL. `reason` is why the last push was rejected, null when it was not. */
-  readonly types: Readonly<Record<string, { readonly sent: string; readonly acked: string; readonly nacked: string; readonly reason: string | null }>>;
+  readonly types: Readonly<
+    Record<
+      string,
+      { readonly sent: string; readonly acked: string; readonly nacked: string; readonly reason: string | null }
+    >
+  >;
 }
 
 /** What `/debug/serin/acknowledged` says of one proxy. */
@@ -59,5 +64,10 @@ export interface ProxyRoots {
   readonly id: string;
   readonly type: string;
   /** The last certificate of each identity. Empty: none was asked of this pilot. */
-  readonly certificates: readonly { readonly identity: string; readonly root: string; readonly trusted: readonly string[]; /** RFC 3339. */ readonly notAfter: string }[];
+  readonly certificates: readonly {
+    readonly identity: string;
+    readonly root: string;
+    readonly trusted: readonly string[];
+    /** RFC 3339. */ readonly notAfter: string;
+  }[];
 }

@@ -7,12 +7,32 @@ const ambient = { revision: "new", dataPlane: "ambient" } as const;
 const none = { revision: "", dataPlane: "none" } as const;
 
 test("the matrix is a table of clients and servers, and names what is wrong", () => {
-  const pair: ProbePair = { from: sidecar, to: ambient, expected: "answer", ok: 25, failed: 0, mutualTls: "yes", clientIdentity: "", serverIdentity: "", p50Ms: 3, lastError: "", problem: "" };
+  const pair: ProbePair = {
+    from: sidecar,
+    to: ambient,
+    expected: "answer",
+    ok: 25,
+    failed: 0,
+    mutualTls: "yes",
+    clientIdentity: "",
+    serverIdentity: "",
+    p50Ms: 3,
+    lastError: "",
+    problem: "",
+  };
   const text = renderMatrix({
     pairs: [
       { ...pair, to: sidecar },
       { ...pair, mutualTls: "mixed", problem: "5 of 25 in plain text" },
-      { ...pair, from: none, expected: "refusal", ok: 20, failed: 5, mutualTls: "unknown", problem: "let in without mTLS" },
+      {
+        ...pair,
+        from: none,
+        expected: "refusal",
+        ok: 20,
+        failed: 5,
+        mutualTls: "unknown",
+        problem: "let in without mTLS",
+      },
     ],
   });
   assert.equal(

@@ -54,10 +54,20 @@ export function renderMatrix({ pairs }: ProbeMatrix): string {
   const clients = [...new Set(pairs.map(({ from }) => describeProbeEnd(from)))];
   const servers = [...new Set(pairs.map(({ to }) => describeProbeEnd(to)))];
   const cells = new Map(pairs.map((pair) => [describeProbePair(pair), cellOf(pair)]));
-  const rows = [["CLIENT \\ SERVER", ...servers], ...clients.map((client) => [client, ...servers.map((server) => cells.get(`${client} -> ${server}`) ?? "")])];
+  const rows = [
+    ["CLIENT \\ SERVER", ...servers],
+    ...clients.map((client) => [client, ...servers.map((server) => cells.get(`${client} -> ${server}`) ?? "")]),
+  ];
   const widths = ["", ...servers].map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
-  const table = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("   ").trimEnd());
-  const problems = pairs.filter(({ problem }) => problem !== "").map((pair) => `✖ ${describeProbePair(pair)}: ${pair.problem}`);
+  const table = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("   ")
+      .trimEnd(),
+  );
+  const problems = pairs
+    .filter(({ problem }) => problem !== "")
+    .map((pair) => `✖ ${describeProbePair(pair)}: ${pair.problem}`);
   return [...table, ...problems].map((line) => `${line}\n`).join("");
 }
 

@@ -12,8 +12,15 @@ export const errorMarginMultiple = 1.5;
 export const highestErrorRate = 0.99;
 
 /** What a canary as good as stable is expected to have; stable's own rate counts once there is a stable version. */
-export function expectedErrorRate(stableTotal: number, stableErrors: number, { maxErrorRate }: RateBoundLimits): number {
-  return Math.min(highestErrorRate / errorMarginMultiple, Math.max(maxErrorRate, stableTotal === 0 ? 0 : stableErrors / stableTotal));
+export function expectedErrorRate(
+  stableTotal: number,
+  stableErrors: number,
+  { maxErrorRate }: RateBoundLimits,
+): number {
+  return Math.min(
+    highestErrorRate / errorMarginMultiple,
+    Math.max(maxErrorRate, stableTotal === 0 ? 0 : stableErrors / stableTotal),
+  );
 }
 
 /** The lowest rate that `minSamples` answers without an error rule out: a canary passes once this one is. */

@@ -23,25 +23,61 @@ const status = (given: Partial<RolloutStatus> = {}): RolloutStatus => ({
   ...given,
 });
 const canary = (given: Partial<RolloutStatus> = {}, spec: object = {}): Canary =>
-  ({ apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary", metadata: { name: "shop", namespace: "prod", resourceVersion: "7" }, spec: { target: { httpRoute: {} }, paused: false, abort: false, approvals: [], ...spec }, status: status(given) }) as unknown as Canary;
+  ({
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "Canary",
+    metadata: { name: "shop", namespace: "prod", resourceVersion: "7" },
+    spec: { target: { httpRoute: {} }, paused: false, abort: false, approvals: [], ...spec },
+    status: status(given),
+  }) as unknown as Canary;
 
 test("orders are offered with what they change, and with the same by the command line", () => {
   const offers = new Map(rolloutOffers("Canary", canary(), all).map((offer) => [offer.action, offer]));
-  assert.deepEqual([...offers].filter(([, { refusedBecause }]) => refusedBecause === undefined).map(([action]) => action), ["approve", "pause", "promote", "rollback"]);
-  assert.deepEqual(offers.get("approve")?.changes, ["Step 20 % goes on once its checks have passed.", "The next step is 50 %."]);
-  assert.deepEqual(offers.get("promote")?.changes[0], "The steps to come are left out, with their pauses and checks: 50 %.");
-  assert.deepEqual(offers.get("rollback")?.changes, ["What these steps have changed is put back, the last first: 20 %, 5 %."]);
-  assert.deepEqual([...offers.values()].map(({ command }) => command), ["serin canary promote shop -n prod", "serin canary pause shop -n prod", "serin canary resume shop -n prod", "serin canary promote shop --full -n prod", "serin canary abort shop -n prod", "serin canary retry shop -n prod"]);
+  assert.deepEqual(
+    [...offers].filter(([, { refusedBecause }]) => refusedBecause === undefined).map(([action]) => action),
+    ["approve", "pause", "promote", "rollback"],
+  );
+  assert.deepEqual(offers.get("approve")?.changes, [
+    "Step 20 % goes on once its checks have passed.",
+    "The next step is 50 %.",
+  ]);
+  assert.deepEqual(
+    offers.get("promote")?.changes[0],
+    "The steps to come are left out, with their pauses and checks: 50 %.",
+  );
+  assert.deepEqual(offers.get("rollback")?.changes, [
+    "What these steps have changed is put back, the last first: 20 %, 5 %.",
+  ]);
+  assert.deepEqual(
+    [...offers.values()].map(({ command }) => command),
+    [
+      "serin canary promote shop -n prod",
+      "serin canary pause shop -n prod",
+      "serin canary resume shop -n prod",
+      "serin canary promote shop --full -n prod",
+      "serin canary abort shop -n prod",
+      "serin canary retry shop -n prod",
+    ],
+  );
 });
 
 test("with the journal a roll back names each object, the last change first", () => {
-  const object = { apiVersion: "gateway.networking.k8s.io/v1", kind: "HTTPRoute", plural: "httproutes", name: "shop", namespace: "prod" };
+  const object = {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "HTTPRoute",
+    plural: "httproutes",
+    name: "shop",
+    namespace: "prod",
+  };
   const journal: JournalEntry[] = [
     { type: "created", step: "a", object: { ...object, kind: "Service", name: "shop-canary" } },
     { type: "field", step: "b", object, pointer: "/spec/rules/0/backendRefs/0/weight", prior: 100, written: 80 },
   ];
   const offer = rolloutOffers("Canary", canary(), all, journal).find(({ action }) => action === "rollback");
-  assert.deepEqual(offer?.changes, ["HTTPRoute prod/shop: /spec/rules/0/backendRefs/0/weight is put back to 100.", "Service prod/shop-canary is deleted."]);
+  assert.deepEqual(offer?.changes, [
+    "HTTPRoute prod/shop: /spec/rules/0/backendRefs/0/weight is put back to 100.",
+    "Service prod/shop-canary is deleted.",
+  ]);
 });
 
 test("an order that cannot be given now says why", () => {
@@ -53,29 +89,54 @@ test("an order that cannot be given now says why", () => {
     [canary({}, { abort: true }), "promote", /being put back/],
     [canary(), "retry", /has not ended: it is Paused/],
     [canary(), "complete", /takes no such order/],
-    [canary({}, { approvals: [{ step: "b", by: "ana", why: "", at: "2026-01-01T10:05:00Z" }] }), "approve", /approved by ana/],
+    [
+      canary({}, { approvals: [{ step: "b", by: "ana", why: "", at: "2026-01-01T10:05:00Z" }] }),
+      "approve",
+      /approved by ana/,
+    ],
   ];
-  for (const [rollout, action, expected] of cases) assert.match(refusalOf("Canary", rollout, action, all) ?? "", expected, action);
+  for (const [rollout, action, expected] of cases)
+    assert.match(refusalOf("Canary", rollout, action, all) ?? "", expected, action);
   assert.equal(refusalOf("Canary", canary({ phase: "Completed" }), "rollback", all), undefined);
-  assert.match(refusalOf("Canary", canary(), "pause", { patch: false, replace: false }) ?? "", /may not patch canaries in namespace prod/);
+  assert.match(
+    refusalOf("Canary", canary(), "pause", { patch: false, replace: false }) ?? "",
+    /may not patch canaries in namespace prod/,
+  );
 });
 
 test("a step that failed after it was approved may be approved again", () => {
   const approvals = [{ step: "b", by: "ana", why: "", at: "2026-01-01T10:05:00Z" }];
-  const conditions = [{ type: "Stuck", status: "True" as const, reason: "", message: "", lastTransitionTime: "2026-01-01T10:10:00Z" }];
+  const conditions = [
+    { type: "Stuck", status: "True" as const, reason: "", message: "", lastTransitionTime: "2026-01-01T10:10:00Z" },
+  ];
   assert.equal(refusalOf("Canary", canary({ phase: "Stuck", conditions }, { approvals }), "approve", all), undefined);
 });
 
 test("the soak of an upgrade is completed, and no other step", () => {
-  const upgrade = (id: string): MeshUpgrade => ({ ...canary({ step: { id, title: id, startedAt: "2026-01-01T10:00:00Z", checks: [] } }), metadata: { name: "to-1-31" } }) as unknown as MeshUpgrade;
+  const upgrade = (id: string): MeshUpgrade =>
+    ({
+      ...canary({ step: { id, title: id, startedAt: "2026-01-01T10:00:00Z", checks: [] } }),
+      metadata: { name: "to-1-31" },
+    }) as unknown as MeshUpgrade;
   assert.equal(refusalOf("MeshUpgrade", upgrade("soak"), "complete", all), undefined);
   assert.match(refusalOf("MeshUpgrade", upgrade("waves-0"), "complete", all) ?? "", /not in its soak/);
-  assert.equal(rolloutOffers("MeshUpgrade", upgrade("soak"), all).find(({ action }) => action === "complete")?.command, "serin upgrade complete to-1-31");
+  assert.equal(
+    rolloutOffers("MeshUpgrade", upgrade("soak"), all).find(({ action }) => action === "complete")?.command,
+    "serin upgrade complete to-1-31",
+  );
 });
 
 test("an approval is added for this version of the object, and what begins again has no orders", () => {
   const ordered = { by: "ana", why: "fine", at: "2026-01-01T11:00:00Z" };
-  assert.deepEqual(approvalPatch(canary(), ["b"], ordered), { metadata: { resourceVersion: "7" }, spec: { approvals: [{ step: "b", ...ordered }] } });
+  assert.deepEqual(approvalPatch(canary(), ["b"], ordered), {
+    metadata: { resourceVersion: "7" },
+    spec: { approvals: [{ step: "b", ...ordered }] },
+  });
   const again = retriedRollout(canary({}, { paused: true, approvals: [{ step: "b", ...ordered }], steps: [] }));
-  assert.deepEqual(again, { apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary", metadata: { name: "shop", namespace: "prod" }, spec: { target: { httpRoute: {} }, steps: [] } });
+  assert.deepEqual(again, {
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "Canary",
+    metadata: { name: "shop", namespace: "prod" },
+    spec: { target: { httpRoute: {} }, steps: [] },
+  });
 });

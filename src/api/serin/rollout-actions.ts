@@ -42,7 +42,11 @@ const titles: Readonly<Record<RolloutAction, string>> = {
 };
 
 /** The command line's words, which are older than the page's. */
-const canaryCommands: Partial<Record<RolloutAction, string>> = { approve: "promote", promote: "promote --full", rollback: "abort" };
+const canaryCommands: Partial<Record<RolloutAction, string>> = {
+  approve: "promote",
+  promote: "promote --full",
+  rollback: "abort",
+};
 const asksWhy: ReadonlySet<RolloutAction> = new Set(["approve", "promote", "complete"]);
 
 /** Fields of the spec that `pause`, `resume` and `rollback` set; the engine does the rest. */
@@ -53,7 +57,12 @@ export const orderSpecs = {
 } as const;
 
 /** Every order of the kind as a page offers it: what it would change, and why it may not be given now. `journal`: what was changed so far. */
-export function rolloutOffers(kind: RolloutKind, rollout: Rollout, rights: RolloutRights, journal: readonly JournalEntry[] = []): readonly RolloutActionOffer[] {
+export function rolloutOffers(
+  kind: RolloutKind,
+  rollout: Rollout,
+  rights: RolloutRights,
+  journal: readonly JournalEntry[] = [],
+): readonly RolloutActionOffer[] {
   return actionsByKind[kind].map((action) => {
     const refusedBecause = refusalOf(kind, rollout, action, rights);
     return {
@@ -68,10 +77,16 @@ export function rolloutOffers(kind: RolloutKind, rollout: Rollout, rights: Rollo
 }
 
 /** Why the order may not be given; undefined where it may. */
-export function refusalOf(kind: RolloutKind, rollout: Rollout, action: RolloutAction, rights: RolloutRights): string | undefined {
+export function refusalOf(
+  kind: RolloutKind,
+  rollout: Rollout,
+  action: RolloutAction,
+  rights: RolloutRights,
+): string | undefined {
   if (!actionsByKind[kind].includes(action)) return `a ${kind} takes no such order`;
   const where = kind === "Canary" ? ` canaries in namespace ${rollout.metadata.namespace ?? ""}` : " mesh upgrades";
-  if (action === "retry" ? !rights.replace : !rights.patch) return `you may not ${action === "retry" ? "delete and create" : "patch"}${where}`;
+  if (action === "retry" ? !rights.replace : !rights.patch)
+    return `you may not ${action === "retry" ? "delete and create" : "patch"}${where}`;
   const { spec, status } = rollout;
   if (action === "retry") return hasEnded(rollout) ? undefined : `it has not ended: it is ${phaseOf(status)}`;
   if (action === "rollback") {
@@ -84,12 +99,17 @@ export function refusalOf(kind: RolloutKind, rollout: Rollout, action: RolloutAc
   if (action === "resume") return spec.paused ? undefined : "it is not paused by an order";
   const step = status?.step;
   if (step === undefined) return `no step is under way: it is ${phaseOf(status)}`;
-  if (action === "complete") return completingSteps.includes(step.id) ? undefined : `it is not in its soak: the step is ${step.title}`;
+  if (action === "complete")
+    return completingSteps.includes(step.id) ? undefined : `it is not in its soak: the step is ${step.title}`;
   if (action === "promote") return spec.fullPromotion !== undefined ? "it is promoted already" : undefined;
   // Of a step that has failed, one that is newer than the failure.
-  const failedAt = status?.conditions.find(({ type, status: on }) => type === "Stuck" && on === "True")?.lastTransitionTime;
+  const failedAt = status?.conditions.find(
+    ({ type, status: on }) => type === "Stuck" && on === "True",
+  )?.lastTransitionTime;
   const sinceMs = Math.max(Date.parse(step.startedAt), Date.parse(failedAt ?? step.startedAt));
-  const given = approvalsOf(rollout).findLast((approval) => approval.step === step.id && Date.parse(approval.at) >= sinceMs);
+  const given = approvalsOf(rollout).findLast(
+    (approval) => approval.step === step.id && Date.parse(approval.at) >= sinceMs,
+  );
   return given === undefined ? undefined : `${step.title} was approved by ${given.by}`;
 }
 
@@ -100,13 +120,19 @@ export function waitingStepOf({ status }: Rollout): string | undefined {
 
 /** Nothing moves any more, and no change of its target would begin another run. */
 export function hasEnded({ spec, status }: Rollout): boolean {
-  return (status?.phase === "Completed" || status?.phase === "RolledBack") && !("target" in spec && "deployment" in spec.target);
+  return (
+    (status?.phase === "Completed" || status?.phase === "RolledBack") &&
+    !("target" in spec && "deployment" in spec.target)
+  );
 }
 
 /** A merge patch that approves the steps. The list is replaced as a whole, so it holds for this version of the object only. */
 export function approvalPatch(rollout: Rollout, steps: readonly string[], ordered: OrderedBy): unknown {
   const added = steps.map((step): Approval => ({ step, ...ordered }));
-  return { metadata: { resourceVersion: rollout.metadata.resourceVersion }, spec: { approvals: [...approvalsOf(rollout), ...added].slice(-maxApprovals) } };
+  return {
+    metadata: { resourceVersion: rollout.metadata.resourceVersion },
+    spec: { approvals: [...approvalsOf(rollout), ...added].slice(-maxApprovals) },
+  };
 }
 
 /** A merge patch that goes to the last step at once. */
@@ -118,7 +144,12 @@ export function fullPromotionPatch(ordered: OrderedBy): unknown {
 export function retriedRollout<Value extends Rollout>(rollout: Value): Value {
   const { name, namespace, labels, annotations } = rollout.metadata;
   const { abort: _abort, paused: _paused, approvals: _approvals, fullPromotion: _full, ...spec } = rollout.spec;
-  const metadata = { ...(name === undefined ? {} : { name }), ...(namespace === undefined ? {} : { namespace }), ...(labels === undefined ? {} : { labels }), ...(annotations === undefined ? {} : { annotations }) };
+  const metadata = {
+    ...(name === undefined ? {} : { name }),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(labels === undefined ? {} : { labels }),
+    ...(annotations === undefined ? {} : { annotations }),
+  };
   return { apiVersion: rollout.apiVersion, kind: rollout.kind, metadata, spec } as unknown as Value;
 }
 
@@ -133,7 +164,14 @@ function phaseOf(status: RolloutStatus | undefined): string {
 
 function commandOf(kind: RolloutKind, { metadata: { name = "", namespace } }: Rollout, action: RolloutAction): string {
   const [verb = action, ...flags] = (kind === "Canary" ? (canaryCommands[action] ?? action) : action).split(" ");
-  const words = ["serin", kind === "Canary" ? "canary" : "upgrade", verb, name, ...flags, ...(namespace === undefined ? [] : ["-n", namespace])];
+  const words = [
+    "serin",
+    kind === "Canary" ? "canary" : "upgrade",
+    verb,
+    name,
+    ...flags,
+    ...(namespace === undefined ? [] : ["-n", namespace]),
+  ];
   return words.join(" ");
 }
 
@@ -142,19 +180,30 @@ function changesOf(rollout: Rollout, action: RolloutAction, journal: readonly Jo
   const step = status?.step;
   switch (action) {
     case "approve":
-      return step === undefined ? [] : [`Step ${step.title} goes on once its checks have passed.`, nextStepText(status, step)];
+      return step === undefined
+        ? []
+        : [`Step ${step.title} goes on once its checks have passed.`, nextStepText(status, step)];
     case "pause":
       return ["Nothing more is changed until it is resumed. What is changed so far stays as it is."];
     case "resume":
       return [step === undefined ? "It goes on where it was." : `It goes on with step ${step.title}.`];
     case "promote":
-      return [`The steps to come are left out, with their pauses and checks${remainingText(status)}.`, "The new version gets all of the traffic at once."];
+      return [
+        `The steps to come are left out, with their pauses and checks${remainingText(status)}.`,
+        "The new version gets all of the traffic at once.",
+      ];
     case "complete":
-      return ["The soak ends now.", "The old revision is retired: what still depends on it by then is moved, or named as what holds it up."];
+      return [
+        "The soak ends now.",
+        "The old revision is retired: what still depends on it by then is moved, or named as what holds it up.",
+      ];
     case "rollback":
       return undoText(status, journal);
     case "retry":
-      return ["The object is deleted and created anew, without the orders that were given; its history is kept.", "It begins again with its first step."];
+      return [
+        "The object is deleted and created anew, without the orders that were given; its history is kept.",
+        "It begins again with its first step.",
+      ];
   }
 }
 
@@ -176,11 +225,18 @@ const maxUndoLines = 40;
 /** Backwards, as undo does it. */
 function undoText(status: RolloutStatus | undefined, journal: readonly JournalEntry[]): readonly string[] {
   if (journal.length === 0) {
-    const done = [...(status?.completedSteps ?? []).map(({ title }) => title), ...(status?.step === undefined ? [] : [status.step.title])];
-    return done.length === 0 ? ["Nothing was changed yet; it ends."] : [`What these steps have changed is put back, the last first: ${done.toReversed().join(", ")}.`];
+    const done = [
+      ...(status?.completedSteps ?? []).map(({ title }) => title),
+      ...(status?.step === undefined ? [] : [status.step.title]),
+    ];
+    return done.length === 0
+      ? ["Nothing was changed yet; it ends."]
+      : [`What these steps have changed is put back, the last first: ${done.toReversed().join(", ")}.`];
   }
   const lines = journal.toReversed().map(entryText);
-  return lines.length <= maxUndoLines ? lines : [...lines.slice(0, maxUndoLines), `and ${lines.length - maxUndoLines} more changes are put back.`];
+  return lines.length <= maxUndoLines
+    ? lines
+    : [...lines.slice(0, maxUndoLines), `and ${lines.length - maxUndoLines} more changes are put back.`];
 }
 
 function entryText(entry: JournalEntry): string {

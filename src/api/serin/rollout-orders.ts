@@ -35,7 +35,15 @@ export interface Approval {
   readonly at: string;
 }
 
-export const notificationEvents = ["Started", "StepDone", "Waiting", "RollingBack", "RolledBack", "Completed", "Stuck"] as const;
+export const notificationEvents = [
+  "Started",
+  "StepDone",
+  "Waiting",
+  "RollingBack",
+  "RolledBack",
+  "Completed",
+  "Stuck",
+] as const;
 export type NotificationEvent = (typeof notificationEvents)[number];
 
 /** A POST of JSON for each event: `{event, kind, namespace, name, step, message, cause, at}`. */
@@ -57,9 +65,11 @@ export function parseOrders(spec: Reader): RolloutOrdersSpec {
   const full = spec.object("fullPromotion");
   const fullPromotion = full === undefined ? undefined : parseFullPromotion(full);
   const approvals = spec.list("approvals");
-  if (approvals.length > maxApprovals) spec.error(`must have at most ${maxApprovals} entries, got ${approvals.length}`, "approvals");
+  if (approvals.length > maxApprovals)
+    spec.error(`must have at most ${maxApprovals} entries, got ${approvals.length}`, "approvals");
   const notifications = spec.list("notifications");
-  if (notifications.length > maxNotifications) spec.error(`must have at most ${maxNotifications} entries, got ${notifications.length}`, "notifications");
+  if (notifications.length > maxNotifications)
+    spec.error(`must have at most ${maxNotifications} entries, got ${notifications.length}`, "notifications");
   return {
     rollback: spec.oneOf("rollback", ["Automatic", "Manual"]) ?? "Automatic",
     onDeletion: spec.oneOf("onDeletion", ["Rollback", "Leave"]) ?? "Rollback",
@@ -76,13 +86,18 @@ export function parseOrders(spec: Reader): RolloutOrdersSpec {
 function parseFullPromotion(full: Reader): FullPromotion {
   const at = full.string("at");
   if (at !== undefined) checkTime(full, at);
-  const result = { by: full.required("by", full.string("by")) ?? "", why: full.string("why") ?? "", ...(at === undefined ? {} : { at }) };
+  const result = {
+    by: full.required("by", full.string("by")) ?? "",
+    why: full.string("why") ?? "",
+    ...(at === undefined ? {} : { at }),
+  };
   full.unknownFields();
   return result;
 }
 
 function checkTime(reader: Reader, at: string): void {
-  if (at !== "" && Number.isNaN(Date.parse(at))) reader.error(`must be a time such as 2026-01-31T12:00:00Z, got "${at}"`, "at");
+  if (at !== "" && Number.isNaN(Date.parse(at)))
+    reader.error(`must be a time such as 2026-01-31T12:00:00Z, got "${at}"`, "at");
 }
 
 function parseApproval(approval: Reader): Approval {
@@ -99,10 +114,12 @@ function parseApproval(approval: Reader): Approval {
 
 function parseNotification(notification: Reader): NotificationSpec {
   const url = notification.required("url", notification.string("url")) ?? "";
-  if (url !== "" && !/^https?:\/\/[^/]/.test(url)) notification.error(`must be an http or https URL, got "${url}"`, "url");
+  if (url !== "" && !/^https?:\/\/[^/]/.test(url))
+    notification.error(`must be an http or https URL, got "${url}"`, "url");
   const events = notification.strings("events").flatMap((word, index) => {
     const known = notificationEvents.find((event) => event === word);
-    if (known === undefined) notification.error(`must be one of ${notificationEvents.join(", ")}, got "${word}"`, `events[${index}]`);
+    if (known === undefined)
+      notification.error(`must be one of ${notificationEvents.join(", ")}, got "${word}"`, `events[${index}]`);
     return known === undefined ? [] : [known];
   });
   notification.unknownFields();
@@ -124,5 +141,8 @@ export function parsePause(owner: Reader): PauseSpec | undefined {
   const durationSeconds = pause.integer("durationSeconds", 0, maxPauseSeconds);
   const untilApproved = pause.boolean("untilApproved");
   pause.unknownFields();
-  return { ...(durationSeconds === undefined ? {} : { durationSeconds }), ...(untilApproved === undefined ? {} : { untilApproved }) };
+  return {
+    ...(durationSeconds === undefined ? {} : { durationSeconds }),
+    ...(untilApproved === undefined ? {} : { untilApproved }),
+  };
 }

@@ -79,7 +79,18 @@ export interface UndoStatus {
  * cannot settle any more, `settle-timeout` did not in time, `write`: what is written does not stay, or is refused; `order`: a person's;
  * `superseded` by another change, `reverted` to what ran before; `leftover` of an earlier object of the name.
  */
-export type UndoCause = "check" | "settle-failed" | "settle-timeout" | "write" | "preflight" | "order" | "group" | "superseded" | "reverted" | "leftover" | "deletion";
+export type UndoCause =
+  | "check"
+  | "settle-failed"
+  | "settle-timeout"
+  | "write"
+  | "preflight"
+  | "order"
+  | "group"
+  | "superseded"
+  | "reverted"
+  | "leftover"
+  | "deletion";
 
 export interface PlannedStep {
   readonly id: string;
@@ -159,8 +170,21 @@ export type JournalEntry =
       /** Members above it that were made for it, so many; they go with it when they are empty. */
       readonly madeParents?: number;
     }
-  | { readonly type: "created"; readonly step: string; readonly object: ObjectReference; readonly undoGroup?: string; readonly setup?: boolean }
-  | { readonly type: "deleted"; readonly step: string; readonly object: ObjectReference; readonly body: UntypedObject; readonly undoGroup?: string; readonly setup?: boolean };
+  | {
+      readonly type: "created";
+      readonly step: string;
+      readonly object: ObjectReference;
+      readonly undoGroup?: string;
+      readonly setup?: boolean;
+    }
+  | {
+      readonly type: "deleted";
+      readonly step: string;
+      readonly object: ObjectReference;
+      readonly body: UntypedObject;
+      readonly undoGroup?: string;
+      readonly setup?: boolean;
+    };
 
 /**
  * A write that replaces the pods of a workload. Within its `undoGroup` it is put back after all that is none, so that pods come

@@ -38,14 +38,17 @@ export function parseTrafficMatch(step: Reader): TrafficMatch | undefined {
     paths: bounded(match, "paths").map((path) => {
       const value = path.required("value", path.string("value")) ?? "";
       const type = path.oneOf("type", valueTypes) ?? "Prefix";
-      if (type !== "Regex" && value !== "" && !value.startsWith("/")) path.error(`must begin with /, got "${value}"`, "value");
+      if (type !== "Regex" && value !== "" && !value.startsWith("/"))
+        path.error(`must begin with /, got "${value}"`, "value");
       path.unknownFields();
       return { type, value };
     }),
     sourceLabels: match.stringMap("sourceLabels"),
   };
-  if (result.cookies.length > maxCookies) match.error(`must have at most ${maxCookies} entries, got ${result.cookies.length}`, "cookies");
-  if (result.cookies.length > 0 && result.headers.some(({ name }) => name.toLowerCase() === "cookie")) match.error("cannot stand beside a match of the header cookie", "cookies");
+  if (result.cookies.length > maxCookies)
+    match.error(`must have at most ${maxCookies} entries, got ${result.cookies.length}`, "cookies");
+  if (result.cookies.length > 0 && result.headers.some(({ name }) => name.toLowerCase() === "cookie"))
+    match.error("cannot stand beside a match of the header cookie", "cookies");
   match.unknownFields();
   const { headers, cookies, queryParams, paths, sourceLabels } = result;
   if (headers.length + cookies.length + queryParams.length + paths.length + Object.keys(sourceLabels).length === 0) {
@@ -62,7 +65,11 @@ function bounded(match: Reader, field: string): readonly Reader[] {
 
 function valueMatches(match: Reader, field: string): ValueMatch[] {
   return bounded(match, field).map((entry) => {
-    const result = { name: named(entry), type: entry.oneOf("type", valueTypes) ?? "Exact", value: entry.required("value", entry.string("value")) ?? "" };
+    const result = {
+      name: named(entry),
+      type: entry.oneOf("type", valueTypes) ?? "Exact",
+      value: entry.required("value", entry.string("value")) ?? "",
+    };
     entry.unknownFields();
     return result;
   });

@@ -30,7 +30,8 @@ export function parseWaves(spec: Reader): readonly UpgradeWave[] {
   const parsed = waves.map((wave, index) => parseWave(wave, index));
   const names = parsed.map(({ name }) => name);
   const twice = names.findIndex((name, index) => names.indexOf(name) !== index);
-  if (twice !== -1) spec.error(`must differ from those of the other waves, got "${names[twice] ?? ""}" twice`, `waves[${twice}].name`);
+  if (twice !== -1)
+    spec.error(`must differ from those of the other waves, got "${names[twice] ?? ""}" twice`, `waves[${twice}].name`);
   return parsed;
 }
 

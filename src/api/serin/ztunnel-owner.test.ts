@@ -3,7 +3,13 @@ import { test } from "node:test";
 import { ztunnelOwner, type ZtunnelOwnerQuery } from "./ztunnel-owner.ts";
 
 function owner(query: Partial<ZtunnelOwnerQuery>): string | undefined {
-  return ztunnelOwner({ podLabels: undefined, namespaceLabels: undefined, nodeLabels: undefined, running: [], ...query });
+  return ztunnelOwner({
+    podLabels: undefined,
+    namespaceLabels: undefined,
+    nodeLabels: undefined,
+    running: [],
+    ...query,
+  });
 }
 
 const rev = (value: string): Record<string, string> => ({ "serin.dev/ztunnel-rev": value });

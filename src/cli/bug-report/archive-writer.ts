@@ -25,7 +25,8 @@ export class ArchiveWriter implements AsyncDisposable {
   async add(path: string, text: string): Promise<void> {
     const content = Buffer.from(text);
     const padding = Buffer.alloc((blockBytes - (content.length % blockBytes)) % blockBytes);
-    if (!this.#gzip.write(Buffer.concat([header(path, content.length, this.#modifiedSeconds), content, padding]))) await Promise.race([once(this.#gzip, "drain"), this.#done]);
+    if (!this.#gzip.write(Buffer.concat([header(path, content.length, this.#modifiedSeconds), content, padding])))
+      await Promise.race([once(this.#gzip, "drain"), this.#done]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -20,8 +20,15 @@ const maxFileBytes = 16 << 20;
 export function bugReportCommand(program: Command, context: CliContext): void {
   program
     .command("bug-report")
-    .description("what somebody else needs to see of a mesh that misbehaves: objects, logs and states, in an archive; no Secret's content is in it")
-    .option("--include <namespaces>", "only proxies of these namespaces, parted by commas; may be repeated", collect, [])
+    .description(
+      "what somebody else needs to see of a mesh that misbehaves: objects, logs and states, in an archive; no Secret's content is in it",
+    )
+    .option(
+      "--include <namespaces>",
+      "only proxies of these namespaces, parted by commas; may be repeated",
+      collect,
+      [],
+    )
     .option("--exclude <namespaces>", "no proxies of these namespaces", collect, [])
     .option("--duration <time>", "logs of the last 30m, say, instead of all", durationFlag)
     .option("--tail <lines>", "at most so many lines of each log")
@@ -67,16 +74,24 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
       files += 1;
       bytes += shown.length;
     }
-    await archive.add("bug-report/notes.txt", notes.length === 0 ? "All could be collected.\n" : `${notes.join("\n")}\n`);
+    await archive.add(
+      "bug-report/notes.txt",
+      notes.length === 0 ? "All could be collected.\n" : `${notes.join("\n")}\n`,
+    );
   }
   for (const note of notes) context.err(`! ${note}\n`);
-  context.out(`✔ ${files} files (${(bytes / 1024 / 1024).toFixed(1)} MiB) are in ${path}; look through them before you show them to anybody\n`);
+  context.out(
+    `✔ ${files} files (${(bytes / 1024 / 1024).toFixed(1)} MiB) are in ${path}; look through them before you show them to anybody\n`,
+  );
 }
 
 function makeDirectory(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true });
   } catch (cause) {
-    throw userError("directory-failed", `${directory} cannot be made: ${messageOf(cause)}`, { cause, hint: "choose another by --output-dir" });
+    throw userError("directory-failed", `${directory} cannot be made: ${messageOf(cause)}`, {
+      cause,
+      hint: "choose another by --output-dir",
+    });
   }
 }

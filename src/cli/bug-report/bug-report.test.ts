@@ -14,7 +14,14 @@ const pod = {
   spec: { containers: [{ name: "istio-proxy", image: "proxyv2" }] },
   status: { phase: "Running", containerStatuses: [{ name: "istio-proxy", ready: true, restartCount: 0 }] },
 } as KubernetesObject;
-const definitions = { items: [{ spec: { group: "networking.istio.io", names: { plural: "gateways" }, versions: [{ name: "v1", storage: true }] } }, { spec: { group: "example.com", names: { plural: "widgets" }, versions: [{ name: "v1", storage: true }] } }] };
+const definitions = {
+  items: [
+    {
+      spec: { group: "networking.istio.io", names: { plural: "gateways" }, versions: [{ name: "v1", storage: true }] },
+    },
+    { spec: { group: "example.com", names: { plural: "widgets" }, versions: [{ name: "v1", storage: true }] } },
+  ],
+};
 const cluster: FakeCluster = {
   objects: { Pod: [pod] },
   answers: {
@@ -39,10 +46,20 @@ test("a report holds objects, logs and states; what could not be had is noted; S
   assert.match(output, /^✔ \d+ files \(0\.0 MiB\) are in .*bug-report\.tar\.gz; /);
   const read = (...args: string[]): string => execFileSync("tar", [...args], { cwd: directory, encoding: "utf8" });
   const files = read("tzf", "bug-report.tar.gz").trim().split("\n");
-  for (const file of ["cluster/version.json", "mesh/gateways.networking.istio.io.json", "proxies/shop/web-1/istio-proxy.log", "proxies/shop/web-1/config_dump.json", "notes.txt"]) assert.ok(files.includes(`bug-report/${file}`), file);
+  for (const file of [
+    "cluster/version.json",
+    "mesh/gateways.networking.istio.io.json",
+    "proxies/shop/web-1/istio-proxy.log",
+    "proxies/shop/web-1/config_dump.json",
+    "notes.txt",
+  ])
+    assert.ok(files.includes(`bug-report/${file}`), file);
   assert.ok(files.every((file) => !/secret|widgets/i.test(file)));
   assert.equal(read("xzOf", "bug-report.tar.gz", "bug-report/proxies/shop/web-1/istio-proxy.log"), "a log line\n");
-  assert.match(read("xzOf", "bug-report.tar.gz", "bug-report/notes.txt"), /^cluster\/nodes\.json: the API server answered 404 for \/api\/v1\/nodes/);
+  assert.match(
+    read("xzOf", "bug-report.tar.gz", "bug-report/notes.txt"),
+    /^cluster\/nodes\.json: the API server answered 404 for \/api\/v1\/nodes/,
+  );
 });
 
 test("a dry run tells what would be collected, narrowed by namespaces", async () => {

@@ -26,9 +26,17 @@ const maxProxies = 200;
 const maxLogBytes = 16 << 20;
 
 /** The files of a report, each read when its turn comes. */
-export async function* collectReport(client: KubeClient, flags: ReportFlags, context: CliContext): AsyncGenerator<ReportFile> {
+export async function* collectReport(
+  client: KubeClient,
+  flags: ReportFlags,
+  context: CliContext,
+): AsyncGenerator<ReportFile> {
   const clock = context.clock.nowMs();
-  yield { path: "report.txt", text: async () => await Promise.resolve(`${context.programName} ${context.version}\n${new Date(clock).toISOString()}\n`) };
+  yield {
+    path: "report.txt",
+    text: async () =>
+      await Promise.resolve(`${context.programName} ${context.version}\n${new Date(clock).toISOString()}\n`),
+  };
   yield { path: "cluster/version.json", text: async () => await get(client, "/version") };
   if (flags.skipClusterDump !== true) yield* clusterFiles(client, flags);
   const { items: pods } = await client.list(podKind);
@@ -54,21 +62,34 @@ const clusterPaths: Readonly<Record<string, string>> = {
 };
 
 interface Definition {
-  readonly spec?: { readonly group?: string; readonly names?: { readonly plural?: string }; readonly versions?: readonly { readonly name?: string; readonly served?: boolean; readonly storage?: boolean }[] };
+  readonly spec?: {
+    readonly group?: string;
+    readonly names?: { readonly plural?: string };
+    readonly versions?: readonly { readonly name?: string; readonly served?: boolean; readonly storage?: boolean }[];
+  };
 }
 
 const meshGroups = /(^|\.)(istio\.io|gateway\.networking\.k8s\.io|banzaicloud\.io|serin\.dev)$/;
 
 async function* clusterFiles(client: KubeClient, flags: ReportFlags): AsyncGenerator<ReportFile> {
-  for (const [name, path] of Object.entries(clusterPaths)) yield { path: `cluster/${name}.json`, text: async () => await get(client, path) };
-  yield { path: "cluster/configmaps.json", text: async () => await get(client, `/api/v1/namespaces/${istioNamespaceOf(flags)}/configmaps`) };
-  const { items = [] } = JSON.parse(await get(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")) as { readonly items?: readonly Definition[] };
+  for (const [name, path] of Object.entries(clusterPaths))
+    yield { path: `cluster/${name}.json`, text: async () => await get(client, path) };
+  yield {
+    path: "cluster/configmaps.json",
+    text: async () => await get(client, `/api/v1/namespaces/${istioNamespaceOf(flags)}/configmaps`),
+  };
+  const { items = [] } = JSON.parse(await get(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")) as {
+    readonly items?: readonly Definition[];
+  };
   for (const { spec } of items) {
     const { group = "", names, versions = [] } = spec ?? {};
     const version = versions.find(({ storage }) => storage === true) ?? versions.find(({ served }) => served === true);
     const plural = names?.plural;
     if (!meshGroups.test(group) || plural === undefined || version?.name === undefined) continue;
-    yield { path: `mesh/${plural}.${group}.json`, text: async () => await get(client, `/apis/${group}/${version.name ?? ""}/${plural}`) };
+    yield {
+      path: `mesh/${plural}.${group}.json`,
+      text: async () => await get(client, `/apis/${group}/${version.name ?? ""}/${plural}`),
+    };
   }
 }
 
@@ -78,27 +99,50 @@ const pilotStates: readonly { readonly port: number; readonly path: string; read
   { port: 8080, path: "/debug/syncz", file: "syncz.json" },
 ];
 
-async function* controlPlaneFiles(client: KubeClient, pods: readonly Pod[], flags: ReportFlags): AsyncGenerator<ReportFile> {
+async function* controlPlaneFiles(
+  client: KubeClient,
+  pods: readonly Pod[],
+  flags: ReportFlags,
+): AsyncGenerator<ReportFile> {
   for (const pilot of await listPilots(client)) {
-    for (const { port, path, file } of pilotStates) yield { path: `istiod/${pilot.pod}/${file}`, text: async () => await askPilot(client, pilot, port, path) };
+    for (const { port, path, file } of pilotStates)
+      yield { path: `istiod/${pilot.pod}/${file}`, text: async () => await askPilot(client, pilot, port, path) };
   }
-  const isPart = ({ metadata: { labels = {} } }: Pod): boolean => labels["app"] === "istiod" || labels["k8s-app"] === "istio-cni-node" || labels["name"] === "istio-operator" || labels["app"] === "serin-rollout";
+  const isPart = ({ metadata: { labels = {} } }: Pod): boolean =>
+    labels["app"] === "istiod" ||
+    labels["k8s-app"] === "istio-cni-node" ||
+    labels["name"] === "istio-operator" ||
+    labels["app"] === "serin-rollout";
   for (const pod of pods.filter(isPart)) yield* logFiles(client, pod, "components", flags);
 }
 
 /** What Envoy and proxies like it tell; `certs` holds no keys. */
 const proxyStates = ["config_dump", "clusters", "listeners", "stats", "certs", "server_info"];
 
-async function* podFiles(client: KubeClient, pods: readonly Pod[], flags: ReportFlags, context: CliContext): AsyncGenerator<ReportFile> {
+async function* podFiles(
+  client: KubeClient,
+  pods: readonly Pod[],
+  flags: ReportFlags,
+  context: CliContext,
+): AsyncGenerator<ReportFile> {
   const ztunnels = pods.filter(({ metadata }) => metadata.labels?.["app"] === "ztunnel");
   for (const pod of ztunnels) yield* stateFiles(client, pod, "ztunnel", ["config_dump"], flags, context);
   const proxies = pods.filter((pod) => hasProxy(pod) && !ztunnels.includes(pod) && isWanted(pod, flags));
-  for (const pod of proxies.slice(0, maxProxies)) yield* stateFiles(client, pod, "proxies", proxyStates, flags, context);
-  if (proxies.length > maxProxies) yield { path: "proxies/left-out.txt", text: async () => await Promise.resolve(`${proxies.slice(maxProxies).map(nameOf).join("\n")}\n`) };
+  for (const pod of proxies.slice(0, maxProxies))
+    yield* stateFiles(client, pod, "proxies", proxyStates, flags, context);
+  if (proxies.length > maxProxies)
+    yield {
+      path: "proxies/left-out.txt",
+      text: async () => await Promise.resolve(`${proxies.slice(maxProxies).map(nameOf).join("\n")}\n`),
+    };
 }
 
 function isWanted({ metadata: { namespace = "" } }: Pod, { include, exclude }: ReportFlags): boolean {
-  const names = (list: readonly string[]): readonly string[] => list.flatMap((part) => part.split(",")).map((part) => part.trim()).filter((part) => part !== "");
+  const names = (list: readonly string[]): readonly string[] =>
+    list
+      .flatMap((part) => part.split(","))
+      .map((part) => part.trim())
+      .filter((part) => part !== "");
   const wanted = names(include);
   return (wanted.length === 0 || wanted.includes(namespace)) && !names(exclude).includes(namespace);
 }
@@ -107,27 +151,62 @@ function nameOf({ metadata }: Pod): string {
   return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
 }
 
-async function* stateFiles(client: KubeClient, pod: Pod, folder: string, paths: readonly string[], flags: ReportFlags, context: CliContext): AsyncGenerator<ReportFile> {
+async function* stateFiles(
+  client: KubeClient,
+  pod: Pod,
+  folder: string,
+  paths: readonly string[],
+  flags: ReportFlags,
+  context: CliContext,
+): AsyncGenerator<ReportFile> {
   yield* logFiles(client, pod, folder, flags, ["istio-proxy", "istio-init"]);
   if (flags.skipProxyDebug === true || !isRunning(pod)) return;
   const { name = "", namespace = "" } = pod.metadata;
-  for (const path of paths) yield { path: `${folder}/${nameOf(pod)}/${path}${path === "stats" ? ".txt" : ".json"}`, text: async () => await askAdmin({ name, namespace }, "GET", `/${path}${path === "clusters" || path === "listeners" ? "?format=json" : ""}`, flags, context) };
+  for (const path of paths)
+    yield {
+      path: `${folder}/${nameOf(pod)}/${path}${path === "stats" ? ".txt" : ".json"}`,
+      text: async () =>
+        await askAdmin(
+          { name, namespace },
+          "GET",
+          `/${path}${path === "clusters" || path === "listeners" ? "?format=json" : ""}`,
+          flags,
+          context,
+        ),
+    };
 }
 
 /** Of the containers named, or of all. */
-async function* logFiles(client: KubeClient, pod: Pod, folder: string, { duration, tail }: ReportFlags, names?: readonly string[]): AsyncGenerator<ReportFile> {
+async function* logFiles(
+  client: KubeClient,
+  pod: Pod,
+  folder: string,
+  { duration, tail }: ReportFlags,
+  names?: readonly string[],
+): AsyncGenerator<ReportFile> {
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-  const limits = new URLSearchParams({ limitBytes: String(maxLogBytes), ...(duration === undefined ? {} : { sinceSeconds: String(Math.ceil(duration / 1000)) }), ...(tail === undefined ? {} : { tailLines: tail }) });
+  const limits = new URLSearchParams({
+    limitBytes: String(maxLogBytes),
+    ...(duration === undefined ? {} : { sinceSeconds: String(Math.ceil(duration / 1000)) }),
+    ...(tail === undefined ? {} : { tailLines: tail }),
+  });
   for (const { name, restartCount } of statuses) {
     if (names !== undefined && !names.includes(name)) continue;
     const path = `/api/v1/namespaces/${pod.metadata.namespace ?? ""}/pods/${pod.metadata.name ?? ""}/log?container=${name}&${limits.toString()}`;
     yield { path: `${folder}/${nameOf(pod)}/${name}.log`, text: async () => await get(client, path) };
-    if (restartCount > 0) yield { path: `${folder}/${nameOf(pod)}/${name}.previous.log`, text: async () => await get(client, `${path}&previous=true`) };
+    if (restartCount > 0)
+      yield {
+        path: `${folder}/${nameOf(pod)}/${name}.previous.log`,
+        text: async () => await get(client, `${path}&previous=true`),
+      };
   }
 }
 
 async function get(client: KubeClient, path: string): Promise<string> {
   const { status, text } = await client.raw("GET", path, { accept: "*/*" });
   if (status === 200) return text;
-  throw transientError("report-refused", `the API server answered ${status} for ${path.split("?")[0] ?? ""}: ${text.slice(0, 200)}`);
+  throw transientError(
+    "report-refused",
+    `the API server answered ${status} for ${path.split("?")[0] ?? ""}: ${text.slice(0, 200)}`,
+  );
 }

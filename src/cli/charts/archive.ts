@@ -8,7 +8,11 @@ export function archiveOf(files: ReadonlyMap<string, string>): Buffer {
   const blocks: Buffer[] = [];
   for (const [path, text] of files) {
     const content = Buffer.from(text);
-    blocks.push(headerOf(path, content.length), content, Buffer.alloc((blockBytes - (content.length % blockBytes)) % blockBytes));
+    blocks.push(
+      headerOf(path, content.length),
+      content,
+      Buffer.alloc((blockBytes - (content.length % blockBytes)) % blockBytes),
+    );
   }
   blocks.push(Buffer.alloc(2 * blockBytes));
   return gzipSync(Buffer.concat(blocks), { level: 9 });

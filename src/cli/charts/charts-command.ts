@@ -17,7 +17,9 @@ const defaultPort = "8879";
 const defaultHub = "docker.io/istio";
 
 export function chartCommands(program: Command, context: CliContext): void {
-  const charts = program.command("charts").description("Helm charts of this release: base, istiod, cni, ztunnel, gateway, istio-operator");
+  const charts = program
+    .command("charts")
+    .description("Helm charts of this release: base, istiod, cni, ztunnel, gateway, istio-operator");
   charts
     .command("serve")
     .description("a chart repository for helm, on this machine's loopback, until interrupted")
@@ -38,14 +40,18 @@ export function chartCommands(program: Command, context: CliContext): void {
     });
   charts
     .command("template <release> <chart>")
-    .description("print what helm would apply for a chart of this release, for kubectl apply -f - where there is no helm")
+    .description(
+      "print what helm would apply for a chart of this release, for kubectl apply -f - where there is no helm",
+    )
     .option("-n, --namespace <namespace>", "the release's namespace, which has to be there", "default")
     .option("-f, --values <file>", "a file of values; may be repeated, later ones win", collect, [])
     .option("--set <path=value>", "values, as helm takes them; may be repeated", collect, [])
     .option("--set-string <path=value>", "values that stay text; may be repeated", collect, [])
     .option("--skip-crds", "leave the definitions of kinds out")
     .option("--hub <hub>", "where the charts' images are", defaultHub)
-    .action(async (release: string, chart: string, flags: TemplateFlags) => await template(release, chart, flags, context));
+    .action(
+      async (release: string, chart: string, flags: TemplateFlags) => await template(release, chart, flags, context),
+    );
 }
 
 interface TemplateFlags {
@@ -58,27 +64,48 @@ interface TemplateFlags {
 }
 
 async function template(release: string, wanted: string, flags: TemplateFlags, context: CliContext): Promise<void> {
-  if (!/^[a-z0-9]([-a-z0-9.]{0,51}[a-z0-9])?$/.test(release)) throw userError("release-invalid", `a release is named by lower-case letters, digits, dashes and dots, at most 53, got "${release}"`);
-  const charts = renderCharts({ hub: flags.hub, version: context.version, customResources: await context.customResources() });
+  if (!/^[a-z0-9]([-a-z0-9.]{0,51}[a-z0-9])?$/.test(release))
+    throw userError(
+      "release-invalid",
+      `a release is named by lower-case letters, digits, dashes and dots, at most 53, got "${release}"`,
+    );
+  const charts = renderCharts({
+    hub: flags.hub,
+    version: context.version,
+    customResources: await context.customResources(),
+  });
   // As helm has it, with a repository before it.
   const chart = chartNamed(wanted.slice(wanted.lastIndexOf("/") + 1), charts);
   let values: unknown = {};
   for (const file of flags.values) {
     for (const document of await readYaml(file, context)) {
-      if (typeof document !== "object" || Array.isArray(document)) throw userError("values-invalid", `${file} must hold an object with values`);
+      if (typeof document !== "object" || Array.isArray(document))
+        throw userError("values-invalid", `${file} must hold an object with values`);
       values = coalesce(values as Readonly<Record<string, unknown>>, { ...document });
     }
   }
   for (const text of flags.set) values = applyHelmSet(values, text, "--set");
   for (const text of flags.setString) values = applyHelmSet(values, text, "--set-string");
-  context.out(renderChart(chart, { name: release, namespace: flags.namespace, values: values as Readonly<Record<string, unknown>>, skipDefinitions: flags.skipCrds === true }));
+  context.out(
+    renderChart(chart, {
+      name: release,
+      namespace: flags.namespace,
+      values: values as Readonly<Record<string, unknown>>,
+      skipDefinitions: flags.skipCrds === true,
+    }),
+  );
 }
 
 function chartNamed(name: string, charts: readonly Chart[]): Chart {
   const names = charts.map((chart) => chart.name);
   const chart = charts.find((one) => one.name === name);
   const near = nearestName(name, names);
-  if (chart === undefined) throw userError("chart-unknown", `there is no chart "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`, { hint: `there are ${names.join(", ")}` });
+  if (chart === undefined)
+    throw userError(
+      "chart-unknown",
+      `there is no chart "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`,
+      { hint: `there are ${names.join(", ")}` },
+    );
   return chart;
 }
 
@@ -87,25 +114,43 @@ async function repository(hub: string, context: CliContext): Promise<Map<string,
   return repositoryOf(charts, new Date(context.clock.nowMs()).toISOString());
 }
 
-async function serve({ port, hub }: { readonly port: string; readonly hub: string }, context: CliContext): Promise<void> {
+async function serve(
+  { port, hub }: { readonly port: string; readonly hub: string },
+  context: CliContext,
+): Promise<void> {
   const number = Number(port);
-  if (!Number.isInteger(number) || number < 0 || number > 65_535) throw userError("port-invalid", `--port must be from 0 to 65535, got "${port}"`);
+  if (!Number.isInteger(number) || number < 0 || number > 65_535)
+    throw userError("port-invalid", `--port must be from 0 to 65535, got "${port}"`);
   const files = await repository(hub, context);
   const server = nodeHttp().createServer((request, response) => {
     // Any client may send any target, and not every one of them is a URL.
     const [name = ""] = (request.url ?? "/").slice(1).split("?");
     const content = files.get(name);
-    if (content === undefined) response.writeHead(404, { "content-type": "text/plain" }).end(`there is no ${name}; there are ${[...files.keys()].join(", ")}\n`);
-    else response.writeHead(200, { "content-type": name.endsWith(".tgz") ? "application/gzip" : "application/yaml", "content-length": content.length }).end(request.method === "HEAD" ? undefined : content);
+    if (content === undefined)
+      response
+        .writeHead(404, { "content-type": "text/plain" })
+        .end(`there is no ${name}; there are ${[...files.keys()].join(", ")}\n`);
+    else
+      response
+        .writeHead(200, {
+          "content-type": name.endsWith(".tgz") ? "application/gzip" : "application/yaml",
+          "content-length": content.length,
+        })
+        .end(request.method === "HEAD" ? undefined : content);
   });
   server.listen(number, loopback);
   try {
     await once(server, "listening");
   } catch (cause) {
-    throw userError("port-taken", `port ${port} cannot be listened on: ${messageOf(cause)}`, { cause, hint: "choose another: serin charts serve --port 0" });
+    throw userError("port-taken", `port ${port} cannot be listened on: ${messageOf(cause)}`, {
+      cause,
+      hint: "choose another: serin charts serve --port 0",
+    });
   }
   const url = `http://${loopback}:${(server.address() as AddressInfo).port}`;
-  context.out(`Charts at ${url}\n  helm repo add istio ${url}\n  helm repo add banzaicloud-stable ${url}\nInterrupt (Ctrl-C) to end.\n`);
+  context.out(
+    `Charts at ${url}\n  helm repo add istio ${url}\n  helm repo add banzaicloud-stable ${url}\nInterrupt (Ctrl-C) to end.\n`,
+  );
   await aborted(context.signal);
   server.close();
   server.closeAllConnections();

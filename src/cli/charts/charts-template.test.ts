@@ -43,7 +43,10 @@ test("a template's blanks, variables, blocks, pipes and strings with braces are 
     '{{ ($.tree).missing.deeper | default (printf "%s-%q" "a" "b") }}',
   ].join("\n");
   const parsed = parseTemplate(text, "test");
-  assert.equal(new TemplateRunner([parsed]).run(parsed, { tree: {} }), '\n0=1?\n1=2!\n  hello Ann\n"{{ kept }}"\na-"b"');
+  assert.equal(
+    new TemplateRunner([parsed]).run(parsed, { tree: {} }),
+    '\n0=1?\n1=2!\n  hello Ann\n"{{ kept }}"\na-"b"',
+  );
 });
 
 interface PodSpec {
@@ -57,26 +60,44 @@ function podOf(workload: Rendered | undefined): PodSpec {
 }
 
 test("values come from the chart, files, --set and --set-string, in this order", async () => {
-  const objects = await template("o istio-operator -n ops -f values.yaml --set prometheusMetrics.authProxy.enabled=false,operator.extraArgs={--a,--b=c} --set-string istioVersion=1.6", {
-    "values.yaml": "istioVersion: '1.7'\nnodeSelector: { disk: ssd }\n",
-  });
+  const objects = await template(
+    "o istio-operator -n ops -f values.yaml --set prometheusMetrics.authProxy.enabled=false,operator.extraArgs={--a,--b=c} --set-string istioVersion=1.6",
+    {
+      "values.yaml": "istioVersion: '1.7'\nnodeSelector: { disk: ssd }\n",
+    },
+  );
   const set = objects.find(({ kind }) => kind === "StatefulSet");
   assert.deepEqual([set?.metadata.name, set?.metadata.namespace], ["o-istio-operator", "ops"]);
   const { containers, nodeSelector } = podOf(set);
-  assert.deepEqual(containers.map(({ name }) => name), ["manager"]);
+  assert.deepEqual(
+    containers.map(({ name }) => name),
+    ["manager"],
+  );
   assert.deepEqual(containers[0]?.args.slice(-3), ["--istio-version=1.6", "--a", "--b=c"]);
   assert.deepEqual(nodeSelector, { disk: "ssd" });
 });
 
 test("a chart makes the objects that an installation makes", async () => {
-  const { value: settings } = resolveSettings({ specs: [], setFlags: ["profile=ambient", "revision=canary"] }, { hub: "docker.io/istio", tag: "1.18.1" });
+  const { value: settings } = resolveSettings(
+    { specs: [], setFlags: ["profile=ambient", "revision=canary"] },
+    { hub: "docker.io/istio", tag: "1.18.1" },
+  );
   assert.ok(settings);
   const { components } = renderInstall(settings, { istio: [], rollout: [] });
-  for (const [chart, component] of [["istiod", "pilot"], ["cni", "cni"], ["ztunnel", "ztunnel"]] as const) {
-    const named = (objects: readonly { readonly kind?: string; readonly metadata: { readonly name?: string } }[]) => objects.map(({ kind, metadata }) => `${kind ?? ""}/${metadata.name ?? ""}`).toSorted();
+  for (const [chart, component] of [
+    ["istiod", "pilot"],
+    ["cni", "cni"],
+    ["ztunnel", "ztunnel"],
+  ] as const) {
+    const named = (objects: readonly { readonly kind?: string; readonly metadata: { readonly name?: string } }[]) =>
+      objects.map(({ kind, metadata }) => `${kind ?? ""}/${metadata.name ?? ""}`).toSorted();
     const rendered = named(await template(`r ${chart} -n istio-system --set profile=ambient --set revision=canary`));
     const installed = named(components.find(({ name }) => name === component)?.objects ?? []);
-    assert.deepEqual(rendered.filter((name) => !name.startsWith("PodDisruptionBudget/")), installed.filter((name) => !name.startsWith("PodDisruptionBudget/")), chart);
+    assert.deepEqual(
+      rendered.filter((name) => !name.startsWith("PodDisruptionBudget/")),
+      installed.filter((name) => !name.startsWith("PodDisruptionBudget/")),
+      chart,
+    );
   }
 });
 
@@ -87,9 +108,18 @@ test("accounts come before what uses them, and webhooks last", async () => {
 });
 
 test("a wrong chart, release, flag or value is said by name", async () => {
-  await refused("r istoid", 'there is no chart "istoid"; did you mean "istiod"?\n  hint: there are base, istiod, cni, ztunnel, gateway, istio-operator');
+  await refused(
+    "r istoid",
+    'there is no chart "istoid"; did you mean "istiod"?\n  hint: there are base, istiod, cni, ztunnel, gateway, istio-operator',
+  );
   await refused("R istiod", 'a release is named by lower-case letters, digits, dashes and dots, at most 53, got "R"');
-  await refused("r istiod --set revision", '--set revision: "revision" must be path=value\n  hint: --set operator.image.tag=0.6.12');
-  await refused("r istiod --set revision=17", "values of istiod: revision must be a string, got 17\n  hint: --set-string revision=17");
+  await refused(
+    "r istiod --set revision",
+    '--set revision: "revision" must be path=value\n  hint: --set operator.image.tag=0.6.12',
+  );
+  await refused(
+    "r istiod --set revision=17",
+    "values of istiod: revision must be a string, got 17\n  hint: --set-string revision=17",
+  );
   await refused("r istiod --set profile=ambiant", 'there is no profile "ambiant"');
 });

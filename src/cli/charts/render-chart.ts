@@ -27,7 +27,14 @@ export function renderChart(chart: Chart, release: ChartRelease): string {
   checkValues(chart, values);
   const context = {
     Values: values,
-    Release: { Name: release.name, Namespace: release.namespace, Service: "Helm", IsInstall: true, IsUpgrade: false, Revision: 1 },
+    Release: {
+      Name: release.name,
+      Namespace: release.namespace,
+      Service: "Helm",
+      IsInstall: true,
+      IsUpgrade: false,
+      Revision: 1,
+    },
     Chart: { Name: chart.name, Version: chart.version, AppVersion: chart.appVersion },
     Files: { Get: (path: unknown) => chart.files.get(String(path)) ?? "" },
   };
@@ -35,8 +42,12 @@ export function renderChart(chart: Chart, release: ChartRelease): string {
   const parsed = templates.map(([path, text]) => ({ path, template: parseTemplate(text, `${chart.name}/${path}`) }));
   const runner = new TemplateRunner(parsed.map(({ template }) => template));
   const manifests = [
-    ...[...chart.files].filter(([path]) => path.startsWith("crds/")).flatMap(([path, text]) => manifestsIn(text, `${chart.name}/${path}`)),
-    ...parsed.filter(({ path }) => path.endsWith(".yaml")).flatMap(({ path, template }) => manifestsIn(runner.run(template, context), `${chart.name}/${path}`)),
+    ...[...chart.files]
+      .filter(([path]) => path.startsWith("crds/"))
+      .flatMap(([path, text]) => manifestsIn(text, `${chart.name}/${path}`)),
+    ...parsed
+      .filter(({ path }) => path.endsWith(".yaml"))
+      .flatMap(({ path, template }) => manifestsIn(runner.run(template, context), `${chart.name}/${path}`)),
   ];
   return inOrder(manifests.filter(({ kind }) => !release.skipDefinitions || kind !== definitionKind))
     .map(({ text }) => `---\n${text}`)
@@ -59,7 +70,8 @@ function kindOf(document: string, source: string): string {
   if (found !== undefined) return found;
   const [first] = parseAllDocuments(document);
   const [error] = first?.errors ?? [];
-  if (error !== undefined) throw userError("chart-values", `${source} is no YAML with these values: ${error.message.split("\n")[0] ?? ""}`);
+  if (error !== undefined)
+    throw userError("chart-values", `${source} is no YAML with these values: ${error.message.split("\n")[0] ?? ""}`);
   return (first?.toJS() as UntypedObject | undefined)?.kind ?? "";
 }
 
@@ -87,12 +99,18 @@ function isTree(value: unknown): value is Tree {
 
 /** The chart's schema names the types of the values that are used most. */
 function checkValues({ name, files }: Chart, values: Tree): void {
-  const schema = JSON.parse(files.get("values.schema.json") ?? "{}") as { readonly properties?: Readonly<Record<string, { readonly type: string }>> };
+  const schema = JSON.parse(files.get("values.schema.json") ?? "{}") as {
+    readonly properties?: Readonly<Record<string, { readonly type: string }>>;
+  };
   for (const [field, { type }] of Object.entries(schema.properties ?? {})) {
     const value = values[field];
     if (value === undefined || typeOf(value) === type) continue;
     const hint = type === "string" ? { hint: `--set-string ${field}=${JSON.stringify(value)}` } : {};
-    throw userError("chart-values", `values of ${name}: ${field} must be ${type === "array" || type === "object" ? "an" : "a"} ${type}, got ${JSON.stringify(value)}`, hint);
+    throw userError(
+      "chart-values",
+      `values of ${name}: ${field} must be ${type === "array" || type === "object" ? "an" : "a"} ${type}, got ${JSON.stringify(value)}`,
+      hint,
+    );
   }
 }
 

@@ -11,7 +11,19 @@ export function repositoryOf(charts: readonly Chart[], created: string): Map<str
     const archive = archiveOf(new Map([...content].map(([path, text]) => [`${name}/${path}`, text])));
     const file = `${name}-${version}.tgz`;
     files.set(file, archive);
-    entries[name] = [{ apiVersion: "v2", name, version, appVersion, description, type: "application", created, digest: createHash("sha256").update(archive).digest("hex"), urls: [file] }];
+    entries[name] = [
+      {
+        apiVersion: "v2",
+        name,
+        version,
+        appVersion,
+        description,
+        type: "application",
+        created,
+        digest: createHash("sha256").update(archive).digest("hex"),
+        urls: [file],
+      },
+    ];
   }
   files.set("index.yaml", Buffer.from(stringify({ apiVersion: "v1", entries, generated: created })));
   return files;

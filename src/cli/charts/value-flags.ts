@@ -5,9 +5,16 @@ import { parseFieldPath, setAtPath } from "../../install/index.ts";
 export function applyHelmSet(values: unknown, text: string, flag: "--set" | "--set-string"): unknown {
   return assignments(text).reduce<unknown>((tree, assignment) => {
     const equals = assignment.indexOf("=");
-    if (equals <= 0) throw userError("set-invalid", `${flag} ${text}: "${assignment}" must be path=value`, { hint: `${flag} operator.image.tag=0.6.12` });
+    if (equals <= 0)
+      throw userError("set-invalid", `${flag} ${text}: "${assignment}" must be path=value`, {
+        hint: `${flag} operator.image.tag=0.6.12`,
+      });
     const value = assignment.slice(equals + 1);
-    return setAtPath(tree, parseFieldPath(assignment.slice(0, equals)), flag === "--set" ? typed(value) : listOr(value, plain));
+    return setAtPath(
+      tree,
+      parseFieldPath(assignment.slice(0, equals)),
+      flag === "--set" ? typed(value) : listOr(value, plain),
+    );
   }, values);
 }
 

@@ -38,35 +38,77 @@ const answerWithinMs = 3_000;
 
 /** `dashboard`: the mesh's page, of its pod or from here; `dashboard …`: a port of this machine that leads to a page of a pod, until the user ends it. */
 export function dashboardCommands(program: Command, context: CliContext): void {
-  const parent = forwardFlags(program.command("dashboard").aliases(["dash", "d"]).description("the mesh's page, on a port of this machine until interrupted: of its pod where one runs, else served from here by your kubeconfig; below it, pages of pods"))
+  const parent = forwardFlags(
+    program
+      .command("dashboard")
+      .aliases(["dash", "d"])
+      .description(
+        "the mesh's page, on a port of this machine until interrupted: of its pod where one runs, else served from here by your kubeconfig; below it, pages of pods",
+      ),
+  )
     .option("--local", "serve it from here, also where a pod does")
-    .option("--prometheus-url <url>", "served from here: ask this Prometheus what was measured, instead of the proxies themselves", prometheusUrl)
+    .option(
+      "--prometheus-url <url>",
+      "served from here: ask this Prometheus what was measured, instead of the proxies themselves",
+      prometheusUrl,
+    )
     .action(async (flags: PageFlags) => await showPage(flags, context));
   for (const dashboard of knownDashboards) {
-    forwardFlags(parent.command(dashboard.name).description(dashboard.summary), dashboard.port).action(async (flags: DashboardFlags) => {
-      const pod = await podOf(dashboard, flags, context);
-      await show({ pod, port: flags.uiPort ?? dashboard.port, path: dashboard.path }, flags, context);
-    });
+    forwardFlags(parent.command(dashboard.name).description(dashboard.summary), dashboard.port).action(
+      async (flags: DashboardFlags) => {
+        const pod = await podOf(dashboard, flags, context);
+        await show({ pod, port: flags.uiPort ?? dashboard.port, path: dashboard.path }, flags, context);
+      },
+    );
   }
-  for (const [name, summary] of [["proxy", "the admin of a sidecar, gateway, waypoint or ztunnel"], ["envoy", "the same; its older name"]] as const) {
-    selectorFlag(forwardFlags(parent.command(`${name} [pod]`).description(summary), proxyAdminPort)).action(async (pod: string | undefined, flags: DashboardFlags) => {
-      await show({ pod: await namedPod(pod, flags, context), port: flags.uiPort ?? proxyAdminPort, path: "" }, flags, context);
-    });
+  for (const [name, summary] of [
+    ["proxy", "the admin of a sidecar, gateway, waypoint or ztunnel"],
+    ["envoy", "the same; its older name"],
+  ] as const) {
+    selectorFlag(forwardFlags(parent.command(`${name} [pod]`).description(summary), proxyAdminPort)).action(
+      async (pod: string | undefined, flags: DashboardFlags) => {
+        await show(
+          { pod: await namedPod(pod, flags, context), port: flags.uiPort ?? proxyAdminPort, path: "" },
+          flags,
+          context,
+        );
+      },
+    );
   }
-  pilotFlags(forwardFlags(parent.command("istiod-debug [pod]").description("what a control plane tells of itself, of the first one unless one is named"))).action(async (pod: string | undefined, flags: DashboardFlags) => {
+  pilotFlags(
+    forwardFlags(
+      parent
+        .command("istiod-debug [pod]")
+        .description("what a control plane tells of itself, of the first one unless one is named"),
+    ),
+  ).action(async (pod: string | undefined, flags: DashboardFlags) => {
     await show({ pod: await pilotPod(pod, flags, context), port: pilotPort, path: "/debug" }, flags, context);
   });
-  pilotFlags(forwardFlags(parent.command("controlz [pod]").description("the log levels of a control plane, of the first one unless one is named")))
+  pilotFlags(
+    forwardFlags(
+      parent
+        .command("controlz [pod]")
+        .description("the log levels of a control plane, of the first one unless one is named"),
+    ),
+  )
     .option("--ctrlz_port <port>", "the pod's port", portFlag, controlZPort)
     .action(async (pod: string | undefined, flags: DashboardFlags) => {
-      await show({ pod: await pilotPod(pod, flags, context), port: flags.ctrlz_port ?? controlZPort, path: "/scopej/" }, flags, context);
+      await show(
+        { pod: await pilotPod(pod, flags, context), port: flags.ctrlz_port ?? controlZPort, path: "/scopej/" },
+        flags,
+        context,
+      );
     });
-  parent.command("list").description("the pages, and which of them are installed").action(async (flags: CommonFlags) => await list(flags, context));
+  parent
+    .command("list")
+    .description("the pages, and which of them are installed")
+    .action(async (flags: CommonFlags) => await list(flags, context));
 }
 
 function prometheusUrl(text: string): string {
   const url = URL.parse(text);
-  if (url === null || !/^https?:$/.test(url.protocol)) throw userError("url-invalid", `--prometheus-url: expected http://… or https://…, got "${text}"`);
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw userError("url-invalid", `--prometheus-url: expected http://… or https://…, got "${text}"`);
   return text.replace(/\/+$/, "");
 }
 
@@ -113,16 +155,25 @@ async function announce(url: string, isFirst: boolean, flags: DashboardFlags, co
   }
   context.out(`${url}\n`);
   if (!flags.browser) context.out("skipping opening a browser\n");
-  else if (!(await context.openBrowser(url))) context.out(`No browser could be opened; open the address in yours: it is good for one. Interrupt (Ctrl-C) to end.\n`);
+  else if (!(await context.openBrowser(url)))
+    context.out(
+      `No browser could be opened; open the address in yours: it is good for one. Interrupt (Ctrl-C) to end.\n`,
+    );
 }
 
 function forwardFlags(command: Command, uiPort?: number): Command {
   command
     .option("-p, --port <port>", "the port of this machine; else the pod's, or any free one", portFlag)
-    .option("--address <address>", "the address of this machine to listen on; localhost is both loopback addresses", "localhost")
+    .option(
+      "--address <address>",
+      "the address of this machine to listen on; localhost is both loopback addresses",
+      "localhost",
+    )
     .option("--browser", "open a browser (as it is without this flag)", true)
     .option("--no-browser", "only print the address");
-  return uiPort === undefined ? command : command.option("--ui-port <port>", `the pod's port (${uiPort} unless it is said)`, portFlag);
+  return uiPort === undefined
+    ? command
+    : command.option("--ui-port <port>", `the pod's port (${uiPort} unless it is said)`, portFlag);
 }
 
 function selectorFlag(command: Command): Command {
@@ -138,11 +189,19 @@ async function namespacesOf(flags: CommonFlags, context: CliContext): Promise<st
   return [...new Set([istioNamespaceOf(flags), await namespaceOf(flags, context)])];
 }
 
-async function findDashboard({ selectors }: KnownDashboard, client: KubeClient, namespaces: readonly string[]): Promise<readonly Pod[]> {
+async function findDashboard(
+  { selectors }: KnownDashboard,
+  client: KubeClient,
+  namespaces: readonly string[],
+): Promise<readonly Pod[]> {
   for (const namespace of namespaces) {
     for (const labelSelector of selectors) {
       const { items } = await client.list(podKind, { namespace, labelSelector });
-      if (items.length > 0) return items.toSorted((a, b) => Number(isRunning(b)) - Number(isRunning(a)) || ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1));
+      if (items.length > 0)
+        return items.toSorted(
+          (a, b) =>
+            Number(isRunning(b)) - Number(isRunning(a)) || ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1),
+        );
     }
   }
   return [];
@@ -152,16 +211,29 @@ async function podOf(dashboard: KnownDashboard, flags: DashboardFlags, context: 
   const namespaces = await namespacesOf(flags, context);
   const [pod] = await findDashboard(dashboard, await context.connect(flags), namespaces);
   if (pod !== undefined) return pod;
-  throw userError("dashboard-missing", `${dashboard.name} is not installed: no pod with the label ${dashboard.selectors[0] ?? ""} in namespace ${namespaces.join(" or ")}`, {
-    hint: `${dashboard.install}; another namespace is named by -n`,
-  });
+  throw userError(
+    "dashboard-missing",
+    `${dashboard.name} is not installed: no pod with the label ${dashboard.selectors[0] ?? ""} in namespace ${namespaces.join(" or ")}`,
+    {
+      hint: `${dashboard.install}; another namespace is named by -n`,
+    },
+  );
 }
 
 async function namedPod(name: string | undefined, flags: DashboardFlags, context: CliContext): Promise<Pod> {
   const { selector } = flags;
-  if ((name === undefined) === (selector === undefined)) throw userError("pod-unnamed", name === undefined ? "which proxy? neither a pod nor -l was given" : "a pod and -l were given: one of them says which");
+  if ((name === undefined) === (selector === undefined))
+    throw userError(
+      "pod-unnamed",
+      name === undefined
+        ? "which proxy? neither a pod nor -l was given"
+        : "a pod and -l were given: one of them says which",
+    );
   const client = await context.connect(flags);
-  const [pod] = name === undefined ? await findPodsByLabel(client, selector ?? "", flags, context) : await findPods(client, name, flags, context);
+  const [pod] =
+    name === undefined
+      ? await findPodsByLabel(client, selector ?? "", flags, context)
+      : await findPods(client, name, flags, context);
   if (pod === undefined) throw userError("no-pods", `${name ?? selector ?? ""} has no pods`);
   return pod;
 }
@@ -169,10 +241,19 @@ async function namedPod(name: string | undefined, flags: DashboardFlags, context
 /** Of the control plane named by pod, labels or revision; the first that runs when none is said. */
 async function pilotPod(name: string | undefined, flags: DashboardFlags, context: CliContext): Promise<Pod> {
   const { selector, revision } = flags;
-  if ([name, selector, revision].filter((part) => part !== undefined).length > 1) throw userError("pod-ambiguous", "of a pod, -l and -r only one says which control plane");
+  if ([name, selector, revision].filter((part) => part !== undefined).length > 1)
+    throw userError("pod-ambiguous", "of a pod, -l and -r only one says which control plane");
   const where = { ...flags, namespace: flags.namespace ?? istioNamespaceOf(flags) };
   const client = await context.connect(flags);
-  const [pod] = name === undefined ? await findPodsByLabel(client, selector ?? (revision === undefined ? "app=istiod" : `app=istiod,istio.io/rev=${revision}`), where, context) : await findPods(client, name, where, context);
+  const [pod] =
+    name === undefined
+      ? await findPodsByLabel(
+          client,
+          selector ?? (revision === undefined ? "app=istiod" : `app=istiod,istio.io/rev=${revision}`),
+          where,
+          context,
+        )
+      : await findPods(client, name, where, context);
   if (pod === undefined) throw userError("no-pods", `${name ?? "istiod"} has no pods`);
   return pod;
 }
@@ -180,15 +261,24 @@ async function pilotPod(name: string | undefined, flags: DashboardFlags, context
 /** A page that nobody serves is told before a browser shows it empty; who answers slowly has the benefit of the doubt. */
 async function refuseSilent({ pod, port }: PodPage, flags: DashboardFlags, context: CliContext): Promise<void> {
   const { name = "", namespace = "" } = pod.metadata;
-  const asked = context.requestOfPod(flags, { namespace, pod: name, port, method: "GET", path: "/" }).catch((cause: unknown) => {
-    throw transientError("page-unreachable", `${name}.${namespace} serves nothing on port ${port}: ${messageOf(cause)}`, { cause, hint: `kubectl -n ${namespace} logs ${name}` });
-  });
+  const asked = context
+    .requestOfPod(flags, { namespace, pod: name, port, method: "GET", path: "/" })
+    .catch((cause: unknown) => {
+      throw transientError(
+        "page-unreachable",
+        `${name}.${namespace} serves nothing on port ${port}: ${messageOf(cause)}`,
+        { cause, hint: `kubectl -n ${namespace} logs ${name}` },
+      );
+    });
   await Promise.race([asked, context.clock.sleep(answerWithinMs, context.signal)]);
 }
 
 async function show({ pod, port, path }: PodPage, flags: DashboardFlags, context: CliContext): Promise<void> {
   const { name = "", namespace = "" } = pod.metadata;
-  if (!isRunning(pod)) throw userError("pod-not-running", `pod ${name}.${namespace} is ${pod.status?.phase ?? "Pending"}`, { hint: `kubectl -n ${namespace} describe pod ${name}` });
+  if (!isRunning(pod))
+    throw userError("pod-not-running", `pod ${name}.${namespace} is ${pod.status?.phase ?? "Pending"}`, {
+      hint: `kubectl -n ${namespace} describe pod ${name}`,
+    });
   await refuseSilent({ pod, port, path }, flags, context);
   const problems = new Set<string>();
   const forward = new LocalForward({
@@ -207,7 +297,8 @@ async function show({ pod, port, path }: PodPage, flags: DashboardFlags, context
     const url = `http://${flags.address.includes(":") ? `[${flags.address}]` : flags.address}:${taken}${path}`;
     context.out(`${url}\n`);
     if (!flags.browser) context.out("skipping opening a browser\n");
-    else if (!(await context.openBrowser(url))) context.out(`No browser could be opened; open ${url} in yours. Interrupt (Ctrl-C) to end.\n`);
+    else if (!(await context.openBrowser(url)))
+      context.out(`No browser could be opened; open ${url} in yours. Interrupt (Ctrl-C) to end.\n`);
     await aborted(context.signal);
   } finally {
     forward.close();
@@ -221,7 +312,13 @@ async function list(flags: CommonFlags, context: CliContext): Promise<void> {
     knownDashboards.map(async (dashboard) => {
       const [pod] = await findDashboard(dashboard, client, namespaces);
       const state = pod === undefined ? "not installed" : isRunning(pod) ? "running" : (pod.status?.phase ?? "Pending");
-      return [dashboard.name, state, pod === undefined ? "" : `${pod.metadata.name ?? ""}.${pod.metadata.namespace ?? ""}`, String(dashboard.port), dashboard.summary];
+      return [
+        dashboard.name,
+        state,
+        pod === undefined ? "" : `${pod.metadata.name ?? ""}.${pod.metadata.namespace ?? ""}`,
+        String(dashboard.port),
+        dashboard.summary,
+      ];
     }),
   );
   context.out(renderTable(["NAME", "STATE", "POD", "PORT", "SHOWS"], rows));

@@ -9,7 +9,11 @@ import { createProgram } from "../program.ts";
 import { FakeContext } from "../testing/fake-context.ts";
 import { LocalForward } from "./local-forward.ts";
 
-const pod = (name: string, labels: Readonly<Record<string, string>>, phase: "Running" | "Pending" = "Running"): Pod => ({ metadata: { name, namespace: "istio-system", labels }, status: { phase } });
+const pod = (
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  phase: "Running" | "Pending" = "Running",
+): Pod => ({ metadata: { name, namespace: "istio-system", labels }, status: { phase } });
 
 async function run(line: string, pods: readonly Pod[]): Promise<FakeContext> {
   const context = new FakeContext({ objects: { Pod: pods } });
@@ -18,12 +22,21 @@ async function run(line: string, pods: readonly Pod[]): Promise<FakeContext> {
 }
 
 test("a dashboard that is not installed says what to apply", async () => {
-  await assert.rejects(run("dashboard kiali", []), /kiali is not installed: no pod with the label app=kiali in namespace istio-system or default/);
-  await assert.rejects(run("d prometheus -n mon", []), (error: { hint?: string }) => error.hint?.includes("kubectl apply -f samples/addons/prometheus.yaml") === true);
+  await assert.rejects(
+    run("dashboard kiali", []),
+    /kiali is not installed: no pod with the label app=kiali in namespace istio-system or default/,
+  );
+  await assert.rejects(
+    run("d prometheus -n mon", []),
+    (error: { hint?: string }) => error.hint?.includes("kubectl apply -f samples/addons/prometheus.yaml") === true,
+  );
 });
 
 test("a pod that does not run, and a proxy that is not named, are told", async () => {
-  await assert.rejects(run("dash grafana", [pod("g", { app: "grafana" }, "Pending")]), /pod g\.istio-system is Pending/);
+  await assert.rejects(
+    run("dash grafana", [pod("g", { app: "grafana" }, "Pending")]),
+    /pod g\.istio-system is Pending/,
+  );
   await assert.rejects(run("dashboard proxy", []), /neither a pod nor -l was given/);
   await assert.rejects(run("dashboard istiod-debug x -r canary", []), /only one says which control plane/);
   await assert.rejects(run("dashboard kiali --port 70000", []), /a port must be a number from 0 to 65535/);
@@ -31,15 +44,24 @@ test("a pod that does not run, and a proxy that is not named, are told", async (
 
 test("the page is served from here where no pod serves it, and where it is asked for", async () => {
   const served = await run("dashboard --no-browser", []);
-  assert.deepEqual(served.served, [{ istioNamespace: "istio-system", host: "localhost", ports: [20_001, 0], prometheusUrl: undefined }]);
+  assert.deepEqual(served.served, [
+    { istioNamespace: "istio-system", host: "localhost", ports: [20_001, 0], prometheusUrl: undefined },
+  ]);
   assert.match(served.output, /http:\/\/localhost:20001\/enter\?secret=s\n/);
-  const local = await run("dashboard --local -p 8080 --prometheus-url http://prometheus:9090/ --no-browser", [pod("k", { app: "kiali" })]);
-  assert.deepEqual(local.served, [{ istioNamespace: "istio-system", host: "localhost", ports: [8080], prometheusUrl: "http://prometheus:9090" }]);
+  const local = await run("dashboard --local -p 8080 --prometheus-url http://prometheus:9090/ --no-browser", [
+    pod("k", { app: "kiali" }),
+  ]);
+  assert.deepEqual(local.served, [
+    { istioNamespace: "istio-system", host: "localhost", ports: [8080], prometheusUrl: "http://prometheus:9090" },
+  ]);
   await assert.rejects(run("dashboard --prometheus-url nowhere", []), /expected http:\/\/… or https:\/\/…/);
 });
 
 test("the value of a flag is no verb, also where one is called so", async () => {
-  await assert.rejects(run("dashboard --prometheus-url prometheus", []), /expected http:\/\/… or https:\/\/…, got "prometheus"/);
+  await assert.rejects(
+    run("dashboard --prometheus-url prometheus", []),
+    /expected http:\/\/… or https:\/\/…, got "prometheus"/,
+  );
   await assert.rejects(run("dashboard -p 8080 kiali", []), /kiali is not installed/);
 });
 
@@ -56,11 +78,15 @@ test("the list tells what is installed", async () => {
 });
 
 /** An echo behind a forward of a free port. */
-async function echoed(ports: readonly number[], failed: (reason: string) => void = () => undefined): Promise<{ forward: LocalForward; port: number; close: () => void }> {
+async function echoed(
+  ports: readonly number[],
+  failed: (reason: string) => void = () => undefined,
+): Promise<{ forward: LocalForward; port: number; close: () => void }> {
   const echo = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket));
   echo.listen(0, "127.0.0.1");
   await once(echo, "listening");
-  const open = async () => connect({ port: (echo.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true });
+  const open = async () =>
+    connect({ port: (echo.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true });
   const forward = new LocalForward({ address: "127.0.0.1", ports, open, failed });
   return { forward, port: await forward.listen(), close: () => void (forward.close(), echo.close()) };
 }
@@ -82,7 +108,12 @@ test("a port that is taken gives way to a free one, unless it was asked for", as
     const second = await echoed([first.port, 0]);
     assert.notEqual(second.port, first.port);
     second.close();
-    const forward = new LocalForward({ address: "127.0.0.1", ports: [first.port], open: async () => assert.fail(), failed: () => undefined });
+    const forward = new LocalForward({
+      address: "127.0.0.1",
+      ports: [first.port],
+      open: async () => assert.fail(),
+      failed: () => undefined,
+    });
     await assert.rejects(forward.listen(), /cannot be listened on/);
   } finally {
     first.close();

@@ -12,10 +12,52 @@ export interface KnownDashboard {
 }
 
 export const knownDashboards: readonly KnownDashboard[] = [
-  { name: "kiali", summary: "the mesh graph", selectors: ["app=kiali", "app.kubernetes.io/name=kiali"], port: 20_001, path: "/kiali", install: "kubectl apply -f samples/addons/kiali.yaml" },
-  { name: "prometheus", summary: "the metrics store", selectors: ["app.kubernetes.io/name=prometheus", "app=prometheus"], port: 9090, path: "", install: "kubectl apply -f samples/addons/prometheus.yaml" },
-  { name: "grafana", summary: "the dashboards", selectors: ["app.kubernetes.io/name=grafana", "app=grafana"], port: 3000, path: "", install: "kubectl apply -f samples/addons/grafana.yaml" },
-  { name: "jaeger", summary: "traces, by Jaeger", selectors: ["app=jaeger"], port: 16_686, path: "", install: "kubectl apply -f the samples/addons/jaeger.yaml of an Istio release; Serin brings none" },
-  { name: "zipkin", summary: "traces, by Zipkin", selectors: ["app=zipkin"], port: 9411, path: "", install: "kubectl apply -f the samples/addons/extras/zipkin.yaml of an Istio release; Serin brings none" },
-  { name: "skywalking", summary: "traces, by SkyWalking", selectors: ["app=skywalking-ui"], port: 8080, path: "", install: "kubectl apply -f the samples/addons/extras/skywalking.yaml of an Istio release; Serin brings none" },
+  {
+    name: "kiali",
+    summary: "the mesh graph",
+    selectors: ["app=kiali", "app.kubernetes.io/name=kiali"],
+    port: 20_001,
+    path: "/kiali",
+    install: "kubectl apply -f samples/addons/kiali.yaml",
+  },
+  {
+    name: "prometheus",
+    summary: "the metrics store",
+    selectors: ["app.kubernetes.io/name=prometheus", "app=prometheus"],
+    port: 9090,
+    path: "",
+    install: "kubectl apply -f samples/addons/prometheus.yaml",
+  },
+  {
+    name: "grafana",
+    summary: "the dashboards",
+    selectors: ["app.kubernetes.io/name=grafana", "app=grafana"],
+    port: 3000,
+    path: "",
+    install: "kubectl apply -f samples/addons/grafana.yaml",
+  },
+  {
+    name: "jaeger",
+    summary: "traces, by Jaeger",
+    selectors: ["app=jaeger"],
+    port: 16_686,
+    path: "",
+    install: "kubectl apply -f the samples/addons/jaeger.yaml of an Istio release; Serin brings none",
+  },
+  {
+    name: "zipkin",
+    summary: "traces, by Zipkin",
+    selectors: ["app=zipkin"],
+    port: 9411,
+    path: "",
+    install: "kubectl apply -f the samples/addons/extras/zipkin.yaml of an Istio release; Serin brings none",
+  },
+  {
+    name: "skywalking",
+    summary: "traces, by SkyWalking",
+    selectors: ["app=skywalking-ui"],
+    port: 8080,
+    path: "",
+    install: "kubectl apply -f the samples/addons/extras/skywalking.yaml of an Istio release; Serin brings none",
+  },
 ];

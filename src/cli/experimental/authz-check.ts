@@ -19,14 +19,30 @@ interface RbacConfig {
 }
 
 /** The authorization policies that the pod's proxy enforces now, from its configuration. */
-export async function checkAuthorization(name: string | undefined, flags: AuthzFlags, context: CliContext): Promise<void> {
-  if ((name === undefined) === (flags.file === undefined)) throw userError("pod-missing", "check requires only <pod-name>[.<pod-namespace>] or the file flag", { hint: `${context.programName} experimental authz check deployment/web -n shop` });
+export async function checkAuthorization(
+  name: string | undefined,
+  flags: AuthzFlags,
+  context: CliContext,
+): Promise<void> {
+  if ((name === undefined) === (flags.file === undefined))
+    throw userError("pod-missing", "check requires only <pod-name>[.<pod-namespace>] or the file flag", {
+      hint: `${context.programName} experimental authz check deployment/web -n shop`,
+    });
   context.out(authorizationTable(await readListeners(name, flags, context)));
 }
 
 async function readListeners(name: string | undefined, flags: AuthzFlags, context: CliContext): Promise<ConfigDump> {
   const path = "/config_dump?mask=dynamic_listeners,static_listeners";
-  const text = name === undefined ? await context.readFile(flags.file ?? "") : await askAdmin(await findProxyPod(await context.connect(flags), name, flags, context), "GET", path, flags, context);
+  const text =
+    name === undefined
+      ? await context.readFile(flags.file ?? "")
+      : await askAdmin(
+          await findProxyPod(await context.connect(flags), name, flags, context),
+          "GET",
+          path,
+          flags,
+          context,
+        );
   const where = flags.file ?? `the answer of ${name ?? ""}`;
   return new ConfigDump(jsonNames(parseAdminJson(text, where)), where);
 }
@@ -61,7 +77,8 @@ export function appliedPolicies(dump: ConfigDump): readonly AppliedPolicy[] {
     const names = Object.keys(rules?.policies ?? {});
     for (const name of names) add(action, name);
     if (rules !== undefined && names.length === 0) add(action, matchNothing);
-    for (const name of Object.keys(shadowRules?.policies ?? {})) if (name.startsWith("istio-ext-authz-")) add("CUSTOM", name);
+    for (const name of Object.keys(shadowRules?.policies ?? {}))
+      if (name.startsWith("istio-ext-authz-")) add("CUSTOM", name);
   }
   return [...found.values()]
     .map(({ action, name, rules }) => ({ action, name, rules: rules.size }))
@@ -69,13 +86,21 @@ export function appliedPolicies(dump: ConfigDump): readonly AppliedPolicy[] {
 }
 
 function rbacConfigs(dump: ConfigDump): readonly RbacConfig[] {
-  const chains = dump.listeners().flatMap(({ filterChains = [], defaultFilterChain }) => (defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain]));
+  const chains = dump
+    .listeners()
+    .flatMap(({ filterChains = [], defaultFilterChain }) =>
+      defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain],
+    );
   return chains.flatMap(({ filters = [] }) =>
     filters.flatMap(({ name, typedConfig = {} }) => {
       if (name === "envoy.filters.network.rbac") return [typedConfig];
       if (name !== "envoy.filters.network.http_connection_manager") return [];
-      const { httpFilters = [] } = typedConfig as { readonly httpFilters?: readonly { readonly name?: string; readonly typedConfig?: RbacConfig }[] };
-      return httpFilters.filter((filter) => filter.name === "envoy.filters.http.rbac").map((filter) => filter.typedConfig ?? {});
+      const { httpFilters = [] } = typedConfig as {
+        readonly httpFilters?: readonly { readonly name?: string; readonly typedConfig?: RbacConfig }[];
+      };
+      return httpFilters
+        .filter((filter) => filter.name === "envoy.filters.http.rbac")
+        .map((filter) => filter.typedConfig ?? {});
     }),
   );
 }

@@ -1,5 +1,10 @@
 import { matchesLabelSelector, type LabelSelector } from "../../api/index.ts";
-import { mutatingWebhookConfigurationKind, namespaceKind, type Pod, type WebhookConfiguration } from "../../api/kubernetes/index.ts";
+import {
+  mutatingWebhookConfigurationKind,
+  namespaceKind,
+  type Pod,
+  type WebhookConfiguration,
+} from "../../api/kubernetes/index.ts";
 import { userError } from "../../base/index.ts";
 import { injectionDecision, readInjectionSettings, type InjectionSettings } from "../../inject/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -24,63 +29,129 @@ const revisionLabel = "istio.io/rev";
 const tagLabel = "istio.io/tag";
 
 /** For each webhook of a control plane or tag, whether it would inject the pod (or one with these labels), and why. */
-export async function checkInject(name: string | undefined, flags: CheckInjectFlags, context: CliContext): Promise<void> {
+export async function checkInject(
+  name: string | undefined,
+  flags: CheckInjectFlags,
+  context: CliContext,
+): Promise<void> {
   if ((name === undefined) === (flags.labels === undefined)) {
-    throw userError("pod-missing", "check-inject requires only [<resource-type>/]<resource-name>[.<namespace>], or specify labels flag", { hint: `${context.programName} experimental check-inject deployment/web -n shop, or -l app=web -n shop` });
+    throw userError(
+      "pod-missing",
+      "check-inject requires only [<resource-type>/]<resource-name>[.<namespace>], or specify labels flag",
+      { hint: `${context.programName} experimental check-inject deployment/web -n shop, or -l app=web -n shop` },
+    );
   }
   const client = await context.connect(flags);
   const pod = await podToCheck(client, name, flags, context);
   const namespace = await client.get(namespaceKind, pod.metadata.namespace ?? "");
   const { items } = await client.list(mutatingWebhookConfigurationKind);
-  const hooks = items.filter(({ webhooks = [] }) => webhooks.some((hook) => hook.name.endsWith("istio.io"))).toSorted((a, b) => ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1));
+  const hooks = items
+    .filter(({ webhooks = [] }) => webhooks.some((hook) => hook.name.endsWith("istio.io")))
+    .toSorted((a, b) => ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1));
   if (hooks.length === 0) return context.out("ERROR: no Istio injection hooks present.\n");
   const labels = namespace?.metadata.labels ?? {};
-  const verdicts = await Promise.all(hooks.map(async (hook) => ({ hook, verdict: await verdictOf(hook, pod, labels, client, flags, context) })));
-  const rows = verdicts.map(({ hook, verdict }) => [hook.metadata.name ?? "", hook.metadata.labels?.[revisionLabel] ?? "", verdict.injected ? "✔" : "✘", verdict.reason]);
-  context.out(renderTable(["WEBHOOK", "REVISION", "INJECTED", "REASON"], rows, 3, (cell) => (cell === "✔" ? paint(context, "green", cell) : cell === "✘" ? paint(context, "red", cell) : cell)));
-  if (verdicts.filter(({ verdict }) => verdict.injected).length > 1) context.out("ERROR: multiple webhooks will inject, which can lead to errors\n");
+  const verdicts = await Promise.all(
+    hooks.map(async (hook) => ({ hook, verdict: await verdictOf(hook, pod, labels, client, flags, context) })),
+  );
+  const rows = verdicts.map(({ hook, verdict }) => [
+    hook.metadata.name ?? "",
+    hook.metadata.labels?.[revisionLabel] ?? "",
+    verdict.injected ? "✔" : "✘",
+    verdict.reason,
+  ]);
+  context.out(
+    renderTable(["WEBHOOK", "REVISION", "INJECTED", "REASON"], rows, 3, (cell) =>
+      cell === "✔" ? paint(context, "green", cell) : cell === "✘" ? paint(context, "red", cell) : cell,
+    ),
+  );
+  if (verdicts.filter(({ verdict }) => verdict.injected).length > 1)
+    context.out("ERROR: multiple webhooks will inject, which can lead to errors\n");
 }
 
-async function podToCheck(client: KubeClient, name: string | undefined, flags: CheckInjectFlags, context: CliContext): Promise<Pod> {
+async function podToCheck(
+  client: KubeClient,
+  name: string | undefined,
+  flags: CheckInjectFlags,
+  context: CliContext,
+): Promise<Pod> {
   if (name !== undefined) {
     const [pod] = await findPods(client, name, flags, context);
     if (pod !== undefined) return asBeforeInjection(pod);
   }
-  const labels = Object.fromEntries((flags.labels ?? "").split(",").filter((pair) => pair !== "").map((pair) => [pair.split("=")[0] ?? "", pair.split("=").slice(1).join("=")]));
+  const labels = Object.fromEntries(
+    (flags.labels ?? "")
+      .split(",")
+      .filter((pair) => pair !== "")
+      .map((pair) => [pair.split("=")[0] ?? "", pair.split("=").slice(1).join("=")]),
+  );
   return { metadata: { namespace: await namespaceOf(flags, context), labels }, spec: { containers: [] } };
 }
 
 /** One that is injected already would be left as it is; what is asked is what happens to its successor. */
 function asBeforeInjection(pod: Pod): Pod {
-  const { "sidecar.istio.io/status": _status, "ambient.istio.io/redirection": _redirection, ...annotations } = pod.metadata.annotations ?? {};
+  const {
+    "sidecar.istio.io/status": _status,
+    "ambient.istio.io/redirection": _redirection,
+    ...annotations
+  } = pod.metadata.annotations ?? {};
   return { ...pod, metadata: { ...pod.metadata, annotations } };
 }
 
-async function verdictOf(hook: WebhookConfiguration, pod: Pod, namespaceLabels: Labels, client: KubeClient, flags: CheckInjectFlags, context: CliContext): Promise<Verdict> {
+async function verdictOf(
+  hook: WebhookConfiguration,
+  pod: Pod,
+  namespaceLabels: Labels,
+  client: KubeClient,
+  flags: CheckInjectFlags,
+  context: CliContext,
+): Promise<Verdict> {
   const met = matchWebhooks(hook, namespaceLabels, pod.metadata.labels ?? {});
   if (!met.injected) return met;
   // A tag's webhook leads to its revision, whose configuration decides.
   const settings = await settingsOf(client, hook.metadata.labels?.[revisionLabel] ?? "default", flags, context);
-  const decision = settings === undefined ? undefined : injectionDecision(pod, pod.metadata.namespace ?? "", namespaceLabels, settings);
+  const decision =
+    settings === undefined
+      ? undefined
+      : injectionDecision(pod, pod.metadata.namespace ?? "", namespaceLabels, settings);
   if (decision?.inject === false) return { injected: false, reason: `${met.reason}, but ${decision.reason}` };
-  return hook.metadata.labels?.[tagLabel] === undefined ? met : { injected: true, reason: `${met.reason} (tag ${hook.metadata.labels[tagLabel]})` };
+  return hook.metadata.labels?.[tagLabel] === undefined
+    ? met
+    : { injected: true, reason: `${met.reason} (tag ${hook.metadata.labels[tagLabel]})` };
 }
 
-async function settingsOf(client: KubeClient, revision: string, flags: CheckInjectFlags, { version }: CliContext): Promise<InjectionSettings | undefined> {
+async function settingsOf(
+  client: KubeClient,
+  revision: string,
+  flags: CheckInjectFlags,
+  { version }: CliContext,
+): Promise<InjectionSettings | undefined> {
   const namespace = istioNamespaceOf(flags);
   const texts = await readInjectionTexts(client, revision, namespace).catch(() => undefined);
   if (texts === undefined) return undefined;
-  return readInjectionSettings({ config: texts.config, values: texts.values }, { hub: "", tag: version, istioNamespace: namespace, revision, clusterName: "", network: "" });
+  return readInjectionSettings(
+    { config: texts.config, values: texts.values },
+    { hub: "", tag: version, istioNamespace: namespace, revision, clusterName: "", network: "" },
+  );
 }
 
 function matchWebhooks({ webhooks = [] }: WebhookConfiguration, namespaceLabels: Labels, podLabels: Labels): Verdict {
-  if (webhooks.every(({ namespaceSelector, objectSelector }) => isNever(namespaceSelector) && isNever(objectSelector))) return { injected: false, reason: "The injection webhook is deactivated, and will never match labels." };
+  if (webhooks.every(({ namespaceSelector, objectSelector }) => isNever(namespaceSelector) && isNever(objectSelector)))
+    return { injected: false, reason: "The injection webhook is deactivated, and will never match labels." };
   for (const { namespaceSelector, objectSelector } of webhooks) {
     if (!matches(namespaceSelector, namespaceLabels) || !matches(objectSelector, podLabels)) continue;
     const [ofNamespace, ofPod] = [labelMet(namespaceSelector, namespaceLabels), labelMet(objectSelector, podLabels)];
-    const parts = [ofNamespace === undefined ? [] : [`namespace label ${ofNamespace} matches`], ofPod === undefined ? [] : [`pod label ${ofPod} matches`]].flat();
-    const everywhere = ofNamespace?.startsWith("kubernetes.io/metadata.name") === true ? " (Automatic injection is enabled in all namespaces)." : "";
-    return { injected: true, reason: `${capitalized(parts.length === 0 ? "all labels match" : parts.join(", and "))}${everywhere}` };
+    const parts = [
+      ofNamespace === undefined ? [] : [`namespace label ${ofNamespace} matches`],
+      ofPod === undefined ? [] : [`pod label ${ofPod} matches`],
+    ].flat();
+    const everywhere =
+      ofNamespace?.startsWith("kubernetes.io/metadata.name") === true
+        ? " (Automatic injection is enabled in all namespaces)."
+        : "";
+    return {
+      injected: true,
+      reason: `${capitalized(parts.length === 0 ? "all labels match" : parts.join(", and "))}${everywhere}`,
+    };
   }
   return { injected: false, reason: preventing(webhooks, namespaceLabels, podLabels) ?? missing(webhooks) };
 }
@@ -99,7 +170,9 @@ function isNever(selector: LabelSelector | undefined): boolean {
 }
 
 function labelMet(selector: LabelSelector | undefined, labels: Labels): string | undefined {
-  const met = (selector?.matchExpressions ?? []).find(({ key, operator }) => (operator === "In" || operator === "NotIn") && labels[key] !== undefined);
+  const met = (selector?.matchExpressions ?? []).find(
+    ({ key, operator }) => (operator === "In" || operator === "NotIn") && labels[key] !== undefined,
+  );
   return met === undefined ? undefined : `${met.key}=${labels[met.key] ?? ""}`;
 }
 
@@ -113,19 +186,32 @@ function preventing(webhooks: Webhooks, namespaceLabels: Labels, podLabels: Labe
       if (unwanted !== undefined) return `Pod has ${unwanted} label, preventing injection`;
     } else if (matches(objectSelector, podLabels)) {
       const injection = namespaceLabels["istio-injection"];
-      if (injection !== undefined && injection !== "enabled") return `Namespace has istio-injection=${injection} label, preventing injection`;
+      if (injection !== undefined && injection !== "enabled")
+        return `Namespace has istio-injection=${injection} label, preventing injection`;
     }
   }
   return undefined;
 }
 
 function unwantedLabel(selector: LabelSelector | undefined, labels: Labels): string | undefined {
-  const found = (selector?.matchExpressions ?? []).find(({ key, operator, values = [] }) => labels[key] !== undefined && (operator === "DoesNotExist" || (operator === "NotIn" && values.includes(labels[key]))));
+  const found = (selector?.matchExpressions ?? []).find(
+    ({ key, operator, values = [] }) =>
+      labels[key] !== undefined &&
+      (operator === "DoesNotExist" || (operator === "NotIn" && values.includes(labels[key]))),
+  );
   return found === undefined ? undefined : `${found.key}=${labels[found.key] ?? ""}`;
 }
 
 function missing(webhooks: Webhooks): string {
   const wanted = (selectors: readonly (LabelSelector | undefined)[]): string =>
-    [...new Set(selectors.flatMap((selector) => (selector?.matchExpressions ?? []).filter(({ operator }) => operator === "In").flatMap(({ key, values = [] }) => values.map((value) => `${key}=${value}`))))].join(", ");
+    [
+      ...new Set(
+        selectors.flatMap((selector) =>
+          (selector?.matchExpressions ?? [])
+            .filter(({ operator }) => operator === "In")
+            .flatMap(({ key, values = [] }) => values.map((value) => `${key}=${value}`)),
+        ),
+      ),
+    ].join(", ");
   return `No matching namespace labels (${wanted(webhooks.map((hook) => hook.namespaceSelector))}) or pod labels (${wanted(webhooks.map((hook) => hook.objectSelector))})`;
 }

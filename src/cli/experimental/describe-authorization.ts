@@ -7,13 +7,29 @@ import { appliedPolicies, matchNothing } from "./authz-check.ts";
 import { appliesTo, type MeshObjects, type PeerAuthenticationSpec, type Written } from "./mesh-objects.ts";
 
 /** Who may reach the pod: mutual TLS, and the policies that the objects name and that its proxy has. */
-export async function describeAuthorization(pod: Pod, { peerAuthentications, authorizationPolicies }: MeshObjects, rootNamespace: string, flags: AdminFlags, context: CliContext): Promise<string[]> {
+export async function describeAuthorization(
+  pod: Pod,
+  { peerAuthentications, authorizationPolicies }: MeshObjects,
+  rootNamespace: string,
+  flags: AdminFlags,
+  context: CliContext,
+): Promise<string[]> {
   const { namespace = "", labels = {} } = pod.metadata;
   const peers = peerAuthentications.filter((peer) => appliesTo(peer, namespace, labels, rootNamespace));
-  const policies = authorizationPolicies.filter((policy) => policy.spec.targetRefs === undefined && appliesTo(policy, namespace, labels, rootNamespace));
-  const lines = ["Effective PeerAuthentication:", `   Workload mTLS mode: ${effectiveMode(peers, rootNamespace)}`, ...portModes(peers)];
+  const policies = authorizationPolicies.filter(
+    (policy) => policy.spec.targetRefs === undefined && appliesTo(policy, namespace, labels, rootNamespace),
+  );
+  const lines = [
+    "Effective PeerAuthentication:",
+    `   Workload mTLS mode: ${effectiveMode(peers, rootNamespace)}`,
+    ...portModes(peers),
+  ];
   if (peers.length > 0) lines.push("Applied PeerAuthentication:", `   ${names(peers)}`);
-  if (policies.length > 0) lines.push("Applied AuthorizationPolicy:", `   ${policies.map(({ metadata, spec }) => `${metadata.name ?? ""}.${metadata.namespace ?? ""} (${spec.action ?? "ALLOW"})`).join(", ")}`);
+  if (policies.length > 0)
+    lines.push(
+      "Applied AuthorizationPolicy:",
+      `   ${policies.map(({ metadata, spec }) => `${metadata.name ?? ""}.${metadata.namespace ?? ""} (${spec.action ?? "ALLOW"})`).join(", ")}`,
+    );
   return [...lines, ...(await enforcedLines(pod, flags, context))];
 }
 
@@ -27,14 +43,17 @@ function isSelecting({ spec }: Written<PeerAuthenticationSpec>): boolean {
 
 /** The pod's own beats its namespace's, which beats the mesh's; UNSET stands for the next one. */
 function effectiveMode(peers: readonly Written<PeerAuthenticationSpec>[], rootNamespace: string): string {
-  const rank = (peer: Written<PeerAuthenticationSpec>): number => (isSelecting(peer) ? 0 : peer.metadata.namespace === rootNamespace ? 2 : 1);
+  const rank = (peer: Written<PeerAuthenticationSpec>): number =>
+    isSelecting(peer) ? 0 : peer.metadata.namespace === rootNamespace ? 2 : 1;
   const modes = peers.toSorted((a, b) => rank(a) - rank(b)).map(({ spec }) => spec.mtls?.mode ?? "UNSET");
   return modes.find((mode) => mode !== "UNSET") ?? "PERMISSIVE";
 }
 
 function portModes(peers: readonly Written<PeerAuthenticationSpec>[]): string[] {
   const ports = Object.entries(peers.find(isSelecting)?.spec.portLevelMtls ?? {});
-  return ports.length === 0 ? [] : ["   Port Level mTLS mode:", ...ports.map(([port, { mode = "UNSET" }]) => `      ${port}: ${mode}`)];
+  return ports.length === 0
+    ? []
+    : ["   Port Level mTLS mode:", ...ports.map(([port, { mode = "UNSET" }]) => `      ${port}: ${mode}`)];
 }
 
 /** What the proxy has may be older than what the objects say. */
@@ -42,9 +61,21 @@ async function enforcedLines(pod: Pod, flags: AdminFlags, context: CliContext): 
   if (!hasProxy(pod)) return [];
   const { name = "", namespace = "" } = pod.metadata;
   try {
-    const text = await askAdmin({ name, namespace }, "GET", "/config_dump?mask=dynamic_listeners,static_listeners", flags, context);
-    const found = appliedPolicies(new ConfigDump(jsonNames(parseAdminJson(text, name)), name)).filter((policy) => policy.name !== matchNothing);
-    return found.length === 0 ? [] : [`RBAC policies: ${found.map((policy) => `${policy.name} (${policy.action}, ${policy.rules} rule${policy.rules === 1 ? "" : "s"})`).join(", ")}`];
+    const text = await askAdmin(
+      { name, namespace },
+      "GET",
+      "/config_dump?mask=dynamic_listeners,static_listeners",
+      flags,
+      context,
+    );
+    const found = appliedPolicies(new ConfigDump(jsonNames(parseAdminJson(text, name)), name)).filter(
+      (policy) => policy.name !== matchNothing,
+    );
+    return found.length === 0
+      ? []
+      : [
+          `RBAC policies: ${found.map((policy) => `${policy.name} (${policy.action}, ${policy.rules} rule${policy.rules === 1 ? "" : "s"})`).join(", ")}`,
+        ];
   } catch (error) {
     return [`The proxy cannot be asked what it enforces: ${messageOf(error)}`];
   }

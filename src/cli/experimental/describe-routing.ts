@@ -1,14 +1,32 @@
 import { matchesLabels } from "../../api/index.ts";
 import type { Pod, Service } from "../../api/kubernetes/index.ts";
-import { fullHost, hostMatches, hostOf, shownName, type Destination, type DestinationRuleSpec, type HttpRouteSpec, type MeshObjects, type StringMatch, type VirtualServiceSpec, type Written } from "./mesh-objects.ts";
+import {
+  fullHost,
+  hostMatches,
+  hostOf,
+  shownName,
+  type Destination,
+  type DestinationRuleSpec,
+  type HttpRouteSpec,
+  type MeshObjects,
+  type StringMatch,
+  type VirtualServiceSpec,
+  type Written,
+} from "./mesh-objects.ts";
 
 /** The rules for the service's host, with the subsets that the pod is in. */
-export function describeDestinationRules(service: Service, pod: Pod | undefined, { destinationRules }: MeshObjects, spokenOf: string): string[] {
+export function describeDestinationRules(
+  service: Service,
+  pod: Pod | undefined,
+  { destinationRules }: MeshObjects,
+  spokenOf: string,
+): string[] {
   return rulesFor(service, destinationRules).flatMap(({ metadata, spec }) => {
     const lines = [`DestinationRule: ${shownName(metadata, spokenOf)} for "${spec.host ?? ""}"`];
     const [matching, others] = subsetsOf(spec, pod);
     if (matching.length + others.length > 0) {
-      if (matching.length === 0) lines.push(`   WARNING POD DOES NOT MATCH ANY SUBSETS.  (Non matching subsets ${others.join(",")})`);
+      if (matching.length === 0)
+        lines.push(`   WARNING POD DOES NOT MATCH ANY SUBSETS.  (Non matching subsets ${others.join(",")})`);
       lines.push(`   Matching subsets: ${matching.join(",")}`);
       if (others.length > 0) lines.push(`      (Non-matching subsets ${others.join(",")})`);
     }
@@ -17,12 +35,18 @@ export function describeDestinationRules(service: Service, pod: Pod | undefined,
 }
 
 function rulesFor(service: Service, rules: MeshObjects["destinationRules"]): MeshObjects["destinationRules"] {
-  return rules.filter(({ metadata, spec }) => hostMatches(fullHost(spec.host ?? "", metadata.namespace ?? ""), hostOf(service)));
+  return rules.filter(({ metadata, spec }) =>
+    hostMatches(fullHost(spec.host ?? "", metadata.namespace ?? ""), hostOf(service)),
+  );
 }
 
 function subsetsOf({ subsets = [] }: DestinationRuleSpec, pod: Pod | undefined): [string[], string[]] {
-  const isIn = ({ labels = {} }: { readonly labels?: Readonly<Record<string, string>> }): boolean => Object.keys(labels).length === 0 || matchesLabels(labels, pod?.metadata.labels);
-  return [subsets.filter(isIn).map(({ name }) => name), subsets.filter((subset) => !isIn(subset)).map(({ name }) => name)];
+  const isIn = ({ labels = {} }: { readonly labels?: Readonly<Record<string, string>> }): boolean =>
+    Object.keys(labels).length === 0 || matchesLabels(labels, pod?.metadata.labels);
+  return [
+    subsets.filter(isIn).map(({ name }) => name),
+    subsets.filter((subset) => !isIn(subset)).map(({ name }) => name),
+  ];
 }
 
 type Policy = NonNullable<DestinationRuleSpec["trafficPolicy"]>;
@@ -34,27 +58,65 @@ function policyLines({ trafficPolicy }: DestinationRuleSpec): string[] {
     ...(trafficPolicy.tls === undefined ? [] : [`   Traffic Policy TLS Mode: ${trafficPolicy.tls.mode ?? "DISABLE"}`]),
     ...otherPolicies(trafficPolicy, "   "),
     ...(ports.length === 0 ? [] : ["   Port Level Settings:"]),
-    ...ports.flatMap((policy) => [`    ${policy.port?.number ?? ""}:`, ...(policy.tls === undefined ? [] : [`      TLS Mode: ${policy.tls.mode ?? "DISABLE"}`]), ...otherPolicies(policy, "      ")]),
+    ...ports.flatMap((policy) => [
+      `    ${policy.port?.number ?? ""}:`,
+      ...(policy.tls === undefined ? [] : [`      TLS Mode: ${policy.tls.mode ?? "DISABLE"}`]),
+      ...otherPolicies(policy, "      "),
+    ]),
   ];
 }
 
 function otherPolicies({ loadBalancer, connectionPool, outlierDetection }: Policy, indent: string): string[] {
-  const named = { "load balancer": loadBalancer, "connection pool": connectionPool, "outlier detection": outlierDetection };
-  const present = Object.entries(named).filter(([, value]) => value !== undefined).map(([name]) => name);
+  const named = {
+    "load balancer": loadBalancer,
+    "connection pool": connectionPool,
+    "outlier detection": outlierDetection,
+  };
+  const present = Object.entries(named)
+    .filter(([, value]) => value !== undefined)
+    .map(([name]) => name);
   return present.length === 0 ? [] : [`${indent}Policies: ${present.join("/")}`];
 }
 
 /** The VirtualServices and HTTPRoutes that send requests to the service, and with what they match. */
-export function describeRoutes(service: Service, pod: Pod | undefined, objects: MeshObjects, spokenOf: string): string[] {
-  const isForService = (vs: Written<VirtualServiceSpec>): boolean => leadsTo(vs, service) || (vs.spec.hosts ?? []).some((host) => host !== "*" && hostMatches(fullHost(host, vs.metadata.namespace ?? ""), hostOf(service)));
+export function describeRoutes(
+  service: Service,
+  pod: Pod | undefined,
+  objects: MeshObjects,
+  spokenOf: string,
+): string[] {
+  const isForService = (vs: Written<VirtualServiceSpec>): boolean =>
+    leadsTo(vs, service) ||
+    (vs.spec.hosts ?? []).some(
+      (host) => host !== "*" && hostMatches(fullHost(host, vs.metadata.namespace ?? ""), hostOf(service)),
+    );
   const rules = rulesFor(service, objects.destinationRules);
-  const own = objects.virtualServices.filter(isForService).flatMap((vs) => [`VirtualService: ${shownName(vs.metadata, spokenOf)}`, ...virtualServiceLines(vs, service, pod, rules)]);
+  const own = objects.virtualServices
+    .filter(isForService)
+    .flatMap((vs) => [
+      `VirtualService: ${shownName(vs.metadata, spokenOf)}`,
+      ...virtualServiceLines(vs, service, pod, rules),
+    ]);
   const routes = objects.httpRoutes.flatMap(({ metadata, spec }) => {
-    const leading = (spec.rules ?? []).filter(({ backendRefs = [] }) => backendRefs.some((ref) => ref.name === service.metadata.name && (ref.namespace ?? metadata.namespace) === service.metadata.namespace));
+    const leading = (spec.rules ?? []).filter(({ backendRefs = [] }) =>
+      backendRefs.some(
+        (ref) =>
+          ref.name === service.metadata.name && (ref.namespace ?? metadata.namespace) === service.metadata.namespace,
+      ),
+    );
     if (leading.length === 0) return [];
-    const parents = (spec.parentRefs ?? []).map(({ kind = "Gateway", name = "", namespace }) => `${kind} ${shownName({ name, namespace: namespace ?? metadata.namespace ?? "" }, spokenOf)}`);
-    const matches = leading.map(({ matches: all = [] }) => all.map(({ path }) => `${path?.value ?? "/"}${path?.type === "Exact" ? "" : "*"}`).join(", ") || "/*");
-    return [`HTTPRoute: ${shownName(metadata, spokenOf)} (${parents.join(", ")})`, ...matches.map((match) => `   Match: ${match}`)];
+    const parents = (spec.parentRefs ?? []).map(
+      ({ kind = "Gateway", name = "", namespace }) =>
+        `${kind} ${shownName({ name, namespace: namespace ?? metadata.namespace ?? "" }, spokenOf)}`,
+    );
+    const matches = leading.map(
+      ({ matches: all = [] }) =>
+        all.map(({ path }) => `${path?.value ?? "/"}${path?.type === "Exact" ? "" : "*"}`).join(", ") || "/*",
+    );
+    return [
+      `HTTPRoute: ${shownName(metadata, spokenOf)} (${parents.join(", ")})`,
+      ...matches.map((match) => `   Match: ${match}`),
+    ];
   });
   return [...own, ...routes];
 }
@@ -77,19 +139,44 @@ interface RouteFacts {
   readonly misses: readonly string[];
 }
 
-function virtualServiceLines(vs: Written<VirtualServiceSpec>, service: Service, pod: Pod | undefined, rules: MeshObjects["destinationRules"]): string[] {
+function virtualServiceLines(
+  vs: Written<VirtualServiceSpec>,
+  service: Service,
+  pod: Pod | undefined,
+  rules: MeshObjects["destinationRules"],
+): string[] {
   const { http = [], tcp = [], tls = [] } = vs.spec;
-  const found = [...http, ...tls, ...tcp].map((route) => factsOf(route, vs.metadata.namespace ?? "", service, pod, rules));
+  const found = [...http, ...tls, ...tcp].map((route) =>
+    factsOf(route, vs.metadata.namespace ?? "", service, pod, rules),
+  );
   const reaching = found.filter(({ reaches }) => reaches);
   const misses = found.flatMap((facts) => facts.misses).map((miss) => `      ${miss}`);
-  if (reaching.length === 0) return [`   WARNING: No destinations match pod subsets (checked ${found.length} ${http.length > 0 ? "HTTP" : "TCP"} routes)`, ...misses];
+  if (reaching.length === 0)
+    return [
+      `   WARNING: No destinations match pod subsets (checked ${found.length} ${http.length > 0 ? "HTTP" : "TCP"} routes)`,
+      ...misses,
+    ];
   const facts = reaching.flatMap((one) => one.facts).map((fact) => `   ${fact}`);
-  if (reaching.length < found.length) return [...facts, `   ${found.length - reaching.length} additional destination(s) that will not reach this pod`, ...(facts.length === 0 ? misses : [])];
+  if (reaching.length < found.length)
+    return [
+      ...facts,
+      `   ${found.length - reaching.length} additional destination(s) that will not reach this pod`,
+      ...(facts.length === 0 ? misses : []),
+    ];
   if (facts.length > 0) return facts;
-  return [...(http.length > 0 ? [`   ${http.length} HTTP route(s)`] : []), ...(tls.length + tcp.length > 0 ? [`   ${tls.length + tcp.length} TCP route(s)`] : [])];
+  return [
+    ...(http.length > 0 ? [`   ${http.length} HTTP route(s)`] : []),
+    ...(tls.length + tcp.length > 0 ? [`   ${tls.length + tcp.length} TCP route(s)`] : []),
+  ];
 }
 
-function factsOf(route: HttpRouteSpec, namespace: string, service: Service, pod: Pod | undefined, rules: MeshObjects["destinationRules"]): RouteFacts {
+function factsOf(
+  route: HttpRouteSpec,
+  namespace: string,
+  service: Service,
+  pod: Pod | undefined,
+  rules: MeshObjects["destinationRules"],
+): RouteFacts {
   const facts: string[] = [];
   const misses: string[] = [];
   let reaches = false;
@@ -103,15 +190,22 @@ function factsOf(route: HttpRouteSpec, namespace: string, service: Service, pod:
     const miss = subset === undefined ? undefined : subsetMiss(subset, host, pod, rules);
     if (miss !== undefined) misses.push(miss);
     else reaches = true;
-    if (miss === undefined && weight !== "") facts.push(`Route to host "${host}"${subset === undefined ? "" : ` subset "${subset}"`}${weight}`);
+    if (miss === undefined && weight !== "")
+      facts.push(`Route to host "${host}"${subset === undefined ? "" : ` subset "${subset}"`}${weight}`);
   }
   if (route.fault !== undefined) facts.push(`Fault injection ${JSON.stringify(route.fault)}`);
   const matches = (route.match ?? []).map(matchText).filter((text) => text !== "");
   return { reaches, facts: [...facts, ...(matches.length === 0 ? [] : [matches.join(", ")])], misses };
 }
 
-function subsetMiss(subset: string, host: string, pod: Pod | undefined, rules: MeshObjects["destinationRules"]): string | undefined {
-  if (rules.every(({ spec }) => (spec.subsets ?? []).length === 0)) return `Warning: Route to subset ${subset} but NO DESTINATION RULE defining subsets!`;
+function subsetMiss(
+  subset: string,
+  host: string,
+  pod: Pod | undefined,
+  rules: MeshObjects["destinationRules"],
+): string | undefined {
+  if (rules.every(({ spec }) => (spec.subsets ?? []).length === 0))
+    return `Warning: Route to subset ${subset} but NO DESTINATION RULE defining subsets!`;
   const sets = rules.map(({ spec }) => subsetsOf(spec, pod));
   if (sets.some(([matching]) => matching.includes(subset))) return undefined;
   if (sets.some(([, others]) => others.includes(subset))) return `Route to non-matching subset ${subset} for (${host})`;
@@ -120,7 +214,12 @@ function subsetMiss(subset: string, host: string, pod: Pod | undefined, rules: M
 
 function matchText({ uri, headers = {} }: NonNullable<HttpRouteSpec["match"]>[number]): string {
   const conditions = Object.entries(headers).map(([name, match]) => `${name}=${stringMatchText(match)}`);
-  return [uri === undefined ? "" : stringMatchText(uri), conditions.length === 0 ? "" : `when headers are ${conditions.join("; ")}`].filter((part) => part !== "").join(" ");
+  return [
+    uri === undefined ? "" : stringMatchText(uri),
+    conditions.length === 0 ? "" : `when headers are ${conditions.join("; ")}`,
+  ]
+    .filter((part) => part !== "")
+    .join(" ");
 }
 
 function stringMatchText({ exact, prefix, regex }: StringMatch): string {
@@ -130,15 +229,32 @@ function stringMatchText({ exact, prefix, regex }: StringMatch): string {
 }
 
 /** The addresses of the gateways whose VirtualServices lead to the service. */
-export function describeExposure(service: Service, { virtualServices, gateways, services }: MeshObjects, spokenOf: string): string[] {
+export function describeExposure(
+  service: Service,
+  { virtualServices, gateways, services }: MeshObjects,
+  spokenOf: string,
+): string[] {
   const leading = virtualServices.filter((vs) => leadsTo(vs, service));
-  const names = new Set(leading.flatMap(({ metadata, spec }) => (spec.gateways ?? []).filter((name) => name !== "mesh").map((name) => (name.includes("/") ? name : `${metadata.namespace ?? ""}/${name}`))));
+  const names = new Set(
+    leading.flatMap(({ metadata, spec }) =>
+      (spec.gateways ?? [])
+        .filter((name) => name !== "mesh")
+        .map((name) => (name.includes("/") ? name : `${metadata.namespace ?? ""}/${name}`)),
+    ),
+  );
   const lines = gateways
     .filter(({ metadata }) => names.has(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`))
     .flatMap(({ metadata, spec }) => {
-      const entries = services.filter(({ spec: own }) => own?.selector !== undefined && matchesLabels(spec.selector, own.selector));
+      const entries = services.filter(
+        ({ spec: own }) => own?.selector !== undefined && matchesLabels(spec.selector, own.selector),
+      );
       if (entries.length === 0) return [`Gateway ${shownName(metadata, spokenOf)} selects no ingress gateway service`];
-      return entries.flatMap((entry) => (spec.servers ?? []).map(({ port }) => `Exposed on Ingress Gateway ${schemeOf(port?.protocol)}://${addressOf(entry)}${portSuffix(servicePort(entry, port?.number), port?.protocol)}`));
+      return entries.flatMap((entry) =>
+        (spec.servers ?? []).map(
+          ({ port }) =>
+            `Exposed on Ingress Gateway ${schemeOf(port?.protocol)}://${addressOf(entry)}${portSuffix(servicePort(entry, port?.number), port?.protocol)}`,
+        ),
+      );
     });
   return [...new Set(lines)];
 }

@@ -1,5 +1,12 @@
 import { matchesLabels } from "../../api/index.ts";
-import { podKind, serviceKind, type Container, type Pod, type Service, type ServicePort } from "../../api/kubernetes/index.ts";
+import {
+  podKind,
+  serviceKind,
+  type Container,
+  type Pod,
+  type Service,
+  type ServicePort,
+} from "../../api/kubernetes/index.ts";
 import { nearestName, userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
@@ -24,7 +31,9 @@ export async function describePod(name: string, flags: DescribeFlags, context: C
   const objects = await readMeshObjects(client);
   const lines = podLines(pod, flags);
   if (isRunning(pod)) {
-    const services = objects.services.filter(({ metadata, spec }) => metadata.namespace === namespace && matchesLabels(spec?.selector, pod.metadata.labels));
+    const services = objects.services.filter(
+      ({ metadata, spec }) => metadata.namespace === namespace && matchesLabels(spec?.selector, pod.metadata.labels),
+    );
     for (const service of services) lines.push(separator, ...serviceLines(service, pod, objects));
     if (services.length === 0) lines.push(separator, "No service leads to this pod");
     lines.push(separator, ...(await describeAuthorization(pod, objects, istioNamespaceOf(flags), flags, context)));
@@ -43,15 +52,25 @@ export async function describeService(text: string, flags: DescribeFlags, contex
   const lines = serviceLines(service, meshed[0] ?? pods[0], objects);
   if (pods.length === 0) lines.push(`Service "${shownName(service.metadata, namespace)}" has no pods.`);
   else if (meshed.length === 0) {
-    lines.push(`Service "${shownName(service.metadata, namespace)}" has no Istio pods.  (${pods.length} pods in service).`, `Use \`${context.programName} kube-inject\` or redeploy with Istio automatic sidecar injection.`);
+    lines.push(
+      `Service "${shownName(service.metadata, namespace)}" has no Istio pods.  (${pods.length} pods in service).`,
+      `Use \`${context.programName} kube-inject\` or redeploy with Istio automatic sidecar injection.`,
+    );
   }
   context.out(`${lines.join("\n")}\n`);
 }
 
 async function unknownService(client: KubeClient, name: string, namespace: string): Promise<never> {
   const { items } = await client.list(serviceKind, { namespace });
-  const near = nearestName(name, items.map(({ metadata }) => metadata.name ?? ""));
-  throw userError("no-such-service", `there is no service "${name}" in namespace ${namespace}${near === undefined ? "" : `; did you mean ${near}?`}`, { hint: `kubectl -n ${namespace} get services` });
+  const near = nearestName(
+    name,
+    items.map(({ metadata }) => metadata.name ?? ""),
+  );
+  throw userError(
+    "no-such-service",
+    `there is no service "${name}" in namespace ${namespace}${near === undefined ? "" : `; did you mean ${near}?`}`,
+    { hint: `kubectl -n ${namespace} get services` },
+  );
 }
 
 function isCaptured({ metadata }: Pod): boolean {
@@ -64,19 +83,34 @@ const reservedUser = 1337;
 function podLines(pod: Pod, { ignoreUnmeshed }: DescribeFlags): string[] {
   const { metadata, spec, status } = pod;
   const containers = spec?.containers ?? [];
-  const ports = [...containers, ...(spec?.initContainers ?? []).filter(({ name }) => name === "istio-proxy")].flatMap(portTexts);
+  const ports = [...containers, ...(spec?.initContainers ?? []).filter(({ name }) => name === "istio-proxy")].flatMap(
+    portTexts,
+  );
   const name = shownName(metadata, metadata.namespace ?? "");
-  const lines = [`Pod: ${name}`, `   Pod Revision: ${metadata.annotations?.["istio.io/rev"] ?? metadata.labels?.["istio.io/rev"] ?? "default"}`, ports.length === 0 ? "   Pod does not expose ports" : `   Pod Ports: ${ports.join(", ")}`];
-  if (containers.some((container) => container.name !== "istio-proxy" && container.securityContext?.["runAsUser"] === reservedUser)) lines.unshift("WARNING: User ID (UID) 1337 is reserved for the sidecar proxy.");
+  const lines = [
+    `Pod: ${name}`,
+    `   Pod Revision: ${metadata.annotations?.["istio.io/rev"] ?? metadata.labels?.["istio.io/rev"] ?? "default"}`,
+    ports.length === 0 ? "   Pod does not expose ports" : `   Pod Ports: ${ports.join(", ")}`,
+  ];
+  if (
+    containers.some(
+      (container) => container.name !== "istio-proxy" && container.securityContext?.["runAsUser"] === reservedUser,
+    )
+  )
+    lines.unshift("WARNING: User ID (UID) 1337 is reserved for the sidecar proxy.");
   if (!isRunning(pod)) return [...lines, `   Pod is not Running (${status?.phase ?? "Unknown"})`];
-  for (const container of status?.containerStatuses ?? []) if (!container.ready) lines.push(`WARNING: Pod ${name} Container ${container.name} NOT READY`);
+  for (const container of status?.containerStatuses ?? [])
+    if (!container.ready) lines.push(`WARNING: Pod ${name} Container ${container.name} NOT READY`);
   if (isCaptured(pod)) lines.push("   Ambient: its traffic goes through its node's ztunnel");
-  else if (!hasProxy(pod) && ignoreUnmeshed !== true) lines.push(`WARNING: ${name} is not part of mesh; no Istio sidecar`);
+  else if (!hasProxy(pod) && ignoreUnmeshed !== true)
+    lines.push(`WARNING: ${name} is not part of mesh; no Istio sidecar`);
   return lines;
 }
 
 function portTexts({ name, ports = [] }: Container): string[] {
-  return ports.map(({ containerPort, protocol = "TCP" }) => `${containerPort}${protocol === "TCP" ? "" : `/${protocol}`} (${name})`);
+  return ports.map(
+    ({ containerPort, protocol = "TCP" }) => `${containerPort}${protocol === "TCP" ? "" : `/${protocol}`} (${name})`,
+  );
 }
 
 function serviceLines(service: Service, pod: Pod | undefined, objects: MeshObjects): string[] {
@@ -85,15 +119,24 @@ function serviceLines(service: Service, pod: Pod | undefined, objects: MeshObjec
   for (const port of service.spec?.ports ?? []) {
     if ((port.protocol ?? "TCP") !== "TCP") continue;
     const target = targetPort(port, pod);
-    lines.push(`   Port: ${port.name ?? ""} ${port.port}/${protocolOf(port)} ${target === undefined ? `targets the pod port "${String(port.targetPort)}", which the pod has not` : `targets pod port ${target}`}`);
+    lines.push(
+      `   Port: ${port.name ?? ""} ${port.port}/${protocolOf(port)} ${target === undefined ? `targets the pod port "${String(port.targetPort)}", which the pod has not` : `targets pod port ${target}`}`,
+    );
   }
-  lines.push(...waypointLines(service), ...describeDestinationRules(service, pod, objects, namespace), ...describeRoutes(service, pod, objects, namespace), ...describeExposure(service, objects, namespace));
+  lines.push(
+    ...waypointLines(service),
+    ...describeDestinationRules(service, pod, objects, namespace),
+    ...describeRoutes(service, pod, objects, namespace),
+    ...describeExposure(service, objects, namespace),
+  );
   return lines;
 }
 
 function waypointLines({ metadata: { labels = {}, namespace = "" } }: Service): string[] {
   const waypoint = labels["istio.io/use-waypoint"];
-  return waypoint === undefined ? [] : [`   Waypoint: ${waypoint}.${labels["istio.io/use-waypoint-namespace"] ?? namespace}`];
+  return waypoint === undefined
+    ? []
+    : [`   Waypoint: ${waypoint}.${labels["istio.io/use-waypoint-namespace"] ?? namespace}`];
 }
 
 function targetPort({ port, targetPort: target = port }: ServicePort, pod: Pod | undefined): number | undefined {
@@ -106,7 +149,10 @@ const usualPorts: Readonly<Record<number, string>> = { 3306: "MySQL", 27_017: "M
 
 /** By `appProtocol`, else by the port's name; else it is found out from the bytes. */
 function protocolOf({ name = "", appProtocol, port }: ServicePort): string {
-  const said = (appProtocol ?? protocols.find((known) => name === known || name.startsWith(`${known}-`)) ?? "").replace("kubernetes.io/", "");
+  const said = (appProtocol ?? protocols.find((known) => name === known || name.startsWith(`${known}-`)) ?? "").replace(
+    "kubernetes.io/",
+    "",
+  );
   if (said === "") return usualPorts[port] ?? "auto-detect";
   return said === "grpc-web" ? "GRPC-Web" : said.toUpperCase();
 }

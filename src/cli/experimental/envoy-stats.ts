@@ -14,16 +14,32 @@ const outputs = ["short", "json", "yaml", "prom", "prom-merged"];
 
 /** What the proxies of pods have counted. */
 export async function envoyStats(name: string | undefined, flags: StatsFlags, context: CliContext): Promise<void> {
-  if (!outputs.includes(flags.output)) throw userError("output-unknown", `--output ${flags.output} is unknown: expected one of ${outputs.join(", ")}`);
-  if (!["server", "cluster", "clusters"].includes(flags.type)) throw userError("stats-unknown", `unknown stats type ${flags.type}: expected server or clusters`);
+  if (!outputs.includes(flags.output))
+    throw userError("output-unknown", `--output ${flags.output} is unknown: expected one of ${outputs.join(", ")}`);
+  if (!["server", "cluster", "clusters"].includes(flags.type))
+    throw userError("stats-unknown", `unknown stats type ${flags.type}: expected server or clusters`);
   if ((name === undefined) === (flags.selector === undefined)) {
-    throw userError("pod-missing", name === undefined ? "stats requires pod name or label selector" : "name cannot be provided when the label selector is specified", { hint: `${context.programName} experimental envoy-stats deployment/web -n shop` });
+    throw userError(
+      "pod-missing",
+      name === undefined
+        ? "stats requires pod name or label selector"
+        : "name cannot be provided when the label selector is specified",
+      { hint: `${context.programName} experimental envoy-stats deployment/web -n shop` },
+    );
   }
   const client = await context.connect(flags);
-  const pods = name === undefined ? await findPodsByLabel(client, flags.selector ?? "", flags, context) : await findPods(client, name, flags, context);
+  const pods =
+    name === undefined
+      ? await findPodsByLabel(client, flags.selector ?? "", flags, context)
+      : await findPods(client, name, flags, context);
   for (const pod of pods) {
     const text = await statsOf(pod, flags, context);
-    const shown = flags.output === "json" ? `${JSON.stringify(JSON.parse(text), undefined, 4)}\n` : flags.output === "yaml" ? (await import("yaml")).stringify(JSON.parse(text)) : text;
+    const shown =
+      flags.output === "json"
+        ? `${JSON.stringify(JSON.parse(text), undefined, 4)}\n`
+        : flags.output === "yaml"
+          ? (await import("yaml")).stringify(JSON.parse(text))
+          : text;
     context.out(`\nThe result of pod ${pod.metadata.name ?? ""}:\n\n${shown}`);
   }
 }
@@ -32,12 +48,14 @@ async function statsOf(pod: Pod, flags: StatsFlags, context: CliContext): Promis
   const proxy = asProxyPod(pod, context);
   const asJson = flags.output === "json" || flags.output === "yaml" ? "?format=json" : "";
   if (flags.type !== "server") {
-    if (flags.output.startsWith("prom")) throw userError("output-unknown", "--type clusters has no Prometheus form: expected short, json or yaml");
+    if (flags.output.startsWith("prom"))
+      throw userError("output-unknown", "--type clusters has no Prometheus form: expected short, json or yaml");
     return await askAdmin(proxy, "GET", `/clusters${asJson}`, flags, context);
   }
   if (flags.output === "prom") return await askAdmin(proxy, "GET", "/stats/prometheus", flags, context);
   if (flags.output !== "prom-merged") return await askAdmin(proxy, "GET", `/stats${asJson}`, flags, context);
   // The application's own metrics and the proxy's, where the pod says that they are.
-  const { "prometheus.io/path": path = "/stats/prometheus", "prometheus.io/port": port = "15020" } = pod.metadata.annotations ?? {};
+  const { "prometheus.io/path": path = "/stats/prometheus", "prometheus.io/port": port = "15020" } =
+    pod.metadata.annotations ?? {};
   return await askAdmin(proxy, "GET", path, { ...flags, proxyAdminPort: Number(port) }, context);
 }

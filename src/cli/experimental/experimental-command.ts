@@ -13,7 +13,10 @@ import type { RevisionFlags } from "./revisions.ts";
 
 /** `experimental …`, `x …`: verbs that istioctl may still change. Each loads what it needs when it runs. */
 export function experimentalCommands(program: Command, context: CliContext): void {
-  const parent = program.command("experimental").aliases(["x", "exp"]).description("verbs that istioctl keeps the right to change");
+  const parent = program
+    .command("experimental")
+    .aliases(["x", "exp"])
+    .description("verbs that istioctl keeps the right to change");
   checkCommands(parent, context);
   describeCommands(parent, context);
   askingCommands(parent, context);
@@ -22,7 +25,9 @@ export function experimentalCommands(program: Command, context: CliContext): voi
 
 function checkCommands(parent: Command, context: CliContext): void {
   revisionFlag(parent.command("precheck"))
-    .description("whether a mesh can be installed into the cluster, or upgraded: its version, your rights, the Gateway API")
+    .description(
+      "whether a mesh can be installed into the cluster, or upgraded: its version, your rights, the Gateway API",
+    )
     .option("--skip-controlplane", "only what --from-version asks for")
     .option("--output-threshold <level>", "show from this level on: Info, Warning, Error", "Warning")
     .option("-o, --output <format>", "log, json or yaml", "log")
@@ -32,7 +37,10 @@ function checkCommands(parent: Command, context: CliContext): void {
     .command("check-inject [pod]")
     .description("whether a pod, or one with given labels, would be injected, by which webhook, and why")
     .option("-l, --labels <labels>", "labels of a pod to be: app=web,version=v1")
-    .action(async (name: string | undefined, flags: CheckInjectFlags) => await (await import("./check-inject.ts")).checkInject(name, flags, context));
+    .action(
+      async (name: string | undefined, flags: CheckInjectFlags) =>
+        await (await import("./check-inject.ts")).checkInject(name, flags, context),
+    );
   parent
     .command("authz")
     .description("authorization policies")
@@ -40,28 +48,48 @@ function checkCommands(parent: Command, context: CliContext): void {
     .description("the policies that the proxy of a pod enforces now")
     .option("-f, --file <file>", "a saved answer of /config_dump, instead of a pod's")
     .option(...adminPortFlag)
-    .action(async (name: string | undefined, flags: AuthzFlags) => await (await import("./authz-check.ts")).checkAuthorization(name, flags, context));
+    .action(
+      async (name: string | undefined, flags: AuthzFlags) =>
+        await (await import("./authz-check.ts")).checkAuthorization(name, flags, context),
+    );
 }
 
 function describeCommands(parent: Command, context: CliContext): void {
   const describe = parent.command("describe").alias("des").description("what the mesh does with a pod or a service");
-  const describeFlags = (command: Command): Command => command.option("--ignoreUnmeshed", "no warning for pods that are not in the mesh").option(...adminPortFlag);
-  describeFlags(describe.command("pod <pod>").alias("po").description("its services, routes, rules and policies")).action(
-    async (name: string, flags: DescribeFlags) => await (await import("./describe.ts")).describePod(name, flags, context),
+  const describeFlags = (command: Command): Command =>
+    command.option("--ignoreUnmeshed", "no warning for pods that are not in the mesh").option(...adminPortFlag);
+  describeFlags(
+    describe.command("pod <pod>").alias("po").description("its services, routes, rules and policies"),
+  ).action(
+    async (name: string, flags: DescribeFlags) =>
+      await (await import("./describe.ts")).describePod(name, flags, context),
   );
-  describeFlags(describe.command("service <service>").aliases(["svc"]).description("its ports, routes, rules, and where it is exposed")).action(
-    async (name: string, flags: DescribeFlags) => await (await import("./describe.ts")).describeService(name, flags, context),
+  describeFlags(
+    describe
+      .command("service <service>")
+      .aliases(["svc"])
+      .description("its ports, routes, rules, and where it is exposed"),
+  ).action(
+    async (name: string, flags: DescribeFlags) =>
+      await (await import("./describe.ts")).describeService(name, flags, context),
   );
   const injector = parent.command("injector").description("sidecar injectors");
   injector
     .command("list")
     .description("which namespaces are injected by which revision, and with which image")
     .action(async (flags: CommonFlags) => await (await import("./injector-list.ts")).listInjectors(flags, context));
-  const revision = parent.command("revision").aliases(["revisions", "rev"]).description("the revisions of this cluster");
-  const outputFlag = (command: Command): Command => command.option("-o, --output <format>", "json, yaml or table", "table");
-  outputFlag(revision.command("list").description("each with its tags and who uses it")).action(async (flags: RevisionFlags) => await (await import("./revisions.ts")).listRevisions(flags, context));
+  const revision = parent
+    .command("revision")
+    .aliases(["revisions", "rev"])
+    .description("the revisions of this cluster");
+  const outputFlag = (command: Command): Command =>
+    command.option("-o, --output <format>", "json, yaml or table", "table");
+  outputFlag(revision.command("list").description("each with its tags and who uses it")).action(
+    async (flags: RevisionFlags) => await (await import("./revisions.ts")).listRevisions(flags, context),
+  );
   outputFlag(revision.command("describe <revision>").description("one of them, by its name or a tag")).action(
-    async (name: string, flags: RevisionFlags) => await (await import("./revisions.ts")).describeRevision(name, flags, context),
+    async (name: string, flags: RevisionFlags) =>
+      await (await import("./revisions.ts")).describeRevision(name, flags, context),
   );
 }
 
@@ -74,11 +102,17 @@ function askingCommands(parent: Command, context: CliContext): void {
     .option("-t, --type <type>", "server or clusters", "server")
     .option("-l, --selector <labels>", "all pods with these labels")
     .option(...adminPortFlag)
-    .action(async (name: string | undefined, flags: StatsFlags) => await (await import("./envoy-stats.ts")).envoyStats(name, flags, context));
+    .action(
+      async (name: string | undefined, flags: StatsFlags) =>
+        await (await import("./envoy-stats.ts")).envoyStats(name, flags, context),
+    );
   revisionFlag(parent.command("internal-debug [type]"))
     .alias("iv")
     .description("what a control plane answers below /debug/")
     .option("--all", "each control plane, not only the first")
     .option("-L, --list", "what can be asked for")
-    .action(async (what: string | undefined, flags: DebugFlags) => await (await import("./internal-debug.ts")).internalDebug(what, flags, context));
+    .action(
+      async (what: string | undefined, flags: DebugFlags) =>
+        await (await import("./internal-debug.ts")).internalDebug(what, flags, context),
+    );
 }

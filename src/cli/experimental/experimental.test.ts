@@ -17,16 +17,27 @@ async function refused(line: string, cluster: FakeCluster): Promise<string> {
   return await serin(line, cluster).then(() => assert.fail("it was not refused"), describeError);
 }
 
-const object = (kind: string, value: Record<string, unknown>): KubernetesObject => ({ kind, ...value }) as unknown as KubernetesObject;
-const expression = (key: string, operator: string, ...values: string[]) => ({ key, operator, ...(values.length === 0 ? {} : { values }) });
-const webhook = (name: string, namespaceSelector: unknown, objectSelector: unknown) => ({ name, namespaceSelector, objectSelector });
+const object = (kind: string, value: Record<string, unknown>): KubernetesObject =>
+  ({ kind, ...value }) as unknown as KubernetesObject;
+const expression = (key: string, operator: string, ...values: string[]) => ({
+  key,
+  operator,
+  ...(values.length === 0 ? {} : { values }),
+});
+const webhook = (name: string, namespaceSelector: unknown, objectSelector: unknown) => ({
+  name,
+  namespaceSelector,
+  objectSelector,
+});
 const injector = (name: string, revision: string, labels: Record<string, string> = {}) =>
   object("MutatingWebhookConfiguration", {
     metadata: { name, labels: { app: "sidecar-injector", "istio.io/rev": revision, ...labels } },
     webhooks: [
       webhook(
         "rev.namespace.sidecar-injector.istio.io",
-        { matchExpressions: [expression("istio.io/rev", "In", revision), expression("istio-injection", "DoesNotExist")] },
+        {
+          matchExpressions: [expression("istio.io/rev", "In", revision), expression("istio-injection", "DoesNotExist")],
+        },
         { matchExpressions: [expression("sidecar.istio.io/inject", "NotIn", "false")] },
       ),
     ],
@@ -35,23 +46,49 @@ const sidecarStatus = { "sidecar.istio.io/status": "{}", "istio.io/rev": "canary
 const pod = (name: string, namespace: string, labels: Record<string, string>, annotations: Record<string, string>) =>
   object("Pod", {
     metadata: { name, namespace, labels, annotations },
-    spec: { containers: [{ name: "web", image: "web", ports: [{ containerPort: 9080 }] }, { name: "istio-proxy", image: "proxyv2" }] },
+    spec: {
+      containers: [
+        { name: "web", image: "web", ports: [{ containerPort: 9080 }] },
+        { name: "istio-proxy", image: "proxyv2" },
+      ],
+    },
     status: { phase: "Running", containerStatuses: [{ name: "web", ready: false, restartCount: 0 }] },
   });
 const mesh: FakeCluster = {
   objects: {
-    Namespace: [object("Namespace", { metadata: { name: "shop", labels: { "istio.io/rev": "canary" } } }), object("Namespace", { metadata: { name: "other" } }), object("Namespace", { metadata: { name: "kube-system" } })],
+    Namespace: [
+      object("Namespace", { metadata: { name: "shop", labels: { "istio.io/rev": "canary" } } }),
+      object("Namespace", { metadata: { name: "other" } }),
+      object("Namespace", { metadata: { name: "kube-system" } }),
+    ],
     MutatingWebhookConfiguration: [injector("istio-sidecar-injector-canary", "canary")],
     ConfigMap: [
       object("ConfigMap", {
-        metadata: { name: "istio-sidecar-injector-canary", namespace: "istio-system", labels: { "istio.io/rev": "canary" } },
-        data: { config: "policy: enabled\nneverInjectSelector:\n- matchLabels: {job: batch}\n", values: JSON.stringify({ global: { hub: "docker.io/istio", tag: "1.31.1" } }) },
+        metadata: {
+          name: "istio-sidecar-injector-canary",
+          namespace: "istio-system",
+          labels: { "istio.io/rev": "canary" },
+        },
+        data: {
+          config: "policy: enabled\nneverInjectSelector:\n- matchLabels: {job: batch}\n",
+          values: JSON.stringify({ global: { hub: "docker.io/istio", tag: "1.31.1" } }),
+        },
       }),
     ],
-    Pod: [pod("web-1", "shop", { app: "web", version: "v1" }, sidecarStatus), pod("old-1", "shop", { app: "old" }, { "sidecar.istio.io/status": "{}", "istio.io/rev": "stable" })],
+    Pod: [
+      pod("web-1", "shop", { app: "web", version: "v1" }, sidecarStatus),
+      pod("old-1", "shop", { app: "old" }, { "sidecar.istio.io/status": "{}", "istio.io/rev": "stable" }),
+    ],
     Service: [
-      object("Service", { metadata: { name: "web", namespace: "shop" }, spec: { selector: { app: "web" }, ports: [{ name: "http", port: 80, targetPort: 9080 }] } }),
-      object("Service", { metadata: { name: "ingress", namespace: "istio-system" }, spec: { selector: { istio: "ingressgateway" }, ports: [{ port: 80, targetPort: 8080 }] }, status: { loadBalancer: { ingress: [{ ip: "172.18.255.1" }] } } }),
+      object("Service", {
+        metadata: { name: "web", namespace: "shop" },
+        spec: { selector: { app: "web" }, ports: [{ name: "http", port: 80, targetPort: 9080 }] },
+      }),
+      object("Service", {
+        metadata: { name: "ingress", namespace: "istio-system" },
+        spec: { selector: { istio: "ingressgateway" }, ports: [{ port: 80, targetPort: 8080 }] },
+        status: { loadBalancer: { ingress: [{ ip: "172.18.255.1" }] } },
+      }),
     ],
     VirtualService: [
       object("VirtualService", {
@@ -60,27 +97,77 @@ const mesh: FakeCluster = {
           hosts: ["*"],
           gateways: ["front"],
           http: [
-            { match: [{ uri: { prefix: "/page" } }, { uri: { exact: "/" }, headers: { "end-user": { exact: "jason" } } }], route: [{ destination: { host: "web", subset: "v1" }, weight: 90 }, { destination: { host: "web", subset: "v2" }, weight: 10 }] },
+            {
+              match: [
+                { uri: { prefix: "/page" } },
+                { uri: { exact: "/" }, headers: { "end-user": { exact: "jason" } } },
+              ],
+              route: [
+                { destination: { host: "web", subset: "v1" }, weight: 90 },
+                { destination: { host: "web", subset: "v2" }, weight: 10 },
+              ],
+            },
             { route: [{ destination: { host: "web", subset: "v3" } }] },
           ],
         },
       }),
     ],
-    DestinationRule: [object("DestinationRule", { metadata: { name: "web", namespace: "shop" }, spec: { host: "web", subsets: [{ name: "v1", labels: { version: "v1" } }, { name: "v2", labels: { version: "v2" } }], trafficPolicy: { tls: { mode: "ISTIO_MUTUAL" }, outlierDetection: {} } } })],
-    Gateway: [object("Gateway", { metadata: { name: "front", namespace: "shop" }, spec: { selector: { istio: "ingressgateway" }, servers: [{ port: { number: 8080, protocol: "HTTP" } }] } })],
-    PeerAuthentication: [object("PeerAuthentication", { metadata: { name: "mesh", namespace: "istio-system" }, spec: { mtls: { mode: "STRICT" } } })],
-    AuthorizationPolicy: [object("AuthorizationPolicy", { metadata: { name: "deny", namespace: "shop" }, spec: { action: "DENY", selector: { matchLabels: { app: "web" } } } })],
+    DestinationRule: [
+      object("DestinationRule", {
+        metadata: { name: "web", namespace: "shop" },
+        spec: {
+          host: "web",
+          subsets: [
+            { name: "v1", labels: { version: "v1" } },
+            { name: "v2", labels: { version: "v2" } },
+          ],
+          trafficPolicy: { tls: { mode: "ISTIO_MUTUAL" }, outlierDetection: {} },
+        },
+      }),
+    ],
+    Gateway: [
+      object("Gateway", {
+        metadata: { name: "front", namespace: "shop" },
+        spec: { selector: { istio: "ingressgateway" }, servers: [{ port: { number: 8080, protocol: "HTTP" } }] },
+      }),
+    ],
+    PeerAuthentication: [
+      object("PeerAuthentication", {
+        metadata: { name: "mesh", namespace: "istio-system" },
+        spec: { mtls: { mode: "STRICT" } },
+      }),
+    ],
+    AuthorizationPolicy: [
+      object("AuthorizationPolicy", {
+        metadata: { name: "deny", namespace: "shop" },
+        spec: { action: "DENY", selector: { matchLabels: { app: "web" } } },
+      }),
+    ],
   },
 };
 
 test("check-inject says which webhook injects, what prevents it, and what the injector itself leaves alone", async () => {
-  const rows = async (line: string, cluster = mesh): Promise<string> => (await serin(line, cluster)).output.split("\n")[1]?.replaceAll(/ {2,}/g, " | ") ?? "";
+  const rows = async (line: string, cluster = mesh): Promise<string> =>
+    (await serin(line, cluster)).output.split("\n")[1]?.replaceAll(/ {2,}/g, " | ") ?? "";
   const name = "istio-sidecar-injector-canary | canary";
   assert.equal(await rows("check-inject web-1 -n shop"), `${name} | ✔ | Namespace label istio.io/rev=canary matches`);
-  assert.equal(await rows("check-inject -l sidecar.istio.io/inject=false -n shop"), `${name} | ✘ | Pod has sidecar.istio.io/inject=false label, preventing injection`);
-  assert.equal(await rows("check-inject -l job=batch -n shop"), `${name} | ✘ | Namespace label istio.io/rev=canary matches, but a neverInjectSelector selects it`);
-  assert.equal(await rows("check-inject -l app=web -n other"), `${name} | ✘ | No matching namespace labels (istio.io/rev=canary) or pod labels ()`);
-  assert.equal((await serin("check-inject web-1 -n shop", { objects: { ...mesh.objects, MutatingWebhookConfiguration: [] } })).output, "ERROR: no Istio injection hooks present.\n");
+  assert.equal(
+    await rows("check-inject -l sidecar.istio.io/inject=false -n shop"),
+    `${name} | ✘ | Pod has sidecar.istio.io/inject=false label, preventing injection`,
+  );
+  assert.equal(
+    await rows("check-inject -l job=batch -n shop"),
+    `${name} | ✘ | Namespace label istio.io/rev=canary matches, but a neverInjectSelector selects it`,
+  );
+  assert.equal(
+    await rows("check-inject -l app=web -n other"),
+    `${name} | ✘ | No matching namespace labels (istio.io/rev=canary) or pod labels ()`,
+  );
+  assert.equal(
+    (await serin("check-inject web-1 -n shop", { objects: { ...mesh.objects, MutatingWebhookConfiguration: [] } }))
+      .output,
+    "ERROR: no Istio injection hooks present.\n",
+  );
 });
 
 test("injector list counts pods by revision, and says which need a restart", async () => {
@@ -96,8 +183,13 @@ shop       istio-sidecar-injector-canary canary         docker.io/istio/proxyv2:
   );
 });
 
-const recorded = JSON.parse(readFileSync(join(import.meta.dirname, "../testing/dumps/sidecar-config-dump.json"), "utf8")) as { readonly configs: readonly unknown[] };
-const policies = (action: string | undefined, ...names: string[]) => ({ ...(action === undefined ? {} : { action }), policies: Object.fromEntries(names.map((name) => [name, {}])) });
+const recorded = JSON.parse(
+  readFileSync(join(import.meta.dirname, "../testing/dumps/sidecar-config-dump.json"), "utf8"),
+) as { readonly configs: readonly unknown[] };
+const policies = (action: string | undefined, ...names: string[]) => ({
+  ...(action === undefined ? {} : { action }),
+  policies: Object.fromEntries(names.map((name) => [name, {}])),
+});
 const rbacDump = JSON.stringify({
   configs: [
     ...recorded.configs.filter((part) => !JSON.stringify(part).includes("ListenersConfigDump")),
@@ -114,8 +206,21 @@ const rbacDump = JSON.stringify({
                       name: "envoy.filters.network.http_connection_manager",
                       typed_config: {
                         http_filters: [
-                          { name: "envoy.filters.http.rbac", typed_config: { rules: policies("DENY", "ns[shop]-policy[deny]-rule[0]") } },
-                          { name: "envoy.filters.http.rbac", typed_config: { rules: policies(undefined, "ns[shop]-policy[page]-rule[0]", "ns[shop]-policy[page]-rule[1]"), shadow_rules: policies("DENY", "istio-ext-authz-ns[shop]-policy[ext]-rule[0]") } },
+                          {
+                            name: "envoy.filters.http.rbac",
+                            typed_config: { rules: policies("DENY", "ns[shop]-policy[deny]-rule[0]") },
+                          },
+                          {
+                            name: "envoy.filters.http.rbac",
+                            typed_config: {
+                              rules: policies(
+                                undefined,
+                                "ns[shop]-policy[page]-rule[0]",
+                                "ns[shop]-policy[page]-rule[1]",
+                              ),
+                              shadow_rules: policies("DENY", "istio-ext-authz-ns[shop]-policy[ext]-rule[0]"),
+                            },
+                          },
                         ],
                       },
                     },
@@ -172,8 +277,14 @@ Applied AuthorizationPolicy:
 RBAC policies: deny.shop (DENY, 1 rule), page.shop (ALLOW, 2 rules), ext.shop (CUSTOM, 1 rule)
 `,
   );
-  assert.match((await serin("describe svc web -n shop", mesh)).output, /^Service: web\n {3}Port: http 80\/HTTP targets pod port 9080\n/);
-  assert.match(await refused("describe service wbe -n shop", mesh), /^there is no service "wbe" in namespace shop; did you mean web\?/);
+  assert.match(
+    (await serin("describe svc web -n shop", mesh)).output,
+    /^Service: web\n {3}Port: http 80\/HTTP targets pod port 9080\n/,
+  );
+  assert.match(
+    await refused("describe service wbe -n shop", mesh),
+    /^there is no service "wbe" in namespace shop; did you mean web\?/,
+  );
 });
 
 const review = (allowed: boolean): string => JSON.stringify({ status: { allowed, reason: "no rule for it" } });
@@ -184,17 +295,42 @@ const ready = {
 };
 
 test("precheck finds an old cluster, missing rights and an old Gateway API, by istioctl's codes", async () => {
-  assert.equal((await serin("precheck", { answers: ready })).errors, "✔ No issues found when checking the cluster. Istio is safe to install or upgrade!\n");
+  assert.equal(
+    (await serin("precheck", { answers: ready })).errors,
+    "✔ No issues found when checking the cluster. Istio is safe to install or upgrade!\n",
+  );
   const old = {
     ...ready,
     "/version": JSON.stringify({ gitVersion: "v1.27.3" }),
     "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": review(false),
-    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": JSON.stringify({ items: [{ metadata: { name: "gateways.gateway.networking.k8s.io" }, spec: { group: "gateway.networking.k8s.io", names: { kind: "Gateway" }, versions: [{ name: "v1beta1", served: true }] } }] }),
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": JSON.stringify({
+      items: [
+        {
+          metadata: { name: "gateways.gateway.networking.k8s.io" },
+          spec: {
+            group: "gateway.networking.k8s.io",
+            names: { kind: "Gateway" },
+            versions: [{ name: "v1beta1", served: true }],
+          },
+        },
+      ],
+    }),
   };
   const context = new FakeContext({ answers: old });
   await assert.rejects(createProgram(context).parseAsync(["x", "precheck"]), /Issues found when checking the cluster/);
   const lines = context.output.split("\n");
-  assert.equal(lines[0], 'Error [IST0142] (Cluster) The Kubernetes Version "v1.27.3" is lower than the minimum version: 1.32');
-  assert.ok(lines.includes("Error [IST0143] (Cluster) Missing required permission to create resource deployments in namespace istio-system (no rule for it)"));
-  assert.ok(lines.includes("Warning [IST0172] (CustomResourceDefinition gateways.gateway.networking.k8s.io) The Gateway API CRD version v1beta1 is lower than the minimum version: v1"));
+  assert.equal(
+    lines[0],
+    'Error [IST0142] (Cluster) The Kubernetes Version "v1.27.3" is lower than the minimum version: 1.32',
+  );
+  assert.ok(
+    lines.includes(
+      "Error [IST0143] (Cluster) Missing required permission to create resource deployments in namespace istio-system (no rule for it)",
+    ),
+  );
+  assert.ok(
+    lines.includes(
+      "Warning [IST0172] (CustomResourceDefinition gateways.gateway.networking.k8s.io) The Gateway API CRD version v1beta1 is lower than the minimum version: v1",
+    ),
+  );
 });

@@ -1,5 +1,14 @@
 import { matchesLabelSelector } from "../../api/index.ts";
-import { configMapKind, mutatingWebhookConfigurationKind, namespaceKind, podKind, type ConfigMap, type Namespace, type Pod, type WebhookConfiguration } from "../../api/kubernetes/index.ts";
+import {
+  configMapKind,
+  mutatingWebhookConfigurationKind,
+  namespaceKind,
+  podKind,
+  type ConfigMap,
+  type Namespace,
+  type Pod,
+  type WebhookConfiguration,
+} from "../../api/kubernetes/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, type CommonFlags } from "../flags.ts";
 import { renderTable } from "../table.ts";
@@ -32,7 +41,9 @@ function byName(a: Named, b: Named): number {
 
 function isApplications({ metadata: { name = "", labels = {} } }: Namespace, flags: CommonFlags): boolean {
   if (flags.namespace !== undefined) return name === flags.namespace;
-  return !systemNamespaces.has(name) && name !== istioNamespaceOf(flags) && labels["istio.io/dataplane-mode"] !== "ambient";
+  return (
+    !systemNamespaces.has(name) && name !== istioNamespaceOf(flags) && labels["istio.io/dataplane-mode"] !== "ambient"
+  );
 }
 
 interface PodCount {
@@ -41,20 +52,33 @@ interface PodCount {
   needsRestart: number;
 }
 
-function namespaceTable(namespaces: readonly Namespace[], hooks: readonly WebhookConfiguration[], pods: readonly Pod[]): string {
+function namespaceTable(
+  namespaces: readonly Namespace[],
+  hooks: readonly WebhookConfiguration[],
+  pods: readonly Pod[],
+): string {
   const rows = namespaces.flatMap((namespace) => {
     const name = namespace.metadata.name ?? "";
     const revision = injectedRevision(namespace, hooks);
-    const counts = countPods(pods.filter(({ metadata }) => metadata.namespace === name), revision);
+    const counts = countPods(
+      pods.filter(({ metadata }) => metadata.namespace === name),
+      revision,
+    );
     if (counts.size === 0 && revision !== "") return [[name, revision, "<no pods>"]];
     return [...counts].map(([injected, count]) => [name, revision, countText(injected, count)]);
   });
-  return rows.length === 0 ? "No Istio injected namespaces present.\n" : renderTable(["NAMESPACE", "ISTIO-REVISION", "POD-REVISIONS"], rows, 1);
+  return rows.length === 0
+    ? "No Istio injected namespaces present.\n"
+    : renderTable(["NAMESPACE", "ISTIO-REVISION", "POD-REVISIONS"], rows, 1);
 }
 
 /** Of the first webhook that selects the namespace; MISSING where labels name one that is not there. */
 function injectedRevision({ metadata: { labels = {} } }: Namespace, hooks: readonly WebhookConfiguration[]): string {
-  const hook = hooks.find(({ webhooks = [] }) => webhooks.some(({ name, namespaceSelector }) => injectedHooks.has(name) && matchesLabelSelector(namespaceSelector, labels)));
+  const hook = hooks.find(({ webhooks = [] }) =>
+    webhooks.some(
+      ({ name, namespaceSelector }) => injectedHooks.has(name) && matchesLabelSelector(namespaceSelector, labels),
+    ),
+  );
   if (hook !== undefined) return hook.metadata.labels?.[revisionLabel] ?? "";
   const named = labels[revisionLabel];
   if (named !== undefined) return `MISSING/${named}`;
@@ -67,11 +91,13 @@ function countPods(pods: readonly Pod[], expected: string): ReadonlyMap<string, 
   const counts = new Map<string, PodCount>();
   for (const { metadata } of pods) {
     const { labels = {}, annotations = {} } = metadata;
-    const revision = annotations["sidecar.istio.io/status"] === undefined ? "" : (annotations[revisionLabel] ?? "default");
+    const revision =
+      annotations["sidecar.istio.io/status"] === undefined ? "" : (annotations[revisionLabel] ?? "default");
     const count = counts.get(revision) ?? { pods: 0, disabled: 0, needsRestart: 0 };
     counts.set(revision, count);
     count.pods += 1;
-    if ((labels["sidecar.istio.io/inject"] ?? annotations["sidecar.istio.io/inject"] ?? "").toLowerCase() === "false") count.disabled += 1;
+    if ((labels["sidecar.istio.io/inject"] ?? annotations["sidecar.istio.io/inject"] ?? "").toLowerCase() === "false")
+      count.disabled += 1;
     else if (revision !== expected) count.needsRestart += 1;
   }
   return counts;
@@ -82,13 +108,20 @@ function countText(revision: string, { pods, disabled, needsRestart }: PodCount)
   return `${revision === "" ? notInjected : revision}: ${pods}${disabledText}${needsRestart === 0 ? "" : ` NEEDS RESTART: ${needsRestart}`}`;
 }
 
-function hookTable(namespaces: readonly Namespace[], hooks: readonly WebhookConfiguration[], images: ReadonlyMap<string, string>): string {
+function hookTable(
+  namespaces: readonly Namespace[],
+  hooks: readonly WebhookConfiguration[],
+  images: ReadonlyMap<string, string>,
+): string {
   if (hooks.length === 0) return "No Istio injection hooks present.\n";
   const rows = hooks.flatMap(({ metadata, webhooks = [] }) => {
     const revision = metadata.labels?.[revisionLabel] ?? "";
     const own = webhooks.filter(({ name }) => injectedHooks.has(name));
-    const selected = namespaces.filter((namespace) => own.some(({ namespaceSelector }) => matchesLabelSelector(namespaceSelector, namespace.metadata.labels)));
-    const names = selected.length === 0 ? ["DOES NOT AUTOINJECT"] : selected.map((namespace) => namespace.metadata.name ?? "");
+    const selected = namespaces.filter((namespace) =>
+      own.some(({ namespaceSelector }) => matchesLabelSelector(namespaceSelector, namespace.metadata.labels)),
+    );
+    const names =
+      selected.length === 0 ? ["DOES NOT AUTOINJECT"] : selected.map((namespace) => namespace.metadata.name ?? "");
     return names.map((name) => [name, metadata.name ?? "", revision, images.get(revision) ?? ""]);
   });
   return renderTable(["NAMESPACES", "INJECTOR-HOOK", "ISTIO-REVISION", "SIDECAR-IMAGE"], rows, 1);
@@ -99,9 +132,16 @@ function imageOf({ metadata, data = {} }: ConfigMap): (readonly [string, string]
   const values = data["values"];
   if (values === undefined || metadata.name?.startsWith("istio-sidecar-injector") !== true) return [];
   try {
-    const { global = {} } = JSON.parse(values) as { readonly global?: { readonly hub?: string; readonly tag?: string; readonly proxy?: { readonly image?: string } } };
+    const { global = {} } = JSON.parse(values) as {
+      readonly global?: { readonly hub?: string; readonly tag?: string; readonly proxy?: { readonly image?: string } };
+    };
     const image = global.proxy?.image ?? "proxyv2";
-    return [[metadata.labels?.[revisionLabel] ?? "", image.includes("/") ? image : `${global.hub ?? ""}/${image}:${global.tag ?? ""}`]];
+    return [
+      [
+        metadata.labels?.[revisionLabel] ?? "",
+        image.includes("/") ? image : `${global.hub ?? ""}/${image}:${global.tag ?? ""}`,
+      ],
+    ];
   } catch {
     return [];
   }

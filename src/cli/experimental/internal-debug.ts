@@ -13,14 +13,26 @@ const debugPort = 8080;
 
 /** What a control plane answers below `/debug/`: of the first one, or of all. */
 export async function internalDebug(what: string | undefined, flags: DebugFlags, context: CliContext): Promise<void> {
-  if (what === undefined && flags.list !== true) throw userError("debug-missing", "debug type is required, you can specify --list flag to list supported debug types");
+  if (what === undefined && flags.list !== true)
+    throw userError(
+      "debug-missing",
+      "debug type is required, you can specify --list flag to list supported debug types",
+    );
   const client = await context.connect(flags);
   const pilots = await listPilotsOf(client, flags.revision);
-  if (pilots.length === 0) throw userError("no-pilot", "no istiod runs in this cluster", { hint: `${context.programName} install` });
+  if (pilots.length === 0)
+    throw userError("no-pilot", "no istiod runs in this cluster", { hint: `${context.programName} install` });
   const ask = async (pilot: Pilot): Promise<string> => {
-    const text = await tryPilot(client, pilot, debugPort, `/debug/${flags.list === true ? "list" : (what ?? "").replace(/^\//, "")}`);
+    const text = await tryPilot(
+      client,
+      pilot,
+      debugPort,
+      `/debug/${flags.list === true ? "list" : (what ?? "").replace(/^\//, "")}`,
+    );
     if (text !== undefined) return text;
-    throw userError("debug-unknown", `${pilot.pod} has no debug type "${what ?? "list"}"`, { hint: `those that there are: ${context.programName} experimental internal-debug --list; a proxy is named as in config_dump?proxyID=web-1.shop` });
+    throw userError("debug-unknown", `${pilot.pod} has no debug type "${what ?? "list"}"`, {
+      hint: `those that there are: ${context.programName} experimental internal-debug --list; a proxy is named as in config_dump?proxyID=web-1.shop`,
+    });
   };
   for (const pilot of flags.all === true ? pilots : pilots.slice(0, 1)) context.out(`${pretty(await ask(pilot))}\n`);
 }

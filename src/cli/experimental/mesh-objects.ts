@@ -1,4 +1,10 @@
-import { authorizationPolicyKind, destinationRuleKind, istioGatewayKind, peerAuthenticationKind, virtualServiceKind } from "../../api/istio/index.ts";
+import {
+  authorizationPolicyKind,
+  destinationRuleKind,
+  istioGatewayKind,
+  peerAuthenticationKind,
+  virtualServiceKind,
+} from "../../api/istio/index.ts";
 import { matchesLabels, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { httpRouteKind } from "../../api/gateway/index.ts";
 import { serviceKind, type Service } from "../../api/kubernetes/index.ts";
@@ -6,12 +12,20 @@ import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
 /** What `describe` reads of Istio's objects, as they are written in the cluster. */
 export interface Written<Spec> {
-  readonly metadata: { readonly name?: string; readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly metadata: {
+    readonly name?: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
   readonly spec: Spec;
 }
 
 export interface Destination {
-  readonly destination?: { readonly host?: string; readonly subset?: string; readonly port?: { readonly number?: number } };
+  readonly destination?: {
+    readonly host?: string;
+    readonly subset?: string;
+    readonly port?: { readonly number?: number };
+  };
   readonly weight?: number;
 }
 
@@ -22,7 +36,11 @@ export interface StringMatch {
 }
 
 export interface HttpRouteSpec {
-  readonly match?: readonly { readonly uri?: StringMatch; readonly headers?: Readonly<Record<string, StringMatch>>; readonly gateways?: readonly string[] }[];
+  readonly match?: readonly {
+    readonly uri?: StringMatch;
+    readonly headers?: Readonly<Record<string, StringMatch>>;
+    readonly gateways?: readonly string[];
+  }[];
   readonly route?: readonly Destination[];
   readonly fault?: unknown;
 }
@@ -45,7 +63,9 @@ interface PolicySpec {
 export interface DestinationRuleSpec {
   readonly host?: string;
   readonly subsets?: readonly { readonly name: string; readonly labels?: Readonly<Record<string, string>> }[];
-  readonly trafficPolicy?: PolicySpec & { readonly portLevelSettings?: readonly (PolicySpec & { readonly port?: { readonly number?: number } })[] };
+  readonly trafficPolicy?: PolicySpec & {
+    readonly portLevelSettings?: readonly (PolicySpec & { readonly port?: { readonly number?: number } })[];
+  };
 }
 
 interface Selecting {
@@ -69,7 +89,10 @@ export interface GatewaySpec {
 
 export interface HttpRouteObjectSpec {
   readonly parentRefs?: readonly { readonly kind?: string; readonly name?: string; readonly namespace?: string }[];
-  readonly rules?: readonly { readonly matches?: readonly { readonly path?: { readonly type?: string; readonly value?: string } }[]; readonly backendRefs?: readonly { readonly name?: string; readonly namespace?: string; readonly weight?: number }[] }[];
+  readonly rules?: readonly {
+    readonly matches?: readonly { readonly path?: { readonly type?: string; readonly value?: string } }[];
+    readonly backendRefs?: readonly { readonly name?: string; readonly namespace?: string; readonly weight?: number }[];
+  }[];
 }
 
 export interface MeshObjects {
@@ -84,7 +107,15 @@ export interface MeshObjects {
 
 /** All of the cluster, as a route in any namespace may lead to a service. Kinds that are not installed have no objects. */
 export async function readMeshObjects(client: KubeClient): Promise<MeshObjects> {
-  const [services, virtualServices, destinationRules, gateways, peerAuthentications, authorizationPolicies, httpRoutes] = await Promise.all([
+  const [
+    services,
+    virtualServices,
+    destinationRules,
+    gateways,
+    peerAuthentications,
+    authorizationPolicies,
+    httpRoutes,
+  ] = await Promise.all([
     client.list(serviceKind).then(({ items }) => items),
     listWritten<VirtualServiceSpec>(client, virtualServiceKind),
     listWritten<DestinationRuleSpec>(client, destinationRuleKind),
@@ -93,7 +124,15 @@ export async function readMeshObjects(client: KubeClient): Promise<MeshObjects> 
     listWritten<AuthorizationPolicySpec>(client, authorizationPolicyKind),
     listWritten<HttpRouteObjectSpec>(client, httpRouteKind),
   ]);
-  return { services, virtualServices, destinationRules, gateways, peerAuthentications, authorizationPolicies, httpRoutes };
+  return {
+    services,
+    virtualServices,
+    destinationRules,
+    gateways,
+    peerAuthentications,
+    authorizationPolicies,
+    httpRoutes,
+  };
 }
 
 async function listWritten<Spec>(client: KubeClient, kind: KindDefinition): Promise<Written<Spec>[]> {
@@ -106,7 +145,9 @@ async function listWritten<Spec>(client: KubeClient, kind: KindDefinition): Prom
 
 /** A host as a rule of the namespace means it. */
 export function fullHost(host: string, namespace: string): string {
-  return host.includes(".") || host === "*" ? host.replace(/^([^.]+\.[^.]+)(\.svc)?$/, "$1.svc.cluster.local") : `${host}.${namespace}.svc.cluster.local`;
+  return host.includes(".") || host === "*"
+    ? host.replace(/^([^.]+\.[^.]+)(\.svc)?$/, "$1.svc.cluster.local")
+    : `${host}.${namespace}.svc.cluster.local`;
 }
 
 export function hostOf({ metadata }: Service): string {
@@ -117,13 +158,21 @@ export function hostMatches(wanted: string, host: string): boolean {
   return wanted === host || wanted === "*" || (wanted.startsWith("*.") && host.endsWith(wanted.slice(1)));
 }
 
-export function appliesTo({ metadata, spec }: Written<Selecting>, namespace: string, labels: Readonly<Record<string, string>>, rootNamespace: string): boolean {
+export function appliesTo(
+  { metadata, spec }: Written<Selecting>,
+  namespace: string,
+  labels: Readonly<Record<string, string>>,
+  rootNamespace: string,
+): boolean {
   const isOfNamespace = metadata.namespace === namespace || metadata.namespace === rootNamespace;
   const wanted = spec.selector?.matchLabels;
   return isOfNamespace && (wanted === undefined || Object.keys(wanted).length === 0 || matchesLabels(wanted, labels));
 }
 
 /** `name`, with its namespace unless that is the one that is spoken of. */
-export function shownName({ name = "", namespace = "" }: { readonly name?: string; readonly namespace?: string }, spokenOf: string): string {
+export function shownName(
+  { name = "", namespace = "" }: { readonly name?: string; readonly namespace?: string },
+  spokenOf: string,
+): string {
   return namespace === spokenOf || namespace === "" ? name : `${name}.${namespace}`;
 }

@@ -28,21 +28,48 @@ export async function listRevisions({ output, ...flags }: RevisionFlags, context
   const revisions = await readRevisions(await context.connect(flags));
   if (format !== "table") context.out(await renderValue(revisions, format));
   else if (revisions.length === 0) context.out("No Istio revision is installed.\n");
-  else context.out(renderTable(["REVISION", "TAG", "CONTROL-PLANES", "ZTUNNELS", "NAMESPACES", "PROXIES"], revisions.map(({ name, tags, controlPlanes, ztunnels, namespaces, proxies }) => [name, orNone(tags), ...[controlPlanes, ztunnels, namespaces, proxies].map((list) => String(list.length))]), 3));
+  else
+    context.out(
+      renderTable(
+        ["REVISION", "TAG", "CONTROL-PLANES", "ZTUNNELS", "NAMESPACES", "PROXIES"],
+        revisions.map(({ name, tags, controlPlanes, ztunnels, namespaces, proxies }) => [
+          name,
+          orNone(tags),
+          ...[controlPlanes, ztunnels, namespaces, proxies].map((list) => String(list.length)),
+        ]),
+        3,
+      ),
+    );
 }
 
-export async function describeRevision(name: string, { output, ...flags }: RevisionFlags, context: CliContext): Promise<void> {
+export async function describeRevision(
+  name: string,
+  { output, ...flags }: RevisionFlags,
+  context: CliContext,
+): Promise<void> {
   const format = outputFormat(output, ["json", "yaml", "table"]);
   const revisions = await readRevisions(await context.connect(flags));
   const found = revisions.find((revision) => revision.name === name || revision.tags.includes(name));
   if (found === undefined) {
     const known = revisions.map((revision) => revision.name);
     const near = nearestName(name, known);
-    throw userError("revision-unknown", `there is no revision "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`, { hint: known.length === 0 ? "no Istio is installed" : `revisions: ${known.join(", ")}` });
+    throw userError(
+      "revision-unknown",
+      `there is no revision "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`,
+      { hint: known.length === 0 ? "no Istio is installed" : `revisions: ${known.join(", ")}` },
+    );
   }
   if (format !== "table") return context.out(await renderValue(found, format));
-  const parts: readonly (readonly [string, readonly string[]])[] = [["TAGS", found.tags], ["CONTROL PLANES", found.controlPlanes], ["ZTUNNELS", found.ztunnels], ["INJECTED NAMESPACES", found.namespaces], ["PROXIES", found.proxies]];
-  context.out(`REVISION:\n${found.name}\n${parts.map(([title, list]) => `\n${title}:\n${list.length === 0 ? "<none>" : list.join("\n")}\n`).join("")}`);
+  const parts: readonly (readonly [string, readonly string[]])[] = [
+    ["TAGS", found.tags],
+    ["CONTROL PLANES", found.controlPlanes],
+    ["ZTUNNELS", found.ztunnels],
+    ["INJECTED NAMESPACES", found.namespaces],
+    ["PROXIES", found.proxies],
+  ];
+  context.out(
+    `REVISION:\n${found.name}\n${parts.map(([title, list]) => `\n${title}:\n${list.length === 0 ? "<none>" : list.join("\n")}\n`).join("")}`,
+  );
 }
 
 function orNone(list: readonly string[]): string {
@@ -56,21 +83,45 @@ async function readRevisions(client: KubeClient): Promise<Revision[]> {
     client.list(namespaceKind),
     client.list(mutatingWebhookConfigurationKind, { labelSelector: "app=sidecar-injector" }),
   ]);
-  const connected = await Promise.all(pilots.map(async (pilot) => (await listProxies(client, pilot).catch(() => [])).map(({ id }) => ({ id, revision: pilot.revision }))));
-  const revisionOf = (labels: Readonly<Record<string, string>> | undefined): string => labels?.[revisionLabel] ?? "default";
-  const names = new Set([...pilots.map(({ revision }) => revision), ...hooks.map(({ metadata }) => revisionOf(metadata.labels)), ...ztunnels.map(({ metadata }) => revisionOf(metadata.labels))]);
+  const connected = await Promise.all(
+    pilots.map(async (pilot) =>
+      (await listProxies(client, pilot).catch(() => [])).map(({ id }) => ({ id, revision: pilot.revision })),
+    ),
+  );
+  const revisionOf = (labels: Readonly<Record<string, string>> | undefined): string =>
+    labels?.[revisionLabel] ?? "default";
+  const names = new Set([
+    ...pilots.map(({ revision }) => revision),
+    ...hooks.map(({ metadata }) => revisionOf(metadata.labels)),
+    ...ztunnels.map(({ metadata }) => revisionOf(metadata.labels)),
+  ]);
   return [...names].toSorted().map((name) => {
-    const tags = hooks.filter(({ metadata }) => revisionOf(metadata.labels) === name).flatMap(({ metadata }) => metadata.labels?.[tagLabel] ?? []).toSorted();
+    const tags = hooks
+      .filter(({ metadata }) => revisionOf(metadata.labels) === name)
+      .flatMap(({ metadata }) => metadata.labels?.[tagLabel] ?? [])
+      .toSorted();
     const isDefault = name === "default" || tags.includes("default");
     return {
       name,
       tags,
-      controlPlanes: pilots.filter(({ revision }) => revision === name).map(({ pod, namespace }) => `${pod}.${namespace}`),
-      ztunnels: ztunnels.filter(({ metadata }) => revisionOf(metadata.labels) === name).map(({ metadata }) => metadata.name ?? ""),
-      namespaces: namespaces
-        .filter(({ metadata: { labels = {} } }) => (labels["istio-injection"] === "enabled" ? isDefault : labels[revisionLabel] !== undefined && [name, ...tags].includes(labels[revisionLabel])))
+      controlPlanes: pilots
+        .filter(({ revision }) => revision === name)
+        .map(({ pod, namespace }) => `${pod}.${namespace}`),
+      ztunnels: ztunnels
+        .filter(({ metadata }) => revisionOf(metadata.labels) === name)
         .map(({ metadata }) => metadata.name ?? ""),
-      proxies: connected.flat().filter(({ revision }) => revision === name).map(({ id }) => id).toSorted(),
+      namespaces: namespaces
+        .filter(({ metadata: { labels = {} } }) =>
+          labels["istio-injection"] === "enabled"
+            ? isDefault
+            : labels[revisionLabel] !== undefined && [name, ...tags].includes(labels[revisionLabel]),
+        )
+        .map(({ metadata }) => metadata.name ?? ""),
+      proxies: connected
+        .flat()
+        .filter(({ revision }) => revision === name)
+        .map(({ id }) => id)
+        .toSorted(),
     };
   });
 }

@@ -20,20 +20,24 @@ const ctrlC = "\u0003";
 export function graphCommand(program: Command, context: CliContext): void {
   program
     .command("graph [namespace]")
-    .description("a tree of who calls whom, as proxies count it now; shares are measured, and of what the route's configuration asks for")
+    .description(
+      "a tree of who calls whom, as proxies count it now; shares are measured, and of what the route's configuration asks for",
+    )
     .option("-w, --watch", "go on, once a second; q leaves")
     .addOption(new Option("--by <what>", "what a node stands for").choices(graphGroupings).default("workload"))
     .option("--window <seconds>", "what rates are measured over", secondsFlag, 60)
     .option("-o, --output <format>", "json or dot: once")
     .action(async (namespace: string | undefined, flags: GraphFlags) => {
-      if (flags.output !== undefined && flags.output !== "json" && flags.output !== "dot") throw userError("output-unknown", `--output ${flags.output} is unknown: expected json or dot`);
+      if (flags.output !== undefined && flags.output !== "json" && flags.output !== "dot")
+        throw userError("output-unknown", `--output ${flags.output} is unknown: expected json or dot`);
       await showGraph(namespace ?? flags.namespace ?? "", flags, context);
     });
 }
 
 function secondsFlag(text: string): number {
   const seconds = Number(text);
-  if (!Number.isInteger(seconds) || seconds < 5 || seconds > 7200) throw userError("invalid-flag", `--window must be a number of seconds from 5 to 7200, got "${text}"`);
+  if (!Number.isInteger(seconds) || seconds < 5 || seconds > 7200)
+    throw userError("invalid-flag", `--window must be a number of seconds from 5 to 7200, got "${text}"`);
   return seconds;
 }
 
@@ -44,7 +48,10 @@ async function showGraph(namespaces: string, flags: GraphFlags, context: CliCont
   const firstLook = new FirstLook();
   const screen = once ? undefined : screenOf(context);
   using _keys = once ? undefined : context.onKey?.((key) => (key === "q" || key === ctrlC ? end.abort() : undefined));
-  const graph = { name: "graph", parameters: { namespaces, windowSeconds: flags.window, atMs: 0, by: flags.by } } as const;
+  const graph = {
+    name: "graph",
+    parameters: { namespaces, windowSeconds: flags.window, atMs: 0, by: flags.by },
+  } as const;
   try {
     await followViews(
       [graph, graph],
@@ -75,9 +82,12 @@ function watchedText(view: GraphView, context: CliContext): string {
   const columns = context.columns() ?? 80;
   const nowMs = context.clock.nowMs();
   const head = `${new Date(nowMs).toISOString().slice(11, 19)}   over ${view.head.windowSeconds} s   q leaves`;
-  const notes = sourceLines(view.head.sources, nowMs).map((line) => (line.length > columns ? `${line.slice(0, columns - 1)}…` : line));
+  const notes = sourceLines(view.head.sources, nowMs).map((line) =>
+    line.length > columns ? `${line.slice(0, columns - 1)}…` : line,
+  );
   const lines = renderGraph(view, { columns, colour: context.colour }).trimEnd().split("\n");
   const room = Math.max(1, (context.rows?.() ?? 24) - 3 - notes.length);
-  const shown = lines.length > room ? [...lines.slice(0, room - 1), `and ${lines.length - room + 1} more lines`] : lines;
+  const shown =
+    lines.length > room ? [...lines.slice(0, room - 1), `and ${lines.length - room + 1} more lines`] : lines;
   return `${[head, ...notes, ...shown].join("\n")}\n`;
 }

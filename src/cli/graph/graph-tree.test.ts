@@ -3,19 +3,67 @@ import { test } from "node:test";
 import type { GraphEdge, GraphNode, GraphView } from "../../api/dashboard/index.ts";
 import { renderDot, renderGraph } from "./graph-tree.ts";
 
-const node = (name: string, more: Partial<GraphNode> = {}): GraphNode => ({ kind: "workload", namespace: "shop", name, app: name, version: "", revision: "", dataPlane: "ambient", health: "healthy", reason: "", podsReady: 1, pods: 1, requestRate: 0, errorShare: 0, rollout: "", ...more });
-const edge = (from: string, to: string, more: Partial<GraphEdge> = {}): GraphEdge => ({ from, to, protocol: "http", requestRate: 10, errorShare: 0, clientErrorShare: 0, responses: {}, p50Ms: 3, p99Ms: 25, byteRate: 0, openedRate: 0, mutualTlsShare: 1, health: "healthy", service: `shop/${to}`, route: "", ...more });
+const node = (name: string, more: Partial<GraphNode> = {}): GraphNode => ({
+  kind: "workload",
+  namespace: "shop",
+  name,
+  app: name,
+  version: "",
+  revision: "",
+  dataPlane: "ambient",
+  health: "healthy",
+  reason: "",
+  podsReady: 1,
+  pods: 1,
+  requestRate: 0,
+  errorShare: 0,
+  rollout: "",
+  ...more,
+});
+const edge = (from: string, to: string, more: Partial<GraphEdge> = {}): GraphEdge => ({
+  from,
+  to,
+  protocol: "http",
+  requestRate: 10,
+  errorShare: 0,
+  clientErrorShare: 0,
+  responses: {},
+  p50Ms: 3,
+  p99Ms: 25,
+  byteRate: 0,
+  openedRate: 0,
+  mutualTlsShare: 1,
+  health: "healthy",
+  service: `shop/${to}`,
+  route: "",
+  ...more,
+});
 
 function view(nodes: Record<string, GraphNode>, edges: readonly GraphEdge[]): GraphView {
-  return { head: { atMs: 0, sources: [], windowSeconds: 60, shownAtMs: 0, live: true, namespaces: [], omitted: 0 }, tables: { nodes, edges: Object.fromEntries(edges.map((one, index) => [String(index), one])), routes: {} } };
+  return {
+    head: { atMs: 0, sources: [], windowSeconds: 60, shownAtMs: 0, live: true, namespaces: [], omitted: 0 },
+    tables: { nodes, edges: Object.fromEntries(edges.map((one, index) => [String(index), one])), routes: {} },
+  };
 }
 
 const shop = view(
-  { gate: node("gate", { kind: "gateway" }), web: node("web"), v1: node("cart-v1"), v2: node("cart-v2", { health: "failing" }), idle: node("report") },
+  {
+    gate: node("gate", { kind: "gateway" }),
+    web: node("web"),
+    v1: node("cart-v1"),
+    v2: node("cart-v2", { health: "failing" }),
+    idle: node("report"),
+  },
   [
     edge("gate", "web"),
     edge("web", "v1", { requestRate: 9, configuredWeight: 90, measuredShare: 0.9 }),
-    edge("web", "v2", { requestRate: 1, configuredWeight: 10, measuredShare: 0.1, errorShare: 0.25, health: "failing" }),
+    edge("web", "v2", {
+      requestRate: 1,
+      configuredWeight: 10,
+      measuredShare: 0.1,
+      errorShare: 0.25,
+      health: "failing",
+    }),
   ],
 );
 
@@ -32,7 +80,10 @@ test("who calls whom stands under its caller, with measured and configured share
 test("no line is wider than the terminal, and what says least goes first", () => {
   for (const columns of [50, 80, 100]) {
     const text = renderGraph(shop, { columns, colour: false });
-    assert.ok(text.split("\n").every((line) => line.length <= columns), text);
+    assert.ok(
+      text.split("\n").every((line) => line.length <= columns),
+      text,
+    );
     assert.match(text, /RATE +ERRORS/);
   }
   assert.doesNotMatch(renderGraph(shop, { columns: 80, colour: false }), / BY$/m);
@@ -41,19 +92,35 @@ test("no line is wider than the terminal, and what says least goes first", () =>
 test("a ring is followed once, and its sign explained", () => {
   const ring = view({ a: node("a"), b: node("b") }, [edge("a", "b"), edge("b", "a")]);
   const lines = renderGraph(ring, { columns: undefined, colour: false }).trimEnd().split("\n").slice(1);
-  assert.deepEqual(lines.map((line) => line.split(/ {2,}(?=shop)/)[0]?.trimEnd()), ["✔ a", "└─ ✔ b", "   └─ ✔ a ↺", "↺ it began here"]);
+  assert.deepEqual(
+    lines.map((line) => line.split(/ {2,}(?=shop)/)[0]?.trimEnd()),
+    ["✔ a", "└─ ✔ b", "   └─ ✔ a ↺", "↺ it began here"],
+  );
 });
 
 test("a mesh without traffic says so", () => {
-  assert.match(renderGraph(view({ a: node("a") }, []), { columns: 80, colour: false }), /^no traffic was counted yet\n\nwithout traffic: shop\/a\n$/);
+  assert.match(
+    renderGraph(view({ a: node("a") }, []), { columns: 80, colour: false }),
+    /^no traffic was counted yet\n\nwithout traffic: shop\/a\n$/,
+  );
 });
 
 test("names in Graphviz' form are quoted", () => {
-  assert.match(renderDot(view({ 'a"b': node('a"b'), c: node("c") }, [edge('a"b', "c")])), /"a\\"b" -> "c" \[label="10\.0\/s, p99 25 ms"\];/);
+  assert.match(
+    renderDot(view({ 'a"b': node('a"b'), c: node("c") }, [edge('a"b', "c")])),
+    /"a\\"b" -> "c" \[label="10\.0\/s, p99 25 ms"\];/,
+  );
 });
 
 test("where there is no room for namespaces, names say theirs where it is another than the caller's", () => {
-  const two = view({ a: node("load", { namespace: "one" }), b: node("load", { namespace: "two" }), web: node("web", { namespace: "two" }) }, [edge("a", "web"), edge("b", "web")]);
+  const two = view(
+    {
+      a: node("load", { namespace: "one" }),
+      b: node("load", { namespace: "two" }),
+      web: node("web", { namespace: "two" }),
+    },
+    [edge("a", "web"), edge("b", "web")],
+  );
   const text = renderGraph(two, { columns: 48, colour: false });
   assert.doesNotMatch(text, /NAMESPACE/);
   assert.match(text, /^✔ load, one$/m);

@@ -27,21 +27,39 @@ const maxLines = 2000;
 /** Who calls whom, from those that nobody calls; what is called from several places is shown in full at the first. */
 export function renderGraph({ tables: { nodes, edges } }: GraphView, options: GraphTreeOptions): string {
   // Connections to and from waypoints carry what is shown already, between those who talk by them.
-  const isCarrier = ({ from, to, requestRate }: GraphEdge): boolean => requestRate === 0 && (nodes[from]?.kind === "waypoint" || nodes[to]?.kind === "waypoint");
-  const traffic = Object.values(edges).filter((edge) => edge.requestRate + edge.byteRate + edge.openedRate > 0 && !isCarrier(edge));
+  const isCarrier = ({ from, to, requestRate }: GraphEdge): boolean =>
+    requestRate === 0 && (nodes[from]?.kind === "waypoint" || nodes[to]?.kind === "waypoint");
+  const traffic = Object.values(edges).filter(
+    (edge) => edge.requestRate + edge.byteRate + edge.openedRate > 0 && !isCarrier(edge),
+  );
   const outgoing = Map.groupBy(traffic, ({ from }) => from);
   const called = new Set(traffic.filter(({ from, to }) => from !== to).map(({ to }) => to));
-  const callers = [...outgoing.keys()].toSorted((a, b) => Number(called.has(a)) - Number(called.has(b)) || (a < b ? -1 : 1));
+  const callers = [...outgoing.keys()].toSorted(
+    (a, b) => Number(called.has(a)) - Number(called.has(b)) || (a < b ? -1 : 1),
+  );
   const lines: Line[] = [];
   const shown = new Set<string>();
-  const add = (key: string, branch: string, inner: string, edge: GraphEdge | undefined, path: readonly string[]): void => {
+  const add = (
+    key: string,
+    branch: string,
+    inner: string,
+    edge: GraphEdge | undefined,
+    path: readonly string[],
+  ): void => {
     if (lines.length >= maxLines) return;
     const node = nodes[key];
     const next = (outgoing.get(key) ?? []).toSorted((a, b) => b.requestRate - a.requestRate || (a.to < b.to ? -1 : 1));
     const isAgain = next.length > 0 && (shown.has(key) || path.length >= maxDepth);
     const caller = path.at(-1);
     const isElsewhere = caller === undefined || nodes[caller]?.namespace !== node?.namespace;
-    lines.push({ branch, name: nameOf(key, node), node, edge, note: isAgain ? (path.includes(key) ? "↺" : "↑") : "", isElsewhere });
+    lines.push({
+      branch,
+      name: nameOf(key, node),
+      node,
+      edge,
+      note: isAgain ? (path.includes(key) ? "↺" : "↑") : "",
+      isElsewhere,
+    });
     if (isAgain) return;
     shown.add(key);
     for (const [index, call] of next.entries()) {
@@ -51,7 +69,9 @@ export function renderGraph({ tables: { nodes, edges } }: GraphView, options: Gr
   };
   // Rings have nobody that begins: whoever is first by name does.
   for (const key of callers) if (!called.has(key) || !shown.has(key)) add(key, "", "", undefined, []);
-  const idle = Object.entries(nodes).filter(([key, { kind }]) => !shown.has(key) && !called.has(key) && kind !== "waypoint" && kind !== "ztunnel").map(([, node]) => node);
+  const idle = Object.entries(nodes)
+    .filter(([key, { kind }]) => !shown.has(key) && !called.has(key) && kind !== "waypoint" && kind !== "ztunnel")
+    .map(([, node]) => node);
   const body = lines.length === 0 ? "no traffic was counted yet\n" : render(lines, options);
   return `${body}${idleText(idle, options)}`;
 }
@@ -88,25 +108,62 @@ interface Column {
 
 const columnsInOrder: readonly Column[] = [
   { title: "NAMESPACE", cell: ({ node }) => (node?.kind === "unknown" ? "" : (node?.namespace ?? "")), spare: 4 },
-  { title: "RATE", cell: ({ edge }) => (edge === undefined ? "" : edge.requestRate > 0 || edge.byteRate === 0 ? rateText(edge.requestRate) : bytesText(edge.byteRate)), right: true, spare: 0 },
-  { title: "ERRORS", cell: ({ edge }) => (edge === undefined || edge.requestRate === 0 ? "" : shareText(edge.errorShare)), right: true, spare: 0 },
+  {
+    title: "RATE",
+    cell: ({ edge }) =>
+      edge === undefined
+        ? ""
+        : edge.requestRate > 0 || edge.byteRate === 0
+          ? rateText(edge.requestRate)
+          : bytesText(edge.byteRate),
+    right: true,
+    spare: 0,
+  },
+  {
+    title: "ERRORS",
+    cell: ({ edge }) => (edge === undefined || edge.requestRate === 0 ? "" : shareText(edge.errorShare)),
+    right: true,
+    spare: 0,
+  },
   { title: "P50", cell: ({ edge }) => (edge === undefined ? "" : durationText(edge.p50Ms)), right: true, spare: 5 },
   { title: "P99", cell: ({ edge }) => (edge === undefined ? "" : durationText(edge.p99Ms)), right: true, spare: 2 },
   { title: "SECURED", cell: ({ edge }) => (edge === undefined ? "" : lockText(edge.mutualTlsShare)), spare: 1 },
-  { title: "SHARE", cell: ({ edge }) => (edge?.measuredShare === undefined ? "" : shareText(edge.measuredShare)), right: true, spare: 1 },
-  { title: "OF", cell: ({ edge }) => (edge?.configuredWeight === undefined ? "" : `${Number(edge.configuredWeight.toPrecision(3))} %`), right: true, spare: 1 },
+  {
+    title: "SHARE",
+    cell: ({ edge }) => (edge?.measuredShare === undefined ? "" : shareText(edge.measuredShare)),
+    right: true,
+    spare: 1,
+  },
+  {
+    title: "OF",
+    cell: ({ edge }) =>
+      edge?.configuredWeight === undefined ? "" : `${Number(edge.configuredWeight.toPrecision(3))} %`,
+    right: true,
+    spare: 1,
+  },
   { title: "BY", cell: ({ edge }) => edge?.service ?? "", spare: 6 },
 ];
 
 /** Explained below the tree where they occur. */
-const noteWords = [["↑", "↑ its calls are above"], ["↺", "↺ it began here"]] as const;
+const noteWords = [
+  ["↑", "↑ its calls are above"],
+  ["↺", "↺ it began here"],
+] as const;
 
 function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): string {
   // Where there is no room for the column, a namespace is said where it changes: names alone would be the same for several.
-  const namespaceOf = ({ node, isElsewhere }: Line): string => (isElsewhere && !shown.some(({ title }) => title === "NAMESPACE") && node?.kind !== "unknown" && (node?.namespace ?? "") !== "" ? `, ${node?.namespace ?? ""}` : "");
-  const labelOf = (line: Line): string => `${line.branch}${line.name}${namespaceOf(line)}${line.note === "" ? "" : ` ${line.note}`}`;
+  const namespaceOf = ({ node, isElsewhere }: Line): string =>
+    isElsewhere &&
+    !shown.some(({ title }) => title === "NAMESPACE") &&
+    node?.kind !== "unknown" &&
+    (node?.namespace ?? "") !== ""
+      ? `, ${node?.namespace ?? ""}`
+      : "";
+  const labelOf = (line: Line): string =>
+    `${line.branch}${line.name}${namespaceOf(line)}${line.note === "" ? "" : ` ${line.note}`}`;
   let shown = columnsInOrder.filter(({ cell }) => lines.some((line) => cell(line) !== ""));
-  const widthOf = ({ title, cell }: Column): number => Math.max(title.length, ...lines.map((line) => cell(line).length));
+  const widthOf = ({ title, cell }: Column): number =>
+    Math.max(title.length, ...lines.map((line) => cell(line).length));
   const widthOfNames = (): number => Math.max("WHO".length, ...lines.map((line) => labelOf(line).length + 2));
   let nameWidth = widthOfNames();
   const total = (): number => nameWidth + shown.reduce((sum, column) => sum + widthOf(column) + gap, 0);
@@ -118,17 +175,32 @@ function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): 
       nameWidth = widthOfNames();
     }
     // With a column of namespaces names are written otherwise.
-    const known = columnsInOrder.filter((column) => shown.includes(column) || (column.title !== "NAMESPACE" && lines.some((line) => column.cell(line) !== "")));
+    const known = columnsInOrder.filter(
+      (column) =>
+        shown.includes(column) || (column.title !== "NAMESPACE" && lines.some((line) => column.cell(line) !== "")),
+    );
     shown = withWhatFits(known, shown, (column) => widthOf(column) + gap, columns - total());
     nameWidth = Math.max(leastName, Math.min(nameWidth, nameWidth + columns - total()));
   }
   const widths = shown.map(widthOf);
-  const cells = (texts: readonly string[]): string => texts.map((text, index) => `${" ".repeat(gap)}${shown[index]?.right === true ? text.padStart(widths[index] ?? 0) : text.padEnd(widths[index] ?? 0)}`).join("");
-  const header = paint({ colour }, "bold", `${"WHO".padEnd(nameWidth)}${cells(shown.map(({ title }) => title))}`.trimEnd());
+  const cells = (texts: readonly string[]): string =>
+    texts
+      .map(
+        (text, index) =>
+          `${" ".repeat(gap)}${shown[index]?.right === true ? text.padStart(widths[index] ?? 0) : text.padEnd(widths[index] ?? 0)}`,
+      )
+      .join("");
+  const header = paint(
+    { colour },
+    "bold",
+    `${"WHO".padEnd(nameWidth)}${cells(shown.map(({ title }) => title))}`.trimEnd(),
+  );
   const body = lines.map((line) => {
     const health = line.edge?.health ?? line.node?.health ?? "unknown";
     const label = `${line.branch}${healthMarks[health]} ${labelOf(line).slice(line.branch.length)}`;
-    const text = (label.length > nameWidth ? `${label.slice(0, nameWidth - 1)}…` : label.padEnd(nameWidth)) + cells(shown.map(({ cell }) => cell(line)));
+    const text =
+      (label.length > nameWidth ? `${label.slice(0, nameWidth - 1)}…` : label.padEnd(nameWidth)) +
+      cells(shown.map(({ cell }) => cell(line)));
     const tint = healthColours[health];
     return tint === undefined || health === "healthy" ? text.trimEnd() : paint({ colour }, tint, text.trimEnd());
   });
@@ -139,9 +211,19 @@ function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): 
 /** For Graphviz. */
 export function renderDot({ tables: { nodes, edges } }: GraphView): string {
   const quoted = (text: string): string => `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
-  const nodeLines = Object.entries(nodes).map(([key, node]) => `  ${quoted(key)} [label=${quoted(`${nameOf(key, node)}${node.namespace === "" ? "" : `\n${node.namespace}`}`).replaceAll("\n", String.raw`\n`)}];`);
+  const nodeLines = Object.entries(nodes).map(
+    ([key, node]) =>
+      `  ${quoted(key)} [label=${quoted(`${nameOf(key, node)}${node.namespace === "" ? "" : `\n${node.namespace}`}`).replaceAll("\n", String.raw`\n`)}];`,
+  );
   const edgeLines = Object.values(edges).map((edge) => {
-    const parts = [edge.requestRate > 0 ? rateText(edge.requestRate) : bytesText(edge.byteRate), ...(edge.errorShare > 0 ? [`${shareText(edge.errorShare)} fail`] : []), ...(edge.p99Ms === undefined ? [] : [`p99 ${durationText(edge.p99Ms)}`]), ...(edge.configuredWeight === undefined ? [] : [`${shareText(edge.measuredShare ?? 0)} of ${edge.configuredWeight} %`])];
+    const parts = [
+      edge.requestRate > 0 ? rateText(edge.requestRate) : bytesText(edge.byteRate),
+      ...(edge.errorShare > 0 ? [`${shareText(edge.errorShare)} fail`] : []),
+      ...(edge.p99Ms === undefined ? [] : [`p99 ${durationText(edge.p99Ms)}`]),
+      ...(edge.configuredWeight === undefined
+        ? []
+        : [`${shareText(edge.measuredShare ?? 0)} of ${edge.configuredWeight} %`]),
+    ];
     return `  ${quoted(edge.from)} -> ${quoted(edge.to)} [label=${quoted(parts.join(", "))}];`;
   });
   return `digraph mesh {\n  rankdir=LR;\n${[...nodeLines, ...edgeLines].join("\n")}\n}\n`;

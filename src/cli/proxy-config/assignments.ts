@@ -1,15 +1,27 @@
-import { addressText, compareClusterNames, type Address, type EndpointAssignment, type LocalityEndpoints } from "../../proxy-dump/index.ts";
+import {
+  addressText,
+  compareClusterNames,
+  type Address,
+  type EndpointAssignment,
+  type LocalityEndpoints,
+} from "../../proxy-dump/index.ts";
 import { renderTable } from "../table.ts";
 import type { EndpointFilter } from "./endpoints.ts";
 
 type LbEndpoint = NonNullable<LocalityEndpoints["lbEndpoints"]>[number];
 
 /** The endpoints as the control plane sent them, of those that pass the filter; in order of their clusters. */
-export function filterAssignments(assignments: readonly EndpointAssignment[], filter: EndpointFilter): readonly EndpointAssignment[] {
+export function filterAssignments(
+  assignments: readonly EndpointAssignment[],
+  filter: EndpointFilter,
+): readonly EndpointAssignment[] {
   return assignments
     .map((assignment) => ({
       ...assignment,
-      endpoints: (assignment.endpoints ?? []).map((locality) => ({ ...locality, lbEndpoints: (locality.lbEndpoints ?? []).filter((one) => passes(one, assignment.clusterName ?? "", filter)) })),
+      endpoints: (assignment.endpoints ?? []).map((locality) => ({
+        ...locality,
+        lbEndpoints: (locality.lbEndpoints ?? []).filter((one) => passes(one, assignment.clusterName ?? "", filter)),
+      })),
     }))
     .filter(({ endpoints }) => endpoints.some(({ lbEndpoints }) => lbEndpoints.length > 0))
     .toSorted((a, b) => compareClusterNames(a.clusterName, b.clusterName));
@@ -21,17 +33,31 @@ export function assignmentTable(assignments: readonly EndpointAssignment[], name
       lbEndpoints.map((endpoint) => {
         const { region = "", zone = "", subZone = "" } = locality;
         const place = [region, zone, subZone].join("/").replace(/\/+$/, "");
-        return [`${named ? "endpoint/" : ""}${addressesOf(endpoint).join(",")}`, endpoint.healthStatus ?? "UNKNOWN", place, clusterName];
+        return [
+          `${named ? "endpoint/" : ""}${addressesOf(endpoint).join(",")}`,
+          endpoint.healthStatus ?? "UNKNOWN",
+          place,
+          clusterName,
+        ];
       }),
     ),
   );
   return renderTable(["NAME", "STATUS", "LOCALITY", "CLUSTER"], rows, 5);
 }
 
-function passes(endpoint: LbEndpoint, clusterName: string, { address, port = 0, cluster, status }: EndpointFilter): boolean {
+function passes(
+  endpoint: LbEndpoint,
+  clusterName: string,
+  { address, port = 0, cluster, status }: EndpointFilter,
+): boolean {
   const lower = (text: string | undefined): string | undefined => text?.toLowerCase();
   const own = endpoint.endpoint?.address?.socketAddress;
-  if (address !== undefined && !addressesOf(endpoint).some((one) => lower(one) === lower(address)) && lower(own?.address) !== lower(address)) return false;
+  if (
+    address !== undefined &&
+    !addressesOf(endpoint).some((one) => lower(one) === lower(address)) &&
+    lower(own?.address) !== lower(address)
+  )
+    return false;
   if (port !== 0 && own?.portValue !== port) return false;
   if (cluster !== undefined && lower(clusterName) !== lower(cluster)) return false;
   return status === undefined || lower(endpoint.healthStatus ?? "UNKNOWN") === lower(status);
@@ -44,5 +70,7 @@ function addressesOf({ endpoint = {} }: LbEndpoint): readonly string[] {
 function withPort(address: Address = {}): string {
   const { socketAddress, pipe } = address;
   if (pipe !== undefined) return pipe.path ?? "";
-  return socketAddress === undefined ? addressText(address) : `${socketAddress.address ?? ""}:${socketAddress.portValue ?? 0}`;
+  return socketAddress === undefined
+    ? addressText(address)
+    : `${socketAddress.address ?? ""}:${socketAddress.portValue ?? 0}`;
 }

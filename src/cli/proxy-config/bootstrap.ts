@@ -24,9 +24,13 @@ function textOf(value: unknown): string {
 }
 
 function envoyVersion({ userAgentBuildVersion, userAgentName, userAgentVersion }: Json): string {
-  if (userAgentBuildVersion === undefined) return [userAgentName, userAgentVersion].filter((part) => typeof part === "string").join("/");
-  const { version: { majorNumber = 0, minorNumber = 0, patch = 0 } = {}, metadata = {} } = userAgentBuildVersion as BuildVersion;
+  if (userAgentBuildVersion === undefined)
+    return [userAgentName, userAgentVersion].filter((part) => typeof part === "string").join("/");
+  const { version: { majorNumber = 0, minorNumber = 0, patch = 0 } = {}, metadata = {} } =
+    userAgentBuildVersion as BuildVersion;
   const label = metadata["build.label"] === undefined ? "" : `-${metadata["build.label"]}`;
-  const rest = ["revision.status", "build.type", "ssl.version"].flatMap((key) => (metadata[key] === undefined ? [] : [`/${metadata[key]}`]));
+  const rest = ["revision.status", "build.type", "ssl.version"].flatMap((key) =>
+    metadata[key] === undefined ? [] : [`/${metadata[key]}`],
+  );
   return `${majorNumber}.${minorNumber}.${patch}${label}${rest.join("")}`;
 }

@@ -9,9 +9,18 @@ export interface ClusterFilter {
   readonly direction?: string;
 }
 
-export function filterClusters(clusters: readonly ClusterConfig[], { fqdn = "", port = 0, subset = "", direction = "" }: ClusterFilter): readonly ClusterConfig[] {
+export function filterClusters(
+  clusters: readonly ClusterConfig[],
+  { fqdn = "", port = 0, subset = "", direction = "" }: ClusterFilter,
+): readonly ClusterConfig[] {
   return clusters
-    .filter(({ name = "" }) => name.includes(fqdn) && name.includes(direction) && name.includes(subset) && (port === 0 || name.includes(`|${port}|`)))
+    .filter(
+      ({ name = "" }) =>
+        name.includes(fqdn) &&
+        name.includes(direction) &&
+        name.includes(subset) &&
+        (port === 0 || name.includes(`|${port}|`)),
+    )
     .toSorted((a, b) => compareClusterNames(a.name, b.name));
 }
 
@@ -22,5 +31,9 @@ export function clusterTable(clusters: readonly ClusterConfig[], named = false):
     const columns = isService ? [host, String(port), subset === "" ? "-" : subset, direction] : [name, "-", "-", "-"];
     return [...(named ? [`cluster/${name}`] : []), ...columns, type, managedBy(metadata)];
   });
-  return renderTable([...(named ? ["NAME"] : []), "SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"], rows, 5);
+  return renderTable(
+    [...(named ? ["NAME"] : []), "SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"],
+    rows,
+    5,
+  );
 }

@@ -25,17 +25,34 @@ export interface EndpointFilter {
 }
 
 /** The clusters of which an endpoint passes the filter. */
-export function filterEndpointClusters({ clusterStatuses = [] }: ClusterStatuses, filter: EndpointFilter): readonly ClusterStatus[] {
-  return clusterStatuses.filter(({ name = "", hostStatuses = [] }) => hostStatuses.some((host) => passes(host, name, filter)));
+export function filterEndpointClusters(
+  { clusterStatuses = [] }: ClusterStatuses,
+  filter: EndpointFilter,
+): readonly ClusterStatus[] {
+  return clusterStatuses.filter(({ name = "", hostStatuses = [] }) =>
+    hostStatuses.some((host) => passes(host, name, filter)),
+  );
 }
 
 export function endpointTable({ clusterStatuses = [] }: ClusterStatuses, filter: EndpointFilter): string {
-  const found = clusterStatuses.flatMap(({ name = "", hostStatuses = [] }) => hostStatuses.filter((host) => passes(host, name, filter)).map((host) => ({ name, host })));
-  const sorted = found.toSorted((a, b) => compare(addressText(a.host.address), addressText(b.host.address)) || portOf(a.host) - portOf(b.host) || compare(a.name, b.name));
+  const found = clusterStatuses.flatMap(({ name = "", hostStatuses = [] }) =>
+    hostStatuses.filter((host) => passes(host, name, filter)).map((host) => ({ name, host })),
+  );
+  const sorted = found.toSorted(
+    (a, b) =>
+      compare(addressText(a.host.address), addressText(b.host.address)) ||
+      portOf(a.host) - portOf(b.host) ||
+      compare(a.name, b.name),
+  );
   const rows = sorted.map(({ name, host }) => {
     const port = portOf(host);
     const endpoint = port === 0 ? addressText(host.address) : `${addressText(host.address)}:${port}`;
-    return [endpoint, host.healthStatus?.edsHealthStatus ?? "UNKNOWN", host.healthStatus?.failedOutlierCheck === true ? "FAILED" : "OK", name];
+    return [
+      endpoint,
+      host.healthStatus?.edsHealthStatus ?? "UNKNOWN",
+      host.healthStatus?.failedOutlierCheck === true ? "FAILED" : "OK",
+      name,
+    ];
   });
   return renderTable(["ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"], rows, 5);
 }

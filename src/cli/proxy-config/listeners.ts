@@ -1,4 +1,13 @@
-import { addressesOf, chainMatchText, chainsOf, compare, destinationText, listenerTypeOf, portOf, type ListenerConfig } from "../../proxy-dump/index.ts";
+import {
+  addressesOf,
+  chainMatchText,
+  chainsOf,
+  compare,
+  destinationText,
+  listenerTypeOf,
+  portOf,
+  type ListenerConfig,
+} from "../../proxy-dump/index.ts";
 import { renderTable } from "../table.ts";
 
 export interface ListenerFilter {
@@ -9,7 +18,10 @@ export interface ListenerFilter {
 }
 
 /** By port, then address, then type. */
-export function filterListeners(listeners: readonly ListenerConfig[], { address, port = 0, type }: ListenerFilter): readonly ListenerConfig[] {
+export function filterListeners(
+  listeners: readonly ListenerConfig[],
+  { address, port = 0, type }: ListenerFilter,
+): readonly ListenerConfig[] {
   return listeners
     .filter(
       (listener) =>
@@ -17,15 +29,33 @@ export function filterListeners(listeners: readonly ListenerConfig[], { address,
         (port === 0 || portOf(listener) === port) &&
         (type === undefined || listenerTypeOf(listener).toLowerCase() === type.toLowerCase()),
     )
-    .toSorted((a, b) => portOf(a) - portOf(b) || compare(addressesOf(a)[0] ?? "", addressesOf(b)[0] ?? "") || compare(listenerTypeOf(a), listenerTypeOf(b)));
+    .toSorted(
+      (a, b) =>
+        portOf(a) - portOf(b) ||
+        compare(addressesOf(a)[0] ?? "", addressesOf(b)[0] ?? "") ||
+        compare(listenerTypeOf(a), listenerTypeOf(b)),
+    );
 }
 
-export function listenerTable(listeners: readonly ListenerConfig[], { verbose = true, named = false }: { readonly verbose?: boolean; readonly named?: boolean }): string {
+export function listenerTable(
+  listeners: readonly ListenerConfig[],
+  { verbose = true, named = false }: { readonly verbose?: boolean; readonly named?: boolean },
+): string {
   const rows = listeners.flatMap((listener) => {
-    const start = [...(named ? [`listener/${listener.name ?? ""}`] : []), addressesOf(listener).join(","), String(portOf(listener))];
+    const start = [
+      ...(named ? [`listener/${listener.name ?? ""}`] : []),
+      addressesOf(listener).join(","),
+      String(portOf(listener)),
+    ];
     if (!verbose) return [[...start, listenerTypeOf(listener)]];
-    const chains = chainsOf(listener).map((chain) => [chainMatchText(chain.filterChainMatch), destinationText(chain)] as const);
+    const chains = chainsOf(listener).map(
+      (chain) => [chainMatchText(chain.filterChainMatch), destinationText(chain)] as const,
+    );
     return chains.toSorted((a, b) => compare(b[1], a[1])).map((columns) => [...start, ...columns]);
   });
-  return renderTable([...(named ? ["NAME"] : []), "ADDRESSES", "PORT", ...(verbose ? ["MATCH", "DESTINATION"] : ["TYPE"])], rows, 1);
+  return renderTable(
+    [...(named ? ["NAME"] : []), "ADDRESSES", "PORT", ...(verbose ? ["MATCH", "DESTINATION"] : ["TYPE"])],
+    rows,
+    1,
+  );
 }

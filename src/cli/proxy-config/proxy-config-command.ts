@@ -18,7 +18,12 @@ import { secretTable } from "./secrets.ts";
 import { waypointListenerTable } from "./waypoint-listeners.ts";
 
 type Verbose = { readonly verbose?: boolean };
-type AllFlags = DumpFlags & ClusterFilter & ListenerFilter & RouteFilter & EndpointFilter & Verbose & { readonly withHeaders?: boolean };
+type AllFlags = DumpFlags &
+  ClusterFilter &
+  ListenerFilter &
+  RouteFilter &
+  EndpointFilter &
+  Verbose & { readonly withHeaders?: boolean };
 
 const dumpFile = "the answer of /config_dump";
 /** Envoy leaves out what is not asked for. */
@@ -33,22 +38,43 @@ const masks = {
 
 /** `proxy-config …`: what a proxy's admin port tells, in istioctl's columns; Envoy answers in the same form. */
 export function proxyConfigCommands(program: Command, context: CliContext): void {
-  const parent = program.command("proxy-config").alias("pc").description("what the proxy of a pod is configured with: a sidecar's, a gateway's or a waypoint's; pods are named [<type>/]<name>[.<namespace>]");
+  const parent = program
+    .command("proxy-config")
+    .alias("pc")
+    .description(
+      "what the proxy of a pod is configured with: a sidecar's, a gateway's or a waypoint's; pods are named [<type>/]<name>[.<namespace>]",
+    );
   clusterCommand(parent, context);
   listenerCommand(parent, context);
   routeCommand(parent, context);
   endpointCommands(parent, context);
   dumpCommand(parent, "secret", ["secrets", "s"], "the certificates and roots that it holds", dumpFile).action(
     async (name: string | undefined, flags: DumpFlags) =>
-      await show(await readDump(name, masks.secret, flags, context), flags, context, { table: (dump) => secretTable(dump, context.clock.nowMs()), value: (dump) => dump.part("SecretsConfigDump") ?? {} }),
+      await show(await readDump(name, masks.secret, flags, context), flags, context, {
+        table: (dump) => secretTable(dump, context.clock.nowMs()),
+        value: (dump) => dump.part("SecretsConfigDump") ?? {},
+      }),
   );
-  dumpCommand(parent, "bootstrap", ["b"], "what it was started with; -o short: only the versions", dumpFile, "json").action(
+  dumpCommand(
+    parent,
+    "bootstrap",
+    ["b"],
+    "what it was started with; -o short: only the versions",
+    dumpFile,
+    "json",
+  ).action(
     async (name: string | undefined, flags: DumpFlags) =>
-      await show(await readDump(name, masks.bootstrap, flags, context), flags, context, { table: bootstrapSummary, value: (dump) => dump.part("BootstrapConfigDump") ?? {} }),
+      await show(await readDump(name, masks.bootstrap, flags, context), flags, context, {
+        table: bootstrapSummary,
+        value: (dump) => dump.part("BootstrapConfigDump") ?? {},
+      }),
   );
   dumpCommand(parent, "ecds", ["ec"], "extensions that it was sent by themselves", dumpFile).action(
     async (name: string | undefined, flags: DumpFlags) =>
-      await show(await readDump(name, masks.endpoints, flags, context), flags, context, { table: extensionTable, value: (dump) => dump.part("EcdsConfigDump") ?? {} }),
+      await show(await readDump(name, masks.endpoints, flags, context), flags, context, {
+        table: extensionTable,
+        value: (dump) => dump.part("EcdsConfigDump") ?? {},
+      }),
   );
   allCommand(parent, context);
   logCommand(parent, context);
@@ -60,7 +86,14 @@ export function proxyConfigCommands(program: Command, context: CliContext): void
     .action(async (one: string, other: string, flags: DumpFlags) => await compareRoots(one, other, flags, context));
 }
 
-function dumpCommand(parent: Command, name: string, aliases: readonly string[], text: string, file: string, output = "short"): Command {
+function dumpCommand(
+  parent: Command,
+  name: string,
+  aliases: readonly string[],
+  text: string,
+  file: string,
+  output = "short",
+): Command {
   return parent
     .command(`${name} [pod]`)
     .aliases([...aliases])
@@ -75,7 +108,12 @@ interface Views<Value> {
   readonly value: (value: Value) => unknown;
 }
 
-async function show<Value>(value: Value, { output }: DumpFlags, context: CliContext, views: Views<Value>): Promise<void> {
+async function show<Value>(
+  value: Value,
+  { output }: DumpFlags,
+  context: CliContext,
+  views: Views<Value>,
+): Promise<void> {
   const format = outputFormat(output);
   context.out(format === "table" ? views.table(value) : await renderValue(views.value(value), format));
 }
@@ -88,21 +126,41 @@ function clusterCommand(parent: Command, context: CliContext): void {
     .option("--port <port>", "only clusters of this port", portFlag)
     .action(async (name: string | undefined, flags: DumpFlags & ClusterFilter) => {
       const clusters = (await readDump(name, masks.cluster, flags, context)).clusters();
-      await show(filterClusters(some(clusters, "clusters"), flags), flags, context, { table: clusterTable, value: (found) => found });
+      await show(filterClusters(some(clusters, "clusters"), flags), flags, context, {
+        table: clusterTable,
+        value: (found) => found,
+      });
     });
 }
 
 function listenerCommand(parent: Command, context: CliContext): void {
-  verboseFlags(dumpCommand(parent, "listener", ["listeners", "l"], "where it takes connections, and what it does with them", dumpFile))
+  verboseFlags(
+    dumpCommand(
+      parent,
+      "listener",
+      ["listeners", "l"],
+      "where it takes connections, and what it does with them",
+      dumpFile,
+    ),
+  )
     .option("--address <address>", "only listeners at this address")
     .option("--port <port>", "only listeners on this port", portFlag)
     .option("--type <type>", "only HTTP, TCP or HTTP+TCP ones")
     .option("--waypoint", "a waypoint's chains, with the way to each")
-    .action(async (name: string | undefined, flags: DumpFlags & ListenerFilter & Verbose & { readonly waypoint?: boolean }) => {
-      const listeners = some((await readDump(name, masks.listener, flags, context)).listeners(), "listeners");
-      if (flags.waypoint === true) context.out(waypointListenerTable(listeners));
-      else await show(filterListeners(listeners, flags), flags, context, { table: (found) => listenerTable(found, flags), value: (found) => found });
-    });
+    .action(
+      async (
+        name: string | undefined,
+        flags: DumpFlags & ListenerFilter & Verbose & { readonly waypoint?: boolean },
+      ) => {
+        const listeners = some((await readDump(name, masks.listener, flags, context)).listeners(), "listeners");
+        if (flags.waypoint === true) context.out(waypointListenerTable(listeners));
+        else
+          await show(filterListeners(listeners, flags), flags, context, {
+            table: (found) => listenerTable(found, flags),
+            value: (found) => found,
+          });
+      },
+    );
 }
 
 function routeCommand(parent: Command, context: CliContext): void {
@@ -110,12 +168,17 @@ function routeCommand(parent: Command, context: CliContext): void {
     .option("--name <name>", "only the route configuration of this name")
     .action(async (name: string | undefined, flags: DumpFlags & RouteFilter & Verbose) => {
       const routes = some((await readDump(name, masks.route, flags, context)).routes(), "routes");
-      await show(filterRoutes(routes, flags), flags, context, { table: (found) => routeTable(found, flags), value: (found) => found });
+      await show(filterRoutes(routes, flags), flags, context, {
+        table: (found) => routeTable(found, flags),
+        value: (found) => found,
+      });
     });
 }
 
 function verboseFlags(command: Command): Command {
-  return command.option("--verbose", "with matches (as it is without this flag)").option("--no-verbose", "one line a listener or route configuration");
+  return command
+    .option("--verbose", "with matches (as it is without this flag)")
+    .option("--no-verbose", "one line a listener or route configuration");
 }
 
 function endpointFlags(command: Command): Command {
@@ -127,22 +190,44 @@ function endpointFlags(command: Command): Command {
 }
 
 function endpointCommands(parent: Command, context: CliContext): void {
-  endpointFlags(dumpCommand(parent, "endpoint", ["endpoints", "ep"], "where its clusters send requests, and how healthy that is", "the answer of /clusters?format=json")).action(
-    async (name: string | undefined, flags: DumpFlags & EndpointFilter) => {
-      const statuses = (await readAdmin(name, "/clusters?format=json", flags, context)) as ClusterStatuses;
-      await show(statuses, flags, context, { table: (found) => endpointTable(found, flags), value: (found) => filterEndpointClusters(found, flags) });
-    },
-  );
-  endpointFlags(dumpCommand(parent, "eds", [], "endpoints as the control plane sent them, with their localities", dumpFile)).action(
-    async (name: string | undefined, flags: DumpFlags & EndpointFilter) => {
-      const assignments = (await readDump(name, masks.endpoints, flags, context)).endpoints();
-      await show(filterAssignments(assignments, flags), flags, context, { table: assignmentTable, value: (found) => found });
-    },
-  );
+  endpointFlags(
+    dumpCommand(
+      parent,
+      "endpoint",
+      ["endpoints", "ep"],
+      "where its clusters send requests, and how healthy that is",
+      "the answer of /clusters?format=json",
+    ),
+  ).action(async (name: string | undefined, flags: DumpFlags & EndpointFilter) => {
+    const statuses = (await readAdmin(name, "/clusters?format=json", flags, context)) as ClusterStatuses;
+    await show(statuses, flags, context, {
+      table: (found) => endpointTable(found, flags),
+      value: (found) => filterEndpointClusters(found, flags),
+    });
+  });
+  endpointFlags(
+    dumpCommand(parent, "eds", [], "endpoints as the control plane sent them, with their localities", dumpFile),
+  ).action(async (name: string | undefined, flags: DumpFlags & EndpointFilter) => {
+    const assignments = (await readDump(name, masks.endpoints, flags, context)).endpoints();
+    await show(filterAssignments(assignments, flags), flags, context, {
+      table: assignmentTable,
+      value: (found) => found,
+    });
+  });
 }
 
 function allCommand(parent: Command, context: CliContext): void {
-  endpointFlags(verboseFlags(dumpCommand(parent, "all", ["a"], "all of it: tables one after the other, or the whole dump by -o json", dumpFile)))
+  endpointFlags(
+    verboseFlags(
+      dumpCommand(
+        parent,
+        "all",
+        ["a"],
+        "all of it: tables one after the other, or the whole dump by -o json",
+        dumpFile,
+      ),
+    ),
+  )
     .option("--with-headers", "a line of its own before each table")
     .option("--fqdn <text>", "only clusters whose service's name has this in it")
     .option("--direction <direction>", "only inbound or outbound clusters")
@@ -151,7 +236,8 @@ function allCommand(parent: Command, context: CliContext): void {
     .option("--name <name>", "only the route configuration of this name")
     .action(async (name: string | undefined, flags: AllFlags) => {
       const format = outputFormat(flags.output);
-      if (format === "table") return context.out(allTables(await readDump(name, masks.endpoints, flags, context), flags, context));
+      if (format === "table")
+        return context.out(allTables(await readDump(name, masks.endpoints, flags, context), flags, context));
       const text = await readAdminText(name, `/config_dump${masks.endpoints}`, flags, context);
       // As the proxy gave it: tools read it again by --file.
       context.out(format === "json" ? `${text.trimEnd()}\n` : await renderValue(JSON.parse(text), format));
@@ -167,32 +253,50 @@ function allTables(dump: ConfigDump, flags: AllFlags, context: CliContext): stri
     ["SECRET", secretTable(dump, context.clock.nowMs(), true)],
     ["ENDPOINTS", assignmentTable(filterAssignments(dump.endpoints(), flags), true)],
   ];
-  return parts.map(([title, table]) => `${flags.withHeaders === true ? `------ ${title} INFO ------\n\n` : ""}${table}`).join("\n");
+  return parts
+    .map(([title, table]) => `${flags.withHeaders === true ? `------ ${title} INFO ------\n\n` : ""}${table}`)
+    .join("\n");
 }
 
 function some<Value>(list: readonly Value[], what: string): readonly Value[] {
-  if (list.length === 0) throw userError("dump-empty", `the proxy has no ${what}`, { hint: "it has heard nothing from a control plane yet: see proxy-status" });
+  if (list.length === 0)
+    throw userError("dump-empty", `the proxy has no ${what}`, {
+      hint: "it has heard nothing from a control plane yet: see proxy-status",
+    });
   return list;
 }
 
 function extensionTable(dump: ConfigDump): string {
-  const rows = dump.extensions().map(({ name = "", typedConfig = {} }) => [name, (typedConfig["@type"] ?? "").replace("type.googleapis.com/", "")]);
-  return renderTable(["ECDS NAME", "TYPE"], rows.toSorted(([a = "", b = ""], [c = "", d = ""]) => compare(b, d) || compare(a, c)), 5);
+  const rows = dump
+    .extensions()
+    .map(({ name = "", typedConfig = {} }) => [name, (typedConfig["@type"] ?? "").replace("type.googleapis.com/", "")]);
+  return renderTable(
+    ["ECDS NAME", "TYPE"],
+    rows.toSorted(([a = "", b = ""], [c = "", d = ""]) => compare(b, d) || compare(a, c)),
+    5,
+  );
 }
 
 async function compareRoots(one: string, other: string, flags: DumpFlags, context: CliContext): Promise<void> {
   const [first, second] = await Promise.all([one, other].map(async (name) => await rootsOf(name, flags, context)));
   const shared = first?.some((root) => second?.includes(root) === true) === true;
   if (!shared) {
-    throw userError("roots-differ", `${one} and ${other} trust no root in common: mutual TLS between them cannot work`, {
-      hint: `their certificates: ${context.programName} proxy-config secret ${one}`,
-    });
+    throw userError(
+      "roots-differ",
+      `${one} and ${other} trust no root in common: mutual TLS between them cannot work`,
+      {
+        hint: `their certificates: ${context.programName} proxy-config secret ${one}`,
+      },
+    );
   }
   context.out(`${one} and ${other} trust the same root: mutual TLS between them can work\n`);
 }
 
 async function rootsOf(name: string, flags: DumpFlags, context: CliContext): Promise<readonly string[]> {
   const pem = rootCertificates(await readDump(name, masks.secret, flags, context));
-  if (pem === undefined) throw userError("no-root", `the proxy of ${name} has no root certificate yet`, { hint: "it gets one with its first configuration: see proxy-status" });
+  if (pem === undefined)
+    throw userError("no-root", `the proxy of ${name} has no root certificate yet`, {
+      hint: "it gets one with its first configuration: see proxy-status",
+    });
   return certificatesIn(pem).map(({ fingerprint256 }) => fingerprint256);
 }

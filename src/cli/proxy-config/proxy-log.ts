@@ -23,7 +23,10 @@ export function logCommand(parent: Command, context: CliContext): void {
     .command("log [pod]")
     .alias("o")
     .description("how much its loggers write; --level changes it until the proxy ends")
-    .option("--level <levels>", `<level>, or <logger>:<level>, several parted by commas; levels are ${levels.join(", ")}`)
+    .option(
+      "--level <levels>",
+      `<level>, or <logger>:<level>, several parted by commas; levels are ${levels.join(", ")}`,
+    )
     .option("-r, --reset", "back to the level that sidecars are injected with")
     .option("-l, --selector <labels>", "all pods with these labels")
     .option("-o, --output <format>", "short", "short")
@@ -32,50 +35,79 @@ export function logCommand(parent: Command, context: CliContext): void {
 }
 
 async function log(name: string | undefined, flags: LogFlags, context: CliContext): Promise<void> {
-  if (flags.reset === true && flags.level !== undefined) throw userError("flags-exclude", "--level and --reset exclude each other");
+  if (flags.reset === true && flags.level !== undefined)
+    throw userError("flags-exclude", "--level and --reset exclude each other");
   if ((name === undefined) === (flags.selector === undefined)) {
-    throw userError("pod-missing", name === undefined ? "which pod is meant is not said" : "a pod and --selector exclude each other", { hint: "give a pod as <name>[.<namespace>], or labels by -l" });
+    throw userError(
+      "pod-missing",
+      name === undefined ? "which pod is meant is not said" : "a pod and --selector exclude each other",
+      { hint: "give a pod as <name>[.<namespace>], or labels by -l" },
+    );
   }
   const client = await context.connect(flags);
-  const found = name === undefined ? await findPodsByLabel(client, flags.selector ?? "", flags, context) : await findPods(client, name, flags, context);
+  const found =
+    name === undefined
+      ? await findPodsByLabel(client, flags.selector ?? "", flags, context)
+      : await findPods(client, name, flags, context);
   const pods = found.map((pod) => asProxyPod(pod, context));
   const changes = flags.reset === true ? [`level=${await injectedLevel(client, flags)}`] : parseLevels(flags.level);
   for (const pod of pods) {
     await refuseUnknownLoggers(pod, changes, flags, context);
     let answer = "";
-    for (const change of changes.length === 0 ? [""] : changes) answer = await askAdmin(pod, "POST", change === "" ? "/logging" : `/logging?${change}`, flags, context);
+    for (const change of changes.length === 0 ? [""] : changes)
+      answer = await askAdmin(pod, "POST", change === "" ? "/logging" : `/logging?${change}`, flags, context);
     context.out(`${pod.name}.${pod.namespace}:\n${answer.trimEnd()}\n`);
   }
 }
 
 /** `level=debug` for all loggers first, then `http=trace` for single ones. */
 function parseLevels(text: string | undefined): readonly string[] {
-  const changes = (text ?? "").split(",").filter((part) => part !== "").map((part) => {
-    const [, logger = "level", word = ""] = /^(?:.*::)?(?:([^:=]+)[:=])?([^:=]*)$/.exec(part) ?? [];
-    const level = sameLevels[word] ?? word;
-    if (!levels.includes(level)) {
-      const near = nearestName(word, levels);
-      throw userError("level-unknown", `"${part}" names no level that is known${near === undefined ? "" : `; did you mean ${near}?`}`, { hint: `levels are ${levels.join(", ")}` });
-    }
-    return `${logger}=${level}`;
-  });
+  const changes = (text ?? "")
+    .split(",")
+    .filter((part) => part !== "")
+    .map((part) => {
+      const [, logger = "level", word = ""] = /^(?:.*::)?(?:([^:=]+)[:=])?([^:=]*)$/.exec(part) ?? [];
+      const level = sameLevels[word] ?? word;
+      if (!levels.includes(level)) {
+        const near = nearestName(word, levels);
+        throw userError(
+          "level-unknown",
+          `"${part}" names no level that is known${near === undefined ? "" : `; did you mean ${near}?`}`,
+          { hint: `levels are ${levels.join(", ")}` },
+        );
+      }
+      return `${logger}=${level}`;
+    });
   return changes.toSorted((a, b) => Number(b.startsWith("level=")) - Number(a.startsWith("level=")));
 }
 
-async function refuseUnknownLoggers(pod: ProxyPod, changes: readonly string[], flags: LogFlags, context: CliContext): Promise<void> {
+async function refuseUnknownLoggers(
+  pod: ProxyPod,
+  changes: readonly string[],
+  flags: LogFlags,
+  context: CliContext,
+): Promise<void> {
   const wanted = changes.map((change) => change.split("=")[0] ?? "").filter((logger) => logger !== "level");
   if (wanted.length === 0) return;
-  const known = [...(await askAdmin(pod, "POST", "/logging", flags, context)).matchAll(/^\s+([\w.]+): /gm)].map(([, logger = ""]) => logger);
+  const known = [...(await askAdmin(pod, "POST", "/logging", flags, context)).matchAll(/^\s+([\w.]+): /gm)].map(
+    ([, logger = ""]) => logger,
+  );
   const unknown = wanted.find((logger) => !known.includes(logger));
   if (unknown === undefined) return;
   const near = nearestName(unknown, known);
-  throw userError("logger-unknown", `the proxy of ${pod.name}.${pod.namespace} has no logger "${unknown}"${near === undefined ? "" : `; did you mean ${near}?`}`, { hint: `it has ${known.join(", ")}` });
+  throw userError(
+    "logger-unknown",
+    `the proxy of ${pod.name}.${pod.namespace} has no logger "${unknown}"${near === undefined ? "" : `; did you mean ${near}?`}`,
+    { hint: `it has ${known.join(", ")}` },
+  );
 }
 
 async function injectedLevel(client: KubeClient, flags: LogFlags): Promise<string> {
   const found = await client.get(configMapKind, "istio-sidecar-injector", istioNamespaceOf(flags));
   const values = found?.data?.["values"];
   if (values === undefined) return defaultLevel;
-  const { global } = (await import("yaml")).parse(values) as { readonly global?: { readonly proxy?: { readonly logLevel?: string } } };
+  const { global } = (await import("yaml")).parse(values) as {
+    readonly global?: { readonly proxy?: { readonly logLevel?: string } };
+  };
   return global?.proxy?.logLevel ?? defaultLevel;
 }

@@ -9,11 +9,20 @@ export interface DumpFlags extends AdminFlags {
 }
 
 /** An answer of the admin of the pod's proxy, or the file that stands for it. */
-export async function readAdminText(name: string | undefined, path: string, flags: DumpFlags, context: CliContext): Promise<string> {
+export async function readAdminText(
+  name: string | undefined,
+  path: string,
+  flags: DumpFlags,
+  context: CliContext,
+): Promise<string> {
   if ((name === undefined) === (flags.file === undefined)) {
-    throw userError("pod-missing", name === undefined ? "which pod is meant is not said" : "a pod and --file exclude each other", {
-      hint: "give a pod as <name>[.<namespace>] or deployment/<name>[.<namespace>], or a saved answer by --file",
-    });
+    throw userError(
+      "pod-missing",
+      name === undefined ? "which pod is meant is not said" : "a pod and --file exclude each other",
+      {
+        hint: "give a pod as <name>[.<namespace>] or deployment/<name>[.<namespace>], or a saved answer by --file",
+      },
+    );
   }
   if (flags.file !== undefined) return await context.readFile(flags.file);
   const pod = await findProxyPod(await context.connect(flags), name ?? "", flags, context);
@@ -21,11 +30,21 @@ export async function readAdminText(name: string | undefined, path: string, flag
 }
 
 /** The same, parsed, with JSON's names. */
-export async function readAdmin(name: string | undefined, path: string, flags: DumpFlags, context: CliContext): Promise<unknown> {
+export async function readAdmin(
+  name: string | undefined,
+  path: string,
+  flags: DumpFlags,
+  context: CliContext,
+): Promise<unknown> {
   return jsonNames(parseAdminJson(await readAdminText(name, path, flags, context), whereOf(name, flags)));
 }
 
-export async function readDump(name: string | undefined, query: string, flags: DumpFlags, context: CliContext): Promise<ConfigDump> {
+export async function readDump(
+  name: string | undefined,
+  query: string,
+  flags: DumpFlags,
+  context: CliContext,
+): Promise<ConfigDump> {
   return new ConfigDump(await readAdmin(name, `/config_dump${query}`, flags, context), whereOf(name, flags));
 }
 

@@ -11,14 +11,24 @@ export function filterRoutes(routes: readonly RouteConfig[], { name: wanted }: R
   return routes.filter(({ name }) => wanted === undefined || name === wanted).toSorted((a, b) => rank(a) - rank(b));
 }
 
-export function routeTable(routes: readonly RouteConfig[], { verbose = true, named = false }: { readonly verbose?: boolean; readonly named?: boolean }): string {
+export function routeTable(
+  routes: readonly RouteConfig[],
+  { verbose = true, named = false }: { readonly verbose?: boolean; readonly named?: boolean },
+): string {
   const shown = (name: string): string => (named ? `route/${name}` : name);
-  if (!verbose) return renderTable(["NAME", "VIRTUAL HOSTS"], routes.map(({ name = "", virtualHosts = [] }) => [shown(name), String(virtualHosts.length)]), 5);
+  if (!verbose)
+    return renderTable(
+      ["NAME", "VIRTUAL HOSTS"],
+      routes.map(({ name = "", virtualHosts = [] }) => [shown(name), String(virtualHosts.length)]),
+      5,
+    );
   const rows = routes.flatMap(({ name = "", virtualHosts = [] }) =>
     virtualHosts.flatMap(({ name: host = "", domains = [], routes: entries = [] }) => {
       const start = [shown(name), host, domainsText(domains)];
       if (entries.length === 0) return [[...start, "/*", "404"]];
-      return entries.filter(({ route }) => route?.cluster !== passthrough).map(({ match, metadata }) => [...start, matchText(match), managedBy(metadata)]);
+      return entries
+        .filter(({ route }) => route?.cluster !== passthrough)
+        .map(({ match, metadata }) => [...start, matchText(match), managedBy(metadata)]);
     }),
   );
   return renderTable(["NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE"], rows, 5);

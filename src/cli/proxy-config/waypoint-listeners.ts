@@ -1,15 +1,36 @@
-import { addressesOf, chainMatchText, chainsOf, compare, destinationText, portOf, type FilterChain, type ListenerConfig, type Matcher, type OnMatch } from "../../proxy-dump/index.ts";
+import {
+  addressesOf,
+  chainMatchText,
+  chainsOf,
+  compare,
+  destinationText,
+  portOf,
+  type FilterChain,
+  type ListenerConfig,
+  type Matcher,
+  type OnMatch,
+} from "../../proxy-dump/index.ts";
 import { renderTable } from "../table.ts";
 
 /** A waypoint's chains, each with the ways through the matcher that lead to it. */
 export function waypointListenerTable(listeners: readonly ListenerConfig[]): string {
-  const sorted = listeners.toSorted((a, b) => portOf(a) - portOf(b) || compare(addressesOf(a)[0] ?? "", addressesOf(b)[0] ?? "") || compare(a.name ?? "", b.name ?? ""));
+  const sorted = listeners.toSorted(
+    (a, b) =>
+      portOf(a) - portOf(b) ||
+      compare(addressesOf(a)[0] ?? "", addressesOf(b)[0] ?? "") ||
+      compare(a.name ?? "", b.name ?? ""),
+  );
   const rows = sorted.flatMap((listener) => {
     const chains = chainsOf(listener);
     const ownName = `envoy://${listener.name ?? ""}`;
     // A listener with one chain of its own name says it once.
-    const name = listener.internalListener !== undefined && chains.length === 1 && chains[0]?.name === ownName ? "internal" : ownName;
-    return chains.flatMap((chain) => waysTo(chain, listener).map((way) => [name, chain.name ?? "", way, destinationText(chain)]));
+    const name =
+      listener.internalListener !== undefined && chains.length === 1 && chains[0]?.name === ownName
+        ? "internal"
+        : ownName;
+    return chains.flatMap((chain) =>
+      waysTo(chain, listener).map((way) => [name, chain.name ?? "", way, destinationText(chain)]),
+    );
   });
   return renderTable(["LISTENER", "CHAIN", "MATCH", "DESTINATION"], rows, 1);
 }
@@ -26,7 +47,9 @@ function waysInside(chain: string, matcher: Matcher): readonly string[] {
   const input = matcher.matcherTree?.input?.name ?? "";
   const ways = branchesOf(matcher).flatMap(([label, onMatch]) => {
     if (onMatch.action?.name === chain) return [`${input}${label}`];
-    return onMatch.matcher === undefined ? [] : waysInside(chain, onMatch.matcher).map((way) => `${input}${label} -> ${way}`);
+    return onMatch.matcher === undefined
+      ? []
+      : waysInside(chain, onMatch.matcher).map((way) => `${input}${label} -> ${way}`);
   });
   const otherwise = matcher.onNoMatch;
   if (otherwise?.action?.name === chain) return [...ways, "ANY"];
@@ -36,7 +59,10 @@ function waysInside(chain: string, matcher: Matcher): readonly string[] {
 function branchesOf({ matcherTree = {} }: Matcher): readonly (readonly [string, OnMatch])[] {
   const { exactMatchMap, prefixMatchMap, customMatch } = matcherTree;
   const ranges = (customMatch?.typedConfig?.rangeMatchers ?? []).flatMap(({ ranges: list = [], onMatch = {} }) =>
-    list.map(({ addressPrefix = "", prefixLen = 0 }) => [`=${addressPrefix}${prefixLen === 32 || prefixLen === 128 ? "" : `/${prefixLen}`}`, onMatch] as const),
+    list.map(
+      ({ addressPrefix = "", prefixLen = 0 }) =>
+        [`=${addressPrefix}${prefixLen === 32 || prefixLen === 128 ? "" : `/${prefixLen}`}`, onMatch] as const,
+    ),
   );
   return [
     ...Object.entries(exactMatchMap?.map ?? {}).map(([key, onMatch]) => [`=${key}`, onMatch] as const),

@@ -5,7 +5,10 @@ import type { CheckRequest } from "../context.ts";
 import { createProgram } from "../index.ts";
 import { FakeContext } from "../testing/fake-context.ts";
 
-async function run(verdict: "pass" | "fail" | "wait", ...args: readonly string[]): Promise<{ readonly out: string; readonly exitCode: number; readonly request: CheckRequest | undefined }> {
+async function run(
+  verdict: "pass" | "fail" | "wait",
+  ...args: readonly string[]
+): Promise<{ readonly out: string; readonly exitCode: number; readonly request: CheckRequest | undefined }> {
   let request: CheckRequest | undefined;
   const fake = new FakeContext();
   const context = Object.assign(fake, {
@@ -27,8 +30,14 @@ async function run(verdict: "pass" | "fail" | "wait", ...args: readonly string[]
 test("a check that is run tells its verdict, and ends with 0, 1 or 4", async () => {
   const passed = await run("pass", "restarts", "-n", "shop", "--canary", "next", "--stable", "workload:other/now");
   assert.deepEqual([passed.out, passed.exitCode], ["pass: 3 of 3\n", 0]);
-  assert.deepEqual([passed.request?.canary, passed.request?.stable, passed.request?.withinMs], [{ namespace: "shop", service: "next" }, { namespace: "other", workload: "now" }, 30_000]);
+  assert.deepEqual(
+    [passed.request?.canary, passed.request?.stable, passed.request?.withinMs],
+    [{ namespace: "shop", service: "next" }, { namespace: "other", workload: "now" }, 30_000],
+  );
   const failed = await run("fail", "restarts", "-n", "shop", "--json");
-  assert.deepEqual([JSON.parse(failed.out), failed.exitCode], [{ type: "restarts", verdict: "fail", evidence: "3 of 3" }, 1]);
+  assert.deepEqual(
+    [JSON.parse(failed.out), failed.exitCode],
+    [{ type: "restarts", verdict: "fail", evidence: "3 of 3" }, 1],
+  );
   assert.equal((await run("wait", "restarts", "-n", "shop")).exitCode, 4);
 });

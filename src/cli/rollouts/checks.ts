@@ -13,15 +13,28 @@ interface ExplainFlags extends ConnectionFlags {
 
 /** `serin check`: what a judgement looks at, when it passes and when it fails. */
 export function checkCommands(program: Command, context: CliContext): void {
-  const check = program.command("check").description("judgements: what they look at, when they pass and when they fail");
-  flags(check.command("explain [check]").description("in words: a built-in check by its type, a Check of the cluster by its name, or a file's")).action(
-    async (subject: string | undefined, said: ExplainFlags) => {
-      const spec = await specOf(subject, said, context);
-      context.out(`${explainCheck(spec).join("\n")}\n`);
-    },
-  );
-  flags(check.command("run [check]").description("look at a check now, outside of any rollout: ends with 0 when it passes, 1 when it fails, 4 when it has no answer yet"))
-    .option("--canary <service>", "the Service of the canary; NAMESPACE/SERVICE elsewhere, workload:NAME for a Deployment. Without it the whole mesh is looked at")
+  const check = program
+    .command("check")
+    .description("judgements: what they look at, when they pass and when they fail");
+  flags(
+    check
+      .command("explain [check]")
+      .description("in words: a built-in check by its type, a Check of the cluster by its name, or a file's"),
+  ).action(async (subject: string | undefined, said: ExplainFlags) => {
+    const spec = await specOf(subject, said, context);
+    context.out(`${explainCheck(spec).join("\n")}\n`);
+  });
+  flags(
+    check
+      .command("run [check]")
+      .description(
+        "look at a check now, outside of any rollout: ends with 0 when it passes, 1 when it fails, 4 when it has no answer yet",
+      ),
+  )
+    .option(
+      "--canary <service>",
+      "the Service of the canary; NAMESPACE/SERVICE elsewhere, workload:NAME for a Deployment. Without it the whole mesh is looked at",
+    )
     .option("--stable <service>", "what the canary is compared with, in the same form")
     .option("--within <seconds>", "how long to wait for an answer", "30")
     .option("--json", "the verdict as JSON")
@@ -32,7 +45,9 @@ export function checkCommands(program: Command, context: CliContext): void {
     .action(() => {
       for (const type of checkTypes) {
         const spec = defaultOf(type);
-        context.out(`${type.padEnd(22)} ${spec === undefined ? "Needs more than its type: see docs/rollouts.md." : (explainCheck(spec)[0] ?? "")}\n`);
+        context.out(
+          `${type.padEnd(22)} ${spec === undefined ? "Needs more than its type: see docs/rollouts.md." : (explainCheck(spec)[0] ?? "")}\n`,
+        );
       }
     });
 }
@@ -48,7 +63,8 @@ const exitCodes = { pass: 0, fail: 1, wait: 4, error: 4 } as const;
 
 async function runCheck(subject: string | undefined, said: RunFlags, context: CliContext): Promise<void> {
   const within = Number(said.within);
-  if (!(within > 0 && within <= maxWithinSeconds)) throw userError("within-invalid", `--within must be seconds from 1 to ${maxWithinSeconds}, got "${said.within}"`);
+  if (!(within > 0 && within <= maxWithinSeconds))
+    throw userError("within-invalid", `--within must be seconds from 1 to ${maxWithinSeconds}, got "${said.within}"`);
   const spec = await specOf(subject, said, context);
   const home = said.namespace ?? (await context.defaultNamespace(said));
   if (context.runCheck === undefined) throw userError("check-unavailable", "checks cannot be run here");
@@ -87,13 +103,21 @@ function defaultOf(type: string): CheckSpec | undefined {
 
 async function specOf(subject: string | undefined, said: ExplainFlags, context: CliContext): Promise<CheckSpec> {
   if (said.filename !== undefined) return parsed(said.filename, parse(await context.readFile(said.filename)));
-  if (subject === undefined) throw userError("check-unnamed", "a check needs a type, a name or a file", { hint: `the types are ${checkTypes.join(", ")}` });
+  if (subject === undefined)
+    throw userError("check-unnamed", "a check needs a type, a name or a file", {
+      hint: `the types are ${checkTypes.join(", ")}`,
+    });
   const builtIn = checkTypes.some((type) => type === subject) ? defaultOf(subject) : undefined;
   if (builtIn !== undefined) return builtIn;
   const client = await context.connect(said);
   const namespace = said.namespace ?? (await context.defaultNamespace(said));
   const found = await client.get(checkKind, subject, namespace);
-  if (found === undefined) throw userError("not-found", `there is no built-in check, and no Check in namespace ${namespace}, that is called "${subject}"`, { hint: `built in are ${checkTypes.join(", ")}` });
+  if (found === undefined)
+    throw userError(
+      "not-found",
+      `there is no built-in check, and no Check in namespace ${namespace}, that is called "${subject}"`,
+      { hint: `built in are ${checkTypes.join(", ")}` },
+    );
   return parsed(`Check ${namespace}/${subject}`, found);
 }
 

@@ -27,12 +27,16 @@ interface ExceptFlags extends ConnectionFlags {
 
 /** `serin freeze`: times in which no rollout begins a step. */
 export function freezeCommands(program: Command, context: CliContext): void {
-  const freeze = program.command("freeze").description("times in which no rollout begins a step; putting back is never held up");
-  connection(freeze.command("list").description("all of them, with their windows and exceptions")).action(async (flags: ConnectionFlags) => {
-    const client = await context.connect(flags);
-    const { items } = await client.list(freezeKind);
-    context.out(items.length === 0 ? "there is no freeze\n" : renderFreezes(items));
-  });
+  const freeze = program
+    .command("freeze")
+    .description("times in which no rollout begins a step; putting back is never held up");
+  connection(freeze.command("list").description("all of them, with their windows and exceptions")).action(
+    async (flags: ConnectionFlags) => {
+      const client = await context.connect(flags);
+      const { items } = await client.list(freezeKind);
+      context.out(items.length === 0 ? "there is no freeze\n" : renderFreezes(items));
+    },
+  );
   connection(freeze.command("add [name]").description("hold up rollouts from now on, or in the windows of a file"))
     .option("-f, --filename <file>", "a Freeze as YAML; - is standard input")
     .option("--reason <text>", "why, for who is held up")
@@ -44,32 +48,46 @@ export function freezeCommands(program: Command, context: CliContext): void {
     .option("--kind <kind...>", "Canary, MeshUpgrade; both when absent")
     .option("--namespaces <name...>", "of Canaries, only those in these namespaces")
     .action(async (name: string | undefined, flags: AddFlags) => {
-      const raw = flags.filename === undefined ? fromFlags(name, flags, context) : (parse(await context.readFile(flags.filename)) as unknown);
+      const raw =
+        flags.filename === undefined
+          ? fromFlags(name, flags, context)
+          : (parse(await context.readFile(flags.filename)) as unknown);
       const parsed = parseFreeze(raw);
-      if (parsed.value === undefined) throw userError("freeze-invalid", `${flags.filename ?? "the freeze"}: ${formatIssues(parsed.errors)}`);
+      if (parsed.value === undefined)
+        throw userError("freeze-invalid", `${flags.filename ?? "the freeze"}: ${formatIssues(parsed.errors)}`);
       const client = await context.connect(flags);
       await client.apply(freezeKind, raw as Freeze, { fieldManager: "serin-cli", force: true });
-      context.out(`freeze ${parsed.value.metadata.name ?? ""} holds: ${parsed.value.spec.windows.map((window) => windowText(window, parsed.value?.spec.timeZone ?? "UTC")).join("; ")}\n`);
+      context.out(
+        `freeze ${parsed.value.metadata.name ?? ""} holds: ${parsed.value.spec.windows.map((window) => windowText(window, parsed.value?.spec.timeZone ?? "UTC")).join("; ")}\n`,
+      );
     });
   connection(freeze.command("except <name>").description("let one rollout go on all the same"))
     .option("--canary <namespace/name>", "a Canary")
     .option("--upgrade <name>", "a MeshUpgrade")
     .requiredOption("--reason <text>", "why, kept in the freeze")
     .action(async (name: string, flags: ExceptFlags) => await except(name, flags, context));
-  connection(freeze.command("remove <name>").description("let rollouts go on")).action(async (name: string, flags: ConnectionFlags) => {
-    const client = await context.connect(flags);
-    if ((await client.get(freezeKind, name)) === undefined) throw userError("not-found", `there is no freeze "${name}"`, { hint: "serin freeze list" });
-    await client.delete(freezeKind, name);
-    context.out(`freeze ${name} is gone\n`);
-  });
+  connection(freeze.command("remove <name>").description("let rollouts go on")).action(
+    async (name: string, flags: ConnectionFlags) => {
+      const client = await context.connect(flags);
+      if ((await client.get(freezeKind, name)) === undefined)
+        throw userError("not-found", `there is no freeze "${name}"`, { hint: "serin freeze list" });
+      await client.delete(freezeKind, name);
+      context.out(`freeze ${name} is gone\n`);
+    },
+  );
 }
 
 function connection(command: Command): Command {
-  return command.option("--kubeconfig <path>", "kubeconfig file").option("--context <name>", "context of the kubeconfig");
+  return command
+    .option("--kubeconfig <path>", "kubeconfig file")
+    .option("--context <name>", "context of the kubeconfig");
 }
 
 function fromFlags(name: string | undefined, flags: AddFlags, context: CliContext): unknown {
-  if (name === undefined) throw userError("freeze-unnamed", "a freeze needs a name", { hint: "serin freeze add holidays --reason … --until 2027-01-04T08:00:00, or -f <file>" });
+  if (name === undefined)
+    throw userError("freeze-unnamed", "a freeze needs a name", {
+      hint: "serin freeze add holidays --reason … --until 2027-01-04T08:00:00, or -f <file>",
+    });
   const zone = flags.zone ?? "UTC";
   const start = flags.from ?? localNow(context.clock.nowMs(), zone);
   return {
@@ -104,7 +122,9 @@ function secondsOf(text: string): number {
 /** `2026-12-20T18:00:00` on the zone's clocks. A zone that there is none of is for the parser to refuse. */
 function localNow(nowMs: number, timeZone: string): string {
   try {
-    return new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "medium" }).format(nowMs).replace(" ", "T");
+    return new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "medium" })
+      .format(nowMs)
+      .replace(" ", "T");
   } catch {
     return new Date(nowMs).toISOString().slice(0, 19);
   }
@@ -115,28 +135,45 @@ function renderFreezes(items: readonly Freeze[]): string {
     metadata.name ?? "",
     spec.windows.map((window) => windowText(window, spec.timeZone)).join("; "),
     [(spec.kinds ?? []).join(","), (spec.namespaces ?? []).join(",")].filter((part) => part !== "").join(" in "),
-    (spec.exceptions ?? []).map(({ namespace, name, reason }) => `${namespace === undefined ? "" : `${namespace}/`}${name} (${reason})`).join(", "),
+    (spec.exceptions ?? [])
+      .map(({ namespace, name, reason }) => `${namespace === undefined ? "" : `${namespace}/`}${name} (${reason})`)
+      .join(", "),
     spec.reason,
   ]);
   return renderTable(["NAME", "WINDOWS", "HOLDS", "EXCEPT", "REASON"], rows);
 }
 
 function windowText({ start, end, rrule, durationSeconds = 0 }: FreezeWindow, zone = "UTC"): string {
-  return rrule === undefined ? `${start} to ${end ?? ""} ${zone}` : `${rrule} from ${start} ${zone}, ${durationSeconds / 3600} h each`;
+  return rrule === undefined
+    ? `${start} to ${end ?? ""} ${zone}`
+    : `${rrule} from ${start} ${zone}, ${durationSeconds / 3600} h each`;
 }
 
 async function except(name: string, flags: ExceptFlags, context: CliContext): Promise<void> {
   const [namespace, canary] = flags.canary?.split("/") ?? [];
-  if ((flags.canary === undefined) === (flags.upgrade === undefined)) throw userError("invalid-flag", "exactly one of --canary and --upgrade is needed");
-  if (flags.canary !== undefined && (namespace === undefined || namespace === "" || canary === undefined || canary === "")) {
+  if ((flags.canary === undefined) === (flags.upgrade === undefined))
+    throw userError("invalid-flag", "exactly one of --canary and --upgrade is needed");
+  if (
+    flags.canary !== undefined &&
+    (namespace === undefined || namespace === "" || canary === undefined || canary === "")
+  ) {
     throw userError("invalid-flag", `--canary: must be namespace/name, got "${flags.canary}"`);
   }
   const client = await context.connect(flags);
   const freeze = await client.get(freezeKind, name);
   if (freeze === undefined) throw userError("not-found", `there is no freeze "${name}"`, { hint: "serin freeze list" });
   const by = await whoAmI(client);
-  const rollout = flags.upgrade === undefined ? { kind: "Canary", namespace, name: canary } : { kind: "MeshUpgrade", name: flags.upgrade };
+  const rollout =
+    flags.upgrade === undefined
+      ? { kind: "Canary", namespace, name: canary }
+      : { kind: "MeshUpgrade", name: flags.upgrade };
   const exceptions = [...(freeze.spec.exceptions ?? []), { ...rollout, reason: flags.reason, by }];
-  await client.patchMerge(freezeKind, name, undefined, { metadata: { resourceVersion: freeze.metadata.resourceVersion }, spec: { exceptions } }, { fieldManager: "serin-cli" });
+  await client.patchMerge(
+    freezeKind,
+    name,
+    undefined,
+    { metadata: { resourceVersion: freeze.metadata.resourceVersion }, spec: { exceptions } },
+    { fieldManager: "serin-cli" },
+  );
   context.out(`freeze ${name} lets ${flags.canary ?? flags.upgrade ?? ""} go on: ${flags.reason}\n`);
 }

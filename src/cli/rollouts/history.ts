@@ -10,7 +10,12 @@ export interface HistoryFlags extends RolloutFlags {
 }
 
 /** Every decision of a rollout with its evidence, also once the object is gone: the journal is kept. */
-export async function showHistory<Value extends Rollout>(kind: KindDefinition<Value>, name: string, flags: HistoryFlags, context: CliContext): Promise<void> {
+export async function showHistory<Value extends Rollout>(
+  kind: KindDefinition<Value>,
+  name: string,
+  flags: HistoryFlags,
+  context: CliContext,
+): Promise<void> {
   const client = await context.connect(flags);
   const { items } = await client.list(rolloutJournalKind);
   const prefix = kind.kind.toLowerCase();
@@ -22,8 +27,16 @@ export async function showHistory<Value extends Rollout>(kind: KindDefinition<Va
   };
   const found = items.filter(({ metadata }) => wanted(metadata.name ?? ""));
   const [journal] = found;
-  if (found.length > 1) throw userError("ambiguous", `${found.length} namespaces have had a ${kind.kind} "${name}": ${found.map(({ metadata }) => metadata.name?.split(".")[1] ?? "").join(", ")}`, { hint: "say which by -n" });
-  if (journal === undefined) throw userError("not-found", `there is no history of a ${kind.kind} "${name}"`, { hint: "kubectl get rolloutjournals" });
+  if (found.length > 1)
+    throw userError(
+      "ambiguous",
+      `${found.length} namespaces have had a ${kind.kind} "${name}": ${found.map(({ metadata }) => metadata.name?.split(".")[1] ?? "").join(", ")}`,
+      { hint: "say which by -n" },
+    );
+  if (journal === undefined)
+    throw userError("not-found", `there is no history of a ${kind.kind} "${name}"`, {
+      hint: "kubectl get rolloutjournals",
+    });
   const decisions = (journal.decisions ?? []).filter(({ run }) => flags.run === undefined || run === flags.run);
   context.out(flags.json === true ? `${JSON.stringify({ rollout: name, decisions })}\n` : renderHistory(decisions));
 }
@@ -36,9 +49,10 @@ export function renderHistory(decisions: readonly DecisionRecord[]): string {
     if (ofRun !== run) lines.push(...(lines.length === 0 ? [] : [""]), `run ${ofRun}`);
     run = ofRun;
     const who = by === undefined || by === "" ? "" : ` by ${by}`;
-    lines.push(`  ${at.replace(/\.\d+Z$/, "Z")}  ${decision}${who}${step === undefined ? "" : `  [${step}]`}  ${message}`);
+    lines.push(
+      `  ${at.replace(/\.\d+Z$/, "Z")}  ${decision}${who}${step === undefined ? "" : `  [${step}]`}  ${message}`,
+    );
     for (const line of evidence) lines.push(`      ${line}`);
   }
   return lines.length === 0 ? "nothing has been decided yet\n" : `${lines.join("\n")}\n`;
 }
-

@@ -14,18 +14,26 @@ interface ImportFlags {
 export function importCommand(canary: Command, context: CliContext): void {
   canary
     .command("import")
-    .description("Argo Rollouts' Rollouts and Flagger's Canaries, with their templates, as Canaries and Checks that do the same")
+    .description(
+      "Argo Rollouts' Rollouts and Flagger's Canaries, with their templates, as Canaries and Checks that do the same",
+    )
     .requiredOption("-f, --filename <file...>", "files of theirs; - is standard input")
     .option("--json", "objects and notes as one JSON object")
     .action(async ({ filename, json }: ImportFlags) => {
-      const sources = (await Promise.all(filename.map(async (file) => objectsOf(file, await context.readFile(file))))).flat();
+      const sources = (
+        await Promise.all(filename.map(async (file) => objectsOf(file, await context.readFile(file))))
+      ).flat();
       const { objects, notes } = convertRollouts(sources);
       if (json === true) {
         context.out(`${JSON.stringify({ objects, notes })}\n`);
         return;
       }
       for (const { object, path, message } of notes) context.err(`${object}: ${path}: ${message}\n`);
-      if (!objects.some(({ kind }) => kind === "Canary")) throw userError("nothing-to-import", `${filename.join(", ")}: no Rollout of Argo Rollouts and no Canary of Flagger is in it`);
+      if (!objects.some(({ kind }) => kind === "Canary"))
+        throw userError(
+          "nothing-to-import",
+          `${filename.join(", ")}: no Rollout of Argo Rollouts and no Canary of Flagger is in it`,
+        );
       context.out(objects.map((object) => stringify(object)).join("---\n"));
     });
 }
@@ -33,10 +41,12 @@ export function importCommand(canary: Command, context: CliContext): void {
 function objectsOf(file: string, text: string): UntypedObject[] {
   return parseAllDocuments(text).flatMap((document, index) => {
     const [problem] = document.errors;
-    if (problem !== undefined) throw userError("file-invalid", `${file}: document ${index + 1} is not YAML: ${problem.message}`);
+    if (problem !== undefined)
+      throw userError("file-invalid", `${file}: document ${index + 1} is not YAML: ${problem.message}`);
     const value = document.toJS() as Partial<UntypedObject> | null;
     if (value === null || value === undefined) return [];
-    if (typeof value !== "object" || typeof value.kind !== "string") throw userError("file-invalid", `${file}: document ${index + 1}: kind: is required`);
+    if (typeof value !== "object" || typeof value.kind !== "string")
+      throw userError("file-invalid", `${file}: document ${index + 1}: kind: is required`);
     return [{ ...value, metadata: value.metadata ?? {} }];
   });
 }

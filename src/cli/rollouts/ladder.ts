@@ -1,4 +1,13 @@
-import { renderMatrix, type CheckStatus, type CompletedStep, type PlannedStep, type RolloutPhase, type RolloutStatus, type StepStatus, type Verdict } from "../../api/serin/index.ts";
+import {
+  renderMatrix,
+  type CheckStatus,
+  type CompletedStep,
+  type PlannedStep,
+  type RolloutPhase,
+  type RolloutStatus,
+  type StepStatus,
+  type Verdict,
+} from "../../api/serin/index.ts";
 
 export interface LadderOptions {
   readonly colour: boolean;
@@ -9,12 +18,30 @@ export interface LadderOptions {
 }
 
 const escape = "\u001b[";
-const styles = { green: `${escape}32m`, red: `${escape}31m`, yellow: `${escape}33m`, dim: `${escape}2m`, bold: `${escape}1m` } as const;
+const styles = {
+  green: `${escape}32m`,
+  red: `${escape}31m`,
+  yellow: `${escape}33m`,
+  dim: `${escape}2m`,
+  bold: `${escape}1m`,
+} as const;
 const off = `${escape}0m`;
 type Style = keyof typeof styles;
 
-const marks: Readonly<Record<Verdict, readonly [mark: string, style: Style]>> = { pass: ["✔", "green"], fail: ["✘", "red"], wait: ["…", "yellow"], error: ["!", "red"] };
-const phaseStyles: Readonly<Partial<Record<RolloutPhase, Style>>> = { Completed: "green", RolledBack: "red", Stuck: "red", RollingBack: "red", Waiting: "yellow", Paused: "yellow" };
+const marks: Readonly<Record<Verdict, readonly [mark: string, style: Style]>> = {
+  pass: ["✔", "green"],
+  fail: ["✘", "red"],
+  wait: ["…", "yellow"],
+  error: ["!", "red"],
+};
+const phaseStyles: Readonly<Partial<Record<RolloutPhase, Style>>> = {
+  Completed: "green",
+  RolledBack: "red",
+  Stuck: "red",
+  RollingBack: "red",
+  Waiting: "yellow",
+  Paused: "yellow",
+};
 /** Steps to come that are shown without `verbose`, and done ones. */
 const shownAhead = 6;
 const shownBehind = 12;
@@ -23,14 +50,19 @@ const shownBehind = 12;
 export function renderLadder(title: string, status: RolloutStatus | undefined, options: LadderOptions): string {
   const paint = (style: Style, text: string): string => (options.colour ? `${styles[style]}${text}${off}` : text);
   if (status === undefined) return `${title}: the engine has not seen it yet\n`;
-  const lines = [`${paint("bold", title)}: ${paint(phaseStyles[status.phase] ?? "bold", status.phase)} ${status.progress}${weightText(status)}${runText(status)}`];
+  const lines = [
+    `${paint("bold", title)}: ${paint(phaseStyles[status.phase] ?? "bold", status.phase)} ${status.progress}${weightText(status)}${runText(status)}`,
+  ];
   const done = options.verbose ? status.completedSteps : status.completedSteps.slice(-shownBehind);
-  if (done.length < status.completedSteps.length) lines.push(paint("dim", `  … ${status.completedSteps.length - done.length} steps before`));
+  if (done.length < status.completedSteps.length)
+    lines.push(paint("dim", `  … ${status.completedSteps.length - done.length} steps before`));
   for (const step of done) lines.push(...doneLines(step, options.verbose, paint));
-  if (status.step !== undefined && status.phase !== "Completed") lines.push(...currentLines(status, status.step, paint));
+  if (status.step !== undefined && status.phase !== "Completed")
+    lines.push(...currentLines(status, status.step, paint));
   lines.push(...aheadLines(status, options.verbose, paint));
   if (status.cause !== undefined) lines.push(`  ${paint("red", "cause")}: ${status.cause}`);
-  for (const held of status.undo?.waitingFor ?? []) lines.push(`  ${paint("yellow", "…")} putting back waits for ${held}`);
+  for (const held of status.undo?.waitingFor ?? [])
+    lines.push(`  ${paint("yellow", "…")} putting back waits for ${held}`);
   const hint = hintOf(status);
   if (hint !== "") lines.push(paint("dim", `  ${hint}`));
   return `${lines.map((line) => clip(line, options.columns)).join("\n")}\n`;
@@ -54,12 +86,18 @@ function doneLines(step: CompletedStep, verbose: boolean, paint: Paint): string[
 }
 
 function currentLines({ phase, message }: RolloutStatus, step: StepStatus, paint: Paint): string[] {
-  const mark = phase === "RolledBack" || phase === "RollingBack" || phase === "Stuck" ? paint("red", "✘") : paint("yellow", "▸");
+  const mark =
+    phase === "RolledBack" || phase === "RollingBack" || phase === "Stuck" ? paint("red", "✘") : paint("yellow", "▸");
   const lines = [`  ${mark} ${paint("bold", step.title)}`];
   for (const waiting of step.waitingFor ?? []) lines.push(`      ${paint("yellow", "…")} ${waiting}`);
   for (const check of step.checks) lines.push(...checkLines(check, paint));
   const said = message.startsWith(`${step.title}: `) ? message.slice(step.title.length + 2) : message;
-  const repeats = said === "" || said === step.title || [...(step.waitingFor ?? []), ...step.checks.map(({ type, evidence }) => `${type}: ${evidence}`)].some((line) => said.includes(line));
+  const repeats =
+    said === "" ||
+    said === step.title ||
+    [...(step.waitingFor ?? []), ...step.checks.map(({ type, evidence }) => `${type}: ${evidence}`)].some((line) =>
+      said.includes(line),
+    );
   if (!repeats) lines.push(`      ${said}`);
   return lines;
 }
@@ -68,10 +106,17 @@ function checkLines({ type, verdict, evidence, matrix }: CheckStatus, paint: Pai
   const [mark, style] = marks[verdict];
   if (matrix === undefined) return [`      ${paint(style, mark)} ${type}: ${evidence}`];
   const table = renderMatrix(matrix).trimEnd().split("\n");
-  return [`      ${paint(style, mark)} ${type}${verdict === "fail" ? `: ${evidence}` : ""}`, ...table.map((line) => `        ${line}`)];
+  return [
+    `      ${paint(style, mark)} ${type}${verdict === "fail" ? `: ${evidence}` : ""}`,
+    ...table.map((line) => `        ${line}`),
+  ];
 }
 
-function aheadLines({ phase, plannedSteps = [], completedSteps, step }: RolloutStatus, verbose: boolean, paint: Paint): string[] {
+function aheadLines(
+  { phase, plannedSteps = [], completedSteps, step }: RolloutStatus,
+  verbose: boolean,
+  paint: Paint,
+): string[] {
   if (phase === "Completed" || phase === "RolledBack" || phase === "RollingBack") return [];
   const done = new Set(completedSteps.map(({ id }) => id));
   const ahead = plannedSteps.filter(({ id }: PlannedStep) => !done.has(id) && id !== step?.id);
@@ -83,7 +128,10 @@ function aheadLines({ phase, plannedSteps = [], completedSteps, step }: RolloutS
 
 /** What a person can do now. */
 function hintOf({ phase, message }: RolloutStatus): string {
-  if (phase === "Paused") return message.includes("approv") ? "let it go on: promote (a canary), approve (an upgrade)" : "let it go on: resume";
+  if (phase === "Paused")
+    return message.includes("approv")
+      ? "let it go on: promote (a canary), approve (an upgrade)"
+      : "let it go on: resume";
   if (phase === "Stuck") return "put it right, or put it back: abort (a canary), rollback (an upgrade)";
   return "";
 }

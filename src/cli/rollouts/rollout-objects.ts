@@ -12,12 +12,18 @@ export interface RolloutFlags extends ConnectionFlags {
 }
 
 /** Reads one object of the kind from a file, `-` being standard input; what is wrong with it is named by field. */
-export async function readObject<Value extends Rollout>(kind: KindDefinition<Value>, file: string, context: CliContext): Promise<Value> {
+export async function readObject<Value extends Rollout>(
+  kind: KindDefinition<Value>,
+  file: string,
+  context: CliContext,
+): Promise<Value> {
   const raw = parseYaml(file, await context.readFile(file));
   const said = (raw as { kind?: unknown } | null)?.kind;
-  if (said !== kind.kind) throw userError("rollout-invalid", `${file}: kind: must be ${kind.kind}, got ${JSON.stringify(said ?? null)}`);
+  if (said !== kind.kind)
+    throw userError("rollout-invalid", `${file}: kind: must be ${kind.kind}, got ${JSON.stringify(said ?? null)}`);
   const parsed = kind.parse?.(raw);
-  if (parsed !== undefined && parsed.value === undefined) throw userError("rollout-invalid", `${file}: ${formatIssues(parsed.errors)}`);
+  if (parsed !== undefined && parsed.value === undefined)
+    throw userError("rollout-invalid", `${file}: ${formatIssues(parsed.errors)}`);
   for (const warning of parsed?.warnings ?? []) context.err(`warning: ${file}: ${formatIssues([warning])}\n`);
   return raw as Value;
 }
@@ -36,28 +42,53 @@ export interface FoundRollout<Value extends Rollout> {
 }
 
 /** The rollout of that name, in whatever namespace unless one is said. */
-export async function findRollout<Value extends Rollout>(kind: KindDefinition<Value>, name: string, flags: RolloutFlags, context: CliContext): Promise<FoundRollout<Value>> {
+export async function findRollout<Value extends Rollout>(
+  kind: KindDefinition<Value>,
+  name: string,
+  flags: RolloutFlags,
+  context: CliContext,
+): Promise<FoundRollout<Value>> {
   const client = await context.connect(flags);
-  const { items } = await client.list(kind, kind.namespaced && flags.namespace !== undefined ? { namespace: flags.namespace } : {});
+  const { items } = await client.list(
+    kind,
+    kind.namespaced && flags.namespace !== undefined ? { namespace: flags.namespace } : {},
+  );
   const found = items.filter((item) => item.metadata.name === name);
   const [object] = found;
   if (found.length > 1) {
     const where = found.map(({ metadata }) => metadata.namespace ?? "").join(", ");
-    throw userError("ambiguous", `${found.length} namespaces have a ${kind.kind} "${name}": ${where}`, { hint: "say which by -n" });
+    throw userError("ambiguous", `${found.length} namespaces have a ${kind.kind} "${name}": ${where}`, {
+      hint: "say which by -n",
+    });
   }
   if (object !== undefined) return { client, object };
   const others = items.map(({ metadata }) => metadata.name ?? "").toSorted();
-  throw userError("not-found", `there is no ${kind.kind} "${name}"${flags.namespace === undefined ? "" : ` in namespace ${flags.namespace}`}`, {
-    hint: others.length === 0 ? `there is none at all; kubectl get ${kind.plural} -A` : `there is ${others.slice(0, 5).join(", ")}`,
-  });
+  throw userError(
+    "not-found",
+    `there is no ${kind.kind} "${name}"${flags.namespace === undefined ? "" : ` in namespace ${flags.namespace}`}`,
+    {
+      hint:
+        others.length === 0
+          ? `there is none at all; kubectl get ${kind.plural} -A`
+          : `there is ${others.slice(0, 5).join(", ")}`,
+    },
+  );
 }
 
 /** Who the API server takes the caller for. */
 export async function whoAmI(client: KubeClient): Promise<string> {
   const review = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
-  const { status, text } = await client.raw("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", { body: review });
-  const name = status < 300 ? (JSON.parse(text) as { status?: { userInfo?: { username?: string } } }).status?.userInfo?.username : undefined;
-  if (name === undefined || name === "") throw userError("unknown-user", `the API server does not say who you are (status ${status})`, { hint: "an approval names who gave it; kubectl auth whoami" });
+  const { status, text } = await client.raw("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {
+    body: review,
+  });
+  const name =
+    status < 300
+      ? (JSON.parse(text) as { status?: { userInfo?: { username?: string } } }).status?.userInfo?.username
+      : undefined;
+  if (name === undefined || name === "")
+    throw userError("unknown-user", `the API server does not say who you are (status ${status})`, {
+      hint: "an approval names who gave it; kubectl auth whoami",
+    });
   return name;
 }
 

@@ -16,8 +16,22 @@ const status: RolloutStatus = {
   message: "weight 90/10: request-success-rate: 20 answers",
   weight: 10,
   run: 2,
-  completedSteps: [{ id: "step-1", title: "requests with traffic: test", startedAt: "2026-01-31T12:00:00Z", endedAt: "2026-01-31T12:03:12Z", evidence: ["request-success-rate: 0 of 200"] }],
-  step: { id: "step-2", title: "weight 90/10", startedAt: "2026-01-31T12:03:12Z", settledAt: "2026-01-31T12:03:13Z", checks: [{ type: "request-success-rate", verdict: "wait", evidence: "20 answers" }] },
+  completedSteps: [
+    {
+      id: "step-1",
+      title: "requests with traffic: test",
+      startedAt: "2026-01-31T12:00:00Z",
+      endedAt: "2026-01-31T12:03:12Z",
+      evidence: ["request-success-rate: 0 of 200"],
+    },
+  ],
+  step: {
+    id: "step-2",
+    title: "weight 90/10",
+    startedAt: "2026-01-31T12:03:12Z",
+    settledAt: "2026-01-31T12:03:13Z",
+    checks: [{ type: "request-success-rate", verdict: "wait", evidence: "20 answers" }],
+  },
   plannedSteps: ["step-1", "step-2", "step-3"].map((id) => ({ id, title: id === "step-3" ? "weight 0/100" : id })),
   conditions: [],
 };
@@ -25,13 +39,30 @@ const status: RolloutStatus = {
 test("the ladder has what is done, what is under way with its checks, and what is to come", () => {
   assert.equal(
     renderLadder("Canary shop/shop", status, { colour: false, verbose: false }),
-    ["Canary shop/shop: Judging 1/3  canary 10 %  (run 2)", "  ✔ requests with traffic: test  3 min 12 s", "  ▸ weight 90/10", "      … request-success-rate: 20 answers", "  ○ weight 0/100", ""].join("\n"),
+    [
+      "Canary shop/shop: Judging 1/3  canary 10 %  (run 2)",
+      "  ✔ requests with traffic: test  3 min 12 s",
+      "  ▸ weight 90/10",
+      "      … request-success-rate: 20 answers",
+      "  ○ weight 0/100",
+      "",
+    ].join("\n"),
   );
 });
 
 test("lines are cut to the terminal's width, colours take no room", () => {
-  const lines = renderLadder("Canary shop/shop", { ...status, cause: "x".repeat(100) }, { colour: true, verbose: false, columns: 30 }).split("\n");
-  for (const line of lines) assert.ok(line.split(escape).reduce((length, part, index) => length + part.length - (index === 0 ? 0 : part.indexOf("m") + 1), 0) < 30, line);
+  const lines = renderLadder(
+    "Canary shop/shop",
+    { ...status, cause: "x".repeat(100) },
+    { colour: true, verbose: false, columns: 30 },
+  ).split("\n");
+  for (const line of lines)
+    assert.ok(
+      line
+        .split(escape)
+        .reduce((length, part, index) => length + part.length - (index === 0 ? 0 : part.indexOf("m") + 1), 0) < 30,
+      line,
+    );
   assert.ok(lines.some((line) => line.endsWith("xxx")));
 });
 
@@ -43,10 +74,25 @@ test("history tells each decision, by whom, and on which evidence", () => {
   const at = "2026-01-31T12:00:00.123Z";
   assert.equal(
     renderHistory([
-      { at, run: 1, decision: "StepDone", step: "step-1", message: "weight 90/10", evidence: ["request-success-rate: 0 of 200"] },
+      {
+        at,
+        run: 1,
+        decision: "StepDone",
+        step: "step-1",
+        message: "weight 90/10",
+        evidence: ["request-success-rate: 0 of 200"],
+      },
       { at, run: 2, decision: "Approved", step: "step-2", message: "looks good", by: "ann" },
     ]),
-    ["run 1", "  2026-01-31T12:00:00Z  StepDone  [step-1]  weight 90/10", "      request-success-rate: 0 of 200", "", "run 2", "  2026-01-31T12:00:00Z  Approved by ann  [step-2]  looks good", ""].join("\n"),
+    [
+      "run 1",
+      "  2026-01-31T12:00:00Z  StepDone  [step-1]  weight 90/10",
+      "      request-success-rate: 0 of 200",
+      "",
+      "run 2",
+      "  2026-01-31T12:00:00Z  Approved by ann  [step-2]  looks good",
+      "",
+    ].join("\n"),
   );
 });
 
@@ -62,8 +108,14 @@ async function refusal(...args: string[]): Promise<string> {
 
 test("what is missing is said before anything is asked of a cluster", async () => {
   assert.match(await refusal("freeze", "add"), /a freeze needs a name/);
-  assert.match(await refusal("freeze", "add", "x", "--until", "tomorrow"), /spec\.windows\[0\]\.end: must be a time such as/);
-  assert.match(await refusal("freeze", "add", "x", "--reason", "r", "--rrule", "FREQ=DAILY", "--duration", "soon"), /--duration: must be such as 90m/);
+  assert.match(
+    await refusal("freeze", "add", "x", "--until", "tomorrow"),
+    /spec\.windows\[0\]\.end: must be a time such as/,
+  );
+  assert.match(
+    await refusal("freeze", "add", "x", "--reason", "r", "--rrule", "FREQ=DAILY", "--duration", "soon"),
+    /--duration: must be such as 90m/,
+  );
   assert.match(await refusal("check", "explain"), /the types are request-success-rate/);
   assert.match(await refusal("check", "explain", "request-success-rate"), /\w/);
 });

@@ -16,26 +16,44 @@ export interface StatusFlags extends RolloutFlags {
 }
 
 /** Exit codes: 0 done, 1 stuck, 3 rolled back, 4 still under way. */
-const exitCodes: Readonly<Partial<Record<RolloutStatus["phase"], number>>> = { Completed: 0, Watching: 0, Stuck: 1, RolledBack: 3 };
+const exitCodes: Readonly<Partial<Record<RolloutStatus["phase"], number>>> = {
+  Completed: 0,
+  Watching: 0,
+  Stuck: 1,
+  RolledBack: 3,
+};
 const waitingExitCode = 4;
 const watchMs = 500;
 
 /** Shows where the rollout is; with `watch` until it ends, in place on a terminal, else each line once. */
-export async function showStatus<Value extends Rollout>(kind: KindDefinition<Value>, name: string, flags: StatusFlags, context: CliContext): Promise<void> {
+export async function showStatus<Value extends Rollout>(
+  kind: KindDefinition<Value>,
+  name: string,
+  flags: StatusFlags,
+  context: CliContext,
+): Promise<void> {
   const json = flags.json === true || flags.output === "json";
   const screen = flags.watch === true && !json ? screenOf(context) : undefined;
-  const deadlineMs = flags.timeout === undefined ? Number.POSITIVE_INFINITY : context.clock.steadyMs() + flags.timeout * 1000;
+  const deadlineMs =
+    flags.timeout === undefined ? Number.POSITIVE_INFINITY : context.clock.steadyMs() + flags.timeout * 1000;
   let shown = "";
   try {
     for (;;) {
       const object = await lookUp(kind, name, flags, context, shown !== "");
       if (object !== undefined) {
-        const text = json ? `${JSON.stringify(statusJson(object))}\n` : renderLadder(`${kind.kind} ${nameOf(object)}`, object.status, ladderOptions(flags, context, screen !== undefined));
+        const text = json
+          ? `${JSON.stringify(statusJson(object))}\n`
+          : renderLadder(
+              `${kind.kind} ${nameOf(object)}`,
+              object.status,
+              ladderOptions(flags, context, screen !== undefined),
+            );
         if (text !== shown) (screen ?? plainScreen(context)).show(text);
         shown = text;
         const code = exitCodes[object.status?.phase ?? "Planned"];
         if (code === 0 && isCurrent(object)) return;
-        if (flags.watch !== true || (code !== undefined && code !== 0 && isCurrent(object))) throw new RolloutEnd(code ?? waitingExitCode);
+        if (flags.watch !== true || (code !== undefined && code !== 0 && isCurrent(object)))
+          throw new RolloutEnd(code ?? waitingExitCode);
       }
       if (context.clock.steadyMs() >= deadlineMs) throw new RolloutEnd(waitingExitCode);
       await context.clock.sleep(watchMs, context.signal);
@@ -51,7 +69,13 @@ function isCurrent({ metadata, status }: Rollout): boolean {
 }
 
 /** While it is watched, an API server that is away for a moment is waited for. */
-async function lookUp<Value extends Rollout>(kind: KindDefinition<Value>, name: string, flags: StatusFlags, context: CliContext, again: boolean): Promise<Value | undefined> {
+async function lookUp<Value extends Rollout>(
+  kind: KindDefinition<Value>,
+  name: string,
+  flags: StatusFlags,
+  context: CliContext,
+  again: boolean,
+): Promise<Value | undefined> {
   try {
     return (await findRollout(kind, name, flags, context)).object;
   } catch (error) {
@@ -62,10 +86,23 @@ async function lookUp<Value extends Rollout>(kind: KindDefinition<Value>, name: 
 }
 
 function statusJson({ apiVersion, kind, metadata, status }: Rollout): unknown {
-  return { apiVersion, kind, metadata: { name: metadata.name, ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }), generation: metadata.generation }, status: status ?? {} };
+  return {
+    apiVersion,
+    kind,
+    metadata: {
+      name: metadata.name,
+      ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
+      generation: metadata.generation,
+    },
+    status: status ?? {},
+  };
 }
 
 function ladderOptions(flags: StatusFlags, context: CliContext, live: boolean): Parameters<typeof renderLadder>[2] {
   const columns = live ? context.columns() : undefined;
-  return { colour: context.colour, verbose: flags.verbose === true || !live, ...(columns === undefined ? {} : { columns }) };
+  return {
+    colour: context.colour,
+    verbose: flags.verbose === true || !live,
+    ...(columns === undefined ? {} : { columns }),
+  };
 }

@@ -1,6 +1,16 @@
 import { Option, type Command } from "commander";
 import type { KindDefinition } from "../../api/index.ts";
-import { approvalPatch, canaryKind, completingSteps, fullPromotionPatch, hasEnded, meshUpgradeKind, orderSpecs, retriedRollout, waitingStepOf } from "../../api/serin/index.ts";
+import {
+  approvalPatch,
+  canaryKind,
+  completingSteps,
+  fullPromotionPatch,
+  hasEnded,
+  meshUpgradeKind,
+  orderSpecs,
+  retriedRollout,
+  waitingStepOf,
+} from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
@@ -25,19 +35,28 @@ interface CreateFlags extends RolloutFlags {
 }
 
 /** What a verb writes into the object's spec; the engine does the rest. */
-const orders: Readonly<Record<string, { readonly text: string; readonly done: string; readonly spec: Readonly<Record<string, unknown>> }>> = {
+const orders: Readonly<
+  Record<string, { readonly text: string; readonly done: string; readonly spec: Readonly<Record<string, unknown>> }>
+> = {
   pause: { text: "hold before the next action", done: "is paused", spec: orderSpecs.pause },
   resume: { text: "go on after a pause", done: "goes on", spec: orderSpecs.resume },
   abort: { text: "stop, and put everything back", done: "is being put back", spec: orderSpecs.rollback },
   undo: { text: "put everything back, also after the end", done: "is being put back", spec: orderSpecs.rollback },
-  rollback: { text: "put everything back, from any phase and also after the end", done: "is being put back", spec: orderSpecs.rollback },
+  rollback: {
+    text: "put everything back, from any phase and also after the end",
+    done: "is being put back",
+    spec: orderSpecs.rollback,
+  },
 };
 
 export function canaryCommands(program: Command, context: CliContext): void {
   const canary = program.command("canary").description("an app's change, moved step by step and judged by evidence");
   verbs(canary, canaryKind, ["pause", "resume", "abort", "undo"], context);
   importCommand(canary, context);
-  approval(canary.command("promote <name>"), "let the step go on that waits; with --full go to the end at once, without pauses and checks")
+  approval(
+    canary.command("promote <name>"),
+    "let the step go on that waits; with --full go to the end at once, without pauses and checks",
+  )
     .option("--full", "to the last step at once")
     .action(async (name: string, flags: OrderFlags) => {
       const { client, object } = await findRollout(canaryKind, name, flags, context);
@@ -47,18 +66,26 @@ export function canaryCommands(program: Command, context: CliContext): void {
 }
 
 export function upgradeCommands(program: Command, context: CliContext): void {
-  const upgrade = program.command("upgrade").description("the mesh itself, moved from one revision to another; without a verb, this release installed over the one that runs");
+  const upgrade = program
+    .command("upgrade")
+    .description(
+      "the mesh itself, moved from one revision to another; without a verb, this release installed over the one that runs",
+    );
   upgradeInPlaceCommand(upgrade, context);
   upgradePlanCommand(upgrade, context);
   verbs(upgrade, meshUpgradeKind, ["pause", "resume", "rollback"], context);
-  approval(upgrade.command("approve <name>"), "let the step go on that waits").action(async (name: string, flags: OrderFlags) => {
-    const { client, object } = await findRollout(meshUpgradeKind, name, flags, context);
-    await approve(client, meshUpgradeKind, object, flags, context);
-  });
-  approval(upgrade.command("complete <name>"), "end the soak now and let the old revision be retired").action(async (name: string, flags: OrderFlags) => {
-    const { client, object } = await findRollout(meshUpgradeKind, name, flags, context);
-    await approve(client, meshUpgradeKind, object, flags, context, completingSteps);
-  });
+  approval(upgrade.command("approve <name>"), "let the step go on that waits").action(
+    async (name: string, flags: OrderFlags) => {
+      const { client, object } = await findRollout(meshUpgradeKind, name, flags, context);
+      await approve(client, meshUpgradeKind, object, flags, context);
+    },
+  );
+  approval(upgrade.command("complete <name>"), "end the soak now and let the old revision be retired").action(
+    async (name: string, flags: OrderFlags) => {
+      const { client, object } = await findRollout(meshUpgradeKind, name, flags, context);
+      await approve(client, meshUpgradeKind, object, flags, context, completingSteps);
+    },
+  );
 }
 
 function withFlags(command: Command): Command {
@@ -69,21 +96,39 @@ function withFlags(command: Command): Command {
 }
 
 function approval(command: Command, description: string): Command {
-  return withFlags(command.description(description)).option("-m, --message <why>", "why, for the history").option("--step <id>", "the step; the one that waits when absent");
+  return withFlags(command.description(description))
+    .option("-m, --message <why>", "why, for the history")
+    .option("--step <id>", "the step; the one that waits when absent");
 }
 
-function verbs<Value extends Rollout>(parent: Command, kind: KindDefinition<Value>, words: readonly string[], context: CliContext): void {
+function verbs<Value extends Rollout>(
+  parent: Command,
+  kind: KindDefinition<Value>,
+  words: readonly string[],
+  context: CliContext,
+): void {
   const noun = parent.name();
-  withFlags(parent.command(noun === "canary" ? "create" : "start").alias(noun === "canary" ? "start" : "create").description(`begin the ${kind.kind} of a file`))
+  withFlags(
+    parent
+      .command(noun === "canary" ? "create" : "start")
+      .alias(noun === "canary" ? "start" : "create")
+      .description(`begin the ${kind.kind} of a file`),
+  )
     .requiredOption("-f, --filename <file>", "the object as YAML; - is standard input")
     .option("-w, --watch", "show the ladder until it ends")
     .option("--dry-run", "check the file and ask the server, write nothing")
     .action(async (flags: CreateFlags) => await create(kind, flags, noun, context));
-  withFlags(parent.command("retry <name>").description("begin again what has ended, as it was or as a file says; history is kept"))
+  withFlags(
+    parent
+      .command("retry <name>")
+      .description("begin again what has ended, as it was or as a file says; history is kept"),
+  )
     .option("-f, --filename <file>", "the object as YAML; - is standard input")
     .option("-w, --watch", "show the ladder until it ends")
     .action(async (name: string, flags: CreateFlags) => await retry(kind, name, flags, noun, context));
-  withFlags(parent.command("list").description("all of them")).action(async (flags: RolloutFlags) => await list(kind, flags, context));
+  withFlags(parent.command("list").description("all of them")).action(
+    async (flags: RolloutFlags) => await list(kind, flags, context),
+  );
   withFlags(parent.command("status <name>").description("where it is, what it saw, and why it decided so"))
     .option("-w, --watch", "until it ends: exit code 0 done, 1 stuck, 3 rolled back, 4 still under way")
     .option("-v, --verbose", "the evidence of every step, and all steps to come")
@@ -91,90 +136,161 @@ function verbs<Value extends Rollout>(parent: Command, kind: KindDefinition<Valu
     .addOption(new Option("-o, --output <format>", "for programs").choices(["json"]))
     .option("--json", "the same as -o json")
     .action(async (name: string, flags: StatusFlags) => await showStatus(kind, name, flags, context));
-  withFlags(parent.command("history <name>").description("every decision with its evidence, by whom and why; also of what is deleted"))
+  withFlags(
+    parent
+      .command("history <name>")
+      .description("every decision with its evidence, by whom and why; also of what is deleted"),
+  )
     .option("--run <number>", "of one run only", Number)
     .option("--json", "for programs")
     .action(async (name: string, flags: HistoryFlags) => await showHistory(kind, name, flags, context));
   for (const word of words) {
     const said = orders[word];
     if (said === undefined) continue;
-    withFlags(parent.command(`${word} <name>`).description(said.text)).action(async (name: string, flags: RolloutFlags) => {
-      const { client, object } = await findRollout(kind, name, flags, context);
-      await order(client, kind, object, said.spec);
-      context.out(`${noun} ${nameOf(object)} ${said.done}\n`);
-    });
+    withFlags(parent.command(`${word} <name>`).description(said.text)).action(
+      async (name: string, flags: RolloutFlags) => {
+        const { client, object } = await findRollout(kind, name, flags, context);
+        await order(client, kind, object, said.spec);
+        context.out(`${noun} ${nameOf(object)} ${said.done}\n`);
+      },
+    );
   }
 }
 
 function parseSeconds(text: string): number {
   const seconds = Number(text);
-  if (!Number.isFinite(seconds) || seconds <= 0) throw userError("invalid-flag", `--timeout: must be a number of seconds above 0, got "${text}"`);
+  if (!Number.isFinite(seconds) || seconds <= 0)
+    throw userError("invalid-flag", `--timeout: must be a number of seconds above 0, got "${text}"`);
   return seconds;
 }
 
-async function create<Value extends Rollout>(kind: KindDefinition<Value>, flags: CreateFlags, noun: string, context: CliContext): Promise<void> {
+async function create<Value extends Rollout>(
+  kind: KindDefinition<Value>,
+  flags: CreateFlags,
+  noun: string,
+  context: CliContext,
+): Promise<void> {
   const raw = await readObject(kind, flags.filename, context);
   const client = await context.connect(flags);
-  const namespace = kind.namespaced ? (raw.metadata.namespace ?? flags.namespace ?? (await context.defaultNamespace(flags))) : undefined;
+  const namespace = kind.namespaced
+    ? (raw.metadata.namespace ?? flags.namespace ?? (await context.defaultNamespace(flags)))
+    : undefined;
   if (flags.namespace !== undefined && namespace !== undefined && flags.namespace !== namespace) {
-    throw userError("namespace-mismatch", `${flags.filename}: metadata.namespace is ${namespace}, and -n says ${flags.namespace}`);
+    throw userError(
+      "namespace-mismatch",
+      `${flags.filename}: metadata.namespace is ${namespace}, and -n says ${flags.namespace}`,
+    );
   }
   const object: Value = { ...raw, metadata: { ...raw.metadata, ...(namespace === undefined ? {} : { namespace }) } };
   const there = await client.get(kind, object.metadata.name ?? "", namespace);
   if (there?.status !== undefined && hasEnded(there)) {
-    throw userError("rollout-ended", `${kind.kind} ${nameOf(there)} has ended as ${there.status.phase}`, { hint: `begin it again: serin ${noun} retry ${object.metadata.name ?? ""} [-f ${flags.filename}]; its history is kept` });
+    throw userError("rollout-ended", `${kind.kind} ${nameOf(there)} has ended as ${there.status.phase}`, {
+      hint: `begin it again: serin ${noun} retry ${object.metadata.name ?? ""} [-f ${flags.filename}]; its history is kept`,
+    });
   }
-  await client.apply(kind, object, { fieldManager: "serin-cli", force: true, ...(flags.dryRun === true ? { dryRun: true } : {}) });
+  await client.apply(kind, object, {
+    fieldManager: "serin-cli",
+    force: true,
+    ...(flags.dryRun === true ? { dryRun: true } : {}),
+  });
   const name = object.metadata.name ?? "";
   if (flags.dryRun === true) {
     context.out(`${kind.kind} ${nameOf(object)} would be taken\n`);
     return;
   }
-  if (flags.watch === true) await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
-  else context.out(`${kind.kind} ${nameOf(object)} is under way; watch it by: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w\n`);
+  if (flags.watch === true)
+    await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
+  else
+    context.out(
+      `${kind.kind} ${nameOf(object)} is under way; watch it by: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w\n`,
+    );
 }
 
 const goneTimeoutMs = 60_000;
 
 /** Deletes what has ended and creates it anew, as it was or as the file says; orders that were given are not repeated. */
-async function retry<Value extends Rollout>(kind: KindDefinition<Value>, name: string, flags: CreateFlags, noun: string, context: CliContext): Promise<void> {
+async function retry<Value extends Rollout>(
+  kind: KindDefinition<Value>,
+  name: string,
+  flags: CreateFlags,
+  noun: string,
+  context: CliContext,
+): Promise<void> {
   const { client, object } = await findRollout(kind, name, flags, context);
-  if (!hasEnded(object)) throw userError("rollout-under-way", `${kind.kind} ${nameOf(object)} has not ended: it is ${object.status?.phase ?? "not seen by the engine yet"}`, { hint: `serin ${noun} ${noun === "canary" ? "abort" : "rollback"} ${name}` });
+  if (!hasEnded(object))
+    throw userError(
+      "rollout-under-way",
+      `${kind.kind} ${nameOf(object)} has not ended: it is ${object.status?.phase ?? "not seen by the engine yet"}`,
+      { hint: `serin ${noun} ${noun === "canary" ? "abort" : "rollback"} ${name}` },
+    );
   const { namespace } = object.metadata;
   const file = (flags as { filename?: string }).filename;
   const next = file === undefined ? retriedRollout(object) : await readObject(kind, file, context);
-  if (next.metadata.name !== name) throw userError("other-name", `${file ?? ""}: metadata.name must be ${name}, got ${next.metadata.name ?? ""}`);
+  if (next.metadata.name !== name)
+    throw userError("other-name", `${file ?? ""}: metadata.name must be ${name}, got ${next.metadata.name ?? ""}`);
   await client.delete(kind, name, namespace);
   const deadlineMs = context.clock.steadyMs() + goneTimeoutMs;
   while ((await client.get(kind, name, namespace)) !== undefined) {
-    if (context.clock.steadyMs() > deadlineMs) throw userError("not-gone", `${kind.kind} ${nameOf(object)} is still being deleted`, { hint: `look: kubectl get ${kind.plural} ${name} -o yaml` });
+    if (context.clock.steadyMs() > deadlineMs)
+      throw userError("not-gone", `${kind.kind} ${nameOf(object)} is still being deleted`, {
+        hint: `look: kubectl get ${kind.plural} ${name} -o yaml`,
+      });
     await context.clock.sleep(approvalRetryMs, context.signal);
   }
-  await client.apply(kind, { ...next, metadata: { ...next.metadata, ...(namespace === undefined ? {} : { namespace }) } }, { fieldManager: "serin-cli", force: true });
-  if (flags.watch === true) await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
-  else context.out(`${kind.kind} ${nameOf(object)} begins again; watch it by: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w\n`);
+  await client.apply(
+    kind,
+    { ...next, metadata: { ...next.metadata, ...(namespace === undefined ? {} : { namespace }) } },
+    { fieldManager: "serin-cli", force: true },
+  );
+  if (flags.watch === true)
+    await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
+  else
+    context.out(
+      `${kind.kind} ${nameOf(object)} begins again; watch it by: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w\n`,
+    );
 }
 
-async function list<Value extends Rollout>(kind: KindDefinition<Value>, flags: RolloutFlags, context: CliContext): Promise<void> {
+async function list<Value extends Rollout>(
+  kind: KindDefinition<Value>,
+  flags: RolloutFlags,
+  context: CliContext,
+): Promise<void> {
   const client = await context.connect(flags);
-  const { items } = await client.list(kind, kind.namespaced && flags.namespace !== undefined ? { namespace: flags.namespace } : {});
+  const { items } = await client.list(
+    kind,
+    kind.namespaced && flags.namespace !== undefined ? { namespace: flags.namespace } : {},
+  );
   if (items.length === 0) {
     context.out(`there is no ${kind.kind}\n`);
     return;
   }
-  const header = [...(kind.namespaced ? ["NAMESPACE"] : []), "NAME", "PHASE", "PROGRESS", ...(kind.namespaced ? ["WEIGHT"] : ["FROM", "TO"]), "STEP"];
+  const header = [
+    ...(kind.namespaced ? ["NAMESPACE"] : []),
+    "NAME",
+    "PHASE",
+    "PROGRESS",
+    ...(kind.namespaced ? ["WEIGHT"] : ["FROM", "TO"]),
+    "STEP",
+  ];
   const rows = items.map((item) => [
     ...(kind.namespaced ? [item.metadata.namespace ?? ""] : []),
     item.metadata.name ?? "",
     item.status?.phase ?? "",
     item.status?.progress ?? "",
-    ...("from" in item.spec ? [item.spec.from.revision, item.spec.to.revision] : [item.status?.weight === undefined ? "" : `${item.status.weight} %`]),
+    ...("from" in item.spec
+      ? [item.spec.from.revision, item.spec.to.revision]
+      : [item.status?.weight === undefined ? "" : `${item.status.weight} %`]),
     item.status?.cause ?? item.status?.step?.title ?? "",
   ]);
   context.out(renderTable(header, rows));
 }
 
-async function order<Value extends Rollout>(client: KubeClient, kind: KindDefinition<Value>, { metadata }: Value, spec: Readonly<Record<string, unknown>>): Promise<void> {
+async function order<Value extends Rollout>(
+  client: KubeClient,
+  kind: KindDefinition<Value>,
+  { metadata }: Value,
+  spec: Readonly<Record<string, unknown>>,
+): Promise<void> {
   await client.patchMerge(kind, metadata.name ?? "", metadata.namespace, { spec }, { fieldManager: "serin-cli" });
 }
 
@@ -182,7 +298,14 @@ const approvalAttempts = 20;
 const approvalRetryMs = 50;
 
 /** Approves the steps in the caller's name. The list is replaced as a whole, so a write in between means to look again. */
-async function approve<Value extends Rollout>(client: KubeClient, kind: KindDefinition<Value>, object: Value, flags: OrderFlags, context: CliContext, steps?: readonly string[]): Promise<void> {
+async function approve<Value extends Rollout>(
+  client: KubeClient,
+  kind: KindDefinition<Value>,
+  object: Value,
+  flags: OrderFlags,
+  context: CliContext,
+  steps?: readonly string[],
+): Promise<void> {
   const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(object)]);
   const by = await whoAmI(client);
   const at = new Date(context.clock.nowMs()).toISOString();
@@ -191,7 +314,9 @@ async function approve<Value extends Rollout>(client: KubeClient, kind: KindDefi
   let current: Value | undefined = object;
   for (let attempt = 1; current !== undefined; attempt += 1) {
     try {
-      await client.patchMerge(kind, name, namespace, approvalPatch(current, wanted, ordered), { fieldManager: "serin-cli" });
+      await client.patchMerge(kind, name, namespace, approvalPatch(current, wanted, ordered), {
+        fieldManager: "serin-cli",
+      });
       break;
     } catch (error) {
       if (!isKubeCode(error, "conflict") || attempt >= approvalAttempts) throw error;
@@ -205,12 +330,24 @@ async function approve<Value extends Rollout>(client: KubeClient, kind: KindDefi
 function waitingStep(rollout: Rollout): string {
   const step = waitingStepOf(rollout);
   if (step !== undefined) return step;
-  throw userError("nothing-waits", `nothing waits for an approval: it is ${rollout.status?.phase ?? "not seen by the engine yet"}`, { hint: "say which by --step; the ids are in: status -o json" });
+  throw userError(
+    "nothing-waits",
+    `nothing waits for an approval: it is ${rollout.status?.phase ?? "not seen by the engine yet"}`,
+    { hint: "say which by --step; the ids are in: status -o json" },
+  );
 }
 
-async function orderFully<Value extends Rollout>(client: KubeClient, kind: KindDefinition<Value>, object: Value, flags: OrderFlags, context: CliContext): Promise<void> {
+async function orderFully<Value extends Rollout>(
+  client: KubeClient,
+  kind: KindDefinition<Value>,
+  object: Value,
+  flags: OrderFlags,
+  context: CliContext,
+): Promise<void> {
   const by = await whoAmI(client);
   const patch = fullPromotionPatch({ by, why: flags.message ?? "", at: new Date(context.clock.nowMs()).toISOString() });
-  await client.patchMerge(kind, object.metadata.name ?? "", object.metadata.namespace, patch, { fieldManager: "serin-cli" });
+  await client.patchMerge(kind, object.metadata.name ?? "", object.metadata.namespace, patch, {
+    fieldManager: "serin-cli",
+  });
   context.out(`${kind.kind} ${nameOf(object)} goes to the end at once, ordered by ${by}\n`);
 }

@@ -57,7 +57,10 @@ export class FakeContext implements CliContext {
   };
   readonly defaultNamespace = async (): Promise<string> => "default";
   readonly apiServer = async (): Promise<string> => "https://10.0.0.1:6443";
-  readonly requestOfPod = async (_flags: unknown, { method, pod, namespace, port, path }: PodRequest): Promise<{ status: number; text: string }> => {
+  readonly requestOfPod = async (
+    _flags: unknown,
+    { method, pod, namespace, port, path }: PodRequest,
+  ): Promise<{ status: number; text: string }> => {
     const text = this.#cluster?.pods?.[`${method} ${pod}.${namespace}:${port}${path}`];
     return text === undefined ? { status: 404, text: "not found" } : { status: 200, text };
   };
@@ -88,7 +91,10 @@ export class FakeContext implements CliContext {
 }
 
 /** Of a client, what the verbs use: lists with selectors by equality or presence, GET and apply. */
-function fakeClient({ objects = {}, answers = {}, statuses = {}, refusals = {} }: FakeCluster, applied: string[]): KubeClient {
+function fakeClient(
+  { objects = {}, answers = {}, statuses = {}, refusals = {} }: FakeCluster,
+  applied: string[],
+): KubeClient {
   const check = ({ kind }: KindDefinition): void => {
     const refusal = refusals[kind];
     if (refusal !== undefined) throw refusal;
@@ -96,7 +102,9 @@ function fakeClient({ objects = {}, answers = {}, statuses = {}, refusals = {} }
   const client: Pick<KubeClient, "get" | "list" | "apply" | "patchMerge" | "delete" | "raw"> = {
     get: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string) => {
       check(kind);
-      return (objects[kind.kind] ?? []).find(({ metadata }) => metadata.name === name && metadata.namespace === namespace) as Value | undefined;
+      return (objects[kind.kind] ?? []).find(
+        ({ metadata }) => metadata.name === name && metadata.namespace === namespace,
+      ) as Value | undefined;
     },
     apply: async (kind, object) => {
       check(kind);
@@ -108,17 +116,29 @@ function fakeClient({ objects = {}, answers = {}, statuses = {}, refusals = {} }
       return { metadata: { name } } as Value;
     },
     delete: async (kind, name) => void applied.push(`delete ${kind.kind}/${name}`),
-    list: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, { namespace, labelSelector = "" }: ListOptions = {}) => {
+    list: async <Value extends KubernetesObject>(
+      kind: KindDefinition<Value>,
+      { namespace, labelSelector = "" }: ListOptions = {},
+    ) => {
       check(kind);
-      const wanted = labelSelector.split(",").filter((part) => part !== "").map((part) => part.split("="));
+      const wanted = labelSelector
+        .split(",")
+        .filter((part) => part !== "")
+        .map((part) => part.split("="));
       const items = (objects[kind.kind] ?? []).filter(
-        ({ metadata }) => (namespace === undefined || metadata.namespace === namespace) && wanted.every(([key = "", value]) => (value === undefined ? metadata.labels?.[key] !== undefined : metadata.labels?.[key] === value)),
+        ({ metadata }) =>
+          (namespace === undefined || metadata.namespace === namespace) &&
+          wanted.every(([key = "", value]) =>
+            value === undefined ? metadata.labels?.[key] !== undefined : metadata.labels?.[key] === value,
+          ),
       );
       return { items: items as unknown as readonly Value[], resourceVersion: "1" };
     },
     raw: async (_method, path) => {
       const text = answers[path];
-      return text === undefined ? { status: 404, headers: {}, text: "not found" } : { status: statuses[path] ?? 200, headers: {}, text };
+      return text === undefined
+        ? { status: 404, headers: {}, text: "not found" }
+        : { status: statuses[path] ?? 200, headers: {}, text };
     },
   };
   return client as KubeClient;

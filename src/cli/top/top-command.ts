@@ -23,14 +23,21 @@ const ctrlC = "\u0003";
 export function topCommand(program: Command, context: CliContext): void {
   program
     .command("top [subject]")
-    .description(`${topSubjects.join(", ")} by their requests, errors and latency, once a second; q leaves, r e p n t sort`)
+    .description(
+      `${topSubjects.join(", ")} by their requests, errors and latency, once a second; q leaves, r e p n t sort`,
+    )
     .addOption(new Option("--sort <by>", "what comes first").choices(topSorts).default("rate"))
     .option("--once", "measure for some seconds, show it once")
     .option("-o, --output <format>", "json: once, as one JSON object")
     .action(async (subject: string | undefined, flags: TopFlags) => {
       const known = topSubjects.find((candidate) => candidate === (subject ?? "workloads"));
-      if (known === undefined) throw userError("invalid-argument", `there is no top of "${subject ?? ""}": expected ${topSubjects.join(", ")}`);
-      if (flags.output !== undefined && flags.output !== "json") throw userError("output-unknown", `--output ${flags.output} is unknown: expected json`);
+      if (known === undefined)
+        throw userError(
+          "invalid-argument",
+          `there is no top of "${subject ?? ""}": expected ${topSubjects.join(", ")}`,
+        );
+      if (flags.output !== undefined && flags.output !== "json")
+        throw userError("output-unknown", `--output ${flags.output} is unknown: expected json`);
       await showTop(known, flags, context);
     });
 }
@@ -40,7 +47,10 @@ async function showTop(subject: TopSubject, flags: TopFlags, context: CliContext
   const end = new AbortController();
   const signal = AbortSignal.any([context.signal, end.signal]);
   const namespaces = flags.namespace ?? "";
-  const graph: Followed<"graph"> = { name: "graph", parameters: { namespaces, windowSeconds, atMs: 0, by: subject === "services" ? "service" : "workload" } };
+  const graph: Followed<"graph"> = {
+    name: "graph",
+    parameters: { namespaces, windowSeconds, atMs: 0, by: subject === "services" ? "service" : "workload" },
+  };
   const firstLook = new FirstLook();
   const screen = once ? undefined : screenOf(context);
   let sort = flags.sort;
@@ -53,11 +63,12 @@ async function showTop(subject: TopSubject, flags: TopFlags, context: CliContext
     ? undefined
     : context.onKey?.((key) => {
         if (key === "q" || key === ctrlC) end.abort();
-        sort = { r: "rate", e: "errors", p: "p99", n: "name", t: "restarts" }[key] as TopSort | undefined ?? sort;
+        sort = ({ r: "rate", e: "errors", p: "p99", n: "name", t: "restarts" }[key] as TopSort | undefined) ?? sort;
         draw();
       });
   try {
-    const table: Followed<Exclude<TopicName, "graph">> = subject === "namespaces" ? { name: "overview", parameters: {} } : { name: subject, parameters: { namespaces } };
+    const table: Followed<Exclude<TopicName, "graph">> =
+      subject === "namespaces" ? { name: "overview", parameters: {} } : { name: subject, parameters: { namespaces } };
     await followViews(
       [table, graph],
       context,
@@ -66,15 +77,20 @@ async function showTop(subject: TopSubject, flags: TopFlags, context: CliContext
         seen: ({ first, second }) => {
           const nowMs = context.clock.nowMs();
           const sources = mergedSources(first.head.sources, second.head.sources);
-          const rows = topRows(first as Parameters<typeof topRows>[0], second).filter(({ name }) => subject !== "namespaces" || namespaces === "" || namespaces.split(",").includes(name));
+          const rows = topRows(first as Parameters<typeof topRows>[0], second).filter(
+            ({ name }) => subject !== "namespaces" || namespaces === "" || namespaces.split(",").includes(name),
+          );
           last = { rows, sources, problem: "" };
           if (!once) return draw();
           if (!firstLook.isReady(sources, nowMs) || signal.aborted) return;
           end.abort();
           const sorted = sortedRows(rows, sort);
-          if (flags.output === "json") context.out(`${JSON.stringify({ subject, atMs: nowMs, windowSeconds, sources, rows: sorted })}\n`);
+          if (flags.output === "json")
+            context.out(`${JSON.stringify({ subject, atMs: nowMs, windowSeconds, sources, rows: sorted })}\n`);
           else {
-            context.out(renderTop(sorted, { subject, columns: context.columns(), colour: context.colour, rows: undefined }));
+            context.out(
+              renderTop(sorted, { subject, columns: context.columns(), colour: context.colour, rows: undefined }),
+            );
             for (const line of sourceLines(sources, nowMs)) context.err(`${line}\n`);
           }
         },
@@ -99,7 +115,16 @@ function mergedSources(...lists: readonly (readonly SourceState[])[]): readonly 
   return [...new Map(lists.flat().map((source) => [source.name, source])).values()];
 }
 
-function topText(subject: TopSubject, { rows, sources, problem }: { readonly rows: readonly TopRow[]; readonly sources: readonly SourceState[]; readonly problem: string }, sort: TopSort, context: CliContext): string {
+function topText(
+  subject: TopSubject,
+  {
+    rows,
+    sources,
+    problem,
+  }: { readonly rows: readonly TopRow[]; readonly sources: readonly SourceState[]; readonly problem: string },
+  sort: TopSort,
+  context: CliContext,
+): string {
   const columns = context.columns() ?? 80;
   const rate = rows.reduce((sum, row) => sum + row.requestRate, 0);
   const failed = rows.reduce((sum, row) => sum + row.requestRate * row.errorShare, 0);

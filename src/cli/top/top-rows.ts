@@ -1,4 +1,13 @@
-import type { GraphView, Health, NamespaceRow, OverviewView, ServiceRow, ServicesView, WorkloadRow, WorkloadsView } from "../../api/dashboard/index.ts";
+import type {
+  GraphView,
+  Health,
+  NamespaceRow,
+  OverviewView,
+  ServiceRow,
+  ServicesView,
+  WorkloadRow,
+  WorkloadsView,
+} from "../../api/dashboard/index.ts";
 
 export const topSubjects = ["workloads", "services", "namespaces"] as const;
 export type TopSubject = (typeof topSubjects)[number];
@@ -25,7 +34,10 @@ export interface TopRow {
 export function topRows(view: WorkloadsView | ServicesView | OverviewView, graph: GraphView): TopRow[] {
   const { tables } = view;
   // What takes no part in the mesh has no numbers here.
-  if ("workloads" in tables) return Object.values(tables.workloads).filter(({ dataPlane, requestRate }) => dataPlane !== "none" || requestRate > 0).map((row) => workloadRow(row, seenOf(graph, row)));
+  if ("workloads" in tables)
+    return Object.values(tables.workloads)
+      .filter(({ dataPlane, requestRate }) => dataPlane !== "none" || requestRate > 0)
+      .map((row) => workloadRow(row, seenOf(graph, row)));
   if ("services" in tables) return Object.values(tables.services).map((row) => serviceRow(row, seenOf(graph, row)));
   return Object.values(tables.namespaces).map((row) => namespaceRow(row, graph));
 }
@@ -36,7 +48,11 @@ interface Seen {
 }
 
 function seenOf(graph: GraphView, { namespace, name }: { readonly namespace: string; readonly name: string }): Seen {
-  const keys = new Set(Object.entries(graph.tables.nodes).filter(([, node]) => node.namespace === namespace && node.name === name).map(([key]) => key));
+  const keys = new Set(
+    Object.entries(graph.tables.nodes)
+      .filter(([, node]) => node.namespace === namespace && node.name === name)
+      .map(([key]) => key),
+  );
   return sumOf(Object.values(graph.tables.edges).filter(({ to }) => keys.has(to)));
 }
 
@@ -54,17 +70,64 @@ function sumOf(edges: readonly GraphView["tables"]["edges"][string][]): Seen {
 
 function workloadRow(row: WorkloadRow, seen: Seen): TopRow {
   const { namespace, name, health, reason, revision, restarts, requestRate, errorShare, p99Ms } = row;
-  return { namespace, name, health, reason, revision: row.dataPlane === "none" ? "" : revision, ready: `${row.podsReady}/${row.pods}`, restarts, requestRate, errorShare, ...(p99Ms === undefined ? {} : { p99Ms }), ...seen };
+  return {
+    namespace,
+    name,
+    health,
+    reason,
+    revision: row.dataPlane === "none" ? "" : revision,
+    ready: `${row.podsReady}/${row.pods}`,
+    restarts,
+    requestRate,
+    errorShare,
+    ...(p99Ms === undefined ? {} : { p99Ms }),
+    ...seen,
+  };
 }
 
-function serviceRow({ namespace, name, health, reason, endpointsReady, endpoints, requestRate, errorShare, p99Ms }: ServiceRow, seen: Seen): TopRow {
-  return { namespace, name, health, reason, revision: "", ready: `${endpointsReady}/${endpoints}`, restarts: 0, requestRate, errorShare, ...(p99Ms === undefined ? {} : { p99Ms }), ...seen };
+function serviceRow(
+  { namespace, name, health, reason, endpointsReady, endpoints, requestRate, errorShare, p99Ms }: ServiceRow,
+  seen: Seen,
+): TopRow {
+  return {
+    namespace,
+    name,
+    health,
+    reason,
+    revision: "",
+    ready: `${endpointsReady}/${endpoints}`,
+    restarts: 0,
+    requestRate,
+    errorShare,
+    ...(p99Ms === undefined ? {} : { p99Ms }),
+    ...seen,
+  };
 }
 
-function namespaceRow({ name, health, reason, revision, workloads, requestRate, errorShare, p99Ms, mutualTlsShare }: NamespaceRow, graph: GraphView): TopRow {
-  const keys = new Set(Object.entries(graph.tables.nodes).filter(([, node]) => node.namespace === name).map(([key]) => key));
+function namespaceRow(
+  { name, health, reason, revision, workloads, requestRate, errorShare, p99Ms, mutualTlsShare }: NamespaceRow,
+  graph: GraphView,
+): TopRow {
+  const keys = new Set(
+    Object.entries(graph.tables.nodes)
+      .filter(([, node]) => node.namespace === name)
+      .map(([key]) => key),
+  );
   const { byteRate } = sumOf(Object.values(graph.tables.edges).filter(({ to }) => keys.has(to)));
-  return { namespace: "", name, health, reason, revision, ready: String(workloads), restarts: 0, requestRate, errorShare, ...(p99Ms === undefined ? {} : { p99Ms }), byteRate, ...(mutualTlsShare === undefined ? {} : { mutualTlsShare }) };
+  return {
+    namespace: "",
+    name,
+    health,
+    reason,
+    revision,
+    ready: String(workloads),
+    restarts: 0,
+    requestRate,
+    errorShare,
+    ...(p99Ms === undefined ? {} : { p99Ms }),
+    byteRate,
+    ...(mutualTlsShare === undefined ? {} : { mutualTlsShare }),
+  };
 }
 
 /** The busiest first; where two are equal, by their names. */

@@ -29,23 +29,36 @@ function columnsOf(subject: TopSubject): Column[] {
     { title: "NAME", cell: ({ name }) => name, spare: 0 },
     { title: subject === "namespaces" ? "WORKLOADS" : "READY", cell: ({ ready }) => ready, right: true, spare: 3 },
     { title: "RATE", cell: ({ requestRate }) => rateText(requestRate), right: true, spare: 0 },
-    { title: "ERRORS", cell: ({ requestRate, errorShare }) => (requestRate === 0 ? "-" : shareText(errorShare)), right: true, spare: 0 },
+    {
+      title: "ERRORS",
+      cell: ({ requestRate, errorShare }) => (requestRate === 0 ? "-" : shareText(errorShare)),
+      right: true,
+      spare: 0,
+    },
     { title: "P99", cell: ({ p99Ms }) => durationText(p99Ms), right: true, spare: 1 },
     { title: "BYTES", cell: ({ byteRate }) => bytesText(byteRate), right: true, spare: 4 },
     { title: "SECURED", cell: ({ mutualTlsShare }) => lockText(mutualTlsShare), spare: 1 },
     subject === "services" ? undefined : { title: "REVISION", cell: ({ revision }) => revision, spare: 5 },
-    subject === "workloads" ? { title: "RESTARTS", cell: ({ restarts }) => String(restarts), right: true, spare: 6 } : undefined,
+    subject === "workloads"
+      ? { title: "RESTARTS", cell: ({ restarts }) => String(restarts), right: true, spare: 6 }
+      : undefined,
     { title: "WHY", cell: ({ reason }) => reason, spare: 7 },
   ];
   return all.filter((column) => column !== undefined);
 }
 
 /** A table that fits: columns that say least go first where there is no room, and rows at the end. */
-export function renderTop(rows: readonly TopRow[], { subject, columns, colour, rows: height }: TopTableOptions): string {
+export function renderTop(
+  rows: readonly TopRow[],
+  { subject, columns, colour, rows: height }: TopTableOptions,
+): string {
   const shownRows = height === undefined ? rows : rows.slice(0, Math.max(1, height));
-  const all = columnsOf(subject).filter(({ title, cell }) => title !== "WHY" || shownRows.some((row) => cell(row) !== ""));
+  const all = columnsOf(subject).filter(
+    ({ title, cell }) => title !== "WHY" || shownRows.some((row) => cell(row) !== ""),
+  );
   let shown = all;
-  const widthOf = (column: Column): number => Math.max(column.title.length, ...shownRows.map((row) => column.cell(row).length));
+  const widthOf = (column: Column): number =>
+    Math.max(column.title.length, ...shownRows.map((row) => column.cell(row).length));
   const total = (): number => shown.reduce((sum, column) => sum + widthOf(column) + gap, -gap);
   if (columns !== undefined) {
     while (total() > columns) {
@@ -61,7 +74,12 @@ export function renderTop(rows: readonly TopRow[], { subject, columns, colour, r
   }
   const widths = shown.map(widthOf);
   const over = columns === undefined ? 0 : total() - columns;
-  const shrunk = over > 0 ? (shown.at(-1)?.title === "WHY" ? shown.length - 1 : shown.findIndex(({ title }) => title === "NAME")) : -1;
+  const shrunk =
+    over > 0
+      ? shown.at(-1)?.title === "WHY"
+        ? shown.length - 1
+        : shown.findIndex(({ title }) => title === "NAME")
+      : -1;
   if (shrunk >= 0) widths[shrunk] = Math.max(leastName, (widths[shrunk] ?? 0) - over);
   const line = (cells: readonly string[], style: (text: string, column: Column) => string): string =>
     cells
@@ -75,11 +93,20 @@ export function renderTop(rows: readonly TopRow[], { subject, columns, colour, r
       })
       .join(" ".repeat(gap))
       .trimEnd();
-  const header = line(shown.map(({ title }) => title), (text) => text);
+  const header = line(
+    shown.map(({ title }) => title),
+    (text) => text,
+  );
   const context: Pick<CliContext, "colour"> = { colour };
   const body = shownRows.map((row) => {
     const tint = healthColours[row.health];
-    return line(shown.map((column) => column.cell(row)), (text, { title }) => (tint !== undefined && (title === "" || title === "WHY" || (title === "ERRORS" && row.errorShare > 0)) ? paint(context, tint, text) : text));
+    return line(
+      shown.map((column) => column.cell(row)),
+      (text, { title }) =>
+        tint !== undefined && (title === "" || title === "WHY" || (title === "ERRORS" && row.errorShare > 0))
+          ? paint(context, tint, text)
+          : text,
+    );
   });
   const left = rows.length - shownRows.length;
   return `${[paint(context, "bold", header), ...body, ...(left > 0 ? [`and ${left} more`] : [])].join("\n")}\n`;

@@ -7,39 +7,94 @@ import { FakeContext } from "../testing/fake-context.ts";
 import { sortedRows, topRows, type TopRow } from "./top-rows.ts";
 import { renderTop } from "./top-table.ts";
 
-const row = (name: string, more: Partial<TopRow> = {}): TopRow => ({ namespace: "shop", name, health: "healthy", reason: "", revision: "1-31-0", ready: "1/1", restarts: 0, requestRate: 0, errorShare: 0, byteRate: 0, ...more });
-const rows = [row("cart", { requestRate: 5, errorShare: 0.5, p99Ms: 10, health: "failing", reason: "50 % of its requests fail" }), row("web", { requestRate: 250.4, p99Ms: 1234, mutualTlsShare: 1 }), row("pay", { requestRate: 20, errorShare: 0.001, p99Ms: 2 })];
+const row = (name: string, more: Partial<TopRow> = {}): TopRow => ({
+  namespace: "shop",
+  name,
+  health: "healthy",
+  reason: "",
+  revision: "1-31-0",
+  ready: "1/1",
+  restarts: 0,
+  requestRate: 0,
+  errorShare: 0,
+  byteRate: 0,
+  ...more,
+});
+const rows = [
+  row("cart", { requestRate: 5, errorShare: 0.5, p99Ms: 10, health: "failing", reason: "50 % of its requests fail" }),
+  row("web", { requestRate: 250.4, p99Ms: 1234, mutualTlsShare: 1 }),
+  row("pay", { requestRate: 20, errorShare: 0.001, p99Ms: 2 }),
+];
 
 test("rows are sorted by what is asked for", () => {
   const by = (sort: Parameters<typeof sortedRows>[1]): string[] => sortedRows(rows, sort).map(({ name }) => name);
-  assert.deepEqual([by("rate"), by("errors"), by("p99"), by("name")], [["web", "pay", "cart"], ["cart", "pay", "web"], ["web", "cart", "pay"], ["cart", "pay", "web"]]);
+  assert.deepEqual(
+    [by("rate"), by("errors"), by("p99"), by("name")],
+    [
+      ["web", "pay", "cart"],
+      ["cart", "pay", "web"],
+      ["web", "cart", "pay"],
+      ["cart", "pay", "web"],
+    ],
+  );
 });
 
 test("the table fits the terminal, and keeps name, rate and errors", () => {
   for (const columns of [40, 60, 80, 140]) {
     const text = renderTop(rows, { subject: "workloads", columns, colour: false, rows: undefined });
-    assert.ok(text.split("\n").every((line) => line.length <= columns), text);
+    assert.ok(
+      text.split("\n").every((line) => line.length <= columns),
+      text,
+    );
     assert.match(text, /NAME +.*RATE +ERRORS/);
   }
-  assert.match(renderTop(rows, { subject: "workloads", columns: 140, colour: false, rows: undefined }), /✘ {2}shop +cart +1\/1 +5\.00\/s +50 % +10 ms .* 50 % of its requests fail/);
+  assert.match(
+    renderTop(rows, { subject: "workloads", columns: 140, colour: false, rows: undefined }),
+    /✘ {2}shop +cart +1\/1 +5\.00\/s +50 % +10 ms .* 50 % of its requests fail/,
+  );
 });
 
 test("rows that do not fit are counted", () => {
   assert.match(renderTop(rows, { subject: "workloads", columns: 80, colour: false, rows: 2 }), /and 1 more\n$/);
 });
 
-const workload: WorkloadRow = { namespace: "shop", name: "web", kind: "Deployment", app: "web", version: "", revision: "default", dataPlane: "ambient", podsReady: 1, pods: 1, restarts: 0, health: "healthy", reason: "", requestRate: 12, errorShare: 0 };
+const workload: WorkloadRow = {
+  namespace: "shop",
+  name: "web",
+  kind: "Deployment",
+  app: "web",
+  version: "",
+  revision: "default",
+  dataPlane: "ambient",
+  podsReady: 1,
+  pods: 1,
+  restarts: 0,
+  health: "healthy",
+  reason: "",
+  requestRate: 12,
+  errorShare: 0,
+};
 const sources = [{ name: "metrics", ok: true, asOfMs: 1 }];
 const workloads: WorkloadsView = { head: { atMs: 0, sources }, tables: { workloads: { "shop/web": workload } } };
 const graph = {
   head: { atMs: 0, sources, windowSeconds: 60, shownAtMs: 0, live: true, namespaces: [], omitted: 0 },
-  tables: { nodes: { n: { kind: "workload", namespace: "shop", name: "web" } }, edges: { e: { from: "x", to: "n", requestRate: 12, byteRate: 0, openedRate: 0, mutualTlsShare: 0.5 } }, routes: {} },
+  tables: {
+    nodes: { n: { kind: "workload", namespace: "shop", name: "web" } },
+    edges: { e: { from: "x", to: "n", requestRate: 12, byteRate: 0, openedRate: 0, mutualTlsShare: 0.5 } },
+    routes: {},
+  },
 } as unknown as GraphView;
 
 test("what the graph knows of a workload is in its row; what is outside of the mesh has none", () => {
   const outside = { ...workload, name: "dns", dataPlane: "none" as const, requestRate: 0 };
-  const told = topRows({ ...workloads, tables: { workloads: { ...workloads.tables.workloads, "kube-system/dns": outside } } }, graph);
-  assert.deepEqual(told.map(({ name, mutualTlsShare }) => [name, mutualTlsShare]), [["web", 0.5]]);
+  const told = topRows(
+    { ...workloads, tables: { workloads: { ...workloads.tables.workloads, "kube-system/dns": outside } } },
+    graph,
+  );
+  assert.deepEqual(
+    told.map(({ name, mutualTlsShare }) => [name, mutualTlsShare]),
+    [["web", 0.5]],
+  );
 });
 
 class MeshContext extends FakeContext {
@@ -59,10 +114,16 @@ class MeshContext extends FakeContext {
 test("top -o json measures for some seconds and prints one object", async () => {
   const context = new MeshContext();
   await createProgram(context).parseAsync(["top", "-o", "json"], { from: "user" });
-  const { subject, rows: told } = JSON.parse(context.output) as { subject: string; rows: { name: string; requestRate: number }[] };
+  const { subject, rows: told } = JSON.parse(context.output) as {
+    subject: string;
+    rows: { name: string; requestRate: number }[];
+  };
   assert.deepEqual([subject, told.map(({ name, requestRate }) => [name, requestRate])], ["workloads", [["web", 12]]]);
 });
 
 test("a subject that there is none of is refused by name", async () => {
-  await assert.rejects(createProgram(new MeshContext()).parseAsync(["top", "nodes"], { from: "user" }), /there is no top of "nodes": expected workloads, services, namespaces/);
+  await assert.rejects(
+    createProgram(new MeshContext()).parseAsync(["top", "nodes"], { from: "user" }),
+    /there is no top of "nodes": expected workloads, services, namespaces/,
+  );
 });

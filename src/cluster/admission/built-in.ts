@@ -20,5 +20,11 @@ export interface AdmissionParts {
 
 /** The plugins in their order. Webhooks judge what the built-in ones have completed. */
 export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
-  return [namespaceLifecycle(parts.store), serviceAccountAdmission(parts), podDefaults(parts), roleEscalation(parts.store, parts.authorizer), webhookAdmission(parts)];
+  return [
+    namespaceLifecycle(parts.store),
+    serviceAccountAdmission(parts),
+    podDefaults(parts),
+    roleEscalation(parts.store, parts.authorizer),
+    webhookAdmission(parts),
+  ];
 }

@@ -19,12 +19,19 @@ export class MatchConditions {
     if (conditions.length === 0) return true;
     this.#module ??= import("@bufbuild/cel");
     const cel = await this.#module;
-    const bindings = { object: request.object ?? null, oldObject: request.oldObject ?? null, request: admission } as Readonly<Record<string, unknown>>;
+    const bindings = {
+      object: request.object ?? null,
+      oldObject: request.oldObject ?? null,
+      request: admission,
+    } as Readonly<Record<string, unknown>>;
     let fault: Error | undefined;
     for (const { name, expression } of conditions) {
       const result = this.#evaluate(cel, expression, bindings);
       if (result === false) return false;
-      if (result !== true) fault ??= new Error(`matchCondition "${name}" of webhook "${webhook.name}" gave no boolean: ${result instanceof Error ? result.message : String(result)}`);
+      if (result !== true)
+        fault ??= new Error(
+          `matchCondition "${name}" of webhook "${webhook.name}" gave no boolean: ${result instanceof Error ? result.message : String(result)}`,
+        );
     }
     if (fault !== undefined) throw fault;
     return true;

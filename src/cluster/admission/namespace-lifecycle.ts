@@ -13,11 +13,21 @@ export function namespaceLifecycle(store: Store): AdmissionPlugin {
     mutate(request) {
       const { operation, type, namespace, subresource, name } = request;
       if (operation === "DELETE" && type.storageKey === "/namespaces" && immortal.has(name)) {
-        throw new AdmissionRefusal(403, "Forbidden", `namespaces "${name}" is forbidden: this namespace may not be deleted`, [], subjectOf(request));
+        throw new AdmissionRefusal(
+          403,
+          "Forbidden",
+          `namespaces "${name}" is forbidden: this namespace may not be deleted`,
+          [],
+          subjectOf(request),
+        );
       }
       if (operation !== "CREATE" || !type.namespaced || subresource !== "" || unstored.has(type.plural)) return;
       const found = store.latest("/namespaces", "", namespace);
-      if (found === undefined) throw new AdmissionRefusal(404, "NotFound", `namespaces "${namespace}" not found`, [], { name: namespace, kind: "namespaces" });
+      if (found === undefined)
+        throw new AdmissionRefusal(404, "NotFound", `namespaces "${namespace}" not found`, [], {
+          name: namespace,
+          kind: "namespaces",
+        });
       const { phase } = (found.object["status"] ?? {}) as { phase?: string };
       if (phase !== "Terminating" && found.object.metadata.deletionTimestamp === undefined) return;
       const resource = type.group === "" ? type.plural : `${type.plural}.${type.group}`;
@@ -26,7 +36,13 @@ export function namespaceLifecycle(store: Store): AdmissionPlugin {
         403,
         "Forbidden",
         `${resource} "${wanted}" is forbidden: unable to create new content in namespace ${namespace} because it is being terminated`,
-        [{ reason: "NamespaceTerminating", message: `namespace ${namespace} is being terminated`, field: "metadata.namespace" }],
+        [
+          {
+            reason: "NamespaceTerminating",
+            message: `namespace ${namespace} is being terminated`,
+            field: "metadata.namespace",
+          },
+        ],
         subjectOf(request),
       );
     },

@@ -16,7 +16,10 @@ interface PodSpec {
   tolerations?: Toleration[];
 }
 
-const systemPriorities: Readonly<Record<string, number>> = { "system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000 };
+const systemPriorities: Readonly<Record<string, number>> = {
+  "system-cluster-critical": 2_000_000_000,
+  "system-node-critical": 2_000_001_000,
+};
 const unreachableSeconds = 300;
 
 /** Priority by class, and 300 seconds' patience with a node that is not ready (Priority, DefaultTolerationSeconds). */
@@ -29,9 +32,16 @@ export function podDefaults({ store }: { readonly store: Store }): AdmissionPlug
       setPriority(store, spec, object.metadata.name ?? "");
       for (const key of ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]) {
         const tolerated = (spec.tolerations ?? []).some((toleration) => {
-          return (toleration.key === key || (toleration.key ?? "") === "") && (toleration.effect === "NoExecute" || (toleration.effect ?? "") === "");
+          return (
+            (toleration.key === key || (toleration.key ?? "") === "") &&
+            (toleration.effect === "NoExecute" || (toleration.effect ?? "") === "")
+          );
         });
-        if (!tolerated) spec.tolerations = [...(spec.tolerations ?? []), { key, operator: "Exists", effect: "NoExecute", tolerationSeconds: unreachableSeconds }];
+        if (!tolerated)
+          spec.tolerations = [
+            ...(spec.tolerations ?? []),
+            { key, operator: "Exists", effect: "NoExecute", tolerationSeconds: unreachableSeconds },
+          ];
       }
     },
   };
@@ -49,7 +59,12 @@ function setPriority(store: Store, spec: PodSpec, name: string): void {
   }
   const found = classes.get("", className);
   const value = (found?.object["value"] as number | undefined) ?? systemPriorities[className];
-  if (value === undefined) throw new AdmissionRefusal(403, "Forbidden", `pods "${name}" is forbidden: no PriorityClass with name ${className} was found`);
+  if (value === undefined)
+    throw new AdmissionRefusal(
+      403,
+      "Forbidden",
+      `pods "${name}" is forbidden: no PriorityClass with name ${className} was found`,
+    );
   spec.priority = value;
   spec.preemptionPolicy ??= (found?.object["preemptionPolicy"] as string | undefined) ?? "PreemptLowerPriority";
 }

@@ -28,9 +28,17 @@ export interface UntypedOptions {
 }
 
 /** The object of a request, as the details of a refusal name it. */
-export function subjectOf({ name, object, type }: Pick<AdmissionRequest, "name" | "object" | "type">): AdmissionRefusal["subject"] {
+export function subjectOf({
+  name,
+  object,
+  type,
+}: Pick<AdmissionRequest, "name" | "object" | "type">): AdmissionRefusal["subject"] {
   const wanted = name === "" ? (object?.metadata.name ?? "") : name;
-  return { ...(wanted === "" ? {} : { name: wanted }), ...(type.group === "" ? {} : { group: type.group }), kind: type.plural };
+  return {
+    ...(wanted === "" ? {} : { name: wanted }),
+    ...(type.group === "" ? {} : { group: type.group }),
+    kind: type.plural,
+  };
 }
 
 /** A refusal by admission, to be answered with that status. */
@@ -42,7 +50,13 @@ export class AdmissionRefusal extends Error {
   /** Of what the refusal speaks; webhooks do not say it. */
   readonly subject: { readonly name?: string; readonly group?: string; readonly kind?: string };
 
-  constructor(code: number, reason: string, message: string, causes: AdmissionRefusal["causes"] = [], subject: AdmissionRefusal["subject"] = {}) {
+  constructor(
+    code: number,
+    reason: string,
+    message: string,
+    causes: AdmissionRefusal["causes"] = [],
+    subject: AdmissionRefusal["subject"] = {},
+  ) {
     super(message);
     this.subject = subject;
     this.code = code;

@@ -1,4 +1,12 @@
-import { aggregatedRules, clusterRoles, rbacGroup, rulesNotCovered, rulesOf, type PolicyRule, type RbacAuthorizer } from "../auth/index.ts";
+import {
+  aggregatedRules,
+  clusterRoles,
+  rbacGroup,
+  rulesNotCovered,
+  rulesOf,
+  type PolicyRule,
+  type RbacAuthorizer,
+} from "../auth/index.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
@@ -14,12 +22,26 @@ export function roleEscalation(store: Store, authorizer: RbacAuthorizer): Admiss
     name: "RoleEscalation",
     validate(request) {
       const { operation, type, object, subresource } = request;
-      if ((operation !== "CREATE" && operation !== "UPDATE") || type.group !== rbacGroup || subresource !== "" || object === undefined) return;
+      if (
+        (operation !== "CREATE" && operation !== "UPDATE") ||
+        type.group !== rbacGroup ||
+        subresource !== "" ||
+        object === undefined
+      )
+        return;
       if (request.user.groups.includes("system:masters")) return;
       const isRole = type.plural === "roles" || type.plural === "clusterroles";
       const roleRef = object["roleRef"] as RoleRef | undefined;
-      const named = isRole ? { resource: type.plural, name: object.metadata.name ?? "" } : { resource: roleRef?.kind === "Role" ? "roles" : "clusterroles", name: roleRef?.name ?? "" };
-      const attributes = { verb: isRole ? "escalate" : "bind", group: rbacGroup, ...named, subresource: "", namespace: request.namespace };
+      const named = isRole
+        ? { resource: type.plural, name: object.metadata.name ?? "" }
+        : { resource: roleRef?.kind === "Role" ? "roles" : "clusterroles", name: roleRef?.name ?? "" };
+      const attributes = {
+        verb: isRole ? "escalate" : "bind",
+        group: rbacGroup,
+        ...named,
+        subresource: "",
+        namespace: request.namespace,
+      };
       if (authorizer.authorize(request.user, attributes).allowed) return;
       const wanted = isRole ? rulesOf(object) : rulesOfReference(store, roleRef, request.namespace);
       const missing = rulesNotCovered(authorizer.rulesFor(request.user, request.namespace), wanted);
@@ -30,16 +52,28 @@ export function roleEscalation(store: Store, authorizer: RbacAuthorizer): Admiss
 
 function rulesOfReference(store: Store, roleRef: RoleRef | undefined, namespace: string): readonly PolicyRule[] {
   if (roleRef === undefined) return [];
-  const record = roleRef.kind === "Role" ? store.get(`${rbacGroup}/roles`, namespace, roleRef.name) : store.get(clusterRoles, "", roleRef.name);
+  const record =
+    roleRef.kind === "Role"
+      ? store.get(`${rbacGroup}/roles`, namespace, roleRef.name)
+      : store.get(clusterRoles, "", roleRef.name);
   if (record === undefined) return [];
-  const all = store.collection(clusterRoles).list().map((role) => role.object);
+  const all = store
+    .collection(clusterRoles)
+    .list()
+    .map((role) => role.object);
   return aggregatedRules(record.object, all) ?? rulesOf(record.object);
 }
 
 function refusal(request: AdmissionRequest, missing: readonly PolicyRule[]): AdmissionRefusal {
   const { type, user, object } = request;
   const texts = missing.map((rule) => {
-    const fields = Object.entries({ APIGroups: rule.apiGroups, Resources: rule.resources, ResourceNames: rule.resourceNames, NonResourceURLs: rule.nonResourceURLs, Verbs: rule.verbs });
+    const fields = Object.entries({
+      APIGroups: rule.apiGroups,
+      Resources: rule.resources,
+      ResourceNames: rule.resourceNames,
+      NonResourceURLs: rule.nonResourceURLs,
+      Verbs: rule.verbs,
+    });
     return `{${fields.flatMap(([name, values]) => (values === undefined ? [] : [`${name}:${JSON.stringify(values)}`])).join(", ")}}`;
   });
   const groups = user.groups.map((group) => JSON.stringify(group)).join(" ");

@@ -24,7 +24,13 @@ interface PodSpec {
 }
 
 /** Gives each new pod its service account, and the account's token as a projected volume in each container that mounts none. */
-export function serviceAccountAdmission({ store, random }: { readonly store: Store; readonly random: Random }): AdmissionPlugin {
+export function serviceAccountAdmission({
+  store,
+  random,
+}: {
+  readonly store: Store;
+  readonly random: Random;
+}): AdmissionPlugin {
   return {
     name: "ServiceAccount",
     mutate(request) {
@@ -40,22 +46,32 @@ export function serviceAccountAdmission({ store, random }: { readonly store: Sto
         const message = `pods "${name}" is forbidden: error looking up service account ${request.namespace}/${spec.serviceAccountName}: serviceaccount "${spec.serviceAccountName}" not found`;
         throw new AdmissionRefusal(403, "Forbidden", message, [], subjectOf(request));
       }
-      const accountFields = account.object as UntypedObject & { automountServiceAccountToken?: boolean; imagePullSecrets?: unknown[] };
-      if ((spec.imagePullSecrets ?? []).length === 0 && (accountFields.imagePullSecrets ?? []).length > 0) spec.imagePullSecrets = cloneJson(accountFields.imagePullSecrets ?? []);
-      if (spec.automountServiceAccountToken ?? accountFields.automountServiceAccountToken ?? true) mountToken(spec, random);
+      const accountFields = account.object as UntypedObject & {
+        automountServiceAccountToken?: boolean;
+        imagePullSecrets?: unknown[];
+      };
+      if ((spec.imagePullSecrets ?? []).length === 0 && (accountFields.imagePullSecrets ?? []).length > 0)
+        spec.imagePullSecrets = cloneJson(accountFields.imagePullSecrets ?? []);
+      if (spec.automountServiceAccountToken ?? accountFields.automountServiceAccountToken ?? true)
+        mountToken(spec, random);
     },
   };
 }
 
 function mountToken(spec: PodSpec, random: Random): void {
   const containers = [...(spec.initContainers ?? []), ...(spec.containers ?? [])];
-  const without = containers.filter((container) => (container.volumeMounts ?? []).every((mount) => mount.mountPath !== tokenMountPath));
+  const without = containers.filter((container) =>
+    (container.volumeMounts ?? []).every((mount) => mount.mountPath !== tokenMountPath),
+  );
   if (without.length === 0) return;
   let suffix = "";
   for (let index = 0; index < 5; index++) suffix += letters[Math.floor(random() * letters.length)] ?? "b";
-  const name = spec.volumes?.find((volume) => volume.name.startsWith("kube-api-access-"))?.name ?? `kube-api-access-${suffix}`;
-  for (const container of without) container.volumeMounts = [...(container.volumeMounts ?? []), { name, readOnly: true, mountPath: tokenMountPath }];
-  if (spec.volumes?.some((volume) => volume.name === name) !== true) spec.volumes = [...(spec.volumes ?? []), tokenVolume(name)];
+  const name =
+    spec.volumes?.find((volume) => volume.name.startsWith("kube-api-access-"))?.name ?? `kube-api-access-${suffix}`;
+  for (const container of without)
+    container.volumeMounts = [...(container.volumeMounts ?? []), { name, readOnly: true, mountPath: tokenMountPath }];
+  if (spec.volumes?.some((volume) => volume.name === name) !== true)
+    spec.volumes = [...(spec.volumes ?? []), tokenVolume(name)];
 }
 
 function tokenVolume(name: string): { name: string } {
@@ -66,7 +82,11 @@ function tokenVolume(name: string): { name: string } {
       sources: [
         { serviceAccountToken: { expirationSeconds: tokenSeconds, path: "token" } },
         { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } },
-        { downwardAPI: { items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }] } },
+        {
+          downwardAPI: {
+            items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }],
+          },
+        },
       ],
     },
   };

@@ -7,7 +7,12 @@ import type { Webhook, WebhookClientConfig } from "./webhook-configurations.ts";
 export interface AdmissionResponse {
   readonly uid: string;
   readonly allowed: boolean;
-  readonly status?: { readonly code?: number; readonly message?: string; readonly reason?: string; readonly details?: unknown };
+  readonly status?: {
+    readonly code?: number;
+    readonly message?: string;
+    readonly reason?: string;
+    readonly details?: unknown;
+  };
   readonly patch?: string;
   readonly patchType?: string;
   readonly warnings?: readonly string[];
@@ -40,7 +45,8 @@ export class WebhookClient {
   async call(webhook: Webhook, review: { readonly request: { readonly uid: string } }): Promise<AdmissionResponse> {
     const seconds = webhook.timeoutSeconds ?? defaultTimeoutSeconds;
     const endpoint = this.#endpoint(webhook.clientConfig, seconds);
-    const failed = (message: string, cause?: unknown): Error => transientError("webhook-failed", `failed to call webhook: Post "${endpoint.shown}": ${message}`, { cause });
+    const failed = (message: string, cause?: unknown): Error =>
+      transientError("webhook-failed", `failed to call webhook: Post "${endpoint.shown}": ${message}`, { cause });
     let text: string;
     try {
       text = await this.#post(endpoint, JSON.stringify(review), AbortSignal.timeout(seconds * 1000));
@@ -55,28 +61,46 @@ export class WebhookClient {
       throw failed("the answer is not JSON", error);
     }
     if (response === undefined || typeof response.allowed !== "boolean") throw failed("webhook response was absent");
-    if (response.uid !== review.request.uid) throw failed(`expected response.uid="${review.request.uid}", got "${response.uid}"`);
+    if (response.uid !== review.request.uid)
+      throw failed(`expected response.uid="${review.request.uid}", got "${response.uid}"`);
     return response;
   }
 
   #endpoint(config: WebhookClientConfig, seconds: number): Endpoint {
-    const ca = config.caBundle === undefined || config.caBundle === "" ? undefined : Buffer.from(config.caBundle, "base64").toString("utf8");
+    const ca =
+      config.caBundle === undefined || config.caBundle === ""
+        ? undefined
+        : Buffer.from(config.caBundle, "base64").toString("utf8");
     if (config.url !== undefined) {
       const url = new URL(config.url);
       url.searchParams.set("timeout", `${seconds}s`);
-      return { host: url.hostname, port: Number(url.port || "443"), path: url.pathname + url.search, serverName: url.hostname, ca, shown: url.href };
+      return {
+        host: url.hostname,
+        port: Number(url.port || "443"),
+        path: url.pathname + url.search,
+        serverName: url.hostname,
+        ca,
+        shown: url.href,
+      };
     }
     const { service } = config;
     if (service === undefined) throw transientError("webhook-failed", "the webhook has neither a URL nor a service");
     const found = this.#store.get("/services", service.namespace, service.name);
-    const { clusterIP, type, externalName } = (found?.object["spec"] ?? {}) as { clusterIP?: string; type?: string; externalName?: string };
+    const { clusterIP, type, externalName } = (found?.object["spec"] ?? {}) as {
+      clusterIP?: string;
+      type?: string;
+      externalName?: string;
+    };
     const serverName = `${service.name}.${service.namespace}.svc`;
     const port = service.port ?? 443;
     const path = `/${(service.path ?? "").replace(/^\//, "")}?timeout=${seconds}s`;
     const shown = `https://${serverName}:${port}${path}`;
     const host = type === "ExternalName" ? externalName : clusterIP;
     if (found === undefined || host === undefined || host === "None") {
-      throw transientError("webhook-failed", `failed to call webhook: Post "${shown}": service "${service.name}" not found`);
+      throw transientError(
+        "webhook-failed",
+        `failed to call webhook: Post "${shown}": service "${service.name}" not found`,
+      );
     }
     return { host, port, path, serverName, ca, shown };
   }
@@ -90,7 +114,12 @@ export class WebhookClient {
         path: endpoint.path,
         servername: /^[\d.]+$|:/.test(endpoint.serverName) ? "" : endpoint.serverName,
         method: "POST",
-        headers: { host: endpoint.serverName, "content-type": "application/json", accept: "application/json", "content-length": Buffer.byteLength(body) },
+        headers: {
+          host: endpoint.serverName,
+          "content-type": "application/json",
+          accept: "application/json",
+          "content-length": Buffer.byteLength(body),
+        },
         signal,
       });
       outgoing.on("error", (error) => reject(signal.aborted && signal.reason instanceof Error ? signal.reason : error));

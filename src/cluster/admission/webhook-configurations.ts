@@ -21,7 +21,12 @@ export interface Webhook {
 
 export interface WebhookClientConfig {
   readonly url?: string;
-  readonly service?: { readonly namespace: string; readonly name: string; readonly path?: string; readonly port?: number };
+  readonly service?: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly path?: string;
+    readonly port?: number;
+  };
   /** PEM, base64. */
   readonly caBundle?: string;
 }
@@ -62,7 +67,8 @@ export class WebhookConfigurations {
     for (const record of this.#store.collection(`${group}/${kind}webhookconfigurations`).list()) {
       for (const webhook of (record.object["webhooks"] as readonly Webhook[] | null | undefined) ?? []) {
         const type = this.#typeFor(webhook, request);
-        if (type !== undefined && this.#selects(webhook, request)) found.push({ webhook, configuration: record.name, type });
+        if (type !== undefined && this.#selects(webhook, request))
+          found.push({ webhook, configuration: record.name, type });
       }
     }
     return found;
@@ -75,14 +81,21 @@ export class WebhookConfigurations {
     if (webhook.matchPolicy === "Exact") return undefined;
     return this.#registry
       .resources()
-      .find((type) => type.storageKey === request.type.storageKey && type !== request.type && rules.some((rule) => ruleMatches(rule, request, type)));
+      .find(
+        (type) =>
+          type.storageKey === request.type.storageKey &&
+          type !== request.type &&
+          rules.some((rule) => ruleMatches(rule, request, type)),
+      );
   }
 
   #selects(webhook: Webhook, request: AdmissionRequest): boolean {
     const { objectSelector, namespaceSelector } = webhook;
-    if (!isEmpty(namespaceSelector) && !matchesLabelSelector(namespaceSelector, this.#namespaceLabels(request))) return false;
+    if (!isEmpty(namespaceSelector) && !matchesLabelSelector(namespaceSelector, this.#namespaceLabels(request)))
+      return false;
     if (isEmpty(objectSelector)) return true;
-    const matches = (object: UntypedObject | undefined): boolean => object !== undefined && matchesLabelSelector(objectSelector, object.metadata.labels);
+    const matches = (object: UntypedObject | undefined): boolean =>
+      object !== undefined && matchesLabelSelector(objectSelector, object.metadata.labels);
     return matches(request.object) || matches(request.oldObject);
   }
 
@@ -93,12 +106,21 @@ export class WebhookConfigurations {
 }
 
 function isEmpty(selector: LabelSelector | undefined): boolean {
-  return selector === undefined || (Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0);
+  return (
+    selector === undefined ||
+    (Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0)
+  );
 }
 
 function ruleMatches(rule: WebhookRule, request: AdmissionRequest, type: ResourceType): boolean {
-  const has = (list: readonly string[] | undefined, word: string): boolean => list !== undefined && (list.includes("*") || list.includes(word));
-  if (!has(rule.operations, request.operation) || !has(rule.apiGroups, type.group) || !has(rule.apiVersions, type.version)) return false;
+  const has = (list: readonly string[] | undefined, word: string): boolean =>
+    list !== undefined && (list.includes("*") || list.includes(word));
+  if (
+    !has(rule.operations, request.operation) ||
+    !has(rule.apiGroups, type.group) ||
+    !has(rule.apiVersions, type.version)
+  )
+    return false;
   if (rule.scope === "Cluster" && type.namespaced) return false;
   if (rule.scope === "Namespaced" && !type.namespaced) return false;
   return (rule.resources ?? []).some((resource) => {

@@ -21,7 +21,11 @@ export interface WebhookParts {
 /** Calls the mutating webhooks one after the other, the validating ones side by side. */
 export function webhookAdmission(parts: WebhookParts): AdmissionPlugin {
   const webhooks = new Webhooks(parts);
-  return { name: "Webhooks", mutate: (request) => webhooks.mutate(request), validate: (request) => webhooks.validate(request) };
+  return {
+    name: "Webhooks",
+    mutate: (request) => webhooks.mutate(request),
+    validate: (request) => webhooks.validate(request),
+  };
 }
 
 class Webhooks {
@@ -46,7 +50,8 @@ class Webhooks {
     }
     // Who asked for it sees the object once more when a later one has changed it.
     for (const { match, after } of called) {
-      if (match.webhook.reinvocationPolicy === "IfNeeded" && !isDeepStrictEqual(after, request.object)) await this.#mutateOnce(match, request);
+      if (match.webhook.reinvocationPolicy === "IfNeeded" && !isDeepStrictEqual(after, request.object))
+        await this.#mutateOnce(match, request);
     }
   }
 
@@ -66,7 +71,11 @@ class Webhooks {
       this.#registry.applyDefaults(request.type, object);
       request.object = object;
     } catch (error) {
-      throw new AdmissionRefusal(500, "InternalError", `Internal error occurred: admission webhook "${webhook.name}" answered a patch that does not apply: ${messageOf(error)}`);
+      throw new AdmissionRefusal(
+        500,
+        "InternalError",
+        `Internal error occurred: admission webhook "${webhook.name}" answered a patch that does not apply: ${messageOf(error)}`,
+      );
     }
   }
 
@@ -103,9 +112,13 @@ class Webhooks {
     }
   }
 
-  #review(type: ResourceType, request: AdmissionRequest): { apiVersion: string; kind: string; request: { uid: string } } {
+  #review(
+    type: ResourceType,
+    request: AdmissionRequest,
+  ): { apiVersion: string; kind: string; request: { uid: string } } {
     const { operation, namespace, name, user, dryRun, options, subresource, object, oldObject } = request;
-    const converted = (value: UntypedObject | undefined): UntypedObject | null => (value === undefined ? null : this.#registry.convert(value, type));
+    const converted = (value: UntypedObject | undefined): UntypedObject | null =>
+      value === undefined ? null : this.#registry.convert(value, type);
     const kindOf = ({ group, version, kind }: ResourceType): object => ({ group, version, kind });
     const resourceOf = ({ group, version, plural }: ResourceType): object => ({ group, version, resource: plural });
     return {
@@ -122,7 +135,12 @@ class Webhooks {
         ...(name === "" ? {} : { name }),
         ...(namespace === "" ? {} : { namespace }),
         operation,
-        userInfo: { username: user.name, ...(user.uid === undefined ? {} : { uid: user.uid }), groups: user.groups, ...(user.extra === undefined ? {} : { extra: user.extra }) },
+        userInfo: {
+          username: user.name,
+          ...(user.uid === undefined ? {} : { uid: user.uid }),
+          groups: user.groups,
+          ...(user.extra === undefined ? {} : { extra: user.extra }),
+        },
         object: converted(object),
         oldObject: converted(oldObject),
         dryRun,
@@ -136,5 +154,9 @@ function denial(webhook: Webhook, { status }: AdmissionResponse): AdmissionRefus
   const denied = `admission webhook "${webhook.name}" denied the request`;
   const why = status?.message || status?.reason;
   const code = status?.code === undefined || status.code < 400 ? 400 : status.code;
-  return new AdmissionRefusal(code, status?.reason ?? "", why === undefined ? `${denied} without explanation` : `${denied}: ${why}`);
+  return new AdmissionRefusal(
+    code,
+    status?.reason ?? "",
+    why === undefined ? `${denied} without explanation` : `${denied}: ${why}`,
+  );
 }

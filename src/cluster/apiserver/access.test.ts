@@ -18,20 +18,33 @@ const pods = "/api/v1/namespaces/default/pods";
 const merge = { contentType: "application/merge-patch+json" };
 
 function pod(name: string, spec: Json = {}): Json {
-  return { apiVersion: "v1", kind: "Pod", metadata: { name, labels: { app: name } }, spec: { containers: [{ name: "main", image: "x" }], ...spec } };
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, labels: { app: name } },
+    spec: { containers: [{ name: "main", image: "x" }], ...spec },
+  };
 }
 
 test("without credentials a request is forbidden, with wrong ones unauthorized, and health is public", async () => {
   const anonymous = await server.call("GET", "/api/v1/namespaces", undefined, { anonymous: true });
   assert.equal(anonymous.status, 403);
-  assert.equal(anonymous.body.message, 'namespaces is forbidden: User "system:anonymous" cannot list resource "namespaces" in API group "" at the cluster scope');
+  assert.equal(
+    anonymous.body.message,
+    'namespaces is forbidden: User "system:anonymous" cannot list resource "namespaces" in API group "" at the cluster scope',
+  );
   assert.equal((await server.call("GET", "/api/v1/namespaces", undefined, { token: "nonsense" })).status, 401);
   assert.equal((await server.call("GET", "/readyz", undefined, { anonymous: true })).text, "ok");
 });
 
 test("a service account does what its roles allow, and its token ends with the pod it is bound to", async () => {
   const made = await server.call("POST", pods, pod("bound"));
-  const request = { spec: { audiences: ["mesh"], boundObjectRef: { kind: "Pod", apiVersion: "v1", name: "bound", uid: made.body.metadata.uid } } };
+  const request = {
+    spec: {
+      audiences: ["mesh"],
+      boundObjectRef: { kind: "Pod", apiVersion: "v1", name: "bound", uid: made.body.metadata.uid },
+    },
+  };
   const path = "/api/v1/namespaces/default/serviceaccounts/default/token";
   const meshToken = (await server.call("POST", path, request)).body.status.token;
   const { token } = (await server.call("POST", path, { spec: {} })).body.status;
@@ -39,7 +52,11 @@ test("a service account does what its roles allow, and its token ends with the p
   assert.equal(await read(), 403);
   const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "view" };
   const subjects = [{ kind: "ServiceAccount", name: "default", namespace: "default" }];
-  await server.call("POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", { metadata: { name: "viewers" }, roleRef, subjects });
+  await server.call("POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", {
+    metadata: { name: "viewers" },
+    roleRef,
+    subjects,
+  });
   assert.equal(await read(), 200);
   assert.equal((await server.call("GET", "/api/v1/namespaces/kube-system/pods", undefined, { token })).status, 403);
   const review = async (audience: string): Promise<Json> => {
@@ -57,7 +74,10 @@ test("a service account does what its roles allow, and its token ends with the p
 test("a token secret is filled for its account", async () => {
   const annotations = { "kubernetes.io/service-account.name": "default" };
   const secrets = "/api/v1/namespaces/default/secrets";
-  await server.call("POST", secrets, { metadata: { name: "long-lived", annotations }, type: "kubernetes.io/service-account-token" });
+  await server.call("POST", secrets, {
+    metadata: { name: "long-lived", annotations },
+    type: "kubernetes.io/service-account-token",
+  });
   let data: Json;
   while (data?.token === undefined) ({ data } = (await server.call("GET", `${secrets}/long-lived`)).body);
   const token = Buffer.from(data.token, "base64").toString();
@@ -68,11 +88,23 @@ test("a token secret is filled for its account", async () => {
 test("roles that aggregate take the rules of those they select", async () => {
   const labels = { "rbac.authorization.k8s.io/aggregate-to-view": "true" };
   const rules = [{ verbs: ["get"], apiGroups: ["test.dev"], resources: ["widgets"] }];
-  await server.call("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", { metadata: { name: "widgets", labels }, rules });
-  const spec = { user: "carl", groups: ["staff"], resourceAttributes: { verb: "get", group: "test.dev", resource: "widgets", namespace: "default" } };
-  const ask = async (): Promise<boolean> => (await server.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", { spec })).body.status.allowed;
+  await server.call("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", {
+    metadata: { name: "widgets", labels },
+    rules,
+  });
+  const spec = {
+    user: "carl",
+    groups: ["staff"],
+    resourceAttributes: { verb: "get", group: "test.dev", resource: "widgets", namespace: "default" },
+  };
+  const ask = async (): Promise<boolean> =>
+    (await server.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", { spec })).body.status.allowed;
   assert.equal(await ask(), false);
-  const binding = { metadata: { name: "staff" }, roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "admin" }, subjects: [{ kind: "Group", name: "staff", apiGroup: "rbac.authorization.k8s.io" }] };
+  const binding = {
+    metadata: { name: "staff" },
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "admin" },
+    subjects: [{ kind: "Group", name: "staff", apiGroup: "rbac.authorization.k8s.io" }],
+  };
   await server.call("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding);
   while (!(await ask()));
 });
@@ -83,9 +115,19 @@ test("nobody grants more than he has", async () => {
   const subjects = [{ kind: "Group", name: "editors", apiGroup: "rbac.authorization.k8s.io" }];
   const bindings = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
   await server.call("POST", bindings, { metadata: { name: "editors" }, roleRef, subjects });
-  const more = await server.call("POST", bindings, { metadata: { name: "more" }, roleRef: { ...roleRef, name: "cluster-admin" }, subjects }, { headers });
+  const more = await server.call(
+    "POST",
+    bindings,
+    { metadata: { name: "more" }, roleRef: { ...roleRef, name: "cluster-admin" }, subjects },
+    { headers },
+  );
   assert.match(more.body.message, /attempting to grant RBAC permissions not currently held/);
-  const same = await server.call("POST", bindings, { metadata: { name: "same" }, roleRef: { ...roleRef, name: "view" }, subjects }, { headers });
+  const same = await server.call(
+    "POST",
+    bindings,
+    { metadata: { name: "same" }, roleRef: { ...roleRef, name: "view" }, subjects },
+    { headers },
+  );
   assert.equal(same.status, 201, same.text);
 });
 
@@ -114,9 +156,25 @@ test("an eviction is refused while a disruption budget has none left", async () 
   await server.call("POST", pods, pod("guarded", { nodeName: "node-a" }));
   await server.call("PATCH", `${pods}/guarded/status`, { status: { phase: "Running" } }, merge);
   const budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
-  await server.call("POST", budgets, { metadata: { name: "guard" }, spec: { minAvailable: 1, selector: { matchLabels: { app: "guarded" } } } });
-  const allow = async (disruptionsAllowed: number): Promise<unknown> => await server.call("PATCH", `${budgets}/guard/status`, { status: { observedGeneration: 1, disruptionsAllowed } }, merge);
-  const evict = async (): Promise<number> => (await server.call("POST", `${pods}/guarded/eviction`, { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: "guarded" } })).status;
+  await server.call("POST", budgets, {
+    metadata: { name: "guard" },
+    spec: { minAvailable: 1, selector: { matchLabels: { app: "guarded" } } },
+  });
+  const allow = async (disruptionsAllowed: number): Promise<unknown> =>
+    await server.call(
+      "PATCH",
+      `${budgets}/guard/status`,
+      { status: { observedGeneration: 1, disruptionsAllowed } },
+      merge,
+    );
+  const evict = async (): Promise<number> =>
+    (
+      await server.call("POST", `${pods}/guarded/eviction`, {
+        apiVersion: "policy/v1",
+        kind: "Eviction",
+        metadata: { name: "guarded" },
+      })
+    ).status;
   await allow(0);
   assert.equal(await evict(), 429);
   await allow(1);
@@ -126,7 +184,10 @@ test("an eviction is refused while a disruption budget has none left", async () 
 
 test("services get addresses and node ports of their own and lose them with their end", async () => {
   const services = "/api/v1/namespaces/default/services";
-  const service = (name: string, spec: Json): Json => ({ metadata: { name }, spec: { ports: [{ port: 80 }], selector: { app: "x" }, ...spec } });
+  const service = (name: string, spec: Json): Json => ({
+    metadata: { name },
+    spec: { ports: [{ port: 80 }], selector: { app: "x" }, ...spec },
+  });
   const plain = await server.call("POST", services, service("plain", {}));
   assert.match(plain.body.spec.clusterIP, /^10\.96\./);
   const taken = await server.call("POST", services, service("taken", { clusterIP: plain.body.spec.clusterIP }));
@@ -137,7 +198,10 @@ test("services get addresses and node ports of their own and lose them with thei
   const changed = await server.call("PATCH", `${services}/dns`, { spec: { type: "ClusterIP" } }, merge);
   assert.equal(changed.body.spec.ports[0].nodePort, undefined);
   await server.call("DELETE", `${services}/plain`);
-  assert.equal((await server.call("POST", services, service("taken", { clusterIP: plain.body.spec.clusterIP }))).status, 201);
+  assert.equal(
+    (await server.call("POST", services, service("taken", { clusterIP: plain.body.spec.clusterIP }))).status,
+    201,
+  );
   assert.equal((await server.call("GET", `${services}/kubernetes`)).body.spec.clusterIP, "10.96.0.1");
 });
 
@@ -145,9 +209,16 @@ test("webhooks mutate, then judge; a failing one follows its policy; none is ask
   const seen: Json[] = [];
   const hook = await startWebhook((review) => {
     seen.push(review.request);
-    if (review.path === "/mutate") return { allowed: true, patchType: "JSONPatch", patch: Buffer.from('[{"op":"add","path":"/data","value":{"added":"yes"}}]').toString("base64") };
+    if (review.path === "/mutate")
+      return {
+        allowed: true,
+        patchType: "JSONPatch",
+        patch: Buffer.from('[{"op":"add","path":"/data","value":{"added":"yes"}}]').toString("base64"),
+      };
     const bad = review.request.object.metadata.name === "bad";
-    return bad ? { allowed: false, status: { code: 403, message: "bad name" } } : { allowed: true, warnings: ["looked at it"] };
+    return bad
+      ? { allowed: false, status: { code: 403, message: "bad name" } }
+      : { allowed: true, warnings: ["looked at it"] };
   });
   await server.call("POST", "/api/v1/namespaces", { metadata: { name: "hooked", labels: { hooks: "on" } } });
   const webhook = (name: string, path: string, more: Json = {}): Json => ({
@@ -161,42 +232,87 @@ test("webhooks mutate, then judge; a failing one follows its policy; none is ask
   });
   const api = "/apis/admissionregistration.k8s.io/v1";
   const matchConditions = [{ name: "not-exempt", expression: "!object.metadata.name.startsWith('exempt')" }];
-  await server.call("POST", `${api}/mutatingwebhookconfigurations`, { metadata: { name: "m" }, webhooks: [webhook("m.test.dev", "/mutate", { matchConditions })] });
-  const broken = webhook("broken.test.dev", "/none", { clientConfig: { url: "https://127.0.0.1:1/none" }, failurePolicy: "Ignore" });
-  await server.call("POST", `${api}/validatingwebhookconfigurations`, { metadata: { name: "v" }, webhooks: [webhook("v.test.dev", "/validate"), broken] });
-  const good = await server.call("POST", "/api/v1/namespaces/hooked/configmaps?dryRun=All", { metadata: { name: "good" } });
+  await server.call("POST", `${api}/mutatingwebhookconfigurations`, {
+    metadata: { name: "m" },
+    webhooks: [webhook("m.test.dev", "/mutate", { matchConditions })],
+  });
+  const broken = webhook("broken.test.dev", "/none", {
+    clientConfig: { url: "https://127.0.0.1:1/none" },
+    failurePolicy: "Ignore",
+  });
+  await server.call("POST", `${api}/validatingwebhookconfigurations`, {
+    metadata: { name: "v" },
+    webhooks: [webhook("v.test.dev", "/validate"), broken],
+  });
+  const good = await server.call("POST", "/api/v1/namespaces/hooked/configmaps?dryRun=All", {
+    metadata: { name: "good" },
+  });
   assert.equal(good.body.data.added, "yes", good.text);
   assert.equal(good.headers["warning"], '299 - "looked at it"');
-  assert.deepEqual(seen.map((request) => [request.operation, request.dryRun, request.object.data?.added]), [["CREATE", true, undefined], ["CREATE", true, "yes"]]);
+  assert.deepEqual(
+    seen.map((request) => [request.operation, request.dryRun, request.object.data?.added]),
+    [
+      ["CREATE", true, undefined],
+      ["CREATE", true, "yes"],
+    ],
+  );
   const bad = await server.call("POST", "/api/v1/namespaces/hooked/configmaps", { metadata: { name: "bad" } });
-  assert.deepEqual([bad.status, bad.body.message], [403, 'admission webhook "v.test.dev" denied the request: bad name']);
-  assert.equal((await server.call("POST", "/api/v1/namespaces/default/configmaps", { metadata: { name: "bad" } })).status, 201);
-  const exempt = await server.call("POST", "/api/v1/namespaces/hooked/configmaps?dryRun=All", { metadata: { name: "exempt" } });
+  assert.deepEqual(
+    [bad.status, bad.body.message],
+    [403, 'admission webhook "v.test.dev" denied the request: bad name'],
+  );
+  assert.equal(
+    (await server.call("POST", "/api/v1/namespaces/default/configmaps", { metadata: { name: "bad" } })).status,
+    201,
+  );
+  const exempt = await server.call("POST", "/api/v1/namespaces/hooked/configmaps?dryRun=All", {
+    metadata: { name: "exempt" },
+  });
   assert.equal(exempt.body.data, undefined);
   const fatal = { ...broken, failurePolicy: "Fail" };
   await server.call("PATCH", `${api}/validatingwebhookconfigurations/v`, { webhooks: [fatal] }, merge);
   const failed = await server.call("POST", "/api/v1/namespaces/hooked/configmaps", { metadata: { name: "good" } });
-  assert.match(failed.body.message, /^Internal error occurred: failed calling webhook "broken.test.dev": failed to call webhook: Post "https:\/\/127.0.0.1:1\/none/);
+  assert.match(
+    failed.body.message,
+    /^Internal error occurred: failed calling webhook "broken.test.dev": failed to call webhook: Post "https:\/\/127.0.0.1:1\/none/,
+  );
   await hook.close();
 });
 
 test("logs and upgrades pass to the pod's node, and a proxied request to the pod itself", async () => {
   const { certificate, key } = server.pki.nodes["node-a"] ?? { certificate: "", key: "" };
   const paths: string[] = [];
-  const node = createHttpsServer({ cert: readFileSync(certificate), key: readFileSync(key), ca: readFileSync(server.pki.caCertificate), requestCert: true, rejectUnauthorized: true }, (request, response) => {
-    paths.push(request.url ?? "");
-    response.end("line\n");
-  });
+  const node = createHttpsServer(
+    {
+      cert: readFileSync(certificate),
+      key: readFileSync(key),
+      ca: readFileSync(server.pki.caCertificate),
+      requestCert: true,
+      rejectUnauthorized: true,
+    },
+    (request, response) => {
+      paths.push(request.url ?? "");
+      response.end("line\n");
+    },
+  );
   node.on("upgrade", (request, socket) => {
     paths.push(request.url ?? "");
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${request.headers.upgrade ?? ""}\r\n\r\n`);
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${request.headers.upgrade ?? ""}\r\n\r\n`,
+    );
     socket.on("data", (chunk: Buffer) => socket.write(chunk.toString().toUpperCase()));
     socket.on("end", () => socket.end());
   });
   const nodePort = await listen(node);
   const app = createHttpServer((request, response) => response.end(`app ${request.url ?? ""}`));
   const appPort = await listen(app);
-  await server.call("POST", "/api/v1/nodes", { metadata: { name: "node-a" }, status: { addresses: [{ type: "InternalIP", address: "127.0.0.1" }], daemonEndpoints: { kubeletEndpoint: { Port: nodePort } } } });
+  await server.call("POST", "/api/v1/nodes", {
+    metadata: { name: "node-a" },
+    status: {
+      addresses: [{ type: "InternalIP", address: "127.0.0.1" }],
+      daemonEndpoints: { kubeletEndpoint: { Port: nodePort } },
+    },
+  });
   await server.call("POST", pods, pod("served", { nodeName: "node-a" }));
   await server.call("PATCH", `${pods}/served/status`, { status: { podIP: "127.0.0.1" } }, merge);
   assert.equal((await server.call("GET", `${pods}/served/log?tailLines=1`)).text, "line\n");
@@ -204,7 +320,9 @@ test("logs and upgrades pass to the pod's node, and a proxied request to the pod
   assert.deepEqual([wrong.status, wrong.body.message], [400, "container other is not valid for pod served"]);
   assert.equal((await server.call("GET", `${pods}/served:${appPort}/proxy/path?q=1`)).text, "app /path?q=1");
   const echoed = await new Promise<string>((resolve, reject) => {
-    const outgoing = server.request("POST", `${pods}/served/exec?command=cat&stdin=true&stdout=true`, { headers: { connection: "Upgrade", upgrade: "SPDY/3.1" } });
+    const outgoing = server.request("POST", `${pods}/served/exec?command=cat&stdin=true&stdout=true`, {
+      headers: { connection: "Upgrade", upgrade: "SPDY/3.1" },
+    });
     outgoing.on("error", reject);
     outgoing.on("response", (answer) => reject(new Error(`answered ${answer.statusCode ?? 0}`)));
     outgoing.on("upgrade", (_answer, socket) => {
@@ -217,7 +335,10 @@ test("logs and upgrades pass to the pod's node, and a proxied request to the pod
     outgoing.end();
   });
   assert.equal(echoed, "ABC");
-  assert.deepEqual(paths, ["/containerLogs/default/served/main?tailLines=1", "/exec/default/served/main?command=cat&input=1&output=1"]);
+  assert.deepEqual(paths, [
+    "/containerLogs/default/served/main?tailLines=1",
+    "/exec/default/served/main?command=cat&input=1&output=1",
+  ]);
   node.close();
   app.close();
 });
@@ -227,22 +348,40 @@ async function listen(target: Server): Promise<number> {
   return (target.address() as AddressInfo).port;
 }
 
-async function startWebhook(answer: (review: Json) => Json): Promise<{ port: number; ca: string; close: () => Promise<void> }> {
+async function startWebhook(
+  answer: (review: Json) => Json,
+): Promise<{ port: number; ca: string; close: () => Promise<void> }> {
   const now = Date.now();
   const authority = createAuthority("webhooks", now - 1000, now + 600_000);
-  const issued = issueCertificate(authority, { commonName: "webhook", subjectAltNames: ["127.0.0.1"], usages: ["server"], notBeforeMs: now - 1000, notAfterMs: now + 600_000 });
+  const issued = issueCertificate(authority, {
+    commonName: "webhook",
+    subjectAltNames: ["127.0.0.1"],
+    usages: ["server"],
+    notBeforeMs: now - 1000,
+    notAfterMs: now + 600_000,
+  });
   const hook = createHttpsServer({ cert: issued.certificatePem, key: issued.keyPem }, (request, response) => {
     let text = "";
     request.on("data", (chunk: Buffer) => (text += chunk.toString()));
     request.on("end", () => {
       const review = JSON.parse(text);
       const result = answer({ ...review, path: new URL(request.url ?? "/", "https://x").pathname });
-      response.end(JSON.stringify({ apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview", response: { uid: review.request.uid, ...result } }));
+      response.end(
+        JSON.stringify({
+          apiVersion: "admission.k8s.io/v1",
+          kind: "AdmissionReview",
+          response: { uid: review.request.uid, ...result },
+        }),
+      );
     });
   });
   const port = await listen(hook);
-  return { port, ca: authority.certificatePem, close: async () => {
-    hook.closeAllConnections();
-    await new Promise((resolve) => hook.close(resolve));
-  } };
+  return {
+    port,
+    ca: authority.certificatePem,
+    close: async () => {
+      hook.closeAllConnections();
+      await new Promise((resolve) => hook.close(resolve));
+    },
+  };
 }

@@ -5,11 +5,20 @@ import { ServerHarness, type Answer, type Json } from "./server-harness.ts";
 
 const server = new ServerHarness();
 const maps = "/api/v1/namespaces/default/configmaps";
-const configMap = (name: string, more: object = {}, metadata: object = {}): object => ({ apiVersion: "v1", kind: "ConfigMap", metadata: { name, ...metadata }, ...more });
+const configMap = (name: string, more: object = {}, metadata: object = {}): object => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name, ...metadata },
+  ...more,
+});
 
 before(async () => {
   await server.start();
-  await server.call("POST", "/api/v1/namespaces/default/serviceaccounts", { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } });
+  await server.call("POST", "/api/v1/namespaces/default/serviceaccounts", {
+    apiVersion: "v1",
+    kind: "ServiceAccount",
+    metadata: { name: "default" },
+  });
 });
 after(async () => await server.remove());
 
@@ -19,11 +28,26 @@ async function patch(path: string, kind: string, body: unknown): Promise<Answer>
 
 test("what admission and allocators fill in belongs to no manager, and zero structs are nobody's", async () => {
   const spec = { containers: [{ name: "main", image: "a" }] };
-  const pod = (await server.call("POST", "/api/v1/namespaces/default/pods", { apiVersion: "v1", kind: "Pod", metadata: { name: "managed" }, spec })).body;
+  const pod = (
+    await server.call("POST", "/api/v1/namespaces/default/pods", {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "managed" },
+      spec,
+    })
+  ).body;
   const owned = pod.metadata.managedFields[0].fieldsV1["f:spec"];
   assert.deepEqual(pod.spec.serviceAccountName, "default");
-  for (const field of [".", "f:serviceAccountName", "f:volumes", "f:priority", "f:tolerations"]) assert.equal(owned[field], undefined, field);
-  const service = (await server.call("POST", "/api/v1/namespaces/default/services", { apiVersion: "v1", kind: "Service", metadata: { name: "managed" }, spec: { ports: [{ port: 80 }] } })).body;
+  for (const field of [".", "f:serviceAccountName", "f:volumes", "f:priority", "f:tolerations"])
+    assert.equal(owned[field], undefined, field);
+  const service = (
+    await server.call("POST", "/api/v1/namespaces/default/services", {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "managed" },
+      spec: { ports: [{ port: 80 }] },
+    })
+  ).body;
   assert.match(service.spec.clusterIP, /^10\.96\./);
   assert.equal(service.metadata.managedFields[0].fieldsV1["f:spec"]["f:clusterIP"], undefined);
 });
@@ -32,7 +56,15 @@ test("zero values that Go leaves out are not stored; pointers to zero are", asyn
   const created = (await server.call("POST", maps, configMap("zero", { data: {}, immutable: false }))).body;
   assert.equal("data" in created, false);
   assert.equal(created.immutable, false);
-  const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "zero" }, spec: { hostNetwork: false, containers: [{ name: "main", image: "a", stdin: false, env: [{ name: "A", value: "" }] }] } };
+  const pod = {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: "zero" },
+    spec: {
+      hostNetwork: false,
+      containers: [{ name: "main", image: "a", stdin: false, env: [{ name: "A", value: "" }] }],
+    },
+  };
   const { spec } = (await server.call("POST", "/api/v1/namespaces/default/pods", pod)).body;
   assert.equal("hostNetwork" in spec, false);
   assert.deepEqual(spec.containers[0].env, [{ name: "A" }]);
@@ -41,7 +73,10 @@ test("zero values that Go leaves out are not stored; pointers to zero are", asyn
 test("an object that a watch's selector no longer meets goes as it was when it did", async () => {
   const { body } = await server.call("POST", maps, configMap("leaving", {}, { labels: { seen: "yes" } }));
   await patch(`${maps}/leaving`, "merge-patch+json", { metadata: { labels: { seen: "no" } } });
-  const [event] = await server.watch(`${maps}?watch=true&labelSelector=seen%3Dyes&resourceVersion=${body.metadata.resourceVersion}`, (events) => events.length === 1);
+  const [event] = await server.watch(
+    `${maps}?watch=true&labelSelector=seen%3Dyes&resourceVersion=${body.metadata.resourceVersion}`,
+    (events) => events.length === 1,
+  );
   assert.equal(event.type, "DELETED");
   assert.equal(event.object.metadata.labels.seen, "yes");
   assert.ok(Number(event.object.metadata.resourceVersion) > Number(body.metadata.resourceVersion));
@@ -58,7 +93,10 @@ test("options that contradict each other are refused with their field", async ()
   const refusals: readonly (readonly [string, string])[] = [
     [`${maps}?resourceVersionMatch=Exact`, "resourceVersionMatch is forbidden unless resourceVersion is provided"],
     [`${maps}?sendInitialEvents=true&resourceVersion=1`, "sendInitialEvents is forbidden for list"],
-    [`${maps}?watch=true&resourceVersionMatch=NotOlderThan&resourceVersion=1`, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"],
+    [
+      `${maps}?watch=true&resourceVersionMatch=NotOlderThan&resourceVersion=1`,
+      "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+    ],
   ];
   for (const [path, words] of refusals) {
     const { status, body } = await server.call("GET", path);
@@ -68,19 +106,40 @@ test("options that contradict each other are refused with their field", async ()
   }
   assert.equal((await server.call("GET", `${maps}?limit=many`)).status, 400);
   assert.equal((await server.call("POST", `${maps}?dryRun=Some`, configMap("dry"))).status, 422);
-  assert.equal((await server.call("DELETE", `${maps}/zero`, { kind: "DeleteOptions", apiVersion: "v1", propagationPolicy: "Orphan", orphanDependents: true })).status, 422);
+  assert.equal(
+    (
+      await server.call("DELETE", `${maps}/zero`, {
+        kind: "DeleteOptions",
+        apiVersion: "v1",
+        propagationPolicy: "Orphan",
+        orphanDependents: true,
+      })
+    ).status,
+    422,
+  );
 });
 
 test("label selectors are refused where a key or value is none", async () => {
-  for (const selector of ["a=b,", "UPPER/case=a", "a=-b", "a>x", "-a"]) assert.equal((await server.call("GET", `${maps}?labelSelector=${encodeURIComponent(selector)}`)).status, 400, selector);
-  assert.equal((await server.call("GET", `${maps}?labelSelector=${encodeURIComponent("in in (in,notin), notin")}`)).status, 200);
+  for (const selector of ["a=b,", "UPPER/case=a", "a=-b", "a>x", "-a"])
+    assert.equal(
+      (await server.call("GET", `${maps}?labelSelector=${encodeURIComponent(selector)}`)).status,
+      400,
+      selector,
+    );
+  assert.equal(
+    (await server.call("GET", `${maps}?labelSelector=${encodeURIComponent("in in (in,notin), notin")}`)).status,
+    200,
+  );
 });
 
 test("a version is no part of a creation, a name is of a replacement", async () => {
   const created = await server.call("POST", maps, configMap("versioned", {}, { resourceVersion: "5" }));
   assert.equal(created.status, 500);
   assert.match(created.body.message, /resourceVersion should not be set on objects to be created/);
-  assert.equal((await server.call("PUT", `${maps}/zero`, { apiVersion: "v1", kind: "ConfigMap", metadata: {} })).status, 400);
+  assert.equal(
+    (await server.call("PUT", `${maps}/zero`, { apiVersion: "v1", kind: "ConfigMap", metadata: {} })).status,
+    400,
+  );
 });
 
 test("a name whose object waits for its end is taken, and that is said", async () => {
@@ -96,16 +155,38 @@ test("JSON patches count from a list's end, and replace what is absent", async (
     apiVersion: "apps/v1",
     kind: "Deployment",
     metadata: { name: "patched" },
-    spec: { selector: { matchLabels: { a: "b" } }, template: { metadata: { labels: { a: "b" } }, spec: { containers: [{ name: "one", image: "a" }, { name: "two", image: "b" }] } } },
+    spec: {
+      selector: { matchLabels: { a: "b" } },
+      template: {
+        metadata: { labels: { a: "b" } },
+        spec: {
+          containers: [
+            { name: "one", image: "a" },
+            { name: "two", image: "b" },
+          ],
+        },
+      },
+    },
   });
-  const { body } = await patch("/apis/apps/v1/namespaces/default/deployments/patched", "json-patch+json", [{ op: "remove", path: "/spec/template/spec/containers/-1" }, { op: "replace", path: "/metadata/labels", value: { new: "yes" } }]);
-  assert.deepEqual(body.spec.template.spec.containers.map((container: Json) => container.name), ["one"]);
+  const { body } = await patch("/apis/apps/v1/namespaces/default/deployments/patched", "json-patch+json", [
+    { op: "remove", path: "/spec/template/spec/containers/-1" },
+    { op: "replace", path: "/metadata/labels", value: { new: "yes" } },
+  ]);
+  assert.deepEqual(
+    body.spec.template.spec.containers.map((container: Json) => container.name),
+    ["one"],
+  );
   assert.deepEqual(body.metadata.labels, { new: "yes" });
 });
 
 test("a scale can be applied, and its field then has that owner", async () => {
   const path = "/apis/apps/v1/namespaces/default/deployments/patched/scale?fieldManager=scaler&force=true";
-  const { status, body } = await patch(path, "apply-patch+yaml", { apiVersion: "autoscaling/v1", kind: "Scale", metadata: { name: "patched" }, spec: { replicas: 4 } });
+  const { status, body } = await patch(path, "apply-patch+yaml", {
+    apiVersion: "autoscaling/v1",
+    kind: "Scale",
+    metadata: { name: "patched" },
+    spec: { replicas: 4 },
+  });
   assert.equal(status, 200);
   assert.equal(body.spec.replicas, 4);
   const { metadata } = (await server.call("GET", "/apis/apps/v1/namespaces/default/deployments/patched")).body;
@@ -114,23 +195,50 @@ test("a scale can be applied, and its field then has that owner", async () => {
 });
 
 test("an applied configuration with an unknown field is refused, whatever the validation of fields", async () => {
-  const { status, body } = await patch(`${maps}/applied?fieldManager=a`, "apply-patch+yaml", { ...configMap("applied"), extra: 1 });
+  const { status, body } = await patch(`${maps}/applied?fieldManager=a`, "apply-patch+yaml", {
+    ...configMap("applied"),
+    extra: 1,
+  });
   assert.equal(status, 500);
   assert.match(body.message, /\.extra: field not declared in schema/);
 });
 
 test("the pods of a job stay when nobody says otherwise, and the answer warns of it", async () => {
   const spec = { template: { spec: { restartPolicy: "Never", containers: [{ name: "a", image: "b" }] } } };
-  await server.call("POST", "/apis/batch/v1/namespaces/default/jobs", { apiVersion: "batch/v1", kind: "Job", metadata: { name: "once" }, spec });
+  await server.call("POST", "/apis/batch/v1/namespaces/default/jobs", {
+    apiVersion: "batch/v1",
+    kind: "Job",
+    metadata: { name: "once" },
+    spec,
+  });
   const { body, headers } = await server.call("DELETE", "/apis/batch/v1/namespaces/default/jobs/once");
   assert.deepEqual(body.metadata.finalizers, ["orphan"]);
   assert.match(String(headers["warning"]), /child pods are preserved by default/);
 });
 
 test("a definition whose default does not fit its schema is refused", async () => {
-  const version = { name: "v1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object", properties: { a: { type: "string", default: 1 } } } } };
-  const definition = { apiVersion: "apiextensions.k8s.io/v1", kind: "CustomResourceDefinition", metadata: { name: "things.example.com" }, spec: { group: "example.com", scope: "Namespaced", names: { plural: "things", singular: "thing", kind: "Thing", listKind: "ThingList" }, versions: [version] } };
-  const { status, body } = await server.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition);
+  const version = {
+    name: "v1",
+    served: true,
+    storage: true,
+    schema: { openAPIV3Schema: { type: "object", properties: { a: { type: "string", default: 1 } } } },
+  };
+  const definition = {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: "things.example.com" },
+    spec: {
+      group: "example.com",
+      scope: "Namespaced",
+      names: { plural: "things", singular: "thing", kind: "Thing", listKind: "ThingList" },
+      versions: [version],
+    },
+  };
+  const { status, body } = await server.call(
+    "POST",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    definition,
+  );
   assert.equal(status, 422);
   assert.match(body.message, /properties\[a\]\.default: Invalid value: "integer":/);
 });

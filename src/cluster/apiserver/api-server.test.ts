@@ -27,9 +27,18 @@ test("objects are created, read, replaced with a version check, patched in four 
   const stale = await server.call("PUT", `${configMaps}/one`, { ...created.body, data: { a: "3" } });
   assert.deepEqual([stale.status, stale.body.reason], [409, "Conflict"]);
   await server.call("PATCH", `${configMaps}/one`, { data: { b: "1" } }, merge);
-  await server.call("PATCH", `${configMaps}/one`, { data: { c: "1" } }, { contentType: "application/strategic-merge-patch+json" });
-  await server.call("PATCH", `${configMaps}/one`, [{ op: "remove", path: "/data/b" }], { contentType: "application/json-patch+json" });
-  const applied = await server.call("PATCH", `${configMaps}/one?fieldManager=test`, configMap("one", { d: "1" }), { contentType: "application/apply-patch+yaml" });
+  await server.call(
+    "PATCH",
+    `${configMaps}/one`,
+    { data: { c: "1" } },
+    { contentType: "application/strategic-merge-patch+json" },
+  );
+  await server.call("PATCH", `${configMaps}/one`, [{ op: "remove", path: "/data/b" }], {
+    contentType: "application/json-patch+json",
+  });
+  const applied = await server.call("PATCH", `${configMaps}/one?fieldManager=test`, configMap("one", { d: "1" }), {
+    contentType: "application/apply-patch+yaml",
+  });
   assert.deepEqual(applied.body.data, { a: "2", c: "1", d: "1" });
   const unchanged = await server.call("PATCH", `${configMaps}/one`, { data: { a: "2" } }, merge);
   assert.equal(unchanged.body.metadata.resourceVersion, applied.body.metadata.resourceVersion);
@@ -42,21 +51,40 @@ test("server-side apply creates what is absent and names the manager it conflict
   const apply = { contentType: "application/apply-patch+yaml" };
   const first = await server.call("PATCH", `${configMaps}/owned?fieldManager=a`, configMap("owned", { k: "1" }), apply);
   assert.equal(first.status, 201);
-  const second = await server.call("PATCH", `${configMaps}/owned?fieldManager=b`, configMap("owned", { k: "2" }), apply);
+  const second = await server.call(
+    "PATCH",
+    `${configMaps}/owned?fieldManager=b`,
+    configMap("owned", { k: "2" }),
+    apply,
+  );
   assert.equal(second.status, 409);
-  assert.deepEqual(second.body.details.causes, [{ reason: "FieldManagerConflict", message: 'conflict with "a"', field: ".data.k" }]);
-  const forced = await server.call("PATCH", `${configMaps}/owned?fieldManager=b&force=true`, configMap("owned", { k: "2" }), apply);
+  assert.deepEqual(second.body.details.causes, [
+    { reason: "FieldManagerConflict", message: 'conflict with "a"', field: ".data.k" },
+  ]);
+  const forced = await server.call(
+    "PATCH",
+    `${configMaps}/owned?fieldManager=b&force=true`,
+    configMap("owned", { k: "2" }),
+    apply,
+  );
   assert.equal(forced.body.data.k, "2");
 });
 
 test("a list is cut into pages that all show one moment, and selectors narrow it", async () => {
-  for (const name of ["a", "b", "c", "d"]) await server.call("POST", configMaps, configMap(`page-${name}`, {}, { page: name }));
+  for (const name of ["a", "b", "c", "d"])
+    await server.call("POST", configMaps, configMap(`page-${name}`, {}, { page: name }));
   const selector = "labelSelector=page%20in%20(a,b,c,d)";
   const first = await server.call("GET", `${configMaps}?limit=3&${selector}`);
-  assert.deepEqual(first.body.items.map((item: Json) => item.metadata.name), ["page-a", "page-b", "page-c"]);
+  assert.deepEqual(
+    first.body.items.map((item: Json) => item.metadata.name),
+    ["page-a", "page-b", "page-c"],
+  );
   await server.call("DELETE", `${configMaps}/page-d`);
   const rest = await server.call("GET", `${configMaps}?limit=3&${selector}&continue=${first.body.metadata.continue}`);
-  assert.deepEqual(rest.body.items.map((item: Json) => item.metadata.name), ["page-d"]);
+  assert.deepEqual(
+    rest.body.items.map((item: Json) => item.metadata.name),
+    ["page-d"],
+  );
   assert.equal(rest.body.metadata.resourceVersion, first.body.metadata.resourceVersion);
   const named = await server.call("GET", `${configMaps}?fieldSelector=metadata.name=page-b`);
   assert.equal(named.body.items.length, 1);
@@ -69,24 +97,41 @@ test("a watch lists first when asked to, resumes after a version, and tells obje
   const query = "watch=true&labelSelector=w%3Dyes";
   const list = `${configMaps}?${query}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true`;
   const initial = await server.watch(list, (events) => events.some((event) => event.type === "BOOKMARK"));
-  assert.deepEqual(initial.map((event) => event.type), ["ADDED", "BOOKMARK"]);
+  assert.deepEqual(
+    initial.map((event) => event.type),
+    ["ADDED", "BOOKMARK"],
+  );
   assert.equal(initial[1].object.metadata.annotations["k8s.io/initial-events-end"], "true");
   const from = `${configMaps}?${query}&resourceVersion=${start.body.metadata.resourceVersion}`;
-  const seen = await server.watch(from, (events) => events.length === 3, async () => {
-    await server.call("PATCH", `${configMaps}/watched`, { metadata: { labels: { w: "no" } } }, merge);
-    await server.call("PATCH", `${configMaps}/watched`, { metadata: { labels: { w: "yes" } } }, merge);
-    await server.call("DELETE", `${configMaps}/watched`);
-  });
-  assert.deepEqual(seen.map((event) => event.type), ["DELETED", "ADDED", "DELETED"]);
+  const seen = await server.watch(
+    from,
+    (events) => events.length === 3,
+    async () => {
+      await server.call("PATCH", `${configMaps}/watched`, { metadata: { labels: { w: "no" } } }, merge);
+      await server.call("PATCH", `${configMaps}/watched`, { metadata: { labels: { w: "yes" } } }, merge);
+      await server.call("DELETE", `${configMaps}/watched`);
+    },
+  );
+  assert.deepEqual(
+    seen.map((event) => event.type),
+    ["DELETED", "ADDED", "DELETED"],
+  );
   const again = await server.watch(from, (events) => events.length === 3);
-  assert.deepEqual(again.map((event) => event.object.metadata.resourceVersion), seen.map((event) => event.object.metadata.resourceVersion));
+  assert.deepEqual(
+    again.map((event) => event.object.metadata.resourceVersion),
+    seen.map((event) => event.object.metadata.resourceVersion),
+  );
 });
 
 test("a table carries cells, a partial object only metadata, and HTTP/2 serves the same", async () => {
-  const table = await server.call("GET", "/api/v1/namespaces", undefined, { accept: "application/json;as=Table;v=v1;g=meta.k8s.io,application/json" });
+  const table = await server.call("GET", "/api/v1/namespaces", undefined, {
+    accept: "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+  });
   assert.equal(table.body.kind, "Table");
   assert.deepEqual(table.body.rows[0].cells.slice(0, 2), ["default", "Active"]);
-  const partial = await server.call("GET", "/api/v1/namespaces/default", undefined, { accept: "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io" });
+  const partial = await server.call("GET", "/api/v1/namespaces/default", undefined, {
+    accept: "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+  });
   assert.deepEqual(Object.keys(partial.body), ["kind", "apiVersion", "metadata"]);
   const session = connectHttp2(`https://127.0.0.1:${server.port}`, server.credentials());
   const text = await new Promise<string>((resolve, reject) => {
@@ -106,15 +151,25 @@ test("a dry run answers what would be and stores nothing; unknown fields are ref
   assert.equal((await server.call("GET", `${configMaps}/dry`)).status, 404);
   const odd = { ...configMap("odd"), nonsense: 1 };
   const strict = await server.call("POST", `${configMaps}?fieldValidation=Strict`, odd);
-  assert.equal(strict.body.message, 'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "nonsense"');
-  const twice = await server.call("POST", `${configMaps}?fieldValidation=Strict`, '{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"odd"},"data":{"a":"1","a":"2"}}');
+  assert.equal(
+    strict.body.message,
+    'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "nonsense"',
+  );
+  const twice = await server.call(
+    "POST",
+    `${configMaps}?fieldValidation=Strict`,
+    '{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"odd"},"data":{"a":"1","a":"2"}}',
+  );
   assert.match(twice.body.message, /duplicate field "data.a"/);
   const warned = await server.call("POST", configMaps, odd);
   assert.equal(warned.headers["warning"], '299 - "unknown field \\"nonsense\\""');
 });
 
 test("finalizers keep an object until the last is gone, and a precondition protects another one", async () => {
-  const made = await server.call("POST", configMaps, { ...configMap("kept"), metadata: { name: "kept", finalizers: ["test/keep"] } });
+  const made = await server.call("POST", configMaps, {
+    ...configMap("kept"),
+    metadata: { name: "kept", finalizers: ["test/keep"] },
+  });
   const wrong = await server.call("DELETE", `${configMaps}/kept`, { preconditions: { uid: "other" } });
   assert.equal(wrong.status, 409);
   const deleted = await server.call("DELETE", `${configMaps}/kept`, { propagationPolicy: "Foreground" });
@@ -125,13 +180,19 @@ test("finalizers keep an object until the last is gone, and a precondition prote
 });
 
 test("a namespace that is absent or ending takes nothing, and ends when its finalizer goes", async () => {
-  assert.equal((await server.call("POST", "/api/v1/namespaces/nowhere/configmaps", configMap("x"))).body.message, 'namespaces "nowhere" not found');
+  assert.equal(
+    (await server.call("POST", "/api/v1/namespaces/nowhere/configmaps", configMap("x"))).body.message,
+    'namespaces "nowhere" not found',
+  );
   await server.call("POST", "/api/v1/namespaces", { metadata: { name: "ending" } });
   const ending = await server.call("DELETE", "/api/v1/namespaces/ending");
   assert.equal(ending.body.status.phase, "Terminating");
   assert.equal((await server.call("POST", "/api/v1/namespaces/ending/configmaps", configMap("x"))).status, 403);
   const { body } = await server.call("GET", "/api/v1/namespaces/ending");
-  const finalized = await server.call("PUT", "/api/v1/namespaces/ending/finalize", { ...body, spec: { finalizers: [] } });
+  const finalized = await server.call("PUT", "/api/v1/namespaces/ending/finalize", {
+    ...body,
+    spec: { finalizers: [] },
+  });
   assert.equal(finalized.status, 200, finalized.text);
   assert.equal((await server.call("GET", "/api/v1/namespaces/ending")).status, 404);
 });
@@ -142,9 +203,13 @@ test("after a restart, objects, versions and watches go on", async () => {
   await server.start();
   const found = await server.call("GET", `${configMaps}/lasting`);
   assert.equal(found.body.metadata.resourceVersion, made.body.metadata.resourceVersion);
-  const resumed = await server.watch(`${configMaps}?watch=true&resourceVersion=${made.body.metadata.resourceVersion}`, (events) => events.length > 0, async () => {
-    await server.call("DELETE", `${configMaps}/lasting`);
-  });
+  const resumed = await server.watch(
+    `${configMaps}?watch=true&resourceVersion=${made.body.metadata.resourceVersion}`,
+    (events) => events.length > 0,
+    async () => {
+      await server.call("DELETE", `${configMaps}/lasting`);
+    },
+  );
   assert.equal(resumed[0].type, "DELETED");
   const future = await server.call("GET", `${configMaps}?watch=true&resourceVersion=99999999`);
   assert.deepEqual([future.status, future.body.details.causes[0].reason], [504, "ResourceVersionTooLarge"]);

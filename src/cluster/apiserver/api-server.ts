@@ -1,5 +1,13 @@
 import { join } from "node:path";
-import { aborted, systemClock, systemRandom, type Clock, type Logger, type Random, type Shutdown } from "../../base/index.ts";
+import {
+  aborted,
+  systemClock,
+  systemRandom,
+  type Clock,
+  type Logger,
+  type Random,
+  type Shutdown,
+} from "../../base/index.ts";
 import { AdmissionChain, builtInAdmission } from "../admission/index.ts";
 import { Authenticator, RbacAuthorizer, ServiceAccountTokens } from "../auth/index.ts";
 import type { SchemaRegistry } from "../schema/contract.ts";
@@ -63,7 +71,10 @@ export class ApiServer {
     const parts = partsOf(options, store, shutdown.drain);
     const writer = new Writer(parts);
     using _definitions = serveDefinitions(store, registry, (name, errors) => {
-      log.warn("a custom resource definition cannot be served", { name, errors: errors.map((error) => `${error.field}: ${error.message}`).join("; ") });
+      log.warn("a custom resource definition cannot be served", {
+        name,
+        errors: errors.map((error) => `${error.field}: ${error.message}`).join("; "),
+      });
     });
     let address = `${options.advertise.address}:${options.advertise.port ?? 0}`;
     const router = new Router(parts, writer, new Discovery(registry, () => address), new Authenticator(parts.tokens));
@@ -106,6 +117,10 @@ function partsOf(options: ApiServerOptions, store: Store, stopping: AbortSignal)
     admission: new AdmissionChain(builtInAdmission({ store, authorizer, registry, clock, random, log })),
     authorizer,
     services: new ServiceAllocator(store, options.serviceCidr, random),
-    nodes: new NodeClient({ certificate: options.nodeClientCertificate, key: options.nodeClientKey, ca: options.caCertificate }),
+    nodes: new NodeClient({
+      certificate: options.nodeClientCertificate,
+      key: options.nodeClientKey,
+      ca: options.caCertificate,
+    }),
   };
 }

@@ -32,15 +32,24 @@ export interface DecodedBody {
 }
 
 /** An object's body in JSON, YAML or protobuf. Throws 400 or 415. */
-export async function decodeObject(body: Buffer, contentType: string | undefined, registry: SchemaRegistry): Promise<DecodedBody> {
+export async function decodeObject(
+  body: Buffer,
+  contentType: string | undefined,
+  registry: SchemaRegistry,
+): Promise<DecodedBody> {
   const media = mediaTypeOf(contentType);
   if (media === "application/vnd.kubernetes.protobuf") return { object: registry.decodeProtobuf(body), duplicates: [] };
   if (media !== "application/json" && media !== "application/yaml" && media !== "application/x-www-form-urlencoded") {
-    throw new ApiError(415, "UnsupportedMediaType", `the body of the request was in an unknown format - accepted media types include: ${accepted}`);
+    throw new ApiError(
+      415,
+      "UnsupportedMediaType",
+      `the body of the request was in an unknown format - accepted media types include: ${accepted}`,
+    );
   }
   const text = body.toString("utf8");
   const value = media === "application/yaml" ? await parseYaml(text) : parseJson(text);
-  if (value === null || typeof value !== "object" || Array.isArray(value)) throw badRequest("the request body is not an object");
+  if (value === null || typeof value !== "object" || Array.isArray(value))
+    throw badRequest("the request body is not an object");
   const object = value as UntypedObject;
   if (object.metadata === undefined || object.metadata === null) object.metadata = {};
   return { object, duplicates: media === "application/json" ? duplicateFields(text) : [] };

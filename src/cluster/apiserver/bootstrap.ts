@@ -12,8 +12,14 @@ export interface AdvertisedAddress {
 }
 
 /** The objects that every cluster has, and those of them that are missing. */
-export async function createInitialObjects(parts: ServerParts, writer: Writer, advertised: AdvertisedAddress): Promise<void> {
-  await Promise.all(systemNamespaces.map((name) => ensure(parts, writer, { apiVersion: "v1", kind: "Namespace", metadata: { name } })));
+export async function createInitialObjects(
+  parts: ServerParts,
+  writer: Writer,
+  advertised: AdvertisedAddress,
+): Promise<void> {
+  await Promise.all(
+    systemNamespaces.map((name) => ensure(parts, writer, { apiVersion: "v1", kind: "Namespace", metadata: { name } })),
+  );
   const roles = [...defaultClusterRoles(), ...defaultClusterRoleBindings()];
   await Promise.all(roles.map((object) => ensure(parts, writer, object)));
   await ensure(parts, writer, kubernetesService(parts, advertised.port));
@@ -24,9 +30,19 @@ function intentFor(parts: ServerParts, object: UntypedObject, namespace: string)
   const apiVersion = object.apiVersion ?? "v1";
   const [group = "", version = ""] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
   const type = parts.registry.resourceOfKind(group, version, object.kind ?? "");
-  if (type === undefined) throw new ApiError(500, "InternalError", `the schema knows no ${object.kind ?? ""} of ${apiVersion}`);
+  if (type === undefined)
+    throw new ApiError(500, "InternalError", `the schema knows no ${object.kind ?? ""} of ${apiVersion}`);
   const options = { kind: "CreateOptions", apiVersion: "meta.k8s.io/v1" } as const;
-  return { user: serverUser, type, namespace, subresource: "", manager: "kube-apiserver", dryRun: false, options, warnings: [] };
+  return {
+    user: serverUser,
+    type,
+    namespace,
+    subresource: "",
+    manager: "kube-apiserver",
+    dryRun: false,
+    options,
+    warnings: [],
+  };
 }
 
 async function ensure(parts: ServerParts, writer: Writer, object: UntypedObject): Promise<void> {
@@ -51,7 +67,11 @@ function kubernetesService(parts: ServerParts, targetPort: number): UntypedObjec
 }
 
 /** The Service `kubernetes` leads to where this server listens now. */
-async function ensureEndpoints(parts: ServerParts, writer: Writer, { address, port }: AdvertisedAddress): Promise<void> {
+async function ensureEndpoints(
+  parts: ServerParts,
+  writer: Writer,
+  { address, port }: AdvertisedAddress,
+): Promise<void> {
   const slice: UntypedObject = {
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
@@ -63,13 +83,23 @@ async function ensureEndpoints(parts: ServerParts, writer: Writer, { address, po
   const endpoints: UntypedObject = {
     apiVersion: "v1",
     kind: "Endpoints",
-    metadata: { name: "kubernetes", namespace: "default", labels: { "endpointslice.kubernetes.io/skip-mirror": "true" } },
+    metadata: {
+      name: "kubernetes",
+      namespace: "default",
+      labels: { "endpointslice.kubernetes.io/skip-mirror": "true" },
+    },
     subsets: [{ addresses: [{ ip: address }], ports: [{ name: "https", port, protocol: "TCP" }] }],
   };
   for (const object of [slice, endpoints]) {
     const intent = intentFor(parts, object, "default");
-    if (parts.store.latest(intent.type.storageKey, "default", "kubernetes") === undefined) await writer.create(intent, object);
-    else await writer.update(intent, "kubernetes", (current) => ({ ...current, ...object, metadata: current.metadata }), true);
+    if (parts.store.latest(intent.type.storageKey, "default", "kubernetes") === undefined)
+      await writer.create(intent, object);
+    else
+      await writer.update(
+        intent,
+        "kubernetes",
+        (current) => ({ ...current, ...object, metadata: current.metadata }),
+        true,
+      );
   }
 }
-

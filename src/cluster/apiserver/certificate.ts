@@ -1,5 +1,14 @@
 // X.509 by hand: the few DER forms that a cluster's certificates need (RFC 5280), signed by ECDSA P-256 with SHA-256.
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign, X509Certificate, type KeyObject } from "node:crypto";
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomBytes,
+  sign,
+  X509Certificate,
+  type KeyObject,
+} from "node:crypto";
 import { isIP } from "node:net";
 
 export interface KeyAndCertificate {
@@ -69,7 +78,9 @@ function subjectAltNames(names: readonly string[]): Buffer {
 }
 
 function keyIdentifier(publicKey: KeyObject): Buffer {
-  return createHash("sha1").update(publicKey.export({ type: "spki", format: "der" })).digest();
+  return createHash("sha1")
+    .update(publicKey.export({ type: "spki", format: "der" }))
+    .digest();
 }
 
 const ecdsaWithSha256 = sequence(oid("1.2.840.10045.4.3.2"));
@@ -121,7 +132,15 @@ export function createAuthority(commonName: string, notBeforeMs: number, notAfte
     extension("2.5.29.14", false, octets(identifier)),
     subjectAltNames([commonName]),
   ];
-  const certificatePem = signed({ issuer: name, issuerKey: privateKey, subject: name, publicKey, notBeforeMs, notAfterMs, extensions });
+  const certificatePem = signed({
+    issuer: name,
+    issuerKey: privateKey,
+    subject: name,
+    publicKey,
+    notBeforeMs,
+    notAfterMs,
+    extensions,
+  });
   return { keyPem: pemOf(privateKey), certificatePem };
 }
 
@@ -139,7 +158,8 @@ export function issueCertificate(authority: KeyAndCertificate, request: Certific
     extension("2.5.29.14", false, octets(keyIdentifier(publicKey))),
     extension("2.5.29.35", false, sequence(authorityIdentifier)),
   ];
-  if (request.subjectAltNames !== undefined && request.subjectAltNames.length > 0) extensions.push(subjectAltNames(request.subjectAltNames));
+  if (request.subjectAltNames !== undefined && request.subjectAltNames.length > 0)
+    extensions.push(subjectAltNames(request.subjectAltNames));
   const certificatePem = signed({
     issuer: nameOf(authorityName),
     issuerKey: authorityKey,

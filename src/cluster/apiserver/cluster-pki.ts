@@ -1,7 +1,13 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock, type Clock } from "../../base/index.ts";
-import { createAuthority, issueCertificate, newKey, type CertificateRequest, type KeyAndCertificate } from "./certificate.ts";
+import {
+  createAuthority,
+  issueCertificate,
+  newKey,
+  type CertificateRequest,
+  type KeyAndCertificate,
+} from "./certificate.ts";
 
 export interface ClusterPkiOptions {
   /** More names and addresses of the API server than those every cluster has (`kubernetes.default…`, `localhost`, `127.0.0.1`, `10.96.0.1`). */
@@ -53,9 +59,13 @@ export function createClusterPki(directory: string, options: ClusterPkiOptions =
   mkdirSync(join(directory, "nodes"), { recursive: true });
   const nowMs = (options.clock ?? systemClock).nowMs();
   const validity = { notBeforeMs: nowMs - dayMs, notAfterMs: nowMs + validityMs };
-  const filesOf = (name: string): PemFiles => ({ certificate: join(directory, `${name}.crt`), key: join(directory, `${name}.key`) });
+  const filesOf = (name: string): PemFiles => ({
+    certificate: join(directory, `${name}.crt`),
+    key: join(directory, `${name}.key`),
+  });
   const ensure = (files: PemFiles, make: () => KeyAndCertificate): KeyAndCertificate => {
-    if (existsSync(files.certificate)) return { keyPem: readFileSync(files.key, "utf8"), certificatePem: readFileSync(files.certificate, "utf8") };
+    if (existsSync(files.certificate))
+      return { keyPem: readFileSync(files.key, "utf8"), certificatePem: readFileSync(files.certificate, "utf8") };
     const made = make();
     writePrivate(files.key, made.keyPem);
     writeFileSync(files.certificate, made.certificatePem);
@@ -100,7 +110,10 @@ export function createClusterPki(directory: string, options: ClusterPkiOptions =
     nodeClientCertificate: nodeClient.certificate,
     nodeClientKey: nodeClient.key,
     admin: issue("admin", { commonName: "kubernetes-admin", organizations: ["system:masters"], usages: ["client"] }),
-    controllerManager: issue("controller-manager", { commonName: "system:kube-controller-manager", usages: ["client"] }),
+    controllerManager: issue("controller-manager", {
+      commonName: "system:kube-controller-manager",
+      usages: ["client"],
+    }),
     scheduler: issue("scheduler", { commonName: "system:kube-scheduler", usages: ["client"] }),
     nodes,
   };

@@ -46,24 +46,44 @@ export function includeObjectOf(query: URLSearchParams): IncludeObject {
   const include = query.get("includeObject") ?? "";
   if (include === "") return "Metadata";
   if (include === "None" || include === "Metadata" || include === "Object") return include;
-  throw badRequest(`Unable to convert to Table as requested: includeObject: Invalid value: ${JSON.stringify(include)}: must be 'Metadata', 'Object', 'None', or empty`);
+  throw badRequest(
+    `Unable to convert to Table as requested: includeObject: Invalid value: ${JSON.stringify(include)}: must be 'Metadata', 'Object', 'None', or empty`,
+  );
 }
 
-export function sendBytes(context: Pick<ResourceContext, "response" | "warnings">, status: number, bytes: Uint8Array, contentType = "application/json"): void {
+export function sendBytes(
+  context: Pick<ResourceContext, "response" | "warnings">,
+  status: number,
+  bytes: Uint8Array,
+  contentType = "application/json",
+): void {
   const { response, warnings } = context;
   if (response.headersSent || response.destroyed) return;
-  const headers: Record<string, string | number | string[]> = { "content-type": contentType, "content-length": bytes.length, "cache-control": "no-cache, private" };
+  const headers: Record<string, string | number | string[]> = {
+    "content-type": contentType,
+    "content-length": bytes.length,
+    "cache-control": "no-cache, private",
+  };
   if (warnings.length > 0) headers["warning"] = warnings.map((text) => `299 - ${JSON.stringify(text)}`);
   response.writeHead(status, headers);
   response.end(bytes);
 }
 
-export function sendJson(context: Pick<ResourceContext, "response" | "warnings">, status: number, value: unknown): void {
+export function sendJson(
+  context: Pick<ResourceContext, "response" | "warnings">,
+  status: number,
+  value: unknown,
+): void {
   sendBytes(context, status, Buffer.from(JSON.stringify(value)));
 }
 
 /** Sends JSON bytes in the encoding of the form. */
-export async function sendForm(context: ResourceContext, status: number, form: AnswerForm, json: Buffer): Promise<void> {
+export async function sendForm(
+  context: ResourceContext,
+  status: number,
+  form: AnswerForm,
+  json: Buffer,
+): Promise<void> {
   if (form.encoding === "json") return sendBytes(context, status, json);
   const { stringify } = await import("yaml");
   sendBytes(context, status, Buffer.from(stringify(JSON.parse(json.toString("utf8")))), "application/yaml");

@@ -43,12 +43,30 @@ export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "
   const conditions: Condition[] =
     taken === undefined
       ? [
-          { type: "NamesAccepted", status: "True", reason: "NoConflicts", message: "no conflicts found", lastTransitionTime: time },
-          { type: "Established", status: "True", reason: "InitialNamesAccepted", message: "the initial names have been accepted", lastTransitionTime: time },
+          {
+            type: "NamesAccepted",
+            status: "True",
+            reason: "NoConflicts",
+            message: "no conflicts found",
+            lastTransitionTime: time,
+          },
+          {
+            type: "Established",
+            status: "True",
+            reason: "InitialNamesAccepted",
+            message: "the initial names have been accepted",
+            lastTransitionTime: time,
+          },
         ]
       : [
           { type: "NamesAccepted", status: "False", reason: "NameConflict", message: taken, lastTransitionTime: time },
-          { type: "Established", status: "False", reason: "NotAccepted", message: "not all names are accepted", lastTransitionTime: time },
+          {
+            type: "Established",
+            status: "False",
+            reason: "NotAccepted",
+            message: "not all names are accepted",
+            lastTransitionTime: time,
+          },
         ];
   const storage = spec.versions.find((version) => version.storage)?.name ?? "";
   const storedVersions = [...new Set([...(status.storedVersions ?? []), storage])];
@@ -60,7 +78,10 @@ export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "
     conditions: conditions.map((condition) => keepTime(condition, status.conditions)),
     storedVersions,
   };
-  if (!(definition.metadata.finalizers ?? []).includes(cleanupFinalizer) && definition.metadata.deletionTimestamp === undefined) {
+  if (
+    !(definition.metadata.finalizers ?? []).includes(cleanupFinalizer) &&
+    definition.metadata.deletionTimestamp === undefined
+  ) {
     definition.metadata.finalizers = [...(definition.metadata.finalizers ?? []), cleanupFinalizer];
   }
 }
@@ -70,12 +91,20 @@ export function markTerminating(definition: UntypedObject, time: string): void {
   const status = (definition["status"] ?? {}) as { conditions?: Condition[] };
   const message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
   const others = (status.conditions ?? []).filter(({ type }) => type !== "Terminating");
-  definition["status"] = { ...status, conditions: [...others, { type: "Terminating", status: "True", reason: "InstanceDeletionPending", message, lastTransitionTime: time }] };
+  definition["status"] = {
+    ...status,
+    conditions: [
+      ...others,
+      { type: "Terminating", status: "True", reason: "InstanceDeletionPending", message, lastTransitionTime: time },
+    ],
+  };
 }
 
 function keepTime(condition: Condition, before: readonly Condition[] | undefined): Condition {
   const old = before?.find((candidate) => candidate.type === condition.type);
-  return old !== undefined && old.status === condition.status ? { ...condition, lastTransitionTime: old.lastTransitionTime } : condition;
+  return old !== undefined && old.status === condition.status
+    ? { ...condition, lastTransitionTime: old.lastTransitionTime }
+    : condition;
 }
 
 function namesTaken(spec: CrdSpec, name: string, registry: SchemaRegistry): string | undefined {
@@ -93,7 +122,11 @@ export function isEstablished(definition: UntypedObject): boolean {
 }
 
 /** The definition's types are served from its commit on; the ones of a deleted definition no longer. */
-export function serveDefinitions(store: Store, registry: SchemaRegistry, report: (name: string, errors: readonly FieldError[]) => void): Disposable {
+export function serveDefinitions(
+  store: Store,
+  registry: SchemaRegistry,
+  report: (name: string, errors: readonly FieldError[]) => void,
+): Disposable {
   const serve = (definition: UntypedObject): void => {
     const name = definition.metadata.name ?? "";
     if (!isEstablished(definition)) return;

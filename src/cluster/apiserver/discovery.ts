@@ -71,7 +71,12 @@ export class Discovery {
     }
     if (root !== "apis") return undefined;
     const [name = "", version = ""] = rest;
-    if (rest.length === 0) return { kind: "APIGroupList", apiVersion: "v1", groups: [...this.#groups.values()].filter((group) => group.name !== "").map(groupOf) };
+    if (rest.length === 0)
+      return {
+        kind: "APIGroupList",
+        apiVersion: "v1",
+        groups: [...this.#groups.values()].filter((group) => group.name !== "").map(groupOf),
+      };
     if (name === "") return undefined;
     if (rest.length === 2) return this.#resourceList(name, version);
     const group = rest.length === 1 ? this.#groups.get(name) : undefined;
@@ -82,14 +87,26 @@ export class Discovery {
     const types = this.#groups.get(name)?.versions.get(version);
     if (types === undefined) return undefined;
     const groupVersion = name === "" ? version : `${name}/${version}`;
-    return { kind: "APIResourceList", ...(name === "" ? {} : { apiVersion: "v1" }), groupVersion, resources: types.flatMap((type) => [plainResource(type), ...type.subresources.map((subresource) => plainSubresource(type, subresource))]) };
+    return {
+      kind: "APIResourceList",
+      ...(name === "" ? {} : { apiVersion: "v1" }),
+      groupVersion,
+      resources: types.flatMap((type) => [
+        plainResource(type),
+        ...type.subresources.map((subresource) => plainSubresource(type, subresource)),
+      ]),
+    };
   }
 
   #aggregated(core: boolean): unknown {
     const groups = [...this.#groups.values()].filter((group) => (group.name === "") === core);
     const items = groups.map((group) => ({
       metadata: { ...(group.name === "" ? {} : { name: group.name }), creationTimestamp: null },
-      versions: [...group.versions].map(([version, types]) => ({ version, resources: types.map(aggregatedResource), freshness: "Current" })),
+      versions: [...group.versions].map(([version, types]) => ({
+        version,
+        resources: types.map(aggregatedResource),
+        freshness: "Current",
+      })),
     }));
     return { kind: "APIGroupDiscoveryList", apiVersion: "apidiscovery.k8s.io/v2", metadata: {}, items };
   }
@@ -99,7 +116,14 @@ const aggregatedType = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupD
 
 /** v2 only: clients that know just v2beta1 get the plain lists. */
 function wantsAggregated(accept: string): boolean {
-  return accept.split(",").some((part) => part.includes("as=APIGroupDiscoveryList") && /;\s*v=v2(;|$|\s)/.test(part) && part.trim().startsWith("application/json"));
+  return accept
+    .split(",")
+    .some(
+      (part) =>
+        part.includes("as=APIGroupDiscoveryList") &&
+        /;\s*v=v2(;|$|\s)/.test(part) &&
+        part.trim().startsWith("application/json"),
+    );
 }
 
 function groupOf(group: Group): object {
@@ -113,18 +137,42 @@ function optional(name: string, values: readonly string[]): object {
 
 function plainResource(type: ResourceType): unknown {
   const { plural, singular, namespaced, kind, verbs, shortNames, categories } = type;
-  const storageVersionHash = createHash("sha256").update(`${type.storageKey.split("/")[0] ?? ""}/${type.storageVersion}/${kind}`).digest().subarray(0, 8).toString("base64");
+  const storageVersionHash = createHash("sha256")
+    .update(`${type.storageKey.split("/")[0] ?? ""}/${type.storageVersion}/${kind}`)
+    .digest()
+    .subarray(0, 8)
+    .toString("base64");
   const isStored = verbs.includes("get");
-  return { name: plural, singularName: singular, namespaced, kind, verbs, ...optional("shortNames", shortNames), ...optional("categories", categories), ...(isStored ? { storageVersionHash } : {}) };
+  return {
+    name: plural,
+    singularName: singular,
+    namespaced,
+    kind,
+    verbs,
+    ...optional("shortNames", shortNames),
+    ...optional("categories", categories),
+    ...(isStored ? { storageVersionHash } : {}),
+  };
 }
 
 function plainSubresource(type: ResourceType, { name, group, version, kind, verbs }: SubresourceType): unknown {
   const own = apiVersionOf(type) === apiVersionOf({ group, version }) || (group === "" && version === "");
-  return { name: `${type.plural}/${name}`, singularName: "", namespaced: type.namespaced, ...(own ? {} : { group, version }), kind, verbs };
+  return {
+    name: `${type.plural}/${name}`,
+    singularName: "",
+    namespaced: type.namespaced,
+    ...(own ? {} : { group, version }),
+    kind,
+    verbs,
+  };
 }
 
 function aggregatedResource(type: ResourceType): unknown {
-  const subresources = type.subresources.map(({ name, group, version, kind, verbs }) => ({ subresource: name, responseKind: { group, version, kind }, verbs }));
+  const subresources = type.subresources.map(({ name, group, version, kind, verbs }) => ({
+    subresource: name,
+    responseKind: { group, version, kind },
+    verbs,
+  }));
   return {
     resource: type.plural,
     responseKind: { group: type.group, version: type.version, kind: type.kind },

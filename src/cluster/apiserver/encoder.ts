@@ -42,14 +42,28 @@ export class Encoder {
     let versions = this.#converted.get(record);
     if (versions === undefined) this.#converted.set(record, (versions = new Map()));
     let bytes = versions.get(apiVersion);
-    if (bytes === undefined) versions.set(apiVersion, (bytes = Buffer.from(JSON.stringify(this.#registry.convert(record.object, type)))));
+    if (bytes === undefined)
+      versions.set(apiVersion, (bytes = Buffer.from(JSON.stringify(this.#registry.convert(record.object, type)))));
     return bytes;
   }
 
-  object(type: ResourceType, object: UntypedObject, form: AnswerForm, include: IncludeObject, withColumns = true): Buffer {
+  object(
+    type: ResourceType,
+    object: UntypedObject,
+    form: AnswerForm,
+    include: IncludeObject,
+    withColumns = true,
+  ): Buffer {
     if (form.as === "object") return Buffer.from(JSON.stringify(object));
     if (form.as === "partial") return Buffer.from(JSON.stringify(this.#partial(object, form.metaVersion)));
-    return this.#table(type, [object], { resourceVersion: object.metadata.resourceVersion ?? "" }, form, include, withColumns);
+    return this.#table(
+      type,
+      [object],
+      { resourceVersion: object.metadata.resourceVersion ?? "" },
+      form,
+      include,
+      withColumns,
+    );
   }
 
   record(type: ResourceType, record: StoredRecord, form: AnswerForm, include: IncludeObject): Buffer {
@@ -57,14 +71,29 @@ export class Encoder {
     return this.object(type, this.objectIn(record, type), form, include);
   }
 
-  list(type: ResourceType, records: readonly StoredRecord[], metadata: ListMetadata, form: AnswerForm, include: IncludeObject): Buffer {
+  list(
+    type: ResourceType,
+    records: readonly StoredRecord[],
+    metadata: ListMetadata,
+    form: AnswerForm,
+    include: IncludeObject,
+  ): Buffer {
     if (form.as === "table") {
-      return this.#table(type, records.map((record) => this.objectIn(record, type)), metadata, form, include, true);
+      return this.#table(
+        type,
+        records.map((record) => this.objectIn(record, type)),
+        metadata,
+        form,
+        include,
+        true,
+      );
     }
     const partial = form.as === "partial";
     const kind = partial ? "PartialObjectMetadataList" : type.listKind;
     const apiVersion = partial ? `meta.k8s.io/${form.metaVersion}` : apiVersionOf(type);
-    const parts: Buffer[] = [Buffer.from(`{"kind":"${kind}","apiVersion":"${apiVersion}","metadata":${JSON.stringify(metadata)},"items":[`)];
+    const parts: Buffer[] = [
+      Buffer.from(`{"kind":"${kind}","apiVersion":"${apiVersion}","metadata":${JSON.stringify(metadata)},"items":[`),
+    ];
     for (const record of records) {
       if (parts.length > 1) parts.push(comma);
       parts.push(this.record(type, record, form, include));
@@ -74,10 +103,24 @@ export class Encoder {
   }
 
   /** One line of a watch. Tables carry their columns only in a stream's first event. */
-  event(type: ResourceType, eventType: string, record: StoredRecord, form: AnswerForm, include: IncludeObject, withColumns: boolean): Buffer {
+  event(
+    type: ResourceType,
+    eventType: string,
+    record: StoredRecord,
+    form: AnswerForm,
+    include: IncludeObject,
+    withColumns: boolean,
+  ): Buffer {
     const body =
       form.as === "table"
-        ? this.#table(type, [this.objectIn(record, type)], { resourceVersion: String(record.revision) }, form, include, withColumns)
+        ? this.#table(
+            type,
+            [this.objectIn(record, type)],
+            { resourceVersion: String(record.revision) },
+            form,
+            include,
+            withColumns,
+          )
         : this.record(type, record, form, include);
     return Buffer.concat([Buffer.from(`{"type":"${eventType}","object":`), body, Buffer.from("}\n")]);
   }
@@ -86,11 +129,29 @@ export class Encoder {
     return { kind: "PartialObjectMetadata", apiVersion: `meta.k8s.io/${metaVersion}`, metadata: object.metadata };
   }
 
-  #table(type: ResourceType, objects: readonly UntypedObject[], metadata: ListMetadata, form: AnswerForm, include: IncludeObject, withColumns: boolean): Buffer {
+  #table(
+    type: ResourceType,
+    objects: readonly UntypedObject[],
+    metadata: ListMetadata,
+    form: AnswerForm,
+    include: IncludeObject,
+    withColumns: boolean,
+  ): Buffer {
     const nowMs = this.#clock.nowMs();
-    const rows = objects.map((object) => ({ cells: this.#registry.tableCells(type, object, nowMs), ...this.#rowObject(object, form, include) }));
+    const rows = objects.map((object) => ({
+      cells: this.#registry.tableCells(type, object, nowMs),
+      ...this.#rowObject(object, form, include),
+    }));
     const columnDefinitions = withColumns ? this.#registry.tableColumns(type) : null;
-    return Buffer.from(JSON.stringify({ kind: "Table", apiVersion: `meta.k8s.io/${form.metaVersion}`, metadata, columnDefinitions, rows }));
+    return Buffer.from(
+      JSON.stringify({
+        kind: "Table",
+        apiVersion: `meta.k8s.io/${form.metaVersion}`,
+        metadata,
+        columnDefinitions,
+        rows,
+      }),
+    );
   }
 
   #rowObject(object: UntypedObject, form: AnswerForm, include: IncludeObject): { object?: unknown } {

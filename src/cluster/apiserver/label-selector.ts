@@ -41,7 +41,8 @@ class SelectorReader {
     for (;;) {
       const first = this.#peek();
       if (first.kind === "end") return tests;
-      if (!startsRequirement(first)) throw badRequest(`found '${first.text}', expected: !, identifier, or 'end of string'`);
+      if (!startsRequirement(first))
+        throw badRequest(`found '${first.text}', expected: !, identifier, or 'end of string'`);
       tests.push(this.#requirement());
       const next = this.#take();
       if (next.kind === "end") return tests;
@@ -90,7 +91,8 @@ class SelectorReader {
     for (;;) {
       const value = this.#peek();
       if (isName(value)) this.#at++;
-      else if (value.kind !== "," && value.kind !== ")") throw unreadable(`found '${value.text}', expected: ',', ')' or identifier`);
+      else if (value.kind !== "," && value.kind !== ")")
+        throw unreadable(`found '${value.text}', expected: ',', ')' or identifier`);
       values.add(checked(key, isName(value) ? value.text : ""));
       const next = this.#take();
       if (next.kind === ")") return values;
@@ -132,12 +134,16 @@ function unreadable(why: string): Error {
 
 function checked(key: string, value: string): string {
   const problems = checkLabelValue(value);
-  if (problems.length > 0) throw unreadable(`values[0][${key}]: Invalid value: ${JSON.stringify(value)}: ${problems.join("; ")}`);
+  if (problems.length > 0)
+    throw unreadable(`values[0][${key}]: Invalid value: ${JSON.stringify(value)}: ${problems.join("; ")}`);
   return value;
 }
 
 function orderTest(key: string, operator: ">" | "<", text: string): LabelTest {
-  if (!/^[+-]?\d+$/.test(text)) throw unreadable(`values[0]: Invalid value: ${JSON.stringify(text)}: for 'Gt', 'Lt' operators, the value must be an integer`);
+  if (!/^[+-]?\d+$/.test(text))
+    throw unreadable(
+      `values[0]: Invalid value: ${JSON.stringify(text)}: for 'Gt', 'Lt' operators, the value must be an integer`,
+    );
   const limit = Number(text);
   return (labels) => {
     const value = labels[key];

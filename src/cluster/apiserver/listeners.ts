@@ -47,7 +47,9 @@ export class Listeners {
       });
       handlers.request(request as unknown as IncomingMessage, response as unknown as ServerResponse);
     });
-    this.#tls.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => handlers.upgrade(request, socket, head));
+    this.#tls.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+      handlers.upgrade(request, socket, head),
+    );
     this.#tls.on("sessionError", () => undefined);
     this.#tls.on("tlsClientError", () => undefined);
     this.#tls.setTimeout(0);
@@ -91,6 +93,13 @@ export class Listeners {
 
 function listenError(target: ListenTarget, error: NodeJS.ErrnoException): Error {
   const where = "fd" in target ? `descriptor ${target.fd}` : `${target.host}:${target.port}`;
-  if (error.code === "EADDRINUSE") return userError("port-in-use", `${where} is in use by another program`, { hint: `end that program, or choose another address`, cause: error });
-  return userError("cannot-listen", `cannot listen on ${where}: ${error.message}`, { hint: "check that the address is one of this machine and that the port may be bound", cause: error });
+  if (error.code === "EADDRINUSE")
+    return userError("port-in-use", `${where} is in use by another program`, {
+      hint: `end that program, or choose another address`,
+      cause: error,
+    });
+  return userError("cannot-listen", `cannot listen on ${where}: ${error.message}`, {
+    hint: "check that the address is one of this machine and that the port may be bound",
+    cause: error,
+  });
 }

@@ -22,7 +22,8 @@ export function answerFormOf(accept: string | undefined): AnswerForm {
     const metaVersion = parameters.find((parameter) => parameter.startsWith("v="))?.slice(2) ?? "v1";
     if (metaVersion !== "v1" && metaVersion !== "v1beta1") continue;
     if (as === "Table") return { as: "table", encoding, metaVersion };
-    if (as === "PartialObjectMetadata" || as === "PartialObjectMetadataList") return { as: "partial", encoding, metaVersion };
+    if (as === "PartialObjectMetadata" || as === "PartialObjectMetadataList")
+      return { as: "partial", encoding, metaVersion };
   }
   throw notAcceptable();
 }
@@ -34,5 +35,10 @@ function encodingOf(media: string): "json" | "yaml" | undefined {
 }
 
 export function notAcceptable(): ApiError {
-  return new ApiError(406, "NotAcceptable", "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml", {});
+  return new ApiError(
+    406,
+    "NotAcceptable",
+    "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml",
+    {},
+  );
 }

@@ -22,14 +22,29 @@ export interface NodeClientOptions {
 }
 
 const connectTimeoutMs = 10_000;
-const hopByHop = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "trailer", "http2-settings"];
+const hopByHop = [
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+  "upgrade",
+  "te",
+  "trailer",
+  "http2-settings",
+];
 
 /** Passes requests on to nodes (kubelet's API), pods and Services. */
 export class NodeClient {
   readonly #agent: Agent;
 
   constructor(options: NodeClientOptions) {
-    this.#agent = new Agent({ cert: options.certificate, key: options.key, ca: options.ca, keepAlive: false, rejectUnauthorized: true });
+    this.#agent = new Agent({
+      cert: options.certificate,
+      key: options.key,
+      ca: options.ca,
+      keepAlive: false,
+      rejectUnauthorized: true,
+    });
   }
 
   /** An ordinary request and its streamed answer. */
@@ -82,7 +97,14 @@ export class NodeClient {
   }
 
   #request(target: ProxyTarget, method: string, headers: Record<string, string | string[]>) {
-    const options = { host: target.host, port: target.port, path: target.path, method, headers, timeout: connectTimeoutMs };
+    const options = {
+      host: target.host,
+      port: target.port,
+      path: target.path,
+      method,
+      headers,
+      timeout: connectTimeoutMs,
+    };
     if (target.protocol === "http") return connectLimited(nodeHttp().request({ ...options, agent: false }));
     if (target.toNode) return connectLimited(httpsRequest({ ...options, agent: this.#agent }));
     return connectLimited(httpsRequest({ ...options, agent: false, rejectUnauthorized: false }));
@@ -130,5 +152,9 @@ function splice(left: Duplex, right: Duplex): void {
 
 function unreachable(target: ProxyTarget, error: Error): ApiError {
   const what = target.toNode ? "error dialing backend" : "error trying to reach service";
-  return new ApiError(target.toNode ? 500 : 503, target.toNode ? "InternalError" : "ServiceUnavailable", `${what}: dial tcp ${target.host}:${target.port}: ${error.message}`);
+  return new ApiError(
+    target.toNode ? 500 : 503,
+    target.toNode ? "InternalError" : "ServiceUnavailable",
+    `${what}: dial tcp ${target.host}:${target.port}: ${error.message}`,
+  );
 }

@@ -33,21 +33,42 @@ export function checkListOptions(query: URLSearchParams, isWatch: boolean): void
   const errors: FieldError[] = [];
   const isPage = (query.get("continue") ?? "") !== "";
   if (isWatch) {
-    if (query.has("sendInitialEvents") && match !== "NotOlderThan") errors.push(forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
-    if (match !== "" && !query.has("sendInitialEvents")) errors.push(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
-    if (match !== "" && match !== "NotOlderThan") errors.push(fieldErrors.notSupported("resourceVersionMatch", match, ["NotOlderThan"]));
-    if (match !== "" && isPage) errors.push(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
+    if (query.has("sendInitialEvents") && match !== "NotOlderThan")
+      errors.push(
+        forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
+      );
+    if (match !== "" && !query.has("sendInitialEvents"))
+      errors.push(
+        forbidden(
+          "resourceVersionMatch",
+          "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        ),
+      );
+    if (match !== "" && match !== "NotOlderThan")
+      errors.push(fieldErrors.notSupported("resourceVersionMatch", match, ["NotOlderThan"]));
+    if (match !== "" && isPage)
+      errors.push(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
     return refuse("ListOptions", errors);
   }
   if (match !== "") {
-    if ((query.get("resourceVersion") ?? "") === "") errors.push(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"));
-    if (isPage) errors.push(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
-    if (match !== "Exact" && match !== "NotOlderThan") errors.push(fieldErrors.notSupported("resourceVersionMatch", match, ["Exact", "NotOlderThan", ""]));
-    if (match === "Exact" && query.get("resourceVersion") === "0") errors.push(forbidden("resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'));
+    if ((query.get("resourceVersion") ?? "") === "")
+      errors.push(
+        forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"),
+      );
+    if (isPage)
+      errors.push(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
+    if (match !== "Exact" && match !== "NotOlderThan")
+      errors.push(fieldErrors.notSupported("resourceVersionMatch", match, ["Exact", "NotOlderThan", ""]));
+    if (match === "Exact" && query.get("resourceVersion") === "0")
+      errors.push(
+        forbidden("resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'),
+      );
   }
-  if (query.has("sendInitialEvents")) errors.push(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+  if (query.has("sendInitialEvents"))
+    errors.push(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
   refuse("ListOptions", errors);
-  if (isPage && !["", "0", null].includes(query.get("resourceVersion"))) throw badRequest("specifying resource version is not allowed when using continue");
+  if (isPage && !["", "0", null].includes(query.get("resourceVersion")))
+    throw badRequest("specifying resource version is not allowed when using continue");
 }
 
 /** Of a create, update or patch; `kind` is that of the options. */
@@ -55,11 +76,14 @@ export function checkWriteOptions(query: URLSearchParams, kind: string, isApply 
   const manager = query.get("fieldManager") ?? "";
   const errors: FieldError[] = [];
   if (isApply && manager === "") errors.push(fieldErrors.required("fieldManager", "is required for apply patch"));
-  if (kind === "PatchOptions" && !isApply && query.has("force")) errors.push(fieldErrors.forbidden("force", "may not be specified for non-apply patch"));
-  if (Buffer.byteLength(manager) > maximumManagerBytes) errors.push(fieldErrors.tooLong("fieldManager", maximumManagerBytes));
+  if (kind === "PatchOptions" && !isApply && query.has("force"))
+    errors.push(fieldErrors.forbidden("force", "may not be specified for non-apply patch"));
+  if (Buffer.byteLength(manager) > maximumManagerBytes)
+    errors.push(fieldErrors.tooLong("fieldManager", maximumManagerBytes));
   errors.push(...dryRunErrors(query.getAll("dryRun")));
   const validation = query.get("fieldValidation") ?? "";
-  if (validation !== "" && !fieldValidations.includes(validation)) errors.push(fieldErrors.notSupported("fieldValidation", validation, ["", ...fieldValidations]));
+  if (validation !== "" && !fieldValidations.includes(validation))
+    errors.push(fieldErrors.notSupported("fieldValidation", validation, ["", ...fieldValidations]));
   refuse(kind, errors);
 }
 
@@ -69,10 +93,21 @@ function dryRunErrors(values: readonly string[]): FieldError[] {
 }
 
 /** Of a deletion, in its body or its query. */
-export function checkDeleteOptions({ propagationPolicy, orphanDependents }: { readonly propagationPolicy?: string; readonly orphanDependents?: boolean }, query: URLSearchParams): void {
+export function checkDeleteOptions(
+  { propagationPolicy, orphanDependents }: { readonly propagationPolicy?: string; readonly orphanDependents?: boolean },
+  query: URLSearchParams,
+): void {
   const errors: FieldError[] = [];
-  if (propagationPolicy !== undefined && orphanDependents !== undefined) errors.push(fieldErrors.invalid("propagationPolicy", propagationPolicy, "orphanDependents and deletionPropagation cannot be both set"));
-  if (propagationPolicy !== undefined && !policies.includes(propagationPolicy)) errors.push(fieldErrors.notSupported("propagationPolicy", propagationPolicy, [...policies, "nil"]));
+  if (propagationPolicy !== undefined && orphanDependents !== undefined)
+    errors.push(
+      fieldErrors.invalid(
+        "propagationPolicy",
+        propagationPolicy,
+        "orphanDependents and deletionPropagation cannot be both set",
+      ),
+    );
+  if (propagationPolicy !== undefined && !policies.includes(propagationPolicy))
+    errors.push(fieldErrors.notSupported("propagationPolicy", propagationPolicy, [...policies, "nil"]));
   refuse("DeleteOptions", [...errors, ...dryRunErrors(query.getAll("dryRun"))]);
 }
 

@@ -31,14 +31,34 @@ export function answerPath(parts: ServerParts, discovery: Discovery, context: Pa
   if (path === "/") return sendValue(context, { paths: rootPaths });
   // Below what is served it is said as of an object.
   const [root, group = ""] = path.split("/").slice(1);
-  if (root === "api" || (root === "apis" && parts.registry.resources().some((type) => type.group === group))) throw unknownPath();
+  if (root === "api" || (root === "apis" && parts.registry.resources().some((type) => type.group === group)))
+    throw unknownPath();
   throw new NotServed();
 }
 
-const rootPaths = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"];
+const rootPaths = [
+  "/api",
+  "/api/v1",
+  "/apis",
+  "/healthz",
+  "/livez",
+  "/openapi/v2",
+  "/openapi/v3",
+  "/openid/v1/jwks",
+  "/readyz",
+  "/version",
+];
 
 function versionDocument(): object {
-  return { ...versionInfo, gitCommit: "", gitTreeState: "clean", buildDate: "2026-06-01T00:00:00Z", goVersion: "", compiler: "node", platform: `linux/${process.arch === "x64" ? "amd64" : process.arch}` };
+  return {
+    ...versionInfo,
+    gitCommit: "",
+    gitTreeState: "clean",
+    buildDate: "2026-06-01T00:00:00Z",
+    goVersion: "",
+    compiler: "node",
+    platform: `linux/${process.arch === "x64" ? "amd64" : process.arch}`,
+  };
 }
 
 function issuerDocument(parts: ServerParts): object {
@@ -53,7 +73,11 @@ function issuerDocument(parts: ServerParts): object {
 
 function sendHealth(parts: ServerParts, context: PathContext, probe: string, query: URLSearchParams): void {
   const ending = parts.stopping.aborted && probe === "readyz";
-  const text = query.has("verbose") ? `[+]ping ok\n[${ending ? "-" : "+"}]shutdown ${ending ? "failed" : "ok"}\n${probe} check ${ending ? "failed" : "passed"}\n` : ending ? "shutting down" : "ok";
+  const text = query.has("verbose")
+    ? `[+]ping ok\n[${ending ? "-" : "+"}]shutdown ${ending ? "failed" : "ok"}\n${probe} check ${ending ? "failed" : "passed"}\n`
+    : ending
+      ? "shutting down"
+      : "ok";
   send(context, ending ? 500 : 200, Buffer.from(text), "text/plain; charset=utf-8");
 }
 
@@ -70,16 +94,24 @@ function answerOpenApi(parts: ServerParts, context: PathContext): void {
   }
   if (path === openApiV3 || path === `${openApiV3}/`) {
     const paths: Record<string, { serverRelativeURL: string }> = {};
-    for (const entry of registry.openApiV3Paths()) paths[entry.path] = { serverRelativeURL: `${openApiV3}/${entry.path}?hash=${encodeURIComponent(entry.hash)}` };
+    for (const entry of registry.openApiV3Paths())
+      paths[entry.path] = { serverRelativeURL: `${openApiV3}/${entry.path}?hash=${encodeURIComponent(entry.hash)}` };
     return sendValue(context, { paths });
   }
   const document = path.startsWith(`${openApiV3}/`) ? registry.openApiV3(path.slice(openApiV3.length + 1)) : undefined;
   if (document === undefined) throw unknownPath();
-  const immutable: Record<string, string> = query.get("hash") === document.hash ? { "cache-control": "public, immutable" } : {};
+  const immutable: Record<string, string> =
+    query.get("hash") === document.hash ? { "cache-control": "public, immutable" } : {};
   sendTagged(context, document.body, document.contentType, `"${document.hash}"`, immutable);
 }
 
-function sendTagged(context: PathContext, body: Uint8Array, contentType: string, etag: string | undefined, headers: Record<string, string> = {}): void {
+function sendTagged(
+  context: PathContext,
+  body: Uint8Array,
+  contentType: string,
+  etag: string | undefined,
+  headers: Record<string, string> = {},
+): void {
   if (etag === undefined) return send(context, 200, body, contentType, headers);
   if (context.request.headers["if-none-match"] === etag) {
     context.response.writeHead(304, { etag, vary: "Accept", ...headers });
@@ -93,7 +125,18 @@ function sendValue(context: PathContext, value: unknown, contentType = "applicat
   send(context, 200, Buffer.from(JSON.stringify(value)), contentType);
 }
 
-function send({ response }: PathContext, status: number, body: Uint8Array, contentType: string, headers: Record<string, string> = {}): void {
-  response.writeHead(status, { "content-type": contentType, "content-length": body.length, "cache-control": "no-cache, private", ...headers });
+function send(
+  { response }: PathContext,
+  status: number,
+  body: Uint8Array,
+  contentType: string,
+  headers: Record<string, string> = {},
+): void {
+  response.writeHead(status, {
+    "content-type": contentType,
+    "content-length": body.length,
+    "cache-control": "no-cache, private",
+    ...headers,
+  });
   response.end(body);
 }

@@ -23,10 +23,17 @@ export async function bindPod(parts: ServerParts, writer: Writer, context: Resou
   const bind = (pod: UntypedObject): UntypedObject => {
     const spec = pod["spec"] as { nodeName?: string };
     const taken = spec.nodeName ?? "";
-    if (taken !== "") throw conflict({ group: "", plural: "pods/binding" }, name, `pod ${name} is already assigned to node "${taken}"`);
-    if (pod.metadata.deletionTimestamp !== undefined) throw conflict({ group: "", plural: "pods/binding" }, name, `pod ${name} is being deleted, cannot be assigned to a host`);
+    if (taken !== "")
+      throw conflict({ group: "", plural: "pods/binding" }, name, `pod ${name} is already assigned to node "${taken}"`);
+    if (pod.metadata.deletionTimestamp !== undefined)
+      throw conflict(
+        { group: "", plural: "pods/binding" },
+        name,
+        `pod ${name} is being deleted, cannot be assigned to a host`,
+      );
     spec.nodeName = node;
-    if (object.metadata.annotations !== undefined) pod.metadata.annotations = { ...pod.metadata.annotations, ...object.metadata.annotations };
+    if (object.metadata.annotations !== undefined)
+      pod.metadata.annotations = { ...pod.metadata.annotations, ...object.metadata.annotations };
     return pod;
   };
   await writer.bindPod(intent, name, bind, nowText(parts.clock));
@@ -37,7 +44,8 @@ export async function bindPod(parts: ServerParts, writer: Writer, context: Resou
 export async function evictPod(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
   const { info, request, type } = context;
   const body = await readBody(request);
-  const eviction = body.length === 0 ? undefined : (await decodeObject(body, request.headers["content-type"], parts.registry)).object;
+  const eviction =
+    body.length === 0 ? undefined : (await decodeObject(body, request.headers["content-type"], parts.registry)).object;
   const options = (eviction?.["deleteOptions"] ?? {}) as DeleteOptions;
   const pod = parts.store.latest("/pods", info.namespace, info.name);
   if (pod === undefined) throw notFound(type, info.name);
@@ -50,26 +58,54 @@ export async function evictPod(parts: ServerParts, writer: Writer, context: Reso
 
 function isOver(pod: StoredRecord): boolean {
   const { phase } = (pod.object["status"] ?? {}) as { phase?: string };
-  return phase === "Succeeded" || phase === "Failed" || phase === "Pending" || pod.object.metadata.deletionTimestamp !== undefined;
+  return (
+    phase === "Succeeded" ||
+    phase === "Failed" ||
+    phase === "Pending" ||
+    pod.object.metadata.deletionTimestamp !== undefined
+  );
 }
 
 /** Counts the disruption in the budget's status, so that evictions at the same time do not take the same one. */
-async function takeDisruption(parts: ServerParts, writer: Writer, context: ResourceContext, pod: StoredRecord, dryRun: boolean): Promise<void> {
-  const budgets = parts.store.collection(disruptionBudgets).list(pod.namespace).filter((record) => {
-    const { selector } = (record.object["spec"] ?? {}) as { selector?: LabelSelector };
-    return matchesLabelSelector(selector, pod.labels);
-  });
-  if (budgets.length > 1) throw new ApiError(500, "InternalError", "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.");
+async function takeDisruption(
+  parts: ServerParts,
+  writer: Writer,
+  context: ResourceContext,
+  pod: StoredRecord,
+  dryRun: boolean,
+): Promise<void> {
+  const budgets = parts.store
+    .collection(disruptionBudgets)
+    .list(pod.namespace)
+    .filter((record) => {
+      const { selector } = (record.object["spec"] ?? {}) as { selector?: LabelSelector };
+      return matchesLabelSelector(selector, pod.labels);
+    });
+  if (budgets.length > 1)
+    throw new ApiError(
+      500,
+      "InternalError",
+      "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+    );
   const budget = budgets[0];
   const type = parts.registry.resource("policy", "v1", "poddisruptionbudgets");
   if (budget === undefined || type === undefined) return;
   const intent = intentOf({ ...context, type }, "UpdateOptions", { subresource: "status", dryRun });
   const take = (object: UntypedObject): UntypedObject => {
-    const status = (object["status"] ?? {}) as { disruptionsAllowed?: number; observedGeneration?: number; disruptedPods?: Record<string, string> };
+    const status = (object["status"] ?? {}) as {
+      disruptionsAllowed?: number;
+      observedGeneration?: number;
+      disruptedPods?: Record<string, string>;
+    };
     const stale = (status.observedGeneration ?? 0) < (object.metadata.generation ?? 0);
     if (stale || (status.disruptionsAllowed ?? 0) < 1) {
-      const message = stale ? `The disruption budget ${budget.name} is still being processed by the server.` : `The disruption budget ${budget.name} needs more healthy pods`;
-      throw new ApiError(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.", { causes: [{ reason: "DisruptionBudget", message }], ...(stale ? { retryAfterSeconds: 10 } : {}) });
+      const message = stale
+        ? `The disruption budget ${budget.name} is still being processed by the server.`
+        : `The disruption budget ${budget.name} needs more healthy pods`;
+      throw new ApiError(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.", {
+        causes: [{ reason: "DisruptionBudget", message }],
+        ...(stale ? { retryAfterSeconds: 10 } : {}),
+      });
     }
     status.disruptionsAllowed = (status.disruptionsAllowed ?? 1) - 1;
     status.disruptedPods = { ...status.disruptedPods, [pod.name]: nowText(parts.clock) };

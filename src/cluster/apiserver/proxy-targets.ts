@@ -10,7 +10,10 @@ const streamed = new Set(["log", "exec", "attach", "portforward", "proxy"]);
 /** Whether the request is one that another server answers. */
 export function isProxied({ info, type }: ResourceContext): boolean {
   if (!streamed.has(info.subresource)) return false;
-  return type.storageKey === "/pods" || (info.subresource === "proxy" && (type.storageKey === "/services" || type.storageKey === "/nodes"));
+  return (
+    type.storageKey === "/pods" ||
+    (info.subresource === "proxy" && (type.storageKey === "/services" || type.storageKey === "/nodes"))
+  );
 }
 
 /** Logs of a pod that no node has yet are empty, not a mistake. */
@@ -31,7 +34,13 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
   if (type.storageKey === "/pods") {
     const pod = parts.store.get("/pods", info.namespace, name);
     if (pod === undefined) throw notFound(type, name);
-    return { protocol, host: podAddress(pod.object), port: port === "" ? firstContainerPort(pod.object) : namedContainerPort(pod.object, port), path, toNode: false };
+    return {
+      protocol,
+      host: podAddress(pod.object),
+      port: port === "" ? firstContainerPort(pod.object) : namedContainerPort(pod.object, port),
+      path,
+      toNode: false,
+    };
   }
   return { protocol, ...endpointOf(parts, info.namespace, name, port), path, toNode: false };
 }
@@ -44,7 +53,15 @@ function schemeNamePort(text: string): readonly [string, string, string | undefi
 }
 
 interface PodFields {
-  readonly spec: { readonly nodeName?: string; readonly containers: readonly { readonly name: string; readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[] }[]; readonly initContainers?: readonly { readonly name: string }[]; readonly ephemeralContainers?: readonly { readonly name: string }[] };
+  readonly spec: {
+    readonly nodeName?: string;
+    readonly containers: readonly {
+      readonly name: string;
+      readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
+    }[];
+    readonly initContainers?: readonly { readonly name: string }[];
+    readonly ephemeralContainers?: readonly { readonly name: string }[];
+  };
   readonly status?: { readonly podIP?: string };
 }
 
@@ -69,7 +86,12 @@ function podTarget(parts: ServerParts, { info, query }: ResourceContext): ProxyT
 
 /** The API says stdin=true, kubelet's paths input=1. */
 function renameStreams(search: URLSearchParams): void {
-  for (const [from, to] of [["stdin", "input"], ["stdout", "output"], ["stderr", "error"], ["tty", "tty"]] as const) {
+  for (const [from, to] of [
+    ["stdin", "input"],
+    ["stdout", "output"],
+    ["stderr", "error"],
+    ["tty", "tty"],
+  ] as const) {
     const value = search.get(from);
     search.delete(from);
     if (value === "true" || value === "1") search.set(to, "1");
@@ -78,7 +100,11 @@ function renameStreams(search: URLSearchParams): void {
 
 function containerOf(object: UntypedObject, { spec }: PodFields, pod: string, wanted: string): string {
   const names = spec.containers.map((container) => container.name);
-  const all = [...names, ...(spec.initContainers ?? []).map(({ name }) => name), ...(spec.ephemeralContainers ?? []).map(({ name }) => name)];
+  const all = [
+    ...names,
+    ...(spec.initContainers ?? []).map(({ name }) => name),
+    ...(spec.ephemeralContainers ?? []).map(({ name }) => name),
+  ];
   if (wanted !== "") {
     if (!all.includes(wanted)) throw badRequest(`container ${wanted} is not valid for pod ${pod}`);
     return wanted;
@@ -93,41 +119,63 @@ function containerOf(object: UntypedObject, { spec }: PodFields, pod: string, wa
 function nodeAddress(parts: ServerParts, name: string): Pick<ProxyTarget, "protocol" | "host" | "port" | "toNode"> {
   const node = parts.store.get("/nodes", "", name);
   if (node === undefined) throw notFound({ group: "", plural: "nodes" }, name);
-  const status = (node.object["status"] ?? {}) as { addresses?: { type: string; address: string }[]; daemonEndpoints?: { kubeletEndpoint?: { Port?: number } } };
-  const host = status.addresses?.find((address) => address.type === "InternalIP")?.address ?? status.addresses?.[0]?.address;
-  if (host === undefined) throw new ApiError(500, "InternalError", `no preferred addresses found; known addresses of node ${name}: []`);
+  const status = (node.object["status"] ?? {}) as {
+    addresses?: { type: string; address: string }[];
+    daemonEndpoints?: { kubeletEndpoint?: { Port?: number } };
+  };
+  const host =
+    status.addresses?.find((address) => address.type === "InternalIP")?.address ?? status.addresses?.[0]?.address;
+  if (host === undefined)
+    throw new ApiError(500, "InternalError", `no preferred addresses found; known addresses of node ${name}: []`);
   return { protocol: "https", host, port: status.daemonEndpoints?.kubeletEndpoint?.Port ?? nodePort, toNode: true };
 }
 
 function podAddress(pod: UntypedObject): string {
   const address = (pod as unknown as PodFields).status?.podIP ?? "";
-  if (address === "") throw new ApiError(503, "ServiceUnavailable", `address not allowed: pod ${pod.metadata.name ?? ""} has no IP yet`);
+  if (address === "")
+    throw new ApiError(503, "ServiceUnavailable", `address not allowed: pod ${pod.metadata.name ?? ""} has no IP yet`);
   return address;
 }
 
 function firstContainerPort(pod: UntypedObject): number {
-  return (pod as unknown as PodFields).spec.containers.flatMap((container) => container.ports ?? [])[0]?.containerPort ?? 80;
+  return (
+    (pod as unknown as PodFields).spec.containers.flatMap((container) => container.ports ?? [])[0]?.containerPort ?? 80
+  );
 }
 
 function namedContainerPort(pod: UntypedObject, port: string): number {
   if (/^\d+$/.test(port)) return Number(port);
-  const found = (pod as unknown as PodFields).spec.containers.flatMap((container) => container.ports ?? []).find((candidate) => candidate.name === port);
+  const found = (pod as unknown as PodFields).spec.containers
+    .flatMap((container) => container.ports ?? [])
+    .find((candidate) => candidate.name === port);
   if (found === undefined) throw badRequest(`pod ${pod.metadata.name ?? ""} has no port named "${port}"`);
   return found.containerPort;
 }
 
 interface SliceFields {
-  readonly endpoints?: readonly { readonly addresses?: readonly string[]; readonly conditions?: { readonly ready?: boolean } }[];
+  readonly endpoints?: readonly {
+    readonly addresses?: readonly string[];
+    readonly conditions?: { readonly ready?: boolean };
+  }[];
   readonly ports?: readonly { readonly name?: string; readonly port?: number }[];
 }
 
 /** A ready endpoint of the Service's port. */
-function endpointOf(parts: ServerParts, namespace: string, name: string, wanted: string): { host: string; port: number } {
+function endpointOf(
+  parts: ServerParts,
+  namespace: string,
+  name: string,
+  wanted: string,
+): { host: string; port: number } {
   const service = parts.store.get("/services", namespace, name);
   if (service === undefined) throw notFound({ group: "", plural: "services" }, name);
   const ports = (service.object["spec"] as { ports?: { name?: string; port: number }[] }).ports ?? [];
-  const port = wanted === "" && ports.length === 1 ? ports[0] : ports.find((candidate) => candidate.name === wanted || String(candidate.port) === wanted);
-  if (port === undefined) throw new ApiError(503, "ServiceUnavailable", `no service port "${wanted}" found for service "${name}"`);
+  const port =
+    wanted === "" && ports.length === 1
+      ? ports[0]
+      : ports.find((candidate) => candidate.name === wanted || String(candidate.port) === wanted);
+  if (port === undefined)
+    throw new ApiError(503, "ServiceUnavailable", `no service port "${wanted}" found for service "${name}"`);
   const found: { host: string; port: number }[] = [];
   for (const record of parts.store.collection("discovery.k8s.io/endpointslices").list(namespace)) {
     if (record.labels["kubernetes.io/service-name"] !== name) continue;
@@ -139,6 +187,7 @@ function endpointOf(parts: ServerParts, namespace: string, name: string, wanted:
     }
   }
   const chosen = found[Math.floor(parts.random() * found.length)];
-  if (chosen === undefined) throw new ApiError(503, "ServiceUnavailable", `no endpoints available for service "${name}"`);
+  if (chosen === undefined)
+    throw new ApiError(503, "ServiceUnavailable", `no endpoints available for service "${name}"`);
   return chosen;
 }

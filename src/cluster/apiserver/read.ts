@@ -36,7 +36,12 @@ export async function listObjects(parts: ServerParts, context: ResourceContext):
   const form = answerFormOf(context.request.headers.accept);
   checkListOptions(context.query, false);
   const page = pageOf(parts, context);
-  await sendForm(context, 200, form, parts.encoder.list(context.type, page.records, page.metadata, form, includeObjectOf(context.query)));
+  await sendForm(
+    context,
+    200,
+    form,
+    parts.encoder.list(context.type, page.records, page.metadata, form, includeObjectOf(context.query)),
+  );
 }
 
 interface Page {
@@ -57,15 +62,25 @@ function pageOf(parts: ServerParts, context: ResourceContext): Page {
   const selection = selectionOf(context);
   const revision = token?.revision ?? listRevision(parts, query);
   const collection = parts.store.collection(type.storageKey);
-  const all = revision === undefined ? collection.list(selection.namespace) : collection.listAt(revision, selection.namespace);
+  const all =
+    revision === undefined ? collection.list(selection.namespace) : collection.listAt(revision, selection.namespace);
   const shown = revision ?? parts.store.revision;
   if (all === undefined) {
-    const message = token === undefined ? `too old resource version: ${shown} (${collection.revision})` : "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.";
+    const message =
+      token === undefined
+        ? `too old resource version: ${shown} (${collection.revision})`
+        : "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.";
     throw expired(message);
   }
   const rest = token === undefined ? all : all.slice(firstAfter(all, token));
-  if (selection.matches === undefined && (limit <= 0 || rest.length <= limit)) return { records: rest, metadata: { resourceVersion: String(shown) } };
-  return limited(selection.matches === undefined ? rest : rest.filter(selection.matches), limit, shown, selection.matches === undefined);
+  if (selection.matches === undefined && (limit <= 0 || rest.length <= limit))
+    return { records: rest, metadata: { resourceVersion: String(shown) } };
+  return limited(
+    selection.matches === undefined ? rest : rest.filter(selection.matches),
+    limit,
+    shown,
+    selection.matches === undefined,
+  );
 }
 
 function limited(records: readonly StoredRecord[], limit: number, revision: number, countable: boolean): Page {
@@ -89,21 +104,32 @@ function listRevision(parts: ServerParts, query: URLSearchParams): number | unde
 export function requireKnownRevision(parts: ServerParts, text: string | null): number | undefined {
   if (text === null || text === "") return undefined;
   const revision = Number(text);
-  if (!/^\d+$/.test(text)) throw badRequest(`resourceVersion: Invalid value: "${text}": strconv.ParseUint: parsing "${text}": invalid syntax`);
+  if (!/^\d+$/.test(text))
+    throw badRequest(`resourceVersion: Invalid value: "${text}": strconv.ParseUint: parsing "${text}": invalid syntax`);
   if (revision > parts.store.revision) {
     const causes = [{ reason: "ResourceVersionTooLarge", message: "Too large resource version" }];
-    throw new ApiError(504, "Timeout", `Timeout: Too large resource version: ${text}, current: ${parts.store.revision}`, { causes, retryAfterSeconds: 1 });
+    throw new ApiError(
+      504,
+      "Timeout",
+      `Timeout: Too large resource version: ${text}, current: ${parts.store.revision}`,
+      { causes, retryAfterSeconds: 1 },
+    );
   }
   return revision;
 }
 
 function firstAfter(records: readonly StoredRecord[], token: ContinueToken): number {
-  const index = records.findIndex((record) => record.namespace > token.namespace || (record.namespace === token.namespace && record.name > token.name));
+  const index = records.findIndex(
+    (record) =>
+      record.namespace > token.namespace || (record.namespace === token.namespace && record.name > token.name),
+  );
   return index === -1 ? records.length : index;
 }
 
 function encodeContinue(token: ContinueToken): string {
-  return Buffer.from(JSON.stringify({ v: "meta.k8s.io/v1", rv: token.revision, start: `${token.namespace}/${token.name}` })).toString("base64url");
+  return Buffer.from(
+    JSON.stringify({ v: "meta.k8s.io/v1", rv: token.revision, start: `${token.namespace}/${token.name}` }),
+  ).toString("base64url");
 }
 
 function decodeContinue(text: string | null): ContinueToken | undefined {
@@ -113,6 +139,8 @@ function decodeContinue(text: string | null): ContinueToken | undefined {
     const slash = start.indexOf("/");
     return { revision: rv, namespace: start.slice(0, slash), name: start.slice(slash + 1) };
   } catch (error) {
-    throw badRequest(`invalid continue token: continue key is not valid: ${error instanceof Error ? error.message : String(error)}`);
+    throw badRequest(
+      `invalid continue token: continue key is not valid: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }

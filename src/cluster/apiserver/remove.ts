@@ -29,7 +29,12 @@ export interface Deletion {
 const maximumAttempts = 10;
 
 /** Deletes one object by the rules of grace periods, finalizers and propagation. */
-export async function deleteOne(parts: ServerParts, intent: WriteIntent, name: string, options: DeleteOptions): Promise<Deletion> {
+export async function deleteOne(
+  parts: ServerParts,
+  intent: WriteIntent,
+  name: string,
+  options: DeleteOptions,
+): Promise<Deletion> {
   const { type, dryRun } = intent;
   for (let attempt = 1; ; attempt++) {
     const record = parts.store.latest(type.storageKey, intent.namespace, name);
@@ -60,10 +65,14 @@ function checkPreconditions(type: ResourceType, record: StoredRecord, { precondi
   // The real server names the kind here, not the resource.
   const outdated = (why: string): ApiError => conflict({ group: type.group, plural: type.kind }, record.name, why);
   if (uid !== undefined && uid !== "" && uid !== record.uid) {
-    throw outdated(`the UID in the precondition (${uid}) does not match the UID in record (${record.uid}). The object might have been deleted and then recreated`);
+    throw outdated(
+      `the UID in the precondition (${uid}) does not match the UID in record (${record.uid}). The object might have been deleted and then recreated`,
+    );
   }
   if (resourceVersion !== undefined && resourceVersion !== "" && resourceVersion !== String(record.revision)) {
-    throw outdated(`the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${record.revision}). The object might have been modified`);
+    throw outdated(
+      `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${record.revision}). The object might have been modified`,
+    );
   }
 }
 
@@ -72,7 +81,10 @@ function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, op
   const object = record.copy();
   const before = object.metadata.deletionTimestamp;
   const grace = graceSeconds(type, object, options);
-  addPropagationFinalizer(object, type.storageKey === jobs && !saysPropagation(options) ? { propagationPolicy: "Orphan" } : options);
+  addPropagationFinalizer(
+    object,
+    type.storageKey === jobs && !saysPropagation(options) ? { propagationPolicy: "Orphan" } : options,
+  );
   const { metadata } = object;
   if (before === undefined) {
     metadata.deletionTimestamp = nowText({ ...parts.clock, nowMs: () => parts.clock.nowMs() + grace * 1000 });
@@ -83,8 +95,10 @@ function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, op
     metadata.deletionTimestamp = new Date(started + grace * 1000).toISOString().replace(/\.\d+/, "");
     metadata.deletionGracePeriodSeconds = grace;
   }
-  if (type.storageKey === "/namespaces") object["status"] = { ...(object["status"] as object | undefined), phase: "Terminating" };
-  if (type.storageKey === customResourceDefinitionKey && before === undefined) markTerminating(object, metadata.deletionTimestamp ?? "");
+  if (type.storageKey === "/namespaces")
+    object["status"] = { ...(object["status"] as object | undefined), phase: "Terminating" };
+  if (type.storageKey === customResourceDefinitionKey && before === undefined)
+    markTerminating(object, metadata.deletionTimestamp ?? "");
   return before !== undefined && JSON.stringify(object) === JSON.stringify(record.object) ? record.object : object;
 }
 
@@ -111,14 +125,20 @@ function graceSeconds(type: ResourceType, object: UntypedObject, options: Delete
   const spec = (object["spec"] ?? {}) as { nodeName?: string; terminationGracePeriodSeconds?: number };
   const { phase } = (object["status"] ?? {}) as { phase?: string };
   if ((spec.nodeName ?? "") === "" || phase === "Succeeded" || phase === "Failed") return 0;
-  const wanted = options.gracePeriodSeconds ?? object.metadata.deletionGracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? 30;
+  const wanted =
+    options.gracePeriodSeconds ??
+    object.metadata.deletionGracePeriodSeconds ??
+    spec.terminationGracePeriodSeconds ??
+    30;
   return wanted < 0 ? 1 : wanted;
 }
 
 function addPropagationFinalizer(object: UntypedObject, options: DeleteOptions): void {
   const policy = options.propagationPolicy ?? (options.orphanDependents === true ? "Orphan" : undefined);
   if (policy === undefined) return;
-  const finalizers = (object.metadata.finalizers ?? []).filter((name) => name !== "orphan" && name !== "foregroundDeletion");
+  const finalizers = (object.metadata.finalizers ?? []).filter(
+    (name) => name !== "orphan" && name !== "foregroundDeletion",
+  );
   if (policy === "Orphan") finalizers.push("orphan");
   if (policy === "Foreground") finalizers.push("foregroundDeletion");
   if (finalizers.length > 0) object.metadata.finalizers = finalizers;
@@ -130,14 +150,21 @@ export async function deleteObject(parts: ServerParts, context: ResourceContext)
   const form = answerFormOf(context.request.headers.accept);
   const options = await deleteOptionsOf(parts, context);
   if (type.storageKey === jobs && !saysPropagation(options)) {
-    context.warnings.push("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning");
+    context.warnings.push(
+      "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
+    );
   }
   const deletion = await deleteOne(parts, deleteIntent(context, options), info.name, options);
   if (!deletion.gone || answeredWhenGone.has(type.storageKey)) {
     const object = parts.registry.convert(deletion.object, type);
     return await sendForm(context, 200, form, parts.encoder.object(type, object, form, includeObjectOf(query)));
   }
-  const details = { name: info.name, ...(type.group === "" ? {} : { group: type.group }), kind: type.plural, uid: deletion.object.metadata.uid };
+  const details = {
+    name: info.name,
+    ...(type.group === "" ? {} : { group: type.group }),
+    kind: type.plural,
+    uid: deletion.object.metadata.uid,
+  };
   const status: Status = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details };
   sendJson(context, 200, status);
 }
@@ -147,7 +174,10 @@ export async function deleteCollection(parts: ServerParts, context: ResourceCont
   const form = answerFormOf(context.request.headers.accept);
   const options = await deleteOptionsOf(parts, context);
   const { namespace, matches } = selectionOf(context);
-  const records = parts.store.collection(type.storageKey).list(namespace).filter((record) => matches === undefined || matches(record));
+  const records = parts.store
+    .collection(type.storageKey)
+    .list(namespace)
+    .filter((record) => matches === undefined || matches(record));
   const intent = deleteIntent(context, options);
   for (const record of records) {
     try {
@@ -161,7 +191,11 @@ export async function deleteCollection(parts: ServerParts, context: ResourceCont
 }
 
 function deleteIntent(context: ResourceContext, options: DeleteOptions): WriteIntent {
-  const { kind: _kind, apiVersion: _version, ...rest } = options as DeleteOptions & { kind?: string; apiVersion?: string };
+  const {
+    kind: _kind,
+    apiVersion: _version,
+    ...rest
+  } = options as DeleteOptions & { kind?: string; apiVersion?: string };
   const admissionOptions: UntypedOptions = { kind: "DeleteOptions", apiVersion: "meta.k8s.io/v1", ...rest };
   const dryRun = wantsDryRun(context.query) || (options.dryRun ?? []).includes("All");
   return intentOf(context, "DeleteOptions", { dryRun, options: admissionOptions });
@@ -170,7 +204,10 @@ function deleteIntent(context: ResourceContext, options: DeleteOptions): WriteIn
 async function deleteOptionsOf(parts: ServerParts, context: ResourceContext): Promise<DeleteOptions> {
   const { query, request } = context;
   const body = await readBody(request);
-  const { metadata: _metadata, ...sent } = body.length === 0 ? ({} as UntypedObject) : (await decodeObject(body, request.headers["content-type"], parts.registry)).object;
+  const { metadata: _metadata, ...sent } =
+    body.length === 0
+      ? ({} as UntypedObject)
+      : (await decodeObject(body, request.headers["content-type"], parts.registry)).object;
   const grace = numberOption(query, "gracePeriodSeconds");
   const options: DeleteOptions = {
     ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),
@@ -179,7 +216,8 @@ async function deleteOptionsOf(parts: ServerParts, context: ResourceContext): Pr
     ...sent,
   };
   const { kind } = sent as { kind?: string };
-  if (kind !== undefined && kind !== "DeleteOptions") throw badRequest(`a deletion takes DeleteOptions in its body, not ${kind}`);
+  if (kind !== undefined && kind !== "DeleteOptions")
+    throw badRequest(`a deletion takes DeleteOptions in its body, not ${kind}`);
   checkDeleteOptions(options, query);
   return options;
 }

@@ -49,13 +49,26 @@ export function requestInfoOf(method: string, path: string, query: URLSearchPara
   // The old form of a watch: its word stands before the rest.
   const isOldWatch = parts[at] === "watch" && parts.length > at + 1;
   if (isOldWatch) at += 1;
-  if (parts[at] === "namespaces" && parts.length > at + 2 && !(group === "" && namespaceSubresources.has(parts[at + 2] ?? ""))) {
+  if (
+    parts[at] === "namespaces" &&
+    parts.length > at + 2 &&
+    !(group === "" && namespaceSubresources.has(parts[at + 2] ?? ""))
+  ) {
     namespace = decodeURIComponent(parts[at + 1] ?? "");
     at += 2;
   }
   const [resource = "", name = "", subresource = "", ...rest] = parts.slice(at).map((part) => decodeURIComponent(part));
   const isNamespaceItself = group === "" && resource === "namespaces" && namespace === "";
-  const info = { kind: "resource", path, group, version, namespace: isNamespaceItself ? name : namespace, resource, name, subresource } as const;
+  const info = {
+    kind: "resource",
+    path,
+    group,
+    version,
+    namespace: isNamespaceItself ? name : namespace,
+    resource,
+    name,
+    subresource,
+  } as const;
   const verb = isOldWatch && (method === "GET" || method === "HEAD") ? "watch" : resourceVerb(method, name, query);
   return { ...info, rest: restOf(path, rest.length), verb };
 }
@@ -74,5 +87,13 @@ function resourceVerb(method: string, name: string, query: URLSearchParams): str
 }
 
 export function isTrue(value: string | null): boolean {
-  return value === "" || value === "true" || value === "1" || value === "True" || value === "t" || value === "T" || value === "TRUE";
+  return (
+    value === "" ||
+    value === "true" ||
+    value === "1" ||
+    value === "True" ||
+    value === "t" ||
+    value === "T" ||
+    value === "TRUE"
+  );
 }

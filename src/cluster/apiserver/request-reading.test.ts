@@ -10,7 +10,16 @@ test("a path says verb, resource, namespace, name, subresource and what follows 
     const { pathname, searchParams } = new URL(`https://x${url}`);
     const info = requestInfoOf(method, pathname, searchParams);
     if (info.kind === "path") return `${info.verb} ${info.path}`;
-    return [info.verb, info.group, info.version, info.namespace, info.resource, info.name, info.subresource, info.rest].join("|");
+    return [
+      info.verb,
+      info.group,
+      info.version,
+      info.namespace,
+      info.resource,
+      info.name,
+      info.subresource,
+      info.rest,
+    ].join("|");
   };
   assert.equal(read("GET", "/version"), "get /version");
   assert.equal(read("GET", "/apis/apps"), "get /apis/apps");
@@ -26,21 +35,39 @@ test("a path says verb, resource, namespace, name, subresource and what follows 
 test("label selectors read equality, sets and presence, and refuse the rest", () => {
   const labels = { app: "web", tier: "front" };
   const matches = (text: string): boolean | undefined => parseLabelSelector(text)?.(labels);
-  for (const text of ["app=web", "app==web,tier!=back", "app in (web, api)", "tier notin (back)", "app,!old", "zone notin (x)"]) assert.equal(matches(text), true, text);
-  for (const text of ["app!=web", "old", "!app", "app in (api)", "tier notin (front)"]) assert.equal(matches(text), false, text);
+  for (const text of [
+    "app=web",
+    "app==web,tier!=back",
+    "app in (web, api)",
+    "tier notin (back)",
+    "app,!old",
+    "zone notin (x)",
+  ])
+    assert.equal(matches(text), true, text);
+  for (const text of ["app!=web", "old", "!app", "app in (api)", "tier notin (front)"])
+    assert.equal(matches(text), false, text);
   assert.equal(parseLabelSelector(""), undefined);
   assert.throws(() => parseLabelSelector("a=b=c"), { code: 400 });
   assert.throws(() => parseLabelSelector("app in web"), { code: 400 });
 });
 
 test("fields that a body names twice are found by their path, not strings that look like fields", () => {
-  assert.deepEqual(duplicateFields('{"a":1,"b":{"c":[{"d":1},{"d":1,"d":2}],"c":3},"a":4,"e":"\\"a\\":1,{"}'), ["b.c[1].d", "b.c", "a"]);
+  assert.deepEqual(duplicateFields('{"a":1,"b":{"c":[{"d":1},{"d":1,"d":2}],"c":3},"a":4,"e":"\\"a\\":1,{"}'), [
+    "b.c[1].d",
+    "b.c",
+    "a",
+  ]);
 });
 
 test("the first form of the Accept header that can be given is given", () => {
   assert.equal(answerFormOf("application/vnd.kubernetes.protobuf,application/json").as, "object");
   assert.equal(answerFormOf("application/json;as=Table;v=v1;g=meta.k8s.io,application/json").as, "table");
-  assert.equal(answerFormOf("application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").as, "partial");
+  assert.equal(
+    answerFormOf(
+      "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+    ).as,
+    "partial",
+  );
   assert.equal(answerFormOf("application/yaml").encoding, "yaml");
   assert.throws(() => answerFormOf("application/cbor"), { code: 406 });
 });

@@ -11,9 +11,15 @@ type Fields = Record<string, unknown>;
 type Review = (parts: ServerParts, context: ResourceContext, spec: Fields) => { spec?: Fields; status: unknown };
 
 const reviews: Readonly<Record<string, Review>> = {
-  "authorization.k8s.io/selfsubjectaccessreviews": (parts, { type, user }, spec) => ({ status: decide(parts, user, type, spec) }),
-  "authorization.k8s.io/subjectaccessreviews": (parts, { type }, spec) => ({ status: decide(parts, userOf(type, spec), type, spec) }),
-  "authorization.k8s.io/localsubjectaccessreviews": (parts, { type }, spec) => ({ status: decide(parts, userOf(type, spec), type, spec) }),
+  "authorization.k8s.io/selfsubjectaccessreviews": (parts, { type, user }, spec) => ({
+    status: decide(parts, user, type, spec),
+  }),
+  "authorization.k8s.io/subjectaccessreviews": (parts, { type }, spec) => ({
+    status: decide(parts, userOf(type, spec), type, spec),
+  }),
+  "authorization.k8s.io/localsubjectaccessreviews": (parts, { type }, spec) => ({
+    status: decide(parts, userOf(type, spec), type, spec),
+  }),
   "authorization.k8s.io/selfsubjectrulesreviews": rulesReview,
   "authentication.k8s.io/tokenreviews": tokenReview,
   "authentication.k8s.io/selfsubjectreviews": selfReview,
@@ -33,14 +39,26 @@ export async function answerReview(parts: ServerParts, context: ResourceContext)
   const review = reviews[type.storageKey];
   if (review === undefined) throw badRequest(`${type.plural} is no review`);
   const { spec, status } = review(parts, context, (object["spec"] ?? {}) as Fields);
-  const answer: UntypedObject = { ...object, kind: type.kind, apiVersion: `${type.group}/${type.version}`, metadata: review === selfReview ? { ...object.metadata, creationTimestamp: nowText(parts.clock) } : object.metadata, status };
+  const answer: UntypedObject = {
+    ...object,
+    kind: type.kind,
+    apiVersion: `${type.group}/${type.version}`,
+    metadata: review === selfReview ? { ...object.metadata, creationTimestamp: nowText(parts.clock) } : object.metadata,
+    status,
+  };
   if (spec !== undefined) answer["spec"] = spec;
   sendJson(context, 201, answer);
 }
 
 function decide(parts: ServerParts, user: User, type: ResourceType, spec: Fields): unknown {
   if (isAbsent(spec["resourceAttributes"]) === isAbsent(spec["nonResourceAttributes"])) {
-    throw invalid(type, "", [fieldErrors.invalid("spec.resourceAttributes", spec["resourceAttributes"] ?? null, "exactly one of nonResourceAttributes or resourceAttributes must be specified")]);
+    throw invalid(type, "", [
+      fieldErrors.invalid(
+        "spec.resourceAttributes",
+        spec["resourceAttributes"] ?? null,
+        "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+      ),
+    ]);
   }
   const decision = parts.authorizer.authorize(user, attributesOf(spec));
   return { allowed: decision.allowed, ...(decision.reason === "" ? {} : { reason: decision.reason }) };
@@ -50,11 +68,26 @@ function attributesOf(spec: Fields): AccessAttributes {
   const plain = spec["nonResourceAttributes"] as { path?: string; verb?: string } | null | undefined;
   const text = (fields: Fields, name: string): string => (typeof fields[name] === "string" ? fields[name] : "");
   if (plain !== undefined && plain !== null) {
-    return { verb: plain.verb ?? "", path: plain.path ?? "", group: "", resource: "", subresource: "", namespace: "", name: "" };
+    return {
+      verb: plain.verb ?? "",
+      path: plain.path ?? "",
+      group: "",
+      resource: "",
+      subresource: "",
+      namespace: "",
+      name: "",
+    };
   }
   const fields = (spec["resourceAttributes"] ?? {}) as Fields;
   const read = (name: string): string => text(fields, name);
-  return { verb: read("verb"), group: read("group"), resource: read("resource"), subresource: read("subresource"), namespace: read("namespace"), name: read("name") };
+  return {
+    verb: read("verb"),
+    group: read("group"),
+    resource: read("resource"),
+    subresource: read("subresource"),
+    namespace: read("namespace"),
+    name: read("name"),
+  };
 }
 
 function isAbsent(value: unknown): boolean {
@@ -62,13 +95,19 @@ function isAbsent(value: unknown): boolean {
 }
 
 function userOf(type: ResourceType, spec: Fields): User {
-  if (!spec["user"] && ((spec["groups"] as readonly string[] | null | undefined) ?? []).length === 0) throw invalid(type, "", [fieldErrors.invalid("spec.user", "", "at least one of user or group must be specified")]);
+  if (!spec["user"] && ((spec["groups"] as readonly string[] | null | undefined) ?? []).length === 0)
+    throw invalid(type, "", [fieldErrors.invalid("spec.user", "", "at least one of user or group must be specified")]);
   const name = typeof spec["user"] === "string" ? spec["user"] : "";
   return { name, groups: (spec["groups"] as string[] | null | undefined) ?? [] };
 }
 
 export function userInfo(user: User): Fields {
-  return { username: user.name, ...(user.uid === undefined ? {} : { uid: user.uid }), groups: user.groups, ...(user.extra === undefined ? {} : { extra: user.extra }) };
+  return {
+    username: user.name,
+    ...(user.uid === undefined ? {} : { uid: user.uid }),
+    groups: user.groups,
+    ...(user.extra === undefined ? {} : { extra: user.extra }),
+  };
 }
 
 function tokenReview(parts: ServerParts, _context: ResourceContext, spec: Fields): { spec: Fields; status: unknown } {
@@ -83,8 +122,12 @@ function rulesReview(parts: ServerParts, { user }: ResourceContext, spec: Fields
   const namespace = typeof spec["namespace"] === "string" ? spec["namespace"] : "";
   if (namespace === "") throw badRequest("no namespace on request");
   const rules = parts.authorizer.rulesFor(user, namespace);
-  const resourceRules = rules.filter((rule) => (rule.resources ?? []).length > 0).map(({ verbs, apiGroups, resources, resourceNames }) => ({ verbs, apiGroups, resources, resourceNames }));
-  const nonResourceRules = rules.filter((rule) => (rule.nonResourceURLs ?? []).length > 0).map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs }));
+  const resourceRules = rules
+    .filter((rule) => (rule.resources ?? []).length > 0)
+    .map(({ verbs, apiGroups, resources, resourceNames }) => ({ verbs, apiGroups, resources, resourceNames }));
+  const nonResourceRules = rules
+    .filter((rule) => (rule.nonResourceURLs ?? []).length > 0)
+    .map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs }));
   return { status: { resourceRules, nonResourceRules, incomplete: false } };
 }
 
@@ -97,14 +140,33 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
   const { object } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
   const account = parts.store.get("/serviceaccounts", info.namespace, info.name);
   if (account === undefined) throw notFound({ group: "", plural: "serviceaccounts" }, info.name);
-  const spec = (object["spec"] ?? {}) as { audiences?: string[]; expirationSeconds?: number; boundObjectRef?: { kind?: string; name?: string; uid?: string } };
+  const spec = (object["spec"] ?? {}) as {
+    audiences?: string[];
+    expirationSeconds?: number;
+    boundObjectRef?: { kind?: string; name?: string; uid?: string };
+  };
   const expirationSeconds = spec.expirationSeconds ?? 3600;
   if (expirationSeconds < minimumTokenSeconds || expirationSeconds > maximumTokenSeconds) {
-    throw invalid({ group: "authentication.k8s.io", kind: "TokenRequest" }, "", [fieldErrors.invalid("spec.expirationSeconds", expirationSeconds, expirationSeconds < minimumTokenSeconds ? "may not specify a duration less than 10 minutes" : "may not specify a duration larger than 2^32 seconds")]);
+    throw invalid({ group: "authentication.k8s.io", kind: "TokenRequest" }, "", [
+      fieldErrors.invalid(
+        "spec.expirationSeconds",
+        expirationSeconds,
+        expirationSeconds < minimumTokenSeconds
+          ? "may not specify a duration less than 10 minutes"
+          : "may not specify a duration larger than 2^32 seconds",
+      ),
+    ]);
   }
   const bound = boundObject(parts, info.namespace, spec.boundObjectRef);
   const audiences = (spec.audiences ?? []).length > 0 ? (spec.audiences ?? []) : [parts.tokens.issuer];
-  const { token, expiresAtMs } = parts.tokens.issue({ namespace: info.namespace, serviceAccount: info.name, serviceAccountUid: account.uid, audiences, expirationSeconds, ...bound });
+  const { token, expiresAtMs } = parts.tokens.issue({
+    namespace: info.namespace,
+    serviceAccount: info.name,
+    serviceAccountUid: account.uid,
+    audiences,
+    expirationSeconds,
+    ...bound,
+  });
   const expirationTimestamp = nowText({ ...parts.clock, nowMs: () => expiresAtMs });
   sendJson(context, 201, {
     kind: "TokenRequest",
@@ -115,15 +177,21 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
   });
 }
 
-function boundObject(parts: ServerParts, namespace: string, reference: { kind?: string; name?: string; uid?: string } | null | undefined): Pick<TokenRequest, "bound" | "node"> {
+function boundObject(
+  parts: ServerParts,
+  namespace: string,
+  reference: { kind?: string; name?: string; uid?: string } | null | undefined,
+): Pick<TokenRequest, "bound" | "node"> {
   if (reference === undefined || reference === null) return {};
   const { kind, name = "", uid } = reference;
   if (kind !== "Pod" && kind !== "Secret") throw badRequest(`cannot bind token to object of kind "${kind ?? ""}"`);
   const plural = kind === "Pod" ? "pods" : "secrets";
   const found = parts.store.get(`/${plural}`, namespace, name);
   if (found === undefined) throw notFound({ group: "", plural }, name);
-  if (uid !== undefined && uid !== "" && uid !== found.uid) throw badRequest(`the UID in the bound object reference (${uid}) does not match the UID in record (${found.uid})`);
+  if (uid !== undefined && uid !== "" && uid !== found.uid)
+    throw badRequest(`the UID in the bound object reference (${uid}) does not match the UID in record (${found.uid})`);
   const nodeName = kind === "Pod" ? ((found.object["spec"] as { nodeName?: string }).nodeName ?? "") : "";
-  const node = nodeName === "" ? undefined : { name: nodeName, uid: parts.store.get("/nodes", "", nodeName)?.uid ?? "" };
+  const node =
+    nodeName === "" ? undefined : { name: nodeName, uid: parts.store.get("/nodes", "", nodeName)?.uid ?? "" };
   return { bound: { kind, name, uid: found.uid } as const, ...(node === undefined ? {} : { node }) };
 }

@@ -16,7 +16,15 @@ import { deleteCollection, deleteObject } from "./remove.ts";
 import { requestInfoOf, type RequestInfo, type ResourceRequest } from "./request-info.ts";
 import { answerReview, createToken, isReview } from "./reviews.ts";
 import { scaleOf } from "./scale.ts";
-import { ApiError, badRequest, methodNotAllowed, notFound, NotServed, qualifiedResource, unknownPath } from "./status.ts";
+import {
+  ApiError,
+  badRequest,
+  methodNotAllowed,
+  notFound,
+  NotServed,
+  qualifiedResource,
+  unknownPath,
+} from "./status.ts";
 import { watchObjects } from "./watch.ts";
 import { createObject, patchObject, updateObject } from "./write.ts";
 import type { Writer } from "./writer.ts";
@@ -44,7 +52,13 @@ export class Router {
       const user = this.#userOf(request);
       this.#authorize(user, info);
       if (info.kind === "resource" && request.method === "HEAD") throw methodNotAllowed();
-      if (info.kind === "path") return answerPath(this.#parts, this.#discovery, { request, response, path: url.pathname, query: url.searchParams });
+      if (info.kind === "path")
+        return answerPath(this.#parts, this.#discovery, {
+          request,
+          response,
+          path: url.pathname,
+          query: url.searchParams,
+        });
       const type = this.#typeOf(info);
       const deprecated = deprecations[`${type.storageKey}/${type.version}`];
       if (deprecated !== undefined) warnings.push(deprecated);
@@ -64,13 +78,24 @@ export class Router {
       this.#authorize(user, streamVerb(info));
       if (info.kind === "path") throw unknownPath();
       const type = this.#typeOf(info);
-      const context: ResourceContext = { request, response: undefined as never, info, query: url.searchParams, user, type, warnings: [] };
-      if (!isProxied(context)) throw new ApiError(400, "BadRequest", "the request asks for an upgrade that this resource does not offer");
+      const context: ResourceContext = {
+        request,
+        response: undefined as never,
+        info,
+        query: url.searchParams,
+        user,
+        type,
+        warnings: [],
+      };
+      if (!isProxied(context))
+        throw new ApiError(400, "BadRequest", "the request asks for an upgrade that this resource does not offer");
       await this.#parts.nodes.upgrade(proxyTarget(this.#parts, context), request, socket, head);
     } catch (error) {
       const { code, body } = this.#apiErrorOf(error, request);
       const text = JSON.stringify(body);
-      socket.end(`HTTP/1.1 ${code} ${body.reason ?? "Error"}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`);
+      socket.end(
+        `HTTP/1.1 ${code} ${body.reason ?? "Error"}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
+      );
     }
   }
 
@@ -90,20 +115,30 @@ export class Router {
 
   #typeOf(info: ResourceRequest): ResourceType {
     const type = this.#parts.registry.resource(info.group, info.version, info.resource);
-    if (type === undefined) throw this.#parts.registry.resources().some(({ group }) => group === info.group) ? unknownPath() : new NotServed();
+    if (type === undefined)
+      throw this.#parts.registry.resources().some(({ group }) => group === info.group)
+        ? unknownPath()
+        : new NotServed();
     if (!type.namespaced && info.namespace !== "" && type.storageKey !== "/namespaces") throw unknownPath();
-    if (info.subresource !== "" && !type.subresources.some((subresource) => subresource.name === info.subresource)) throw unknownPath();
+    if (info.subresource !== "" && !type.subresources.some((subresource) => subresource.name === info.subresource))
+      throw unknownPath();
     return type;
   }
 
   async #resource(context: ResourceContext): Promise<void> {
     const { info, type } = context;
     if (hasNoLogsYet(this.#parts, context)) return sendBytes(context, 200, Buffer.alloc(0), "text/plain");
-    if (isProxied(context)) return await this.#parts.nodes.forward(proxyTarget(this.#parts, context), context.request, context.response);
+    if (isProxied(context))
+      return await this.#parts.nodes.forward(proxyTarget(this.#parts, context), context.request, context.response);
     if (info.subresource === "") requireVerb(type.verbs, info.verb);
-    else requireVerb(type.subresources.find((subresource) => subresource.name === info.subresource)?.verbs ?? [], info.verb);
+    else
+      requireVerb(
+        type.subresources.find((subresource) => subresource.name === info.subresource)?.verbs ?? [],
+        info.verb,
+      );
     if (info.name === "" && ["update", "patch"].includes(info.verb)) throw methodNotAllowed();
-    if (type.namespaced && info.namespace === "" && !["list", "watch"].includes(info.verb)) throw info.name === "" ? methodNotAllowed() : unknownPath();
+    if (type.namespaced && info.namespace === "" && !["list", "watch"].includes(info.verb))
+      throw info.name === "" ? methodNotAllowed() : unknownPath();
     switch (info.verb) {
       case "get":
         return await this.#get(context);
@@ -137,33 +172,59 @@ export class Router {
   async #create(context: ResourceContext): Promise<void> {
     const { info, type } = context;
     if (isReview(context)) return await answerReview(this.#parts, context);
-    if (type.storageKey === "/bindings" || (type.storageKey === "/pods" && info.subresource === "binding")) return await bindPod(this.#parts, this.#writer, context);
-    if (type.storageKey === "/pods" && info.subresource === "eviction") return await evictPod(this.#parts, this.#writer, context);
-    if (type.storageKey === "/serviceaccounts" && info.subresource === "token") return await createToken(this.#parts, context);
+    if (type.storageKey === "/bindings" || (type.storageKey === "/pods" && info.subresource === "binding"))
+      return await bindPod(this.#parts, this.#writer, context);
+    if (type.storageKey === "/pods" && info.subresource === "eviction")
+      return await evictPod(this.#parts, this.#writer, context);
+    if (type.storageKey === "/serviceaccounts" && info.subresource === "token")
+      return await createToken(this.#parts, context);
     if (info.subresource !== "" || info.name !== "") throw methodNotAllowed();
     await createObject(this.#parts, this.#writer, context);
   }
 
   #refuse(error: unknown, request: IncomingMessage, response: ServerResponse, warnings: string[]): void {
     const refused = this.#apiErrorOf(error, request);
-    if (error instanceof NotServed && !response.headersSent) return sendBytes({ response, warnings }, refused.code, notServedText, "text/plain; charset=utf-8");
+    if (error instanceof NotServed && !response.headersSent)
+      return sendBytes({ response, warnings }, refused.code, notServedText, "text/plain; charset=utf-8");
     if (response.headersSent) {
       response.destroy();
       return;
     }
-    if (refused.details?.retryAfterSeconds !== undefined) response.setHeader("retry-after", String(refused.details.retryAfterSeconds));
+    if (refused.details?.retryAfterSeconds !== undefined)
+      response.setHeader("retry-after", String(refused.details.retryAfterSeconds));
     sendJson({ response, warnings }, refused.code, refused.body);
   }
 
   #apiErrorOf(error: unknown, request: IncomingMessage): ApiError {
     if (error instanceof ApiError) return error;
     if (error instanceof URIError) return badRequest(`the path ${request.url ?? ""} is not well-formed`);
-    if (error instanceof SchemaFault) return new ApiError(error.status, error.reason, error.message, error.causes.length === 0 ? undefined : { causes: error.causes });
-    if (error instanceof AdmissionRefusal) return new ApiError(error.code, error.reason, error.message, { ...error.subject, ...(error.causes.length === 0 ? {} : { causes: error.causes }) });
-    if (error instanceof SerinError && error.kind === "transient") return new ApiError(500, "InternalError", error.message, { retryAfterSeconds: 1 });
-    if (error instanceof SerinError && error.kind === "user") return new ApiError(500, "InternalError", error.message, {});
-    this.#parts.log.error("a request failed", { method: request.method, path: request.url, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
-    return new ApiError(500, "InternalError", `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`, {});
+    if (error instanceof SchemaFault)
+      return new ApiError(
+        error.status,
+        error.reason,
+        error.message,
+        error.causes.length === 0 ? undefined : { causes: error.causes },
+      );
+    if (error instanceof AdmissionRefusal)
+      return new ApiError(error.code, error.reason, error.message, {
+        ...error.subject,
+        ...(error.causes.length === 0 ? {} : { causes: error.causes }),
+      });
+    if (error instanceof SerinError && error.kind === "transient")
+      return new ApiError(500, "InternalError", error.message, { retryAfterSeconds: 1 });
+    if (error instanceof SerinError && error.kind === "user")
+      return new ApiError(500, "InternalError", error.message, {});
+    this.#parts.log.error("a request failed", {
+      method: request.method,
+      path: request.url,
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
+    return new ApiError(
+      500,
+      "InternalError",
+      `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`,
+      {},
+    );
   }
 }
 
@@ -195,14 +256,16 @@ function watchedContext(context: ResourceContext): ResourceContext {
 }
 
 function attributesOf(info: RequestInfo): AccessAttributes {
-  if (info.kind === "path") return { verb: info.verb, path: info.path, group: "", resource: "", subresource: "", namespace: "", name: "" };
+  if (info.kind === "path")
+    return { verb: info.verb, path: info.path, group: "", resource: "", subresource: "", namespace: "", name: "" };
   const { verb, group, resource, subresource, namespace, name } = info;
   return { verb, group, resource, subresource, namespace, name };
 }
 
 function refusal(user: User, attributes: AccessAttributes): ApiError {
   const { verb, path, group, resource, subresource, namespace, name } = attributes;
-  if (path !== undefined) return new ApiError(403, "Forbidden", `forbidden: User "${user.name}" cannot ${verb} path "${path}"`, {});
+  if (path !== undefined)
+    return new ApiError(403, "Forbidden", `forbidden: User "${user.name}" cannot ${verb} path "${path}"`, {});
   const what = subresource === "" ? resource : `${resource}/${subresource}`;
   const scope = namespace === "" ? "at the cluster scope" : `in the namespace "${namespace}"`;
   const subject = qualifiedResource({ group, plural: resource }) + (name === "" ? "" : ` "${name}"`);

@@ -4,7 +4,13 @@ import { fieldErrors } from "../schema/field-error.ts";
 import { conflict, invalid } from "./status.ts";
 
 function pathsOf(type: ResourceType): ScalePaths {
-  return type.scale ?? { specReplicasPath: "spec.replicas", statusReplicasPath: "status.replicas", labelSelectorPath: "spec.selector" };
+  return (
+    type.scale ?? {
+      specReplicasPath: "spec.replicas",
+      statusReplicasPath: "status.replicas",
+      labelSelectorPath: "spec.selector",
+    }
+  );
 }
 
 function keysOf(path: string): string[] {
@@ -19,13 +25,18 @@ function read(object: UntypedObject, path: string): unknown {
 export function scaleOf(type: ResourceType, object: UntypedObject): UntypedObject {
   const paths = pathsOf(type);
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
-  const selector = selectorText(paths.labelSelectorPath === undefined ? undefined : read(object, paths.labelSelectorPath));
+  const selector = selectorText(
+    paths.labelSelectorPath === undefined ? undefined : read(object, paths.labelSelectorPath),
+  );
   return {
     kind: "Scale",
     apiVersion: "autoscaling/v1",
     metadata: { name, namespace, uid, resourceVersion, creationTimestamp } as UntypedObject["metadata"],
     spec: { replicas: Number(read(object, paths.specReplicasPath) ?? 0) },
-    status: { replicas: Number(read(object, paths.statusReplicasPath) ?? 0), ...(selector === undefined ? {} : { selector }) },
+    status: {
+      replicas: Number(read(object, paths.statusReplicasPath) ?? 0),
+      ...(selector === undefined ? {} : { selector }),
+    },
   };
 }
 
@@ -33,7 +44,8 @@ function selectorText(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   if (value === undefined || value === null) return undefined;
   const selector = value as LabelSelector;
-  if (selector.matchLabels !== undefined || selector.matchExpressions !== undefined) return formatLabelSelector(selector);
+  if (selector.matchLabels !== undefined || selector.matchExpressions !== undefined)
+    return formatLabelSelector(selector);
   return formatLabelSelector({ matchLabels: value as Record<string, string> });
 }
 
@@ -42,7 +54,10 @@ export function withScale(type: ResourceType, object: UntypedObject, scale: Unty
   const wanted = scale.metadata?.resourceVersion ?? "";
   if (wanted !== "" && wanted !== object.metadata.resourceVersion) throw conflict(type, object.metadata.name ?? "");
   const replicas = (scale["spec"] as { replicas?: number } | undefined)?.replicas ?? 0;
-  if (!Number.isInteger(replicas) || replicas < 0) throw invalid({ group: "autoscaling", kind: "Scale" }, object.metadata.name ?? "", [fieldErrors.invalid("spec.replicas", replicas, "must be greater than or equal to 0")]);
+  if (!Number.isInteger(replicas) || replicas < 0)
+    throw invalid({ group: "autoscaling", kind: "Scale" }, object.metadata.name ?? "", [
+      fieldErrors.invalid("spec.replicas", replicas, "must be greater than or equal to 0"),
+    ]);
   const keys = keysOf(pathsOf(type).specReplicasPath);
   const last = keys.pop() ?? "replicas";
   let at = object as Record<string, unknown>;

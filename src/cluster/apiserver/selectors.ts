@@ -13,8 +13,30 @@ export interface FieldSelector {
 
 /** The fields of built-in kinds that may be selected beside `metadata.name` and `metadata.namespace`. */
 const selectableFields: Readonly<Record<string, readonly string[]>> = {
-  "/pods": ["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"],
-  "/events": ["involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type"],
+  "/pods": [
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "spec.hostNetwork",
+    "status.phase",
+    "status.podIP",
+    "status.podIPs",
+    "status.nominatedNodeName",
+  ],
+  "/events": [
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
+    "involvedObject.fieldPath",
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
+  ],
   "/nodes": ["spec.unschedulable"],
   "/secrets": ["type"],
   "/namespaces": ["status.phase"],
@@ -26,7 +48,12 @@ const selectableFields: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Absent values as the server reads them, where the zero value is not the empty string. */
-const absentValues: Readonly<Record<string, string>> = { "spec.unschedulable": "false", "spec.hostNetwork": "false", "status.replicas": "0", "status.successful": "0" };
+const absentValues: Readonly<Record<string, string>> = {
+  "spec.unschedulable": "false",
+  "spec.hostNetwork": "false",
+  "status.replicas": "0",
+  "status.successful": "0",
+};
 
 /** Throws 400 for a field that the kind does not offer. */
 export function parseFieldSelector(text: string | null, type: ResourceType): FieldSelector {
@@ -57,14 +84,20 @@ function fieldReader(field: string, type: ResourceType): ((record: StoredRecord)
   const absent = absentValues[field] ?? "";
   if (field === "source") path.push("component");
   return (record) => {
-    const value = path.reduce<unknown>((at, key) => (at as Record<string, unknown> | null | undefined)?.[key], record.object);
-    return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : absent;
+    const value = path.reduce<unknown>(
+      (at, key) => (at as Record<string, unknown> | null | undefined)?.[key],
+      record.object,
+    );
+    return typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+      ? String(value)
+      : absent;
   };
 }
 
 /** Kinds that can be selected by fields of their own say it in other words than those that cannot. */
 function unsupportedField(field: string, type: ResourceType): Error {
-  if (!type.builtIn || selectableFields[type.storageKey] !== undefined) return badRequest(`field label not supported: ${field}`);
+  if (!type.builtIn || selectableFields[type.storageKey] !== undefined)
+    return badRequest(`field label not supported: ${field}`);
   const known = type.namespaced ? '"metadata.name", "metadata.namespace"' : '"metadata.name"';
   return badRequest(`${JSON.stringify(field)} is not a known field selector: only ${known}`);
 }

@@ -79,13 +79,22 @@ export class ServerHarness {
 
   credentials(): { ca: string; cert: string; key: string } {
     const { admin, caCertificate } = this.pki;
-    return { ca: readFileSync(caCertificate, "utf8"), cert: readFileSync(admin.certificate, "utf8"), key: readFileSync(admin.key, "utf8") };
+    return {
+      ca: readFileSync(caCertificate, "utf8"),
+      cert: readFileSync(admin.certificate, "utf8"),
+      key: readFileSync(admin.key, "utf8"),
+    };
   }
 
   async call(method: string, path: string, body?: unknown, options: CallOptions = {}): Promise<Answer> {
     const payload = body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body);
     return await new Promise((resolve, reject) => {
-      const outgoing = this.request(method, path, options, payload === undefined ? undefined : Buffer.byteLength(payload));
+      const outgoing = this.request(
+        method,
+        path,
+        options,
+        payload === undefined ? undefined : Buffer.byteLength(payload),
+      );
       outgoing.on("error", reject);
       outgoing.on("response", (answer) => {
         const chunks: Buffer[] = [];
@@ -93,7 +102,12 @@ export class ServerHarness {
         answer.on("end", () => {
           const text = Buffer.concat(chunks).toString("utf8");
           const json = answer.headers["content-type"]?.startsWith("application/json") === true;
-          resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text, body: json ? JSON.parse(text) : undefined });
+          resolve({
+            status: answer.statusCode ?? 0,
+            headers: answer.headers,
+            text,
+            body: json ? JSON.parse(text) : undefined,
+          });
         });
       });
       outgoing.end(payload);
@@ -115,14 +129,20 @@ export class ServerHarness {
         "user-agent": "harness/1",
         ...(options.accept === undefined ? {} : { accept: options.accept }),
         ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
-        ...(length === undefined ? {} : { "content-type": options.contentType ?? "application/json", "content-length": length }),
+        ...(length === undefined
+          ? {}
+          : { "content-type": options.contentType ?? "application/json", "content-length": length }),
         ...options.headers,
       },
     });
   }
 
   /** The events of a watch until `enough` says so; then it is closed. */
-  async watch(path: string, enough: (events: Json[]) => boolean, started: () => void | Promise<void> = () => undefined): Promise<Json[]> {
+  async watch(
+    path: string,
+    enough: (events: Json[]) => boolean,
+    started: () => void | Promise<void> = () => undefined,
+  ): Promise<Json[]> {
     return await new Promise((resolve, reject) => {
       const outgoing = this.request("GET", path);
       outgoing.on("error", reject);

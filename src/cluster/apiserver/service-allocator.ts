@@ -39,7 +39,9 @@ export class ServiceAllocator {
     const [address = "", prefix = ""] = cidr.split("/");
     const bits = Number(prefix);
     if (!/^\d+\.\d+\.\d+\.\d+$/.test(address) || !(bits >= 8 && bits <= 28)) {
-      throw userError("bad-service-cidr", `the service CIDR "${cidr}" is no IPv4 range`, { hint: "give one from /8 to /28, such as 10.96.0.0/16" });
+      throw userError("bad-service-cidr", `the service CIDR "${cidr}" is no IPv4 range`, {
+        hint: "give one from /8 to /28, such as 10.96.0.0/16",
+      });
     }
     this.#store = store;
     this.#size = 2 ** (32 - bits);
@@ -82,7 +84,8 @@ export class ServiceAllocator {
     if ((spec.clusterIP ?? "") === "" && spec.clusterIPs?.[0] !== undefined) spec.clusterIP = spec.clusterIPs[0];
     if ((spec.clusterIP ?? "") === "" && (oldSpec?.clusterIP ?? "") !== "") spec.clusterIP = oldSpec?.clusterIP ?? "";
     if ((spec.clusterIP ?? "") === "") spec.clusterIP = this.#freeAddress(held);
-    else if (spec.clusterIP !== "None" && spec.clusterIP !== oldSpec?.clusterIP) this.#takeAddress(service, spec.clusterIP ?? "", held);
+    else if (spec.clusterIP !== "None" && spec.clusterIP !== oldSpec?.clusterIP)
+      this.#takeAddress(service, spec.clusterIP ?? "", held);
     spec.clusterIPs = [spec.clusterIP ?? ""];
     spec.ipFamilies ??= ["IPv4"];
     spec.ipFamilyPolicy ??= "SingleStack";
@@ -99,24 +102,32 @@ export class ServiceAllocator {
       this.#hold(address, held);
       return address;
     }
-    throw userError("service-range-full", "failed to allocate a serviceIP: range is full", { hint: "delete Services that are not needed" });
+    throw userError("service-range-full", "failed to allocate a serviceIP: range is full", {
+      hint: "delete Services that are not needed",
+    });
   }
 
   #takeAddress(service: UntypedObject, address: string, held: string[]): void {
     const refuse = (why: string): Error => {
-      const cause = { reason: "FieldValueInvalid", field: "spec.clusterIPs", message: `Invalid value: ["${address}"]: failed to allocate IP ${address}: ${why}` };
+      const cause = {
+        reason: "FieldValueInvalid",
+        field: "spec.clusterIPs",
+        message: `Invalid value: ["${address}"]: failed to allocate IP ${address}: ${why}`,
+      };
       return invalid({ group: "", kind: "Service" }, service.metadata.name ?? "", [cause]);
     };
     const value = /^\d+\.\d+\.\d+\.\d+$/.test(address) ? numberOf(address) : -1;
     if (value <= this.#base || value >= this.#base + this.#size - 1) {
       throw refuse("the provided network does not match the current range");
     }
-    if (this.#taken((spec) => (spec.clusterIP === undefined ? [] : [spec.clusterIP])).has(address)) throw refuse("provided IP is already allocated");
+    if (this.#taken((spec) => (spec.clusterIP === undefined ? [] : [spec.clusterIP])).has(address))
+      throw refuse("provided IP is already allocated");
     this.#hold(address, held);
   }
 
   #nodePorts(service: UntypedObject, spec: ServiceSpec, oldSpec: ServiceSpec | undefined, held: string[]): void {
-    const wants = spec.type === "NodePort" || (spec.type === "LoadBalancer" && spec.allocateLoadBalancerNodePorts !== false);
+    const wants =
+      spec.type === "NodePort" || (spec.type === "LoadBalancer" && spec.allocateLoadBalancerNodePorts !== false);
     if (!wants) {
       if (spec.type !== "LoadBalancer") for (const port of spec.ports ?? []) delete port.nodePort;
       return;
@@ -124,11 +135,17 @@ export class ServiceAllocator {
     const before = new Set((oldSpec?.ports ?? []).map((port) => portKey(port.protocol, port.nodePort)));
     const taken = this.#taken((other) => (other.ports ?? []).map((port) => portKey(port.protocol, port.nodePort)));
     for (const [index, port] of (spec.ports ?? []).entries()) {
-      const old = oldSpec?.ports?.find((candidate) => candidate.port === port.port && (candidate.protocol ?? "TCP") === (port.protocol ?? "TCP"));
+      const old = oldSpec?.ports?.find(
+        (candidate) => candidate.port === port.port && (candidate.protocol ?? "TCP") === (port.protocol ?? "TCP"),
+      );
       if ((port.nodePort ?? 0) === 0 && old?.nodePort !== undefined) port.nodePort = old.nodePort;
       if ((port.nodePort ?? 0) === 0) port.nodePort = this.#freePort(port.protocol, taken);
       else if (!before.has(portKey(port.protocol, port.nodePort)) && taken.has(portKey(port.protocol, port.nodePort))) {
-        const cause = { reason: "FieldValueInvalid", field: `spec.ports[${index}].nodePort`, message: `Invalid value: ${port.nodePort}: provided port is already allocated` };
+        const cause = {
+          reason: "FieldValueInvalid",
+          field: `spec.ports[${index}].nodePort`,
+          message: `Invalid value: ${port.nodePort}: provided port is already allocated`,
+        };
         throw invalid({ group: "", kind: "Service" }, service.metadata.name ?? "", [cause]);
       }
       taken.add(portKey(port.protocol, port.nodePort));
@@ -143,7 +160,9 @@ export class ServiceAllocator {
       const port = firstNodePort + ((start + step) % count);
       if (!taken.has(portKey(protocol, port))) return port;
     }
-    throw userError("node-ports-full", "failed to allocate a nodePort: range is full", { hint: "delete Services of type NodePort that are not needed" });
+    throw userError("node-ports-full", "failed to allocate a nodePort: range is full", {
+      hint: "delete Services of type NodePort that are not needed",
+    });
   }
 
   #hold(entry: string, held: string[]): void {

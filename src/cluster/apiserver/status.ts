@@ -69,20 +69,35 @@ export function notFound(type: Named, name: string): ApiError {
 
 /** `isEnding`: the one that is there waits for its end. */
 export function alreadyExists(type: Named, name: string, isEnding = false): ApiError {
-  return new ApiError(409, "AlreadyExists", `${isEnding ? "object is being deleted: " : ""}${qualifiedResource(type)} "${name}" already exists`, detailsOf(type, name));
+  return new ApiError(
+    409,
+    "AlreadyExists",
+    `${isEnding ? "object is being deleted: " : ""}${qualifiedResource(type)} "${name}" already exists`,
+    detailsOf(type, name),
+  );
 }
 
 const modified = "the object has been modified; please apply your changes to the latest version and try again";
 
 export function conflict(type: Named, name: string, why: string = modified): ApiError {
-  return new ApiError(409, "Conflict", `Operation cannot be fulfilled on ${qualifiedResource(type)} "${name}": ${why}`, detailsOf(type, name));
+  return new ApiError(
+    409,
+    "Conflict",
+    `Operation cannot be fulfilled on ${qualifiedResource(type)} "${name}": ${why}`,
+    detailsOf(type, name),
+  );
 }
 
 export function invalid(type: { group: string; kind: string }, name: string, causes: readonly StatusCause[]): ApiError {
   const list = causes.map((cause) => `${cause.field}: ${cause.message}`);
   const message = list.length === 1 ? list[0] : `[${list.join(", ")}]`;
   const kind = type.group === "" ? type.kind : `${type.kind}.${type.group}`;
-  const details = { ...(name === "" ? {} : { name }), ...(type.group === "" ? {} : { group: type.group }), ...(type.kind === "" ? {} : { kind: type.kind }), causes };
+  const details = {
+    ...(name === "" ? {} : { name }),
+    ...(type.group === "" ? {} : { group: type.group }),
+    ...(type.kind === "" ? {} : { kind: type.kind }),
+    causes,
+  };
   return new ApiError(422, "Invalid", `${kind} "${name}" is invalid: ${message ?? ""}`, details);
 }
 

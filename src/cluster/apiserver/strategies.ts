@@ -82,7 +82,12 @@ function wanted(type: ResourceType, object: UntypedObject): Fields {
 }
 
 /** An update through a subresource that is not the whole object: what of `next` counts, laid over the old object. */
-export function mergeSubresource(type: ResourceType, subresource: string, next: UntypedObject, old: UntypedObject): UntypedObject {
+export function mergeSubresource(
+  type: ResourceType,
+  subresource: string,
+  next: UntypedObject,
+  old: UntypedObject,
+): UntypedObject {
   const base = cloneJson(old);
   const nextSpec = (next["spec"] ?? {}) as Fields;
   switch (subresource) {
@@ -103,7 +108,10 @@ export function mergeSubresource(type: ResourceType, subresource: string, next: 
       base["spec"] = { ...(base["spec"] as Fields), containers: nextSpec["containers"] };
       return base;
     case "approval":
-      base["status"] = { ...(base["status"] as Fields | undefined), conditions: (next["status"] as Fields | undefined)?.["conditions"] };
+      base["status"] = {
+        ...(base["status"] as Fields | undefined),
+        conditions: (next["status"] as Fields | undefined)?.["conditions"],
+      };
       return base;
     default:
       return next;
@@ -139,19 +147,28 @@ const strategies: Readonly<Record<string, Strategy>> = {
     },
     prepareUpdate(object) {
       const spec = (object["spec"] ?? {}) as { type?: string };
-      if (spec.type !== "LoadBalancer") object["status"] = { ...(object["status"] as Fields | undefined), loadBalancer: {} };
+      if (spec.type !== "LoadBalancer")
+        object["status"] = { ...(object["status"] as Fields | undefined), loadBalancer: {} };
     },
   },
   "/persistentvolumes": { prepareCreate: (object) => void (object["status"] = { phase: "Pending" }) },
   "/persistentvolumeclaims": { prepareCreate: (object) => void (object["status"] = { phase: "Pending" }) },
   "apps/deployments": statusOf({}),
-  "apps/daemonsets": { prepareUpdate: countTemplates, ...statusOf({ currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 }) },
+  "apps/daemonsets": {
+    prepareUpdate: countTemplates,
+    ...statusOf({ currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 }),
+  },
   "apps/replicasets": statusOf({ replicas: 0 }),
   "apps/statefulsets": statusOf({ replicas: 0, availableReplicas: 0 }),
   "/replicationcontrollers": statusOf({ replicas: 0 }),
   "networking.k8s.io/ingresses": statusOf({ loadBalancer: {} }),
   "autoscaling/horizontalpodautoscalers": statusOf({ desiredReplicas: 0, currentMetrics: null }),
-  "policy/poddisruptionbudgets": statusOf({ disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 }),
+  "policy/poddisruptionbudgets": statusOf({
+    disruptionsAllowed: 0,
+    currentHealthy: 0,
+    desiredHealthy: 0,
+    expectedPods: 0,
+  }),
   "/resourcequotas": statusOf({}),
   "batch/cronjobs": statusOf({}),
   "batch/jobs": { prepareCreate: prepareJob },
@@ -169,22 +186,36 @@ function statusOf(initial: Fields): Strategy {
 }
 
 function nameLabel(object: UntypedObject): void {
-  if (object.metadata.name !== undefined) object.metadata.labels = { ...object.metadata.labels, "kubernetes.io/metadata.name": object.metadata.name };
+  if (object.metadata.name !== undefined)
+    object.metadata.labels = { ...object.metadata.labels, "kubernetes.io/metadata.name": object.metadata.name };
 }
 
 interface PodSpec {
-  containers?: readonly { resources?: { requests?: Record<string, string | number>; limits?: Record<string, string | number> } }[];
+  containers?: readonly {
+    resources?: { requests?: Record<string, string | number>; limits?: Record<string, string | number> };
+  }[];
   initContainers?: PodSpec["containers"];
 }
 
 /** Guaranteed, Burstable or BestEffort, by the containers' requests and limits. */
 export function qosClassOf(spec: PodSpec): string {
   const containers = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
-  const counts = (quantities: Record<string, string | number> | undefined): string[] => ["cpu", "memory"].filter((name) => quantities?.[name] !== undefined && String(quantities[name]) !== "0");
-  if (containers.every(({ resources }) => counts(resources?.requests).length === 0 && counts(resources?.limits).length === 0)) return "BestEffort";
+  const counts = (quantities: Record<string, string | number> | undefined): string[] =>
+    ["cpu", "memory"].filter((name) => quantities?.[name] !== undefined && String(quantities[name]) !== "0");
+  if (
+    containers.every(
+      ({ resources }) => counts(resources?.requests).length === 0 && counts(resources?.limits).length === 0,
+    )
+  )
+    return "BestEffort";
   const guaranteed = containers.every(({ resources }) => {
     const { requests, limits } = resources ?? {};
-    return counts(limits).length === 2 && ["cpu", "memory"].every((name) => requests?.[name] === undefined || String(requests[name]) === String(limits?.[name]));
+    return (
+      counts(limits).length === 2 &&
+      ["cpu", "memory"].every(
+        (name) => requests?.[name] === undefined || String(requests[name]) === String(limits?.[name]),
+      )
+    );
   });
   return guaranteed ? "Guaranteed" : "Burstable";
 }
@@ -192,7 +223,11 @@ export function qosClassOf(spec: PodSpec): string {
 /** A Job selects its pods by its uid, unless it says how itself. */
 function prepareJob(object: UntypedObject): void {
   object["status"] = {};
-  const spec = (object["spec"] ?? {}) as { manualSelector?: boolean; selector?: unknown; template?: { metadata?: { labels?: Record<string, string> } } };
+  const spec = (object["spec"] ?? {}) as {
+    manualSelector?: boolean;
+    selector?: unknown;
+    template?: { metadata?: { labels?: Record<string, string> } };
+  };
   if (spec.manualSelector === true || spec.template === undefined) return;
   const { name = "", uid = "" } = object.metadata;
   spec.template.metadata ??= {};

@@ -40,7 +40,9 @@ export class Upkeep {
     const secrets = store.collection("/secrets");
     this.#subscriptions.push(
       secrets.subscribe((events) => {
-        for (const event of events) if (event.type !== "DELETED" && lacksToken(event.record)) void this.#fillToken(event.record.namespace, event.record.name);
+        for (const event of events)
+          if (event.type !== "DELETED" && lacksToken(event.record))
+            void this.#fillToken(event.record.namespace, event.record.name);
       }),
     );
     for (const record of secrets.list()) if (lacksToken(record)) void this.#fillToken(record.namespace, record.name);
@@ -70,16 +72,25 @@ export class Upkeep {
     const { registry, store, log } = this.#parts;
     const type = registry.resource("rbac.authorization.k8s.io", "v1", "clusterroles");
     if (type === undefined) return false;
-    const all = store.collection(clusterRoles).list().map((record) => record.object);
+    const all = store
+      .collection(clusterRoles)
+      .list()
+      .map((record) => record.object);
     let changed = false;
     for (const role of all) {
       const rules = aggregatedRules(role, all);
       if (rules === undefined || isDeepStrictEqual(rules, rulesOf(role))) continue;
       changed = true;
       try {
-        await this.#writer.update(intentFor(type, ""), role.metadata.name ?? "", (current) => ({ ...current, rules }), true);
+        await this.#writer.update(
+          intentFor(type, ""),
+          role.metadata.name ?? "",
+          (current) => ({ ...current, rules }),
+          true,
+        );
       } catch (error) {
-        if (!isGone(error)) log.warn("a role could not be aggregated", { role: role.metadata.name, error: String(error) });
+        if (!isGone(error))
+          log.warn("a role could not be aggregated", { role: role.metadata.name, error: String(error) });
       }
     }
     return changed;
@@ -95,15 +106,27 @@ export class Upkeep {
       const account = store.get("/serviceaccounts", namespace, accountName);
       if (account === undefined) return secret;
       const bound = { kind: "Secret", name, uid: secret.metadata.uid ?? "" } as const;
-      const request = { namespace, serviceAccount: accountName, serviceAccountUid: account.uid, audiences: [], expirationSeconds: secretTokenSeconds, bound };
-      const data = { "ca.crt": base64(caCertificate), namespace: base64(namespace), token: base64(tokens.issue(request).token) };
+      const request = {
+        namespace,
+        serviceAccount: accountName,
+        serviceAccountUid: account.uid,
+        audiences: [],
+        expirationSeconds: secretTokenSeconds,
+        bound,
+      };
+      const data = {
+        "ca.crt": base64(caCertificate),
+        namespace: base64(namespace),
+        token: base64(tokens.issue(request).token),
+      };
       secret.metadata.annotations = { ...secret.metadata.annotations, [accountUidAnnotation]: account.uid };
       return { ...secret, data: { ...(secret["data"] as Record<string, string> | undefined), ...data } };
     };
     try {
       await this.#writer.update(intentFor(type, namespace), name, fill, true);
     } catch (error) {
-      if (!isGone(error)) log.warn("a token secret could not be filled", { secret: `${namespace}/${name}`, error: String(error) });
+      if (!isGone(error))
+        log.warn("a token secret could not be filled", { secret: `${namespace}/${name}`, error: String(error) });
     }
   }
 
@@ -113,7 +136,10 @@ export class Upkeep {
     const collection = store.collection("/events");
     const before = clock.nowMs() - eventLifetimeMs;
     for (const record of collection.list()) {
-      const { lastTimestamp, eventTime } = record.object as UntypedObject & { lastTimestamp?: string | null; eventTime?: string | null };
+      const { lastTimestamp, eventTime } = record.object as UntypedObject & {
+        lastTimestamp?: string | null;
+        eventTime?: string | null;
+      };
       const last = Date.parse(lastTimestamp ?? eventTime ?? record.object.metadata.creationTimestamp ?? "");
       if (last > before) continue;
       try {
@@ -131,7 +157,11 @@ export class Upkeep {
     setImmediate(() => {
       void this.#clean(name)
         .catch((error: unknown) => {
-          if (!isGone(error)) this.#parts.log.warn("a definition's objects could not be deleted", { definition: name, error: String(error) });
+          if (!isGone(error))
+            this.#parts.log.warn("a definition's objects could not be deleted", {
+              definition: name,
+              error: String(error),
+            });
         })
         .finally(() => this.#cleaning.delete(name));
     });
@@ -142,7 +172,9 @@ export class Upkeep {
     const { registry, store } = this.#parts;
     const terminating = (): UntypedObject | undefined => {
       const definition = store.latest(customResourceDefinitionKey, "", name)?.object;
-      const waits = definition?.metadata.deletionTimestamp !== undefined && (definition.metadata.finalizers ?? []).includes(cleanupFinalizer);
+      const waits =
+        definition?.metadata.deletionTimestamp !== undefined &&
+        (definition.metadata.finalizers ?? []).includes(cleanupFinalizer);
       return waits ? definition : undefined;
     };
     if (terminating() === undefined) return;
@@ -155,7 +187,8 @@ export class Upkeep {
           if (!isGone(error)) throw error;
         });
       }
-      while (collection.size > 0 && terminating() !== undefined && !this.#parts.stopping.aborted) await this.#parts.clock.sleep(50);
+      while (collection.size > 0 && terminating() !== undefined && !this.#parts.stopping.aborted)
+        await this.#parts.clock.sleep(50);
     }
     const definitionType = registry.resource("apiextensions.k8s.io", "v1", "customresourcedefinitions");
     if (definitionType === undefined || this.#parts.stopping.aborted) return;
@@ -174,7 +207,11 @@ const secretTokenSeconds = 10 * 365 * 86_400;
 
 function lacksToken({ object }: StoredRecord): boolean {
   const { type, data } = object as UntypedObject & { type?: string; data?: Record<string, string> };
-  return type === "kubernetes.io/service-account-token" && data?.["token"] === undefined && object.metadata.deletionTimestamp === undefined;
+  return (
+    type === "kubernetes.io/service-account-token" &&
+    data?.["token"] === undefined &&
+    object.metadata.deletionTimestamp === undefined
+  );
 }
 
 function base64(text: string): string {
@@ -187,5 +224,14 @@ function isGone(error: unknown): boolean {
 
 function intentFor(type: ResourceType, namespace: string): WriteIntent {
   const options = { kind: "UpdateOptions", apiVersion: "meta.k8s.io/v1" } as const;
-  return { user: serverUser, type, namespace, subresource: "", manager: "kube-apiserver", dryRun: false, options, warnings: [] };
+  return {
+    user: serverUser,
+    type,
+    namespace,
+    subresource: "",
+    manager: "kube-apiserver",
+    dryRun: false,
+    options,
+    warnings: [],
+  };
 }

@@ -23,15 +23,25 @@ export function watchObjects(parts: ServerParts, context: ResourceContext): void
   // A version of the future comes from another cluster's life: the client must list anew.
   const known = requireKnownRevision(parts, text);
   const from = known === 0 || initialEvents ? undefined : known;
-  response.writeHead(200, { "content-type": form.encoding === "yaml" ? "application/yaml;stream=watch" : "application/json", "cache-control": "no-cache, private" });
+  response.writeHead(200, {
+    "content-type": form.encoding === "yaml" ? "application/yaml;stream=watch" : "application/json",
+    "cache-control": "no-cache, private",
+  });
   response.flushHeaders();
   const stream = new WatchStream(parts, context, form, selection, includeObjectOf(query));
   const collection = parts.store.collection(type.storageKey);
   const past = from === undefined ? [] : collection.since(from);
   if (past === undefined) return stream.fail(expired(`too old resource version: ${text} (${collection.revision})`));
-  if (from === undefined) stream.initial(collection.list(selection.namespace), initialEvents && isTrue(query.get("allowWatchBookmarks") ?? "false"));
+  if (from === undefined)
+    stream.initial(
+      collection.list(selection.namespace),
+      initialEvents && isTrue(query.get("allowWatchBookmarks") ?? "false"),
+    );
   else stream.changes(past);
-  stream.follow(numberOption(query, "timeoutSeconds") || defaultTimeoutSeconds, isTrue(query.get("allowWatchBookmarks") ?? "false"));
+  stream.follow(
+    numberOption(query, "timeoutSeconds") || defaultTimeoutSeconds,
+    isTrue(query.get("allowWatchBookmarks") ?? "false"),
+  );
 }
 
 class WatchStream {
@@ -44,7 +54,13 @@ class WatchStream {
   readonly #formKey: string;
   #columnsSent = false;
 
-  constructor(parts: ServerParts, context: ResourceContext, form: AnswerForm, selection: Selection, include: IncludeObject) {
+  constructor(
+    parts: ServerParts,
+    context: ResourceContext,
+    form: AnswerForm,
+    selection: Selection,
+    include: IncludeObject,
+  ) {
     this.#parts = parts;
     this.#context = context;
     this.#form = form;
@@ -87,7 +103,9 @@ class WatchStream {
     });
     const end = (): void => void response.end();
     const timer = clock.after(timeoutSeconds * 1000, end);
-    const ticker = bookmarks ? setInterval(() => this.#write([this.#bookmark()]), bookmarkIntervalMs).unref() : undefined;
+    const ticker = bookmarks
+      ? setInterval(() => this.#write([this.#bookmark()]), bookmarkIntervalMs).unref()
+      : undefined;
     stopping.addEventListener("abort", end);
     if (stopping.aborted) end();
     response.on("close", () => {
@@ -106,7 +124,8 @@ class WatchStream {
     if (!was && !is) return undefined;
     const type = is ? (was ? "MODIFIED" : "ADDED") : "DELETED";
     // As it was when it still matched, at the version at which it ceased to.
-    const shown = is || event.type === "DELETED" || event.previous === undefined ? event.record : event.previous.at(event.revision);
+    const shown =
+      is || event.type === "DELETED" || event.previous === undefined ? event.record : event.previous.at(event.revision);
     if (this.#form.as === "table" && !this.#columnsSent) return this.#encode(type, shown);
     const key = `${type} ${this.#formKey}`;
     let line = event.encoded.get(key);
@@ -132,16 +151,26 @@ class WatchStream {
 
   #bookmark(annotations?: Record<string, string>): Buffer {
     const { type } = this.#context;
-    const metadata = { resourceVersion: String(this.#parts.store.revision), ...(annotations === undefined ? {} : { annotations }) };
+    const metadata = {
+      resourceVersion: String(this.#parts.store.revision),
+      ...(annotations === undefined ? {} : { annotations }),
+    };
     const object = { kind: type.kind, apiVersion: apiVersionOf(type), metadata };
-    return Buffer.concat([Buffer.from('{"type":"BOOKMARK","object":'), this.#parts.encoder.object(type, object, this.#form, this.#include, this.#takeColumns()), Buffer.from("}\n")]);
+    return Buffer.concat([
+      Buffer.from('{"type":"BOOKMARK","object":'),
+      this.#parts.encoder.object(type, object, this.#form, this.#include, this.#takeColumns()),
+      Buffer.from("}\n"),
+    ]);
   }
 
   #write(lines: readonly Buffer[]): void {
     const { response } = this.#context;
     if (lines.length === 0 || response.writableEnded || response.destroyed) return;
     if (response.writableLength > maximumUnsentBytes) {
-      this.#parts.log.warn("a watcher is too slow and was cut off", { resource: this.#context.type.plural, user: this.#context.user.name });
+      this.#parts.log.warn("a watcher is too slow and was cut off", {
+        resource: this.#context.type.plural,
+        user: this.#context.user.name,
+      });
       response.destroy();
       return;
     }

@@ -23,13 +23,27 @@ export function intentOf(context: ResourceContext, optionsKind: string, extra: P
     ...(query.get("fieldValidation") ? { fieldValidation: query.get("fieldValidation") } : {}),
   };
   const namespace = type.namespaced ? info.namespace : "";
-  return { user, type, namespace, subresource: info.subresource, manager: manager.slice(0, 128), dryRun, options, warnings, ...extra };
+  return {
+    user,
+    type,
+    namespace,
+    subresource: info.subresource,
+    manager: manager.slice(0, 128),
+    dryRun,
+    options,
+    warnings,
+    ...extra,
+  };
 }
 
 export async function createObject(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
   const form = answerFormOf(context.request.headers.accept);
   checkWriteOptions(context.query, "CreateOptions");
-  const { object, duplicates } = await decodeObject(await readBody(context.request), context.request.headers["content-type"], parts.registry);
+  const { object, duplicates } = await decodeObject(
+    await readBody(context.request),
+    context.request.headers["content-type"],
+    parts.registry,
+  );
   checkFields(parts, context, object, duplicates);
   const written = await writer.create(intentOf(context, "CreateOptions"), object);
   await answer(parts, context, written, form);
@@ -39,9 +53,14 @@ export async function updateObject(parts: ServerParts, writer: Writer, context: 
   const form = answerFormOf(context.request.headers.accept);
   const { info, type } = context;
   checkWriteOptions(context.query, "UpdateOptions");
-  const { object, duplicates } = await decodeObject(await readBody(context.request), context.request.headers["content-type"], parts.registry);
+  const { object, duplicates } = await decodeObject(
+    await readBody(context.request),
+    context.request.headers["content-type"],
+    parts.registry,
+  );
   const intent = intentOf(context, "UpdateOptions");
-  if ((object.metadata.name ?? "") === "") throw badRequest(`the name of the object (${info.name} based on URL) was undeterminable: name must be provided`);
+  if ((object.metadata.name ?? "") === "")
+    throw badRequest(`the name of the object (${info.name} based on URL) was undeterminable: name must be provided`);
   const pinned = (object.metadata.resourceVersion ?? "") !== "";
   if (info.subresource === "scale") {
     const written = await writer.update(intent, info.name, (current) => withScale(type, current, object), !pinned);
@@ -55,11 +74,20 @@ export async function updateObject(parts: ServerParts, writer: Writer, context: 
 
 function requireVersion(type: ResourceType, name: string): void {
   const message = `${type.plural}.${type.group} "${name}" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update`;
-  const cause = { reason: "FieldValueInvalid", message: "Invalid value: 0: must be specified for an update", field: "metadata.resourceVersion" };
+  const cause = {
+    reason: "FieldValueInvalid",
+    message: "Invalid value: 0: must be specified for an update",
+    field: "metadata.resourceVersion",
+  };
   throw new ApiError(422, "Invalid", message, { name, group: type.group, kind: type.plural, causes: [cause] });
 }
 
-const patchMedia = ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json", "application/apply-patch+yaml"];
+const patchMedia = [
+  "application/json-patch+json",
+  "application/merge-patch+json",
+  "application/strategic-merge-patch+json",
+  "application/apply-patch+yaml",
+];
 
 export async function patchObject(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
   const form = answerFormOf(context.request.headers.accept);
@@ -68,12 +96,17 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
   const offered = type.builtIn ? patchMedia : patchMedia.filter((name) => !name.includes("strategic"));
   if (!patchMedia.includes(media)) throw new ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {});
   if (!offered.includes(media)) {
-    throw new ApiError(415, "UnsupportedMediaType", `the body of the request was in an unknown format - accepted media types include: ${offered.join(", ")}`);
+    throw new ApiError(
+      415,
+      "UnsupportedMediaType",
+      `the body of the request was in an unknown format - accepted media types include: ${offered.join(", ")}`,
+    );
   }
   const isApply = media === "application/apply-patch+yaml";
   checkWriteOptions(context.query, "PatchOptions", isApply);
   const body = await readBody(request);
-  if (isApply && info.subresource === "scale") return await answerScale(context, await applyPatch(parts, writer, context, body));
+  if (isApply && info.subresource === "scale")
+    return await answerScale(context, await applyPatch(parts, writer, context, body));
   if (isApply) return await answer(parts, context, await applyPatch(parts, writer, context, body), form);
   const patch = parsePatch(body.toString("utf8"), media);
   const intent = intentOf(context, "PatchOptions");
@@ -83,7 +116,12 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
     return parts.registry.strategicMerge(type, original, patch);
   };
   if (info.subresource === "scale") {
-    const written = await writer.update(intent, info.name, (current) => withScale(type, current, patched(scaleOf(type, current))), true);
+    const written = await writer.update(
+      intent,
+      info.name,
+      (current) => withScale(type, current, patched(scaleOf(type, current))),
+      true,
+    );
     return await answerScale(context, written);
   }
   let checked = false;
@@ -106,8 +144,13 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
 
 /** An applied Scale is an apply of the one field that it is about. */
 function configurationOfScale(type: ResourceType, scale: UntypedObject): UntypedObject {
-  if (scale.apiVersion !== "autoscaling/v1" || scale.kind !== "Scale") throw badRequest(`invalid object type: ${scale.apiVersion ?? "/"}, Kind=${scale.kind ?? ""}`);
-  return withScale(type, { apiVersion: apiVersionOf(type), kind: type.kind, metadata: { name: scale.metadata.name ?? "" } }, { ...scale, metadata: {} });
+  if (scale.apiVersion !== "autoscaling/v1" || scale.kind !== "Scale")
+    throw badRequest(`invalid object type: ${scale.apiVersion ?? "/"}, Kind=${scale.kind ?? ""}`);
+  return withScale(
+    type,
+    { apiVersion: apiVersionOf(type), kind: type.kind, metadata: { name: scale.metadata.name ?? "" } },
+    { ...scale, metadata: {} },
+  );
 }
 
 function parsePatch(text: string, media: string): unknown {
@@ -117,24 +160,36 @@ function parsePatch(text: string, media: string): unknown {
   } catch (error) {
     throw badRequest(`error decoding patch: ${error instanceof Error ? error.message : String(error)}`);
   }
-  if (media !== "application/json-patch+json" && !isObject(patch)) throw badRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}");
+  if (media !== "application/json-patch+json" && !isObject(patch))
+    throw badRequest(
+      "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}",
+    );
   return patch;
 }
 
 /** A patch whose result cannot be read is itself what is wrong. */
 function invalidPatch(error: unknown): unknown {
   if (!(error instanceof SchemaFault) && !(error instanceof ApiError && error.code === 400)) return error;
-  return invalid({ group: "", kind: "" }, "", [{ reason: "FieldValueInvalid", message: `Invalid value: ${error.message}`, field: "patch" }]);
+  return invalid({ group: "", kind: "" }, "", [
+    { reason: "FieldValueInvalid", message: `Invalid value: ${error.message}`, field: "patch" },
+  ]);
 }
 
-async function applyPatch(parts: ServerParts, writer: Writer, context: ResourceContext, body: Buffer): Promise<Written> {
+async function applyPatch(
+  parts: ServerParts,
+  writer: Writer,
+  context: ResourceContext,
+  body: Buffer,
+): Promise<Written> {
   const { info, query, type } = context;
   const manager = query.get("fieldManager") ?? "";
   const sent = (await parseYaml(body.toString("utf8"))) as UntypedObject | null;
-  if (sent === null || typeof sent !== "object" || Array.isArray(sent)) throw badRequest("error decoding YAML: the patch is not an object");
+  if (sent === null || typeof sent !== "object" || Array.isArray(sent))
+    throw badRequest("error decoding YAML: the patch is not an object");
   const applied = info.subresource === "scale" ? configurationOfScale(type, sent) : sent;
   applied.metadata ??= {};
-  if ((applied.metadata as { managedFields?: unknown[] }).managedFields?.length) throw badRequest("metadata.managedFields must be nil");
+  if ((applied.metadata as { managedFields?: unknown[] }).managedFields?.length)
+    throw badRequest("metadata.managedFields must be nil");
   dropEmptyMetadata(applied);
   applied.metadata.name ??= info.name;
   const intent = intentOf(context, "PatchOptions", { fieldsManaged: true });
@@ -146,9 +201,15 @@ async function applyPatch(parts: ServerParts, writer: Writer, context: ResourceC
     return object;
   };
   for (let attempt = 0; ; attempt++) {
-    if (writer.current(type, intent.namespace, info.name) !== undefined) return await writer.update(intent, info.name, apply, true);
+    if (writer.current(type, intent.namespace, info.name) !== undefined)
+      return await writer.update(intent, info.name, apply, true);
     if (info.subresource !== "") throw notFound(type, info.name);
-    if ((applied.metadata.uid ?? "") !== "") throw conflict(type, info.name, `uid mismatch: the provided object specified uid ${applied.metadata.uid ?? ""}, and no existing object was found`);
+    if ((applied.metadata.uid ?? "") !== "")
+      throw conflict(
+        type,
+        info.name,
+        `uid mismatch: the provided object specified uid ${applied.metadata.uid ?? ""}, and no existing object was found`,
+      );
     try {
       return await writer.create(intent, apply(undefined));
     } catch (error) {
@@ -159,7 +220,12 @@ async function applyPatch(parts: ServerParts, writer: Writer, context: ResourceC
 }
 
 /** Unknown and duplicate fields: refused, warned about or dropped in silence, as `fieldValidation` asks. */
-export function checkFields(parts: ServerParts, context: ResourceContext, object: UntypedObject, duplicates: readonly string[]): void {
+export function checkFields(
+  parts: ServerParts,
+  context: ResourceContext,
+  object: UntypedObject,
+  duplicates: readonly string[],
+): void {
   const { query, type, warnings } = context;
   const mode = query.get("fieldValidation") || "Warn";
   const subject = subresourceKind(context) === undefined;
@@ -167,13 +233,18 @@ export function checkFields(parts: ServerParts, context: ResourceContext, object
   if (mode === "Ignore") return;
   // Those of a custom kind come in their order.
   const listed = type.builtIn ? unknown : [...unknown].sort();
-  const faults = [...duplicates.map((path) => `duplicate field "${path}"`), ...listed.map((path) => `unknown field "${path}"`)];
+  const faults = [
+    ...duplicates.map((path) => `duplicate field "${path}"`),
+    ...listed.map((path) => `unknown field "${path}"`),
+  ];
   if (faults.length === 0) return;
   if (mode === "Warn") {
     warnings.push(...faults);
     return;
   }
-  throw badRequest(`${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: strict decoding error: ${faults.join(", ")}`);
+  throw badRequest(
+    `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: strict decoding error: ${faults.join(", ")}`,
+  );
 }
 
 /** A subresource that takes another kind than the resource's own. */
@@ -182,14 +253,27 @@ function subresourceKind({ info, type }: ResourceContext): string | undefined {
   return subresource === undefined || subresource.kind === type.kind ? undefined : subresource.kind;
 }
 
-async function answer(parts: ServerParts, context: ResourceContext, written: Written, form: ReturnType<typeof answerFormOf>): Promise<void> {
+async function answer(
+  parts: ServerParts,
+  context: ResourceContext,
+  written: Written,
+  form: ReturnType<typeof answerFormOf>,
+): Promise<void> {
   const status = written.created ? 201 : 200;
   const include = includeObjectOf(context.query);
   const { type } = context;
-  const bytes = written.record === undefined ? parts.encoder.object(type, written.object, form, include) : parts.encoder.record(type, written.record, form, include);
+  const bytes =
+    written.record === undefined
+      ? parts.encoder.object(type, written.object, form, include)
+      : parts.encoder.record(type, written.record, form, include);
   await sendForm(context, status, form, bytes);
 }
 
 async function answerScale(context: ResourceContext, written: Written): Promise<void> {
-  await sendForm(context, 200, answerFormOf(context.request.headers.accept), Buffer.from(JSON.stringify(scaleOf(context.type, written.object))));
+  await sendForm(
+    context,
+    200,
+    answerFormOf(context.request.headers.accept),
+    Buffer.from(JSON.stringify(scaleOf(context.type, written.object))),
+  );
 }

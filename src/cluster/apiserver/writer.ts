@@ -48,7 +48,11 @@ export class Writer {
   }
 
   /** The newest state of the object, in the type's version. Shared: never change it. */
-  current(type: ResourceType, namespace: string, name: string): { readonly record: StoredRecord; readonly object: UntypedObject } | undefined {
+  current(
+    type: ResourceType,
+    namespace: string,
+    name: string,
+  ): { readonly record: StoredRecord; readonly object: UntypedObject } | undefined {
     const record = this.#parts.store.latest(type.storageKey, type.namespaced ? namespace : "", name);
     if (record === undefined) return undefined;
     return { record, object: this.#parts.encoder.objectIn(record, type) };
@@ -59,8 +63,10 @@ export class Writer {
     const { type } = intent;
     const { registry, admission } = this.#parts;
     checkIdentity(intent, object, undefined);
-    if ((object.metadata.resourceVersion ?? "") !== "") throw new ApiError(500, "", "resourceVersion should not be set on objects to be created");
-    for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] as const) delete (object.metadata as Record<string, unknown>)[field];
+    if ((object.metadata.resourceVersion ?? "") !== "")
+      throw new ApiError(500, "", "resourceVersion should not be set on objects to be created");
+    for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] as const)
+      delete (object.metadata as Record<string, unknown>)[field];
     registry.applyDefaults(type, object);
     // What admission and allocators fill in belongs to nobody.
     this.#manageFields(intent, undefined, object);
@@ -79,11 +85,19 @@ export class Writer {
   }
 
   #taken(type: ResourceType, { metadata: { namespace = "", name = "" } }: UntypedObject): ApiError {
-    return alreadyExists(type, name, this.#parts.store.latest(type.storageKey, namespace, name)?.object.metadata.deletionTimestamp !== undefined);
+    return alreadyExists(
+      type,
+      name,
+      this.#parts.store.latest(type.storageKey, namespace, name)?.object.metadata.deletionTimestamp !== undefined,
+    );
   }
 
   /** Undefined when the name is taken. */
-  async #createNamed(intent: WriteIntent, request: AdmissionRequest, object: UntypedObject): Promise<Written | undefined> {
+  async #createNamed(
+    intent: WriteIntent,
+    request: AdmissionRequest,
+    object: UntypedObject,
+  ): Promise<Written | undefined> {
     const { type, dryRun } = intent;
     const { admission, store } = this.#parts;
     const { metadata } = object;
@@ -114,13 +128,25 @@ export class Writer {
     for (let attempt = 1; ; attempt++) {
       const current = this.current(intent.type, intent.namespace, name);
       if (current === undefined) throw notFound(intent.type, name);
-      const written = await this.#updateOnce(intent, name, current.record, current.object, await next(cloneJson(current.object)));
+      const written = await this.#updateOnce(
+        intent,
+        name,
+        current.record,
+        current.object,
+        await next(cloneJson(current.object)),
+      );
       if (written !== undefined) return written;
       if (!retry || attempt >= maximumAttempts) throw conflict(intent.type, name);
     }
   }
 
-  async #updateOnce(intent: WriteIntent, name: string, oldRecord: StoredRecord, old: UntypedObject, wanted: UntypedObject): Promise<Written | undefined> {
+  async #updateOnce(
+    intent: WriteIntent,
+    name: string,
+    oldRecord: StoredRecord,
+    old: UntypedObject,
+    wanted: UntypedObject,
+  ): Promise<Written | undefined> {
     const { type, subresource, dryRun } = intent;
     const { registry, admission, store } = this.#parts;
     checkIdentity(intent, wanted, name);
@@ -130,7 +156,8 @@ export class Writer {
     this.#manageFields(intent, old, object);
     const request = admissionRequest("UPDATE", intent, object, old, name);
     await admission.mutate(request);
-    const admitted = request.object === undefined || request.object === object ? object : this.#prepared(intent, request.object, old);
+    const admitted =
+      request.object === undefined || request.object === object ? object : this.#prepared(intent, request.object, old);
     if (subresource === "status" && type.builtIn) keepServerMetadata(admitted, old);
     if (subresource === "" && type.storageKey === customResourceDefinitionKey) checkNames(admitted, this.#parts);
     if (jsonEqual(admitted, old)) {
@@ -147,7 +174,12 @@ export class Writer {
   }
 
   /** Assigns a pod to a node: the one change of a pod's spec that is no update, and so is not validated as one. */
-  async bindPod(intent: WriteIntent, name: string, bind: (pod: UntypedObject) => UntypedObject, time: string): Promise<void> {
+  async bindPod(
+    intent: WriteIntent,
+    name: string,
+    bind: (pod: UntypedObject) => UntypedObject,
+    time: string,
+  ): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       const current = this.current(intent.type, intent.namespace, name);
       if (current === undefined) throw notFound(intent.type, name);
@@ -163,7 +195,11 @@ export class Writer {
   }
 
   /** The last finalizer is gone: what was to be an update is the end of the object. */
-  async #removeUpdated(intent: WriteIntent, oldRecord: StoredRecord, object: UntypedObject): Promise<Written | undefined> {
+  async #removeUpdated(
+    intent: WriteIntent,
+    oldRecord: StoredRecord,
+    object: UntypedObject,
+  ): Promise<Written | undefined> {
     const { storageKey } = intent.type;
     const removed = await this.#parts.store.remove(storageKey, oldRecord.namespace, oldRecord.name, oldRecord.revision);
     if (removed === undefined) return undefined;
@@ -173,7 +209,8 @@ export class Writer {
 
   #prepared(intent: WriteIntent, wanted: UntypedObject, old: UntypedObject): UntypedObject {
     const { type, subresource } = intent;
-    const object = subresource === "" || subresource === "scale" ? wanted : mergeSubresource(type, subresource, wanted, old);
+    const object =
+      subresource === "" || subresource === "scale" ? wanted : mergeSubresource(type, subresource, wanted, old);
     object.kind = type.kind;
     object.apiVersion = apiVersionOf(type);
     dropEmptyMetadata(object);
@@ -191,7 +228,10 @@ export class Writer {
   }
 
   #validate(type: ResourceType, object: UntypedObject, old: UntypedObject | undefined, subresource: string): void {
-    const errors = subresource === "" || subresource === "scale" ? this.#parts.registry.validate(type, object, old) : this.#parts.registry.validate(type, object, old, subresource);
+    const errors =
+      subresource === "" || subresource === "scale"
+        ? this.#parts.registry.validate(type, object, old)
+        : this.#parts.registry.validate(type, object, old, subresource);
     if (errors.length > 0) throw invalid(type, object.metadata.name ?? "", errors);
   }
 
@@ -200,16 +240,21 @@ export class Writer {
     const group = type.storageKey.slice(0, slash);
     if (group === type.group && type.version === type.storageVersion) return object;
     const stored = this.#parts.registry.resource(group, type.storageVersion, type.storageKey.slice(slash + 1));
-    if (stored === undefined) throw new ApiError(500, "InternalError", `no storage version ${type.storageVersion} of ${type.storageKey}`);
+    if (stored === undefined)
+      throw new ApiError(500, "InternalError", `no storage version ${type.storageVersion} of ${type.storageKey}`);
     const converted = this.#parts.registry.convert(object, stored);
     return converted === object ? cloneJson(object) : converted;
   }
 
   #generatedName(object: UntypedObject): string {
     const base = (object.metadata.generateName ?? "").slice(0, maximumGeneratedBase);
-    if (base === "") throw invalid({ group: apiVersionGroup(object), kind: object.kind ?? "" }, "", [fieldErrors.required("metadata.name", "name or generateName is required")]);
+    if (base === "")
+      throw invalid({ group: apiVersionGroup(object), kind: object.kind ?? "" }, "", [
+        fieldErrors.required("metadata.name", "name or generateName is required"),
+      ]);
     let suffix = "";
-    for (let index = 0; index < 5; index++) suffix += generatedSuffixLetters[Math.floor(this.#parts.random() * generatedSuffixLetters.length)] ?? "b";
+    for (let index = 0; index < 5; index++)
+      suffix += generatedSuffixLetters[Math.floor(this.#parts.random() * generatedSuffixLetters.length)] ?? "b";
     return base + suffix;
   }
 }
@@ -228,10 +273,14 @@ function checkIdentity(intent: WriteIntent, object: UntypedObject, name: string 
   object.apiVersion ??= apiVersion;
   object.kind ??= type.kind;
   if (!type.builtIn && object.apiVersion === apiVersion && object.kind !== type.kind) {
-    throw invalid({ group: type.group, kind: object.kind }, metadata.name ?? "", [fieldErrors.invalid("kind", object.kind, `must be ${type.kind}`)]);
+    throw invalid({ group: type.group, kind: object.kind }, metadata.name ?? "", [
+      fieldErrors.invalid("kind", object.kind, `must be ${type.kind}`),
+    ]);
   }
   if (object.apiVersion !== apiVersion || object.kind !== type.kind) {
-    throw badRequest(`the API version in the data (${object.apiVersion}, Kind=${object.kind}) does not match the expected API version (${apiVersion}, Kind=${type.kind})`);
+    throw badRequest(
+      `the API version in the data (${object.apiVersion}, Kind=${object.kind}) does not match the expected API version (${apiVersion}, Kind=${type.kind})`,
+    );
   }
   if (!type.namespaced) delete metadata.namespace;
   else if ((metadata.namespace ?? "") === "") metadata.namespace = namespace;
@@ -240,14 +289,19 @@ function checkIdentity(intent: WriteIntent, object: UntypedObject, name: string 
   }
   if (name === undefined) return;
   if ((metadata.name ?? "") === "") metadata.name = name;
-  if (metadata.name !== name) throw badRequest(`the name of the object (${metadata.name ?? ""}) does not match the name on the URL (${name})`);
+  if (metadata.name !== name)
+    throw badRequest(`the name of the object (${metadata.name ?? ""}) does not match the name on the URL (${name})`);
 }
 
 function checkVersion(type: ResourceType, name: string, wanted: UntypedObject, old: UntypedObject): void {
   const { resourceVersion = "", uid = "" } = wanted.metadata;
   if (resourceVersion !== "" && resourceVersion !== old.metadata.resourceVersion) throw conflict(type, name);
   if (uid !== "" && uid !== old.metadata.uid) {
-    throw conflict(type, name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ""}`);
+    throw conflict(
+      type,
+      name,
+      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ""}`,
+    );
   }
 }
 
@@ -261,7 +315,16 @@ export function dropEmptyMetadata({ metadata }: UntypedObject): void {
 
 /** What only the server writes stays as it was. */
 function keepServerMetadata(object: UntypedObject, old: UntypedObject): void {
-  const kept = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", "generateName", "namespace"] as const;
+  const kept = [
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "resourceVersion",
+    "generateName",
+    "namespace",
+  ] as const;
   const target = object.metadata as Record<string, unknown>;
   for (const field of kept) {
     if (old.metadata[field] === undefined) delete target[field];
@@ -274,7 +337,10 @@ function keepServerMetadata(object: UntypedObject, old: UntypedObject): void {
 export function endsNow(object: UntypedObject): boolean {
   const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = object.metadata;
   if (deletionTimestamp === undefined || finalizers.length > 0 || deletionGracePeriodSeconds > 0) return false;
-  const remaining = object.kind === "Namespace" && object.apiVersion === "v1" ? ((object["spec"] as { finalizers?: string[] } | undefined)?.finalizers ?? []) : [];
+  const remaining =
+    object.kind === "Namespace" && object.apiVersion === "v1"
+      ? ((object["spec"] as { finalizers?: string[] } | undefined)?.finalizers ?? [])
+      : [];
   return remaining.length === 0;
 }
 

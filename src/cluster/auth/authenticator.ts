@@ -40,7 +40,9 @@ function webSocketToken(headers: IncomingHttpHeaders): string | undefined {
   const prefix = "base64url.bearer.authorization.k8s.io.";
   const offered = headers["sec-websocket-protocol"]?.split(",").map((word) => word.trim());
   const found = offered?.find((word) => word.startsWith(prefix));
-  return found === undefined ? undefined : `Bearer ${Buffer.from(found.slice(prefix.length), "base64url").toString("utf8")}`;
+  return found === undefined
+    ? undefined
+    : `Bearer ${Buffer.from(found.slice(prefix.length), "base64url").toString("utf8")}`;
 }
 
 /** CN is the user, each O a group; only from a chain that ends at the cluster's CA and allows client authentication. */

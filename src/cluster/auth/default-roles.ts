@@ -12,7 +12,11 @@ function rule(verbs: readonly string[], group: string | readonly string[], ...re
 const labels = { "kubernetes.io/bootstrapping": "rbac-defaults" };
 const annotations = { "rbac.authorization.kubernetes.io/autoupdate": "true" };
 
-function clusterRole(name: string, rules: readonly PolicyRule[], moreLabels: Record<string, string> = {}): UntypedObject {
+function clusterRole(
+  name: string,
+  rules: readonly PolicyRule[],
+  moreLabels: Record<string, string> = {},
+): UntypedObject {
   return {
     apiVersion: `${rbacGroup}/v1`,
     kind: "ClusterRole",
@@ -26,21 +30,68 @@ function aggregated(name: string, label: string, moreLabels: Record<string, stri
   return { ...clusterRole(name, [], moreLabels), aggregationRule: { clusterRoleSelectors: [selector] } };
 }
 
-function binding(name: string, role: string, ...subjects: { kind: "User" | "Group" | "ServiceAccount"; name: string; namespace?: string }[]): UntypedObject {
+function binding(
+  name: string,
+  role: string,
+  ...subjects: { kind: "User" | "Group" | "ServiceAccount"; name: string; namespace?: string }[]
+): UntypedObject {
   return {
     apiVersion: `${rbacGroup}/v1`,
     kind: "ClusterRoleBinding",
     metadata: { name, labels: { ...labels }, annotations: { ...annotations } },
     roleRef: { apiGroup: rbacGroup, kind: "ClusterRole", name: role },
-    subjects: subjects.map((subject) => (subject.kind === "ServiceAccount" ? subject : { apiGroup: rbacGroup, ...subject })),
+    subjects: subjects.map((subject) =>
+      subject.kind === "ServiceAccount" ? subject : { apiGroup: rbacGroup, ...subject },
+    ),
   };
 }
 
 const viewed: readonly PolicyRule[] = [
-  rule(read, "", "configmaps", "endpoints", "persistentvolumeclaims", "persistentvolumeclaims/status", "pods", "replicationcontrollers", "replicationcontrollers/scale", "serviceaccounts", "services", "services/status"),
-  rule(read, "", "bindings", "events", "limitranges", "namespaces/status", "pods/log", "pods/status", "replicationcontrollers/status", "resourcequotas", "resourcequotas/status", "namespaces"),
+  rule(
+    read,
+    "",
+    "configmaps",
+    "endpoints",
+    "persistentvolumeclaims",
+    "persistentvolumeclaims/status",
+    "pods",
+    "replicationcontrollers",
+    "replicationcontrollers/scale",
+    "serviceaccounts",
+    "services",
+    "services/status",
+  ),
+  rule(
+    read,
+    "",
+    "bindings",
+    "events",
+    "limitranges",
+    "namespaces/status",
+    "pods/log",
+    "pods/status",
+    "replicationcontrollers/status",
+    "resourcequotas",
+    "resourcequotas/status",
+    "namespaces",
+  ),
   rule(read, "discovery.k8s.io", "endpointslices"),
-  rule(read, "apps", "controllerrevisions", "daemonsets", "daemonsets/status", "deployments", "deployments/scale", "deployments/status", "replicasets", "replicasets/scale", "replicasets/status", "statefulsets", "statefulsets/scale", "statefulsets/status"),
+  rule(
+    read,
+    "apps",
+    "controllerrevisions",
+    "daemonsets",
+    "daemonsets/status",
+    "deployments",
+    "deployments/scale",
+    "deployments/status",
+    "replicasets",
+    "replicasets/scale",
+    "replicasets/status",
+    "statefulsets",
+    "statefulsets/scale",
+    "statefulsets/status",
+  ),
   rule(read, "autoscaling", "horizontalpodautoscalers", "horizontalpodautoscalers/status"),
   rule(read, "batch", "cronjobs", "cronjobs/status", "jobs", "jobs/status"),
   rule(read, "policy", "poddisruptionbudgets", "poddisruptionbudgets/status"),
@@ -52,9 +103,32 @@ const edited: readonly PolicyRule[] = [
   rule(["impersonate"], "", "serviceaccounts"),
   rule(write, "", "pods", "pods/attach", "pods/exec", "pods/portforward", "pods/proxy"),
   rule(["create"], "", "pods/eviction"),
-  rule(write, "", "configmaps", "events", "persistentvolumeclaims", "replicationcontrollers", "replicationcontrollers/scale", "secrets", "serviceaccounts", "services", "services/proxy"),
+  rule(
+    write,
+    "",
+    "configmaps",
+    "events",
+    "persistentvolumeclaims",
+    "replicationcontrollers",
+    "replicationcontrollers/scale",
+    "secrets",
+    "serviceaccounts",
+    "services",
+    "services/proxy",
+  ),
   rule(["create"], "", "serviceaccounts/token"),
-  rule(write, "apps", "daemonsets", "deployments", "deployments/rollback", "deployments/scale", "replicasets", "replicasets/scale", "statefulsets", "statefulsets/scale"),
+  rule(
+    write,
+    "apps",
+    "daemonsets",
+    "deployments",
+    "deployments/rollback",
+    "deployments/scale",
+    "replicasets",
+    "replicasets/scale",
+    "statefulsets",
+    "statefulsets/scale",
+  ),
   rule(write, "autoscaling", "horizontalpodautoscalers"),
   rule(write, "batch", "cronjobs", "jobs"),
   rule(write, "policy", "poddisruptionbudgets"),
@@ -71,7 +145,18 @@ const administered: readonly PolicyRule[] = [
 const nodeRules: readonly PolicyRule[] = [
   rule(["create"], "authentication.k8s.io", "tokenreviews"),
   rule(["create"], "authorization.k8s.io", "localsubjectaccessreviews", "subjectaccessreviews"),
-  rule(read, "", "services", "endpoints", "configmaps", "secrets", "persistentvolumeclaims", "persistentvolumes", "namespaces", "serviceaccounts"),
+  rule(
+    read,
+    "",
+    "services",
+    "endpoints",
+    "configmaps",
+    "secrets",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "namespaces",
+    "serviceaccounts",
+  ),
   rule(read, "discovery.k8s.io", "endpointslices"),
   rule(["create", "get", "list", "watch", "update", "patch"], "", "nodes"),
   rule(["update", "patch"], "", "nodes/status", "pods/status"),
@@ -87,7 +172,9 @@ const kubeSystem = "kube-system";
 
 /** The ClusterRoles that are there from the start; the ones that aggregate get their rules from the server. */
 export function defaultClusterRoles(): UntypedObject[] {
-  const aggregate = (name: string): Record<string, string> => ({ [`rbac.authorization.k8s.io/aggregate-to-${name}`]: "true" });
+  const aggregate = (name: string): Record<string, string> => ({
+    [`rbac.authorization.k8s.io/aggregate-to-${name}`]: "true",
+  });
   return [
     clusterRole("cluster-admin", [rule(["*"], "*", "*"), { verbs: ["*"], nonResourceURLs: ["*"] }]),
     aggregated("admin", "admin"),
@@ -97,9 +184,26 @@ export function defaultClusterRoles(): UntypedObject[] {
     clusterRole("system:aggregate-to-edit", edited, aggregate("edit")),
     clusterRole("system:aggregate-to-view", viewed, aggregate("view")),
     clusterRole("system:discovery", [
-      { verbs: ["get"], nonResourceURLs: ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/"] },
+      {
+        verbs: ["get"],
+        nonResourceURLs: [
+          "/api",
+          "/api/*",
+          "/apis",
+          "/apis/*",
+          "/healthz",
+          "/livez",
+          "/openapi",
+          "/openapi/*",
+          "/readyz",
+          "/version",
+          "/version/",
+        ],
+      },
     ]),
-    clusterRole("system:public-info-viewer", [{ verbs: ["get"], nonResourceURLs: ["/healthz", "/livez", "/readyz", "/version", "/version/"] }]),
+    clusterRole("system:public-info-viewer", [
+      { verbs: ["get"], nonResourceURLs: ["/healthz", "/livez", "/readyz", "/version", "/version/"] },
+    ]),
     clusterRole("system:basic-user", [
       rule(["create"], "authorization.k8s.io", "selfsubjectaccessreviews", "selfsubjectrulesreviews"),
       rule(["create"], "authentication.k8s.io", "selfsubjectreviews"),
@@ -109,7 +213,15 @@ export function defaultClusterRoles(): UntypedObject[] {
       rule(["create"], "authorization.k8s.io", "subjectaccessreviews"),
     ]),
     clusterRole("system:service-account-issuer-discovery", [
-      { verbs: ["get"], nonResourceURLs: ["/.well-known/openid-configuration", "/.well-known/openid-configuration/", "/openid/v1/jwks", "/openid/v1/jwks/"] },
+      {
+        verbs: ["get"],
+        nonResourceURLs: [
+          "/.well-known/openid-configuration",
+          "/.well-known/openid-configuration/",
+          "/openid/v1/jwks",
+          "/openid/v1/jwks/",
+        ],
+      },
     ]),
     clusterRole("system:node", nodeRules),
     clusterRole("system:node-proxier", [
@@ -120,9 +232,23 @@ export function defaultClusterRoles(): UntypedObject[] {
     ]),
     clusterRole("system:kube-scheduler", [rule(all, "*", "*")]),
     clusterRole("system:kube-controller-manager", [rule(["*"], "*", "*"), { verbs: ["*"], nonResourceURLs: ["*"] }]),
-    clusterRole("system:kubelet-api-admin", [rule(["*"], "", "nodes", "nodes/proxy", "nodes/log", "nodes/stats", "nodes/metrics")]),
+    clusterRole("system:kubelet-api-admin", [
+      rule(["*"], "", "nodes", "nodes/proxy", "nodes/log", "nodes/stats", "nodes/metrics"),
+    ]),
     clusterRole("system:monitoring", [
-      { verbs: ["get"], nonResourceURLs: ["/healthz", "/healthz/*", "/livez", "/livez/*", "/metrics", "/metrics/slis", "/readyz", "/readyz/*"] },
+      {
+        verbs: ["get"],
+        nonResourceURLs: [
+          "/healthz",
+          "/healthz/*",
+          "/livez",
+          "/livez/*",
+          "/metrics",
+          "/metrics/slis",
+          "/readyz",
+          "/readyz/*",
+        ],
+      },
     ]),
   ];
 }
@@ -132,14 +258,34 @@ export function defaultClusterRoleBindings(): UntypedObject[] {
     binding("cluster-admin", "cluster-admin", { kind: "Group", name: "system:masters" }),
     binding("system:discovery", "system:discovery", { kind: "Group", name: "system:authenticated" }),
     binding("system:basic-user", "system:basic-user", { kind: "Group", name: "system:authenticated" }),
-    binding("system:public-info-viewer", "system:public-info-viewer", { kind: "Group", name: "system:authenticated" }, { kind: "Group", name: "system:unauthenticated" }),
-    binding("system:service-account-issuer-discovery", "system:service-account-issuer-discovery", { kind: "Group", name: "system:serviceaccounts" }),
+    binding(
+      "system:public-info-viewer",
+      "system:public-info-viewer",
+      { kind: "Group", name: "system:authenticated" },
+      { kind: "Group", name: "system:unauthenticated" },
+    ),
+    binding("system:service-account-issuer-discovery", "system:service-account-issuer-discovery", {
+      kind: "Group",
+      name: "system:serviceaccounts",
+    }),
     binding("system:node", "system:node", { kind: "Group", name: "system:nodes" }),
-    binding("system:node-proxier", "system:node-proxier", { kind: "User", name: "system:kube-proxy" }, { kind: "Group", name: "system:nodes" }),
+    binding(
+      "system:node-proxier",
+      "system:node-proxier",
+      { kind: "User", name: "system:kube-proxy" },
+      { kind: "Group", name: "system:nodes" },
+    ),
     binding("system:kube-scheduler", "system:kube-scheduler", { kind: "User", name: "system:kube-scheduler" }),
-    binding("system:kube-controller-manager", "system:kube-controller-manager", { kind: "User", name: "system:kube-controller-manager" }),
+    binding("system:kube-controller-manager", "system:kube-controller-manager", {
+      kind: "User",
+      name: "system:kube-controller-manager",
+    }),
     binding("system:monitoring", "system:monitoring", { kind: "Group", name: "system:monitoring" }),
     binding("kubeadm:cluster-admins", "cluster-admin", { kind: "Group", name: "kubeadm:cluster-admins" }),
-    binding("system:controller:generic-garbage-collector", "system:kube-controller-manager", { kind: "ServiceAccount", name: "generic-garbage-collector", namespace: kubeSystem }),
+    binding("system:controller:generic-garbage-collector", "system:kube-controller-manager", {
+      kind: "ServiceAccount",
+      name: "generic-garbage-collector",
+      namespace: kubeSystem,
+    }),
   ];
 }

@@ -7,7 +7,13 @@ function* singleRules(rule: PolicyRule): Iterable<PolicyRule> {
     for (const url of rule.nonResourceURLs ?? []) yield { verbs: [verb], nonResourceURLs: [url] };
     for (const group of rule.apiGroups ?? []) {
       for (const resource of rule.resources ?? []) {
-        for (const name of names) yield { verbs: [verb], apiGroups: [group], resources: [resource], ...(name === undefined ? {} : { resourceNames: [name] }) };
+        for (const name of names)
+          yield {
+            verbs: [verb],
+            apiGroups: [group],
+            resources: [resource],
+            ...(name === undefined ? {} : { resourceNames: [name] }),
+          };
       }
     }
   }
@@ -15,13 +21,16 @@ function* singleRules(rule: PolicyRule): Iterable<PolicyRule> {
 
 /** The parts of `wanted` that `held` does not grant: what somebody would gain who gave these rules to himself. */
 export function rulesNotCovered(held: readonly PolicyRule[], wanted: readonly PolicyRule[]): PolicyRule[] {
-  return wanted.flatMap((rule) => [...singleRules(rule)]).filter((single) => !held.some((rule) => covers(rule, single)));
+  return wanted
+    .flatMap((rule) => [...singleRules(rule)])
+    .filter((single) => !held.some((rule) => covers(rule, single)));
 }
 
 function covers(held: PolicyRule, single: PolicyRule): boolean {
   const [verb = ""] = single.verbs;
   const [url] = single.nonResourceURLs ?? [];
-  if (url !== undefined) return ruleAllows(held, { verb, path: url, group: "", resource: "", subresource: "", namespace: "", name: "" });
+  if (url !== undefined)
+    return ruleAllows(held, { verb, path: url, group: "", resource: "", subresource: "", namespace: "", name: "" });
   const [group = ""] = single.apiGroups ?? [];
   const [whole = ""] = single.resources ?? [];
   const [name] = single.resourceNames ?? [];

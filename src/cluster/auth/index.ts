@@ -1,6 +1,14 @@
 export { Authenticator } from "./authenticator.ts";
 export { rulesNotCovered } from "./escalation.ts";
 export { defaultClusterRoleBindings, defaultClusterRoles } from "./default-roles.ts";
-export { aggregatedRules, clusterRoles, rbacGroup, RbacAuthorizer, rulesOf, type Decision, type PolicyRule } from "./rbac.ts";
+export {
+  aggregatedRules,
+  clusterRoles,
+  rbacGroup,
+  RbacAuthorizer,
+  rulesOf,
+  type Decision,
+  type PolicyRule,
+} from "./rbac.ts";
 export { ServiceAccountTokens, type BoundObject, type TokenRequest } from "./tokens.ts";
 export { serverUser, serviceAccountOf, type AccessAttributes, type User } from "./user.ts";

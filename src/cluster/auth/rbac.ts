@@ -57,7 +57,10 @@ export class RbacAuthorizer {
   /** All rules that hold for the user, cluster-wide and in the namespace. */
   rulesFor(user: User, namespace: string): readonly PolicyRule[] {
     if (user.groups.includes("system:masters")) {
-      return [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"] }, { verbs: ["*"], nonResourceURLs: ["*"] }];
+      return [
+        { verbs: ["*"], apiGroups: ["*"], resources: ["*"] },
+        { verbs: ["*"], nonResourceURLs: ["*"] },
+      ];
     }
     return [...this.#rules(user, namespace)].map(({ rule }) => rule);
   }
@@ -87,9 +90,17 @@ export class RbacAuthorizer {
     this.#bySubject = new Map();
     for (const collection of [clusterRoleBindings, roleBindings]) {
       for (const record of this.#store.collection(collection).list()) {
-        const { roleRef, subjects = [] } = record.object as { roleRef?: { kind: string; name: string }; subjects?: Subject[] };
+        const { roleRef, subjects = [] } = record.object as {
+          roleRef?: { kind: string; name: string };
+          subjects?: Subject[];
+        };
         if (roleRef === undefined) continue;
-        const binding: Binding = { namespace: record.namespace, name: record.name, roleKind: roleRef.kind, roleName: roleRef.name };
+        const binding: Binding = {
+          namespace: record.namespace,
+          name: record.name,
+          roleKind: roleRef.kind,
+          roleName: roleRef.name,
+        };
         for (const subject of subjects) {
           const key = subjectKey(subject, record.namespace);
           const found = this.#bySubject.get(key);
@@ -102,7 +113,8 @@ export class RbacAuthorizer {
 }
 
 function subjectKey(subject: Subject, bindingNamespace: string): string {
-  if (subject.kind === "ServiceAccount") return `User:system:serviceaccount:${subject.namespace ?? bindingNamespace}:${subject.name}`;
+  if (subject.kind === "ServiceAccount")
+    return `User:system:serviceaccount:${subject.namespace ?? bindingNamespace}:${subject.name}`;
   return `${subject.kind}:${subject.name}`;
 }
 
@@ -115,7 +127,8 @@ function describe(binding: Binding, user: User): string {
   const kind = binding.namespace === "" ? "ClusterRoleBinding" : "RoleBinding";
   const name = binding.namespace === "" ? binding.name : `${binding.name}/${binding.namespace}`;
   const account = serviceAccountOf(user.name);
-  const subject = account === undefined ? `User "${user.name}"` : `ServiceAccount "${account.name}/${account.namespace}"`;
+  const subject =
+    account === undefined ? `User "${user.name}"` : `ServiceAccount "${account.name}/${account.namespace}"`;
   return `${kind} "${name}" of ${binding.roleKind} "${binding.roleName}" to ${subject}`;
 }
 
@@ -131,11 +144,16 @@ export function ruleAllows(rule: PolicyRule, attributes: AccessAttributes): bool
   if (resourceNames.length > 0 && !resourceNames.includes(attributes.name)) return false;
   const { resource, subresource } = attributes;
   const wanted = subresource === "" ? resource : `${resource}/${subresource}`;
-  return resources.some((entry) => entry === "*" || entry === wanted || (subresource !== "" && entry === `*/${subresource}`));
+  return resources.some(
+    (entry) => entry === "*" || entry === wanted || (subresource !== "" && entry === `*/${subresource}`),
+  );
 }
 
 function pathMatches(patterns: readonly string[], path: string): boolean {
-  return patterns.some((pattern) => pattern === "*" || pattern === path || (pattern.endsWith("*") && path.startsWith(pattern.slice(0, -1))));
+  return patterns.some(
+    (pattern) =>
+      pattern === "*" || pattern === path || (pattern.endsWith("*") && path.startsWith(pattern.slice(0, -1))),
+  );
 }
 
 /** The rules of a ClusterRole with an aggregationRule: those of all roles that it selects. Undefined for other roles. */
@@ -146,7 +164,9 @@ export function aggregatedRules(role: UntypedObject, all: Iterable<UntypedObject
   const seen = new Set<string>();
   for (const other of all) {
     if (other.metadata.name === role.metadata.name) continue;
-    const selected = (aggregation.clusterRoleSelectors ?? []).some((selector) => matchesLabelSelector(selector, other.metadata.labels));
+    const selected = (aggregation.clusterRoleSelectors ?? []).some((selector) =>
+      matchesLabelSelector(selector, other.metadata.labels),
+    );
     if (!selected) continue;
     for (const rule of rulesOf(other)) {
       const text = JSON.stringify(rule);

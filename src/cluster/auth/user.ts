@@ -14,7 +14,8 @@ export const serverUser: User = { name: "system:apiserver", groups: ["system:mas
 /** `namespace` and `name` of a service account's user name, undefined for other users. */
 export function serviceAccountOf(userName: string): { readonly namespace: string; readonly name: string } | undefined {
   const [system, word, namespace, name] = userName.split(":");
-  if (system !== "system" || word !== "serviceaccount" || namespace === undefined || name === undefined) return undefined;
+  if (system !== "system" || word !== "serviceaccount" || namespace === undefined || name === undefined)
+    return undefined;
   return { namespace, name };
 }
 

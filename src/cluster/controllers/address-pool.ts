@@ -28,13 +28,17 @@ export function parseRange(text: string): AddressRange | undefined {
 }
 
 export function parseAddress(text: string): { family: "IPv4" | "IPv6"; value: bigint } | undefined {
-  if (isIPv4(text)) return { family: "IPv4", value: text.split(".").reduce((value, part) => (value << 8n) + BigInt(part), 0n) };
+  if (isIPv4(text))
+    return { family: "IPv4", value: text.split(".").reduce((value, part) => (value << 8n) + BigInt(part), 0n) };
   if (!isIPv6(text) || text.includes(".")) return undefined;
   const [head = "", tail] = text.split("::");
   const groups = (part: string): string[] => (part === "" ? [] : part.split(":"));
   const before = groups(head);
   const after = groups(tail ?? "");
-  const all = tail === undefined ? before : [...before, ...Array.from({ length: 8 - before.length - after.length }, () => "0"), ...after];
+  const all =
+    tail === undefined
+      ? before
+      : [...before, ...Array.from({ length: 8 - before.length - after.length }, () => "0"), ...after];
   return { family: "IPv6", value: all.reduce((value, group) => (value << 16n) + BigInt(`0x${group}`), 0n) };
 }
 
@@ -47,7 +51,12 @@ export function formatAddress(family: "IPv4" | "IPv6", value: bigint): string {
 
 export function rangeHas(range: AddressRange, text: string): boolean {
   const address = parseAddress(text);
-  return address !== undefined && address.family === range.family && address.value >= range.first && address.value <= range.last;
+  return (
+    address !== undefined &&
+    address.family === range.family &&
+    address.value >= range.first &&
+    address.value <= range.last
+  );
 }
 
 /** `.0` and `.255`, which some old equipment drops. */

@@ -10,7 +10,10 @@ export function addAutoscalerController(context: ControllerContext): void {
     if (autoscaler?.spec === undefined) return;
     const { name = "", namespace } = autoscaler.metadata;
     const { kind, name: targetName } = autoscaler.spec.scaleTargetRef;
-    const target = kind === "StatefulSet" ? context.view(statefulSetKind).get(namespace, targetName) : context.view(deploymentKind).get(namespace, targetName);
+    const target =
+      kind === "StatefulSet"
+        ? context.view(statefulSetKind).get(namespace, targetName)
+        : context.view(deploymentKind).get(namespace, targetName);
     const replicas = target?.status?.replicas ?? 0;
     const wanted = target?.spec?.replicas ?? 1;
     const bounded = Math.min(Math.max(wanted, autoscaler.spec.minReplicas ?? 1), autoscaler.spec.maxReplicas);
@@ -20,12 +23,19 @@ export function addAutoscalerController(context: ControllerContext): void {
       if (kind === "StatefulSet") await context.client.patchMerge(statefulSetKind, targetName, namespace, body);
       else await context.client.patchMerge(deploymentKind, targetName, namespace, body);
     }
-    const condition = (type: string, status: string, reason: string, message: string): Record<string, string> & { type: string; status: string } => ({
+    const condition = (
+      type: string,
+      status: string,
+      reason: string,
+      message: string,
+    ): Record<string, string> & { type: string; status: string } => ({
       type,
       status,
       reason,
       message,
-      lastTransitionTime: autoscaler.status?.conditions?.find((before) => before.type === type && before.status === status)?.lastTransitionTime ?? context.now(),
+      lastTransitionTime:
+        autoscaler.status?.conditions?.find((before) => before.type === type && before.status === status)
+          ?.lastTransitionTime ?? context.now(),
     });
     const status = {
       observedGeneration: autoscaler.metadata.generation ?? 0,
@@ -35,12 +45,23 @@ export function addAutoscalerController(context: ControllerContext): void {
         target === undefined
           ? condition("AbleToScale", "False", "FailedGetScale", `the scale target ${kind} ${targetName} was not found`)
           : condition("AbleToScale", "True", "SucceededGetScale", "the scale target was found"),
-        condition("ScalingActive", "False", "FailedGetResourceMetric", "this cluster serves no metrics API (metrics.k8s.io), so replicas stay as they are"),
+        condition(
+          "ScalingActive",
+          "False",
+          "FailedGetResourceMetric",
+          "this cluster serves no metrics API (metrics.k8s.io), so replicas stay as they are",
+        ),
       ],
     };
     if (sameJson(autoscaler.status, { ...autoscaler.status, ...status })) return;
     try {
-      await context.client.patchMerge(horizontalPodAutoscalerKind, name, namespace, { status }, { subresource: "status" });
+      await context.client.patchMerge(
+        horizontalPodAutoscalerKind,
+        name,
+        namespace,
+        { status },
+        { subresource: "status" },
+      );
     } catch (error) {
       if (!isKubeCode(error, "not-found")) throw error;
     }

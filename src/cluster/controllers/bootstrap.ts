@@ -3,7 +3,13 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { defineKind, type UntypedObject } from "../../api/index.ts";
-import { configMapKind, endpointsKind, endpointSliceKind, namespaceKind, serviceKind } from "../../api/kubernetes/index.ts";
+import {
+  configMapKind,
+  endpointsKind,
+  endpointSliceKind,
+  namespaceKind,
+  serviceKind,
+} from "../../api/kubernetes/index.ts";
 import { messageOf, userError } from "../../base/index.ts";
 import { isKubeCode, objectsInManifest, type KubeClient } from "../../kube/index.ts";
 import type { ControllerContext } from "./controller.ts";
@@ -61,24 +67,38 @@ async function createDnsService(client: KubeClient, { dns, dnsServiceIP }: Boots
     { name: "dns", protocol: "UDP" as const, port: 53, targetPort: dns.port },
     { name: "dns-tcp", protocol: "TCP" as const, port: 53, targetPort: dns.port },
   ];
-  await client.apply(serviceKind, { metadata: { ...metadata, labels }, spec: { type: "ClusterIP", clusterIP: dnsServiceIP, ports } }, apply);
+  await client.apply(
+    serviceKind,
+    { metadata: { ...metadata, labels }, spec: { type: "ClusterIP", clusterIP: dnsServiceIP, ports } },
+    apply,
+  );
   const endpointPorts = ports.map(({ name, protocol }) => ({ name, protocol, port: dns.port }));
   await client.apply(
     endpointSliceKind,
     {
-      metadata: { ...metadata, labels: { "kubernetes.io/service-name": "kube-dns", "endpointslice.kubernetes.io/managed-by": fieldManager } },
+      metadata: {
+        ...metadata,
+        labels: { "kubernetes.io/service-name": "kube-dns", "endpointslice.kubernetes.io/managed-by": fieldManager },
+      },
       addressType: dns.address.includes(":") ? "IPv6" : "IPv4",
       endpoints: [{ addresses: [dns.address], conditions: { ready: true, serving: true, terminating: false } }],
       ports: endpointPorts,
     },
     apply,
   );
-  await client.apply(endpointsKind, { metadata: { ...metadata, labels }, subsets: [{ addresses: [{ ip: dns.address }], ports: endpointPorts }] }, apply);
+  await client.apply(
+    endpointsKind,
+    { metadata: { ...metadata, labels }, subsets: [{ addresses: [{ ip: dns.address }], ports: endpointPorts }] },
+    apply,
+  );
 }
 
 async function applyDefinitions(context: ControllerContext, path: string): Promise<void> {
   const text = await readFile(path, "utf8").catch((error: unknown) => {
-    throw userError("manifest-missing", `cannot read ${path}: ${messageOf(error)}`, { cause: error, hint: "the release tree is not complete; pass its manifests directory by --manifests" });
+    throw userError("manifest-missing", `cannot read ${path}: ${messageOf(error)}`, {
+      cause: error,
+      hint: "the release tree is not complete; pass its manifests directory by --manifests",
+    });
   });
   const digest = createHash("sha256").update(text).digest("hex");
   const key = path.replace(/^.*\//, "");
@@ -92,7 +112,11 @@ async function applyDefinitions(context: ControllerContext, path: string): Promi
     // One document at a time: watches and DNS go on in between.
     await nextTurn();
   }
-  await context.client.apply(configMapKind, { metadata: { name: recordName, namespace: "kube-system" }, data: { ...record?.data, [key]: digest } }, { fieldManager, force: true });
+  await context.client.apply(
+    configMapKind,
+    { metadata: { name: recordName, namespace: "kube-system" }, data: { ...record?.data, [key]: digest } },
+    { fieldManager, force: true },
+  );
   context.log.info("applied definitions", { file: key, objects: count });
 }
 
@@ -107,9 +131,15 @@ async function applyObject(client: KubeClient, object: UntypedObject): Promise<v
   const { kind = "", apiVersion = "" } = object;
   const [plural, namespaced] = plurals[kind] ?? [];
   const [group = "", version = ""] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
-  if (plural === undefined || namespaced === undefined) throw userError("manifest-kind", `a definition file holds a ${kind} of ${apiVersion}`, { hint: `it may hold: ${Object.keys(plurals).join(", ")}` });
+  if (plural === undefined || namespaced === undefined)
+    throw userError("manifest-kind", `a definition file holds a ${kind} of ${apiVersion}`, {
+      hint: `it may hold: ${Object.keys(plurals).join(", ")}`,
+    });
   try {
-    await client.apply(defineKind<UntypedObject>({ group, versions: [version], kind, plural, namespaced }), object, { fieldManager, force: true });
+    await client.apply(defineKind<UntypedObject>({ group, versions: [version], kind, plural, namespaced }), object, {
+      fieldManager,
+      force: true,
+    });
   } catch (error) {
     // Policies are optional in a cluster that has no such kind.
     if (!isKubeCode(error, "not-found") || kind === "CustomResourceDefinition") throw error;

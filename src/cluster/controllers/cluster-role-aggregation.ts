@@ -10,7 +10,13 @@ export function addClusterRoleAggregation(context: ControllerContext): void {
     const selectors = role?.aggregationRule?.clusterRoleSelectors ?? [];
     if (role === undefined || selectors.length === 0) return;
     const rules: PolicyRule[] = [];
-    const selected = roles.all().filter((other) => other.metadata.name !== name && selectors.some((selector) => matchesLabelSelector(selector, other.metadata.labels)));
+    const selected = roles
+      .all()
+      .filter(
+        (other) =>
+          other.metadata.name !== name &&
+          selectors.some((selector) => matchesLabelSelector(selector, other.metadata.labels)),
+      );
     for (const other of selected.sort((a, b) => ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1))) {
       for (const rule of other.rules ?? []) if (!rules.some((known) => sameJson(known, rule))) rules.push(rule);
     }
@@ -20,7 +26,12 @@ export function addClusterRoleAggregation(context: ControllerContext): void {
   enqueueOn(roles, queue);
   roles.onChange(({ object }) => {
     for (const role of roles.all()) {
-      if (role.aggregationRule?.clusterRoleSelectors?.some((selector) => matchesLabelSelector(selector, object.metadata.labels)) === true) queue.add(role.metadata.name ?? "");
+      if (
+        role.aggregationRule?.clusterRoleSelectors?.some((selector) =>
+          matchesLabelSelector(selector, object.metadata.labels),
+        ) === true
+      )
+        queue.add(role.metadata.name ?? "");
     }
   });
 }

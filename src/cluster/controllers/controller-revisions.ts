@@ -43,7 +43,9 @@ export class RevisionHistory {
     else if (same.revision === highest) current = same;
     else {
       const { name = "", namespace } = same.metadata;
-      current = await this.#context.client.patchMerge(controllerRevisionKind, name, namespace, { revision: highest + 1 });
+      current = await this.#context.client.patchMerge(controllerRevisionKind, name, namespace, {
+        revision: highest + 1,
+      });
       this.#view.wrote(current);
     }
     return { current, all: [...known.filter((revision) => keyOf(revision) !== keyOf(current)), current] };
@@ -51,9 +53,15 @@ export class RevisionHistory {
 
   /** Removes the oldest revisions beyond the limit that no pod uses. */
   async trim(revisions: Revisions, usedHashes: ReadonlySet<string>, limit: number): Promise<void> {
-    const spare = revisions.all.filter((revision) => revision !== revisions.current && !usedHashes.has(hashOf(revision)));
+    const spare = revisions.all.filter(
+      (revision) => revision !== revisions.current && !usedHashes.has(hashOf(revision)),
+    );
     for (const revision of spare.slice(0, Math.max(0, spare.length - limit))) {
-      await this.#context.client.delete(controllerRevisionKind, revision.metadata.name ?? "", revision.metadata.namespace);
+      await this.#context.client.delete(
+        controllerRevisionKind,
+        revision.metadata.name ?? "",
+        revision.metadata.namespace,
+      );
     }
   }
 
@@ -64,7 +72,12 @@ export class RevisionHistory {
       .sort((a, b) => a.revision - b.revision);
   }
 
-  async #create(owner: KubernetesObject, template: PodTemplate, data: Record<string, unknown>, revision: number): Promise<ControllerRevision> {
+  async #create(
+    owner: KubernetesObject,
+    template: PodTemplate,
+    data: Record<string, unknown>,
+    revision: number,
+  ): Promise<ControllerRevision> {
     const { name = "", namespace = "" } = owner.metadata;
     for (let collisions = 0; ; collisions += 1) {
       const hash = templateHash(template, collisions);
@@ -86,7 +99,8 @@ export class RevisionHistory {
       } catch (error) {
         if (!isKubeCode(error, "already-exists")) throw error;
         const known = await this.#context.client.get(controllerRevisionKind, object.metadata.name ?? "", namespace);
-        if (known !== undefined && controllerOf(known)?.uid === owner.metadata.uid && sameJson(known.data, data)) return known;
+        if (known !== undefined && controllerOf(known)?.uid === owner.metadata.uid && sameJson(known.data, data))
+          return known;
       }
     }
   }

@@ -69,7 +69,10 @@ export class ControllerContext implements ControllerDependencies {
     const key = `${kind.group}/${kind.plural}?${fieldSelector ?? ""}`;
     const known = this.#views.get(key);
     if (known !== undefined) return known as unknown as ObjectView<Value>;
-    const informer: Informer<Value> = createInformer(this.client, kind, { ...this.dependencies(), ...(fieldSelector === undefined ? {} : { fieldSelector }) });
+    const informer: Informer<Value> = createInformer(this.client, kind, {
+      ...this.dependencies(),
+      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+    });
     const view = new ObjectView(informer, this.clock);
     this.#views.set(key, view as unknown as ObjectView<KubernetesObject>);
     this.#runs.push((signal) => informer.run(signal));
@@ -77,7 +80,11 @@ export class ControllerContext implements ControllerDependencies {
   }
 
   /** A queue whose work begins when all views have been filled. */
-  queue(name: string, reconcile: ReconcilerOptions["reconcile"], { concurrency = 4, after = [] }: QueueOptions = {}): Reconciler {
+  queue(
+    name: string,
+    reconcile: ReconcilerOptions["reconcile"],
+    { concurrency = 4, after = [] }: QueueOptions = {},
+  ): Reconciler {
     const reconciler = new Reconciler({
       name,
       reconcile,
@@ -131,9 +138,15 @@ export function enqueueOn<Value extends KubernetesObject>(view: ObjectView<Value
 }
 
 /** Adds the key of each changed object's controller, before and after the change, if it is of that kind. */
-export function enqueueControllerOn<Value extends KubernetesObject>(view: ObjectView<Value>, ownerKind: KindDefinition, queue: Reconciler): void {
+export function enqueueControllerOn<Value extends KubernetesObject>(
+  view: ObjectView<Value>,
+  ownerKind: KindDefinition,
+  queue: Reconciler,
+): void {
   view.onChange((change) => {
-    for (const object of change.type === "set" && change.previous !== undefined ? [change.object, change.previous] : [change.object]) {
+    for (const object of change.type === "set" && change.previous !== undefined
+      ? [change.object, change.previous]
+      : [change.object]) {
       const owner = controllerOf(object);
       if (owner?.kind === ownerKind.kind && owner.apiVersion.split("/")[0] === (ownerKind.group || owner.apiVersion)) {
         queue.add(ownerKind.namespaced ? `${object.metadata.namespace ?? ""}/${owner.name}` : owner.name);
@@ -157,15 +170,20 @@ export function sameJson(left: unknown, right: unknown): boolean {
   if (left === right) return true;
   if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false;
   if (Array.isArray(left) || Array.isArray(right)) {
-    return Array.isArray(left) && Array.isArray(right) && left.length === right.length && left.every((item, index) => sameJson(item, right[index]));
+    return (
+      Array.isArray(left) &&
+      Array.isArray(right) &&
+      left.length === right.length &&
+      left.every((item, index) => sameJson(item, right[index]))
+    );
   }
   const first = left as Record<string, unknown>;
   const second = right as Record<string, unknown>;
-  for (const key of new Set([...Object.keys(first), ...Object.keys(second)])) if (!sameJson(first[key], second[key])) return false;
+  for (const key of new Set([...Object.keys(first), ...Object.keys(second)]))
+    if (!sameJson(first[key], second[key])) return false;
   return true;
 }
 
 export function asList<Item>(item: Item | undefined): readonly Item[] {
   return item === undefined ? [] : [item];
 }
-

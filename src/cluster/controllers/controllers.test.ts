@@ -2,7 +2,17 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { deploymentKind, endpointSliceKind, namespaceKind, nodeKind, podKind, replicaSetKind, serviceAccountKind, serviceKind, type Pod } from "../../api/kubernetes/index.ts";
+import {
+  deploymentKind,
+  endpointSliceKind,
+  namespaceKind,
+  nodeKind,
+  podKind,
+  replicaSetKind,
+  serviceAccountKind,
+  serviceKind,
+  type Pod,
+} from "../../api/kubernetes/index.ts";
 import { silentLogger, systemClock, systemRandom } from "../../base/index.ts";
 import { createInformer, createKubeClient, type KubeClient } from "../../kube/index.ts";
 import { ServerHarness } from "../apiserver/server-harness.ts";
@@ -27,11 +37,18 @@ function playNodes(client: KubeClient, signal: AbortSignal): Promise<void> {
   const act = async ({ metadata, spec, status }: Pod): Promise<void> => {
     const { name = "", uid = "" } = metadata;
     if (spec?.nodeName === undefined) return;
-    if (metadata.deletionTimestamp !== undefined) return await client.delete(podKind, name, metadata.namespace, { gracePeriodSeconds: 0, preconditions: { uid } });
+    if (metadata.deletionTimestamp !== undefined)
+      return await client.delete(podKind, name, metadata.namespace, { gracePeriodSeconds: 0, preconditions: { uid } });
     if (status?.podIP !== undefined) return;
     const podIP = `10.244.1.${(address += 1)}`;
     const conditions = [{ type: "Ready", status: "True", lastTransitionTime: new Date().toISOString() }];
-    await client.patchMerge(podKind, name, metadata.namespace, { status: { phase: "Running", podIP, podIPs: [{ ip: podIP }], conditions } }, { subresource: "status" });
+    await client.patchMerge(
+      podKind,
+      name,
+      metadata.namespace,
+      { status: { phase: "Running", podIP, podIPs: [{ ip: podIP }], conditions } },
+      { subresource: "status" },
+    );
   };
   pods.subscribe(({ type, object }) => {
     if (type === "set") void act(object).catch(() => undefined);
@@ -44,7 +61,13 @@ test("a Deployment rolls out and over behind its Service, its pods are replaced,
   const pem = (path: string): string => readFileSync(path, "utf8");
   const ca = pem(harness.pki.caCertificate);
   const { certificate, key } = harness.pki.controllerManager;
-  const config = { server: `https://127.0.0.1:${harness.port}`, context: "test", namespace: "default", ca, clientCertificate: { certificate: pem(certificate), key: pem(key) } };
+  const config = {
+    server: `https://127.0.0.1:${harness.port}`,
+    context: "test",
+    namespace: "default",
+    ca,
+    clientCertificate: { certificate: pem(certificate), key: pem(key) },
+  };
   const client = createKubeClient(config, options);
   const metadataClient = createKubeClient(config, { ...options, metadataOnly: true });
   const context = new ControllerContext({ client, log: silentLogger, clock: systemClock, random: systemRandom });
@@ -55,36 +78,70 @@ test("a Deployment rolls out and over behind its Service, its pods are replaced,
 
   for (const name of ["a", "b"]) {
     const conditions = [{ type: "Ready", status: "True" as const, lastHeartbeatTime: new Date().toISOString() }];
-    await client.create(nodeKind, { metadata: { name }, status: { allocatable: { cpu: "4", memory: "8Gi", pods: "110" }, conditions } });
-    await client.patchMerge(nodeKind, name, undefined, { status: { allocatable: { cpu: "4", memory: "8Gi", pods: "110" }, conditions } }, { subresource: "status" });
+    await client.create(nodeKind, {
+      metadata: { name },
+      status: { allocatable: { cpu: "4", memory: "8Gi", pods: "110" }, conditions },
+    });
+    await client.patchMerge(
+      nodeKind,
+      name,
+      undefined,
+      { status: { allocatable: { cpu: "4", memory: "8Gi", pods: "110" }, conditions } },
+      { subresource: "status" },
+    );
   }
   await client.create(namespaceKind, { metadata: { name: namespace } });
-  await until("the default account", async () => (await client.get(serviceAccountKind, "default", namespace)) !== undefined);
+  await until(
+    "the default account",
+    async () => (await client.get(serviceAccountKind, "default", namespace)) !== undefined,
+  );
   const labels = { app: "web" };
   const template = { metadata: { labels }, spec: { containers: [{ name: "app", image: "web:1" }] } };
-  await client.create(deploymentKind, { metadata: { name: "web", namespace }, spec: { replicas: 4, selector: { matchLabels: labels }, template } });
-  await client.create(serviceKind, { metadata: { name: "web", namespace }, spec: { selector: labels, ports: [{ port: 80, targetPort: 8080 }] } });
+  await client.create(deploymentKind, {
+    metadata: { name: "web", namespace },
+    spec: { replicas: 4, selector: { matchLabels: labels }, template },
+  });
+  await client.create(serviceKind, {
+    metadata: { name: "web", namespace },
+    spec: { selector: labels, ports: [{ port: 80, targetPort: 8080 }] },
+  });
   const rolledOut = async (): Promise<boolean> => {
     const found = await client.get(deploymentKind, "web", namespace);
     const status = found?.status;
-    return status?.observedGeneration === found?.metadata.generation && status?.updatedReplicas === 4 && status.availableReplicas === 4 && status.replicas === 4;
+    return (
+      status?.observedGeneration === found?.metadata.generation &&
+      status?.updatedReplicas === 4 &&
+      status.availableReplicas === 4 &&
+      status.replicas === 4
+    );
   };
   await until("rolled out", rolledOut);
-  const pods = async (): Promise<readonly Pod[]> => (await client.list(podKind, { namespace, labelSelector: "app=web" })).items;
+  const pods = async (): Promise<readonly Pod[]> =>
+    (await client.list(podKind, { namespace, labelSelector: "app=web" })).items;
   assert.deepEqual((await pods()).map(({ spec }) => spec?.nodeName ?? "").sort(), ["a", "a", "b", "b"]);
 
-  await client.patchMerge(deploymentKind, "web", namespace, { spec: { template: { spec: { containers: [{ name: "app", image: "web:2" }] } } } });
-  await until("rolled over", async () => (await rolledOut()) && (await pods()).every(({ spec }) => spec?.containers[0]?.image === "web:2"));
+  await client.patchMerge(deploymentKind, "web", namespace, {
+    spec: { template: { spec: { containers: [{ name: "app", image: "web:2" }] } } },
+  });
+  await until(
+    "rolled over",
+    async () => (await rolledOut()) && (await pods()).every(({ spec }) => spec?.containers[0]?.image === "web:2"),
+  );
   assert.equal((await client.list(replicaSetKind, { namespace })).items.length, 2);
   const ready = async (): Promise<number> => {
     const { items } = await client.list(endpointSliceKind, { namespace });
-    return items.flatMap(({ endpoints }) => endpoints ?? []).filter(({ conditions }) => conditions?.ready === true).length;
+    return items.flatMap(({ endpoints }) => endpoints ?? []).filter(({ conditions }) => conditions?.ready === true)
+      .length;
   };
   await until("four endpoints", async () => (await ready()) === 4);
 
   const [victim] = await pods();
   await client.delete(podKind, victim?.metadata.name ?? "", namespace);
-  await until("replaced", async () => (await pods()).length === 4 && (await pods()).every(({ metadata }) => metadata.uid !== victim?.metadata.uid));
+  await until(
+    "replaced",
+    async () =>
+      (await pods()).length === 4 && (await pods()).every(({ metadata }) => metadata.uid !== victim?.metadata.uid),
+  );
 
   await client.delete(namespaceKind, namespace);
   await until("the namespace is gone", async () => (await client.get(namespaceKind, namespace)) === undefined);

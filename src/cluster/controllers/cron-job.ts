@@ -27,7 +27,11 @@ export function addCronJobController(context: ControllerContext): void {
     await trim(cronJob, owned);
     const schedule = parseCron(cronJob.spec.schedule);
     if (schedule === undefined) {
-      record(cronJobKind, cronJob, { type: "Warning", reason: "UnparseableSchedule", message: `unparseable schedule: "${cronJob.spec.schedule}"` });
+      record(cronJobKind, cronJob, {
+        type: "Warning",
+        reason: "UnparseableSchedule",
+        message: `unparseable schedule: "${cronJob.spec.schedule}"`,
+      });
       return undefined;
     }
     const nowMs = context.clock.nowMs();
@@ -43,7 +47,8 @@ export function addCronJobController(context: ControllerContext): void {
     const { name = "", namespace = "" } = cronJob.metadata;
     if (active.length > 0 && cronJob.spec?.concurrencyPolicy === "Forbid") return cronJob.status?.lastScheduleTime;
     if (cronJob.spec?.concurrencyPolicy === "Replace") {
-      for (const job of active) await context.client.delete(jobKind, job.metadata.name ?? "", namespace, { propagationPolicy: "Background" });
+      for (const job of active)
+        await context.client.delete(jobKind, job.metadata.name ?? "", namespace, { propagationPolicy: "Background" });
     }
     const template = cronJob.spec?.jobTemplate ?? {};
     const job: Job = {
@@ -52,28 +57,59 @@ export function addCronJobController(context: ControllerContext): void {
         name: `${name.slice(0, 52)}-${Math.floor(dueMs / 60_000)}`,
         namespace,
         ...(template.metadata?.labels === undefined ? {} : { labels: template.metadata.labels }),
-        annotations: { ...template.metadata?.annotations, "batch.kubernetes.io/cronjob-scheduled-timestamp": timeOf(dueMs) },
+        annotations: {
+          ...template.metadata?.annotations,
+          "batch.kubernetes.io/cronjob-scheduled-timestamp": timeOf(dueMs),
+        },
         ownerReferences: [ownerReference(cronJobKind, cronJob)],
       },
       ...(template.spec === undefined ? {} : { spec: template.spec }),
     };
     try {
       jobs.wrote(await context.client.create(jobKind, job));
-      record(cronJobKind, cronJob, { type: "Normal", reason: "SuccessfulCreate", message: `Created job ${job.metadata.name ?? ""}` });
+      record(cronJobKind, cronJob, {
+        type: "Normal",
+        reason: "SuccessfulCreate",
+        message: `Created job ${job.metadata.name ?? ""}`,
+      });
     } catch (error) {
       if (!isKubeCode(error, "already-exists")) throw error;
     }
     return timeOf(dueMs);
   };
 
-  const writeStatus = async (cronJob: CronJob, owned: readonly Job[], lastScheduleTime: string | undefined): Promise<void> => {
-    const active = owned.filter((job) => finishedCondition(job) === undefined).map(({ metadata: { name = "", namespace = "", uid = "" } }) => ({ kind: "Job", apiVersion: "batch/v1", name, namespace, uid }));
+  const writeStatus = async (
+    cronJob: CronJob,
+    owned: readonly Job[],
+    lastScheduleTime: string | undefined,
+  ): Promise<void> => {
+    const active = owned
+      .filter((job) => finishedCondition(job) === undefined)
+      .map(({ metadata: { name = "", namespace = "", uid = "" } }) => ({
+        kind: "Job",
+        apiVersion: "batch/v1",
+        name,
+        namespace,
+        uid,
+      }));
     const completions = owned.flatMap((job) => job.status?.completionTime ?? []).sort();
     const lastSuccessfulTime = completions.at(-1) ?? cronJob.status?.lastSuccessfulTime;
-    const status = { active, ...(lastScheduleTime === undefined ? {} : { lastScheduleTime }), ...(lastSuccessfulTime === undefined ? {} : { lastSuccessfulTime }) };
+    const status = {
+      active,
+      ...(lastScheduleTime === undefined ? {} : { lastScheduleTime }),
+      ...(lastSuccessfulTime === undefined ? {} : { lastSuccessfulTime }),
+    };
     if (sameJson({ active: [], ...cronJob.status }, { ...cronJob.status, ...status })) return;
     try {
-      cronJobs.wrote(await context.client.patchMerge(cronJobKind, cronJob.metadata.name ?? "", cronJob.metadata.namespace, { status }, { subresource: "status" }));
+      cronJobs.wrote(
+        await context.client.patchMerge(
+          cronJobKind,
+          cronJob.metadata.name ?? "",
+          cronJob.metadata.namespace,
+          { status },
+          { subresource: "status" },
+        ),
+      );
     } catch (error) {
       if (!isKubeCode(error, "not-found")) throw error;
     }
@@ -84,9 +120,13 @@ export function addCronJobController(context: ControllerContext): void {
       ["Complete", cronJob.spec?.successfulJobsHistoryLimit ?? 3],
       ["Failed", cronJob.spec?.failedJobsHistoryLimit ?? 1],
     ] as const) {
-      const ended = owned.filter((job) => finishedCondition(job)?.type === type && !isTerminating(job)).sort((a, b) => createdMs(a) - createdMs(b));
+      const ended = owned
+        .filter((job) => finishedCondition(job)?.type === type && !isTerminating(job))
+        .sort((a, b) => createdMs(a) - createdMs(b));
       for (const job of ended.slice(0, Math.max(0, ended.length - limit))) {
-        await context.client.delete(jobKind, job.metadata.name ?? "", job.metadata.namespace, { propagationPolicy: "Background" });
+        await context.client.delete(jobKind, job.metadata.name ?? "", job.metadata.namespace, {
+          propagationPolicy: "Background",
+        });
       }
     }
   };
@@ -96,11 +136,18 @@ export function addCronJobController(context: ControllerContext): void {
 }
 
 /** The latest run that is due and has not been started; undefined when none is, or when it is too late for it. */
-function dueRun(cronJob: CronJob, schedule: NonNullable<ReturnType<typeof parseCron>>, nowMs: number): number | undefined {
+function dueRun(
+  cronJob: CronJob,
+  schedule: NonNullable<ReturnType<typeof parseCron>>,
+  nowMs: number,
+): number | undefined {
   const deadlineSeconds = cronJob.spec?.startingDeadlineSeconds;
   const earliest = deadlineSeconds === undefined ? 0 : nowMs - deadlineSeconds * 1000;
   let due: number | undefined;
-  let from = Math.max(earliest, Date.parse(cronJob.status?.lastScheduleTime ?? cronJob.metadata.creationTimestamp ?? "") || nowMs);
+  let from = Math.max(
+    earliest,
+    Date.parse(cronJob.status?.lastScheduleTime ?? cronJob.metadata.creationTimestamp ?? "") || nowMs,
+  );
   for (let missed = 0; ; missed += 1) {
     const next = nextRun(schedule, from);
     if (next === undefined || next > nowMs) return due;
@@ -109,4 +156,3 @@ function dueRun(cronJob: CronJob, schedule: NonNullable<ReturnType<typeof parseC
     from = missed === maxMissedRuns ? Math.max(next, nowMs - 61_000) : next;
   }
 }
-

@@ -31,7 +31,14 @@ export function parseCron(text: string): CronSchedule | undefined {
   const days = parseField(day, 1, 31);
   const months = parseField(month, 1, 12, monthNames);
   const weekdays = parseField(weekday, 0, 7, dayNames);
-  if (minutes === undefined || hours === undefined || days === undefined || months === undefined || weekdays === undefined) return undefined;
+  if (
+    minutes === undefined ||
+    hours === undefined ||
+    days === undefined ||
+    months === undefined ||
+    weekdays === undefined
+  )
+    return undefined;
   if (weekdays.delete(7)) weekdays.add(0);
   return { minutes, hours, days, months, weekdays, anyDay: !day.startsWith("*") && !weekday.startsWith("*") };
 }
@@ -72,7 +79,8 @@ function parseField(text: string, low: number, high: number, names: readonly str
     const [fromText = "", toText] = range.split("-");
     const open = fromText === "*" || fromText === "?";
     const from = open ? low : number(fromText);
-    const to = open || (toText === undefined && stepText !== undefined) ? high : toText === undefined ? from : number(toText);
+    const to =
+      open || (toText === undefined && stepText !== undefined) ? high : toText === undefined ? from : number(toText);
     if (![from, to, step].every(Number.isInteger) || step < 1 || from < low || to > high || from > to) return undefined;
     for (let value = from; value <= to; value += step) values.add(value);
   }

@@ -1,7 +1,15 @@
 import type { DaemonSet, Node, Pod, PodSpec, Toleration } from "../../api/kubernetes/index.ts";
 import { matchesNode, untoleratedTaint } from "../scheduler/node-match.ts";
 import { hashOf } from "./controller-revisions.ts";
-import { availableAtMs, createdMs, isAvailable, isFinished, isReady, isTerminating, resolveCount } from "./pod-facts.ts";
+import {
+  availableAtMs,
+  createdMs,
+  isAvailable,
+  isFinished,
+  isReady,
+  isTerminating,
+  resolveCount,
+} from "./pod-facts.ts";
 
 export interface DaemonSetPlan {
   /** Names of nodes that need a pod. */
@@ -20,7 +28,13 @@ interface NodeSituation {
 }
 
 /** Which nodes need a pod and which pods must go, with the update's next step; a pure function of what there is. */
-export function planDaemonSet(set: DaemonSet, hash: string, nodes: readonly Node[], pods: readonly Pod[], nowMs: number): DaemonSetPlan {
+export function planDaemonSet(
+  set: DaemonSet,
+  hash: string,
+  nodes: readonly Node[],
+  pods: readonly Pod[],
+  nowMs: number,
+): DaemonSetPlan {
   const minReadySeconds = set.spec?.minReadySeconds ?? 0;
   const available = (pod: Pod): boolean => isAvailable(pod, minReadySeconds, nowMs) && !isTerminating(pod);
   const byNode = Map.groupBy(pods, nodeOf);
@@ -39,7 +53,12 @@ export function planDaemonSet(set: DaemonSet, hash: string, nodes: readonly Node
     }
   }
   if (set.spec?.updateStrategy?.type !== "OnDelete") rollOn(set, situations, available, create, remove);
-  const soon = Math.min(...pods.filter(isReady).map((pod) => availableAtMs(pod, minReadySeconds)).filter((atMs) => atMs > nowMs));
+  const soon = Math.min(
+    ...pods
+      .filter(isReady)
+      .map((pod) => availableAtMs(pod, minReadySeconds))
+      .filter((atMs) => atMs > nowMs),
+  );
   return {
     create: isTerminating(set) ? [] : create,
     remove: isTerminating(set) ? [] : remove,
@@ -51,7 +70,8 @@ export function planDaemonSet(set: DaemonSet, hash: string, nodes: readonly Node
 /** The node that a DaemonSet's pod is for: its binding, or the node affinity that it was made with. */
 export function nodeOf(pod: Pod): string {
   if (pod.spec?.nodeName !== undefined) return pod.spec.nodeName;
-  const terms = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];
+  const terms =
+    pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];
   return terms[0]?.matchFields?.find(({ key }) => key === "metadata.name")?.values?.[0] ?? "";
 }
 
@@ -59,16 +79,27 @@ export function nodeOf(pod: Pod): string {
 export function daemonPodSpec(spec: PodSpec, node: string): PodSpec {
   const onlyHere = [{ key: "metadata.name", operator: "In" as const, values: [node] }];
   const required = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
-  const nodeSelectorTerms = required === undefined ? [{ matchFields: onlyHere }] : required.map((term) => ({ ...term, matchFields: onlyHere }));
+  const nodeSelectorTerms =
+    required === undefined ? [{ matchFields: onlyHere }] : required.map((term) => ({ ...term, matchFields: onlyHere }));
   return {
     ...spec,
-    affinity: { ...spec.affinity, nodeAffinity: { ...spec.affinity?.nodeAffinity, requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } } },
+    affinity: {
+      ...spec.affinity,
+      nodeAffinity: {
+        ...spec.affinity?.nodeAffinity,
+        requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms },
+      },
+    },
     tolerations: [...(spec.tolerations ?? []), ...daemonTolerations(spec)],
   };
 }
 
 function daemonTolerations(spec: PodSpec): Toleration[] {
-  const tolerate = (name: string, effect: string): Toleration => ({ key: `node.kubernetes.io/${name}`, operator: "Exists", effect });
+  const tolerate = (name: string, effect: string): Toleration => ({
+    key: `node.kubernetes.io/${name}`,
+    operator: "Exists",
+    effect,
+  });
   return [
     tolerate("not-ready", "NoExecute"),
     tolerate("unreachable", "NoExecute"),
@@ -86,17 +117,31 @@ function situationOf(set: DaemonSet, hash: string, node: Node, pods: readonly Po
   const fits = (spec.nodeName === undefined || spec.nodeName === node.metadata.name) && matchesNode(spec, node);
   const shouldRun = fits && untoleratedTaint(tolerant, node.spec?.taints, ["NoSchedule", "NoExecute"]) === undefined;
   const mayStay = fits && untoleratedTaint(tolerant, node.spec?.taints, ["NoExecute"]) === undefined;
-  return { node, shouldRun, mayStay, fresh: pods.filter((pod) => hashOf(pod) === hash), old: pods.filter((pod) => hashOf(pod) !== hash) };
+  return {
+    node,
+    shouldRun,
+    mayStay,
+    fresh: pods.filter((pod) => hashOf(pod) === hash),
+    old: pods.filter((pod) => hashOf(pod) !== hash),
+  };
 }
 
 /** Of several live pods of one template on a node, the oldest that is ready stays. */
 function surplus(live: readonly Pod[], hash: string): Pod[] {
   const rank = (pod: Pod): number => (isReady(pod) ? 0 : 1);
   const groups = [live.filter((pod) => hashOf(pod) === hash), live.filter((pod) => hashOf(pod) !== hash)];
-  return groups.flatMap((group) => [...group].sort((a, b) => rank(a) - rank(b) || createdMs(a) - createdMs(b)).slice(1));
+  return groups.flatMap((group) =>
+    [...group].sort((a, b) => rank(a) - rank(b) || createdMs(a) - createdMs(b)).slice(1),
+  );
 }
 
-function rollOn(set: DaemonSet, situations: readonly NodeSituation[], available: (pod: Pod) => boolean, create: string[], remove: Pod[]): void {
+function rollOn(
+  set: DaemonSet,
+  situations: readonly NodeSituation[],
+  available: (pod: Pod) => boolean,
+  create: string[],
+  remove: Pod[],
+): void {
   const wanted = situations.filter(({ shouldRun }) => shouldRun);
   const rolling = set.spec?.updateStrategy?.rollingUpdate;
   const maxSurge = resolveCount(rolling?.maxSurge, 0, wanted.length, "up");
@@ -106,9 +151,16 @@ function rollOn(set: DaemonSet, situations: readonly NodeSituation[], available:
 }
 
 /** An old pod goes first, then the new one comes; those that serve nobody go at once. */
-function rollInPlace(wanted: readonly NodeSituation[], available: (pod: Pod) => boolean, maxUnavailable: number, remove: Pod[]): void {
+function rollInPlace(
+  wanted: readonly NodeSituation[],
+  available: (pod: Pod) => boolean,
+  maxUnavailable: number,
+  remove: Pod[],
+): void {
   let unavailable = wanted.filter(({ fresh, old }) => ![...fresh, ...old].some(available)).length;
-  const candidates = wanted.flatMap(({ old }) => old.filter((pod) => !isTerminating(pod) && !isFinished(pod) && !remove.includes(pod)));
+  const candidates = wanted.flatMap(({ old }) =>
+    old.filter((pod) => !isTerminating(pod) && !isFinished(pod) && !remove.includes(pod)),
+  );
   for (const pod of candidates) if (!available(pod)) remove.push(pod);
   for (const pod of candidates) {
     if (!available(pod)) continue;
@@ -119,9 +171,17 @@ function rollInPlace(wanted: readonly NodeSituation[], available: (pod: Pod) => 
 }
 
 /** A new pod comes beside the old one, which goes when the new one is available. */
-function rollWithSurge(wanted: readonly NodeSituation[], available: (pod: Pod) => boolean, maxSurge: number, create: string[], remove: Pod[]): void {
+function rollWithSurge(
+  wanted: readonly NodeSituation[],
+  available: (pod: Pod) => boolean,
+  maxSurge: number,
+  create: string[],
+  remove: Pod[],
+): void {
   const living = (pods: readonly Pod[]): Pod[] => pods.filter((pod) => !isTerminating(pod) && !isFinished(pod));
-  let surging = wanted.filter(({ fresh, old }) => living(fresh).length > 0 && old.some((pod) => !isFinished(pod))).length;
+  let surging = wanted.filter(
+    ({ fresh, old }) => living(fresh).length > 0 && old.some((pod) => !isFinished(pod)),
+  ).length;
   for (const { node, fresh, old } of wanted) {
     const olds = living(old);
     if (living(fresh).some(available)) {
@@ -138,7 +198,12 @@ function rollWithSurge(wanted: readonly NodeSituation[], available: (pod: Pod) =
   }
 }
 
-function statusOf(set: DaemonSet, hash: string, situations: readonly NodeSituation[], available: (pod: Pod) => boolean): NonNullable<DaemonSet["status"]> {
+function statusOf(
+  set: DaemonSet,
+  hash: string,
+  situations: readonly NodeSituation[],
+  available: (pod: Pod) => boolean,
+): NonNullable<DaemonSet["status"]> {
   const status = {
     observedGeneration: set.metadata.generation ?? 0,
     currentNumberScheduled: 0,

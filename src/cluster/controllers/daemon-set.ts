@@ -23,7 +23,10 @@ export function addDaemonSetController(context: ControllerContext): void {
     const plan = planDaemonSet(set, hash, nodes.all(), pods, context.clock.nowMs());
     let failure: unknown;
     try {
-      await control.createAll(set, plan.create.map((node) => newPod(set, hash, node)));
+      await control.createAll(
+        set,
+        plan.create.map((node) => newPod(set, hash, node)),
+      );
       await control.deleteAll(set, plan.remove);
     } catch (error) {
       failure = error;
@@ -39,14 +42,30 @@ export function addDaemonSetController(context: ControllerContext): void {
     const template = set.spec?.template ?? {};
     const prefix = `${name.slice(0, 57)}-`;
     const labels = { [revisionHashLabel]: hash, "pod-template-generation": String(set.metadata.generation ?? 1) };
-    const pod = podFrom({ template, namespace, name: prefix + randomSuffix(context.random), generateName: prefix, ownerKind: daemonSetKind, owner: set, labels });
+    const pod = podFrom({
+      template,
+      namespace,
+      name: prefix + randomSuffix(context.random),
+      generateName: prefix,
+      ownerKind: daemonSetKind,
+      owner: set,
+      labels,
+    });
     return { ...pod, spec: daemonPodSpec(pod.spec ?? { containers: [] }, node) };
   };
 
   const writeStatus = async (set: DaemonSet, status: NonNullable<DaemonSet["status"]>): Promise<void> => {
     if (sameJson(set.status, { ...set.status, ...status })) return;
     try {
-      sets.wrote(await context.client.patchMerge(daemonSetKind, set.metadata.name ?? "", set.metadata.namespace, { status }, { subresource: "status" }));
+      sets.wrote(
+        await context.client.patchMerge(
+          daemonSetKind,
+          set.metadata.name ?? "",
+          set.metadata.namespace,
+          { status },
+          { subresource: "status" },
+        ),
+      );
     } catch (error) {
       if (!isKubeCode(error, "not-found")) throw error;
     }

@@ -18,7 +18,11 @@ export function boundsOf(deployment: Deployment): RolloutBounds {
   const rolling = deployment.spec?.strategy?.rollingUpdate;
   const maxSurge = resolveCount(rolling?.maxSurge, "25%", desired, "up");
   const maxUnavailable = resolveCount(rolling?.maxUnavailable, "25%", desired, "down");
-  return { desired, maxSurge, maxUnavailable: Math.min(maxSurge === 0 && maxUnavailable === 0 ? 1 : maxUnavailable, desired) };
+  return {
+    desired,
+    maxSurge,
+    maxUnavailable: Math.min(maxSurge === 0 && maxUnavailable === 0 ? 1 : maxUnavailable, desired),
+  };
 }
 
 /** How many pods a new set may start with. */
@@ -29,7 +33,11 @@ export function initialReplicas(deployment: Deployment, oldSets: readonly Replic
 }
 
 /** The wanted sizes, by name, of the sets whose size must change for the next step of a rolling update. */
-export function planRollingUpdate(bounds: RolloutBounds, newSet: ReplicaSet, oldSets: readonly ReplicaSet[]): Map<string, number> {
+export function planRollingUpdate(
+  bounds: RolloutBounds,
+  newSet: ReplicaSet,
+  oldSets: readonly ReplicaSet[],
+): Map<string, number> {
   const sizes = new Map<string, number>();
   const { desired, maxSurge, maxUnavailable } = bounds;
   const oldTotal = sum(oldSets, specReplicas);
@@ -43,7 +51,11 @@ export function planRollingUpdate(bounds: RolloutBounds, newSet: ReplicaSet, old
   if (mayGo <= 0) return sizes;
   const oldSizes = new Map(oldSets.map((set) => [nameOf(set), specReplicas(set)]));
   const removedUnhealthy = removeUnhealthy(oldSets, oldSizes, mayGo);
-  removeAvailable(oldSets, oldSizes, Math.min(mayGo - removedUnhealthy, sum(oldSets, availableReplicas) + availableReplicas(newSet) - minAvailable));
+  removeAvailable(
+    oldSets,
+    oldSizes,
+    Math.min(mayGo - removedUnhealthy, sum(oldSets, availableReplicas) + availableReplicas(newSet) - minAvailable),
+  );
   for (const set of oldSets) {
     const size = oldSizes.get(nameOf(set)) ?? 0;
     if (size !== specReplicas(set)) sizes.set(nameOf(set), size);
@@ -74,7 +86,12 @@ function removeAvailable(sets: readonly ReplicaSet[], sizes: Map<string, number>
 }
 
 /** New sizes after `spec.replicas` itself has changed: shared out in proportion while a rollout is under way. */
-export function planScaling(bounds: RolloutBounds, newSet: ReplicaSet | undefined, oldSets: readonly ReplicaSet[], rolling: boolean): Map<string, number> {
+export function planScaling(
+  bounds: RolloutBounds,
+  newSet: ReplicaSet | undefined,
+  oldSets: readonly ReplicaSet[],
+  rolling: boolean,
+): Map<string, number> {
   const sizes = new Map<string, number>();
   const all = [...(newSet === undefined ? [] : [newSet]), ...oldSets];
   const active = all.filter((set) => specReplicas(set) > 0);
@@ -87,7 +104,10 @@ export function planScaling(bounds: RolloutBounds, newSet: ReplicaSet | undefine
   const total = sum(active, specReplicas);
   const allowed = bounds.desired === 0 ? 0 : bounds.desired + bounds.maxSurge;
   let left = allowed - total;
-  const ordered = [...active].sort((a, b) => specReplicas(b) - specReplicas(a) || (left > 0 ? createdMs(b) - createdMs(a) : createdMs(a) - createdMs(b)));
+  const ordered = [...active].sort(
+    (a, b) =>
+      specReplicas(b) - specReplicas(a) || (left > 0 ? createdMs(b) - createdMs(a) : createdMs(a) - createdMs(b)),
+  );
   for (const set of ordered) {
     if (left === 0) break;
     const share = Math.round((specReplicas(set) * allowed) / total) - specReplicas(set);
@@ -96,7 +116,8 @@ export function planScaling(bounds: RolloutBounds, newSet: ReplicaSet | undefine
     left -= change;
   }
   const [largest] = ordered;
-  if (largest !== undefined && left !== 0) sizes.set(nameOf(largest), Math.max(0, (sizes.get(nameOf(largest)) ?? specReplicas(largest)) + left));
+  if (largest !== undefined && left !== 0)
+    sizes.set(nameOf(largest), Math.max(0, (sizes.get(nameOf(largest)) ?? specReplicas(largest)) + left));
   return sizes;
 }
 

@@ -33,7 +33,10 @@ export function deploymentStatus(inputs: StatusInputs): StatusDecision {
   const { desired, maxUnavailable } = boundsOf(deployment);
   const replicas = sum(all, (set) => set.status?.replicas ?? 0);
   const available = sum(all, availableReplicas);
-  const total = Math.max(desired, sum(all, (set) => set.spec?.replicas ?? 0));
+  const total = Math.max(
+    desired,
+    sum(all, (set) => set.spec?.replicas ?? 0),
+  );
   const counts = {
     observedGeneration: deployment.metadata.generation ?? 0,
     replicas,
@@ -42,7 +45,8 @@ export function deploymentStatus(inputs: StatusInputs): StatusDecision {
     availableReplicas: available,
     unavailableReplicas: Math.max(0, total - available),
   };
-  const complete = newSet !== undefined && counts.updatedReplicas === desired && replicas === desired && available >= desired;
+  const complete =
+    newSet !== undefined && counts.updatedReplicas === desired && replicas === desired && available >= desired;
   const enough = available >= desired - maxUnavailable;
   const conditions = new Conditions(deployment, inputs.now);
   conditions.set(
@@ -57,17 +61,26 @@ export function deploymentStatus(inputs: StatusInputs): StatusDecision {
   return { status: { ...counts, conditions: conditions.list() }, complete, lookAgainMs };
 }
 
-function setProgressing(conditions: Conditions, inputs: StatusInputs, counts: DeploymentStatus, complete: boolean): number | undefined {
+function setProgressing(
+  conditions: Conditions,
+  inputs: StatusInputs,
+  counts: DeploymentStatus,
+  complete: boolean,
+): number | undefined {
   const { deployment, newSet, nowMs } = inputs;
   const deadlineSeconds = deployment.spec?.progressDeadlineSeconds ?? 600;
   const current = conditions.get("Progressing");
-  const subject = newSet === undefined ? `Deployment "${deployment.metadata.name ?? ""}"` : `ReplicaSet "${newSet.metadata.name ?? ""}"`;
+  const subject =
+    newSet === undefined
+      ? `Deployment "${deployment.metadata.name ?? ""}"`
+      : `ReplicaSet "${newSet.metadata.name ?? ""}"`;
   if (deadlineSeconds === noDeadlineSeconds) {
     conditions.remove("Progressing");
     return undefined;
   }
   if (deployment.spec?.paused === true) {
-    if (current?.reason !== "DeploymentPaused") conditions.set("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused");
+    if (current?.reason !== "DeploymentPaused")
+      conditions.set("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused");
     return undefined;
   }
   if (complete) {

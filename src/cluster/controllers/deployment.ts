@@ -1,5 +1,12 @@
 import { keyOf, matchesLabelSelector } from "../../api/index.ts";
-import { deploymentKind, podKind, replicaSetKind, type Deployment, type PodTemplate, type ReplicaSet } from "../../api/kubernetes/index.ts";
+import {
+  deploymentKind,
+  podKind,
+  replicaSetKind,
+  type Deployment,
+  type PodTemplate,
+  type ReplicaSet,
+} from "../../api/kubernetes/index.ts";
 import { messageOf } from "../../base/index.ts";
 import { controllerOf, isKubeCode, ownerReference } from "../../kube/index.ts";
 import { enqueueControllerOn, enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
@@ -64,7 +71,9 @@ class DeploymentController {
       const owner = controllerOf(set);
       return owner === undefined ? [] : [owner.uid];
     });
-    this.#orphanSets = this.#sets.index((set) => (controllerOf(set) === undefined ? [set.metadata.namespace ?? ""] : []));
+    this.#orphanSets = this.#sets.index((set) =>
+      controllerOf(set) === undefined ? [set.metadata.namespace ?? ""] : [],
+    );
     this.#record = context.events("deployment-controller");
   }
 
@@ -82,7 +91,12 @@ class DeploymentController {
     }
     // What was just written, not what was read before.
     const current = (set: ReplicaSet): ReplicaSet => this.#sets.at(keyOf(set)) ?? set;
-    const lookAgainMs = await this.#finish(deployment, newSet === undefined ? undefined : current(newSet), oldSets.map(current), failure);
+    const lookAgainMs = await this.#finish(
+      deployment,
+      newSet === undefined ? undefined : current(newSet),
+      oldSets.map(current),
+      failure,
+    );
     if (failure !== undefined) throw failure;
     return lookAgainMs;
   }
@@ -101,31 +115,47 @@ class DeploymentController {
   /** The oldest set with the Deployment's template, not counting the hash label that we added. */
   #findNew(deployment: Deployment, sets: readonly ReplicaSet[]): ReplicaSet | undefined {
     const wanted = deployment.spec?.template;
-    return sets.filter((set) => sameJson(withoutHash(set.spec?.template ?? {}), withoutHash(wanted ?? {}))).sort((a, b) => createdMs(a) - createdMs(b))[0];
+    return sets
+      .filter((set) => sameJson(withoutHash(set.spec?.template ?? {}), withoutHash(wanted ?? {})))
+      .sort((a, b) => createdMs(a) - createdMs(b))[0];
   }
 
   /** One step towards the wanted state; answers the set of the current template, once there is one. */
-  async #roll(deployment: Deployment, found: ReplicaSet | undefined, oldSets: readonly ReplicaSet[]): Promise<ReplicaSet | undefined> {
+  async #roll(
+    deployment: Deployment,
+    found: ReplicaSet | undefined,
+    oldSets: readonly ReplicaSet[],
+  ): Promise<ReplicaSet | undefined> {
     const bounds = boundsOf(deployment);
     const recreate = deployment.spec?.strategy?.type === "Recreate";
-    if (deployment.spec?.paused === true || wasScaled(bounds.desired, [...(found === undefined ? [] : [found]), ...oldSets])) {
+    if (
+      deployment.spec?.paused === true ||
+      wasScaled(bounds.desired, [...(found === undefined ? [] : [found]), ...oldSets])
+    ) {
       if (found !== undefined) found = await this.#syncNew(deployment, found, oldSets);
       await this.#resize(deployment, planScaling(bounds, found, oldSets, !recreate), found, oldSets);
       return found;
     }
     if (recreate) {
-      const emptied = new Map(oldSets.filter((set) => specReplicas(set) > 0).map((set) => [set.metadata.name ?? "", 0]));
+      const emptied = new Map(
+        oldSets.filter((set) => specReplicas(set) > 0).map((set) => [set.metadata.name ?? "", 0]),
+      );
       await this.#resize(deployment, emptied, found, oldSets);
       if (emptied.size > 0 || oldSets.some((set) => this.#hasPods(set))) return found;
     }
-    const newSet = found === undefined ? await this.#createNew(deployment, oldSets) : await this.#syncNew(deployment, found, oldSets);
+    const newSet =
+      found === undefined
+        ? await this.#createNew(deployment, oldSets)
+        : await this.#syncNew(deployment, found, oldSets);
     const sizes = recreate ? planScaling(bounds, newSet, [], false) : planRollingUpdate(bounds, newSet, oldSets);
     await this.#resize(deployment, sizes, newSet, oldSets);
     return newSet;
   }
 
   #hasPods(set: ReplicaSet): boolean {
-    return this.#context.podsByController.of(set.metadata.uid ?? "").some((pod) => pod.status?.phase !== "Failed" && pod.status?.phase !== "Succeeded");
+    return this.#context.podsByController
+      .of(set.metadata.uid ?? "")
+      .some((pod) => pod.status?.phase !== "Failed" && pod.status?.phase !== "Succeeded");
   }
 
   async #createNew(deployment: Deployment, oldSets: readonly ReplicaSet[]): Promise<ReplicaSet> {
@@ -139,12 +169,20 @@ class DeploymentController {
         const created = await this.#context.client.create(replicaSetKind, set);
         this.#sets.wrote(created);
         await this.#setRevision(deployment, created);
-        this.#record(deploymentKind, deployment, { type: "Normal", reason: "ScalingReplicaSet", message: `Scaled up replica set ${set.metadata.name ?? ""} from 0 to ${specReplicas(set)}` });
+        this.#record(deploymentKind, deployment, {
+          type: "Normal",
+          reason: "ScalingReplicaSet",
+          message: `Scaled up replica set ${set.metadata.name ?? ""} from 0 to ${specReplicas(set)}`,
+        });
         return created;
       } catch (error) {
         if (!isKubeCode(error, "already-exists")) throw error;
         const known = await this.#context.client.get(replicaSetKind, set.metadata.name ?? "", namespace);
-        if (known !== undefined && controllerOf(known)?.uid === deployment.metadata.uid && sameJson(withoutHash(known.spec?.template ?? {}), withoutHash(template))) {
+        if (
+          known !== undefined &&
+          controllerOf(known)?.uid === deployment.metadata.uid &&
+          sameJson(withoutHash(known.spec?.template ?? {}), withoutHash(template))
+        ) {
           this.#sets.wrote(known);
           return known;
         }
@@ -178,18 +216,31 @@ class DeploymentController {
   #annotations(deployment: Deployment): Record<string, string> {
     const { desired, maxSurge } = boundsOf(deployment);
     const copied = Object.entries(deployment.metadata.annotations ?? {}).filter(([key]) => !ownAnnotations.has(key));
-    return { ...Object.fromEntries(copied), [desiredReplicasAnnotation]: String(desired), [maxReplicasAnnotation]: String(desired + maxSurge) };
+    return {
+      ...Object.fromEntries(copied),
+      [desiredReplicasAnnotation]: String(desired),
+      [maxReplicasAnnotation]: String(desired + maxSurge),
+    };
   }
 
   /** Brings revision, copied annotations and minReadySeconds of the current set up to date: after an undo it is an old one. */
   async #syncNew(deployment: Deployment, set: ReplicaSet, oldSets: readonly ReplicaSet[]): Promise<ReplicaSet> {
     const revision = String(Math.max(revisionOf(set), nextRevision(oldSets)));
-    const history = revisionOf(set) > 0 && revision !== String(revisionOf(set)) ? { [revisionHistoryAnnotation]: joinHistory(set) } : {};
+    const history =
+      revisionOf(set) > 0 && revision !== String(revisionOf(set))
+        ? { [revisionHistoryAnnotation]: joinHistory(set) }
+        : {};
     // The noted size belongs to resizing, which must see it change.
-    const { [desiredReplicasAnnotation]: _desired, [maxReplicasAnnotation]: _max, ...copied } = this.#annotations(deployment);
+    const {
+      [desiredReplicasAnnotation]: _desired,
+      [maxReplicasAnnotation]: _max,
+      ...copied
+    } = this.#annotations(deployment);
     const annotations = { ...copied, [revisionAnnotation]: revision, ...history };
     const minReadySeconds = deployment.spec?.minReadySeconds ?? 0;
-    const stale = Object.entries(annotations).some(([key, value]) => set.metadata.annotations?.[key] !== value) || (set.spec?.minReadySeconds ?? 0) !== minReadySeconds;
+    const stale =
+      Object.entries(annotations).some(([key, value]) => set.metadata.annotations?.[key] !== value) ||
+      (set.spec?.minReadySeconds ?? 0) !== minReadySeconds;
     const written = stale ? await this.#patch(set, { metadata: { annotations }, spec: { minReadySeconds } }) : set;
     await this.#setRevision(deployment, written);
     return written;
@@ -199,10 +250,19 @@ class DeploymentController {
     const revision = String(revisionOf(set));
     if (deployment.metadata.annotations?.[revisionAnnotation] === revision) return;
     const { name = "", namespace } = deployment.metadata;
-    this.#deployments.wrote(await this.#context.client.patchMerge(deploymentKind, name, namespace, { metadata: { annotations: { [revisionAnnotation]: revision } } }));
+    this.#deployments.wrote(
+      await this.#context.client.patchMerge(deploymentKind, name, namespace, {
+        metadata: { annotations: { [revisionAnnotation]: revision } },
+      }),
+    );
   }
 
-  async #resize(deployment: Deployment, sizes: ReadonlyMap<string, number>, newSet: ReplicaSet | undefined, oldSets: readonly ReplicaSet[]): Promise<void> {
+  async #resize(
+    deployment: Deployment,
+    sizes: ReadonlyMap<string, number>,
+    newSet: ReplicaSet | undefined,
+    oldSets: readonly ReplicaSet[],
+  ): Promise<void> {
     const { desired, maxSurge } = boundsOf(deployment);
     const noted = { [desiredReplicasAnnotation]: String(desired), [maxReplicasAnnotation]: String(desired + maxSurge) };
     for (const set of newSet === undefined ? oldSets : [newSet, ...oldSets]) {
@@ -218,13 +278,27 @@ class DeploymentController {
     }
   }
 
-  async #finish(deployment: Deployment, newSet: ReplicaSet | undefined, oldSets: readonly ReplicaSet[], failure: unknown): Promise<number | undefined> {
+  async #finish(
+    deployment: Deployment,
+    newSet: ReplicaSet | undefined,
+    oldSets: readonly ReplicaSet[],
+    failure: unknown,
+  ): Promise<number | undefined> {
     const { clock, client } = this.#context;
-    const inputs = { deployment, newSet, oldSets, now: this.#context.now(), nowMs: clock.nowMs(), failure: failure === undefined ? undefined : messageOf(failure) };
+    const inputs = {
+      deployment,
+      newSet,
+      oldSets,
+      now: this.#context.now(),
+      nowMs: clock.nowMs(),
+      failure: failure === undefined ? undefined : messageOf(failure),
+    };
     const { status, complete, lookAgainMs } = deploymentStatus(inputs);
     if (!sameJson(deployment.status, { ...deployment.status, ...status })) {
       const { name = "", namespace } = deployment.metadata;
-      this.#deployments.wrote(await client.patchMerge(deploymentKind, name, namespace, { status }, { subresource: "status" }));
+      this.#deployments.wrote(
+        await client.patchMerge(deploymentKind, name, namespace, { status }, { subresource: "status" }),
+      );
     }
     if (complete) await this.#cleanUp(deployment, oldSets);
     return lookAgainMs;
@@ -232,13 +306,23 @@ class DeploymentController {
 
   async #cleanUp(deployment: Deployment, oldSets: readonly ReplicaSet[]): Promise<void> {
     const limit = deployment.spec?.revisionHistoryLimit ?? 10;
-    const spent = oldSets.filter((set) => specReplicas(set) === 0 && (set.status?.replicas ?? 0) === 0 && !isTerminating(set));
+    const spent = oldSets.filter(
+      (set) => specReplicas(set) === 0 && (set.status?.replicas ?? 0) === 0 && !isTerminating(set),
+    );
     const excess = spent.sort((a, b) => revisionOf(a) - revisionOf(b)).slice(0, Math.max(0, spent.length - limit));
-    for (const set of excess) await this.#context.client.delete(replicaSetKind, set.metadata.name ?? "", set.metadata.namespace, { propagationPolicy: "Background" });
+    for (const set of excess)
+      await this.#context.client.delete(replicaSetKind, set.metadata.name ?? "", set.metadata.namespace, {
+        propagationPolicy: "Background",
+      });
   }
 
   async #patch(set: ReplicaSet, patch: unknown): Promise<ReplicaSet> {
-    const written = await this.#context.client.patchMerge(replicaSetKind, set.metadata.name ?? "", set.metadata.namespace, patch);
+    const written = await this.#context.client.patchMerge(
+      replicaSetKind,
+      set.metadata.name ?? "",
+      set.metadata.namespace,
+      patch,
+    );
     this.#sets.wrote(written);
     return written;
   }

@@ -7,7 +7,12 @@ interface DiscoveryList {
     metadata?: { name?: string };
     versions?: {
       version: string;
-      resources?: { resource: string; responseKind?: { kind?: string }; scope?: "Namespaced" | "Cluster"; verbs?: string[] }[];
+      resources?: {
+        resource: string;
+        responseKind?: { kind?: string };
+        scope?: "Namespaced" | "Cluster";
+        verbs?: string[];
+      }[];
     }[];
   }[];
 }
@@ -26,7 +31,16 @@ export async function discoverKinds(client: KubeClient): Promise<KindDefinition<
           const name = group.metadata?.name ?? "";
           const key = `${name}/${resource}`;
           if (kinds.has(key) || !["list", "watch", "delete"].every((verb) => verbs.includes(verb))) continue;
-          kinds.set(key, defineKind({ group: name, versions: [version], kind: responseKind?.kind ?? "", plural: resource, namespaced: scope === "Namespaced" }));
+          kinds.set(
+            key,
+            defineKind({
+              group: name,
+              versions: [version],
+              kind: responseKind?.kind ?? "",
+              plural: resource,
+              namespaced: scope === "Namespaced",
+            }),
+          );
         }
       }
     }

@@ -1,5 +1,13 @@
 import { keyOf, matchesLabelSelector } from "../../api/index.ts";
-import { deploymentKind, podDisruptionBudgetKind, podKind, replicaSetKind, statefulSetKind, type Pod, type PodDisruptionBudget } from "../../api/kubernetes/index.ts";
+import {
+  deploymentKind,
+  podDisruptionBudgetKind,
+  podKind,
+  replicaSetKind,
+  statefulSetKind,
+  type Pod,
+  type PodDisruptionBudget,
+} from "../../api/kubernetes/index.ts";
 import { controllerOf, isKubeCode } from "../../kube/index.ts";
 import { enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
 import { isFinished, isReady, isTerminating, resolveCount } from "./pod-facts.ts";
@@ -28,12 +36,21 @@ export function addDisruptionBudgetController(context: ControllerContext): void 
   enqueueOn(budgets, queue);
   pods.onChange(({ object }) => {
     for (const budget of budgets.all()) {
-      if (budget.metadata.namespace === object.metadata.namespace && matchesLabelSelector(budget.spec?.selector, object.metadata.labels)) queue.add(keyOf(budget));
+      if (
+        budget.metadata.namespace === object.metadata.namespace &&
+        matchesLabelSelector(budget.spec?.selector, object.metadata.labels)
+      )
+        queue.add(keyOf(budget));
     }
   });
 }
 
-export function budgetStatus(budget: PodDisruptionBudget, pods: readonly Pod[], expected: number, now: string): NonNullable<PodDisruptionBudget["status"]> {
+export function budgetStatus(
+  budget: PodDisruptionBudget,
+  pods: readonly Pod[],
+  expected: number,
+  now: string,
+): NonNullable<PodDisruptionBudget["status"]> {
   const { minAvailable, maxUnavailable } = budget.spec ?? {};
   const healthy = pods.filter((pod) => isReady(pod) && !isTerminating(pod)).length;
   const wanted =
@@ -75,9 +92,11 @@ function expectedPods(context: ControllerContext, pods: readonly Pod[]): number 
     }
     const set = owner.kind === "ReplicaSet" ? context.view(replicaSetKind).get(namespace, owner.name) : undefined;
     const above = set === undefined ? undefined : controllerOf(set);
-    if (above?.kind === "Deployment") sizes.set(above.uid, context.view(deploymentKind).get(namespace, above.name)?.spec?.replicas ?? 1);
+    if (above?.kind === "Deployment")
+      sizes.set(above.uid, context.view(deploymentKind).get(namespace, above.name)?.spec?.replicas ?? 1);
     else if (set !== undefined) sizes.set(owner.uid, set.spec?.replicas ?? 1);
-    else if (owner.kind === "StatefulSet") sizes.set(owner.uid, context.view(statefulSetKind).get(namespace, owner.name)?.spec?.replicas ?? 1);
+    else if (owner.kind === "StatefulSet")
+      sizes.set(owner.uid, context.view(statefulSetKind).get(namespace, owner.name)?.spec?.replicas ?? 1);
     else sizes.set(owner.uid, (sizes.get(owner.uid) ?? 0) + 1);
   }
   return [...sizes.values()].reduce((total, size) => total + size, bare);

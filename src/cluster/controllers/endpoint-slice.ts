@@ -1,5 +1,14 @@
 import { keyOf, matchesLabels } from "../../api/index.ts";
-import { endpointsKind, endpointSliceKind, podKind, serviceKind, type Endpoints, type EndpointSlice, type Pod, type Service } from "../../api/kubernetes/index.ts";
+import {
+  endpointsKind,
+  endpointSliceKind,
+  podKind,
+  serviceKind,
+  type Endpoints,
+  type EndpointSlice,
+  type Pod,
+  type Service,
+} from "../../api/kubernetes/index.ts";
 import { isKubeCode, ownerReference } from "../../kube/index.ts";
 import { enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
 import { planSlices, planSubsets, type SlicePlan } from "./endpoints-plan.ts";
@@ -19,7 +28,9 @@ export function addEndpointSliceController(context: ControllerContext): void {
   const servicesByNamespace = services.index((service) => [service.metadata.namespace ?? ""]);
   const slicesByService = slices.index((slice) => {
     const name = slice.metadata.labels?.[serviceNameLabel];
-    return name === undefined || slice.metadata.labels?.[managedByLabel] !== manager ? [] : [`${slice.metadata.namespace ?? ""}/${name}`];
+    return name === undefined || slice.metadata.labels?.[managedByLabel] !== manager
+      ? []
+      : [`${slice.metadata.namespace ?? ""}/${name}`];
   });
 
   const queue = context.queue(
@@ -28,18 +39,29 @@ export function addEndpointSliceController(context: ControllerContext): void {
       const service = services.at(key);
       const known = slicesByService.of(key);
       if (service === undefined || isTerminating(service)) return;
-      if (service.spec?.selector === undefined || Object.keys(service.spec.selector).length === 0 || service.spec.type === "ExternalName") {
-        for (const slice of known) await context.client.delete(endpointSliceKind, slice.metadata.name ?? "", slice.metadata.namespace);
+      if (
+        service.spec?.selector === undefined ||
+        Object.keys(service.spec.selector).length === 0 ||
+        service.spec.type === "ExternalName"
+      ) {
+        for (const slice of known)
+          await context.client.delete(endpointSliceKind, slice.metadata.name ?? "", slice.metadata.namespace);
         return;
       }
-      const pods = context.podsByNamespace.of(service.metadata.namespace ?? "").filter((pod) => matchesLabels(service.spec?.selector, pod.metadata.labels));
+      const pods = context.podsByNamespace
+        .of(service.metadata.namespace ?? "")
+        .filter((pod) => matchesLabels(service.spec?.selector, pod.metadata.labels));
       await writeSlices(service, planSlices(service, pods), known);
       await writeEndpoints(service, pods);
     },
     { concurrency: 8 },
   );
 
-  const writeSlices = async (service: Service, plans: readonly SlicePlan[], known: readonly EndpointSlice[]): Promise<void> => {
+  const writeSlices = async (
+    service: Service,
+    plans: readonly SlicePlan[],
+    known: readonly EndpointSlice[],
+  ): Promise<void> => {
     const left = new Map(known.map((slice) => [slice.metadata.name ?? "", slice]));
     for (const [index, plan] of plans.entries()) {
       const wanted = sliceOf(service, plan, index);
@@ -60,9 +82,16 @@ export function addEndpointSliceController(context: ControllerContext): void {
       slices.wrote(await context.client.create(endpointSliceKind, wanted));
       return;
     }
-    const same = sameJson(found.endpoints ?? [], wanted.endpoints) && sameJson(found.ports ?? [], wanted.ports) && sameJson(found.metadata.labels, labels);
+    const same =
+      sameJson(found.endpoints ?? [], wanted.endpoints) &&
+      sameJson(found.ports ?? [], wanted.ports) &&
+      sameJson(found.metadata.labels, labels);
     if (same) return;
-    const gone = Object.fromEntries(Object.keys(found.metadata.labels ?? {}).filter((key) => labels?.[key] === undefined).map((key) => [key, null]));
+    const gone = Object.fromEntries(
+      Object.keys(found.metadata.labels ?? {})
+        .filter((key) => labels?.[key] === undefined)
+        .map((key) => [key, null]),
+    );
     const patch = { metadata: { labels: { ...labels, ...gone } }, endpoints: wanted.endpoints, ports: wanted.ports };
     slices.wrote(await context.client.patchMerge(endpointSliceKind, name, namespace, patch));
   };
@@ -72,9 +101,20 @@ export function addEndpointSliceController(context: ControllerContext): void {
     const subsets = planSubsets(service, pods);
     const found = endpoints.get(namespace, name);
     if (found !== undefined && sameJson(found.subsets ?? [], subsets)) return;
-    const wanted: Endpoints = { metadata: { name, namespace, labels: { ...service.metadata.labels, "endpoints.kubernetes.io/managed-by": "endpoint-controller" } }, subsets };
+    const wanted: Endpoints = {
+      metadata: {
+        name,
+        namespace,
+        labels: { ...service.metadata.labels, "endpoints.kubernetes.io/managed-by": "endpoint-controller" },
+      },
+      subsets,
+    };
     try {
-      endpoints.wrote(found === undefined ? await context.client.create(endpointsKind, wanted) : await context.client.patchMerge(endpointsKind, name, namespace, { subsets }));
+      endpoints.wrote(
+        found === undefined
+          ? await context.client.create(endpointsKind, wanted)
+          : await context.client.patchMerge(endpointsKind, name, namespace, { subsets }),
+      );
     } catch (error) {
       if (!isKubeCode(error, "already-exists")) throw error;
       endpoints.wrote(await context.client.patchMerge(endpointsKind, name, namespace, { subsets }));
@@ -85,7 +125,10 @@ export function addEndpointSliceController(context: ControllerContext): void {
   services.onChange(({ type, key }) => {
     if (type !== "delete") return;
     const found = endpoints.at(key);
-    if (found !== undefined) void context.client.delete(endpointsKind, found.metadata.name ?? "", found.metadata.namespace).catch(() => queue.add(key));
+    if (found !== undefined)
+      void context.client
+        .delete(endpointsKind, found.metadata.name ?? "", found.metadata.namespace)
+        .catch(() => queue.add(key));
   });
   slices.onChange(({ type, object }) => {
     const name = object.metadata.labels?.[serviceNameLabel];
@@ -96,7 +139,11 @@ export function addEndpointSliceController(context: ControllerContext): void {
     const previous = change.type === "set" ? change.previous : undefined;
     for (const service of servicesByNamespace.of(object.metadata.namespace ?? "")) {
       const selector = service.spec?.selector;
-      if (matchesLabels(selector, object.metadata.labels) || (previous !== undefined && matchesLabels(selector, previous.metadata.labels))) queue.add(keyOf(service));
+      if (
+        matchesLabels(selector, object.metadata.labels) ||
+        (previous !== undefined && matchesLabels(selector, previous.metadata.labels))
+      )
+        queue.add(keyOf(service));
     }
   });
 }

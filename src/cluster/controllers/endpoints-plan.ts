@@ -1,5 +1,13 @@
 import { isIPv6 } from "node:net";
-import type { Endpoint, EndpointAddress, Endpoints, EndpointSlice, Pod, Service, ServicePort } from "../../api/kubernetes/index.ts";
+import type {
+  Endpoint,
+  EndpointAddress,
+  Endpoints,
+  EndpointSlice,
+  Pod,
+  Service,
+  ServicePort,
+} from "../../api/kubernetes/index.ts";
 import { isFinished, isReady, isTerminating } from "./pod-facts.ts";
 
 /** As Kubernetes: more endpoints of a Service go into further slices. */
@@ -45,9 +53,20 @@ export function planSubsets(service: Service, pods: readonly Pod[]): NonNullable
     if (addressType !== (service.spec?.ipFamilies?.[0] ?? "IPv4") || endpoints.length === 0) continue;
     const addresses: EndpointAddress[] = [];
     const notReadyAddresses: EndpointAddress[] = [];
-    for (const { addresses: [ip = ""], conditions, hostname, nodeName, targetRef } of endpoints) {
+    for (const {
+      addresses: [ip = ""],
+      conditions,
+      hostname,
+      nodeName,
+      targetRef,
+    } of endpoints) {
       if (conditions?.terminating === true && conditions.ready !== true) continue;
-      const address = { ip, ...(hostname === undefined ? {} : { hostname }), ...(nodeName === undefined ? {} : { nodeName }), ...(targetRef === undefined ? {} : { targetRef }) };
+      const address = {
+        ip,
+        ...(hostname === undefined ? {} : { hostname }),
+        ...(nodeName === undefined ? {} : { nodeName }),
+        ...(targetRef === undefined ? {} : { targetRef }),
+      };
       (conditions?.ready === true ? addresses : notReadyAddresses).push(address);
     }
     if (addresses.length + notReadyAddresses.length === 0) continue;
@@ -98,14 +117,19 @@ export function resolvePort({ port, targetPort, protocol = "TCP" }: ServicePort,
   if (typeof targetPort === "number") return targetPort;
   const sidecars = (pod.spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always");
   for (const container of [...(pod.spec?.containers ?? []), ...sidecars]) {
-    const found = container.ports?.find((candidate) => candidate.name === targetPort && (candidate.protocol ?? "TCP") === protocol);
+    const found = container.ports?.find(
+      (candidate) => candidate.name === targetPort && (candidate.protocol ?? "TCP") === protocol,
+    );
     if (found !== undefined) return found.containerPort;
   }
   return undefined;
 }
 
 function addressOf(pod: Pod, family: "IPv4" | "IPv6"): string | undefined {
-  const all = [...(pod.status?.podIP === undefined ? [] : [pod.status.podIP]), ...(pod.status?.podIPs ?? []).map(({ ip }) => ip)];
+  const all = [
+    ...(pod.status?.podIP === undefined ? [] : [pod.status.podIP]),
+    ...(pod.status?.podIPs ?? []).map(({ ip }) => ip),
+  ];
   return all.find((ip) => ip !== "" && isIPv6(ip) === (family === "IPv6"));
 }
 

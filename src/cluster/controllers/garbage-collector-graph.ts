@@ -45,8 +45,23 @@ export class OwnerGraph {
 }
 
 export function graphNodeOf(kind: KindDefinition, object: KubernetesObject): GraphNode {
-  const { uid = "", name = "", namespace = "", ownerReferences = [], finalizers = [], deletionTimestamp } = object.metadata;
-  return { kind, uid, name, namespace, owners: ownerReferences, finalizers, terminating: deletionTimestamp !== undefined };
+  const {
+    uid = "",
+    name = "",
+    namespace = "",
+    ownerReferences = [],
+    finalizers = [],
+    deletionTimestamp,
+  } = object.metadata;
+  return {
+    kind,
+    uid,
+    name,
+    namespace,
+    owners: ownerReferences,
+    finalizers,
+    terminating: deletionTimestamp !== undefined,
+  };
 }
 
 export type CollectorAction =
@@ -61,9 +76,16 @@ export const foregroundFinalizer = "foregroundDeletion";
 export const orphanFinalizer = "orphan";
 
 /** What to do with one object, given which of its owners exist. `undefined` from `ownerOf` means: certainly gone. */
-export function decideCollection(node: GraphNode, graph: OwnerGraph, ownerOf: (reference: OwnerReference) => GraphNode | undefined): CollectorAction {
+export function decideCollection(
+  node: GraphNode,
+  graph: OwnerGraph,
+  ownerOf: (reference: OwnerReference) => GraphNode | undefined,
+): CollectorAction {
   if (node.terminating) {
-    if (node.finalizers.includes(foregroundFinalizer) && !graph.dependentsOf(node.uid).some((dependent) => blocks(dependent, node.uid))) {
+    if (
+      node.finalizers.includes(foregroundFinalizer) &&
+      !graph.dependentsOf(node.uid).some((dependent) => blocks(dependent, node.uid))
+    ) {
       return { type: "finalize", finalizers: node.finalizers.filter((finalizer) => finalizer !== foregroundFinalizer) };
     }
     if (node.finalizers.includes(orphanFinalizer) && graph.dependentsOf(node.uid).length === 0) {
@@ -74,14 +96,19 @@ export function decideCollection(node: GraphNode, graph: OwnerGraph, ownerOf: (r
   if (node.owners.length === 0) return { type: "none" };
   const present = node.owners.filter((reference) => ownerOf(reference) !== undefined);
   const orphaning = present.filter((reference) => isOrphaning(ownerOf(reference)));
-  if (orphaning.length > 0) return { type: "release", keep: node.owners.filter((reference) => !orphaning.includes(reference)) };
+  if (orphaning.length > 0)
+    return { type: "release", keep: node.owners.filter((reference) => !orphaning.includes(reference)) };
   const solid = present.filter((reference) => !isWaiting(ownerOf(reference)));
   if (solid.length === node.owners.length) return { type: "none" };
   if (solid.length > 0) return { type: "release", keep: solid };
   const waiting = present.some((reference) => isWaiting(ownerOf(reference)));
   if (waiting) return { type: "delete", policy: graph.dependentsOf(node.uid).length > 0 ? "Foreground" : "Background" };
   // An object's own finalizer says how its dependents go.
-  const policy = node.finalizers.includes(orphanFinalizer) ? "Orphan" : node.finalizers.includes(foregroundFinalizer) ? "Foreground" : "Background";
+  const policy = node.finalizers.includes(orphanFinalizer)
+    ? "Orphan"
+    : node.finalizers.includes(foregroundFinalizer)
+      ? "Foreground"
+      : "Background";
   return { type: "delete", policy };
 }
 

@@ -40,7 +40,10 @@ class GarbageCollector {
   constructor(context: ControllerContext, metadata: KubeClient) {
     this.#context = context;
     this.#metadata = metadata;
-    this.#queue = context.queue("garbage-collector", (uid) => this.#collect(uid), { concurrency: 8, after: [this.#filled.promise] });
+    this.#queue = context.queue("garbage-collector", (uid) => this.#collect(uid), {
+      concurrency: 8,
+      after: [this.#filled.promise],
+    });
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -71,7 +74,8 @@ class GarbageCollector {
         stop.abort();
         this.#followed.delete(id);
       }
-      for (const [id, kind] of kinds) if (!this.#followed.has(id) && !ignored.has(id)) synced.push(this.#follow(id, kind, signal));
+      for (const [id, kind] of kinds)
+        if (!this.#followed.has(id) && !ignored.has(id)) synced.push(this.#follow(id, kind, signal));
       await Promise.all(synced);
       this.#filled.resolve();
     } catch (error) {
@@ -100,7 +104,8 @@ class GarbageCollector {
     const before = this.#graph.get(node.uid);
     this.#graph.set(node);
     if (node.owners.length > 0 || node.finalizers.length > 0) this.#queue.add(node.uid);
-    if (node.terminating && (before === undefined || !before.terminating)) for (const dependent of this.#graph.dependentsOf(node.uid)) this.#queue.add(dependent.uid);
+    if (node.terminating && (before === undefined || !before.terminating))
+      for (const dependent of this.#graph.dependentsOf(node.uid)) this.#queue.add(dependent.uid);
     for (const owner of before?.owners ?? []) this.#queue.add(owner.uid);
   }
 
@@ -124,7 +129,10 @@ class GarbageCollector {
     const { kind, name, namespace } = node;
     try {
       if (action.type === "delete") {
-        await client.delete(kind, name, namespace, { preconditions: { uid }, ...(action.policy === undefined ? {} : { propagationPolicy: action.policy }) });
+        await client.delete(kind, name, namespace, {
+          preconditions: { uid },
+          ...(action.policy === undefined ? {} : { propagationPolicy: action.policy }),
+        });
         this.#context.log.debug("collected", { kind: kind.kind, namespace, name });
       } else if (action.type === "release") {
         await client.patchMerge(kind, name, namespace, { metadata: { uid, ownerReferences: action.keep } });
@@ -140,7 +148,9 @@ class GarbageCollector {
   async #resolve(node: GraphNode, reference: OwnerReference): Promise<GraphNode | undefined> {
     const known = this.#graph.get(reference.uid);
     if (known !== undefined) return known;
-    const [group = "", version = ""] = reference.apiVersion.includes("/") ? reference.apiVersion.split("/") : ["", reference.apiVersion];
+    const [group = "", version = ""] = reference.apiVersion.includes("/")
+      ? reference.apiVersion.split("/")
+      : ["", reference.apiVersion];
     const kind = await this.#kindOf(group, version, reference.kind);
     // A kind that the server does not serve may be served again: its dependents stay.
     if (kind === undefined) return { ...unknownOwner, uid: reference.uid };
@@ -149,7 +159,8 @@ class GarbageCollector {
   }
 
   async #kindOf(group: string, version: string, name: string): Promise<KindDefinition<KubernetesObject> | undefined> {
-    const find = (): KindDefinition<KubernetesObject> | undefined => this.#kinds.find((kind) => kind.group === group && kind.kind === name);
+    const find = (): KindDefinition<KubernetesObject> | undefined =>
+      this.#kinds.find((kind) => kind.group === group && kind.kind === name);
     let found = find();
     if (found === undefined) {
       this.#kinds = await discoverKinds(this.#context.client);

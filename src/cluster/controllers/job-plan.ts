@@ -31,40 +31,85 @@ export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: numb
     ...(spec?.completionMode === "Indexed" ? { completedIndexes: formatIndexes(indexesOf(succeeded)) } : {}),
   };
   const keep = (job.status?.conditions ?? []).filter(({ type }) => type !== "Suspended");
-  if (ended !== undefined) return { create: [], remove: active, status: { ...job.status, ...counts, active: 0, conditions: job.status?.conditions ?? [] }, lookAgainMs: undefined };
+  if (ended !== undefined)
+    return {
+      create: [],
+      remove: active,
+      status: { ...job.status, ...counts, active: 0, conditions: job.status?.conditions ?? [] },
+      lookAgainMs: undefined,
+    };
   const end = endOf(job, succeeded, failed, active, startTime, nowMs);
   if (end !== undefined) {
     const condition = { ...end, status: "True" as const, lastProbeTime: now, lastTransitionTime: now };
     const completion = end.type === "Complete" ? { completionTime: now } : {};
-    return { create: [], remove: active, status: { ...counts, active: 0, ready: 0, ...completion, conditions: [...keep, condition] }, lookAgainMs: undefined };
+    return {
+      create: [],
+      remove: active,
+      status: { ...counts, active: 0, ready: 0, ...completion, conditions: [...keep, condition] },
+      lookAgainMs: undefined,
+    };
   }
   if (spec?.suspend === true) {
-    const suspended = { type: "Suspended" as const, status: "True" as const, reason: "JobSuspended", message: "Job suspended", lastProbeTime: now, lastTransitionTime: now };
+    const suspended = {
+      type: "Suspended" as const,
+      status: "True" as const,
+      reason: "JobSuspended",
+      message: "Job suspended",
+      lastProbeTime: now,
+      lastTransitionTime: now,
+    };
     const before = job.status?.conditions?.find(({ type, status }) => type === "Suspended" && status === "True");
-    return { create: [], remove: active, status: { ...counts, conditions: [...keep, before ?? suspended] }, lookAgainMs: undefined };
+    return {
+      create: [],
+      remove: active,
+      status: { ...counts, conditions: [...keep, before ?? suspended] },
+      lookAgainMs: undefined,
+    };
   }
   const waitMs = retryWaitMs(failed, nowMs);
-  const deadlineMs = spec?.activeDeadlineSeconds === undefined || startTime === undefined ? undefined : Date.parse(startTime) + spec.activeDeadlineSeconds * 1000 - nowMs;
+  const deadlineMs =
+    spec?.activeDeadlineSeconds === undefined || startTime === undefined
+      ? undefined
+      : Date.parse(startTime) + spec.activeDeadlineSeconds * 1000 - nowMs;
   const missing = waitMs > 0 ? [] : missingPods(job, succeeded, active);
   const surplus = Math.max(0, active.length - wantedActive(job, succeeded));
   const remove = [...active].sort((a, b) => createdMs(b) - createdMs(a)).slice(0, surplus);
   const looks = [waitMs > 0 ? waitMs : undefined, deadlineMs].filter((ms) => ms !== undefined);
-  return { create: missing, remove, status: { ...counts, conditions: keep }, lookAgainMs: looks.length === 0 ? undefined : Math.min(...looks) };
+  return {
+    create: missing,
+    remove,
+    status: { ...counts, conditions: keep },
+    lookAgainMs: looks.length === 0 ? undefined : Math.min(...looks),
+  };
 }
 
 export function finishedCondition(job: Job): JobCondition | undefined {
-  return job.status?.conditions?.find(({ type, status }) => (type === "Complete" || type === "Failed") && status === "True");
+  return job.status?.conditions?.find(
+    ({ type, status }) => (type === "Complete" || type === "Failed") && status === "True",
+  );
 }
 
-function endOf(job: Job, succeeded: readonly Pod[], failed: readonly Pod[], active: readonly Pod[], startTime: string | undefined, nowMs: number): Pick<JobCondition, "type" | "reason" | "message"> | undefined {
+function endOf(
+  job: Job,
+  succeeded: readonly Pod[],
+  failed: readonly Pod[],
+  active: readonly Pod[],
+  startTime: string | undefined,
+  nowMs: number,
+): Pick<JobCondition, "type" | "reason" | "message"> | undefined {
   const { completions, activeDeadlineSeconds, backoffLimit = 6, completionMode } = job.spec ?? {};
   const done = completionMode === "Indexed" ? indexesOf(succeeded).length : succeeded.length;
   // Without a number of completions, any success means that the work is done once all pods have ended.
   if (completions === undefined ? succeeded.length > 0 && active.length === 0 : done >= completions) {
     return { type: "Complete", reason: "CompletionsReached", message: "Reached expected number of succeeded pods" };
   }
-  if (failed.length > backoffLimit) return { type: "Failed", reason: "BackoffLimitExceeded", message: "Job has reached the specified backoff limit" };
-  if (activeDeadlineSeconds !== undefined && startTime !== undefined && nowMs - Date.parse(startTime) >= activeDeadlineSeconds * 1000) {
+  if (failed.length > backoffLimit)
+    return { type: "Failed", reason: "BackoffLimitExceeded", message: "Job has reached the specified backoff limit" };
+  if (
+    activeDeadlineSeconds !== undefined &&
+    startTime !== undefined &&
+    nowMs - Date.parse(startTime) >= activeDeadlineSeconds * 1000
+  ) {
     return { type: "Failed", reason: "DeadlineExceeded", message: "Job was active longer than specified deadline" };
   }
   return undefined;
@@ -83,7 +128,8 @@ function missingPods(job: Job, succeeded: readonly Pod[], active: readonly Pod[]
   if (completionMode !== "Indexed") return Array.from({ length: count }, () => undefined);
   const taken = new Set([...indexesOf(succeeded), ...indexesOf(active)]);
   const free: number[] = [];
-  for (let index = 0; index < (completions ?? 0) && free.length < count; index += 1) if (!taken.has(index)) free.push(index);
+  for (let index = 0; index < (completions ?? 0) && free.length < count; index += 1)
+    if (!taken.has(index)) free.push(index);
   return free;
 }
 
@@ -95,7 +141,9 @@ function retryWaitMs(failed: readonly Pod[], nowMs: number): number {
 }
 
 function finishedAtMs(pod: Pod): number {
-  const times = (pod.status?.containerStatuses ?? []).map(({ state }) => Date.parse(state?.terminated?.finishedAt ?? "") || 0);
+  const times = (pod.status?.containerStatuses ?? []).map(
+    ({ state }) => Date.parse(state?.terminated?.finishedAt ?? "") || 0,
+  );
   return Math.max(createdMs(pod), ...times);
 }
 
@@ -110,7 +158,7 @@ function indexesOf(pods: readonly Pod[]): number[] {
 /** `0-2,5`. */
 function formatIndexes(indexes: readonly number[]): string {
   const parts: string[] = [];
-  for (let start = 0; start < indexes.length; ) {
+  for (let start = 0; start < indexes.length;) {
     let end = start;
     while (indexes[end + 1] === (indexes[end] ?? 0) + 1) end += 1;
     parts.push(start === end ? String(indexes[start]) : `${indexes[start]}-${indexes[end]}`);

@@ -15,11 +15,17 @@ export function addJobController(context: ControllerContext): void {
   const queue = context.queue("job", async (key) => {
     const job = jobs.at(key);
     if (job?.spec === undefined || isTerminating(job)) return undefined;
-    const pods = await control.claim(job, job.spec.selector ?? { matchLabels: { "batch.kubernetes.io/controller-uid": job.metadata.uid ?? "" } });
+    const pods = await control.claim(
+      job,
+      job.spec.selector ?? { matchLabels: { "batch.kubernetes.io/controller-uid": job.metadata.uid ?? "" } },
+    );
     const plan = planJob(job, pods, context.now(), context.clock.nowMs());
     let failure: unknown;
     try {
-      await control.createAll(job, plan.create.map((index) => newPod(job, index)));
+      await control.createAll(
+        job,
+        plan.create.map((index) => newPod(job, index)),
+      );
       await control.deleteAll(job, plan.remove);
     } catch (error) {
       failure = error;
@@ -39,11 +45,22 @@ export function addJobController(context: ControllerContext): void {
       "job-name": name,
       ...(index === undefined ? {} : { [completionIndexAnnotation]: String(index) }),
     };
-    const pod = podFrom({ template: job.spec?.template ?? {}, namespace, name: prefix + randomSuffix(context.random), generateName: prefix, ownerKind: jobKind, owner: job, labels });
+    const pod = podFrom({
+      template: job.spec?.template ?? {},
+      namespace,
+      name: prefix + randomSuffix(context.random),
+      generateName: prefix,
+      ownerKind: jobKind,
+      owner: job,
+      labels,
+    });
     if (index === undefined) return pod;
     return {
       ...pod,
-      metadata: { ...pod.metadata, annotations: { ...pod.metadata.annotations, [completionIndexAnnotation]: String(index) } },
+      metadata: {
+        ...pod.metadata,
+        annotations: { ...pod.metadata.annotations, [completionIndexAnnotation]: String(index) },
+      },
       spec: { ...(pod.spec ?? { containers: [] }), hostname: `${name}-${index}`, containers: withIndex(pod, index) },
     };
   };
@@ -57,7 +74,11 @@ export function addJobController(context: ControllerContext): void {
       const end = finishedCondition(written);
       if (end === undefined || finishedCondition(job) !== undefined) return;
       const completed = end.type === "Complete";
-      record(jobKind, job, { type: completed ? "Normal" : "Warning", reason: completed ? "Completed" : (end.reason ?? "Failed"), message: completed ? "Job completed" : (end.message ?? "Job failed") });
+      record(jobKind, job, {
+        type: completed ? "Normal" : "Warning",
+        reason: completed ? "Completed" : (end.reason ?? "Failed"),
+        message: completed ? "Job completed" : (end.message ?? "Job failed"),
+      });
     } catch (error) {
       if (!isKubeCode(error, "not-found")) throw error;
     }
@@ -69,7 +90,10 @@ export function addJobController(context: ControllerContext): void {
     if (ttlSeconds === undefined || end?.lastTransitionTime === undefined) return undefined;
     const leftMs = Date.parse(end.lastTransitionTime) + ttlSeconds * 1000 - context.clock.nowMs();
     if (leftMs > 0) return leftMs;
-    await context.client.delete(jobKind, job.metadata.name ?? "", job.metadata.namespace, { propagationPolicy: "Foreground", preconditions: { uid: job.metadata.uid ?? "" } });
+    await context.client.delete(jobKind, job.metadata.name ?? "", job.metadata.namespace, {
+      propagationPolicy: "Foreground",
+      preconditions: { uid: job.metadata.uid ?? "" },
+    });
     return undefined;
   };
 
@@ -79,5 +103,8 @@ export function addJobController(context: ControllerContext): void {
 
 function withIndex(pod: Pod, index: number): NonNullable<Pod["spec"]>["containers"] {
   const variable = { name: "JOB_COMPLETION_INDEX", value: String(index) };
-  return (pod.spec?.containers ?? []).map((container) => ({ ...container, env: [...(container.env ?? []).filter(({ name }) => name !== variable.name), variable] }));
+  return (pod.spec?.containers ?? []).map((container) => ({
+    ...container,
+    env: [...(container.env ?? []).filter(({ name }) => name !== variable.name), variable],
+  }));
 }

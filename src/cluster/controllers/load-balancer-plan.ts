@@ -18,7 +18,11 @@ const annotationOf = (service: Service, name: string): string | undefined =>
 
 /** Whether this Service wants an address from us. */
 export function wantsAddress(service: Service): boolean {
-  return service.spec?.type === "LoadBalancer" && (service.spec.loadBalancerClass ?? "") === "" && service.metadata.deletionTimestamp === undefined;
+  return (
+    service.spec?.type === "LoadBalancer" &&
+    (service.spec.loadBalancerClass ?? "") === "" &&
+    service.metadata.deletionTimestamp === undefined
+  );
 }
 
 export function addressesOf(service: Service): string[] {
@@ -26,22 +30,34 @@ export function addressesOf(service: Service): string[] {
 }
 
 /** The addresses for a Service that has none: those that it asks for, else the lowest free ones of the first pool that has them. */
-export function allocate(service: Service, pools: readonly IPAddressPool[], used: ReadonlyMap<string, readonly AddressUse[]>): Allocation {
+export function allocate(
+  service: Service,
+  pools: readonly IPAddressPool[],
+  used: ReadonlyMap<string, readonly AddressUse[]>,
+): Allocation {
   const families = service.spec?.ipFamilies ?? ["IPv4"];
   const use = useOf(service);
-  const free = (address: string): boolean => (used.get(address) ?? []).every((other) => other.service === use.service || mayShare(other, use));
+  const free = (address: string): boolean =>
+    (used.get(address) ?? []).every((other) => other.service === use.service || mayShare(other, use));
   const wantedPool = annotationOf(service, "address-pool");
   const asked = askedAddresses(service);
   if (asked.length > 0) return allocateAsked(service, asked, pools, wantedPool, free);
   const ordered = [...pools].sort((a, b) => ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1));
-  const candidates = ordered.filter((pool) => (wantedPool === undefined ? pool.spec?.autoAssign !== false : pool.metadata.name === wantedPool));
-  if (wantedPool !== undefined && candidates.length === 0) return { addresses: undefined, reason: `unknown pool "${wantedPool}"` };
-  if (candidates.length === 0) return { addresses: undefined, reason: "no available IPs: there is no IPAddressPool with autoAssign" };
+  const candidates = ordered.filter((pool) =>
+    wantedPool === undefined ? pool.spec?.autoAssign !== false : pool.metadata.name === wantedPool,
+  );
+  if (wantedPool !== undefined && candidates.length === 0)
+    return { addresses: undefined, reason: `unknown pool "${wantedPool}"` };
+  if (candidates.length === 0)
+    return { addresses: undefined, reason: "no available IPs: there is no IPAddressPool with autoAssign" };
   for (const pool of candidates) {
     const addresses = families.map((family) => lowestFree(pool, family, free));
     if (addresses.every((address) => address !== undefined)) return { addresses, pool: pool.metadata.name ?? "" };
   }
-  return { addresses: undefined, reason: `no available IPs in ${candidates.map((pool) => `pool "${pool.metadata.name ?? ""}"`).join(", ")}` };
+  return {
+    addresses: undefined,
+    reason: `no available IPs in ${candidates.map((pool) => `pool "${pool.metadata.name ?? ""}"`).join(", ")}`,
+  };
 }
 
 export function askedAddresses(service: Service): string[] {
@@ -63,7 +79,10 @@ export function isAdvertised(pool: IPAddressPool, advertisements: readonly L2Adv
     const names = spec?.ipAddressPools ?? [];
     const selectors = spec?.ipAddressPoolSelectors ?? [];
     if (names.length + selectors.length === 0) return true;
-    return names.includes(pool.metadata.name ?? "") || selectors.some((selector) => matchesLabelSelector(selector, pool.metadata.labels));
+    return (
+      names.includes(pool.metadata.name ?? "") ||
+      selectors.some((selector) => matchesLabelSelector(selector, pool.metadata.labels))
+    );
   });
 }
 
@@ -71,16 +90,36 @@ export function rangesOf(pool: IPAddressPool): AddressRange[] {
   return (pool.spec?.addresses ?? []).flatMap((text) => parseRange(text) ?? []);
 }
 
-function allocateAsked(service: Service, asked: readonly string[], pools: readonly IPAddressPool[], wantedPool: string | undefined, free: (address: string) => boolean): Allocation {
-  for (const address of asked) if (parseAddress(address) === undefined) return { addresses: undefined, reason: `"${address}" is not an IP address` };
-  const pool = pools.find((candidate) => (wantedPool === undefined || candidate.metadata.name === wantedPool) && asked.every((address) => rangesOf(candidate).some((range) => rangeHas(range, address))));
+function allocateAsked(
+  service: Service,
+  asked: readonly string[],
+  pools: readonly IPAddressPool[],
+  wantedPool: string | undefined,
+  free: (address: string) => boolean,
+): Allocation {
+  for (const address of asked)
+    if (parseAddress(address) === undefined)
+      return { addresses: undefined, reason: `"${address}" is not an IP address` };
+  const pool = pools.find(
+    (candidate) =>
+      (wantedPool === undefined || candidate.metadata.name === wantedPool) &&
+      asked.every((address) => rangesOf(candidate).some((range) => rangeHas(range, address))),
+  );
   if (pool === undefined) return { addresses: undefined, reason: `["${asked.join('" "')}"] is not allowed in config` };
   const taken = asked.find((address) => !free(address));
-  if (taken !== undefined) return { addresses: undefined, reason: `can't change sharing key for "${useOf(service).service}", address "${taken}" is in use` };
+  if (taken !== undefined)
+    return {
+      addresses: undefined,
+      reason: `can't change sharing key for "${useOf(service).service}", address "${taken}" is in use`,
+    };
   return { addresses: asked, pool: pool.metadata.name ?? "" };
 }
 
-function lowestFree(pool: IPAddressPool, family: "IPv4" | "IPv6", free: (address: string) => boolean): string | undefined {
+function lowestFree(
+  pool: IPAddressPool,
+  family: "IPv4" | "IPv6",
+  free: (address: string) => boolean,
+): string | undefined {
   const ranges = rangesOf(pool)
     .filter((range) => range.family === family)
     .sort((a, b) => (a.first < b.first ? -1 : 1));
@@ -95,5 +134,9 @@ function lowestFree(pool: IPAddressPool, family: "IPv4" | "IPv6", free: (address
 }
 
 function mayShare(one: AddressUse, other: AddressUse): boolean {
-  return one.sharingKey !== undefined && one.sharingKey === other.sharingKey && !one.ports.some((port) => other.ports.includes(port));
+  return (
+    one.sharingKey !== undefined &&
+    one.sharingKey === other.sharingKey &&
+    !one.ports.some((port) => other.ports.includes(port))
+  );
 }

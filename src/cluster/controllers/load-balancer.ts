@@ -1,14 +1,31 @@
 import { keyOf } from "../../api/index.ts";
-import { ipAddressPoolKind, l2AdvertisementKind, serviceKind, type IPAddressPool, type Service } from "../../api/kubernetes/index.ts";
+import {
+  ipAddressPoolKind,
+  l2AdvertisementKind,
+  serviceKind,
+  type IPAddressPool,
+  type Service,
+} from "../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../kube/index.ts";
 import { enqueueOn, type ControllerContext } from "./controller.ts";
-import { addressesOf, allocate, askedAddresses, isAdvertised, useOf, wantsAddress, type AddressUse } from "./load-balancer-plan.ts";
+import {
+  addressesOf,
+  allocate,
+  askedAddresses,
+  isAdvertised,
+  useOf,
+  wantsAddress,
+  type AddressUse,
+} from "./load-balancer-plan.ts";
 
 /** Where MetalLB reads its configuration. */
 const metalLbNamespace = "metallb-system";
 
 /** The lab's own range, for as long as there is no pool: a cloud's cluster gives addresses without being asked. */
-const labPool: IPAddressPool = { metadata: { name: "lab" }, spec: { addresses: ["172.18.255.1-172.18.255.199"], autoAssign: true } };
+const labPool: IPAddressPool = {
+  metadata: { name: "lab" },
+  spec: { addresses: ["172.18.255.1-172.18.255.199"], autoAssign: true },
+};
 
 /** Gives Services of type LoadBalancer their addresses, from MetalLB's pools or else the lab's own range; an address in use never changes by itself. */
 export function addLoadBalancerController(context: ControllerContext): void {
@@ -17,7 +34,8 @@ export function addLoadBalancerController(context: ControllerContext): void {
   const pools = context.lateView(ipAddressPoolKind);
   const advertisements = context.lateView(l2AdvertisementKind);
   const record = context.events("metallb-controller");
-  const ours = <Value extends { metadata: { namespace?: string } }>(objects: readonly Value[]): Value[] => objects.filter(({ metadata }) => metadata.namespace === metalLbNamespace);
+  const ours = <Value extends { metadata: { namespace?: string } }>(objects: readonly Value[]): Value[] =>
+    objects.filter(({ metadata }) => metadata.namespace === metalLbNamespace);
 
   // One at a time: two Services must not find the same address free.
   const queue = context.queue(
@@ -35,14 +53,26 @@ export function addLoadBalancerController(context: ControllerContext): void {
       const present = ours(pools.all());
       const allocation = allocate(service, present.length === 0 ? [labPool] : present, usedAddresses(services.all()));
       if (allocation.addresses === undefined) {
-        record(serviceKind, service, { type: "Warning", reason: "AllocationFailed", message: `Failed to allocate IP for "${key}": ${allocation.reason}` });
+        record(serviceKind, service, {
+          type: "Warning",
+          reason: "AllocationFailed",
+          message: `Failed to allocate IP for "${key}": ${allocation.reason}`,
+        });
         return;
       }
       await writeAddresses(service, allocation.addresses);
-      record(serviceKind, service, { type: "Normal", reason: "IPAllocated", message: `Assigned IP ["${allocation.addresses.join('" "')}"]` });
+      record(serviceKind, service, {
+        type: "Normal",
+        reason: "IPAllocated",
+        message: `Assigned IP ["${allocation.addresses.join('" "')}"]`,
+      });
       const pool = pools.get(metalLbNamespace, allocation.pool);
       if (pool !== undefined && !isAdvertised(pool, ours(advertisements.all()))) {
-        record(serviceKind, service, { type: "Warning", reason: "NotAdvertised", message: `no L2Advertisement announces the pool "${allocation.pool}"` });
+        record(serviceKind, service, {
+          type: "Warning",
+          reason: "NotAdvertised",
+          message: `no L2Advertisement announces the pool "${allocation.pool}"`,
+        });
       }
     },
     { concurrency: 1, after: [pools.informer.synced, advertisements.informer.synced] },
@@ -52,7 +82,15 @@ export function addLoadBalancerController(context: ControllerContext): void {
     const { name = "", namespace } = service.metadata;
     const loadBalancer = { ingress: addresses.length === 0 ? null : addresses.map((ip) => ({ ip, ipMode: "VIP" })) };
     try {
-      services.wrote(await context.client.patchMerge(serviceKind, name, namespace, { status: { loadBalancer } }, { subresource: "status" }));
+      services.wrote(
+        await context.client.patchMerge(
+          serviceKind,
+          name,
+          namespace,
+          { status: { loadBalancer } },
+          { subresource: "status" },
+        ),
+      );
     } catch (error) {
       if (!isKubeCode(error, "not-found")) throw error;
     }
@@ -66,7 +104,12 @@ export function addLoadBalancerController(context: ControllerContext): void {
   enqueueOn(services, queue);
   pools.onChange(retryWaiting);
   services.onChange((change) => {
-    const freed = change.type === "delete" ? addressesOf(change.object) : change.previous === undefined ? [] : addressesOf(change.previous);
+    const freed =
+      change.type === "delete"
+        ? addressesOf(change.object)
+        : change.previous === undefined
+          ? []
+          : addressesOf(change.previous);
     if (freed.length > 0 && (change.type === "delete" || addressesOf(change.object).length === 0)) retryWaiting();
   });
 }

@@ -26,8 +26,12 @@ function addWebhookRelief(context: ControllerContext): void {
     const configuration = configurations.at(name);
     if (name !== configurationName || configuration === undefined) return;
     const webhooks = configuration.webhooks ?? [];
-    if (webhooks.every(({ failurePolicy, timeoutSeconds }) => failurePolicy === "Ignore" && timeoutSeconds === 1)) return;
-    const patch = { metadata: { resourceVersion: configuration.metadata.resourceVersion }, webhooks: webhooks.map((webhook) => ({ ...webhook, failurePolicy: "Ignore", timeoutSeconds: 1 })) };
+    if (webhooks.every(({ failurePolicy, timeoutSeconds }) => failurePolicy === "Ignore" && timeoutSeconds === 1))
+      return;
+    const patch = {
+      metadata: { resourceVersion: configuration.metadata.resourceVersion },
+      webhooks: webhooks.map((webhook) => ({ ...webhook, failurePolicy: "Ignore", timeoutSeconds: 1 })),
+    };
     await context.client.patchMerge(validatingWebhookConfigurationKind, name, undefined, patch);
     context.log.info("MetalLB's webhooks may fail now: pools are handled here", { configuration: name });
   });

@@ -17,7 +17,11 @@ export function addNamespaceController(context: ControllerContext): void {
   const rounds = new Map<string, number>();
   const queue = context.queue("namespace", async (name) => {
     const namespace = namespaces.at(name);
-    if (namespace === undefined || !isTerminating(namespace) || !(namespace.spec?.finalizers ?? []).includes(namespaceFinalizer)) {
+    if (
+      namespace === undefined ||
+      !isTerminating(namespace) ||
+      !(namespace.spec?.finalizers ?? []).includes(namespaceFinalizer)
+    ) {
       rounds.delete(name);
       return undefined;
     }
@@ -29,16 +33,24 @@ export function addNamespaceController(context: ControllerContext): void {
       return Math.min(lookAgainMaxMs, lookAgainMs * 2 ** round);
     }
     const finalizers = (namespace.spec?.finalizers ?? []).filter((finalizer) => finalizer !== namespaceFinalizer);
-    const body = { apiVersion: "v1", kind: "Namespace", metadata: { name, uid: namespace.metadata.uid }, spec: { finalizers } };
+    const body = {
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: { name, uid: namespace.metadata.uid },
+      spec: { finalizers },
+    };
     await ignoreGone(async () => {
-      namespaces.wrote(await context.client.update<Namespace>(namespaceKind, body as Namespace, { subresource: "finalize" }));
+      namespaces.wrote(
+        await context.client.update<Namespace>(namespaceKind, body as Namespace, { subresource: "finalize" }),
+      );
     });
     return undefined;
   });
   enqueueOn(namespaces, queue);
   context.view(podKind).onChange(({ type, object }) => {
     const namespace = namespaces.at(object.metadata.namespace ?? "");
-    if (type === "delete" && namespace !== undefined && isTerminating(namespace)) queue.add(namespace.metadata.name ?? "");
+    if (type === "delete" && namespace !== undefined && isTerminating(namespace))
+      queue.add(namespace.metadata.name ?? "");
   });
 }
 
@@ -52,14 +64,19 @@ async function deleteContent(context: ControllerContext, namespace: string): Pro
     await inBatches(
       items.filter((item) => !isTerminating(item)),
       async (item) => {
-        await ignoreGone(() => context.client.delete(kind, item.metadata.name ?? "", namespace, { propagationPolicy: "Background" }));
+        await ignoreGone(() =>
+          context.client.delete(kind, item.metadata.name ?? "", namespace, { propagationPolicy: "Background" }),
+        );
       },
     );
     // What has no finalizer and no grace period is gone by now.
-    const remaining = items.some((item) => isTerminating(item) || kind.kind === "Pod" || (item.metadata.finalizers?.length ?? 0) > 0)
+    const remaining = items.some(
+      (item) => isTerminating(item) || kind.kind === "Pod" || (item.metadata.finalizers?.length ?? 0) > 0,
+    )
       ? await listOf(context, kind, namespace)
       : [];
-    if (remaining.length > 0) left.set(kind.group === "" ? kind.plural : `${kind.plural}.${kind.group}`, remaining.length);
+    if (remaining.length > 0)
+      left.set(kind.group === "" ? kind.plural : `${kind.plural}.${kind.group}`, remaining.length);
   });
   return left;
 }
@@ -69,7 +86,11 @@ function isShadow(kind: KindDefinition): boolean {
   return kind.group === "events.k8s.io";
 }
 
-async function listOf(context: ControllerContext, kind: KindDefinition<KubernetesObject>, namespace: string): Promise<readonly KubernetesObject[]> {
+async function listOf(
+  context: ControllerContext,
+  kind: KindDefinition<KubernetesObject>,
+  namespace: string,
+): Promise<readonly KubernetesObject[]> {
   try {
     return (await context.client.list(kind, { namespace })).items;
   } catch (error) {
@@ -79,13 +100,23 @@ async function listOf(context: ControllerContext, kind: KindDefinition<Kubernete
   }
 }
 
-async function reportProgress(context: ControllerContext, namespace: Namespace, left: ReadonlyMap<string, number>): Promise<void> {
+async function reportProgress(
+  context: ControllerContext,
+  namespace: Namespace,
+  left: ReadonlyMap<string, number>,
+): Promise<void> {
   const { name = "" } = namespace.metadata;
   const remaining = [...left].map(([resource, count]) => `${resource} has ${count} resource instances`).join(", ");
   const before = namespace.status?.conditions?.find(({ type }) => type === "NamespaceContentRemaining");
   const message = left.size === 0 ? "All content successfully removed" : `Some resources are remaining: ${remaining}`;
   if (left.size === 0 || before?.["message"] === message) return;
-  const condition = { type: "NamespaceContentRemaining", status: "True", reason: "SomeResourcesRemain", message, lastTransitionTime: context.now() };
+  const condition = {
+    type: "NamespaceContentRemaining",
+    status: "True",
+    reason: "SomeResourcesRemain",
+    message,
+    lastTransitionTime: context.now(),
+  };
   await ignoreGone(async () => {
     await context.client.raw("PATCH", `${resourcePath(namespaceKind, undefined, name)}/status`, {
       contentType: "application/merge-patch+json",

@@ -16,7 +16,12 @@ export interface NodeVerdict {
 }
 
 /** Judges a node by its Ready condition and by how long ago its lease changed, as seen on our own clock. */
-export function judgeNode(node: Node, lease: Lease | undefined, leaseSeenMs: number | undefined, nowMs: number): NodeVerdict {
+export function judgeNode(
+  node: Node,
+  lease: Lease | undefined,
+  leaseSeenMs: number | undefined,
+  nowMs: number,
+): NodeVerdict {
   const condition = readyOf(node);
   // A node that has just registered again may find its old lease.
   const signs = [lease?.spec?.renewTime, condition?.lastHeartbeatTime, node.metadata.creationTimestamp];
@@ -31,7 +36,9 @@ export function judgeNode(node: Node, lease: Lease | undefined, leaseSeenMs: num
 export function wantedTaints(node: Node, ready: NodeVerdict["ready"]): Taint[] {
   const kept = (node.spec?.taints ?? []).filter((taint) => !managed.has(taint.key));
   const add = (key: string, effect: Taint["effect"]): void => {
-    kept.push((node.spec?.taints ?? []).find((taint) => taint.key === key && taint.effect === effect) ?? { key, effect });
+    kept.push(
+      (node.spec?.taints ?? []).find((taint) => taint.key === key && taint.effect === effect) ?? { key, effect },
+    );
   };
   if (node.spec?.unschedulable === true) add(unschedulable, "NoSchedule");
   if (ready !== "True") {
@@ -49,7 +56,14 @@ export function unknownConditions(node: Node, now: string): NodeCondition[] {
   return [...types].map((type) => {
     const before = reported.find((condition) => condition.type === type);
     if (before?.status === "Unknown") return before;
-    return { ...before, type, status: "Unknown", reason: "NodeStatusUnknown", message: "Kubelet stopped posting node status.", lastTransitionTime: now };
+    return {
+      ...before,
+      type,
+      status: "Unknown",
+      reason: "NodeStatusUnknown",
+      message: "Kubelet stopped posting node status.",
+      lastTransitionTime: now,
+    };
   });
 }
 

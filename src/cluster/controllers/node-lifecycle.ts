@@ -21,11 +21,28 @@ export function addNodeLifecycleController(context: ControllerContext): void {
   const queue = context.queue("node-lifecycle", async (name) => {
     const node = nodes.at(name);
     if (node === undefined || isTerminating(node)) return undefined;
-    const { ready, lookAgainMs } = judgeNode(node, leases.get(leaseNamespace, name), leaseSeenMs.get(name), context.clock.nowMs());
+    const { ready, lookAgainMs } = judgeNode(
+      node,
+      leases.get(leaseNamespace, name),
+      leaseSeenMs.get(name),
+      context.clock.nowMs(),
+    );
     if (ready === "Unknown" && readyOf(node)?.status !== "Unknown") {
-      record(nodeKind, node, { type: "Normal", reason: "NodeNotReady", message: `Node ${name} status is now: NodeNotReady` });
+      record(nodeKind, node, {
+        type: "Normal",
+        reason: "NodeNotReady",
+        message: `Node ${name} status is now: NodeNotReady`,
+      });
       const conditions = unknownConditions(node, context.now());
-      nodes.wrote(await context.client.patchMerge(nodeKind, name, undefined, { status: { conditions } }, { subresource: "status" }));
+      nodes.wrote(
+        await context.client.patchMerge(
+          nodeKind,
+          name,
+          undefined,
+          { status: { conditions } },
+          { subresource: "status" },
+        ),
+      );
     }
     await writeTaints(node, ready);
     if (ready !== "True") await markPodsNotReady(name);
@@ -37,7 +54,9 @@ export function addNodeLifecycleController(context: ControllerContext): void {
     const taints = wantedTaints(node, ready);
     if (!sameJson(taints, node.spec?.taints ?? [])) {
       // With the version, as others (kubectl cordon, taint) write this list too.
-      nodes.wrote(await context.client.patchMerge(nodeKind, name, undefined, { metadata: { resourceVersion }, spec: { taints } }));
+      nodes.wrote(
+        await context.client.patchMerge(nodeKind, name, undefined, { metadata: { resourceVersion }, spec: { taints } }),
+      );
     }
     if (!taints.some(({ effect }) => effect === "NoExecute")) {
       taintedSinceMs.delete(name);
@@ -51,9 +70,21 @@ export function addNodeLifecycleController(context: ControllerContext): void {
     for (const pod of context.podsByNode.of(node)) {
       if (!isReady(pod)) continue;
       const conditions = (pod.status?.conditions ?? []).map((condition) =>
-        condition.type === "Ready" ? { ...condition, status: "False" as const, reason: "NodeNotReady", lastTransitionTime: context.now() } : condition,
+        condition.type === "Ready"
+          ? { ...condition, status: "False" as const, reason: "NodeNotReady", lastTransitionTime: context.now() }
+          : condition,
       );
-      await ignoreGone(async () => pods.wrote(await context.client.patchMerge(podKind, pod.metadata.name ?? "", pod.metadata.namespace, { status: { conditions } }, { subresource: "status" })));
+      await ignoreGone(async () =>
+        pods.wrote(
+          await context.client.patchMerge(
+            podKind,
+            pod.metadata.name ?? "",
+            pod.metadata.namespace,
+            { status: { conditions } },
+            { subresource: "status" },
+          ),
+        ),
+      );
     }
   };
 
@@ -63,7 +94,8 @@ export function addNodeLifecycleController(context: ControllerContext): void {
     if (pod === undefined || node === undefined || isTerminating(pod)) return undefined;
     const mayStayMs = stayMs(pod, node.spec?.taints ?? []);
     if (mayStayMs === undefined) return undefined;
-    const leftMs = (taintedSinceMs.get(node.metadata.name ?? "") ?? context.clock.nowMs()) + mayStayMs - context.clock.nowMs();
+    const leftMs =
+      (taintedSinceMs.get(node.metadata.name ?? "") ?? context.clock.nowMs()) + mayStayMs - context.clock.nowMs();
     if (leftMs > 0) return leftMs;
     await evict(pod);
     return undefined;
@@ -71,8 +103,14 @@ export function addNodeLifecycleController(context: ControllerContext): void {
 
   const evict = async (pod: Pod): Promise<void> => {
     const { namespace, name } = splitKey(keyOf(pod));
-    record(podKind, pod, { type: "Normal", reason: "TaintManagerEviction", message: `Marking for deletion Pod ${namespace}/${name}` });
-    await ignoreGone(() => context.client.delete(podKind, name, namespace, { preconditions: { uid: pod.metadata.uid ?? "" } }));
+    record(podKind, pod, {
+      type: "Normal",
+      reason: "TaintManagerEviction",
+      message: `Marking for deletion Pod ${namespace}/${name}`,
+    });
+    await ignoreGone(() =>
+      context.client.delete(podKind, name, namespace, { preconditions: { uid: pod.metadata.uid ?? "" } }),
+    );
   };
 
   enqueueOn(nodes, queue);

@@ -69,7 +69,12 @@ export class ObjectView<Value extends KubernetesObject> {
   deleted(object: Value): void {
     const key = keyOf(object);
     const known = this.#objects.get(key);
-    if (known === undefined || known.metadata.uid !== object.metadata.uid || known.metadata.deletionTimestamp !== undefined) return;
+    if (
+      known === undefined ||
+      known.metadata.uid !== object.metadata.uid ||
+      known.metadata.deletionTimestamp !== undefined
+    )
+      return;
     this.#deleting.add(object.metadata.uid ?? "");
     this.#put(key, this.#asTerminating(known));
   }
@@ -83,7 +88,13 @@ export class ObjectView<Value extends KubernetesObject> {
     const { key, object } = change;
     const known = this.#objects.get(key);
     if (change.type === "set") {
-      if (known !== undefined && known.metadata.uid === object.metadata.uid && this.#local.has(key) && versionOf(known) > versionOf(object)) return;
+      if (
+        known !== undefined &&
+        known.metadata.uid === object.metadata.uid &&
+        this.#local.has(key) &&
+        versionOf(known) > versionOf(object)
+      )
+        return;
       this.#local.delete(key);
       const uid = object.metadata.uid ?? "";
       if (object.metadata.deletionTimestamp !== undefined) this.#deleting.delete(uid);

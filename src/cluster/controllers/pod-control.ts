@@ -36,11 +36,19 @@ export class PodControl {
       try {
         const created = await this.#context.client.create(podKind, pod);
         this.#pods.wrote(created);
-        this.#record(this.#kind, owner, { type: "Normal", reason: "SuccessfulCreate", message: `Created pod: ${created.metadata.name ?? ""}` });
+        this.#record(this.#kind, owner, {
+          type: "Normal",
+          reason: "SuccessfulCreate",
+          message: `Created pod: ${created.metadata.name ?? ""}`,
+        });
       } catch (error) {
         // A namespace that is going away takes no pods, and that is no news.
         if (!/being terminated/.test(messageOf(error))) {
-          this.#record(this.#kind, owner, { type: "Warning", reason: "FailedCreate", message: `Error creating: ${messageOf(error)}` });
+          this.#record(this.#kind, owner, {
+            type: "Warning",
+            reason: "FailedCreate",
+            message: `Error creating: ${messageOf(error)}`,
+          });
         }
         throw error;
       }
@@ -59,7 +67,11 @@ export class PodControl {
           if (!isKubeCode(error, "conflict")) throw error;
         }
         this.#pods.deleted(pod);
-        this.#record(this.#kind, owner, { type: "Normal", reason: "SuccessfulDelete", message: `Deleted pod: ${name}` });
+        this.#record(this.#kind, owner, {
+          type: "Normal",
+          reason: "SuccessfulDelete",
+          message: `Deleted pod: ${name}`,
+        });
       },
     );
   }
@@ -74,7 +86,8 @@ export class PodControl {
     }
     if (isTerminating(owner)) return owned;
     for (const pod of this.#context.podsByNamespace.of(namespace)) {
-      if (controllerOf(pod) !== undefined || !isActive(pod) || !matchesLabelSelector(selector, pod.metadata.labels)) continue;
+      if (controllerOf(pod) !== undefined || !isActive(pod) || !matchesLabelSelector(selector, pod.metadata.labels))
+        continue;
       const adopted = await this.#adopt(owner, pod);
       if (adopted !== undefined) owned.push(adopted);
     }
@@ -91,7 +104,10 @@ export class PodControl {
     await this.#setOwners(pod, references);
   }
 
-  async #setOwners(pod: Pod, ownerReferences: NonNullable<Pod["metadata"]["ownerReferences"]>): Promise<Pod | undefined> {
+  async #setOwners(
+    pod: Pod,
+    ownerReferences: NonNullable<Pod["metadata"]["ownerReferences"]>,
+  ): Promise<Pod | undefined> {
     const { name = "", namespace, uid, resourceVersion } = pod.metadata;
     const patch = { metadata: { uid, resourceVersion, ownerReferences } };
     try {

@@ -43,7 +43,12 @@ export function restartsOf(pod: Pod): number {
 }
 
 /** An absolute number, or a percentage of `total` like `25%`, rounded as asked. */
-export function resolveCount(value: number | string | undefined, fallback: number | string, total: number, round: "up" | "down"): number {
+export function resolveCount(
+  value: number | string | undefined,
+  fallback: number | string,
+  total: number,
+  round: "up" | "down",
+): number {
   const chosen = value ?? fallback;
   if (typeof chosen === "number") return chosen;
   const percent = Number.parseFloat(chosen);

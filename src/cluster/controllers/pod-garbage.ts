@@ -46,7 +46,9 @@ export function addPodGarbageController(context: ControllerContext): void {
 
   const finished = context.queue("finished-pods", async () => {
     const ended = pods.all().filter((pod) => isFinished(pod) && !isTerminating(pod));
-    const excess = ended.sort((a, b) => createdMs(a) - createdMs(b)).slice(0, Math.max(0, ended.length - maxFinishedPods));
+    const excess = ended
+      .sort((a, b) => createdMs(a) - createdMs(b))
+      .slice(0, Math.max(0, ended.length - maxFinishedPods));
     for (const pod of excess) await remove(pod);
   });
 

@@ -1,5 +1,14 @@
 import type { Pod, ReplicaSet } from "../../api/kubernetes/index.ts";
-import { availableAtMs, createdMs, isActive, isAvailable, isReady, isTerminating, podCondition, restartsOf } from "./pod-facts.ts";
+import {
+  availableAtMs,
+  createdMs,
+  isActive,
+  isAvailable,
+  isReady,
+  isTerminating,
+  podCondition,
+  restartsOf,
+} from "./pod-facts.ts";
 
 export interface ReplicaSetPlan {
   readonly create: number;
@@ -17,7 +26,9 @@ export function planReplicaSet(replicaSet: ReplicaSet, pods: readonly Pod[], now
   const ready = active.filter(isReady);
   const available = ready.filter((pod) => isAvailable(pod, minReadySeconds, nowMs));
   const wantedLabels = Object.entries(replicaSet.spec?.template?.metadata?.labels ?? {});
-  const fullyLabeled = active.filter((pod) => wantedLabels.every(([key, value]) => pod.metadata.labels?.[key] === value));
+  const fullyLabeled = active.filter((pod) =>
+    wantedLabels.every(([key, value]) => pod.metadata.labels?.[key] === value),
+  );
   const soon = Math.min(...ready.map((pod) => availableAtMs(pod, minReadySeconds)).filter((atMs) => atMs > nowMs));
   const surplus = active.length - wanted;
   return {

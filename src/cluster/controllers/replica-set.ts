@@ -37,14 +37,29 @@ export function addReplicaSetController(context: ControllerContext): void {
     const prefix = `${name.slice(0, maxNamePrefix)}-`;
     const template = set.spec?.template ?? {};
     return Array.from({ length: count }, () =>
-      podFrom({ template, namespace, name: prefix + randomSuffix(context.random), generateName: prefix, ownerKind: replicaSetKind, owner: set }),
+      podFrom({
+        template,
+        namespace,
+        name: prefix + randomSuffix(context.random),
+        generateName: prefix,
+        ownerKind: replicaSetKind,
+        owner: set,
+      }),
     );
   };
 
   const writeStatus = async (set: ReplicaSet, status: NonNullable<ReplicaSet["status"]>): Promise<void> => {
     if (sameJson(set.status, { ...set.status, ...status })) return;
     try {
-      sets.wrote(await context.client.patchMerge(replicaSetKind, set.metadata.name ?? "", set.metadata.namespace, { status }, { subresource: "status" }));
+      sets.wrote(
+        await context.client.patchMerge(
+          replicaSetKind,
+          set.metadata.name ?? "",
+          set.metadata.namespace,
+          { status },
+          { subresource: "status" },
+        ),
+      );
     } catch (error) {
       if (!isKubeCode(error, "not-found")) throw error;
     }
@@ -56,7 +71,11 @@ export function addReplicaSetController(context: ControllerContext): void {
   pods.onChange(({ object }) => {
     if (controllerOf(object) !== undefined) return;
     for (const set of sets.all()) {
-      if (set.metadata.namespace === object.metadata.namespace && matchesLabelSelector(set.spec?.selector, object.metadata.labels)) queue.add(keyOf(set));
+      if (
+        set.metadata.namespace === object.metadata.namespace &&
+        matchesLabelSelector(set.spec?.selector, object.metadata.labels)
+      )
+        queue.add(keyOf(set));
     }
   });
 }

@@ -12,12 +12,18 @@ export function addNamespaceContentControllers(context: ControllerContext, rootC
   const maps = context.view(configMapKind, `metadata.name=${rootCaName}`);
   const living = (name: string): Namespace | undefined => {
     const namespace = namespaces.at(name);
-    return namespace === undefined || isTerminating(namespace) || namespace.status?.phase === "Terminating" ? undefined : namespace;
+    return namespace === undefined || isTerminating(namespace) || namespace.status?.phase === "Terminating"
+      ? undefined
+      : namespace;
   };
 
   const accountQueue = context.queue("serviceaccount", async (name) => {
     if (living(name) === undefined || accounts.get(name, "default") !== undefined) return;
-    await ifStillThere(async () => accounts.wrote(await context.client.create(serviceAccountKind, { metadata: { name: "default", namespace: name } })));
+    await ifStillThere(async () =>
+      accounts.wrote(
+        await context.client.create(serviceAccountKind, { metadata: { name: "default", namespace: name } }),
+      ),
+    );
   });
   const rootCaQueue = context.queue("root-ca", async (name) => {
     if (living(name) === undefined) return;
@@ -25,7 +31,17 @@ export function addNamespaceContentControllers(context: ControllerContext, rootC
     const found = maps.get(name, rootCaName);
     if (found?.data?.["ca.crt"] === rootCaPem && Object.keys(found.data).length === 1) return;
     await ifStillThere(async () => {
-      if (found === undefined) maps.wrote(await context.client.create(configMapKind, { metadata: { name: rootCaName, namespace: name, annotations: { "kubernetes.io/description": "The certificate authority of this cluster's API server." } }, data }));
+      if (found === undefined)
+        maps.wrote(
+          await context.client.create(configMapKind, {
+            metadata: {
+              name: rootCaName,
+              namespace: name,
+              annotations: { "kubernetes.io/description": "The certificate authority of this cluster's API server." },
+            },
+            data,
+          }),
+        );
       else maps.wrote(await context.client.update(configMapKind, { ...found, data }));
     });
   });

@@ -10,14 +10,21 @@ export interface StatefulSetPlan {
 }
 
 /** One step: at most one pod at a time when ordered, all that are missing when parallel; updates go from the highest ordinal down. */
-export function planStatefulSet(set: StatefulSet, currentHash: string, updateHash: string, pods: readonly Pod[], nowMs: number): StatefulSetPlan {
+export function planStatefulSet(
+  set: StatefulSet,
+  currentHash: string,
+  updateHash: string,
+  pods: readonly Pod[],
+  nowMs: number,
+): StatefulSetPlan {
   const replicas = set.spec?.replicas ?? 1;
   const start = set.spec?.ordinals?.start ?? 0;
   const partition = set.spec?.updateStrategy?.rollingUpdate?.partition ?? 0;
   const parallel = set.spec?.podManagementPolicy === "Parallel";
   const minReadySeconds = set.spec?.minReadySeconds ?? 0;
   const byOrdinal = new Map<number, Pod>(pods.map((pod) => [ordinalOf(pod), pod]));
-  const healthy = (pod: Pod | undefined): boolean => pod !== undefined && isAvailable(pod, minReadySeconds, nowMs) && !isTerminating(pod);
+  const healthy = (pod: Pod | undefined): boolean =>
+    pod !== undefined && isAvailable(pod, minReadySeconds, nowMs) && !isTerminating(pod);
   const create: { ordinal: number; hash: string }[] = [];
   const remove: Pod[] = [];
 
@@ -29,7 +36,9 @@ export function planStatefulSet(set: StatefulSet, currentHash: string, updateHas
   }
   const settled = create.length === 0 && remove.length === 0;
   const allHealthy = Array.from({ length: replicas }, (_, index) => byOrdinal.get(start + index)).every(healthy);
-  const condemned = pods.filter((pod) => ordinalOf(pod) >= start + replicas || ordinalOf(pod) < start).sort((a, b) => ordinalOf(b) - ordinalOf(a));
+  const condemned = pods
+    .filter((pod) => ordinalOf(pod) >= start + replicas || ordinalOf(pod) < start)
+    .sort((a, b) => ordinalOf(b) - ordinalOf(a));
   if (parallel) remove.push(...condemned);
   else if (settled && allHealthy && condemned[0] !== undefined) remove.push(condemned[0]);
   if (set.spec?.updateStrategy?.type !== "OnDelete" && settled && condemned.length === 0) {
@@ -50,7 +59,13 @@ export function ordinalOf(pod: Pod): number {
   return found === null ? -1 : Number(found[1]);
 }
 
-function statusOf(set: StatefulSet, currentHash: string, updateHash: string, pods: readonly Pod[], nowMs: number): NonNullable<StatefulSet["status"]> {
+function statusOf(
+  set: StatefulSet,
+  currentHash: string,
+  updateHash: string,
+  pods: readonly Pod[],
+  nowMs: number,
+): NonNullable<StatefulSet["status"]> {
   const live = pods.filter((pod) => !isTerminating(pod));
   const updated = live.filter((pod) => hashOf(pod) === updateHash).length;
   const ready = live.filter(isReady);

@@ -23,7 +23,10 @@ export function addStatefulSetController(context: ControllerContext): void {
     const plan = planStatefulSet(set, currentHash, updateHash, pods, nowMs);
     let failure: unknown;
     try {
-      await control.createAll(set, plan.create.map(({ ordinal, hash }) => newPod(set, ordinal, hash, templateOf(set, revisions, hash))));
+      await control.createAll(
+        set,
+        plan.create.map(({ ordinal, hash }) => newPod(set, ordinal, hash, templateOf(set, revisions, hash))),
+      );
       await control.deleteAll(set, plan.remove);
     } catch (error) {
       failure = error;
@@ -39,7 +42,15 @@ export function addStatefulSetController(context: ControllerContext): void {
   const writeStatus = async (set: StatefulSet, status: NonNullable<StatefulSet["status"]>): Promise<void> => {
     if (sameJson(set.status, { ...set.status, ...status })) return;
     try {
-      sets.wrote(await context.client.patchMerge(statefulSetKind, set.metadata.name ?? "", set.metadata.namespace, { status }, { subresource: "status" }));
+      sets.wrote(
+        await context.client.patchMerge(
+          statefulSetKind,
+          set.metadata.name ?? "",
+          set.metadata.namespace,
+          { status },
+          { subresource: "status" },
+        ),
+      );
     } catch (error) {
       if (!isKubeCode(error, "not-found")) throw error;
     }
@@ -66,8 +77,19 @@ function templateOf(set: StatefulSet, revisions: Revisions, hash: string): PodTe
 function newPod(set: StatefulSet, ordinal: number, hash: string, template: PodTemplate): Pod {
   const { name: setName = "", namespace = "" } = set.metadata;
   const name = `${setName}-${ordinal}`;
-  const labels = { [revisionHashLabel]: hash, "statefulset.kubernetes.io/pod-name": name, "apps.kubernetes.io/pod-index": String(ordinal) };
+  const labels = {
+    [revisionHashLabel]: hash,
+    "statefulset.kubernetes.io/pod-name": name,
+    "apps.kubernetes.io/pod-index": String(ordinal),
+  };
   const pod = podFrom({ template, namespace, name, ownerKind: statefulSetKind, owner: set, labels });
   const subdomain = set.spec?.serviceName;
-  return { ...pod, spec: { ...(pod.spec ?? { containers: [] }), hostname: name, ...(subdomain === undefined || subdomain === "" ? {} : { subdomain }) } };
+  return {
+    ...pod,
+    spec: {
+      ...(pod.spec ?? { containers: [] }),
+      hostname: name,
+      ...(subdomain === undefined || subdomain === "" ? {} : { subdomain }),
+    },
+  };
 }

@@ -20,7 +20,8 @@ export function addTokenSecretController(context: ControllerContext, rootCaPem: 
     const { name = "", namespace = "", uid = "" } = secret.metadata;
     const owner = accounts.get(namespace, account);
     if (owner === undefined) {
-      if (secret.data?.["token"] !== undefined) await context.client.delete(secretKind, name, namespace, { preconditions: { uid } });
+      if (secret.data?.["token"] !== undefined)
+        await context.client.delete(secretKind, name, namespace, { preconditions: { uid } });
       return;
     }
     if (secret.data?.["token"] !== undefined) return;
@@ -29,7 +30,9 @@ export function addTokenSecretController(context: ControllerContext, rootCaPem: 
       kind: "TokenRequest",
       spec: { expirationSeconds: tokenSeconds, boundObjectRef: { apiVersion: "v1", kind: "Secret", name, uid } },
     };
-    const answer = await context.client.raw("POST", resourcePath(serviceAccountKind, namespace, account, "token"), { body });
+    const answer = await context.client.raw("POST", resourcePath(serviceAccountKind, namespace, account, "token"), {
+      body,
+    });
     const token = (JSON.parse(answer.text) as { status?: { token?: string } }).status?.token;
     if (token === undefined) throw new Error(`no token for ${namespace}/${account}: HTTP status ${answer.status}`);
     const encode = (text: string): string => Buffer.from(text).toString("base64");
@@ -48,7 +51,12 @@ export function addTokenSecretController(context: ControllerContext, rootCaPem: 
   accounts.onChange(({ object }) => {
     for (const secret of secrets.all()) {
       const { namespace = "", name = "", annotations } = secret.metadata;
-      if (secret.type === tokenType && namespace === object.metadata.namespace && annotations?.[accountAnnotation] === object.metadata.name) queue.add(`${namespace}/${name}`);
+      if (
+        secret.type === tokenType &&
+        namespace === object.metadata.namespace &&
+        annotations?.[accountAnnotation] === object.metadata.name
+      )
+        queue.add(`${namespace}/${name}`);
     }
   });
 }

@@ -1,4 +1,10 @@
-import { endpointSliceKind, namespaceKind, serviceKind, type EndpointSlice, type Service } from "../../api/kubernetes/index.ts";
+import {
+  endpointSliceKind,
+  namespaceKind,
+  serviceKind,
+  type EndpointSlice,
+  type Service,
+} from "../../api/kubernetes/index.ts";
 import type { ControllerContext } from "../controllers/controller.ts";
 import { DnsServer } from "./dns-server.ts";
 import type { Upstream } from "./forwarder.ts";
@@ -22,7 +28,9 @@ export function addClusterDns(context: ControllerContext, options: ClusterDnsOpt
     const name = slice.metadata.labels?.["kubernetes.io/service-name"];
     return name === undefined ? [] : [`${slice.metadata.namespace ?? ""}/${name}`];
   });
-  const slicesByAddress = slices.index((slice) => (isHeadless(slice) ? [...new Set((slice.endpoints ?? []).flatMap(({ addresses }) => addresses))] : []));
+  const slicesByAddress = slices.index((slice) =>
+    isHeadless(slice) ? [...new Set((slice.endpoints ?? []).flatMap(({ addresses }) => addresses))] : [],
+  );
   const source: ZoneSource = {
     hasNamespace: (name) => namespaces.at(name) !== undefined,
     service: (namespace, name) => services.get(namespace, name),

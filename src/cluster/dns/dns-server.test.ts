@@ -9,13 +9,20 @@ import { DnsServer } from "./dns-server.ts";
 import { answerZone, type ZoneSource } from "./zone.ts";
 
 const services: Service[] = [
-  { metadata: { name: "web", namespace: "default" }, spec: { clusterIP: "10.96.0.20", ports: [{ name: "http", port: 80 }] } },
+  {
+    metadata: { name: "web", namespace: "default" },
+    spec: { clusterIP: "10.96.0.20", ports: [{ name: "http", port: 80 }] },
+  },
   { metadata: { name: "db", namespace: "default" }, spec: { clusterIP: "None", ports: [{ name: "sql", port: 5432 }] } },
   { metadata: { name: "out", namespace: "default" }, spec: { type: "ExternalName", externalName: "example.org" } },
 ];
 const slices: EndpointSlice[] = [
   {
-    metadata: { name: "db-1", namespace: "default", labels: { "kubernetes.io/service-name": "db", "service.kubernetes.io/headless": "" } },
+    metadata: {
+      name: "db-1",
+      namespace: "default",
+      labels: { "kubernetes.io/service-name": "db", "service.kubernetes.io/headless": "" },
+    },
     addressType: "IPv4",
     ports: [{ name: "sql", port: 5432, protocol: "TCP" }],
     endpoints: [
@@ -27,15 +34,23 @@ const slices: EndpointSlice[] = [
 ];
 const source: ZoneSource = {
   hasNamespace: (name) => name === "default",
-  service: (namespace, name) => services.find(({ metadata }) => metadata.namespace === namespace && metadata.name === name),
-  slicesOf: (namespace, name) => slices.filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.["kubernetes.io/service-name"] === name),
+  service: (namespace, name) =>
+    services.find(({ metadata }) => metadata.namespace === namespace && metadata.name === name),
+  slicesOf: (namespace, name) =>
+    slices.filter(
+      ({ metadata }) => metadata.namespace === namespace && metadata.labels?.["kubernetes.io/service-name"] === name,
+    ),
   serviceByClusterIP: (address) => services.find(({ spec }) => spec?.clusterIP === address),
-  slicesByAddress: (address) => slices.filter(({ endpoints }) => endpoints?.some(({ addresses }) => addresses.includes(address))),
+  slicesByAddress: (address) =>
+    slices.filter(({ endpoints }) => endpoints?.some(({ addresses }) => addresses.includes(address))),
 };
 
 const ask = (name: string, type = "A"): string => {
   const { outcome, answers } = answerZone(source, "cluster.local", name, type);
-  return [outcome, ...answers.map((record) => (record.type === "SRV" ? `${record.target}:${record.port}` : record.data))].join(" ");
+  return [
+    outcome,
+    ...answers.map((record) => (record.type === "SRV" ? `${record.target}:${record.port}` : record.data)),
+  ].join(" ");
 };
 
 test("names follow Kubernetes' DNS specification", () => {
@@ -66,7 +81,16 @@ test("what is not there is absent, what is not ours is unknown, and a name above
 });
 
 test("the server answers over UDP and TCP, denies with a SOA, and foreign names do not exist without an upstream", async () => {
-  const server = new DnsServer({ address: "127.0.0.1", port: 0, domain: "cluster.local", source, ready: Promise.resolve(), log: silentLogger, clock: systemClock, random: () => 0 });
+  const server = new DnsServer({
+    address: "127.0.0.1",
+    port: 0,
+    domain: "cluster.local",
+    source,
+    ready: Promise.resolve(),
+    log: silentLogger,
+    clock: systemClock,
+    random: () => 0,
+  });
   const stop = new AbortController();
   const listening = Promise.withResolvers<void>();
   const running = server.run(stop.signal, listening.resolve);
@@ -74,7 +98,11 @@ test("the server answers over UDP and TCP, denies with a SOA, and foreign names 
   const overUdp = async (name: string): Promise<DecodedPacket & { rcode?: string }> => {
     const socket = createSocket("udp4");
     const answer = new Promise<Buffer>((resolve) => socket.once("message", resolve));
-    socket.send(encode({ type: "query", id: 7, flags: 256, questions: [{ type: "A", name }] }), server.port, "127.0.0.1");
+    socket.send(
+      encode({ type: "query", id: 7, flags: 256, questions: [{ type: "A", name }] }),
+      server.port,
+      "127.0.0.1",
+    );
     // The types leave out what the decoder adds.
     const packet: DecodedPacket & { rcode?: string } = decode(await answer);
     socket.close();

@@ -96,7 +96,9 @@ export class DnsServer {
 
   #cannotListen(protocol: string, cause: unknown): Error {
     const { address, port } = this.#options;
-    return userError("dns-listen", `cannot serve DNS on ${address}:${port}/${protocol}: ${messageOf(cause)}`, { cause });
+    return userError("dns-listen", `cannot serve DNS on ${address}:${port}/${protocol}: ${messageOf(cause)}`, {
+      cause,
+    });
   }
 
   /** Messages over TCP have their length in two bytes before them (RFC 1035, 4.2.2). */

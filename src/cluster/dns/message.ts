@@ -1,4 +1,14 @@
-import { AUTHORITATIVE_ANSWER, decode, encode, RECURSION_AVAILABLE, RECURSION_DESIRED, TRUNCATED_RESPONSE, type Answer, type DecodedPacket, type Packet } from "dns-packet";
+import {
+  AUTHORITATIVE_ANSWER,
+  decode,
+  encode,
+  RECURSION_AVAILABLE,
+  RECURSION_DESIRED,
+  TRUNCATED_RESPONSE,
+  type Answer,
+  type DecodedPacket,
+  type Packet,
+} from "dns-packet";
 import type { DnsRecord, ZoneAnswer } from "./zone.ts";
 
 /** As CoreDNS serves cluster names: short, because endpoints change. */
@@ -34,7 +44,14 @@ export function encodeAnswer(question: Question, domain: string, answer: ZoneAns
   const rcode = answer.outcome === "found" ? rcodes.noError : rcodes.noSuchName;
   const authorities = negative && answer.outcome !== "unknown" ? [startOfAuthority(domain)] : [];
   const flags = answer.outcome === "unknown" ? 0 : AUTHORITATIVE_ANSWER;
-  const full = build(question, flags, rcode, answer.answers.map(toRecord), authorities, answer.additionals.map(toRecord));
+  const full = build(
+    question,
+    flags,
+    rcode,
+    answer.answers.map(toRecord),
+    authorities,
+    answer.additionals.map(toRecord),
+  );
   if (transport === "tcp" || full.length <= udpLimit(question)) return full;
   const half = build(question, flags | TRUNCATED_RESPONSE, rcode, answer.answers.slice(0, 10).map(toRecord), [], []);
   return half.length <= udpLimit(question) ? half : build(question, flags | TRUNCATED_RESPONSE, rcode, [], [], []);
@@ -45,10 +62,26 @@ export function encodeFailure(question: Question): Buffer {
   return build(question, 0, rcodes.serverFailure, [], [], []);
 }
 
-function build(question: Question, flags: number, rcode: number, answers: Answer[], authorities: Answer[], additionals: Answer[]): Buffer {
+function build(
+  question: Question,
+  flags: number,
+  rcode: number,
+  answers: Answer[],
+  authorities: Answer[],
+  additionals: Answer[],
+): Buffer {
   const { packet } = question;
   const asksEdns = packet.additionals?.some(({ type }) => type === "OPT") === true;
-  const option = { type: "OPT", name: ".", udpPayloadSize: edns, extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] } as unknown as Answer;
+  const option = {
+    type: "OPT",
+    name: ".",
+    udpPayloadSize: edns,
+    extendedRcode: 0,
+    ednsVersion: 0,
+    flags: 0,
+    flag_do: false,
+    options: [],
+  } as unknown as Answer;
   const message: Packet = {
     type: "response",
     id: packet.id ?? 0,
@@ -63,16 +96,27 @@ function build(question: Question, flags: number, rcode: number, answers: Answer
 
 function udpLimit({ packet }: Question): number {
   const option = packet.additionals?.find(({ type }) => type === "OPT") as { udpPayloadSize?: number } | undefined;
-  return option?.udpPayloadSize === undefined ? plainUdpBytes : Math.max(plainUdpBytes, Math.min(edns, option.udpPayloadSize));
+  return option?.udpPayloadSize === undefined
+    ? plainUdpBytes
+    : Math.max(plainUdpBytes, Math.min(edns, option.udpPayloadSize));
 }
 
 function toRecord(record: DnsRecord): Answer {
   const common = { name: record.name, ttl: ttlSeconds, class: "IN" } as const;
-  if (record.type === "SRV") return { ...common, type: "SRV", data: { priority: 0, weight: 100, port: record.port, target: record.target } };
+  if (record.type === "SRV")
+    return { ...common, type: "SRV", data: { priority: 0, weight: 100, port: record.port, target: record.target } };
   return { ...common, type: record.type, data: record.data };
 }
 
 function startOfAuthority(domain: string): Answer {
-  const data = { mname: `ns.dns.${domain}`, rname: `hostmaster.${domain}`, serial: 1, refresh: 7200, retry: 1800, expire: 86_400, minimum: ttlSeconds };
+  const data = {
+    mname: `ns.dns.${domain}`,
+    rname: `hostmaster.${domain}`,
+    serial: 1,
+    refresh: 7200,
+    retry: 1800,
+    expire: 86_400,
+    minimum: ttlSeconds,
+  };
   return { type: "SOA", name: domain, ttl: ttlSeconds, class: "IN", data };
 }

@@ -23,7 +23,11 @@ export interface ZoneAnswer {
 
 const none = { answers: [], additionals: [] } as const;
 /** The name is there, perhaps without a record of the wanted type. */
-const found = (answers: readonly DnsRecord[] = [], additionals: readonly DnsRecord[] = []): ZoneAnswer => ({ outcome: "found", answers, additionals });
+const found = (answers: readonly DnsRecord[] = [], additionals: readonly DnsRecord[] = []): ZoneAnswer => ({
+  outcome: "found",
+  answers,
+  additionals,
+});
 const absent: ZoneAnswer = { outcome: "absent", ...none };
 const unknown: ZoneAnswer = { outcome: "unknown", ...none };
 
@@ -35,7 +39,8 @@ export function answerZone(source: ZoneSource, domain: string, name: string, typ
   const labels = name.slice(0, -domain.length - 1).split(".");
   const kind = labels.at(-1);
   const namespace = labels.at(-2);
-  if (labels.length === 1 && kind === "dns-version") return found(type === "TXT" ? [{ type: "TXT", name, data: "1.1.0" }] : []);
+  if (labels.length === 1 && kind === "dns-version")
+    return found(type === "TXT" ? [{ type: "TXT", name, data: "1.1.0" }] : []);
   if (kind !== "svc" && kind !== "pod") return absent;
   if (namespace === undefined) return found();
   if (!source.hasNamespace(namespace)) return absent;
@@ -60,7 +65,9 @@ function answerService(source: ZoneSource, question: ServiceQuestion): ZoneAnswe
   if (service === undefined) return absent;
   const host = `${serviceName}.${namespace}.svc.${domain}`;
   if (service.spec?.type === "ExternalName") {
-    return rest.length === 1 ? found([{ type: "CNAME", name, data: (service.spec.externalName ?? "").replace(/\.$/, "") }]) : absent;
+    return rest.length === 1
+      ? found([{ type: "CNAME", name, data: (service.spec.externalName ?? "").replace(/\.$/, "") }])
+      : absent;
   }
   const targets = isHeadless(service) ? endpointTargets(source, namespace, serviceName, host) : [];
   if (rest.length === 1) {
@@ -69,7 +76,14 @@ function answerService(source: ZoneSource, question: ServiceQuestion): ZoneAnswe
   }
   if (rest.length === 2) {
     const own = targets.filter((target) => target.host === name);
-    if (own.length > 0) return found(addressRecords(name, own.map(({ address }) => address), type));
+    if (own.length > 0)
+      return found(
+        addressRecords(
+          name,
+          own.map(({ address }) => address),
+          type,
+        ),
+      );
     return absent;
   }
   const [port = "", protocol = ""] = rest;
@@ -89,7 +103,11 @@ interface PortQuestion {
 function answerPort(service: Service, question: PortQuestion): ZoneAnswer {
   const { name, type, host, targets, port, protocol } = question;
   if (isHeadless(service)) {
-    const matching = targets.flatMap((target) => target.ports.filter((item) => item.name === port && item.protocol === protocol).map((item) => ({ target, number: item.number })));
+    const matching = targets.flatMap((target) =>
+      target.ports
+        .filter((item) => item.name === port && item.protocol === protocol)
+        .map((item) => ({ target, number: item.number })),
+    );
     if (matching.length === 0) return absent;
     if (type !== "SRV") return found();
     return found(
@@ -97,10 +115,15 @@ function answerPort(service: Service, question: PortQuestion): ZoneAnswer {
       matching.map(({ target }) => addressRecord(target.host, target.address)),
     );
   }
-  const own = service.spec?.ports?.find((item) => item.name === port && (item.protocol ?? "TCP").toLowerCase() === protocol);
+  const own = service.spec?.ports?.find(
+    (item) => item.name === port && (item.protocol ?? "TCP").toLowerCase() === protocol,
+  );
   if (own === undefined) return absent;
   if (type !== "SRV") return found();
-  return found([{ type: "SRV", name, port: own.port, target: host }], clusterIPs(service).map((address) => addressRecord(host, address)));
+  return found(
+    [{ type: "SRV", name, port: own.port, target: host }],
+    clusterIPs(service).map((address) => addressRecord(host, address)),
+  );
 }
 
 interface EndpointTarget {
@@ -113,10 +136,15 @@ interface EndpointTarget {
 function endpointTargets(source: ZoneSource, namespace: string, service: string, host: string): EndpointTarget[] {
   const targets: EndpointTarget[] = [];
   for (const slice of source.slicesOf(namespace, service)) {
-    const ports = (slice.ports ?? []).map(({ name = "", protocol = "TCP", port = 0 }) => ({ name, protocol: protocol.toLowerCase(), number: port }));
+    const ports = (slice.ports ?? []).map(({ name = "", protocol = "TCP", port = 0 }) => ({
+      name,
+      protocol: protocol.toLowerCase(),
+      number: port,
+    }));
     for (const endpoint of slice.endpoints ?? []) {
       if (endpoint.conditions?.ready === false) continue;
-      for (const address of endpoint.addresses) targets.push({ host: `${endpoint.hostname ?? dashed(address)}.${host}`, address, ports });
+      for (const address of endpoint.addresses)
+        targets.push({ host: `${endpoint.hostname ?? dashed(address)}.${host}`, address, ports });
     }
   }
   return targets;
@@ -136,12 +164,15 @@ function answerReverse(source: ZoneSource, domain: string, name: string, type: s
   if (address === undefined) return unknown;
   const service = source.serviceByClusterIP(address);
   const names: string[] = [];
-  if (service !== undefined) names.push(`${service.metadata.name ?? ""}.${service.metadata.namespace ?? ""}.svc.${domain}`);
+  if (service !== undefined)
+    names.push(`${service.metadata.name ?? ""}.${service.metadata.namespace ?? ""}.svc.${domain}`);
   else {
     for (const slice of source.slicesByAddress(address)) {
       const serviceName = slice.metadata.labels?.["kubernetes.io/service-name"] ?? "";
       const endpoint = slice.endpoints?.find(({ addresses }) => addresses.includes(address));
-      names.push(`${endpoint?.hostname ?? dashed(address)}.${serviceName}.${slice.metadata.namespace ?? ""}.svc.${domain}`);
+      names.push(
+        `${endpoint?.hostname ?? dashed(address)}.${serviceName}.${slice.metadata.namespace ?? ""}.svc.${domain}`,
+      );
     }
   }
   if (names.length === 0) return unknown;
@@ -166,11 +197,17 @@ function isHeadless(service: Service): boolean {
 
 function clusterIPs(service: Service): string[] {
   const all = service.spec?.clusterIPs ?? [];
-  return all.length > 0 ? all : service.spec?.clusterIP === undefined || service.spec.clusterIP === "" ? [] : [service.spec.clusterIP];
+  return all.length > 0
+    ? all
+    : service.spec?.clusterIP === undefined || service.spec.clusterIP === ""
+      ? []
+      : [service.spec.clusterIP];
 }
 
 function addressRecords(name: string, addresses: readonly string[], type: string): DnsRecord[] {
-  return addresses.map((address) => addressRecord(name, address)).filter((record) => record.type === type || type === "ANY");
+  return addresses
+    .map((address) => addressRecord(name, address))
+    .filter((record) => record.type === type || type === "ANY");
 }
 
 function addressRecord(name: string, address: string): DnsRecord {

@@ -8,7 +8,10 @@ import { parseImageReference } from "./image-reference.ts";
 import { parseImageCatalogue } from "./parse-catalogue.ts";
 import { addRelease, listReleases, writeOwnRelease } from "./releases.ts";
 
-const builtIn = parseImageCatalogue(readFileSync(join(import.meta.dirname, "../../../manifests/images.yaml"), "utf8"), "manifests/images.yaml");
+const builtIn = parseImageCatalogue(
+  readFileSync(join(import.meta.dirname, "../../../manifests/images.yaml"), "utf8"),
+  "manifests/images.yaml",
+);
 
 function newState(): string {
   const state = mkdtempSync(join(tmpdir(), "serin-state-"));
@@ -27,48 +30,90 @@ function newTree(version: string): string {
 test("short image names are completed as Docker does", () => {
   assert.deepEqual(parseImageReference("busybox"), { repository: "docker.io/library/busybox", tag: "latest" });
   assert.deepEqual(parseImageReference("curlimages/curl:8"), { repository: "docker.io/curlimages/curl", tag: "8" });
-  assert.deepEqual(parseImageReference("localhost:5000/a/b@sha256:12"), { repository: "localhost:5000/a/b", tag: "latest" });
+  assert.deepEqual(parseImageReference("localhost:5000/a/b@sha256:12"), {
+    repository: "localhost:5000/a/b",
+    tag: "latest",
+  });
   assert.throws(() => parseImageReference("a b"), /couldn't parse image name/);
 });
 
 test("command and args replace an image's words as in Kubernetes", async () => {
   const catalogue = new ImageCatalogue(newState(), builtIn);
-  const argv = (image: string, command?: string[], args?: string[]): Promise<readonly string[]> => catalogue.resolve({ image, command, args }).then((found) => found.argv);
+  const argv = (image: string, command?: string[], args?: string[]): Promise<readonly string[]> =>
+    catalogue.resolve({ image, command, args }).then((found) => found.argv);
   assert.deepEqual(await argv("busybox"), ["/bin/sh"]);
   assert.deepEqual(await argv("curlimages/curl", ["/bin/sleep", "infinity"]), ["/bin/sleep", "infinity"]);
-  assert.deepEqual(await argv("docker.io/istio/pilot:1.0.0", undefined, ["discovery"]), ["serin", "pilot", "discovery"]);
+  assert.deepEqual(await argv("docker.io/istio/pilot:1.0.0", undefined, ["discovery"]), [
+    "serin",
+    "pilot",
+    "discovery",
+  ]);
   assert.deepEqual(await argv("gcr.io/x/install-cni:1.0.0", ["install-cni"], ["--log"]), ["serin", "cni", "--log"]);
-  assert.deepEqual(await argv("docker.io/istio/examples-bookinfo-details-v1:1.20.3"), ["node", "/opt/serin/samples/bookinfo/src/details.ts"]);
+  assert.deepEqual(await argv("docker.io/istio/examples-bookinfo-details-v1:1.20.3"), [
+    "node",
+    "/opt/serin/samples/bookinfo/src/details.ts",
+  ]);
 });
 
 test("an unknown image says how to add one", async () => {
   const state = newState();
   const catalogue = new ImageCatalogue(state, builtIn);
-  await assert.rejects(catalogue.resolve({ image: "nginx:1", command: undefined, args: undefined }), /no program for image "nginx:1"; add one to .*images\.yaml/);
+  await assert.rejects(
+    catalogue.resolve({ image: "nginx:1", command: undefined, args: undefined }),
+    /no program for image "nginx:1"; add one to .*images\.yaml/,
+  );
   writeFileSync(join(state, "images.yaml"), "images:\n- images: ['*/nginx']\n  entrypoint: [/usr/sbin/nginx]\n");
-  assert.deepEqual((await catalogue.resolve({ image: "nginx:1", command: undefined, args: ["-g"] })).argv, ["/usr/sbin/nginx", "-g"]);
+  assert.deepEqual((await catalogue.resolve({ image: "nginx:1", command: undefined, args: ["-g"] })).argv, [
+    "/usr/sbin/nginx",
+    "-g",
+  ]);
 });
 
 test("a tree that is added runs for images with its version as tag", async () => {
   const state = newState();
   assert.equal(addRelease(state, newTree("2.0.0")), "2.0.0");
-  const { release } = await new ImageCatalogue(state, builtIn).resolve({ image: "istio/ztunnel:2.0.0", command: undefined, args: undefined });
+  const { release } = await new ImageCatalogue(state, builtIn).resolve({
+    image: "istio/ztunnel:2.0.0",
+    command: undefined,
+    args: undefined,
+  });
   const catalogue = new ImageCatalogue(state, builtIn);
   const never = await catalogue.resolve({ image: "istio/pilot:1.7.7-distroless", command: undefined, args: undefined });
-  assert.deepEqual(never.release, { version: "1.7.7", root: "/release" }, "the cluster's own tree, under the version's name");
-  assert.deepEqual(release, { version: "2.0.0", root: join(state, "releases/2.0.0"), nodeModules: "/release/node_modules" });
-  assert.deepEqual(listReleases(state, "1.0.0"), [{ version: "1.0.0", own: true }, { version: "2.0.0", own: false }]);
+  assert.deepEqual(
+    never.release,
+    { version: "1.7.7", root: "/release" },
+    "the cluster's own tree, under the version's name",
+  );
+  assert.deepEqual(release, {
+    version: "2.0.0",
+    root: join(state, "releases/2.0.0"),
+    nodeModules: "/release/node_modules",
+  });
+  assert.deepEqual(listReleases(state, "1.0.0"), [
+    { version: "1.0.0", own: true },
+    { version: "2.0.0", own: false },
+  ]);
   assert.throws(() => addRelease(state, newTree("1.0.0")), /is the cluster's own/);
   assert.throws(() => addRelease(state, tmpdir()), /is no release tree/);
 });
 
 test("a variable may name the image's tag, and ids never look like names with tags", async () => {
-  const found = await new ImageCatalogue(newState(), builtIn).resolve({ image: "quay.io/shardul/nginx:v2", command: undefined, args: undefined });
+  const found = await new ImageCatalogue(newState(), builtIn).resolve({
+    image: "quay.io/shardul/nginx:v2",
+    command: undefined,
+    args: undefined,
+  });
   assert.equal(found.environment["NGINX_SERVER_VERSION"], "v2");
   assert.match(found.id, /^quay\.io\/shardul\/nginx@sha256:[0-9a-f]{64}$/);
 });
 
 test("a wrong catalogue names the entry and the field", () => {
-  assert.throws(() => parseImageCatalogue("images:\n- images: [a]\n  entry: [x]\n", "f"), /f: images\[0\]\.entry: unknown field/);
-  assert.throws(() => parseImageCatalogue("images:\n- images: a\n", "f"), /f: images\[0\]\.images must be a list of strings/);
+  assert.throws(
+    () => parseImageCatalogue("images:\n- images: [a]\n  entry: [x]\n", "f"),
+    /f: images\[0\]\.entry: unknown field/,
+  );
+  assert.throws(
+    () => parseImageCatalogue("images:\n- images: a\n", "f"),
+    /f: images\[0\]\.images must be a list of strings/,
+  );
 });

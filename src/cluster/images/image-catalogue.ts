@@ -48,17 +48,28 @@ export class ImageCatalogue {
   /** Throws a user error, with the remedy in its message, when there is no program for the image. */
   async resolve(words: ContainerWords): Promise<ResolvedImage> {
     const reference = parseImageReference(words.image);
-    const entry = [...(await this.#userEntries()), ...this.#builtIn].find((candidate) => candidate.images.some((pattern) => matchesImagePattern(pattern, reference.repository)));
+    const entry = [...(await this.#userEntries()), ...this.#builtIn].find((candidate) =>
+      candidate.images.some((pattern) => matchesImagePattern(pattern, reference.repository)),
+    );
     if (entry === undefined) {
-      throw userError("image-unknown", `the lab has no program for image "${words.image}"; add one to ${join(this.#stateDirectory, userFile)} (its form: manifests/images.yaml)`);
+      throw userError(
+        "image-unknown",
+        `the lab has no program for image "${words.image}"; add one to ${join(this.#stateDirectory, userFile)} (its form: manifests/images.yaml)`,
+      );
     }
     const release = findRelease(this.#stateDirectory, entry.release === "tag" ? reference.tag : undefined);
     this.#present.add(words.image);
     return {
       id: `${reference.repository}@sha256:${createHash("sha256").update(`${reference.tag} ${release.version}`).digest("hex")}`,
       argv: programOf(entry, words),
-      aliases: Object.fromEntries(entry.aliases.filter((name) => !name.includes("/") && name !== entry.entrypoint[0]).map((name) => [name, entry.entrypoint.map(inRelease)])),
-      environment: Object.fromEntries(Object.entries(entry.environment).map(([name, value]) => [name, value.replaceAll("{tag}", reference.tag)])),
+      aliases: Object.fromEntries(
+        entry.aliases
+          .filter((name) => !name.includes("/") && name !== entry.entrypoint[0])
+          .map((name) => [name, entry.entrypoint.map(inRelease)]),
+      ),
+      environment: Object.fromEntries(
+        Object.entries(entry.environment).map(([name, value]) => [name, value.replaceAll("{tag}", reference.tag)]),
+      ),
       workingDirectory: entry.workingDirectory,
       release,
     };

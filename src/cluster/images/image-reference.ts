@@ -25,6 +25,9 @@ export function parseImageReference(image: string): ImageReference {
 
 /** `*` stands for any characters, slashes too; everything else for itself. */
 export function matchesImagePattern(pattern: string, repository: string): boolean {
-  const expression = pattern.split("*").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(".*");
+  const expression = pattern
+    .split("*")
+    .map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"))
+    .join(".*");
   return new RegExp(`^${expression}$`).test(repository);
 }

@@ -1,4 +1,11 @@
 export { ImageCatalogue, releaseInContainer, type ContainerWords, type ResolvedImage } from "./image-catalogue.ts";
 export type { ImageEntry } from "./image-entry.ts";
 export type { ImageReference } from "./image-reference.ts";
-export { addRelease, listReleases, runnableRelease, writeOwnRelease, type LabRelease, type ListedRelease } from "./releases.ts";
+export {
+  addRelease,
+  listReleases,
+  runnableRelease,
+  writeOwnRelease,
+  type LabRelease,
+  type ListedRelease,
+} from "./releases.ts";

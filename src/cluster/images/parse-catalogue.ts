@@ -2,7 +2,15 @@ import { parse } from "yaml";
 import { messageOf, userError } from "../../base/index.ts";
 import type { ImageEntry } from "./image-entry.ts";
 
-const knownFields = new Set(["images", "release", "entrypoint", "arguments", "aliases", "environment", "workingDirectory"]);
+const knownFields = new Set([
+  "images",
+  "release",
+  "entrypoint",
+  "arguments",
+  "aliases",
+  "environment",
+  "workingDirectory",
+]);
 
 /** Reads a catalogue file; throws a user error that names the entry and the field. */
 export function parseImageCatalogue(text: string, source: string): ImageEntry[] {
@@ -18,24 +26,36 @@ export function parseImageCatalogue(text: string, source: string): ImageEntry[] 
 }
 
 function parseEntry(raw: unknown, place: string): ImageEntry {
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) throw userError("image-catalogue-invalid", `${place} must be a map`);
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw))
+    throw userError("image-catalogue-invalid", `${place} must be a map`);
   const fields = raw as Record<string, unknown>;
   for (const name of Object.keys(fields)) {
-    if (!knownFields.has(name)) throw userError("image-catalogue-invalid", `${place}.${name}: unknown field; known are ${[...knownFields].join(", ")}`);
+    if (!knownFields.has(name))
+      throw userError(
+        "image-catalogue-invalid",
+        `${place}.${name}: unknown field; known are ${[...knownFields].join(", ")}`,
+      );
   }
   const strings = (name: string): string[] => {
     const value = fields[name] ?? [];
-    if (!Array.isArray(value) || value.some((item) => typeof item !== "string")) throw userError("image-catalogue-invalid", `${place}.${name} must be a list of strings`);
+    if (!Array.isArray(value) || value.some((item) => typeof item !== "string"))
+      throw userError("image-catalogue-invalid", `${place}.${name} must be a list of strings`);
     return value as string[];
   };
   const environment = fields["environment"] ?? {};
-  if (typeof environment !== "object" || environment === null || Object.values(environment).some((value) => typeof value !== "string")) {
+  if (
+    typeof environment !== "object" ||
+    environment === null ||
+    Object.values(environment).some((value) => typeof value !== "string")
+  ) {
     throw userError("image-catalogue-invalid", `${place}.environment must be a map of strings`);
   }
   const release = fields["release"] ?? "cluster";
-  if (release !== "tag" && release !== "cluster") throw userError("image-catalogue-invalid", `${place}.release must be "tag" or absent`);
+  if (release !== "tag" && release !== "cluster")
+    throw userError("image-catalogue-invalid", `${place}.release must be "tag" or absent`);
   const workingDirectory = fields["workingDirectory"] ?? "/";
-  if (typeof workingDirectory !== "string") throw userError("image-catalogue-invalid", `${place}.workingDirectory must be a string`);
+  if (typeof workingDirectory !== "string")
+    throw userError("image-catalogue-invalid", `${place}.workingDirectory must be a string`);
   const images = strings("images");
   if (images.length === 0) throw userError("image-catalogue-invalid", `${place}.images must name one pattern at least`);
   return {

@@ -1,4 +1,16 @@
-import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { messageOf, userError } from "../../base/index.ts";
 
@@ -61,8 +73,13 @@ export interface ListedRelease {
 }
 
 export function listReleases(stateDirectory: string, ownVersion: string): ListedRelease[] {
-  const added = existsSync(join(stateDirectory, directoryName)) ? readdirSync(join(stateDirectory, directoryName)).filter((name) => !name.startsWith(".")) : [];
-  return [{ version: ownVersion, own: true }, ...added.filter((version) => version !== ownVersion).map((version) => ({ version, own: false }))];
+  const added = existsSync(join(stateDirectory, directoryName))
+    ? readdirSync(join(stateDirectory, directoryName)).filter((name) => !name.startsWith("."))
+    : [];
+  return [
+    { version: ownVersion, own: true },
+    ...added.filter((version) => version !== ownVersion).map((version) => ({ version, own: false })),
+  ];
 }
 
 /**
@@ -73,7 +90,9 @@ export function addRelease(stateDirectory: string, tree: string): string {
   const version = versionOf(tree);
   const { own } = JSON.parse(readFileSync(join(stateDirectory, indexName), "utf8")) as ReleaseIndex;
   if (version === own.version) {
-    throw userError("release-exists", `${tree} has version ${version}, which is the cluster's own`, { hint: "give it another version: serin release build DIR --version VERSION" });
+    throw userError("release-exists", `${tree} has version ${version}, which is the cluster's own`, {
+      hint: "give it another version: serin release build DIR --version VERSION",
+    });
   }
   const releases = join(stateDirectory, directoryName);
   const target = join(releases, version);
@@ -82,7 +101,8 @@ export function addRelease(stateDirectory: string, tree: string): string {
   try {
     for (const name of releaseEntries) {
       const source = join(tree, name);
-      if (existsSync(source)) cpSync(realpathSync(source), join(temporary, name), { recursive: true, dereference: true });
+      if (existsSync(source))
+        cpSync(realpathSync(source), join(temporary, name), { recursive: true, dereference: true });
     }
     rmSync(target, { recursive: true, force: true });
     renameSync(temporary, target);
@@ -98,11 +118,17 @@ function versionOf(tree: string): string {
   try {
     manifest = JSON.parse(readFileSync(join(tree, "package.json"), "utf8")) as { version?: unknown };
   } catch (error) {
-    throw userError("release-invalid", `${tree} is no release tree: ${messageOf(error)}`, { hint: "it needs bin/serin, package.json and src/ or dist/; serin release build DIR --version VERSION makes one" });
+    throw userError("release-invalid", `${tree} is no release tree: ${messageOf(error)}`, {
+      hint: "it needs bin/serin, package.json and src/ or dist/; serin release build DIR --version VERSION makes one",
+    });
   }
   const { version } = manifest;
-  if (typeof version !== "string" || !/^[\w.+-]{1,80}$/.test(version)) throw userError("release-invalid", `package.json of ${tree} has no usable version`);
-  const hasProgram = existsSync(join(tree, "bin/serin")) && ["src", "dist"].some((name) => lstatSync(join(tree, name), { throwIfNoEntry: false }) !== undefined);
-  if (!hasProgram) throw userError("release-invalid", `${tree} is no release tree: bin/serin and src/ or dist/ are missing`);
+  if (typeof version !== "string" || !/^[\w.+-]{1,80}$/.test(version))
+    throw userError("release-invalid", `package.json of ${tree} has no usable version`);
+  const hasProgram =
+    existsSync(join(tree, "bin/serin")) &&
+    ["src", "dist"].some((name) => lstatSync(join(tree, name), { throwIfNoEntry: false }) !== undefined);
+  if (!hasProgram)
+    throw userError("release-invalid", `${tree} is no release tree: bin/serin and src/ or dist/ are missing`);
   return version;
 }

@@ -64,11 +64,35 @@ export function labCommand(options: LabCommandOptions): LabCommand {
 
 function userCommand(options: LabCommandOptions): LabCommand {
   const { releaseRoot, stateDirectory, compileCache, nodeProgram, entry } = options;
-  const supervisor = [nodeProgram, "--disable-warning=ExperimentalWarning", `${releaseRoot}/${entry}`, "cluster-supervisor", "--state-dir", stateDirectory];
+  const supervisor = [
+    nodeProgram,
+    "--disable-warning=ExperimentalWarning",
+    `${releaseRoot}/${entry}`,
+    "cluster-supervisor",
+    "--state-dir",
+    stateDirectory,
+  ];
   return {
     program: "setpriv",
-    args: ["--pdeathsig", "KILL", "unshare", everyNamespace, "-r", "--kill-child=KILL", "--mount-proc", "sh", "-c", firstProcess, ...supervisor],
-    environment: { HOME: "/", NODE_COMPILE_CACHE: compileCache, NODE_OPTIONS: smallYoungGeneration, MALLOC_ARENA_MAX: "2" },
+    args: [
+      "--pdeathsig",
+      "KILL",
+      "unshare",
+      everyNamespace,
+      "-r",
+      "--kill-child=KILL",
+      "--mount-proc",
+      "sh",
+      "-c",
+      firstProcess,
+      ...supervisor,
+    ],
+    environment: {
+      HOME: "/",
+      NODE_COMPILE_CACHE: compileCache,
+      NODE_OPTIONS: smallYoungGeneration,
+      MALLOC_ARENA_MAX: "2",
+    },
     writesUidMap: false,
   };
 }
@@ -76,10 +100,15 @@ function userCommand(options: LabCommandOptions): LabCommand {
 function rootCommand(options: LabCommandOptions): LabCommand {
   const { releaseRoot, stateDirectory, compileCache, nodeModules, nodeProgram, entry } = options;
   const base = ["/mnt", "/media", "/srv"].find((path) => existsSync(path));
-  if (base === undefined) throw userError("no-mount-point", "none of /mnt, /media and /srv is there to bind the lab's files to", { hint: "mkdir /mnt" });
+  if (base === undefined)
+    throw userError("no-mount-point", "none of /mnt, /media and /srv is there to bind the lab's files to", {
+      hint: "mkdir /mnt",
+    });
   const inside = { release: `${base}/release`, state: `${base}/state`, cache: `${base}/compile-cache` };
   const modulesOutside = !nodeModules.startsWith(`${releaseRoot}/`);
-  const node = modulesOutside ? `${base}/node_modules${nodeProgram.slice(nodeModules.length)}` : `${inside.release}${nodeProgram.slice(releaseRoot.length)}`;
+  const node = modulesOutside
+    ? `${base}/node_modules${nodeProgram.slice(nodeModules.length)}`
+    : `${inside.release}${nodeProgram.slice(releaseRoot.length)}`;
   const script = [
     "set -e",
     `mount -t tmpfs -o mode=755 tmpfs ${base}`,
@@ -91,13 +120,40 @@ function rootCommand(options: LabCommandOptions): LabCommand {
     "shift 4",
     'exec "$@"',
   ].join("\n");
-  const supervisor = [node, "--disable-warning=ExperimentalWarning", `${inside.release}/${entry}`, "cluster-supervisor", "--state-dir", inside.state];
+  const supervisor = [
+    node,
+    "--disable-warning=ExperimentalWarning",
+    `${inside.release}/${entry}`,
+    "cluster-supervisor",
+    "--state-dir",
+    inside.state,
+  ];
   const drop = ["setpriv", "--pdeathsig", "KILL", `--reuid=${labHostUid}`, `--regid=${labHostUid}`, "--clear-groups"];
   const namespaces = ["unshare", everyNamespace, "--kill-child=KILL", "--mount-proc", "sh", "-c", firstProcessAfterMap];
   return {
     program: "unshare",
-    args: ["-m", "--propagation", "private", "sh", "-c", script, "lab", releaseRoot, stateDirectory, compileCache, nodeModules, ...drop, ...namespaces, ...supervisor],
-    environment: { HOME: "/", NODE_COMPILE_CACHE: inside.cache, NODE_OPTIONS: smallYoungGeneration, MALLOC_ARENA_MAX: "2" },
+    args: [
+      "-m",
+      "--propagation",
+      "private",
+      "sh",
+      "-c",
+      script,
+      "lab",
+      releaseRoot,
+      stateDirectory,
+      compileCache,
+      nodeModules,
+      ...drop,
+      ...namespaces,
+      ...supervisor,
+    ],
+    environment: {
+      HOME: "/",
+      NODE_COMPILE_CACHE: inside.cache,
+      NODE_OPTIONS: smallYoungGeneration,
+      MALLOC_ARENA_MAX: "2",
+    },
     writesUidMap: true,
   };
 }

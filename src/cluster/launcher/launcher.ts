@@ -2,7 +2,15 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { basename, dirname, join } from "node:path";
-import { internalError, messageOf, SerinError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
+import {
+  internalError,
+  messageOf,
+  SerinError,
+  userError,
+  type Clock,
+  type Environment,
+  type Logger,
+} from "../../base/index.ts";
 import { hostProcess, readClusterRecord, stateHome, writeClusterRecord, type ClusterRecord } from "../record/index.ts";
 import { labCommand, labRunsAsOtherUser, rootUidMap, type LabCommand } from "./lab-command.ts";
 import type { LauncherReply, LauncherRequest } from "./messages.ts";
@@ -20,7 +28,13 @@ export interface LauncherOptions {
 export type LauncherProgress =
   | { readonly type: "listening"; readonly port: number }
   | { readonly type: "ready" }
-  | { readonly type: "failed"; readonly kind: SerinError["kind"]; readonly code: string; readonly message: string; readonly hint: string | undefined };
+  | {
+      readonly type: "failed";
+      readonly kind: SerinError["kind"];
+      readonly code: string;
+      readonly message: string;
+      readonly hint: string | undefined;
+    };
 
 const portsTried = 50;
 const uidMapAttempts = 1_000;
@@ -57,7 +71,11 @@ export class Launcher {
     const { stateDirectory } = this.#options;
     const port = portOf(apiServer);
     const launcher = hostProcess(process.pid);
-    const running: ClusterRecord = { ...record, apiServer: { ...record.apiServer, port }, ...(launcher === undefined ? {} : { launcher }) };
+    const running: ClusterRecord = {
+      ...record,
+      apiServer: { ...record.apiServer, port },
+      ...(launcher === undefined ? {} : { launcher }),
+    };
     writeClusterRecord(stateDirectory, running);
     this.#options.report({ type: "listening", port });
 
@@ -69,7 +87,11 @@ export class Launcher {
     });
     const ended = new Promise<number>((resolve) => {
       child.once("error", (error) => {
-        this.#reportFailure(userError("lab-start", `cannot start ${command.program}: ${messageOf(error)}`, { hint: "serin doctor says what is missing" }));
+        this.#reportFailure(
+          userError("lab-start", `cannot start ${command.program}: ${messageOf(error)}`, {
+            hint: "serin doctor says what is missing",
+          }),
+        );
         resolve(1);
       });
       child.once("exit", (code, name) => resolve(code ?? (name === null ? 1 : 128)));
@@ -82,7 +104,14 @@ export class Launcher {
         this.#recordInit(running, child);
         this.#options.report({ type: "ready" });
       } else if (request.type === "failed") {
-        this.#reportFailure(new SerinError(request.kind, request.code, request.message, request.hint === undefined ? {} : { hint: request.hint }));
+        this.#reportFailure(
+          new SerinError(
+            request.kind,
+            request.code,
+            request.message,
+            request.hint === undefined ? {} : { hint: request.hint },
+          ),
+        );
       } else void this.#serve(child, request, apiServer);
     });
     if (command.writesUidMap) await writeUidMap(child, this.#options.clock);
@@ -90,7 +119,11 @@ export class Launcher {
     const code = await ended;
     this.#log.info("the lab has ended", { code });
     if (!wasReady && !signal.aborted) {
-      this.#reportFailure(internalError("lab-ended", `the lab ended with code ${code} before it was ready`, { hint: `see ${join(stateDirectory, "launcher.log")}` }));
+      this.#reportFailure(
+        internalError("lab-ended", `the lab ended with code ${code} before it was ready`, {
+          hint: `see ${join(stateDirectory, "launcher.log")}`,
+        }),
+      );
     }
     return signal.aborted ? 0 : code;
   }
@@ -100,10 +133,18 @@ export class Launcher {
     const nodeModules = dirname(dirname(dirname(process.execPath)));
     const entry = existsSync(join(releaseRoot, "src/cmd/main.ts")) ? "src/cmd/main.ts" : "dist/cmd/main.js";
     if (basename(nodeModules) !== "node_modules") {
-      throw internalError("node-not-carried", `this process runs on ${process.execPath}, not on the Node that the release carries`, { hint: "start it by bin/serin" });
+      throw internalError(
+        "node-not-carried",
+        `this process runs on ${process.execPath}, not on the Node that the release carries`,
+        { hint: "start it by bin/serin" },
+      );
     }
     const asOtherUser = labRunsAsOtherUser();
-    if (asOtherUser) requireReadableByAll([join(releaseRoot, entry), join(releaseRoot, "package.json"), process.execPath], releaseRoot);
+    if (asOtherUser)
+      requireReadableByAll(
+        [join(releaseRoot, entry), join(releaseRoot, "package.json"), process.execPath],
+        releaseRoot,
+      );
     return labCommand({
       asOtherUser,
       releaseRoot,
@@ -124,13 +165,18 @@ export class Launcher {
     writeClusterRecord(this.#options.stateDirectory, { ...current, labInit });
   }
 
-  async #serve(child: ChildProcess, request: Extract<LauncherRequest, { type: "listen" }>, apiServer: Server): Promise<void> {
+  async #serve(
+    child: ChildProcess,
+    request: Extract<LauncherRequest, { type: "listen" }>,
+    apiServer: Server,
+  ): Promise<void> {
     const reply = (message: LauncherReply, server?: Server): void => {
       if (!child.connected) return;
       child.send(message, server, { keepOpen: false }, () => server?.close());
     };
     try {
-      const server = request.purpose === "api-server" ? apiServer : await listenNear(request.address, request.port, false);
+      const server =
+        request.purpose === "api-server" ? apiServer : await listenNear(request.address, request.port, false);
       reply({ type: "listening", id: request.id, address: request.address, port: portOf(server) }, server);
     } catch (error) {
       reply({ type: "refused", id: request.id, message: messageOf(error) });
@@ -145,7 +191,13 @@ export class Launcher {
 
   #reportFailure(error: unknown): void {
     const failure = error instanceof SerinError ? error : internalError("launcher-failed", messageOf(error));
-    this.#options.report({ type: "failed", kind: failure.kind, code: failure.code, message: failure.message, hint: failure.hint });
+    this.#options.report({
+      type: "failed",
+      kind: failure.kind,
+      code: failure.code,
+      message: failure.message,
+      hint: failure.hint,
+    });
   }
 }
 
@@ -159,7 +211,11 @@ function requireReadableByAll(paths: readonly string[], releaseRoot: string): vo
   const readableByAll = 0o004;
   const closed = paths.find((path) => (statSync(path).mode & readableByAll) === 0);
   if (closed === undefined) return;
-  throw userError("release-unreadable", `${closed} is readable by its owner alone, and root's lab runs as another user`, { hint: `chmod -R go+rX ${releaseRoot}` });
+  throw userError(
+    "release-unreadable",
+    `${closed} is readable by its owner alone, and root's lab runs as another user`,
+    { hint: `chmod -R go+rX ${releaseRoot}` },
+  );
 }
 
 function portOf(server: Server): number {
@@ -182,11 +238,15 @@ async function listenNear(address: string, port: number, fixed: boolean): Promis
     });
     if (fault === undefined) return server;
     if (fault.code !== "EADDRINUSE") {
-      throw userError("address-unavailable", `cannot listen on ${address}:${candidate}: ${fault.message}`, { hint: "take an address of this machine's loopback (127.0.0.0/8) and a port above 1023" });
+      throw userError("address-unavailable", `cannot listen on ${address}:${candidate}: ${fault.message}`, {
+        hint: "take an address of this machine's loopback (127.0.0.0/8) and a port above 1023",
+      });
     }
   }
   throw userError("port-in-use", `port ${port} on ${address} is in use`, {
-    hint: fixed ? "leave out networking.apiServerPort to take the next free one, or choose another" : `none of the next ${portsTried} ports is free either`,
+    hint: fixed
+      ? "leave out networking.apiServerPort to take the next free one, or choose another"
+      : `none of the next ${portsTried} ports is free either`,
   });
 }
 
@@ -204,7 +264,9 @@ async function writeUidMap(child: ChildProcess, clock: Clock): Promise<void> {
     await clock.sleep(1);
   }
   child.kill("SIGKILL");
-  throw userError("user-namespace", "the lab's user namespace did not come up", { hint: "serin doctor says what the machine forbids" });
+  throw userError("user-namespace", "the lab's user namespace did not come up", {
+    hint: "serin doctor says what the machine forbids",
+  });
 }
 
 function readNamespace(pid: number | undefined): string | undefined {
@@ -217,7 +279,9 @@ function readNamespace(pid: number | undefined): string | undefined {
 
 /** What programs of the machine need; nothing of the user's session reaches the lab. */
 function programEnvironment(env: Environment): Record<string, string> {
-  const kept: Record<string, string> = { PATH: env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
+  const kept: Record<string, string> = {
+    PATH: env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  };
   for (const name of ["LANG", "LC_ALL", "TZ", "SERIN_LOG_LEVEL"]) if (env[name] !== undefined) kept[name] = env[name];
   return kept;
 }

@@ -14,12 +14,16 @@ const proxyVariables = ["http_proxy", "https_proxy", "all_proxy", "ftp_proxy"];
 export async function runInCluster(name: string, command: readonly string[], env: Environment): Promise<number> {
   const { directory, record } = requireRunningCluster(env, name);
   const { labInit } = record;
-  if (labInit === undefined || !isHostProcessAlive(labInit)) throw userError("cluster-starting", `the cluster "${name}" is still starting`, { hint: "try again in a second" });
+  if (labInit === undefined || !isHostProcessAlive(labInit))
+    throw userError("cluster-starting", `the cluster "${name}" is still starting`, { hint: "try again in a second" });
   const target = ["--target", String(labInit.pid), "--net"];
   // Root may enter the network alone; anybody else enters the user namespace that owns it first, as himself.
   const args = process.getuid?.() === 0 ? target : [...target, "--user", "--preserve-credentials"];
   const words = command.length === 0 ? [env["SHELL"] ?? "/bin/sh"] : command;
-  const child = spawn("nsenter", [...args, "--", ...words], { stdio: "inherit", env: shellEnvironment(env, directory, name) });
+  const child = spawn("nsenter", [...args, "--", ...words], {
+    stdio: "inherit",
+    env: shellEnvironment(env, directory, name),
+  });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   const ignore = (): void => undefined;
   // The terminal sends Ctrl-C to the command itself.
@@ -27,7 +31,9 @@ export async function runInCluster(name: string, command: readonly string[], env
   process.on("SIGTERM", forward);
   try {
     return await new Promise<number>((resolve, reject) => {
-      child.once("error", (error) => reject(userError("program-missing", `cannot run nsenter: ${error.message}`, { hint: "install util-linux" })));
+      child.once("error", (error) =>
+        reject(userError("program-missing", `cannot run nsenter: ${error.message}`, { hint: "install util-linux" })),
+      );
       child.once("exit", (code, signal) => resolve(code ?? (signal === "SIGINT" ? 130 : 143)));
     });
   } finally {

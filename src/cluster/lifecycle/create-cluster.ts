@@ -1,11 +1,31 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { chownSync, closeSync, existsSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { internalError, SerinError, userError, type Environment } from "../../base/index.ts";
 import { createClusterPki, type ClusterPki } from "../apiserver/cluster-pki.ts";
 import { parseImageCatalogue } from "../images/parse-catalogue.ts";
 import { compileCacheDirectory, labHostUid, labRunsAsOtherUser, type LauncherProgress } from "../launcher/index.ts";
-import { clusterDirectory, hostProcess, isClusterRunning, labNetwork, readClusterRecord, writeClusterRecord, type ClusterRecord } from "../record/index.ts";
+import {
+  clusterDirectory,
+  hostProcess,
+  isClusterRunning,
+  labNetwork,
+  readClusterRecord,
+  writeClusterRecord,
+  type ClusterRecord,
+} from "../record/index.ts";
 import { contextNameOf, stopLauncher } from "./delete-cluster.ts";
 import { kubeconfigText, mergeIntoKubeconfig, userKubeconfigPath, type AdminAccess } from "./kubeconfig-file.ts";
 import type { Finding } from "./doctor.ts";
@@ -74,7 +94,9 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
 function clearRemains(directory: string, name: string): string | undefined {
   const record = readClusterRecord(directory);
   if (record !== undefined && isClusterRunning(record)) {
-    throw userError("cluster-exists", `a cluster "${name}" exists already`, { hint: `delete it (serin cluster delete --name ${name}) or choose another --name` });
+    throw userError("cluster-exists", `a cluster "${name}" exists already`, {
+      hint: `delete it (serin cluster delete --name ${name}) or choose another --name`,
+    });
   }
   rmSync(directory, { recursive: true, force: true });
   return record?.kubeconfig?.previousContext;
@@ -85,17 +107,31 @@ function prepareDirectory(directory: string, options: CreateClusterOptions): Clu
   mkdirSync(join(directory, "pki"), { recursive: true, mode: 0o755 });
   const space = statfsSync(directory);
   if (space.bavail * space.bsize < neededBytes) {
-    throw userError("disk-full", `less than ${neededBytes / 1024 / 1024} MB are free at ${directory}`, { hint: "make room, or set XDG_STATE_HOME to a directory on another disk" });
+    throw userError("disk-full", `less than ${neededBytes / 1024 / 1024} MB are free at ${directory}`, {
+      hint: "make room, or set XDG_STATE_HOME to a directory on another disk",
+    });
   }
   const controlPlane = plan.nodes[0];
   const pki = createClusterPki(join(directory, "pki"), {
-    serverNames: [plan.apiServer.address, ...(controlPlane === undefined ? [] : [controlPlane.address, controlPlane.name])],
+    serverNames: [
+      plan.apiServer.address,
+      ...(controlPlane === undefined ? [] : [controlPlane.address, controlPlane.name]),
+    ],
     nodes: plan.nodes.map((node) => ({ name: node.name, addresses: [node.address] })),
   });
   writeInnerKubeconfigs(directory, pki, options);
-  const images = parseImageCatalogue(readFileSync(join(release.root, "manifests/images.yaml"), "utf8"), "manifests/images.yaml");
+  const images = parseImageCatalogue(
+    readFileSync(join(release.root, "manifests/images.yaml"), "utf8"),
+    "manifests/images.yaml",
+  );
   writeFileSync(join(directory, "images.json"), JSON.stringify(images));
-  writeClusterRecord(directory, { name: plan.name, nodes: plan.nodes, apiServer: plan.apiServer, release, createdAt: new Date().toISOString() });
+  writeClusterRecord(directory, {
+    name: plan.name,
+    nodes: plan.nodes,
+    apiServer: plan.apiServer,
+    release,
+    createdAt: new Date().toISOString(),
+  });
   const cache = compileCacheDirectory(env);
   mkdirSync(cache, { recursive: true });
   if (labRunsAsOtherUser()) for (const path of [directory, cache]) giveToLab(path);
@@ -127,7 +163,12 @@ function writeInnerKubeconfigs(directory: string, pki: ClusterPki, { plan }: Cre
       kind: "Config",
       "current-context": "lab",
       clusters: [{ name: "lab", cluster: { server, "certificate-authority-data": base64File(pki.caCertificate) } }],
-      users: [{ name: "lab", user: { "client-certificate-data": base64File(files.certificate), "client-key-data": base64File(files.key) } }],
+      users: [
+        {
+          name: "lab",
+          user: { "client-certificate-data": base64File(files.certificate), "client-key-data": base64File(files.key) },
+        },
+      ],
       contexts: [{ name: "lab", context: { cluster: "lab", user: "lab" } }],
     };
     writeFileSync(join(directory, "pki", file), JSON.stringify(config), { mode: 0o600 });
@@ -139,8 +180,11 @@ function base64File(path: string): string {
 }
 
 function startLauncher(directory: string, { release, env }: CreateClusterOptions): ChildProcess {
-  const entry = ["src/cmd/main.ts", "dist/cmd/main.js"].map((name) => join(release.root, name)).find((path) => existsSync(path));
-  if (entry === undefined) throw internalError("entry-missing", `neither src/cmd/main.ts nor dist/cmd/main.js is in ${release.root}`);
+  const entry = ["src/cmd/main.ts", "dist/cmd/main.js"]
+    .map((name) => join(release.root, name))
+    .find((path) => existsSync(path));
+  if (entry === undefined)
+    throw internalError("entry-missing", `neither src/cmd/main.ts nor dist/cmd/main.js is in ${release.root}`);
   const log = openSync(join(directory, "launcher.log"), "a", 0o644);
   const child = spawn(process.execPath, [...process.execArgv, entry, "cluster-launcher", "--state-dir", directory], {
     stdio: ["ignore", log, log, "ipc"],
@@ -158,7 +202,13 @@ async function waitForLauncher(launcher: ChildProcess, directory: string, signal
   return await new Promise<number>((resolve, reject) => {
     let port = 0;
     const log = join(directory, "launcher.log");
-    const timer = setTimeout(() => reject(userError("cluster-slow", `the cluster was not ready within ${readyTimeoutMs / 1_000} s:\n${tailOf(log)}`)), readyTimeoutMs);
+    const timer = setTimeout(
+      () =>
+        reject(
+          userError("cluster-slow", `the cluster was not ready within ${readyTimeoutMs / 1_000} s:\n${tailOf(log)}`),
+        ),
+      readyTimeoutMs,
+    );
     const settle = (error?: Error): void => {
       clearTimeout(timer);
       if (error === undefined) resolve(port);
@@ -166,12 +216,26 @@ async function waitForLauncher(launcher: ChildProcess, directory: string, signal
     };
     signal.addEventListener("abort", () => settle(interrupted()), { once: true });
     launcher.once("error", (error) => settle(internalError("launcher-failed", error.message, { cause: error })));
-    launcher.once("exit", (code) => settle(internalError("launcher-ended", `the launcher ended with code ${code}:\n${tailOf(log)}`, { hint: "serin doctor says what the machine lacks" })));
+    launcher.once("exit", (code) =>
+      settle(
+        internalError("launcher-ended", `the launcher ended with code ${code}:\n${tailOf(log)}`, {
+          hint: "serin doctor says what the machine lacks",
+        }),
+      ),
+    );
     launcher.on("message", (message) => {
       const progress = message as LauncherProgress;
       if (progress.type === "listening") port = progress.port;
       else if (progress.type === "ready") settle();
-      else settle(new SerinError(progress.kind, progress.code, progress.kind === "user" ? progress.message : `${progress.message}\n${tailOf(log)}`, progress.hint === undefined ? {} : { hint: progress.hint }));
+      else
+        settle(
+          new SerinError(
+            progress.kind,
+            progress.code,
+            progress.kind === "user" ? progress.message : `${progress.message}\n${tailOf(log)}`,
+            progress.hint === undefined ? {} : { hint: progress.hint },
+          ),
+        );
     });
   });
 }
@@ -184,7 +248,13 @@ function tailOf(path: string): string {
   }
 }
 
-function finish(directory: string, port: number, pki: ClusterPki, formerContext: string | undefined, { plan, env, release }: CreateClusterOptions): CreatedCluster {
+function finish(
+  directory: string,
+  port: number,
+  pki: ClusterPki,
+  formerContext: string | undefined,
+  { plan, env, release }: CreateClusterOptions,
+): CreatedCluster {
   const server = `https://${plan.apiServer.address}:${port}`;
   const contextName = contextNameOf(plan.name);
   const access: AdminAccess = {
@@ -200,7 +270,13 @@ function finish(directory: string, port: number, pki: ClusterPki, formerContext:
   writeShims(directory, plan.name, release.root);
   const record = readClusterRecord(directory);
   if (record === undefined) throw internalError("cluster-record", "the cluster's record has vanished");
-  const complete: ClusterRecord = { ...record, kubeconfig: { path: kubeconfigPath, previousContext: previousContext === contextName ? (formerContext ?? "") : previousContext } };
+  const complete: ClusterRecord = {
+    ...record,
+    kubeconfig: {
+      path: kubeconfigPath,
+      previousContext: previousContext === contextName ? (formerContext ?? "") : previousContext,
+    },
+  };
   writeClusterRecord(directory, complete);
   return { directory, record: complete, kubeconfigPath, contextName, server };
 }
@@ -217,7 +293,9 @@ async function machineLacks(error: unknown, { diagnose }: CreateClusterOptions):
   const lacks = (await diagnose()).filter(({ ok }) => !ok);
   if (lacks.length === 0) return undefined;
   const what = lacks.map(({ subject, detail, remedy }) => `  ${subject}: ${detail}\n    remedy: ${remedy}`).join("\n");
-  return userError("machine-lacks", `this machine lacks what a lab needs:\n${what}`, { hint: "serin doctor looks again" });
+  return userError("machine-lacks", `this machine lacks what a lab needs:\n${what}`, {
+    hint: "serin doctor looks again",
+  });
 }
 
 const notAllowed = new Set(["EACCES", "EPERM", "EROFS"]);
@@ -226,11 +304,18 @@ const notAllowed = new Set(["EACCES", "EPERM", "EROFS"]);
 function fileFault(error: unknown, directory: string): SerinError | undefined {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const { code = "", path, syscall } = cause as NodeJS.ErrnoException;
-    if (code === "ENOSPC") return userError("disk-full", `no space is left at ${directory}`, { cause: error, hint: "make room, or set XDG_STATE_HOME to a directory on another disk" });
+    if (code === "ENOSPC")
+      return userError("disk-full", `no space is left at ${directory}`, {
+        cause: error,
+        hint: "make room, or set XDG_STATE_HOME to a directory on another disk",
+      });
     // On a read-only file system Node's recursive mkdir says ENOENT.
     const isRefused = notAllowed.has(code) || (code === "ENOENT" && syscall === "mkdir");
     if (isRefused && path !== undefined) {
-      return userError("not-writable", `cannot write ${path}`, { cause: error, hint: "set XDG_STATE_HOME (the cluster's files) or KUBECONFIG to a place that you may write" });
+      return userError("not-writable", `cannot write ${path}`, {
+        cause: error,
+        hint: "set XDG_STATE_HOME (the cluster's files) or KUBECONFIG to a place that you may write",
+      });
     }
   }
   return undefined;

@@ -2,7 +2,15 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Environment } from "../../base/index.ts";
-import { clusterDirectory, isClusterRunning, isHostProcessAlive, listClusterNames, readClusterRecord, requireCluster, type HostProcess } from "../record/index.ts";
+import {
+  clusterDirectory,
+  isClusterRunning,
+  isHostProcessAlive,
+  listClusterNames,
+  readClusterRecord,
+  requireCluster,
+  type HostProcess,
+} from "../record/index.ts";
 import { removeFromKubeconfig } from "./kubeconfig-file.ts";
 
 const stopTimeoutMs = 5_000;
@@ -20,7 +28,8 @@ export async function deleteCluster(name: string, env: Environment): Promise<voi
   // Its PID namespace goes a moment after its launcher.
   const deadline = Date.now() + stopTimeoutMs;
   while (isHostProcessAlive(record.labInit) && Date.now() < deadline) await sleep(pollMs);
-  if (record.kubeconfig !== undefined) removeFromKubeconfig(record.kubeconfig.path, contextNameOf(name), record.kubeconfig.previousContext);
+  if (record.kubeconfig !== undefined)
+    removeFromKubeconfig(record.kubeconfig.path, contextNameOf(name), record.kubeconfig.previousContext);
   rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
 }
 

@@ -33,7 +33,11 @@ const neededMb = 200;
 
 /** Looks at everything that `serin cluster create` needs. Changes nothing. */
 export function diagnose(options: DoctorOptions): Finding[] {
-  const findings = [systemFinding(), ...programs.map((program) => programFinding(program, options.env)), stateFinding(options.env)];
+  const findings = [
+    systemFinding(),
+    ...programs.map((program) => programFinding(program, options.env)),
+    stateFinding(options.env),
+  ];
   const namespaces = namespaceFinding();
   findings.push(namespaces);
   if (namespaces.ok) findings.push(...insideFindings(options.insideCommand));
@@ -51,7 +55,8 @@ function bad(subject: string, detail: string, remedy: string): Finding {
 function systemFinding(): Finding {
   const detail = `${process.platform} ${process.arch}`;
   if (process.platform !== "linux") return bad("system", detail, "run on Linux (a virtual machine will do)");
-  if (process.arch !== "x64" && process.arch !== "arm64") return bad("system", detail, "x86_64 and aarch64 are supported");
+  if (process.arch !== "x64" && process.arch !== "arm64")
+    return bad("system", detail, "x86_64 and aarch64 are supported");
   return good("system", detail);
 }
 
@@ -73,17 +78,28 @@ function stateFinding(env: Environment): Finding {
     mkdirSync(directory, { recursive: true });
     accessSync(directory, constants.W_OK);
   } catch (error) {
-    return bad("state directory", `${directory}: ${(error as Error).message}`, "set XDG_STATE_HOME to a directory that you may write");
+    return bad(
+      "state directory",
+      `${directory}: ${(error as Error).message}`,
+      "set XDG_STATE_HOME to a directory that you may write",
+    );
   }
   const space = statfsSync(directory);
   const freeMb = Math.floor((space.bavail * space.bsize) / 1024 / 1024);
-  if (freeMb < neededMb) return bad("state directory", `${freeMb} MB free at ${directory}`, `make room (${neededMb} MB), or set XDG_STATE_HOME to a directory on another disk`);
+  if (freeMb < neededMb)
+    return bad(
+      "state directory",
+      `${freeMb} MB free at ${directory}`,
+      `make room (${neededMb} MB), or set XDG_STATE_HOME to a directory on another disk`,
+    );
   return good("state directory", `${directory}, ${freeMb} MB free`);
 }
 
 /** As the launcher does: root first becomes a user without rights. */
 function namespaceCommand(): string[] {
-  const asUser = labRunsAsOtherUser() ? ["setpriv", `--reuid=${labHostUid}`, `--regid=${labHostUid}`, "--clear-groups"] : [];
+  const asUser = labRunsAsOtherUser()
+    ? ["setpriv", `--reuid=${labHostUid}`, `--regid=${labHostUid}`, "--clear-groups"]
+    : [];
   return [...asUser, "unshare", "-Unmuipf", "-r", "--kill-child=KILL", "--mount-proc"];
 }
 
@@ -91,7 +107,8 @@ function namespaceFinding(): Finding {
   const [program = "", ...args] = namespaceCommand();
   const { status, stderr, error } = spawnSync(program, [...args, "true"], { encoding: "utf8" });
   if (status === 0) return good("user namespaces", "allowed");
-  if (error !== undefined && "code" in error && error.code === "ENOENT") return bad("user namespaces", `cannot be tried without ${program}`, "install the program first");
+  if (error !== undefined && "code" in error && error.code === "ENOENT")
+    return bad("user namespaces", `cannot be tried without ${program}`, "install the program first");
   const detail = (error?.message ?? stderr ?? "").trim();
   return bad("user namespaces", detail, namespaceRemedy());
 }
@@ -100,7 +117,8 @@ function namespaceRemedy(): string {
   if (readSetting("kernel/apparmor_restrict_unprivileged_userns") === "1") {
     return "AppArmor (Ubuntu 23.10 and newer) forbids them: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (to keep it: echo kernel.apparmor_restrict_unprivileged_userns=0 | sudo tee /etc/sysctl.d/60-serin.conf)";
   }
-  if (readSetting("kernel/unprivileged_userns_clone") === "0") return "sudo sysctl -w kernel.unprivileged_userns_clone=1";
+  if (readSetting("kernel/unprivileged_userns_clone") === "0")
+    return "sudo sysctl -w kernel.unprivileged_userns_clone=1";
   if (readSetting("user/max_user_namespaces") === "0") return "sudo sysctl -w user.max_user_namespaces=15000";
   return "in a container, allow the system calls unshare and mount (Docker: --privileged, or --security-opt seccomp=unconfined --security-opt apparmor=unconfined --cap-add SYS_ADMIN)";
 }
@@ -120,6 +138,12 @@ function insideFindings(insideCommand: readonly string[]): Finding[] {
   try {
     return JSON.parse(stdout) as Finding[];
   } catch {
-    return [bad("inside namespaces", `the check ended with ${status}: ${stderr.trim().split("\n").at(-1) ?? ""}`, "this is a bug of ours: please report it with the output of serin doctor")];
+    return [
+      bad(
+        "inside namespaces",
+        `the check ended with ${status}: ${stderr.trim().split("\n").at(-1) ?? ""}`,
+        "this is a bug of ours: please report it with the output of serin doctor",
+      ),
+    ];
   }
 }

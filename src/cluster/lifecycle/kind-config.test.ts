@@ -37,16 +37,23 @@ test("an API server address that is not ours to bind becomes the loopback, with 
 
 test("without a file it is kind's default, and --name wins", () => {
   const { plan } = parseKindConfig(undefined, { name: "mine" });
-  assert.deepEqual(plan.nodes.map(({ name }) => name), ["mine-control-plane"]);
+  assert.deepEqual(
+    plan.nodes.map(({ name }) => name),
+    ["mine-control-plane"],
+  );
   assert.equal(plan.apiServer.portIsFixed, false);
 });
 
 test("every bad field is named with its line and what was expected", () => {
-  const bad = "kind: Cluster\napiVersion: kind.x-k8s.io/v1\nnode:\n- role: master\nnodes:\n- role: master\n  colour: red\nnetworking:\n  apiServerPort: many\n";
+  const bad =
+    "kind: Cluster\napiVersion: kind.x-k8s.io/v1\nnode:\n- role: master\nnodes:\n- role: master\n  colour: red\nnetworking:\n  apiServerPort: many\n";
   assert.throws(
     () => parseKindConfig(bad, { source: "my.yaml" }),
     (error: Error) => {
-      assert.match(error.message, /my\.yaml:2: apiVersion: must be kind\.x-k8s\.io\/v1alpha4, got "kind\.x-k8s\.io\/v1"/);
+      assert.match(
+        error.message,
+        /my\.yaml:2: apiVersion: must be kind\.x-k8s\.io\/v1alpha4, got "kind\.x-k8s\.io\/v1"/,
+      );
       assert.match(error.message, /my\.yaml:3: node: unknown field; known are kind, /);
       assert.match(error.message, /my\.yaml:6: nodes\[0\]\.role: must be control-plane or worker, got "master"/);
       assert.match(error.message, /my\.yaml:7: nodes\[0\]\.colour: unknown field/);
@@ -58,6 +65,11 @@ test("every bad field is named with its line and what was expected", () => {
 });
 
 test("kind's fields without a counterpart are accepted and named", () => {
-  const { warnings } = parseKindConfig("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nfeatureGates: {A: true}\nnodes:\n- role: control-plane\n  image: kindest/node:v1\n");
-  assert.deepEqual(warnings.map((warning) => warning.split(" ")[0]), ["featureGates", "nodes[0].image"]);
+  const { warnings } = parseKindConfig(
+    "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nfeatureGates: {A: true}\nnodes:\n- role: control-plane\n  image: kindest/node:v1\n",
+  );
+  assert.deepEqual(
+    warnings.map((warning) => warning.split(" ")[0]),
+    ["featureGates", "nodes[0].image"],
+  );
 });

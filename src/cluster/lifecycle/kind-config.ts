@@ -37,15 +37,47 @@ const ignoredFields: Readonly<Record<string, string>> = {
   kubeProxyMode: "services are always made by nftables",
   dnsSearch: "the lab resolves no names outside of it",
 };
-const knownTop = ["kind", "apiVersion", "name", "nodes", "networking", "featureGates", "runtimeConfig", "kubeadmConfigPatches", "kubeadmConfigPatchesJSON6902", "containerdConfigPatches", "containerdConfigPatchesJSON6902"];
-const knownNode = ["role", "labels", "image", "extraMounts", "extraPortMappings", "kubeadmConfigPatches", "kubeadmConfigPatchesJSON6902"];
-const knownNetworking = ["ipFamily", "apiServerAddress", "apiServerPort", "podSubnet", "serviceSubnet", "disableDefaultCNI", "kubeProxyMode", "dnsSearch"];
+const knownTop = [
+  "kind",
+  "apiVersion",
+  "name",
+  "nodes",
+  "networking",
+  "featureGates",
+  "runtimeConfig",
+  "kubeadmConfigPatches",
+  "kubeadmConfigPatchesJSON6902",
+  "containerdConfigPatches",
+  "containerdConfigPatchesJSON6902",
+];
+const knownNode = [
+  "role",
+  "labels",
+  "image",
+  "extraMounts",
+  "extraPortMappings",
+  "kubeadmConfigPatches",
+  "kubeadmConfigPatchesJSON6902",
+];
+const knownNetworking = [
+  "ipFamily",
+  "apiServerAddress",
+  "apiServerPort",
+  "podSubnet",
+  "serviceSubnet",
+  "disableDefaultCNI",
+  "kubeProxyMode",
+  "dnsSearch",
+];
 
 /**
  * Reads kind's `Cluster` (v1alpha4). Absent text means kind's default: one control plane. Throws one user error that names
  * every bad line, field and what was expected; `name` overrides the file's.
  */
-export function parseKindConfig(text: string | undefined, options: { readonly name?: string; readonly source?: string } = {}): ParsedKindConfig {
+export function parseKindConfig(
+  text: string | undefined,
+  options: { readonly name?: string; readonly source?: string } = {},
+): ParsedKindConfig {
   const reader = new ConfigReader(text ?? "", options.source ?? "cluster config");
   const plan = reader.read(options.name);
   reader.throwIfBad();
@@ -66,7 +98,8 @@ class ConfigReader {
 
   read(overridingName: string | undefined): ClusterPlan {
     const document = parseDocument(this.#text, { lineCounter: this.#lines, prettyErrors: false });
-    for (const error of document.errors) this.#problems.push({ line: this.#lines.linePos(error.pos[0]).line, text: error.message });
+    for (const error of document.errors)
+      this.#problems.push({ line: this.#lines.linePos(error.pos[0]).line, text: error.message });
     this.throwIfBad();
     const top = this.#fields(document.contents, "the file", knownTop);
     if (top.size > 0) {
@@ -74,39 +107,52 @@ class ConfigReader {
       this.#expect(top, "apiVersion", apiVersion);
     }
     const name = overridingName ?? this.#string(top, "name") ?? defaultName;
-    if (!/^[a-z0-9][a-z0-9.-]{0,39}$/.test(name)) this.#problem(top.get("name"), `name: "${name}" must be 1 to 40 lower case letters, digits, "-" and "."`);
+    if (!/^[a-z0-9][a-z0-9.-]{0,39}$/.test(name))
+      this.#problem(top.get("name"), `name: "${name}" must be 1 to 40 lower case letters, digits, "-" and "."`);
     const networking = this.#fields(top.get("networking")?.value, "networking", knownNetworking);
     const apiServer = this.#apiServer(networking);
     const family = this.#string(networking, "ipFamily");
-    if (family !== undefined && family !== "ipv4") this.warnings.push(`networking.ipFamily: ${family} is not offered; the cluster is ipv4`);
+    if (family !== undefined && family !== "ipv4")
+      this.warnings.push(`networking.ipFamily: ${family} is not offered; the cluster is ipv4`);
     return { name, nodes: this.#nodes(top.get("nodes"), name), apiServer };
   }
 
   throwIfBad(): void {
     if (this.#problems.length === 0) return;
     const list = this.#problems.map((problem) => `${this.#source}:${problem.line}: ${problem.text}`).join("\n");
-    throw userError("cluster-config-invalid", list, { hint: `the form is kind's: https://kind.sigs.k8s.io/docs/user/configuration (${apiVersion})` });
+    throw userError("cluster-config-invalid", list, {
+      hint: `the form is kind's: https://kind.sigs.k8s.io/docs/user/configuration (${apiVersion})`,
+    });
   }
 
   #apiServer(networking: Map<string, Pair>): ClusterPlan["apiServer"] {
     const asked = this.#string(networking, "apiServerAddress");
     let address: string = labNetwork.hostLoopback;
     if (asked !== undefined && isIP(asked) === 4 && asked.startsWith("127.")) address = asked;
-    else if (asked !== undefined && isIP(asked) === 0) this.#problem(networking.get("apiServerAddress"), `networking.apiServerAddress: "${asked}" is not an IP address`);
+    else if (asked !== undefined && isIP(asked) === 0)
+      this.#problem(networking.get("apiServerAddress"), `networking.apiServerAddress: "${asked}" is not an IP address`);
     else if (asked !== undefined) {
-      this.warnings.push(`networking.apiServerAddress: ${asked} is not the lab's to bind; the API server is at ${address} on this machine's loopback`);
+      this.warnings.push(
+        `networking.apiServerAddress: ${asked} is not the lab's to bind; the API server is at ${address} on this machine's loopback`,
+      );
     }
     const portPair = networking.get("apiServerPort");
     const port = valueOf(portPair) ?? 0;
     if (typeof port !== "number" || !Number.isInteger(port) || port < -1 || port > 65_535) {
-      this.#problem(portPair, `networking.apiServerPort: must be an integer from 0 to 65535, got ${JSON.stringify(port)}`);
+      this.#problem(
+        portPair,
+        `networking.apiServerPort: must be an integer from 0 to 65535, got ${JSON.stringify(port)}`,
+      );
       return { address, port: labNetwork.apiServerPort, portIsFixed: false };
     }
     // A port below 1024 would need rights on the host; 0 and -1 mean any in kind.
-    if (port > 0 && port < 1024) this.#problem(portPair, `networking.apiServerPort: ${port} needs root on this machine; take one above 1023`);
+    if (port > 0 && port < 1024)
+      this.#problem(portPair, `networking.apiServerPort: ${port} needs root on this machine; take one above 1023`);
     // A port that was meant for another address is a wish: another lab may have it on the loopback address.
     const isMeantFor = asked === undefined || asked === address;
-    return port <= 0 ? { address, port: labNetwork.apiServerPort, portIsFixed: false } : { address, port, portIsFixed: isMeantFor };
+    return port <= 0
+      ? { address, port: labNetwork.apiServerPort, portIsFixed: false }
+      : { address, port, portIsFixed: isMeantFor };
   }
 
   #nodes(pair: Pair | undefined, clusterName: string): ClusterNode[] {
@@ -126,14 +172,23 @@ class ConfigReader {
     if (roles.length === 0) roles.push({ role: "control-plane", labels: {} });
     const controlPlanes = roles.filter((node) => node.role === "control-plane").length;
     if (controlPlanes !== 1) this.#problem(pair, `nodes: exactly one control-plane is offered, got ${controlPlanes}`);
-    if (roles.length > labNetwork.maxNodes) this.#problem(pair, `nodes: at most ${labNetwork.maxNodes}, got ${roles.length}`);
+    if (roles.length > labNetwork.maxNodes)
+      this.#problem(pair, `nodes: at most ${labNetwork.maxNodes}, got ${roles.length}`);
     // Kind lists control planes first, and numbers workers from the second one on.
-    const ordered = [...roles.filter((node) => node.role === "control-plane"), ...roles.filter((node) => node.role === "worker")];
+    const ordered = [
+      ...roles.filter((node) => node.role === "control-plane"),
+      ...roles.filter((node) => node.role === "worker"),
+    ];
     let workers = 0;
     return ordered.map((node, index) => {
       if (node.role === "worker") workers += 1;
       const suffix = node.role === "control-plane" ? "control-plane" : `worker${workers === 1 ? "" : workers}`;
-      return { name: `${clusterName}-${suffix}`, ...node, address: labNetwork.nodeAddress(index), podCidr: labNetwork.podCidr(index) };
+      return {
+        name: `${clusterName}-${suffix}`,
+        ...node,
+        address: labNetwork.nodeAddress(index),
+        podCidr: labNetwork.podCidr(index),
+      };
     });
   }
 
@@ -147,7 +202,11 @@ class ConfigReader {
     for (const item of pair.value.items) {
       const value = valueOf(item);
       if (typeof value === "string") labels[String(isScalar(item.key) ? item.key.value : item.key)] = value;
-      else this.#problem(item, `${path}: the value of "${String(item.key)}" must be a string, got ${JSON.stringify(value)}`);
+      else
+        this.#problem(
+          item,
+          `${path}: the value of "${String(item.key)}" must be a string, got ${JSON.stringify(value)}`,
+        );
     }
     return labels;
   }
@@ -182,7 +241,8 @@ class ConfigReader {
 
   #expect(fields: Map<string, Pair>, name: string, wanted: string): void {
     const got = this.#string(fields, name);
-    if (got !== wanted) this.#problem(fields.get(name), `${name}: must be ${wanted}, got ${got === undefined ? "nothing" : `"${got}"`}`);
+    if (got !== wanted)
+      this.#problem(fields.get(name), `${name}: must be ${wanted}, got ${got === undefined ? "nothing" : `"${got}"`}`);
   }
 
   #problem(pair: Pair | undefined, text: string): void {

@@ -15,7 +15,10 @@ test("a cluster is merged in, made current, and taken out again with the former 
   assert.equal(statSync(path).mode & 0o777, 0o600);
   const merged = parse(readFileSync(path, "utf8")) as { "current-context": string; contexts: { name: string }[] };
   assert.equal(merged["current-context"], "kind-b");
-  assert.deepEqual(merged.contexts.map(({ name }) => name), ["kind-a", "kind-b"]);
+  assert.deepEqual(
+    merged.contexts.map(({ name }) => name),
+    ["kind-a", "kind-b"],
+  );
   removeFromKubeconfig(path, "kind-b", "kind-a");
   const left = parse(readFileSync(path, "utf8")) as { "current-context": string; users: unknown[] };
   assert.equal(left["current-context"], "kind-a");
@@ -24,7 +27,10 @@ test("a cluster is merged in, made current, and taken out again with the former 
 
 test("what the user has in his kubeconfig stays, and a damaged one is not overwritten", () => {
   const path = join(mkdtempSync(join(tmpdir(), "serin-kubeconfig-")), "config");
-  writeFileSync(path, "apiVersion: v1\nkind: Config\ncurrent-context: prod\npreferences: {colors: true}\nclusters: [{name: prod, cluster: {server: https://prod}}]\ncontexts: [{name: prod, context: {cluster: prod, user: me}}]\nusers: [{name: me, user: {token: t}}]\n");
+  writeFileSync(
+    path,
+    "apiVersion: v1\nkind: Config\ncurrent-context: prod\npreferences: {colors: true}\nclusters: [{name: prod, cluster: {server: https://prod}}]\ncontexts: [{name: prod, context: {cluster: prod, user: me}}]\nusers: [{name: me, user: {token: t}}]\n",
+  );
   assert.equal(mergeIntoKubeconfig(path, access), "prod");
   removeFromKubeconfig(path, "kind-a", "prod");
   const left = parse(readFileSync(path, "utf8")) as Record<string, unknown>;

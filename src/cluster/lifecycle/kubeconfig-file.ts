@@ -37,13 +37,22 @@ function entriesOf(access: AdminAccess): Pick<KubeconfigDocument, "clusters" | "
   return {
     clusters: [{ name, cluster: { "certificate-authority-data": base64(access.ca), server: access.server } }],
     contexts: [{ name, context: { cluster: name, user: name } }],
-    users: [{ name, user: { "client-certificate-data": base64(access.certificate), "client-key-data": base64(access.key) } }],
+    users: [
+      { name, user: { "client-certificate-data": base64(access.certificate), "client-key-data": base64(access.key) } },
+    ],
   };
 }
 
 /** A kubeconfig for one cluster alone, as `kind get kubeconfig` prints it. */
 export function kubeconfigText(access: AdminAccess): string {
-  return stringify({ apiVersion: "v1", ...entriesOf(access), "current-context": access.contextName, kind: "Config", preferences: {}, users: entriesOf(access).users });
+  return stringify({
+    apiVersion: "v1",
+    ...entriesOf(access),
+    "current-context": access.contextName,
+    kind: "Config",
+    preferences: {},
+    users: entriesOf(access).users,
+  });
 }
 
 /** Of several files in KUBECONFIG the first existing one is written, else the first. */
@@ -69,28 +78,49 @@ export function mergeIntoKubeconfig(path: string, access: AdminAccess): string {
 export function removeFromKubeconfig(path: string, contextName: string, previousContext: string): void {
   if (!existsSync(path)) return;
   const document = readKubeconfig(path);
-  for (const list of ["clusters", "users", "contexts"] as const) document[list] = document[list].filter((entry) => entry.name !== contextName);
+  for (const list of ["clusters", "users", "contexts"] as const)
+    document[list] = document[list].filter((entry) => entry.name !== contextName);
   if (document["current-context"] === contextName) {
-    document["current-context"] = document.contexts.some((entry) => entry.name === previousContext) ? previousContext : "";
+    document["current-context"] = document.contexts.some((entry) => entry.name === previousContext)
+      ? previousContext
+      : "";
   }
   writeKubeconfig(path, document);
 }
 
 function readKubeconfig(path: string): KubeconfigDocument {
-  const empty: KubeconfigDocument = { apiVersion: "v1", kind: "Config", "current-context": "", clusters: [], users: [], contexts: [] };
+  const empty: KubeconfigDocument = {
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": "",
+    clusters: [],
+    users: [],
+    contexts: [],
+  };
   if (!existsSync(path)) return empty;
   let value: unknown;
   try {
     value = parse(readFileSync(path, "utf8"));
   } catch (error) {
-    throw userError("kubeconfig-invalid", `cannot read the kubeconfig ${path}: ${messageOf(error)}`, { hint: "mend it, or set KUBECONFIG to another file" });
+    throw userError("kubeconfig-invalid", `cannot read the kubeconfig ${path}: ${messageOf(error)}`, {
+      hint: "mend it, or set KUBECONFIG to another file",
+    });
   }
   if (value === null || value === undefined) return empty;
   if (typeof value !== "object" || Array.isArray(value)) {
-    throw userError("kubeconfig-invalid", `the kubeconfig ${path} must be a map`, { hint: "mend it, or set KUBECONFIG to another file" });
+    throw userError("kubeconfig-invalid", `the kubeconfig ${path} must be a map`, {
+      hint: "mend it, or set KUBECONFIG to another file",
+    });
   }
   const given = value as Partial<KubeconfigDocument>;
-  return { ...empty, ...given, "current-context": given["current-context"] ?? "", clusters: given.clusters ?? [], users: given.users ?? [], contexts: given.contexts ?? [] };
+  return {
+    ...empty,
+    ...given,
+    "current-context": given["current-context"] ?? "",
+    clusters: given.clusters ?? [],
+    users: given.users ?? [],
+    contexts: given.contexts ?? [],
+  };
 }
 
 function writeKubeconfig(path: string, document: KubeconfigDocument): void {

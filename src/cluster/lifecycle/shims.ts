@@ -16,7 +16,8 @@ export function writeShims(stateDirectory: string, clusterName: string, releaseR
     docker: dockerShim(),
     sudo: sudoShim,
   };
-  for (const [name, script] of Object.entries(shims)) writeFileSync(join(directory, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  for (const [name, script] of Object.entries(shims))
+    writeFileSync(join(directory, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   // A link, as the program knows by its name what it is called.
   const istioctl = join(directory, "istioctl");
   rmSync(istioctl, { force: true });

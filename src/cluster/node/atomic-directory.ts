@@ -1,4 +1,15 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 
 export interface DirectoryFile {
@@ -14,7 +25,11 @@ const dataLink = "..data";
  * The layout is the kubelet's: files are links through `..data` into a directory with a time in its name. Answers whether
  * anything changed.
  */
-export function writeAtomicDirectory(directory: string, files: ReadonlyMap<string, DirectoryFile>, nowMs: number): boolean {
+export function writeAtomicDirectory(
+  directory: string,
+  files: ReadonlyMap<string, DirectoryFile>,
+  nowMs: number,
+): boolean {
   mkdirSync(directory, { recursive: true });
   if (isCurrent(directory, files)) return false;
   const generation = `..${new Date(nowMs).toISOString().replaceAll(/[-:T]/g, "_").replace(".", "_").replace("Z", "")}_${process.hrtime.bigint() % 1_000_000_000n}`;
@@ -31,10 +46,12 @@ export function writeAtomicDirectory(directory: string, files: ReadonlyMap<strin
   symlinkSync(generation, temporary);
   renameSync(temporary, join(directory, dataLink));
   const topNames = new Set([...files.keys()].map((path) => path.split("/")[0] ?? ""));
-  for (const name of topNames) if (!linkExists(join(directory, name))) symlinkSync(`${dataLink}/${name}`, join(directory, name));
+  for (const name of topNames)
+    if (!linkExists(join(directory, name))) symlinkSync(`${dataLink}/${name}`, join(directory, name));
   // What is no link is the place of another volume that a container has mounted inside this one.
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
-    if (entry.isSymbolicLink() && !entry.name.startsWith("..") && !topNames.has(entry.name)) rmSync(join(directory, entry.name), { force: true });
+    if (entry.isSymbolicLink() && !entry.name.startsWith("..") && !topNames.has(entry.name))
+      rmSync(join(directory, entry.name), { force: true });
   }
   if (previous !== undefined) rmSync(join(directory, previous), { recursive: true, force: true });
   return true;

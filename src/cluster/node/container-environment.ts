@@ -24,13 +24,20 @@ export function containerEnvironment(container: Container, sources: EnvironmentS
   for (const from of container.envFrom ?? []) addEnvFrom(environment, from, sources);
   const own: Record<string, string> = {};
   for (const variable of container.env ?? []) {
-    const value = variable.valueFrom === undefined ? expandVariables(variable.value ?? "", { ...environment, ...own }) : valueFrom(variable, container, sources);
+    const value =
+      variable.valueFrom === undefined
+        ? expandVariables(variable.value ?? "", { ...environment, ...own })
+        : valueFrom(variable, container, sources);
     if (value !== undefined) own[variable.name] = value;
   }
   return { ...environment, ...own };
 }
 
-function addEnvFrom(environment: Record<string, string>, from: NonNullable<Container["envFrom"]>[number], sources: EnvironmentSources): void {
+function addEnvFrom(
+  environment: Record<string, string>,
+  from: NonNullable<Container["envFrom"]>[number],
+  sources: EnvironmentSources,
+): void {
   const prefix = from.prefix ?? "";
   if (from.configMapRef !== undefined) {
     const { name = "", optional } = from.configMapRef;
@@ -42,7 +49,8 @@ function addEnvFrom(environment: Record<string, string>, from: NonNullable<Conta
     const { name = "", optional } = from.secretRef;
     const secret = sources.secret(name);
     if (secret === undefined && optional !== true) throw missing("secret", name);
-    for (const [key, value] of Object.entries(secret?.data ?? {})) environment[prefix + key] = Buffer.from(value, "base64").toString("utf8");
+    for (const [key, value] of Object.entries(secret?.data ?? {}))
+      environment[prefix + key] = Buffer.from(value, "base64").toString("utf8");
   }
 }
 
@@ -59,7 +67,9 @@ function valueFrom(variable: EnvVar, container: Container, sources: EnvironmentS
     const map = sources.configMap(name);
     const value = map?.data?.[key];
     if (value !== undefined || optional === true) return value;
-    throw map === undefined ? missing("configmap", name) : userError("config-missing", `couldn't find key ${key} in ConfigMap ${sources.pod.metadata.namespace}/${name}`);
+    throw map === undefined
+      ? missing("configmap", name)
+      : userError("config-missing", `couldn't find key ${key} in ConfigMap ${sources.pod.metadata.namespace}/${name}`);
   }
   if (secretKeyRef !== undefined) {
     const { name = "", key, optional } = secretKeyRef;
@@ -67,13 +77,18 @@ function valueFrom(variable: EnvVar, container: Container, sources: EnvironmentS
     const value = secret?.data?.[key];
     if (value !== undefined) return Buffer.from(value, "base64").toString("utf8");
     if (optional === true) return undefined;
-    throw secret === undefined ? missing("secret", name) : userError("config-missing", `couldn't find key ${key} in Secret ${sources.pod.metadata.namespace}/${name}`);
+    throw secret === undefined
+      ? missing("secret", name)
+      : userError("config-missing", `couldn't find key ${key} in Secret ${sources.pod.metadata.namespace}/${name}`);
   }
   return undefined;
 }
 
 /** A field of the downward API. Throws a user error for a path that it does not have. */
-export function fieldValue(path: string, sources: Pick<EnvironmentSources, "pod" | "nodeName" | "podIp" | "hostIp">): string {
+export function fieldValue(
+  path: string,
+  sources: Pick<EnvironmentSources, "pod" | "nodeName" | "podIp" | "hostIp">,
+): string {
   const { pod } = sources;
   const keyed = /^metadata\.(labels|annotations)\['([^']+)'\]$/.exec(path);
   if (keyed !== null) return pod.metadata[keyed[1] as "labels" | "annotations"]?.[keyed[2] ?? ""] ?? "";
@@ -111,9 +126,18 @@ function keyValueLines(values: Record<string, string> | undefined): string {
 }
 
 /** `limits.cpu`, `requests.memory` …, whole units rounded up; the node's own size where there is no limit. */
-export function resourceValue(reference: { containerName?: string; resource: string; divisor?: string }, container: Container, pod: Pod): string {
+export function resourceValue(
+  reference: { containerName?: string; resource: string; divisor?: string },
+  container: Container,
+  pod: Pod,
+): string {
   const named = reference.containerName;
-  const target = named === undefined ? container : [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].find((candidate) => candidate.name === named);
+  const target =
+    named === undefined
+      ? container
+      : [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].find(
+          (candidate) => candidate.name === named,
+        );
   const [list = "", name = ""] = reference.resource.split(/\.(.*)/s);
   const quantity = target?.resources?.[list as "limits" | "requests"]?.[name];
   const fallback = list === "limits" ? nodeSize(name) : 0;
@@ -131,7 +155,18 @@ function navigatorCores(): number {
 }
 
 const suffixes: Readonly<Record<string, number>> = {
-  "": 1, m: 1e-3, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40, Pi: 2 ** 50,
+  "": 1,
+  m: 1e-3,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+  Pi: 2 ** 50,
 };
 
 /** A Kubernetes quantity as a number; NaN for what is none. */
@@ -160,7 +195,8 @@ function addServiceVariables(environment: Record<string, string>, service: Servi
   environment[`${name}_PORT`] = `${(first.protocol ?? "TCP").toLowerCase()}://${clusterIP}:${first.port}`;
   for (const port of ports) {
     const protocol = (port.protocol ?? "TCP").toLowerCase();
-    if (port.name !== undefined) environment[`${name}_SERVICE_PORT_${port.name.toUpperCase().replaceAll("-", "_")}`] = String(port.port);
+    if (port.name !== undefined)
+      environment[`${name}_SERVICE_PORT_${port.name.toUpperCase().replaceAll("-", "_")}`] = String(port.port);
     const link = `${name}_PORT_${port.port}_${protocol.toUpperCase()}`;
     environment[link] = `${protocol}://${clusterIP}:${port.port}`;
     environment[`${link}_PROTO`] = protocol;

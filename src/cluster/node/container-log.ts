@@ -95,7 +95,11 @@ export class ContainerLog {
   }
 
   /** Hands the text over in pieces; resolves at the end of the file, or for `follow` when the container ended or `signal` is aborted. */
-  async read(options: LogReadOptions, write: (text: string) => Promise<void> | void, signal: AbortSignal): Promise<void> {
+  async read(
+    options: LogReadOptions,
+    write: (text: string) => Promise<void> | void,
+    signal: AbortSignal,
+  ): Promise<void> {
     const queue: (readonly LogLine[] | undefined)[] = [];
     let wake = (): void => undefined;
     const follower = (lines: readonly LogLine[] | undefined): void => {
@@ -185,7 +189,9 @@ class LogRenderer {
   }
 
   render(lines: readonly LogLine[]): string {
-    const text = lines.map((line) => `${this.#timestamps ? `${line.time} ` : ""}${line.text}${line.partial ? "" : "\n"}`).join("");
+    const text = lines
+      .map((line) => `${this.#timestamps ? `${line.time} ` : ""}${line.text}${line.partial ? "" : "\n"}`)
+      .join("");
     const bytes = Buffer.byteLength(text);
     if (bytes <= this.#left) {
       this.#left -= bytes;

@@ -8,11 +8,19 @@ import { scriptDirectory, type ContainerMount } from "./container-root.ts";
 import type { PodHost } from "./pod-host.ts";
 
 /** The container's volume mounts; config maps, secrets and the like are read-only. Throws a user error for a bad one. */
-export function volumeMounts(container: Container, host: PodHost, environment: Readonly<Record<string, string>>): ContainerMount[] {
+export function volumeMounts(
+  container: Container,
+  host: PodHost,
+  environment: Readonly<Record<string, string>>,
+): ContainerMount[] {
   const volumes = host.pod().spec?.volumes ?? [];
   return (container.volumeMounts ?? []).map((wanted) => {
     const volume = volumes.find((candidate) => candidate.name === wanted.name);
-    if (volume === undefined) throw userError("volume-missing", `volume "${wanted.name}" of container "${container.name}" is not among the pod's`);
+    if (volume === undefined)
+      throw userError(
+        "volume-missing",
+        `volume "${wanted.name}" of container "${container.name}" is not among the pod's`,
+      );
     const path = host.volumePath(volume);
     const writable = volume.emptyDir !== undefined || volume.hostPath !== undefined;
     const { subPath = "" } = wanted;
@@ -27,8 +35,10 @@ export function volumeMounts(container: Container, host: PodHost, environment: R
 /** The release tree, its packages and the shared cache of compiled sources. */
 export function releaseMounts(image: ResolvedImage, host: PodHost): ContainerMount[] {
   const mounts: ContainerMount[] = [{ source: image.release.root, target: releaseInContainer, readOnly: true }];
-  if (image.release.nodeModules !== undefined) mounts.push({ source: image.release.nodeModules, target: modulesInContainer, readOnly: true });
-  if (host.compileCache !== undefined) mounts.push({ source: host.compileCache, target: compileCacheInContainer, readOnly: false });
+  if (image.release.nodeModules !== undefined)
+    mounts.push({ source: image.release.nodeModules, target: modulesInContainer, readOnly: true });
+  if (host.compileCache !== undefined)
+    mounts.push({ source: host.compileCache, target: compileCacheInContainer, readOnly: false });
   return mounts;
 }
 
@@ -42,7 +52,12 @@ const compileCacheInContainer = "/var/cache/serin";
 /** The image's other names for its program, as scripts. */
 export function aliasScripts(image: ResolvedImage): Record<string, string> {
   const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
-  return Object.fromEntries(Object.entries(image.aliases).map(([name, words]) => [name, `#!/bin/sh\nexec ${words.map(quote).join(" ")} "$@"\n`]));
+  return Object.fromEntries(
+    Object.entries(image.aliases).map(([name, words]) => [
+      name,
+      `#!/bin/sh\nexec ${words.map(quote).join(" ")} "$@"\n`,
+    ]),
+  );
 }
 
 /** What every container has before its image and its own variables. */
@@ -62,13 +77,15 @@ export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<str
 /** A path below the volume; links must not lead out of it. */
 function subPathIn(volume: string, subPath: string, mayCreate: boolean): string {
   const path = join(volume, subPath);
-  if (path !== volume && !path.startsWith(`${volume}/`)) throw userError("sub-path", `subPath "${subPath}" leads out of its volume`);
+  if (path !== volume && !path.startsWith(`${volume}/`))
+    throw userError("sub-path", `subPath "${subPath}" leads out of its volume`);
   if (!existsSync(path)) {
     if (!mayCreate) throw userError("sub-path", `subPath "${subPath}" is not in its volume`);
     mkdirSync(path, { recursive: true });
   }
   const real = realpathSync(path);
   const root = realpathSync(volume);
-  if (real !== root && !real.startsWith(`${root}/`)) throw userError("sub-path", `subPath "${subPath}" leads out of its volume`);
+  if (real !== root && !real.startsWith(`${root}/`))
+    throw userError("sub-path", `subPath "${subPath}" leads out of its volume`);
   return real;
 }

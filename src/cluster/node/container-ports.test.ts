@@ -6,7 +6,13 @@ import { systemClock, type Clock } from "../../base/index.ts";
 import { declaredPorts, untilListening } from "./container-ports.ts";
 
 test("only declared TCP ports are looked for", () => {
-  assert.deepEqual(declaredPorts({ name: "c", ports: [{ containerPort: 80 }, { containerPort: 53, protocol: "UDP" }, { containerPort: 443, protocol: "TCP" }] }), [80, 443]);
+  assert.deepEqual(
+    declaredPorts({
+      name: "c",
+      ports: [{ containerPort: 80 }, { containerPort: 53, protocol: "UDP" }, { containerPort: 443, protocol: "TCP" }],
+    }),
+    [80, 443],
+  );
 });
 
 test("it resolves when the program listens, and after three seconds at the latest", async () => {
@@ -15,7 +21,14 @@ test("it resolves when the program listens, and after three seconds at the lates
   const { port } = server.address() as AddressInfo;
   let nowMs = 0;
   const waits: number[] = [];
-  const clock: Clock = { ...systemClock, steadyMs: () => nowMs, sleep: async (ms) => { waits.push(ms); nowMs += ms; } };
+  const clock: Clock = {
+    ...systemClock,
+    steadyMs: () => nowMs,
+    sleep: async (ms) => {
+      waits.push(ms);
+      nowMs += ms;
+    },
+  };
   await untilListening(process.pid, [port], clock, new AbortController().signal);
   assert.deepEqual(waits, []);
   server.close();

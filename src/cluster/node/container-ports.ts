@@ -9,14 +9,21 @@ const listening = "0A";
 
 /** The TCP ports that a container declares. */
 export function declaredPorts(container: Container): number[] {
-  return (container.ports ?? []).filter(({ protocol = "TCP" }) => protocol === "TCP").map(({ containerPort }) => containerPort);
+  return (container.ports ?? [])
+    .filter(({ protocol = "TCP" }) => protocol === "TCP")
+    .map(({ containerPort }) => containerPort);
 }
 
 /**
  * Resolves once somebody in the network namespace of `pid` listens on all of the ports, at the latest after three seconds:
  * a container without a readiness probe would else count as ready before its program listens.
  */
-export async function untilListening(pid: number, ports: readonly number[], clock: Clock, signal: AbortSignal): Promise<void> {
+export async function untilListening(
+  pid: number,
+  ports: readonly number[],
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
   const deadlineMs = clock.steadyMs() + limitMs;
   while (!signal.aborted && clock.steadyMs() < deadlineMs) {
     const open = await listeningPorts(pid);

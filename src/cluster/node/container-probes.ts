@@ -38,7 +38,9 @@ export class ContainerProbes {
     this.#options = options;
     const { startupProbe, readinessProbe } = options.target.container;
     this.started = options.known?.started ?? startupProbe === undefined;
-    this.ready = options.known?.ready ?? (startupProbe === undefined && readinessProbe === undefined && options.settled === undefined);
+    this.ready =
+      options.known?.ready ??
+      (startupProbe === undefined && readinessProbe === undefined && options.settled === undefined);
   }
 
   /** Runs until {@link stop}. */
@@ -116,7 +118,11 @@ export class ContainerProbes {
       if (signal.aborted) return false;
       if (outcome.success) return true;
       const left = budgetMs - (clock.steadyMs() - beginMs);
-      await sleepUntil(clock, Math.max(1, Math.min(left, earlyMs[Math.min(attempt, earlyMs.length - 1)] ?? 500)), signal);
+      await sleepUntil(
+        clock,
+        Math.max(1, Math.min(left, earlyMs[Math.min(attempt, earlyMs.length - 1)] ?? 500)),
+        signal,
+      );
       if (signal.aborted) return false;
     }
     return true;

@@ -5,20 +5,56 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { ContainerLog, readLogText } from "./container-log.ts";
-import { adoptContainer, isAlive, programPidOf, spawnContainer, startTicksOf, type SpawnedContainer } from "./container-process.ts";
+import {
+  adoptContainer,
+  isAlive,
+  programPidOf,
+  spawnContainer,
+  startTicksOf,
+  type SpawnedContainer,
+} from "./container-process.ts";
 import { buildContainerRoot } from "./container-root.ts";
 import { requireOwnNetwork } from "../../net/testing/index.ts";
 
 requireOwnNetwork();
 
-const everything = { follow: false, timestamps: false, tailLines: undefined, sinceMs: undefined, limitBytes: undefined };
+const everything = {
+  follow: false,
+  timestamps: false,
+  tailLines: undefined,
+  sinceMs: undefined,
+  limitBytes: undefined,
+};
 
 function start(script: string): { directory: string; spawned: SpawnedContainer } {
   const directory = mkdtempSync(join(tmpdir(), "serin-container-"));
-  const mount = buildContainerRoot({ workDirectory: mkdtempSync(join(tmpdir(), "serin-root-")), mounts: [], scripts: {}, etcFiles: {}, hostProc: false, readOnlyRoot: false, sizeMb: 16 });
+  const mount = buildContainerRoot({
+    workDirectory: mkdtempSync(join(tmpdir(), "serin-root-")),
+    mounts: [],
+    scripts: {},
+    etcFiles: {},
+    hostProc: false,
+    readOnlyRoot: false,
+    sizeMb: 16,
+  });
   const rights = { privileged: false, capabilities: ["kill"], user: 0, group: 0 };
-  const command = { argv: ["/bin/sh", "-c", script], environment: { PATH: "/usr/bin:/bin", GREETING: "hello" }, workingDirectory: "/tmp/deep/er", rights };
-  return { directory, spawned: spawnContainer({ namespaces: { mount }, hostPid: false, directory, stdin: false, terminal: undefined, command }) };
+  const command = {
+    argv: ["/bin/sh", "-c", script],
+    environment: { PATH: "/usr/bin:/bin", GREETING: "hello" },
+    workingDirectory: "/tmp/deep/er",
+    rights,
+  };
+  return {
+    directory,
+    spawned: spawnContainer({
+      namespaces: { mount },
+      hostPid: false,
+      directory,
+      stdin: false,
+      terminal: undefined,
+      command,
+    }),
+  };
 }
 
 async function logOf({ directory, spawned }: ReturnType<typeof start>): Promise<{ path: string; done: Promise<void> }> {

@@ -104,8 +104,14 @@ export function spawnContainer(options: SpawnOptions): SpawnedContainer {
   const input = options.stdin && options.terminal === undefined ? openInput(options.directory) : undefined;
   try {
     const { terminal } = options;
-    const child = startInit(options, terminal === undefined ? [input?.reader ?? "ignore", writer, writer, exitDescriptor] : [terminal, terminal, terminal, exitDescriptor]);
-    if (child.pid === undefined) throw transientError("container-start-failed", "the kernel refused to start a process");
+    const child = startInit(
+      options,
+      terminal === undefined
+        ? [input?.reader ?? "ignore", writer, writer, exitDescriptor]
+        : [terminal, terminal, terminal, exitDescriptor],
+    );
+    if (child.pid === undefined)
+      throw transientError("container-start-failed", "the kernel refused to start a process");
     return { process: new ChildContainerProcess(child, child.pid), output, input: input?.writer };
   } catch (error) {
     closeDescriptor(output);
@@ -125,8 +131,21 @@ function startInit(options: SpawnOptions, stdio: ("ignore" | number)[]): ChildPr
   // Who becomes another user needs the right to until then, so the shell in front keeps its capabilities.
   const changesUser = user !== 0 || group !== 0;
   const first = [...(changesUser ? [] : rightsPrefix(command.rights)), shell, "-c", waitScript, "container"];
-  const program = [...(options.terminal === undefined ? [] : ["setsid", "-c", "-w"]), ...(changesUser ? rightsPrefix(command.rights) : []), ...command.argv];
-  const args = ["-c", mountScript, "container", options.hostPid ? "host-proc" : "own-proc", procMode, command.workingDirectory, ...first, ...program];
+  const program = [
+    ...(options.terminal === undefined ? [] : ["setsid", "-c", "-w"]),
+    ...(changesUser ? rightsPrefix(command.rights) : []),
+    ...command.argv,
+  ];
+  const args = [
+    "-c",
+    mountScript,
+    "container",
+    options.hostPid ? "host-proc" : "own-proc",
+    procMode,
+    command.workingDirectory,
+    ...first,
+    ...program,
+  ];
   const start = (): ChildProcess => spawn(shell, args, { stdio, env: command.environment, cwd: "/", detached: true });
   return withNamespaces(options.namespaces, () => (options.hostPid ? start() : inNewNamespaces({ pid: true }, start)));
 }
@@ -218,7 +237,9 @@ export interface AdoptedContainer {
 /** Takes a container over that an earlier node process started in `directory`. */
 export function adoptContainer(identity: ProcessIdentity, directory: string, clock: Clock): AdoptedContainer {
   const alive = isAlive(identity);
-  const output = alive ? openDescriptor(join(directory, fifoName), openFlags.readOnly | openFlags.nonBlocking) : undefined;
+  const output = alive
+    ? openDescriptor(join(directory, fifoName), openFlags.readOnly | openFlags.nonBlocking)
+    : undefined;
   return { process: new AdoptedContainerProcess(identity, directory, clock), output };
 }
 

@@ -18,5 +18,14 @@ export interface ContainerRecord {
 
 /** Of a container that has never run. */
 export function newRecord(name: string, reason: string): ContainerRecord {
-  return { name, restartCount: 0, containerId: undefined, imageId: "", state: { waiting: { reason } }, lastState: undefined, identity: undefined, probed: undefined };
+  return {
+    name,
+    restartCount: 0,
+    containerId: undefined,
+    imageId: "",
+    state: { waiting: { reason } },
+    lastState: undefined,
+    identity: undefined,
+    probed: undefined,
+  };
 }

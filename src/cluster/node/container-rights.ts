@@ -31,7 +31,10 @@ export function containerRights(container: Container, pod: Pod, uidCount: number
   return {
     privileged: context?.privileged === true,
     // Where its uid cannot tell a sidecar from its application, the mark on its packets does, which takes this right.
-    capabilities: [...capabilitiesOf(context?.capabilities), ...(wantedUser === sidecarUser && !hasUser ? ["net_admin"] : [])],
+    capabilities: [
+      ...capabilitiesOf(context?.capabilities),
+      ...(wantedUser === sidecarUser && !hasUser ? ["net_admin"] : []),
+    ],
     user: hasUser ? wantedUser : 0,
     group: hasUser ? wantedGroup : 0,
   };
@@ -40,10 +43,16 @@ export function containerRights(container: Container, pod: Pod, uidCount: number
 /** What the pod asks for and this lab cannot give, in words for an event; undefined for nothing. */
 export function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
   const asked = new Set<string>();
-  const contexts = [pod.spec?.securityContext, ...[...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].map((container) => container.securityContext)];
+  const contexts = [
+    pod.spec?.securityContext,
+    ...[...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].map(
+      (container) => container.securityContext,
+    ),
+  ];
   for (const context of contexts) {
     if (context?.runAsUser !== undefined && context.runAsUser >= uidCount) asked.add(`runAsUser ${context.runAsUser}`);
-    if (context?.runAsGroup !== undefined && context.runAsGroup >= uidCount) asked.add(`runAsGroup ${context.runAsGroup}`);
+    if (context?.runAsGroup !== undefined && context.runAsGroup >= uidCount)
+      asked.add(`runAsGroup ${context.runAsGroup}`);
   }
   const group = pod.spec?.securityContext?.fsGroup;
   if (group !== undefined && group >= uidCount) asked.add(`fsGroup ${group}`);

@@ -15,14 +15,35 @@ function scratch(): string {
 }
 
 /** Runs a script as a container's first process would run: own PID namespace, own read-only /proc, default capabilities. */
-function inContainer(mounts: readonly ContainerMount[], script: string): { status: number | null; stdout: string; stderr: string } {
-  const mount = buildContainerRoot({ workDirectory: scratch(), mounts, scripts: {}, etcFiles: { "resolv.conf": "nameserver 10.96.0.10\n" }, hostProc: false, readOnlyRoot: false, sizeMb: 16 });
-  const words = ["-c", 'mount -t proc -o ro proc /proc; exec setpriv --bounding-set=-all,+chown,+dac_override -- sh -c "$1"', "test", script];
-  return withNamespaces({ mount }, () => inNewNamespaces({ pid: true }, () => spawnSync("/bin/sh", words, { encoding: "utf8", cwd: "/" })));
+function inContainer(
+  mounts: readonly ContainerMount[],
+  script: string,
+): { status: number | null; stdout: string; stderr: string } {
+  const mount = buildContainerRoot({
+    workDirectory: scratch(),
+    mounts,
+    scripts: {},
+    etcFiles: { "resolv.conf": "nameserver 10.96.0.10\n" },
+    hostProc: false,
+    readOnlyRoot: false,
+    sizeMb: 16,
+  });
+  const words = [
+    "-c",
+    'mount -t proc -o ro proc /proc; exec setpriv --bounding-set=-all,+chown,+dac_override -- sh -c "$1"',
+    "test",
+    script,
+  ];
+  return withNamespaces({ mount }, () =>
+    inNewNamespaces({ pid: true }, () => spawnSync("/bin/sh", words, { encoding: "utf8", cwd: "/" })),
+  );
 }
 
 test("a container can write neither the machine's programs nor the kernel's settings, nor make them writable", () => {
-  const { stderr } = inContainer([], "touch /usr/x; echo 1 > /proc/sys/kernel/panic; mount -o remount,rw /usr; touch /usr/y; umount /usr; mount -t tmpfs t /usr");
+  const { stderr } = inContainer(
+    [],
+    "touch /usr/x; echo 1 > /proc/sys/kernel/panic; mount -o remount,rw /usr; touch /usr/y; umount /usr; mount -t tmpfs t /usr",
+  );
   assert.match(stderr, /cannot touch '\/usr\/x': Read-only/);
   assert.match(stderr, /cannot create \/proc\/sys\/kernel\/panic: Read-only/);
   assert.match(stderr, /cannot touch '\/usr\/y': Read-only/);
@@ -30,7 +51,10 @@ test("a container can write neither the machine's programs nor the kernel's sett
 });
 
 test("a container sees its own /etc and nothing of the machine's users, files or processes", () => {
-  const { stdout } = inContainer([], "cat /etc/resolv.conf; ls /etc/shadow /home/* /.old 2>&1; ls -d /proc/[0-9]* | wc -l; wc -l < /etc/passwd");
+  const { stdout } = inContainer(
+    [],
+    "cat /etc/resolv.conf; ls /etc/shadow /home/* /.old 2>&1; ls -d /proc/[0-9]* | wc -l; wc -l < /etc/passwd",
+  );
   assert.match(stdout, /^nameserver 10\.96\.0\.10\n/);
   assert.match(stdout, /'?\/etc\/shadow'?: No such file/);
   assert.match(stdout, /'?\/\.old'?: No such file/);

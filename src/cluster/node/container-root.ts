@@ -1,6 +1,24 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
-import { bindMount, changeDirectory, makeReadOnlyRecursive, mount, mountFlags, pivotRoot, unmountDetached } from "./libc.ts";
+import {
+  bindMount,
+  changeDirectory,
+  makeReadOnlyRecursive,
+  mount,
+  mountFlags,
+  pivotRoot,
+  unmountDetached,
+} from "./libc.ts";
 import { inNewNamespaces, openNamespace } from "./namespaces.ts";
 
 /** One thing that is bound into a container, besides the machine's programs. */
@@ -35,7 +53,25 @@ const oldRoot = "/.old";
 const programDirectories = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu"];
 const emptyDirectories = ["etc", "tmp", "run", "var", "proc", "sys", "dev", "home", "root", "mnt", "srv", "opt"];
 /** Of the machine's /etc only what programs and the loader read; no accounts' secrets, no resolver. */
-const sharedEtc = ["alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "os-release", "protocols", "services", "ssl", "pki", "ca-certificates", "java", "perl", "python3", "static", "nix"];
+const sharedEtc = [
+  "alternatives",
+  "ld.so.cache",
+  "ld.so.conf",
+  "ld.so.conf.d",
+  "localtime",
+  "mime.types",
+  "os-release",
+  "protocols",
+  "services",
+  "ssl",
+  "pki",
+  "ca-certificates",
+  "java",
+  "perl",
+  "python3",
+  "static",
+  "nix",
+];
 const devices = ["null", "zero", "full", "random", "urandom", "tty"];
 const deviceLinks: readonly [string, string][] = [
   ["/proc/self/fd", "fd"],
@@ -88,7 +124,13 @@ export function buildContainerRoot(options: ContainerRootOptions): number {
     bindVolumes(options.mounts);
     unmountDetached(oldRoot);
     rmdirSync(oldRoot);
-    if (options.readOnlyRoot) mount(null, "/", null, mountFlags.remount | mountFlags.bind | mountFlags.readOnly | mountFlags.noSuid | mountFlags.noDevices);
+    if (options.readOnlyRoot)
+      mount(
+        null,
+        "/",
+        null,
+        mountFlags.remount | mountFlags.bind | mountFlags.readOnly | mountFlags.noSuid | mountFlags.noDevices,
+      );
     return openNamespace("self", "mnt");
   });
 }

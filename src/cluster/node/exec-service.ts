@@ -7,12 +7,25 @@ import type { RemoteStreams, WantedStreams } from "./remote-streams.ts";
 const success = { metadata: {}, status: "Success" };
 
 /** Runs a command in a container with a client's streams; resolves when it has ended and the client knows. */
-export async function serveExec(container: ManagedContainer, command: readonly string[], wanted: WantedStreams, streams: RemoteStreams): Promise<void> {
+export async function serveExec(
+  container: ManagedContainer,
+  command: readonly string[],
+  wanted: WantedStreams,
+  streams: RemoteStreams,
+): Promise<void> {
   let exitCode: number;
   try {
-    exitCode = wanted.tty ? await execWithTerminal(container, command, streams) : await execWithPipes(container, command, streams);
+    exitCode = wanted.tty
+      ? await execWithTerminal(container, command, streams)
+      : await execWithPipes(container, command, streams);
   } catch (error) {
-    await streams.finish({ metadata: {}, status: "Failure", message: error instanceof Error ? error.message : String(error), reason: "InternalError", code: 500 });
+    await streams.finish({
+      metadata: {},
+      status: "Failure",
+      message: error instanceof Error ? error.message : String(error),
+      reason: "InternalError",
+      code: 500,
+    });
     return;
   }
   await streams.finish(exitCode === 0 ? success : exitStatus(exitCode));
@@ -28,8 +41,16 @@ function exitStatus(exitCode: number): unknown {
   };
 }
 
-async function execWithPipes(container: ManagedContainer, command: readonly string[], streams: RemoteStreams): Promise<number> {
-  const child = spawnInContainer(container.execContext(), command, [streams.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"]);
+async function execWithPipes(
+  container: ManagedContainer,
+  command: readonly string[],
+  streams: RemoteStreams,
+): Promise<number> {
+  const child = spawnInContainer(container.execContext(), command, [
+    streams.stdin === undefined ? "ignore" : "pipe",
+    "pipe",
+    "pipe",
+  ]);
   streams.onClose(() => child.kill("SIGKILL"));
   if (child.stdin !== null) {
     streams.stdin?.pipe(child.stdin);
@@ -50,12 +71,21 @@ async function closed(child: ChildProcess): Promise<number> {
   });
 }
 
-async function execWithTerminal(container: ManagedContainer, command: readonly string[], streams: RemoteStreams): Promise<number> {
+async function execWithTerminal(
+  container: ManagedContainer,
+  command: readonly string[],
+  streams: RemoteStreams,
+): Promise<number> {
   const context = container.execContext();
   const terminal = openTerminal(context.namespaces);
   let child: ChildProcess;
   try {
-    child = spawnInContainer({ ...context, environment: { TERM: "xterm", ...context.environment } }, command, [terminal.slave, terminal.slave, terminal.slave], true);
+    child = spawnInContainer(
+      { ...context, environment: { TERM: "xterm", ...context.environment } },
+      command,
+      [terminal.slave, terminal.slave, terminal.slave],
+      true,
+    );
   } finally {
     closeDescriptor(terminal.slave);
   }
@@ -89,7 +119,13 @@ async function execWithTerminal(container: ManagedContainer, command: readonly s
 export async function serveAttach(container: ManagedContainer, streams: RemoteStreams): Promise<void> {
   const log = container.currentLog;
   if (log === undefined || !container.running) {
-    await streams.finish({ metadata: {}, status: "Failure", message: `container ${container.spec.name} is not running`, reason: "BadRequest", code: 400 });
+    await streams.finish({
+      metadata: {},
+      status: "Failure",
+      message: `container ${container.spec.name} is not running`,
+      reason: "BadRequest",
+      code: 400,
+    });
     return;
   }
   using _listening = log.listen((chunk) => void streams.stdout?.write(chunk));
@@ -103,7 +139,8 @@ export async function serveAttach(container: ManagedContainer, streams: RemoteSt
   const input = terminal === undefined ? container.input : undefined;
   if (input !== undefined) streams.stdin?.pipe(input, { end: false });
   // With `stdinOnce` the first client's end of input is the container's.
-  if (input !== undefined && (container.spec as { stdinOnce?: boolean }).stdinOnce === true) streams.stdin?.once("end", () => input.write("", () => input.destroy()));
+  if (input !== undefined && (container.spec as { stdinOnce?: boolean }).stdinOnce === true)
+    streams.stdin?.once("end", () => input.write("", () => input.destroy()));
   const clientGone = new Promise<void>((resolve) => streams.onClose(resolve));
   await Promise.race([clientGone, container.exited]);
   const exitCode = container.exitCode ?? 0;

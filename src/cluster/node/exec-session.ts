@@ -9,18 +9,37 @@ import { openNamespace, withNamespaces, type NamespaceDescriptors } from "./name
 const outputShown = 4_096;
 
 /** Starts a command beside a container's program, in all its namespaces. */
-export function spawnInContainer(context: ExecContext, command: readonly string[], stdio: StdioOptions, newSession = false): ChildProcess {
+export function spawnInContainer(
+  context: ExecContext,
+  command: readonly string[],
+  stdio: StdioOptions,
+  newSession = false,
+): ChildProcess {
   const pid = openNamespace(context.initPid, "pid");
   try {
-    const words = ["-c", 'cd "$1" 2>/dev/null; shift; exec "$@"', "exec", context.workingDirectory, ...rightsPrefix(context.rights), ...(newSession ? ["setsid", "-c"] : []), ...command];
-    return withNamespaces({ ...context.namespaces, pid }, () => spawn("/bin/sh", words, { stdio, env: context.environment, cwd: "/" }));
+    const words = [
+      "-c",
+      'cd "$1" 2>/dev/null; shift; exec "$@"',
+      "exec",
+      context.workingDirectory,
+      ...rightsPrefix(context.rights),
+      ...(newSession ? ["setsid", "-c"] : []),
+      ...command,
+    ];
+    return withNamespaces({ ...context.namespaces, pid }, () =>
+      spawn("/bin/sh", words, { stdio, env: context.environment, cwd: "/" }),
+    );
   } finally {
     closeDescriptor(pid);
   }
 }
 
 /** Runs a command to its end and answers its exit code and output (cut). At the deadline it is killed: code 137. */
-export async function execInContainer(context: ExecContext, command: readonly string[], timeoutMs: number): Promise<{ exitCode: number; output: string }> {
+export async function execInContainer(
+  context: ExecContext,
+  command: readonly string[],
+  timeoutMs: number,
+): Promise<{ exitCode: number; output: string }> {
   const child = spawnInContainer(context, command, ["ignore", "pipe", "pipe"]);
   let output = "";
   const take = (chunk: Buffer): void => {

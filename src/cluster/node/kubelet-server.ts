@@ -34,7 +34,9 @@ const clientName = "kube-apiserver-kubelet-client";
 const clientGroup = "system:masters";
 
 function mayAsk(request: IncomingMessage): boolean {
-  const { subject } = (request.socket as TLSSocket).getPeerCertificate() as { subject?: { CN?: string; O?: string | string[] } };
+  const { subject } = (request.socket as TLSSocket).getPeerCertificate() as {
+    subject?: { CN?: string; O?: string | string[] };
+  };
   return subject?.CN === clientName || [subject?.O].flat().includes(clientGroup);
 }
 
@@ -51,7 +53,10 @@ export class KubeletServer {
     const { certificate, key, clientCa, address, port } = this.#options;
     const server = createServer({ cert: certificate, key, ca: clientCa, requestCert: true, rejectUnauthorized: true });
     server.on("request", (request: IncomingMessage, response: ServerResponse) => void this.#answer(request, response));
-    server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => void this.#upgrade(request, socket, head));
+    server.on(
+      "upgrade",
+      (request: IncomingMessage, socket: Duplex, head: Buffer) => void this.#upgrade(request, socket, head),
+    );
     await listen(server, address, port);
     listening();
     await new Promise<void>((resolve) => {
@@ -71,7 +76,13 @@ export class KubeletServer {
       const [route = "", ...rest] = words;
       if (route === "healthz") return void response.end("ok");
       if (route === "containerLogs") return await this.#logs(rest, url.searchParams, response);
-      if (route === "pods") return sendJson(response, { kind: "PodList", apiVersion: "v1", metadata: {}, items: [...this.#options.workers()].map((worker) => worker.pod) });
+      if (route === "pods")
+        return sendJson(response, {
+          kind: "PodList",
+          apiVersion: "v1",
+          metadata: {},
+          items: [...this.#options.workers()].map((worker) => worker.pod),
+        });
       if (route === "stats") return sendJson(response, this.#stats());
       if (["exec", "attach", "portForward"].includes(route)) return refuse(response, 400, "Upgrade request required");
       refuse(response, 404, `404 page not found`);
@@ -80,12 +91,21 @@ export class KubeletServer {
     }
   }
 
-  async #logs([namespace = "", pod = "", name = ""]: string[], query: URLSearchParams, response: ServerResponse): Promise<void> {
+  async #logs(
+    [namespace = "", pod = "", name = ""]: string[],
+    query: URLSearchParams,
+    response: ServerResponse,
+  ): Promise<void> {
     const container = this.#container(namespace, pod, name);
     const options = logOptions(query);
     if (query.get("previous") === "true") {
       const path = container.previousLogPath;
-      if (path === undefined) throw new SerinError("user", "no-previous", `previous terminated container "${name}" in pod "${pod}" not found`);
+      if (path === undefined)
+        throw new SerinError(
+          "user",
+          "no-previous",
+          `previous terminated container "${name}" in pod "${pod}" not found`,
+        );
       response.writeHead(200, { "content-type": "text/plain" });
       response.end(readLogText(path, options));
       return;
@@ -93,7 +113,11 @@ export class KubeletServer {
     const log = container.currentLog;
     if (log === undefined) {
       const reason = container.record.state.waiting?.reason ?? "unknown";
-      throw new SerinError("user", "container-waiting", `container "${name}" in pod "${pod}" is waiting to start: ${describeWaiting(reason)}`);
+      throw new SerinError(
+        "user",
+        "container-waiting",
+        `container "${name}" in pod "${pod}" is waiting to start: ${describeWaiting(reason)}`,
+      );
     }
     response.writeHead(200, { "content-type": "text/plain", "transfer-encoding": "chunked" });
     response.flushHeaders();
@@ -127,17 +151,24 @@ export class KubeletServer {
         const streams = await acceptRemoteStreams(request, socket, head, wanted);
         return await serveExec(container, url.searchParams.getAll("command"), wanted, streams);
       }
-      if (route === "attach") return await serveAttach(container, await acceptRemoteStreams(request, socket, head, wanted));
+      if (route === "attach")
+        return await serveAttach(container, await acceptRemoteStreams(request, socket, head, wanted));
       throw new NotFound("404 page not found");
     } catch (error) {
       const body = messageOf(error);
-      if (socket.writable) socket.end(`HTTP/1.1 ${statusOf(error)} Error\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+      if (socket.writable)
+        socket.end(
+          `HTTP/1.1 ${statusOf(error)} Error\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+        );
     }
   }
 
   #worker(namespace: string, pod: string): PodWorker {
     const worker = this.#options.worker(`${namespace}/${pod}`);
-    if (worker === undefined) throw new NotFound(`pod "${namespace}/${pod}" does not run on ${this.#options.nodeName}; a part of the cluster itself writes to launcher.log in the cluster's directory`);
+    if (worker === undefined)
+      throw new NotFound(
+        `pod "${namespace}/${pod}" does not run on ${this.#options.nodeName}; a part of the cluster itself writes to launcher.log in the cluster's directory`,
+      );
     return worker;
   }
 
@@ -150,7 +181,10 @@ export class KubeletServer {
   #stats(): unknown {
     const pods = [...this.#options.workers()].map((worker) => {
       const { name, namespace, uid } = worker.pod.metadata;
-      return { podRef: { name, namespace, uid }, containers: worker.containers.map((container) => ({ name: container.spec.name })) };
+      return {
+        podRef: { name, namespace, uid },
+        containers: worker.containers.map((container) => ({ name: container.spec.name })),
+      };
     });
     return { node: { nodeName: this.#options.nodeName }, pods };
   }
@@ -186,7 +220,17 @@ function refuse(response: ServerResponse, status: number, message: string): void
   }
   const reason = { 400: "BadRequest", 403: "Forbidden", 404: "NotFound" }[status] ?? "InternalError";
   response.writeHead(status, { "content-type": "application/json" });
-  response.end(JSON.stringify({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason, code: status }));
+  response.end(
+    JSON.stringify({
+      kind: "Status",
+      apiVersion: "v1",
+      metadata: {},
+      status: "Failure",
+      message,
+      reason,
+      code: status,
+    }),
+  );
 }
 
 function sendJson(response: ServerResponse, body: unknown): void {

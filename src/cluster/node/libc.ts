@@ -9,7 +9,9 @@ const calls = {
   unshare: library.func("int unshare(int flags)"),
   open: library.func("int open(const char *path, int flags, int mode)"),
   close: library.func("int close(int fd)"),
-  mount: library.func("int mount(const char *source, const char *target, const char *type, ulong flags, const char *data)"),
+  mount: library.func(
+    "int mount(const char *source, const char *target, const char *type, ulong flags, const char *data)",
+  ),
   umount2: library.func("int umount2(const char *target, int flags)"),
   chdir: library.func("int chdir(const char *path)"),
   sethostname: library.func("int sethostname(const char *name, size_t length)"),
@@ -40,7 +42,14 @@ export const mountFlags = {
   private: 1 << 18,
 } as const;
 
-export const openFlags = { readOnly: 0, writeOnly: 1, readWrite: 2, noTty: 0o400, nonBlocking: 0o4000, closeOnExec: 0o2000000 } as const;
+export const openFlags = {
+  readOnly: 0,
+  writeOnly: 1,
+  readWrite: 2,
+  noTty: 0o400,
+  nonBlocking: 0o4000,
+  closeOnExec: 0o2000000,
+} as const;
 
 const unmountDetach = 2;
 /** mount_setattr(2) has one number on every architecture. */
@@ -81,7 +90,13 @@ export function closeDescriptor(descriptor: number): void {
   calls.close(descriptor);
 }
 
-export function mount(source: string | null, target: string, type: string | null, flags: number, data: string | null = null): void {
+export function mount(
+  source: string | null,
+  target: string,
+  type: string | null,
+  flags: number,
+  data: string | null = null,
+): void {
   checked(calls.mount(source, target, type, flags, data), `mount ${type ?? source ?? ""} on ${target}`);
 }
 
@@ -97,7 +112,14 @@ export function bindMount(source: string, target: string, recursive = true): voi
 export function makeReadOnlyRecursive(target: string): void {
   const attributes = Buffer.alloc(32);
   attributes.writeBigUInt64LE(BigInt(mountFlags.readOnly | mountFlags.noSuid | mountFlags.noDevices), 0);
-  const result = calls.syscallMountAttributes(mountSetAttributeNumber, atCurrentDirectory, target, atRecursive, attributes, attributes.length);
+  const result = calls.syscallMountAttributes(
+    mountSetAttributeNumber,
+    atCurrentDirectory,
+    target,
+    atRecursive,
+    attributes,
+    attributes.length,
+  );
   checked(result, `make ${target} read-only`);
 }
 

@@ -18,8 +18,16 @@ export interface MachineFinding {
 export function probeMachine(): MachineFinding[] {
   return [
     attempt("veth and bridge", "sudo modprobe -a veth bridge", probeLinks),
-    attempt("nf_tables", "sudo modprobe -a nf_tables nft_chain_nat nft_nat nft_masq nft_reject_ipv4 nft_ct nft_fib_ipv4 nft_numgen (a kernel with CONFIG_NF_TABLES)", probeRules),
-    attempt("mounts of a container", "a kernel of 5.12 or newer, with tmpfs and devpts allowed in user namespaces", probeRoot),
+    attempt(
+      "nf_tables",
+      "sudo modprobe -a nf_tables nft_chain_nat nft_nat nft_masq nft_reject_ipv4 nft_ct nft_fib_ipv4 nft_numgen (a kernel with CONFIG_NF_TABLES)",
+      probeRules,
+    ),
+    attempt(
+      "mounts of a container",
+      "a kernel of 5.12 or newer, with tmpfs and devpts allowed in user namespaces",
+      probeRoot,
+    ),
   ];
 }
 
@@ -36,18 +44,45 @@ function probeLinks(): void {
   using namespace = NetworkNamespace.create();
   using netlink = new RouteNetlink();
   netlink.addBridge({ name: "probe0", index: 10 });
-  netlink.addVeth({ name: "probe1", index: 11, masterIndex: 10, peer: { name: "eth0", index: 2, namespaceFd: namespace.fd } });
+  netlink.addVeth({
+    name: "probe1",
+    index: 11,
+    masterIndex: 10,
+    peer: { name: "eth0", index: 2, namespaceFd: namespace.fd },
+  });
 }
 
 function probeRules(): void {
   using rules = new ServiceRules();
-  const base = { protocol: "tcp", clusterAddresses: ["10.96.0.1"], externalAddresses: [], port: 443, nodePort: 30_000, externalLocal: true, internalLocal: false } as const;
+  const base = {
+    protocol: "tcp",
+    clusterAddresses: ["10.96.0.1"],
+    externalAddresses: [],
+    port: 443,
+    nodePort: 30_000,
+    externalLocal: true,
+    internalLocal: false,
+  } as const;
   const endpoints = [1, 2].map((host) => ({ address: `10.244.0.${host}`, port: 6443, local: true }));
   rules.replaceAll(
     [
       { ...base, key: "probe/plain", endpoints, affinityMs: undefined },
-      { ...base, key: "probe/affine", clusterAddresses: ["10.96.0.2"], nodePort: undefined, endpoints, affinityMs: 1_000 },
-      { ...base, key: "probe/none", clusterAddresses: ["10.96.0.3"], nodePort: undefined, endpoints: [], affinityMs: undefined },
+      {
+        ...base,
+        key: "probe/affine",
+        clusterAddresses: ["10.96.0.2"],
+        nodePort: undefined,
+        endpoints,
+        affinityMs: 1_000,
+      },
+      {
+        ...base,
+        key: "probe/none",
+        clusterAddresses: ["10.96.0.3"],
+        nodePort: undefined,
+        endpoints: [],
+        affinityMs: undefined,
+      },
     ],
     ["10.244.0.1"],
   );
@@ -56,7 +91,17 @@ function probeRules(): void {
 function probeRoot(): void {
   const workDirectory = mkdtempSync(join(tmpdir(), "serin-doctor-"));
   try {
-    closeDescriptor(buildContainerRoot({ workDirectory, mounts: [], scripts: {}, etcFiles: {}, hostProc: false, readOnlyRoot: false, sizeMb: 1 }));
+    closeDescriptor(
+      buildContainerRoot({
+        workDirectory,
+        mounts: [],
+        scripts: {},
+        etcFiles: {},
+        hostProc: false,
+        readOnlyRoot: false,
+        sizeMb: 1,
+      }),
+    );
   } finally {
     rmdirSync(workDirectory);
   }

@@ -12,7 +12,14 @@ import { aliasScripts, baseEnvironment, releaseMounts, volumeMounts } from "./co
 import { declaredPorts, untilListening } from "./container-ports.ts";
 import { ContainerLog } from "./container-log.ts";
 import { ContainerProbes } from "./container-probes.ts";
-import { adoptContainer, type ContainerProcess, type ContainerRights, type ExitStatus, spawnContainer, type SpawnedContainer } from "./container-process.ts";
+import {
+  adoptContainer,
+  type ContainerProcess,
+  type ContainerRights,
+  type ExitStatus,
+  spawnContainer,
+  type SpawnedContainer,
+} from "./container-process.ts";
 import { type ContainerRecord, newRecord } from "./container-record.ts";
 import { buildContainerRoot } from "./container-root.ts";
 import { containerRights } from "./container-rights.ts";
@@ -64,7 +71,12 @@ export class ManagedContainer {
     this.role = role;
     this.#host = host;
     this.#backoff = new RestartBackoff(host.clock);
-    this.record = record ?? newRecord(spec.name, (host.pod().spec?.initContainers ?? []).length > 0 ? "PodInitializing" : "ContainerCreating");
+    this.record =
+      record ??
+      newRecord(
+        spec.name,
+        (host.pod().spec?.initContainers ?? []).length > 0 ? "PodInitializing" : "ContainerCreating",
+      );
   }
 
   get running(): boolean {
@@ -72,7 +84,10 @@ export class ManagedContainer {
   }
 
   get exitCode(): number | undefined {
-    return this.record.state.terminated?.exitCode ?? (this.record.state.waiting === undefined ? undefined : this.record.lastState?.terminated?.exitCode);
+    return (
+      this.record.state.terminated?.exitCode ??
+      (this.record.state.waiting === undefined ? undefined : this.record.lastState?.terminated?.exitCode)
+    );
   }
 
   /** Resolves when the present run has ended. */
@@ -113,16 +128,35 @@ export class ManagedContainer {
   /** Shown while a run is held back. */
   showBackoff(): void {
     const { record } = this;
-    if (record.state.waiting?.reason === "ImagePullBackOff" || record.state.waiting?.reason === "CrashLoopBackOff") return;
+    if (record.state.waiting?.reason === "ImagePullBackOff" || record.state.waiting?.reason === "CrashLoopBackOff")
+      return;
     if (record.state.terminated !== undefined) record.lastState = record.state;
-    const failedImage = record.state.waiting?.reason === "ErrImagePull" || record.state.waiting?.reason === "CreateContainerConfigError" || record.state.waiting?.reason === "CreateContainerError";
+    const failedImage =
+      record.state.waiting?.reason === "ErrImagePull" ||
+      record.state.waiting?.reason === "CreateContainerConfigError" ||
+      record.state.waiting?.reason === "CreateContainerError";
     if (failedImage) {
-      if (record.state.waiting?.reason === "ErrImagePull") record.state = { waiting: { reason: "ImagePullBackOff", message: `Back-off pulling image "${this.spec.image}": ${record.state.waiting.message ?? ""}` } };
+      if (record.state.waiting?.reason === "ErrImagePull")
+        record.state = {
+          waiting: {
+            reason: "ImagePullBackOff",
+            message: `Back-off pulling image "${this.spec.image}": ${record.state.waiting.message ?? ""}`,
+          },
+        };
       return;
     }
     const { name = "", namespace = "" } = this.#host.pod().metadata;
-    record.state = { waiting: { reason: "CrashLoopBackOff", message: `back-off ${Math.round(this.#backoff.stepMs / 1_000)}s restarting failed container=${this.spec.name} pod=${name}_${namespace}` } };
-    this.#event("Warning", "BackOff", `Back-off restarting failed container ${this.spec.name} in pod ${name}_${namespace}`);
+    record.state = {
+      waiting: {
+        reason: "CrashLoopBackOff",
+        message: `back-off ${Math.round(this.#backoff.stepMs / 1_000)}s restarting failed container=${this.spec.name} pod=${name}_${namespace}`,
+      },
+    };
+    this.#event(
+      "Warning",
+      "BackOff",
+      `Back-off restarting failed container ${this.spec.name} in pod ${name}_${namespace}`,
+    );
   }
 
   /** Begins a run. Never throws: what went wrong is in the state, and {@link delayMs} says when to try again. */
@@ -137,7 +171,8 @@ export class ManagedContainer {
       this.#run(image);
     } catch (error) {
       this.#closeMount();
-      const reason = error instanceof SerinError && error.kind === "user" ? "CreateContainerConfigError" : "CreateContainerError";
+      const reason =
+        error instanceof SerinError && error.kind === "user" ? "CreateContainerConfigError" : "CreateContainerError";
       record.state = { waiting: { reason, message: messageOf(error) } };
       this.#backoff.failed();
       this.#event("Warning", "Failed", `Error: ${messageOf(error)}`);
@@ -157,7 +192,9 @@ export class ManagedContainer {
     try {
       const image = await images.resolve({ image: spec.image ?? "", command: spec.command, args: spec.args });
       const tookMs = Math.max(1, Math.round(clock.steadyMs() - beganMs));
-      const pulled = pulls ? `Successfully pulled image "${spec.image}" in ${tookMs}ms (${tookMs}ms including waiting). Image size: 0 bytes.` : `Container image "${spec.image}" already present on machine`;
+      const pulled = pulls
+        ? `Successfully pulled image "${spec.image}" in ${tookMs}ms (${tookMs}ms including waiting). Image size: 0 bytes.`
+        : `Container image "${spec.image}" already present on machine`;
       this.#event("Normal", "Pulled", pulled);
       return image;
     } catch (error) {
@@ -191,7 +228,15 @@ export class ManagedContainer {
     const hostPid = pod.spec?.hostPID === true;
     this.#mount = buildContainerRoot({
       workDirectory,
-      mounts: [...releaseMounts(image, host), ...volumeMounts(spec, host, this.#environment), { source: join(directory, terminationLog), target: spec.terminationMessagePath ?? "/dev/termination-log", readOnly: false }],
+      mounts: [
+        ...releaseMounts(image, host),
+        ...volumeMounts(spec, host, this.#environment),
+        {
+          source: join(directory, terminationLog),
+          target: spec.terminationMessagePath ?? "/dev/termination-log",
+          readOnly: false,
+        },
+      ],
       scripts: aliasScripts(image),
       etcFiles: host.etcFiles(),
       hostProc: hostPid,
@@ -210,13 +255,19 @@ export class ManagedContainer {
     record.probed = undefined;
     record.state = { running: { startedAt: this.#now() } };
     this.#event("Normal", "Started", `Started container ${spec.name}`);
-    this.#input = spawned.input === undefined ? undefined : new Socket({ fd: spawned.input, readable: false, writable: true });
+    this.#input =
+      spawned.input === undefined ? undefined : new Socket({ fd: spawned.input, readable: false, writable: true });
     this.#input?.on("error", () => undefined);
     this.#follow(spawned.process, this.#console?.screen ?? spawned.output);
     if (this.#console !== undefined) closeDescriptor(spawned.output);
   }
 
-  #spawn(argv: readonly string[], hostPid: boolean, rights: ContainerRights, terminal: Terminal | undefined): SpawnedContainer {
+  #spawn(
+    argv: readonly string[],
+    hostPid: boolean,
+    rights: ContainerRights,
+    terminal: Terminal | undefined,
+  ): SpawnedContainer {
     const environment = terminal === undefined ? this.#environment : { TERM: "xterm", ...this.#environment };
     try {
       return spawnContainer({
@@ -262,7 +313,10 @@ export class ManagedContainer {
       this.#environment = this.#environmentOf(image);
       this.#workingDirectory = workingDir ?? image.workingDirectory;
     } catch (error) {
-      this.#host.log.debug("the surroundings of a container cannot be told again", { container: this.spec.name, error: messageOf(error) });
+      this.#host.log.debug("the surroundings of a container cannot be told again", {
+        container: this.spec.name,
+        error: messageOf(error),
+      });
     }
   }
 
@@ -289,7 +343,14 @@ export class ManagedContainer {
     this.#input = undefined;
     this.#closeMount();
     const { exitCode } = status;
-    const message = status.lost ? "the container ended while its node process was away" : terminationMessage({ container: this.spec, exitCode, messagePath: join(this.#directory, terminationLog), logPath: this.#logPath(record.restartCount) });
+    const message = status.lost
+      ? "the container ended while its node process was away"
+      : terminationMessage({
+          container: this.spec,
+          exitCode,
+          messagePath: join(this.#directory, terminationLog),
+          logPath: this.#logPath(record.restartCount),
+        });
     record.identity = undefined;
     record.state = {
       terminated: {
@@ -308,7 +369,13 @@ export class ManagedContainer {
   #startProbes(): void {
     const { spec } = this;
     const ports = spec.readinessProbe === undefined && this.role === "main" ? declaredPorts(spec) : [];
-    if (spec.startupProbe === undefined && spec.livenessProbe === undefined && spec.readinessProbe === undefined && ports.length === 0) return;
+    if (
+      spec.startupProbe === undefined &&
+      spec.livenessProbe === undefined &&
+      spec.readinessProbe === undefined &&
+      ports.length === 0
+    )
+      return;
     const { identity } = this.record;
     const probes = new ContainerProbes({
       target: this.#probeTarget(),
@@ -318,7 +385,10 @@ export class ManagedContainer {
         this.#event("Warning", "Unhealthy", `${word} probe failed: ${message}`);
       },
       known: this.record.probed,
-      settled: ports.length === 0 || identity === undefined ? undefined : async (signal) => await untilListening(identity.pid, ports, this.#host.clock, signal),
+      settled:
+        ports.length === 0 || identity === undefined
+          ? undefined
+          : async (signal) => await untilListening(identity.pid, ports, this.#host.clock, signal),
       onChange: () => {
         this.record.probed = { started: probes.started, ready: probes.ready };
         this.#host.changed();
@@ -375,7 +445,11 @@ export class ManagedContainer {
   }
 
   #probeTarget(): ProbeTarget {
-    return { podIp: this.#host.podIp(), container: this.spec, exec: async (command, timeoutMs) => await this.execForOutput(command, timeoutMs) };
+    return {
+      podIp: this.#host.podIp(),
+      container: this.spec,
+      exec: async (command, timeoutMs) => await this.execForOutput(command, timeoutMs),
+    };
   }
 
   /** Runs a command beside the program. */
@@ -386,8 +460,15 @@ export class ManagedContainer {
   /** What a command needs to run beside the program; throws when the container does not run. */
   execContext(): ExecContext {
     const { identity } = this.record;
-    if (!this.running || identity === undefined || this.#mount === undefined || this.#rights === undefined) throw new Error(`container not found ("${this.spec.name}")`);
-    return { namespaces: this.#namespaces(), initPid: identity.pid, environment: this.#environment, workingDirectory: this.#workingDirectory, rights: this.#rights };
+    if (!this.running || identity === undefined || this.#mount === undefined || this.#rights === undefined)
+      throw new Error(`container not found ("${this.spec.name}")`);
+    return {
+      namespaces: this.#namespaces(),
+      initPid: identity.pid,
+      environment: this.#environment,
+      workingDirectory: this.#workingDirectory,
+      rights: this.#rights,
+    };
   }
 
   /** The log of the running or last run; `previous` is a path, as that run is over. */
@@ -417,7 +498,11 @@ export class ManagedContainer {
   }
 
   #environmentOf(image: ResolvedImage): Record<string, string> {
-    return { ...baseEnvironment(image, this.#host), ...image.environment, ...containerEnvironment(this.spec, this.#host.sources()) };
+    return {
+      ...baseEnvironment(image, this.#host),
+      ...image.environment,
+      ...containerEnvironment(this.spec, this.#host.sources()),
+    };
   }
 
   /** What belongs to its runs, in the lab's tmpfs. */
@@ -430,7 +515,8 @@ export class ManagedContainer {
   }
 
   #event(type: "Normal" | "Warning", reason: string, message: string): void {
-    const field = this.role === "main" ? "containers" : this.role === "ephemeral" ? "ephemeralContainers" : "initContainers";
+    const field =
+      this.role === "main" ? "containers" : this.role === "ephemeral" ? "ephemeralContainers" : "initContainers";
     this.#host.event({ type, reason, message, fieldPath: `spec.${field}{${this.spec.name}}` });
   }
 

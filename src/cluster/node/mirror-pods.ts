@@ -15,10 +15,22 @@ interface Part {
 }
 
 const controlPlaneParts: readonly Part[] = [
-  ...(["kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const).map((name) => ({ name, labels: { component: name, tier: "control-plane" }, image: `registry.k8s.io/${name}:${kubernetesVersion}`, port: { "kube-apiserver": 6443, "kube-controller-manager": 10_257, "kube-scheduler": 10_259 }[name] })),
+  ...(["kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const).map((name) => ({
+    name,
+    labels: { component: name, tier: "control-plane" },
+    image: `registry.k8s.io/${name}:${kubernetesVersion}`,
+    port: { "kube-apiserver": 6443, "kube-controller-manager": 10_257, "kube-scheduler": 10_259 }[name],
+  })),
   { name: "coredns", labels: { "k8s-app": "kube-dns" }, image: "registry.k8s.io/coredns/coredns:v1.12.1", port: 53 },
 ];
-const nodeParts: readonly Part[] = [{ name: "kube-proxy", labels: { "k8s-app": "kube-proxy" }, image: `registry.k8s.io/kube-proxy:${kubernetesVersion}`, port: 10_256 }];
+const nodeParts: readonly Part[] = [
+  {
+    name: "kube-proxy",
+    labels: { "k8s-app": "kube-proxy" },
+    image: `registry.k8s.io/kube-proxy:${kubernetesVersion}`,
+    port: 10_256,
+  },
+];
 
 /** Whether a pod only stands for a part of the cluster that runs without the API server's doing. */
 export function isMirrorPod(pod: Pod): boolean {
@@ -35,7 +47,12 @@ export class MirrorPods {
   readonly #clock: Clock;
   readonly #log: Logger;
 
-  constructor(options: { readonly client: KubeClient; readonly node: ClusterNode; readonly clock: Clock; readonly log: Logger }) {
+  constructor(options: {
+    readonly client: KubeClient;
+    readonly node: ClusterNode;
+    readonly clock: Clock;
+    readonly log: Logger;
+  }) {
     this.#client = options.client;
     this.#node = options.node;
     this.#clock = options.clock;
@@ -44,13 +61,16 @@ export class MirrorPods {
 
   /** Makes those that are missing; tries until then. */
   async create(signal: AbortSignal): Promise<void> {
-    for (const part of this.#node.role === "control-plane" ? [...controlPlaneParts, ...nodeParts] : nodeParts) await this.#createOne(part, signal);
+    for (const part of this.#node.role === "control-plane" ? [...controlPlaneParts, ...nodeParts] : nodeParts)
+      await this.#createOne(part, signal);
   }
 
   /** Somebody deletes one: it goes at once, and comes again. */
   async replace(pod: Pod, signal: AbortSignal): Promise<void> {
     const { name = "", uid = "" } = pod.metadata;
-    await this.#client.delete(podKind, name, namespace, { gracePeriodSeconds: 0, preconditions: { uid } }).catch((error: unknown) => this.#log.debug("a mirror pod is gone already", { name, error: messageOf(error) }));
+    await this.#client
+      .delete(podKind, name, namespace, { gracePeriodSeconds: 0, preconditions: { uid } })
+      .catch((error: unknown) => this.#log.debug("a mirror pod is gone already", { name, error: messageOf(error) }));
     await this.create(signal);
   }
 
@@ -59,7 +79,13 @@ export class MirrorPods {
       try {
         const pod = this.#pod(part);
         await this.#client.create(podKind, pod);
-        await this.#client.patchMerge(podKind, pod.metadata.name ?? "", namespace, { status: this.#status(part) }, { subresource: "status" });
+        await this.#client.patchMerge(
+          podKind,
+          pod.metadata.name ?? "",
+          namespace,
+          { status: this.#status(part) },
+          { subresource: "status" },
+        );
         return;
       } catch (error) {
         if (isKubeCode(error, "already-exists")) return;
@@ -85,7 +111,14 @@ export class MirrorPods {
         hostNetwork: true,
         priorityClassName: "system-node-critical",
         tolerations: [{ operator: "Exists" }],
-        containers: [{ name, image, imagePullPolicy: "IfNotPresent", ports: [{ containerPort: port, hostPort: port, protocol: "TCP" }] }],
+        containers: [
+          {
+            name,
+            image,
+            imagePullPolicy: "IfNotPresent",
+            ports: [{ containerPort: port, hostPort: port, protocol: "TCP" }],
+          },
+        ],
       },
     };
   }
@@ -93,7 +126,9 @@ export class MirrorPods {
   #status({ name, image }: Part): NonNullable<Pod["status"]> {
     const now = new Date(this.#clock.nowMs()).toISOString().replace(/\.\d+Z$/, "Z");
     const { address } = this.#node;
-    const conditions = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"].map((type) => ({ type, status: "True" as const, lastTransitionTime: now }));
+    const conditions = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"].map(
+      (type) => ({ type, status: "True" as const, lastTransitionTime: now }),
+    );
     return {
       phase: "Running",
       conditions,
@@ -103,7 +138,18 @@ export class MirrorPods {
       podIPs: [{ ip: address }],
       startTime: now,
       qosClass: "BestEffort",
-      containerStatuses: [{ name, ready: true, started: true, restartCount: 0, image, imageID: image, state: { running: { startedAt: now } }, lastState: {} }],
+      containerStatuses: [
+        {
+          name,
+          ready: true,
+          started: true,
+          restartCount: 0,
+          image,
+          imageID: image,
+          state: { running: { startedAt: now } },
+          lastState: {},
+        },
+      ],
     };
   }
 }

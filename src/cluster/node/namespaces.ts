@@ -1,4 +1,12 @@
-import { changeDirectory, cloneFlags, closeDescriptor, openDescriptor, setHostname, setNamespace, unshare } from "./libc.ts";
+import {
+  changeDirectory,
+  cloneFlags,
+  closeDescriptor,
+  openDescriptor,
+  setHostname,
+  setNamespace,
+  unshare,
+} from "./libc.ts";
 
 /** Open descriptors of namespaces; those that are absent are the caller's own. */
 export interface NamespaceDescriptors {
@@ -72,7 +80,10 @@ export function withNamespaces<Result>(target: NamespaceDescriptors, run: () => 
 }
 
 /** Runs synchronous code in new, private namespaces of the kinds asked for, then comes back; children stay in them. */
-export function inNewNamespaces<Result>(kinds: { mount?: boolean; uts?: string; ipc?: boolean; pid?: boolean }, run: () => Result): Result {
+export function inNewNamespaces<Result>(
+  kinds: { mount?: boolean; uts?: string; ipc?: boolean; pid?: boolean },
+  run: () => Result,
+): Result {
   const home = ownNamespaces();
   const restore: (() => void)[] = [];
   try {
@@ -116,5 +127,6 @@ function returnHome(restore: readonly (() => void)[]): void {
 }
 
 export function closeNamespaces(descriptors: NamespaceDescriptors): void {
-  for (const descriptor of Object.values(descriptors) as (number | undefined)[]) if (descriptor !== undefined) closeDescriptor(descriptor);
+  for (const descriptor of Object.values(descriptors) as (number | undefined)[])
+    if (descriptor !== undefined) closeDescriptor(descriptor);
 }

@@ -26,7 +26,12 @@ export class NetworkAttachment {
   /** Throws a transient error with the agent's words until it agrees. */
   async add(pod: Pod, initPid: number, ip: string): Promise<void> {
     const { name = "", namespace = "" } = pod.metadata;
-    await this.#post("/cmdadd", { Netns: `/proc/${initPid}/ns/net`, PodName: name, PodNamespace: namespace, IPs: [{ Address: `${ip}/32` }] });
+    await this.#post("/cmdadd", {
+      Netns: `/proc/${initPid}/ns/net`,
+      PodName: name,
+      PodNamespace: namespace,
+      IPs: [{ Address: `${ip}/32` }],
+    });
   }
 
   async remove(pod: Pod): Promise<void> {
@@ -51,16 +56,30 @@ export class NetworkAttachment {
 
   async #exchange(socketPath: string, path: string, body: string): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      const call = nodeHttp().request({ socketPath, path, method: "POST", headers: { "content-type": "application/json", host: "cni" }, timeout: timeoutMs, agent: false });
+      const call = nodeHttp().request({
+        socketPath,
+        path,
+        method: "POST",
+        headers: { "content-type": "application/json", host: "cni" },
+        timeout: timeoutMs,
+        agent: false,
+      });
       call.once("timeout", () => call.destroy(new Error("the CNI agent did not answer")));
-      call.once("error", (error) => reject(transientError("cni-unavailable", `the CNI agent cannot be reached: ${error.message}`, { cause: error })));
+      call.once("error", (error) =>
+        reject(
+          transientError("cni-unavailable", `the CNI agent cannot be reached: ${error.message}`, { cause: error }),
+        ),
+      );
       call.once("response", (response) => {
         let text = "";
         response.setEncoding("utf8");
         response.on("data", (chunk: string) => (text += chunk));
         response.once("end", () => {
           if (response.statusCode === 200) resolve();
-          else reject(transientError("cni-refused", `the CNI agent refused: ${text.trim() || `status ${response.statusCode}`}`));
+          else
+            reject(
+              transientError("cni-refused", `the CNI agent refused: ${text.trim() || `status ${response.statusCode}`}`),
+            );
         });
         // After the end this says nothing; before it, the agent went away in the middle of its answer.
         response.once("close", () => reject(transientError("cni-unavailable", "the CNI agent broke its answer off")));

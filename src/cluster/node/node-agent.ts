@@ -14,7 +14,13 @@ import {
   type Service,
 } from "../../api/kubernetes/index.ts";
 import { aborted, internalError, systemRandom, type Clock, type Logger } from "../../base/index.ts";
-import { createInformer, EventRecorder, type Informer, type InformerChange, type KubeClient } from "../../kube/index.ts";
+import {
+  createInformer,
+  EventRecorder,
+  type Informer,
+  type InformerChange,
+  type KubeClient,
+} from "../../kube/index.ts";
 import { ImageCatalogue, type ImageEntry } from "../images/index.ts";
 import type { LoadBalancerPort } from "../supervisor/index.ts";
 import { labNetwork, type ClusterNode } from "../record/index.ts";
@@ -97,7 +103,9 @@ export class NodeAgent {
     });
     mkdirSync(this.hostRoot, { recursive: true });
     this.#adoptPods();
-    const informers = [this.#configMaps, this.#secrets, this.services, this.endpointSlices].map(async (informer) => await informer.run(signal));
+    const informers = [this.#configMaps, this.#secrets, this.services, this.endpointSlices].map(
+      async (informer) => await informer.run(signal),
+    );
     await registration.register(signal);
     ready();
     const heartbeat = registration.keepAlive(signal);
@@ -105,10 +113,16 @@ export class NodeAgent {
     await Promise.all([this.#configMaps.synced, this.#secrets.synced, this.services.synced]);
     this.#configMaps.subscribe((change) => this.#sourceChanged("configMap", change));
     this.#secrets.subscribe((change) => this.#sourceChanged("secret", change));
-    const mirrors = new MirrorPods({ client: this.#options.client, node: this.#options.node, clock: this.#options.clock, log: this.#log });
+    const mirrors = new MirrorPods({
+      client: this.#options.client,
+      node: this.#options.node,
+      clock: this.#options.clock,
+      log: this.#log,
+    });
     this.#pods.subscribe((change) => {
       if (!isMirrorPod(change.object)) this.#podChanged(change);
-      else if (change.type === "set" && change.object.metadata.deletionTimestamp !== undefined) void mirrors.replace(change.object, signal);
+      else if (change.type === "set" && change.object.metadata.deletionTimestamp !== undefined)
+        void mirrors.replace(change.object, signal);
     });
     void mirrors.create(signal);
     const pods = this.#pods.run(signal);
@@ -139,7 +153,8 @@ export class NodeAgent {
       return;
     }
     // A pod that was deleted and made anew between two looks has the old name and a new uid.
-    if (change.previous !== undefined && change.previous.metadata.uid !== uid) this.#workers.get(change.previous.metadata.uid ?? "")?.remove();
+    if (change.previous !== undefined && change.previous.metadata.uid !== uid)
+      this.#workers.get(change.previous.metadata.uid ?? "")?.remove();
     if (worker !== undefined) worker.update(object);
     else this.#startWorker(object);
   }
@@ -165,7 +180,8 @@ export class NodeAgent {
   /** What ran here and is not in the API any more ends. */
   #removeOrphans(): void {
     for (const record of this.#records.values()) {
-      for (const { identity } of record.containers) if (identity !== undefined && isAlive(identity)) signalProcess(identity, "SIGKILL");
+      for (const { identity } of record.containers)
+        if (identity !== undefined && isAlive(identity)) signalProcess(identity, "SIGKILL");
       if (record.init !== undefined) signalProcess(record.init, "SIGKILL");
       if (record.address !== undefined) this.#services.addresses.release(record.address);
       rmSync(join(this.#podsDirectory, record.uid), { recursive: true, force: true });
@@ -176,7 +192,8 @@ export class NodeAgent {
   #sourceChanged(kind: "configMap" | "secret", change: InformerChange<ConfigMap | Secret>): void {
     const { name = "", namespace } = change.object.metadata;
     for (const worker of this.#workers.values()) {
-      if (worker.pod.metadata.namespace === namespace && PodVolumes.refersTo(worker.pod, kind, name)) worker.volumesChanged();
+      if (worker.pod.metadata.namespace === namespace && PodVolumes.refersTo(worker.pod, kind, name))
+        worker.volumesChanged();
     }
   }
 
@@ -231,24 +248,49 @@ export class NodeAgent {
     const { namespace } = pod.metadata;
     const { enableServiceLinks = true } = (pod.spec ?? {}) as { enableServiceLinks?: boolean };
     const isKubernetes = (service: Service): boolean => keyOf(service) === "default/kubernetes";
-    const found = this.services.list().filter((service) => isKubernetes(service) || (enableServiceLinks && service.metadata.namespace === namespace));
+    const found = this.services
+      .list()
+      .filter((service) => isKubernetes(service) || (enableServiceLinks && service.metadata.namespace === namespace));
     if (found.some(isKubernetes)) return found;
-    return [...found, { metadata: { name: "kubernetes" }, spec: { clusterIP: labNetwork.kubernetesService, ports: [{ name: "https", port: 443 }] } }];
+    return [
+      ...found,
+      {
+        metadata: { name: "kubernetes" },
+        spec: { clusterIP: labNetwork.kubernetesService, ports: [{ name: "https", port: 443 }] },
+      },
+    ];
   }
 
-  async #requestToken(pod: Pod, audience: string | undefined, expirationSeconds: number): Promise<{ token: string; expiresAtMs: number }> {
+  async #requestToken(
+    pod: Pod,
+    audience: string | undefined,
+    expirationSeconds: number,
+  ): Promise<{ token: string; expiresAtMs: number }> {
     const { name = "", namespace = "", uid = "" } = pod.metadata;
     const account = pod.spec?.serviceAccountName ?? "default";
     const body = {
       apiVersion: "authentication.k8s.io/v1",
       kind: "TokenRequest",
       metadata: {},
-      spec: { audiences: audience === undefined ? [] : [audience], expirationSeconds, boundObjectRef: { kind: "Pod", apiVersion: "v1", name, uid } },
+      spec: {
+        audiences: audience === undefined ? [] : [audience],
+        expirationSeconds,
+        boundObjectRef: { kind: "Pod", apiVersion: "v1", name, uid },
+      },
     };
-    const response = await this.#options.client.raw("POST", `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`, { body });
-    if (response.status >= 300) throw internalError("token-refused", `the API server gave no token for ${namespace}/${account}: ${response.text.slice(0, 200)}`);
+    const response = await this.#options.client.raw(
+      "POST",
+      `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`,
+      { body },
+    );
+    if (response.status >= 300)
+      throw internalError(
+        "token-refused",
+        `the API server gave no token for ${namespace}/${account}: ${response.text.slice(0, 200)}`,
+      );
     const { status } = JSON.parse(response.text) as { status?: { token?: string; expirationTimestamp?: string } };
-    if (status?.token === undefined) throw internalError("token-refused", `the API server gave no token for ${namespace}/${account}`);
+    if (status?.token === undefined)
+      throw internalError("token-refused", `the API server gave no token for ${namespace}/${account}`);
     return { token: status.token, expiresAtMs: Date.parse(status.expirationTimestamp ?? "") };
   }
 }
@@ -263,7 +305,11 @@ function countUids(): number {
 function limitsNote(): string | undefined {
   if (existsSync("/sys/fs/cgroup/cgroup.controllers")) {
     try {
-      if (readFileSync("/sys/fs/cgroup/cgroup.subtree_control", "utf8").includes("memory") && readFileSync("/proc/self/cgroup", "utf8").trim().endsWith("serin.scope")) return undefined;
+      if (
+        readFileSync("/sys/fs/cgroup/cgroup.subtree_control", "utf8").includes("memory") &&
+        readFileSync("/proc/self/cgroup", "utf8").trim().endsWith("serin.scope")
+      )
+        return undefined;
     } catch {
       // Not readable: not ours.
     }

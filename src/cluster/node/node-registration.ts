@@ -96,7 +96,10 @@ export class NodeRegistration {
 
   #object(): Node {
     const { name, role, labels, podCidr, tainted } = this.#options;
-    const roleLabels: Record<string, string> = role === "control-plane" ? { "node-role.kubernetes.io/control-plane": "", "node.kubernetes.io/exclude-from-external-load-balancers": "" } : {};
+    const roleLabels: Record<string, string> =
+      role === "control-plane"
+        ? { "node-role.kubernetes.io/control-plane": "", "node.kubernetes.io/exclude-from-external-load-balancers": "" }
+        : {};
     return {
       apiVersion: "v1",
       kind: "Node",
@@ -122,12 +125,23 @@ export class NodeRegistration {
   }
 
   async #writeStatus(): Promise<void> {
-    await this.#options.client.patchMerge(nodeKind, this.#options.name, undefined, { status: this.#status() }, { subresource: "status" });
+    await this.#options.client.patchMerge(
+      nodeKind,
+      this.#options.name,
+      undefined,
+      { status: this.#status() },
+      { subresource: "status" },
+    );
   }
 
   #status(): NonNullable<Node["status"]> {
     const { name, address, kubeletPort, version } = this.#options;
-    const size = { cpu: String(cpus().length), memory: `${Math.floor(totalmem() / 1024)}Ki`, pods: String(podsPerNode), "ephemeral-storage": "100Gi" };
+    const size = {
+      cpu: String(cpus().length),
+      memory: `${Math.floor(totalmem() / 1024)}Ki`,
+      pods: String(podsPerNode),
+      "ephemeral-storage": "100Gi",
+    };
     return {
       capacity: size,
       allocatable: size,
@@ -167,7 +181,12 @@ export class NodeRegistration {
       make("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
       make("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
       make("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-      make("Ready", "True", "KubeletReady", limitsNote === undefined ? "kubelet is posting ready status" : `kubelet is posting ready status; ${limitsNote}`),
+      make(
+        "Ready",
+        "True",
+        "KubeletReady",
+        limitsNote === undefined ? "kubelet is posting ready status" : `kubelet is posting ready status; ${limitsNote}`,
+      ),
     ];
   }
 
@@ -179,7 +198,12 @@ export class NodeRegistration {
       await client.patchMerge(leaseKind, name, leaseNamespace, { spec });
     } catch (error) {
       if (!isKubeCode(error, "not-found")) throw error;
-      const lease: Lease = { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: { name, namespace: leaseNamespace }, spec };
+      const lease: Lease = {
+        apiVersion: "coordination.k8s.io/v1",
+        kind: "Lease",
+        metadata: { name, namespace: leaseNamespace },
+        spec,
+      };
       await client.create(leaseKind, lease);
     }
   }

@@ -17,8 +17,14 @@ export function etcFilesOf(pod: Pod, podIp: string, nodeName: string): Record<st
 }
 
 function hostsFile(pod: Pod, podIp: string, hostname: string): string {
-  const { subdomain, hostAliases = [] } = (pod.spec ?? {}) as { subdomain?: string; hostAliases?: { ip: string; hostnames?: string[] }[] };
-  const names = subdomain === undefined ? hostname : `${hostname}.${subdomain}.${pod.metadata.namespace}.svc.${clusterDomain} ${hostname}`;
+  const { subdomain, hostAliases = [] } = (pod.spec ?? {}) as {
+    subdomain?: string;
+    hostAliases?: { ip: string; hostnames?: string[] }[];
+  };
+  const names =
+    subdomain === undefined
+      ? hostname
+      : `${hostname}.${subdomain}.${pod.metadata.namespace}.svc.${clusterDomain} ${hostname}`;
   const own = podIp === "" ? [] : [`${podIp}\t${names}`];
   const aliases = hostAliases.map((alias) => `${alias.ip}\t${(alias.hostnames ?? []).join("\t")}`);
   return `${["# Kubernetes-managed hosts file.", "127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", ...own, ...aliases].join("\n")}\n`;
@@ -29,7 +35,10 @@ function resolverFile(pod: Pod): string {
   const { dnsPolicy = "ClusterFirst", dnsConfig } = pod.spec ?? {};
   const fromCluster = dnsPolicy !== "None";
   const servers = [...(fromCluster ? [dnsService] : []), ...(dnsConfig?.nameservers ?? [])];
-  const searches = [...(fromCluster ? [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain] : []), ...(dnsConfig?.searches ?? [])];
+  const searches = [
+    ...(fromCluster ? [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain] : []),
+    ...(dnsConfig?.searches ?? []),
+  ];
   const given = (dnsConfig?.options ?? []).map(({ name, value }) => (value === undefined ? name : `${name}:${value}`));
   const options = fromCluster && !given.some((option) => option.startsWith("ndots:")) ? ["ndots:5", ...given] : given;
   return [

@@ -40,7 +40,10 @@ export class PodAddresses {
       this.#changed();
       return { ip, serial: this.#serial };
     }
-    throw transientError("addresses-exhausted", `all ${lastHost - firstHost + 1} pod addresses of ${this.#prefix}.0/24 are taken`);
+    throw transientError(
+      "addresses-exhausted",
+      `all ${lastHost - firstHost + 1} pod addresses of ${this.#prefix}.0/24 are taken`,
+    );
   }
 
   /** Notes an address that an earlier node process gave out. */
@@ -67,7 +70,8 @@ export function createPodNetwork(address: PodAddress, sysctls: Readonly<Record<s
   try {
     namespace.enter(() => {
       writeFileSync("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
-      for (const [name, value] of Object.entries(sysctls)) if (name.startsWith("net.")) writeFileSync(`/proc/sys/${name.replaceAll(".", "/")}`, value);
+      for (const [name, value] of Object.entries(sysctls))
+        if (name.startsWith("net.")) writeFileSync(`/proc/sys/${name.replaceAll(".", "/")}`, value);
     });
     wire(namespace, address);
     return namespace;

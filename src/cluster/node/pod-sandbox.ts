@@ -2,7 +2,13 @@ import { spawn } from "node:child_process";
 import { transientError } from "../../base/index.ts";
 import { NetworkNamespace } from "../../net/index.ts";
 import { isAlive, signalProcess, startTicksOf, type ProcessIdentity } from "./container-process.ts";
-import { closeNamespaces, inNewNamespaces, openNamespace, withNamespaces, type NamespaceDescriptors } from "./namespaces.ts";
+import {
+  closeNamespaces,
+  inNewNamespaces,
+  openNamespace,
+  withNamespaces,
+  type NamespaceDescriptors,
+} from "./namespaces.ts";
 import { createPodNetwork, type PodAddress } from "./pod-network.ts";
 
 /** What a pod's containers share: network, host name, interprocess objects, held by a process that sleeps. */
@@ -26,7 +32,8 @@ export function createSandbox(options: SandboxOptions): PodSandbox {
   try {
     const start = (): PodSandbox => {
       const child = spawn("/bin/sleep", ["infinity"], { stdio: "ignore", cwd: "/", env: {}, detached: true });
-      if (child.pid === undefined) throw transientError("sandbox-failed", "the kernel refused to start the pod's first process");
+      if (child.pid === undefined)
+        throw transientError("sandbox-failed", "the kernel refused to start the pod's first process");
       child.on("error", () => undefined);
       child.unref();
       const init = { pid: child.pid, startTicks: startTicksOf(child.pid) ?? "" };

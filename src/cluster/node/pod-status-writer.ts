@@ -52,11 +52,24 @@ export class PodStatusWriter {
     const view = this.#view();
     const { name = "", namespace, uid } = view.pod.metadata;
     const status = podStatus(view);
-    if (isDeepStrictEqual(status, this.#written) && isDeepStrictEqual(view.pod.status?.conditions ?? [], status.conditions)) return;
+    if (
+      isDeepStrictEqual(status, this.#written) &&
+      isDeepStrictEqual(view.pod.status?.conditions ?? [], status.conditions)
+    )
+      return;
     // As a merge patch leaves what it does not name, what is gone must be named.
-    const patch = view.podIp === undefined && view.pod.status?.podIP !== undefined ? { ...status, podIP: null, podIPs: null } : status;
+    const patch =
+      view.podIp === undefined && view.pod.status?.podIP !== undefined
+        ? { ...status, podIP: null, podIPs: null }
+        : status;
     try {
-      await this.#client.patchMerge(podKind, name, namespace, { metadata: { uid }, status: patch }, { subresource: "status" });
+      await this.#client.patchMerge(
+        podKind,
+        name,
+        namespace,
+        { metadata: { uid }, status: patch },
+        { subresource: "status" },
+      );
       this.#written = status;
     } catch (error) {
       if (isKubeCode(error, "not-found")) this.#gone = true;

@@ -81,7 +81,10 @@ function phaseOf(pod: Pod, containers: readonly ContainerView[]): NonNullable<Po
     return mains.every((container) => container.state.terminated?.exitCode === 0) ? "Succeeded" : "Failed";
   }
   if (pod.status?.phase === "Running") return "Running";
-  const begun = mains.every((container) => container.state.running !== undefined || container.state.terminated !== undefined || container.restartCount > 0);
+  const begun = mains.every(
+    (container) =>
+      container.state.running !== undefined || container.state.terminated !== undefined || container.restartCount > 0,
+  );
   return begun && mains.length > 0 ? "Running" : "Pending";
 }
 
@@ -89,9 +92,17 @@ function conditionsOf(view: PodView, phase: NonNullable<PodStatus["phase"]>): Po
   const { pod, containers, now } = view;
   const previous = pod.status?.conditions ?? [];
   const completed = phase === "Succeeded";
-  const incomplete = containers.filter((container) => (container.role === "init" && container.state.terminated?.exitCode !== 0) || (container.role === "sidecar" && !container.started));
-  const unready = containers.filter((container) => (container.role === "main" || container.role === "sidecar") && !container.ready);
-  const gates = (pod.spec?.readinessGates ?? []).filter((gate) => previous.find((condition) => condition.type === gate.conditionType)?.status !== "True");
+  const incomplete = containers.filter(
+    (container) =>
+      (container.role === "init" && container.state.terminated?.exitCode !== 0) ||
+      (container.role === "sidecar" && !container.started),
+  );
+  const unready = containers.filter(
+    (container) => (container.role === "main" || container.role === "sidecar") && !container.ready,
+  );
+  const gates = (pod.spec?.readinessGates ?? []).filter(
+    (gate) => previous.find((condition) => condition.type === gate.conditionType)?.status !== "True",
+  );
   const make = (type: string, isTrue: boolean, reason?: string, message?: string): PodCondition => {
     const status = isTrue ? "True" : "False";
     const before = previous.find((condition) => condition.type === type);
@@ -99,21 +110,39 @@ function conditionsOf(view: PodView, phase: NonNullable<PodStatus["phase"]>): Po
       type,
       status,
       lastProbeTime: null,
-      lastTransitionTime: before?.status === status && before.lastTransitionTime !== undefined ? before.lastTransitionTime : now,
+      lastTransitionTime:
+        before?.status === status && before.lastTransitionTime !== undefined ? before.lastTransitionTime : now,
       ...(isTrue || reason === undefined ? {} : { reason }),
       ...(isTrue || message === undefined ? {} : { message }),
     };
   };
-  const names = (list: readonly ContainerView[]): string => `[${list.map((container) => container.spec.name).join(" ")}]`;
+  const names = (list: readonly ContainerView[]): string =>
+    `[${list.map((container) => container.spec.name).join(" ")}]`;
   const unreadyReason = completed ? "PodCompleted" : phase === "Failed" ? "PodFailed" : "ContainersNotReady";
-  const unreadyMessage = completed || phase === "Failed" ? undefined : `containers with unready status: ${names(unready)}`;
+  const unreadyMessage =
+    completed || phase === "Failed" ? undefined : `containers with unready status: ${names(unready)}`;
   const containersReady = unready.length === 0 && phase === "Running";
-  const gateMessage = gates.map((gate) => `corresponding condition of pod readiness gate "${gate.conditionType}" does not exist or is not "True".`).join(", ");
+  const gateMessage = gates
+    .map(
+      (gate) =>
+        `corresponding condition of pod readiness gate "${gate.conditionType}" does not exist or is not "True".`,
+    )
+    .join(", ");
   return [
     ...previous.filter((condition) => !ourConditions.has(condition.type)),
     make("PodReadyToStartContainers", view.hasSandbox),
-    make("Initialized", incomplete.length === 0, "ContainersNotInitialized", `containers with incomplete status: ${names(incomplete)}`),
-    make("Ready", containersReady && gates.length === 0, containersReady ? "ReadinessGatesNotReady" : unreadyReason, containersReady ? gateMessage : unreadyMessage),
+    make(
+      "Initialized",
+      incomplete.length === 0,
+      "ContainersNotInitialized",
+      `containers with incomplete status: ${names(incomplete)}`,
+    ),
+    make(
+      "Ready",
+      containersReady && gates.length === 0,
+      containersReady ? "ReadinessGatesNotReady" : unreadyReason,
+      containersReady ? gateMessage : unreadyMessage,
+    ),
     make("ContainersReady", containersReady, unreadyReason, unreadyMessage),
   ];
 }
@@ -121,7 +150,8 @@ function conditionsOf(view: PodView, phase: NonNullable<PodStatus["phase"]>): Po
 function qosOf(pod: Pod): string {
   const containers = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])];
   const lists = containers.flatMap((container) => [container.resources?.limits, container.resources?.requests]);
-  if (lists.every((list) => list === undefined || (list["cpu"] === undefined && list["memory"] === undefined))) return "BestEffort";
+  if (lists.every((list) => list === undefined || (list["cpu"] === undefined && list["memory"] === undefined)))
+    return "BestEffort";
   const guaranteed = containers.every(({ resources }) =>
     ["cpu", "memory"].every((name) => {
       const limit = resources?.limits?.[name];

@@ -12,7 +12,11 @@ test("each look says when a token is due, also one that has nothing to do, and a
       return prepared * 1000;
     },
   };
-  const upkeep = new PodVolumeUpkeep({ volumes, clock: { ...systemClock, nowMs: () => nowMs }, event: () => undefined });
+  const upkeep = new PodVolumeUpkeep({
+    volumes,
+    clock: { ...systemClock, nowMs: () => nowMs },
+    event: () => undefined,
+  });
   const look = async () => await upkeep.look(() => ({}) as never);
   assert.deepEqual(await look(), { ready: true, againMs: 1000 });
   nowMs = 400;
@@ -31,7 +35,11 @@ test("what fails is tried again while containers keep what they have, and is tol
       if (fails) throw transientError("absent", 'configmap "web" not found');
     },
   };
-  const upkeep = new PodVolumeUpkeep({ volumes, clock: { ...systemClock, nowMs: () => nowMs }, event: ({ message }) => void told.push(message) });
+  const upkeep = new PodVolumeUpkeep({
+    volumes,
+    clock: { ...systemClock, nowMs: () => nowMs },
+    event: ({ message }) => void told.push(message),
+  });
   const look = async () => await upkeep.look(() => ({}) as never);
   await look();
   fails = true;

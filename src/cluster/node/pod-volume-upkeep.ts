@@ -60,6 +60,10 @@ export class PodVolumeUpkeep {
     this.#misses += 1;
     if (this.#misses <= 1 || nowMs - this.#eventAtMs <= eventEveryMs) return;
     this.#eventAtMs = nowMs;
-    this.#options.event({ type: "Warning", reason: "FailedMount", message: `MountVolume.SetUp failed: ${messageOf(error)}` });
+    this.#options.event({
+      type: "Warning",
+      reason: "FailedMount",
+      message: `MountVolume.SetUp failed: ${messageOf(error)}`,
+    });
   }
 }

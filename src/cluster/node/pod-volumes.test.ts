@@ -8,9 +8,15 @@ import { systemClock } from "../../base/index.ts";
 import { containerEnvironment, expandVariables } from "./container-environment.ts";
 import { PodVolumes, type VolumeSources } from "./pod-volumes.ts";
 
-function setUp(volumes: Volume[], objects: { maps?: Record<string, ConfigMap>; secrets?: Record<string, Secret> } = {}): { volumes: PodVolumes; sources: VolumeSources; root: string; tokens: string[] } {
+function setUp(
+  volumes: Volume[],
+  objects: { maps?: Record<string, ConfigMap>; secrets?: Record<string, Secret> } = {},
+): { volumes: PodVolumes; sources: VolumeSources; root: string; tokens: string[] } {
   const root = mkdtempSync(join(tmpdir(), "serin-volumes-"));
-  const pod: Pod = { metadata: { name: "p", namespace: "n", uid: "u", labels: { app: "web" } }, spec: { containers: [], volumes } };
+  const pod: Pod = {
+    metadata: { name: "p", namespace: "n", uid: "u", labels: { app: "web" } },
+    spec: { containers: [], volumes },
+  };
   const tokens: string[] = [];
   const sources: VolumeSources = {
     pod,
@@ -19,13 +25,28 @@ function setUp(volumes: Volume[], objects: { maps?: Record<string, ConfigMap>; s
     hostIp: "172.18.0.3",
     configMap: (name) => objects.maps?.[name],
     secret: (name) => objects.secrets?.[name],
-    services: () => [{ metadata: { name: "my-db", namespace: "n" }, spec: { clusterIP: "10.96.0.7", ports: [{ name: "sql", port: 5432 }] } }],
+    services: () => [
+      {
+        metadata: { name: "my-db", namespace: "n" },
+        spec: { clusterIP: "10.96.0.7", ports: [{ name: "sql", port: 5432 }] },
+      },
+    ],
     token: async ({ audience, expirationSeconds }) => {
       tokens.push(audience ?? "");
       return await Promise.resolve({ token: `t${tokens.length}`, expiresAtMs: Date.now() + expirationSeconds * 1_000 });
     },
   };
-  return { volumes: new PodVolumes({ memoryDirectory: join(root, "memory"), diskDirectory: join(root, "disk"), hostRoot: join(root, "host"), clock: systemClock }), sources, root, tokens };
+  return {
+    volumes: new PodVolumes({
+      memoryDirectory: join(root, "memory"),
+      diskDirectory: join(root, "disk"),
+      hostRoot: join(root, "host"),
+      clock: systemClock,
+    }),
+    sources,
+    root,
+    tokens,
+  };
 }
 
 test("a projected volume holds token, certificate and namespace, and asks for a token once", async () => {
@@ -71,13 +92,18 @@ test("a missing source is named, an optional one is left out", async () => {
 });
 
 test("a hostPath stays below the node's directory, whatever links lie there", async () => {
-  const { volumes, sources, root } = setUp([{ name: "h", hostPath: { path: "/var/run/x", type: "DirectoryOrCreate" } }]);
+  const { volumes, sources, root } = setUp([
+    { name: "h", hostPath: { path: "/var/run/x", type: "DirectoryOrCreate" } },
+  ]);
   await volumes.prepare(sources);
   assert.ok(existsSync(join(root, "host/var/run/x")));
   assert.equal(volumes.pathOf({ name: "up", hostPath: { path: "/../../etc" } }), join(root, "host/etc"));
   mkdirSync(join(root, "host/var/lib"), { recursive: true });
   symlinkSync("/etc", join(root, "host/var/lib/link"));
-  assert.throws(() => volumes.pathOf({ name: "bad", hostPath: { path: "/var/lib/link/passwd" } }), /leads out of the node's directory/);
+  assert.throws(
+    () => volumes.pathOf({ name: "bad", hostPath: { path: "/var/lib/link/passwd" } }),
+    /leads out of the node's directory/,
+  );
   assert.equal(volumes.pathOf({ name: "proc", hostPath: { path: "/proc" } }), "/proc");
 });
 
@@ -99,5 +125,12 @@ test("an environment has services, references and expanded values", () => {
   assert.equal(environment["URL"], "http://10.96.0.7:5432/fast/$(NONE)/$(MODE)");
   assert.deepEqual([environment["IP"], environment["CPU"]], ["10.244.1.2", "2"]);
   assert.equal(expandVariables("$(A)$", { A: "x" }), "x$");
-  assert.throws(() => containerEnvironment({ name: "a", env: [{ name: "X", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }] }, sources), /secret "s" not found/);
+  assert.throws(
+    () =>
+      containerEnvironment(
+        { name: "a", env: [{ name: "X", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }] },
+        sources,
+      ),
+    /secret "s" not found/,
+  );
 });

@@ -1,6 +1,14 @@
 import { chmodSync, existsSync, lstatSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
-import type { ConfigMap, DownwardItem, KeyToPath, Pod, Secret, Volume, VolumeProjection } from "../../api/kubernetes/index.ts";
+import type {
+  ConfigMap,
+  DownwardItem,
+  KeyToPath,
+  Pod,
+  Secret,
+  Volume,
+  VolumeProjection,
+} from "../../api/kubernetes/index.ts";
 import { transientError, userError, type Clock } from "../../base/index.ts";
 import { writeAtomicDirectory, type DirectoryFile } from "./atomic-directory.ts";
 import { fieldValue, resourceValue, type EnvironmentSources } from "./container-environment.ts";
@@ -66,14 +74,19 @@ export class PodVolumes {
   static refersTo(pod: Pod, kind: "configMap" | "secret", name: string): boolean {
     return (pod.spec?.volumes ?? []).some((volume) => {
       const projected = volume.projected?.sources ?? [];
-      if (kind === "configMap") return volume.configMap?.name === name || projected.some((source) => source.configMap?.name === name);
+      if (kind === "configMap")
+        return volume.configMap?.name === name || projected.some((source) => source.configMap?.name === name);
       return volume.secret?.secretName === name || projected.some((source) => source.secret?.name === name);
     });
   }
 
   /** Whether a volume of the pod holds its labels or annotations, which may change. */
   static showsMetadata(pod: Pod): boolean {
-    return (pod.spec?.volumes ?? []).some((volume) => volume.downwardAPI !== undefined || volume.projected?.sources?.some((source) => source.downwardAPI !== undefined) === true);
+    return (pod.spec?.volumes ?? []).some(
+      (volume) =>
+        volume.downwardAPI !== undefined ||
+        volume.projected?.sources?.some((source) => source.downwardAPI !== undefined) === true,
+    );
   }
 
   /** Where a volume is, outside of containers. Throws a user error for a hostPath that leaves the node. */
@@ -107,7 +120,11 @@ export class PodVolumes {
       if (!existsSync(existing)) continue;
       const real = realpathSync(existing);
       const root = realpathSync(this.#options.hostRoot);
-      if (real !== root && !real.startsWith(`${root}/`)) throw userError("host-path-outside", `hostPath ${asked} of volume "${volume.name}" leads out of the node's directory`);
+      if (real !== root && !real.startsWith(`${root}/`))
+        throw userError(
+          "host-path-outside",
+          `hostPath ${asked} of volume "${volume.name}" leads out of the node's directory`,
+        );
       break;
     }
     return path;
@@ -125,12 +142,19 @@ export class PodVolumes {
       addDownward(files, volume.downwardAPI.items, sources, volume.downwardAPI.defaultMode ?? defaultFileMode);
     } else if (volume.projected !== undefined) {
       const mode = volume.projected.defaultMode ?? defaultFileMode;
-      for (const [index, source] of (volume.projected.sources ?? []).entries()) await this.#addProjection(files, source, sources, mode, `${volume.name}/${index}`);
+      for (const [index, source] of (volume.projected.sources ?? []).entries())
+        await this.#addProjection(files, source, sources, mode, `${volume.name}/${index}`);
     } else throw userError("volume-unknown", `volume "${volume.name}" is of a kind that the lab does not have`);
     return files;
   }
 
-  async #addProjection(files: Map<string, DirectoryFile>, source: VolumeProjection, sources: VolumeSources, mode: number, key: string): Promise<void> {
+  async #addProjection(
+    files: Map<string, DirectoryFile>,
+    source: VolumeProjection,
+    sources: VolumeSources,
+    mode: number,
+    key: string,
+  ): Promise<void> {
     if (source.configMap !== undefined) {
       const { name = "", items, optional } = source.configMap;
       addConfigMap(files, sources.configMap(name), { name, items, optional, mode });
@@ -165,7 +189,8 @@ interface KeyedSource {
 }
 
 function addConfigMap(files: Map<string, DirectoryFile>, map: ConfigMap | undefined, source: KeyedSource): void {
-  if (map === undefined && source.optional !== true) throw transientError("volume-source-missing", `configmap "${source.name}" not found`);
+  if (map === undefined && source.optional !== true)
+    throw transientError("volume-source-missing", `configmap "${source.name}" not found`);
   const data = new Map<string, Buffer>();
   for (const [key, value] of Object.entries(map?.data ?? {})) data.set(key, Buffer.from(value));
   for (const [key, value] of Object.entries(map?.binaryData ?? {})) data.set(key, Buffer.from(value, "base64"));
@@ -173,12 +198,18 @@ function addConfigMap(files: Map<string, DirectoryFile>, map: ConfigMap | undefi
 }
 
 function addSecret(files: Map<string, DirectoryFile>, secret: Secret | undefined, source: KeyedSource): void {
-  if (secret === undefined && source.optional !== true) throw transientError("volume-source-missing", `secret "${source.name}" not found`);
+  if (secret === undefined && source.optional !== true)
+    throw transientError("volume-source-missing", `secret "${source.name}" not found`);
   const data = new Map(Object.entries(secret?.data ?? {}).map(([key, value]) => [key, Buffer.from(value, "base64")]));
   addKeyed(files, data, source, "secret");
 }
 
-function addKeyed(files: Map<string, DirectoryFile>, data: ReadonlyMap<string, Buffer>, source: KeyedSource, kind: string): void {
+function addKeyed(
+  files: Map<string, DirectoryFile>,
+  data: ReadonlyMap<string, Buffer>,
+  source: KeyedSource,
+  kind: string,
+): void {
   if (source.items === undefined) {
     for (const [key, value] of data) files.set(key, { data: value, mode: source.mode });
     return;
@@ -186,11 +217,17 @@ function addKeyed(files: Map<string, DirectoryFile>, data: ReadonlyMap<string, B
   for (const { key, path, mode } of source.items) {
     const value = data.get(key);
     if (value !== undefined) files.set(insidePath(path), { data: value, mode: mode ?? source.mode });
-    else if (source.optional !== true) throw transientError("volume-source-missing", `references non-existent ${kind} key: ${key} of "${source.name}"`);
+    else if (source.optional !== true)
+      throw transientError("volume-source-missing", `references non-existent ${kind} key: ${key} of "${source.name}"`);
   }
 }
 
-function addDownward(files: Map<string, DirectoryFile>, items: readonly DownwardItem[] | undefined, sources: EnvironmentSources, mode: number): void {
+function addDownward(
+  files: Map<string, DirectoryFile>,
+  items: readonly DownwardItem[] | undefined,
+  sources: EnvironmentSources,
+  mode: number,
+): void {
   for (const { path, fieldRef, resourceFieldRef } of items ?? []) {
     let value = "";
     if (fieldRef !== undefined) value = fieldValue(fieldRef.fieldPath, sources);
@@ -201,7 +238,8 @@ function addDownward(files: Map<string, DirectoryFile>, items: readonly Downward
 
 function insidePath(path: string): string {
   const normal = normalize(path);
-  if (normal.startsWith("/") || normal === ".." || normal.startsWith("../")) throw userError("volume-path", `path "${path}" of a volume item leads out of the volume`);
+  if (normal.startsWith("/") || normal === ".." || normal.startsWith("../"))
+    throw userError("volume-path", `path "${path}" of a volume item leads out of the volume`);
   return normal;
 }
 
@@ -221,6 +259,9 @@ function makeHostPath(path: string, volume: Volume): void {
       writeFileSync(path, "");
       break;
     default:
-      throw transientError("host-path-missing", `hostPath type check failed: ${volume.hostPath?.path} is not a ${type.toLowerCase()}`);
+      throw transientError(
+        "host-path-missing",
+        `hostPath type check failed: ${volume.hostPath?.path} is not a ${type.toLowerCase()}`,
+      );
   }
 }

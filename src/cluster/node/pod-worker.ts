@@ -73,8 +73,17 @@ export class PodWorker {
     this.#log = services.log;
     this.#directories = services.directoriesOf(pod);
     this.#startTime = record?.startTime ?? secondsOf(services.clock.nowMs());
-    this.volumes = new PodVolumes({ memoryDirectory: join(this.#directories.memory, "volumes"), diskDirectory: this.#directories.disk, hostRoot: services.hostRoot, clock: services.clock });
-    this.#upkeep = new PodVolumeUpkeep({ volumes: this.volumes, clock: services.clock, event: (note) => this.#event(note) });
+    this.volumes = new PodVolumes({
+      memoryDirectory: join(this.#directories.memory, "volumes"),
+      diskDirectory: this.#directories.disk,
+      hostRoot: services.hostRoot,
+      clock: services.clock,
+    });
+    this.#upkeep = new PodVolumeUpkeep({
+      volumes: this.volumes,
+      clock: services.clock,
+      event: (note) => this.#event(note),
+    });
     this.#host = this.#makeHost();
     this.containers = this.#makeContainers(record);
     this.#status = new PodStatusWriter(services, () => this.#view());
@@ -101,10 +110,15 @@ export class PodWorker {
   /** The object has changed, or is seen for the first time. */
   update(pod: Pod): void {
     const { labels, annotations } = this.#pod.metadata;
-    if (PodVolumes.showsMetadata(pod) && !(isDeepStrictEqual(labels, pod.metadata.labels) && isDeepStrictEqual(annotations, pod.metadata.annotations))) this.#upkeep.changed();
+    if (
+      PodVolumes.showsMetadata(pod) &&
+      !(isDeepStrictEqual(labels, pod.metadata.labels) && isDeepStrictEqual(annotations, pod.metadata.annotations))
+    )
+      this.#upkeep.changed();
     this.#pod = pod;
     const known = new Set(this.containers.map((container) => container.spec.name));
-    for (const spec of pod.spec?.ephemeralContainers ?? []) if (!known.has(spec.name)) this.containers.push(new ManagedContainer(spec, "ephemeral", this.#host));
+    for (const spec of pod.spec?.ephemeralContainers ?? [])
+      if (!known.has(spec.name)) this.containers.push(new ManagedContainer(spec, "ephemeral", this.#host));
     this.kick();
   }
 
@@ -135,7 +149,10 @@ export class PodWorker {
       try {
         await this.#sync();
       } catch (error) {
-        this.#log.warn("a pod could not be brought to its state", { pod: this.#pod.metadata.name, error: messageOf(error) });
+        this.#log.warn("a pod could not be brought to its state", {
+          pod: this.#pod.metadata.name,
+          error: messageOf(error),
+        });
         this.#again(retryMs);
       }
       this.#save();
@@ -173,12 +190,18 @@ export class PodWorker {
     const { spec } = this.#pod;
     if (this.#sandbox === undefined) {
       const address = spec?.hostNetwork === true ? undefined : this.#services.addresses.take();
-      const sysctls = Object.fromEntries((spec?.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]));
+      const sysctls = Object.fromEntries(
+        (spec?.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]),
+      );
       try {
         this.#sandbox = createSandbox({ hostname: hostnameOf(this.#pod, this.#services.nodeName), address, sysctls });
       } catch (error) {
         if (address !== undefined) this.#services.addresses.release(address);
-        this.#event({ type: "Warning", reason: "FailedCreatePodSandBox", message: `Failed to create pod sandbox: ${messageOf(error)}` });
+        this.#event({
+          type: "Warning",
+          reason: "FailedCreatePodSandBox",
+          message: `Failed to create pod sandbox: ${messageOf(error)}`,
+        });
         this.#again(retryMs);
         return false;
       }
@@ -196,7 +219,13 @@ export class PodWorker {
     try {
       const annotations = { "lab.serin.dev/init-pid": String(sandbox.init.pid) };
       // Nodes may write what they observe of a pod, and nothing else.
-      await this.#services.client.patchMerge(podKind, name, namespace, { metadata: { uid: this.uid, annotations } }, { subresource: "status" });
+      await this.#services.client.patchMerge(
+        podKind,
+        name,
+        namespace,
+        { metadata: { uid: this.uid, annotations } },
+        { subresource: "status" },
+      );
     } catch (error) {
       this.#log.debug("the pod's init could not be noted", { pod: name, error: messageOf(error) });
     }
@@ -213,7 +242,11 @@ export class PodWorker {
       this.#attached = true;
       return true;
     } catch (error) {
-      this.#event({ type: "Warning", reason: "FailedCreatePodSandBox", message: `Failed to set up the pod's network: ${messageOf(error)}` });
+      this.#event({
+        type: "Warning",
+        reason: "FailedCreatePodSandBox",
+        message: `Failed to set up the pod's network: ${messageOf(error)}`,
+      });
       this.#again(attachRetryMs);
       return false;
     }
@@ -251,7 +284,8 @@ export class PodWorker {
   async #runMains(): Promise<void> {
     const starts: Promise<void>[] = [];
     for (const container of this.containers) {
-      if ((container.role !== "main" && container.role !== "ephemeral") || container.running || container.done) continue;
+      if ((container.role !== "main" && container.role !== "ephemeral") || container.running || container.done)
+        continue;
       if (container.ended && !this.#restarts(container)) container.done = true;
       else starts.push(this.#startWhenDue(container));
     }
@@ -293,8 +327,18 @@ export class PodWorker {
     const deadlineMs = this.#services.clock.steadyMs() + graceMs;
     const mains = this.containers.filter((container) => container.role !== "sidecar" && container.running);
     for (const container of this.containers.filter((candidate) => candidate.running)) {
-      const field = container.role === "main" ? "containers" : container.role === "ephemeral" ? "ephemeralContainers" : "initContainers";
-      this.#event({ type: "Normal", reason: "Killing", message: `Stopping container ${container.spec.name}`, fieldPath: `spec.${field}{${container.spec.name}}` });
+      const field =
+        container.role === "main"
+          ? "containers"
+          : container.role === "ephemeral"
+            ? "ephemeralContainers"
+            : "initContainers";
+      this.#event({
+        type: "Normal",
+        reason: "Killing",
+        message: `Stopping container ${container.spec.name}`,
+        fieldPath: `spec.${field}{${container.spec.name}}`,
+      });
     }
     for (const container of this.containers) if (container.role === "sidecar") void container.prepareStop(graceMs);
     // Readiness goes on changing while containers end, and a shorter grace period may be asked for meanwhile.
@@ -302,7 +346,11 @@ export class PodWorker {
     await this.#stopSidecars(Math.max(0, deadlineMs - this.#services.clock.steadyMs()));
     for (const container of this.containers) container.done = true;
     if (this.#attached && this.#sandbox?.address !== undefined && this.#services.attachment.installed) {
-      await this.#services.attachment.remove(this.#pod).catch((error: unknown) => this.#log.debug("the network agent did not take leave of a pod", { error: messageOf(error) }));
+      await this.#services.attachment
+        .remove(this.#pod)
+        .catch((error: unknown) =>
+          this.#log.debug("the network agent did not take leave of a pod", { error: messageOf(error) }),
+        );
     }
     this.#dismantle();
     if (!this.#removed) {
@@ -323,7 +371,10 @@ export class PodWorker {
 
   async #deleteObject(): Promise<void> {
     const { name = "", namespace } = this.#pod.metadata;
-    await this.#services.client.delete(podKind, name, namespace, { gracePeriodSeconds: 0, preconditions: { uid: this.uid } });
+    await this.#services.client.delete(podKind, name, namespace, {
+      gracePeriodSeconds: 0,
+      preconditions: { uid: this.uid },
+    });
   }
 
   #dismantle(): void {
@@ -337,7 +388,8 @@ export class PodWorker {
   #finish(): void {
     this.#finished = true;
     this.#disarm();
-    for (const path of [this.#directories.memory, this.#directories.disk, this.#directories.logs]) rmSync(path, { recursive: true, force: true });
+    for (const path of [this.#directories.memory, this.#directories.disk, this.#directories.logs])
+      rmSync(path, { recursive: true, force: true });
     this.#gone.resolve();
   }
 
@@ -377,7 +429,15 @@ export class PodWorker {
     const { initContainers = [], containers = [], ephemeralContainers = [] } = this.#pod.spec ?? {};
     const known = new Map(record?.containers.map((container) => [container.name, container]));
     return [
-      ...initContainers.map((spec) => new ManagedContainer(spec, spec.restartPolicy === "Always" ? "sidecar" : "init", this.#host, known.get(spec.name))),
+      ...initContainers.map(
+        (spec) =>
+          new ManagedContainer(
+            spec,
+            spec.restartPolicy === "Always" ? "sidecar" : "init",
+            this.#host,
+            known.get(spec.name),
+          ),
+      ),
       ...containers.map((spec) => new ManagedContainer(spec, "main", this.#host, known.get(spec.name))),
       ...ephemeralContainers.map((spec) => new ManagedContainer(spec, "ephemeral", this.#host, known.get(spec.name))),
     ];

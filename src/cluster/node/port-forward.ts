@@ -13,14 +13,20 @@ const tunnelProtocol = "SPDY/3.1+portforward.k8s.io";
  * Serves `kubectl port-forward`: pairs of streams, each to a port of the pod's 127.0.0.1. By SPDY, or by SPDY inside a
  * WebSocket. `network` is the pod's namespace; undefined for the node's own.
  */
-export async function servePortForward(request: IncomingMessage, socket: Duplex, head: Buffer, network: number | undefined): Promise<void> {
+export async function servePortForward(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  network: number | undefined,
+): Promise<void> {
   const upgrade = request.headers.upgrade?.toLowerCase() ?? "";
   let bytes: Duplex;
   if (upgrade.startsWith("spdy/")) {
     answerSpdyUpgrade(socket, protocol);
     bytes = socket;
     if (head.length > 0) socket.unshift(head);
-  } else if (upgrade === "websocket") bytes = webSocketBytes(await upgradeWebSocket(request, socket, head, [tunnelProtocol]));
+  } else if (upgrade === "websocket")
+    bytes = webSocketBytes(await upgradeWebSocket(request, socket, head, [tunnelProtocol]));
   else throw userError("upgrade-required", "unable to upgrade: SPDY/3.1 or websocket is needed");
   const pairs = new Map<string, { data?: SpdyDuplex; error?: SpdyDuplex }>();
   const connection = new SpdyConnection(bytes, (stream) => {
@@ -52,7 +58,13 @@ function forward(data: SpdyDuplex, error: SpdyDuplex, port: number, network: num
 function dial(network: number | undefined, port: number): Socket {
   if (network === undefined) return connect({ host: "127.0.0.1", port, allowHalfOpen: true });
   const fd = openTcpSocketInNamespace(network, { family: "ipv4" });
-  const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true, manualStart: true } as ConstructorParameters<typeof Socket>[0]);
+  const socket = new Socket({
+    fd,
+    readable: true,
+    writable: true,
+    allowHalfOpen: true,
+    manualStart: true,
+  } as ConstructorParameters<typeof Socket>[0]);
   socket.connect({ host: "127.0.0.1", port });
   return socket;
 }

@@ -10,7 +10,10 @@ export interface ProbeOutcome {
 }
 
 /** Runs a command in the container; answers its exit code and what it printed (cut). */
-export type ExecInContainer = (command: readonly string[], timeoutMs: number) => Promise<{ readonly exitCode: number; readonly output: string }>;
+export type ExecInContainer = (
+  command: readonly string[],
+  timeoutMs: number,
+) => Promise<{ readonly exitCode: number; readonly output: string }>;
 
 export interface ProbeTarget {
   readonly podIp: string;
@@ -25,8 +28,14 @@ export async function attemptProbe(probe: Probe, target: ProbeTarget): Promise<P
   const timeoutMs = (probe.timeoutSeconds ?? 1) * 1_000;
   try {
     if (probe.httpGet !== undefined) return await attemptHttp(probe.httpGet, target, timeoutMs);
-    if (probe.tcpSocket !== undefined) return await attemptTcp(probe.tcpSocket.host ?? target.podIp, portNumber(probe.tcpSocket.port, target.container), timeoutMs);
-    if (probe.grpc !== undefined) return await attemptGrpc(target.podIp, probe.grpc.port, probe.grpc.service ?? "", timeoutMs);
+    if (probe.tcpSocket !== undefined)
+      return await attemptTcp(
+        probe.tcpSocket.host ?? target.podIp,
+        portNumber(probe.tcpSocket.port, target.container),
+        timeoutMs,
+      );
+    if (probe.grpc !== undefined)
+      return await attemptGrpc(target.podIp, probe.grpc.port, probe.grpc.service ?? "", timeoutMs);
     if (probe.exec !== undefined) {
       const { exitCode, output } = await target.exec(probe.exec.command ?? [], timeoutMs);
       return { success: exitCode === 0, message: exitCode === 0 ? "" : `command exited with ${exitCode}: ${output}` };
@@ -47,7 +56,11 @@ export function portNumber(port: number | string, container: Container): number 
 }
 
 /** An HTTP GET as a probe or a lifecycle hook asks for it; any certificate will do. */
-export async function attemptHttp(get: NonNullable<Probe["httpGet"]>, target: Pick<ProbeTarget, "podIp" | "container">, timeoutMs: number): Promise<ProbeOutcome> {
+export async function attemptHttp(
+  get: NonNullable<Probe["httpGet"]>,
+  target: Pick<ProbeTarget, "podIp" | "container">,
+  timeoutMs: number,
+): Promise<ProbeOutcome> {
   const host = get.host ?? target.podIp;
   const port = portNumber(get.port, target.container);
   const headers: Record<string, string> = { "user-agent": "kube-probe/1.36", accept: "*/*", connection: "close" };
@@ -55,11 +68,15 @@ export async function attemptHttp(get: NonNullable<Probe["httpGet"]>, target: Pi
   const path = get.path === undefined || get.path === "" ? "/" : get.path.startsWith("/") ? get.path : `/${get.path}`;
   const options = { host, port, path, headers, timeout: timeoutMs, agent: false as const };
   return await new Promise((resolve) => {
-    const request = get.scheme === "HTTPS" ? httpsRequest({ ...options, rejectUnauthorized: false }) : nodeHttp().request(options);
+    const request =
+      get.scheme === "HTTPS" ? httpsRequest({ ...options, rejectUnauthorized: false }) : nodeHttp().request(options);
     const timer = setTimeout(() => request.destroy(new Error("context deadline exceeded")), timeoutMs);
     request.once("error", (error) => {
       clearTimeout(timer);
-      resolve({ success: false, message: `Get "${(get.scheme ?? "HTTP").toLowerCase()}://${host}:${port}${path}": ${error.message}` });
+      resolve({
+        success: false,
+        message: `Get "${(get.scheme ?? "HTTP").toLowerCase()}://${host}:${port}${path}": ${error.message}`,
+      });
     });
     request.once("response", (response) => {
       let body = "";
@@ -104,7 +121,10 @@ async function attemptGrpc(host: string, port: number, service: string, timeoutM
       session.destroy();
       resolve(outcome);
     };
-    const timer = setTimeout(() => finish({ success: false, message: `timeout: health rpc did not complete within ${timeoutMs / 1_000}s` }), timeoutMs);
+    const timer = setTimeout(
+      () => finish({ success: false, message: `timeout: health rpc did not complete within ${timeoutMs / 1_000}s` }),
+      timeoutMs,
+    );
     session.once("error", (error) => finish({ success: false, message: error.message }));
     const stream = session.request({
       [constants.HTTP2_HEADER_METHOD]: "POST",
@@ -118,7 +138,7 @@ async function attemptGrpc(host: string, port: number, service: string, timeoutM
     stream.once("end", () => {
       const body = Buffer.concat(chunks).subarray(5);
       const serving = body.length >= 2 && body[0] === 0x08 && body[1] === 1;
-      finish({ success: serving, message: serving ? "" : "service unhealthy (responded with \"NOT_SERVING\")" });
+      finish({ success: serving, message: serving ? "" : 'service unhealthy (responded with "NOT_SERVING")' });
     });
     stream.end(Buffer.concat([prefix, message]));
   });

@@ -30,7 +30,12 @@ const spdyProtocols = ["v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s
 const webSocketProtocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 
 /** Answers the upgrade that kubectl asks for, by SPDY or WebSocket. Throws a user error for any other. */
-export async function acceptRemoteStreams(request: IncomingMessage, socket: Duplex, head: Buffer, wanted: WantedStreams): Promise<RemoteStreams> {
+export async function acceptRemoteStreams(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  wanted: WantedStreams,
+): Promise<RemoteStreams> {
   const upgrade = request.headers.upgrade?.toLowerCase() ?? "";
   if (upgrade.startsWith("spdy/")) return await acceptSpdy(request, socket, head, wanted);
   if (upgrade === "websocket") return await acceptWebSocket(request, socket, head, wanted);
@@ -38,17 +43,32 @@ export async function acceptRemoteStreams(request: IncomingMessage, socket: Dupl
 }
 
 export function answerSpdyUpgrade(socket: Duplex, protocol: string): void {
-  socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`);
+  socket.write(
+    `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`,
+  );
 }
 
-async function acceptSpdy(request: IncomingMessage, socket: Duplex, head: Buffer, wanted: WantedStreams): Promise<RemoteStreams> {
+async function acceptSpdy(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  wanted: WantedStreams,
+): Promise<RemoteStreams> {
   const offered = String(request.headers["x-stream-protocol-version"] ?? "").split(/,\s*/);
   const protocol = spdyProtocols.find((candidate) => offered.includes(candidate)) ?? "v4.channel.k8s.io";
-  const names = ["error", ...(wanted.stdin ? ["stdin"] : []), ...(wanted.stdout ? ["stdout"] : []), ...(wanted.stderr && !wanted.tty ? ["stderr"] : [])];
+  const names = [
+    "error",
+    ...(wanted.stdin ? ["stdin"] : []),
+    ...(wanted.stdout ? ["stdout"] : []),
+    ...(wanted.stderr && !wanted.tty ? ["stderr"] : []),
+  ];
   if (wanted.tty && (protocol.startsWith("v3") || protocol.startsWith("v4"))) names.push("resize");
   const streams = new Map<string, SpdyDuplex>();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(() => reject(userError("streams-missing", `the client did not open the streams ${names.join(", ")}`)), openTimeoutMs);
+  const timer = setTimeout(
+    () => reject(userError("streams-missing", `the client did not open the streams ${names.join(", ")}`)),
+    openTimeoutMs,
+  );
   answerSpdyUpgrade(socket, protocol);
   const connection = new SpdyConnection(socket, (stream) => {
     streams.set(stream.header("streamtype") ?? "", stream);
@@ -82,7 +102,12 @@ async function acceptSpdy(request: IncomingMessage, socket: Duplex, head: Buffer
 
 const channel = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
 
-async function acceptWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer, wanted: WantedStreams): Promise<RemoteStreams> {
+async function acceptWebSocket(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  wanted: WantedStreams,
+): Promise<RemoteStreams> {
   const webSocket = await upgradeWebSocket(request, socket, head, webSocketProtocols);
   const stdin = wanted.stdin ? new PassThrough() : undefined;
   const resize = new ResizeListeners();
@@ -115,17 +140,28 @@ async function acceptWebSocket(request: IncomingMessage, socket: Duplex, head: B
     onClose: (listener) => void webSocket.once("close", listener),
     finish: async (status) => {
       if (webSocket.readyState !== webSocket.OPEN) return;
-      await new Promise<void>((done) => webSocket.send(Buffer.concat([Buffer.of(channel.error), Buffer.from(JSON.stringify(status))]), () => done()));
+      await new Promise<void>((done) =>
+        webSocket.send(Buffer.concat([Buffer.of(channel.error), Buffer.from(JSON.stringify(status))]), () => done()),
+      );
       webSocket.close(1000);
     },
   };
 }
 
 /** Answers a WebSocket upgrade with the first protocol of ours that the client offers. */
-export async function upgradeWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer, protocols: readonly string[]): Promise<WebSocket> {
+export async function upgradeWebSocket(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  protocols: readonly string[],
+): Promise<WebSocket> {
   const offered = (request.headers["sec-websocket-protocol"] ?? "").split(/,\s*/);
   const chosen = protocols.find((protocol) => offered.includes(protocol));
-  if (chosen === undefined) throw userError("websocket-protocol", `none of the protocols ${offered.join(", ")} is offered; these are: ${protocols.join(", ")}`);
+  if (chosen === undefined)
+    throw userError(
+      "websocket-protocol",
+      `none of the protocols ${offered.join(", ")} is offered; these are: ${protocols.join(", ")}`,
+    );
   // ws refuses protocol names with a slash, such as SPDY/3.1+portforward.k8s.io; the header is ours to write.
   delete request.headers["sec-websocket-protocol"];
   // Loaded when the first client asks for it: an idle node does without.

@@ -5,23 +5,60 @@ import { announcerOf, planService } from "./service-plan.ts";
 
 const service: Service = {
   metadata: { name: "web", namespace: "default" },
-  spec: { type: "LoadBalancer", clusterIP: "10.96.0.5", ports: [{ name: "http", port: 80, targetPort: 8080, nodePort: 30_001 }] },
+  spec: {
+    type: "LoadBalancer",
+    clusterIP: "10.96.0.5",
+    ports: [{ name: "http", port: 80, targetPort: 8080, nodePort: 30_001 }],
+  },
   status: { loadBalancer: { ingress: [{ ip: "172.18.255.200" }] } },
 };
 
 function slice(endpoints: NonNullable<EndpointSlice["endpoints"]>): EndpointSlice {
-  return { metadata: { name: "web-1", namespace: "default" }, addressType: "IPv4", endpoints, ports: [{ name: "http", port: 8080, protocol: "TCP" }] };
+  return {
+    metadata: { name: "web-1", namespace: "default" },
+    addressType: "IPv4",
+    endpoints,
+    ports: [{ name: "http", port: 8080, protocol: "TCP" }],
+  };
 }
 
 test("a port is served at its cluster, node and LoadBalancer address by the ready endpoints", () => {
-  const [port] = planService(service, [slice([{ addresses: ["10.244.1.2"], nodeName: "a" }, { addresses: ["10.244.2.2"], nodeName: "b" }, { addresses: ["10.244.2.3"], conditions: { ready: false } }])], "b");
-  assert.deepEqual(port?.endpoints, [{ address: "10.244.1.2", port: 8080, local: false }, { address: "10.244.2.2", port: 8080, local: true }]);
-  assert.deepEqual([port?.clusterAddresses, port?.externalAddresses, port?.nodePort], [["10.96.0.5"], ["172.18.255.200"], 30_001]);
+  const [port] = planService(
+    service,
+    [
+      slice([
+        { addresses: ["10.244.1.2"], nodeName: "a" },
+        { addresses: ["10.244.2.2"], nodeName: "b" },
+        { addresses: ["10.244.2.3"], conditions: { ready: false } },
+      ]),
+    ],
+    "b",
+  );
+  assert.deepEqual(port?.endpoints, [
+    { address: "10.244.1.2", port: 8080, local: false },
+    { address: "10.244.2.2", port: 8080, local: true },
+  ]);
+  assert.deepEqual(
+    [port?.clusterAddresses, port?.externalAddresses, port?.nodePort],
+    [["10.96.0.5"], ["172.18.255.200"], 30_001],
+  );
 });
 
 test("when no endpoint is ready, those that are ending but still serve are used", () => {
-  const [port] = planService(service, [slice([{ addresses: ["10.244.1.2"], conditions: { ready: false, serving: true, terminating: true } }, { addresses: ["10.244.1.3"], conditions: { ready: false, serving: false } }])], "b");
-  assert.deepEqual(port?.endpoints.map(({ address }) => address), ["10.244.1.2"]);
+  const [port] = planService(
+    service,
+    [
+      slice([
+        { addresses: ["10.244.1.2"], conditions: { ready: false, serving: true, terminating: true } },
+        { addresses: ["10.244.1.3"], conditions: { ready: false, serving: false } },
+      ]),
+    ],
+    "b",
+  );
+  assert.deepEqual(
+    port?.endpoints.map(({ address }) => address),
+    ["10.244.1.2"],
+  );
 });
 
 test("headless and external Services need no rules", () => {
@@ -30,7 +67,11 @@ test("headless and external Services need no rules", () => {
 });
 
 test("one worker announces a LoadBalancer; with the local policy one that has an endpoint", () => {
-  const nodes = [{ name: "c", role: "control-plane" }, { name: "a", role: "worker" }, { name: "b", role: "worker" }] as const;
+  const nodes = [
+    { name: "c", role: "control-plane" },
+    { name: "a", role: "worker" },
+    { name: "b", role: "worker" },
+  ] as const;
   const chosen = announcerOf(service, [], nodes);
   assert.ok(chosen === "a" || chosen === "b");
   const local = { ...service, spec: { ...service.spec, externalTrafficPolicy: "Local" as const } };

@@ -31,11 +31,23 @@ const defaultAffinitySeconds = 10_800;
 /** What this node must do for a Service with these slices. Nothing for headless and external ones. Addresses are IPv4. */
 export function planService(service: Service, slices: readonly EndpointSlice[], nodeName: string): PlannedPort[] {
   const { spec, status } = service;
-  if (spec === undefined || spec.type === "ExternalName" || spec.clusterIP === undefined || spec.clusterIP === "" || spec.clusterIP === "None") return [];
+  if (
+    spec === undefined ||
+    spec.type === "ExternalName" ||
+    spec.clusterIP === undefined ||
+    spec.clusterIP === "" ||
+    spec.clusterIP === "None"
+  )
+    return [];
   const clusterAddresses = (spec.clusterIPs ?? [spec.clusterIP]).filter(isIpv4);
-  const ingress = (status?.loadBalancer?.ingress ?? []).filter(({ ipMode }) => ipMode !== "Proxy").flatMap(({ ip }) => (ip === undefined ? [] : [ip]));
+  const ingress = (status?.loadBalancer?.ingress ?? [])
+    .filter(({ ipMode }) => ipMode !== "Proxy")
+    .flatMap(({ ip }) => (ip === undefined ? [] : [ip]));
   const externalAddresses = [...new Set([...(spec.externalIPs ?? []), ...ingress])].filter(isIpv4);
-  const affinityMs = spec.sessionAffinity === "ClientIP" ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? defaultAffinitySeconds) * 1_000 : undefined;
+  const affinityMs =
+    spec.sessionAffinity === "ClientIP"
+      ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? defaultAffinitySeconds) * 1_000
+      : undefined;
   return (spec.ports ?? []).map((port) => ({
     key: `${keyOf(service)}/${port.name ?? port.port}/${protocolOf(port)}`,
     protocol: protocolOf(port),
@@ -64,7 +76,10 @@ function endpointsOf(port: ServicePort, slices: readonly EndpointSlice[], nodeNa
   const ending = new Map<string, ServiceEndpoint>();
   for (const slice of slices) {
     if (slice.addressType !== "IPv4") continue;
-    const target = slice.ports?.find((candidate) => (candidate.name ?? "") === (port.name ?? "") && (candidate.protocol ?? "TCP") === (port.protocol ?? "TCP"))?.port;
+    const target = slice.ports?.find(
+      (candidate) =>
+        (candidate.name ?? "") === (port.name ?? "") && (candidate.protocol ?? "TCP") === (port.protocol ?? "TCP"),
+    )?.port;
     if (target === undefined) continue;
     for (const endpoint of slice.endpoints ?? []) collect(endpoint, target, nodeName, ready, ending);
   }
@@ -72,7 +87,13 @@ function endpointsOf(port: ServicePort, slices: readonly EndpointSlice[], nodeNa
   return [...chosen.values()].sort((a, b) => (`${a.address}:${a.port}` < `${b.address}:${b.port}` ? -1 : 1));
 }
 
-function collect(endpoint: Endpoint, port: number, nodeName: string, ready: Map<string, ServiceEndpoint>, ending: Map<string, ServiceEndpoint>): void {
+function collect(
+  endpoint: Endpoint,
+  port: number,
+  nodeName: string,
+  ready: Map<string, ServiceEndpoint>,
+  ending: Map<string, ServiceEndpoint>,
+): void {
   const [address] = endpoint.addresses;
   if (address === undefined) return;
   const { conditions } = endpoint;
@@ -90,12 +111,23 @@ export interface AnnouncingNode {
  * The one node that answers for the Service's LoadBalancer addresses in the fabric: a worker that the Service's name
  * chooses; with externalTrafficPolicy Local one that has an endpoint. Undefined for none.
  */
-export function announcerOf(service: Service, slices: readonly EndpointSlice[], nodes: readonly AnnouncingNode[]): string | undefined {
+export function announcerOf(
+  service: Service,
+  slices: readonly EndpointSlice[],
+  nodes: readonly AnnouncingNode[],
+): string | undefined {
   const workers = nodes.filter((node) => node.role === "worker");
   const able = workers.length > 0 ? workers : nodes;
   if (service.spec?.externalTrafficPolicy !== "Local") return pick(able, keyOf(service))?.name;
-  const withEndpoint = new Set(slices.flatMap((slice) => (slice.endpoints ?? []).filter(({ conditions }) => conditions?.ready !== false).map(({ nodeName }) => nodeName)));
-  return pick(nodes.filter((node) => withEndpoint.has(node.name)), keyOf(service))?.name;
+  const withEndpoint = new Set(
+    slices.flatMap((slice) =>
+      (slice.endpoints ?? []).filter(({ conditions }) => conditions?.ready !== false).map(({ nodeName }) => nodeName),
+    ),
+  );
+  return pick(
+    nodes.filter((node) => withEndpoint.has(node.name)),
+    keyOf(service),
+  )?.name;
 }
 
 function pick(nodes: readonly AnnouncingNode[], key: string): AnnouncingNode | undefined {

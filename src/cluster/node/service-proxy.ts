@@ -131,7 +131,10 @@ export class ServiceProxy {
   #plan(service: Service): PlannedPort[] {
     const key = keyOf(service);
     const plans = planService(service, this.#slicesOf(key), this.#options.nodeName);
-    this.#portKeys.set(key, plans.map((plan) => plan.key));
+    this.#portKeys.set(
+      key,
+      plans.map((plan) => plan.key),
+    );
     return plans;
   }
 
@@ -144,9 +147,15 @@ export class ServiceProxy {
     const key = keyOf(service);
     const { nodes, nodeName } = this.#options;
     const ours = service.spec?.type === "LoadBalancer" && announcerOf(service, this.#slicesOf(key), nodes) === nodeName;
-    const addresses = ours ? (service.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => (ip === undefined || !ip.includes(".") ? [] : [ip])) : [];
+    const addresses = ours
+      ? (service.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) =>
+          ip === undefined || !ip.includes(".") ? [] : [ip],
+        )
+      : [];
     const ports = addresses.flatMap((address) =>
-      (service.spec?.ports ?? []).filter((port) => (port.protocol ?? "TCP") === "TCP").map((port) => ({ service: key, address, port: port.port, portName: port.name ?? "" })),
+      (service.spec?.ports ?? [])
+        .filter((port) => (port.protocol ?? "TCP") === "TCP")
+        .map((port) => ({ service: key, address, port: port.port, portName: port.name ?? "" })),
     );
     this.#setAnnounced(key, ports);
   }
@@ -157,15 +166,18 @@ export class ServiceProxy {
     else this.#announced.set(key, ports);
     const after = this.#addresses();
     using netlink = new RouteNetlink();
-    for (const address of after) if (!before.has(address)) netlink.addAddress(loopbackIndex, { address, prefixLength: 32 });
-    for (const address of before) if (!after.has(address)) netlink.deleteAddress(loopbackIndex, { address, prefixLength: 32 });
+    for (const address of after)
+      if (!before.has(address)) netlink.addAddress(loopbackIndex, { address, prefixLength: 32 });
+    for (const address of before)
+      if (!after.has(address)) netlink.deleteAddress(loopbackIndex, { address, prefixLength: 32 });
   }
 
   /** Addresses that an earlier process of this node announced and that nobody wants any more go. */
   #restoreAnnounced(): void {
     using netlink = new RouteNetlink();
     for (const { address, linkIndex, prefixLength } of netlink.addresses()) {
-      if (linkIndex === loopbackIndex && prefixLength === 32 && !address.includes(":")) netlink.deleteAddress(loopbackIndex, { address, prefixLength });
+      if (linkIndex === loopbackIndex && prefixLength === 32 && !address.includes(":"))
+        netlink.deleteAddress(loopbackIndex, { address, prefixLength });
     }
     this.#announced = new Map();
   }

@@ -44,7 +44,10 @@ before(() => {
     server.unref();
   }
   rules = new ServiceRules();
-  rules.replaceAll([plan], addresses.map(({ ip }) => ip));
+  rules.replaceAll(
+    [plan],
+    addresses.map(({ ip }) => ip),
+  );
 });
 
 after(() => {
@@ -81,14 +84,24 @@ test("a pod reaches every endpoint of a Service by its cluster and its LoadBalan
 test("a pod reaches itself by its Service", async () => {
   const seen = await answers(pods[0], "10.96.0.50");
   assert.equal(seen.size, 2);
-  assert.ok([...seen].every((answer) => answer.includes(" saw ")), [...seen].join(", "));
+  assert.ok(
+    [...seen].every((answer) => answer.includes(" saw ")),
+    [...seen].join(", "),
+  );
 });
 
 test("endpoints are replaced in one step, and a connection that is there goes on", async () => {
   const fd = openTcpSocketInNamespace(pods[2]?.fd, { family: "ipv4" });
   const echo = createServer((socket) => socket.pipe(socket));
   echo.listen({ fd: listenTcpInNamespace(pods[0]?.fd, { address: "0.0.0.0", port: 9090 }) });
-  const steady: PlannedPort = { ...plan, key: "default/echo/tcp/tcp", clusterAddresses: ["10.96.0.51"], externalAddresses: [], nodePort: undefined, endpoints: [{ address: "10.244.1.2", port: 9090, local: true }] };
+  const steady: PlannedPort = {
+    ...plan,
+    key: "default/echo/tcp/tcp",
+    clusterAddresses: ["10.96.0.51"],
+    externalAddresses: [],
+    nodePort: undefined,
+    endpoints: [{ address: "10.244.1.2", port: 9090, local: true }],
+  };
   rules.update(steady);
   const socket = new Socket({ fd, readable: true, writable: true });
   await new Promise<void>((resolve) => socket.connect({ host: "10.96.0.51", port: 80 }, resolve));
@@ -102,7 +115,14 @@ test("endpoints are replaced in one step, and a connection that is there goes on
 });
 
 test("client affinity keeps a client on one endpoint", async () => {
-  rules.update({ ...plan, key: "default/sticky/http/tcp", clusterAddresses: ["10.96.0.52"], externalAddresses: [], nodePort: undefined, affinityMs: 60_000 });
+  rules.update({
+    ...plan,
+    key: "default/sticky/http/tcp",
+    clusterAddresses: ["10.96.0.52"],
+    externalAddresses: [],
+    nodePort: undefined,
+    affinityMs: 60_000,
+  });
   assert.equal((await answers(pods[2], "10.96.0.52")).size, 1);
   rules.remove("default/sticky/http/tcp");
 });
@@ -116,8 +136,26 @@ test("a Service without endpoints refuses at once, and works again when it has o
 
 test("the rules take every shape of Service again and again", () => {
   for (let round = 0; round < 3; round += 1) {
-    rules.update({ ...plan, key: "a/b/c/udp", protocol: "udp", port: 53, nodePort: 30_053, clusterAddresses: ["10.96.0.53"], externalLocal: round === 1, internalLocal: round === 2, affinityMs: round === 0 ? 1_000 : undefined });
-    rules.update({ ...plan, key: "a/b/c/udp", protocol: "udp", port: 53, nodePort: undefined, clusterAddresses: ["10.96.0.53"], endpoints: [] });
+    rules.update({
+      ...plan,
+      key: "a/b/c/udp",
+      protocol: "udp",
+      port: 53,
+      nodePort: 30_053,
+      clusterAddresses: ["10.96.0.53"],
+      externalLocal: round === 1,
+      internalLocal: round === 2,
+      affinityMs: round === 0 ? 1_000 : undefined,
+    });
+    rules.update({
+      ...plan,
+      key: "a/b/c/udp",
+      protocol: "udp",
+      port: 53,
+      nodePort: undefined,
+      clusterAddresses: ["10.96.0.53"],
+      endpoints: [],
+    });
   }
   rules.remove("a/b/c/udp");
   assert.deepEqual(rules.keys(), [plan.key]);

@@ -1,5 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
-import { action, match, NftNetlink, NftTransaction, type NftKey, type NftKeyType, type NftTableEditor } from "../../net/index.ts";
+import {
+  action,
+  match,
+  NftNetlink,
+  NftTransaction,
+  type NftKey,
+  type NftKeyType,
+  type NftTableEditor,
+} from "../../net/index.ts";
 import type { PlannedPort, ServiceEndpoint } from "./service-plan.ts";
 
 const tableName = "serin-services";
@@ -44,7 +52,12 @@ export class ServiceRules implements Disposable {
       addFrame(table);
       addHairpins(table, podAddresses);
     };
-    this.#netlink.commitAll([begin, ...plans.map((plan) => (transaction: NftTransaction) => this.#install(transaction.table(family, tableName), plan))]);
+    this.#netlink.commitAll([
+      begin,
+      ...plans.map(
+        (plan) => (transaction: NftTransaction) => this.#install(transaction.table(family, tableName), plan),
+      ),
+    ]);
     this.#hairpins = podAddresses;
   }
 
@@ -94,11 +107,15 @@ export class ServiceRules implements Disposable {
     const old = before === undefined ? [] : entriesOf(before.plan);
     const wanted = entriesOf(plan);
     const same = (a: MapEntry, b: MapEntry): boolean => isDeepStrictEqual(a, b);
-    for (const entry of old) if (!wanted.some((candidate) => same(candidate, entry))) table.deleteElements(entry.map, keyTypes(entry), [entry.key]);
+    for (const entry of old)
+      if (!wanted.some((candidate) => same(candidate, entry)))
+        table.deleteElements(entry.map, keyTypes(entry), [entry.key]);
     const built = buildChains(table, plan, before);
     for (const entry of wanted) {
       if (old.some((candidate) => same(candidate, entry))) continue;
-      table.addVerdicts(entry.map, keyTypes(entry), [{ key: entry.key, verdict: { kind: "goto", chain: entry.chain } }]);
+      table.addVerdicts(entry.map, keyTypes(entry), [
+        { key: entry.key, verdict: { kind: "goto", chain: entry.chain } },
+      ]);
     }
     this.#installed.set(plan.key, { plan, ...built });
   }
@@ -114,19 +131,30 @@ const chainOf = (plan: PlannedPort, part: string): string => `${part}/${plan.key
 function entriesOf(plan: PlannedPort): MapEntry[] {
   const { protocol, port, nodePort, endpoints } = plan;
   const address = (map: string, ip: string, chain: string): MapEntry => ({ map, key: [ip, protocol, port], chain });
-  if (endpoints.length === 0) return [...plan.clusterAddresses, ...plan.externalAddresses].map((ip) => address(maps.rejected, ip, chains.reject));
+  if (endpoints.length === 0)
+    return [...plan.clusterAddresses, ...plan.externalAddresses].map((ip) => address(maps.rejected, ip, chains.reject));
   return [
     ...plan.clusterAddresses.map((ip) => address(maps.services, ip, chainOf(plan, "in"))),
     ...plan.externalAddresses.map((ip) => address(maps.services, ip, chainOf(plan, "ext"))),
-    ...(nodePort === undefined || nodePort === 0 ? [] : [{ map: maps.nodePorts, key: [protocol, nodePort], chain: chainOf(plan, "ext") }]),
+    ...(nodePort === undefined || nodePort === 0
+      ? []
+      : [{ map: maps.nodePorts, key: [protocol, nodePort], chain: chainOf(plan, "ext") }]),
   ];
 }
 
 function addFrame(table: NftTableEditor): void {
-  table.addVerdictMap(maps.services, addressKey).addVerdictMap(maps.nodePorts, nodePortKey).addVerdictMap(maps.rejected, addressKey);
+  table
+    .addVerdictMap(maps.services, addressKey)
+    .addVerdictMap(maps.nodePorts, nodePortKey)
+    .addVerdictMap(maps.rejected, addressKey);
   table.addChain(chains.services).addChain(chains.hairpin).addChain(chains.reject);
   table.addRule(chains.services, action.serviceVerdict(maps.services, "ipv4"));
-  table.addRule(chains.services, match.destinationIsLocal(), match.destination("127.0.0.0/8", { not: true }), action.nodePortVerdict(maps.nodePorts));
+  table.addRule(
+    chains.services,
+    match.destinationIsLocal(),
+    match.destination("127.0.0.0/8", { not: true }),
+    action.nodePortVerdict(maps.nodePorts),
+  );
   table.addRule(chains.reject, match.protocol("tcp"), action.rejectWithReset());
   table.addRule(chains.reject, action.rejectUnreachable());
   for (const hook of ["prerouting", "output"] as const) {
@@ -143,25 +171,37 @@ function addFrame(table: NftTableEditor): void {
 }
 
 function addHairpins(table: NftTableEditor, addresses: readonly string[]): void {
-  for (const address of addresses) table.addRule(chains.hairpin, match.source(address), match.destination(address), action.masquerade());
+  for (const address of addresses)
+    table.addRule(chains.hairpin, match.source(address), match.destination(address), action.masquerade());
 }
 
 /**
  * `in/`: from inside, `ext/`: from outside, `all/` and `local/`: the choice of an endpoint. Chains that stay are emptied and
  * filled in the same transaction.
  */
-function buildChains(table: NftTableEditor, plan: PlannedPort, before: Installed | undefined): Pick<Installed, "chains" | "sets"> {
+function buildChains(
+  table: NftTableEditor,
+  plan: PlannedPort,
+  before: Installed | undefined,
+): Pick<Installed, "chains" | "sets"> {
   const local = plan.endpoints.filter((endpoint) => endpoint.local);
   const needsLocal = plan.externalLocal || plan.internalLocal;
   const affine = plan.affinityMs === undefined ? [] : plan.endpoints;
   const pinned = affine.map((endpoint) => pinnedChain(plan, endpoint));
-  const names = [chainOf(plan, "in"), chainOf(plan, "ext"), chainOf(plan, "all"), ...(needsLocal ? [chainOf(plan, "local")] : []), ...pinned];
+  const names = [
+    chainOf(plan, "in"),
+    chainOf(plan, "ext"),
+    chainOf(plan, "all"),
+    ...(needsLocal ? [chainOf(plan, "local")] : []),
+    ...pinned,
+  ];
   const sets = affine.map((endpoint) => affinitySet(plan, endpoint));
   const known = new Set(before?.chains);
   const stale = [...known].filter((name) => !names.includes(name));
   for (const name of names) if (!known.has(name)) table.addChain(name);
   for (const name of known) table.flushChain(name);
-  for (const set of sets) if (before?.sets.includes(set) !== true) table.addSet(set, ["ipv4"], { timeoutMs: plan.affinityMs ?? 0 });
+  for (const set of sets)
+    if (before?.sets.includes(set) !== true) table.addSet(set, ["ipv4"], { timeoutMs: plan.affinityMs ?? 0 });
 
   const fromOutside = match.source(podRange, { not: true });
   table.addRule(chainOf(plan, "in"), fromOutside, action.setMark(masqueradeMark, masqueradeMark));
@@ -185,7 +225,12 @@ function buildChains(table: NftTableEditor, plan: PlannedPort, before: Installed
   return { chains: names, sets };
 }
 
-function fillChoice(table: NftTableEditor, plan: PlannedPort, chain: string, endpoints: readonly ServiceEndpoint[]): void {
+function fillChoice(
+  table: NftTableEditor,
+  plan: PlannedPort,
+  chain: string,
+  endpoints: readonly ServiceEndpoint[],
+): void {
   if (endpoints.length === 0) {
     table.addRule(chain, action.drop());
     return;
@@ -194,7 +239,12 @@ function fillChoice(table: NftTableEditor, plan: PlannedPort, chain: string, end
     table.addRule(chain, match.protocol(plan.protocol), table.dnatToOneOf(endpoints));
     return;
   }
-  for (const endpoint of endpoints) table.addRule(chain, match.sourceInSet(affinitySet(plan, endpoint), "ipv4"), action.goto(pinnedChain(plan, endpoint)));
+  for (const endpoint of endpoints)
+    table.addRule(
+      chain,
+      match.sourceInSet(affinitySet(plan, endpoint), "ipv4"),
+      action.goto(pinnedChain(plan, endpoint)),
+    );
   for (const [index, endpoint] of endpoints.entries()) {
     const left = endpoints.length - index;
     table.addRule(chain, left === 1 ? [] : match.randomly(1 / left), action.goto(pinnedChain(plan, endpoint)));

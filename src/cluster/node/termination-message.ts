@@ -18,8 +18,15 @@ export interface EndedRun {
 /** What the program left in its file, or the end of its log when it failed and asked for that; empty for neither. */
 export function terminationMessage({ container, exitCode, messagePath, logPath }: EndedRun): string {
   const written = readText(messagePath).slice(0, maxMessage);
-  if (written !== "" || exitCode === 0 || container.terminationMessagePolicy !== "FallbackToLogsOnError") return written;
-  const tail = readLogText(logPath, { follow: false, timestamps: false, tailLines: maxLines, sinceMs: undefined, limitBytes: undefined });
+  if (written !== "" || exitCode === 0 || container.terminationMessagePolicy !== "FallbackToLogsOnError")
+    return written;
+  const tail = readLogText(logPath, {
+    follow: false,
+    timestamps: false,
+    tailLines: maxLines,
+    sinceMs: undefined,
+    limitBytes: undefined,
+  });
   return tail.slice(-maxMessageOfLog);
 }
 

@@ -73,12 +73,18 @@ export function readClusterRecord(directory: string): ClusterRecord | undefined 
     text = readFileSync(join(directory, recordName), "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw userError("cluster-unreadable", `cannot read ${join(directory, recordName)}`, { cause: error, hint: "is it another user's? Delete the cluster as that user" });
+    throw userError("cluster-unreadable", `cannot read ${join(directory, recordName)}`, {
+      cause: error,
+      hint: "is it another user's? Delete the cluster as that user",
+    });
   }
   try {
     return JSON.parse(text) as ClusterRecord;
   } catch (error) {
-    throw internalError("cluster-record", `${join(directory, recordName)} is damaged`, { cause: error, hint: `remove ${directory} and create the cluster anew` });
+    throw internalError("cluster-record", `${join(directory, recordName)} is damaged`, {
+      cause: error,
+      hint: `remove ${directory} and create the cluster anew`,
+    });
   }
 }
 

@@ -4,23 +4,42 @@ import type { Node, Pod, PodSpec } from "../../api/kubernetes/index.ts";
 import { decide, type Decision } from "./decide.ts";
 import { Placements } from "./node-state.ts";
 
-const node = (name: string, more: { labels?: Record<string, string>; spec?: Node["spec"]; ready?: boolean } = {}): Node => ({
+const node = (
+  name: string,
+  more: { labels?: Record<string, string>; spec?: Node["spec"]; ready?: boolean } = {},
+): Node => ({
   metadata: { name, labels: { "kubernetes.io/hostname": name, ...more.labels } },
   ...(more.spec === undefined ? {} : { spec: more.spec }),
-  status: { allocatable: { cpu: "2", memory: "4Gi", pods: "110" }, conditions: [{ type: "Ready", status: more.ready === false ? "False" : "True" }] },
+  status: {
+    allocatable: { cpu: "2", memory: "4Gi", pods: "110" },
+    conditions: [{ type: "Ready", status: more.ready === false ? "False" : "True" }],
+  },
 });
 const pod = (name: string, spec: Partial<PodSpec> = {}, labels: Record<string, string> = {}, owner = "set"): Pod => ({
-  metadata: { name, namespace: "default", uid: name, labels, ownerReferences: [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: owner, uid: owner, controller: true }] },
+  metadata: {
+    name,
+    namespace: "default",
+    uid: name,
+    labels,
+    ownerReferences: [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: owner, uid: owner, controller: true }],
+  },
   spec: { containers: [{ name: "app" }], ...spec },
 });
 const choose = (wanted: Pod, nodes: Node[], placed: [Pod, string][] = []): Decision => {
   const placements = new Placements();
   for (const item of nodes) placements.setNode(item);
   for (const [other, where] of placed) placements.place(other, where);
-  return decide({ pod: wanted, nodes: placements.nodes(), repelling: placements.repelling(), namespaceLabels: () => ({}) });
+  return decide({
+    pod: wanted,
+    nodes: placements.nodes(),
+    repelling: placements.repelling(),
+    namespaceLabels: () => ({}),
+  });
 };
 
-const controlPlane = node("cp", { spec: { taints: [{ key: "node-role.kubernetes.io/control-plane", effect: "NoSchedule" }] } });
+const controlPlane = node("cp", {
+  spec: { taints: [{ key: "node-role.kubernetes.io/control-plane", effect: "NoSchedule" }] },
+});
 
 test("a pod goes where selectors, taints, readiness, resources and host ports allow; the message counts the reasons", () => {
   const nodes = [controlPlane, node("a", { labels: { disk: "ssd" } }), node("b", { ready: false })];
@@ -31,7 +50,10 @@ test("a pod goes where selectors, taints, readiness, resources and host ports al
       "0/3 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, 2 node(s) didn't match Pod's node affinity/selector.",
   });
   const big = { containers: [{ name: "app", resources: { requests: { cpu: "1500m" } } }] };
-  assert.deepEqual(choose(pod("q", big), [node("a")], [[pod("p", big), "a"]]), { node: undefined, message: "0/1 nodes are available: 1 Insufficient cpu." });
+  assert.deepEqual(choose(pod("q", big), [node("a")], [[pod("p", big), "a"]]), {
+    node: undefined,
+    message: "0/1 nodes are available: 1 Insufficient cpu.",
+  });
   const port = { containers: [{ name: "app", ports: [{ containerPort: 80, hostPort: 80 }] }] };
   assert.deepEqual(choose(pod("q", port), [node("a"), node("b")], [[pod("p", port), "a"]]), { node: "b" });
   assert.deepEqual(choose(pod("q"), []), { node: undefined, message: "no nodes available to schedule pods" });
@@ -47,14 +69,27 @@ test("required anti-affinity holds in both directions, and affinity lets the fir
   const repels = { affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } } };
   const attracts = { affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } } };
   const nodes = [node("a"), node("b")];
-  assert.deepEqual(choose(pod("q", repels, { app: "x" }), nodes, [[pod("p", {}, { app: "x" }, "other"), "b"]]), { node: "a" });
-  assert.deepEqual(choose(pod("q", {}, { app: "x" }, "other"), nodes, [[pod("p", repels, { app: "y" }), "a"]]), { node: "b" });
+  assert.deepEqual(choose(pod("q", repels, { app: "x" }), nodes, [[pod("p", {}, { app: "x" }, "other"), "b"]]), {
+    node: "a",
+  });
+  assert.deepEqual(choose(pod("q", {}, { app: "x" }, "other"), nodes, [[pod("p", repels, { app: "y" }), "a"]]), {
+    node: "b",
+  });
   assert.deepEqual(choose(pod("q", attracts, { app: "x" }), nodes), { node: "a" });
   assert.deepEqual(choose(pod("q", attracts, { app: "x" }), nodes, [[pod("p", {}, { app: "x" }), "b"]]), { node: "b" });
 });
 
 test("a spread constraint keeps the skew", () => {
-  const spec = { topologySpreadConstraints: [{ maxSkew: 1, topologyKey: "zone", whenUnsatisfiable: "DoNotSchedule" as const, labelSelector: { matchLabels: { app: "x" } } }] };
+  const spec = {
+    topologySpreadConstraints: [
+      {
+        maxSkew: 1,
+        topologyKey: "zone",
+        whenUnsatisfiable: "DoNotSchedule" as const,
+        labelSelector: { matchLabels: { app: "x" } },
+      },
+    ],
+  };
   const nodes = [node("a", { labels: { zone: "1" } }), node("b", { labels: { zone: "2" } })];
   const placed: [Pod, string][] = [[pod("p", {}, { app: "x" }), "a"]];
   assert.deepEqual(choose(pod("q", spec, { app: "x" }, "other"), nodes, placed), { node: "b" });

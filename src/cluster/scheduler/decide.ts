@@ -26,7 +26,10 @@ export function decide(inputs: FilterInputs): Decision {
   return { node: undefined, message: `0/${nodes.length} nodes are available: ${parts.join(", ")}.` };
 }
 
-function firstReason(filters: readonly ((state: NodeState) => string | undefined)[], state: NodeState): string | undefined {
+function firstReason(
+  filters: readonly ((state: NodeState) => string | undefined)[],
+  state: NodeState,
+): string | undefined {
   for (const filter of filters) {
     const reason = filter(state);
     if (reason !== undefined) return reason;
@@ -35,7 +38,15 @@ function firstReason(filters: readonly ((state: NodeState) => string | undefined
 }
 
 /** Weights of kube-scheduler's default profile, where it has the score; spreading of siblings goes before all. */
-const weights = { siblings: 3, taints: 3, nodeAffinity: 2, podAffinity: 2, spread: 2, leastPods: 1, leastRequested: 1 } as const;
+const weights = {
+  siblings: 3,
+  taints: 3,
+  nodeAffinity: 2,
+  podAffinity: 2,
+  spread: 2,
+  leastPods: 1,
+  leastRequested: 1,
+} as const;
 
 function choose({ pod, nodes, namespaceLabels }: FilterInputs, feasible: readonly NodeState[]): NodeState | undefined {
   if (feasible.length <= 1) return feasible[0];
@@ -50,37 +61,62 @@ function choose({ pod, nodes, namespaceLabels }: FilterInputs, feasible: readonl
     }
   };
   const owner = controllerOf(pod);
-  if (owner !== undefined) score(weights.siblings, ({ pods }) => -[...pods.values()].filter((placed) => controllerOf(placed.pod)?.uid === owner.uid).length);
-  score(weights.taints, ({ node }) => -(node.spec?.taints ?? []).filter((taint) => untoleratedTaint(pod, [taint], ["PreferNoSchedule"]) !== undefined).length);
+  if (owner !== undefined)
+    score(
+      weights.siblings,
+      ({ pods }) => -[...pods.values()].filter((placed) => controllerOf(placed.pod)?.uid === owner.uid).length,
+    );
+  score(
+    weights.taints,
+    ({ node }) =>
+      -(node.spec?.taints ?? []).filter((taint) => untoleratedTaint(pod, [taint], ["PreferNoSchedule"]) !== undefined)
+        .length,
+  );
   score(weights.nodeAffinity, (state) => preferredNode(pod, state));
   score(weights.podAffinity, preferredPods(pod, nodes, namespaceLabels));
   score(weights.spread, softSpread(pod, nodes));
   score(weights.leastPods, ({ pods }) => -pods.size);
   score(weights.leastRequested, (state) => -requestedShare(pod, state));
   return [...feasible].sort(
-    (a, b) => (totals.get(b) ?? 0) - (totals.get(a) ?? 0) || ((a.node.metadata.name ?? "") < (b.node.metadata.name ?? "") ? -1 : 1),
+    (a, b) =>
+      (totals.get(b) ?? 0) - (totals.get(a) ?? 0) ||
+      ((a.node.metadata.name ?? "") < (b.node.metadata.name ?? "") ? -1 : 1),
   )[0];
 }
 
 function preferredNode(pod: Pod, { node }: NodeState): number {
   let total = 0;
-  for (const { weight, preference } of pod.spec?.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []) {
+  for (const { weight, preference } of pod.spec?.affinity?.nodeAffinity
+    ?.preferredDuringSchedulingIgnoredDuringExecution ?? []) {
     if (matchesTerm(preference, node)) total += weight;
   }
   return total;
 }
 
-function preferredPods(pod: Pod, nodes: readonly NodeState[], namespaceLabels: NamespaceLabels): (state: NodeState) => number {
+function preferredPods(
+  pod: Pod,
+  nodes: readonly NodeState[],
+  namespaceLabels: NamespaceLabels,
+): (state: NodeState) => number {
   const { podAffinity, podAntiAffinity } = pod.spec?.affinity ?? {};
   const terms = [
     ...(podAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []),
-    ...(podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []).map(({ weight, podAffinityTerm }) => ({ weight: -weight, podAffinityTerm })),
+    ...(podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []).map(({ weight, podAffinityTerm }) => ({
+      weight: -weight,
+      podAffinityTerm,
+    })),
   ].map(({ weight, podAffinityTerm }) => ({
     weight,
     key: podAffinityTerm.topologyKey,
-    counts: countByDomain(nodes, podAffinityTerm.topologyKey, (placed) => termMatches(podAffinityTerm, pod, placed.pod, namespaceLabels)),
+    counts: countByDomain(nodes, podAffinityTerm.topologyKey, (placed) =>
+      termMatches(podAffinityTerm, pod, placed.pod, namespaceLabels),
+    ),
   }));
-  return ({ node }) => terms.reduce((total, { weight, key, counts }) => total + weight * (counts.get(node.metadata.labels?.[key] ?? "") ?? 0), 0);
+  return ({ node }) =>
+    terms.reduce(
+      (total, { weight, key, counts }) => total + weight * (counts.get(node.metadata.labels?.[key] ?? "") ?? 0),
+      0,
+    );
 }
 
 function softSpread(pod: Pod, nodes: readonly NodeState[]): (state: NodeState) => number {
@@ -88,14 +124,23 @@ function softSpread(pod: Pod, nodes: readonly NodeState[]): (state: NodeState) =
     .filter(({ whenUnsatisfiable }) => whenUnsatisfiable === "ScheduleAnyway")
     .map(({ topologyKey, labelSelector }) => {
       const term = { topologyKey, ...(labelSelector === undefined ? {} : { labelSelector }) };
-      return { topologyKey, counts: countByDomain(nodes, topologyKey, (placed) => termMatches(term, pod, placed.pod, () => undefined)) };
+      return {
+        topologyKey,
+        counts: countByDomain(nodes, topologyKey, (placed) => termMatches(term, pod, placed.pod, () => undefined)),
+      };
     });
-  return ({ node }) => -constraints.reduce((total, { topologyKey, counts }) => total + (counts.get(node.metadata.labels?.[topologyKey] ?? "") ?? 0), 0);
+  return ({ node }) =>
+    -constraints.reduce(
+      (total, { topologyKey, counts }) => total + (counts.get(node.metadata.labels?.[topologyKey] ?? "") ?? 0),
+      0,
+    );
 }
 
 /** The larger of the shares of CPU and memory that would be promised. */
 function requestedShare(pod: Pod, { node, requested }: NodeState): number {
   const wanted = requestsOf(pod);
-  const shares = ["cpu", "memory"].map((name) => ((requested.get(name) ?? 0) + (wanted.get(name) ?? 0)) / (allocatable(node, name) || 1));
+  const shares = ["cpu", "memory"].map(
+    (name) => ((requested.get(name) ?? 0) + (wanted.get(name) ?? 0)) / (allocatable(node, name) || 1),
+  );
   return Math.max(...shares);
 }

@@ -17,13 +17,24 @@ export type Filter = (state: NodeState) => string | undefined;
 
 /** All filters for one pod, cheapest first; what does not depend on the node is computed once. */
 export function filtersFor(inputs: FilterInputs): Filter[] {
-  return [unschedulable(inputs), taints(inputs), nodeAffinity(inputs), ready(inputs), hostPorts(inputs), resources(inputs), ...podAffinity(inputs), ...spread(inputs)];
+  return [
+    unschedulable(inputs),
+    taints(inputs),
+    nodeAffinity(inputs),
+    ready(inputs),
+    hostPorts(inputs),
+    resources(inputs),
+    ...podAffinity(inputs),
+    ...spread(inputs),
+  ];
 }
 
 function unschedulable({ pod }: FilterInputs): Filter {
   const taint = { key: "node.kubernetes.io/unschedulable", effect: "NoSchedule" } as const;
   return ({ node }) =>
-    node.spec?.unschedulable === true && untoleratedTaint(pod, [taint], ["NoSchedule"]) !== undefined ? "node(s) were unschedulable" : undefined;
+    node.spec?.unschedulable === true && untoleratedTaint(pod, [taint], ["NoSchedule"]) !== undefined
+      ? "node(s) were unschedulable"
+      : undefined;
 }
 
 function taints({ pod }: FilterInputs): Filter {
@@ -34,7 +45,10 @@ function taints({ pod }: FilterInputs): Filter {
 }
 
 function nodeAffinity({ pod }: FilterInputs): Filter {
-  return ({ node }) => (pod.spec !== undefined && matchesNode(pod.spec, node) ? undefined : "node(s) didn't match Pod's node affinity/selector");
+  return ({ node }) =>
+    pod.spec !== undefined && matchesNode(pod.spec, node)
+      ? undefined
+      : "node(s) didn't match Pod's node affinity/selector";
 }
 
 /** Kubernetes says this by a taint alone, which the node controller sets a moment after the node has appeared. */
@@ -42,7 +56,9 @@ function ready({ pod }: FilterInputs): Filter {
   return ({ node }) => {
     if (node.status?.conditions?.find(({ type }) => type === "Ready")?.status === "True") return undefined;
     const taint = { key: "node.kubernetes.io/not-ready", effect: "NoSchedule" } as const;
-    return untoleratedTaint(pod, [taint], ["NoSchedule"]) === undefined ? undefined : `node(s) had untolerated taint ${formatTaint(taint)}`;
+    return untoleratedTaint(pod, [taint], ["NoSchedule"]) === undefined
+      ? undefined
+      : `node(s) had untolerated taint ${formatTaint(taint)}`;
   };
 }
 
@@ -51,7 +67,8 @@ function hostPorts({ pod }: FilterInputs): Filter {
   return ({ pods }) => {
     if (wanted.size === 0) return undefined;
     for (const placed of pods.values()) {
-      if (placed.hostPorts.some((port) => wanted.has(port))) return "node(s) didn't have free ports for the requested pod ports";
+      if (placed.hostPorts.some((port) => wanted.has(port)))
+        return "node(s) didn't have free ports for the requested pod ports";
     }
     return undefined;
   };
@@ -62,7 +79,8 @@ function resources({ pod }: FilterInputs): Filter {
   return ({ node, pods, requested }) => {
     if (pods.size + 1 > allocatable(node, "pods")) return "Too many pods";
     for (const [name, value] of wanted) {
-      if (value > 0 && value + (requested.get(name) ?? 0) > allocatable(node, name) + 1e-9) return `Insufficient ${name}`;
+      if (value > 0 && value + (requested.get(name) ?? 0) > allocatable(node, name) + 1e-9)
+        return `Insufficient ${name}`;
     }
     return undefined;
   };
@@ -72,31 +90,46 @@ function podAffinity({ pod, nodes, repelling, namespaceLabels }: FilterInputs): 
   const filters: Filter[] = [];
   const { podAffinity: attract, podAntiAffinity: repel } = pod.spec?.affinity ?? {};
   for (const term of attract?.requiredDuringSchedulingIgnoredDuringExecution ?? []) {
-    const counts = countByDomain(nodes, term.topologyKey, (placed) => termMatches(term, pod, placed.pod, namespaceLabels));
+    const counts = countByDomain(nodes, term.topologyKey, (placed) =>
+      termMatches(term, pod, placed.pod, namespaceLabels),
+    );
     // The first of a group that wants to be together must be able to start somewhere.
     const first = [...counts.values()].every((count) => count === 0) && termMatches(term, pod, pod, namespaceLabels);
     filters.push(({ node }) => {
       const domain = node.metadata.labels?.[term.topologyKey];
-      return domain !== undefined && (first || (counts.get(domain) ?? 0) > 0) ? undefined : "node(s) didn't match pod affinity rules";
+      return domain !== undefined && (first || (counts.get(domain) ?? 0) > 0)
+        ? undefined
+        : "node(s) didn't match pod affinity rules";
     });
   }
   for (const term of repel?.requiredDuringSchedulingIgnoredDuringExecution ?? []) {
-    const counts = countByDomain(nodes, term.topologyKey, (placed) => termMatches(term, pod, placed.pod, namespaceLabels));
+    const counts = countByDomain(nodes, term.topologyKey, (placed) =>
+      termMatches(term, pod, placed.pod, namespaceLabels),
+    );
     filters.push(({ node }) =>
-      (counts.get(node.metadata.labels?.[term.topologyKey] ?? "") ?? 0) > 0 ? "node(s) didn't match pod anti-affinity rules" : undefined,
+      (counts.get(node.metadata.labels?.[term.topologyKey] ?? "") ?? 0) > 0
+        ? "node(s) didn't match pod anti-affinity rules"
+        : undefined,
     );
   }
   if (repelling.length > 0) filters.push(existingAntiAffinity(pod, nodes, repelling, namespaceLabels));
   return filters;
 }
 
-function existingAntiAffinity(pod: Pod, nodes: readonly NodeState[], repelling: readonly PlacedPod[], namespaceLabels: NamespaceLabels): Filter {
+function existingAntiAffinity(
+  pod: Pod,
+  nodes: readonly NodeState[],
+  repelling: readonly PlacedPod[],
+  namespaceLabels: NamespaceLabels,
+): Filter {
   const labelsOf = new Map(nodes.map(({ node }) => [node.metadata.name ?? "", node.metadata.labels ?? {}]));
   const closed = new Set<string>();
   for (const placed of repelling) {
-    for (const term of placed.pod.spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []) {
+    for (const term of placed.pod.spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ??
+      []) {
       const domain = labelsOf.get(placed.node)?.[term.topologyKey];
-      if (domain !== undefined && termMatches(term, placed.pod, pod, namespaceLabels)) closed.add(`${term.topologyKey}=${domain}`);
+      if (domain !== undefined && termMatches(term, placed.pod, pod, namespaceLabels))
+        closed.add(`${term.topologyKey}=${domain}`);
     }
   }
   return ({ node }) =>
@@ -119,8 +152,11 @@ function spread({ pod, nodes }: FilterInputs): Filter[] {
       const self = matchesLabelSelector(labelSelector, pod.metadata.labels) ? 1 : 0;
       return ({ node }: NodeState) => {
         const domain = node.metadata.labels?.[topologyKey];
-        if (domain === undefined) return "node(s) didn't match pod topology spread constraints (missing required label)";
-        return (counts.get(domain) ?? 0) + self - least > maxSkew ? "node(s) didn't match pod topology spread constraints" : undefined;
+        if (domain === undefined)
+          return "node(s) didn't match pod topology spread constraints (missing required label)";
+        return (counts.get(domain) ?? 0) + self - least > maxSkew
+          ? "node(s) didn't match pod topology spread constraints"
+          : undefined;
       };
     });
 }

@@ -1,4 +1,12 @@
-import type { Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration } from "../../api/kubernetes/index.ts";
+import type {
+  Node,
+  NodeSelectorRequirement,
+  NodeSelectorTerm,
+  Pod,
+  PodSpec,
+  Taint,
+  Toleration,
+} from "../../api/kubernetes/index.ts";
 
 /** Whether `spec.nodeSelector` and the required node affinity allow the node. */
 export function matchesNode(spec: PodSpec, node: Node): boolean {
@@ -15,7 +23,9 @@ export function matchesTerm(term: NodeSelectorTerm, node: Node): boolean {
   const labels = node.metadata.labels ?? {};
   return (
     matchExpressions.every((requirement) => matchesRequirement(requirement, labels[requirement.key])) &&
-    matchFields.every((requirement) => requirement.key === "metadata.name" && matchesRequirement(requirement, node.metadata.name))
+    matchFields.every(
+      (requirement) => requirement.key === "metadata.name" && matchesRequirement(requirement, node.metadata.name),
+    )
   );
 }
 
@@ -39,13 +49,22 @@ function matchesRequirement({ operator, values = [] }: NodeSelectorRequirement, 
 }
 
 /** The first taint with one of the effects that the pod does not tolerate. */
-export function untoleratedTaint(pod: Pod | PodSpec, taints: readonly Taint[] | undefined, effects: readonly Taint["effect"][]): Taint | undefined {
+export function untoleratedTaint(
+  pod: Pod | PodSpec,
+  taints: readonly Taint[] | undefined,
+  effects: readonly Taint["effect"][],
+): Taint | undefined {
   const spec = "containers" in pod ? pod : pod.spec;
   const tolerations = spec?.tolerations ?? [];
-  return taints?.find((taint) => effects.includes(taint.effect) && !tolerations.some((toleration) => tolerates(toleration, taint)));
+  return taints?.find(
+    (taint) => effects.includes(taint.effect) && !tolerations.some((toleration) => tolerates(toleration, taint)),
+  );
 }
 
-export function tolerates({ key = "", operator = "Equal", value = "", effect = "" }: Toleration, taint: Taint): boolean {
+export function tolerates(
+  { key = "", operator = "Equal", value = "", effect = "" }: Toleration,
+  taint: Taint,
+): boolean {
   if (effect !== "" && effect !== taint.effect) return false;
   if (key === "") return operator === "Exists";
   if (key !== taint.key) return false;

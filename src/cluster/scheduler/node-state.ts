@@ -48,7 +48,8 @@ export class Placements {
     state.pods.set(uid, placed);
     for (const [name, value] of placed.requests) state.requested.set(name, (state.requested.get(name) ?? 0) + value);
     this.#byUid.set(uid, placed);
-    if (pod.spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution !== undefined) this.#repelling.add(uid);
+    if (pod.spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution !== undefined)
+      this.#repelling.add(uid);
   }
 
   remove(uid: string): void {
@@ -68,7 +69,8 @@ export class Placements {
 
   nodes(): NodeState[] {
     const states: NodeState[] = [];
-    for (const { node, pods, requested } of this.#nodes.values()) if (node !== undefined) states.push({ node, pods, requested });
+    for (const { node, pods, requested } of this.#nodes.values())
+      if (node !== undefined) states.push({ node, pods, requested });
     return states;
   }
 
@@ -78,7 +80,8 @@ export class Placements {
 
   #state(name: string): MutableState {
     let state = this.#nodes.get(name);
-    if (state === undefined) this.#nodes.set(name, (state = { node: undefined, pods: new Map(), requested: new Map() }));
+    if (state === undefined)
+      this.#nodes.set(name, (state = { node: undefined, pods: new Map(), requested: new Map() }));
     return state;
   }
 }

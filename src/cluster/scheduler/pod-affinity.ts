@@ -16,7 +16,11 @@ export function termMatches(term: PodAffinityTerm, owner: Pod, other: Pod, names
 }
 
 /** How many placed pods match, by the value of the topology key. */
-export function countByDomain(nodes: readonly NodeState[], topologyKey: string, matches: (placed: PlacedPod) => boolean): Map<string, number> {
+export function countByDomain(
+  nodes: readonly NodeState[],
+  topologyKey: string,
+  matches: (placed: PlacedPod) => boolean,
+): Map<string, number> {
   const counts = new Map<string, number>();
   for (const { node, pods } of nodes) {
     const domain = node.metadata.labels?.[topologyKey];

@@ -41,7 +41,8 @@ export function requestsOf(pod: Pod): Resources {
   for (const container of pod.spec?.initContainers ?? []) {
     const own = requests(container);
     if (container.restartPolicy === "Always") add(sidecars, own);
-    else for (const [name, value] of own) peak.set(name, Math.max(peak.get(name) ?? 0, value + (sidecars.get(name) ?? 0)));
+    else
+      for (const [name, value] of own) peak.set(name, Math.max(peak.get(name) ?? 0, value + (sidecars.get(name) ?? 0)));
   }
   add(total, sidecars);
   for (const [name, value] of peak) total.set(name, Math.max(total.get(name) ?? 0, value));

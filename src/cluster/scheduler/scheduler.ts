@@ -88,7 +88,12 @@ class Scheduler {
 
   async #bind(pod: Pod, node: string): Promise<void> {
     const { name = "", namespace = "", uid = "" } = pod.metadata;
-    const binding = { apiVersion: "v1", kind: "Binding", metadata: { name, namespace, uid }, target: { apiVersion: "v1", kind: "Node", name: node } };
+    const binding = {
+      apiVersion: "v1",
+      kind: "Binding",
+      metadata: { name, namespace, uid },
+      target: { apiVersion: "v1", kind: "Node", name: node },
+    };
     try {
       await this.#context.client.create(podKind, binding, { subresource: "binding" });
     } catch (error) {
@@ -96,7 +101,11 @@ class Scheduler {
       if (isKubeCode(error, "not-found") || isKubeCode(error, "conflict")) return;
       throw error;
     }
-    this.#record(podKind, pod, { type: "Normal", reason: "Scheduled", message: `Successfully assigned ${keyOf(pod)} to ${node}` });
+    this.#record(podKind, pod, {
+      type: "Normal",
+      reason: "Scheduled",
+      message: `Successfully assigned ${keyOf(pod)} to ${node}`,
+    });
   }
 
   async #reportFailure(pod: Pod, message: string): Promise<void> {
@@ -110,11 +119,20 @@ class Scheduler {
       reason: "Unschedulable",
       message,
       lastProbeTime: null,
-      lastTransitionTime: before?.status === "False" ? (before.lastTransitionTime ?? this.#context.now()) : this.#context.now(),
+      lastTransitionTime:
+        before?.status === "False" ? (before.lastTransitionTime ?? this.#context.now()) : this.#context.now(),
     } as const;
     const conditions = [...(pod.status?.conditions ?? []).filter(({ type }) => type !== "PodScheduled"), condition];
     try {
-      this.#pods.wrote(await this.#context.client.patchMerge(podKind, name, namespace, { status: { conditions } }, { subresource: "status" }));
+      this.#pods.wrote(
+        await this.#context.client.patchMerge(
+          podKind,
+          name,
+          namespace,
+          { status: { conditions } },
+          { subresource: "status" },
+        ),
+      );
     } catch (error) {
       if (!isKubeCode(error, "not-found")) throw error;
     }
@@ -123,5 +141,11 @@ class Scheduler {
 
 function needsNode(pod: Pod): boolean {
   const gated = (pod.spec as { schedulingGates?: unknown[] } | undefined)?.schedulingGates ?? [];
-  return pod.spec?.nodeName === undefined && isActive(pod) && !isTerminating(pod) && gated.length === 0 && (pod.spec?.schedulerName ?? schedulerName) === schedulerName;
+  return (
+    pod.spec?.nodeName === undefined &&
+    isActive(pod) &&
+    !isTerminating(pod) &&
+    gated.length === 0 &&
+    (pod.spec?.schedulerName ?? schedulerName) === schedulerName
+  );
 }

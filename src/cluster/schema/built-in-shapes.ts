@@ -1,6 +1,16 @@
 import { invariant } from "../../base/index.ts";
 import { readGenerated } from "./generated-data.ts";
-import { granularAnyShape, type AnyShape, type FieldShape, type ListShape, type ScalarCode, type ScalarShape, type Shape, type StructShape, type WireField } from "./shape.ts";
+import {
+  granularAnyShape,
+  type AnyShape,
+  type FieldShape,
+  type ListShape,
+  type ScalarCode,
+  type ScalarShape,
+  type Shape,
+  type StructShape,
+  type WireField,
+} from "./shape.ts";
 
 interface TypeTable {
   readonly names: readonly string[];
@@ -64,7 +74,9 @@ export class BuiltInShapes {
     const entry = this.#table.types[index];
     invariant(entry !== undefined, `no type ${index} in the generated table`);
     const isKind = Object.values(this.#table.kinds).includes(index);
-    const made = new BuiltInStruct(this.#table.names[index] ?? "", entry[0], entry[1] === 1, isKind, (next) => this.#struct(next));
+    const made = new BuiltInStruct(this.#table.names[index] ?? "", entry[0], entry[1] === 1, isKind, (next) =>
+      this.#struct(next),
+    );
     this.#structs.set(index, made);
     return made;
   }
@@ -93,7 +105,13 @@ class BuiltInStruct implements StructShape {
   #fields: Map<string, FieldShape> | undefined;
   #wire: WireField[] | undefined;
 
-  constructor(name: string, entries: readonly FieldEntry[], atomic: boolean, isKind: boolean, struct: (index: number) => StructShape) {
+  constructor(
+    name: string,
+    entries: readonly FieldEntry[],
+    atomic: boolean,
+    isKind: boolean,
+    struct: (index: number) => StructShape,
+  ) {
     this.name = name;
     this.#entries = entries;
     this.atomic = atomic;
@@ -152,7 +170,9 @@ function parseShape(type: string, extra: FieldExtra, struct: (index: number) => 
   if (head === "[" || head === "w") return listShape(parseShape(tail, {}, struct), extra, head === "w");
   const scalar = scalarShapes.get(head);
   if (scalar !== undefined) return scalar;
-  return head === "R" ? granularAnyShape : ({ kind: "any", granular: false, code: head as AnyShape["code"] } satisfies AnyShape);
+  return head === "R"
+    ? granularAnyShape
+    : ({ kind: "any", granular: false, code: head as AnyShape["code"] } satisfies AnyShape);
 }
 
 function listShape(item: Shape, extra: FieldExtra, wrapped: boolean): ListShape {

@@ -34,24 +34,44 @@ function errorsOf(object: Typed, old?: Typed): string[] {
 }
 
 const metadata = { name: "web", namespace: "default" };
-const pod = (spec: object = {}, container: object = {}) => ({ apiVersion: "v1", kind: "Pod", metadata, spec: { containers: [{ name: "c", image: "nginx", ...container }], ...spec } });
+const pod = (spec: object = {}, container: object = {}) => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata,
+  spec: { containers: [{ name: "c", image: "nginx", ...container }], ...spec },
+});
 const deployment = (spec: object = {}) => ({
   apiVersion: "apps/v1",
   kind: "Deployment",
   metadata,
-  spec: { selector: { matchLabels: { app: "web" } }, template: { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "c", image: "nginx:1" }] } }, ...spec },
+  spec: {
+    selector: { matchLabels: { app: "web" } },
+    template: { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "c", image: "nginx:1" }] } },
+    ...spec,
+  },
 });
 const service = (spec: object) => ({ apiVersion: "v1", kind: "Service", metadata, spec });
 
 test("a Pod gets the defaults of a real server, securityContext among them", () => {
-  const { spec, status } = prepared(pod({ volumes: [{ name: "v" }, { name: "w", configMap: { name: "x" } }] }, { livenessProbe: { httpGet: { port: 80 } }, ports: [{ containerPort: 80 }] }));
+  const { spec, status } = prepared(
+    pod(
+      { volumes: [{ name: "v" }, { name: "w", configMap: { name: "x" } }] },
+      { livenessProbe: { httpGet: { port: 80 } }, ports: [{ containerPort: 80 }] },
+    ),
+  );
   assert.deepEqual(spec, {
     containers: [
       {
         name: "c",
         image: "nginx",
         imagePullPolicy: "Always",
-        livenessProbe: { failureThreshold: 3, httpGet: { path: "/", port: 80, scheme: "HTTP" }, periodSeconds: 10, successThreshold: 1, timeoutSeconds: 1 },
+        livenessProbe: {
+          failureThreshold: 3,
+          httpGet: { path: "/", port: 80, scheme: "HTTP" },
+          periodSeconds: 10,
+          successThreshold: 1,
+          timeoutSeconds: 1,
+        },
         ports: [{ containerPort: 80, protocol: "TCP" }],
         resources: {},
         terminationMessagePath: "/dev/termination-log",
@@ -89,9 +109,14 @@ test("a Deployment and a Service get theirs, and defaulting twice changes nothin
 });
 
 test("quantities and times take their canonical form, numbers become quantities, nulls go", () => {
-  const { spec } = prepared(pod({ nodeName: null }, { resources: { limits: { cpu: 0.5, memory: "1024Mi" }, requests: { cpu: "100m" } } }));
+  const { spec } = prepared(
+    pod({ nodeName: null }, { resources: { limits: { cpu: 0.5, memory: "1024Mi" }, requests: { cpu: "100m" } } }),
+  );
   const [container] = (spec as { containers: { resources: unknown }[] }).containers;
-  assert.deepEqual(container?.resources, { limits: { cpu: "500m", memory: "1Gi" }, requests: { cpu: "100m", memory: "1Gi" } });
+  assert.deepEqual(container?.resources, {
+    limits: { cpu: "500m", memory: "1Gi" },
+    requests: { cpu: "100m", memory: "1Gi" },
+  });
   assert.equal("nodeName" in (spec as object), false);
 });
 
@@ -101,36 +126,81 @@ test("unknown fields are named with their paths, values of another type are a 40
   const wrong = structuredClone(deployment({ replicas: "two" })) as unknown as UntypedObject;
   assert.throws(
     () => registry.dropUnknownFields(typeOf(deployment()), wrong),
-    (error: unknown) => error instanceof SchemaFault && error.status === 400 && error.message.includes("json: cannot unmarshal string into Go struct field Deployment.spec.replicas of type int32"),
+    (error: unknown) =>
+      error instanceof SchemaFault &&
+      error.status === 400 &&
+      error.message.includes(
+        "json: cannot unmarshal string into Go struct field Deployment.spec.replicas of type int32",
+      ),
   );
 });
 
 test("what users often get wrong is refused in the server's words", () => {
   assert.deepEqual(errorsOf(pod()), []);
-  assert.match(errorsOf({ ...pod(), metadata: { ...metadata, name: "Bad_Name" } })[0] ?? "", /^metadata\.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain must consist of/);
+  assert.match(
+    errorsOf({ ...pod(), metadata: { ...metadata, name: "Bad_Name" } })[0] ?? "",
+    /^metadata\.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain must consist of/,
+  );
   assert.deepEqual(errorsOf(pod({ containers: [] })), ["spec.containers: Required value"]);
-  assert.match(errorsOf(pod({}, { name: "Upper" }))[0] ?? "", /^spec\.containers\[0\]\.name: Invalid value: "Upper": a lowercase RFC 1123 label/);
-  assert.deepEqual(errorsOf(pod({}, { volumeMounts: [{ name: "v", mountPath: "/x" }] })), ['spec.containers[0].volumeMounts[0].name: Not found: "v"']);
-  assert.deepEqual(errorsOf(pod({}, { ports: [{ containerPort: 70000 }] })), ["spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"]);
-  assert.deepEqual(errorsOf(pod({}, { resources: { requests: { cpu: "2" }, limits: { cpu: "1" } } })), ['spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1']);
-  assert.deepEqual(errorsOf(deployment({ selector: { matchLabels: { app: "other" } } })), ['spec.template.metadata.labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`']);
-  assert.deepEqual(errorsOf(service({ ports: [{ port: 80 }, { port: 81 }] })), ["spec.ports[0].name: Required value", "spec.ports[1].name: Required value"]);
+  assert.match(
+    errorsOf(pod({}, { name: "Upper" }))[0] ?? "",
+    /^spec\.containers\[0\]\.name: Invalid value: "Upper": a lowercase RFC 1123 label/,
+  );
+  assert.deepEqual(errorsOf(pod({}, { volumeMounts: [{ name: "v", mountPath: "/x" }] })), [
+    'spec.containers[0].volumeMounts[0].name: Not found: "v"',
+  ]);
+  assert.deepEqual(errorsOf(pod({}, { ports: [{ containerPort: 70000 }] })), [
+    "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
+  ]);
+  assert.deepEqual(errorsOf(pod({}, { resources: { requests: { cpu: "2" }, limits: { cpu: "1" } } })), [
+    'spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1',
+  ]);
+  assert.deepEqual(errorsOf(deployment({ selector: { matchLabels: { app: "other" } } })), [
+    'spec.template.metadata.labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`',
+  ]);
+  assert.deepEqual(errorsOf(service({ ports: [{ port: 80 }, { port: 81 }] })), [
+    "spec.ports[0].name: Required value",
+    "spec.ports[1].name: Required value",
+  ]);
   assert.deepEqual(errorsOf({ ...service({ ports: [{ port: 80 }] }), metadata: { ...metadata, name: "1web" } }), []);
 });
 
 test("fields that are fixed stay fixed", () => {
-  const changed = deployment({ selector: { matchLabels: { a: "b" } }, template: { metadata: { labels: { a: "b" } }, spec: { containers: [{ name: "c", image: "x" }] } } });
-  assert.deepEqual(errorsOf(changed, deployment()), ['spec.selector: Invalid value: {"matchLabels":{"a":"b"}}: field is immutable']);
+  const changed = deployment({
+    selector: { matchLabels: { a: "b" } },
+    template: { metadata: { labels: { a: "b" } }, spec: { containers: [{ name: "c", image: "x" }] } },
+  });
+  assert.deepEqual(errorsOf(changed, deployment()), [
+    'spec.selector: Invalid value: {"matchLabels":{"a":"b"}}: field is immutable',
+  ]);
   assert.deepEqual(errorsOf(pod({}, { image: "other" }), pod()), []);
-  assert.match(errorsOf(pod({ hostNetwork: true }), pod())[0] ?? "", /^spec: Forbidden: pod updates may not change fields other than/);
+  assert.match(
+    errorsOf(pod({ hostNetwork: true }), pod())[0] ?? "",
+    /^spec: Forbidden: pod updates may not change fields other than/,
+  );
   const old = service({ clusterIP: "10.96.0.5", ports: [{ port: 80 }] });
-  assert.deepEqual(errorsOf(service({ clusterIP: "10.96.0.6", ports: [{ port: 80 }] }), old), ['spec.clusterIPs[0]: Invalid value: ["10.96.0.6"]: may not change once set']);
+  assert.deepEqual(errorsOf(service({ clusterIP: "10.96.0.6", ports: [{ port: 80 }] }), old), [
+    'spec.clusterIPs[0]: Invalid value: ["10.96.0.6"]: may not change once set',
+  ]);
 });
 
 test("autoscalers and events convert between their versions and back", () => {
-  const v1 = { apiVersion: "autoscaling/v1", kind: "HorizontalPodAutoscaler", metadata, spec: { scaleTargetRef: { kind: "Deployment", name: "web" }, maxReplicas: 3, minReplicas: 1, targetCPUUtilizationPercentage: 70 }, status: { currentReplicas: 0 } };
+  const v1 = {
+    apiVersion: "autoscaling/v1",
+    kind: "HorizontalPodAutoscaler",
+    metadata,
+    spec: {
+      scaleTargetRef: { kind: "Deployment", name: "web" },
+      maxReplicas: 3,
+      minReplicas: 1,
+      targetCPUUtilizationPercentage: 70,
+    },
+    status: { currentReplicas: 0 },
+  };
   const v2 = registry.convert(v1, typeOf({ ...v1, apiVersion: "autoscaling/v2" }));
-  assert.deepEqual((v2.spec as { metrics: unknown }).metrics, [{ type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 70 } } }]);
+  assert.deepEqual((v2.spec as { metrics: unknown }).metrics, [
+    { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 70 } } },
+  ]);
   assert.deepEqual(registry.convert(v2, typeOf(v1)), v1);
   const event = { apiVersion: "v1", kind: "Event", metadata, involvedObject: { kind: "Pod", name: "p" }, message: "m" };
   const other = registry.convert(event, typeOf({ apiVersion: "events.k8s.io/v1", kind: "Event" }));
@@ -146,8 +216,10 @@ const columns: Readonly<Record<string, string>> = {
   "/v1/events": "Last Seen|Type|Reason|Object|Subobject*|Source*|Message|First Seen*|Count*|Name*",
   "/v1/secrets": "Name|Type|Data|Age",
   "apps/v1/deployments": "Name|Ready|Up-to-date|Available|Age|Containers*|Images*|Selector*",
-  "apps/v1/daemonsets": "Name|Desired:integer|Current:integer|Ready:integer|Up-to-date:integer|Available:integer|Node Selector|Age|Containers*|Images*|Selector*",
-  "batch/v1/cronjobs": "Name|Schedule|Timezone|Suspend:boolean|Active:integer|Last Schedule|Age|Containers*|Images*|Selector*",
+  "apps/v1/daemonsets":
+    "Name|Desired:integer|Current:integer|Ready:integer|Up-to-date:integer|Available:integer|Node Selector|Age|Containers*|Images*|Selector*",
+  "batch/v1/cronjobs":
+    "Name|Schedule|Timezone|Suspend:boolean|Active:integer|Last Schedule|Age|Containers*|Images*|Selector*",
   "rbac.authorization.k8s.io/v1/clusterroles": "Name|Created At:date",
   "discovery.k8s.io/v1/endpointslices": "Name|AddressType|Ports|Endpoints|Age",
   "scheduling.k8s.io/v1/priorityclasses": "Name|Value:integer|Global-Default:boolean|Age|PreemptionPolicy",
@@ -158,7 +230,12 @@ test("tables have a real server's columns", () => {
     const [group = "", version = "", plural = ""] = path.split("/");
     const type = registry.resource(group, version, plural);
     assert.ok(type !== undefined, path);
-    const text = registry.tableColumns(type).map(({ name, type: kind, priority }) => `${name}${kind === "string" ? "" : `:${kind}`}${priority === 1 ? "*" : ""}`).join("|");
+    const text = registry
+      .tableColumns(type)
+      .map(
+        ({ name, type: kind, priority }) => `${name}${kind === "string" ? "" : `:${kind}`}${priority === 1 ? "*" : ""}`,
+      )
+      .join("|");
     assert.equal(text, expected, path);
   }
 });
@@ -172,9 +249,33 @@ test("every listable kind has as many cells as columns", () => {
 
 test("a pod's status says what its containers do", () => {
   const now = Date.parse("2026-01-01T01:00:00Z");
-  const status = (state: object, extra: object = {}) => ({ phase: "Running", containerStatuses: [{ name: "c", ready: false, restartCount: 2, state, lastState: { terminated: { finishedAt: "2026-01-01T00:59:00Z" } } }], ...extra });
-  const cells = (object: object, meta: object = {}): unknown[] => registry.tableCells(typeOf(pod()), { ...pod(), metadata: { ...metadata, creationTimestamp: "2026-01-01T00:00:00Z", ...meta }, status: object }, now).slice(1, 5);
-  assert.deepEqual(cells(status({ waiting: { reason: "CrashLoopBackOff" } })), ["0/1", "CrashLoopBackOff", "2 (60s ago)", "60m"]);
+  const status = (state: object, extra: object = {}) => ({
+    phase: "Running",
+    containerStatuses: [
+      {
+        name: "c",
+        ready: false,
+        restartCount: 2,
+        state,
+        lastState: { terminated: { finishedAt: "2026-01-01T00:59:00Z" } },
+      },
+    ],
+    ...extra,
+  });
+  const cells = (object: object, meta: object = {}): unknown[] =>
+    registry
+      .tableCells(
+        typeOf(pod()),
+        { ...pod(), metadata: { ...metadata, creationTimestamp: "2026-01-01T00:00:00Z", ...meta }, status: object },
+        now,
+      )
+      .slice(1, 5);
+  assert.deepEqual(cells(status({ waiting: { reason: "CrashLoopBackOff" } })), [
+    "0/1",
+    "CrashLoopBackOff",
+    "2 (60s ago)",
+    "60m",
+  ]);
   assert.deepEqual(cells(status({ terminated: { exitCode: 137 } }))[1], "ExitCode:137");
   assert.deepEqual(cells(status({ running: {} }), { deletionTimestamp: "2026-01-01T00:59:00Z" })[1], "Terminating");
   assert.deepEqual(cells({ phase: "Pending" })[1], "Pending");

@@ -55,7 +55,17 @@ export interface ScalePaths {
 
 /** One cause of a 422 answer, as metav1.StatusCause. */
 export interface FieldError {
-  readonly reason: "FieldValueRequired" | "FieldValueInvalid" | "FieldValueNotSupported" | "FieldValueForbidden" | "FieldValueDuplicate" | "FieldValueTooLong" | "FieldValueTooMany" | "FieldValueTypeInvalid" | "FieldValueNotFound" | "InternalError";
+  readonly reason:
+    | "FieldValueRequired"
+    | "FieldValueInvalid"
+    | "FieldValueNotSupported"
+    | "FieldValueForbidden"
+    | "FieldValueDuplicate"
+    | "FieldValueTooLong"
+    | "FieldValueTooMany"
+    | "FieldValueTypeInvalid"
+    | "FieldValueNotFound"
+    | "InternalError";
   /** As the server words it after the field: `Required value`, `Invalid value: "x": must be …`. */
   readonly message: string;
   /** `spec.containers[0].name` */
@@ -157,7 +167,12 @@ export interface SchemaRegistry {
    * All that is wrong, in the server's words; none: valid. `old` on update. Metadata is checked too (name, labels, annotations,
    * ownerReferences). For `subresource` "status" only what a status update may change.
    */
-  validate(type: ResourceType, object: UntypedObject, old: UntypedObject | undefined, subresource?: string): readonly FieldError[];
+  validate(
+    type: ResourceType,
+    object: UntypedObject,
+    old: UntypedObject | undefined,
+    subresource?: string,
+  ): readonly FieldError[];
   /** The object in the version of `to`, which is of the same resource. May answer the same object when nothing changes. */
   convert(object: UntypedObject, to: ResourceType): UntypedObject;
 
@@ -176,7 +191,12 @@ export interface SchemaRegistry {
    * managedFields after a create, update or patch that is no apply: what changed from `live` to `object` now belongs to the
    * manager. An explicit empty list in `object.metadata.managedFields` resets. `live` undefined: create.
    */
-  updateManagedFields(type: ResourceType, live: UntypedObject | undefined, object: UntypedObject, origin: WriteOrigin): ManagedFieldsEntry[];
+  updateManagedFields(
+    type: ResourceType,
+    live: UntypedObject | undefined,
+    object: UntypedObject,
+    origin: WriteOrigin,
+  ): ManagedFieldsEntry[];
 
   /** The columns of the Table form. */
   tableColumns(type: ResourceType): readonly TableColumn[];

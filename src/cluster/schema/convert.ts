@@ -10,7 +10,8 @@ import { apiVersionOfType } from "./resource-model.ts";
 export function convertObject(object: UntypedObject, to: ResourceType): UntypedObject {
   const apiVersion = apiVersionOfType(to);
   if (object.apiVersion === apiVersion) return object;
-  if (to.builtIn && to.kind === "HorizontalPodAutoscaler") return { ...convertAutoscaler(object, to.version), apiVersion } as UntypedObject;
+  if (to.builtIn && to.kind === "HorizontalPodAutoscaler")
+    return { ...convertAutoscaler(object, to.version), apiVersion } as UntypedObject;
   if (to.builtIn && to.kind === "Event") return { ...convertEvent(object, to.group), apiVersion } as UntypedObject;
   return { ...object, apiVersion };
 }
@@ -25,7 +26,11 @@ const behaviorAnnotation = "autoscaling.alpha.kubernetes.io/behavior";
 
 function isCpuUtilization(metric: unknown): boolean {
   const resource = objectOf(objectOf(metric).resource);
-  return objectOf(metric).type === "Resource" && resource.name === "cpu" && objectOf(resource.target).averageUtilization !== undefined;
+  return (
+    objectOf(metric).type === "Resource" &&
+    resource.name === "cpu" &&
+    objectOf(resource.target).averageUtilization !== undefined
+  );
 }
 
 function convertAutoscaler(object: UntypedObject, version: string): JsonObject {
@@ -38,7 +43,9 @@ function autoscalerToV1(object: UntypedObject): JsonObject {
   const all = arrayOf(metrics);
   const cpu = all.find(isCpuUtilization);
   const others = all.filter((metric) => metric !== cpu);
-  const current = arrayOf(currentMetrics).map((metric) => objectOf(objectOf(objectOf(metric).resource).current).averageUtilization).find((value) => typeof value === "number");
+  const current = arrayOf(currentMetrics)
+    .map((metric) => objectOf(objectOf(objectOf(metric).resource).current).averageUtilization)
+    .find((value) => typeof value === "number");
   const annotations = {
     ...object.metadata.annotations,
     ...(others.length === 0 ? {} : { [metricsAnnotation]: JSON.stringify(others) }),
@@ -56,15 +63,33 @@ function autoscalerToV1(object: UntypedObject): JsonObject {
 function autoscalerToV2(object: UntypedObject): JsonObject {
   const { [percentField]: percent, ...spec } = objectOf(object.spec);
   const { [currentField]: current, ...status } = objectOf(object.status);
-  const { [metricsAnnotation]: kept, [behaviorAnnotation]: behavior, ...annotations } = object.metadata.annotations ?? {};
-  const cpu = (field: string, value: object): JsonObject => ({ type: "Resource", resource: { name: "cpu", [field]: value } });
-  const metrics = [...parseList(kept), ...(typeof percent === "number" ? [cpu("target", { type: "Utilization", averageUtilization: percent })] : [])];
+  const {
+    [metricsAnnotation]: kept,
+    [behaviorAnnotation]: behavior,
+    ...annotations
+  } = object.metadata.annotations ?? {};
+  const cpu = (field: string, value: object): JsonObject => ({
+    type: "Resource",
+    resource: { name: "cpu", [field]: value },
+  });
+  const metrics = [
+    ...parseList(kept),
+    ...(typeof percent === "number" ? [cpu("target", { type: "Utilization", averageUtilization: percent })] : []),
+  ];
   const { annotations: _replaced, ...metadata } = object.metadata;
   return {
     ...object,
     metadata: Object.keys(annotations).length === 0 ? metadata : { ...metadata, annotations },
-    spec: { ...spec, metrics: metrics.length === 0 ? [cpu("target", { type: "Utilization", averageUtilization: defaultPercent })] : metrics, ...(behavior === undefined ? {} : { behavior: parseValue(behavior) }) },
-    status: { ...status, ...(typeof current === "number" ? { currentMetrics: [cpu("current", { averageUtilization: current })] } : {}) },
+    spec: {
+      ...spec,
+      metrics:
+        metrics.length === 0 ? [cpu("target", { type: "Utilization", averageUtilization: defaultPercent })] : metrics,
+      ...(behavior === undefined ? {} : { behavior: parseValue(behavior) }),
+    },
+    status: {
+      ...status,
+      ...(typeof current === "number" ? { currentMetrics: [cpu("current", { averageUtilization: current })] } : {}),
+    },
   };
 }
 
@@ -99,6 +124,7 @@ function convertEvent(object: UntypedObject, group: string): JsonObject {
     result[to] = result[from];
     delete result[from];
   }
-  for (const field of group === "" ? [] : ["reportingController", "reportingInstance"]) if (result[field] === "") delete result[field];
+  for (const field of group === "" ? [] : ["reportingController", "reportingInstance"])
+    if (result[field] === "") delete result[field];
   return result;
 }

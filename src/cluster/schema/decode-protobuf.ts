@@ -25,12 +25,21 @@ export class ProtobufDecoder {
   }
 
   decode(body: Uint8Array): UntypedObject {
-    if (!magic.equals(body.subarray(0, magic.length))) throw new SchemaFault(400, "BadRequest", "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
+    if (!magic.equals(body.subarray(0, magic.length)))
+      throw new SchemaFault(
+        400,
+        "BadRequest",
+        "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]",
+      );
     try {
       return this.#decodeUnknown(body.subarray(magic.length));
     } catch (error) {
       if (error instanceof SchemaFault) throw error;
-      throw new SchemaFault(400, "BadRequest", `the protobuf body cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+      throw new SchemaFault(
+        400,
+        "BadRequest",
+        `the protobuf body cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }
 
@@ -39,9 +48,15 @@ export class ProtobufDecoder {
     const typeMeta = readMessage(bytesOf(unknown.get(unknownTypeMeta)));
     const apiVersion = textOf(typeMeta.get(1));
     const kind = textOf(typeMeta.get(2));
-    if (textOf(unknown.get(unknownContentEncoding)) !== "") throw new SchemaFault(415, "UnsupportedMediaType", "encoded protobuf bodies are not supported");
+    if (textOf(unknown.get(unknownContentEncoding)) !== "")
+      throw new SchemaFault(415, "UnsupportedMediaType", "encoded protobuf bodies are not supported");
     const shape = this.#shapes.ofKind(commonKinds.has(kind) ? "v1" : apiVersion, kind);
-    if (shape === undefined) throw new SchemaFault(415, "UnsupportedMediaType", `no kind "${kind}" is registered for version "${apiVersion}" in protobuf; send JSON`);
+    if (shape === undefined)
+      throw new SchemaFault(
+        415,
+        "UnsupportedMediaType",
+        `no kind "${kind}" is registered for version "${apiVersion}" in protobuf; send JSON`,
+      );
     const value = this.#struct(shape, bytesOf(unknown.get(unknownRaw)));
     return { apiVersion, kind, ...value } as UntypedObject;
   }
@@ -56,7 +71,8 @@ export class ProtobufDecoder {
   #field(wire: WireField, raw: readonly RawValue[] | undefined, result: JsonObject): void {
     const { name, shape, always } = wire.field;
     if (wire.inline) {
-      if (shape.kind === "struct" && (raw !== undefined || !wire.pointer)) Object.assign(result, this.#struct(shape, bytesOf(raw)));
+      if (shape.kind === "struct" && (raw !== undefined || !wire.pointer))
+        Object.assign(result, this.#struct(shape, bytesOf(raw)));
       return;
     }
     const value = raw === undefined ? undefined : this.#value(shape, raw);

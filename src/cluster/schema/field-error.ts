@@ -4,23 +4,54 @@ import type { FieldError } from "./contract.ts";
 export const omitted: unique symbol = Symbol("omitted");
 
 function body(type: string, value: unknown, detail: string): string {
-  const head = value === omitted ? type : `${type}: ${typeof value === "string" ? JSON.stringify(value) : (JSON.stringify(value) ?? "null")}`;
+  const head =
+    value === omitted
+      ? type
+      : `${type}: ${typeof value === "string" ? JSON.stringify(value) : (JSON.stringify(value) ?? "null")}`;
   return detail === "" ? head : `${head}: ${detail}`;
 }
 
 /** The errors of metav1's field package, in the server's words. */
 export const fieldErrors = {
-  required: (field: string, detail = ""): FieldError => ({ reason: "FieldValueRequired", field, message: body("Required value", omitted, detail) }),
-  invalid: (field: string, value: unknown, detail: string): FieldError => ({ reason: "FieldValueInvalid", field, message: body("Invalid value", value, detail) }),
-  typeInvalid: (field: string, value: unknown, detail: string): FieldError => ({ reason: "FieldValueTypeInvalid", field, message: body("Invalid value", value, detail) }),
+  required: (field: string, detail = ""): FieldError => ({
+    reason: "FieldValueRequired",
+    field,
+    message: body("Required value", omitted, detail),
+  }),
+  invalid: (field: string, value: unknown, detail: string): FieldError => ({
+    reason: "FieldValueInvalid",
+    field,
+    message: body("Invalid value", value, detail),
+  }),
+  typeInvalid: (field: string, value: unknown, detail: string): FieldError => ({
+    reason: "FieldValueTypeInvalid",
+    field,
+    message: body("Invalid value", value, detail),
+  }),
   notSupported: (field: string, value: unknown, supported: readonly string[]): FieldError => ({
     reason: "FieldValueNotSupported",
     field,
-    message: body("Unsupported value", value, supported.length === 0 ? "" : `supported values: ${supported.map((each) => JSON.stringify(each)).join(", ")}`),
+    message: body(
+      "Unsupported value",
+      value,
+      supported.length === 0 ? "" : `supported values: ${supported.map((each) => JSON.stringify(each)).join(", ")}`,
+    ),
   }),
-  forbidden: (field: string, detail: string): FieldError => ({ reason: "FieldValueForbidden", field, message: body("Forbidden", omitted, detail) }),
-  duplicate: (field: string, value: unknown): FieldError => ({ reason: "FieldValueDuplicate", field, message: body("Duplicate value", value, "") }),
-  notFound: (field: string, value: unknown): FieldError => ({ reason: "FieldValueNotFound", field, message: body("Not found", value, "") }),
+  forbidden: (field: string, detail: string): FieldError => ({
+    reason: "FieldValueForbidden",
+    field,
+    message: body("Forbidden", omitted, detail),
+  }),
+  duplicate: (field: string, value: unknown): FieldError => ({
+    reason: "FieldValueDuplicate",
+    field,
+    message: body("Duplicate value", value, ""),
+  }),
+  notFound: (field: string, value: unknown): FieldError => ({
+    reason: "FieldValueNotFound",
+    field,
+    message: body("Not found", value, ""),
+  }),
   tooLong: (field: string, maximum: number): FieldError => ({
     reason: "FieldValueTooLong",
     field,
@@ -31,5 +62,9 @@ export const fieldErrors = {
     field,
     message: body("Too many", actual, `must have at most ${maximum} ${maximum === 1 ? "item" : "items"}`),
   }),
-  internal: (field: string, detail: string): FieldError => ({ reason: "InternalError", field, message: body("Internal error", omitted, detail) }),
+  internal: (field: string, detail: string): FieldError => ({
+    reason: "InternalError",
+    field,
+    message: body("Internal error", omitted, detail),
+  }),
 } as const;

@@ -44,7 +44,9 @@ function walk(steps: readonly Step[], root: unknown): unknown[] {
 function take(step: Step, value: unknown): unknown[] {
   switch (step.kind) {
     case "field":
-      return isObject(value) && Object.hasOwn(value, step.name) && value[step.name] !== undefined ? [value[step.name]] : [];
+      return isObject(value) && Object.hasOwn(value, step.name) && value[step.name] !== undefined
+        ? [value[step.name]]
+        : [];
     case "index": {
       const item: unknown = Array.isArray(value) ? value.at(step.index) : undefined;
       return item === undefined ? [] : [item];
@@ -88,7 +90,8 @@ function compare(left: unknown, operator: Operator, right: unknown): boolean {
     case "<=":
     case ">":
     case ">=": {
-      if ((typeof a !== "number" || typeof b !== "number") && (typeof a !== "string" || typeof b !== "string")) return false;
+      if ((typeof a !== "number" || typeof b !== "number") && (typeof a !== "string" || typeof b !== "string"))
+        return false;
       if (operator === "<") return a < b;
       if (operator === "<=") return a <= b;
       return operator === ">" ? a > b : a >= b;
@@ -176,7 +179,8 @@ class PathParser {
   #element(part: string): Step {
     if (/^-?\d+$/.test(part)) return { kind: "index", index: Number(part) };
     const slice = /^(-?\d*):(-?\d*)$/.exec(part);
-    if (slice !== null) return { kind: "slice", from: Number(slice[1]), to: slice[2] === "" ? undefined : Number(slice[2]) };
+    if (slice !== null)
+      return { kind: "slice", from: Number(slice[1]), to: slice[2] === "" ? undefined : Number(slice[2]) };
     const quoted = /^(['"])(.*)\1$/s.exec(part);
     if (quoted?.[2] !== undefined) return { kind: "field", name: quoted[2] };
     throw this.#fault(`"${part}" is no index, slice or quoted name`);
@@ -186,7 +190,8 @@ class PathParser {
     const match = /^(@[^=!<>]*?)\s*(?:(==|!=|<=|>=|<|>)\s*(.+))?$/s.exec(content);
     if (match?.[1] === undefined) throw this.#fault(`"${content}" is no filter`);
     const path = new PathParser(match[1].trim()).parse();
-    if (match[2] === undefined || match[3] === undefined) return { kind: "filter", path, operator: "exists", value: undefined };
+    if (match[2] === undefined || match[3] === undefined)
+      return { kind: "filter", path, operator: "exists", value: undefined };
     return { kind: "filter", path, operator: match[2] as Operator, value: literal(match[3].trim()) };
   }
 

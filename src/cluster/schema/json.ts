@@ -44,7 +44,8 @@ export function cloneJson<Value>(value: Value): Value {
 
 /** Sets a field by a name that a client chose: `__proto__` becomes an ordinary field. */
 export function setOwn(target: JsonObject, key: string, value: unknown): void {
-  if (key === "__proto__") Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+  if (key === "__proto__")
+    Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
   else target[key] = value;
 }
 

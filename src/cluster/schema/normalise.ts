@@ -20,7 +20,20 @@ export function zeroValue(shape: Shape): unknown {
   }
 }
 
-const zeroScalars: Readonly<Record<ScalarCode, unknown>> = { s: "", b: false, i: 0, l: 0, d: 0, y: null, T: null, M: null, D: "0s", Q: "0", I: 0, F: null };
+const zeroScalars: Readonly<Record<ScalarCode, unknown>> = {
+  s: "",
+  b: false,
+  i: 0,
+  l: 0,
+  d: 0,
+  y: null,
+  T: null,
+  M: null,
+  D: "0s",
+  Q: "0",
+  I: 0,
+  F: null,
+};
 
 /** An object of the kind before anybody has set anything, with the nulls that the server writes for lists and maps. */
 export function zeroObject(shape: Shape): unknown {
@@ -121,7 +134,8 @@ export class Normaliser {
         return this.#map(shape.value, value, path);
       case "list":
         if (!Array.isArray(value)) throw this.#mismatch(value, "[]", path);
-        for (const [index, item] of value.entries()) value[index] = this.#item(shape.item, item, childPath(path, index));
+        for (const [index, item] of value.entries())
+          value[index] = this.#item(shape.item, item, childPath(path, index));
         return value;
       case "any":
         return value;
@@ -148,8 +162,12 @@ export class Normaliser {
         break;
       case "i":
       case "l":
-        if (typeof value === "number" && Number.isInteger(value) && (code === "l" || Math.abs(value) <= 2 ** 31)) return value;
-        if (typeof value === "number") throw this.#fault(`json: cannot unmarshal number ${value} into Go struct field ${this.#goField(path)} of type ${goNames[code]}`);
+        if (typeof value === "number" && Number.isInteger(value) && (code === "l" || Math.abs(value) <= 2 ** 31))
+          return value;
+        if (typeof value === "number")
+          throw this.#fault(
+            `json: cannot unmarshal number ${value} into Go struct field ${this.#goField(path)} of type ${goNames[code]}`,
+          );
         break;
       case "d":
         if (typeof value === "number") return value;
@@ -187,8 +205,11 @@ export class Normaliser {
   #time(value: string, micro: boolean, path: string): string {
     const pattern = micro ? /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/ : /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
     if (pattern.test(value)) return value;
-    const parsed = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value) ? Date.parse(value) : Number.NaN;
-    if (Number.isNaN(parsed)) throw this.#fault(`parsing time "${value}" as "2006-01-02T15:04:05Z07:00": cannot parse "${value}" (${path})`);
+    const parsed = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value)
+      ? Date.parse(value)
+      : Number.NaN;
+    if (Number.isNaN(parsed))
+      throw this.#fault(`parsing time "${value}" as "2006-01-02T15:04:05Z07:00": cannot parse "${value}" (${path})`);
     const whole = new Date(parsed).toISOString().slice(0, 19);
     const fraction = /\.(\d+)/.exec(value)?.[1] ?? "";
     return micro ? `${whole}.${fraction.padEnd(6, "0").slice(0, 6)}Z` : `${whole}Z`;
@@ -197,13 +218,23 @@ export class Normaliser {
   #quantity(value: unknown, path: string): string {
     const text = typeof value === "number" ? String(value) : value;
     if (typeof text !== "string") throw this.#mismatch(value, "Quantity", path);
-    if (parseQuantity(text) === undefined) throw this.#fault(`quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$' (${path}: "${text}")`);
+    if (parseQuantity(text) === undefined)
+      throw this.#fault(
+        `quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$' (${path}: "${text}")`,
+      );
     return canonicalQuantity(text);
   }
 
   #mismatch(value: unknown, expected: string, path: string): SchemaFault {
-    const type = expected === "object" || expected === "map" || expected === "[]" ? (expected === "[]" ? "a list" : "an object") : expected;
-    return this.#fault(`json: cannot unmarshal ${describe(value)} into Go struct field ${this.#goField(path)} of type ${type}`);
+    const type =
+      expected === "object" || expected === "map" || expected === "[]"
+        ? expected === "[]"
+          ? "a list"
+          : "an object"
+        : expected;
+    return this.#fault(
+      `json: cannot unmarshal ${describe(value)} into Go struct field ${this.#goField(path)} of type ${type}`,
+    );
   }
 
   #goField(path: string): string {
@@ -211,6 +242,10 @@ export class Normaliser {
   }
 
   #fault(message: string): SchemaFault {
-    return new SchemaFault(400, "BadRequest", `${this.#kind} in version "${this.#version.split("/").at(-1) ?? ""}" cannot be handled as a ${this.#kind}: ${message}`);
+    return new SchemaFault(
+      400,
+      "BadRequest",
+      `${this.#kind} in version "${this.#version.split("/").at(-1) ?? ""}" cannot be handled as a ${this.#kind}: ${message}`,
+    );
   }
 }

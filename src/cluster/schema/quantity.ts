@@ -5,7 +5,18 @@ export interface Quantity {
   readonly format: "decimal" | "binary" | "exponent";
 }
 
-const decimalSuffixes: Readonly<Record<string, number>> = { n: -9, u: -6, m: -3, "": 0, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18 };
+const decimalSuffixes: Readonly<Record<string, number>> = {
+  n: -9,
+  u: -6,
+  m: -3,
+  "": 0,
+  k: 3,
+  M: 6,
+  G: 9,
+  T: 12,
+  P: 15,
+  E: 18,
+};
 const binarySuffixes: Readonly<Record<string, number>> = { Ki: 10, Mi: 20, Gi: 30, Ti: 40, Pi: 50, Ei: 60 };
 const pattern = /^([+-]?)(\d*)(?:\.(\d*))?(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?\d{1,3}))?$/;
 const nano = 1_000_000_000n;
@@ -19,7 +30,10 @@ export function parseQuantity(text: string): Quantity | undefined {
   const digits = BigInt(whole + fraction);
   const binary = binarySuffixes[suffix];
   const power = exponent === undefined ? (decimalSuffixes[suffix] ?? 0) : Number(exponent);
-  const scaled = binary === undefined ? scaleByTen(digits, power - fraction.length + 9) : scaleByTen(digits << BigInt(binary), 9 - fraction.length);
+  const scaled =
+    binary === undefined
+      ? scaleByTen(digits, power - fraction.length + 9)
+      : scaleByTen(digits << BigInt(binary), 9 - fraction.length);
   const format = exponent === undefined ? (binary === undefined ? "decimal" : "binary") : "exponent";
   return { nanos: sign === "-" ? -scaled : scaled, format };
 }
@@ -38,7 +52,8 @@ export function canonicalQuantity(text: string): string {
   if (nanos === 0n) return "0";
   const sign = nanos < 0n ? "-" : "";
   const magnitude = nanos < 0n ? -nanos : nanos;
-  if (format === "binary" && magnitude % nano === 0n && magnitude / nano >= 1024n) return sign + binaryForm(magnitude / nano);
+  if (format === "binary" && magnitude % nano === 0n && magnitude / nano >= 1024n)
+    return sign + binaryForm(magnitude / nano);
   return sign + decimalForm(magnitude, format === "exponent");
 }
 

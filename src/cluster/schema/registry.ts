@@ -4,7 +4,16 @@ import { FieldManager } from "./apply/field-manager.ts";
 import type { TypedObject } from "./apply/updater.ts";
 import { BuiltInModel } from "./built-in-model.ts";
 import { BuiltInShapes } from "./built-in-shapes.ts";
-import { SchemaFault, type ApplyRequest, type FieldError, type OpenApiDocument, type ResourceType, type SchemaRegistry, type TableColumn, type WriteOrigin } from "./contract.ts";
+import {
+  SchemaFault,
+  type ApplyRequest,
+  type FieldError,
+  type OpenApiDocument,
+  type ResourceType,
+  type SchemaRegistry,
+  type TableColumn,
+  type WriteOrigin,
+} from "./contract.ts";
 import { convertObject } from "./convert.ts";
 import { parseCustomResource, type CustomResource } from "./crd/custom-resource.ts";
 import { loadCel } from "./crd/cel/library.ts";
@@ -20,18 +29,43 @@ import { apiVersionOfType, type ResourceModel } from "./resource-model.ts";
 import { servingErrors } from "./validation/custom-resource-definition.ts";
 
 /** An entry of generated/kubernetes/resources. */
-type GeneratedResource = Pick<ResourceType, "group" | "version" | "kind" | "plural" | "singular" | "shortNames" | "categories" | "namespaced" | "verbs" | "subresources">;
+type GeneratedResource = Pick<
+  ResourceType,
+  | "group"
+  | "version"
+  | "kind"
+  | "plural"
+  | "singular"
+  | "shortNames"
+  | "categories"
+  | "namespaced"
+  | "verbs"
+  | "subresources"
+>;
 
 /** Kinds with `/scale` keep the counts at the same place; their selectors are objects, a replication controller's labels. */
-const scalePaths = { specReplicasPath: "spec.replicas", statusReplicasPath: "status.replicas", labelSelectorPath: "spec.selector" } as const;
+const scalePaths = {
+  specReplicasPath: "spec.replicas",
+  statusReplicasPath: "status.replicas",
+  labelSelectorPath: "spec.selector",
+} as const;
 /** Both groups' events are one resource, in the form of the core group. */
 const storageOfEvents = { storageVersion: "v1", storageKey: "/events" } as const;
 
 function builtInType(entry: GeneratedResource): ResourceType {
   const { group, plural, version, subresources } = entry;
-  const storage = plural === "events" ? storageOfEvents : { storageVersion: group === "autoscaling" ? "v2" : version, storageKey: `${group}/${plural}` };
+  const storage =
+    plural === "events"
+      ? storageOfEvents
+      : { storageVersion: group === "autoscaling" ? "v2" : version, storageKey: `${group}/${plural}` };
   const scalable = subresources.some(({ name }) => name === "scale");
-  return { ...entry, listKind: `${entry.kind}List`, builtIn: true, ...storage, ...(scalable ? { scale: scalePaths } : {}) };
+  return {
+    ...entry,
+    listKind: `${entry.kind}List`,
+    builtIn: true,
+    ...storage,
+    ...(scalable ? { scale: scalePaths } : {}),
+  };
 }
 
 function keyOfType(group: string, version: string, plural: string): string {
@@ -66,7 +100,12 @@ export class Schemas implements SchemaRegistry {
   }
 
   resources(): readonly ResourceType[] {
-    this.#resources ??= [...this.#builtIn, ...[...this.#custom.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).flatMap((resource) => resource.models.map((model) => model.type))];
+    this.#resources ??= [
+      ...this.#builtIn,
+      ...[...this.#custom.values()]
+        .sort((a, b) => (a.name < b.name ? -1 : 1))
+        .flatMap((resource) => resource.models.map((model) => model.type)),
+    ];
     return this.#resources;
   }
 
@@ -90,7 +129,12 @@ export class Schemas implements SchemaRegistry {
     this.#model(type).applyDefaults(object);
   }
 
-  validate(type: ResourceType, object: UntypedObject, old: UntypedObject | undefined, subresource = ""): readonly FieldError[] {
+  validate(
+    type: ResourceType,
+    object: UntypedObject,
+    old: UntypedObject | undefined,
+    subresource = "",
+  ): readonly FieldError[] {
     return this.#model(type).validate(object, old, subresource);
   }
 
@@ -121,7 +165,12 @@ export class Schemas implements SchemaRegistry {
     return this.#fieldManager(type).apply(live, applied, origin, force);
   }
 
-  updateManagedFields(type: ResourceType, live: UntypedObject | undefined, object: UntypedObject, origin: WriteOrigin): ManagedFieldsEntry[] {
+  updateManagedFields(
+    type: ResourceType,
+    live: UntypedObject | undefined,
+    object: UntypedObject,
+    origin: WriteOrigin,
+  ): ManagedFieldsEntry[] {
     return this.#fieldManager(type).update(live, object, origin);
   }
 
@@ -195,7 +244,12 @@ export class Schemas implements SchemaRegistry {
       shape: model.shape,
       convert: (object, apiVersion) => this.#convertTyped(model, object, apiVersion),
       hasStatus: type.subresources.some(({ name }) => name === "status"),
-      empty: { ...(type.builtIn ? (zeroObject(model.shape) as object) : {}), apiVersion: apiVersionOfType(type), kind: type.kind, metadata: {} },
+      empty: {
+        ...(type.builtIn ? (zeroObject(model.shape) as object) : {}),
+        apiVersion: apiVersionOfType(type),
+        kind: type.kind,
+        metadata: {},
+      },
     });
     this.#managers.set(model, manager);
     return manager;
@@ -212,7 +266,8 @@ export class Schemas implements SchemaRegistry {
 }
 
 function objectResult(value: unknown): UntypedObject {
-  if (!isObject(value) || !isObject(value.metadata)) throw new SchemaFault(422, "Invalid", "the patched object is no object with metadata");
+  if (!isObject(value) || !isObject(value.metadata))
+    throw new SchemaFault(422, "Invalid", "the patched object is no object with metadata");
   return value as UntypedObject;
 }
 

@@ -10,7 +10,11 @@ export interface ResourceModel {
   readonly dropUnknownFields: (object: UntypedObject) => readonly string[];
   /** In place. */
   readonly applyDefaults: (object: UntypedObject) => void;
-  readonly validate: (object: UntypedObject, old: UntypedObject | undefined, subresource: string) => readonly FieldError[];
+  readonly validate: (
+    object: UntypedObject,
+    old: UntypedObject | undefined,
+    subresource: string,
+  ) => readonly FieldError[];
   readonly columns: () => readonly TableColumn[];
   readonly cells: (object: UntypedObject, nowMs: number) => readonly unknown[];
 }

@@ -12,9 +12,15 @@ export interface WriteBatch {
 /** Opens the file and makes the tables. WAL with synchronous=FULL: a commit that returned survives kill -9 and power loss. */
 export function openDatabase(path: string): DatabaseSync {
   const database = new DatabaseSync(path);
-  database.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000; PRAGMA busy_timeout=5000");
-  database.exec("CREATE TABLE IF NOT EXISTS objects(row TEXT PRIMARY KEY, revision INTEGER NOT NULL, bytes BLOB NOT NULL) WITHOUT ROWID");
-  database.exec("CREATE TABLE IF NOT EXISTS collections(name TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID");
+  database.exec(
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000; PRAGMA busy_timeout=5000",
+  );
+  database.exec(
+    "CREATE TABLE IF NOT EXISTS objects(row TEXT PRIMARY KEY, revision INTEGER NOT NULL, bytes BLOB NOT NULL) WITHOUT ROWID",
+  );
+  database.exec(
+    "CREATE TABLE IF NOT EXISTS collections(name TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
+  );
   database.exec("CREATE TABLE IF NOT EXISTS state(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID");
   return database;
 }
@@ -26,7 +32,9 @@ export interface DatabaseContent {
 }
 
 export function readContent(database: DatabaseSync): DatabaseContent {
-  const state = database.prepare("SELECT value FROM state WHERE name = 'revision'").get() as { value: number } | undefined;
+  const state = database.prepare("SELECT value FROM state WHERE name = 'revision'").get() as
+    | { value: number }
+    | undefined;
   const collections = new Map<string, number>();
   for (const row of database.prepare("SELECT name, revision FROM collections").all()) {
     const { name, revision } = row as { name: string; revision: number };
@@ -42,8 +50,12 @@ export function batchWriter(database: DatabaseSync): (batch: WriteBatch) => void
     "INSERT INTO objects(row, revision, bytes) VALUES(?, ?, ?) ON CONFLICT(row) DO UPDATE SET revision = excluded.revision, bytes = excluded.bytes",
   );
   const remove = database.prepare("DELETE FROM objects WHERE row = ?");
-  const touch = database.prepare("INSERT INTO collections(name, revision) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET revision = excluded.revision");
-  const advance = database.prepare("INSERT INTO state(name, value) VALUES('revision', ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value");
+  const touch = database.prepare(
+    "INSERT INTO collections(name, revision) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET revision = excluded.revision",
+  );
+  const advance = database.prepare(
+    "INSERT INTO state(name, value) VALUES('revision', ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value",
+  );
   return (batch) => {
     database.exec("BEGIN IMMEDIATE");
     try {

@@ -28,9 +28,21 @@ test("writes of one turn share a commit, readers see only what is durable, and h
   await store.put("/configmaps", configMap("one", { a: "b" }), 1);
   await store.remove("/configmaps", "default", "two", 2);
   const collection = store.collection("/configmaps");
-  assert.deepEqual(collection.since(2)?.map((event) => event.type), ["MODIFIED", "DELETED"]);
-  assert.deepEqual(collection.listAt(2)?.map((record) => [record.name, record.revision]), [["one", 1], ["two", 2]]);
-  assert.deepEqual(collection.list("default").map((record) => record.revision), [3]);
+  assert.deepEqual(
+    collection.since(2)?.map((event) => event.type),
+    ["MODIFIED", "DELETED"],
+  );
+  assert.deepEqual(
+    collection.listAt(2)?.map((record) => [record.name, record.revision]),
+    [
+      ["one", 1],
+      ["two", 2],
+    ],
+  );
+  assert.deepEqual(
+    collection.list("default").map((record) => record.revision),
+    [3],
+  );
   await store.close();
 });
 
@@ -65,7 +77,13 @@ test("a commit that fails refuses all that was not durable, and the store goes o
   const third = await store.put("/configmaps", configMap("one"), "absent");
   assert.equal(third?.revision, 3);
   assert.deepEqual(batches, [1, 3]);
-  assert.deepEqual(store.collection("/configmaps").since(0)?.map((event) => [event.type, event.revision]), [["ADDED", 3]]);
+  assert.deepEqual(
+    store
+      .collection("/configmaps")
+      .since(0)
+      ?.map((event) => [event.type, event.revision]),
+    [["ADDED", 3]],
+  );
   await store.close();
 });
 
@@ -80,7 +98,9 @@ test("kill -9 loses no acknowledged write", async () => {
       const record = await store.put("/configmaps", { apiVersion: "v1", kind: "ConfigMap", metadata }, "absent");
       process.stdout.write(record.name + " " + record.revision + "\\n");
     }`;
-  const child = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   let output = "";
   await new Promise<void>((resolve) => {
     child.stdout.on("data", (chunk: Buffer) => {

@@ -63,11 +63,14 @@ export class Store {
     database.close();
     const writer = (options.startWriter ?? startWriterThread)(options.path, options.broken ?? (() => undefined));
     const store = new Store(options.log, writer, content.revision);
-    for (const [name, revision] of content.collections) store.#collections.set(name, store.#newCollection(name, revision));
+    for (const [name, revision] of content.collections)
+      store.#collections.set(name, store.#newCollection(name, revision));
     for (const { row, revision, bytes } of content.rows) {
       const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       const key = parseRowKey(row);
-      store.collection(key.collection).load(new StoredRecord(key, revision, buffer, JSON.parse(buffer.toString("utf8")) as UntypedObject));
+      store
+        .collection(key.collection)
+        .load(new StoredRecord(key, revision, buffer, JSON.parse(buffer.toString("utf8")) as UntypedObject));
     }
     return store;
   }
@@ -88,7 +91,10 @@ export class Store {
 
   #newCollection(name: string, revision: number): Collection {
     return new Collection(name, revision, (error) => {
-      this.#log.error("a listener failed", { collection: name, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+      this.#log.error("a listener failed", {
+        collection: name,
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      });
     });
   }
 
@@ -106,7 +112,9 @@ export class Store {
 
   /** Resolves when that record, as {@link latest} answered it, is durable. */
   async durable(record: StoredRecord): Promise<void> {
-    const pending = this.#queue.find((change) => change.event.record === record) ?? this.#inFlight.find((change) => change.event.record === record);
+    const pending =
+      this.#queue.find((change) => change.event.record === record) ??
+      this.#inFlight.find((change) => change.event.record === record);
     if (pending === undefined) return;
     await new Promise<void>((resolve, reject) => this.#observers.push({ record, resolve, reject }));
   }
@@ -124,7 +132,13 @@ export class Store {
     if ((previous?.revision ?? "absent") !== expect) return undefined;
     const revision = ++this.#assigned;
     const record = new StoredRecord(key, revision, encodeObject(object, revision), object);
-    return this.#enqueue(key, { type: previous === undefined ? "ADDED" : "MODIFIED", revision, record, previous, encoded: new Map() });
+    return this.#enqueue(key, {
+      type: previous === undefined ? "ADDED" : "MODIFIED",
+      revision,
+      record,
+      previous,
+      encoded: new Map(),
+    });
   }
 
   /** Removes the object, optionally in a last state other than the stored one. Undefined when the expectation does not hold. */
@@ -231,4 +245,3 @@ function batchOf(changes: readonly PendingChange[]): WriteBatch {
     collections: [...collections].map(([name, revision]) => ({ name, revision })),
   };
 }
-

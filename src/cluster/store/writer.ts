@@ -14,7 +14,10 @@ const threadFile = import.meta.url.endsWith(".ts") ? "./writer.worker.ts" : "./w
 
 /** The writer in a thread of its own, so that fsync never stops the event loop. `broken` is called when the thread dies. */
 export function startWriterThread(path: string, broken: (error: Error) => void): BatchWriter {
-  const worker = new Worker(new URL(threadFile, import.meta.url), { workerData: { path }, execArgv: ["--disable-warning=ExperimentalWarning"] });
+  const worker = new Worker(new URL(threadFile, import.meta.url), {
+    workerData: { path },
+    execArgv: ["--disable-warning=ExperimentalWarning"],
+  });
   worker.unref();
   let waiting: ((reply: WriterReply) => void) | undefined;
   let failure: string | undefined;

@@ -43,7 +43,12 @@ export class Fabric implements Disposable {
     const namespace = NetworkNamespace.create();
     this.#nodes.set(node.name, namespace);
     namespace.enter(() =>
-      writeSysctls({ "ipv4/ip_forward": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0", "ipv4/ip_unprivileged_port_start": "0" }),
+      writeSysctls({
+        "ipv4/ip_forward": "1",
+        "ipv4/conf/all/rp_filter": "0",
+        "ipv4/conf/default/rp_filter": "0",
+        "ipv4/ip_unprivileged_port_start": "0",
+      }),
     );
     const linkIndex = firstNodeLinkIndex + index;
     host.addVeth({

@@ -8,7 +8,10 @@ export interface LoadBalancerForwardsOptions {
   readonly stateDirectory: string;
   readonly log: Logger;
   /** Opens a listening socket on the host's loopback at the port or the next free one. */
-  readonly listen: (address: string, port: number) => Promise<{ readonly server: Server; readonly address: string; readonly port: number }>;
+  readonly listen: (
+    address: string,
+    port: number,
+  ) => Promise<{ readonly server: Server; readonly address: string; readonly port: number }>;
 }
 
 interface Forward {
@@ -58,7 +61,11 @@ export class LoadBalancerForwards {
       open.server.on("connection", (socket) => splice(socket, target));
       this.#writeUrls();
     } catch (error) {
-      this.#options.log.warn("no loopback address for a service", { service: target.service, port: target.port, error: messageOf(error) });
+      this.#options.log.warn("no loopback address for a service", {
+        service: target.service,
+        port: target.port,
+        error: messageOf(error),
+      });
     }
   }
 
@@ -73,7 +80,12 @@ export class LoadBalancerForwards {
     for (const { target, open } of this.#forwards.values()) {
       if (open === undefined) continue;
       const scheme = target.port === 443 || target.portName.startsWith("https") ? "https" : "http";
-      urls.push({ ...target, url: `${scheme}://${open.address}:${open.port}`, loopbackAddress: open.address, loopbackPort: open.port });
+      urls.push({
+        ...target,
+        url: `${scheme}://${open.address}:${open.port}`,
+        loopbackAddress: open.address,
+        loopbackPort: open.port,
+      });
     }
     const path = join(this.#options.stateDirectory, urlsFile);
     writeFileSync(`${path}.new`, `${JSON.stringify(urls, undefined, 2)}\n`);

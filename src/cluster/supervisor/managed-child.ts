@@ -38,7 +38,11 @@ export class ManagedChild {
     const { name, program, args, environment, namespace, descriptors, log, clock, onMessage } = this.#options;
     this.#startedAtMs = clock.steadyMs();
     const child = namespace.enter(() =>
-      spawn(program, args, { stdio: ["ignore", "inherit", "inherit", "ipc", ...descriptors], env: environment, cwd: "/" }),
+      spawn(program, args, {
+        stdio: ["ignore", "inherit", "inherit", "ipc", ...descriptors],
+        env: environment,
+        cwd: "/",
+      }),
     );
     child.on("message", onMessage);
     child.once("error", (error) => log.error("a process cannot be started", { name, error: messageOf(error) }));

@@ -1,7 +1,16 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import type { Server } from "node:net";
 import { join } from "node:path";
-import { aborted, internalError, messageOf, SerinError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
+import {
+  aborted,
+  internalError,
+  messageOf,
+  SerinError,
+  userError,
+  type Clock,
+  type Environment,
+  type Logger,
+} from "../../base/index.ts";
 import { libc, listenTcpInNamespace, type NetworkNamespace } from "../../net/index.ts";
 import type { LauncherReply, LauncherRequest } from "../launcher/index.ts";
 import { labNetwork, readClusterRecord, type ClusterNode, type ClusterRecord } from "../record/index.ts";
@@ -38,14 +47,16 @@ export class Supervisor {
 
   /** Blocks until the launcher is gone or the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    if (process.send === undefined) throw userError("no-launcher", "the supervisor is started by the launcher", { hint: "serin cluster create" });
+    if (process.send === undefined)
+      throw userError("no-launcher", "the supervisor is started by the launcher", { hint: "serin cluster create" });
     process.on("message", (message, handle) => this.#onReply(message as LauncherReply, handle as Server | undefined));
     const disconnected = new Promise<void>((resolve) => process.once("disconnect", resolve));
     try {
       await this.#start();
       await Promise.race([disconnected, aborted(signal)]);
     } catch (error) {
-      const failure = error instanceof SerinError ? error : internalError("supervisor-failed", messageOf(error), { cause: error });
+      const failure =
+        error instanceof SerinError ? error : internalError("supervisor-failed", messageOf(error), { cause: error });
       send({ type: "failed", kind: failure.kind, code: failure.code, message: failure.message, hint: failure.hint });
       throw error;
     } finally {
@@ -57,7 +68,8 @@ export class Supervisor {
   async #start(): Promise<void> {
     const record = readClusterRecord(this.#options.stateDirectory);
     const controlPlane = record?.nodes[0];
-    if (record === undefined || controlPlane === undefined) throw userError("cluster-not-found", `there is no cluster.json in ${this.#options.stateDirectory}`);
+    if (record === undefined || controlPlane === undefined)
+      throw userError("cluster-not-found", `there is no cluster.json in ${this.#options.stateDirectory}`);
     const runDirectory = join(this.#options.stateDirectory, "run");
     mkdirSync(runDirectory, { recursive: true });
     mount("tmpfs", runDirectory, "tmpfs", mountFlags.noSuid | mountFlags.noDevices, "mode=755");
@@ -78,7 +90,10 @@ export class Supervisor {
    * the lab's host namespace, so that one kubeconfig works on both sides.
    */
   async #apiServerSockets(record: ClusterRecord, controlPlane: ClusterNode, fabric: Fabric): Promise<number[]> {
-    const inFabric = listenTcpInNamespace(fabric.namespaceOf(controlPlane.name).fd, { address: controlPlane.address, port: labNetwork.apiServerPort });
+    const inFabric = listenTcpInNamespace(fabric.namespaceOf(controlPlane.name).fd, {
+      address: controlPlane.address,
+      port: labNetwork.apiServerPort,
+    });
     const { server, address, port } = await this.#listen("api-server", record.apiServer.address, record.apiServer.port);
     const onLoopback = keepDescriptor(server);
     const inside = listenTcpInNamespace(undefined, { address, port });
@@ -103,7 +118,13 @@ export class Supervisor {
     };
     const file = join(this.#options.stateDirectory, "run/apiserver.json");
     writeFileSync(file, JSON.stringify(configuration));
-    this.#manage("apiserver", ["cluster-apiserver", file], fabric.namespaceOf(controlPlane.name), descriptors, () => undefined);
+    this.#manage(
+      "apiserver",
+      ["cluster-apiserver", file],
+      fabric.namespaceOf(controlPlane.name),
+      descriptors,
+      () => undefined,
+    );
   }
 
   /** Resolves once the kinds are defined that every lab has: a user's first command may name them. */
@@ -132,11 +153,31 @@ export class Supervisor {
     await Promise.all(ready);
   }
 
-  #manage(name: string, args: readonly string[], namespace: NetworkNamespace, descriptors: readonly number[], onMessage: (message: unknown) => void): void {
+  #manage(
+    name: string,
+    args: readonly string[],
+    namespace: NetworkNamespace,
+    descriptors: readonly number[],
+    onMessage: (message: unknown) => void,
+  ): void {
     const { program, programArgs, env, log, clock } = this.#options;
-    const environment: Record<string, string> = { HOME: "/", NODE_OPTIONS: `--max-semi-space-size=${name === "apiserver" ? 8 : 4}` };
-    for (const key of ["PATH", "LANG", "TZ", "NODE_COMPILE_CACHE", "MALLOC_ARENA_MAX", "SERIN_LOG_LEVEL"]) if (env[key] !== undefined) environment[key] = env[key];
-    const child = new ManagedChild({ name, program, args: [...programArgs, ...args], environment, namespace, descriptors, log, clock, onMessage });
+    const environment: Record<string, string> = {
+      HOME: "/",
+      NODE_OPTIONS: `--max-semi-space-size=${name === "apiserver" ? 8 : 4}`,
+    };
+    for (const key of ["PATH", "LANG", "TZ", "NODE_COMPILE_CACHE", "MALLOC_ARENA_MAX", "SERIN_LOG_LEVEL"])
+      if (env[key] !== undefined) environment[key] = env[key];
+    const child = new ManagedChild({
+      name,
+      program,
+      args: [...programArgs, ...args],
+      environment,
+      namespace,
+      descriptors,
+      log,
+      clock,
+      onMessage,
+    });
     this.#children.push(child);
     child.start();
   }
@@ -146,7 +187,10 @@ export class Supervisor {
     this.#nextRequest += 1;
     const { promise, resolve, reject } = Promise.withResolvers<ListenReply>();
     this.#waiting.set(id, { resolve, reject });
-    const timer = setTimeout(() => reject(internalError("launcher-silent", "the launcher did not answer")), listenTimeoutMs);
+    const timer = setTimeout(
+      () => reject(internalError("launcher-silent", "the launcher did not answer")),
+      listenTimeoutMs,
+    );
     send({ type: "listen", id, purpose, address, port });
     try {
       return await promise;

@@ -23,7 +23,9 @@ export async function checkRedirect(inboundPort: number, timeoutMs: number, cloc
       const fault = await connectFault();
       if (fault === undefined) return;
       if (clock.steadyMs() >= deadlineMs) {
-        throw transientError("redirect-missing", `this pod's traffic is not redirected to its sidecar: ${fault}`, { hint: "the CNI agent of the node writes the redirect; look at istio-cni-node's log, then delete this pod so that it starts anew" });
+        throw transientError("redirect-missing", `this pod's traffic is not redirected to its sidecar: ${fault}`, {
+          hint: "the CNI agent of the node writes the redirect; look at istio-cni-node's log, then delete this pod so that it starts anew",
+        });
       }
       await clock.sleep(retryMs);
     }
@@ -35,7 +37,9 @@ export async function checkRedirect(inboundPort: number, timeoutMs: number, cloc
 async function connectFault(): Promise<string | undefined> {
   const mark = mayMarkSockets(proxyMark.value) ? { mark: proxyMark.value } : {};
   const fd = openTcpSocketInNamespace(undefined, { family: "ipv4", ...mark });
-  const socket = new Socket({ fd, readable: true, writable: true, manualStart: true } as ConstructorParameters<typeof Socket>[0]);
+  const socket = new Socket({ fd, readable: true, writable: true, manualStart: true } as ConstructorParameters<
+    typeof Socket
+  >[0]);
   socket.setTimeout(attemptMs, () => socket.destroy(new Error("no answer")));
   try {
     const connected = once(socket, "connect");

@@ -10,8 +10,15 @@ test("flags that cannot be honoured are refused by name", () => {
 });
 
 test("upstream's long flags and variables are read as its short ones are", () => {
-  const { options } = readRedirectCommand(["--envoy-port", "16001", "--istio-inbound-ports=80,443"], { ISTIO_META_DNS_CAPTURE: "true" }, "nameserver 10.0.0.1\nnameserver fd00::1\n");
-  assert.deepEqual([options.outboundPort, options.inboundPorts, options.dnsServers], [16_001, [80, 443], ["10.0.0.1", "fd00::1"]]);
+  const { options } = readRedirectCommand(
+    ["--envoy-port", "16001", "--istio-inbound-ports=80,443"],
+    { ISTIO_META_DNS_CAPTURE: "true" },
+    "nameserver 10.0.0.1\nnameserver fd00::1\n",
+  );
+  assert.deepEqual(
+    [options.outboundPort, options.inboundPorts, options.dnsServers],
+    [16_001, [80, 443], ["10.0.0.1", "fd00::1"]],
+  );
 });
 
 test("where the proxy's user does not exist, its streams to the control plane pass by their ports", () => {
@@ -22,7 +29,9 @@ test("where the proxy's user does not exist, its streams to the control plane pa
 
 test("ranges of both families are redirected, exclusions come first, and nothing is without a mode", () => {
   const { options } = readRedirectCommand(["-i", "10.0.0.0/8,fd00::/8", "-x", "10.1.0.0/16", "-u", "1337"], {}, "");
-  const lines = describeRedirect(planRedirect(options)).split("\n").map((line) => line.trim());
+  const lines = describeRedirect(planRedirect(options))
+    .split("\n")
+    .map((line) => line.trim());
   const at = (line: string): number => lines.indexOf(line);
   assert.ok(at("ip daddr 10.1.0.0/16 accept") > 0);
   assert.ok(at("ip daddr 10.1.0.0/16 accept") < at("ip daddr 10.0.0.0/8 meta l4proto tcp redirect to :15001"));

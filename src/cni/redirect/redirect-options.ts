@@ -57,7 +57,7 @@ const flags = {
   "istio-inbound-tproxy-route-table": { ...text, short: "r" },
   "iptables-probe-port": text,
   "probe-timeout": text,
-  "log_output_level": text,
+  log_output_level: text,
   "network-namespace": text,
   "force-iptables-binary": text,
   "dry-run": { ...flag, short: "n" },
@@ -68,11 +68,11 @@ const flags = {
   "drop-invalid": flag,
   "dual-stack": flag,
   "cni-mode": flag,
-  "reconcile": flag,
+  reconcile: flag,
   "cleanup-only": flag,
   "force-apply": flag,
   "native-nftables": flag,
-  "log_as_json": flag,
+  log_as_json: flag,
 } as const;
 
 const proxyUser = "1337";
@@ -85,8 +85,12 @@ export function readRedirectCommand(args: readonly string[], env: Environment, r
     return typeof value === "string" ? value : fallback;
   };
   const mode = given("istio-inbound-interception-mode", "REDIRECT");
-  if (mode === "TPROXY") throw userError("mode-unsupported", "interception mode TPROXY (-m) is not supported: use REDIRECT", { hint: "remove the annotation sidecar.istio.io/interceptionMode, or interceptionMode of the proxy's config" });
-  if (mode !== "REDIRECT" && mode !== "NONE" && mode !== "") throw userError("bad-arguments", `interception mode (-m) must be REDIRECT or NONE, got "${mode}"`);
+  if (mode === "TPROXY")
+    throw userError("mode-unsupported", "interception mode TPROXY (-m) is not supported: use REDIRECT", {
+      hint: "remove the annotation sidecar.istio.io/interceptionMode, or interceptionMode of the proxy's config",
+    });
+  if (mode !== "REDIRECT" && mode !== "NONE" && mode !== "")
+    throw userError("bad-arguments", `interception mode (-m) must be REDIRECT or NONE, got "${mode}"`);
   const users = given("proxy-uid", proxyUser);
   const inboundPorts = given("istio-inbound-ports", "");
   const dns = values["redirect-dns"] === true || env["ISTIO_META_DNS_CAPTURE"] === "true";
@@ -123,8 +127,12 @@ const controlPlanePorts = [15_012, 15_010] as const;
  * connections tells them from the application's, and its streams to the control plane pass by their ports.
  */
 export function adaptToUsers(options: RedirectOptions, uidMap: string): RedirectOptions {
-  const ranges = uidMap.trim().split("\n").map((line) => line.trim().split(/\s+/).map(Number));
-  const exists = (uid: number): boolean => ranges.some(([first = 0, , count = 0]) => uid >= first && uid < first + count);
+  const ranges = uidMap
+    .trim()
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  const exists = (uid: number): boolean =>
+    ranges.some(([first = 0, , count = 0]) => uid >= first && uid < first + count);
   if (options.proxyUsers.every(exists)) return options;
   return { ...options, excludedOutboundPorts: [...options.excludedOutboundPorts, ...controlPlanePorts] };
 }
@@ -138,12 +146,16 @@ function parseFlags(args: readonly string[]): Readonly<Record<string, string | b
 }
 
 function wordsOf(list: string): string[] {
-  return list.split(",").map((word) => word.trim()).filter((word) => word !== "");
+  return list
+    .split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== "");
 }
 
 function numbersOf(name: string, list: string): number[] {
   return wordsOf(list).map((word) => {
-    if (!/^\d+$/.test(word)) throw userError("bad-arguments", `${name} must be numbers with commas between them, got "${list}"`);
+    if (!/^\d+$/.test(word))
+      throw userError("bad-arguments", `${name} must be numbers with commas between them, got "${list}"`);
     return Number(word);
   });
 }
@@ -156,13 +168,18 @@ function portsOf(name: string, list: string): number[] {
 
 function portOf(name: string, word: string): number {
   const port = Number(word);
-  if (!/^\d+$/.test(word) || port > maxPort) throw userError("bad-arguments", `${name} must be a port from 0 to ${maxPort}, got "${word}"`);
+  if (!/^\d+$/.test(word) || port > maxPort)
+    throw userError("bad-arguments", `${name} must be a port from 0 to ${maxPort}, got "${word}"`);
   return port;
 }
 
 function rangesOf(name: string, list: string): string[] {
   return wordsOf(list).map((word) => {
-    if (!/^[0-9a-fA-F:.]+\/\d{1,3}$/.test(word)) throw userError("bad-arguments", `${name} must be IP ranges such as 10.0.0.0/8, or * for all (-i alone), got "${word}"`);
+    if (!/^[0-9a-fA-F:.]+\/\d{1,3}$/.test(word))
+      throw userError(
+        "bad-arguments",
+        `${name} must be IP ranges such as 10.0.0.0/8, or * for all (-i alone), got "${word}"`,
+      );
     return word;
   });
 }

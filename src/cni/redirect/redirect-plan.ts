@@ -35,7 +35,11 @@ export function planRedirect(options: RedirectOptions): RedirectRule[] {
 }
 
 function inbound(options: RedirectOptions): RedirectRule[] {
-  const rule = (to: number | undefined, ...when: readonly RedirectCondition[]): RedirectRule => ({ chain: "prerouting", when, to });
+  const rule = (to: number | undefined, ...when: readonly RedirectCondition[]): RedirectRule => ({
+    chain: "prerouting",
+    when,
+    to,
+  });
   const { inboundPorts, inboundPort, outboundPort, outboundRanges } = options;
   const rules = options.excludedInterfaces.map((name) => rule(undefined, { kind: "input", interface: name }));
   for (const name of options.guestInterfaces) {
@@ -53,15 +57,21 @@ function inbound(options: RedirectOptions): RedirectRule[] {
 }
 
 function outbound(options: RedirectOptions): RedirectRule[] {
-  const rule = (to: number | undefined, ...when: readonly RedirectCondition[]): RedirectRule => ({ chain: "output", when, to });
+  const rule = (to: number | undefined, ...when: readonly RedirectCondition[]): RedirectRule => ({
+    chain: "output",
+    when,
+    to,
+  });
   const { outboundPort, outboundRanges, dnsServers } = options;
   const rules = options.excludedInterfaces.map((name) => rule(undefined, { kind: "output", interface: name }));
   for (const port of options.excludedOutboundPorts) {
-    for (const protocol of ["tcp", "udp"] as const) rules.push(rule(undefined, { kind: "protocol", protocol }, { kind: "port", port }));
+    for (const protocol of ["tcp", "udp"] as const)
+      rules.push(rule(undefined, { kind: "protocol", protocol }, { kind: "port", port }));
   }
   for (const range of proxyToApplication) rules.push(rule(undefined, onLoopback, { kind: "source", range }));
   rules.push(...ofProxy(options));
-  const notDns: readonly RedirectCondition[] = dnsServers.length === 0 ? [] : [tcp, { kind: "port", port: dnsPort, not: true }];
+  const notDns: readonly RedirectCondition[] =
+    dnsServers.length === 0 ? [] : [tcp, { kind: "port", port: dnsPort, not: true }];
   // An application that calls its pod's own address talks to itself.
   if (!includesLoopback(outboundRanges)) rules.push(rule(undefined, onLoopback, ...notDns));
   rules.push(...dnsCapture(options));
@@ -80,11 +90,19 @@ function ofProxy({ proxyUsers, proxyGroups, inboundPort, tunnelPort, dnsServers 
     ...proxyGroups.map((id) => ({ kind: "gid", id }) as const),
     { kind: "mark" },
   ];
-  const notDns: readonly RedirectCondition[] = dnsServers.length === 0 ? [] : [{ kind: "port", port: dnsPort, not: true }];
+  const notDns: readonly RedirectCondition[] =
+    dnsServers.length === 0 ? [] : [{ kind: "port", port: dnsPort, not: true }];
   const toItself = isProxy.flatMap((proxy) =>
     loopback.map((range): RedirectRule => ({
       chain: "output",
-      when: [onLoopback, { kind: "destination", range, not: true }, tcp, { kind: "port", port: tunnelPort, not: true }, ...notDns, proxy],
+      when: [
+        onLoopback,
+        { kind: "destination", range, not: true },
+        tcp,
+        { kind: "port", port: tunnelPort, not: true },
+        ...notDns,
+        proxy,
+      ],
       to: inboundPort,
     })),
   );
@@ -92,9 +110,14 @@ function ofProxy({ proxyUsers, proxyGroups, inboundPort, tunnelPort, dnsServers 
 }
 
 function dnsCapture({ dnsServers }: RedirectOptions): RedirectRule[] {
-  const servers: readonly RedirectCondition[][] = dnsServers === "*" ? [[]] : dnsServers.map((server) => [{ kind: "destination", range: server }]);
+  const servers: readonly RedirectCondition[][] =
+    dnsServers === "*" ? [[]] : dnsServers.map((server) => [{ kind: "destination", range: server }]);
   return (["udp", "tcp"] as const).flatMap((protocol) =>
-    servers.map((server): RedirectRule => ({ chain: "output", when: [...server, { kind: "protocol", protocol }, { kind: "port", port: dnsPort }], to: dnsCapturePort })),
+    servers.map((server): RedirectRule => ({
+      chain: "output",
+      when: [...server, { kind: "protocol", protocol }, { kind: "port", port: dnsPort }],
+      to: dnsCapturePort,
+    })),
   );
 }
 
@@ -105,7 +128,12 @@ function includesLoopback(ranges: RedirectOptions["outboundRanges"]): boolean {
 /** The rules as nft(8) would write them. */
 export function describeRedirect(rules: readonly RedirectRule[]): string {
   const chains = (["prerouting", "output"] as const).map((chain) => {
-    const lines = rules.filter((rule) => rule.chain === chain).map((rule) => `    ${[...rule.when.map(describeCondition), rule.to === undefined ? "accept" : `redirect to :${rule.to}`].join(" ")}\n`);
+    const lines = rules
+      .filter((rule) => rule.chain === chain)
+      .map(
+        (rule) =>
+          `    ${[...rule.when.map(describeCondition), rule.to === undefined ? "accept" : `redirect to :${rule.to}`].join(" ")}\n`,
+      );
     return `  chain ${chain} {\n    type nat hook ${chain} priority -100;\n${lines.join("")}  }\n`;
   });
   return `table inet ${redirectTable} {\n${chains.join("")}}\n`;

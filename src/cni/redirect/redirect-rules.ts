@@ -11,7 +11,12 @@ export function applyRedirect(rules: readonly RedirectRule[], namespaceFd?: numb
     .replace()
     .addChain("prerouting", { type: "nat", hook: "prerouting", priority: dstnatPriority })
     .addChain("output", { type: "nat", hook: "output", priority: dstnatPriority });
-  for (const rule of rules) table.addRule(rule.chain, ...rule.when.map(expressionsOf), rule.to === undefined ? action.accept() : action.redirect(rule.to));
+  for (const rule of rules)
+    table.addRule(
+      rule.chain,
+      ...rule.when.map(expressionsOf),
+      rule.to === undefined ? action.accept() : action.redirect(rule.to),
+    );
   using nft = new NftNetlink(namespaceFd);
   nft.commit(transaction);
 }

@@ -5,12 +5,36 @@ import { test } from "node:test";
 import { bindUdpInNamespace } from "../../net/index.ts";
 import { askOnce, askUdp, TestNode } from "../testing/test-node.ts";
 import { systemClock } from "../../base/index.ts";
-import { applyRedirect, checkRedirect, hasRedirect, planRedirect, readRedirectCommand, removeRedirect } from "./index.ts";
+import {
+  applyRedirect,
+  checkRedirect,
+  hasRedirect,
+  planRedirect,
+  readRedirectCommand,
+  removeRedirect,
+} from "./index.ts";
 import { requireOwnNetwork } from "../../net/testing/index.ts";
 
 requireOwnNetwork();
 
-const injected = ["-p", "15001", "-z", "15006", "-u", "1337", "-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020"];
+const injected = [
+  "-p",
+  "15001",
+  "-z",
+  "15006",
+  "-u",
+  "1337",
+  "-m",
+  "REDIRECT",
+  "-i",
+  "*",
+  "-x",
+  "",
+  "-b",
+  "*",
+  "-d",
+  "15090,15021,15020",
+];
 const mark = 0x539;
 
 function rules(...more: readonly string[]): ReturnType<typeof planRedirect> {
@@ -22,10 +46,22 @@ async function who(answer: Promise<string>): Promise<string> {
 }
 
 test("a pod's traffic goes through its sidecar: in, out, to itself, and not what the proxy sends", async () => {
-  using node = { host: new TestNode(), [Symbol.dispose](): void { this.host.close(); } };
+  using node = {
+    host: new TestNode(),
+    [Symbol.dispose](): void {
+      this.host.close();
+    },
+  };
   const { host } = node;
   const [pod, peer] = [host.addPod(), host.addPod()];
-  for (const [port, name] of [[15_001, "outbound"], [15_006, "inbound"], [8080, "app"], [15_021, "readiness"], [3306, "database"]] as const) await host.serve(pod, port, name);
+  for (const [port, name] of [
+    [15_001, "outbound"],
+    [15_006, "inbound"],
+    [8080, "app"],
+    [15_021, "readiness"],
+    [3306, "database"],
+  ] as const)
+    await host.serve(pod, port, name);
   for (const port of [8080, 3306]) await host.serve(peer, port, "peer");
   const own = pod.namespace.fd;
 
@@ -44,8 +80,16 @@ test("a pod's traffic goes through its sidecar: in, out, to itself, and not what
   assert.equal(await who(askOnce(own, peer.address, 8080)), "outbound");
   assert.equal(await who(askOnce(own, peer.address, 8080, "x", mark)), "peer");
   assert.equal(await who(askOnce(own, "127.0.0.1", 8080)), "app");
-  assert.equal(await who(askOnce(own, pod.address, 8080)), "app", "an application that calls its pod's address talks to itself");
-  assert.equal(await who(askOnce(own, pod.address, 8080, "x", mark)), "inbound", "what the proxy sends to its own pod comes in again");
+  assert.equal(
+    await who(askOnce(own, pod.address, 8080)),
+    "app",
+    "an application that calls its pod's address talks to itself",
+  );
+  assert.equal(
+    await who(askOnce(own, pod.address, 8080, "x", mark)),
+    "inbound",
+    "what the proxy sends to its own pod comes in again",
+  );
 
   applyRedirect(rules("-o", "3306", "-x", `${peer.address}/32`), own);
   assert.equal(await who(askOnce(own, peer.address, 8080)), "peer");
@@ -60,9 +104,16 @@ test("a pod's traffic goes through its sidecar: in, out, to itself, and not what
 });
 
 test("queries to the cluster's DNS go to the proxy when that is asked for, and to others only with all of DNS", async () => {
-  using node = { host: new TestNode(), [Symbol.dispose](): void { this.host.close(); } };
+  using node = {
+    host: new TestNode(),
+    [Symbol.dispose](): void {
+      this.host.close();
+    },
+  };
   const pod = node.host.addPod();
-  const resolver = createSocket("udp4", (message, from) => resolver.send(`proxy:${message.toString()}`, from.port, from.address));
+  const resolver = createSocket("udp4", (message, from) =>
+    resolver.send(`proxy:${message.toString()}`, from.port, from.address),
+  );
   const listening = once(resolver, "listening");
   resolver.bind({ fd: bindUdpInNamespace(pod.namespace.fd, { address: "127.0.0.1", port: 15_053 }) });
   await listening;

@@ -47,13 +47,19 @@ export class FakeCluster {
     get: (_kind, name, namespace) => Promise.resolve(this.pods.get(`${namespace ?? ""}/${name}`) as never),
     patchMerge: (_kind, name, namespace, patch) => {
       const pod = this.pods.get(`${namespace ?? ""}/${name}`);
-      if (pod !== undefined) this.annotate(pod, (patch as { metadata: { annotations: Record<string, string | null> } }).metadata.annotations);
+      if (pod !== undefined)
+        this.annotate(
+          pod,
+          (patch as { metadata: { annotations: Record<string, string | null> } }).metadata.annotations,
+        );
       return Promise.resolve(pod as never);
     },
   };
 
   annotate(pod: Pod, annotations: Readonly<Record<string, string | null>>): void {
-    const merged = Object.entries({ ...pod.metadata.annotations, ...annotations }).filter((entry): entry is [string, string] => entry[1] !== null);
+    const merged = Object.entries({ ...pod.metadata.annotations, ...annotations }).filter(
+      (entry): entry is [string, string] => entry[1] !== null,
+    );
     this.pods.set({ ...pod, metadata: { ...pod.metadata, annotations: Object.fromEntries(merged) } });
   }
 

@@ -13,7 +13,13 @@ import {
   type ByteStream,
   type SeqpacketMessage,
 } from "../../net/index.ts";
-import { decodeZdsRequest, encodeZdsHello, encodeZdsResponse, type ZdsListenerRole, type ZdsResponse } from "../../wire/zds/index.ts";
+import {
+  decodeZdsRequest,
+  encodeZdsHello,
+  encodeZdsResponse,
+  type ZdsListenerRole,
+  type ZdsResponse,
+} from "../../wire/zds/index.ts";
 import { dup } from "./duplicate.ts";
 
 interface Held {
@@ -50,7 +56,11 @@ function relay(from: ByteStream, to: ByteStream): void {
 async function pass(stream: ByteStream, namespaceFd: number, role: ZdsListenerRole): Promise<void> {
   const destination = originalDestination(stream);
   if (destination === undefined) return stream.destroy({ reset: true });
-  report("connection", { role, source: stream.remote.address, destination: `${destination.address}:${destination.port}` });
+  report("connection", {
+    role,
+    source: stream.remote.address,
+    destination: `${destination.address}:${destination.port}`,
+  });
   const inbound = role.startsWith("inbound");
   try {
     const onward = await connectTcp({
@@ -74,7 +84,9 @@ async function pass(stream: ByteStream, namespaceFd: number, role: ZdsListenerRo
 
 function answerDns(fd: number): () => void {
   const socket = createSocket(ipFamilyOf(socketName(fd).address) === "ipv6" ? "udp6" : "udp4");
-  socket.on("message", (message, peer) => socket.send(`${name} answers ${message.toString()}`, peer.port, peer.address));
+  socket.on("message", (message, peer) =>
+    socket.send(`${name} answers ${message.toString()}`, peer.port, peer.address),
+  );
   socket.bind({ fd });
   return () => socket.close();
 }
@@ -101,7 +113,10 @@ async function hold(uid: string, roles: readonly ZdsListenerRole[], descriptors:
   held.set(uid, { namespaceFd, listeners, roles, copies, close });
 }
 
-async function handle(message: SeqpacketMessage, named: Set<string>): Promise<{ readonly response: ZdsResponse; readonly descriptors: readonly number[] }> {
+async function handle(
+  message: SeqpacketMessage,
+  named: Set<string>,
+): Promise<{ readonly response: ZdsResponse; readonly descriptors: readonly number[] }> {
   const request = decodeZdsRequest(message.bytes);
   report(request.type, "uid" in request ? { uid: request.uid, descriptors: message.descriptors.length } : {});
   const done = { response: { error: "", listeners: [] }, descriptors: [] };

@@ -2,7 +2,13 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer, Socket, type Server } from "node:net";
-import { bindUdpInNamespace, listenTcpInNamespace, NetworkNamespace, openTcpSocketInNamespace, RouteNetlink } from "../../net/index.ts";
+import {
+  bindUdpInNamespace,
+  listenTcpInNamespace,
+  NetworkNamespace,
+  openTcpSocketInNamespace,
+  RouteNetlink,
+} from "../../net/index.ts";
 import { createSocket } from "node:dgram";
 
 const linkLocal = "169.254.1.1";
@@ -39,7 +45,12 @@ export class TestNode {
     const index = 10 + number;
     using node = new RouteNetlink(this.namespace.fd);
     node.batch(() => {
-      node.addVeth({ name: `veth${number}`, index, macAddress: hostMac, peer: { name: "eth0", index: 2, macAddress: podMac, namespaceFd: namespace.fd } });
+      node.addVeth({
+        name: `veth${number}`,
+        index,
+        macAddress: hostMac,
+        peer: { name: "eth0", index: 2, macAddress: podMac, namespaceFd: namespace.fd },
+      });
       node.addRoute({ destination: { address, prefixLength: 32 }, linkIndex: index, sourceAddress: "172.18.0.3" });
       node.addNeighbour(index, address, podMac);
     });
@@ -86,7 +97,9 @@ export class TestClient {
 
   static connect(namespaceFd: number, address: string, port: number, mark?: number): Promise<TestClient> {
     const fd = openTcpSocketInNamespace(namespaceFd, { family: "ipv4", ...(mark === undefined ? {} : { mark }) });
-    const options = { fd, readable: true, writable: true, manualStart: true } as ConstructorParameters<typeof Socket>[0];
+    const options = { fd, readable: true, writable: true, manualStart: true } as ConstructorParameters<
+      typeof Socket
+    >[0];
     const socket = new Socket(options);
     return new Promise((resolve, reject) => {
       socket.once("error", reject);
@@ -117,7 +130,13 @@ export class TestClient {
   }
 }
 
-export async function askOnce(namespaceFd: number, address: string, port: number, line = "x", mark?: number): Promise<string> {
+export async function askOnce(
+  namespaceFd: number,
+  address: string,
+  port: number,
+  line = "x",
+  mark?: number,
+): Promise<string> {
   const client = await TestClient.connect(namespaceFd, address, port, mark);
   try {
     return await client.ask(line);

@@ -21,18 +21,53 @@ const account = "system:serviceaccount:shop:web";
 own.tokens.set("own", { username: account, pod: "web-1", podUid: "uid-1" });
 west.tokens.set("west", { username: account, pod: "web-9", podUid: "uid-9" });
 own.tokens.set("human", { username: "alice", pod: "" });
-const clients = new Map([["east", own], ["west", west]]);
-const make = (audiences: readonly string[] = ["istio-ca"], clock: Clock = systemClock, remembered?: number): Authenticator =>
-  new Authenticator({ clientOf: (id) => clients.get(id), clusterIds: () => [...clients.keys()], clusterId: "east", audiences, trustDomain: () => "cluster.local", clock, ...(remembered === undefined ? {} : { remembered }) });
-const credentials = (token: string | undefined, clusterId = "", subjectAltName?: string) => ({ authorization: token === undefined ? undefined : `Bearer ${token}`, clusterId, subjectAltName, address: "10.0.0.1" });
+const clients = new Map([
+  ["east", own],
+  ["west", west],
+]);
+const make = (
+  audiences: readonly string[] = ["istio-ca"],
+  clock: Clock = systemClock,
+  remembered?: number,
+): Authenticator =>
+  new Authenticator({
+    clientOf: (id) => clients.get(id),
+    clusterIds: () => [...clients.keys()],
+    clusterId: "east",
+    audiences,
+    trustDomain: () => "cluster.local",
+    clock,
+    ...(remembered === undefined ? {} : { remembered }),
+  });
+const credentials = (token: string | undefined, clusterId = "", subjectAltName?: string) => ({
+  authorization: token === undefined ? undefined : `Bearer ${token}`,
+  clusterId,
+  subjectAltName,
+  address: "10.0.0.1",
+});
 
 test("a token is reviewed by the API server of the cluster that the caller names, for the audiences that are set", async () => {
   const authenticator = make(["istio-ca", "mesh"]);
-  assert.deepEqual(await authenticator.authenticate(credentials("own")), { namespace: "shop", serviceAccount: "web", pod: "web-1", podUid: "uid-1", clusterId: "east" });
+  assert.deepEqual(await authenticator.authenticate(credentials("own")), {
+    namespace: "shop",
+    serviceAccount: "web",
+    pod: "web-1",
+    podUid: "uid-1",
+    clusterId: "east",
+  });
   assert.deepEqual(own.asked.at(-1), ["istio-ca", "mesh"]);
-  assert.deepEqual(await authenticator.authenticate(credentials("west", "west")), { namespace: "shop", serviceAccount: "web", pod: "web-9", podUid: "uid-9", clusterId: "west" });
+  assert.deepEqual(await authenticator.authenticate(credentials("west", "west")), {
+    namespace: "shop",
+    serviceAccount: "web",
+    pod: "web-9",
+    podUid: "uid-9",
+    clusterId: "west",
+  });
   await assert.rejects(authenticator.authenticate(credentials("west", "east")), /token is not valid/);
-  await assert.rejects(authenticator.authenticate(credentials("own", "north")), /of the cluster "north", which is not known here/);
+  await assert.rejects(
+    authenticator.authenticate(credentials("own", "north")),
+    /of the cluster "north", which is not known here/,
+  );
 });
 
 test("a token for another audience, or for none that the API server names, is refused", async () => {
@@ -47,9 +82,17 @@ test("a token for another audience, or for none that the API server names, is re
 test("a person's token and no credentials at all are refused", async () => {
   await assert.rejects(make().authenticate(credentials("human")), /alice is no service account/);
   await assert.rejects(make().authenticate(credentials(undefined)), /neither a token nor a client certificate/);
-  await assert.rejects(make().authenticate(credentials(undefined, "", "URI:spiffe://elsewhere/ns/shop/sa/web")), /neither a token/);
-  const forged = 'DNS:"a, URI:spiffe://cluster.local/ns/istio-system/sa/istiod, b", URI:spiffe://elsewhere/ns/shop/sa/web';
-  await assert.rejects(make().authenticate(credentials(undefined, "", forged)), /neither a token/, "what is within another name is none");
+  await assert.rejects(
+    make().authenticate(credentials(undefined, "", "URI:spiffe://elsewhere/ns/shop/sa/web")),
+    /neither a token/,
+  );
+  const forged =
+    'DNS:"a, URI:spiffe://cluster.local/ns/istio-system/sa/istiod, b", URI:spiffe://elsewhere/ns/shop/sa/web';
+  await assert.rejects(
+    make().authenticate(credentials(undefined, "", forged)),
+    /neither a token/,
+    "what is within another name is none",
+  );
 });
 
 test("a certificate of the mesh is enough to renew by, also while the token is no more or the API server is away", async () => {
@@ -66,7 +109,11 @@ test("a certificate of the mesh is enough to renew by, also while the token is n
 test("one token is asked for once, however many streams show it at once, and a refusal is remembered for seconds and no good token forgotten for it", async () => {
   let nowMs = 0;
   const authenticator = make(undefined, { ...systemClock, nowMs: () => nowMs }, 10);
-  const tell = async (token: string): Promise<string> => await authenticator.authenticate(credentials(token)).then(({ pod }) => pod, (error: unknown) => String(error));
+  const tell = async (token: string): Promise<string> =>
+    await authenticator.authenticate(credentials(token)).then(
+      ({ pod }) => pod,
+      (error: unknown) => String(error),
+    );
   const before = own.asked.length;
   assert.deepEqual(new Set(await Promise.all(Array.from({ length: 50 }, () => tell("own")))), new Set(["web-1"]));
   assert.equal(own.asked.length - before, 1);

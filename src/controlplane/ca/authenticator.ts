@@ -43,7 +43,12 @@ export interface AuthenticatorOptions {
 }
 
 interface TokenReview {
-  status?: { authenticated?: boolean; error?: string; audiences?: readonly string[]; user?: { username?: string; groups?: string[]; extra?: Record<string, string[]> } };
+  status?: {
+    authenticated?: boolean;
+    error?: string;
+    audiences?: readonly string[];
+    user?: { username?: string; groups?: string[]; extra?: Record<string, string[]> };
+  };
 }
 
 /** What an API server has said of a token: whose it is, or why it is nobody's. */
@@ -83,7 +88,9 @@ export class Authenticator {
     const caller = this.#byCertificate(credentials.subjectAltName ?? "");
     if (token !== undefined) return await this.#byTokenOr(token, credentials, caller);
     if (caller !== undefined) return caller;
-    throw userError("unauthenticated", "the caller shows neither a token nor a client certificate of this mesh", { hint: `send a service account token for the ${this.#audiences()} as "authorization: Bearer …"` });
+    throw userError("unauthenticated", "the caller shows neither a token nor a client certificate of this mesh", {
+      hint: `send a service account token for the ${this.#audiences()} as "authorization: Bearer …"`,
+    });
   }
 
   /** A proxy that renews shows both: its certificate counts when the token, which may have expired, does not. */
@@ -100,7 +107,13 @@ export class Authenticator {
     for (const { kind, value } of alternativeNames(subjectAltName)) {
       const identity = parseSpiffeId(kind === "URI" ? value : "");
       if (identity?.trustDomain === this.#options.trustDomain()) {
-        return { namespace: identity.namespace, serviceAccount: identity.serviceAccount, pod: "", podUid: "", clusterId: this.#options.clusterId };
+        return {
+          namespace: identity.namespace,
+          serviceAccount: identity.serviceAccount,
+          pod: "",
+          podUid: "",
+          clusterId: this.#options.clusterId,
+        };
       }
     }
     return undefined;
@@ -111,7 +124,13 @@ export class Authenticator {
     const clusterId = shown === "" ? this.#options.clusterId : shown;
     const client = clientOf(clusterId);
     if (client === undefined) {
-      throw userError("unauthenticated", `the caller says that it is of the cluster "${clusterId}", which is not known here`, { hint: `known are ${clusterIds().join(", ")}: correct ISTIO_META_CLUSTER_ID of the proxy, or add the cluster's secret` });
+      throw userError(
+        "unauthenticated",
+        `the caller says that it is of the cluster "${clusterId}", which is not known here`,
+        {
+          hint: `known are ${clusterIds().join(", ")}: correct ISTIO_META_CLUSTER_ID of the proxy, or add the cluster's secret`,
+        },
+      );
     }
     const key = createHash("sha256").update(clusterId).update("\0").update(token).digest("base64");
     const known = this.#known(this.#accepted, key) ?? this.#known(this.#refused, key);
@@ -119,7 +138,9 @@ export class Authenticator {
     if (known !== undefined) return known;
     let review = this.#underWay.get(key);
     if (review === undefined) {
-      review = this.#queue.run(address, () => this.#decide(client, token, clusterId, key)).finally(() => this.#underWay.delete(key));
+      review = this.#queue
+        .run(address, () => this.#decide(client, token, clusterId, key))
+        .finally(() => this.#underWay.delete(key));
       this.#underWay.set(key, review);
     }
     return await review;
@@ -138,25 +159,35 @@ export class Authenticator {
       this.#remember(this.#accepted, key, { result: caller, untilMs: nowMs + cacheMs });
       return caller;
     } catch (error) {
-      if (error instanceof SerinError && error.kind === "user") this.#remember(this.#refused, key, { result: error, untilMs: nowMs + refusedMs });
+      if (error instanceof SerinError && error.kind === "user")
+        this.#remember(this.#refused, key, { result: error, untilMs: nowMs + refusedMs });
       throw error;
     }
   }
 
   #remember(verdicts: Map<string, Verdict>, key: string, verdict: Verdict): void {
     verdicts.delete(key);
-    if (verdicts.size >= (this.#options.remembered ?? defaultRemembered)) verdicts.delete(verdicts.keys().next().value ?? "");
+    if (verdicts.size >= (this.#options.remembered ?? defaultRemembered))
+      verdicts.delete(verdicts.keys().next().value ?? "");
     verdicts.set(key, verdict);
   }
 
   async #review(client: KubeClient, token: string): Promise<TokenReview> {
-    const body = { apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", spec: { token, audiences: this.#options.audiences } };
+    const body = {
+      apiVersion: "authentication.k8s.io/v1",
+      kind: "TokenReview",
+      spec: { token, audiences: this.#options.audiences },
+    };
     try {
       const response = await client.raw("POST", reviewPath, { body });
-      if (response.status === httpCreated || response.status === httpOk) return JSON.parse(response.text) as TokenReview;
+      if (response.status === httpCreated || response.status === httpOk)
+        return JSON.parse(response.text) as TokenReview;
       throw transientError("review-failed", `the API server answered ${response.status} to a TokenReview`);
     } catch (error) {
-      if (error instanceof SerinError && error.kind !== "internal") throw transientError("review-failed", `the caller's token could not be checked: ${messageOf(error)}`, { cause: error });
+      if (error instanceof SerinError && error.kind !== "internal")
+        throw transientError("review-failed", `the caller's token could not be checked: ${messageOf(error)}`, {
+          cause: error,
+        });
       throw error;
     }
   }
@@ -166,15 +197,28 @@ export class Authenticator {
     const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(username);
     const { audiences } = this.#options;
     // A server, or an authenticator of its, that knows of no audiences says none: the token may then be for anybody.
-    const isForUs = status?.authenticated !== true || status.audiences?.some((audience) => audiences.includes(audience)) === true;
+    const isForUs =
+      status?.authenticated !== true || status.audiences?.some((audience) => audiences.includes(audience)) === true;
     const isFor = status?.audiences ?? [];
     const error = status?.error ?? "";
-    const fault = error !== "" || isForUs ? error : `it is for ${isFor.length === 0 ? "no audience that the API server would name" : isFor.join(", ")}`;
+    const fault =
+      error !== "" || isForUs
+        ? error
+        : `it is for ${isFor.length === 0 ? "no audience that the API server would name" : isFor.join(", ")}`;
     if (status?.authenticated !== true || fault !== "" || account === null || !groups.includes(accountsGroup)) {
-      const reason = fault !== "" ? `: ${fault}` : status?.authenticated === true ? `: ${username} is no service account` : "";
-      throw userError("unauthenticated", `the caller's token is not valid${reason}`, { hint: `use a service account token for the ${this.#audiences()} that has not expired` });
+      const reason =
+        fault !== "" ? `: ${fault}` : status?.authenticated === true ? `: ${username} is no service account` : "";
+      throw userError("unauthenticated", `the caller's token is not valid${reason}`, {
+        hint: `use a service account token for the ${this.#audiences()} that has not expired`,
+      });
     }
-    return { namespace: account[1] ?? "", serviceAccount: account[2] ?? "", pod: extra[podNameExtra]?.[0] ?? "", podUid: extra[podUidExtra]?.[0] ?? "", clusterId };
+    return {
+      namespace: account[1] ?? "",
+      serviceAccount: account[2] ?? "",
+      pod: extra[podNameExtra]?.[0] ?? "",
+      podUid: extra[podUidExtra]?.[0] ?? "",
+      clusterId,
+    };
   }
 
   #audiences(): string {
@@ -192,7 +236,9 @@ export interface SpiffeId {
 /** Reads `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`. */
 export function parseSpiffeId(text: string): SpiffeId | undefined {
   const found = /^spiffe:\/\/([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(text);
-  return found === null ? undefined : { trustDomain: found[1] ?? "", namespace: found[2] ?? "", serviceAccount: found[3] ?? "" };
+  return found === null
+    ? undefined
+    : { trustDomain: found[1] ?? "", namespace: found[2] ?? "", serviceAccount: found[3] ?? "" };
 }
 
 export function formatSpiffeId(id: SpiffeId): string {

@@ -22,13 +22,20 @@ export function checkAuthority(authority: CheckedAuthority, nowMs: number): read
   const [first = ""] = splitPem(authority.certificate);
   const certificate = certificateOf(first, "ca-cert.pem");
   if (!certificate.ca) throw bad("ca-cert.pem is not the certificate of an authority (basicConstraints CA)");
-  if (!certificate.checkPrivateKey(privateKeyOf(authority.privateKey))) throw bad("ca-key.pem is not the key of ca-cert.pem");
+  if (!certificate.checkPrivateKey(privateKeyOf(authority.privateKey)))
+    throw bad("ca-key.pem is not the key of ca-cert.pem");
   const roots = splitPem(authority.root).map((pem) => certificateOf(pem, "root-cert.pem"));
   if (roots.length === 0) throw bad("root-cert.pem has no certificate");
-  const above = [...splitPem(authority.certificate).slice(1), ...splitPem(authority.chain)].map((pem) => certificateOf(pem, "cert-chain.pem"));
+  const above = [...splitPem(authority.certificate).slice(1), ...splitPem(authority.chain)].map((pem) =>
+    certificateOf(pem, "cert-chain.pem"),
+  );
   const doubts: string[] = [];
   checkPath(certificate, above, roots, nowMs, doubts);
-  if (authority.crl !== undefined && authority.crl !== "") checkRevocationLists(authority.crl, splitPem(authority.chain).map((pem) => certificateOf(pem, "cert-chain.pem")));
+  if (authority.crl !== undefined && authority.crl !== "")
+    checkRevocationLists(
+      authority.crl,
+      splitPem(authority.chain).map((pem) => certificateOf(pem, "cert-chain.pem")),
+    );
   return doubts;
 }
 
@@ -38,7 +45,9 @@ export function privateKeyOf(pem: string): KeyObject {
   try {
     key = createPrivateKey(pem);
   } catch (error) {
-    throw userError("bad-ca-key", "the CA's private key cannot be read: it must be RSA or ECDSA in PEM", { cause: error });
+    throw userError("bad-ca-key", "the CA's private key cannot be read: it must be RSA or ECDSA in PEM", {
+      cause: error,
+    });
   }
   checkKey(key);
   return key;
@@ -52,7 +61,13 @@ function certificateOf(pem: string, field: string): X509Certificate {
   }
 }
 
-function checkPath(leaf: X509Certificate, above: readonly X509Certificate[], roots: readonly X509Certificate[], nowMs: number, doubts: string[]): void {
+function checkPath(
+  leaf: X509Certificate,
+  above: readonly X509Certificate[],
+  roots: readonly X509Certificate[],
+  nowMs: number,
+  doubts: string[],
+): void {
   let certificate = leaf;
   for (let depth = 0; depth <= maxDepth; depth += 1) {
     const current = certificate;
@@ -60,12 +75,20 @@ function checkPath(leaf: X509Certificate, above: readonly X509Certificate[], roo
     const isRoot = roots.some((root) => root.fingerprint256 === current.fingerprint256);
     const root = isRoot ? current : roots.find((candidate) => isIssuedBy(current, candidate));
     if (root !== undefined) {
-      if (root !== current && isOldRoot(root)) doubts.push(`the root "${nameOf(root)}" is a certificate of X.509 version 1, which does not say whether it is an authority's: not every client takes it for one`);
+      if (root !== current && isOldRoot(root))
+        doubts.push(
+          `the root "${nameOf(root)}" is a certificate of X.509 version 1, which does not say whether it is an authority's: not every client takes it for one`,
+        );
       else if (root !== current) checkIssuer(root, "root-cert.pem", depth);
       return checkTime(root, nowMs);
     }
-    const next = above.find((candidate) => candidate.fingerprint256 !== current.fingerprint256 && isIssuedBy(current, candidate));
-    if (next === undefined) throw bad(`no certificate of cert-chain.pem or root-cert.pem has issued the one of "${nameOf(current)}" (issuer "${current.issuer.replaceAll("\n", ", ")}")`);
+    const next = above.find(
+      (candidate) => candidate.fingerprint256 !== current.fingerprint256 && isIssuedBy(current, candidate),
+    );
+    if (next === undefined)
+      throw bad(
+        `no certificate of cert-chain.pem or root-cert.pem has issued the one of "${nameOf(current)}" (issuer "${current.issuer.replaceAll("\n", ", ")}")`,
+      );
     checkIssuer(next, "cert-chain.pem", depth);
     certificate = next;
   }
@@ -74,10 +97,16 @@ function checkPath(leaf: X509Certificate, above: readonly X509Certificate[], roo
 
 /** `below`: how many certificates of authorities are between it and what is signed for workloads, but for the first. */
 function checkIssuer(certificate: X509Certificate, field: string, below: number): void {
-  if (!certificate.ca) throw bad(`the certificate of "${nameOf(certificate)}" in ${field} is none of an authority (basicConstraints CA, keyUsage certSign)`);
+  if (!certificate.ca)
+    throw bad(
+      `the certificate of "${nameOf(certificate)}" in ${field} is none of an authority (basicConstraints CA, keyUsage certSign)`,
+    );
   const pathLength = readPathLength(certificate.raw);
   // Each authority below it is an intermediate, the one that signs for workloads too.
-  if (pathLength !== undefined && below + 1 > pathLength) throw bad(`the certificate of "${nameOf(certificate)}" in ${field} allows ${pathLength} authorities below it, and there are ${below + 1}`);
+  if (pathLength !== undefined && below + 1 > pathLength)
+    throw bad(
+      `the certificate of "${nameOf(certificate)}" in ${field} allows ${pathLength} authorities below it, and there are ${below + 1}`,
+    );
 }
 
 /** Before version 3 nothing in a certificate says that it is an authority's: roots are trusted as such, by Envoy and Go too, and intermediates are not. */
@@ -86,8 +115,12 @@ function isOldRoot(root: X509Certificate): boolean {
 }
 
 function checkTime(certificate: X509Certificate, nowMs: number): void {
-  if (certificate.validToDate.getTime() <= nowMs) throw bad(`the certificate of "${nameOf(certificate)}" has expired at ${certificate.validToDate.toISOString()}`);
-  if (certificate.validFromDate.getTime() > nowMs) throw bad(`the certificate of "${nameOf(certificate)}" is valid from ${certificate.validFromDate.toISOString()} on only`);
+  if (certificate.validToDate.getTime() <= nowMs)
+    throw bad(`the certificate of "${nameOf(certificate)}" has expired at ${certificate.validToDate.toISOString()}`);
+  if (certificate.validFromDate.getTime() > nowMs)
+    throw bad(
+      `the certificate of "${nameOf(certificate)}" is valid from ${certificate.validFromDate.toISOString()} on only`,
+    );
 }
 
 /** By its name and by its signature. */
@@ -106,7 +139,10 @@ function checkRevocationLists(text: string, authorities: readonly X509Certificat
   });
   if (lists.length === 0) throw bad("ca-crl.pem has no revocation list in PEM");
   const missing = authorities.filter((authority) => !lists.some((list) => isSignedBy(list, authority.publicKey)));
-  if (missing.length > 0) throw bad(`ca-crl.pem has no revocation list of ${missing.map((authority) => `"${nameOf(authority)}"`).join(", ")}: each authority of cert-chain.pem needs one`);
+  if (missing.length > 0)
+    throw bad(
+      `ca-crl.pem has no revocation list of ${missing.map((authority) => `"${nameOf(authority)}"`).join(", ")}: each authority of cert-chain.pem needs one`,
+    );
 }
 
 function nameOf(certificate: X509Certificate): string {

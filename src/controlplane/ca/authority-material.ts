@@ -11,7 +11,12 @@ interface SecretKeys {
   readonly chain: string;
 }
 
-const istioKeys: SecretKeys = { certificate: "ca-cert.pem", privateKey: "ca-key.pem", root: "root-cert.pem", chain: "cert-chain.pem" };
+const istioKeys: SecretKeys = {
+  certificate: "ca-cert.pem",
+  privateKey: "ca-key.pem",
+  root: "root-cert.pem",
+  chain: "cert-chain.pem",
+};
 const tlsKeys: SecretKeys = { certificate: "tls.crt", privateKey: "tls.key", root: "ca.crt", chain: "tls.crt" };
 const revocationKey = "ca-crl.pem";
 
@@ -23,14 +28,28 @@ export function materialOf(secret: Secret): AuthorityMaterial {
   const privateKey = decode(secret, keys.privateKey);
   const root = decode(secret, keys.root);
   const itself = isItsOwnRoot(certificate);
-  const missing = [certificate === "" ? keys.certificate : "", privateKey === "" ? keys.privateKey : "", root === "" && !itself ? keys.root : ""].filter((key) => key !== "");
+  const missing = [
+    certificate === "" ? keys.certificate : "",
+    privateKey === "" ? keys.privateKey : "",
+    root === "" && !itself ? keys.root : "",
+  ].filter((key) => key !== "");
   if (missing.length > 0) {
-    throw userError("bad-ca-secret", `the secret ${nameOfSecret(secret)} must hold ${Object.values(keys).slice(0, 2).join(" and ")}, and ${keys.root} unless it is self-signed; it lacks ${missing.join(", ")}`, {
-      hint: "fill them, or delete the secret to have a new root made",
-    });
+    throw userError(
+      "bad-ca-secret",
+      `the secret ${nameOfSecret(secret)} must hold ${Object.values(keys).slice(0, 2).join(" and ")}, and ${keys.root} unless it is self-signed; it lacks ${missing.join(", ")}`,
+      {
+        hint: "fill them, or delete the secret to have a new root made",
+      },
+    );
   }
   const crl = isTls ? "" : decode(secret, revocationKey);
-  return { certificate, privateKey, root: itself ? rootsWith(certificate, root) : root, chain: decode(secret, keys.chain), ...(crl === "" ? {} : { crl }) };
+  return {
+    certificate,
+    privateKey,
+    root: itself ? rootsWith(certificate, root) : root,
+    chain: decode(secret, keys.chain),
+    ...(crl === "" ? {} : { crl }),
+  };
 }
 
 /** Whether control planes have made it: a single certificate, which is its own root. */

@@ -8,46 +8,86 @@ import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { loadAuthority, type AuthoritySecretOptions } from "./authority-secret.ts";
 import { CertificateAuthority } from "./certificate-authority.ts";
 import { splitPem } from "./root-bundle.ts";
-import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, ParsedCertificate, SubjectKeyIdentifierExtension, X509CertificateGenerator } from "./x509.ts";
+import {
+  BasicConstraintsExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  ParsedCertificate,
+  SubjectKeyIdentifierExtension,
+  X509CertificateGenerator,
+} from "./x509.ts";
 import { keyPem, makeAuthority, revocationList, type TestAuthority } from "./testing/authorities.ts";
 import { Pkcs10CertificateRequestGenerator } from "./testing/csr.ts";
 
 const dayMs = 86_400_000;
 const namespace = "istio-system";
 const at = (aheadMs: number): Clock => ({ ...systemClock, nowMs: () => Date.now() + aheadMs });
-const options = (client: FakeKubeClient, more: Partial<AuthoritySecretOptions> = {}): AuthoritySecretOptions => ({ client, namespace, trustDomain: "cluster.local", clock: systemClock, log: silentLogger, ...more });
+const options = (client: FakeKubeClient, more: Partial<AuthoritySecretOptions> = {}): AuthoritySecretOptions => ({
+  client,
+  namespace,
+  trustDomain: "cluster.local",
+  clock: systemClock,
+  log: silentLogger,
+  ...more,
+});
 
 function put(client: FakeKubeClient, name: string, data: Record<string, string>, type?: string): void {
-  const encoded = Object.fromEntries(Object.entries(data).map(([key, text]) => [key, Buffer.from(text).toString("base64")]));
-  client.put(secretKind, { metadata: { name, namespace }, ...(type === undefined ? {} : { type }), data: encoded } as Secret);
+  const encoded = Object.fromEntries(
+    Object.entries(data).map(([key, text]) => [key, Buffer.from(text).toString("base64")]),
+  );
+  client.put(secretKind, {
+    metadata: { name, namespace },
+    ...(type === undefined ? {} : { type }),
+    data: encoded,
+  } as Secret);
 }
 
 const ecdsa = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 async function issue(authority: CertificateAuthority): Promise<readonly X509Certificate[]> {
   const keys = await webcrypto.subtle.generateKey(ecdsa, true, ["sign", "verify"]);
-  const csr = (await Pkcs10CertificateRequestGenerator.create({ name: "O=x", keys, signingAlgorithm: ecdsa })).toString("pem");
-  return (await authority.signWorkload(csr, "spiffe://cluster.local/ns/a/sa/b", 3600)).chain.map((pem) => new X509Certificate(pem));
+  const csr = (await Pkcs10CertificateRequestGenerator.create({ name: "O=x", keys, signingAlgorithm: ecdsa })).toString(
+    "pem",
+  );
+  return (await authority.signWorkload(csr, "spiffe://cluster.local/ns/a/sa/b", 3600)).chain.map(
+    (pem) => new X509Certificate(pem),
+  );
 }
 
-async function chainOf(kind: "rsa" | "ec"): Promise<readonly [root: TestAuthority, first: TestAuthority, second: TestAuthority, signer: TestAuthority]> {
+async function chainOf(
+  kind: "rsa" | "ec",
+): Promise<readonly [root: TestAuthority, first: TestAuthority, second: TestAuthority, signer: TestAuthority]> {
   const root = await makeAuthority({ name: "root", kind });
   const first = await makeAuthority({ name: "first", issuer: root });
   const second = await makeAuthority({ name: "second", issuer: first, kind });
   return [root, first, second, await makeAuthority({ name: "signer", issuer: second, kind })];
 }
 
-for (const [kind, format] of [["rsa", "pkcs1"], ["rsa", "pkcs8"], ["ec", "sec1"], ["ec", "pkcs8"]] as const) {
+for (const [kind, format] of [
+  ["rsa", "pkcs1"],
+  ["rsa", "pkcs8"],
+  ["ec", "sec1"],
+  ["ec", "pkcs8"],
+] as const) {
   test(`a plugged-in authority four deep, its key ${kind} as ${format}, signs, and sends all intermediates along`, async () => {
     const [root, first, second, signer] = await chainOf(kind);
     const other = await makeAuthority({ name: "another root" });
     const client = new FakeKubeClient();
     const chain = [signer, second, first, root].map(({ certificate }) => certificate).join("");
-    put(client, "cacerts", { "ca-cert.pem": signer.certificate, "ca-key.pem": keyPem(signer.key, format), "cert-chain.pem": chain, "root-cert.pem": other.certificate + root.certificate });
+    put(client, "cacerts", {
+      "ca-cert.pem": signer.certificate,
+      "ca-key.pem": keyPem(signer.key, format),
+      "cert-chain.pem": chain,
+      "root-cert.pem": other.certificate + root.certificate,
+    });
     const { material } = await loadAuthority(options(client));
     const authority = await CertificateAuthority.load(material, systemClock);
     const issued = await issue(authority);
-    assert.deepEqual(issued.map(({ subject }) => subject), [undefined, "O=signer", "O=second", "O=first", "O=root"].map((name) => name));
-    for (const [index, certificate] of issued.slice(0, -1).entries()) assert.ok(certificate.verify((issued[index + 1] ?? certificate).publicKey), `${index}`);
+    assert.deepEqual(
+      issued.map(({ subject }) => subject),
+      [undefined, "O=signer", "O=second", "O=first", "O=root"].map((name) => name),
+    );
+    for (const [index, certificate] of issued.slice(0, -1).entries())
+      assert.ok(certificate.verify((issued[index + 1] ?? certificate).publicKey), `${index}`);
     assert.equal(authority.rootFingerprints.length, 2);
     assert.ok(authority.hasChain);
   });
@@ -57,7 +97,12 @@ test("a secret of the type kubernetes.io/tls is an authority too", async () => {
   const root = await makeAuthority({ name: "root" });
   const signer = await makeAuthority({ name: "signer", issuer: root });
   const client = new FakeKubeClient();
-  put(client, "cacerts", { "tls.crt": signer.certificate, "tls.key": keyPem(signer.key), "ca.crt": root.certificate }, "kubernetes.io/tls");
+  put(
+    client,
+    "cacerts",
+    { "tls.crt": signer.certificate, "tls.key": keyPem(signer.key), "ca.crt": root.certificate },
+    "kubernetes.io/tls",
+  );
   const authority = await CertificateAuthority.load((await loadAuthority(options(client))).material, systemClock);
   assert.equal(authority.root, root.certificate);
   assert.equal((await issue(authority)).length, 3);
@@ -68,22 +113,53 @@ test("what could not sign, or would be trusted by nobody, is refused with the se
   const stranger = await makeAuthority({ name: "stranger" });
   const signer = await makeAuthority({ name: "signer", issuer: root });
   const leaf = await makeAuthority({ name: "leaf", issuer: root, isAuthority: false });
-  const old = await makeAuthority({ name: "old", issuer: root, fromMs: Date.now() - 2 * dayMs, toMs: Date.now() - dayMs });
+  const old = await makeAuthority({
+    name: "old",
+    issuer: root,
+    fromMs: Date.now() - 2 * dayMs,
+    toMs: Date.now() - dayMs,
+  });
   const short = await makeAuthority({ name: "short", pathLength: 1 });
   const middle = await makeAuthority({ name: "middle", issuer: short });
   const deep = await makeAuthority({ name: "deep", issuer: middle });
-  const good = { "ca-cert.pem": signer.certificate, "ca-key.pem": keyPem(signer.key), "root-cert.pem": root.certificate, "cert-chain.pem": "" };
+  const good = {
+    "ca-cert.pem": signer.certificate,
+    "ca-key.pem": keyPem(signer.key),
+    "root-cert.pem": root.certificate,
+    "cert-chain.pem": "",
+  };
   const cases: readonly (readonly [Record<string, string>, RegExp])[] = [
-    [{ ...good, "ca-key.pem": keyPem(stranger.key) }, /istio-system\/cacerts: ca-key\.pem is not the key of ca-cert\.pem/],
+    [
+      { ...good, "ca-key.pem": keyPem(stranger.key) },
+      /istio-system\/cacerts: ca-key\.pem is not the key of ca-cert\.pem/,
+    ],
     [{ ...good, "root-cert.pem": stranger.certificate }, /has issued the one of "O=signer" \(issuer "O=root"\)/],
     [{ ...good, "root-cert.pem": "" }, /it lacks root-cert\.pem/],
     [{ "root-cert.pem": root.certificate }, /it lacks ca-cert\.pem, ca-key\.pem/],
-    [{ ...good, "ca-cert.pem": leaf.certificate, "ca-key.pem": keyPem(leaf.key) }, /not the certificate of an authority/],
-    [{ "ca-cert.pem": deep.certificate, "ca-key.pem": keyPem(deep.key), "cert-chain.pem": deep.certificate + middle.certificate, "root-cert.pem": short.certificate }, /"O=short" in root-cert\.pem allows 1 authorities below it, and there are 2/],
+    [
+      { ...good, "ca-cert.pem": leaf.certificate, "ca-key.pem": keyPem(leaf.key) },
+      /not the certificate of an authority/,
+    ],
+    [
+      {
+        "ca-cert.pem": deep.certificate,
+        "ca-key.pem": keyPem(deep.key),
+        "cert-chain.pem": deep.certificate + middle.certificate,
+        "root-cert.pem": short.certificate,
+      },
+      /"O=short" in root-cert\.pem allows 1 authorities below it, and there are 2/,
+    ],
     [{ ...good, "ca-cert.pem": old.certificate, "ca-key.pem": keyPem(old.key) }, /"O=old" has expired/],
     [{ ...good, "ca-key.pem": "nonsense" }, /private key cannot be read/],
     [{ ...good, "ca-crl.pem": "nonsense" }, /no revocation list in PEM/],
-    [{ ...good, "cert-chain.pem": signer.certificate, "ca-crl.pem": "-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----" }, /what is no revocation list/],
+    [
+      {
+        ...good,
+        "cert-chain.pem": signer.certificate,
+        "ca-crl.pem": "-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----",
+      },
+      /what is no revocation list/,
+    ],
   ];
   for (const [data, expected] of cases) {
     const client = new FakeKubeClient();
@@ -91,7 +167,12 @@ test("what could not sign, or would be trusted by nobody, is refused with the se
     await assert.rejects(loadAuthority(options(client)), expected);
   }
   const client = new FakeKubeClient();
-  put(client, "cacerts", { "ca-cert.pem": middle.certificate, "ca-key.pem": keyPem(middle.key), "cert-chain.pem": middle.certificate, "root-cert.pem": short.certificate });
+  put(client, "cacerts", {
+    "ca-cert.pem": middle.certificate,
+    "ca-key.pem": keyPem(middle.key),
+    "cert-chain.pem": middle.certificate,
+    "root-cert.pem": short.certificate,
+  });
   assert.equal((await loadAuthority(options(client))).stage, "none", "one authority below is allowed");
 });
 
@@ -101,15 +182,28 @@ test("a root of X.509 version 1 is taken with a warning, and an intermediate of 
   const client = new FakeKubeClient();
   const doubts: string[] = [];
   const log = createLogger({ scope: "test", level: "warn", write: (line) => void doubts.push(line) });
-  put(client, "cacerts", { "ca-cert.pem": signer.certificate, "ca-key.pem": keyPem(signer.key), "root-cert.pem": root.certificate, "cert-chain.pem": "" });
-  const authority = await CertificateAuthority.load((await loadAuthority(options(client, { log }))).material, systemClock);
+  put(client, "cacerts", {
+    "ca-cert.pem": signer.certificate,
+    "ca-key.pem": keyPem(signer.key),
+    "root-cert.pem": root.certificate,
+    "cert-chain.pem": "",
+  });
+  const authority = await CertificateAuthority.load(
+    (await loadAuthority(options(client, { log }))).material,
+    systemClock,
+  );
   const [, issuer, top] = await issue(authority);
   assert.ok(issuer?.checkIssued(top ?? issuer));
   assert.match(doubts.join(""), /the root \\"O=old root\\" is a certificate of X\.509 version 1/);
   const real = await makeAuthority({ name: "real" });
   const middle = await makeAuthority({ name: "middle", issuer: real, version: 1 });
   const low = await makeAuthority({ name: "low", issuer: middle });
-  put(client, "cacerts", { "ca-cert.pem": low.certificate, "ca-key.pem": keyPem(low.key), "root-cert.pem": real.certificate, "cert-chain.pem": middle.certificate });
+  put(client, "cacerts", {
+    "ca-cert.pem": low.certificate,
+    "ca-key.pem": keyPem(low.key),
+    "root-cert.pem": real.certificate,
+    "cert-chain.pem": middle.certificate,
+  });
   await assert.rejects(loadAuthority(options(client)), /"O=middle" in cert-chain\.pem is none of an authority/);
 });
 
@@ -117,10 +211,18 @@ test("revocation lists are taken if there is one of each authority of the chain"
   const root = await makeAuthority({ name: "root", kind: "rsa" });
   const signer = await makeAuthority({ name: "signer", issuer: root });
   const lists = [await revocationList(root), await revocationList(signer)];
-  const data = { "ca-cert.pem": signer.certificate, "ca-key.pem": keyPem(signer.key), "root-cert.pem": root.certificate, "cert-chain.pem": signer.certificate + root.certificate };
+  const data = {
+    "ca-cert.pem": signer.certificate,
+    "ca-key.pem": keyPem(signer.key),
+    "root-cert.pem": root.certificate,
+    "cert-chain.pem": signer.certificate + root.certificate,
+  };
   const client = new FakeKubeClient();
   put(client, "cacerts", { ...data, "ca-crl.pem": lists.join("") });
-  assert.equal((await CertificateAuthority.load((await loadAuthority(options(client))).material, systemClock)).crl, lists.join(""));
+  assert.equal(
+    (await CertificateAuthority.load((await loadAuthority(options(client))).material, systemClock)).crl,
+    lists.join(""),
+  );
   put(client, "cacerts", { ...data, "ca-crl.pem": lists[1] ?? "" });
   await assert.rejects(loadAuthority(options(client)), /ca-crl\.pem has no revocation list of "O=root"/);
 });
@@ -131,8 +233,13 @@ test("a self-signed root is made anew of the same key in the last fifth of its l
   const before = (await loadAuthority(options(client, { selfSigned }))).material;
   assert.deepEqual((await loadAuthority(options(client, { selfSigned, clock: at(79 * dayMs) }))).material, before);
   const never = { ...selfSigned, gracePercent: undefined };
-  assert.deepEqual((await loadAuthority(options(client, { selfSigned: never, clock: at(81 * dayMs) }))).material, before);
-  const [after, replica] = await Promise.all([1, 2].map(async () => (await loadAuthority(options(client, { selfSigned, clock: at(81 * dayMs) }))).material));
+  assert.deepEqual(
+    (await loadAuthority(options(client, { selfSigned: never, clock: at(81 * dayMs) }))).material,
+    before,
+  );
+  const [after, replica] = await Promise.all(
+    [1, 2].map(async () => (await loadAuthority(options(client, { selfSigned, clock: at(81 * dayMs) }))).material),
+  );
   assert.deepEqual(after, replica);
   assert.ok(after !== undefined && after.certificate !== before.certificate);
   assert.equal(after.privateKey, before.privateKey);
@@ -147,20 +254,41 @@ test("a root is made anew with its whole name, its key's identifier and its limi
   const client = new FakeKubeClient();
   const keys = await webcrypto.subtle.generateKey(ecdsa, true, ["sign", "verify"]);
   const clock = systemClock;
-  const extensions = [new BasicConstraintsExtension(true, 0, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true), new SubjectKeyIdentifierExtension("0a0b0c")];
-  const made = await X509CertificateGenerator.createSelfSigned({ name: [{ C: ["CH"] }, { O: ["Mesh, of mine"] }, { CN: ["root"] }], keys, notBefore: new Date(clock.nowMs() - 95 * dayMs), notAfter: new Date(clock.nowMs() + 5 * dayMs), signingAlgorithm: ecdsa, extensions });
+  const extensions = [
+    new BasicConstraintsExtension(true, 0, true),
+    new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+    new SubjectKeyIdentifierExtension("0a0b0c"),
+  ];
+  const made = await X509CertificateGenerator.createSelfSigned({
+    name: [{ C: ["CH"] }, { O: ["Mesh, of mine"] }, { CN: ["root"] }],
+    keys,
+    notBefore: new Date(clock.nowMs() - 95 * dayMs),
+    notAfter: new Date(clock.nowMs() + 5 * dayMs),
+    signingAlgorithm: ecdsa,
+    extensions,
+  });
   const certificate = `${made.toString("pem")}\n`;
   const other = await makeAuthority({ name: "other" });
   const privateKey = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
-  put(client, "istio-ca-secret", { "ca-cert.pem": certificate, "ca-key.pem": `-----BEGIN PRIVATE KEY-----\n${privateKey}\n-----END PRIVATE KEY-----\n`, "root-cert.pem": certificate + other.certificate });
+  put(client, "istio-ca-secret", {
+    "ca-cert.pem": certificate,
+    "ca-key.pem": `-----BEGIN PRIVATE KEY-----\n${privateKey}\n-----END PRIVATE KEY-----\n`,
+    "root-cert.pem": certificate + other.certificate,
+  });
   const { material } = await loadAuthority(options(client));
   const renewed = new ParsedCertificate(material.certificate);
   assert.notEqual(material.certificate, certificate);
   assert.deepEqual(Buffer.from(renewed.subjectName.toArrayBuffer()), Buffer.from(made.subjectName.toArrayBuffer()));
-  assert.deepEqual(renewed.extensions.map(({ rawData }) => Buffer.from(rawData)), made.extensions.map(({ rawData }) => Buffer.from(rawData)));
+  assert.deepEqual(
+    renewed.extensions.map(({ rawData }) => Buffer.from(rawData)),
+    made.extensions.map(({ rawData }) => Buffer.from(rawData)),
+  );
   assert.deepEqual(splitPem(material.root), [`${material.certificate.trim()}\n`, other.certificate]);
   const [leaf] = await issue(await CertificateAuthority.load(material, clock));
-  assert.ok(leaf?.checkIssued(new X509Certificate(certificate)) === true && leaf.verify(new X509Certificate(certificate).publicKey));
+  assert.ok(
+    leaf?.checkIssued(new X509Certificate(certificate)) === true &&
+      leaf.verify(new X509Certificate(certificate).publicKey),
+  );
 });
 
 test("a root that another control plane made anew is the root, though the secret's copy of it is the former one", async () => {
@@ -168,7 +296,12 @@ test("a root that another control plane made anew is the root, though the secret
   const first = (await loadAuthority(options(client))).material;
   const clock = at(3000 * dayMs);
   const renewed = (await loadAuthority(options(client, { clock }))).material;
-  put(client, "istio-ca-secret", { "ca-cert.pem": renewed.certificate, "ca-key.pem": renewed.privateKey, "root-cert.pem": first.root, "cert-chain.pem": "" });
+  put(client, "istio-ca-secret", {
+    "ca-cert.pem": renewed.certificate,
+    "ca-key.pem": renewed.privateKey,
+    "root-cert.pem": first.root,
+    "cert-chain.pem": "",
+  });
   assert.equal((await loadAuthority(options(client, { clock }))).material.root.trim(), renewed.certificate.trim());
 });
 
@@ -189,7 +322,10 @@ test("a generated root in cacerts stays marked when another self-signed one take
     await loadAuthority(options(client, { selfSigned }));
     put(client, "istio-ca-next", next);
     const coming = await client.get(secretKind, "istio-ca-next", namespace);
-    client.put(secretKind, { ...coming, metadata: { ...coming?.metadata, annotations: { [authorityStageAnnotation]: "done" } } });
+    client.put(secretKind, {
+      ...coming,
+      metadata: { ...coming?.metadata, annotations: { [authorityStageAnnotation]: "done" } },
+    });
     await loadAuthority(options(client, { selfSigned }));
     assert.equal(await client.get(secretKind, "istio-ca-next", namespace), undefined);
     return (await client.get(secretKind, "cacerts", namespace))?.data?.["istio-generated"] !== undefined;
@@ -197,5 +333,13 @@ test("a generated root in cacerts stays marked when another self-signed one take
   assert.equal(await isMarked({}), true);
   const root = await makeAuthority({ name: "root" });
   const signer = await makeAuthority({ name: "signer", issuer: root });
-  assert.equal(await isMarked({ "ca-cert.pem": signer.certificate, "ca-key.pem": keyPem(signer.key), "cert-chain.pem": signer.certificate, "root-cert.pem": root.certificate }), false);
+  assert.equal(
+    await isMarked({
+      "ca-cert.pem": signer.certificate,
+      "ca-key.pem": keyPem(signer.key),
+      "cert-chain.pem": signer.certificate,
+      "root-cert.pem": root.certificate,
+    }),
+    false,
+  );
 });

@@ -5,7 +5,11 @@ import { messageOf, SerinError, transientError, userError, type Clock, type Logg
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { isSelfSigned, materialOf, nameOfSecret } from "./authority-material.ts";
 import { checkAuthority } from "./authority-check.ts";
-import { createSelfSignedAuthority, renewSelfSignedAuthority, type AuthorityMaterial } from "./certificate-authority.ts";
+import {
+  createSelfSignedAuthority,
+  renewSelfSignedAuthority,
+  type AuthorityMaterial,
+} from "./certificate-authority.ts";
 import { rootBundle, splitPem } from "./root-bundle.ts";
 
 const pluggedInName = "cacerts";
@@ -39,7 +43,12 @@ export interface SelfSignedOptions {
   readonly inCacerts: boolean;
 }
 
-const defaultSelfSigned: SelfSignedOptions = { lifetimeMs: 3650 * 86_400_000, rsaKeyBits: 2048, gracePercent: 20, inCacerts: false };
+const defaultSelfSigned: SelfSignedOptions = {
+  lifetimeMs: 3650 * 86_400_000,
+  rsaKeyBits: 2048,
+  gracePercent: 20,
+  inCacerts: false,
+};
 
 /** What a control plane signs by and tells others to trust. */
 export interface AuthorityState {
@@ -55,7 +64,10 @@ export interface AuthorityState {
  * planes may start at once: the first to create it wins, the others adopt it. While there is an `istio-ca-next` it counts
  * too, as its stage says; all control planes read the same, and whichever comes first does what is to be written.
  */
-export async function loadAuthority(options: AuthoritySecretOptions, known?: AuthorityMaterial): Promise<AuthorityState> {
+export async function loadAuthority(
+  options: AuthoritySecretOptions,
+  known?: AuthorityMaterial,
+): Promise<AuthorityState> {
   const { client, namespace } = options;
   const secret = await currentSecret(options, known);
   const current = checkedMaterialOf(secret, options);
@@ -90,7 +102,9 @@ async function currentSecret(options: AuthoritySecretOptions, known: AuthorityMa
   try {
     const data = { ...dataOf(made), ...(selfSigned.inCacerts ? { [generatedKey]: "" } : {}) };
     const created = await client.create(secretKind, { metadata: { name, namespace }, type: "istio.io/ca-root", data });
-    log.info(known === undefined ? "made a self-signed root" : "wrote the mesh's root down again", { secret: `${namespace}/${name}` });
+    log.info(known === undefined ? "made a self-signed root" : "wrote the mesh's root down again", {
+      secret: `${namespace}/${name}`,
+    });
     return created;
   } catch (error) {
     if (!isKubeCode(error, "already-exists")) throw error;
@@ -105,11 +119,18 @@ async function renewed(options: AuthoritySecretOptions, secret: Secret): Promise
   const { client, namespace, clock, log } = options;
   const selfSigned = options.selfSigned ?? defaultSelfSigned;
   const material = materialOf(secret);
-  if (selfSigned.gracePercent === undefined || !isSelfSigned(material) || !endsSoon(material, selfSigned.gracePercent, clock.nowMs())) return secret;
+  if (
+    selfSigned.gracePercent === undefined ||
+    !isSelfSigned(material) ||
+    !endsSoon(material, selfSigned.gracePercent, clock.nowMs())
+  )
+    return secret;
   const next = await renewSelfSignedAuthority(material, clock, selfSigned);
   try {
     const updated = await client.update(secretKind, { ...secret, data: { ...secret.data, ...dataOf(next) } });
-    log.info("made the mesh's self-signed root anew, of the same key, before its end", { secret: nameOfSecret(secret) });
+    log.info("made the mesh's self-signed root anew, of the same key, before its end", {
+      secret: nameOfSecret(secret),
+    });
     return updated;
   } catch (error) {
     if (!isKubeCode(error, "conflict")) throw error;
@@ -129,37 +150,60 @@ function endsSoon({ certificate }: AuthorityMaterial, gracePercent: number, nowM
 function checkedMaterialOf(secret: Secret, { clock, log }: AuthoritySecretOptions): AuthorityMaterial {
   const material = materialOf(secret);
   try {
-    for (const doubt of checkAuthority(material, clock.nowMs())) log.warn("an authority is doubtful", { secret: nameOfSecret(secret), doubt });
+    for (const doubt of checkAuthority(material, clock.nowMs()))
+      log.warn("an authority is doubtful", { secret: nameOfSecret(secret), doubt });
   } catch (error) {
     if (!(error instanceof SerinError)) throw error;
-    throw userError("bad-ca-secret", `the secret ${nameOfSecret(secret)}: ${messageOf(error)}`, { hint: "correct the secret; until then a control plane that runs goes on with what it has" });
+    throw userError("bad-ca-secret", `the secret ${nameOfSecret(secret)}: ${messageOf(error)}`, {
+      hint: "correct the secret; until then a control plane that runs goes on with what it has",
+    });
   }
   return material;
 }
 
 /** An `istio-ca-next` without keys gets a self-signed authority: of who writes first. */
-async function fill({ client, namespace, trustDomain, clock, log }: AuthoritySecretOptions, next: Secret): Promise<Secret> {
+async function fill(
+  { client, namespace, trustDomain, clock, log }: AuthoritySecretOptions,
+  next: Secret,
+): Promise<Secret> {
   try {
-    const filled = await client.update(secretKind, { ...next, data: dataOf(await createSelfSignedAuthority(trustDomain, clock)) });
+    const filled = await client.update(secretKind, {
+      ...next,
+      data: dataOf(await createSelfSignedAuthority(trustDomain, clock)),
+    });
     log.info("made the mesh's next root", { secret: `${namespace}/${nextName}` });
     return filled;
   } catch (error) {
     if (!isKubeCode(error, "conflict")) throw error;
     const winner = await client.get(secretKind, nextName, namespace);
-    if (winner === undefined || isEmpty(winner)) throw transientError("ca-secret-changed", `the secret ${namespace}/${nextName} changes under us`, { cause: error });
+    if (winner === undefined || isEmpty(winner))
+      throw transientError("ca-secret-changed", `the secret ${namespace}/${nextName} changes under us`, {
+        cause: error,
+      });
     return winner;
   }
 }
 
 /** The next authority becomes the one in force; the former one is kept. Each step may have been done by another control plane. */
-async function promote({ client, namespace, log }: AuthoritySecretOptions, current: Secret, next: Secret): Promise<void> {
+async function promote(
+  { client, namespace, log }: AuthoritySecretOptions,
+  current: Secret,
+  next: Secret,
+): Promise<void> {
   if (materialOf(current).certificate !== materialOf(next).certificate) {
-    const former = { metadata: { name: previousName, namespace }, type: "istio.io/ca-root", data: dataOf(materialOf(current)) };
+    const former = {
+      metadata: { name: previousName, namespace },
+      type: "istio.io/ca-root",
+      data: dataOf(materialOf(current)),
+    };
     const kept = await client.get(secretKind, previousName, namespace);
     if (kept === undefined) await client.create(secretKind, former);
     else await client.update(secretKind, { ...kept, data: former.data });
     const material = materialOf(next);
-    await client.update(secretKind, { ...current, data: current.type === tlsType ? tlsDataOf(material) : { ...dataOf(material), ...markOf(current, material) } });
+    await client.update(secretKind, {
+      ...current,
+      data: current.type === tlsType ? tlsDataOf(material) : { ...dataOf(material), ...markOf(current, material) },
+    });
     log.info("the mesh has another root", { secret: `${namespace}/${current.metadata.name ?? ""}` });
   }
   await client.delete(secretKind, nextName, namespace);
@@ -175,7 +219,10 @@ function stageOf({ metadata }: Secret): AuthorityStage {
   const said = metadata.annotations?.[authorityStageAnnotation] ?? "trust";
   const stage = authorityStages.find((one) => one === said && one !== "none");
   if (stage === undefined) {
-    throw userError("bad-ca-stage", `the secret ${metadata.namespace ?? ""}/${nextName}: its annotation ${authorityStageAnnotation} is "${said}", expected trust, issue, only or done`);
+    throw userError(
+      "bad-ca-stage",
+      `the secret ${metadata.namespace ?? ""}/${nextName}: its annotation ${authorityStageAnnotation} is "${said}", expected trust, issue, only or done`,
+    );
   }
   return stage;
 }
@@ -197,7 +244,11 @@ function dataOf({ certificate, privateKey, chain, root, crl }: AuthorityMaterial
 
 /** The API server insists on these keys in secrets of this type. */
 function tlsDataOf({ certificate, privateKey, chain, root }: AuthorityMaterial): Record<string, string> {
-  return { "tls.crt": encode([...new Set([...splitPem(certificate), ...splitPem(chain)])].join("")), "tls.key": encode(privateKey), "ca.crt": encode(root) };
+  return {
+    "tls.crt": encode([...new Set([...splitPem(certificate), ...splitPem(chain)])].join("")),
+    "tls.key": encode(privateKey),
+    "ca.crt": encode(root),
+  };
 }
 
 function encode(text: string): string {

@@ -56,11 +56,24 @@ async function x509(): Promise<typeof X509> {
 }
 
 /** Makes a self-signed authority: RSA, ten years, as istiod does. RSA, as every handshake of the mesh verifies it. */
-export async function createSelfSignedAuthority(organization: string, clock: Clock, options: RootOptions = {}): Promise<AuthorityMaterial> {
+export async function createSelfSignedAuthority(
+  organization: string,
+  clock: Clock,
+  options: RootOptions = {},
+): Promise<AuthorityMaterial> {
   const { privateKey } = await generateKeys("rsa", { modulusLength: options.rsaKeyBits ?? rootKeyBits });
   const { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, SubjectKeyIdentifierExtension } = await x509();
-  const extensions = [new BasicConstraintsExtension(true, undefined, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true), new SubjectKeyIdentifierExtension(keyIdentifierOf(createPublicKey(privateKey)))];
-  return await selfSigned(privateKey, { name: [{ O: [organization] }], extensions }, clock, options.lifetimeMs ?? rootLifetimeMs);
+  const extensions = [
+    new BasicConstraintsExtension(true, undefined, true),
+    new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
+    new SubjectKeyIdentifierExtension(keyIdentifierOf(createPublicKey(privateKey))),
+  ];
+  return await selfSigned(
+    privateKey,
+    { name: [{ O: [organization] }], extensions },
+    clock,
+    options.lifetimeMs ?? rootLifetimeMs,
+  );
 }
 
 /** RFC 7093: the first 160 bits of the key's SHA-256. */
@@ -76,22 +89,59 @@ const keyIdentifierDigits = 40;
  * A self-signed authority for a further lifetime: of the same key, whole name, key identifier and limits, so that what it has signed stays
  * trusted by either. Other roots that it tells to trust stay.
  */
-export async function renewSelfSignedAuthority({ certificate, privateKey, root }: AuthorityMaterial, clock: Clock, options: RootOptions = {}): Promise<AuthorityMaterial> {
+export async function renewSelfSignedAuthority(
+  { certificate, privateKey, root }: AuthorityMaterial,
+  clock: Clock,
+  options: RootOptions = {},
+): Promise<AuthorityMaterial> {
   const former = splitPem(certificate)[0] ?? "";
   const { ParsedCertificate } = await x509();
   const { subjectName, extensions } = new ParsedCertificate(former);
   // An authority's identifier may hold the serial number of the former certificate.
   const kept = extensions.filter(({ type }) => type !== authorityKeyIdentifier);
-  const made = await selfSigned(privateKeyOf(privateKey), { name: subjectName, extensions: kept }, clock, options.lifetimeMs ?? rootLifetimeMs);
-  return { ...made, root: rootsWith(made.certificate, splitPem(root).filter((pem) => pem !== former).join("")) };
+  const made = await selfSigned(
+    privateKeyOf(privateKey),
+    { name: subjectName, extensions: kept },
+    clock,
+    options.lifetimeMs ?? rootLifetimeMs,
+  );
+  return {
+    ...made,
+    root: rootsWith(
+      made.certificate,
+      splitPem(root)
+        .filter((pem) => pem !== former)
+        .join(""),
+    ),
+  };
 }
 const authorityKeyIdentifier = "2.5.29.35";
 
-async function selfSigned(key: KeyObject, { name, extensions }: Required<Pick<X509.SelfSignedParams, "name" | "extensions">>, clock: Clock, lifetimeMs: number): Promise<AuthorityMaterial> {
+async function selfSigned(
+  key: KeyObject,
+  { name, extensions }: Required<Pick<X509.SelfSignedParams, "name" | "extensions">>,
+  clock: Clock,
+  lifetimeMs: number,
+): Promise<AuthorityMaterial> {
   const nowMs = clock.nowMs();
-  const algorithm = key.asymmetricKeyType === "ec" ? { name: "ECDSA", namedCurve: curves[key.asymmetricKeyDetails?.namedCurve ?? ""] ?? "", hash: "SHA-256" } : rsaSignature;
-  const publicKey = await webcrypto.subtle.importKey("spki", createPublicKey(key).export({ type: "spki", format: "der" }), algorithm, true, ["verify"]);
-  const signingKey = await webcrypto.subtle.importKey("pkcs8", key.export({ type: "pkcs8", format: "der" }), algorithm, true, ["sign"]);
+  const algorithm =
+    key.asymmetricKeyType === "ec"
+      ? { name: "ECDSA", namedCurve: curves[key.asymmetricKeyDetails?.namedCurve ?? ""] ?? "", hash: "SHA-256" }
+      : rsaSignature;
+  const publicKey = await webcrypto.subtle.importKey(
+    "spki",
+    createPublicKey(key).export({ type: "spki", format: "der" }),
+    algorithm,
+    true,
+    ["verify"],
+  );
+  const signingKey = await webcrypto.subtle.importKey(
+    "pkcs8",
+    key.export({ type: "pkcs8", format: "der" }),
+    algorithm,
+    true,
+    ["sign"],
+  );
   const { X509CertificateGenerator } = await x509();
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber().toString("hex"),
@@ -139,7 +189,9 @@ export class CertificateAuthority {
     this.#key = privateKeyOf(material.privateKey);
     this.#algorithm = algorithmOf(this.#key);
     this.#algorithmDer = algorithmIdentifier(this.#algorithm);
-    this.#above = [...new Set([...splitPem(material.certificate), ...splitPem(material.chain)])].filter((pem) => !roots.includes(pem));
+    this.#above = [...new Set([...splitPem(material.certificate), ...splitPem(material.chain)])].filter(
+      (pem) => !roots.includes(pem),
+    );
     this.notAfterMs = own.validToDate.getTime();
     this.rootNotAfterMs = endOf(signingRoot(material) ?? roots[0] ?? "");
     this.#endsMs = Math.min(this.notAfterMs, this.rootNotAfterMs, ...this.#above.map(endOf));
@@ -160,23 +212,49 @@ export class CertificateAuthority {
     const { publicKey, hasCommonName } = readCertificateRequest(csrPem);
     // Who asks with a common name gets one: some servers look at nothing else.
     const commonName = hasCommonName && spiffeId.length <= maxCommonName ? spiffeId : "";
-    const leaf = await this.#issue(publicKey, { kind: "uri", values: [spiffeId], commonName }, ttlSeconds * msPerSecond);
+    const leaf = await this.#issue(
+      publicKey,
+      { kind: "uri", values: [spiffeId], commonName },
+      ttlSeconds * msPerSecond,
+    );
     return { chain: [leaf.pem, ...this.#above, this.root], notAfterMs: leaf.notAfterMs };
   }
 
   /** A key and certificate for a server of ours. */
   async issueServing(dnsNames: readonly string[], ttlMs: number): Promise<ServingCertificate> {
     const { publicKey, privateKey } = await generateKeys("ec", { namedCurve: "P-256" });
-    const leaf = await this.#issue(publicKey.export({ type: "spki", format: "der" }), { kind: "dns", values: dnsNames, commonName: "" }, ttlMs);
-    return { certificate: [leaf.pem, ...this.#above].join("\n"), privateKey: exportPrivateKey(privateKey), notAfterMs: leaf.notAfterMs };
+    const leaf = await this.#issue(
+      publicKey.export({ type: "spki", format: "der" }),
+      { kind: "dns", values: dnsNames, commonName: "" },
+      ttlMs,
+    );
+    return {
+      certificate: [leaf.pem, ...this.#above].join("\n"),
+      privateKey: exportPrivateKey(privateKey),
+      notAfterMs: leaf.notAfterMs,
+    };
   }
 
-  async #issue(publicKey: Buffer, names: LeafNames, ttlMs: number): Promise<{ readonly pem: string; readonly notAfterMs: number }> {
+  async #issue(
+    publicKey: Buffer,
+    names: LeafNames,
+    ttlMs: number,
+  ): Promise<{ readonly pem: string; readonly notAfterMs: number }> {
     const nowMs = this.#clock.nowMs();
-    if (nowMs >= this.#endsMs) throw userError("ca-not-ready", `the authority has expired at ${new Date(this.#endsMs).toISOString()}`, { hint: "plug in an authority that is valid" });
+    if (nowMs >= this.#endsMs)
+      throw userError("ca-not-ready", `the authority has expired at ${new Date(this.#endsMs).toISOString()}`, {
+        hint: "plug in an authority that is valid",
+      });
     // Certificates hold whole seconds.
     const notAfterMs = Math.floor(Math.min(nowMs + ttlMs, this.#endsMs) / msPerSecond) * msPerSecond;
-    const signed = encodeLeaf({ issuer: this.#issuer, algorithm: this.#algorithmDer, publicKey, names, notBeforeMs: nowMs - backdateMs, notAfterMs });
+    const signed = encodeLeaf({
+      issuer: this.#issuer,
+      algorithm: this.#algorithmDer,
+      publicKey,
+      names,
+      notBeforeMs: nowMs - backdateMs,
+      notAfterMs,
+    });
     const signature = await signAsync(this.#algorithm.hash, signed, this.#key);
     return { pem: pemOf(derSequence(signed, this.#algorithmDer, derBitString(signature))), notAfterMs };
   }

@@ -8,7 +8,9 @@ import { keyPem, makeAuthority } from "./testing/authorities.ts";
 
 const hourMs = 3_600_000;
 const valueOf = (metrics: MetricsRegistry, series: string): number | undefined => {
-  const line = renderPrometheus(metrics).split("\n").find((one) => one.startsWith(`${series} `));
+  const line = renderPrometheus(metrics)
+    .split("\n")
+    .find((one) => one.startsWith(`${series} `));
   return line === undefined ? undefined : Number(line.slice(series.length + 1));
 };
 
@@ -20,15 +22,24 @@ test("requests are counted by upstream's names, and refusals by their reason", (
   counted.unauthenticated();
   for (const code of ["bad-csr", "ttl-too-long", "not-allowed", "other"]) counted.refused(userError(code, "no"));
   const read = (name: string): number | undefined => valueOf(metrics, `citadel_server_${name}`);
-  assert.deepEqual(["csr_count", "success_cert_issuance_count", "authentication_failure_count", "csr_parsing_err_count"].map(read), [1, 1, 2, 1]);
-  assert.deepEqual(["CSR_ERROR", "TTL_ERROR", "CERT_GEN_ERROR"].map((error) => read(`csr_sign_err_count{error="${error}"}`)), [1, 1, 1]);
+  assert.deepEqual(
+    ["csr_count", "success_cert_issuance_count", "authentication_failure_count", "csr_parsing_err_count"].map(read),
+    [1, 1, 2, 1],
+  );
+  assert.deepEqual(
+    ["CSR_ERROR", "TTL_ERROR", "CERT_GEN_ERROR"].map((error) => read(`csr_sign_err_count{error="${error}"}`)),
+    [1, 1, 1],
+  );
 });
 
 test("it is told when the root ends, and the authority below it, also after", async () => {
   const now = Math.floor(Date.now() / 1000) * 1000;
   const root = await makeAuthority({ name: "root", toMs: now + 10 * hourMs });
   const signer = await makeAuthority({ name: "signer", issuer: root, toMs: now + hourMs });
-  const authority = await CertificateAuthority.load({ certificate: signer.certificate, privateKey: keyPem(signer.key), root: root.certificate, chain: "" }, systemClock);
+  const authority = await CertificateAuthority.load(
+    { certificate: signer.certificate, privateKey: keyPem(signer.key), root: root.certificate, chain: "" },
+    systemClock,
+  );
   const metrics = new MetricsRegistry();
   const clock: Clock = { ...systemClock, nowMs: () => now + 2 * hourMs };
   addExpiryMetrics(metrics, () => authority, clock);

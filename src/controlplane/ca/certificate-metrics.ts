@@ -32,10 +32,23 @@ function errorType(error: unknown): string | undefined {
 
 export function createCertificateMetrics(metrics: MetricsRegistry): CertificateMetrics {
   const asked = metrics.counter("citadel_server_csr_count", "Certificate requests that were received.").labels();
-  const unauthenticated = metrics.counter("citadel_server_authentication_failure_count", "Requests whose caller is not known, or may not have the identity.").labels();
-  const parsing = metrics.counter("citadel_server_csr_parsing_err_count", "Certificate requests that could not be read.").labels();
-  const signing = metrics.counter("citadel_server_csr_sign_err_count", "Certificate requests that could not be signed.", ["error"]);
-  const issued = metrics.counter("citadel_server_success_cert_issuance_count", "Certificates that were issued.").labels();
+  const unauthenticated = metrics
+    .counter(
+      "citadel_server_authentication_failure_count",
+      "Requests whose caller is not known, or may not have the identity.",
+    )
+    .labels();
+  const parsing = metrics
+    .counter("citadel_server_csr_parsing_err_count", "Certificate requests that could not be read.")
+    .labels();
+  const signing = metrics.counter(
+    "citadel_server_csr_sign_err_count",
+    "Certificate requests that could not be signed.",
+    ["error"],
+  );
+  const issued = metrics
+    .counter("citadel_server_success_cert_issuance_count", "Certificates that were issued.")
+    .labels();
   return {
     asked: () => asked.increment(),
     unauthenticated: () => unauthenticated.increment(),
@@ -52,9 +65,15 @@ export function createCertificateMetrics(metrics: MetricsRegistry): CertificateM
 /** Tells when the root, and the authority below it, end; as it is at the time of the scrape. */
 export function addExpiryMetrics(metrics: MetricsRegistry, authority: () => CertificateAuthority, clock: Clock): void {
   const gauge = (name: string, help: string) => metrics.gauge(`citadel_server_${name}`, help);
-  const root = { timestamp: gauge("root_cert_expiry_timestamp", "When the root ends, in seconds since 1970."), seconds: gauge("root_cert_expiry_seconds", "Seconds until the root ends; negative after.") };
+  const root = {
+    timestamp: gauge("root_cert_expiry_timestamp", "When the root ends, in seconds since 1970."),
+    seconds: gauge("root_cert_expiry_seconds", "Seconds until the root ends; negative after."),
+  };
   const chain = {
-    timestamp: gauge("cert_chain_expiry_timestamp", "When the authority's own certificate ends, in seconds since 1970."),
+    timestamp: gauge(
+      "cert_chain_expiry_timestamp",
+      "When the authority's own certificate ends, in seconds since 1970.",
+    ),
     seconds: gauge("cert_chain_expiry_seconds", "Seconds until the authority's own certificate ends; negative after."),
   };
   metrics.onCollect(() => {

@@ -15,13 +15,16 @@ const commonName = "550403";
 
 /** Reads a request in PEM and checks its key and its signature. Throws a user error `bad-csr`. */
 export function readCertificateRequest(pem: string): CertificateRequestParts {
-  if (pem.length > maxRequestCharacters) throw refused(`has ${pem.length} characters, at most ${maxRequestCharacters} are read`);
+  if (pem.length > maxRequestCharacters)
+    throw refused(`has ${pem.length} characters, at most ${maxRequestCharacters} are read`);
   const der = derOfPem(pem, /^(NEW )?CERTIFICATE REQUEST$/);
   if (der === undefined) throw refused("cannot be read: it must be PKCS #10 in PEM");
   try {
     return readParts(der);
   } catch (error) {
-    throw error instanceof SerinError && error.code === "bad-csr" ? error : refused(`cannot be read: it ${messageOf(error)}`, error);
+    throw error instanceof SerinError && error.code === "bad-csr"
+      ? error
+      : refused(`cannot be read: it ${messageOf(error)}`, error);
   }
 }
 
@@ -46,10 +49,14 @@ function keyOf(publicKey: DerElement): KeyObject {
 }
 
 function hasAttribute(name: DerElement, identifier: string): boolean {
-  for (const sets = new DerReader(name.contents); !sets.isAtEnd; ) {
-    for (const attributes = sets.inside(derTags.set); !attributes.isAtEnd; ) {
+  for (const sets = new DerReader(name.contents); !sets.isAtEnd;) {
+    for (const attributes = sets.inside(derTags.set); !attributes.isAtEnd;) {
       const attribute = attributes.inside(derTags.sequence);
-      if (attribute.next(derTags.objectIdentifier).contents.toString("hex") === identifier && attribute.next().contents.length > 0) return true;
+      if (
+        attribute.next(derTags.objectIdentifier).contents.toString("hex") === identifier &&
+        attribute.next().contents.length > 0
+      )
+        return true;
     }
   }
   return false;

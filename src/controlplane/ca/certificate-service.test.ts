@@ -11,7 +11,9 @@ const ecdsa = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
 async function csr(): Promise<string> {
   const keys = await webcrypto.subtle.generateKey(ecdsa, true, ["sign", "verify"]);
-  return (await Pkcs10CertificateRequestGenerator.create({ name: "O=anything", keys, signingAlgorithm: ecdsa })).toString("pem");
+  return (
+    await Pkcs10CertificateRequestGenerator.create({ name: "O=anything", keys, signingAlgorithm: ecdsa })
+  ).toString("pem");
 }
 
 const material = await createSelfSignedAuthority("cluster.local", systemClock);
@@ -23,14 +25,30 @@ const service = new CertificateService({
   pods: (cluster) => (cluster === "Kubernetes" ? directory : undefined),
 });
 const directory: PodDirectory = {
-  podOf: (_namespace, pod) => (pod === "ztunnel-1" ? { uid: "uid-1", serviceAccount: "ztunnel", node: "node-1" } : undefined),
+  podOf: (_namespace, pod) =>
+    pod === "ztunnel-1" ? { uid: "uid-1", serviceAccount: "ztunnel", node: "node-1" } : undefined,
   runsOn: (namespace, account, node) => `${namespace}/${account}@${node}` === "shop/web@node-1",
 };
-const web: Caller = { namespace: "shop", serviceAccount: "web", pod: "web-1", podUid: "uid-2", clusterId: "Kubernetes" };
-const ztunnel: Caller = { namespace: "istio-system", serviceAccount: "ztunnel", pod: "ztunnel-1", podUid: "uid-1", clusterId: "Kubernetes" };
+const web: Caller = {
+  namespace: "shop",
+  serviceAccount: "web",
+  pod: "web-1",
+  podUid: "uid-2",
+  clusterId: "Kubernetes",
+};
+const ztunnel: Caller = {
+  namespace: "istio-system",
+  serviceAccount: "ztunnel",
+  pod: "ztunnel-1",
+  podUid: "uid-1",
+  clusterId: "Kubernetes",
+};
 
 test("a certificate carries the caller's identity, whatever the request says, and verifies up to the root", async () => {
-  const issued = await service.create({ csr: await csr(), ttlSeconds: 0, impersonatedIdentity: "" }, { ...web, pod: "", podUid: "" });
+  const issued = await service.create(
+    { csr: await csr(), ttlSeconds: 0, impersonatedIdentity: "" },
+    { ...web, pod: "", podUid: "" },
+  );
   const leaf = new NodeCertificate(issued.chain[0] ?? "");
   const root = new NodeCertificate(issued.chain.at(-1) ?? "");
   assert.equal(leaf.subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
@@ -45,10 +63,16 @@ test("a node proxy gets identities of pods on its node, and nobody else does", a
   const issued = await service.create(request, ztunnel);
   assert.equal(new NodeCertificate(issued.chain[0] ?? "").subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
   await assert.rejects(service.create(request, web), /may not ask for another's/);
-  await assert.rejects(service.create({ ...request, impersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/db" }, ztunnel), /no pod of shop\/db/);
+  await assert.rejects(
+    service.create({ ...request, impersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/db" }, ztunnel),
+    /no pod of shop\/db/,
+  );
   await assert.rejects(service.create(request, { ...ztunnel, pod: "" }), /is not known/);
   await assert.rejects(service.create(request, { ...ztunnel, podUid: "uid-0" }), /another one than the token's/);
-  await assert.rejects(service.create(request, { ...ztunnel, clusterId: "west" }), /pods of the cluster "west" are not known/);
+  await assert.rejects(
+    service.create(request, { ...ztunnel, clusterId: "west" }),
+    /pods of the cluster "west" are not known/,
+  );
 });
 
 test("an authority whose key is in the older format of istiod is adopted", async () => {
@@ -60,12 +84,23 @@ test("an authority whose key is in the older format of istiod is adopted", async
 });
 
 test("a request that its own key has not signed is refused", async () => {
-  await assert.rejects(service.create({ csr: "nonsense", ttlSeconds: 0, impersonatedIdentity: "" }, web), /cannot be read/);
+  await assert.rejects(
+    service.create({ csr: "nonsense", ttlSeconds: 0, impersonatedIdentity: "" }, web),
+    /cannot be read/,
+  );
 });
 
 test("lifetimes are those that are set: the default for who asks for none, and never more than the longest", async () => {
-  const short = new CertificateService({ authority: () => authority, trustDomain: () => "cluster.local", trustedNodeAccounts: new Set(), pods: () => undefined, lifetimes: { defaultSeconds: 600, maxSeconds: 1200 } });
-  const secondsOf = async (ttlSeconds: number): Promise<number> => (((await short.create({ csr: await csr(), ttlSeconds, impersonatedIdentity: "" }, web)).notAfterMs - Date.now()) / 1000);
+  const short = new CertificateService({
+    authority: () => authority,
+    trustDomain: () => "cluster.local",
+    trustedNodeAccounts: new Set(),
+    pods: () => undefined,
+    lifetimes: { defaultSeconds: 600, maxSeconds: 1200 },
+  });
+  const secondsOf = async (ttlSeconds: number): Promise<number> =>
+    ((await short.create({ csr: await csr(), ttlSeconds, impersonatedIdentity: "" }, web)).notAfterMs - Date.now()) /
+    1000;
   assert.ok(Math.abs((await secondsOf(0)) - 600) < 30);
   assert.ok(Math.abs((await secondsOf(-5)) - 600) < 30);
   assert.ok(Math.abs((await secondsOf(1200)) - 1200) < 30);
@@ -73,5 +108,16 @@ test("lifetimes are those that are set: the default for who asks for none, and n
 });
 
 test("another authority that is asked for by name is refused by it", async () => {
-  await assert.rejects(service.create({ csr: await csr(), ttlSeconds: 0, impersonatedIdentity: "", certificateSigner: "clusterissuers.cert-manager.io/x" }, web), /CertSigner "clusterissuers\.cert-manager\.io\/x" is not supported/);
+  await assert.rejects(
+    service.create(
+      {
+        csr: await csr(),
+        ttlSeconds: 0,
+        impersonatedIdentity: "",
+        certificateSigner: "clusterissuers.cert-manager.io/x",
+      },
+      web,
+    ),
+    /CertSigner "clusterissuers\.cert-manager\.io\/x" is not supported/,
+  );
 });

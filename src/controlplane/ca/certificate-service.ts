@@ -57,39 +57,83 @@ export class CertificateService {
   }
 
   async create(request: CertificateRequest, caller: Caller): Promise<IssuedCertificate> {
-    const identity = request.impersonatedIdentity === "" ? this.#own(caller) : this.#impersonated(request.impersonatedIdentity, caller);
+    const identity =
+      request.impersonatedIdentity === ""
+        ? this.#own(caller)
+        : this.#impersonated(request.impersonatedIdentity, caller);
     const { defaultSeconds, maxSeconds } = this.#options.lifetimes ?? defaultLifetimes;
-    if (request.ttlSeconds > maxSeconds) throw userError("ttl-too-long", `a certificate may be valid for ${maxSeconds} seconds at most, ${request.ttlSeconds} were asked for`);
+    if (request.ttlSeconds > maxSeconds)
+      throw userError(
+        "ttl-too-long",
+        `a certificate may be valid for ${maxSeconds} seconds at most, ${request.ttlSeconds} were asked for`,
+      );
     if ((request.certificateSigner ?? "") !== "") {
-      throw userError("bad-signer", `CertSigner "${request.certificateSigner ?? ""}" is not supported: certificates are signed by the mesh's own authority`, { hint: "take ISTIO_META_CERT_SIGNER from the proxy" });
+      throw userError(
+        "bad-signer",
+        `CertSigner "${request.certificateSigner ?? ""}" is not supported: certificates are signed by the mesh's own authority`,
+        { hint: "take ISTIO_META_CERT_SIGNER from the proxy" },
+      );
     }
     const authority = this.#options.authority();
-    const certificate = await authority.signWorkload(request.csr, identity, request.ttlSeconds > 0 ? request.ttlSeconds : defaultSeconds);
+    const certificate = await authority.signWorkload(
+      request.csr,
+      identity,
+      request.ttlSeconds > 0 ? request.ttlSeconds : defaultSeconds,
+    );
     this.#options.issued?.note(caller, identity, authority.rootFingerprints, certificate.notAfterMs);
     return certificate;
   }
 
   #own(caller: Caller): string {
-    return formatSpiffeId({ trustDomain: this.#options.trustDomain(), namespace: caller.namespace, serviceAccount: caller.serviceAccount });
+    return formatSpiffeId({
+      trustDomain: this.#options.trustDomain(),
+      namespace: caller.namespace,
+      serviceAccount: caller.serviceAccount,
+    });
   }
 
   #impersonated(identity: string, caller: Caller): string {
     const { trustedNodeAccounts, trustDomain, pods } = this.#options;
     const account = `${caller.namespace}/${caller.serviceAccount}`;
     const wanted = parseSpiffeId(identity);
-    if (wanted === undefined) throw userError("bad-identity", `the impersonated identity must be spiffe://<trust domain>/ns/<namespace>/sa/<account>, got "${identity}"`);
+    if (wanted === undefined)
+      throw userError(
+        "bad-identity",
+        `the impersonated identity must be spiffe://<trust domain>/ns/<namespace>/sa/<account>, got "${identity}"`,
+      );
     if (!trustedNodeAccounts.has(account)) {
-      throw userError("not-allowed", `${account} may not ask for another's certificate`, { hint: "list it in CA_TRUSTED_NODE_ACCOUNTS if it is a node proxy" });
+      throw userError("not-allowed", `${account} may not ask for another's certificate`, {
+        hint: "list it in CA_TRUSTED_NODE_ACCOUNTS if it is a node proxy",
+      });
     }
     const directory = pods(caller.clusterId);
-    if (directory === undefined) throw userError("not-allowed", `the pods of the cluster "${caller.clusterId}" are not known, so ${account} may not ask for another's certificate`);
+    if (directory === undefined)
+      throw userError(
+        "not-allowed",
+        `the pods of the cluster "${caller.clusterId}" are not known, so ${account} may not ask for another's certificate`,
+      );
     const pod = caller.pod === "" ? undefined : directory.podOf(caller.namespace, caller.pod);
-    if (pod === undefined || pod.node === "") throw userError("not-allowed", `the node of ${account} (pod "${caller.pod}") is not known, so it may not ask for another's certificate`);
+    if (pod === undefined || pod.node === "")
+      throw userError(
+        "not-allowed",
+        `the node of ${account} (pod "${caller.pod}") is not known, so it may not ask for another's certificate`,
+      );
     // A token may outlive its pod, and another pod have its name by then.
-    if (pod.uid !== caller.podUid) throw userError("not-allowed", `the pod ${caller.namespace}/${caller.pod} is another one than the token's (${pod.uid}, not ${caller.podUid})`);
-    if (pod.serviceAccount !== caller.serviceAccount) throw userError("not-allowed", `the pod ${caller.namespace}/${caller.pod} is of the account ${pod.serviceAccount}, not ${caller.serviceAccount}`);
+    if (pod.uid !== caller.podUid)
+      throw userError(
+        "not-allowed",
+        `the pod ${caller.namespace}/${caller.pod} is another one than the token's (${pod.uid}, not ${caller.podUid})`,
+      );
+    if (pod.serviceAccount !== caller.serviceAccount)
+      throw userError(
+        "not-allowed",
+        `the pod ${caller.namespace}/${caller.pod} is of the account ${pod.serviceAccount}, not ${caller.serviceAccount}`,
+      );
     if (wanted.trustDomain !== trustDomain() || !directory.runsOn(wanted.namespace, wanted.serviceAccount, pod.node)) {
-      throw userError("not-allowed", `no pod of ${wanted.namespace}/${wanted.serviceAccount} runs on the node ${pod.node} of the caller`);
+      throw userError(
+        "not-allowed",
+        `no pod of ${wanted.namespace}/${wanted.serviceAccount} runs on the node ${pod.node} of the caller`,
+      );
     }
     return identity;
   }

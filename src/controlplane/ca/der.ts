@@ -48,7 +48,8 @@ export class DerReader {
     const start = this.#at;
     const found = this.#byte();
     if ((found & highTag) === highTag) throw malformed("a tag of several bytes");
-    if (tag !== undefined && found !== tag) throw malformed(`the tag 0x${found.toString(16)} where 0x${tag.toString(16)} was expected`);
+    if (tag !== undefined && found !== tag)
+      throw malformed(`the tag 0x${found.toString(16)} where 0x${tag.toString(16)} was expected`);
     const length = this.#length();
     if (length > this.#bytes.length - this.#at) throw malformed("an element that ends after its surroundings");
     const contents = this.#bytes.subarray(this.#at, this.#at + length);
@@ -122,7 +123,9 @@ const utcTimeEndsMs = Date.UTC(2050, 0, 1);
 /** A time of whole seconds: two digits of the year until 2049, four after (RFC 5280, 4.1.2.5). */
 export function derTime(ms: number): Buffer {
   const text = `${new Date(ms).toISOString().slice(0, "2026-01-01T00:00:00".length).replaceAll(/[-:T]/g, "")}Z`;
-  return ms < utcTimeEndsMs ? derElement(derTags.utcTime, Buffer.from(text.slice(2))) : derElement(derTags.generalizedTime, Buffer.from(text));
+  return ms < utcTimeEndsMs
+    ? derElement(derTags.utcTime, Buffer.from(text.slice(2)))
+    : derElement(derTags.generalizedTime, Buffer.from(text));
 }
 
 /** The bytes of the first PEM block whose label the pattern takes; undefined without one. */

@@ -1,7 +1,24 @@
 export { Authenticator, type AuthenticatorOptions, type Caller, type Credentials } from "./authenticator.ts";
-export { authoritySecretNames, loadAuthority, type AuthoritySecretOptions, type SelfSignedOptions, type AuthorityState } from "./authority-secret.ts";
-export { CertificateAuthority, createSelfSignedAuthority, type AuthorityMaterial, type IssuedCertificate, type ServingCertificate } from "./certificate-authority.ts";
+export {
+  authoritySecretNames,
+  loadAuthority,
+  type AuthoritySecretOptions,
+  type SelfSignedOptions,
+  type AuthorityState,
+} from "./authority-secret.ts";
+export {
+  CertificateAuthority,
+  createSelfSignedAuthority,
+  type AuthorityMaterial,
+  type IssuedCertificate,
+  type ServingCertificate,
+} from "./certificate-authority.ts";
 export { IssuedCertificates } from "./issued-certificates.ts";
-export { CertificateService, type CertificateLifetimes, type CertificateRequest, type PodDirectory } from "./certificate-service.ts";
+export {
+  CertificateService,
+  type CertificateLifetimes,
+  type CertificateRequest,
+  type PodDirectory,
+} from "./certificate-service.ts";
 export { addExpiryMetrics, createCertificateMetrics, type CertificateMetrics } from "./certificate-metrics.ts";
 export { splitPem } from "./root-bundle.ts";

@@ -22,21 +22,31 @@ export class IssuedCertificates {
   }
 
   /** `roots`: what was told to trust, the signing one first. */
-  note(caller: { readonly namespace: string; readonly pod: string }, identity: string, roots: readonly string[], notAfterMs: number): void {
+  note(
+    caller: { readonly namespace: string; readonly pod: string },
+    identity: string,
+    roots: readonly string[],
+    notAfterMs: number,
+  ): void {
     if (caller.pod === "") return;
     const key = `${caller.namespace}/${caller.pod}`;
     const entries = this.#callers.get(key) ?? new Map<string, Entry>();
     this.#callers.delete(key);
     this.#callers.set(key, entries);
     entries.delete(identity);
-    entries.set(identity, { issued: { identity, root: roots[0] ?? "", trusted: roots, notAfter: new Date(notAfterMs).toISOString() }, notAfterMs });
+    entries.set(identity, {
+      issued: { identity, root: roots[0] ?? "", trusted: roots, notAfter: new Date(notAfterMs).toISOString() },
+      notAfterMs,
+    });
     dropOldest(this.#callers, maxCallers);
     dropOldest(entries, maxIdentities);
   }
 
   of(namespace: string, pod: string): readonly Issued[] {
     const nowMs = this.#clock.nowMs();
-    return [...(this.#callers.get(`${namespace}/${pod}`)?.values() ?? [])].filter((entry) => entry.notAfterMs > nowMs).map(({ issued }) => issued);
+    return [...(this.#callers.get(`${namespace}/${pod}`)?.values() ?? [])]
+      .filter((entry) => entry.notAfterMs > nowMs)
+      .map(({ issued }) => issued);
   }
 }
 

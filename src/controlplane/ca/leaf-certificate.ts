@@ -35,14 +35,19 @@ export function readPathLength(der: Buffer): number | undefined {
 /** Of X.509, by a certificate in DER: 1 to 3. */
 export function readVersion(der: Buffer): number {
   const version = new DerReader(readSigned(der).signed.contents).optional(derTags.context0);
-  return version === undefined ? 1 : Number.parseInt(new DerReader(version.contents).next(derTags.integer).contents.toString("hex"), 16) + 1;
+  return version === undefined
+    ? 1
+    : Number.parseInt(new DerReader(version.contents).next(derTags.integer).contents.toString("hex"), 16) + 1;
 }
 
 /** Reads an issuer's certificate in DER. */
 export function readIssuer(der: Buffer): IssuerParts {
   const { subject, extensions } = readParts(der);
   const identifier = extensions.get(extensionIds.subjectKeyIdentifier);
-  return { subject, keyIdentifier: identifier === undefined ? undefined : new DerReader(identifier).next(derTags.octetString).contents };
+  return {
+    subject,
+    keyIdentifier: identifier === undefined ? undefined : new DerReader(identifier).next(derTags.octetString).contents,
+  };
 }
 
 /** The subject, and the values of the extensions by the hex of their ids. */
@@ -91,7 +96,10 @@ const versionThree = derElement(derTags.context0, derElement(derTags.integer, Bu
 const critical = derElement(derTags.boolean, Buffer.from([0xff]));
 /** Digital signature and key encipherment: the first and the third bit. */
 const keyUsage = extension(extensionIds.keyUsage, derBitString(Buffer.from([0xa0]), 5), critical);
-const extendedKeyUsage = extension(extensionIds.extendedKeyUsage, derSequence(derObjectIdentifier(serverAuth), derObjectIdentifier(clientAuth)));
+const extendedKeyUsage = extension(
+  extensionIds.extendedKeyUsage,
+  derSequence(derObjectIdentifier(serverAuth), derObjectIdentifier(clientAuth)),
+);
 const basicConstraints = extension(extensionIds.basicConstraints, derSequence(), critical);
 const generalNameTags = { dns: 0x82, uri: 0x86 } as const;
 const keyIdentifierTag = 0x80;
@@ -99,13 +107,30 @@ const serialBytes = 16;
 
 /** The part of a leaf's certificate that is signed: for servers and clients, and for no authority. */
 export function encodeLeaf({ issuer, algorithm, publicKey, names, notBeforeMs, notAfterMs }: LeafRequest): Buffer {
-  const subject = names.commonName === "" ? derSequence() : derSequence(derElement(derTags.set, derSequence(derObjectIdentifier(commonName), derElement(derTags.utf8String, Buffer.from(names.commonName)))));
-  const altNames = derSequence(...names.values.map((value) => derElement(generalNameTags[names.kind], Buffer.from(value))));
+  const subject =
+    names.commonName === ""
+      ? derSequence()
+      : derSequence(
+          derElement(
+            derTags.set,
+            derSequence(derObjectIdentifier(commonName), derElement(derTags.utf8String, Buffer.from(names.commonName))),
+          ),
+        );
+  const altNames = derSequence(
+    ...names.values.map((value) => derElement(generalNameTags[names.kind], Buffer.from(value))),
+  );
   const extensions = [
     keyUsage,
     extendedKeyUsage,
     basicConstraints,
-    ...(issuer.keyIdentifier === undefined ? [] : [extension(extensionIds.authorityKeyIdentifier, derSequence(derElement(keyIdentifierTag, issuer.keyIdentifier)))]),
+    ...(issuer.keyIdentifier === undefined
+      ? []
+      : [
+          extension(
+            extensionIds.authorityKeyIdentifier,
+            derSequence(derElement(keyIdentifierTag, issuer.keyIdentifier)),
+          ),
+        ]),
     // Critical, as there may be no subject (RFC 5280, 4.1.2.6).
     extension(extensionIds.subjectAltName, altNames, critical),
   ];

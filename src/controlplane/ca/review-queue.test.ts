@@ -25,7 +25,12 @@ function rig(bounds: ConstructorParameters<typeof ReviewQueue>[0]) {
 }
 
 test("so many reviews run at once and no more, of one address fewer, and what waits runs when one ends", async () => {
-  const { ask, answerFirst, under, most } = rig({ running: 3, runningPerAddress: 2, waiting: 100, waitingPerAddress: 10 });
+  const { ask, answerFirst, under, most } = rig({
+    running: 3,
+    runningPerAddress: 2,
+    waiting: 100,
+    waitingPerAddress: 10,
+  });
   const asked = [ask("a"), ask("a"), ask("a"), ask("b"), ask("b"), ask("c")];
   await setImmediate();
   assert.deepEqual(under(), ["a", "a", "b"]);
@@ -38,7 +43,12 @@ test("so many reviews run at once and no more, of one address fewer, and what wa
 
 test("an address that asks without end is told to wait, and others come in between its questions", async () => {
   const { ask, answerFirst, under } = rig({ running: 2, runningPerAddress: 2, waiting: 100, waitingPerAddress: 5 });
-  const flood = Array.from({ length: 20 }, () => ask("flood").then(() => "taken", (error: unknown) => String(error)));
+  const flood = Array.from({ length: 20 }, () =>
+    ask("flood").then(
+      () => "taken",
+      (error: unknown) => String(error),
+    ),
+  );
   const other = ask("other");
   await setImmediate();
   assert.deepEqual(under(), ["flood", "flood"]);
@@ -58,7 +68,10 @@ test("over all addresses so many wait and no more, and a review that fails gives
   const failed = queue.run("a", () => Promise.reject(new Error("away")));
   const second = queue.run("b", () => Promise.resolve("b"));
   const third = queue.run("c", () => Promise.resolve("c"));
-  await assert.rejects(queue.run("d", () => Promise.resolve("d")), /too many callers wait/);
+  await assert.rejects(
+    queue.run("d", () => Promise.resolve("d")),
+    /too many callers wait/,
+  );
   await assert.rejects(failed, /away/);
   assert.deepEqual(await Promise.all([second, third]), ["b", "c"]);
   assert.equal(await queue.run("d", () => Promise.resolve("d")), "d");

@@ -10,7 +10,12 @@ export interface ReviewBounds {
   readonly waitingPerAddress: number;
 }
 
-export const defaultReviewBounds: ReviewBounds = { running: 32, runningPerAddress: 8, waiting: 10_000, waitingPerAddress: 1000 };
+export const defaultReviewBounds: ReviewBounds = {
+  running: 32,
+  runningPerAddress: 8,
+  waiting: 10_000,
+  waitingPerAddress: 1000,
+};
 
 interface Asker {
   running: number;
@@ -44,12 +49,17 @@ export class ReviewQueue {
   async #turn(address: string): Promise<void> {
     const { running, runningPerAddress, waiting, waitingPerAddress } = this.#bounds;
     let asker = this.#askers.get(address);
-    if (asker === undefined) this.#askers.set(address, (asker = { running: 0, waiting: new BoundedQueue(waitingPerAddress) }));
+    if (asker === undefined)
+      this.#askers.set(address, (asker = { running: 0, waiting: new BoundedQueue(waitingPerAddress) }));
     if (this.#running < running && asker.running < runningPerAddress) return this.#begin(asker);
     const { promise, resolve } = Promise.withResolvers<void>();
     if (this.#waiting >= waiting || !asker.waiting.push(resolve)) {
       this.#forgetIdle(address, asker);
-      throw transientError("too-many-reviews", `too many callers${this.#waiting >= waiting ? "" : ` of ${address}`} wait until their tokens are checked`, { hint: "try again in a moment" });
+      throw transientError(
+        "too-many-reviews",
+        `too many callers${this.#waiting >= waiting ? "" : ` of ${address}`} wait until their tokens are checked`,
+        { hint: "try again in a moment" },
+      );
     }
     this.#waiting += 1;
     await promise;

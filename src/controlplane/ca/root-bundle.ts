@@ -44,7 +44,9 @@ export function rootsWith(certificate: string, told: string): string {
 /** What peers know a root by. */
 function anchorOf(pem: string): string {
   const parsed = parsedPem(pem);
-  return parsed === undefined ? pem : `${parsed.subject}\n${parsed.publicKey.export({ type: "spki", format: "der" }).toString("base64")}`;
+  return parsed === undefined
+    ? pem
+    : `${parsed.subject}\n${parsed.publicKey.export({ type: "spki", format: "der" }).toString("base64")}`;
 }
 
 /** Undefined for what is no certificate. */

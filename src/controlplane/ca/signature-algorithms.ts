@@ -20,12 +20,17 @@ const algorithms: readonly SignatureAlgorithm[] = [
   { identifier: "2b6570", hash: null, keyType: "ed25519" },
 ];
 
-const hashOfCurve: Readonly<Record<string, SignatureAlgorithm["hash"]>> = { prime256v1: "sha256", secp384r1: "sha384", secp521r1: "sha512" };
+const hashOfCurve: Readonly<Record<string, SignatureAlgorithm["hash"]>> = {
+  prime256v1: "sha256",
+  secp384r1: "sha384",
+  secp521r1: "sha512",
+};
 
 /** What a key signs by: the hash follows the curve, RSA takes SHA-256. Throws a user error for keys of other kinds. */
 export function algorithmOf(key: KeyObject): SignatureAlgorithm {
   const { asymmetricKeyType: keyType, asymmetricKeyDetails } = key;
-  const hash = keyType === "ec" ? hashOfCurve[asymmetricKeyDetails?.namedCurve ?? ""] : keyType === "rsa" ? "sha256" : null;
+  const hash =
+    keyType === "ec" ? hashOfCurve[asymmetricKeyDetails?.namedCurve ?? ""] : keyType === "rsa" ? "sha256" : null;
   const found = algorithms.find((candidate) => candidate.keyType === keyType && candidate.hash === hash);
   if (found === undefined) throw userError("bad-key", `is ${describeKey(key)}, expected ${keysExpected}`);
   return found;
@@ -39,7 +44,8 @@ const maxRsaBits = 8192;
 export function checkKey(key: KeyObject): void {
   algorithmOf(key);
   const bits = key.asymmetricKeyDetails?.modulusLength;
-  if (bits !== undefined && (bits < minRsaBits || bits > maxRsaBits)) throw userError("bad-key", `is ${describeKey(key)}, expected ${keysExpected}`);
+  if (bits !== undefined && (bits < minRsaBits || bits > maxRsaBits))
+    throw userError("bad-key", `is ${describeKey(key)}, expected ${keysExpected}`);
 }
 
 function describeKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string {
@@ -49,7 +55,9 @@ function describeKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): st
 }
 
 export function algorithmIdentifier({ identifier, keyType }: SignatureAlgorithm): Buffer {
-  return keyType === "rsa" ? derSequence(derObjectIdentifier(identifier), Buffer.from([derTags.null, 0])) : derSequence(derObjectIdentifier(identifier));
+  return keyType === "rsa"
+    ? derSequence(derObjectIdentifier(identifier), Buffer.from([derTags.null, 0]))
+    : derSequence(derObjectIdentifier(identifier));
 }
 
 /** Something signed: what stands before the algorithm and the signature. */
@@ -76,6 +84,10 @@ export function readSigned(der: Buffer): SignedStructure {
 export function isSignedBy({ signed, algorithm, signature }: SignedStructure, key: KeyObject): boolean {
   const identifier = new DerReader(algorithm.contents).next(derTags.objectIdentifier).contents.toString("hex");
   const known = algorithms.find((candidate) => candidate.identifier === identifier);
-  if (known === undefined) throw userError("bad-signature", "is signed by an algorithm that is not taken: use SHA-256, SHA-384 or SHA-512 with RSA or ECDSA, or Ed25519");
+  if (known === undefined)
+    throw userError(
+      "bad-signature",
+      "is signed by an algorithm that is not taken: use SHA-256, SHA-384 or SHA-512 with RSA or ECDSA, or Ed25519",
+    );
   return known.keyType === key.asymmetricKeyType && verify(known.hash, signed.whole, key, signature);
 }

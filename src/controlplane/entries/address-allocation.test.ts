@@ -9,16 +9,32 @@ import { runAddressAllocation } from "./address-allocation.ts";
 type Given = readonly { value: string; host: string }[] | undefined;
 
 function entry(name: string, spec: object, more: object = {}): ServiceEntry {
-  return { kind: "ServiceEntry", metadata: { name, namespace: "shop" }, spec: { ports: [{ number: 80, name: "http", protocol: "HTTP" }], resolution: "DNS", ...spec }, ...more } as unknown as ServiceEntry;
+  return {
+    kind: "ServiceEntry",
+    metadata: { name, namespace: "shop" },
+    spec: { ports: [{ number: 80, name: "http", protocol: "HTTP" }], resolution: "DNS", ...spec },
+    ...more,
+  } as unknown as ServiceEntry;
 }
 
 /** Runs the controller beside `body`, which asks what entries have been given once that is `until`. */
-async function allocating(body: (client: FakeKubeClient, given: (name: string, until: (given: Given) => boolean) => Promise<Given>) => Promise<void>): Promise<void> {
+async function allocating(
+  body: (
+    client: FakeKubeClient,
+    given: (name: string, until: (given: Given) => boolean) => Promise<Given>,
+  ) => Promise<void>,
+): Promise<void> {
   const client = new FakeKubeClient();
   const ended = new AbortController();
   const log = silentLogger;
   const entries = createInformer(client, serviceEntryKind, { log, clock: systemClock });
-  const work = Promise.all([entries.run(ended.signal), runAddressAllocation({ client, entries, ranges: ["240.240.0.0/30", "2001:2::/48"], clock: systemClock, log }, ended.signal)]);
+  const work = Promise.all([
+    entries.run(ended.signal),
+    runAddressAllocation(
+      { client, entries, ranges: ["240.240.0.0/30", "2001:2::/48"], clock: systemClock, log },
+      ended.signal,
+    ),
+  ]);
   const given = async (name: string, until: (found: Given) => boolean): Promise<Given> => {
     for (let tries = 0; tries < 500; tries += 1) {
       const found = (await client.get(serviceEntryKind, name, "shop"))?.status?.addresses as Given;
@@ -40,7 +56,10 @@ const none = (given: Given): boolean => given !== undefined && given.length === 
 
 test("every host gets an address of each family, keeps it, and gives it back with the wish for one", async () => {
   await allocating(async (client, given) => {
-    client.put(serviceEntryKind, entry("two", { hosts: ["a.example.com", "b.example.com", "*.c.example.com"], resolution: "STATIC" }));
+    client.put(
+      serviceEntryKind,
+      entry("two", { hosts: ["a.example.com", "b.example.com", "*.c.example.com"], resolution: "STATIC" }),
+    );
     const first = await given("two", some);
     assert.deepEqual(first, [
       { value: "240.240.0.1", host: "a.example.com" },
@@ -50,8 +69,18 @@ test("every host gets an address of each family, keeps it, and gives it back wit
     ]);
     const status = (await client.get(serviceEntryKind, "two", "shop"))?.status;
     client.put(serviceEntryKind, entry("two", { hosts: ["b.example.com", "d.example.com"] }, { status }));
-    assert.deepEqual((await given("two", (found) => found?.[0]?.host === "b.example.com"))?.map(({ value }) => value), ["240.240.0.2", "2001:2::2", "240.240.0.3", "2001:2::3"]);
-    client.put(serviceEntryKind, entry("two", { hosts: ["b.example.com"], resolution: "NONE" }, { status: (await client.get(serviceEntryKind, "two", "shop"))?.status }));
+    assert.deepEqual(
+      (await given("two", (found) => found?.[0]?.host === "b.example.com"))?.map(({ value }) => value),
+      ["240.240.0.2", "2001:2::2", "240.240.0.3", "2001:2::3"],
+    );
+    client.put(
+      serviceEntryKind,
+      entry(
+        "two",
+        { hosts: ["b.example.com"], resolution: "NONE" },
+        { status: (await client.get(serviceEntryKind, "two", "shop"))?.status },
+      ),
+    );
     await given("two", none);
   });
 });
@@ -69,9 +98,15 @@ test("addresses that a user wrote are given to nobody, and of two that have one 
 
 test("addresses are the same however they are spelled, and one within a range that a user wrote is taken", async () => {
   await allocating(async (client, given) => {
-    client.put(serviceEntryKind, entry("user", { hosts: ["user.example.com"], addresses: ["2001:0002:0000::0001", "240.240.0.1/32"] }));
+    client.put(
+      serviceEntryKind,
+      entry("user", { hosts: ["user.example.com"], addresses: ["2001:0002:0000::0001", "240.240.0.1/32"] }),
+    );
     client.put(serviceEntryKind, entry("asks", { hosts: ["a.example.com"] }));
-    assert.deepEqual((await given("asks", some))?.map(({ value }) => value), ["240.240.0.2", "2001:2::2"]);
+    assert.deepEqual(
+      (await given("asks", some))?.map(({ value }) => value),
+      ["240.240.0.2", "2001:2::2"],
+    );
     client.put(serviceEntryKind, entry("wide", { hosts: ["wide.example.com"], addresses: ["240.240.0.2/31"] }));
     await given("asks", (found) => found?.every(({ value }) => value.includes(":")) === true);
   });

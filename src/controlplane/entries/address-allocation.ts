@@ -24,7 +24,15 @@ const fieldManager = "istio.io/ip-autoallocate";
 export async function runAddressAllocation(options: AddressAllocationOptions, signal: AbortSignal): Promise<void> {
   const { entries, queues, clock, log } = options;
   const allocation = new AddressAllocation(options);
-  const reconciler = new Reconciler({ name: "address-allocation", queues, log, clock, maxAttempts: Infinity, after: [entries.synced], reconcile: async (key) => await allocation.reconcile(key) });
+  const reconciler = new Reconciler({
+    name: "address-allocation",
+    queues,
+    log,
+    clock,
+    maxAttempts: Infinity,
+    after: [entries.synced],
+    reconcile: async (key) => await allocation.reconcile(key),
+  });
   using _entries = entries.subscribe((change) => {
     const before = change.type === "set" ? change.previous : change.object;
     const now = change.type === "set" ? change.object : undefined;
@@ -73,7 +81,8 @@ class AddressAllocation {
   /** Who was given an address of a range that a user wrote since has to let it go. */
   #takeRange(range: string, concerned: Set<string>): void {
     this.#ranges.add(range);
-    for (const [address, holders] of this.#holders) if (rangeContains(range, address)) for (const holder of holders) concerned.add(holder);
+    for (const [address, holders] of this.#holders)
+      if (rangeContains(range, address)) for (const holder of holders) concerned.add(holder);
   }
 
   async reconcile(key: string): Promise<void> {
@@ -87,7 +96,11 @@ class AddressAllocation {
       const own = kept.filter((address) => address.host === host);
       return own.length > 0 ? own : this.#allocate(key, host);
     });
-    if (wanted.length === given.length && wanted.every(({ value, host }, index) => given[index]?.value === value && given[index].host === host)) return;
+    if (
+      wanted.length === given.length &&
+      wanted.every(({ value, host }, index) => given[index]?.value === value && given[index].host === host)
+    )
+      return;
     await this.#write(key, entry, wanted);
   }
 
@@ -99,13 +112,19 @@ class AddressAllocation {
       if ([...this.#ranges].some((range) => rangeContains(range, address))) return true;
       return [...(this.#holders.get(address) ?? [])].some((holder) => {
         const other = holder === key ? undefined : this.#options.entries.get(holder);
-        return other !== undefined && (written(other).some((own) => canonicalAddress(own) === address) || isOlder(other, entry));
+        return (
+          other !== undefined &&
+          (written(other).some((own) => canonicalAddress(own) === address) || isOlder(other, entry))
+        );
       });
     });
   }
 
   #allocate(key: string, host: string): readonly HostAddress[] {
-    const isTaken = (address: string): boolean => this.#holders.has(address) || this.#promised.has(address) || [...this.#ranges].some((range) => rangeContains(range, address));
+    const isTaken = (address: string): boolean =>
+      this.#holders.has(address) ||
+      this.#promised.has(address) ||
+      [...this.#ranges].some((range) => rangeContains(range, address));
     return this.#pools.flatMap((pool) => {
       const value = pool.take(isTaken);
       if (value === undefined) {
@@ -121,7 +140,13 @@ class AddressAllocation {
   async #write(key: string, { metadata }: ServiceEntry, addresses: readonly HostAddress[]): Promise<void> {
     const { name = "", namespace, resourceVersion } = metadata;
     try {
-      await this.#options.client.patchMerge(serviceEntryKind, name, namespace, { metadata: { resourceVersion }, status: { addresses } }, { subresource: "status", fieldManager });
+      await this.#options.client.patchMerge(
+        serviceEntryKind,
+        name,
+        namespace,
+        { metadata: { resourceVersion }, status: { addresses } },
+        { subresource: "status", fieldManager },
+      );
     } catch (error) {
       this.#forget(key);
       throw error;
@@ -135,8 +160,12 @@ class AddressAllocation {
   /** Only those that could be given to others. */
   #addressesOf(entry: ServiceEntry | undefined): readonly string[] {
     if (entry === undefined) return [];
-    const all = [...written(entry), ...givenTo(entry).map(({ value }) => value)].map((address) => canonicalAddress(address) ?? address);
-    return [...new Set(all)].filter((address) => this.#pools.some((pool) => (address.includes("/") ? pool.overlaps(address) : pool.contains(address))));
+    const all = [...written(entry), ...givenTo(entry).map(({ value }) => value)].map(
+      (address) => canonicalAddress(address) ?? address,
+    );
+    return [...new Set(all)].filter((address) =>
+      this.#pools.some((pool) => (address.includes("/") ? pool.overlaps(address) : pool.contains(address))),
+    );
   }
 }
 

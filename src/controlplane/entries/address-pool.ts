@@ -11,7 +11,8 @@ export class AddressPool {
   /** Throws a user error for what is no range. The range's own address is never given out. */
   constructor(range: string) {
     const found = cidrOf(range);
-    if (found === undefined || !range.includes("/")) throw userError("address-range-invalid", `a range of addresses must be <address>/<length>, got "${range}"`);
+    if (found === undefined || !range.includes("/"))
+      throw userError("address-range-invalid", `a range of addresses must be <address>/<length>, got "${range}"`);
     this.#bytes = found.address.length;
     const [base, last] = boundsOf(found);
     this.#first = base + 1n;
@@ -60,7 +61,13 @@ export function rangeContains(range: string, address: string): boolean {
   return number >= first && number <= last;
 }
 
-function boundsOf({ address, length }: { readonly address: Uint8Array; readonly length: number }): readonly [first: bigint, last: bigint] {
+function boundsOf({
+  address,
+  length,
+}: {
+  readonly address: Uint8Array;
+  readonly length: number;
+}): readonly [first: bigint, last: bigint] {
   const size = 1n << BigInt(address.length * 8 - length);
   const first = (numberOf(address) / size) * size;
   return [first, first + size - 1n];

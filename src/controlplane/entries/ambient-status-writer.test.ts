@@ -17,17 +17,43 @@ after(async () => {
 
 test("who begins to lead takes back what is not to be said any more, and nothing of objects that only another revision reads", async () => {
   const client = new FakeKubeClient();
-  const said = { conditions: [{ type: "ZtunnelAccepted", status: "True", reason: "Accepted", message: "attached to ztunnel" }, { type: "Other", status: "True" }] };
-  for (const name of ["mine", "of-another-revision"]) client.put(authorizationPolicyKind, { metadata: { name, namespace: "shop" }, spec: {}, status: said } as KubernetesObject);
+  const said = {
+    conditions: [
+      { type: "ZtunnelAccepted", status: "True", reason: "Accepted", message: "attached to ztunnel" },
+      { type: "Other", status: "True" },
+    ],
+  };
+  for (const name of ["mine", "of-another-revision"])
+    client.put(authorizationPolicyKind, {
+      metadata: { name, namespace: "shop" },
+      spec: {},
+      status: said,
+    } as KubernetesObject);
   const graph = new CollectionGraph();
   const none = (): SourceCollection<AmbientStatus> => graph.source<AmbientStatus>("statuses");
   const statuses = { Service: none(), ServiceEntry: none(), WorkloadEntry: none(), AuthorizationPolicy: none() };
   const informer = createInformer(client, authorizationPolicyKind, { log: silentLogger, clock: systemClock });
   running.push(informer.run(stopped.signal));
   await informer.synced;
-  const objectsOf = (kind: string): Informer<KubernetesObject> | undefined => (kind === "AuthorizationPolicy" ? informer : undefined);
-  const types = async (name: string): Promise<readonly string[] | undefined> => ((await client.get(authorizationPolicyKind, name, "shop")) as { status?: typeof said } | undefined)?.status?.conditions.map(({ type }) => type);
-  running.push(runAmbientStatusWriter({ client, statuses, objectsOf, isRead: (_kind, key) => key === "shop/mine", clock: systemClock, log: silentLogger }, stopped.signal));
+  const objectsOf = (kind: string): Informer<KubernetesObject> | undefined =>
+    kind === "AuthorizationPolicy" ? informer : undefined;
+  const types = async (name: string): Promise<readonly string[] | undefined> =>
+    (
+      (await client.get(authorizationPolicyKind, name, "shop")) as { status?: typeof said } | undefined
+    )?.status?.conditions.map(({ type }) => type);
+  running.push(
+    runAmbientStatusWriter(
+      {
+        client,
+        statuses,
+        objectsOf,
+        isRead: (_kind, key) => key === "shop/mine",
+        clock: systemClock,
+        log: silentLogger,
+      },
+      stopped.signal,
+    ),
+  );
   while ((await types("mine"))?.length !== 1) await new Promise((resolve) => setImmediate(resolve));
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(await types("mine"), ["Other"]);

@@ -1,9 +1,19 @@
 import { metaTime, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
-import { authorizationPolicyKind, serviceEntryKind, workloadEntryKind, type IstioCondition } from "../../api/istio/index.ts";
+import {
+  authorizationPolicyKind,
+  serviceEntryKind,
+  workloadEntryKind,
+  type IstioCondition,
+} from "../../api/istio/index.ts";
 import { serviceKind } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
-import { ambientConditionTypes, type AmbientCondition, type AmbientStatuses, type AmbientStatusKind } from "../model/index.ts";
+import {
+  ambientConditionTypes,
+  type AmbientCondition,
+  type AmbientStatuses,
+  type AmbientStatusKind,
+} from "../model/index.ts";
 
 export interface AmbientStatusWriterOptions {
   readonly client: KubeClient;
@@ -44,11 +54,15 @@ export async function runAmbientStatusWriter(options: AmbientStatusWriterOptions
   });
   using subscriptions = new DisposableStack();
   for (const kind of names) {
-    subscriptions.use(statuses[kind].subscribe((changes) => {
-      for (const change of changes) reconciler.add(`${kind}${separator}${change.key}`);
-    }));
+    subscriptions.use(
+      statuses[kind].subscribe((changes) => {
+        for (const change of changes) reconciler.add(`${kind}${separator}${change.key}`);
+      }),
+    );
     // What an earlier leader has written, and is not to be said any more.
-    for (const object of objectsOf(kind)?.list() ?? []) if (ownConditions(kind, object).length > 0) reconciler.add(`${kind}${separator}${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`);
+    for (const object of objectsOf(kind)?.list() ?? [])
+      if (ownConditions(kind, object).length > 0)
+        reconciler.add(`${kind}${separator}${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`);
   }
   await reconciler.run(signal);
 }
@@ -58,18 +72,34 @@ function ownConditions(kind: AmbientStatusKind, object: WithConditions): readonl
 }
 
 /** Conditions of others stay. Fails with `conflict` when the object has changed since it was read; the next try reads it anew. */
-async function write({ client, statuses, objectsOf, isRead, clock }: AmbientStatusWriterOptions, kind: AmbientStatusKind, key: string): Promise<void> {
+async function write(
+  { client, statuses, objectsOf, isRead, clock }: AmbientStatusWriterOptions,
+  kind: AmbientStatusKind,
+  key: string,
+): Promise<void> {
   const object: WithConditions | undefined = objectsOf(kind)?.get(key);
   if (object === undefined || object.metadata.deletionTimestamp !== undefined || !isRead(kind, key)) return;
   const wanted = statuses[kind].get(key)?.conditions ?? [];
   const before = object.status?.conditions ?? [];
   const own = ownConditions(kind, object);
   const now = metaTime(clock.nowMs());
-  const ours = wanted.map((condition) => merged(condition, own.find(({ type }) => type === condition.type), now));
+  const ours = wanted.map((condition) =>
+    merged(
+      condition,
+      own.find(({ type }) => type === condition.type),
+      now,
+    ),
+  );
   if (structurallyEqual(own, ours)) return;
   const { name = "", namespace, resourceVersion } = object.metadata;
   const conditions = [...before.filter(({ type }) => !ambientConditionTypes[kind].includes(type)), ...ours];
-  await client.patchMerge(kinds[kind], name, namespace, { metadata: { resourceVersion }, status: { conditions } }, { subresource: "status", fieldManager });
+  await client.patchMerge(
+    kinds[kind],
+    name,
+    namespace,
+    { metadata: { resourceVersion }, status: { conditions } },
+    { subresource: "status", fieldManager },
+  );
 }
 
 /** With the time of before where it is the same. */
@@ -82,6 +112,11 @@ function merged(condition: AmbientCondition, known: IstioCondition | undefined, 
     status,
     reason,
     message,
-    ...(observedGeneration === undefined ? {} : { observedGeneration: typeof known?.observedGeneration === "string" ? String(observedGeneration) : observedGeneration }),
+    ...(observedGeneration === undefined
+      ? {}
+      : {
+          observedGeneration:
+            typeof known?.observedGeneration === "string" ? String(observedGeneration) : observedGeneration,
+        }),
   };
 }

@@ -29,10 +29,28 @@ export async function runEntryControllers(options: EntryControllersOptions, sign
   const { revision, statuses, objectsOf, isRead, addressRanges, queues, clock, log } = options;
   const entries = objectsOf("ServiceEntry") as Informer<ServiceEntry> | undefined;
   await Promise.all([
-    leadAlone(options, `istio-status-leader-${revision}`, signal, async (leading, client) => await runAmbientStatusWriter({ client, statuses, objectsOf, isRead, queues, clock, log: log.scoped("ambient-status") }, leading)),
+    leadAlone(
+      options,
+      `istio-status-leader-${revision}`,
+      signal,
+      async (leading, client) =>
+        await runAmbientStatusWriter(
+          { client, statuses, objectsOf, isRead, queues, clock, log: log.scoped("ambient-status") },
+          leading,
+        ),
+    ),
     // Of all revisions together, as addresses are.
     entries === undefined || addressRanges.length === 0
       ? undefined
-      : leadAlone(options, "istio-ip-autoallocate", signal, async (leading, client) => await runAddressAllocation({ client, entries, ranges: addressRanges, queues, clock, log: log.scoped("addresses") }, leading)),
+      : leadAlone(
+          options,
+          "istio-ip-autoallocate",
+          signal,
+          async (leading, client) =>
+            await runAddressAllocation(
+              { client, entries, ranges: addressRanges, queues, clock, log: log.scoped("addresses") },
+              leading,
+            ),
+        ),
   ]);
 }

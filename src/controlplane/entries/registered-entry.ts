@@ -1,5 +1,11 @@
 import { apiVersionOf } from "../../api/index.ts";
-import { istioAnnotations, workloadEntryKind, workloadGroupKind, type WorkloadEntry, type WorkloadGroup } from "../../api/istio/index.ts";
+import {
+  istioAnnotations,
+  workloadEntryKind,
+  workloadGroupKind,
+  type WorkloadEntry,
+  type WorkloadGroup,
+} from "../../api/istio/index.ts";
 import type { ProxyIdentity } from "../serve/index.ts";
 
 const maxNameLength = 253;
@@ -7,11 +13,17 @@ const tunnelLabel = "networking.istio.io/tunnel";
 const localityLabel = "istio-locality";
 
 /** Of the entry that stands for a proxy: of the group, address and network, or the one that the proxy names; undefined: none. */
-export function registeredEntryName({ registration, address, network }: Pick<ProxyIdentity, "registration" | "address" | "network">): string | undefined {
+export function registeredEntryName({
+  registration,
+  address,
+  network,
+}: Pick<ProxyIdentity, "registration" | "address" | "network">): string | undefined {
   if (registration === undefined) return undefined;
   if (registration.group === "") return registration.entry;
   // Letters of a name that is too long are left out where it begins, as the address is what tells entries apart.
-  return [registration.group, address.replaceAll(":", "-"), ...(network === "" ? [] : [network])].join("-").slice(-maxNameLength);
+  return [registration.group, address.replaceAll(":", "-"), ...(network === "" ? [] : [network])]
+    .join("-")
+    .slice(-maxNameLength);
 }
 
 /** The entry that a group's template makes for a proxy: what the proxy says of itself counts before the group's metadata, and that before the template. */
@@ -26,7 +38,9 @@ export function entryOfGroup(name: string, proxy: ProxyIdentity, group: Workload
     address: proxy.address,
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(proxy.network === "" ? {} : { network: proxy.network }),
-    ...(registration?.locality === undefined || registration.locality === "" ? {} : { locality: registration.locality }),
+    ...(registration?.locality === undefined || registration.locality === ""
+      ? {}
+      : { locality: registration.locality }),
   };
   return {
     apiVersion: apiVersionOf(workloadEntryKind),
@@ -40,7 +54,15 @@ export function entryOfGroup(name: string, proxy: ProxyIdentity, group: Workload
         [istioAnnotations.autoRegistrationGroup]: group.metadata.name ?? "",
         ...metadata?.annotations,
       },
-      ownerReferences: [{ apiVersion: apiVersionOf(workloadGroupKind), kind: workloadGroupKind.kind, name: group.metadata.name ?? "", uid: group.metadata.uid ?? "", controller: true }],
+      ownerReferences: [
+        {
+          apiVersion: apiVersionOf(workloadGroupKind),
+          kind: workloadGroupKind.kind,
+          name: group.metadata.name ?? "",
+          uid: group.metadata.uid ?? "",
+          controller: true,
+        },
+      ],
     },
     spec: spec as WorkloadEntry["spec"],
   };
@@ -53,6 +75,7 @@ export function isAutoRegistered({ metadata }: WorkloadEntry): boolean {
 /** Why a proxy may not stand for an entry; undefined: it may. */
 export function registrationFault(proxy: ProxyIdentity, account: string | undefined): string | undefined {
   if (!proxy.verified) return "its credentials do not prove who it is; it must use the port with TLS";
-  if (account !== undefined && account !== "" && account !== proxy.serviceAccount) return `it runs as the account ${proxy.serviceAccount === "" ? "that it does not say" : proxy.serviceAccount}, the entry is for ${account}`;
+  if (account !== undefined && account !== "" && account !== proxy.serviceAccount)
+    return `it runs as the account ${proxy.serviceAccount === "" ? "that it does not say" : proxy.serviceAccount}, the entry is for ${account}`;
   return undefined;
 }

@@ -16,26 +16,59 @@ function proxy(metadata: JsonObject = {}): ProxyIdentity {
   const node = create(NodeSchema, {
     id: "sidecar~10.9.0.7~vm-1.shop~shop.svc.cluster.local",
     locality: { region: "r1", zone: "z1" },
-    metadata: { NAMESPACE: "shop", SERVICE_ACCOUNT: "vm", AUTO_REGISTER_GROUP: "vms", NETWORK: "n1", LABELS: { app: "vm", "istio-locality": "r1.z1" }, ...metadata },
+    metadata: {
+      NAMESPACE: "shop",
+      SERVICE_ACCOUNT: "vm",
+      AUTO_REGISTER_GROUP: "vms",
+      NETWORK: "n1",
+      LABELS: { app: "vm", "istio-locality": "r1.z1" },
+      ...metadata,
+    },
   });
   return { ...readProxyIdentity(node), verified: true };
 }
 
 const group = {
   metadata: { name: "vms", namespace: "shop" },
-  spec: { metadata: { labels: { app: "group", tier: "one" }, annotations: { note: "x" } }, template: { serviceAccount: "vm", ports: { http: 8080 }, labels: { tier: "template" } } },
+  spec: {
+    metadata: { labels: { app: "group", tier: "one" }, annotations: { note: "x" } },
+    template: { serviceAccount: "vm", ports: { http: 8080 }, labels: { tier: "template" } },
+  },
 } as unknown as WorkloadGroup;
 
-async function registering(graceMs: number, body: (world: { client: FakeKubeClient; registration: WorkloadRegistration; eventually: (holds: (entry: WorkloadEntry | undefined) => boolean, name?: string) => Promise<WorkloadEntry | undefined> }) => Promise<void>): Promise<void> {
+async function registering(
+  graceMs: number,
+  body: (world: {
+    client: FakeKubeClient;
+    registration: WorkloadRegistration;
+    eventually: (
+      holds: (entry: WorkloadEntry | undefined) => boolean,
+      name?: string,
+    ) => Promise<WorkloadEntry | undefined>;
+  }) => Promise<void>,
+): Promise<void> {
   const client = new FakeKubeClient();
   client.put(workloadGroupKind, group);
   const ended = new AbortController();
   const [clock, log] = [systemClock, silentLogger];
   const entries = createInformer(client, workloadEntryKind, { log, clock });
-  const registration = new WorkloadRegistration({ client, entries, instance: "istiod-1", instanceNamespace: "istio-system", clusterId: "c1", graceMs, metrics: new MetricsRegistry(), clock, log });
+  const registration = new WorkloadRegistration({
+    client,
+    entries,
+    instance: "istiod-1",
+    instanceNamespace: "istio-system",
+    clusterId: "c1",
+    graceMs,
+    metrics: new MetricsRegistry(),
+    clock,
+    log,
+  });
   const work = Promise.all([entries.run(ended.signal), registration.run(ended.signal)]);
   await registration.synced;
-  const eventually = async (holds: (entry: WorkloadEntry | undefined) => boolean, name = "vms-10.9.0.7-n1"): Promise<WorkloadEntry | undefined> => {
+  const eventually = async (
+    holds: (entry: WorkloadEntry | undefined) => boolean,
+    name = "vms-10.9.0.7-n1",
+  ): Promise<WorkloadEntry | undefined> => {
     for (let tries = 0; tries < 500; tries += 1) {
       const found = await client.get(workloadEntryKind, name, "shop");
       if (holds(found)) return found;
@@ -55,10 +88,23 @@ test("a proxy's entry is made of its group, marked while it is connected, and go
   await registering(20, async ({ registration, eventually }) => {
     registration.connected(proxy());
     const made = await eventually((entry) => entry !== undefined);
-    assert.deepEqual(made?.spec, { serviceAccount: "vm", ports: { http: 8080 }, address: "10.9.0.7", network: "n1", locality: "r1/z1", labels: { app: "vm", tier: "one" } });
-    assert.deepEqual(made.metadata.ownerReferences?.map(({ kind, name, controller }) => [kind, name, controller]), [["WorkloadGroup", "vms", true]]);
+    assert.deepEqual(made?.spec, {
+      serviceAccount: "vm",
+      ports: { http: 8080 },
+      address: "10.9.0.7",
+      network: "n1",
+      locality: "r1/z1",
+      labels: { app: "vm", tier: "one" },
+    });
+    assert.deepEqual(
+      made.metadata.ownerReferences?.map(({ kind, name, controller }) => [kind, name, controller]),
+      [["WorkloadGroup", "vms", true]],
+    );
     const annotations = made.metadata.annotations ?? {};
-    assert.deepEqual([annotations["istio.io/autoRegistrationGroup"], annotations["istio.io/workloadController"], annotations["note"]], ["vms", "istiod-1", "x"]);
+    assert.deepEqual(
+      [annotations["istio.io/autoRegistrationGroup"], annotations["istio.io/workloadController"], annotations["note"]],
+      ["vms", "istiod-1", "x"],
+    );
     assert.ok(annotations["istio.io/connectedAt"]);
     registration.disconnected(proxy());
     await eventually((entry) => entry === undefined);
@@ -84,7 +130,8 @@ test("what probes find becomes a condition, of entries that are probed", async (
     const probed = proxy({ PROXY_CONFIG: { readinessProbe: { tcpSocket: { port: 80 } } } });
     registration.connected(probed);
     registration.probed(probed, { healthy: false, message: "refused" });
-    const healthy = (entry: WorkloadEntry | undefined) => entry?.status?.conditions?.find(({ type }) => type === "Healthy");
+    const healthy = (entry: WorkloadEntry | undefined) =>
+      entry?.status?.conditions?.find(({ type }) => type === "Healthy");
     assert.equal(healthy(await eventually((entry) => healthy(entry) !== undefined))?.message, "refused");
     registration.probed(probed, { healthy: true, message: "" });
     await eventually((entry) => healthy(entry)?.status === "True");
@@ -95,27 +142,57 @@ test("nobody is registered without proof, for another account, or by what is not
   await registering(60_000, async ({ client, registration }) => {
     assert.throws(() => registration.connected({ ...proxy(), verified: false }), /may not stand for .*prove/);
     assert.throws(() => registration.connected(proxy({ SERVICE_ACCOUNT: "other" })), /the entry is for vm/);
-    assert.throws(() => registration.connected(proxy({ AUTO_REGISTER_GROUP: "none" })), /WorkloadGroup shop\/none, which is not there/);
-    assert.throws(() => registration.connected(proxy({ AUTO_REGISTER_GROUP: "", WORKLOAD_ENTRY: "own" })), /WorkloadEntry shop\/own, which is not there/);
+    assert.throws(
+      () => registration.connected(proxy({ AUTO_REGISTER_GROUP: "none" })),
+      /WorkloadGroup shop\/none, which is not there/,
+    );
+    assert.throws(
+      () => registration.connected(proxy({ AUTO_REGISTER_GROUP: "", WORKLOAD_ENTRY: "own" })),
+      /WorkloadEntry shop\/own, which is not there/,
+    );
     assert.equal((await client.list(workloadEntryKind)).items.length, 0);
   });
 });
 
 test("entries that a killed replica, or this one's former self, has left behind go, and those of replicas that run, or that cannot be seen from here, stay", async () => {
   await registering(10, async ({ client, registration, eventually }) => {
-    for (const name of ["istiod-1", "istiod-2"]) client.put(podKind, { metadata: { name, namespace: "istio-system" }, status: { phase: "Running" } } as never);
-    client.put(podKind, { metadata: { name: "istiod-evicted", namespace: "istio-system" }, status: { phase: "Failed" } } as never);
+    for (const name of ["istiod-1", "istiod-2"])
+      client.put(podKind, { metadata: { name, namespace: "istio-system" }, status: { phase: "Running" } } as never);
+    client.put(podKind, {
+      metadata: { name: "istiod-evicted", namespace: "istio-system" },
+      status: { phase: "Failed" },
+    } as never);
     const entry = (name: string, replica: string, home: string | undefined = `c1/istio-system/${replica}`): void => {
-      const annotations = { "istio.io/autoRegistrationGroup": "vms", "istio.io/workloadController": replica, ...(home === "" ? {} : { "serin.dev/workload-controller-pod": home }), "istio.io/connectedAt": "2026-01-01T00:00:00.000Z" };
-      client.put(workloadEntryKind, { metadata: { name, namespace: "shop", annotations }, spec: { address: "10.9.0.8" } } as unknown as WorkloadEntry);
+      const annotations = {
+        "istio.io/autoRegistrationGroup": "vms",
+        "istio.io/workloadController": replica,
+        ...(home === "" ? {} : { "serin.dev/workload-controller-pod": home }),
+        "istio.io/connectedAt": "2026-01-01T00:00:00.000Z",
+      };
+      client.put(workloadEntryKind, {
+        metadata: { name, namespace: "shop", annotations },
+        spec: { address: "10.9.0.8" },
+      } as unknown as WorkloadEntry);
     };
-    const unseen = { "of-elsewhere": "c1/other/istiod-8", "of-abroad": "c2/istio-system/istiod-8", "of-upstream": "", "taken-over": "c1/istio-system/istiod-9" };
+    const unseen = {
+      "of-elsewhere": "c1/other/istiod-8",
+      "of-abroad": "c2/istio-system/istiod-8",
+      "of-upstream": "",
+      "taken-over": "c1/istio-system/istiod-9",
+    };
     for (const [name, home] of Object.entries(unseen)) entry(name, "istiod-8", home);
-    for (const [name, replica] of [["of-killed", "istiod-9"], ["of-evicted", "istiod-evicted"], ["of-former", "istiod-1"], ["of-other", "istiod-2"]] as const) entry(name, replica);
+    for (const [name, replica] of [
+      ["of-killed", "istiod-9"],
+      ["of-evicted", "istiod-evicted"],
+      ["of-former", "istiod-1"],
+      ["of-other", "istiod-2"],
+    ] as const)
+      entry(name, replica);
     registration.connected(proxy());
     for (const name of ["of-killed", "of-evicted", "of-former"]) await eventually((found) => found === undefined, name);
     // They are looked at before the first of the killed replica's is marked, or by the next look.
-    for (const name of ["of-other", ...Object.keys(unseen)]) await eventually((found) => found?.metadata.annotations?.["istio.io/connectedAt"] !== undefined, name);
+    for (const name of ["of-other", ...Object.keys(unseen)])
+      await eventually((found) => found?.metadata.annotations?.["istio.io/connectedAt"] !== undefined, name);
     const own = await eventually((found) => found !== undefined);
     assert.equal(own?.metadata.annotations?.["serin.dev/workload-controller-pod"], "c1/istio-system/istiod-1");
   });
@@ -126,8 +203,18 @@ test("a connected proxy's entry that is deleted, or said to be gone, comes back"
     registration.connected(proxy());
     const made = await eventually((entry) => entry !== undefined);
     const { "istio.io/connectedAt": _, ...annotations } = made?.metadata.annotations ?? {};
-    client.put(workloadEntryKind, { ...made, metadata: { ...made?.metadata, annotations: { ...annotations, "istio.io/disconnectedAt": "2036-01-01T00:00:00.000Z" } } });
-    await eventually((entry) => entry?.metadata.annotations?.["istio.io/connectedAt"] !== undefined && entry.metadata.annotations["istio.io/disconnectedAt"] === undefined);
+    client.put(workloadEntryKind, {
+      ...made,
+      metadata: {
+        ...made?.metadata,
+        annotations: { ...annotations, "istio.io/disconnectedAt": "2036-01-01T00:00:00.000Z" },
+      },
+    });
+    await eventually(
+      (entry) =>
+        entry?.metadata.annotations?.["istio.io/connectedAt"] !== undefined &&
+        entry.metadata.annotations["istio.io/disconnectedAt"] === undefined,
+    );
     await client.delete(workloadEntryKind, "vms-10.9.0.7-n1", "shop");
     await eventually((entry) => entry !== undefined);
   });

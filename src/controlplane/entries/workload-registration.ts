@@ -1,9 +1,23 @@
 import { keyOf } from "../../api/index.ts";
 import { podKind } from "../../api/kubernetes/index.ts";
 import { workloadControllerPodAnnotation } from "../../api/serin/index.ts";
-import { istioAnnotations, workloadEntryKind, workloadGroupKind, type IstioCondition, type WorkloadEntry, type WorkloadGroup } from "../../api/istio/index.ts";
+import {
+  istioAnnotations,
+  workloadEntryKind,
+  workloadGroupKind,
+  type IstioCondition,
+  type WorkloadEntry,
+  type WorkloadGroup,
+} from "../../api/istio/index.ts";
 import { describeError, userError, type Clock, type Logger } from "../../base/index.ts";
-import { createInformer, isKubeCode, Reconciler, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
+import {
+  createInformer,
+  isKubeCode,
+  Reconciler,
+  type Informer,
+  type KubeClient,
+  type QueueMetrics,
+} from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ProbedHealth, ProxyIdentity, WorkloadProxies } from "../serve/index.ts";
 import { entryOfGroup, isAutoRegistered, registeredEntryName, registrationFault } from "./registered-entry.ts";
@@ -34,7 +48,8 @@ interface Connected {
   health: (ProbedHealth & { readonly atMs: number }) | undefined;
 }
 
-const { autoRegistrationGroup, connectedAt, disconnectedAt, healthChecksEnabled, workloadController } = istioAnnotations;
+const { autoRegistrationGroup, connectedAt, disconnectedAt, healthChecksEnabled, workloadController } =
+  istioAnnotations;
 const fieldManager = "istio.io/autoregistration";
 const healthType = "Healthy";
 /** So many grace periods lie between two looks at all entries: what another replica has left behind goes then. */
@@ -64,7 +79,15 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     this.#startedAtMs = clock.nowMs();
     this.#groups = createInformer(client, workloadGroupKind, { log, clock });
     this.synced = Promise.all([entries.synced, this.#groups.synced]).then(() => undefined);
-    this.#reconciler = new Reconciler({ name: "workload-registration", queues, log, clock, maxAttempts: Infinity, after: [this.synced], reconcile: async (key) => await this.#counted(key) });
+    this.#reconciler = new Reconciler({
+      name: "workload-registration",
+      queues,
+      log,
+      clock,
+      maxAttempts: Infinity,
+      after: [this.synced],
+      reconcile: async (key) => await this.#counted(key),
+    });
     const counter = (name: string, help: string): (() => void) => {
       const series = metrics.counter(name, help).labels();
       return () => series.increment();
@@ -73,7 +96,10 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       created: counter("auto_registration_success_total", "WorkloadEntries that were made for proxies."),
       updated: counter("auto_registration_updates_total", "WorkloadEntries whose proxies came back."),
       disconnected: counter("auto_registration_unregister_total", "WorkloadEntries whose proxies went."),
-      failed: counter("auto_registration_errors_total", "Writes of WorkloadEntries for proxies that failed; they are tried again."),
+      failed: counter(
+        "auto_registration_errors_total",
+        "Writes of WorkloadEntries for proxies that failed; they are tried again.",
+      ),
       deleted: counter("auto_registration_deletes_total", "WorkloadEntries whose proxies were gone for too long."),
     };
   }
@@ -83,7 +109,9 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     // Proxies may connect before their group is made.
     using _groups = this.#groups.subscribe(({ object, type }) => {
       if (type === "delete") return;
-      for (const [key, { proxy }] of this.#connected) if (proxy.namespace === object.metadata.namespace && proxy.registration?.group === object.metadata.name) this.#reconciler.add(key);
+      for (const [key, { proxy }] of this.#connected)
+        if (proxy.namespace === object.metadata.namespace && proxy.registration?.group === object.metadata.name)
+          this.#reconciler.add(key);
     });
     // What another replica took for left behind, or somebody has deleted, is not while its proxy is connected.
     using _entries = this.#options.entries.subscribe(({ key }) => {
@@ -93,7 +121,11 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       while (!signal.aborted) {
         await clock.sleep(graceMs * sweepGraces, signal).catch(() => undefined);
         if (signal.aborted) return;
-        await this.#markLeftBehind().catch((error: unknown) => log.warn("WorkloadEntries that a replica has left behind could not be marked", { error: describeError(error) }));
+        await this.#markLeftBehind().catch((error: unknown) =>
+          log.warn("WorkloadEntries that a replica has left behind could not be marked", {
+            error: describeError(error),
+          }),
+        );
         this.#sweep();
       }
     };
@@ -107,7 +139,13 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     this.#refuseStranger(key, proxy);
     const nowMs = this.#options.clock.nowMs();
     const known = this.#connected.get(key);
-    this.#connected.set(key, { proxy, connectedAtMs: nowMs, streams: (known?.streams ?? 0) + 1, disconnectedAtMs: undefined, health: known?.health });
+    this.#connected.set(key, {
+      proxy,
+      connectedAtMs: nowMs,
+      streams: (known?.streams ?? 0) + 1,
+      disconnectedAtMs: undefined,
+      health: known?.health,
+    });
     this.#reconciler.add(key);
   }
 
@@ -137,10 +175,21 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     const group = proxy.registration?.group ?? "";
     const entry = entries.get(key);
     const template = this.#groups.get(`${proxy.namespace}/${group}`)?.spec.template;
-    if (entry === undefined && group === "") throw userError("no-workload-entry", `the proxy ${proxy.id} says that it is the WorkloadEntry ${key}, which is not there`, { hint: "create it, or let it be made of a WorkloadGroup" });
-    if (entry === undefined && template === undefined) throw userError("no-workload-group", `the proxy ${proxy.id} is to be registered by the WorkloadGroup ${proxy.namespace}/${group}, which is not there`, { hint: "create the WorkloadGroup" });
+    if (entry === undefined && group === "")
+      throw userError(
+        "no-workload-entry",
+        `the proxy ${proxy.id} says that it is the WorkloadEntry ${key}, which is not there`,
+        { hint: "create it, or let it be made of a WorkloadGroup" },
+      );
+    if (entry === undefined && template === undefined)
+      throw userError(
+        "no-workload-group",
+        `the proxy ${proxy.id} is to be registered by the WorkloadGroup ${proxy.namespace}/${group}, which is not there`,
+        { hint: "create the WorkloadGroup" },
+      );
     const fault = registrationFault(proxy, entry?.spec.serviceAccount ?? template?.serviceAccount);
-    if (fault !== undefined) throw userError("not-allowed", `the proxy ${proxy.id} may not stand for the WorkloadEntry ${key}: ${fault}`);
+    if (fault !== undefined)
+      throw userError("not-allowed", `the proxy ${proxy.id} may not stand for the WorkloadEntry ${key}: ${fault}`);
   }
 
   async #counted(key: string): Promise<number | undefined> {
@@ -179,9 +228,16 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       const group = this.#groups.get(`${proxy.namespace}/${proxy.registration?.group ?? ""}`);
       if (group === undefined) return;
       const made = entryOfGroup(name, proxy, group);
-      entry = await client.create(workloadEntryKind, { ...made, metadata: { ...made.metadata, annotations: { ...made.metadata.annotations, ...marks } } }, { fieldManager });
+      entry = await client.create(
+        workloadEntryKind,
+        { ...made, metadata: { ...made.metadata, annotations: { ...made.metadata.annotations, ...marks } } },
+        { fieldManager },
+      );
       this.#counters.created();
-    } else if (isMistaken(entry, instance) || (timeOf(entry, connectedAt) < connectedAtMs && timeOf(entry, disconnectedAt) <= connectedAtMs)) {
+    } else if (
+      isMistaken(entry, instance) ||
+      (timeOf(entry, connectedAt) < connectedAtMs && timeOf(entry, disconnectedAt) <= connectedAtMs)
+    ) {
       entry = await annotate(client, entry, { ...marks, [disconnectedAt]: null });
       this.#counters.updated();
     }
@@ -196,7 +252,12 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   async #markGone(entry: WorkloadEntry, known: Connected): Promise<void> {
     const { client, instance } = this.#options;
     const gone = known.disconnectedAtMs ?? 0;
-    if (entry.metadata.annotations?.[workloadController] !== instance || timeOf(entry, connectedAt) > known.connectedAtMs || timeOf(entry, disconnectedAt) >= gone) return;
+    if (
+      entry.metadata.annotations?.[workloadController] !== instance ||
+      timeOf(entry, connectedAt) > known.connectedAtMs ||
+      timeOf(entry, disconnectedAt) >= gone
+    )
+      return;
     await annotate(client, entry, { [connectedAt]: null, [disconnectedAt]: timeText(gone) });
     this.#counters.disconnected();
   }
@@ -214,10 +275,22 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     const leftMs = gone + graceMs - clock.nowMs();
     if (leftMs > 0) return leftMs;
     if (isAutoRegistered(entry)) {
-      await client.delete(workloadEntryKind, name, namespace, entry.metadata.resourceVersion === undefined ? {} : { preconditions: { resourceVersion: entry.metadata.resourceVersion } });
+      await client.delete(
+        workloadEntryKind,
+        name,
+        namespace,
+        entry.metadata.resourceVersion === undefined
+          ? {}
+          : { preconditions: { resourceVersion: entry.metadata.resourceVersion } },
+      );
       this.#counters.deleted();
       log.info("the WorkloadEntry of a proxy that is gone was deleted", { entry: key });
-    } else await writeConditions(client, entry, (entry.status?.conditions ?? []).filter(({ type }) => type !== healthType));
+    } else
+      await writeConditions(
+        client,
+        entry,
+        (entry.status?.conditions ?? []).filter(({ type }) => type !== healthType),
+      );
     if (this.#connected.get(key)?.disconnectedAtMs !== undefined) this.#connected.delete(key);
     return undefined;
   }
@@ -229,11 +302,16 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   }
 
   async #findsItself(): Promise<boolean> {
-    return await (this.#isInCluster ??= this.#hasPod(this.#options.instance).catch(() => ((this.#isInCluster = undefined), false)));
+    return await (this.#isInCluster ??= this.#hasPod(this.#options.instance).catch(
+      () => ((this.#isInCluster = undefined), false),
+    ));
   }
 
   async #hasPod(name: string): Promise<boolean> {
-    const phase = name === "" ? "" : ((await this.#options.client.get(podKind, name, this.#options.instanceNamespace))?.status?.phase ?? "");
+    const phase =
+      name === ""
+        ? ""
+        : ((await this.#options.client.get(podKind, name, this.#options.instanceNamespace))?.status?.phase ?? "");
     return phase !== "" && phase !== "Succeeded" && phase !== "Failed";
   }
 
@@ -258,36 +336,59 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       const { [workloadController]: controller = "", [connectedAt]: connected } = entry.metadata.annotations ?? {};
       const key = keyOf(entry);
       if (connected === undefined || !isOfProxy(entry) || this.#connected.has(key)) continue;
-      const isLeft = controller === instance ? timeOf(entry, connectedAt) < this.#startedAtMs : knowsPods && (await isDead(entry, controller));
+      const isLeft =
+        controller === instance
+          ? timeOf(entry, connectedAt) < this.#startedAtMs
+          : knowsPods && (await isDead(entry, controller));
       if (!isLeft) continue;
       marked += 1;
-      await annotate(client, entry, { [connectedAt]: null, [disconnectedAt]: timeText(clock.nowMs()) }).catch((error: unknown) => {
-        // Its proxy may just have come back.
-        if (!isKubeCode(error, "conflict") && !isKubeCode(error, "not-found")) throw error;
+      await annotate(client, entry, { [connectedAt]: null, [disconnectedAt]: timeText(clock.nowMs()) }).catch(
+        (error: unknown) => {
+          // Its proxy may just have come back.
+          if (!isKubeCode(error, "conflict") && !isKubeCode(error, "not-found")) throw error;
+        },
+      );
+      log.info("the proxy of a WorkloadEntry has not come back since its control plane was lost", {
+        entry: key,
+        replica: controller,
       });
-      log.info("the proxy of a WorkloadEntry has not come back since its control plane was lost", { entry: key, replica: controller });
       this.#reconciler.add(key);
     }
   }
 
   #sweep(): void {
     const left = this.#options.entries.list().filter((entry) => goneSince(entry) !== undefined);
-    for (const { metadata } of left.slice(0, maxSwept)) this.#reconciler.add(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
+    for (const { metadata } of left.slice(0, maxSwept))
+      this.#reconciler.add(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
   }
 
-  async #writeHealth(entry: WorkloadEntry, { healthy, message, atMs }: ProbedHealth & { readonly atMs: number }): Promise<void> {
+  async #writeHealth(
+    entry: WorkloadEntry,
+    { healthy, message, atMs }: ProbedHealth & { readonly atMs: number },
+  ): Promise<void> {
     const before = entry.status?.conditions ?? [];
     const known = before.find(({ type }) => type === healthType);
     if (known?.lastProbeTime !== undefined && Date.parse(known.lastProbeTime) > atMs) return;
     const time = timeText(atMs);
-    const condition: IstioCondition = { type: healthType, status: healthy ? "True" : "False", ...(healthy ? {} : { message }), lastProbeTime: time, lastTransitionTime: time };
-    await writeConditions(this.#options.client, entry, [...before.filter(({ type }) => type !== healthType), condition]);
+    const condition: IstioCondition = {
+      type: healthType,
+      status: healthy ? "True" : "False",
+      ...(healthy ? {} : { message }),
+      lastProbeTime: time,
+      lastTransitionTime: time,
+    };
+    await writeConditions(this.#options.client, entry, [
+      ...before.filter(({ type }) => type !== healthType),
+      condition,
+    ]);
   }
 }
 
 /** Whether it is made, or probed, by a proxy. */
 function isOfProxy({ metadata: { annotations = {} }, status }: WorkloadEntry): boolean {
-  const isProbed = annotations[workloadController] !== undefined && status?.conditions?.some(({ type }) => type === healthType) === true;
+  const isProbed =
+    annotations[workloadController] !== undefined &&
+    status?.conditions?.some(({ type }) => type === healthType) === true;
   return annotations[autoRegistrationGroup] !== undefined || isProbed;
 }
 
@@ -314,12 +415,32 @@ function timeText(atMs: number): string {
 }
 
 /** Null takes an annotation away. Fails with `conflict` when the entry has changed since it was read. */
-async function annotate(client: KubeClient, { metadata }: WorkloadEntry, annotations: Readonly<Record<string, string | null>>): Promise<WorkloadEntry> {
+async function annotate(
+  client: KubeClient,
+  { metadata }: WorkloadEntry,
+  annotations: Readonly<Record<string, string | null>>,
+): Promise<WorkloadEntry> {
   const { name = "", namespace, resourceVersion } = metadata;
-  return await client.patchMerge(workloadEntryKind, name, namespace, { metadata: { resourceVersion, annotations } }, { fieldManager });
+  return await client.patchMerge(
+    workloadEntryKind,
+    name,
+    namespace,
+    { metadata: { resourceVersion, annotations } },
+    { fieldManager },
+  );
 }
 
-async function writeConditions(client: KubeClient, { metadata }: WorkloadEntry, conditions: readonly IstioCondition[]): Promise<void> {
+async function writeConditions(
+  client: KubeClient,
+  { metadata }: WorkloadEntry,
+  conditions: readonly IstioCondition[],
+): Promise<void> {
   const { name = "", namespace, resourceVersion } = metadata;
-  await client.patchMerge(workloadEntryKind, name, namespace, { metadata: { resourceVersion }, status: { conditions } }, { subresource: "status", fieldManager });
+  await client.patchMerge(
+    workloadEntryKind,
+    name,
+    namespace,
+    { metadata: { resourceVersion }, status: { conditions } },
+    { subresource: "status", fieldManager },
+  );
 }

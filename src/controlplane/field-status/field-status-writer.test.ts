@@ -18,22 +18,45 @@ test("an object says in its status which fields have no effect, as long as it ha
   const stop = new AbortController();
   const objects = createInformer(client, destinationRuleKind, { log, clock: systemClock });
   const rule = (trafficPolicy: object): void => {
-    client.put(destinationRuleKind, { ...config("DestinationRule", "shop/web", { host: "web", trafficPolicy }), status: { conditions: [{ type: "Other", status: "True" }] } } as Parameters<typeof client.put>[1]);
+    client.put(destinationRuleKind, {
+      ...config("DestinationRule", "shop/web", { host: "web", trafficPolicy }),
+      status: { conditions: [{ type: "Other", status: "True" }] },
+    } as Parameters<typeof client.put>[1]);
   };
-  const conditions = async (): Promise<readonly Condition[]> => ((await client.get(destinationRuleKind, "web", "shop")) as unknown as { status: { conditions: Condition[] } }).status.conditions;
+  const conditions = async (): Promise<readonly Condition[]> =>
+    ((await client.get(destinationRuleKind, "web", "shop")) as unknown as { status: { conditions: Condition[] } })
+      .status.conditions;
   const until = async (count: number): Promise<readonly Condition[]> => {
     while ((await conditions()).length !== count) await new Promise((resolve) => setImmediate(resolve));
     return await conditions();
   };
-  rule({ outlierDetection: { consecutiveErrors: 5 }, loadBalancer: { simple: "ROUND_ROBIN", zoneAwareLbSetting: { enabled: true } } });
-  const work = Promise.all([objects.run(stop.signal), runFieldStatusWriter({ client, objectsOf: (kind) => (kind.kind === "DestinationRule" ? objects : undefined), clock: systemClock, log }, stop.signal)]);
+  rule({
+    outlierDetection: { consecutiveErrors: 5 },
+    loadBalancer: { simple: "ROUND_ROBIN", zoneAwareLbSetting: { enabled: true } },
+  });
+  const work = Promise.all([
+    objects.run(stop.signal),
+    runFieldStatusWriter(
+      { client, objectsOf: (kind) => (kind.kind === "DestinationRule" ? objects : undefined), clock: systemClock, log },
+      stop.signal,
+    ),
+  ]);
   const [other, own] = await until(2);
   assert.equal(other?.type, "Other");
   assert.equal(own?.type, fieldCondition);
-  assert.match(own?.message ?? "", /spec\.trafficPolicy\.loadBalancer\.zoneAwareLbSetting: gives endpoints their priorities, but has no effect on how zones share the load: .*; spec\.trafficPolicy\.outlierDetection\.consecutiveErrors: is deprecated and has no effect/);
+  assert.match(
+    own?.message ?? "",
+    /spec\.trafficPolicy\.loadBalancer\.zoneAwareLbSetting: gives endpoints their priorities, but has no effect on how zones share the load: .*; spec\.trafficPolicy\.outlierDetection\.consecutiveErrors: is deprecated and has no effect/,
+  );
   const before = await client.get(destinationRuleKind, "web", "shop");
-  client.put(destinationRuleKind, { ...before, spec: { host: "web", trafficPolicy: { loadBalancer: { simple: "RANDOM" } } } } as unknown as Parameters<typeof client.put>[1]);
-  assert.deepEqual((await until(1)).map(({ type }) => type), ["Other"]);
+  client.put(destinationRuleKind, {
+    ...before,
+    spec: { host: "web", trafficPolicy: { loadBalancer: { simple: "RANDOM" } } },
+  } as unknown as Parameters<typeof client.put>[1]);
+  assert.deepEqual(
+    (await until(1)).map(({ type }) => type),
+    ["Other"],
+  );
   stop.abort();
   await work;
 });

@@ -1,4 +1,10 @@
-import { formatIssues, metaTime, tellsOfNoEffect, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import {
+  formatIssues,
+  metaTime,
+  tellsOfNoEffect,
+  type KindDefinition,
+  type KubernetesObject,
+} from "../../api/index.ts";
 import { istioKinds, type IstioCondition } from "../../api/istio/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
@@ -26,10 +32,24 @@ const maxMessageLength = 1024;
 
 /** Says in the status of Istio's objects which of their fields have no effect, by name. Of all revisions one does so at a time. */
 export async function runFieldStatusController(options: FieldStatusOptions, signal: AbortSignal): Promise<void> {
-  await leadAlone(options, leaseName, signal, async (leading, client) => await runFieldStatusWriter({ ...options, client }, leading));
+  await leadAlone(
+    options,
+    leaseName,
+    signal,
+    async (leading, client) => await runFieldStatusWriter({ ...options, client }, leading),
+  );
 }
 
-export async function runFieldStatusWriter({ client, objectsOf, queues, clock, log }: Pick<FieldStatusOptions, "client" | "objectsOf" | "queues" | "clock" | "log">, signal: AbortSignal): Promise<void> {
+export async function runFieldStatusWriter(
+  {
+    client,
+    objectsOf,
+    queues,
+    clock,
+    log,
+  }: Pick<FieldStatusOptions, "client" | "objectsOf" | "queues" | "clock" | "log">,
+  signal: AbortSignal,
+): Promise<void> {
   const read = istioKinds.flatMap((kind) => {
     const objects = objectsOf(kind);
     return objects === undefined ? [] : [{ kind, objects }];
@@ -51,7 +71,8 @@ export async function runFieldStatusWriter({ client, objectsOf, queues, clock, l
   for (const { kind, objects } of read) {
     subscriptions.use(
       objects.subscribe((change) => {
-        if (change.type === "set" && wantedConditions(kind, change.object, clock) !== undefined) reconciler.add(`${kind.kind} ${change.key}`);
+        if (change.type === "set" && wantedConditions(kind, change.object, clock) !== undefined)
+          reconciler.add(`${kind.kind} ${change.key}`);
       }),
     );
   }
@@ -63,18 +84,41 @@ async function write(client: KubeClient, kind: KindDefinition, object: Kubernete
   const conditions = wantedConditions(kind, object, clock);
   if (conditions === undefined || object.metadata.deletionTimestamp !== undefined) return;
   const { name = "", namespace, resourceVersion } = object.metadata;
-  await client.patchMerge(kind, name, namespace, { metadata: { resourceVersion }, status: { conditions } }, { subresource: "status", fieldManager });
+  await client.patchMerge(
+    kind,
+    name,
+    namespace,
+    { metadata: { resourceVersion }, status: { conditions } },
+    { subresource: "status", fieldManager },
+  );
 }
 
 /** Undefined where the object says already what it should. */
-function wantedConditions(kind: KindDefinition, object: WithConditions, clock: Clock): readonly IstioCondition[] | undefined {
+function wantedConditions(
+  kind: KindDefinition,
+  object: WithConditions,
+  clock: Clock,
+): readonly IstioCondition[] | undefined {
   const before = object.status?.conditions ?? [];
   const own = before.find(({ type }) => type === fieldCondition);
   const issues = (kind.parse?.(object).warnings ?? []).filter(tellsOfNoEffect);
   if (issues.length === 0) return own === undefined ? undefined : before.filter(({ type }) => type !== fieldCondition);
-  const said = { type: fieldCondition, status: "True", reason: "FieldsWithoutEffect", message: shortened(formatIssues(issues).replaceAll("\n", "; ")), observedGeneration: object.metadata.generation } as IstioCondition;
+  const said = {
+    type: fieldCondition,
+    status: "True",
+    reason: "FieldsWithoutEffect",
+    message: shortened(formatIssues(issues).replaceAll("\n", "; ")),
+    observedGeneration: object.metadata.generation,
+  } as IstioCondition;
   const wanted: IstioCondition = { ...said, lastTransitionTime: own?.lastTransitionTime ?? metaTime(clock.nowMs()) };
-  if (own !== undefined && structurallyEqual({ ...own, observedGeneration: Number(own.observedGeneration) }, { ...wanted, observedGeneration: Number(wanted.observedGeneration) })) return undefined;
+  if (
+    own !== undefined &&
+    structurallyEqual(
+      { ...own, observedGeneration: Number(own.observedGeneration) },
+      { ...wanted, observedGeneration: Number(wanted.observedGeneration) },
+    )
+  )
+    return undefined;
   return [...before.filter(({ type }) => type !== fieldCondition), wanted];
 }
 

@@ -20,7 +20,15 @@ after(async () => {
   await Promise.all(running);
 });
 
-const proxy = { revision: "default", image: "proxyv2:1", discoveryAddress: "istiod.istio-system.svc:15012", clusterId: "Kubernetes", trustDomain: "cluster.local", network: "", proxyMetadata: {} };
+const proxy = {
+  revision: "default",
+  image: "proxyv2:1",
+  discoveryAddress: "istiod.istio-system.svc:15012",
+  clusterId: "Kubernetes",
+  trustDomain: "cluster.local",
+  network: "",
+  proxyMetadata: {},
+};
 const spec = { gatewayClassName: "istio", listeners: [{ name: "http", port: 80, protocol: "HTTP" }] };
 
 async function untilTrue(holds: () => Promise<boolean>): Promise<void> {
@@ -28,7 +36,13 @@ async function untilTrue(holds: () => Promise<boolean>): Promise<void> {
 }
 
 /** A controller over placements that the test sets, each of the same Gateway. */
-function controller(gateway: KubernetesObject): { readonly client: FakeKubeClient; readonly place: (overlays: GatewayPlacement["overlays"], ports?: GatewayPlacement["ports"]) => void; readonly waits: number[]; readonly again: () => void; readonly warnings: string[] } {
+function controller(gateway: KubernetesObject): {
+  readonly client: FakeKubeClient;
+  readonly place: (overlays: GatewayPlacement["overlays"], ports?: GatewayPlacement["ports"]) => void;
+  readonly waits: number[];
+  readonly again: () => void;
+  readonly warnings: string[];
+} {
   const client = new FakeKubeClient();
   client.put(gatewayKind, gateway);
   const graph = new CollectionGraph();
@@ -37,8 +51,28 @@ function controller(gateway: KubernetesObject): { readonly client: FakeKubeClien
   const due: (() => void)[] = [];
   const warnings: string[] = [];
   const log = createLogger({ scope: "test", level: "warn", write: (line) => void warnings.push(line) });
-  const clock = { ...systemClock, after: (delayMs: number, act: () => void) => (waits.push(delayMs), due.push(act), { [Symbol.dispose]: () => undefined }) };
-  running.push(runGatewayDeploymentController({ client, placements, proxy: () => proxy, proxyConfigs: graph.source<ProxyConfigFacts>("proxy-configs"), rootNamespace: () => "istio-system", clock, log }, stopped.signal));
+  const clock = {
+    ...systemClock,
+    after: (delayMs: number, act: () => void) => (
+      waits.push(delayMs),
+      due.push(act),
+      { [Symbol.dispose]: () => undefined }
+    ),
+  };
+  running.push(
+    runGatewayDeploymentController(
+      {
+        client,
+        placements,
+        proxy: () => proxy,
+        proxyConfigs: graph.source<ProxyConfigFacts>("proxy-configs"),
+        rootNamespace: () => "istio-system",
+        clock,
+        log,
+      },
+      stopped.signal,
+    ),
+  );
   const facts = {} as GatewayPlacement["gateway"];
   return {
     client,
@@ -48,15 +82,28 @@ function controller(gateway: KubernetesObject): { readonly client: FakeKubeClien
       for (const act of due.splice(0)) act();
     },
     place: (overlays, ports = [{ name: "http", port: 80, protocol: "HTTP" }]) => {
-      placements.set("edge/web", { owned: true, canary: false, managed: true, gateway: facts, ports, overlays, waypoints: undefined });
+      placements.set("edge/web", {
+        owned: true,
+        canary: false,
+        managed: true,
+        gateway: facts,
+        ports,
+        overlays,
+        waypoints: undefined,
+      });
       graph.settle();
     },
   };
 }
 
 test("what is not the Gateway's own is left alone under the names that its own would have, and is looked at again", async () => {
-  const { client, place, waits } = controller(config("Gateway", "edge/web", spec, { annotations: { "gateway.istio.io/name-override": "shop" } }));
-  const foreign = { metadata: { name: "shop", namespace: "edge" }, spec: { selector: { app: "shop" }, ports: [{ port: 80 }] } };
+  const { client, place, waits } = controller(
+    config("Gateway", "edge/web", spec, { annotations: { "gateway.istio.io/name-override": "shop" } }),
+  );
+  const foreign = {
+    metadata: { name: "shop", namespace: "edge" },
+    spec: { selector: { app: "shop" }, ports: [{ port: 80 }] },
+  };
   client.put(serviceKind, foreign);
   client.put(serviceAccountKind, { metadata: { name: "web-istio", namespace: "edge", labels: { own: "account" } } });
   place({});
@@ -98,14 +145,29 @@ test("while its parameters are gone a Gateway keeps the last ones, and follows a
   const { client, place } = controller(config("Gateway", "edge/web", spec));
   place({ deployment: "spec: {replicas: 3}" });
   await untilTrue(async () => (await client.get(serviceKind, "web-istio", "edge")) !== undefined);
-  place(undefined, [{ name: "http", port: 80, protocol: "HTTP" }, { name: "more", port: 81, protocol: "HTTP" }]);
-  await untilTrue(async () => (await client.get(serviceKind, "web-istio", "edge"))?.spec?.ports?.some(({ port }) => port === 81) === true);
+  place(undefined, [
+    { name: "http", port: 80, protocol: "HTTP" },
+    { name: "more", port: 81, protocol: "HTTP" },
+  ]);
+  await untilTrue(
+    async () =>
+      (await client.get(serviceKind, "web-istio", "edge"))?.spec?.ports?.some(({ port }) => port === 81) === true,
+  );
   assert.equal((await client.get(deploymentKind, "web-istio", "edge"))?.spec?.replicas, 3);
 });
 
 test("of what is in the way it is warned once, however often it is looked at", async () => {
   const { client, place, waits, again, warnings } = controller(config("Gateway", "edge/web", spec));
-  const taken = { metadata: { name: "web-istio", namespace: "edge", labels: { "gateway.istio.io/managed": "istio.io-gateway-controller", "gateway.networking.k8s.io/gateway-name": "other" } } };
+  const taken = {
+    metadata: {
+      name: "web-istio",
+      namespace: "edge",
+      labels: {
+        "gateway.istio.io/managed": "istio.io-gateway-controller",
+        "gateway.networking.k8s.io/gateway-name": "other",
+      },
+    },
+  };
   client.put(serviceAccountKind, taken);
   place({});
   for (let looks = 1; looks <= 3; looks += 1) {
@@ -123,7 +185,10 @@ test("of what is in the way it is warned once, however often it is looked at", a
 test("parameters are a ConfigMap of the core that is there; others, and those that are not read yet, are none", () => {
   const { graph, inputs, apply } = createModelFixture();
   const placements = deriveGatewayPlacements(graph, inputs, deriveWaypoints(graph, inputs), "default");
-  const named = (group: string, kind: string): KubernetesObject => ({ ...config("Gateway", "edge/web", { ...spec, infrastructure: { parametersRef: { group, kind, name: "p" } } }), apiVersion: "gateway.networking.k8s.io/v1" });
+  const named = (group: string, kind: string): KubernetesObject => ({
+    ...config("Gateway", "edge/web", { ...spec, infrastructure: { parametersRef: { group, kind, name: "p" } } }),
+    apiVersion: "gateway.networking.k8s.io/v1",
+  });
   const overlays = (): unknown => placements.get("edge/web")?.overlays;
   apply(namespace("edge"), named("", "ConfigMap"));
   assert.equal(overlays(), undefined);

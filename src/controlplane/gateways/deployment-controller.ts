@@ -2,12 +2,25 @@ import { keyOf, type KindDefinition, type KubernetesObject } from "../../api/ind
 import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
-import { deploymentKind, serviceAccountKind, serviceKind, type Deployment, type Service, type ServiceAccount } from "../../api/kubernetes/index.ts";
+import {
+  deploymentKind,
+  serviceAccountKind,
+  serviceKind,
+  type Deployment,
+  type Service,
+  type ServiceAccount,
+} from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, Reconciler, type Collection, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import type { GatewayPlacement, ProxyConfigFacts } from "../model/index.ts";
 import { autoscalerKind, budgetOf, disruptionBudgetKind, overlaid, scalerOf } from "./gateway-overlays.ts";
-import { canaryDeployment, eastWestManagedBy, gatewayObjects, managedBy, waypointsManagedBy } from "./gateway-objects.ts";
+import {
+  canaryDeployment,
+  eastWestManagedBy,
+  gatewayObjects,
+  managedBy,
+  waypointsManagedBy,
+} from "./gateway-objects.ts";
 import { withProxyConfigs } from "./gateway-proxy-config.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
 import { waypointCanary, waypointObjects } from "./waypoint-objects.ts";
@@ -36,13 +49,21 @@ interface Remembered {
 }
 
 /** Deploys proxies for the Gateways that this revision owns or is a canary for, while it leads. */
-export async function runGatewayDeploymentController(options: GatewayDeploymentOptions, signal: AbortSignal): Promise<void> {
+export async function runGatewayDeploymentController(
+  options: GatewayDeploymentOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const { client, placements, queues, clock, log } = options;
-  const managed = { labelSelector: `${istioLabels.gatewayManaged} in (${managedBy},${waypointsManagedBy},${eastWestManagedBy})`, log, clock };
+  const managed = {
+    labelSelector: `${istioLabels.gatewayManaged} in (${managedBy},${waypointsManagedBy},${eastWestManagedBy})`,
+    log,
+    clock,
+  };
   const deployments = createInformer(client, deploymentKind, managed);
   const services = createInformer(client, serviceKind, managed);
   const remembered = new Map<string, Remembered>();
-  const deploymentsOf = (gateway: string): readonly Deployment[] => [...deployments.list()].filter((deployment) => gatewayOf(deployment) === gateway);
+  const deploymentsOf = (gateway: string): readonly Deployment[] =>
+    [...deployments.list()].filter((deployment) => gatewayOf(deployment) === gateway);
   const reconciler = new Reconciler({
     name: "gateway-deployment",
     queues,
@@ -63,7 +84,11 @@ export async function runGatewayDeploymentController(options: GatewayDeploymentO
   });
   // What somebody else changes or deletes is put right; a change of status says at most that a canary may leave.
   deployments.subscribe((change) => {
-    if (change.type === "delete" || change.previous?.metadata.generation !== change.object.metadata.generation || isAvailable(change.object) !== isAvailable(change.previous)) {
+    if (
+      change.type === "delete" ||
+      change.previous?.metadata.generation !== change.object.metadata.generation ||
+      isAvailable(change.object) !== isAvailable(change.previous)
+    ) {
       reconciler.add(gatewayOf(change.object));
     }
   });
@@ -73,17 +98,30 @@ export async function runGatewayDeploymentController(options: GatewayDeploymentO
   await Promise.all([deployments.run(signal), services.run(signal), reconciler.run(signal)]);
 }
 
-function proxyOf({ proxy, proxyConfigs, rootNamespace }: GatewayDeploymentOptions, namespace: string, name: string): ProxySettings {
+function proxyOf(
+  { proxy, proxyConfigs, rootNamespace }: GatewayDeploymentOptions,
+  namespace: string,
+  name: string,
+): ProxySettings {
   return withProxyConfigs(proxy(), proxyConfigs.values(), { namespace, name, rootNamespace: rootNamespace() });
 }
 
 /** `namespace/name` of the Gateway that an object is made for. */
-function gatewayOf({ metadata }: { readonly metadata: { namespace?: string; labels?: Record<string, string> } }): string {
+function gatewayOf({
+  metadata,
+}: {
+  readonly metadata: { namespace?: string; labels?: Record<string, string> };
+}): string {
   return `${metadata.namespace ?? ""}/${metadata.labels?.[istioLabels.gatewayName] ?? ""}`;
 }
 
 /** How long to wait before looking again; undefined: nothing is in the way of anything. */
-async function reconcile(options: GatewayDeploymentOptions, key: string, known: readonly Deployment[], remembered: Map<string, Remembered>): Promise<number | undefined> {
+async function reconcile(
+  options: GatewayDeploymentOptions,
+  key: string,
+  known: readonly Deployment[],
+  remembered: Map<string, Remembered>,
+): Promise<number | undefined> {
   const { client, placements } = options;
   const placement = placements.get(key);
   const [namespace = "", name = ""] = key.split("/");
@@ -95,9 +133,15 @@ async function reconcile(options: GatewayDeploymentOptions, key: string, known: 
   // Without its parameters its pods would be others, and leave for nothing: those that it had last hold on, and where none are known all stays as it is.
   const overlays = placement?.overlays ?? memory.overlays;
   if (placement !== undefined && overlays === undefined) return undefined;
-  const wanted = placement === undefined || overlays === undefined ? nothing : wantedObjects(gateway, { ...placement, overlays }, proxyOf(options, namespace, name));
+  const wanted =
+    placement === undefined || overlays === undefined
+      ? nothing
+      : wantedObjects(gateway, { ...placement, overlays }, proxyOf(options, namespace, name));
   const inTheWay: KubernetesObject[] = [];
-  const applyAll = async <Value extends KubernetesObject>(kind: KindDefinition<Value>, objects: readonly Value[]): Promise<void> => {
+  const applyAll = async <Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    objects: readonly Value[],
+  ): Promise<void> => {
     for (const object of objects) {
       const found = await client.get(kind, object.metadata.name ?? "", namespace);
       if (found === undefined || isMadeFor(found, gateway)) await client.apply(kind, object, apply);
@@ -117,24 +161,49 @@ async function reconcile(options: GatewayDeploymentOptions, key: string, known: 
   }
   const names = new Set(wanted.deployments.map(({ metadata }) => metadata.name));
   for (const deployment of known) {
-    if (!names.has(deployment.metadata.name) && isLeftOver(deployment, gateway, placement, options.proxy().revision) && isNotNeeded(deployment, known)) await remove(options, gateway, deployment);
+    if (
+      !names.has(deployment.metadata.name) &&
+      isLeftOver(deployment, gateway, placement, options.proxy().revision) &&
+      isNotNeeded(deployment, known)
+    )
+      await remove(options, gateway, deployment);
   }
   return waitFor(options, gateway, inTheWay, memory);
 }
 
 /** What a user, another tool or another Gateway has put where ours would be stays as it is. */
 function isMadeFor({ metadata: { labels = {} } }: KubernetesObject, gateway: Gateway): boolean {
-  return labels[istioLabels.gatewayManaged] !== undefined && gatewayNameLabels.some((label) => labels[label] === gateway.metadata.name);
+  return (
+    labels[istioLabels.gatewayManaged] !== undefined &&
+    gatewayNameLabels.some((label) => labels[label] === gateway.metadata.name)
+  );
 }
 /** The second one is that of control planes before 1.24. */
 const gatewayNameLabels = [istioLabels.gatewayName, "istio.io/gateway-name"];
 
 /** Others' objects are not watched. An account of a user's own is as good as one of ours. */
-function waitFor({ log }: GatewayDeploymentOptions, { metadata }: Gateway, objects: readonly KubernetesObject[], memory: Remembered): number | undefined {
-  const foreign = objects.filter(({ kind, metadata: { labels } }) => kind !== serviceAccountKind.kind || labels?.[istioLabels.gatewayManaged] !== undefined);
+function waitFor(
+  { log }: GatewayDeploymentOptions,
+  { metadata }: Gateway,
+  objects: readonly KubernetesObject[],
+  memory: Remembered,
+): number | undefined {
+  const foreign = objects.filter(
+    ({ kind, metadata: { labels } }) =>
+      kind !== serviceAccountKind.kind || labels?.[istioLabels.gatewayManaged] !== undefined,
+  );
   const inTheWay = foreign.map((object) => `${object.kind ?? ""}/${object.metadata.uid ?? keyOf(object)}`).join(" ");
   if (inTheWay !== memory.inTheWay) {
-    for (const { kind, metadata: { name } } of foreign) log.warn("an object that is not this Gateway's has the name that its own would have; it is left alone", { gateway: metadata.name, namespace: metadata.namespace, kind, name });
+    for (const {
+      kind,
+      metadata: { name },
+    } of foreign)
+      log.warn("an object that is not this Gateway's has the name that its own would have; it is left alone", {
+        gateway: metadata.name,
+        namespace: metadata.namespace,
+        kind,
+        name,
+      });
   }
   memory.inTheWay = inTheWay;
   return foreign.length === 0 ? undefined : inTheWayRetryMs;
@@ -151,7 +220,11 @@ function isNotNeeded({ metadata }: Deployment, known: readonly Deployment[]): bo
 function isAvailable(deployment: Deployment | undefined): boolean {
   const { metadata, spec, status } = deployment ?? {};
   const available = status?.availableReplicas ?? 0;
-  return available > 0 && available >= (spec?.replicas ?? 1) && (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
+  return (
+    available > 0 &&
+    available >= (spec?.replicas ?? 1) &&
+    (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0)
+  );
 }
 
 interface WantedObjects {
@@ -164,37 +237,90 @@ interface WantedObjects {
   readonly unwanted: readonly { readonly kind: KindDefinition; readonly name: string }[];
 }
 
-const nothing: WantedObjects = { serviceAccounts: [], services: [], deployments: [], autoscalers: [], budgets: [], unwanted: [] };
+const nothing: WantedObjects = {
+  serviceAccounts: [],
+  services: [],
+  deployments: [],
+  autoscalers: [],
+  budgets: [],
+  unwanted: [],
+};
 
-function wantedObjects(gateway: Gateway, { owned, canary, managed, ports, overlays = {}, waypoints }: GatewayPlacement, proxy: ProxySettings): WantedObjects {
+function wantedObjects(
+  gateway: Gateway,
+  { owned, canary, managed, ports, overlays = {}, waypoints }: GatewayPlacement,
+  proxy: ProxySettings,
+): WantedObjects {
   if (!managed) return nothing;
-  const made = waypoints === undefined ? [gatewayObjects(gateway, ports, proxy)] : waypoints.map((waypoint) => waypointObjects(gateway, waypoint, proxy));
-  const canaries = waypoints === undefined ? [canaryDeployment(gateway, proxy)] : waypoints.map((waypoint) => waypointCanary(gateway, waypoint, proxy));
+  const made =
+    waypoints === undefined
+      ? [gatewayObjects(gateway, ports, proxy)]
+      : waypoints.map((waypoint) => waypointObjects(gateway, waypoint, proxy));
+  const canaries =
+    waypoints === undefined
+      ? [canaryDeployment(gateway, proxy)]
+      : waypoints.map((waypoint) => waypointCanary(gateway, waypoint, proxy));
   return {
-    serviceAccounts: owned ? made.flatMap(({ serviceAccount }) => (serviceAccount === undefined ? [] : overlaid(serviceAccount, overlays["serviceAccount"]))) : [],
-    services: owned ? made.flatMap(({ service }) => (service === undefined ? [] : overlaid(service, overlays["service"]))) : [],
-    deployments: [...(owned ? made.map(({ deployment }) => deployment) : []), ...(canary ? canaries : [])].map((deployment) => overlaid(deployment, overlays["deployment"])),
-    autoscalers: owned ? made.flatMap(({ deployment }) => scalerOf(deployment, overlays["horizontalPodAutoscaler"])) : [],
+    serviceAccounts: owned
+      ? made.flatMap(({ serviceAccount }) =>
+          serviceAccount === undefined ? [] : overlaid(serviceAccount, overlays["serviceAccount"]),
+        )
+      : [],
+    services: owned
+      ? made.flatMap(({ service }) => (service === undefined ? [] : overlaid(service, overlays["service"])))
+      : [],
+    deployments: [...(owned ? made.map(({ deployment }) => deployment) : []), ...(canary ? canaries : [])].map(
+      (deployment) => overlaid(deployment, overlays["deployment"]),
+    ),
+    autoscalers: owned
+      ? made.flatMap(({ deployment }) => scalerOf(deployment, overlays["horizontalPodAutoscaler"]))
+      : [],
     budgets: owned ? made.flatMap(({ deployment }) => budgetOf(deployment, overlays["podDisruptionBudget"])) : [],
-    unwanted: owned ? unwantedOf(made.map(({ deployment }) => deployment.metadata.name ?? ""), overlays) : [],
+    unwanted: owned
+      ? unwantedOf(
+          made.map(({ deployment }) => deployment.metadata.name ?? ""),
+          overlays,
+        )
+      : [],
   };
 }
 
 function unwantedOf(names: readonly string[], overlays: Readonly<Record<string, string>>): WantedObjects["unwanted"] {
-  const kinds = [...(overlays["horizontalPodAutoscaler"] === undefined ? [autoscalerKind] : []), ...(overlays["podDisruptionBudget"] === undefined ? [disruptionBudgetKind] : [])];
+  const kinds = [
+    ...(overlays["horizontalPodAutoscaler"] === undefined ? [autoscalerKind] : []),
+    ...(overlays["podDisruptionBudget"] === undefined ? [disruptionBudgetKind] : []),
+  ];
   return kinds.flatMap((kind) => names.map((name) => ({ kind, name })));
 }
 
 /** A canary of ours that is over, or that nobody looks after any more; and the waypoint of an account that is served no more. */
-function isLeftOver({ metadata }: Deployment, gateway: Gateway, placement: GatewayPlacement | undefined, revision: string): boolean {
+function isLeftOver(
+  { metadata }: Deployment,
+  gateway: Gateway,
+  placement: GatewayPlacement | undefined,
+  revision: string,
+): boolean {
   const owned = placement?.owned === true && placement.managed;
-  const { [canaryOfLabel]: canaryOf, [istioLabels.revision]: of, [istioLabels.gatewayManaged]: manager } = metadata.labels ?? {};
-  if (canaryOf === gateway.metadata.name) return of === revision || (owned && of !== gateway.metadata.annotations?.[gatewayCanaryAnnotations.revision]);
+  const {
+    [canaryOfLabel]: canaryOf,
+    [istioLabels.revision]: of,
+    [istioLabels.gatewayManaged]: manager,
+  } = metadata.labels ?? {};
+  if (canaryOf === gateway.metadata.name)
+    return of === revision || (owned && of !== gateway.metadata.annotations?.[gatewayCanaryAnnotations.revision]);
   return owned && placement.waypoints !== undefined && manager === waypointsManagedBy;
 }
 
 /** What sends to it has heard by the model that it goes. */
-async function remove({ client, log }: GatewayDeploymentOptions, gateway: Gateway, { metadata }: Deployment): Promise<void> {
-  log.info("a Gateway's proxies are no longer wanted", { gateway: gateway.metadata.name, namespace: gateway.metadata.namespace, deployment: metadata.name });
+async function remove(
+  { client, log }: GatewayDeploymentOptions,
+  gateway: Gateway,
+  { metadata }: Deployment,
+): Promise<void> {
+  log.info("a Gateway's proxies are no longer wanted", {
+    gateway: gateway.metadata.name,
+    namespace: gateway.metadata.namespace,
+    deployment: metadata.name,
+  });
   await client.delete(deploymentKind, metadata.name ?? "", metadata.namespace);
 }

@@ -4,7 +4,13 @@ import { istioLabels } from "../../api/istio/index.ts";
 import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Deployment, Service, ServiceAccount } from "../../api/kubernetes/index.ts";
 import { ownerReference } from "../../kube/index.ts";
-import { eastWestClassName, gatewayAccountName, gatewayServiceName, isWaypointClass, type GatewayPort } from "../model/index.ts";
+import {
+  eastWestClassName,
+  gatewayAccountName,
+  gatewayServiceName,
+  isWaypointClass,
+  type GatewayPort,
+} from "../model/index.ts";
 import { proxyPodTemplate, type ProxySettings } from "./proxy-pod.ts";
 
 /** What a Gateway becomes. */
@@ -43,11 +49,22 @@ export function gatewayObjects(gateway: Gateway, ports: readonly GatewayPort[], 
         selector: { [istioLabels.gatewayName]: gateway.metadata.name ?? "" },
         ports: [
           { name: "status-port", port: statusPort, targetPort: statusPort, protocol: "TCP", appProtocol: "tcp" },
-          ...ports.map(({ port, protocol, name: listener }) => ({ name: listener, port, targetPort: port, protocol: "TCP" as const, appProtocol: protocol.toLowerCase() })),
+          ...ports.map(({ port, protocol, name: listener }) => ({
+            name: listener,
+            port,
+            targetPort: port,
+            protocol: "TCP" as const,
+            appProtocol: protocol.toLowerCase(),
+          })),
         ],
       },
     },
-    deployment: gatewayDeployment(gateway, proxy, { name, selector: {}, labels: {}, replicas: replicasOf(gateway, gatewayCanaryAnnotations.stableReplicas) }),
+    deployment: gatewayDeployment(gateway, proxy, {
+      name,
+      selector: {},
+      labels: {},
+      replicas: replicasOf(gateway, gatewayCanaryAnnotations.stableReplicas),
+    }),
   };
 }
 
@@ -67,7 +84,10 @@ function canaryName(gateway: Gateway, revision: string): string {
 
 /** In the version in which the cluster serves Gateways, so that its garbage collector finds the owner. */
 export function ownerOf(gateway: Gateway): OwnerReference {
-  return { ...ownerReference(gatewayKind, gateway), ...(gateway.apiVersion === undefined ? {} : { apiVersion: gateway.apiVersion }) };
+  return {
+    ...ownerReference(gatewayKind, gateway),
+    ...(gateway.apiVersion === undefined ? {} : { apiVersion: gateway.apiVersion }),
+  };
 }
 
 function serviceName(gateway: Gateway): string {
@@ -84,7 +104,9 @@ function named({ metadata, spec }: Gateway): Parameters<typeof gatewayServiceNam
 
 /** Of what is made beside the pods: the Gateway's own where its infrastructure says none. Changing them restarts nothing. */
 function objectAnnotations({ metadata, spec }: Gateway): { annotations?: Record<string, string> } {
-  const annotations = spec.infrastructure?.annotations ?? Object.fromEntries(Object.entries(metadata.annotations ?? {}).filter(([name]) => !ownAnnotations.test(name)));
+  const annotations =
+    spec.infrastructure?.annotations ??
+    Object.fromEntries(Object.entries(metadata.annotations ?? {}).filter(([name]) => !ownAnnotations.test(name)));
   return Object.keys(annotations).length === 0 ? {} : { annotations };
 }
 /** What is said of the Gateway itself, and to us. */
@@ -101,11 +123,24 @@ function gatewayDeployment(gateway: Gateway, proxy: ProxySettings, variant: Depl
   const { name, replicas } = variant;
   const labels = { ...commonLabels(gateway), ...variant.labels, [istioLabels.revision]: proxy.revision };
   const selector = { [istioLabels.gatewayName]: gateway.metadata.name ?? "", ...variant.selector };
-  const template = proxyPodTemplate(proxy, { mode: "router", namespace: gateway.metadata.namespace ?? "default", name, serviceAccount: accountName(gateway), labels, ...infrastructureAnnotations(gateway) });
+  const template = proxyPodTemplate(proxy, {
+    mode: "router",
+    namespace: gateway.metadata.namespace ?? "default",
+    name,
+    serviceAccount: accountName(gateway),
+    labels,
+    ...infrastructureAnnotations(gateway),
+  });
   return {
     apiVersion: "apps/v1",
     kind: "Deployment",
-    metadata: { name, namespace: gateway.metadata.namespace ?? "default", labels, ...objectAnnotations(gateway), ownerReferences: [ownerOf(gateway)] },
+    metadata: {
+      name,
+      namespace: gateway.metadata.namespace ?? "default",
+      labels,
+      ...objectAnnotations(gateway),
+      ownerReferences: [ownerOf(gateway)],
+    },
     spec: {
       ...(replicas === undefined ? {} : { replicas }),
       selector: { matchLabels: selector },
@@ -136,7 +171,10 @@ export function infrastructureAnnotations(gateway: Gateway): { annotations?: Rec
   return annotations === undefined ? {} : { annotations };
 }
 
-export function serviceTypeOf(gateway: Gateway, otherwise: (typeof serviceTypes)[number] = "LoadBalancer"): (typeof serviceTypes)[number] {
+export function serviceTypeOf(
+  gateway: Gateway,
+  otherwise: (typeof serviceTypes)[number] = "LoadBalancer",
+): (typeof serviceTypes)[number] {
   const wanted = gateway.metadata.annotations?.[serviceTypeAnnotation];
   return serviceTypes.find((type) => type === wanted) ?? otherwise;
 }

@@ -3,12 +3,24 @@ import { test } from "node:test";
 import type { Deployment } from "../../api/kubernetes/index.ts";
 import { budgetOf, overlaid, scalerOf } from "./gateway-overlays.ts";
 
-const container = { name: "istio-proxy", image: "proxyv2", env: [{ name: "A", value: "1" }, { name: "B", value: "2" }], args: ["proxy", "router"] };
+const container = {
+  name: "istio-proxy",
+  image: "proxyv2",
+  env: [
+    { name: "A", value: "1" },
+    { name: "B", value: "2" },
+  ],
+  args: ["proxy", "router"],
+};
 const deployment = {
   apiVersion: "apps/v1",
   kind: "Deployment",
   metadata: { name: "web-istio", namespace: "edge", labels: { a: "1" } },
-  spec: { replicas: 1, selector: { matchLabels: { app: "web" } }, template: { metadata: {}, spec: { containers: [container] } } },
+  spec: {
+    replicas: 1,
+    selector: { matchLabels: { app: "web" } },
+    template: { metadata: {}, spec: { containers: [container] } },
+  },
 } as unknown as Deployment;
 
 test("parameters are laid over what is made: objects are merged, elements with names too, other lists replaced, null removes", () => {
@@ -33,19 +45,37 @@ spec:
     { name: "beside", image: "example/beside" },
   ]);
   assert.equal(overlaid(deployment, undefined), deployment);
-  assert.throws(() => overlaid(deployment, "- a"), { message: "the parameters of a Gateway for its Deployment are no object" });
+  assert.throws(() => overlaid(deployment, "- a"), {
+    message: "the parameters of a Gateway for its Deployment are no object",
+  });
 });
 
 test("an autoscaler and a budget are made only where parameters ask for them", () => {
   assert.deepEqual([scalerOf(deployment, undefined), budgetOf(deployment, undefined)], [[], []]);
   const [scaler] = scalerOf(deployment, "spec: {minReplicas: 2, maxReplicas: 4}") as readonly { spec?: object }[];
-  assert.deepEqual(scaler?.spec, { scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web-istio" }, minReplicas: 2, maxReplicas: 4 });
+  assert.deepEqual(scaler?.spec, {
+    scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web-istio" },
+    minReplicas: 2,
+    maxReplicas: 4,
+  });
   const [budget] = budgetOf(deployment, "spec: {minAvailable: 1}") as readonly { spec?: object }[];
   assert.deepEqual(budget?.spec, { selector: { matchLabels: { app: "web" } }, minAvailable: 1 });
 });
 
 test("parameters do not make it another object, or another one's", () => {
-  const object = { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "web-istio", namespace: "shop", labels: { "gateway.networking.k8s.io/gateway-name": "web", app: "web" } } };
-  const text = "{kind: DaemonSet, metadata: {name: istiod, namespace: istio-system, ownerReferences: [], labels: {gateway.networking.k8s.io/gateway-name: other, app: mine}}}";
-  assert.deepEqual(overlaid(object, text), { ...object, metadata: { ...object.metadata, labels: { app: "mine", "gateway.networking.k8s.io/gateway-name": "web" } } });
+  const object = {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: {
+      name: "web-istio",
+      namespace: "shop",
+      labels: { "gateway.networking.k8s.io/gateway-name": "web", app: "web" },
+    },
+  };
+  const text =
+    "{kind: DaemonSet, metadata: {name: istiod, namespace: istio-system, ownerReferences: [], labels: {gateway.networking.k8s.io/gateway-name: other, app: mine}}}";
+  assert.deepEqual(overlaid(object, text), {
+    ...object,
+    metadata: { ...object.metadata, labels: { app: "mine", "gateway.networking.k8s.io/gateway-name": "web" } },
+  });
 });

@@ -34,26 +34,53 @@ export function overlaid<Value extends KubernetesObject>(object: Value, text: st
   const { name, namespace, ownerReferences, labels } = object.metadata;
   const said = isFields(merged["metadata"]) ? merged["metadata"] : {};
   const { name: _name, namespace: _namespace, ownerReferences: _owners, ...others } = said;
-  const own = Object.fromEntries(Object.entries({ name, namespace, ownerReferences }).filter(([, value]) => value !== undefined));
-  const allLabels = { ...(isFields(said["labels"]) ? said["labels"] : {}), ...Object.fromEntries(Object.entries(labels ?? {}).filter(([label]) => ownLabels.test(label))) };
+  const own = Object.fromEntries(
+    Object.entries({ name, namespace, ownerReferences }).filter(([, value]) => value !== undefined),
+  );
+  const allLabels = {
+    ...(isFields(said["labels"]) ? said["labels"] : {}),
+    ...Object.fromEntries(Object.entries(labels ?? {}).filter(([label]) => ownLabels.test(label))),
+  };
   const type = object as unknown as Fields;
-  return { ...merged, apiVersion: type["apiVersion"], kind: type["kind"], metadata: { ...others, ...own, ...(Object.keys(allLabels).length === 0 ? {} : { labels: allLabels }) } } as unknown as Value;
+  return {
+    ...merged,
+    apiVersion: type["apiVersion"],
+    kind: type["kind"],
+    metadata: { ...others, ...own, ...(Object.keys(allLabels).length === 0 ? {} : { labels: allLabels }) },
+  } as unknown as Value;
 }
 
 /** Only where parameters ask for one. */
 export function scalerOf(deployment: Deployment, text: string | undefined): readonly KubernetesObject[] {
   const scaleTargetRef = { apiVersion: "apps/v1", kind: "Deployment", name: deployment.metadata.name ?? "" };
-  return besideDeployment(deployment, { apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler" }, { scaleTargetRef, maxReplicas: 1 }, text);
+  return besideDeployment(
+    deployment,
+    { apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler" },
+    { scaleTargetRef, maxReplicas: 1 },
+    text,
+  );
 }
 
 /** Likewise. */
 export function budgetOf(deployment: Deployment, text: string | undefined): readonly KubernetesObject[] {
-  return besideDeployment(deployment, { apiVersion: "policy/v1", kind: "PodDisruptionBudget" }, { selector: deployment.spec?.selector }, text);
+  return besideDeployment(
+    deployment,
+    { apiVersion: "policy/v1", kind: "PodDisruptionBudget" },
+    { selector: deployment.spec?.selector },
+    text,
+  );
 }
 
-function besideDeployment({ metadata: { name, namespace, labels, ownerReferences } }: Deployment, type: { readonly apiVersion: string; readonly kind: string }, spec: Fields, text: string | undefined): readonly KubernetesObject[] {
+function besideDeployment(
+  { metadata: { name, namespace, labels, ownerReferences } }: Deployment,
+  type: { readonly apiVersion: string; readonly kind: string },
+  spec: Fields,
+  text: string | undefined,
+): readonly KubernetesObject[] {
   if (text === undefined) return [];
-  const metadata = Object.fromEntries(Object.entries({ name, namespace, labels, ownerReferences }).filter(([, value]) => value !== undefined));
+  const metadata = Object.fromEntries(
+    Object.entries({ name, namespace, labels, ownerReferences }).filter(([, value]) => value !== undefined),
+  );
   return [overlaid({ ...type, metadata, spec } as KubernetesObject, text)];
 }
 
@@ -64,7 +91,11 @@ function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject):
     const value: unknown = parse(text);
     if (isFields(value)) return value;
   } catch (error) {
-    throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} are no YAML: ${messageOf(error)}`, { hint });
+    throw userError(
+      "gateway-parameters",
+      `the parameters of a Gateway for its ${kind} are no YAML: ${messageOf(error)}`,
+      { hint },
+    );
   }
   throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} are no object`, { hint });
 }
@@ -83,7 +114,8 @@ function merge(base: Fields, patch: Fields): Fields {
 }
 
 function mergeLists(base: readonly unknown[], patch: readonly unknown[], key: string | undefined): readonly unknown[] {
-  if (key === undefined || ![...base, ...patch].every((element) => isFields(element) && element[key] !== undefined)) return patch;
+  if (key === undefined || ![...base, ...patch].every((element) => isFields(element) && element[key] !== undefined))
+    return patch;
   const elements = new Map((base as readonly Fields[]).map((element) => [element[key], element]));
   for (const element of patch as readonly Fields[]) {
     const { $patch: directive, ...fields } = element;

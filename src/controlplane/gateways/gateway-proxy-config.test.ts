@@ -3,21 +3,53 @@ import { test } from "node:test";
 import type { ProxyConfigFacts } from "../model/index.ts";
 import { withProxyConfigs } from "./gateway-proxy-config.ts";
 
-const proxy = { revision: "default", image: "docker.io/istio/proxyv2:1.31.0", discoveryAddress: "istiod.istio-system.svc:15012", clusterId: "Kubernetes", trustDomain: "cluster.local", network: "", proxyMetadata: { A: "mesh", B: "mesh" } };
+const proxy = {
+  revision: "default",
+  image: "docker.io/istio/proxyv2:1.31.0",
+  discoveryAddress: "istiod.istio-system.svc:15012",
+  clusterId: "Kubernetes",
+  trustDomain: "cluster.local",
+  network: "",
+  proxyMetadata: { A: "mesh", B: "mesh" },
+};
 
 function facts(key: string, spec: Partial<ProxyConfigFacts["spec"]>): ProxyConfigFacts {
   const [namespace = "", name = ""] = key.split("/");
-  return { namespace, name, labels: {}, annotations: {}, createdAt: "2026-01-01T00:00:00Z", generation: 1, spec: { environmentVariables: {}, ...spec } };
+  return {
+    namespace,
+    name,
+    labels: {},
+    annotations: {},
+    createdAt: "2026-01-01T00:00:00Z",
+    generation: 1,
+    spec: { environmentVariables: {}, ...spec },
+  };
 }
 
 test("a Gateway's proxies have what ProxyConfigs of the mesh, the namespace and for them say, the nearest last", () => {
   const configs = [
-    facts("istio-system/mesh", { concurrency: 1, environmentVariables: { A: "root", C: "root" }, image: { imageType: "debug" } }),
+    facts("istio-system/mesh", {
+      concurrency: 1,
+      environmentVariables: { A: "root", C: "root" },
+      image: { imageType: "debug" },
+    }),
     facts("edge/all", { concurrency: 2, image: { imageType: "distroless" } }),
-    facts("edge/mine", { environmentVariables: { C: "mine" }, selector: { matchLabels: { "gateway.networking.k8s.io/gateway-name": "web" } } }),
-    facts("edge/other", { concurrency: 9, selector: { matchLabels: { "gateway.networking.k8s.io/gateway-name": "other" } } }),
+    facts("edge/mine", {
+      environmentVariables: { C: "mine" },
+      selector: { matchLabels: { "gateway.networking.k8s.io/gateway-name": "web" } },
+    }),
+    facts("edge/other", {
+      concurrency: 9,
+      selector: { matchLabels: { "gateway.networking.k8s.io/gateway-name": "other" } },
+    }),
   ];
   const found = withProxyConfigs(proxy, configs, { namespace: "edge", name: "web", rootNamespace: "istio-system" });
-  assert.deepEqual([found.concurrency, found.image, found.proxyMetadata], [2, "docker.io/istio/proxyv2:1.31.0-distroless", { A: "root", B: "mesh", C: "mine" }]);
-  assert.deepEqual(withProxyConfigs(proxy, [], { namespace: "edge", name: "web", rootNamespace: "istio-system" }), proxy);
+  assert.deepEqual(
+    [found.concurrency, found.image, found.proxyMetadata],
+    [2, "docker.io/istio/proxyv2:1.31.0-distroless", { A: "root", B: "mesh", C: "mine" }],
+  );
+  assert.deepEqual(
+    withProxyConfigs(proxy, [], { namespace: "edge", name: "web", rootNamespace: "istio-system" }),
+    proxy,
+  );
 });

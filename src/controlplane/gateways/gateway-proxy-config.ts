@@ -11,12 +11,27 @@ export interface GatewayProxyScope {
 }
 
 /** The settings of a Gateway's proxies: what ProxyConfigs of the mesh, of its namespace and for its own label say lies on those of the mesh config. */
-export function withProxyConfigs(proxy: ProxySettings, configs: Iterable<ProxyConfigFacts>, { namespace, name, rootNamespace }: GatewayProxyScope): ProxySettings {
+export function withProxyConfigs(
+  proxy: ProxySettings,
+  configs: Iterable<ProxyConfigFacts>,
+  { namespace, name, rootNamespace }: GatewayProxyScope,
+): ProxySettings {
   const objects = [...configs].map((facts): ProxyConfigObject => ({
-    metadata: { name: facts.name, namespace: facts.namespace, labels: { ...facts.labels }, creationTimestamp: facts.createdAt },
+    metadata: {
+      name: facts.name,
+      namespace: facts.namespace,
+      labels: { ...facts.labels },
+      creationTimestamp: facts.createdAt,
+    },
     spec: facts.spec,
   }));
-  const layers = proxyConfigLayers(objects, { namespace, rootNamespace, revision: proxy.revision, labels: { [istioLabels.gatewayName]: name }, annotation: undefined });
+  const layers = proxyConfigLayers(objects, {
+    namespace,
+    rootNamespace,
+    revision: proxy.revision,
+    labels: { [istioLabels.gatewayName]: name },
+    annotation: undefined,
+  });
   const last = (field: string): unknown => layers.findLast((layer) => layer[field] !== undefined)?.[field];
   const concurrency = last("concurrency");
   const image = last("image") as { readonly imageType: string } | undefined;
@@ -24,11 +39,17 @@ export function withProxyConfigs(proxy: ProxySettings, configs: Iterable<ProxyCo
     ...proxy,
     ...(typeof concurrency === "number" ? { concurrency } : {}),
     ...(image === undefined ? {} : { image: imageOfType(proxy.image, image.imageType) }),
-    proxyMetadata: Object.assign({}, proxy.proxyMetadata, ...layers.map((layer) => layer["proxyMetadata"] ?? {})) as Record<string, string>,
+    proxyMetadata: Object.assign(
+      {},
+      proxy.proxyMetadata,
+      ...layers.map((layer) => layer["proxyMetadata"] ?? {}),
+    ) as Record<string, string>,
   };
 }
 
 function imageOfType(image: string, type: string): string {
   const colon = image.lastIndexOf(":");
-  return colon <= image.lastIndexOf("/") ? image : `${image.slice(0, colon)}:${imageTagOfType(image.slice(colon + 1), type)}`;
+  return colon <= image.lastIndexOf("/")
+    ? image
+    : `${image.slice(0, colon)}:${imageTagOfType(image.slice(colon + 1), type)}`;
 }

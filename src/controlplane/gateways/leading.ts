@@ -1,7 +1,14 @@
 import type { Clock, Logger } from "../../base/index.ts";
 import type { Collection, KubeClient, QueueMetrics } from "../../kube/index.ts";
 import { leadAlone } from "../leadership/index.ts";
-import type { GatewayPlacement, ProxyConfigFacts, WantedGatewayStatus, WantedListenerSetStatus, WantedPolicyStatus, WantedRouteStatus } from "../model/index.ts";
+import type {
+  GatewayPlacement,
+  ProxyConfigFacts,
+  WantedGatewayStatus,
+  WantedListenerSetStatus,
+  WantedPolicyStatus,
+  WantedRouteStatus,
+} from "../model/index.ts";
 import { runGatewayDeploymentController } from "./deployment-controller.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
 import { runGatewayClassController, runStatusWriter } from "./status-writer.ts";
@@ -29,12 +36,43 @@ export interface GatewayControllersOptions {
 
 /** The controllers that write to the cluster: of all replicas of a revision one does so at a time. */
 export async function runGatewayControllers(options: GatewayControllersOptions, signal: AbortSignal): Promise<void> {
-  const { revision, placements, gatewayStatuses, listenerSetStatuses, policyStatuses, routeStatuses, proxy, severalNetworks, proxyConfigs, rootNamespace, queues, clock, log } = options;
+  const {
+    revision,
+    placements,
+    gatewayStatuses,
+    listenerSetStatuses,
+    policyStatuses,
+    routeStatuses,
+    proxy,
+    severalNetworks,
+    proxyConfigs,
+    rootNamespace,
+    queues,
+    clock,
+    log,
+  } = options;
   await Promise.all([
-    leadAlone(options, `istio-gateway-deployment-${revision}`, signal, (leading, client) => runGatewayDeploymentController({ client, placements, proxy, proxyConfigs, rootNamespace, queues, clock, log }, leading)),
+    leadAlone(options, `istio-gateway-deployment-${revision}`, signal, (leading, client) =>
+      runGatewayDeploymentController(
+        { client, placements, proxy, proxyConfigs, rootNamespace, queues, clock, log },
+        leading,
+      ),
+    ),
     leadAlone(options, `istio-gateway-status-leader-${revision}`, signal, async (leading, client) => {
       await Promise.all([
-        runStatusWriter({ client, gateways: gatewayStatuses, listenerSets: listenerSetStatuses, policies: policyStatuses, routes: routeStatuses, queues, clock, log }, leading),
+        runStatusWriter(
+          {
+            client,
+            gateways: gatewayStatuses,
+            listenerSets: listenerSetStatuses,
+            policies: policyStatuses,
+            routes: routeStatuses,
+            queues,
+            clock,
+            log,
+          },
+          leading,
+        ),
         runGatewayClassController({ client, severalNetworks, queues, clock, log }, leading),
       ]);
     }),

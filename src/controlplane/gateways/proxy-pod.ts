@@ -43,7 +43,13 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
         "sidecar.istio.io/inject": "false",
         "istio.io/dataplane-mode": "none",
       },
-      annotations: { ...pod.annotations, "prometheus.io/path": "/stats/prometheus", "prometheus.io/port": String(metricsPort), "prometheus.io/scrape": "true", "istio.io/rev": proxy.revision },
+      annotations: {
+        ...pod.annotations,
+        "prometheus.io/path": "/stats/prometheus",
+        "prometheus.io/port": String(metricsPort),
+        "prometheus.io/scrape": "true",
+        "istio.io/rev": proxy.revision,
+      },
     },
     spec: {
       serviceAccountName: pod.serviceAccount,
@@ -64,7 +70,20 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
             ],
           },
         },
-        { name: "istio-token", projected: { sources: [{ serviceAccountToken: { audience: "istio-ca", expirationSeconds: tokenLifetimeSeconds, path: "istio-token" } }] } },
+        {
+          name: "istio-token",
+          projected: {
+            sources: [
+              {
+                serviceAccountToken: {
+                  audience: "istio-ca",
+                  expirationSeconds: tokenLifetimeSeconds,
+                  path: "istio-token",
+                },
+              },
+            ],
+          },
+        },
         { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
       ],
     },
@@ -75,15 +94,39 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
   return {
     name: "istio-proxy",
     image: proxy.image,
-    args: ["proxy", pod.mode, "--domain", "$(POD_NAMESPACE).svc.cluster.local", "--proxyLogLevel", "warning", "--proxyComponentLogLevel", "misc:error", "--log_output_level", "default:info"],
+    args: [
+      "proxy",
+      pod.mode,
+      "--domain",
+      "$(POD_NAMESPACE).svc.cluster.local",
+      "--proxyLogLevel",
+      "warning",
+      "--proxyComponentLogLevel",
+      "misc:error",
+      "--log_output_level",
+      "default:info",
+    ],
     ports: [
       { name: "metrics", containerPort: metricsPort, protocol: "TCP" },
       { name: "status-port", containerPort: statusPort, protocol: "TCP" },
       { name: "http-envoy-prom", containerPort: envoyMetricsPort, protocol: "TCP" },
     ],
     env: proxyEnvironment(proxy, pod),
-    startupProbe: { httpGet: { path: "/healthz/ready", port: statusPort }, failureThreshold: 30, initialDelaySeconds: 1, periodSeconds: 1, timeoutSeconds: 1 },
-    readinessProbe: { httpGet: { path: "/healthz/ready", port: statusPort }, failureThreshold: 4, initialDelaySeconds: 0, periodSeconds: 15, successThreshold: 1, timeoutSeconds: 1 },
+    startupProbe: {
+      httpGet: { path: "/healthz/ready", port: statusPort },
+      failureThreshold: 30,
+      initialDelaySeconds: 1,
+      periodSeconds: 1,
+      timeoutSeconds: 1,
+    },
+    readinessProbe: {
+      httpGet: { path: "/healthz/ready", port: statusPort },
+      failureThreshold: 4,
+      initialDelaySeconds: 0,
+      periodSeconds: 15,
+      successThreshold: 1,
+      timeoutSeconds: 1,
+    },
     resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2", memory: "1Gi" } },
     volumeMounts: [
       { name: "workload-socket", mountPath: "/var/run/secrets/workload-spiffe-uds" },
@@ -99,8 +142,17 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
 /** What the pod says itself, whatever the mesh config says. */
 const ownVariables: ReadonlySet<string> = new Set(["ISTIO_META_ENABLE_HBONE"]);
 
-function proxyEnvironment(proxy: ProxySettings, pod: ProxyPod): { name: string; value?: string; valueFrom?: { fieldRef: { fieldPath: string } } }[] {
-  const field = (name: string, fieldPath: string): { name: string; valueFrom: { fieldRef: { fieldPath: string } } } => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+function proxyEnvironment(
+  proxy: ProxySettings,
+  pod: ProxyPod,
+): { name: string; value?: string; valueFrom?: { fieldRef: { fieldPath: string } } }[] {
+  const field = (
+    name: string,
+    fieldPath: string,
+  ): { name: string; valueFrom: { fieldRef: { fieldPath: string } } } => ({
+    name,
+    valueFrom: { fieldRef: { fieldPath } },
+  });
   return [
     { name: "PILOT_CERT_PROVIDER", value: "istiod" },
     { name: "CA_ADDR", value: proxy.discoveryAddress },
@@ -110,15 +162,27 @@ function proxyEnvironment(proxy: ProxySettings, pod: ProxyPod): { name: string; 
     field("SERVICE_ACCOUNT", "spec.serviceAccountName"),
     field("HOST_IP", "status.hostIP"),
     field("NODE_NAME", "spec.nodeName"),
-    { name: "PROXY_CONFIG", value: JSON.stringify({ discoveryAddress: proxy.discoveryAddress, ...(proxy.concurrency === undefined ? {} : { concurrency: proxy.concurrency }), ...(Object.keys(proxy.proxyMetadata).length === 0 ? {} : { proxyMetadata: proxy.proxyMetadata }) }) },
-    ...Object.entries(proxy.proxyMetadata).filter(([name]) => !ownVariables.has(name)).map(([name, value]) => ({ name, value })),
+    {
+      name: "PROXY_CONFIG",
+      value: JSON.stringify({
+        discoveryAddress: proxy.discoveryAddress,
+        ...(proxy.concurrency === undefined ? {} : { concurrency: proxy.concurrency }),
+        ...(Object.keys(proxy.proxyMetadata).length === 0 ? {} : { proxyMetadata: proxy.proxyMetadata }),
+      }),
+    },
+    ...Object.entries(proxy.proxyMetadata)
+      .filter(([name]) => !ownVariables.has(name))
+      .map(([name, value]) => ({ name, value })),
     { name: "ISTIO_META_POD_PORTS", value: "[]" },
     { name: "ISTIO_META_APP_CONTAINERS", value: "" },
     { name: "ISTIO_META_CLUSTER_ID", value: proxy.clusterId },
     field("ISTIO_META_NODE_NAME", "spec.nodeName"),
     { name: "ISTIO_META_INTERCEPTION_MODE", value: "REDIRECT" },
     { name: "ISTIO_META_WORKLOAD_NAME", value: pod.name },
-    { name: "ISTIO_META_OWNER", value: `kubernetes://apis/apps/v1/namespaces/${pod.namespace}/deployments/${pod.name}` },
+    {
+      name: "ISTIO_META_OWNER",
+      value: `kubernetes://apis/apps/v1/namespaces/${pod.namespace}/deployments/${pod.name}`,
+    },
     { name: "ISTIO_META_MESH_ID", value: proxy.trustDomain },
     { name: "ISTIO_META_ENABLE_HBONE", value: "true" },
     ...(proxy.network === "" ? [] : [{ name: "ISTIO_META_NETWORK", value: proxy.network }]),

@@ -18,17 +18,30 @@ async function untilTrue(holds: () => Promise<boolean>): Promise<void> {
 }
 
 const state = { root: "root one", revocations: "", changed: () => undefined as void };
-const options = (client: FakeKubeClient) => ({ client, root: () => state.root, revocations: () => state.revocations, onRootChange: (changed: () => void) => (state.changed = changed), revocationConfigMap: "istio-ca-crl", clock: systemClock, log: silentLogger });
-const data = async (client: FakeKubeClient, place: string, name: string): Promise<Record<string, string> | undefined> => (await client.get(configMapKind, name, place))?.data;
+const options = (client: FakeKubeClient) => ({
+  client,
+  root: () => state.root,
+  revocations: () => state.revocations,
+  onRootChange: (changed: () => void) => (state.changed = changed),
+  revocationConfigMap: "istio-ca-crl",
+  clock: systemClock,
+  log: silentLogger,
+});
+const data = async (client: FakeKubeClient, place: string, name: string): Promise<Record<string, string> | undefined> =>
+  (await client.get(configMapKind, name, place))?.data;
 
 test("every namespace has the root, kube-system too; what a user changes or deletes comes back; a new root and revocation lists go everywhere", async () => {
   const client = new FakeKubeClient();
   for (const name of ["shop", "kube-system", "kube-public"]) client.put(namespaceKind, namespace(name));
   running.push(runRootCertificateController(options(client), stopped.signal));
-  const told = (place: string, text: string) => async (): Promise<boolean> => (await data(client, place, "istio-ca-root-cert"))?.["root-cert.pem"] === text;
+  const told = (place: string, text: string) => async (): Promise<boolean> =>
+    (await data(client, place, "istio-ca-root-cert"))?.["root-cert.pem"] === text;
   await untilTrue(told("shop", "root one"));
   await untilTrue(told("kube-system", "root one"));
-  client.put(configMapKind, { metadata: { name: "istio-ca-root-cert", namespace: "shop" }, data: { "root-cert.pem": "mine" } } as never);
+  client.put(configMapKind, {
+    metadata: { name: "istio-ca-root-cert", namespace: "shop" },
+    data: { "root-cert.pem": "mine" },
+  } as never);
   await untilTrue(told("shop", "root one"));
   await client.delete(configMapKind, "istio-ca-root-cert", "shop");
   await untilTrue(told("shop", "root one"));
@@ -40,23 +53,39 @@ test("every namespace has the root, kube-system too; what a user changes or dele
   await untilTrue(told("late", "root two"));
   await untilTrue(async () => (await data(client, "late", "istio-ca-crl"))?.["ca-crl.pem"] === "lists");
   assert.equal(await data(client, "kube-public", "istio-ca-root-cert"), undefined);
-  client.put(configMapKind, { metadata: { name: "istio-ca-crl", namespace: "shop" }, data: { "ca-crl.pem": "mine" } } as never);
+  client.put(configMapKind, {
+    metadata: { name: "istio-ca-crl", namespace: "shop" },
+    data: { "ca-crl.pem": "mine" },
+  } as never);
   state.revocations = "";
   state.changed();
   await untilTrue(async () => (await data(client, "late", "istio-ca-crl")) === undefined);
   assert.deepEqual(await data(client, "shop", "istio-ca-crl"), { "ca-crl.pem": "mine" });
-  client.put(configMapKind, { metadata: { name: "istio-ca-crl", namespace: "late", labels: { "istio.io/config": "true" } }, data: { "ca-crl.pem": "" } } as never);
+  client.put(configMapKind, {
+    metadata: { name: "istio-ca-crl", namespace: "late", labels: { "istio.io/config": "true" } },
+    data: { "ca-crl.pem": "" },
+  } as never);
   client.put(namespaceKind, namespace("after"));
   await untilTrue(told("after", "root two"));
-  assert.deepEqual(await data(client, "late", "istio-ca-crl"), { "ca-crl.pem": "" }, "two control planes would take turns for ever, as upstream's keeps an empty one");
+  assert.deepEqual(
+    await data(client, "late", "istio-ca-crl"),
+    { "ca-crl.pem": "" },
+    "two control planes would take turns for ever, as upstream's keeps an empty one",
+  );
   assert.deepEqual(await data(client, "late", "istio-ca-root-cert"), { "root-cert.pem": "root two" });
 });
 
 test("where a ClusterTrustBundle is asked for, it tells the root instead of ConfigMaps", async () => {
   const client = new FakeKubeClient();
   client.put(namespaceKind, namespace("shop"));
-  running.push(runRootCertificateController({ ...options(client), revocationConfigMap: undefined, clusterTrustBundle: true }, stopped.signal));
-  const bundle = async (): Promise<unknown> => (await client.get(clusterTrustBundleKind, "istio.io:istiod-ca:root-cert"))?.spec;
+  running.push(
+    runRootCertificateController(
+      { ...options(client), revocationConfigMap: undefined, clusterTrustBundle: true },
+      stopped.signal,
+    ),
+  );
+  const bundle = async (): Promise<unknown> =>
+    (await client.get(clusterTrustBundleKind, "istio.io:istiod-ca:root-cert"))?.spec;
   await untilTrue(async () => (await bundle()) !== undefined);
   assert.deepEqual(await bundle(), { signerName: "istio.io/istiod-ca", trustBundle: state.root });
   assert.equal(await data(client, "shop", "istio-ca-root-cert"), undefined);
@@ -66,8 +95,17 @@ test("a namespace that the mesh config leaves out gets nothing until it is let i
   const client = new FakeKubeClient();
   for (const name of ["in", "out"]) client.put(namespaceKind, namespace(name));
   let isLetIn = false;
-  const clock = { ...systemClock, sleep: async (_ms: number, signal?: AbortSignal) => await systemClock.sleep(1, signal), after: (_ms: number, run: () => void) => systemClock.after(1, run) };
-  running.push(runRootCertificateController({ ...options(client), clock, includes: (name) => isLetIn || name === "in" }, stopped.signal));
+  const clock = {
+    ...systemClock,
+    sleep: async (_ms: number, signal?: AbortSignal) => await systemClock.sleep(1, signal),
+    after: (_ms: number, run: () => void) => systemClock.after(1, run),
+  };
+  running.push(
+    runRootCertificateController(
+      { ...options(client), clock, includes: (name) => isLetIn || name === "in" },
+      stopped.signal,
+    ),
+  );
   await untilTrue(async () => (await data(client, "in", "istio-ca-root-cert")) !== undefined);
   assert.equal(await data(client, "out", "istio-ca-root-cert"), undefined);
   isLetIn = true;

@@ -14,7 +14,12 @@ after(async () => {
 
 test("what a GatewayClass supports is said once, and again when nothing is said: versions do not write against each other", async () => {
   const client = new FakeKubeClient();
-  running.push(runGatewayClassController({ client, severalNetworks: false, clock: systemClock, log: silentLogger }, stopped.signal));
+  running.push(
+    runGatewayClassController(
+      { client, severalNetworks: false, clock: systemClock, log: silentLogger },
+      stopped.signal,
+    ),
+  );
   const eventually = async (holds: (found: GatewayClass | undefined) => boolean): Promise<GatewayClass | undefined> => {
     for (;;) {
       const found = await client.get(gatewayClassKind, "istio");
@@ -26,7 +31,10 @@ test("what a GatewayClass supports is said once, and again when nothing is said:
   const others = [{ name: "Gateway" }];
   const accepted = made?.status?.conditions?.[0];
   assert.equal(accepted?.type, "Accepted");
-  client.put(gatewayClassKind, { ...made, status: { ...made?.status, supportedFeatures: others, conditions: [] } } as never);
+  client.put(gatewayClassKind, {
+    ...made,
+    status: { ...made?.status, supportedFeatures: others, conditions: [] },
+  } as never);
   // The condition tells that the change has been looked at.
   const left = await eventually((found) => found?.status?.conditions?.length === 1);
   assert.deepEqual(left?.status?.supportedFeatures, others);
@@ -37,8 +45,14 @@ test("what a GatewayClass supports is said once, and again when nothing is said:
 test("there is a class for gateways between networks where the mesh spans several, and none otherwise", async () => {
   for (const severalNetworks of [true, false]) {
     const client = new FakeKubeClient();
-    running.push(runGatewayClassController({ client, severalNetworks, clock: systemClock, log: silentLogger }, stopped.signal));
-    while ((await client.get(gatewayClassKind, "istio-waypoint"))?.status?.conditions === undefined) await new Promise((resolve) => setImmediate(resolve));
-    assert.equal((await client.get(gatewayClassKind, "istio-east-west"))?.spec.controllerName, severalNetworks ? "istio.io/eastwest-controller" : undefined);
+    running.push(
+      runGatewayClassController({ client, severalNetworks, clock: systemClock, log: silentLogger }, stopped.signal),
+    );
+    while ((await client.get(gatewayClassKind, "istio-waypoint"))?.status?.conditions === undefined)
+      await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(
+      (await client.get(gatewayClassKind, "istio-east-west"))?.spec.controllerName,
+      severalNetworks ? "istio.io/eastwest-controller" : undefined,
+    );
   }
 });

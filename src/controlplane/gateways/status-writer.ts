@@ -19,8 +19,24 @@ import {
   type RouteParentStatus,
 } from "../../api/gateway/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import { createInformer, Reconciler, structurallyEqual, type Collection, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
-import { eastWestClassName, eastWestControllerName, gatewayControllerName, meshControllerName, type WantedGatewayStatus, type WantedListenerSetStatus, type WantedPolicyStatus, type WantedRouteStatus } from "../model/index.ts";
+import {
+  createInformer,
+  Reconciler,
+  structurallyEqual,
+  type Collection,
+  type KubeClient,
+  type QueueMetrics,
+} from "../../kube/index.ts";
+import {
+  eastWestClassName,
+  eastWestControllerName,
+  gatewayControllerName,
+  meshControllerName,
+  type WantedGatewayStatus,
+  type WantedListenerSetStatus,
+  type WantedPolicyStatus,
+  type WantedRouteStatus,
+} from "../model/index.ts";
 import { mergeConditions } from "./conditions.ts";
 import { supportedFeatures } from "./supported-features.ts";
 
@@ -44,9 +60,18 @@ export async function runStatusWriter(options: StatusWriterOptions, signal: Abor
   const { gateways, listenerSets, policies, routes, queues, clock, log } = options;
   const writers = new Map<string, StatusSource>([
     ["gateway", { collection: gateways, write: async (key) => await writeGateway(options, gateways.get(key)) }],
-    ["listener-set", { collection: listenerSets, write: async (key) => await writeListenerSet(options, listenerSets.get(key)) }],
+    [
+      "listener-set",
+      { collection: listenerSets, write: async (key) => await writeListenerSet(options, listenerSets.get(key)) },
+    ],
     ["policy", { collection: policies, write: async (key) => await writePolicy(options, policies.get(key)) }],
-    ...routes.map((collection, index) => [`route-${index}`, { collection, write: async (key: string) => await writeRoute(options, collection.get(key)) }] as const),
+    ...routes.map(
+      (collection, index) =>
+        [
+          `route-${index}`,
+          { collection, write: async (key: string) => await writeRoute(options, collection.get(key)) },
+        ] as const,
+    ),
   ]);
   const reconciler = new Reconciler({
     name: "gateway-status",
@@ -75,7 +100,10 @@ interface StatusSource {
   readonly write: (key: string) => Promise<void>;
 }
 
-async function writeGateway({ client, clock }: StatusWriterOptions, wanted: WantedGatewayStatus | undefined): Promise<void> {
+async function writeGateway(
+  { client, clock }: StatusWriterOptions,
+  wanted: WantedGatewayStatus | undefined,
+): Promise<void> {
   if (wanted === undefined) return;
   const gateway = await client.get(gatewayKind, wanted.name, wanted.namespace);
   if (gateway === undefined) return;
@@ -88,28 +116,64 @@ async function writeGateway({ client, clock }: StatusWriterOptions, wanted: Want
     listeners: mergeListeners(wanted.listeners, before?.listeners ?? [], now),
   };
   const { addresses = [], attachedListenerSets, conditions = [], listeners = [] } = before ?? {};
-  if (structurallyEqual({ addresses, ...(attachedListenerSets === undefined || attachedListenerSets === 0 ? {} : { attachedListenerSets }), conditions, listeners }, status)) return;
+  if (
+    structurallyEqual(
+      {
+        addresses,
+        ...(attachedListenerSets === undefined || attachedListenerSets === 0 ? {} : { attachedListenerSets }),
+        conditions,
+        listeners,
+      },
+      status,
+    )
+  )
+    return;
   // A merge leaves what it does not name: of no sets the count goes.
-  await patchStatus<Gateway>(client, gatewayKind, gateway, attachedListenerSets === undefined ? status : { ...status, attachedListenerSets: wanted.attachedListenerSets });
+  await patchStatus<Gateway>(
+    client,
+    gatewayKind,
+    gateway,
+    attachedListenerSets === undefined ? status : { ...status, attachedListenerSets: wanted.attachedListenerSets },
+  );
 }
 
-function mergeListeners(wanted: WantedGatewayStatus["listeners"], before: readonly ListenerStatus[], now: string): ListenerStatus[] {
-  return wanted.map((listener) => ({ ...listener, conditions: mergeConditions(listener.conditions, before.find(({ name }) => name === listener.name)?.conditions ?? [], now) }));
+function mergeListeners(
+  wanted: WantedGatewayStatus["listeners"],
+  before: readonly ListenerStatus[],
+  now: string,
+): ListenerStatus[] {
+  return wanted.map((listener) => ({
+    ...listener,
+    conditions: mergeConditions(
+      listener.conditions,
+      before.find(({ name }) => name === listener.name)?.conditions ?? [],
+      now,
+    ),
+  }));
 }
 
-async function writeListenerSet({ client, clock }: StatusWriterOptions, wanted: WantedListenerSetStatus | undefined): Promise<void> {
+async function writeListenerSet(
+  { client, clock }: StatusWriterOptions,
+  wanted: WantedListenerSetStatus | undefined,
+): Promise<void> {
   if (wanted === undefined) return;
   const set = await client.get(listenerSetKind, wanted.name, wanted.namespace);
   if (set === undefined) return;
   const now = metaTime(clock.nowMs());
   const { conditions = [], listeners = [] } = set.status ?? {};
-  const status = { conditions: mergeConditions(wanted.conditions, conditions, now), listeners: mergeListeners(wanted.listeners, listeners, now) };
+  const status = {
+    conditions: mergeConditions(wanted.conditions, conditions, now),
+    listeners: mergeListeners(wanted.listeners, listeners, now),
+  };
   if (structurallyEqual({ conditions, listeners }, status)) return;
   await patchStatus<ListenerSet>(client, listenerSetKind, set, status);
 }
 
 /** Entries of other controllers stay. */
-async function writePolicy({ client, clock }: StatusWriterOptions, wanted: WantedPolicyStatus | undefined): Promise<void> {
+async function writePolicy(
+  { client, clock }: StatusWriterOptions,
+  wanted: WantedPolicyStatus | undefined,
+): Promise<void> {
   if (wanted === undefined) return;
   const policy = await client.get(backendTlsPolicyKind, wanted.name, wanted.namespace);
   if (policy === undefined) return;
@@ -118,8 +182,14 @@ async function writePolicy({ client, clock }: StatusWriterOptions, wanted: Wante
   const ancestors = [
     ...before.filter(({ controllerName }) => !ours.has(controllerName)),
     ...wanted.ancestors.map((ancestor) => {
-      const known = before.find((other) => other.controllerName === ancestor.controllerName && sameParent(other.ancestorRef, ancestor.ancestorRef));
-      return { ...ancestor, conditions: mergeConditions(ancestor.conditions, known?.conditions ?? [], metaTime(clock.nowMs())) };
+      const known = before.find(
+        (other) =>
+          other.controllerName === ancestor.controllerName && sameParent(other.ancestorRef, ancestor.ancestorRef),
+      );
+      return {
+        ...ancestor,
+        conditions: mergeConditions(ancestor.conditions, known?.conditions ?? [], metaTime(clock.nowMs())),
+      };
     }),
   ];
   if (structurallyEqual(before, ancestors)) return;
@@ -127,7 +197,10 @@ async function writePolicy({ client, clock }: StatusWriterOptions, wanted: Wante
 }
 
 /** As far as status is concerned all kinds of routes are one. */
-type AnyRoute = KubernetesObject & { spec: { parentRefs?: readonly Partial<ParentReference>[] }; status?: { parents?: RouteParentStatus[] } };
+type AnyRoute = KubernetesObject & {
+  spec: { parentRefs?: readonly Partial<ParentReference>[] };
+  status?: { parents?: RouteParentStatus[] };
+};
 const routeKinds: Readonly<Record<WantedRouteStatus["kind"], KindDefinition<AnyRoute>>> = {
   HTTPRoute: httpRouteKind,
   GRPCRoute: grpcRouteKind,
@@ -136,30 +209,52 @@ const routeKinds: Readonly<Record<WantedRouteStatus["kind"], KindDefinition<AnyR
   UDPRoute: udpRouteKind,
 };
 
-async function writeRoute({ client, clock }: StatusWriterOptions, wanted: WantedRouteStatus | undefined): Promise<void> {
+async function writeRoute(
+  { client, clock }: StatusWriterOptions,
+  wanted: WantedRouteStatus | undefined,
+): Promise<void> {
   if (wanted === undefined) return;
   const kind = routeKinds[wanted.kind];
   const route = await client.get(kind, wanted.name, wanted.namespace);
   if (route === undefined) return;
-  const parents = mergeParents(wanted, route.status?.parents ?? [], route.spec.parentRefs ?? [], metaTime(clock.nowMs()));
+  const parents = mergeParents(
+    wanted,
+    route.status?.parents ?? [],
+    route.spec.parentRefs ?? [],
+    metaTime(clock.nowMs()),
+  );
   if (structurallyEqual(route.status?.parents ?? [], parents)) return;
   await patchStatus<AnyRoute>(client, kind, route, { parents });
 }
 
 /** Entries of other controllers stay, and those of ours whose Gateway another revision owns; ours of parents that are gone go. */
-export function mergeParents(wanted: WantedRouteStatus, before: readonly RouteParentStatus[], parentRefs: readonly Partial<ParentReference>[], now: string): RouteParentStatus[] {
+export function mergeParents(
+  wanted: WantedRouteStatus,
+  before: readonly RouteParentStatus[],
+  parentRefs: readonly Partial<ParentReference>[],
+  now: string,
+): RouteParentStatus[] {
   const owned = wanted.parents.filter((parent) => parent.owned);
-  const isOwned = (entry: RouteParentStatus): boolean => owned.some((parent) => sameParent(parent.status.parentRef, entry.parentRef));
-  const kept = before.filter((entry) => entry.controllerName !== gatewayControllerName || (!isOwned(entry) && parentRefs.some((reference) => sameParent(reference, entry.parentRef))));
+  const isOwned = (entry: RouteParentStatus): boolean =>
+    owned.some((parent) => sameParent(parent.status.parentRef, entry.parentRef));
+  const kept = before.filter(
+    (entry) =>
+      entry.controllerName !== gatewayControllerName ||
+      (!isOwned(entry) && parentRefs.some((reference) => sameParent(reference, entry.parentRef))),
+  );
   const ours = owned.map(({ status }) => {
-    const known = before.find((entry) => entry.controllerName === gatewayControllerName && sameParent(entry.parentRef, status.parentRef));
+    const known = before.find(
+      (entry) => entry.controllerName === gatewayControllerName && sameParent(entry.parentRef, status.parentRef),
+    );
     return { ...status, conditions: mergeConditions(status.conditions, known?.conditions ?? [], now) };
   });
   return [...kept, ...ours];
 }
 
 function sameParent(left: Partial<ParentReference>, right: Partial<ParentReference>): boolean {
-  return (["group", "kind", "namespace", "name", "sectionName", "port"] as const).every((field) => (left[field] ?? defaults[field]) === (right[field] ?? defaults[field]));
+  return (["group", "kind", "namespace", "name", "sectionName", "port"] as const).every(
+    (field) => (left[field] ?? defaults[field]) === (right[field] ?? defaults[field]),
+  );
 }
 const defaults: Partial<ParentReference> = { group: "gateway.networking.k8s.io", kind: "Gateway" };
 
@@ -168,11 +263,20 @@ interface BuiltInClass {
   readonly description: string;
 }
 
-const eastWestClass: BuiltInClass = { controllerName: eastWestControllerName, description: "The default GatewayClass for Istio East West Gateways" };
+const eastWestClass: BuiltInClass = {
+  controllerName: eastWestControllerName,
+  description: "The default GatewayClass for Istio East West Gateways",
+};
 const builtInClasses: Readonly<Record<string, BuiltInClass>> = {
   istio: { controllerName: gatewayControllerName, description: "The default Istio GatewayClass" },
-  "istio-remote": { controllerName: "istio.io/unmanaged-gateway", description: "Remote to this cluster. Does not deploy or affect configuration." },
-  "istio-waypoint": { controllerName: "istio.io/mesh-controller", description: "The default Istio waypoint GatewayClass" },
+  "istio-remote": {
+    controllerName: "istio.io/unmanaged-gateway",
+    description: "Remote to this cluster. Does not deploy or affect configuration.",
+  },
+  "istio-waypoint": {
+    controllerName: "istio.io/mesh-controller",
+    description: "The default Istio waypoint GatewayClass",
+  },
 };
 
 /** How long to wait before looking again whether the Gateway API is installed. */
@@ -193,9 +297,17 @@ export interface GatewayClassOptions {
  * Makes the GatewayClasses of Istio where they are missing, and accepts them and all others that name one of its controllers.
  * What it supports it says once: a control plane of another version may say otherwise afterwards, and neither of the two gives way.
  */
-export async function runGatewayClassController({ client, severalNetworks, queues, clock, log }: GatewayClassOptions, signal: AbortSignal): Promise<void> {
-  const classControllers: Readonly<Record<string, BuiltInClass>> = { ...builtInClasses, ...(severalNetworks ? { [eastWestClassName]: eastWestClass } : {}) };
-  const ourControllers: ReadonlySet<string> = new Set(Object.values(classControllers).map(({ controllerName }) => controllerName));
+export async function runGatewayClassController(
+  { client, severalNetworks, queues, clock, log }: GatewayClassOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const classControllers: Readonly<Record<string, BuiltInClass>> = {
+    ...builtInClasses,
+    ...(severalNetworks ? { [eastWestClassName]: eastWestClass } : {}),
+  };
+  const ourControllers: ReadonlySet<string> = new Set(
+    Object.values(classControllers).map(({ controllerName }) => controllerName),
+  );
   const classes = createInformer(client, gatewayClassKind, { log, clock });
   let haveToldFeatures = false;
   const reconciler = new Reconciler({
@@ -210,7 +322,8 @@ export async function runGatewayClassController({ client, severalNetworks, queue
       const object = found ?? (builtIn === undefined ? undefined : await createClass(client, name, builtIn));
       if (object === undefined) return builtIn === undefined ? undefined : absentRetryMs;
       if (!ourControllers.has(object.spec.controllerName)) return undefined;
-      const tellsFeatures = name === featuredClassName && (!haveToldFeatures || object.status?.supportedFeatures === undefined);
+      const tellsFeatures =
+        name === featuredClassName && (!haveToldFeatures || object.status?.supportedFeatures === undefined);
       await acceptClass(client, object, tellsFeatures, clock);
       haveToldFeatures ||= tellsFeatures;
       return builtIn === undefined ? undefined : resyncMs;
@@ -224,21 +337,52 @@ export async function runGatewayClassController({ client, severalNetworks, queue
 }
 
 /** Undefined when the kind is not there. */
-async function createClass(client: KubeClient, name: string, spec: GatewayClass["spec"]): Promise<GatewayClass | undefined> {
-  return await client.create(gatewayClassKind, { apiVersion: "gateway.networking.k8s.io/v1", kind: "GatewayClass", metadata: { name }, spec }, { fieldManager }).catch(() => undefined);
+async function createClass(
+  client: KubeClient,
+  name: string,
+  spec: GatewayClass["spec"],
+): Promise<GatewayClass | undefined> {
+  return await client
+    .create(
+      gatewayClassKind,
+      { apiVersion: "gateway.networking.k8s.io/v1", kind: "GatewayClass", metadata: { name }, spec },
+      { fieldManager },
+    )
+    .catch(() => undefined);
 }
 
 /** Of the classes the one that a conformance report is about. */
 const featuredClassName = "istio";
 const features = supportedFeatures.map((name) => ({ name }));
 
-async function acceptClass(client: KubeClient, object: GatewayClass, tellsFeatures: boolean, clock: Clock): Promise<void> {
+async function acceptClass(
+  client: KubeClient,
+  object: GatewayClass,
+  tellsFeatures: boolean,
+  clock: Clock,
+): Promise<void> {
   const before = object.status?.conditions ?? [];
-  const accepted = { type: "Accepted", status: "True", reason: "Accepted", message: "Handled by Istio controller", observedGeneration: object.metadata.generation ?? 0 } as const;
+  const accepted = {
+    type: "Accepted",
+    status: "True",
+    reason: "Accepted",
+    message: "Handled by Istio controller",
+    observedGeneration: object.metadata.generation ?? 0,
+  } as const;
   const merged = mergeConditions([accepted], before, metaTime(clock.nowMs()));
   const conditions = [...merged, ...before.filter(({ type }) => type !== accepted.type)];
-  if (structurallyEqual(before.filter(({ type }) => type === accepted.type), merged) && (!tellsFeatures || structurallyEqual(object.status?.supportedFeatures ?? [], features))) return;
-  await patchStatus<GatewayClass>(client, gatewayClassKind, object, { conditions, ...(tellsFeatures ? { supportedFeatures: features } : {}) });
+  if (
+    structurallyEqual(
+      before.filter(({ type }) => type === accepted.type),
+      merged,
+    ) &&
+    (!tellsFeatures || structurallyEqual(object.status?.supportedFeatures ?? [], features))
+  )
+    return;
+  await patchStatus<GatewayClass>(client, gatewayClassKind, object, {
+    conditions,
+    ...(tellsFeatures ? { supportedFeatures: features } : {}),
+  });
 }
 
 /** Fails with `conflict` when the object has changed since it was read; the reconciler then tries again. */
@@ -249,5 +393,11 @@ async function patchStatus<Value extends Gateway | AnyRoute | GatewayClass | Lis
   status: Value["status"],
 ): Promise<void> {
   const { name = "", namespace, resourceVersion } = object.metadata;
-  await client.patchMerge(kind, name, namespace, { metadata: { resourceVersion }, status }, { subresource: "status", fieldManager });
+  await client.patchMerge(
+    kind,
+    name,
+    namespace,
+    { metadata: { resourceVersion }, status },
+    { subresource: "status", fieldManager },
+  );
 }

@@ -3,21 +3,48 @@ import { test } from "node:test";
 import type { Gateway } from "../../api/gateway/index.ts";
 import { waypointCanary, waypointObjects } from "./waypoint-objects.ts";
 
-const proxy = { revision: "next", image: "proxyv2:1", discoveryAddress: "istiod-next.istio-system.svc:15012", clusterId: "Kubernetes", trustDomain: "cluster.local", network: "", proxyMetadata: {} };
+const proxy = {
+  revision: "next",
+  image: "proxyv2:1",
+  discoveryAddress: "istiod-next.istio-system.svc:15012",
+  clusterId: "Kubernetes",
+  trustDomain: "cluster.local",
+  network: "",
+  proxyMetadata: {},
+};
 
 function gateway(gatewayClassName: string): Gateway {
-  const listeners = [{ name: "mesh", port: 15_008, protocol: "HBONE", allowedRoutes: { namespaces: { from: "Same" } } }];
-  return { metadata: { name: "wp", namespace: "shop", uid: "1", annotations: { "rollout.serin.dev/canary-revision": "next", "rollout.serin.dev/canary-replicas": "3" } }, spec: { gatewayClassName, listeners } } as unknown as Gateway;
+  const listeners = [
+    { name: "mesh", port: 15_008, protocol: "HBONE", allowedRoutes: { namespaces: { from: "Same" } } },
+  ];
+  return {
+    metadata: {
+      name: "wp",
+      namespace: "shop",
+      uid: "1",
+      annotations: { "rollout.serin.dev/canary-revision": "next", "rollout.serin.dev/canary-replicas": "3" },
+    },
+    spec: { gatewayClassName, listeners },
+  } as unknown as Gateway;
 }
 
-for (const [className, waypoint] of [["istio-waypoint", { name: "wp", account: "wp" }], ["istio-mesh", { name: "web-waypoint-proxy", account: "web" }]] as const) {
+for (const [className, waypoint] of [
+  ["istio-waypoint", { name: "wp", account: "wp" }],
+  ["istio-mesh", { name: "web-waypoint-proxy", account: "web" }],
+] as const) {
   test(`the canary of a waypoint of class ${className} is behind the same Gateway, as the same account, and no pod of another Deployment's`, () => {
     const own = waypointObjects(gateway(className), waypoint, { ...proxy, revision: "old" });
     const canary = waypointCanary(gateway(className), waypoint, proxy);
-    assert.deepEqual([canary.metadata.name, canary.spec?.replicas, own.deployment.spec?.replicas], [`${waypoint.name}-next`, 3, undefined]);
+    assert.deepEqual(
+      [canary.metadata.name, canary.spec?.replicas, own.deployment.spec?.replicas],
+      [`${waypoint.name}-next`, 3, undefined],
+    );
     assert.equal(canary.spec?.template.spec?.serviceAccountName, waypoint.account);
     const labels = canary.spec?.template.metadata?.labels ?? {};
-    const selects = (selector: Readonly<Record<string, string>> | undefined, of: Readonly<Record<string, string>>): boolean => Object.entries(selector ?? {}).every(([name, value]) => of[name] === value);
+    const selects = (
+      selector: Readonly<Record<string, string>> | undefined,
+      of: Readonly<Record<string, string>>,
+    ): boolean => Object.entries(selector ?? {}).every(([name, value]) => of[name] === value);
     assert.ok(selects(canary.spec?.selector.matchLabels, labels));
     assert.ok(!selects(canary.spec?.selector.matchLabels, own.deployment.spec?.template.metadata?.labels ?? {}));
     if (own.service !== undefined) assert.ok(selects(own.service.spec?.selector, labels), "the Service leads to both");
@@ -30,9 +57,17 @@ test("a gateway between networks is made as a waypoint is, for clients outside o
   const made = gateway("istio-east-west");
   const named = { ...made, metadata: { ...made.metadata, labels: { "topology.istio.io/network": "north" } } };
   const { deployment, service, serviceAccount } = waypointObjects(named, { name: "wp", account: "own" }, proxy);
-  assert.deepEqual([deployment.metadata.name, service?.metadata.name, service?.spec?.type, serviceAccount?.metadata.name], ["wp", "wp", "LoadBalancer", "own"]);
+  assert.deepEqual(
+    [deployment.metadata.name, service?.metadata.name, service?.spec?.type, serviceAccount?.metadata.name],
+    ["wp", "wp", "LoadBalancer", "own"],
+  );
   const labels = deployment.spec?.template.metadata?.labels ?? {};
-  assert.deepEqual(["gateway.istio.io/managed", "gateway.networking.k8s.io/gateway-class-name", "topology.istio.io/network"].map((name) => labels[name]), ["istio.io-eastwest-controller", "istio-east-west", "north"]);
+  assert.deepEqual(
+    ["gateway.istio.io/managed", "gateway.networking.k8s.io/gateway-class-name", "topology.istio.io/network"].map(
+      (name) => labels[name],
+    ),
+    ["istio.io-eastwest-controller", "istio-east-west", "north"],
+  );
   const [container] = deployment.spec?.template.spec?.containers ?? [];
   assert.equal(container?.env?.find(({ name }) => name === "ISTIO_META_NETWORK")?.value, "north");
   assert.deepEqual(container?.args?.slice(0, 2), ["proxy", "waypoint"]);

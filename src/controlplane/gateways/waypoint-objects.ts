@@ -3,7 +3,15 @@ import { istioLabels } from "../../api/istio/index.ts";
 import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Deployment, Service, ServiceAccount } from "../../api/kubernetes/index.ts";
 import { eastWestClassName, meshClassName, type WaypointDeployment } from "../model/index.ts";
-import { commonLabels, infrastructureAnnotations, ownerOf, replicasOf, serviceTypeOf, statusPort, uniquePorts } from "./gateway-objects.ts";
+import {
+  commonLabels,
+  infrastructureAnnotations,
+  ownerOf,
+  replicasOf,
+  serviceTypeOf,
+  statusPort,
+  uniquePorts,
+} from "./gateway-objects.ts";
 import { proxyPodTemplate, type ProxySettings } from "./proxy-pod.ts";
 
 /** What one waypoint, or a gateway between networks, becomes. Of class `istio-mesh` it is a Deployment alone, which runs as the account that it serves. */
@@ -21,10 +29,25 @@ const maxLabelLength = 63;
 export function waypointObjects(gateway: Gateway, waypoint: WaypointDeployment, proxy: ProxySettings): WaypointObjects {
   const labels = waypointLabels(gateway, waypoint);
   const selector = waypointSelector(gateway, waypoint);
-  const deployment = waypointDeployment(gateway, waypoint, proxy, { name: waypoint.name, labels, selector, replicas: replicasOf(gateway, gatewayCanaryAnnotations.stableReplicas) });
+  const deployment = waypointDeployment(gateway, waypoint, proxy, {
+    name: waypoint.name,
+    labels,
+    selector,
+    replicas: replicasOf(gateway, gatewayCanaryAnnotations.stableReplicas),
+  });
   if (isOfAccount(gateway)) return { serviceAccount: undefined, service: undefined, deployment };
-  const metadata = { name: waypoint.name, namespace: namespaceOf(gateway), labels, ...infrastructureAnnotations(gateway), ownerReferences: [ownerOf(gateway)] };
-  return { serviceAccount: { apiVersion: "v1", kind: "ServiceAccount", metadata: { ...metadata, name: waypoint.account } }, service: waypointService(gateway, metadata, selector), deployment };
+  const metadata = {
+    name: waypoint.name,
+    namespace: namespaceOf(gateway),
+    labels,
+    ...infrastructureAnnotations(gateway),
+    ownerReferences: [ownerOf(gateway)],
+  };
+  return {
+    serviceAccount: { apiVersion: "v1", kind: "ServiceAccount", metadata: { ...metadata, name: waypoint.account } },
+    service: waypointService(gateway, metadata, selector),
+    deployment,
+  };
 }
 
 /** The Deployment of a revision that is on trial: behind the same Service, as the same account. */
@@ -32,7 +55,11 @@ export function waypointCanary(gateway: Gateway, waypoint: WaypointDeployment, p
   return waypointDeployment(gateway, waypoint, proxy, {
     name: `${waypoint.name}-${proxy.revision}`,
     labels: { ...waypointLabels(gateway, waypoint), [canaryOfLabel]: gateway.metadata.name ?? "" },
-    selector: { ...waypointSelector(gateway, waypoint), [istioLabels.revision]: proxy.revision, [canaryOfLabel]: gateway.metadata.name ?? "" },
+    selector: {
+      ...waypointSelector(gateway, waypoint),
+      [istioLabels.revision]: proxy.revision,
+      [canaryOfLabel]: gateway.metadata.name ?? "",
+    },
     replicas: replicasOf(gateway, gatewayCanaryAnnotations.replicas) ?? 1,
   });
 }
@@ -44,7 +71,12 @@ interface WaypointVariant {
   readonly replicas: number | undefined;
 }
 
-function waypointDeployment(gateway: Gateway, { account }: WaypointDeployment, proxy: ProxySettings, { name, labels, selector, replicas }: WaypointVariant): Deployment {
+function waypointDeployment(
+  gateway: Gateway,
+  { account }: WaypointDeployment,
+  proxy: ProxySettings,
+  { name, labels, selector, replicas }: WaypointVariant,
+): Deployment {
   const namespace = namespaceOf(gateway);
   const annotations = infrastructureAnnotations(gateway);
   const podLabels = { ...labels, [istioLabels.revision]: proxy.revision };
@@ -58,7 +90,10 @@ function waypointDeployment(gateway: Gateway, { account }: WaypointDeployment, p
       selector: { matchLabels: selector },
       // A new proxy is ready before an old one goes.
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: proxyPodTemplate({ ...proxy, network }, { mode: "waypoint", namespace, name, serviceAccount: account, labels: podLabels, ...annotations }),
+      template: proxyPodTemplate(
+        { ...proxy, network },
+        { mode: "waypoint", namespace, name, serviceAccount: account, labels: podLabels, ...annotations },
+      ),
     },
   };
 }
@@ -76,13 +111,24 @@ function namespaceOf(gateway: Gateway): string {
 }
 
 function waypointLabels(gateway: Gateway, { account }: WaypointDeployment): Record<string, string> {
-  const ofAccount = { [meshLabels.type]: "waypoint", [meshLabels.gateway]: gateway.metadata.name ?? "", [accountLabel]: account.slice(0, maxLabelLength) };
+  const ofAccount = {
+    [meshLabels.type]: "waypoint",
+    [meshLabels.gateway]: gateway.metadata.name ?? "",
+    [accountLabel]: account.slice(0, maxLabelLength),
+  };
   const network = isEastWest(gateway) ? gateway.metadata.labels?.[istioLabels.network] : undefined;
-  return { ...commonLabels(gateway), ...(network === undefined ? {} : { [istioLabels.network]: network }), ...(isOfAccount(gateway) ? ofAccount : {}) };
+  return {
+    ...commonLabels(gateway),
+    ...(network === undefined ? {} : { [istioLabels.network]: network }),
+    ...(isOfAccount(gateway) ? ofAccount : {}),
+  };
 }
 
 function waypointSelector(gateway: Gateway, { account }: WaypointDeployment): Record<string, string> {
-  return { [istioLabels.gatewayName]: gateway.metadata.name ?? "", ...(isOfAccount(gateway) ? { [accountLabel]: account.slice(0, maxLabelLength) } : {}) };
+  return {
+    [istioLabels.gatewayName]: gateway.metadata.name ?? "",
+    ...(isOfAccount(gateway) ? { [accountLabel]: account.slice(0, maxLabelLength) } : {}),
+  };
 }
 
 function waypointService(gateway: Gateway, metadata: Service["metadata"], selector: Record<string, string>): Service {
@@ -90,13 +136,22 @@ function waypointService(gateway: Gateway, metadata: Service["metadata"], select
     apiVersion: "v1",
     kind: "Service",
     // Of several pods a near one is taken.
-    metadata: { ...metadata, annotations: { "networking.istio.io/traffic-distribution": "PreferClose", ...metadata.annotations } },
+    metadata: {
+      ...metadata,
+      annotations: { "networking.istio.io/traffic-distribution": "PreferClose", ...metadata.annotations },
+    },
     spec: {
       type: serviceTypeOf(gateway, isEastWest(gateway) ? "LoadBalancer" : "ClusterIP"),
       selector,
       ports: [
         { name: "status-port", port: statusPort, targetPort: statusPort, protocol: "TCP", appProtocol: "tcp" },
-        ...uniquePorts(gateway).map(({ port, name }) => ({ name, port, targetPort: port, protocol: "TCP" as const, appProtocol: "hbone" })),
+        ...uniquePorts(gateway).map(({ port, name }) => ({
+          name,
+          port,
+          targetPort: port,
+          protocol: "TCP" as const,
+          appProtocol: "hbone",
+        })),
       ],
     },
   };

@@ -16,7 +16,11 @@ export interface ConfigRules<Spec> {
 }
 
 /** A checked configuration object; undefined when it is another revision's, or refused. */
-export function configFacts<Spec>(kind: KindDefinition<WithSpec<Spec>>, object: WithSpec<Spec>, rules: ConfigRules<Spec>): ConfigFacts<Spec> | undefined {
+export function configFacts<Spec>(
+  kind: KindDefinition<WithSpec<Spec>>,
+  object: WithSpec<Spec>,
+  rules: ConfigRules<Spec>,
+): ConfigFacts<Spec> | undefined {
   const wanted = object.metadata.labels?.[istioLabels.revision];
   if (rules.revision !== undefined && wanted !== undefined && wanted !== rules.revision) return undefined;
   const spec = specOf(kind, object, rules);
@@ -33,7 +37,11 @@ export function configFacts<Spec>(kind: KindDefinition<WithSpec<Spec>>, object: 
   };
 }
 
-function specOf<Spec>(kind: KindDefinition<WithSpec<Spec>>, object: WithSpec<Spec>, rules: ConfigRules<Spec>): Spec | undefined {
+function specOf<Spec>(
+  kind: KindDefinition<WithSpec<Spec>>,
+  object: WithSpec<Spec>,
+  rules: ConfigRules<Spec>,
+): Spec | undefined {
   const parsed = kind.parse?.(object);
   if (parsed === undefined) return object.spec;
   if (parsed.value !== undefined) return parsed.value.spec;
@@ -43,5 +51,7 @@ function specOf<Spec>(kind: KindDefinition<WithSpec<Spec>>, object: WithSpec<Spe
 
 /** Others (kubectl's last applied configuration) change without meaning anything. */
 function relevantAnnotations(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(annotations).filter(([name]) => /(^|\.)(istio\.io|serin\.dev)\//.test(name)));
+  return Object.fromEntries(
+    Object.entries(annotations).filter(([name]) => /(^|\.)(istio\.io|serin\.dev)\//.test(name)),
+  );
 }

@@ -23,7 +23,11 @@ export class ConfigMapIngest {
       client,
       kind: configMapKind,
       references,
-      take: ({ namespace, name }, object) => configMaps.set(`${namespace}/${name}`, object === undefined ? missingConfigMap(namespace, name) : configMapFacts(object)),
+      take: ({ namespace, name }, object) =>
+        configMaps.set(
+          `${namespace}/${name}`,
+          object === undefined ? missingConfigMap(namespace, name) : configMapFacts(object),
+        ),
       forget: (key) => configMaps.delete(key),
       knownAbsent: (key) => configMaps.get(key)?.exists === false,
       clock,
@@ -38,9 +42,21 @@ export class ConfigMapIngest {
 }
 
 export function configMapFacts({ metadata, data = {} }: ConfigMap): ConfigMapFacts {
-  return { namespace: metadata.namespace ?? "default", name: metadata.name ?? "", exists: true, data, authority: authorityIn(data) };
+  return {
+    namespace: metadata.namespace ?? "default",
+    name: metadata.name ?? "",
+    exists: true,
+    data,
+    authority: authorityIn(data),
+  };
 }
 
 function missingConfigMap(namespace: string, name: string): ConfigMapFacts {
-  return { namespace, name, exists: false, data: {}, authority: { fault: `there is no ConfigMap ${namespace}/${name}` } };
+  return {
+    namespace,
+    name,
+    exists: false,
+    data: {},
+    authority: { fault: `there is no ConfigMap ${namespace}/${name}` },
+  };
 }

@@ -8,7 +8,10 @@ import { MeshIngest } from "./mesh-ingest.ts";
 
 test("only namespaces that a selector matches are looked at, and both may change", async () => {
   const kube = new FakeKubeClient();
-  for (const [name, labels] of [["shop", { mesh: "yes" }], ["other", {}]] as const) {
+  for (const [name, labels] of [
+    ["shop", { mesh: "yes" }],
+    ["other", {}],
+  ] as const) {
     kube.put(namespaceKind, namespace(name, labels));
     kube.put(podKind, pod(`${name}/web-1`, "10.1.0.1"));
     kube.put(serviceKind, service(`${name}/web`, "10.96.0.1", { app: "web" }, []));

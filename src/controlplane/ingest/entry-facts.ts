@@ -1,4 +1,11 @@
-import { automaticallyAddressedHosts, istioAnnotations, serviceEntryKind, workloadEntryKind, type ServiceEntry, type WorkloadEntry } from "../../api/istio/index.ts";
+import {
+  automaticallyAddressedHosts,
+  istioAnnotations,
+  serviceEntryKind,
+  workloadEntryKind,
+  type ServiceEntry,
+  type WorkloadEntry,
+} from "../../api/istio/index.ts";
 import type { ServiceEntryFacts, WorkloadEntryFacts } from "../model/facts.ts";
 import { isAddress } from "../model/ip-address.ts";
 import { isTrueText } from "../model/true-text.ts";
@@ -6,7 +13,10 @@ import { configFacts, type ConfigRules } from "./config-facts.ts";
 import { statedPreference } from "./service-facts.ts";
 
 /** With the addresses that its status gives to hosts that want some. */
-export function serviceEntryFacts(object: ServiceEntry, rules: ConfigRules<ServiceEntry["spec"]>): ServiceEntryFacts | undefined {
+export function serviceEntryFacts(
+  object: ServiceEntry,
+  rules: ConfigRules<ServiceEntry["spec"]>,
+): ServiceEntryFacts | undefined {
   const facts = configFacts(serviceEntryKind, object, rules);
   if (facts === undefined) return undefined;
   const given = (object.status?.addresses ?? []).filter(({ value }) => isAddress(value));
@@ -14,14 +24,22 @@ export function serviceEntryFacts(object: ServiceEntry, rules: ConfigRules<Servi
     const values = given.filter((entry) => entry.host === host).map(({ value }) => value);
     return values.length === 0 ? [] : [[host, values] as const];
   });
-  return { ...facts, ...statedPreference(object.metadata.annotations), ...(allocated.length === 0 ? {} : { allocated: Object.fromEntries(allocated) }) };
+  return {
+    ...facts,
+    ...statedPreference(object.metadata.annotations),
+    ...(allocated.length === 0 ? {} : { allocated: Object.fromEntries(allocated) }),
+  };
 }
 
 /** One that is probed is unhealthy until a probe says otherwise. */
-export function workloadEntryFacts(object: WorkloadEntry, rules: ConfigRules<WorkloadEntry["spec"]>): WorkloadEntryFacts | undefined {
+export function workloadEntryFacts(
+  object: WorkloadEntry,
+  rules: ConfigRules<WorkloadEntry["spec"]>,
+): WorkloadEntryFacts | undefined {
   const facts = configFacts(workloadEntryKind, object, rules);
   if (facts === undefined) return undefined;
   const isProbed = isTrueText(object.metadata.annotations?.[istioAnnotations.healthChecksEnabled]);
-  const isHealthy = object.status?.conditions?.some(({ type, status }) => type === "Healthy" && status === "True") ?? false;
+  const isHealthy =
+    object.status?.conditions?.some(({ type, status }) => type === "Healthy" && status === "True") ?? false;
   return isProbed && !isHealthy ? { ...facts, unhealthy: true } : facts;
 }

@@ -1,5 +1,13 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { envoyFilterKind, proxyConfigKind, trafficExtensionKind, wasmPluginKind, type ProxyConfigObject, type TrafficExtension, type WasmPlugin } from "../../api/istio/index.ts";
+import {
+  envoyFilterKind,
+  proxyConfigKind,
+  trafficExtensionKind,
+  wasmPluginKind,
+  type ProxyConfigObject,
+  type TrafficExtension,
+  type WasmPlugin,
+} from "../../api/istio/index.ts";
 import { translatedName, type ExtensionInputs } from "../model/extension-inputs.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
 
@@ -11,7 +19,11 @@ interface ExtensionFeed {
 /** The kinds that extend proxies. An object that is refused leaves what its last good version said, until it is deleted. */
 export function extensionFeeds(inputs: ExtensionInputs, rules: ConfigRules<unknown>): readonly ExtensionFeed[] {
   const { refused, revision } = rules;
-  const keeping = <Facts>(kind: KindDefinition, target: { set(key: string, item: Facts): void; delete(key: string): void }, convert: (object: KubernetesObject, seen: ConfigRules<never>) => Facts | undefined): ExtensionFeed => ({
+  const keeping = <Facts>(
+    kind: KindDefinition,
+    target: { set(key: string, item: Facts): void; delete(key: string): void },
+    convert: (object: KubernetesObject, seen: ConfigRules<never>) => Facts | undefined,
+  ): ExtensionFeed => ({
     kind,
     take: (key, object) => {
       let isRefused = false;
@@ -28,13 +40,22 @@ export function extensionFeeds(inputs: ExtensionInputs, rules: ConfigRules<unkno
     },
   });
   return [
-    keeping(envoyFilterKind, inputs.envoyFilters, (object, seen) => configFacts(envoyFilterKind, object as never, seen)),
-    keeping(proxyConfigKind, inputs.proxyConfigs, (object, seen) => configFacts<ProxyConfigObject["spec"]>(proxyConfigKind, object as ProxyConfigObject, seen)),
+    keeping(envoyFilterKind, inputs.envoyFilters, (object, seen) =>
+      configFacts(envoyFilterKind, object as never, seen),
+    ),
+    keeping(proxyConfigKind, inputs.proxyConfigs, (object, seen) =>
+      configFacts<ProxyConfigObject["spec"]>(proxyConfigKind, object as ProxyConfigObject, seen),
+    ),
     keeping(wasmPluginKind, inputs.wasmPlugins, (object, seen) => {
       const facts = configFacts<WasmPlugin["spec"]>(wasmPluginKind, object as WasmPlugin, seen);
       if (facts === undefined) return undefined;
       const { selector, targetRefs, phase, priority, match, ...wasm } = facts.spec;
-      return { ...facts, name: translatedName(facts.name), spec: { selector, targetRefs, phase, priority, match, extension: { kind: "wasm" as const, wasm } }, resourceVersion: versionOf(object) };
+      return {
+        ...facts,
+        name: translatedName(facts.name),
+        spec: { selector, targetRefs, phase, priority, match, extension: { kind: "wasm" as const, wasm } },
+        resourceVersion: versionOf(object),
+      };
     }),
     keeping(trafficExtensionKind, inputs.trafficExtensions, (object, seen) => {
       const facts = configFacts<TrafficExtension["spec"]>(trafficExtensionKind, object as TrafficExtension, seen);

@@ -15,8 +15,13 @@ interface Taken {
 function feedsOf(revision: string): Taken {
   const inputs = createMeshInputs(new CollectionGraph());
   const refused: string[] = [];
-  const feeds = createFeeds(inputs, revision, (object, issues) => refused.push(`${object.metadata.name ?? ""}: ${issues.map(({ path }) => path).join()}`));
-  const take: Taken["take"] = (kind, group, object) => feeds.find((feed) => feed.kind.kind === kind && feed.kind.group === group)?.take(`shop/${object.metadata.name ?? ""}`, object);
+  const feeds = createFeeds(inputs, revision, (object, issues) =>
+    refused.push(`${object.metadata.name ?? ""}: ${issues.map(({ path }) => path).join()}`),
+  );
+  const take: Taken["take"] = (kind, group, object) =>
+    feeds
+      .find((feed) => feed.kind.kind === kind && feed.kind.group === group)
+      ?.take(`shop/${object.metadata.name ?? ""}`, object);
   return { inputs, refused, take };
 }
 
@@ -25,7 +30,11 @@ const good = { hosts: ["a"], http: [{ route: [{ destination: { host: "a" } }] }]
 
 test("an object is taken with its defaults, by the control plane of its revision", () => {
   const { inputs, take } = feedsOf("blue");
-  const metadata = { namespace: "shop", labels: { "istio.io/rev": "green" }, annotations: { "kubectl.kubernetes.io/last-applied-configuration": "x", "istio.io/a": "b" } };
+  const metadata = {
+    namespace: "shop",
+    labels: { "istio.io/rev": "green" },
+    annotations: { "kubectl.kubernetes.io/last-applied-configuration": "x", "istio.io/a": "b" },
+  };
   take("VirtualService", networking, { metadata: { ...metadata, name: "other" }, spec: good });
   take("VirtualService", networking, { metadata: { ...metadata, name: "own", labels: {} }, spec: good });
   assert.equal(inputs.virtualServices.get("shop/other"), undefined);
@@ -42,11 +51,24 @@ test("an object that its parser refuses is told of; its last good version stays 
   take("VirtualService", networking, { metadata: { ...metadata, name: "y" }, spec: { ...good, hots: [] } });
   assert.deepEqual(inputs.virtualServices.get("shop/x")?.spec.hosts, ["a"]);
   assert.equal(inputs.virtualServices.get("shop/y"), undefined);
-  take("VirtualService", networking, { metadata: { ...metadata, labels: { "istio.io/rev": "other" } }, spec: { ...good, hots: [] } });
+  take("VirtualService", networking, {
+    metadata: { ...metadata, labels: { "istio.io/rev": "other" } },
+    spec: { ...good, hots: [] },
+  });
   assert.equal(inputs.virtualServices.get("shop/x"), undefined, "it is another revision's now");
-  take("AuthorizationPolicy", "security.istio.io", { metadata: { ...metadata, name: "was" }, spec: { action: "DENY" , rules: [{ from: [{ source: { namespaces: ["a"] } }] }] } });
-  take("AuthorizationPolicy", "security.istio.io", { metadata: { ...metadata, name: "was" }, spec: { action: "DENY", rules: [{ form: [] }] } });
-  assert.equal(inputs.authorizationPolicies.get("shop/was")?.spec.rules[0]?.from.length, 1, "a policy that was good holds as it was");
+  take("AuthorizationPolicy", "security.istio.io", {
+    metadata: { ...metadata, name: "was" },
+    spec: { action: "DENY", rules: [{ from: [{ source: { namespaces: ["a"] } }] }] },
+  });
+  take("AuthorizationPolicy", "security.istio.io", {
+    metadata: { ...metadata, name: "was" },
+    spec: { action: "DENY", rules: [{ form: [] }] },
+  });
+  assert.equal(
+    inputs.authorizationPolicies.get("shop/was")?.spec.rules[0]?.from.length,
+    1,
+    "a policy that was good holds as it was",
+  );
   assert.deepEqual(inputs.authorizationPolicies.get("shop/x")?.spec.rules, [{ from: [], to: [], when: [] }]);
   assert.deepEqual(refused, ["x: spec.hots", "x: spec.rules[0].form", "y: spec.hots", "was: spec.rules[0].form"]);
 });

@@ -1,5 +1,17 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { backendTlsPolicyKind, gatewayClassKind, gatewayKind, grpcRouteKind, httpRouteKind, listenerSetKind, referenceGrantKind, tcpRouteKind, tlsRouteKind, udpRouteKind, type Gateway } from "../../api/gateway/index.ts";
+import {
+  backendTlsPolicyKind,
+  gatewayClassKind,
+  gatewayKind,
+  grpcRouteKind,
+  httpRouteKind,
+  listenerSetKind,
+  referenceGrantKind,
+  tcpRouteKind,
+  tlsRouteKind,
+  udpRouteKind,
+  type Gateway,
+} from "../../api/gateway/index.ts";
 import {
   authorizationPolicyKind,
   closedPolicySpec,
@@ -15,7 +27,15 @@ import {
   virtualServiceKind,
   workloadEntryKind,
 } from "../../api/istio/index.ts";
-import { endpointSliceKind, mutatingWebhookConfigurationKind, namespaceKind, nodeKind, podKind, serviceAccountKind, serviceKind } from "../../api/kubernetes/index.ts";
+import {
+  endpointSliceKind,
+  mutatingWebhookConfigurationKind,
+  namespaceKind,
+  nodeKind,
+  podKind,
+  serviceAccountKind,
+  serviceKind,
+} from "../../api/kubernetes/index.ts";
 import type { Excerpt, SourceCollection } from "../../kube/index.ts";
 import type { ConfigFacts } from "../model/facts.ts";
 import { isWaypointClass } from "../model/gateway/gateway-class.ts";
@@ -38,14 +58,22 @@ export interface Feed {
 }
 
 /** All kinds that the model is made of. Gateways are taken of every revision: who does not own one still serves it. */
-export function createFeeds(inputs: MeshInputs, revision: string, toldOf: ConfigRules<unknown>["refused"] = () => undefined): readonly Feed[] {
+export function createFeeds(
+  inputs: MeshInputs,
+  revision: string,
+  toldOf: ConfigRules<unknown>["refused"] = () => undefined,
+): readonly Feed[] {
   let isRefused = false;
   const refused: ConfigRules<unknown>["refused"] = (object, issues) => {
     isRefused = true;
     toldOf(object, issues);
   };
   /** An object that is refused leaves what its last good version said, until it is deleted. */
-  const feed = <Value extends KubernetesObject, Facts>(kind: KindDefinition<Value>, target: SourceCollection<Facts>, convert: (object: Value) => Facts | undefined): Feed => ({
+  const feed = <Value extends KubernetesObject, Facts>(
+    kind: KindDefinition<Value>,
+    target: SourceCollection<Facts>,
+    convert: (object: Value) => Facts | undefined,
+  ): Feed => ({
     kind,
     take: (key, object) => {
       isRefused = false;
@@ -55,20 +83,42 @@ export function createFeeds(inputs: MeshInputs, revision: string, toldOf: Config
       else target.set(key, facts);
     },
   });
-  const config = <Spec>(kind: KindDefinition<KubernetesObject & { spec: Spec }>, source: SourceCollection<ConfigFacts<Spec>>): Feed =>
-    feed(kind, source, (object) => configFacts(kind, object, { revision, refused }));
+  const config = <Spec>(
+    kind: KindDefinition<KubernetesObject & { spec: Spec }>,
+    source: SourceCollection<ConfigFacts<Spec>>,
+  ): Feed => feed(kind, source, (object) => configFacts(kind, object, { revision, refused }));
   return [
-    feed(namespaceKind, inputs.namespaces, ({ metadata }) => ({ name: metadata.name ?? "", labels: metadata.labels ?? {}, waypointCanaryWeight: metadata.annotations?.[istioAnnotations.useWaypointCanaryWeight], ...statedPreference(metadata.annotations) })),
+    feed(namespaceKind, inputs.namespaces, ({ metadata }) => ({
+      name: metadata.name ?? "",
+      labels: metadata.labels ?? {},
+      waypointCanaryWeight: metadata.annotations?.[istioAnnotations.useWaypointCanaryWeight],
+      ...statedPreference(metadata.annotations),
+    })),
     feed(nodeKind, inputs.nodes, nodeFacts),
     { ...feed(podKind, inputs.pods, podFacts), excerpt: podExcerpt },
     feed(serviceKind, inputs.services, serviceFacts),
     feed(endpointSliceKind, inputs.slices, sliceFacts),
-    feed(serviceAccountKind, inputs.serviceAccounts, ({ metadata }) => ({ namespace: metadata.namespace ?? "", name: metadata.name ?? "", managed: metadata.labels?.[istioLabels.gatewayName] !== undefined })),
+    feed(serviceAccountKind, inputs.serviceAccounts, ({ metadata }) => ({
+      namespace: metadata.namespace ?? "",
+      name: metadata.name ?? "",
+      managed: metadata.labels?.[istioLabels.gatewayName] !== undefined,
+    })),
     feed(mutatingWebhookConfigurationKind, inputs.tags, tagFacts),
-    feed(gatewayClassKind, inputs.gatewayClasses, ({ metadata, spec }) => ({ name: metadata.name ?? "", labels: only(metadata.labels, istioLabels.waypointFor), annotations: only(metadata.annotations, istioAnnotations.waypointInboundBinding), controllerName: spec.controllerName })),
+    feed(gatewayClassKind, inputs.gatewayClasses, ({ metadata, spec }) => ({
+      name: metadata.name ?? "",
+      labels: only(metadata.labels, istioLabels.waypointFor),
+      annotations: only(metadata.annotations, istioAnnotations.waypointInboundBinding),
+      controllerName: spec.controllerName,
+    })),
     feed(gatewayKind, inputs.gateways, (object) => {
       const facts = configFacts(gatewayKind, object, { refused });
-      return facts === undefined ? undefined : { ...facts, programmed: isWaypointClass(facts.spec.gatewayClassName) && isProgrammed(object), ...networkAddresses(object) };
+      return facts === undefined
+        ? undefined
+        : {
+            ...facts,
+            programmed: isWaypointClass(facts.spec.gatewayClassName) && isProgrammed(object),
+            ...networkAddresses(object),
+          };
     }),
     config(httpRouteKind, inputs.httpRoutes),
     config(grpcRouteKind, inputs.grpcRoutes),
@@ -78,7 +128,9 @@ export function createFeeds(inputs: MeshInputs, revision: string, toldOf: Config
     feed(listenerSetKind, inputs.listenerSets, (object) => configFacts(listenerSetKind, object, { refused })),
     config(backendTlsPolicyKind, inputs.backendTlsPolicies),
     config(referenceGrantKind, inputs.referenceGrants),
-    feed(authorizationPolicyKind, inputs.authorizationPolicies, (object) => configFacts(authorizationPolicyKind, object, { revision, refused, instead: closedPolicySpec })),
+    feed(authorizationPolicyKind, inputs.authorizationPolicies, (object) =>
+      configFacts(authorizationPolicyKind, object, { revision, refused, instead: closedPolicySpec }),
+    ),
     config(peerAuthenticationKind, inputs.peerAuthentications),
     config(virtualServiceKind, inputs.virtualServices),
     config(destinationRuleKind, inputs.destinationRules),
@@ -98,5 +150,7 @@ function only(values: Readonly<Record<string, string>> | undefined, name: string
 }
 
 function isProgrammed({ status }: Gateway): boolean {
-  return status?.conditions?.some((condition) => condition.type === "Programmed" && condition.status === "True") ?? false;
+  return (
+    status?.conditions?.some((condition) => condition.type === "Programmed" && condition.status === "True") ?? false
+  );
 }

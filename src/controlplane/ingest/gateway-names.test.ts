@@ -24,7 +24,11 @@ test("names of gateways are looked up when they come, forgotten when they go, an
     wakes.shift()?.();
     await new Promise((resolve) => setImmediate(resolve));
   };
-  const set = (...addresses: readonly string[]): void => gateways.set("all", { scale: 1, all: addresses.map((address) => ({ network: "n", cluster: "", address, port: 15_443, hbonePort: 0 })) });
+  const set = (...addresses: readonly string[]): void =>
+    gateways.set("all", {
+      scale: 1,
+      all: addresses.map((address) => ({ network: "n", cluster: "", address, port: 15_443, hbonePort: 0 })),
+    });
   const done = new GatewayNames({ gateways, resolved, lookUp, clock, log: silentLogger }).run(stop.signal);
   set("gate.example.com", "192.0.2.9");
   await new Promise((resolve) => setImmediate(resolve));

@@ -36,13 +36,19 @@ export class GatewayNames {
 
   async #refresh(newOnly: boolean): Promise<void> {
     const { gateways, resolved } = this.#options;
-    const names = new Set([...gateways.values()].flatMap(({ all }) => all.map(({ address }) => address)).filter((address) => !isAddress(address)));
+    const names = new Set(
+      [...gateways.values()]
+        .flatMap(({ all }) => all.map(({ address }) => address))
+        .filter((address) => !isAddress(address)),
+    );
     for (const name of this.#known.keys()) {
       if (names.has(name)) continue;
       this.#known.delete(name);
       resolved.delete(name);
     }
-    await Promise.all([...names].filter((name) => !newOnly || !this.#known.has(name)).map((name) => this.#lookUp(name)));
+    await Promise.all(
+      [...names].filter((name) => !newOnly || !this.#known.has(name)).map((name) => this.#lookUp(name)),
+    );
   }
 
   async #lookUp(name: string): Promise<void> {

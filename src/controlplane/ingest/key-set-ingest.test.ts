@@ -24,9 +24,24 @@ test("keys are fetched where rules say, or where the issuer's document does; wha
     return answers[url] ?? assert.fail(url);
   };
   const stop = new AbortController();
-  const running = new KeySetIngest({ metrics: new MetricsRegistry(), requestAuthentications: inputs.requestAuthentications, keySets, fetchText, clock: systemClock, log }).run(stop.signal);
-  const rules = (jwtRules: readonly object[]): ReturnType<typeof config> => config("RequestAuthentication", "shop/tokens", { jwtRules });
-  apply(rules([{ issuer: "a", jwksUri: "https://a.example/keys" }, { issuer: "https://b.example" }, { issuer: "c", jwksUri: "https://c.example/keys" }, { issuer: "d", jwks: '{"keys":[]}' }]));
+  const running = new KeySetIngest({
+    metrics: new MetricsRegistry(),
+    requestAuthentications: inputs.requestAuthentications,
+    keySets,
+    fetchText,
+    clock: systemClock,
+    log,
+  }).run(stop.signal);
+  const rules = (jwtRules: readonly object[]): ReturnType<typeof config> =>
+    config("RequestAuthentication", "shop/tokens", { jwtRules });
+  apply(
+    rules([
+      { issuer: "a", jwksUri: "https://a.example/keys" },
+      { issuer: "https://b.example" },
+      { issuer: "c", jwksUri: "https://c.example/keys" },
+      { issuer: "d", jwks: '{"keys":[]}' },
+    ]),
+  );
   const until = async (done: () => boolean): Promise<void> => {
     while (!done()) await systemClock.sleep(1);
   };

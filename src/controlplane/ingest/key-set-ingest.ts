@@ -35,8 +35,12 @@ export class KeySetIngest {
     this.#options = options;
     const { metrics } = options;
     this.#counters = {
-      fetched: metrics.counter("pilot_jwks_resolver_network_fetch_success_total", "Key sets of token issuers that were fetched.").labels(),
-      failed: metrics.counter("pilot_jwks_resolver_network_fetch_fail_total", "Fetches of key sets of token issuers that failed.").labels(),
+      fetched: metrics
+        .counter("pilot_jwks_resolver_network_fetch_success_total", "Key sets of token issuers that were fetched.")
+        .labels(),
+      failed: metrics
+        .counter("pilot_jwks_resolver_network_fetch_fail_total", "Fetches of key sets of token issuers that failed.")
+        .labels(),
     };
   }
 
@@ -44,7 +48,11 @@ export class KeySetIngest {
     const tasks = new Set<Promise<void>>();
     const adjust = (): void => {
       if (signal.aborted) return;
-      const wanted = new Set([...this.#options.requestAuthentications.values()].flatMap(({ spec }) => spec.jwtRules.flatMap((rule) => keySource(rule) ?? [])));
+      const wanted = new Set(
+        [...this.#options.requestAuthentications.values()].flatMap(({ spec }) =>
+          spec.jwtRules.flatMap((rule) => keySource(rule) ?? []),
+        ),
+      );
       for (const [source, stop] of this.#followed) {
         if (wanted.has(source)) continue;
         stop.abort();
@@ -83,7 +91,11 @@ export class KeySetIngest {
         if (signal.aborted) return;
         waitMs = backoff.nextMs();
         this.#counters.failed.increment();
-        log.warn("the keys of a token issuer could not be fetched", { source, hasOlder: keySets.get(source) !== undefined, error: messageOf(error) });
+        log.warn("the keys of a token issuer could not be fetched", {
+          source,
+          hasOlder: keySets.get(source) !== undefined,
+          error: messageOf(error),
+        });
       }
       await clock.sleep(waitMs, signal).catch(() => undefined);
     }
@@ -91,7 +103,10 @@ export class KeySetIngest {
 
   async #fetch(source: string, signal: AbortSignal): Promise<string> {
     const issuer = issuerOf(source);
-    const text = await this.#options.fetchText(issuer === undefined ? source : await this.#discover(issuer, signal), signal);
+    const text = await this.#options.fetchText(
+      issuer === undefined ? source : await this.#discover(issuer, signal),
+      signal,
+    );
     const parsed: unknown = JSON.parse(text);
     if (typeof parsed !== "object" || parsed === null || !("keys" in parsed) || !Array.isArray(parsed.keys)) {
       throw transientError("no-key-set", "the answer is no key set: it has no list `keys`");
@@ -101,9 +116,13 @@ export class KeySetIngest {
 
   /** The address of an issuer's keys, of its discovery document (OpenID Connect). */
   async #discover(issuer: string, signal: AbortSignal): Promise<string> {
-    const document: unknown = JSON.parse(await this.#options.fetchText(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, signal));
-    const found: unknown = typeof document === "object" && document !== null ? Reflect.get(document, "jwks_uri") : undefined;
-    if (typeof found !== "string") throw transientError("no-key-address", "the issuer's discovery document names no jwks_uri");
+    const document: unknown = JSON.parse(
+      await this.#options.fetchText(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, signal),
+    );
+    const found: unknown =
+      typeof document === "object" && document !== null ? Reflect.get(document, "jwks_uri") : undefined;
+    if (typeof found !== "string")
+      throw transientError("no-key-address", "the issuer's discovery document names no jwks_uri");
     return found;
   }
 }

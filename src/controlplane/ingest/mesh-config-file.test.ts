@@ -22,7 +22,10 @@ test("a mesh config that is refused, or cannot be read, leaves the one before in
     () => rmSync(path, { recursive: true }),
   ];
   const stop = new AbortController();
-  const clock: Clock = { ...systemClock, sleep: async () => await Promise.resolve((steps.shift() ?? (() => stop.abort()))()) };
+  const clock: Clock = {
+    ...systemClock,
+    sleep: async () => await Promise.resolve((steps.shift() ?? (() => stop.abort()))()),
+  };
   const file = new MeshConfigFile(path, clock, log);
   assert.equal((await file.load()).trustDomain, "cluster.local", "a file that is not there is empty");
   const taken: string[] = [];

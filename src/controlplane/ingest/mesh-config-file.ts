@@ -13,7 +13,12 @@ interface FileContent<Config> {
 }
 
 /** The file as YAML text; an empty text has every default. Throws a user error for what it refuses, and logs what has no effect. */
-function readConfig<Config>(text: string, path: string, { what, parse: read }: FileContent<Config>, log: Logger): Config {
+function readConfig<Config>(
+  text: string,
+  path: string,
+  { what, parse: read }: FileContent<Config>,
+  log: Logger,
+): Config {
   let raw: unknown;
   try {
     raw = parse(text);
@@ -21,8 +26,10 @@ function readConfig<Config>(text: string, path: string, { what, parse: read }: F
     throw userError("bad-mesh-config", `${path} is no YAML: ${messageOf(error)}`);
   }
   const parsed = read(raw);
-  if (parsed.value === undefined) throw userError("bad-mesh-config", `${path} is no ${what}:\n${formatIssues(parsed.errors)}`);
-  if (parsed.warnings.length > 0) log.warn(`the ${what} has fields without effect`, { path, fields: formatIssues(parsed.warnings) });
+  if (parsed.value === undefined)
+    throw userError("bad-mesh-config", `${path} is no ${what}:\n${formatIssues(parsed.errors)}`);
+  if (parsed.warnings.length > 0)
+    log.warn(`the ${what} has fields without effect`, { path, fields: formatIssues(parsed.warnings) });
   return parsed.value;
 }
 
@@ -90,7 +97,9 @@ class ConfigFile<Config> {
       return await readFile(this.#path, "utf8");
     } catch (error) {
       if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
-      throw transientError("mesh-config-unreadable", `${this.#path} cannot be read: ${messageOf(error)}`, { cause: error });
+      throw transientError("mesh-config-unreadable", `${this.#path} cannot be read: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
   }
 }

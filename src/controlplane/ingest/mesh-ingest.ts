@@ -52,9 +52,21 @@ export class MeshIngest {
     this.refused = new RefusedObjects(options.metrics);
     const refused = ({ kind, metadata }: KubernetesObject, issues: readonly FieldIssue[]): void => {
       this.#faults = formatIssues(issues);
-      log.warn("an object is not taken into the mesh", { kind: kind ?? "", namespace: metadata.namespace ?? "", name: metadata.name ?? "", faults: this.#faults });
+      log.warn("an object is not taken into the mesh", {
+        kind: kind ?? "",
+        namespace: metadata.namespace ?? "",
+        name: metadata.name ?? "",
+        faults: this.#faults,
+      });
     };
-    this.#feeds = createFeeds(inputs, revision, refused).map((feed) => ({ feed, informer: createInformer(client, feed.kind, { log, clock, ...(feed.excerpt === undefined ? {} : { excerpt: feed.excerpt }) }) }));
+    this.#feeds = createFeeds(inputs, revision, refused).map((feed) => ({
+      feed,
+      informer: createInformer(client, feed.kind, {
+        log,
+        clock,
+        ...(feed.excerpt === undefined ? {} : { excerpt: feed.excerpt }),
+      }),
+    }));
     this.synced = Promise.all(this.#feeds.map(({ informer }) => informer.synced)).then(() => undefined);
   }
 
@@ -62,7 +74,10 @@ export class MeshIngest {
     const subscriptions = this.#feeds.map(({ feed, informer }) =>
       informer.subscribe((change) => {
         this.#take(feed, change.key, change.object, change.type === "set");
-        this.#hold(versionKey(feed.kind.group, feed.kind.kind, change.key), change.object.metadata.resourceVersion ?? "");
+        this.#hold(
+          versionKey(feed.kind.group, feed.kind.kind, change.key),
+          change.object.metadata.resourceVersion ?? "",
+        );
       }),
     );
     await Promise.all(this.#feeds.map(({ informer }) => informer.run(signal)));
@@ -97,7 +112,9 @@ export class MeshIngest {
 
   /** Istio's kinds and Gateway API's, with their objects, whatever revision these are for. */
   configuration(): readonly { readonly kind: Feed["kind"]; readonly informer: Informer<KubernetesObject> }[] {
-    return this.#feeds.flatMap(({ feed: { kind }, informer }) => (configurationGroups.test(kind.group) ? [{ kind, informer }] : []));
+    return this.#feeds.flatMap(({ feed: { kind }, informer }) =>
+      configurationGroups.test(kind.group) ? [{ kind, informer }] : [],
+    );
   }
 
   /** The same where two groups have a kind of that name. */
@@ -109,10 +126,13 @@ export class MeshIngest {
   processedVersion(group: string, kind: string, key: string, resourceVersion: string): ProcessedVersion {
     if (!this.#feeds.some(({ feed }) => feed.kind.group === group && feed.kind.kind === kind)) {
       const known = this.#feeds.map(({ feed }) => feed.kind.kind).join(", ");
-      throw userError("unknown-kind", `the control plane does not read ${kind} of "${group}"`, { hint: `ask for one of ${known}` });
+      throw userError("unknown-kind", `the control plane does not read ${kind} of "${group}"`, {
+        hint: `ask for one of ${known}`,
+      });
     }
     const held = this.#versions.get(versionKey(group, kind, key));
-    if (held?.generation === undefined || isOlder(held.resourceVersion, resourceVersion)) return { processed: false, generation: 0 };
+    if (held?.generation === undefined || isOlder(held.resourceVersion, resourceVersion))
+      return { processed: false, generation: 0 };
     return { processed: true, generation: held.generation };
   }
 
@@ -123,10 +143,18 @@ export class MeshIngest {
     } catch (error) {
       // One object that nobody foresaw must not keep the others from being taken in.
       this.#faults = `it cannot be read: ${messageOf(error)}`;
-      this.#log.error("an object could not be read, and changes nothing", { kind: feed.kind.kind, object: key, error: describeError(error) });
+      this.#log.error("an object could not be read, and changes nothing", {
+        kind: feed.kind.kind,
+        object: key,
+        error: describeError(error),
+      });
     }
     this.refused.set(feed.kind, key, this.#faults);
-    if (feed.kind.kind === "Namespace" && this.#namespaces.setNamespace(key, isThere ? (object.metadata.labels ?? {}) : undefined)) this.#refill(new Set([key]));
+    if (
+      feed.kind.kind === "Namespace" &&
+      this.#namespaces.setNamespace(key, isThere ? (object.metadata.labels ?? {}) : undefined)
+    )
+      this.#refill(new Set([key]));
   }
 
   /** Takes in again what is in namespaces that are looked at now, or are not any more. */
@@ -135,7 +163,8 @@ export class MeshIngest {
     for (const { feed, informer } of this.#feeds) {
       for (const object of informer.list()) {
         const { namespace, name = "" } = object.metadata;
-        if (namespace !== undefined && namespaces.has(namespace)) this.#take(feed, `${namespace}/${name}`, object, true);
+        if (namespace !== undefined && namespaces.has(namespace))
+          this.#take(feed, `${namespace}/${name}`, object, true);
       }
     }
   }

@@ -39,7 +39,9 @@ export class NamedObjects<Value extends KubernetesObject> {
   /** Until the signal; what is asked for may change all the time. */
   async run(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const subscriptions = this.#options.references.map((references) => references.subscribe(() => this.#adjust(signal)));
+    const subscriptions = this.#options.references.map((references) =>
+      references.subscribe(() => this.#adjust(signal)),
+    );
     signal.addEventListener("abort", () => resolve(), { once: true });
     if (signal.aborted) resolve();
     await promise;
@@ -71,7 +73,12 @@ export class NamedObjects<Value extends KubernetesObject> {
     const { namespace, name } = wanted;
     const stop = new AbortController();
     const key = `${namespace}/${name}`;
-    const informer = createInformer<Value>(client, kind, { namespace, fieldSelector: `metadata.name=${name}`, log, clock });
+    const informer = createInformer<Value>(client, kind, {
+      namespace,
+      fieldSelector: `metadata.name=${name}`,
+      log,
+      clock,
+    });
     const subscription = informer.subscribe((change) => {
       if (change.key === key) take(wanted, change.type === "set" ? change.object : undefined);
     });

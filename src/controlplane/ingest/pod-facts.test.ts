@@ -11,7 +11,9 @@ interface Table {
   readonly types: readonly (readonly [readonly (readonly [string, number, string])[]])[];
 }
 
-const table = JSON.parse(brotliDecompressSync(readFileSync(new URL(import.meta.resolve("#generated/kubernetes/types.json.br")))).toString()) as Table;
+const table = JSON.parse(
+  brotliDecompressSync(readFileSync(new URL(import.meta.resolve("#generated/kubernetes/types.json.br")))).toString(),
+) as Table;
 const codes = { text: "s", "whole number": "i", flag: "b", time: "T", "texts by name": "{s" };
 
 function mismatches(excerpt: Excerpt, typeIndex: number, path: string): string[] {
@@ -42,7 +44,16 @@ const whole: Pod = {
     labels: { app: "web", "pod-template-hash": "5d8f", "networking.istio.io/tunnel": "http" },
     annotations: { "ambient.istio.io/redirection": "enabled", "sidecar.istio.io/interceptionMode": "TPROXY" },
     deletionTimestamp: "2026-01-01T00:00:00Z",
-    ownerReferences: [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: "web-5d8f", uid: "u-2", controller: true, blockOwnerDeletion: true }],
+    ownerReferences: [
+      {
+        apiVersion: "apps/v1",
+        kind: "ReplicaSet",
+        name: "web-5d8f",
+        uid: "u-2",
+        controller: true,
+        blockOwnerDeletion: true,
+      },
+    ],
     managedFields: [{ manager: "kubelet", operation: "Update" }],
   },
   spec: {
@@ -50,15 +61,32 @@ const whole: Pod = {
     nodeName: "node-1",
     serviceAccountName: "web",
     containers: [{ name: "app", image: "web:1", ports: [{ name: "http", containerPort: 8080, protocol: "TCP" }] }],
-    initContainers: [{ name: "istio-proxy", image: "proxy", args: ["proxy", "sidecar"], env: [{ name: "ISTIO_META_ENABLE_HBONE", value: "true" }] }],
+    initContainers: [
+      {
+        name: "istio-proxy",
+        image: "proxy",
+        args: ["proxy", "sidecar"],
+        env: [{ name: "ISTIO_META_ENABLE_HBONE", value: "true" }],
+      },
+    ],
   },
-  status: { phase: "Running", podIP: "10.1.0.1", podIPs: [{ ip: "10.1.0.1" }, { ip: "fd00::1" }], conditions: [{ type: "Ready", status: "True", reason: "x" }], qosClass: "Burstable" },
+  status: {
+    phase: "Running",
+    podIP: "10.1.0.1",
+    podIPs: [{ ip: "10.1.0.1" }, { ip: "fd00::1" }],
+    conditions: [{ type: "Ready", status: "True", reason: "x" }],
+    qosClass: "Burstable",
+  },
 };
 
 test("a pod's facts are the same of the fields that are read as of the whole pod", () => {
   const read = pickExcerpt(podExcerpt, whole);
   assert.deepEqual([read.metadata.managedFields, read.status?.qosClass], [undefined, undefined]);
   assert.deepEqual(podFacts(read), podFacts(whole));
-  const router: Pod = { ...whole, spec: { containers: [{ name: "istio-proxy", image: "proxy", args: ["proxy", "router"] }] }, status: { podIP: "10.1.0.2" } };
+  const router: Pod = {
+    ...whole,
+    spec: { containers: [{ name: "istio-proxy", image: "proxy", args: ["proxy", "router"] }] },
+    status: { podIP: "10.1.0.2" },
+  };
   assert.deepEqual(podFacts(pickExcerpt(podExcerpt, router)), podFacts(router));
 });

@@ -7,8 +7,20 @@ import type { PodFacts, SidecarProxyFacts } from "../model/facts.ts";
 const containers: Excerpt = {
   name: { number: 1, holds: "text" },
   args: { number: 4, holds: "text", repeated: true },
-  ports: { number: 6, repeated: true, holds: { name: { number: 1, holds: "text" }, containerPort: { number: 3, holds: "whole number" }, protocol: { number: 4, holds: "text" } } },
-  env: { number: 7, repeated: true, holds: { name: { number: 1, holds: "text" }, value: { number: 2, holds: "text" } } },
+  ports: {
+    number: 6,
+    repeated: true,
+    holds: {
+      name: { number: 1, holds: "text" },
+      containerPort: { number: 3, holds: "whole number" },
+      protocol: { number: 4, holds: "text" },
+    },
+  },
+  env: {
+    number: 7,
+    repeated: true,
+    holds: { name: { number: 1, holds: "text" }, value: { number: 2, holds: "text" } },
+  },
 };
 
 /** All that {@link podFacts} looks at: of some thousands of pods the rest would be most of what a start reads. */
@@ -28,7 +40,11 @@ export const podExcerpt: Excerpt = {
     number: 3,
     holds: {
       phase: { number: 1, holds: "text" },
-      conditions: { number: 2, repeated: true, holds: { type: { number: 1, holds: "text" }, status: { number: 2, holds: "text" } } },
+      conditions: {
+        number: 2,
+        repeated: true,
+        holds: { type: { number: 1, holds: "text" }, status: { number: 2, holds: "text" } },
+      },
       podIP: { number: 6, holds: "text" },
       podIPs: { number: 12, repeated: true, holds: { ip: { number: 1, holds: "text" } } },
     },
@@ -42,7 +58,8 @@ export function podFacts(pod: Pod): PodFacts | undefined {
   const addresses = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
   const workload = workloadOf(pod);
   const sidecar = sidecarOf(pod);
-  const isReady = status?.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") ?? false;
+  const isReady =
+    status?.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") ?? false;
   const ends = metadata.deletionTimestamp !== undefined;
   return {
     namespace: metadata.namespace ?? "default",
@@ -59,12 +76,20 @@ export function podFacts(pod: Pod): PodFacts | undefined {
     workloadType: workload.type,
     ...(sidecar === undefined ? {} : { sidecar }),
     containerPorts: (spec?.containers ?? []).flatMap((container) =>
-      (container.ports ?? []).map((port) => ({ name: port.name ?? "", port: port.containerPort, protocol: port.protocol ?? "TCP" })),
+      (container.ports ?? []).map((port) => ({
+        name: port.name ?? "",
+        port: port.containerPort,
+        protocol: port.protocol ?? "TCP",
+      })),
     ),
   };
 }
 
-const workloadTypes: Readonly<Record<string, PodFacts["workloadType"]>> = { Deployment: "deployment", CronJob: "cronjob", Job: "job" };
+const workloadTypes: Readonly<Record<string, PodFacts["workloadType"]>> = {
+  Deployment: "deployment",
+  CronJob: "cronjob",
+  Job: "job",
+};
 
 /** Pods of whatever else stand for themselves. */
 function workloadOf(pod: Pod): { readonly name: string; readonly type: PodFacts["workloadType"] } {
@@ -78,12 +103,16 @@ const otherModes = ["router", "waypoint", "ztunnel"];
 
 /** A pod with a container `istio-proxy` that is no gateway's and no waypoint's. */
 function sidecarOf(pod: Pod): SidecarProxyFacts | undefined {
-  const container = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].find(({ name }) => name === proxyContainer);
+  const container = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].find(
+    ({ name }) => name === proxyContainer,
+  );
   if (container === undefined || otherModes.some((mode) => container.args?.includes(mode) === true)) return undefined;
   const variable = (name: string): string | undefined => container.env?.find((entry) => entry.name === name)?.value;
-  const interception = pod.metadata.annotations?.["sidecar.istio.io/interceptionMode"] ?? variable("ISTIO_META_INTERCEPTION_MODE");
+  const interception =
+    pod.metadata.annotations?.["sidecar.istio.io/interceptionMode"] ?? variable("ISTIO_META_INTERCEPTION_MODE");
   return {
     interception: interception === "NONE" || interception === "TPROXY" ? interception : "REDIRECT",
-    hbone: variable("ISTIO_META_ENABLE_HBONE") === "true" || pod.metadata.labels?.["networking.istio.io/tunnel"] === "http",
+    hbone:
+      variable("ISTIO_META_ENABLE_HBONE") === "true" || pod.metadata.labels?.["networking.istio.io/tunnel"] === "http",
   };
 }

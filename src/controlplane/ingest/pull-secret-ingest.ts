@@ -28,7 +28,11 @@ export class PullSecretIngest {
       take: ({ namespace, name }, secret) => {
         const facts = secret === undefined ? { config: "", fault: "there is no such secret" } : pullSecretFacts(secret);
         pullSecrets.set(`${namespace}/${name}`, facts);
-        if (facts.fault !== undefined) log.warn("a plugin's image is pulled without its secret", { secret: `${namespace}/${name}`, fault: facts.fault });
+        if (facts.fault !== undefined)
+          log.warn("a plugin's image is pulled without its secret", {
+            secret: `${namespace}/${name}`,
+            fault: facts.fault,
+          });
       },
       forget: (key) => pullSecrets.delete(key),
       knownAbsent: (key) => pullSecrets.get(key)?.config === "",

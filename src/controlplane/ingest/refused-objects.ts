@@ -17,7 +17,11 @@ export class RefusedObjects {
   readonly #gauge: ReturnType<MetricsRegistry["gauge"]> | undefined;
 
   constructor(metrics: MetricsRegistry | undefined) {
-    this.#gauge = metrics?.gauge("pilot_k8s_object_errors", "Objects whose version in force is not valid: their last good one counts, if there was one.", ["name"]);
+    this.#gauge = metrics?.gauge(
+      "pilot_k8s_object_errors",
+      "Objects whose version in force is not valid: their last good one counts, if there was one.",
+      ["name"],
+    );
   }
 
   /** Undefined faults: it is valid, or gone. */

@@ -14,10 +14,22 @@ export interface RemoteClusterMetrics {
 }
 
 export function createRemoteClusterMetrics(metrics: MetricsRegistry): RemoteClusterMetrics {
-  const clusters = metrics.gauge("istiod_managed_clusters", "Clusters that this control plane reads.", ["cluster_type"]);
-  const timeouts = metrics.counter("remote_cluster_sync_timeouts_total", "Remote clusters that took too long to be read, so that a start went on without them.", ["cluster"]);
-  const events = metrics.counter("remote_cluster_secret_events_total", "Events of secrets that name remote clusters.", ["event"]);
-  const states = metrics.gauge("istiod_remote_cluster_sync_status", "1 for the state that a remote cluster is in.", ["cluster", "cluster_type", "status"]);
+  const clusters = metrics.gauge("istiod_managed_clusters", "Clusters that this control plane reads.", [
+    "cluster_type",
+  ]);
+  const timeouts = metrics.counter(
+    "remote_cluster_sync_timeouts_total",
+    "Remote clusters that took too long to be read, so that a start went on without them.",
+    ["cluster"],
+  );
+  const events = metrics.counter("remote_cluster_secret_events_total", "Events of secrets that name remote clusters.", [
+    "event",
+  ]);
+  const states = metrics.gauge("istiod_remote_cluster_sync_status", "1 for the state that a remote cluster is in.", [
+    "cluster",
+    "cluster_type",
+    "status",
+  ]);
   const set = (cluster: string, current: RemoteSyncStatus | undefined): void => {
     for (const status of statuses) states.labels(cluster, "remote", status).set(status === current ? 1 : 0);
   };

@@ -37,7 +37,11 @@ async function untilTrue(holds: () => boolean): Promise<void> {
 }
 
 function kubeconfig(server: string): string {
-  const text = JSON.stringify({ "current-context": "c", contexts: [{ name: "c", context: { cluster: "c" } }], clusters: [{ name: "c", cluster: { server } }] });
+  const text = JSON.stringify({
+    "current-context": "c",
+    contexts: [{ name: "c", context: { cluster: "c" } }],
+    clusters: [{ name: "c", cluster: { server } }],
+  });
   return Buffer.from(text).toString("base64");
 }
 
@@ -49,9 +53,24 @@ function clusters() {
     servers.push(made);
     return made;
   };
-  const remotes = new RemoteClusters({ client, namespace: "istio-system", clusterId: "own", inputs: createMeshInputs(new CollectionGraph()).remote, connect, timeoutMs: 0, insecureOptions: new Set(), metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger });
+  const remotes = new RemoteClusters({
+    client,
+    namespace: "istio-system",
+    clusterId: "own",
+    inputs: createMeshInputs(new CollectionGraph()).remote,
+    connect,
+    timeoutMs: 0,
+    insecureOptions: new Set(),
+    metrics: new MetricsRegistry(),
+    clock: systemClock,
+    log: silentLogger,
+  });
   running.push(remotes.run(stopped.signal));
-  const put = (name: string, data: Record<string, string>): void => void client.put(secretKind, { metadata: { name, namespace: "istio-system", labels: { "istio/multiCluster": "true" } }, data } as never);
+  const put = (name: string, data: Record<string, string>): void =>
+    void client.put(secretKind, {
+      metadata: { name, namespace: "istio-system", labels: { "istio/multiCluster": "true" } },
+      data,
+    } as never);
   const serverOf = (id: string): string | undefined => (remotes.clientOf(id) as RemoteServer | undefined)?.server;
   return { client, remotes, servers, put, serverOf };
 }
@@ -63,7 +82,9 @@ test("of two secrets that name a cluster the other takes over when one is delete
   put("two", { east: kubeconfig("https://two") });
   put("three", { east: kubeconfig("https://three") });
   await client.delete(secretKind, "one", "istio-system");
-  await untilTrue(() => remotes.states()[0]?.secretName !== "istio-system/one" && remotes.states()[0]?.syncStatus === "synced");
+  await untilTrue(
+    () => remotes.states()[0]?.secretName !== "istio-system/one" && remotes.states()[0]?.syncStatus === "synced",
+  );
   const heir = serverOf("east");
   assert.ok(heir === "https://two" || heir === "https://three");
   await untilTrue(() => servers[0]?.closed === true);

@@ -2,10 +2,20 @@ import { createHash } from "node:crypto";
 import { keyOf, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
 import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
 import { describeError, type Clock, type Logger } from "../../base/index.ts";
-import { createInformer, parseUntrustedKubeConfig, type Informer, type KubeClient, type KubeConfig } from "../../kube/index.ts";
+import {
+  createInformer,
+  parseUntrustedKubeConfig,
+  type Informer,
+  type KubeClient,
+  type KubeConfig,
+} from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { RemoteInputs } from "../model/remote-inputs.ts";
-import { createRemoteClusterMetrics, type RemoteClusterMetrics, type RemoteSyncStatus } from "./remote-cluster-metrics.ts";
+import {
+  createRemoteClusterMetrics,
+  type RemoteClusterMetrics,
+  type RemoteSyncStatus,
+} from "./remote-cluster-metrics.ts";
 import { RemoteIngest } from "./remote-ingest.ts";
 import { ServedVersionClient } from "./served-version-client.ts";
 
@@ -79,7 +89,12 @@ export class RemoteClusters {
     const { client, namespace, log, clock, metrics } = options;
     this.#options = options;
     this.#metrics = createRemoteClusterMetrics(metrics);
-    this.#secrets = createInformer<Secret>(client, secretKind, { namespace, labelSelector: `${secretLabel}=true`, log, clock });
+    this.#secrets = createInformer<Secret>(client, secretKind, {
+      namespace,
+      labelSelector: `${secretLabel}=true`,
+      log,
+      clock,
+    });
     this.synced = this.#firstSync();
   }
 
@@ -92,7 +107,14 @@ export class RemoteClusters {
       if (metadata.namespace !== this.#options.namespace || metadata.labels?.[secretLabel] !== "true") return;
       this.#metrics.secretEvent(change.type === "delete" ? "delete" : change.previous === undefined ? "add" : "update");
       const data = change.type === "delete" ? {} : (change.object.data ?? {});
-      this.#handled = this.#handled.then(() => this.#handle(change.key, data)).catch((error: unknown) => this.#options.log.error("a secret of remote clusters could not be handled", { secret: change.key, error: describeError(error) }));
+      this.#handled = this.#handled
+        .then(() => this.#handle(change.key, data))
+        .catch((error: unknown) =>
+          this.#options.log.error("a secret of remote clusters could not be handled", {
+            secret: change.key,
+            error: describeError(error),
+          }),
+        );
     });
     await this.#secrets.run(signal);
     await this.#handled;
@@ -111,7 +133,9 @@ export class RemoteClusters {
 
   /** In the order of their ids. */
   states(): readonly ClusterState[] {
-    return [...this.#remotes.values()].map(({ id, secret, status }) => ({ id, secretName: secret, syncStatus: status })).sort((left, right) => (left.id < right.id ? -1 : 1));
+    return [...this.#remotes.values()]
+      .map(({ id, secret, status }) => ({ id, secretName: secret, syncStatus: status }))
+      .sort((left, right) => (left.id < right.id ? -1 : 1));
   }
 
   setSelectors(selectors: readonly LabelSelector[]): void {
@@ -142,7 +166,8 @@ export class RemoteClusters {
 
   async #handle(secret: string, data: Readonly<Record<string, string>>): Promise<void> {
     for (const remote of this.#remotes.values()) {
-      if (remote.secret === secret && data[remote.id] === undefined && !(await this.#inherit(remote))) this.#remove(remote);
+      if (remote.secret === secret && data[remote.id] === undefined && !(await this.#inherit(remote)))
+        this.#remove(remote);
     }
     for (const [id, encoded] of Object.entries(data)) await this.#take(secret, id, decoded(encoded));
     this.#metrics.managed(this.#remotes.size);
@@ -194,13 +219,24 @@ export class RemoteClusters {
     const stop = new AbortController();
     const client = connect(config, id);
     const ownLog = log.scoped(id);
-    const ingest = new RemoteIngest({ clusterId: id, client: new ServedVersionClient(client), inputs, selectors: this.#selectors, clock, log: ownLog });
+    const ingest = new RemoteIngest({
+      clusterId: id,
+      client: new ServedVersionClient(client),
+      inputs,
+      selectors: this.#selectors,
+      clock,
+      log: ownLog,
+    });
     const ended = AbortSignal.any([stop.signal, signal]);
     const remote: Remote = { id, secret, configHash, client, ingest, stop, done: ingest.run(ended), status: "syncing" };
     this.#remotes.set(id, remote);
     if (previous !== undefined) this.#leaving.add(previous);
     this.#note(remote, "syncing");
-    log.info(previous === undefined ? "reading a remote cluster" : "reading a remote cluster anew", { cluster: id, secret, server: config.server });
+    log.info(previous === undefined ? "reading a remote cluster" : "reading a remote cluster anew", {
+      cluster: id,
+      secret,
+      server: config.server,
+    });
     this.#limit(remote);
     void ingest.synced.then(() => {
       // Another one has been asked for meanwhile: that one takes over from who is in force.
@@ -220,7 +256,11 @@ export class RemoteClusters {
       if (remote.status !== "syncing" || remote.stop.signal.aborted) return;
       this.#metrics.timedOut(remote.id);
       this.#note(remote, "timeout");
-      log.error("a remote cluster does not answer; its services and endpoints are left out until it does", { cluster: remote.id, secret: remote.secret, waitedMs: timeoutMs });
+      log.error("a remote cluster does not answer; its services and endpoints are left out until it does", {
+        cluster: remote.id,
+        secret: remote.secret,
+        waitedMs: timeoutMs,
+      });
     });
     remote.stop.signal.addEventListener("abort", () => timer[Symbol.dispose](), { once: true });
     void remote.ingest.synced.then(() => timer[Symbol.dispose]());

@@ -18,9 +18,13 @@ export interface RemoteFeed extends Feed {
 
 /** All kinds that are read of a remote cluster: configuration is not among them. */
 export function createRemoteFeeds(inputs: RemoteInputs, clusterId: string): readonly RemoteFeed[] {
-  const ofCluster = <Facts>(facts: Facts | undefined): (Facts & { clusterId: string }) | undefined => (facts === undefined ? undefined : { ...facts, clusterId });
+  const ofCluster = <Facts>(facts: Facts | undefined): (Facts & { clusterId: string }) | undefined =>
+    facts === undefined ? undefined : { ...facts, clusterId };
   return [
-    remoteFeed(clusterId, namespaceKind, inputs.namespaces, ({ metadata }) => ({ name: metadata.name ?? "", labels: metadata.labels ?? {} })),
+    remoteFeed(clusterId, namespaceKind, inputs.namespaces, ({ metadata }) => ({
+      name: metadata.name ?? "",
+      labels: metadata.labels ?? {},
+    })),
     remoteFeed(clusterId, nodeKind, inputs.nodes, nodeFacts),
     { ...remoteFeed(clusterId, podKind, inputs.pods, (pod) => ofCluster(podFacts(pod))), excerpt: podExcerpt },
     remoteFeed(clusterId, serviceKind, inputs.services, (service) => ofCluster(serviceFacts(service))),
@@ -32,7 +36,12 @@ export function createRemoteFeeds(inputs: RemoteInputs, clusterId: string): read
   ];
 }
 
-function remoteFeed<Value extends KubernetesObject, Facts>(clusterId: string, kind: KindDefinition<Value>, target: SourceCollection<Facts>, convert: (object: Value) => Facts | undefined): RemoteFeed {
+function remoteFeed<Value extends KubernetesObject, Facts>(
+  clusterId: string,
+  kind: KindDefinition<Value>,
+  target: SourceCollection<Facts>,
+  convert: (object: Value) => Facts | undefined,
+): RemoteFeed {
   const held = new Set<string>();
   return {
     kind,

@@ -31,7 +31,14 @@ export class RemoteIngest {
     const { clusterId, client, inputs, selectors, clock, log } = options;
     this.#options = options;
     this.#namespaces.setSelectors(selectors);
-    this.#feeds = createRemoteFeeds(inputs, clusterId).map((feed) => ({ feed, informer: createInformer(client, feed.kind, { log, clock, ...(feed.excerpt === undefined ? {} : { excerpt: feed.excerpt }) }) }));
+    this.#feeds = createRemoteFeeds(inputs, clusterId).map((feed) => ({
+      feed,
+      informer: createInformer(client, feed.kind, {
+        log,
+        clock,
+        ...(feed.excerpt === undefined ? {} : { excerpt: feed.excerpt }),
+      }),
+    }));
     this.synced = Promise.all(this.#feeds.map(({ informer }) => informer.synced)).then(() => undefined);
   }
 
@@ -46,7 +53,9 @@ export class RemoteIngest {
     const { inputs, clusterId } = this.#options;
     inputs.clusters.set(clusterId, { id: clusterId });
     for (const { feed, informer } of this.#feeds) {
-      this.#subscriptions.push(informer.subscribe((change) => this.#take(feed, change.key, change.object, change.type === "set")));
+      this.#subscriptions.push(
+        informer.subscribe((change) => this.#take(feed, change.key, change.object, change.type === "set")),
+      );
     }
   }
 
@@ -70,7 +79,11 @@ export class RemoteIngest {
 
   #take(feed: RemoteFeed, key: string, object: KubernetesObject, isThere: boolean): void {
     feed.take(key, isThere && this.#namespaces.includes(object.metadata.namespace) ? object : undefined);
-    if (feed.kind.kind === "Namespace" && this.#namespaces.setNamespace(key, isThere ? (object.metadata.labels ?? {}) : undefined)) this.#refill(new Set([key]));
+    if (
+      feed.kind.kind === "Namespace" &&
+      this.#namespaces.setNamespace(key, isThere ? (object.metadata.labels ?? {}) : undefined)
+    )
+      this.#refill(new Set([key]));
   }
 
   #refill(namespaces: ReadonlySet<string>): void {
@@ -78,7 +91,8 @@ export class RemoteIngest {
     for (const { feed, informer } of this.#feeds) {
       for (const object of informer.list()) {
         const { namespace, name = "" } = object.metadata;
-        if (namespace !== undefined && namespaces.has(namespace)) this.#take(feed, `${namespace}/${name}`, object, true);
+        if (namespace !== undefined && namespaces.has(namespace))
+          this.#take(feed, `${namespace}/${name}`, object, true);
       }
     }
   }

@@ -17,7 +17,13 @@ const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE--
 export function secretFacts(secret: Secret): SecretFacts {
   const { namespace = "default", name = "" } = secret.metadata;
   const data = secret.data ?? {};
-  return { namespace, name, exists: true, keyPair: keyPairOf(data), authority: authorityIn(Object.fromEntries(Object.keys(data).map((key) => [key, textOf(data, key)]))) };
+  return {
+    namespace,
+    name,
+    exists: true,
+    keyPair: keyPairOf(data),
+    authority: authorityIn(Object.fromEntries(Object.keys(data).map((key) => [key, textOf(data, key)]))),
+  };
 }
 
 export function missingSecret(namespace: string, name: string): SecretFacts {
@@ -29,14 +35,17 @@ type Data = Readonly<Record<string, string>>;
 
 function keyPairOf(data: Data): SecretPart<KeyPair> {
   const found = pairKeys.find(([certificate, key]) => isThere(data, certificate) && isThere(data, key));
-  if (found === undefined) return { fault: `it must have the keys cert and key, or tls.crt and tls.key; it has ${keysOf(data)}` };
+  if (found === undefined)
+    return { fault: `it must have the keys cert and key, or tls.crt and tls.key; it has ${keysOf(data)}` };
   const [certificateKey, privateKeyKey] = found;
   const certificateChain = textOf(data, certificateKey);
   const privateKey = textOf(data, privateKeyKey);
   const fault = certificateFault(certificateKey, certificateChain) ?? pairFault(found, certificateChain, privateKey);
   if (fault !== undefined) return { fault };
   const staple = data[stapleKey];
-  return { value: { certificateChain, privateKey, ...(staple === undefined || staple === "" ? {} : { ocspStaple: staple }) } };
+  return {
+    value: { certificateChain, privateKey, ...(staple === undefined || staple === "" ? {} : { ocspStaple: staple }) },
+  };
 }
 
 /** Roots, and what is revoked, among the texts of a Secret or a ConfigMap. */
@@ -47,7 +56,9 @@ export function authorityIn(data: Data): SecretPart<Authority> {
   const fault = certificateFault(key, certificates);
   if (fault !== undefined) return { fault };
   const revocationKey = revocationKeys.find((candidate) => isThere(data, candidate));
-  return { value: { certificates, ...(revocationKey === undefined ? {} : { revocations: data[revocationKey] ?? "" }) } };
+  return {
+    value: { certificates, ...(revocationKey === undefined ? {} : { revocations: data[revocationKey] ?? "" }) },
+  };
 }
 
 function isThere(data: Data, key: string): boolean {
@@ -66,16 +77,24 @@ function keysOf(data: Data): string {
 function certificateFault(key: string, text: string): string | undefined {
   const blocks = text.match(certificateBlock) ?? [];
   try {
-    return blocks.map((block) => new X509Certificate(block)).length === 0 ? `${key} holds no certificate in PEM` : undefined;
+    return blocks.map((block) => new X509Certificate(block)).length === 0
+      ? `${key} holds no certificate in PEM`
+      : undefined;
   } catch (error) {
     return `${key} holds something that is no certificate: ${messageOf(error)}`;
   }
 }
 
-function pairFault([certificateKey, privateKeyKey]: readonly [string, string], chain: string, privateKey: string): string | undefined {
+function pairFault(
+  [certificateKey, privateKeyKey]: readonly [string, string],
+  chain: string,
+  privateKey: string,
+): string | undefined {
   try {
     const key = createPrivateKey(privateKey);
-    return new X509Certificate(chain).checkPrivateKey(key) ? undefined : `${privateKeyKey} is not the key of the certificate in ${certificateKey}`;
+    return new X509Certificate(chain).checkPrivateKey(key)
+      ? undefined
+      : `${privateKeyKey} is not the key of the certificate in ${certificateKey}`;
   } catch (error) {
     return `${privateKeyKey} holds no private key in PEM: ${messageOf(error)}`;
   }

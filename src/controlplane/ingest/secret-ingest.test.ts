@@ -9,22 +9,44 @@ import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { secretFacts } from "./secret-facts.ts";
 import { SecretIngest } from "./secret-ingest.ts";
 
-const encode = (data: Readonly<Record<string, string>>): Record<string, string> => Object.fromEntries(Object.entries(data).map(([key, text]) => [key, Buffer.from(text).toString("base64")]));
-const secret = (name: string, data: Readonly<Record<string, string>>) => ({ metadata: { namespace: "edge", name }, data: encode(data) });
+const encode = (data: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(data).map(([key, text]) => [key, Buffer.from(text).toString("base64")]));
+const secret = (name: string, data: Readonly<Record<string, string>>) => ({
+  metadata: { namespace: "edge", name },
+  data: encode(data),
+});
 const one = await createSelfSignedAuthority("one", systemClock);
 const two = await createSelfSignedAuthority("two", systemClock);
 
 test("a secret is read under the keys of either type, and its faults are named", () => {
-  const faultOf = (part: SecretFacts["keyPair"] | SecretFacts["authority"]): string => ("fault" in part ? part.fault : "");
+  const faultOf = (part: SecretFacts["keyPair"] | SecretFacts["authority"]): string =>
+    "fault" in part ? part.fault : "";
   const pair = { "tls.crt": one.certificate, "tls.key": one.privateKey };
   assert.ok("value" in secretFacts(secret("tls", pair)).keyPair);
-  const generic = secretFacts(secret("generic", { cert: one.certificate, key: one.privateKey, cacert: two.certificate, ...pair, crl: "list" }));
+  const generic = secretFacts(
+    secret("generic", { cert: one.certificate, key: one.privateKey, cacert: two.certificate, ...pair, crl: "list" }),
+  );
   assert.ok("value" in generic.authority && generic.authority.value.revocations === "list");
-  assert.equal(faultOf(secretFacts(secret("x", { other: "1" })).keyPair), "it must have the keys cert and key, or tls.crt and tls.key; it has other");
-  assert.equal(faultOf(secretFacts(secret("x", { ...pair, "tls.crt": "nonsense" })).keyPair), "tls.crt holds no certificate in PEM");
-  assert.equal(faultOf(secretFacts(secret("x", { ...pair, "tls.key": two.privateKey })).keyPair), "tls.key is not the key of the certificate in tls.crt");
-  assert.match(faultOf(secretFacts(secret("x", { ...pair, "tls.key": "nonsense" })).keyPair), /^tls.key holds no private key in PEM/);
-  assert.equal(faultOf(secretFacts(secret("x", pair)).authority), "it must have the key cacert or ca.crt; it has tls.crt, tls.key");
+  assert.equal(
+    faultOf(secretFacts(secret("x", { other: "1" })).keyPair),
+    "it must have the keys cert and key, or tls.crt and tls.key; it has other",
+  );
+  assert.equal(
+    faultOf(secretFacts(secret("x", { ...pair, "tls.crt": "nonsense" })).keyPair),
+    "tls.crt holds no certificate in PEM",
+  );
+  assert.equal(
+    faultOf(secretFacts(secret("x", { ...pair, "tls.key": two.privateKey })).keyPair),
+    "tls.key is not the key of the certificate in tls.crt",
+  );
+  assert.match(
+    faultOf(secretFacts(secret("x", { ...pair, "tls.key": "nonsense" })).keyPair),
+    /^tls.key holds no private key in PEM/,
+  );
+  assert.equal(
+    faultOf(secretFacts(secret("x", pair)).authority),
+    "it must have the key cacert or ca.crt; it has tls.crt, tls.key",
+  );
 });
 
 test("only secrets that are asked for are held; changes, absence and faults are taken, and what nobody asks for any more goes", async () => {
@@ -42,17 +64,27 @@ test("only secrets that are asked for are held; changes, absence and faults are 
   const until = async (done: () => boolean): Promise<void> => {
     while (!done()) await systemClock.sleep(1);
   };
-  for (const name of ["web", "gone"]) for (const reference of secretReferences(`kubernetes://${name}`, "edge")) references.set(name, reference);
+  for (const name of ["web", "gone"])
+    for (const reference of secretReferences(`kubernetes://${name}`, "edge")) references.set(name, reference);
   await until(() => secrets.size === 2);
-  assert.deepEqual([secrets.get("edge/gone")?.exists, "value" in (secrets.get("edge/web")?.keyPair ?? {})], [false, true]);
+  assert.deepEqual(
+    [secrets.get("edge/gone")?.exists, "value" in (secrets.get("edge/web")?.keyPair ?? {})],
+    [false, true],
+  );
   client.put(secretKind, secret("web", { "tls.crt": two.certificate, "tls.key": one.privateKey }));
   await until(() => "fault" in (secrets.get("edge/web")?.keyPair ?? {}));
-  assert.match(lines.join(""), /a secret that a gateway asks for cannot be used.*edge\/web.*is not the key of the certificate/);
+  assert.match(
+    lines.join(""),
+    /a secret that a gateway asks for cannot be used.*edge\/web.*is not the key of the certificate/,
+  );
   client.put(secretKind, secret("web", { "tls.crt": two.certificate, "tls.key": two.privateKey }));
   await until(() => "value" in (secrets.get("edge/web")?.keyPair ?? {}));
   references.delete("gone");
   await until(() => secrets.get("edge/gone") === undefined);
-  assert.deepEqual([...secrets.entries()].map(([key]) => key), ["edge/web"]);
+  assert.deepEqual(
+    [...secrets.entries()].map(([key]) => key),
+    ["edge/web"],
+  );
   // Asked for anew before the first watch has ended, and deleted in between.
   const [again] = secretReferences("kubernetes://web", "edge");
   references.delete("web");

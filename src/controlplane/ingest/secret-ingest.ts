@@ -29,7 +29,8 @@ export class SecretIngest {
       client,
       kind: secretKind,
       references,
-      take: ({ namespace, name }, secret) => this.#take(secret === undefined ? missingSecret(namespace, name) : secretFacts(secret)),
+      take: ({ namespace, name }, secret) =>
+        this.#take(secret === undefined ? missingSecret(namespace, name) : secretFacts(secret)),
       forget: (key) => secrets.delete(key),
       knownAbsent: (key) => secrets.get(key)?.exists === false,
       clock,
@@ -46,11 +47,18 @@ export class SecretIngest {
     const { references, secrets, log } = this.#options;
     const key = `${facts.namespace}/${facts.name}`;
     secrets.set(key, facts);
-    const named = references.flatMap((collection) => [...collection.values()]).filter((reference) => `${reference.namespace}/${reference.name}` === key);
+    const named = references
+      .flatMap((collection) => [...collection.values()])
+      .filter((reference) => `${reference.namespace}/${reference.name}` === key);
     const asked = named.filter((reference) => facts.exists || !reference.optional);
     for (const part of new Set(asked.map((reference) => reference.part))) {
       const found = facts[part];
-      if ("fault" in found) log.warn("a secret that a gateway asks for cannot be used", { secret: key, for: part === "keyPair" ? "a certificate" : "an authority", fault: found.fault });
+      if ("fault" in found)
+        log.warn("a secret that a gateway asks for cannot be used", {
+          secret: key,
+          for: part === "keyPair" ? "a certificate" : "an authority",
+          fault: found.fault,
+        });
     }
   }
 }

@@ -16,7 +16,8 @@ test("an older Gateway API is spoken where the cluster has no newer one, and the
     },
     list: async (kind: { versions: readonly string[] }) => {
       listed.push(kind.versions[0] ?? "");
-      if (!served.has(`/apis/gateway.networking.k8s.io/${kind.versions[0] ?? ""}`)) throw userError("not-found", "no such version");
+      if (!served.has(`/apis/gateway.networking.k8s.io/${kind.versions[0] ?? ""}`))
+        throw userError("not-found", "no such version");
       return { items: [], resourceVersion: "1" };
     },
   } as unknown as KubeClient;
@@ -36,7 +37,11 @@ test("kinds of one group that are asked for at once are one question to the API 
     raw: async (_method: string, path: string) => {
       asked.push(path);
       if (isAway) throw transientError("unreachable", "away");
-      return { status: 200, headers: {}, text: JSON.stringify({ resources: [{ name: "httproutes" }, { name: "gateways" }] }) };
+      return {
+        status: 200,
+        headers: {},
+        text: JSON.stringify({ resources: [{ name: "httproutes" }, { name: "gateways" }] }),
+      };
     },
     list: async () => ({ items: [], resourceVersion: "1" }),
   } as unknown as KubeClient;

@@ -29,11 +29,18 @@ export class ServedVersionClient implements KubeClient {
     this.#client = client;
   }
 
-  async get<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string): Promise<Value | undefined> {
+  async get<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace?: string,
+  ): Promise<Value | undefined> {
     return await this.#client.get(await this.#servedKind(kind), name, namespace);
   }
 
-  async list<Value extends KubernetesObject>(kind: KindDefinition<Value>, options?: ListOptions): Promise<ListResult<Value>> {
+  async list<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    options?: ListOptions,
+  ): Promise<ListResult<Value>> {
     try {
       return await this.#client.list(await this.#servedKind(kind), options);
     } catch (error) {
@@ -43,21 +50,39 @@ export class ServedVersionClient implements KubeClient {
     }
   }
 
-  async create<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options?: WriteOptions): Promise<Value> {
+  async create<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options?: WriteOptions,
+  ): Promise<Value> {
     const served = await this.#servedKind(kind);
     return await this.#client.create(served, { ...object, apiVersion: apiVersionOf(served) }, options);
   }
 
-  async update<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options?: WriteOptions): Promise<Value> {
+  async update<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options?: WriteOptions,
+  ): Promise<Value> {
     const served = await this.#servedKind(kind);
     return await this.#client.update(served, { ...object, apiVersion: apiVersionOf(served) }, options);
   }
 
-  async patchMerge<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace: string | undefined, patch: unknown, options?: WriteOptions): Promise<Value> {
+  async patchMerge<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace: string | undefined,
+    patch: unknown,
+    options?: WriteOptions,
+  ): Promise<Value> {
     return await this.#client.patchMerge(await this.#servedKind(kind), name, namespace, patch, options);
   }
 
-  async apply<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options: ApplyOptions): Promise<Value> {
+  async apply<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options: ApplyOptions,
+  ): Promise<Value> {
     const served = await this.#servedKind(kind);
     return await this.#client.apply(served, { ...object, apiVersion: apiVersionOf(served) }, options);
   }
@@ -66,7 +91,10 @@ export class ServedVersionClient implements KubeClient {
     await this.#client.delete(await this.#servedKind(kind), name, namespace, options);
   }
 
-  async *watch<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: WatchOptions): AsyncIterable<WatchEvent<Value>> {
+  async *watch<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    options: WatchOptions,
+  ): AsyncIterable<WatchEvent<Value>> {
     yield* this.#client.watch(await this.#servedKind(kind), options);
   }
 

@@ -1,6 +1,13 @@
 import { istioAnnotations } from "../../api/istio/index.ts";
 import type { EndpointSlice, Node, Service, ServicePort } from "../../api/kubernetes/index.ts";
-import type { AppProtocol, NodeFacts, ServiceFacts, ServicePortFacts, SliceFacts, TrafficPreference } from "../model/facts.ts";
+import type {
+  AppProtocol,
+  NodeFacts,
+  ServiceFacts,
+  ServicePortFacts,
+  SliceFacts,
+  TrafficPreference,
+} from "../model/facts.ts";
 
 const serviceNameLabel = "kubernetes.io/service-name";
 
@@ -9,7 +16,9 @@ const exportToAnnotation = "networking.istio.io/exportTo";
 export function serviceFacts(service: Service): ServiceFacts | undefined {
   const { metadata, spec, status } = service;
   if (spec === undefined) return undefined;
-  const clusterAddresses = (spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP])).filter((address) => address !== "" && address !== "None");
+  const clusterAddresses = (spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP])).filter(
+    (address) => address !== "" && address !== "None",
+  );
   const balancerAddresses = (status?.loadBalancer?.ingress ?? []).flatMap((ingress) => ingress.ip ?? []);
   return {
     namespace: metadata.namespace ?? "default",
@@ -21,7 +30,10 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
     type: spec.type ?? "ClusterIP",
     externalName: spec.type === "ExternalName" ? (spec.externalName ?? "").toLowerCase() : "",
     createdAt: metadata.creationTimestamp ?? "",
-    exportTo: (metadata.annotations?.[exportToAnnotation] ?? "").split(",").map((name) => name.trim()).filter((name) => name !== ""),
+    exportTo: (metadata.annotations?.[exportToAnnotation] ?? "")
+      .split(",")
+      .map((name) => name.trim())
+      .filter((name) => name !== ""),
     clusterAddresses,
     balancerAddresses,
     externalAddresses: externalAddressesOf(service),
@@ -32,7 +44,10 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
 }
 
 function externalAddressesOf({ spec, status }: Service): readonly string[] {
-  const balancer = spec?.type === "LoadBalancer" ? (status?.loadBalancer?.ingress ?? []).map(({ ip, hostname }) => ip ?? hostname ?? "") : [];
+  const balancer =
+    spec?.type === "LoadBalancer"
+      ? (status?.loadBalancer?.ingress ?? []).map(({ ip, hostname }) => ip ?? hostname ?? "")
+      : [];
   return [...balancer, ...(spec?.externalIPs ?? [])].filter((address) => address !== "");
 }
 
@@ -85,11 +100,16 @@ function appProtocolOf(port: ServicePort): AppProtocol {
 /** What the field says counts before the annotation, and that before the namespace's; an annotation that nobody knows asks for nothing. */
 function preferenceOf({ metadata, spec }: Service): Pick<ServiceFacts, "preference" | "inheritsPreference"> {
   if (spec?.internalTrafficPolicy === "Local") return { preference: "only-node" };
-  const preference = preferences[spec?.trafficDistribution?.toLowerCase() ?? ""] ?? annotatedPreference(metadata.annotations);
+  const preference =
+    preferences[spec?.trafficDistribution?.toLowerCase() ?? ""] ?? annotatedPreference(metadata.annotations);
   return preference === undefined ? { preference: "none", inheritsPreference: true } : { preference };
 }
 
-const preferences: Readonly<Record<string, TrafficPreference>> = { preferclose: "close", prefersamezone: "close", prefersamenode: "node" };
+const preferences: Readonly<Record<string, TrafficPreference>> = {
+  preferclose: "close",
+  prefersamezone: "close",
+  prefersamenode: "node",
+};
 
 /** Undefined where nothing is said. */
 function annotatedPreference(annotations: Readonly<Record<string, string>> | undefined): TrafficPreference | undefined {
@@ -98,7 +118,9 @@ function annotatedPreference(annotations: Readonly<Record<string, string>> | und
 }
 
 /** Of a namespace or a ServiceEntry. */
-export function statedPreference(annotations: Readonly<Record<string, string>> | undefined): { readonly preference?: TrafficPreference } {
+export function statedPreference(annotations: Readonly<Record<string, string>> | undefined): {
+  readonly preference?: TrafficPreference;
+} {
   const preference = annotatedPreference(annotations);
   return preference === undefined ? {} : { preference };
 }
@@ -112,14 +134,21 @@ export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
     namespace,
     name: slice.metadata.name ?? "",
     service: `${namespace}/${service}`,
-    ports: (slice.ports ?? []).flatMap((port) => (port.port === undefined || (port.protocol ?? "TCP") !== "TCP" ? [] : { name: port.name ?? "", port: port.port })),
+    ports: (slice.ports ?? []).flatMap((port) =>
+      port.port === undefined || (port.protocol ?? "TCP") !== "TCP" ? [] : { name: port.name ?? "", port: port.port },
+    ),
     // One that ends takes nothing more, wherever even those that are not ready are wanted.
-    endpoints: (slice.endpoints ?? []).filter(({ conditions }) => conditions?.ready !== false || conditions.terminating !== true).map((endpoint) => ({
-      addresses: endpoint.addresses,
-      ready: endpoint.conditions?.ready ?? true,
-      node: endpoint.nodeName ?? "",
-      pod: endpoint.targetRef?.kind === "Pod" ? `${endpoint.targetRef.namespace ?? namespace}/${endpoint.targetRef.name ?? ""}` : "",
-    })),
+    endpoints: (slice.endpoints ?? [])
+      .filter(({ conditions }) => conditions?.ready !== false || conditions.terminating !== true)
+      .map((endpoint) => ({
+        addresses: endpoint.addresses,
+        ready: endpoint.conditions?.ready ?? true,
+        node: endpoint.nodeName ?? "",
+        pod:
+          endpoint.targetRef?.kind === "Pod"
+            ? `${endpoint.targetRef.namespace ?? namespace}/${endpoint.targetRef.name ?? ""}`
+            : "",
+      })),
   };
 }
 

@@ -1,6 +1,17 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { transientError } from "../../base/index.ts";
-import type { ApplyOptions, DeleteOptions, KubeClient, ListOptions, ListResult, RawOptions, RawResponse, WatchEvent, WatchOptions, WriteOptions } from "../../kube/index.ts";
+import type {
+  ApplyOptions,
+  DeleteOptions,
+  KubeClient,
+  ListOptions,
+  ListResult,
+  RawOptions,
+  RawResponse,
+  WatchEvent,
+  WatchOptions,
+  WriteOptions,
+} from "../../kube/index.ts";
 
 /** A client that writes only while a lease is surely held: a process that was stopped for a while is no leader any more, though its timers have not told it yet. */
 export class FencedClient implements KubeClient {
@@ -12,27 +23,52 @@ export class FencedClient implements KubeClient {
     this.#holds = holds;
   }
 
-  async get<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string): Promise<Value | undefined> {
+  async get<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace?: string,
+  ): Promise<Value | undefined> {
     return await this.#client.get(kind, name, namespace);
   }
 
-  async list<Value extends KubernetesObject>(kind: KindDefinition<Value>, options?: ListOptions): Promise<ListResult<Value>> {
+  async list<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    options?: ListOptions,
+  ): Promise<ListResult<Value>> {
     return await this.#client.list(kind, options);
   }
 
-  async create<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options?: WriteOptions): Promise<Value> {
+  async create<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options?: WriteOptions,
+  ): Promise<Value> {
     return await this.#writer().create(kind, object, options);
   }
 
-  async update<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options?: WriteOptions): Promise<Value> {
+  async update<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options?: WriteOptions,
+  ): Promise<Value> {
     return await this.#writer().update(kind, object, options);
   }
 
-  async patchMerge<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace: string | undefined, patch: unknown, options?: WriteOptions): Promise<Value> {
+  async patchMerge<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace: string | undefined,
+    patch: unknown,
+    options?: WriteOptions,
+  ): Promise<Value> {
     return await this.#writer().patchMerge(kind, name, namespace, patch, options);
   }
 
-  async apply<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options: ApplyOptions): Promise<Value> {
+  async apply<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options: ApplyOptions,
+  ): Promise<Value> {
     return await this.#writer().apply(kind, object, options);
   }
 
@@ -40,7 +76,10 @@ export class FencedClient implements KubeClient {
     await this.#writer().delete(kind, name, namespace, options);
   }
 
-  watch<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: WatchOptions): AsyncIterable<WatchEvent<Value>> {
+  watch<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    options: WatchOptions,
+  ): AsyncIterable<WatchEvent<Value>> {
     return this.#client.watch(kind, options);
   }
 
@@ -49,7 +88,8 @@ export class FencedClient implements KubeClient {
   }
 
   #writer(): KubeClient {
-    if (!this.#holds()) throw transientError("not-leading", "the lease may be somebody else's by now, so nothing is written");
+    if (!this.#holds())
+      throw transientError("not-leading", "the lease may be somebody else's by now, so nothing is written");
     return this.#client;
   }
 }

@@ -13,7 +13,12 @@ export interface LeadershipOptions {
 }
 
 /** Of all replicas that ask for a lease one at a time does the work, with a client that writes only while the lease is surely held. Until the signal. */
-export async function leadAlone({ client, namespace, podName, clock, log }: LeadershipOptions, lease: string, signal: AbortSignal, work: (leading: AbortSignal, client: KubeClient) => Promise<void>): Promise<void> {
+export async function leadAlone(
+  { client, namespace, podName, clock, log }: LeadershipOptions,
+  lease: string,
+  signal: AbortSignal,
+  work: (leading: AbortSignal, client: KubeClient) => Promise<void>,
+): Promise<void> {
   const election = new LeaderElection({ client, namespace, name: lease, identity: podName, clock, log });
   const fenced = new FencedClient(client, () => election.holds());
   await election.run(signal, async (leading) => await work(leading, fenced));

@@ -12,7 +12,11 @@ export interface PolicySubject {
   /** Waypoints take only what names its targets: selectors are ztunnel's. */
   readonly waypoint?: boolean;
   /** What a waypoint's chain serves. */
-  readonly services?: readonly { readonly kind: "Service" | "ServiceEntry"; readonly namespace: string; readonly name: string }[];
+  readonly services?: readonly {
+    readonly kind: "Service" | "ServiceEntry";
+    readonly namespace: string;
+    readonly name: string;
+  }[];
 }
 
 interface AttachedSpec {
@@ -27,15 +31,30 @@ export class PolicySelection<Facts extends ConfigFacts<AttachedSpec>> {
   readonly #targeting: CollectionIndex<Facts>;
 
   constructor(policies: Collection<Facts>) {
-    this.#wide = policies.index("wide", (policy) => (policy.spec.targetRefs.length === 0 && !hasSelector(policy) ? [policy.namespace] : []));
-    this.#selecting = policies.index("selecting", (policy) => (policy.spec.targetRefs.length === 0 ? selectorKeys(policy.namespace, policy.spec.selector?.matchLabels ?? {}) : []));
-    this.#targeting = policies.index("targeting", (policy) => policy.spec.targetRefs.map((target) => targetKey(target.kind, target.namespace ?? policy.namespace, target.name)));
+    this.#wide = policies.index("wide", (policy) =>
+      policy.spec.targetRefs.length === 0 && !hasSelector(policy) ? [policy.namespace] : [],
+    );
+    this.#selecting = policies.index("selecting", (policy) =>
+      policy.spec.targetRefs.length === 0
+        ? selectorKeys(policy.namespace, policy.spec.selector?.matchLabels ?? {})
+        : [],
+    );
+    this.#targeting = policies.index("targeting", (policy) =>
+      policy.spec.targetRefs.map((target) => targetKey(target.kind, target.namespace ?? policy.namespace, target.name)),
+    );
   }
 
   /** The root namespace's first, then the subject's own and its services'; of one namespace the older first. */
   attachedTo(subject: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly Facts[] {
-    const namespaces = new Set([rootNamespace, subject.namespace, ...(subject.services ?? []).map((service) => service.namespace)]);
-    const found = [...this.#selected(subject, rootNamespace, reader), ...this.#targeted(subject, rootNamespace, reader)];
+    const namespaces = new Set([
+      rootNamespace,
+      subject.namespace,
+      ...(subject.services ?? []).map((service) => service.namespace),
+    ]);
+    const found = [
+      ...this.#selected(subject, rootNamespace, reader),
+      ...this.#targeted(subject, rootNamespace, reader),
+    ];
     const unique = [...new Set(found)].sort(byAge);
     return [...namespaces].flatMap((namespace) => unique.filter((policy) => policy.namespace === namespace));
   }
@@ -44,11 +63,21 @@ export class PolicySelection<Facts extends ConfigFacts<AttachedSpec>> {
     if (subject.waypoint === true) return [];
     return [...new Set([rootNamespace, subject.namespace])].flatMap((namespace) => [
       ...reader.lookup(this.#wide, namespace),
-      ...selecting(this.#selecting, namespace, subject.labels, (policy) => policy.spec.selector?.matchLabels ?? {}, reader),
+      ...selecting(
+        this.#selecting,
+        namespace,
+        subject.labels,
+        (policy) => policy.spec.selector?.matchLabels ?? {},
+        reader,
+      ),
     ]);
   }
 
-  #targeted({ namespace, gateway, waypoint, services = [] }: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly Facts[] {
+  #targeted(
+    { namespace, gateway, waypoint, services = [] }: PolicySubject,
+    rootNamespace: string,
+    reader: CollectionReader,
+  ): readonly Facts[] {
     if (gateway === undefined) return [];
     const keys = [targetKey("Gateway", namespace, gateway.name)];
     if (waypoint === true) keys.push(targetKey("GatewayClass", rootNamespace, gateway.className));

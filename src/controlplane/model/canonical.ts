@@ -10,7 +10,14 @@ export function canonicalRevision(labels: Labels): string {
 }
 
 /** The labels that say which service and revision a workload is of. */
-export const canonicalLabels = ["app", "app.kubernetes.io/name", "app.kubernetes.io/version", "service.istio.io/canonical-name", "service.istio.io/canonical-revision", "version"] as const;
+export const canonicalLabels = [
+  "app",
+  "app.kubernetes.io/name",
+  "app.kubernetes.io/version",
+  "service.istio.io/canonical-name",
+  "service.istio.io/canonical-revision",
+  "version",
+] as const;
 
 function firstOf(labels: Labels, names: readonly string[]): string | undefined {
   for (const name of names) {

@@ -13,13 +13,22 @@ export interface ClusterView {
 }
 
 /** `clusterId` is undefined for the cluster that the control plane runs in. */
-export function clusterView(clusterId: string | undefined, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): ClusterView {
+export function clusterView(
+  clusterId: string | undefined,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): ClusterView {
   const keyOf = (key: string): string => (clusterId === undefined ? key : remoteKey(clusterId, key));
   const { pods, nodes, namespaces } = sourcesOf(clusterId, inputs);
   const label = networkLabelOf(reader.get(namespaces, keyOf(mesh.rootNamespace)));
   return {
     id: clusterId ?? mesh.clusterId,
-    networkOf: endpointNetworks(clusterId ?? mesh.clusterId, label === "" && clusterId === undefined ? mesh.network : label, mesh.networks),
+    networkOf: endpointNetworks(
+      clusterId ?? mesh.clusterId,
+      label === "" && clusterId === undefined ? mesh.network : label,
+      mesh.networks,
+    ),
     pod: (key) => reader.get(pods, keyOf(key)),
     node: (name) => (name === "" ? undefined : reader.get(nodes, keyOf(name))),
   };
@@ -62,6 +71,11 @@ export function localMesh(inputs: MeshInputs, reader: CollectionReader): MeshSet
 const settled = new WeakMap<MeshSettings, MeshSettings>();
 
 /** The same of a remote cluster. */
-export function remoteNetwork(clusterId: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): string {
+export function remoteNetwork(
+  clusterId: string,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): string {
   return networkLabelOf(reader.get(inputs.remote.namespaces, remoteKey(clusterId, mesh.rootNamespace)));
 }

@@ -52,8 +52,11 @@ export interface DestinationRules {
 export const clientLabelsKey = "any";
 
 export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInputs): DestinationRules {
-  const hostOf = (rule: DestinationRuleFacts, mesh: MeshSettings): string => qualifiedHost(rule.spec.host, rule.namespace, mesh.domain);
-  const byHost = inputs.destinationRules.index("namespace-host", (rule) => [`${rule.namespace}/${rule.spec.host.toLowerCase()}`]);
+  const hostOf = (rule: DestinationRuleFacts, mesh: MeshSettings): string =>
+    qualifiedHost(rule.spec.host, rule.namespace, mesh.domain);
+  const byHost = inputs.destinationRules.index("namespace-host", (rule) => [
+    `${rule.namespace}/${rule.spec.host.toLowerCase()}`,
+  ]);
   // Two spellings of one host (short and whole) meet here.
   const spellings = graph.derive("destination-rule-hosts", inputs.destinationRules, (rule, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
@@ -61,22 +64,38 @@ export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInput
     const host = hostOf(rule, mesh);
     const suffix = `.${rule.namespace}.svc.${mesh.domain}`;
     const short = host.endsWith(suffix) && !isWildcard(host) ? host.slice(0, -suffix.length) : undefined;
-    return [[`${rule.namespace}/${host}`, { namespace: rule.namespace, host, short: short?.includes(".") === true ? undefined : short }]];
+    return [
+      [
+        `${rule.namespace}/${host}`,
+        { namespace: rule.namespace, host, short: short?.includes(".") === true ? undefined : short },
+      ],
+    ];
   });
-  const hosts = graph.derive("destination-rules", spellings, ({ namespace, host, short }, reader): Iterable<readonly [string, HostRules]> => {
-    const mesh = reader.get(inputs.mesh, meshKey);
-    if (mesh === undefined) return [];
-    const written = short === undefined ? [host] : [host, short];
-    const rules = written.flatMap((spelling) => reader.lookup(byHost, `${namespace}/${spelling}`)).sort(bySelectorAndAge);
-    return [[`${namespace}/${host}`, consolidate(namespace, host, rules, mesh)]];
-  });
+  const hosts = graph.derive(
+    "destination-rules",
+    spellings,
+    ({ namespace, host, short }, reader): Iterable<readonly [string, HostRules]> => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (mesh === undefined) return [];
+      const written = short === undefined ? [host] : [host, short];
+      const rules = written
+        .flatMap((spelling) => reader.lookup(byHost, `${namespace}/${spelling}`))
+        .sort(bySelectorAndAge);
+      return [[`${namespace}/${host}`, consolidate(namespace, host, rules, mesh)]];
+    },
+  );
   const backendTlsTargets = deriveBackendTlsTargets(graph, inputs);
   return {
     hosts,
     ofNamespace: hosts.index("namespace", (rules) => [rules.namespace]),
-    forGuests: hosts.index("guests", (rules) => new Set(rules.exported.flatMap(({ visibleIn }) => visibleIn.filter((name) => name !== "*")))),
+    forGuests: hosts.index(
+      "guests",
+      (rules) => new Set(rules.exported.flatMap(({ visibleIn }) => visibleIn.filter((name) => name !== "*"))),
+    ),
     wildcards: hosts.index("wildcard", (rules) => (isWildcard(rules.host) ? [rules.namespace] : [])),
-    withClientLabels: inputs.destinationRules.index("client-labels", (rule) => (clientLabelNames(rule).length > 0 ? [clientLabelsKey] : [])),
+    withClientLabels: inputs.destinationRules.index("client-labels", (rule) =>
+      clientLabelNames(rule).length > 0 ? [clientLabelsKey] : [],
+    ),
     backendTls: backendTlsTargets.index("host", ({ hosts: own }) => own.map((host) => host.toLowerCase())),
     backendTlsTargets,
     withLocality: inputs.destinationRules.index("locality", (rule) => (needsLocality(rule) ? [clientLabelsKey] : [])),
@@ -90,32 +109,58 @@ export function clientLabelNames(rule: DestinationRuleFacts): readonly string[] 
 
 /** Those of them by which endpoints are put in order. */
 export function failoverLabelNames({ spec }: DestinationRuleFacts): readonly string[] {
-  const priorities = policiesOf(spec).flatMap((policy) => [...(policy.loadBalancer?.localityLbSetting?.failoverPriority ?? []), ...(policy.loadBalancer?.zoneAwareLbSetting?.failoverPriority ?? [])]);
+  const priorities = policiesOf(spec).flatMap((policy) => [
+    ...(policy.loadBalancer?.localityLbSetting?.failoverPriority ?? []),
+    ...(policy.loadBalancer?.zoneAwareLbSetting?.failoverPriority ?? []),
+  ]);
   return priorities.map((label) => label.split("=")[0] ?? "");
 }
 
 /** Failover needs outliers to be detected, and shares by locality are said outright. */
 function needsLocality({ spec }: DestinationRuleFacts): boolean {
-  return policiesOf(spec).some(({ loadBalancer, outlierDetection }) => outlierDetection !== undefined || loadBalancer?.localityLbSetting !== undefined || loadBalancer?.zoneAwareLbSetting !== undefined);
+  return policiesOf(spec).some(
+    ({ loadBalancer, outlierDetection }) =>
+      outlierDetection !== undefined ||
+      loadBalancer?.localityLbSetting !== undefined ||
+      loadBalancer?.zoneAwareLbSetting !== undefined,
+  );
 }
 
 function policiesOf(spec: DestinationRuleFacts["spec"]) {
-  const whole = [spec.trafficPolicy, ...spec.subsets.map((subset) => subset.trafficPolicy)].flatMap((policy) => policy ?? []);
+  const whole = [spec.trafficPolicy, ...spec.subsets.map((subset) => subset.trafficPolicy)].flatMap(
+    (policy) => policy ?? [],
+  );
   return whole.flatMap((policy) => [policy, ...policy.portLevelSettings]);
 }
 
 function bySelectorAndAge(left: DestinationRuleFacts, right: DestinationRuleFacts): number {
   const selects = (rule: DestinationRuleFacts): number => Number(rule.spec.workloadSelector === undefined);
-  return selects(left) - selects(right) || compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name);
+  return (
+    selects(left) - selects(right) || compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name)
+  );
 }
 
-function consolidate(namespace: string, host: string, rules: readonly DestinationRuleFacts[], mesh: MeshSettings): HostRules {
+function consolidate(
+  namespace: string,
+  host: string,
+  rules: readonly DestinationRuleFacts[],
+  mesh: MeshSettings,
+): HostRules {
   const models = rules.map(({ name, spec }): DestinationRuleModel => {
     const selector = spec.workloadSelector?.matchLabels;
     const exportTo = spec.exportTo.length === 0 ? mesh.defaultDestinationRuleExportTo : spec.exportTo;
-    return { namespace, name, host, trafficPolicy: spec.trafficPolicy, subsets: spec.subsets, selector, visibleIn: selector === undefined ? visibilityOf(exportTo, namespace) : [namespace] };
+    return {
+      namespace,
+      name,
+      host,
+      trafficPolicy: spec.trafficPolicy,
+      subsets: spec.subsets,
+      selector,
+      visibleIn: selector === undefined ? visibilityOf(exportTo, namespace) : [namespace],
+    };
   });
-  const isPrivate = ({ visibleIn }: DestinationRuleModel): boolean => visibleIn.length === 1 && visibleIn[0] === namespace;
+  const isPrivate = ({ visibleIn }: DestinationRuleModel): boolean =>
+    visibleIn.length === 1 && visibleIn[0] === namespace;
   return {
     namespace,
     host,
@@ -134,14 +179,22 @@ function merge(models: readonly DestinationRuleModel[]): readonly DestinationRul
     if (known === undefined) merged.push(model);
     else {
       const added = model.subsets.filter((subset) => !known.subsets.some((other) => other.name === subset.name));
-      merged[at] = { ...known, subsets: [...known.subsets, ...added], trafficPolicy: known.trafficPolicy ?? model.trafficPolicy };
+      merged[at] = {
+        ...known,
+        subsets: [...known.subsets, ...added],
+        trafficPolicy: known.trafficPolicy ?? model.trafficPolicy,
+      };
     }
   }
   return merged;
 }
 
 function sameClients(left: DestinationRuleModel, right: DestinationRuleModel): boolean {
-  const text = ({ selector, visibleIn }: DestinationRuleModel): string => JSON.stringify([selector === undefined ? null : Object.entries(selector).sort(([a], [b]) => compareText(a, b)), visibleIn]);
+  const text = ({ selector, visibleIn }: DestinationRuleModel): string =>
+    JSON.stringify([
+      selector === undefined ? null : Object.entries(selector).sort(([a], [b]) => compareText(a, b)),
+      visibleIn,
+    ]);
   return text(left) === text(right);
 }
 
@@ -154,22 +207,45 @@ export interface RuleClient {
  * The rule for a service that holds for a client: one of the client's namespace, else an exported one of the service's, else
  * of the root namespace; the most specific host of the first of these that has any. Private rules of the root namespace hold there first.
  */
-export function destinationRuleFor(service: { readonly hostname: string; readonly namespace: string }, client: RuleClient, mesh: MeshSettings, rules: DestinationRules, reader: CollectionReader): DestinationRuleModel | undefined {
+export function destinationRuleFor(
+  service: { readonly hostname: string; readonly namespace: string },
+  client: RuleClient,
+  mesh: MeshSettings,
+  rules: DestinationRules,
+  reader: CollectionReader,
+): DestinationRuleModel | undefined {
   const found = ownRuleFor(service, client, mesh, rules, reader);
   const policies = reader.lookup(rules.backendTls, service.hostname);
   return policies.length === 0 ? found : withBackendTls(found, service, policies);
 }
 
 /** The TLS of BackendTLSPolicies, where the rule itself says none. */
-function withBackendTls(rule: DestinationRuleModel | undefined, { hostname: host }: { readonly hostname: string }, policies: readonly BackendTlsTarget[]): DestinationRuleModel {
+function withBackendTls(
+  rule: DestinationRuleModel | undefined,
+  { hostname: host }: { readonly hostname: string },
+  policies: readonly BackendTlsTarget[],
+): DestinationRuleModel {
   const [first] = policies;
   const name = `${first?.policy.name ?? ""}~backend-tls`;
-  const base = rule ?? { namespace: first?.policy.namespace ?? "", name, host, trafficPolicy: undefined, subsets: [], selector: undefined, visibleIn: ["*"] };
+  const base = rule ?? {
+    namespace: first?.policy.namespace ?? "",
+    name,
+    host,
+    trafficPolicy: undefined,
+    subsets: [],
+    selector: undefined,
+    visibleIn: ["*"],
+  };
   const { portLevelSettings, ...whole }: TrafficPolicy = base.trafficPolicy ?? { portLevelSettings: [] };
   const ofAll = policies.find(({ port }) => port === undefined)?.tls;
   const ofPorts = policies.flatMap(({ port, tls }) => (port === undefined ? [] : { port, tls }));
-  const said = portLevelSettings.map((settings) => ({ ...settings, tls: settings.tls ?? ofPorts.find(({ port }) => port === settings.port.number)?.tls ?? ofAll }));
-  const added = ofPorts.filter(({ port }) => !portLevelSettings.some((settings) => settings.port.number === port)).map(({ port, tls }) => ({ ...settingsOf(whole), port: { number: port }, tls: whole.tls ?? tls }));
+  const said = portLevelSettings.map((settings) => ({
+    ...settings,
+    tls: settings.tls ?? ofPorts.find(({ port }) => port === settings.port.number)?.tls ?? ofAll,
+  }));
+  const added = ofPorts
+    .filter(({ port }) => !portLevelSettings.some((settings) => settings.port.number === port))
+    .map(({ port, tls }) => ({ ...settingsOf(whole), port: { number: port }, tls: whole.tls ?? tls }));
   return { ...base, trafficPolicy: { ...whole, tls: whole.tls ?? ofAll, portLevelSettings: [...said, ...added] } };
 }
 
@@ -178,27 +254,55 @@ function settingsOf({ loadBalancer, connectionPool, outlierDetection }: Partial<
   return { loadBalancer, connectionPool, outlierDetection };
 }
 
-function ownRuleFor(service: { readonly hostname: string; readonly namespace: string }, client: RuleClient, mesh: MeshSettings, rules: DestinationRules, reader: CollectionReader): DestinationRuleModel | undefined {
-  const ofClient = mostSpecificRules(client.namespace, service.hostname, client.namespace === mesh.rootNamespace ? "private" : "local", rules, reader);
+function ownRuleFor(
+  service: { readonly hostname: string; readonly namespace: string },
+  client: RuleClient,
+  mesh: MeshSettings,
+  rules: DestinationRules,
+  reader: CollectionReader,
+): DestinationRuleModel | undefined {
+  const ofClient = mostSpecificRules(
+    client.namespace,
+    service.hostname,
+    client.namespace === mesh.rootNamespace ? "private" : "local",
+    rules,
+    reader,
+  );
   if (ofClient.length > 0) return choose(ofClient, client);
   for (const namespace of [service.namespace, mesh.rootNamespace]) {
-    const found = mostSpecificRules(namespace, service.hostname, "exported", rules, reader).filter(({ visibleIn }) => visibleIn.includes("*") || visibleIn.includes(client.namespace));
+    const found = mostSpecificRules(namespace, service.hostname, "exported", rules, reader).filter(
+      ({ visibleIn }) => visibleIn.includes("*") || visibleIn.includes(client.namespace),
+    );
     if (found.length > 0) return choose(found, client);
   }
   return undefined;
 }
 
-function mostSpecificRules(namespace: string, host: string, pool: "local" | "exported" | "private", rules: DestinationRules, reader: CollectionReader): readonly DestinationRuleModel[] {
+function mostSpecificRules(
+  namespace: string,
+  host: string,
+  pool: "local" | "exported" | "private",
+  rules: DestinationRules,
+  reader: CollectionReader,
+): readonly DestinationRuleModel[] {
   const exact = reader.get(rules.hosts, `${namespace}/${host}`)?.[pool] ?? [];
   if (exact.length > 0) return exact;
   const wildcards = reader.lookup(rules.wildcards, namespace).filter((candidate) => candidate[pool].length > 0);
-  const best = mostSpecificHost(wildcards.map((candidate) => candidate.host), host);
+  const best = mostSpecificHost(
+    wildcards.map((candidate) => candidate.host),
+    host,
+  );
   return wildcards.find((candidate) => candidate.host === best)?.[pool] ?? [];
 }
 
 /** One that selects the client goes before one for all. */
 function choose(found: readonly DestinationRuleModel[], client: RuleClient): DestinationRuleModel | undefined {
-  const selecting = found.find(({ selector, namespace }) => selector !== undefined && namespace === client.namespace && Object.entries(selector).every(([name, value]) => client.labels[name] === value));
+  const selecting = found.find(
+    ({ selector, namespace }) =>
+      selector !== undefined &&
+      namespace === client.namespace &&
+      Object.entries(selector).every(([name, value]) => client.labels[name] === value),
+  );
   return selecting ?? found.find(({ selector }) => selector === undefined);
 }
 
@@ -206,4 +310,3 @@ function choose(found: readonly DestinationRuleModel[], client: RuleClient): Des
 export function destinationRulePath(rule: DestinationRuleModel): string {
   return `/apis/networking.istio.io/v1/namespaces/${rule.namespace}/destination-rule/${rule.name}`;
 }
-

@@ -1,5 +1,11 @@
 import type { EnvoyFilter, ProxyConfigObject, TrafficExtension } from "../../api/istio/index.ts";
-import { structurallyEqual, type Collection, type CollectionGraph, type CollectionReader, type SourceCollection } from "../../kube/index.ts";
+import {
+  structurallyEqual,
+  type Collection,
+  type CollectionGraph,
+  type CollectionReader,
+  type SourceCollection,
+} from "../../kube/index.ts";
 import type { ConfigFacts } from "./facts.ts";
 
 export type EnvoyFilterFacts = ConfigFacts<EnvoyFilter["spec"]>;
@@ -52,12 +58,22 @@ export interface PullSecretReference {
 }
 
 /** The secrets for the images of plugins: a plugin has those of its own namespace, wherever a longer name says that they are. */
-export function derivePullSecretReferences(graph: CollectionGraph, { wasmPlugins, trafficExtensions }: ExtensionInputs): readonly Collection<PullSecretReference>[] {
-  const referencesOf = ({ namespace, spec }: TrafficExtensionFacts, _reader: CollectionReader, key: string): readonly (readonly [string, PullSecretReference])[] => {
+export function derivePullSecretReferences(
+  graph: CollectionGraph,
+  { wasmPlugins, trafficExtensions }: ExtensionInputs,
+): readonly Collection<PullSecretReference>[] {
+  const referencesOf = (
+    { namespace, spec }: TrafficExtensionFacts,
+    _reader: CollectionReader,
+    key: string,
+  ): readonly (readonly [string, PullSecretReference])[] => {
     const secret = spec.extension.kind === "wasm" ? pullSecretName(spec.extension.wasm.imagePullSecret) : "";
     return secret === "" ? [] : [[key, { namespace, name: secret }]];
   };
-  return [graph.derive("pull-secret-references-of-plugins", wasmPlugins, referencesOf), graph.derive("pull-secret-references-of-extensions", trafficExtensions, referencesOf)];
+  return [
+    graph.derive("pull-secret-references-of-plugins", wasmPlugins, referencesOf),
+    graph.derive("pull-secret-references-of-extensions", trafficExtensions, referencesOf),
+  ];
 }
 
 export function pullSecretName(text: string): string {

@@ -2,7 +2,15 @@ import { matchesLabels } from "../../api/index.ts";
 import { istioLabels, type PolicyTargetReference } from "../../api/istio/index.ts";
 import type { Collection, CollectionIndex } from "../../kube/index.ts";
 import type { EnvoyFilterFacts, ExtensionInputs, TrafficExtensionFacts } from "./extension-inputs.ts";
-import { byAge, compareText, factsKey, hostnameOf, type ConfigFacts, type Labels, type ServiceEntryFacts } from "./facts.ts";
+import {
+  byAge,
+  compareText,
+  factsKey,
+  hostnameOf,
+  type ConfigFacts,
+  type Labels,
+  type ServiceEntryFacts,
+} from "./facts.ts";
 
 /** A proxy, as what selects proxies sees it. */
 export interface ExtendedProxy {
@@ -45,7 +53,9 @@ export class ExtensionSelection {
     this.#options = options;
     this.#filters = envoyFilters.index("namespace", byNamespace);
     this.#extensions = [wasmPlugins, trafficExtensions].map((collection) => collection.index("namespace", byNamespace));
-    this.#ofServices = [wasmPlugins, trafficExtensions].map((collection) => collection.index("services", ({ spec }) => (spec.targetRefs.some(isOfService) ? ["all"] : [])));
+    this.#ofServices = [wasmPlugins, trafficExtensions].map((collection) =>
+      collection.index("services", ({ spec }) => (spec.targetRefs.some(isOfService) ? ["all"] : [])),
+    );
   }
 
   /** By priority; of one those of the root namespace first, then the older, then by name. */
@@ -54,7 +64,13 @@ export class ExtensionSelection {
     const rankOf = ({ namespace }: EnvoyFilterFacts): number => (namespace === root ? 0 : 1);
     return this.#namespacesOf(proxy)
       .flatMap((namespace) => this.#filters.lookup(namespace))
-      .filter((facts) => this.#isFor(proxy, { namespace: facts.namespace, selector: facts.spec.workloadSelector?.labels ?? {}, targetRefs: facts.spec.targetRefs }))
+      .filter((facts) =>
+        this.#isFor(proxy, {
+          namespace: facts.namespace,
+          selector: facts.spec.workloadSelector?.labels ?? {},
+          targetRefs: facts.spec.targetRefs,
+        }),
+      )
       .sort(
         (left, right) =>
           left.spec.priority - right.spec.priority ||
@@ -70,7 +86,14 @@ export class ExtensionSelection {
     const root = this.#options.rootNamespace();
     for (const namespace of new Set([proxy.namespace, root])) {
       for (const facts of this.#extensions.flatMap((index) => index.lookup(namespace)).sort(byAge)) {
-        if (this.#isFor(proxy, { namespace, selector: facts.spec.selector?.matchLabels ?? {}, targetRefs: facts.spec.targetRefs })) found.set(factsKey(facts), { facts, hosts: undefined });
+        if (
+          this.#isFor(proxy, {
+            namespace,
+            selector: facts.spec.selector?.matchLabels ?? {},
+            targetRefs: facts.spec.targetRefs,
+          })
+        )
+          found.set(factsKey(facts), { facts, hosts: undefined });
       }
     }
     if (proxy.type === "waypoint") {
@@ -80,7 +103,9 @@ export class ExtensionSelection {
       }
     }
     const priorityOf = ({ facts }: SelectedExtension): number => facts.spec.priority ?? Number.NEGATIVE_INFINITY;
-    return [...found.values()].sort((left, right) => (priorityOf(left) === priorityOf(right) ? 0 : priorityOf(right) - priorityOf(left)));
+    return [...found.values()].sort((left, right) =>
+      priorityOf(left) === priorityOf(right) ? 0 : priorityOf(right) - priorityOf(left),
+    );
   }
 
   #namespacesOf({ namespace }: ExtendedProxy): readonly string[] {
@@ -90,11 +115,13 @@ export class ExtensionSelection {
   /** Selectors are for those that are no waypoints, targets for proxies of Gateways. */
   #isFor({ type, namespace, labels }: ExtendedProxy, { namespace: own, selector, targetRefs }: Attachment): boolean {
     const gateway = labels[istioLabels.gatewayName];
-    if (targetRefs.length === 0) return type !== "waypoint" && (Object.keys(selector).length === 0 || matchesLabels(selector, labels));
+    if (targetRefs.length === 0)
+      return type !== "waypoint" && (Object.keys(selector).length === 0 || matchesLabels(selector, labels));
     if (gateway === undefined) return false;
     return targetRefs.some(({ group, kind, name }) => {
       if (group !== "gateway.networking.k8s.io") return false;
-      if (kind === "GatewayClass") return type === "waypoint" && own === this.#options.rootNamespace() && name === waypointClass;
+      if (kind === "GatewayClass")
+        return type === "waypoint" && own === this.#options.rootNamespace() && name === waypointClass;
       return kind === "Gateway" && own === namespace && name === gateway;
     });
   }

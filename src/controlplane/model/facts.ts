@@ -14,7 +14,17 @@ import type {
   VirtualService,
   WorkloadEntry,
 } from "../../api/istio/index.ts";
-import type { BackendTlsPolicy, Gateway, GrpcRoute, HttpRoute, ListenerSet, ReferenceGrant, TcpRoute, TlsRoute, UdpRoute } from "../../api/gateway/index.ts";
+import type {
+  BackendTlsPolicy,
+  Gateway,
+  GrpcRoute,
+  HttpRoute,
+  ListenerSet,
+  ReferenceGrant,
+  TcpRoute,
+  TlsRoute,
+  UdpRoute,
+} from "../../api/gateway/index.ts";
 
 /** What the model keeps of each object: only what translation reads, so that other changes of an object go no further. */
 
@@ -38,36 +48,40 @@ export function hboneOf(mesh: Pick<MeshSettings, "hbone"> | undefined): HboneSet
 
 /** Of the mesh and of this control plane; one item, under {@link meshKey}. */
 export interface MeshSettings
-  extends Pick<
-    MeshConfig,
-    | "enableAutoMtls"
-    | "outboundTrafficPolicy"
-    | "defaultServiceExportTo"
-    | "defaultVirtualServiceExportTo"
-    | "defaultDestinationRuleExportTo"
-    | "h2UpgradePolicy"
-    | "dnsRefreshRateMs"
-    | "protocolDetectionTimeoutMs"
-    | "trustDomainAliases"
-    | "extensionProviders"
-    | "defaultAccessLogProviders"
-    | "defaultMetricsProviders"
-    | "defaultTracingProviders"
-    | "disableEnvoyListenerLog"
-    | "enableTracing"
-    | "tcpKeepalive"
-    | "meshMutualTls"
-    | "tlsDefaults"
-    | "proxyListenPort"
-    | "proxyInboundListenPort"
-    | "inboundTrafficPolicy"
-    | "localityLbSetting"
-    | "defaultHttpRetryPolicy"
-    | "defaultTrafficPolicy"
-    | "serviceSettings"
-    | "serviceScopeConfigs"
-  >,
-    Pick<ProxyConfig, "gatewayTopology" | "meshId" | "proxyHeaders" | "proxyMetadata" | "tracing" | "tracingServiceName"> {
+  extends
+    Pick<
+      MeshConfig,
+      | "enableAutoMtls"
+      | "outboundTrafficPolicy"
+      | "defaultServiceExportTo"
+      | "defaultVirtualServiceExportTo"
+      | "defaultDestinationRuleExportTo"
+      | "h2UpgradePolicy"
+      | "dnsRefreshRateMs"
+      | "protocolDetectionTimeoutMs"
+      | "trustDomainAliases"
+      | "extensionProviders"
+      | "defaultAccessLogProviders"
+      | "defaultMetricsProviders"
+      | "defaultTracingProviders"
+      | "disableEnvoyListenerLog"
+      | "enableTracing"
+      | "tcpKeepalive"
+      | "meshMutualTls"
+      | "tlsDefaults"
+      | "proxyListenPort"
+      | "proxyInboundListenPort"
+      | "inboundTrafficPolicy"
+      | "localityLbSetting"
+      | "defaultHttpRetryPolicy"
+      | "defaultTrafficPolicy"
+      | "serviceSettings"
+      | "serviceScopeConfigs"
+    >,
+    Pick<
+      ProxyConfig,
+      "gatewayTopology" | "meshId" | "proxyHeaders" | "proxyMetadata" | "tracing" | "tracingServiceName"
+    > {
   readonly trustDomain: string;
   /** Of authorities that are trusted besides the mesh's own: servers take their clients. */
   readonly trustedDomains: readonly string[];
@@ -292,8 +306,15 @@ export function byAge(left: ConfigFacts<unknown>, right: ConfigFacts<unknown>): 
 }
 
 /** The same for what is no object, or of several kinds: of one age the names count before the namespaces. */
-export function byCreation(left: { readonly createdAt: string; readonly name: string; readonly namespace: string }, right: { readonly createdAt: string; readonly name: string; readonly namespace: string }): number {
-  return compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name) || compareText(left.namespace, right.namespace);
+export function byCreation(
+  left: { readonly createdAt: string; readonly name: string; readonly namespace: string },
+  right: { readonly createdAt: string; readonly name: string; readonly namespace: string },
+): number {
+  return (
+    compareText(left.createdAt, right.createdAt) ||
+    compareText(left.name, right.name) ||
+    compareText(left.namespace, right.namespace)
+  );
 }
 
 export function compareText(left: string, right: string): number {

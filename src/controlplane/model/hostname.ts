@@ -12,5 +12,7 @@ export function intersectHostnames(left: string, right: string): string | undefi
 function covers(wide: string, narrow: string): boolean {
   if (!wide.startsWith("*.")) return false;
   const suffix = wide.slice(1);
-  return narrow.startsWith("*.") ? narrow.slice(1).endsWith(suffix) : narrow.endsWith(suffix) && narrow.length > suffix.length;
+  return narrow.startsWith("*.")
+    ? narrow.slice(1).endsWith(suffix)
+    : narrow.endsWith(suffix) && narrow.length > suffix.length;
 }

@@ -1,25 +1,68 @@
-export { hboneOf, meshKey, type GatewayFacts, type HboneSettings, type MeshSettings, type PodFacts, type WorkloadEntryFacts } from "./facts.ts";
+export {
+  hboneOf,
+  meshKey,
+  type GatewayFacts,
+  type HboneSettings,
+  type MeshSettings,
+  type PodFacts,
+  type WorkloadEntryFacts,
+} from "./facts.ts";
 export type { RouteModel, RouteModels } from "./gateway/gateway-model.ts";
 export { type L4RouteModel } from "./gateway/l4-route-model.ts";
-export { eastWestClassName, eastWestControllerName, gatewayControllerName, isWaypointClass, meshClassName, meshControllerName } from "./gateway/gateway-class.ts";
+export {
+  eastWestClassName,
+  eastWestControllerName,
+  gatewayControllerName,
+  isWaypointClass,
+  meshClassName,
+  meshControllerName,
+} from "./gateway/gateway-class.ts";
 export { watchForAmbient } from "./ambient/ambient-signs.ts";
-export { ambientConditionTypes, ambientSubjects, deriveAmbientStatuses, type AmbientCondition, type AmbientStatuses, type AmbientStatusKind } from "./ambient/ambient-status.ts";
+export {
+  ambientConditionTypes,
+  ambientSubjects,
+  deriveAmbientStatuses,
+  type AmbientCondition,
+  type AmbientStatuses,
+  type AmbientStatusKind,
+} from "./ambient/ambient-status.ts";
 export { WaypointBindings, waypointKeyOf, type Waypoints } from "./ambient/waypoint.ts";
-export { deriveGatewayPlacements, type GatewayPlacement, type GatewayPort, type WaypointDeployment } from "./gateway/gateway-placement.ts";
+export {
+  deriveGatewayPlacements,
+  type GatewayPlacement,
+  type GatewayPort,
+  type WaypointDeployment,
+} from "./gateway/gateway-placement.ts";
 export { gatewayAccountName, gatewayServiceName } from "./gateway/gateway-addresses.ts";
 export { deriveBackendTlsStatuses, type WantedPolicyStatus } from "./gateway/backend-tls-status.ts";
 export { deriveGatewayStatuses, type WantedGatewayStatus } from "./gateway/gateway-status.ts";
 export { deriveListenerSetStatuses, type WantedListenerSetStatus } from "./gateway/listener-set-status.ts";
 export { deriveRouteStatuses, deriveUdpRouteStatuses, type WantedRouteStatus } from "./gateway/route-status.ts";
 export type { WantedCondition } from "./wanted-condition.ts";
-export { configMapOfResource, configMapResource, type ConfigMapFacts, type ConfigMapReference } from "./config-map-facts.ts";
+export {
+  configMapOfResource,
+  configMapResource,
+  type ConfigMapFacts,
+  type ConfigMapReference,
+} from "./config-map-facts.ts";
 export type { NetworkGateways } from "./network-gateways.ts";
 export { remoteKey } from "./remote-inputs.ts";
 export { createMeshInputs, type MeshInputs } from "./mesh-inputs.ts";
-export { authoritySuffix, resourcesOfSecret, secretReferences, type SecretFacts, type SecretReference } from "./secret-facts.ts";
+export {
+  authoritySuffix,
+  resourcesOfSecret,
+  secretReferences,
+  type SecretFacts,
+  type SecretReference,
+} from "./secret-facts.ts";
 export { deriveConfigMapReferences, deriveSecretReferences } from "./gateway/secret-references.ts";
 export type { OutboundScope, OutboundScopes, ProxyGroup, ScopeChoice } from "./service/sidecar-scope.ts";
-export { derivePullSecretReferences, pullSecretName, translatedName, type PullSecretReference } from "./extension-inputs.ts";
+export {
+  derivePullSecretReferences,
+  pullSecretName,
+  translatedName,
+  type PullSecretReference,
+} from "./extension-inputs.ts";
 export type { EnvoyFilterFacts, ExtensionInputs, ProxyConfigFacts, TrafficExtensionFacts } from "./extension-inputs.ts";
 export { ExtensionSelection, type ExtendedProxy } from "./extension-selection.ts";
 export { qualifiedHost } from "./service/service-hostname.ts";

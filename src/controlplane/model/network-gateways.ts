@@ -51,8 +51,10 @@ export function gatewaysTo(gateways: NetworkGateways, network: string, cluster: 
 const anyGateway = "any";
 
 export function deriveNetworkGateways(graph: CollectionGraph, inputs: MeshInputs): NetworkGatewaysModel {
-  const labelled = (service: ServiceFacts): readonly string[] => (service.labels[istioLabels.network] === undefined ? [] : [anyGateway]);
-  const resources = ({ labels }: GatewayFacts): readonly string[] => (labels[istioLabels.network] === undefined ? [] : [anyGateway]);
+  const labelled = (service: ServiceFacts): readonly string[] =>
+    service.labels[istioLabels.network] === undefined ? [] : [anyGateway];
+  const resources = ({ labels }: GatewayFacts): readonly string[] =>
+    labels[istioLabels.network] === undefined ? [] : [anyGateway];
   const localServices = inputs.services.index("network-gateway", labelled);
   const remoteServices = inputs.remote.services.index("network-gateway", labelled);
   const localResources = inputs.gateways.index("network-gateway", resources);
@@ -65,20 +67,50 @@ export function deriveNetworkGateways(graph: CollectionGraph, inputs: MeshInputs
       ...registeredGateways(mesh, inputs, reader),
       ...reader.lookup(localResources, anyGateway).flatMap((gateway) => resourceGateways(gateway, mesh.clusterId)),
       // One that stands for a gateway elsewhere counts in the own cluster only.
-      ...reader.lookup(remoteResources, anyGateway).flatMap((gateway) => (gateway.spec.gatewayClassName === remoteClassName ? [] : resourceGateways(gateway, gateway.clusterId))),
+      ...reader
+        .lookup(remoteResources, anyGateway)
+        .flatMap((gateway) =>
+          gateway.spec.gatewayClassName === remoteClassName ? [] : resourceGateways(gateway, gateway.clusterId),
+        ),
     ];
     return [[gatewaysKey, networkGateways(found)]];
   });
   const resolved = graph.derive("network-gateway-addresses", unresolved, ({ all }, reader) => [
-    [gatewaysKey, networkGateways(all.flatMap((gateway) => (isAddress(gateway.address) ? gateway : (reader.get(inputs.resolvedNames, gateway.address)?.addresses ?? []).map((address) => ({ ...gateway, address })))))],
+    [
+      gatewaysKey,
+      networkGateways(
+        all.flatMap((gateway) =>
+          isAddress(gateway.address)
+            ? gateway
+            : (reader.get(inputs.resolvedNames, gateway.address)?.addresses ?? []).map((address) => ({
+                ...gateway,
+                address,
+              })),
+        ),
+      ),
+    ],
   ]);
   return { unresolved, resolved };
 }
 
 function networkGateways(found: readonly NetworkGateway[]): NetworkGateways {
-  const distinct = new Map(found.map((gateway) => [JSON.stringify([gateway.network, gateway.cluster, gateway.address, gateway.port, gateway.hbonePort]), gateway]));
-  const all = [...distinct.values()].sort((left, right) => compareText(left.address, right.address) || left.port - right.port || compareText(left.network, right.network) || compareText(left.cluster, right.cluster));
-  const sizes = [Map.groupBy(all, ({ network }) => network), Map.groupBy(all, ({ network, cluster }) => JSON.stringify([network, cluster]))].flatMap((groups) => [...groups.values()].map((group) => group.length));
+  const distinct = new Map(
+    found.map((gateway) => [
+      JSON.stringify([gateway.network, gateway.cluster, gateway.address, gateway.port, gateway.hbonePort]),
+      gateway,
+    ]),
+  );
+  const all = [...distinct.values()].sort(
+    (left, right) =>
+      compareText(left.address, right.address) ||
+      left.port - right.port ||
+      compareText(left.network, right.network) ||
+      compareText(left.cluster, right.cluster),
+  );
+  const sizes = [
+    Map.groupBy(all, ({ network }) => network),
+    Map.groupBy(all, ({ network, cluster }) => JSON.stringify([network, cluster])),
+  ].flatMap((groups) => [...groups.values()].map((group) => group.length));
   return { all, scale: sizes.reduce(leastCommonMultiple, 1) };
 }
 
@@ -88,7 +120,11 @@ function leastCommonMultiple(left: number, right: number): number {
 }
 
 function configuredGateways({ networks }: MeshSettings): readonly NetworkGateway[] {
-  return Object.entries(networks).flatMap(([network, { gateways }]) => gateways.flatMap(({ address, port }) => (address === undefined ? [] : { network, cluster: "", address, port, hbonePort: 0 })));
+  return Object.entries(networks).flatMap(([network, { gateways }]) =>
+    gateways.flatMap(({ address, port }) =>
+      address === undefined ? [] : { network, cluster: "", address, port, hbonePort: 0 },
+    ),
+  );
 }
 
 const portLabel = "networking.istio.io/gatewayPort";
@@ -106,14 +142,21 @@ function labelledGateways(service: ServiceFacts, cluster: string): readonly Netw
 }
 
 /** Services that the mesh's networks name as the gateways of the networks that whole clusters are in. */
-function registeredGateways(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly NetworkGateway[] {
+function registeredGateways(
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly NetworkGateway[] {
   return Object.entries(mesh.networks).flatMap(([network, { registries, gateways }]) =>
     gateways.flatMap(({ registryServiceName, port }) => {
       if (registryServiceName === undefined) return [];
       const [name = "", namespace = ""] = registryServiceName.split(".");
       if (registryServiceName !== hostnameOf({ name, namespace }, mesh.domain)) return [];
       return registries.flatMap((cluster) => {
-        const service = cluster === mesh.clusterId ? reader.get(inputs.services, `${namespace}/${name}`) : reader.get(inputs.remote.services, remoteKey(cluster, `${namespace}/${name}`));
+        const service =
+          cluster === mesh.clusterId
+            ? reader.get(inputs.services, `${namespace}/${name}`)
+            : reader.get(inputs.remote.services, remoteKey(cluster, `${namespace}/${name}`));
         // What a Service says of itself counts before what is said of it.
         if (service === undefined || service.labels[istioLabels.network] !== undefined) return [];
         return service.externalAddresses.map((address) => ({ network, cluster, address, port, hbonePort: 0 }));
@@ -129,7 +172,9 @@ const addressTypes: ReadonlySet<string> = new Set(["IPAddress", "Hostname"]);
 function resourceGateways(gateway: GatewayFacts, cluster: string): readonly NetworkGateway[] {
   const network = gateway.labels[istioLabels.network] ?? "";
   if (network === "") return [];
-  const addresses = (gateway.spec.addresses ?? []).filter(({ type }) => type !== undefined && addressTypes.has(type)).map(({ value }) => value);
+  const addresses = (gateway.spec.addresses ?? [])
+    .filter(({ type }) => type !== undefined && addressTypes.has(type))
+    .map(({ value }) => value);
   return addresses.flatMap((address) =>
     gateway.spec.listeners.flatMap((listener) => {
       const base = { network, cluster, address, port: listener.port };
@@ -142,5 +187,8 @@ function resourceGateways(gateway: GatewayFacts, cluster: string): readonly Netw
 /** By the listener's option, or by being the port that the Gateway names by its label. */
 function isAutoPassthrough({ labels }: GatewayFacts, listener: GatewayFacts["spec"]["listeners"][number]): boolean {
   if (listener.tls === undefined) return false;
-  return listener.tls.options?.[listenerModeOption] === autoPassthrough || (labels[istioLabels.network] !== undefined && listener.port === Number(labels[portLabel] ?? defaultGatewayPort));
+  return (
+    listener.tls.options?.[listenerModeOption] === autoPassthrough ||
+    (labels[istioLabels.network] !== undefined && listener.port === Number(labels[portLabel] ?? defaultGatewayPort))
+  );
 }

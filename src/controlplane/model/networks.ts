@@ -7,7 +7,11 @@ import { addressBytes, cidrOf } from "./ip-address.ts";
 export type EndpointNetworks = (address: string, labels: Labels) => string;
 
 /** As upstream: what the workload says, else its cluster's root namespace, else the mesh's networks. */
-export function endpointNetworks(clusterId: string, rootNamespaceLabel: string, networks: MeshNetworks): EndpointNetworks {
+export function endpointNetworks(
+  clusterId: string,
+  rootNamespaceLabel: string,
+  networks: MeshNetworks,
+): EndpointNetworks {
   const { byRegistry, ranges } = tableOf(networks);
   const ofCluster = rootNamespaceLabel === "" ? (byRegistry.get(clusterId) ?? "") : rootNamespaceLabel;
   return (address, labels) => {

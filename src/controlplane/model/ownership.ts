@@ -10,8 +10,15 @@ const defaultRevision = "default";
  * The revision that owns a Gateway or a route: its label `istio.io/rev`, else its namespace's, else `default`; tags lead on to the
  * revision that they name.
  */
-export function owningRevision(gateway: Pick<GatewayFacts, "namespace" | "labels">, inputs: MeshInputs, reader: CollectionReader): string {
-  const named = gateway.labels[istioLabels.revision] ?? reader.get(inputs.namespaces, gateway.namespace)?.labels[istioLabels.revision] ?? defaultRevision;
+export function owningRevision(
+  gateway: Pick<GatewayFacts, "namespace" | "labels">,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): string {
+  const named =
+    gateway.labels[istioLabels.revision] ??
+    reader.get(inputs.namespaces, gateway.namespace)?.labels[istioLabels.revision] ??
+    defaultRevision;
   const [tag] = reader.lookup(
     inputs.tags.index("tag", (candidate) => [candidate.tag]),
     named,

@@ -6,13 +6,22 @@ import type { MeshInputs } from "./mesh-inputs.ts";
 import { hasSelector } from "./selection.ts";
 
 /** The policies that may concern a namespace's workloads: its own and the root's. */
-export function peerAuthenticationsFor(namespace: string, rootNamespace: string, { peerAuthentications }: MeshInputs, reader: CollectionReader): readonly PeerAuthenticationFacts[] {
+export function peerAuthenticationsFor(
+  namespace: string,
+  rootNamespace: string,
+  { peerAuthentications }: MeshInputs,
+  reader: CollectionReader,
+): readonly PeerAuthenticationFacts[] {
   const byNamespace = peerAuthentications.index("namespace", (policy) => [policy.namespace]);
   return [...new Set([namespace, rootNamespace])].flatMap((scope) => reader.lookup(byNamespace, scope));
 }
 
 /** The mode that clients can tell for all of a namespace's workloads. */
-export function namespaceMutualTls(namespace: string, rootNamespace: string, policies: readonly PeerAuthenticationFacts[]): EffectiveMutualTls {
+export function namespaceMutualTls(
+  namespace: string,
+  rootNamespace: string,
+  policies: readonly PeerAuthenticationFacts[],
+): EffectiveMutualTls {
   return effective(inheritedModes(namespace, rootNamespace, policies));
 }
 
@@ -24,7 +33,11 @@ export interface EffectivePeerAuthentication {
 }
 
 /** The strictness that a policy with a selector inherits where its own mode is unset. */
-export function inheritedStrict(namespace: string, rootNamespace: string, policies: readonly PeerAuthenticationFacts[]): boolean {
+export function inheritedStrict(
+  namespace: string,
+  rootNamespace: string,
+  policies: readonly PeerAuthenticationFacts[],
+): boolean {
   return namespaceMutualTls(namespace, rootNamespace, policies) === "STRICT";
 }
 
@@ -61,7 +74,9 @@ export function workloadMutualTls(
   const own = selectingPolicy(workload, policies);
   const inherited = inheritedModes(workload.namespace, rootNamespace, policies);
   const mode = effective([own?.spec.mode, ...inherited]);
-  const ports = Object.entries(own?.spec.portLevelModes ?? {}).map(([port, wanted]) => [Number(port), effective([wanted, mode])] as const);
+  const ports = Object.entries(own?.spec.portLevelModes ?? {}).map(
+    ([port, wanted]) => [Number(port), effective([wanted, mode])] as const,
+  );
   return { mode, ports: new Map(ports.sort(([left], [right]) => left - right)) };
 }
 
@@ -75,14 +90,29 @@ function effective(modes: readonly (MutualTlsMode | undefined)[]): EffectiveMutu
 }
 
 /** The oldest of the namespace's policies that select the workload. */
-function selectingPolicy(workload: { readonly namespace: string; readonly labels: Labels }, policies: readonly PeerAuthenticationFacts[]): PeerAuthenticationFacts | undefined {
+function selectingPolicy(
+  workload: { readonly namespace: string; readonly labels: Labels },
+  policies: readonly PeerAuthenticationFacts[],
+): PeerAuthenticationFacts | undefined {
   return policies
-    .filter((policy) => policy.namespace === workload.namespace && hasSelector(policy) && matchesLabelSelector(policy.spec.selector, workload.labels))
+    .filter(
+      (policy) =>
+        policy.namespace === workload.namespace &&
+        hasSelector(policy) &&
+        matchesLabelSelector(policy.spec.selector, workload.labels),
+    )
     .sort(byAge)[0];
 }
 
-function inheritedModes(namespace: string, rootNamespace: string, policies: readonly PeerAuthenticationFacts[]): readonly (MutualTlsMode | undefined)[] {
-  return [wholeNamespace(policies, namespace), namespace === rootNamespace ? undefined : wholeNamespace(policies, rootNamespace)];
+function inheritedModes(
+  namespace: string,
+  rootNamespace: string,
+  policies: readonly PeerAuthenticationFacts[],
+): readonly (MutualTlsMode | undefined)[] {
+  return [
+    wholeNamespace(policies, namespace),
+    namespace === rootNamespace ? undefined : wholeNamespace(policies, rootNamespace),
+  ];
 }
 
 function wholeNamespace(policies: readonly PeerAuthenticationFacts[], namespace: string): MutualTlsMode | undefined {
@@ -98,13 +128,16 @@ export const staticStrictPolicyName = "istio_converted_static_strict";
 
 /** The ports of a policy where something else holds than on all others, by number. */
 export function differingPorts({ spec }: PeerAuthenticationFacts, strict: boolean): readonly number[] {
-  const differing = Object.entries(spec.portLevelModes).filter(([, mode]) => mode !== "UNSET" && (mode === "STRICT") !== strict);
+  const differing = Object.entries(spec.portLevelModes).filter(
+    ([, mode]) => mode !== "UNSET" && (mode === "STRICT") !== strict,
+  );
   return differing.map(([port]) => Number(port)).sort((left, right) => left - right);
 }
 
 /** Keys of the converted policies that a workload lists. */
 export function convertedPolicyKeys(effective: EffectivePeerAuthentication, rootNamespace: string): readonly string[] {
   const { withPorts, strict } = effective;
-  if (withPorts !== undefined && differingPorts(withPorts, strict).length > 0) return [factsKey({ namespace: withPorts.namespace, name: convertedPolicyName(withPorts) })];
+  if (withPorts !== undefined && differingPorts(withPorts, strict).length > 0)
+    return [factsKey({ namespace: withPorts.namespace, name: convertedPolicyName(withPorts) })];
   return strict ? [`${rootNamespace}/${staticStrictPolicyName}`] : [];
 }

@@ -21,7 +21,11 @@ export class ProviderClusters {
    * Of `host` or `namespace/host`. Undefined when no service has the host, or services of several namespaces do: a proxy that is told of a
    * cluster which it does not have refuses the whole listener.
    */
-  of({ service, port }: ProviderService, { domain }: Pick<MeshSettings, "domain">, reader: CollectionReader): ProviderCluster | undefined {
+  of(
+    { service, port }: ProviderService,
+    { domain }: Pick<MeshSettings, "domain">,
+    reader: CollectionReader,
+  ): ProviderCluster | undefined {
     const slash = service.indexOf("/");
     const host = service.slice(slash + 1).toLowerCase();
     const namespaces = this.#namespacesOf(host, domain, reader);
@@ -34,7 +38,12 @@ export class ProviderClusters {
     const namespaces = new Set(reader.lookup(entries, host).map((entry) => entry.namespace));
     const suffix = `.svc.${domain}`;
     const [name = "", namespace, ...rest] = host.endsWith(suffix) ? host.slice(0, -suffix.length).split(".") : [];
-    if (namespace !== undefined && rest.length === 0 && reader.get(this.#inputs.services, `${namespace}/${name}`) !== undefined) namespaces.add(namespace);
+    if (
+      namespace !== undefined &&
+      rest.length === 0 &&
+      reader.get(this.#inputs.services, `${namespace}/${name}`) !== undefined
+    )
+      namespaces.add(namespace);
     return namespaces;
   }
 }

@@ -28,7 +28,8 @@ export function remoteKey(clusterId: string, key: string): string {
 }
 
 export function createRemoteInputs(graph: CollectionGraph): RemoteInputs {
-  const source = <Facts>(name: string): SourceCollection<Facts> => graph.source<Facts>(`remote-${name}`, structurallyEqual);
+  const source = <Facts>(name: string): SourceCollection<Facts> =>
+    graph.source<Facts>(`remote-${name}`, structurallyEqual);
   return {
     clusters: source("clusters"),
     namespaces: source("namespaces"),

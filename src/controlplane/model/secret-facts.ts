@@ -48,11 +48,18 @@ export function credentialResource(name: string): string {
 }
 
 /** The resources of a server's certificates, in the order in which they are offered, and of the authority of its clients. */
-export function serverCredentials(tls: ServerTls): { readonly certificates: readonly string[]; readonly authority: string | undefined } {
-  const names = tls.credentialNames.length > 0 ? tls.credentialNames : tls.credentialName === undefined ? [] : [tls.credentialName];
+export function serverCredentials(tls: ServerTls): {
+  readonly certificates: readonly string[];
+  readonly authority: string | undefined;
+} {
+  const names =
+    tls.credentialNames.length > 0 ? tls.credentialNames : tls.credentialName === undefined ? [] : [tls.credentialName];
   const certificates = names.map(credentialResource);
   const beside = certificates[0] === undefined ? undefined : `${certificates[0]}${authoritySuffix}`;
-  return { certificates, authority: tls.caCertCredentialName === undefined ? beside : credentialResource(tls.caCertCredentialName) };
+  return {
+    certificates,
+    authority: tls.caCertCredentialName === undefined ? beside : credentialResource(tls.caCertCredentialName),
+  };
 }
 
 /**
@@ -77,5 +84,9 @@ export function secretReferences(resource: string, proxyNamespace: string): read
 /** The names of resources that a secret may be asked for by. */
 export function resourcesOfSecret({ namespace, name }: Pick<SecretFacts, "namespace" | "name">): readonly string[] {
   const names = name.endsWith(authoritySuffix) ? [name] : [name, `${name}${authoritySuffix}`];
-  return names.flatMap((own) => [`kubernetes://${own}`, `kubernetes://${namespace}/${own}`, `kubernetes-gateway://${namespace}/${own}`]);
+  return names.flatMap((own) => [
+    `kubernetes://${own}`,
+    `kubernetes://${namespace}/${own}`,
+    `kubernetes-gateway://${namespace}/${own}`,
+  ]);
 }

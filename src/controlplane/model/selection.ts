@@ -3,7 +3,11 @@ import type { CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import type { Labels } from "./facts.ts";
 
 /** Whether a policy is for some workloads only. */
-export function hasSelector({ spec }: { readonly spec: { readonly selector?: { readonly matchLabels?: Labels | undefined } | undefined } }): boolean {
+export function hasSelector({
+  spec,
+}: {
+  readonly spec: { readonly selector?: { readonly matchLabels?: Labels | undefined } | undefined };
+}): boolean {
   return Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
 }
 

@@ -20,8 +20,12 @@ export class TelemetrySelection {
   levelsOf(subject: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly TelemetryFacts[] {
     const services = (subject.services ?? []).map((service) => service.namespace);
     const own = new Set([subject.namespace, ...services]);
-    const wide = [...new Set([rootNamespace, ...own])].flatMap((namespace) => reader.lookup(this.#wide, namespace).toSorted(byAge).slice(0, 1));
-    const narrow = this.#selection.attachedTo(subject, rootNamespace, reader).filter((telemetry) => isNarrow(telemetry) && own.has(telemetry.namespace));
+    const wide = [...new Set([rootNamespace, ...own])].flatMap((namespace) =>
+      reader.lookup(this.#wide, namespace).toSorted(byAge).slice(0, 1),
+    );
+    const narrow = this.#selection
+      .attachedTo(subject, rootNamespace, reader)
+      .filter((telemetry) => isNarrow(telemetry) && own.has(telemetry.namespace));
     return [...wide, ...narrow];
   }
 }

@@ -40,13 +40,25 @@ test("what says anything more than a type and a nonce is left to the whole decod
 test("bytes that are cut off or no message at all are left to the whole decoder, whatever they are", () => {
   const whole = encoded({ typeUrl: typeUrls.cluster, responseNonce: "3-9" });
   const nonceBytes = 5;
-  for (let length = 0; length < whole.length; length += 1) assert.equal(reader.read(whole.subarray(0, length)), undefined, `${length}`);
+  for (let length = 0; length < whole.length; length += 1)
+    assert.equal(reader.read(whole.subarray(0, length)), undefined, `${length}`);
   assert.equal(reader.read(whole.subarray(whole.length - nonceBytes)), undefined);
-  for (let byte = 0; byte < 256; byte += 1) assert.equal(reader.read(Buffer.concat([whole, Buffer.from([byte])])), undefined, `${byte}`);
+  for (let byte = 0; byte < 256; byte += 1)
+    assert.equal(reader.read(Buffer.concat([whole, Buffer.from([byte])])), undefined, `${byte}`);
 });
 
 /** Fields that come twice, are empty, have a longer tag or length than they need, or are of another wire type. */
-const corpus = ["1201613201623200", "120161320162120163", "12003201621201613201", "92000161320162", "128100613201621201", "10013201621201", "1a00120161320162", "3a001201613201", "12017f320162"];
+const corpus = [
+  "1201613201623200",
+  "120161320162120163",
+  "12003201621201613201",
+  "92000161320162",
+  "128100613201621201",
+  "10013201621201",
+  "1a00120161320162",
+  "3a001201613201",
+  "12017f320162",
+];
 
 test("whatever bytes come, what is read as an acknowledgement is one to the whole decoder, and says the same", () => {
   const check = (bytes: Uint8Array): void => {
@@ -57,6 +69,13 @@ test("whatever bytes come, what is read as an acknowledgement is one to the whol
   };
   for (const hex of corpus) check(Buffer.from(hex, "hex"));
   const tag = fc.constantFrom(0x12, 0x32, 0x1a, 0x0a, 0x22, 0x3a, 0x92, 0x10);
-  const field = fc.tuple(tag, fc.uint8Array({ maxLength: 6 })).map(([first, bytes]) => Buffer.from([first, bytes.length, ...bytes.map((byte) => byte & 0x7f)]));
-  fc.assert(fc.property(fc.array(field, { maxLength: 4 }), fc.uint8Array({ maxLength: 2 }), (fields, rest) => check(Buffer.concat([...fields, rest]))), { numRuns: 1000 });
+  const field = fc
+    .tuple(tag, fc.uint8Array({ maxLength: 6 }))
+    .map(([first, bytes]) => Buffer.from([first, bytes.length, ...bytes.map((byte) => byte & 0x7f)]));
+  fc.assert(
+    fc.property(fc.array(field, { maxLength: 4 }), fc.uint8Array({ maxLength: 2 }), (fields, rest) =>
+      check(Buffer.concat([...fields, rest])),
+    ),
+    { numRuns: 1000 },
+  );
 });

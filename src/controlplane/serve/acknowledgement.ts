@@ -13,7 +13,9 @@ export function acknowledgements(server: DiscoveryServer, generation: number): r
     acknowledged: stream.hasAcknowledged(generation),
     rejected: rejectionOf(stream, generation),
   }));
-  const gone = server.recentlyGone().map((proxy) => ({ id: proxy.id, type: proxy.type, connected: false, acknowledged: false, rejected: null }));
+  const gone = server
+    .recentlyGone()
+    .map((proxy) => ({ id: proxy.id, type: proxy.type, connected: false, acknowledged: false, rejected: null }));
   return [...connected, ...gone].sort((left, right) => (left.id < right.id ? -1 : 1));
 }
 
@@ -25,7 +27,11 @@ function rejectionOf(stream: DiscoveryStream, generation: number): ProxyAcknowle
 }
 
 /** The answer of `/debug/serin/proxies`. */
-export function connectedProxies(server: DiscoveryServer, revision: string, nodeOf: (proxy: ProxyIdentity) => string): readonly ConnectedProxy[] {
+export function connectedProxies(
+  server: DiscoveryServer,
+  revision: string,
+  nodeOf: (proxy: ProxyIdentity) => string,
+): readonly ConnectedProxy[] {
   return [...server.streams]
     .map((stream) => ({
       id: stream.proxy.id,
@@ -39,7 +45,12 @@ export function connectedProxies(server: DiscoveryServer, revision: string, node
       types: Object.fromEntries(
         [...stream.subscriptions.values()].map((subscription) => [
           subscription.typeUrl,
-          { sent: subscription.sent, acked: subscription.acknowledged, nacked: subscription.rejected, reason: subscription.rejection?.reason ?? null },
+          {
+            sent: subscription.sent,
+            acked: subscription.acknowledged,
+            nacked: subscription.rejected,
+            reason: subscription.rejection?.reason ?? null,
+          },
         ]),
       ),
     }))

@@ -24,7 +24,11 @@ function onDemand() {
       write: (parts: readonly Uint8Array[]) => {
         const response = fromBinary(DeltaDiscoveryResponseSchema, Buffer.concat(parts));
         ({ nonce } = response);
-        sent.push({ names: response.resources.map(({ name }) => name).sort(), removed: response.removedResources, aliases: Object.fromEntries(response.resources.map(({ name, aliases }) => [name, aliases])) });
+        sent.push({
+          names: response.resources.map(({ name }) => name).sort(),
+          removed: response.removedResources,
+          aliases: Object.fromEntries(response.resources.map(({ name, aliases }) => [name, aliases])),
+        });
         return true;
       },
     },
@@ -36,7 +40,16 @@ function onDemand() {
     bodies: new ResponseBodies(),
     serial: 1,
   } as never);
-  const request = (subscribe: readonly string[], unsubscribe: readonly string[] = []): void => stream.receive({ typeUrl: typeUrls.address, nonce, rejection: undefined, subscribe, unsubscribe, known: {}, whole: undefined });
+  const request = (subscribe: readonly string[], unsubscribe: readonly string[] = []): void =>
+    stream.receive({
+      typeUrl: typeUrls.address,
+      nonce,
+      rejection: undefined,
+      subscribe,
+      unsubscribe,
+      known: {},
+      whole: undefined,
+    });
   return {
     ...fixture,
     request,
@@ -51,20 +64,32 @@ function onDemand() {
   };
 }
 
-const web = [namespace("shop"), service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80 }]), pod("shop/web-1", "10.244.1.5", { labels: { app: "web" } }), pod("shop/other", "10.244.1.6"), pod("shop/near", "10.244.9.1", { node: "node-9" })];
+const web = [
+  namespace("shop"),
+  service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80 }]),
+  pod("shop/web-1", "10.244.1.5", { labels: { app: "web" } }),
+  pod("shop/other", "10.244.1.6"),
+  pod("shop/near", "10.244.9.1", { node: "node-9" }),
+];
 const uid = (name: string): string => `Kubernetes//Pod/shop/${name}`;
 
 test("a ztunnel that asks for nothing gets its node's workloads, and what it asks for later by whatever name", () => {
   const { apply, request, taken, close } = onDemand();
   apply(...web);
   request(["*"], ["*"]);
-  assert.deepEqual(taken().map(({ names }) => names), [[uid("near")]]);
+  assert.deepEqual(
+    taken().map(({ names }) => names),
+    [[uid("near")]],
+  );
   request(["/10.96.0.5"]);
   const [answer] = taken();
   assert.deepEqual(answer?.names, [uid("web-1"), "shop/web.shop.svc.cluster.local"]);
   assert.deepEqual(answer?.aliases["shop/web.shop.svc.cluster.local"], ["/10.96.0.5"]);
   request(["/10.244.77.7"]);
-  assert.deepEqual(taken().map(({ names, removed }) => [names, removed]), [[[], ["/10.244.77.7"]]]);
+  assert.deepEqual(
+    taken().map(({ names, removed }) => [names, removed]),
+    [[[], ["/10.244.77.7"]]],
+  );
   close();
 });
 
@@ -74,12 +99,21 @@ test("it is told of changes of what it has asked for, of a service's new workloa
   request(["shop/web.shop.svc.cluster.local"]);
   assert.deepEqual(taken()[0]?.names, [uid("near"), uid("web-1"), "shop/web.shop.svc.cluster.local"]);
   apply(pod("shop/web-2", "10.244.1.7", { labels: { app: "web" } }), pod("shop/other", "10.244.1.6", { ready: false }));
-  assert.deepEqual(taken().map(({ names }) => names), [[uid("web-2")]]);
+  assert.deepEqual(
+    taken().map(({ names }) => names),
+    [[uid("web-2")]],
+  );
   apply(pod("shop/web-2", "10.244.1.7", { labels: { app: "web" }, ready: false }));
-  assert.deepEqual(taken().map(({ names }) => names), [[uid("web-2")]]);
+  assert.deepEqual(
+    taken().map(({ names }) => names),
+    [[uid("web-2")]],
+  );
   request(["/10.244.50.1"]);
   taken();
   apply(pod("shop/late", "10.244.50.1"));
-  assert.deepEqual(taken().map(({ names }) => names), [[uid("late")]]);
+  assert.deepEqual(
+    taken().map(({ names }) => names),
+    [[uid("late")]],
+  );
   close();
 });

@@ -88,7 +88,10 @@ export class AddressDemand {
 
   /** Names of what answers a key; none: there is nothing of it yet. */
   answersTo(key: string): readonly string[] {
-    const own = this.#view.get(key) === undefined ? this.#index.lookup(key).filter((name) => this.#index.get(name)?.aliases.includes(key) === true) : [key];
+    const own =
+      this.#view.get(key) === undefined
+        ? this.#index.lookup(key).filter((name) => this.#index.get(name)?.aliases.includes(key) === true)
+        : [key];
     return [...new Set(own.flatMap((name) => [name, ...this.#index.lookup(name)]))];
   }
 
@@ -104,7 +107,12 @@ export class AddressDemand {
   /** Whether one who has asked for those keys gets it. */
   isFor(name: string, asked: Pick<ReadonlySet<string>, "has">): boolean {
     const known = this.#index.get(name);
-    return known !== undefined && (known.aliases.some((key) => asked.has(key)) || known.services.some((key) => asked.has(key)) || (this.#node !== "" && known.node === this.#node));
+    return (
+      known !== undefined &&
+      (known.aliases.some((key) => asked.has(key)) ||
+        known.services.some((key) => asked.has(key)) ||
+        (this.#node !== "" && known.node === this.#node))
+    );
   }
 
   /** The resource with the names that it may have been asked for by. */
@@ -113,7 +121,15 @@ export class AddressDemand {
     if (aliases.length === 0) return resource;
     const known = aliased.get(resource);
     if (known !== undefined) return known;
-    const delta = toBinary(ResourceSchema, create(ResourceSchema, { name: resource.name, version: resource.version, aliases: [...aliases], resource: fromBinary(AnySchema, resource.any) }));
+    const delta = toBinary(
+      ResourceSchema,
+      create(ResourceSchema, {
+        name: resource.name,
+        version: resource.version,
+        aliases: [...aliases],
+        resource: fromBinary(AnySchema, resource.any),
+      }),
+    );
     const result = { ...resource, delta };
     aliased.set(resource, result);
     return result;
@@ -132,8 +148,20 @@ function readAddress(resource: EncodedResource): Known {
   const { type } = fromBinary(AddressSchema, fromBinary(AnySchema, resource.any).value);
   if (type.case === "workload") {
     const { addresses, network, services, node } = type.value;
-    return { resource, aliases: addresses.map((bytes) => `${network}/${bytesToIp(bytes)}`), services: Object.keys(services), node };
+    return {
+      resource,
+      aliases: addresses.map((bytes) => `${network}/${bytesToIp(bytes)}`),
+      services: Object.keys(services),
+      node,
+    };
   }
   const addresses = type.case === "service" ? type.value.addresses : [];
-  return { resource, aliases: addresses.map(({ network, address, length }) => `${network}/${bytesToIp(address)}${length === undefined ? "" : `/${length}`}`), services: [], node: "" };
+  return {
+    resource,
+    aliases: addresses.map(
+      ({ network, address, length }) => `${network}/${bytesToIp(address)}${length === undefined ? "" : `/${length}`}`,
+    ),
+    services: [],
+    node: "",
+  };
 }

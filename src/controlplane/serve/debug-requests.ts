@@ -43,15 +43,37 @@ export class DebugRequests implements DebugAnswerer {
   }
 
   async answer(server: DiscoveryServer, proxy: ProxyIdentity, request: DebugRequest): Promise<Buffer> {
-    if (!proxy.verified) throw userError("unauthenticated", `${proxy.id} asks for ${request.typeUrl} without proof of who it is`, { hint: "ask on the port with TLS, with a service account's token" });
+    if (!proxy.verified)
+      throw userError("unauthenticated", `${proxy.id} asks for ${request.typeUrl} without proof of who it is`, {
+        hint: "ask on the port with TLS, with a service account's token",
+      });
     const { resources, controlPlane } = await this.#resourcesOf(server, proxy, request);
-    const said = { typeUrl: request.typeUrl, nonce: request.nonce, ...(controlPlane === undefined ? {} : { controlPlane: { identifier: controlPlane } }) };
-    if (request.protocol === "delta") return Buffer.from(toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, { ...said, resources: resources.map(({ name, any }) => ({ name, resource: any })) })));
-    return Buffer.from(toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { ...said, resources: resources.map(({ any }) => any) })));
+    const said = {
+      typeUrl: request.typeUrl,
+      nonce: request.nonce,
+      ...(controlPlane === undefined ? {} : { controlPlane: { identifier: controlPlane } }),
+    };
+    if (request.protocol === "delta")
+      return Buffer.from(
+        toBinary(
+          DeltaDiscoveryResponseSchema,
+          create(DeltaDiscoveryResponseSchema, {
+            ...said,
+            resources: resources.map(({ name, any }) => ({ name, resource: any })),
+          }),
+        ),
+      );
+    return Buffer.from(
+      toBinary(
+        DiscoveryResponseSchema,
+        create(DiscoveryResponseSchema, { ...said, resources: resources.map(({ any }) => any) }),
+      ),
+    );
   }
 
   async #resourcesOf(server: DiscoveryServer, proxy: ProxyIdentity, { typeUrl, names }: DebugRequest): Promise<Answer> {
-    const isVisible = (namespace: string): boolean => namespace === proxy.namespace || this.#options.isSystem(proxy.namespace);
+    const isVisible = (namespace: string): boolean =>
+      namespace === proxy.namespace || this.#options.isSystem(proxy.namespace);
     const [name = ""] = names;
     switch (typeUrl) {
       case syncType:
@@ -61,18 +83,27 @@ export class DebugRequests implements DebugAnswerer {
       case debugType: {
         if (names.length !== 1) throw userError("bad-request", "exactly one debug request is required");
         const body = await this.#ask(server, proxy, name, isVisible);
-        return { resources: [{ name, any: create(AnySchema, { typeUrl: debugType, value: Buffer.from(body) }) }], controlPlane: undefined };
+        return {
+          resources: [{ name, any: create(AnySchema, { typeUrl: debugType, value: Buffer.from(body) }) }],
+          controlPlane: undefined,
+        };
       }
       default:
         return { resources: [], controlPlane: undefined };
     }
   }
 
-  async #ask(server: DiscoveryServer, proxy: ProxyIdentity, name: string, isVisible: (namespace: string) => boolean): Promise<string> {
+  async #ask(
+    server: DiscoveryServer,
+    proxy: ProxyIdentity,
+    name: string,
+    isVisible: (namespace: string) => boolean,
+  ): Promise<string> {
     const url = URL.parse(`/debug/${name}`, "http://localhost");
     const path = url?.pathname ?? "";
     if (!this.#options.isSystem(proxy.namespace)) {
-      if (!openToAll.has(path.slice("/debug/".length))) throw userError("not-allowed", `the debug info ${name} is not available for an identity of ${proxy.namespace}`);
+      if (!openToAll.has(path.slice("/debug/".length)))
+        throw userError("not-allowed", `the debug info ${name} is not available for an identity of ${proxy.namespace}`);
       const namespace = namespaceOf(server, url?.searchParams.get("proxyID") ?? "");
       if (namespace === undefined || !isVisible(namespace)) return notFound;
     }
@@ -83,25 +114,46 @@ export class DebugRequests implements DebugAnswerer {
 
   #identifier(): string {
     const { id, version, revision } = this.#options.instance;
-    return JSON.stringify({ Component: "istiod", ID: id, Info: { version, revision, golang_version: "", status: "Clean", tag: version } });
+    return JSON.stringify({
+      Component: "istiod",
+      ID: id,
+      Info: { version, revision, golang_version: "", status: "Clean", tag: version },
+    });
   }
 
   /** Of each connected proxy what was sent of each type, and whether it has taken it. */
   #clientConfigs(server: DiscoveryServer, isVisible: (namespace: string) => boolean): Answer["resources"] {
     const types = this.#options.types();
     const desc = types.mustHave("envoy.service.status.v3.ClientConfig");
-    return [...server.streams].filter(({ proxy }) => isVisible(proxy.namespace)).map(({ proxy, subscriptions }) => {
-      const id = `${proxy.type}~${proxy.address}~${proxy.id}~${proxy.domain}`;
-      const config = {
-        node: { id, metadata: { CLUSTER_ID: proxy.clusterId, NAMESPACE: proxy.namespace, ISTIO_VERSION: proxy.version } },
-        genericXdsConfigs: [...subscriptions.values()].map(({ typeUrl, sent, acknowledged, rejection }) => ({
-          typeUrl,
-          configStatus: rejection !== undefined ? "ERROR" : sent === "" ? "NOT_SENT" : acknowledged === sent ? "SYNCED" : "STALE",
-          ...(rejection === undefined ? {} : { errorState: { details: rejection.reason } }),
-        })).toSorted((left, right) => (left.typeUrl < right.typeUrl ? -1 : 1)),
-      };
-      return { name: id, any: anyPack(desc, fromJson(desc, config as unknown as JsonValue, { registry: types.registry })) };
-    });
+    return [...server.streams]
+      .filter(({ proxy }) => isVisible(proxy.namespace))
+      .map(({ proxy, subscriptions }) => {
+        const id = `${proxy.type}~${proxy.address}~${proxy.id}~${proxy.domain}`;
+        const config = {
+          node: {
+            id,
+            metadata: { CLUSTER_ID: proxy.clusterId, NAMESPACE: proxy.namespace, ISTIO_VERSION: proxy.version },
+          },
+          genericXdsConfigs: [...subscriptions.values()]
+            .map(({ typeUrl, sent, acknowledged, rejection }) => ({
+              typeUrl,
+              configStatus:
+                rejection !== undefined
+                  ? "ERROR"
+                  : sent === ""
+                    ? "NOT_SENT"
+                    : acknowledged === sent
+                      ? "SYNCED"
+                      : "STALE",
+              ...(rejection === undefined ? {} : { errorState: { details: rejection.reason } }),
+            }))
+            .toSorted((left, right) => (left.typeUrl < right.typeUrl ? -1 : 1)),
+        };
+        return {
+          name: id,
+          any: anyPack(desc, fromJson(desc, config as unknown as JsonValue, { registry: types.registry })),
+        };
+      });
   }
 
   /** The parts of the proxy's dump, one resource each; none where it is not connected here, or is not the caller's business. */
@@ -109,7 +161,9 @@ export class DebugRequests implements DebugAnswerer {
     const namespace = namespaceOf(server, proxyId);
     if (namespace === undefined || !isVisible(namespace)) return [];
     const types = this.#options.types();
-    const dump = proxyConfigDump(server, proxyId, types) as { readonly configs: readonly ({ readonly "@type": string } & Record<string, JsonValue>)[] } | undefined;
+    const dump = proxyConfigDump(server, proxyId, types) as
+      | { readonly configs: readonly ({ readonly "@type": string } & Record<string, JsonValue>)[] }
+      | undefined;
     return (dump?.configs ?? []).map(({ "@type": typeUrl, ...fields }) => {
       const desc = types.mustHave(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));
       return { name: "", any: anyPack(desc, fromJson(desc, fields, { registry: types.registry })) };

@@ -30,13 +30,38 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
   const pushes = registry.counter("pilot_xds_pushes", "Responses sent to proxies.", ["type"]);
   const rejects = registry.counter("pilot_total_xds_rejects", "Responses that proxies rejected.", ["type"]);
   const connected = registry.gauge("pilot_xds", "Proxies connected to this control plane.", ["version"]);
-  const convergence = registry.histogram("pilot_proxy_convergence_time", "Seconds from a change to its response to a proxy.", [], convergenceBounds);
-  const queued = registry.histogram("pilot_proxy_queue_time", "Seconds that a change waits before its response to a proxy is made.", [], queueBounds);
-  const took = registry.histogram("pilot_xds_push_time", "Seconds to make a response and to hand it over.", ["type"], pushBounds);
+  const convergence = registry.histogram(
+    "pilot_proxy_convergence_time",
+    "Seconds from a change to its response to a proxy.",
+    [],
+    convergenceBounds,
+  );
+  const queued = registry.histogram(
+    "pilot_proxy_queue_time",
+    "Seconds that a change waits before its response to a proxy is made.",
+    [],
+    queueBounds,
+  );
+  const took = registry.histogram(
+    "pilot_xds_push_time",
+    "Seconds to make a response and to hand it over.",
+    ["type"],
+    pushBounds,
+  );
   const sizes = registry.histogram("pilot_xds_config_size_bytes", "Bytes of a response.", ["type"], sizeBounds);
-  const expired = registry.counter("pilot_xds_expired_nonce", "Answers to another response than the last of their type.", ["type"]);
-  const byType = (suffix: string): { increment(): void } => registry.counter(`pilot_xds_${suffix}_reject`, `Rejected ${suffix.toUpperCase()} responses.`, []).labels();
-  const perType: Readonly<Record<string, { increment(): void }>> = { cds: byType("cds"), eds: byType("eds"), lds: byType("lds"), rds: byType("rds") };
+  const expired = registry.counter(
+    "pilot_xds_expired_nonce",
+    "Answers to another response than the last of their type.",
+    ["type"],
+  );
+  const byType = (suffix: string): { increment(): void } =>
+    registry.counter(`pilot_xds_${suffix}_reject`, `Rejected ${suffix.toUpperCase()} responses.`, []).labels();
+  const perType: Readonly<Record<string, { increment(): void }>> = {
+    cds: byType("cds"),
+    eds: byType("eds"),
+    lds: byType("lds"),
+    rds: byType("rds"),
+  };
   const handles = new Map<string, PushedHandles>();
   const handlesOf = (type: string): PushedHandles => {
     const known = handles.get(type);

@@ -5,7 +5,12 @@ import * as fc from "fast-check";
 import { SerinError, silentLogger, systemClock } from "../../base/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
-import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, DiscoveryRequestSchema, DiscoveryResponseSchema } from "../../wire/discovery/index.ts";
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+  DiscoveryRequestSchema,
+  DiscoveryResponseSchema,
+} from "../../wire/discovery/index.ts";
 import { ClusterSchema } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../translate/resource.ts";
@@ -14,16 +19,38 @@ import { DiscoveryServer, type DiscoveryProtocol } from "./discovery-server.ts";
 import { CollectionView, emptyView } from "./resource-view.ts";
 
 const node = { id: "sidecar~10.0.0.1~a-1.shop~shop.svc.cluster.local" };
-const types = [typeUrls.cluster, typeUrls.endpoint, typeUrls.listener, typeUrls.route, typeUrls.virtualHost, "type.googleapis.com/of.nobody"];
+const types = [
+  typeUrls.cluster,
+  typeUrls.endpoint,
+  typeUrls.listener,
+  typeUrls.route,
+  typeUrls.virtualHost,
+  "type.googleapis.com/of.nobody",
+];
 const names = ["a", "b", "c", "nobody", "*", ""];
 
 function start() {
   const graph = new CollectionGraph();
   const resources = graph.source<EncodedResource>("resources", sameResource);
   const view = new CollectionView([resources]);
-  const server = new DiscoveryServer({ viewOf: (_proxy, typeUrl) => (types.indexOf(typeUrl) < 5 ? view : emptyView), generation: () => 1, metrics: createDiscoveryMetrics(new MetricsRegistry()), clock: systemClock, log: silentLogger });
+  const server = new DiscoveryServer({
+    viewOf: (_proxy, typeUrl) => (types.indexOf(typeUrl) < 5 ? view : emptyView),
+    generation: () => 1,
+    metrics: createDiscoveryMetrics(new MetricsRegistry()),
+    clock: systemClock,
+    log: silentLogger,
+  });
   const set = (name: string, seconds: number): void => {
-    graph.batch(() => resources.set(name, encodeResource(ClusterSchema, name, create(ClusterSchema, { name, connectTimeout: { seconds: BigInt(seconds) } }))));
+    graph.batch(() =>
+      resources.set(
+        name,
+        encodeResource(
+          ClusterSchema,
+          name,
+          create(ClusterSchema, { name, connectTimeout: { seconds: BigInt(seconds) } }),
+        ),
+      ),
+    );
     server.flush();
   };
   const remove = (name: string): void => {
@@ -34,10 +61,31 @@ function start() {
 }
 
 const step = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ what: fc.constant("ask" as const), type: fc.constantFrom(...types), subscribe: fc.array(fc.constantFrom(...names), { maxLength: 3 }), unsubscribe: fc.array(fc.constantFrom(...names), { maxLength: 2 }), nonce: fc.constantFrom("last", "old", "", "1-99999"), known: fc.dictionary(fc.constantFrom(...names), fc.constantFrom("", "x"), { maxKeys: 2 }), rejects: fc.boolean() }) },
-  { weight: 3, arbitrary: fc.record({ what: fc.constant("set" as const), name: fc.constantFrom("a", "b", "c"), seconds: fc.nat(5) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      what: fc.constant("ask" as const),
+      type: fc.constantFrom(...types),
+      subscribe: fc.array(fc.constantFrom(...names), { maxLength: 3 }),
+      unsubscribe: fc.array(fc.constantFrom(...names), { maxLength: 2 }),
+      nonce: fc.constantFrom("last", "old", "", "1-99999"),
+      known: fc.dictionary(fc.constantFrom(...names), fc.constantFrom("", "x"), { maxKeys: 2 }),
+      rejects: fc.boolean(),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      what: fc.constant("set" as const),
+      name: fc.constantFrom("a", "b", "c"),
+      seconds: fc.nat(5),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ what: fc.constant("remove" as const), name: fc.constantFrom("a", "b", "c") }) },
-  { weight: 1, arbitrary: fc.record({ what: fc.constant("garbage" as const), bytes: fc.uint8Array({ maxLength: 60 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ what: fc.constant("garbage" as const), bytes: fc.uint8Array({ maxLength: 60 }) }),
+  },
 );
 
 for (const protocol of ["delta", "state-of-the-world"] as const) {
@@ -62,7 +110,8 @@ for (const protocol of ["delta", "state-of-the-world"] as const) {
             else if (one.what === "garbage") client.receive(one.bytes);
             else {
               const sent = nonces.get(one.type) ?? [];
-              const nonce = one.nonce === "last" ? (sent.at(-1) ?? "") : one.nonce === "old" ? (sent[0] ?? "") : one.nonce;
+              const nonce =
+                one.nonce === "last" ? (sent.at(-1) ?? "") : one.nonce === "old" ? (sent[0] ?? "") : one.nonce;
               client.receive(encode(protocol, { ...one, nonce, isFirst }));
               isFirst = false;
             }
@@ -93,14 +142,36 @@ interface Asked {
   readonly isFirst: boolean;
 }
 
-function encode(protocol: DiscoveryProtocol, { type: typeUrl, subscribe, unsubscribe, nonce: responseNonce, known, rejects, isFirst }: Asked): Uint8Array {
-  const common = { typeUrl, responseNonce, ...(isFirst ? { node } : {}), ...(rejects ? { errorDetail: { code: 3, message: "no" } } : {}) };
-  if (protocol === "delta") return toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { ...common, resourceNamesSubscribe: subscribe, resourceNamesUnsubscribe: unsubscribe, initialResourceVersions: known }));
-  return toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, { ...common, resourceNames: subscribe, versionInfo: Object.values(known)[0] ?? "" }));
+function encode(
+  protocol: DiscoveryProtocol,
+  { type: typeUrl, subscribe, unsubscribe, nonce: responseNonce, known, rejects, isFirst }: Asked,
+): Uint8Array {
+  const common = {
+    typeUrl,
+    responseNonce,
+    ...(isFirst ? { node } : {}),
+    ...(rejects ? { errorDetail: { code: 3, message: "no" } } : {}),
+  };
+  if (protocol === "delta")
+    return toBinary(
+      DeltaDiscoveryRequestSchema,
+      create(DeltaDiscoveryRequestSchema, {
+        ...common,
+        resourceNamesSubscribe: subscribe,
+        resourceNamesUnsubscribe: unsubscribe,
+        initialResourceVersions: known,
+      }),
+    );
+  return toBinary(
+    DiscoveryRequestSchema,
+    create(DiscoveryRequestSchema, { ...common, resourceNames: subscribe, versionInfo: Object.values(known)[0] ?? "" }),
+  );
 }
 
 function decode(protocol: DiscoveryProtocol, bytes: Uint8Array): { readonly typeUrl: string; readonly nonce: string } {
-  return protocol === "delta" ? fromBinary(DeltaDiscoveryResponseSchema, bytes) : fromBinary(DiscoveryResponseSchema, bytes);
+  return protocol === "delta"
+    ? fromBinary(DeltaDiscoveryResponseSchema, bytes)
+    : fromBinary(DiscoveryResponseSchema, bytes);
 }
 
 test("ten thousand reconnects of one proxy, and as many of others, leave nothing, and who says nothing is cut off by a reason", () => {
@@ -117,10 +188,21 @@ test("ten thousand reconnects of one proxy, and as many of others, leave nothing
     };
   };
   const clock = { nowMs: () => 0, steadyMs: () => 0, sleep: async () => undefined, after };
-  const server = new DiscoveryServer({ viewOf: () => view, generation: () => 1, metrics: createDiscoveryMetrics(new MetricsRegistry()), clock, log: silentLogger });
+  const server = new DiscoveryServer({
+    viewOf: () => view,
+    generation: () => 1,
+    metrics: createDiscoveryMetrics(new MetricsRegistry()),
+    clock,
+    log: silentLogger,
+  });
   const reconnect = (id: string): void => {
     const client = server.connect("delta", { write: () => true }, () => false);
-    client.receive(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { node: { id }, typeUrl: typeUrls.cluster })));
+    client.receive(
+      toBinary(
+        DeltaDiscoveryRequestSchema,
+        create(DeltaDiscoveryRequestSchema, { node: { id }, typeUrl: typeUrls.cluster }),
+      ),
+    );
     client.close();
   };
   for (let round = 0; round < 10_000; round += 1) reconnect(node.id);
@@ -137,13 +219,33 @@ test("ten thousand reconnects of one proxy, and as many of others, leave nothing
 test("who says again and again that it has what is gone, and takes no answer, is cut off by a reason", () => {
   const { server } = start();
   const client = server.connect("delta", { write: () => false }, () => false);
-  const ask = (more: { readonly subscribe?: string[]; readonly unsubscribe?: string[]; readonly known?: Record<string, string> }): void =>
-    client.receive(encode("delta", { type: typeUrls.cluster, subscribe: [], unsubscribe: [], nonce: "", known: {}, rejects: false, isFirst: true, ...more }));
+  const ask = (more: {
+    readonly subscribe?: string[];
+    readonly unsubscribe?: string[];
+    readonly known?: Record<string, string>;
+  }): void =>
+    client.receive(
+      encode("delta", {
+        type: typeUrls.cluster,
+        subscribe: [],
+        unsubscribe: [],
+        nonce: "",
+        known: {},
+        rejects: false,
+        isFirst: true,
+        ...more,
+      }),
+    );
   ask({ subscribe: ["*"] });
   const churn = (): void => {
     for (let round = 0; round < 100; round += 1) {
       ask({ unsubscribe: ["*"] });
-      ask({ subscribe: ["*"], known: Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`gone-${round}-${index}-`.padEnd(1024, "x"), "1"])) });
+      ask({
+        subscribe: ["*"],
+        known: Object.fromEntries(
+          Array.from({ length: 100 }, (_, index) => [`gone-${round}-${index}-`.padEnd(1024, "x"), "1"]),
+        ),
+      });
     }
   };
   assert.throws(churn, { code: "too-many-names" });

@@ -21,13 +21,21 @@ const maxRequestBytes = 100_000;
 const nodeId = "router~10.0.0.1~edge-1.shop~shop.svc.cluster.local";
 
 function cluster(name: string, seconds = 1): EncodedResource {
-  return encodeResource(ClusterSchema, name, create(ClusterSchema, { name, connectTimeout: { seconds: BigInt(seconds) } }));
+  return encodeResource(
+    ClusterSchema,
+    name,
+    create(ClusterSchema, { name, connectTimeout: { seconds: BigInt(seconds) } }),
+  );
 }
 function endpoints(name: string): EncodedResource {
   return encodeResource(ClusterLoadAssignmentSchema, name, create(ClusterLoadAssignmentSchema, { clusterName: name }));
 }
 function route(name: string, host = "*"): EncodedResource {
-  return encodeResource(RouteConfigurationSchema, name, create(RouteConfigurationSchema, { name, virtualHosts: [{ name: host, domains: [host] }] }));
+  return encodeResource(
+    RouteConfigurationSchema,
+    name,
+    create(RouteConfigurationSchema, { name, virtualHosts: [{ name: host, domains: [host] }] }),
+  );
 }
 
 async function serve(authenticate?: () => Promise<Caller>) {
@@ -56,10 +64,19 @@ async function serve(authenticate?: () => Promise<Caller>) {
   const server = new GrpcServer({ methods, maxRequestBytes, clock: systemClock, log: silentLogger });
   const port = await server.listen("127.0.0.1", 0);
   after(() => server.close());
-  return { clusters, assignments, routes, discovery, change, target: `127.0.0.1:${port}`, generation: () => generation };
+  return {
+    clusters,
+    assignments,
+    routes,
+    discovery,
+    change,
+    target: `127.0.0.1:${port}`,
+    generation: () => generation,
+  };
 }
 
-const namesOf = (response: { resources: { name: string }[] }): string[] => response.resources.map((resource) => resource.name).sort();
+const namesOf = (response: { resources: { name: string }[] }): string[] =>
+  response.resources.map((resource) => resource.name).sort();
 
 test("delta: all at first, then only what changed, and a reconnect with equal versions costs nothing", async () => {
   const { clusters, change, target } = await serve();
@@ -80,7 +97,10 @@ test("delta: all at first, then only what changed, and a reconnect with equal ve
   assert.deepEqual([namesOf(third), third.removedResources], [[], ["a"]]);
   client.close();
 
-  const known: Record<string, string> = { ...Object.fromEntries(first.resources.map((resource) => [resource.name, resource.version])), b: second.resources[0]?.version ?? "" };
+  const known: Record<string, string> = {
+    ...Object.fromEntries(first.resources.map((resource) => [resource.name, resource.version])),
+    b: second.resources[0]?.version ?? "",
+  };
   delete known["a"];
   const again = new DiscoveryTestClient("delta", target, nodeId);
   again.send({ typeUrl: typeUrls.cluster, initialResourceVersions: known });
@@ -118,14 +138,20 @@ test("a route that uses a new cluster comes after the cluster and its endpoints 
     routes.set("http.80", route("http.80"));
   });
   const client = new DiscoveryTestClient("delta", target, nodeId);
-  const acknowledge = (response: { typeUrl: string; nonce: string }): void => client.send({ typeUrl: response.typeUrl, responseNonce: response.nonce });
+  const acknowledge = (response: { typeUrl: string; nonce: string }): void =>
+    client.send({ typeUrl: response.typeUrl, responseNonce: response.nonce });
   client.send({ typeUrl: typeUrls.cluster });
   acknowledge(await client.next());
   client.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: ["old"] });
   acknowledge(await client.next());
   client.send({ typeUrl: typeUrls.route, resourceNamesSubscribe: ["http.80"] });
   acknowledge(await client.next());
-  while (![...discovery.streams].every((stream) => [...stream.subscriptions.values()].every((subscription) => subscription.idle))) await new Promise((resolve) => setImmediate(resolve));
+  while (
+    ![...discovery.streams].every((stream) =>
+      [...stream.subscriptions.values()].every((subscription) => subscription.idle),
+    )
+  )
+    await new Promise((resolve) => setImmediate(resolve));
   change(() => {
     clusters.delete("old");
     assignments.delete("old");
@@ -170,15 +196,27 @@ test("an Envoy is sent the endpoints of a cluster again with every change of the
   change(() => clusters.set("a", cluster("a", 2)));
   assert.deepEqual(namesOf(await client.next()), ["a"]);
   const again = await client.next();
-  assert.deepEqual([again.typeUrl, namesOf(again)], [typeUrls.endpoint, ["a"]], "while the cluster is not acknowledged");
+  assert.deepEqual(
+    [again.typeUrl, namesOf(again)],
+    [typeUrls.endpoint, ["a"]],
+    "while the cluster is not acknowledged",
+  );
   client.close();
 
   change(() => clusters.set("b", cluster("b", 2)));
-  const known = (response: { resources: { name: string; version: string }[] }): Record<string, string> => Object.fromEntries(response.resources.map(({ name, version }) => [name, version]));
+  const known = (response: { resources: { name: string; version: string }[] }): Record<string, string> =>
+    Object.fromEntries(response.resources.map(({ name, version }) => [name, version]));
   const reconnected = new DiscoveryTestClient("delta", target, nodeId, { userAgentName: "envoy" });
-  reconnected.send({ typeUrl: typeUrls.cluster, initialResourceVersions: { ...known(first), a: clusters.get("a")?.version ?? "" } });
+  reconnected.send({
+    typeUrl: typeUrls.cluster,
+    initialResourceVersions: { ...known(first), a: clusters.get("a")?.version ?? "" },
+  });
   assert.deepEqual(namesOf(await reconnected.next()), ["b"]);
-  reconnected.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: ["a", "b"], initialResourceVersions: known(assigned) });
+  reconnected.send({
+    typeUrl: typeUrls.endpoint,
+    resourceNamesSubscribe: ["a", "b"],
+    initialResourceVersions: known(assigned),
+  });
   assert.deepEqual(namesOf(await reconnected.next()), ["b"]);
   reconnected.close();
 });
@@ -191,15 +229,28 @@ test("what a change caused counts as acknowledged after the ACK, and a NACK is t
   change(() => clusters.set("a", cluster("a")));
   const caused = generation();
   const response = await client.next();
-  assert.deepEqual(acknowledgements(discovery, caused)[0], { id: "edge-1.shop", type: "router", connected: true, acknowledged: false, rejected: null });
+  assert.deepEqual(acknowledgements(discovery, caused)[0], {
+    id: "edge-1.shop",
+    type: "router",
+    connected: true,
+    acknowledged: false,
+    rejected: null,
+  });
   client.send({ typeUrl: typeUrls.cluster, responseNonce: response.nonce });
   change(() => clusters.set("a", cluster("a", 2)));
   const bad = await client.next();
   assert.equal(acknowledgements(discovery, caused)[0]?.acknowledged, true);
-  client.send({ typeUrl: typeUrls.cluster, responseNonce: bad.nonce, errorDetail: { code: 3, message: "no such filter" } });
+  client.send({
+    typeUrl: typeUrls.cluster,
+    responseNonce: bad.nonce,
+    errorDetail: { code: 3, message: "no such filter" },
+  });
   change(() => clusters.set("b", cluster("b")));
   const next = await client.next();
-  assert.deepEqual(acknowledgements(discovery, caused + 1)[0]?.rejected, { typeUrl: typeUrls.cluster, reason: "no such filter" });
+  assert.deepEqual(acknowledgements(discovery, caused + 1)[0]?.rejected, {
+    typeUrl: typeUrls.cluster,
+    reason: "no such filter",
+  });
   assert.equal(acknowledgements(discovery, caused)[0]?.acknowledged, true);
   client.send({ typeUrl: typeUrls.cluster, responseNonce: next.nonce });
   client.close();
@@ -221,7 +272,12 @@ test("state of the world: clusters go whole, endpoints one by one, and an equal 
   client.send({ typeUrl: typeUrls.endpoint, resourceNames: ["a", "b"] });
   const second = await client.next();
   assert.equal(second.resources.length, 2);
-  client.send({ typeUrl: typeUrls.endpoint, responseNonce: second.nonce, versionInfo: second.versionInfo, resourceNames: ["a", "b"] });
+  client.send({
+    typeUrl: typeUrls.endpoint,
+    responseNonce: second.nonce,
+    versionInfo: second.versionInfo,
+    resourceNames: ["a", "b"],
+  });
   await new Promise((resolve) => setImmediate(resolve));
   change(() => clusters.set("a", cluster("a", 2)));
   const third = await client.next();
@@ -249,9 +305,18 @@ test("state of the world: names that are asked for after an acknowledgement are 
   const second = await client.next();
   assert.equal(second.resources.length, 2);
   client.send({ ...acknowledgement, resourceNames: ["a", "b", "c"] });
-  client.send({ typeUrl: typeUrls.endpoint, responseNonce: second.nonce, versionInfo: second.versionInfo, resourceNames: ["a", "b"] });
+  client.send({
+    typeUrl: typeUrls.endpoint,
+    responseNonce: second.nonce,
+    versionInfo: second.versionInfo,
+    resourceNames: ["a", "b"],
+  });
   client.send({ typeUrl: typeUrls.route, resourceNames: [] });
-  assert.equal((await client.next()).typeUrl, typeUrls.route, "the third name came with an answer to the first response");
+  assert.equal(
+    (await client.next()).typeUrl,
+    typeUrls.route,
+    "the third name came with an answer to the first response",
+  );
   client.close();
 });
 
@@ -264,7 +329,10 @@ test("a request that is longer than allowed ends the stream with the reason, one
   const answer = await client.next();
   assert.deepEqual([namesOf(answer), answer.removedResources.length], [["a"], names.length]);
   client.send({ typeUrl: typeUrls.cluster, resourceNamesSubscribe: ["x".repeat(maxRequestBytes)] });
-  await assert.rejects(client.next(), { code: grpc.status.RESOURCE_EXHAUSTED, details: /a request may have 100000 bytes at most/ });
+  await assert.rejects(client.next(), {
+    code: grpc.status.RESOURCE_EXHAUSTED,
+    details: /a request may have 100000 bytes at most/,
+  });
   client.close();
 });
 
@@ -333,7 +401,10 @@ for (const protocol of ["delta", "whole"] as const) {
     change(() => clusters.set("a", cluster("a")));
     const megabytes = 10;
     const names = Array.from({ length: (megabytes << 20) / 1024 }, (_, index) => `name-${index}-`.padEnd(1024, "x"));
-    const ask = (client: DiscoveryTestClient<typeof protocol>, typeUrl: string, asked: string[]): void => client.send(protocol === "delta" ? { typeUrl, resourceNamesSubscribe: asked } : { typeUrl, resourceNames: asked });
+    const ask = (client: DiscoveryTestClient<typeof protocol>, typeUrl: string, asked: string[]): void =>
+      client.send(
+        protocol === "delta" ? { typeUrl, resourceNamesSubscribe: asked } : { typeUrl, resourceNames: asked },
+      );
     const ended = async (client: DiscoveryTestClient<typeof protocol>): Promise<void> => {
       try {
         for (;;) await client.next();
@@ -343,11 +414,25 @@ for (const protocol of ["delta", "whole"] as const) {
     };
     const atOnce = new DiscoveryTestClient(protocol, target, nodeId);
     ask(atOnce, typeUrls.endpoint, names);
-    await assert.rejects(ended(atOnce), { code: grpc.status.RESOURCE_EXHAUSTED, details: /a request may have 100000 bytes at most, this one has 1\d{7}/ });
+    await assert.rejects(ended(atOnce), {
+      code: grpc.status.RESOURCE_EXHAUSTED,
+      details: /a request may have 100000 bytes at most, this one has 1\d{7}/,
+    });
     const bitByBit = new DiscoveryTestClient(protocol, target, nodeId);
     // State of the world says all names of a type each time: as many as a request may hold, of many types.
-    for (let at = 0; at < names.length; at += 90) ask(bitByBit, protocol === "delta" ? typeUrls.endpoint : `type.googleapis.com/example.Type${at}`, names.slice(at, at + 90));
-    await assert.rejects(ended(bitByBit), { code: grpc.status.INVALID_ARGUMENT, details: protocol === "delta" ? /a stream may ask for names of 8388608 characters in all at most/ : /a stream may ask for 32 types/ });
+    for (let at = 0; at < names.length; at += 90)
+      ask(
+        bitByBit,
+        protocol === "delta" ? typeUrls.endpoint : `type.googleapis.com/example.Type${at}`,
+        names.slice(at, at + 90),
+      );
+    await assert.rejects(ended(bitByBit), {
+      code: grpc.status.INVALID_ARGUMENT,
+      details:
+        protocol === "delta"
+          ? /a stream may ask for names of 8388608 characters in all at most/
+          : /a stream may ask for 32 types/,
+    });
     const other = new DiscoveryTestClient(protocol, target, nodeId);
     ask(other, typeUrls.cluster, []);
     assert.equal((await other.next()).resources.length, 1);

@@ -1,6 +1,11 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { messageOf, toSerinError, userError, type Clock, type Logger } from "../../base/index.ts";
-import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema, type DeltaDiscoveryRequest, type DiscoveryRequest } from "../../wire/discovery/index.ts";
+import {
+  DeltaDiscoveryRequestSchema,
+  DiscoveryRequestSchema,
+  type DeltaDiscoveryRequest,
+  type DiscoveryRequest,
+} from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { AcknowledgementReader } from "./acknowledgement-reader.ts";
 import type { DiscoveryMetrics } from "./discovery-metrics.ts";
@@ -87,12 +92,18 @@ export class DiscoveryServer {
   }
 
   /** `authorize` throws when the caller may not be who the node says, and answers whether it has proven that it is. */
-  connect(protocol: DiscoveryProtocol, sink: ResponseSink, authorize: (proxy: ProxyIdentity) => boolean): DiscoveryClient {
+  connect(
+    protocol: DiscoveryProtocol,
+    sink: ResponseSink,
+    authorize: (proxy: ProxyIdentity) => boolean,
+  ): DiscoveryClient {
     let stream: DiscoveryStream | undefined;
     let proxy: ProxyIdentity | undefined;
     const debug = this.#debugConnection(protocol, sink);
     // A stream that asks for nothing would be open for ever.
-    const silence = this.#options.clock.after(maxSilenceMs, () => sink.refuse?.(userError("silent", `the first request of a stream must come within ${maxSilenceMs / 1000} s`)));
+    const silence = this.#options.clock.after(maxSilenceMs, () =>
+      sink.refuse?.(userError("silent", `the first request of a stream must come within ${maxSilenceMs / 1000} s`)),
+    );
     return {
       receive: (bytes) => {
         const accepted = stream === undefined || protocol !== "delta" ? undefined : this.#acknowledgements.read(bytes);
@@ -102,16 +113,27 @@ export class DiscoveryServer {
           silence[Symbol.dispose]();
           const said = readProxyIdentity(request.node);
           // Virtual hosts by themselves are of the delta protocol alone.
-          proxy = { ...said, virtualHostDiscovery: said.virtualHostDiscovery && protocol === "delta", verified: authorize(said) };
+          proxy = {
+            ...said,
+            virtualHostDiscovery: said.virtualHostDiscovery && protocol === "delta",
+            verified: authorize(said),
+          };
         }
         // Whoever asks nothing else is no proxy.
         if (debug.take(proxy, request)) return;
         stream ??= this.#open(protocol, sink, proxy);
         if (request.typeUrl === typeUrls.healthInformation) {
-          this.#options.workloads?.probed(stream.proxy, { healthy: request.errorDetail === undefined, message: request.errorDetail?.message ?? "" });
+          this.#options.workloads?.probed(stream.proxy, {
+            healthy: request.errorDetail === undefined,
+            message: request.errorDetail?.message ?? "",
+          });
           return;
         }
-        stream.receive(request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest" ? fromDelta(request) : fromWhole(request));
+        stream.receive(
+          request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest"
+            ? fromDelta(request)
+            : fromWhole(request),
+        );
       },
       drained: () => {
         debug.drained();
@@ -127,11 +149,23 @@ export class DiscoveryServer {
   }
 
   /** Answers the debug requests of one connection one by one: who sends more before it has taken an answer is cut off. */
-  #debugConnection(protocol: DiscoveryProtocol, sink: ResponseSink): { take(proxy: ProxyIdentity, request: DeltaDiscoveryRequest | DiscoveryRequest): boolean; drained(): void; close(): void } {
+  #debugConnection(
+    protocol: DiscoveryProtocol,
+    sink: ResponseSink,
+  ): {
+    take(proxy: ProxyIdentity, request: DeltaDiscoveryRequest | DiscoveryRequest): boolean;
+    drained(): void;
+    close(): void;
+  } {
     const { debug } = this.#options;
     let [isBusy, isWritable, isClosed, count] = [false, true, false, 0];
     const nonces = new Set<string>();
-    const answer = async (answerer: DebugAnswerer, proxy: ProxyIdentity, typeUrl: string, names: readonly string[]): Promise<void> => {
+    const answer = async (
+      answerer: DebugAnswerer,
+      proxy: ProxyIdentity,
+      typeUrl: string,
+      names: readonly string[],
+    ): Promise<void> => {
       count += 1;
       const nonce = `debug-${count}`;
       // An acknowledgement of the last answers is no question.
@@ -145,9 +179,13 @@ export class DiscoveryServer {
         const { typeUrl } = request;
         if (debug === undefined || !isDebugType(typeUrl)) return false;
         if (nonces.has(request.responseNonce)) return true;
-        if (isBusy || !isWritable) throw userError("too-many-requests", "a debug request must wait for the answer to the one before");
+        if (isBusy || !isWritable)
+          throw userError("too-many-requests", "a debug request must wait for the answer to the one before");
         isBusy = true;
-        const names = request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest" ? request.resourceNamesSubscribe : request.resourceNames;
+        const names =
+          request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest"
+            ? request.resourceNamesSubscribe
+            : request.resourceNames;
         void answer(debug, proxy, typeUrl, names)
           .catch((error: unknown) => (isClosed ? undefined : sink.refuse?.(toSerinError(error))))
           .finally(() => (isBusy = false));
@@ -257,7 +295,8 @@ function decodeRequest(protocol: DiscoveryProtocol, bytes: Uint8Array): DeltaDis
   } catch (error) {
     throw userError("bad-request", `the request is no ${schema.name}: ${messageOf(error)}`);
   }
-  if (request.typeUrl === "" || request.typeUrl.length > maxTypeUrlLength) throw userError("bad-type", `a request must name a type of resources in 1 to ${maxTypeUrlLength} characters`);
+  if (request.typeUrl === "" || request.typeUrl.length > maxTypeUrlLength)
+    throw userError("bad-type", `a request must name a type of resources in 1 to ${maxTypeUrlLength} characters`);
   return request;
 }
 
@@ -280,7 +319,13 @@ function fromDelta(request: {
   };
 }
 
-function fromWhole(request: { typeUrl: string; responseNonce: string; errorDetail?: { message: string } | undefined; resourceNames: string[]; versionInfo: string }): ResourceRequest {
+function fromWhole(request: {
+  typeUrl: string;
+  responseNonce: string;
+  errorDetail?: { message: string } | undefined;
+  resourceNames: string[];
+  versionInfo: string;
+}): ResourceRequest {
   return {
     typeUrl: request.typeUrl,
     nonce: request.responseNonce,

@@ -4,8 +4,18 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
-import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema, DiscoveryResponseSchema, DeltaDiscoveryResponseSchema } from "../../wire/discovery/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, RouteConfigurationSchema, VirtualHostSchema } from "../../wire/envoy/index.ts";
+import {
+  DeltaDiscoveryRequestSchema,
+  DiscoveryRequestSchema,
+  DiscoveryResponseSchema,
+  DeltaDiscoveryResponseSchema,
+} from "../../wire/discovery/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  RouteConfigurationSchema,
+  VirtualHostSchema,
+} from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../translate/resource.ts";
 import { acknowledgements } from "./acknowledgement.ts";
@@ -16,17 +26,34 @@ import { CollectionView, emptyView } from "./resource-view.ts";
 
 /** No time passes: what is sent was not waited for. */
 const stopped: Clock = { ...systemClock, steadyMs: () => 0, after: () => ({ [Symbol.dispose]: () => undefined }) };
-const cluster = (name: string, seconds = 1): EncodedResource => encodeResource(ClusterSchema, name, create(ClusterSchema, { name, connectTimeout: { seconds: BigInt(seconds) } }));
-const endpoints = (name: string): EncodedResource => encodeResource(ClusterLoadAssignmentSchema, name, create(ClusterLoadAssignmentSchema, { clusterName: name }));
-const route = (name: string, host = "*"): EncodedResource => encodeResource(RouteConfigurationSchema, name, create(RouteConfigurationSchema, { name, virtualHosts: [{ name: host, domains: [host] }] }));
-const virtualHost = (name: string, domain: string): EncodedResource => encodeResource(VirtualHostSchema, name, create(VirtualHostSchema, { name, domains: [domain] }));
-const node = { id: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local", metadata: { VIRTUAL_HOST_DISCOVERY: "true" }, userAgentName: "envoy" };
+const cluster = (name: string, seconds = 1): EncodedResource =>
+  encodeResource(ClusterSchema, name, create(ClusterSchema, { name, connectTimeout: { seconds: BigInt(seconds) } }));
+const endpoints = (name: string): EncodedResource =>
+  encodeResource(ClusterLoadAssignmentSchema, name, create(ClusterLoadAssignmentSchema, { clusterName: name }));
+const route = (name: string, host = "*"): EncodedResource =>
+  encodeResource(
+    RouteConfigurationSchema,
+    name,
+    create(RouteConfigurationSchema, { name, virtualHosts: [{ name: host, domains: [host] }] }),
+  );
+const virtualHost = (name: string, domain: string): EncodedResource =>
+  encodeResource(VirtualHostSchema, name, create(VirtualHostSchema, { name, domains: [domain] }));
+const node = {
+  id: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local",
+  metadata: { VIRTUAL_HOST_DISCOVERY: "true" },
+  userAgentName: "envoy",
+};
 
 function serve() {
   let generation = 0;
   const graph = new CollectionGraph({ computed: () => (generation += 1) });
   const source = (name: string) => graph.source<EncodedResource>(name, sameResource);
-  const sources = { clusters: source("clusters"), assignments: source("endpoints"), routes: source("routes"), hosts: source("hosts") };
+  const sources = {
+    clusters: source("clusters"),
+    assignments: source("endpoints"),
+    routes: source("routes"),
+    hosts: source("hosts"),
+  };
   const views = new Map<string, CollectionView>([
     [typeUrls.cluster, new CollectionView([sources.clusters])],
     [typeUrls.endpoint, new CollectionView([sources.assignments])],
@@ -35,7 +62,13 @@ function serve() {
   ]);
   const proxies: ProxyIdentity[] = [];
   const viewOf = (proxy: ProxyIdentity, typeUrl: string) => (proxies.push(proxy), views.get(typeUrl) ?? emptyView);
-  const discovery = new DiscoveryServer({ viewOf, generation: () => generation, metrics: createDiscoveryMetrics(new MetricsRegistry()), clock: stopped, log: silentLogger });
+  const discovery = new DiscoveryServer({
+    viewOf,
+    generation: () => generation,
+    metrics: createDiscoveryMetrics(new MetricsRegistry()),
+    clock: stopped,
+    log: silentLogger,
+  });
   const change = (run: () => void): void => {
     graph.batch(run);
     discovery.flush();
@@ -47,12 +80,20 @@ function serve() {
 function connectDelta({ discovery }: ReturnType<typeof serve>, state = { writable: true }) {
   const received: { typeUrl: string; nonce: string; names: string[]; removed: string[] }[] = [];
   const write = (parts: readonly Buffer[]): boolean => {
-    const { typeUrl, nonce, resources, removedResources } = fromBinary(DeltaDiscoveryResponseSchema, Buffer.concat(parts));
+    const { typeUrl, nonce, resources, removedResources } = fromBinary(
+      DeltaDiscoveryResponseSchema,
+      Buffer.concat(parts),
+    );
     received.push({ typeUrl, nonce, names: resources.map(({ name }) => name), removed: removedResources });
     return state.writable;
   };
   const client = discovery.connect("delta", { write }, () => false);
-  const send = (request: { readonly typeUrl: string; readonly responseNonce?: string; readonly resourceNamesSubscribe?: string[] }): void => client.receive(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { node, ...request })));
+  const send = (request: {
+    readonly typeUrl: string;
+    readonly responseNonce?: string;
+    readonly resourceNamesSubscribe?: string[];
+  }): void =>
+    client.receive(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { node, ...request })));
   const acknowledge = (): string[] => {
     const taken = received.splice(0);
     for (const { typeUrl, nonce } of taken) send({ typeUrl, responseNonce: nonce });
@@ -125,12 +166,31 @@ test("state of the world: a cluster that went and comes again is new to the clie
     }
   });
   const received: { typeUrl: string; nonce: string; versionInfo: string }[] = [];
-  const client = mesh.discovery.connect("state-of-the-world", { write: (parts) => (received.push(fromBinary(DiscoveryResponseSchema, Buffer.concat(parts))), true) }, () => false);
-  const send = (request: { readonly typeUrl: string; readonly responseNonce?: string; readonly versionInfo?: string; readonly resourceNames?: string[] }): void => client.receive(toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, { node, ...request })));
+  const client = mesh.discovery.connect(
+    "state-of-the-world",
+    { write: (parts) => (received.push(fromBinary(DiscoveryResponseSchema, Buffer.concat(parts))), true) },
+    () => false,
+  );
+  const send = (request: {
+    readonly typeUrl: string;
+    readonly responseNonce?: string;
+    readonly versionInfo?: string;
+    readonly resourceNames?: string[];
+  }): void => client.receive(toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, { node, ...request })));
   const names = ["a", "b"];
   const acknowledge = (): string[] => {
     const taken = received.splice(0);
-    for (const { typeUrl, nonce, versionInfo } of taken) send({ typeUrl, responseNonce: nonce, versionInfo, ...(typeUrl === typeUrls.endpoint ? { resourceNames: names } : typeUrl === typeUrls.route ? { resourceNames: ["80"] } : {}) });
+    for (const { typeUrl, nonce, versionInfo } of taken)
+      send({
+        typeUrl,
+        responseNonce: nonce,
+        versionInfo,
+        ...(typeUrl === typeUrls.endpoint
+          ? { resourceNames: names }
+          : typeUrl === typeUrls.route
+            ? { resourceNames: ["80"] }
+            : {}),
+      });
     return taken.map(({ typeUrl }) => typeUrl);
   };
   send({ typeUrl: typeUrls.cluster });
@@ -143,7 +203,14 @@ test("state of the world: a cluster that went and comes again is new to the clie
     mesh.clusters.set("a", cluster("a"));
     mesh.routes.set("80", route("80"));
   });
-  assert.deepEqual(acknowledge(), [typeUrls.cluster, typeUrls.endpoint], "a cluster in the same form as before waits for endpoints again");
+  assert.deepEqual(
+    acknowledge(),
+    [typeUrls.cluster, typeUrls.endpoint],
+    "a cluster in the same form as before waits for endpoints again",
+  );
   assert.deepEqual(acknowledge(), [typeUrls.route]);
-  assert.equal(mesh.proxies.every(({ virtualHostDiscovery }) => !virtualHostDiscovery), true);
+  assert.equal(
+    mesh.proxies.every(({ virtualHostDiscovery }) => !virtualHostDiscovery),
+    true,
+  );
 });

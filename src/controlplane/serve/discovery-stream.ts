@@ -106,7 +106,16 @@ export class DiscoveryStream {
     const known = this.subscriptions.get(request.typeUrl);
     const first = known === undefined;
     const subscription = known ?? this.#open(request.typeUrl);
-    if (request.nonce !== "" && !first && !this.#acknowledge(subscription, { nonce: request.nonce, rejection: request.rejection, isWhole: request.whole !== undefined })) return;
+    if (
+      request.nonce !== "" &&
+      !first &&
+      !this.#acknowledge(subscription, {
+        nonce: request.nonce,
+        rejection: request.rejection,
+        isWhole: request.whole !== undefined,
+      })
+    )
+      return;
     if (request.whole === undefined) this.#updateDelta(subscription, request, first);
     else this.#updateWhole(subscription, request.whole, first);
     this.#refuseTooManyCharacters();
@@ -142,7 +151,10 @@ export class DiscoveryStream {
 
   /** Undefined while nothing was asked for; otherwise whether all that this generation caused is acknowledged. */
   hasAcknowledged(generation: number): boolean {
-    return this.subscriptions.size > 0 && [...this.subscriptions.values()].every((subscription) => subscription.hasAcknowledged(generation));
+    return (
+      this.subscriptions.size > 0 &&
+      [...this.subscriptions.values()].every((subscription) => subscription.hasAcknowledged(generation))
+    );
   }
 
   /** Sends what may be sent now. */
@@ -169,7 +181,8 @@ export class DiscoveryStream {
     if (subscription.outstanding !== undefined) return false;
     if (subscription.hasAsked) return this.#isKnown(subscription) && this.#send(subscription, "asked");
     if (subscription.hasChanged && this.#mayAdd(subscription)) return this.#send(subscription, "changed");
-    if (subscription.hasRemoved && !subscription.hasChanged && this.#mayRemove(subscription)) return this.#send(subscription, "removed");
+    if (subscription.hasRemoved && !subscription.hasChanged && this.#mayRemove(subscription))
+      return this.#send(subscription, "removed");
     return false;
   }
 
@@ -194,7 +207,12 @@ export class DiscoveryStream {
   /** All additions of the chain must be acknowledged, and the removals of types after it. */
   #mayRemove(subscription: Subscription): boolean {
     const settled = this.#areIdle(chainOf(subscription.typeUrl));
-    return (settled && this.#warming.size === 0 && typesAfter(subscription.typeUrl).every((typeUrl) => this.subscriptions.get(typeUrl)?.hasRemoved !== true)) || this.#waitedLongEnough();
+    return (
+      (settled &&
+        this.#warming.size === 0 &&
+        typesAfter(subscription.typeUrl).every((typeUrl) => this.subscriptions.get(typeUrl)?.hasRemoved !== true)) ||
+      this.#waitedLongEnough()
+    );
   }
 
   #areIdle(typesOfChain: readonly string[]): boolean {
@@ -230,7 +248,12 @@ export class DiscoveryStream {
     this.#nonces += 1;
     const nonce = `${serial}-${this.#nonces}`;
     const isDelta = protocol === "delta";
-    const head = encodeHead({ version: isDelta ? "" : versionOf(delivery.groups), typeUrl: subscription.typeUrl, nonce, removed: isDelta ? delivery.removed : [] });
+    const head = encodeHead({
+      version: isDelta ? "" : versionOf(delivery.groups),
+      typeUrl: subscription.typeUrl,
+      nonce,
+      removed: isDelta ? delivery.removed : [],
+    });
     const parts = [head];
     let bytes = head.length;
     for (const group of delivery.groups) {
@@ -245,7 +268,12 @@ export class DiscoveryStream {
     subscription.outstanding = { nonce, range: delivery.range, groups: delivery.groups };
     this.#writable = sink.write(parts);
     const nowMs = clock.steadyMs();
-    observer.pushed(subscription.typeUrl, bytes, delivery.sinceMs === undefined ? undefined : nowMs - delivery.sinceMs, nowMs - startedMs);
+    observer.pushed(
+      subscription.typeUrl,
+      bytes,
+      delivery.sinceMs === undefined ? undefined : nowMs - delivery.sinceMs,
+      nowMs - startedMs,
+    );
     return true;
   }
 
@@ -255,7 +283,9 @@ export class DiscoveryStream {
       const delivery = subscription.take(part);
       return delivery.groups.length === 0 && part !== "asked" ? undefined : delivery;
     }
-    const groups = subscription.wildcard ? groupsOf(subscription.view) : [[...subscription.names].flatMap((name) => subscription.view.get(name) ?? [])];
+    const groups = subscription.wildcard
+      ? groupsOf(subscription.view)
+      : [[...subscription.names].flatMap((name) => subscription.view.get(name) ?? [])];
     return { groups, removed: [], ...subscription.takeAll() };
   }
 
@@ -267,7 +297,8 @@ export class DiscoveryStream {
       for (const { name, version } of group) {
         const known = this.#knownClusters.get(name);
         // Others are found by DNS, or where the request went: no endpoints will come for them.
-        if (known === undefined && part === "changed" && endpoints?.view.get(name) !== undefined) this.#warming.add(name);
+        if (known === undefined && part === "changed" && endpoints?.view.get(name) !== undefined)
+          this.#warming.add(name);
         if (known === version) continue;
         if (this.proxy.envoy) this.#owed.add(name);
         this.#knownClusters.set(name, version);
@@ -294,7 +325,9 @@ export class DiscoveryStream {
     const hosts = this.subscriptions.get(typeUrls.virtualHost);
     if (hosts?.wildcard !== true) return;
     const tables = new Set(groups.flatMap((group) => group.map(({ name }) => name)));
-    const names = groupsOf(hosts.view).flatMap((group) => group.flatMap(({ name }) => (tables.has(name.slice(0, name.indexOf("/"))) ? name : [])));
+    const names = groupsOf(hosts.view).flatMap((group) =>
+      group.flatMap(({ name }) => (tables.has(name.slice(0, name.indexOf("/"))) ? name : [])),
+    );
     hosts.askIfAny(names, this.#options.generation());
   }
 
@@ -307,7 +340,10 @@ export class DiscoveryStream {
    * False for an answer to an older response, whose list of names says nothing about now. A client of state of the world that
    * asks for other names later does so by the nonce that it has acknowledged already.
    */
-  #acknowledge(subscription: Subscription, request: { readonly nonce: string; readonly rejection: string | undefined; readonly isWhole: boolean }): boolean {
+  #acknowledge(
+    subscription: Subscription,
+    request: { readonly nonce: string; readonly rejection: string | undefined; readonly isWhole: boolean },
+  ): boolean {
     const { outstanding } = subscription;
     if (outstanding === undefined || outstanding.nonce !== request.nonce) {
       if (request.nonce !== subscription.sent) this.#options.observer.expired(subscription.typeUrl);
@@ -315,7 +351,8 @@ export class DiscoveryStream {
     }
     subscription.outstanding = undefined;
     this.#noteProgress();
-    if (subscription.typeUrl === typeUrls.endpoint && this.#warming.size > 0) for (const group of outstanding.groups) for (const { name } of group) this.#warming.delete(name);
+    if (subscription.typeUrl === typeUrls.endpoint && this.#warming.size > 0)
+      for (const group of outstanding.groups) for (const { name } of group) this.#warming.delete(name);
     if (request.rejection === undefined) {
       subscription.acknowledged = outstanding.nonce;
       subscription.rejection = undefined;
@@ -329,7 +366,8 @@ export class DiscoveryStream {
   }
 
   #open(typeUrl: string): Subscription {
-    if (this.subscriptions.size >= maxTypes) throw userError("too-many-types", `a stream may ask for ${maxTypes} types of resources at most`);
+    if (this.subscriptions.size >= maxTypes)
+      throw userError("too-many-types", `a stream may ask for ${maxTypes} types of resources at most`);
     const { viewOf, generation, clock, pending } = this.#options;
     const view = viewOf(typeUrl);
     const subscription = new Subscription(typeUrl, view);
@@ -348,22 +386,31 @@ export class DiscoveryStream {
   #refuseTooManyCharacters(): void {
     let characters = 0;
     for (const subscription of this.subscriptions.values()) characters += subscription.characters;
-    if (characters > maxNameCharacters) throw userError("too-many-names", `a stream may ask for names of ${maxNameCharacters} characters in all at most`);
+    if (characters > maxNameCharacters)
+      throw userError("too-many-names", `a stream may ask for names of ${maxNameCharacters} characters in all at most`);
   }
 
   #updateDelta(subscription: Subscription, request: ResourceRequest, first: boolean): void {
     const generation = this.#options.generation();
     const names = request.subscribe.filter((name) => name !== "*");
     // Both at once ask for nothing, as a first request without names would ask for all.
-    const [asksAll, asksNothing] = [request.subscribe.includes("*"), request.subscribe.includes("*") && request.unsubscribe.includes("*")];
-    if (first && subscription.typeUrl === typeUrls.address && (asksNothing || (names.length > 0 && !asksAll))) subscription.demand = new AddressDemand(subscription.view, this.proxy.node);
+    const [asksAll, asksNothing] = [
+      request.subscribe.includes("*"),
+      request.subscribe.includes("*") && request.unsubscribe.includes("*"),
+    ];
+    if (first && subscription.typeUrl === typeUrls.address && (asksNothing || (names.length > 0 && !asksAll)))
+      subscription.demand = new AddressDemand(subscription.view, this.proxy.node);
     if (subscription.demand !== undefined) return this.#updateDemand(subscription, subscription.demand, names, request);
-    const wildcard = request.subscribe.includes("*") || (first && request.subscribe.length === 0 && Object.keys(request.known).length === 0) || (first && isWildcardType(subscription.typeUrl) && names.length === 0);
+    const wildcard =
+      request.subscribe.includes("*") ||
+      (first && request.subscribe.length === 0 && Object.keys(request.known).length === 0) ||
+      (first && isWildcardType(subscription.typeUrl) && names.length === 0);
     for (const name of request.unsubscribe) {
       if (name === "*") subscription.wildcard = false;
       else subscription.forget(name);
     }
-    if (first && subscription.typeUrl === typeUrls.cluster) for (const [name, version] of Object.entries(request.known)) this.#knownClusters.set(name, version);
+    if (first && subscription.typeUrl === typeUrls.cluster)
+      for (const [name, version] of Object.entries(request.known)) this.#knownClusters.set(name, version);
     addNames(subscription, names);
     if (wildcard && !subscription.wildcard) {
       subscription.wildcard = true;
@@ -373,16 +420,33 @@ export class DiscoveryStream {
     if (subscription.typeUrl === typeUrls.endpoint) subscription.askIfAny(this.#takeOwed(names), generation);
   }
 
-  #updateDemand(subscription: Subscription, demand: AddressDemand, names: readonly string[], request: ResourceRequest): void {
+  #updateDemand(
+    subscription: Subscription,
+    demand: AddressDemand,
+    names: readonly string[],
+    request: ResourceRequest,
+  ): void {
     for (const name of request.unsubscribe) subscription.forget(name);
-    if (names.length > 0 || subscription.sent === "") subscription.askFor([...names, ...(subscription.sent === "" ? Object.keys(request.known) : [])], demand, request.known, this.#options.generation());
+    if (names.length > 0 || subscription.sent === "")
+      subscription.askFor(
+        [...names, ...(subscription.sent === "" ? Object.keys(request.known) : [])],
+        demand,
+        request.known,
+        this.#options.generation(),
+      );
     addNames(subscription, []);
   }
 
-  #updateWhole(subscription: Subscription, whole: { readonly names: readonly string[]; readonly version: string }, first: boolean): void {
+  #updateWhole(
+    subscription: Subscription,
+    whole: { readonly names: readonly string[]; readonly version: string },
+    first: boolean,
+  ): void {
     const generation = this.#options.generation();
     const wanted = new Set(whole.names.filter((name) => name !== "*"));
-    const wildcard = whole.names.includes("*") || (whole.names.length === 0 && (first || subscription.wildcard) && subscription.names.size === 0);
+    const wildcard =
+      whole.names.includes("*") ||
+      (whole.names.length === 0 && (first || subscription.wildcard) && subscription.names.size === 0);
     const added = [...wanted].filter((name) => !subscription.names.has(name));
     for (const name of subscription.names) if (!wanted.has(name)) subscription.forget(name);
     addNames(subscription, [...wanted]);
@@ -403,11 +467,19 @@ export class DiscoveryStream {
 
 function addNames({ names, typeUrl, view }: Subscription, wanted: readonly string[]): void {
   names.addAll(wanted, view);
-  if (names.size > maxNames) throw userError("too-many-names", `a stream may ask for ${maxNames} resources of ${typeUrl} by name at most`);
+  if (names.size > maxNames)
+    throw userError("too-many-names", `a stream may ask for ${maxNames} resources of ${typeUrl} by name at most`);
 }
 
 function isWildcardType(typeUrl: string): boolean {
-  return typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener || typeUrl === typeUrls.address || typeUrl === typeUrls.authorization || typeUrl === typeUrls.nameTable || typeUrl === typeUrls.virtualHost;
+  return (
+    typeUrl === typeUrls.cluster ||
+    typeUrl === typeUrls.listener ||
+    typeUrl === typeUrls.address ||
+    typeUrl === typeUrls.authorization ||
+    typeUrl === typeUrls.nameTable ||
+    typeUrl === typeUrls.virtualHost
+  );
 }
 
 const listVersions = new WeakMap<readonly EncodedResource[], string>();

@@ -1,6 +1,10 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { describeError, toSerinError, userError, type Clock, type Logger } from "../../base/index.ts";
-import { type IstioCertificateRequest, IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../../wire/workload/index.ts";
+import {
+  type IstioCertificateRequest,
+  IstioCertificateRequestSchema,
+  IstioCertificateResponseSchema,
+} from "../../wire/workload/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
 import type { Authenticator, Caller, CertificateMetrics, CertificateService, Credentials } from "../ca/index.ts";
 import type { DiscoveryServer } from "./discovery-server.ts";
@@ -20,8 +24,17 @@ export interface GrpcServersOptions {
 const maxRequestBytes = 4 << 20;
 
 /** A server of discovery without TLS and without questions: for the pod's own network only. */
-export function createPlaintextServer({ discovery, clock, log }: Pick<GrpcServersOptions, "discovery" | "clock" | "log">): GrpcServer {
-  return new GrpcServer({ methods: new Map(discoveryService({ discovery, authenticate: undefined, log })), maxRequestBytes, clock, log });
+export function createPlaintextServer({
+  discovery,
+  clock,
+  log,
+}: Pick<GrpcServersOptions, "discovery" | "clock" | "log">): GrpcServer {
+  return new GrpcServer({
+    methods: new Map(discoveryService({ discovery, authenticate: undefined, log })),
+    maxRequestBytes,
+    clock,
+    log,
+  });
 }
 
 /** A server of discovery and of the certificate service, for authenticated callers. */
@@ -44,7 +57,11 @@ export function createSecureServer(options: GrpcServersOptions): GrpcServer {
   return new GrpcServer({ methods, maxRequestBytes, clock, log });
 }
 
-async function answerRequest({ authenticator, certificates, certificateMetrics }: GrpcServersOptions, request: Buffer, call: GrpcCall): Promise<Buffer> {
+async function answerRequest(
+  { authenticator, certificates, certificateMetrics }: GrpcServersOptions,
+  request: Buffer,
+  call: GrpcCall,
+): Promise<Buffer> {
   certificateMetrics.asked();
   const caller = await authenticator.authenticate(credentialsOf(call)).catch((error: unknown) => {
     certificateMetrics.unauthenticated();
@@ -75,14 +92,26 @@ async function signRequest(certificates: CertificateService, bytes: Uint8Array, 
     return typeof value === "string" ? value : "";
   };
   const issued = await certificates.create(
-    { csr: request.csr, ttlSeconds: Number(request.validityDuration), impersonatedIdentity: told("ImpersonatedIdentity"), certificateSigner: told("CertSigner") },
+    {
+      csr: request.csr,
+      ttlSeconds: Number(request.validityDuration),
+      impersonatedIdentity: told("ImpersonatedIdentity"),
+      certificateSigner: told("CertSigner"),
+    },
     caller,
   );
-  return Buffer.from(toBinary(IstioCertificateResponseSchema, create(IstioCertificateResponseSchema, { certChain: [...issued.chain] })));
+  return Buffer.from(
+    toBinary(IstioCertificateResponseSchema, create(IstioCertificateResponseSchema, { certChain: [...issued.chain] })),
+  );
 }
 
 function credentialsOf(call: GrpcCall): Credentials {
   const clusters = call.header("clusterid");
   const { address, subjectAltName } = call.peer;
-  return { authorization: call.header("authorization")[0], subjectAltName, clusterId: clusters.length === 1 ? (clusters[0] ?? "") : "", address };
+  return {
+    authorization: call.header("authorization")[0],
+    subjectAltName,
+    clusterId: clusters.length === 1 ? (clusters[0] ?? "") : "",
+    address,
+  };
 }

@@ -13,7 +13,9 @@ export interface GrpcDiscoveryOptions {
 }
 
 /** Both discovery services, with bytes in and bytes out: requests are parsed and responses encoded by the discovery server. */
-export function discoveryService(options: GrpcDiscoveryOptions): readonly (readonly [path: string, method: GrpcMethod])[] {
+export function discoveryService(
+  options: GrpcDiscoveryOptions,
+): readonly (readonly [path: string, method: GrpcMethod])[] {
   return [
     [discoveryMethods.deltaAds, (call) => void serveStream(call, "delta", options)],
     [discoveryMethods.stateOfTheWorldAds, (call) => void serveStream(call, "state-of-the-world", options)],
@@ -33,7 +35,9 @@ async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options:
     // Most proxies have no wait here, and are served in the turn in which they came.
     const caller = authenticate === undefined ? undefined : await authenticate(call);
     if (call.isClosed) return;
-    const opened = discovery.connect(protocol, { write: (parts) => call.write(parts), refuse: fail }, (proxy) => authorize(proxy, caller));
+    const opened = discovery.connect(protocol, { write: (parts) => call.write(parts), refuse: fail }, (proxy) =>
+      authorize(proxy, caller),
+    );
     client = opened;
     call.start({
       message: (request) => {
@@ -58,9 +62,14 @@ async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options:
 function authorize(proxy: ProxyIdentity, caller: Caller | undefined): boolean {
   if (caller === undefined) return false;
   const { namespace, serviceAccount } = proxy;
-  const isItself = caller.namespace === namespace && (serviceAccount === "" || caller.serviceAccount === serviceAccount);
+  const isItself =
+    caller.namespace === namespace && (serviceAccount === "" || caller.serviceAccount === serviceAccount);
   if (isItself) return true;
-  throw new SerinError("user", "wrong-identity", `the proxy ${proxy.id} says that it is of ${namespace}/${serviceAccount}, its credentials are of ${caller.namespace}/${caller.serviceAccount}`);
+  throw new SerinError(
+    "user",
+    "wrong-identity",
+    `the proxy ${proxy.id} says that it is of ${namespace}/${serviceAccount}, its credentials are of ${caller.namespace}/${caller.serviceAccount}`,
+  );
 }
 
 /** The gRPC status of an error of ours. */

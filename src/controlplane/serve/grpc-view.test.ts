@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { ClusterLoadAssignmentSchema, ClusterSchema, Cluster_DiscoveryType, Cluster_LbPolicy, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  RouteConfigurationSchema,
+} from "../../wire/envoy/index.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
 import { grpcCluster, grpcEndpoints } from "../translate/index.ts";
 import { encodeResource, type EncodedResource } from "../translate/resource.ts";
@@ -25,7 +31,13 @@ function viewOf(...resources: EncodedResource[]): ResourceView & { readonly chan
 const envoyCluster = encodeResource(
   ClusterSchema,
   cluster,
-  create(ClusterSchema, { name: cluster, clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS }, edsClusterConfig: { serviceName: cluster }, lbPolicy: Cluster_LbPolicy.LEAST_REQUEST, transportSocketMatches: [{ name: "tls" }] }),
+  create(ClusterSchema, {
+    name: cluster,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
+    edsClusterConfig: { serviceName: cluster },
+    lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
+    transportSocketMatches: [{ name: "tls" }],
+  }),
 );
 
 test("a port of a service is a listener by host and port, which leads to the routes of that service alone", () => {
@@ -34,8 +46,26 @@ test("a port of a service is a listener by host and port, which leads to the rou
   assert.equal(listeners.get("other.shop.svc.cluster.local:80"), undefined);
   const name = `${host}:80`;
   assert.equal(listeners.get(name)?.name, name);
-  const routed = (domain: string, to: string) => ({ name: domain, domains: [domain, `${domain}:80`], routes: [{ match: { pathSpecifier: { case: "prefix" as const, value: "/" } }, action: { case: "route" as const, value: { clusterSpecifier: { case: "cluster" as const, value: to } } } }] });
-  const tables = viewOf(encodeResource(RouteConfigurationSchema, "80", create(RouteConfigurationSchema, { name: "80", virtualHosts: [routed("a.shop.svc.cluster.local", "outbound|80||a"), routed(host, cluster)] })));
+  const routed = (domain: string, to: string) => ({
+    name: domain,
+    domains: [domain, `${domain}:80`],
+    routes: [
+      {
+        match: { pathSpecifier: { case: "prefix" as const, value: "/" } },
+        action: { case: "route" as const, value: { clusterSpecifier: { case: "cluster" as const, value: to } } },
+      },
+    ],
+  });
+  const tables = viewOf(
+    encodeResource(
+      RouteConfigurationSchema,
+      "80",
+      create(RouteConfigurationSchema, {
+        name: "80",
+        virtualHosts: [routed("a.shop.svc.cluster.local", "outbound|80||a"), routed(host, cluster)],
+      }),
+    ),
+  );
   const routes = new GrpcRouteView(tables);
   const found = decodeResource(RouteConfigurationSchema, routes.get(cluster));
   assert.equal(valueAt(found, "virtualHosts", 0, "routes", 0, "route", "cluster"), cluster);
@@ -59,11 +89,20 @@ test("who follows hears of what was asked for, by its own names", () => {
 
 test("a table is read once however many names are asked for, and a name that is not wanted any more is forgotten", () => {
   let reads = 0;
-  const table = encodeResource(RouteConfigurationSchema, "80", create(RouteConfigurationSchema, { name: "80", virtualHosts: [{ name: host, domains: [host] }] }));
-  const counted: EncodedResource = { name: "80", version: table.version, delta: table.delta, get any() {
-    reads += 1;
-    return table.any;
-  } };
+  const table = encodeResource(
+    RouteConfigurationSchema,
+    "80",
+    create(RouteConfigurationSchema, { name: "80", virtualHosts: [{ name: host, domains: [host] }] }),
+  );
+  const counted: EncodedResource = {
+    name: "80",
+    version: table.version,
+    delta: table.delta,
+    get any() {
+      reads += 1;
+      return table.any;
+    },
+  };
   const tables = viewOf(counted);
   const routes = new GrpcRouteView(tables);
   const heard: string[] = [];
@@ -78,10 +117,44 @@ test("a table is read once however many names are asked for, and a name that is 
 
 test("what clients would refuse is left out: TLS of Envoys, balancing by load, endpoints behind tunnels", () => {
   const shown = decodeResource(ClusterSchema, grpcCluster(envoyCluster));
-  assert.deepEqual([shown["lbPolicy"], shown["transportSocketMatches"], valueAt(shown, "edsClusterConfig", "serviceName")], [undefined, undefined, cluster]);
-  const endpoint = (address: string) => ({ hostIdentifier: { case: "endpoint" as const, value: { address: { address: { case: "socketAddress" as const, value: { address, portSpecifier: { case: "portValue" as const, value: 80 } } } } } } });
-  const tunnel = { hostIdentifier: { case: "endpoint" as const, value: { address: { address: { case: "envoyInternalAddress" as const, value: {} } } } } };
-  const assignment = encodeResource(ClusterLoadAssignmentSchema, cluster, create(ClusterLoadAssignmentSchema, { clusterName: cluster, endpoints: [{ lbEndpoints: [endpoint("10.0.0.1"), tunnel, endpoint("10.0.0.2")] }, { lbEndpoints: [tunnel] }] }));
+  assert.deepEqual(
+    [shown["lbPolicy"], shown["transportSocketMatches"], valueAt(shown, "edsClusterConfig", "serviceName")],
+    [undefined, undefined, cluster],
+  );
+  const endpoint = (address: string) => ({
+    hostIdentifier: {
+      case: "endpoint" as const,
+      value: {
+        address: {
+          address: {
+            case: "socketAddress" as const,
+            value: { address, portSpecifier: { case: "portValue" as const, value: 80 } },
+          },
+        },
+      },
+    },
+  });
+  const tunnel = {
+    hostIdentifier: {
+      case: "endpoint" as const,
+      value: { address: { address: { case: "envoyInternalAddress" as const, value: {} } } },
+    },
+  };
+  const assignment = encodeResource(
+    ClusterLoadAssignmentSchema,
+    cluster,
+    create(ClusterLoadAssignmentSchema, {
+      clusterName: cluster,
+      endpoints: [{ lbEndpoints: [endpoint("10.0.0.1"), tunnel, endpoint("10.0.0.2")] }, { lbEndpoints: [tunnel] }],
+    }),
+  );
   const told = decodeResource(ClusterLoadAssignmentSchema, grpcEndpoints(assignment));
-  assert.deepEqual([valueAt(told, "endpoints", 0, "loadBalancingWeight"), valueAt(told, "endpoints", 0, "locality"), valueAt(told, "endpoints", 1)], [2, {}, undefined]);
+  assert.deepEqual(
+    [
+      valueAt(told, "endpoints", 0, "loadBalancingWeight"),
+      valueAt(told, "endpoints", 0, "locality"),
+      valueAt(told, "endpoints", 1),
+    ],
+    [2, {}, undefined],
+  );
 });

@@ -1,4 +1,11 @@
-import { grpcListener, grpcRoutes, grpcRoutesName, grpcTargetOfListener, grpcTargetOfRoutes, type EncodedResource } from "../translate/index.ts";
+import {
+  grpcListener,
+  grpcRoutes,
+  grpcRoutesName,
+  grpcTargetOfListener,
+  grpcTargetOfRoutes,
+  type EncodedResource,
+} from "../translate/index.ts";
 import type { ResourceView } from "./resource-view.ts";
 
 /**
@@ -14,7 +21,9 @@ export class GrpcListenerView implements ResourceView {
 
   get(name: string): EncodedResource | undefined {
     const target = grpcTargetOfListener(name);
-    return target === undefined || this.#clusters.get(grpcRoutesName(target)) === undefined ? undefined : grpcListener(name, target);
+    return target === undefined || this.#clusters.get(grpcRoutesName(target)) === undefined
+      ? undefined
+      : grpcListener(name, target);
   }
 
   all(): Iterable<EncodedResource> {

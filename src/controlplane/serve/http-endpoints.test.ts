@@ -7,31 +7,66 @@ import { forLoopback, serveHttp } from "./http-endpoints.ts";
 import { serveLogControl } from "./log-control.ts";
 
 test("a path is found however many slashes stand before it, as istioctl asks, and nothing else is", async () => {
-  const server = await serveHttp("127.0.0.1", 0, { "/version": ({ search }) => ({ status: 200, body: `1.2.3${search}` }) });
+  const server = await serveHttp("127.0.0.1", 0, {
+    "/version": ({ search }) => ({ status: 200, body: `1.2.3${search}` }),
+  });
   const { port } = server.address() as AddressInfo;
   const ask = async (path: string): Promise<string> => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`);
     return `${response.status} ${(await response.text()).trim()}`;
   };
-  assert.deepEqual(await Promise.all(["/version", "//version", "///version?a=//b"].map(ask)), ["200 1.2.3", "200 1.2.3", "200 1.2.3?a=//b"]);
-  for (const path of ["//", "/", "//localhost/version", "/version/"]) assert.match(await ask(path), /^404 no such path; there are \/version$/);
+  assert.deepEqual(await Promise.all(["/version", "//version", "///version?a=//b"].map(ask)), [
+    "200 1.2.3",
+    "200 1.2.3",
+    "200 1.2.3?a=//b",
+  ]);
+  for (const path of ["//", "/", "//localhost/version", "/version/"])
+    assert.match(await ask(path), /^404 no such path; there are \/version$/);
   server.close();
 });
 
 test("what is for the loopback is told to callers from there, over both families, and to nobody else whatever they say", async () => {
   const route = forLoopback(() => ({ status: 200, body: "told" }));
   const statusFor = async (remoteAddress: string | undefined, remoteFamily: string | undefined): Promise<number> =>
-    (await route(new URL("http://localhost/debug/syncz"), { socket: { remoteAddress, remoteFamily }, headers: { "x-forwarded-for": "127.0.0.1", host: "localhost" } } as unknown as IncomingMessage)).status;
-  assert.deepEqual(await Promise.all([statusFor("127.0.0.1", "IPv4"), statusFor("127.8.0.1", "IPv4"), statusFor("::1", "IPv6"), statusFor("::ffff:127.0.0.1", "IPv6")]), [200, 200, 200, 200]);
-  assert.deepEqual(await Promise.all([statusFor("10.244.0.5", "IPv4"), statusFor("::ffff:10.244.0.5", "IPv6"), statusFor("fd00::1", "IPv6"), statusFor(undefined, undefined)]), [401, 401, 401, 401]);
+    (
+      await route(new URL("http://localhost/debug/syncz"), {
+        socket: { remoteAddress, remoteFamily },
+        headers: { "x-forwarded-for": "127.0.0.1", host: "localhost" },
+      } as unknown as IncomingMessage)
+    ).status;
+  assert.deepEqual(
+    await Promise.all([
+      statusFor("127.0.0.1", "IPv4"),
+      statusFor("127.8.0.1", "IPv4"),
+      statusFor("::1", "IPv6"),
+      statusFor("::ffff:127.0.0.1", "IPv6"),
+    ]),
+    [200, 200, 200, 200],
+  );
+  assert.deepEqual(
+    await Promise.all([
+      statusFor("10.244.0.5", "IPv4"),
+      statusFor("::ffff:10.244.0.5", "IPv6"),
+      statusFor("fd00::1", "IPv6"),
+      statusFor(undefined, undefined),
+    ]),
+    [401, 401, 401, 401],
+  );
 });
 
 test("logging is told and set as istioctl's admin log does it, with a slash at the end or without", async () => {
   const threshold: LogThreshold = { level: "info" };
   const server = await serveLogControl(0, threshold);
   const { port } = server.address() as AddressInfo;
-  for (const path of ["/scopej", "/scopej/"]) assert.match(await (await fetch(`http://127.0.0.1:${port}${path}`)).text(), /^\[\{"name":"default",.*"output_level":"info"/);
-  const set = await fetch(`http://127.0.0.1:${port}/scopej/default`, { method: "PUT", body: JSON.stringify({ name: "default", output_level: "debug" }) });
+  for (const path of ["/scopej", "/scopej/"])
+    assert.match(
+      await (await fetch(`http://127.0.0.1:${port}${path}`)).text(),
+      /^\[\{"name":"default",.*"output_level":"info"/,
+    );
+  const set = await fetch(`http://127.0.0.1:${port}/scopej/default`, {
+    method: "PUT",
+    body: JSON.stringify({ name: "default", output_level: "debug" }),
+  });
   assert.deepEqual([set.status, threshold.level], [202, "debug"]);
   assert.equal((await fetch(`http://127.0.0.1:${port}/scopej/ads`)).status, 404);
   server.close();

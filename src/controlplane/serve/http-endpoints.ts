@@ -26,17 +26,39 @@ export function forLoopback(route: HttpRoute): HttpRoute {
     const { remoteAddress = "", remoteFamily } = request.socket;
     // An IPv4 address on a socket of both families counts as what it is.
     const isLocal = remoteAddress !== "" && loopback.check(remoteAddress, remoteFamily === "IPv6" ? "ipv6" : "ipv4");
-    return isLocal ? route(url, request) : { status: 401, body: "only callers on the loopback are answered here; forward the port to the pod\n" };
+    return isLocal
+      ? route(url, request)
+      : { status: 401, body: "only callers on the loopback are answered here; forward the port to the pod\n" };
   };
 }
 
 /** A small HTTP server for operators and probes: exact paths, GET only. */
-export async function serveHttp(address: string, port: number, routes: Readonly<Record<string, HttpRoute>>): Promise<Server> {
-  return await listening(nodeHttp().createServer((request, response) => void answer(routes, request, response)), address, port);
+export async function serveHttp(
+  address: string,
+  port: number,
+  routes: Readonly<Record<string, HttpRoute>>,
+): Promise<Server> {
+  return await listening(
+    nodeHttp().createServer((request, response) => void answer(routes, request, response)),
+    address,
+    port,
+  );
 }
 
-async function answer(routes: Readonly<Record<string, HttpRoute>>, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { status, body, contentType = "text/plain; charset=utf-8" } = await answerOf(routes, request).catch((error: unknown) => ({ status: statusOf(toSerinError(error)), body: `${messageOf(error)}\n`, contentType: undefined }));
+async function answer(
+  routes: Readonly<Record<string, HttpRoute>>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const {
+    status,
+    body,
+    contentType = "text/plain; charset=utf-8",
+  } = await answerOf(routes, request).catch((error: unknown) => ({
+    status: statusOf(toSerinError(error)),
+    body: `${messageOf(error)}\n`,
+    contentType: undefined,
+  }));
   response.writeHead(status, { "content-type": contentType });
   response.end(request.method === "HEAD" ? "" : body);
 }
@@ -44,7 +66,8 @@ async function answer(routes: Readonly<Record<string, HttpRoute>>, request: Inco
 async function answerOf(routes: Readonly<Record<string, HttpRoute>>, request: IncomingMessage): Promise<HttpAnswer> {
   const url = urlOf(request);
   const route = url === undefined || !Object.hasOwn(routes, url.pathname) ? undefined : routes[url.pathname];
-  if (url === undefined || route === undefined) return { status: 404, body: `no such path; there are ${Object.keys(routes).sort().join(", ")}\n` };
+  if (url === undefined || route === undefined)
+    return { status: 404, body: `no such path; there are ${Object.keys(routes).sort().join(", ")}\n` };
   if (request.method !== "GET" && request.method !== "HEAD") return { status: 405, body: "use GET\n" };
   return await route(url, request);
 }

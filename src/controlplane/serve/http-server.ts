@@ -3,9 +3,17 @@ import type { Server } from "node:net";
 import { transientError, userError } from "../../base/index.ts";
 
 /** Resolves once the server listens. */
-export async function listening<Listener extends Server>(server: Listener, address: string, port: number): Promise<Listener> {
+export async function listening<Listener extends Server>(
+  server: Listener,
+  address: string,
+  port: number,
+): Promise<Listener> {
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(transientError("cannot-listen", `cannot listen on ${address}:${port}: ${error.message}`, { cause: error })));
+    server.once("error", (error) =>
+      reject(
+        transientError("cannot-listen", `cannot listen on ${address}:${port}: ${error.message}`, { cause: error }),
+      ),
+    );
     server.listen(port, address, resolve);
   });
   return server;

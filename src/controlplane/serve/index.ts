@@ -13,7 +13,16 @@ export { GrpcListenerView, GrpcRouteView } from "./grpc-view.ts";
 export { MappedView } from "./mapped-view.ts";
 export { SecretView, type SecretViewOptions } from "./secret-view.ts";
 export { ScopeClusterView } from "./scope-cluster-view.ts";
-export { CollectionView, emptyView, NamedView, ScopedView, SwitchingView, UnionView, type ResourceView, type ViewSource } from "./resource-view.ts";
+export {
+  CollectionView,
+  emptyView,
+  NamedView,
+  ScopedView,
+  SwitchingView,
+  UnionView,
+  type ResourceView,
+  type ViewSource,
+} from "./resource-view.ts";
 export { AnnouncedTableView, RouteTableView, VirtualHostView } from "./route-view.ts";
 export { SharedView } from "./shared-view.ts";
 export { rootsReport } from "./roots-report.ts";

@@ -5,13 +5,18 @@ import { KnownResources } from "./known-resources.ts";
 
 const bytes = new Uint8Array(0);
 const resource = (name: string, version: string): EncodedResource => ({ name, version, any: bytes, delta: bytes });
-const shown = (known: KnownResources): Record<string, string | undefined> => Object.fromEntries([...known.names()].sort().map((name) => [name, known.get(name)]));
+const shown = (known: KnownResources): Record<string, string | undefined> =>
+  Object.fromEntries([...known.names()].sort().map((name) => [name, known.get(name)]));
 
 test("what a client has is the same whether it is remembered by a list that it was sent or by itself", () => {
   const known = new KnownResources();
   for (const name of ["a", "b", "own"]) known.set(name, "1");
   known.share([[resource("a", "1"), resource("b", "2")], [resource("c", "1")]]);
-  assert.deepEqual([shown(known), known.size], [{ a: "1", b: "1", own: "1" }, 3], "a list tells nothing that the client was not sent");
+  assert.deepEqual(
+    [shown(known), known.size],
+    [{ a: "1", b: "1", own: "1" }, 3],
+    "a list tells nothing that the client was not sent",
+  );
   known.set("b", "2");
   known.set("c", "3");
   known.delete("a");

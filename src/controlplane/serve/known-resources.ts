@@ -5,7 +5,8 @@ const versionsOfLists = new WeakMap<readonly EncodedResource[], ReadonlyMap<stri
 
 function versionsOf(list: readonly EncodedResource[]): ReadonlyMap<string, string> {
   let versions = versionsOfLists.get(list);
-  if (versions === undefined) versionsOfLists.set(list, (versions = new Map(list.map(({ name, version }) => [name, version]))));
+  if (versions === undefined)
+    versionsOfLists.set(list, (versions = new Map(list.map(({ name, version }) => [name, version]))));
   return versions;
 }
 

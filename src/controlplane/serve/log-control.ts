@@ -10,13 +10,24 @@ const maxBodyBytes = 64 << 10;
 
 /** Logging as istiod's ControlZ offers it, on loopback alone: GET `/scopej/` tells the level, PUT `/scopej/default` sets it. */
 export async function serveLogControl(port: number, threshold: LogThreshold): Promise<Server> {
-  const server = await listening(nodeHttp().createServer((request, response) => void answer(request, response, threshold)), "127.0.0.1", port);
+  const server = await listening(
+    nodeHttp().createServer((request, response) => void answer(request, response, threshold)),
+    "127.0.0.1",
+    port,
+  );
   server.unref();
   return server;
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, threshold: LogThreshold): Promise<void> {
-  const { status, body, contentType = "text/plain; charset=utf-8" } = await answerOf(request, threshold).catch((): HttpAnswer => ({ status: 400, body: "the request cannot be read\n" }));
+  const {
+    status,
+    body,
+    contentType = "text/plain; charset=utf-8",
+  } = await answerOf(request, threshold).catch((): HttpAnswer => ({
+    status: 400,
+    body: "the request cannot be read\n",
+  }));
   response.writeHead(status, { "content-type": contentType });
   response.end(body);
 }
@@ -25,11 +36,20 @@ async function answerOf(request: IncomingMessage, threshold: LogThreshold): Prom
   const { pathname: asked } = new URL(request.url ?? "/", "http://localhost");
   // istioctl asks without the slash.
   const pathname = `${asked}/` === path ? path : asked;
-  if (pathname !== path && pathname !== path + scopeName) return { status: 404, body: `there is ${path} and ${path}${scopeName}\n` };
-  const scope = (): unknown => ({ name: scopeName, description: "All log lines.", output_level: threshold.level, stack_trace_level: "none", log_callers: false });
+  if (pathname !== path && pathname !== path + scopeName)
+    return { status: 404, body: `there is ${path} and ${path}${scopeName}\n` };
+  const scope = (): unknown => ({
+    name: scopeName,
+    description: "All log lines.",
+    output_level: threshold.level,
+    stack_trace_level: "none",
+    log_callers: false,
+  });
   if (request.method === "GET") return json(pathname === path ? [scope()] : scope());
   if (request.method !== "PUT" || pathname === path) return { status: 405, body: "use GET, or PUT for one scope\n" };
-  const { output_level: wanted } = JSON.parse(await readBody(request, maxBodyBytes)) as { readonly output_level?: unknown };
+  const { output_level: wanted } = JSON.parse(await readBody(request, maxBodyBytes)) as {
+    readonly output_level?: unknown;
+  };
   const level = logLevels.find((known) => known === wanted);
   if (level === undefined) return { status: 400, body: `output_level must be one of ${logLevels.join(", ")}\n` };
   threshold.level = level;

@@ -10,12 +10,42 @@ import type { Subscription } from "./subscription.ts";
 type Shown = (resource: JsonValue, version: string, name: string) => Record<string, unknown>;
 
 /** By type: part and list of Envoy's dump, and how an entry of it looks. */
-const parts: readonly { readonly typeUrl: string; readonly part: string; readonly list: string; readonly entry: Shown }[] = [
-  { typeUrl: typeUrls.cluster, part: "ClustersConfigDump", list: "dynamic_active_clusters", entry: (cluster, version_info) => ({ version_info, cluster }) },
-  { typeUrl: typeUrls.endpoint, part: "EndpointsConfigDump", list: "dynamic_endpoint_configs", entry: (endpoint_config, version_info) => ({ version_info, endpoint_config }) },
-  { typeUrl: typeUrls.listener, part: "ListenersConfigDump", list: "dynamic_listeners", entry: (listener, version_info, name) => ({ name, active_state: { version_info, listener } }) },
-  { typeUrl: typeUrls.route, part: "RoutesConfigDump", list: "dynamic_route_configs", entry: (route_config, version_info) => ({ version_info, route_config }) },
-  { typeUrl: typeUrls.extensionConfig, part: "EcdsConfigDump", list: "ecds_filters", entry: (ecds_filter, version_info) => ({ version_info, ecds_filter }) },
+const parts: readonly {
+  readonly typeUrl: string;
+  readonly part: string;
+  readonly list: string;
+  readonly entry: Shown;
+}[] = [
+  {
+    typeUrl: typeUrls.cluster,
+    part: "ClustersConfigDump",
+    list: "dynamic_active_clusters",
+    entry: (cluster, version_info) => ({ version_info, cluster }),
+  },
+  {
+    typeUrl: typeUrls.endpoint,
+    part: "EndpointsConfigDump",
+    list: "dynamic_endpoint_configs",
+    entry: (endpoint_config, version_info) => ({ version_info, endpoint_config }),
+  },
+  {
+    typeUrl: typeUrls.listener,
+    part: "ListenersConfigDump",
+    list: "dynamic_listeners",
+    entry: (listener, version_info, name) => ({ name, active_state: { version_info, listener } }),
+  },
+  {
+    typeUrl: typeUrls.route,
+    part: "RoutesConfigDump",
+    list: "dynamic_route_configs",
+    entry: (route_config, version_info) => ({ version_info, route_config }),
+  },
+  {
+    typeUrl: typeUrls.extensionConfig,
+    part: "EcdsConfigDump",
+    list: "ecds_filters",
+    entry: (ecds_filter, version_info) => ({ version_info, ecds_filter }),
+  },
 ];
 
 /** What a connected proxy should have now, in the form of Envoy's `/config_dump`; undefined when it is not connected here. EnvoyFilters put any type into it. */
@@ -27,17 +57,28 @@ export function proxyConfigDump(server: DiscoveryServer, proxyId: string, types:
     const subscription = stream.subscriptions.get(typeUrl);
     if (subscription === undefined && typeUrl === typeUrls.extensionConfig) return [];
     const resources = subscription === undefined ? [] : wantedResources(subscription);
-    const shown = (resource: EncodedResource): JsonValue => (typeUrl === typeUrls.route ? withHosts(resourceJson(resource, types), announced.get(resource.name)) : resourceJson(resource, types));
-    return { "@type": `type.googleapis.com/envoy.admin.v3.${part}`, [list]: resources.map((resource) => entry(shown(resource), resource.version, resource.name)) };
+    const shown = (resource: EncodedResource): JsonValue =>
+      typeUrl === typeUrls.route
+        ? withHosts(resourceJson(resource, types), announced.get(resource.name))
+        : resourceJson(resource, types);
+    return {
+      "@type": `type.googleapis.com/envoy.admin.v3.${part}`,
+      [list]: resources.map((resource) => entry(shown(resource), resource.version, resource.name)),
+    };
   });
   return { configs };
 }
 
 /** Virtual hosts that come by themselves, by their route configuration. */
-function announcedHosts(subscription: Subscription | undefined, types: EnvoyTypes): ReadonlyMap<string, readonly JsonValue[]> {
+function announcedHosts(
+  subscription: Subscription | undefined,
+  types: EnvoyTypes,
+): ReadonlyMap<string, readonly JsonValue[]> {
   const hosts = subscription === undefined ? [] : wantedResources(subscription);
   const byTable = Map.groupBy(hosts, ({ name }) => name.slice(0, Math.max(0, name.indexOf("/"))));
-  return new Map([...byTable].map(([table, members]) => [table, members.map((host) => withoutType(resourceJson(host, types)))]));
+  return new Map(
+    [...byTable].map(([table, members]) => [table, members.map((host) => withoutType(resourceJson(host, types)))]),
+  );
 }
 
 /** As proxies show it: with the hosts that came for it, and without that they do. */
@@ -54,9 +95,15 @@ function withoutType(resource: JsonValue): JsonValue {
 }
 
 /** Of one type what a proxy should have now, each by itself; none of what it has not asked for. */
-export function streamResources({ subscriptions }: Pick<DiscoveryStream, "subscriptions">, typeUrl: string, types: EnvoyTypes): readonly JsonValue[] {
+export function streamResources(
+  { subscriptions }: Pick<DiscoveryStream, "subscriptions">,
+  typeUrl: string,
+  types: EnvoyTypes,
+): readonly JsonValue[] {
   const subscription = subscriptions.get(typeUrl);
-  return subscription === undefined ? [] : wantedResources(subscription).map((resource) => resourceJson(resource, types));
+  return subscription === undefined
+    ? []
+    : wantedResources(subscription).map((resource) => resourceJson(resource, types));
 }
 
 function wantedResources({ view, wildcard, names }: Subscription): readonly EncodedResource[] {
@@ -70,12 +117,19 @@ const secretFields: ReadonlySet<string> = new Set(["ISTIO_META_WASM_IMAGE_PULL_S
 function withoutSecrets(value: JsonValue): JsonValue {
   if (Array.isArray(value)) return value.map(withoutSecrets);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([field, inner]) => [field, secretFields.has(field) ? "<redacted>" : withoutSecrets(inner)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([field, inner]) => [
+      field,
+      secretFields.has(field) ? "<redacted>" : withoutSecrets(inner),
+    ]),
+  );
 }
 
 function resourceJson({ any }: EncodedResource, types: EnvoyTypes): JsonValue {
   const { typeUrl, value } = fromBinary(AnySchema, any);
   const desc = types.mustHave(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));
-  const fields = withoutSecrets(toJson(desc, fromBinary(desc, value), { registry: types.registry, useProtoFieldName: true }));
+  const fields = withoutSecrets(
+    toJson(desc, fromBinary(desc, value), { registry: types.registry, useProtoFieldName: true }),
+  );
   return { "@type": typeUrl, ...(fields as Record<string, JsonValue>) };
 }

@@ -61,7 +61,10 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     node: textOf(metadata["NODE_NAME"]) ?? "",
     clusterId: textOf(metadata["CLUSTER_ID"]) ?? "Kubernetes",
     network: textOf(metadata["NETWORK"]) ?? "",
-    networkView: (textOf(metadata["REQUESTED_NETWORK_VIEW"]) ?? "").split(",").map((name) => name.trim()).filter((name) => name !== ""),
+    networkView: (textOf(metadata["REQUESTED_NETWORK_VIEW"]) ?? "")
+      .split(",")
+      .map((name) => name.trim())
+      .filter((name) => name !== ""),
     labels: recordOf(metadata["LABELS"]),
     metadata: recordOf(metadata),
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
@@ -78,7 +81,11 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
 
 /** Envoys list what they have; Serin's proxy and ztunnels list nothing. */
 function isStockEnvoy(node: Node): boolean {
-  return node.userAgentName === "envoy" && node.extensions.length > 0 && !node.extensions.some((extension) => extension.name === "istio.stats");
+  return (
+    node.userAgentName === "envoy" &&
+    node.extensions.length > 0 &&
+    !node.extensions.some((extension) => extension.name === "istio.stats")
+  );
 }
 
 function textOf(value: JsonValue | undefined): string | undefined {
@@ -91,5 +98,7 @@ function isTrue(value: JsonValue | undefined): boolean {
 
 function recordOf(value: JsonValue | undefined): Readonly<Record<string, string>> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return {};
-  return Object.fromEntries(Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"));
+  return Object.fromEntries(
+    Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  );
 }

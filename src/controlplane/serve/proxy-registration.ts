@@ -20,9 +20,15 @@ export function readProxyRegistration({ metadata, locality }: Node): ProxyRegist
   const entry = textOf(fields["WORKLOAD_ENTRY"]);
   if (group === "" && entry === "") return undefined;
   const config = fields["PROXY_CONFIG"];
-  const probe = typeof config === "object" && config !== null && !Array.isArray(config) ? config["readinessProbe"] : undefined;
+  const probe =
+    typeof config === "object" && config !== null && !Array.isArray(config) ? config["readinessProbe"] : undefined;
   const { region = "", zone = "", subZone = "" } = locality ?? {};
-  return { group, entry, probed: probe !== undefined && probe !== null, locality: region === "" ? "" : [region, zone, subZone].filter((part) => part !== "").join("/") };
+  return {
+    group,
+    entry,
+    probed: probe !== undefined && probe !== null,
+    locality: region === "" ? "" : [region, zone, subZone].filter((part) => part !== "").join("/"),
+  };
 }
 
 function textOf(value: JsonValue | undefined): string {

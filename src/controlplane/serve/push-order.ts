@@ -14,8 +14,12 @@ export function chainOf(typeUrl: string): readonly string[] {
   return chains.find((chain) => chain.includes(typeUrl)) ?? [typeUrl];
 }
 
-const befores = new Map(chains.flatMap((chain) => chain.map((typeUrl, index) => [typeUrl, chain.slice(0, index)] as const)));
-const afters = new Map(chains.flatMap((chain) => chain.map((typeUrl, index) => [typeUrl, chain.slice(index + 1)] as const)));
+const befores = new Map(
+  chains.flatMap((chain) => chain.map((typeUrl, index) => [typeUrl, chain.slice(0, index)] as const)),
+);
+const afters = new Map(
+  chains.flatMap((chain) => chain.map((typeUrl, index) => [typeUrl, chain.slice(index + 1)] as const)),
+);
 const none: readonly string[] = [];
 
 /** The types that an addition of this one waits for. */

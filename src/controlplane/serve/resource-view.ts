@@ -135,7 +135,8 @@ export class UnionView implements ResourceView {
   groups(): readonly (readonly EncodedResource[])[] {
     const earlier: ResourceView[] = [];
     return this.#views.flatMap((view) => {
-      const groups = earlier.length === 0 ? groupsOf(view) : groupsOf(view).map((group) => withoutNames(group, earlier));
+      const groups =
+        earlier.length === 0 ? groupsOf(view) : groupsOf(view).map((group) => withoutNames(group, earlier));
       earlier.push(view);
       return groups.filter((group) => group.length > 0);
     });
@@ -198,7 +199,9 @@ export class SwitchingView implements ResourceView {
       followed.view = next;
       inner = next?.subscribe(changed);
       const after = versionsOf(next);
-      const names = [...new Set([...before.keys(), ...after.keys()])].filter((name) => before.get(name) !== after.get(name));
+      const names = [...new Set([...before.keys(), ...after.keys()])].filter(
+        (name) => before.get(name) !== after.get(name),
+      );
       if (names.length > 0) changed(names);
     });
     const followed: { view: ResourceView | undefined } = { view: this.#source.current() };
@@ -226,7 +229,11 @@ type ScopeFollowers = Map<string, Set<(names: readonly string[]) => void>>;
 const followedCollections = new WeakMap<Collection<unknown>, ScopeFollowers>();
 
 /** The names that change in one scope of a collection that is keyed by {@link scopedResourceKey}. */
-export function followScope(collection: Collection<{ readonly scope: string }>, scope: string, changed: (names: readonly string[]) => void): Disposable {
+export function followScope(
+  collection: Collection<{ readonly scope: string }>,
+  scope: string,
+  changed: (names: readonly string[]) => void,
+): Disposable {
   let followers = followedCollections.get(collection);
   if (followers === undefined) {
     const created: ScopeFollowers = new Map();
@@ -259,7 +266,10 @@ export function followScope(collection: Collection<{ readonly scope: string }>, 
 }
 
 /** The keys of each batch of changes; not of what is there already. */
-export function subscribeToKeys(collection: Collection<unknown>, changed: (keys: readonly string[]) => void): Disposable {
+export function subscribeToKeys(
+  collection: Collection<unknown>,
+  changed: (keys: readonly string[]) => void,
+): Disposable {
   return collection.onChange((changes) => changed(changes.map((change) => change.key)));
 }
 

@@ -78,7 +78,10 @@ function encodeBody(resources: readonly EncodedResource[], form: ResponseForm): 
       continue;
     }
     join();
-    parts.push(Buffer.from(fieldOf(resourcesField, nothing, bytes.length)), Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+    parts.push(
+      Buffer.from(fieldOf(resourcesField, nothing, bytes.length)),
+      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
+    );
   }
   join();
   return { parts, ownBytes };
@@ -136,7 +139,8 @@ export class ResponseBodies {
     const first = resources[0];
     const last = resources.at(-1);
     if (first === undefined || last === undefined) return [];
-    if (this.#last !== undefined && this.#last.form === form && sameList(this.#last.resources, resources)) return this.#last.parts;
+    if (this.#last !== undefined && this.#last.form === form && sameList(this.#last.resources, resources))
+      return this.#last.parts;
     const key = `${form} ${resources.length} ${first.version} ${last.version}`;
     const candidates = this.#kept.get(key) ?? [];
     const found = candidates.find((candidate) => sameList(candidate.resources, resources));
@@ -183,5 +187,11 @@ function sameList(left: readonly EncodedResource[], right: readonly EncodedResou
 
 /** One client may be told of other names of a resource, and another one not. */
 function isSame(left: EncodedResource, right: EncodedResource | undefined): boolean {
-  return left === right || (right !== undefined && left.version === right.version && left.name === right.name && left.delta.length === right.delta.length);
+  return (
+    left === right ||
+    (right !== undefined &&
+      left.version === right.version &&
+      left.name === right.name &&
+      left.delta.length === right.delta.length)
+  );
 }

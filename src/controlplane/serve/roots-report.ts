@@ -3,7 +3,12 @@ import type { CertificateAuthority, IssuedCertificates } from "../ca/index.ts";
 import type { DiscoveryServer } from "./discovery-server.ts";
 
 /** The answer of `/debug/serin/roots`. */
-export function rootsReport(server: DiscoveryServer, { stage, authority }: { readonly stage: AuthorityStage; readonly authority: CertificateAuthority }, issued: IssuedCertificates, revision: string): RootsReport {
+export function rootsReport(
+  server: DiscoveryServer,
+  { stage, authority }: { readonly stage: AuthorityStage; readonly authority: CertificateAuthority },
+  issued: IssuedCertificates,
+  revision: string,
+): RootsReport {
   const trusted = authority.rootFingerprints;
   return {
     revision,

@@ -1,4 +1,13 @@
-import { announcedTableResource, routeTableResource, virtualHostName, virtualHostResource, type EncodedResource, type HostPlan, type OutboundRoutes, type RouteTable } from "../translate/index.ts";
+import {
+  announcedTableResource,
+  routeTableResource,
+  virtualHostName,
+  virtualHostResource,
+  type EncodedResource,
+  type HostPlan,
+  type OutboundRoutes,
+  type RouteTable,
+} from "../translate/index.ts";
 import { followScope, joined, subscribeToKeys, type ResourceView } from "./resource-view.ts";
 
 /** The tables of one scope as they are now. */
@@ -138,7 +147,11 @@ export class VirtualHostView implements ResourceView {
   }
 
   #readKeys(): Map<string, string> {
-    return new Map(tablesOf(this.#routes, this.#scope).flatMap(({ hosts }) => hosts.map((plan) => [virtualHostName(plan), plan.key] as const)));
+    return new Map(
+      tablesOf(this.#routes, this.#scope).flatMap(({ hosts }) =>
+        hosts.map((plan) => [virtualHostName(plan), plan.key] as const),
+      ),
+    );
   }
 
   /** What both lists begin and end with is most of them. */

@@ -43,7 +43,9 @@ export class ScopeClusterView implements ResourceView {
           changes.flatMap((change) => {
             const item = change.type === "set" ? change.item : undefined;
             const isReached = serviceOf(services, (item ?? change.previous)?.hostname ?? "")?.key === change.key;
-            return isReached ? this.#differing(change.previous?.clusters ?? noClusters, item?.clusters ?? noClusters) : [];
+            return isReached
+              ? this.#differing(change.previous?.clusters ?? noClusters, item?.clusters ?? noClusters)
+              : [];
           }),
         ),
       ),
@@ -53,7 +55,8 @@ export class ScopeClusterView implements ResourceView {
         const before = services;
         services = this.#services();
         const [gone, come] = differing(before, services);
-        const clustersOf = (list: readonly ClientService[]): readonly SharedCluster[] => list.flatMap(({ key }) => this.#clusters.services.get(key)?.clusters ?? []);
+        const clustersOf = (list: readonly ClientService[]): readonly SharedCluster[] =>
+          list.flatMap(({ key }) => this.#clusters.services.get(key)?.clusters ?? []);
         tell(this.#differing(clustersOf(gone), clustersOf(come)));
       }),
       subscribeToKeys(this.#shared, (keys) =>
@@ -85,7 +88,10 @@ export class ScopeClusterView implements ResourceView {
 
   #keyFor(name: string): string | undefined {
     const service = serviceOf(this.#services(), name.slice(name.lastIndexOf("|") + 1));
-    const cluster = service === undefined ? undefined : this.#clusters.services.get(service.key)?.clusters.find((candidate) => candidate.variant.name === name);
+    const cluster =
+      service === undefined
+        ? undefined
+        : this.#clusters.services.get(service.key)?.clusters.find((candidate) => candidate.variant.name === name);
     return cluster === undefined ? undefined : this.#keyOf(cluster);
   }
 }
@@ -107,12 +113,16 @@ function serviceOf(services: readonly ClientService[], hostname: string): Client
 }
 
 /** What is in one of the lists only: what both begin and end with is most of them. */
-function differing(before: readonly ClientService[], after: readonly ClientService[]): readonly [gone: readonly ClientService[], come: readonly ClientService[]] {
+function differing(
+  before: readonly ClientService[],
+  after: readonly ClientService[],
+): readonly [gone: readonly ClientService[], come: readonly ClientService[]] {
   const shorter = Math.min(before.length, after.length);
   let head = 0;
   while (head < shorter && before[head]?.key === after[head]?.key) head += 1;
   let tail = 0;
-  while (tail < shorter - head && before[before.length - 1 - tail]?.key === after[after.length - 1 - tail]?.key) tail += 1;
+  while (tail < shorter - head && before[before.length - 1 - tail]?.key === after[after.length - 1 - tail]?.key)
+    tail += 1;
   const [gone, come] = [before.slice(head, before.length - tail), after.slice(head, after.length - tail)];
   const [goneKeys, comeKeys] = [new Set(gone.map(({ key }) => key)), new Set(come.map(({ key }) => key))];
   return [gone.filter(({ key }) => !comeKeys.has(key)), come.filter(({ key }) => !goneKeys.has(key))];

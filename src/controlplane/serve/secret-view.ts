@@ -1,5 +1,14 @@
 import type { Collection, CollectionIndex } from "../../kube/index.ts";
-import { authoritySuffix, configMapOfResource, configMapResource, resourcesOfSecret, secretReferences, type ConfigMapFacts, type SecretFacts, type SecretReference } from "../model/index.ts";
+import {
+  authoritySuffix,
+  configMapOfResource,
+  configMapResource,
+  resourcesOfSecret,
+  secretReferences,
+  type ConfigMapFacts,
+  type SecretFacts,
+  type SecretReference,
+} from "../model/index.ts";
 import { rootsResource, secretResource, type EncodedResource } from "../translate/index.ts";
 import { subscribeToKeys, type ResourceView } from "./resource-view.ts";
 
@@ -20,7 +29,9 @@ export class SecretView implements ResourceView {
   constructor(options: SecretViewOptions, namespace: string) {
     this.#options = options;
     this.#namespace = namespace;
-    this.#granted = options.references.map((references) => references.index("resource", (reference) => [`${reference.proxyNamespace}|${reference.resource}`]));
+    this.#granted = options.references.map((references) =>
+      references.index("resource", (reference) => [`${reference.proxyNamespace}|${reference.resource}`]),
+    );
   }
 
   get(name: string): EncodedResource | undefined {
@@ -46,14 +57,27 @@ export class SecretView implements ResourceView {
   subscribe(changed: (names: readonly string[]) => void): Disposable {
     const subscriptions = [
       subscribeToKeys(this.#options.secrets, (keys) => {
-        changed(keys.flatMap((key) => resourcesOfSecret({ namespace: key.slice(0, key.indexOf("/")), name: key.slice(key.indexOf("/") + 1) })));
+        changed(
+          keys.flatMap((key) =>
+            resourcesOfSecret({ namespace: key.slice(0, key.indexOf("/")), name: key.slice(key.indexOf("/") + 1) }),
+          ),
+        );
       }),
       subscribeToKeys(this.#options.configMaps, (keys) => {
-        changed(keys.map((key) => `${configMapResource({ namespace: key.slice(0, key.indexOf("/")), name: key.slice(key.indexOf("/") + 1) })}${authoritySuffix}`));
+        changed(
+          keys.map(
+            (key) =>
+              `${configMapResource({ namespace: key.slice(0, key.indexOf("/")), name: key.slice(key.indexOf("/") + 1) })}${authoritySuffix}`,
+          ),
+        );
       }),
       // A grant that comes or goes.
       ...this.#options.references.map((references) =>
-        references.subscribe((changes) => changed(changes.flatMap((change) => (change.type === "set" ? change.item.resource : change.previous.resource)))),
+        references.subscribe((changes) =>
+          changed(
+            changes.flatMap((change) => (change.type === "set" ? change.item.resource : change.previous.resource)),
+          ),
+        ),
       ),
     ];
     return {

@@ -4,7 +4,11 @@ import type { EncodedResource } from "../translate/index.ts";
 import { Subscription } from "./subscription.ts";
 
 test("a change of what the client does not want any more before it was sent is waited for by nobody", () => {
-  const subscription = new Subscription("type", { get: () => undefined, all: () => [], subscribe: () => ({ [Symbol.dispose]: () => undefined }) });
+  const subscription = new Subscription("type", {
+    get: () => undefined,
+    all: () => [],
+    subscribe: () => ({ [Symbol.dispose]: () => undefined }),
+  });
   for (const name of ["left", "kept"]) subscription.names.add(name);
   subscription.change(["left"], 7, 0);
   assert.equal(subscription.hasAcknowledged(7), false);
@@ -20,14 +24,37 @@ function resource(name: string, version: string): EncodedResource {
 }
 
 function follower(held: Map<string, EncodedResource>): Subscription {
-  const subscription = new Subscription("type", { get: (name) => held.get(name), all: () => held.values(), subscribe: () => ({ [Symbol.dispose]: () => undefined }) });
+  const subscription = new Subscription("type", {
+    get: (name) => held.get(name),
+    all: () => held.values(),
+    subscribe: () => ({ [Symbol.dispose]: () => undefined }),
+  });
   subscription.wildcard = true;
   return subscription;
 }
 
 test("streams that are told by one list are sent one list of resources where they have the same, and their own where not", () => {
   const [a, b, other] = [resource("a", "1"), resource("b", "1"), resource("b", "mapped")];
-  const [first, second, third] = [follower(new Map([["a", a], ["b", b]])), follower(new Map([["a", a], ["b", b]])), follower(new Map([["a", a], ["b", other]]))];
+  const [first, second, third] = [
+    follower(
+      new Map([
+        ["a", a],
+        ["b", b],
+      ]),
+    ),
+    follower(
+      new Map([
+        ["a", a],
+        ["b", b],
+      ]),
+    ),
+    follower(
+      new Map([
+        ["a", a],
+        ["b", other],
+      ]),
+    ),
+  ];
   const names = ["a", "b"];
   for (const subscription of [first, second, third]) assert.equal(subscription.change(names, 3, 0), true);
   const sent = first.take("changed");
@@ -38,7 +65,10 @@ test("streams that are told by one list are sent one list of resources where the
 });
 
 test("what changes again, or goes, before it was sent is sent once as it is then", () => {
-  const held = new Map([["a", resource("a", "1")], ["b", resource("b", "1")]]);
+  const held = new Map([
+    ["a", resource("a", "1")],
+    ["b", resource("b", "1")],
+  ]);
   const subscription = follower(held);
   subscription.change(["a", "b"], 3, 10);
   held.delete("a");
@@ -46,8 +76,18 @@ test("what changes again, or goes, before it was sent is sent once as it is then
   subscription.change(["a"], 4, 20);
   subscription.change(["b"], 5, 30);
   assert.deepEqual([subscription.hasChanged, subscription.hasRemoved], [true, true]);
-  assert.deepEqual(subscription.take("changed"), { groups: [[resource("b", "2")]], removed: [], range: { first: 3, last: 5 }, sinceMs: 10 });
-  assert.deepEqual(subscription.take("removed"), { groups: [], removed: ["a"], range: { first: 3, last: 5 }, sinceMs: 10 });
+  assert.deepEqual(subscription.take("changed"), {
+    groups: [[resource("b", "2")]],
+    removed: [],
+    range: { first: 3, last: 5 },
+    sinceMs: 10,
+  });
+  assert.deepEqual(subscription.take("removed"), {
+    groups: [],
+    removed: ["a"],
+    range: { first: 3, last: 5 },
+    sinceMs: 10,
+  });
   assert.equal(subscription.isDue, false);
 });
 

@@ -124,11 +124,19 @@ export class Subscription {
   }
 
   /** Asks for what answers some keys, and follows it from now on. */
-  askFor(keys: readonly string[], demand: AddressDemand, known: Readonly<Record<string, string>>, generation: number): void {
-    const answers = [...keys.flatMap((key) => {
-      const found = demand.answersTo(key);
-      return found.length === 0 ? [key] : found;
-    }), ...(this.hasDemanded ? [] : demand.onNode())];
+  askFor(
+    keys: readonly string[],
+    demand: AddressDemand,
+    known: Readonly<Record<string, string>>,
+    generation: number,
+  ): void {
+    const answers = [
+      ...keys.flatMap((key) => {
+        const found = demand.answersTo(key);
+        return found.length === 0 ? [key] : found;
+      }),
+      ...(this.hasDemanded ? [] : demand.onNode()),
+    ];
     this.hasDemanded = true;
     for (const name of [...keys, ...answers]) this.names.add(name);
     this.ask(answers, known, generation);
@@ -224,16 +232,23 @@ export class Subscription {
   #takeTold(names: readonly string[]): Delivery {
     const { range, sinceMs } = this.takeAll();
     const known = resourcesOfTold.get(names);
-    if (known?.[0] !== undefined && this.#areNow(names, known[0])) return { groups: known, removed: noNames, range, sinceMs };
+    if (known?.[0] !== undefined && this.#areNow(names, known[0]))
+      return { groups: known, removed: noNames, range, sinceMs };
     const resources = names.flatMap((name) => this.view.get(name) ?? []);
     const groups = resources.length === 0 ? [] : [resources];
     resourcesOfTold.set(names, groups);
-    return { groups, removed: resources.length === names.length ? noNames : names.filter((name) => this.view.get(name) === undefined), range, sinceMs };
+    return {
+      groups,
+      removed: resources.length === names.length ? noNames : names.filter((name) => this.view.get(name) === undefined),
+      range,
+      sinceMs,
+    };
   }
 
   #areNow(names: readonly string[], resources: readonly EncodedResource[]): boolean {
     if (names.length !== resources.length) return false;
-    for (let index = 0; index < names.length; index += 1) if (this.view.get(names[index] ?? "") !== resources[index]) return false;
+    for (let index = 0; index < names.length; index += 1)
+      if (this.view.get(names[index] ?? "") !== resources[index]) return false;
     return true;
   }
 
@@ -254,7 +269,11 @@ export class Subscription {
 
   /** Whether every response that this generation caused has been acknowledged. */
   hasAcknowledged(generation: number): boolean {
-    return !contains(this.#range, generation) && !contains(this.outstanding?.range, generation) && !contains(this.rejection?.range, generation);
+    return (
+      !contains(this.#range, generation) &&
+      !contains(this.outstanding?.range, generation) &&
+      !contains(this.rejection?.range, generation)
+    );
   }
 
   /** In lists that other streams share. Names that were asked for and are not there are answered as removed. */
@@ -279,7 +298,12 @@ export class Subscription {
     }
     for (const name of names) take(name);
     names.clear();
-    return { groups: resources.length === 0 ? [] : [resources], removed, range: this.#range ?? noRange, sinceMs: this.#sinceMs };
+    return {
+      groups: resources.length === 0 ? [] : [resources],
+      removed,
+      range: this.#range ?? noRange,
+      sinceMs: this.#sinceMs,
+    };
   }
 
   /** What is neither to be sent nor was sent is never acknowledged: nobody may wait for it. */
@@ -290,7 +314,10 @@ export class Subscription {
   }
 
   #extend(range: GenerationRange): void {
-    this.#range = this.#range === undefined ? range : { first: Math.min(this.#range.first, range.first), last: Math.max(this.#range.last, range.last) };
+    this.#range =
+      this.#range === undefined
+        ? range
+        : { first: Math.min(this.#range.first, range.first), last: Math.max(this.#range.last, range.last) };
   }
 }
 

@@ -4,8 +4,18 @@ import type { EncodedResource } from "../translate/index.ts";
 import type { ResourceView } from "./resource-view.ts";
 import { WantedNames } from "./wanted-names.ts";
 
-const all = Array.from({ length: 100 }, (_, index): EncodedResource => ({ name: `r${index}`, version: "1", any: new Uint8Array(), delta: new Uint8Array() }));
-const view: ResourceView = { get: (name) => all.find((resource) => resource.name === name), all: () => all, groups: () => [all], subscribe: () => ({ [Symbol.dispose]: () => undefined }) };
+const all = Array.from({ length: 100 }, (_, index): EncodedResource => ({
+  name: `r${index}`,
+  version: "1",
+  any: new Uint8Array(),
+  delta: new Uint8Array(),
+}));
+const view: ResourceView = {
+  get: (name) => all.find((resource) => resource.name === name),
+  all: () => all,
+  groups: () => [all],
+  subscribe: () => ({ [Symbol.dispose]: () => undefined }),
+};
 const everything = all.map(({ name }) => name);
 
 function wanted(names: readonly string[]): WantedNames {

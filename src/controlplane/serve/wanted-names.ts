@@ -60,7 +60,9 @@ export class WantedNames {
 
   #share(names: readonly string[], view: ResourceView): void {
     const asked = new Set(names);
-    const shared = groupsOf(view).map(namesOf).find((list) => list.size >= leastShared && list.size <= asked.size && isWithin(list, asked));
+    const shared = groupsOf(view)
+      .map(namesOf)
+      .find((list) => list.size >= leastShared && list.size <= asked.size && isWithin(list, asked));
     if (shared === undefined) return;
     this.#shared = shared;
     this.#gone.clear();

@@ -39,7 +39,11 @@ export function createExtensionFixture() {
   const metrics = new MetricsRegistry();
   const log = createLogger({ scope: "test", level: "warn", write: (line) => void logged.push(line) });
   const mesh = new ServedMesh({ revision: "default", metrics, clock: systemClock, log, settled: () => undefined });
-  const feeds = createFeeds(mesh.inputs, "default", (object, issues) => logged.push(`refused ${object.metadata.name ?? ""}: ${issues.map(({ path, message }) => `${path}: ${message}`).join("; ")}`));
+  const feeds = createFeeds(mesh.inputs, "default", (object, issues) =>
+    logged.push(
+      `refused ${object.metadata.name ?? ""}: ${issues.map(({ path, message }) => `${path}: ${message}`).join("; ")}`,
+    ),
+  );
   mesh.inputs.mesh.set(meshKey, testMesh);
   const each = (objects: readonly KubernetesObject[], isThere: boolean): void => {
     for (const object of objects) {
@@ -61,7 +65,10 @@ export function createExtensionFixture() {
   };
 }
 
-function connect(mesh: ServedMesh, { type = "sidecar", pod, labels = {}, version = "1.31.0", metadata = {}, envoy = true, verified = true }: TestProxy): ProxyResources {
+function connect(
+  mesh: ServedMesh,
+  { type = "sidecar", pod, labels = {}, version = "1.31.0", metadata = {}, envoy = true, verified = true }: TestProxy,
+): ProxyResources {
   const [namespace = "", name = ""] = pod.split("/");
   const node = {
     id: `${type}~10.0.0.1~${name}.${namespace}~${namespace}.svc.cluster.local`,
@@ -70,7 +77,12 @@ function connect(mesh: ServedMesh, { type = "sidecar", pod, labels = {}, version
   };
   const client = mesh.discovery.connect("delta", { write: () => true }, () => verified);
   for (const typeUrl of [typeUrls.cluster, typeUrls.listener, typeUrls.route, typeUrls.extensionConfig]) {
-    client.receive(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { node, typeUrl, resourceNamesSubscribe: ["*"] })));
+    client.receive(
+      toBinary(
+        DeltaDiscoveryRequestSchema,
+        create(DeltaDiscoveryRequestSchema, { node, typeUrl, resourceNamesSubscribe: ["*"] }),
+      ),
+    );
   }
   const stream = [...mesh.discovery.streams].at(-1);
   const view = (typeUrl: string): ResourceView => {
@@ -81,7 +93,8 @@ function connect(mesh: ServedMesh, { type = "sidecar", pod, labels = {}, version
   return {
     view,
     get: (typeUrl, wanted) => view(typeUrl).get(wanted),
-    show: (typeUrl) => Object.fromEntries([...view(typeUrl).all()].map((resource) => [resource.name, showResource(resource)])),
+    show: (typeUrl) =>
+      Object.fromEntries([...view(typeUrl).all()].map((resource) => [resource.name, showResource(resource)])),
   };
 }
 
@@ -89,5 +102,8 @@ function connect(mesh: ServedMesh, { type = "sidecar", pod, labels = {}, version
 export function showResource({ any }: EncodedResource): JsonObject {
   const { typeUrl, value } = fromBinary(AnySchema, any);
   const desc = envoyTypes().mustHave(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));
-  return toJson(desc, fromBinary(desc, value), { registry: envoyTypes().registry, useProtoFieldName: true }) as JsonObject;
+  return toJson(desc, fromBinary(desc, value), {
+    registry: envoyTypes().registry,
+    useProtoFieldName: true,
+  }) as JsonObject;
 }

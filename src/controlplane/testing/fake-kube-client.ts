@@ -1,13 +1,31 @@
 import { apiVersionOf, keyOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { transientError, userError } from "../../base/index.ts";
-import type { ApplyOptions, DeleteOptions, KubeClient, ListResult, RawOptions, RawResponse, WatchEvent, WatchOptions, WriteOptions } from "../../kube/index.ts";
+import type {
+  ApplyOptions,
+  DeleteOptions,
+  KubeClient,
+  ListResult,
+  RawOptions,
+  RawResponse,
+  WatchEvent,
+  WatchOptions,
+  WriteOptions,
+} from "../../kube/index.ts";
 
 type Handler = (event: WatchEvent<KubernetesObject>) => void;
 
 /** An API server's behaviour in memory, as far as the control plane uses it: objects, versions, watches, token reviews. */
 export class FakeKubeClient implements KubeClient {
   /** Tokens by text: the user name and the pod of each; the audiences that are asked for are its own unless it names some. */
-  readonly tokens = new Map<string, { readonly username: string; readonly pod: string; readonly podUid?: string; readonly audiences?: readonly string[] }>();
+  readonly tokens = new Map<
+    string,
+    {
+      readonly username: string;
+      readonly pod: string;
+      readonly podUid?: string;
+      readonly audiences?: readonly string[];
+    }
+  >();
   readonly #objects = new Map<string, Map<string, KubernetesObject>>();
   readonly #watchers = new Map<string, Set<Handler>>();
   #version = 0;
@@ -15,7 +33,8 @@ export class FakeKubeClient implements KubeClient {
   put(kind: KindDefinition, object: KubernetesObject): KubernetesObject {
     const known = this.#of(kind).get(keyOf(object));
     const { metadata } = object;
-    const sameSpec = JSON.stringify({ ...known, metadata: 0, status: 0 }) === JSON.stringify({ ...object, metadata: 0, status: 0 });
+    const sameSpec =
+      JSON.stringify({ ...known, metadata: 0, status: 0 }) === JSON.stringify({ ...object, metadata: 0, status: 0 });
     this.#version += 1;
     const stored: KubernetesObject = {
       ...object,
@@ -34,7 +53,11 @@ export class FakeKubeClient implements KubeClient {
     return stored;
   }
 
-  async get<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string): Promise<Value | undefined> {
+  async get<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace?: string,
+  ): Promise<Value | undefined> {
     return this.#of(kind).get(namespace === undefined ? name : `${namespace}/${name}`) as Value | undefined;
   }
 
@@ -52,7 +75,13 @@ export class FakeKubeClient implements KubeClient {
     return this.put(kind, object) as Value;
   }
 
-  async patchMerge<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace: string | undefined, patch: unknown, _options?: WriteOptions): Promise<Value> {
+  async patchMerge<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace: string | undefined,
+    patch: unknown,
+    _options?: WriteOptions,
+  ): Promise<Value> {
     const key = namespace === undefined ? name : `${namespace}/${name}`;
     const known = this.#of(kind).get(key);
     if (known === undefined) throw userError("not-found", `${key} is not there`);
@@ -61,7 +90,11 @@ export class FakeKubeClient implements KubeClient {
     return this.put(kind, merged(known, { ...rest, metadata }) as KubernetesObject) as Value;
   }
 
-  async apply<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, _options: ApplyOptions): Promise<Value> {
+  async apply<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    _options: ApplyOptions,
+  ): Promise<Value> {
     const known = this.#of(kind).get(keyOf(object));
     return this.put(kind, { ...known, ...object, metadata: { ...known?.metadata, ...object.metadata } }) as Value;
   }
@@ -73,10 +106,16 @@ export class FakeKubeClient implements KubeClient {
     this.#refuseStale(kind, key, options.preconditions?.resourceVersion);
     this.#of(kind).delete(key);
     this.#version += 1;
-    this.#tell(kind, { type: "DELETED", object: { ...known, metadata: { ...known.metadata, resourceVersion: String(this.#version) } } });
+    this.#tell(kind, {
+      type: "DELETED",
+      object: { ...known, metadata: { ...known.metadata, resourceVersion: String(this.#version) } },
+    });
   }
 
-  async *watch<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: WatchOptions): AsyncIterable<WatchEvent<Value>> {
+  async *watch<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    options: WatchOptions,
+  ): AsyncIterable<WatchEvent<Value>> {
     const events: WatchEvent<KubernetesObject>[] = [...this.#of(kind).values()]
       .filter((object) => Number(object.metadata.resourceVersion) > Number(options.resourceVersion))
       .map((object) => ({ type: "MODIFIED", object }));
@@ -100,10 +139,27 @@ export class FakeKubeClient implements KubeClient {
   }
 
   async raw(method: string, path: string, options?: RawOptions): Promise<RawResponse> {
-    if (method !== "POST" || !path.endsWith("/tokenreviews")) throw userError("not-found", `${method} ${path} is not known here`);
+    if (method !== "POST" || !path.endsWith("/tokenreviews"))
+      throw userError("not-found", `${method} ${path} is not known here`);
     const { spec } = (options?.body ?? {}) as { spec: { token: string; audiences: string[] } };
     const user = this.tokens.get(spec.token);
-    const status = user === undefined ? { authenticated: false } : { authenticated: true, audiences: user.audiences ?? spec.audiences, user: { username: user.username, groups: user.username.startsWith("system:serviceaccount:") ? ["system:serviceaccounts", "system:authenticated"] : [], extra: { "authentication.kubernetes.io/pod-name": [user.pod], ...(user.podUid === undefined ? {} : { "authentication.kubernetes.io/pod-uid": [user.podUid] }) } } };
+    const status =
+      user === undefined
+        ? { authenticated: false }
+        : {
+            authenticated: true,
+            audiences: user.audiences ?? spec.audiences,
+            user: {
+              username: user.username,
+              groups: user.username.startsWith("system:serviceaccount:")
+                ? ["system:serviceaccounts", "system:authenticated"]
+                : [],
+              extra: {
+                "authentication.kubernetes.io/pod-name": [user.pod],
+                ...(user.podUid === undefined ? {} : { "authentication.kubernetes.io/pod-uid": [user.podUid] }),
+              },
+            },
+          };
     return { status: 201, headers: {}, text: JSON.stringify({ status }) };
   }
 
@@ -116,7 +172,8 @@ export class FakeKubeClient implements KubeClient {
 
   #refuseStale(kind: Pick<KindDefinition, "plural" | "group">, key: string, resourceVersion: string | undefined): void {
     const known = this.#of(kind).get(key);
-    if (resourceVersion !== undefined && known?.metadata.resourceVersion !== resourceVersion) throw transientError("conflict", `${key} has changed`);
+    if (resourceVersion !== undefined && known?.metadata.resourceVersion !== resourceVersion)
+      throw transientError("conflict", `${key} has changed`);
   }
 
   #tell(kind: KindDefinition, event: WatchEvent<KubernetesObject>): void {
@@ -127,7 +184,8 @@ export class FakeKubeClient implements KubeClient {
 /** RFC 7386: objects are merged, null takes away, anything else replaces. */
 function merged(value: unknown, patch: unknown): unknown {
   if (typeof patch !== "object" || patch === null || Array.isArray(patch)) return patch;
-  const result: Record<string, unknown> = typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+  const result: Record<string, unknown> =
+    typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
   for (const [name, part] of Object.entries(patch)) {
     if (part === undefined) continue;
     if (part === null) delete result[name];

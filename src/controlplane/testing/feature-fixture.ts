@@ -1,9 +1,25 @@
-import { createRegistry, fromBinary, toJson, type DescMessage, type JsonObject, type JsonValue, type Registry } from "@bufbuild/protobuf";
+import {
+  createRegistry,
+  fromBinary,
+  toJson,
+  type DescMessage,
+  type JsonObject,
+  type JsonValue,
+  type Registry,
+} from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { formatIssues, type KubernetesObject } from "../../api/index.ts";
 import { parseMeshConfig } from "../../api/istio/index.ts";
 import type { Collection } from "../../kube/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ExpressionFilterSchema, ListenerSchema, RouteConfigurationSchema, ZipkinConfigSchema } from "../../wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  envoyRegistry,
+  ExpressionFilterSchema,
+  ListenerSchema,
+  RouteConfigurationSchema,
+  ZipkinConfigSchema,
+} from "../../wire/envoy/index.ts";
 import * as telemetryTypes from "../../wire/envoy-telemetry/index.ts";
 import { meshSettings } from "../mesh-settings.ts";
 import { meshKey } from "../model/facts.ts";
@@ -12,7 +28,11 @@ import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
 import { RouteTableView } from "../serve/route-view.ts";
 import { deriveClassicGatewayResources } from "../translate/gateway/gateway-classic-resources.ts";
 import { deriveInboundResources } from "../translate/inbound/inbound-resources.ts";
-import { deriveMeshModel, deriveOutboundResources, fixedClusterNames } from "../translate/outbound/outbound-resources.ts";
+import {
+  deriveMeshModel,
+  deriveOutboundResources,
+  fixedClusterNames,
+} from "../translate/outbound/outbound-resources.ts";
 import type { EncodedResource, ScopedEncodedResource } from "../translate/resource.ts";
 import { deriveRouterResources } from "../translate/gateway/router-resources.ts";
 import { deriveWaypointResources } from "../translate/waypoint/waypoint-resources.ts";
@@ -36,14 +56,24 @@ export interface Feature {
   readonly shows: readonly Shown[];
 }
 
-const place = { locality: { region: "", zone: "", subzone: "" }, node: "node-1", network: "", networkView: [], hbone: false, dnsCapture: false };
+const place = {
+  locality: { region: "", zone: "", subzone: "" },
+  node: "node-1",
+  network: "",
+  networkView: [],
+  hbone: false,
+  dnsCapture: false,
+};
 const groups = {
   sidecar: { kind: "sidecar" as const, namespace: "shop", ...place },
   gateway: { kind: "router" as const, namespace: "edge", ...place },
 };
 
 /** What the feature's proxies are sent, as far as it shows them. */
-export function showFeature({ mesh = {}, labels = {}, shows }: Feature, objects: readonly KubernetesObject[]): JsonObject {
+export function showFeature(
+  { mesh = {}, labels = {}, shows }: Feature,
+  objects: readonly KubernetesObject[],
+): JsonObject {
   const fixture = createModelFixture();
   const { graph, inputs } = fixture;
   const parsed = parseMeshConfig(mesh);
@@ -53,20 +83,35 @@ export function showFeature({ mesh = {}, labels = {}, shows }: Feature, objects:
   const outbound = deriveOutboundResources(graph, model);
   const inbound = deriveInboundResources(graph, model);
   const classic = deriveClassicGatewayResources(graph, model);
-  const router = deriveRouterResources(graph, { inputs, routes: model.routes, l4Routes: model.l4Routes, groups: model.scopes.groups });
+  const router = deriveRouterResources(graph, {
+    inputs,
+    routes: model.routes,
+    l4Routes: model.l4Routes,
+    groups: model.scopes.groups,
+  });
   const waypoint = deriveWaypointResources(graph, model);
   fixture.apply(...objects);
   for (const [key, group] of Object.entries(groups)) model.scopes.groups.set(key, { ...group, labels });
   graph.settle();
   const scopeOf = (group: string): string => model.scopes.choices.get(group)?.scope ?? "";
   const clustersOf = (group: "sidecar" | "gateway") => {
-    const fixed = new NamedView(new CollectionView([outbound.fixedClusters]), fixedClusterNames(groups[group].kind, false));
+    const fixed = new NamedView(
+      new CollectionView([outbound.fixedClusters]),
+      fixedClusterNames(groups[group].kind, false),
+    );
     return new UnionView([fixed, new ScopeClusterView(outbound.clusters, "clusters", scopeOf(group))]);
   };
-  const scoped = (collections: readonly Collection<ScopedEncodedResource>[], scope: string): readonly EncodedResource[] =>
-    collections.flatMap((collection) => [...collection.values()]).filter((item) => item.scope === scope).map(({ resource }) => resource);
+  const scoped = (
+    collections: readonly Collection<ScopedEncodedResource>[],
+    scope: string,
+  ): readonly EncodedResource[] =>
+    collections
+      .flatMap((collection) => [...collection.values()])
+      .filter((item) => item.scope === scope)
+      .map(({ resource }) => resource);
   const sources: Readonly<Record<string, () => Iterable<EncodedResource>>> = {
-    "sidecar listener": () => new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scopeOf("sidecar")))).all(),
+    "sidecar listener": () =>
+      new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scopeOf("sidecar")))).all(),
     "sidecar route": () => new RouteTableView(outbound.routes, scopeOf("sidecar")).all(),
     "sidecar cluster": () => clustersOf("sidecar").all(),
     "sidecar endpoints": () => new ScopeClusterView(outbound.clusters, "endpoints", scopeOf("sidecar")).all(),
@@ -85,19 +130,30 @@ export function showFeature({ mesh = {}, labels = {}, shows }: Feature, objects:
       const [proxy = "", type = "", name = ""] = of.split(" ");
       const found = [...(sources[`${proxy} ${type}`]?.() ?? [])];
       const resource = found.find((candidate) => candidate.name === name);
-      if (resource === undefined) throw new Error(`there is no ${of}, but ${found.map((candidate) => candidate.name).join(", ")}`);
+      if (resource === undefined)
+        throw new Error(`there is no ${of}, but ${found.map((candidate) => candidate.name).join(", ")}`);
       return [at === undefined ? of : `${of} at ${at}`, valueOf(decoded(type, resource), at)];
     }),
   );
 }
 
-const schemas: Readonly<Record<string, DescMessage>> = { listener: ListenerSchema, route: RouteConfigurationSchema, cluster: ClusterSchema, endpoints: ClusterLoadAssignmentSchema };
+const schemas: Readonly<Record<string, DescMessage>> = {
+  listener: ListenerSchema,
+  route: RouteConfigurationSchema,
+  cluster: ClusterSchema,
+  endpoints: ClusterLoadAssignmentSchema,
+};
 let registry: Registry | undefined;
 
 function decoded(type: string, resource: EncodedResource): JsonValue {
   const schema = schemas[type];
   if (schema === undefined) throw new Error(`there are no resources of type ${type}`);
-  registry ??= createRegistry(envoyRegistry(), ExpressionFilterSchema, ZipkinConfigSchema, ...Object.values(telemetryTypes).filter((value) => "kind" in value));
+  registry ??= createRegistry(
+    envoyRegistry(),
+    ExpressionFilterSchema,
+    ZipkinConfigSchema,
+    ...Object.values(telemetryTypes).filter((value) => "kind" in value),
+  );
   return toJson(schema, fromBinary(schema, fromBinary(AnySchema, resource.any).value), { registry });
 }
 
@@ -105,7 +161,10 @@ function valueOf(value: JsonValue, path: string | undefined): JsonValue {
   let found = value;
   for (const step of path?.split("/") ?? []) {
     const part = /^\[(.*)\]$/.exec(step)?.[1];
-    const next = part === undefined ? (found as Record<string, JsonValue>)[step] : (found as JsonObject[]).find((item) => JSON.stringify(item["name"]).includes(part));
+    const next =
+      part === undefined
+        ? (found as Record<string, JsonValue>)[step]
+        : (found as JsonObject[]).find((item) => JSON.stringify(item["name"]).includes(part));
     if (next === undefined) return `nothing at ${step}`;
     found = next;
   }

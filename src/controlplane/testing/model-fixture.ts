@@ -71,12 +71,17 @@ export function createModelFixture(revision = "default"): ModelFixture {
   const inputs = createMeshInputs(graph);
   const feeds = createFeeds(inputs, revision);
   inputs.mesh.set(meshKey, testMesh);
-  const each = (objects: readonly KubernetesObject[], take: (feed: (typeof feeds)[number], object: KubernetesObject) => void): void => {
+  const each = (
+    objects: readonly KubernetesObject[],
+    take: (feed: (typeof feeds)[number], object: KubernetesObject) => void,
+  ): void => {
     graph.batch(() => {
       for (const object of objects) {
         // Two groups have a Gateway; objects that say no version are of the first that has the kind.
         const group = object.apiVersion?.includes("/") === true ? object.apiVersion.split("/")[0] : undefined;
-        const feed = feeds.find(({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group));
+        const feed = feeds.find(
+          ({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group),
+        );
         if (feed === undefined) throw new Error(`the model does not read ${object.kind ?? "an object without a kind"}`);
         take(feed, object);
       }
@@ -103,7 +108,10 @@ export function namespace(name: string, labels: Record<string, string> = {}): Ku
 }
 
 export function node(name: string, zone: string): KubernetesObject {
-  return { kind: "Node", metadata: { name, labels: { "topology.kubernetes.io/region": "r1", "topology.kubernetes.io/zone": zone } } };
+  return {
+    kind: "Node",
+    metadata: { name, labels: { "topology.kubernetes.io/region": "r1", "topology.kubernetes.io/zone": zone } },
+  };
 }
 
 export function pod(key: string, address: string, options: PodOptions = {}): KubernetesObject {
@@ -112,17 +120,40 @@ export function pod(key: string, address: string, options: PodOptions = {}): Kub
   return {
     kind: "Pod",
     metadata: { name: name ?? "", namespace: namespaceName ?? "", labels: options.labels ?? {}, annotations },
-    spec: { nodeName: options.node ?? "node-1", serviceAccountName: options.account ?? "default", containers: [{ name: "app", ports: [{ name: "web", containerPort: 8080 }] }] },
-    status: { phase: "Running", podIP: address, podIPs: [{ ip: address }], conditions: [{ type: "Ready", status: options.ready === false ? "False" : "True" }] },
+    spec: {
+      nodeName: options.node ?? "node-1",
+      serviceAccountName: options.account ?? "default",
+      containers: [{ name: "app", ports: [{ name: "web", containerPort: 8080 }] }],
+    },
+    status: {
+      phase: "Running",
+      podIP: address,
+      podIPs: [{ ip: address }],
+      conditions: [{ type: "Ready", status: options.ready === false ? "False" : "True" }],
+    },
   } as KubernetesObject;
 }
 
-export function service(key: string, address: string, selector: Record<string, string>, ports: readonly object[], labels: Record<string, string> = {}): KubernetesObject {
+export function service(
+  key: string,
+  address: string,
+  selector: Record<string, string>,
+  ports: readonly object[],
+  labels: Record<string, string> = {},
+): KubernetesObject {
   const [namespaceName, name] = key.split("/");
-  return { kind: "Service", metadata: { name: name ?? "", namespace: namespaceName ?? "", labels }, spec: { clusterIP: address, ipFamilies: ["IPv4"], selector, ports } } as KubernetesObject;
+  return {
+    kind: "Service",
+    metadata: { name: name ?? "", namespace: namespaceName ?? "", labels },
+    spec: { clusterIP: address, ipFamilies: ["IPv4"], selector, ports },
+  } as KubernetesObject;
 }
 
-export function slice(key: string, port: { name: string; port: number }, endpoints: readonly { address: string; pod?: string; ready?: boolean; node?: string }[]): KubernetesObject {
+export function slice(
+  key: string,
+  port: { name: string; port: number },
+  endpoints: readonly { address: string; pod?: string; ready?: boolean; node?: string }[],
+): KubernetesObject {
   const [namespaceName = "", name = ""] = key.split("/");
   return {
     kind: "EndpointSlice",
@@ -133,7 +164,9 @@ export function slice(key: string, port: { name: string; port: number }, endpoin
       addresses: [endpoint.address],
       conditions: { ready: endpoint.ready ?? true },
       nodeName: endpoint.node ?? "node-1",
-      ...(endpoint.pod === undefined ? {} : { targetRef: { kind: "Pod", name: endpoint.pod, namespace: namespaceName } }),
+      ...(endpoint.pod === undefined
+        ? {}
+        : { targetRef: { kind: "Pod", name: endpoint.pod, namespace: namespaceName } }),
     })),
   } as KubernetesObject;
 }
@@ -141,5 +174,15 @@ export function slice(key: string, port: { name: string; port: number }, endpoin
 /** Any configuration object. */
 export function config(kind: string, key: string, spec: object, metadata: object = {}): KubernetesObject {
   const [namespaceName, name] = key.split("/");
-  return { kind, metadata: { name: name ?? "", namespace: namespaceName ?? "", generation: 1, creationTimestamp: "2026-01-01T00:00:00Z", ...metadata }, spec } as KubernetesObject;
+  return {
+    kind,
+    metadata: {
+      name: name ?? "",
+      namespace: namespaceName ?? "",
+      generation: 1,
+      creationTimestamp: "2026-01-01T00:00:00Z",
+      ...metadata,
+    },
+    spec,
+  } as KubernetesObject;
 }

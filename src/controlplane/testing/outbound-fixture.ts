@@ -1,11 +1,20 @@
 import type { DescMessage, JsonObject } from "@bufbuild/protobuf";
 import { NameTableSchema } from "../../wire/discovery/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  ListenerSchema,
+  RouteConfigurationSchema,
+} from "../../wire/envoy/index.ts";
 import type { ProxyGroup } from "../model/service/sidecar-scope.ts";
 import { RouteTableView } from "../serve/route-view.ts";
 import { CollectionView, NamedView, ScopedView, UnionView, type ResourceView } from "../serve/resource-view.ts";
 import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
-import { deriveMeshModel, deriveOutboundResources, fixedClusterNames } from "../translate/outbound/outbound-resources.ts";
+import {
+  deriveMeshModel,
+  deriveOutboundResources,
+  fixedClusterNames,
+} from "../translate/outbound/outbound-resources.ts";
 import { decodeResource } from "./decode-resource.ts";
 import { createModelFixture, type ModelFixture } from "./model-fixture.ts";
 
@@ -23,7 +32,16 @@ export interface OutboundFixture extends ModelFixture {
   readonly serve: (group?: Partial<ProxyGroup>) => ServedOutbound;
 }
 
-const plainGroup: ProxyGroup = { kind: "sidecar", namespace: "shop", labels: {}, locality: { region: "r1", zone: "z1", subzone: "" }, node: "node-1", network: "", hbone: false, dnsCapture: false };
+const plainGroup: ProxyGroup = {
+  kind: "sidecar",
+  namespace: "shop",
+  labels: {},
+  locality: { region: "r1", zone: "z1", subzone: "" },
+  node: "node-1",
+  network: "",
+  hbone: false,
+  dnsCapture: false,
+};
 
 /** A model, and proxies that are served from it. */
 export function createOutboundFixture(): OutboundFixture {
@@ -31,7 +49,11 @@ export function createOutboundFixture(): OutboundFixture {
   const model = deriveMeshModel(fixture.graph, fixture.inputs);
   const outbound = deriveOutboundResources(fixture.graph, model);
   const read = (schema: DescMessage, view: ResourceView): Readonly<Record<string, JsonObject>> =>
-    Object.fromEntries([...view.all()].map((resource) => [resource.name, decodeResource(schema, resource)] as const).sort(([left], [right]) => (left < right ? -1 : 1)));
+    Object.fromEntries(
+      [...view.all()]
+        .map((resource) => [resource.name, decodeResource(schema, resource)] as const)
+        .sort(([left], [right]) => (left < right ? -1 : 1)),
+    );
   return {
     ...fixture,
     serve: (given = {}) => {
@@ -40,11 +62,20 @@ export function createOutboundFixture(): OutboundFixture {
       model.scopes.groups.set(key, group);
       fixture.graph.settle();
       const scope = (): string => model.scopes.choices.get(key)?.scope ?? "";
-      const fixed = new NamedView(new CollectionView([outbound.fixedClusters]), fixedClusterNames(group.kind, group.hbone));
+      const fixed = new NamedView(
+        new CollectionView([outbound.fixedClusters]),
+        fixedClusterNames(group.kind, group.hbone),
+      );
       return {
-        clusters: () => read(ClusterSchema, new UnionView([fixed, new ScopeClusterView(outbound.clusters, "clusters", scope())])),
-        endpoints: () => read(ClusterLoadAssignmentSchema, new ScopeClusterView(outbound.clusters, "endpoints", scope())),
-        listeners: () => read(ListenerSchema, new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope())))),
+        clusters: () =>
+          read(ClusterSchema, new UnionView([fixed, new ScopeClusterView(outbound.clusters, "clusters", scope())])),
+        endpoints: () =>
+          read(ClusterLoadAssignmentSchema, new ScopeClusterView(outbound.clusters, "endpoints", scope())),
+        listeners: () =>
+          read(
+            ListenerSchema,
+            new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope()))),
+          ),
         routes: () => read(RouteConfigurationSchema, new RouteTableView(outbound.routes, scope())),
         names: () => read(NameTableSchema, new ScopedView(outbound.nameTables, scope()))[""],
       };

@@ -1,4 +1,12 @@
-import { RBAC_Action, type HeaderMatcher, type MetadataMatcher, type Permission, type Principal, type RBAC, type StringMatcher } from "../../wire/envoy/index.ts";
+import {
+  RBAC_Action,
+  type HeaderMatcher,
+  type MetadataMatcher,
+  type Permission,
+  type Principal,
+  type RBAC,
+  type StringMatcher,
+} from "../../wire/envoy/index.ts";
 
 /** A request as policies see it. */
 export interface PolicyRequest {
@@ -18,7 +26,10 @@ export interface PolicyRequest {
 export function rbacAllows(filters: readonly (RBAC | undefined)[], request: PolicyRequest): boolean {
   for (const rules of filters) {
     if (rules === undefined || rules.action === RBAC_Action.LOG) continue;
-    const matched = Object.values(rules.policies).some(({ permissions, principals }) => permissions.some((rule) => permits(rule, request)) && principals.some((id) => identifies(id, request)));
+    const matched = Object.values(rules.policies).some(
+      ({ permissions, principals }) =>
+        permissions.some((rule) => permits(rule, request)) && principals.some((id) => identifies(id, request)),
+    );
     if (matched !== (rules.action === RBAC_Action.ALLOW)) return false;
   }
   return true;
@@ -56,7 +67,11 @@ function identifies({ identifier }: Principal, request: PolicyRequest): boolean 
     case "notId":
       return !identifies(identifier.value, request);
     case "authenticated":
-      return request.peer !== undefined && identifier.value.principalName !== undefined && textHolds(identifier.value.principalName, request.peer);
+      return (
+        request.peer !== undefined &&
+        identifier.value.principalName !== undefined &&
+        textHolds(identifier.value.principalName, request.peer)
+      );
     case "directRemoteIp":
     case "remoteIp":
       return inRange(identifier.value.addressPrefix, identifier.value.prefixLen ?? 0, request.address);
@@ -70,7 +85,11 @@ function identifies({ identifier }: Principal, request: PolicyRequest): boolean 
 }
 
 function headerHolds({ name, headerMatchSpecifier: wanted }: HeaderMatcher, request: PolicyRequest): boolean {
-  const values: Readonly<Record<string, string>> = { ":method": request.method, ":authority": request.host, ...request.headers };
+  const values: Readonly<Record<string, string>> = {
+    ":method": request.method,
+    ":authority": request.host,
+    ...request.headers,
+  };
   const text = values[name.toLowerCase()];
   if (text === undefined) return false;
   return wanted.case === "presentMatch" || (wanted.case === "stringMatch" && textHolds(wanted.value, text));
@@ -105,7 +124,9 @@ function valueHolds({ matchPattern }: ValueMatcher, value: string | readonly str
       return typeof value === "string" && textHolds(matchPattern.value, value);
     case "listMatch": {
       const element = matchPattern.value.matchPattern;
-      return typeof value !== "string" && element.case === "oneOf" && value.some((entry) => valueHolds(element.value, entry));
+      return (
+        typeof value !== "string" && element.case === "oneOf" && value.some((entry) => valueHolds(element.value, entry))
+      );
     }
     case "orMatch":
       return matchPattern.value.valueMatchers.some((inner) => valueHolds(inner, value));

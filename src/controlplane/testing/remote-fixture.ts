@@ -14,7 +14,8 @@ export function createRemoteFixture({ graph, inputs }: ModelFixture, clusterId: 
     graph.batch(() => {
       for (const object of objects) {
         const feed = feeds.find(({ kind }) => kind.kind === object.kind);
-        if (feed === undefined) throw new Error(`a remote cluster's ${object.kind ?? "object without a kind"} is not read`);
+        if (feed === undefined)
+          throw new Error(`a remote cluster's ${object.kind ?? "object without a kind"} is not read`);
         feed.take(keyOf(object), present ? object : undefined);
       }
     });

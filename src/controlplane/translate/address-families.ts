@@ -17,18 +17,28 @@ export function addressFamiliesOf(addresses: readonly string[]): AddressFamilies
 
 const lookups = { IPv6: Cluster_DnsLookupFamily.V6_ONLY, both: Cluster_DnsLookupFamily.ALL } as const;
 /** Each is made once, for all proxies of the same families. */
-const made = { IPv6: new WeakMap<EncodedResource, EncodedResource>(), both: new WeakMap<EncodedResource, EncodedResource>() };
+const made = {
+  IPv6: new WeakMap<EncodedResource, EncodedResource>(),
+  both: new WeakMap<EncodedResource, EncodedResource>(),
+};
 
 /**
  * A resource for proxies of these families: clusters that resolve names look for addresses that such a proxy can reach. They are made for
  * IPv4, which most meshes have alone, so that those share what is encoded.
  */
-export function forAddressFamilies(families: "IPv6" | "both", typeUrl: string, resource: EncodedResource): EncodedResource {
+export function forAddressFamilies(
+  families: "IPv6" | "both",
+  typeUrl: string,
+  resource: EncodedResource,
+): EncodedResource {
   if (typeUrl !== typeUrls.cluster) return resource;
   const known = made[families].get(resource);
   if (known !== undefined) return known;
   const cluster = fromBinary(ClusterSchema, fromBinary(AnySchema, resource.any).value);
-  const changed = cluster.dnsLookupFamily === Cluster_DnsLookupFamily.V4_ONLY ? encodeResource(ClusterSchema, resource.name, Object.assign(cluster, { dnsLookupFamily: lookups[families] })) : resource;
+  const changed =
+    cluster.dnsLookupFamily === Cluster_DnsLookupFamily.V4_ONLY
+      ? encodeResource(ClusterSchema, resource.name, Object.assign(cluster, { dnsLookupFamily: lookups[families] }))
+      : resource;
   made[families].set(resource, changed);
   return changed;
 }

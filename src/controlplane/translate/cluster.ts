@@ -33,7 +33,11 @@ const originalDestinationCleanupMs = 60_000;
 export const originalDestinationFilter = "envoy.filters.listener.original_dst";
 export const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 /** Limits that are never reached: what a policy does not limit is not limited. */
-export const noCircuitBreakers = { thresholds: [{ maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited }] };
+export const noCircuitBreakers = {
+  thresholds: [
+    { maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited },
+  ],
+};
 
 export const rawBuffer: TransportSocketInit = {
   name: "envoy.transport_sockets.raw_buffer",
@@ -68,7 +72,12 @@ export function mutualTls(sni: string, identities: readonly string[], http2: boo
         sni,
         commonTlsContext: {
           ...meshTls(TlsParameters_TlsProtocol.TLSv1_2, ["istio-peer-exchange", "istio", ...(http2 ? ["h2"] : [])]),
-          ...meshPeers(identities.map((exact) => ({ sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern: { case: "exact" as const, value: exact } } }))),
+          ...meshPeers(
+            identities.map((exact) => ({
+              sanType: SubjectAltNameMatcher_SanType.URI,
+              matcher: { matchPattern: { case: "exact" as const, value: exact } },
+            })),
+          ),
         },
       }),
     },
@@ -97,8 +106,20 @@ interface TunnelClusterOptions {
 }
 
 /** Tunnels to the HBONE port of wherever a connection was going. */
-export function tunnelCluster(name: string, mesh: MeshSettings, { addressIn, peers = [], options = tunnelOptions() }: TunnelClusterOptions): Cluster {
-  const elsewhere = addressIn === undefined ? {} : { metadataKey: { key: originalDestinationFilter, path: [{ segment: { case: "key" as const, value: addressIn } }] } };
+export function tunnelCluster(
+  name: string,
+  mesh: MeshSettings,
+  { addressIn, peers = [], options = tunnelOptions() }: TunnelClusterOptions,
+): Cluster {
+  const elsewhere =
+    addressIn === undefined
+      ? {}
+      : {
+          metadataKey: {
+            key: originalDestinationFilter,
+            path: [{ segment: { case: "key" as const, value: addressIn } }],
+          },
+        };
   return create(ClusterSchema, {
     name,
     altStatName: `${name};`,
@@ -115,8 +136,14 @@ export function tunnelCluster(name: string, mesh: MeshSettings, { addressIn, pee
 
 /** TLS of HBONE at its client. */
 export function tunnelTls(mesh: MeshSettings, peers: readonly SubjectAltNameInit[] = []): TransportSocketInit {
-  const commonTlsContext = { ...meshTls(TlsParameters_TlsProtocol.TLSv1_3, ["h2"]), ...meshPeers([trustDomainPeers(mesh.trustDomain), ...peers]) };
-  return { name: "tls", configType: { case: "typedConfig", value: packed(UpstreamTlsContextSchema, { commonTlsContext }) } };
+  const commonTlsContext = {
+    ...meshTls(TlsParameters_TlsProtocol.TLSv1_3, ["h2"]),
+    ...meshPeers([trustDomainPeers(mesh.trustDomain), ...peers]),
+  };
+  return {
+    name: "tls",
+    configType: { case: "typedConfig", value: packed(UpstreamTlsContextSchema, { commonTlsContext }) },
+  };
 }
 
 /** HTTP/2 that takes CONNECT; a connection may be for one tunnel alone. */
@@ -124,7 +151,10 @@ export function tunnelOptions(pooling: { readonly maxRequestsPerConnection?: num
   return {
     [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
       commonHttpProtocolOptions: { ...pooling, idleTimeout: durationOfMs(hboneIdleMs) },
-      upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "http2ProtocolOptions", value: { allowConnect: true } } } },
+      upstreamProtocolOptions: {
+        case: "explicitHttpConfig",
+        value: { protocolConfig: { case: "http2ProtocolOptions", value: { allowConnect: true } } },
+      },
     }),
   };
 }
@@ -152,7 +182,10 @@ export function passthroughCluster(mesh: MeshSettings): Cluster {
     typedExtensionProtocolOptions: {
       [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
         commonHttpProtocolOptions: { idleTimeout: durationOfMs(passthroughIdleMs) },
-        upstreamProtocolOptions: { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } },
+        upstreamProtocolOptions: {
+          case: "useDownstreamProtocolConfig",
+          value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+        },
       }),
     },
   });

@@ -40,14 +40,24 @@ export type TunnelSource = "waypoint" | "gateway";
 export function doubleTunnelListeners(source: TunnelSource, network: string): readonly Listener[] {
   const state = (objectKey: string, format: string, more: { readonly factoryKey?: string } = {}) => ({
     key: { case: "objectKey" as const, value: objectKey },
-    value: { case: "formatString" as const, value: { format: { case: "textFormatSource" as const, value: { specifier: { case: "inlineString" as const, value: format } } } } },
+    value: {
+      case: "formatString" as const,
+      value: {
+        format: {
+          case: "textFormatSource" as const,
+          value: { specifier: { case: "inlineString" as const, value: format } },
+        },
+      },
+    },
     sharedWithUpstream: FilterStateValue_SharedWithUpstream.TRANSITIVE,
     ...more,
   });
   const propagate = filterInit("propagate_endpoint_metadata", NetworkSetFilterStateSchema, {
     onNewConnection: [
       state("envoy.filters.listener.original_dst.local_ip", `%DYNAMIC_METADATA(${originalDestinationFilter}:local)%`),
-      state(targetState, "%DYNAMIC_METADATA(istio:double_hbone:hbone_target_address)%", { factoryKey: "istio.hashable_string" }),
+      state(targetState, "%DYNAMIC_METADATA(istio:double_hbone:hbone_target_address)%", {
+        factoryKey: "istio.hashable_string",
+      }),
     ],
   });
   const tunnel = (name: string, header: readonly [key: string, value: string]) =>
@@ -56,13 +66,27 @@ export function doubleTunnelListeners(source: TunnelSource, network: string): re
       clusterSpecifier: { case: "cluster", value: name },
       tunnelingConfig: {
         hostname: `%FILTER_STATE(${targetState}:PLAIN)%`,
-        headersToAdd: [{ appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD, header: { key: header[0], value: header[1] } }],
+        headersToAdd: [
+          {
+            appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+            header: { key: header[0], value: header[1] },
+          },
+        ],
       },
     });
   const listener = { listenerSpecifier: { case: "internalListener" as const, value: {} }, useOriginalDst: false };
   return [
-    create(ListenerSchema, { ...listener, name: innerConnectName, filterChains: [{ filters: [propagate, tunnel(innerConnectName, ["x-forwarded-network", network])] }] }),
-    create(ListenerSchema, { ...listener, name: outerConnectName, listenerFilters: [originalDestination()], filterChains: [{ filters: [tunnel(outerConnectName, ["x-istio-source", source])] }] }),
+    create(ListenerSchema, {
+      ...listener,
+      name: innerConnectName,
+      filterChains: [{ filters: [propagate, tunnel(innerConnectName, ["x-forwarded-network", network])] }],
+    }),
+    create(ListenerSchema, {
+      ...listener,
+      name: outerConnectName,
+      listenerFilters: [originalDestination()],
+      filterChains: [{ filters: [tunnel(outerConnectName, ["x-istio-source", source])] }],
+    }),
   ];
 }
 
@@ -74,9 +98,26 @@ export function doubleTunnelClusters(mesh: MeshSettings): readonly Cluster[] {
     altStatName: `${innerConnectName};`,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
     circuitBreakers: noCircuitBreakers,
-    loadAssignment: { clusterName: innerConnectName, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address: { address: internalAddress(outerConnectName) } } } }] }] },
+    loadAssignment: {
+      clusterName: innerConnectName,
+      endpoints: [
+        {
+          lbEndpoints: [
+            {
+              hostIdentifier: { case: "endpoint", value: { address: { address: internalAddress(outerConnectName) } } },
+            },
+          ],
+        },
+      ],
+    },
     typedExtensionProtocolOptions: unpooled,
-    transportSocket: { name: "internal_upstream_with_tls", configType: { case: "typedConfig", value: packed(InternalUpstreamTransportSchema, { transportSocket: tunnelTls(mesh) }) } },
+    transportSocket: {
+      name: "internal_upstream_with_tls",
+      configType: {
+        case: "typedConfig",
+        value: packed(InternalUpstreamTransportSchema, { transportSocket: tunnelTls(mesh) }),
+      },
+    },
   });
   return [inner, tunnelCluster(outerConnectName, mesh, { options: unpooled })];
 }

@@ -1,6 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 import type { ClientTls } from "../../api/istio/index.ts";
-import { Cluster_DnsLookupFamily, Cluster_LbPolicy, ClusterSchema, DynamicForwardProxyClusterSchema, DynamicForwardProxyFilterSchema, HttpProtocolOptionsSchema, SniDynamicForwardProxySchema } from "../../wire/envoy/index.ts";
+import {
+  Cluster_DnsLookupFamily,
+  Cluster_LbPolicy,
+  ClusterSchema,
+  DynamicForwardProxyClusterSchema,
+  DynamicForwardProxyFilterSchema,
+  HttpProtocolOptionsSchema,
+  SniDynamicForwardProxySchema,
+} from "../../wire/envoy/index.ts";
 import type { ServiceModel } from "../model/service/service.ts";
 import { packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
@@ -26,12 +34,19 @@ export function forwardDynamically(draft: ClusterDraft, hostname: string, tls: C
   const named = tls?.sni === undefined;
   const checked = tls?.insecureSkipVerify !== true;
   if (originates && (named || checked)) {
-    http.upstreamHttpProtocolOptions = create(HttpProtocolOptionsSchema, { upstreamHttpProtocolOptions: { autoSni: named, autoSanValidation: checked } }).upstreamHttpProtocolOptions!;
+    http.upstreamHttpProtocolOptions = create(HttpProtocolOptionsSchema, {
+      upstreamHttpProtocolOptions: { autoSni: named, autoSanValidation: checked },
+    }).upstreamHttpProtocolOptions!;
   }
   const isSecure = originates ? named && checked : !hasHttpOptions(draft);
   const insecure = isSecure ? {} : { allowInsecureClusterOptions: true };
-  const typedConfig = packed(DynamicForwardProxyClusterSchema, { ...insecure, clusterImplementationSpecifier: { case: "dnsCacheConfig", value: dnsCache(hostname) } });
-  cluster.clusterDiscoveryType = create(ClusterSchema, { clusterDiscoveryType: { case: "clusterType", value: { name: "envoy.clusters.dynamic_forward_proxy", typedConfig } } }).clusterDiscoveryType;
+  const typedConfig = packed(DynamicForwardProxyClusterSchema, {
+    ...insecure,
+    clusterImplementationSpecifier: { case: "dnsCacheConfig", value: dnsCache(hostname) },
+  });
+  cluster.clusterDiscoveryType = create(ClusterSchema, {
+    clusterDiscoveryType: { case: "clusterType", value: { name: "envoy.clusters.dynamic_forward_proxy", typedConfig } },
+  }).clusterDiscoveryType;
   cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
   cluster.lbConfig = { case: undefined };
   delete cluster.commonLbConfig;
@@ -39,10 +54,15 @@ export function forwardDynamically(draft: ClusterDraft, hostname: string, tls: C
 
 /** Resolves the host of each request that is routed to the cluster of the wildcard; leaves others alone. */
 export function forwardHttpFilter(hostname: string): FilterInit {
-  return filterInit("envoy.filters.http.dynamic_forward_proxy", DynamicForwardProxyFilterSchema, { implementationSpecifier: { case: "dnsCacheConfig", value: dnsCache(hostname) } });
+  return filterInit("envoy.filters.http.dynamic_forward_proxy", DynamicForwardProxyFilterSchema, {
+    implementationSpecifier: { case: "dnsCacheConfig", value: dnsCache(hostname) },
+  });
 }
 
 /** Resolves the server name of each connection; stands before the TCP proxy. */
 export function forwardTlsFilter(hostname: string, port: number): FilterInit {
-  return filterInit("envoy.extensions.filters.network.sni_dynamic_forward_proxy", SniDynamicForwardProxySchema, { dnsCacheConfig: dnsCache(hostname), portSpecifier: { case: "portValue", value: port } });
+  return filterInit("envoy.extensions.filters.network.sni_dynamic_forward_proxy", SniDynamicForwardProxySchema, {
+    dnsCacheConfig: dnsCache(hostname),
+    portSpecifier: { case: "portValue", value: port },
+  });
 }

@@ -1,6 +1,14 @@
 import { create, type JsonObject } from "@bufbuild/protobuf";
 import type { ClientTls } from "../../api/istio/index.ts";
-import { ClusterLoadAssignmentSchema, HealthStatus, LbEndpointSchema, LocalityLbEndpointsSchema, type ClusterLoadAssignment, type LbEndpoint, type LocalityLbEndpoints } from "../../wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  HealthStatus,
+  LbEndpointSchema,
+  LocalityLbEndpointsSchema,
+  type ClusterLoadAssignment,
+  type LbEndpoint,
+  type LocalityLbEndpoints,
+} from "../../wire/envoy/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
 import { localityText, takesIstioTls, type EndpointModel } from "../model/service/service-endpoint-model.ts";
 import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
@@ -26,23 +34,40 @@ export interface LocalityGroup {
 }
 
 /** Endpoints by locality, each reached the way that its workload takes. They must be in the order of their localities. */
-export function localityGroups(endpoints: readonly EndpointModel[], options: AssignmentOptions): readonly LocalityGroup[] {
+export function localityGroups(
+  endpoints: readonly EndpointModel[],
+  options: AssignmentOptions,
+): readonly LocalityGroup[] {
   const byLocality = Map.groupBy(endpoints, (endpoint) => localityText(endpoint.locality));
   return [...byLocality.values()].flatMap((members) => {
-    const located = members.map((endpoint) => ({ endpoint, resource: lbEndpoint(endpoint, options), mutualTls: speaksMutualTls(endpoint, options) }));
+    const located = members.map((endpoint) => ({
+      endpoint,
+      resource: lbEndpoint(endpoint, options),
+      mutualTls: speaksMutualTls(endpoint, options),
+    }));
     const reached = options.client === undefined ? located : acrossNetworks(located, options.client);
     // Of a locality that is out of reach clients need not know; upstream names it all the same.
-    return localityGroup(reached.map(({ endpoint }) => endpoint), reached.map(({ resource }) => resource), members[0]?.locality);
+    return localityGroup(
+      reached.map(({ endpoint }) => endpoint),
+      reached.map(({ resource }) => resource),
+      members[0]?.locality,
+    );
   });
 }
 
 /** The weight of a locality is that of its endpoints together. */
-export function localityGroup(endpoints: LocalityGroup["endpoints"], resources: readonly LbEndpoint[], locality = endpoints[0]?.locality): LocalityGroup {
+export function localityGroup(
+  endpoints: LocalityGroup["endpoints"],
+  resources: readonly LbEndpoint[],
+  locality = endpoints[0]?.locality,
+): LocalityGroup {
   const { region, zone, subzone } = locality ?? { region: "", zone: "", subzone: "" };
   const resource = create(LocalityLbEndpointsSchema, {
     ...(region === "" && zone === "" && subzone === "" ? {} : { locality: { region, zone, subZone: subzone } }),
     lbEndpoints: [...resources],
-    ...(endpoints.length === 0 ? {} : { loadBalancingWeight: endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0) }),
+    ...(endpoints.length === 0
+      ? {}
+      : { loadBalancingWeight: endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0) }),
   });
   return { resource, endpoints };
 }
@@ -76,7 +101,14 @@ function lbEndpoint(endpoint: EndpointModel, options: AssignmentOptions): LbEndp
     metadata["envoy.transport_socket_match"] = { tlsMode: "istio" };
   }
   return create(LbEndpointSchema, {
-    hostIdentifier: { case: "endpoint", value: { address: { address: tunnelled ? internalAddress(connectOriginateName, destination) : socketAddress(address, port) } } },
+    hostIdentifier: {
+      case: "endpoint",
+      value: {
+        address: {
+          address: tunnelled ? internalAddress(connectOriginateName, destination) : socketAddress(address, port),
+        },
+      },
+    },
     ...(healthKnown ? { healthStatus: HealthStatus.HEALTHY } : {}),
     loadBalancingWeight: endpoint.weight,
     metadata: filterMetadata(metadata),

@@ -1,6 +1,12 @@
 import { create, type DescMessage, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack, type Any, type Duration } from "@bufbuild/protobuf/wkt";
-import { ApiConfigSource_ApiType, ApiVersion, MetadataSchema, type ConfigSourceSchema, type Metadata } from "../../wire/envoy/index.ts";
+import {
+  ApiConfigSource_ApiType,
+  ApiVersion,
+  MetadataSchema,
+  type ConfigSourceSchema,
+  type Metadata,
+} from "../../wire/envoy/index.ts";
 
 /** A message packed as `google.protobuf.Any`. */
 export function packed<Schema extends DescMessage>(schema: Schema, init: MessageInitShape<Schema>): Any {

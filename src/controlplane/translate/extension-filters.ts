@@ -27,14 +27,26 @@ const namePrefix = "extensions.istio.io/trafficextension/";
 const filterType = "envoy.config.listener.v3.Filter";
 const httpFilterType = "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter";
 const typeUrl = (name: string): string => `type.googleapis.com/envoy.extensions.${name}`;
-const wasmTypes = { HTTP: typeUrl("filters.http.wasm.v3.Wasm"), NETWORK: typeUrl("filters.network.wasm.v3.Wasm") } as const;
-const rbacTypes = { HTTP: typeUrl("filters.http.rbac.v3.RBAC"), NETWORK: typeUrl("filters.network.rbac.v3.RBAC") } as const;
+const wasmTypes = {
+  HTTP: typeUrl("filters.http.wasm.v3.Wasm"),
+  NETWORK: typeUrl("filters.network.wasm.v3.Wasm"),
+} as const;
+const rbacTypes = {
+  HTTP: typeUrl("filters.http.rbac.v3.RBAC"),
+  NETWORK: typeUrl("filters.network.rbac.v3.RBAC"),
+} as const;
 
 export function compileExtension(selected: SelectedExtension, context: ExtensionContext): CompiledExtension {
   const { namespace, name, spec } = selected.facts;
   const resource = `${namePrefix}${namespace}.${name}`;
   if (spec.extension.kind === "lua") {
-    const http = { name: resource, typedConfig: { "@type": typeUrl("filters.http.lua.v3.Lua"), defaultSourceCode: { inlineString: spec.extension.inlineCode } } };
+    const http = {
+      name: resource,
+      typedConfig: {
+        "@type": typeUrl("filters.http.lua.v3.Lua"),
+        defaultSourceCode: { inlineString: spec.extension.inlineCode },
+      },
+    };
     return { name: resource, selected, http, network: undefined, config: undefined };
   }
   const { wasm } = spec.extension;
@@ -51,23 +63,45 @@ export function compileExtension(selected: SelectedExtension, context: Extension
 
 /** What fails to load is replaced, by the proxy's agent, by a filter that refuses or lets pass. */
 function discovered(name: string, type: keyof typeof wasmTypes): JsonObject {
-  return { name, configDiscovery: { configSource: { ads: {}, initialFetchTimeout: "0s", resourceApiVersion: "V3" }, typeUrls: [wasmTypes[type], rbacTypes[type]] } };
+  return {
+    name,
+    configDiscovery: {
+      configSource: { ads: {}, initialFetchTimeout: "0s", resourceApiVersion: "V3" },
+      typeUrls: [wasmTypes[type], rbacTypes[type]],
+    },
+  };
 }
 
 /** For a proxy that runs no program: one that is optional, so that the proxy tells of it; or one that refuses all. */
 function substitute(name: string, type: keyof typeof wasmTypes, { failStrategy }: WasmModule): JsonObject | undefined {
-  if (failStrategy !== "FAIL_OPEN") return { name, typedConfig: { "@type": rbacTypes[type], rules: {}, ...(type === "NETWORK" ? { statPrefix: "wasm." } : {}) } };
+  if (failStrategy !== "FAIL_OPEN")
+    return {
+      name,
+      typedConfig: { "@type": rbacTypes[type], rules: {}, ...(type === "NETWORK" ? { statPrefix: "wasm." } : {}) },
+    };
   return type === "HTTP" ? { name, isOptional: true, typedConfig: { "@type": wasmTypes.HTTP } } : undefined;
 }
 
-function extensionConfig(name: string, type: keyof typeof wasmTypes, { facts }: SelectedExtension, wasm: WasmModule, { types, pullSecret }: ExtensionContext): EncodedResource {
+function extensionConfig(
+  name: string,
+  type: keyof typeof wasmTypes,
+  { facts }: SelectedExtension,
+  wasm: WasmModule,
+  { types, pullSecret }: ExtensionContext,
+): EncodedResource {
   const desc = types.mustHave("envoy.config.core.v3.TypedExtensionConfig");
-  const secret = wasm.imagePullSecret === "" ? {} : { ISTIO_META_WASM_IMAGE_PULL_SECRET: pullSecret(facts.namespace, wasm.imagePullSecret) };
+  const secret =
+    wasm.imagePullSecret === ""
+      ? {}
+      : { ISTIO_META_WASM_IMAGE_PULL_SECRET: pullSecret(facts.namespace, wasm.imagePullSecret) };
   const config: JsonObject = {
     name: `${facts.namespace}.${facts.name}`,
     rootId: wasm.pluginName,
     failurePolicy: wasm.failStrategy === "FAIL_CLOSE" ? "FAIL_CLOSED" : wasm.failStrategy,
-    configuration: Object.keys(wasm.pluginConfig).length === 0 ? {} : { "@type": "type.googleapis.com/google.protobuf.StringValue", value: sortedJson(wasm.pluginConfig) },
+    configuration:
+      Object.keys(wasm.pluginConfig).length === 0
+        ? {}
+        : { "@type": "type.googleapis.com/google.protobuf.StringValue", value: sortedJson(wasm.pluginConfig) },
     vmConfig: {
       runtime: "envoy.wasm.runtime.v8",
       code: sourceOf(wasm),
@@ -75,14 +109,24 @@ function extensionConfig(name: string, type: keyof typeof wasmTypes, { facts }: 
         hostEnvKeys: wasm.env.filter(({ valueFrom }) => valueFrom === "HOST").map((variable) => variable.name),
         keyValues: {
           ...secret,
-          ...(wasm.imagePullPolicy === "UNSPECIFIED_POLICY" ? {} : { ISTIO_META_WASM_IMAGE_PULL_POLICY: wasm.imagePullPolicy }),
+          ...(wasm.imagePullPolicy === "UNSPECIFIED_POLICY"
+            ? {}
+            : { ISTIO_META_WASM_IMAGE_PULL_POLICY: wasm.imagePullPolicy }),
           ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION: facts.resourceVersion,
-          ...Object.fromEntries(wasm.env.filter(({ valueFrom }) => valueFrom === "INLINE").map((variable) => [variable.name, variable.value])),
+          ...Object.fromEntries(
+            wasm.env
+              .filter(({ valueFrom }) => valueFrom === "INLINE")
+              .map((variable) => [variable.name, variable.value]),
+          ),
         },
       },
     },
   };
-  return encodeResource(desc, name, fromJson(desc, { name, typedConfig: { "@type": wasmTypes[type], config } }, { registry: types.registry }));
+  return encodeResource(
+    desc,
+    name,
+    fromJson(desc, { name, typedConfig: { "@type": wasmTypes[type], config } }, { registry: types.registry }),
+  );
 }
 
 const fetchTimeout = "30s";
@@ -114,7 +158,10 @@ export interface ChainTraffic {
 }
 
 /** Those for a chain's traffic, by phase. */
-export function extensionsFor(extensions: readonly CompiledExtension[], traffic: ChainTraffic): ReadonlyMap<Phase, readonly CompiledExtension[]> {
+export function extensionsFor(
+  extensions: readonly CompiledExtension[],
+  traffic: ChainTraffic,
+): ReadonlyMap<Phase, readonly CompiledExtension[]> {
   const found = new Map<Phase, CompiledExtension[]>();
   for (const extension of extensions) {
     const { facts, hosts } = extension.selected;
@@ -129,38 +176,97 @@ export function extensionsFor(extensions: readonly CompiledExtension[], traffic:
 
 function isForTraffic(match: SelectedExtension["facts"]["spec"]["match"], { side, port }: ChainTraffic): boolean {
   if (match.length === 0) return true;
-  return match.some(({ mode, ports }) => (mode === "UNDEFINED" || mode === "CLIENT_AND_SERVER" || mode === side) && (ports.length === 0 || ports.includes(port)));
+  return match.some(
+    ({ mode, ports }) =>
+      (mode === "UNDEFINED" || mode === "CLIENT_AND_SERVER" || mode === side) &&
+      (ports.length === 0 || ports.includes(port)),
+  );
 }
 
 const exchangeNames: ReadonlySet<string> = new Set(["istio.metadata_exchange", "waypoint_downstream_peer_metadata"]);
-const requestFeatures: ReadonlySet<string> = new Set(["envoy.filters.http.grpc_web", "envoy.filters.http.grpc_stats", "istio.alpn", "envoy.filters.http.fault", "envoy.filters.http.cors", "istio.stats", "envoy.filters.http.router"]);
-const waypointTelemetry: ReadonlySet<string> = new Set(["waypoint_upstream_peer_metadata", "istio.stats", "envoy.filters.http.router"]);
+const requestFeatures: ReadonlySet<string> = new Set([
+  "envoy.filters.http.grpc_web",
+  "envoy.filters.http.grpc_stats",
+  "istio.alpn",
+  "envoy.filters.http.fault",
+  "envoy.filters.http.cors",
+  "istio.stats",
+  "envoy.filters.http.router",
+]);
+const waypointTelemetry: ReadonlySet<string> = new Set([
+  "waypoint_upstream_peer_metadata",
+  "istio.stats",
+  "envoy.filters.http.router",
+]);
 
 /** Puts filters for requests where their phases are: around what authenticates and what authorizes, and before what observes. */
-export function insertHttpExtensions(manager: HttpConnectionManager, found: ReadonlyMap<Phase, readonly CompiledExtension[]>, isWaypoint: boolean, types: EnvoyTypes): boolean {
+export function insertHttpExtensions(
+  manager: HttpConnectionManager,
+  found: ReadonlyMap<Phase, readonly CompiledExtension[]>,
+  isWaypoint: boolean,
+  types: EnvoyTypes,
+): boolean {
   const { httpFilters: filters } = manager;
   const before = filters.length;
   const features = indexOf(filters, requestFeatures);
   const security = filters.slice(0, features);
-  const authentication = 1 + Math.max(lastOf(security, (name) => exchangeNames.has(name)), lastOf(security, (name) => name === "envoy.filters.http.ext_authz"));
-  const authorization = Math.max(authentication, 1 + lastOf(security, (name) => name === "envoy.filters.http.jwt_authn"));
-  const made = (phase: Phase): HttpFilter[] => (found.get(phase) ?? []).flatMap(({ http }) => (http === undefined ? [] : (fromJson(types.mustHave(httpFilterType), http, { registry: types.registry }) as unknown as HttpFilter)));
+  const authentication =
+    1 +
+    Math.max(
+      lastOf(security, (name) => exchangeNames.has(name)),
+      lastOf(security, (name) => name === "envoy.filters.http.ext_authz"),
+    );
+  const authorization = Math.max(
+    authentication,
+    1 + lastOf(security, (name) => name === "envoy.filters.http.jwt_authn"),
+  );
+  const made = (phase: Phase): HttpFilter[] =>
+    (found.get(phase) ?? []).flatMap(({ http }) =>
+      http === undefined
+        ? []
+        : (fromJson(types.mustHave(httpFilterType), http, { registry: types.registry }) as unknown as HttpFilter),
+    );
   // From the end, so that the places before stay what they are.
-  filters.splice(isWaypoint ? indexOf(filters, waypointTelemetry) : features, 0, ...made("STATS"), ...made("UNSPECIFIED"));
+  filters.splice(
+    isWaypoint ? indexOf(filters, waypointTelemetry) : features,
+    0,
+    ...made("STATS"),
+    ...made("UNSPECIFIED"),
+  );
   filters.splice(authorization, 0, ...made("AUTHZ"));
   filters.splice(authentication, 0, ...made("AUTHN"));
   return filters.length > before;
 }
 
 /** The same for connections: before requests are told apart, or around what authorizes connections. */
-export function insertNetworkExtensions(chain: FilterChain, found: ReadonlyMap<Phase, readonly CompiledExtension[]>, types: EnvoyTypes): boolean {
+export function insertNetworkExtensions(
+  chain: FilterChain,
+  found: ReadonlyMap<Phase, readonly CompiledExtension[]>,
+  types: EnvoyTypes,
+): boolean {
   const { filters } = chain;
   const before = filters.length;
   const isHttp = filters.some(({ name }) => name === "envoy.filters.network.http_connection_manager");
-  const telemetry = indexOf(filters, new Set(["istio.stats", "envoy.filters.network.http_connection_manager", "envoy.filters.network.tcp_proxy"]));
+  const telemetry = indexOf(
+    filters,
+    new Set(["istio.stats", "envoy.filters.network.http_connection_manager", "envoy.filters.network.tcp_proxy"]),
+  );
   const security = filters.slice(0, telemetry);
-  const authorization = isHttp ? telemetry : 1 + Math.max(lastOf(security, (name) => exchangeNames.has(name)), lastOf(security, (name) => name === "envoy.filters.network.ext_authz"));
-  const made = (phase: Phase): Filter[] => (found.get(phase) ?? []).flatMap(({ network }) => (network === undefined ? [] : (fromJson(types.mustHave(filterType), network as JsonValue, { registry: types.registry }) as unknown as Filter)));
+  const authorization = isHttp
+    ? telemetry
+    : 1 +
+      Math.max(
+        lastOf(security, (name) => exchangeNames.has(name)),
+        lastOf(security, (name) => name === "envoy.filters.network.ext_authz"),
+      );
+  const made = (phase: Phase): Filter[] =>
+    (found.get(phase) ?? []).flatMap(({ network }) =>
+      network === undefined
+        ? []
+        : (fromJson(types.mustHave(filterType), network as JsonValue, {
+            registry: types.registry,
+          }) as unknown as Filter),
+    );
   filters.splice(telemetry, 0, ...made("STATS"), ...made("UNSPECIFIED"));
   filters.splice(authorization, 0, ...made("AUTHN"), ...made("AUTHZ"));
   return filters.length > before;

@@ -8,6 +8,10 @@ export interface FilterInit {
   readonly configType: { readonly case: "typedConfig"; readonly value: Any };
 }
 
-export function filterInit<Schema extends DescMessage>(name: string, schema: Schema, config: MessageInitShape<Schema>): FilterInit {
+export function filterInit<Schema extends DescMessage>(
+  name: string,
+  schema: Schema,
+  config: MessageInitShape<Schema>,
+): FilterInit {
   return { name, configType: { case: "typedConfig", value: packed(schema, config) } };
 }

@@ -41,7 +41,9 @@ export function grpcRoutesName({ host, port }: GrpcTarget): string {
 export function grpcListener(name: string, target: GrpcTarget): EncodedResource {
   const manager = packed(HttpConnectionManagerSchema, {
     routeSpecifier: { case: "rds", value: { routeConfigName: grpcRoutesName(target), configSource: overAds } },
-    httpFilters: [{ name: "envoy.filters.http.router", configType: { case: "typedConfig", value: packed(RouterSchema, {}) } }],
+    httpFilters: [
+      { name: "envoy.filters.http.router", configType: { case: "typedConfig", value: packed(RouterSchema, {}) } },
+    ],
   });
   const listener = create(ListenerSchema, { name });
   listener.$unknown = [{ no: apiListenerField, wireType: WireType.LengthDelimited, data: apiListener(manager) }];
@@ -63,7 +65,11 @@ export function grpcRoutes(target: GrpcTarget, table: EncodedResource): EncodedR
   const found = hosts.get(target.host);
   if (found === undefined) return undefined;
   const name = grpcRoutesName(target);
-  return encodeResource(RouteConfigurationSchema, name, create(RouteConfigurationSchema, { name, virtualHosts: [found] }));
+  return encodeResource(
+    RouteConfigurationSchema,
+    name,
+    create(RouteConfigurationSchema, { name, virtualHosts: [found] }),
+  );
 }
 
 /** A client may ask for thousands of names: a table is read once for all of them. */
@@ -82,7 +88,8 @@ function hostsByDomain(table: EncodedResource): ReadonlyMap<string, VirtualHost>
 function withoutFilters(host: VirtualHost): VirtualHost {
   for (const route of host.routes) {
     route.typedPerFilterConfig = {};
-    if (route.action.case === "route" && route.action.value.clusterSpecifier.case === "weightedClusters") for (const cluster of route.action.value.clusterSpecifier.value.clusters) cluster.typedPerFilterConfig = {};
+    if (route.action.case === "route" && route.action.value.clusterSpecifier.case === "weightedClusters")
+      for (const cluster of route.action.value.clusterSpecifier.value.clusters) cluster.typedPerFilterConfig = {};
   }
   host.typedPerFilterConfig = {};
   // The table is of this service alone, whatever name the client has for it.
@@ -90,13 +97,17 @@ function withoutFilters(host: VirtualHost): VirtualHost {
   return host;
 }
 
-const understoodBalancing: ReadonlySet<Cluster_LbPolicy> = new Set([Cluster_LbPolicy.ROUND_ROBIN, Cluster_LbPolicy.RING_HASH]);
+const understoodBalancing: ReadonlySet<Cluster_LbPolicy> = new Set([
+  Cluster_LbPolicy.ROUND_ROBIN,
+  Cluster_LbPolicy.RING_HASH,
+]);
 
 /** A cluster by its endpoints alone: clients refuse most of what Envoys are told beside them. Others are what they were. */
 export function grpcCluster(resource: EncodedResource): EncodedResource {
   const cluster = fromBinary(ClusterSchema, valueOf(resource));
   const { name, clusterDiscoveryType: discovery, edsClusterConfig, lbPolicy, outlierDetection } = cluster;
-  if (discovery.case !== "type" || discovery.value !== Cluster_DiscoveryType.EDS || edsClusterConfig === undefined) return resource;
+  if (discovery.case !== "type" || discovery.value !== Cluster_DiscoveryType.EDS || edsClusterConfig === undefined)
+    return resource;
   const understood = understoodBalancing.has(lbPolicy);
   return encodeResource(
     ClusterSchema,
@@ -116,9 +127,14 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
 export function grpcEndpoints(resource: EncodedResource): EncodedResource {
   const assignment = fromBinary(ClusterLoadAssignmentSchema, valueOf(resource));
   for (const locality of assignment.endpoints) {
-    locality.lbEndpoints = locality.lbEndpoints.filter(({ hostIdentifier: host }) => host.case === "endpoint" && host.value.address?.address.case === "socketAddress");
+    locality.lbEndpoints = locality.lbEndpoints.filter(
+      ({ hostIdentifier: host }) => host.case === "endpoint" && host.value.address?.address.case === "socketAddress",
+    );
     locality.locality ??= { $typeName: "envoy.config.core.v3.Locality", region: "", zone: "", subZone: "" };
-    locality.loadBalancingWeight ??= locality.lbEndpoints.reduce((sum, endpoint) => sum + (endpoint.loadBalancingWeight ?? 1), 0);
+    locality.loadBalancingWeight ??= locality.lbEndpoints.reduce(
+      (sum, endpoint) => sum + (endpoint.loadBalancingWeight ?? 1),
+      0,
+    );
   }
   assignment.endpoints = assignment.endpoints.filter(({ lbEndpoints }) => lbEndpoints.length > 0);
   return encodeResource(ClusterLoadAssignmentSchema, resource.name, assignment);

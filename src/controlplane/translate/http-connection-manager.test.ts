@@ -8,54 +8,166 @@ import { httpConnectionManager, type HttpConnectionManagerOptions } from "./http
 import { connectTerminateListener } from "./inbound/inbound-hbone.ts";
 
 function manager(options: Partial<HttpConnectionManagerOptions>): JsonObject {
-  const message = create(HttpConnectionManagerSchema, httpConnectionManager({ direction: "outbound", statPrefix: "outbound_0.0.0.0_80", mesh: testMesh, routes: { rds: "80" }, ...options }));
+  const message = create(
+    HttpConnectionManagerSchema,
+    httpConnectionManager({
+      direction: "outbound",
+      statPrefix: "outbound_0.0.0.0_80",
+      mesh: testMesh,
+      routes: { rds: "80" },
+      ...options,
+    }),
+  );
   return toJson(HttpConnectionManagerSchema, message, { registry: envoyRegistry() }) as JsonObject;
 }
 
 function filterNames(options: Partial<HttpConnectionManagerOptions>): readonly string[] {
-  return (manager(options)["httpFilters"] as JsonObject[]).map((filter) => (filter["name"] as string).replace("envoy.filters.http.", ""));
+  return (manager(options)["httpFilters"] as JsonObject[]).map((filter) =>
+    (filter["name"] as string).replace("envoy.filters.http.", ""),
+  );
 }
 
 test("filters come in the order in which they need each other, for each direction", () => {
-  const security = [{ name: "envoy.filters.http.rbac", configType: { case: "typedConfig", value: { $typeName: "google.protobuf.Any", typeUrl: "", value: new Uint8Array() } } }] as const;
-  assert.deepEqual(filterNames({}), ["istio.metadata_exchange", "grpc_stats", "istio.alpn", "fault", "cors", "istio.stats", "router"]);
-  const names = (direction: HttpConnectionManagerOptions["direction"]): readonly string[] => httpConnectionManager({ direction, statPrefix: "x", mesh: testMesh, routes: { rds: "80" }, security }).httpFilters?.map((filter) => (filter.name ?? "").replace("envoy.filters.http.", "")) ?? [];
-  assert.deepEqual(names("inbound"), ["istio.metadata_exchange", "rbac", "grpc_stats", "fault", "cors", "istio.stats", "router"]);
-  assert.deepEqual(names("gateway"), ["istio.metadata_exchange", "rbac", "grpc_stats", "istio.alpn", "fault", "cors", "istio.stats", "router"]);
-  assert.deepEqual(names("waypoint"), ["rbac", "grpc_stats", "fault", "cors", "waypoint_upstream_peer_metadata", "istio.stats", "router"]);
+  const security = [
+    {
+      name: "envoy.filters.http.rbac",
+      configType: {
+        case: "typedConfig",
+        value: { $typeName: "google.protobuf.Any", typeUrl: "", value: new Uint8Array() },
+      },
+    },
+  ] as const;
+  assert.deepEqual(filterNames({}), [
+    "istio.metadata_exchange",
+    "grpc_stats",
+    "istio.alpn",
+    "fault",
+    "cors",
+    "istio.stats",
+    "router",
+  ]);
+  const names = (direction: HttpConnectionManagerOptions["direction"]): readonly string[] =>
+    httpConnectionManager({
+      direction,
+      statPrefix: "x",
+      mesh: testMesh,
+      routes: { rds: "80" },
+      security,
+    }).httpFilters?.map((filter) => (filter.name ?? "").replace("envoy.filters.http.", "")) ?? [];
+  assert.deepEqual(names("inbound"), [
+    "istio.metadata_exchange",
+    "rbac",
+    "grpc_stats",
+    "fault",
+    "cors",
+    "istio.stats",
+    "router",
+  ]);
+  assert.deepEqual(names("gateway"), [
+    "istio.metadata_exchange",
+    "rbac",
+    "grpc_stats",
+    "istio.alpn",
+    "fault",
+    "cors",
+    "istio.stats",
+    "router",
+  ]);
+  assert.deepEqual(names("waypoint"), [
+    "rbac",
+    "grpc_stats",
+    "fault",
+    "cors",
+    "waypoint_upstream_peer_metadata",
+    "istio.stats",
+    "router",
+  ]);
   assert.deepEqual(filterNames({ grpcWeb: true }).slice(0, 3), ["istio.metadata_exchange", "grpc_web", "grpc_stats"]);
 });
 
 test("a client's certificate goes on to an application, is replaced at a gateway, and is not told of by a client's own proxy", () => {
   const told = (direction: HttpConnectionManagerOptions["direction"]): unknown => {
-    const { forwardClientCertDetails, setCurrentClientCertDetails, useRemoteAddress, serverName } = manager({ direction });
+    const { forwardClientCertDetails, setCurrentClientCertDetails, useRemoteAddress, serverName } = manager({
+      direction,
+    });
     return [forwardClientCertDetails, setCurrentClientCertDetails, useRemoteAddress, serverName];
   };
   assert.deepEqual(told("outbound"), [undefined, undefined, false, undefined]);
   assert.deepEqual(told("inbound"), ["APPEND_FORWARD", { subject: true, dns: true, uri: true }, false, "istio-envoy"]);
-  assert.deepEqual(told("gateway"), ["SANITIZE_SET", { subject: true, cert: true, dns: true, uri: true }, true, "istio-envoy"]);
+  assert.deepEqual(told("gateway"), [
+    "SANITIZE_SET",
+    { subject: true, cert: true, dns: true, uri: true },
+    true,
+    "istio-envoy",
+  ]);
   assert.deepEqual(told("waypoint"), [undefined, undefined, false, "istio-envoy"]);
 });
 
 test("what an application is told of a certificate can be more or less", () => {
-  const mesh = { ...testMesh, proxyHeaders: { ...testMesh.proxyHeaders, clientCertificateDetails: { dns: false, cert: true } } };
-  assert.deepEqual(manager({ direction: "inbound", mesh })["setCurrentClientCertDetails"], { subject: true, cert: true, uri: true });
+  const mesh = {
+    ...testMesh,
+    proxyHeaders: { ...testMesh.proxyHeaders, clientCertificateDetails: { dns: false, cert: true } },
+  };
+  assert.deepEqual(manager({ direction: "inbound", mesh })["setCurrentClientCertDetails"], {
+    subject: true,
+    cert: true,
+    uri: true,
+  });
 });
 
 test("what the mesh config says of headers holds for an application's own requests too, and at the end of tunnels", () => {
-  const mesh = { ...testMesh, proxyHeaders: { ...testMesh.proxyHeaders, serverValue: "own", requestIdDisabled: true, forwardedClientCert: "SANITIZE", envoyDebugHeadersDisabled: true } } as const;
+  const mesh = {
+    ...testMesh,
+    proxyHeaders: {
+      ...testMesh.proxyHeaders,
+      serverValue: "own",
+      requestIdDisabled: true,
+      forwardedClientCert: "SANITIZE",
+      envoyDebugHeadersDisabled: true,
+    },
+  } as const;
   assert.equal(manager({ mesh })["serverName"], "own");
   const tunnel = toJson(ListenerSchema, connectTerminateListener(mesh, "0.0.0.0"), { registry: envoyRegistry() });
-  const { serverName, generateRequestId, forwardClientCertDetails = "SANITIZE", httpFilters } = valueAt(tunnel, "filterChains", 0, "filters", 0, "typedConfig") as Record<string, JsonValue>;
-  assert.deepEqual([serverName, generateRequestId, forwardClientCertDetails, valueAt(httpFilters, 2, "typedConfig", "suppressEnvoyHeaders")], ["own", false, "SANITIZE", true]);
+  const {
+    serverName,
+    generateRequestId,
+    forwardClientCertDetails = "SANITIZE",
+    httpFilters,
+  } = valueAt(tunnel, "filterChains", 0, "filters", 0, "typedConfig") as Record<string, JsonValue>;
+  assert.deepEqual(
+    [
+      serverName,
+      generateRequestId,
+      forwardClientCertDetails,
+      valueAt(httpFilters, 2, "typedConfig", "suppressEnvoyHeaders"),
+    ],
+    ["own", false, "SANITIZE", true],
+  );
 });
 
 test("paths are normalized and accesses logged as the mesh config says", () => {
-  const mesh = { ...testMesh, pathNormalization: "DECODE_AND_MERGE_SLASHES", accessLogFile: "/dev/stdout", accessLogEncoding: "JSON", accessLogFormat: '{"at":"%START_TIME%"}' } as const;
+  const mesh = {
+    ...testMesh,
+    pathNormalization: "DECODE_AND_MERGE_SLASHES",
+    accessLogFile: "/dev/stdout",
+    accessLogEncoding: "JSON",
+    accessLogFormat: '{"at":"%START_TIME%"}',
+  } as const;
   const decoded = manager({ mesh });
-  assert.deepEqual([decoded["normalizePath"], decoded["mergeSlashes"], decoded["pathWithEscapedSlashesAction"]], [true, true, "UNESCAPE_AND_FORWARD"]);
+  assert.deepEqual(
+    [decoded["normalizePath"], decoded["mergeSlashes"], decoded["pathWithEscapedSlashesAction"]],
+    [true, true, "UNESCAPE_AND_FORWARD"],
+  );
   assert.deepEqual(valueAt(decoded, "accessLog", 0, "typedConfig", "logFormat", "jsonFormat"), { at: "%START_TIME%" });
-  const text = valueAt(manager({ mesh: { ...testMesh, accessLogFile: "/dev/stdout" } }), "accessLog", 0, "typedConfig", "logFormat", "textFormatSource", "inlineString");
+  const text = valueAt(
+    manager({ mesh: { ...testMesh, accessLogFile: "/dev/stdout" } }),
+    "accessLog",
+    0,
+    "typedConfig",
+    "logFormat",
+    "textFormatSource",
+    "inlineString",
+  );
   assert.match(text as string, /%UPSTREAM_CLUSTER_RAW% .*%ROUTE_NAME%\n$/);
   assert.deepEqual(manager({})["accessLog"], undefined);
 });

@@ -47,7 +47,11 @@ export interface HttpConnectionManagerOptions {
 
 /** An HTTP connection manager as a network filter. */
 export function httpConnectionManagerFilter(options: HttpConnectionManagerOptions): FilterInit {
-  return filterInit("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, httpConnectionManager(options));
+  return filterInit(
+    "envoy.filters.network.http_connection_manager",
+    HttpConnectionManagerSchema,
+    httpConnectionManager(options),
+  );
 }
 
 /** A connection manager with upstream's filters in upstream's order. */
@@ -56,7 +60,10 @@ export function httpConnectionManager(options: HttpConnectionManagerOptions): Co
   const { accessLogs, tracing } = options.telemetry ?? meshTelemetry(mesh);
   return {
     statPrefix: `${options.statPrefix};`,
-    routeSpecifier: "rds" in routes ? { case: "rds", value: { routeConfigName: routes.rds, configSource: overAds } } : { case: "routeConfig", value: routes.inline },
+    routeSpecifier:
+      "rds" in routes
+        ? { case: "rds", value: { routeConfigName: routes.rds, configSource: overAds } }
+        : { case: "routeConfig", value: routes.inline },
     httpFilters: httpFilters(options),
     accessLog: [...accessLogs],
     useRemoteAddress: direction === "gateway",
@@ -64,7 +71,9 @@ export function httpConnectionManager(options: HttpConnectionManagerOptions): Co
     proxy100Continue: true,
     streamIdleTimeout: durationOfMs(0),
     upgradeConfigs: [{ upgradeType: "websocket" }],
-    requestIdExtension: { typedConfig: packed(UuidRequestIdConfigSchema, { useRequestIdForTraceSampling: tracing?.byRequestId ?? true }) },
+    requestIdExtension: {
+      typedConfig: packed(UuidRequestIdConfigSchema, { useRequestIdForTraceSampling: tracing?.byRequestId ?? true }),
+    },
     ...(tracing === undefined ? {} : { tracing: tracing.settings }),
     ...identity(direction, mesh),
     ...(mesh.proxyHeaders.requestIdDisabled ? { generateRequestId: false } : {}),
@@ -84,7 +93,12 @@ function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManag
       return { ...inboundCertificate(mesh, proxyHeaders.clientCertificateDetails), ...server };
     case "gateway":
       return {
-        ...certificateForwarding(gatewayTopology.forwardClientCertDetails, "SANITIZE_SET", { subject: true, cert: true, dns: true, uri: true }),
+        ...certificateForwarding(gatewayTopology.forwardClientCertDetails, "SANITIZE_SET", {
+          subject: true,
+          cert: true,
+          dns: true,
+          uri: true,
+        }),
         xffNumTrustedHops: gatewayTopology.numTrustedProxies,
         ...server,
         httpProtocolOptions: {},
@@ -102,26 +116,41 @@ function certificateForwarding(
 ): ConnectionManagerInit {
   const details = wanted === "UNDEFINED" ? usual : wanted;
   const forwardClientCertDetails = HttpConnectionManager_ForwardClientCertDetails[details];
-  return details === "SANITIZE_SET" || details === "APPEND_FORWARD" ? { forwardClientCertDetails, setCurrentClientCertDetails } : { forwardClientCertDetails };
+  return details === "SANITIZE_SET" || details === "APPEND_FORWARD"
+    ? { forwardClientCertDetails, setCurrentClientCertDetails }
+    : { forwardClientCertDetails };
 }
 
 /** How the certificate of whoever connects to a workload is told on. */
-function inboundCertificate({ proxyHeaders: { forwardedClientCert: wanted } }: MeshSettings, details: MeshSettings["proxyHeaders"]["clientCertificateDetails"] = {}): ConnectionManagerInit {
-  const forwardClientCertDetails = HttpConnectionManager_ForwardClientCertDetails[wanted === "UNDEFINED" ? "APPEND_FORWARD" : wanted];
+function inboundCertificate(
+  { proxyHeaders: { forwardedClientCert: wanted } }: MeshSettings,
+  details: MeshSettings["proxyHeaders"]["clientCertificateDetails"] = {},
+): ConnectionManagerInit {
+  const forwardClientCertDetails =
+    HttpConnectionManager_ForwardClientCertDetails[wanted === "UNDEFINED" ? "APPEND_FORWARD" : wanted];
   return { forwardClientCertDetails, setCurrentClientCertDetails: { subject: true, dns: true, uri: true, ...details } };
 }
 
 /** What the mesh config says of headers, at the end of tunnels: what is in them says the rest. */
 export function tunnelHeaders(mesh: MeshSettings): ConnectionManagerInit {
-  return { ...inboundCertificate(mesh), ...serverNaming(mesh), ...(mesh.proxyHeaders.requestIdDisabled ? { generateRequestId: false } : {}) };
+  return {
+    ...inboundCertificate(mesh),
+    ...serverNaming(mesh),
+    ...(mesh.proxyHeaders.requestIdDisabled ? { generateRequestId: false } : {}),
+  };
 }
 
 export function routerFilter({ proxyHeaders }: MeshSettings): FilterInit {
-  return filterInit("envoy.filters.http.router", RouterSchema, proxyHeaders.envoyDebugHeadersDisabled ? { suppressEnvoyHeaders: true } : {});
+  return filterInit(
+    "envoy.filters.http.router",
+    RouterSchema,
+    proxyHeaders.envoyDebugHeadersDisabled ? { suppressEnvoyHeaders: true } : {},
+  );
 }
 
 function serverNaming({ proxyHeaders }: MeshSettings): ConnectionManagerInit {
-  if (proxyHeaders.serverDisabled) return { serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH };
+  if (proxyHeaders.serverDisabled)
+    return { serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH };
   return { serverName: proxyHeaders.serverValue ?? "istio-envoy" };
 }
 
@@ -136,22 +165,45 @@ function normalization(mesh: MeshSettings): ConnectionManagerInit {
     case "MERGE_SLASHES":
       return { ...keep, normalizePath: true, mergeSlashes: true };
     case "DECODE_AND_MERGE_SLASHES":
-      return { normalizePath: true, mergeSlashes: true, pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD };
+      return {
+        normalizePath: true,
+        mergeSlashes: true,
+        pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD,
+      };
   }
 }
 
 /** Who the peer is comes before what is decided by it; what a route may ask for comes next; the router is last. */
-function httpFilters({ direction, mesh, security = [], grpcWeb = false, hbone = false, forwarded = [], telemetry = meshTelemetry(mesh) }: HttpConnectionManagerOptions): FilterInit[] {
+function httpFilters({
+  direction,
+  mesh,
+  security = [],
+  grpcWeb = false,
+  hbone = false,
+  forwarded = [],
+  telemetry = meshTelemetry(mesh),
+}: HttpConnectionManagerOptions): FilterInit[] {
   return [
-    ...(direction === "waypoint" || hbone ? [] : [direction === "inbound" ? httpMetadataExchange("downstream") : httpMetadataExchange("upstream", mesh.proxyHeaders.metadataExchangeInMeshOnly)]),
+    ...(direction === "waypoint" || hbone
+      ? []
+      : [
+          direction === "inbound"
+            ? httpMetadataExchange("downstream")
+            : httpMetadataExchange("upstream", mesh.proxyHeaders.metadataExchangeInMeshOnly),
+        ]),
     ...security,
     ...(grpcWeb ? [filterInit("envoy.filters.http.grpc_web", GrpcWebSchema, {})] : []),
-    filterInit("envoy.filters.http.grpc_stats", GrpcStatsConfigSchema, { emitFilterState: true, perMethodStatSpecifier: { case: "statsForAllMethods", value: { value: false } } }),
+    filterInit("envoy.filters.http.grpc_stats", GrpcStatsConfigSchema, {
+      emitFilterState: true,
+      perMethodStatSpecifier: { case: "statsForAllMethods", value: { value: false } },
+    }),
     ...(direction === "outbound" || direction === "gateway" ? [istioAlpn()] : []),
     filterInit("envoy.filters.http.fault", HTTPFaultSchema, {}),
     filterInit("envoy.filters.http.cors", CorsSchema, {}),
     ...(direction === "waypoint" ? forwarded.map(forwardHttpFilter) : []),
-    ...(direction === "waypoint" ? [peerMetadata("waypoint_upstream_peer_metadata", { upstream_discovery: [{ workload_discovery: {} }] })] : []),
+    ...(direction === "waypoint"
+      ? [peerMetadata("waypoint_upstream_peer_metadata", { upstream_discovery: [{ workload_discovery: {} }] })]
+      : []),
     ...telemetry.stats(direction === "outbound" ? "client" : direction === "waypoint" ? "waypoint" : "server"),
     ...(direction === "waypoint" ? [] : forwarded.map(forwardHttpFilter)),
     routerFilter(mesh),

@@ -40,8 +40,18 @@ export function inboundChainMatches(mode: EffectiveMutualTls, carried: Carried):
   return table[mode][carried];
 }
 
-const peer = (serves: "http" | "tcp", applicationProtocols: readonly string[] = []): InboundChainMatch => ({ applicationProtocols, transport: "tls", serves, terminates: true });
-const plain = (serves: "http" | "tcp", applicationProtocols: readonly string[] = []): InboundChainMatch => ({ applicationProtocols, transport: "raw_buffer", serves, terminates: false });
+const peer = (serves: "http" | "tcp", applicationProtocols: readonly string[] = []): InboundChainMatch => ({
+  applicationProtocols,
+  transport: "tls",
+  serves,
+  terminates: true,
+});
+const plain = (serves: "http" | "tcp", applicationProtocols: readonly string[] = []): InboundChainMatch => ({
+  applicationProtocols,
+  transport: "raw_buffer",
+  serves,
+  terminates: false,
+});
 const ownTls: InboundChainMatch = { applicationProtocols: [], transport: "tls", serves: "tcp", terminates: false };
 
 const table: Readonly<Record<EffectiveMutualTls, Readonly<Record<Carried, readonly InboundChainMatch[]>>>> = {
@@ -54,7 +64,13 @@ const table: Readonly<Record<EffectiveMutualTls, Readonly<Record<Carried, readon
     // Declared as HTTP: TLS of an application's own cannot be meant.
     http: [peer("http", peerAny), plain("http")],
     tcp: [peer("tcp", peerAny), plain("tcp"), ownTls],
-    sniffed: [peer("http", peerHttp), plain("http", plaintextHttpProtocols), peer("tcp", peerTcp), plain("tcp"), ownTls],
+    sniffed: [
+      peer("http", peerHttp),
+      plain("http", plaintextHttpProtocols),
+      peer("tcp", peerTcp),
+      plain("tcp"),
+      ownTls,
+    ],
   },
   DISABLE: {
     http: [plain("http")],

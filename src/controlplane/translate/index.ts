@@ -3,17 +3,41 @@ export { fieldOf, scopedResourceKey, type EncodedResource, type ScopedEncodedRes
 export { deriveWaypointResources, type WaypointResources } from "./waypoint/waypoint-resources.ts";
 export { deriveRouterResources, type RouterResources } from "./gateway/router-resources.ts";
 export { deriveClassicGatewayResources, type ClassicGatewayResources } from "./gateway/gateway-classic-resources.ts";
-export { deriveInboundResources, deriveRemoteInboundResources, type InboundResources } from "./inbound/inbound-resources.ts";
-export { grpcCluster, grpcEndpoints, grpcListener, grpcRoutes, grpcRoutesName, grpcTargetOfListener, grpcTargetOfRoutes } from "./grpc-resources.ts";
+export {
+  deriveInboundResources,
+  deriveRemoteInboundResources,
+  type InboundResources,
+} from "./inbound/inbound-resources.ts";
+export {
+  grpcCluster,
+  grpcEndpoints,
+  grpcListener,
+  grpcRoutes,
+  grpcRoutesName,
+  grpcTargetOfListener,
+  grpcTargetOfRoutes,
+} from "./grpc-resources.ts";
 export { addressFamiliesOf, forAddressFamilies } from "./address-families.ts";
 export { withoutIstioFilters } from "./stock-envoy.ts";
 export { waypointPodScope } from "./waypoint/waypoint-place.ts";
 export { rootsResource, secretResource } from "./secret-resource.ts";
 export type { ClientService } from "./outbound/outbound-client.ts";
 export type { OutboundClusters, SharedCluster } from "./outbound/outbound-clusters.ts";
-export { announcedTableResource, routeTableResource, virtualHostName, virtualHostResource, type OutboundRoutes } from "./outbound/outbound-route-tables.ts";
+export {
+  announcedTableResource,
+  routeTableResource,
+  virtualHostName,
+  virtualHostResource,
+  type OutboundRoutes,
+} from "./outbound/outbound-route-tables.ts";
 export type { HostPlan, RouteTable } from "./outbound/outbound-host.ts";
-export { deriveMeshModel, deriveOutboundResources, fixedClusterNames, type MeshModel, type OutboundResources } from "./outbound/outbound-resources.ts";
+export {
+  deriveMeshModel,
+  deriveOutboundResources,
+  fixedClusterNames,
+  type MeshModel,
+  type OutboundResources,
+} from "./outbound/outbound-resources.ts";
 export { compileExtension, type CompiledExtension } from "./extension-filters.ts";
 export { envoyValueIssues } from "./envoy-filter/value-issues.ts";
 export { compilePatches, type CompiledPatch, type PatchFault } from "./envoy-filter/compiled-patch.ts";

@@ -1,5 +1,12 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
-import { AlpnFilterConfigSchema, AlpnUpstreamProtocol, IstioStatsConfigSchema, IstioStatsReporter, TypedStructSchema, type IstioMetricConfigSchema } from "../../wire/envoy/index.ts";
+import {
+  AlpnFilterConfigSchema,
+  AlpnUpstreamProtocol,
+  IstioStatsConfigSchema,
+  IstioStatsReporter,
+  TypedStructSchema,
+  type IstioMetricConfigSchema,
+} from "../../wire/envoy/index.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 
@@ -21,7 +28,10 @@ export function peerMetadata(name: string, config: JsonObject): FilterInit {
 
 /** The same for TCP, after ALPN has agreed on `istio-peer-exchange`; also a filter of clusters. */
 export function tcpMetadataExchange(): FilterInit {
-  return filterInit(metadataExchangeName, TypedStructSchema, { typeUrl: tcpExchangeType, value: { enable_discovery: true, protocol: "istio-peer-exchange" } });
+  return filterInit(metadataExchangeName, TypedStructSchema, {
+    typeUrl: tcpExchangeType,
+    value: { enable_discovery: true, protocol: "istio-peer-exchange" },
+  });
 }
 
 export type StatsRole = "client" | "server" | "waypoint";
@@ -34,10 +44,18 @@ export interface StatsChoice {
 }
 
 /** Istio's metrics; whoever is a server does not name its service by the host header. */
-export function istioStats(role: StatsRole, { metrics, reportingIntervalMs }: StatsChoice = { metrics: [] }): FilterInit {
+export function istioStats(
+  role: StatsRole,
+  { metrics, reportingIntervalMs }: StatsChoice = { metrics: [] },
+): FilterInit {
   const reporter = role === "waypoint" ? { reporter: IstioStatsReporter.SERVER_GATEWAY } : {};
   const interval = reportingIntervalMs === undefined ? {} : { tcpReportingDuration: durationOfMs(reportingIntervalMs) };
-  return filterInit("istio.stats", IstioStatsConfigSchema, { ...(role === "client" ? {} : { disableHostHeaderFallback: true }), ...reporter, ...interval, metrics: [...metrics] });
+  return filterInit("istio.stats", IstioStatsConfigSchema, {
+    ...(role === "client" ? {} : { disableHostHeaderFallback: true }),
+    ...reporter,
+    ...interval,
+    metrics: [...metrics],
+  });
 }
 
 /** What a request's version of HTTP becomes in the ALPN of mutual TLS, so that the other side can tell it from the client's own TLS. */

@@ -11,7 +11,9 @@ export function originalDestination(): FilterInit {
 
 /** Server name and ALPN of a client's TLS. */
 export function tlsInspector(): FilterInit {
-  return filterInit("envoy.filters.listener.tls_inspector", TlsInspectorSchema, { initialReadBufferSize: inspectedBytes });
+  return filterInit("envoy.filters.listener.tls_inspector", TlsInspectorSchema, {
+    initialReadBufferSize: inspectedBytes,
+  });
 }
 
 /** Whether the first bytes are HTTP, and of which version. */

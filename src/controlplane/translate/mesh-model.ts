@@ -6,7 +6,14 @@ import { deriveL4RouteModels, type L4RouteModel } from "../model/gateway/l4-rout
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { deriveNetworkGateways, type NetworkGatewaysModel } from "../model/network-gateways.ts";
 import { deriveServiceEndpoints, type ServiceEndpoints } from "../model/service/service-endpoints.ts";
-import { deriveServiceRegistry, registeredService, serviceInCluster, withAutomaticAddresses, type ServiceModel, type ServiceRegistry } from "../model/service/service-model.ts";
+import {
+  deriveServiceRegistry,
+  registeredService,
+  serviceInCluster,
+  withAutomaticAddresses,
+  type ServiceModel,
+  type ServiceRegistry,
+} from "../model/service/service-model.ts";
 import { deriveOutboundScopes, type OutboundScopes } from "../model/service/sidecar-scope.ts";
 import { deriveVirtualServices, type VirtualServices } from "../model/routing/virtual-service-model.ts";
 import { deriveWaypoints, type Waypoints } from "../model/ambient/waypoint.ts";
@@ -35,20 +42,45 @@ export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): Mes
   const destinationRules = deriveDestinationRules(graph, inputs);
   const networkGateways = deriveNetworkGateways(graph, inputs);
   const scopes = deriveOutboundScopes(graph, { inputs, registry, virtualServices, destinationRules, networkGateways });
-  return { inputs, registry, networkGateways, endpoints, virtualServices, destinationRules, scopes, routes, l4Routes: deriveL4RouteModels(graph, inputs), waypoints: deriveWaypoints(graph, inputs) };
+  return {
+    inputs,
+    registry,
+    networkGateways,
+    endpoints,
+    virtualServices,
+    destinationRules,
+    scopes,
+    routes,
+    l4Routes: deriveL4RouteModels(graph, inputs),
+    waypoints: deriveWaypoints(graph, inputs),
+  };
 }
 
 /**
  * The HTTPRoutes and GRPCRoutes that are attached to a Service's port and hold for clients of a namespace: those of that namespace, else
  * those of the Service's own.
  */
-export function routesToService(service: ServiceModel, port: number, clientNamespace: string, { routes }: Pick<MeshModel, "routes">, reader: CollectionReader): readonly RouteModel[] {
+export function routesToService(
+  service: ServiceModel,
+  port: number,
+  clientNamespace: string,
+  { routes }: Pick<MeshModel, "routes">,
+  reader: CollectionReader,
+): readonly RouteModel[] {
   return attachedTo(service, port, clientNamespace, routes, reader);
 }
 
 /** The TLSRoutes and TCPRoutes, likewise. */
-export function l4RoutesToService(service: ServiceModel, port: number, clientNamespace: string, { l4Routes }: Pick<MeshModel, "l4Routes">, reader: CollectionReader): readonly L4RouteModel[] {
-  return attachedTo(service, port, clientNamespace, l4Routes, reader).toSorted((left, right) => byAge(left.route, right.route));
+export function l4RoutesToService(
+  service: ServiceModel,
+  port: number,
+  clientNamespace: string,
+  { l4Routes }: Pick<MeshModel, "l4Routes">,
+  reader: CollectionReader,
+): readonly L4RouteModel[] {
+  return attachedTo(service, port, clientNamespace, l4Routes, reader).toSorted((left, right) =>
+    byAge(left.route, right.route),
+  );
 }
 
 /** Whether any TLSRoute or TCPRoute is attached to any service. */
@@ -62,7 +94,9 @@ export function anyRoute({ routes }: Pick<MeshModel, "routes">, reader: Collecti
 }
 
 function isAttached(collection: Collection<Pick<RouteModel, "parents">>, reader: CollectionReader): boolean {
-  const attached = collection.index("any-service", ({ parents }) => (parents.some(({ service }) => service !== undefined) ? [anyKey] : []));
+  const attached = collection.index("any-service", ({ parents }) =>
+    parents.some(({ service }) => service !== undefined) ? [anyKey] : [],
+  );
   return reader.lookup(attached, anyKey).length > 0;
 }
 
@@ -70,11 +104,34 @@ const anyKey = "any";
 
 type Attached = Pick<RouteModel, "parents"> & { readonly route: { readonly namespace: string } };
 
-function attachedTo<Model extends Attached>(service: ServiceModel, port: number, clientNamespace: string, collections: readonly Collection<Model>[], reader: CollectionReader): readonly Model[] {
-  const key = parentKey({ registry: service.registry, key: `${service.namespace}/${service.registry === "Kubernetes" ? service.name : service.objectName}` });
-  const attaches = ({ parents }: Attached): boolean => parents.some((parent) => parent.refused === undefined && parent.service !== undefined && parentKey(parent.service) === key && (parent.service.port ?? port) === port);
-  const services = ({ parents }: Attached): ReadonlySet<string> => new Set(parents.flatMap((parent) => (parent.refused === undefined && parent.service !== undefined ? [parentKey(parent.service)] : [])));
-  const attached = collections.flatMap((collection) => reader.lookup(collection.index("service", services), key)).filter(attaches);
+function attachedTo<Model extends Attached>(
+  service: ServiceModel,
+  port: number,
+  clientNamespace: string,
+  collections: readonly Collection<Model>[],
+  reader: CollectionReader,
+): readonly Model[] {
+  const key = parentKey({
+    registry: service.registry,
+    key: `${service.namespace}/${service.registry === "Kubernetes" ? service.name : service.objectName}`,
+  });
+  const attaches = ({ parents }: Attached): boolean =>
+    parents.some(
+      (parent) =>
+        parent.refused === undefined &&
+        parent.service !== undefined &&
+        parentKey(parent.service) === key &&
+        (parent.service.port ?? port) === port,
+    );
+  const services = ({ parents }: Attached): ReadonlySet<string> =>
+    new Set(
+      parents.flatMap((parent) =>
+        parent.refused === undefined && parent.service !== undefined ? [parentKey(parent.service)] : [],
+      ),
+    );
+  const attached = collections
+    .flatMap((collection) => reader.lookup(collection.index("service", services), key))
+    .filter(attaches);
   const ofClient = attached.filter(({ route }) => route.namespace === clientNamespace);
   return ofClient.length > 0 ? ofClient : attached.filter(({ route }) => route.namespace === service.namespace);
 }
@@ -84,7 +141,12 @@ function parentKey({ registry, key }: { readonly registry: ServiceModel["registr
 }
 
 /** A service as the proxies of a port have it. */
-export function portService(port: Pick<OutboundPort, "clusterId" | "dnsCapture">, entry: OutboundPort["services"][number], registry: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
+export function portService(
+  port: Pick<OutboundPort, "clusterId" | "dnsCapture">,
+  entry: OutboundPort["services"][number],
+  registry: ServiceRegistry,
+  reader: CollectionReader,
+): ServiceModel | undefined {
   const registered = registeredService(entry, registry, reader);
   if (registered === undefined) return undefined;
   const service = serviceInCluster(registered, port.clusterId);

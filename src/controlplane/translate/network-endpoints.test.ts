@@ -18,13 +18,33 @@ function networkNamespace(network: string): KubernetesObject {
 
 /** A gateway's Service with a load balancer. */
 function eastWest(network: string, ...addresses: readonly string[]): KubernetesObject {
-  const gateway = service("istio-system/istio-eastwestgateway", "10.96.9.9", { istio: "eastwestgateway" }, [{ name: "tls", port: 15_443, targetPort: 15_443 }], { "topology.istio.io/network": network }) as KubernetesObject & { spec: object };
-  return { ...gateway, spec: { ...gateway.spec, type: "LoadBalancer" }, status: { loadBalancer: { ingress: addresses.map((ip) => ({ ip })) } } } as KubernetesObject;
+  const gateway = service(
+    "istio-system/istio-eastwestgateway",
+    "10.96.9.9",
+    { istio: "eastwestgateway" },
+    [{ name: "tls", port: 15_443, targetPort: 15_443 }],
+    { "topology.istio.io/network": network },
+  ) as KubernetesObject & { spec: object };
+  return {
+    ...gateway,
+    spec: { ...gateway.spec, type: "LoadBalancer" },
+    status: { loadBalancer: { ingress: addresses.map((ip) => ({ ip })) } },
+  } as KubernetesObject;
 }
 
 function servers(cluster: string, ...addresses: readonly string[]): readonly KubernetesObject[] {
-  const pods = addresses.map((address, index) => pod(`shop/web-${index}`, address, { labels: injected, account: "web", redirected: false, node: `${cluster}-node` }));
-  return [service("shop/web", cluster === "home" ? "10.96.0.1" : "10.100.0.1", { app: "web" }, ports), ...pods, slice("shop/web", { name: "http", port: 8080 }, addresses.map((address, index) => ({ address, pod: `web-${index}` })))];
+  const pods = addresses.map((address, index) =>
+    pod(`shop/web-${index}`, address, { labels: injected, account: "web", redirected: false, node: `${cluster}-node` }),
+  );
+  return [
+    service("shop/web", cluster === "home" ? "10.96.0.1" : "10.100.0.1", { app: "web" }, ports),
+    ...pods,
+    slice(
+      "shop/web",
+      { name: "http", port: 8080 },
+      addresses.map((address, index) => ({ address, pod: `web-${index}` })),
+    ),
+  ];
 }
 
 interface Mesh {
@@ -43,22 +63,38 @@ function twoClusters(mesh: Partial<MeshSettings> = {}): Mesh {
 
 /** `address weight`, of all localities. */
 function addressesOf(assignment: JsonObject | undefined): readonly string[] {
-  const localities = (assignment?.["endpoints"] ?? []) as { lbEndpoints?: { endpoint: { address: { socketAddress: { address: string; portValue: number } } }; loadBalancingWeight: number }[] }[];
-  return localities.flatMap(({ lbEndpoints = [] }) => lbEndpoints.map(({ endpoint: { address }, loadBalancingWeight }) => `${address.socketAddress.address}:${address.socketAddress.portValue} ${loadBalancingWeight}`));
+  const localities = (assignment?.["endpoints"] ?? []) as {
+    lbEndpoints?: {
+      endpoint: { address: { socketAddress: { address: string; portValue: number } } };
+      loadBalancingWeight: number;
+    }[];
+  }[];
+  return localities.flatMap(({ lbEndpoints = [] }) =>
+    lbEndpoints.map(
+      ({ endpoint: { address }, loadBalancingWeight }) =>
+        `${address.socketAddress.address}:${address.socketAddress.portValue} ${loadBalancingWeight}`,
+    ),
+  );
 }
 
 test("a service of two clusters in one network has the endpoints of both, and says whose each is", () => {
   const { fixture, west } = twoClusters();
   const proxy = fixture.serve();
   assert.deepEqual(addressesOf(proxy.endpoints()[web]), ["10.1.0.1:8080 1", "10.2.0.1:8080 1", "10.2.0.2:8080 1"]);
-  assert.match(JSON.stringify(proxy.endpoints()[web]), /"workload":"web-0;shop;web;;home".*"workload":"web-0;shop;web;;west"/);
+  assert.match(
+    JSON.stringify(proxy.endpoints()[web]),
+    /"workload":"web-0;shop;web;;home".*"workload":"web-0;shop;web;;west"/,
+  );
   west.remove(slice("shop/web", { name: "http", port: 8080 }, []));
   assert.deepEqual(addressesOf(proxy.endpoints()[web]), ["10.1.0.1:8080 1"]);
 });
 
 test("a service that a remote cluster alone has is served as well, and goes with it", () => {
   const { fixture, west } = twoClusters();
-  const only = [service("shop/only", "10.100.0.7", { app: "only" }, ports), slice("shop/only", { name: "http", port: 8080 }, [{ address: "10.2.0.9" }])];
+  const only = [
+    service("shop/only", "10.100.0.7", { app: "only" }, ports),
+    slice("shop/only", { name: "http", port: 8080 }, [{ address: "10.2.0.9" }]),
+  ];
   west.apply(...only);
   const proxy = fixture.serve();
   const name = "outbound|80||only.shop.svc.cluster.local";
@@ -85,7 +121,10 @@ test("endpoints of another network are reached by its gateways, which get their 
   assert.deepEqual(addressesOf(near.endpoints()[web]), ["10.1.0.1:8080 2", "192.0.2.8:15443 2", "192.0.2.9:15443 2"]);
   const far = fixture.serve({ network: "net-west", clusterId: "west" });
   assert.deepEqual(addressesOf(far.endpoints()[web]), ["10.2.0.1:8080 2", "10.2.0.2:8080 2", "192.0.2.1:15443 2"]);
-  assert.match(JSON.stringify(near.endpoints()[web]), /"envoy.transport_socket_match":\{"tlsMode":"istio"\},"istio":\{"workload":";;;;west"\}|"istio":\{"workload":";;;;west"\},"envoy.transport_socket_match":\{"tlsMode":"istio"\}/);
+  assert.match(
+    JSON.stringify(near.endpoints()[web]),
+    /"envoy.transport_socket_match":\{"tlsMode":"istio"\},"istio":\{"workload":";;;;west"\}|"istio":\{"workload":";;;;west"\},"envoy.transport_socket_match":\{"tlsMode":"istio"\}/,
+  );
   fixture.apply(config("DestinationRule", "shop/web", { host: "web", trafficPolicy: { tls: { mode: "DISABLE" } } }));
   assert.deepEqual(addressesOf(near.endpoints()[web]), ["10.1.0.1:8080 2"]);
 });
@@ -95,8 +134,14 @@ test("sidecars that also take HBONE are spoken to by mutual TLS, and so are reac
   fixture.apply(networkNamespace("net-home"), eastWest("net-home", "192.0.2.1"));
   west.apply(networkNamespace("net-west"), eastWest("net-west", "192.0.2.8"));
   const tunnelled = { ...injected, "networking.istio.io/tunnel": "http" };
-  fixture.apply(pod("shop/web-0", "10.1.0.1", { labels: tunnelled, account: "web", redirected: false, node: "home-node" }));
-  west.apply(...["10.2.0.1", "10.2.0.2"].map((address, index) => pod(`shop/web-${index}`, address, { labels: tunnelled, account: "web", redirected: false, node: "west-node" })));
+  fixture.apply(
+    pod("shop/web-0", "10.1.0.1", { labels: tunnelled, account: "web", redirected: false, node: "home-node" }),
+  );
+  west.apply(
+    ...["10.2.0.1", "10.2.0.2"].map((address, index) =>
+      pod(`shop/web-${index}`, address, { labels: tunnelled, account: "web", redirected: false, node: "west-node" }),
+    ),
+  );
   const proxy = fixture.serve({ network: "net-home", hbone: true });
   const served = proxy.endpoints()[web];
   assert.deepEqual(addressesOf(served), ["10.1.0.1:8080 1", "192.0.2.8:15443 2"]);
@@ -108,13 +153,18 @@ test("a proxy that asks for a view of networks sees no others", () => {
   const { fixture, west } = twoClusters();
   fixture.apply(networkNamespace("net-home"), eastWest("net-home", "192.0.2.1"));
   west.apply(networkNamespace("net-west"), eastWest("net-west", "192.0.2.8"));
-  assert.deepEqual(addressesOf(fixture.serve({ network: "net-home", networkView: ["net-home"] }).endpoints()[web]), ["10.1.0.1:8080 1"]);
+  assert.deepEqual(addressesOf(fixture.serve({ network: "net-home", networkView: ["net-home"] }).endpoints()[web]), [
+    "10.1.0.1:8080 1",
+  ]);
 });
 
 test("a cluster-local host has only the endpoints of the client's cluster", () => {
   const { fixture } = twoClusters({ serviceSettings: [{ hosts: ["*.shop.svc.cluster.local"], clusterLocal: true }] });
   assert.deepEqual(addressesOf(fixture.serve().endpoints()[web]), ["10.1.0.1:8080 1"]);
-  assert.deepEqual(addressesOf(fixture.serve({ clusterId: "west" }).endpoints()[web]), ["10.2.0.1:8080 1", "10.2.0.2:8080 1"]);
+  assert.deepEqual(addressesOf(fixture.serve({ clusterId: "west" }).endpoints()[web]), [
+    "10.2.0.1:8080 1",
+    "10.2.0.2:8080 1",
+  ]);
 });
 
 function meshNetworks(raw: unknown): MeshNetworks {
@@ -128,25 +178,45 @@ test("the mesh's networks place clusters and ranges of addresses, and name gatew
     networks: {
       east: { endpoints: [{ fromRegistry: "home" }], gateways: [{ address: "192.0.2.1", port: 443 }] },
       // Of several clusters the Service is looked up in each.
-      west: { endpoints: [{ fromRegistry: "west" }], gateways: [{ registryServiceName: "gate.istio-system.svc.cluster.local", port: 15_443 }] },
+      west: {
+        endpoints: [{ fromRegistry: "west" }],
+        gateways: [{ registryServiceName: "gate.istio-system.svc.cluster.local", port: 15_443 }],
+      },
     },
   });
   const { fixture, west } = twoClusters({ networks });
-  const gate = service("istio-system/gate", "10.100.1.1", {}, [{ name: "tls", port: 15_443 }]) as KubernetesObject & { spec: object };
+  const gate = service("istio-system/gate", "10.100.1.1", {}, [{ name: "tls", port: 15_443 }]) as KubernetesObject & {
+    spec: object;
+  };
   west.apply({ ...gate, spec: { ...gate.spec, externalIPs: ["192.0.2.7"] } } as KubernetesObject);
-  assert.deepEqual(addressesOf(fixture.serve({ network: "east" }).endpoints()[web]), ["10.1.0.1:8080 1", "192.0.2.7:15443 2"]);
-  assert.deepEqual(addressesOf(fixture.serve({ network: "west", clusterId: "west" }).endpoints()[web]), ["10.2.0.1:8080 1", "10.2.0.2:8080 1", "192.0.2.1:443 1"]);
-  const ranges = meshNetworks({ networks: { two: { endpoints: [{ fromCidr: "10.2.0.0/15" }], gateways: [{ address: "192.0.2.2", port: 15_443 }] } } });
+  assert.deepEqual(addressesOf(fixture.serve({ network: "east" }).endpoints()[web]), [
+    "10.1.0.1:8080 1",
+    "192.0.2.7:15443 2",
+  ]);
+  assert.deepEqual(addressesOf(fixture.serve({ network: "west", clusterId: "west" }).endpoints()[web]), [
+    "10.2.0.1:8080 1",
+    "10.2.0.2:8080 1",
+    "192.0.2.1:443 1",
+  ]);
+  const ranges = meshNetworks({
+    networks: { two: { endpoints: [{ fromCidr: "10.2.0.0/15" }], gateways: [{ address: "192.0.2.2", port: 15_443 }] } },
+  });
   fixture.inputs.mesh.set(meshKey, { ...testMesh, clusterId: "home", networks: ranges });
   fixture.graph.settle();
-  assert.deepEqual(addressesOf(fixture.serve({ network: "one" }).endpoints()[web]), ["10.1.0.1:8080 1", "192.0.2.2:15443 2"]);
+  assert.deepEqual(addressesOf(fixture.serve({ network: "one" }).endpoints()[web]), [
+    "10.1.0.1:8080 1",
+    "192.0.2.2:15443 2",
+  ]);
 });
 
 test("a network gateway by name is there once its addresses are known", () => {
   const { fixture, west } = twoClusters();
   fixture.apply(networkNamespace("net-home"));
   const gateway = eastWest("net-west") as KubernetesObject & { status: object };
-  west.apply(networkNamespace("net-west"), { ...gateway, status: { loadBalancer: { ingress: [{ hostname: "gate.example.com" }] } } } as KubernetesObject);
+  west.apply(networkNamespace("net-west"), {
+    ...gateway,
+    status: { loadBalancer: { ingress: [{ hostname: "gate.example.com" }] } },
+  } as KubernetesObject);
   const near = fixture.serve({ network: "net-home" });
   assert.deepEqual(addressesOf(near.endpoints()[web]), ["10.1.0.1:8080 1", "10.2.0.1:8080 1", "10.2.0.2:8080 1"]);
   fixture.inputs.resolvedNames.set("gate.example.com", { addresses: ["192.0.2.8"] });
@@ -156,8 +226,17 @@ test("a network gateway by name is there once its addresses are known", () => {
 
 test("failover by labels counts the network and the cluster of an endpoint", () => {
   const { fixture } = twoClusters();
-  const policy = { outlierDetection: {}, loadBalancer: { localityLbSetting: { failoverPriority: ["topology.istio.io/cluster"] } } };
+  const policy = {
+    outlierDetection: {},
+    loadBalancer: { localityLbSetting: { failoverPriority: ["topology.istio.io/cluster"] } },
+  };
   fixture.apply(config("DestinationRule", "shop/web", { host: "web", trafficPolicy: policy }));
-  const priorities = (assignment: JsonObject | undefined) => ((assignment?.["endpoints"] ?? []) as { priority?: number; lbEndpoints: unknown[] }[]).map(({ priority = 0, lbEndpoints }) => [priority, lbEndpoints.length]);
-  assert.deepEqual(priorities(fixture.serve().endpoints()[web]), [[0, 1], [1, 2]]);
+  const priorities = (assignment: JsonObject | undefined) =>
+    ((assignment?.["endpoints"] ?? []) as { priority?: number; lbEndpoints: unknown[] }[]).map(
+      ({ priority = 0, lbEndpoints }) => [priority, lbEndpoints.length],
+    );
+  assert.deepEqual(priorities(fixture.serve().endpoints()[web]), [
+    [0, 1],
+    [1, 2],
+  ]);
 });

@@ -39,7 +39,11 @@ export interface LocatedEndpoint {
 }
 
 /** Whether a client asks for it at all: those of a service that is its cluster's own only there. */
-export function isSeenBy(client: Pick<ClientNetwork, "clusterId" | "view">, endpoint: EndpointModel, clusterLocal: boolean): boolean {
+export function isSeenBy(
+  client: Pick<ClientNetwork, "clusterId" | "view">,
+  endpoint: EndpointModel,
+  clusterLocal: boolean,
+): boolean {
   if (client.view !== undefined && endpoint.network !== "" && !client.view.includes(endpoint.network)) return false;
   return !clusterLocal || endpoint.clusterId === client.clusterId;
 }
@@ -49,43 +53,89 @@ export function isSeenBy(client: Pick<ClientNetwork, "clusterId" | "view">, endp
  * gateways; others give theirs to the gateways of their network, as long as they take mutual TLS, which the gateways pass on by its
  * server name, or whatever they take where the client enters by HBONE.
  */
-export function acrossNetworks(located: readonly (LocatedEndpoint & { readonly mutualTls: boolean })[], { network, gateways, crossing }: ClientNetwork): readonly LocatedEndpoint[] {
+export function acrossNetworks(
+  located: readonly (LocatedEndpoint & { readonly mutualTls: boolean })[],
+  { network, gateways, crossing }: ClientNetwork,
+): readonly LocatedEndpoint[] {
   if (gateways.all.length === 0 && crossing === undefined) return located;
   const portOf = ({ port, hbonePort }: NetworkGateway): number => (crossing === undefined ? port : hbonePort);
   const direct: LocatedEndpoint[] = [];
   const weights = new Map<NetworkGateway, number>();
   for (const { endpoint, resource, mutualTls } of located) {
     const weight = (resource.loadBalancingWeight ?? 1) * gateways.scale;
-    const through = crossing?.kind === "never" ? [] : gatewaysTo(gateways, endpoint.network, endpoint.clusterId).filter((gateway) => portOf(gateway) !== 0);
+    const through =
+      crossing?.kind === "never"
+        ? []
+        : gatewaysTo(gateways, endpoint.network, endpoint.clusterId).filter((gateway) => portOf(gateway) !== 0);
     const isNear = network === "" || endpoint.network === "" || network === endpoint.network;
     if (crossing !== undefined && !isNear && through.length === 0) continue;
     // A client that says no network reaches what is in one by its gateways, where it has any.
     const isForced = network === "" && endpoint.network !== "" && through.length > 0;
-    if (through.length === 0 || (isNear && !isForced)) direct.push({ endpoint: { ...endpoint, weight }, resource: { ...resource, loadBalancingWeight: weight } });
-    else if (mutualTls || crossing !== undefined) for (const gateway of through) weights.set(gateway, (weights.get(gateway) ?? 0) + Math.floor(weight / through.length));
+    if (through.length === 0 || (isNear && !isForced))
+      direct.push({ endpoint: { ...endpoint, weight }, resource: { ...resource, loadBalancingWeight: weight } });
+    else if (mutualTls || crossing !== undefined)
+      for (const gateway of through)
+        weights.set(gateway, (weights.get(gateway) ?? 0) + Math.floor(weight / through.length));
   }
   const [first] = located;
-  const used = [...weights].sort(([left], [right]) => compareText(left.address, right.address) || left.port - right.port);
-  return first === undefined ? direct : [...direct, ...used.map(([gateway, weight]) => gatewayEndpoint(gateway, Math.max(1, weight), first.endpoint, crossing))];
+  const used = [...weights].sort(
+    ([left], [right]) => compareText(left.address, right.address) || left.port - right.port,
+  );
+  return first === undefined
+    ? direct
+    : [
+        ...direct,
+        ...used.map(([gateway, weight]) => gatewayEndpoint(gateway, Math.max(1, weight), first.endpoint, crossing)),
+      ];
 }
 
-function gatewayEndpoint(gateway: NetworkGateway, weight: number, { locality }: EndpointModel, crossing: NetworkCrossing | undefined): LocatedEndpoint {
+function gatewayEndpoint(
+  gateway: NetworkGateway,
+  weight: number,
+  { locality }: EndpointModel,
+  crossing: NetworkCrossing | undefined,
+): LocatedEndpoint {
   const { address, network, cluster } = gateway;
   const tunnel = crossing?.kind === "double-tunnel" ? crossing : undefined;
   const port = tunnel === undefined ? gateway.port : gateway.hbonePort;
-  const endpoint = { address, port, labels: {}, identity: "", mutualTls: tunnel === undefined, hbone: false, captured: false, locality, network, clusterId: cluster, node: "", weight, workload: `;;;;${cluster}`, isGateway: true as const };
+  const endpoint = {
+    address,
+    port,
+    labels: {},
+    identity: "",
+    mutualTls: tunnel === undefined,
+    hbone: false,
+    captured: false,
+    locality,
+    network,
+    clusterId: cluster,
+    node: "",
+    weight,
+    workload: `;;;;${cluster}`,
+    isGateway: true as const,
+  };
   const way = tunnel === undefined ? byMutualTls(endpoint) : byDoubleTunnel(endpoint, tunnel);
-  const resource = create(LbEndpointSchema, { hostIdentifier: { case: "endpoint", value: { address: { address: way.address } } }, loadBalancingWeight: weight, metadata: filterMetadata(way.metadata) });
+  const resource = create(LbEndpointSchema, {
+    hostIdentifier: { case: "endpoint", value: { address: { address: way.address } } },
+    loadBalancingWeight: weight,
+    metadata: filterMetadata(way.metadata),
+  });
   return { endpoint, resource };
 }
 
 type GatewayPlace = Pick<EndpointModel, "address" | "port" | "workload">;
 
 function byMutualTls({ address, port, workload }: GatewayPlace) {
-  return { address: tcpAddress(address, port), metadata: { istio: { workload }, "envoy.transport_socket_match": { tlsMode: "istio" } } };
+  return {
+    address: tcpAddress(address, port),
+    metadata: { istio: { workload }, "envoy.transport_socket_match": { tlsMode: "istio" } },
+  };
 }
 
-function byDoubleTunnel({ address, port, workload }: GatewayPlace, { host, port: servicePort, matched }: Extract<NetworkCrossing, { readonly kind: "double-tunnel" }>) {
+function byDoubleTunnel(
+  { address, port, workload }: GatewayPlace,
+  { host, port: servicePort, matched }: Extract<NetworkCrossing, { readonly kind: "double-tunnel" }>,
+) {
   const local = formatAuthority(address, port);
   return {
     address: internalAddress(innerConnectName, local),

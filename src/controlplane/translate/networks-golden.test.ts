@@ -24,12 +24,22 @@ const ports = [{ name: "http", port: 80, targetPort: 8080 }];
 
 function balancer(object: KubernetesObject, address: string): KubernetesObject {
   const { spec } = object as KubernetesObject & { spec: object };
-  return { ...object, spec: { ...spec, type: "LoadBalancer" }, status: { loadBalancer: { ingress: [{ ip: address }] } } } as KubernetesObject;
+  return {
+    ...object,
+    spec: { ...spec, type: "LoadBalancer" },
+    status: { loadBalancer: { ingress: [{ ip: address }] } },
+  } as KubernetesObject;
 }
 
 function cluster(network: string, prefix: string, gateway: string): readonly KubernetesObject[] {
   const labels = { app: "web", "security.istio.io/tlsMode": "istio", "service.istio.io/canonical-name": "web" };
-  const eastWest = service("istio-system/eastwest", `${prefix}.96.0.9`, { istio: "eastwest" }, [{ name: "tls", port: 15_443, targetPort: 15_443 }], { "topology.istio.io/network": network });
+  const eastWest = service(
+    "istio-system/eastwest",
+    `${prefix}.96.0.9`,
+    { istio: "eastwest" },
+    [{ name: "tls", port: 15_443, targetPort: 15_443 }],
+    { "topology.istio.io/network": network },
+  );
   return [
     namespace("istio-system", { "topology.istio.io/network": network }),
     namespace("shop"),
@@ -37,17 +47,38 @@ function cluster(network: string, prefix: string, gateway: string): readonly Kub
     service("shop/web", `${prefix}.96.0.1`, { app: "web" }, ports, { "istio.io/global": "true" }),
     pod("shop/web-1", `${prefix}.1.0.1`, { labels, account: "web" }),
     pod("shop/web-2", `${prefix}.1.0.2`, { labels, account: "web" }),
-    slice("shop/web", { name: "http", port: 8080 }, [{ address: `${prefix}.1.0.1`, pod: "web-1" }, { address: `${prefix}.1.0.2`, pod: "web-2" }]),
+    slice("shop/web", { name: "http", port: 8080 }, [
+      { address: `${prefix}.1.0.1`, pod: "web-1" },
+      { address: `${prefix}.1.0.2`, pod: "web-2" },
+    ]),
   ];
 }
 
-const place = { labels: {}, locality: { region: "", zone: "", subzone: "" }, node: "", network: "network-1", hbone: false, dnsCapture: false };
+const place = {
+  labels: {},
+  locality: { region: "", zone: "", subzone: "" },
+  node: "",
+  network: "network-1",
+  hbone: false,
+  dnsCapture: false,
+};
 const sidecar: ProxyGroup = { ...place, kind: "sidecar", namespace: "shop" };
-const gateway: ProxyGroup = { ...place, kind: "router", namespace: "istio-system", labels: { istio: "eastwest" }, networkView: ["network-1"] };
+const gateway: ProxyGroup = {
+  ...place,
+  kind: "router",
+  namespace: "istio-system",
+  labels: { istio: "eastwest" },
+  networkView: ["network-1"],
+};
 
 const fixture = createModelFixture();
 const { graph, inputs } = fixture;
-inputs.mesh.set(meshKey, { ...testMesh, clusterId: "cluster-1", ambientMultiNetwork: true, serviceScopeConfigs: [{ servicesSelector: { matchLabels: { "istio.io/global": "true" } }, scope: "GLOBAL" }] });
+inputs.mesh.set(meshKey, {
+  ...testMesh,
+  clusterId: "cluster-1",
+  ambientMultiNetwork: true,
+  serviceScopeConfigs: [{ servicesSelector: { matchLabels: { "istio.io/global": "true" } }, scope: "GLOBAL" }],
+});
 const model = deriveMeshModel(graph, inputs);
 const { clusters } = deriveOutboundResources(graph, model);
 const classic = deriveClassicGatewayResources(graph, model);
@@ -55,16 +86,31 @@ const ambient = deriveAmbientResources(graph, inputs);
 model.scopes.groups.set("sidecar", sidecar);
 model.scopes.groups.set("gateway", gateway);
 fixture.apply(...cluster("network-1", "10", "192.0.2.1"));
-fixture.apply({ apiVersion: "networking.istio.io/v1", ...config("Gateway", "istio-system/cross-network", { selector: { istio: "eastwest" }, servers: [{ port: { number: 15_443, name: "tls", protocol: "TLS" }, hosts: ["*.local"], tls: { mode: "AUTO_PASSTHROUGH" } }] }) });
+fixture.apply({
+  apiVersion: "networking.istio.io/v1",
+  ...config("Gateway", "istio-system/cross-network", {
+    selector: { istio: "eastwest" },
+    servers: [
+      { port: { number: 15_443, name: "tls", protocol: "TLS" }, hosts: ["*.local"], tls: { mode: "AUTO_PASSTHROUGH" } },
+    ],
+  }),
+});
 createRemoteFixture(fixture, "cluster-2").apply(...cluster("network-2", "20", "192.0.2.2"), {
   kind: "Gateway",
   metadata: { name: "hbone", namespace: "istio-system", labels: { "topology.istio.io/network": "network-2" } },
-  spec: { gatewayClassName: "istio-east-west", listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE", tls: { mode: "Terminate" } }] },
+  spec: {
+    gatewayClassName: "istio-east-west",
+    listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE", tls: { mode: "Terminate" } }],
+  },
   status: { addresses: [{ type: "IPAddress", value: "192.0.2.3" }] },
 } as KubernetesObject);
 
 function shown(schema: DescMessage, resources: Iterable<EncodedResource>): Readonly<Record<string, JsonObject>> {
-  return Object.fromEntries([...resources].map((resource) => [resource.name, decodeResource(schema, resource)] as const).sort(([left], [right]) => (left < right ? -1 : 1)));
+  return Object.fromEntries(
+    [...resources]
+      .map((resource) => [resource.name, decodeResource(schema, resource)] as const)
+      .sort(([left], [right]) => (left < right ? -1 : 1)),
+  );
 }
 
 function scoped(collection: Collection<ScopedEncodedResource>): readonly EncodedResource[] {
@@ -77,8 +123,16 @@ const golden: Readonly<Record<string, () => unknown>> = {
     const all = shown(ClusterLoadAssignmentSchema, new ScopeClusterView(clusters, "endpoints", scope).all());
     return Object.fromEntries(Object.entries(all).filter(([name]) => name.includes("web.shop")));
   },
-  "east-west-gateway": () => ({ listeners: shown(ListenerSchema, scoped(classic.listeners)), clusters: shown(ClusterSchema, scoped(classic.clusters)), endpoints: shown(ClusterLoadAssignmentSchema, scoped(classic.endpoints)) }),
-  "ztunnel-addresses": () => shown(AddressSchema, ambient.addresses.flatMap((collection) => [...collection.values()])),
+  "east-west-gateway": () => ({
+    listeners: shown(ListenerSchema, scoped(classic.listeners)),
+    clusters: shown(ClusterSchema, scoped(classic.clusters)),
+    endpoints: shown(ClusterLoadAssignmentSchema, scoped(classic.endpoints)),
+  }),
+  "ztunnel-addresses": () =>
+    shown(
+      AddressSchema,
+      ambient.addresses.flatMap((collection) => [...collection.values()]),
+    ),
 };
 
 for (const [name, show] of Object.entries(golden)) {

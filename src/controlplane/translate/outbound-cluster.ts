@@ -15,7 +15,14 @@ import { clusterMetadataExchange } from "./cluster.ts";
 import { forwardDynamically, isForwarded } from "./dynamic-forward-proxy.ts";
 import { durationOfMs, filterMetadata, overAds, packed } from "./envoy-any.ts";
 import { applyTls } from "./outbound/outbound-tls.ts";
-import { applyTrafficPolicy, effectivePolicy, packHttpOptions, useDownstreamProtocol, useHttp2, type ClusterDraft } from "./traffic-policy.ts";
+import {
+  applyTrafficPolicy,
+  effectivePolicy,
+  packHttpOptions,
+  useDownstreamProtocol,
+  useHttp2,
+  type ClusterDraft,
+} from "./traffic-policy.ts";
 import { tellOfClients } from "./upstream-proxy-protocol.ts";
 
 /** `outbound|80|v1|host`. */
@@ -56,7 +63,8 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
   const policy = effectivePolicy(rule, subset, port.port, mesh);
   const passthrough = policy.loadBalancer?.simple === "PASSTHROUGH";
   const forwarded = isForwarded(service);
-  const resolvesNames = !forwarded && (type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS);
+  const resolvesNames =
+    !forwarded && (type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS);
   if (resolvesNames && !passthrough && (options.assignment?.endpoints.length ?? 0) === 0) return undefined;
   const draft: ClusterDraft = {
     http: create(HttpProtocolOptionsSchema, {}),
@@ -91,9 +99,15 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
   return finish(draft, options, policy.tls?.mode);
 }
 
-function finish(draft: ClusterDraft, { service, subset, rule, allCaptured }: OutboundClusterOptions, tlsMode: string | undefined): Cluster {
+function finish(
+  draft: ClusterDraft,
+  { service, subset, rule, allCaptured }: OutboundClusterOptions,
+  tlsMode: string | undefined,
+): Cluster {
   const { cluster } = draft;
-  const istio: JsonObject = { services: [{ host: service.hostname, name: service.name, namespace: service.namespace }] };
+  const istio: JsonObject = {
+    services: [{ host: service.hostname, name: service.name, namespace: service.namespace }],
+  };
   if (subset === undefined && allCaptured) istio["disable_mx"] = true;
   else if (subset === undefined && service.meshExternal) istio["external"] = true;
   if (rule !== undefined) istio["config"] = destinationRulePath(rule);
@@ -127,7 +141,10 @@ function dnsFields(mesh: MeshSettings, assignment: ClusterLoadAssignment | undef
     dnsJitter: durationOfMs(dnsJitterMs),
     dnsRefreshRate: durationOfMs(mesh.dnsRefreshRateMs),
     respectDnsTtl: true,
-    typedDnsResolverConfig: { name: "envoy.network.dns_resolver.cares", typedConfig: packed(CaresDnsResolverConfigSchema, { udpMaxQueries: maxDnsQueries }) },
+    typedDnsResolverConfig: {
+      name: "envoy.network.dns_resolver.cares",
+      typedConfig: packed(CaresDnsResolverConfigSchema, { udpMaxQueries: maxDnsQueries }),
+    },
     ...(assignment === undefined ? {} : { loadAssignment: assignment }),
   };
 }

@@ -12,18 +12,31 @@ export interface EncodedResource {
   readonly delta: Uint8Array;
 }
 
-export function encodeResource<Schema extends DescMessage>(schema: Schema, name: string, message: MessageShape<Schema>): EncodedResource {
+export function encodeResource<Schema extends DescMessage>(
+  schema: Schema,
+  name: string,
+  message: MessageShape<Schema>,
+): EncodedResource {
   const value = toBinary(schema, message);
   return resourceOf(`type.googleapis.com/${schema.typeName}`, name, contentHash(value), [value]);
 }
 
 /** A resource whose message is the parts together: fields may be encoded one by one. */
-export function resourceOf(typeUrl: string, name: string, version: string, parts: readonly Uint8Array[]): EncodedResource {
+export function resourceOf(
+  typeUrl: string,
+  name: string,
+  version: string,
+  parts: readonly Uint8Array[],
+): EncodedResource {
   const valueBytes = parts.reduce((sum, part) => sum + part.length, 0);
   const any = [fieldOf(anyField.typeUrl, Buffer.from(typeUrl)), fieldOf(anyField.value, nothing, valueBytes)];
   const anyBytes = valueBytes + any.reduce((sum, part) => sum + part.length, 0);
   // The resource itself comes last, so that one buffer serves both protocols.
-  const head = [fieldOf(resourceField.version, Buffer.from(version)), fieldOf(resourceField.name, Buffer.from(name)), fieldOf(resourceField.resource, nothing, anyBytes)];
+  const head = [
+    fieldOf(resourceField.version, Buffer.from(version)),
+    fieldOf(resourceField.name, Buffer.from(name)),
+    fieldOf(resourceField.resource, nothing, anyBytes),
+  ];
   const delta = new Uint8Array(anyBytes + head.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of [...head, ...any, ...parts]) {
@@ -72,7 +85,10 @@ export function scopedResourceKey(scope: string, name: string): string {
 }
 
 /** As an entry of its collection. */
-export function scopedEntry(scope: string, resource: EncodedResource): readonly [key: string, item: ScopedEncodedResource] {
+export function scopedEntry(
+  scope: string,
+  resource: EncodedResource,
+): readonly [key: string, item: ScopedEncodedResource] {
   return [scopedResourceKey(scope, resource.name), { scope, resource }];
 }
 

@@ -3,16 +3,33 @@ import { SecretSchema } from "../../wire/envoy/index.ts";
 import type { SecretFacts } from "../model/secret-facts.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-const bytes = (text: string) => ({ specifier: { case: "inlineBytes" as const, value: new TextEncoder().encode(text) } });
+const bytes = (text: string) => ({
+  specifier: { case: "inlineBytes" as const, value: new TextEncoder().encode(text) },
+});
 
 /** A secret under the name by which a proxy asks for it; undefined while it cannot be used for that. */
-export function secretResource(resource: string, secret: SecretFacts, part: "keyPair" | "authority"): EncodedResource | undefined {
+export function secretResource(
+  resource: string,
+  secret: SecretFacts,
+  part: "keyPair" | "authority",
+): EncodedResource | undefined {
   if (part === "authority") return rootsResource(resource, secret.authority);
   if ("fault" in secret.keyPair) return undefined;
   const { certificateChain, privateKey, ocspStaple } = secret.keyPair.value;
-  const staple = ocspStaple === undefined ? {} : { ocspStaple: { specifier: { case: "inlineBytes" as const, value: new Uint8Array(Buffer.from(ocspStaple, "base64")) } } };
+  const staple =
+    ocspStaple === undefined
+      ? {}
+      : {
+          ocspStaple: {
+            specifier: { case: "inlineBytes" as const, value: new Uint8Array(Buffer.from(ocspStaple, "base64")) },
+          },
+        };
   const value = { certificateChain: bytes(certificateChain), privateKey: bytes(privateKey), ...staple };
-  return encodeResource(SecretSchema, resource, create(SecretSchema, { name: resource, type: { case: "tlsCertificate", value } }));
+  return encodeResource(
+    SecretSchema,
+    resource,
+    create(SecretSchema, { name: resource, type: { case: "tlsCertificate", value } }),
+  );
 }
 
 /** Roots under the name by which a proxy asks for them; undefined while there are none. */
@@ -20,5 +37,9 @@ export function rootsResource(resource: string, authority: SecretFacts["authorit
   if ("fault" in authority) return undefined;
   const { certificates, revocations } = authority.value;
   const value = { trustedCa: bytes(certificates), ...(revocations === undefined ? {} : { crl: bytes(revocations) }) };
-  return encodeResource(SecretSchema, resource, create(SecretSchema, { name: resource, type: { case: "validationContext", value } }));
+  return encodeResource(
+    SecretSchema,
+    resource,
+    create(SecretSchema, { name: resource, type: { case: "validationContext", value } }),
+  );
 }

@@ -12,11 +12,28 @@ import { encodeResource } from "./resource.ts";
 import { withoutIstioFilters } from "./stock-envoy.ts";
 
 test("an Envoy without Istio's filters gets none of them, and all else", () => {
-  const manager = httpConnectionManagerFilter({ direction: "gateway", statPrefix: "x", mesh: testMesh, routes: { rds: "http.80" } });
-  const listener = encodeResource(ListenerSchema, "l", gatewayListener("0.0.0.0", 80, [{ serverNames: [], filters: [manager] }], { mesh: testMesh, telemetry: { accessLogs: [] } }));
+  const manager = httpConnectionManagerFilter({
+    direction: "gateway",
+    statPrefix: "x",
+    mesh: testMesh,
+    routes: { rds: "http.80" },
+  });
+  const listener = encodeResource(
+    ListenerSchema,
+    "l",
+    gatewayListener("0.0.0.0", 80, [{ serverNames: [], filters: [manager] }], {
+      mesh: testMesh,
+      telemetry: { accessLogs: [] },
+    }),
+  );
   const stripped = withoutIstioFilters(typeUrls.listener, listener);
-  const chains = decodeResource(ListenerSchema, stripped)["filterChains"] as { filters: { typedConfig: { httpFilters: JsonObject[] } }[] }[];
-  assert.deepEqual(chains[0]?.filters[0]?.typedConfig.httpFilters.map((filter) => filter["name"]), ["grpc_stats", "fault", "cors", "router"].map((name) => `envoy.filters.http.${name}`));
+  const chains = decodeResource(ListenerSchema, stripped)["filterChains"] as {
+    filters: { typedConfig: { httpFilters: JsonObject[] } }[];
+  }[];
+  assert.deepEqual(
+    chains[0]?.filters[0]?.typedConfig.httpFilters.map((filter) => filter["name"]),
+    ["grpc_stats", "fault", "cors", "router"].map((name) => `envoy.filters.http.${name}`),
+  );
   assert.equal(withoutIstioFilters(typeUrls.listener, listener), stripped, "made once");
   assert.notEqual(stripped.version, listener.version);
   assert.equal(withoutIstioFilters(typeUrls.route, listener), listener);
@@ -24,6 +41,16 @@ test("an Envoy without Istio's filters gets none of them, and all else", () => {
 
 test("what a tunnel tells is kept in a form that every Envoy has", () => {
   const message = create(ListenerSchema, connectTerminateListener(testMesh, "0.0.0.0"));
-  const text = JSON.stringify(decodeResource(ListenerSchema, withoutIstioFilters(typeUrls.listener, encodeResource(ListenerSchema, "l", message))));
-  assert.ok(text.includes('"envoy.string"') && !text.includes("istio.hashable_string") && !text.includes("peer_metadata.Config"), text);
+  const text = JSON.stringify(
+    decodeResource(
+      ListenerSchema,
+      withoutIstioFilters(typeUrls.listener, encodeResource(ListenerSchema, "l", message)),
+    ),
+  );
+  assert.ok(
+    text.includes('"envoy.string"') &&
+      !text.includes("istio.hashable_string") &&
+      !text.includes("peer_metadata.Config"),
+    text,
+  );
 });

@@ -1,11 +1,25 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { anyPack, anyUnpack, AnySchema, type Any } from "@bufbuild/protobuf/wkt";
-import { ClusterSchema, HttpConnectionManagerSchema, HttpSetFilterStateSchema, ListenerSchema, NetworkSetFilterStateSchema, type Filter, type FilterChain } from "../../wire/envoy/index.ts";
+import {
+  ClusterSchema,
+  HttpConnectionManagerSchema,
+  HttpSetFilterStateSchema,
+  ListenerSchema,
+  NetworkSetFilterStateSchema,
+  type Filter,
+  type FilterChain,
+} from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
 /** Types of configuration that only Istio's build of Envoy has, inside of which others are. */
-const ownNames = new Set(["istio.metadata_exchange", "istio.stats", "istio.alpn", "waypoint_downstream_peer_metadata", "waypoint_upstream_peer_metadata"]);
+const ownNames = new Set([
+  "istio.metadata_exchange",
+  "istio.stats",
+  "istio.alpn",
+  "waypoint_downstream_peer_metadata",
+  "waypoint_upstream_peer_metadata",
+]);
 /** A filter state of Istio's, and the one of Envoy's own that holds a text as well. */
 const ownFactory = "istio.hashable_string";
 const plainFactory = "envoy.string";
@@ -21,7 +35,8 @@ export function withoutIstioFilters(typeUrl: string, resource: EncodedResource):
   const known = stripped.get(resource);
   if (known !== undefined) return known;
   const { value } = fromBinary(AnySchema, resource.any);
-  const made = typeUrl === typeUrls.cluster ? strippedCluster(resource.name, value) : strippedListener(resource.name, value);
+  const made =
+    typeUrl === typeUrls.cluster ? strippedCluster(resource.name, value) : strippedListener(resource.name, value);
   stripped.set(resource, made);
   return made;
 }
@@ -34,7 +49,11 @@ function strippedCluster(name: string, value: Uint8Array): EncodedResource {
 
 function strippedListener(name: string, value: Uint8Array): EncodedResource {
   const listener = fromBinary(ListenerSchema, value);
-  for (const chain of [...listener.filterChains, ...(listener.defaultFilterChain === undefined ? [] : [listener.defaultFilterChain])]) stripChain(chain);
+  for (const chain of [
+    ...listener.filterChains,
+    ...(listener.defaultFilterChain === undefined ? [] : [listener.defaultFilterChain]),
+  ])
+    stripChain(chain);
   return encodeResource(ListenerSchema, name, listener);
 }
 
@@ -48,14 +67,20 @@ function stripFilter(filter: Filter): void {
   const manager = anyUnpack(filter.configType.value, HttpConnectionManagerSchema);
   if (manager !== undefined) {
     manager.httpFilters = manager.httpFilters.filter((inner) => !ownNames.has(inner.name));
-    for (const inner of manager.httpFilters) if (inner.configType.case === "typedConfig") inner.configType.value = plainState(inner.configType.value, HttpSetFilterStateSchema, "onRequestHeaders");
+    for (const inner of manager.httpFilters)
+      if (inner.configType.case === "typedConfig")
+        inner.configType.value = plainState(inner.configType.value, HttpSetFilterStateSchema, "onRequestHeaders");
     filter.configType.value = anyPack(HttpConnectionManagerSchema, manager);
     return;
   }
   filter.configType.value = plainState(filter.configType.value, NetworkSetFilterStateSchema, "onNewConnection");
 }
 
-function plainState(config: Any, schema: typeof HttpSetFilterStateSchema | typeof NetworkSetFilterStateSchema, field: "onRequestHeaders" | "onNewConnection"): Any {
+function plainState(
+  config: Any,
+  schema: typeof HttpSetFilterStateSchema | typeof NetworkSetFilterStateSchema,
+  field: "onRequestHeaders" | "onNewConnection",
+): Any {
   const state = anyUnpack(config, schema);
   if (state === undefined) return config;
   const values = (Reflect.get(state, field) ?? []) as { factoryKey: string }[];

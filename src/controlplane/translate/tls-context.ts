@@ -25,7 +25,10 @@ export const istioCiphers: readonly string[] = [
 ];
 
 export function downstreamTls(context: DownstreamTlsInit): TransportSocketInit {
-  return { name: "envoy.transport_sockets.tls", configType: { case: "typedConfig", value: packed(DownstreamTlsContextSchema, context) } };
+  return {
+    name: "envoy.transport_sockets.tls",
+    configType: { case: "typedConfig", value: packed(DownstreamTlsContextSchema, context) },
+  };
 }
 
 /** Istio's mutual TLS at a server: the workload's own certificate, and clients of the mesh's trust domains only. */
@@ -35,7 +38,8 @@ export function mutualTlsServer(mesh: MeshSettings, alpnProtocols: readonly stri
     commonTlsContext: {
       alpnProtocols: [...alpnProtocols],
       tlsParams: {
-        tlsMinimumProtocolVersion: minProtocolVersion === "TLSV1_3" ? TlsParameters_TlsProtocol.TLSv1_3 : TlsParameters_TlsProtocol.TLSv1_2,
+        tlsMinimumProtocolVersion:
+          minProtocolVersion === "TLSV1_3" ? TlsParameters_TlsProtocol.TLSv1_3 : TlsParameters_TlsProtocol.TLSv1_2,
         tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
         cipherSuites: cipherSuites.length > 0 ? [...cipherSuites] : [...istioCiphers],
       },
@@ -51,7 +55,10 @@ export function hboneServer(mesh: MeshSettings): DownstreamTlsInit {
   return {
     commonTlsContext: {
       alpnProtocols: ["h2"],
-      tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
+      tlsParams: {
+        tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+        tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+      },
       ...ownCertificate,
       ...meshPeers(clientDomains(mesh).map(trustDomainPeers)),
     },
@@ -68,8 +75,16 @@ function clientDomains({ trustDomain, trustDomainAliases, trustedDomains }: Mesh
 export const ownCertificate = { tlsCertificateSdsSecretConfigs: [{ name: "default", sdsConfig: overAgentSds }] };
 
 /** Peers by their certificates: signed by a root that comes by its name, and with what else they must have. */
-export function validatedBy(root: { readonly name: string; readonly sdsConfig: MessageInitShape<typeof ConfigSourceSchema> }, defaults: MessageInitShape<typeof CertificateValidationContextSchema>) {
-  return { validationContextType: { case: "combinedValidationContext" as const, value: { defaultValidationContext: defaults, validationContextSdsSecretConfig: root } } };
+export function validatedBy(
+  root: { readonly name: string; readonly sdsConfig: MessageInitShape<typeof ConfigSourceSchema> },
+  defaults: MessageInitShape<typeof CertificateValidationContextSchema>,
+) {
+  return {
+    validationContextType: {
+      case: "combinedValidationContext" as const,
+      value: { defaultValidationContext: defaults, validationContextSdsSecretConfig: root },
+    },
+  };
 }
 
 type SubjectAltNameInit = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
@@ -81,5 +96,8 @@ export function meshPeers(names: readonly SubjectAltNameInit[]) {
 
 /** Every identity of a trust domain, or of a part of it such as `domain/ns/shop/sa`. */
 export function trustDomainPeers(domain: string) {
-  return { sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern: { case: "prefix" as const, value: `spiffe://${domain}/` } } };
+  return {
+    sanType: SubjectAltNameMatcher_SanType.URI,
+    matcher: { matchPattern: { case: "prefix" as const, value: `spiffe://${domain}/` } },
+  };
 }

@@ -1,5 +1,9 @@
 import type { ServerTls, TlsVersion } from "../../api/istio/index.ts";
-import { CertificateValidationContext_TrustChainVerification, SubjectAltNameMatcher_SanType, TlsParameters_TlsProtocol } from "../../wire/envoy/index.ts";
+import {
+  CertificateValidationContext_TrustChainVerification,
+  SubjectAltNameMatcher_SanType,
+  TlsParameters_TlsProtocol,
+} from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { serverCredentials } from "../model/secret-facts.ts";
 import { secretOverAds, fileOverAgentSds } from "./envoy-any.ts";
@@ -21,26 +25,51 @@ const httpAlpn = ["h2", "http/1.1"];
 export function serverTls(tls: ServerTls, mesh: MeshSettings, tcp = false, untrusted = false): DownstreamTlsInit {
   if (tls.mode === "ISTIO_MUTUAL") return mutualTlsServer(mesh, tcp ? ["istio-peer-exchange", ...httpAlpn] : httpAlpn);
   return {
-    commonTlsContext: { alpnProtocols: httpAlpn, ...parametersOf(tls, mesh), tlsCertificateSdsSecretConfigs: certificatesOf(tls), ...validationOf(tls, untrusted) },
+    commonTlsContext: {
+      alpnProtocols: httpAlpn,
+      ...parametersOf(tls, mesh),
+      tlsCertificateSdsSecretConfigs: certificatesOf(tls),
+      ...validationOf(tls, untrusted),
+    },
     requireClientCertificate: tls.mode === "MUTUAL",
   };
 }
 
 /** The mesh's own settings hold where the server says none; versions are the proxy's where nobody does. */
 function parametersOf(tls: ServerTls, { tlsDefaults }: MeshSettings) {
-  const minimum = tls.minProtocolVersion === "TLS_AUTO" && tlsDefaults.minProtocolVersion !== "TLSV1_2" ? tlsDefaults.minProtocolVersion : tls.minProtocolVersion;
+  const minimum =
+    tls.minProtocolVersion === "TLS_AUTO" && tlsDefaults.minProtocolVersion !== "TLSV1_2"
+      ? tlsDefaults.minProtocolVersion
+      : tls.minProtocolVersion;
   const cipherSuites = tls.cipherSuites.length > 0 ? tls.cipherSuites : tlsDefaults.cipherSuites;
-  if (minimum === "TLS_AUTO" && tls.maxProtocolVersion === "TLS_AUTO" && cipherSuites.length === 0 && tlsDefaults.ecdhCurves.length === 0) return {};
+  if (
+    minimum === "TLS_AUTO" &&
+    tls.maxProtocolVersion === "TLS_AUTO" &&
+    cipherSuites.length === 0 &&
+    tlsDefaults.ecdhCurves.length === 0
+  )
+    return {};
   return {
-    tlsParams: { tlsMinimumProtocolVersion: versions[minimum], tlsMaximumProtocolVersion: versions[tls.maxProtocolVersion], cipherSuites: [...cipherSuites], ecdhCurves: [...tlsDefaults.ecdhCurves] },
+    tlsParams: {
+      tlsMinimumProtocolVersion: versions[minimum],
+      tlsMaximumProtocolVersion: versions[tls.maxProtocolVersion],
+      cipherSuites: [...cipherSuites],
+      ecdhCurves: [...tlsDefaults.ecdhCurves],
+    },
   };
 }
 
 function certificatesOf(tls: ServerTls) {
   const { certificates } = serverCredentials(tls);
   if (certificates.length > 0) return certificates.map((name) => ({ name, sdsConfig: secretOverAds }));
-  const files = tls.tlsCertificates.length > 0 ? tls.tlsCertificates : [{ serverCertificate: tls.serverCertificate ?? "", privateKey: tls.privateKey ?? "" }];
-  return files.map((file) => ({ name: `file-cert:${file.serverCertificate}~${file.privateKey}`, sdsConfig: fileOverAgentSds }));
+  const files =
+    tls.tlsCertificates.length > 0
+      ? tls.tlsCertificates
+      : [{ serverCertificate: tls.serverCertificate ?? "", privateKey: tls.privateKey ?? "" }];
+  return files.map((file) => ({
+    name: `file-cert:${file.serverCertificate}~${file.privateKey}`,
+    sdsConfig: fileOverAgentSds,
+  }));
 }
 
 /** What a client's certificate must be; nothing in SIMPLE, where none is asked for. */
@@ -50,18 +79,29 @@ function validationOf(tls: ServerTls, untrusted: boolean) {
     matchTypedSubjectAltNames: tls.subjectAltNames.flatMap((name) => namedBy(name)),
     verifyCertificateSpki: [...tls.verifyCertificateSpki],
     verifyCertificateHash: [...tls.verifyCertificateHash],
-    ...(untrusted ? { trustChainVerification: CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED } : {}),
+    ...(untrusted
+      ? { trustChainVerification: CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED }
+      : {}),
     ...(tls.caCrl === undefined ? {} : { crl: { specifier: { case: "filename" as const, value: tls.caCrl } } }),
   });
 }
 
 /** A name may be of any of these kinds; an address or a URI cannot be a DNS name. */
 function namedBy(name: string) {
-  const kinds = name.includes("://") ? [SubjectAltNameMatcher_SanType.URI] : [SubjectAltNameMatcher_SanType.DNS, SubjectAltNameMatcher_SanType.URI, SubjectAltNameMatcher_SanType.EMAIL, SubjectAltNameMatcher_SanType.IP_ADDRESS];
+  const kinds = name.includes("://")
+    ? [SubjectAltNameMatcher_SanType.URI]
+    : [
+        SubjectAltNameMatcher_SanType.DNS,
+        SubjectAltNameMatcher_SanType.URI,
+        SubjectAltNameMatcher_SanType.EMAIL,
+        SubjectAltNameMatcher_SanType.IP_ADDRESS,
+      ];
   return kinds.map((sanType) => ({ sanType, matcher: { matchPattern: { case: "exact" as const, value: name } } }));
 }
 
 function authorityOf(tls: ServerTls) {
   const { authority } = serverCredentials(tls);
-  return authority === undefined ? { name: `file-root:${tls.caCertificates ?? ""}`, sdsConfig: fileOverAgentSds } : { name: authority, sdsConfig: secretOverAds };
+  return authority === undefined
+    ? { name: `file-root:${tls.caCertificates ?? ""}`, sdsConfig: fileOverAgentSds }
+    : { name: authority, sdsConfig: secretOverAds };
 }

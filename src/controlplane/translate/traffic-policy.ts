@@ -1,6 +1,15 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { DurationSchema } from "@bufbuild/protobuf/wkt";
-import type { ConnectionPool, ConsistentHash, LocalityLoadBalancer, OutlierDetection, TcpKeepalive, TrafficPolicy, TrafficPolicySettings, Warmup } from "../../api/istio/index.ts";
+import type {
+  ConnectionPool,
+  ConsistentHash,
+  LocalityLoadBalancer,
+  OutlierDetection,
+  TcpKeepalive,
+  TrafficPolicy,
+  TrafficPolicySettings,
+  Warmup,
+} from "../../api/istio/index.ts";
 import {
   CircuitBreakersSchema,
   Cluster_CommonLbConfigSchema,
@@ -35,10 +44,19 @@ export type EffectivePolicy = TrafficPolicySettings & Pick<TrafficPolicy, "retry
  * The policy of a rule for a port, or for that port of a subset. Settings of a port replace the wider ones as a whole: what they
  * leave out has its default. What is said nowhere is the mesh's.
  */
-export function effectivePolicy(rule: DestinationRuleModel | undefined, subset: string | undefined, port: number, mesh: Pick<MeshSettings, "defaultTrafficPolicy">): EffectivePolicy {
+export function effectivePolicy(
+  rule: DestinationRuleModel | undefined,
+  subset: string | undefined,
+  port: number,
+  mesh: Pick<MeshSettings, "defaultTrafficPolicy">,
+): EffectivePolicy {
   const policy = rulePolicy(rule, subset, port);
   const { connectionPool, outlierDetection } = mesh.defaultTrafficPolicy;
-  return { ...policy, connectionPool: policy.connectionPool ?? connectionPool, outlierDetection: policy.outlierDetection ?? outlierDetection };
+  return {
+    ...policy,
+    connectionPool: policy.connectionPool ?? connectionPool,
+    outlierDetection: policy.outlierDetection ?? outlierDetection,
+  };
 }
 
 function rulePolicy(rule: DestinationRuleModel | undefined, subset: string | undefined, port: number): EffectivePolicy {
@@ -46,14 +64,19 @@ function rulePolicy(rule: DestinationRuleModel | undefined, subset: string | und
   const own = rule?.subsets.find((candidate) => candidate.name === subset)?.trafficPolicy;
   if (subset === undefined || own === undefined) return base;
   const { policy, isOfPort } = ofPort(own, port);
-  const narrower = Object.fromEntries(Object.entries(policy).filter(([name, value]) => value !== undefined || (isOfPort && portParts.has(name))));
+  const narrower = Object.fromEntries(
+    Object.entries(policy).filter(([name, value]) => value !== undefined || (isOfPort && portParts.has(name))),
+  );
   return { ...base, ...(isOfPort ? noPortParts : {}), ...narrower };
 }
 
 const noPortParts = { loadBalancer: undefined, connectionPool: undefined, outlierDetection: undefined, tls: undefined };
 const portParts: ReadonlySet<string> = new Set(Object.keys(noPortParts));
 
-function ofPort(policy: TrafficPolicy | undefined, port: number): { readonly policy: EffectivePolicy; readonly isOfPort: boolean } {
+function ofPort(
+  policy: TrafficPolicy | undefined,
+  port: number,
+): { readonly policy: EffectivePolicy; readonly isOfPort: boolean } {
   if (policy === undefined) return { policy: {}, isOfPort: false };
   const { portLevelSettings, ...whole } = policy;
   const own = portLevelSettings.find((settings) => settings.port.number === port);
@@ -76,7 +99,11 @@ export function isHttp2({ http }: ClusterDraft): boolean {
 export type LocalityChoice = LocalityLoadBalancer | "close" | "node" | "off";
 
 /** Where requests from each locality go: as the rule says, else as the service prefers, else as the mesh has it. "off": wherever. */
-export function localitySetting({ loadBalancer }: EffectivePolicy, preference: ServiceModel["preference"], mesh: Pick<MeshSettings, "localityLbSetting">): LocalityChoice {
+export function localitySetting(
+  { loadBalancer }: EffectivePolicy,
+  preference: ServiceModel["preference"],
+  mesh: Pick<MeshSettings, "localityLbSetting">,
+): LocalityChoice {
   const own = loadBalancer?.localityLbSetting;
   const setting = own ?? mesh.localityLbSetting;
   if (setting.enabled === false) return "off";
@@ -84,7 +111,11 @@ export function localitySetting({ loadBalancer }: EffectivePolicy, preference: S
 }
 
 /** All of a policy but TLS. */
-export function applyTrafficPolicy(draft: ClusterDraft, policy: EffectivePolicy, { protocol, preference, mesh }: PolicyTarget): void {
+export function applyTrafficPolicy(
+  draft: ClusterDraft,
+  policy: EffectivePolicy,
+  { protocol, preference, mesh }: PolicyTarget,
+): void {
   if (wantsHttp2(policy.connectionPool, protocol, mesh)) useHttp2(draft);
   applyConnectionPool(draft, policy.connectionPool, policy.retryBudget, mesh);
   if (policy.outlierDetection !== undefined) applyOutlierDetection(draft.cluster, policy.outlierDetection);
@@ -93,17 +124,31 @@ export function applyTrafficPolicy(draft: ClusterDraft, policy: EffectivePolicy,
 
 export function useHttp2({ http }: ClusterDraft): void {
   if (http.upstreamProtocolOptions.case !== undefined) return;
-  const options = create(HttpProtocolOptionsSchema, { upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "http2ProtocolOptions", value: {} } } } });
+  const options = create(HttpProtocolOptionsSchema, {
+    upstreamProtocolOptions: {
+      case: "explicitHttpConfig",
+      value: { protocolConfig: { case: "http2ProtocolOptions", value: {} } },
+    },
+  });
   http.upstreamProtocolOptions = options.upstreamProtocolOptions;
 }
 
 export function useDownstreamProtocol({ http }: ClusterDraft): void {
-  const options = create(HttpProtocolOptionsSchema, { upstreamProtocolOptions: { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } } });
+  const options = create(HttpProtocolOptionsSchema, {
+    upstreamProtocolOptions: {
+      case: "useDownstreamProtocolConfig",
+      value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+    },
+  });
   http.upstreamProtocolOptions = options.upstreamProtocolOptions;
 }
 
 export function hasHttpOptions({ http }: ClusterDraft): boolean {
-  return http.upstreamProtocolOptions.case !== undefined || http.commonHttpProtocolOptions !== undefined || http.upstreamHttpProtocolOptions !== undefined;
+  return (
+    http.upstreamProtocolOptions.case !== undefined ||
+    http.commonHttpProtocolOptions !== undefined ||
+    http.upstreamHttpProtocolOptions !== undefined
+  );
 }
 
 /** Writes the HTTP options into the cluster, where there are any. */
@@ -112,7 +157,12 @@ export function packHttpOptions(draft: ClusterDraft): void {
   if (!hasHttpOptions(draft)) return;
   // Envoy takes no options without the version of HTTP that they are for.
   if (http.upstreamProtocolOptions.case === undefined) {
-    http.upstreamProtocolOptions = create(HttpProtocolOptionsSchema, { upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "httpProtocolOptions", value: {} } } } }).upstreamProtocolOptions;
+    http.upstreamProtocolOptions = create(HttpProtocolOptionsSchema, {
+      upstreamProtocolOptions: {
+        case: "explicitHttpConfig",
+        value: { protocolConfig: { case: "httpProtocolOptions", value: {} } },
+      },
+    }).upstreamProtocolOptions;
   }
   cluster.typedExtensionProtocolOptions[httpOptionsName] = packed(HttpProtocolOptionsSchema, http);
 }
@@ -127,7 +177,12 @@ function wantsHttp2(pool: ConnectionPool | undefined, protocol: AppProtocol, mes
 const defaultBudgetPercent = 20;
 const defaultRetryConcurrency = 3;
 
-export function applyConnectionPool(draft: ClusterDraft, pool: ConnectionPool | undefined, budget: TrafficPolicy["retryBudget"], mesh: MeshSettings): void {
+export function applyConnectionPool(
+  draft: ClusterDraft,
+  pool: ConnectionPool | undefined,
+  budget: TrafficPolicy["retryBudget"],
+  mesh: MeshSettings,
+): void {
   const { cluster } = draft;
   const { tcp, http } = pool ?? { tcp: {}, http: undefined };
   cluster.connectTimeout = create(DurationSchema, durationOfMs(tcp.connectTimeoutMs ?? mesh.connectTimeoutMs));
@@ -144,7 +199,9 @@ export function applyConnectionPool(draft: ClusterDraft, pool: ConnectionPool | 
               retryBudget: {
                 budgetPercent: { value: budget.percent ?? defaultBudgetPercent },
                 minRetryConcurrency: budget.minRetryConcurrency || defaultRetryConcurrency,
-                ...(budget.budgetIntervalMs === undefined ? {} : { budgetInterval: durationOfMs(budget.budgetIntervalMs) }),
+                ...(budget.budgetIntervalMs === undefined
+                  ? {}
+                  : { budgetInterval: durationOfMs(budget.budgetIntervalMs) }),
               },
             }),
       },
@@ -158,7 +215,11 @@ export function applyConnectionPool(draft: ClusterDraft, pool: ConnectionPool | 
 /** Each part by the rule, else by the mesh. */
 function joined(mesh: TcpKeepalive | undefined, own: TcpKeepalive | undefined): TcpKeepalive | undefined {
   if (mesh === undefined || own === undefined) return own ?? mesh;
-  return { probes: own.probes ?? mesh.probes, timeMs: own.timeMs ?? mesh.timeMs, intervalMs: own.intervalMs ?? mesh.intervalMs };
+  return {
+    probes: own.probes ?? mesh.probes,
+    timeMs: own.timeMs ?? mesh.timeMs,
+    intervalMs: own.intervalMs ?? mesh.intervalMs,
+  };
 }
 
 const msPerSecond = 1000;
@@ -179,17 +240,25 @@ function applyHttpPool(draft: ClusterDraft, { tcp, http }: ConnectionPool): void
   const common = create(HttpProtocolOptionsSchema, {
     commonHttpProtocolOptions: {
       ...(idleMs === undefined ? {} : { idleTimeout: durationOfMs(idleMs) }),
-      ...(http.maxRequestsPerConnection === undefined ? {} : { maxRequestsPerConnection: http.maxRequestsPerConnection }),
-      ...(tcp.maxConnectionDurationMs === undefined ? {} : { maxConnectionDuration: durationOfMs(tcp.maxConnectionDurationMs) }),
+      ...(http.maxRequestsPerConnection === undefined
+        ? {}
+        : { maxRequestsPerConnection: http.maxRequestsPerConnection }),
+      ...(tcp.maxConnectionDurationMs === undefined
+        ? {}
+        : { maxConnectionDuration: durationOfMs(tcp.maxConnectionDurationMs) }),
     },
   }).commonHttpProtocolOptions;
-  const says = idleMs !== undefined || http.maxRequestsPerConnection !== undefined || tcp.maxConnectionDurationMs !== undefined;
+  const says =
+    idleMs !== undefined || http.maxRequestsPerConnection !== undefined || tcp.maxConnectionDurationMs !== undefined;
   if (says && common !== undefined) draft.http.commonHttpProtocolOptions = common;
   if (isHttp2(draft)) applyHttp2Pool(draft, http);
   if (http.useClientProtocol) useDownstreamProtocol(draft);
 }
 
-function applyHttp2Pool({ http }: ClusterDraft, { maxConcurrentStreams, http2KeepAlive: keepAlive }: ConnectionPool["http"]): void {
+function applyHttp2Pool(
+  { http }: ClusterDraft,
+  { maxConcurrentStreams, http2KeepAlive: keepAlive }: ConnectionPool["http"],
+): void {
   const options = create(HttpProtocolOptionsSchema, {
     upstreamProtocolOptions: {
       case: "explicitHttpConfig",
@@ -219,18 +288,35 @@ const enforced = 100;
 /** Success rates are not looked at, and endpoints are not all taken back when most are ejected, unless the policy says from when. */
 function applyOutlierDetection(cluster: Cluster, detection: OutlierDetection): void {
   const counted = (errors: number | undefined): number => (errors === 0 ? 0 : enforced);
-  const { consecutive5xxErrors, consecutiveGatewayErrors, consecutiveLocalOriginFailures, splitExternalLocalOriginErrors: split } = detection;
+  const {
+    consecutive5xxErrors,
+    consecutiveGatewayErrors,
+    consecutiveLocalOriginFailures,
+    splitExternalLocalOriginErrors: split,
+  } = detection;
   cluster.outlierDetection = create(OutlierDetectionSchema, {
     enforcingSuccessRate: 0,
-    ...(consecutive5xxErrors === undefined ? {} : { consecutive5xx: consecutive5xxErrors, enforcingConsecutive5xx: counted(consecutive5xxErrors) }),
-    ...(consecutiveGatewayErrors === undefined ? {} : { consecutiveGatewayFailure: consecutiveGatewayErrors, enforcingConsecutiveGatewayFailure: counted(consecutiveGatewayErrors) }),
+    ...(consecutive5xxErrors === undefined
+      ? {}
+      : { consecutive5xx: consecutive5xxErrors, enforcingConsecutive5xx: counted(consecutive5xxErrors) }),
+    ...(consecutiveGatewayErrors === undefined
+      ? {}
+      : {
+          consecutiveGatewayFailure: consecutiveGatewayErrors,
+          enforcingConsecutiveGatewayFailure: counted(consecutiveGatewayErrors),
+        }),
     ...(detection.intervalMs === undefined ? {} : { interval: durationOfMs(detection.intervalMs) }),
-    ...(detection.baseEjectionTimeMs === undefined ? {} : { baseEjectionTime: durationOfMs(detection.baseEjectionTimeMs) }),
+    ...(detection.baseEjectionTimeMs === undefined
+      ? {}
+      : { baseEjectionTime: durationOfMs(detection.baseEjectionTimeMs) }),
     ...(detection.maxEjectionPercent === undefined ? {} : { maxEjectionPercent: detection.maxEjectionPercent }),
     splitExternalLocalOriginErrors: split,
     ...(split ? { enforcingLocalOriginSuccessRate: 0 } : {}),
     ...(split && consecutiveLocalOriginFailures !== undefined && consecutiveLocalOriginFailures > 0
-      ? { consecutiveLocalOriginFailure: consecutiveLocalOriginFailures, enforcingConsecutiveLocalOriginFailure: enforced }
+      ? {
+          consecutiveLocalOriginFailure: consecutiveLocalOriginFailures,
+          enforcingConsecutiveLocalOriginFailure: enforced,
+        }
       : {}),
   });
   commonLbConfig(cluster).healthyPanicThreshold = create(PercentSchema, { value: detection.minHealthPercent ?? 0 });
@@ -273,14 +359,21 @@ export function typeOf(cluster: Cluster): Cluster_DiscoveryType | undefined {
 }
 
 /** Weights of localities count only where somebody set them: else they would bend what the balancer does. */
-function applyLocality(cluster: Cluster, { loadBalancer, outlierDetection }: EffectivePolicy, setting: LocalityChoice): void {
+function applyLocality(
+  cluster: Cluster,
+  { loadBalancer, outlierDetection }: EffectivePolicy,
+  setting: LocalityChoice,
+): void {
   const zoneAware = loadBalancer?.zoneAwareLbSetting;
   if (zoneAware !== undefined) {
     const off = zoneAware.enabled === false;
     commonLbConfig(cluster).localityConfigSpecifier = create(Cluster_CommonLbConfigSchema, {
       localityConfigSpecifier: {
         case: "zoneAwareLbConfig",
-        value: { ...(off ? { routingEnabled: { value: 0 } } : {}), ...(zoneAware.minClusterSize === undefined ? {} : { minClusterSize: BigInt(zoneAware.minClusterSize) }) },
+        value: {
+          ...(off ? { routingEnabled: { value: 0 } } : {}),
+          ...(zoneAware.minClusterSize === undefined ? {} : { minClusterSize: BigInt(zoneAware.minClusterSize) }),
+        },
       },
     }).localityConfigSpecifier;
     return;
@@ -288,7 +381,9 @@ function applyLocality(cluster: Cluster, { loadBalancer, outlierDetection }: Eff
   if (typeof setting === "string") return;
   const fails = outlierDetection !== undefined && setting.failover.length + setting.failoverPriority.length > 0;
   if (!fails && setting.distribute.length === 0) return;
-  commonLbConfig(cluster).localityConfigSpecifier = create(Cluster_CommonLbConfigSchema, { localityConfigSpecifier: { case: "localityWeightedLbConfig", value: {} } }).localityConfigSpecifier;
+  commonLbConfig(cluster).localityConfigSpecifier = create(Cluster_CommonLbConfigSchema, {
+    localityConfigSpecifier: { case: "localityWeightedLbConfig", value: {} },
+  }).localityConfigSpecifier;
 }
 
 const defaultAggression = 1;
@@ -298,7 +393,12 @@ function slowStart(kind: "roundRobinLbConfig" | "leastRequestLbConfig", warmup: 
   const plain = warmup.aggression === undefined && warmup.minimumPercent === undefined;
   const slowStartConfig = {
     slowStartWindow: durationOfMs(warmup.durationMs),
-    ...(plain ? {} : { aggression: { defaultValue: warmup.aggression ?? defaultAggression, runtimeKey: "(" }, minWeightPercent: { value: warmup.minimumPercent ?? defaultMinimumPercent } }),
+    ...(plain
+      ? {}
+      : {
+          aggression: { defaultValue: warmup.aggression ?? defaultAggression, runtimeKey: "(" },
+          minWeightPercent: { value: warmup.minimumPercent ?? defaultMinimumPercent },
+        }),
   };
   return clusterWith({ case: kind, value: { slowStartConfig } });
 }
@@ -308,11 +408,15 @@ const defaultRingSize = 1024;
 function applyConsistentHash(cluster: Cluster, { hashAlgorithm }: ConsistentHash): void {
   if (hashAlgorithm.kind === "maglev") {
     cluster.lbPolicy = Cluster_LbPolicy.MAGLEV;
-    if (hashAlgorithm.tableSize !== undefined) cluster.lbConfig = clusterWith({ case: "maglevLbConfig", value: { tableSize: BigInt(hashAlgorithm.tableSize) } });
+    if (hashAlgorithm.tableSize !== undefined)
+      cluster.lbConfig = clusterWith({ case: "maglevLbConfig", value: { tableSize: BigInt(hashAlgorithm.tableSize) } });
     return;
   }
   cluster.lbPolicy = Cluster_LbPolicy.RING_HASH;
-  cluster.lbConfig = clusterWith({ case: "ringHashLbConfig", value: { minimumRingSize: BigInt(hashAlgorithm.minimumRingSize ?? defaultRingSize) } });
+  cluster.lbConfig = clusterWith({
+    case: "ringHashLbConfig",
+    value: { minimumRingSize: BigInt(hashAlgorithm.minimumRingSize ?? defaultRingSize) },
+  });
 }
 
 function clusterWith(lbConfig: NonNullable<MessageInitShape<typeof ClusterSchema>["lbConfig"]>): Cluster["lbConfig"] {

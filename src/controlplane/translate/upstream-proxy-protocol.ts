@@ -1,6 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import type { TrafficPolicy } from "../../api/istio/index.ts";
-import { ProxyProtocolConfig_Version, ProxyProtocolUpstreamTransportSchema, TransportSocketSchema, type Cluster } from "../../wire/envoy/index.ts";
+import {
+  ProxyProtocolConfig_Version,
+  ProxyProtocolUpstreamTransportSchema,
+  TransportSocketSchema,
+  type Cluster,
+} from "../../wire/envoy/index.ts";
 import { rawBuffer } from "./cluster.ts";
 import { packed } from "./envoy-any.ts";
 import type { TransportSocketInit } from "./tls-context.ts";
@@ -9,7 +14,10 @@ type Wanted = NonNullable<TrafficPolicy["proxyProtocol"]>;
 
 /** A socket that tells its endpoint of the client before the first byte of what is inside. */
 export function tellingOfClient(inner: TransportSocketInit, { version }: Wanted): TransportSocketInit {
-  const value = packed(ProxyProtocolUpstreamTransportSchema, { config: { version: version === "V2" ? ProxyProtocolConfig_Version.V2 : ProxyProtocolConfig_Version.V1 }, transportSocket: inner });
+  const value = packed(ProxyProtocolUpstreamTransportSchema, {
+    config: { version: version === "V2" ? ProxyProtocolConfig_Version.V2 : ProxyProtocolConfig_Version.V1 },
+    transportSocket: inner,
+  });
   return { name: "envoy.transport_sockets.upstream_proxy_protocol", configType: { case: "typedConfig", value } };
 }
 
@@ -17,7 +25,11 @@ export function tellingOfClient(inner: TransportSocketInit, { version }: Wanted)
 export function tellOfClients(cluster: Cluster, wanted: Wanted | undefined): void {
   if (wanted === undefined) return;
   if (cluster.transportSocket !== undefined || cluster.transportSocketMatches.length === 0) {
-    cluster.transportSocket = create(TransportSocketSchema, tellingOfClient(cluster.transportSocket ?? rawBuffer, wanted));
+    cluster.transportSocket = create(
+      TransportSocketSchema,
+      tellingOfClient(cluster.transportSocket ?? rawBuffer, wanted),
+    );
   }
-  for (const match of cluster.transportSocketMatches) match.transportSocket = create(TransportSocketSchema, tellingOfClient(match.transportSocket ?? rawBuffer, wanted));
+  for (const match of cluster.transportSocketMatches)
+    match.transportSocket = create(TransportSocketSchema, tellingOfClient(match.transportSocket ?? rawBuffer, wanted));
 }

@@ -1,7 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { istioLabels } from "../../api/istio/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
-import { HealthStatus, LbEndpointSchema, LocalityLbEndpointsSchema, type LocalityLbEndpoints } from "../../wire/envoy/index.ts";
+import {
+  HealthStatus,
+  LbEndpointSchema,
+  LocalityLbEndpointsSchema,
+  type LocalityLbEndpoints,
+} from "../../wire/envoy/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
 import { compareText } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
@@ -13,7 +18,12 @@ import { internalAddress } from "./envoy-address.ts";
 import { filterMetadata } from "./envoy-any.ts";
 
 /** The waypoints that gateways lead a service's requests through, if any: only where the service asks for it. */
-export function ingressWaypoints(service: ServiceModel, inputs: MeshInputs, waypoints: Waypoints, reader: CollectionReader): readonly WaypointShare[] {
+export function ingressWaypoints(
+  service: ServiceModel,
+  inputs: MeshInputs,
+  waypoints: Waypoints,
+  reader: CollectionReader,
+): readonly WaypointShare[] {
   if (service.registry !== "Kubernetes" || service.addresses.length === 0) return [];
   const own = service.labels[istioLabels.ingressUseWaypoint];
   const wanted = own ?? reader.get(inputs.namespaces, service.namespace)?.labels[istioLabels.ingressUseWaypoint];
@@ -26,13 +36,30 @@ export function ingressWaypoints(service: ServiceModel, inputs: MeshInputs, wayp
 const weightUnits = 100;
 
 /** A service as its waypoints' pods are asked for it: a tunnel to each, for the service's own address. */
-export function throughWaypoints(service: ServiceModel, port: number, shares: readonly WaypointShare[], inputs: MeshInputs, reader: CollectionReader): readonly LocalityLbEndpoints[] {
+export function throughWaypoints(
+  service: ServiceModel,
+  port: number,
+  shares: readonly WaypointShare[],
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly LocalityLbEndpoints[] {
   const [address = ""] = service.addresses;
   const local = formatAuthority(address, port);
-  const pods = shares.flatMap((share) => weightedPods([share], waypointPods(inputs), reader).map(({ pod, weight }) => ({ pod, weight, waypoint: share.waypoint })));
+  const pods = shares.flatMap((share) =>
+    weightedPods([share], waypointPods(inputs), reader).map(({ pod, weight }) => ({
+      pod,
+      weight,
+      waypoint: share.waypoint,
+    })),
+  );
   const alike = pods.every(({ weight }) => weight === pods[0]?.weight);
   const lbEndpoints = pods
-    .flatMap(({ pod, weight, waypoint }) => pod.addresses.slice(0, 1).map((address) => ({ waypoint: formatAuthority(address, waypoint.port), weight: alike ? 1 : Math.max(1, Math.round(weight * weightUnits)) })))
+    .flatMap(({ pod, weight, waypoint }) =>
+      pod.addresses.slice(0, 1).map((address) => ({
+        waypoint: formatAuthority(address, waypoint.port),
+        weight: alike ? 1 : Math.max(1, Math.round(weight * weightUnits)),
+      })),
+    )
     .sort((left, right) => compareText(left.waypoint, right.waypoint))
     .map(({ waypoint, weight }) =>
       create(LbEndpointSchema, {
@@ -42,8 +69,18 @@ export function throughWaypoints(service: ServiceModel, port: number, shares: re
         },
         healthStatus: HealthStatus.HEALTHY,
         loadBalancingWeight: weight,
-        metadata: filterMetadata({ [originalDestinationFilter]: { local, waypoint }, "envoy.transport_socket_match": { tunnel: "http" } }),
+        metadata: filterMetadata({
+          [originalDestinationFilter]: { local, waypoint },
+          "envoy.transport_socket_match": { tunnel: "http" },
+        }),
       }),
     );
-  return lbEndpoints.length === 0 ? [] : [create(LocalityLbEndpointsSchema, { lbEndpoints, loadBalancingWeight: lbEndpoints.reduce((sum, endpoint) => sum + (endpoint.loadBalancingWeight ?? 1), 0) })];
+  return lbEndpoints.length === 0
+    ? []
+    : [
+        create(LocalityLbEndpointsSchema, {
+          lbEndpoints,
+          loadBalancingWeight: lbEndpoints.reduce((sum, endpoint) => sum + (endpoint.loadBalancingWeight ?? 1), 0),
+        }),
+      ];
 }

@@ -27,14 +27,25 @@ export interface AdmissionAnswer {
 
 const unprocessable = 422;
 
-export function allow(review: AdmissionReview, more: Pick<AdmissionAnswer["response"], "warnings" | "patchType" | "patch"> = {}): AdmissionAnswer {
+export function allow(
+  review: AdmissionReview,
+  more: Pick<AdmissionAnswer["response"], "warnings" | "patchType" | "patch"> = {},
+): AdmissionAnswer {
   return answer(review, { allowed: true, ...more });
 }
 
-export function refuse(review: AdmissionReview, message: string, more: Pick<AdmissionAnswer["response"], "warnings"> = {}): AdmissionAnswer {
+export function refuse(
+  review: AdmissionReview,
+  message: string,
+  more: Pick<AdmissionAnswer["response"], "warnings"> = {},
+): AdmissionAnswer {
   return answer(review, { allowed: false, status: { code: unprocessable, message }, ...more });
 }
 
 function answer(review: AdmissionReview, response: Omit<AdmissionAnswer["response"], "uid">): AdmissionAnswer {
-  return { apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview", response: { uid: review.request?.uid ?? "", ...response } };
+  return {
+    apiVersion: "admission.k8s.io/v1",
+    kind: "AdmissionReview",
+    response: { uid: review.request?.uid ?? "", ...response },
+  };
 }

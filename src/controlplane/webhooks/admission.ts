@@ -10,7 +10,9 @@ const kinds = [...istioKinds, ...gatewayApiKinds];
 /** Refuses an object that its parser refuses, with every fault at its field; kinds without a parser pass. */
 export function validate(review: AdmissionReview): AdmissionAnswer {
   const { request } = review;
-  const kind = kinds.find((candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group);
+  const kind = kinds.find(
+    (candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group,
+  );
   if (request === undefined || kind?.parse === undefined || request.operation === "DELETE") return allow(review);
   const parsed = kind.parse(request.object);
   const more = parsed.value === undefined ? none : moreIssues(kind, parsed.value);
@@ -31,5 +33,7 @@ const none: Issues = { errors: [], warnings: [] };
 
 /** What needs more than the object's own parser: all of Envoy's types. */
 function moreIssues(kind: KindDefinition, value: unknown): Issues {
-  return kind.kind === envoyFilterKind.kind && kind.group === envoyFilterKind.group ? envoyValueIssues((value as EnvoyFilter).spec.configPatches, envoyTypes()) : none;
+  return kind.kind === envoyFilterKind.kind && kind.group === envoyFilterKind.group
+    ? envoyValueIssues((value as EnvoyFilter).spec.configPatches, envoyTypes())
+    : none;
 }

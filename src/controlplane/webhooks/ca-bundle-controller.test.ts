@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { mutatingWebhookConfigurationKind, validatingWebhookConfigurationKind, type WebhookConfiguration } from "../../api/kubernetes/index.ts";
+import {
+  mutatingWebhookConfigurationKind,
+  validatingWebhookConfigurationKind,
+  type WebhookConfiguration,
+} from "../../api/kubernetes/index.ts";
 import type { KindDefinition } from "../../api/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
@@ -12,29 +16,50 @@ const service = { namespace: "istio-system", name: "istiod" };
 const stopped = new AbortController();
 let isReady = false;
 const put = (kind: KindDefinition, name: string, serviceName: string): void => {
-  client.put(kind, { metadata: { name }, webhooks: [{ name: "a.istio.io", clientConfig: { service: { ...service, name: serviceName } }, failurePolicy: "Ignore" }] } as never);
+  client.put(kind, {
+    metadata: { name },
+    webhooks: [
+      { name: "a.istio.io", clientConfig: { service: { ...service, name: serviceName } }, failurePolicy: "Ignore" },
+    ],
+  } as never);
 };
 put(validatingWebhookConfigurationKind, "ours", "istiod");
 put(validatingWebhookConfigurationKind, "theirs", "istiod-canary");
 put(mutatingWebhookConfigurationKind, "ours", "istiod");
-const running = runCaBundleController({ client, service, root: () => "root", onRootChange: () => undefined, validationDoubt: async () => (isReady ? undefined : "not yet"), clock, log: silentLogger }, stopped.signal);
+const running = runCaBundleController(
+  {
+    client,
+    service,
+    root: () => "root",
+    onRootChange: () => undefined,
+    validationDoubt: async () => (isReady ? undefined : "not yet"),
+    clock,
+    log: silentLogger,
+  },
+  stopped.signal,
+);
 after(async () => {
   stopped.abort();
   await running;
 });
 
 type Webhook = NonNullable<WebhookConfiguration["webhooks"]>[number];
-const webhook = async (kind: KindDefinition<WebhookConfiguration>, name: string): Promise<Webhook | undefined> => (await client.get(kind, name))?.webhooks?.[0];
+const webhook = async (kind: KindDefinition<WebhookConfiguration>, name: string): Promise<Webhook | undefined> =>
+  (await client.get(kind, name))?.webhooks?.[0];
 async function until(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
 }
 
 test("validation that leads here is trusted at once, and fails closed when it is shown to work; others' and injection's policies stay", async () => {
-  await until(async () => (await webhook(validatingWebhookConfigurationKind, "ours"))?.clientConfig.caBundle === "cm9vdA==");
+  await until(
+    async () => (await webhook(validatingWebhookConfigurationKind, "ours"))?.clientConfig.caBundle === "cm9vdA==",
+  );
   assert.equal((await webhook(validatingWebhookConfigurationKind, "ours"))?.failurePolicy, "Ignore");
   isReady = true;
   await until(async () => (await webhook(validatingWebhookConfigurationKind, "ours"))?.failurePolicy === "Fail");
-  await until(async () => (await webhook(mutatingWebhookConfigurationKind, "ours"))?.clientConfig.caBundle === "cm9vdA==");
+  await until(
+    async () => (await webhook(mutatingWebhookConfigurationKind, "ours"))?.clientConfig.caBundle === "cm9vdA==",
+  );
   assert.equal((await webhook(mutatingWebhookConfigurationKind, "ours"))?.failurePolicy, "Ignore");
   const theirs = await webhook(validatingWebhookConfigurationKind, "theirs");
   assert.deepEqual([theirs?.clientConfig.caBundle, theirs?.failurePolicy], [undefined, "Ignore"]);

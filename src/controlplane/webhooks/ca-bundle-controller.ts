@@ -1,5 +1,9 @@
 import type { KindDefinition } from "../../api/index.ts";
-import { mutatingWebhookConfigurationKind, validatingWebhookConfigurationKind, type WebhookConfiguration } from "../../api/kubernetes/index.ts";
+import {
+  mutatingWebhookConfigurationKind,
+  validatingWebhookConfigurationKind,
+  type WebhookConfiguration,
+} from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, Reconciler, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 
@@ -24,10 +28,17 @@ const doubtRetryMs = 2000;
 
 /** Keeps the CA of webhooks that lead to this control plane, so that the API server trusts it. */
 export async function runCaBundleController(options: CaBundleControllerOptions, signal: AbortSignal): Promise<void> {
-  await Promise.all([look(options, validatingWebhookConfigurationKind, signal), look(options, mutatingWebhookConfigurationKind, signal)]);
+  await Promise.all([
+    look(options, validatingWebhookConfigurationKind, signal),
+    look(options, mutatingWebhookConfigurationKind, signal),
+  ]);
 }
 
-async function look(options: CaBundleControllerOptions, kind: KindDefinition<WebhookConfiguration>, signal: AbortSignal): Promise<void> {
+async function look(
+  options: CaBundleControllerOptions,
+  kind: KindDefinition<WebhookConfiguration>,
+  signal: AbortSignal,
+): Promise<void> {
   const { client, onRootChange, queues, clock, log } = options;
   const informer = createInformer(client, kind, { clock, log });
   const reconciler = new Reconciler({
@@ -47,21 +58,38 @@ async function look(options: CaBundleControllerOptions, kind: KindDefinition<Web
 }
 
 /** Answers when to look again; undefined: when something changes. */
-async function patch({ client, service, root, validationDoubt, log }: CaBundleControllerOptions, kind: KindDefinition<WebhookConfiguration>, informer: Informer<WebhookConfiguration>, name: string): Promise<number | undefined> {
+async function patch(
+  { client, service, root, validationDoubt, log }: CaBundleControllerOptions,
+  kind: KindDefinition<WebhookConfiguration>,
+  informer: Informer<WebhookConfiguration>,
+  name: string,
+): Promise<number | undefined> {
   const found = informer.get(name);
   if (found?.webhooks === undefined) return undefined;
   const caBundle = Buffer.from(root()).toString("base64");
-  const isOurs = ({ clientConfig }: Webhook): boolean => clientConfig.service?.name === service.name && clientConfig.service.namespace === service.namespace;
+  const isOurs = ({ clientConfig }: Webhook): boolean =>
+    clientConfig.service?.name === service.name && clientConfig.service.namespace === service.namespace;
   const write = async (webhooks: readonly Webhook[]): Promise<void> => {
-    await client.patchMerge(kind, name, undefined, { metadata: { resourceVersion: found.metadata.resourceVersion }, webhooks }, { fieldManager });
+    await client.patchMerge(
+      kind,
+      name,
+      undefined,
+      { metadata: { resourceVersion: found.metadata.resourceVersion }, webhooks },
+      { fieldManager },
+    );
   };
   if (found.webhooks.some((webhook) => isOurs(webhook) && webhook.clientConfig.caBundle !== caBundle)) {
     // What it is written as comes back as a change.
-    await write(found.webhooks.map((webhook) => (isOurs(webhook) ? { ...webhook, clientConfig: { ...webhook.clientConfig, caBundle } } : webhook)));
+    await write(
+      found.webhooks.map((webhook) =>
+        isOurs(webhook) ? { ...webhook, clientConfig: { ...webhook.clientConfig, caBundle } } : webhook,
+      ),
+    );
     return undefined;
   }
   const isOpen = (webhook: Webhook): boolean => isOurs(webhook) && webhook.failurePolicy !== "Fail";
-  if (kind !== validatingWebhookConfigurationKind || validationDoubt === undefined || !found.webhooks.some(isOpen)) return undefined;
+  if (kind !== validatingWebhookConfigurationKind || validationDoubt === undefined || !found.webhooks.some(isOpen))
+    return undefined;
   const doubt = await validationDoubt();
   if (doubt !== undefined) {
     log.debug("validation does not fail closed yet", { webhooks: name, doubt });

@@ -3,7 +3,14 @@ import { formatIssues } from "../../api/index.ts";
 import { proxyConfigKind, type ProxyConfigObject } from "../../api/istio/index.ts";
 import { configMapKind, type ConfigMap } from "../../api/kubernetes/index.ts";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
-import { readInjectionSettings, readMeshForInjection, type InjectionContext, type InjectionDefaults, type InjectionSettings, type MeshForInjection } from "../../inject/index.ts";
+import {
+  readInjectionSettings,
+  readMeshForInjection,
+  type InjectionContext,
+  type InjectionDefaults,
+  type InjectionSettings,
+  type MeshForInjection,
+} from "../../inject/index.ts";
 import { createInformer, type KubeClient } from "../../kube/index.ts";
 
 /** Whether pods that do not say so themselves get a native sidecar; `auto` when every node is new enough. */
@@ -49,16 +56,29 @@ export class InjectionSource {
 
   /** What holds for the next pod. */
   context(): InjectionContext {
-    return { settings: this.#settings, mesh: this.#currentMesh(), revision: this.#options.defaults.revision, nativeSidecars: this.#hasNativeSidecars(), proxyConfigs: [...this.#proxyConfigs.values()] };
+    return {
+      settings: this.#settings,
+      mesh: this.#currentMesh(),
+      revision: this.#options.defaults.revision,
+      nativeSidecars: this.#hasNativeSidecars(),
+      proxyConfigs: [...this.#proxyConfigs.values()],
+    };
   }
 
   async run(signal: AbortSignal): Promise<void> {
     const { client, namespace, serviceName, clock, log } = this.#options;
     const name = serviceName.replace(/^istiod/, "istio-sidecar-injector");
-    const informer = createInformer(client, configMapKind, { namespace, fieldSelector: `metadata.name=${name}`, clock, log });
+    const informer = createInformer(client, configMapKind, {
+      namespace,
+      fieldSelector: `metadata.name=${name}`,
+      clock,
+      log,
+    });
     using _changes = informer.subscribe((change) => this.#take(change.type === "set" ? change.object : undefined));
     const proxyConfigs = createInformer(client, proxyConfigKind, { clock, log });
-    using _objects = proxyConfigs.subscribe((change) => this.#takeProxyConfig(change.key, change.type === "set" ? change.object : undefined));
+    using _objects = proxyConfigs.subscribe((change) =>
+      this.#takeProxyConfig(change.key, change.type === "set" ? change.object : undefined),
+    );
     void Promise.all([informer.synced, proxyConfigs.synced]).then(() => this.#synced.resolve());
     await Promise.all([informer.run(signal), proxyConfigs.run(signal)]);
   }
@@ -68,16 +88,26 @@ export class InjectionSource {
     const parsed = object === undefined ? undefined : proxyConfigKind.parse?.(object);
     if (parsed?.value === undefined) this.#proxyConfigs.delete(key);
     else this.#proxyConfigs.set(key, parsed.value);
-    if (parsed !== undefined && parsed.value === undefined) this.#options.log.warn("a ProxyConfig is not valid and has no effect", { object: key, errors: formatIssues(parsed.errors) });
+    if (parsed !== undefined && parsed.value === undefined)
+      this.#options.log.warn("a ProxyConfig is not valid and has no effect", {
+        object: key,
+        errors: formatIssues(parsed.errors),
+      });
   }
 
   /** What cannot be read changes nothing. */
   #take(map: ConfigMap | undefined): void {
     const { log, defaults } = this.#options;
     try {
-      this.#settings = readInjectionSettings({ config: map?.data?.["config"], values: map?.data?.["values"] }, defaults);
+      this.#settings = readInjectionSettings(
+        { config: map?.data?.["config"], values: map?.data?.["values"] },
+        defaults,
+      );
     } catch (error) {
-      log.error("kept the injection's configuration as it was", { configMap: map?.metadata.name ?? "", error: messageOf(error) });
+      log.error("kept the injection's configuration as it was", {
+        configMap: map?.metadata.name ?? "",
+        error: messageOf(error),
+      });
       return;
     }
     for (const warning of this.#settings.warnings) log.warn(warning, { configMap: map?.metadata.name ?? "" });

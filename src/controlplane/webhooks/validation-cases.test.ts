@@ -25,9 +25,22 @@ test("what istiod's webhook refuses ours refuses too, at the field that is at fa
   for (const { verdict, path, kind, spec } of cases) {
     const { group = "" } = istioKinds.find((one) => one.kind === kind) ?? {};
     const object = { metadata: { name: "a", namespace: "b" }, spec: parse(spec) as unknown };
-    const { response } = validate({ request: { uid: "1", name: "a", namespace: "b", kind: { group, version: "v1", kind }, operation: "CREATE", object } });
+    const { response } = validate({
+      request: {
+        uid: "1",
+        name: "a",
+        namespace: "b",
+        kind: { group, version: "v1", kind },
+        operation: "CREATE",
+        object,
+      },
+    });
     const message = response.status?.message ?? "";
-    if (response.allowed !== (verdict === "allowed") || (!response.allowed && !message.split("\n").some((line) => line.startsWith(`${path}: `)))) wrong.push(`${verdict} ${path} ${kind} ${spec}\n  but ${response.allowed ? "allowed" : message}`);
+    if (
+      response.allowed !== (verdict === "allowed") ||
+      (!response.allowed && !message.split("\n").some((line) => line.startsWith(`${path}: `)))
+    )
+      wrong.push(`${verdict} ${path} ${kind} ${spec}\n  but ${response.allowed ? "allowed" : message}`);
   }
   assert.equal(wrong.join("\n"), "");
 });
@@ -35,6 +48,14 @@ test("what istiod's webhook refuses ours refuses too, at the field that is at fa
 test("the cases are of every kind, several hundred, and both verdicts are among those of each", () => {
   assert.ok(cases.length > 500);
   const kinds = new Set(cases.map(({ kind }) => kind));
-  assert.deepEqual(istioKinds.map(({ kind }) => kind).filter((kind) => !kinds.has(kind)), []);
-  for (const kind of kinds) assert.deepEqual(["allowed", "refused"].filter((verdict) => !cases.some((one) => one.kind === kind && one.verdict === verdict)), [], kind);
+  assert.deepEqual(
+    istioKinds.map(({ kind }) => kind).filter((kind) => !kinds.has(kind)),
+    [],
+  );
+  for (const kind of kinds)
+    assert.deepEqual(
+      ["allowed", "refused"].filter((verdict) => !cases.some((one) => one.kind === kind && one.verdict === verdict)),
+      [],
+      kind,
+    );
 });

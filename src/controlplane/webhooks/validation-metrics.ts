@@ -11,7 +11,9 @@ export function createValidationMetrics(metrics: MetricsRegistry): ValidationMet
   const labels = ["group", "version", "resource"];
   const passed = metrics.counter("galley_validation_passed", "Objects that are valid.", labels);
   const refused = metrics.counter("galley_validation_failed", "Objects that were refused.", [...labels, "reason"]);
-  const failed = metrics.counter("galley_validation_http_error", "Requests that could not be read or answered.").labels();
+  const failed = metrics
+    .counter("galley_validation_http_error", "Requests that could not be read or answered.")
+    .labels();
   return {
     judged: ({ request }, { response }) => {
       const { group = "", version = "" } = request?.kind ?? {};

@@ -11,7 +11,11 @@ import { validationDoubt } from "./validation-proof.ts";
 class AskingClient extends FakeKubeClient {
   answer: (object: KubernetesObject) => void = () => undefined;
 
-  override async create<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options?: WriteOptions): Promise<Value> {
+  override async create<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options?: WriteOptions,
+  ): Promise<Value> {
     assert.equal(options?.dryRun, true);
     this.answer(object);
     return await super.create(kind, object);
@@ -26,9 +30,19 @@ test("validation is shown to work by its own refusal of what is always refused, 
   };
   const refuse = (object: KubernetesObject): void => {
     assert.equal(object.metadata.labels?.["istio.io/rev"], "canary");
-    const answer = validate({ request: { uid: "1", operation: "CREATE", kind: { group: "networking.istio.io", version: "v1", kind: "Gateway" }, object } });
+    const answer = validate({
+      request: {
+        uid: "1",
+        operation: "CREATE",
+        kind: { group: "networking.istio.io", version: "v1", kind: "Gateway" },
+        object,
+      },
+    });
     if (answer.response?.allowed !== false) return;
-    throw userError("forbidden", `admission webhook "rev.validation.istio.io" denied the request: ${answer.response.status?.message ?? ""}`);
+    throw userError(
+      "forbidden",
+      `admission webhook "rev.validation.istio.io" denied the request: ${answer.response.status?.message ?? ""}`,
+    );
   };
   assert.equal(await doubt(refuse), undefined);
   assert.match((await doubt(() => undefined)) ?? "", /was taken/);
@@ -36,6 +50,9 @@ test("validation is shown to work by its own refusal of what is always refused, 
     throw userError(code, message);
   };
   assert.match((await doubt(failing("forbidden", "gateways is forbidden"))) ?? "", /is forbidden/);
-  assert.match((await doubt(failing("forbidden", 'admission webhook "others" denied the request: no owner'))) ?? "", /no owner/);
+  assert.match(
+    (await doubt(failing("forbidden", 'admission webhook "others" denied the request: no owner'))) ?? "",
+    /no owner/,
+  );
   assert.equal(await doubt(failing("not-found", "the server could not find the requested resource")), undefined);
 });

@@ -22,7 +22,14 @@ interface Reviewers {
 }
 
 /** Starts to answer the API server's admission reviews. */
-export async function serveWebhooks(address: string, port: number, certificate: ServingCertificate, inject: InjectReviewer, metrics: MetricsRegistry, log: Logger): Promise<Server> {
+export async function serveWebhooks(
+  address: string,
+  port: number,
+  certificate: ServingCertificate,
+  inject: InjectReviewer,
+  metrics: MetricsRegistry,
+  log: Logger,
+): Promise<Server> {
   const counted = createValidationMetrics(metrics);
   const reviewers: Reviewers = {
     validate: (review) => {
@@ -33,11 +40,19 @@ export async function serveWebhooks(address: string, port: number, certificate: 
     inject,
     failed: (path) => (path.startsWith("/validate") ? counted.failed() : undefined),
   };
-  const server = createServer({ cert: certificate.certificate, key: certificate.privateKey, minVersion: "TLSv1.2" }, (request, response) => void handle(request, response, reviewers, log));
+  const server = createServer(
+    { cert: certificate.certificate, key: certificate.privateKey, minVersion: "TLSv1.2" },
+    (request, response) => void handle(request, response, reviewers, log),
+  );
   return await listening(server, address, port);
 }
 
-async function handle(request: IncomingMessage, response: ServerResponse, reviewers: Reviewers, log: Logger): Promise<void> {
+async function handle(
+  request: IncomingMessage,
+  response: ServerResponse,
+  reviewers: Reviewers,
+  log: Logger,
+): Promise<void> {
   try {
     const review = reviewerOf(request.url ?? "/", reviewers);
     if (review === undefined) {

@@ -8,12 +8,18 @@ const maxCompressedBytes = 350_000;
 
 test("the page's scripts are under 350 kB compressed, begin with what its document names, and load nothing from elsewhere", async () => {
   const files = await bundlePage(join(import.meta.dirname, "../web"));
-  assert.deepEqual(["icon.svg", "index.html", "page.css", "page.js"].filter((name) => !files.has(name)), []);
+  assert.deepEqual(
+    ["icon.svg", "index.html", "page.css", "page.js"].filter((name) => !files.has(name)),
+    [],
+  );
   const scripts = [...files].filter(([name]) => name.endsWith(".js"));
   const bytes = scripts.reduce((sum, [, contents]) => sum + gzipSync(contents).length, 0);
   assert.ok(bytes < maxCompressedBytes, `${bytes} bytes`);
   const html = Buffer.from(files.get("index.html") ?? []).toString();
   const preloaded = [...html.matchAll(/rel="modulepreload" href="([^"]+)"/g)].map(([, name = ""]) => name);
-  assert.ok(preloaded.length > 0 && preloaded.every((name) => files.has(name)), `what the page begins with is asked for at once: ${preloaded.join(", ")}`);
+  assert.ok(
+    preloaded.length > 0 && preloaded.every((name) => files.has(name)),
+    `what the page begins with is asked for at once: ${preloaded.join(", ")}`,
+  );
   assert.doesNotMatch(html, /<script(?![^>]*src=)|style=|https?:\/\//);
 });

@@ -29,7 +29,12 @@ export async function bundlePage(webDirectory: string): Promise<PageFiles> {
   // The bundler is a process of its own, which would go on beside whoever asked.
   await stop();
   const files = new Map<string, Uint8Array>([
-    ["index.html", Buffer.from(withPreloads(await readFile(join(webDirectory, "page.html"), "utf8"), staticImports(metafile, "page.js")))],
+    [
+      "index.html",
+      Buffer.from(
+        withPreloads(await readFile(join(webDirectory, "page.html"), "utf8"), staticImports(metafile, "page.js")),
+      ),
+    ],
     ["icon.svg", await readFile(join(webDirectory, "icon.svg"))],
   ]);
   for (const { path, contents } of outputFiles) files.set(basename(path), contents);

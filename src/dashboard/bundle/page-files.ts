@@ -10,5 +10,7 @@ const sourceDirectory = join(import.meta.dirname, "../web");
 export async function readPageFiles(): Promise<PageFiles> {
   const names = await readdir(builtDirectory).catch((): string[] => []);
   if (!names.includes("index.html")) return await bundlePage(sourceDirectory);
-  return new Map(await Promise.all(names.map(async (name) => [name, await readFile(join(builtDirectory, name))] as const)));
+  return new Map(
+    await Promise.all(names.map(async (name) => [name, await readFile(join(builtDirectory, name))] as const)),
+  );
 }

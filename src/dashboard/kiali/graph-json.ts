@@ -51,7 +51,8 @@ const shownQuantile = 0.95;
 /** The graph in the form of Kiali's `/api/namespaces/graph`. */
 export function graphJson(edges: readonly TrafficEdge[], options: GraphJsonOptions): unknown {
   const wanted = new Set(options.namespaces);
-  const isWanted = ({ source, destination, service }: TrafficEdge): boolean => wanted.size === 0 || [source.namespace, destination.namespace, service.namespace].some((name) => wanted.has(name));
+  const isWanted = ({ source, destination, service }: TrafficEdge): boolean =>
+    wanted.size === 0 || [source.namespace, destination.namespace, service.namespace].some((name) => wanted.has(name));
   const nodes = new Map<string, GraphNode>();
   const placed = new Map<string, PlacedEdge>();
   for (const edge of edges.filter(isWanted)) placeEdge(edge, options, nodes, placed);
@@ -60,11 +61,19 @@ export function graphJson(edges: readonly TrafficEdge[], options: GraphJsonOptio
     timestamp: Math.floor(options.nowMs / 1000),
     duration: options.durationSeconds,
     graphType: options.graphType,
-    elements: { nodes: [...nodes.values()].map(({ data }) => ({ data })), edges: [...placed.values()].map((edge) => ({ data: edgeData(edge) })) },
+    elements: {
+      nodes: [...nodes.values()].map(({ data }) => ({ data })),
+      edges: [...placed.values()].map((edge) => ({ data: edgeData(edge) })),
+    },
   };
 }
 
-function placeEdge(edge: TrafficEdge, { graphType, injectServiceNodes }: GraphJsonOptions, nodes: Map<string, GraphNode>, placed: Map<string, PlacedEdge>): void {
+function placeEdge(
+  edge: TrafficEdge,
+  { graphType, injectServiceNodes }: GraphJsonOptions,
+  nodes: Map<string, GraphNode>,
+  placed: Map<string, PlacedEdge>,
+): void {
   const nodeOf = (data: Omit<NodeData, "id">): GraphNode => {
     const id = createHash("md5").update(JSON.stringify(data)).digest("hex");
     let node = nodes.get(id);
@@ -72,10 +81,18 @@ function placeEdge(edge: TrafficEdge, { graphType, injectServiceNodes }: GraphJs
     return node;
   };
   const source = nodeOf(endData(edge, "source", graphType));
-  const service = nodeOf({ nodeType: "service", cluster, namespace: edge.service.namespace, service: edge.service.name, app: edge.destination.app, destServices: [destService(edge)] });
+  const service = nodeOf({
+    nodeType: "service",
+    cluster,
+    namespace: edge.service.namespace,
+    service: edge.service.name,
+    app: edge.destination.app,
+    destServices: [destService(edge)],
+  });
   const destination = graphType === "service" ? service : nodeOf(endData(edge, "destination", graphType));
   const isNamed = edge.service.name !== "unknown";
-  const steps = graphType === "service" || (injectServiceNodes && isNamed) ? [source, service, destination] : [source, destination];
+  const steps =
+    graphType === "service" || (injectServiceNodes && isNamed) ? [source, service, destination] : [source, destination];
   for (const [index, target] of steps.entries()) {
     const from = steps[index - 1];
     if (from === undefined || from === target) continue;
@@ -88,13 +105,25 @@ function placeEdge(edge: TrafficEdge, { graphType, injectServiceNodes }: GraphJs
   }
 }
 
-function destService({ service: { namespace, name } }: TrafficEdge): { cluster: string; namespace: string; name: string } {
+function destService({ service: { namespace, name } }: TrafficEdge): {
+  cluster: string;
+  namespace: string;
+  name: string;
+} {
   return { cluster, namespace, name };
 }
 
 function endData(edge: TrafficEdge, end: "source" | "destination", graphType: GraphType): Omit<NodeData, "id"> {
   const { namespace, workload, app, version } = edge[end];
-  if (workload === "unknown") return { nodeType: "unknown", cluster: "unknown", namespace: "unknown", workload: "unknown", app: "unknown", version: "unknown" };
+  if (workload === "unknown")
+    return {
+      nodeType: "unknown",
+      cluster: "unknown",
+      namespace: "unknown",
+      workload: "unknown",
+      app: "unknown",
+      version: "unknown",
+    };
   if (graphType === "app") return { nodeType: "app", cluster, namespace, app };
   if (graphType === "versionedApp") return { nodeType: "app", cluster, namespace, workload, app, version };
   return { nodeType: "workload", cluster, namespace, workload, app, version };
@@ -103,15 +132,20 @@ function endData(edge: TrafficEdge, end: "source" | "destination", graphType: Gr
 function describeNode({ data, incoming, outgoing }: GraphNode, wanted: ReadonlySet<string>): void {
   const rates = [...protocolRates(incoming, "In"), ...protocolRates(outgoing, "Out")];
   const byProtocol = Map.groupBy(rates, ({ protocol }) => protocol);
-  data.traffic = [...byProtocol].map(([protocol, parts]) => ({ protocol, rates: Object.assign({}, ...parts.map(({ rates: part }) => part)) as Rates }));
+  data.traffic = [...byProtocol].map(([protocol, parts]) => ({
+    protocol,
+    rates: Object.assign({}, ...parts.map(({ rates: part }) => part)) as Rates,
+  }));
   if (incoming.length === 0) data.isRoot = true;
-  if ([...incoming, ...outgoing].every(({ requestRate, byteRate }) => requestRate === 0 && byteRate === 0)) data.isIdle = true;
+  if ([...incoming, ...outgoing].every(({ requestRate, byteRate }) => requestRate === 0 && byteRate === 0))
+    data.isIdle = true;
   if (wanted.size > 0 && !wanted.has(data.namespace) && data.nodeType !== "unknown") data.isOutside = true;
 }
 
 function protocolRates(edges: readonly TrafficEdge[], direction: "In" | "Out"): { protocol: string; rates: Rates }[] {
   return [...Map.groupBy(edges, ({ protocol }) => protocol)].map(([protocol, parts]) => {
-    if (protocol === "tcp") return { protocol, rates: { [`tcp${direction}`]: fixed(sum(parts, ({ byteRate }) => byteRate)) } };
+    if (protocol === "tcp")
+      return { protocol, rates: { [`tcp${direction}`]: fixed(sum(parts, ({ byteRate }) => byteRate)) } };
     const rates: Rates = { [`${protocol}${direction}`]: fixed(sum(parts, ({ requestRate }) => requestRate)) };
     addErrors(rates, protocol, parts, direction);
     return { protocol, rates };
@@ -134,7 +168,10 @@ function edgeData({ source, target, parts, protocol }: PlacedEdge): unknown {
   const secured = parts.filter((part) => mutualTlsShare(part) !== undefined);
   const weightOf = ({ requestRate, byteRate }: TrafficEdge): number => requestRate + byteRate;
   const whole = sum(secured, weightOf);
-  const isMtls = whole === 0 ? undefined : Math.round((sum(secured, (part) => (mutualTlsShare(part) ?? 0) * weightOf(part)) / whole) * 100);
+  const isMtls =
+    whole === 0
+      ? undefined
+      : Math.round((sum(secured, (part) => (mutualTlsShare(part) ?? 0) * weightOf(part)) / whole) * 100);
   const slowest = Math.max(...parts.map(({ durations }) => quantileMs(durations, shownQuantile) ?? -1));
   return {
     id,
@@ -152,7 +189,10 @@ function edgeRates(protocol: string, parts: readonly TrafficEdge[], source: Grap
   const rates: Rates = { [protocol]: fixed(rate) };
   addErrors(rates, protocol, parts, "");
   const failed = sum(parts, ({ failureRate, clientErrorRate }) => failureRate + clientErrorRate);
-  const all = sum(source.outgoing.filter((edge) => edge.protocol === protocol), ({ requestRate }) => requestRate);
+  const all = sum(
+    source.outgoing.filter((edge) => edge.protocol === protocol),
+    ({ requestRate }) => requestRate,
+  );
   if (failed > 0) rates[`${protocol}PercentErr`] = percent(failed / rate);
   if (all > 0) rates[`${protocol}PercentReq`] = percent(rate / all);
   return rates;
@@ -165,15 +205,23 @@ function responsesOf(parts: readonly TrafficEdge[], protocol: string): unknown {
   const codes = new Map<string, { readonly flags: Map<string, number>; readonly hosts: Map<string, number> }>();
   for (const { responses, service } of parts) {
     for (const [response, rate] of responses) {
-      const [code = "-", flag = "-"] = response.includes(" grpc ") ? [response.split(" grpc ")[1]] : response.split(" ");
+      const [code = "-", flag = "-"] = response.includes(" grpc ")
+        ? [response.split(" grpc ")[1]]
+        : response.split(" ");
       const known = codes.get(code) ?? { flags: new Map<string, number>(), hosts: new Map<string, number>() };
       known.flags.set(flag, (known.flags.get(flag) ?? 0) + rate);
       known.hosts.set(service.host, (known.hosts.get(service.host) ?? 0) + rate);
       codes.set(code, known);
     }
   }
-  const shares = (rates: ReadonlyMap<string, number>): Rates => Object.fromEntries([...rates].map(([name, rate]) => [name, percent(rate / all)]));
-  return Object.fromEntries([...codes].map(([code, { flags, hosts }]) => [protocol === "tcp" ? "-" : code, { flags: shares(flags), hosts: shares(hosts) }]));
+  const shares = (rates: ReadonlyMap<string, number>): Rates =>
+    Object.fromEntries([...rates].map(([name, rate]) => [name, percent(rate / all)]));
+  return Object.fromEntries(
+    [...codes].map(([code, { flags, hosts }]) => [
+      protocol === "tcp" ? "-" : code,
+      { flags: shares(flags), hosts: shares(hosts) },
+    ]),
+  );
 }
 
 function sum<Part>(parts: readonly Part[], of: (part: Part) => number): number {

@@ -51,12 +51,26 @@ export class KialiApi {
     const durationSeconds = durationOf(params);
     const graphType = params.get("graphType") ?? "workload";
     const known = graphTypes.find((candidate) => candidate === graphType);
-    if (known === undefined) throw userError("bad-parameter", `graphType: expected one of ${graphTypes.join(", ")}, got "${graphType}"`);
-    const namespaces = (params.get("namespaces") ?? "").split(",").map((name) => name.trim()).filter((name) => name !== "");
+    if (known === undefined)
+      throw userError("bad-parameter", `graphType: expected one of ${graphTypes.join(", ")}, got "${graphType}"`);
+    const namespaces = (params.get("namespaces") ?? "")
+      .split(",")
+      .map((name) => name.trim())
+      .filter((name) => name !== "");
     const injectServiceNodes = params.get("injectServiceNodes") !== "false";
     const visible = await identity.namespaces();
-    const edges = (await this.#options.traffic(durationSeconds)).filter(({ source, destination, service }) => [source.namespace, destination.namespace, service.namespace].some((name) => isVisible(visible, name))).map((edge) => withoutHidden(edge, visible));
-    return graphJson(edges, { namespaces, graphType: known, durationSeconds, injectServiceNodes, nowMs: this.#options.clock.nowMs() });
+    const edges = (await this.#options.traffic(durationSeconds))
+      .filter(({ source, destination, service }) =>
+        [source.namespace, destination.namespace, service.namespace].some((name) => isVisible(visible, name)),
+      )
+      .map((edge) => withoutHidden(edge, visible));
+    return graphJson(edges, {
+      namespaces,
+      graphType: known,
+      durationSeconds,
+      injectServiceNodes,
+      nowMs: this.#options.clock.nowMs(),
+    });
   }
 
   async #namespaces(identity: Identity): Promise<unknown> {
@@ -82,7 +96,14 @@ export class KialiApi {
       () => "",
     );
     return {
-      status: { "Kiali commit hash": "serin", "Kiali container version": version, "Kiali state": "running", "Kiali version": version, "Mesh name": "Istio", "Mesh version": version },
+      status: {
+        "Kiali commit hash": "serin",
+        "Kiali container version": version,
+        "Kiali state": "running",
+        "Kiali version": version,
+        "Mesh name": "Istio",
+        "Mesh version": version,
+      },
       externalServices: [
         { name: "Kubernetes", version: kubernetes },
         { name: "Prometheus", url: config.prometheusUrl },
@@ -98,7 +119,8 @@ const unknownService = { namespace: "unknown", name: "unknown", host: "unknown" 
 
 /** What is in namespaces that may not be read is `unknown`, as on the page. */
 function withoutHidden(edge: TrafficEdge, visible: VisibleNamespaces): TrafficEdge {
-  const isShown = ({ namespace }: { readonly namespace: string }): boolean => namespace === "unknown" || isVisible(visible, namespace);
+  const isShown = ({ namespace }: { readonly namespace: string }): boolean =>
+    namespace === "unknown" || isVisible(visible, namespace);
   const { source, destination, service } = edge;
   return {
     ...edge,
@@ -113,6 +135,7 @@ function durationOf(params: URLSearchParams): number {
   const [, count = "", unit = "s"] = /^(\d+)([smhd]?)$/.exec(text === "" ? String(defaultDurationSeconds) : text) ?? [];
   const scale = { s: 1, m: 60, h: 3600, d: 86_400 }[unit === "" ? "s" : unit] ?? 1;
   const seconds = Number(count) * scale;
-  if (count === "" || seconds < 1 || seconds > maxDurationSeconds) throw userError("bad-parameter", `duration: expected a time such as 60s or 10m, up to 7d, got "${text}"`);
+  if (count === "" || seconds < 1 || seconds > maxDurationSeconds)
+    throw userError("bad-parameter", `duration: expected a time such as 60s or 10m, up to 7d, got "${text}"`);
   return seconds;
 }

@@ -24,19 +24,29 @@ export function parseKialiConfig(text: string, source: string): KialiConfig {
   } catch (error) {
     throw userError("kiali-config-invalid", `${source} is no YAML: ${messageOf(error)}`);
   }
-  const at = (...path: readonly string[]): unknown => path.reduce<unknown>((value, name) => (typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined), document);
+  const at = (...path: readonly string[]): unknown =>
+    path.reduce<unknown>(
+      (value, name) =>
+        typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined,
+      document,
+    );
   const readText = (fallback: string, ...path: readonly string[]): string => {
     const value = at(...path) ?? fallback;
-    if (typeof value !== "string") throw userError("kiali-config-invalid", `${source}: ${path.join(".")}: expected text`);
+    if (typeof value !== "string")
+      throw userError("kiali-config-invalid", `${source}: ${path.join(".")}: expected text`);
     return value === "" ? fallback : value;
   };
   const port = (fallback: number, ...path: readonly string[]): number => {
     const value = Number(at(...path) ?? fallback);
-    if (!Number.isInteger(value) || value < 1 || value > 65_535) throw userError("kiali-config-invalid", `${source}: ${path.join(".")}: expected a port`);
+    if (!Number.isInteger(value) || value < 1 || value > 65_535)
+      throw userError("kiali-config-invalid", `${source}: ${path.join(".")}: expected a port`);
     return value;
   };
   const rootNamespace = readText("istio-system", "external_services", "istio", "root_namespace");
-  const metrics = at("server", "observability", "metrics", "port") === undefined ? ["server", "metrics_port"] : ["server", "observability", "metrics", "port"];
+  const metrics =
+    at("server", "observability", "metrics", "port") === undefined
+      ? ["server", "metrics_port"]
+      : ["server", "observability", "metrics", "port"];
   return {
     rootNamespace,
     prometheusUrl: readText(`http://prometheus.${rootNamespace}:9090`, "external_services", "prometheus", "url"),

@@ -7,12 +7,22 @@ import type { AskPod, PodAddress } from "./pod-http.ts";
 const address: PodAddress = { namespace: "istio-system", pod: "istiod-1", ip: "10.0.0.1", port: 8080 };
 /** Nobody listens there. */
 const config: KubeConfig = { server: "http://127.0.0.1:9", context: "test", namespace: "default" };
-const answering = (status: number): AskPod => async () => await Promise.resolve({ status, text: "first" });
+const answering =
+  (status: number): AskPod =>
+  async () =>
+    await Promise.resolve({ status, text: "first" });
 
 test("an answer that was given is not asked for again", async () => {
-  for (const status of [200, 404, 500]) assert.equal((await askFromWithin(answering(status), config)(address, "/debug/syncz", AbortSignal.timeout(5_000))).status, status);
+  for (const status of [200, 404, 500])
+    assert.equal(
+      (await askFromWithin(answering(status), config)(address, "/debug/syncz", AbortSignal.timeout(5_000))).status,
+      status,
+    );
 });
 
 test("who may not forward ports gets the first answer", async () => {
-  assert.deepEqual(await askFromWithin(answering(401), config)(address, "/debug/syncz", AbortSignal.timeout(5_000)), { status: 401, text: "first" });
+  assert.deepEqual(await askFromWithin(answering(401), config)(address, "/debug/syncz", AbortSignal.timeout(5_000)), {
+    status: 401,
+    text: "first",
+  });
 });

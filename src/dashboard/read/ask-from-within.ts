@@ -12,7 +12,12 @@ export function askFromWithin(ask: AskPod, config: KubeConfig): AskPod {
     const answer = await ask(address, path, signal, ...rest);
     if (answer.status !== 401) return answer;
     try {
-      const stream = await portForward(config, { namespace: address.namespace, pod: address.pod, port: address.port, signal });
+      const stream = await portForward(config, {
+        namespace: address.namespace,
+        pod: address.pod,
+        port: address.port,
+        signal,
+      });
       return await requestOverStream(stream, { method: "GET", path, maxAnswerBytes, signal });
     } catch {
       signal.throwIfAborted();

@@ -11,7 +11,8 @@ import { createDashboardReader } from "./index.ts";
 import type { AskPod } from "./pod-http.ts";
 import { SmallCluster } from "./testing/small-cluster.ts";
 
-const labels = 'reporter="source",source_workload="client",source_workload_namespace="shop",source_app="client",source_version="v1",destination_workload="web",destination_workload_namespace="shop",destination_app="web",destination_version="v1",destination_service="web.shop.svc.cluster.local",destination_service_name="web",destination_service_namespace="shop",request_protocol="http",response_code="200",response_flags="-",connection_security_policy="unknown"';
+const labels =
+  'reporter="source",source_workload="client",source_workload_namespace="shop",source_app="client",source_version="v1",destination_workload="web",destination_workload_namespace="shop",destination_app="web",destination_version="v1",destination_service="web.shop.svc.cluster.local",destination_service_name="web",destination_service_namespace="shop",request_protocol="http",response_code="200",response_flags="-",connection_security_policy="unknown"';
 
 class Reading implements Disposable {
   readonly cluster = new SmallCluster();
@@ -28,28 +29,72 @@ class Reading implements Disposable {
       return { status: 200, text: "" };
     };
     this.cluster.set(namespaceKind, namespace("shop"));
-    this.cluster.set(podKind, pod("shop", "web", { labels: { app: "web" }, containers: ["app", "istio-proxy"], annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": "15020", "prometheus.io/path": "/stats/prometheus" } }));
+    this.cluster.set(
+      podKind,
+      pod("shop", "web", {
+        labels: { app: "web" },
+        containers: ["app", "istio-proxy"],
+        annotations: {
+          "prometheus.io/scrape": "true",
+          "prometheus.io/port": "15020",
+          "prometheus.io/path": "/stats/prometheus",
+        },
+      }),
+    );
     this.cluster.set(podKind, pod("shop", "client", { labels: { app: "client" } }));
     this.cluster.set(serviceKind, service("shop", "web", { app: "web" }));
-    this.#reader = createDashboardReader({ client: this.cluster.client, clock: systemClock, log: silentLogger, askPod, cluster: "test" });
+    this.#reader = createDashboardReader({
+      client: this.cluster.client,
+      clock: systemClock,
+      log: silentLogger,
+      askPod,
+      cluster: "test",
+    });
     void this.#reader.run(this.#end.signal);
   }
 
   /** The first view that is as it is waited for. */
-  async see<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"], is: (view: Topics[Name]["view"]) => boolean): Promise<Topics[Name]["view"]> {
-    return await this.#until<Topics[Name]["view"]>(name, parameters, (view) => is(view as Topics[Name]["view"]), () => false);
+  async see<Name extends TopicName>(
+    name: Name,
+    parameters: Topics[Name]["parameters"],
+    is: (view: Topics[Name]["view"]) => boolean,
+  ): Promise<Topics[Name]["view"]> {
+    return await this.#until<Topics[Name]["view"]>(
+      name,
+      parameters,
+      (view) => is(view as Topics[Name]["view"]),
+      () => false,
+    );
   }
 
   /** What comes first, be it a problem. */
-  async first<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"]): Promise<Topics[Name]["view"] | Problem> {
-    return await this.#until<Topics[Name]["view"] | Problem>(name, parameters, () => true, () => true);
+  async first<Name extends TopicName>(
+    name: Name,
+    parameters: Topics[Name]["parameters"],
+  ): Promise<Topics[Name]["view"] | Problem> {
+    return await this.#until<Topics[Name]["view"] | Problem>(
+      name,
+      parameters,
+      () => true,
+      () => true,
+    );
   }
 
   async problem<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"]): Promise<Problem> {
-    return await this.#until<Problem>(name, parameters, () => false, () => true);
+    return await this.#until<Problem>(
+      name,
+      parameters,
+      () => false,
+      () => true,
+    );
   }
 
-  async #until<Seen>(name: TopicName, parameters: Topics[TopicName]["parameters"], isView: (view: unknown) => boolean, isProblem: (problem: Problem) => boolean): Promise<Seen> {
+  async #until<Seen>(
+    name: TopicName,
+    parameters: Topics[TopicName]["parameters"],
+    isView: (view: unknown) => boolean,
+    isProblem: (problem: Problem) => boolean,
+  ): Promise<Seen> {
     const end = new AbortController();
     return await new Promise<Seen>((resolve) => {
       const take = (seen: unknown, isIt: boolean): void => {
@@ -57,7 +102,13 @@ class Reading implements Disposable {
         end.abort();
         resolve(seen as Seen);
       };
-      void this.#reader.views.follow(name, parameters, { key: "me", namespaces: "*", hiddenKinds: new Set(), may: async () => true }, { view: (view) => take(view, isView(view)), problem: (problem) => take(problem, isProblem(problem)) }, end.signal);
+      void this.#reader.views.follow(
+        name,
+        parameters,
+        { key: "me", namespaces: "*", hiddenKinds: new Set(), may: async () => true },
+        { view: (view) => take(view, isView(view)), problem: (problem) => take(problem, isProblem(problem)) },
+        end.signal,
+      );
     });
   }
 
@@ -74,7 +125,10 @@ test("requests that a proxy counts are in the graph with the next scrape", async
   reading.requests += 50;
   const { tables } = await reading.see("graph", graph, (view) => Object.keys(view.tables.edges).length > 0);
   const [edge] = Object.values(tables.edges);
-  assert.deepEqual([edge?.from, edge?.to, edge?.service, (edge?.requestRate ?? 0) > 0], ["workload shop/client", "workload shop/web", "shop/web", true]);
+  assert.deepEqual(
+    [edge?.from, edge?.to, edge?.service, (edge?.requestRate ?? 0) > 0],
+    ["workload shop/client", "workload shop/web", "shop/web", true],
+  );
 });
 
 test("rollouts, freezes and journals with nothing but a name, or of an engine that wrote other things, are shown as far as they can be", async () => {
@@ -82,18 +136,49 @@ test("rollouts, freezes and journals with nothing but a name, or of an engine th
   const { cluster } = reading;
   await reading.first("rollouts", {});
   const kinds = [canaryKind, meshUpgradeKind, freezeKind, rolloutJournalKind] as const;
-  const odd: readonly object[] = [{}, { spec: {} }, { spec: null, status: null }, { spec: "x", status: [] }, { spec: { from: null, to: 5, scope: "all", steps: {}, windows: 5 }, status: { step: {}, phase: "Progressing" } }, { status: { phase: 5, step: { id: 5, checks: {} }, conditions: {}, plannedSteps: [null] }, entries: [null, { type: "deleted" }], decisions: {} }];
+  const odd: readonly object[] = [
+    {},
+    { spec: {} },
+    { spec: null, status: null },
+    { spec: "x", status: [] },
+    { spec: { from: null, to: 5, scope: "all", steps: {}, windows: 5 }, status: { step: {}, phase: "Progressing" } },
+    {
+      status: { phase: 5, step: { id: 5, checks: {} }, conditions: {}, plannedSteps: [null] },
+      entries: [null, { type: "deleted" }],
+      decisions: {},
+    },
+  ];
   for (const { group, versions, kind, plural, namespaced } of kinds) {
     for (const [index, more] of odd.entries()) {
       const name = plural === "rolloutjournals" ? `canary.shop.odd-${index}` : `odd-${index}`;
-      cluster.set({ group, versions, kind, plural, namespaced }, { apiVersion: `${group}/${versions[0]}`, kind, metadata: namespaced ? { name, namespace: "shop" } : { name }, ...more });
+      cluster.set(
+        { group, versions, kind, plural, namespaced },
+        {
+          apiVersion: `${group}/${versions[0]}`,
+          kind,
+          metadata: namespaced ? { name, namespace: "shop" } : { name },
+          ...more,
+        },
+      );
     }
   }
-  const { tables } = await reading.see("rollouts", {}, (view) => Object.keys(view.tables.rollouts).length === odd.length * 2);
+  const { tables } = await reading.see(
+    "rollouts",
+    {},
+    (view) => Object.keys(view.tables.rollouts).length === odd.length * 2,
+  );
   assert.equal(Object.keys(tables.freezes).length, odd.length);
-  const views: object[] = [await reading.first("overview", {}), await reading.first("ladder", {}), await reading.first("configs", { namespaces: "" }), await reading.first("graph", graph)];
+  const views: object[] = [
+    await reading.first("overview", {}),
+    await reading.first("ladder", {}),
+    await reading.first("configs", { namespaces: "" }),
+    await reading.first("graph", graph),
+  ];
   for (const index of odd.keys()) {
-    for (const kind of ["Canary", "MeshUpgrade"] as const) views.push(await reading.first("rollout", { kind, namespace: kind === "Canary" ? "shop" : "", name: `odd-${index}` }));
+    for (const kind of ["Canary", "MeshUpgrade"] as const)
+      views.push(
+        await reading.first("rollout", { kind, namespace: kind === "Canary" ? "shop" : "", name: `odd-${index}` }),
+      );
   }
   for (const view of views) assert.ok("tables" in view, JSON.stringify(view));
 });
@@ -101,15 +186,23 @@ test("rollouts, freezes and journals with nothing but a name, or of an engine th
 test("a proxy that answers garbage is named as one that does not tell its metrics, until it tells them", async () => {
   using reading = new Reading();
   reading.garbage = "<html><body>istio_requests_total 5</body></html>";
-  const isSaid = (problem = ""): boolean => problem.startsWith("none of 1 proxies tells its metrics: what it answers is not the text of metrics");
-  await reading.see("graph", graph, ({ head }) => head.sources.some(({ name, problem }) => name === "metrics" && isSaid(problem)));
+  const isSaid = (problem = ""): boolean =>
+    problem.startsWith("none of 1 proxies tells its metrics: what it answers is not the text of metrics");
+  await reading.see("graph", graph, ({ head }) =>
+    head.sources.some(({ name, problem }) => name === "metrics" && isSaid(problem)),
+  );
   reading.garbage = "";
   await reading.see("graph", graph, ({ head }) => head.sources.some(({ name, ok }) => name === "metrics" && ok));
 });
 
 test("an object that is written is in the view, one that is deleted is told to be gone", async () => {
   using reading = new Reading();
-  const route = { apiVersion: "gateway.networking.k8s.io/v1", kind: "HTTPRoute", metadata: { name: "web", namespace: "shop" }, spec: { rules: [{ backendRefs: [{ name: "web", port: 80 }] }] } };
+  const route = {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "HTTPRoute",
+    metadata: { name: "web", namespace: "shop" },
+    spec: { rules: [{ backendRefs: [{ name: "web", port: 80 }] }] },
+  };
   const parameters = { apiVersion: route.apiVersion, kind: route.kind, namespace: "shop", name: "web" };
   assert.equal((await reading.problem("config", parameters)).code, "not-found");
   reading.cluster.set(httpRouteKind, route);
@@ -138,10 +231,20 @@ test("configuration that cannot be analysed is told as such, until it can", asyn
       return [];
     },
   };
-  const gateway = { apiVersion: "networking.istio.io/v1", kind: "Gateway", metadata: { name: "odd", namespace: "shop" }, spec };
+  const gateway = {
+    apiVersion: "networking.istio.io/v1",
+    kind: "Gateway",
+    metadata: { name: "odd", namespace: "shop" },
+    spec,
+  };
   reading.cluster.set(istioGatewayKind, gateway);
-  const { head } = await reading.see("configs", { namespaces: "" }, (view) => view.head.sources.some(({ name }) => name === "analysis"));
-  assert.match(head.sources.find(({ name }) => name === "analysis")?.problem ?? "", /cannot be analysed, so that messages are missing: odd/);
+  const { head } = await reading.see("configs", { namespaces: "" }, (view) =>
+    view.head.sources.some(({ name }) => name === "analysis"),
+  );
+  assert.match(
+    head.sources.find(({ name }) => name === "analysis")?.problem ?? "",
+    /cannot be analysed, so that messages are missing: odd/,
+  );
   isOdd = false;
   reading.cluster.set(istioGatewayKind, gateway);
   await reading.see("configs", { namespaces: "" }, (view) => view.head.sources.every(({ ok }) => ok));

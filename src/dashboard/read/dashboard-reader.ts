@@ -95,7 +95,13 @@ class Reader implements DashboardReader {
     const { client, clock, log, askPod, prometheusUrl } = options;
     this.#options = options;
     this.#beganMs = clock.steadyMs();
-    this.views = new ViewHub({ clock, log, versionOf: (input) => this.#versionOf(input), inputsOf, make: async (name, parameters, reader) => await this.#make(name, parameters, reader) });
+    this.views = new ViewHub({
+      clock,
+      log,
+      versionOf: (input) => this.#versionOf(input),
+      inputsOf,
+      make: async (name, parameters, reader) => await this.#make(name, parameters, reader),
+    });
     this.#mesh = new MeshReader({
       client,
       clock,
@@ -107,7 +113,10 @@ class Reader implements DashboardReader {
     });
     const pods = (): ReturnType<MeshReader["pods"]> => this.#mesh.pods();
     const onCounted = (): void => this.views.changed();
-    this.#traffic = prometheusUrl === undefined ? new ScrapedTraffic({ ask: askPod, clock, log, pods, onCounted }) : new PrometheusTraffic({ url: prometheusUrl, clock, onCounted });
+    this.#traffic =
+      prometheusUrl === undefined
+        ? new ScrapedTraffic({ ask: askPod, clock, log, pods, onCounted })
+        : new PrometheusTraffic({ url: prometheusUrl, clock, onCounted });
     this.#pilots = new PilotWatcher({
       ask: askPod,
       clock,
@@ -153,7 +162,8 @@ class Reader implements DashboardReader {
     this.#inventoriesVersion = version;
     const key = [...hidden].toSorted().join(" ");
     let inventory = this.#inventories.get(key);
-    if (inventory === undefined) this.#inventories.set(key, (inventory = makeInventory(withoutKinds(this.#mesh.objects(), hidden))));
+    if (inventory === undefined)
+      this.#inventories.set(key, (inventory = makeInventory(withoutKinds(this.#mesh.objects(), hidden))));
     return inventory;
   }
 
@@ -182,15 +192,21 @@ class Reader implements DashboardReader {
     const restMs = Math.max(analysisDelayMs, (clock.steadyMs() - startedMs) * analysisRestFactor);
     this.#analysisTimer = clock.after(restMs, () => {
       this.#analysisTimer = undefined;
-      if (this.#mesh.version !== version || (this.views.isWanted("messages") && this.#messagesVersion === 0)) this.#analyseLater();
+      if (this.#mesh.version !== version || (this.views.isWanted("messages") && this.#messagesVersion === 0))
+        this.#analyseLater();
     });
   }
 
-  async #make(name: TopicName, parameters: Topics[TopicName]["parameters"], reader: ViewReader): Promise<View | undefined> {
+  async #make(
+    name: TopicName,
+    parameters: Topics[TopicName]["parameters"],
+    reader: ViewReader,
+  ): Promise<View | undefined> {
     // What is not there yet is not "nothing".
     if (!this.#mesh.isSynced) {
       const problem = this.#mesh.sources().find(({ ok }) => !ok)?.problem;
-      if (problem !== undefined && this.#options.clock.steadyMs() - this.#beganMs > patienceMs) throw userError("unavailable", problem);
+      if (problem !== undefined && this.#options.clock.steadyMs() - this.#beganMs > patienceMs)
+        throw userError("unavailable", problem);
       return undefined;
     }
     if (inputsOf(name, parameters).includes("messages") && this.#messagesVersion === 0) this.#analyseLater();
@@ -202,21 +218,47 @@ class Reader implements DashboardReader {
     const named = name === "rollout" || name === "config" ? String(wanted["kind"]) : "";
     const inventory = this.#currentInventory(new Set([...reader.hiddenKinds].filter((kind) => kind !== named)));
     const messages = visibleMessages(this.#messages, inventory, reader.namespaces);
-    const input: ViewInput = { atMs: this.#options.clock.nowMs(), sources: this.#sources(name), inventory, traffic, pilots: this.#pilots.reports, messages };
+    const input: ViewInput = {
+      atMs: this.#options.clock.nowMs(),
+      sources: this.#sources(name),
+      inventory,
+      traffic,
+      pilots: this.#pilots.reports,
+      messages,
+    };
     return await this.#viewOf(name, parameters, reader, input);
   }
 
   #sources(name: TopicName): SourceState[] {
     const inputs = inputsOf(name, {});
-    return [...this.#mesh.sources(), ...(inputs.includes("traffic") ? [this.#traffic.source()] : []), ...(inputs.includes("pilots") ? this.#pilots.sources() : []), ...(inputs.includes("messages") ? this.#analysisSource() : [])];
+    return [
+      ...this.#mesh.sources(),
+      ...(inputs.includes("traffic") ? [this.#traffic.source()] : []),
+      ...(inputs.includes("pilots") ? this.#pilots.sources() : []),
+      ...(inputs.includes("messages") ? this.#analysisSource() : []),
+    ];
   }
 
   /** That nothing is found must not be taken for that nothing was looked at. */
   #analysisSource(): SourceState[] {
-    return this.#messagesProblem === undefined ? [] : [{ name: "analysis", ok: false, ...(this.#analysedAtMs === undefined ? {} : { asOfMs: this.#analysedAtMs }), problem: `the configuration cannot be analysed, so that messages are missing: ${this.#messagesProblem}; serin analyze tells more` }];
+    return this.#messagesProblem === undefined
+      ? []
+      : [
+          {
+            name: "analysis",
+            ok: false,
+            ...(this.#analysedAtMs === undefined ? {} : { asOfMs: this.#analysedAtMs }),
+            problem: `the configuration cannot be analysed, so that messages are missing: ${this.#messagesProblem}; serin analyze tells more`,
+          },
+        ];
   }
 
-  async #viewOf(name: TopicName, parameters: Topics[TopicName]["parameters"], reader: ViewReader, input: ViewInput): Promise<View> {
+  async #viewOf(
+    name: TopicName,
+    parameters: Topics[TopicName]["parameters"],
+    reader: ViewReader,
+    input: ViewInput,
+  ): Promise<View> {
     const visible = reader.namespaces;
     const named = parameters as { readonly namespaces: string; readonly namespace: string; readonly name: string };
     switch (name) {
@@ -233,11 +275,29 @@ class Reader implements DashboardReader {
       case "workloads":
         return workloadsView(input, named.namespaces, visible);
       case "workload":
-        return workloadView(input, found(isVisible(visible, named.namespace) ? input.inventory.workloads.get(`${named.namespace}/${named.name}`) : undefined, `workload ${named.namespace}/${named.name}`), visible);
+        return workloadView(
+          input,
+          found(
+            isVisible(visible, named.namespace)
+              ? input.inventory.workloads.get(`${named.namespace}/${named.name}`)
+              : undefined,
+            `workload ${named.namespace}/${named.name}`,
+          ),
+          visible,
+        );
       case "services":
         return servicesView(input, named.namespaces, visible);
       case "service":
-        return serviceView(input, found(isVisible(visible, named.namespace) ? input.inventory.services.get(`${named.namespace}/${named.name}`) : undefined, `Service ${named.namespace}/${named.name}`), visible);
+        return serviceView(
+          input,
+          found(
+            isVisible(visible, named.namespace)
+              ? input.inventory.services.get(`${named.namespace}/${named.name}`)
+              : undefined,
+            `Service ${named.namespace}/${named.name}`,
+          ),
+          visible,
+        );
       case "configs":
         return configsView(input, named.namespaces, visible);
       case "config":
@@ -247,16 +307,42 @@ class Reader implements DashboardReader {
 
   async #rollout(parameters: Topics["rollout"]["parameters"], reader: ViewReader, input: ViewInput): Promise<View> {
     const { kind, namespace, name } = parameters;
-    const rollout = found(kind === "MeshUpgrade" || isVisible(reader.namespaces, namespace) ? findRollout(input.inventory, parameters) : undefined, `${kind} ${namespace === "" ? "" : `${namespace}/`}${name}`);
-    const right = { group: "rollout.serin.dev", resource: kind === "Canary" ? "canaries" : "meshupgrades", namespace, name };
-    const [patch, remove, create] = await Promise.all(["patch", "delete", "create"].map(async (verb) => await reader.may({ verb, ...right })));
-    const journal = input.inventory.objects.journals.find(({ metadata }) => metadata.name === [kind.toLowerCase(), namespace, name].filter((part) => part !== "").join("."));
-    return rolloutView(input, rollout, rolloutOffers(kind, rollout, { patch: patch === true, replace: remove === true && create === true }, journal?.entries));
+    const rollout = found(
+      kind === "MeshUpgrade" || isVisible(reader.namespaces, namespace)
+        ? findRollout(input.inventory, parameters)
+        : undefined,
+      `${kind} ${namespace === "" ? "" : `${namespace}/`}${name}`,
+    );
+    const right = {
+      group: "rollout.serin.dev",
+      resource: kind === "Canary" ? "canaries" : "meshupgrades",
+      namespace,
+      name,
+    };
+    const [patch, remove, create] = await Promise.all(
+      ["patch", "delete", "create"].map(async (verb) => await reader.may({ verb, ...right })),
+    );
+    const journal = input.inventory.objects.journals.find(
+      ({ metadata }) => metadata.name === [kind.toLowerCase(), namespace, name].filter((part) => part !== "").join("."),
+    );
+    return rolloutView(
+      input,
+      rollout,
+      rolloutOffers(
+        kind,
+        rollout,
+        { patch: patch === true, replace: remove === true && create === true },
+        journal?.entries,
+      ),
+    );
   }
 
   async #config(parameters: Topics["config"]["parameters"], reader: ViewReader, input: ViewInput): Promise<View> {
     const { apiVersion, kind, namespace, name } = parameters;
-    const object = found(isVisible(reader.namespaces, namespace) || namespace === "" ? findConfig(input.inventory, parameters) : undefined, `${kind} ${namespace === "" ? "" : `${namespace}/`}${name}`);
+    const object = found(
+      isVisible(reader.namespaces, namespace) || namespace === "" ? findConfig(input.inventory, parameters) : undefined,
+      `${kind} ${namespace === "" ? "" : `${namespace}/`}${name}`,
+    );
     const resource = this.#mesh.resourceOf(object);
     const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
     const mayWrite = resource !== undefined && (await reader.may({ verb: "update", group, resource, namespace, name }));
@@ -269,7 +355,10 @@ const timeStepMs = 15_000;
 const patienceMs = 5000;
 
 function found<Value>(value: Value | undefined, what: string): Value {
-  if (value === undefined) throw userError("not-found", `there is no ${what}, or you may not see it`, { hint: "it may have been deleted; lists show what there is" });
+  if (value === undefined)
+    throw userError("not-found", `there is no ${what}, or you may not see it`, {
+      hint: "it may have been deleted; lists show what there is",
+    });
   return value;
 }
 

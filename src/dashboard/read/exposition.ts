@@ -28,7 +28,7 @@ export class ExpositionReader {
   /** Whether there is another sample. */
   next(): boolean {
     const bytes = this.#bytes;
-    for (let at = this.#next; at < bytes.length; ) {
+    for (let at = this.#next; at < bytes.length;) {
       let end = bytes.indexOf(newline, at);
       if (end < 0) end = bytes.length;
       if (bytes[at] !== hash && this.#wanted(bytes, at)) {
@@ -132,7 +132,12 @@ export function parseSeries(series: string): SeriesName {
   labelPattern.lastIndex = brace;
   for (let found = labelPattern.exec(series); found !== null; found = labelPattern.exec(series)) {
     const [, name = "", value = ""] = found;
-    labels[name] = value === "" ? "" : value.includes("\\") ? value.replaceAll(/\\(.)/g, (_, character: string) => (character === "n" ? "\n" : character)) : shared(value);
+    labels[name] =
+      value === ""
+        ? ""
+        : value.includes("\\")
+          ? value.replaceAll(/\\(.)/g, (_, character: string) => (character === "n" ? "\n" : character))
+          : shared(value);
   }
   return { name: series.slice(0, brace), labels };
 }

@@ -23,11 +23,28 @@ export class KindStates {
   /** The same client, whose lists and watches are watched. */
   watching(client: KubeClient): KubeClient {
     const list: KubeClient["list"] = async (kind, options) => await this.#noting(kind, client.list(kind, options));
-    const watch = <Value extends KubernetesObject>(kind: KindDefinition<Value>, options: WatchOptions): AsyncIterable<WatchEvent<Value>> => this.#watch(client, kind, options);
-    return { get: client.get.bind(client), create: client.create.bind(client), update: client.update.bind(client), patchMerge: client.patchMerge.bind(client), apply: client.apply.bind(client), delete: client.delete.bind(client), raw: client.raw.bind(client), list, watch };
+    const watch = <Value extends KubernetesObject>(
+      kind: KindDefinition<Value>,
+      options: WatchOptions,
+    ): AsyncIterable<WatchEvent<Value>> => this.#watch(client, kind, options);
+    return {
+      get: client.get.bind(client),
+      create: client.create.bind(client),
+      update: client.update.bind(client),
+      patchMerge: client.patchMerge.bind(client),
+      apply: client.apply.bind(client),
+      delete: client.delete.bind(client),
+      raw: client.raw.bind(client),
+      list,
+      watch,
+    };
   }
 
-  async *#watch<Value extends KubernetesObject>(client: KubeClient, kind: KindDefinition<Value>, options: WatchOptions): AsyncIterable<WatchEvent<Value>> {
+  async *#watch<Value extends KubernetesObject>(
+    client: KubeClient,
+    kind: KindDefinition<Value>,
+    options: WatchOptions,
+  ): AsyncIterable<WatchEvent<Value>> {
     try {
       for await (const event of client.watch(kind, options)) {
         this.#note(kind, "current", "");
@@ -64,7 +81,9 @@ export class KindStates {
 
   /** Whether so many kinds have answered, in whatever way but by failing before they were ever read. */
   isKnown(kinds: number): boolean {
-    const told = [...this.#states.values()].filter(({ state, toldAtMs }) => state === "forbidden" || toldAtMs !== undefined);
+    const told = [...this.#states.values()].filter(
+      ({ state, toldAtMs }) => state === "forbidden" || toldAtMs !== undefined,
+    );
     return told.length >= kinds;
   }
 
@@ -81,11 +100,25 @@ export class KindStates {
     const states = [...this.#states.values()];
     const failing = states.filter(({ state }) => state === "failing");
     const forbidden = states.filter(({ state }) => state === "forbidden");
-    const oldest = failing.reduce<number | undefined>((least, { toldAtMs }) => (toldAtMs !== undefined && (least === undefined || toldAtMs < least) ? toldAtMs : least), answeredAtMs);
-    const trouble = problem ?? (failing.length === 0 ? undefined : `${namesOf(failing)} cannot be read: ${failing[0]?.problem ?? ""}`);
-    const kubernetes: SourceState = { name: "kubernetes", ok: trouble === undefined, ...(oldest === undefined ? {} : { asOfMs: oldest }), ...(trouble === undefined ? {} : { problem: trouble }) };
+    const oldest = failing.reduce<number | undefined>(
+      (least, { toldAtMs }) => (toldAtMs !== undefined && (least === undefined || toldAtMs < least) ? toldAtMs : least),
+      answeredAtMs,
+    );
+    const trouble =
+      problem ??
+      (failing.length === 0 ? undefined : `${namesOf(failing)} cannot be read: ${failing[0]?.problem ?? ""}`);
+    const kubernetes: SourceState = {
+      name: "kubernetes",
+      ok: trouble === undefined,
+      ...(oldest === undefined ? {} : { asOfMs: oldest }),
+      ...(trouble === undefined ? {} : { problem: trouble }),
+    };
     if (forbidden.length === 0) return [kubernetes];
-    const refused: SourceState = { name: "rights", ok: false, problem: `this server may not read ${namesOf(forbidden)}: what is of these kinds is missing here; grant it list and watch on them` };
+    const refused: SourceState = {
+      name: "rights",
+      ok: false,
+      problem: `this server may not read ${namesOf(forbidden)}: what is of these kinds is missing here; grant it list and watch on them`,
+    };
     return [kubernetes, refused];
   }
 }
@@ -94,5 +127,7 @@ const namedKinds = 4;
 
 function namesOf(states: readonly KindState[]): string {
   const names = states.map(({ kind }) => kind.plural);
-  return names.length <= namedKinds ? names.join(", ") : `${names.slice(0, namedKinds).join(", ")} and ${names.length - namedKinds} more`;
+  return names.length <= namedKinds
+    ? names.join(", ")
+    : `${names.slice(0, namedKinds).join(", ")} and ${names.length - namedKinds} more`;
 }

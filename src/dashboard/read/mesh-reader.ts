@@ -16,12 +16,31 @@ import {
   statefulSetKind,
   type Pod,
 } from "../../api/kubernetes/index.ts";
-import { canaryKind, checkKind, freezeKind, meshUpgradeKind, rolloutJournalKind, type Canary, type Check, type Freeze, type MeshUpgrade } from "../../api/serin/index.ts";
+import {
+  canaryKind,
+  checkKind,
+  freezeKind,
+  meshUpgradeKind,
+  rolloutJournalKind,
+  type Canary,
+  type Check,
+  type Freeze,
+  type MeshUpgrade,
+} from "../../api/serin/index.ts";
 import { createInformer, type Excerpt, type Informer, type KubeClient } from "../../kube/index.ts";
 import type { MeshObjects } from "../views/index.ts";
 import { EventLog } from "./event-log.ts";
 import { KindStates } from "./kind-states.ts";
-import { podExcerpt, trimConfig, trimJournal, trimObject, trimPod, trimService, trimSlice, trimWorkload } from "./trim.ts";
+import {
+  podExcerpt,
+  trimConfig,
+  trimJournal,
+  trimObject,
+  trimPod,
+  trimService,
+  trimSlice,
+  trimWorkload,
+} from "./trim.ts";
 
 const heartbeatMs = 3000;
 /** Of each object little is kept, so that a page of them is most of what a start takes. */
@@ -55,8 +74,18 @@ export class MeshReader {
     this.#states = new KindStates(clock);
     const watched = this.#states.watching(client);
     this.#events = new EventLog({ client: watched, clock, log, onChange: () => this.#changed() });
-    const of = <Value extends KubernetesObject>(kind: KindDefinition<Value>, transform: (object: Value) => Value, excerpt?: Excerpt): Informer<Value> => {
-      const informer = createInformer(watched, kind, { clock, log, transform, pageSize, ...(excerpt === undefined ? {} : { excerpt }) });
+    const of = <Value extends KubernetesObject>(
+      kind: KindDefinition<Value>,
+      transform: (object: Value) => Value,
+      excerpt?: Excerpt,
+    ): Informer<Value> => {
+      const informer = createInformer(watched, kind, {
+        clock,
+        log,
+        transform,
+        pageSize,
+        ...(excerpt === undefined ? {} : { excerpt }),
+      });
       this.#informers.push(informer);
       return informer;
     };
@@ -76,7 +105,13 @@ export class MeshReader {
     const daemonSets = of(daemonSetKind, trimWorkload);
     const jobs = of(jobKind, trimWorkload);
     const budgets = of(podDisruptionBudgetKind, trimObject);
-    const injectors = of(mutatingWebhookConfigurationKind, (object) => ({ ...trimObject(object), webhooks: (object.webhooks ?? []).map(({ clientConfig: { caBundle: _bundle, ...clientConfig }, ...webhook }) => ({ ...webhook, clientConfig })) }));
+    const injectors = of(mutatingWebhookConfigurationKind, (object) => ({
+      ...trimObject(object),
+      webhooks: (object.webhooks ?? []).map(({ clientConfig: { caBundle: _bundle, ...clientConfig }, ...webhook }) => ({
+        ...webhook,
+        clientConfig,
+      })),
+    }));
     const journals = of(rolloutJournalKind, trimJournal);
     for (const kind of [...istioKinds, ...gatewayApiKinds]) config(kind);
     const canaries = config<Canary>(canaryKind);
@@ -139,7 +174,11 @@ export class MeshReader {
 
   /** Blocks until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([...this.#informers.map(async (informer) => await informer.run(signal)), this.#events.run(signal), this.#heartbeat(signal)]);
+    await Promise.all([
+      ...this.#informers.map(async (informer) => await informer.run(signal)),
+      this.#events.run(signal),
+      this.#heartbeat(signal),
+    ]);
   }
 
   #changed(): void {
@@ -153,7 +192,9 @@ export class MeshReader {
     while (!signal.aborted) {
       const before = this.#problem;
       try {
-        const { status } = await client.raw("GET", "/version", { signal: AbortSignal.any([signal, AbortSignal.timeout(heartbeatTimeoutMs)]) });
+        const { status } = await client.raw("GET", "/version", {
+          signal: AbortSignal.any([signal, AbortSignal.timeout(heartbeatTimeoutMs)]),
+        });
         if (status >= 500) throw new Error(`it answers ${status}`);
         this.#answeredAtMs = clock.nowMs();
         this.#problem = undefined;

@@ -6,13 +6,17 @@ import { PilotWatcher } from "./pilot-watcher.ts";
 import { MovedClock } from "./testing/moved-clock.ts";
 
 /** What is told after each of these answers, of the path that ends so. */
-async function told(path: string, answers: readonly string[]): Promise<{ readonly proxies: number; readonly problem: string }[]> {
+async function told(
+  path: string,
+  answers: readonly string[],
+): Promise<{ readonly proxies: number; readonly problem: string }[]> {
   const ended = new AbortController();
   const found: { readonly proxies: number; readonly problem: string }[] = [];
   let at = -1;
   const watcher: PilotWatcher = new PilotWatcher({
     ask: async (_address, asked) => {
-      if (!asked.endsWith(path)) return await Promise.resolve({ status: asked.endsWith("/roots") ? 500 : 404, text: "" });
+      if (!asked.endsWith(path))
+        return await Promise.resolve({ status: asked.endsWith("/roots") ? 500 : 404, text: "" });
       at += 1;
       if (at >= answers.length) ended.abort();
       return await Promise.resolve({ status: 200, text: answers[at] ?? "[]" });
@@ -30,7 +34,15 @@ async function told(path: string, answers: readonly string[]): Promise<{ readonl
 }
 
 test("a control plane's pod may answer anything: what is no proxy is left out, and what is no list is told", async () => {
-  const odd = [null, 5, "x", {}, { id: 5, types: 5 }, { id: "a.shop", types: { Cluster: null, Listener: { sent: 5, reason: 5 } } }, { id: null, type: [], namespace: {}, connectedAt: 7, types: [] }];
+  const odd = [
+    null,
+    5,
+    "x",
+    {},
+    { id: 5, types: 5 },
+    { id: "a.shop", types: { Cluster: null, Listener: { sent: 5, reason: 5 } } },
+    { id: null, type: [], namespace: {}, connectedAt: 7, types: [] },
+  ];
   for (const path of ["/proxies", "/syncz"]) {
     const [none, list, nothing] = await told(path, ["{}", JSON.stringify(odd), "null"]);
     assert.match(none?.problem ?? "", /istiod-1-x does not tell of its proxies: its answer is no list of proxies/);

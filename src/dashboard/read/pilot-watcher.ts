@@ -50,8 +50,20 @@ export class PilotWatcher {
   /** One for each pod. */
   sources(): SourceState[] {
     if (!this.#asked) return [];
-    if (this.#pilots.size === 0) return [{ name: "pilots", ok: false, problem: "no control plane runs in this cluster, or its pods may not be read: serin install" }];
-    return [...this.#pilots.values()].map(({ address, asOfMs, problem }) => ({ name: `pilot ${address.pod}`, ok: problem === undefined, ...(asOfMs === undefined ? {} : { asOfMs }), ...(problem === undefined ? {} : { problem }) }));
+    if (this.#pilots.size === 0)
+      return [
+        {
+          name: "pilots",
+          ok: false,
+          problem: "no control plane runs in this cluster, or its pods may not be read: serin install",
+        },
+      ];
+    return [...this.#pilots.values()].map(({ address, asOfMs, problem }) => ({
+      name: `pilot ${address.pod}`,
+      ok: problem === undefined,
+      ...(asOfMs === undefined ? {} : { asOfMs }),
+      ...(problem === undefined ? {} : { problem }),
+    }));
   }
 
   /** Blocks until the signal is aborted. */
@@ -69,10 +81,16 @@ export class PilotWatcher {
 
   async #round(signal: AbortSignal): Promise<void> {
     this.#findPilots();
-    const before = JSON.stringify([...this.#pilots.values()].map(({ answer, root, problem }) => [answer.length, root, problem]));
+    const before = JSON.stringify(
+      [...this.#pilots.values()].map(({ answer, root, problem }) => [answer.length, root, problem]),
+    );
     const answers = [...this.#pilots.values()].map(({ answer }) => answer);
     await Promise.all([...this.#pilots.values()].map(async (pilot) => await this.#ask(pilot, signal)));
-    const isNew = !this.#asked || before !== JSON.stringify([...this.#pilots.values()].map(({ answer, root, problem }) => [answer.length, root, problem])) || [...this.#pilots.values()].some(({ answer }, index) => answer !== answers[index]);
+    const isNew =
+      !this.#asked ||
+      before !==
+        JSON.stringify([...this.#pilots.values()].map(({ answer, root, problem }) => [answer.length, root, problem])) ||
+      [...this.#pilots.values()].some(({ answer }, index) => answer !== answers[index]);
     this.#asked = true;
     if (!isNew || signal.aborted) return;
     const all = [...this.#pilots.values()];
@@ -87,12 +105,32 @@ export class PilotWatcher {
   #findPilots(): void {
     const found = new Set<string>();
     for (const { metadata, status } of this.#options.pods()) {
-      if (metadata.labels?.["app"] !== "istiod" || status?.phase !== "Running" || metadata.deletionTimestamp !== undefined || (status.podIP ?? "") === "") continue;
+      if (
+        metadata.labels?.["app"] !== "istiod" ||
+        status?.phase !== "Running" ||
+        metadata.deletionTimestamp !== undefined ||
+        (status.podIP ?? "") === ""
+      )
+        continue;
       const key = metadata.uid ?? metadata.name ?? "";
       found.add(key);
       if (this.#pilots.has(key)) continue;
-      const address = { namespace: metadata.namespace ?? "", pod: metadata.name ?? "", ip: status.podIP ?? "", port: debugPort };
-      this.#pilots.set(key, { address, revision: metadata.labels["istio.io/rev"] ?? "default", proxies: [], answer: "", root: "", rootAtMs: -rootsIntervalMs, asOfMs: undefined, problem: undefined });
+      const address = {
+        namespace: metadata.namespace ?? "",
+        pod: metadata.name ?? "",
+        ip: status.podIP ?? "",
+        port: debugPort,
+      };
+      this.#pilots.set(key, {
+        address,
+        revision: metadata.labels["istio.io/rev"] ?? "default",
+        proxies: [],
+        answer: "",
+        root: "",
+        rootAtMs: -rootsIntervalMs,
+        asOfMs: undefined,
+        problem: undefined,
+      });
     }
     for (const key of this.#pilots.keys()) if (!found.has(key)) this.#pilots.delete(key);
   }
@@ -104,7 +142,10 @@ export class PilotWatcher {
       let answer = await ask(pilot.address, "/debug/serin/proxies", within);
       const isOwn = answer.status !== 404;
       if (!isOwn) answer = await ask(pilot.address, "/debug/syncz", within);
-      if (answer.status === 401 || answer.status === 403) throw new Error(`it tells of its proxies only to who comes from within its pod (status ${answer.status}): serin dashboard --local, by a user who may forward its ports, shows them`);
+      if (answer.status === 401 || answer.status === 403)
+        throw new Error(
+          `it tells of its proxies only to who comes from within its pod (status ${answer.status}): serin dashboard --local, by a user who may forward its ports, shows them`,
+        );
       if (answer.status !== 200) throw new Error(`it answers ${answer.status}`);
       const { text } = answer;
       if (text !== pilot.answer) pilot.proxies = isOwn ? connectedProxies(text) : syncedProxies(text, pilot.revision);
@@ -129,7 +170,9 @@ function listIn(text: string): readonly Readonly<Record<string, unknown>>[] {
   const answer = JSON.parse(text) as unknown;
   if (answer === null) return [];
   if (!Array.isArray(answer)) throw new Error("its answer is no list of proxies");
-  return (answer as readonly unknown[]).filter((one): one is Readonly<Record<string, unknown>> => typeof one === "object" && one !== null);
+  return (answer as readonly unknown[]).filter(
+    (one): one is Readonly<Record<string, unknown>> => typeof one === "object" && one !== null,
+  );
 }
 
 function textOf(value: unknown): string {
@@ -138,10 +181,36 @@ function textOf(value: unknown): string {
 
 function connectedProxies(text: string): ConnectedProxy[] {
   return listIn(text).map((proxy) => {
-    const states = Object.entries((proxy["types"] ?? {}) as Readonly<Record<string, Readonly<Record<string, unknown>> | null>>);
-    const types = Object.fromEntries(states.map(([url, state]) => [url, { sent: textOf(state?.["sent"]), acked: textOf(state?.["acked"]), nacked: textOf(state?.["nacked"]), reason: typeof state?.["reason"] === "string" ? state["reason"] : null }]));
-    const [id, type, namespace, node] = ["id", "type", "namespace", "node"].map((name) => textOf(proxy[name])) as [string, string, string, string];
-    return { id, type, namespace, node, version: textOf(proxy["version"]), revision: textOf(proxy["revision"]), connectedAt: textOf(proxy["connectedAt"]), types };
+    const states = Object.entries(
+      (proxy["types"] ?? {}) as Readonly<Record<string, Readonly<Record<string, unknown>> | null>>,
+    );
+    const types = Object.fromEntries(
+      states.map(([url, state]) => [
+        url,
+        {
+          sent: textOf(state?.["sent"]),
+          acked: textOf(state?.["acked"]),
+          nacked: textOf(state?.["nacked"]),
+          reason: typeof state?.["reason"] === "string" ? state["reason"] : null,
+        },
+      ]),
+    );
+    const [id, type, namespace, node] = ["id", "type", "namespace", "node"].map((name) => textOf(proxy[name])) as [
+      string,
+      string,
+      string,
+      string,
+    ];
+    return {
+      id,
+      type,
+      namespace,
+      node,
+      version: textOf(proxy["version"]),
+      revision: textOf(proxy["revision"]),
+      connectedAt: textOf(proxy["connectedAt"]),
+      types,
+    };
   });
 }
 
@@ -150,9 +219,29 @@ function syncedProxies(text: string, revision: string): ConnectedProxy[] {
   return listIn(text).map((proxy) => {
     const id = textOf(proxy["proxy"]);
     const words = Object.keys(proxy).flatMap((key) => (key.endsWith("_sent") ? [key.slice(0, -"_sent".length)] : []));
-    const types = Object.fromEntries(words.map((word) => [upstreamTypes[word] ?? word, { sent: textOf(proxy[`${word}_sent`]), acked: textOf(proxy[`${word}_acked`]), nacked: "", reason: null }]));
-    return { id, type: textOf(proxy["proxy_type"]), namespace: id.slice(id.lastIndexOf(".") + 1), node: "", version: textOf(proxy["istio_version"]), revision, connectedAt: "", types };
+    const types = Object.fromEntries(
+      words.map((word) => [
+        upstreamTypes[word] ?? word,
+        { sent: textOf(proxy[`${word}_sent`]), acked: textOf(proxy[`${word}_acked`]), nacked: "", reason: null },
+      ]),
+    );
+    return {
+      id,
+      type: textOf(proxy["proxy_type"]),
+      namespace: id.slice(id.lastIndexOf(".") + 1),
+      node: "",
+      version: textOf(proxy["istio_version"]),
+      revision,
+      connectedAt: "",
+      types,
+    };
   });
 }
 
-const upstreamTypes: Readonly<Record<string, string>> = { cluster: "Cluster", listener: "Listener", endpoint: "ClusterLoadAssignment", route: "RouteConfiguration", extension_config: "TypedExtensionConfig" };
+const upstreamTypes: Readonly<Record<string, string>> = {
+  cluster: "Cluster",
+  listener: "Listener",
+  endpoint: "ClusterLoadAssignment",
+  route: "RouteConfiguration",
+  extension_config: "TypedExtensionConfig",
+};

@@ -34,7 +34,11 @@ async function servePod(answer: (socket: Socket, request: number, text: string) 
   return { port, connections: () => made, open: () => open.size, [Symbol.asyncDispose]: stop };
 }
 
-async function get(pods: PodConnections, port: number, path = "/stats"): Promise<{ readonly status: number; readonly text: string }> {
+async function get(
+  pods: PodConnections,
+  port: number,
+  path = "/stats",
+): Promise<{ readonly status: number; readonly text: string }> {
   const ended = AbortSignal.timeout(5000);
   return await pods.ask({ namespace: "shop", pod: "web", ip: "127.0.0.1", port }, path, ended);
 }
@@ -42,7 +46,8 @@ async function get(pods: PodConnections, port: number, path = "/stats"): Promise
 const fixed = (body: string): string => `HTTP/1.1 200 OK\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 
 test("answers of a length, in chunks, until the end, and without a body are read, over connections that are kept where they may be", async () => {
-  const chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nt: 1\r\n\r\n";
+  const chunked =
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nt: 1\r\n\r\n";
   await using pod = await servePod((socket, request) => {
     if (request === 1) socket.write(fixed("größe"));
     else if (request === 2) for (const byte of chunked) socket.write(byte);
@@ -52,7 +57,12 @@ test("answers of a length, in chunks, until the end, and without a body are read
   const pods = new PodConnections(systemClock);
   const answers = [];
   for (let request = 0; request < 4; request += 1) answers.push(await get(pods, pod.port));
-  assert.deepEqual(answers, [{ status: 200, text: "größe" }, { status: 200, text: "hello world" }, { status: 204, text: "" }, { status: 503, text: "not now" }]);
+  assert.deepEqual(answers, [
+    { status: 200, text: "größe" },
+    { status: 200, text: "hello world" },
+    { status: 204, text: "" },
+    { status: 503, text: "not now" },
+  ]);
   assert.equal(pod.connections(), 1);
   await get(pods, pod.port);
   assert.equal(pod.connections(), 2);
@@ -65,11 +75,19 @@ test("a body is given to who reads it as bytes, whole however long it is, and ma
   const read = await Promise.all(
     ["a", "b", "c", "d"].map(async (letter) => {
       let body = "";
-      const { status, text } = await pods.ask({ namespace: "", pod: "", ip: "127.0.0.1", port: pod.port }, `/${letter}`, AbortSignal.timeout(5000), (bytes) => (body = bytes.toString()));
+      const { status, text } = await pods.ask(
+        { namespace: "", pod: "", ip: "127.0.0.1", port: pod.port },
+        `/${letter}`,
+        AbortSignal.timeout(5000),
+        (bytes) => (body = bytes.toString()),
+      );
       return [status, text, body === letter.repeat(300_000)];
     }),
   );
-  assert.deepEqual(read, Array.from({ length: 4 }, () => [200, "", true]));
+  assert.deepEqual(
+    read,
+    Array.from({ length: 4 }, () => [200, "", true]),
+  );
   pods.close();
 });
 
@@ -97,7 +115,10 @@ test("what is no HTTP, too long, never ends, or comes unasked for is refused, an
   await using silent = await servePod(() => undefined);
   const ending = new AbortController();
   setImmediate(() => ending.abort(new Error("enough")));
-  await assert.rejects(pods.ask({ namespace: "", pod: "", ip: "127.0.0.1", port: silent.port }, "/", ending.signal), /enough/);
+  await assert.rejects(
+    pods.ask({ namespace: "", pod: "", ip: "127.0.0.1", port: silent.port }, "/", ending.signal),
+    /enough/,
+  );
   await using chatty = await servePod((socket) => socket.write(`${fixed("one")}${fixed("two")}`));
   assert.equal((await get(pods, chatty.port)).text, "one");
   assert.equal((await get(pods, chatty.port)).text, "one");

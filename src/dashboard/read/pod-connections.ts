@@ -1,6 +1,16 @@
 import { connect, isIPv6, type Socket } from "node:net";
 import { messageOf, transientError, type Clock } from "../../base/index.ts";
-import { bodyFramings, ChunkedScanner, headIncomplete, headRefused, keepsAlive, MessageHead, responseFraming, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
+import {
+  bodyFramings,
+  ChunkedScanner,
+  headIncomplete,
+  headRefused,
+  keepsAlive,
+  MessageHead,
+  responseFraming,
+  scanResponseHead,
+  type BodyFraming,
+} from "../../wire/http1/index.ts";
 import { checkPath, type AskPod, type PodAnswer } from "./pod-http.ts";
 
 /** Longer answers are refused. */
@@ -49,11 +59,18 @@ export class PodConnections {
     const place = this.#places.pop() ?? Buffer.allocUnsafeSlow(startBytes);
     const exchange: Exchange = { place, size: 0, status: 0 };
     try {
-      const connection = await this.#exchanged(kept ?? new PodConnection(ip, port, host, this.#input), exchange, path, signal, kept !== undefined);
+      const connection = await this.#exchanged(
+        kept ?? new PodConnection(ip, port, host, this.#input),
+        exchange,
+        path,
+        signal,
+        kept !== undefined,
+      );
       if (connection !== undefined) this.#keep(host, connection);
       return answerOf(exchange, read);
     } finally {
-      if (exchange.place.length <= maxKeptBytes && this.#places.length < maxKeptPlaces) this.#places.push(exchange.place);
+      if (exchange.place.length <= maxKeptBytes && this.#places.length < maxKeptPlaces)
+        this.#places.push(exchange.place);
     }
   };
 
@@ -65,12 +82,19 @@ export class PodConnections {
   }
 
   /** Answers the connection where it may be used again. One that was kept may have been closed meanwhile: then by another. */
-  async #exchanged(connection: PodConnection, exchange: Exchange, path: string, signal: AbortSignal, mayBeOld: boolean): Promise<PodConnection | undefined> {
+  async #exchanged(
+    connection: PodConnection,
+    exchange: Exchange,
+    path: string,
+    signal: AbortSignal,
+    mayBeOld: boolean,
+  ): Promise<PodConnection | undefined> {
     try {
       return (await connection.get(path, exchange, signal)) ? connection : undefined;
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
-      if (mayBeOld && !connection.wasAnswered) return await this.#exchanged(connection.again(), exchange, path, signal, false);
+      if (mayBeOld && !connection.wasAnswered)
+        return await this.#exchanged(connection.again(), exchange, path, signal, false);
       throw transientError("pod-unreachable", `${connection.host} does not answer: ${messageOf(cause)}`, { cause });
     }
   }
@@ -202,7 +226,8 @@ class PodConnection {
 
   /** The pod has sent all that it will. */
   #ended(): void {
-    if (this.#exchange !== undefined && this.#isInBody && this.#framing === bodyFramings.untilClose) this.#finish(false);
+    if (this.#exchange !== undefined && this.#isInBody && this.#framing === bodyFramings.untilClose)
+      this.#finish(false);
     else this.#end(new Error("the connection was closed within the answer"));
   }
 
@@ -225,8 +250,9 @@ class PodConnection {
 
   #head(exchange: Exchange, bytes: Buffer, size: number): void {
     const begun = this.#headParts;
-    const [all, length] = begun === undefined ? [bytes, size] : [Buffer.concat([begun, bytes.subarray(0, size)]), begun.length + size];
-    for (let at = 0; ; ) {
+    const [all, length] =
+      begun === undefined ? [bytes, size] : [Buffer.concat([begun, bytes.subarray(0, size)]), begun.length + size];
+    for (let at = 0; ;) {
       const after = scanResponseHead(head, all, at, length);
       if (after === headRefused) {
         this.#end(new Error(head.error?.reason ?? "its answer is no HTTP"));
@@ -251,7 +277,8 @@ class PodConnection {
 
   #body(exchange: Exchange, bytes: Buffer, from: number, to: number): void {
     let end = to;
-    if (this.#framing === bodyFramings.chunked) end = this.#chunks.scan(bytes, from, to, (start, stop) => this.#keep(exchange, bytes, start, stop));
+    if (this.#framing === bodyFramings.chunked)
+      end = this.#chunks.scan(bytes, from, to, (start, stop) => this.#keep(exchange, bytes, start, stop));
     else if (this.#framing === bodyFramings.untilClose) this.#keep(exchange, bytes, from, to);
     else if (this.#framing === bodyFramings.length) {
       end = Math.min(to, from + this.#left);
@@ -260,7 +287,12 @@ class PodConnection {
     } else end = from;
     if (this.#exchange === undefined) return;
     if (this.#chunks.bad) this.#end(new Error("its answer's chunks are none"));
-    else if (this.#framing === bodyFramings.chunked ? this.#chunks.done : this.#framing !== bodyFramings.untilClose && this.#left <= 0) this.#finish(this.#keepsAlive && end === to);
+    else if (
+      this.#framing === bodyFramings.chunked
+        ? this.#chunks.done
+        : this.#framing !== bodyFramings.untilClose && this.#left <= 0
+    )
+      this.#finish(this.#keepsAlive && end === to);
     else if (this.#framing === bodyFramings.none) this.#finish(this.#keepsAlive && end === to);
   }
 

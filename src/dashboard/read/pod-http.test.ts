@@ -5,16 +5,34 @@ import { askPodByApiServer } from "./pod-http.ts";
 
 test("what a pod says of its metrics' path leads to that pod: with the server's rights nothing else is asked for", async () => {
   const paths: string[] = [];
-  const raw = async (_method: string, path: string): Promise<{ status: number; headers: Record<string, string>; text: string }> => {
+  const raw = async (
+    _method: string,
+    path: string,
+  ): Promise<{ status: number; headers: Record<string, string>; text: string }> => {
     paths.push(path);
     return await Promise.resolve({ status: 200, headers: {}, text: "" });
   };
   const ask = askPodByApiServer({ ...new SmallCluster().client, raw });
   const address = { namespace: "shop", pod: "web-1", ip: "10.0.0.1", port: 15_020 };
   const { signal } = new AbortController();
-  for (const path of ["/../../../../kube-system/pods/other:1/proxy/stop", "/a/%2E%2e/b", "/a%2f..%2fb", "/a/..", "/a\\..\\b", "/a\r\nb", "/größe", "metrics", ""]) {
+  for (const path of [
+    "/../../../../kube-system/pods/other:1/proxy/stop",
+    "/a/%2E%2e/b",
+    "/a%2f..%2fb",
+    "/a/..",
+    "/a\\..\\b",
+    "/a\r\nb",
+    "/größe",
+    "metrics",
+    "",
+  ]) {
     await assert.rejects(ask(address, path, signal), /is no path of a request/, path);
   }
   for (const path of ["/stats/prometheus?filter=..", "/a..b/.../c"]) await ask(address, path, signal);
-  assert.deepEqual(paths, ["/stats/prometheus?filter=..", "/a..b/.../c"].map((path) => `/api/v1/namespaces/shop/pods/web-1:15020/proxy${path}`));
+  assert.deepEqual(
+    paths,
+    ["/stats/prometheus?filter=..", "/a..b/.../c"].map(
+      (path) => `/api/v1/namespaces/shop/pods/web-1:15020/proxy${path}`,
+    ),
+  );
 });

@@ -12,7 +12,12 @@ export interface PodAddress {
  * GET of a pod's port. Fails with a transient error where the pod cannot be asked; any status is an answer. The body of a status 200
  * is given to `read`, where there is one, instead of being made a text: its bytes are others' once `read` has returned.
  */
-export type AskPod = (address: PodAddress, path: string, signal: AbortSignal, read?: (body: Buffer) => void) => Promise<PodAnswer>;
+export type AskPod = (
+  address: PodAddress,
+  path: string,
+  signal: AbortSignal,
+  read?: (body: Buffer) => void,
+) => Promise<PodAnswer>;
 
 export interface PodAnswer {
   readonly status: number;
@@ -25,7 +30,14 @@ export interface PodAnswer {
  */
 export function checkPath(path: string): void {
   const [way = ""] = path.split(/[?#]/);
-  if (/^\/[\x21-\x7e]*$/.test(path) && !way.replaceAll(/%2e/gi, ".").split(/[/\\]|%2f|%5c/i).includes("..")) return;
+  if (
+    /^\/[\x21-\x7e]*$/.test(path) &&
+    !way
+      .replaceAll(/%2e/gi, ".")
+      .split(/[/\\]|%2f|%5c/i)
+      .includes("..")
+  )
+    return;
   throw transientError("pod-unreachable", `${JSON.stringify(path.slice(0, 100))} is no path of a request`);
 }
 
@@ -33,8 +45,15 @@ export function checkPath(path: string): void {
 export function askPodByApiServer(client: KubeClient): AskPod {
   return async ({ namespace, pod, port }, path, signal, read) => {
     checkPath(path);
-    const answer = await client.raw("GET", `/api/v1/namespaces/${namespace}/pods/${pod}:${port}/proxy${path}`, { accept: "*/*", signal });
-    if (answer.status === 403) throw transientError("forbidden", `pods of ${namespace} may not be asked through the API server: it takes "get" on pods/proxy`);
+    const answer = await client.raw("GET", `/api/v1/namespaces/${namespace}/pods/${pod}:${port}/proxy${path}`, {
+      accept: "*/*",
+      signal,
+    });
+    if (answer.status === 403)
+      throw transientError(
+        "forbidden",
+        `pods of ${namespace} may not be asked through the API server: it takes "get" on pods/proxy`,
+      );
     if (read === undefined || answer.status !== 200) return answer;
     read(Buffer.from(answer.text));
     return { status: answer.status, text: "" };

@@ -6,7 +6,10 @@ const hourMs = 3_600_000;
 
 test("pods of a workload are added up, and one that began anew is not counted until it has two points", () => {
   const history = new ProcessHistory();
-  for (const [atMs, a, b] of [[0, 10, 50], [60_000, 40, 1]] as const) {
+  for (const [atMs, a, b] of [
+    [0, 10, 50],
+    [60_000, 40, 1],
+  ] as const) {
     history.add("shop/web", "a", atMs, { cpuSeconds: a, memoryBytes: 100 });
     history.add("shop/web", "b", atMs, { cpuSeconds: b, memoryBytes: 11 });
   }
@@ -27,8 +30,12 @@ test("pods that have told nothing for two hours are forgotten when another one c
 test("two hours of points are kept, each of its own time, and older ones make room", () => {
   const history = new ProcessHistory();
   const pointMs = 15_000;
-  for (let point = 0; point < 1_000; point += 1) history.add("shop/web", "a", point * pointMs, { cpuSeconds: point * point, memoryBytes: point });
+  for (let point = 0; point < 1_000; point += 1)
+    history.add("shop/web", "a", point * pointMs, { cpuSeconds: point * point, memoryBytes: point });
   const bytesAt = (point: number): number | null => history.value("shop/web", "memoryBytes", 0, point * pointMs);
-  assert.deepEqual([bytesAt(999), bytesAt(700), bytesAt(1_000 - maxPoints), bytesAt(999 - maxPoints)], [999, 700, 1_000 - maxPoints, null]);
+  assert.deepEqual(
+    [bytesAt(999), bytesAt(700), bytesAt(1_000 - maxPoints), bytesAt(999 - maxPoints)],
+    [999, 700, 1_000 - maxPoints, null],
+  );
   assert.equal(history.value("shop/web", "cpuSeconds", 699 * pointMs, 700 * pointMs), (700 ** 2 - 699 ** 2) / 15);
 });

@@ -98,7 +98,9 @@ export class ProcessHistory {
       const first = points.upTo(Math.min(fromMs, points.atMs(last) - pointMs + 1000));
       // A process that began anew counts from zero.
       if (first < 0 || points.cpuSeconds(last) < points.cpuSeconds(first)) continue;
-      sum = (sum ?? 0) + ((points.cpuSeconds(last) - points.cpuSeconds(first)) / (points.atMs(last) - points.atMs(first))) * 1000;
+      sum =
+        (sum ?? 0) +
+        ((points.cpuSeconds(last) - points.cpuSeconds(first)) / (points.atMs(last) - points.atMs(first))) * 1000;
     }
     return sum;
   }

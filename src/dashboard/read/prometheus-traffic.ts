@@ -1,6 +1,12 @@
 import { messageOf, transientError, type Clock } from "../../base/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
-import { combineTraffic, trafficLabels, type CountedTraffic, type MeasuredTraffic, type TrafficLabels } from "../views/index.ts";
+import {
+  combineTraffic,
+  trafficLabels,
+  type CountedTraffic,
+  type MeasuredTraffic,
+  type TrafficLabels,
+} from "../views/index.ts";
 import type { ProcessSteps, ProcessSubject, TrafficSource, TrafficSteps } from "./traffic-source.ts";
 
 export interface PrometheusTrafficOptions {
@@ -23,8 +29,21 @@ const podName = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
 
 /** `app` is that of the pod that counts: what tells a ztunnel's counts from a proxy's. */
 const names = [
-  "app", "reporter", "source_workload", "source_workload_namespace", "source_app", "source_version", "destination_workload", "destination_workload_namespace", "destination_app", "destination_version",
-  "destination_service", "destination_service_name", "destination_service_namespace", "request_protocol", "connection_security_policy",
+  "app",
+  "reporter",
+  "source_workload",
+  "source_workload_namespace",
+  "source_app",
+  "source_version",
+  "destination_workload",
+  "destination_workload_namespace",
+  "destination_app",
+  "destination_version",
+  "destination_service",
+  "destination_service_name",
+  "destination_service_namespace",
+  "request_protocol",
+  "connection_security_policy",
 ];
 const requestNames = [...names, "response_code", "grpc_response_status", "response_flags"];
 
@@ -44,11 +63,16 @@ interface Points {
 type Family = "requests" | "durations" | "bytes" | "opened";
 
 /** Bytes are those of connections, which may carry requests that are counted as well. */
-const familiesOf: Readonly<Record<TrafficSteps["of"], readonly Family[]>> = { requests: ["requests"], durations: ["durations"], bytes: ["requests", "bytes"] };
+const familiesOf: Readonly<Record<TrafficSteps["of"], readonly Family[]>> = {
+  requests: ["requests"],
+  durations: ["durations"],
+  bytes: ["requests", "bytes"],
+};
 const allFamilies: readonly Family[] = ["requests", "durations", "bytes", "opened"];
 
 function queriesOf(family: Family, seconds: number): readonly string[] {
-  const rate = (metric: string, by: readonly string[]): string => `sum by (${by.join(",")}) (rate(${metric}[${seconds}s]))`;
+  const rate = (metric: string, by: readonly string[]): string =>
+    `sum by (${by.join(",")}) (rate(${metric}[${seconds}s]))`;
   switch (family) {
     case "requests":
       return [rate("istio_requests_total", requestNames)];
@@ -65,11 +89,20 @@ function queriesOf(family: Family, seconds: number): readonly string[] {
  * By the labels that the usual configuration gives a scrape of a pod. One that is scraped by several jobs is counted once. Undefined where there is no
  * pod to ask for.
  */
-function processQuery(subjects: readonly ProcessSubject[], of: ProcessSteps["of"], seconds: number): string | undefined {
-  const pods = subjects.flatMap(({ namespace, pods: names }) => names.map((pod) => ({ namespace, pod }))).filter(({ namespace, pod }) => podName.test(pod) && podName.test(namespace)).slice(0, maxPodsOfQuery);
+function processQuery(
+  subjects: readonly ProcessSubject[],
+  of: ProcessSteps["of"],
+  seconds: number,
+): string | undefined {
+  const pods = subjects
+    .flatMap(({ namespace, pods: names }) => names.map((pod) => ({ namespace, pod })))
+    .filter(({ namespace, pod }) => podName.test(pod) && podName.test(namespace))
+    .slice(0, maxPodsOfQuery);
   const series = [...Map.groupBy(pods, ({ namespace }) => namespace)].map(([namespace, own]) => {
     const selector = `{namespace="${namespace}",pod=~"${own.map(({ pod }) => pod.replaceAll(".", "[.]")).join("|")}"}`;
-    return of === "memoryBytes" ? `process_resident_memory_bytes${selector}` : `rate(process_cpu_seconds_total${selector}[${seconds}s])`;
+    return of === "memoryBytes"
+      ? `process_resident_memory_bytes${selector}`
+      : `rate(process_cpu_seconds_total${selector}[${seconds}s])`;
   });
   return series.length === 0 ? undefined : `sum(max by (namespace,pod) (${series.join(" or ")}))`;
 }
@@ -88,7 +121,8 @@ class PointSums {
 
   add(family: Family, key: string, labels: TrafficLabels, upToMs: number, value: number): void {
     let sum = this.#sums.get(key);
-    if (sum === undefined) this.#sums.set(key, (sum = { labels, requestRate: 0, byteRate: 0, openedRate: 0, buckets: [] }));
+    if (sum === undefined)
+      this.#sums.set(key, (sum = { labels, requestRate: 0, byteRate: 0, openedRate: 0, buckets: [] }));
     if (family === "requests") sum.requestRate += value;
     else if (family === "durations") sum.buckets.push([upToMs, value]);
     else if (family === "bytes") sum.byteRate += value;
@@ -100,7 +134,16 @@ class PointSums {
       const sorted = buckets.sort(([a], [b]) => a - b);
       const counts = sorted.map(([, value], index) => Math.max(0, value - (sorted[index - 1]?.[1] ?? 0)));
       const boundsMs = sorted.map(([bound]) => bound).filter((bound) => bound !== Infinity);
-      return { labels, requestRate, byteRate, openedRate, durations: sorted.length === 0 ? undefined : { boundsMs, counts: counts.length > boundsMs.length ? counts : [...counts, 0] } };
+      return {
+        labels,
+        requestRate,
+        byteRate,
+        openedRate,
+        durations:
+          sorted.length === 0
+            ? undefined
+            : { boundsMs, counts: counts.length > boundsMs.length ? counts : [...counts, 0] },
+      };
     });
   }
 }
@@ -125,7 +168,12 @@ export class PrometheusTraffic implements TrafficSource {
 
   source(): SourceState {
     const asOf = this.#answeredMs === undefined ? {} : { asOfMs: this.#answeredMs };
-    return { name: "prometheus", ok: this.#problem === undefined, ...asOf, ...(this.#problem === undefined ? {} : { problem: this.#problem }) };
+    return {
+      name: "prometheus",
+      ok: this.#problem === undefined,
+      ...asOf,
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+    };
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -143,25 +191,56 @@ export class PrometheusTraffic implements TrafficSource {
     const kept = this.#kept.get(key);
     if (kept?.version === this.#version) return await kept.traffic;
     const asOfMs = atMs === 0 ? this.#options.clock.nowMs() : atMs;
-    const traffic = this.#counted(seconds, { firstMs: asOfMs, stepMs: 0, points: 1 }, allFamilies).then(([counted = []]): MeasuredTraffic => ({ edges: combineTraffic(counted), windowSeconds: seconds, asOfMs, oldestMs: undefined }));
+    const traffic = this.#counted(seconds, { firstMs: asOfMs, stepMs: 0, points: 1 }, allFamilies).then(
+      ([counted = []]): MeasuredTraffic => ({
+        edges: combineTraffic(counted),
+        windowSeconds: seconds,
+        asOfMs,
+        oldestMs: undefined,
+      }),
+    );
     this.#kept.delete(key);
     if (this.#kept.size >= maxKeptMeasurements) this.#kept.delete(this.#kept.keys().next().value ?? "");
     this.#kept.set(key, { version: this.#version, traffic });
     // Who looks is shown what there is, with what is wrong: see `source`.
-    return await traffic.catch(async () => (await kept?.traffic.catch(() => undefined)) ?? { edges: [], windowSeconds: seconds, asOfMs, oldestMs: undefined });
+    return await traffic.catch(
+      async () =>
+        (await kept?.traffic.catch(() => undefined)) ?? {
+          edges: [],
+          windowSeconds: seconds,
+          asOfMs,
+          oldestMs: undefined,
+        },
+    );
   }
 
   /** One query a metric, over the whole range. */
-  async steps<Value>({ firstMs, stepMs, points, windowMs, of }: TrafficSteps, valueOf: (counted: readonly CountedTraffic[]) => Value): Promise<readonly Value[]> {
-    const counted = await this.#counted(Math.max(leastWindowSeconds, Math.round(windowMs / 1000)), { firstMs, stepMs: Math.max(1, Math.round(stepMs)), points }, familiesOf[of]);
+  async steps<Value>(
+    { firstMs, stepMs, points, windowMs, of }: TrafficSteps,
+    valueOf: (counted: readonly CountedTraffic[]) => Value,
+  ): Promise<readonly Value[]> {
+    const counted = await this.#counted(
+      Math.max(leastWindowSeconds, Math.round(windowMs / 1000)),
+      { firstMs, stepMs: Math.max(1, Math.round(stepMs)), points },
+      familiesOf[of],
+    );
     return counted.map(valueOf);
   }
 
-  async processes({ subjects, of, firstMs, stepMs, points, windowMs }: ProcessSteps): Promise<readonly (number | null)[]> {
+  async processes({
+    subjects,
+    of,
+    firstMs,
+    stepMs,
+    points,
+    windowMs,
+  }: ProcessSteps): Promise<readonly (number | null)[]> {
     const seconds = Math.max(leastWindowSeconds, Math.round(windowMs / 1000));
     const query = processQuery(subjects, of, seconds);
     if (query === undefined) return Array.from({ length: points }, () => null);
-    const [sum] = await this.#inTurn(async () => await this.#query(query, { firstMs, stepMs: Math.max(1, Math.round(stepMs)), points }));
+    const [sum] = await this.#inTurn(
+      async () => await this.#query(query, { firstMs, stepMs: Math.max(1, Math.round(stepMs)), points }),
+    );
     return Array.from({ length: points }, (_, index) => sum?.values[index] ?? null);
   }
 
@@ -171,12 +250,16 @@ export class PrometheusTraffic implements TrafficSource {
     const known = new Map<string, TrafficLabels>();
     await Promise.all(
       asked.map(async ({ family, query }) => {
-        for (const { labels: { le, ...labels }, values } of await this.#inTurn(async () => await this.#query(query, points))) {
+        for (const {
+          labels: { le, ...labels },
+          values,
+        } of await this.#inTurn(async () => await this.#query(query, points))) {
           const key = requestNames.map((name) => labels[name] ?? "").join("\n");
           let read = known.get(key);
           if (read === undefined) known.set(key, (read = trafficLabels(labels)));
           const upToMs = le === "+Inf" ? Infinity : Number(le);
-          for (const [index, value] of values.entries()) if (value !== undefined) sums[index]?.add(family, key, read, upToMs, value);
+          for (const [index, value] of values.entries())
+            if (value !== undefined) sums[index]?.add(family, key, read, upToMs, value);
         }
       }),
     );
@@ -185,7 +268,10 @@ export class PrometheusTraffic implements TrafficSource {
 
   async #inTurn<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     if (this.#running >= maxConcurrentQueries) {
-      if (this.#waiting.length >= maxWaitingQueries) throw transientError("prometheus-busy", `${maxWaitingQueries} queries wait for Prometheus already`, { hint: "try again in a moment" });
+      if (this.#waiting.length >= maxWaitingQueries)
+        throw transientError("prometheus-busy", `${maxWaitingQueries} queries wait for Prometheus already`, {
+          hint: "try again in a moment",
+        });
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     } else this.#running += 1;
     try {
@@ -200,14 +286,28 @@ export class PrometheusTraffic implements TrafficSource {
   async #query(query: string, { firstMs, stepMs, points }: Points): Promise<readonly Sample[]> {
     const { url, clock } = this.#options;
     const lastMs = firstMs + (points - 1) * stepMs;
-    const [path, time] = points === 1 ? ["query", { time: String(firstMs / 1000) }] : ["query_range", { start: String(firstMs / 1000), end: String(lastMs / 1000), step: String(stepMs / 1000) }];
+    const [path, time] =
+      points === 1
+        ? ["query", { time: String(firstMs / 1000) }]
+        : ["query_range", { start: String(firstMs / 1000), end: String(lastMs / 1000), step: String(stepMs / 1000) }];
     try {
-      const response = await fetch(`${url.replace(/\/+$/, "")}/api/v1/${path}`, { method: "POST", body: new URLSearchParams({ query, ...time }), signal: AbortSignal.timeout(timeoutMs) });
-      const answer = (await response.json()) as { readonly status?: string; readonly error?: string; readonly data?: { readonly result?: readonly PrometheusSeries[] } };
+      const response = await fetch(`${url.replace(/\/+$/, "")}/api/v1/${path}`, {
+        method: "POST",
+        body: new URLSearchParams({ query, ...time }),
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      const answer = (await response.json()) as {
+        readonly status?: string;
+        readonly error?: string;
+        readonly data?: { readonly result?: readonly PrometheusSeries[] };
+      };
       if (answer.status !== "success") throw new Error(answer.error ?? `status ${response.status}`);
       this.#answeredMs = clock.nowMs();
       this.#problem = undefined;
-      return (answer.data?.result ?? []).map(({ metric, value, values }) => ({ labels: metric, values: valuesAt(values ?? (value === undefined ? [] : [value]), firstMs, stepMs, points) }));
+      return (answer.data?.result ?? []).map(({ metric, value, values }) => ({
+        labels: metric,
+        values: valuesAt(values ?? (value === undefined ? [] : [value]), firstMs, stepMs, points),
+      }));
     } catch (cause) {
       const reason = cause instanceof Error && cause.cause !== undefined ? messageOf(cause.cause) : messageOf(cause);
       this.#problem = `Prometheus at ${url} does not answer: ${reason}`;
@@ -225,7 +325,12 @@ interface PrometheusSeries {
 type PrometheusValue = readonly [seconds: number, value: string];
 
 /** By the point that each is of. */
-function valuesAt(told: readonly PrometheusValue[], firstMs: number, stepMs: number, points: number): (number | undefined)[] {
+function valuesAt(
+  told: readonly PrometheusValue[],
+  firstMs: number,
+  stepMs: number,
+  points: number,
+): (number | undefined)[] {
   const values = Array.from({ length: points }, (): number | undefined => undefined);
   for (const [seconds, text] of told) {
     const value = Number(text);

@@ -5,8 +5,12 @@ import { pod } from "../views/testing/small-mesh.ts";
 import type { AskPod } from "./pod-http.ts";
 import { ScrapedTraffic } from "./scraped-traffic.ts";
 
-const proxied = { containers: ["app", "istio-proxy"], annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": "15020" } };
-const oneLine = 'istio_requests_total{reporter="destination",source_workload="a",destination_workload="b",request_protocol="http",response_code="200"} 5\n';
+const proxied = {
+  containers: ["app", "istio-proxy"],
+  annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": "15020" },
+};
+const oneLine =
+  'istio_requests_total{reporter="destination",source_workload="a",destination_workload="b",request_protocol="http",response_code="200"} 5\n';
 
 test("a chart is made point by point: nothing of one is kept for the next, others have their turn in between, and nobody waits for one who has left", async () => {
   const ended = new AbortController();
@@ -16,7 +20,13 @@ test("a chart is made point by point: nothing of one is kept for the next, other
   };
   let counts: () => void = () => undefined;
   const rounds = new Promise<void>((resolve) => (counts = resolve));
-  const traffic = new ScrapedTraffic({ ask, clock: systemClock, log: silentLogger, pods: () => [pod("shop", "b", proxied)], onCounted: () => traffic.version > 1 && counts() });
+  const traffic = new ScrapedTraffic({
+    ask,
+    clock: systemClock,
+    log: silentLogger,
+    pods: () => [pod("shop", "b", proxied)],
+    onCounted: () => traffic.version > 1 && counts(),
+  });
   const running = traffic.run(ended.signal);
   try {
     await rounds;
@@ -26,7 +36,10 @@ test("a chart is made point by point: nothing of one is kept for the next, other
     setImmediate(() => turns.push("another"));
     assert.deepEqual(await traffic.steps(steps, () => turns.push("point")), [1, 3, 4, 5, 6]);
     const left = new AbortController();
-    await assert.rejects(traffic.steps(steps, () => left.abort(new Error("the reader left")), left.signal), /the reader left/);
+    await assert.rejects(
+      traffic.steps(steps, () => left.abort(new Error("the reader left")), left.signal),
+      /the reader left/,
+    );
   } finally {
     ended.abort();
     await running;

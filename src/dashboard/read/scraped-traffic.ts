@@ -13,7 +13,10 @@ const longWindowShare = 0.01;
 /** Traffic by the reader's own scrapes. */
 export class ScrapedTraffic implements TrafficSource {
   readonly #scraper: TrafficScraper;
-  readonly #kept = new Map<string, { readonly madeMs: number; readonly version: number; readonly traffic: MeasuredTraffic }>();
+  readonly #kept = new Map<
+    string,
+    { readonly madeMs: number; readonly version: number; readonly traffic: MeasuredTraffic }
+  >();
   #version = 0;
 
   constructor(options: Omit<TrafficScraperOptions, "onCounted"> & { readonly onCounted: () => void }) {
@@ -47,14 +50,23 @@ export class ScrapedTraffic implements TrafficSource {
     if (kept !== undefined && (kept.version === this.#version || latestMs - kept.madeMs < renewMs)) return kept.traffic;
     const toMs = atMs === 0 ? latestMs : atMs;
     const counted = history.counted(toMs - windowSeconds * 1000, toMs);
-    const traffic: MeasuredTraffic = { edges: combineTraffic(counted), windowSeconds, asOfMs: toMs, oldestMs: history.oldestMs };
+    const traffic: MeasuredTraffic = {
+      edges: combineTraffic(counted),
+      windowSeconds,
+      asOfMs: toMs,
+      oldestMs: history.oldestMs,
+    };
     this.#kept.delete(key);
     if (this.#kept.size >= maxKeptMeasurements) this.#kept.delete(this.#kept.keys().next().value ?? "");
     this.#kept.set(key, { madeMs: latestMs, version: this.#version, traffic });
     return traffic;
   }
 
-  async steps<Value>({ firstMs, stepMs, points, windowMs }: TrafficSteps, valueOf: (counted: readonly CountedTraffic[]) => Value, signal?: AbortSignal): Promise<readonly (Value | undefined)[]> {
+  async steps<Value>(
+    { firstMs, stepMs, points, windowMs }: TrafficSteps,
+    valueOf: (counted: readonly CountedTraffic[]) => Value,
+    signal?: AbortSignal,
+  ): Promise<readonly (Value | undefined)[]> {
     const { history } = this.#scraper;
     const { oldestMs = Infinity, latestMs = 0 } = history;
     const values: (Value | undefined)[] = [];
@@ -72,7 +84,14 @@ export class ScrapedTraffic implements TrafficSource {
     return values;
   }
 
-  async processes({ subjects, of, firstMs, stepMs, points, windowMs }: ProcessSteps): Promise<readonly (number | null)[]> {
+  async processes({
+    subjects,
+    of,
+    firstMs,
+    stepMs,
+    points,
+    windowMs,
+  }: ProcessSteps): Promise<readonly (number | null)[]> {
     const { processes } = this.#scraper;
     return Array.from({ length: points }, (_, index) => {
       const atMs = Math.round(firstMs + index * stepMs);

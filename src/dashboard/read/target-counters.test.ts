@@ -3,8 +3,10 @@ import { test } from "node:test";
 import { TargetCounters } from "./target-counters.ts";
 import { TrafficHistory } from "./traffic-history.ts";
 
-const labels = 'reporter="source",source_workload="client",source_workload_namespace="shop",destination_workload="web",destination_workload_namespace="shop",response_code="200",request_protocol="http"';
-const scrape = (requests: number, buckets: readonly (readonly [string, number])[] = []): Buffer => Buffer.from(text(requests, buckets));
+const labels =
+  'reporter="source",source_workload="client",source_workload_namespace="shop",destination_workload="web",destination_workload_namespace="shop",response_code="200",request_protocol="http"';
+const scrape = (requests: number, buckets: readonly (readonly [string, number])[] = []): Buffer =>
+  Buffer.from(text(requests, buckets));
 const text = (requests: number, buckets: readonly (readonly [string, number])[] = []): string =>
   [
     "# HELP istio_requests_total Requests.",
@@ -21,32 +23,66 @@ const text = (requests: number, buckets: readonly (readonly [string, number])[] 
 test("the first scrape only sets the zero, the next ones tell what was gained", () => {
   const counters = new TargetCounters();
   assert.deepEqual(counters.take(scrape(100), false), []);
-  assert.deepEqual(counters.take(scrape(107), false).map(({ requests }) => requests), [7]);
+  assert.deepEqual(
+    counters.take(scrape(107), false).map(({ requests }) => requests),
+    [7],
+  );
   assert.deepEqual(counters.take(scrape(107), false), []);
 });
 
 test("of a pod that has begun since, the first scrape counts as well", () => {
-  assert.deepEqual(new TargetCounters().take(scrape(3), true).map(({ requests }) => requests), [3]);
+  assert.deepEqual(
+    new TargetCounters().take(scrape(3), true).map(({ requests }) => requests),
+    [3],
+  );
 });
 
 test("a counter that has fallen began anew; one that was not there before has gained all that it has", () => {
   const counters = new TargetCounters();
   counters.take(scrape(100), false);
-  assert.deepEqual(counters.take(scrape(4), false).map(({ requests }) => requests), [4]);
+  assert.deepEqual(
+    counters.take(scrape(4), false).map(({ requests }) => requests),
+    [4],
+  );
   const other = text(4).replace('response_code="200"', 'response_code="503"');
-  assert.deepEqual(counters.take(Buffer.from(`${text(4)}${other}`), false).map(({ labels: { response }, requests }) => [response, requests]), [["503", 4]]);
+  assert.deepEqual(
+    counters
+      .take(Buffer.from(`${text(4)}${other}`), false)
+      .map(({ labels: { response }, requests }) => [response, requests]),
+    [["503", 4]],
+  );
 });
 
 test("cumulative buckets become gains of each bucket", () => {
   const counters = new TargetCounters();
-  counters.take(scrape(10, [["5", 2], ["10", 8], ["+Inf", 10]]), false);
-  const [gain] = counters.take(scrape(20, [["5", 2], ["10", 14], ["+Inf", 20]]), false);
-  assert.deepEqual(gain?.durations, [[10, 6], [Infinity, 4]]);
+  counters.take(
+    scrape(10, [
+      ["5", 2],
+      ["10", 8],
+      ["+Inf", 10],
+    ]),
+    false,
+  );
+  const [gain] = counters.take(
+    scrape(20, [
+      ["5", 2],
+      ["10", 14],
+      ["+Inf", 20],
+    ]),
+    false,
+  );
+  assert.deepEqual(gain?.durations, [
+    [10, 6],
+    [Infinity, 4],
+  ]);
 });
 
 test("what a process uses is kept; garbage is left out", () => {
   const counters = new TargetCounters();
-  counters.take(Buffer.from(`${text(1)}istio_requests_total{broken\nistio_requests_total{${labels}} NaN\n\u0000\u0001garbage`), false);
+  counters.take(
+    Buffer.from(`${text(1)}istio_requests_total{broken\nistio_requests_total{${labels}} NaN\n\u0000\u0001garbage`),
+    false,
+  );
   assert.deepEqual(counters.process, { cpuSeconds: 12.5, memoryBytes: 10_000_000 });
 });
 
@@ -55,9 +91,15 @@ test("series that a proxy has taken away are forgotten, and the others go on", (
   const other = (count: number): string => text(count).replaceAll('response_code="200"', 'response_code="404"');
   counters.take(Buffer.from(`${other(5)}${text(10)}`), false);
   for (let at = 0; at < 125; at += 1) counters.take(scrape(10), false);
-  assert.deepEqual(counters.take(scrape(12), false).map(({ requests }) => requests), [2]);
+  assert.deepEqual(
+    counters.take(scrape(12), false).map(({ requests }) => requests),
+    [2],
+  );
   // As one that was not there before.
-  assert.deepEqual(counters.take(Buffer.from(`${other(5)}${text(12)}`), false).map(({ requests }) => requests), [5]);
+  assert.deepEqual(
+    counters.take(Buffer.from(`${other(5)}${text(12)}`), false).map(({ requests }) => requests),
+    [5],
+  );
 });
 
 test("counts that are beyond all numbers are taken without an end of the server", () => {
@@ -65,15 +107,31 @@ test("counts that are beyond all numbers are taken without an end of the server"
   history.begin(0);
   const counters = new TargetCounters();
   const huge = ["sent", "received"].map((way) => `istio_tcp_${way}_bytes_total{${labels}} 1.7e308\n`).join("");
-  for (const gain of counters.take(Buffer.from(`${huge}${text(1, [["nothing", 5], ["5", 1e300], ["+Inf", 1.7e308]])}`), true)) history.add(gain);
+  for (const gain of counters.take(
+    Buffer.from(
+      `${huge}${text(1, [
+        ["nothing", 5],
+        ["5", 1e300],
+        ["+Inf", 1.7e308],
+      ])}`,
+    ),
+    true,
+  ))
+    history.add(gain);
   history.close(1000);
-  assert.deepEqual(history.counted(0, 1000).map(({ byteRate, requestRate }) => [byteRate, requestRate]), [[Number.MAX_SAFE_INTEGER, 1]]);
+  assert.deepEqual(
+    history.counted(0, 1000).map(({ byteRate, requestRate }) => [byteRate, requestRate]),
+    [[Number.MAX_SAFE_INTEGER, 1]],
+  );
 });
 
 test("a target's labels are kept within a bound", () => {
   const counters = new TargetCounters();
   const long = "x".repeat(8000);
-  const lines = Array.from({ length: 1500 }, (_, index) => `istio_requests_total{source_workload="${long}${index}"} 1\n`);
+  const lines = Array.from(
+    { length: 1500 },
+    (_, index) => `istio_requests_total{source_workload="${long}${index}"} 1\n`,
+  );
   const gained = counters.take(Buffer.from(lines.join("")), true).length;
   assert.ok(gained > 900 && gained < 1100, `${gained} of 1500`);
 });

@@ -122,7 +122,8 @@ export class TargetCounters {
     this.#groupIndex = undefined;
     this.#process = { cpuSeconds, memoryBytes };
     const gains: Gain[] = [];
-    for (const [index, group] of this.#groups.entries()) if (group.gainedIn === this.#scrape) gains.push(this.#gainOf(index, group));
+    for (const [index, group] of this.#groups.entries())
+      if (group.gainedIn === this.#scrape) gains.push(this.#gainOf(index, group));
     if (this.#scrape % sweepScrapes === 0) this.#sweep();
     if (bucketGains.length > maxKeptCells) bucketGains = new Float64Array(0);
     return gains;
@@ -161,7 +162,15 @@ export class TargetCounters {
     if (index === undefined) {
       if (this.#labelsLength + key.length > maxLabelsOfTarget) return undefined;
       this.#labelsLength += key.length;
-      index = this.#groups.push({ labels: trafficLabels({ ...others, app: this.#app }), key, requests: 0, bytes: 0, opened: 0, gainedIn: 0 }) - 1;
+      index =
+        this.#groups.push({
+          labels: trafficLabels({ ...others, app: this.#app }),
+          key,
+          requests: 0,
+          bytes: 0,
+          opened: 0,
+          gainedIn: 0,
+        }) - 1;
       this.#groupIndex.set(key, index);
       clearBucketGains(index, index + 1);
     }
@@ -170,7 +179,10 @@ export class TargetCounters {
     if (place >= this.#values.length) this.#resize(Math.ceil(this.#values.length * growth));
     this.#ids[place] = id;
     this.#values[place] = 0;
-    this.#whats[place] = name === durations ? bucketWhat : whats.indexOf(name === requests ? "requests" : name === opened ? "opened" : "bytes");
+    this.#whats[place] =
+      name === durations
+        ? bucketWhat
+        : whats.indexOf(name === requests ? "requests" : name === opened ? "opened" : "bytes");
     this.#groupOf[place] = index;
     if (name === durations) this.#boundOf[place] = this.#bound(Number.isFinite(Number(le)) ? Number(le) : Infinity);
     return place;
@@ -182,7 +194,9 @@ export class TargetCounters {
     // Beyond what histograms have, what is left is of the longest.
     if (this.#bounds.length >= maxBounds) return this.#ascending.at(-1) ?? 0;
     this.#bounds.push(upToMs);
-    this.#ascending = this.#bounds.map((_, index) => index).sort((a, b) => (this.#bounds[a] ?? 0) - (this.#bounds[b] ?? 0));
+    this.#ascending = this.#bounds
+      .map((_, index) => index)
+      .sort((a, b) => (this.#bounds[a] ?? 0) - (this.#bounds[b] ?? 0));
     return this.#bounds.length - 1;
   }
 
@@ -221,13 +235,15 @@ export class TargetCounters {
     for (let place = 0; place < this.#count; place += 1) if (this.#seen[place] === 1) kept.push(place);
     this.#seen.fill(0);
     if (kept.length === this.#count) return;
-    for (const column of [this.#ids, this.#values, this.#whats, this.#boundOf, this.#groupOf]) for (const [to, from] of kept.entries()) column[to] = column[from] ?? 0;
+    for (const column of [this.#ids, this.#values, this.#whats, this.#boundOf, this.#groupOf])
+      for (const [to, from] of kept.entries()) column[to] = column[from] ?? 0;
     this.#count = kept.length;
     const used = [...new Set(this.#groupOf.subarray(0, this.#count))].sort((a, b) => a - b);
     const moved = new Map(used.map((index, to) => [index, to] as const));
     this.#groups = this.#groups.filter((_, index) => moved.has(index));
     this.#labelsLength = this.#groups.reduce((sum, { key }) => sum + key.length, 0);
-    for (let place = 0; place < this.#count; place += 1) this.#groupOf[place] = moved.get(this.#groupOf[place] ?? 0) ?? 0;
+    for (let place = 0; place < this.#count; place += 1)
+      this.#groupOf[place] = moved.get(this.#groupOf[place] ?? 0) ?? 0;
   }
 }
 
@@ -257,15 +273,31 @@ const spaceCode = " ".charCodeAt(0);
 function isWanted(bytes: Buffer, at: number): boolean {
   for (const name of nameBytes) {
     const after = bytes[at + name.length];
-    if ((after === braceCode || after === spaceCode) && bytes.compare(name, 0, name.length, at, at + name.length) === 0) return true;
+    if ((after === braceCode || after === spaceCode) && bytes.compare(name, 0, name.length, at, at + name.length) === 0)
+      return true;
   }
   return false;
 }
 
 /** What tells traffic apart; other labels (`destination_canonical_service`, …) follow from these. */
 const kept = [
-  "reporter", "source_workload", "source_workload_namespace", "source_app", "source_version", "destination_workload", "destination_workload_namespace", "destination_app", "destination_version",
-  "destination_service", "destination_service_name", "destination_service_namespace", "request_protocol", "response_code", "grpc_response_status", "response_flags", "connection_security_policy",
+  "reporter",
+  "source_workload",
+  "source_workload_namespace",
+  "source_app",
+  "source_version",
+  "destination_workload",
+  "destination_workload_namespace",
+  "destination_app",
+  "destination_version",
+  "destination_service",
+  "destination_service_name",
+  "destination_service_namespace",
+  "request_protocol",
+  "response_code",
+  "grpc_response_status",
+  "response_flags",
+  "connection_security_policy",
 ] as const;
 
 function groupKey(labels: Readonly<Record<string, string>>): string {

@@ -1,10 +1,26 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { combineTraffic, quantileMs, trafficLabels } from "../views/index.ts";
-import { coarseSlotMs, fineMs, historyMs, maxLabelsLength, maxTrafficSeries, TrafficHistory, type Gain } from "./traffic-history.ts";
+import {
+  coarseSlotMs,
+  fineMs,
+  historyMs,
+  maxLabelsLength,
+  maxTrafficSeries,
+  TrafficHistory,
+  type Gain,
+} from "./traffic-history.ts";
 
 const gain = (requests: number, workload = "web", durations?: Gain["durations"]): Gain => ({
-  labels: trafficLabels({ reporter: "source", source_workload: "client", source_workload_namespace: "shop", destination_workload: workload, destination_workload_namespace: "shop", request_protocol: "http", response_code: "200" }),
+  labels: trafficLabels({
+    reporter: "source",
+    source_workload: "client",
+    source_workload_namespace: "shop",
+    destination_workload: workload,
+    destination_workload_namespace: "shop",
+    request_protocol: "http",
+    response_code: "200",
+  }),
   key: workload,
   requests,
   durations,
@@ -35,7 +51,14 @@ test("counting that has just begun is no lower rate", () => {
 });
 
 test("slots are thinned with age, and nothing is lost by it", () => {
-  const history = counting(1800, (_, one) => one.add(gain(7, "web", [[10, 5], [25, 2]])));
+  const history = counting(1800, (_, one) =>
+    one.add(
+      gain(7, "web", [
+        [10, 5],
+        [25, 2],
+      ]),
+    ),
+  );
   const [all] = history.counted(0, 1_800_000);
   assert.equal(all?.requestRate, 7);
   assert.deepEqual(all?.durations, { boundsMs: [10, 25], counts: [5 * 1800, 2 * 1800, 0] });
@@ -51,7 +74,13 @@ test("what is older than two hours is forgotten", () => {
 test("quantiles come from the buckets of all parts together", () => {
   const history = counting(2, (second, one) => one.add(gain(10, "web", [[second === 1 ? 5 : 50, 10]])));
   const [edge] = combineTraffic(history.counted(0, 2000));
-  assert.deepEqual([quantileMs(edge?.durations ?? { boundsMs: [], counts: [] }, 0.5), quantileMs(edge?.durations ?? { boundsMs: [], counts: [] }, 1)], [5, 50]);
+  assert.deepEqual(
+    [
+      quantileMs(edge?.durations ?? { boundsMs: [], counts: [] }, 0.5),
+      quantileMs(edge?.durations ?? { boundsMs: [], counts: [] }, 1),
+    ],
+    [5, 50],
+  );
 });
 
 test("a window that is shorter than slots of its age is told by the slot that it is in", () => {
@@ -72,7 +101,15 @@ test("series of which nothing is kept any more make room for others", () => {
   assert.deepEqual([history.seriesCount, history.dropped], [1, 0]);
   for (const name of ["new", "old-3"]) history.add(gain(7, name));
   history.close(historyMs + 4000);
-  assert.deepEqual(history.counted(historyMs + 3000, historyMs + 4000).map(({ labels: { destination }, requestRate }) => [destination.workload, requestRate]), [["new", 7], ["old-3", 7]]);
+  assert.deepEqual(
+    history
+      .counted(historyMs + 3000, historyMs + 4000)
+      .map(({ labels: { destination }, requestRate }) => [destination.workload, requestRate]),
+    [
+      ["new", 7],
+      ["old-3", 7],
+    ],
+  );
 });
 
 test("labels are kept within a bound, and so are buckets", () => {
@@ -82,8 +119,15 @@ test("labels are kept within a bound, and so are buckets", () => {
   for (let at = 0; at < 40; at += 1) history.add(gain(1, `${long}${at}`));
   // As many as fit, each with its number.
   assert.equal(history.dropped, 40 - (maxLabelsLength / (1 << 20) - 1));
-  history.add(gain(1, "web", Array.from({ length: 5000 }, (_, at) => [at + 1, 1] as const)));
+  history.add(
+    gain(
+      1,
+      "web",
+      Array.from({ length: 5000 }, (_, at) => [at + 1, 1] as const),
+    ),
+  );
   history.close(1000);
-  const { boundsMs = [], counts = [] } = history.counted(0, 1000).find(({ durations }) => durations !== undefined)?.durations ?? {};
+  const { boundsMs = [], counts = [] } =
+    history.counted(0, 1000).find(({ durations }) => durations !== undefined)?.durations ?? {};
   assert.deepEqual([boundsMs.length, counts.at(-1)], [256, 5000 - 256]);
 });

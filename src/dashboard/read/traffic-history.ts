@@ -167,8 +167,15 @@ export class TrafficHistory {
     for (const [id, sum] of sums) {
       const labels = this.#labels[id];
       if (labels === undefined) continue;
-      const durations: DurationCounts | undefined = sum.counts === undefined ? undefined : { boundsMs, counts: sum.counts };
-      counted.push({ labels, requestRate: sum.requests / seconds, durations, byteRate: sum.bytes / seconds, openedRate: sum.opened / seconds });
+      const durations: DurationCounts | undefined =
+        sum.counts === undefined ? undefined : { boundsMs, counts: sum.counts };
+      counted.push({
+        labels,
+        requestRate: sum.requests / seconds,
+        durations,
+        byteRate: sum.bytes / seconds,
+        openedRate: sum.opened / seconds,
+      });
     }
     return counted;
   }

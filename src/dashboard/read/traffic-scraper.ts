@@ -63,7 +63,8 @@ export class TrafficScraper {
       this.history.close(nowMs);
       this.#roundEndedMs = nowMs;
       onCounted();
-      const pauseMs = Math.max(scrapeIntervalMs, (this.#targets.size / scrapesPerSecond) * 1000) - (clock.steadyMs() - startedMs);
+      const pauseMs =
+        Math.max(scrapeIntervalMs, (this.#targets.size / scrapesPerSecond) * 1000) - (clock.steadyMs() - startedMs);
       await clock.sleep(Math.max(20, pauseMs), signal).catch(() => undefined);
     }
   }
@@ -72,13 +73,38 @@ export class TrafficScraper {
     const failing = [...this.#targets.values()].filter(({ failures }) => failures > 0);
     const asOf = this.#toldAtMs === undefined ? {} : { asOfMs: this.#toldAtMs };
     if (this.#roundEndedMs === undefined) return { name: "metrics", ok: false, problem: "no proxy has been asked yet" };
-    if (this.#targets.size === 0) return { name: "metrics", ok: false, ...asOf, problem: "no pod has a proxy that tells its metrics (annotation prometheus.io/scrape): the mesh has no proxies yet, or pods may not be read" };
+    if (this.#targets.size === 0)
+      return {
+        name: "metrics",
+        ok: false,
+        ...asOf,
+        problem:
+          "no pod has a proxy that tells its metrics (annotation prometheus.io/scrape): the mesh has no proxies yet, or pods may not be read",
+      };
     const { dropped } = this.history;
-    if (failing.length === this.#targets.size && failing.every(({ failures }) => failures > 1)) return { name: "metrics", ok: false, ...asOf, problem: `none of ${this.#targets.size} proxies tells its metrics: ${failing[0]?.problem ?? ""}` };
-    if (dropped > 0) return { name: "metrics", ok: false, ...asOf, problem: `there are more series than are kept: ${dropped} gains were left out` };
+    if (failing.length === this.#targets.size && failing.every(({ failures }) => failures > 1))
+      return {
+        name: "metrics",
+        ok: false,
+        ...asOf,
+        problem: `none of ${this.#targets.size} proxies tells its metrics: ${failing[0]?.problem ?? ""}`,
+      };
+    if (dropped > 0)
+      return {
+        name: "metrics",
+        ok: false,
+        ...asOf,
+        problem: `there are more series than are kept: ${dropped} gains were left out`,
+      };
     // One that goes or comes is no fault.
     const lasting = failing.filter(({ failures }) => failures > 3);
-    if (lasting.length > 0) return { name: "metrics", ok: false, ...asOf, problem: `${lasting.length} of ${this.#targets.size} proxies do not tell their metrics: ${lasting[0]?.address.pod ?? ""}: ${lasting[0]?.problem ?? ""}` };
+    if (lasting.length > 0)
+      return {
+        name: "metrics",
+        ok: false,
+        ...asOf,
+        problem: `${lasting.length} of ${this.#targets.size} proxies do not tell their metrics: ${lasting[0]?.address.pod ?? ""}: ${lasting[0]?.problem ?? ""}`,
+      };
     return { name: "metrics", ok: true, ...asOf };
   }
 
@@ -92,7 +118,16 @@ export class TrafficScraper {
       if (this.#targets.has(key)) continue;
       const startedAtMs = Date.parse(pod.status?.startTime ?? "");
       const path = pod.metadata.annotations?.["prometheus.io/path"] ?? "/metrics";
-      this.#targets.set(key, { address, path: path.startsWith("/") ? path : `/${path}`, workload: podWorkloadKey(pod), startedAtMs: Number.isNaN(startedAtMs) ? 0 : startedAtMs, counters: new TargetCounters(pod.metadata.labels?.["app"]), failures: 0, nextAtMs: 0, problem: "" });
+      this.#targets.set(key, {
+        address,
+        path: path.startsWith("/") ? path : `/${path}`,
+        workload: podWorkloadKey(pod),
+        startedAtMs: Number.isNaN(startedAtMs) ? 0 : startedAtMs,
+        counters: new TargetCounters(pod.metadata.labels?.["app"]),
+        failures: 0,
+        nextAtMs: 0,
+        problem: "",
+      });
     }
     for (const key of this.#targets.keys()) if (!found.has(key)) this.#targets.delete(key);
   }
@@ -101,7 +136,8 @@ export class TrafficScraper {
     const nowMs = this.#options.clock.steadyMs();
     const due = [...this.#targets.values()].filter(({ nextAtMs }) => nextAtMs <= nowMs);
     const work = async (): Promise<void> => {
-      for (let target = due.pop(); target !== undefined && !signal.aborted; target = due.pop()) await this.#scrape(target, signal);
+      for (let target = due.pop(); target !== undefined && !signal.aborted; target = due.pop())
+        await this.#scrape(target, signal);
     };
     await Promise.all(Array.from({ length: Math.min(maxConcurrentScrapes, due.length) }, work));
   }
@@ -109,10 +145,15 @@ export class TrafficScraper {
   async #scrape(target: Target, signal: AbortSignal): Promise<void> {
     const { ask, clock, log } = this.#options;
     try {
-      const { status } = await ask(target.address, target.path, AbortSignal.any([signal, AbortSignal.timeout(scrapeTimeoutMs)]), (body) => {
-        refuseGarbage(body);
-        for (const gain of target.counters.take(body, target.startedAtMs > this.#beganMs)) this.history.add(gain);
-      });
+      const { status } = await ask(
+        target.address,
+        target.path,
+        AbortSignal.any([signal, AbortSignal.timeout(scrapeTimeoutMs)]),
+        (body) => {
+          refuseGarbage(body);
+          for (const gain of target.counters.take(body, target.startedAtMs > this.#beganMs)) this.history.add(gain);
+        },
+      );
       if (status !== 200) throw new Error(`it answers ${status}`);
       this.processes.add(target.workload, target.address.pod, clock.nowMs(), target.counters.process);
       this.#toldAtMs = clock.nowMs();
@@ -122,7 +163,8 @@ export class TrafficScraper {
       if (signal.aborted) return;
       target.failures += 1;
       target.problem = messageOf(error);
-      target.nextAtMs = clock.steadyMs() + Math.min(maxPauseMs, scrapeIntervalMs * 2 ** Math.min(target.failures - 1, 4));
+      target.nextAtMs =
+        clock.steadyMs() + Math.min(maxPauseMs, scrapeIntervalMs * 2 ** Math.min(target.failures - 1, 4));
       log.debug("a proxy does not tell its metrics", { pod: target.address.pod, error: target.problem });
     }
   }
@@ -133,14 +175,25 @@ const firstLine = /^\s*(#|[a-zA-Z_:][\w:]*(\{|[ \t]+[-+]?(\d|\.|NaN|Inf)))/;
 
 /** Whoever answers with something else has counted nothing: that is no rate of zero. An empty answer is one of nobody who has counted yet. */
 function refuseGarbage(body: Buffer): void {
-  if (body.length > 0 && !firstLine.test(body.toString("latin1", 0, firstLineBytes))) throw new Error("what it answers is not the text of metrics");
+  if (body.length > 0 && !firstLine.test(body.toString("latin1", 0, firstLineBytes)))
+    throw new Error("what it answers is not the text of metrics");
 }
 
 /** Where a proxy tells its metrics, as annotations say it; undefined for pods without one. */
 function targetOf({ metadata, spec, status }: Pod): PodAddress | undefined {
   const { annotations = {}, name = "", namespace = "" } = metadata;
-  const hasProxy = metadata.labels?.["app"] === "ztunnel" || [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some((container) => container.name === "istio-proxy");
-  if (!hasProxy || annotations["prometheus.io/scrape"] !== "true" || status?.phase !== "Running" || (status.podIP ?? "") === "") return undefined;
+  const hasProxy =
+    metadata.labels?.["app"] === "ztunnel" ||
+    [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(
+      (container) => container.name === "istio-proxy",
+    );
+  if (
+    !hasProxy ||
+    annotations["prometheus.io/scrape"] !== "true" ||
+    status?.phase !== "Running" ||
+    (status.podIP ?? "") === ""
+  )
+    return undefined;
   const port = Number(annotations["prometheus.io/port"] ?? "");
   if (!Number.isInteger(port) || port < 1 || port > 65_535) return undefined;
   return { namespace, pod: name, ip: status.podIP ?? "", port };

@@ -10,7 +10,10 @@ import { TrafficSeries } from "./traffic-series.ts";
 
 const inventory = makeInventory({
   ...noObjects,
-  deployments: [deployment("shop", "web-v1", { app: "web", version: "v1" }), deployment("shop", "web-v2", { app: "web", version: "v2" })],
+  deployments: [
+    deployment("shop", "web-v1", { app: "web", version: "v1" }),
+    deployment("shop", "web-v2", { app: "web", version: "v2" }),
+  ],
   services: [service("shop", "web", { app: "web" })],
 });
 const sent: readonly Sent[] = [
@@ -22,8 +25,10 @@ const sent: readonly Sent[] = [
 function series(steps: readonly (readonly CountedTraffic[] | undefined)[]): TrafficSeries {
   const traffic: TrafficSource = {
     measure: async () => await Promise.reject(new Error("not asked")),
-    steps: async (_, valueOf) => await Promise.resolve(steps.map((counted) => (counted === undefined ? undefined : valueOf(counted)))),
-    processes: async ({ subjects, of, points }) => await Promise.resolve(Array.from({ length: points }, () => (of === "memoryBytes" ? subjects.length : null))),
+    steps: async (_, valueOf) =>
+      await Promise.resolve(steps.map((counted) => (counted === undefined ? undefined : valueOf(counted)))),
+    processes: async ({ subjects, of, points }) =>
+      await Promise.resolve(Array.from({ length: points }, () => (of === "memoryBytes" ? subjects.length : null))),
     version: 0,
     source: () => ({ name: "metrics", ok: true }),
     run: async () => await Promise.resolve(),
@@ -31,31 +36,60 @@ function series(steps: readonly (readonly CountedTraffic[] | undefined)[]): Traf
   return new TrafficSeries({ traffic, clock: systemClock, inventory: () => inventory });
 }
 
-const request = (more: Partial<SeriesRequest>): SeriesRequest => ({ measure: "requestRate", namespace: "", workload: "", service: "", backend: "", fromMs: 0, toMs: 60_000, points: 2, ...more });
-const reader = (namespaces: ReadonlySet<string> | "*") => ({ key: "me", namespaces, hiddenKinds: new Set<string>(), may: async () => await Promise.resolve(true) });
+const request = (more: Partial<SeriesRequest>): SeriesRequest => ({
+  measure: "requestRate",
+  namespace: "",
+  workload: "",
+  service: "",
+  backend: "",
+  fromMs: 0,
+  toMs: 60_000,
+  points: 2,
+  ...more,
+});
+const reader = (namespaces: ReadonlySet<string> | "*") => ({
+  key: "me",
+  namespaces,
+  hiddenKinds: new Set<string>(),
+  may: async () => await Promise.resolve(true),
+});
 const full = sent.map(counted);
 
 test("time in which nobody counted has no value; time without requests has none of them", async () => {
-  assert.deepEqual(await series([undefined, []]).series(request({}), reader("*")), { timesMs: [0, 60_000], values: [null, 0] });
-  assert.deepEqual((await series([[], full]).series(request({ measure: "errorShare", namespace: "shop" }), reader("*"))).values, [null, 0.1]);
+  assert.deepEqual(await series([undefined, []]).series(request({}), reader("*")), {
+    timesMs: [0, 60_000],
+    values: [null, 0],
+  });
+  assert.deepEqual(
+    (await series([[], full]).series(request({ measure: "errorShare", namespace: "shop" }), reader("*"))).values,
+    [null, 0.1],
+  );
 });
 
 test("what proxies use is asked for of the workloads that are meant", async () => {
-  const valuesOf = async (more: Partial<SeriesRequest>): Promise<readonly (number | null)[]> => (await series([]).series(request(more), reader("*"))).values;
+  const valuesOf = async (more: Partial<SeriesRequest>): Promise<readonly (number | null)[]> =>
+    (await series([]).series(request(more), reader("*"))).values;
   assert.deepEqual(await valuesOf({ measure: "memoryBytes", namespace: "shop", workload: "web-v1" }), [1, 1]);
   assert.deepEqual(await valuesOf({ measure: "memoryBytes", backend: "service shop/web" }), [2, 2]);
   assert.deepEqual(await valuesOf({ measure: "cpuSeconds", namespace: "shop", workload: "web-v1" }), [null, null]);
 });
 
 test("both sides of a rollout have a series of their own", async () => {
-  const valuesOf = async (backend: string, measure: SeriesRequest["measure"]): Promise<readonly (number | null)[]> => (await series([full, full]).series(request({ backend, measure }), reader("*"))).values;
+  const valuesOf = async (backend: string, measure: SeriesRequest["measure"]): Promise<readonly (number | null)[]> =>
+    (await series([full, full]).series(request({ backend, measure }), reader("*"))).values;
   assert.deepEqual(await valuesOf("service shop/web version=v2", "errorShare"), [1, 1]);
   assert.deepEqual(await valuesOf("workload shop/web-v1", "requestRate"), [9, 9]);
   assert.deepEqual(await valuesOf("service shop/web", "requestRate"), [10, 10]);
 });
 
 test("what is in a namespace that may not be read is refused, and no part of the whole", async () => {
-  await assert.rejects(series([full, full]).series(request({ namespace: "bank", workload: "pay" }), reader(new Set(["shop"]))), /you may not see namespace bank/);
-  await assert.rejects(series([full, full]).series(request({ backend: "workload bank/pay" }), reader(new Set(["shop"]))), /you may not see namespace bank/);
+  await assert.rejects(
+    series([full, full]).series(request({ namespace: "bank", workload: "pay" }), reader(new Set(["shop"]))),
+    /you may not see namespace bank/,
+  );
+  await assert.rejects(
+    series([full, full]).series(request({ backend: "workload bank/pay" }), reader(new Set(["shop"]))),
+    /you may not see namespace bank/,
+  );
   assert.deepEqual((await series([full, full]).series(request({}), reader(new Set(["shop"])))).values, [10, 10]);
 });

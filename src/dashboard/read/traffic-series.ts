@@ -2,7 +2,16 @@ import { userError, type Clock } from "../../base/index.ts";
 import type { SeriesAnswer, SeriesMeasure, SeriesRequest } from "../../api/dashboard/index.ts";
 import type { Measurements } from "../server/measurements.ts";
 import type { ViewReader } from "../server/view-source.ts";
-import { combineTraffic, isVisible, parseBackend, quantileMs, sumTraffic, workloadsOf, type Inventory, type TrafficEdge } from "../views/index.ts";
+import {
+  combineTraffic,
+  isVisible,
+  parseBackend,
+  quantileMs,
+  sumTraffic,
+  workloadsOf,
+  type Inventory,
+  type TrafficEdge,
+} from "../views/index.ts";
 import type { TrafficSource } from "./traffic-source.ts";
 
 /** Rates over less than that jump with each scrape. */
@@ -32,16 +41,43 @@ export class TrafficSeries implements Measurements {
     const { measure } = request;
     if (measure === "cpuSeconds" || measure === "memoryBytes") {
       const { workloads } = this.#options.inventory();
-      const subjects = subject.workloads.map((key) => ({ workload: key, namespace: key.slice(0, key.indexOf("/")), pods: (workloads.get(key)?.pods ?? []).map(({ metadata: { name = "" } }) => name) }));
-      return { timesMs, values: await traffic.processes({ subjects, of: measure, firstMs: request.fromMs, stepMs, points: request.points, windowMs }) };
+      const subjects = subject.workloads.map((key) => ({
+        workload: key,
+        namespace: key.slice(0, key.indexOf("/")),
+        pods: (workloads.get(key)?.pods ?? []).map(({ metadata: { name = "" } }) => name),
+      }));
+      return {
+        timesMs,
+        values: await traffic.processes({
+          subjects,
+          of: measure,
+          firstMs: request.fromMs,
+          stepMs,
+          points: request.points,
+          windowMs,
+        }),
+      };
     }
-    const steps = { firstMs: request.fromMs, stepMs, points: request.points, windowMs, of: quantiles[measure] !== undefined ? "durations" : measure === "byteRate" ? "bytes" : "requests" } as const;
-    const values = await traffic.steps(steps, (counted) => valueOf(measure, combineTraffic(counted).filter(subject.concerns)), signal);
+    const steps = {
+      firstMs: request.fromMs,
+      stepMs,
+      points: request.points,
+      windowMs,
+      of: quantiles[measure] !== undefined ? "durations" : measure === "byteRate" ? "bytes" : "requests",
+    } as const;
+    const values = await traffic.steps(
+      steps,
+      (counted) => valueOf(measure, combineTraffic(counted).filter(subject.concerns)),
+      signal,
+    );
     return { timesMs, values: values.map((value) => value ?? null) };
   }
 
   /** Which edges are meant, and which workloads. */
-  #subject({ namespace, workload, service, backend }: SeriesRequest, reader: ViewReader): { readonly workloads: readonly string[]; readonly concerns: (edge: TrafficEdge) => boolean } {
+  #subject(
+    { namespace, workload, service, backend }: SeriesRequest,
+    reader: ViewReader,
+  ): { readonly workloads: readonly string[]; readonly concerns: (edge: TrafficEdge) => boolean } {
     const inventory = this.#options.inventory();
     const check = (name: string): void => {
       if (!isVisible(reader.namespaces, name)) throw userError("forbidden", `you may not see namespace ${name}`);
@@ -53,21 +89,40 @@ export class TrafficSeries implements Measurements {
       const keys = workloadsOf(side, inventory);
       const known = new Set(keys);
       const isService = side.service !== undefined && side.labels === undefined;
-      return { workloads: keys, concerns: (edge) => known.has(`${edge.destination.namespace}/${edge.destination.workload}`) || (isService && edge.service.name === side.service && edge.service.namespace === side.namespace) };
+      return {
+        workloads: keys,
+        concerns: (edge) =>
+          known.has(`${edge.destination.namespace}/${edge.destination.workload}`) ||
+          (isService && edge.service.name === side.service && edge.service.namespace === side.namespace),
+      };
     }
     if (workload !== "") {
       check(namespace);
       const key = `${namespace}/${workload}`;
       const isGateway = inventory.workloads.get(key)?.role === "gateway";
-      return { workloads: [key], concerns: ({ source, destination }) => (isGateway ? `${source.namespace}/${source.workload}` : `${destination.namespace}/${destination.workload}`) === key };
+      return {
+        workloads: [key],
+        concerns: ({ source, destination }) =>
+          (isGateway
+            ? `${source.namespace}/${source.workload}`
+            : `${destination.namespace}/${destination.workload}`) === key,
+      };
     }
     if (service !== "") {
       check(namespace);
-      return { workloads: (inventory.services.get(`${namespace}/${service}`)?.workloads ?? []).map(({ key }) => key), concerns: (edge) => edge.service.name === service && edge.service.namespace === namespace };
+      return {
+        workloads: (inventory.services.get(`${namespace}/${service}`)?.workloads ?? []).map(({ key }) => key),
+        concerns: (edge) => edge.service.name === service && edge.service.namespace === namespace,
+      };
     }
     if (namespace !== "") check(namespace);
-    const isSeen = (name: string): boolean => (namespace === "" || name === namespace) && isVisible(reader.namespaces, name);
-    return { workloads: [...inventory.workloads.values()].filter((one) => isSeen(one.namespace)).map(({ key }) => key), concerns: ({ destination, service: { namespace: of } }) => isSeen(destination.namespace === "unknown" ? of : destination.namespace) };
+    const isSeen = (name: string): boolean =>
+      (namespace === "" || name === namespace) && isVisible(reader.namespaces, name);
+    return {
+      workloads: [...inventory.workloads.values()].filter((one) => isSeen(one.namespace)).map(({ key }) => key),
+      concerns: ({ destination, service: { namespace: of } }) =>
+        isSeen(destination.namespace === "unknown" ? of : destination.namespace),
+    };
   }
 }
 
@@ -81,4 +136,3 @@ function valueOf(measure: SeriesMeasure, edges: readonly TrafficEdge[]): number 
   if (measure === "requestRate") return requestRate;
   return requestRate > 0 ? failureRate / requestRate : null;
 }
-

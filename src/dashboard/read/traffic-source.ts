@@ -33,7 +33,11 @@ export interface TrafficSource {
    * What `valueOf` makes of what was counted up to each of the points, one after the other: all of them together would be as many times the mesh.
    * Undefined for those in which nobody counted. Ends with the signal's reason where it is aborted.
    */
-  steps<Value>(steps: TrafficSteps, valueOf: (counted: readonly CountedTraffic[]) => Value, signal?: AbortSignal): Promise<readonly (Value | undefined)[]>;
+  steps<Value>(
+    steps: TrafficSteps,
+    valueOf: (counted: readonly CountedTraffic[]) => Value,
+    signal?: AbortSignal,
+  ): Promise<readonly (Value | undefined)[]>;
   /** What the subjects' proxies use, together, up to each of the points; null where nothing is known. */
   processes(steps: ProcessSteps): Promise<readonly (number | null)[]>;
   /** Raised when something was counted, or time went on over something that was. */

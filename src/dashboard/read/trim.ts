@@ -1,12 +1,29 @@
 import type { KubernetesObject, ObjectMeta, UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, RolloutJournal } from "../../api/serin/index.ts";
-import type { Container, ContainerStatus, EndpointSlice, Event, Pod, PodTemplate, Service } from "../../api/kubernetes/index.ts";
+import type {
+  Container,
+  ContainerStatus,
+  EndpointSlice,
+  Event,
+  Pod,
+  PodTemplate,
+  Service,
+} from "../../api/kubernetes/index.ts";
 import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
 
 /** Annotations that tools write for themselves, and that may be long. */
-const leftAnnotations = ["kubectl.kubernetes.io/last-applied-configuration", "sidecar.istio.io/status", "deployment.kubernetes.io/revision"];
+const leftAnnotations = [
+  "kubectl.kubernetes.io/last-applied-configuration",
+  "sidecar.istio.io/status",
+  "deployment.kubernetes.io/revision",
+];
 
-function metadataOf({ managedFields: _managed, finalizers: _finalizers, annotations, ...kept }: ObjectMeta): ObjectMeta {
+function metadataOf({
+  managedFields: _managed,
+  finalizers: _finalizers,
+  annotations,
+  ...kept
+}: ObjectMeta): ObjectMeta {
   if (annotations === undefined) return kept;
   const entries = Object.entries(annotations).filter(([name]) => !leftAnnotations.includes(name));
   return entries.length === 0 ? kept : { ...kept, annotations: Object.fromEntries(entries) };
@@ -29,7 +46,13 @@ const containerFields: Excerpt = {
   ports: {
     number: 6,
     repeated: true,
-    holds: { name: { number: 1, holds: "text" }, hostPort: { number: 2, holds: "whole number" }, containerPort: { number: 3, holds: "whole number" }, protocol: { number: 4, holds: "text" }, hostIP: { number: 5, holds: "text" } },
+    holds: {
+      name: { number: 1, holds: "text" },
+      hostPort: { number: 2, holds: "whole number" },
+      containerPort: { number: 3, holds: "whole number" },
+      protocol: { number: 4, holds: "text" },
+      hostIP: { number: 5, holds: "text" },
+    },
   },
 };
 
@@ -74,7 +97,11 @@ export const podExcerpt: Excerpt = {
     number: 3,
     holds: {
       phase: { number: 1, holds: "text" },
-      conditions: { number: 2, repeated: true, holds: { type: { number: 1, holds: "text" }, status: { number: 2, holds: "text" } } },
+      conditions: {
+        number: 2,
+        repeated: true,
+        holds: { type: { number: 1, holds: "text" }, status: { number: 2, holds: "text" } },
+      },
       reason: { number: 4, holds: "text" },
       podIP: { number: 6, holds: "text" },
       startTime: { number: 7, holds: "time" },
@@ -89,10 +116,22 @@ function containerOf({ name, image, ports }: Container): Container {
 }
 
 /** What is zero is not there where the API server answers in its binary form. */
-function statusOf({ name, ready, restartCount, state }: Pick<ContainerStatus, "name" | "state"> & Partial<ContainerStatus>): ContainerStatus {
+function statusOf({
+  name,
+  ready,
+  restartCount,
+  state,
+}: Pick<ContainerStatus, "name" | "state"> & Partial<ContainerStatus>): ContainerStatus {
   const ended: { readonly exitCode?: number } | undefined = state?.terminated;
   const whole = ended === undefined ? state : { ...state, terminated: { ...ended, exitCode: ended.exitCode ?? 0 } };
-  return { name, ready: ready ?? false, restartCount: restartCount ?? 0, image: "", imageID: "", ...(whole === undefined ? {} : { state: whole }) };
+  return {
+    name,
+    ready: ready ?? false,
+    restartCount: restartCount ?? 0,
+    image: "",
+    imageID: "",
+    ...(whole === undefined ? {} : { state: whole }),
+  };
 }
 
 export function trimPod({ metadata, spec, status }: Pod): Pod {
@@ -117,9 +156,15 @@ export function trimPod({ metadata, spec, status }: Pod): Pod {
             ...(status.podIP === undefined ? {} : { podIP: status.podIP }),
             ...(status.startTime === undefined ? {} : { startTime: status.startTime }),
             ...(status.reason === undefined ? {} : { reason: status.reason }),
-            conditions: (status.conditions ?? []).filter(({ type }) => type === "Ready").map(({ type, status: is }) => ({ type, status: is })),
-            ...(status.containerStatuses === undefined ? {} : { containerStatuses: status.containerStatuses.map(statusOf) }),
-            ...(status.initContainerStatuses === undefined ? {} : { initContainerStatuses: status.initContainerStatuses.map(statusOf) }),
+            conditions: (status.conditions ?? [])
+              .filter(({ type }) => type === "Ready")
+              .map(({ type, status: is }) => ({ type, status: is })),
+            ...(status.containerStatuses === undefined
+              ? {}
+              : { containerStatuses: status.containerStatuses.map(statusOf) }),
+            ...(status.initContainerStatuses === undefined
+              ? {}
+              : { initContainerStatuses: status.initContainerStatuses.map(statusOf) }),
           },
         }),
   };
@@ -127,12 +172,23 @@ export function trimPod({ metadata, spec, status }: Pod): Pod {
 
 /** Of a Deployment and its like: how many pods there shall be, and the labels of their template. */
 export function trimWorkload<Value extends KubernetesObject>(object: Value): Value {
-  const { metadata, spec, status } = object as Value & { spec?: { replicas?: number; template?: PodTemplate; suspend?: boolean }; status?: { active?: number; desiredNumberScheduled?: number; readyReplicas?: number } };
+  const { metadata, spec, status } = object as Value & {
+    spec?: { replicas?: number; template?: PodTemplate; suspend?: boolean };
+    status?: { active?: number; desiredNumberScheduled?: number; readyReplicas?: number };
+  };
   const labels = spec?.template?.metadata?.labels;
   return {
     metadata: metadataOf(metadata),
-    spec: { ...(spec?.replicas === undefined ? {} : { replicas: spec.replicas }), template: { metadata: labels === undefined ? {} : { labels } } },
-    status: { ...(status?.active === undefined ? {} : { active: status.active }), ...(status?.desiredNumberScheduled === undefined ? {} : { desiredNumberScheduled: status.desiredNumberScheduled }) },
+    spec: {
+      ...(spec?.replicas === undefined ? {} : { replicas: spec.replicas }),
+      template: { metadata: labels === undefined ? {} : { labels } },
+    },
+    status: {
+      ...(status?.active === undefined ? {} : { active: status.active }),
+      ...(status?.desiredNumberScheduled === undefined
+        ? {}
+        : { desiredNumberScheduled: status.desiredNumberScheduled }),
+    },
   } as unknown as Value;
 }
 
@@ -143,13 +199,26 @@ export function trimService({ metadata, spec }: Service): Service {
 export function trimSlice({ metadata, addressType, endpoints = [] }: EndpointSlice): EndpointSlice {
   const { labels, name = "", namespace = "", uid, resourceVersion } = metadata;
   return {
-    metadata: { name, namespace, ...(labels === undefined ? {} : { labels }), ...(uid === undefined ? {} : { uid }), ...(resourceVersion === undefined ? {} : { resourceVersion }) },
+    metadata: {
+      name,
+      namespace,
+      ...(labels === undefined ? {} : { labels }),
+      ...(uid === undefined ? {} : { uid }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    },
     addressType,
     endpoints: endpoints.map(({ addresses, conditions, nodeName, targetRef }) => ({
       addresses,
       ...(conditions === undefined ? {} : { conditions }),
       ...(nodeName === undefined ? {} : { nodeName }),
-      ...(targetRef === undefined ? {} : { targetRef: { ...(targetRef.kind === undefined ? {} : { kind: targetRef.kind }), ...(targetRef.name === undefined ? {} : { name: targetRef.name }) } }),
+      ...(targetRef === undefined
+        ? {}
+        : {
+            targetRef: {
+              ...(targetRef.kind === undefined ? {} : { kind: targetRef.kind }),
+              ...(targetRef.name === undefined ? {} : { name: targetRef.name }),
+            },
+          }),
     })),
   };
 }
@@ -161,16 +230,26 @@ export function trimJournal(journal: RolloutJournal): RolloutJournal {
   const isShort = (value: unknown): boolean => value === undefined || JSON.stringify(value).length <= maxPriorLength;
   const entries = readable(journal.entries).map((entry): JournalEntry => {
     if (entry.type === "created") return entry;
-    if (entry.type === "deleted") return { ...entry, body: { apiVersion: entry.object?.apiVersion ?? "", kind: entry.object?.kind ?? "", metadata: {} } };
+    if (entry.type === "deleted")
+      return {
+        ...entry,
+        body: { apiVersion: entry.object?.apiVersion ?? "", kind: entry.object?.kind ?? "", metadata: {} },
+      };
     const { prior, written: _written, ...kept } = entry;
-    return prior === undefined ? kept : { ...kept, prior: isShort(prior) ? prior : `${JSON.stringify(prior).slice(0, maxPriorLength)}…` };
+    return prior === undefined
+      ? kept
+      : { ...kept, prior: isShort(prior) ? prior : `${JSON.stringify(prior).slice(0, maxPriorLength)}…` };
   });
   return { ...trimObject(journal), entries };
 }
 
 /** Of what is stored, be it of an older version, what is a list of objects. */
 function readable(entries: unknown): readonly (JournalEntry & { readonly object?: JournalEntry["object"] })[] {
-  return Array.isArray(entries) ? (entries as readonly unknown[]).filter((entry): entry is JournalEntry => typeof entry === "object" && entry !== null) : [];
+  return Array.isArray(entries)
+    ? (entries as readonly unknown[]).filter(
+        (entry): entry is JournalEntry => typeof entry === "object" && entry !== null,
+      )
+    : [];
 }
 
 const maxEventMessage = 1000;
@@ -180,8 +259,17 @@ export function trimEvent(event: Event): Event {
   const { kind, name: of, namespace: at } = event.involvedObject;
   const { eventTime } = event as { eventTime?: string };
   const trimmed: Event & { readonly eventTime?: string } = {
-    metadata: { name, namespace, ...(uid === undefined ? {} : { uid }), ...(creationTimestamp === undefined ? {} : { creationTimestamp }) },
-    involvedObject: { ...(kind === undefined ? {} : { kind }), ...(of === undefined ? {} : { name: of }), ...(at === undefined ? {} : { namespace: at }) },
+    metadata: {
+      name,
+      namespace,
+      ...(uid === undefined ? {} : { uid }),
+      ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
+    },
+    involvedObject: {
+      ...(kind === undefined ? {} : { kind }),
+      ...(of === undefined ? {} : { name: of }),
+      ...(at === undefined ? {} : { namespace: at }),
+    },
     ...(event.type === undefined ? {} : { type: event.type }),
     ...(event.reason === undefined ? {} : { reason: event.reason }),
     ...(event.message === undefined ? {} : { message: event.message.slice(0, maxEventMessage) }),

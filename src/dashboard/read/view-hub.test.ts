@@ -8,7 +8,15 @@ import { ViewHub } from "./view-hub.ts";
 
 const reader = (key: string): ViewReader => ({ key, namespaces: "*", hiddenKinds: new Set(), may: async () => true });
 
-function hub(make: () => View): { hub: ViewHub; clock: MovedClock; changes: () => void; views: View[]; problems: Problem[]; made: () => number; follow: (key: string) => AbortController } {
+function hub(make: () => View): {
+  hub: ViewHub;
+  clock: MovedClock;
+  changes: () => void;
+  views: View[];
+  problems: Problem[];
+  made: () => number;
+  follow: (key: string) => AbortController;
+} {
   const clock = new MovedClock();
   let [version, count] = [0, 0];
   const views: View[] = [];
@@ -25,7 +33,13 @@ function hub(make: () => View): { hub: ViewHub; clock: MovedClock; changes: () =
   });
   const follow = (key: string): AbortController => {
     const end = new AbortController();
-    void made.follow("rollouts", {}, reader(key), { view: (view) => views.push(view), problem: (problem) => problems.push(problem) }, end.signal);
+    void made.follow(
+      "rollouts",
+      {},
+      reader(key),
+      { view: (view) => views.push(view), problem: (problem) => problems.push(problem) },
+      end.signal,
+    );
     return end;
   };
   const changes = (): void => {

@@ -18,7 +18,11 @@ export interface ViewHubOptions {
   readonly versionOf: (input: Input) => number;
   readonly inputsOf: (name: TopicName, parameters: Topics[TopicName]["parameters"]) => readonly Input[];
   /** Throws what is told as a problem: `not-found`, `forbidden`. Undefined while nothing has been read yet. */
-  readonly make: (name: TopicName, parameters: Topics[TopicName]["parameters"], reader: ViewReader) => Promise<View | undefined>;
+  readonly make: (
+    name: TopicName,
+    parameters: Topics[TopicName]["parameters"],
+    reader: ViewReader,
+  ) => Promise<View | undefined>;
 }
 
 interface Feed {
@@ -45,23 +49,46 @@ export class ViewHub implements ViewSource {
 
   /** Whether anybody looks at something that is made of it. */
   isWanted(input: Input): boolean {
-    return [...this.#feeds.values()].some(({ name, parameters }) => this.#options.inputsOf(name, parameters).includes(input));
+    return [...this.#feeds.values()].some(({ name, parameters }) =>
+      this.#options.inputsOf(name, parameters).includes(input),
+    );
   }
 
   get feedCount(): number {
     return this.#feeds.size;
   }
 
-  async follow<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"], reader: ViewReader, sink: ViewSink, signal: AbortSignal): Promise<void> {
+  async follow<Name extends TopicName>(
+    name: Name,
+    parameters: Topics[Name]["parameters"],
+    reader: ViewReader,
+    sink: ViewSink,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (signal.aborted) return;
     const key = `${topicText(name, { ...parameters })}\n${reader.key}`;
     let feed = this.#feeds.get(key);
     if (feed === undefined) {
       if (this.#feeds.size >= maxFeeds) {
-        sink.problem({ code: "unavailable", message: `${maxFeeds} different views are being looked at already`, hint: "close pages that nobody looks at" });
+        sink.problem({
+          code: "unavailable",
+          message: `${maxFeeds} different views are being looked at already`,
+          hint: "close pages that nobody looks at",
+        });
         return;
       }
-      feed = { name, parameters, reader, sinks: new Set(), view: undefined, problem: undefined, versions: [], madeMs: Number.NEGATIVE_INFINITY, timer: undefined, isMaking: false };
+      feed = {
+        name,
+        parameters,
+        reader,
+        sinks: new Set(),
+        view: undefined,
+        problem: undefined,
+        versions: [],
+        madeMs: Number.NEGATIVE_INFINITY,
+        timer: undefined,
+        isMaking: false,
+      };
       this.#feeds.set(key, feed);
     }
     feed.sinks.add(sink);
@@ -85,7 +112,8 @@ export class ViewHub implements ViewSource {
   #schedule(feed: Feed): void {
     if (feed.timer !== undefined || feed.isMaking || feed.sinks.size === 0 || !this.#isOutdated(feed)) return;
     const { clock } = this.#options;
-    const waitMs = feed.madeMs === Number.NEGATIVE_INFINITY ? 0 : Math.max(gatherMs, feed.madeMs + intervalMs - clock.steadyMs());
+    const waitMs =
+      feed.madeMs === Number.NEGATIVE_INFINITY ? 0 : Math.max(gatherMs, feed.madeMs + intervalMs - clock.steadyMs());
     feed.timer = clock.after(waitMs, () => {
       feed.timer = undefined;
       void this.#make(feed);
@@ -111,9 +139,11 @@ export class ViewHub implements ViewSource {
       }
     } catch (error) {
       const problem = problemOf(error);
-      if (problem.code === "internal") log.error("a view could not be made", { topic: feed.name, error: messageOf(error) });
+      if (problem.code === "internal")
+        log.error("a view could not be made", { topic: feed.name, error: messageOf(error) });
       feed.view = undefined;
-      if (JSON.stringify(problem) !== JSON.stringify(feed.problem)) for (const sink of feed.sinks) sink.problem(problem);
+      if (JSON.stringify(problem) !== JSON.stringify(feed.problem))
+        for (const sink of feed.sinks) sink.problem(problem);
       feed.problem = problem;
     } finally {
       feed.isMaking = false;
@@ -123,7 +153,8 @@ export class ViewHub implements ViewSource {
 }
 
 function problemOf(error: unknown): Problem {
-  if (!(error instanceof SerinError)) return { code: "internal", message: `the view could not be made: ${messageOf(error)}` };
+  if (!(error instanceof SerinError))
+    return { code: "internal", message: `the view could not be made: ${messageOf(error)}` };
   const code = error.kind === "internal" ? "internal" : error.kind === "transient" ? "unavailable" : error.code;
   return { code, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) };
 }

@@ -7,22 +7,40 @@ import type { Identity } from "./access/identity.ts";
 import type { ParsedTopic } from "./live/parse-topic.ts";
 import { refusal } from "./problem.ts";
 
-const kinds: readonly KindDefinition[] = [...istioKinds, ...gatewayApiKinds, canaryKind, meshUpgradeKind, checkKind, freezeKind] as readonly KindDefinition[];
+const kinds: readonly KindDefinition[] = [
+  ...istioKinds,
+  ...gatewayApiKinds,
+  canaryKind,
+  meshUpgradeKind,
+  checkKind,
+  freezeKind,
+] as readonly KindDefinition[];
 
 /** Refuses a topic of one object that the API server would not show to the user. Topics of many leave out what is in other namespaces. */
 export async function checkTopic({ name, parameters }: ParsedTopic, identity: Identity): Promise<void> {
   if (name === "workload" || name === "service") {
     const { namespace } = parameters as Topics["workload"]["parameters"];
     const namespaces = await identity.namespaces();
-    if (namespaces !== "*" && !namespaces.has(namespace)) throw refusal("forbidden", `you may not list the pods of namespace ${namespace}`, "a RoleBinding to the ClusterRole view gives that");
+    if (namespaces !== "*" && !namespaces.has(namespace))
+      throw refusal(
+        "forbidden",
+        `you may not list the pods of namespace ${namespace}`,
+        "a RoleBinding to the ClusterRole view gives that",
+      );
     return;
   }
   if (name !== "rollout" && name !== "config") return;
   const { kind, namespace, name: object } = parameters as Topics["rollout" | "config"]["parameters"];
-  const apiVersion = "apiVersion" in parameters ? parameters.apiVersion : `${canaryKind.group}/${canaryKind.versions[0]}`;
+  const apiVersion =
+    "apiVersion" in parameters ? parameters.apiVersion : `${canaryKind.group}/${canaryKind.versions[0]}`;
   const group = apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
   const known = kinds.find((one) => one.kind === kind && one.group === group);
-  if (known === undefined) throw refusal("not-found", `${kind} of ${apiVersion} is no kind of the mesh's configuration`);
+  if (known === undefined)
+    throw refusal("not-found", `${kind} of ${apiVersion} is no kind of the mesh's configuration`);
   if (await identity.may({ verb: "get", group, resource: known.plural, namespace, name: object })) return;
-  throw refusal("forbidden", `you may not get ${known.plural}${namespace === "" ? "" : ` in namespace ${namespace}`}`, `kubectl auth can-i get ${known.plural}.${group}${namespace === "" ? "" : ` -n ${namespace}`}`);
+  throw refusal(
+    "forbidden",
+    `you may not get ${known.plural}${namespace === "" ? "" : ` in namespace ${namespace}`}`,
+    `kubectl auth can-i get ${known.plural}.${group}${namespace === "" ? "" : ` -n ${namespace}`}`,
+  );
 }

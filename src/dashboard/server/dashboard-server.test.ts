@@ -15,7 +15,10 @@ test("the page's files are compressed, kept by their hash, and come with a polic
   const plain = await rig.ask("GET", "/");
   assert.equal(plain.status, 200);
   assert.equal(plain.headers["content-type"], "text/html; charset=utf-8");
-  assert.match(String(plain.headers["content-security-policy"]), /default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self';.*frame-ancestors 'none'/);
+  assert.match(
+    String(plain.headers["content-security-policy"]),
+    /default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self';.*frame-ancestors 'none'/,
+  );
   assert.equal(plain.headers["x-content-type-options"], "nosniff");
   const script = await rig.open("GET", "/page.js", { headers: { "accept-encoding": "gzip, br" } });
   assert.equal(script.headers["content-encoding"], "br");
@@ -23,8 +26,13 @@ test("the page's files are compressed, kept by their hash, and come with a polic
   for await (const part of script as AsyncIterable<Buffer>) parts.push(part);
   assert.equal(brotliDecompressSync(Buffer.concat(parts)).toString(), "console.log(1);".repeat(500));
   const uncompressed = await rig.ask("GET", "/page.js");
-  assert.deepEqual([uncompressed.headers["content-encoding"], uncompressed.text], [undefined, "console.log(1);".repeat(500)]);
-  const again = await rig.ask("GET", "/page.js", { headers: { "accept-encoding": "br", "if-none-match": String(script.headers.etag) } });
+  assert.deepEqual(
+    [uncompressed.headers["content-encoding"], uncompressed.text],
+    [undefined, "console.log(1);".repeat(500)],
+  );
+  const again = await rig.ask("GET", "/page.js", {
+    headers: { "accept-encoding": "br", "if-none-match": String(script.headers.etag) },
+  });
   assert.deepEqual([again.status, again.text], [304, ""]);
   assert.match(String((await rig.ask("GET", "/chunk-ABCDEF12.js")).headers["cache-control"]), /immutable/);
   assert.equal(script.headers["cache-control"], "no-cache");
@@ -34,15 +42,22 @@ test("the page's files are compressed, kept by their hash, and come with a polic
 test("everything is below the root, and Kiali's old addresses lead to the page", async () => {
   await using rig = await DashboardRig.start({ root: "/kiali" });
   for (const path of ["/", "/kiali"]) assert.equal((await rig.ask("GET", path)).headers.location, "/kiali/");
-  assert.equal((await rig.ask("GET", "/kiali/console/graph/namespaces?duration=60s")).headers.location, "/kiali/?duration=60s");
+  assert.equal(
+    (await rig.ask("GET", "/kiali/console/graph/namespaces?duration=60s")).headers.location,
+    "/kiali/?duration=60s",
+  );
   assert.equal((await rig.ask("GET", "/kiali/")).status, 200);
   assert.equal((await rig.ask("GET", "/kialix/")).status, 404);
-  assert.match(String((await rig.ask("GET", "/kiali/api/session")).headers["set-cookie"]), /Path=\/kiali\/; HttpOnly; SameSite=Strict/);
+  assert.match(
+    String((await rig.ask("GET", "/kiali/api/session")).headers["set-cookie"]),
+    /Path=\/kiali\/; HttpOnly; SameSite=Strict/,
+  );
 });
 
 test("a name that was made to lead to this machine is refused, and so is what another page asks", async () => {
   await using rig = await DashboardRig.start();
-  for (const host of ["localhost:20001", "127.0.0.1", "[::1]:8080", "a.localhost"]) assert.equal((await rig.ask("GET", "/", { headers: { host } })).status, 200, host);
+  for (const host of ["localhost:20001", "127.0.0.1", "[::1]:8080", "a.localhost"])
+    assert.equal((await rig.ask("GET", "/", { headers: { host } })).status, 200, host);
   const { status, text } = await rig.ask("GET", "/", { headers: { host: "evil.example:20001" } });
   assert.deepEqual([status, problemCode(text)], [403, "forbidden"]);
   assert.equal((await rig.ask("GET", "/api/session", { headers: { "sec-fetch-site": "cross-site" } })).status, 403);
@@ -52,7 +67,10 @@ test("a name that was made to lead to this machine is refused, and so is what an
 test("without a session there is a page and a login, and nothing else", async () => {
   await using rig = await DashboardRig.start();
   const session = await rig.session();
-  assert.deepEqual([session.authentication, session.user, session.mayLogIn, session.version], ["none", "", true, "1.2.3"]);
+  assert.deepEqual(
+    [session.authentication, session.user, session.mayLogIn, session.version],
+    ["none", "", true, "1.2.3"],
+  );
   for (const path of ["/api/live?topic=overview", "/api/logs?pod=a", "/api/audit"]) {
     const { status, text } = await rig.ask("GET", path);
     assert.deepEqual([status, problemCode(text)], [401, "logged-out"], path);
@@ -65,7 +83,10 @@ test("a login needs the page's own token against forgery, changes the cookie, an
   await using rig = await DashboardRig.start();
   await rig.session();
   const before = rig.cookie;
-  for (const headers of [{ "x-serin-csrf": "" }, { "x-serin-csrf": "wrong" }, { cookie: "" }] as Record<string, string>[]) {
+  for (const headers of [{ "x-serin-csrf": "" }, { "x-serin-csrf": "wrong" }, { cookie: "" }] as Record<
+    string,
+    string
+  >[]) {
     const { status } = await rig.ask("POST", "/api/login", { body: { token: syntheticToken }, headers });
     assert.equal(status, 403, JSON.stringify(headers));
   }
@@ -74,23 +95,33 @@ test("a login needs the page's own token against forgery, changes the cookie, an
   assert.equal(status, 200);
   assert.equal((JSON.parse(text) as Session).user, "ana@example.org");
   assert.notEqual(rig.cookie, before);
-  assert.equal((await rig.ask("POST", "/api/validate", { body: { yaml: "a" }, headers: { "x-serin-csrf": "wrong" } })).status, 403);
+  assert.equal(
+    (await rig.ask("POST", "/api/validate", { body: { yaml: "a" }, headers: { "x-serin-csrf": "wrong" } })).status,
+    403,
+  );
   assert.equal((await rig.ask("POST", "/api/validate", { body: { yaml: "a" } })).status, 200);
   assert.equal((await rig.ask("POST", "/api/logout", { body: {} })).status, 200);
   assert.equal((await rig.session()).authentication, "none");
-  assert.deepEqual(rig.audit.records(() => true).map(({ what, result }) => `${what} ${result}`), ["logout done", "login done"]);
+  assert.deepEqual(
+    rig.audit.records(() => true).map(({ what, result }) => `${what} ${result}`),
+    ["logout done", "login done"],
+  );
 });
 
 test("a login is not lost to another dashboard of the same host: each port has a cookie of its own, and of one name that of the longer path counts", async () => {
   await using rig = await DashboardRig.start();
   await rig.logIn(syntheticToken);
   const [name = "", id = ""] = rig.cookie.split("=");
-  const userBy = async (headers: Record<string, string>): Promise<string> => (JSON.parse((await rig.ask("GET", "/api/session", { headers })).text) as Session).user;
+  const userBy = async (headers: Record<string, string>): Promise<string> =>
+    (JSON.parse((await rig.ask("GET", "/api/session", { headers })).text) as Session).user;
   const other = "x".repeat(id.length);
   assert.equal(await userBy({ cookie: `serin-session-1=${other}; ${rig.cookie}` }), "ana@example.org");
   assert.equal(await userBy({ cookie: `${rig.cookie}; ${name}=${other}` }), "ana@example.org");
   // The port is that which the browser asked: a port-forward's.
-  assert.equal(await userBy({ host: "localhost:20001", cookie: `serin-session-20001=${id}; serin-session-20002=${other}` }), "ana@example.org");
+  assert.equal(
+    await userBy({ host: "localhost:20001", cookie: `serin-session-20001=${id}; serin-session-20002=${other}` }),
+    "ana@example.org",
+  );
   assert.equal(await userBy({ host: "localhost:20002", cookie: `serin-session-20001=${id}` }), "");
 });
 
@@ -106,7 +137,9 @@ test("a printed address lets its browser in", async () => {
 });
 
 test("the stream begins with the whole of each view, and goes on with the rows that change", async () => {
-  await using rig = await DashboardRig.start({ access: syntheticAccess({ anonymous: syntheticIdentity({ authentication: "anonymous" }) }) });
+  await using rig = await DashboardRig.start({
+    access: syntheticAccess({ anonymous: syntheticIdentity({ authentication: "anonymous" }) }),
+  });
   const views = new Map<string, View>();
   let changes = 0;
   for await (const message of rig.live("graph?by=workload&namespaces=shop", "overview")) {
@@ -128,7 +161,12 @@ test("a topic that is none is told as a problem beside those that are shown", as
     told.push(message.type === "problem" ? `${message.topic} ${message.problem.code}` : message.type);
     if (told.length === 4) break;
   }
-  assert.deepEqual(told.toSorted(), ["graph?by=colour invalid", "nothing invalid", "view", "workload?namespace=shop&name=gone not-found"]);
+  assert.deepEqual(told.toSorted(), [
+    "graph?by=colour invalid",
+    "nothing invalid",
+    "view",
+    "workload?namespace=shop&name=gone not-found",
+  ]);
 });
 
 test("bodies, fields and methods that are none are refused with a reason", async () => {
@@ -157,7 +195,10 @@ test("one user cannot take all views for themselves: of different ones there are
   await using rig = await DashboardRig.start();
   await rig.logIn(syntheticToken);
   const page = async (first: number): Promise<number> => {
-    const topics = Array.from({ length: limits.topicsOfPage }, (_, index) => `topic=${encodeURIComponent(`workloads?namespaces=n${first + index}`)}`);
+    const topics = Array.from(
+      { length: limits.topicsOfPage },
+      (_, index) => `topic=${encodeURIComponent(`workloads?namespaces=n${first + index}`)}`,
+    );
     return (await rig.open("GET", `/api/live?${topics.join("&")}`)).statusCode ?? 0;
   };
   for (let first = 0; first < limits.topicsOfUser; first += limits.topicsOfPage) assert.equal(await page(first), 200);
@@ -165,7 +206,9 @@ test("one user cannot take all views for themselves: of different ones there are
 });
 
 test("who reads without a login has so many pages open from one address, with cookies or without; who logs in has their own", async () => {
-  await using rig = await DashboardRig.start({ access: syntheticAccess({ anonymous: syntheticIdentity({ user: "anonymous" }) }) });
+  await using rig = await DashboardRig.start({
+    access: syntheticAccess({ anonymous: syntheticIdentity({ user: "anonymous" }) }),
+  });
   const page = async (): Promise<number> => {
     rig.cookie = "";
     return (await rig.open("GET", "/api/live?topic=workloads")).statusCode ?? 0;
@@ -173,16 +216,32 @@ test("who reads without a login has so many pages open from one address, with co
   for (let count = 0; count < limits.pagesOfAddress; count += 1) assert.equal(await page(), 200, String(count));
   assert.equal(await page(), 503);
   // A browser's page is told why: of a refusal it would see nothing.
-  const told = await rig.ask("GET", "/api/live?topic=workloads&topic=ladder", { headers: { accept: "text/event-stream" } });
-  const messages = told.text.split("\n\n").filter((event) => event !== "").map((event) => JSON.parse(event.slice("data: ".length)) as LiveMessage);
-  assert.deepEqual([told.status, messages.map((message) => message.type === "problem" && [message.topic, message.problem.code])], [200, [["workloads", "unavailable"], ["ladder", "unavailable"]]]);
+  const told = await rig.ask("GET", "/api/live?topic=workloads&topic=ladder", {
+    headers: { accept: "text/event-stream" },
+  });
+  const messages = told.text
+    .split("\n\n")
+    .filter((event) => event !== "")
+    .map((event) => JSON.parse(event.slice("data: ".length)) as LiveMessage);
+  assert.deepEqual(
+    [told.status, messages.map((message) => message.type === "problem" && [message.topic, message.problem.code])],
+    [
+      200,
+      [
+        ["workloads", "unavailable"],
+        ["ladder", "unavailable"],
+      ],
+    ],
+  );
   await rig.logIn(syntheticToken);
   assert.equal((await rig.open("GET", "/api/live?topic=workloads")).statusCode, 200);
 });
 
 test("connections that say nothing sensible, and are never closed by who opened them, leave room for others", async () => {
   await using rig = await DashboardRig.start();
-  const sockets = Array.from({ length: limits.connections }, () => connect({ host: "127.0.0.1", port: rig.port, allowHalfOpen: true }));
+  const sockets = Array.from({ length: limits.connections }, () =>
+    connect({ host: "127.0.0.1", port: rig.port, allowHalfOpen: true }),
+  );
   try {
     await Promise.all(
       sockets.map(async (socket) => {

@@ -80,7 +80,11 @@ export class DashboardServer {
   }
 
   /** Serves until the signal is aborted; `listening` is told the port. Throws a user error when none can be listened on. */
-  async run({ host, ports }: ListenAddress, signal: AbortSignal, listening: (port: number) => void = () => undefined): Promise<void> {
+  async run(
+    { host, ports }: ListenAddress,
+    signal: AbortSignal,
+    listening: (port: number) => void = () => undefined,
+  ): Promise<void> {
     const servers: Server[] = [];
     const listenOn = async (address: string, port: number): Promise<number> => {
       const server = this.#createServer();
@@ -106,15 +110,21 @@ export class DashboardServer {
 
   #createServer(): Server {
     const { headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, connections } = limits;
-    const server = nodeHttp().createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveTimeoutMs }, (request, response) => {
-      void this.#answer(request, response);
-    });
+    const server = nodeHttp().createServer(
+      { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveTimeoutMs },
+      (request, response) => {
+        void this.#answer(request, response);
+      },
+    );
     server.maxConnections = connections;
     // As long as it serves: without a listener of it, a fault of the listening socket would end the process.
     server.on("error", (error) => this.#options.log.warn("the listener is at fault", { error: describeError(error) }));
     server.on("clientError", (_error, socket) => {
       // It is not waited for that the other end closes as well: it need not, and would hold a place for as long.
-      if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", () => socket.destroy());
+      if (socket.writable)
+        socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", () =>
+          socket.destroy(),
+        );
       else socket.destroy();
     });
     return server;
@@ -163,21 +173,25 @@ export class DashboardServer {
     if (own === "healthz") response.writeHead(200, { "content-type": "text/plain" }).end("ok\n");
     else if (own === "enter") await this.#enter(url, request, response);
     else if (own === "api" || own.startsWith("api/")) await this.#api(own, url, request, response);
-    else if (request.method !== "GET" && request.method !== "HEAD") throw refusal("invalid", `${request.method ?? ""} is not taken here`);
-    else if (own === "console" || own.startsWith("console/")) response.writeHead(302, { location: `${root}/${url.search}` }).end();
+    else if (request.method !== "GET" && request.method !== "HEAD")
+      throw refusal("invalid", `${request.method ?? ""} is not taken here`);
+    else if (own === "console" || own.startsWith("console/"))
+      response.writeHead(302, { location: `${root}/${url.search}` }).end();
     else await this.#file(own === "" ? "index.html" : own, request, response);
   }
 
   async #file(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const page = await this.#options.page(name);
-    if (!page.has(name)) throw refusal("not-found", `${name} is not known here`, `the page is at ${this.#options.root}/`);
+    if (!page.has(name))
+      throw refusal("not-found", `${name} is not known here`, `the page is at ${this.#options.root}/`);
     page.send(name, request, response);
   }
 
   async #enter(url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { root, access } = this.#options;
     // Whoever opens the address again that let them in is in.
-    if (!this.#visits.enter(url.searchParams.get("secret") ?? "", response) && !(await this.#visits.isNamed(request))) throw refusal("forbidden", "this address was used, or is not of this server", access.loginHint);
+    if (!this.#visits.enter(url.searchParams.get("secret") ?? "", response) && !(await this.#visits.isNamed(request)))
+      throw refusal("forbidden", "this address was used, or is not of this server", access.loginHint);
     response.setHeader("cache-control", "no-store");
     response.writeHead(303, { location: `${root}/` }).end();
   }
@@ -196,7 +210,12 @@ export class DashboardServer {
       return;
     }
     const { identity } = visit;
-    this.#inFlight.enter(identity !== undefined && identity !== this.#options.access.anonymous ? `user ${identity.user}` : `address ${placeOf(request.socket.remoteAddress ?? "")}`, response);
+    this.#inFlight.enter(
+      identity !== undefined && identity !== this.#options.access.anonymous
+        ? `user ${identity.user}`
+        : `address ${placeOf(request.socket.remoteAddress ?? "")}`,
+      response,
+    );
     const left = new AbortController();
     response.on("close", () => left.abort());
     try {
@@ -207,10 +226,32 @@ export class DashboardServer {
     }
   }
 
-  async #apiAnswer(name: string, own: string, url: URL, request: IncomingMessage, response: ServerResponse, visit: Visit, signal: AbortSignal): Promise<OtherAnswer> {
-    const fields = request.method === "POST" ? RequestFields.ofJson(await readJsonBody(request)) : RequestFields.ofQuery(url.searchParams);
+  async #apiAnswer(
+    name: string,
+    own: string,
+    url: URL,
+    request: IncomingMessage,
+    response: ServerResponse,
+    visit: Visit,
+    signal: AbortSignal,
+  ): Promise<OtherAnswer> {
+    const fields =
+      request.method === "POST"
+        ? RequestFields.ofJson(await readJsonBody(request))
+        : RequestFields.ofQuery(url.searchParams);
     if (name === "GET /api/session") return { status: 200, body: await this.#visits.session(visit) };
-    if (name === "POST /api/login") return { status: 200, body: await this.#visits.session(await this.#visits.logIn(fields.text("token", limits.tokenLength), request.socket.remoteAddress ?? "", visit, response)) };
+    if (name === "POST /api/login")
+      return {
+        status: 200,
+        body: await this.#visits.session(
+          await this.#visits.logIn(
+            fields.text("token", limits.tokenLength),
+            request.socket.remoteAddress ?? "",
+            visit,
+            response,
+          ),
+        ),
+      };
     if (name === "POST /api/logout") {
       const next = this.#visits.logOut(visit, response);
       void this.#pages.attendAll(visit.id);
@@ -232,8 +273,21 @@ export class DashboardServer {
     const { access } = this.#options;
     if (identity === undefined) throw refusal("logged-out", "nobody is logged in", access.loginHint);
     const topics = url.searchParams.getAll("topic");
-    if (identity === access.anonymous) this.#pages.open(request, response, topics, { id, user: id, place: placeOf(request.socket.remoteAddress ?? ""), viewer: identity.user, identity: async () => await Promise.resolve(identity) });
-    else this.#pages.open(request, response, topics, { id, user: identity.user, viewer: identity.user, identity: async () => await this.#visits.identityOf(id) });
+    if (identity === access.anonymous)
+      this.#pages.open(request, response, topics, {
+        id,
+        user: id,
+        place: placeOf(request.socket.remoteAddress ?? ""),
+        viewer: identity.user,
+        identity: async () => await Promise.resolve(identity),
+      });
+    else
+      this.#pages.open(request, response, topics, {
+        id,
+        user: identity.user,
+        viewer: identity.user,
+        identity: async () => await this.#visits.identityOf(id),
+      });
   }
 }
 
@@ -251,7 +305,13 @@ async function firstOf(ports: readonly number[], listenOn: (port: number) => Pro
 
 async function listen(server: Server, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
-    const failed = (cause: Error): void => reject(userError("listen-failed", `cannot listen on ${host === "" ? "*" : host}:${port}: ${messageOf(cause)}`, { cause, hint: "name another port" }));
+    const failed = (cause: Error): void =>
+      reject(
+        userError("listen-failed", `cannot listen on ${host === "" ? "*" : host}:${port}: ${messageOf(cause)}`, {
+          cause,
+          hint: "name another port",
+        }),
+      );
     server.once("error", failed);
     server.listen({ port, ...(host === "" ? {} : { host }) }, () => {
       server.removeListener("error", failed);

@@ -7,7 +7,8 @@ import { refusal } from "./problem.ts";
 /** The body as text. Throws `too-long` above the bound, `invalid` for what is not said to be JSON. */
 export async function readJsonBody(request: IncomingMessage): Promise<string> {
   const type = request.headers["content-type"] ?? "";
-  if (!/^application\/json\s*(;|$)/i.test(type)) throw refusal("invalid", `content-type: expected application/json, got "${type.slice(0, 100)}"`);
+  if (!/^application\/json\s*(;|$)/i.test(type))
+    throw refusal("invalid", `content-type: expected application/json, got "${type.slice(0, 100)}"`);
   const parts: Buffer[] = [];
   let size = 0;
   for await (const part of request as AsyncIterable<Buffer>) {
@@ -21,7 +22,12 @@ export async function readJsonBody(request: IncomingMessage): Promise<string> {
 /** Shorter answers are not compressed. */
 const leastCompressed = 4_096;
 
-export async function sendJson(request: IncomingMessage, response: ServerResponse, status: number, value: unknown): Promise<void> {
+export async function sendJson(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  value: unknown,
+): Promise<void> {
   let body: Uint8Array = Buffer.from(JSON.stringify(value));
   if (body.length >= leastCompressed && /\bgzip\b/.test(request.headers["accept-encoding"] ?? "")) {
     body = await promisify(gzip)(body, { level: 1 });

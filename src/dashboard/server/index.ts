@@ -5,7 +5,12 @@ export { KubeconfigAccess } from "./access/kubeconfig-access.ts";
 export { credentialsOf } from "./access/user-credentials.ts";
 export { AuditLog } from "./audit-log.ts";
 export { checkTopic } from "./check-topic.ts";
-export { DashboardServer, type DashboardServerOptions, type ListenAddress, type OtherAnswer } from "./dashboard-server.ts";
+export {
+  DashboardServer,
+  type DashboardServerOptions,
+  type ListenAddress,
+  type OtherAnswer,
+} from "./dashboard-server.ts";
 export type { Measurements } from "./measurements.ts";
 export { PageAssets } from "./page-assets.ts";
 export { createHandlers, type HandlersOptions } from "./requests/create-handlers.ts";

@@ -76,7 +76,11 @@ function assetOf(name: string, contents: Uint8Array): Asset {
   const bodies = new Map<string, Uint8Array>();
   if (!compressible.test(type)) bodies.set("identity", contents);
   else {
-    const params = { [constants.BROTLI_PARAM_QUALITY]: brotliQuality, [constants.BROTLI_PARAM_LGWIN]: brotliWindowBits, [constants.BROTLI_PARAM_SIZE_HINT]: contents.length };
+    const params = {
+      [constants.BROTLI_PARAM_QUALITY]: brotliQuality,
+      [constants.BROTLI_PARAM_LGWIN]: brotliWindowBits,
+      [constants.BROTLI_PARAM_SIZE_HINT]: contents.length,
+    };
     // Copied: what the compressor answers is a part of a piece of 16 kB at least.
     bodies.set("br", new Uint8Array(brotliCompressSync(contents, { params })));
     bodies.set("gzip", new Uint8Array(gzipSync(contents)));
@@ -91,6 +95,7 @@ function assetOf(name: string, contents: Uint8Array): Asset {
 
 function codingOf(accepted: string | undefined, bodies: ReadonlyMap<string, Uint8Array>): string {
   const offers = (accepted ?? "").split(",").map((one) => one.trim().toLowerCase());
-  const takes = (coding: string): boolean => offers.some((offer) => offer.split(";")[0]?.trim() === coding && !/;\s*q=0(\.0*)?$/.test(offer));
+  const takes = (coding: string): boolean =>
+    offers.some((offer) => offer.split(";")[0]?.trim() === coding && !/;\s*q=0(\.0*)?$/.test(offer));
   return ["br", "gzip"].find((coding) => bodies.has(coding) && takes(coding)) ?? "identity";
 }

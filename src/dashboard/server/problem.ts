@@ -23,7 +23,11 @@ const codeByReason: Readonly<Record<string, string>> = {
 const codes = { user: "invalid", transient: "unavailable", internal: "internal" } as const;
 
 /** A refusal of the page's request: `invalid`, `logged-out`, `forbidden`, `not-found`, `conflict`, `unavailable`. */
-export function refusal(code: "invalid" | "logged-out" | "forbidden" | "not-found" | "conflict" | "too-long" | "unavailable", message: string, hint?: string): SerinError {
+export function refusal(
+  code: "invalid" | "logged-out" | "forbidden" | "not-found" | "conflict" | "too-long" | "unavailable",
+  message: string,
+  hint?: string,
+): SerinError {
   return userError(code, message, hint === undefined ? {} : { hint });
 }
 
@@ -31,7 +35,11 @@ export function refusal(code: "invalid" | "logged-out" | "forbidden" | "not-foun
 export function problemOf(error: unknown): Problem {
   const { kind, code, message, hint } = toSerinError(error);
   const known = codeByReason[code] ?? code;
-  return { code: Object.hasOwn(statusByCode, known) ? known : codes[kind], message, ...(hint === undefined ? {} : { hint }) };
+  return {
+    code: Object.hasOwn(statusByCode, known) ? known : codes[kind],
+    message,
+    ...(hint === undefined ? {} : { hint }),
+  };
 }
 
 export function statusOf({ code }: Problem): number {

@@ -16,7 +16,8 @@ class Answer extends EventEmitter {
   }
 }
 
-const answers = (count: number): (Answer & ServerResponse)[] => Array.from({ length: count }, () => new Answer() as Answer & ServerResponse);
+const answers = (count: number): (Answer & ServerResponse)[] =>
+  Array.from({ length: count }, () => new Answer() as Answer & ServerResponse);
 
 test("whoever asks more than their share at once is told to wait, and keeps nobody else from being answered", () => {
   const inFlight = new RequestsInFlight(new HandClock());
@@ -58,7 +59,13 @@ test("an answer that nobody reads is given up after its time, and one that was r
   gone.destroy();
   for (const answer of [slow, quick, gone]) inFlight.answered(answer);
   quick.destroy();
-  assert.deepEqual(timers.map(({ ms, isSet }) => [ms, isSet]), [[limits.answerReadMs, true], [limits.answerReadMs, false]]);
+  assert.deepEqual(
+    timers.map(({ ms, isSet }) => [ms, isSet]),
+    [
+      [limits.answerReadMs, true],
+      [limits.answerReadMs, false],
+    ],
+  );
   timers[0]?.run();
   assert.equal(slow.closed, true);
 });

@@ -19,8 +19,10 @@ export class RequestsInFlight {
   /** Until the response has closed, one more of this sender. Throws `unavailable` where there are too many. */
   enter(sender: string, response: ServerResponse): void {
     const own = this.#ofSender.get(sender) ?? 0;
-    if (this.#count >= limits.requestsInFlight) throw refusal("unavailable", "the server is busy", "try again in a moment");
-    if (own >= limits.requestsOfSender) throw refusal("unavailable", `${own} of your requests are being answered already`, "try again in a moment");
+    if (this.#count >= limits.requestsInFlight)
+      throw refusal("unavailable", "the server is busy", "try again in a moment");
+    if (own >= limits.requestsOfSender)
+      throw refusal("unavailable", `${own} of your requests are being answered already`, "try again in a moment");
     this.#count += 1;
     this.#ofSender.set(sender, own + 1);
     response.once("close", () => {

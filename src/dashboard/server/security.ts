@@ -35,7 +35,11 @@ export function checkHost(request: IncomingMessage): void {
   if (remote !== "127.0.0.1" && remote !== "::1" && remote !== "::ffff:127.0.0.1") return;
   const host = hostOf(request.headers.host ?? "");
   if (host === "localhost" || host.endsWith(".localhost") || isIP(host) !== 0) return;
-  throw refusal("forbidden", `"${host}" is no name of this machine`, "open the address that was printed, with localhost or 127.0.0.1");
+  throw refusal(
+    "forbidden",
+    `"${host}" is no name of this machine`,
+    "open the address that was printed, with localhost or 127.0.0.1",
+  );
 }
 
 function hostOf(header: string): string {
@@ -52,5 +56,10 @@ export function checkSameSite(request: IncomingMessage): void {
 /** Of several of one name the first: browsers send that of the longest path first (RFC 6265, 5.4). */
 export function cookiesOf(request: IncomingMessage): ReadonlyMap<string, string> {
   const pairs = (request.headers.cookie ?? "").split(";").map((pair) => pair.trim());
-  return new Map(pairs.filter((pair) => pair.includes("=")).map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)] as const).reverse());
+  return new Map(
+    pairs
+      .filter((pair) => pair.includes("="))
+      .map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)] as const)
+      .reverse(),
+  );
 }

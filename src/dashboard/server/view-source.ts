@@ -35,5 +35,11 @@ export interface ViewSink {
 /** Makes views; the live stream sends them. */
 export interface ViewSource {
   /** Tells of the topic until the signal is aborted. Never throws: what is wrong is told to the sink. */
-  follow<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"], reader: ViewReader, sink: ViewSink, signal: AbortSignal): Promise<void>;
+  follow<Name extends TopicName>(
+    name: Name,
+    parameters: Topics[Name]["parameters"],
+    reader: ViewReader,
+    sink: ViewSink,
+    signal: AbortSignal,
+  ): Promise<void>;
 }

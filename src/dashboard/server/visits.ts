@@ -81,13 +81,28 @@ export class Visits {
   async session({ id, identity }: Visit): Promise<Session> {
     const { access, sessions, version } = this.#options;
     const common = { csrfToken: sessions.csrfToken(id), mayLogIn: access.mayLogIn, version, cluster: access.cluster };
-    if (identity === undefined) return { ...common, user: "", groups: [], authentication: "none", namespaces: [], limits: [access.loginHint] };
+    if (identity === undefined)
+      return { ...common, user: "", groups: [], authentication: "none", namespaces: [], limits: [access.loginHint] };
     const { user, groups, authentication } = identity;
     try {
       const [namespaces, told] = await Promise.all([identity.namespaces(), access.limitsOf(identity)]);
-      return { ...common, user, groups, authentication, namespaces: namespaces === "*" ? ["*"] : [...namespaces].toSorted(), limits: told };
+      return {
+        ...common,
+        user,
+        groups,
+        authentication,
+        namespaces: namespaces === "*" ? ["*"] : [...namespaces].toSorted(),
+        limits: told,
+      };
     } catch (error) {
-      return { ...common, user, groups, authentication, namespaces: [], limits: [`What you may see is not known now: ${messageOf(error)}`] };
+      return {
+        ...common,
+        user,
+        groups,
+        authentication,
+        namespaces: [],
+        limits: [`What you may see is not known now: ${messageOf(error)}`],
+      };
     }
   }
 
@@ -95,7 +110,8 @@ export class Visits {
   async logIn(token: string, address: string, visit: Visit, response: ServerResponse): Promise<Visit> {
     const { access, audit, sessions } = this.#options;
     if (!access.mayLogIn) throw refusal("forbidden", "nobody logs in here by a token");
-    if (token === "" || token.length > limits.tokenLength || /[^\x21-\x7e]/.test(token)) throw refusal("invalid", "this is no bearer token", "kubectl create token <service account>");
+    if (token === "" || token.length > limits.tokenLength || /[^\x21-\x7e]/.test(token))
+      throw refusal("invalid", "this is no bearer token", "kubectl create token <service account>");
     this.#failures.check(address);
     try {
       const identity = await access.logIn(token);
@@ -125,7 +141,8 @@ export class Visits {
 
   logOut({ id, identity }: Visit, response: ServerResponse): Visit {
     const { access, audit, sessions } = this.#options;
-    if (identity !== undefined && identity !== access.anonymous) audit.record({ user: identity.user, what: "logout", result: "done", detail: "" });
+    if (identity !== undefined && identity !== access.anonymous)
+      audit.record({ user: identity.user, what: "logout", result: "done", detail: "" });
     sessions.end(id);
     const next = { id: sessions.newId(), isNew: true, identity: access.anonymous };
     this.setCookie(response, next.id);
@@ -133,6 +150,9 @@ export class Visits {
   }
 
   setCookie(response: ServerResponse, id: string): void {
-    response.setHeader("set-cookie", `${cookieNameOf(response.req)}=${id}; Path=${this.#options.root}/; HttpOnly; SameSite=Strict`);
+    response.setHeader(
+      "set-cookie",
+      `${cookieNameOf(response.req)}=${id}; Path=${this.#options.root}/; HttpOnly; SameSite=Strict`,
+    );
   }
 }

@@ -7,9 +7,23 @@ import type { MeshObjects } from "./mesh-objects.ts";
 const leftOut = ["/Secret", "/ConfigMap", "apps/Deployment", "apiextensions.k8s.io/CustomResourceDefinition"] as const;
 
 /** What the analyzer says of all objects. Takes some milliseconds for each hundred of them: for when they have changed. */
-export function configMessagesOf(objects: MeshObjects, unread: ReadonlySet<string>, istioNamespace = "istio-system"): ConfigMessages {
-  const typed = (apiVersion: string, kind: string, items: readonly object[]): UntypedObject[] => items.map((item) => ({ apiVersion, kind, ...item }) as UntypedObject);
-  const resources = [...objects.configs, ...typed("v1", "Namespace", objects.namespaces), ...typed("v1", "Service", objects.services), ...typed("v1", "Pod", objects.pods), ...typed("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", objects.injectors)];
-  const messages = analyze(resources.map((object) => ({ object })), { scope: "cluster", unread: new Set([...unread, ...leftOut]), istioNamespace, defaultNamespace: "default" });
+export function configMessagesOf(
+  objects: MeshObjects,
+  unread: ReadonlySet<string>,
+  istioNamespace = "istio-system",
+): ConfigMessages {
+  const typed = (apiVersion: string, kind: string, items: readonly object[]): UntypedObject[] =>
+    items.map((item) => ({ apiVersion, kind, ...item }) as UntypedObject);
+  const resources = [
+    ...objects.configs,
+    ...typed("v1", "Namespace", objects.namespaces),
+    ...typed("v1", "Service", objects.services),
+    ...typed("v1", "Pod", objects.pods),
+    ...typed("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", objects.injectors),
+  ];
+  const messages = analyze(
+    resources.map((object) => ({ object })),
+    { scope: "cluster", unread: new Set([...unread, ...leftOut]), istioNamespace, defaultNamespace: "default" },
+  );
   return messagesByObject(messages);
 }

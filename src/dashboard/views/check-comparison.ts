@@ -6,9 +6,16 @@ type Comparison = NonNullable<RolloutCheck["comparison"]>;
 
 /** What a status keeps of a check that counts, as far as it is shown. */
 interface KeptState {
-  readonly gained?: { readonly canaryTotal?: number; readonly canaryErrors?: number; readonly stableTotal?: number; readonly stableErrors?: number };
+  readonly gained?: {
+    readonly canaryTotal?: number;
+    readonly canaryErrors?: number;
+    readonly stableTotal?: number;
+    readonly stableErrors?: number;
+  };
   readonly bounds?: readonly (readonly number[])[];
-  readonly histograms?: Readonly<Record<string, { readonly in?: number; readonly counts?: readonly number[] } | undefined>>;
+  readonly histograms?: Readonly<
+    Record<string, { readonly in?: number; readonly counts?: readonly number[] } | undefined>
+  >;
 }
 
 const defaults = { minSamples: 120, maxErrorRate: 0.005 };
@@ -17,7 +24,11 @@ const defaults = { minSamples: 120, maxErrorRate: 0.005 };
  * Both versions' numbers by what the engine keeps of a check, with the bound that decides: of error rates the one that has to be
  * ruled out, of durations stable's times the tolerated factor (or the limit, where that is lower), of shares the upper end of what is tolerated.
  */
-export function comparisonOf({ type, statistic }: CheckStatus, spec: CheckSpec | undefined, weight: number | undefined): Comparison | undefined {
+export function comparisonOf(
+  { type, statistic }: CheckStatus,
+  spec: CheckSpec | undefined,
+  weight: number | undefined,
+): Comparison | undefined {
   const state = (statistic as { readonly inner?: KeptState } | undefined)?.inner;
   if (typeof state !== "object" || state === null) return undefined;
   if (type === "request-duration") return durationsOf(state, spec);
@@ -27,9 +38,17 @@ export function comparisonOf({ type, statistic }: CheckStatus, spec: CheckSpec |
   if (type === "request-share") {
     const all = canaryTotal + stableTotal;
     const bound = weight === undefined ? undefined : (weight + (spec?.shareTolerance ?? 10)) / 100;
-    return { unit: "share", ...(all === 0 ? {} : { canary: canaryTotal / all, stable: stableTotal / all }), ...(bound === undefined ? {} : { bound: Math.min(1, bound) }), ...samples };
+    return {
+      unit: "share",
+      ...(all === 0 ? {} : { canary: canaryTotal / all, stable: stableTotal / all }),
+      ...(bound === undefined ? {} : { bound: Math.min(1, bound) }),
+      ...samples,
+    };
   }
-  const limits = { minSamples: spec?.minSamples ?? defaults.minSamples, maxErrorRate: spec?.maxErrorRate ?? defaults.maxErrorRate };
+  const limits = {
+    minSamples: spec?.minSamples ?? defaults.minSamples,
+    maxErrorRate: spec?.maxErrorRate ?? defaults.maxErrorRate,
+  };
   return {
     unit: "share",
     ...(canaryTotal === 0 ? {} : { canary: canaryErrors / canaryTotal }),
@@ -49,7 +68,10 @@ function durationsOf({ bounds = [], histograms = {} }: KeptState, spec: CheckSpe
   const [canaryCounts, stableCounts] = [load("allCanary"), load("allStable")];
   const canary = quantileMs(canaryCounts, quantile);
   const stable = quantileMs(stableCounts, quantile);
-  const limits = [...(stable === undefined ? [] : [stable * (spec?.maxRatio ?? 1.2)]), ...(spec?.maxMs === undefined ? [] : [spec.maxMs])];
+  const limits = [
+    ...(stable === undefined ? [] : [stable * (spec?.maxRatio ?? 1.2)]),
+    ...(spec?.maxMs === undefined ? [] : [spec.maxMs]),
+  ];
   const total = ({ counts }: DurationCounts): number => counts.reduce((sum, count) => sum + count, 0);
   return {
     unit: "ms",

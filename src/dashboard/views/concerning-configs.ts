@@ -11,26 +11,48 @@ function fieldsOf(value: unknown): Fields {
 
 /** Elements that are no objects are left out. */
 function listOf(value: unknown): readonly Fields[] {
-  return Array.isArray(value) ? (value as readonly unknown[]).filter((one): one is Fields => typeof one === "object" && one !== null) : [];
+  return Array.isArray(value)
+    ? (value as readonly unknown[]).filter((one): one is Fields => typeof one === "object" && one !== null)
+    : [];
 }
 
-const bySelector = new Set(["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "Telemetry", "WasmPlugin", "Sidecar", "EnvoyFilter", "ProxyConfig", "TrafficExtension"]);
+const bySelector = new Set([
+  "AuthorizationPolicy",
+  "PeerAuthentication",
+  "RequestAuthentication",
+  "Telemetry",
+  "WasmPlugin",
+  "Sidecar",
+  "EnvoyFilter",
+  "ProxyConfig",
+  "TrafficExtension",
+]);
 
 /** Objects that say something of the workload: policies that select it, and what concerns its services; those that may be seen. */
-export function configsOfWorkload(workload: Workload, inventory: Inventory, visible: VisibleNamespaces): UntypedObject[] {
+export function configsOfWorkload(
+  workload: Workload,
+  inventory: Inventory,
+  visible: VisibleNamespaces,
+): UntypedObject[] {
   const services = new Set(inventory.servicesOf.get(workload.key) ?? []);
-  return inventory.objects.configs.filter((object) => isVisible(visible, object.metadata.namespace ?? "")).filter((object) => selects(object, workload) || [...services].some((service) => concernsService(object, service)));
+  return inventory.objects.configs
+    .filter((object) => isVisible(visible, object.metadata.namespace ?? ""))
+    .filter((object) => selects(object, workload) || [...services].some((service) => concernsService(object, service)));
 }
 
 export function configsOfService(key: string, inventory: Inventory, visible: VisibleNamespaces): UntypedObject[] {
-  return inventory.objects.configs.filter((object) => isVisible(visible, object.metadata.namespace ?? "") && concernsService(object, key));
+  return inventory.objects.configs.filter(
+    (object) => isVisible(visible, object.metadata.namespace ?? "") && concernsService(object, key),
+  );
 }
 
 function selects(object: UntypedObject, workload: Workload): boolean {
   if (!bySelector.has(object.kind ?? "") || object.metadata.namespace !== workload.namespace) return false;
   const { targetRef, targetRefs, workloadSelector, selector } = fieldsOf(object["spec"]);
   if (targetRef !== undefined || listOf(targetRefs).length > 0) return false;
-  const labels = fieldsOf(fieldsOf(workloadSelector)["labels"] ?? fieldsOf(selector)["matchLabels"]) as Readonly<Record<string, string>>;
+  const labels = fieldsOf(fieldsOf(workloadSelector)["labels"] ?? fieldsOf(selector)["matchLabels"]) as Readonly<
+    Record<string, string>
+  >;
   return Object.keys(labels).length === 0 || matchesLabels(labels, workload.labels);
 }
 
@@ -40,17 +62,28 @@ function concernsService({ kind, metadata, ...rest }: UntypedObject, key: string
   const home = metadata.namespace ?? "";
   const isHost = (host: unknown): boolean => typeof host === "string" && serviceKeyOf(host, home) === key;
   const isOneHost = (hosts: unknown): boolean => Array.isArray(hosts) && hosts.some(isHost);
-  const isReference = ({ kind: of = "Service", name = "", namespace = home }: Fields): boolean => of === "Service" && `${String(namespace)}/${String(name)}` === key;
+  const isReference = ({ kind: of = "Service", name = "", namespace = home }: Fields): boolean =>
+    of === "Service" && `${String(namespace)}/${String(name)}` === key;
   switch (kind) {
     case "DestinationRule":
       return isHost(spec["host"]);
     case "ServiceEntry":
       return isOneHost(spec["hosts"]);
     case "VirtualService":
-      return isOneHost(spec["hosts"]) || ["http", "tcp", "tls"].flatMap((section) => listOf(spec[section])).some(({ route }) => listOf(route).some(({ destination }) => isHost(fieldsOf(destination)["host"])));
+      return (
+        isOneHost(spec["hosts"]) ||
+        ["http", "tcp", "tls"]
+          .flatMap((section) => listOf(spec[section]))
+          .some(({ route }) => listOf(route).some(({ destination }) => isHost(fieldsOf(destination)["host"])))
+      );
     default: {
-      const named = [...listOf(spec["targetRefs"]), ...listOf([spec["targetRef"]]), ...listOf(spec["parentRefs"]).filter(({ kind: of }) => of === "Service")];
-      const backends = kind?.endsWith("Route") === true ? listOf(spec["rules"]).flatMap(({ backendRefs }) => listOf(backendRefs)) : [];
+      const named = [
+        ...listOf(spec["targetRefs"]),
+        ...listOf([spec["targetRef"]]),
+        ...listOf(spec["parentRefs"]).filter(({ kind: of }) => of === "Service"),
+      ];
+      const backends =
+        kind?.endsWith("Route") === true ? listOf(spec["rules"]).flatMap(({ backendRefs }) => listOf(backendRefs)) : [];
       return [...named, ...backends].some(isReference);
     }
   }

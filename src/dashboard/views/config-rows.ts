@@ -22,7 +22,9 @@ export function configRow(object: UntypedObject, messages: ConfigMessages): Conf
 export function configRowKey({ apiVersion = "", kind = "", metadata }: UntypedObject): string {
   const { namespace = "", name = "" } = metadata;
   const place = namespace === "" ? name : `${namespace}/${name}`;
-  return kind === "Gateway" && apiVersion.startsWith("networking.istio.io/") ? `istio Gateway ${place}` : `${kind} ${place}`;
+  return kind === "Gateway" && apiVersion.startsWith("networking.istio.io/")
+    ? `istio Gateway ${place}`
+    : `${kind} ${place}`;
 }
 
 export function configRows(objects: readonly UntypedObject[], messages: ConfigMessages): Record<string, ConfigRow> {

@@ -14,28 +14,54 @@ export interface ConfigParameters {
   readonly name: string;
 }
 
-export function configsView({ atMs, sources, inventory, messages }: ViewInput, namespaces: string, visible: VisibleNamespaces): ConfigsView {
+export function configsView(
+  { atMs, sources, inventory, messages }: ViewInput,
+  namespaces: string,
+  visible: VisibleNamespaces,
+): ConfigsView {
   const wanted = wantedNamespaces(namespaces, visible);
   // What is in no namespace is everybody's.
-  const shown = inventory.objects.configs.filter(({ metadata }) => (metadata.namespace === undefined ? namespaces === "" : isVisible(wanted, metadata.namespace)));
+  const shown = inventory.objects.configs.filter(({ metadata }) =>
+    metadata.namespace === undefined ? namespaces === "" : isVisible(wanted, metadata.namespace),
+  );
   return { head: { atMs, sources }, tables: { configs: configRows(shown, messages) } };
 }
 
 /** The group decides, not the version. */
-export function findConfig({ objects }: Inventory, { apiVersion, kind, namespace, name }: ConfigParameters): UntypedObject | undefined {
+export function findConfig(
+  { objects }: Inventory,
+  { apiVersion, kind, namespace, name }: ConfigParameters,
+): UntypedObject | undefined {
   const wanted = configKey({ apiVersion, kind, metadata: { namespace, name } });
-  return objects.configs.find((object) => object.kind === kind && object.metadata.name === name && configKey(object) === wanted);
+  return objects.configs.find(
+    (object) => object.kind === kind && object.metadata.name === name && configKey(object) === wanted,
+  );
 }
 
-export function configView({ atMs, sources, inventory, messages }: ViewInput, object: UntypedObject, visible: VisibleNamespaces, mayWrite: boolean): ConfigView {
+export function configView(
+  { atMs, sources, inventory, messages }: ViewInput,
+  object: UntypedObject,
+  visible: VisibleNamespaces,
+  mayWrite: boolean,
+): ConfigView {
   const yaml = configYaml(object);
   const found = messages.byObject.get(configKey(object)) ?? [];
   const positions = new YamlPositions(yaml);
   const status = object["status"] as { readonly conditions?: readonly Condition[] } | undefined;
   return {
-    head: { atMs, sources, row: configRow(object, messages), yaml, resourceVersion: object.metadata.resourceVersion ?? "", conditions: status?.conditions ?? [], mayWrite },
+    head: {
+      atMs,
+      sources,
+      row: configRow(object, messages),
+      yaml,
+      resourceVersion: object.metadata.resourceVersion ?? "",
+      conditions: status?.conditions ?? [],
+      mayWrite,
+    },
     tables: {
-      messages: Object.fromEntries(found.map((message, index) => [String(index).padStart(3, "0"), placed(message, positions)])),
+      messages: Object.fromEntries(
+        found.map((message, index) => [String(index).padStart(3, "0"), placed(message, positions)]),
+      ),
       references: referencesOf(object, inventory, messages, visible),
     },
   };
@@ -43,7 +69,13 @@ export function configView({ atMs, sources, inventory, messages }: ViewInput, ob
 
 /** Without what the API server alone writes into its head: who edits the text is told of changes of others, not of version numbers. */
 export function configYaml(object: UntypedObject): string {
-  const { uid: _uid, resourceVersion: _version, generation: _generation, creationTimestamp: _created, ...metadata } = withoutManagedFields(object.metadata);
+  const {
+    uid: _uid,
+    resourceVersion: _version,
+    generation: _generation,
+    creationTimestamp: _created,
+    ...metadata
+  } = withoutManagedFields(object.metadata);
   return stringify({ ...object, metadata }, { lineWidth: 0 });
 }
 
@@ -86,7 +118,12 @@ class YamlPositions {
 }
 
 /** Objects that it names, and that name it: those of routes, gateways and policies. */
-function referencesOf(object: UntypedObject, inventory: Inventory, messages: ViewInput["messages"], visible: VisibleNamespaces): Record<string, ConfigRow> {
+function referencesOf(
+  object: UntypedObject,
+  inventory: Inventory,
+  messages: ViewInput["messages"],
+  visible: VisibleNamespaces,
+): Record<string, ConfigRow> {
   const own = namesIn(object);
   const ownKey = configKey(object);
   const ownName = nameOf(object);
@@ -94,7 +131,9 @@ function referencesOf(object: UntypedObject, inventory: Inventory, messages: Vie
     if (configKey(other) === ownKey || !isVisible(visible, other.metadata.namespace ?? "")) return false;
     return own.has(nameOf(other)) || namesIn(other).has(ownName);
   });
-  return Object.fromEntries(found.slice(0, maxReferences).map((other) => [configRowKey(other), configRow(other, messages)]));
+  return Object.fromEntries(
+    found.slice(0, maxReferences).map((other) => [configRowKey(other), configRow(other, messages)]),
+  );
 }
 
 const maxReferences = 50;
@@ -121,16 +160,28 @@ function collectNames(object: UntypedObject): Set<string> {
       return;
     }
     const { kind, name, namespace = home, gateways, host } = value as Record<string, unknown>;
-    if (typeof kind === "string" && typeof name === "string" && typeof namespace === "string") found.add(`${kind} ${namespace}/${name}`);
-    if (Array.isArray(gateways)) for (const gateway of gateways) if (typeof gateway === "string" && gateway !== "mesh") found.add(`Gateway ${gateway.includes("/") ? gateway : `${home}/${gateway}`}`);
+    if (typeof kind === "string" && typeof name === "string" && typeof namespace === "string")
+      found.add(`${kind} ${namespace}/${name}`);
+    if (Array.isArray(gateways))
+      for (const gateway of gateways)
+        if (typeof gateway === "string" && gateway !== "mesh")
+          found.add(`Gateway ${gateway.includes("/") ? gateway : `${home}/${gateway}`}`);
     // Rules of a host are found by its short name, which most of them have.
     if (typeof host === "string") found.add(`DestinationRule ${home}/${host.split(".")[0] ?? ""}`);
     for (const part of Object.values(value)) visit(part, depth + 1);
   };
   visit(object["spec"], 0);
   // A Canary names routes and Services by fields of their own.
-  const target = (object["spec"] as { readonly target?: Record<string, { readonly name?: string; readonly namespace?: string } | undefined> } | undefined)?.target;
-  for (const [field, kind] of [["httpRoute", "HTTPRoute"], ["grpcRoute", "GRPCRoute"], ["virtualService", "VirtualService"]] as const) {
+  const target = (
+    object["spec"] as
+      | { readonly target?: Record<string, { readonly name?: string; readonly namespace?: string } | undefined> }
+      | undefined
+  )?.target;
+  for (const [field, kind] of [
+    ["httpRoute", "HTTPRoute"],
+    ["grpcRoute", "GRPCRoute"],
+    ["virtualService", "VirtualService"],
+  ] as const) {
     const named = target?.[field];
     if (named?.name !== undefined) found.add(`${kind} ${named.namespace ?? home}/${named.name}`);
   }

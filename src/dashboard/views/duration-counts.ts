@@ -12,7 +12,8 @@ export const noDurations: DurationCounts = { boundsMs: [], counts: [0] };
 export function addDurations(left: DurationCounts, right: DurationCounts): DurationCounts {
   if (isEmpty(left)) return right;
   if (isEmpty(right)) return left;
-  if (left.boundsMs === right.boundsMs) return { boundsMs: left.boundsMs, counts: left.counts.map((count, index) => count + (right.counts[index] ?? 0)) };
+  if (left.boundsMs === right.boundsMs)
+    return { boundsMs: left.boundsMs, counts: left.counts.map((count, index) => count + (right.counts[index] ?? 0)) };
   const known = new Set(right.boundsMs);
   const boundsMs = left.boundsMs.filter((bound) => known.has(bound));
   const counts = boundsMs.map(() => 0);

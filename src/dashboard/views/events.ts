@@ -7,14 +7,27 @@ export const maxListedEvents = 100;
 
 /** Newest first in the order of their keys' times; objects by `Kind name`. */
 export function eventRows(events: readonly Event[], concerns: (event: Event) => boolean): Record<string, EventRow> {
-  const rows = events.filter(concerns).map((event) => [event.metadata.uid ?? `${event.metadata.namespace ?? ""}/${event.metadata.name ?? ""}`, eventRow(event)] as const);
+  const rows = events
+    .filter(concerns)
+    .map(
+      (event) =>
+        [
+          event.metadata.uid ?? `${event.metadata.namespace ?? ""}/${event.metadata.name ?? ""}`,
+          eventRow(event),
+        ] as const,
+    );
   return Object.fromEntries(rows.toSorted(([, a], [, b]) => b.atMs - a.atMs).slice(0, maxListedEvents));
 }
 
 export function eventRow(event: Event): EventRow {
   const { involvedObject: of, type, reason = "", message = "", count = 1 } = event;
   return {
-    atMs: timeMs(event.lastTimestamp) ?? timeMs((event as { eventTime?: string }).eventTime) ?? timeMs(event.firstTimestamp) ?? timeMs(event.metadata.creationTimestamp) ?? 0,
+    atMs:
+      timeMs(event.lastTimestamp) ??
+      timeMs((event as { eventTime?: string }).eventTime) ??
+      timeMs(event.firstTimestamp) ??
+      timeMs(event.metadata.creationTimestamp) ??
+      0,
     type: type === "Warning" ? "Warning" : "Normal",
     reason,
     message,
@@ -24,7 +37,12 @@ export function eventRow(event: Event): EventRow {
 }
 
 /** Of a workload, its pods, and the ReplicaSets between them. */
-export function concerningEvents(events: readonly Event[], namespace: string, name: string, pods: ReadonlySet<string | undefined>): Record<string, EventRow> {
+export function concerningEvents(
+  events: readonly Event[],
+  namespace: string,
+  name: string,
+  pods: ReadonlySet<string | undefined>,
+): Record<string, EventRow> {
   return eventRows(events, ({ involvedObject: of }) => {
     if ((of.namespace ?? "") !== namespace) return false;
     if (of.kind === "Pod") return pods.has(of.name);

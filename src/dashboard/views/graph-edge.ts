@@ -5,7 +5,9 @@ import { isVisible, type VisibleNamespaces } from "./view-input.ts";
 import { mutualTlsShare, shareOf, sumTraffic, type TrafficEdge } from "./traffic.ts";
 
 /** The numbers of an edge, from what was counted for it. */
-export function edgeNumbers(parts: readonly TrafficEdge[]): Omit<GraphEdge, "from" | "to" | "protocol" | "service" | "configuredWeight" | "measuredShare" | "route"> {
+export function edgeNumbers(
+  parts: readonly TrafficEdge[],
+): Omit<GraphEdge, "from" | "to" | "protocol" | "service" | "configuredWeight" | "measuredShare" | "route"> {
   const sum = sumTraffic(parts);
   const errorShare = shareOf(sum.failureRate, sum.requestRate);
   const [p50Ms, p95Ms, p99Ms] = [0.5, 0.95, 0.99].map((quantile) => quantileMs(sum.durations, quantile));
@@ -31,7 +33,8 @@ export function edgeNumbers(parts: readonly TrafficEdge[]): Omit<GraphEdge, "fro
  */
 function ratesByResponse(responses: ReadonlyMap<string, number>): Readonly<Record<string, number>> {
   const rates: Record<string, number> = {};
-  for (const [response, value] of responses) if (value > 0) Object.defineProperty(rates, response, { value, enumerable: true, configurable: true });
+  for (const [response, value] of responses)
+    if (value > 0) Object.defineProperty(rates, response, { value, enumerable: true, configurable: true });
   return rates;
 }
 

@@ -38,7 +38,12 @@ export function graphView(input: ViewInput, parameters: GraphParameters, visible
   const drafts = new Map<string, { readonly from: DraftNode; readonly to: DraftNode; readonly parts: RoutedEdge[] }>();
   for (const routed of graph.edges) {
     const { edge } = routed;
-    if (!isVisible(wanted, edge.source.namespace) && !isVisible(wanted, edge.destination.namespace) && !(parameters.by === "service" && isVisible(wanted, edge.service.namespace))) continue;
+    if (
+      !isVisible(wanted, edge.source.namespace) &&
+      !isVisible(wanted, edge.destination.namespace) &&
+      !(parameters.by === "service" && isVisible(wanted, edge.service.namespace))
+    )
+      continue;
     const from = nodes.ofEnd(edge.source, edge, "source");
     const to = nodes.ofEnd(edge.destination, edge, "destination");
     if (from.key === "unknown" && to.key === "unknown") continue;
@@ -68,7 +73,11 @@ export function graphView(input: ViewInput, parameters: GraphParameters, visible
     tables: {
       nodes: Object.fromEntries(shown.nodes.map((node) => [node.key, graphNode(node, rollouts, visible)])),
       edges,
-      routes: Object.fromEntries(graph.rules.filter(({ rule }) => isVisible(wanted, rule.namespace)).map((measured) => [routeKey(measured.rule), graphRoute(measured)])),
+      routes: Object.fromEntries(
+        graph.rules
+          .filter(({ rule }) => isVisible(wanted, rule.namespace))
+          .map((measured) => [routeKey(measured.rule), graphRoute(measured)]),
+      ),
     },
   };
 }
@@ -92,7 +101,8 @@ class NodeTable {
   ofEnd(end: WorkloadEnd, edge: TrafficEdge, side: "source" | "destination"): DraftNode {
     const { service } = edge;
     const isService = this.#by === "service" && side === "destination" && service.name !== "unknown";
-    if (isService && service.namespace !== "unknown" && isVisible(this.#visible, service.namespace)) return this.#ofService(service.namespace, service.name);
+    if (isService && service.namespace !== "unknown" && isVisible(this.#visible, service.namespace))
+      return this.#ofService(service.namespace, service.name);
     if (!isNamed(end)) return side === "destination" ? this.#outside(edge) : this.#node(unknownNode);
     if (!isVisible(this.#visible, end.namespace)) return this.#node(unknownNode);
     const workload = this.#inventory.workloads.get(`${end.namespace}/${end.workload}`);
@@ -109,51 +119,98 @@ class NodeTable {
 
   #ofWorkload(workload: Workload): DraftNode {
     const { namespace, name, app, version, role } = workload;
-    const services = this.#by === "service" && role === "workload" ? this.#inventory.servicesOf.get(workload.key) : undefined;
+    const services =
+      this.#by === "service" && role === "workload" ? this.#inventory.servicesOf.get(workload.key) : undefined;
     const [first] = services ?? [];
-    const node = first === undefined ? this.#node(placeOf({ namespace, name, app, version, role }, this.#by)) : this.#ofService(namespace, first.slice(namespace.length + 1));
+    const node =
+      first === undefined
+        ? this.#node(placeOf({ namespace, name, app, version, role }, this.#by))
+        : this.#ofService(namespace, first.slice(namespace.length + 1));
     node.workloads.add(workload);
     return node;
   }
 
   #ofService(namespace: string, name: string): DraftNode {
-    const node = this.#node({ key: `service ${namespace}/${name}`, kind: "service", namespace, name, app: "", version: "" });
-    for (const workload of this.#inventory.services.get(`${namespace}/${name}`)?.workloads ?? []) node.workloads.add(workload);
+    const node = this.#node({
+      key: `service ${namespace}/${name}`,
+      kind: "service",
+      namespace,
+      name,
+      app: "",
+      version: "",
+    });
+    for (const workload of this.#inventory.services.get(`${namespace}/${name}`)?.workloads ?? [])
+      node.workloads.add(workload);
     return node;
   }
 
   /** It was counted, and is not there any more. */
   #ofGone({ namespace, workload, app, version }: WorkloadEnd): DraftNode {
-    return this.#node(placeOf({ namespace, name: workload, app: app === "unknown" ? workload : app, version: version === "unknown" ? "" : version, role: "workload" }, this.#by === "service" ? "workload" : this.#by));
+    return this.#node(
+      placeOf(
+        {
+          namespace,
+          name: workload,
+          app: app === "unknown" ? workload : app,
+          version: version === "unknown" ? "" : version,
+          role: "workload",
+        },
+        this.#by === "service" ? "workload" : this.#by,
+      ),
+    );
   }
 
   #outside({ service }: TrafficEdge): DraftNode {
     const { host, name, namespace } = service;
     const text = host === "unknown" ? name : host;
-    if (text === "unknown" || text === "PassthroughCluster" || text === "BlackHoleCluster") return this.#node(text === "unknown" ? unknownNode : { key: `external ${text}`, kind: "external", namespace: "", name: text, app: "", version: "" });
+    if (text === "unknown" || text === "PassthroughCluster" || text === "BlackHoleCluster")
+      return this.#node(
+        text === "unknown"
+          ? unknownNode
+          : { key: `external ${text}`, kind: "external", namespace: "", name: text, app: "", version: "" },
+      );
     // A service of the cluster that did not answer is no other host.
-    if (namespace !== "unknown" && this.#inventory.services.has(`${namespace}/${name}`)) return isVisible(this.#visible, namespace) ? this.#ofService(namespace, name) : this.#node(unknownNode);
+    if (namespace !== "unknown" && this.#inventory.services.has(`${namespace}/${name}`))
+      return isVisible(this.#visible, namespace) ? this.#ofService(namespace, name) : this.#node(unknownNode);
     return this.#node({ key: `external ${text}`, kind: "external", namespace: "", name: text, app: "", version: "" });
   }
 
   #node(place: Pick<DraftNode, "key" | "kind" | "namespace" | "name" | "app" | "version">): DraftNode {
     let node = this.#nodes.get(place.key);
-    if (node === undefined) this.#nodes.set(place.key, (node = { ...place, workloads: new Set(), inbound: [], outbound: [] }));
+    if (node === undefined)
+      this.#nodes.set(place.key, (node = { ...place, workloads: new Set(), inbound: [], outbound: [] }));
     return node;
   }
 }
 
-function placeOf({ namespace, name, app, version, role }: Pick<Workload, "namespace" | "name" | "app" | "version" | "role">, by: GraphParameters["by"]): Pick<DraftNode, "key" | "kind" | "namespace" | "name" | "app" | "version"> {
-  if (role === "gateway" || role === "waypoint" || role === "ztunnel") return { key: `${role} ${namespace}/${name}`, kind: role, namespace, name, app, version };
+function placeOf(
+  { namespace, name, app, version, role }: Pick<Workload, "namespace" | "name" | "app" | "version" | "role">,
+  by: GraphParameters["by"],
+): Pick<DraftNode, "key" | "kind" | "namespace" | "name" | "app" | "version"> {
+  if (role === "gateway" || role === "waypoint" || role === "ztunnel")
+    return { key: `${role} ${namespace}/${name}`, kind: role, namespace, name, app, version };
   if (by === "app") return { key: `app ${namespace}/${app}`, kind: "app", namespace, name: app, app, version: "" };
-  if (by === "versionedApp") return { key: `app ${namespace}/${app} ${version}`, kind: "app", namespace, name: app, app, version };
+  if (by === "versionedApp")
+    return { key: `app ${namespace}/${app} ${version}`, kind: "app", namespace, name: app, app, version };
   return { key: `workload ${namespace}/${name}`, kind: "workload", namespace, name, app, version };
 }
 
-function shownOf<Draft extends { readonly from: DraftNode; readonly to: DraftNode; readonly parts: readonly RoutedEdge[] }>(all: readonly DraftNode[], drafts: ReadonlyMap<string, Draft>): { nodes: readonly DraftNode[]; edges: readonly (readonly [string, Draft])[]; omitted: number } {
-  if (all.length <= maxGraphNodes && drafts.size <= maxGraphEdges) return { nodes: all, edges: [...drafts], omitted: 0 };
-  const weightOf = (edges: readonly TrafficEdge[]): number => edges.reduce((sum, { requestRate, byteRate }) => sum + requestRate + byteRate / 1024, 0);
-  const heaviest = <Item>(items: readonly Item[], weigh: (item: Item) => number, most: number): Item[] => items.map((item) => ({ item, weight: weigh(item) })).sort((a, b) => b.weight - a.weight).slice(0, most).map(({ item }) => item);
+function shownOf<
+  Draft extends { readonly from: DraftNode; readonly to: DraftNode; readonly parts: readonly RoutedEdge[] },
+>(
+  all: readonly DraftNode[],
+  drafts: ReadonlyMap<string, Draft>,
+): { nodes: readonly DraftNode[]; edges: readonly (readonly [string, Draft])[]; omitted: number } {
+  if (all.length <= maxGraphNodes && drafts.size <= maxGraphEdges)
+    return { nodes: all, edges: [...drafts], omitted: 0 };
+  const weightOf = (edges: readonly TrafficEdge[]): number =>
+    edges.reduce((sum, { requestRate, byteRate }) => sum + requestRate + byteRate / 1024, 0);
+  const heaviest = <Item>(items: readonly Item[], weigh: (item: Item) => number, most: number): Item[] =>
+    items
+      .map((item) => ({ item, weight: weigh(item) }))
+      .sort((a, b) => b.weight - a.weight)
+      .slice(0, most)
+      .map(({ item }) => item);
   const nodes = heaviest(all, ({ inbound, outbound }) => weightOf(inbound) + weightOf(outbound), maxGraphNodes);
   const kept = new Set(nodes);
   const candidates = [...drafts].filter(([, { from, to }]) => kept.has(from) && kept.has(to));
@@ -166,8 +223,19 @@ function graphNode(node: DraftNode, rollouts: ReadonlyMap<string, string>, visib
   const own = sumTraffic(node.inbound.length > 0 || node.kind === "unknown" ? node.inbound : node.outbound);
   const errorShare = shareOf(own.failureRate, own.requestRate);
   const traffic = trafficHealth(own.requestRate, errorShare, own.byteRate + own.openedRate);
-  const pods = workloads.map((workload): Judged => podHealth(workload.readyPods, workload.wantedPods, workload.pods.length));
-  const judged = workloads.length === 0 ? { ...traffic, health: node.kind === "external" || node.kind === "unknown" || traffic.health !== "healthy" ? traffic.health : ("unknown" as const) } : workloadHealth(worst(pods), traffic);
+  const pods = workloads.map((workload): Judged =>
+    podHealth(workload.readyPods, workload.wantedPods, workload.pods.length),
+  );
+  const judged =
+    workloads.length === 0
+      ? {
+          ...traffic,
+          health:
+            node.kind === "external" || node.kind === "unknown" || traffic.health !== "healthy"
+              ? traffic.health
+              : ("unknown" as const),
+        }
+      : workloadHealth(worst(pods), traffic);
   const [first] = workloads;
   return {
     kind: node.kind,
@@ -175,7 +243,10 @@ function graphNode(node: DraftNode, rollouts: ReadonlyMap<string, string>, visib
     name: node.name,
     app: node.app,
     version: node.version,
-    revision: [...new Set(workloads.map(({ revision }) => revision))].filter((revision) => revision !== "").sort().join(", "),
+    revision: [...new Set(workloads.map(({ revision }) => revision))]
+      .filter((revision) => revision !== "")
+      .sort()
+      .join(", "),
     dataPlane: first?.dataPlane ?? "none",
     health: judged.health,
     reason: judged.reason,
@@ -183,7 +254,10 @@ function graphNode(node: DraftNode, rollouts: ReadonlyMap<string, string>, visib
     pods: workloads.reduce((sum, { wantedPods }) => sum + wantedPods, 0),
     requestRate: own.requestRate,
     errorShare,
-    rollout: workloads.map(({ key }) => rollouts.get(key)).find((text) => text !== undefined && isVisible(visible, rolloutNamespace(text))) ?? "",
+    rollout:
+      workloads
+        .map(({ key }) => rollouts.get(key))
+        .find((text) => text !== undefined && isVisible(visible, rolloutNamespace(text))) ?? "",
   };
 }
 
@@ -192,7 +266,12 @@ function rolloutNamespace(text: string): string {
   return text.slice(text.indexOf(" ") + 1, text.indexOf("/"));
 }
 
-function graphEdge(from: DraftNode, to: DraftNode, parts: readonly RoutedEdge[], visible: VisibleNamespaces): GraphEdge {
+function graphEdge(
+  from: DraftNode,
+  to: DraftNode,
+  parts: readonly RoutedEdge[],
+  visible: VisibleNamespaces,
+): GraphEdge {
   const [first] = parts;
   const weighted = parts.find(({ configured }) => configured.some(({ rule }) => rule.destinations.length > 1));
   const found = weighted?.configured.find(({ rule: one }) => one.destinations.length > 1);
@@ -206,7 +285,9 @@ function graphEdge(from: DraftNode, to: DraftNode, parts: readonly RoutedEdge[],
     ...edgeNumbers(parts.map(({ edge }) => edge)),
     service: first === undefined ? "" : serviceText(first.edge, visible),
     ...(rule === undefined ? {} : { configuredWeight: rule.weight * 100 }),
-    ...(rule === undefined || shares.length === 0 ? {} : { measuredShare: parts.length === 1 ? (shares[0] ?? 0) : weighted?.share ?? 0 }),
+    ...(rule === undefined || shares.length === 0
+      ? {}
+      : { measuredShare: parts.length === 1 ? (shares[0] ?? 0) : (weighted?.share ?? 0) }),
     route: rule === undefined ? "" : routeKey(rule.rule),
   };
 }
@@ -222,6 +303,11 @@ function graphRoute({ rule, destinations }: MeasuredRule): GraphRoute {
     namespace: rule.namespace,
     service: names.size === 1 ? ([...names][0] ?? "") : "",
     match: rule.condition === "all requests" || rule.condition === "all connections" ? "all" : rule.condition,
-    destinations: destinations.map(({ text, weight, share, requestRate }) => ({ name: text, weight: weight * 100, ...(share === undefined ? {} : { share }), requestRate })),
+    destinations: destinations.map(({ text, weight, share, requestRate }) => ({
+      name: text,
+      weight: weight * 100,
+      ...(share === undefined ? {} : { share }),
+      requestRate,
+    })),
   };
 }

@@ -13,7 +13,9 @@ export interface Judged {
 const order: readonly Health[] = ["failing", "degraded", "unknown", "idle", "healthy"];
 
 export function worst(parts: readonly Judged[]): Judged {
-  return parts.toSorted((a, b) => order.indexOf(a.health) - order.indexOf(b.health))[0] ?? { health: "unknown", reason: "" };
+  return (
+    parts.toSorted((a, b) => order.indexOf(a.health) - order.indexOf(b.health))[0] ?? { health: "unknown", reason: "" }
+  );
 }
 
 export function trafficHealth(requestRate: number, errorShare: number, otherRate = 0): Judged {
@@ -25,7 +27,11 @@ export function trafficHealth(requestRate: number, errorShare: number, otherRate
 
 export function podHealth(ready: number, wanted: number, present = wanted): Judged {
   if (wanted === 0 && present === 0) return { health: "idle", reason: "scaled to zero" };
-  if (ready === 0) return { health: "failing", reason: `none of ${Math.max(wanted, present)} ${wanted === 1 ? "pod" : "pods"} is ready` };
+  if (ready === 0)
+    return {
+      health: "failing",
+      reason: `none of ${Math.max(wanted, present)} ${wanted === 1 ? "pod" : "pods"} is ready`,
+    };
   if (ready < wanted) return { health: "degraded", reason: `${ready} of ${wanted} pods are ready` };
   return { health: "healthy", reason: "" };
 }

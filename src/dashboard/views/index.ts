@@ -12,7 +12,23 @@ export { overviewView } from "./overview.ts";
 export { findRollout, rolloutView, type RolloutParameters } from "./rollout.ts";
 export { rolloutsView, type Rollout } from "./rollouts.ts";
 export { serviceView, servicesView } from "./services.ts";
-export { combineTraffic, mutualTlsShare, sumTraffic, trafficLabels, type CountedTraffic, type TrafficEdge, type TrafficLabels, type WorkloadEnd } from "./traffic.ts";
-export { isVisible, noPilots, type MeasuredTraffic, type PilotReports, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
+export {
+  combineTraffic,
+  mutualTlsShare,
+  sumTraffic,
+  trafficLabels,
+  type CountedTraffic,
+  type TrafficEdge,
+  type TrafficLabels,
+  type WorkloadEnd,
+} from "./traffic.ts";
+export {
+  isVisible,
+  noPilots,
+  type MeasuredTraffic,
+  type PilotReports,
+  type ViewInput,
+  type VisibleNamespaces,
+} from "./view-input.ts";
 export { visibleMessages } from "./visible-messages.ts";
 export { workloadsView, workloadView } from "./workloads.ts";

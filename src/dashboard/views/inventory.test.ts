@@ -9,18 +9,40 @@ test("a pod is of the revision that injected it, that its gateway's Deployment n
   assert.equal(revisionOfPod(pod("shop", "a", { containers, annotations: { "istio.io/rev": "new" } })), "new");
   assert.equal(revisionOfPod(pod("shop", "a", { containers, labels: { "istio.io/rev": "old" } })), "old");
   assert.equal(revisionOfPod(pod("shop", "a", { containers })), "default");
-  assert.equal(revisionOfPod(pod("shop", "a", { annotations: { "ambient.istio.io/redirection": "enabled", "serin.dev/ztunnel-owner": "new" } })), "new");
+  assert.equal(
+    revisionOfPod(
+      pod("shop", "a", {
+        annotations: { "ambient.istio.io/redirection": "enabled", "serin.dev/ztunnel-owner": "new" },
+      }),
+    ),
+    "new",
+  );
   assert.equal(revisionOfPod(pod("shop", "a", { annotations: { "istio.io/rev": "new" } })), "", "nothing was injected");
 });
 
 test("of kinds that may not be listed nothing is left: objects, configuration, journals and Events", () => {
-  const named = (kind: string, name: string): never => ({ apiVersion: "rollout.serin.dev/v1alpha1", kind, metadata: { name } }) as never;
+  const named = (kind: string, name: string): never =>
+    ({ apiVersion: "rollout.serin.dev/v1alpha1", kind, metadata: { name } }) as never;
   const [upgrade, freeze, canary] = [named("MeshUpgrade", "up"), named("Freeze", "holidays"), named("Canary", "web")];
   const events = ["MeshUpgrade", "Pod"].map((kind) => ({ metadata: { name: kind }, involvedObject: { kind } }));
-  const journals = ["meshupgrade.up", "canary.shop.web"].map((name) => ({ ...(named("RolloutJournal", name) as object), entries: [] })) as never;
-  const objects = { ...noObjects, upgrades: [upgrade], freezes: [freeze], canaries: [canary], configs: [upgrade, freeze, canary], events, journals };
+  const journals = ["meshupgrade.up", "canary.shop.web"].map((name) => ({
+    ...(named("RolloutJournal", name) as object),
+    entries: [],
+  })) as never;
+  const objects = {
+    ...noObjects,
+    upgrades: [upgrade],
+    freezes: [freeze],
+    canaries: [canary],
+    configs: [upgrade, freeze, canary],
+    events,
+    journals,
+  };
   assert.equal(withoutKinds(objects, new Set()), objects);
   const kept = withoutKinds(objects, new Set(["MeshUpgrade", "Freeze"]));
   assert.deepEqual([kept.upgrades, kept.freezes, kept.configs, kept.canaries], [[], [], [canary], [canary]]);
-  assert.deepEqual([kept.events.map(({ metadata }) => metadata.name), kept.journals.map(({ metadata }) => metadata.name)], [["Pod"], ["canary.shop.web"]]);
+  assert.deepEqual(
+    [kept.events.map(({ metadata }) => metadata.name), kept.journals.map(({ metadata }) => metadata.name)],
+    [["Pod"], ["canary.shop.web"]],
+  );
 });

@@ -55,12 +55,22 @@ export interface Inventory {
 const workloadKinds = ["Deployment", "StatefulSet", "DaemonSet", "Job"] as const;
 
 export function makeInventory(given: MeshObjects): Inventory {
-  const objects = { ...given, canaries: given.canaries.map(soundCanary), upgrades: given.upgrades.map(soundUpgrade), freezes: given.freezes.map(soundFreeze), journals: given.journals.map(soundJournal) };
+  const objects = {
+    ...given,
+    canaries: given.canaries.map(soundCanary),
+    upgrades: given.upgrades.map(soundUpgrade),
+    freezes: given.freezes.map(soundFreeze),
+    journals: given.journals.map(soundJournal),
+  };
   const namespaces = new Map(objects.namespaces.map((namespace) => [namespace.metadata.name ?? "", namespace]));
-  const podsOf = Map.groupBy(objects.pods.filter(({ status }) => status?.phase !== "Succeeded" && status?.phase !== "Failed"), podWorkload);
+  const podsOf = Map.groupBy(
+    objects.pods.filter(({ status }) => status?.phase !== "Succeeded" && status?.phase !== "Failed"),
+    podWorkload,
+  );
   const owners = ownersOf(objects);
   const workloads = new Map<string, Workload>();
-  for (const key of new Set([...owners.keys(), ...podsOf.keys()])) workloads.set(key, makeWorkload(key, owners.get(key), podsOf.get(key) ?? []));
+  for (const key of new Set([...owners.keys(), ...podsOf.keys()]))
+    workloads.set(key, makeWorkload(key, owners.get(key), podsOf.get(key) ?? []));
   const services = servicesIn(objects, workloads, namespaces);
   const servicesOf = new Map<string, string[]>();
   for (const { key, workloads: selected } of services.values()) {
@@ -85,11 +95,36 @@ interface Owner {
 function ownersOf({ deployments, statefulSets, daemonSets, jobs }: MeshObjects): Map<string, Owner> {
   const owners = new Map<string, Owner>();
   const [deployment, statefulSet, daemonSet, job] = workloadKinds;
-  for (const object of deployments) owners.set(keyOf(object), { kind: deployment, object, template: object.spec?.template, wantedPods: object.spec?.replicas ?? 1 });
-  for (const object of statefulSets) owners.set(keyOf(object), { kind: statefulSet, object, template: object.spec?.template, wantedPods: object.spec?.replicas ?? 1 });
-  for (const object of daemonSets) owners.set(keyOf(object), { kind: daemonSet, object, template: object.spec?.template, wantedPods: object.status?.desiredNumberScheduled ?? 0 });
+  for (const object of deployments)
+    owners.set(keyOf(object), {
+      kind: deployment,
+      object,
+      template: object.spec?.template,
+      wantedPods: object.spec?.replicas ?? 1,
+    });
+  for (const object of statefulSets)
+    owners.set(keyOf(object), {
+      kind: statefulSet,
+      object,
+      template: object.spec?.template,
+      wantedPods: object.spec?.replicas ?? 1,
+    });
+  for (const object of daemonSets)
+    owners.set(keyOf(object), {
+      kind: daemonSet,
+      object,
+      template: object.spec?.template,
+      wantedPods: object.status?.desiredNumberScheduled ?? 0,
+    });
   // A Job that has ended is no workload any more.
-  for (const object of jobs) if ((object.status?.active ?? 0) > 0) owners.set(keyOf(object), { kind: job, object, template: object.spec?.template, wantedPods: object.status?.active ?? 0 });
+  for (const object of jobs)
+    if ((object.status?.active ?? 0) > 0)
+      owners.set(keyOf(object), {
+        kind: job,
+        object,
+        template: object.spec?.template,
+        wantedPods: object.status?.active ?? 0,
+      });
   return owners;
 }
 
@@ -111,7 +146,14 @@ function makeWorkload(key: string, owner: Owner | undefined, pods: readonly Pod[
     app: labels[istioLabels.canonicalName] ?? labels["app.kubernetes.io/name"] ?? labels["app"] ?? name,
     version: labels[istioLabels.canonicalRevision] ?? labels["app.kubernetes.io/version"] ?? labels["version"] ?? "",
     revision: pod === undefined ? (labels[istioLabels.revision] ?? "") : revisionOfPod(pod),
-    dataPlane: role === "workload" ? (pod === undefined ? "none" : dataPlaneOf(pod)) : role === "control plane" || role === "cni" ? "none" : "proxy",
+    dataPlane:
+      role === "workload"
+        ? pod === undefined
+          ? "none"
+          : dataPlaneOf(pod)
+        : role === "control plane" || role === "cni"
+          ? "none"
+          : "proxy",
     wantedPods: owner?.wantedPods ?? pods.length,
     readyPods: pods.filter(isReadyPod).length,
     restarts: pods.reduce((sum, one) => sum + restartsOf(one), 0),
@@ -123,7 +165,12 @@ function makeWorkload(key: string, owner: Owner | undefined, pods: readonly Pod[
 export function podWorkload({ metadata }: Pod): string {
   const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
   const hash = metadata.labels?.["pod-template-hash"];
-  const name = owner === undefined ? (metadata.name ?? "") : owner.kind === "ReplicaSet" && hash !== undefined && owner.name.endsWith(`-${hash}`) ? owner.name.slice(0, -hash.length - 1) : owner.name;
+  const name =
+    owner === undefined
+      ? (metadata.name ?? "")
+      : owner.kind === "ReplicaSet" && hash !== undefined && owner.name.endsWith(`-${hash}`)
+        ? owner.name.slice(0, -hash.length - 1)
+        : owner.name;
   return `${metadata.namespace ?? ""}/${name}`;
 }
 
@@ -131,13 +178,23 @@ function roleOf(labels: Readonly<Record<string, string>>, pod: Pod | undefined):
   if (labels["app"] === "ztunnel") return "ztunnel";
   if (labels["app"] === "istiod") return "control plane";
   if (labels["k8s-app"] === "istio-cni-node") return "cni";
-  if (labels[istioLabels.gatewayManaged] === "istio.io-mesh-controller" || (labels[istioLabels.gatewayClassName] ?? "").includes("waypoint")) return "waypoint";
-  return labels[istioLabels.gatewayName] !== undefined || (pod !== undefined && isProxyAlone(pod)) ? "gateway" : "workload";
+  if (
+    labels[istioLabels.gatewayManaged] === "istio.io-mesh-controller" ||
+    (labels[istioLabels.gatewayClassName] ?? "").includes("waypoint")
+  )
+    return "waypoint";
+  return labels[istioLabels.gatewayName] !== undefined || (pod !== undefined && isProxyAlone(pod))
+    ? "gateway"
+    : "workload";
 }
 
 /** Gateways run a proxy and nothing else. */
 export function isProxyAlone({ spec }: Pod): boolean {
-  return spec?.containers.length === 1 && spec.containers[0]?.name === "istio-proxy" && spec.initContainers?.some(({ name }) => name === "istio-init") !== true;
+  return (
+    spec?.containers.length === 1 &&
+    spec.containers[0]?.name === "istio-proxy" &&
+    spec.initContainers?.some(({ name }) => name === "istio-init") !== true
+  );
 }
 
 function dataPlaneOf(pod: Pod): GraphNode["dataPlane"] {
@@ -149,7 +206,8 @@ function dataPlaneOf(pod: Pod): GraphNode["dataPlane"] {
 /** The mesh's revision that serves a pod; empty where there is none. */
 export function revisionOfPod(pod: Pod): string {
   const { labels = {}, annotations = {} } = pod.metadata;
-  if (annotations[istioAnnotations.ambientRedirection] === "enabled") return annotations[ztunnelOwnerAnnotation] ?? "default";
+  if (annotations[istioAnnotations.ambientRedirection] === "enabled")
+    return annotations[ztunnelOwnerAnnotation] ?? "default";
   const role = roleOf(labels, pod);
   if (role === "workload" && dataPlaneOf(pod) === "none") return "";
   // Injection notes it as an annotation, deployments of gateways have it as a label.
@@ -157,15 +215,28 @@ export function revisionOfPod(pod: Pod): string {
 }
 
 export function isReadyPod({ metadata, status }: Pod): boolean {
-  return metadata.deletionTimestamp === undefined && status?.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") === true;
+  return (
+    metadata.deletionTimestamp === undefined &&
+    status?.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") === true
+  );
 }
 
 export function restartsOf({ status }: Pod): number {
-  return [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])].reduce((sum, { restartCount }) => sum + restartCount, 0);
+  return [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])].reduce(
+    (sum, { restartCount }) => sum + restartCount,
+    0,
+  );
 }
 
-function servicesIn(objects: MeshObjects, workloads: ReadonlyMap<string, Workload>, namespaces: ReadonlyMap<string, Namespace>): Map<string, ServiceRecord> {
-  const slicesOf = Map.groupBy(objects.endpointSlices, ({ metadata }) => `${metadata.namespace ?? ""}/${metadata.labels?.["kubernetes.io/service-name"] ?? ""}`);
+function servicesIn(
+  objects: MeshObjects,
+  workloads: ReadonlyMap<string, Workload>,
+  namespaces: ReadonlyMap<string, Namespace>,
+): Map<string, ServiceRecord> {
+  const slicesOf = Map.groupBy(
+    objects.endpointSlices,
+    ({ metadata }) => `${metadata.namespace ?? ""}/${metadata.labels?.["kubernetes.io/service-name"] ?? ""}`,
+  );
   const workloadsIn = Map.groupBy(workloads.values(), ({ namespace }) => namespace);
   return new Map(
     objects.services.map((service) => {
@@ -178,8 +249,22 @@ function servicesIn(objects: MeshObjects, workloads: ReadonlyMap<string, Workloa
         endpoints += listed.length;
         endpointsReady += listed.filter(({ conditions }) => conditions?.ready !== false).length;
       }
-      const selected = Object.keys(selector).length === 0 ? [] : (workloadsIn.get(namespace) ?? []).filter(({ labels }) => matchesLabels(selector, labels));
-      return [key, { key, service, slices, workloads: selected, endpoints, endpointsReady, waypoint: waypointOf(service, namespaces.get(namespace)) }] as const;
+      const selected =
+        Object.keys(selector).length === 0
+          ? []
+          : (workloadsIn.get(namespace) ?? []).filter(({ labels }) => matchesLabels(selector, labels));
+      return [
+        key,
+        {
+          key,
+          service,
+          slices,
+          workloads: selected,
+          endpoints,
+          endpointsReady,
+          waypoint: waypointOf(service, namespaces.get(namespace)),
+        },
+      ] as const;
     }),
   );
 }

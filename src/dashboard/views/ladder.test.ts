@@ -5,13 +5,31 @@ import { ladderView } from "./ladder.ts";
 import { config, deployment, input, namespace, pod } from "./testing/small-mesh.ts";
 import { noPilots } from "./view-input.ts";
 
-const sidecar = (revision: string): { labels: Record<string, string>; containers: string[] } => ({ labels: { app: "web", "istio.io/rev": revision }, containers: ["app", "istio-proxy"] });
+const sidecar = (revision: string): { labels: Record<string, string>; containers: string[] } => ({
+  labels: { app: "web", "istio.io/rev": revision },
+  containers: ["app", "istio-proxy"],
+});
 const upgrade = {
   apiVersion: "rollout.serin.dev/v1alpha1",
   kind: "MeshUpgrade",
   metadata: { name: "next" },
-  spec: { from: { revision: "old" }, to: { revision: "new", install: [] }, scope: { namespaces: true, gateways: true, waypoints: true } },
-  status: { phase: "Progressing", step: { id: "wave-1/shop", title: "restart shop", startedAt: "2026-06-01T11:59:00Z", checks: [], waitingFor: ["Deployment shop/web: 1 of 2 pods are ready"] }, completedSteps: [], conditions: [] },
+  spec: {
+    from: { revision: "old" },
+    to: { revision: "new", install: [] },
+    scope: { namespaces: true, gateways: true, waypoints: true },
+  },
+  status: {
+    phase: "Progressing",
+    step: {
+      id: "wave-1/shop",
+      title: "restart shop",
+      startedAt: "2026-06-01T11:59:00Z",
+      checks: [],
+      waitingFor: ["Deployment shop/web: 1 of 2 pods are ready"],
+    },
+    completedSteps: [],
+    conditions: [],
+  },
 } as unknown as MeshUpgrade;
 const objects = {
   namespaces: [namespace("shop", { "istio.io/rev": "prod" }), namespace("plain"), namespace("istio-system")],
@@ -20,12 +38,24 @@ const objects = {
     pod("istio-system", "istiod-old", { labels: { app: "istiod", "istio.io/rev": "old" }, containers: ["discovery"] }),
     pod("istio-system", "istiod-new", { labels: { app: "istiod", "istio.io/rev": "new" }, containers: ["discovery"] }),
     pod("shop", "web", sidecar("old")),
-    { ...pod("shop", "web", { ...sidecar("new"), ready: false }), metadata: { ...pod("shop", "web", sidecar("new")).metadata, name: "web-2-y", uid: "2" } },
+    {
+      ...pod("shop", "web", { ...sidecar("new"), ready: false }),
+      metadata: { ...pod("shop", "web", sidecar("new")).metadata, name: "web-2-y", uid: "2" },
+    },
   ],
   injectors: [{ metadata: { name: "tag", labels: { "istio.io/tag": "prod", "istio.io/rev": "old" } } }],
   upgrades: [upgrade],
 };
-const proxy = (id: string, types: ConnectedProxy["types"]): ConnectedProxy => ({ id, type: "sidecar", namespace: "shop", node: "worker", version: "1.31.0", revision: "old", connectedAt: "2026-06-01T11:00:00Z", types });
+const proxy = (id: string, types: ConnectedProxy["types"]): ConnectedProxy => ({
+  id,
+  type: "sidecar",
+  namespace: "shop",
+  node: "worker",
+  version: "1.31.0",
+  revision: "old",
+  connectedAt: "2026-06-01T11:00:00Z",
+  types,
+});
 const cds = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 const pilots = {
   ...noPilots,
@@ -39,7 +69,15 @@ const pilots = {
 
 test("a revision has its tags, version, root and proxies", () => {
   const { revisions } = ladderView(input(objects, [], { pilots }), "*").tables;
-  assert.deepEqual(revisions["old"], { name: "old", version: "1.31.0", tags: ["prod"], podsReady: 1, pods: 1, root: "0123456789ab", proxies: 3 });
+  assert.deepEqual(revisions["old"], {
+    name: "old",
+    version: "1.31.0",
+    tags: ["prod"],
+    podsReady: 1,
+    pods: 1,
+    root: "0123456789ab",
+    proxies: 3,
+  });
 });
 
 test("a namespace under way is at both revisions, goes to the new one, and says what blocks it", () => {
@@ -54,19 +92,27 @@ test("an upgrade that is paused waits for a person, where it still goes somewher
   const rung = rungs["namespace shop/shop"];
   assert.deepEqual(rung?.waitsFor, [`waits until a person approves "${upgrade.status?.step?.title ?? ""}"`]);
   assert.ok(!rung.blockedBy.some((text) => text.includes("person")));
-  assert.deepEqual(Object.values(rungs).filter(({ goingTo, waitsFor }) => goingTo === "" && waitsFor.length > 0), []);
+  assert.deepEqual(
+    Object.values(rungs).filter(({ goingTo, waitsFor }) => goingTo === "" && waitsFor.length > 0),
+    [],
+  );
 });
 
 test("what a step waits for is told at its own rung, not at one whose name is part of another's", () => {
   const blockedBy = (id: string, title: string): unknown => {
     const step = { ...upgrade.status?.step, id, title, waitingFor: ["Deployment other/vault"] };
     const moving = { ...upgrade, status: { ...upgrade.status, step } } as unknown as MeshUpgrade;
-    return ladderView(input({ ...objects, upgrades: [moving] }, [], { pilots }), new Set(["shop"])).tables.rungs["namespace shop/shop"]?.blockedBy;
+    return ladderView(input({ ...objects, upgrades: [moving] }, [], { pilots }), new Set(["shop"])).tables.rungs[
+      "namespace shop/shop"
+    ]?.blockedBy;
   };
   const own = ["pod web-2-y is not ready"];
   assert.deepEqual(blockedBy("wave-1/shop-internal", "namespace shop-internal: sidecars of 1 workload to new"), own);
   assert.deepEqual(blockedBy("waypoint/bank/shop/50", "waypoint bank/shop: 50 % of new connections at new"), own);
-  assert.deepEqual(blockedBy("wave-1/ztunnel-1", "ztunnel of 2 pods of bank, shop to new"), [...own, "Deployment other/vault"]);
+  assert.deepEqual(blockedBy("wave-1/ztunnel-1", "ztunnel of 2 pods of bank, shop to new"), [
+    ...own,
+    "Deployment other/vault",
+  ]);
 });
 
 test("a namespace without the mesh is no rung", () => {
@@ -77,16 +123,46 @@ test("a proxy is synced, stale with what it lacks, or rejects with the reason", 
   const { proxies } = ladderView(input(objects, [], { pilots }), "*").tables;
   assert.deepEqual(
     Object.values(proxies).map(({ pod: name, state, reason }) => [name, state, reason]),
-    [["web-1-x", "synced", ""], ["cart-1-x", "stale", "CDS: b was sent, a is acknowledged"], ["pay-1-x", "rejected", "CDS: unknown cluster type"]],
+    [
+      ["web-1-x", "synced", ""],
+      ["cart-1-x", "stale", "CDS: b was sent, a is acknowledged"],
+      ["pay-1-x", "rejected", "CDS: unknown cluster type"],
+    ],
   );
 });
 
 test("a waypoint under way is where its traffic is", () => {
-  const waypoint = (name: string, revision: string): ReturnType<typeof pod> => pod("shop", name, { labels: { "gateway.networking.k8s.io/gateway-name": "waypoint", "gateway.istio.io/managed": "istio.io-mesh-controller", "istio.io/rev": revision }, containers: ["istio-proxy"] });
-  const gateway = config("gateway.networking.k8s.io/v1", "Gateway", "shop", "waypoint", { gatewayClassName: "istio-waypoint" });
-  const moving = { ...gateway, metadata: { ...gateway.metadata, labels: { "istio.io/rev": "old" }, annotations: { "rollout.serin.dev/canary-revision": "new", "rollout.serin.dev/canary-weight": "10" } } };
-  const { rungs } = ladderView(input({ ...objects, pods: [waypoint("waypoint", "old"), waypoint("waypoint-new", "new")], configs: [moving] }), "*").tables;
-  assert.deepEqual([rungs["waypoint shop/waypoint"]?.at, rungs["waypoint shop/waypoint"]?.pods], [{ old: 0.9, new: 0.1 }, { old: 1, new: 1 }]);
+  const waypoint = (name: string, revision: string): ReturnType<typeof pod> =>
+    pod("shop", name, {
+      labels: {
+        "gateway.networking.k8s.io/gateway-name": "waypoint",
+        "gateway.istio.io/managed": "istio.io-mesh-controller",
+        "istio.io/rev": revision,
+      },
+      containers: ["istio-proxy"],
+    });
+  const gateway = config("gateway.networking.k8s.io/v1", "Gateway", "shop", "waypoint", {
+    gatewayClassName: "istio-waypoint",
+  });
+  const moving = {
+    ...gateway,
+    metadata: {
+      ...gateway.metadata,
+      labels: { "istio.io/rev": "old" },
+      annotations: { "rollout.serin.dev/canary-revision": "new", "rollout.serin.dev/canary-weight": "10" },
+    },
+  };
+  const { rungs } = ladderView(
+    input({ ...objects, pods: [waypoint("waypoint", "old"), waypoint("waypoint-new", "new")], configs: [moving] }),
+    "*",
+  ).tables;
+  assert.deepEqual(
+    [rungs["waypoint shop/waypoint"]?.at, rungs["waypoint shop/waypoint"]?.pods],
+    [
+      { old: 0.9, new: 0.1 },
+      { old: 1, new: 1 },
+    ],
+  );
 });
 
 test("who may read one namespace sees its rungs and proxies alone", () => {
@@ -95,10 +171,16 @@ test("who may read one namespace sees its rungs and proxies alone", () => {
 });
 
 test("a CNI agent, which serves all revisions, stands where the control plane of its release does", () => {
-  const agent = (name: string, tag: string) => ({ ...pod("istio-system", name, { labels: { "k8s-app": "istio-cni-node" } }), spec: { containers: [{ name: "install-cni", image: `registry/install-cni:${tag}` }], nodeName: "worker" } });
+  const agent = (name: string, tag: string) => ({
+    ...pod("istio-system", name, { labels: { "k8s-app": "istio-cni-node" } }),
+    spec: { containers: [{ name: "install-cni", image: `registry/install-cni:${tag}` }], nodeName: "worker" },
+  });
   const [istiod] = objects.pods;
   assert.ok(istiod);
-  const rungs = (tag: string) => ladderView(input({ ...objects, pods: [istiod, agent("istio-cni-node", tag)] }), "*").tables.rungs["cni istio-system/istio-cni-node"];
+  const rungs = (tag: string) =>
+    ladderView(input({ ...objects, pods: [istiod, agent("istio-cni-node", tag)] }), "*").tables.rungs[
+      "cni istio-system/istio-cni-node"
+    ];
   assert.deepEqual(rungs("1.31.0")?.at, { old: 1 });
   assert.deepEqual(rungs("1.29.0")?.at, {}, "of a release that no control plane runs");
 });

@@ -22,7 +22,9 @@ export function ladderView(input: ViewInput, visible: VisibleNamespaces): Ladder
   const { inventory, pilots } = input;
   const upgrade = latestUpgrade(inventory.objects.upgrades);
   const proxies = pilots.proxies.map(proxyRow).filter(({ namespace }) => isVisible(visible, namespace));
-  const rungs = new RungTable(inventory, upgrade, proxies).rungs().filter(({ namespace }) => isVisible(visible, namespace));
+  const rungs = new RungTable(inventory, upgrade, proxies)
+    .rungs()
+    .filter(({ namespace }) => isVisible(visible, namespace));
   return {
     head: { atMs: input.atMs, sources: input.sources, upgrade: upgrade?.metadata.name ?? "" },
     tables: {
@@ -35,13 +37,19 @@ export function ladderView(input: ViewInput, visible: VisibleNamespaces): Ladder
 
 /** The one that is under way, else the one that ended last. */
 export function latestUpgrade(upgrades: readonly MeshUpgrade[]): MeshUpgrade | undefined {
-  const timeOf = ({ status, metadata }: MeshUpgrade): number => timeMs(status?.endedAt) ?? timeMs(status?.startedAt) ?? timeMs(metadata.creationTimestamp) ?? 0;
+  const timeOf = ({ status, metadata }: MeshUpgrade): number =>
+    timeMs(status?.endedAt) ?? timeMs(status?.startedAt) ?? timeMs(metadata.creationTimestamp) ?? 0;
   const isOpen = ({ status }: MeshUpgrade): boolean => !ended.has(status?.phase ?? "");
   return upgrades.toSorted((a, b) => Number(isOpen(b)) - Number(isOpen(a)) || timeOf(b) - timeOf(a))[0];
 }
 
 /** Whether the upgrade's step moves that rung: `gateway/ns/name/…` and `waypoint/ns/name/…` name one, steps of waves name namespaces. */
-function isStepOf({ id, title }: { readonly id: string; readonly title: string }, kind: LadderRung["kind"], namespace: string, name: string): boolean {
+function isStepOf(
+  { id, title }: { readonly id: string; readonly title: string },
+  kind: LadderRung["kind"],
+  namespace: string,
+  name: string,
+): boolean {
   const [first, second, third] = id.split("/");
   if (kind !== "namespace") return first === kind && second === namespace && third === name;
   if (first === "gateway" || first === "waypoint") return false;
@@ -76,12 +84,30 @@ class RungTable {
   #shared(): LadderRung[] {
     const ztunnels = this.#ofRole("ztunnel").map((workload) => {
       const revision = workload.labels[istioLabels.revision] ?? "default";
-      return this.#rung("ztunnel", workload.namespace, workload.name, [workload], revision, (pod) => pod.metadata.labels?.[istioLabels.revision] ?? "default");
+      return this.#rung(
+        "ztunnel",
+        workload.namespace,
+        workload.name,
+        [workload],
+        revision,
+        (pod) => pod.metadata.labels?.[istioLabels.revision] ?? "default",
+      );
     });
     // The agent is one for all revisions: it stands where the control plane of its release does.
-    const releases = new Map(this.#ofRole("control plane").flatMap(({ labels, pods }) => pods.map((pod) => [releaseOf(pod), labels[istioLabels.revision] ?? "default"] as const)));
+    const releases = new Map(
+      this.#ofRole("control plane").flatMap(({ labels, pods }) =>
+        pods.map((pod) => [releaseOf(pod), labels[istioLabels.revision] ?? "default"] as const),
+      ),
+    );
     const agents = this.#ofRole("cni").map((workload) =>
-      this.#rung("cni", workload.namespace, workload.name, [workload], "", (pod) => pod.metadata.labels?.[istioLabels.revision] ?? releases.get(releaseOf(pod)) ?? ""),
+      this.#rung(
+        "cni",
+        workload.namespace,
+        workload.name,
+        [workload],
+        "",
+        (pod) => pod.metadata.labels?.[istioLabels.revision] ?? releases.get(releaseOf(pod)) ?? "",
+      ),
     );
     return [...ztunnels, ...agents];
   }
@@ -89,22 +115,48 @@ class RungTable {
   /** A Gateway's Deployments of both revisions are one rung. */
   #gateways(): LadderRung[] {
     const found = [...this.#ofRole("gateway"), ...this.#ofRole("waypoint")];
-    return [...Map.groupBy(found, ({ namespace, name, labels, role }) => `${role} ${namespace}/${labels[istioLabels.gatewayName] ?? name}`)].flatMap(([key, workloads]) => {
+    return [
+      ...Map.groupBy(
+        found,
+        ({ namespace, name, labels, role }) => `${role} ${namespace}/${labels[istioLabels.gatewayName] ?? name}`,
+      ),
+    ].flatMap(([key, workloads]) => {
       const [first] = workloads;
       if (first === undefined) return [];
       const name = key.slice(key.indexOf("/") + 1);
-      const gateway = this.#inventory.objects.configs.find(({ kind, metadata, apiVersion }) => kind === "Gateway" && apiVersion?.startsWith("gateway.networking.k8s.io/") === true && metadata.name === name && metadata.namespace === first.namespace);
+      const gateway = this.#inventory.objects.configs.find(
+        ({ kind, metadata, apiVersion }) =>
+          kind === "Gateway" &&
+          apiVersion?.startsWith("gateway.networking.k8s.io/") === true &&
+          metadata.name === name &&
+          metadata.namespace === first.namespace,
+      );
       const asked = gateway?.metadata.labels?.[istioLabels.revision];
       const namespace = this.#inventory.namespaces.get(first.namespace);
-      const wanted = asked === undefined ? (namespace?.metadata.labels?.[istioLabels.revision] ?? (gateway === undefined ? first.revision : "default")) : asked;
-      const rung = this.#rung(first.role === "waypoint" ? "waypoint" : "gateway", first.namespace, name, workloads, this.#tags.get(wanted) ?? wanted, revisionOfPod);
+      const wanted =
+        asked === undefined
+          ? (namespace?.metadata.labels?.[istioLabels.revision] ?? (gateway === undefined ? first.revision : "default"))
+          : asked;
+      const rung = this.#rung(
+        first.role === "waypoint" ? "waypoint" : "gateway",
+        first.namespace,
+        name,
+        workloads,
+        this.#tags.get(wanted) ?? wanted,
+        revisionOfPod,
+      );
       const canary = gateway?.metadata.annotations?.[gatewayCanaryAnnotations.revision];
       const weight = Number(gateway?.metadata.annotations?.[gatewayCanaryAnnotations.weight] ?? Number.NaN) / 100;
       // A waypoint under way is where its traffic is, not where its pods are.
       if (canary === undefined || !Number.isFinite(weight)) return [rung];
       const others = Object.entries(rung.at).filter(([revision]) => revision !== canary);
       const sum = others.reduce((total, [, share]) => total + share, 0);
-      const at = { ...Object.fromEntries(others.map(([revision, share]) => [revision, sum === 0 ? 0 : (share / sum) * (1 - weight)])), [canary]: weight };
+      const at = {
+        ...Object.fromEntries(
+          others.map(([revision, share]) => [revision, sum === 0 ? 0 : (share / sum) * (1 - weight)]),
+        ),
+        [canary]: weight,
+      };
       return [{ ...rung, at }];
     });
   }
@@ -114,7 +166,9 @@ class RungTable {
     return [...this.#inventory.namespaces.values()].flatMap((namespace) => {
       const name = namespace.metadata.name ?? "";
       const wanted = wantedRevision(namespace, this.#tags);
-      const workloads = (byNamespace.get(name) ?? []).filter(({ role, dataPlane }) => role === "workload" && dataPlane !== "none");
+      const workloads = (byNamespace.get(name) ?? []).filter(
+        ({ role, dataPlane }) => role === "workload" && dataPlane !== "none",
+      );
       if (wanted === "" && workloads.length === 0) return [];
       return [this.#rung("namespace", name, name, workloads, wanted, revisionOfPod)];
     });
@@ -124,7 +178,14 @@ class RungTable {
     return [...this.#inventory.workloads.values()].filter((workload) => workload.role === role);
   }
 
-  #rung(kind: LadderRung["kind"], namespace: string, name: string, workloads: readonly Workload[], wanted: string, revisionOf: (pod: Workload["pods"][number]) => string): LadderRung {
+  #rung(
+    kind: LadderRung["kind"],
+    namespace: string,
+    name: string,
+    workloads: readonly Workload[],
+    wanted: string,
+    revisionOf: (pod: Workload["pods"][number]) => string,
+  ): LadderRung {
     const pods: Record<string, number> = {};
     let all = 0;
     for (const pod of workloads.flatMap((workload) => workload.pods)) {
@@ -135,7 +196,17 @@ class RungTable {
     }
     const at = Object.fromEntries(Object.entries(pods).map(([revision, count]) => [revision, count / all]));
     const goingTo = this.#goingTo(kind, pods, wanted);
-    return { kind, namespace, name, at, pods, wanted, goingTo, blockedBy: this.#blockers(kind, namespace, name, workloads, wanted, goingTo, pods), waitsFor: goingTo === "" ? [] : this.#approvals() };
+    return {
+      kind,
+      namespace,
+      name,
+      at,
+      pods,
+      wanted,
+      goingTo,
+      blockedBy: this.#blockers(kind, namespace, name, workloads, wanted, goingTo, pods),
+      waitsFor: goingTo === "" ? [] : this.#approvals(),
+    };
   }
 
   /** The upgrade's revision, while it is under way and not all pods are there. */
@@ -144,34 +215,67 @@ class RungTable {
     if (spec === undefined || ended.has(status?.phase ?? "") || kind === "control plane") return "";
     const back = status?.phase === "RollingBack";
     const [from, to] = back ? [spec.to.revision, spec.from.revision] : [spec.from.revision, spec.to.revision];
-    const scope: Readonly<Record<string, boolean | undefined>> = { namespace: spec.scope?.namespaces, gateway: spec.scope?.gateways, waypoint: spec.scope?.waypoints, ztunnel: false, cni: false };
+    const scope: Readonly<Record<string, boolean | undefined>> = {
+      namespace: spec.scope?.namespaces,
+      gateway: spec.scope?.gateways,
+      waypoint: spec.scope?.waypoints,
+      ztunnel: false,
+      cni: false,
+    };
     if (scope[kind] === false) return "";
     return (pods[from] ?? 0) > 0 || wanted === from ? to : "";
   }
 
-  #blockers(kind: LadderRung["kind"], namespace: string, name: string, workloads: readonly Workload[], wanted: string, goingTo: string, at: Readonly<Record<string, number>>): string[] {
+  #blockers(
+    kind: LadderRung["kind"],
+    namespace: string,
+    name: string,
+    workloads: readonly Workload[],
+    wanted: string,
+    goingTo: string,
+    at: Readonly<Record<string, number>>,
+  ): string[] {
     const blockers: string[] = [];
     const pods = workloads.flatMap((workload) => workload.pods);
     const names = new Set(pods.map(({ metadata }) => metadata.name));
-    for (const pod of pods) if (!isReadyPod(pod) && pod.metadata.deletionTimestamp === undefined) blockers.push(`pod ${pod.metadata.name ?? ""} is not ready`);
-    for (const proxy of this.#proxies) if (proxy.namespace === namespace && names.has(proxy.pod) && proxy.state === "rejected") blockers.push(`proxy ${proxy.pod} rejects: ${proxy.reason}`);
+    for (const pod of pods)
+      if (!isReadyPod(pod) && pod.metadata.deletionTimestamp === undefined)
+        blockers.push(`pod ${pod.metadata.name ?? ""} is not ready`);
+    for (const proxy of this.#proxies)
+      if (proxy.namespace === namespace && names.has(proxy.pod) && proxy.state === "rejected")
+        blockers.push(`proxy ${proxy.pod} rejects: ${proxy.reason}`);
     if (goingTo !== "") blockers.push(...this.#heldBy(kind, namespace, name, pods));
-    else if (wanted !== "" && Object.keys(at).some((revision) => revision !== wanted)) blockers.push(`pods are not of ${wanted} yet: restart them, or upgrade by a MeshUpgrade`);
-    return blockers.length > maxBlockers ? [...blockers.slice(0, maxBlockers), `and ${blockers.length - maxBlockers} more`] : blockers;
+    else if (wanted !== "" && Object.keys(at).some((revision) => revision !== wanted))
+      blockers.push(`pods are not of ${wanted} yet: restart them, or upgrade by a MeshUpgrade`);
+    return blockers.length > maxBlockers
+      ? [...blockers.slice(0, maxBlockers), `and ${blockers.length - maxBlockers} more`]
+      : blockers;
   }
 
   #approvals(): string[] {
     const { status } = this.#upgrade ?? {};
-    return status?.phase === "Paused" ? [`waits until a person approves "${status.step?.title ?? "the next step"}"`] : [];
+    return status?.phase === "Paused"
+      ? [`waits until a person approves "${status.step?.title ?? "the next step"}"`]
+      : [];
   }
 
   /** What the upgrade waits for here, and what does not let pods go. */
-  #heldBy(kind: LadderRung["kind"], namespace: string, name: string, pods: readonly Workload["pods"][number][]): string[] {
+  #heldBy(
+    kind: LadderRung["kind"],
+    namespace: string,
+    name: string,
+    pods: readonly Workload["pods"][number][],
+  ): string[] {
     const { status } = this.#upgrade ?? {};
     const step = status?.step;
     const isOwn = step !== undefined && isStepOf(step, kind, namespace, name);
     const waits = isOwn ? (step.waitingFor ?? []) : [];
-    const budgets = this.#inventory.objects.budgets.filter(({ metadata, spec, status: budget }) => metadata.namespace === namespace && budget?.disruptionsAllowed === 0 && pods.some((pod) => matchesLabelSelector(spec?.selector, pod.metadata.labels)));
+    const budgets = this.#inventory.objects.budgets.filter(
+      ({ metadata, spec, status: budget }) =>
+        metadata.namespace === namespace &&
+        budget?.disruptionsAllowed === 0 &&
+        pods.some((pod) => matchesLabelSelector(spec?.selector, pod.metadata.labels)),
+    );
     return [...waits, ...budgets.map((budget) => `PodDisruptionBudget ${keyOf(budget)} allows no disruption`)];
   }
 }

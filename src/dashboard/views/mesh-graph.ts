@@ -53,12 +53,22 @@ export function meshGraph(traffic: readonly TrafficEdge[], plan: RoutePlan): Mes
       byService.set(serviceKey(edge), (byService.get(serviceKey(edge)) ?? 0) + rate);
     }
     for (const { edge, hits, rate } of placed) {
-      const all = hits.length === 0 ? (byService.get(serviceKey(edge)) ?? 0) : Math.max(...hits.map(({ rule }) => byRule.get(rule) ?? 0));
+      const all =
+        hits.length === 0
+          ? (byService.get(serviceKey(edge)) ?? 0)
+          : Math.max(...hits.map(({ rule }) => byRule.get(rule) ?? 0));
       const share = all > 0 ? rate / all : undefined;
-      edges.push({ edge, share, configured: hits.map(({ rule, destination }) => ({ rule, weight: destination.weight })) });
+      edges.push({
+        edge,
+        share,
+        configured: hits.map(({ rule, destination }) => ({ rule, weight: destination.weight })),
+      });
     }
   }
-  return { edges, rules: rules.filter(({ destinations }) => destinations.length > 1).map((rule) => measuredRule(rule, rates)) };
+  return {
+    edges,
+    rules: rules.filter(({ destinations }) => destinations.length > 1).map((rule) => measuredRule(rule, rates)),
+  };
 }
 
 /** Requests and connections of one service are not parts of one whole. */
@@ -84,7 +94,11 @@ function rulesByDestination(rules: readonly RouteRule[]): ReadonlyMap<string, re
   return found;
 }
 
-function hitsOf(edge: TrafficEdge, rulesOf: ReadonlyMap<string, readonly RouteRule[]>, plan: RoutePlan): { readonly rule: RouteRule; readonly destination: RuleDestination }[] {
+function hitsOf(
+  edge: TrafficEdge,
+  rulesOf: ReadonlyMap<string, readonly RouteRule[]>,
+  plan: RoutePlan,
+): { readonly rule: RouteRule; readonly destination: RuleDestination }[] {
   const candidates = new Set([...(rulesOf.get(edge.service.name) ?? []), ...(rulesOf.get(edge.service.host) ?? [])]);
   return [...candidates].flatMap((rule) => {
     if (!takes(rule, edge) || !rule.appliesTo(edge.source)) return [];

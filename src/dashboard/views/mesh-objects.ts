@@ -1,5 +1,17 @@
 import type { UntypedObject } from "../../api/index.ts";
-import type { DaemonSet, Deployment, EndpointSlice, Event, Job, Namespace, Pod, PodDisruptionBudget, Service, StatefulSet, WebhookConfiguration } from "../../api/kubernetes/index.ts";
+import type {
+  DaemonSet,
+  Deployment,
+  EndpointSlice,
+  Event,
+  Job,
+  Namespace,
+  Pod,
+  PodDisruptionBudget,
+  Service,
+  StatefulSet,
+  WebhookConfiguration,
+} from "../../api/kubernetes/index.ts";
 import type { Canary, Check, Freeze, MeshUpgrade, RolloutJournal } from "../../api/serin/index.ts";
 
 /** What the views are made of, as the API server told it; trimmed to what they use. */
@@ -59,7 +71,12 @@ export function withoutKinds(objects: MeshObjects, hidden: ReadonlySet<string>):
     ...objects,
     configs: objects.configs.filter(({ kind = "" }) => !hidden.has(kind)),
     events: objects.events.filter(({ involvedObject: { kind = "" } }) => !hidden.has(kind)),
-    ...(hidden.has("MeshUpgrade") ? { upgrades: [], journals: objects.journals.filter(({ metadata: { name = "" } }) => !name.startsWith("meshupgrade.")) } : {}),
+    ...(hidden.has("MeshUpgrade")
+      ? {
+          upgrades: [],
+          journals: objects.journals.filter(({ metadata: { name = "" } }) => !name.startsWith("meshupgrade.")),
+        }
+      : {}),
     ...(hidden.has("Freeze") ? { freezes: [] } : {}),
   };
 }

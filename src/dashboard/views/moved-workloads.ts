@@ -16,7 +16,19 @@ export interface ComparedSides {
   readonly stable: ComparedBackend;
 }
 
-const movedNow = new Set(["Planned", "Preflight", "Progressing", "Settling", "Judging", "Soaking", "Retiring", "Waiting", "Paused", "RollingBack", "Stuck"]);
+const movedNow = new Set([
+  "Planned",
+  "Preflight",
+  "Progressing",
+  "Settling",
+  "Judging",
+  "Soaking",
+  "Retiring",
+  "Waiting",
+  "Paused",
+  "RollingBack",
+  "Stuck",
+]);
 const found = new WeakMap<Inventory, ReadonlyMap<string, string>>();
 
 /** By workload, the Canary that moves its traffic now: `Canary shop/shop`. */
@@ -27,7 +39,8 @@ export function rolloutsByWorkload(inventory: Inventory): ReadonlyMap<string, st
     for (const canary of inventory.objects.canaries) {
       if (!movedNow.has(canary.status?.phase ?? "")) continue;
       const { namespace = "", name = "" } = canary.metadata;
-      for (const side of Object.values(comparedSides(canary, inventory) ?? {})) for (const key of workloadsOf(side as ComparedBackend, inventory)) made.set(key, `Canary ${namespace}/${name}`);
+      for (const side of Object.values(comparedSides(canary, inventory) ?? {}))
+        for (const key of workloadsOf(side as ComparedBackend, inventory)) made.set(key, `Canary ${namespace}/${name}`);
     }
     found.set(inventory, (rollouts = made));
   }
@@ -43,7 +56,10 @@ export function comparedSides(canary: Canary, inventory: Inventory): ComparedSid
 function sidesOf(target: CanaryTarget, home: string, inventory: Inventory): ComparedSides | undefined {
   if ("httpRoute" in target || "grpcRoute" in target) {
     const { canary, stable } = "httpRoute" in target ? target.httpRoute : target.grpcRoute;
-    return { canary: { namespace: canary.namespace ?? home, service: canary.name }, stable: { namespace: stable.namespace ?? home, service: stable.name } };
+    return {
+      canary: { namespace: canary.namespace ?? home, service: canary.name },
+      stable: { namespace: stable.namespace ?? home, service: stable.name },
+    };
   }
   if ("virtualService" in target) {
     const { canary, stable } = target.virtualService;
@@ -53,7 +69,11 @@ function sidesOf(target: CanaryTarget, home: string, inventory: Inventory): Comp
     const { name } = target.deployment;
     return { canary: { namespace: home, workload: `${name}-canary` }, stable: { namespace: home, workload: name } };
   }
-  if ("services" in target) return { canary: { namespace: home, service: target.services.canary }, stable: { namespace: home, service: target.services.stable } };
+  if ("services" in target)
+    return {
+      canary: { namespace: home, service: target.services.canary },
+      stable: { namespace: home, service: target.services.stable },
+    };
   return { canary: { namespace: target.namespaces.canary }, stable: { namespace: target.namespaces.stable } };
 }
 
@@ -62,7 +82,12 @@ function destinationOf({ host, subset }: DestinationTarget, home: string, invent
   if (subset === undefined) return { namespace, service };
   for (const { kind, metadata, ...rest } of inventory.objects.configs) {
     if (kind !== "DestinationRule") continue;
-    const spec = rest["spec"] as { readonly host?: string; readonly subsets?: readonly { readonly name?: string; readonly labels?: Record<string, string> }[] } | undefined;
+    const spec = rest["spec"] as
+      | {
+          readonly host?: string;
+          readonly subsets?: readonly { readonly name?: string; readonly labels?: Record<string, string> }[];
+        }
+      | undefined;
     const [ruleService, ruleNamespace = metadata.namespace] = (spec?.host ?? "").split(".");
     if (ruleService !== service || ruleNamespace !== namespace) continue;
     const labels = spec?.subsets?.find(({ name }) => name === subset)?.labels;
@@ -72,15 +97,23 @@ function destinationOf({ host, subset }: DestinationTarget, home: string, invent
 }
 
 /** Keys of the workloads behind a side. */
-export function workloadsOf({ namespace, service, workload, labels }: ComparedBackend, inventory: Inventory): readonly string[] {
+export function workloadsOf(
+  { namespace, service, workload, labels }: ComparedBackend,
+  inventory: Inventory,
+): readonly string[] {
   if (workload !== undefined) return [`${namespace}/${workload}`];
-  const all = service === undefined ? [...inventory.workloads.values()].filter((one) => one.namespace === namespace) : (inventory.services.get(`${namespace}/${service}`)?.workloads ?? []);
+  const all =
+    service === undefined
+      ? [...inventory.workloads.values()].filter((one) => one.namespace === namespace)
+      : (inventory.services.get(`${namespace}/${service}`)?.workloads ?? []);
   return all.filter((one) => labels === undefined || matchesLabels(labels, one.labels)).map(({ key }) => key);
 }
 
 /** As a text that a request names a side by: `service shop/shop version=v2`. */
 export function backendText({ namespace, service, workload, labels }: ComparedBackend): string {
-  const subset = Object.entries(labels ?? {}).map(([name, value]) => ` ${name}=${value}`).join("");
+  const subset = Object.entries(labels ?? {})
+    .map(([name, value]) => ` ${name}=${value}`)
+    .join("");
   if (workload !== undefined) return `workload ${namespace}/${workload}`;
   return service === undefined ? `namespace ${namespace}` : `service ${namespace}/${service}${subset}`;
 }
@@ -94,5 +127,11 @@ export function parseBackend(text: string): ComparedBackend | undefined {
   if (kind === "workload" && name !== "") return { namespace, workload: name };
   if (kind !== "service" || name === "") return undefined;
   if (rest.length === 0) return { namespace, service: name };
-  return { namespace, service: name, labels: Object.fromEntries(rest.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)])) };
+  return {
+    namespace,
+    service: name,
+    labels: Object.fromEntries(
+      rest.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]),
+    ),
+  };
 }

@@ -8,35 +8,79 @@ import { overviewView } from "./overview.ts";
 import { config, deployment, input, namespace, pod, service } from "./testing/small-mesh.ts";
 
 const ambient = { annotations: { "ambient.istio.io/redirection": "enabled" }, labels: { app: "web" } };
-const broken = config("networking.istio.io/v1", "VirtualService", "shop", "web", { hosts: ["web"], http: [{ route: [{ destination: { host: "nobody" } }] }] });
-const stuck = { kind: "Canary", metadata: { name: "web", namespace: "shop" }, spec: {}, status: { phase: "Stuck", message: "the route was deleted", completedSteps: [], conditions: [] } } as unknown as Canary;
-const objects = { namespaces: [namespace("shop", { "istio.io/dataplane-mode": "ambient" }), namespace("bank")], deployments: [deployment("shop", "web", { app: "web" })], pods: [pod("shop", "web", { ...ambient, ready: false })], services: [service("shop", "web", { app: "web" })], configs: [broken], canaries: [stuck] };
+const broken = config("networking.istio.io/v1", "VirtualService", "shop", "web", {
+  hosts: ["web"],
+  http: [{ route: [{ destination: { host: "nobody" } }] }],
+});
+const stuck = {
+  kind: "Canary",
+  metadata: { name: "web", namespace: "shop" },
+  spec: {},
+  status: { phase: "Stuck", message: "the route was deleted", completedSteps: [], conditions: [] },
+} as unknown as Canary;
+const objects = {
+  namespaces: [namespace("shop", { "istio.io/dataplane-mode": "ambient" }), namespace("bank")],
+  deployments: [deployment("shop", "web", { app: "web" })],
+  pods: [pod("shop", "web", { ...ambient, ready: false })],
+  services: [service("shop", "web", { app: "web" })],
+  configs: [broken],
+  canaries: [stuck],
+};
 const messages = configMessagesOf({ ...noObjects, ...objects }, new Set());
 
 test("what needs a look is listed, the worst first, with the page where it is", () => {
   const { attention } = overviewView(input(objects, [], { messages }), "*", "lab").tables;
   const rows = Object.values(attention);
-  assert.deepEqual(rows.map(({ level }) => level), rows.map(({ level }) => level).toSorted());
+  assert.deepEqual(
+    rows.map(({ level }) => level),
+    rows.map(({ level }) => level).toSorted(),
+  );
   const texts = rows.map(({ text, page }) => `${text} ${page}`);
-  assert.ok(texts.some((text) => text === "Canary shop/web is stuck: the route was deleted #/rollouts/Canary/shop/web"), texts.join("\n"));
-  assert.ok(texts.some((text) => /^shop\/web: none of 1 pod is ready #\/workloads\/shop\/web$/.test(text)), texts.join("\n"));
-  assert.ok(texts.some((text) => /VirtualService shop\/web: IST0101 .*#\/config\/networking.istio.io%2Fv1\/VirtualService\/shop\/web$/.test(text)), texts.join("\n"));
+  assert.ok(
+    texts.some((text) => text === "Canary shop/web is stuck: the route was deleted #/rollouts/Canary/shop/web"),
+    texts.join("\n"),
+  );
+  assert.ok(
+    texts.some((text) => /^shop\/web: none of 1 pod is ready #\/workloads\/shop\/web$/.test(text)),
+    texts.join("\n"),
+  );
+  assert.ok(
+    texts.some((text) =>
+      /VirtualService shop\/web: IST0101 .*#\/config\/networking.istio.io%2Fv1\/VirtualService\/shop\/web$/.test(text),
+    ),
+    texts.join("\n"),
+  );
 });
 
 test("a namespace has its traffic, its health with the reason, and what is wrong in its configuration", () => {
-  const { namespaces } = overviewView(input(objects, [{ from: "bank/pay", to: "shop/web", rate: 4, secured: true }], { messages }), "*", "lab").tables;
+  const { namespaces } = overviewView(
+    input(objects, [{ from: "bank/pay", to: "shop/web", rate: 4, secured: true }], { messages }),
+    "*",
+    "lab",
+  ).tables;
   const { dataPlane, health, reason, requestRate, mutualTlsShare, configErrors } = namespaces["shop"] ?? {};
-  assert.deepEqual([dataPlane, health, reason, requestRate, mutualTlsShare, (configErrors ?? 0) > 0], ["ambient", "failing", "web: none of 1 pod is ready", 4, 1, true]);
+  assert.deepEqual(
+    [dataPlane, health, reason, requestRate, mutualTlsShare, (configErrors ?? 0) > 0],
+    ["ambient", "failing", "web: none of 1 pod is ready", 4, 1, true],
+  );
 });
 
 test("who may not read a namespace is told nothing of it", () => {
   const view = overviewView(input(objects, [], { messages }), new Set(["bank"]), "lab");
-  assert.deepEqual([Object.keys(view.tables.namespaces), Object.keys(view.tables.attention), view.head.rolloutsUnderWay], [["bank"], [], 0]);
+  assert.deepEqual(
+    [Object.keys(view.tables.namespaces), Object.keys(view.tables.attention), view.head.rolloutsUnderWay],
+    [["bank"], [], 0],
+  );
 });
 
 test("a message stands at the line of its field", () => {
   const view = input(objects, [], { messages });
-  const object = findConfig(view.inventory, { apiVersion: "networking.istio.io/v1alpha3", kind: "VirtualService", namespace: "shop", name: "web" });
+  const object = findConfig(view.inventory, {
+    apiVersion: "networking.istio.io/v1alpha3",
+    kind: "VirtualService",
+    namespace: "shop",
+    name: "web",
+  });
   assert.ok(object !== undefined, "the version of the API does not matter");
   const { head, tables } = configView(view, object, "*", true);
   const found = Object.values(tables.messages).find(({ code }) => code === "IST0101");

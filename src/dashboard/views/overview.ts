@@ -13,15 +13,31 @@ import { workloadRow } from "./workload-row.ts";
 /** More than that nobody reads at once. */
 export const maxAttention = 50;
 
-const underWay = new Set(["Planned", "Preflight", "Progressing", "Settling", "Judging", "Soaking", "Retiring", "Waiting", "Paused", "RollingBack", "Stuck"]);
+const underWay = new Set([
+  "Planned",
+  "Preflight",
+  "Progressing",
+  "Settling",
+  "Judging",
+  "Soaking",
+  "Retiring",
+  "Waiting",
+  "Paused",
+  "RollingBack",
+  "Stuck",
+]);
 
 export function overviewView(input: ViewInput, visible: VisibleNamespaces, cluster: string): OverviewView {
   const { inventory, traffic, pilots } = input;
-  const seen = traffic.edges.filter(({ source, destination }) => isVisible(visible, source.namespace) || isVisible(visible, destination.namespace));
+  const seen = traffic.edges.filter(
+    ({ source, destination }) => isVisible(visible, source.namespace) || isVisible(visible, destination.namespace),
+  );
   const entering = seen.filter(({ requestRate }) => requestRate > 0);
   const { requestRate, errorShare, p99Ms } = ratesOf(entering);
   const proxies = pilots.proxies.map(proxyRow).filter(({ namespace }) => isVisible(visible, namespace));
-  const workloads = [...inventory.workloads.values()].filter(({ namespace, role }) => role === "workload" && isVisible(visible, namespace));
+  const workloads = [...inventory.workloads.values()].filter(
+    ({ namespace, role }) => role === "workload" && isVisible(visible, namespace),
+  );
   const missing = missingProxies(input, visible, proxies);
   const rollouts = rolloutsSeen(input, visible);
   const head: OverviewHead = {
@@ -31,20 +47,44 @@ export function overviewView(input: ViewInput, visible: VisibleNamespaces, clust
     requestRate,
     errorShare,
     ...(p99Ms === undefined ? {} : { p99Ms }),
-    proxies: { synced: countOf(proxies, "synced"), stale: countOf(proxies, "stale"), rejected: countOf(proxies, "rejected"), missing: missing.length },
+    proxies: {
+      synced: countOf(proxies, "synced"),
+      stale: countOf(proxies, "stale"),
+      rejected: countOf(proxies, "rejected"),
+      missing: missing.length,
+    },
     workloads: workloads.length,
     rolloutsUnderWay: rollouts.filter(({ status }) => underWay.has(status?.phase ?? "")).length,
   };
   const names = [...inventory.namespaces.keys()].filter((name) => isVisible(visible, name));
   const byNamespace = Map.groupBy(workloads, ({ namespace }) => namespace);
-  const inbound = Map.groupBy(seen, ({ destination, service }) => (destination.namespace === "unknown" ? service.namespace : destination.namespace));
+  const inbound = Map.groupBy(seen, ({ destination, service }) =>
+    destination.namespace === "unknown" ? service.namespace : destination.namespace,
+  );
   const configs = configCounts(input);
   const tags = revisionByTag(inventory);
-  const namespaces = names.map((name) => [name, namespaceRow(name, byNamespace.get(name) ?? [], inbound.get(name) ?? [], configs.get(name), tags, input)] as const);
-  const attention = [...rolloutAttention(rollouts), ...meshAttention(input, proxies, missing), ...workloadAttention(workloads, input), ...configAttention(input, visible)];
+  const namespaces = names.map(
+    (name) =>
+      [
+        name,
+        namespaceRow(name, byNamespace.get(name) ?? [], inbound.get(name) ?? [], configs.get(name), tags, input),
+      ] as const,
+  );
+  const attention = [
+    ...rolloutAttention(rollouts),
+    ...meshAttention(input, proxies, missing),
+    ...workloadAttention(workloads, input),
+    ...configAttention(input, visible),
+  ];
   const order: readonly AttentionRow["level"][] = ["error", "warning", "info"];
   const sorted = attention.toSorted((a, b) => order.indexOf(a.level) - order.indexOf(b.level)).slice(0, maxAttention);
-  return { head, tables: { namespaces: Object.fromEntries(namespaces), attention: Object.fromEntries(sorted.map((row, index) => [String(index).padStart(3, "0"), row])) } };
+  return {
+    head,
+    tables: {
+      namespaces: Object.fromEntries(namespaces),
+      attention: Object.fromEntries(sorted.map((row, index) => [String(index).padStart(3, "0"), row])),
+    },
+  };
 }
 
 function countOf(proxies: readonly LadderProxy[], state: LadderProxy["state"]): number {
@@ -57,20 +97,42 @@ function rolloutsSeen({ inventory }: ViewInput, visible: VisibleNamespaces): Rol
 }
 
 /** Pods that have a proxy which is connected to no control plane, by name; empty where none could be asked. */
-function missingProxies({ inventory, pilots }: ViewInput, visible: VisibleNamespaces, proxies: readonly LadderProxy[]): string[] {
+function missingProxies(
+  { inventory, pilots }: ViewInput,
+  visible: VisibleNamespaces,
+  proxies: readonly LadderProxy[],
+): string[] {
   if (pilots.answered === 0) return [];
   const connected = new Set(proxies.map(({ namespace, pod }) => `${namespace}/${pod}`));
   return [...inventory.workloads.values()]
-    .filter(({ dataPlane, namespace }) => (dataPlane === "sidecar" || dataPlane === "proxy") && isVisible(visible, namespace))
-    .flatMap(({ pods, namespace }) => pods.filter(({ status, metadata }) => status?.phase === "Running" && metadata.deletionTimestamp === undefined).map(({ metadata }) => `${namespace}/${metadata.name ?? ""}`))
+    .filter(
+      ({ dataPlane, namespace }) => (dataPlane === "sidecar" || dataPlane === "proxy") && isVisible(visible, namespace),
+    )
+    .flatMap(({ pods, namespace }) =>
+      pods
+        .filter(({ status, metadata }) => status?.phase === "Running" && metadata.deletionTimestamp === undefined)
+        .map(({ metadata }) => `${namespace}/${metadata.name ?? ""}`),
+    )
     .filter((key) => !connected.has(key));
 }
 
-function namespaceRow(name: string, workloads: readonly Workload[], inbound: readonly TrafficEdge[], configs: { errors: number; warnings: number } | undefined, tags: ReadonlyMap<string, string>, input: ViewInput): NamespaceRow {
+function namespaceRow(
+  name: string,
+  workloads: readonly Workload[],
+  inbound: readonly TrafficEdge[],
+  configs: { errors: number; warnings: number } | undefined,
+  tags: ReadonlyMap<string, string>,
+  input: ViewInput,
+): NamespaceRow {
   const namespace = input.inventory.namespaces.get(name);
   const { requestRate, errorShare, p99Ms, sum } = ratesOf(inbound);
   const rows = workloads.map((workload) => workloadRow(workload, input));
-  const judged: Judged = rows.length === 0 ? { health: "idle", reason: "" } : worst(rows.map((row) => ({ health: row.health, reason: row.reason === "" ? "" : `${row.name}: ${row.reason}` })));
+  const judged: Judged =
+    rows.length === 0
+      ? { health: "idle", reason: "" }
+      : worst(
+          rows.map((row) => ({ health: row.health, reason: row.reason === "" ? "" : `${row.name}: ${row.reason}` })),
+        );
   const secured = mutualTlsShare(sum);
   const planes = workloads.map(({ dataPlane }) => dataPlane);
   return {
@@ -125,9 +187,12 @@ function rolloutAttention(rollouts: readonly Rollout[]): AttentionRow[] {
     const who = `${kind} ${namespace === "" ? "" : `${namespace}/`}${name}`;
     const page = rolloutLink(rollout);
     if (phase === "Stuck") return [{ level: "error", text: `${who} is stuck: ${message}`, page }];
-    if (phase === "RollingBack") return [{ level: "error", text: `${who} is being rolled back: ${cause === "" ? message : cause}`, page }];
-    if (phase === "Paused") return [{ level: "warning", text: `${who} waits for a person: ${message === "" ? step : message}`, page }];
-    if (phase === "RolledBack") return [{ level: "warning", text: `${who} was rolled back: ${cause === "" ? message : cause}`, page }];
+    if (phase === "RollingBack")
+      return [{ level: "error", text: `${who} is being rolled back: ${cause === "" ? message : cause}`, page }];
+    if (phase === "Paused")
+      return [{ level: "warning", text: `${who} waits for a person: ${message === "" ? step : message}`, page }];
+    if (phase === "RolledBack")
+      return [{ level: "warning", text: `${who} was rolled back: ${cause === "" ? message : cause}`, page }];
     if (phase === "Waiting") return [{ level: "info", text: `${who} waits: ${message}`, page }];
     return [];
   });
@@ -139,13 +204,35 @@ const namedProxies = 5;
 function meshAttention(input: ViewInput, proxies: readonly LadderProxy[], missing: readonly string[]): AttentionRow[] {
   const page = link("ladder");
   const rejected = proxies.filter(({ state }) => state === "rejected");
-  const rows: AttentionRow[] = rejected.slice(0, namedProxies).map(({ namespace, pod, reason }) => ({ level: "error", text: `proxy ${namespace}/${pod} rejects its configuration: ${reason}`, page }));
-  if (rejected.length > namedProxies) rows.push({ level: "error", text: `${rejected.length - namedProxies} more proxies reject their configuration`, page });
-  if (missing.length > 0) rows.push({ level: "warning", text: `${missing.length} ${missing.length === 1 ? "proxy is" : "proxies are"} connected to no control plane: ${missing.slice(0, namedProxies).join(", ")}`, page });
-  for (const { namespace, name, readyPods, wantedPods } of controlPlanes(input.inventory)) if (readyPods === 0 && wantedPods > 0) rows.push({ level: "error", text: `control plane ${namespace}/${name} has no pod that is ready`, page });
+  const rows: AttentionRow[] = rejected.slice(0, namedProxies).map(({ namespace, pod, reason }) => ({
+    level: "error",
+    text: `proxy ${namespace}/${pod} rejects its configuration: ${reason}`,
+    page,
+  }));
+  if (rejected.length > namedProxies)
+    rows.push({
+      level: "error",
+      text: `${rejected.length - namedProxies} more proxies reject their configuration`,
+      page,
+    });
+  if (missing.length > 0)
+    rows.push({
+      level: "warning",
+      text: `${missing.length} ${missing.length === 1 ? "proxy is" : "proxies are"} connected to no control plane: ${missing.slice(0, namedProxies).join(", ")}`,
+      page,
+    });
+  for (const { namespace, name, readyPods, wantedPods } of controlPlanes(input.inventory))
+    if (readyPods === 0 && wantedPods > 0)
+      rows.push({ level: "error", text: `control plane ${namespace}/${name} has no pod that is ready`, page });
   const upgrade = latestUpgrade(input.inventory.objects.upgrades);
-  if (upgrade?.status?.phase === "Progressing") rows.push({ level: "info", text: `MeshUpgrade ${upgrade.metadata.name ?? ""} is under way: ${upgrade.status.message}`, page: rolloutLink(upgrade) });
-  for (const { name, ok, problem } of input.sources) if (!ok) rows.push({ level: "warning", text: `${name}: ${problem ?? "away"}`, page: link("overview") });
+  if (upgrade?.status?.phase === "Progressing")
+    rows.push({
+      level: "info",
+      text: `MeshUpgrade ${upgrade.metadata.name ?? ""} is under way: ${upgrade.status.message}`,
+      page: rolloutLink(upgrade),
+    });
+  for (const { name, ok, problem } of input.sources)
+    if (!ok) rows.push({ level: "warning", text: `${name}: ${problem ?? "away"}`, page: link("overview") });
   return rows;
 }
 
@@ -153,13 +240,27 @@ function workloadAttention(workloads: readonly Workload[], input: ViewInput): At
   return workloads.flatMap((workload): AttentionRow[] => {
     const { health, reason, requestRate, errorShare } = workloadRow(workload, input);
     if (health !== "failing" && health !== "degraded") return [];
-    const traffic = requestRate > 0 && !reason.includes("requests") && errorShare > 0 ? `, ${percentText(errorShare)} of its requests fail` : "";
-    return [{ level: health === "failing" ? "error" : "warning", text: `${workload.key}: ${reason}${traffic}`, page: link("workloads", workload.namespace, workload.name) }];
+    const traffic =
+      requestRate > 0 && !reason.includes("requests") && errorShare > 0
+        ? `, ${percentText(errorShare)} of its requests fail`
+        : "";
+    return [
+      {
+        level: health === "failing" ? "error" : "warning",
+        text: `${workload.key}: ${reason}${traffic}`,
+        page: link("workloads", workload.namespace, workload.name),
+      },
+    ];
   });
 }
 
 function configAttention({ messages, inventory }: ViewInput, visible: VisibleNamespaces): AttentionRow[] {
-  const versions = new Map(inventory.objects.configs.map((object) => [`${object.kind ?? ""} ${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`, object.apiVersion ?? ""]));
+  const versions = new Map(
+    inventory.objects.configs.map((object) => [
+      `${object.kind ?? ""} ${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`,
+      object.apiVersion ?? "",
+    ]),
+  );
   return [...messages.byObject].flatMap(([key, found]): AttentionRow[] => {
     const error = found.find(({ level }) => level === "Error");
     const [groupKind = "", place = ""] = key.split(" ");
@@ -168,6 +269,12 @@ function configAttention({ messages, inventory }: ViewInput, visible: VisibleNam
     const apiVersion = versions.get(`${kind} ${place}`);
     if (error === undefined || !isVisible(visible, namespace)) return [];
     const page = apiVersion === undefined ? link("config") : link("config", apiVersion, kind, namespace, name);
-    return [{ level: "error", text: `${kind} ${namespace === "" ? "" : `${namespace}/`}${name}: ${error.code} ${error.text}`, page }];
+    return [
+      {
+        level: "error",
+        text: `${kind} ${namespace === "" ? "" : `${namespace}/`}${name}: ${error.code} ${error.text}`,
+        page,
+      },
+    ];
   });
 }

@@ -4,7 +4,11 @@ import { isNamed, type TrafficEdge } from "./traffic.ts";
 import { isVisible, type VisibleNamespaces } from "./view-input.ts";
 
 /** One row for each other end, service and protocol. */
-export function peerRows(edges: readonly TrafficEdge[], end: "source" | "destination", visible: VisibleNamespaces): Record<string, PeerRow> {
+export function peerRows(
+  edges: readonly TrafficEdge[],
+  end: "source" | "destination",
+  visible: VisibleNamespaces,
+): Record<string, PeerRow> {
   const groups = Map.groupBy(edges, (edge) => {
     const { namespace, workload } = edge[end];
     const peer = isNamed(edge[end]) && isVisible(visible, namespace) ? `${namespace}/${workload}` : "unknown";
@@ -15,10 +19,28 @@ export function peerRows(edges: readonly TrafficEdge[], end: "source" | "destina
       const [first] = parts;
       if (first === undefined) return [];
       const isKnown = !key.startsWith("unknown ");
-      const nodeOf = (side: "source" | "destination"): string => (side === end && !isKnown ? "unknown" : `workload ${first[side].namespace}/${first[side].workload}`);
+      const nodeOf = (side: "source" | "destination"): string =>
+        side === end && !isKnown ? "unknown" : `workload ${first[side].namespace}/${first[side].workload}`;
       const peerNamespace = isKnown ? first[end].namespace : "";
-      const peerName = isKnown ? first[end].workload : end === "destination" && first.service.host !== "unknown" && !isNamed(first[end]) && serviceText(first, visible) !== "" ? first.service.host : "unknown";
-      const row: PeerRow = { from: nodeOf("source"), to: nodeOf("destination"), protocol: first.protocol, ...edgeNumbers(parts), service: serviceText(first, visible), route: "", peer: isKnown ? `${peerNamespace}/${peerName}` : peerName, peerNamespace, peerName };
+      const peerName = isKnown
+        ? first[end].workload
+        : end === "destination" &&
+            first.service.host !== "unknown" &&
+            !isNamed(first[end]) &&
+            serviceText(first, visible) !== ""
+          ? first.service.host
+          : "unknown";
+      const row: PeerRow = {
+        from: nodeOf("source"),
+        to: nodeOf("destination"),
+        protocol: first.protocol,
+        ...edgeNumbers(parts),
+        service: serviceText(first, visible),
+        route: "",
+        peer: isKnown ? `${peerNamespace}/${peerName}` : peerName,
+        peerNamespace,
+        peerName,
+      };
       return [[key, row] as const];
     }),
   );

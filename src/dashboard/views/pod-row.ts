@@ -27,7 +27,9 @@ export function podRow(pod: Pod, all: readonly Pod[]): PodRow {
 /** As kubectl says it. */
 function podState({ metadata, status }: Pod): string {
   if (metadata.deletionTimestamp !== undefined) return "Terminating";
-  const initial = (status?.initContainerStatuses ?? []).find(({ ready, state }) => !ready && state?.running === undefined && state?.terminated?.exitCode !== 0);
+  const initial = (status?.initContainerStatuses ?? []).find(
+    ({ ready, state }) => !ready && state?.running === undefined && state?.terminated?.exitCode !== 0,
+  );
   const initialReason = initial?.state?.waiting?.reason ?? initial?.state?.terminated?.reason;
   if (initialReason !== undefined && initialReason !== "PodInitializing") return `Init:${initialReason}`;
   for (const { state } of status?.containerStatuses ?? []) {
@@ -43,7 +45,12 @@ function ztunnelText(pod: Pod, all: readonly Pod[]): string {
   if (redirection === "pending") return "none yet: its node's agent has not enrolled it";
   if (redirection !== "enabled") return "";
   const owner = annotations[ztunnelOwnerAnnotation] ?? "default";
-  const found = all.find(({ metadata, spec }) => metadata.labels?.["app"] === "ztunnel" && spec?.nodeName === pod.spec?.nodeName && (metadata.labels["istio.io/rev"] ?? "default") === owner);
+  const found = all.find(
+    ({ metadata, spec }) =>
+      metadata.labels?.["app"] === "ztunnel" &&
+      spec?.nodeName === pod.spec?.nodeName &&
+      (metadata.labels["istio.io/rev"] ?? "default") === owner,
+  );
   if (found === undefined) return `${owner}, of which none runs on ${pod.spec?.nodeName ?? "its node"}`;
   return isReadyPod(found) ? keyOf(found) : `${keyOf(found)}, not ready`;
 }

@@ -8,17 +8,37 @@ type TypeState = ConnectedProxy["types"][string];
 const maxReason = 400;
 
 /** A connected proxy by what it has acknowledged. */
-export function proxyRow({ id, type, namespace, node, version, revision, connectedAt, types }: ConnectedProxy): LadderProxy {
+export function proxyRow({
+  id,
+  type,
+  namespace,
+  node,
+  version,
+  revision,
+  connectedAt,
+  types,
+}: ConnectedProxy): LadderProxy {
   const { pod, home } = podOf(id, namespace);
   const connectedAtMs = timeMs(connectedAt);
-  return { pod, namespace: home, type: typeOf(type), revision, version, node, ...stateOf(types), ...(connectedAtMs === undefined ? {} : { connectedAtMs }) };
+  return {
+    pod,
+    namespace: home,
+    type: typeOf(type),
+    revision,
+    version,
+    node,
+    ...stateOf(types),
+    ...(connectedAtMs === undefined ? {} : { connectedAtMs }),
+  };
 }
 
 /** `sidecar~10.0.0.1~pod.namespace~domain` of xDS, or `pod.namespace`. */
 function podOf(id: string, namespace: string): { readonly pod: string; readonly home: string } {
   const name = id.includes("~") ? (id.split("~")[2] ?? "") : id;
   const dot = name.lastIndexOf(".");
-  return dot < 0 ? { pod: name, home: namespace } : { pod: name.slice(0, dot), home: namespace === "" ? name.slice(dot + 1) : namespace };
+  return dot < 0
+    ? { pod: name, home: namespace }
+    : { pod: name.slice(0, dot), home: namespace === "" ? name.slice(dot + 1) : namespace };
 }
 
 function typeOf(type: string): LadderProxy["type"] {
@@ -29,9 +49,26 @@ function typeOf(type: string): LadderProxy["type"] {
 function stateOf(types: ConnectedProxy["types"]): Pick<LadderProxy, "state" | "reason"> {
   const all = Object.entries(types);
   const rejected = all.filter(([, { reason }]) => reason !== null);
-  if (rejected.length > 0) return { state: "rejected", reason: rejected.map(([url, { reason }]) => `${shortTypeOf(url)}: ${reason ?? ""}`).join("; ").slice(0, maxReason) };
+  if (rejected.length > 0)
+    return {
+      state: "rejected",
+      reason: rejected
+        .map(([url, { reason }]) => `${shortTypeOf(url)}: ${reason ?? ""}`)
+        .join("; ")
+        .slice(0, maxReason),
+    };
   const stale = all.filter(([, state]) => isStale(state));
-  if (stale.length > 0) return { state: "stale", reason: stale.map(([url, { sent, acked }]) => `${shortTypeOf(url)}: ${sent} was sent, ${acked === "" ? "none" : acked} is acknowledged`).join("; ").slice(0, maxReason) };
+  if (stale.length > 0)
+    return {
+      state: "stale",
+      reason: stale
+        .map(
+          ([url, { sent, acked }]) =>
+            `${shortTypeOf(url)}: ${sent} was sent, ${acked === "" ? "none" : acked} is acknowledged`,
+        )
+        .join("; ")
+        .slice(0, maxReason),
+    };
   return { state: "synced", reason: "" };
 }
 
@@ -39,7 +76,17 @@ function isStale({ sent, acked }: TypeState): boolean {
   return sent !== "" && sent !== acked;
 }
 
-const shortNames: Readonly<Record<string, string>> = { Cluster: "CDS", Listener: "LDS", ClusterLoadAssignment: "EDS", RouteConfiguration: "RDS", Secret: "SDS", TypedExtensionConfig: "ECDS", Address: "WDS", Authorization: "WADS", NameTable: "NDS" };
+const shortNames: Readonly<Record<string, string>> = {
+  Cluster: "CDS",
+  Listener: "LDS",
+  ClusterLoadAssignment: "EDS",
+  RouteConfiguration: "RDS",
+  Secret: "SDS",
+  TypedExtensionConfig: "ECDS",
+  Address: "WDS",
+  Authorization: "WADS",
+  NameTable: "NDS",
+};
 
 /** `CDS` of a type URL. */
 function shortTypeOf(typeUrl: string): string {

@@ -42,7 +42,8 @@ export function revisionRows(inventory: Inventory, pilots: PilotReports): Record
 /** Which revision a namespace's labels ask for, tags followed; empty where it is in no mesh. */
 export function wantedRevision({ metadata: { labels = {} } }: Namespace, tags: ReadonlyMap<string, string>): string {
   const resolved = (name: string): string => tags.get(name) ?? name;
-  if (labels[istioLabels.dataplaneMode] === "ambient") return labels[ztunnelRevisionLabel] ?? resolved(labels[istioLabels.revision] ?? "default");
+  if (labels[istioLabels.dataplaneMode] === "ambient")
+    return labels[ztunnelRevisionLabel] ?? resolved(labels[istioLabels.revision] ?? "default");
   if (labels[istioLabels.injection] === "disabled") return "";
   const revision = labels[istioLabels.revision];
   if (labels[istioLabels.injection] === "enabled") return resolved("default");

@@ -5,19 +5,36 @@ import { rolloutView } from "./rollout.ts";
 import { rolloutsView } from "./rollouts.ts";
 import { input } from "./testing/small-mesh.ts";
 
-const rates: CheckStatus = { type: "request-success-rate", verdict: "wait", evidence: "canary 1 of 100 failed", statistic: { passes: 0, inner: { gained: { canaryTotal: 100, canaryErrors: 1, stableTotal: 900, stableErrors: 0 } } } };
+const rates: CheckStatus = {
+  type: "request-success-rate",
+  verdict: "wait",
+  evidence: "canary 1 of 100 failed",
+  statistic: { passes: 0, inner: { gained: { canaryTotal: 100, canaryErrors: 1, stableTotal: 900, stableErrors: 0 } } },
+};
 const durations: CheckStatus = {
   type: "request-duration",
   verdict: "pass",
   evidence: "",
-  statistic: { inner: { bounds: [[10, 20, 40]], histograms: { allCanary: { in: 0, counts: [0, 100] }, allStable: { in: 0, counts: [100] } } } },
+  statistic: {
+    inner: {
+      bounds: [[10, 20, 40]],
+      histograms: { allCanary: { in: 0, counts: [0, 100] }, allStable: { in: 0, counts: [100] } },
+    },
+  },
 };
 const canary = {
   apiVersion: "rollout.serin.dev/v1alpha1",
   kind: "Canary",
   metadata: { name: "shop", namespace: "shop", managedFields: [] },
   spec: {
-    target: { httpRoute: { name: "shop", rule: 0, stable: { name: "shop-v1", port: 80 }, canary: { name: "shop-v2", port: 80 } } },
+    target: {
+      httpRoute: {
+        name: "shop",
+        rule: 0,
+        stable: { name: "shop-v1", port: 80 },
+        canary: { name: "shop-v2", port: 80 },
+      },
+    },
     steps: [{ weight: 10 }, { weight: 50 }, { weight: 100 }],
     checks: [{ type: "request-success-rate" }, { type: "request-duration", maxRatio: 1.5 }],
     approvals: [{ step: "step-1", by: "ann", why: "looked at it", at: "2026-06-01T11:50:00Z" }],
@@ -30,27 +47,52 @@ const canary = {
     run: 1,
     weight: 50,
     step: { id: "step-2", title: "50 %", startedAt: "2026-06-01T11:58:00Z", checks: [rates, durations] },
-    completedSteps: [{ id: "step-1", title: "10 %", startedAt: "2026-06-01T11:50:00Z", endedAt: "2026-06-01T11:57:00Z", evidence: ["canary 0 of 200 failed"] }],
-    plannedSteps: [{ id: "step-1", title: "10 %" }, { id: "step-2", title: "50 %" }, { id: "step-3", title: "100 %" }],
+    completedSteps: [
+      {
+        id: "step-1",
+        title: "10 %",
+        startedAt: "2026-06-01T11:50:00Z",
+        endedAt: "2026-06-01T11:57:00Z",
+        evidence: ["canary 0 of 200 failed"],
+      },
+    ],
+    plannedSteps: [
+      { id: "step-1", title: "10 %" },
+      { id: "step-2", title: "50 %" },
+      { id: "step-3", title: "100 %" },
+    ],
     conditions: [],
   },
 } as unknown as Canary;
 const view = rolloutView(input({ canaries: [canary] }), canary, []);
 
 test("steps are done, current or to come, with their weights", () => {
-  assert.deepEqual(Object.values(view.tables.steps).map(({ id, state, weight }) => [id, state, weight]), [["step-1", "done", 10], ["step-2", "current", 50], ["step-3", "to come", 100]]);
+  assert.deepEqual(
+    Object.values(view.tables.steps).map(({ id, state, weight }) => [id, state, weight]),
+    [
+      ["step-1", "done", 10],
+      ["step-2", "current", 50],
+      ["step-3", "to come", 100],
+    ],
+  );
 });
 
 test("a check of rates compares both versions with the rate that has to be ruled out", () => {
   const comparison = view.tables.checks["000"]?.comparison;
-  assert.deepEqual([comparison?.unit, comparison?.canary, comparison?.stable, comparison?.canarySamples, comparison?.stableSamples], ["share", 0.01, 0, 100, 900]);
+  assert.deepEqual(
+    [comparison?.unit, comparison?.canary, comparison?.stable, comparison?.canarySamples, comparison?.stableSamples],
+    ["share", 0.01, 0, 100, 900],
+  );
   // 1 - 0.995 * 0.01^(1/120)
   assert.equal(comparison?.bound?.toFixed(4), "0.0425");
 });
 
 test("a check of durations compares the highest quantile with stable's times the tolerated factor", () => {
   const comparison = view.tables.checks["001"]?.comparison;
-  assert.deepEqual([comparison?.unit, comparison?.canary, comparison?.stable, comparison?.bound?.toFixed(2)], ["ms", 19.9, 9.9, "14.85"]);
+  assert.deepEqual(
+    [comparison?.unit, comparison?.canary, comparison?.stable, comparison?.bound?.toFixed(2)],
+    ["ms", 19.9, 9.9, "14.85"],
+  );
 });
 
 test("a check is explained, and what the engine keeps for itself is not sent", () => {
@@ -60,20 +102,32 @@ test("a check is explained, and what the engine keeps for itself is not sent", (
 });
 
 test("both sides are named for the series of charts; managed fields are left out of the YAML", () => {
-  assert.deepEqual([view.head.canaryBackend, view.head.stableBackend], ["service shop/shop-v2", "service shop/shop-v1"]);
+  assert.deepEqual(
+    [view.head.canaryBackend, view.head.stableBackend],
+    ["service shop/shop-v2", "service shop/shop-v1"],
+  );
   assert.ok(!view.head.yaml.includes("managedFields"));
-  assert.deepEqual(view.head.approvals.map(({ by, atMs }) => [by, atMs]), [["ann", Date.parse("2026-06-01T11:50:00Z")]]);
+  assert.deepEqual(
+    view.head.approvals.map(({ by, atMs }) => [by, atMs]),
+    [["ann", Date.parse("2026-06-01T11:50:00Z")]],
+  );
 });
 
 test("a list has the rollouts of namespaces that may be read, and says what waits for a person", () => {
   const paused = { ...canary, status: { ...canary.status, phase: "Paused" } } as Canary;
-  const rows = (visible: ReadonlySet<string> | "*"): unknown[] => Object.values(rolloutsView(input({ canaries: [paused] }), visible).tables.rollouts).map(({ target, waitsForPerson, weight }) => [target, waitsForPerson, weight]);
+  const rows = (visible: ReadonlySet<string> | "*"): unknown[] =>
+    Object.values(rolloutsView(input({ canaries: [paused] }), visible).tables.rollouts).map(
+      ({ target, waitsForPerson, weight }) => [target, waitsForPerson, weight],
+    );
   assert.deepEqual(rows("*"), [["HTTPRoute shop/shop", true, 50]]);
   assert.deepEqual(rows(new Set(["bank"])), []);
 });
 
 test("a freeze holds by its window or its rule, in its own time zone; one that cannot be read holds", () => {
-  const freeze = (name: string, window: FreezeWindow): Freeze => ({ metadata: { name }, spec: { reason: name, timeZone: "Europe/Berlin", windows: [window], kinds: [], namespaces: [], exceptions: [] } });
+  const freeze = (name: string, window: FreezeWindow): Freeze => ({
+    metadata: { name },
+    spec: { reason: name, timeZone: "Europe/Berlin", windows: [window], kinds: [], namespaces: [], exceptions: [] },
+  });
   const freezes = [
     // The views' time is 14:00 in Berlin, a Monday.
     freeze("now", { start: "2026-06-01T13:00:00", end: "2026-06-01T15:00:00" }),
@@ -85,5 +139,8 @@ test("a freeze holds by its window or its rule, in its own time zone; one that c
   assert.deepEqual([rows["now"]?.active, rows["now"]?.endsAtMs], [true, Date.parse("2026-06-01T13:00:00Z")]);
   assert.deepEqual([rows["mondays"]?.active, rows["mondays"]?.endsAtMs], [true, Date.parse("2026-06-01T13:00:00Z")]);
   assert.deepEqual([rows["later"]?.active, rows["later"]?.nextAtMs], [false, Date.parse("2026-06-02T11:00:00Z")]);
-  assert.deepEqual([rows["broken"]?.active, rows["broken"]?.reason.startsWith("broken (its rule cannot be read")], [true, true]);
+  assert.deepEqual(
+    [rows["broken"]?.active, rows["broken"]?.reason.startsWith("broken (its rule cannot be read")],
+    [true, true],
+  );
 });

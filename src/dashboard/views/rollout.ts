@@ -1,6 +1,14 @@
 import { stringify } from "yaml";
 import type { RolloutActionOffer, RolloutCheck, RolloutStep, RolloutView } from "../../api/dashboard/index.ts";
-import { canaryKind, checkKind, explainCheck, meshUpgradeKind, type CheckSpec, type CheckStatus, type DecisionRecord } from "../../api/serin/index.ts";
+import {
+  canaryKind,
+  checkKind,
+  explainCheck,
+  meshUpgradeKind,
+  type CheckSpec,
+  type CheckStatus,
+  type DecisionRecord,
+} from "../../api/serin/index.ts";
 import { comparisonOf } from "./check-comparison.ts";
 import { eventRows } from "./events.ts";
 import type { Inventory } from "./inventory.ts";
@@ -25,11 +33,21 @@ export function findRollout({ objects }: Inventory, { kind, namespace, name }: R
 }
 
 /** One rollout with its steps, checks and evidence; `actions` are what the reader may order. */
-export function rolloutView({ atMs, sources, inventory }: ViewInput, rollout: Rollout, actions: readonly RolloutActionOffer[]): RolloutView {
+export function rolloutView(
+  { atMs, sources, inventory }: ViewInput,
+  rollout: Rollout,
+  actions: readonly RolloutActionOffer[],
+): RolloutView {
   const { status, metadata } = rollout;
   const sides = isUpgrade(rollout) ? undefined : comparedSides(rollout, inventory);
   const weights = weightsOf(rollout);
-  const journal = inventory.objects.journals.find(({ metadata: { name } }) => name === [rolloutRow(rollout).kind.toLowerCase(), metadata.namespace, metadata.name].filter((part) => part !== undefined && part !== "").join("."));
+  const journal = inventory.objects.journals.find(
+    ({ metadata: { name } }) =>
+      name ===
+      [rolloutRow(rollout).kind.toLowerCase(), metadata.namespace, metadata.name]
+        .filter((part) => part !== undefined && part !== "")
+        .join("."),
+  );
   return {
     head: {
       atMs,
@@ -38,7 +56,12 @@ export function rolloutView({ atMs, sources, inventory }: ViewInput, rollout: Ro
       run: status?.run ?? 0,
       ...(status?.step === undefined ? {} : { currentStep: status.step }),
       ...(status?.undo === undefined ? {} : { undo: status.undo }),
-      approvals: (rollout.spec.approvals ?? []).map(({ step, by, why, at }) => ({ step, by, why, atMs: timeMs(at) ?? 0 })),
+      approvals: (rollout.spec.approvals ?? []).map(({ step, by, why, at }) => ({
+        step,
+        by,
+        why,
+        atMs: timeMs(at) ?? 0,
+      })),
       actions,
       canaryBackend: sides === undefined ? "" : backendText(sides.canary),
       stableBackend: sides === undefined ? "" : backendText(sides.stable),
@@ -48,12 +71,20 @@ export function rolloutView({ atMs, sources, inventory }: ViewInput, rollout: Ro
       steps: stepRows(rollout, weights),
       checks: checkRows(rollout, inventory, weights),
       decisions: decisionRows(journal?.decisions ?? []),
-      events: eventRows(inventory.objects.events, ({ involvedObject: of }) => of.kind === rolloutRow(rollout).kind && of.name === metadata.name && (of.namespace ?? "") === (metadata.namespace ?? "")),
+      events: eventRows(
+        inventory.objects.events,
+        ({ involvedObject: of }) =>
+          of.kind === rolloutRow(rollout).kind &&
+          of.name === metadata.name &&
+          (of.namespace ?? "") === (metadata.namespace ?? ""),
+      ),
     },
   };
 }
 
-export function withoutManagedFields<Meta extends { managedFields?: unknown }>(metadata: Meta): Omit<Meta, "managedFields"> {
+export function withoutManagedFields<Meta extends { managedFields?: unknown }>(
+  metadata: Meta,
+): Omit<Meta, "managedFields"> {
   const { managedFields: _left, ...kept } = metadata;
   return kept;
 }
@@ -61,18 +92,33 @@ export function withoutManagedFields<Meta extends { managedFields?: unknown }>(m
 /** By a step's id, the percentage that it sends to the canary. */
 function weightsOf(rollout: Rollout): ReadonlyMap<string, number> {
   const weights = new Map<string, number>();
-  if (!isUpgrade(rollout)) for (const [index, { weight }] of (rollout.spec.steps ?? []).entries()) if (weight !== undefined) weights.set(`step-${index + 1}`, weight);
+  if (!isUpgrade(rollout))
+    for (const [index, { weight }] of (rollout.spec.steps ?? []).entries())
+      if (weight !== undefined) weights.set(`step-${index + 1}`, weight);
   return weights;
 }
 
 function stepRows({ status, ...rollout }: Rollout, weights: ReadonlyMap<string, number>): Record<string, RolloutStep> {
   const completed = new Map((status?.completedSteps ?? []).map((step) => [step.id, step]));
-  const planned = status?.plannedSteps ?? [...[...completed.values()].map(({ id, title }) => ({ id, title })), ...(status?.step === undefined || completed.has(status.step.id) ? [] : [{ id: status.step.id, title: status.step.title }])];
+  const planned = status?.plannedSteps ?? [
+    ...[...completed.values()].map(({ id, title }) => ({ id, title })),
+    ...(status?.step === undefined || completed.has(status.step.id)
+      ? []
+      : [{ id: status.step.id, title: status.step.title }]),
+  ];
   const rows = planned.map((step, index): [string, RolloutStep] => {
     const done = completed.get(step.id);
     const weight = weights.get(step.id) ?? (rollout.kind === "MeshUpgrade" ? weightInId(step.id) : undefined);
     const state = done !== undefined ? "done" : status?.step?.id === step.id ? "current" : "to come";
-    return [String(index).padStart(3, "0"), { ...step, state, ...(weight === undefined ? {} : { weight }), ...(done === undefined ? {} : { completed: done }) }];
+    return [
+      String(index).padStart(3, "0"),
+      {
+        ...step,
+        state,
+        ...(weight === undefined ? {} : { weight }),
+        ...(done === undefined ? {} : { completed: done }),
+      },
+    ];
   });
   return Object.fromEntries(rows);
 }
@@ -83,7 +129,11 @@ function weightInId(id: string): number | undefined {
   return text === undefined ? undefined : Number(text);
 }
 
-function checkRows(rollout: Rollout, inventory: Inventory, weights: ReadonlyMap<string, number>): Record<string, RolloutCheck> {
+function checkRows(
+  rollout: Rollout,
+  inventory: Inventory,
+  weights: ReadonlyMap<string, number>,
+): Record<string, RolloutCheck> {
   const { status } = rollout;
   if (status?.step === undefined) return {};
   const { id, checks } = status.step;
@@ -93,7 +143,12 @@ function checkRows(rollout: Rollout, inventory: Inventory, weights: ReadonlyMap<
       const spec = specs.get(check.name ?? check.type);
       const comparison = comparisonOf(check, spec, weights.get(id) ?? status.weight);
       const { statistic: _internal, ...shown } = check;
-      const row: RolloutCheck = { ...(shown satisfies CheckStatus), step: id, explanation: spec === undefined ? "" : explainCheck(spec).join(" "), ...(comparison === undefined ? {} : { comparison }) };
+      const row: RolloutCheck = {
+        ...(shown satisfies CheckStatus),
+        step: id,
+        explanation: spec === undefined ? "" : explainCheck(spec).join(" "),
+        ...(comparison === undefined ? {} : { comparison }),
+      };
       return [String(index).padStart(3, "0"), row];
     }),
   );
@@ -103,7 +158,8 @@ function checkRows(rollout: Rollout, inventory: Inventory, weights: ReadonlyMap<
 function specsOf(rollout: Rollout, { objects }: Inventory, stepId: string): ReadonlyMap<string, CheckSpec> {
   const parsed = isUpgrade(rollout) ? meshUpgradeKind.parse?.(rollout).value : canaryKind.parse?.(rollout).value;
   if (parsed === undefined) return new Map();
-  const ofSteps = "steps" in parsed.spec ? parsed.spec.steps.filter((_, index) => stepId === `step-${index + 1}`) : parsed.spec.waves;
+  const ofSteps =
+    "steps" in parsed.spec ? parsed.spec.steps.filter((_, index) => stepId === `step-${index + 1}`) : parsed.spec.waves;
   const specs = [...parsed.spec.checks, ...ofSteps.flatMap(({ checks }) => checks)];
   return new Map(
     specs.map((spec) => {
@@ -111,12 +167,19 @@ function specsOf(rollout: Rollout, { objects }: Inventory, stepId: string): Read
       const { name, namespace = rollout.metadata.namespace ?? "" } = spec.ref;
       const found = objects.checks.find(({ metadata }) => metadata.name === name && metadata.namespace === namespace);
       const own = found === undefined ? undefined : checkKind.parse?.(found).value?.spec;
-      return [spec.name ?? name, own === undefined ? spec : { ...own, name: spec.name ?? name, dryRun: spec.dryRun === true || own.dryRun === true }] as const;
+      return [
+        spec.name ?? name,
+        own === undefined
+          ? spec
+          : { ...own, name: spec.name ?? name, dryRun: spec.dryRun === true || own.dryRun === true },
+      ] as const;
     }),
   );
 }
 
 function decisionRows(decisions: readonly DecisionRecord[]): Record<string, DecisionRecord> {
   const first = Math.max(0, decisions.length - maxListedDecisions);
-  return Object.fromEntries(decisions.slice(first).map((decision, index) => [String(first + index).padStart(5, "0"), decision]));
+  return Object.fromEntries(
+    decisions.slice(first).map((decision, index) => [String(first + index).padStart(5, "0"), decision]),
+  );
 }

@@ -1,15 +1,31 @@
 import type { FreezeRow, RolloutRow, RolloutsView } from "../../api/dashboard/index.ts";
 import { messageOf } from "../../base/index.ts";
 import { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
-import { canaryKind, type Canary, type CanaryTarget, type Freeze, type FreezeWindow, type MeshUpgrade } from "../../api/serin/index.ts";
+import {
+  canaryKind,
+  type Canary,
+  type CanaryTarget,
+  type Freeze,
+  type FreezeWindow,
+  type MeshUpgrade,
+} from "../../api/serin/index.ts";
 import { timeMs } from "./mesh-objects.ts";
 import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 
 /** All rollouts that the reader may see. MeshUpgrades and freezes are those of the inventory: who may not list them has one without. */
 export function rolloutsView({ atMs, sources, inventory }: ViewInput, visible: VisibleNamespaces): RolloutsView {
   const { canaries, upgrades, freezes } = inventory.objects;
-  const rollouts = [...canaries.filter(({ metadata }) => isVisible(visible, metadata.namespace ?? "")), ...upgrades].map((rollout) => [rolloutKey(rollout), rolloutRow(rollout)] as const);
-  return { head: { atMs, sources }, tables: { rollouts: Object.fromEntries(rollouts), freezes: Object.fromEntries(freezes.map((freeze) => [freeze.metadata.name ?? "", freezeRow(freeze, atMs)])) } };
+  const rollouts = [
+    ...canaries.filter(({ metadata }) => isVisible(visible, metadata.namespace ?? "")),
+    ...upgrades,
+  ].map((rollout) => [rolloutKey(rollout), rolloutRow(rollout)] as const);
+  return {
+    head: { atMs, sources },
+    tables: {
+      rollouts: Object.fromEntries(rollouts),
+      freezes: Object.fromEntries(freezes.map((freeze) => [freeze.metadata.name ?? "", freezeRow(freeze, atMs)])),
+    },
+  };
 }
 
 export type Rollout = Canary | MeshUpgrade;
@@ -54,7 +70,8 @@ function targetText(rollout: Rollout): string {
 function canaryTargetText(target: CanaryTarget, home: string): string {
   if ("httpRoute" in target) return `HTTPRoute ${target.httpRoute.namespace ?? home}/${target.httpRoute.name}`;
   if ("grpcRoute" in target) return `GRPCRoute ${target.grpcRoute.namespace ?? home}/${target.grpcRoute.name}`;
-  if ("virtualService" in target) return `VirtualService ${target.virtualService.namespace ?? home}/${target.virtualService.name}`;
+  if ("virtualService" in target)
+    return `VirtualService ${target.virtualService.namespace ?? home}/${target.virtualService.name}`;
   if ("deployment" in target) return `Deployment ${home}/${target.deployment.name}`;
   if ("services" in target) return `Service ${home}/${target.services.service}`;
   return `${target.namespaces.stable} -> ${target.namespaces.canary}`;
@@ -80,8 +97,17 @@ function freezeRow(freeze: Freeze, atMs: number): FreezeRow {
   try {
     const states = windows.map((window) => stateOf(window, timeZone, atMs));
     const holding = states.filter(({ holds }) => holds);
-    const next = states.filter(({ holds, untilMs }) => !holds && untilMs < atMs + farMs).map(({ untilMs }) => untilMs).sort((a, b) => a - b)[0];
-    return { name, reason, active: holding.length > 0, ...(holding.length === 0 ? {} : { endsAtMs: Math.max(...holding.map(({ untilMs }) => untilMs)) }), ...(next === undefined ? {} : { nextAtMs: next }) };
+    const next = states
+      .filter(({ holds, untilMs }) => !holds && untilMs < atMs + farMs)
+      .map(({ untilMs }) => untilMs)
+      .sort((a, b) => a - b)[0];
+    return {
+      name,
+      reason,
+      active: holding.length > 0,
+      ...(holding.length === 0 ? {} : { endsAtMs: Math.max(...holding.map(({ untilMs }) => untilMs)) }),
+      ...(next === undefined ? {} : { nextAtMs: next }),
+    };
   } catch (error) {
     // As the engine has it: in a time of which nobody knows whether it may be, nothing is changed.
     return { name, reason: `${reason} (its rule cannot be read, so it holds: ${messageOf(error)})`, active: true };

@@ -11,8 +11,19 @@ export function routesOf(inventory: Inventory): RoutePlan {
   let plan = plans.get(inventory);
   if (plan === undefined) {
     const parsed = <Value extends KubernetesObject>(kind: KindDefinition<Value>): Value[] =>
-      inventory.objects.configs.filter((object) => object.kind === kind.kind && object.apiVersion?.startsWith(`${kind.group}/`) === true).flatMap((object) => kind.parse?.(object).value ?? []);
-    plan = routePlan({ virtualServices: parsed(virtualServiceKind), destinationRules: parsed(destinationRuleKind), gateways: parsed(istioGatewayKind), httpRoutes: parsed(httpRouteKind), grpcRoutes: parsed(grpcRouteKind), tlsRoutes: parsed(tlsRouteKind), tcpRoutes: parsed(tcpRouteKind), pods: inventory.objects.pods });
+      inventory.objects.configs
+        .filter((object) => object.kind === kind.kind && object.apiVersion?.startsWith(`${kind.group}/`) === true)
+        .flatMap((object) => kind.parse?.(object).value ?? []);
+    plan = routePlan({
+      virtualServices: parsed(virtualServiceKind),
+      destinationRules: parsed(destinationRuleKind),
+      gateways: parsed(istioGatewayKind),
+      httpRoutes: parsed(httpRouteKind),
+      grpcRoutes: parsed(grpcRouteKind),
+      tlsRoutes: parsed(tlsRouteKind),
+      tcpRoutes: parsed(tcpRouteKind),
+      pods: inventory.objects.pods,
+    });
     plans.set(inventory, plan);
   }
   return plan;

@@ -13,7 +13,10 @@ export function serviceRow(record: ServiceRecord, { traffic }: Pick<ViewInput, "
     name: metadata.name ?? "",
     type: spec?.type ?? "ClusterIP",
     clusterIp: spec?.clusterIP ?? "",
-    ports: (spec?.ports ?? []).map(({ name, port, protocol, appProtocol }) => `${port}${protocol === undefined || protocol === "TCP" ? "" : `/${protocol}`}${name === undefined ? "" : ` ${name}`}${appProtocol === undefined ? "" : ` ${appProtocol}`}`),
+    ports: (spec?.ports ?? []).map(
+      ({ name, port, protocol, appProtocol }) =>
+        `${port}${protocol === undefined || protocol === "TCP" ? "" : `/${protocol}`}${name === undefined ? "" : ` ${name}`}${appProtocol === undefined ? "" : ` ${appProtocol}`}`,
+    ),
     endpointsReady: record.endpointsReady,
     endpoints: record.endpoints,
     health: judged.health,
@@ -27,7 +30,10 @@ export function serviceRow(record: ServiceRecord, { traffic }: Pick<ViewInput, "
 
 function endpointHealth({ service, endpoints, endpointsReady, workloads }: ServiceRecord): Judged {
   if (service.spec?.selector === undefined && endpoints === 0) return { health: "unknown", reason: "" };
-  if (endpoints === 0) return { health: "idle", reason: workloads.length === 0 ? "its selector selects no pods" : "it has no endpoints" };
+  if (endpoints === 0)
+    return { health: "idle", reason: workloads.length === 0 ? "its selector selects no pods" : "it has no endpoints" };
   if (endpointsReady === 0) return { health: "failing", reason: `none of ${endpoints} endpoints is ready` };
-  return endpointsReady < endpoints ? { health: "degraded", reason: `${endpointsReady} of ${endpoints} endpoints are ready` } : { health: "healthy", reason: "" };
+  return endpointsReady < endpoints
+    ? { health: "degraded", reason: `${endpointsReady} of ${endpoints} endpoints are ready` }
+    : { health: "healthy", reason: "" };
 }

@@ -37,5 +37,10 @@ export interface Rates {
 export function ratesOf(edges: readonly TrafficEdge[] = []): Rates {
   const sum = sumTraffic(edges);
   const p99Ms = quantileMs(sum.durations, 0.99);
-  return { requestRate: sum.requestRate, errorShare: shareOf(sum.failureRate, sum.requestRate), ...(p99Ms === undefined ? {} : { p99Ms }), sum };
+  return {
+    requestRate: sum.requestRate,
+    errorShare: shareOf(sum.failureRate, sum.requestRate),
+    ...(p99Ms === undefined ? {} : { p99Ms }),
+    sum,
+  };
 }

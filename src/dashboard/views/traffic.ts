@@ -75,10 +75,19 @@ export function trafficLabels(raw: Readonly<Record<string, string>>): TrafficLab
     const value = raw[name];
     return value === undefined || value === "" ? unknown : value;
   };
-  const endOf = (end: "source" | "destination"): WorkloadEnd => ({ namespace: of(`${end}_workload_namespace`), workload: of(`${end}_workload`), app: of(`${end}_app`), version: of(`${end}_version`) });
+  const endOf = (end: "source" | "destination"): WorkloadEnd => ({
+    namespace: of(`${end}_workload_namespace`),
+    workload: of(`${end}_workload`),
+    app: of(`${end}_app`),
+    version: of(`${end}_version`),
+  });
   const source = endOf("source");
   const destination = endOf("destination");
-  const service = { namespace: of("destination_service_namespace"), name: of("destination_service_name"), host: of("destination_service") };
+  const service = {
+    namespace: of("destination_service_namespace"),
+    name: of("destination_service_name"),
+    host: of("destination_service"),
+  };
   const protocol = raw["request_protocol"] ?? "tcp";
   const pairKey = [source.namespace, source.workload, destination.namespace, destination.workload, protocol].join("\n");
   const security = raw["connection_security_policy"];
@@ -96,7 +105,10 @@ export function trafficLabels(raw: Readonly<Record<string, string>>): TrafficLab
   };
 }
 
-function responseOf(raw: Readonly<Record<string, string>>, protocol: string): Pick<TrafficLabels, "response" | "outcome"> {
+function responseOf(
+  raw: Readonly<Record<string, string>>,
+  protocol: string,
+): Pick<TrafficLabels, "response" | "outcome"> {
   const code = raw["response_code"];
   if (code === undefined || protocol === "tcp") return { response: "", outcome: "success" };
   const flags = raw["response_flags"] ?? "-";
@@ -104,7 +116,8 @@ function responseOf(raw: Readonly<Record<string, string>>, protocol: string): Pi
   const failedCall = protocol === "grpc" && status !== "" && status !== "0";
   const response = `${code}${flags === "-" || flags === "" ? "" : ` ${flags}`}${failedCall ? ` grpc ${status}` : ""}`;
   const number = Number(code);
-  if (number === 0 || number >= 500 || (failedCall && blamesServer.has(status))) return { response, outcome: "failure" };
+  if (number === 0 || number >= 500 || (failedCall && blamesServer.has(status)))
+    return { response, outcome: "failure" };
   return { response, outcome: number >= 400 || failedCall ? "clientError" : "success" };
 }
 
@@ -138,7 +151,10 @@ export function combineTraffic(counted: readonly CountedTraffic[]): TrafficEdge[
   const serversOf = Map.groupBy(servers.values(), ({ labels }) => labels.pairKey);
   const told = new Set([...clients.values()].map(({ labels }) => labels.pairKey));
   const alone = [...servers.values()].filter(({ labels }) => !told.has(labels.pairKey));
-  const edges = [...clients.values(), ...alone].map((sum) => ({ edge: edgeOf(sum, serversOf.get(sum.labels.pairKey) ?? []), ofConnections: sum.labels.ofConnections }));
+  const edges = [...clients.values(), ...alone].map((sum) => ({
+    edge: edgeOf(sum, serversOf.get(sum.labels.pairKey) ?? []),
+    ofConnections: sum.labels.ofConnections,
+  }));
   return withoutCarriers(edges).sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
 }
 
@@ -152,27 +168,54 @@ interface CountedEdge {
  * traffic. What it knows of them (bytes, and whether they are secured) is the requests'.
  */
 function withoutCarriers(all: readonly CountedEdge[]): TrafficEdge[] {
-  const endsOf = ({ source, destination }: TrafficEdge): string => `${source.namespace}/${source.workload} ${destination.namespace}/${destination.workload}`;
-  const requests = Map.groupBy(all.filter(({ edge }) => edge.requestRate > 0), ({ edge }) => endsOf(edge));
-  const carriers = Map.groupBy(all.filter(({ edge, ofConnections }) => ofConnections && edge.requestRate === 0 && requests.has(endsOf(edge))), ({ edge }) => endsOf(edge));
+  const endsOf = ({ source, destination }: TrafficEdge): string =>
+    `${source.namespace}/${source.workload} ${destination.namespace}/${destination.workload}`;
+  const requests = Map.groupBy(
+    all.filter(({ edge }) => edge.requestRate > 0),
+    ({ edge }) => endsOf(edge),
+  );
+  const carriers = Map.groupBy(
+    all.filter(({ edge, ofConnections }) => ofConnections && edge.requestRate === 0 && requests.has(endsOf(edge))),
+    ({ edge }) => endsOf(edge),
+  );
   return all.flatMap(({ edge, ofConnections }) => {
     const carrying = carriers.get(endsOf(edge));
     if (carrying === undefined) return [edge];
     if (ofConnections && edge.requestRate === 0) return [];
     const whole = (requests.get(endsOf(edge)) ?? []).reduce((sum, { edge: { requestRate } }) => sum + requestRate, 0);
     const share = shareOf(edge.requestRate, whole);
-    const sumOf = (field: "byteRate" | "openedRate" | "securedRate" | "unsecuredRate"): number => carrying.reduce((sum, one) => sum + one.edge[field], 0) * share;
+    const sumOf = (field: "byteRate" | "openedRate" | "securedRate" | "unsecuredRate"): number =>
+      carrying.reduce((sum, one) => sum + one.edge[field], 0) * share;
     const isJudged = edge.securedRate + edge.unsecuredRate > 0;
-    return [{ ...edge, byteRate: edge.byteRate + sumOf("byteRate"), openedRate: edge.openedRate + sumOf("openedRate"), ...(isJudged ? {} : { securedRate: sumOf("securedRate"), unsecuredRate: sumOf("unsecuredRate") }) }];
+    return [
+      {
+        ...edge,
+        byteRate: edge.byteRate + sumOf("byteRate"),
+        openedRate: edge.openedRate + sumOf("openedRate"),
+        ...(isJudged ? {} : { securedRate: sumOf("securedRate"), unsecuredRate: sumOf("unsecuredRate") }),
+      },
+    ];
   });
 }
 
 function emptySum(labels: TrafficLabels): Sum {
-  return { labels, responses: new Map(), requestRate: 0, failureRate: 0, clientErrorRate: 0, durations: noDurations, byteRate: 0, openedRate: 0, secured: 0, unsecured: 0 };
+  return {
+    labels,
+    responses: new Map(),
+    requestRate: 0,
+    failureRate: 0,
+    clientErrorRate: 0,
+    durations: noDurations,
+    byteRate: 0,
+    openedRate: 0,
+    secured: 0,
+    unsecured: 0,
+  };
 }
 
 function add(sum: Sum, { labels, requestRate, durations, byteRate, openedRate }: CountedTraffic): void {
-  if (labels.response !== "") sum.responses.set(labels.response, (sum.responses.get(labels.response) ?? 0) + requestRate);
+  if (labels.response !== "")
+    sum.responses.set(labels.response, (sum.responses.get(labels.response) ?? 0) + requestRate);
   sum.requestRate += requestRate;
   if (labels.outcome === "failure") sum.failureRate += requestRate;
   if (labels.outcome === "clientError") sum.clientErrorRate += requestRate;
@@ -210,7 +253,10 @@ function nameOf({ source, service, destination, protocol }: TrafficEdge): string
 }
 
 /** From 0 to 1; undefined where no proxy at the destination has counted. */
-export function mutualTlsShare({ securedRate, unsecuredRate }: Pick<TrafficEdge, "securedRate" | "unsecuredRate">): number | undefined {
+export function mutualTlsShare({
+  securedRate,
+  unsecuredRate,
+}: Pick<TrafficEdge, "securedRate" | "unsecuredRate">): number | undefined {
   const seen = securedRate + unsecuredRate;
   return seen > 0 ? securedRate / seen : undefined;
 }
@@ -222,7 +268,16 @@ export function sumTraffic(edges: readonly TrafficSum[]): TrafficSum {
   const [only] = edges;
   if (only !== undefined && edges.length === 1) return only;
   const responses = new Map<string, number>();
-  const sum = { requestRate: 0, failureRate: 0, clientErrorRate: 0, durations: noDurations, securedRate: 0, unsecuredRate: 0, byteRate: 0, openedRate: 0 };
+  const sum = {
+    requestRate: 0,
+    failureRate: 0,
+    clientErrorRate: 0,
+    durations: noDurations,
+    securedRate: 0,
+    unsecuredRate: 0,
+    byteRate: 0,
+    openedRate: 0,
+  };
   for (const edge of edges) {
     for (const [response, rate] of edge.responses) responses.set(response, (responses.get(response) ?? 0) + rate);
     sum.requestRate += edge.requestRate;

@@ -43,7 +43,10 @@ export function isVisible(visible: VisibleNamespaces, namespace: string): boolea
 
 /** Names with commas between them; empty: all that are visible. */
 export function wantedNamespaces(text: string, visible: VisibleNamespaces): VisibleNamespaces {
-  const names = text.split(",").map((name) => name.trim()).filter((name) => name !== "");
+  const names = text
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
   if (names.length === 0) return visible;
   return new Set(names.filter((name) => isVisible(visible, name)));
 }

@@ -5,15 +5,28 @@ import { noObjects } from "./mesh-objects.ts";
 import { config, input, namespace, service } from "./testing/small-mesh.ts";
 import { visibleMessages } from "./visible-messages.ts";
 
-const virtualService = (home: string, name: string, more: object = {}) => config("networking.istio.io/v1", "VirtualService", home, name, { hosts: ["web.shop.svc.cluster.local"], http: [{ route: [{ destination: { host: "web.shop.svc.cluster.local" } }] }], ...more });
+const virtualService = (home: string, name: string, more: object = {}) =>
+  config("networking.istio.io/v1", "VirtualService", home, name, {
+    hosts: ["web.shop.svc.cluster.local"],
+    http: [{ route: [{ destination: { host: "web.shop.svc.cluster.local" } }] }],
+    ...more,
+  });
 const objects = {
   namespaces: [namespace("shop"), namespace("bank")],
   services: [service("shop", "web", { app: "web" })],
-  configs: [virtualService("shop", "web"), virtualService("bank", "vault"), virtualService("shop", "gated", { gateways: ["entry"] }), config("networking.istio.io/v1", "Gateway", "bank", "entry", { selector: {}, servers: [] })],
+  configs: [
+    virtualService("shop", "web"),
+    virtualService("bank", "vault"),
+    virtualService("shop", "gated", { gateways: ["entry"] }),
+    config("networking.istio.io/v1", "Gateway", "bank", "entry", { selector: {}, servers: [] }),
+  ],
 };
 const messages = configMessagesOf({ ...noObjects, ...objects }, new Set());
 const { inventory } = input(objects);
-const textsOf = (visible: Parameters<typeof visibleMessages>[2], name: string): string => (visibleMessages(messages, inventory, visible).byObject.get(`networking.istio.io/VirtualService shop/${name}`) ?? []).map(({ code, text }) => `${code} ${text}`).join("\n");
+const textsOf = (visible: Parameters<typeof visibleMessages>[2], name: string): string =>
+  (visibleMessages(messages, inventory, visible).byObject.get(`networking.istio.io/VirtualService shop/${name}`) ?? [])
+    .map(({ code, text }) => `${code} ${text}`)
+    .join("\n");
 
 test("messages name no objects of namespaces that may not be read", () => {
   assert.match(textsOf("*", "web"), /IST0109 .*bank\/vault.*shop\/web/);
@@ -27,6 +40,10 @@ test("messages name no objects of namespaces that may not be read", () => {
 
 test("what the object itself names is told", () => {
   const own = { ...objects, configs: [virtualService("shop", "gated", { gateways: ["bank/none"] })] };
-  const found = visibleMessages(configMessagesOf({ ...noObjects, ...own }, new Set()), input(own).inventory, new Set(["shop"]));
+  const found = visibleMessages(
+    configMessagesOf({ ...noObjects, ...own }, new Set()),
+    input(own).inventory,
+    new Set(["shop"]),
+  );
   assert.match(JSON.stringify([...found.byObject]), /bank\/none/);
 });

@@ -8,7 +8,11 @@ const known = new WeakMap<ConfigMessages, WeakMap<ReadonlySet<string>, ConfigMes
  * The messages as who may read these namespaces is told them: the analyzer knows the whole mesh, and names objects of other namespaces
  * that a visible one conflicts with, or might have meant. What the object itself names is no secret to who may read it.
  */
-export function visibleMessages(messages: ConfigMessages, inventory: Inventory, visible: VisibleNamespaces): ConfigMessages {
+export function visibleMessages(
+  messages: ConfigMessages,
+  inventory: Inventory,
+  visible: VisibleNamespaces,
+): ConfigMessages {
   if (visible === "*") return messages;
   let bySet = known.get(messages);
   if (bySet === undefined) known.set(messages, (bySet = new WeakMap()));
@@ -17,18 +21,30 @@ export function visibleMessages(messages: ConfigMessages, inventory: Inventory, 
   return made;
 }
 
-function withoutHidden({ byObject, ofMesh }: ConfigMessages, { namespaces, objects }: Inventory, visible: ReadonlySet<string>): ConfigMessages {
+function withoutHidden(
+  { byObject, ofMesh }: ConfigMessages,
+  { namespaces, objects }: Inventory,
+  visible: ReadonlySet<string>,
+): ConfigMessages {
   const hidden = new Set([...namespaces.keys()].filter((name) => !visible.has(name)));
   if (hidden.size === 0) return { byObject, ofMesh };
   const own = new Map(objects.configs.map((object) => [configKey(object), object]));
   const told = (key: string | undefined, message: FoundMessage): FoundMessage => {
     const object = key === undefined ? undefined : own.get(key);
     let written: string | undefined;
-    const isSecret = (name: string): boolean => hidden.has(name) && !(written ??= JSON.stringify(object?.["spec"] ?? "")).includes(name);
+    const isSecret = (name: string): boolean =>
+      hidden.has(name) && !(written ??= JSON.stringify(object?.["spec"] ?? "")).includes(name);
     const text = message.text
-      .replaceAll(/([\w-]+)\/[\w.-]*\w/g, (place, namespace: string) => (isSecret(namespace) ? "an object that you may not see" : place))
-      .replace(/(there is one in )(.*)$/, (advice, start: string, rest: string) => (rest.split(/[^\w-]+/).some(isSecret) ? `${start}a namespace that you may not see` : advice));
+      .replaceAll(/([\w-]+)\/[\w.-]*\w/g, (place, namespace: string) =>
+        isSecret(namespace) ? "an object that you may not see" : place,
+      )
+      .replace(/(there is one in )(.*)$/, (advice, start: string, rest: string) =>
+        rest.split(/[^\w-]+/).some(isSecret) ? `${start}a namespace that you may not see` : advice,
+      );
     return text === message.text ? message : { ...message, text };
   };
-  return { byObject: new Map([...byObject].map(([key, found]) => [key, found.map((message) => told(key, message))])), ofMesh: ofMesh.map((message) => told(undefined, message)) };
+  return {
+    byObject: new Map([...byObject].map(([key, found]) => [key, found.map((message) => told(key, message))])),
+    ofMesh: ofMesh.map((message) => told(undefined, message)),
+  };
 }

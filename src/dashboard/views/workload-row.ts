@@ -8,8 +8,13 @@ import type { ViewInput } from "./view-input.ts";
 export function workloadRow(workload: Workload, { traffic }: Pick<ViewInput, "traffic">): WorkloadRow {
   const index = trafficIndex(traffic);
   const isGateway = workload.role === "gateway";
-  const { requestRate, errorShare, p99Ms, sum } = ratesOf((isGateway ? index.outbound : index.inbound).get(workload.key));
-  const judged = workloadHealth(podHealth(workload.readyPods, workload.wantedPods, workload.pods.length), trafficHealth(requestRate, errorShare, sum.byteRate));
+  const { requestRate, errorShare, p99Ms, sum } = ratesOf(
+    (isGateway ? index.outbound : index.inbound).get(workload.key),
+  );
+  const judged = workloadHealth(
+    podHealth(workload.readyPods, workload.wantedPods, workload.pods.length),
+    trafficHealth(requestRate, errorShare, sum.byteRate),
+  );
   return {
     namespace: workload.namespace,
     name: workload.name,

@@ -15,7 +15,10 @@ import { workloadRow } from "./workload-row.ts";
 export function workloadsView(input: ViewInput, namespaces: string, visible: VisibleNamespaces): WorkloadsView {
   const wanted = wantedNamespaces(namespaces, visible);
   const shown = [...input.inventory.workloads.values()].filter(({ namespace }) => isVisible(wanted, namespace));
-  return { head: { atMs: input.atMs, sources: input.sources }, tables: { workloads: Object.fromEntries(shown.map((workload) => [workload.key, workloadRow(workload, input)])) } };
+  return {
+    head: { atMs: input.atMs, sources: input.sources },
+    tables: { workloads: Object.fromEntries(shown.map((workload) => [workload.key, workloadRow(workload, input)])) },
+  };
 }
 
 export function workloadView(input: ViewInput, workload: Workload, visible: VisibleNamespaces): WorkloadView {
@@ -25,7 +28,9 @@ export function workloadView(input: ViewInput, workload: Workload, visible: Visi
   const ownPods = new Set(pods.map(({ metadata }) => metadata.name));
   const services = (inventory.servicesOf.get(workload.key) ?? []).flatMap((key) => inventory.services.get(key) ?? []);
   const spec = pods.at(-1)?.spec;
-  const proxies = pilots.proxies.map((proxy) => proxyRow(proxy)).filter(({ namespace, pod }) => namespace === workload.namespace && ownPods.has(pod));
+  const proxies = pilots.proxies
+    .map((proxy) => proxyRow(proxy))
+    .filter(({ namespace, pod }) => namespace === workload.namespace && ownPods.has(pod));
   return {
     head: {
       atMs: input.atMs,
@@ -38,12 +43,16 @@ export function workloadView(input: ViewInput, workload: Workload, visible: Visi
       serviceAccount: spec?.serviceAccountName ?? "",
     },
     tables: {
-      pods: Object.fromEntries(pods.slice(0, maxListedPods).map((pod) => [pod.metadata.name ?? "", podRow(pod, inventory.objects.pods)])),
+      pods: Object.fromEntries(
+        pods.slice(0, maxListedPods).map((pod) => [pod.metadata.name ?? "", podRow(pod, inventory.objects.pods)]),
+      ),
       inbound: peerRows(inbound.get(workload.key) ?? [], "source", visible),
       outbound: peerRows(outbound.get(workload.key) ?? [], "destination", visible),
       services: Object.fromEntries(services.map((service) => [service.key, serviceRow(service, input)])),
       configs: configRows(configsOfWorkload(workload, inventory, visible), messages),
-      proxies: Object.fromEntries(proxies.slice(0, maxListedPods).map((proxy) => [`${proxy.namespace}/${proxy.pod}`, proxy])),
+      proxies: Object.fromEntries(
+        proxies.slice(0, maxListedPods).map((proxy) => [`${proxy.namespace}/${proxy.pod}`, proxy]),
+      ),
       events: concerningEvents(inventory.objects.events, workload.namespace, workload.name, ownPods),
     },
   };

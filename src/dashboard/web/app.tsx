@@ -41,7 +41,18 @@ export function App(): JSX.Element {
 
 function Content(): JSX.Element {
   const { session, problem } = useSession();
-  if (session === undefined) return <div class="page">{problem === undefined ? <Loading lines={9} /> : <div class="card"><ProblemBlock problem={problem} /></div>}</div>;
+  if (session === undefined)
+    return (
+      <div class="page">
+        {problem === undefined ? (
+          <Loading lines={9} />
+        ) : (
+          <div class="card">
+            <ProblemBlock problem={problem} />
+          </div>
+        )}
+      </div>
+    );
   // In place of the view: once logged in, the user is where the link led.
   if (session.authentication === "none" || sessionEnded.value !== undefined) return <LoginPage />;
   return (

@@ -1,6 +1,12 @@
 /** Rows of the namespaces that are chosen (with commas between them; empty for all). */
-export function chosenRows<Row>(rows: Readonly<Record<string, Row>>, chosen: string, namespacesOf: (row: Row) => readonly string[]): Readonly<Record<string, Row>> {
+export function chosenRows<Row>(
+  rows: Readonly<Record<string, Row>>,
+  chosen: string,
+  namespacesOf: (row: Row) => readonly string[],
+): Readonly<Record<string, Row>> {
   if (chosen === "") return rows;
   const names = new Set(chosen.split(","));
-  return Object.fromEntries(Object.entries(rows).filter(([, row]) => namespacesOf(row).some((name) => names.has(name))));
+  return Object.fromEntries(
+    Object.entries(rows).filter(([, row]) => namespacesOf(row).some((name) => names.has(name))),
+  );
 }

@@ -3,7 +3,10 @@ import { test } from "node:test";
 import { formatPlace, parsePlace, placeFrom, withQuery } from "./place.ts";
 
 test("a place survives its link, whatever is in its names", () => {
-  const place = { path: ["config", "networking.istio.io/v1", "VirtualService", "shop", "a b"], query: { q: "x&y=1", ns: "shop,bank" } };
+  const place = {
+    path: ["config", "networking.istio.io/v1", "VirtualService", "shop", "a b"],
+    query: { q: "x&y=1", ns: "shop,bank" },
+  };
   assert.deepEqual(parsePlace(formatPlace(place)), place);
 });
 

@@ -17,11 +17,21 @@ const loginNames: ReadonlySet<RequestName> = new Set(["GET /api/session", "POST 
  * Asks the server. Throws a {@link RequestFailure}, also where it cannot be reached; an aborted signal throws the signal's reason.
  * A session that has ended is told to the whole page.
  */
-export async function request<Name extends RequestName>(name: Name, parameters: DashboardRequests[Name]["request"], signal?: AbortSignal): Promise<DashboardRequests[Name]["answer"]> {
+export async function request<Name extends RequestName>(
+  name: Name,
+  parameters: DashboardRequests[Name]["request"],
+  signal?: AbortSignal,
+): Promise<DashboardRequests[Name]["answer"]> {
   const [method = "GET", path = ""] = name.split(" ");
   const url = new URL(path.slice(1), document.baseURI);
   const headers: Record<string, string> = { accept: "application/json" };
-  const options: RequestInit = { method, headers, credentials: "same-origin", cache: "no-store", ...(signal === undefined ? {} : { signal }) };
+  const options: RequestInit = {
+    method,
+    headers,
+    credentials: "same-origin",
+    cache: "no-store",
+    ...(signal === undefined ? {} : { signal }),
+  };
   if (method === "GET") {
     for (const [key, value] of Object.entries(parameters)) url.searchParams.set(key, String(value));
   } else {
@@ -29,7 +39,8 @@ export async function request<Name extends RequestName>(name: Name, parameters: 
     headers["x-serin-csrf"] = session.value?.csrfToken ?? "";
     options.body = JSON.stringify(parameters);
   }
-  if (!loginNames.has(name)) return (await exchangeInSession(url, options, signal)) as DashboardRequests[Name]["answer"];
+  if (!loginNames.has(name))
+    return (await exchangeInSession(url, options, signal)) as DashboardRequests[Name]["answer"];
   const answer = await exchange(url, options, signal);
   setSession(answer as DashboardRequests["GET /api/session"]["answer"], name === "POST /api/logout");
   return answer as DashboardRequests[Name]["answer"];
@@ -40,7 +51,8 @@ async function exchangeInSession(url: URL, options: RequestInit, signal: AbortSi
   try {
     return await exchange(url, options, signal);
   } catch (error) {
-    if (error instanceof RequestFailure && error.problem.code === "logged-out" && !(await goesOnAnonymously())) endSession(error.problem);
+    if (error instanceof RequestFailure && error.problem.code === "logged-out" && !(await goesOnAnonymously()))
+      endSession(error.problem);
     throw error;
   }
 }
@@ -61,11 +73,17 @@ async function exchange(url: URL, options: RequestInit, signal: AbortSignal | un
     body = await response.json().catch(() => undefined);
   } catch (error) {
     if (signal?.aborted === true) throw error;
-    throw new RequestFailure({ code: "unavailable", message: "The dashboard's server does not answer.", hint: "Is `serin dashboard` still running? The page goes on by itself once it is." });
+    throw new RequestFailure({
+      code: "unavailable",
+      message: "The dashboard's server does not answer.",
+      hint: "Is `serin dashboard` still running? The page goes on by itself once it is.",
+    });
   }
   if (response.ok && body !== undefined) return body;
   const { problem } = (body ?? {}) as { problem?: Problem };
-  throw new RequestFailure(problem ?? { code: "internal", message: `The dashboard's server answered ${response.status}.` });
+  throw new RequestFailure(
+    problem ?? { code: "internal", message: `The dashboard's server answered ${response.status}.` },
+  );
 }
 
 /** The problem of whatever was thrown. */

@@ -20,7 +20,10 @@ export function go(link: string): void {
 }
 
 /** Changes parameters of this view. It replaces the history's entry, unless the change is a step that the back button should undo. */
-export function setQuery(changes: Readonly<Record<string, string | undefined>>, how: "replace" | "push" = "replace"): void {
+export function setQuery(
+  changes: Readonly<Record<string, string | undefined>>,
+  how: "replace" | "push" = "replace",
+): void {
   const next = withQuery(current.value, changes);
   const link = formatPlace(next);
   if (link === formatPlace(current.value)) return;

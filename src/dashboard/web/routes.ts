@@ -12,20 +12,60 @@ export interface Route {
 
 export const routes: readonly Route[] = [
   { pattern: "", entry: "overview", load: async () => (await import("./overview/overview-page.tsx")).OverviewPage },
-  { pattern: "overview", entry: "overview", load: async () => (await import("./overview/overview-page.tsx")).OverviewPage },
+  {
+    pattern: "overview",
+    entry: "overview",
+    load: async () => (await import("./overview/overview-page.tsx")).OverviewPage,
+  },
   { pattern: "graph", entry: "graph", load: async () => (await import("./graph/graph-page.tsx")).GraphPage },
   { pattern: "ladder", entry: "ladder", load: async () => (await import("./ladder/ladder-page.tsx")).LadderPage },
-  { pattern: "rollouts", entry: "rollouts", load: async () => (await import("./rollouts/rollouts-page.tsx")).RolloutsPage },
-  { pattern: "rollouts/:kind/:namespace/:name", entry: "rollouts", load: async () => (await import("./rollouts/rollout-page.tsx")).RolloutPage },
+  {
+    pattern: "rollouts",
+    entry: "rollouts",
+    load: async () => (await import("./rollouts/rollouts-page.tsx")).RolloutsPage,
+  },
+  {
+    pattern: "rollouts/:kind/:namespace/:name",
+    entry: "rollouts",
+    load: async () => (await import("./rollouts/rollout-page.tsx")).RolloutPage,
+  },
   // A MeshUpgrade is in no namespace.
-  { pattern: "rollouts/:kind/:name", entry: "rollouts", load: async () => (await import("./rollouts/rollout-page.tsx")).RolloutPage },
-  { pattern: "workloads", entry: "workloads", load: async () => (await import("./inspect/workloads-page.tsx")).WorkloadsPage },
-  { pattern: "workloads/:namespace/:name", entry: "workloads", load: async () => (await import("./inspect/workload-page.tsx")).WorkloadPage },
-  { pattern: "services", entry: "services", load: async () => (await import("./inspect/services-page.tsx")).ServicesPage },
-  { pattern: "services/:namespace/:name", entry: "services", load: async () => (await import("./inspect/service-page.tsx")).ServicePage },
+  {
+    pattern: "rollouts/:kind/:name",
+    entry: "rollouts",
+    load: async () => (await import("./rollouts/rollout-page.tsx")).RolloutPage,
+  },
+  {
+    pattern: "workloads",
+    entry: "workloads",
+    load: async () => (await import("./inspect/workloads-page.tsx")).WorkloadsPage,
+  },
+  {
+    pattern: "workloads/:namespace/:name",
+    entry: "workloads",
+    load: async () => (await import("./inspect/workload-page.tsx")).WorkloadPage,
+  },
+  {
+    pattern: "services",
+    entry: "services",
+    load: async () => (await import("./inspect/services-page.tsx")).ServicesPage,
+  },
+  {
+    pattern: "services/:namespace/:name",
+    entry: "services",
+    load: async () => (await import("./inspect/service-page.tsx")).ServicePage,
+  },
   { pattern: "config", entry: "config", load: async () => (await import("./inspect/configs-page.tsx")).ConfigsPage },
-  { pattern: "config/new", entry: "config", load: async () => (await import("./inspect/config-editor-page.tsx")).ConfigEditorPage },
-  { pattern: "config/:apiVersion/:kind/:namespace/:name", entry: "config", load: async () => (await import("./inspect/config-page.tsx")).ConfigPage },
+  {
+    pattern: "config/new",
+    entry: "config",
+    load: async () => (await import("./inspect/config-editor-page.tsx")).ConfigEditorPage,
+  },
+  {
+    pattern: "config/:apiVersion/:kind/:namespace/:name",
+    entry: "config",
+    load: async () => (await import("./inspect/config-page.tsx")).ConfigPage,
+  },
   { pattern: "audit", entry: "audit", load: async () => (await import("./account/audit-page.tsx")).AuditPage },
   { pattern: "login", entry: "", load: async () => (await import("./account/login-page.tsx")).LoginPage },
 ];
@@ -42,7 +82,9 @@ export const entries = [
 ] as const;
 
 /** The route of a path, with what the path names; undefined where there is none. */
-export function routeOf(path: readonly string[]): { readonly route: Route; readonly parameters: Required<RouteParameters> } | undefined {
+export function routeOf(
+  path: readonly string[],
+): { readonly route: Route; readonly parameters: Required<RouteParameters> } | undefined {
   const segments = path.length === 0 ? [""] : path;
   for (const route of routes) {
     const wanted = route.pattern.split("/");

@@ -1,4 +1,13 @@
-import { Backoff, messageOf, systemClock, systemRandom, transientError, type Clock, type Logger, type Random } from "../../base/index.ts";
+import {
+  Backoff,
+  messageOf,
+  systemClock,
+  systemRandom,
+  transientError,
+  type Clock,
+  type Logger,
+  type Random,
+} from "../../base/index.ts";
 import { createCertificateRequest } from "./certificate-request.ts";
 import type { CertificateAuthority, CertificateSource, WorkloadCertificate } from "./certificate-types.ts";
 import type { RevocationLists } from "./revocation-lists.ts";
@@ -103,7 +112,8 @@ export class CertificateManager implements CertificateSource {
     if (entry === undefined) return;
     this.#entries.delete(identity);
     entry.stop.abort();
-    for (const waiter of entry.waiters) waiter.reject(transientError("certificate-forgotten", `${identity} is no longer needed here`));
+    for (const waiter of entry.waiters)
+      waiter.reject(transientError("certificate-forgotten", `${identity} is no longer needed here`));
   }
 
   /** Fetches anew those that match, spread over so long, so that a CA is not asked by all at once. What is in use stays in use until then. */
@@ -119,7 +129,11 @@ export class CertificateManager implements CertificateSource {
 
   /** Who shows a certificate of one of these roots, in PEM, is trusted besides whom the CA names; takes the place of what was given before. New handshakes see it at once. Throws where one cannot be used, and changes nothing then. */
   trustBesides(roots: readonly string[]): void {
-    const held = [...this.#entries.values()].flatMap((entry) => (entry.certificate === undefined ? [] : [{ entry, certificate: trusting(entry.certificate, roots, this.#options.revocations) }]));
+    const held = [...this.#entries.values()].flatMap((entry) =>
+      entry.certificate === undefined
+        ? []
+        : [{ entry, certificate: trusting(entry.certificate, roots, this.#options.revocations) }],
+    );
     for (const { entry, certificate } of held) entry.certificate = certificate;
     this.#rootsBesides = roots;
   }
@@ -127,7 +141,8 @@ export class CertificateManager implements CertificateSource {
   statuses(): CertificateStatus[] {
     return [...this.#entries].map(([identity, entry]) => ({
       identity,
-      state: entry.certificate === undefined ? (entry.error === undefined ? "Initializing" : "Unavailable") : "Available",
+      state:
+        entry.certificate === undefined ? (entry.error === undefined ? "Initializing" : "Unavailable") : "Available",
       ...(entry.certificate === undefined ? {} : { certificate: entry.certificate }),
       ...(entry.error === undefined ? {} : { error: entry.error }),
     }));
@@ -141,7 +156,13 @@ export class CertificateManager implements CertificateSource {
     let entry = this.#entries.get(identity);
     if (entry !== undefined) return entry;
     this.#evict();
-    entry = { waiters: new Set(), stop: new AbortController(), usedAtMs: this.#clock.steadyMs(), due: false, wake: new AbortController() };
+    entry = {
+      waiters: new Set(),
+      stop: new AbortController(),
+      usedAtMs: this.#clock.steadyMs(),
+      due: false,
+      wake: new AbortController(),
+    };
     this.#entries.set(identity, entry);
     void this.#keep(identity, entry);
     return entry;
@@ -184,7 +205,9 @@ export class CertificateManager implements CertificateSource {
       // A wish to renew that came meanwhile means the certificate before.
       if (entry.due) continue;
       entry.wake = new AbortController();
-      await this.#clock.sleep(Math.min(Math.max(waitMs, 100), maxTimerMs), AbortSignal.any([signal, entry.wake.signal])).catch(() => undefined);
+      await this.#clock
+        .sleep(Math.min(Math.max(waitMs, 100), maxTimerMs), AbortSignal.any([signal, entry.wake.signal]))
+        .catch(() => undefined);
     }
   }
 

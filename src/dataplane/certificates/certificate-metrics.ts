@@ -13,9 +13,16 @@ interface Roots {
 const unknownRoot = "unknown";
 
 /** By which roots a data plane is known, and which it trusts: what a change of the mesh's root waits for. Roots are named by SHA-256, hex. */
-export function addCertificateMetrics(registry: MetricsRegistry, certificates: Pick<CertificateManager, "statuses">): void {
-  const own = registry.gauge("serin_certificates", "Workload certificates in use, by the root that they end at.", ["root"]);
-  const trusted = registry.gauge("serin_trusted_roots", "1 where the holder of each certificate trusts the root.", ["root"]);
+export function addCertificateMetrics(
+  registry: MetricsRegistry,
+  certificates: Pick<CertificateManager, "statuses">,
+): void {
+  const own = registry.gauge("serin_certificates", "Workload certificates in use, by the root that they end at.", [
+    "root",
+  ]);
+  const trusted = registry.gauge("serin_trusted_roots", "1 where the holder of each certificate trusts the root.", [
+    "root",
+  ]);
   const rootsOf = new WeakMap<WorkloadCertificate, Roots>();
   const seen = new Set<string>();
   registry.onCollect(() => {

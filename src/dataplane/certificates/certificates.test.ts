@@ -76,14 +76,19 @@ test("concurrent fetches share one request, failures are repeated, and half of t
 
 test("when the mesh's roots change, certificates are renewed until they say the same, and tell by metrics which roots they hold", async () => {
   const [old, next] = [new FakeCertificateAuthority(), new FakeCertificateAuthority()];
-  const fingerprint = (pem: string): string => new X509Certificate(pem).fingerprint256.replaceAll(":", "").toLowerCase();
+  const fingerprint = (pem: string): string =>
+    new X509Certificate(pem).fingerprint256.replaceAll(":", "").toLowerCase();
   let steadyMs = 0;
-  const clock = { ...systemClock, steadyMs: () => steadyMs, sleep: async (ms: number, signal?: AbortSignal) => {
-    steadyMs += ms > 100_000 ? 0 : ms;
-    // What rotates by itself is long after this test.
-    if (ms > 100_000) await new Promise<void>((resolve) => signal?.addEventListener("abort", () => resolve()));
-    else await new Promise((resolve) => setImmediate(resolve));
-  } };
+  const clock = {
+    ...systemClock,
+    steadyMs: () => steadyMs,
+    sleep: async (ms: number, signal?: AbortSignal) => {
+      steadyMs += ms > 100_000 ? 0 : ms;
+      // What rotates by itself is long after this test.
+      if (ms > 100_000) await new Promise<void>((resolve) => signal?.addEventListener("abort", () => resolve()));
+      else await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
   let behind = 2;
   let file = old.rootPem;
   const sign = async (request: Parameters<FakeCertificateAuthority["sign"]>[0]): Promise<readonly string[]> => {
@@ -96,17 +101,37 @@ test("when the mesh's roots change, certificates are renewed until they say the 
   const registry = new MetricsRegistry();
   addCertificateMetrics(registry, manager);
   const value = (name: string, root: string): number | undefined => {
-    const line = renderPrometheus(registry).split("\n").find((one) => one.startsWith(`${name}{root="${fingerprint(root)}"}`));
+    const line = renderPrometheus(registry)
+      .split("\n")
+      .find((one) => one.startsWith(`${name}{root="${fingerprint(root)}"}`));
     return line === undefined ? undefined : Number(line.split(" ")[1]);
   };
   const before = await manager.fetch(identity);
   const stop = new AbortController();
-  const following = followRoots({ path: "roots", readFile: () => Promise.resolve(file), certificates: manager, clock, log: silentLogger }, stop.signal);
-  assert.deepEqual([value("serin_certificates", old.rootPem), value("serin_trusted_roots", old.rootPem), value("serin_trusted_roots", next.rootPem)], [1, 1, undefined]);
+  const following = followRoots(
+    { path: "roots", readFile: () => Promise.resolve(file), certificates: manager, clock, log: silentLogger },
+    stop.signal,
+  );
+  assert.deepEqual(
+    [
+      value("serin_certificates", old.rootPem),
+      value("serin_trusted_roots", old.rootPem),
+      value("serin_trusted_roots", next.rootPem),
+    ],
+    [1, 1, undefined],
+  );
   file = next.rootPem + old.rootPem;
   while (manager.peek(identity)?.rootsPem === before.rootsPem) await new Promise((resolve) => setImmediate(resolve));
   assert.ok(behind < 0);
-  assert.deepEqual([value("serin_certificates", old.rootPem), value("serin_certificates", next.rootPem), value("serin_trusted_roots", old.rootPem), value("serin_trusted_roots", next.rootPem)], [0, 1, 1, 1]);
+  assert.deepEqual(
+    [
+      value("serin_certificates", old.rootPem),
+      value("serin_certificates", next.rootPem),
+      value("serin_trusted_roots", old.rootPem),
+      value("serin_trusted_roots", next.rootPem),
+    ],
+    [0, 1, 1, 1],
+  );
   stop.abort();
   manager.close();
   await following;

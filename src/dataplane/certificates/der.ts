@@ -54,7 +54,7 @@ export function time(ms: number): Buffer {
 export function children(value: Buffer): Buffer[] {
   const [start, end] = bodyOf(value, 0);
   const pieces: Buffer[] = [];
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const [, next] = bodyOf(value, at);
     pieces.push(value.subarray(at, next));
     at = next;
@@ -86,7 +86,10 @@ function lengthBytes(length: number): number[] {
 }
 
 export function pem(label: string, bytes: Buffer): string {
-  const lines = bytes.toString("base64").replace(/(.{64})/g, "$1\n").trimEnd();
+  const lines = bytes
+    .toString("base64")
+    .replace(/(.{64})/g, "$1\n")
+    .trimEnd();
   return `-----BEGIN ${label}-----\n${lines}\n-----END ${label}-----\n`;
 }
 

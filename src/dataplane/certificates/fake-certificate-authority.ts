@@ -15,7 +15,12 @@ export class FakeCertificateAuthority implements CertificateAuthority {
   readonly #key: KeyObject;
   readonly #clock: Clock;
 
-  constructor(options: { readonly root?: { readonly keyPem: string; readonly certificatePem: string }; readonly clock?: Clock } = {}) {
+  constructor(
+    options: {
+      readonly root?: { readonly keyPem: string; readonly certificatePem: string };
+      readonly clock?: Clock;
+    } = {},
+  ) {
     this.#clock = options.clock ?? systemClock;
     if (options.root !== undefined) {
       this.#key = createPrivateKey(options.root.keyPem);
@@ -38,7 +43,11 @@ export class FakeCertificateAuthority implements CertificateAuthority {
   sign(request: SigningRequest): Promise<readonly string[]> {
     const leaf = this.#certificate(publicKeyOf(request.csrPem), sequence(), request.validitySeconds * 1000, [
       extension(oid.keyUsage, true, der(tag.bitString, Buffer.from([5, 0xa0]))),
-      extension(oid.extendedKeyUsage, false, sequence(objectIdentifier(oid.serverAuth), objectIdentifier(oid.clientAuth))),
+      extension(
+        oid.extendedKeyUsage,
+        false,
+        sequence(objectIdentifier(oid.serverAuth), objectIdentifier(oid.clientAuth)),
+      ),
       subjectAltName(request.identity),
     ]);
     return Promise.resolve([leaf, this.rootPem]);
@@ -62,7 +71,9 @@ export class FakeCertificateAuthority implements CertificateAuthority {
 }
 
 function subject(): Buffer {
-  return sequence(der(tag.set, sequence(objectIdentifier(oid.organization), der(tag.utf8String, Buffer.from("cluster.local")))));
+  return sequence(
+    der(tag.set, sequence(objectIdentifier(oid.organization), der(tag.utf8String, Buffer.from("cluster.local")))),
+  );
 }
 
 function publicKeyOf(csrPem: string): Buffer {
@@ -75,4 +86,3 @@ function publicKeyOf(csrPem: string): Buffer {
   }
   throw userError("csr-invalid", "the certificate request has no public key");
 }
-

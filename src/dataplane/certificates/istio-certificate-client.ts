@@ -49,7 +49,11 @@ export class IstioCertificateClient implements CertificateAuthority {
       });
       return fromBinary(IstioCertificateResponseSchema, answer).certChain;
     } catch (error) {
-      throw transientError("certificate-request", `${endpoint.url} did not sign for ${request.identity}: ${messageOf(error)}`, { cause: error });
+      throw transientError(
+        "certificate-request",
+        `${endpoint.url} did not sign for ${request.identity}: ${messageOf(error)}`,
+        { cause: error },
+      );
     } finally {
       client.close();
     }

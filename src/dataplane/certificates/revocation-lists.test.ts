@@ -24,10 +24,17 @@ function held(identity: string, issued: Issued, revocations?: RevocationLists): 
 async function handshake(client: WorkloadCertificate, server: WorkloadCertificate) {
   const served = Promise.withResolvers<SecureStream | string>();
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
-    secureServer(raw, () => server.context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then(served.resolve, (error: unknown) => served.resolve(String(error)));
+    secureServer(raw, () => server.context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then(
+      served.resolve,
+      (error: unknown) => served.resolve(String(error)),
+    );
   });
   const raw = await connectTcp({ address: "127.0.0.1", port: listener.address.port, timeoutMs: 5000 });
-  const dialed = await secureClient(raw, client.context, { alpn: ["h2"], timeoutMs: 5000, verify: { by: "identities", identities: [] } }).catch((error: unknown) => String(error));
+  const dialed = await secureClient(raw, client.context, {
+    alpn: ["h2"],
+    timeoutMs: 5000,
+    verify: { by: "identities", identities: [] },
+  }).catch((error: unknown) => String(error));
   const accepted = await served.promise;
   listener.close();
   return {
@@ -70,7 +77,10 @@ test("a server refuses a client that is on its authority's list, and a client su
 
 test("an intermediate authority that its own issuer has taken back takes its leaves along", async () => {
   const revocations = new RevocationLists();
-  for (const [serialNumbers, fault] of [[["0d"], /the certificate 0D of "O=test authority 0d" is revoked/], [[], undefined]] as const) {
+  for (const [serialNumbers, fault] of [
+    [["0d"], /the certificate 0D of "O=test authority 0d" is revoked/],
+    [[], undefined],
+  ] as const) {
     revocations.replace(Buffer.from(await root.revoke(...serialNumbers)));
     for (const asServer of [true, false]) {
       const [own, other] = [held(us, ours, revocations), held(them, below)];
@@ -105,7 +115,10 @@ test("a list in DER counts as one in PEM, and what is no list is refused and cha
   const revocations = new RevocationLists();
   const pem = await root.revoke("0b");
   revocations.replace(Buffer.from(pem.replaceAll(/-----.*-----/g, ""), "base64"));
-  assert.throws(() => revocations.replace(Buffer.from("-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n")), /list 1 is no X509 CRL/);
+  assert.throws(
+    () => revocations.replace(Buffer.from("-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n")),
+    /list 1 is no X509 CRL/,
+  );
   assert.throws(() => revocations.replace(Buffer.from([0x30, 0x05, 0x00])), /the list is no X509 CRL/);
   using made = await handshake(held(them, theirs), held(us, ours, revocations));
   assert.match(told(made.server), /is revoked/);
@@ -132,7 +145,12 @@ test("the manager's certificates look at the lists, also after another root is t
   const revocations = new RevocationLists();
   const authority = new FakeCertificateAuthority();
   const manager = new CertificateManager({ authority, log: silentLogger, revocations });
-  const client = workloadCertificate(them, theirs.privateKey, [theirs.certificateChain, theirs.roots], [authority.rootPem]);
+  const client = workloadCertificate(
+    them,
+    theirs.privateKey,
+    [theirs.certificateChain, theirs.roots],
+    [authority.rootPem],
+  );
   try {
     await manager.fetch(us);
     manager.trustBesides([root.roots]);
@@ -151,7 +169,11 @@ test("the file is read at first and whenever it changes; what is wrong or gone l
   const [taken, said]: [string[], string[]] = [[], []];
   const stop = new AbortController();
   const clock: Clock = { ...systemClock, sleep: async () => (texts.length === 0 ? stop.abort() : undefined) };
-  const log = { ...silentLogger, warn: (message: string, fields?: object) => said.push(`${message} ${JSON.stringify(fields)}`), info: (message: string) => said.push(message) };
+  const log = {
+    ...silentLogger,
+    warn: (message: string, fields?: object) => said.push(`${message} ${JSON.stringify(fields)}`),
+    info: (message: string) => said.push(message),
+  };
   const readFile = async (): Promise<Buffer> => {
     const text = texts.shift();
     if (text === undefined) throw Object.assign(new Error("there is no such file"), { code: "ENOENT" });
@@ -162,7 +184,14 @@ test("the file is read at first and whenever it changes; what is wrong or gone l
     taken.push(bytes.toString());
   };
   let reads = 0;
-  await followRevocations({ path: "/crl.pem", readFile, revocations: { replace }, clock, log }, stop.signal, () => (reads += 1));
+  await followRevocations(
+    { path: "/crl.pem", readFile, revocations: { replace }, clock, log },
+    stop.signal,
+    () => (reads += 1),
+  );
   assert.deepEqual([taken, reads], [["one", "two"], 7]);
-  assert.deepEqual(said.map((line) => /no such file|is no list|have changed/.exec(line)?.[0]), ["no such file", "is no list", "no such file", "have changed"]);
+  assert.deepEqual(
+    said.map((line) => /no such file|is no list|have changed/.exec(line)?.[0]),
+    ["no such file", "is no list", "no such file", "have changed"],
+  );
 });

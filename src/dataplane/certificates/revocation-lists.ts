@@ -104,7 +104,8 @@ export class RevocationLists {
     if (named.length === 0) return undefined;
     // Two authorities may have one name, as when a root takes the place of another.
     const authentic = named.filter((list) => list.isSignedBy(issuer.publicKey));
-    if (authentic.length === 0) return `the revocation list of "${oneLine(certificate.issuer)}" is not signed by who issued the certificate`;
+    if (authentic.length === 0)
+      return `the revocation list of "${oneLine(certificate.issuer)}" is not signed by who issued the certificate`;
     if (!authentic.some((list) => list.serialNumbers.has(serialNumber))) return undefined;
     return `the certificate ${certificate.serialNumber} of "${oneLine(certificate.subject === "" ? (certificate.subjectAltName ?? "") : certificate.subject)}" is revoked by "${oneLine(certificate.issuer)}"`;
   }
@@ -123,7 +124,11 @@ export interface RevocationFollowerOptions {
 const lookEveryMs = 2000;
 
 /** Reads a file of revocation lists now, and whenever it changes, until the signal. What was read last stays in force when it is gone or cannot be read. `onRead` is called after the first attempt. */
-export async function followRevocations({ path, readFile, revocations, optional, clock, log }: RevocationFollowerOptions, signal: AbortSignal, onRead: () => void = () => undefined): Promise<void> {
+export async function followRevocations(
+  { path, readFile, revocations, optional, clock, log }: RevocationFollowerOptions,
+  signal: AbortSignal,
+  onRead: () => void = () => undefined,
+): Promise<void> {
   let known: Buffer | undefined;
   let trouble: string | undefined;
   while (!signal.aborted) {
@@ -139,7 +144,8 @@ export async function followRevocations({ path, readFile, revocations, optional,
       }
     } catch (error) {
       const absent = error instanceof Error && "code" in error && error.code === "ENOENT";
-      if (trouble !== messageOf(error) && !(absent && optional === true)) log.warn("the revocation lists cannot be read", { path, error: messageOf(error) });
+      if (trouble !== messageOf(error) && !(absent && optional === true))
+        log.warn("the revocation lists cannot be read", { path, error: messageOf(error) });
       trouble = messageOf(error);
     }
     onRead();
@@ -167,7 +173,9 @@ function readList(der: Buffer, which: string): RevocationList {
     const known = new Map<string, boolean>();
     return {
       issuer: issuer.toString("hex"),
-      serialNumbers: new Set(entries === undefined ? [] : children(entries).map((entry) => serialText(children(entry)[0] ?? missing()))),
+      serialNumbers: new Set(
+        entries === undefined ? [] : children(entries).map((entry) => serialText(children(entry)[0] ?? missing())),
+      ),
       isSignedBy: (key) => {
         const text = key.export({ type: "spki", format: "der" }).toString("base64");
         let answer = known.get(text);
@@ -180,7 +188,11 @@ function readList(der: Buffer, which: string): RevocationList {
       },
     };
   } catch (error) {
-    throw userError("tls-material-invalid", `the revocation lists cannot be used: ${which} is no X509 CRL (${messageOf(error)})`, { cause: error, hint: "look at it by openssl crl -noout -text" });
+    throw userError(
+      "tls-material-invalid",
+      `the revocation lists cannot be used: ${which} is no X509 CRL (${messageOf(error)})`,
+      { cause: error, hint: "look at it by openssl crl -noout -text" },
+    );
   }
 }
 
@@ -191,13 +203,17 @@ function namesOf(certificate: X509Certificate): { readonly issuerName: string; r
 }
 
 function serialText(integer: Buffer): string {
-  return content(integer).toString("hex").replace(/^(?:00)+/, "");
+  return content(integer)
+    .toString("hex")
+    .replace(/^(?:00)+/, "");
 }
 
 /** Who signed a certificate, of those that came with it and of the roots. */
 function issuerOf(certificate: X509Certificate, roots: readonly X509Certificate[]): X509Certificate | undefined {
   const sent = certificate.issuerCertificate;
-  return [...roots, ...(sent === undefined ? [] : [sent])].find((one) => certificate.checkIssued(one) && certificate.verify(one.publicKey));
+  return [...roots, ...(sent === undefined ? [] : [sent])].find(
+    (one) => certificate.checkIssued(one) && certificate.verify(one.publicKey),
+  );
 }
 
 function oneLine(name: string): string {

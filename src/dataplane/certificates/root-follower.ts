@@ -20,7 +20,10 @@ const againMs = [10_000, 15_000, 30_000, 60_000, 120_000];
  * Renews all certificates whenever the mesh's roots change, until the signal: with the answers come the roots to trust, and
  * another root may sign now. Connections are not touched.
  */
-export async function followRoots({ path, readFile, certificates, clock, log }: RootFollowerOptions, signal: AbortSignal): Promise<void> {
+export async function followRoots(
+  { path, readFile, certificates, clock, log }: RootFollowerOptions,
+  signal: AbortSignal,
+): Promise<void> {
   let known: string | undefined;
   let trouble: string | undefined;
   let attempt = 0;

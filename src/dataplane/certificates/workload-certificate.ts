@@ -9,17 +9,29 @@ import type { WorkloadCertificate } from "./certificate-types.ts";
  * Makes a usable certificate of what a CA answered: leaf first, root (or roots) last. Refuses a chain whose leaf does
  * not carry the identity. Who shows a certificate of the roots besides, in PEM, is trusted too; who is on a revocation list is not.
  */
-export function workloadCertificate(identity: string, privateKeyPem: string, chain: readonly string[], rootsBesides: readonly string[] = [], revocations?: RevocationLists): WorkloadCertificate {
+export function workloadCertificate(
+  identity: string,
+  privateKeyPem: string,
+  chain: readonly string[],
+  rootsBesides: readonly string[] = [],
+  revocations?: RevocationLists,
+): WorkloadCertificate {
   const issuedRootsPem = chain.at(-1) ?? "";
   const rootsPem = trustedRoots(issuedRootsPem, rootsBesides);
   const own = chain.slice(0, -1).flatMap(pemBlocks);
   const leafPem = own[0];
   if (leafPem === undefined || pemBlocks(rootsPem).length === 0) {
-    throw transientError("certificate-chain", `the CA answered ${chain.length} certificate(s) for ${identity}, where leaf and root were expected`);
+    throw transientError(
+      "certificate-chain",
+      `the CA answered ${chain.length} certificate(s) for ${identity}, where leaf and root were expected`,
+    );
   }
   const leaf = new X509Certificate(leafPem);
   if (!uriNames(leaf).includes(identity)) {
-    throw transientError("certificate-identity", `the CA answered a certificate for "${leaf.subjectAltName ?? ""}" where ${identity} was asked`);
+    throw transientError(
+      "certificate-identity",
+      `the CA answered a certificate for "${leaf.subjectAltName ?? ""}" where ${identity} was asked`,
+    );
   }
   const chainPem = own.join("");
   return {
@@ -36,14 +48,29 @@ export function workloadCertificate(identity: string, privateKeyPem: string, cha
 }
 
 /** The same certificate, with other roots besides those that it came with. */
-export function trusting(certificate: WorkloadCertificate, rootsBesides: readonly string[], revocations?: RevocationLists): WorkloadCertificate {
+export function trusting(
+  certificate: WorkloadCertificate,
+  rootsBesides: readonly string[],
+  revocations?: RevocationLists,
+): WorkloadCertificate {
   const rootsPem = trustedRoots(certificate.issuedRootsPem, rootsBesides);
-  return rootsPem === certificate.rootsPem ? certificate : { ...certificate, rootsPem, context: meshContext({ ...certificate, rootsPem }, revocations) };
+  return rootsPem === certificate.rootsPem
+    ? certificate
+    : { ...certificate, rootsPem, context: meshContext({ ...certificate, rootsPem }, revocations) };
 }
 
-function meshContext({ chainPem, privateKeyPem, rootsPem }: Pick<WorkloadCertificate, "chainPem" | "privateKeyPem" | "rootsPem">, revocations: RevocationLists | undefined): TlsContext {
+function meshContext(
+  { chainPem, privateKeyPem, rootsPem }: Pick<WorkloadCertificate, "chainPem" | "privateKeyPem" | "rootsPem">,
+  revocations: RevocationLists | undefined,
+): TlsContext {
   const guard = revocations?.guard(rootsPem);
-  return TlsContext.create({ certificateChain: chainPem, privateKey: privateKeyPem, roots: rootsPem, profile: "mesh", ...(guard === undefined ? {} : { guard }) });
+  return TlsContext.create({
+    certificateChain: chainPem,
+    privateKey: privateKeyPem,
+    roots: rootsPem,
+    profile: "mesh",
+    ...(guard === undefined ? {} : { guard }),
+  });
 }
 
 /** Without any besides, to the letter as they came. */

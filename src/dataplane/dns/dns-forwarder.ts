@@ -32,7 +32,9 @@ export class DnsForwarder {
     if (this.#waiting >= maxForwarded) throw transientError("dns-busy", `${maxForwarded} queries are waiting already`);
     this.#waiting += 1;
     try {
-      let last: unknown = transientError("dns-no-server", "no name server is configured", { hint: "look at /etc/resolv.conf" });
+      let last: unknown = transientError("dns-no-server", "no name server is configured", {
+        hint: "look at /etc/resolv.conf",
+      });
       for (const server of this.#options.nameservers) {
         try {
           return await (transport === "udp" ? this.#askUdp(server, query) : this.#askTcp(server, query));
@@ -78,7 +80,12 @@ export class DnsForwarder {
 
   async #askTcp(server: string, query: Buffer): Promise<Buffer> {
     const { mark } = this.#options;
-    const stream = await connectTcp({ address: server, port: dnsPort, timeoutMs: forwardTimeoutMs, ...(mark === undefined ? {} : { mark }) });
+    const stream = await connectTcp({
+      address: server,
+      port: dnsPort,
+      timeoutMs: forwardTimeoutMs,
+      ...(mark === undefined ? {} : { mark }),
+    });
     const timer = setTimeout(() => stream.destroy(), forwardTimeoutMs);
     try {
       return await oneAnswer(stream, query, server);

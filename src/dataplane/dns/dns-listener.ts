@@ -18,7 +18,12 @@ const maxLingerMs = 5000;
  * Serves a bound UDP descriptor, which it takes over. Closed, it first answers what it has read: the socket may have another
  * owner by now, but these queries have not.
  */
-export async function serveDnsUdp(fd: number, isIpv6: boolean, answer: AnswerQuery, log: Logger): Promise<{ close(): void }> {
+export async function serveDnsUdp(
+  fd: number,
+  isIpv6: boolean,
+  answer: AnswerQuery,
+  log: Logger,
+): Promise<{ close(): void }> {
   const socket = createSocket(isIpv6 ? "udp6" : "udp4");
   socket.on("error", (error) => log.warn("the DNS socket failed", { error: messageOf(error) }));
   let pending = 0;

@@ -1,4 +1,12 @@
-import { AUTHORITATIVE_ANSWER, decode, encode, RECURSION_AVAILABLE, RECURSION_DESIRED, type Answer, type Packet } from "dns-packet";
+import {
+  AUTHORITATIVE_ANSWER,
+  decode,
+  encode,
+  RECURSION_AVAILABLE,
+  RECURSION_DESIRED,
+  type Answer,
+  type Packet,
+} from "dns-packet";
 import { messageOf, type Logger } from "../../base/index.ts";
 import { ipFamilyOf } from "../../net/index.ts";
 import type { DnsForwarder, DnsTransport } from "./dns-forwarder.ts";
@@ -36,7 +44,12 @@ export class DnsResponder {
   }
 
   /** The answer to a query as bytes; undefined when it is no query at all. */
-  async answer(query: Buffer, transport: DnsTransport, find: FindName, observer?: DnsObserver): Promise<Buffer | undefined> {
+  async answer(
+    query: Buffer,
+    transport: DnsTransport,
+    find: FindName,
+    observer?: DnsObserver,
+  ): Promise<Buffer | undefined> {
     let packet: Packet;
     try {
       packet = decode(query);
@@ -56,8 +69,16 @@ export class DnsResponder {
       return answer;
     } catch (error) {
       tell(true);
-      this.#log.warn("a DNS query could not be forwarded", { name: packet.questions?.[0]?.name ?? "", error: messageOf(error) });
-      return encode({ type: "response", id: packet.id ?? 0, flags: (packet.flags ?? 0) | RECURSION_AVAILABLE | serverFailure, questions: packet.questions ?? [] });
+      this.#log.warn("a DNS query could not be forwarded", {
+        name: packet.questions?.[0]?.name ?? "",
+        error: messageOf(error),
+      });
+      return encode({
+        type: "response",
+        id: packet.id ?? 0,
+        flags: (packet.flags ?? 0) | RECURSION_AVAILABLE | serverFailure,
+        questions: packet.questions ?? [],
+      });
     }
   }
 }
@@ -65,7 +86,8 @@ export class DnsResponder {
 /** A known name without addresses of the family is answered with none: the name is there, so others need not be asked. */
 function answerOf(packet: Packet, find: FindName): Packet | undefined {
   const [question, ...more] = packet.questions ?? [];
-  if (question === undefined || more.length > 0 || (question.type !== "A" && question.type !== "AAAA")) return undefined;
+  if (question === undefined || more.length > 0 || (question.type !== "A" && question.type !== "AAAA"))
+    return undefined;
   const found = find(question.name.toLowerCase().replace(/\.$/, ""));
   if (found === undefined) return undefined;
   const family = question.type === "A" ? "ipv4" : "ipv6";
@@ -76,10 +98,17 @@ function answerOf(packet: Packet, find: FindName): Packet | undefined {
     name = found.alias;
   }
   for (const address of found.addresses) {
-    if (ipFamilyOf(address) === family) answers.push({ type: question.type, name, ttl: timeToLiveSeconds, data: address });
+    if (ipFamilyOf(address) === family)
+      answers.push({ type: question.type, name, ttl: timeToLiveSeconds, data: address });
   }
   const asked = (packet.flags ?? 0) & RECURSION_DESIRED;
-  return { type: "response", id: packet.id ?? 0, flags: AUTHORITATIVE_ANSWER | RECURSION_AVAILABLE | asked, questions: [question], answers };
+  return {
+    type: "response",
+    id: packet.id ?? 0,
+    flags: AUTHORITATIVE_ANSWER | RECURSION_AVAILABLE | asked,
+    questions: [question],
+    answers,
+  };
 }
 
 /** Cut to what the client takes over UDP, with the flag that sends it to TCP. */
@@ -87,7 +116,10 @@ function fit(response: Packet, query: Packet, transport: DnsTransport): Buffer {
   const bytes = encode(response);
   if (transport === "tcp") return bytes;
   const extended = query.additionals?.find((record) => record.type === "OPT");
-  const limit = extended !== undefined && "udpPayloadSize" in extended ? Math.max(plainUdpBytes, extended.udpPayloadSize) : plainUdpBytes;
+  const limit =
+    extended !== undefined && "udpPayloadSize" in extended
+      ? Math.max(plainUdpBytes, extended.udpPayloadSize)
+      : plainUdpBytes;
   if (bytes.length <= limit) return bytes;
   return encode({ ...response, flags: (response.flags ?? 0) | truncated, answers: [] });
 }

@@ -13,7 +13,11 @@ export function parseResolverFile(text: string): ResolverFile {
   // The last line wins.
   const search = [...text.matchAll(/^\s*(?:search|domain)\s+(.*)$/gm)].at(-1)?.[1]?.trim().split(/\s+/) ?? [];
   const dots = Number([...text.matchAll(/^\s*options\b.*\bndots:(\d+)/gm)].at(-1)?.[1] ?? 1);
-  return { nameservers, search: search.map((domain) => domain.toLowerCase().replace(/\.$/, "")).filter((domain) => domain !== ""), dotsOfFullNames: dots };
+  return {
+    nameservers,
+    search: search.map((domain) => domain.toLowerCase().replace(/\.$/, "")).filter((domain) => domain !== ""),
+    dotsOfFullNames: dots,
+  };
 }
 
 /** Empty when the file cannot be read. */

@@ -38,7 +38,12 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     this.#clock = options.clock;
     this.#onClosed = options.onClosed;
     this.#isRetiringBelow = options.isRetiringBelow ?? (() => false);
-    this.#connection = new TunnelConnection({ stream: options.stream, server: false, handler: this, clock: options.clock });
+    this.#connection = new TunnelConnection({
+      stream: options.stream,
+      server: false,
+      handler: this,
+      clock: options.clock,
+    });
   }
 
   start(): void {
@@ -52,7 +57,13 @@ export class HboneClientConnection implements TunnelConnectionHandler {
 
   get takesStreams(): boolean {
     const limit = Math.min(hboneLimits.pooledStreams, this.#connection.peerMaxStreams);
-    return !this.#retired && !this.#isFull && !this.#connection.closed && this.#connection.hasIds && this.#connection.activeStreams < limit;
+    return (
+      !this.#retired &&
+      !this.#isFull &&
+      !this.#connection.closed &&
+      this.#connection.hasIds &&
+      this.#connection.activeStreams < limit
+    );
   }
 
   /** No new streams, and whoever keeps a tunnel for reuse should let it go; ends with the last one. */
@@ -71,7 +82,13 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     if (options.signal?.aborted === true) throw transientError("aborted", "the connect was given up");
     this.#opened += 1;
     this.#idleTimer?.[Symbol.dispose]();
-    const stream = this.#connection.open([":method", "CONNECT", ":authority", options.authority, ...options.headers.flat()]);
+    const stream = this.#connection.open([
+      ":method",
+      "CONNECT",
+      ":authority",
+      options.authority,
+      ...options.headers.flat(),
+    ]);
     const responseHeaders = await this.#answer(stream, options, timeoutMs);
     stream.peerIdentity = this.#connection.peerIdentity;
     stream.responseHeaders = responseHeaders;
@@ -88,7 +105,9 @@ export class HboneClientConnection implements TunnelConnectionHandler {
       stream.destroy({ reset: true });
       reject(error);
     };
-    const timer = this.#clock.after(timeoutMs, () => giveUp(transientError("timeout", `no answer to CONNECT ${options.authority} within ${Math.round(timeoutMs)} ms`)));
+    const timer = this.#clock.after(timeoutMs, () =>
+      giveUp(transientError("timeout", `no answer to CONNECT ${options.authority} within ${Math.round(timeoutMs)} ms`)),
+    );
     const onAbort = () => giveUp(transientError("aborted", "the connect was given up"));
     options.signal?.addEventListener("abort", onAbort, { once: true });
     return promise.finally(() => {
@@ -164,7 +183,14 @@ class AnswerHandler implements ByteStreamHandler {
   drain(): void {}
   close(error: Error | undefined): void {
     if (error !== undefined && "code" in error && error.code === "tunnel-refused") this.#fail(error);
-    else this.#fail(transientError("tunnel-unanswered", `the peer closed before it answered CONNECT: ${messageOf(error ?? "no reason")}`, { cause: error }));
+    else
+      this.#fail(
+        transientError(
+          "tunnel-unanswered",
+          `the peer closed before it answered CONNECT: ${messageOf(error ?? "no reason")}`,
+          { cause: error },
+        ),
+      );
   }
 }
 
@@ -179,4 +205,3 @@ const statusNames = new Map([
 function statusText(status: number): string {
   return statusNames.get(status) ?? String(status);
 }
-

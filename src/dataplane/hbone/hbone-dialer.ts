@@ -6,7 +6,10 @@ import type { HboneDialer } from "./hbone-pool.ts";
 export function hboneDialer(certificates: CertificateSource): HboneDialer {
   return async (target, timeoutMs, signal) => {
     const limit = AbortSignal.timeout(Math.ceil(timeoutMs));
-    const certificate = await certificates.fetch(target.sourceIdentity, signal === undefined ? limit : AbortSignal.any([limit, signal]));
+    const certificate = await certificates.fetch(
+      target.sourceIdentity,
+      signal === undefined ? limit : AbortSignal.any([limit, signal]),
+    );
     const { address, port, namespaceFd, mark, sourceAddress } = target;
     const stream = await connectTcp({
       address,

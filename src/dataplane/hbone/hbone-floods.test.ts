@@ -3,7 +3,15 @@ import { test } from "node:test";
 import { systemClock, type Clock } from "../../base/index.ts";
 import type { ByteStream, ByteStreamHandler, SecureStream } from "../../net/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
-import { errorCode, errorCodeName, FrameReader, FrameWriter, hpackEncode, setting, type FrameHandler } from "../../wire/http2/index.ts";
+import {
+  errorCode,
+  errorCodeName,
+  FrameReader,
+  FrameWriter,
+  hpackEncode,
+  setting,
+  type FrameHandler,
+} from "../../wire/http2/index.ts";
 import { hboneCutOffs } from "./hbone-metrics.ts";
 import { serveHbone } from "./hbone-server.ts";
 import type { HboneRequest } from "./hbone-types.ts";
@@ -61,7 +69,11 @@ class Flooder implements FrameHandler {
       pause: () => undefined,
       resume: () => undefined,
     };
-    const clock: Clock = { ...systemClock, steadyMs: () => this.nowMs, after: () => ({ [Symbol.dispose]: () => undefined }) };
+    const clock: Clock = {
+      ...systemClock,
+      steadyMs: () => this.nowMs,
+      after: () => ({ [Symbol.dispose]: () => undefined }),
+    };
     const onConnect = (request: HboneRequest): void => {
       this.requests.push(request);
       answer(request);
@@ -146,7 +158,10 @@ for (const [title, frame] of Object.entries(floods)) {
     const flooder = withTunnel();
     for (let index = 0; index < limit + 20; index += 1) frame(flooder.writer, index);
     flooder.send();
-    assert.deepEqual([flooder.verdict, flooder.reasons, flooder.ended], ["goaway ENHANCE_YOUR_CALM", ["idle_frames"], true]);
+    assert.deepEqual(
+      [flooder.verdict, flooder.reasons, flooder.ended],
+      ["goaway ENHANCE_YOUR_CALM", ["idle_frames"], true],
+    );
   });
 }
 
@@ -212,7 +227,11 @@ test("a header block that goes on in CONTINUATION frames without end is cut off,
     flooder.writer.frame(1, 0, 1, connect);
     for (let index = 0; index < 100; index += 1) flooder.writer.frame(continuationType, 0, 1, Buffer.alloc(size, 0x20));
     flooder.send();
-    assert.deepEqual([flooder.verdict, flooder.reasons], ["goaway ENHANCE_YOUR_CALM", ["header_block"]], `${size} bytes each`);
+    assert.deepEqual(
+      [flooder.verdict, flooder.reasons],
+      ["goaway ENHANCE_YOUR_CALM", ["header_block"]],
+      `${size} bytes each`,
+    );
   }
 });
 
@@ -233,7 +252,8 @@ test("who sends beyond the connection's window ends it, so that many paused tunn
   const tunnels = hboneLimits.maxQueuedBytes / hboneLimits.streamWindowBytes + 8;
   for (let id = 1; id <= 2 * tunnels; id += 2) {
     flooder.open(id);
-    for (let sent = 0; sent < hboneLimits.streamWindowBytes; sent += block.length) flooder.writer.data(id, block, 0, block.length, false);
+    for (let sent = 0; sent < hboneLimits.streamWindowBytes; sent += block.length)
+      flooder.writer.data(id, block, 0, block.length, false);
     flooder.send();
   }
   assert.equal(flooder.verdict, "goaway FLOW_CONTROL_ERROR");

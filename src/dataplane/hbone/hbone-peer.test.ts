@@ -12,7 +12,10 @@ const peerIdentity = "spiffe://cluster.local/ns/default/sa/peer";
 
 /** HTTP/2 is the same without TLS; node:http2 speaks it so too. */
 function asSecure(stream: ByteStream): SecureStream {
-  return Object.defineProperties(stream, { peerIdentity: { value: peerIdentity }, alpnProtocol: { value: "h2" } }) as SecureStream;
+  return Object.defineProperties(stream, {
+    peerIdentity: { value: peerIdentity },
+    alpnProtocol: { value: "h2" },
+  }) as SecureStream;
 }
 
 function poolTo(port: number) {
@@ -50,7 +53,10 @@ function collect(stream: ByteStream): Promise<{ readonly bytes: Buffer; readonly
   });
 }
 
-async function http2Server(onStream: (stream: ServerHttp2Stream, authority: string) => void, maxConcurrentStreams = 1_000) {
+async function http2Server(
+  onStream: (stream: ServerHttp2Stream, authority: string) => void,
+  maxConcurrentStreams = 1_000,
+) {
   const server = createServer({ settings: { initialWindowSize: 100_000, maxConcurrentStreams } });
   server.on("stream", (stream, headers) => {
     stream.on("error", () => undefined);
@@ -63,7 +69,9 @@ async function http2Server(onStream: (stream: ServerHttp2Stream, authority: stri
 
 async function hboneServer(onConnect: (request: HboneRequest) => void) {
   const connections: HboneServerConnection[] = [];
-  const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => connections.push(serveHbone(asSecure(stream), { onConnect })));
+  const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) =>
+    connections.push(serveHbone(asSecure(stream), { onConnect })),
+  );
   return { port: listener.address.port, connections, listener };
 }
 
@@ -91,7 +99,10 @@ test("our client and node:http2's server: megabytes both ways, half close, statu
   const { connect, pool, dialed } = poolTo(port);
   const tunnel = await connect();
   assert.equal(tunnel.peerIdentity, peerIdentity);
-  assert.deepEqual(tunnel.responseHeaders.find(([name]) => name === "baggage"), ["baggage", "service.name=them"]);
+  assert.deepEqual(
+    tunnel.responseHeaders.find(([name]) => name === "baggage"),
+    ["baggage", "service.name=them"],
+  );
   const sent = Buffer.alloc(3_000_000, "abcdefghij");
   const received = collect(tunnel);
   tunnel.write(sent);
@@ -119,7 +130,10 @@ test("our server and node:http2's client: megabytes both ways, half close, statu
   const [headers] = (await once(stream, "response")) as [Record<string, string>];
   assert.equal(headers[":status"], 200);
   assert.equal(headers["baggage"], "service.name=us");
-  assert.deepEqual([requests[0]?.authority, requests[0]?.headers[0]], ["10.1.1.1:99", ["forwarded", 'for="1.1.1.1:1"']]);
+  assert.deepEqual(
+    [requests[0]?.authority, requests[0]?.headers[0]],
+    ["10.1.1.1:99", ["forwarded", 'for="1.1.1.1:1"']],
+  );
   const sent = Buffer.alloc(2_000_000, "0123456789");
   const chunks: Buffer[] = [];
   stream.on("data", (chunk: Buffer) => chunks.push(chunk));

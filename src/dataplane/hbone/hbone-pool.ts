@@ -72,8 +72,18 @@ export class HbonePool {
   }
 
   #target(options: HboneTarget): Target {
-    const { sourceIdentity, address, port, expectedIdentities, destinationId, namespaceFd, mark, sourceAddress } = options;
-    const key = [sourceIdentity, address, port, destinationId ?? "", namespaceFd ?? "", mark ?? "", sourceAddress ?? "", ...[...expectedIdentities].sort()].join("|");
+    const { sourceIdentity, address, port, expectedIdentities, destinationId, namespaceFd, mark, sourceAddress } =
+      options;
+    const key = [
+      sourceIdentity,
+      address,
+      port,
+      destinationId ?? "",
+      namespaceFd ?? "",
+      mark ?? "",
+      sourceAddress ?? "",
+      ...[...expectedIdentities].sort(),
+    ].join("|");
     let target = this.#targets.get(key);
     if (target === undefined) {
       target = { key, connections: new Set(), dialing: new Set() };
@@ -109,7 +119,10 @@ export class HbonePool {
     const stream = await this.#dial(options, leftMs);
     if (stream.alpnProtocol !== "h2") {
       stream.destroy();
-      throw transientError("http2-handshake", `http2 handshake failed: the peer at ${options.address}:${options.port} chose ${stream.alpnProtocol ?? "no protocol"}`);
+      throw transientError(
+        "http2-handshake",
+        `http2 handshake failed: the peer at ${options.address}:${options.port} chose ${stream.alpnProtocol ?? "no protocol"}`,
+      );
     }
     const connection = new HboneClientConnection({
       stream,
@@ -127,7 +140,8 @@ export class HbonePool {
   }
 
   #forgetIfEmpty(target: Target): void {
-    if (target.connections.size === 0 && target.dialing.size === 0 && this.#targets.get(target.key) === target) this.#targets.delete(target.key);
+    if (target.connections.size === 0 && target.dialing.size === 0 && this.#targets.get(target.key) === target)
+      this.#targets.delete(target.key);
   }
 }
 

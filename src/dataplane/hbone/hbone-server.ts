@@ -92,7 +92,12 @@ class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
       return;
     }
     const withdrawn = new AbortController();
-    stream.setHandler({ data() {}, end() {}, drain() {}, close: () => withdrawn.abort(new Error("the peer took the request back")) });
+    stream.setHandler({
+      data() {},
+      end() {},
+      drain() {},
+      close: () => withdrawn.abort(new Error("the peer took the request back")),
+    });
     if (endStream) stream.receive(Buffer.alloc(0), true);
     this.#onConnect({
       authority: pseudo(":authority") ?? "",

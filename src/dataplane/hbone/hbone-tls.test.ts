@@ -35,7 +35,15 @@ test("mTLS with node:http2's server: both sides know the other's identity, and t
   const { port } = server.address() as AddressInfo;
   const pool = new HbonePool({ dial: hboneDialer(certificates) });
   const connect = (expected: string) =>
-    pool.connect({ sourceIdentity: us, address: "127.0.0.1", port, expectedIdentities: [expected], authority: "10.0.0.1:80", headers: [], timeoutMs: 5_000 });
+    pool.connect({
+      sourceIdentity: us,
+      address: "127.0.0.1",
+      port,
+      expectedIdentities: [expected],
+      authority: "10.0.0.1:80",
+      headers: [],
+      timeoutMs: 5_000,
+    });
   const tunnel = await connect(them);
   assert.deepEqual([tunnel.peerIdentity, seen], [them, `URI:${us}`]);
   const echoed = new Promise<string>((resolve) => {
@@ -55,7 +63,9 @@ test("mTLS with node:http2's client: a certificate is required, and its identity
   const context = async () => (await certificates.fetch(us)).context;
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
     secureServer(raw, context, { alpn: ["h2"], timeoutMs: 5_000, clientCertificate: "require" })
-      .then((stream) => serveHbone(stream, { onConnect: (request) => request.accept([["x-peer", request.peerIdentity]]).end() }))
+      .then((stream) =>
+        serveHbone(stream, { onConnect: (request) => request.accept([["x-peer", request.peerIdentity]]).end() }),
+      )
       .catch((error: unknown) => refuse.resolve(String(error)));
   });
   const url = `https://127.0.0.1:${listener.address.port}`;

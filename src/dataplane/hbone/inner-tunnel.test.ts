@@ -11,14 +11,24 @@ import { serveHbone } from "./hbone-server.ts";
 import type { HboneRequest, HboneServerConnection, HboneTunnel } from "./hbone-types.ts";
 import { connectWithin } from "./inner-tunnel.ts";
 
-const [client, gateway, server] = ["client", "gateway", "server"].map((name) => `spiffe://cluster.local/ns/default/sa/${name}`) as [string, string, string];
+const [client, gateway, server] = ["client", "gateway", "server"].map(
+  (name) => `spiffe://cluster.local/ns/default/sa/${name}`,
+) as [string, string, string];
 const certificates = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
 after(() => certificates.close());
 const authority = "web.shop.svc.cluster.local:80";
 
-async function hboneServer(identity: string, onConnect: (request: HboneRequest) => void, onServing: (server: HboneServerConnection) => void = () => undefined) {
+async function hboneServer(
+  identity: string,
+  onConnect: (request: HboneRequest) => void,
+  onServing: (server: HboneServerConnection) => void = () => undefined,
+) {
   return await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
-    void secureServer(raw, async () => (await certificates.fetch(identity)).context, { alpn: ["h2"], timeoutMs: 5_000, clientCertificate: "require" })
+    void secureServer(raw, async () => (await certificates.fetch(identity)).context, {
+      alpn: ["h2"],
+      timeoutMs: 5_000,
+      clientCertificate: "require",
+    })
       .then((stream) => onServing(serveHbone(stream, { onConnect })))
       // A client that does not like the server's identity hangs up.
       .catch(() => undefined);
@@ -26,7 +36,12 @@ async function hboneServer(identity: string, onConnect: (request: HboneRequest) 
 }
 
 function echo(stream: ByteStream): void {
-  stream.setHandler({ data: (chunk) => void stream.write(Buffer.from(chunk)), end: () => stream.end(), drain() {}, close() {} });
+  stream.setHandler({
+    data: (chunk) => void stream.write(Buffer.from(chunk)),
+    end: () => stream.end(),
+    drain() {},
+    close() {},
+  });
   stream.resume();
 }
 
@@ -44,16 +59,35 @@ test("a tunnel within a tunnel ends at whom the gateway leads to, who proves him
   });
   const pool = new HbonePool({ dial: hboneDialer(certificates) });
   const connect = async (expected: string) => {
-    const tunnel = await pool.connect({ sourceIdentity: client, ...outer.address, expectedIdentities: [gateway], authority, headers: [], timeoutMs: 5_000 });
-    return await connectWithin(tunnel, certificates, { sourceIdentity: client, expectedIdentities: [expected], authority, headers: [["x-istio-origin-network", "net-a"]], timeoutMs: 5_000, clock: systemClock });
+    const tunnel = await pool.connect({
+      sourceIdentity: client,
+      ...outer.address,
+      expectedIdentities: [gateway],
+      authority,
+      headers: [],
+      timeoutMs: 5_000,
+    });
+    return await connectWithin(tunnel, certificates, {
+      sourceIdentity: client,
+      expectedIdentities: [expected],
+      authority,
+      headers: [["x-istio-origin-network", "net-a"]],
+      timeoutMs: 5_000,
+      clock: systemClock,
+    });
   };
   const tunnel = await connect(server);
   assert.equal(tunnel.peerIdentity, server);
-  const echoed = new Promise<string>((resolve) => tunnel.setHandler({ data: (chunk) => resolve(chunk.toString()), end() {}, drain() {}, close() {} }));
+  const echoed = new Promise<string>((resolve) =>
+    tunnel.setHandler({ data: (chunk) => resolve(chunk.toString()), end() {}, drain() {}, close() {} }),
+  );
   tunnel.resume();
   tunnel.write(Buffer.from("through two tunnels"));
   assert.equal(await echoed, "through two tunnels");
-  assert.deepEqual(asked, [["gateway", authority, undefined], ["server", authority, "net-a"]]);
+  assert.deepEqual(asked, [
+    ["gateway", authority, undefined],
+    ["server", authority, "net-a"],
+  ]);
   await assert.rejects(connect(gateway), /the server is spiffe:.*server, expected spiffe:.*gateway/);
   tunnel.destroy();
   pool.close();
@@ -63,12 +97,35 @@ test("a tunnel within a tunnel ends at whom the gateway leads to, who proves him
 
 test("a tunnel within a tunnel may be kept until either of the two is to end", async () => {
   const servers = new Map<string, HboneServerConnection>();
-  const inner = await hboneServer(server, (request) => echo(request.accept()), (one) => servers.set("inner", one));
-  const outer = await hboneServer(gateway, (request) => void connectTcp({ ...inner.address, timeoutMs: 5_000 }).then((onwards) => void relay(request.accept(), onwards)), (one) => servers.set("outer", one));
+  const inner = await hboneServer(
+    server,
+    (request) => echo(request.accept()),
+    (one) => servers.set("inner", one),
+  );
+  const outer = await hboneServer(
+    gateway,
+    (request) =>
+      void connectTcp({ ...inner.address, timeoutMs: 5_000 }).then((onwards) => void relay(request.accept(), onwards)),
+    (one) => servers.set("outer", one),
+  );
   for (const ending of ["inner", "outer"]) {
     const pool = new HbonePool({ dial: hboneDialer(certificates) });
-    const below = await pool.connect({ sourceIdentity: client, ...outer.address, expectedIdentities: [gateway], authority, headers: [], timeoutMs: 5_000 });
-    const tunnel = await connectWithin(below, certificates, { sourceIdentity: client, expectedIdentities: [server], authority, headers: [], timeoutMs: 5_000, clock: systemClock });
+    const below = await pool.connect({
+      sourceIdentity: client,
+      ...outer.address,
+      expectedIdentities: [gateway],
+      authority,
+      headers: [],
+      timeoutMs: 5_000,
+    });
+    const tunnel = await connectWithin(below, certificates, {
+      sourceIdentity: client,
+      expectedIdentities: [server],
+      authority,
+      headers: [],
+      timeoutMs: 5_000,
+      clock: systemClock,
+    });
     assert.equal(tunnel.retiring, false);
     servers.get(ending)?.drain();
     while (!tunnel.retiring) await systemClock.sleep(2);
@@ -82,7 +139,19 @@ test("a tunnel within a tunnel may be kept until either of the two is to end", a
 test("without a certificate the outer tunnel is let go", async () => {
   let destroyed = 0;
   const outer = { destroy: () => void (destroyed += 1) } as unknown as HboneTunnel;
-  const none = { fetch: async () => await Promise.reject(new Error("the authority is away")) } as unknown as typeof certificates;
-  await assert.rejects(connectWithin(outer, none, { sourceIdentity: client, expectedIdentities: [], authority, headers: [], timeoutMs: 5_000, clock: systemClock }), /the authority is away/);
+  const none = {
+    fetch: async () => await Promise.reject(new Error("the authority is away")),
+  } as unknown as typeof certificates;
+  await assert.rejects(
+    connectWithin(outer, none, {
+      sourceIdentity: client,
+      expectedIdentities: [],
+      authority,
+      headers: [],
+      timeoutMs: 5_000,
+      clock: systemClock,
+    }),
+    /the authority is away/,
+  );
   assert.equal(destroyed, 1);
 });

@@ -4,7 +4,10 @@ import type { CertificateSource } from "../certificates/certificate-types.ts";
 import { HboneClientConnection } from "./hbone-client-connection.ts";
 import type { HboneConnectOptions, HboneTunnel } from "./hbone-types.ts";
 
-export interface InnerTunnelOptions extends Pick<HboneConnectOptions, "sourceIdentity" | "expectedIdentities" | "authority" | "headers" | "timeoutMs"> {
+export interface InnerTunnelOptions extends Pick<
+  HboneConnectOptions,
+  "sourceIdentity" | "expectedIdentities" | "authority" | "headers" | "timeoutMs"
+> {
   readonly clock: Clock;
 }
 
@@ -12,7 +15,11 @@ export interface InnerTunnelOptions extends Pick<HboneConnectOptions, "sourceIde
  * HBONE within HBONE: who ends the outer tunnel passes on what is in it, so that a TLS connection of its own goes to whom that leads to.
  * It carries this one tunnel and is shared with nobody: another might be led to another peer. On failure the outer tunnel is closed.
  */
-export async function connectWithin(outer: HboneTunnel, certificates: CertificateSource, options: InnerTunnelOptions): Promise<HboneTunnel> {
+export async function connectWithin(
+  outer: HboneTunnel,
+  certificates: CertificateSource,
+  options: InnerTunnelOptions,
+): Promise<HboneTunnel> {
   const { sourceIdentity, expectedIdentities, timeoutMs, clock } = options;
   let context: TlsContext;
   try {
@@ -21,8 +28,17 @@ export async function connectWithin(outer: HboneTunnel, certificates: Certificat
     outer.destroy();
     throw error;
   }
-  const stream = await secureClient(outer, context, { alpn: ["h2"], timeoutMs, verify: { by: "identities", identities: expectedIdentities } });
-  const connection = new HboneClientConnection({ stream, clock, onClosed: () => undefined, isRetiringBelow: () => outer.retiring });
+  const stream = await secureClient(outer, context, {
+    alpn: ["h2"],
+    timeoutMs,
+    verify: { by: "identities", identities: expectedIdentities },
+  });
+  const connection = new HboneClientConnection({
+    stream,
+    clock,
+    onClosed: () => undefined,
+    isRetiringBelow: () => outer.retiring,
+  });
   connection.start();
   try {
     return await connection.open({ ...options, address: stream.remote.address, port: stream.remote.port }, timeoutMs);

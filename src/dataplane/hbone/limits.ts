@@ -30,5 +30,8 @@ export const hboneLimits = {
   closeGraceMs: 2_000,
 } as const;
 
-invariant(hboneLimits.maxOutputBytes > hboneLimits.outputHighWaterBytes + hboneLimits.maxFrameBytes, "one frame fits above the high water mark");
+invariant(
+  hboneLimits.maxOutputBytes > hboneLimits.outputHighWaterBytes + hboneLimits.maxFrameBytes,
+  "one frame fits above the high water mark",
+);
 invariant(hboneLimits.connectionWindowBytes >= hboneLimits.streamWindowBytes, "a connection's window holds a stream's");

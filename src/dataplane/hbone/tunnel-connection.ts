@@ -259,7 +259,8 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
     this.#creditConnection(chunk.length);
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
-      if (this.#isUnopened(streamId)) throw new Http2ConnectionError(errorCode.protocolError, `DATA on stream ${streamId}, which was never opened`);
+      if (this.#isUnopened(streamId))
+        throw new Http2ConnectionError(errorCode.protocolError, `DATA on stream ${streamId}, which was never opened`);
       if (chunk.length === 0) this.#idleFrame();
       return;
     }
@@ -287,7 +288,11 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
       return;
     }
     if (!this.#server || streamId % 2 === 0) {
-      if (this.#isUnopened(streamId)) throw new Http2ConnectionError(errorCode.protocolError, `HEADERS on stream ${streamId}, which is not the peer's to open`);
+      if (this.#isUnopened(streamId))
+        throw new Http2ConnectionError(
+          errorCode.protocolError,
+          `HEADERS on stream ${streamId}, which is not the peer's to open`,
+        );
       this.#idleFrame();
       return;
     }
@@ -308,7 +313,11 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
   }
 
   rstStream(streamId: number, code: number): void {
-    if (this.#isUnopened(streamId)) throw new Http2ConnectionError(errorCode.protocolError, `RST_STREAM on stream ${streamId}, which was never opened`);
+    if (this.#isUnopened(streamId))
+      throw new Http2ConnectionError(
+        errorCode.protocolError,
+        `RST_STREAM on stream ${streamId}, which was never opened`,
+      );
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
       this.#idleFrame();
@@ -324,11 +333,15 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
     if (window !== undefined) {
       for (const stream of this.#streams.values()) {
         stream.sendWindow += window - this.#peerStreamWindow;
-        if (stream.sendWindow > maxWindow) throw new Http2ConnectionError(errorCode.flowControlError, "SETTINGS opens a tunnel's window above 2^31-1");
+        if (stream.sendWindow > maxWindow)
+          throw new Http2ConnectionError(errorCode.flowControlError, "SETTINGS opens a tunnel's window above 2^31-1");
       }
       this.#peerStreamWindow = window;
     }
-    this.#peerFrameBytes = Math.min(values.get(setting.maxFrameSize) ?? this.#peerFrameBytes, hboneLimits.maxFrameBytes);
+    this.#peerFrameBytes = Math.min(
+      values.get(setting.maxFrameSize) ?? this.#peerFrameBytes,
+      hboneLimits.maxFrameBytes,
+    );
     this.#peerMaxStreams = values.get(setting.maxConcurrentStreams) ?? this.#peerMaxStreams;
     this.#writer.settingsAck();
     this.#mark();
@@ -359,16 +372,21 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
     this.#idleFrame();
     this.#handler.goaway(lastStreamId);
     if (this.#server) return;
-    const reason = code === errorCode.noError ? "is going away" : `ended the connection (${errorCodeName(code)}${debug === "" ? "" : `: ${debug}`})`;
+    const reason =
+      code === errorCode.noError
+        ? "is going away"
+        : `ended the connection (${errorCodeName(code)}${debug === "" ? "" : `: ${debug}`})`;
     for (const stream of this.#streams.values()) {
-      if (stream.id > lastStreamId) stream.abort(transientError("tunnel-refused", `the peer ${reason} and did not take the tunnel`));
+      if (stream.id > lastStreamId)
+        stream.abort(transientError("tunnel-refused", `the peer ${reason} and did not take the tunnel`));
     }
   }
 
   windowUpdate(streamId: number, increment: number): void {
     if (streamId === 0) {
       this.#sendWindow += increment;
-      if (this.#sendWindow > maxWindow) throw new Http2ConnectionError(errorCode.flowControlError, "the connection's window is above 2^31-1");
+      if (this.#sendWindow > maxWindow)
+        throw new Http2ConnectionError(errorCode.flowControlError, "the connection's window is above 2^31-1");
       if (this.#blocked.size === 0) this.#idleFrame();
       this.#unblock();
       return;
@@ -437,7 +455,9 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
   }
 
   #isUnopened(streamId: number): boolean {
-    return this.#server ? streamId > this.#lastPeerId || streamId % 2 === 0 : streamId >= this.#nextId || streamId % 2 === 0;
+    return this.#server
+      ? streamId > this.#lastPeerId || streamId % 2 === 0
+      : streamId >= this.#nextId || streamId % 2 === 0;
   }
 
   #mark(): void {
@@ -464,7 +484,8 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
 
   #received(bytes: number): void {
     this.#receiveWindow -= bytes;
-    if (this.#receiveWindow < 0) throw new Http2ConnectionError(errorCode.flowControlError, "the peer sent more than the connection's window");
+    if (this.#receiveWindow < 0)
+      throw new Http2ConnectionError(errorCode.flowControlError, "the peer sent more than the connection's window");
   }
 
   /** Bytes that move allow frames beside them: WINDOW_UPDATEs of stream and connection for every few KiB, a PING to measure. */
@@ -516,7 +537,9 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
         this.#writer.ping(Buffer.alloc(8), false);
         this.#mark();
       } else if (now - this.#pingSentAtMs >= hboneLimits.pingTimeoutMs) {
-        this.destroy(transientError("ping-timeout", `the peer did not answer a PING within ${hboneLimits.pingTimeoutMs / 1000} s`));
+        this.destroy(
+          transientError("ping-timeout", `the peer did not answer a PING within ${hboneLimits.pingTimeoutMs / 1000} s`),
+        );
         return;
       }
       this.#armPing();
@@ -527,7 +550,8 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
     if (this.#closed) return;
     this.#closed = true;
     this.#pingTimer?.[Symbol.dispose]();
-    for (const stream of this.#streams.values()) stream.abort(error ?? transientError("connection-closed", "the connection was closed"));
+    for (const stream of this.#streams.values())
+      stream.abort(error ?? transientError("connection-closed", "the connection was closed"));
     this.#handler.connectionClosed(error, this.#cutOff);
   }
 }

@@ -134,7 +134,10 @@ export class TunnelStream implements ByteStream {
     if (this.#closed) return;
     // A close without reset is an orderly end of our side, after which we listen no longer.
     if (options.reset !== true && this.#localEnd === "open") this.#owner.sendEnd(this);
-    this.#owner.sendReset(this, options.reset === true || this.#pendingBytes > 0 ? errorCode.cancel : errorCode.noError);
+    this.#owner.sendReset(
+      this,
+      options.reset === true || this.#pendingBytes > 0 ? errorCode.cancel : errorCode.noError,
+    );
     this.#close(options.error);
   }
 
@@ -184,7 +187,8 @@ export class TunnelStream implements ByteStream {
       this.#pending = [];
       this.#pendingBytes = 0;
       this.#finish();
-    } else if (code === errorCode.refusedStream) this.#close(transientError("tunnel-refused", "the peer refused the tunnel"));
+    } else if (code === errorCode.refusedStream)
+      this.#close(transientError("tunnel-refused", "the peer refused the tunnel"));
     else this.#close(transientError("tunnel-reset", `the peer reset the tunnel (${errorCodeName(code)})`));
   }
 

@@ -3,7 +3,11 @@ import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { silentLogger, systemClock } from "../../base/index.ts";
-import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, type DeltaDiscoveryRequest } from "../../wire/discovery/index.ts";
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+  type DeltaDiscoveryRequest,
+} from "../../wire/discovery/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
 import { DeltaXdsClient } from "./delta-xds-client.ts";
 import type { XdsUpdate } from "./xds-types.ts";
@@ -20,10 +24,20 @@ class ControlPlane {
 
   async start(port = 0): Promise<void> {
     const identity = (bytes: Buffer) => bytes;
-    const definition = { path: discoveryMethods.deltaAds, requestStream: true, responseStream: true, requestSerialize: identity, requestDeserialize: identity, responseSerialize: identity, responseDeserialize: identity };
+    const definition = {
+      path: discoveryMethods.deltaAds,
+      requestStream: true,
+      responseStream: true,
+      requestSerialize: identity,
+      requestDeserialize: identity,
+      responseSerialize: identity,
+      responseDeserialize: identity,
+    };
     this.#server.addService({ delta: definition }, { delta: (stream: Stream) => this.#serve(stream) });
     this.port = await new Promise((resolve, reject) => {
-      this.#server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error)));
+      this.#server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
+      );
     });
   }
 
@@ -35,11 +49,20 @@ class ControlPlane {
     return this.#requests.shift() ?? (await new Promise((resolve) => this.#waiting.push(resolve)));
   }
 
-  send(typeUrl: string, nonce: string, resources: readonly { name: string; version: string }[], removed: string[] = []): void {
+  send(
+    typeUrl: string,
+    nonce: string,
+    resources: readonly { name: string; version: string }[],
+    removed: string[] = [],
+  ): void {
     const message = create(DeltaDiscoveryResponseSchema, {
       typeUrl,
       nonce,
-      resources: resources.map(({ name, version }) => ({ name, version, resource: { typeUrl, value: Buffer.from(`${name}@${version}`) } })),
+      resources: resources.map(({ name, version }) => ({
+        name,
+        version,
+        resource: { typeUrl, value: Buffer.from(`${name}@${version}`) },
+      })),
       removedResources: removed,
     });
     this.stream?.write(Buffer.from(toBinary(DeltaDiscoveryResponseSchema, message)));
@@ -64,7 +87,10 @@ test("updates are ACKed or NACKed with the reason, and a reconnect asks only for
   const updates: XdsUpdate[] = [];
   const client = new DeltaXdsClient({
     endpoint: { url: `http://127.0.0.1:${plane.port}`, headers: { clusterid: "Kubernetes" } },
-    node: { id: "ztunnel~10.0.0.1~z.istio-system~istio-system.svc.cluster.local", metadata: { ISTIO_VERSION: "1.18.1", NOTHING: undefined } },
+    node: {
+      id: "ztunnel~10.0.0.1~z.istio-system~istio-system.svc.cluster.local",
+      metadata: { ISTIO_VERSION: "1.18.1", NOTHING: undefined },
+    },
     subscriptions: [
       {
         typeUrl: "type/everything",
@@ -83,8 +109,14 @@ test("updates are ACKed or NACKed with the reason, and a reconnect asks only for
   const stop = new AbortController();
   const running = client.run(stop.signal);
   const first = await plane.next();
-  assert.deepEqual([first.typeUrl, first.resourceNamesSubscribe, first.node?.metadata], ["type/everything", [], { ISTIO_VERSION: "1.18.1" }]);
-  plane.send("type/everything", "n1", [{ name: "a", version: "1" }, { name: "b", version: "1" }]);
+  assert.deepEqual(
+    [first.typeUrl, first.resourceNamesSubscribe, first.node?.metadata],
+    ["type/everything", [], { ISTIO_VERSION: "1.18.1" }],
+  );
+  plane.send("type/everything", "n1", [
+    { name: "a", version: "1" },
+    { name: "b", version: "1" },
+  ]);
   const ack = await plane.next();
   assert.deepEqual([ack.responseNonce, ack.errorDetail, ack.node], ["n1", undefined, undefined]);
   await client.synced;
@@ -107,7 +139,10 @@ test("updates are ACKed or NACKed with the reason, and a reconnect asks only for
   const again = new ControlPlane();
   await again.start(plane.port);
   const back = await again.next();
-  assert.deepEqual([back.typeUrl, back.initialResourceVersions, back.node?.id.split("~")[0]], ["type/everything", { a: "2" }, "ztunnel"]);
+  assert.deepEqual(
+    [back.typeUrl, back.initialResourceVersions, back.node?.id.split("~")[0]],
+    ["type/everything", { a: "2" }, "ztunnel"],
+  );
   const named = await again.next();
   assert.deepEqual([named.typeUrl, named.resourceNamesSubscribe], ["type/named", ["y", "z"]]);
   stop.abort();

@@ -1,6 +1,14 @@
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
 import type { ClientDuplexStream } from "@grpc/grpc-js";
-import { Backoff, messageOf, systemClock, systemRandom, type Clock, type Logger, type Random } from "../../base/index.ts";
+import {
+  Backoff,
+  messageOf,
+  systemClock,
+  systemRandom,
+  type Clock,
+  type Logger,
+  type Random,
+} from "../../base/index.ts";
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
@@ -63,7 +71,13 @@ export class DeltaXdsClient implements XdsClient {
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log;
     for (const subscription of options.subscriptions) {
-      this.#types.set(subscription.typeUrl, { subscription, versions: new Map(), names: new Set(), synced: false, requested: false });
+      this.#types.set(subscription.typeUrl, {
+        subscription,
+        versions: new Map(),
+        names: new Set(),
+        synced: false,
+        requested: false,
+      });
     }
     this.synced = new Promise((resolve) => {
       this.#resolveSynced = resolve;
@@ -76,7 +90,8 @@ export class DeltaXdsClient implements XdsClient {
 
   setNames(typeUrl: string, names: Iterable<string>): void {
     const type = this.#types.get(typeUrl);
-    if (type === undefined || type.subscription.mode !== "named") throw new TypeError(`${typeUrl} is not subscribed to by name`);
+    if (type === undefined || type.subscription.mode !== "named")
+      throw new TypeError(`${typeUrl} is not subscribed to by name`);
     const wanted = new Set(names);
     const added = [...wanted].filter((name) => !type.names.has(name));
     const removed = [...type.names].filter((name) => !wanted.has(name));
@@ -94,7 +109,11 @@ export class DeltaXdsClient implements XdsClient {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const backoff = new Backoff({ initialMs: reconnectInitialMs, maxMs: reconnectMaxMs, random: this.#options.random ?? systemRandom });
+    const backoff = new Backoff({
+      initialMs: reconnectInitialMs,
+      maxMs: reconnectMaxMs,
+      random: this.#options.random ?? systemRandom,
+    });
     while (!signal.aborted) {
       let hadBegun = false;
       try {
@@ -106,7 +125,11 @@ export class DeltaXdsClient implements XdsClient {
         if (!signal.aborted) this.#log.info("XDS stream ended, reconnecting", { server: this.#options.endpoint.url });
       } catch (error) {
         if (!signal.aborted) this.#options.onEnded?.(hadBegun ? "Error" : "ConnectionError");
-        if (!signal.aborted) this.#log.warn("XDS client connection error", { server: this.#options.endpoint.url, error: messageOf(error) });
+        if (!signal.aborted)
+          this.#log.warn("XDS client connection error", {
+            server: this.#options.endpoint.url,
+            error: messageOf(error),
+          });
       }
       if (signal.aborted) return;
       await this.#clock.sleep(backoff.nextMs(), signal).catch(() => undefined);
@@ -208,7 +231,8 @@ export class DeltaXdsClient implements XdsClient {
     }
     const stream = this.#stream;
     const outcome = this.#apply(type, updateOf(response));
-    const answer = (error: string | undefined): void => this.#send({ typeUrl, responseNonce, ...(error === undefined ? {} : { error }) });
+    const answer = (error: string | undefined): void =>
+      this.#send({ typeUrl, responseNonce, ...(error === undefined ? {} : { error }) });
     if (!(outcome instanceof Promise)) {
       answer(outcome);
       return;
@@ -238,14 +262,22 @@ export class DeltaXdsClient implements XdsClient {
 
   #refused(update: XdsUpdate, error: unknown): string {
     const reason = messageOf(error);
-    this.#log.warn("an XDS response is rejected", { type: update.typeUrl, resources: update.resources.length, error: reason });
+    this.#log.warn("an XDS response is rejected", {
+      type: update.typeUrl,
+      resources: update.resources.length,
+      error: reason,
+    });
     return reason;
   }
 
   #accepted(type: Subscribed, update: XdsUpdate): undefined {
     for (const resource of update.resources) type.versions.set(resource.name, resource.version);
     for (const name of update.removed) type.versions.delete(name);
-    this.#log.debug("received response", { type: update.typeUrl, size: update.resources.length, removes: update.removed.length });
+    this.#log.debug("received response", {
+      type: update.typeUrl,
+      size: update.resources.length,
+      removes: update.removed.length,
+    });
     if (!type.synced) {
       type.synced = true;
       const wildcards = [...this.#types.values()].filter((one) => one.subscription.mode === "wildcard");

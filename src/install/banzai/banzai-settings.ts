@@ -11,14 +11,28 @@ export function banzaiSettings(istio: BanzaiIstio): InstallSettings {
   const slash = spec.pilot.image.lastIndexOf("/");
   const hub = spec.proxy.image.slice(0, Math.max(0, spec.proxy.image.lastIndexOf("/")));
   const tag = spec.pilot.image.slice(slash + 1).split(":")[1] ?? spec.version;
-  const parsed = resolveSettings({ specs: [{ profile: "minimal", namespace, meshConfig: meshConfigOf(spec, namespace), values: valuesOf(spec) }] }, { hub, tag });
-  invariant(parsed.value !== undefined, `an Istio object that was checked must have valid settings: ${parsed.errors.map(({ path, message }) => `${path} ${message}`).join("; ")}`);
+  const parsed = resolveSettings(
+    { specs: [{ profile: "minimal", namespace, meshConfig: meshConfigOf(spec, namespace), values: valuesOf(spec) }] },
+    { hub, tag },
+  );
+  invariant(
+    parsed.value !== undefined,
+    `an Istio object that was checked must have valid settings: ${parsed.errors.map(({ path, message }) => `${path} ${message}`).join("; ")}`,
+  );
   const suffix = resourceSuffixOf(istio);
   return {
     ...parsed.value,
     revision: suffix,
     revisionLabel: revisionLabelOf({ name: metadata.name ?? "", namespace }),
-    pilot: { ...parsed.value.pilot, k8s: { env: [...spec.pilot.additionalEnvVars, { name: "ISTIOD_SERVICE_NAME", value: suffix === "" ? "istiod" : `istiod-${suffix}` }] } },
+    pilot: {
+      ...parsed.value.pilot,
+      k8s: {
+        env: [
+          ...spec.pilot.additionalEnvVars,
+          { name: "ISTIOD_SERVICE_NAME", value: suffix === "" ? "istiod" : `istiod-${suffix}` },
+        ],
+      },
+    },
   };
 }
 
@@ -46,7 +60,13 @@ function valuesOf(spec: BanzaiIstioSpec): Tree {
   const { pilot, proxy, sidecarInjector } = spec;
   const minimum = pilot.minReplicas ?? 1;
   const maximum = pilot.maxReplicas ?? 5;
-  const injector = ["neverInjectSelector", "alwaysInjectSelector", "injectedAnnotations", "rewriteAppHTTPProbe", "enableNamespacesByDefault"] as const;
+  const injector = [
+    "neverInjectSelector",
+    "alwaysInjectSelector",
+    "injectedAnnotations",
+    "rewriteAppHTTPProbe",
+    "enableNamespacesByDefault",
+  ] as const;
   return {
     global: defined({
       imagePullPolicy: spec.imagePullPolicy,
@@ -81,7 +101,9 @@ function valuesOf(spec: BanzaiIstioSpec): Tree {
       affinity: pilot.affinity,
       podAnnotations: pilot.podAnnotations,
     }),
-    sidecarInjectorWebhook: Object.fromEntries(injector.map((field) => [field, sidecarInjector[field]]).filter(([, value]) => value !== undefined)),
+    sidecarInjectorWebhook: Object.fromEntries(
+      injector.map((field) => [field, sidecarInjector[field]]).filter(([, value]) => value !== undefined),
+    ),
   };
 }
 

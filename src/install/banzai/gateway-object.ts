@@ -1,11 +1,21 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { apiVersionOf } from "../../api/index.ts";
-import { banzaiMeshGatewayKind, resourceSuffixOf, type BanzaiIstio, type GatewayConfiguration } from "../../api/banzai/index.ts";
+import {
+  banzaiMeshGatewayKind,
+  resourceSuffixOf,
+  type BanzaiIstio,
+  type GatewayConfiguration,
+} from "../../api/banzai/index.ts";
 
 /** The MeshGateways that an Istio object asks for by `gateways.ingress` and `gateways.egress`, each naming its control plane. */
-export function renderMeshGateways(istio: BanzaiIstio): { readonly object: UntypedObject; readonly createOnly: boolean }[] {
+export function renderMeshGateways(
+  istio: BanzaiIstio,
+): { readonly object: UntypedObject; readonly createOnly: boolean }[] {
   const { ingress, egress } = istio.spec;
-  return [...(ingress.enabled ? [meshGateway(istio, "ingress", ingress)] : []), ...(egress.enabled ? [meshGateway(istio, "egress", egress)] : [])];
+  return [
+    ...(ingress.enabled ? [meshGateway(istio, "ingress", ingress)] : []),
+    ...(egress.enabled ? [meshGateway(istio, "egress", egress)] : []),
+  ];
 }
 
 /** Their names, also of those that are switched off. */
@@ -18,7 +28,11 @@ function nameOf(istio: BanzaiIstio, type: "ingress" | "egress"): string {
   return `istio-${type}gateway${suffix === "" ? "" : `-${suffix}`}`;
 }
 
-function meshGateway(istio: BanzaiIstio, type: "ingress" | "egress", { raw, createOnly }: GatewayConfiguration): { object: UntypedObject; createOnly: boolean } {
+function meshGateway(
+  istio: BanzaiIstio,
+  type: "ingress" | "egress",
+  { raw, createOnly }: GatewayConfiguration,
+): { object: UntypedObject; createOnly: boolean } {
   const { enabled: _enabled, createOnly: _createOnly, ports = [], labels, ...fields } = raw;
   const { name = "", namespace = "" } = istio.metadata;
   return {
@@ -26,11 +40,19 @@ function meshGateway(istio: BanzaiIstio, type: "ingress" | "egress", { raw, crea
     object: {
       apiVersion: apiVersionOf(banzaiMeshGatewayKind),
       kind: banzaiMeshGatewayKind.kind,
-      metadata: { name: nameOf(istio, type), namespace, labels: { app: `istio-${type}gateway`, istio: `${type}gateway` } },
+      metadata: {
+        name: nameOf(istio, type),
+        namespace,
+        labels: { app: `istio-${type}gateway`, istio: `${type}gateway` },
+      },
       spec: {
         ...fields,
         ports,
-        labels: { app: `istio-${type}gateway`, istio: `${type}gateway`, ...(labels as Record<string, string> | undefined) },
+        labels: {
+          app: `istio-${type}gateway`,
+          istio: `${type}gateway`,
+          ...(labels as Record<string, string> | undefined),
+        },
         type,
         istioControlPlane: { name, namespace },
       },

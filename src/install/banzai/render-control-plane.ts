@@ -9,7 +9,10 @@ export function renderBanzaiControlPlane(istio: BanzaiIstio): UntypedObject[] {
   const settings = banzaiSettings(istio);
   const names = namesOf(istio);
   return renderPilot(settings)
-    .filter(({ kind, metadata }) => !(kind === "ConfigMap" && metadata.name?.startsWith("values")) && metadata.labels?.["app"] !== "istio-reader")
+    .filter(
+      ({ kind, metadata }) =>
+        !(kind === "ConfigMap" && metadata.name?.startsWith("values")) && metadata.labels?.["app"] !== "istio-reader",
+    )
     .map((object) => relabelled(renamed(withDnsPort(object), names), istio));
 }
 
@@ -17,7 +20,10 @@ export function renderBanzaiControlPlane(istio: BanzaiIstio): UntypedObject[] {
 function withDnsPort(object: UntypedObject): UntypedObject {
   if (object.kind !== "Service" || !isTree(object["spec"])) return object;
   const { spec } = object;
-  const ports = [...(spec["ports"] as readonly unknown[]), { name: "dns-tls", port: 853, targetPort: 15_053, protocol: "TCP" }];
+  const ports = [
+    ...(spec["ports"] as readonly unknown[]),
+    { name: "dns-tls", port: 853, targetPort: 15_053, protocol: "TCP" },
+  ];
   return { ...object, spec: { ...spec, ports } };
 }
 
@@ -34,7 +40,10 @@ function namesOf(istio: BanzaiIstio): Names {
   return new Map([
     [`ServiceAccount/${pilot}`, `istiod-service-account${dashed}`],
     [`HorizontalPodAutoscaler/${pilot}`, `istiod-autoscaler${dashed}`],
-    [`MutatingWebhookConfiguration/istio-sidecar-injector${dashed}${elsewhere}`, `istio-sidecar-injector${clusterWide}`],
+    [
+      `MutatingWebhookConfiguration/istio-sidecar-injector${dashed}${elsewhere}`,
+      `istio-sidecar-injector${clusterWide}`,
+    ],
     [`ValidatingWebhookConfiguration/istio-validator${dashed}-${namespace}`, `istiod${clusterWide}`],
   ]);
 }
@@ -48,11 +57,23 @@ function renamed(object: UntypedObject, names: Names): UntypedObject {
 /** Who names the account: the Deployment's pods and the bindings of roles. */
 function withAccount(object: UntypedObject, names: Names): UntypedObject {
   const account = (name: unknown): unknown => names.get(`ServiceAccount/${String(name)}`) ?? name;
-  if (Array.isArray(object["subjects"])) return { ...object, subjects: object["subjects"].map((subject) => (isTree(subject) ? { ...subject, name: account(subject["name"]) } : (subject as unknown))) };
+  if (Array.isArray(object["subjects"]))
+    return {
+      ...object,
+      subjects: object["subjects"].map((subject) =>
+        isTree(subject) ? { ...subject, name: account(subject["name"]) } : (subject as unknown),
+      ),
+    };
   if (object.kind !== "Deployment" || !isTree(object["spec"])) return object;
   const { spec } = object as unknown as { spec: { template: { spec: { serviceAccountName: string } } } };
   const pod = spec.template.spec;
-  return { ...object, spec: { ...spec, template: { ...spec.template, spec: { ...pod, serviceAccountName: account(pod.serviceAccountName) } } } };
+  return {
+    ...object,
+    spec: {
+      ...spec,
+      template: { ...spec.template, spec: { ...pod, serviceAccountName: account(pod.serviceAccountName) } },
+    },
+  };
 }
 
 function relabelled(object: UntypedObject, istio: BanzaiIstio): UntypedObject {
@@ -62,5 +83,8 @@ function relabelled(object: UntypedObject, istio: BanzaiIstio): UntypedObject {
 
 /** By these a control plane's objects outside of its namespace are found again. */
 export function controlPlaneLabels({ metadata }: BanzaiIstio): Record<string, string> {
-  return { "istio.io/rev": revisionLabelOf({ name: metadata.name ?? "", namespace: metadata.namespace ?? "" }), "app.kubernetes.io/managed-by": "banzai-istio-operator" };
+  return {
+    "istio.io/rev": revisionLabelOf({ name: metadata.name ?? "", namespace: metadata.namespace ?? "" }),
+    "app.kubernetes.io/managed-by": "banzai-istio-operator",
+  };
 }

@@ -18,12 +18,27 @@ export function renderBanzaiGateway(gateway: BanzaiMeshGateway, istio: BanzaiIst
   const settings = settingsFor(gateway, banzaiSettings(istio));
   const rendered = renderGateway({ name, namespace, label: {} }, spec.type, settings);
   const selector = gatewaySelector(gateway);
-  const labels = { ...spec.labels, app: spec.labels["app"] ?? name, istio: spec.labels["istio"] ?? `${spec.type}gateway`, ...selector };
-  const revision = { "istio.io/rev": revisionLabelOf({ name: istio.metadata.name ?? "", namespace: istio.metadata.namespace ?? "" }) };
+  const labels = {
+    ...spec.labels,
+    app: spec.labels["app"] ?? name,
+    istio: spec.labels["istio"] ?? `${spec.type}gateway`,
+    ...selector,
+  };
+  const revision = {
+    "istio.io/rev": revisionLabelOf({ name: istio.metadata.name ?? "", namespace: istio.metadata.namespace ?? "" }),
+  };
   return rendered.map((object) => {
-    const of = { ...object, metadata: { ...object.metadata, labels: { ...labels, ...revision, "app.kubernetes.io/managed-by": "banzai-istio-operator" } } };
-    if (object.kind === "Service") return withLabels({ ...of, spec: { ...(object["spec"] as object), selector } }, spec.serviceLabels);
-    if (object.kind === "HorizontalPodAutoscaler") return { ...of, metadata: { ...of.metadata, name: `${name}-autoscaler` } };
+    const of = {
+      ...object,
+      metadata: {
+        ...object.metadata,
+        labels: { ...labels, ...revision, "app.kubernetes.io/managed-by": "banzai-istio-operator" },
+      },
+    };
+    if (object.kind === "Service")
+      return withLabels({ ...of, spec: { ...(object["spec"] as object), selector } }, spec.serviceLabels);
+    if (object.kind === "HorizontalPodAutoscaler")
+      return { ...of, metadata: { ...of.metadata, name: `${name}-autoscaler` } };
     if (object.kind === "Deployment") return withPods(of, { labels: { ...labels, ...revision }, gateway, settings });
     return of;
   });
@@ -40,7 +55,11 @@ function settingsFor({ metadata, spec }: BanzaiMeshGateway, settings: InstallSet
   const minimum = spec.minReplicas ?? 1;
   const maximum = spec.maxReplicas ?? 1;
   const own = {
-    ports: ports.map((port) => Object.fromEntries(Object.entries(port).filter(([field, value]) => value !== undefined && !(field === "nodePort" && value === 0)))),
+    ports: ports.map((port) =>
+      Object.fromEntries(
+        Object.entries(port).filter(([field, value]) => value !== undefined && !(field === "nodePort" && value === 0)),
+      ),
+    ),
     type: spec.serviceType ?? (spec.type === "ingress" ? "LoadBalancer" : "ClusterIP"),
     loadBalancerIP: spec.loadBalancerIP ?? "",
     externalTrafficPolicy: spec.serviceExternalTrafficPolicy ?? "",
@@ -54,9 +73,16 @@ function settingsFor({ metadata, spec }: BanzaiMeshGateway, settings: InstallSet
     ...(spec.resources === undefined ? {} : { resources: spec.resources }),
     ...(spec.nodeSelector === undefined ? {} : { nodeSelector: spec.nodeSelector }),
     ...(spec.affinity === undefined ? {} : { affinity: spec.affinity }),
-    ...(spec.requestedNetworkView === undefined ? {} : { env: { ISTIO_META_REQUESTED_NETWORK_VIEW: spec.requestedNetworkView } }),
+    ...(spec.requestedNetworkView === undefined
+      ? {}
+      : { env: { ISTIO_META_REQUESTED_NETWORK_VIEW: spec.requestedNetworkView } }),
   };
-  return { ...settings, values: mergeTrees(settings.values, { gateways: { [`istio-${spec.type}gateway`]: own, [metadata.name ?? ""]: own } }) as InstallSettings["values"] };
+  return {
+    ...settings,
+    values: mergeTrees(settings.values, {
+      gateways: { [`istio-${spec.type}gateway`]: own, [metadata.name ?? ""]: own },
+    }) as InstallSettings["values"],
+  };
 }
 
 function withLabels(object: UntypedObject, labels: Readonly<Record<string, string>>): UntypedObject {
@@ -70,15 +96,27 @@ interface PodChanges {
 }
 
 function withPods(deployment: UntypedObject, { labels, gateway, settings }: PodChanges): UntypedObject {
-  const { spec } = deployment as unknown as { spec: { template: { metadata: { annotations: object; labels: Record<string, string> }; spec: { containers: readonly Record<string, unknown>[] } } } };
+  const { spec } = deployment as unknown as {
+    spec: {
+      template: {
+        metadata: { annotations: object; labels: Record<string, string> };
+        spec: { containers: readonly Record<string, unknown>[] };
+      };
+    };
+  };
   const { metadata } = gateway;
-  const canonical = { "service.istio.io/canonical-name": metadata.name ?? "", "service.istio.io/canonical-revision": "latest" };
+  const canonical = {
+    "service.istio.io/canonical-name": metadata.name ?? "",
+    "service.istio.io/canonical-revision": "latest",
+  };
   const env = mergeEnv<Readonly<Record<string, unknown>>>(
     gatewayEnvironment({ name: metadata.name ?? "", namespace: metadata.namespace ?? "", own: {} }, settings),
     (spec.template.spec.containers[0]?.["env"] ?? []) as Readonly<Record<string, unknown>>[],
     gateway.spec.additionalEnvVars,
   );
-  const containers = spec.template.spec.containers.map((container) => (isTree(container) ? { ...container, env } : container));
+  const containers = spec.template.spec.containers.map((container) =>
+    isTree(container) ? { ...container, env } : container,
+  );
   return {
     ...deployment,
     spec: {
@@ -86,7 +124,10 @@ function withPods(deployment: UntypedObject, { labels, gateway, settings }: PodC
       selector: { matchLabels: labels },
       template: {
         ...spec.template,
-        metadata: { ...spec.template.metadata, labels: { ...labels, ...canonical, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none" } },
+        metadata: {
+          ...spec.template.metadata,
+          labels: { ...labels, ...canonical, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none" },
+        },
         spec: { ...spec.template.spec, containers },
       },
     },

@@ -23,7 +23,8 @@ const withProxy = "and $.Values.prometheusMetrics.enabled $.Values.prometheusMet
 /** Banzai Cloud's chart of an operator: the release that it looks after is `istioVersion`. Its definitions of kinds are its own, and stay. */
 export function banzaiOperatorChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
-  const text = (objects: readonly UntypedObject[]): string => objects.map((one) => `---\n${marks.templateOf(one)}`).join("\n");
+  const text = (objects: readonly UntypedObject[]): string =>
+    objects.map((one) => `---\n${marks.templateOf(one)}`).join("\n");
   const parts = operatorParts(marks);
   return assembleChart({
     name: "istio-operator",
@@ -31,9 +32,19 @@ export function banzaiOperatorChart(options: ChartOptions): Chart {
     appVersion,
     description: "An operator of Banzai Cloud's Istio and MeshGateway objects, for one minor release of Istio",
     values: {
-      operator: { image: { repository: "banzaicloud/istio-operator", tag: appVersion, pullPolicy: "IfNotPresent" }, extraArgs: [], resources: { requests: { cpu: "20m", memory: "64Mi" } } },
+      operator: {
+        image: { repository: "banzaicloud/istio-operator", tag: appVersion, pullPolicy: "IfNotPresent" },
+        extraArgs: [],
+        resources: { requests: { cpu: "20m", memory: "64Mi" } },
+      },
       istioVersion: "1.7",
-      prometheusMetrics: { enabled: true, authProxy: { enabled: true, image: { repository: "gcr.io/kubebuilder/kube-rbac-proxy", tag: "v0.5.0", pullPolicy: "IfNotPresent" } } },
+      prometheusMetrics: {
+        enabled: true,
+        authProxy: {
+          enabled: true,
+          image: { repository: "gcr.io/kubebuilder/kube-rbac-proxy", tag: "v0.5.0", pullPolicy: "IfNotPresent" },
+        },
+      },
       rbac: { enabled: true },
       nameOverride: "",
       fullnameOverride: "",
@@ -50,8 +61,14 @@ export function banzaiOperatorChart(options: ChartOptions): Chart {
       "authproxy-service": `{{- if ${withProxy} }}\n${text([parts.proxyService])}\n{{- end }}`,
       "operator-statefulset": withOptionalProxy(text([parts.statefulSet])),
     },
-    files: Object.fromEntries(options.customResources.banzai.map((definition) => [`crds/${definition.metadata.name ?? ""}.yaml`, stringify(definition)])),
-    notes: "The operator of Istio {{ .Values.istioVersion }} is installed. Apply an Istio object of that release for a control plane.\n",
+    files: Object.fromEntries(
+      options.customResources.banzai.map((definition) => [
+        `crds/${definition.metadata.name ?? ""}.yaml`,
+        stringify(definition),
+      ]),
+    ),
+    notes:
+      "The operator of Istio {{ .Values.istioVersion }} is installed. Apply an Istio object of that release for a control plane.\n",
     schema: looseSchema({ istioVersion: "string", operator: "object", prometheusMetrics: "object", rbac: "object" }),
   });
 }
@@ -73,7 +90,12 @@ function operatorParts(marks: TemplateMarks): OperatorParts {
     "app.kubernetes.io/instance": marks.text("$.Release.Name"),
     "app.kubernetes.io/component": "operator",
   };
-  const labels = { ...selector, "helm.sh/chart": marks.text('printf "%s-%s" $.Chart.Name $.Chart.Version'), "app.kubernetes.io/managed-by": marks.text("$.Release.Service"), "app.kubernetes.io/version": marks.text("$.Chart.AppVersion") };
+  const labels = {
+    ...selector,
+    "helm.sh/chart": marks.text('printf "%s-%s" $.Chart.Name $.Chart.Version'),
+    "app.kubernetes.io/managed-by": marks.text("$.Release.Service"),
+    "app.kubernetes.io/version": marks.text("$.Chart.AppVersion"),
+  };
   const serviceAccount = { name, namespace };
   return {
     access: [
@@ -81,7 +103,10 @@ function operatorParts(marks: TemplateMarks): OperatorParts {
       // Whoever installs control planes must be able to grant what it installs.
       ...grant({ name, labels, serviceAccount, rules: [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }] }),
     ],
-    service: object({ apiVersion: "v1", kind: "Service", ...serviceAccount, labels }, { spec: { selector, ports: [{ name: "https", protocol: "TCP", port: 443, targetPort: 9443 }] } }),
+    service: object(
+      { apiVersion: "v1", kind: "Service", ...serviceAccount, labels },
+      { spec: { selector, ports: [{ name: "https", protocol: "TCP", port: 443, targetPort: 9443 }] } },
+    ),
     proxyService: object(
       {
         apiVersion: "v1",
@@ -97,8 +122,13 @@ function operatorParts(marks: TemplateMarks): OperatorParts {
   };
 }
 
-function statefulSet(marks: TemplateMarks, identity: { readonly name: string; readonly namespace: string; readonly labels: Readonly<Record<string, string>> }, selector: Readonly<Record<string, string>>): UntypedObject {
-  const image = (at: string): string => `${marks.text(`$.Values.${at}.repository`)}:${marks.text(`$.Values.${at}.tag`)}`;
+function statefulSet(
+  marks: TemplateMarks,
+  identity: { readonly name: string; readonly namespace: string; readonly labels: Readonly<Record<string, string>> },
+  selector: Readonly<Record<string, string>>,
+): UntypedObject {
+  const image = (at: string): string =>
+    `${marks.text(`$.Values.${at}.repository`)}:${marks.text(`$.Values.${at}.tag`)}`;
   return object(
     { apiVersion: "apps/v1", kind: "StatefulSet", ...identity },
     {
@@ -116,7 +146,12 @@ function statefulSet(marks: TemplateMarks, identity: { readonly name: string; re
                 name: "kube-rbac-proxy",
                 image: image("prometheusMetrics.authProxy.image"),
                 imagePullPolicy: marks.text("$.Values.prometheusMetrics.authProxy.image.pullPolicy"),
-                args: ["--secure-listen-address=0.0.0.0:8443", "--upstream=http://127.0.0.1:8080/", "--logtostderr=true", "--v=10"],
+                args: [
+                  "--secure-listen-address=0.0.0.0:8443",
+                  "--upstream=http://127.0.0.1:8080/",
+                  "--logtostderr=true",
+                  "--v=10",
+                ],
                 ports: [{ name: "https", containerPort: 8443 }],
               },
               {
@@ -135,7 +170,12 @@ function statefulSet(marks: TemplateMarks, identity: { readonly name: string; re
                 env: [fieldEnv("POD_NAMESPACE", "metadata.namespace"), fieldEnv("POD_NAME", "metadata.name")],
                 ports: [{ name: "webhook-server", containerPort: 443, protocol: "TCP" }],
                 resources: marks.map("$.Values.operator.resources"),
-                securityContext: { runAsUser: 1337, runAsGroup: 1337, runAsNonRoot: true, capabilities: { drop: ["ALL"] } },
+                securityContext: {
+                  runAsUser: 1337,
+                  runAsGroup: 1337,
+                  runAsNonRoot: true,
+                  capabilities: { drop: ["ALL"] },
+                },
               },
             ],
             nodeSelector: marks.map("$.Values.nodeSelector"),
@@ -153,5 +193,11 @@ function withOptionalProxy(template: string): string {
   const lines = template.split("\n");
   const from = lines.findIndex((line) => line.includes("- name: kube-rbac-proxy"));
   const to = lines.findIndex((line) => line.includes("- name: manager"));
-  return [...lines.slice(0, from), `{{- if ${withProxy} }}`, ...lines.slice(from, to), "{{- end }}", ...lines.slice(to)].join("\n");
+  return [
+    ...lines.slice(0, from),
+    `{{- if ${withProxy} }}`,
+    ...lines.slice(from, to),
+    "{{- end }}",
+    ...lines.slice(to),
+  ].join("\n");
 }

@@ -26,13 +26,24 @@ export interface ChartParts {
 
 export function assembleChart(parts: ChartParts): Chart {
   const { name, version, appVersion, description } = parts;
-  const metadata = { apiVersion: "v2", name, version, appVersion, description, type: "application", keywords: ["istio", "serin"], home: "https://istio.io" };
+  const metadata = {
+    apiVersion: "v2",
+    name,
+    version,
+    appVersion,
+    description,
+    type: "application",
+    keywords: ["istio", "serin"],
+    home: "https://istio.io",
+  };
   const files = new Map([
     ["Chart.yaml", stringify(metadata)],
     ["values.yaml", stringify(parts.values)],
     ["values.schema.json", `${JSON.stringify(parts.schema, null, 2)}\n`],
     ["templates/NOTES.txt", parts.notes],
-    ...Object.entries(parts.templates).map(([file, text]) => [`templates/${file.includes(".") ? file : `${file}.yaml`}`, `${text}\n`] as const),
+    ...Object.entries(parts.templates).map(
+      ([file, text]) => [`templates/${file.includes(".") ? file : `${file}.yaml`}`, `${text}\n`] as const,
+    ),
     ...Object.entries(parts.files ?? {}),
   ]);
   return { name, version, appVersion, description, files };

@@ -3,34 +3,58 @@ import { test } from "node:test";
 import { parse } from "yaml";
 import { renderCharts } from "./index.ts";
 
-const definition = (name: string) => ({ apiVersion: "apiextensions.k8s.io/v1", kind: "CustomResourceDefinition", metadata: { name } });
-const charts = renderCharts({ hub: "h", version: "1.2.3", customResources: { istio: [definition("virtualservices.networking.istio.io")], rollout: [], banzai: [definition("istios.istio.banzaicloud.io")] } });
-const fileOf = (chart: string, path: string): string => charts.find(({ name }) => name === chart)?.files.get(path) ?? "";
+const definition = (name: string) => ({
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name },
+});
+const charts = renderCharts({
+  hub: "h",
+  version: "1.2.3",
+  customResources: {
+    istio: [definition("virtualservices.networking.istio.io")],
+    rollout: [],
+    banzai: [definition("istios.istio.banzaicloud.io")],
+  },
+});
+const fileOf = (chart: string, path: string): string =>
+  charts.find(({ name }) => name === chart)?.files.get(path) ?? "";
 
 test("every chart is whole, and no mark is left in a template", () => {
-  assert.deepEqual(charts.map(({ name, version }) => `${name} ${version}`), ["base 1.2.3", "istiod 1.2.3", "cni 1.2.3", "ztunnel 1.2.3", "gateway 1.2.3", "istio-operator 0.0.69"]);
+  assert.deepEqual(
+    charts.map(({ name, version }) => `${name} ${version}`),
+    ["base 1.2.3", "istiod 1.2.3", "cni 1.2.3", "ztunnel 1.2.3", "gateway 1.2.3", "istio-operator 0.0.69"],
+  );
   for (const { name, files } of charts) {
     const { apiVersion, name: named } = parse(files.get("Chart.yaml") ?? "") as Record<string, string>;
     assert.deepEqual([apiVersion, named], ["v2", name]);
     assert.equal((JSON.parse(files.get("values.schema.json") ?? "") as { type: string }).type, "object");
     for (const [path, text] of files) assert.doesNotMatch(text, /⟦|⟧|\b9000000\d\d\b/, `${name}/${path}`);
     const templates = [...files].filter(([path]) => path.startsWith("templates/"));
-    for (const [path, text] of templates) assert.equal(text.split("{{").length, text.split("}}").length, `${name}/${path}`);
+    for (const [path, text] of templates)
+      assert.equal(text.split("{{").length, text.split("}}").length, `${name}/${path}`);
   }
 });
 
 test("values reach names, images, sizes and environment", () => {
   const istiod = fileOf("istiod", "templates/istiod.yaml");
   assert.match(istiod, /name: "istiod-\{\{ \$v\.revision \}\}"/);
-  assert.match(istiod, /image: "\{\{ \$v\.hub \| default \$v\.global\.hub \}\}\/\{\{ \$v\.image \}\}:\{\{ \$v\.tag \| default \$v\.global\.tag \}\}"/);
+  assert.match(
+    istiod,
+    /image: "\{\{ \$v\.hub \| default \$v\.global\.hub \}\}\/\{\{ \$v\.image \}\}:\{\{ \$v\.tag \| default \$v\.global\.tag \}\}"/,
+  );
   assert.match(istiod, /\{\{- with \$v\.resources \}\}\{\{ toYaml \. \| nindent \d+ \}\}\{\{- end \}\}/);
-  assert.match(istiod, /\{\{- range \$name, \$value := \$v\.env \}\}\n +- name: \{\{ \$name \}\}\n +value: \{\{ \$value \| quote \}\}/);
+  assert.match(
+    istiod,
+    /\{\{- range \$name, \$value := \$v\.env \}\}\n +- name: \{\{ \$name \}\}\n +value: \{\{ \$value \| quote \}\}/,
+  );
   assert.match(istiod, /\{\{- if and \$v\.global\.defaultPodDisruptionBudget\.enabled/);
   assert.match(fileOf("istiod", "templates/revision-tags.yaml"), /\{\{- range \$tag := \$v\.revisionTags \}\}/);
 });
 
 test("an upgrade of base or istiod leaves the failure policy of validation to the control plane, unless values say it", () => {
-  const policy = /\{\{- with \$v\.base\.validationFailurePolicy \| default \(ternary "" "Ignore" \$\.Release\.IsUpgrade\) \}\}\n? *failurePolicy: /;
+  const policy =
+    /\{\{- with \$v\.base\.validationFailurePolicy \| default \(ternary "" "Ignore" \$\.Release\.IsUpgrade\) \}\}\n? *failurePolicy: /;
   assert.match(fileOf("base", "templates/base.yaml"), policy);
   assert.match(fileOf("istiod", "templates/istiod.yaml"), policy);
 });
@@ -38,19 +62,34 @@ test("an upgrade of base or istiod leaves the failure policy of validation to th
 test("a gateway that is the way into a network says so by its labels, its ports and its view", () => {
   const template = fileOf("gateway", "templates/gateway.yaml");
   assert.match(template, /\{\{- with \$v\.networkGateway \}\}\n +topology\.istio\.io\/network: /);
-  assert.match(template, /range \$name, \$value := merge \(ternary \(dict "ISTIO_META_REQUESTED_NETWORK_VIEW" \$v\.networkGateway\)/);
-  assert.match(fileOf("gateway", "templates/_helpers.tpl"), /- name: \{\{ \$name \}\}\n {2}port: \{\{ \$port\.port \}\}/);
+  assert.match(
+    template,
+    /range \$name, \$value := merge \(ternary \(dict "ISTIO_META_REQUESTED_NETWORK_VIEW" \$v\.networkGateway\)/,
+  );
+  assert.match(
+    fileOf("gateway", "templates/_helpers.tpl"),
+    /- name: \{\{ \$name \}\}\n {2}port: \{\{ \$port\.port \}\}/,
+  );
 });
 
 test("ztunnel's network is its own, or the mesh's", () => {
-  assert.match(fileOf("ztunnel", "templates/ztunnel.yaml"), /- name: NETWORK\n +value: \{\{ \$v\.network \| default \$v\.global\.network \| quote \}\}/);
+  assert.match(
+    fileOf("ztunnel", "templates/ztunnel.yaml"),
+    /- name: NETWORK\n +value: \{\{ \$v\.network \| default \$v\.global\.network \| quote \}\}/,
+  );
 });
 
 test("the operator's chart brings its own definitions of kinds, and takes image and release as Banzai Cloud's does", () => {
   const chart = charts.find(({ name }) => name === "istio-operator");
-  assert.deepEqual([...(chart?.files.keys() ?? [])].filter((path) => path.startsWith("crds/")), ["crds/istios.istio.banzaicloud.io.yaml"]);
+  assert.deepEqual(
+    [...(chart?.files.keys() ?? [])].filter((path) => path.startsWith("crds/")),
+    ["crds/istios.istio.banzaicloud.io.yaml"],
+  );
   const template = fileOf("istio-operator", "templates/operator-statefulset.yaml");
-  assert.match(template, /image: "\{\{ \$\.Values\.operator\.image\.repository \}\}:\{\{ \$\.Values\.operator\.image\.tag \}\}"/);
+  assert.match(
+    template,
+    /image: "\{\{ \$\.Values\.operator\.image\.repository \}\}:\{\{ \$\.Values\.operator\.image\.tag \}\}"/,
+  );
   assert.match(template, /--istio-version=\{\{ \$\.Values\.istioVersion \}\}/);
   assert.match(template, /\{\{- if and \$\.Values\.prometheusMetrics\.enabled[^\n]*\n +- name: kube-rbac-proxy/);
 });

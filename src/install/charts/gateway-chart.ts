@@ -24,7 +24,7 @@ const helpers = [
   "- name: {{ $name }}",
   "  port: {{ $port.port }}",
   "  targetPort: {{ $port.targetPort | default $port.port }}",
-  "  protocol: {{ $port.protocol | default \"TCP\" }}",
+  '  protocol: {{ $port.protocol | default "TCP" }}',
   "{{- end }}",
   "{{- else }}",
   "{{ toYaml $v.service.ports }}",
@@ -33,7 +33,12 @@ const helpers = [
 ].join("\n");
 
 /** Of a Service that other networks come in by. */
-const networkPorts = [["status-port", 15_021], ["tls", 15_443], ["tls-istiod", 15_012], ["tls-webhook", 15_017]] as const;
+const networkPorts = [
+  ["status-port", 15_021],
+  ["tls", 15_443],
+  ["tls-istiod", 15_012],
+  ["tls-webhook", 15_017],
+] as const;
 
 /** A gateway that the control plane's injector completes: its image is `auto`, and its template `gateway`. */
 export function gatewayChart(options: ChartOptions): Chart {
@@ -64,7 +69,13 @@ export function gatewayChart(options: ChartOptions): Chart {
         kind: "Deployment",
         rbac: { enabled: true },
         serviceAccount: { create: true, name: "", annotations: {} },
-        podAnnotations: { "prometheus.io/port": "15020", "prometheus.io/scrape": "true", "prometheus.io/path": "/stats/prometheus", "inject.istio.io/templates": "gateway", "sidecar.istio.io/inject": "true" },
+        podAnnotations: {
+          "prometheus.io/port": "15020",
+          "prometheus.io/scrape": "true",
+          "prometheus.io/path": "/stats/prometheus",
+          "inject.istio.io/templates": "gateway",
+          "sidecar.istio.io/inject": "true",
+        },
         labels: {},
         annotations: {},
         env: {},
@@ -98,7 +109,14 @@ export function gatewayChart(options: ChartOptions): Chart {
     templates: { "_helpers.tpl": `${valuesHelper([])}\n${helpers}`, gateway: `${valuesHeader}\n${main}` },
     files: { "files/profile-ambient.yaml": "{}\n", "files/profile-default.yaml": "{}\n" },
     notes: '"{{ include "gateway.name" . }}" is installed. Gateways select it by the label istio.\n',
-    schema: looseSchema({ service: "object", labels: "object", env: "object", revision: "string", name: "string", autoscaling: "object" }),
+    schema: looseSchema({
+      service: "object",
+      labels: "object",
+      env: "object",
+      revision: "string",
+      name: "string",
+      autoscaling: "object",
+    }),
   });
 }
 
@@ -106,7 +124,10 @@ function gatewayObjects(marks: TemplateMarks, isScaled: boolean): UntypedObject[
   const name = marks.text('include "gateway.name" $');
   const account = marks.text('include "gateway.account" $');
   const namespace = marks.text("$.Release.Namespace");
-  const selector = { app: marks.text('$v.labels.app | default (include "gateway.name" $)'), istio: marks.text('$v.labels.istio | default (include "gateway.name" $ | trimPrefix "istio-")') };
+  const selector = {
+    app: marks.text('$v.labels.app | default (include "gateway.name" $)'),
+    istio: marks.text('$v.labels.istio | default (include "gateway.name" $ | trimPrefix "istio-")'),
+  };
   const labels = {
     "app.kubernetes.io/name": name,
     "app.kubernetes.io/instance": marks.text("$.Release.Name"),
@@ -121,10 +142,30 @@ function gatewayObjects(marks: TemplateMarks, isScaled: boolean): UntypedObject[
   const identity = { name, namespace, labels, annotations: marks.map("$v.annotations") as Record<string, string> };
   const serviceAccount = { name: account, namespace };
   return [
-    object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels, annotations: marks.map("$v.serviceAccount.annotations") as Record<string, string> }, {}),
-    ...grant({ name: account, namespace, labels, serviceAccount, rules: [{ apiGroups: [""], resources: ["secrets"], verbs: read }] }),
     object(
-      { apiVersion: "v1", kind: "Service", ...identity, annotations: marks.map("merge (deepCopy $v.service.annotations) $v.annotations") as Record<string, string> },
+      {
+        apiVersion: "v1",
+        kind: "ServiceAccount",
+        ...serviceAccount,
+        labels,
+        annotations: marks.map("$v.serviceAccount.annotations") as Record<string, string>,
+      },
+      {},
+    ),
+    ...grant({
+      name: account,
+      namespace,
+      labels,
+      serviceAccount,
+      rules: [{ apiGroups: [""], resources: ["secrets"], verbs: read }],
+    }),
+    object(
+      {
+        apiVersion: "v1",
+        kind: "Service",
+        ...identity,
+        annotations: marks.map("merge (deepCopy $v.service.annotations) $v.annotations") as Record<string, string>,
+      },
       {
         spec: {
           type: marks.text("$v.service.type"),
@@ -137,7 +178,10 @@ function gatewayObjects(marks: TemplateMarks, isScaled: boolean): UntypedObject[
     ),
     gatewayDeployment(marks, { ...identity, account, selector }, isScaled),
     ...(isScaled ? [gatewayScaler(marks, identity)] : []),
-    object({ apiVersion: "policy/v1", kind: "PodDisruptionBudget", ...identity }, { spec: { ...marks.map("$v.podDisruptionBudget"), selector: { matchLabels: selector } } }),
+    object(
+      { apiVersion: "policy/v1", kind: "PodDisruptionBudget", ...identity },
+      { spec: { ...marks.map("$v.podDisruptionBudget"), selector: { matchLabels: selector } } },
+    ),
   ];
 }
 
@@ -148,7 +192,11 @@ interface GatewayIdentity {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-function gatewayDeployment(marks: TemplateMarks, given: GatewayIdentity & { readonly account: string; readonly selector: Readonly<Record<string, string>> }, isScaled: boolean): UntypedObject {
+function gatewayDeployment(
+  marks: TemplateMarks,
+  given: GatewayIdentity & { readonly account: string; readonly selector: Readonly<Record<string, string>> },
+  isScaled: boolean,
+): UntypedObject {
   const { account, selector, ...identity } = given;
   return object(
     { apiVersion: "apps/v1", kind: "Deployment", ...identity },
@@ -158,7 +206,12 @@ function gatewayDeployment(marks: TemplateMarks, given: GatewayIdentity & { read
         selector: { matchLabels: selector },
         template: {
           metadata: {
-            labels: { "sidecar.istio.io/inject": "true", "istio.io/dataplane-mode": "none", "istio.io/rev": marks.optional("$v.revision"), ...identity.labels },
+            labels: {
+              "sidecar.istio.io/inject": "true",
+              "istio.io/dataplane-mode": "none",
+              "istio.io/rev": marks.optional("$v.revision"),
+              ...identity.labels,
+            },
             annotations: marks.map("$v.podAnnotations"),
           },
           spec: {
@@ -169,8 +222,24 @@ function gatewayDeployment(marks: TemplateMarks, given: GatewayIdentity & { read
                 name: "istio-proxy",
                 image: "auto",
                 imagePullPolicy: marks.optional("$v.imagePullPolicy"),
-                securityContext: { capabilities: { drop: ["ALL"] }, allowPrivilegeEscalation: false, privileged: false, readOnlyRootFilesystem: true, runAsNonRoot: true },
-                env: [{ name: Object.keys(marks.env('merge (ternary (dict "ISTIO_META_REQUESTED_NETWORK_VIEW" $v.networkGateway) (dict) (ne $v.networkGateway "")) $v.env'))[0] ?? "", value: "" }],
+                securityContext: {
+                  capabilities: { drop: ["ALL"] },
+                  allowPrivilegeEscalation: false,
+                  privileged: false,
+                  readOnlyRootFilesystem: true,
+                  runAsNonRoot: true,
+                },
+                env: [
+                  {
+                    name:
+                      Object.keys(
+                        marks.env(
+                          'merge (ternary (dict "ISTIO_META_REQUESTED_NETWORK_VIEW" $v.networkGateway) (dict) (ne $v.networkGateway "")) $v.env',
+                        ),
+                      )[0] ?? "",
+                    value: "",
+                  },
+                ],
                 ports: [{ name: "http-envoy-prom", containerPort: 15_090, protocol: "TCP" }],
                 resources: marks.map("$v.resources"),
                 volumeMounts: marks.list("$v.volumeMounts"),
@@ -191,7 +260,16 @@ function gatewayDeployment(marks: TemplateMarks, given: GatewayIdentity & { read
 }
 
 function gatewayScaler(marks: TemplateMarks, identity: GatewayIdentity): UntypedObject {
-  const metric = { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: marks.number("int $v.autoscaling.targetCPUUtilizationPercentage") } } };
+  const metric = {
+    type: "Resource",
+    resource: {
+      name: "cpu",
+      target: {
+        type: "Utilization",
+        averageUtilization: marks.number("int $v.autoscaling.targetCPUUtilizationPercentage"),
+      },
+    },
+  };
   return object(
     { apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler", ...identity },
     {

@@ -8,5 +8,12 @@ export type { ChartOptions } from "./istio-charts.ts";
 
 /** All charts of a release, made of what `install` renders. Pure: the same options, the same files. */
 export function renderCharts(options: ChartOptions): Chart[] {
-  return [baseChart(options), istiodChart(options), cniChart(options), ztunnelChart(options), gatewayChart(options), banzaiOperatorChart(options)];
+  return [
+    baseChart(options),
+    istiodChart(options),
+    cniChart(options),
+    ztunnelChart(options),
+    gatewayChart(options),
+    banzaiOperatorChart(options),
+  ];
 }

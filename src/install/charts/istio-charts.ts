@@ -22,7 +22,11 @@ export interface ChartOptions {
   readonly hub: string;
   /** Of the release: the charts' version, and the images' tag where nobody sets another. */
   readonly version: string;
-  readonly customResources: { readonly istio: readonly UntypedObject[]; readonly rollout: readonly UntypedObject[]; readonly banzai: readonly UntypedObject[] };
+  readonly customResources: {
+    readonly istio: readonly UntypedObject[];
+    readonly rollout: readonly UntypedObject[];
+    readonly banzai: readonly UntypedObject[];
+  };
 }
 
 const revisionSwitch: Switch = { condition: '(ne ($v.revision | default "default") "default")' };
@@ -43,7 +47,10 @@ function markedSettings(marks: TemplateMarks, isRevisioned: boolean, values: Tre
     namespace: marks.text("$.Release.Namespace"),
     revision: isRevisioned ? marks.text("$v.revision") : "",
     revisionLabel: marks.text(chosenRevision),
-    values: mergeTrees(mergeTrees(defaultValues, { pilot: { autoscaleEnabled: true } }), values) as InstallSettings["values"],
+    values: mergeTrees(
+      mergeTrees(defaultValues, { pilot: { autoscaleEnabled: true } }),
+      values,
+    ) as InstallSettings["values"],
   };
 }
 
@@ -55,11 +62,29 @@ function keyWithoutMarks({ kind, metadata }: UntypedObject): string {
 /** The labels that name the release. */
 function ofRelease(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const name = marks.text("$.Release.Name");
-  const relabel = (labels: Tree): Tree => Object.fromEntries(Object.entries(labels).map(([key, value]) => [key, key === "release" || key === "app.kubernetes.io/instance" ? name : value]));
+  const relabel = (labels: Tree): Tree =>
+    Object.fromEntries(
+      Object.entries(labels).map(([key, value]) => [
+        key,
+        key === "release" || key === "app.kubernetes.io/instance" ? name : value,
+      ]),
+    );
   const { spec } = object as { spec?: { template?: { metadata?: { labels?: Tree } } } };
   const template = spec?.template;
-  const pods = template?.metadata?.labels === undefined ? {} : { spec: { ...spec, template: { ...template, metadata: { ...template.metadata, labels: relabel(template.metadata.labels) } } } };
-  return { ...object, metadata: { ...object.metadata, labels: relabel(object.metadata.labels ?? {}) as Record<string, string> }, ...pods };
+  const pods =
+    template?.metadata?.labels === undefined
+      ? {}
+      : {
+          spec: {
+            ...spec,
+            template: { ...template, metadata: { ...template.metadata, labels: relabel(template.metadata.labels) } },
+          },
+        };
+  return {
+    ...object,
+    metadata: { ...object.metadata, labels: relabel(object.metadata.labels ?? {}) as Record<string, string> },
+    ...pods,
+  };
 }
 
 /** The injector's name ends in the namespace, unless that is istio-system. */
@@ -93,36 +118,67 @@ function globalMarks(marks: TemplateMarks): Tree {
     pilotCertProvider: marks.text("$v.global.pilotCertProvider"),
     logging: { level: marks.text("$v.global.logging.level") },
     multiCluster: { clusterName: marks.text('$v.global.multiCluster.clusterName | default "Kubernetes"') },
-    proxy: { clusterDomain: proxy("clusterDomain"), logLevel: proxy("logLevel"), componentLogLevel: proxy("componentLogLevel") },
+    proxy: {
+      clusterDomain: proxy("clusterDomain"),
+      logLevel: proxy("logLevel"),
+      componentLogLevel: proxy("componentLogLevel"),
+    },
     istiod: { enableAnalysis: false },
   };
 }
 
 /** Pods without which a node's others are cut off go last. */
 function nodeMarks(marks: TemplateMarks): Tree {
-  return { ...globalMarks(marks), priorityClassName: marks.text('$v.global.priorityClassName | default "system-node-critical"') };
+  return {
+    ...globalMarks(marks),
+    priorityClassName: marks.text('$v.global.priorityClassName | default "system-node-critical"'),
+  };
 }
 
 /** As upstream: said, or open at first; an upgrade leaves it as the control plane has made it. */
 function validationMarks(marks: TemplateMarks): Tree {
-  return { validationFailurePolicy: marks.optional('$v.base.validationFailurePolicy | default (ternary "" "Ignore" $.Release.IsUpgrade)') };
+  return {
+    validationFailurePolicy: marks.optional(
+      '$v.base.validationFailurePolicy | default (ternary "" "Ignore" $.Release.IsUpgrade)',
+    ),
+  };
 }
 
 export function baseChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const render = (states: readonly boolean[]): UntypedObject[] => {
     const settings = markedSettings(marks, false, { base: validationMarks(marks) });
-    const validated = states[0] === true ? [defaultValidator("⟦default⟧", { ...settings, namespace: marks.text("$v.global.istioNamespace") })] : [];
-    return [...renderBase({ ...settings, values: { ...settings.values, base: { enableIstioConfigCRDs: false } } }, []), ...validated.map((object) => withDefaultService(object, marks))].map((object) => ofRelease(object, marks));
+    const validated =
+      states[0] === true
+        ? [defaultValidator("⟦default⟧", { ...settings, namespace: marks.text("$v.global.istioNamespace") })]
+        : [];
+    return [
+      ...renderBase({ ...settings, values: { ...settings.values, base: { enableIstioConfigCRDs: false } } }, []),
+      ...validated.map((object) => withDefaultService(object, marks)),
+    ].map((object) => ofRelease(object, marks));
   };
-  const main = templateOfVariants({ marks, switches: [{ condition: '(ne ($v.defaultRevision | default "") "")' }], render, keyOf: keyWithoutMarks });
-  const engine = renderRolloutEngine(markedSettings(marks, false, {}), []).map((object) => `---\n${marks.templateOf(object)}`).join("\n");
+  const main = templateOfVariants({
+    marks,
+    switches: [{ condition: '(ne ($v.defaultRevision | default "") "")' }],
+    render,
+    keyOf: keyWithoutMarks,
+  });
+  const engine = renderRolloutEngine(markedSettings(marks, false, {}), [])
+    .map((object) => `---\n${marks.templateOf(object)}`)
+    .join("\n");
   return assembleChart({
     name: "base",
     version: options.version,
     appVersion: options.version,
     description: "Definitions of Istio's kinds, and what all revisions of a control plane share",
-    values: { [defaultsKey]: { global: { ...globals(options), istioNamespace: "istio-system" }, base: { enableIstioConfigCRDs: true, validationFailurePolicy: "" }, defaultRevision: "default", rollout: { enabled: true } } },
+    values: {
+      [defaultsKey]: {
+        global: { ...globals(options), istioNamespace: "istio-system" },
+        base: { enableIstioConfigCRDs: true, validationFailurePolicy: "" },
+        defaultRevision: "default",
+        rollout: { enabled: true },
+      },
+    },
     templates: {
       "_helpers.tpl": valuesHelper([]),
       crds: `${valuesHeader}\n{{- if $v.base.enableIstioConfigCRDs }}\n{{ .Files.Get "files/crds.yaml" }}\n{{- end }}`,
@@ -135,21 +191,37 @@ export function baseChart(options: ChartOptions): Chart {
       "files/rollout-crds.yaml": definitionsText(options.customResources.rollout),
     },
     notes: "Istio's kinds are defined. Next: helm install istiod istio/istiod -n {{ .Release.Namespace }}\n",
-    schema: looseSchema({ defaultRevision: "string", base: "object", global: "object", profile: "string", rollout: "object" }),
+    schema: looseSchema({
+      defaultRevision: "string",
+      base: "object",
+      global: "object",
+      profile: "string",
+      rollout: "object",
+    }),
   });
 }
 
 /** The validator leads to `istiod`, or `istiod-<revision>`, of the chosen default revision. */
 function withDefaultService(object: UntypedObject, marks: TemplateMarks): UntypedObject {
-  const service = marks.text('ternary "istiod" (printf "istiod-%s" $v.defaultRevision) (eq $v.defaultRevision "default")');
+  const service = marks.text(
+    'ternary "istiod" (printf "istiod-%s" $v.defaultRevision) (eq $v.defaultRevision "default")',
+  );
   const revision = marks.text("$v.defaultRevision");
-  return JSON.parse(JSON.stringify(object).replaceAll("istiod-⟦default⟧", service).replaceAll("⟦default⟧", revision)) as UntypedObject;
+  return JSON.parse(
+    JSON.stringify(object).replaceAll("istiod-⟦default⟧", service).replaceAll("⟦default⟧", revision),
+  ) as UntypedObject;
 }
 
 /** One line of JSON each, with what tells helm to leave them when the chart goes. */
 function definitionsText(definitions: readonly UntypedObject[]): string {
   return definitions
-    .map((definition) => ({ ...definition, metadata: { ...definition.metadata, annotations: { ...definition.metadata.annotations, "helm.sh/resource-policy": "keep" } } }))
+    .map((definition) => ({
+      ...definition,
+      metadata: {
+        ...definition.metadata,
+        annotations: { ...definition.metadata.annotations, "helm.sh/resource-policy": "keep" },
+      },
+    }))
     .map((definition) => `---\n${JSON.stringify(definition)}\n`)
     .join("");
 }
@@ -157,7 +229,16 @@ function definitionsText(definitions: readonly UntypedObject[]): string {
 /** Per profile, what it adds to a chart's values; `parts` are the keys of `spec.values` that the chart knows. */
 function profileFiles(parts: readonly string[]): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(profiles).map(([name, spec]) => [`files/profile-${name}.yaml`, stringify(Object.fromEntries(Object.entries({ ...spec.values, meshConfig: spec.meshConfig }).filter(([key, value]) => value !== undefined && parts.includes(key))))]),
+    Object.entries(profiles).map(([name, spec]) => [
+      `files/profile-${name}.yaml`,
+      stringify(
+        Object.fromEntries(
+          Object.entries({ ...spec.values, meshConfig: spec.meshConfig }).filter(
+            ([key, value]) => value !== undefined && parts.includes(key),
+          ),
+        ),
+      ),
+    ]),
   );
 }
 
@@ -165,14 +246,21 @@ export function istiodChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const { pilot, ...shared } = defaultValues;
   const render = ([isRevisioned = false, isScaled = false]: readonly boolean[]): UntypedObject[] =>
-    renderPilot(markedSettings(marks, isRevisioned, { base: validationMarks(marks), global: globalMarks(marks), pilot: pilotMarks(marks, isScaled) })).map((object) => ofRelease(injectorName(withConfig(object, marks), marks), marks));
+    renderPilot(
+      markedSettings(marks, isRevisioned, {
+        base: validationMarks(marks),
+        global: globalMarks(marks),
+        pilot: pilotMarks(marks, isScaled),
+      }),
+    ).map((object) => ofRelease(injectorName(withConfig(object, marks), marks), marks));
   const main = templateOfVariants({
     marks,
     switches: [revisionSwitch, { condition: "$v.autoscaleEnabled" }],
     render,
     keyOf: keyWithoutMarks,
     conditions: {
-      "PodDisruptionBudget/istiod": "and $v.global.defaultPodDisruptionBudget.enabled (gt (int (ternary $v.autoscaleMin $v.replicaCount $v.autoscaleEnabled)) 1)",
+      "PodDisruptionBudget/istiod":
+        "and $v.global.defaultPodDisruptionBudget.enabled (gt (int (ternary $v.autoscaleMin $v.replicaCount $v.autoscaleEnabled)) 1)",
       "ConfigMap/istio-sidecar-injector": "not $v.global.omitSidecarInjectorConfigMap",
       "ConfigMap/istio": "$v.configMap",
       "MutatingWebhookConfiguration/istio-sidecar-injector": "not $v.global.operatorManageWebhooks",
@@ -209,10 +297,32 @@ export function istiodChart(options: ChartOptions): Chart {
         telemetry: { enabled: true, v2: { enabled: true } },
       },
     },
-    templates: { "_helpers.tpl": valuesHelper(["pilot"]), istiod: `${valuesHeader}\n${main}`, "revision-tags": `${valuesHeader}\n${tagsTemplate(marks)}` },
-    files: profileFiles(["global", "pilot", "meshConfig", "telemetry", "experimental", "istiodRemote", "sidecarInjectorWebhook"]),
-    notes: '"{{ .Release.Name }}" is installed. To inject sidecars: kubectl label namespace <namespace> istio-injection=enabled\n',
-    schema: looseSchema({ revision: "string", revisionTags: "array", autoscaleEnabled: "boolean", env: "object", meshConfig: "object", global: "object", sidecarInjectorWebhook: "object", profile: "string" }),
+    templates: {
+      "_helpers.tpl": valuesHelper(["pilot"]),
+      istiod: `${valuesHeader}\n${main}`,
+      "revision-tags": `${valuesHeader}\n${tagsTemplate(marks)}`,
+    },
+    files: profileFiles([
+      "global",
+      "pilot",
+      "meshConfig",
+      "telemetry",
+      "experimental",
+      "istiodRemote",
+      "sidecarInjectorWebhook",
+    ]),
+    notes:
+      '"{{ .Release.Name }}" is installed. To inject sidecars: kubectl label namespace <namespace> istio-injection=enabled\n',
+    schema: looseSchema({
+      revision: "string",
+      revisionTags: "array",
+      autoscaleEnabled: "boolean",
+      env: "object",
+      meshConfig: "object",
+      global: "object",
+      sidecarInjectorWebhook: "object",
+      profile: "string",
+    }),
   });
 }
 
@@ -244,7 +354,8 @@ function withConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject 
   return { ...object, data: texts };
 }
 
-const injectorValues = '(dict "gateways" (pick $v.gateways "securityContext" "seccompProfile") "global" $v.global "pilot" (dict "cni" $v.cni "env" $v.env) "revision" ($v.revision | default "") "sidecarInjectorWebhook" $v.sidecarInjectorWebhook)';
+const injectorValues =
+  '(dict "gateways" (pick $v.gateways "securityContext" "seccompProfile") "global" $v.global "pilot" (dict "cni" $v.cni "env" $v.env) "revision" ($v.revision | default "") "sidecarInjectorWebhook" $v.sidecarInjectorWebhook)';
 const injectorConfig =
   '(dict "defaultTemplates" ($v.sidecarInjectorWebhook.defaultTemplates | default (list "sidecar")) "policy" $v.global.proxy.autoInject "alwaysInjectSelector" $v.sidecarInjectorWebhook.alwaysInjectSelector "neverInjectSelector" $v.sidecarInjectorWebhook.neverInjectSelector "injectedAnnotations" $v.sidecarInjectorWebhook.injectedAnnotations "template" "{{ Template_Version_And_Istio_Version_Mismatched_Check_Installation }}" "templates" $v.sidecarInjectorWebhook.templates)';
 
@@ -272,10 +383,21 @@ function tagsTemplate(marks: TemplateMarks): string {
       render: ([isRevisioned = false]) => {
         const settings = markedSettings(marks, isRevisioned, {});
         const name = isDefault ? "default" : "⟦tag⟧";
-        return [withTag(revisionTagService(name, settings), tag), renamedTag(withTag(revisionTag(name, settings), tag), marks)].map((object) => ofRelease(object, marks));
+        return [
+          withTag(revisionTagService(name, settings), tag),
+          renamedTag(withTag(revisionTag(name, settings), tag), marks),
+        ].map((object) => ofRelease(object, marks));
       },
     });
-  return ['{{- range $tag := $v.revisionTags }}', '{{- if eq $tag "default" }}', body(true), "{{- else }}", body(false), "{{- end }}", "{{- end }}"].join("\n");
+  return [
+    "{{- range $tag := $v.revisionTags }}",
+    '{{- if eq $tag "default" }}',
+    body(true),
+    "{{- else }}",
+    body(false),
+    "{{- end }}",
+    "{{- end }}",
+  ].join("\n");
 }
 
 function withTag(object: UntypedObject, tag: string): UntypedObject {
@@ -283,7 +405,9 @@ function withTag(object: UntypedObject, tag: string): UntypedObject {
 }
 
 function renamedTag(object: UntypedObject, marks: TemplateMarks): UntypedObject {
-  const name = marks.text('ternary (printf "istio-revision-tag-%s" $tag) (printf "istio-revision-tag-%s-%s" $tag $.Release.Namespace) (eq $.Release.Namespace "istio-system")');
+  const name = marks.text(
+    'ternary (printf "istio-revision-tag-%s" $tag) (printf "istio-revision-tag-%s-%s" $tag $.Release.Namespace) (eq $.Release.Namespace "istio-system")',
+  );
   return { ...object, metadata: { ...object.metadata, name } };
 }
 
@@ -302,7 +426,10 @@ export function cniChart(options: ChartOptions): Chart {
     ambient: {},
     repair: {},
   };
-  const render = (): UntypedObject[] => renderCni(markedSettings(marks, false, { global: nodeMarks(marks), cni: own })).map((object) => ofRelease(agentConfig(object, marks), marks));
+  const render = (): UntypedObject[] =>
+    renderCni(markedSettings(marks, false, { global: nodeMarks(marks), cni: own })).map((object) =>
+      ofRelease(agentConfig(object, marks), marks),
+    );
   return assembleChart({
     name: "cni",
     version: options.version,
@@ -333,18 +460,36 @@ export function cniChart(options: ChartOptions): Chart {
         volumeMounts: [],
       },
     },
-    templates: { "_helpers.tpl": valuesHelper(["cni"]), cni: `${valuesHeader}\n${templateOfVariants({ marks, switches: [], render, keyOf: keyWithoutMarks })}` },
+    templates: {
+      "_helpers.tpl": valuesHelper(["cni"]),
+      cni: `${valuesHeader}\n${templateOfVariants({ marks, switches: [], render, keyOf: keyWithoutMarks })}`,
+    },
     files: profileFiles(["global", "cni"]),
     notes: '"{{ .Release.Name }}" is installed: pods of labelled namespaces are enrolled as they start.\n',
-    schema: looseSchema({ excludeNamespaces: "array", ambient: "object", global: "object", logLevel: "string", profile: "string", env: "object" }),
+    schema: looseSchema({
+      excludeNamespaces: "array",
+      ambient: "object",
+      global: "object",
+      logLevel: "string",
+      profile: "string",
+      env: "object",
+    }),
   });
 }
 
-const agentSwitches = { AMBIENT_ENABLED: "ambient.enabled", AMBIENT_DNS_CAPTURE: "ambient.dnsCapture", AMBIENT_IPV6: "ambient.ipv6", CHAINED_CNI_PLUGIN: "chained", REPAIR_ENABLED: "repair.enabled" } as const;
+const agentSwitches = {
+  AMBIENT_ENABLED: "ambient.enabled",
+  AMBIENT_DNS_CAPTURE: "ambient.dnsCapture",
+  AMBIENT_IPV6: "ambient.ipv6",
+  CHAINED_CNI_PLUGIN: "chained",
+  REPAIR_ENABLED: "repair.enabled",
+} as const;
 
 function agentConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   if (object.kind !== "ConfigMap" || !isTree(object["data"])) return object;
-  const switched = Object.fromEntries(Object.entries(agentSwitches).map(([name, path]) => [name, marks.text(`toString $v.${path}`)]));
+  const switched = Object.fromEntries(
+    Object.entries(agentSwitches).map(([name, path]) => [name, marks.text(`toString $v.${path}`)]),
+  );
   return { ...object, data: { ...object["data"], ...switched } };
 }
 
@@ -362,12 +507,15 @@ export function ztunnelChart(options: ChartOptions): Chart {
     caAddress: marks.text('$v.caAddress | default (include "serin.discovery" .)'),
     xdsAddress: marks.text('$v.xdsAddress | default (include "serin.discovery" .)'),
   };
-  const render = ([isRevisioned = false]: readonly boolean[]): UntypedObject[] => renderZtunnel(markedSettings(marks, isRevisioned, { global: nodeMarks(marks), ztunnel: own })).map((object) => ofRelease(object, marks));
+  const render = ([isRevisioned = false]: readonly boolean[]): UntypedObject[] =>
+    renderZtunnel(markedSettings(marks, isRevisioned, { global: nodeMarks(marks), ztunnel: own })).map((object) =>
+      ofRelease(object, marks),
+    );
   const discovery = [
     '{{- define "serin.discovery" -}}',
     valuesHeader,
     '{{- $suffix := ternary "" (printf "-%s" $v.revision) (eq ($v.revision | default "default") "default") -}}',
-    'https://istiod{{ $suffix }}.{{ $v.istioNamespace }}.svc:15012',
+    "https://istiod{{ $suffix }}.{{ $v.istioNamespace }}.svc:15012",
     "{{- end }}",
   ].join("\n");
   return assembleChart({
@@ -406,6 +554,13 @@ export function ztunnelChart(options: ChartOptions): Chart {
     },
     files: profileFiles(["global", "ztunnel"]),
     notes: '"{{ .Release.Name }}" is installed: label a namespace istio.io/dataplane-mode=ambient to enrol its pods.\n',
-    schema: looseSchema({ revision: "string", env: "object", logLevel: "string", istioNamespace: "string", caAddress: "string", xdsAddress: "string" }),
+    schema: looseSchema({
+      revision: "string",
+      env: "object",
+      logLevel: "string",
+      istioNamespace: "string",
+      caAddress: "string",
+      xdsAddress: "string",
+    }),
   });
 }

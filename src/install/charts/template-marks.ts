@@ -83,7 +83,12 @@ export class TemplateMarks {
         // Its value is on the next line.
         index += 1;
         const { indent, expression } = env;
-        out.push(`${indent}{{- range $name, $value := ${expression} }}`, `${indent}- name: {{ $name }}`, `${indent}  value: {{ $value | quote }}`, `${indent}{{- end }}`);
+        out.push(
+          `${indent}{{- range $name, $value := ${expression} }}`,
+          `${indent}- name: {{ $name }}`,
+          `${indent}  value: {{ $value | quote }}`,
+          `${indent}{{- end }}`,
+        );
         continue;
       }
       out.push(...this.#lineOf(line));
@@ -93,17 +98,24 @@ export class TemplateMarks {
 
   #lineOf(line: string): string[] {
     const map = this.#alone(/^( *)"⟦(\d+)⟧": (?:null|""|"null")$/.exec(line), "map");
-    if (map !== undefined) return [`${map.indent}{{- with ${map.expression} }}{{ toYaml . | nindent ${map.indent.length} }}{{- end }}`];
+    if (map !== undefined)
+      return [`${map.indent}{{- with ${map.expression} }}{{ toYaml . | nindent ${map.indent.length} }}{{- end }}`];
     const list = this.#alone(/^( *)- "⟦(\d+)⟧"$/.exec(line), "list");
-    if (list !== undefined) return [`${list.indent}{{- with ${list.expression} }}{{ toYaml . | nindent ${list.indent.length} }}{{- end }}`];
+    if (list !== undefined)
+      return [`${list.indent}{{- with ${list.expression} }}{{ toYaml . | nindent ${list.indent.length} }}{{- end }}`];
     const [, indent = "", field = "", number] = /^( *)([^"]*): "⟦(\d+)⟧"$/.exec(line) ?? [];
     const mark = number === undefined ? undefined : this.#marks[Number(number)];
-    if (mark?.kind === "optional") return [`${indent}{{- with ${mark.expression} }}`, `${indent}${field}: {{ . | quote }}`, `${indent}{{- end }}`];
-    if (mark?.kind === "block") return [`${indent}${field}: |-`, `{{ ${mark.expression} | indent ${indent.length + 2} }}`];
+    if (mark?.kind === "optional")
+      return [`${indent}{{- with ${mark.expression} }}`, `${indent}${field}: {{ . | quote }}`, `${indent}{{- end }}`];
+    if (mark?.kind === "block")
+      return [`${indent}${field}: |-`, `{{ ${mark.expression} | indent ${indent.length + 2} }}`];
     return [this.#inline(line)];
   }
 
-  #alone(match: RegExpExecArray | null, kind: Mark["kind"]): { readonly indent: string; readonly expression: string } | undefined {
+  #alone(
+    match: RegExpExecArray | null,
+    kind: Mark["kind"],
+  ): { readonly indent: string; readonly expression: string } | undefined {
     const mark = match === null ? undefined : this.#marks[Number(match[2])];
     return mark?.kind === kind ? { indent: match?.[1] ?? "", expression: mark.expression } : undefined;
   }

@@ -22,11 +22,16 @@ export interface VariantOptions {
 export function templateOfVariants(options: VariantOptions): string {
   const { switches, render, marks, keyOf, conditions = {} } = options;
   const states = allStates(switches.length);
-  const texts = states.map((state) => new Map(render(state).map((object) => [keyOf(object), marks.templateOf(object)])));
+  const texts = states.map(
+    (state) => new Map(render(state).map((object) => [keyOf(object), marks.templateOf(object)])),
+  );
   const keys = [...new Set(texts.flatMap((byKey) => [...byKey.keys()]))];
   return keys
     .map((key) => {
-      const text = choose(texts.map((byKey) => byKey.get(key) ?? ""), switches);
+      const text = choose(
+        texts.map((byKey) => byKey.get(key) ?? ""),
+        switches,
+      );
       const condition = conditions[key];
       return condition === undefined ? text : `{{- if ${condition} }}\n${text}\n{{- end }}`;
     })
@@ -34,7 +39,9 @@ export function templateOfVariants(options: VariantOptions): string {
 }
 
 function allStates(count: number): boolean[][] {
-  return Array.from({ length: 2 ** count }, (_, number) => Array.from({ length: count }, (_unused, index) => Math.floor(number / 2 ** index) % 2 === 1));
+  return Array.from({ length: 2 ** count }, (_, number) =>
+    Array.from({ length: count }, (_unused, index) => Math.floor(number / 2 ** index) % 2 === 1),
+  );
 }
 
 /** `texts` in the order of {@link allStates}: the first switch changes fastest. */

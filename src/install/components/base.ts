@@ -9,10 +9,20 @@ export function renderBase(settings: InstallSettings, customResources: readonly 
   const validated = stringAt(values, "defaultRevision");
   const wantsDefinitions = valueAt(values, "base", "enableIstioConfigCRDs") !== false;
   const excluded = valueAt(values, "base", "excludedCRDs");
-  const isWanted = ({ metadata }: UntypedObject): boolean => !(Array.isArray(excluded) && excluded.includes(metadata.name));
+  const isWanted = ({ metadata }: UntypedObject): boolean =>
+    !(Array.isArray(excluded) && excluded.includes(metadata.name));
   return [
     ...(wantsDefinitions ? customResources.filter(isWanted).map((definition) => labelled(definition, settings)) : []),
-    object({ apiVersion: "v1", kind: "ServiceAccount", name: "istio-reader-service-account", namespace, labels: { ...componentLabels("Base", settings, "shared"), app: "istio-reader" } }, {}),
+    object(
+      {
+        apiVersion: "v1",
+        kind: "ServiceAccount",
+        name: "istio-reader-service-account",
+        namespace,
+        labels: { ...componentLabels("Base", settings, "shared"), app: "istio-reader" },
+      },
+      {},
+    ),
     ...(validated === undefined ? [] : [defaultValidator(validated, settings)]),
   ];
 }
@@ -20,5 +30,12 @@ export function renderBase(settings: InstallSettings, customResources: readonly 
 function labelled(definition: UntypedObject, settings: InstallSettings): UntypedObject {
   const { "app.kubernetes.io/name": _name, ...labels } = chartLabels("Base", settings);
   const { metadata } = definition;
-  return { ...definition, metadata: { ...metadata, labels: { ...metadata.labels, ...labels }, annotations: { ...metadata.annotations, "helm.sh/resource-policy": "keep" } } };
+  return {
+    ...definition,
+    metadata: {
+      ...metadata,
+      labels: { ...metadata.labels, ...labels },
+      annotations: { ...metadata.annotations, "helm.sh/resource-policy": "keep" },
+    },
+  };
 }

@@ -1,5 +1,15 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { chartLabels, componentLabels, fieldEnv, imageOf, logFormatEntries, mergeEnv, object, pullPolicy, workloadSettings } from "../render-context.ts";
+import {
+  chartLabels,
+  componentLabels,
+  fieldEnv,
+  imageOf,
+  logFormatEntries,
+  mergeEnv,
+  object,
+  pullPolicy,
+  workloadSettings,
+} from "../render-context.ts";
 import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
 import { grant, read } from "./roles.ts";
 
@@ -19,7 +29,12 @@ export function renderCni(settings: InstallSettings): UntypedObject[] {
   const serviceAccount = { name: "istio-cni", namespace };
   return [
     object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
-    ...grant({ name: "istio-cni", labels, serviceAccount, rules: [{ apiGroups: [""], resources: ["pods", "nodes", "namespaces"], verbs: read }] }),
+    ...grant({
+      name: "istio-cni",
+      labels,
+      serviceAccount,
+      rules: [{ apiGroups: [""], resources: ["pods", "nodes", "namespaces"], verbs: read }],
+    }),
     ...grant({
       name: "istio-cni-repair-role",
       bindingName: "istio-cni-repair-rolebinding",
@@ -40,7 +55,10 @@ export function renderCni(settings: InstallSettings): UntypedObject[] {
         { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
       ],
     }),
-    object({ apiVersion: "v1", kind: "ConfigMap", name: "istio-cni-config", namespace, labels }, { data: agentConfig(settings) }),
+    object(
+      { apiVersion: "v1", kind: "ConfigMap", name: "istio-cni-config", namespace, labels },
+      { data: agentConfig(settings) },
+    ),
     agentDaemonSet(settings, labels),
   ];
 }
@@ -76,7 +94,14 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
         updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable } },
         template: {
           metadata: {
-            labels: { ...chartLabels("Cni", settings), "operator.istio.io/component": "Cni", ...selector, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none", ...workload.podLabels },
+            labels: {
+              ...chartLabels("Cni", settings),
+              "operator.istio.io/component": "Cni",
+              ...selector,
+              "sidecar.istio.io/inject": "false",
+              "istio.io/dataplane-mode": "none",
+              ...workload.podLabels,
+            },
             annotations: {
               "container.apparmor.security.beta.kubernetes.io/install-cni": "unconfined",
               "sidecar.istio.io/inject": "false",
@@ -95,7 +120,10 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
             terminationGracePeriodSeconds: 5,
             tolerations: [{ operator: "Exists" }],
             containers: [agentContainer(settings)],
-            volumes: hostPaths.map(({ name, path }) => ({ name, hostPath: { path, ...(path === "/proc" ? { type: "Directory" } : { type: "DirectoryOrCreate" }) } })),
+            volumes: hostPaths.map(({ name, path }) => ({
+              name,
+              hostPath: { path, ...(path === "/proc" ? { type: "Directory" } : { type: "DirectoryOrCreate" }) },
+            })),
             ...workload.pod,
           },
         },
@@ -118,7 +146,11 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
     ports: [{ name: "metrics", containerPort: 15_014, protocol: "TCP" }],
     envFrom: [{ configMapRef: { name: "istio-cni-config" } }],
     env: mergeEnv<Readonly<Record<string, unknown>>>(
-      [fieldEnv("NODE_NAME", "spec.nodeName"), fieldEnv("POD_NAME", "metadata.name"), fieldEnv("POD_NAMESPACE", "metadata.namespace")],
+      [
+        fieldEnv("NODE_NAME", "spec.nodeName"),
+        fieldEnv("POD_NAME", "metadata.name"),
+        fieldEnv("POD_NAMESPACE", "metadata.namespace"),
+      ],
       logFormatEntries(settings),
       cni.k8s?.env ?? [],
     ),

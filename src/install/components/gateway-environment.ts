@@ -11,7 +11,10 @@ export interface GatewayIdentity {
 }
 
 /** The environment of a gateway's proxy. The mesh's `proxyMetadata` is part of it, such as ISTIO_META_ENABLE_HBONE of the ambient profile. */
-export function gatewayEnvironment({ name, namespace, own }: GatewayIdentity, settings: InstallSettings): Readonly<Record<string, unknown>>[] {
+export function gatewayEnvironment(
+  { name, namespace, own }: GatewayIdentity,
+  settings: InstallSettings,
+): Readonly<Record<string, unknown>>[] {
   const { values, meshConfig } = settings;
   const discovery = `${discoveryHost(settings)}:15012`;
   const trustDomain = stringAt(meshConfig, "trustDomain") ?? "cluster.local";
@@ -27,7 +30,10 @@ export function gatewayEnvironment({ name, namespace, own }: GatewayIdentity, se
       fieldEnv("HOST_IP", "status.hostIP"),
       { name: "ISTIO_CPU_LIMIT", valueFrom: { resourceFieldRef: { resource: "limits.cpu", divisor: "1" } } },
       fieldEnv("SERVICE_ACCOUNT", "spec.serviceAccountName"),
-      { name: "PROXY_CONFIG", value: JSON.stringify(mergeTrees({ discoveryAddress: discovery }, valueAt(meshConfig, "defaultConfig"))) },
+      {
+        name: "PROXY_CONFIG",
+        value: JSON.stringify(mergeTrees({ discoveryAddress: discovery }, valueAt(meshConfig, "defaultConfig"))),
+      },
       { name: "ISTIO_META_WORKLOAD_NAME", value: name },
       { name: "ISTIO_META_OWNER", value: `kubernetes://apis/apps/v1/namespaces/${namespace}/deployments/${name}` },
       { name: "ISTIO_META_MESH_ID", value: stringAt(values, "global", "meshID") ?? trustDomain },

@@ -49,13 +49,32 @@ interface GatewayPlan {
 }
 
 /** A classic gateway (selected by Istio's Gateway kind through its labels): account, Deployment and Service. */
-export function renderGateway(gateway: GatewaySpec, direction: GatewayDirection, settings: InstallSettings): UntypedObject[] {
+export function renderGateway(
+  gateway: GatewaySpec,
+  direction: GatewayDirection,
+  settings: InstallSettings,
+): UntypedObject[] {
   const plan = planGateway(gateway, direction, settings);
   const { name, namespace, labels, own } = plan;
   const serviceAccount = { name: accountOf(plan), namespace };
   return [
-    object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels, annotations: treeAt(own, "serviceAccount", "annotations") as Record<string, string> }, {}),
-    ...grant({ name: `${name}-sds`, namespace, labels, serviceAccount, rules: [{ apiGroups: [""], resources: ["secrets"], verbs: read }] }),
+    object(
+      {
+        apiVersion: "v1",
+        kind: "ServiceAccount",
+        ...serviceAccount,
+        labels,
+        annotations: treeAt(own, "serviceAccount", "annotations") as Record<string, string>,
+      },
+      {},
+    ),
+    ...grant({
+      name: `${name}-sds`,
+      namespace,
+      labels,
+      serviceAccount,
+      rules: [{ apiGroups: [""], resources: ["secrets"], verbs: read }],
+    }),
     gatewayService(plan),
     gatewayDeployment(plan, settings),
     ...scalingObjects(plan, gateway, own, settings),
@@ -70,8 +89,16 @@ function planGateway(gateway: GatewaySpec, direction: GatewayDirection, settings
   const component: ComponentName = direction === "ingress" ? "IngressGateways" : "EgressGateways";
   const chartName = `istio-${direction}gateway`;
   // Upstream keeps the values of every gateway of a direction under the default gateway's name.
-  const own = mergeTrees(treeAt(settings.values, "gateways", chartName) ?? {}, gateway.name === chartName ? {} : (treeAt(settings.values, "gateways", gateway.name) ?? {})) as Tree;
-  const selector = { app: gateway.name, istio: `${direction}gateway`, ...(treeAt(own, "labels") as Record<string, string> | undefined), ...gateway.label };
+  const own = mergeTrees(
+    treeAt(settings.values, "gateways", chartName) ?? {},
+    gateway.name === chartName ? {} : (treeAt(settings.values, "gateways", gateway.name) ?? {}),
+  ) as Tree;
+  const selector = {
+    app: gateway.name,
+    istio: `${direction}gateway`,
+    ...(treeAt(own, "labels") as Record<string, string> | undefined),
+    ...gateway.label,
+  };
   return {
     name: gateway.name,
     namespace: gateway.namespace ?? settings.namespace,
@@ -81,15 +108,38 @@ function planGateway(gateway: GatewaySpec, direction: GatewayDirection, settings
     component,
     selector,
     labels: { ...componentLabels(component, settings, "revision"), "app.kubernetes.io/name": chartName, ...selector },
-    ports: (valueAt(gateway.k8s?.service, "ports") ?? valueAt(own, "ports") ?? (direction === "ingress" ? ingressPorts : egressPorts)) as Tree[],
-    type: stringAt(gateway.k8s?.service, "type") ?? stringAt(own, "type") ?? (direction === "ingress" ? "LoadBalancer" : "ClusterIP"),
+    ports: (valueAt(gateway.k8s?.service, "ports") ??
+      valueAt(own, "ports") ??
+      (direction === "ingress" ? ingressPorts : egressPorts)) as Tree[],
+    type:
+      stringAt(gateway.k8s?.service, "type") ??
+      stringAt(own, "type") ??
+      (direction === "ingress" ? "LoadBalancer" : "ClusterIP"),
   };
 }
 
-const serviceFields = ["loadBalancerIP", "loadBalancerSourceRanges", "externalTrafficPolicy", "ipFamilyPolicy", "ipFamilies"] as const;
+const serviceFields = [
+  "loadBalancerIP",
+  "loadBalancerSourceRanges",
+  "externalTrafficPolicy",
+  "ipFamilyPolicy",
+  "ipFamilies",
+] as const;
 
-function gatewayService({ name, namespace, labels, own, workload, type, selector, ports, gateway }: GatewayPlan): UntypedObject {
-  const fields = serviceFields.map((field) => [field, valueAt(own, field)] as const).filter(([, value]) => value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0));
+function gatewayService({
+  name,
+  namespace,
+  labels,
+  own,
+  workload,
+  type,
+  selector,
+  ports,
+  gateway,
+}: GatewayPlan): UntypedObject {
+  const fields = serviceFields
+    .map((field) => [field, valueAt(own, field)] as const)
+    .filter(([, value]) => value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0));
   return object(
     { apiVersion: "v1", kind: "Service", name, namespace, labels, annotations: workload.serviceAnnotations },
     { spec: { ...Object.fromEntries(fields), ...gateway.k8s?.service, type, selector, ports } },
@@ -99,7 +149,13 @@ function gatewayService({ name, namespace, labels, own, workload, type, selector
 function gatewayDeployment(plan: GatewayPlan, settings: InstallSettings): UntypedObject {
   const { name, namespace, labels, selector, workload, component } = plan;
   return object(
-    { apiVersion: "apps/v1", kind: "Deployment", name, namespace, labels: { ...labels, "istio.io/dataplane-mode": "none" } },
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      name,
+      namespace,
+      labels: { ...labels, "istio.io/dataplane-mode": "none" },
+    },
     {
       spec: {
         ...(workload.autoscale === undefined ? { replicas: workload.replicas } : {}),
@@ -116,7 +172,8 @@ function gatewayDeployment(plan: GatewayPlan, settings: InstallSettings): Untype
               "istio.io/dataplane-mode": "none",
               ...(namespace === "istio-system" ? { chart: "gateways", heritage: "Tiller", release: "istio" } : {}),
               "service.istio.io/canonical-name": name,
-              "service.istio.io/canonical-revision": selector["version"] ?? (settings.revision === "" ? "latest" : settings.revision),
+              "service.istio.io/canonical-revision":
+                selector["version"] ?? (settings.revision === "" ? "latest" : settings.revision),
               "sidecar.istio.io/inject": "false",
               ...selector,
               ...workload.podLabels,
@@ -164,14 +221,31 @@ function gatewayContainer(plan: GatewayPlan, settings: InstallSettings): Record<
       ...(isJson ? ["--log_as_json"] : []),
     ],
     ports: [
-      ...ports.map((port) => ({ containerPort: valueAt(port, "targetPort") ?? valueAt(port, "port"), protocol: stringAt(port, "protocol") ?? "TCP" })),
+      ...ports.map((port) => ({
+        containerPort: valueAt(port, "targetPort") ?? valueAt(port, "port"),
+        protocol: stringAt(port, "protocol") ?? "TCP",
+      })),
       { name: "http-envoy-prom", containerPort: 15_090, protocol: "TCP" },
     ],
-    readinessProbe: gateway.k8s?.readinessProbe ?? { httpGet: { path: "/healthz/ready", port: 15_021, scheme: "HTTP" }, periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 30 },
+    readinessProbe: gateway.k8s?.readinessProbe ?? {
+      httpGet: { path: "/healthz/ready", port: 15_021, scheme: "HTTP" },
+      periodSeconds: 1,
+      timeoutSeconds: 3,
+      failureThreshold: 30,
+    },
     env: mergeEnv<Tree>(gatewayEnvironment(plan, settings), workload.env),
     resources: gateway.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "50m", memory: "64Mi" } },
-    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] }, privileged: false, readOnlyRootFilesystem: true },
-    volumeMounts: [...gatewayVolumeMounts, ...secretVolumes(plan).map(({ name, mountPath }) => ({ name, mountPath, readOnly: true })), ...workload.volumeMounts],
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ["ALL"] },
+      privileged: false,
+      readOnlyRootFilesystem: true,
+    },
+    volumeMounts: [
+      ...gatewayVolumeMounts,
+      ...secretVolumes(plan).map(({ name, mountPath }) => ({ name, mountPath, readOnly: true })),
+      ...workload.volumeMounts,
+    ],
   };
 }
 
@@ -199,7 +273,11 @@ function secretVolumes({ own, labels }: GatewayPlan): readonly SecretVolume[] {
   if (Array.isArray(given)) return given as SecretVolume[];
   const chartName = labels["app.kubernetes.io/name"] ?? "";
   const short = chartName.replace(/^istio-/, "");
-  return ["certs", "ca-certs"].map((what) => ({ name: `${short}-${what}`, secretName: `${chartName}-${what}`, mountPath: `/etc/istio/${short}-${what}` }));
+  return ["certs", "ca-certs"].map((what) => ({
+    name: `${short}-${what}`,
+    secretName: `${chartName}-${what}`,
+    mountPath: `/etc/istio/${short}-${what}`,
+  }));
 }
 
 function gatewayVolumes(plan: GatewayPlan, settings: InstallSettings): Tree[] {
@@ -213,7 +291,10 @@ function gatewayVolumes(plan: GatewayPlan, settings: InstallSettings): Tree[] {
     { name: "podinfo", downwardAPI: { items: podInfo } },
     { name: "istio-envoy", emptyDir: {} },
     { name: "istio-data", emptyDir: {} },
-    { name: "istio-token", projected: { sources: [{ serviceAccountToken: { audience, expirationSeconds: 43_200, path: "istio-token" } }] } },
+    {
+      name: "istio-token",
+      projected: { sources: [{ serviceAccountToken: { audience, expirationSeconds: 43_200, path: "istio-token" } }] },
+    },
     { name: "config-volume", configMap: { name: revisioned("istio", settings), optional: true } },
     ...secretVolumes(plan).map(({ name, secretName }) => ({ name, secret: { secretName, optional: true } })),
     ...plan.workload.volumes,

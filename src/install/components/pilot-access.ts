@@ -6,7 +6,20 @@ import { grant, read, readWrite } from "./roles.ts";
 export function pilotAccount(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
   const { namespace, values } = settings;
   const annotations = treeAt(values, "pilot", "serviceAccountAnnotations") as Record<string, string>;
-  return [object({ apiVersion: "v1", kind: "ServiceAccount", name: revisioned("istiod", settings), namespace, labels: { ...labels, app: "istiod" }, annotations }, {}), ...readerGrant(settings)];
+  return [
+    object(
+      {
+        apiVersion: "v1",
+        kind: "ServiceAccount",
+        name: revisioned("istiod", settings),
+        namespace,
+        labels: { ...labels, app: "istiod" },
+        annotations,
+      },
+      {},
+    ),
+    ...readerGrant(settings),
+  ];
 }
 
 const istioGroups = ["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"] as const;
@@ -16,11 +29,28 @@ function readerGrant(settings: InstallSettings): UntypedObject[] {
   const { namespace } = settings;
   return grant({
     name: `istio-reader-clusterrole-${settings.revision === "" ? "" : `${settings.revision}-`}${namespace}`,
-    labels: { ...componentLabels("Pilot", settings, "revision"), "app.kubernetes.io/name": "istio-reader", app: "istio-reader" },
+    labels: {
+      ...componentLabels("Pilot", settings, "revision"),
+      "app.kubernetes.io/name": "istio-reader",
+      app: "istio-reader",
+    },
     serviceAccount: { name: "istio-reader-service-account", namespace },
     rules: [
       { apiGroups: [...istioGroups, "config.istio.io", "gateway.networking.k8s.io"], resources: ["*"], verbs: read },
-      { apiGroups: [""], resources: ["endpoints", "pods", "services", "nodes", "replicationcontrollers", "namespaces", "secrets", "configmaps"], verbs: read },
+      {
+        apiGroups: [""],
+        resources: [
+          "endpoints",
+          "pods",
+          "services",
+          "nodes",
+          "replicationcontrollers",
+          "namespaces",
+          "secrets",
+          "configmaps",
+        ],
+        verbs: read,
+      },
       { apiGroups: ["networking.istio.io"], resources: ["workloadentries"], verbs: ["get", "watch", "list"] },
       { apiGroups: ["apiextensions.k8s.io"], resources: ["customresourcedefinitions"], verbs: read },
       { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: read },
@@ -34,7 +64,12 @@ function readerGrant(settings: InstallSettings): UntypedObject[] {
 /** For a root that is told by a ClusterTrustBundle. */
 const trustBundleRules = [
   { apiGroups: ["certificates.k8s.io"], resources: ["clustertrustbundles"], verbs: readWrite },
-  { apiGroups: ["certificates.k8s.io"], resources: ["signers"], resourceNames: ["istio.io/istiod-ca"], verbs: ["attest"] },
+  {
+    apiGroups: ["certificates.k8s.io"],
+    resources: ["signers"],
+    resourceNames: ["istio.io/istiod-ca"],
+    verbs: ["attest"],
+  },
 ];
 
 export function pilotGrants(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
@@ -48,15 +83,40 @@ export function pilotGrants(settings: InstallSettings, labels: Record<string, st
       ...grants,
       name: `istiod-clusterrole-${suffix}`,
       rules: [
-        { apiGroups: [""], resources: ["namespaces", "nodes", "pods", "services", "endpoints", "configmaps", "secrets", "serviceaccounts"], verbs: read },
+        {
+          apiGroups: [""],
+          resources: [
+            "namespaces",
+            "nodes",
+            "pods",
+            "services",
+            "endpoints",
+            "configmaps",
+            "secrets",
+            "serviceaccounts",
+          ],
+          verbs: read,
+        },
         { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: read },
         { apiGroups: ["apiextensions.k8s.io"], resources: ["customresourcedefinitions"], verbs: read },
-        { apiGroups: [...istioGroups, "gateway.networking.k8s.io"], resources: ["*"], verbs: ["get", "list", "watch", "update", "patch"] },
-        { apiGroups: ["networking.istio.io"], resources: ["workloadentries", "workloadentries/status", "serviceentries/status"], verbs: readWrite },
+        {
+          apiGroups: [...istioGroups, "gateway.networking.k8s.io"],
+          resources: ["*"],
+          verbs: ["get", "list", "watch", "update", "patch"],
+        },
+        {
+          apiGroups: ["networking.istio.io"],
+          resources: ["workloadentries", "workloadentries/status", "serviceentries/status"],
+          verbs: readWrite,
+        },
         { apiGroups: ["gateway.networking.k8s.io"], resources: ["gatewayclasses"], verbs: readWrite },
         { apiGroups: ["networking.k8s.io"], resources: ["ingresses", "ingressclasses"], verbs: read },
         { apiGroups: ["networking.k8s.io"], resources: ["ingresses/status"], verbs: ["*"] },
-        { apiGroups: ["admissionregistration.k8s.io"], resources: ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"], verbs: ["get", "list", "watch", "update", "patch"] },
+        {
+          apiGroups: ["admissionregistration.k8s.io"],
+          resources: ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
+          verbs: ["get", "list", "watch", "update", "patch"],
+        },
         { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
         { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
         { apiGroups: [""], resources: ["configmaps"], verbs: readWrite },
@@ -65,7 +125,9 @@ export function pilotGrants(settings: InstallSettings, labels: Record<string, st
         { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
         { apiGroups: ["apps"], resources: ["replicasets", "deployments", "statefulsets", "daemonsets"], verbs: read },
         { apiGroups: ["batch"], resources: ["jobs"], verbs: read },
-        ...(String(treeAt(settings.values, "pilot", "env")?.["ENABLE_CLUSTER_TRUST_BUNDLE_API"]) === "true" ? trustBundleRules : []),
+        ...(String(treeAt(settings.values, "pilot", "env")?.["ENABLE_CLUSTER_TRUST_BUNDLE_API"]) === "true"
+          ? trustBundleRules
+          : []),
       ],
     }),
     ...grant({

@@ -12,7 +12,12 @@ export function meshConfigMap(settings: InstallSettings, labels: Record<string, 
   const networks = treeAt(settings.values, "global", "meshNetworks") ?? {};
   return object(
     { apiVersion: "v1", kind: "ConfigMap", name: revisioned("istio", settings), namespace, labels },
-    { data: { mesh: stringify(meshConfigOf(settings), { aliasDuplicateObjects: false }), meshNetworks: stringify({ networks }).trimEnd() } },
+    {
+      data: {
+        mesh: stringify(meshConfigOf(settings), { aliasDuplicateObjects: false }),
+        meshNetworks: stringify({ networks }).trimEnd(),
+      },
+    },
   );
 }
 
@@ -21,7 +26,9 @@ function meshConfigOf(settings: InstallSettings): unknown {
   const meshId = stringAt(values, "global", "meshID");
   const imageType = stringAt(values, "global", "proxy", "variant") ?? stringAt(values, "global", "variant");
   const tracing = tracingOf(values);
-  const hasMetrics = ["enabled"].every((field) => valueAt(values, "telemetry", field) !== false && valueAt(values, "telemetry", "v2", field) !== false);
+  const hasMetrics = ["enabled"].every(
+    (field) => valueAt(values, "telemetry", field) !== false && valueAt(values, "telemetry", "v2", field) !== false,
+  );
   return mergeTrees(
     {
       defaultConfig: {
@@ -48,9 +55,18 @@ export function discoveryHost(settings: InstallSettings): string {
 function tracingOf(values: Tree): Tree | undefined {
   const tracer = stringAt(values, "global", "proxy", "tracer");
   const address = stringAt(values, "global", "tracer", tracer ?? "", "address");
-  if (tracer === "zipkin") return { zipkin: { address: address ?? `zipkin.${stringAt(values, "global", "istioNamespace") ?? "istio-system"}:9411` } };
+  if (tracer === "zipkin")
+    return {
+      zipkin: { address: address ?? `zipkin.${stringAt(values, "global", "istioNamespace") ?? "istio-system"}:9411` },
+    };
   if (tracer === "datadog") return { datadog: { address: address ?? "$(HOST_IP):8126" } };
-  if (tracer === "lightstep") return { lightstep: { address: address ?? "", accessToken: stringAt(values, "global", "tracer", "lightstep", "accessToken") ?? "" } };
+  if (tracer === "lightstep")
+    return {
+      lightstep: {
+        address: address ?? "",
+        accessToken: stringAt(values, "global", "tracer", "lightstep", "accessToken") ?? "",
+      },
+    };
   return undefined;
 }
 
@@ -74,7 +90,13 @@ export function injectorConfigMap(settings: InstallSettings, labels: Record<stri
     templates: valueAt(webhook, "templates") ?? {},
   };
   return object(
-    { apiVersion: "v1", kind: "ConfigMap", name: revisioned("istio-sidecar-injector", settings), namespace: settings.namespace, labels },
+    {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      name: revisioned("istio-sidecar-injector", settings),
+      namespace: settings.namespace,
+      labels,
+    },
     { data: { config: stringify(config), values: JSON.stringify(injectorValues(settings), null, 2) } },
   );
 }
@@ -82,7 +104,10 @@ export function injectorConfigMap(settings: InstallSettings, labels: Record<stri
 /** The part of `spec.values` that injection reads. */
 function injectorValues({ values, revision }: InstallSettings): Tree {
   return {
-    gateways: { securityContext: valueAt(values, "gateways", "securityContext") ?? {}, seccompProfile: valueAt(values, "gateways", "seccompProfile") ?? {} },
+    gateways: {
+      securityContext: valueAt(values, "gateways", "securityContext") ?? {},
+      seccompProfile: valueAt(values, "gateways", "seccompProfile") ?? {},
+    },
     global: treeAt(values, "global"),
     pilot: { cni: valueAt(values, "pilot", "cni") ?? {}, env: valueAt(values, "pilot", "env") ?? {} },
     revision,
@@ -92,10 +117,19 @@ function injectorValues({ values, revision }: InstallSettings): Tree {
 
 /** ConfigMap `values[-rev]`: what was given and what it was merged to, for people and tools to look at. */
 export function valuesConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
-  const annotations = { "kubernetes.io/description": "The values of this installation, to be looked at; nothing reads them back." };
+  const annotations = {
+    "kubernetes.io/description": "The values of this installation, to be looked at; nothing reads them back.",
+  };
   const text = JSON.stringify(settings.values, null, 2);
   return object(
-    { apiVersion: "v1", kind: "ConfigMap", name: revisioned("values", settings), namespace: settings.namespace, labels, annotations },
+    {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      name: revisioned("values", settings),
+      namespace: settings.namespace,
+      labels,
+      annotations,
+    },
     { data: { "merged-values": text, "original-values": text } },
   );
 }

@@ -33,19 +33,37 @@ export function renderPilot(settings: InstallSettings): UntypedObject[] {
     ...pilotAccount(settings, labels),
     ...(isRemote ? [] : pilotGrants(settings, labels)),
     ...(valueAt(values, "pilot", "configMap") === false ? [] : [meshConfigMap(settings, labels)]),
-    ...(valueAt(values, "global", "omitSidecarInjectorConfigMap") === true ? [] : [injectorConfigMap(settings, labels)]),
+    ...(valueAt(values, "global", "omitSidecarInjectorConfigMap") === true
+      ? []
+      : [injectorConfigMap(settings, labels)]),
     valuesConfigMap(settings, labels),
     ...(isRemote ? remoteService(settings, labels) : pilotWorkload(settings, name, labels)),
     ...(wantsWebhooks ? [injectorWebhooks(settings, labels)] : []),
-    ...(isRemote || valueAt(values, "global", "configValidation") === false ? [] : [validatorWebhook(settings, labels)]),
-    ...(Array.isArray(tags) ? tags.flatMap((tag) => [...(isRemote ? [] : [revisionTagService(String(tag), settings)]), revisionTag(String(tag), settings)]) : []),
+    ...(isRemote || valueAt(values, "global", "configValidation") === false
+      ? []
+      : [validatorWebhook(settings, labels)]),
+    ...(Array.isArray(tags)
+      ? tags.flatMap((tag) => [
+          ...(isRemote ? [] : [revisionTagService(String(tag), settings)]),
+          revisionTag(String(tag), settings),
+        ])
+      : []),
   ];
 }
 
 function pilotWorkload(settings: InstallSettings, name: string, labels: Record<string, string>): UntypedObject[] {
   const own = treeAt(settings.values, "pilot");
-  const target = { name, namespace: settings.namespace, labels: { ...labels, app: "istiod", istio: "pilot" }, selector: selectorLabels(settings) };
-  return [pilotService(settings, target), pilotDeployment(settings, target), ...scalingObjects(target, settings.pilot, own, settings)];
+  const target = {
+    name,
+    namespace: settings.namespace,
+    labels: { ...labels, app: "istiod", istio: "pilot" },
+    selector: selectorLabels(settings),
+  };
+  return [
+    pilotService(settings, target),
+    pilotDeployment(settings, target),
+    ...scalingObjects(target, settings.pilot, own, settings),
+  ];
 }
 
 interface Target {
@@ -56,7 +74,9 @@ interface Target {
 }
 
 function selectorLabels(settings: InstallSettings): Record<string, string> {
-  return settings.revision === "" ? { app: "istiod", istio: "pilot" } : { app: "istiod", "istio.io/rev": revisionLabel(settings) };
+  return settings.revision === ""
+    ? { app: "istiod", istio: "pilot" }
+    : { app: "istiod", "istio.io/rev": revisionLabel(settings) };
 }
 
 const containerPorts = [
@@ -107,16 +127,26 @@ function pilotDeployment(settings: InstallSettings, { name, namespace, labels, s
               "sidecar.istio.io/inject": "false",
               ...workload.podLabels,
             },
-            annotations: { "prometheus.io/port": "15014", "prometheus.io/scrape": "true", "sidecar.istio.io/inject": "false", ...workload.podAnnotations },
+            annotations: {
+              "prometheus.io/port": "15014",
+              "prometheus.io/scrape": "true",
+              "sidecar.istio.io/inject": "false",
+              ...workload.podAnnotations,
+            },
           },
           spec: {
             serviceAccountName: name,
             securityContext: { fsGroup: 1337 },
-            ...(valueAt(own, "terminationGracePeriodSeconds") === undefined ? {} : { terminationGracePeriodSeconds: valueAt(own, "terminationGracePeriodSeconds") }),
+            ...(valueAt(own, "terminationGracePeriodSeconds") === undefined
+              ? {}
+              : { terminationGracePeriodSeconds: valueAt(own, "terminationGracePeriodSeconds") }),
             containers: [discoveryContainer(settings)],
             volumes: [...pilotVolumes(settings), ...workload.volumes],
             ...workload.pod,
-            tolerations: [{ key: "cni.istio.io/not-ready", operator: "Exists" }, ...(Array.isArray(tolerations) ? (tolerations as unknown[]) : [])],
+            tolerations: [
+              { key: "cni.istio.io/not-ready", operator: "Exists" },
+              ...(Array.isArray(tolerations) ? (tolerations as unknown[]) : []),
+            ],
           },
         },
       },
@@ -134,10 +164,24 @@ function discoveryContainer(settings: InstallSettings): Record<string, unknown> 
     ...pullPolicy(pilot, settings),
     args: discoveryArguments(settings),
     ports: containerPorts.map((port) => ({ ...port, protocol: "TCP" })),
-    readinessProbe: pilot.k8s?.readinessProbe ?? { httpGet: { path: "/ready", port: 8080 }, initialDelaySeconds: 0, periodSeconds: 1, timeoutSeconds: 5 },
-    env: mergeEnv<Readonly<Record<string, unknown>>>(discoveryEnvironment(settings), envEntries(treeAt(own, "env")), workload.env),
+    readinessProbe: pilot.k8s?.readinessProbe ?? {
+      httpGet: { path: "/ready", port: 8080 },
+      initialDelaySeconds: 0,
+      periodSeconds: 1,
+      timeoutSeconds: 5,
+    },
+    env: mergeEnv<Readonly<Record<string, unknown>>>(
+      discoveryEnvironment(settings),
+      envEntries(treeAt(own, "env")),
+      workload.env,
+    ),
     resources: pilot.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "50m", memory: "128Mi" } },
-    securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, runAsNonRoot: true, capabilities: { drop: ["ALL"] } },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      runAsNonRoot: true,
+      capabilities: { drop: ["ALL"] },
+    },
     volumeMounts: [...pilotVolumeMounts, ...workload.volumeMounts],
   };
 }
@@ -192,7 +236,10 @@ function pilotVolumes(settings: InstallSettings): Record<string, unknown>[] {
   return [
     { name: "config-volume", configMap: { name: revisioned("istio", settings), optional: true } },
     { name: "local-certs", emptyDir: { medium: "Memory" } },
-    { name: "istio-token", projected: { sources: [{ serviceAccountToken: { audience, expirationSeconds: 43_200, path: "istio-token" } }] } },
+    {
+      name: "istio-token",
+      projected: { sources: [{ serviceAccountToken: { audience, expirationSeconds: 43_200, path: "istio-token" } }] },
+    },
     { name: "cacerts", secret: { secretName: "cacerts", optional: true } },
     { name: "istio-kubeconfig", secret: { secretName: "istio-kubeconfig", optional: true } },
     { name: "istio-csr-dns-cert", secret: { secretName: "istiod-tls", optional: true } },

@@ -14,11 +14,22 @@ export function remoteService(settings: InstallSettings, labels: Record<string, 
   const { namespace } = settings;
   const name = revisioned("istiod", settings);
   const identity = { name, namespace, labels: { ...labels, app: "istiod" } };
-  if (!/^[\d.]+$|:/.test(address)) return [object({ apiVersion: "v1", kind: "Service", ...identity }, { spec: { type: "ExternalName", externalName: address, ports } })];
+  if (!/^[\d.]+$|:/.test(address))
+    return [
+      object(
+        { apiVersion: "v1", kind: "Service", ...identity },
+        { spec: { type: "ExternalName", externalName: address, ports } },
+      ),
+    ];
   return [
     object({ apiVersion: "v1", kind: "Service", ...identity }, { spec: { clusterIP: "None", ports } }),
     object(
-      { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", ...identity, labels: { ...identity.labels, "kubernetes.io/service-name": name } },
+      {
+        apiVersion: "discovery.k8s.io/v1",
+        kind: "EndpointSlice",
+        ...identity,
+        labels: { ...identity.labels, "kubernetes.io/service-name": name },
+      },
       {
         addressType: address.includes(":") ? "IPv6" : "IPv4",
         endpoints: [{ addresses: [address] }],

@@ -12,7 +12,12 @@ export const pilotPorts = [
 
 /** A tag as an address: a Service that leads to the pilots of the revision that the tag names. */
 export function revisionTagService(tag: string, settings: InstallSettings): UntypedObject {
-  const labels = { ...componentLabels("Pilot", settings, "revision"), app: "istiod", istio: "pilot", "istio.io/tag": tag };
+  const labels = {
+    ...componentLabels("Pilot", settings, "revision"),
+    app: "istiod",
+    istio: "pilot",
+    "istio.io/tag": tag,
+  };
   return object(
     { apiVersion: "v1", kind: "Service", name: `istiod-revision-tag-${tag}`, namespace: settings.namespace, labels },
     { spec: { ports: pilotPorts, selector: { app: "istiod", "istio.io/rev": revisionLabel(settings) } } },

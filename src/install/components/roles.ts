@@ -22,7 +22,12 @@ export interface Grant {
 /** A role and the binding of one service account to it. */
 export function grant({ name, bindingName = name, namespace, labels, serviceAccount, rules }: Grant): UntypedObject[] {
   const prefix = namespace === undefined ? "Cluster" : "";
-  const identity = { apiVersion: "rbac.authorization.k8s.io/v1", name, labels, ...(namespace === undefined ? {} : { namespace }) };
+  const identity = {
+    apiVersion: "rbac.authorization.k8s.io/v1",
+    name,
+    labels,
+    ...(namespace === undefined ? {} : { namespace }),
+  };
   return [
     object({ ...identity, kind: `${prefix}Role` }, { rules }),
     object(

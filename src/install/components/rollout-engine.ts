@@ -9,7 +9,10 @@ export const engineNamespace = "serin-system";
 const webhookPort = 15_017;
 
 /** The rollout engine: part of no revision, so that what is upgraded does not drive its own upgrade. */
-export function renderRolloutEngine(settings: InstallSettings, customResources: readonly UntypedObject[]): UntypedObject[] {
+export function renderRolloutEngine(
+  settings: InstallSettings,
+  customResources: readonly UntypedObject[],
+): UntypedObject[] {
   const labels = { ...componentLabels("Base", settings, "shared"), app: "serin-rollout" };
   const serviceAccount = { name: "serin-rollout", namespace: engineNamespace };
   return [
@@ -75,7 +78,12 @@ export function renderRolloutEngine(settings: InstallSettings, customResources: 
 /** Refuses at admission what the engine could not do. While no engine answers the schemas of the kinds stand alone. */
 function renderReview(labels: Readonly<Record<string, string>>): UntypedObject {
   return object(
-    { apiVersion: "admissionregistration.k8s.io/v1", kind: "ValidatingWebhookConfiguration", name: "serin-rollout", labels },
+    {
+      apiVersion: "admissionregistration.k8s.io/v1",
+      kind: "ValidatingWebhookConfiguration",
+      name: "serin-rollout",
+      labels,
+    },
     {
       webhooks: [
         {

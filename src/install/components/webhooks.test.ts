@@ -10,7 +10,8 @@ interface Webhook {
   readonly objectSelector: LabelSelector;
 }
 
-const settings = (revision: string, values = {}): InstallSettings => ({ namespace: "istio-system", revision, values, hub: "hub", tag: "1" }) as unknown as InstallSettings;
+const settings = (revision: string, values = {}): InstallSettings =>
+  ({ namespace: "istio-system", revision, values, hub: "hub", tag: "1" }) as unknown as InstallSettings;
 const webhooksOf = (object: object): readonly Webhook[] => (object as { webhooks: readonly Webhook[] }).webhooks;
 
 /** The default revision, a second one, a tag `prod` of the second one, and the tag `default` where a third test moves it. */
@@ -22,7 +23,14 @@ const configurations: Readonly<Record<string, readonly Webhook[]>> = {
 
 function takenBy(namespace: Record<string, string>, pod: Record<string, string>, all = configurations): string {
   return Object.entries(all)
-    .flatMap(([owner, webhooks]) => webhooks.filter((hook) => matchesLabelSelector(hook.namespaceSelector, namespace) && matchesLabelSelector(hook.objectSelector, pod)).map((hook) => `${owner}: ${hook.name.replace(".sidecar-injector.istio.io", "")}`))
+    .flatMap(([owner, webhooks]) =>
+      webhooks
+        .filter(
+          (hook) =>
+            matchesLabelSelector(hook.namespaceSelector, namespace) && matchesLabelSelector(hook.objectSelector, pod),
+        )
+        .map((hook) => `${owner}: ${hook.name.replace(".sidecar-injector.istio.io", "")}`),
+    )
     .join(", ");
 }
 
@@ -32,52 +40,67 @@ const disabled = { "istio-injection": "disabled" };
 const asks = { "sidecar.istio.io/inject": "true" };
 const refuses = { "sidecar.istio.io/inject": "false" };
 
-const cases: readonly (readonly [namespace: Record<string, string>, pod: Record<string, string>, expected: string])[] = [
-  [{}, {}, ""],
-  [{}, asks, "default: object"],
-  [{}, refuses, ""],
-  [{}, rev("default"), "default: rev.object"],
-  [{}, rev("canary"), "canary: rev.object"],
-  [{}, rev("prod"), "prod -> canary: rev.object"],
-  [{}, rev("unknown"), ""],
-  [{}, { ...rev("canary"), ...asks }, "canary: rev.object"],
-  [{}, { ...rev("canary"), ...refuses }, ""],
-  [enabled, {}, "default: namespace"],
-  [enabled, asks, "default: namespace"],
-  [enabled, refuses, ""],
-  [enabled, rev("canary"), "default: namespace"],
-  [enabled, { ...rev("canary"), ...refuses }, ""],
-  [disabled, {}, ""],
-  [disabled, asks, ""],
-  [disabled, rev("canary"), ""],
-  [rev("canary"), {}, "canary: rev.namespace"],
-  [rev("canary"), asks, "canary: rev.namespace"],
-  [rev("canary"), refuses, ""],
-  [rev("canary"), rev("prod"), "canary: rev.namespace"],
-  [rev("prod"), {}, "prod -> canary: rev.namespace"],
-  [rev("prod"), rev("default"), "prod -> canary: rev.namespace"],
-  [rev("default"), {}, "default: rev.namespace"],
-  [rev("default"), rev("canary"), "default: rev.namespace"],
-  [rev("unknown"), asks, ""],
-  [{ ...rev("canary"), ...enabled }, {}, "default: namespace"],
-  [{ ...rev("canary"), ...enabled }, rev("canary"), "default: namespace"],
-  [{ ...rev("canary"), ...disabled }, asks, ""],
-];
+const cases: readonly (readonly [namespace: Record<string, string>, pod: Record<string, string>, expected: string])[] =
+  [
+    [{}, {}, ""],
+    [{}, asks, "default: object"],
+    [{}, refuses, ""],
+    [{}, rev("default"), "default: rev.object"],
+    [{}, rev("canary"), "canary: rev.object"],
+    [{}, rev("prod"), "prod -> canary: rev.object"],
+    [{}, rev("unknown"), ""],
+    [{}, { ...rev("canary"), ...asks }, "canary: rev.object"],
+    [{}, { ...rev("canary"), ...refuses }, ""],
+    [enabled, {}, "default: namespace"],
+    [enabled, asks, "default: namespace"],
+    [enabled, refuses, ""],
+    [enabled, rev("canary"), "default: namespace"],
+    [enabled, { ...rev("canary"), ...refuses }, ""],
+    [disabled, {}, ""],
+    [disabled, asks, ""],
+    [disabled, rev("canary"), ""],
+    [rev("canary"), {}, "canary: rev.namespace"],
+    [rev("canary"), asks, "canary: rev.namespace"],
+    [rev("canary"), refuses, ""],
+    [rev("canary"), rev("prod"), "canary: rev.namespace"],
+    [rev("prod"), {}, "prod -> canary: rev.namespace"],
+    [rev("prod"), rev("default"), "prod -> canary: rev.namespace"],
+    [rev("default"), {}, "default: rev.namespace"],
+    [rev("default"), rev("canary"), "default: rev.namespace"],
+    [rev("unknown"), asks, ""],
+    [{ ...rev("canary"), ...enabled }, {}, "default: namespace"],
+    [{ ...rev("canary"), ...enabled }, rev("canary"), "default: namespace"],
+    [{ ...rev("canary"), ...disabled }, asks, ""],
+  ];
 
 test("each pod is taken by one webhook at most: istio-injection beats the namespace's revision, which beats the pod's", () => {
-  for (const [namespace, pod, expected] of cases) assert.equal(takenBy(namespace, pod), expected, `${JSON.stringify(namespace)} ${JSON.stringify(pod)}`);
+  for (const [namespace, pod, expected] of cases)
+    assert.equal(takenBy(namespace, pod), expected, `${JSON.stringify(namespace)} ${JSON.stringify(pod)}`);
 });
 
 test("whoever has the tag default takes the pods that name no revision", () => {
-  const moved = { canary: configurations["canary"] ?? [], "default -> canary": webhooksOf(revisionTag("default", settings("canary"))) };
+  const moved = {
+    canary: configurations["canary"] ?? [],
+    "default -> canary": webhooksOf(revisionTag("default", settings("canary"))),
+  };
   assert.equal(takenBy(enabled, {}, moved), "default -> canary: namespace");
   assert.equal(takenBy({}, asks, moved), "default -> canary: object");
   assert.equal(takenBy(rev("default"), {}, moved), "default -> canary: rev.namespace");
 });
 
 test("where namespaces are enabled by default, only who says nothing at all is taken besides", () => {
-  const all = { default: webhooksOf(injectorWebhooks(settings("", { sidecarInjectorWebhook: { enableNamespacesByDefault: true } }), {})) };
+  const all = {
+    default: webhooksOf(
+      injectorWebhooks(settings("", { sidecarInjectorWebhook: { enableNamespacesByDefault: true } }), {}),
+    ),
+  };
   assert.equal(takenBy({}, {}, all), "default: auto");
   assert.equal(takenBy({}, asks, all), "default: object");
-  for (const [namespace, pod] of [[{}, refuses], [disabled, {}], [{ "kubernetes.io/metadata.name": "kube-system" }, {}], [rev("canary"), {}]] as const) assert.equal(takenBy(namespace, pod, all), "");
+  for (const [namespace, pod] of [
+    [{}, refuses],
+    [disabled, {}],
+    [{ "kubernetes.io/metadata.name": "kube-system" }, {}],
+    [rev("canary"), {}],
+  ] as const)
+    assert.equal(takenBy(namespace, pod, all), "");
 });

@@ -47,7 +47,11 @@ const defaultSelectors: readonly Selectors[] = [
 /** `sidecarInjectorWebhook.enableNamespacesByDefault`: who says nothing at all is injected too. */
 const everybody: Selectors = {
   name: "auto.sidecar-injector.istio.io",
-  namespace: [absent("istio-injection"), absent("istio.io/rev"), isNot("kubernetes.io/metadata.name", "kube-system", "kube-public", "kube-node-lease", "local-path-storage")],
+  namespace: [
+    absent("istio-injection"),
+    absent("istio.io/rev"),
+    isNot("kubernetes.io/metadata.name", "kube-system", "kube-public", "kube-node-lease", "local-path-storage"),
+  ],
   object: [absent("sidecar.istio.io/inject"), absent("istio.io/rev")],
 };
 
@@ -58,7 +62,10 @@ export function defaultWebhooksOf(): readonly Selectors[] {
 
 function selectorsOf(revision: string, isDefault: boolean, settings: InstallSettings): readonly Selectors[] {
   const byDefault = valueAt(settings.values, "sidecarInjectorWebhook", "enableNamespacesByDefault") === true;
-  return [...revisionSelectors(revision), ...(isDefault ? [...defaultSelectors, ...(byDefault ? [everybody] : [])] : [])];
+  return [
+    ...revisionSelectors(revision),
+    ...(isDefault ? [...defaultSelectors, ...(byDefault ? [everybody] : [])] : []),
+  ];
 }
 
 function injector(selectors: readonly Selectors[], settings: InstallSettings): Record<string, unknown>[] {
@@ -66,7 +73,10 @@ function injector(selectors: readonly Selectors[], settings: InstallSettings): R
   const url = stringAt(values, "istiodRemote", "injectionURL");
   const caBundle = stringAt(values, "istiodRemote", "injectionCABundle");
   const path = stringAt(values, "istiodRemote", "injectionPath") ?? "/inject";
-  const target = url === undefined ? { service: { name: revisioned("istiod", settings), namespace: settings.namespace, path, port: 443 } } : { url };
+  const target =
+    url === undefined
+      ? { service: { name: revisioned("istiod", settings), namespace: settings.namespace, path, port: 443 } }
+      : { url };
   return selectors.map(({ name, namespace, object: pod }) => ({
     name,
     clientConfig: { ...target, ...(caBundle === undefined ? {} : { caBundle }) },
@@ -142,7 +152,14 @@ export function validatorWebhook(settings: InstallSettings, labels: Record<strin
       webhooks: [
         {
           name: "rev.validation.istio.io",
-          clientConfig: { service: { name: revisioned("istiod", settings), namespace: settings.namespace, path: "/validate", port: 443 } },
+          clientConfig: {
+            service: {
+              name: revisioned("istiod", settings),
+              namespace: settings.namespace,
+              path: "/validate",
+              port: 443,
+            },
+          },
           rules: validatedRules,
           failurePolicy: validationFailurePolicy(settings),
           sideEffects: "None",
@@ -164,7 +181,13 @@ export function defaultValidator(revision: string, settings: InstallSettings): U
       apiVersion: "admissionregistration.k8s.io/v1",
       kind: "ValidatingWebhookConfiguration",
       name: defaultValidatorName,
-      labels: { ...componentLabels("Pilot", settings, "revision"), app: "istiod", istio: "istiod", "istio.io/rev": revision, "istio.io/tag": "default" },
+      labels: {
+        ...componentLabels("Pilot", settings, "revision"),
+        app: "istiod",
+        istio: "istiod",
+        "istio.io/rev": revision,
+        "istio.io/tag": "default",
+      },
     },
     {
       webhooks: [

@@ -1,5 +1,19 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { chartLabels, clusterName, componentLabels, envEntries, fieldEnv, imageOf, logFormatEntries, mergeEnv, object, pullPolicy, revisioned, revisionLabel, workloadSettings } from "../render-context.ts";
+import {
+  chartLabels,
+  clusterName,
+  componentLabels,
+  envEntries,
+  fieldEnv,
+  imageOf,
+  logFormatEntries,
+  mergeEnv,
+  object,
+  pullPolicy,
+  revisioned,
+  revisionLabel,
+  workloadSettings,
+} from "../render-context.ts";
 import { numberAt, stringAt, treeAt, type InstallSettings } from "../settings.ts";
 
 /** Long enough for live connections to end by themselves: an old ztunnel leaves with its last connection, not by a clock. */
@@ -15,7 +29,10 @@ function looksAtRevocations(values: InstallSettings["values"]): boolean {
 export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
   const shared = { ...componentLabels("Ztunnel", settings, "shared"), app: "ztunnel" };
   return [
-    object({ apiVersion: "v1", kind: "ServiceAccount", name: "ztunnel", namespace: settings.namespace, labels: shared }, {}),
+    object(
+      { apiVersion: "v1", kind: "ServiceAccount", name: "ztunnel", namespace: settings.namespace, labels: shared },
+      {},
+    ),
     ztunnelDaemonSet(settings),
   ];
 }
@@ -32,7 +49,11 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
   const { ztunnel, values, namespace } = settings;
   const own = treeAt(values, "ztunnel");
   const workload = workloadSettings(ztunnel, own, settings);
-  const labels = { ...componentLabels("Ztunnel", settings, "revision"), app: "ztunnel", ...(treeAt(own, "labels") as Record<string, string> | undefined) };
+  const labels = {
+    ...componentLabels("Ztunnel", settings, "revision"),
+    app: "ztunnel",
+    ...(treeAt(own, "labels") as Record<string, string> | undefined),
+  };
   const selector = { app: "ztunnel", ...(settings.revision === "" ? {} : { "istio.io/rev": settings.revision }) };
   return object(
     { apiVersion: "apps/v1", kind: "DaemonSet", name: revisioned("ztunnel", settings), namespace, labels },
@@ -61,18 +82,25 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
           spec: {
             serviceAccountName: "ztunnel",
             priorityClassName: "system-node-critical",
-            terminationGracePeriodSeconds: numberAt(values, "ztunnel", "terminationGracePeriodSeconds") ?? terminationGracePeriodSeconds,
+            terminationGracePeriodSeconds:
+              numberAt(values, "ztunnel", "terminationGracePeriodSeconds") ?? terminationGracePeriodSeconds,
             tolerations: [{ operator: "Exists" }],
             containers: [ztunnelContainer(settings)],
             volumes: [
               {
                 name: "istio-token",
-                projected: { sources: [{ serviceAccountToken: { audience: "istio-ca", expirationSeconds: 43_200, path: "istio-token" } }] },
+                projected: {
+                  sources: [
+                    { serviceAccountToken: { audience: "istio-ca", expirationSeconds: 43_200, path: "istio-token" } },
+                  ],
+                },
               },
               { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
               { name: "cni-ztunnel-sock-dir", hostPath: { path: "/var/run/ztunnel", type: "DirectoryOrCreate" } },
               { name: "tmp", emptyDir: {} },
-              ...(looksAtRevocations(values) ? [{ name: "crl-volume", configMap: { name: "istio-ca-crl", optional: true } }] : []),
+              ...(looksAtRevocations(values)
+                ? [{ name: "crl-volume", configMap: { name: "istio-ca-crl", optional: true } }]
+                : []),
               ...workload.volumes,
             ],
             ...workload.pod,
@@ -110,7 +138,10 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
         { name: "XDS_ADDRESS", value: stringAt(values, "ztunnel", "xdsAddress") ?? discovery },
         { name: "RUST_LOG", value: stringAt(values, "ztunnel", "logLevel") ?? "info" },
         { name: "RUST_BACKTRACE", value: "1" },
-        { name: "ISTIO_META_CLUSTER_ID", value: stringAt(values, "ztunnel", "multiCluster", "clusterName") ?? clusterName(settings) },
+        {
+          name: "ISTIO_META_CLUSTER_ID",
+          value: stringAt(values, "ztunnel", "multiCluster", "clusterName") ?? clusterName(settings),
+        },
         { name: "INPOD_ENABLED", value: "true" },
         { name: "REVISION", value: revisionLabel(settings) },
         fieldEnv("POD_NAME", "metadata.name"),
@@ -125,7 +156,8 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       envEntries(treeAt(values, "ztunnel", "env")),
       ztunnel.k8s?.env ?? [],
     ),
-    resources: ztunnel.k8s?.resources ?? treeAt(values, "ztunnel", "resources") ?? { requests: { cpu: "50m", memory: "64Mi" } },
+    resources: ztunnel.k8s?.resources ??
+      treeAt(values, "ztunnel", "resources") ?? { requests: { cpu: "50m", memory: "64Mi" } },
     volumeMounts: [
       { name: "istiod-ca-cert", mountPath: "/var/run/secrets/istio" },
       { name: "istio-token", mountPath: "/var/run/secrets/tokens" },

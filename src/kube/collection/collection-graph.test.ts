@@ -21,9 +21,14 @@ function buildGraph() {
   const nodes = graph.source<string>("nodes");
   const podsByApp = pods.index("app", (pod) => [pod.app]);
   const endpoints = graph.derive("endpoints", services, (service, reader) => [
-    [service.name, reader.lookup(podsByApp, service.app).map((pod) => `${pod.name}@${reader.get(nodes, pod.node) ?? "?"}`)],
+    [
+      service.name,
+      reader.lookup(podsByApp, service.app).map((pod) => `${pod.name}@${reader.get(nodes, pod.node) ?? "?"}`),
+    ],
   ]);
-  const summary = graph.derive("summary", endpoints, (addresses, reader, key) => (addresses.length === 0 ? [] : [[key, `${addresses.length} of ${reader.all(nodes).length}`]]));
+  const summary = graph.derive("summary", endpoints, (addresses, reader, key) =>
+    addresses.length === 0 ? [] : [[key, `${addresses.length} of ${reader.all(nodes).length}`]],
+  );
   return { graph, pods, services, nodes, endpoints, summary };
 }
 
@@ -66,7 +71,9 @@ test("a collection may not read one that was made after it", () => {
   const graph = new CollectionGraph();
   const source = graph.source<string>("source");
   const late: { collection?: ReturnType<typeof buildGraph>["summary"] } = {};
-  graph.derive("early", source, (_item, reader) => (late.collection === undefined ? [] : [["x", reader.get(late.collection, "x")]]));
+  graph.derive("early", source, (_item, reader) =>
+    late.collection === undefined ? [] : [["x", reader.get(late.collection, "x")]],
+  );
   late.collection = graph.derive("late", source, (item) => [["x", item]]);
   assert.throws(() => source.set("a", "b"), /no cycle/);
 });
@@ -90,7 +97,12 @@ test("an input whose computation throws keeps what it yielded before", () => {
 test("elements of lists are there as long as any list has them, and only what changed is told", () => {
   const graph = new CollectionGraph();
   const lists = graph.source<readonly { readonly name: string; readonly from: string }[]>("lists");
-  const elements = graph.flatten("elements", lists, (list) => list, ({ name }) => name);
+  const elements = graph.flatten(
+    "elements",
+    lists,
+    (list) => list,
+    ({ name }) => name,
+  );
   const lengths = graph.derive("lengths", elements, ({ name, from }) => [[name, `${name} of ${from}`]]);
   const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => ({ name, from: "one" }));
   lists.set("one", [a, b, c] as never);
@@ -121,17 +133,34 @@ test("writes by subscribers are settled too", () => {
 
 const keyName = fc.integer({ min: 0, max: 5 }).map((index) => `k${index}`);
 const operation = fc.oneof(
-  fc.record({ kind: fc.constant("pod" as const), key: keyName, app: fc.constantFrom("a", "b", "c"), node: fc.constantFrom("n0", "n1") }),
+  fc.record({
+    kind: fc.constant("pod" as const),
+    key: keyName,
+    app: fc.constantFrom("a", "b", "c"),
+    node: fc.constantFrom("n0", "n1"),
+  }),
   fc.record({ kind: fc.constant("service" as const), key: keyName, app: fc.constantFrom("a", "b", "c") }),
-  fc.record({ kind: fc.constant("node" as const), key: fc.constantFrom("n0", "n1"), zone: fc.constantFrom("z0", "z1") }),
-  fc.record({ kind: fc.constant("remove" as const), from: fc.constantFrom("pods" as const, "services" as const, "nodes" as const), key: fc.oneof(keyName, fc.constantFrom("n0", "n1")) }),
+  fc.record({
+    kind: fc.constant("node" as const),
+    key: fc.constantFrom("n0", "n1"),
+    zone: fc.constantFrom("z0", "z1"),
+  }),
+  fc.record({
+    kind: fc.constant("remove" as const),
+    from: fc.constantFrom("pods" as const, "services" as const, "nodes" as const),
+    key: fc.oneof(keyName, fc.constantFrom("n0", "n1")),
+  }),
 );
 
 test("whatever the order and the batches, the graph holds what a computation from nothing would", () => {
   fc.assert(
     fc.property(fc.array(fc.array(operation, { maxLength: 4 }), { maxLength: 12 }), (batches) => {
       const live = richGraph();
-      const last = { pods: new Map<string, Pod>(), services: new Map<string, Service>(), nodes: new Map<string, string>() };
+      const last = {
+        pods: new Map<string, Pod>(),
+        services: new Map<string, Service>(),
+        nodes: new Map<string, string>(),
+      };
       for (const batch of batches) {
         live.graph.batch(() => {
           for (const step of batch) {
@@ -145,7 +174,11 @@ test("whatever the order and the batches, the graph holds what a computation fro
           }
         });
       }
-      function write<Name extends "pods" | "services" | "nodes">(name: Name, key: string, item: Pod | Service | string): void {
+      function write<Name extends "pods" | "services" | "nodes">(
+        name: Name,
+        key: string,
+        item: Pod | Service | string,
+      ): void {
         (live[name] as { set(key: string, item: unknown): void }).set(key, item);
         (last[name] as Map<string, unknown>).set(key, item);
       }
@@ -168,7 +201,9 @@ function richGraph() {
   const servicesByApp = base.services.index("app", (service) => [service.app]);
   const zones = base.graph.derive("zones", base.pods, (pod, reader) => {
     const zone = reader.get(base.nodes, pod.node);
-    return zone === undefined ? [] : [[`${zone}/${pod.name}`, reader.lookup(servicesByApp, pod.app).map((service) => service.name)]];
+    return zone === undefined
+      ? []
+      : [[`${zone}/${pod.name}`, reader.lookup(servicesByApp, pod.app).map((service) => service.name)]];
   });
   // Several inputs yield one key here.
   const owners = base.graph.derive("owners", base.pods, (pod) => [[pod.app, `${pod.name} on ${pod.node}`]]);
@@ -189,7 +224,9 @@ test("a collection that is made late, be it by a subscriber while others are tol
   const derive = (): Collection<number> => {
     const byParity = numbers.index("parity", (value) => [String(value % 2)]);
     const doubled = graph.derive("doubled", numbers, (value, _reader, key) => [[key, value * 2]]);
-    return graph.derive("peers", doubled, (value, reader, key) => [[key, reader.lookup(byParity, String((value / 2) % 2)).length]]);
+    return graph.derive("peers", doubled, (value, reader, key) => [
+      [key, reader.lookup(byParity, String((value / 2) % 2)).length],
+    ]);
   };
   numbers.onChange((changes) => {
     if (late.length > 0 || !changes.some(({ key }) => key === "sign")) return;
@@ -201,13 +238,25 @@ test("a collection that is made late, be it by a subscriber while others are tol
     numbers.set("a", 1);
     numbers.set("b", 2);
   });
-  assert.deepEqual(graph.collections.map(({ name }) => name), ["numbers"]);
+  assert.deepEqual(
+    graph.collections.map(({ name }) => name),
+    ["numbers"],
+  );
   graph.batch(() => numbers.set("sign", 3));
-  assert.deepEqual(["a", "b", "sign"].map((key) => late[0]?.get(key)), [2, 1, 2]);
+  assert.deepEqual(
+    ["a", "b", "sign"].map((key) => late[0]?.get(key)),
+    [2, 1, 2],
+  );
   numbers.set("c", 4);
   scheduled.splice(0).forEach((settle) => settle());
   assert.deepEqual([late[0]?.get("b"), late[0]?.get("c")], [2, 2]);
-  assert.deepEqual(told.map((keys) => [...keys].sort()), [["a", "b", "sign"], ["b", "c"]]);
+  assert.deepEqual(
+    told.map((keys) => [...keys].sort()),
+    [
+      ["a", "b", "sign"],
+      ["b", "c"],
+    ],
+  );
   // Made between settlings it asks for one.
   const another = graph.derive("another", numbers, (value, _reader, key) => [[key, value]]);
   assert.deepEqual([another.size, scheduled.length], [0, 1]);
@@ -217,14 +266,18 @@ test("a collection that is made late, be it by a subscriber while others are tol
 
 test("a subscriber that throws keeps nothing from the others, nor from later changes", () => {
   const failures: string[] = [];
-  for (const subscriberFailed of [undefined, (collection: string, error: unknown) => void failures.push(`${collection}: ${String(error)}`)]) {
+  for (const subscriberFailed of [
+    undefined,
+    (collection: string, error: unknown) => void failures.push(`${collection}: ${String(error)}`),
+  ]) {
     const graph = new CollectionGraph(subscriberFailed === undefined ? {} : { subscriberFailed });
     const [first, second] = [graph.source<number>("first"), graph.source<number>("second")];
     const told: string[] = [];
     first.onChange(() => {
       throw new Error("broken");
     });
-    for (const collection of [first, second]) collection.onChange((changes) => told.push(...changes.map(({ key }) => `${collection.name} ${key}`)));
+    for (const collection of [first, second])
+      collection.onChange((changes) => told.push(...changes.map(({ key }) => `${collection.name} ${key}`)));
     const write = (key: string): void =>
       graph.batch(() => {
         first.set(key, 1);

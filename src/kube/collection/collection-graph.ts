@@ -50,12 +50,21 @@ export class CollectionGraph {
     compute: Compute<Input, Item>,
     equals: (left: Item, right: Item) => boolean = structurallyEqual,
   ): Collection<Item> {
-    invariant(input instanceof BaseCollection && this.#collections[input.ordinal] === input, `${name} must derive from a collection of its own graph`);
-    const collection = new DerivedCollection<Input, Item>(name, this.#collections.length, input as BaseCollection<Input>, compute, {
-      equals,
-      failed: (collectionName, key, error) => this.#failed(collectionName, key, error),
-      nowMs: this.#options.nowMs ?? (() => performance.now()),
-    });
+    invariant(
+      input instanceof BaseCollection && this.#collections[input.ordinal] === input,
+      `${name} must derive from a collection of its own graph`,
+    );
+    const collection = new DerivedCollection<Input, Item>(
+      name,
+      this.#collections.length,
+      input as BaseCollection<Input>,
+      compute,
+      {
+        equals,
+        failed: (collectionName, key, error) => this.#failed(collectionName, key, error),
+        nowMs: this.#options.nowMs ?? (() => performance.now()),
+      },
+    );
     this.#collections.push(collection as BaseCollection<unknown>);
     this.#derived.push(collection as unknown as DerivedCollection<unknown, unknown>);
     if (input.size > 0) this.#touched();
@@ -63,9 +72,23 @@ export class CollectionGraph {
   }
 
   /** The elements of each item's list, by a key of theirs: elements with one key must be equally good. One is there as long as any list has one. */
-  flatten<Input, Item>(name: string, input: Collection<Input>, listOf: (input: Input) => readonly Item[], keyOf: (item: Item) => string): Collection<Item> {
-    invariant(input instanceof BaseCollection && this.#collections[input.ordinal] === input, `${name} must derive from a collection of its own graph`);
-    const collection = new FlattenedCollection<Input, Item>(name, this.#collections.length, input as BaseCollection<Input>, listOf, keyOf);
+  flatten<Input, Item>(
+    name: string,
+    input: Collection<Input>,
+    listOf: (input: Input) => readonly Item[],
+    keyOf: (item: Item) => string,
+  ): Collection<Item> {
+    invariant(
+      input instanceof BaseCollection && this.#collections[input.ordinal] === input,
+      `${name} must derive from a collection of its own graph`,
+    );
+    const collection = new FlattenedCollection<Input, Item>(
+      name,
+      this.#collections.length,
+      input as BaseCollection<Input>,
+      listOf,
+      keyOf,
+    );
     this.#collections.push(collection as BaseCollection<unknown>);
     this.#derived.push(collection as unknown as FlattenedCollection<unknown, unknown>);
     if (input.size > 0) this.#touched();
@@ -94,7 +117,8 @@ export class CollectionGraph {
         this.#scheduled = false;
         this.#settleOnce();
         this.#options.computed?.();
-        for (const collection of this.#collections) collection.publish((error) => subscriberFailed(collection.name, error));
+        for (const collection of this.#collections)
+          collection.publish((error) => subscriberFailed(collection.name, error));
       } while (this.#scheduled);
     } finally {
       this.#settling = false;
@@ -110,7 +134,8 @@ export class CollectionGraph {
     for (const collection of this.#collections) {
       const changes: readonly Change<unknown>[] = collection.settle();
       if (changes.length === 0) continue;
-      for (const derived of this.#derived) if (derived.ordinal > collection.ordinal) derived.invalidate(collection, changes);
+      for (const derived of this.#derived)
+        if (derived.ordinal > collection.ordinal) derived.invalidate(collection, changes);
     }
   }
 

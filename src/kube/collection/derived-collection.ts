@@ -7,7 +7,11 @@ import { DependencyRecorder } from "./dependency-recorder.ts";
  * What one input yields: items by key. Pure: it depends on the input and on what it reads through the reader, nothing
  * else. When two inputs yield one key, the input with the smaller key wins.
  */
-export type Compute<Input, Item> = (input: Input, reader: CollectionReader, key: string) => Iterable<readonly [key: string, item: Item]>;
+export type Compute<Input, Item> = (
+  input: Input,
+  reader: CollectionReader,
+  key: string,
+) => Iterable<readonly [key: string, item: Item]>;
 
 export interface DerivedOptions<Item> {
   readonly equals: (left: Item, right: Item) => boolean;
@@ -46,7 +50,13 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
     },
   };
 
-  constructor(name: string, ordinal: number, input: BaseCollection<Input>, compute: Compute<Input, Item>, options: DerivedOptions<Item>) {
+  constructor(
+    name: string,
+    ordinal: number,
+    input: BaseCollection<Input>,
+    compute: Compute<Input, Item>,
+    options: DerivedOptions<Item>,
+  ) {
     super(name, ordinal);
     this.input = input;
     this.#compute = compute;
@@ -59,7 +69,8 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
     const changed = collection as BaseCollection<unknown>;
     const isInput = changed === (this.input as BaseCollection<unknown>);
     if (isInput) for (const change of changes) this.#dirty.add(change.key);
-    if (this.#recorder.hasReadKeys(changed)) for (const change of changes) this.#mark(this.#recorder.inputsOfKey(changed, change.key));
+    if (this.#recorder.hasReadKeys(changed))
+      for (const change of changes) this.#mark(this.#recorder.inputsOfKey(changed, change.key));
     this.#mark(this.#recorder.inputsOfAll(changed));
     for (const index of collection.indexes.values()) {
       if (!this.#recorder.hasReadKeys(index as StoredIndex<unknown>)) continue;
@@ -81,8 +92,10 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
 
   #invalidateIndex<Other>(index: StoredIndex<Other>, change: Change<Other>): void {
     const target = index as StoredIndex<unknown>;
-    if (change.previous !== undefined) for (const key of index.keysOf(change.previous)) this.#mark(this.#recorder.inputsOfKey(target, key));
-    if (change.type === "set") for (const key of index.keysOf(change.item)) this.#mark(this.#recorder.inputsOfKey(target, key));
+    if (change.previous !== undefined)
+      for (const key of index.keysOf(change.previous)) this.#mark(this.#recorder.inputsOfKey(target, key));
+    if (change.type === "set")
+      for (const key of index.keysOf(change.item)) this.#mark(this.#recorder.inputsOfKey(target, key));
   }
 
   #mark(inputs: Iterable<string>): void {
@@ -150,8 +163,14 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
   }
 
   #readable<Read>(collection: Collection<Read>): BaseCollection<Read> {
-    invariant(collection instanceof BaseCollection, `${this.name} may read only collections of its own graph, not ${collection.name}`);
-    invariant(collection.ordinal < this.ordinal, `${this.name} may read only collections that were made before it, not ${collection.name}: there must be no cycle`);
+    invariant(
+      collection instanceof BaseCollection,
+      `${this.name} may read only collections of its own graph, not ${collection.name}`,
+    );
+    invariant(
+      collection.ordinal < this.ordinal,
+      `${this.name} may read only collections that were made before it, not ${collection.name}: there must be no cycle`,
+    );
     return collection as BaseCollection<Read>;
   }
 }

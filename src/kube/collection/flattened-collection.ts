@@ -15,7 +15,13 @@ export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
   /** By key: once for each list that it is in. */
   readonly #elements = new Map<string, Item[]>();
 
-  constructor(name: string, ordinal: number, input: BaseCollection<Input>, listOf: (input: Input) => readonly Item[], keyOf: (item: Item) => string) {
+  constructor(
+    name: string,
+    ordinal: number,
+    input: BaseCollection<Input>,
+    listOf: (input: Input) => readonly Item[],
+    keyOf: (item: Item) => string,
+  ) {
     super(name, ordinal);
     this.input = input;
     this.#listOf = listOf;
@@ -81,7 +87,9 @@ export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
     const previous = this.items.get(key);
     const item = this.#elements.get(key)?.[0];
     if (item === undefined) return previous === undefined ? undefined : { type: "delete", key, previous };
-    return previous !== undefined && structurallyEqual(previous, item) ? undefined : { type: "set", key, item, previous };
+    return previous !== undefined && structurallyEqual(previous, item)
+      ? undefined
+      : { type: "set", key, item, previous };
   }
 }
 

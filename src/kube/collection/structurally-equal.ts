@@ -5,7 +5,8 @@ export function structurallyEqual(left: unknown, right: unknown): boolean {
   if (Array.isArray(left)) return Array.isArray(right) && equalLists(left, right);
   if (left instanceof Uint8Array) return right instanceof Uint8Array && equalBytes(left, right);
   if (left instanceof Map) return right instanceof Map && equalMaps(left, right);
-  if (left instanceof Set) return right instanceof Set && left.size === right.size && [...left].every((item) => right.has(item));
+  if (left instanceof Set)
+    return right instanceof Set && left.size === right.size && [...left].every((item) => right.has(item));
   if (Array.isArray(right) || right instanceof Uint8Array || right instanceof Map || right instanceof Set) return false;
   return equalRecords(left as Record<string, unknown>, right as Record<string, unknown>);
 }

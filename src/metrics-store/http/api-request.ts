@@ -18,7 +18,11 @@ export interface ApiAnswer {
 const json = "application/json";
 
 export function success(data: unknown, warnings: readonly string[] = []): ApiAnswer {
-  return { status: 200, contentType: json, body: JSON.stringify({ status: "success", data, ...(warnings.length === 0 ? {} : { warnings }) }) };
+  return {
+    status: 200,
+    contentType: json,
+    body: JSON.stringify({ status: "success", data, ...(warnings.length === 0 ? {} : { warnings }) }),
+  };
 }
 
 export function failure(status: number, errorType: string, error: string): ApiAnswer {
@@ -42,7 +46,11 @@ export function timeParameter(params: URLSearchParams, name: string, otherwiseMs
   if (text === "" && otherwiseMs !== undefined) return otherwiseMs;
   const seconds = text === "" ? NaN : Number(text);
   const timeMs = Number.isNaN(seconds) ? (/^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : NaN) : seconds * 1000;
-  if (!Number.isFinite(timeMs)) throw userError("bad-parameter", `invalid parameter "${name}": expected seconds since 1970 or a time such as 2026-01-31T12:00:00Z, got "${text}"`);
+  if (!Number.isFinite(timeMs))
+    throw userError(
+      "bad-parameter",
+      `invalid parameter "${name}": expected seconds since 1970 or a time such as 2026-01-31T12:00:00Z, got "${text}"`,
+    );
   return Math.round(timeMs);
 }
 
@@ -50,7 +58,11 @@ export function timeParameter(params: URLSearchParams, name: string, otherwiseMs
 export function durationParameter(params: URLSearchParams, name: string): number {
   const text = params.get(name) ?? "";
   const durationMs = text === "" ? undefined : (parseDurationMs(text) ?? Number(text) * 1000);
-  if (durationMs === undefined || !Number.isFinite(durationMs)) throw userError("bad-parameter", `invalid parameter "${name}": expected seconds or a duration such as 15s, got "${text}"`);
+  if (durationMs === undefined || !Number.isFinite(durationMs))
+    throw userError(
+      "bad-parameter",
+      `invalid parameter "${name}": expected seconds or a duration such as 15s, got "${text}"`,
+    );
   return durationMs;
 }
 
@@ -58,6 +70,7 @@ export function durationParameter(params: URLSearchParams, name: string): number
 export function limitParameter(params: URLSearchParams): number {
   const text = params.get("limit") ?? "0";
   const limit = Number(text);
-  if (!Number.isInteger(limit) || limit < 0) throw userError("bad-parameter", `invalid parameter "limit": expected a number from 0 on, got "${text}"`);
+  if (!Number.isInteger(limit) || limit < 0)
+    throw userError("bad-parameter", `invalid parameter "limit": expected a number from 0 on, got "${text}"`);
   return limit;
 }

@@ -11,13 +11,36 @@ const clock = { ...systemClock, nowMs: () => nowMs };
 
 function api(reload?: () => Promise<void>): PrometheusApi {
   const store = new SampleStore();
-  for (const [code, value] of [["200", 10], ["500", Infinity]] as const) store.append(labelsOf([[metricName, "hits"], ["code", code]]), nowMs - 1000, value);
+  for (const [code, value] of [
+    ["200", 10],
+    ["500", Infinity],
+  ] as const)
+    store.append(
+      labelsOf([
+        [metricName, "hits"],
+        ["code", code],
+      ]),
+      nowMs - 1000,
+      value,
+    );
   const config = parseScrapeConfig("scrape_configs: [{job_name: j}]", "t");
   const scraper = new Scraper(config, { store, fetch: async () => "", clock, log: silentLogger, namespace: "" });
-  return new PrometheusApi({ store, scraper, clock, build: { version: "3.10.0", revision: "1" }, flags: { "config.file": "f" }, configText: () => "scrape_configs: []\n", reload });
+  return new PrometheusApi({
+    store,
+    scraper,
+    clock,
+    build: { version: "3.10.0", revision: "1" },
+    flags: { "config.file": "f" },
+    configText: () => "scrape_configs: []\n",
+    reload,
+  });
 }
 
-async function ask(path: string, params: string | Record<string, string> = {}, method = "GET"): Promise<{ status: number; body: unknown }> {
+async function ask(
+  path: string,
+  params: string | Record<string, string> = {},
+  method = "GET",
+): Promise<{ status: number; body: unknown }> {
   const answer = await api().handle({ method, path, params: new URLSearchParams(params) });
   return { status: answer?.status ?? 0, body: answer === undefined ? undefined : JSON.parse(answer.body) };
 }
@@ -28,10 +51,22 @@ test("an instant query answers in Prometheus' form, values as texts", async () =
   const value = (text: string): [number, string] => [nowMs / 1000, text];
   assert.deepEqual(body, {
     status: "success",
-    data: { resultType: "vector", result: [{ metric: { __name__: "hits", code: "200" }, value: value("10") }, { metric: { __name__: "hits", code: "500" }, value: value("+Inf") }] },
+    data: {
+      resultType: "vector",
+      result: [
+        { metric: { __name__: "hits", code: "200" }, value: value("10") },
+        { metric: { __name__: "hits", code: "500" }, value: value("+Inf") },
+      ],
+    },
   });
-  assert.deepEqual((await ask("/api/v1/query", { query: "2", time: "2023-11-14T22:13:20Z" })).body, { status: "success", data: { resultType: "scalar", result: [nowMs / 1000, "2"] } });
-  assert.deepEqual((await ask("/api/v1/query", { query: '"a"' })).body, { status: "success", data: { resultType: "string", result: [nowMs / 1000, "a"] } });
+  assert.deepEqual((await ask("/api/v1/query", { query: "2", time: "2023-11-14T22:13:20Z" })).body, {
+    status: "success",
+    data: { resultType: "scalar", result: [nowMs / 1000, "2"] },
+  });
+  assert.deepEqual((await ask("/api/v1/query", { query: '"a"' })).body, {
+    status: "success",
+    data: { resultType: "string", result: [nowMs / 1000, "a"] },
+  });
   assert.deepEqual((await ask("/api/v1/query", { query: "hits", limit: "1" })).body, {
     status: "success",
     data: { resultType: "vector", result: [{ metric: { __name__: "hits", code: "200" }, value: value("10") }] },
@@ -40,8 +75,19 @@ test("an instant query answers in Prometheus' form, values as texts", async () =
 });
 
 test("a range query answers a matrix", async () => {
-  const { body } = await ask("/api/v1/query_range", { query: 'hits{code="200"}', start: String(nowMs / 1000 - 60), end: String(nowMs / 1000), step: "30s" });
-  assert.deepEqual(body, { status: "success", data: { resultType: "matrix", result: [{ metric: { __name__: "hits", code: "200" }, values: [[nowMs / 1000, "10"]] }] } });
+  const { body } = await ask("/api/v1/query_range", {
+    query: 'hits{code="200"}',
+    start: String(nowMs / 1000 - 60),
+    end: String(nowMs / 1000),
+    step: "30s",
+  });
+  assert.deepEqual(body, {
+    status: "success",
+    data: {
+      resultType: "matrix",
+      result: [{ metric: { __name__: "hits", code: "200" }, values: [[nowMs / 1000, "10"]] }],
+    },
+  });
 });
 
 const refusals: readonly (readonly [string, Record<string, string>, number, string, RegExp])[] = [
@@ -50,7 +96,13 @@ const refusals: readonly (readonly [string, Record<string, string>, number, stri
   ["/api/v1/query", { query: "1", time: "yesterday" }, 400, "bad_data", /invalid parameter "time"/],
   ["/api/v1/query", { query: "1", limit: "x" }, 400, "bad_data", /invalid parameter "limit"/],
   ["/api/v1/query_range", { query: "1", start: "1", end: "2" }, 400, "bad_data", /invalid parameter "step"/],
-  ["/api/v1/query_range", { query: "1", start: "2", end: "1", step: "1" }, 400, "bad_data", /the end is before the start/],
+  [
+    "/api/v1/query_range",
+    { query: "1", start: "2", end: "1", step: "1" },
+    400,
+    "bad_data",
+    /the end is before the start/,
+  ],
   ["/api/v1/query", { query: "hits + on() hits" }, 422, "execution", /matching labels must be unique/],
   ["/api/v1/series", {}, 400, "bad_data", /name one selector/],
   ["/api/v1/series", { "match[]": "rate(x[5m])" }, 400, "bad_data", /expected a selector/],
@@ -67,17 +119,31 @@ test("what cannot be answered is refused with Prometheus' status and kind of err
 });
 
 test("series, labels and their values are listed, all or those of selectors", async () => {
-  const data = async (path: string, params: string | Record<string, string> = {}): Promise<unknown> => ((await ask(path, params)).body as { data: unknown }).data;
+  const data = async (path: string, params: string | Record<string, string> = {}): Promise<unknown> =>
+    ((await ask(path, params)).body as { data: unknown }).data;
   assert.deepEqual(await data("/api/v1/labels"), ["__name__", "code"]);
   assert.deepEqual(await data("/api/v1/label/code/values"), ["200", "500"]);
   assert.deepEqual(await data("/api/v1/label/code/values", { "match[]": 'hits{code!="200"}' }), ["500"]);
   assert.deepEqual(await data("/api/v1/label/none/values"), []);
-  assert.deepEqual(await data("/api/v1/series", 'match[]=hits{code="200"}&match[]={code=~"2.*"}'), [{ __name__: "hits", code: "200" }]);
+  assert.deepEqual(await data("/api/v1/series", 'match[]=hits{code="200"}&match[]={code=~"2.*"}'), [
+    { __name__: "hits", code: "200" },
+  ]);
   assert.deepEqual(await data("/api/v1/series", { "match[]": "hits", end: "1" }), []);
 });
 
 test("the states that dashboards ask for are there", async () => {
-  for (const path of ["targets", "scrape_pools", "metadata", "rules", "alerts", "status/config", "status/flags", "status/buildinfo", "status/runtimeinfo", "status/tsdb"]) {
+  for (const path of [
+    "targets",
+    "scrape_pools",
+    "metadata",
+    "rules",
+    "alerts",
+    "status/config",
+    "status/flags",
+    "status/buildinfo",
+    "status/runtimeinfo",
+    "status/tsdb",
+  ]) {
     const { status, body } = await ask(`/api/v1/${path}`);
     assert.deepEqual([status, (body as { status: string }).status], [200, "success"], path);
   }

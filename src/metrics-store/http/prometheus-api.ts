@@ -34,7 +34,10 @@ export class PrometheusApi {
     this.#options = options;
     this.#startedMs = options.clock.nowMs();
     this.#configMs = this.#startedMs;
-    const empty = (data: unknown): Endpoint => () => success(data);
+    const empty =
+      (data: unknown): Endpoint =>
+      () =>
+        success(data);
     this.#endpoints = new Map<string, Endpoint>([
       ["query", (params) => instantQuery(params, this.#context())],
       ["query_range", (params) => rangeQuery(params, this.#context())],
@@ -66,7 +69,10 @@ export class PrometheusApi {
   async handle({ method, path, params }: ApiRequest): Promise<ApiAnswer | undefined> {
     if (path === "/-/ready") return text(200, "Prometheus Server is Ready.\n");
     if (path === "/-/healthy") return text(200, "Prometheus Server is Healthy.\n");
-    if (path === "/-/reload") return method === "POST" || method === "PUT" ? await this.#reload() : text(405, "Only POST or PUT requests allowed\n");
+    if (path === "/-/reload")
+      return method === "POST" || method === "PUT"
+        ? await this.#reload()
+        : text(405, "Only POST or PUT requests allowed\n");
     if (!path.startsWith("/api/v1/")) return undefined;
     try {
       const named = labelValuesPath.exec(path)?.[1];
@@ -97,8 +103,19 @@ export class PrometheusApi {
     const state = params.get("state") ?? "any";
     const pool = params.get("scrapePool");
     const isWanted = (job: { readonly name: string }): boolean => pool === null || pool === job.name;
-    const active = state === "dropped" ? [] : scraper.loops().filter(({ target }) => isWanted(target.job)).map(activeTarget);
-    const dropped = state === "active" ? [] : scraper.targets.dropped.filter(({ job }) => isWanted(job)).map(({ discovered }) => ({ discoveredLabels: Object.fromEntries(discovered) }));
+    const active =
+      state === "dropped"
+        ? []
+        : scraper
+            .loops()
+            .filter(({ target }) => isWanted(target.job))
+            .map(activeTarget);
+    const dropped =
+      state === "active"
+        ? []
+        : scraper.targets.dropped
+            .filter(({ job }) => isWanted(job))
+            .map(({ discovered }) => ({ discoveredLabels: Object.fromEntries(discovered) }));
     return success({ activeTargets: active, droppedTargets: dropped, droppedTargetCounts: this.#droppedCounts() });
   }
 
@@ -111,14 +128,22 @@ export class PrometheusApi {
   #metadata(params: URLSearchParams): ApiAnswer {
     const metric = params.get("metric");
     const limit = Number(params.get("limit") ?? Infinity);
-    const known = [...this.#options.scraper.types].filter(([name]) => metric === null || name === metric).slice(0, limit);
+    const known = [...this.#options.scraper.types]
+      .filter(([name]) => metric === null || name === metric)
+      .slice(0, limit);
     return success(Object.fromEntries(known.map(([name, type]) => [name, [{ type, help: "", unit: "" }]])));
   }
 
   #targetMetadata(params: URLSearchParams): ApiAnswer {
     const metric = params.get("metric") ?? "";
     const type = this.#options.scraper.types.get(metric);
-    return success(type === undefined ? [] : this.#options.scraper.loops().map(({ target }) => ({ target: labelsObject(target.labels), metric, type, help: "", unit: "" })));
+    return success(
+      type === undefined
+        ? []
+        : this.#options.scraper
+            .loops()
+            .map(({ target }) => ({ target: labelsObject(target.labels), metric, type, help: "", unit: "" })),
+    );
   }
 
   #buildInfo(): ApiAnswer {
@@ -144,9 +169,19 @@ export class PrometheusApi {
     const { series, sampleBytes, appended, refused, oldestMs } = store.stats;
     const largest = 10;
     return success({
-      headStats: { numSeries: series, numLabelPairs: 0, chunkCount: 0, minTime: oldestMs ?? clock.nowMs(), maxTime: clock.nowMs() },
+      headStats: {
+        numSeries: series,
+        numLabelPairs: 0,
+        chunkCount: 0,
+        minTime: oldestMs ?? clock.nowMs(),
+        maxTime: clock.nowMs(),
+      },
       seriesCountByMetricName: store.largestMetrics(largest),
-      labelValueCountByLabelName: store.labelNames().map((name) => ({ name, value: store.labelValues(name).length })).toSorted((a, b) => b.value - a.value).slice(0, largest),
+      labelValueCountByLabelName: store
+        .labelNames()
+        .map((name) => ({ name, value: store.labelValues(name).length }))
+        .toSorted((a, b) => b.value - a.value)
+        .slice(0, largest),
       memoryInBytesByLabelName: [],
       seriesCountByLabelValuePair: [],
       // Serin's own.
@@ -180,7 +215,10 @@ function lastScrape({ lastScrapeMs }: TargetHealth): string {
   return lastScrapeMs === undefined ? "0001-01-01T00:00:00Z" : new Date(lastScrapeMs).toISOString();
 }
 
-function intervals({ intervalMs, timeoutMs }: ScrapeTarget): { readonly scrapeInterval: string; readonly scrapeTimeout: string } {
+function intervals({ intervalMs, timeoutMs }: ScrapeTarget): {
+  readonly scrapeInterval: string;
+  readonly scrapeTimeout: string;
+} {
   const text = (ms: number): string => (ms % 60_000 === 0 ? `${ms / 60_000}m` : `${ms / 1000}s`);
   return { scrapeInterval: text(intervalMs), scrapeTimeout: text(timeoutMs) };
 }

@@ -1,5 +1,17 @@
 import { userError, type Clock } from "../../base/index.ts";
-import { createMatcher, evaluateAt, evaluateRange, labelsObject, metricName, numberText, parseQuery, type EvaluationOptions, type Matcher, type Point, type QueryValue } from "../../promql/index.ts";
+import {
+  createMatcher,
+  evaluateAt,
+  evaluateRange,
+  labelsObject,
+  metricName,
+  numberText,
+  parseQuery,
+  type EvaluationOptions,
+  type Matcher,
+  type Point,
+  type QueryValue,
+} from "../../promql/index.ts";
 import type { SampleStore } from "../store/index.ts";
 import { durationParameter, limitParameter, success, timeParameter, type ApiAnswer } from "./api-request.ts";
 
@@ -23,7 +35,11 @@ export function instantQuery(params: URLSearchParams, context: QueryContext): Ap
 }
 
 export function rangeQuery(params: URLSearchParams, context: QueryContext): ApiAnswer {
-  const range = { startMs: timeParameter(params, "start", undefined), endMs: timeParameter(params, "end", undefined), stepMs: durationParameter(params, "step") };
+  const range = {
+    startMs: timeParameter(params, "start", undefined),
+    endMs: timeParameter(params, "end", undefined),
+    stepMs: durationParameter(params, "step"),
+  };
   const series = evaluateRange(parseQuery(params.get("query") ?? ""), context.store, range, optionsOf(params, context));
   return limited(params, resultOf({ type: "matrix", series }, range.endMs));
 }
@@ -32,9 +48,14 @@ function optionsOf(params: URLSearchParams, { clock, evaluationIntervalMs }: Que
   const timeoutMs = params.has("timeout") ? Math.min(durationParameter(params, "timeout"), maxQueryMs) : maxQueryMs;
   const untilMs = clock.steadyMs() + timeoutMs;
   const checkpoint = (): void => {
-    if (clock.steadyMs() > untilMs) throw userError("query-timeout", `the query took longer than ${timeoutMs} ms`, { hint: "select less, or take a greater step" });
+    if (clock.steadyMs() > untilMs)
+      throw userError("query-timeout", `the query took longer than ${timeoutMs} ms`, {
+        hint: "select less, or take a greater step",
+      });
   };
-  const lookbackMs = params.has("lookback_delta") ? Math.min(durationParameter(params, "lookback_delta"), maxLookbackMs) : undefined;
+  const lookbackMs = params.has("lookback_delta")
+    ? Math.min(durationParameter(params, "lookback_delta"), maxLookbackMs)
+    : undefined;
   return { checkpoint, defaultStepMs: evaluationIntervalMs, ...(lookbackMs === undefined ? {} : { lookbackMs }) };
 }
 
@@ -45,7 +66,14 @@ interface QueryResult {
 
 function limited(params: URLSearchParams, { resultType, result }: QueryResult): ApiAnswer {
   const limit = limitParameter(params);
-  if (limit === 0 || !Array.isArray(result) || resultType === "scalar" || resultType === "string" || result.length <= limit) return success({ resultType, result });
+  if (
+    limit === 0 ||
+    !Array.isArray(result) ||
+    resultType === "scalar" ||
+    resultType === "string" ||
+    result.length <= limit
+  )
+    return success({ resultType, result });
   return success({ resultType, result: result.slice(0, limit) }, ["results truncated due to limit"]);
 }
 
@@ -57,9 +85,18 @@ function resultOf(value: QueryValue, timeMs: number): QueryResult {
     case "string":
       return { resultType: "string", result: [timeMs / 1000, value.value] };
     case "vector":
-      return { resultType: "vector", result: value.samples.map(({ labels, value: number }) => ({ metric: labelsObject(labels), value: pair({ timestampMs: timeMs, value: number }) })) };
+      return {
+        resultType: "vector",
+        result: value.samples.map(({ labels, value: number }) => ({
+          metric: labelsObject(labels),
+          value: pair({ timestampMs: timeMs, value: number }),
+        })),
+      };
     case "matrix":
-      return { resultType: "matrix", result: value.series.map(({ labels, points }) => ({ metric: labelsObject(labels), values: points.map(pair) })) };
+      return {
+        resultType: "matrix",
+        result: value.series.map(({ labels, points }) => ({ metric: labelsObject(labels), values: points.map(pair) })),
+      };
   }
 }
 
@@ -67,7 +104,8 @@ function resultOf(value: QueryValue, timeMs: number): QueryResult {
 function selectorsOf(params: URLSearchParams): (readonly Matcher[])[] {
   return params.getAll("match[]").map((text) => {
     const parsed = parseQuery(text);
-    if (parsed.type !== "selector") throw userError("bad-parameter", `invalid parameter "match[]": expected a selector, got "${text}"`);
+    if (parsed.type !== "selector")
+      throw userError("bad-parameter", `invalid parameter "match[]": expected a selector, got "${text}"`);
     return parsed.matchers;
   });
 }
@@ -75,22 +113,32 @@ function selectorsOf(params: URLSearchParams): (readonly Matcher[])[] {
 function timesOf(params: URLSearchParams): { readonly fromMs: number; readonly toMs: number } {
   const { fromMs, toMs } = allTime;
   // A time between is closed at both ends here.
-  return { fromMs: params.has("start") ? timeParameter(params, "start", undefined) - 1 : fromMs, toMs: params.has("end") ? timeParameter(params, "end", undefined) : toMs };
+  return {
+    fromMs: params.has("start") ? timeParameter(params, "start", undefined) - 1 : fromMs,
+    toMs: params.has("end") ? timeParameter(params, "end", undefined) : toMs,
+  };
 }
 
-function matchedSeries(params: URLSearchParams, store: SampleStore, selectors: readonly (readonly Matcher[])[]): ReadonlyMap<string, string>[] {
+function matchedSeries(
+  params: URLSearchParams,
+  store: SampleStore,
+  selectors: readonly (readonly Matcher[])[],
+): ReadonlyMap<string, string>[] {
   const { fromMs, toMs } = timesOf(params);
   return [...new Set(selectors.flatMap((matchers) => store.series(matchers, fromMs, toMs)))];
 }
 
 function limitedList(params: URLSearchParams, list: readonly unknown[]): ApiAnswer {
   const limit = limitParameter(params);
-  return limit === 0 || list.length <= limit ? success(list) : success(list.slice(0, limit), ["results truncated due to limit"]);
+  return limit === 0 || list.length <= limit
+    ? success(list)
+    : success(list.slice(0, limit), ["results truncated due to limit"]);
 }
 
 export function listSeries(params: URLSearchParams, { store }: QueryContext): ApiAnswer {
   const selectors = selectorsOf(params);
-  if (selectors.length === 0) throw userError("bad-parameter", 'no "match[]" parameter given: name one selector at least');
+  if (selectors.length === 0)
+    throw userError("bad-parameter", 'no "match[]" parameter given: name one selector at least');
   return limitedList(params, matchedSeries(params, store, selectors).map(labelsObject));
 }
 

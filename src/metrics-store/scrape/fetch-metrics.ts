@@ -15,9 +15,17 @@ const accept = "text/plain;version=0.0.4,*/*;q=0.1";
 export const fetchMetrics: FetchMetrics = async (target, signal) => {
   const { access } = target.job;
   const url = new URL(target.url);
-  const headers = { accept, "user-agent": "Prometheus/serin", "x-prometheus-scrape-timeout-seconds": String(target.timeoutMs / 1000), ...(await authorizationOf(access)) };
+  const headers = {
+    accept,
+    "user-agent": "Prometheus/serin",
+    "x-prometheus-scrape-timeout-seconds": String(target.timeoutMs / 1000),
+    ...(await authorizationOf(access)),
+  };
   const options = { headers, signal, agent: false } satisfies RequestOptions;
-  const outgoing = url.protocol === "https:" ? httpsRequest(url, { ...options, ...(await tlsOf(access)) }) : nodeHttp().request(url, options);
+  const outgoing =
+    url.protocol === "https:"
+      ? httpsRequest(url, { ...options, ...(await tlsOf(access)) })
+      : nodeHttp().request(url, options);
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     outgoing.once("response", resolve);
     outgoing.once("error", reject);
@@ -25,7 +33,10 @@ export const fetchMetrics: FetchMetrics = async (target, signal) => {
   });
   if (response.statusCode !== 200) {
     response.destroy();
-    throw transientError("scrape-failed", `server returned HTTP status ${response.statusCode ?? 0} ${response.statusMessage ?? ""}`.trim());
+    throw transientError(
+      "scrape-failed",
+      `server returned HTTP status ${response.statusCode ?? 0} ${response.statusMessage ?? ""}`.trim(),
+    );
   }
   const chunks: Buffer[] = [];
   let size = 0;
@@ -40,13 +51,25 @@ export const fetchMetrics: FetchMetrics = async (target, signal) => {
   return Buffer.concat(chunks).toString("utf8");
 };
 
-async function authorizationOf({ bearerToken, bearerTokenFile, basic }: ScrapeAccess): Promise<{ readonly authorization?: string }> {
-  if (basic !== undefined) return { authorization: `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString("base64")}` };
-  const token = bearerToken ?? (bearerTokenFile === undefined ? undefined : (await readFile(bearerTokenFile, "utf8")).trim());
+async function authorizationOf({
+  bearerToken,
+  bearerTokenFile,
+  basic,
+}: ScrapeAccess): Promise<{ readonly authorization?: string }> {
+  if (basic !== undefined)
+    return { authorization: `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString("base64")}` };
+  const token =
+    bearerToken ?? (bearerTokenFile === undefined ? undefined : (await readFile(bearerTokenFile, "utf8")).trim());
   return token === undefined ? {} : { authorization: `Bearer ${token}` };
 }
 
-async function tlsOf({ caFile, certificateFile, keyFile, serverName, insecure }: ScrapeAccess): Promise<{ readonly ca?: string; readonly cert?: string; readonly key?: string; readonly servername?: string; readonly rejectUnauthorized: boolean }> {
+async function tlsOf({ caFile, certificateFile, keyFile, serverName, insecure }: ScrapeAccess): Promise<{
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly servername?: string;
+  readonly rejectUnauthorized: boolean;
+}> {
   return {
     rejectUnauthorized: !insecure,
     ...(caFile === undefined ? {} : { ca: await readFile(caFile, "utf8") }),

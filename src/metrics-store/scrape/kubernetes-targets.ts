@@ -38,7 +38,10 @@ function objectLabels(kind: string, { metadata }: KubernetesObject): Map<string,
   const labels = new Map<string, string>();
   if (metadata.namespace !== undefined) labels.set(`${prefix}namespace`, metadata.namespace);
   labels.set(`${prefix}${kind}_name`, metadata.name ?? "");
-  for (const [form, values] of [["label", metadata.labels], ["annotation", metadata.annotations]] as const) {
+  for (const [form, values] of [
+    ["label", metadata.labels],
+    ["annotation", metadata.annotations],
+  ] as const) {
     for (const [name, value] of Object.entries(values ?? {})) {
       labels.set(`${prefix}${kind}_${form}_${labelPart(name)}`, value);
       labels.set(`${prefix}${kind}_${form}present_${labelPart(name)}`, "true");
@@ -77,10 +80,15 @@ interface PodPort {
 
 /** One for each port that a pod's containers declare, and one for each container that declares none. */
 function podPorts(pod: Pod): PodPort[] {
-  const containers = [...(pod.spec?.containers ?? []).map((container) => ({ container, isInit: false })), ...(pod.spec?.initContainers ?? []).map((container) => ({ container, isInit: true }))];
+  const containers = [
+    ...(pod.spec?.containers ?? []).map((container) => ({ container, isInit: false })),
+    ...(pod.spec?.initContainers ?? []).map((container) => ({ container, isInit: true })),
+  ];
   return containers.flatMap(({ container, isInit }): PodPort[] => {
     const ports = container.ports ?? [];
-    return ports.length === 0 ? [{ container, isInit, port: undefined }] : ports.map((port) => ({ container, isInit, port }));
+    return ports.length === 0
+      ? [{ container, isInit, port: undefined }]
+      : ports.map((port) => ({ container, isInit, port }));
   });
 }
 
@@ -91,14 +99,26 @@ function portLabels({ container, isInit, port }: PodPort): [string, string][] {
     [`${prefix}pod_container_image`, container.image ?? ""],
   ];
   if (port === undefined) return labels;
-  return [...labels, [`${prefix}pod_container_port_name`, port.name ?? ""], [`${prefix}pod_container_port_number`, String(port.containerPort)], [`${prefix}pod_container_port_protocol`, port.protocol ?? "TCP"]];
+  return [
+    ...labels,
+    [`${prefix}pod_container_port_name`, port.name ?? ""],
+    [`${prefix}pod_container_port_number`, String(port.containerPort)],
+    [`${prefix}pod_container_port_protocol`, port.protocol ?? "TCP"],
+  ];
 }
 
 function podTargets(pod: Pod): DiscoveredLabels[] {
   const address = pod.status?.podIP;
   if (address === undefined || address === "") return [];
   const shared = podLabels(pod);
-  return podPorts(pod).map((port) => new Map([...shared, ...portLabels(port), ["__address__", port.port === undefined ? bracketed(address) : hostAndPort(address, port.port.containerPort)]]));
+  return podPorts(pod).map(
+    (port) =>
+      new Map([
+        ...shared,
+        ...portLabels(port),
+        ["__address__", port.port === undefined ? bracketed(address) : hostAndPort(address, port.port.containerPort)],
+      ]),
+  );
 }
 
 function bracketed(host: string): string {
@@ -113,7 +133,8 @@ function serviceTargets(service: Service): DiscoveredLabels[] {
   const { name = "", namespace = "" } = service.metadata;
   const shared = objectLabels("service", service);
   shared.set(`${prefix}service_type`, service.spec?.type ?? "ClusterIP");
-  if (service.spec?.type === "ExternalName") shared.set(`${prefix}service_external_name`, service.spec.externalName ?? "");
+  if (service.spec?.type === "ExternalName")
+    shared.set(`${prefix}service_external_name`, service.spec.externalName ?? "");
   else shared.set(`${prefix}service_cluster_ip`, service.spec?.clusterIP ?? "");
   return (service.spec?.ports ?? []).map(
     (port) =>
@@ -134,16 +155,26 @@ function endpointsTargets({ endpoints, services, pods }: ClusterObjects): Discov
   const podsByKey = new Map(pods.map((pod) => [keyOf(pod), pod]));
   return endpoints.flatMap((object) => {
     const service = servicesByKey.get(keyOf(object));
-    const shared = new Map([...objectLabels("endpoints", object), ...(service === undefined ? [] : objectLabels("service", service))]);
+    const shared = new Map([
+      ...objectLabels("endpoints", object),
+      ...(service === undefined ? [] : objectLabels("service", service)),
+    ]);
     return targetsOfSubsets(object, shared, podsByKey);
   });
 }
 
-function targetsOfSubsets({ subsets = [] }: Endpoints, shared: DiscoveredLabels, pods: ReadonlyMap<string, Pod>): DiscoveredLabels[] {
+function targetsOfSubsets(
+  { subsets = [] }: Endpoints,
+  shared: DiscoveredLabels,
+  pods: ReadonlyMap<string, Pod>,
+): DiscoveredLabels[] {
   const targets: DiscoveredLabels[] = [];
   const served = new Map<string, { readonly pod: Pod; readonly ports: Set<number>; readonly isReady: string }>();
   for (const { addresses = [], notReadyAddresses = [], ports = [] } of subsets) {
-    for (const [isReady, list] of [["true", addresses], ["false", notReadyAddresses]] as const) {
+    for (const [isReady, list] of [
+      ["true", addresses],
+      ["false", notReadyAddresses],
+    ] as const) {
       for (const address of list) {
         const key = `${address.targetRef?.namespace ?? ""}/${address.targetRef?.name ?? ""}`;
         const pod = address.targetRef?.kind === "Pod" ? pods.get(key) : undefined;
@@ -151,7 +182,15 @@ function targetsOfSubsets({ subsets = [] }: Endpoints, shared: DiscoveredLabels,
         if (pod !== undefined) served.set(key, { pod, ports: known, isReady });
         for (const port of ports) {
           known.add(port.port);
-          targets.push(new Map([...shared, ...addressLabels(address, isReady), ...endpointPortLabels(port), ...podPartLabels(pod, port.port), ["__address__", hostAndPort(address.ip, port.port)]]));
+          targets.push(
+            new Map([
+              ...shared,
+              ...addressLabels(address, isReady),
+              ...endpointPortLabels(port),
+              ...podPartLabels(pod, port.port),
+              ["__address__", hostAndPort(address.ip, port.port)],
+            ]),
+          );
         }
       }
     }
@@ -172,8 +211,17 @@ function addressLabels({ hostname, nodeName, targetRef }: Address, isReady: stri
   ];
 }
 
-function endpointPortLabels({ name, protocol }: { readonly name?: string; readonly protocol?: string }): [string, string][] {
-  return [[`${prefix}endpoint_port_name`, name ?? ""], [`${prefix}endpoint_port_protocol`, protocol ?? "TCP"]];
+function endpointPortLabels({
+  name,
+  protocol,
+}: {
+  readonly name?: string;
+  readonly protocol?: string;
+}): [string, string][] {
+  return [
+    [`${prefix}endpoint_port_name`, name ?? ""],
+    [`${prefix}endpoint_port_protocol`, protocol ?? "TCP"],
+  ];
 }
 
 function podPartLabels(pod: Pod | undefined, number: number): [string, string][] {
@@ -182,17 +230,32 @@ function podPartLabels(pod: Pod | undefined, number: number): [string, string][]
   return [...podLabels(pod), ...(own === undefined ? [] : portLabels(own))];
 }
 
-function furtherPorts(pod: Pod, known: ReadonlySet<number>, shared: DiscoveredLabels, isReady: string): DiscoveredLabels[] {
+function furtherPorts(
+  pod: Pod,
+  known: ReadonlySet<number>,
+  shared: DiscoveredLabels,
+  isReady: string,
+): DiscoveredLabels[] {
   const address = pod.status?.podIP ?? "";
   return podPorts(pod).flatMap((part) => {
     if (part.port === undefined || known.has(part.port.containerPort)) return [];
-    return [new Map([...shared, [`${prefix}endpoint_ready`, isReady], ...podLabels(pod), ...portLabels(part), ["__address__", hostAndPort(address, part.port.containerPort)]])];
+    return [
+      new Map([
+        ...shared,
+        [`${prefix}endpoint_ready`, isReady],
+        ...podLabels(pod),
+        ...portLabels(part),
+        ["__address__", hostAndPort(address, part.port.containerPort)],
+      ]),
+    ];
   });
 }
 
 function nodeTargets(node: Node): DiscoveredLabels[] {
   const addresses = node.status?.addresses ?? [];
-  const address = ["InternalIP", "ExternalIP", "Hostname"].flatMap((wanted) => addresses.filter(({ type }) => type === wanted))[0]?.address;
+  const address = ["InternalIP", "ExternalIP", "Hostname"].flatMap((wanted) =>
+    addresses.filter(({ type }) => type === wanted),
+  )[0]?.address;
   if (address === undefined) return [];
   const labels = objectLabels("node", node);
   for (const { type, address: value } of addresses) labels.set(`${prefix}node_address_${labelPart(type)}`, value);

@@ -10,8 +10,16 @@ function after(rule: string, labels: Readonly<Record<string, string>>): Record<s
   return changed === undefined ? undefined : Object.fromEntries(changed);
 }
 
-const cases: readonly (readonly [string, Readonly<Record<string, string>>, Readonly<Record<string, string>> | undefined])[] = [
-  ["{source_labels: [a, b], regex: '(.*);(.*)', target_label: c, replacement: '$2-${1}'}", { a: "x", b: "y" }, { a: "x", b: "y", c: "y-x" }],
+const cases: readonly (readonly [
+  string,
+  Readonly<Record<string, string>>,
+  Readonly<Record<string, string>> | undefined,
+])[] = [
+  [
+    "{source_labels: [a, b], regex: '(.*);(.*)', target_label: c, replacement: '$2-${1}'}",
+    { a: "x", b: "y" },
+    { a: "x", b: "y", c: "y-x" },
+  ],
   ["{source_labels: [a], regex: no, target_label: c}", { a: "x" }, { a: "x" }],
   ["{source_labels: [a], target_label: c}", { a: "x" }, { a: "x", c: "x" }],
   ["{target_label: a, replacement: ''}", { a: "x", b: "y" }, { b: "y" }],
@@ -26,11 +34,16 @@ const cases: readonly (readonly [string, Readonly<Record<string, string>>, Reado
   ["{action: uppercase, source_labels: [a], target_label: a}", { a: "x" }, { a: "X" }],
   ["{action: keepequal, source_labels: [a], target_label: b}", { a: "x", b: "y" }, undefined],
   ["{action: dropequal, source_labels: [a], target_label: b}", { a: "x", b: "y" }, { a: "x", b: "y" }],
-  ["{action: hashmod, source_labels: [a], target_label: shard, modulus: 1000}", { a: "foo" }, { a: "foo", shard: "696" }],
+  [
+    "{action: hashmod, source_labels: [a], target_label: shard, modulus: 1000}",
+    { a: "foo" },
+    { a: "foo", shard: "696" },
+  ],
 ];
 
 test("each action does with labels what Prometheus' does", () => {
-  for (const [rule, labels, expected] of cases) assert.deepEqual(after(rule, labels), expected, `${rule} on ${JSON.stringify(labels)}`);
+  for (const [rule, labels, expected] of cases)
+    assert.deepEqual(after(rule, labels), expected, `${rule} on ${JSON.stringify(labels)}`);
 });
 
 const faults: Readonly<Record<string, RegExp>> = {
@@ -39,19 +52,26 @@ const faults: Readonly<Record<string, RegExp>> = {
   "scrape_configs: [{job_name: a}, {job_name: a}]": /several scrape_configs have the job_name "a"/,
   "scrape_configs: [{job_name: a, scrape_interval: 15}]": /scrape_interval: expected a duration such as 15s, got "15"/,
   "scrape_configs: [{job_name: a, scheme: ftp}]": /scheme: expected http or https, got "ftp"/,
-  "scrape_configs: [{job_name: a, kubernetes_sd_configs: [{role: pods}]}]": /role: expected one of pod, endpoints, service, node, got "pods"/,
+  "scrape_configs: [{job_name: a, kubernetes_sd_configs: [{role: pods}]}]":
+    /role: expected one of pod, endpoints, service, node, got "pods"/,
   "scrape_configs: [{job_name: a, relabel_configs: [{action: drp}]}]": /action: "drp" is unknown; drop is near/,
-  "scrape_configs: [{job_name: a, relabel_configs: [{regex: '('}]}]": /relabel_configs\[0\]: target_label: the action replace needs one/,
-  "scrape_configs: [{job_name: a, relabel_configs: [{target_label: a, regex: '('}]}]": /regex: "\(" is no RE2 expression/,
+  "scrape_configs: [{job_name: a, relabel_configs: [{regex: '('}]}]":
+    /relabel_configs\[0\]: target_label: the action replace needs one/,
+  "scrape_configs: [{job_name: a, relabel_configs: [{target_label: a, regex: '('}]}]":
+    /regex: "\(" is no RE2 expression/,
   "scrape_configs: [\n- x: [": /t:2:\d+: no YAML|t:\d+:\d+: no YAML/,
 };
 
 test("a wrong configuration is refused by its field's path", () => {
-  for (const [text, expected] of Object.entries(faults)) assert.throws(() => parseScrapeConfig(text, "t"), expected, text);
+  for (const [text, expected] of Object.entries(faults))
+    assert.throws(() => parseScrapeConfig(text, "t"), expected, text);
 });
 
 test("what has no effect here is said by a warning", () => {
-  const { warnings } = parseScrapeConfig("remote_write: [{}]\nscrape_configs: [{job_name: a, consul_sd_configs: [{}], kubernetes_sd_configs: [{role: ingress}]}]", "t");
+  const { warnings } = parseScrapeConfig(
+    "remote_write: [{}]\nscrape_configs: [{job_name: a, consul_sd_configs: [{}], kubernetes_sd_configs: [{role: ingress}]}]",
+    "t",
+  );
   assert.equal(warnings.length, 3);
   assert.match(warnings.join("\n"), /job a: consul_sd_configs has no effect here/);
 });

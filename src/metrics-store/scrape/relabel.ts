@@ -4,7 +4,19 @@ import { expand, type compileWhole } from "../../promql/index.ts";
 /** Labels while they are being made: a target's, with those of its discovery. Absent is the same as empty. */
 export type LabelSet = ReadonlyMap<string, string>;
 
-export const relabelActions = ["replace", "keep", "drop", "keepequal", "dropequal", "hashmod", "labelmap", "labeldrop", "labelkeep", "lowercase", "uppercase"] as const;
+export const relabelActions = [
+  "replace",
+  "keep",
+  "drop",
+  "keepequal",
+  "dropequal",
+  "hashmod",
+  "labelmap",
+  "labeldrop",
+  "labelkeep",
+  "lowercase",
+  "uppercase",
+] as const;
 export type RelabelAction = (typeof relabelActions)[number];
 
 export interface RelabelRule {

@@ -27,7 +27,10 @@ export interface ScrapeJob {
   /** A scrape with more samples counts as failed; 0 is no limit. */
   readonly sampleLimit: number;
   readonly access: ScrapeAccess;
-  readonly staticTargets: readonly { readonly targets: readonly string[]; readonly labels: ReadonlyMap<string, string> }[];
+  readonly staticTargets: readonly {
+    readonly targets: readonly string[];
+    readonly labels: ReadonlyMap<string, string>;
+  }[];
   readonly discoveries: readonly KubernetesDiscovery[];
   readonly relabelRules: readonly RelabelRule[];
   readonly metricRelabelRules: readonly RelabelRule[];
@@ -65,33 +68,48 @@ export function parseScrapeConfig(text: string, source: string): ScrapeConfig {
     document = parse(text);
   } catch (error) {
     const [place] = error instanceof YAMLParseError ? (error.linePos ?? []) : [];
-    throw userError("scrape-config-invalid", `${source}${place === undefined ? "" : `:${place.line}:${place.col}`}: no YAML: ${messageOf(error)}`);
+    throw userError(
+      "scrape-config-invalid",
+      `${source}${place === undefined ? "" : `:${place.line}:${place.col}`}: no YAML: ${messageOf(error)}`,
+    );
   }
   const warnings: string[] = [];
   const root = new Section(document ?? {}, source, warnings);
   const global = root.section("global");
-  const defaults = { intervalMs: global.durationMs("scrape_interval", defaultIntervalMs), timeoutMs: global.durationMs("scrape_timeout", defaultTimeoutMs) };
+  const defaults = {
+    intervalMs: global.durationMs("scrape_interval", defaultIntervalMs),
+    timeoutMs: global.durationMs("scrape_timeout", defaultTimeoutMs),
+  };
   const externalLabels = global.strings("external_labels");
   const evaluationIntervalMs = global.durationMs("evaluation_interval", defaultIntervalMs);
   const jobs = root.sections("scrape_configs").map((section) => parseJob(section, defaults, warnings));
   const names = new Set<string>();
   for (const { name } of jobs) {
-    if (names.has(name)) throw userError("scrape-config-invalid", `${source}: several scrape_configs have the job_name "${name}"`);
+    if (names.has(name))
+      throw userError("scrape-config-invalid", `${source}: several scrape_configs have the job_name "${name}"`);
     names.add(name);
   }
-  if (root.has("remote_write") || root.has("remote_read")) warnings.push("remote_write and remote_read have no effect here: samples stay in this process");
+  if (root.has("remote_write") || root.has("remote_read"))
+    warnings.push("remote_write and remote_read have no effect here: samples stay in this process");
   if (root.has("alerting")) warnings.push("alerting has no effect here: no rule is evaluated");
   return { externalLabels, evaluationIntervalMs, jobs, warnings };
 }
 
-function parseJob(section: Section, defaults: { readonly intervalMs: number; readonly timeoutMs: number }, warnings: string[]): ScrapeJob {
+function parseJob(
+  section: Section,
+  defaults: { readonly intervalMs: number; readonly timeoutMs: number },
+  warnings: string[],
+): ScrapeJob {
   const name = section.text("job_name");
   if (name === undefined || name === "") throw section.fault("job_name", "a name is required");
   const scheme = section.text("scheme") ?? "http";
   if (scheme !== "http" && scheme !== "https") throw section.fault("scheme", `expected http or https, got "${scheme}"`);
   const intervalMs = section.durationMs("scrape_interval", defaults.intervalMs);
   for (const key of section.keys()) {
-    if (key.endsWith("_sd_configs") && key !== "kubernetes_sd_configs") warnings.push(`job ${name}: ${key} has no effect here: targets come from static_configs and kubernetes_sd_configs`);
+    if (key.endsWith("_sd_configs") && key !== "kubernetes_sd_configs")
+      warnings.push(
+        `job ${name}: ${key} has no effect here: targets come from static_configs and kubernetes_sd_configs`,
+      );
   }
   const limit = section.number("sample_limit") ?? 0;
   return {
@@ -106,7 +124,9 @@ function parseJob(section: Section, defaults: { readonly intervalMs: number; rea
     honorTimestamps: section.flag("honor_timestamps", true),
     sampleLimit: limit,
     access: parseAccess(section),
-    staticTargets: section.sections("static_configs").map((part) => ({ targets: part.list("targets"), labels: part.strings("labels") })),
+    staticTargets: section
+      .sections("static_configs")
+      .map((part) => ({ targets: part.list("targets"), labels: part.strings("labels") })),
     discoveries: section.sections("kubernetes_sd_configs").flatMap((part) => parseDiscovery(part, name, warnings)),
     relabelRules: section.sections("relabel_configs").map(parseRule),
     metricRelabelRules: section.sections("metric_relabel_configs").map(parseRule),
@@ -135,12 +155,15 @@ function parseDiscovery(section: Section, job: string, warnings: string[]): Kube
   const known = discoveryRoles.find((candidate) => candidate === role);
   const namespaces = section.section("namespaces");
   if (known === undefined) {
-    if (role !== "ingress" && role !== "endpointslice") throw section.fault("role", `expected one of ${discoveryRoles.join(", ")}, got "${role}"`);
+    if (role !== "ingress" && role !== "endpointslice")
+      throw section.fault("role", `expected one of ${discoveryRoles.join(", ")}, got "${role}"`);
     warnings.push(`job ${job}: targets are not discovered from ${role} objects here`);
     return [];
   }
-  if (section.has("selectors")) warnings.push(`job ${job}: selectors have no effect here: use a relabel rule with the action keep`);
-  if (section.has("api_server") || section.has("kubeconfig_file")) warnings.push(`job ${job}: targets are discovered in this cluster only`);
+  if (section.has("selectors"))
+    warnings.push(`job ${job}: selectors have no effect here: use a relabel rule with the action keep`);
+  if (section.has("api_server") || section.has("kubeconfig_file"))
+    warnings.push(`job ${job}: targets are discovered in this cluster only`);
   return [{ role: known, namespaces: namespaces.list("names"), ownNamespace: namespaces.flag("own_namespace", false) }];
 }
 
@@ -152,13 +175,23 @@ function parseRule(section: Section): RelabelRule {
     throw section.fault("action", `"${action}" is unknown${near === undefined ? "" : `; ${near} is near`}`);
   }
   const targetLabel = section.text("target_label") ?? "";
-  if (targetLabel === "" && ["replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal"].includes(known)) throw section.fault("target_label", `the action ${known} needs one`);
+  if (targetLabel === "" && ["replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal"].includes(known))
+    throw section.fault("target_label", `the action ${known} needs one`);
   const modulus = section.number("modulus") ?? 0;
-  if (known === "hashmod" && !(modulus > 0)) throw section.fault("modulus", "the action hashmod needs a number above 0");
+  if (known === "hashmod" && !(modulus > 0))
+    throw section.fault("modulus", "the action hashmod needs a number above 0");
   const expression = section.text("regex") ?? "(.*)";
   try {
     const regex = compileWhole(expression);
-    return { action: known, sourceLabels: section.list("source_labels"), separator: section.text("separator") ?? ";", regex, targetLabel, replacement: section.text("replacement") ?? "$1", modulus };
+    return {
+      action: known,
+      sourceLabels: section.list("source_labels"),
+      separator: section.text("separator") ?? ";",
+      regex,
+      targetLabel,
+      replacement: section.text("replacement") ?? "$1",
+      modulus,
+    };
   } catch (error) {
     throw section.fault("regex", messageOf(error));
   }
@@ -173,7 +206,8 @@ class Section {
   readonly #warnings: string[];
 
   constructor(value: unknown, path: string, warnings: string[]) {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw userError("scrape-config-invalid", `${path}: expected a map`);
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      throw userError("scrape-config-invalid", `${path}: expected a map`);
     this.#fields = value as Fields;
     this.#path = path;
     this.#warnings = warnings;
@@ -189,7 +223,9 @@ class Section {
   }
 
   fingerprint(context: unknown): string {
-    return createHash("sha256").update(JSON.stringify([this.#fields, context])).digest("hex");
+    return createHash("sha256")
+      .update(JSON.stringify([this.#fields, context]))
+      .digest("hex");
   }
 
   keys(): string[] {
@@ -228,7 +264,8 @@ class Section {
     const text = this.text(name);
     if (text === undefined) return otherwiseMs;
     const durationMs = parseDurationMs(text);
-    if (durationMs === undefined || durationMs === 0) throw this.fault(name, `expected a duration such as 15s, got "${text}"`);
+    if (durationMs === undefined || durationMs === 0)
+      throw this.fault(name, `expected a duration such as 15s, got "${text}"`);
     return durationMs;
   }
 

@@ -1,5 +1,14 @@
 import { aborted, messageOf, type Clock, type Logger } from "../../base/index.ts";
-import { endpointsKind, nodeKind, podKind, serviceKind, type Endpoints, type Node, type Pod, type Service } from "../../api/kubernetes/index.ts";
+import {
+  endpointsKind,
+  nodeKind,
+  podKind,
+  serviceKind,
+  type Endpoints,
+  type Node,
+  type Pod,
+  type Service,
+} from "../../api/kubernetes/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 import type { SampleStore } from "../store/index.ts";
@@ -107,10 +116,14 @@ export class Scraper {
     const roles = new Set(this.#config.jobs.flatMap(({ discoveries }) => discoveries.map(({ role }) => role)));
     // Endpoints are described by their Services and pods as well.
     if (roles.has("endpoints")) for (const role of ["service", "pod"] as const) roles.add(role);
-    if (roles.size > 0 && client === undefined) log.warn("no cluster to discover targets in: only static targets are scraped");
+    if (roles.size > 0 && client === undefined)
+      log.warn("no cluster to discover targets in: only static targets are scraped");
     if (client === undefined) return [];
     const started: Promise<void>[] = [];
-    const start = <Value extends KubernetesObject>(role: DiscoveryRole, kind: KindDefinition<Value>): Informer<Value> | undefined => {
+    const start = <Value extends KubernetesObject>(
+      role: DiscoveryRole,
+      kind: KindDefinition<Value>,
+    ): Informer<Value> | undefined => {
       if (!roles.has(role) || this.#watched.has(role)) return undefined;
       this.#watched.add(role);
       const informer = createInformer(client, kind, { log, clock, transform: withoutManagedFields });
@@ -122,13 +135,28 @@ export class Scraper {
     const services = start("service", serviceKind);
     const endpoints = start("endpoints", endpointsKind);
     const nodes = start("node", nodeKind);
-    this.#watches = { ...this.#watches, ...(pods && { pods }), ...(services && { services }), ...(endpoints && { endpoints }), ...(nodes && { nodes }) };
+    this.#watches = {
+      ...this.#watches,
+      ...(pods && { pods }),
+      ...(services && { services }),
+      ...(endpoints && { endpoints }),
+      ...(nodes && { nodes }),
+    };
     return started;
   }
 
   #retarget(signal: AbortSignal): void {
     const { pods, services, endpoints, nodes } = this.#watches;
-    this.#targets = targetsOf(this.#config, { pods: pods?.list() ?? [], services: services?.list() ?? [], endpoints: endpoints?.list() ?? [], nodes: nodes?.list() ?? [] }, this.#options.namespace);
+    this.#targets = targetsOf(
+      this.#config,
+      {
+        pods: pods?.list() ?? [],
+        services: services?.list() ?? [],
+        endpoints: endpoints?.list() ?? [],
+        nodes: nodes?.list() ?? [],
+      },
+      this.#options.namespace,
+    );
     const wanted = new Map(this.#targets.active.map((target) => [target.key, target]));
     for (const [key, { stop }] of this.#loops) {
       if (wanted.has(key)) continue;
@@ -139,13 +167,18 @@ export class Scraper {
       if (this.#loops.has(key)) continue;
       const stop = new AbortController();
       const loop = new TargetLoop({ ...this.#options, target, learn: (types) => this.#learn(types) });
-      const done = loop.run(AbortSignal.any([signal, stop.signal])).catch((error: unknown) => this.#options.log.error("a target's scrapes ended", { url: target.url, error: messageOf(error) }));
+      const done = loop
+        .run(AbortSignal.any([signal, stop.signal]))
+        .catch((error: unknown) =>
+          this.#options.log.error("a target's scrapes ended", { url: target.url, error: messageOf(error) }),
+        );
       this.#loops.set(key, { loop, stop, done });
     }
   }
 
   #learn(types: ReadonlyMap<string, string>): void {
-    for (const [name, type] of types) if (this.#types.size < maxTypes || this.#types.has(name)) this.#types.set(name, type);
+    for (const [name, type] of types)
+      if (this.#types.size < maxTypes || this.#types.has(name)) this.#types.set(name, type);
   }
 }
 

@@ -10,8 +10,16 @@ import { targetsOf } from "./targets.ts";
 const startMs = 1_000_000;
 
 /** A target whose answers are given, and what the store then says. */
-function scraping(job: string): { readonly loop: TargetLoop; readonly store: SampleStore; scrape: (text: string | Error) => Promise<void>; query: (text: string) => Record<string, string>[] } {
-  const config = parseScrapeConfig(`scrape_configs: [{job_name: j, static_configs: [{targets: ["h:1"], labels: {zone: z}}]${job}}]`, "t");
+function scraping(job: string): {
+  readonly loop: TargetLoop;
+  readonly store: SampleStore;
+  scrape: (text: string | Error) => Promise<void>;
+  query: (text: string) => Record<string, string>[];
+} {
+  const config = parseScrapeConfig(
+    `scrape_configs: [{job_name: j, static_configs: [{targets: ["h:1"], labels: {zone: z}}]${job}}]`,
+    "t",
+  );
   const [target] = targetsOf(config, { pods: [], services: [], endpoints: [], nodes: [] }, "").active;
   assert.ok(target !== undefined);
   let nowMs = startMs;
@@ -21,7 +29,13 @@ function scraping(job: string): { readonly loop: TargetLoop; readonly store: Sam
     if (typeof answer !== "string") throw answer;
     return answer;
   };
-  const loop = new TargetLoop({ target, store, fetch, clock: { ...systemClock, nowMs: () => nowMs }, learn: () => undefined });
+  const loop = new TargetLoop({
+    target,
+    store,
+    fetch,
+    clock: { ...systemClock, nowMs: () => nowMs },
+    learn: () => undefined,
+  });
   const scrape = async (text: string | Error): Promise<void> => {
     nowMs += 15_000;
     answer = text;
@@ -29,7 +43,9 @@ function scraping(job: string): { readonly loop: TargetLoop; readonly store: Sam
   };
   const query = (text: string): Record<string, string>[] => {
     const value = evaluateAt(parseQuery(text), store, nowMs);
-    return value.type === "vector" ? value.samples.map(({ labels, value: number }) => ({ ...labelsObject(labels), value: numberText(number) })) : [];
+    return value.type === "vector"
+      ? value.samples.map(({ labels, value: number }) => ({ ...labelsObject(labels), value: numberText(number) }))
+      : [];
   };
   return { loop, store, scrape, query };
 }
@@ -37,7 +53,10 @@ function scraping(job: string): { readonly loop: TargetLoop; readonly store: Sam
 test("samples carry the target's labels, and `up` tells of the scrape", async () => {
   const { loop, scrape, query } = scraping("");
   await scrape('# TYPE hits counter\nhits{path="/"} 3\nhits{path="/a"} 4\n');
-  assert.deepEqual(query("hits"), [{ __name__: "hits", instance: "h:1", job: "j", path: "/", zone: "z", value: "3" }, { __name__: "hits", instance: "h:1", job: "j", path: "/a", zone: "z", value: "4" }]);
+  assert.deepEqual(query("hits"), [
+    { __name__: "hits", instance: "h:1", job: "j", path: "/", zone: "z", value: "3" },
+    { __name__: "hits", instance: "h:1", job: "j", path: "/a", zone: "z", value: "4" },
+  ]);
   assert.deepEqual(query("up")[0]?.["value"], "1");
   assert.deepEqual(query("scrape_samples_scraped")[0]?.["value"], "2");
   assert.equal(loop.health.health, "up");
@@ -61,14 +80,24 @@ test("a label that both have is the target's, unless the job honours those of th
   const clash = 'm{job="own",zone="own"} 1\n';
   const plain = scraping("");
   await plain.scrape(clash);
-  assert.deepEqual(plain.query("m")[0], { __name__: "m", exported_job: "own", exported_zone: "own", instance: "h:1", job: "j", zone: "z", value: "1" });
+  assert.deepEqual(plain.query("m")[0], {
+    __name__: "m",
+    exported_job: "own",
+    exported_zone: "own",
+    instance: "h:1",
+    job: "j",
+    zone: "z",
+    value: "1",
+  });
   const honouring = scraping(", honor_labels: true");
   await honouring.scrape(clash);
   assert.deepEqual(honouring.query("m")[0], { __name__: "m", instance: "h:1", job: "own", zone: "own", value: "1" });
 });
 
 test("rules for metrics drop and rename, and a limit of samples fails the scrape", async () => {
-  const ruled = scraping(", metric_relabel_configs: [{action: drop, source_labels: [__name__], regex: noisy_.*}, {action: labeldrop, regex: pod}]");
+  const ruled = scraping(
+    ", metric_relabel_configs: [{action: drop, source_labels: [__name__], regex: noisy_.*}, {action: labeldrop, regex: pod}]",
+  );
   await ruled.scrape('noisy_a 1\nm{pod="x"} 2\n');
   assert.equal(ruled.query("noisy_a").length, 0);
   assert.equal(ruled.query("m")[0]?.["pod"], undefined);

@@ -103,21 +103,35 @@ export class TargetLoop {
 
   #checkCount(count: number): void {
     const { sampleLimit } = this.target.job;
-    if (sampleLimit > 0 && count > sampleLimit) throw userError("sample-limit", `${count} samples, the job's sample_limit allows ${sampleLimit}`);
-    if (count > maxSeriesATarget) throw userError("sample-limit", `${count} samples, ${maxSeriesATarget} of one target are taken`);
+    if (sampleLimit > 0 && count > sampleLimit)
+      throw userError("sample-limit", `${count} samples, the job's sample_limit allows ${sampleLimit}`);
+    if (count > maxSeriesATarget)
+      throw userError("sample-limit", `${count} samples, ${maxSeriesATarget} of one target are taken`);
   }
 
-  #labelled(sample: PrometheusSample): { readonly labels: Labels; readonly value: number; readonly timestampMs: number | undefined }[] {
+  #labelled(
+    sample: PrometheusSample,
+  ): { readonly labels: Labels; readonly value: number; readonly timestampMs: number | undefined }[] {
     const { job, labels: own } = this.target;
     const merged = new Map<string, string>([[metricName, sample.name]]);
-    for (const [name, value] of Object.entries(sample.labels)) merged.set(job.honorLabels || !own.has(name) ? name : `exported_${name}`, value);
+    for (const [name, value] of Object.entries(sample.labels))
+      merged.set(job.honorLabels || !own.has(name) ? name : `exported_${name}`, value);
     for (const [name, value] of own) if (!job.honorLabels || (merged.get(name) ?? "") === "") merged.set(name, value);
     const relabelled = relabel(merged, job.metricRelabelRules);
     if (relabelled === undefined) return [];
-    return [{ labels: labelsOf(relabelled), value: sample.value, timestampMs: job.honorTimestamps ? sample.timestampMs : undefined }];
+    return [
+      {
+        labels: labelsOf(relabelled),
+        value: sample.value,
+        timestampMs: job.honorTimestamps ? sample.timestampMs : undefined,
+      },
+    ];
   }
 
-  #append(samples: readonly { readonly labels: Labels; readonly value: number; readonly timestampMs: number | undefined }[], timestampMs: number): number {
+  #append(
+    samples: readonly { readonly labels: Labels; readonly value: number; readonly timestampMs: number | undefined }[],
+    timestampMs: number,
+  ): number {
     const { store } = this.#options;
     const exposed = new Map<string, Labels>();
     let added = 0;
@@ -141,13 +155,20 @@ export class TargetLoop {
   }
 
   #report(timestampMs: number, values: Readonly<Record<string, number>>): void {
-    for (const [name, value] of Object.entries(values)) this.#options.store.append(labelsOf([[metricName, name], ...this.target.labels]), timestampMs, value);
+    for (const [name, value] of Object.entries(values))
+      this.#options.store.append(labelsOf([[metricName, name], ...this.target.labels]), timestampMs, value);
   }
 
   /** The target is gone. */
   #end(timestampMs: number): void {
     this.#endExposed(timestampMs);
-    for (const name of ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "scrape_series_added"]) {
+    for (const name of [
+      "up",
+      "scrape_duration_seconds",
+      "scrape_samples_scraped",
+      "scrape_samples_post_metric_relabeling",
+      "scrape_series_added",
+    ]) {
       this.#options.store.end(labelsOf([[metricName, name], ...this.target.labels]), timestampMs);
     }
   }

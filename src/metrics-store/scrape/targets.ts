@@ -52,17 +52,29 @@ export function targetsOf(config: ScrapeConfig, objects: ClusterObjects, ownName
 }
 
 function discoveredOf(job: ScrapeJob, objects: ClusterObjects, ownNamespace: string): ReadonlyMap<string, string>[] {
-  const fixed = job.staticTargets.flatMap(({ targets, labels }) => targets.map((address) => new Map([...labels, ["__address__", address]])));
+  const fixed = job.staticTargets.flatMap(({ targets, labels }) =>
+    targets.map((address) => new Map([...labels, ["__address__", address]])),
+  );
   const found = job.discoveries.flatMap(({ role, namespaces, ownNamespace: own }) => {
     const wanted = new Set([...namespaces, ...(own ? [ownNamespace] : [])]);
-    return discoverTargets(role, objects).filter((labels) => role === "node" || wanted.size === 0 || wanted.has(labels.get("__meta_kubernetes_namespace") ?? ""));
+    return discoverTargets(role, objects).filter(
+      (labels) => role === "node" || wanted.size === 0 || wanted.has(labels.get("__meta_kubernetes_namespace") ?? ""),
+    );
   });
   return [...fixed, ...found];
 }
 
 function withDefaults(labels: ReadonlyMap<string, string>, job: ScrapeJob): ReadonlyMap<string, string> {
-  const params = [...job.params].flatMap(([name, [value]]) => (value === undefined ? [] : [[`__param_${name}`, value] as const]));
-  const defaults = [["job", job.name], ["__scheme__", job.scheme], ["__metrics_path__", job.metricsPath], ["__scrape_interval__", `${job.intervalMs}ms`], ["__scrape_timeout__", `${job.timeoutMs}ms`]] as const;
+  const params = [...job.params].flatMap(([name, [value]]) =>
+    value === undefined ? [] : [[`__param_${name}`, value] as const],
+  );
+  const defaults = [
+    ["job", job.name],
+    ["__scheme__", job.scheme],
+    ["__metrics_path__", job.metricsPath],
+    ["__scrape_interval__", `${job.intervalMs}ms`],
+    ["__scrape_timeout__", `${job.timeoutMs}ms`],
+  ] as const;
   return new Map([...defaults, ...params, ...labels]);
 }
 
@@ -74,7 +86,15 @@ function targetOf(job: ScrapeJob, discovered: ReadonlyMap<string, string>): Scra
   const url = urlOf(scheme, address, labels, job);
   const own = [...labels].filter(([name]) => !name.startsWith("__"));
   const full = labelsOf([["instance", address], ...own]);
-  return { job, labels: full, discovered, url, key: `${job.fingerprint}\n${url}\n${labelsKey(full)}`, intervalMs: job.intervalMs, timeoutMs: job.timeoutMs };
+  return {
+    job,
+    labels: full,
+    discovered,
+    url,
+    key: `${job.fingerprint}\n${url}\n${labelsKey(full)}`,
+    intervalMs: job.intervalMs,
+    timeoutMs: job.timeoutMs,
+  };
 }
 
 function urlOf(scheme: "http" | "https", address: string, labels: ReadonlyMap<string, string>, job: ScrapeJob): string {
@@ -82,7 +102,8 @@ function urlOf(scheme: "http" | "https", address: string, labels: ReadonlyMap<st
   const host = hasPort ? address : `${address}:${scheme === "https" ? 443 : 80}`;
   const query = new URLSearchParams();
   for (const [name, values] of job.params) for (const value of values.slice(1)) query.append(name, value);
-  for (const [name, value] of labels) if (name.startsWith("__param_")) query.append(name.slice("__param_".length), value);
+  for (const [name, value] of labels)
+    if (name.startsWith("__param_")) query.append(name.slice("__param_".length), value);
   const path = labels.get("__metrics_path__") ?? "/metrics";
   const search = query.toString();
   return `${scheme}://${host}${path.startsWith("/") ? path : `/${path}`}${search === "" ? "" : `?${search}`}`;

@@ -4,26 +4,40 @@ import { array, assert as assertProperty, constant, double, integer, nat, oneof,
 import { createMatcher, labelsOf, metricName, type Labels } from "../../promql/index.ts";
 import { SampleStore } from "./sample-store.ts";
 
-const series = (name: string, others: Readonly<Record<string, string>> = {}): Labels => labelsOf([[metricName, name], ...Object.entries(others)]);
+const series = (name: string, others: Readonly<Record<string, string>> = {}): Labels =>
+  labelsOf([[metricName, name], ...Object.entries(others)]);
 const named = (name: string) => [createMatcher(metricName, "=", name)];
 
 test("what was appended is found again, between any two times", () => {
   assertProperty(
-    property(array(record({ gap: integer({ min: 1, max: 100_000 }), value: oneof(constant(7), double({ noNaN: true })) }), { maxLength: 600 }), nat(100_000), nat(100_000), (steps, from, to) => {
-      const store = new SampleStore();
-      const labels = series("x");
-      let timeMs = 0;
-      const all: [number, number][] = [];
-      for (const { gap, value } of steps) {
-        timeMs += gap;
-        all.push([timeMs, value]);
-        assert.ok(store.append(labels, timeMs, value));
-      }
-      const [fromMs, toMs] = [Math.min(from, to) * 100, Math.max(from, to) * 100];
-      const [slice] = store.select(named("x"), fromMs, toMs);
-      const found = slice === undefined ? [] : Array.from(slice.timesMs, (time, index): [number, number] => [time, slice.values[index] ?? NaN]);
-      assert.deepEqual(found, all.filter(([time]) => time > fromMs && time <= toMs));
-    }),
+    property(
+      array(record({ gap: integer({ min: 1, max: 100_000 }), value: oneof(constant(7), double({ noNaN: true })) }), {
+        maxLength: 600,
+      }),
+      nat(100_000),
+      nat(100_000),
+      (steps, from, to) => {
+        const store = new SampleStore();
+        const labels = series("x");
+        let timeMs = 0;
+        const all: [number, number][] = [];
+        for (const { gap, value } of steps) {
+          timeMs += gap;
+          all.push([timeMs, value]);
+          assert.ok(store.append(labels, timeMs, value));
+        }
+        const [fromMs, toMs] = [Math.min(from, to) * 100, Math.max(from, to) * 100];
+        const [slice] = store.select(named("x"), fromMs, toMs);
+        const found =
+          slice === undefined
+            ? []
+            : Array.from(slice.timesMs, (time, index): [number, number] => [time, slice.values[index] ?? NaN]);
+        assert.deepEqual(
+          found,
+          all.filter(([time]) => time > fromMs && time <= toMs),
+        );
+      },
+    ),
     { numRuns: 60 },
   );
 });
@@ -33,7 +47,12 @@ test("series are found by any of their labels, and names and values are listed",
   store.append(series("a", { x: "1" }), 1, 1);
   store.append(series("a", { x: "2", y: "z" }), 1, 1);
   store.append(series("b", { x: "2" }), 1, 1);
-  const found = (...matchers: readonly [string, "=" | "!=" | "=~" | "!~", string][]): number => store.select(matchers.map(([name, operator, value]) => createMatcher(name, operator, value)), 0, 10).length;
+  const found = (...matchers: readonly [string, "=" | "!=" | "=~" | "!~", string][]): number =>
+    store.select(
+      matchers.map(([name, operator, value]) => createMatcher(name, operator, value)),
+      0,
+      10,
+    ).length;
   assert.equal(found(["x", "=", "2"]), 2);
   assert.equal(found(["x", "=", "2"], [metricName, "=", "a"]), 1);
   assert.equal(found(["y", "=", ""]), 2);

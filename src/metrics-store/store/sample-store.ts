@@ -1,4 +1,11 @@
-import { labelsKey, metricName, type Labels, type Matcher, type SampleSource, type SeriesSlice } from "../../promql/index.ts";
+import {
+  labelsKey,
+  metricName,
+  type Labels,
+  type Matcher,
+  type SampleSource,
+  type SeriesSlice,
+} from "../../promql/index.ts";
 import { SeriesSamples } from "./series-samples.ts";
 
 export interface SampleStoreOptions {
@@ -43,7 +50,11 @@ export class SampleStore implements SampleSource {
   #appended = 0;
   #sampleBytes = 0;
 
-  constructor({ maxSeries = defaultMaxSeries, maxSampleBytes = defaultMaxSampleBytes, retentionMs = defaultRetentionMs }: SampleStoreOptions = {}) {
+  constructor({
+    maxSeries = defaultMaxSeries,
+    maxSampleBytes = defaultMaxSampleBytes,
+    retentionMs = defaultRetentionMs,
+  }: SampleStoreOptions = {}) {
     this.#maxSeries = maxSeries;
     this.#maxSampleBytes = maxSampleBytes;
     this.#retentionMs = retentionMs;
@@ -51,8 +62,15 @@ export class SampleStore implements SampleSource {
 
   get stats(): SampleStoreStats {
     let oldestMs: number | undefined;
-    for (const { samples } of this.#series.values()) if (samples.firstMs !== undefined && samples.firstMs < (oldestMs ?? Infinity)) oldestMs = samples.firstMs;
-    return { series: this.#series.size, sampleBytes: this.#sampleBytes, appended: this.#appended, refused: Object.fromEntries(this.#refused), oldestMs };
+    for (const { samples } of this.#series.values())
+      if (samples.firstMs !== undefined && samples.firstMs < (oldestMs ?? Infinity)) oldestMs = samples.firstMs;
+    return {
+      series: this.#series.size,
+      sampleBytes: this.#sampleBytes,
+      appended: this.#appended,
+      refused: Object.fromEntries(this.#refused),
+      oldestMs,
+    };
   }
 
   get retentionMs(): number {
@@ -156,7 +174,9 @@ export class SampleStore implements SampleSource {
 
   /** Labels of the series that have samples in (fromMs, toMs]; all matchers must match. */
   series(matchers: readonly Matcher[], fromMs: number, toMs: number): Labels[] {
-    return this.#matching(matchers).filter(({ samples }) => samples.hasBetween(fromMs, toMs)).map(({ labels }) => labels);
+    return this.#matching(matchers)
+      .filter(({ samples }) => samples.hasBetween(fromMs, toMs))
+      .map(({ labels }) => labels);
   }
 
   labelNames(): string[] {

@@ -72,14 +72,22 @@ export class SeriesSamples {
     const values = this.#values.subarray(0, this.#length);
     const [first = NaN] = values;
     const isConstant = values.every((value) => value === first);
-    const sealed = { startMs, endMs: this.#lastMs, offsetsMs: Uint32Array.from(times, (time) => time - startMs), values: isConstant ? first : values.slice() };
+    const sealed = {
+      startMs,
+      endMs: this.#lastMs,
+      offsetsMs: Uint32Array.from(times, (time) => time - startMs),
+      values: isConstant ? first : values.slice(),
+    };
     this.#sealed.push(sealed);
     this.bytes += chunkBytes(sealed);
     this.#length = 0;
   }
 
   /** Samples in (fromMs, toMs], and when the series ended in or before that time. */
-  between(fromMs: number, toMs: number): { readonly timesMs: Float64Array; readonly values: Float64Array; readonly staleMs: readonly number[] } {
+  between(
+    fromMs: number,
+    toMs: number,
+  ): { readonly timesMs: Float64Array; readonly values: Float64Array; readonly staleMs: readonly number[] } {
     const chunks = this.#sealed.filter(({ startMs, endMs }) => endMs > fromMs && startMs <= toMs);
     const length = chunks.reduce((sum, { offsetsMs }) => sum + offsetsMs.length, this.#length);
     const timesMs = new Float64Array(length);

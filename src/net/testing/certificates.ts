@@ -1,6 +1,12 @@
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
-import { BasicConstraintsExtension, SubjectAlternativeNameExtension, X509CertificateGenerator, X509CrlGenerator, type X509Certificate } from "@peculiar/x509";
+import {
+  BasicConstraintsExtension,
+  SubjectAlternativeNameExtension,
+  X509CertificateGenerator,
+  X509CrlGenerator,
+  type X509Certificate,
+} from "@peculiar/x509";
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
@@ -68,10 +74,16 @@ export class TestAuthority {
       signingKey: this.#keys.privateKey,
       signingAlgorithm: algorithm,
     });
-    return `-----BEGIN X509 CRL-----\n${Buffer.from(list.rawData).toString("base64").replaceAll(/(.{64})(?=.)/g, "$1\n")}\n-----END X509 CRL-----\n`;
+    return `-----BEGIN X509 CRL-----\n${Buffer.from(list.rawData)
+      .toString("base64")
+      .replaceAll(/(.{64})(?=.)/g, "$1\n")}\n-----END X509 CRL-----\n`;
   }
 
-  async issue(name: { readonly spiffe?: string; readonly dns?: string; readonly serialNumber?: string }): Promise<Issued> {
+  async issue(name: {
+    readonly spiffe?: string;
+    readonly dns?: string;
+    readonly serialNumber?: string;
+  }): Promise<Issued> {
     const keys = await newKeys();
     const names = [
       ...(name.spiffe === undefined ? [] : [{ type: "url" as const, value: name.spiffe }]),
@@ -90,7 +102,8 @@ export class TestAuthority {
     });
     const key = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
     return {
-      certificateChain: this.#above === undefined ? leaf.toString("pem") : `${leaf.toString("pem")}\n${this.#root.toString("pem")}\n`,
+      certificateChain:
+        this.#above === undefined ? leaf.toString("pem") : `${leaf.toString("pem")}\n${this.#root.toString("pem")}\n`,
       privateKey: `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`,
       roots: this.roots,
     };

@@ -15,7 +15,9 @@ export async function freePort(address = "0.0.0.0"): Promise<number> {
     lastPort = lastPort + 1 < firstGivenPort ? lastPort + 1 : firstPort;
     const port = lastPort;
     const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => void server.on("error", () => resolve(false)).listen(port, address, () => resolve(true)));
+    const isFree = await new Promise<boolean>(
+      (resolve) => void server.on("error", () => resolve(false)).listen(port, address, () => resolve(true)),
+    );
     if (!isFree) continue;
     await new Promise((resolve) => server.close(resolve));
     return port;

@@ -1,6 +1,12 @@
 import type { Clock, Logger } from "../../base/index.ts";
 import type { KubernetesObject, UntypedObject } from "../../api/index.ts";
-import { banzaiIstioKind, banzaiMeshGatewayKind, isRelease, minorOf, type BanzaiIstio } from "../../api/banzai/index.ts";
+import {
+  banzaiIstioKind,
+  banzaiMeshGatewayKind,
+  isRelease,
+  minorOf,
+  type BanzaiIstio,
+} from "../../api/banzai/index.ts";
 import { namespaceKind } from "../../api/kubernetes/index.ts";
 import { createInformer, EventRecorder, Reconciler, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { OwnedObjects } from "../owned-objects.ts";
@@ -20,7 +26,18 @@ export interface BanzaiOperatorOptions {
   readonly log: Logger;
 }
 
-const ownedKinds = ["ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Role", "RoleBinding", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
+const ownedKinds = [
+  "ServiceAccount",
+  "ConfigMap",
+  "Service",
+  "Deployment",
+  "PodDisruptionBudget",
+  "HorizontalPodAutoscaler",
+  "Role",
+  "RoleBinding",
+  "MutatingWebhookConfiguration",
+  "ValidatingWebhookConfiguration",
+];
 const managedBy = "app.kubernetes.io/managed-by=banzai-istio-operator";
 const retryMaxMs = 5000;
 
@@ -41,7 +58,15 @@ export class BanzaiOperator {
     const { client, queues, clock, log, minor, definitions } = options;
     this.#events = new EventRecorder({ client, component: `istio-operator-${minor}`, clock, log });
     const informerOptions = { clock, log };
-    const owned = new OwnedObjects({ client, labelSelector: managedBy, kinds: ownedKinds, fieldManager: "banzai-istio-operator", clock, log, onChange: (object) => this.#ownedChanged(object) });
+    const owned = new OwnedObjects({
+      client,
+      labelSelector: managedBy,
+      kinds: ownedKinds,
+      fieldManager: "banzai-istio-operator",
+      clock,
+      log,
+      onChange: (object) => this.#ownedChanged(object),
+    });
     this.#world = {
       client,
       clock,
@@ -49,7 +74,10 @@ export class BanzaiOperator {
       fieldManager: "banzai-istio-operator",
       istios: createInformer(client, banzaiIstioKind, informerOptions),
       gateways: createInformer(client, banzaiMeshGatewayKind, informerOptions),
-      namespaces: createInformer<KubernetesObject>(client, namespaceKind, { ...informerOptions, transform: ({ metadata }) => ({ metadata }) }),
+      namespaces: createInformer<KubernetesObject>(client, namespaceKind, {
+        ...informerOptions,
+        transform: ({ metadata }) => ({ metadata }),
+      }),
       owned,
       definitions,
       isOurs: (istio) => this.#isOurs(istio),
@@ -59,8 +87,16 @@ export class BanzaiOperator {
     const { istios, gateways, namespaces } = this.#world;
     const after = [istios.synced, gateways.synced, namespaces.synced, ...owned.synced];
     const reconciling = { queues, clock, log, maxAttempts: Infinity, retryMaxMs, after };
-    this.#controlPlanes = new Reconciler({ ...reconciling, name: "istio", reconcile: async (key) => await reconcileControlPlane(this.#world, key) });
-    this.#gateways = new Reconciler({ ...reconciling, name: "mesh-gateway", reconcile: async (key) => await reconcileGateway(this.#world, key) });
+    this.#controlPlanes = new Reconciler({
+      ...reconciling,
+      name: "istio",
+      reconcile: async (key) => await reconcileControlPlane(this.#world, key),
+    });
+    this.#gateways = new Reconciler({
+      ...reconciling,
+      name: "mesh-gateway",
+      reconcile: async (key) => await reconcileGateway(this.#world, key),
+    });
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -68,7 +104,8 @@ export class BanzaiOperator {
     istios.subscribe(({ key, object, type }) => {
       this.#tellForeign(object, type);
       this.#controlPlanes.add(key);
-      for (const gateway of gateways.list()) this.#gateways.add(`${gateway.metadata.namespace ?? ""}/${gateway.metadata.name ?? ""}`);
+      for (const gateway of gateways.list())
+        this.#gateways.add(`${gateway.metadata.namespace ?? ""}/${gateway.metadata.name ?? ""}`);
     });
     gateways.subscribe(({ key }) => {
       this.#gateways.add(key);
@@ -77,11 +114,20 @@ export class BanzaiOperator {
     namespaces.subscribe(() => this.#addAllControlPlanes());
     const { client, clock, log } = this.#options;
     const remotes = answerRemoteIstios({ client, clock, log }, signal);
-    await Promise.all([remotes, istios.run(signal), gateways.run(signal), namespaces.run(signal), owned.run(signal), this.#controlPlanes.run(signal), this.#gateways.run(signal)]);
+    await Promise.all([
+      remotes,
+      istios.run(signal),
+      gateways.run(signal),
+      namespaces.run(signal),
+      owned.run(signal),
+      this.#controlPlanes.run(signal),
+      this.#gateways.run(signal),
+    ]);
   }
 
   #addAllControlPlanes(): void {
-    for (const { metadata } of this.#world.istios.list()) this.#controlPlanes.add(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
+    for (const { metadata } of this.#world.istios.list())
+      this.#controlPlanes.add(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
   }
 
   #isOurs(istio: IstioObject): boolean {
@@ -102,15 +148,22 @@ export class BanzaiOperator {
     if (this.#skipped.get(uid) === version) return;
     this.#skipped.set(uid, version);
     const message = skippedMessage(version, minor);
-    log.info("skips an Istio object", { istio: `${istio.metadata.namespace ?? ""}/${istio.metadata.name ?? ""}`, why: message });
-    if (istio.status?.Status === undefined) this.#events.record(banzaiIstioKind, istio, { type: "Normal", reason: "Skipped", message });
+    log.info("skips an Istio object", {
+      istio: `${istio.metadata.namespace ?? ""}/${istio.metadata.name ?? ""}`,
+      why: message,
+    });
+    if (istio.status?.Status === undefined)
+      this.#events.record(banzaiIstioKind, istio, { type: "Normal", reason: "Skipped", message });
   }
 
   #warn({ metadata, ...istio }: IstioObject, message: string): void {
     const uid = metadata.uid ?? "";
     if (this.#warned.get(uid) === message) return;
     this.#warned.set(uid, message);
-    this.#options.log.warn("settings without effect", { istio: `${metadata.namespace ?? ""}/${metadata.name ?? ""}`, why: message });
+    this.#options.log.warn("settings without effect", {
+      istio: `${metadata.namespace ?? ""}/${metadata.name ?? ""}`,
+      why: message,
+    });
     this.#events.record(banzaiIstioKind, { ...istio, metadata }, { type: "Warning", reason: "WithoutEffect", message });
   }
 
@@ -123,14 +176,19 @@ export class BanzaiOperator {
     // `<name>.<namespace>`, in which the dots of a name are dashes.
     const [name = "", namespace = ""] = (metadata.labels?.["istio.io/rev"] ?? "").split(".");
     for (const istio of this.#world.istios.list()) {
-      if (istio.metadata.namespace === namespace && istio.metadata.name?.replaceAll(".", "-") === name) this.#controlPlanes.add(`${namespace}/${istio.metadata.name}`);
+      if (istio.metadata.namespace === namespace && istio.metadata.name?.replaceAll(".", "-") === name)
+        this.#controlPlanes.add(`${namespace}/${istio.metadata.name}`);
     }
   }
 
   #addressesOf({ metadata }: BanzaiIstio): string[] {
     const gateways = this.#world.gateways.list().filter(({ spec }) => {
       const named = spec?.["istioControlPlane"] as { readonly name?: string; readonly namespace?: string } | undefined;
-      return spec?.["type"] === "ingress" && named?.name === metadata.name && (named?.namespace ?? metadata.namespace) === metadata.namespace;
+      return (
+        spec?.["type"] === "ingress" &&
+        named?.name === metadata.name &&
+        (named?.namespace ?? metadata.namespace) === metadata.namespace
+      );
     });
     return gateways.flatMap(({ status }) => status?.GatewayAddress ?? []);
   }

@@ -42,7 +42,15 @@ function worldOf(cluster: MemoryCluster, minor: string): BanzaiWorld {
     istios: informer("Istio"),
     gateways: informer("MeshGateway"),
     namespaces: informer("Namespace"),
-    owned: { apply: async (object: UntypedObject) => void (await cluster.apply({ group: "", versions: ["v1"], kind: object.kind ?? "", plural: "", namespaced: true }, object, { fieldManager: "test" })), forget: () => undefined },
+    owned: {
+      apply: async (object: UntypedObject) =>
+        void (await cluster.apply(
+          { group: "", versions: ["v1"], kind: object.kind ?? "", plural: "", namespaced: true },
+          object,
+          { fieldManager: "test" },
+        )),
+      forget: () => undefined,
+    },
     definitions: async () => [],
     isOurs: ({ spec }: { spec?: Record<string, unknown> }) => String(spec?.["version"]).startsWith(`${minor}.`),
     warn: (_istio: unknown, message: string) => void warnings.push(message),
@@ -51,14 +59,35 @@ function worldOf(cluster: MemoryCluster, minor: string): BanzaiWorld {
 }
 
 test("a control plane has the operators' names: without a revision when it is global, else ending in its own", () => {
-  const named = (global: boolean): string[] => renderBanzaiControlPlane(parsed(istioObject("sample-17", { global }))).map(({ kind, metadata }) => `${kind}/${metadata.name}`);
-  for (const name of ["Deployment/istiod", "Service/istiod", "ServiceAccount/istiod-service-account", "HorizontalPodAutoscaler/istiod-autoscaler", "ConfigMap/istio-sidecar-injector", "MutatingWebhookConfiguration/istio-sidecar-injector", "ValidatingWebhookConfiguration/istiod"]) {
+  const named = (global: boolean): string[] =>
+    renderBanzaiControlPlane(parsed(istioObject("sample-17", { global }))).map(
+      ({ kind, metadata }) => `${kind}/${metadata.name}`,
+    );
+  for (const name of [
+    "Deployment/istiod",
+    "Service/istiod",
+    "ServiceAccount/istiod-service-account",
+    "HorizontalPodAutoscaler/istiod-autoscaler",
+    "ConfigMap/istio-sidecar-injector",
+    "MutatingWebhookConfiguration/istio-sidecar-injector",
+    "ValidatingWebhookConfiguration/istiod",
+  ]) {
     assert.ok(named(true).includes(name), name);
   }
-  for (const name of ["Deployment/istiod-sample-17", "ServiceAccount/istiod-service-account-sample-17", "ConfigMap/istio-sample-17", "MutatingWebhookConfiguration/istio-sidecar-injector-sample-17-istio-system", "ValidatingWebhookConfiguration/istiod-sample-17-istio-system"]) {
+  for (const name of [
+    "Deployment/istiod-sample-17",
+    "ServiceAccount/istiod-service-account-sample-17",
+    "ConfigMap/istio-sample-17",
+    "MutatingWebhookConfiguration/istio-sidecar-injector-sample-17-istio-system",
+    "ValidatingWebhookConfiguration/istiod-sample-17-istio-system",
+  ]) {
     assert.ok(named(false).includes(name), name);
   }
-  const deployment = JSON.stringify(renderBanzaiControlPlane(parsed(istioObject("sample-17", { global: false }))).find(({ kind }) => kind === "Deployment"));
+  const deployment = JSON.stringify(
+    renderBanzaiControlPlane(parsed(istioObject("sample-17", { global: false }))).find(
+      ({ kind }) => kind === "Deployment",
+    ),
+  );
   assert.match(deployment, /"name":"REVISION","value":"sample-17.istio-system"/);
   assert.match(deployment, /"name":"ISTIOD_SERVICE_NAME","value":"istiod-sample-17"/);
   assert.match(deployment, /"image":"docker.io\/istio\/pilot:1.6.8"/);
@@ -66,13 +95,24 @@ test("a control plane has the operators' names: without a revision when it is gl
 
 test("two control planes in one namespace have Services that lead to their own pods only", () => {
   const partsOf = (name: string, global: boolean) => {
-    const objects = renderBanzaiControlPlane(parsed(istioObject(name, { global, version: global ? "1.6.8" : "1.7.7" })));
-    const specOf = (kind: string) => objects.find((object) => object.kind === kind)?.["spec"] as { selector: Record<string, string>; template: { metadata: { labels: Record<string, string> } } };
+    const objects = renderBanzaiControlPlane(
+      parsed(istioObject(name, { global, version: global ? "1.6.8" : "1.7.7" })),
+    );
+    const specOf = (kind: string) =>
+      objects.find((object) => object.kind === kind)?.["spec"] as {
+        selector: Record<string, string>;
+        template: { metadata: { labels: Record<string, string> } };
+      };
     return { selector: specOf("Service").selector, labels: specOf("Deployment").template.metadata.labels };
   };
   const [old, next, another] = [partsOf("sample", true), partsOf("sample-v17x", false), partsOf("other", false)];
-  const leadsTo = ({ selector }: typeof old, { labels }: typeof old): boolean => Object.entries(selector).every(([key, value]) => labels[key] === value);
-  for (const from of [old, next, another]) assert.deepEqual([old, next, another].map((to) => leadsTo(from, to)), [old, next, another].map((to) => to === from));
+  const leadsTo = ({ selector }: typeof old, { labels }: typeof old): boolean =>
+    Object.entries(selector).every(([key, value]) => labels[key] === value);
+  for (const from of [old, next, another])
+    assert.deepEqual(
+      [old, next, another].map((to) => leadsTo(from, to)),
+      [old, next, another].map((to) => to === from),
+    );
 });
 
 test("namespaces are labelled while they are listed, and left alone once they name a revision", () => {
@@ -80,12 +120,27 @@ test("namespaces are labelled while they are listed, and left alone once they na
   const managed = { "istio-injection": "enabled", "istio-operator-managed-injection": "enabled" };
   const old = parsed(istioObject("old", { autoInjectionNamespaces: ["a", "b", "moved"] }));
   const moved = { "istio.io/rev": "new.istio-system", "istio-operator-managed-injection": "enabled" };
-  assert.deepEqual(injectionLabelChanges(old, [namespace("a"), namespace("b", managed), namespace("left", managed), namespace("moved", moved), namespace("other", { "istio-injection": "enabled" })]), [
-    { name: "a", labels: managed },
-    { name: "left", labels: { "istio-injection": null, "istio-operator-managed-injection": null } },
-  ]);
+  assert.deepEqual(
+    injectionLabelChanges(old, [
+      namespace("a"),
+      namespace("b", managed),
+      namespace("left", managed),
+      namespace("moved", moved),
+      namespace("other", { "istio-injection": "enabled" }),
+    ]),
+    [
+      { name: "a", labels: managed },
+      { name: "left", labels: { "istio-injection": null, "istio-operator-managed-injection": null } },
+    ],
+  );
   const revisioned = parsed(istioObject("new", { version: "1.7.7", global: false }));
-  assert.deepEqual(injectionLabelChanges(revisioned, [namespace("moved", { ...moved, "istio-injection": "enabled" }), namespace("a", managed)]), [{ name: "moved", labels: { "istio-injection": null } }]);
+  assert.deepEqual(
+    injectionLabelChanges(revisioned, [
+      namespace("moved", { ...moved, "istio-injection": "enabled" }),
+      namespace("a", managed),
+    ]),
+    [{ name: "moved", labels: { "istio-injection": null } }],
+  );
 });
 
 test("a moved gateway is taken over by the control plane that it moved to, and never taken back", async () => {
@@ -94,27 +149,49 @@ test("a moved gateway is taken over by the control plane that it moved to, and n
   cluster.put("Istio", istioObject("old", { gateways: { ingress } }));
   cluster.put("Istio", istioObject("new", { version: "1.7.7", global: false }));
   await reconcileControlPlane(worldOf(cluster, "1.6"), "istio-system/old");
-  const gateway = () => cluster.find("MeshGateway", "istio-ingressgateway", "istio-system") as unknown as KubernetesObject & { spec: Record<string, unknown> };
-  assert.deepEqual([gateway().spec["istioControlPlane"], gateway().metadata.ownerReferences?.[0]?.name], [{ name: "old", namespace: "istio-system" }, "old"]);
+  const gateway = () =>
+    cluster.find("MeshGateway", "istio-ingressgateway", "istio-system") as unknown as KubernetesObject & {
+      spec: Record<string, unknown>;
+    };
+  assert.deepEqual(
+    [gateway().spec["istioControlPlane"], gateway().metadata.ownerReferences?.[0]?.name],
+    [{ name: "old", namespace: "istio-system" }, "old"],
+  );
   await reconcileGateway(worldOf(cluster, "1.7"), "istio-system/istio-ingressgateway");
   assert.equal(gateway().metadata.ownerReferences?.[0]?.name, "old");
-  cluster.put("MeshGateway", { ...gateway(), spec: { ...gateway().spec, istioControlPlane: { name: "new", namespace: "istio-system" } } } as KubernetesObject);
+  cluster.put("MeshGateway", {
+    ...gateway(),
+    spec: { ...gateway().spec, istioControlPlane: { name: "new", namespace: "istio-system" } },
+  } as KubernetesObject);
   await reconcileGateway(worldOf(cluster, "1.7"), "istio-system/istio-ingressgateway");
   await reconcileControlPlane(worldOf(cluster, "1.6"), "istio-system/old");
-  assert.deepEqual([gateway().spec["istioControlPlane"], gateway().metadata.ownerReferences?.[0]?.name], [{ name: "new", namespace: "istio-system" }, "new"]);
+  assert.deepEqual(
+    [gateway().spec["istioControlPlane"], gateway().metadata.ownerReferences?.[0]?.name],
+    [{ name: "new", namespace: "istio-system" }, "new"],
+  );
 });
 
 test("a move recreates the Deployment, as its selector names the revision, and keeps the Service", () => {
-  const { value: gateway } = parseBanzaiMeshGateway({ metadata: { name: "gw", namespace: "istio-system" }, spec: { type: "ingress", ports, serviceType: "LoadBalancer" } });
+  const { value: gateway } = parseBanzaiMeshGateway({
+    metadata: { name: "gw", namespace: "istio-system" },
+    spec: { type: "ingress", ports, serviceType: "LoadBalancer" },
+  });
   assert.ok(gateway);
   const selectors = ["old", "new"].map((name) => {
     const objects = renderBanzaiGateway(gateway, parsed(istioObject(name, { global: name === "old" })));
-    const specOf = (kind: string) => objects.find((object) => object.kind === kind)?.["spec"] as { selector: Record<string, unknown> };
+    const specOf = (kind: string) =>
+      objects.find((object) => object.kind === kind)?.["spec"] as { selector: Record<string, unknown> };
     return { service: specOf("Service").selector, deployment: specOf("Deployment").selector["matchLabels"] };
   });
   assert.deepEqual(selectors[0]?.service, { "gateway-name": "gw", "gateway-type": "ingress" });
   assert.deepEqual(selectors[0]?.service, selectors[1]?.service);
-  assert.deepEqual(selectors[1]?.deployment, { app: "gw", istio: "ingressgateway", "gateway-name": "gw", "gateway-type": "ingress", "istio.io/rev": "new.istio-system" });
+  assert.deepEqual(selectors[1]?.deployment, {
+    app: "gw",
+    istio: "ingressgateway",
+    "gateway-name": "gw",
+    "gateway-type": "ingress",
+    "istio.io/rev": "new.istio-system",
+  });
 });
 
 test("the end of a control plane takes what no owner reference reaches, webhooks first", async () => {
@@ -128,29 +205,62 @@ test("the end of a control plane takes what no owner reference reaches, webhooks
   cluster.writes.length = 0;
   await reconcileControlPlane(worldOf(cluster, "1.6"), "istio-system/old");
   assert.match(cluster.writes.find((write) => write.startsWith("delete")) ?? "", /WebhookConfiguration/);
-  assert.deepEqual([cluster.names("MutatingWebhookConfiguration"), cluster.names("ClusterRole"), cluster.names("Istio")], [[], [], []]);
+  assert.deepEqual(
+    [cluster.names("MutatingWebhookConfiguration"), cluster.names("ClusterRole"), cluster.names("Istio")],
+    [[], [], []],
+  );
 });
 
 test("a second control plane without a revision, and an object that cannot be read, say so in their status", async () => {
   const cluster = new MemoryCluster();
-  cluster.put("Istio", { ...istioObject("first", {}), metadata: { name: "first", namespace: "istio-system", creationTimestamp: "2026-01-01T00:00:00Z" } });
-  cluster.put("Istio", { ...istioObject("second", {}), metadata: { name: "second", namespace: "istio-system", creationTimestamp: "2026-01-02T00:00:00Z" } });
+  cluster.put("Istio", {
+    ...istioObject("first", {}),
+    metadata: { name: "first", namespace: "istio-system", creationTimestamp: "2026-01-01T00:00:00Z" },
+  });
+  cluster.put("Istio", {
+    ...istioObject("second", {}),
+    metadata: { name: "second", namespace: "istio-system", creationTimestamp: "2026-01-02T00:00:00Z" },
+  });
   cluster.put("Istio", istioObject("wrong", { global: "no", colour: "red" }));
   const statusOf = async (name: string): Promise<unknown> => {
     await reconcileControlPlane(worldOf(cluster, "1.6"), `istio-system/${name}`);
     return cluster.find("Istio", name, "istio-system")?.["status"];
   };
-  assert.deepEqual(await statusOf("second"), { Status: "ReconcileFailed", ErrorMessage: "istio-system/first is a control plane without a revision already; set spec.global to false" });
-  assert.deepEqual(await statusOf("wrong"), { Status: "ReconcileFailed", ErrorMessage: 'spec.global: must be true or false, got "no"\nspec.colour: is not a field that is known here' });
+  assert.deepEqual(await statusOf("second"), {
+    Status: "ReconcileFailed",
+    ErrorMessage: "istio-system/first is a control plane without a revision already; set spec.global to false",
+  });
+  assert.deepEqual(await statusOf("wrong"), {
+    Status: "ReconcileFailed",
+    ErrorMessage: 'spec.global: must be true or false, got "no"\nspec.colour: is not a field that is known here',
+  });
   // Whichever operator runs says so of one that names no release.
   for (const version of [undefined, "1.6", "latest"]) {
-    cluster.put("Istio", { metadata: { name: "odd", namespace: "istio-system" }, spec: version === undefined ? {} : { version } } as KubernetesObject);
-    assert.deepEqual(await statusOf("odd"), { Status: "ReconcileFailed", ErrorMessage: version === undefined ? "spec.version: is required" : `spec.version: must be a release such as 1.6.8, got "${version}"` });
+    cluster.put("Istio", {
+      metadata: { name: "odd", namespace: "istio-system" },
+      spec: version === undefined ? {} : { version },
+    } as KubernetesObject);
+    assert.deepEqual(await statusOf("odd"), {
+      Status: "ReconcileFailed",
+      ErrorMessage:
+        version === undefined
+          ? "spec.version: is required"
+          : `spec.version: must be a release such as 1.6.8, got "${version}"`,
+    });
   }
-  cluster.put("MeshGateway", { metadata: { name: "edge", namespace: "istio-system" }, spec: { type: "ingress", ports, istioControlPlane: { name: "odd" } } } as KubernetesObject);
+  cluster.put("MeshGateway", {
+    metadata: { name: "edge", namespace: "istio-system" },
+    spec: { type: "ingress", ports, istioControlPlane: { name: "odd" } },
+  } as KubernetesObject);
   await reconcileGateway(worldOf(cluster, "1.6"), "istio-system/edge");
-  assert.deepEqual(cluster.find("MeshGateway", "edge", "istio-system")?.["status"], { Status: "ReconcileFailed", ErrorMessage: "spec.version of Istio istio-system/odd names no release: its status says more" });
-  assert.equal(skippedMessage("1.7.8", "1.6"), "version 1.7.8 is not for this operator, which looks after Istio 1.6: an operator of 1.7 has to run as well (istioVersion=1.7)");
+  assert.deepEqual(cluster.find("MeshGateway", "edge", "istio-system")?.["status"], {
+    Status: "ReconcileFailed",
+    ErrorMessage: "spec.version of Istio istio-system/odd names no release: its status says more",
+  });
+  assert.equal(
+    skippedMessage("1.7.8", "1.6"),
+    "version 1.7.8 is not for this operator, which looks after Istio 1.6: an operator of 1.7 has to run as well (istioVersion=1.7)",
+  );
   assert.deepEqual([banzaiIstioKind.plural, banzaiMeshGatewayKind.plural], ["istios", "meshgateways"]);
 });
 
@@ -162,18 +272,30 @@ test("a MeshGateway with bad fields says all of them in its status, and nothing 
     await reconcileGateway(worldOf(cluster, "1.6"), "istio-system/gw");
     return cluster.find("MeshGateway", "gw", "istio-system")?.["status"];
   };
-  assert.deepEqual(await statusOf({ type: "both", serviceType: "Public", ports: [{ port: 70_000 }], istioControlPlane: {}, replica: 2 }), {
+  assert.deepEqual(
+    await statusOf({
+      type: "both",
+      serviceType: "Public",
+      ports: [{ port: 70_000 }],
+      istioControlPlane: {},
+      replica: 2,
+    }),
+    {
+      Status: "ReconcileFailed",
+      ErrorMessage: [
+        "spec.istioControlPlane.name: is required",
+        "spec.ports[0].port: must be from 1 to 65535, got 70000",
+        "spec.ports[0].name: is required",
+        'spec.serviceType: must be one of ClusterIP, NodePort, LoadBalancer, got "Public"',
+        'spec.type: must be one of ingress, egress, got "both"',
+        "spec.replica: is not a field that is known here; did you mean replicaCount?",
+      ].join("\n"),
+    },
+  );
+  assert.deepEqual(await statusOf({ type: "ingress", ports, istioControlPlane: { name: "gone" } }), {
     Status: "ReconcileFailed",
-    ErrorMessage: [
-      "spec.istioControlPlane.name: is required",
-      "spec.ports[0].port: must be from 1 to 65535, got 70000",
-      "spec.ports[0].name: is required",
-      'spec.serviceType: must be one of ClusterIP, NodePort, LoadBalancer, got "Public"',
-      'spec.type: must be one of ingress, egress, got "both"',
-      "spec.replica: is not a field that is known here; did you mean replicaCount?",
-    ].join("\n"),
+    ErrorMessage: "could not get related Istio CR: there is no Istio istio-system/gone",
   });
-  assert.deepEqual(await statusOf({ type: "ingress", ports, istioControlPlane: { name: "gone" } }), { Status: "ReconcileFailed", ErrorMessage: "could not get related Istio CR: there is no Istio istio-system/gone" });
   assert.deepEqual(cluster.names("Deployment"), []);
 });
 
@@ -199,19 +321,39 @@ test("the second operator of a release does nothing, and says so in its log and 
     const lines: string[] = [];
     const log = createLogger({ scope: "operator", write: (line) => void lines.push(line) });
     const ended = new AbortController();
-    const running = tellOfSecondOperator({ client: cluster, minor: "1.6", identity, holder: "istio-system/istio-operator-a-0", clock: systemClock, log }, ended.signal);
+    const running = tellOfSecondOperator(
+      { client: cluster, minor: "1.6", identity, holder: "istio-system/istio-operator-a-0", clock: systemClock, log },
+      ended.signal,
+    );
     await until(() => lines.length > 0 && settled());
     ended.abort();
     await running;
     return lines;
   };
-  assert.match((await told("istio-system/istio-operator-a-1", () => true)).join(""), /\tinfo\toperator\tistio-system\/istio-operator-a-0 is the replica that works: this one takes over when it ends/);
+  assert.match(
+    (await told("istio-system/istio-operator-a-1", () => true)).join(""),
+    /\tinfo\toperator\tistio-system\/istio-operator-a-0 is the replica that works: this one takes over when it ends/,
+  );
   assert.deepEqual(cluster.names("Event"), []);
-  assert.match((await told("ops/istio-operator-b-0", () => cluster.names("Event").length === 1)).join(""), /\twarn\toperator\tistio-system\/istio-operator-a-0 looks after Istio 1.6 already: this operator does nothing until it ends/);
-  const event = cluster.find("Event", cluster.names("Event")[0] ?? "") as unknown as { involvedObject: { name: string }; type: string; reason: string; message: string };
+  assert.match(
+    (await told("ops/istio-operator-b-0", () => cluster.names("Event").length === 1)).join(""),
+    /\twarn\toperator\tistio-system\/istio-operator-a-0 looks after Istio 1.6 already: this operator does nothing until it ends/,
+  );
+  const event = cluster.find("Event", cluster.names("Event")[0] ?? "") as unknown as {
+    involvedObject: { name: string };
+    type: string;
+    reason: string;
+    message: string;
+  };
   assert.deepEqual([event.involvedObject.name, event.type, event.reason], ["sample", "Warning", "SecondOperator"]);
-  assert.equal(event.message, "two operators of Istio 1.6 run: istio-system/istio-operator-a-0 looks after this object, ops/istio-operator-b-0 does nothing; uninstall one of them");
-  assert.deepEqual([cluster.names("Deployment"), cluster.find("Istio", "sample", "istio-system")?.["status"]], [[], undefined]);
+  assert.equal(
+    event.message,
+    "two operators of Istio 1.6 run: istio-system/istio-operator-a-0 looks after this object, ops/istio-operator-b-0 does nothing; uninstall one of them",
+  );
+  assert.deepEqual(
+    [cluster.names("Deployment"), cluster.find("Istio", "sample", "istio-system")?.["status"]],
+    [[], undefined],
+  );
 });
 
 test("a RemoteIstio is answered by its name in its status", async () => {
@@ -219,7 +361,8 @@ test("a RemoteIstio is answered by its name in its status", async () => {
   cluster.put("RemoteIstio", { metadata: { name: "far", namespace: "istio-system" } });
   const ended = new AbortController();
   const running = answerRemoteIstios({ client: cluster, clock: systemClock, log: silentLogger }, ended.signal);
-  const status = (): { Status?: string; ErrorMessage?: string } | undefined => cluster.find("RemoteIstio", "far", "istio-system")?.["status"] as { Status?: string };
+  const status = (): { Status?: string; ErrorMessage?: string } | undefined =>
+    cluster.find("RemoteIstio", "far", "istio-system")?.["status"] as { Status?: string };
   await until(() => status() !== undefined);
   ended.abort();
   await running;

@@ -1,8 +1,27 @@
 import { messageOf } from "../../base/index.ts";
-import { apiVersionOf, formatIssues, type KubernetesObject, type OwnerReference, type UntypedObject } from "../../api/index.ts";
-import { banzaiIstioKind, banzaiMeshGatewayKind, isRelease, parseBanzaiIstio, type BanzaiIstio, type BanzaiStatus } from "../../api/banzai/index.ts";
+import {
+  apiVersionOf,
+  formatIssues,
+  type KubernetesObject,
+  type OwnerReference,
+  type UntypedObject,
+} from "../../api/index.ts";
+import {
+  banzaiIstioKind,
+  banzaiMeshGatewayKind,
+  isRelease,
+  parseBanzaiIstio,
+  type BanzaiIstio,
+  type BanzaiStatus,
+} from "../../api/banzai/index.ts";
 import { customResourceDefinitionKind, namespaceKind } from "../../api/kubernetes/index.ts";
-import { controlPlaneLabels, installedKinds, meshGatewayNames, renderBanzaiControlPlane, renderMeshGateways } from "../../install/index.ts";
+import {
+  controlPlaneLabels,
+  installedKinds,
+  meshGatewayNames,
+  renderBanzaiControlPlane,
+  renderMeshGateways,
+} from "../../install/index.ts";
 import { isKubeCode } from "../../kube/index.ts";
 import { readinessCheck } from "../readiness.ts";
 import { injectionLabelChanges } from "./injection-labels.ts";
@@ -17,17 +36,22 @@ export async function reconcileControlPlane(world: BanzaiWorld, key: string): Pr
   const raw = world.istios.get(key);
   if (raw === undefined || (hasRelease(raw) && !world.isOurs(raw))) return;
   const { value: istio, errors, warnings } = parseBanzaiIstio(raw);
-  if (istio === undefined) return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: formatIssues(errors) });
+  if (istio === undefined)
+    return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: formatIssues(errors) });
   if (raw.metadata.deletionTimestamp !== undefined) return await finalize(world, istio);
   if (warnings.length > 0) world.warn(raw, formatIssues(warnings));
   const conflict = otherGlobal(world, istio);
   if (conflict !== undefined) {
-    return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: `${conflict} is a control plane without a revision already; set spec.global to false` });
+    return await setStatus(world, raw, {
+      Status: "ReconcileFailed",
+      ErrorMessage: `${conflict} is a control plane without a revision already; set spec.global to false`,
+    });
   }
   try {
     return await bringUp(world, istio);
   } catch (error) {
-    if (!isKubeCode(error, "conflict")) await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: messageOf(error) });
+    if (!isKubeCode(error, "conflict"))
+      await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: messageOf(error) });
     throw error;
   }
 }
@@ -41,8 +65,17 @@ export function hasRelease({ spec }: IstioObject): boolean {
 /** The older of two objects that both want to be the control plane without a revision. */
 function otherGlobal(world: BanzaiWorld, istio: BanzaiIstio): string | undefined {
   if (!istio.spec.global) return undefined;
-  const born = (object: KubernetesObject): string => `${object.metadata.creationTimestamp ?? ""} ${object.metadata.uid ?? ""}`;
-  const older = world.istios.list().find((other) => other.metadata.uid !== istio.metadata.uid && other.spec?.["global"] !== false && other.metadata.deletionTimestamp === undefined && born(other) < born(istio));
+  const born = (object: KubernetesObject): string =>
+    `${object.metadata.creationTimestamp ?? ""} ${object.metadata.uid ?? ""}`;
+  const older = world.istios
+    .list()
+    .find(
+      (other) =>
+        other.metadata.uid !== istio.metadata.uid &&
+        other.spec?.["global"] !== false &&
+        other.metadata.deletionTimestamp === undefined &&
+        born(other) < born(istio),
+    );
   return older === undefined ? undefined : `${older.metadata.namespace ?? ""}/${older.metadata.name ?? ""}`;
 }
 
@@ -50,7 +83,9 @@ async function bringUp(world: BanzaiWorld, istio: BanzaiIstio): Promise<number |
   await addFinalizer(world, istio);
   if (istio.status?.Status !== "Available") await setStatus(world, istio, { Status: "Reconciling" });
   await ensureDefinitions(world);
-  const objects = renderBanzaiControlPlane(istio).map((object) => ownedBy(object, istioReference(istio), istio.metadata.namespace));
+  const objects = renderBanzaiControlPlane(istio).map((object) =>
+    ownedBy(object, istioReference(istio), istio.metadata.namespace),
+  );
   for (const object of objects) if (!webhookKinds.has(object.kind ?? "")) await world.owned.apply(object);
   await authenticationPolicy(world, istio);
   await writeGateways(world, istio);
@@ -63,22 +98,36 @@ async function bringUp(world: BanzaiWorld, istio: BanzaiIstio): Promise<number |
   // Who sees the labels may count on injection.
   await labelNamespaces(world, istio, false);
   const addresses = world.gatewayAddressesOf(istio);
-  await setStatus(world, istio, { Status: "Available", ...(addresses.length === 0 ? {} : { GatewayAddress: addresses }) });
+  await setStatus(world, istio, {
+    Status: "Available",
+    ...(addresses.length === 0 ? {} : { GatewayAddress: addresses }),
+  });
 }
 
 function istioReference({ metadata }: BanzaiIstio): OwnerReference {
-  return { apiVersion: apiVersionOf(banzaiIstioKind), kind: banzaiIstioKind.kind, name: metadata.name ?? "", uid: metadata.uid ?? "", controller: true, blockOwnerDeletion: true };
+  return {
+    apiVersion: apiVersionOf(banzaiIstioKind),
+    kind: banzaiIstioKind.kind,
+    name: metadata.name ?? "",
+    uid: metadata.uid ?? "",
+    controller: true,
+    blockOwnerDeletion: true,
+  };
 }
 
 /** What is in the owner's namespace goes with it by itself; the rest the finalizer finds by its labels. */
 export function ownedBy(object: UntypedObject, owner: OwnerReference, namespace: string | undefined): UntypedObject {
-  return object.metadata.namespace === namespace ? { ...object, metadata: { ...object.metadata, ownerReferences: [owner] } } : object;
+  return object.metadata.namespace === namespace
+    ? { ...object, metadata: { ...object.metadata, ownerReferences: [owner] } }
+    : object;
 }
 
 async function addFinalizer({ client }: BanzaiWorld, { metadata }: BanzaiIstio): Promise<void> {
   if (metadata.finalizers?.includes(finalizer) === true) return;
   const finalizers = [...(metadata.finalizers ?? []), finalizer];
-  await client.patchMerge(banzaiIstioKind, metadata.name ?? "", metadata.namespace, { metadata: { finalizers, resourceVersion: metadata.resourceVersion } });
+  await client.patchMerge(banzaiIstioKind, metadata.name ?? "", metadata.namespace, {
+    metadata: { finalizers, resourceVersion: metadata.resourceVersion },
+  });
 }
 
 /** Istio's kinds, where nobody has brought them; newer definitions of somebody else stay as they are. */
@@ -90,7 +139,13 @@ async function ensureDefinitions({ client, definitions, fieldManager }: BanzaiWo
   }
 }
 
-const authenticationKind = { group: "security.istio.io", versions: ["v1"], kind: "PeerAuthentication", plural: "peerauthentications", namespaced: true } as const;
+const authenticationKind = {
+  group: "security.istio.io",
+  versions: ["v1"],
+  kind: "PeerAuthentication",
+  plural: "peerauthentications",
+  namespaced: true,
+} as const;
 
 /** The mesh-wide policy of `meshPolicy.mtlsMode`; PERMISSIVE is what holds without one. */
 async function authenticationPolicy({ client, fieldManager }: BanzaiWorld, istio: BanzaiIstio): Promise<void> {
@@ -105,7 +160,12 @@ async function authenticationPolicy({ client, fieldManager }: BanzaiWorld, istio
   }
   // A policy of the user's wins.
   if (found !== undefined && !isOurs) return;
-  const policy: UntypedObject = { apiVersion: apiVersionOf(authenticationKind), kind: authenticationKind.kind, metadata: { name: "default", namespace, ownerReferences: [istioReference(istio)] }, spec: { mtls: { mode: mtlsMode === "DISABLED" ? "DISABLE" : mtlsMode } } };
+  const policy: UntypedObject = {
+    apiVersion: apiVersionOf(authenticationKind),
+    kind: authenticationKind.kind,
+    metadata: { name: "default", namespace, ownerReferences: [istioReference(istio)] },
+    spec: { mtls: { mode: mtlsMode === "DISABLED" ? "DISABLE" : mtlsMode } },
+  };
   await client.apply(authenticationKind, policy, { fieldManager, force: true });
 }
 
@@ -118,16 +178,25 @@ async function writeGateways(world: BanzaiWorld, istio: BanzaiIstio): Promise<vo
     const found = await client.get(banzaiMeshGatewayKind, object.metadata.name ?? "", namespace);
     const leadsTo = (found?.spec?.["istioControlPlane"] as { readonly name?: string } | undefined)?.name;
     if (found !== undefined && (createOnly || (leadsTo !== undefined && leadsTo !== name))) continue;
-    await client.apply(banzaiMeshGatewayKind, { ...object, metadata: { ...object.metadata, ownerReferences: [istioReference(istio)] } }, { fieldManager, force: true });
+    await client.apply(
+      banzaiMeshGatewayKind,
+      { ...object, metadata: { ...object.metadata, ownerReferences: [istioReference(istio)] } },
+      { fieldManager, force: true },
+    );
   }
   const names = new Set(wanted.map(({ object }) => object.metadata.name));
   for (const gateway of meshGatewayNames(istio)) {
     const found = names.has(gateway) ? undefined : world.gateways.get(`${namespace}/${gateway}`);
-    if (found?.metadata.ownerReferences?.some(({ uid }) => uid === istio.metadata.uid) === true) await client.delete(banzaiMeshGatewayKind, gateway, namespace);
+    if (found?.metadata.ownerReferences?.some(({ uid }) => uid === istio.metadata.uid) === true)
+      await client.delete(banzaiMeshGatewayKind, gateway, namespace);
   }
 }
 
-async function labelNamespaces({ client, namespaces, log }: BanzaiWorld, istio: BanzaiIstio, isGoing: boolean): Promise<void> {
+async function labelNamespaces(
+  { client, namespaces, log }: BanzaiWorld,
+  istio: BanzaiIstio,
+  isGoing: boolean,
+): Promise<void> {
   for (const { name, labels } of injectionLabelChanges(istio, namespaces.list(), isGoing)) {
     log.info("labels a namespace", { namespace: name, labels: JSON.stringify(labels) });
     await client.patchMerge(namespaceKind, name, undefined, { metadata: { labels } });
@@ -140,19 +209,44 @@ async function finalize(world: BanzaiWorld, istio: BanzaiIstio): Promise<void> {
   const { metadata } = istio;
   if (metadata.finalizers?.includes(finalizer) !== true) return;
   await labelNamespaces(world, istio, true);
-  const labelSelector = Object.entries(controlPlaneLabels(istio)).map(([name, value]) => `${name}=${value}`).join(",");
-  const clusterWide = installedKinds.toReversed().filter(({ namespaced, kind }) => !namespaced && kind !== "CustomResourceDefinition" && kind !== "Namespace");
-  for (const kind of [...clusterWide.filter(({ kind }) => webhookKinds.has(kind)), ...clusterWide.filter(({ kind }) => !webhookKinds.has(kind))]) {
-    for (const { metadata: found } of (await client.list(kind, { labelSelector })).items) await client.delete(kind, found.name ?? "");
+  const labelSelector = Object.entries(controlPlaneLabels(istio))
+    .map(([name, value]) => `${name}=${value}`)
+    .join(",");
+  const clusterWide = installedKinds
+    .toReversed()
+    .filter(({ namespaced, kind }) => !namespaced && kind !== "CustomResourceDefinition" && kind !== "Namespace");
+  for (const kind of [
+    ...clusterWide.filter(({ kind }) => webhookKinds.has(kind)),
+    ...clusterWide.filter(({ kind }) => !webhookKinds.has(kind)),
+  ]) {
+    for (const { metadata: found } of (await client.list(kind, { labelSelector })).items)
+      await client.delete(kind, found.name ?? "");
   }
   const finalizers = metadata.finalizers.filter((one) => one !== finalizer);
-  await client.patchMerge(banzaiIstioKind, metadata.name ?? "", metadata.namespace, { metadata: { finalizers, resourceVersion: metadata.resourceVersion } });
+  await client.patchMerge(banzaiIstioKind, metadata.name ?? "", metadata.namespace, {
+    metadata: { finalizers, resourceVersion: metadata.resourceVersion },
+  });
   log.info("removed a control plane", { istio: `${metadata.namespace ?? ""}/${metadata.name ?? ""}` });
 }
 
-async function setStatus({ client, istios }: BanzaiWorld, { metadata }: KubernetesObject, status: BanzaiStatus): Promise<void> {
+async function setStatus(
+  { client, istios }: BanzaiWorld,
+  { metadata }: KubernetesObject,
+  status: BanzaiStatus,
+): Promise<void> {
   const before = istios.get(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`)?.status;
-  if (before?.Status === status.Status && before?.ErrorMessage === status.ErrorMessage && JSON.stringify(before?.GatewayAddress) === JSON.stringify(status.GatewayAddress)) return;
-  const patch = { status: { Status: status.Status, ErrorMessage: status.ErrorMessage ?? null, GatewayAddress: status.GatewayAddress ?? null } };
+  if (
+    before?.Status === status.Status &&
+    before?.ErrorMessage === status.ErrorMessage &&
+    JSON.stringify(before?.GatewayAddress) === JSON.stringify(status.GatewayAddress)
+  )
+    return;
+  const patch = {
+    status: {
+      Status: status.Status,
+      ErrorMessage: status.ErrorMessage ?? null,
+      GatewayAddress: status.GatewayAddress ?? null,
+    },
+  };
   await client.patchMerge(banzaiIstioKind, metadata.name ?? "", metadata.namespace, patch, { subresource: "status" });
 }

@@ -26,13 +26,21 @@ export async function reconcileGateway(world: BanzaiWorld, key: string): Promise
   const raw = world.gateways.get(key);
   if (raw === undefined || raw.metadata.deletionTimestamp !== undefined) return;
   const { value: gateway, errors } = parseBanzaiMeshGateway(raw);
-  if (gateway === undefined) return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: formatIssues(errors) });
+  if (gateway === undefined)
+    return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: formatIssues(errors) });
   const related = relatedIstio(world, gateway);
   if (related === undefined) {
     const { name, namespace } = gateway.spec.istioControlPlane ?? { name: "(none)", namespace: "" };
-    return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: `could not get related Istio CR: ${gateway.spec.istioControlPlane === undefined ? "no Istio CRs were found" : `there is no Istio ${namespace}/${name}`}` });
+    return await setStatus(world, raw, {
+      Status: "ReconcileFailed",
+      ErrorMessage: `could not get related Istio CR: ${gateway.spec.istioControlPlane === undefined ? "no Istio CRs were found" : `there is no Istio ${namespace}/${name}`}`,
+    });
   }
-  if (!hasRelease(related)) return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: `spec.version of Istio ${related.metadata.namespace ?? ""}/${related.metadata.name ?? ""} names no release: its status says more` });
+  if (!hasRelease(related))
+    return await setStatus(world, raw, {
+      Status: "ReconcileFailed",
+      ErrorMessage: `spec.version of Istio ${related.metadata.namespace ?? ""}/${related.metadata.name ?? ""} names no release: its status says more`,
+    });
   if (!world.isOurs(related) || related.metadata.deletionTimestamp !== undefined) return;
   const { value: istio } = parseBanzaiIstio(related);
   // The control plane's own status says what is wrong with it.
@@ -40,7 +48,8 @@ export async function reconcileGateway(world: BanzaiWorld, key: string): Promise
   try {
     return await bringUp(world, gateway, istio);
   } catch (error) {
-    if (!isKubeCode(error, "conflict")) await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: messageOf(error) });
+    if (!isKubeCode(error, "conflict"))
+      await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: messageOf(error) });
     throw error;
   }
 }
@@ -49,7 +58,9 @@ export async function reconcileGateway(world: BanzaiWorld, key: string): Promise
 function relatedIstio({ istios }: BanzaiWorld, { spec }: BanzaiMeshGateway): IstioObject | undefined {
   const { istioControlPlane: named } = spec;
   if (named !== undefined) return istios.get(`${named.namespace}/${named.name}`);
-  return istios.list().toSorted((a, b) => (a.metadata.creationTimestamp ?? "").localeCompare(b.metadata.creationTimestamp ?? ""))[0];
+  return istios
+    .list()
+    .toSorted((a, b) => (a.metadata.creationTimestamp ?? "").localeCompare(b.metadata.creationTimestamp ?? ""))[0];
 }
 
 async function bringUp(world: BanzaiWorld, gateway: BanzaiMeshGateway, istio: BanzaiIstio): Promise<number | void> {
@@ -57,7 +68,14 @@ async function bringUp(world: BanzaiWorld, gateway: BanzaiMeshGateway, istio: Ba
   const { metadata } = gateway;
   await moveOwnership(world, gateway, istio);
   if (gateway.status?.Status !== "Available") await setStatus(world, gateway, { Status: "Reconciling" });
-  const owner: OwnerReference = { apiVersion: apiVersionOf(banzaiMeshGatewayKind), kind: banzaiMeshGatewayKind.kind, name: metadata.name ?? "", uid: metadata.uid ?? "", controller: true, blockOwnerDeletion: true };
+  const owner: OwnerReference = {
+    apiVersion: apiVersionOf(banzaiMeshGatewayKind),
+    kind: banzaiMeshGatewayKind.kind,
+    name: metadata.name ?? "",
+    uid: metadata.uid ?? "",
+    controller: true,
+    blockOwnerDeletion: true,
+  };
   const objects = renderBanzaiGateway(gateway, istio).map((object) => ownedBy(object, owner, metadata.namespace));
   for (const object of objects) {
     if (object.kind === "Deployment") await letGoOfOther(world, object);
@@ -68,25 +86,41 @@ async function bringUp(world: BanzaiWorld, gateway: BanzaiMeshGateway, istio: Ba
   await removeLetGo(world, gateway, deployment);
   const addresses = await serviceAddresses(world, gateway);
   if (addresses === undefined) {
-    await setStatus(world, gateway, { Status: "ReconcileFailed", ErrorMessage: "gateway address is pending: the Service has no address of a load balancer yet" });
+    await setStatus(world, gateway, {
+      Status: "ReconcileFailed",
+      ErrorMessage: "gateway address is pending: the Service has no address of a load balancer yet",
+    });
     return retryMs;
   }
-  await setStatus(world, gateway, { Status: "Available", ...(addresses.length === 0 ? {} : { GatewayAddress: addresses }) });
+  await setStatus(world, gateway, {
+    Status: "Available",
+    ...(addresses.length === 0 ? {} : { GatewayAddress: addresses }),
+  });
 }
 
 /**
  * A gateway that has moved belongs to the control plane it moved to: with its first owner it would be deleted. One that
  * nobody owns was made by a user, and stays the user's.
  */
-async function moveOwnership({ client, log }: BanzaiWorld, { metadata }: BanzaiMeshGateway, istio: BanzaiIstio): Promise<void> {
+async function moveOwnership(
+  { client, log }: BanzaiWorld,
+  { metadata }: BanzaiMeshGateway,
+  istio: BanzaiIstio,
+): Promise<void> {
   const owner = controllerOf({ metadata });
   if (owner === undefined || owner.kind !== banzaiIstioKind.kind || owner.uid === istio.metadata.uid) return;
   const others = (metadata.ownerReferences ?? []).filter(({ uid }) => uid !== owner.uid);
   const isNear = istio.metadata.namespace === metadata.namespace;
   const reference: OwnerReference = { ...owner, name: istio.metadata.name ?? "", uid: istio.metadata.uid ?? "" };
-  const patch = { metadata: { ownerReferences: isNear ? [...others, reference] : others, resourceVersion: metadata.resourceVersion } };
+  const patch = {
+    metadata: { ownerReferences: isNear ? [...others, reference] : others, resourceVersion: metadata.resourceVersion },
+  };
   await client.patchMerge(banzaiMeshGatewayKind, metadata.name ?? "", metadata.namespace, patch);
-  log.info("took a gateway over", { gateway: `${metadata.namespace ?? ""}/${metadata.name ?? ""}`, from: owner.name, to: istio.metadata.name ?? "" });
+  log.info("took a gateway over", {
+    gateway: `${metadata.namespace ?? ""}/${metadata.name ?? ""}`,
+    from: owner.name,
+    to: istio.metadata.name ?? "",
+  });
 }
 
 /** A Deployment's selector cannot change: the one of the revision before is deleted, and its pods stay and serve. */
@@ -95,14 +129,25 @@ async function letGoOfOther({ client, clock, owned, log }: BanzaiWorld, wanted: 
   const found = await client.get(deploymentKind, name, namespace);
   if (found === undefined) return;
   const selector = (wanted["spec"] as { selector: { matchLabels: Record<string, string> } }).selector.matchLabels;
-  const isSame = found.metadata.deletionTimestamp === undefined && sortedText(found.spec?.selector.matchLabels ?? {}) === sortedText(selector);
+  const isSame =
+    found.metadata.deletionTimestamp === undefined &&
+    sortedText(found.spec?.selector.matchLabels ?? {}) === sortedText(selector);
   if (isSame) return;
-  log.info("a gateway moves: its pods serve until those of the other control plane do", { deployment: `${namespace ?? ""}/${name}` });
+  log.info("a gateway moves: its pods serve until those of the other control plane do", {
+    deployment: `${namespace ?? ""}/${name}`,
+  });
   owned.forget(wanted);
-  await client.delete(deploymentKind, name, namespace, { propagationPolicy: "Orphan", preconditions: { uid: found.metadata.uid ?? "" } });
+  await client.delete(deploymentKind, name, namespace, {
+    propagationPolicy: "Orphan",
+    preconditions: { uid: found.metadata.uid ?? "" },
+  });
   const deadline = clock.steadyMs() + goneTimeoutMs;
   while ((await client.get(deploymentKind, name, namespace))?.metadata.uid === found.metadata.uid) {
-    if (clock.steadyMs() > deadline) throw transientError("deployment-stays", `Deployment ${namespace ?? ""}/${name} has been deleted, and is still there after ${goneTimeoutMs / 1000} s`);
+    if (clock.steadyMs() > deadline)
+      throw transientError(
+        "deployment-stays",
+        `Deployment ${namespace ?? ""}/${name} has been deleted, and is still there after ${goneTimeoutMs / 1000} s`,
+      );
     await clock.sleep(pollMs);
   }
 }
@@ -112,10 +157,16 @@ function sortedText(labels: Readonly<Record<string, string>>): string {
 }
 
 /** Pods of the control plane before, whose Deployment was let go, now that others serve. */
-async function removeLetGo({ client, log }: BanzaiWorld, gateway: BanzaiMeshGateway, deployment: UntypedObject | undefined): Promise<void> {
+async function removeLetGo(
+  { client, log }: BanzaiWorld,
+  gateway: BanzaiMeshGateway,
+  deployment: UntypedObject | undefined,
+): Promise<void> {
   const { namespace = "" } = gateway.metadata;
   const current = deployment?.metadata.labels?.["istio.io/rev"];
-  const labelSelector = Object.entries(gatewaySelector(gateway)).map(([name, value]) => `${name}=${value}`).join(",");
+  const labelSelector = Object.entries(gatewaySelector(gateway))
+    .map(([name, value]) => `${name}=${value}`)
+    .join(",");
   for (const set of (await client.list(replicaSetKind, { namespace, labelSelector })).items) {
     if (controllerOf(set) !== undefined || set.metadata.labels?.["istio.io/rev"] === current) continue;
     log.info("removes the pods of the control plane before", { replicaSet: `${namespace}/${set.metadata.name ?? ""}` });
@@ -124,17 +175,38 @@ async function removeLetGo({ client, log }: BanzaiWorld, gateway: BanzaiMeshGate
 }
 
 /** Undefined while a load balancer is waited for. */
-async function serviceAddresses({ client }: BanzaiWorld, { metadata }: BanzaiMeshGateway): Promise<string[] | undefined> {
+async function serviceAddresses(
+  { client }: BanzaiWorld,
+  { metadata }: BanzaiMeshGateway,
+): Promise<string[] | undefined> {
   const service = await client.get(serviceKind, metadata.name ?? "", metadata.namespace);
-  if (service?.spec?.type !== "LoadBalancer") return service?.spec?.clusterIP === undefined ? [] : [service.spec.clusterIP];
+  if (service?.spec?.type !== "LoadBalancer")
+    return service?.spec?.clusterIP === undefined ? [] : [service.spec.clusterIP];
   const ingress = service.status?.loadBalancer?.ingress ?? [];
   const addresses = ingress.map(({ ip, hostname }) => ip ?? hostname ?? "").filter((address) => address !== "");
   return addresses.length === 0 ? undefined : addresses;
 }
 
-async function setStatus({ client, gateways }: BanzaiWorld, { metadata }: MeshGatewayObject | BanzaiMeshGateway, status: BanzaiStatus): Promise<void> {
+async function setStatus(
+  { client, gateways }: BanzaiWorld,
+  { metadata }: MeshGatewayObject | BanzaiMeshGateway,
+  status: BanzaiStatus,
+): Promise<void> {
   const before = gateways.get(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`)?.status;
-  if (before?.Status === status.Status && before?.ErrorMessage === status.ErrorMessage && JSON.stringify(before?.GatewayAddress) === JSON.stringify(status.GatewayAddress)) return;
-  const patch = { status: { Status: status.Status, ErrorMessage: status.ErrorMessage ?? null, GatewayAddress: status.GatewayAddress ?? null } };
-  await client.patchMerge(banzaiMeshGatewayKind, metadata.name ?? "", metadata.namespace, patch, { subresource: "status" });
+  if (
+    before?.Status === status.Status &&
+    before?.ErrorMessage === status.ErrorMessage &&
+    JSON.stringify(before?.GatewayAddress) === JSON.stringify(status.GatewayAddress)
+  )
+    return;
+  const patch = {
+    status: {
+      Status: status.Status,
+      ErrorMessage: status.ErrorMessage ?? null,
+      GatewayAddress: status.GatewayAddress ?? null,
+    },
+  };
+  await client.patchMerge(banzaiMeshGatewayKind, metadata.name ?? "", metadata.namespace, patch, {
+    subresource: "status",
+  });
 }

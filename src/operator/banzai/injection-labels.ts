@@ -15,7 +15,11 @@ export interface NamespaceChange {
  * What the labels of namespaces must become. A control plane without a revision labels the namespaces that it lists and takes
  * the labels away from those that it lists no more; a namespace that names a revision has been moved, and is left alone.
  */
-export function injectionLabelChanges(istio: BanzaiIstio, namespaces: readonly KubernetesObject[], isGoing = false): NamespaceChange[] {
+export function injectionLabelChanges(
+  istio: BanzaiIstio,
+  namespaces: readonly KubernetesObject[],
+  isGoing = false,
+): NamespaceChange[] {
   const wanted = new Set(istio.spec.global && !isGoing ? istio.spec.autoInjectionNamespaces : []);
   const own = revisionLabelOf({ name: istio.metadata.name ?? "", namespace: istio.metadata.namespace ?? "" });
   const changes: NamespaceChange[] = [];
@@ -25,14 +29,16 @@ export function injectionLabelChanges(istio: BanzaiIstio, namespaces: readonly K
     const revision = labels[revisionLabel];
     if (revision === undefined && istio.spec.global) changes.push(...labelled(name, labels, wanted.has(name)));
     // It would win over the revision that the namespace asks for.
-    else if (revision === own && labels[injectionLabel] !== undefined && minorOf(istio.spec.version) !== "1.6") changes.push({ name, labels: { [injectionLabel]: null } });
+    else if (revision === own && labels[injectionLabel] !== undefined && minorOf(istio.spec.version) !== "1.6")
+      changes.push({ name, labels: { [injectionLabel]: null } });
   }
   return changes;
 }
 
 function labelled(name: string, labels: Readonly<Record<string, string>>, isWanted: boolean): NamespaceChange[] {
   const isManaged = labels[managedLabel] === "enabled";
-  if (isWanted && !(isManaged && labels[injectionLabel] === "enabled")) return [{ name, labels: { [injectionLabel]: "enabled", [managedLabel]: "enabled" } }];
+  if (isWanted && !(isManaged && labels[injectionLabel] === "enabled"))
+    return [{ name, labels: { [injectionLabel]: "enabled", [managedLabel]: "enabled" } }];
   if (!isWanted && isManaged) return [{ name, labels: { [injectionLabel]: null, [managedLabel]: null } }];
   return [];
 }

@@ -16,7 +16,10 @@ const answer: BanzaiStatus = {
 };
 
 /** Answers every RemoteIstio in its status: without a word its author would wait for ever. Blocks until aborted. */
-export async function answerRemoteIstios({ client, clock, log }: RemoteIstiosOptions, signal: AbortSignal): Promise<void> {
+export async function answerRemoteIstios(
+  { client, clock, log }: RemoteIstiosOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const remotes = createInformer(client, banzaiRemoteIstioKind, { clock, log });
   remotes.subscribe(({ type, object }) => {
     const { metadata, status } = object;
@@ -24,8 +27,16 @@ export async function answerRemoteIstios({ client, clock, log }: RemoteIstiosOpt
     const remote = `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
     log.warn("RemoteIstio is not supported", { remote });
     client
-      .patchMerge(banzaiRemoteIstioKind, metadata.name ?? "", metadata.namespace, { status: answer }, { subresource: "status" })
-      .catch((error: unknown) => log.warn("the status of a RemoteIstio could not be written", { remote, error: messageOf(error) }));
+      .patchMerge(
+        banzaiRemoteIstioKind,
+        metadata.name ?? "",
+        metadata.namespace,
+        { status: answer },
+        { subresource: "status" },
+      )
+      .catch((error: unknown) =>
+        log.warn("the status of a RemoteIstio could not be written", { remote, error: messageOf(error) }),
+      );
   });
   await remotes.run(signal);
 }

@@ -18,7 +18,10 @@ export interface SecondOperatorOptions {
  * Says in the log, and in an Event at each Istio object of the release, that this operator is the second of its release and
  * does nothing. Replicas of one operator are no mistake, and are logged only. Blocks until aborted.
  */
-export async function tellOfSecondOperator({ client, minor, identity, holder, clock, log }: SecondOperatorOptions, signal: AbortSignal): Promise<void> {
+export async function tellOfSecondOperator(
+  { client, minor, identity, holder, clock, log }: SecondOperatorOptions,
+  signal: AbortSignal,
+): Promise<void> {
   if (setOf(identity) === setOf(holder)) {
     log.info(`${holder} is the replica that works: this one takes over when it ends`, { minor });
     return;

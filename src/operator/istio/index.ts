@@ -1,1 +1,6 @@
-export { IstioOperatorController, type IstioOperatorControllerOptions, type IstioOperatorObject, type IstioOperatorStatus } from "./istio-operator-controller.ts";
+export {
+  IstioOperatorController,
+  type IstioOperatorControllerOptions,
+  type IstioOperatorObject,
+  type IstioOperatorStatus,
+} from "./istio-operator-controller.ts";

@@ -6,7 +6,13 @@ import { LeaderElection } from "../../kube/index.ts";
 import { MemoryCluster } from "../testing/memory-cluster.ts";
 import { IstioOperatorController, type IstioOperatorStatus } from "./istio-operator-controller.ts";
 
-const definitions = [{ apiVersion: "apiextensions.k8s.io/v1", kind: "CustomResourceDefinition", metadata: { name: "virtualservices.networking.istio.io" } }];
+const definitions = [
+  {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: "virtualservices.networking.istio.io" },
+  },
+];
 const namespace = "istio-system";
 /** Waits take a turn of the loop; retries and leases, whose time is long, a hundredth of it. */
 const clock: Clock = { ...systemClock, sleep: async (ms, signal) => await systemClock.sleep(ms / 100, signal) };
@@ -16,7 +22,10 @@ interface OperatorFlags {
   readonly readyTimeoutMs?: number;
 }
 
-function controllerOf(cluster: MemoryCluster, { revision = "", readyTimeoutMs = 60_000 }: OperatorFlags = {}): IstioOperatorController {
+function controllerOf(
+  cluster: MemoryCluster,
+  { revision = "", readyTimeoutMs = 60_000 }: OperatorFlags = {},
+): IstioOperatorController {
   return new IstioOperatorController({
     client: cluster,
     watchedNamespaces: [],
@@ -31,7 +40,11 @@ function controllerOf(cluster: MemoryCluster, { revision = "", readyTimeoutMs = 
 }
 
 /** Runs the body while an operator works; ends the operator also when the body fails. */
-async function whileOperated(cluster: MemoryCluster, body: () => Promise<void>, flags: OperatorFlags = {}): Promise<void> {
+async function whileOperated(
+  cluster: MemoryCluster,
+  body: () => Promise<void>,
+  flags: OperatorFlags = {},
+): Promise<void> {
   const ended = new AbortController();
   const running = controllerOf(cluster, flags).run(ended.signal);
   try {
@@ -43,7 +56,10 @@ async function whileOperated(cluster: MemoryCluster, body: () => Promise<void>, 
 }
 
 function ask(cluster: MemoryCluster, name: string, spec: object, metadata: object = {}): void {
-  cluster.put("IstioOperator", { metadata: { ...cluster.find("IstioOperator", name, namespace)?.metadata, name, namespace, ...metadata }, spec } as KubernetesObject);
+  cluster.put("IstioOperator", {
+    metadata: { ...cluster.find("IstioOperator", name, namespace)?.metadata, name, namespace, ...metadata },
+    spec,
+  } as KubernetesObject);
 }
 
 function statusOf(cluster: MemoryCluster, name: string): IstioOperatorStatus | undefined {
@@ -51,7 +67,12 @@ function statusOf(cluster: MemoryCluster, name: string): IstioOperatorStatus | u
 }
 
 function healthOf(cluster: MemoryCluster, name: string): Record<string, string> {
-  return Object.fromEntries(Object.entries(statusOf(cluster, name)?.componentStatus ?? {}).map(([component, { status }]) => [component, status]));
+  return Object.fromEntries(
+    Object.entries(statusOf(cluster, name)?.componentStatus ?? {}).map(([component, { status }]) => [
+      component,
+      status,
+    ]),
+  );
 }
 
 async function eventually(what: string, holds: () => boolean): Promise<void> {
@@ -62,7 +83,8 @@ async function eventually(what: string, holds: () => boolean): Promise<void> {
   }
 }
 
-const isHealthy = (cluster: MemoryCluster, name: string) => (): boolean => statusOf(cluster, name)?.status === "HEALTHY";
+const isHealthy = (cluster: MemoryCluster, name: string) => (): boolean =>
+  statusOf(cluster, name)?.status === "HEALTHY";
 
 test("an object is installed, its components are healthy, and a change of it is carried out, with what it leaves removed", async () => {
   const cluster = new MemoryCluster();
@@ -70,10 +92,20 @@ test("an object is installed, its components are healthy, and a change of it is 
   await whileOperated(cluster, async () => {
     await eventually("installed", isHealthy(cluster, "mesh"));
     assert.deepEqual(healthOf(cluster, "mesh"), { Base: "HEALTHY", Pilot: "HEALTHY", IngressGateways: "HEALTHY" });
-    assert.deepEqual(cluster.find("IstioOperator", "mesh", namespace)?.metadata.finalizers, ["istio-finalizer.install.istio.io"]);
-    assert.equal(cluster.find("Deployment", "istiod", namespace)?.metadata.labels?.["install.operator.istio.io/owning-resource"], "mesh");
+    assert.deepEqual(cluster.find("IstioOperator", "mesh", namespace)?.metadata.finalizers, [
+      "istio-finalizer.install.istio.io",
+    ]);
+    assert.equal(
+      cluster.find("Deployment", "istiod", namespace)?.metadata.labels?.["install.operator.istio.io/owning-resource"],
+      "mesh",
+    );
     ask(cluster, "mesh", { profile: "minimal", components: { cni: { enabled: true } } });
-    await eventually("changed", () => cluster.find("DaemonSet", "istio-cni-node", namespace) !== undefined && cluster.find("Deployment", "istio-ingressgateway", namespace) === undefined);
+    await eventually(
+      "changed",
+      () =>
+        cluster.find("DaemonSet", "istio-cni-node", namespace) !== undefined &&
+        cluster.find("Deployment", "istio-ingressgateway", namespace) === undefined,
+    );
     await eventually("healthy again", isHealthy(cluster, "mesh"));
     assert.deepEqual(healthOf(cluster, "mesh"), { Base: "HEALTHY", Pilot: "HEALTHY", Cni: "HEALTHY" });
     assert.ok(cluster.find("Deployment", "istiod", namespace));
@@ -85,7 +117,11 @@ test("what somebody deletes comes back, and the object stays healthy meanwhile",
   ask(cluster, "mesh", { profile: "minimal" });
   await whileOperated(cluster, async () => {
     await eventually("installed", isHealthy(cluster, "mesh"));
-    await cluster.delete({ group: "", versions: ["v1"], kind: "Service", plural: "services", namespaced: true }, "istiod", namespace);
+    await cluster.delete(
+      { group: "", versions: ["v1"], kind: "Service", plural: "services", namespaced: true },
+      "istiod",
+      namespace,
+    );
     assert.equal(cluster.find("Service", "istiod", namespace), undefined);
     await eventually("repaired", () => cluster.find("Service", "istiod", namespace) !== undefined);
     assert.equal(statusOf(cluster, "mesh")?.status, "HEALTHY");
@@ -115,7 +151,8 @@ test("a bad spec is said in the status, nothing is written, and a good one is ta
     await eventually("refused", () => statusOf(cluster, "mesh") !== undefined);
     assert.deepEqual(statusOf(cluster, "mesh"), {
       status: "ERROR",
-      message: 'spec.profile: there is no profile "ambiant"; did you mean "ambient"?; known are ambient, default, demo, empty, minimal, preview, remote, stable',
+      message:
+        'spec.profile: there is no profile "ambiant"; did you mean "ambient"?; known are ambient, default, demo, empty, minimal, preview, remote, stable',
       componentStatus: {},
     });
     assert.deepEqual(cluster.names("Deployment"), []);
@@ -127,13 +164,21 @@ test("a bad spec is said in the status, nothing is written, and a good one is ta
 
 test("an operator of one revision leaves the others alone, and one without leaves those that have an operator", async () => {
   const cluster = new MemoryCluster();
-  cluster.put("Deployment", { metadata: { name: "istio-operator-canary", namespace: "istio-operator", labels: { "operator.istio.io/managed-by": "serin" } } });
+  cluster.put("Deployment", {
+    metadata: {
+      name: "istio-operator-canary",
+      namespace: "istio-operator",
+      labels: { "operator.istio.io/managed-by": "serin" },
+    },
+  });
   ask(cluster, "stable", { profile: "minimal" });
   ask(cluster, "canary", { profile: "minimal", revision: "canary" });
   await whileOperated(cluster, async () => await eventually("installed", isHealthy(cluster, "stable")));
   assert.equal(statusOf(cluster, "canary"), undefined);
   const before = cluster.find("Deployment", "istiod", namespace)?.metadata.resourceVersion;
-  await whileOperated(cluster, async () => await eventually("installed", isHealthy(cluster, "canary")), { revision: "canary" });
+  await whileOperated(cluster, async () => await eventually("installed", isHealthy(cluster, "canary")), {
+    revision: "canary",
+  });
   assert.equal(cluster.find("Deployment", "istiod", namespace)?.metadata.resourceVersion, before);
 });
 
@@ -143,10 +188,16 @@ test("of two objects of one revision the older has it; the other says so, and fo
   ask(cluster, "second", { profile: "default" }, { creationTimestamp: "2026-01-02T00:00:00Z" });
   await whileOperated(cluster, async () => {
     await eventually("both answered", () => isHealthy(cluster, "first")() && statusOf(cluster, "second") !== undefined);
-    assert.equal(statusOf(cluster, "second")?.message, 'IstioOperator istio-system/first installs revision "default" already: set another spec.revision here, or delete one of the two');
+    assert.equal(
+      statusOf(cluster, "second")?.message,
+      'IstioOperator istio-system/first installs revision "default" already: set another spec.revision here, or delete one of the two',
+    );
     assert.equal(cluster.find("Deployment", "istio-ingressgateway", namespace), undefined);
     ask(cluster, "first", { profile: "minimal" }, { deletionTimestamp: "2026-01-03T00:00:00Z" });
-    await eventually("the second follows", () => isHealthy(cluster, "second")() && cluster.find("IstioOperator", "first", namespace) === undefined);
+    await eventually(
+      "the second follows",
+      () => isHealthy(cluster, "second")() && cluster.find("IstioOperator", "first", namespace) === undefined,
+    );
     assert.ok(cluster.find("Deployment", "istiod", namespace));
   });
 });
@@ -161,7 +212,10 @@ test("components that are ready say so while one is waited for; one that does no
       await eventually("the pilot is there", () => healthOf(cluster, "mesh")["Pilot"] === "HEALTHY");
       await eventually("the wait is over", () => statusOf(cluster, "mesh")?.status === "ERROR");
       assert.deepEqual(healthOf(cluster, "mesh"), { Base: "HEALTHY", Pilot: "HEALTHY", IngressGateways: "ERROR" });
-      assert.equal(statusOf(cluster, "mesh")?.componentStatus["IngressGateways"]?.error, "Deployment istio-system/istio-ingressgateway was not ready after 0.2 s: its controller has not seen it yet");
+      assert.equal(
+        statusOf(cluster, "mesh")?.componentStatus["IngressGateways"]?.error,
+        "Deployment istio-system/istio-ingressgateway was not ready after 0.2 s: its controller has not seen it yet",
+      );
       cluster.release("Deployment", namespace, "istio-ingressgateway");
       await eventually("it goes on by itself", isHealthy(cluster, "mesh"));
     },
@@ -174,13 +228,23 @@ test("a change, or the end, of an object is not kept waiting by what is waited f
   cluster.held.add("Deployment/istio-system/istiod");
   ask(cluster, "mesh", { profile: "minimal", tag: "nonsense" });
   await whileOperated(cluster, async () => {
-    await eventually("it waits", () => cluster.find("Deployment", "istiod", namespace) !== undefined && statusOf(cluster, "mesh")?.status === "RECONCILING");
+    await eventually(
+      "it waits",
+      () =>
+        cluster.find("Deployment", "istiod", namespace) !== undefined &&
+        statusOf(cluster, "mesh")?.status === "RECONCILING",
+    );
     cluster.held.clear();
     ask(cluster, "mesh", { profile: "minimal", tag: "1.31.0" });
     await eventually("installed", isHealthy(cluster, "mesh"));
     cluster.held.add("Deployment/istio-system/istio-ingressgateway");
     ask(cluster, "mesh", { profile: "default" });
-    await eventually("it waits again", () => statusOf(cluster, "mesh")?.status === "RECONCILING" && cluster.find("Deployment", "istio-ingressgateway", namespace) !== undefined);
+    await eventually(
+      "it waits again",
+      () =>
+        statusOf(cluster, "mesh")?.status === "RECONCILING" &&
+        cluster.find("Deployment", "istio-ingressgateway", namespace) !== undefined,
+    );
     ask(cluster, "mesh", { profile: "default" }, { deletionTimestamp: "2026-01-01T00:00:00Z" });
     await eventually("gone", () => cluster.find("IstioOperator", "mesh", namespace) === undefined);
     assert.deepEqual(cluster.names("MutatingWebhookConfiguration"), []);
@@ -193,8 +257,20 @@ test("of two replicas one works; when it ends the other goes on, and changes not
   const replica = (identity: string) => {
     const ended = new AbortController();
     const following = Promise.withResolvers<string>();
-    const election = new LeaderElection({ client: cluster, namespace, name: "istio-operator-lock", identity, onFollow: following.resolve, clock, log: silentLogger });
-    return { ended, following: following.promise, running: election.run(ended.signal, async (leading) => await controllerOf(cluster).run(leading)) };
+    const election = new LeaderElection({
+      client: cluster,
+      namespace,
+      name: "istio-operator-lock",
+      identity,
+      onFollow: following.resolve,
+      clock,
+      log: silentLogger,
+    });
+    return {
+      ended,
+      following: following.promise,
+      running: election.run(ended.signal, async (leading) => await controllerOf(cluster).run(leading)),
+    };
   };
   const first = replica("operator-a");
   await eventually("installed", isHealthy(cluster, "mesh"));
@@ -205,7 +281,10 @@ test("of two replicas one works; when it ends the other goes on, and changes not
   first.ended.abort();
   await first.running;
   ask(cluster, "mesh", { profile: "minimal", components: { cni: { enabled: true } } });
-  await eventually("the second works", () => cluster.find("DaemonSet", "istio-cni-node", namespace) !== undefined && isHealthy(cluster, "mesh")());
+  await eventually(
+    "the second works",
+    () => cluster.find("DaemonSet", "istio-cni-node", namespace) !== undefined && isHealthy(cluster, "mesh")(),
+  );
   assert.equal(deployment()?.metadata.generation, generation);
   second.ended.abort();
   await second.running;

@@ -1,8 +1,24 @@
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
-import { defineKind, formatIssues, keyOf, type KubernetesObject, type Parsed, type UntypedObject } from "../../api/index.ts";
+import {
+  defineKind,
+  formatIssues,
+  keyOf,
+  type KubernetesObject,
+  type Parsed,
+  type UntypedObject,
+} from "../../api/index.ts";
 import { parseIstioOperator } from "../../api/istio/index.ts";
 import { deploymentKind } from "../../api/kubernetes/index.ts";
-import { operatorName, renderDefaultRevision, renderInstall, resolveSettings, type CustomResources, type InstallDefaults, type InstallSettings, type RenderedComponent } from "../../install/index.ts";
+import {
+  operatorName,
+  renderDefaultRevision,
+  renderInstall,
+  resolveSettings,
+  type CustomResources,
+  type InstallDefaults,
+  type InstallSettings,
+  type RenderedComponent,
+} from "../../install/index.ts";
 import { createInformer, Reconciler, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { applyComponents } from "../installer.ts";
 import { OwnedObjects } from "../owned-objects.ts";
@@ -14,7 +30,9 @@ type Health = "HEALTHY" | "RECONCILING" | "ERROR" | "NONE";
 export interface IstioOperatorStatus {
   readonly status: Health;
   readonly message?: string;
-  readonly componentStatus: Readonly<Record<string, { readonly status: Health; readonly error?: string; readonly version?: string }>>;
+  readonly componentStatus: Readonly<
+    Record<string, { readonly status: Health; readonly error?: string; readonly version?: string }>
+  >;
 }
 
 export type IstioOperatorObject = KubernetesObject & { spec?: Tree; status?: IstioOperatorStatus };
@@ -46,7 +64,17 @@ const finalizer = "istio-finalizer.install.istio.io";
 const upgradeGatewaysAnnotation = "install.serin.dev/upgrade-gateways";
 const ownerLabel = "install.operator.istio.io/owning-resource";
 const ownerNamespaceLabel = "install.operator.istio.io/owning-resource-namespace";
-const watchedKinds = ["ServiceAccount", "ConfigMap", "Service", "Deployment", "DaemonSet", "HorizontalPodAutoscaler", "PodDisruptionBudget", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
+const watchedKinds = [
+  "ServiceAccount",
+  "ConfigMap",
+  "Service",
+  "Deployment",
+  "DaemonSet",
+  "HorizontalPodAutoscaler",
+  "PodDisruptionBudget",
+  "MutatingWebhookConfiguration",
+  "ValidatingWebhookConfiguration",
+];
 const retryMaxMs = 30_000;
 
 /** Keeps the cluster as its IstioOperator objects say: installs, repairs what somebody changes, and removes what they leave. */
@@ -66,20 +94,55 @@ export class IstioOperatorController {
     this.#options = options;
     const { client, queues, clock, log } = options;
     this.#objects = createInformer(client, istioOperatorKind, { clock, log });
-    this.#owned = new OwnedObjects({ client, labelSelector: ownerNamespaceLabel, kinds: watchedKinds, fieldManager: "istio-operator", clock, log, onChange: (object, type) => this.#ownedChanged(object, type) });
+    this.#owned = new OwnedObjects({
+      client,
+      labelSelector: ownerNamespaceLabel,
+      kinds: watchedKinds,
+      fieldManager: "istio-operator",
+      clock,
+      log,
+      onChange: (object, type) => this.#ownedChanged(object, type),
+    });
     // One at a time: installations of one cluster share objects, and wait for each other anyway.
-    this.#reconciler = new Reconciler({ name: "istio-operator", concurrency: 1, queues, clock, log, maxAttempts: Infinity, retryMaxMs, after: [this.#objects.synced], reconcile: async (key, signal) => await this.#reconcile(key, signal) });
+    this.#reconciler = new Reconciler({
+      name: "istio-operator",
+      concurrency: 1,
+      queues,
+      clock,
+      log,
+      maxAttempts: Infinity,
+      retryMaxMs,
+      after: [this.#objects.synced],
+      reconcile: async (key, signal) => await this.#reconcile(key, signal),
+    });
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    this.#objects.subscribe(({ key, type, object, previous }: { key: string; type: string; object: IstioOperatorObject; previous?: IstioOperatorObject | undefined }) => {
-      const isOwnStatus = type === "set" && previous !== undefined && previous.metadata.generation === object.metadata.generation && previous.metadata.deletionTimestamp === object.metadata.deletionTimestamp;
-      if (isOwnStatus || !this.#isWatched(object)) return;
-      this.#reconciler.add(key);
-      if (this.#current?.key === key) this.#current.changed.abort();
-      // What stood in another's way may be gone.
-      for (const other of this.#objects.list()) if (other.status?.status === "ERROR" && this.#isWatched(other)) this.#reconciler.add(keyOf(other));
-    });
+    this.#objects.subscribe(
+      ({
+        key,
+        type,
+        object,
+        previous,
+      }: {
+        key: string;
+        type: string;
+        object: IstioOperatorObject;
+        previous?: IstioOperatorObject | undefined;
+      }) => {
+        const isOwnStatus =
+          type === "set" &&
+          previous !== undefined &&
+          previous.metadata.generation === object.metadata.generation &&
+          previous.metadata.deletionTimestamp === object.metadata.deletionTimestamp;
+        if (isOwnStatus || !this.#isWatched(object)) return;
+        this.#reconciler.add(key);
+        if (this.#current?.key === key) this.#current.changed.abort();
+        // What stood in another's way may be gone.
+        for (const other of this.#objects.list())
+          if (other.status?.status === "ERROR" && this.#isWatched(other)) this.#reconciler.add(keyOf(other));
+      },
+    );
     await Promise.all([this.#objects.run(signal), this.#owned.run(signal), this.#reconciler.run(signal)]);
   }
 
@@ -106,23 +169,34 @@ export class IstioOperatorController {
     if (await this.#isOthers(raw)) return;
     const rendered = await this.#render(raw);
     if (raw.metadata.deletionTimestamp !== undefined) return await this.#finalize(raw, rendered.settings);
-    if (rendered.settings === undefined) return await this.#setStatus(raw, { status: "ERROR", message: rendered.error, componentStatus: {} });
+    if (rendered.settings === undefined)
+      return await this.#setStatus(raw, { status: "ERROR", message: rendered.error, componentStatus: {} });
     const rival = this.#rivalOf(raw, rendered.settings);
-    if (rival !== undefined) return await this.#setStatus(raw, { status: "ERROR", message: rival, componentStatus: {} });
+    if (rival !== undefined)
+      return await this.#setStatus(raw, { status: "ERROR", message: rival, componentStatus: {} });
     await this.#addFinalizer(raw);
     await this.#install(raw, key, rendered, signal);
   }
 
-  async #install(raw: IstioOperatorObject, key: string, { settings, components }: Installation, signal: AbortSignal): Promise<void> {
+  async #install(
+    raw: IstioOperatorObject,
+    key: string,
+    { settings, components }: Installation,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { client, log } = this.#options;
     const ready = new Set<string>();
     const notes: string[] = [];
     let written = Promise.resolve();
-    const owned = components.map((component) => ({ ...component, objects: component.objects.map((object) => ownedBy(object, raw)) }));
+    const owned = components.map((component) => ({
+      ...component,
+      objects: component.objects.map((object) => ownedBy(object, raw)),
+    }));
     const changed = new AbortController();
     this.#current = { key, changed };
     // Looking whether all is as it was is no change that anybody should see.
-    if (raw.status?.status !== "HEALTHY" || this.#installed.get(key) !== raw.metadata.generation) await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, []));
+    if (raw.status?.status !== "HEALTHY" || this.#installed.get(key) !== raw.metadata.generation)
+      await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, []));
     const defaultRevision = renderDefaultRevision(settings);
     try {
       await applyComponents({
@@ -137,7 +211,11 @@ export class IstioOperatorController {
           ready.add(name);
           if (this.#installed.get(key) === raw.metadata.generation) return;
           const status = statusOf(components, ready, settings.tag, undefined, notes);
-          written = written.then(async () => await this.#setStatus(raw, status)).catch((error: unknown) => log.warn("a status could not be written", { istioOperator: key, error: messageOf(error) }));
+          written = written
+            .then(async () => await this.#setStatus(raw, status))
+            .catch((error: unknown) =>
+              log.warn("a status could not be written", { istioOperator: key, error: messageOf(error) }),
+            );
         },
         onNote: (note) => {
           notes.push(note);
@@ -168,21 +246,34 @@ export class IstioOperatorController {
     if (wanted === revision) return false;
     const istioOperator = `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
     if (revision !== "") {
-      log.info("skips an IstioOperator of another revision", { istioOperator, revision: wanted === "" ? "default" : wanted, own: revision });
+      log.info("skips an IstioOperator of another revision", {
+        istioOperator,
+        revision: wanted === "" ? "default" : wanted,
+        own: revision,
+      });
       return true;
     }
-    const operators = (await client.list(deploymentKind, { labelSelector: "operator.istio.io/managed-by=serin" })).items;
+    const operators = (await client.list(deploymentKind, { labelSelector: "operator.istio.io/managed-by=serin" }))
+      .items;
     const isTaken = operators.some((one) => one.metadata.name === operatorName(wanted));
-    if (isTaken) log.info("leaves an IstioOperator to the operator of its revision", { istioOperator, revision: wanted });
+    if (isTaken)
+      log.info("leaves an IstioOperator to the operator of its revision", { istioOperator, revision: wanted });
     return isTaken;
   }
 
   /** Two objects of one revision would take their objects from each other for ever: the older one has it. */
   #rivalOf(raw: IstioOperatorObject, settings: InstallSettings): string | undefined {
     if (settings.pilot.enabled !== true) return undefined;
-    const born = ({ metadata }: KubernetesObject): string => `${metadata.creationTimestamp ?? ""} ${metadata.uid ?? ""}`;
+    const born = ({ metadata }: KubernetesObject): string =>
+      `${metadata.creationTimestamp ?? ""} ${metadata.uid ?? ""}`;
     for (const other of this.#objects.list()) {
-      if (other.metadata.uid === raw.metadata.uid || other.metadata.deletionTimestamp !== undefined || !this.#isWatched(other) || born(other) > born(raw)) continue;
+      if (
+        other.metadata.uid === raw.metadata.uid ||
+        other.metadata.deletionTimestamp !== undefined ||
+        !this.#isWatched(other) ||
+        born(other) > born(raw)
+      )
+        continue;
       const theirs = this.#settingsOf(other).value;
       if (theirs?.pilot.enabled !== true || theirs.revision !== settings.revision) continue;
       const revision = settings.revision === "" ? "default" : settings.revision;
@@ -192,15 +283,24 @@ export class IstioOperatorController {
   }
 
   /** Removes what the object asked for once and does not any more; what it left behind under another revision stays. */
-  async #prune({ metadata }: IstioOperatorObject, components: readonly RenderedComponent[], settings: InstallSettings): Promise<void> {
+  async #prune(
+    { metadata }: IstioOperatorObject,
+    components: readonly RenderedComponent[],
+    settings: InstallSettings,
+  ): Promise<void> {
     const { client, log } = this.#options;
     const revision = settings.revision === "" ? "default" : settings.revision;
-    const wanted = new Set(components.flatMap(({ objects }) => objects.map((object) => `${object.kind ?? ""}/${keyOf(object)}`)));
+    const wanted = new Set(
+      components.flatMap(({ objects }) => objects.map((object) => `${object.kind ?? ""}/${keyOf(object)}`)),
+    );
     await removeInstalled({
       client,
       what: { labelSelector: ownedSelector(metadata) },
-      keeps: (object) => wanted.has(`${object.kind ?? ""}/${keyOf(object)}`) || (object.metadata.labels?.["istio.io/rev"] ?? revision) !== revision,
-      onRemoved: ({ kind = "", metadata: removed }) => log.info("removed what is not wanted any more", { kind, name: removed.name ?? "" }),
+      keeps: (object) =>
+        wanted.has(`${object.kind ?? ""}/${keyOf(object)}`) ||
+        (object.metadata.labels?.["istio.io/rev"] ?? revision) !== revision,
+      onRemoved: ({ kind = "", metadata: removed }) =>
+        log.info("removed what is not wanted any more", { kind, name: removed.name ?? "" }),
     });
   }
 
@@ -208,7 +308,11 @@ export class IstioOperatorController {
     const parsed = parseIstioOperator(raw);
     if (parsed.value === undefined) return { ...parsed, value: undefined };
     const { spec } = parsed.value;
-    const named = { ...spec, namespace: spec.namespace ?? raw.metadata.namespace ?? "istio-system", values: { ...spec.values, ownerName: raw.metadata.name ?? "" } };
+    const named = {
+      ...spec,
+      namespace: spec.namespace ?? raw.metadata.namespace ?? "istio-system",
+      values: { ...spec.values, ownerName: raw.metadata.name ?? "" },
+    };
     return resolveSettings({ specs: [named] }, this.#options.defaults);
   }
 
@@ -216,7 +320,9 @@ export class IstioOperatorController {
     const resolved = this.#settingsOf(raw);
     if (resolved.value === undefined) return { settings: undefined, error: formatIssues(resolved.errors) };
     const { components, errors } = renderInstall(resolved.value, await this.#options.customResources());
-    return errors.length > 0 ? { settings: undefined, error: formatIssues(errors) } : { settings: resolved.value, components };
+    return errors.length > 0
+      ? { settings: undefined, error: formatIssues(errors) }
+      : { settings: resolved.value, components };
   }
 
   async #addFinalizer({ metadata }: IstioOperatorObject): Promise<void> {
@@ -231,12 +337,26 @@ export class IstioOperatorController {
     const { metadata } = raw;
     if (metadata.finalizers?.includes(finalizer) !== true) return;
     if (settings !== undefined) {
-      await removeInstalled({ client, what: { labelSelector: ownedSelector(metadata) }, onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }) });
+      await removeInstalled({
+        client,
+        what: { labelSelector: ownedSelector(metadata) },
+        onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }),
+      });
       const revision = settings.revision === "" ? "default" : settings.revision;
-      const hasHeir = this.#objects.list().some((other) => other.metadata.uid !== metadata.uid && other.metadata.deletionTimestamp === undefined && (other.spec?.["revision"] ?? "default") === revision);
-      if (!hasHeir && settings.pilot.enabled === true) await removeInstalled({ client, what: { revision }, onRemoved: () => undefined });
+      const hasHeir = this.#objects
+        .list()
+        .some(
+          (other) =>
+            other.metadata.uid !== metadata.uid &&
+            other.metadata.deletionTimestamp === undefined &&
+            (other.spec?.["revision"] ?? "default") === revision,
+        );
+      if (!hasHeir && settings.pilot.enabled === true)
+        await removeInstalled({ client, what: { revision }, onRemoved: () => undefined });
     }
-    await client.patchMerge(istioOperatorKind, metadata.name ?? "", metadata.namespace, { metadata: { finalizers: metadata.finalizers.filter((one) => one !== finalizer) } });
+    await client.patchMerge(istioOperatorKind, metadata.name ?? "", metadata.namespace, {
+      metadata: { finalizers: metadata.finalizers.filter((one) => one !== finalizer) },
+    });
   }
 
   async #setStatus({ metadata }: IstioOperatorObject, status: IstioOperatorStatus): Promise<void> {
@@ -245,7 +365,9 @@ export class IstioOperatorController {
     const gone = Object.keys(before?.componentStatus ?? {}).filter((name) => !(name in status.componentStatus));
     const componentStatus = { ...status.componentStatus, ...Object.fromEntries(gone.map((name) => [name, null])) };
     const patch = { status: { ...status, message: status.message ?? null, componentStatus } };
-    await this.#options.client.patchMerge(istioOperatorKind, metadata.name ?? "", metadata.namespace, patch, { subresource: "status" });
+    await this.#options.client.patchMerge(istioOperatorKind, metadata.name ?? "", metadata.namespace, patch, {
+      subresource: "status",
+    });
   }
 }
 
@@ -260,25 +382,55 @@ function ownedSelector({ name = "", namespace = "" }: KubernetesObject["metadata
 
 /** The base is shared; all else is found again by whose it is. */
 function ownedBy(object: UntypedObject, { metadata }: IstioOperatorObject): UntypedObject {
-  if (object.metadata.labels?.["operator.istio.io/component"] === "Base" || object.kind === "CustomResourceDefinition" || object.kind === "Namespace") return object;
-  return { ...object, metadata: { ...object.metadata, labels: { ...object.metadata.labels, [ownerLabel]: metadata.name ?? "", [ownerNamespaceLabel]: metadata.namespace ?? "" } } };
+  if (
+    object.metadata.labels?.["operator.istio.io/component"] === "Base" ||
+    object.kind === "CustomResourceDefinition" ||
+    object.kind === "Namespace"
+  )
+    return object;
+  return {
+    ...object,
+    metadata: {
+      ...object.metadata,
+      labels: {
+        ...object.metadata.labels,
+        [ownerLabel]: metadata.name ?? "",
+        [ownerNamespaceLabel]: metadata.namespace ?? "",
+      },
+    },
+  };
 }
 
-const componentNames: Readonly<Record<string, string>> = { base: "Base", pilot: "Pilot", cni: "Cni", ztunnel: "Ztunnel", ingressGateways: "IngressGateways", egressGateways: "EgressGateways" };
+const componentNames: Readonly<Record<string, string>> = {
+  base: "Base",
+  pilot: "Pilot",
+  cni: "Cni",
+  ztunnel: "Ztunnel",
+  ingressGateways: "IngressGateways",
+  egressGateways: "EgressGateways",
+};
 
-function statusOf(components: readonly RenderedComponent[], ready: ReadonlySet<string>, version: string, error: string | undefined, notes: readonly string[]): IstioOperatorStatus {
+function statusOf(
+  components: readonly RenderedComponent[],
+  ready: ReadonlySet<string>,
+  version: string,
+  error: string | undefined,
+  notes: readonly string[],
+): IstioOperatorStatus {
   const componentStatus: Record<string, { status: Health; error?: string; version?: string }> = {};
   const isKept = notes.some((note) => note.startsWith("gateway "));
   for (const { name } of components) {
     const title = componentNames[name.replace(/\[\d+\]$/, "")] ?? name;
     const isHere = ready.has(name) || (isKept && title.endsWith("Gateways") && error === undefined && ready.size > 0);
     // Components become ready one after another: what went wrong is that of the first that is not.
-    const isFailed = !isHere && error !== undefined && !Object.values(componentStatus).some((one) => one.status === "ERROR");
+    const isFailed =
+      !isHere && error !== undefined && !Object.values(componentStatus).some((one) => one.status === "ERROR");
     const status: Health = isHere ? "HEALTHY" : isFailed ? "ERROR" : "RECONCILING";
     componentStatus[title] = { status, version, ...(status === "ERROR" && error !== undefined ? { error } : {}) };
   }
   const all = Object.values(componentStatus).map(({ status }) => status);
-  const overall: Health = error !== undefined ? "ERROR" : all.every((status) => status === "HEALTHY") ? "HEALTHY" : "RECONCILING";
+  const overall: Health =
+    error !== undefined ? "ERROR" : all.every((status) => status === "HEALTHY") ? "HEALTHY" : "RECONCILING";
   const message = error ?? (notes.length === 0 ? undefined : notes.join("; "));
   return { status: overall, ...(message === undefined ? {} : { message }), componentStatus };
 }

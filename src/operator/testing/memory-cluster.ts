@@ -1,6 +1,23 @@
-import { apiVersionOf, keyOf, matchesLabelSelector, type KindDefinition, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
+import {
+  apiVersionOf,
+  keyOf,
+  matchesLabelSelector,
+  type KindDefinition,
+  type KubernetesObject,
+  type LabelSelector,
+} from "../../api/index.ts";
 import { transientError, userError } from "../../base/index.ts";
-import type { ApplyOptions, DeleteOptions, KubeClient, ListOptions, ListResult, RawOptions, RawResponse, WatchEvent, WatchOptions } from "../../kube/index.ts";
+import type {
+  ApplyOptions,
+  DeleteOptions,
+  KubeClient,
+  ListOptions,
+  ListResult,
+  RawOptions,
+  RawResponse,
+  WatchEvent,
+  WatchOptions,
+} from "../../kube/index.ts";
 
 type Stored = KubernetesObject & Record<string, unknown>;
 
@@ -30,8 +47,17 @@ export class MemoryCluster implements KubeClient {
     const key = `${kind}/${keyOf(object)}`;
     const known = this.#objects.get(key);
     this.#version += 1;
-    const generation = known === undefined ? 1 : (known.metadata.generation ?? 1) + (asked({ ...known, ...object }) === asked(known) ? 0 : 1);
-    const metadata = { ...known?.metadata, ...object.metadata, uid: known?.metadata.uid ?? `uid-${this.#version}`, resourceVersion: String(this.#version), generation };
+    const generation =
+      known === undefined
+        ? 1
+        : (known.metadata.generation ?? 1) + (asked({ ...known, ...object }) === asked(known) ? 0 : 1);
+    const metadata = {
+      ...known?.metadata,
+      ...object.metadata,
+      uid: known?.metadata.uid ?? `uid-${this.#version}`,
+      resourceVersion: String(this.#version),
+      generation,
+    };
     const stored = { ...known, ...object, kind, metadata: withoutNulls(metadata) } as Stored;
     const isOver = metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).length === 0;
     if (isOver) this.#objects.delete(key);
@@ -44,7 +70,8 @@ export class MemoryCluster implements KubeClient {
   release(kind: "Deployment" | "DaemonSet", namespace: string, name: string): void {
     this.held.delete(`${kind}/${namespace}/${name}`);
     const found = this.find(kind, name, namespace);
-    if (found !== undefined) this.put(kind, { ...found, status: readyStatus(kind, found.metadata.generation ?? 1) } as KubernetesObject);
+    if (found !== undefined)
+      this.put(kind, { ...found, status: readyStatus(kind, found.metadata.generation ?? 1) } as KubernetesObject);
   }
 
   #changed(change: Change): void {
@@ -53,54 +80,90 @@ export class MemoryCluster implements KubeClient {
   }
 
   names(kind: string): string[] {
-    return [...this.#objects.keys()].filter((key) => key.startsWith(`${kind}/`)).map((key) => key.slice(kind.length + 1)).toSorted();
+    return [...this.#objects.keys()]
+      .filter((key) => key.startsWith(`${kind}/`))
+      .map((key) => key.slice(kind.length + 1))
+      .toSorted();
   }
 
   find(kind: string, name: string, namespace?: string): Stored | undefined {
     return this.#objects.get(`${kind}/${namespace === undefined || namespace === "" ? name : `${namespace}/${name}`}`);
   }
 
-  async get<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string): Promise<Value | undefined> {
+  async get<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace?: string,
+  ): Promise<Value | undefined> {
     return this.find(kind.kind, name, namespace) as unknown as Value | undefined;
   }
 
-  async list<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: ListOptions = {}): Promise<ListResult<Value>> {
+  async list<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    options: ListOptions = {},
+  ): Promise<ListResult<Value>> {
     const selector = parseSelector(options.labelSelector ?? "");
     const items = [...this.#objects.entries()]
-      .filter(([key, { metadata }]) => key.startsWith(`${kind.kind}/`) && (options.namespace === undefined || metadata.namespace === options.namespace) && matchesLabelSelector(selector, metadata.labels))
+      .filter(
+        ([key, { metadata }]) =>
+          key.startsWith(`${kind.kind}/`) &&
+          (options.namespace === undefined || metadata.namespace === options.namespace) &&
+          matchesLabelSelector(selector, metadata.labels),
+      )
       .map(([, object]) => object);
     return { items: items as unknown as Value[], resourceVersion: String(this.#version) };
   }
 
   async create<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value): Promise<Value> {
-    if (this.find(kind.kind, object.metadata.name ?? "", object.metadata.namespace) !== undefined) throw userError("already-exists", `${keyOf(object)} is there already`);
+    if (this.find(kind.kind, object.metadata.name ?? "", object.metadata.namespace) !== undefined)
+      throw userError("already-exists", `${keyOf(object)} is there already`);
     return this.put(kind.kind, object) as unknown as Value;
   }
 
   async update<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value): Promise<Value> {
     const known = this.find(kind.kind, object.metadata.name ?? "", object.metadata.namespace);
-    if (known?.metadata.resourceVersion !== object.metadata.resourceVersion) throw transientError("conflict", `${keyOf(object)} has changed`);
+    if (known?.metadata.resourceVersion !== object.metadata.resourceVersion)
+      throw transientError("conflict", `${keyOf(object)} has changed`);
     return this.put(kind.kind, object) as unknown as Value;
   }
 
-  async patchMerge<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace: string | undefined, patch: unknown): Promise<Value> {
+  async patchMerge<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace: string | undefined,
+    patch: unknown,
+  ): Promise<Value> {
     const known = this.find(kind.kind, name, namespace);
     if (known === undefined) throw userError("not-found", `${name} is not there`);
     this.#note(`patch ${kind.kind}/${keyOf(known)}`);
-    const { metadata = {}, ...rest } = patch as { metadata?: { labels?: Record<string, string | null>; resourceVersion?: string } };
+    const { metadata = {}, ...rest } = patch as {
+      metadata?: { labels?: Record<string, string | null>; resourceVersion?: string };
+    };
     const labels = { ...known.metadata.labels, ...metadata.labels } as Record<string, string>;
     const merged = mergePatch(known, rest) as Stored;
-    return this.put(kind.kind, { ...merged, metadata: { ...known.metadata, ...metadata, labels: withoutNulls(labels) } }) as unknown as Value;
+    return this.put(kind.kind, {
+      ...merged,
+      metadata: { ...known.metadata, ...metadata, labels: withoutNulls(labels) },
+    }) as unknown as Value;
   }
 
-  async apply<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options: ApplyOptions): Promise<Value> {
+  async apply<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    options: ApplyOptions,
+  ): Promise<Value> {
     if (options.dryRun === true) return object;
     this.#note(`apply ${kind.kind}/${keyOf(object)}`);
     const stored = this.put(kind.kind, { ...object, apiVersion: apiVersionOf(kind) });
-    if ((kind.kind === "Deployment" || kind.kind === "DaemonSet") && !this.held.has(`${kind.kind}/${keyOf(object)}`)) stored["status"] = readyStatus(kind.kind, stored.metadata.generation ?? 1);
-    if (kind.kind === "CustomResourceDefinition") stored["status"] = { conditions: [{ type: "Established", status: "True" }] };
+    if ((kind.kind === "Deployment" || kind.kind === "DaemonSet") && !this.held.has(`${kind.kind}/${keyOf(object)}`))
+      stored["status"] = readyStatus(kind.kind, stored.metadata.generation ?? 1);
+    if (kind.kind === "CustomResourceDefinition")
+      stored["status"] = { conditions: [{ type: "Established", status: "True" }] };
     if (kind.kind === "MutatingWebhookConfiguration") {
-      stored["webhooks"] = (stored["webhooks"] as { clientConfig: object }[]).map((webhook) => ({ ...webhook, clientConfig: { ...webhook.clientConfig, caBundle: "Q0E=" } }));
+      stored["webhooks"] = (stored["webhooks"] as { clientConfig: object }[]).map((webhook) => ({
+        ...webhook,
+        clientConfig: { ...webhook.clientConfig, caBundle: "Q0E=" },
+      }));
     }
     return stored as unknown as Value;
   }
@@ -109,10 +172,17 @@ export class MemoryCluster implements KubeClient {
     const key = `${kind.kind}/${namespace === undefined ? name : `${namespace}/${name}`}`;
     this.#note(`delete ${key}`);
     const known = this.#objects.get(key);
-    if (known !== undefined) this.put(kind.kind, { ...known, metadata: { ...known.metadata, deletionTimestamp: known.metadata.deletionTimestamp ?? "2026-01-01T00:00:00Z" } });
+    if (known !== undefined)
+      this.put(kind.kind, {
+        ...known,
+        metadata: { ...known.metadata, deletionTimestamp: known.metadata.deletionTimestamp ?? "2026-01-01T00:00:00Z" },
+      });
   }
 
-  async *watch<Value extends KubernetesObject>({ kind }: KindDefinition<Value>, { resourceVersion, labelSelector = "", signal }: WatchOptions): AsyncIterable<WatchEvent<Value>> {
+  async *watch<Value extends KubernetesObject>(
+    { kind }: KindDefinition<Value>,
+    { resourceVersion, labelSelector = "", signal }: WatchOptions,
+  ): AsyncIterable<WatchEvent<Value>> {
     const selector = parseSelector(labelSelector);
     const seen = new Set<string>();
     let at = this.#changes.findIndex(({ version }) => version > Number(resourceVersion));
@@ -142,7 +212,9 @@ export class MemoryCluster implements KubeClient {
 
   async raw(_method: string, path: string, options?: RawOptions): Promise<RawResponse> {
     if (!path.endsWith("/selfsubjectaccessreviews")) throw userError("not-found", `${path} is not known here`);
-    const { resource, verb } = ((options ?? {}).body as { spec: { resourceAttributes: { resource: string; verb: string } } }).spec.resourceAttributes;
+    const { resource, verb } = (
+      (options ?? {}).body as { spec: { resourceAttributes: { resource: string; verb: string } } }
+    ).spec.resourceAttributes;
     const allowed = resource === "*" ? this.denied.size === 0 : !this.denied.has(`${verb} ${resource}`);
     return { status: 201, headers: {}, text: JSON.stringify({ status: { allowed } }) };
   }
@@ -155,7 +227,15 @@ export class MemoryCluster implements KubeClient {
 
 /** What counts for an object's generation. */
 function asked({ metadata: _metadata, status: _status, ...rest }: Stored): string {
-  return JSON.stringify(rest, (_key, value: unknown) => (typeof value === "object" && value !== null && !Array.isArray(value) ? Object.fromEntries(Object.entries(value).filter(([key]) => key !== "caBundle").toSorted(([a], [b]) => (a < b ? -1 : 1))) : value));
+  return JSON.stringify(rest, (_key, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(
+          Object.entries(value)
+            .filter(([key]) => key !== "caBundle")
+            .toSorted(([a], [b]) => (a < b ? -1 : 1)),
+        )
+      : value,
+  );
 }
 
 function readyStatus(kind: "Deployment" | "DaemonSet", observedGeneration: number): object {
@@ -176,17 +256,26 @@ function mergePatch(target: unknown, patch: unknown): unknown {
 }
 
 function withoutNulls<Fields extends object>(fields: Fields): Fields {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined)) as Fields;
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== null && value !== undefined),
+  ) as Fields;
 }
 
 /** The forms that installers use: `a=b`, `a`, `!a`, `a in (b,c)`, `a notin (b,c)`. */
 function parseSelector(text: string): LabelSelector {
   const matchExpressions = (text.match(/[^,(]+(\([^)]*\))?/g) ?? []).map((part) => {
     const [, setKey = "", operator, list = ""] = /^(\S+) (in|notin) \((.*)\)$/.exec(part.trim()) ?? [];
-    if (operator !== undefined) return { key: setKey, operator: operator === "in" ? ("In" as const) : ("NotIn" as const), values: list.split(",") };
+    if (operator !== undefined)
+      return {
+        key: setKey,
+        operator: operator === "in" ? ("In" as const) : ("NotIn" as const),
+        values: list.split(","),
+      };
     if (part.startsWith("!")) return { key: part.slice(1), operator: "DoesNotExist" as const };
     const [key = "", value] = part.split("=");
-    return value === undefined ? { key, operator: "Exists" as const } : { key, operator: "In" as const, values: [value] };
+    return value === undefined
+      ? { key, operator: "Exists" as const }
+      : { key, operator: "In" as const, values: [value] };
   });
   return { matchExpressions };
 }

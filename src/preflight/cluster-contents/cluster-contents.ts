@@ -23,13 +23,26 @@ export interface ClusterContents {
   readonly notServed: ReadonlySet<string>;
 }
 
-const kubernetesKinds: readonly KindDefinition[] = [namespaceKind, serviceKind, podKind, deploymentKind, secretKind, configMapKind, mutatingWebhookConfigurationKind, customResourceDefinitionKind];
+const kubernetesKinds: readonly KindDefinition[] = [
+  namespaceKind,
+  serviceKind,
+  podKind,
+  deploymentKind,
+  secretKind,
+  configMapKind,
+  mutatingWebhookConfigurationKind,
+  customResourceDefinitionKind,
+];
 const revisionLabel = "istio.io/rev";
 /** Lists asked for at one time. */
 const maxLists = 8;
 
 /** Reads everything. Kinds that may not be read are left out and named; a cluster that does not answer is an error. */
-export async function readCluster(client: KubeClient, { istioNamespace, revision }: { readonly istioNamespace: string; readonly revision: string }, timeoutMs: number): Promise<ClusterContents> {
+export async function readCluster(
+  client: KubeClient,
+  { istioNamespace, revision }: { readonly istioNamespace: string; readonly revision: string },
+  timeoutMs: number,
+): Promise<ClusterContents> {
   const objects: UntypedObject[] = [];
   const unread = new Map<string, string>();
   const notServed = new Set<string>();
@@ -37,7 +50,12 @@ export async function readCluster(client: KubeClient, { istioNamespace, revision
   const deadline = AbortSignal.timeout(timeoutMs);
   const work = async (): Promise<void> => {
     for (let kind = waiting.shift(); kind !== undefined; kind = waiting.shift()) {
-      if (deadline.aborted) throw transientError("analysis-timeout", `the cluster's objects could not be read within ${timeoutMs / 1000} s`, { hint: "pass a longer --timeout" });
+      if (deadline.aborted)
+        throw transientError(
+          "analysis-timeout",
+          `the cluster's objects could not be read within ${timeoutMs / 1000} s`,
+          { hint: "pass a longer --timeout" },
+        );
       try {
         objects.push(...(await readKind(client, kind, istioNamespace)));
       } catch (error) {
@@ -51,8 +69,15 @@ export async function readCluster(client: KubeClient, { istioNamespace, revision
   return { objects: objects.filter((object) => isOfRevision(object, revision)), unread, notServed };
 }
 
-async function readKind(client: KubeClient, kind: KindDefinition, istioNamespace: string): Promise<readonly UntypedObject[]> {
-  const { items } = await client.list<KubernetesObject>(kind, kind === configMapKind ? { namespace: istioNamespace } : {});
+async function readKind(
+  client: KubeClient,
+  kind: KindDefinition,
+  istioNamespace: string,
+): Promise<readonly UntypedObject[]> {
+  const { items } = await client.list<KubernetesObject>(
+    kind,
+    kind === configMapKind ? { namespace: istioNamespace } : {},
+  );
   const apiVersion = kind.group === "" ? kind.versions[0] : `${kind.group}/${kind.versions[0]}`;
   return items.map((item) => ({ ...item, apiVersion: item.apiVersion ?? apiVersion, kind: item.kind ?? kind.kind }));
 }
@@ -68,19 +93,30 @@ export function checkRevision({ objects, unread }: ClusterContents, revision: st
   if (revision === "default" || unread.size > 0) return;
   const known = new Set(
     objects.flatMap(({ kind, metadata: { labels = {} } }) => {
-      const isControlPlane = kind === "MutatingWebhookConfiguration" || (kind === "Deployment" && labels["app"] === "istiod");
+      const isControlPlane =
+        kind === "MutatingWebhookConfiguration" || (kind === "Deployment" && labels["app"] === "istiod");
       return isControlPlane ? [labels[revisionLabel] ?? [], labels["istio.io/tag"] ?? []].flat() : [];
     }),
   );
   if (known.has(revision)) return;
   const names = [...known].toSorted();
-  throw userError("revision-unknown", `there is no revision or tag "${revision}" in the cluster`, { hint: names.length === 0 ? "no control plane is installed: serin install" : `there ${names.length === 1 ? "is" : "are"} ${names.join(", ")}` });
+  throw userError("revision-unknown", `there is no revision or tag "${revision}" in the cluster`, {
+    hint:
+      names.length === 0
+        ? "no control plane is installed: serin install"
+        : `there ${names.length === 1 ? "is" : "are"} ${names.join(", ")}`,
+  });
 }
 
 /** The mesh config of a revision, with its defaults; undefined where there is none. */
-export async function meshConfigOf({ objects }: ClusterContents, { istioNamespace, revision }: { readonly istioNamespace: string; readonly revision: string }): Promise<MeshConfig | undefined> {
+export async function meshConfigOf(
+  { objects }: ClusterContents,
+  { istioNamespace, revision }: { readonly istioNamespace: string; readonly revision: string },
+): Promise<MeshConfig | undefined> {
   const name = revision === "default" ? "istio" : `istio-${revision}`;
-  const found = objects.find(({ kind, metadata }) => kind === "ConfigMap" && metadata.namespace === istioNamespace && metadata.name === name);
+  const found = objects.find(
+    ({ kind, metadata }) => kind === "ConfigMap" && metadata.namespace === istioNamespace && metadata.name === name,
+  );
   const text = (found?.["data"] as Record<string, string> | undefined)?.["mesh"];
   return text === undefined ? undefined : await readMeshConfig(text, `ConfigMap ${istioNamespace}/${name}`);
 }

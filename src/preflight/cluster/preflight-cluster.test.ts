@@ -13,17 +13,38 @@ import { surveyWorkloads, type WorkloadFacts } from "./workloads.ts";
 async function newRoot(): Promise<string> {
   const signingAlgorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
   const keys = await webcrypto.subtle.generateKey(signingAlgorithm, true, ["sign", "verify"]);
-  return (await X509CertificateGenerator.createSelfSigned({ serialNumber: "01", name: "O=root", notBefore: new Date(0), notAfter: new Date(4e12), keys, signingAlgorithm })).toString("pem");
+  return (
+    await X509CertificateGenerator.createSelfSigned({
+      serialNumber: "01",
+      name: "O=root",
+      notBefore: new Date(0),
+      notAfter: new Date(4e12),
+      keys,
+      signingAlgorithm,
+    })
+  ).toString("pem");
 }
 
 const [root, other] = [await newRoot(), await newRoot()];
 const domain = { trustDomain: "cluster.local", aliases: [] };
 
 function trust(more: Partial<TrustInput> = {}): TrustInput {
-  return { fromNamespace: "istio-system", toNamespace: "istio-system", fromMesh: domain, toMesh: domain, authorities: new Map([["istio-system", { selfSigned: root }]]), distributed: new Map([["istio-system", root], ["shop", root]]), ...more };
+  return {
+    fromNamespace: "istio-system",
+    toNamespace: "istio-system",
+    fromMesh: domain,
+    toMesh: domain,
+    authorities: new Map([["istio-system", { selfSigned: root }]]),
+    distributed: new Map([
+      ["istio-system", root],
+      ["shop", root],
+    ]),
+    ...more,
+  };
 }
 
-const severities = (input: TrustInput): string[] => checkTrust(input).findings.map(({ severity, message }) => `${severity}: ${message}`);
+const severities = (input: TrustInput): string[] =>
+  checkTrust(input).findings.map(({ severity, message }) => `${severity}: ${message}`);
 
 test("one root and one trust domain on both sides are nothing to say", () => {
   assert.deepEqual(severities(trust()), []);
@@ -31,30 +52,56 @@ test("one root and one trust domain on both sides are nothing to say", () => {
 
 test("a plugged-in root that proxies do not trust yet blocks, one that is in their bundle warns", () => {
   const pluggedIn = new Map([["istio-system", { selfSigned: root, pluggedIn: other }]]);
-  assert.match(severities(trust({ authorities: pluggedIn }))[0] ?? "", /^blocked: the roots differ: .*Secret istio-system\/cacerts/);
+  assert.match(
+    severities(trust({ authorities: pluggedIn }))[0] ?? "",
+    /^blocked: the roots differ: .*Secret istio-system\/cacerts/,
+  );
   const bundle = `${root}\n${other}`;
-  assert.match(severities(trust({ authorities: pluggedIn, distributed: new Map([["istio-system", bundle]]) }))[0] ?? "", /^warning: the roots overlap/);
+  assert.match(
+    severities(trust({ authorities: pluggedIn, distributed: new Map([["istio-system", bundle]]) }))[0] ?? "",
+    /^warning: the roots overlap/,
+  );
 });
 
 test("a control plane in a namespace without an authority would make a root of its own: blocked; Secrets that may not be read are said", () => {
-  assert.match(severities(trust({ toNamespace: "mesh-2" }))[0] ?? "", /^blocked: the new control plane would make a root of its own/);
+  assert.match(
+    severities(trust({ toNamespace: "mesh-2" }))[0] ?? "",
+    /^blocked: the new control plane would make a root of its own/,
+  );
   assert.match(severities(trust({ authorities: undefined }))[0] ?? "", /^warning: .*may not be read/);
 });
 
 test("another trust domain blocks, unless each is an alias of the other", () => {
-  assert.match(severities(trust({ toMesh: { trustDomain: "b.example", aliases: [] } }))[0] ?? "", /^blocked: the trust domains differ: cluster\.local now, b\.example/);
-  const aliased = trust({ fromMesh: { ...domain, aliases: ["b.example"] }, toMesh: { trustDomain: "b.example", aliases: ["cluster.local"] } });
+  assert.match(
+    severities(trust({ toMesh: { trustDomain: "b.example", aliases: [] } }))[0] ?? "",
+    /^blocked: the trust domains differ: cluster\.local now, b\.example/,
+  );
+  const aliased = trust({
+    fromMesh: { ...domain, aliases: ["b.example"] },
+    toMesh: { trustDomain: "b.example", aliases: ["cluster.local"] },
+  });
   assert.match(severities(aliased)[0] ?? "", /^warning: /);
 });
 
 test("a namespace that distributes another root is named", () => {
-  const { report, findings } = checkTrust(trust({ distributed: new Map([["istio-system", root], ["shop", other]]) }));
+  const { report, findings } = checkTrust(
+    trust({
+      distributed: new Map([
+        ["istio-system", root],
+        ["shop", other],
+      ]),
+    }),
+  );
   assert.deepEqual([report.staleNamespaces, findings.map(({ severity }) => severity)], [["shop"], ["warning"]]);
 });
 
 const ready = { conditions: [{ type: "Ready", status: "True", lastTransitionTime: "2026-01-01T00:00:04Z" }] };
 
-function sidecar(name: string, owner: { kind: string; name: string } | undefined, more: { labels?: Record<string, string>; revision?: string } = {}): Pod {
+function sidecar(
+  name: string,
+  owner: { kind: string; name: string } | undefined,
+  more: { labels?: Record<string, string>; revision?: string } = {},
+): Pod {
   return {
     metadata: {
       name,
@@ -62,7 +109,9 @@ function sidecar(name: string, owner: { kind: string; name: string } | undefined
       creationTimestamp: "2026-01-01T00:00:00Z",
       labels: { app: name, ...more.labels },
       annotations: { "sidecar.istio.io/status": "{}", "istio.io/rev": more.revision ?? "old" },
-      ...(owner === undefined ? {} : { ownerReferences: [{ apiVersion: "apps/v1", uid: "", controller: true, ...owner }] }),
+      ...(owner === undefined
+        ? {}
+        : { ownerReferences: [{ apiVersion: "apps/v1", uid: "", controller: true, ...owner }] }),
     },
     status: { phase: "Running", ...ready } as NonNullable<Pod["status"]>,
   };
@@ -72,20 +121,33 @@ function deployment(name: string, spec: Partial<NonNullable<Deployment["spec"]>>
   return { metadata: { name, namespace: "shop" }, spec: { selector: {}, template: {}, ...spec } };
 }
 
-const replicaSet = (name: string): ReplicaSet => ({ metadata: { name: `${name}-1`, namespace: "shop", ownerReferences: [{ apiVersion: "apps/v1", kind: "Deployment", name, uid: "", controller: true }] } });
+const replicaSet = (name: string): ReplicaSet => ({
+  metadata: {
+    name: `${name}-1`,
+    namespace: "shop",
+    ownerReferences: [{ apiVersion: "apps/v1", kind: "Deployment", name, uid: "", controller: true }],
+  },
+});
 const namespace = (name: string, labels: Record<string, string>): Namespace => ({ metadata: { name, labels } });
 
 function facts(more: Partial<WorkloadFacts> = {}): WorkloadFacts {
   const names = ["web", "api", "pinned", "away"];
   return {
     pods: [
-      ...names.map((name) => sidecar(`${name}-1-a`, { kind: "ReplicaSet", name: `${name}-1` }, { labels: { app: name } })),
+      ...names.map((name) =>
+        sidecar(`${name}-1-a`, { kind: "ReplicaSet", name: `${name}-1` }, { labels: { app: name } }),
+      ),
       sidecar("bare", undefined),
       sidecar("job-1", { kind: "Job", name: "job" }),
       sidecar("new", { kind: "ReplicaSet", name: "web-1" }, { revision: "new" }),
     ],
     namespaces: [namespace("shop", { "istio.io/rev": "prod" })],
-    deployments: [deployment("web"), deployment("api"), deployment("pinned", { template: { metadata: { labels: { "istio.io/rev": "old" } } } }), deployment("away", { strategy: { type: "Recreate" } })],
+    deployments: [
+      deployment("web"),
+      deployment("api"),
+      deployment("pinned", { template: { metadata: { labels: { "istio.io/rev": "old" } } } }),
+      deployment("away", { strategy: { type: "Recreate" } }),
+    ],
     replicaSets: names.map(replicaSet),
     statefulSets: [],
     daemonSets: [],
@@ -99,34 +161,89 @@ function facts(more: Partial<WorkloadFacts> = {}): WorkloadFacts {
 
 test("pods of the old revision are told by workload, with what a restart does not move and why", () => {
   const { report, findings } = surveyWorkloads(facts(), "old");
-  assert.deepEqual(report.namespaces.map(({ namespace: name, by, pods }) => [name, by, pods]), [["shop", "istio.io/rev=prod (tag -> old)", 6]]);
-  assert.deepEqual(report.stuck.map(({ kind, name, reason }) => `${kind} ${name}: ${reason}`), [
-    "Deployment pinned: its pod template names the revision itself (istio.io/rev: old)",
-    "Job job: a Job: a restart would run it again",
-    "Pod bare: a bare pod: nothing makes it anew",
-  ]);
-  assert.deepEqual(findings.map(({ message }) => message.split(":")[0]), ["3 workloads need a person", "1 Deployment is away while it restarts"]);
+  assert.deepEqual(
+    report.namespaces.map(({ namespace: name, by, pods }) => [name, by, pods]),
+    [["shop", "istio.io/rev=prod (tag -> old)", 6]],
+  );
+  assert.deepEqual(
+    report.stuck.map(({ kind, name, reason }) => `${kind} ${name}: ${reason}`),
+    [
+      "Deployment pinned: its pod template names the revision itself (istio.io/rev: old)",
+      "Job job: a Job: a restart would run it again",
+      "Pod bare: a bare pod: nothing makes it anew",
+    ],
+  );
+  assert.deepEqual(
+    findings.map(({ message }) => message.split(":")[0]),
+    ["3 workloads need a person", "1 Deployment is away while it restarts"],
+  );
 });
 
 test("a budget that never lets a pod go is told, one that does or selects others is not", () => {
-  const budget = (name: string, app: string, disruptionsAllowed: number) => ({ metadata: { name, namespace: "shop" }, spec: { selector: { matchLabels: { app } } }, status: { disruptionsAllowed, currentHealthy: 1, desiredHealthy: 1, expectedPods: 1 } });
-  const { report } = surveyWorkloads(facts({ budgets: [budget("strict", "web", 0), budget("lax", "api", 1), budget("others", "nobody", 0)] }), "old");
-  assert.deepEqual(report.blockingBudgets.map(({ name, reason }) => `${name} ${reason}`), ["strict wants 1 of 1 pods, so it never allows one to go"]);
+  const budget = (name: string, app: string, disruptionsAllowed: number) => ({
+    metadata: { name, namespace: "shop" },
+    spec: { selector: { matchLabels: { app } } },
+    status: { disruptionsAllowed, currentHealthy: 1, desiredHealthy: 1, expectedPods: 1 },
+  });
+  const { report } = surveyWorkloads(
+    facts({ budgets: [budget("strict", "web", 0), budget("lax", "api", 1), budget("others", "nobody", 0)] }),
+    "old",
+  );
+  assert.deepEqual(
+    report.blockingBudgets.map(({ name, reason }) => `${name} ${reason}`),
+    ["strict wants 1 of 1 pods, so it never allows one to go"],
+  );
 });
 
 test("the time is counted by wave from how long pods took to become ready; what no wave selects is named", () => {
   const survey = surveyWorkloads(facts(), "old");
-  const wave = { name: "first", namespaces: [], namespaceLabels: {}, workloadLabels: { app: "web" }, maxUnavailable: 1, soakSeconds: 30 };
+  const wave = {
+    name: "first",
+    namespaces: [],
+    namespaceLabels: {},
+    workloadLabels: { app: "web" },
+    maxUnavailable: 1,
+    soakSeconds: 30,
+  };
   const order = waveOrder([wave], survey.injected, facts().namespaces);
-  assert.deepEqual(order.left.map(({ name }) => name), ["api", "away", "pinned", "job", "bare"]);
-  const counted = estimate({ workloads: survey.report, injected: survey.injected, order, controlPlanePods: [], scope: { ztunnel: true, gateways: true, waypoints: true, namespaces: true }, ztunnel: { by: "Pod", maxConcurrent: 1 }, gatewayWeights: [100], waypointWeights: [100], soakSeconds: 0 });
-  assert.deepEqual(counted.parts.map(({ what, seconds }) => [what, seconds]), [["install", 10], ["probe matrix", 10], ["first", 4 + 5 + 30]]);
+  assert.deepEqual(
+    order.left.map(({ name }) => name),
+    ["api", "away", "pinned", "job", "bare"],
+  );
+  const counted = estimate({
+    workloads: survey.report,
+    injected: survey.injected,
+    order,
+    controlPlanePods: [],
+    scope: { ztunnel: true, gateways: true, waypoints: true, namespaces: true },
+    ztunnel: { by: "Pod", maxConcurrent: 1 },
+    gatewayWeights: [100],
+    waypointWeights: [100],
+    soakSeconds: 0,
+  });
+  assert.deepEqual(
+    counted.parts.map(({ what, seconds }) => [what, seconds]),
+    [
+      ["install", 10],
+      ["probe matrix", 10],
+      ["first", 4 + 5 + 30],
+    ],
+  );
   assert.equal(counted.seconds, 59);
 });
 
 test("what an engine can know in the cluster is judged as a whole, without a process", () => {
-  const input: ClusterPreflightInput = { from: "old", trust: trust(), workloads: facts(), definitions: { before: [], after: [], stored: new Map() }, waves: [] };
+  const input: ClusterPreflightInput = {
+    from: "old",
+    trust: trust(),
+    workloads: facts(),
+    definitions: { before: [], after: [], stored: new Map() },
+    waves: [],
+  };
   assert.equal(preflightCluster(input).verdict, "warnings");
   assert.equal(preflightCluster({ ...input, trust: trust({ toNamespace: "mesh-2" }) }).verdict, "blocked");
-  assert.match(preflightCluster({ ...input, from: "nobody" }).findings.at(-1)?.message ?? "", /nothing leans on revision "nobody"/);
+  assert.match(
+    preflightCluster({ ...input, from: "nobody" }).findings.at(-1)?.message ?? "",
+    /nothing leans on revision "nobody"/,
+  );
 });

@@ -1,7 +1,14 @@
 import type { PlannedWave } from "../options.ts";
 import { compareDefinitions, type DefinitionsInput } from "../compare/definitions.ts";
 import { definitionFindings, unselectedFindings } from "../findings.ts";
-import { verdictOf, type DefinitionsReport, type Finding, type TrustReport, type Verdict, type WorkloadsReport } from "../report.ts";
+import {
+  verdictOf,
+  type DefinitionsReport,
+  type Finding,
+  type TrustReport,
+  type Verdict,
+  type WorkloadsReport,
+} from "../report.ts";
 import { checkTrust, type TrustInput } from "./trust.ts";
 import { waveOrder } from "./wave-order.ts";
 import { surveyWorkloads, type WorkloadFacts } from "./workloads.ts";
@@ -25,11 +32,35 @@ export interface ClusterPreflight {
 }
 
 /** The part of a plan that needs no process: roots, trust domains, definitions, who leans on the old revision, budgets. Pure. */
-export function preflightCluster({ from, trust, workloads, definitions, waves }: ClusterPreflightInput): ClusterPreflight {
+export function preflightCluster({
+  from,
+  trust,
+  workloads,
+  definitions,
+  waves,
+}: ClusterPreflightInput): ClusterPreflight {
   const trusted = checkTrust(trust);
   const survey = surveyWorkloads(workloads, from);
-  const order = waveOrder(waves, survey.injected.filter(({ isGateway }) => !isGateway), workloads.namespaces);
-  const changed: DefinitionsReport = { installed: definitions.after.length > 0, changes: compareDefinitions(definitions) };
-  const findings = [...trusted.findings, ...definitionFindings(changed), ...survey.findings, ...unselectedFindings(order, from)];
-  return { verdict: verdictOf(findings), findings, trust: trusted.report, definitions: changed, workloads: survey.report };
+  const order = waveOrder(
+    waves,
+    survey.injected.filter(({ isGateway }) => !isGateway),
+    workloads.namespaces,
+  );
+  const changed: DefinitionsReport = {
+    installed: definitions.after.length > 0,
+    changes: compareDefinitions(definitions),
+  };
+  const findings = [
+    ...trusted.findings,
+    ...definitionFindings(changed),
+    ...survey.findings,
+    ...unselectedFindings(order, from),
+  ];
+  return {
+    verdict: verdictOf(findings),
+    findings,
+    trust: trusted.report,
+    definitions: changed,
+    workloads: survey.report,
+  };
 }

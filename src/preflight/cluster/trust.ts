@@ -30,9 +30,15 @@ export function checkTrust(input: TrustInput): { readonly report: TrustReport; r
   const { fromMesh, toMesh, distributed, fromNamespace } = input;
   const told = fingerprints(distributed.get(fromNamespace) ?? "");
   const [signing, next] = [authorityOf(input, input.fromNamespace), authorityOf(input, input.toNamespace)];
-  const from = { ...fromMesh, rootFingerprints: told.length > 0 ? told : signing.roots, source: told.length > 0 ? `ConfigMap ${fromNamespace}/istio-ca-root-cert` : signing.source };
+  const from = {
+    ...fromMesh,
+    rootFingerprints: told.length > 0 ? told : signing.roots,
+    source: told.length > 0 ? `ConfigMap ${fromNamespace}/istio-ca-root-cert` : signing.source,
+  };
   const to = { ...toMesh, rootFingerprints: next.roots, source: next.source };
-  const staleNamespaces = [...distributed].filter(([, pem]) => !sameSet(fingerprints(pem), from.rootFingerprints)).map(([namespace]) => namespace);
+  const staleNamespaces = [...distributed]
+    .filter(([, pem]) => !sameSet(fingerprints(pem), from.rootFingerprints))
+    .map(([namespace]) => namespace);
   const isKnown = from.rootFingerprints.length > 0 && to.rootFingerprints.length > 0;
   const report: TrustReport = {
     rootsAgree: !isKnown || sameSet(from.rootFingerprints, to.rootFingerprints),
@@ -44,43 +50,106 @@ export function checkTrust(input: TrustInput): { readonly report: TrustReport; r
   return { report, findings: [...rootFindings(report, input), ...domainFindings(report), ...staleFindings(report)] };
 }
 
-function authorityOf({ authorities }: TrustInput, namespace: string): { readonly roots: readonly string[]; readonly source: string } {
+function authorityOf(
+  { authorities }: TrustInput,
+  namespace: string,
+): { readonly roots: readonly string[]; readonly source: string } {
   const own = authorities?.get(namespace);
-  if (own?.pluggedIn !== undefined) return { roots: fingerprints(own.pluggedIn), source: `Secret ${namespace}/cacerts` };
-  if (own?.selfSigned !== undefined) return { roots: fingerprints(own.selfSigned), source: `Secret ${namespace}/istio-ca-secret` };
-  return { roots: [], source: authorities === undefined ? "Secrets may not be read" : `namespace ${namespace} holds none: a new root would be made` };
+  if (own?.pluggedIn !== undefined)
+    return { roots: fingerprints(own.pluggedIn), source: `Secret ${namespace}/cacerts` };
+  if (own?.selfSigned !== undefined)
+    return { roots: fingerprints(own.selfSigned), source: `Secret ${namespace}/istio-ca-secret` };
+  return {
+    roots: [],
+    source:
+      authorities === undefined
+        ? "Secrets may not be read"
+        : `namespace ${namespace} holds none: a new root would be made`,
+  };
 }
 
 function rootFindings({ from, to, rootsAgree }: TrustReport, { authorities, distributed }: TrustInput): Finding[] {
   if (authorities === undefined) {
-    return [{ severity: "warning", area: "trust", message: "the root that the new control plane would sign with is not known: its Secrets may not be read", hint: "allow get on secrets cacerts and istio-ca-secret, or compare by hand: serin proxy-config rootca-compare" }];
+    return [
+      {
+        severity: "warning",
+        area: "trust",
+        message: "the root that the new control plane would sign with is not known: its Secrets may not be read",
+        hint: "allow get on secrets cacerts and istio-ca-secret, or compare by hand: serin proxy-config rootca-compare",
+      },
+    ];
   }
-  if (from.rootFingerprints.length === 0) return distributed.size === 0 ? [] : [{ severity: "warning", area: "trust", message: `the old revision's root cannot be read from ${from.source}` }];
+  if (from.rootFingerprints.length === 0)
+    return distributed.size === 0
+      ? []
+      : [{ severity: "warning", area: "trust", message: `the old revision's root cannot be read from ${from.source}` }];
   if (to.rootFingerprints.length === 0) {
-    return [{ severity: "blocked", area: "trust", message: `the new control plane would make a root of its own: ${to.source}. Old and new proxies would refuse each other`, hint: `copy the Secret of ${from.source} to the namespace of the new control plane first` }];
+    return [
+      {
+        severity: "blocked",
+        area: "trust",
+        message: `the new control plane would make a root of its own: ${to.source}. Old and new proxies would refuse each other`,
+        hint: `copy the Secret of ${from.source} to the namespace of the new control plane first`,
+      },
+    ];
   }
   if (rootsAgree) return [];
-  const isBundle = from.rootFingerprints.every((root) => to.rootFingerprints.includes(root)) || to.rootFingerprints.every((root) => from.rootFingerprints.includes(root));
-  if (isBundle) return [{ severity: "warning", area: "trust", message: `the roots overlap, as while a root is rotated: ${from.source} has ${from.rootFingerprints.length}, ${to.source} ${to.rootFingerprints.length}`, hint: "end the rotation first, or go on with both roots distributed" }];
-  return [{
-    severity: "blocked",
-    area: "trust",
-    message: `the roots differ: proxies trust ${short(from.rootFingerprints)} (${from.source}), the new control plane would sign with ${short(to.rootFingerprints)} (${to.source}). Handshakes between old and new proxies would fail`,
-    hint: "rotate the root first, with both in the bundle; then plan again",
-  }];
+  const isBundle =
+    from.rootFingerprints.every((root) => to.rootFingerprints.includes(root)) ||
+    to.rootFingerprints.every((root) => from.rootFingerprints.includes(root));
+  if (isBundle)
+    return [
+      {
+        severity: "warning",
+        area: "trust",
+        message: `the roots overlap, as while a root is rotated: ${from.source} has ${from.rootFingerprints.length}, ${to.source} ${to.rootFingerprints.length}`,
+        hint: "end the rotation first, or go on with both roots distributed",
+      },
+    ];
+  return [
+    {
+      severity: "blocked",
+      area: "trust",
+      message: `the roots differ: proxies trust ${short(from.rootFingerprints)} (${from.source}), the new control plane would sign with ${short(to.rootFingerprints)} (${to.source}). Handshakes between old and new proxies would fail`,
+      hint: "rotate the root first, with both in the bundle; then plan again",
+    },
+  ];
 }
 
 function domainFindings({ from, to }: TrustReport): Finding[] {
   if (from.trustDomain === to.trustDomain) return [];
   const known = to.aliases.includes(from.trustDomain) && from.aliases.includes(to.trustDomain);
   const message = `the trust domains differ: ${from.trustDomain} now, ${to.trustDomain} in the new revision`;
-  if (known) return [{ severity: "warning", area: "trust", message: `${message}; each has the other as an alias`, hint: "policies that name principals by the old domain hold as long as the alias does" }];
-  return [{ severity: "blocked", area: "trust", message: `${message}. Policies that name principals would refuse what they allow now`, hint: `set trustDomain: ${from.trustDomain} in the new revision's mesh config, or make each domain an alias of the other first (trustDomainAliases)` }];
+  if (known)
+    return [
+      {
+        severity: "warning",
+        area: "trust",
+        message: `${message}; each has the other as an alias`,
+        hint: "policies that name principals by the old domain hold as long as the alias does",
+      },
+    ];
+  return [
+    {
+      severity: "blocked",
+      area: "trust",
+      message: `${message}. Policies that name principals would refuse what they allow now`,
+      hint: `set trustDomain: ${from.trustDomain} in the new revision's mesh config, or make each domain an alias of the other first (trustDomainAliases)`,
+    },
+  ];
 }
 
 function staleFindings({ staleNamespaces, from }: TrustReport): Finding[] {
   if (staleNamespaces.length === 0) return [];
-  return [{ severity: "warning", area: "trust", message: `${staleNamespaces.length} namespace${staleNamespaces.length === 1 ? "" : "s"} distribute another root than ${from.source}`, ...named(staleNamespaces.map((name) => `ConfigMap ${name}/istio-ca-root-cert`)), hint: "their pods' proxies may not trust the mesh: see why the control plane does not write these ConfigMaps" }];
+  return [
+    {
+      severity: "warning",
+      area: "trust",
+      message: `${staleNamespaces.length} namespace${staleNamespaces.length === 1 ? "" : "s"} distribute another root than ${from.source}`,
+      ...named(staleNamespaces.map((name) => `ConfigMap ${name}/istio-ca-root-cert`)),
+      hint: "their pods' proxies may not trust the mesh: see why the control plane does not write these ConfigMaps",
+    },
+  ];
 }
 
 function short(fingerprint: readonly string[]): string {

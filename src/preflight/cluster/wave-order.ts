@@ -9,10 +9,21 @@ export interface WaveOrder {
   readonly left: readonly InjectedWorkload[];
 }
 
-const everything: PlannedWave = { name: "wave-1", namespaces: [], namespaceLabels: {}, workloadLabels: {}, maxUnavailable: 1, soakSeconds: 0 };
+const everything: PlannedWave = {
+  name: "wave-1",
+  namespaces: [],
+  namespaceLabels: {},
+  workloadLabels: {},
+  maxUnavailable: 1,
+  soakSeconds: 0,
+};
 
 /** Which wave takes which workloads: the first that selects a workload's namespace and its pods. */
-export function waveOrder(planned: readonly PlannedWave[], workloads: readonly InjectedWorkload[], namespaces: readonly Namespace[]): WaveOrder {
+export function waveOrder(
+  planned: readonly PlannedWave[],
+  workloads: readonly InjectedWorkload[],
+  namespaces: readonly Namespace[],
+): WaveOrder {
   const labels = new Map(namespaces.map(({ metadata }) => [metadata.name ?? "", metadata.labels ?? {}]));
   let left = [...workloads];
   const waves = (planned.length === 0 ? [everything] : planned).map((wave) => {
@@ -23,8 +34,15 @@ export function waveOrder(planned: readonly PlannedWave[], workloads: readonly I
   return { waves, left };
 }
 
-function selects({ namespaces, namespaceLabels, workloadLabels }: PlannedWave, { namespace, pods }: InjectedWorkload, labels: Readonly<Record<string, string>>): boolean {
+function selects(
+  { namespaces, namespaceLabels, workloadLabels }: PlannedWave,
+  { namespace, pods }: InjectedWorkload,
+  labels: Readonly<Record<string, string>>,
+): boolean {
   const byLabels = Object.keys(namespaceLabels).length > 0;
-  const ofNamespace = (namespaces.length === 0 && !byLabels) || namespaces.includes(namespace) || (byLabels && matchesLabelSelector({ matchLabels: { ...namespaceLabels } }, labels));
+  const ofNamespace =
+    (namespaces.length === 0 && !byLabels) ||
+    namespaces.includes(namespace) ||
+    (byLabels && matchesLabelSelector({ matchLabels: { ...namespaceLabels } }, labels));
   return ofNamespace && matchesLabelSelector({ matchLabels: { ...workloadLabels } }, pods[0]?.metadata.labels);
 }

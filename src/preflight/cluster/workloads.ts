@@ -1,7 +1,24 @@
 import { keyOf, matchesLabelSelector, type KubernetesObject } from "../../api/index.ts";
-import type { DaemonSet, Deployment, Namespace, Pod, PodDisruptionBudget, ReplicaSet, StatefulSet } from "../../api/kubernetes/index.ts";
+import type {
+  DaemonSet,
+  Deployment,
+  Namespace,
+  Pod,
+  PodDisruptionBudget,
+  ReplicaSet,
+  StatefulSet,
+} from "../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
-import { named, type BlockingBudget, type Finding, type GatewayReport, type NamespaceReport, type StuckWorkload, type WorkloadsReport, type ZtunnelReport } from "../report.ts";
+import {
+  named,
+  type BlockingBudget,
+  type Finding,
+  type GatewayReport,
+  type NamespaceReport,
+  type StuckWorkload,
+  type WorkloadsReport,
+  type ZtunnelReport,
+} from "../report.ts";
 
 /** The cluster as it is now, as far as it says who leans on a revision. */
 export interface WorkloadFacts {
@@ -38,20 +55,39 @@ const defaultRevision = "default";
 const restartable = ["Deployment", "StatefulSet", "DaemonSet", "Rollout"];
 
 /** Who moves with an upgrade, what a restart does not move, and what stands in the way. */
-export function surveyWorkloads(facts: WorkloadFacts, from: string): { readonly report: Omit<WorkloadsReport, "injection">; readonly findings: readonly Finding[]; readonly injected: readonly InjectedWorkload[] } {
+export function surveyWorkloads(
+  facts: WorkloadFacts,
+  from: string,
+): {
+  readonly report: Omit<WorkloadsReport, "injection">;
+  readonly findings: readonly Finding[];
+  readonly injected: readonly InjectedWorkload[];
+} {
   const injected = injectedWorkloads(facts, from);
   const sidecars = injected.filter(({ isGateway }) => !isGateway);
   const stuck = sidecars.flatMap((workload) => whyStuck(workload, from));
   const blockingBudgets = facts.budgets.flatMap((budget) => whyBlocking(budget, injected));
   const report = {
     namespaces: [...sidecarNamespaces(facts, sidecars), ...ambientNamespaces(facts)],
-    tags: [...facts.tags].filter(([, revision]) => revision === from).map(([tag]) => tag).toSorted(),
+    tags: [...facts.tags]
+      .filter(([, revision]) => revision === from)
+      .map(([tag]) => tag)
+      .toSorted(),
     stuck,
     blockingBudgets,
     ...gatewaysOf(facts, injected, from),
     ztunnels: ztunnelsOf(facts, from),
   };
-  return { report, findings: [...stuckFindings(stuck), ...budgetFindings(blockingBudgets), ...interruptions(injected), ...idleFindings(report, from)], injected };
+  return {
+    report,
+    findings: [
+      ...stuckFindings(stuck),
+      ...budgetFindings(blockingBudgets),
+      ...interruptions(injected),
+      ...idleFindings(report, from),
+    ],
+    injected,
+  };
 }
 
 function isLive({ metadata, status }: Pod): boolean {
@@ -71,7 +107,9 @@ function revisionOf({ metadata: { annotations = {}, labels = {} } }: Pod): strin
 /** Pods that the revision injected, and classic gateways that it deployed, by workload. */
 export function injectedWorkloads(facts: WorkloadFacts, from: string): InjectedWorkload[] {
   const found = new Map<string, { workload: Omit<InjectedWorkload, "pods" | "isGateway">; pods: Pod[] }>();
-  const owners = new Map(facts.replicaSets.map((set) => [`${set.metadata.namespace ?? ""}/${set.metadata.name ?? ""}`, set]));
+  const owners = new Map(
+    facts.replicaSets.map((set) => [`${set.metadata.namespace ?? ""}/${set.metadata.name ?? ""}`, set]),
+  );
   for (const pod of facts.pods) {
     const isOurs = pod.metadata.annotations?.[sidecarStatus] !== undefined || isGatewayPod(pod);
     if (!isLive(pod) || !isOurs || revisionOf(pod) !== from) continue;
@@ -81,25 +119,43 @@ export function injectedWorkloads(facts: WorkloadFacts, from: string): InjectedW
     known.pods.push(pod);
     found.set(key, known);
   }
-  return [...found.values()].map(({ workload, pods }) => ({ ...workload, pods, isGateway: pods.every(isGatewayPod) })).toSorted((left, right) => (sortKey(left) < sortKey(right) ? -1 : 1));
+  return [...found.values()]
+    .map(({ workload, pods }) => ({ ...workload, pods, isGateway: pods.every(isGatewayPod) }))
+    .toSorted((left, right) => (sortKey(left) < sortKey(right) ? -1 : 1));
 }
 
 function sortKey({ namespace, kind, name }: Pick<InjectedWorkload, "namespace" | "kind" | "name">): string {
   return `${namespace}/${kind}/${name}`;
 }
 
-function workloadOf({ metadata }: Pod, replicaSets: ReadonlyMap<string, ReplicaSet>, facts: WorkloadFacts): Omit<InjectedWorkload, "pods" | "isGateway"> {
+function workloadOf(
+  { metadata }: Pod,
+  replicaSets: ReadonlyMap<string, ReplicaSet>,
+  facts: WorkloadFacts,
+): Omit<InjectedWorkload, "pods" | "isGateway"> {
   const { namespace = "", name = "", ownerReferences = [] } = metadata;
   const owner = ownerReferences.find(({ controller }) => controller === true);
   if (owner === undefined) return { namespace, kind: "Pod", name, object: undefined };
-  const above = owner.kind === "ReplicaSet" ? replicaSets.get(`${namespace}/${owner.name}`)?.metadata.ownerReferences?.find(({ controller }) => controller === true) : undefined;
+  const above =
+    owner.kind === "ReplicaSet"
+      ? replicaSets
+          .get(`${namespace}/${owner.name}`)
+          ?.metadata.ownerReferences?.find(({ controller }) => controller === true)
+      : undefined;
   const { kind, name: ownerName } = above ?? owner;
-  const all: Readonly<Record<string, readonly (Deployment | StatefulSet | DaemonSet)[]>> = { Deployment: facts.deployments, StatefulSet: facts.statefulSets, DaemonSet: facts.daemonSets };
+  const all: Readonly<Record<string, readonly (Deployment | StatefulSet | DaemonSet)[]>> = {
+    Deployment: facts.deployments,
+    StatefulSet: facts.statefulSets,
+    DaemonSet: facts.daemonSets,
+  };
   const object = all[kind]?.find((one) => one.metadata.namespace === namespace && one.metadata.name === ownerName);
   return { namespace, kind, name: ownerName, object };
 }
 
-function sidecarNamespaces({ namespaces, tags }: WorkloadFacts, workloads: readonly InjectedWorkload[]): NamespaceReport[] {
+function sidecarNamespaces(
+  { namespaces, tags }: WorkloadFacts,
+  workloads: readonly InjectedWorkload[],
+): NamespaceReport[] {
   const names = [...new Set(workloads.map(({ namespace }) => namespace))];
   return names.map((namespace) => {
     const labels = namespaces.find(({ metadata }) => metadata.name === namespace)?.metadata.labels ?? {};
@@ -116,7 +172,8 @@ function sidecarNamespaces({ namespaces, tags }: WorkloadFacts, workloads: reado
 
 /** How a namespace's labels name the revision that injects it. */
 function namingOf(labels: Readonly<Record<string, string>>, tags: ReadonlyMap<string, string>): string {
-  if (labels[injectionLabel] === "enabled") return `${injectionLabel}=enabled${tags.has(defaultRevision) ? ` (tag default -> ${tags.get(defaultRevision) ?? ""})` : ""}`;
+  if (labels[injectionLabel] === "enabled")
+    return `${injectionLabel}=enabled${tags.has(defaultRevision) ? ` (tag default -> ${tags.get(defaultRevision) ?? ""})` : ""}`;
   const named = labels[revisionLabel];
   if (named === undefined) return "labels of its pods";
   const behind = tags.get(named);
@@ -141,29 +198,69 @@ function isEnrolled({ metadata: { annotations = {} } }: Pod): boolean {
 
 function whyStuck({ namespace, kind, name, object, pods }: InjectedWorkload, from: string): StuckWorkload[] {
   const stuck = (reason: string, todo: string): StuckWorkload[] => [{ namespace, kind, name, reason, todo }];
-  if (kind === "Pod") return stuck("a bare pod: nothing makes it anew", `kubectl -n ${namespace} get pod ${name} -o yaml, delete it, and apply it again after its namespace has moved`);
-  if (kind === "Job" || pods.some(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.kind === "Job") === true)) return stuck("a Job: a restart would run it again", "let it end; its next run gets the new sidecar");
-  if (!restartable.includes(kind)) return stuck(`owned by a ${kind}, which nobody here can restart`, `restart it by the means of its operator after namespace ${namespace} has moved`);
+  if (kind === "Pod")
+    return stuck(
+      "a bare pod: nothing makes it anew",
+      `kubectl -n ${namespace} get pod ${name} -o yaml, delete it, and apply it again after its namespace has moved`,
+    );
+  if (
+    kind === "Job" ||
+    pods.some(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.kind === "Job") === true)
+  )
+    return stuck("a Job: a restart would run it again", "let it end; its next run gets the new sidecar");
+  if (!restartable.includes(kind))
+    return stuck(
+      `owned by a ${kind}, which nobody here can restart`,
+      `restart it by the means of its operator after namespace ${namespace} has moved`,
+    );
   const template = object?.spec?.template.metadata?.labels?.[revisionLabel];
-  if (template === from) return stuck(`its pod template names the revision itself (${revisionLabel}: ${from})`, `change or remove the label in the template of ${kind} ${name}`);
-  if (object !== undefined && "updateStrategy" in (object.spec ?? {}) && (object as DaemonSet).spec?.updateStrategy?.type === "OnDelete") return stuck("its update strategy is OnDelete: a restart changes nothing", `delete its pods one by one after namespace ${namespace} has moved`);
+  if (template === from)
+    return stuck(
+      `its pod template names the revision itself (${revisionLabel}: ${from})`,
+      `change or remove the label in the template of ${kind} ${name}`,
+    );
+  if (
+    object !== undefined &&
+    "updateStrategy" in (object.spec ?? {}) &&
+    (object as DaemonSet).spec?.updateStrategy?.type === "OnDelete"
+  )
+    return stuck(
+      "its update strategy is OnDelete: a restart changes nothing",
+      `delete its pods one by one after namespace ${namespace} has moved`,
+    );
   const spec: Deployment["spec"] = object?.spec;
-  if (spec?.paused === true) return stuck("it is paused: a restart waits until it is resumed", `kubectl -n ${namespace} rollout resume deployment/${name}`);
+  if (spec?.paused === true)
+    return stuck(
+      "it is paused: a restart waits until it is resumed",
+      `kubectl -n ${namespace} rollout resume deployment/${name}`,
+    );
   return [];
 }
 
 function stuckFindings(stuck: readonly StuckWorkload[]): Finding[] {
   if (stuck.length === 0) return [];
-  return [{ severity: "warning", area: "workloads", message: `${stuck.length} workload${stuck.length === 1 ? " needs" : "s need"} a person: a restart does not move ${stuck.length === 1 ? "it" : "them"}`, ...named(stuck.map(({ namespace, kind, name }) => `${kind} ${namespace}/${name}`)) }];
+  return [
+    {
+      severity: "warning",
+      area: "workloads",
+      message: `${stuck.length} workload${stuck.length === 1 ? " needs" : "s need"} a person: a restart does not move ${stuck.length === 1 ? "it" : "them"}`,
+      ...named(stuck.map(({ namespace, kind, name }) => `${kind} ${namespace}/${name}`)),
+    },
+  ];
 }
 
 function whyBlocking(budget: PodDisruptionBudget, workloads: readonly InjectedWorkload[]): BlockingBudget[] {
   const { namespace = "", name = "" } = budget.metadata;
-  const pods = workloads.filter((workload) => workload.namespace === namespace && restartable.includes(workload.kind)).flatMap((workload) => workload.pods).filter((pod) => matchesLabelSelector(budget.spec?.selector, pod.metadata.labels));
+  const pods = workloads
+    .filter((workload) => workload.namespace === namespace && restartable.includes(workload.kind))
+    .flatMap((workload) => workload.pods)
+    .filter((pod) => matchesLabelSelector(budget.spec?.selector, pod.metadata.labels));
   const { status } = budget;
   if (pods.length === 0 || status === undefined || status.disruptionsAllowed > 0) return [];
   const always = status.desiredHealthy >= status.expectedPods && status.expectedPods > 0;
-  const reason = always ? `wants ${status.desiredHealthy} of ${status.expectedPods} pods, so it never allows one to go` : `${status.currentHealthy} of ${status.desiredHealthy} wanted pods are healthy now`;
+  const reason = always
+    ? `wants ${status.desiredHealthy} of ${status.expectedPods} pods, so it never allows one to go`
+    : `${status.currentHealthy} of ${status.desiredHealthy} wanted pods are healthy now`;
   return [{ namespace, name, disruptionsAllowed: status.disruptionsAllowed, pods: pods.length, reason }];
 }
 
@@ -180,7 +277,15 @@ function budgetFindings(budgets: readonly BlockingBudget[]): Finding[] {
 function interruptions(workloads: readonly InjectedWorkload[]): Finding[] {
   const away = workloads.filter(({ kind, object }) => kind === "Deployment" && strategyOf(object) === "Recreate");
   if (away.length === 0) return [];
-  return [{ severity: "warning", area: "workloads", message: `${away.length} Deployment${away.length === 1 ? " is" : "s are"} away while ${away.length === 1 ? "it restarts" : "they restart"}: strategy Recreate`, ...named(away.map(({ namespace, name }) => `Deployment ${namespace}/${name}`)), hint: "choose RollingUpdate, or the hour" }];
+  return [
+    {
+      severity: "warning",
+      area: "workloads",
+      message: `${away.length} Deployment${away.length === 1 ? " is" : "s are"} away while ${away.length === 1 ? "it restarts" : "they restart"}: strategy Recreate`,
+      ...named(away.map(({ namespace, name }) => `Deployment ${namespace}/${name}`)),
+      hint: "choose RollingUpdate, or the hour",
+    },
+  ];
 }
 
 function strategyOf(object: InjectedWorkload["object"]): string | undefined {
@@ -188,23 +293,52 @@ function strategyOf(object: InjectedWorkload["object"]): string | undefined {
   return spec?.strategy?.type;
 }
 
-function idleFindings({ namespaces, gateways, waypoints, ztunnels }: Omit<WorkloadsReport, "injection">, from: string): Finding[] {
-  const leans = namespaces.some(({ mode }) => mode === "sidecar") || gateways.length > 0 || waypoints.length > 0 || ztunnels.length > 0;
-  return leans ? [] : [{ severity: "warning", area: "workloads", message: `nothing leans on revision "${from}": no sidecar, gateway, waypoint or ztunnel is of it`, hint: "is it the right revision? serin x revision list" }];
+function idleFindings(
+  { namespaces, gateways, waypoints, ztunnels }: Omit<WorkloadsReport, "injection">,
+  from: string,
+): Finding[] {
+  const leans =
+    namespaces.some(({ mode }) => mode === "sidecar") ||
+    gateways.length > 0 ||
+    waypoints.length > 0 ||
+    ztunnels.length > 0;
+  return leans
+    ? []
+    : [
+        {
+          severity: "warning",
+          area: "workloads",
+          message: `nothing leans on revision "${from}": no sidecar, gateway, waypoint or ztunnel is of it`,
+          hint: "is it the right revision? serin x revision list",
+        },
+      ];
 }
 
-function gatewaysOf(facts: WorkloadFacts, injected: readonly InjectedWorkload[], from: string): { readonly gateways: readonly GatewayReport[]; readonly waypoints: readonly GatewayReport[] } {
-  const classic = injected.filter(({ isGateway }) => isGateway).map(({ namespace, name, pods }): GatewayReport => ({ namespace, name, api: "Istio", replicas: pods.length }));
+function gatewaysOf(
+  facts: WorkloadFacts,
+  injected: readonly InjectedWorkload[],
+  from: string,
+): { readonly gateways: readonly GatewayReport[]; readonly waypoints: readonly GatewayReport[] } {
+  const classic = injected
+    .filter(({ isGateway }) => isGateway)
+    .map(({ namespace, name, pods }): GatewayReport => ({ namespace, name, api: "Istio", replicas: pods.length }));
   const owned = facts.gateways.filter((gateway) => owningRevision(gateway, facts) === from);
   const report = (gateway: WorkloadFacts["gateways"][number]): GatewayReport => ({
     namespace: gateway.metadata.namespace ?? "",
     name: gateway.metadata.name ?? "",
     api: "Gateway API",
-    replicas: facts.pods.filter((pod) => isLive(pod) && pod.metadata.namespace === gateway.metadata.namespace && pod.metadata.labels?.["gateway.networking.k8s.io/gateway-name"] === gateway.metadata.name).length,
+    replicas: facts.pods.filter(
+      (pod) =>
+        isLive(pod) &&
+        pod.metadata.namespace === gateway.metadata.namespace &&
+        pod.metadata.labels?.["gateway.networking.k8s.io/gateway-name"] === gateway.metadata.name,
+    ).length,
   });
   return {
     gateways: [...classic, ...owned.filter(({ spec }) => spec?.gatewayClassName === "istio").map(report)],
-    waypoints: owned.filter(({ spec }) => spec?.gatewayClassName === "istio-waypoint" || spec?.gatewayClassName === "istio-mesh").map(report),
+    waypoints: owned
+      .filter(({ spec }) => spec?.gatewayClassName === "istio-waypoint" || spec?.gatewayClassName === "istio-mesh")
+      .map(report),
   };
 }
 
@@ -215,12 +349,23 @@ function owningRevision({ metadata }: KubernetesObject, { namespaces, tags }: Wo
 }
 
 function ztunnelsOf({ pods, connections }: WorkloadFacts, from: string): ZtunnelReport[] {
-  const own = pods.filter((pod) => isLive(pod) && pod.metadata.labels?.["app"] === "ztunnel" && (pod.metadata.labels[revisionLabel] ?? defaultRevision) === from);
+  const own = pods.filter(
+    (pod) =>
+      isLive(pod) &&
+      pod.metadata.labels?.["app"] === "ztunnel" &&
+      (pod.metadata.labels[revisionLabel] ?? defaultRevision) === from,
+  );
   return own.map((pod) => {
     const node = pod.spec?.nodeName ?? "";
     const key = keyOf(pod);
     const live = connections.get(key);
-    const enrolled = pods.filter((one) => isLive(one) && isEnrolled(one) && one.spec?.nodeName === node && (one.metadata.annotations?.[ztunnelOwnerAnnotation] ?? from) === from).length;
+    const enrolled = pods.filter(
+      (one) =>
+        isLive(one) &&
+        isEnrolled(one) &&
+        one.spec?.nodeName === node &&
+        (one.metadata.annotations?.[ztunnelOwnerAnnotation] ?? from) === from,
+    ).length;
     return { node, pod: key, enrolledPods: enrolled, ...(live === undefined ? {} : { liveConnections: live }) };
   });
 }

@@ -18,14 +18,32 @@ function definition(versions: readonly VersionOfTest[], storedVersions = ["v1"])
   return {
     kind: "CustomResourceDefinition",
     metadata: { name },
-    spec: { versions: versions.map(({ name: version, properties, served = true, storage = false, required }) => ({ name: version, served, storage, schema: { openAPIV3Schema: { type: "object", properties: { spec: { type: "object", properties, ...(required === undefined ? {} : { required }) } } } } })) },
+    spec: {
+      versions: versions.map(({ name: version, properties, served = true, storage = false, required }) => ({
+        name: version,
+        served,
+        storage,
+        schema: {
+          openAPIV3Schema: {
+            type: "object",
+            properties: { spec: { type: "object", properties, ...(required === undefined ? {} : { required }) } },
+          },
+        },
+      })),
+    },
     status: { storedVersions },
   };
 }
 
-const rules = (field: string): Record<string, unknown> => ({ rules: { type: "array", items: { type: "object", properties: { [field]: { type: "string" } } } } });
+const rules = (field: string): Record<string, unknown> => ({
+  rules: { type: "array", items: { type: "object", properties: { [field]: { type: "string" } } } },
+});
 const stored: UntypedObject[] = [
-  { kind: "Route", metadata: { name: "a", namespace: "shop" }, spec: { rules: [{ other: "x" }, { old: "y" }], mode: "FAST" } },
+  {
+    kind: "Route",
+    metadata: { name: "a", namespace: "shop" },
+    spec: { rules: [{ other: "x" }, { old: "y" }], mode: "FAST" },
+  },
   { kind: "Route", metadata: { name: "b", namespace: "shop" }, spec: { rules: [{ other: "x" }] } },
 ];
 
@@ -34,27 +52,68 @@ function compare(before: UntypedObject, after: UntypedObject): ReturnType<typeof
 }
 
 test("a field that goes is told with the objects that have it, through lists", () => {
-  const changes = compare(definition([{ name: "v1", properties: rules("old"), storage: true }]), definition([{ name: "v1", properties: rules("new"), storage: true }]));
-  assert.deepEqual(changes.map(({ type, field, objects, total }) => [type, field, objects, total]), [
-    ["field-gone", "spec.rules[].old", ["Route shop/a"], 1],
-    ["field-added", "spec.rules[].new", [], 0],
-  ]);
-  assert.deepEqual(definitionFindings({ installed: true, changes }).map(({ severity }) => severity), ["warning"]);
-  assert.deepEqual(definitionFindings({ installed: false, changes }).map(({ severity }) => severity), ["note"]);
+  const changes = compare(
+    definition([{ name: "v1", properties: rules("old"), storage: true }]),
+    definition([{ name: "v1", properties: rules("new"), storage: true }]),
+  );
+  assert.deepEqual(
+    changes.map(({ type, field, objects, total }) => [type, field, objects, total]),
+    [
+      ["field-gone", "spec.rules[].old", ["Route shop/a"], 1],
+      ["field-added", "spec.rules[].new", [], 0],
+    ],
+  );
+  assert.deepEqual(
+    definitionFindings({ installed: true, changes }).map(({ severity }) => severity),
+    ["warning"],
+  );
+  assert.deepEqual(
+    definitionFindings({ installed: false, changes }).map(({ severity }) => severity),
+    ["note"],
+  );
 });
 
 test("what would refuse stored objects at their next write blocks", () => {
-  const before = definition([{ name: "v1", properties: { mode: { type: "string", enum: ["FAST", "SLOW"] } }, storage: true }]);
-  const after = definition([{ name: "v1", properties: { mode: { type: "string", enum: ["SLOW"] } }, storage: true, required: ["mode"] }]);
+  const before = definition([
+    { name: "v1", properties: { mode: { type: "string", enum: ["FAST", "SLOW"] } }, storage: true },
+  ]);
+  const after = definition([
+    { name: "v1", properties: { mode: { type: "string", enum: ["SLOW"] } }, storage: true, required: ["mode"] },
+  ]);
   const changes = compare(before, after);
-  assert.deepEqual(changes.map(({ type, objects }) => [type, objects]), [["required-added", ["Route shop/b"]], ["values-gone", ["Route shop/a"]]]);
-  assert.deepEqual(definitionFindings({ installed: true, changes }).map(({ severity }) => severity), ["blocked", "blocked"]);
+  assert.deepEqual(
+    changes.map(({ type, objects }) => [type, objects]),
+    [
+      ["required-added", ["Route shop/b"]],
+      ["values-gone", ["Route shop/a"]],
+    ],
+  );
+  assert.deepEqual(
+    definitionFindings({ installed: true, changes }).map(({ severity }) => severity),
+    ["blocked", "blocked"],
+  );
 });
 
 test("a version in which objects are stored may not go; one that is no longer served is warned of", () => {
-  const gone = compare(definition([{ name: "v1", properties: {}, storage: true }]), definition([{ name: "v2", properties: {}, storage: true }]));
-  assert.deepEqual(gone.map(({ type, version, total }) => [type, version, total]), [["version-gone", "v1", 2], ["version-added", "v2", 0], ["storage-moved", "v2", 0]]);
+  const gone = compare(
+    definition([{ name: "v1", properties: {}, storage: true }]),
+    definition([{ name: "v2", properties: {}, storage: true }]),
+  );
+  assert.deepEqual(
+    gone.map(({ type, version, total }) => [type, version, total]),
+    [
+      ["version-gone", "v1", 2],
+      ["version-added", "v2", 0],
+      ["storage-moved", "v2", 0],
+    ],
+  );
   assert.equal(definitionFindings({ installed: true, changes: gone })[0]?.severity, "blocked");
-  const unserved = compare(definition([{ name: "v1", properties: {}, storage: true }]), definition([{ name: "v1", properties: {}, storage: true, served: false }]));
-  assert.deepEqual(unserved.map(({ type }) => type), ["version-unserved"]);
+  const unserved = compare(
+    definition([{ name: "v1", properties: {}, storage: true }]),
+    definition([{ name: "v1", properties: {}, storage: true, served: false }]),
+  );
+  assert.deepEqual(
+    unserved.map(({ type }) => type),
+    ["version-unserved"],
+  );
 });

@@ -35,29 +35,75 @@ export function compareDefinitions({ before, after, stored }: DefinitionsInput):
   return after.flatMap((definition) => {
     const name = definition.metadata.name ?? "";
     const was = old.get(name);
-    if (was === undefined) return [{ definition: name, type: "kind-added", detail: "a kind that the cluster does not have yet", ...none } as const];
+    if (was === undefined)
+      return [
+        { definition: name, type: "kind-added", detail: "a kind that the cluster does not have yet", ...none } as const,
+      ];
     return compareDefinition(name, was, definition, stored.get(name) ?? []);
   });
 }
 
 const none = { objects: [], total: 0 } as const;
 
-function compareDefinition(definition: string, before: UntypedObject, after: UntypedObject, stored: readonly StoredObject[]): DefinitionChange[] {
+function compareDefinition(
+  definition: string,
+  before: UntypedObject,
+  after: UntypedObject,
+  stored: readonly StoredObject[],
+): DefinitionChange[] {
   const changes: DefinitionChange[] = [];
   const [old, now] = [versionsOf(before), versionsOf(after)];
-  const add = (type: DefinitionChangeType, version: string, detail: string, objects: readonly StoredObject[] = [], field?: string): void => {
-    changes.push({ definition, type, version, detail, ...(field === undefined ? {} : { field }), ...named(objects.map(label)) });
+  const add = (
+    type: DefinitionChangeType,
+    version: string,
+    detail: string,
+    objects: readonly StoredObject[] = [],
+    field?: string,
+  ): void => {
+    changes.push({
+      definition,
+      type,
+      version,
+      detail,
+      ...(field === undefined ? {} : { field }),
+      ...named(objects.map(label)),
+    });
   };
-  const storedVersions = (before["status"] as { readonly storedVersions?: readonly string[] } | undefined)?.storedVersions ?? [];
+  const storedVersions =
+    (before["status"] as { readonly storedVersions?: readonly string[] } | undefined)?.storedVersions ?? [];
   for (const version of old) {
     const next = now.find(({ name }) => name === version.name);
-    if (next === undefined) add("version-gone", version.name, storedVersions.includes(version.name) ? "is gone, and objects are still stored in it: the API server refuses that" : "is gone", storedVersions.includes(version.name) ? stored : []);
-    else if (version.served && !next.served) add("version-unserved", version.name, "is no longer served: clients that ask for it fail");
-    else compareSchemas(version, next, (type, path, detail, concerns) => add(type, version.name, detail, stored.filter((object) => concerns(object)), pathText(path)));
+    if (next === undefined)
+      add(
+        "version-gone",
+        version.name,
+        storedVersions.includes(version.name)
+          ? "is gone, and objects are still stored in it: the API server refuses that"
+          : "is gone",
+        storedVersions.includes(version.name) ? stored : [],
+      );
+    else if (version.served && !next.served)
+      add("version-unserved", version.name, "is no longer served: clients that ask for it fail");
+    else
+      compareSchemas(version, next, (type, path, detail, concerns) =>
+        add(
+          type,
+          version.name,
+          detail,
+          stored.filter((object) => concerns(object)),
+          pathText(path),
+        ),
+      );
   }
-  for (const version of now) if (!old.some(({ name }) => name === version.name)) add("version-added", version.name, "is new");
+  for (const version of now)
+    if (!old.some(({ name }) => name === version.name)) add("version-added", version.name, "is new");
   const [wasStored, isStored] = [old.find(({ storage }) => storage)?.name, now.find(({ storage }) => storage)?.name];
-  if (wasStored !== undefined && isStored !== undefined && wasStored !== isStored) add("storage-moved", isStored, `objects are stored as ${isStored} instead of ${wasStored} from their next write on`);
+  if (wasStored !== undefined && isStored !== undefined && wasStored !== isStored)
+    add(
+      "storage-moved",
+      isStored,
+      `objects are stored as ${isStored} instead of ${wasStored} from their next write on`,
+    );
   return changes;
 }
 
@@ -75,7 +121,12 @@ function label({ kind = "", metadata: { name = "", namespace } }: StoredObject):
   return `${kind} ${namespace === undefined ? "" : `${namespace}/`}${name}`;
 }
 
-type Tell = (type: DefinitionChangeType, path: readonly PathWord[], detail: string, concerns: (object: StoredObject) => boolean) => void;
+type Tell = (
+  type: DefinitionChangeType,
+  path: readonly PathWord[],
+  detail: string,
+  concerns: (object: StoredObject) => boolean,
+) => void;
 
 function compareSchemas(before: Version, after: Version, tell: Tell): void {
   if (isTree(before.schema) && isTree(after.schema)) walk(before.schema, after.schema, [], tell);
@@ -90,9 +141,11 @@ function walk(before: Schema, after: Schema, path: readonly PathWord[], tell: Te
     const inner = next[field];
     const at = [...path, field];
     if (isTree(inner) && isTree(schema)) walk(schema, inner, at, tell);
-    else if (inner === undefined && !keepsAll && !isOpen(after)) tell("field-gone", at, "is dropped when an object is written", (object) => hasField(object, at));
+    else if (inner === undefined && !keepsAll && !isOpen(after))
+      tell("field-gone", at, "is dropped when an object is written", (object) => hasField(object, at));
   }
-  for (const field of Object.keys(next)) if (properties[field] === undefined) tell("field-added", [...path, field], "is new", () => false);
+  for (const field of Object.keys(next))
+    if (properties[field] === undefined) tell("field-added", [...path, field], "is new", () => false);
   const [items, nextItems] = [before["items"], after["items"]];
   if (isTree(items) && isTree(nextItems)) walk(items, nextItems, [...path, anyElement], tell);
   const [map, nextMap] = [before["additionalProperties"], after["additionalProperties"]];
@@ -106,13 +159,21 @@ function isOpen(schema: Schema): boolean {
 
 function compareValues(before: Schema, after: Schema, path: readonly PathWord[], tell: Tell): void {
   const [type, next] = [before["type"], after["type"]];
-  if (typeof type === "string" && typeof next === "string" && type !== next) tell("type-changed", path, `is ${next}, was ${type}`, (object) => hasField(object, path));
+  if (typeof type === "string" && typeof next === "string" && type !== next)
+    tell("type-changed", path, `is ${next}, was ${type}`, (object) => hasField(object, path));
   const values = listOf(after["enum"]);
   const gone = values.length === 0 ? [] : listOf(before["enum"]).filter((value) => !values.includes(value));
-  if (gone.length > 0) tell("values-gone", path, `no longer takes ${gone.map(canonical).join(", ")}`, (object) => valuesAt(object, path).some((value) => gone.includes(value)));
+  if (gone.length > 0)
+    tell("values-gone", path, `no longer takes ${gone.map(canonical).join(", ")}`, (object) =>
+      valuesAt(object, path).some((value) => gone.includes(value)),
+    );
   const required = textsOf(after["required"]).filter((field) => !textsOf(before["required"]).includes(field));
-  for (const field of required) tell("required-added", [...path, field], "is required", (object) => valuesAt(object, path).some((value) => isTree(value) && value[field] === undefined));
-  const rules = (schema: Schema): string[] => textsOf(listOf(schema["x-kubernetes-validations"]).map((rule) => (isTree(rule) ? (rule["rule"] ?? null) : null)));
+  for (const field of required)
+    tell("required-added", [...path, field], "is required", (object) =>
+      valuesAt(object, path).some((value) => isTree(value) && value[field] === undefined),
+    );
+  const rules = (schema: Schema): string[] =>
+    textsOf(listOf(schema["x-kubernetes-validations"]).map((rule) => (isTree(rule) ? (rule["rule"] ?? null) : null)));
   const added = rules(after).filter((rule) => !rules(before).includes(rule));
   for (const rule of added) tell("rule-added", path, `must obey ${rule}`, () => false);
 }
@@ -147,5 +208,8 @@ function valuesAt(object: StoredObject, path: readonly PathWord[]): Json[] {
 }
 
 function pathText(path: readonly PathWord[]): string {
-  return path.map((word) => (word === anyElement ? "[]" : `.${word}`)).join("").replace(/^\./, "");
+  return path
+    .map((word) => (word === anyElement ? "[]" : `.${word}`))
+    .join("")
+    .replace(/^\./, "");
 }

@@ -15,11 +15,23 @@ export interface FilteredProxy {
  * What every EnvoyFilter does in either release. Its effect is the difference of what a proxy would get with and without the filters,
  * so it is known without reading what they say. Filters that select one proxy together are told together.
  */
-export function envoyFilterEffects(filters: readonly UntypedObject[], proxies: readonly FilteredProxy[], rootNamespace: string): EnvoyFilterReport[] {
-  const effects = proxies.map((proxy) => ({ proxy, from: effectOf(proxy.name, proxy.from), to: effectOf(proxy.name, proxy.to) }));
+export function envoyFilterEffects(
+  filters: readonly UntypedObject[],
+  proxies: readonly FilteredProxy[],
+  rootNamespace: string,
+): EnvoyFilterReport[] {
+  const effects = proxies.map((proxy) => ({
+    proxy,
+    from: effectOf(proxy.name, proxy.from),
+    to: effectOf(proxy.name, proxy.to),
+  }));
   return filters.map((filter) => {
     const own = effects.filter(({ proxy }) => selects(filter, proxy, rootNamespace));
-    const differing = own.flatMap(({ proxy, from, to }) => [...new Set([...from.keys(), ...to.keys()])].filter((key) => from.get(key) !== to.get(key)).map((key) => `${proxy.name}: ${key}`));
+    const differing = own.flatMap(({ proxy, from, to }) =>
+      [...new Set([...from.keys(), ...to.keys()])]
+        .filter((key) => from.get(key) !== to.get(key))
+        .map((key) => `${proxy.name}: ${key}`),
+    );
     return {
       name: `${filter.metadata.namespace ?? ""}/${filter.metadata.name ?? ""}`,
       patchedByFrom: own.reduce((sum, { from }) => sum + from.size, 0),
@@ -31,16 +43,33 @@ export function envoyFilterEffects(filters: readonly UntypedObject[], proxies: r
 }
 
 /** `type name` -> what the filters make of it. What stood there before may differ by release: that is no other effect of theirs. */
-function effectOf(proxy: string, answers: { readonly with: ProxyResources; readonly without: ProxyResources }): ReadonlyMap<string, string> {
-  return new Map(resourceChanges(proxy, answers.without, answers.with).map((change: ResourceChange) => [`${change.type} ${change.resource}`, effectSignature(change)]));
+function effectOf(
+  proxy: string,
+  answers: { readonly with: ProxyResources; readonly without: ProxyResources },
+): ReadonlyMap<string, string> {
+  return new Map(
+    resourceChanges(proxy, answers.without, answers.with).map((change: ResourceChange) => [
+      `${change.type} ${change.resource}`,
+      effectSignature(change),
+    ]),
+  );
 }
 
 function effectSignature({ changes, ...change }: ResourceChange): string {
-  return signatureOf({ ...change, changes: changes.map(({ path, after }) => (after === undefined ? { path } : { path, after })) });
+  return signatureOf({
+    ...change,
+    changes: changes.map(({ path, after }) => (after === undefined ? { path } : { path, after })),
+  });
 }
 
-function selects({ metadata, ...object }: UntypedObject, { namespace, labels }: FilteredProxy, rootNamespace: string): boolean {
+function selects(
+  { metadata, ...object }: UntypedObject,
+  { namespace, labels }: FilteredProxy,
+  rootNamespace: string,
+): boolean {
   if (metadata.namespace !== rootNamespace && metadata.namespace !== namespace) return false;
-  const spec = object["spec"] as { readonly workloadSelector?: { readonly labels?: Record<string, string> } } | undefined;
+  const spec = object["spec"] as
+    | { readonly workloadSelector?: { readonly labels?: Record<string, string> } }
+    | undefined;
   return matchesLabelSelector({ matchLabels: spec?.workloadSelector?.labels ?? {} }, labels);
 }

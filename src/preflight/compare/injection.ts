@@ -8,7 +8,12 @@ import { canonical, fieldChanges, type FieldChange, type Json } from "./tree-dif
  * What two releases make of the same workloads, given in one order; equal changes are told once, the widest first. Both sides are
  * made neutral for both, as the live templates that they begin with carry what is there now.
  */
-export function compareInjection(before: readonly UntypedObject[], after: readonly UntypedObject[], from: Side, to: Side): InjectionGroup[] {
+export function compareInjection(
+  before: readonly UntypedObject[],
+  after: readonly UntypedObject[],
+  from: Side,
+  to: Side,
+): InjectionGroup[] {
   const neutralOfBoth = (object: UntypedObject): Json => neutral(neutral(withoutServerFields(object), to), from);
   const groups = new Map<string, { readonly changes: readonly FieldChange[]; readonly workloads: string[] }>();
   for (const [index, object] of before.entries()) {
@@ -23,5 +28,9 @@ export function compareInjection(before: readonly UntypedObject[], after: readon
   }
   return [...groups.values()]
     .toSorted((left, right) => right.workloads.length - left.workloads.length)
-    .map(({ changes, workloads }) => ({ changes, workloads: workloads.slice(0, maxNamed), workloadCount: workloads.length }));
+    .map(({ changes, workloads }) => ({
+      changes,
+      workloads: workloads.slice(0, maxNamed),
+      workloadCount: workloads.length,
+    }));
 }

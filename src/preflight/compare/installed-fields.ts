@@ -4,7 +4,8 @@ import { canonical, isList, isTree, type Json } from "./tree-diff.ts";
 type FieldSet = Readonly<Record<string, unknown>>;
 
 /** They write what they find out, not what somebody wants: an autoscaler's replicas, a webhook's authority, a counter of rollouts. */
-const controllers = /^(kube-controller-manager|kube-scheduler|kubelet|istiod|pilot-discovery|serin-rollout|cluster-autoscaler|ztunnel)/;
+const controllers =
+  /^(kube-controller-manager|kube-scheduler|kubelet|istiod|pilot-discovery|serin-rollout|cluster-autoscaler|ztunnel)/;
 
 /**
  * What somebody has written into a live object, by its `managedFields`: without status, without what the API server filled in,
@@ -19,7 +20,11 @@ export function writtenFields(object: UntypedObject): Json {
   const identity: Record<string, Json> = { apiVersion: object.apiVersion ?? "", kind: object.kind ?? "" };
   const metadata = isTree(projected) && isTree(projected["metadata"]) ? projected["metadata"] : {};
   const { name = "", namespace } = object.metadata;
-  return { ...(isTree(projected) ? projected : {}), ...identity, metadata: { ...metadata, name, ...(namespace === undefined ? {} : { namespace }) } };
+  return {
+    ...(isTree(projected) ? projected : {}),
+    ...identity,
+    metadata: { ...metadata, name, ...(namespace === undefined ? {} : { namespace }) },
+  };
 }
 
 function isWriter({ manager = "", subresource, fieldsV1 }: ManagedFieldsEntry): boolean {
@@ -29,7 +34,14 @@ function isWriter({ manager = "", subresource, fieldsV1 }: ManagedFieldsEntry): 
 /** The object without status and what the API server keeps in its metadata. */
 export function withoutServerFields(object: UntypedObject): Json {
   const { status: _status, metadata, ...rest } = object;
-  const { uid: _uid, resourceVersion: _version, generation: _generation, creationTimestamp: _created, managedFields: _managed, ...kept } = metadata;
+  const {
+    uid: _uid,
+    resourceVersion: _version,
+    generation: _generation,
+    creationTimestamp: _created,
+    managedFields: _managed,
+    ...kept
+  } = metadata;
   return JSON.parse(JSON.stringify({ ...rest, metadata: kept })) as Json;
 }
 
@@ -59,7 +71,8 @@ function project(value: Json, fields: FieldSet): Json {
 
 function projectElement(element: Json, keys: readonly string[], fields: FieldSet): Json[] {
   for (const key of keys) {
-    if (key.startsWith("v:") && canonical(JSON.parse(key.slice("v:".length)) as Json) === canonical(element)) return [element];
+    if (key.startsWith("v:") && canonical(JSON.parse(key.slice("v:".length)) as Json) === canonical(element))
+      return [element];
     if (!key.startsWith("k:") || !isTree(element)) continue;
     const wanted = JSON.parse(key.slice("k:".length)) as Readonly<Record<string, Json>>;
     const isIt = Object.entries(wanted).every(([name, value]) => canonical(element[name] ?? null) === canonical(value));

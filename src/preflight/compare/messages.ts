@@ -9,7 +9,12 @@ export function readMessages(text: string): ReleaseMessage[] | undefined {
     return undefined;
   }
   if (!Array.isArray(raw)) return undefined;
-  return raw.map((entry: Readonly<Record<string, unknown>>) => ({ code: textOf(entry["code"]), level: textOf(entry["level"]), origin: textOf(entry["origin"]), message: textOf(entry["message"]) }));
+  return raw.map((entry: Readonly<Record<string, unknown>>) => ({
+    code: textOf(entry["code"]),
+    level: textOf(entry["level"]),
+    origin: textOf(entry["origin"]),
+    message: textOf(entry["message"]),
+  }));
 }
 
 function textOf(value: unknown): string {
@@ -17,7 +22,10 @@ function textOf(value: unknown): string {
 }
 
 /** What only one of the releases says of the same objects. */
-export function compareMessages(before: readonly ReleaseMessage[], after: readonly ReleaseMessage[]): ConfigurationReport {
+export function compareMessages(
+  before: readonly ReleaseMessage[],
+  after: readonly ReleaseMessage[],
+): ConfigurationReport {
   const old = new Set(before.map(keyOf));
   const now = new Set(after.map(keyOf));
   return {

@@ -19,9 +19,13 @@ export function neutralText({ revision, versions }: Side): (text: string) => str
   const rules: [RegExp, string][] = [];
   if (revision !== "default" && revision !== "") {
     const word = escaped(revision);
-    rules.push([new RegExp(`-${word}(?![A-Za-z0-9])`, "g"), ""], [new RegExp(`(?<![A-Za-z0-9.])${word}(?![A-Za-z0-9])`, "g"), "default"]);
+    rules.push(
+      [new RegExp(`-${word}(?![A-Za-z0-9])`, "g"), ""],
+      [new RegExp(`(?<![A-Za-z0-9.])${word}(?![A-Za-z0-9])`, "g"), "default"],
+    );
   }
-  for (const version of versions) if (version !== "") rules.push([new RegExp(`(?<![\\w.])${escaped(version)}(?!\\w|\\.\\d)`, "g"), versionWord]);
+  for (const version of versions)
+    if (version !== "") rules.push([new RegExp(`(?<![\\w.])${escaped(version)}(?!\\w|\\.\\d)`, "g"), versionWord]);
   return (text) => rules.reduce((changed, [pattern, by]) => changed.replace(pattern, by), text);
 }
 

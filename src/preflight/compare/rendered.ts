@@ -36,21 +36,26 @@ export function compareRendered({ installed, rendered, namespaces, from, to }: R
   };
   const met = new Set<string>();
   for (const object of rendered) {
-    if (object.kind === definitionKind || (object.kind === "Namespace" && namespaces.has(object.metadata.name ?? ""))) continue;
+    if (object.kind === definitionKind || (object.kind === "Namespace" && namespaces.has(object.metadata.name ?? "")))
+      continue;
     const key = neutralKey(object, to);
     met.add(key);
     const live = before.get(key);
     const component = componentOf(object);
     if (live === undefined) component.added.push(nameOf(object));
     else {
-      const changes = fieldChanges(comparable(writtenFields(live), from), comparable(withoutServerFields(object), to)).filter(isWanted);
+      const changes = fieldChanges(
+        comparable(writtenFields(live), from),
+        comparable(withoutServerFields(object), to),
+      ).filter(isWanted);
       if (changes.length === 0) component.unchanged += 1;
       else component.changed.push({ object: nameOf(object), inPlace: keyOf(live) === keyOf(object), changes });
     }
   }
   for (const [key, object] of before) {
     const isOld = (object.metadata.labels?.[revisionLabel] ?? "default") === from.revision;
-    if (!met.has(key) && isOld && object.metadata.labels?.[componentLabel] !== undefined) componentOf(object).removed.push(nameOf(object));
+    if (!met.has(key) && isOld && object.metadata.labels?.[componentLabel] !== undefined)
+      componentOf(object).removed.push(nameOf(object));
   }
   return { components: [...components.values()].toSorted((left, right) => (left.name < right.name ? -1 : 1)) };
 }
@@ -63,12 +68,20 @@ interface MutableComponent extends RenderedComponentReport {
 }
 
 /** What two releases make of one install spec, object by object. */
-export function compareObjects(before: readonly UntypedObject[], after: readonly UntypedObject[], from: Side, to: Side): ObjectChange[] {
+export function compareObjects(
+  before: readonly UntypedObject[],
+  after: readonly UntypedObject[],
+  from: Side,
+  to: Side,
+): ObjectChange[] {
   const old = new Map(before.map((object) => [neutralKey(object, from), object]));
   return after.flatMap((object) => {
     const was = old.get(neutralKey(object, to));
     if (was === undefined || object.kind === definitionKind) return [];
-    const changes = fieldChanges(comparable(withoutServerFields(was), from), comparable(withoutServerFields(object), to));
+    const changes = fieldChanges(
+      comparable(withoutServerFields(was), from),
+      comparable(withoutServerFields(object), to),
+    );
     return changes.length === 0 ? [] : [{ object: nameOf(object), inPlace: false, changes }];
   });
 }
@@ -77,7 +90,11 @@ export function compareObjects(before: readonly UntypedObject[], after: readonly
 function isOfInstallation({ metadata: { name = "", labels = {}, ownerReferences = [] } }: UntypedObject): boolean {
   // Tags and the validator behind them are moved, not installed again.
   if (labels["istio.io/tag"] !== undefined || name === "istiod-default-validator") return false;
-  return ownerReferences.length === 0 && labels["gateway.istio.io/managed"] === undefined && labels["gateway.networking.k8s.io/gateway-name"] === undefined;
+  return (
+    ownerReferences.length === 0 &&
+    labels["gateway.istio.io/managed"] === undefined &&
+    labels["gateway.networking.k8s.io/gateway-name"] === undefined
+  );
 }
 
 export function nameOf(object: UntypedObject): string {
@@ -89,14 +106,20 @@ function neutralKey(object: UntypedObject, side: Side): string {
 }
 
 function comparable(object: Json, side: Side): Json {
-  return neutral(withoutAuthority(isTree(object) && object["kind"] === "ConfigMap" ? withParsedData(object) : object), side);
+  return neutral(
+    withoutAuthority(isTree(object) && object["kind"] === "ConfigMap" ? withParsedData(object) : object),
+    side,
+  );
 }
 
 /** Files in a ConfigMap are compared by what they say, not by how they are written. */
 function withParsedData(object: Readonly<Record<string, Json>>): Json {
   const data = object["data"];
   if (!isTree(data)) return object;
-  const files = Object.entries(data).map(([name, text]): [string, Json] => [name, typeof text === "string" ? parsed(text) : text]);
+  const files = Object.entries(data).map(([name, text]): [string, Json] => [
+    name,
+    typeof text === "string" ? parsed(text) : text,
+  ]);
   return { ...object, data: Object.fromEntries(files) };
 }
 
@@ -112,5 +135,9 @@ function parsed(text: string): Json {
 function withoutAuthority(value: Json): Json {
   if (Array.isArray(value)) return value.map((element: Json) => withoutAuthority(element));
   if (!isTree(value)) return value;
-  return Object.fromEntries(Object.entries(value).flatMap(([field, inner]) => (field === authorityField ? [] : [[field, withoutAuthority(inner)] as const])));
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([field, inner]) =>
+      field === authorityField ? [] : [[field, withoutAuthority(inner)] as const],
+    ),
+  );
 }

@@ -64,5 +64,15 @@ export function groupChanges(changes: readonly ResourceChange[]): ResourceGroup[
 
 /** Equal for changes that say the same, whatever resource they are of. */
 export function signatureOf({ type, change, changes }: ResourceChange): string {
-  return canonical([type, change, changes.map(({ path, before, after }) => [path, before ?? null, before === undefined, after ?? null, after === undefined])]);
+  return canonical([
+    type,
+    change,
+    changes.map(({ path, before, after }) => [
+      path,
+      before ?? null,
+      before === undefined,
+      after ?? null,
+      after === undefined,
+    ]),
+  ]);
 }

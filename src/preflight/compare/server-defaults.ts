@@ -13,15 +13,24 @@ const defaults: readonly ServerDefault[] = [
   { path: /^spec\.ports\[[^\]]*\]\.targetPort$/ },
   { path: /^spec\.ports\[[^\]]*\]\.nodePort$/ },
   { path: /\.protocol$/, values: ["TCP"] },
-  { path: /\.(terminationMessagePath|terminationMessagePolicy|imagePullPolicy|dnsPolicy|schedulerName|restartPolicy|terminationGracePeriodSeconds)$/ },
+  {
+    path: /\.(terminationMessagePath|terminationMessagePolicy|imagePullPolicy|dnsPolicy|schedulerName|restartPolicy|terminationGracePeriodSeconds)$/,
+  },
   { path: /\.(revisionHistoryLimit|progressDeadlineSeconds|podManagementPolicy)$/ },
-  { path: /Probe\.(timeoutSeconds|periodSeconds|successThreshold|failureThreshold|initialDelaySeconds)$/, values: [0, 1, 3, 10] },
+  {
+    path: /Probe\.(timeoutSeconds|periodSeconds|successThreshold|failureThreshold|initialDelaySeconds)$/,
+    values: [0, 1, 3, 10],
+  },
   { path: /\.httpGet\.scheme$/, values: ["HTTP"] },
   { path: /\.(defaultMode)$/, values: [420] },
   { path: /\.securityContext$/, values: [{}] },
   { path: /\.serviceAccount$/ },
-  { path: /^spec\.(clusterIP|clusterIPs|ipFamilies|ipFamilyPolicy|sessionAffinity|internalTrafficPolicy|externalTrafficPolicy|allocateLoadBalancerNodePorts|healthCheckNodePort)$/ },
-  { path: /^webhooks\[[^\]]*\]\.(matchPolicy|timeoutSeconds|reinvocationPolicy|objectSelector|namespaceSelector|failurePolicy)$/ },
+  {
+    path: /^spec\.(clusterIP|clusterIPs|ipFamilies|ipFamilyPolicy|sessionAffinity|internalTrafficPolicy|externalTrafficPolicy|allocateLoadBalancerNodePorts|healthCheckNodePort)$/,
+  },
+  {
+    path: /^webhooks\[[^\]]*\]\.(matchPolicy|timeoutSeconds|reinvocationPolicy|objectSelector|namespaceSelector|failurePolicy)$/,
+  },
   { path: /^secrets$/ },
   { path: /^metadata\.annotations\["deployment\.kubernetes\.io\/revision"\]$/ },
   { path: /^metadata\.annotations\["kubectl\.kubernetes\.io\/last-applied-configuration"\]$/ },
@@ -30,5 +39,9 @@ const defaults: readonly ServerDefault[] = [
 /** False for a field that only the live side has and that its API server has put there. */
 export function isWanted({ path, before, after }: FieldChange): boolean {
   if (after !== undefined) return true;
-  return !defaults.some(({ path: pattern, values }) => pattern.test(path) && (values === undefined || values.some((value) => JSON.stringify(value) === JSON.stringify(before))));
+  return !defaults.some(
+    ({ path: pattern, values }) =>
+      pattern.test(path) &&
+      (values === undefined || values.some((value) => JSON.stringify(value) === JSON.stringify(before))),
+  );
 }

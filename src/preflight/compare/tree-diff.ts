@@ -41,9 +41,13 @@ function compareField(before: Json | undefined, after: Json | undefined, path: s
 function compareLists(before: readonly Json[], after: readonly Json[], path: string, changes: FieldChange[]): void {
   const [left, right] = [byName(before), byName(after)];
   if (left !== undefined && right !== undefined) {
-    for (const name of new Set([...left.keys(), ...right.keys()])) compareField(left.get(name), right.get(name), `${path}[${name}]`, changes);
+    for (const name of new Set([...left.keys(), ...right.keys()]))
+      compareField(left.get(name), right.get(name), `${path}[${name}]`, changes);
     // The order of filters and of routes is what they do.
-    const [was, is] = [[...left.keys()].filter((name) => right.has(name)), [...right.keys()].filter((name) => left.has(name))];
+    const [was, is] = [
+      [...left.keys()].filter((name) => right.has(name)),
+      [...right.keys()].filter((name) => left.has(name)),
+    ];
     if (was.join("\n") !== is.join("\n")) changes.push({ path: `${path}(order)`, before: was, after: is });
     return;
   }

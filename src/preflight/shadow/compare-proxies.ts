@@ -36,7 +36,10 @@ export interface CompareProxiesOptions {
   readonly progress: (text: string) => void;
 }
 
-export type StartBothOptions = Pick<CompareProxiesOptions, "from" | "to" | "runner" | "kubeConfig" | "clock" | "log" | "revision" | "namespace">;
+export type StartBothOptions = Pick<
+  CompareProxiesOptions,
+  "from" | "to" | "runner" | "kubeConfig" | "clock" | "log" | "revision" | "namespace"
+>;
 
 export interface ProxiesComparison {
   readonly report: ProxiesReport;
@@ -74,7 +77,11 @@ type ByProxy = ReadonlyMap<LiveProxy, Answers>;
 
 /** What either release would send to the same proxies, by a process of each that is fed the live objects. */
 export async function compareProxies(given: CompareProxiesOptions): Promise<ProxiesComparison> {
-  const options = { ...given, signal: given.runner.signal, cache: new ResourceCache({ revision: "default", versions: [given.from.version, given.to.version] }) };
+  const options = {
+    ...given,
+    signal: given.runner.signal,
+    cache: new ResourceCache({ revision: "default", versions: [given.from.version, given.to.version] }),
+  };
   const { proxies, envoyFilters, progress } = options;
   const failures: string[] = [];
   const asked = proxies.slice(0, maxProxies);
@@ -84,10 +91,19 @@ export async function compareProxies(given: CompareProxiesOptions): Promise<Prox
   let effects: ProxiesReport["envoyFilters"] = [];
   if (envoyFilters.length > 0) {
     progress(`asking again without the ${envoyFilters.length} EnvoyFilter${envoyFilters.length === 1 ? "" : "s"}`);
-    const without = await askBoth(options, asked.filter(({ type }) => type !== "ztunnel"), ["envoyfilters"], []);
+    const without = await askBoth(
+      options,
+      asked.filter(({ type }) => type !== "ztunnel"),
+      ["envoyfilters"],
+      [],
+    );
     effects = envoyFilterEffects(envoyFilters, filteredProxies(seen.answers, without.answers), options.rootNamespace);
   }
-  return { report: reportOf(proxies, asked, seen.answers, changes, effects), failures, refusedWrites: seen.refusedWrites };
+  return {
+    report: reportOf(proxies, asked, seen.answers, changes, effects),
+    failures,
+    refusedWrites: seen.refusedWrites,
+  };
 }
 
 export interface CompareEachOptions {
@@ -99,8 +115,16 @@ export interface CompareEachOptions {
 }
 
 /** How what these control planes, of one release, send each proxy differs; those that could not be asked are told in `failures`. */
-export async function compareEachProxy({ version, proxies, pilots, signal }: CompareEachOptions, failures: string[]): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
-  const asking = { from: { version }, to: { version }, signal, cache: new ResourceCache({ revision: "default", versions: [version, version] }) };
+export async function compareEachProxy(
+  { version, proxies, pilots, signal }: CompareEachOptions,
+  failures: string[],
+): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
+  const asking = {
+    from: { version },
+    to: { version },
+    signal,
+    cache: new ResourceCache({ revision: "default", versions: [version, version] }),
+  };
   const answers = await askAll(asking, proxies, pilots, failures);
   // In the order in which they were given, not in that of the answers.
   return new Map(
@@ -111,9 +135,24 @@ export async function compareEachProxy({ version, proxies, pilots, signal }: Com
   );
 }
 
-function reportOf(proxies: readonly LiveProxy[], asked: readonly LiveProxy[], answers: ByProxy, changes: readonly ResourceChange[], envoyFilters: ProxiesReport["envoyFilters"]): ProxiesReport {
-  const resources = [...answers.values()].reduce((sum, { to }) => sum + [...to.values()].reduce((count, own) => count + own.size, 0), 0);
-  return { asked: asked.length, live: proxies.reduce((sum, { replicas }) => sum + replicas, 0), resources, groups: groupChanges(changes), envoyFilters };
+function reportOf(
+  proxies: readonly LiveProxy[],
+  asked: readonly LiveProxy[],
+  answers: ByProxy,
+  changes: readonly ResourceChange[],
+  envoyFilters: ProxiesReport["envoyFilters"],
+): ProxiesReport {
+  const resources = [...answers.values()].reduce(
+    (sum, { to }) => sum + [...to.values()].reduce((count, own) => count + own.size, 0),
+    0,
+  );
+  return {
+    asked: asked.length,
+    live: proxies.reduce((sum, { replicas }) => sum + replicas, 0),
+    resources,
+    groups: groupChanges(changes),
+    envoyFilters,
+  };
 }
 
 function filteredProxies(seen: ByProxy, without: ByProxy): FilteredProxy[] {
@@ -121,11 +160,24 @@ function filteredProxies(seen: ByProxy, without: ByProxy): FilteredProxy[] {
     const bare = without.get(proxy);
     if (bare === undefined) return [];
     const { name, namespace, labels } = proxy;
-    return [{ name, namespace, labels, from: { with: answers.from, without: bare.from }, to: { with: answers.to, without: bare.to } }];
+    return [
+      {
+        name,
+        namespace,
+        labels,
+        from: { with: answers.from, without: bare.from },
+        to: { with: answers.to, without: bare.to },
+      },
+    ];
   });
 }
 
-async function askBoth(options: Asking & CompareProxiesOptions, proxies: readonly LiveProxy[], hidden: readonly string[], failures: string[]): Promise<{ readonly answers: ByProxy; readonly refusedWrites: readonly string[] }> {
+async function askBoth(
+  options: Asking & CompareProxiesOptions,
+  proxies: readonly LiveProxy[],
+  hidden: readonly string[],
+  failures: string[],
+): Promise<{ readonly answers: ByProxy; readonly refusedWrites: readonly string[] }> {
   const pilots = await startBoth(options, hidden);
   try {
     const answers = await askAll(options, proxies, pilots, failures);
@@ -136,8 +188,15 @@ async function askBoth(options: Asking & CompareProxiesOptions, proxies: readonl
 }
 
 /** Both control planes of a comparison, side by side; where one does not start, neither is left. */
-export async function startBoth({ from, to, runner, kubeConfig, clock, log, revision, namespace }: StartBothOptions, hidden: readonly string[] = []): Promise<ShadowPilots> {
-  const started = await Promise.allSettled([from, to].map(async (side) => await startShadowPilot({ ...side, runner, kubeConfig, revision, namespace, hidden, clock, log })));
+export async function startBoth(
+  { from, to, runner, kubeConfig, clock, log, revision, namespace }: StartBothOptions,
+  hidden: readonly string[] = [],
+): Promise<ShadowPilots> {
+  const started = await Promise.allSettled(
+    [from, to].map(
+      async (side) => await startShadowPilot({ ...side, runner, kubeConfig, revision, namespace, hidden, clock, log }),
+    ),
+  );
   const pilots = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
   const failed = started.find((result) => result.status === "rejected");
   const [first, second] = pilots;
@@ -146,7 +205,12 @@ export async function startBoth({ from, to, runner, kubeConfig, clock, log, revi
   throw failed?.reason;
 }
 
-async function askAll(options: Asking, proxies: readonly LiveProxy[], pilots: ShadowPilots, failures: string[]): Promise<ByProxy> {
+async function askAll(
+  options: Asking,
+  proxies: readonly LiveProxy[],
+  pilots: ShadowPilots,
+  failures: string[],
+): Promise<ByProxy> {
   const answers = new Map<LiveProxy, Answers>();
   const waiting = [...proxies];
   const work = async (): Promise<void> => {
@@ -171,7 +235,8 @@ async function askTwice(options: Asking, proxy: LiveProxy, pilots: ShadowPilots)
 }
 
 async function askOnce({ from, to, signal, cache }: Asking, proxy: LiveProxy, pilots: ShadowPilots): Promise<Answers> {
-  const ask = async ({ version }: Pick<ShadowSide, "version">, { target }: ShadowPilot): Promise<ProxyResources> => await recordProxy(proxy, { target, version, cache, signal });
+  const ask = async ({ version }: Pick<ShadowSide, "version">, { target }: ShadowPilot): Promise<ProxyResources> =>
+    await recordProxy(proxy, { target, version, cache, signal });
   const [before, after] = await Promise.all([ask(from, pilots.from), ask(to, pilots.to)]);
   return { from: before, to: after };
 }

@@ -1,7 +1,12 @@
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { transientError } from "../../base/index.ts";
-import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, DiscoveryRequestSchema, DiscoveryResponseSchema } from "../../wire/discovery/index.ts";
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+  DiscoveryRequestSchema,
+  DiscoveryResponseSchema,
+} from "../../wire/discovery/index.ts";
 import { discoveryMethods, typeUrls } from "../../wire/xds/index.ts";
 import type { ProxyResources } from "../compare/resources.ts";
 import type { Json } from "../compare/tree-diff.ts";
@@ -22,9 +27,14 @@ const maxMessageBytes = 256 << 20;
 
 /** Asks a control plane as one proxy would, and answers all that it sends. Stays connected only as long as that takes. */
 export async function recordProxy(proxy: LiveProxy, options: RecordOptions): Promise<ProxyResources> {
-  const client = new grpc.Client(options.target, grpc.credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1, "grpc.max_receive_message_length": maxMessageBytes, "grpc.enable_http_proxy": 0 });
+  const client = new grpc.Client(options.target, grpc.credentials.createInsecure(), {
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.max_receive_message_length": maxMessageBytes,
+    "grpc.enable_http_proxy": 0,
+  });
   try {
-    const exchange = proxy.type === "ztunnel" ? new DeltaExchange(client, proxy, options) : new WholeExchange(client, proxy, options);
+    const exchange =
+      proxy.type === "ztunnel" ? new DeltaExchange(client, proxy, options) : new WholeExchange(client, proxy, options);
     return await exchange.run();
   } finally {
     client.close();
@@ -55,7 +65,15 @@ abstract class Exchange {
       await new Promise<void>((resolve, reject) => {
         const fail = (error: unknown): void => reject(error instanceof Error ? error : new Error(String(error)));
         limit.addEventListener("abort", () => fail(this.#late(signal, target)), { once: true });
-        this.stream.on("error", (error) => fail(transientError("shadow-stream", `the control plane at ${target} ended the stream of ${this.proxy.name}: ${error.message}`, { cause: error })));
+        this.stream.on("error", (error) =>
+          fail(
+            transientError(
+              "shadow-stream",
+              `the control plane at ${target} ended the stream of ${this.proxy.name}: ${error.message}`,
+              { cause: error },
+            ),
+          ),
+        );
         this.stream.on("data", (bytes: Buffer) => {
           try {
             this.receive(bytes);
@@ -76,11 +94,21 @@ abstract class Exchange {
   #late(signal: AbortSignal, target: string): unknown {
     if (signal.aborted) return signal.reason;
     const words = [...this.missing].map(wordOf).join(", ");
-    return transientError("shadow-silent", `the control plane at ${target} did not send ${words} to ${this.proxy.name} within ${deadlineMs / 1000} s`);
+    return transientError(
+      "shadow-silent",
+      `the control plane at ${target} did not send ${words} to ${this.proxy.name} within ${deadlineMs / 1000} s`,
+    );
   }
 
   /** The node, which the first request carries. */
-  protected node(): { readonly node?: { readonly id: string; readonly cluster: string; readonly metadata: JsonObject; readonly userAgentName: string } } {
+  protected node(): {
+    readonly node?: {
+      readonly id: string;
+      readonly cluster: string;
+      readonly metadata: JsonObject;
+      readonly userAgentName: string;
+    };
+  } {
     if (!this.#first) return {};
     this.#first = false;
     const metadata = { ...this.proxy.metadata, ISTIO_VERSION: this.options.version } as JsonObject;
@@ -112,7 +140,11 @@ class WholeExchange extends Exchange {
   }
 
   protected begin(): void {
-    const wildcards = [typeUrls.cluster, typeUrls.listener, ...(this.proxy.metadata["DNS_CAPTURE"] === "true" ? [typeUrls.nameTable] : [])];
+    const wildcards = [
+      typeUrls.cluster,
+      typeUrls.listener,
+      ...(this.proxy.metadata["DNS_CAPTURE"] === "true" ? [typeUrls.nameTable] : []),
+    ];
     for (const type of wildcards) this.missing.add(type);
     for (const type of wildcards) this.#request(type, [], "", "");
   }
@@ -122,10 +154,20 @@ class WholeExchange extends Exchange {
     this.#request(typeUrl, this.#names.get(typeUrl) ?? [], versionInfo, nonce);
     const read = resources.map(({ value }) => this.take(typeUrl, "", value));
     this.missing.delete(typeUrl);
-    if (typeUrl === typeUrls.cluster) this.#ask(typeUrls.endpoint, read.flatMap(({ endpoints }) => endpoints));
+    if (typeUrl === typeUrls.cluster)
+      this.#ask(
+        typeUrls.endpoint,
+        read.flatMap(({ endpoints }) => endpoints),
+      );
     if (typeUrl === typeUrls.listener) {
-      this.#ask(typeUrls.route, read.flatMap(({ routes }) => routes));
-      this.#ask(extensionType, read.flatMap(({ extensions }) => extensions));
+      this.#ask(
+        typeUrls.route,
+        read.flatMap(({ routes }) => routes),
+      );
+      this.#ask(
+        extensionType,
+        read.flatMap(({ extensions }) => extensions),
+      );
     }
   }
 
@@ -138,7 +180,13 @@ class WholeExchange extends Exchange {
   }
 
   #request(typeUrl: string, resourceNames: readonly string[], versionInfo: string, responseNonce: string): void {
-    const request = create(DiscoveryRequestSchema, { typeUrl, resourceNames: [...resourceNames], versionInfo, responseNonce, ...this.node() });
+    const request = create(DiscoveryRequestSchema, {
+      typeUrl,
+      resourceNames: [...resourceNames],
+      versionInfo,
+      responseNonce,
+      ...this.node(),
+    });
     this.stream.write(Buffer.from(toBinary(DiscoveryRequestSchema, request)));
   }
 }
@@ -164,7 +212,15 @@ class DeltaExchange extends Exchange {
     this.ofType(typeUrl);
   }
 
-  #request(fields: { readonly typeUrl: string; readonly resourceNamesSubscribe?: string[]; readonly responseNonce?: string }): void {
-    this.stream.write(Buffer.from(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { ...fields, ...this.node() }))));
+  #request(fields: {
+    readonly typeUrl: string;
+    readonly resourceNamesSubscribe?: string[];
+    readonly responseNonce?: string;
+  }): void {
+    this.stream.write(
+      Buffer.from(
+        toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { ...fields, ...this.node() })),
+      ),
+    );
   }
 }

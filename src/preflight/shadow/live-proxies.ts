@@ -78,7 +78,9 @@ export function workloadName({ metadata: { name = "", labels = {}, ownerReferenc
   const owner = ownerReferences.find(({ controller }) => controller === true);
   if (owner === undefined) return name;
   const hash = labels["pod-template-hash"];
-  return owner.kind === "ReplicaSet" && hash !== undefined && owner.name.endsWith(`-${hash}`) ? owner.name.slice(0, -hash.length - 1) : owner.name;
+  return owner.kind === "ReplicaSet" && hash !== undefined && owner.name.endsWith(`-${hash}`)
+    ? owner.name.slice(0, -hash.length - 1)
+    : owner.name;
 }
 
 function metadataOf(pod: Pod, container: Container, type: ProxyType, address: string): Readonly<Record<string, Json>> {

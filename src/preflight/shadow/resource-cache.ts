@@ -2,7 +2,13 @@ import { createHash } from "node:crypto";
 import { fromBinary, toJson, type DescMessage } from "@bufbuild/protobuf";
 import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import { NameTableSchema } from "../../wire/discovery/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  envoyRegistry,
+  ListenerSchema,
+  RouteConfigurationSchema,
+} from "../../wire/envoy/index.ts";
 import { AddressSchema, AuthorizationSchema } from "../../wire/workload/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { neutral, type Side } from "../compare/neutral.ts";
@@ -125,7 +131,12 @@ function withoutChance(value: Json): Json {
   if (isList(value)) return value.map(withoutChance);
   if (!isTree(value)) return value;
   const kept = Object.entries(value).filter(([field]) => field !== "local_jwks");
-  return Object.fromEntries(kept.map(([field, inner]): [string, Json] => [field, field === "lb_endpoints" ? inOneOrder(withoutChance(inner)) : withoutChance(inner)]));
+  return Object.fromEntries(
+    kept.map(([field, inner]): [string, Json] => [
+      field,
+      field === "lb_endpoints" ? inOneOrder(withoutChance(inner)) : withoutChance(inner),
+    ]),
+  );
 }
 
 function inOneOrder(list: Json): Json {

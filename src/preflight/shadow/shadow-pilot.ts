@@ -2,7 +2,13 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { transientError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
-import { serveReadOnlyRelay, type KubeConfig, type OverlaidObject, type ReadOnlyRelay, type ShownVersion } from "../../kube/index.ts";
+import {
+  serveReadOnlyRelay,
+  type KubeConfig,
+  type OverlaidObject,
+  type ReadOnlyRelay,
+  type ShownVersion,
+} from "../../kube/index.ts";
 import { endChild, startChild } from "../release/child.ts";
 import type { Release } from "../release/release.ts";
 import type { ReleaseRunner } from "../release/release-runner.ts";
@@ -49,13 +55,20 @@ const keptErrorBytes = 16 << 10;
 /** Its own kubeconfig leads to a relay that passes reads on and refuses everything else, whatever the release does. */
 export async function startShadowPilot(options: ShadowPilotOptions): Promise<ShadowPilot> {
   const { release, runner, kubeConfig, clock, log, hidden = [], overlaid = [] } = options;
-  if (release.pilot === undefined) throw userError("release-without-pilot", `${release.directory} holds no control plane`, { hint: "put Istio's pilot-discovery program at bin/pilot-discovery of the directory" });
+  if (release.pilot === undefined)
+    throw userError("release-without-pilot", `${release.directory} holds no control plane`, {
+      hint: "put Istio's pilot-discovery program at bin/pilot-discovery of the directory",
+    });
   const relay = await serveReadOnlyRelay(kubeConfig, { clock, log, hidden, overlaid });
   try {
     const kubeconfig = await runner.file("kubeconfig", relay.kubeconfig);
     const mesh = await runner.file("mesh.yaml", options.meshConfig);
     const ports = await freePorts(6);
-    const child = startChild(release.pilot, argumentsOf(release, mesh, kubeconfig, ports), { env: runner.environment(environmentOf(options, kubeconfig)), maxHeapMegabytes, signal: runner.signal });
+    const child = startChild(release.pilot, argumentsOf(release, mesh, kubeconfig, ports), {
+      env: runner.environment(environmentOf(options, kubeconfig)),
+      maxHeapMegabytes,
+      signal: runner.signal,
+    });
     const errors = keepErrors(child);
     const [http = 0, discovery = 0] = ports;
     try {
@@ -86,14 +99,29 @@ function isOver({ exitCode, signalCode }: ChildProcess): boolean {
 }
 
 /** See "acknowledged" in docs/contracts.md. */
-async function waitProcessed(port: number, { group, kind, namespace, name, resourceVersion }: ShownVersion, clock: Clock, signal: AbortSignal): Promise<void> {
+async function waitProcessed(
+  port: number,
+  { group, kind, namespace, name, resourceVersion }: ShownVersion,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
   const query = new URLSearchParams({ group, kind, namespace, name, resourceVersion }).toString();
   const began = clock.steadyMs();
   for (;;) {
-    const answer = await fetch(`http://127.0.0.1:${port}/debug/serin/acknowledged?${query}`, { signal: AbortSignal.any([signal, AbortSignal.timeout(processedLimitMs)]) });
-    if (answer.status !== 200) throw transientError("shadow-unsure", `the control plane does not tell whether it has read ${kind} ${namespace}/${name}: status ${answer.status}`);
+    const answer = await fetch(`http://127.0.0.1:${port}/debug/serin/acknowledged?${query}`, {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(processedLimitMs)]),
+    });
+    if (answer.status !== 200)
+      throw transientError(
+        "shadow-unsure",
+        `the control plane does not tell whether it has read ${kind} ${namespace}/${name}: status ${answer.status}`,
+      );
     if (((await answer.json()) as { readonly processed?: boolean }).processed === true) return;
-    if (clock.steadyMs() - began > processedLimitMs) throw transientError("shadow-unsettled", `the control plane has not read ${kind} ${namespace}/${name} within ${processedLimitMs / 1000} s`);
+    if (clock.steadyMs() - began > processedLimitMs)
+      throw transientError(
+        "shadow-unsettled",
+        `the control plane has not read ${kind} ${namespace}/${name} within ${processedLimitMs / 1000} s`,
+      );
     await clock.sleep(processedPollMs, signal);
   }
 }
@@ -107,8 +135,26 @@ async function stop(child: ChildProcess, relay: ReadOnlyRelay): Promise<void> {
 
 function argumentsOf({ kind }: Release, mesh: string, kubeconfig: string, ports: readonly number[]): string[] {
   const [http, discovery, secure, webhooks, monitoring, control] = ports.map((port) => `127.0.0.1:${port}`);
-  const common = ["--httpAddr", http, "--grpcAddr", discovery, "--secureGRPCAddr", secure, "--httpsAddr", webhooks, "--monitoringAddr", monitoring, "--meshConfig", mesh, "--domain", "cluster.local"];
-  const own = kind === "istio" ? ["--kubeconfig", kubeconfig, "--ctrlz_address", "127.0.0.1", "--ctrlz_port", "0"] : ["--ctrlz_port", control?.split(":")[1]];
+  const common = [
+    "--httpAddr",
+    http,
+    "--grpcAddr",
+    discovery,
+    "--secureGRPCAddr",
+    secure,
+    "--httpsAddr",
+    webhooks,
+    "--monitoringAddr",
+    monitoring,
+    "--meshConfig",
+    mesh,
+    "--domain",
+    "cluster.local",
+  ];
+  const own =
+    kind === "istio"
+      ? ["--kubeconfig", kubeconfig, "--ctrlz_address", "127.0.0.1", "--ctrlz_port", "0"]
+      : ["--ctrlz_port", control?.split(":")[1]];
   return [...common, ...own].filter((word) => word !== undefined);
 }
 
@@ -146,16 +192,34 @@ function keepErrors(child: ChildProcess): () => string {
   return () => kept;
 }
 
-async function waitReady(child: ChildProcess, port: number, release: Release, clock: Clock, signal: AbortSignal, errors: () => string): Promise<void> {
+async function waitReady(
+  child: ChildProcess,
+  port: number,
+  release: Release,
+  clock: Clock,
+  signal: AbortSignal,
+  errors: () => string,
+): Promise<void> {
   const ended = new AbortController();
   child.once("close", () => ended.abort());
   const began = clock.steadyMs();
   for (;;) {
     signal.throwIfAborted();
-    if (ended.signal.aborted || child.pid === undefined) throw transientError("shadow-ended", `the control plane of ${release.version} ended before it was ready${lastLine(errors())}`, { hint: `it was started from ${release.directory}` });
-    const answer = await fetch(`http://127.0.0.1:${port}/ready`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined);
+    if (ended.signal.aborted || child.pid === undefined)
+      throw transientError(
+        "shadow-ended",
+        `the control plane of ${release.version} ended before it was ready${lastLine(errors())}`,
+        { hint: `it was started from ${release.directory}` },
+      );
+    const answer = await fetch(`http://127.0.0.1:${port}/ready`, { signal: AbortSignal.timeout(1000) }).catch(
+      () => undefined,
+    );
     if (answer?.ok === true) return;
-    if (clock.steadyMs() - began > readyLimitMs) throw transientError("shadow-not-ready", `the control plane of ${release.version} was not ready within ${readyLimitMs / 1000} s${lastLine(errors())}`);
+    if (clock.steadyMs() - began > readyLimitMs)
+      throw transientError(
+        "shadow-not-ready",
+        `the control plane of ${release.version} was not ready within ${readyLimitMs / 1000} s${lastLine(errors())}`,
+      );
     await clock.sleep(readyPollMs, signal);
   }
 }

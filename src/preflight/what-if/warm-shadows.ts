@@ -56,7 +56,11 @@ export class WarmShadows {
 
   async end({ pilots: { from, to }, runner }: WarmPair): Promise<void> {
     await Promise.all([from.stop(), to.stop()]);
-    await runner.close().catch((error: unknown) => this.#options.log.warn("files of a control plane could not be removed", { error: messageOf(error) }));
+    await runner
+      .close()
+      .catch((error: unknown) =>
+        this.#options.log.warn("files of a control plane could not be removed", { error: messageOf(error) }),
+      );
   }
 
   /** Ends what is kept. */

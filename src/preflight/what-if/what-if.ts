@@ -35,7 +35,12 @@ export interface WhatIfChange {
 }
 
 export interface WhatIfReport {
-  readonly proxies: readonly { readonly proxy: string; readonly namespace: string; readonly type: string; readonly changes: readonly WhatIfChange[] }[];
+  readonly proxies: readonly {
+    readonly proxy: string;
+    readonly namespace: string;
+    readonly type: string;
+    readonly changes: readonly WhatIfChange[];
+  }[];
   /** Proxies that were asked for; replicas of a workload are one. */
   readonly compared: number;
   /** Why it is not the whole answer, in sentences. */
@@ -68,21 +73,44 @@ export class WhatIf {
     const { releaseDirectory, istioNamespace } = this.#options;
     const release = await openRelease("what-if", releaseDirectory);
     const incomplete: string[] = [];
-    const [{ items: pods }, { items: deployments }] = await Promise.all([client.list(podKind), client.list(deploymentKind, { labelSelector: "app=istiod" })]);
+    const [{ items: pods }, { items: deployments }] = await Promise.all([
+      client.list(podKind),
+      client.list(deploymentKind, { labelSelector: "app=istiod" }),
+    ]);
     const proxies = liveProxies(pods);
     const revision = revisionOf(proxies, deployments, incomplete);
     const version = versionOf(deployments, revision);
-    if (version !== "" && version !== release.version) incomplete.push(`It is worked out by release ${release.version}, and revision ${revision} runs ${version}.`);
-    const mesh = await client.get(configMapKind, revision === "default" ? "istio" : `istio-${revision}`, istioNamespace);
-    const wanted = proxies.filter((proxy) => proxy.revision === undefined || proxy.revision === revision || deployments.length === 1);
+    if (version !== "" && version !== release.version)
+      incomplete.push(`It is worked out by release ${release.version}, and revision ${revision} runs ${version}.`);
+    const mesh = await client.get(
+      configMapKind,
+      revision === "default" ? "istio" : `istio-${revision}`,
+      istioNamespace,
+    );
+    const wanted = proxies.filter(
+      (proxy) => proxy.revision === undefined || proxy.revision === revision || deployments.length === 1,
+    );
     const namespaces = new Set(objects.map(({ object }) => object.metadata.namespace));
-    const asked = wanted.toSorted((a, b) => Number(namespaces.has(b.namespace)) - Number(namespaces.has(a.namespace))).slice(0, maxProxies);
-    if (asked.length < wanted.length) incomplete.push(`${asked.length} of ${wanted.length} workloads' proxies were asked for.`);
-    const side = { release, version: release.version, meshConfig: mesh?.data?.["mesh"] ?? "{}", env: environmentOf(deployments, revision) };
+    const asked = wanted
+      .toSorted((a, b) => Number(namespaces.has(b.namespace)) - Number(namespaces.has(a.namespace)))
+      .slice(0, maxProxies);
+    if (asked.length < wanted.length)
+      incomplete.push(`${asked.length} of ${wanted.length} workloads' proxies were asked for.`);
+    const side = {
+      release,
+      version: release.version,
+      meshConfig: mesh?.data?.["mesh"] ?? "{}",
+      env: environmentOf(deployments, revision),
+    };
     const failures: string[] = [];
     const changes = await this.#compare(side, revision, asked, { client, kubeConfig, objects, signal }, failures);
-    if (failures.length > 0) incomplete.push(`${failures.length} could not be asked for: ${failures.slice(0, 3).join("; ")}.`);
-    return { proxies: [...changes].flatMap(([proxy, found]) => (found.length === 0 ? [] : [changedProxy(proxy, found)])), compared: changes.size, incomplete };
+    if (failures.length > 0)
+      incomplete.push(`${failures.length} could not be asked for: ${failures.slice(0, 3).join("; ")}.`);
+    return {
+      proxies: [...changes].flatMap(([proxy, found]) => (found.length === 0 ? [] : [changedProxy(proxy, found)])),
+      compared: changes.size,
+      incomplete,
+    };
   }
 
   /** Ends the processes that are kept. */
@@ -90,14 +118,26 @@ export class WhatIf {
     await this.#warm.close();
   }
 
-  async #compare(side: ShadowSide, revision: string, proxies: readonly LiveProxy[], question: WhatIfQuestion, failures: string[]): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
+  async #compare(
+    side: ShadowSide,
+    revision: string,
+    proxies: readonly LiveProxy[],
+    question: WhatIfQuestion,
+    failures: string[],
+  ): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
     const { kubeConfig, objects, signal } = question;
-    const key = { kubeConfig, text: JSON.stringify([side.release.directory, side.version, revision, side.meshConfig, side.env]) };
+    const key = {
+      kubeConfig,
+      text: JSON.stringify([side.release.directory, side.version, revision, side.meshConfig, side.env]),
+    };
     const kept = await this.#warm.take(key);
     if (kept !== undefined) {
       try {
         await kept.pilots.to.overlay(objects);
-        const changes = await compareEachProxy({ version: side.version, proxies, pilots: kept.pilots, signal }, failures);
+        const changes = await compareEachProxy(
+          { version: side.version, proxies, pilots: kept.pilots, signal },
+          failures,
+        );
         await kept.pilots.to.overlay([]);
         await this.#warm.keep(kept);
         return changes;
@@ -111,7 +151,14 @@ export class WhatIf {
     return await this.#compareAnew(side, revision, proxies, key, question, failures);
   }
 
-  async #compareAnew(side: ShadowSide, revision: string, proxies: readonly LiveProxy[], key: WarmKey, { objects, kubeConfig, signal }: WhatIfQuestion, failures: string[]): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
+  async #compareAnew(
+    side: ShadowSide,
+    revision: string,
+    proxies: readonly LiveProxy[],
+    key: WarmKey,
+    { objects, kubeConfig, signal }: WhatIfQuestion,
+    failures: string[],
+  ): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
     const { istioNamespace: namespace, env, clock, log } = this.#options;
     // The processes outlast the question, and end with it where it is given up.
     const ended = new AbortController();
@@ -121,7 +168,16 @@ export class WhatIf {
     let pilots: ShadowPilots | undefined;
     try {
       signal.throwIfAborted();
-      pilots = await startBoth({ from: side, to: { ...side, overlaid: objects }, runner, kubeConfig, clock, log, revision, namespace });
+      pilots = await startBoth({
+        from: side,
+        to: { ...side, overlaid: objects },
+        runner,
+        kubeConfig,
+        clock,
+        log,
+        revision,
+        namespace,
+      });
       const changes = await compareEachProxy({ version: side.version, proxies, pilots, signal }, failures);
       // What it cannot be rid of, it is not kept with.
       const isClean = await pilots.to.overlay([]).then(
@@ -157,16 +213,28 @@ function deploymentOf(deployments: readonly Deployment[], revision: string): Dep
 }
 
 function versionOf(deployments: readonly Deployment[], revision: string): string {
-  const image = deploymentOf(deployments, revision)?.spec?.template?.spec?.containers.find(({ name }) => name === "discovery")?.image ?? "";
+  const image =
+    deploymentOf(deployments, revision)?.spec?.template?.spec?.containers.find(({ name }) => name === "discovery")
+      ?.image ?? "";
   return /:([\w.+-]+)$/.exec(image)?.[1]?.replace(/-(distroless|debug)$/, "") ?? "";
 }
 
 /** What says who and where it is, a shadow is told itself. */
-const ownVariables: ReadonlySet<string> = new Set(["KUBECONFIG", "REVISION", "POD_NAME", "POD_NAMESPACE", "SERVICE_ACCOUNT"]);
+const ownVariables: ReadonlySet<string> = new Set([
+  "KUBECONFIG",
+  "REVISION",
+  "POD_NAME",
+  "POD_NAMESPACE",
+  "SERVICE_ACCOUNT",
+]);
 
 function environmentOf(deployments: readonly Deployment[], revision: string): Environment {
-  const variables = deploymentOf(deployments, revision)?.spec?.template?.spec?.containers.find(({ name }) => name === "discovery")?.env ?? [];
-  return Object.fromEntries(variables.flatMap(({ name, value }) => (value === undefined || ownVariables.has(name) ? [] : [[name, value]])));
+  const variables =
+    deploymentOf(deployments, revision)?.spec?.template?.spec?.containers.find(({ name }) => name === "discovery")
+      ?.env ?? [];
+  return Object.fromEntries(
+    variables.flatMap(({ name, value }) => (value === undefined || ownVariables.has(name) ? [] : [[name, value]])),
+  );
 }
 
 function changedProxy(proxy: LiveProxy, changes: readonly ResourceChange[]): WhatIfReport["proxies"][number] {
@@ -174,12 +242,23 @@ function changedProxy(proxy: LiveProxy, changes: readonly ResourceChange[]): Wha
     proxy: proxy.name.endsWith(`.${proxy.namespace}`) ? proxy.name.slice(0, -proxy.namespace.length - 1) : proxy.name,
     namespace: proxy.namespace,
     type: proxyTypes[proxy.type] ?? proxy.type,
-    changes: changes.slice(0, maxChangesOfProxy).map(({ type, resource, change, changes: fields }) => ({ resource: `${type} ${resource}`, change, difference: differenceText(fields) })),
+    changes: changes.slice(0, maxChangesOfProxy).map(({ type, resource, change, changes: fields }) => ({
+      resource: `${type} ${resource}`,
+      change,
+      difference: differenceText(fields),
+    })),
   };
 }
 
 function differenceText(fields: readonly FieldChange[]): string {
-  const lines = fields.slice(0, maxFields).map(({ path, before, after }) => `${path}: ${before === undefined ? "(none)" : JSON.stringify(before)} -> ${after === undefined ? "(none)" : JSON.stringify(after)}`);
-  const text = [...lines, ...(fields.length > maxFields ? [`and ${fields.length - maxFields} more fields`] : [])].join("\n");
+  const lines = fields
+    .slice(0, maxFields)
+    .map(
+      ({ path, before, after }) =>
+        `${path}: ${before === undefined ? "(none)" : JSON.stringify(before)} -> ${after === undefined ? "(none)" : JSON.stringify(after)}`,
+    );
+  const text = [...lines, ...(fields.length > maxFields ? [`and ${fields.length - maxFields} more fields`] : [])].join(
+    "\n",
+  );
   return text.length <= maxDifferenceLength ? text : `${text.slice(0, maxDifferenceLength)}…`;
 }

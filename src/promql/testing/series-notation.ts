@@ -9,10 +9,16 @@ const stepPattern = /^(-?[\d.]+|NaN|\+?Inf)(?:([+-])([\d.]+))?(?:x(\d+))?$/;
  * 1 3 5 7, `5x2` is 5 5 5, `_` is a sample that is missing, `stale` ends the series.
  */
 export function seriesOf(text: string, stepMs: number): SampleSource {
-  const slices = text.split("\n").map((line) => line.trim()).filter((line) => line !== "").map((line) => sliceOf(line, stepMs));
+  const slices = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "")
+    .map((line) => sliceOf(line, stepMs));
   return {
     select: (matchers, fromMs, toMs) =>
-      slices.filter(({ labels }) => matchers.every(({ name, matches }) => matches(labels.get(name) ?? ""))).map((slice) => between(slice, fromMs, toMs)),
+      slices
+        .filter(({ labels }) => matchers.every(({ name, matches }) => matches(labels.get(name) ?? "")))
+        .map((slice) => between(slice, fromMs, toMs)),
   };
 }
 
@@ -48,5 +54,10 @@ function labelsOfSelector(selector: string): Labels {
 function between({ labels, timesMs, values, staleMs }: SeriesSlice, fromMs: number, toMs: number): SeriesSlice {
   const first = indexAtOrBefore(timesMs, fromMs) + 1;
   const end = indexAtOrBefore(timesMs, toMs) + 1;
-  return { labels, timesMs: Array.from(timesMs).slice(first, end), values: Array.from(values).slice(first, end), staleMs };
+  return {
+    labels,
+    timesMs: Array.from(timesMs).slice(first, end),
+    values: Array.from(values).slice(first, end),
+    staleMs,
+  };
 }

@@ -43,14 +43,22 @@ async function wait(args: readonly string[], { write, clock }: AgentCommandOptio
 async function request(args: readonly string[], { write }: AgentCommandOptions): Promise<number> {
   const { flags, words } = readFlags(args);
   const [method, path] = words;
-  if (method === undefined || path === undefined) throw userError("bad-arguments", "expected: request GET|POST <path>, such as request GET stats");
+  if (method === undefined || path === undefined)
+    throw userError("bad-arguments", "expected: request GET|POST <path>, such as request GET stats");
   const port = numberFlag(flags, "debug-port", defaultAdminPort);
-  const { status, body } = await send(method.toUpperCase(), `http://127.0.0.1:${port}/${path.replace(/^\//, "")}`, 60_000);
+  const { status, body } = await send(
+    method.toUpperCase(),
+    `http://127.0.0.1:${port}/${path.replace(/^\//, "")}`,
+    60_000,
+  );
   write(body);
   return status >= 200 && status < 300 ? 0 : 1;
 }
 
-function readFlags(args: readonly string[]): { readonly flags: ReadonlyMap<string, string>; readonly words: readonly string[] } {
+function readFlags(args: readonly string[]): {
+  readonly flags: ReadonlyMap<string, string>;
+  readonly words: readonly string[];
+} {
   const flags = new Map<string, string>();
   const words: string[] = [];
   for (let index = 0; index < args.length; index += 1) {
@@ -70,7 +78,11 @@ function numberFlag(flags: ReadonlyMap<string, string>, name: string, fallback: 
   return Number(text);
 }
 
-function send(method: string, url: string, timeoutMs: number): Promise<{ readonly status: number; readonly body: string }> {
+function send(
+  method: string,
+  url: string,
+  timeoutMs: number,
+): Promise<{ readonly status: number; readonly body: string }> {
   return new Promise((resolve, reject) => {
     const call = requestHttp(url, { method, agent: false });
     const limit = setTimeout(() => call.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);

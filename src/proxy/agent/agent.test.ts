@@ -26,7 +26,9 @@ test("the agent makes the kubelet's probes, adds the application's metrics, and 
     stream.on("data", (part: Buffer) => parts.push(part));
     stream.on("end", () => stream.end(Buffer.from([0, 0, 0, 0, 2, 8, Buffer.concat(parts).includes("up") ? 1 : 2])));
   });
-  await Promise.all([app, health].map((server) => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))));
+  await Promise.all(
+    [app, health].map((server) => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))),
+  );
   const [port = 0, healthPort = 0] = [app, health].map((server) => (server.address() as AddressInfo).port);
   await using proxy = await TestProxy.start({
     name: "app",
@@ -34,7 +36,9 @@ test("the agent makes the kubelet's probes, adds the application's metrics, and 
     authority: new FakeCertificateAuthority(),
     environment: {
       ISTIO_KUBE_APP_PROBERS: JSON.stringify({
-        "/app-health/app/readyz": { httpGet: { path: "/ready", port, httpHeaders: [{ name: "X-Probe", value: "yes" }] } },
+        "/app-health/app/readyz": {
+          httpGet: { path: "/ready", port, httpHeaders: [{ name: "X-Probe", value: "yes" }] },
+        },
         "/app-health/app/livez": { httpGet: { path: "/live", port } },
         "/app-health/app/startupz": { tcpSocket: { port } },
         "/app-health/down/readyz": { tcpSocket: { port: 1 } },
@@ -51,7 +55,14 @@ test("the agent makes the kubelet's probes, adds the application's metrics, and 
   const probe = async (path: string): Promise<number> => (await fetchOnce(ports.stats, path)).status;
   assert.equal(await probe("/app-health/app/readyz"), 204);
   assert.equal(asked.at(-1), `/ready yes 127.0.0.1:${port}`);
-  assert.deepEqual([await probe("/app-health/app/livez"), await probe("/app-health/app/startupz"), await probe("/app-health/down/readyz")], [503, 200, 500]);
+  assert.deepEqual(
+    [
+      await probe("/app-health/app/livez"),
+      await probe("/app-health/app/startupz"),
+      await probe("/app-health/down/readyz"),
+    ],
+    [503, 200, 500],
+  );
   assert.deepEqual([await probe("/app-health/grpc/readyz"), await probe("/app-health/grpc/livez")], [200, 500]);
   const metrics = (await fetchOnce(ports.stats, "/stats/prometheus")).body;
   assert.match(metrics, /^istio_build\{component="proxy",tag="1\.2\.3"\} 1$/m);
@@ -62,7 +73,10 @@ test("the agent makes the kubelet's probes, adds the application's metrics, and 
     said = "";
     return await runAgentCommand({ args, write: (text) => (said += text), clock: systemClock });
   };
-  assert.equal(await command("wait", "--url", `http://127.0.0.1:${ports.readiness}/healthz/ready`, "--timeoutSeconds=1"), 0);
+  assert.equal(
+    await command("wait", "--url", `http://127.0.0.1:${ports.readiness}/healthz/ready`, "--timeoutSeconds=1"),
+    0,
+  );
   assert.equal(await command("wait", "--url=http://127.0.0.1:1/healthz/ready", "--timeoutSeconds", "0"), 1);
   assert.equal(await command("request", `--debug-port=${ports.admin}`, "GET", "ready"), 0);
   assert.equal(said, "LIVE\n");

@@ -39,8 +39,16 @@ export function parseAppProbers(text: string): Readonly<Record<string, AppProbe>
 }
 
 /** Answers the kubelet's probes with what the application answers; `address` is the pod's. */
-export function appProbeRoutes(probers: Readonly<Record<string, AppProbe>>, address: string): Record<string, EndpointRoute> {
-  return Object.fromEntries(Object.entries(probers).map(([path, probe]) => [path, (request: IncomingMessage) => answerProbe(probe, address, request)]));
+export function appProbeRoutes(
+  probers: Readonly<Record<string, AppProbe>>,
+  address: string,
+): Record<string, EndpointRoute> {
+  return Object.fromEntries(
+    Object.entries(probers).map(([path, probe]) => [
+      path,
+      (request: IncomingMessage) => answerProbe(probe, address, request),
+    ]),
+  );
 }
 
 async function answerProbe(probe: AppProbe, address: string, request: IncomingMessage): Promise<EndpointAnswer> {
@@ -52,7 +60,11 @@ async function answerProbe(probe: AppProbe, address: string, request: IncomingMe
 }
 
 /** The status that an HTTP probe got, else 200; 404 for a kind that cannot be made. Rejects when there is no answer. */
-export async function probeApplication(probe: AppProbe, address: string, userAgent: string | undefined): Promise<number> {
+export async function probeApplication(
+  probe: AppProbe,
+  address: string,
+  userAgent: string | undefined,
+): Promise<number> {
   const timeoutMs = (probe.timeoutSeconds ?? defaultTimeoutSeconds) * 1000;
   if (probe.httpGet !== undefined) return await probeHttp(probe.httpGet, address, timeoutMs, userAgent);
   if (probe.tcpSocket !== undefined) await probeTcp(probe.tcpSocket.host ?? address, probe.tcpSocket.port, timeoutMs);
@@ -61,12 +73,25 @@ export async function probeApplication(probe: AppProbe, address: string, userAge
   return 200;
 }
 
-function probeHttp(target: NonNullable<AppProbe["httpGet"]>, address: string, timeoutMs: number, userAgent: string | undefined): Promise<number> {
+function probeHttp(
+  target: NonNullable<AppProbe["httpGet"]>,
+  address: string,
+  timeoutMs: number,
+  userAgent: string | undefined,
+): Promise<number> {
   const headers: Record<string, string> = { "user-agent": userAgent ?? "kube-probe" };
   for (const { name, value } of target.httpHeaders ?? []) headers[name.toLowerCase()] = value;
   const path = target.path ?? "/";
   const host = target.host === undefined || target.host === "localhost" ? address : target.host;
-  const options: RequestOptions = { host, port: target.port, path: path.startsWith("/") ? path : `/${path}`, headers, ...sourceFor(host), agent: false, timeout: timeoutMs };
+  const options: RequestOptions = {
+    host,
+    port: target.port,
+    path: path.startsWith("/") ? path : `/${path}`,
+    headers,
+    ...sourceFor(host),
+    agent: false,
+    timeout: timeoutMs,
+  };
   return new Promise((resolve, reject) => {
     const secure = target.scheme?.toUpperCase() === "HTTPS";
     const request = secure ? requestHttps({ ...options, rejectUnauthorized: false }) : requestHttp(options);
@@ -112,13 +137,21 @@ async function probeGrpc(host: string, port: number, service: string, timeoutMs:
   try {
     const body = await new Promise<Buffer>((resolve, reject) => {
       session.once("error", reject);
-      const stream = session.request({ ":method": "POST", ":path": "/grpc.health.v1.Health/Check", "content-type": "application/grpc", te: "trailers" });
+      const stream = session.request({
+        ":method": "POST",
+        ":path": "/grpc.health.v1.Health/Check",
+        "content-type": "application/grpc",
+        te: "trailers",
+      });
       stream.setTimeout(timeoutMs, () => reject(new Error(`no answer in ${timeoutMs} ms`)));
       stream.once("error", reject);
       const parts: Buffer[] = [];
       stream.on("data", (part: Buffer) => parts.push(part));
       stream.once("trailers", (trailers) => {
-        if (trailers["grpc-status"] !== "0") reject(new Error(`gRPC status ${String(trailers["grpc-status"])}: ${String(trailers["grpc-message"] ?? "")}`));
+        if (trailers["grpc-status"] !== "0")
+          reject(
+            new Error(`gRPC status ${String(trailers["grpc-status"])}: ${String(trailers["grpc-message"] ?? "")}`),
+          );
       });
       stream.once("end", () => resolve(Buffer.concat(parts)));
       stream.end(healthRequest(service));

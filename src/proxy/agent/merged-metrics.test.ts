@@ -17,7 +17,13 @@ async function scraped(handler: RequestListener): Promise<ReadonlyMap<string, nu
   const app = createServer(handler);
   await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve));
   const log = createLogger({ scope: "test", level: "info", write: (line) => said.push(line) });
-  const route = mergedMetricsRoute({ own: metricsRoute(registry), app: { port: (app.address() as AddressInfo).port, path: "/metrics" }, address: "127.0.0.1", registry, log });
+  const route = mergedMetricsRoute({
+    own: metricsRoute(registry),
+    app: { port: (app.address() as AddressInfo).port, path: "/metrics" },
+    address: "127.0.0.1",
+    registry,
+    log,
+  });
   const { body } = await route({} as never, new URL("http://localhost/stats/prometheus"));
   app.closeAllConnections();
   app.close();
@@ -26,8 +32,18 @@ async function scraped(handler: RequestListener): Promise<ReadonlyMap<string, nu
 }
 
 test("the application's metrics follow ours, and its own process is the one that is told of", async () => {
-  const found = await scraped((_request, response) => response.end("# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes 7\napp_total 3\n# EOF"));
-  assert.deepEqual([found.get("ours_total"), found.get("app_total"), found.get("process_resident_memory_bytes"), found.get("istio_agent_scrapes_total")], [1, 3, 7, 1]);
+  const found = await scraped((_request, response) =>
+    response.end("# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes 7\napp_total 3\n# EOF"),
+  );
+  assert.deepEqual(
+    [
+      found.get("ours_total"),
+      found.get("app_total"),
+      found.get("process_resident_memory_bytes"),
+      found.get("istio_agent_scrapes_total"),
+    ],
+    [1, 3, 7, 1],
+  );
   assert.deepEqual(said, []);
 });
 
@@ -39,7 +55,10 @@ test("an application that sends garbage, refuses or breaks off costs its own met
   ];
   for (const [index, fault] of faults.entries()) {
     const found = await scraped(fault);
-    assert.deepEqual([found.get("ours_total"), found.has("app_total"), found.get("istio_agent_scrape_failures_total")], [1, false, index + 1]);
+    assert.deepEqual(
+      [found.get("ours_total"), found.has("app_total"), found.get("istio_agent_scrape_failures_total")],
+      [1, false, index + 1],
+    );
   }
   assert.equal(said.length, faults.length, "each of them is an application of its own here");
   assert.match(said[0] ?? "", /this proxy's own are served alone.*metrics line 1/);
@@ -47,21 +66,58 @@ test("an application that sends garbage, refuses or breaks off costs its own met
 
 test("what applications expose is passed on in the form that ours is in, and a line that nobody can read costs itself alone", async () => {
   const cases: readonly (readonly [name: string, contentType: string, text: string, expected: string])[] = [
-    ["a timestamp in milliseconds", "text/plain", "http_requests_total{method=\"post\",code=\"200\"} 1027 1395066363000\n", "http_requests_total{method=\"post\",code=\"200\"} 1027 1395066363000\n"],
-    ["escapes, odd spaces and a comma at the end", "text/plain", "a{path=\"C:\\\\DIR\\\\\",error=\"no\\n\\\"file\\\"\",}   1.458e9 \n", "a{path=\"C:\\\\DIR\\\\\",error=\"no\\n\\\"file\\\"\",} 1.458e9\n"],
-    ["infinities", "text/plain", "a{x=\"}\"} +Inf -3982045\nb NaN\n", "a{x=\"}\"} +Inf -3982045\nb NaN\n"],
-    ["names in UTF-8", "text/plain; version=1.0.0", "# TYPE \"my.metric\" counter\n{\"my.metric\",\"region.name\"=\"é\",zone=\"a\"} 3\n{\"other.one\"} 4\n", "# TYPE \"my.metric\" counter\n{\"my.metric\",\"region.name\"=\"é\",zone=\"a\"} 3\n{\"other.one\"} 4\n"],
-    ["OpenMetrics: exemplars, seconds, types and units of its own", "application/openmetrics-text; version=1.0.0", "# TYPE foo histogram\n# UNIT foo seconds\nfoo_bucket{le=\"0.01\"} 0\nfoo_bucket{le=\"1\"} 8 1520879607.789 # {trace_id=\"KOO5S4vxi0o\"} 0.67\nfoo_bucket{le=\"+Inf\"} 17 # {} 9.8 1520879607.789\n# TYPE build info\nbuild_info{v=\"1\"} 1\n# EOF\n",
-      "# TYPE foo histogram\n# UNIT foo seconds\nfoo_bucket{le=\"0.01\"} 0\nfoo_bucket{le=\"1\"} 8 1520879607789\nfoo_bucket{le=\"+Inf\"} 17\nbuild_info{v=\"1\"} 1\n"],
-    ["a native histogram as comment and as a value of a later format", "text/plain", "# TYPE n histogram\n# a comment of nothing\nn_count 3\nn {count:3,sum:2,schema:3}\n", "# TYPE n histogram\n# a comment of nothing\nn_count 3\n"],
-    ["a line of a log between them", "text/plain", "app_total 3\nthis is {no metric\nlast 4\r\n", "app_total 3\nlast 4\n"],
+    [
+      "a timestamp in milliseconds",
+      "text/plain",
+      'http_requests_total{method="post",code="200"} 1027 1395066363000\n',
+      'http_requests_total{method="post",code="200"} 1027 1395066363000\n',
+    ],
+    [
+      "escapes, odd spaces and a comma at the end",
+      "text/plain",
+      'a{path="C:\\\\DIR\\\\",error="no\\n\\"file\\"",}   1.458e9 \n',
+      'a{path="C:\\\\DIR\\\\",error="no\\n\\"file\\"",} 1.458e9\n',
+    ],
+    ["infinities", "text/plain", 'a{x="}"} +Inf -3982045\nb NaN\n', 'a{x="}"} +Inf -3982045\nb NaN\n'],
+    [
+      "names in UTF-8",
+      "text/plain; version=1.0.0",
+      '# TYPE "my.metric" counter\n{"my.metric","region.name"="é",zone="a"} 3\n{"other.one"} 4\n',
+      '# TYPE "my.metric" counter\n{"my.metric","region.name"="é",zone="a"} 3\n{"other.one"} 4\n',
+    ],
+    [
+      "OpenMetrics: exemplars, seconds, types and units of its own",
+      "application/openmetrics-text; version=1.0.0",
+      '# TYPE foo histogram\n# UNIT foo seconds\nfoo_bucket{le="0.01"} 0\nfoo_bucket{le="1"} 8 1520879607.789 # {trace_id="KOO5S4vxi0o"} 0.67\nfoo_bucket{le="+Inf"} 17 # {} 9.8 1520879607.789\n# TYPE build info\nbuild_info{v="1"} 1\n# EOF\n',
+      '# TYPE foo histogram\n# UNIT foo seconds\nfoo_bucket{le="0.01"} 0\nfoo_bucket{le="1"} 8 1520879607789\nfoo_bucket{le="+Inf"} 17\nbuild_info{v="1"} 1\n',
+    ],
+    [
+      "a native histogram as comment and as a value of a later format",
+      "text/plain",
+      "# TYPE n histogram\n# a comment of nothing\nn_count 3\nn {count:3,sum:2,schema:3}\n",
+      "# TYPE n histogram\n# a comment of nothing\nn_count 3\n",
+    ],
+    [
+      "a line of a log between them",
+      "text/plain",
+      "app_total 3\nthis is {no metric\nlast 4\r\n",
+      "app_total 3\nlast 4\n",
+    ],
     ["nothing yet", "text/plain", "", ""],
   ];
   for (const [name, contentType, text, expected] of cases) {
-    const app = createServer((_request, response) => response.writeHead(200, { "content-type": contentType }).end(text));
+    const app = createServer((_request, response) =>
+      response.writeHead(200, { "content-type": contentType }).end(text),
+    );
     await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve));
     const own = new MetricsRegistry();
-    const route = mergedMetricsRoute({ own: () => Promise.resolve({ status: 200, body: "ours 1\n" }), app: { port: (app.address() as AddressInfo).port, path: "/" }, address: "127.0.0.1", registry: own, log: createLogger({ scope: "test", level: "info", write: () => undefined }) });
+    const route = mergedMetricsRoute({
+      own: () => Promise.resolve({ status: 200, body: "ours 1\n" }),
+      app: { port: (app.address() as AddressInfo).port, path: "/" },
+      address: "127.0.0.1",
+      registry: own,
+      log: createLogger({ scope: "test", level: "info", write: () => undefined }),
+    });
     const { body } = await route({} as never, new URL("http://localhost/"));
     app.closeAllConnections();
     app.close();

@@ -26,7 +26,11 @@ export function parseAppMetrics(text: string): AppMetrics | undefined {
   }
   if (value.scrape !== "true") return undefined;
   const port = value.port === undefined || value.port === "" ? defaultPort : Number(value.port);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw userError("env-invalid", `ISTIO_PROMETHEUS_ANNOTATIONS: port must be from 1 to 65535, got "${value.port ?? ""}"`);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw userError(
+      "env-invalid",
+      `ISTIO_PROMETHEUS_ANNOTATIONS: port must be from 1 to 65535, got "${value.port ?? ""}"`,
+    );
   return { port, path: value.path === undefined || value.path === "" ? "/metrics" : value.path };
 }
 
@@ -49,22 +53,40 @@ export interface MergedMetricsOptions {
 export function mergedMetricsRoute({ own, app, address, registry, log }: MergedMetricsOptions): EndpointRoute {
   if (app === undefined) return own;
   const scrapes = registry.counter("istio_agent_scrapes_total", "The total number of scrapes.").labels();
-  const failures = registry.counter("istio_agent_scrape_failures_total", "The total number of failed scrapes.", ["type"]).labels("application");
-  const leftOut = registry.counter("serin_application_metrics_left_out_lines_total", "Lines of the application's metrics that could not be read and were left out.").labels();
+  const failures = registry
+    .counter("istio_agent_scrape_failures_total", "The total number of failed scrapes.", ["type"])
+    .labels("application");
+  const leftOut = registry
+    .counter(
+      "serin_application_metrics_left_out_lines_total",
+      "Lines of the application's metrics that could not be read and were left out.",
+    )
+    .labels();
   let isFailing = false;
   let isLeaving = false;
   const theirsOf = async (): Promise<string> => {
     try {
       const { text, left, problem } = readable(await scrape(app, address));
       leftOut.add(left);
-      if (left > 0 && !isLeaving) log.warn("lines of the application's metrics are left out, as no scraper could read them", { port: app.port, path: app.path, lines: left, error: problem });
+      if (left > 0 && !isLeaving)
+        log.warn("lines of the application's metrics are left out, as no scraper could read them", {
+          port: app.port,
+          path: app.path,
+          lines: left,
+          error: problem,
+        });
       isLeaving = left > 0;
       if (isFailing) log.info("the application's metrics can be had again");
       isFailing = false;
       return text;
     } catch (error) {
       failures.increment();
-      if (!isFailing) log.warn("the application's metrics cannot be had: this proxy's own are served alone", { port: app.port, path: app.path, error: messageOf(error) });
+      if (!isFailing)
+        log.warn("the application's metrics cannot be had: this proxy's own are served alone", {
+          port: app.port,
+          path: app.path,
+          error: messageOf(error),
+        });
       isFailing = true;
       return "";
     }
@@ -92,7 +114,11 @@ interface Scraped {
 }
 
 /** The application's lines as text format 0.0.4, how many were left out, and what was wrong with the first of them. Throws where no sample is left of some. */
-function readable({ text, contentType }: Scraped): { readonly text: string; readonly left: number; readonly problem: string } {
+function readable({ text, contentType }: Scraped): {
+  readonly text: string;
+  readonly left: number;
+  readonly problem: string;
+} {
   const isOpen = openMetrics.test(contentType);
   const lines: string[] = [];
   let samples = 0;
@@ -108,7 +134,8 @@ function readable({ text, contentType }: Scraped): { readonly text: string; read
     }
     try {
       const { head, value, timestamp } = readSampleText(line, index + 1);
-      const timeMs = timestamp === undefined ? "" : ` ${isOpen ? Math.round(Number(timestamp) * msPerSecond) : timestamp}`;
+      const timeMs =
+        timestamp === undefined ? "" : ` ${isOpen ? Math.round(Number(timestamp) * msPerSecond) : timestamp}`;
       lines.push(`${head} ${value}${timeMs}`);
       samples += 1;
     } catch (error) {
@@ -127,13 +154,26 @@ function merged(ours: string, theirs: string): string {
     const name = familyOfLine.exec(line)?.[1];
     if (name?.startsWith("process_") === true) processNames.add(name);
   }
-  const own = processNames.size === 0 ? ours : ours.split("\n").filter((line) => !processNames.has(familyOfLine.exec(line)?.[1] ?? "")).join("\n");
+  const own =
+    processNames.size === 0
+      ? ours
+      : ours
+          .split("\n")
+          .filter((line) => !processNames.has(familyOfLine.exec(line)?.[1] ?? ""))
+          .join("\n");
   return `${own}${theirs.endsWith("\n") ? theirs : `${theirs}\n`}`;
 }
 
 function scrape({ port, path }: AppMetrics, address: string): Promise<Scraped> {
   return new Promise((resolve, reject) => {
-    const request = requestHttp({ host: address, port, path, agent: false, ...(address.includes(":") ? {} : { localAddress: proxySource }), headers: { accept: "text/plain" } });
+    const request = requestHttp({
+      host: address,
+      port,
+      path,
+      agent: false,
+      ...(address.includes(":") ? {} : { localAddress: proxySource }),
+      headers: { accept: "text/plain" },
+    });
     const limit = setTimeout(() => request.destroy(new Error(`no answer in ${scrapeTimeoutMs} ms`)), scrapeTimeoutMs);
     request.once("error", (error) => {
       clearTimeout(limit);
@@ -154,7 +194,8 @@ function scrape({ port, path }: AppMetrics, address: string): Promise<Scraped> {
       });
       response.once("end", () => {
         clearTimeout(limit);
-        if (response.statusCode === 200) resolve({ text: Buffer.concat(parts).toString("utf8"), contentType: response.headers["content-type"] ?? "" });
+        if (response.statusCode === 200)
+          resolve({ text: Buffer.concat(parts).toString("utf8"), contentType: response.headers["content-type"] ?? "" });
         else reject(new Error(`status ${response.statusCode ?? 0}`));
       });
     });

@@ -14,7 +14,10 @@ async function reports(probe: WorkloadProbe, change: () => Promise<void>): Promi
       if (found.length === 1) change().catch(reject);
       else resolve();
     };
-    watchWorkloadHealth({ probe: { periodSeconds: 0.01, ...probe }, address: "127.0.0.1", clock: systemClock, report }, ended.signal).catch(reject);
+    watchWorkloadHealth(
+      { probe: { periodSeconds: 0.01, ...probe }, address: "127.0.0.1", clock: systemClock, report },
+      ended.signal,
+    ).catch(reject);
   });
   ended.abort();
   return found;
@@ -24,16 +27,28 @@ test("a port that takes connections is healthy, and ill when it has refused some
   const server = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  const [first, then] = await reports({ tcpSocket: { port }, failureThreshold: 2 }, async () => await new Promise<void>((resolve) => server.close(() => resolve())));
+  const [first, then] = await reports(
+    { tcpSocket: { port }, failureThreshold: 2 },
+    async () => await new Promise<void>((resolve) => server.close(() => resolve())),
+  );
   assert.equal(first, undefined);
   assert.match(then ?? "", /ECONNREFUSED/);
 });
 
 test("a command that ends well is healthy; what is no probe is refused by name", async () => {
   const ended = new AbortController();
-  const fault = await new Promise((report) => void watchWorkloadHealth({ probe: { exec: { command: ["false"] }, failureThreshold: 1 }, address: "", clock: systemClock, report }, ended.signal));
+  const fault = await new Promise(
+    (report) =>
+      void watchWorkloadHealth(
+        { probe: { exec: { command: ["false"] }, failureThreshold: 1 }, address: "", clock: systemClock, report },
+        ended.signal,
+      ),
+  );
   ended.abort();
   assert.match(String(fault), /false/);
-  assert.throws(() => readWorkloadProbe({ httpGet: { port: 1 }, exec: { command: ["true"] } }), /exactly one of httpGet, tcpSocket, exec, grpc/);
+  assert.throws(
+    () => readWorkloadProbe({ httpGet: { port: 1 }, exec: { command: ["true"] } }),
+    /exactly one of httpGet, tcpSocket, exec, grpc/,
+  );
   assert.equal(readWorkloadProbe(undefined), undefined);
 });

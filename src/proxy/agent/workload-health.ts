@@ -20,22 +20,34 @@ export interface WorkloadHealthOptions {
   readonly report: (fault: string | undefined) => void;
 }
 
-const defaults = { initialDelaySeconds: 0, periodSeconds: 10, successThreshold: 1, failureThreshold: 3, timeoutSeconds: 1 };
+const defaults = {
+  initialDelaySeconds: 0,
+  periodSeconds: 10,
+  successThreshold: 1,
+  failureThreshold: 3,
+  timeoutSeconds: 1,
+};
 const methods = ["httpGet", "tcpSocket", "exec", "grpc"] as const;
 
 /** Throws a user error for what is no probe; undefined for none. */
 export function readWorkloadProbe(value: unknown): WorkloadProbe | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== "object" || Array.isArray(value)) throw userError("env-invalid", "PROXY_CONFIG: readinessProbe must be an object");
+  if (typeof value !== "object" || Array.isArray(value))
+    throw userError("env-invalid", "PROXY_CONFIG: readinessProbe must be an object");
   const probe = value as WorkloadProbe;
-  if (methods.filter((method) => probe[method] !== undefined).length !== 1) throw userError("env-invalid", `PROXY_CONFIG: readinessProbe must have exactly one of ${methods.join(", ")}`);
+  if (methods.filter((method) => probe[method] !== undefined).length !== 1)
+    throw userError("env-invalid", `PROXY_CONFIG: readinessProbe must have exactly one of ${methods.join(", ")}`);
   return probe;
 }
 
 /** Probes until it is told to end. As many answers in a row as the thresholds say change what is known. */
-export async function watchWorkloadHealth({ probe, address, clock, report }: WorkloadHealthOptions, signal: AbortSignal): Promise<void> {
+export async function watchWorkloadHealth(
+  { probe, address, clock, report }: WorkloadHealthOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const { initialDelaySeconds, periodSeconds, successThreshold, failureThreshold } = { ...defaults, ...probe };
-  const pause = async (seconds: number): Promise<void> => await clock.sleep(seconds * 1000, signal).catch(() => undefined);
+  const pause = async (seconds: number): Promise<void> =>
+    await clock.sleep(seconds * 1000, signal).catch(() => undefined);
   let known: boolean | undefined;
   let [good, bad] = [0, 0];
   await pause(initialDelaySeconds);
@@ -55,7 +67,8 @@ export async function watchWorkloadHealth({ probe, address, clock, report }: Wor
 
 async function faultOf(probe: WorkloadProbe, address: string): Promise<string | undefined> {
   try {
-    if (probe.exec !== undefined) return await run(probe.exec.command, (probe.timeoutSeconds ?? defaults.timeoutSeconds) * 1000);
+    if (probe.exec !== undefined)
+      return await run(probe.exec.command, (probe.timeoutSeconds ?? defaults.timeoutSeconds) * 1000);
     const status = await probeApplication(probe, address, "istio-probe/1.0");
     return status >= 200 && status < 400 ? undefined : `the application answered with status ${status}`;
   } catch (error) {

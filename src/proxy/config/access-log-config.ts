@@ -1,4 +1,10 @@
-import type { AccessLog as AccessLogMessage, FileAccessLog, OpenTelemetryAccessLogConfig, StdoutAccessLog, SubstitutionFormatString } from "../../wire/envoy/index.ts";
+import type {
+  AccessLog as AccessLogMessage,
+  FileAccessLog,
+  OpenTelemetryAccessLogConfig,
+  StdoutAccessLog,
+  SubstitutionFormatString,
+} from "../../wire/envoy/index.ts";
 import { compileJsonFormat, compileTextFormat, envoyDefaultFormat, type LogFormat } from "../observe/log-format.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
 import type { AccessLogSpec } from "./access-log-spec.ts";
@@ -11,28 +17,46 @@ import { unpack } from "./transport-config.ts";
 const serviceLog = /^envoy\.extensions\.access_loggers\.grpc\.v3\.(Http|Tcp)GrpcAccessLogConfig$/;
 
 /** Compiles access logs to files, and to services by OTLP or in Envoy's own form. Throws an error that names what else cannot be written. */
-export function compileAccessLogs(messages: readonly AccessLogMessage[], outer: string, notes: ConfigNotes): AccessLogSpec[] {
+export function compileAccessLogs(
+  messages: readonly AccessLogMessage[],
+  outer: string,
+  notes: ConfigNotes,
+): AccessLogSpec[] {
   return messages.flatMap((message) => {
     const where = `${outer}: accessLog ${message.name}`;
     const typed = message.configType.case === "typedConfig" ? message.configType.value : undefined;
     const typeName = typed?.typeUrl.slice(typed.typeUrl.lastIndexOf("/") + 1) ?? "no typedConfig";
     const filter = message.filter === undefined ? undefined : compileLogFilter(message.filter, where);
     const config = typed === undefined ? undefined : unpack(typed);
-    if (config?.$typeName === "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog") return specOf(standardOutput, compileStreamFormat(config as StdoutAccessLog, where), filter);
+    if (config?.$typeName === "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog")
+      return specOf(standardOutput, compileStreamFormat(config as StdoutAccessLog, where), filter);
     if (config?.$typeName === "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig") {
       return sentTo(compileOtlpLog(config as OpenTelemetryAccessLogConfig, where, notes), filter);
     }
-    if (config !== undefined && serviceLog.test(config.$typeName)) return sentTo(compileServiceLog(config as ServiceLogMessage, where, notes), filter);
-    if (config?.$typeName !== "envoy.extensions.access_loggers.file.v3.FileAccessLog") throw unsupported(where, typeName);
+    if (config !== undefined && serviceLog.test(config.$typeName))
+      return sentTo(compileServiceLog(config as ServiceLogMessage, where, notes), filter);
+    if (config?.$typeName !== "envoy.extensions.access_loggers.file.v3.FileAccessLog")
+      throw unsupported(where, typeName);
     const file = config as FileAccessLog;
     return specOf(file.path, compileFormat(file, where), filter);
   });
 }
 
 /** What goes to a service has no file. */
-function sentTo(log: Omit<AccessLogSpec, "path" | "wants"> | undefined, filter: LogFilter | undefined): AccessLogSpec[] {
+function sentTo(
+  log: Omit<AccessLogSpec, "path" | "wants"> | undefined,
+  filter: LogFilter | undefined,
+): AccessLogSpec[] {
   if (log === undefined) return [];
-  return [{ ...log, path: "", wants: filter?.wants, requestCapture: [...log.requestCapture, ...(filter?.requestCapture ?? [])], responseCapture: [...log.responseCapture, ...(filter?.responseCapture ?? [])] }];
+  return [
+    {
+      ...log,
+      path: "",
+      wants: filter?.wants,
+      requestCapture: [...log.requestCapture, ...(filter?.requestCapture ?? [])],
+      responseCapture: [...log.responseCapture, ...(filter?.responseCapture ?? [])],
+    },
+  ];
 }
 
 function specOf(path: string, format: LogFormat, filter: LogFilter | undefined): AccessLogSpec {
@@ -51,10 +75,16 @@ const standardOutput = "/dev/stdout";
 function compileStreamFormat(log: StdoutAccessLog, where: string): LogFormat {
   const refuse = (operator: string): Error => unsupported(where, operator);
   const format = log.accessLogFormat;
-  return format.case === undefined ? compileTextFormat(envoyDefaultFormat, refuse) : compileSubstitution(format.value, where, refuse);
+  return format.case === undefined
+    ? compileTextFormat(envoyDefaultFormat, refuse)
+    : compileSubstitution(format.value, where, refuse);
 }
 
-function compileSubstitution(message: SubstitutionFormatString, where: string, refuse: (operator: string) => Error): LogFormat {
+function compileSubstitution(
+  message: SubstitutionFormatString,
+  where: string,
+  refuse: (operator: string) => Error,
+): LogFormat {
   const inner = message.format;
   if (inner.case === "textFormat") return compileTextFormat(inner.value, refuse, message.omitEmptyValues);
   if (inner.case === "jsonFormat") return compileJsonFormat(inner.value, refuse, message.omitEmptyValues);

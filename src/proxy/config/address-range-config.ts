@@ -8,7 +8,8 @@ export function compileRange(range: CidrRange, where: string): (address: string)
   if (family === 0) throw invalid(where, `"${range.addressPrefix}" is no IP address`);
   const bits = family === 4 ? 32 : 128;
   const length = range.prefixLen ?? 0;
-  if (length > bits) throw invalid(where, `the prefix length ${length} of ${range.addressPrefix} must be at most ${bits}`);
+  if (length > bits)
+    throw invalid(where, `the prefix length ${length} of ${range.addressPrefix} must be at most ${bits}`);
   const list = new BlockList();
   list.addSubnet(range.addressPrefix, length, family === 4 ? "ipv4" : "ipv6");
   return (address) => {

@@ -13,7 +13,16 @@ import {
   type Matcher_MatcherList_Predicate as XdsPredicate,
   type Matcher_OnMatch as XdsOnMatch,
 } from "../../wire/envoy/index.ts";
-import { connectionInputs, connectionStates, exactNode, listNode, prefixNode, rangeNode, type ChainMatcher, type ConnectionInput } from "../listener/chain-matcher.ts";
+import {
+  connectionInputs,
+  connectionStates,
+  exactNode,
+  listNode,
+  prefixNode,
+  rangeNode,
+  type ChainMatcher,
+  type ConnectionInput,
+} from "../listener/chain-matcher.ts";
 import type { AddressRange, ConnectionTraits, FilterChainMatch } from "../listener/filter-chain-match.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { unpack } from "./transport-config.ts";
@@ -25,15 +34,28 @@ const sourceTypes: Readonly<Record<number, FilterChainMatch["sourceType"]>> = {
 };
 
 /** Compiles a chain's conditions; absent ones fit every connection. */
-export function compileFilterChainMatch(message: FilterChainMatchMessage | undefined, where: string, notes: ConfigNotes): FilterChainMatch {
+export function compileFilterChainMatch(
+  message: FilterChainMatchMessage | undefined,
+  where: string,
+  notes: ConfigNotes,
+): FilterChainMatch {
   if (message !== undefined) {
     checkFields(FilterChainMatchSchema, message, `${where}: filterChainMatch`, notes, {
       used: [
-        "destinationPort", "prefixRanges", "serverNames", "transportProtocol", "applicationProtocols", "directSourcePrefixRanges", "sourceType", "sourcePrefixRanges", "sourcePorts",
+        "destinationPort",
+        "prefixRanges",
+        "serverNames",
+        "transportProtocol",
+        "applicationProtocols",
+        "directSourcePrefixRanges",
+        "sourceType",
+        "sourcePrefixRanges",
+        "sourcePorts",
       ],
     });
   }
-  const ranges = (list: readonly (CidrRange | XdsCidrRange)[] | undefined): AddressRange[] => (list ?? []).map((range) => addressRange(range, where));
+  const ranges = (list: readonly (CidrRange | XdsCidrRange)[] | undefined): AddressRange[] =>
+    (list ?? []).map((range) => addressRange(range, where));
   return {
     destinationPort: message?.destinationPort ?? 0,
     destinationRanges: ranges(message?.prefixRanges),
@@ -47,11 +69,15 @@ export function compileFilterChainMatch(message: FilterChainMatchMessage | undef
   };
 }
 
-function addressRange({ addressPrefix, prefixLen }: Pick<CidrRange, "addressPrefix" | "prefixLen">, where: string): AddressRange {
+function addressRange(
+  { addressPrefix, prefixLen }: Pick<CidrRange, "addressPrefix" | "prefixLen">,
+  where: string,
+): AddressRange {
   const bytes = addressBytes(addressPrefix);
   if (bytes === undefined) throw invalid(where, `"${addressPrefix}" is no IP address`);
   const length = prefixLen ?? 0;
-  if (length > bytes.length * 8) throw invalid(where, `the prefix length ${length} of ${addressPrefix} is longer than the address`);
+  if (length > bytes.length * 8)
+    throw invalid(where, `the prefix length ${length} of ${addressPrefix} is longer than the address`);
   return { bytes, length };
 }
 
@@ -64,7 +90,10 @@ export function compileChainMatcher(message: XdsMatcher, where: string): ChainMa
   switch (type.case) {
     case "matcherList":
       return listNode(
-        type.value.matchers.map(({ predicate, onMatch }) => ({ holds: compilePredicate(predicate, where), next: compileOnMatch(onMatch, where) })),
+        type.value.matchers.map(({ predicate, onMatch }) => ({
+          holds: compilePredicate(predicate, where),
+          next: compileOnMatch(onMatch, where),
+        })),
         otherwise,
       );
     case "matcherTree": {
@@ -72,8 +101,12 @@ export function compileChainMatcher(message: XdsMatcher, where: string): ChainMa
       const tree = type.value.treeType;
       if (tree.case === "exactMatchMap") return exactNode(input, branchesOf(tree.value.map, where), otherwise);
       if (tree.case === "prefixMatchMap") return prefixNode(input, branchesOf(tree.value.map, where), otherwise);
-      const custom = tree.case === "customMatch" && tree.value.typedConfig !== undefined ? unpack(tree.value.typedConfig) : undefined;
-      if (custom?.$typeName !== IPMatcherSchema.typeName) throw unsupported(where, `a matcher tree by ${custom?.$typeName ?? tree.case ?? "nothing"}`);
+      const custom =
+        tree.case === "customMatch" && tree.value.typedConfig !== undefined
+          ? unpack(tree.value.typedConfig)
+          : undefined;
+      if (custom?.$typeName !== IPMatcherSchema.typeName)
+        throw unsupported(where, `a matcher tree by ${custom?.$typeName ?? tree.case ?? "nothing"}`);
       return rangeNode(input, rangesOf(custom as IPMatcher, where), addressBytes, otherwise);
     }
     default:
@@ -107,7 +140,10 @@ function compileOnMatch(message: XdsOnMatch | undefined, where: string): ChainMa
   }
 }
 
-function inputOf(input: { readonly typedConfig?: Parameters<typeof unpack>[0] | undefined } | undefined, where: string): ConnectionInput {
+function inputOf(
+  input: { readonly typedConfig?: Parameters<typeof unpack>[0] | undefined } | undefined,
+  where: string,
+): ConnectionInput {
   const config = input?.typedConfig === undefined ? undefined : unpack(input.typedConfig);
   const typeName = config?.$typeName;
   if (typeName === FilterStateInputSchema.typeName) {
@@ -117,7 +153,8 @@ function inputOf(input: { readonly typedConfig?: Parameters<typeof unpack>[0] | 
     return state;
   }
   const found = connectionInputs[typeName?.split(".").at(-1) ?? ""];
-  if (found === undefined) throw unsupported(where, `filterChainMatcher by the input ${typeName ?? input?.typedConfig?.typeUrl ?? "(none)"}`);
+  if (found === undefined)
+    throw unsupported(where, `filterChainMatcher by the input ${typeName ?? input?.typedConfig?.typeUrl ?? "(none)"}`);
   return found;
 }
 
@@ -126,12 +163,19 @@ function compilePredicate(message: XdsPredicate | undefined, where: string): (tr
   switch (type?.case) {
     case "singlePredicate": {
       const input = inputOf(type.value.input, where);
-      if (type.value.matcher.case !== "valueMatch") throw unsupported(where, `filterChainMatcher by ${type.value.matcher.case ?? "nothing"}`);
+      if (type.value.matcher.case !== "valueMatch")
+        throw unsupported(where, `filterChainMatcher by ${type.value.matcher.case ?? "nothing"}`);
       const { matchPattern, ignoreCase } = type.value.matcher.value;
       const fold = (text: string): string => (ignoreCase ? text.toLowerCase() : text);
-      if (matchPattern.case === undefined || typeof matchPattern.value !== "string") throw unsupported(where, `filterChainMatcher by ${matchPattern.case ?? "an empty string match"}`);
+      if (matchPattern.case === undefined || typeof matchPattern.value !== "string")
+        throw unsupported(where, `filterChainMatcher by ${matchPattern.case ?? "an empty string match"}`);
       const wanted = fold(matchPattern.value);
-      const tests = { exact: (value: string) => value === wanted, prefix: (value: string) => value.startsWith(wanted), suffix: (value: string) => value.endsWith(wanted), contains: (value: string) => value.includes(wanted) };
+      const tests = {
+        exact: (value: string) => value === wanted,
+        prefix: (value: string) => value.startsWith(wanted),
+        suffix: (value: string) => value.endsWith(wanted),
+        contains: (value: string) => value.includes(wanted),
+      };
       const test = tests[matchPattern.case];
       return (traits) => {
         const value = input(traits);

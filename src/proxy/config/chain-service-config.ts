@@ -67,17 +67,31 @@ export function compileChainService(messages: readonly Filter[], where: string, 
   const terminal = messages.at(-1);
   for (const message of messages.slice(0, -1)) {
     const config = configOf(message, where);
-    stats ??= statsOf(message.name, message.configType.case === "typedConfig" ? message.configType.value : undefined, `${where}: the network filter ${message.name}`, notes);
-    if (config?.$typeName === ConnectionLimitSchema.typeName) maxConnections = connectionLimit(config as ConnectionLimit, where, notes);
+    stats ??= statsOf(
+      message.name,
+      message.configType.case === "typedConfig" ? message.configType.value : undefined,
+      `${where}: the network filter ${message.name}`,
+      notes,
+    );
+    if (config?.$typeName === ConnectionLimitSchema.typeName)
+      maxConnections = connectionLimit(config as ConnectionLimit, where, notes);
     else if (message.name === "envoy.filters.network.sni_cluster") clusterByServerName = true;
-    else if (config?.$typeName === SniDynamicForwardProxySchema.typeName) forwardPort = forwardedPort(config as SniDynamicForwardProxy);
+    else if (config?.$typeName === SniDynamicForwardProxySchema.typeName)
+      forwardPort = forwardedPort(config as SniDynamicForwardProxy);
     else if (!serverNameFilters.has(message.name)) {
       const filter = compileNetworkFilter(message, where, notes);
       if (filter !== undefined) filters.push(filter);
     }
   }
   const exchangesPeers = messages.some((message) => message.name === peerExchangeFilter);
-  return { filters, maxConnections, clusterByServerName, forwardPort, exchangesPeers, serves: compileTerminal(terminal, stats, where, notes) };
+  return {
+    filters,
+    maxConnections,
+    clusterByServerName,
+    forwardPort,
+    exchangesPeers,
+    serves: compileTerminal(terminal, stats, where, notes),
+  };
 }
 
 const httpsPort = 443;
@@ -93,17 +107,25 @@ export const peerExchangeFilter = "istio.metadata_exchange";
 const serverNameFilters = new Set(["forward_downstream_sni", "envoy.filters.network.forward_downstream_sni"]);
 
 function configOf(message: Filter, where: string): ReturnType<typeof unpack> {
-  if (message.configType.case === "configDiscovery") throw unsupported(where, `the network filter ${message.name} by configDiscovery`);
+  if (message.configType.case === "configDiscovery")
+    throw unsupported(where, `the network filter ${message.name} by configDiscovery`);
   return message.configType.case === "typedConfig" ? unpack(message.configType.value) : undefined;
 }
 
-function compileTerminal(terminal: Filter | undefined, stats: StatsRules | undefined, where: string, notes: ConfigNotes): ChainService["serves"] {
+function compileTerminal(
+  terminal: Filter | undefined,
+  stats: StatsRules | undefined,
+  where: string,
+  notes: ConfigNotes,
+): ChainService["serves"] {
   const config = terminal === undefined ? undefined : configOf(terminal, where);
   switch (config?.$typeName) {
     case "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
       const message = config as HttpConnectionManager;
       const cluster = tunnelCluster(message);
-      return cluster === undefined ? { kind: "http", http: compileHttpConnectionManager(message, where, notes) } : { kind: "hbone", cluster, accessLogs: compileAccessLogs(message.accessLog, where, notes) };
+      return cluster === undefined
+        ? { kind: "http", http: compileHttpConnectionManager(message, where, notes) }
+        : { kind: "hbone", cluster, accessLogs: compileAccessLogs(message.accessLog, where, notes) };
     }
     case "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":
       return { kind: "tcp", tcp: compileTcpProxy(config as TcpProxy, stats, where, notes) };
@@ -119,7 +141,8 @@ function tunnelCluster(message: HttpConnectionManager): string | undefined {
   if (message.routeSpecifier.case !== "routeConfig") return undefined;
   const routes = message.routeSpecifier.value.virtualHosts.flatMap((host) => host.routes);
   const [route] = routes;
-  if (routes.length !== 1 || route?.match?.pathSpecifier.case !== "connectMatcher" || route.action.case !== "route") return undefined;
+  if (routes.length !== 1 || route?.match?.pathSpecifier.case !== "connectMatcher" || route.action.case !== "route")
+    return undefined;
   const target = route.action.value.clusterSpecifier;
   return target.case === "cluster" && setsDestination(message) ? target.value : undefined;
 }
@@ -128,12 +151,17 @@ function setsDestination(message: HttpConnectionManager): boolean {
   return message.httpFilters.some(({ configType }) => {
     const config = configType.case === "typedConfig" ? unpack(configType.value) : undefined;
     if (config?.$typeName !== "envoy.extensions.filters.http.set_filter_state.v3.Config") return false;
-    return (config as HttpSetFilterState).onRequestHeaders.some(({ key }) => key.case === "objectKey" && key.value === destinationKey);
+    return (config as HttpSetFilterState).onRequestHeaders.some(
+      ({ key }) => key.case === "objectKey" && key.value === destinationKey,
+    );
   });
 }
 
 function connectionLimit(message: ConnectionLimit, where: string, notes: ConfigNotes): number {
-  checkFields(ConnectionLimitSchema, message, `${where}: connection_limit`, notes, { used: ["maxConnections"], harmless: ["statPrefix", "delay", "runtimeEnabled"] });
+  checkFields(ConnectionLimitSchema, message, `${where}: connection_limit`, notes, {
+    used: ["maxConnections"],
+    harmless: ["statPrefix", "delay", "runtimeEnabled"],
+  });
   return message.maxConnections === undefined ? Infinity : Number(message.maxConnections);
 }
 
@@ -141,8 +169,26 @@ const defaultIdleMs = 3_600_000;
 
 function compileTcpProxy(message: TcpProxy, stats: StatsRules | undefined, where: string, notes: ConfigNotes): TcpSpec {
   checkFields(TcpProxySchema, message, where, notes, {
-    used: ["statPrefix", "cluster", "weightedClusters", "idleTimeout", "accessLog", "maxConnectAttempts", "maxDownstreamConnectionDuration", "tunnelingConfig", "hashPolicy"],
-    harmless: ["metadataMatch", "accessLogOptions", "checkDrainClose", "accessLogFlushInterval", "flushAccessLogOnConnected", "downstreamIdleTimeout", "upstreamIdleTimeout"],
+    used: [
+      "statPrefix",
+      "cluster",
+      "weightedClusters",
+      "idleTimeout",
+      "accessLog",
+      "maxConnectAttempts",
+      "maxDownstreamConnectionDuration",
+      "tunnelingConfig",
+      "hashPolicy",
+    ],
+    harmless: [
+      "metadataMatch",
+      "accessLogOptions",
+      "checkDrainClose",
+      "accessLogFlushInterval",
+      "flushAccessLogOnConnected",
+      "downstreamIdleTimeout",
+      "upstreamIdleTimeout",
+    ],
   });
   const specifier = message.clusterSpecifier;
   const clusters =
@@ -150,8 +196,11 @@ function compileTcpProxy(message: TcpProxy, stats: StatsRules | undefined, where
       ? [{ cluster: specifier.value, weight: 1 }]
       : (specifier.value?.clusters ?? []).map((entry) => ({ cluster: entry.name, weight: entry.weight }));
   if (clusters.length === 0) throw invalid(where, "tcp_proxy has neither a cluster nor weightedClusters");
-  for (const { policySpecifier } of message.hashPolicy) if (policySpecifier.case !== "sourceIp") throw unsupported(where, `tcp_proxy: a hashPolicy by ${policySpecifier.case ?? "nothing"}`);
-  if (clusters.some(({ weight }) => weight < 1)) throw invalid(where, "tcp_proxy: each of weightedClusters must have a weight of 1 or more");
+  for (const { policySpecifier } of message.hashPolicy)
+    if (policySpecifier.case !== "sourceIp")
+      throw unsupported(where, `tcp_proxy: a hashPolicy by ${policySpecifier.case ?? "nothing"}`);
+  if (clusters.some(({ weight }) => weight < 1))
+    throw invalid(where, "tcp_proxy: each of weightedClusters must have a weight of 1 or more");
   return {
     statPrefix: message.statPrefix,
     clusters,
@@ -167,8 +216,15 @@ function compileTcpProxy(message: TcpProxy, stats: StatsRules | undefined, where
 }
 
 /** Where Istio's own tunnels ask for a name by a variable, HBONE is spoken by what dials: such a listener is never entered. */
-function compileTunnel(message: TcpProxy_TunnelingConfig, where: string, notes: ConfigNotes): HttpTunnelSpec | undefined {
+function compileTunnel(
+  message: TcpProxy_TunnelingConfig,
+  where: string,
+  notes: ConfigNotes,
+): HttpTunnelSpec | undefined {
   if (message.hostname.includes("%")) return undefined;
-  checkNested(TcpProxySchema, "tunnelingConfig", message, where, notes, { used: ["hostname", "usePost", "postPath"], harmless: ["propagateResponseHeaders", "propagateResponseTrailers"] });
+  checkNested(TcpProxySchema, "tunnelingConfig", message, where, notes, {
+    used: ["hostname", "usePost", "postPath"],
+    harmless: ["propagateResponseHeaders", "propagateResponseTrailers"],
+  });
   return { authority: message.hostname, postPath: message.usePost ? message.postPath || "/" : undefined };
 }

@@ -9,12 +9,18 @@ import { ConfigNotes } from "./config-check.ts";
 const notes = new ConfigNotes(() => undefined);
 
 function compile(config: JsonObject): ClusterConfig {
-  return compileCluster(fromJson(ClusterSchema, { name: "c", type: "EDS", ...config }, { registry: envoyRegistry() }), notes).config;
+  return compileCluster(
+    fromJson(ClusterSchema, { name: "c", type: "EDS", ...config }, { registry: envoyRegistry() }),
+    notes,
+  ).config;
 }
 
 const httpOptions = (options: JsonObject): JsonObject => ({
   typedExtensionProtocolOptions: {
-    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": { "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions", ...options },
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+      "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+      ...options,
+    },
   },
 });
 
@@ -28,7 +34,8 @@ test("the protocol of endpoints, by the new options and by the old fields", () =
     [httpOptions({ useDownstreamProtocolConfig: { http2ProtocolOptions: {}, httpProtocolOptions: {} } }), "downstream"],
     [httpOptions({ autoConfig: { http2ProtocolOptions: {} } }), "alpn"],
   ];
-  for (const [config, protocol] of rows) assert.equal(compile(config).upstreamProtocol, protocol, JSON.stringify(config));
+  for (const [config, protocol] of rows)
+    assert.equal(compile(config).upstreamProtocol, protocol, JSON.stringify(config));
 });
 
 test("load balancing with what it is told, panic threshold, localities and slow start", () => {
@@ -38,31 +45,87 @@ test("load balancing with what it is told, panic threshold, localities and slow 
   const ring = compile({ lbPolicy: "RING_HASH", ringHashLbConfig: { minimumRingSize: "2048" } });
   assert.deepEqual([ring.loadBalancing, ring.balancing.minRingSize], ["ring-hash", 2048]);
   assert.equal(compile({ lbPolicy: "MAGLEV", maglevLbConfig: { tableSize: "1009" } }).balancing.tableSize, 1009);
-  assert.throws(() => compile({ lbPolicy: "MAGLEV", maglevLbConfig: { tableSize: "1000" } }), /cluster c: maglevLbConfig.tableSize must be a prime/);
-  const warm = compile({ lbPolicy: "LEAST_REQUEST", leastRequestLbConfig: { slowStartConfig: { slowStartWindow: "30s" } } });
+  assert.throws(
+    () => compile({ lbPolicy: "MAGLEV", maglevLbConfig: { tableSize: "1000" } }),
+    /cluster c: maglevLbConfig.tableSize must be a prime/,
+  );
+  const warm = compile({
+    lbPolicy: "LEAST_REQUEST",
+    leastRequestLbConfig: { slowStartConfig: { slowStartWindow: "30s" } },
+  });
   assert.deepEqual(warm.slowStart, { windowMs: 30_000, aggression: 1, minFraction: 0.1 });
 });
 
 test("outlier detection and circuit breakers, with Envoy's defaults", () => {
-  const outliers = compile({ outlierDetection: { consecutiveGatewayFailure: 2, enforcingConsecutiveGatewayFailure: 100, consecutive5xx: 7, enforcingSuccessRate: 0, baseEjectionTime: "180s" } }).outliers;
+  const outliers = compile({
+    outlierDetection: {
+      consecutiveGatewayFailure: 2,
+      enforcingConsecutiveGatewayFailure: 100,
+      consecutive5xx: 7,
+      enforcingSuccessRate: 0,
+      baseEjectionTime: "180s",
+    },
+  }).outliers;
   assert.deepEqual(
-    [outliers?.consecutiveServerErrors, outliers?.consecutiveGatewayErrors, outliers?.baseEjectionMs, outliers?.intervalMs, outliers?.maxEjectionPercent],
+    [
+      outliers?.consecutiveServerErrors,
+      outliers?.consecutiveGatewayErrors,
+      outliers?.baseEjectionMs,
+      outliers?.intervalMs,
+      outliers?.maxEjectionPercent,
+    ],
     [7, 2, 180_000, 10_000, 10],
   );
-  assert.equal(compile({ outlierDetection: { consecutive5xx: 1, enforcingConsecutive5xx: 0 } }).outliers?.consecutiveServerErrors, 0);
-  assert.throws(() => compile({ outlierDetection: { enforcingSuccessRate: 100 } }), /outlierDetection: enforcingSuccessRate is not supported/);
-  const breaker = compile({ circuitBreakers: { thresholds: [{ maxConnections: 1, retryBudget: { minRetryConcurrency: 5 } }] } });
-  assert.deepEqual([breaker.maxConnections, breaker.maxRequests, breaker.maxRetries, breaker.retryBudget], [1, 1024, 3, { fraction: 0.2, min: 5 }]);
+  assert.equal(
+    compile({ outlierDetection: { consecutive5xx: 1, enforcingConsecutive5xx: 0 } }).outliers?.consecutiveServerErrors,
+    0,
+  );
+  assert.throws(
+    () => compile({ outlierDetection: { enforcingSuccessRate: 100 } }),
+    /outlierDetection: enforcingSuccessRate is not supported/,
+  );
+  const breaker = compile({
+    circuitBreakers: { thresholds: [{ maxConnections: 1, retryBudget: { minRetryConcurrency: 5 } }] },
+  });
+  assert.deepEqual(
+    [breaker.maxConnections, breaker.maxRequests, breaker.maxRetries, breaker.retryBudget],
+    [1, 1024, 3, { fraction: 0.2, min: 5 }],
+  );
 });
 
 test("how long connections may live, and what is said of them that does not happen", () => {
-  assert.equal(compile(httpOptions({ explicitHttpConfig: { httpProtocolOptions: {} }, commonHttpProtocolOptions: { maxConnectionDuration: "60s" } })).limits.maxDurationMs, 60_000);
+  assert.equal(
+    compile(
+      httpOptions({
+        explicitHttpConfig: { httpProtocolOptions: {} },
+        commonHttpProtocolOptions: { maxConnectionDuration: "60s" },
+      }),
+    ).limits.maxDurationMs,
+    60_000,
+  );
   assert.equal(compile({ commonHttpProtocolOptions: { maxConnectionDuration: "5s" } }).limits.maxDurationMs, 5000);
   assert.equal(compile({}).limits.maxDurationMs, undefined);
-  assert.throws(() => compile({ commonHttpProtocolOptions: { maxStreamDuration: "1s" } }), /cluster c: commonHttpProtocolOptions: the field maxStreamDuration is not supported/);
-  assert.throws(() => compile(httpOptions({ explicitHttpConfig: { httpProtocolOptions: {} }, upstreamHttpProtocolOptions: { overrideAutoSniHeader: "x-name" } })), /upstreamHttpProtocolOptions: the field overrideAutoSniHeader is not supported/);
+  assert.throws(
+    () => compile({ commonHttpProtocolOptions: { maxStreamDuration: "1s" } }),
+    /cluster c: commonHttpProtocolOptions: the field maxStreamDuration is not supported/,
+  );
+  assert.throws(
+    () =>
+      compile(
+        httpOptions({
+          explicitHttpConfig: { httpProtocolOptions: {} },
+          upstreamHttpProtocolOptions: { overrideAutoSniHeader: "x-name" },
+        }),
+      ),
+    /upstreamHttpProtocolOptions: the field overrideAutoSniHeader is not supported/,
+  );
   const told: string[] = [];
   const percent = { outlierDetection: { enforcingConsecutive5xx: 40, enforcingSuccessRate: 0 } };
-  compileCluster(fromJson(ClusterSchema, { name: "c", type: "EDS", ...percent }), new ConfigNotes((note) => void told.push(note)));
-  assert.deepEqual(told, ["cluster c: outlierDetection: enforcingConsecutive5xx 40 counts as 100: an endpoint that fails so often is always left out"]);
+  compileCluster(
+    fromJson(ClusterSchema, { name: "c", type: "EDS", ...percent }),
+    new ConfigNotes((note) => void told.push(note)),
+  );
+  assert.deepEqual(told, [
+    "cluster c: outlierDetection: enforcingConsecutive5xx 40 counts as 100: an endpoint that fails so often is always left out",
+  ]);
 });

@@ -35,31 +35,80 @@ export interface ClusterSpec {
 export type ClusterDiscovery =
   | { readonly kind: "eds"; readonly serviceName: string }
   | { readonly kind: "static"; readonly endpoints: EndpointSource }
-  | { readonly kind: "dns"; readonly hosts: readonly DnsHost[]; readonly refreshMs: number; readonly family: AddressFamily; readonly firstAddressOnly: boolean }
+  | {
+      readonly kind: "dns";
+      readonly hosts: readonly DnsHost[];
+      readonly refreshMs: number;
+      readonly family: AddressFamily;
+      readonly firstAddressOnly: boolean;
+    }
   /** By the names that clients ask for. */
   | { readonly kind: "forward"; readonly rules: ForwardNameRules }
-  | { readonly kind: "original-destination"; readonly portOverride: number | undefined; readonly header: string | undefined };
+  | {
+      readonly kind: "original-destination";
+      readonly portOverride: number | undefined;
+      readonly header: string | undefined;
+    };
 
 const defaultConnectTimeoutMs = 5000;
 const defaultIdleTimeoutMs = 3_600_000;
 const defaultDnsRefreshMs = 5000;
 const used = [
-  "name", "type", "edsClusterConfig", "connectTimeout", "lbPolicy", "loadAssignment", "circuitBreakers", "transportSocket", "transportSocketMatches",
-  "metadata", "maxRequestsPerConnection", "typedExtensionProtocolOptions", "commonHttpProtocolOptions", "dnsRefreshRate", "filters", "originalDstLbConfig",
-  "commonLbConfig", "httpProtocolOptions", "http2ProtocolOptions", "upstreamBindConfig", "outlierDetection", "ringHashLbConfig", "maglevLbConfig", "leastRequestLbConfig",
-  "roundRobinLbConfig", "protocolSelection", "upstreamConnectionOptions", "clusterType", "dnsLookupFamily",
+  "name",
+  "type",
+  "edsClusterConfig",
+  "connectTimeout",
+  "lbPolicy",
+  "loadAssignment",
+  "circuitBreakers",
+  "transportSocket",
+  "transportSocketMatches",
+  "metadata",
+  "maxRequestsPerConnection",
+  "typedExtensionProtocolOptions",
+  "commonHttpProtocolOptions",
+  "dnsRefreshRate",
+  "filters",
+  "originalDstLbConfig",
+  "commonLbConfig",
+  "httpProtocolOptions",
+  "http2ProtocolOptions",
+  "upstreamBindConfig",
+  "outlierDetection",
+  "ringHashLbConfig",
+  "maglevLbConfig",
+  "leastRequestLbConfig",
+  "roundRobinLbConfig",
+  "protocolSelection",
+  "upstreamConnectionOptions",
+  "clusterType",
+  "dnsLookupFamily",
 ];
 const harmless = [
-  "altStatName", "cleanupInterval", "respectDnsTtl", "dnsJitter", "dnsFailureRefreshRate", "typedDnsResolverConfig",
-  "perConnectionBufferLimitBytes", "waitForWarmOnInit", "trackTimeoutBudgets", "trackClusterStats", "ignoreHealthOnHostRemoval",
+  "altStatName",
+  "cleanupInterval",
+  "respectDnsTtl",
+  "dnsJitter",
+  "dnsFailureRefreshRate",
+  "typedDnsResolverConfig",
+  "perConnectionBufferLimitBytes",
+  "waitForWarmOnInit",
+  "trackTimeoutBudgets",
+  "trackClusterStats",
+  "ignoreHealthOnHostRemoval",
 ];
 
 /** Compiles a cluster. Throws an error that names the cluster and the field which cannot be served. */
 export function compileCluster(message: ClusterMessage, notes: ConfigNotes): ClusterSpec {
   const where = `cluster ${message.name}`;
   checkFields(ClusterSchema, message, where, notes, { used, harmless });
-  for (const filter of message.filters) if (filter.name !== peerExchangeFilter) throw unsupported(where, `the filter ${filter.name}`);
-  if (message.upstreamConnectionOptions !== undefined) checkFields(UpstreamConnectionOptionsSchema, message.upstreamConnectionOptions, where, notes, { used: ["tcpKeepalive"], harmless: ["setLocalInterfaceNameOnUpstreamConnections"] });
+  for (const filter of message.filters)
+    if (filter.name !== peerExchangeFilter) throw unsupported(where, `the filter ${filter.name}`);
+  if (message.upstreamConnectionOptions !== undefined)
+    checkFields(UpstreamConnectionOptionsSchema, message.upstreamConnectionOptions, where, notes, {
+      used: ["tcpKeepalive"],
+      harmless: ["setLocalInterfaceNameOnUpstreamConnections"],
+    });
   const http = httpOptionsOf(message, where, notes);
   const transports = new TransportRules(message, where, notes);
   const breaker = compileBreaker(message.circuitBreakers, where, notes);
@@ -71,7 +120,8 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
       name: message.name,
       ...compileLoadBalancing(message, where, notes),
       ...breaker,
-      outliers: message.outlierDetection === undefined ? undefined : compileOutliers(message.outlierDetection, where, notes),
+      outliers:
+        message.outlierDetection === undefined ? undefined : compileOutliers(message.outlierDetection, where, notes),
       upstreamProtocol: http.protocol,
       http2: http.http2,
       overridesAlpn: overridesAlpn(message),
@@ -105,18 +155,25 @@ function peerMetadataOf({ name, metadata }: ClusterMessage): ClusterConfig["peer
   return istio?.["external"] === true || name === passthroughCluster ? "external" : "tell";
 }
 
-function discoveryOf(message: ClusterMessage, transports: TransportRules, where: string, notes: ConfigNotes): ClusterDiscovery {
+function discoveryOf(
+  message: ClusterMessage,
+  transports: TransportRules,
+  where: string,
+  notes: ConfigNotes,
+): ClusterDiscovery {
   const type = message.clusterDiscoveryType;
   if (type.case === "clusterType") return forwardingOf(type.value, transports, where, notes);
   switch (type.value ?? Cluster_DiscoveryType.STATIC) {
     case Cluster_DiscoveryType.EDS: {
       const source = message.edsClusterConfig?.edsConfig?.configSourceSpecifier.case;
-      if (source !== undefined && source !== "ads" && source !== "self") throw unsupported(where, `edsClusterConfig.edsConfig.${source}`);
+      if (source !== undefined && source !== "ads" && source !== "self")
+        throw unsupported(where, `edsClusterConfig.edsConfig.${source}`);
       const serviceName = message.edsClusterConfig?.serviceName ?? "";
       return { kind: "eds", serviceName: serviceName === "" ? message.name : serviceName };
     }
     case Cluster_DiscoveryType.STATIC:
-      if (entersTunnel(message.loadAssignment)) return { kind: "original-destination", portOverride: undefined, header: undefined };
+      if (entersTunnel(message.loadAssignment))
+        return { kind: "original-destination", portOverride: undefined, header: undefined };
       return { kind: "static", endpoints: message.loadAssignment };
     case Cluster_DiscoveryType.STRICT_DNS:
     case Cluster_DiscoveryType.LOGICAL_DNS:
@@ -141,16 +198,36 @@ const defaultHostTtlMs = 300_000;
 const defaultQueryTimeoutMs = 5000;
 const [httpPort, httpsPort] = [80, 443];
 
-function forwardingOf(type: Cluster_CustomClusterType, transports: TransportRules, where: string, notes: ConfigNotes): ClusterDiscovery {
+function forwardingOf(
+  type: Cluster_CustomClusterType,
+  transports: TransportRules,
+  where: string,
+  notes: ConfigNotes,
+): ClusterDiscovery {
   const config = type.typedConfig === undefined ? undefined : unpack(type.typedConfig);
-  if (config?.$typeName !== DynamicForwardProxyClusterSchema.typeName) throw unsupported(where, `clusterType ${type.name}`);
+  if (config?.$typeName !== DynamicForwardProxyClusterSchema.typeName)
+    throw unsupported(where, `clusterType ${type.name}`);
   const forward = config as DynamicForwardProxyCluster;
-  checkFields(DynamicForwardProxyClusterSchema, forward, where, notes, { used: ["dnsCacheConfig"], harmless: ["allowInsecureClusterOptions", "allowCoalescedConnections"] });
-  if (forward.clusterImplementationSpecifier.case !== "dnsCacheConfig") throw unsupported(where, "a dynamic forward proxy without dnsCacheConfig");
+  checkFields(DynamicForwardProxyClusterSchema, forward, where, notes, {
+    used: ["dnsCacheConfig"],
+    harmless: ["allowInsecureClusterOptions", "allowCoalescedConnections"],
+  });
+  if (forward.clusterImplementationSpecifier.case !== "dnsCacheConfig")
+    throw unsupported(where, "a dynamic forward proxy without dnsCacheConfig");
   const cache = forward.clusterImplementationSpecifier.value;
   checkFields(DnsCacheConfigSchema, cache, `${where}: dnsCacheConfig`, notes, {
     used: ["dnsLookupFamily", "dnsRefreshRate", "hostTtl", "maxHosts", "dnsQueryTimeout"],
-    harmless: ["name", "dnsMinRefreshRate", "dnsFailureRefreshRate", "disableDnsRefreshOnFailure", "dnsCacheCircuitBreaker", "useTcpForDnsLookups", "typedDnsResolverConfig", "preresolveHostnames", "keyValueConfig"],
+    harmless: [
+      "name",
+      "dnsMinRefreshRate",
+      "dnsFailureRefreshRate",
+      "disableDnsRefreshOnFailure",
+      "dnsCacheCircuitBreaker",
+      "useTcpForDnsLookups",
+      "typedDnsResolverConfig",
+      "preresolveHostnames",
+      "keyValueConfig",
+    ],
   });
   return {
     kind: "forward",
@@ -179,20 +256,36 @@ const families: Readonly<Partial<Record<Cluster_DnsLookupFamily, AddressFamily>>
 
 function originalDestinationOf(message: ClusterMessage): ClusterDiscovery {
   const rule = message.lbConfig.case === "originalDstLbConfig" ? message.lbConfig.value : undefined;
-  const name = rule?.httpHeaderName === undefined || rule.httpHeaderName === "" ? "x-envoy-original-dst-host" : rule.httpHeaderName.toLowerCase();
-  return { kind: "original-destination", portOverride: rule?.upstreamPortOverride, header: rule?.useHttpHeader === true ? name : undefined };
+  const name =
+    rule?.httpHeaderName === undefined || rule.httpHeaderName === ""
+      ? "x-envoy-original-dst-host"
+      : rule.httpHeaderName.toLowerCase();
+  return {
+    kind: "original-destination",
+    portOverride: rule?.upstreamPortOverride,
+    header: rule?.useHttpHeader === true ? name : undefined,
+  };
 }
 
-function originalDestinationRule(discovery: ClusterDiscovery, transports: TransportRules): ClusterConfig["originalDestination"] {
+function originalDestinationRule(
+  discovery: ClusterDiscovery,
+  transports: TransportRules,
+): ClusterConfig["originalDestination"] {
   if (discovery.kind !== "original-destination" && discovery.kind !== "forward") return undefined;
   const chosen = transports.choose({});
   const rest = { proxyHeader: chosen.proxyHeader, socketOptions: transports.socketOptions };
   // What a name resolves to is no internal address.
-  if (discovery.kind === "forward") return { portOverride: undefined, header: undefined, transport: directTransport(chosen), ...rest };
+  if (discovery.kind === "forward")
+    return { portOverride: undefined, header: undefined, transport: directTransport(chosen), ...rest };
   return {
     portOverride: discovery.portOverride,
     header: discovery.header,
-    transport: chosen.kind === "internal" ? { kind: "tunnel" } : chosen.kind === "tls" ? { kind: "tls", tls: chosen.tls } : { kind: "plain" },
+    transport:
+      chosen.kind === "internal"
+        ? { kind: "tunnel" }
+        : chosen.kind === "tls"
+          ? { kind: "tls", tls: chosen.tls }
+          : { kind: "plain" },
     ...rest,
   };
 }
@@ -215,7 +308,13 @@ function httpOptionsOf(message: ClusterMessage, where: string, notes: ConfigNote
     if (unpacked === undefined) throw unsupported(where, `typedExtensionProtocolOptions ${key}`);
     options = unpacked as HttpProtocolOptions;
     checkFields(HttpProtocolOptionsSchema, options, `${where}: ${key}`, notes, {
-      used: ["commonHttpProtocolOptions", "explicitHttpConfig", "useDownstreamProtocolConfig", "autoConfig", "upstreamHttpProtocolOptions"],
+      used: [
+        "commonHttpProtocolOptions",
+        "explicitHttpConfig",
+        "useDownstreamProtocolConfig",
+        "autoConfig",
+        "upstreamHttpProtocolOptions",
+      ],
     });
   }
   const protocol = options?.upstreamProtocolOptions;
@@ -225,7 +324,14 @@ function httpOptionsOf(message: ClusterMessage, where: string, notes: ConfigNote
     // What a cluster's answers may have in their heads is bounded by this proxy's own limits.
     harmless: ["maxHeadersCount", "maxResponseHeadersKb"],
   });
-  checkNested(HttpProtocolOptionsSchema, "upstreamHttpProtocolOptions", options?.upstreamHttpProtocolOptions, where, notes, { used: ["autoSni", "autoSanValidation"] });
+  checkNested(
+    HttpProtocolOptionsSchema,
+    "upstreamHttpProtocolOptions",
+    options?.upstreamHttpProtocolOptions,
+    where,
+    notes,
+    { used: ["autoSni", "autoSanValidation"] },
+  );
   return {
     ...protocolOf(message, protocol, where),
     idleTimeoutMs: durationOr(common?.idleTimeout, defaultIdleTimeoutMs) || Infinity,
@@ -235,11 +341,16 @@ function httpOptionsOf(message: ClusterMessage, where: string, notes: ConfigNote
 }
 
 /** The protocol, by the new options or by the old fields that they took the place of. */
-function protocolOf(message: ClusterMessage, options: HttpProtocolOptions["upstreamProtocolOptions"] | undefined, where: string): Pick<HttpOptions, "protocol" | "http2"> {
+function protocolOf(
+  message: ClusterMessage,
+  options: HttpProtocolOptions["upstreamProtocolOptions"] | undefined,
+  where: string,
+): Pick<HttpOptions, "protocol" | "http2"> {
   switch (options?.case) {
     case undefined: {
       const http2 = http2Of(message.http2ProtocolOptions);
-      if (message.protocolSelection === Cluster_ClusterProtocolSelection.USE_DOWNSTREAM_PROTOCOL) return { protocol: "downstream", http2 };
+      if (message.protocolSelection === Cluster_ClusterProtocolSelection.USE_DOWNSTREAM_PROTOCOL)
+        return { protocol: "downstream", http2 };
       return { protocol: message.http2ProtocolOptions === undefined ? "http1" : "http2", http2 };
     }
     case "explicitHttpConfig": {
@@ -277,4 +388,3 @@ function serviceOf(message: ClusterMessage): ClusterConfig["service"] {
   };
   return { host: field("host"), name: field("name"), namespace: field("namespace") };
 }
-

@@ -47,9 +47,16 @@ export interface FieldRules {
 }
 
 /** Refuses a message that sets a field of neither list: what it asks for would silently not happen. */
-export function checkFields<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>, where: string, notes: ConfigNotes, rules: FieldRules): void {
+export function checkFields<Desc extends DescMessage>(
+  schema: Desc,
+  message: MessageShape<Desc>,
+  where: string,
+  notes: ConfigNotes,
+  rules: FieldRules,
+): void {
   for (const field of schema.fields) {
-    if (!isFieldSet(message, field) || rules.used.includes(field.jsonName) || rules.used.includes(field.localName)) continue;
+    if (!isFieldSet(message, field) || rules.used.includes(field.jsonName) || rules.used.includes(field.localName))
+      continue;
     if (rules.harmless?.includes(field.jsonName) === true) continue;
     throw unsupported(where, `the field ${field.jsonName}`);
   }
@@ -58,7 +65,14 @@ export function checkFields<Desc extends DescMessage>(schema: Desc, message: Mes
 }
 
 /** The same for what a field of the schema holds; an absent message says nothing. */
-export function checkNested(schema: DescMessage, field: string, message: Message | undefined, where: string, notes: ConfigNotes, rules: FieldRules): void {
+export function checkNested(
+  schema: DescMessage,
+  field: string,
+  message: Message | undefined,
+  where: string,
+  notes: ConfigNotes,
+  rules: FieldRules,
+): void {
   if (message === undefined) return;
   const nested = schema.fields.find(({ jsonName }) => jsonName === field)?.message;
   invariant(nested !== undefined, `${schema.typeName} has no message ${field}`);
@@ -66,7 +80,11 @@ export function checkNested(schema: DescMessage, field: string, message: Message
 }
 
 /** Refuses a message with fields that are not even known: for messages where leaving one out would change who may do what. */
-export function refuseUnknown<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>, where: string): void {
+export function refuseUnknown<Desc extends DescMessage>(
+  schema: Desc,
+  message: MessageShape<Desc>,
+  where: string,
+): void {
   const [first] = message.$unknown ?? [];
   if (first !== undefined) throw unsupported(where, `${schema.typeName} field number ${first.no}`);
 }

@@ -7,12 +7,23 @@ import { compileString } from "./matcher-config.ts";
 /** Compiles a policy of the filter `envoy.filters.http.cors`; undefined for one that is switched off. */
 export function compileCors(message: CorsPolicyMessage, where: string, notes: ConfigNotes): CorsPolicy | undefined {
   checkFields(CorsPolicySchema, message, where, notes, {
-    used: ["allowOriginStringMatch", "allowMethods", "allowHeaders", "exposeHeaders", "maxAge", "allowCredentials", "forwardNotMatchingPreflights", "filterEnabled", "shadowEnabled"],
+    used: [
+      "allowOriginStringMatch",
+      "allowMethods",
+      "allowHeaders",
+      "exposeHeaders",
+      "maxAge",
+      "allowCredentials",
+      "forwardNotMatchingPreflights",
+      "filterEnabled",
+      "shadowEnabled",
+    ],
   });
   // Of the runtime nothing is known: the values by default hold.
   const enabled = fractionOf(message.filterEnabled?.defaultValue, message.filterEnabled === undefined ? 1 : 0);
   if (enabled > 0 && enabled < 1) throw unsupported(where, "filterEnabled for a part of the requests");
-  if (fractionOf(message.shadowEnabled?.defaultValue, 0) > 0) notes.tell("envoy.filters.http.cors: shadowEnabled has no effect here: origins are not counted");
+  if (fractionOf(message.shadowEnabled?.defaultValue, 0) > 0)
+    notes.tell("envoy.filters.http.cors: shadowEnabled has no effect here: origins are not counted");
   if (enabled === 0) return undefined;
   return {
     origins: message.allowOriginStringMatch.map((matcher) => compileString(matcher, where)),

@@ -1,6 +1,18 @@
-import { HealthStatus, type ClusterLoadAssignment, type Endpoint, type LbEndpoint, type Locality, type Metadata } from "../../wire/envoy/index.ts";
+import {
+  HealthStatus,
+  type ClusterLoadAssignment,
+  type Endpoint,
+  type LbEndpoint,
+  type Locality,
+  type Metadata,
+} from "../../wire/envoy/index.ts";
 import { hbonePort as defaultHbonePort } from "../../wire/hbone/index.ts";
-import { unknownWorkload, type EndpointConfig, type EndpointTransport, type WorkloadLabels } from "../upstream/endpoint.ts";
+import {
+  unknownWorkload,
+  type EndpointConfig,
+  type EndpointTransport,
+  type WorkloadLabels,
+} from "../upstream/endpoint.ts";
 import { invalid, unsupported } from "./config-check.ts";
 import type { TransportKind, TransportRules } from "./transport-config.ts";
 
@@ -12,14 +24,22 @@ export const tunnelListener = "connect_originate";
 const doubleTunnelListener = "inner_connect_originate";
 
 /** Endpoints of one assignment for one cluster. Throws an error that names what cannot be served. */
-export function compileEndpoints(assignment: EndpointSource, transports: TransportRules, where: string, hbonePort = defaultHbonePort): EndpointConfig[] {
+export function compileEndpoints(
+  assignment: EndpointSource,
+  transports: TransportRules,
+  where: string,
+  hbonePort = defaultHbonePort,
+): EndpointConfig[] {
   const out: EndpointConfig[] = [];
   for (const locality of assignment?.endpoints ?? []) {
     if (locality.lbConfig.case !== undefined) throw unsupported(where, locality.lbConfig.case);
     const place = { name: localityName(locality.locality), weight: locality.loadBalancingWeight ?? 0 };
     for (const endpoint of locality.lbEndpoints) {
       if (endpoint.hostIdentifier.case !== "endpoint") throw unsupported(where, "an endpoint by name");
-      out.push({ ...compileEndpoint(endpoint, endpoint.hostIdentifier.value, locality.priority, transports, where, hbonePort), locality: place });
+      out.push({
+        ...compileEndpoint(endpoint, endpoint.hostIdentifier.value, locality.priority, transports, where, hbonePort),
+        locality: place,
+      });
     }
   }
   return out;
@@ -29,7 +49,14 @@ function localityName(locality: Locality | undefined): string {
   return locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subZone}`;
 }
 
-function compileEndpoint(endpoint: LbEndpoint, target: Endpoint, priority: number, transports: TransportRules, where: string, hbonePort: number): EndpointConfig {
+function compileEndpoint(
+  endpoint: LbEndpoint,
+  target: Endpoint,
+  priority: number,
+  transports: TransportRules,
+  where: string,
+  hbonePort: number,
+): EndpointConfig {
   const address = addressOf(endpoint, target, transports, where, hbonePort);
   return {
     ...address,
@@ -59,7 +86,8 @@ function addressOf(
   if (address?.case === "envoyInternalAddress") {
     const listener = address.value.addressNameSpecifier.value ?? "";
     if (listener === doubleTunnelListener) return { ...doubleTunnelTo(endpoint.metadata, where), ...proxied };
-    if (listener !== tunnelListener) return { address: listener, port: 0, transport: { kind: "internal", listener }, ...proxied };
+    if (listener !== tunnelListener)
+      return { address: listener, port: 0, transport: { kind: "internal", listener }, ...proxied };
     return { ...tunnelTo(address.value.endpointId, endpoint.metadata, where, hbonePort), ...proxied };
   }
   if (address?.case !== "socketAddress") throw unsupported(where, `an endpoint with ${address?.case ?? "no address"}`);
@@ -84,18 +112,28 @@ function isTunnelEntry({ hostIdentifier, metadata }: LbEndpoint): boolean {
   const address = hostIdentifier.case === "endpoint" ? hostIdentifier.value.address?.address : undefined;
   if (address?.case !== "envoyInternalAddress") return false;
   const { addressNameSpecifier, endpointId } = address.value;
-  return addressNameSpecifier.value === tunnelListener && endpointId === "" && metadataOf(metadata, "envoy.filters.listener.original_dst")["local"] === undefined;
+  return (
+    addressNameSpecifier.value === tunnelListener &&
+    endpointId === "" &&
+    metadataOf(metadata, "envoy.filters.listener.original_dst")["local"] === undefined
+  );
 }
 
 /** `original_dst.local` says what to CONNECT to, `waypoint` where the tunnel goes unless it goes to the workload itself. */
-function tunnelTo(endpointId: string, metadata: Metadata | undefined, where: string, hbonePort: number): ReturnType<typeof addressOf> {
+function tunnelTo(
+  endpointId: string,
+  metadata: Metadata | undefined,
+  where: string,
+  hbonePort: number,
+): ReturnType<typeof addressOf> {
   const destination = metadataOf(metadata, "envoy.filters.listener.original_dst");
   const authority = stringOf(destination["local"]) ?? endpointId;
   const inner = splitAddress(authority);
   if (inner === undefined) throw invalid(where, `"${authority}" is no address and port to tunnel to`);
   const waypoint = stringOf(destination["waypoint"]);
   const outer = waypoint === undefined ? undefined : splitAddress(waypoint);
-  if (waypoint !== undefined && outer === undefined) throw invalid(where, `"${waypoint}" is no address and port of a waypoint`);
+  if (waypoint !== undefined && outer === undefined)
+    throw invalid(where, `"${waypoint}" is no address and port of a waypoint`);
   const transport: EndpointTransport = {
     kind: "hbone",
     authority,
@@ -112,8 +150,10 @@ function doubleTunnelTo(metadata: Metadata | undefined, where: string): ReturnTy
   const outer = gateway === undefined ? undefined : splitAddress(gateway);
   if (outer === undefined) throw invalid(where, `"${gateway ?? ""}" is no address and port of a gateway`);
   const target: unknown = metadataOf(metadata, "istio")["double_hbone"];
-  const authority = typeof target === "object" && target !== null ? stringOf(Reflect.get(target, "hbone_target_address")) : undefined;
-  if (authority === undefined) throw invalid(where, `double_hbone.hbone_target_address is missing for the gateway ${gateway ?? ""}`);
+  const authority =
+    typeof target === "object" && target !== null ? stringOf(Reflect.get(target, "hbone_target_address")) : undefined;
+  if (authority === undefined)
+    throw invalid(where, `double_hbone.hbone_target_address is missing for the gateway ${gateway ?? ""}`);
   return { ...outer, transport: { kind: "hbone", authority, ...outer, expectedIdentities: [], within: true } };
 }
 
@@ -160,8 +200,10 @@ export function dnsHosts(assignment: EndpointSource, where: string): DnsHost[] {
   const out: DnsHost[] = [];
   for (const locality of assignment?.endpoints ?? []) {
     for (const endpoint of locality.lbEndpoints) {
-      const address = endpoint.hostIdentifier.case === "endpoint" ? endpoint.hostIdentifier.value.address?.address : undefined;
-      if (address?.case !== "socketAddress" || address.value.portSpecifier.case !== "portValue") throw unsupported(where, "a DNS endpoint without host and port");
+      const address =
+        endpoint.hostIdentifier.case === "endpoint" ? endpoint.hostIdentifier.value.address?.address : undefined;
+      if (address?.case !== "socketAddress" || address.value.portSpecifier.case !== "portValue")
+        throw unsupported(where, "a DNS endpoint without host and port");
       out.push({
         name: address.value.address,
         port: address.value.portSpecifier.value,
@@ -176,7 +218,12 @@ export function dnsHosts(assignment: EndpointSource, where: string): DnsHost[] {
 }
 
 /** Endpoints of a DNS cluster from the addresses that its names have now. */
-export function resolvedEndpoints(hosts: readonly DnsHost[], addresses: ReadonlyMap<string, readonly string[]>, transports: TransportRules, firstAddressOnly: boolean): EndpointConfig[] {
+export function resolvedEndpoints(
+  hosts: readonly DnsHost[],
+  addresses: ReadonlyMap<string, readonly string[]>,
+  transports: TransportRules,
+  firstAddressOnly: boolean,
+): EndpointConfig[] {
   return hosts.flatMap((host) => {
     const found = addresses.get(host.name) ?? [];
     const transport = transports.choose(host.metadata);

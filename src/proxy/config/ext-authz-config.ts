@@ -15,8 +15,17 @@ import {
   type ListStringMatcher,
   type NetworkExtAuthz,
 } from "../../wire/envoy/index.ts";
-import { ExtAuthzRouteSettings, type AskAuthorization, type BodyRules, type ExtAuthzSettings } from "../filters/ext-authz-filter.ts";
-import { grpcAuthorization, grpcConnectionAuthorization, type GrpcAuthorizationOptions } from "../filters/grpc-authorization.ts";
+import {
+  ExtAuthzRouteSettings,
+  type AskAuthorization,
+  type BodyRules,
+  type ExtAuthzSettings,
+} from "../filters/ext-authz-filter.ts";
+import {
+  grpcAuthorization,
+  grpcConnectionAuthorization,
+  type GrpcAuthorizationOptions,
+} from "../filters/grpc-authorization.ts";
 import { httpAuthorization } from "../filters/http-authorization.ts";
 import type { NetworkExtAuthzSettings } from "../filters/network-ext-authz-filter.ts";
 import type { StringMatcher } from "../routing/matchers.ts";
@@ -31,13 +40,35 @@ const forbidden = 403;
 export function compileExtAuthz(message: ExtAuthz, where: string, notes: ConfigNotes): ExtAuthzSettings {
   checkFields(ExtAuthzSchema, message, where, notes, {
     used: [
-      "grpcService", "httpService", "failureModeAllow", "failureModeAllowHeaderAdd", "clearRouteCache", "statusOnError", "metadataContextNamespaces", "filterEnabled",
-      "filterEnabledMetadata", "includePeerCertificate", "allowedHeaders", "disallowedHeaders", "includeTlsSession", "withRequestBody",
+      "grpcService",
+      "httpService",
+      "failureModeAllow",
+      "failureModeAllowHeaderAdd",
+      "clearRouteCache",
+      "statusOnError",
+      "metadataContextNamespaces",
+      "filterEnabled",
+      "filterEnabledMetadata",
+      "includePeerCertificate",
+      "allowedHeaders",
+      "disallowedHeaders",
+      "includeTlsSession",
+      "withRequestBody",
     ],
-    harmless: ["transportApiVersion", "statPrefix", "bootstrapMetadataLabelsKey", "chargeClusterResponseStats", "enableDynamicMetadataIngestion", "filterMetadata", "emitFilterStateStats", "emitClientSpan"],
+    harmless: [
+      "transportApiVersion",
+      "statPrefix",
+      "bootstrapMetadataLabelsKey",
+      "chargeClusterResponseStats",
+      "enableDynamicMetadataIngestion",
+      "filterMetadata",
+      "emitFilterStateStats",
+      "emitClientSpan",
+    ],
   });
   refuseUnknown(ExtAuthzSchema, message, where);
-  const byMetadata = message.filterEnabledMetadata === undefined ? undefined : compileMetadata(message.filterEnabledMetadata, where);
+  const byMetadata =
+    message.filterEnabledMetadata === undefined ? undefined : compileMetadata(message.filterEnabledMetadata, where);
   const fraction = fractionOf(message.filterEnabled?.defaultValue, 1);
   const { random } = notes.services;
   return {
@@ -45,18 +76,31 @@ export function compileExtAuthz(message: ExtAuthz, where: string, notes: ConfigN
     allowsOnFailure: message.failureModeAllow,
     marksFailure: message.failureModeAllowHeaderAdd,
     statusOnError: message.statusOnError?.code ?? forbidden,
-    enabled: (request) => (byMetadata === undefined || byMetadata(request.metadata)) && (fraction >= 1 || random() < fraction),
+    enabled: (request) =>
+      (byMetadata === undefined || byMetadata(request.metadata)) && (fraction >= 1 || random() < fraction),
     clearsRoute: message.clearRouteCache,
     body: compileBody(message.withRequestBody, where, notes),
   };
 }
 
-export function compileExtAuthzPerRoute(message: ExtAuthzPerRoute, where: string, notes: ConfigNotes): ExtAuthzRouteSettings {
+export function compileExtAuthzPerRoute(
+  message: ExtAuthzPerRoute,
+  where: string,
+  notes: ConfigNotes,
+): ExtAuthzRouteSettings {
   checkFields(ExtAuthzPerRouteSchema, message, where, notes, { used: ["disabled", "checkSettings"] });
-  if (message.override.case !== "checkSettings") return new ExtAuthzRouteSettings(message.override.case === "disabled" && message.override.value, {});
-  checkFields(CheckSettingsSchema, message.override.value, where, notes, { used: ["contextExtensions", "disableRequestBodyBuffering", "withRequestBody"], harmless: ["emitClientSpan"] });
+  if (message.override.case !== "checkSettings")
+    return new ExtAuthzRouteSettings(message.override.case === "disabled" && message.override.value, {});
+  checkFields(CheckSettingsSchema, message.override.value, where, notes, {
+    used: ["contextExtensions", "disableRequestBodyBuffering", "withRequestBody"],
+    harmless: ["emitClientSpan"],
+  });
   const { contextExtensions, disableRequestBodyBuffering, withRequestBody } = message.override.value;
-  return new ExtAuthzRouteSettings(false, contextExtensions, disableRequestBodyBuffering ? "none" : compileBody(withRequestBody, where, notes));
+  return new ExtAuthzRouteSettings(
+    false,
+    contextExtensions,
+    disableRequestBodyBuffering ? "none" : compileBody(withRequestBody, where, notes),
+  );
 }
 
 /** A body that is to be shown waits here as a whole, for each request that is asked about. */
@@ -64,9 +108,12 @@ const maxShownBodyBytes = 16 * 1024 * 1024;
 
 function compileBody(message: BufferSettings | undefined, where: string, notes: ConfigNotes): BodyRules | undefined {
   if (message === undefined) return undefined;
-  checkFields(BufferSettingsSchema, message, where, notes, { used: ["maxRequestBytes", "allowPartialMessage", "packAsBytes"] });
+  checkFields(BufferSettingsSchema, message, where, notes, {
+    used: ["maxRequestBytes", "allowPartialMessage", "packAsBytes"],
+  });
   if (message.maxRequestBytes === 0) throw invalid(where, "withRequestBody.maxRequestBytes must be above 0");
-  if (message.maxRequestBytes > maxShownBodyBytes) notes.tell(`${where}: withRequestBody: no more than ${maxShownBodyBytes} bytes of a body are kept`);
+  if (message.maxRequestBytes > maxShownBodyBytes)
+    notes.tell(`${where}: withRequestBody: no more than ${maxShownBodyBytes} bytes of a body are kept`);
   return { maxBytes: Math.min(message.maxRequestBytes, maxShownBodyBytes), partial: message.allowPartialMessage };
 }
 
@@ -74,13 +121,27 @@ function compileService(message: ExtAuthz, where: string, notes: ConfigNotes): A
   const { services } = message;
   const told = toldFields(message, where);
   if (services.case === "httpService") return compileHttpService(services.value, told, `${where}: httpService`, notes);
-  if (services.case === "grpcService") return grpcAuthorization(grpcOptions(services.value, told ?? (() => true), message, `${where}: grpcService`, notes));
+  if (services.case === "grpcService")
+    return grpcAuthorization(
+      grpcOptions(services.value, told ?? (() => true), message, `${where}: grpcService`, notes),
+    );
   throw invalid(where, "it names no service");
 }
 
-export function compileNetworkExtAuthz(message: NetworkExtAuthz, where: string, notes: ConfigNotes): NetworkExtAuthzSettings {
+export function compileNetworkExtAuthz(
+  message: NetworkExtAuthz,
+  where: string,
+  notes: ConfigNotes,
+): NetworkExtAuthzSettings {
   checkFields(NetworkExtAuthzSchema, message, where, notes, {
-    used: ["grpcService", "failureModeAllow", "includePeerCertificate", "filterEnabledMetadata", "includeTlsSession", "metadataContextNamespaces"],
+    used: [
+      "grpcService",
+      "failureModeAllow",
+      "includePeerCertificate",
+      "filterEnabledMetadata",
+      "includeTlsSession",
+      "metadataContextNamespaces",
+    ],
     harmless: ["statPrefix", "transportApiVersion", "bootstrapMetadataLabelsKey"],
   });
   refuseUnknown(NetworkExtAuthzSchema, message, where);
@@ -89,7 +150,8 @@ export function compileNetworkExtAuthz(message: NetworkExtAuthz, where: string, 
   return {
     ask: grpcConnectionAuthorization(options),
     allowsOnFailure: message.failureModeAllow,
-    enabled: message.filterEnabledMetadata === undefined ? () => true : compileMetadata(message.filterEnabledMetadata, where),
+    enabled:
+      message.filterEnabledMetadata === undefined ? () => true : compileMetadata(message.filterEnabledMetadata, where),
     timeoutMs: options.timeoutMs,
   };
 }
@@ -109,13 +171,29 @@ function anyOf(list: ListStringMatcher | undefined, where: string): StringMatche
 
 const none: StringMatcher = () => false;
 
-function compileHttpService(message: HttpService, told: StringMatcher | undefined, where: string, notes: ConfigNotes): AskAuthorization {
-  checkFields(HttpServiceSchema, message, where, notes, { used: ["serverUri", "pathPrefix", "pathOverride", "authorizationRequest", "authorizationResponse"] });
+function compileHttpService(
+  message: HttpService,
+  told: StringMatcher | undefined,
+  where: string,
+  notes: ConfigNotes,
+): AskAuthorization {
+  checkFields(HttpServiceSchema, message, where, notes, {
+    used: ["serverUri", "pathPrefix", "pathOverride", "authorizationRequest", "authorizationResponse"],
+  });
   const { serverUri, authorizationRequest: request, authorizationResponse: response } = message;
-  if (serverUri === undefined || serverUri.httpUpstreamType.case !== "cluster") throw invalid(where, "serverUri must name a cluster");
-  if (request !== undefined) checkFields(AuthorizationRequestSchema, request, where, notes, { used: ["allowedHeaders", "headersToAdd"] });
+  if (serverUri === undefined || serverUri.httpUpstreamType.case !== "cluster")
+    throw invalid(where, "serverUri must name a cluster");
+  if (request !== undefined)
+    checkFields(AuthorizationRequestSchema, request, where, notes, { used: ["allowedHeaders", "headersToAdd"] });
   if (response !== undefined) {
-    checkFields(AuthorizationResponseSchema, response, where, notes, { used: ["allowedUpstreamHeaders", "allowedUpstreamHeadersToAppend", "allowedClientHeaders", "allowedClientHeadersOnSuccess"] });
+    checkFields(AuthorizationResponseSchema, response, where, notes, {
+      used: [
+        "allowedUpstreamHeaders",
+        "allowedUpstreamHeadersToAppend",
+        "allowedClientHeaders",
+        "allowedClientHeadersOnSuccess",
+      ],
+    });
   }
   return httpAuthorization({
     cluster: serverUri.httpUpstreamType.value,
@@ -135,7 +213,8 @@ function compileHttpService(message: HttpService, told: StringMatcher | undefine
 function grpcOptions(
   service: GrpcService,
   told: StringMatcher,
-  message: Pick<ExtAuthz, "includePeerCertificate" | "includeTlsSession" | "metadataContextNamespaces"> & Partial<Pick<ExtAuthz, "withRequestBody">>,
+  message: Pick<ExtAuthz, "includePeerCertificate" | "includeTlsSession" | "metadataContextNamespaces"> &
+    Partial<Pick<ExtAuthz, "withRequestBody">>,
   where: string,
   notes: ConfigNotes,
 ): GrpcAuthorizationOptions {

@@ -1,4 +1,11 @@
-import { FaultAbortSchema, FaultDelaySchema, HTTPFaultSchema, type FaultAbort as AbortMessage, type FaultDelay as DelayMessage, type HTTPFault } from "../../wire/envoy/index.ts";
+import {
+  FaultAbortSchema,
+  FaultDelaySchema,
+  HTTPFaultSchema,
+  type FaultAbort as AbortMessage,
+  type FaultDelay as DelayMessage,
+  type HTTPFault,
+} from "../../wire/envoy/index.ts";
 import { FaultSettings, type FaultAbort, type FaultDelay } from "../filters/fault-filter.ts";
 import { allOf } from "../routing/matchers.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
@@ -9,8 +16,15 @@ export function compileFault(message: HTTPFault, where: string, notes: ConfigNot
   checkFields(HTTPFaultSchema, message, where, notes, {
     used: ["delay", "abort", "headers", "maxActiveFaults"],
     harmless: [
-      "delayPercentRuntime", "abortPercentRuntime", "delayDurationRuntime", "abortHttpStatusRuntime", "maxActiveFaultsRuntime", "responseRateLimitPercentRuntime",
-      "abortGrpcStatusRuntime", "disableDownstreamClusterStats", "filterMetadata",
+      "delayPercentRuntime",
+      "abortPercentRuntime",
+      "delayDurationRuntime",
+      "abortHttpStatusRuntime",
+      "maxActiveFaultsRuntime",
+      "responseRateLimitPercentRuntime",
+      "abortGrpcStatusRuntime",
+      "disableDownstreamClusterStats",
+      "filterMetadata",
     ],
   });
   return new FaultSettings({
@@ -31,12 +45,15 @@ function compileDelay(message: DelayMessage, where: string, notes: ConfigNotes):
 }
 
 function compileAbort(message: AbortMessage, where: string, notes: ConfigNotes): FaultAbort {
-  checkFields(FaultAbortSchema, message, where, notes, { used: ["httpStatus", "grpcStatus", "headerAbort", "percentage"] });
+  checkFields(FaultAbortSchema, message, where, notes, {
+    used: ["httpStatus", "grpcStatus", "headerAbort", "percentage"],
+  });
   const part = { fraction: fractionOf(message.percentage, 0), denominator: denominatorOf(message.percentage) };
   const { errorType } = message;
   switch (errorType.case) {
     case "httpStatus":
-      if (errorType.value < 200 || errorType.value > 599) throw invalid(where, `httpStatus must be from 200 to 599, got ${errorType.value}`);
+      if (errorType.value < 200 || errorType.value > 599)
+        throw invalid(where, `httpStatus must be from 200 to 599, got ${errorType.value}`);
       return { ...part, with: { httpStatus: errorType.value } };
     case "grpcStatus":
       return { ...part, with: { grpcStatus: errorType.value } };

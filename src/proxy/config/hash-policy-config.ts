@@ -5,12 +5,17 @@ import { compileReplacement } from "./regex.ts";
 
 export function compileHashPolicy(message: RouteAction_HashPolicy, where: string, notes: ConfigNotes): HashPolicy {
   const here = `${where}: hashPolicy`;
-  checkFields(RouteAction_HashPolicySchema, message, here, notes, { used: ["header", "cookie", "connectionProperties", "queryParameter", "terminal"] });
+  checkFields(RouteAction_HashPolicySchema, message, here, notes, {
+    used: ["header", "cookie", "connectionProperties", "queryParameter", "terminal"],
+  });
   const { terminal, policySpecifier } = message;
   switch (policySpecifier.case) {
     case "header": {
       const { headerName, regexRewrite } = policySpecifier.value;
-      const rewrite = regexRewrite === undefined ? undefined : compileReplacement(regexRewrite.pattern?.regex ?? "", regexRewrite.substitution, here);
+      const rewrite =
+        regexRewrite === undefined
+          ? undefined
+          : compileReplacement(regexRewrite.pattern?.regex ?? "", regexRewrite.substitution, here);
       return { terminal, kind: "header", name: headerName.toLowerCase(), rewrite };
     }
     case "cookie": {
@@ -21,7 +26,9 @@ export function compileHashPolicy(message: RouteAction_HashPolicy, where: string
         name,
         path,
         ttlSeconds: ttl === undefined ? undefined : Math.round(durationOr(ttl, 0) / 1000),
-        attributes: attributes.map((attribute) => (attribute.value === "" ? attribute.name : `${attribute.name}=${attribute.value}`)),
+        attributes: attributes.map((attribute) =>
+          attribute.value === "" ? attribute.name : `${attribute.name}=${attribute.value}`,
+        ),
       };
     }
     case "queryParameter":

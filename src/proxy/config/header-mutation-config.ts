@@ -1,4 +1,8 @@
-import { HeaderValueOption_HeaderAppendAction, HeaderValueOptionSchema, type HeaderValueOption } from "../../wire/envoy/index.ts";
+import {
+  HeaderValueOption_HeaderAppendAction,
+  HeaderValueOptionSchema,
+  type HeaderValueOption,
+} from "../../wire/envoy/index.ts";
 import type { AppendAction, HeaderAddition, HeaderMutation } from "../routing/header-mutation.ts";
 import { checkFields, invalid, type ConfigNotes } from "./config-check.ts";
 import { compileHeaderValue } from "./header-value-config.ts";
@@ -32,13 +36,29 @@ function checkedName(name: string, where: string): string {
   return lower;
 }
 
-function compileAddition(option: HeaderValueOption, direction: "request" | "response", where: string, notes: ConfigNotes): HeaderAddition {
-  checkFields(HeaderValueOptionSchema, option, where, notes, { used: ["header", "append", "appendAction", "keepEmptyValue"] });
+function compileAddition(
+  option: HeaderValueOption,
+  direction: "request" | "response",
+  where: string,
+  notes: ConfigNotes,
+): HeaderAddition {
+  checkFields(HeaderValueOptionSchema, option, where, notes, {
+    used: ["header", "append", "appendAction", "keepEmptyValue"],
+  });
   const key = option.header?.key ?? "";
   const name = key.toLowerCase() === ":authority" ? "host" : checkedName(key, where);
   const raw = option.header?.rawValue;
-  const text = raw === undefined || raw.length === 0 ? (option.header?.value ?? "") : Buffer.from(raw).toString("latin1");
+  const text =
+    raw === undefined || raw.length === 0 ? (option.header?.value ?? "") : Buffer.from(raw).toString("latin1");
   // The old field `append` is a wrapper: unset means append.
-  const action = option.append === false ? "overwrite-if-exists-or-add" : (actions[option.appendAction] ?? "append-if-exists-or-add");
-  return { name, value: compileHeaderValue(text, direction, `${where}: header ${key}`), action: name === "host" ? "overwrite-if-exists-or-add" : action, keepEmptyValue: option.keepEmptyValue };
+  const action =
+    option.append === false
+      ? "overwrite-if-exists-or-add"
+      : (actions[option.appendAction] ?? "append-if-exists-or-add");
+  return {
+    name,
+    value: compileHeaderValue(text, direction, `${where}: header ${key}`),
+    action: name === "host" ? "overwrite-if-exists-or-add" : action,
+    keepEmptyValue: option.keepEmptyValue,
+  };
 }

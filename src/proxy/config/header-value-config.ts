@@ -43,7 +43,8 @@ function compilePart(operation: Operation): ValuePart {
   return limit === undefined ? clean : (context) => clean(context).slice(0, limit);
 }
 
-const portOf = (context: MutationContext, address: string): number => (address === context.connection.remote.address ? context.connection.remote.port : 0);
+const portOf = (context: MutationContext, address: string): number =>
+  address === context.connection.remote.address ? context.connection.remote.port : 0;
 
 const plain: Readonly<Record<string, ValuePart>> = {
   PROTOCOL: ({ request }) => ("protocol" in request ? String(request.protocol) : ""),
@@ -56,13 +57,15 @@ const plain: Readonly<Record<string, ValuePart>> = {
   UPSTREAM_CLUSTER_RAW: ({ cluster }) => cluster,
   UPSTREAM_HOST: ({ upstreamHost }) => upstreamHost,
   UPSTREAM_REMOTE_ADDRESS: ({ upstreamHost }) => upstreamHost,
-  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ upstreamHost }) => upstreamHost.slice(0, Math.max(0, upstreamHost.lastIndexOf(":"))),
+  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ upstreamHost }) =>
+    upstreamHost.slice(0, Math.max(0, upstreamHost.lastIndexOf(":"))),
   REQUESTED_SERVER_NAME: ({ connection }) => connection.tls?.serverName ?? "",
   DOWNSTREAM_REMOTE_ADDRESS: (context) => joined(context.clientAddress(), portOf(context, context.clientAddress())),
   DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ clientAddress }) => clientAddress(),
   DOWNSTREAM_REMOTE_PORT: (context) => String(portOf(context, context.clientAddress())),
   DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ connection }) => named(connection.directRemote ?? connection.remote),
-  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: ({ connection }) => (connection.directRemote ?? connection.remote).address,
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: ({ connection }) =>
+    (connection.directRemote ?? connection.remote).address,
   DOWNSTREAM_DIRECT_REMOTE_PORT: ({ connection }) => String((connection.directRemote ?? connection.remote).port),
   DOWNSTREAM_LOCAL_ADDRESS: ({ connection }) => named(connection.local),
   DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: ({ connection }) => connection.local.address,
@@ -81,12 +84,14 @@ function compileOperator({ operator, argument, direction, where }: Operation): V
   switch (operator) {
     case "REQ": {
       const [name = "", alternative] = (argument ?? "").toLowerCase().split("?");
-      return ({ request }) => headerValue(request, name) ?? (alternative === undefined ? undefined : headerValue(request, alternative)) ?? "";
+      return ({ request }) =>
+        headerValue(request, name) ?? (alternative === undefined ? undefined : headerValue(request, alternative)) ?? "";
     }
     case "RESP": {
       if (direction === "request") throw unsupported(where, `%RESP(${argument ?? ""})% in a request's header`);
       const [name = "", alternative] = (argument ?? "").toLowerCase().split("?");
-      return ({ response }) => response?.get(name) ?? (alternative === undefined ? undefined : response?.get(alternative)) ?? "";
+      return ({ response }) =>
+        response?.get(name) ?? (alternative === undefined ? undefined : response?.get(alternative)) ?? "";
     }
     case "DYNAMIC_METADATA":
       return dynamicMetadata((argument ?? "").split(":"));
@@ -102,7 +107,9 @@ function dynamicMetadata(path: readonly string[]): ValuePart {
   const [filter = "", ...keys] = path;
   return ({ metadata }) => {
     let value = metadata?.get(filter);
-    for (const key of keys) value = typeof value === "object" && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
+    for (const key of keys)
+      value =
+        typeof value === "object" && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
     if (value === undefined || value === null) return "";
     return typeof value === "string" ? value : JSON.stringify(value);
   };

@@ -9,20 +9,35 @@ import { ConfigNotes } from "./config-check.ts";
 import { compileHttpConnectionManager, type HttpSpec } from "./http-connection-manager-config.ts";
 
 function compile(config: JsonObject, told: string[] = []): HttpSpec {
-  const message = fromJson(HttpConnectionManagerSchema, { statPrefix: "in", routeConfig: { name: "r" }, ...config }, { registry: envoyRegistry() });
+  const message = fromJson(
+    HttpConnectionManagerSchema,
+    { statPrefix: "in", routeConfig: { name: "r" }, ...config },
+    { registry: envoyRegistry() },
+  );
   return compileHttpConnectionManager(message, "listener l", new ConfigNotes((note) => void told.push(note)));
 }
 
-const filter = (name: string, type: string, config: JsonObject = {}): JsonObject => ({ name, typedConfig: { "@type": `type.googleapis.com/${type}`, ...config } });
+const filter = (name: string, type: string, config: JsonObject = {}): JsonObject => ({
+  name,
+  typedConfig: { "@type": `type.googleapis.com/${type}`, ...config },
+});
 const fault = "envoy.extensions.filters.http.fault.v3.HTTPFault";
 const all = { numerator: 100 };
 
 async function serving(httpFilters: JsonValue[], routes: JsonValue[], more: JsonObject = {}): Promise<Harness> {
-  const spec = compile({ httpFilters, routeConfig: { name: "r", virtualHosts: [{ name: "v", domains: ["*"], routes }] }, ...more });
+  const spec = compile({
+    httpFilters,
+    routeConfig: { name: "r", virtualHosts: [{ name: "v", domains: ["*"], routes }] },
+    ...more,
+  });
   const harness = await Harness.start(spec.connection);
   assert.ok(spec.routes.kind === "inline");
   harness.table = spec.routes.table;
-  for (const name of ["a", "b"]) harness.cluster(name, [(await harness.backend((request, response) => response.end(`${name} ${String(request.headers["x-sub"] ?? "")}`))).port]);
+  for (const name of ["a", "b"])
+    harness.cluster(name, [
+      (await harness.backend((request, response) => response.end(`${name} ${String(request.headers["x-sub"] ?? "")}`)))
+        .port,
+    ]);
   return harness;
 }
 
@@ -31,7 +46,10 @@ test("Istio's usual filters are taken; with nothing configured they cost nothing
     httpFilters: [
       filter("istio.metadata_exchange", "udpa.type.v1.TypedStruct", {
         typeUrl: "type.googleapis.com/io.istio.http.peer_metadata.Config",
-        value: { downstream_discovery: [{ istio_headers: {} }, { workload_discovery: {} }], downstream_propagation: [{ istio_headers: {} }] },
+        value: {
+          downstream_discovery: [{ istio_headers: {} }, { workload_discovery: {} }],
+          downstream_propagation: [{ istio_headers: {} }],
+        },
       }),
       filter("envoy.filters.http.grpc_stats", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"),
       filter("istio.alpn", "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig"),
@@ -44,25 +62,56 @@ test("Istio's usual filters are taken; with nothing configured they cost nothing
     setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
   });
   assert.deepEqual([connection.filters.length, connection.filtersIdle], [1, true]);
-  assert.deepEqual(connection.peerMetadata, { readFromClient: true, writeToClient: true, readFromUpstream: false, writeToUpstream: false, inMeshOnly: false });
-  assert.deepEqual([connection.clientCertificate, connection.clientCertificateFields], ["append", ["Subject", "URI", "DNS"]]);
+  assert.deepEqual(connection.peerMetadata, {
+    readFromClient: true,
+    writeToClient: true,
+    readFromUpstream: false,
+    writeToUpstream: false,
+    inMeshOnly: false,
+  });
+  assert.deepEqual(
+    [connection.clientCertificate, connection.clientCertificateFields],
+    ["append", ["Subject", "URI", "DNS"]],
+  );
 });
 
 test("what cannot be served is refused by its name", () => {
   const router = "envoy.extensions.filters.http.router.v3.Router";
-  assert.throws(() => compile({ httpFilters: [filter("envoy.filters.http.wasm", router)] }), /listener l: the HTTP filter envoy.filters.http.wasm is not supported/);
-  assert.throws(() => compile({ httpFilters: [filter("x", fault, { upstreamCluster: "c" })] }), /the HTTP filter x: the field upstreamCluster is not supported/);
-  assert.throws(() => compile({ httpFilters: [{ name: "x", configDiscovery: { typeUrls: ["y"] } }] }), /by configDiscovery is not supported/);
+  assert.throws(
+    () => compile({ httpFilters: [filter("envoy.filters.http.wasm", router)] }),
+    /listener l: the HTTP filter envoy.filters.http.wasm is not supported/,
+  );
+  assert.throws(
+    () => compile({ httpFilters: [filter("x", fault, { upstreamCluster: "c" })] }),
+    /the HTTP filter x: the field upstreamCluster is not supported/,
+  );
+  assert.throws(
+    () => compile({ httpFilters: [{ name: "x", configDiscovery: { typeUrls: ["y"] } }] }),
+    /by configDiscovery is not supported/,
+  );
   assert.throws(() => compile({ via: "me" }), /the field via is not supported/);
-  assert.throws(() => compile({ commonHttpProtocolOptions: { maxRequestsPerConnection: 5 } }), /listener l: commonHttpProtocolOptions: the field maxRequestsPerConnection is not supported/);
-  assert.throws(() => compile({ httpProtocolOptions: { allowChunkedLength: true } }), /httpProtocolOptions: the field allowChunkedLength is not supported/);
-  assert.equal(compile({ httpFilters: [{ ...filter("envoy.filters.http.lua", router), isOptional: true }] }).connection.filters.length, 0);
+  assert.throws(
+    () => compile({ commonHttpProtocolOptions: { maxRequestsPerConnection: 5 } }),
+    /listener l: commonHttpProtocolOptions: the field maxRequestsPerConnection is not supported/,
+  );
+  assert.throws(
+    () => compile({ httpProtocolOptions: { allowChunkedLength: true } }),
+    /httpProtocolOptions: the field allowChunkedLength is not supported/,
+  );
+  assert.equal(
+    compile({ httpFilters: [{ ...filter("envoy.filters.http.lua", router), isOptional: true }] }).connection.filters
+      .length,
+    0,
+  );
 });
 
 test("a field whose name has an underscore is one like any other, is taken away, or has its request refused", async () => {
   const answers: string[] = [];
   for (const headersWithUnderscoresAction of ["ALLOW", "DROP_HEADER", "REJECT_REQUEST"]) {
-    const routes = [{ match: { prefix: "/", headers: [{ name: "x_role", presentMatch: true }] }, route: { cluster: "a" } }, { match: { prefix: "/" }, route: { cluster: "b" } }];
+    const routes = [
+      { match: { prefix: "/", headers: [{ name: "x_role", presentMatch: true }] }, route: { cluster: "a" } },
+      { match: { prefix: "/" }, route: { cluster: "b" } },
+    ];
     await using harness = await serving([], routes, { commonHttpProtocolOptions: { headersWithUnderscoresAction } });
     for (const headers of [{ x_role: "admin", "x-sub": "1" }, { "x-sub": "1" }]) {
       const { status, body } = await harness.get("/", { headers });
@@ -74,20 +123,46 @@ test("a field whose name has an underscore is one like any other, is taken away,
 
 test("the client's address is the peer's where what x-forwarded-for says is no address", async () => {
   const tells = { header: { key: "x-sub", value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%" } };
-  await using harness = await serving([], [{ match: { prefix: "/" }, route: { cluster: "a" }, requestHeadersToAdd: [tells] }], { useRemoteAddress: false });
-  const clientOf = async (forwarded: string): Promise<string> => (await harness.get("/", { headers: { "x-forwarded-for": forwarded } })).body;
-  const said = await Promise.all(["203.0.113.7", "203.0.113.7, garbage", "203.0.113.7:80", "10.0.0.1,2001:db8::1", "fe80::1%x"].map(clientOf));
+  await using harness = await serving(
+    [],
+    [{ match: { prefix: "/" }, route: { cluster: "a" }, requestHeadersToAdd: [tells] }],
+    { useRemoteAddress: false },
+  );
+  const clientOf = async (forwarded: string): Promise<string> =>
+    (await harness.get("/", { headers: { "x-forwarded-for": forwarded } })).body;
+  const said = await Promise.all(
+    ["203.0.113.7", "203.0.113.7, garbage", "203.0.113.7:80", "10.0.0.1,2001:db8::1", "fe80::1%x"].map(clientOf),
+  );
   assert.deepEqual(said, ["a 203.0.113.7", "a 127.0.0.1", "a 127.0.0.1", "a 2001:db8::1", "a 127.0.0.1"]);
 });
 
 test("what Envoy's filters would note beyond Istio's is told by its name", () => {
-  const grpcStats = (config: JsonObject): JsonObject => filter("envoy.filters.http.grpc_stats", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", config);
-  const state = (...keys: readonly string[]): JsonObject => filter("keep", "envoy.extensions.filters.http.set_filter_state.v3.Config", { onRequestHeaders: keys.map((objectKey) => ({ objectKey, formatString: { textFormatSource: { inlineString: "x" } } })) });
+  const grpcStats = (config: JsonObject): JsonObject =>
+    filter("envoy.filters.http.grpc_stats", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", config);
+  const state = (...keys: readonly string[]): JsonObject =>
+    filter("keep", "envoy.extensions.filters.http.set_filter_state.v3.Config", {
+      onRequestHeaders: keys.map((objectKey) => ({
+        objectKey,
+        formatString: { textFormatSource: { inlineString: "x" } },
+      })),
+    });
   const told: string[] = [];
-  compile({ httpFilters: [grpcStats({ emitFilterState: true, statsForAllMethods: false }), state("io.istio.peer_principal", "envoy.filters.listener.original_dst.local_ip")] }, told);
+  compile(
+    {
+      httpFilters: [
+        grpcStats({ emitFilterState: true, statsForAllMethods: false }),
+        state("io.istio.peer_principal", "envoy.filters.listener.original_dst.local_ip"),
+      ],
+    },
+    told,
+  );
   assert.deepEqual(told, []);
   compile({ httpFilters: [grpcStats({ statsForAllMethods: true, enableUpstreamStats: true }), state("mine")] }, told);
-  assert.deepEqual(told, ["envoy.filters.http.grpc_stats: statsForAllMethods has no effect here", "envoy.filters.http.grpc_stats: enableUpstreamStats has no effect here", "set_filter_state: mine has no effect here"]);
+  assert.deepEqual(told, [
+    "envoy.filters.http.grpc_stats: statsForAllMethods has no effect here",
+    "envoy.filters.http.grpc_stats: enableUpstreamStats has no effect here",
+    "set_filter_state: mine has no effect here",
+  ]);
 });
 
 test("an unknown filter that is off costs nothing until a route turns it on, which is then not served without it", async () => {
@@ -96,36 +171,64 @@ test("an unknown filter that is off costs nothing until a route turns it on, whi
   compile({ httpFilters: [lua] }, told);
   assert.deepEqual(told, ["the disabled HTTP filter envoy.filters.http.lua has no effect here"]);
   const on = { "envoy.filters.http.lua": { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig" } };
-  await using harness = await serving([lua], [{ match: { prefix: "/on" }, route: { cluster: "a" }, typedPerFilterConfig: on }, { match: { prefix: "/" }, route: { cluster: "a" } }]);
+  await using harness = await serving(
+    [lua],
+    [
+      { match: { prefix: "/on" }, route: { cluster: "a" }, typedPerFilterConfig: on },
+      { match: { prefix: "/" }, route: { cluster: "a" } },
+    ],
+  );
   const [plain, turned] = [await harness.get("/"), await harness.get("/on")];
-  assert.deepEqual([plain.status, turned.status, turned.body], [200, 500, "the HTTP filter envoy.filters.http.lua, which this route turns on, is not supported"]);
+  assert.deepEqual(
+    [plain.status, turned.status, turned.body],
+    [200, 500, "the HTTP filter envoy.filters.http.lua, which this route turns on, is not supported"],
+  );
 });
 
 test("attributes of the environment need not be encoded", (context) => {
   process.env["OTEL_RESOURCE_ATTRIBUTES"] = "service.version=100%,service.namespace=a%20b";
   context.after(() => Reflect.deleteProperty(process.env, "OTEL_RESOURCE_ATTRIBUTES"));
-  const typedConfig = { "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig", serviceName: "web", grpcService: { envoyGrpc: { clusterName: "collector" } }, resourceDetectors: [{ name: "envoy.tracers.opentelemetry.resource_detectors.environment" }] };
-  assert.notEqual(compile({ tracing: { provider: { name: "envoy.tracers.opentelemetry", typedConfig } } }).connection.tracing, undefined);
+  const typedConfig = {
+    "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
+    serviceName: "web",
+    grpcService: { envoyGrpc: { clusterName: "collector" } },
+    resourceDetectors: [{ name: "envoy.tracers.opentelemetry.resource_detectors.environment" }],
+  };
+  assert.notEqual(
+    compile({ tracing: { provider: { name: "envoy.tracers.opentelemetry", typedConfig } } }).connection.tracing,
+    undefined,
+  );
 });
 
 test("what stands for a plugin is told of by its name, and refuses every request", async () => {
-  const closed = filter("extensions.istio.io/trafficextension/shop.a", "envoy.extensions.filters.http.rbac.v3.RBAC", { rules: {} });
+  const closed = filter("extensions.istio.io/trafficextension/shop.a", "envoy.extensions.filters.http.rbac.v3.RBAC", {
+    rules: {},
+  });
   const told: string[] = [];
   compile({ httpFilters: [closed] }, told);
-  assert.deepEqual(told, ["listener l: the HTTP filter extensions.istio.io/trafficextension/shop.a stands for a program, which is not run here: it refuses all requests, as failStrategy says"]);
+  assert.deepEqual(told, [
+    "listener l: the HTTP filter extensions.istio.io/trafficextension/shop.a stands for a program, which is not run here: it refuses all requests, as failStrategy says",
+  ]);
   await using harness = await serving([closed], [{ match: { prefix: "/" }, route: { cluster: "a" } }]);
   assert.equal((await harness.get("/")).status, 403);
 });
 
 test("routes configure filters: the most specific level holds, and one may turn a filter off", async () => {
-  const abort = (httpStatus: number): JsonObject => ({ "envoy.filters.http.fault": { "@type": `type.googleapis.com/${fault}`, abort: { httpStatus, percentage: all } } });
-  const off = { "envoy.filters.http.fault": { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", disabled: true } };
+  const abort = (httpStatus: number): JsonObject => ({
+    "envoy.filters.http.fault": { "@type": `type.googleapis.com/${fault}`, abort: { httpStatus, percentage: all } },
+  });
+  const off = {
+    "envoy.filters.http.fault": { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", disabled: true },
+  };
   const routes = [
     { match: { path: "/own" }, route: { cluster: "a" }, typedPerFilterConfig: abort(418) },
     { match: { path: "/off" }, route: { cluster: "a" }, typedPerFilterConfig: off },
     { match: { prefix: "/" }, route: { cluster: "a" } },
   ];
-  await using harness = await serving([filter("envoy.filters.http.fault", fault, { abort: { httpStatus: 503, percentage: all } })], routes);
+  await using harness = await serving(
+    [filter("envoy.filters.http.fault", fault, { abort: { httpStatus: 503, percentage: all } })],
+    routes,
+  );
   const answers = await Promise.all(["/own", "/off", "/"].map(async (path) => (await harness.get(path)).status));
   assert.deepEqual(answers, [418, 200, 503]);
   assert.deepEqual(harness.records.map(({ flag }) => flag).sort(), ["-", "FI", "FI"]);
@@ -141,18 +244,49 @@ before(async () => {
 });
 
 test("claims of a verified token choose the route, reach the upstream, and satisfy access rules", async () => {
-  const claim = (name: string, exact: string): JsonObject => ({ filter: "envoy.filters.http.jwt_authn", path: [{ key: "payload" }, { key: name }], value: { stringMatch: { exact } } });
+  const claim = (name: string, exact: string): JsonObject => ({
+    filter: "envoy.filters.http.jwt_authn",
+    path: [{ key: "payload" }, { key: name }],
+    value: { stringMatch: { exact } },
+  });
   const jwt = filter("envoy.filters.http.jwt_authn", "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication", {
-    providers: { p: { issuer: "me", localJwks: { inlineString: jwks }, payloadInMetadata: "payload", clearRouteCache: true, claimToHeaders: [{ headerName: "x-sub", claimName: "sub" }] } },
-    rules: [{ match: { prefix: "/" }, requires: { requiresAny: { requirements: [{ providerName: "p" }, { allowMissing: {} }] } } }],
+    providers: {
+      p: {
+        issuer: "me",
+        localJwks: { inlineString: jwks },
+        payloadInMetadata: "payload",
+        clearRouteCache: true,
+        claimToHeaders: [{ headerName: "x-sub", claimName: "sub" }],
+      },
+    },
+    rules: [
+      {
+        match: { prefix: "/" },
+        requires: { requiresAny: { requirements: [{ providerName: "p" }, { allowMissing: {} }] } },
+      },
+    ],
   });
   const rbac = filter("envoy.filters.http.rbac", "envoy.extensions.filters.http.rbac.v3.RBAC", {
-    rules: { action: "DENY", policies: { nobody: { permissions: [{ urlPath: { path: { prefix: "/private" } } }], principals: [{ notId: { metadata: claim("sub", "joe") } }] } } },
+    rules: {
+      action: "DENY",
+      policies: {
+        nobody: {
+          permissions: [{ urlPath: { path: { prefix: "/private" } } }],
+          principals: [{ notId: { metadata: claim("sub", "joe") } }],
+        },
+      },
+    },
   });
-  const routes = [{ match: { prefix: "/", dynamicMetadata: [claim("group", "beta")] }, route: { cluster: "b" } }, { match: { prefix: "/" }, route: { cluster: "a" } }];
+  const routes = [
+    { match: { prefix: "/", dynamicMetadata: [claim("group", "beta")] }, route: { cluster: "b" } },
+    { match: { prefix: "/" }, route: { cluster: "a" } },
+  ];
   await using harness = await serving([jwt, rbac], routes);
   const as = async (path: string, claims?: Record<string, unknown>): Promise<string> => {
-    const answer = await harness.get(path, claims === undefined ? {} : { headers: { authorization: `Bearer ${await token(claims)}` } });
+    const answer = await harness.get(
+      path,
+      claims === undefined ? {} : { headers: { authorization: `Bearer ${await token(claims)}` } },
+    );
     return `${answer.status} ${answer.body}`;
   };
   assert.equal(await as("/"), "200 a ");
@@ -183,8 +317,16 @@ test("values of headers name what is known of connection, request and answer", a
       name: "home",
       match: { prefix: "/" },
       route: { cluster: "a" },
-      requestHeadersToAdd: [value("x-sub", "%REQ(:METHOD)% %REQ(x-none?x-some):3% %PROTOCOL% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% 100%%")],
-      responseHeadersToAdd: [value("x-told", "%REQ(x-some)% %RESPONSE_CODE% %UPSTREAM_CLUSTER% %ROUTE_NAME%"), value("x-none", "%REQ(x-none)%")],
+      requestHeadersToAdd: [
+        value(
+          "x-sub",
+          "%REQ(:METHOD)% %REQ(x-none?x-some):3% %PROTOCOL% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% 100%%",
+        ),
+      ],
+      responseHeadersToAdd: [
+        value("x-told", "%REQ(x-some)% %RESPONSE_CODE% %UPSTREAM_CLUSTER% %ROUTE_NAME%"),
+        value("x-none", "%REQ(x-none)%"),
+      ],
     },
   ];
   await using harness = await serving([], routes);
@@ -208,6 +350,9 @@ test("answers of our own have the form that the listener says", async () => {
   };
   await using harness = await serving([], [], { localReplyConfig });
   const answer = await harness.get("/");
-  assert.deepEqual([answer.status, answer.headers["content-type"], answer.headers["x-shaped"]], [410, "application/json", "yes"]);
+  assert.deepEqual(
+    [answer.status, answer.headers["content-type"], answer.headers["x-shaped"]],
+    [410, "application/json", "yes"],
+  );
   assert.deepEqual(JSON.parse(answer.body), { status: 410, message: "gone" });
 });

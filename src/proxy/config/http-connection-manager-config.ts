@@ -23,7 +23,9 @@ import { compileTracing, type TracingSpec } from "./tracing-config.ts";
 /** A compiled HTTP connection manager. */
 export interface HttpSpec {
   readonly connection: HttpConnectionConfig;
-  readonly routes: { readonly kind: "rds"; readonly name: string } | { readonly kind: "inline"; readonly table: RouteTable };
+  readonly routes:
+    | { readonly kind: "rds"; readonly name: string }
+    | { readonly kind: "inline"; readonly table: RouteTable };
   readonly accessLogs: readonly AccessLogSpec[];
   /** What is counted; undefined: nothing. */
   readonly stats: StatsRules | undefined;
@@ -32,20 +34,66 @@ export interface HttpSpec {
 }
 
 const used = [
-  "codecType", "statPrefix", "rds", "routeConfig", "httpFilters", "commonHttpProtocolOptions", "httpProtocolOptions", "serverName", "serverHeaderTransformation",
-  "maxRequestHeadersKb", "streamIdleTimeout", "requestTimeout", "requestHeadersTimeout", "accessLog", "useRemoteAddress", "xffNumTrustedHops", "skipXffAppend",
-  "generateRequestId", "preserveExternalRequestId", "alwaysSetRequestIdInResponse", "forwardClientCertDetails", "proxy100Continue", "upgradeConfigs",
-  "normalizePath", "mergeSlashes", "pathWithEscapedSlashesAction", "stripMatchingHostPort", "stripAnyHostPort", "setCurrentClientCertDetails", "localReplyConfig",
-  "http2ProtocolOptions", "tracing", "requestIdExtension",
+  "codecType",
+  "statPrefix",
+  "rds",
+  "routeConfig",
+  "httpFilters",
+  "commonHttpProtocolOptions",
+  "httpProtocolOptions",
+  "serverName",
+  "serverHeaderTransformation",
+  "maxRequestHeadersKb",
+  "streamIdleTimeout",
+  "requestTimeout",
+  "requestHeadersTimeout",
+  "accessLog",
+  "useRemoteAddress",
+  "xffNumTrustedHops",
+  "skipXffAppend",
+  "generateRequestId",
+  "preserveExternalRequestId",
+  "alwaysSetRequestIdInResponse",
+  "forwardClientCertDetails",
+  "proxy100Continue",
+  "upgradeConfigs",
+  "normalizePath",
+  "mergeSlashes",
+  "pathWithEscapedSlashesAction",
+  "stripMatchingHostPort",
+  "stripAnyHostPort",
+  "setCurrentClientCertDetails",
+  "localReplyConfig",
+  "http2ProtocolOptions",
+  "tracing",
+  "requestIdExtension",
 ];
 const harmless = [
-  "http3ProtocolOptions", "drainTimeout", "drainTimeoutJitter", "delayedCloseTimeout",
-  "streamErrorOnInvalidHttpMessage", "internalAddressConfig", "accessLogFlushInterval", "flushAccessLogOnNewRequest", "accessLogOptions",
-  "http1SafeMaxConnectionDuration", "addProxyProtocolConnectionState", "appendLocalOverload", "proxyStatusConfig",
+  "http3ProtocolOptions",
+  "drainTimeout",
+  "drainTimeoutJitter",
+  "delayedCloseTimeout",
+  "streamErrorOnInvalidHttpMessage",
+  "internalAddressConfig",
+  "accessLogFlushInterval",
+  "flushAccessLogOnNewRequest",
+  "accessLogOptions",
+  "http1SafeMaxConnectionDuration",
+  "addProxyProtocolConnectionState",
+  "appendLocalOverload",
+  "proxyStatusConfig",
 ];
 
 /** Fields keep the case that they came in; trailers, absolute targets and methods of any name are taken anyway. */
-const harmlessOfHttp1 = ["headerKeyFormat", "enableTrailers", "allowAbsoluteUrl", "allowCustomMethods", "useBalsaParser", "overrideStreamErrorOnInvalidHttpMessage", "sendFullyQualifiedUrl"];
+const harmlessOfHttp1 = [
+  "headerKeyFormat",
+  "enableTrailers",
+  "allowAbsoluteUrl",
+  "allowCustomMethods",
+  "useBalsaParser",
+  "overrideStreamErrorOnInvalidHttpMessage",
+  "sendFullyQualifiedUrl",
+];
 
 const defaultMaxHeadKb = 60;
 const defaultMaxFields = 100;
@@ -53,16 +101,45 @@ const defaultIdleTimeoutMs = 3_600_000;
 const defaultStreamIdleTimeoutMs = 300_000;
 
 /** Compiles an HTTP connection manager. Throws an error that names the listener and the field which cannot be served. */
-export function compileHttpConnectionManager(message: HttpConnectionManager, where: string, notes: ConfigNotes): HttpSpec {
+export function compileHttpConnectionManager(
+  message: HttpConnectionManager,
+  where: string,
+  notes: ConfigNotes,
+): HttpSpec {
   checkFields(HttpConnectionManagerSchema, message, where, notes, { used, harmless });
-  checkNested(HttpConnectionManagerSchema, "commonHttpProtocolOptions", message.commonHttpProtocolOptions, where, notes, { used: ["idleTimeout", "maxStreamDuration", "maxHeadersCount", "headersWithUnderscoresAction"], harmless: ["maxResponseHeadersKb"] });
-  checkNested(HttpConnectionManagerSchema, "httpProtocolOptions", message.httpProtocolOptions, where, notes, { used: ["acceptHttp10", "defaultHostForHttp10"], harmless: harmlessOfHttp1 });
+  checkNested(
+    HttpConnectionManagerSchema,
+    "commonHttpProtocolOptions",
+    message.commonHttpProtocolOptions,
+    where,
+    notes,
+    {
+      used: ["idleTimeout", "maxStreamDuration", "maxHeadersCount", "headersWithUnderscoresAction"],
+      harmless: ["maxResponseHeadersKb"],
+    },
+  );
+  checkNested(HttpConnectionManagerSchema, "httpProtocolOptions", message.httpProtocolOptions, where, notes, {
+    used: ["acceptHttp10", "defaultHostForHttp10"],
+    harmless: harmlessOfHttp1,
+  });
   const accessLogs = compileAccessLogs(message.accessLog, where, notes);
-  const { filters, peerMetadata, stats } = compileHttpFilters(message.httpFilters, `http.${message.statPrefix.replace(/;$/, "")}.`, where, notes);
+  const { filters, peerMetadata, stats } = compileHttpFilters(
+    message.httpFilters,
+    `http.${message.statPrefix.replace(/;$/, "")}.`,
+    where,
+    notes,
+  );
   const tracing = compileTracing(message, where, notes);
   const connection = connectionOf(message, { accessLogs, stats, tracing, filters, peerMetadata }, where, notes);
-  const indexOf = (names: readonly string[]): ReadonlyMap<string, number> => new Map(names.map((name, at) => [name, at]));
-  return { connection, routes: routesOf(message, where, notes), accessLogs, stats, capture: { request: indexOf(connection.requestCapture), response: indexOf(connection.responseCapture) } };
+  const indexOf = (names: readonly string[]): ReadonlyMap<string, number> =>
+    new Map(names.map((name, at) => [name, at]));
+  return {
+    connection,
+    routes: routesOf(message, where, notes),
+    accessLogs,
+    stats,
+    capture: { request: indexOf(connection.requestCapture), response: indexOf(connection.responseCapture) },
+  };
 }
 
 function routesOf(message: HttpConnectionManager, where: string, notes: ConfigNotes): HttpSpec["routes"] {
@@ -107,11 +184,27 @@ const certificateForwarding: Readonly<Record<number, HttpConnectionConfig["clien
 };
 
 /** In the order in which an element says them. */
-function certificateFieldsOf(message: HttpConnectionManager, where: string, notes: ConfigNotes): HttpConnectionConfig["clientCertificateFields"] {
+function certificateFieldsOf(
+  message: HttpConnectionManager,
+  where: string,
+  notes: ConfigNotes,
+): HttpConnectionConfig["clientCertificateFields"] {
   const details = message.setCurrentClientCertDetails;
   if (details === undefined) return [];
-  checkFields(HttpConnectionManager_SetCurrentClientCertDetailsSchema, details, `${where}: setCurrentClientCertDetails`, notes, { used: ["subject", "cert", "chain", "dns", "uri"] });
-  const wanted = { Cert: details.cert, Chain: details.chain, Subject: details.subject ?? false, URI: details.uri, DNS: details.dns };
+  checkFields(
+    HttpConnectionManager_SetCurrentClientCertDetailsSchema,
+    details,
+    `${where}: setCurrentClientCertDetails`,
+    notes,
+    { used: ["subject", "cert", "chain", "dns", "uri"] },
+  );
+  const wanted = {
+    Cert: details.cert,
+    Chain: details.chain,
+    Subject: details.subject ?? false,
+    URI: details.uri,
+    DNS: details.dns,
+  };
   return (["Cert", "Chain", "Subject", "URI", "DNS"] as const).filter((field) => wanted[field]);
 }
 
@@ -131,14 +224,24 @@ interface Compiled extends Pick<HttpFilters, "filters" | "peerMetadata" | "stats
   readonly tracing: TracingSpec | undefined;
 }
 
-function connectionOf(message: HttpConnectionManager, compiled: Compiled, where: string, notes: ConfigNotes): HttpConnectionConfig {
+function connectionOf(
+  message: HttpConnectionManager,
+  compiled: Compiled,
+  where: string,
+  notes: ConfigNotes,
+): HttpConnectionConfig {
   const { filters, peerMetadata } = compiled;
   const http1 = message.httpProtocolOptions;
   const codec = codecs[message.codecType];
-  if (codec === undefined) throw unsupported(where, `codecType ${HttpConnectionManager_CodecType[message.codecType] ?? message.codecType}`);
+  if (codec === undefined)
+    throw unsupported(where, `codecType ${HttpConnectionManager_CodecType[message.codecType] ?? message.codecType}`);
   const underscores = underscoreRules[message.commonHttpProtocolOptions?.headersWithUnderscoresAction ?? 0];
   const unique = (names: readonly string[]): string[] => [...new Set(names)];
-  const readers = [...compiled.accessLogs, ...(compiled.stats === undefined ? [] : [compiled.stats]), ...(compiled.tracing === undefined ? [] : [compiled.tracing])];
+  const readers = [
+    ...compiled.accessLogs,
+    ...(compiled.stats === undefined ? [] : [compiled.stats]),
+    ...(compiled.tracing === undefined ? [] : [compiled.tracing]),
+  ];
   return {
     statPrefix: message.statPrefix,
     codec,
@@ -154,7 +257,12 @@ function connectionOf(message: HttpConnectionManager, compiled: Compiled, where:
       escapedSlashes: escapedSlashes[message.pathWithEscapedSlashesAction] ?? "keep",
     },
     ...(underscores === undefined ? {} : { underscores }),
-    stripHostPort: message.stripPortMode.case === "stripAnyHostPort" && message.stripPortMode.value ? "any" : message.stripMatchingHostPort ? "matching" : "none",
+    stripHostPort:
+      message.stripPortMode.case === "stripAnyHostPort" && message.stripPortMode.value
+        ? "any"
+        : message.stripMatchingHostPort
+          ? "matching"
+          : "none",
     upgrades: upgradesOf(message, where),
     acceptHttp10: http1?.acceptHttp10 ?? false,
     defaultHostForHttp10: http1?.defaultHostForHttp10 ?? "",
@@ -163,7 +271,10 @@ function connectionOf(message: HttpConnectionManager, compiled: Compiled, where:
     clientCertificateFields: certificateFieldsOf(message, where, notes),
     filters,
     filtersIdle: filters.every((filter) => filter.idle === true),
-    localReplies: message.localReplyConfig === undefined ? [] : compileLocalReplies(message.localReplyConfig, `${where}: localReplyConfig`, notes),
+    localReplies:
+      message.localReplyConfig === undefined
+        ? []
+        : compileLocalReplies(message.localReplyConfig, `${where}: localReplyConfig`, notes),
     peerMetadata,
     maxStreamDurationMs: durationOr(message.commonHttpProtocolOptions?.maxStreamDuration, 0),
     generateRequestId: message.generateRequestId ?? true,

@@ -63,13 +63,25 @@ const pluginPrefix = "extensions.istio.io/trafficextension/";
 const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config";
 
 /** Compiles the filters in their order. Throws an error that names the filter which cannot be served. `statPrefix` ends in a dot. */
-export function compileHttpFilters(messages: readonly HttpFilterMessage[], statPrefix: string, where: string, notes: ConfigNotes): HttpFilters {
+export function compileHttpFilters(
+  messages: readonly HttpFilterMessage[],
+  statPrefix: string,
+  where: string,
+  notes: ConfigNotes,
+): HttpFilters {
   const filters: HttpFilter[] = [];
   let stats: StatsRules | undefined;
-  let peerMetadata: PeerMetadataExchange = { readFromClient: false, writeToClient: false, readFromUpstream: false, writeToUpstream: false, inMeshOnly: false };
+  let peerMetadata: PeerMetadataExchange = {
+    readFromClient: false,
+    writeToClient: false,
+    readFromUpstream: false,
+    writeToUpstream: false,
+    inMeshOnly: false,
+  };
   for (const message of messages) {
     const here = `${where}: the HTTP filter ${message.name}`;
-    if (message.configType.case === "configDiscovery") throw unsupported(where, `the HTTP filter ${message.name} by configDiscovery`);
+    if (message.configType.case === "configDiscovery")
+      throw unsupported(where, `the HTTP filter ${message.name} by configDiscovery`);
     const any = message.configType.value;
     const metadata = any === undefined ? undefined : peerMetadataOf(any);
     if (metadata !== undefined) {
@@ -81,7 +93,8 @@ export function compileHttpFilters(messages: readonly HttpFilterMessage[], statP
       stats = counts;
       continue;
     }
-    const filter = any === undefined ? compileByName(message, where) : compileFilter(message.name, any, statPrefix, here, notes);
+    const filter =
+      any === undefined ? compileByName(message, where) : compileFilter(message.name, any, statPrefix, here, notes);
     if (filter === "unknown") {
       if (!message.isOptional && !message.disabled) throw unsupported(where, `the HTTP filter ${message.name}`);
       notes.ignored(`the ${message.isOptional ? "optional" : "disabled"} HTTP filter ${message.name}`);
@@ -96,28 +109,54 @@ function typeOf(any: Any): string {
 }
 
 /** A filter without a configuration is the one of that name, with what it does by default. */
-const passiveNames = new Set(["envoy.filters.http.router", "envoy.filters.http.cors", "envoy.filters.http.grpc_stats", "envoy.filters.http.fault", "istio.stats", "istio.alpn"]);
+const passiveNames = new Set([
+  "envoy.filters.http.router",
+  "envoy.filters.http.cors",
+  "envoy.filters.http.grpc_stats",
+  "envoy.filters.http.fault",
+  "istio.stats",
+  "istio.alpn",
+]);
 
 function compileByName(message: HttpFilterMessage, where: string): undefined {
   if (passiveNames.has(message.name) || message.disabled) return undefined;
   throw unsupported(where, `the HTTP filter ${message.name} without a configuration`);
 }
 
-function compileFilter(name: string, any: Any, statPrefix: string, where: string, notes: ConfigNotes): HttpFilter | undefined | "unknown" {
+function compileFilter(
+  name: string,
+  any: Any,
+  statPrefix: string,
+  where: string,
+  notes: ConfigNotes,
+): HttpFilter | undefined | "unknown" {
   const { services } = notes;
   if (programs.has(name)) return "unknown";
   if (passiveTypes.has(typeOf(any))) return undefined;
   const message = unpack(any);
   switch (message?.$typeName) {
     case "envoy.extensions.filters.http.rbac.v3.RBAC":
-      if (name.startsWith(pluginPrefix)) notes.tell(`${where} stands for a program, which is not run here: it refuses all requests, as failStrategy says`);
+      if (name.startsWith(pluginPrefix))
+        notes.tell(
+          `${where} stands for a program, which is not run here: it refuses all requests, as failStrategy says`,
+        );
       return new RbacFilter(name, compileHttpRbac(message as HttpRbac, where, notes), services.statistics, statPrefix);
     case "envoy.extensions.filters.http.fault.v3.HTTPFault":
       return new FaultFilter(name, compileFault(message as HTTPFault, where, notes), services, statPrefix);
     case "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication":
-      return new JwtAuthnFilter(name, compileJwtAuthn(message as JwtAuthentication, where, notes), services.statistics, statPrefix);
+      return new JwtAuthnFilter(
+        name,
+        compileJwtAuthn(message as JwtAuthentication, where, notes),
+        services.statistics,
+        statPrefix,
+      );
     case "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz":
-      return new ExtAuthzFilter(name, compileExtAuthz(message as ExtAuthz, where, notes), services.statistics, statPrefix);
+      return new ExtAuthzFilter(
+        name,
+        compileExtAuthz(message as ExtAuthz, where, notes),
+        services.statistics,
+        statPrefix,
+      );
     case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
       return new LocalRateLimitFilter(name, compileLocalRateLimit(message as LocalRateLimit, where, notes), services);
     case "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb":
@@ -140,10 +179,12 @@ const allowlistField = 2;
 /** Messages are counted by Istio's metrics; Envoy's own, by method, are not. */
 function tellGrpcStats(message: GrpcStatsConfig, notes: ConfigNotes): void {
   const { perMethodStatSpecifier: methods, enableUpstreamStats } = message;
-  if (methods.case === "statsForAllMethods" && methods.value.value) notes.ignored("envoy.filters.http.grpc_stats: statsForAllMethods");
+  if (methods.case === "statsForAllMethods" && methods.value.value)
+    notes.ignored("envoy.filters.http.grpc_stats: statsForAllMethods");
   if (enableUpstreamStats) notes.ignored("envoy.filters.http.grpc_stats: enableUpstreamStats");
   // Of it there is no type here.
-  if (message.$unknown?.some(({ no }) => no === allowlistField) === true) notes.ignored("envoy.filters.http.grpc_stats: individualMethodStatsAllowlist");
+  if (message.$unknown?.some(({ no }) => no === allowlistField) === true)
+    notes.ignored("envoy.filters.http.grpc_stats: individualMethodStatsAllowlist");
 }
 
 /** What a filter that counts Istio's metrics counts; undefined for any other. */
@@ -161,7 +202,12 @@ export interface FilterOverrides {
 const corsType = "envoy.extensions.filters.http.cors.v3.CorsPolicy";
 
 /** The more specific level takes the place of `general`, filter by filter. */
-export function compileFilterOverrides(messages: Readonly<Record<string, Any>>, general: FilterOverrides, where: string, notes: ConfigNotes): FilterOverrides {
+export function compileFilterOverrides(
+  messages: Readonly<Record<string, Any>>,
+  general: FilterOverrides,
+  where: string,
+  notes: ConfigNotes,
+): FilterOverrides {
   const names = Object.entries(messages);
   if (names.length === 0) return general;
   const configs = new Map(general.configs);
@@ -173,7 +219,8 @@ export function compileFilterOverrides(messages: Readonly<Record<string, Any>>, 
       if (name === "envoy.filters.http.cors") cors = undefined;
       configs.set(name, filterOff);
     } else if (unwrapped.config === undefined) configs.set(name, filterOn);
-    else if (typeOf(unwrapped.config) === corsType) cors = compileCors(unpack(unwrapped.config) as CorsPolicyMessage, here, notes);
+    else if (typeOf(unwrapped.config) === corsType)
+      cors = compileCors(unpack(unwrapped.config) as CorsPolicyMessage, here, notes);
     else {
       const config = compileOverride(unwrapped.config, here, notes);
       if (config !== undefined) configs.set(name, config);
@@ -186,7 +233,11 @@ export function compileFilterOverrides(messages: Readonly<Record<string, Any>>, 
 
 export const noOverrides: FilterOverrides = { configs: new Map(), cors: undefined };
 
-function unwrap(any: Any): { readonly config: Any | undefined; readonly disabled: boolean; readonly optional: boolean } {
+function unwrap(any: Any): {
+  readonly config: Any | undefined;
+  readonly disabled: boolean;
+  readonly optional: boolean;
+} {
   if (typeOf(any) !== "envoy.config.route.v3.FilterConfig") return { config: any, disabled: false, optional: false };
   const message = unpack(any) as RouteFilterConfig | undefined;
   return { config: message?.config, disabled: message?.disabled ?? false, optional: message?.isOptional ?? false };
@@ -218,8 +269,11 @@ function peerMetadataOf(any: Any): PeerMetadataExchange | undefined {
   const value = message.value ?? {};
   const headersOf = (field: string): object | undefined => {
     const methods: unknown = value[field];
-    const found: unknown = Array.isArray(methods) ? methods.find((method) => typeof method === "object" && method !== null && "istio_headers" in method) : undefined;
-    const headers: unknown = typeof found === "object" && found !== null ? Reflect.get(found, "istio_headers") : undefined;
+    const found: unknown = Array.isArray(methods)
+      ? methods.find((method) => typeof method === "object" && method !== null && "istio_headers" in method)
+      : undefined;
+    const headers: unknown =
+      typeof found === "object" && found !== null ? Reflect.get(found, "istio_headers") : undefined;
     return found === undefined ? undefined : typeof headers === "object" && headers !== null ? headers : {};
   };
   const byHeaders = (field: string): boolean => headersOf(field) !== undefined;

@@ -37,8 +37,18 @@ export function compileJwtAuthn(message: JwtAuthentication, where: string, notes
     harmless: ["statPrefix"],
   });
   refuseUnknown(JwtAuthenticationSchema, message, where);
-  const providers: Providers = new Map(Object.entries(message.providers).map(([name, provider]) => [name, compileProvider(name, provider, `${where}: provider ${name}`, notes)]));
-  const named = new Map(Object.entries(message.requirementMap).map(([name, requirement]) => [name, compileRequirement(requirement, providers, `${where}: requirement ${name}`, notes)]));
+  const providers: Providers = new Map(
+    Object.entries(message.providers).map(([name, provider]) => [
+      name,
+      compileProvider(name, provider, `${where}: provider ${name}`, notes),
+    ]),
+  );
+  const named = new Map(
+    Object.entries(message.requirementMap).map(([name, requirement]) => [
+      name,
+      compileRequirement(requirement, providers, `${where}: requirement ${name}`, notes),
+    ]),
+  );
   return {
     rules: message.rules.map((rule, index) => compileRule(rule, providers, named, `${where}: rule ${index}`, notes)),
     providers: [...providers.values()],
@@ -54,23 +64,36 @@ export function compileJwtPerRoute(message: JwtPerRouteConfig, where: string, no
   const specifier = message.requirementSpecifier;
   if (specifier.case === "requirementName" && specifier.value !== "") return new JwtRouteSettings(specifier.value);
   // What says neither must not turn the filter off.
-  if (specifier.case !== "disabled" || !specifier.value) throw invalid(where, "either disabled must be true, or requirementName must name a requirement");
+  if (specifier.case !== "disabled" || !specifier.value)
+    throw invalid(where, "either disabled must be true, or requirementName must name a requirement");
   return new JwtRouteSettings(undefined);
 }
 
-function compileRule(message: RequirementRule, providers: Providers, named: ReadonlyMap<string, JwtRequirement>, where: string, notes: ConfigNotes): JwtRule {
+function compileRule(
+  message: RequirementRule,
+  providers: Providers,
+  named: ReadonlyMap<string, JwtRequirement>,
+  where: string,
+  notes: ConfigNotes,
+): JwtRule {
   checkFields(RequirementRuleSchema, message, where, notes, { used: ["match", "requires", "requirementName"] });
   if (message.match === undefined) throw invalid(where, "match is missing");
   const matches = compileMatch(message.match, where, notes);
   const type = message.requirementType;
-  if (type.case === "requires") return { matches, requirement: compileRequirement(type.value, providers, where, notes) };
+  if (type.case === "requires")
+    return { matches, requirement: compileRequirement(type.value, providers, where, notes) };
   if (type.case === undefined) return { matches, requirement: undefined };
   const requirement = named.get(type.value);
   if (requirement === undefined) throw invalid(where, `requirementName "${type.value}" is not in requirementMap`);
   return { matches, requirement };
 }
 
-function compileRequirement(message: JwtRequirementMessage, providers: Providers, where: string, notes: ConfigNotes): JwtRequirement {
+function compileRequirement(
+  message: JwtRequirementMessage,
+  providers: Providers,
+  where: string,
+  notes: ConfigNotes,
+): JwtRequirement {
   refuseUnknown(JwtRequirementSchema, message, where);
   const type = message.requiresType;
   const providerOf = (name: string): JwtProvider => {
@@ -83,15 +106,29 @@ function compileRequirement(message: JwtRequirementMessage, providers: Providers
       return { kind: "provider", provider: providerOf(type.value), audiences: undefined };
     case "providerAndAudiences": {
       const { providerName, audiences } = type.value;
-      return { kind: "provider", provider: providerOf(providerName), audiences: audiences.length === 0 ? undefined : audiences.map(plainAudience) };
+      return {
+        kind: "provider",
+        provider: providerOf(providerName),
+        audiences: audiences.length === 0 ? undefined : audiences.map(plainAudience),
+      };
     }
     case "requiresAny":
-      return { kind: "any", requirements: type.value.requirements.map((one) => compileRequirement(one, providers, where, notes)) };
+      return {
+        kind: "any",
+        requirements: type.value.requirements.map((one) => compileRequirement(one, providers, where, notes)),
+      };
     case "requiresAll":
-      return { kind: "all", requirements: type.value.requirements.map((one) => compileRequirement(one, providers, where, notes)) };
+      return {
+        kind: "all",
+        requirements: type.value.requirements.map((one) => compileRequirement(one, providers, where, notes)),
+      };
     case "allowMissing":
     case "allowMissingOrFailed":
-      return { kind: "allow-missing", providers: [...providers.values()], orFailed: type.case === "allowMissingOrFailed" };
+      return {
+        kind: "allow-missing",
+        providers: [...providers.values()],
+        orFailed: type.case === "allowMissingOrFailed",
+      };
     default:
       throw unsupported(where, `the requirement ${type.case ?? "(none)"}`);
   }
@@ -100,8 +137,26 @@ function compileRequirement(message: JwtRequirementMessage, providers: Providers
 function compileProvider(name: string, message: JwtProviderMessage, where: string, notes: ConfigNotes): JwtProvider {
   checkFields(JwtProviderSchema, message, where, notes, {
     used: [
-      "issuer", "audiences", "subjects", "requireExpiration", "maxLifetime", "remoteJwks", "localJwks", "forward", "fromHeaders", "fromParams", "fromCookies", "forwardPayloadHeader",
-      "padForwardPayloadHeader", "payloadInMetadata", "normalizePayloadInMetadata", "headerInMetadata", "failedStatusInMetadata", "clockSkewSeconds", "claimToHeaders", "clearRouteCache",
+      "issuer",
+      "audiences",
+      "subjects",
+      "requireExpiration",
+      "maxLifetime",
+      "remoteJwks",
+      "localJwks",
+      "forward",
+      "fromHeaders",
+      "fromParams",
+      "fromCookies",
+      "forwardPayloadHeader",
+      "padForwardPayloadHeader",
+      "payloadInMetadata",
+      "normalizePayloadInMetadata",
+      "headerInMetadata",
+      "failedStatusInMetadata",
+      "clockSkewSeconds",
+      "claimToHeaders",
+      "clearRouteCache",
     ],
     harmless: ["jwtCacheConfig"],
   });
@@ -117,7 +172,10 @@ function compileProvider(name: string, message: JwtProviderMessage, where: strin
     locations: locationsOf(message),
     jwks: compileJwks(message.jwksSourceSpecifier, where, notes),
     forward: message.forward,
-    payloadHeader: message.forwardPayloadHeader === "" ? undefined : { name: message.forwardPayloadHeader.toLowerCase(), pads: message.padForwardPayloadHeader },
+    payloadHeader:
+      message.forwardPayloadHeader === ""
+        ? undefined
+        : { name: message.forwardPayloadHeader.toLowerCase(), pads: message.padForwardPayloadHeader },
     payloadInMetadata: message.payloadInMetadata,
     headerInMetadata: message.headerInMetadata,
     failedStatusInMetadata: message.failedStatusInMetadata,
@@ -128,22 +186,37 @@ function compileProvider(name: string, message: JwtProviderMessage, where: strin
   return new JwtProvider(options, notes.services.clock);
 }
 
-function compileClaim(message: JwtClaimToHeader, where: string, notes: ConfigNotes): { readonly header: string; readonly path: readonly string[] } {
-  checkFields(JwtClaimToHeaderSchema, message, `${where}: claimToHeaders`, notes, { used: ["headerName", "claimName"] });
-  if (message.headerName === "" || message.claimName === "") throw invalid(`${where}: claimToHeaders`, "headerName and claimName must be set");
+function compileClaim(
+  message: JwtClaimToHeader,
+  where: string,
+  notes: ConfigNotes,
+): { readonly header: string; readonly path: readonly string[] } {
+  checkFields(JwtClaimToHeaderSchema, message, `${where}: claimToHeaders`, notes, {
+    used: ["headerName", "claimName"],
+  });
+  if (message.headerName === "" || message.claimName === "")
+    throw invalid(`${where}: claimToHeaders`, "headerName and claimName must be set");
   return { header: message.headerName.toLowerCase(), path: message.claimName.split(".") };
 }
 
 function locationsOf(message: JwtProviderMessage): readonly JwtLocation[] {
   const locations: JwtLocation[] = [
-    ...message.fromHeaders.map(({ name, valuePrefix }): JwtLocation => ({ kind: "header", name: name.toLowerCase(), prefix: valuePrefix })),
+    ...message.fromHeaders.map(({ name, valuePrefix }): JwtLocation => ({
+      kind: "header",
+      name: name.toLowerCase(),
+      prefix: valuePrefix,
+    })),
     ...message.fromParams.map((name): JwtLocation => ({ kind: "query", name })),
     ...message.fromCookies.map((name): JwtLocation => ({ kind: "cookie", name })),
   ];
   return locations.length === 0 ? defaultLocations : locations;
 }
 
-function compileJwks(specifier: JwtProviderMessage["jwksSourceSpecifier"], where: string, notes: ConfigNotes): JwksSource {
+function compileJwks(
+  specifier: JwtProviderMessage["jwksSourceSpecifier"],
+  where: string,
+  notes: ConfigNotes,
+): JwksSource {
   switch (specifier.case) {
     case "localJwks":
       return localJwks(specifier.value, where, notes);
@@ -157,9 +230,12 @@ function compileJwks(specifier: JwtProviderMessage["jwksSourceSpecifier"], where
 /** Keys that cannot be read make every token fail, and nothing else: a control plane that has no keys yet says so this way. */
 function localJwks(source: DataSource, where: string, notes: ConfigNotes): JwksSource {
   const { specifier } = source;
-  if (specifier.case !== "inlineString" && specifier.case !== "inlineBytes") throw unsupported(where, `localJwks.${specifier.case ?? "(none)"}`);
+  if (specifier.case !== "inlineString" && specifier.case !== "inlineBytes")
+    throw unsupported(where, `localJwks.${specifier.case ?? "(none)"}`);
   try {
-    const keys = parseKeySet(specifier.case === "inlineString" ? specifier.value : Buffer.from(specifier.value).toString());
+    const keys = parseKeySet(
+      specifier.case === "inlineString" ? specifier.value : Buffer.from(specifier.value).toString(),
+    );
     return { keys: () => keys };
   } catch (error) {
     notes.tell(`${where}: localJwks is no JSON Web Key Set, so that all tokens are refused: ${messageOf(error)}`);
@@ -168,9 +244,12 @@ function localJwks(source: DataSource, where: string, notes: ConfigNotes): JwksS
 }
 
 function remoteJwks(message: RemoteJwksMessage, where: string, notes: ConfigNotes): JwksSource {
-  checkFields(RemoteJwksSchema, message, where, notes, { used: ["httpUri", "cacheDuration", "asyncFetch", "retryPolicy"] });
+  checkFields(RemoteJwksSchema, message, where, notes, {
+    used: ["httpUri", "cacheDuration", "asyncFetch", "retryPolicy"],
+  });
   const { httpUri } = message;
-  if (httpUri === undefined || httpUri.httpUpstreamType.case !== "cluster") throw invalid(where, "httpUri must name a cluster");
+  if (httpUri === undefined || httpUri.httpUpstreamType.case !== "cluster")
+    throw invalid(where, "httpUri must name a cluster");
   if (!URL.canParse(httpUri.uri)) throw invalid(where, `httpUri.uri "${httpUri.uri}" is no URI`);
   const { clock, callCluster } = notes.services;
   return new RemoteJwks({

@@ -80,12 +80,37 @@ export interface ChainSpec extends ChainService {
 }
 
 const used = [
-  "name", "address", "additionalAddresses", "filterChains", "listenerFilters", "bindToPort", "useOriginalDst", "defaultFilterChain", "filterChainMatcher", "trafficDirection",
-  "listenerFiltersTimeout", "continueOnListenerFiltersTimeout", "accessLog", "internalListener", "tcpKeepalive",
+  "name",
+  "address",
+  "additionalAddresses",
+  "filterChains",
+  "listenerFilters",
+  "bindToPort",
+  "useOriginalDst",
+  "defaultFilterChain",
+  "filterChainMatcher",
+  "trafficDirection",
+  "listenerFiltersTimeout",
+  "continueOnListenerFiltersTimeout",
+  "accessLog",
+  "internalListener",
+  "tcpKeepalive",
 ];
 const harmless = [
-  "statPrefix", "metadata", "maxConnectionsToAcceptPerSocketEvent", "perConnectionBufferLimitBytes", "tcpBacklogSize", "enableReusePort", "reusePort",
-  "connectionBalanceConfig", "drainType", "ignoreGlobalConnLimit", "bypassOverloadManager", "socketOptions", "freebind", "transparent",
+  "statPrefix",
+  "metadata",
+  "maxConnectionsToAcceptPerSocketEvent",
+  "perConnectionBufferLimitBytes",
+  "tcpBacklogSize",
+  "enableReusePort",
+  "reusePort",
+  "connectionBalanceConfig",
+  "drainType",
+  "ignoreGlobalConnLimit",
+  "bypassOverloadManager",
+  "socketOptions",
+  "freebind",
+  "transparent",
 ];
 
 const defaultInspectionMs = 15_000;
@@ -95,22 +120,37 @@ export function compileListener(message: Listener, notes: ConfigNotes): Listener
   const where = `listener ${message.name}`;
   checkFields(ListenerSchema, message, where, notes, { used, harmless });
   const internal = message.listenerSpecifier.case === "internalListener";
-  const addresses = internal ? [] : [message.address, ...message.additionalAddresses.map((additional) => additional.address)].map((address) => listenAddress(address, where));
-  const chains = message.filterChains.map((chain, index) => compileChain(chain, chain.name === "" ? `#${index}` : chain.name, where, notes));
-  const defaultChain = message.defaultFilterChain === undefined ? undefined : compileChain(message.defaultFilterChain, "#default", where, notes);
+  const addresses = internal
+    ? []
+    : [message.address, ...message.additionalAddresses.map((additional) => additional.address)].map((address) =>
+        listenAddress(address, where),
+      );
+  const chains = message.filterChains.map((chain, index) =>
+    compileChain(chain, chain.name === "" ? `#${index}` : chain.name, where, notes),
+  );
+  const defaultChain =
+    message.defaultFilterChain === undefined
+      ? undefined
+      : compileChain(message.defaultFilterChain, "#default", where, notes);
   if (chains.length === 0 && defaultChain === undefined) throw invalid(where, "it has no filter chain");
   return {
     name: message.name,
     addresses,
     kind: internal ? "internal" : message.bindToPort === false ? "virtual" : "bound",
     handsOff: message.useOriginalDst === true,
-    direction: message.trafficDirection === TrafficDirection.INBOUND ? "inbound" : message.trafficDirection === TrafficDirection.OUTBOUND ? "outbound" : "unspecified",
+    direction:
+      message.trafficDirection === TrafficDirection.INBOUND
+        ? "inbound"
+        : message.trafficDirection === TrafficDirection.OUTBOUND
+          ? "outbound"
+          : "unspecified",
     inspectors: message.listenerFilters.map((filter) => compileInspector(filter, where, notes)),
     inspectionTimeoutMs: durationOr(message.listenerFiltersTimeout, defaultInspectionMs),
     continueOnTimeout: message.continueOnListenerFiltersTimeout,
     chains: distinct(chains),
     defaultChain,
-    matcher: message.filterChainMatcher === undefined ? undefined : compileChainMatcher(message.filterChainMatcher, where),
+    matcher:
+      message.filterChainMatcher === undefined ? undefined : compileChainMatcher(message.filterChainMatcher, where),
     keepalive: keepaliveOf(message.tcpKeepalive),
     accessLogs: compileAccessLogs(message.accessLog, where, notes),
   };
@@ -130,7 +170,8 @@ function distinct(chains: readonly ChainSpec[]): ChainSpec[] {
 
 function listenAddress(address: Address | undefined, where: string): ListenAddress {
   const socket = address?.address;
-  if (socket?.case !== "socketAddress" || socket.value.portSpecifier.case !== "portValue") throw unsupported(where, `an address by ${socket?.case ?? "nothing"}`);
+  if (socket?.case !== "socketAddress" || socket.value.portSpecifier.case !== "portValue")
+    throw unsupported(where, `an address by ${socket?.case ?? "nothing"}`);
   return { address: socket.value.address, port: socket.value.portSpecifier.value };
 }
 
@@ -144,20 +185,38 @@ const inspectors: Readonly<Record<string, InspectorSpec["kind"]>> = {
 function compileInspector(filter: ListenerFilter, where: string, notes: ConfigNotes): InspectorSpec {
   const kind = inspectors[filter.name];
   if (kind === undefined) throw unsupported(where, `the listener filter ${filter.name}`);
-  const disabled = filter.filterDisabled === undefined ? undefined : compileDisabled(filter.filterDisabled, `${where}: listener filter ${filter.name}`);
-  return { kind, enabled: disabled === undefined ? () => true : (port) => !disabled(port), ...(kind === "proxy-protocol" ? { headers: compileProxyHeaders(filter, where, notes) } : {}) };
+  const disabled =
+    filter.filterDisabled === undefined
+      ? undefined
+      : compileDisabled(filter.filterDisabled, `${where}: listener filter ${filter.name}`);
+  return {
+    kind,
+    enabled: disabled === undefined ? () => true : (port) => !disabled(port),
+    ...(kind === "proxy-protocol" ? { headers: compileProxyHeaders(filter, where, notes) } : {}),
+  };
 }
 
 function compileProxyHeaders(filter: ListenerFilter, where: string, notes: ConfigNotes): ProxyHeaderRules {
   const message = filter.configType.case === "typedConfig" ? unpack(filter.configType.value) : undefined;
   if (message?.$typeName !== ProxyProtocolSchema.typeName) return { optional: false, versions: new Set([1, 2]) };
   const rules = message as ProxyProtocol;
-  checkFields(ProxyProtocolSchema, rules, `${where}: listener filter ${filter.name}`, notes, { used: ["allowRequestsWithoutProxyProtocol", "disallowedVersions"], harmless: ["statPrefix"] });
-  const refused = new Set(rules.disallowedVersions.map((version) => (version === ProxyProtocolConfig_Version.V1 ? 1 : 2)));
-  return { optional: rules.allowRequestsWithoutProxyProtocol, versions: new Set(([1, 2] as const).filter((version) => !refused.has(version))) };
+  checkFields(ProxyProtocolSchema, rules, `${where}: listener filter ${filter.name}`, notes, {
+    used: ["allowRequestsWithoutProxyProtocol", "disallowedVersions"],
+    harmless: ["statPrefix"],
+  });
+  const refused = new Set(
+    rules.disallowedVersions.map((version) => (version === ProxyProtocolConfig_Version.V1 ? 1 : 2)),
+  );
+  return {
+    optional: rules.allowRequestsWithoutProxyProtocol,
+    versions: new Set(([1, 2] as const).filter((version) => !refused.has(version))),
+  };
 }
 
-function compileDisabled(message: ListenerFilterChainMatchPredicate, where: string): (destinationPort: number) => boolean {
+function compileDisabled(
+  message: ListenerFilterChainMatchPredicate,
+  where: string,
+): (destinationPort: number) => boolean {
   const { rule } = message;
   switch (rule.case) {
     case "anyMatch":
@@ -200,7 +259,11 @@ function compileChain(chain: FilterChain, name: string, outer: string, notes: Co
   };
 }
 
-function compileTransport(socket: TransportSocket | undefined, where: string, notes: ConfigNotes): DownstreamTlsSpec | undefined {
+function compileTransport(
+  socket: TransportSocket | undefined,
+  where: string,
+  notes: ConfigNotes,
+): DownstreamTlsSpec | undefined {
   if (socket === undefined || socket.configType.case === undefined) return undefined;
   const message = unpack(socket.configType.value);
   switch (message?.$typeName) {

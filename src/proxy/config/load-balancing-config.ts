@@ -33,14 +33,22 @@ export function compileLoadBalancing(
   notes: ConfigNotes,
 ): Pick<ClusterConfig, "loadBalancing" | "balancing" | "panicThreshold" | "localityWeighted" | "slowStart"> {
   const loadBalancing = policies[message.lbPolicy];
-  if (loadBalancing === undefined) throw unsupported(where, `lbPolicy ${Cluster_LbPolicy[message.lbPolicy] ?? message.lbPolicy}`);
+  if (loadBalancing === undefined)
+    throw unsupported(where, `lbPolicy ${Cluster_LbPolicy[message.lbPolicy] ?? message.lbPolicy}`);
   const common = message.commonLbConfig;
   if (common !== undefined) {
     checkFields(Cluster_CommonLbConfigSchema, common, `${where}: commonLbConfig`, notes, {
       used: ["healthyPanicThreshold", "localityWeightedLbConfig", "consistentHashingLbConfig"],
-      harmless: ["zoneAwareLbConfig", "updateMergeWindow", "ignoreNewHostsUntilFirstHc", "closeConnectionsOnHostSetChange", "overrideHostStatus"],
+      harmless: [
+        "zoneAwareLbConfig",
+        "updateMergeWindow",
+        "ignoreNewHostsUntilFirstHc",
+        "closeConnectionsOnHostSetChange",
+        "overrideHostStatus",
+      ],
     });
-    if ((common.consistentHashingLbConfig?.hashBalanceFactor ?? 0) > 0) throw unsupported(where, "commonLbConfig.consistentHashingLbConfig.hashBalanceFactor");
+    if ((common.consistentHashingLbConfig?.hashBalanceFactor ?? 0) > 0)
+      throw unsupported(where, "commonLbConfig.consistentHashingLbConfig.hashBalanceFactor");
   }
   return {
     loadBalancing,
@@ -57,19 +65,36 @@ function balancingOf(message: Cluster, where: string, notes: ConfigNotes): Balan
   const specific = message.lbConfig;
   switch (specific.case) {
     case "leastRequestLbConfig":
-      checkFields(Cluster_LeastRequestLbConfigSchema, specific.value, `${where}: leastRequestLbConfig`, notes, { used: ["choiceCount", "activeRequestBias", "slowStartConfig"] });
-      return { ...base, choiceCount: Math.max(2, specific.value.choiceCount ?? base.choiceCount), activeRequestBias: specific.value.activeRequestBias?.defaultValue ?? base.activeRequestBias };
+      checkFields(Cluster_LeastRequestLbConfigSchema, specific.value, `${where}: leastRequestLbConfig`, notes, {
+        used: ["choiceCount", "activeRequestBias", "slowStartConfig"],
+      });
+      return {
+        ...base,
+        choiceCount: Math.max(2, specific.value.choiceCount ?? base.choiceCount),
+        activeRequestBias: specific.value.activeRequestBias?.defaultValue ?? base.activeRequestBias,
+      };
     case "ringHashLbConfig": {
-      checkFields(Cluster_RingHashLbConfigSchema, specific.value, `${where}: ringHashLbConfig`, notes, { used: ["minimumRingSize", "maximumRingSize", "hashFunction"] });
-      if (specific.value.hashFunction === Cluster_RingHashLbConfig_HashFunction.MURMUR_HASH_2) notes.tell(`${where}: endpoints are placed by this proxy's own hash function, whatever hashFunction says`);
+      checkFields(Cluster_RingHashLbConfigSchema, specific.value, `${where}: ringHashLbConfig`, notes, {
+        used: ["minimumRingSize", "maximumRingSize", "hashFunction"],
+      });
+      if (specific.value.hashFunction === Cluster_RingHashLbConfig_HashFunction.MURMUR_HASH_2)
+        notes.tell(`${where}: endpoints are placed by this proxy's own hash function, whatever hashFunction says`);
       const minRingSize = Number(specific.value.minimumRingSize ?? base.minRingSize);
       const maxRingSize = Math.min(Number(specific.value.maximumRingSize ?? base.maxRingSize), base.maxRingSize);
-      if (minRingSize > maxRingSize) throw invalid(where, `ringHashLbConfig: minimumRingSize ${minRingSize} must be at most maximumRingSize ${maxRingSize}`);
+      if (minRingSize > maxRingSize)
+        throw invalid(
+          where,
+          `ringHashLbConfig: minimumRingSize ${minRingSize} must be at most maximumRingSize ${maxRingSize}`,
+        );
       return { ...base, minRingSize: Math.max(1, minRingSize), maxRingSize };
     }
     case "maglevLbConfig": {
       const tableSize = Number(specific.value.tableSize ?? base.tableSize);
-      if (!isPrime(tableSize) || tableSize > maxTableSize) throw invalid(where, `maglevLbConfig.tableSize must be a prime number of at most ${maxTableSize}, got ${tableSize}`);
+      if (!isPrime(tableSize) || tableSize > maxTableSize)
+        throw invalid(
+          where,
+          `maglevLbConfig.tableSize must be a prime number of at most ${maxTableSize}, got ${tableSize}`,
+        );
       return { ...base, tableSize };
     }
     default:
@@ -87,7 +112,10 @@ const defaultMinPercent = 10;
 
 function slowStartOf(message: Cluster, where: string): SlowStart | undefined {
   const specific = message.lbConfig;
-  const config: Cluster_SlowStartConfig | undefined = specific.case === "leastRequestLbConfig" || specific.case === "roundRobinLbConfig" ? specific.value.slowStartConfig : undefined;
+  const config: Cluster_SlowStartConfig | undefined =
+    specific.case === "leastRequestLbConfig" || specific.case === "roundRobinLbConfig"
+      ? specific.value.slowStartConfig
+      : undefined;
   const windowMs = durationOr(config?.slowStartWindow, 0);
   if (config === undefined || windowMs === 0) return undefined;
   const aggression = config.aggression?.defaultValue ?? 1;

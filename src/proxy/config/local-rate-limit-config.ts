@@ -8,9 +8,21 @@ const tooManyRequests = 429;
 /** Shorter intervals would be another limit than they say. */
 const minFillIntervalMs = 50;
 
-export function compileLocalRateLimit(message: LocalRateLimit, where: string, notes: ConfigNotes): LocalRateLimitSettings {
+export function compileLocalRateLimit(
+  message: LocalRateLimit,
+  where: string,
+  notes: ConfigNotes,
+): LocalRateLimitSettings {
   checkFields(LocalRateLimitSchema, message, where, notes, {
-    used: ["statPrefix", "status", "tokenBucket", "filterEnabled", "filterEnforced", "responseHeadersToAdd", "requestHeadersToAddWhenNotEnforced"],
+    used: [
+      "statPrefix",
+      "status",
+      "tokenBucket",
+      "filterEnabled",
+      "filterEnforced",
+      "responseHeadersToAdd",
+      "requestHeadersToAddWhenNotEnforced",
+    ],
     harmless: ["stage", "vhRateLimits", "alwaysConsumeDefaultTokenBucket"],
   });
   const code: number = message.status?.code ?? tooManyRequests;
@@ -21,14 +33,25 @@ export function compileLocalRateLimit(message: LocalRateLimit, where: string, no
     enabled: fractionOf(message.filterEnabled?.defaultValue, 0),
     enforced: fractionOf(message.filterEnforced?.defaultValue, 0),
     answer: compileMutation(message.responseHeadersToAdd, [], "response", `${where}: responseHeadersToAdd`, notes),
-    unenforced: compileMutation(message.requestHeadersToAddWhenNotEnforced, [], "request", `${where}: requestHeadersToAddWhenNotEnforced`, notes),
+    unenforced: compileMutation(
+      message.requestHeadersToAddWhenNotEnforced,
+      [],
+      "request",
+      `${where}: requestHeadersToAddWhenNotEnforced`,
+      notes,
+    ),
     statPrefix: message.statPrefix,
   });
 }
 
 /** What a route says instead; without a bucket it would be no limit. */
-export function compileLocalRateLimitPerRoute(message: LocalRateLimit, where: string, notes: ConfigNotes): LocalRateLimitSettings {
-  if (message.tokenBucket === undefined) throw invalid(where, "tokenBucket must be set: to limit nothing here, turn the filter off");
+export function compileLocalRateLimitPerRoute(
+  message: LocalRateLimit,
+  where: string,
+  notes: ConfigNotes,
+): LocalRateLimitSettings {
+  if (message.tokenBucket === undefined)
+    throw invalid(where, "tokenBucket must be set: to limit nothing here, turn the filter off");
   return compileLocalRateLimit(message, where, notes);
 }
 
@@ -36,9 +59,15 @@ function bucketOf(message: LocalRateLimit, where: string, notes: ConfigNotes): T
   const bucket = message.tokenBucket;
   if (bucket === undefined) return undefined;
   const fillIntervalMs = durationOr(bucket.fillInterval, 0);
-  if (fillIntervalMs < minFillIntervalMs) throw invalid(where, `tokenBucket.fillInterval must be at least ${minFillIntervalMs} ms, got ${fillIntervalMs} ms`);
+  if (fillIntervalMs < minFillIntervalMs)
+    throw invalid(where, `tokenBucket.fillInterval must be at least ${minFillIntervalMs} ms, got ${fillIntervalMs} ms`);
   if (bucket.maxTokens < 1) throw invalid(where, "tokenBucket.maxTokens must be at least 1");
   // It would never be filled again.
   if (bucket.tokensPerFill === 0) throw invalid(where, "tokenBucket.tokensPerFill must be at least 1");
-  return new TokenBucket({ max: bucket.maxTokens, perFill: bucket.tokensPerFill ?? 1, fillIntervalMs, clock: notes.services.clock });
+  return new TokenBucket({
+    max: bucket.maxTokens,
+    perFill: bucket.tokensPerFill ?? 1,
+    fillIntervalMs,
+    clock: notes.services.clock,
+  });
 }

@@ -18,7 +18,9 @@ type Body = NonNullable<LocalReplyRule["body"]>;
 export function compileLocalReplies(message: LocalReplyConfig, where: string, notes: ConfigNotes): LocalReplyRule[] {
   checkFields(LocalReplyConfigSchema, message, where, notes, { used: ["mappers", "bodyFormat"] });
   const general = message.bodyFormat === undefined ? undefined : compileFormat(message.bodyFormat, where);
-  const rules = message.mappers.map((mapper, index) => compileMapper(mapper, general, `${where}: mapper ${index}`, notes));
+  const rules = message.mappers.map((mapper, index) =>
+    compileMapper(mapper, general, `${where}: mapper ${index}`, notes),
+  );
   if (general !== undefined) rules.push({ matches: () => true, status: undefined, headers: undefined, ...general });
   return rules;
 }
@@ -28,12 +30,20 @@ interface Format {
   readonly contentType: string;
 }
 
-function compileMapper(message: ResponseMapper, general: Format | undefined, where: string, notes: ConfigNotes): LocalReplyRule {
-  checkFields(ResponseMapperSchema, message, where, notes, { used: ["filter", "statusCode", "body", "bodyFormatOverride", "headersToAdd"] });
+function compileMapper(
+  message: ResponseMapper,
+  general: Format | undefined,
+  where: string,
+  notes: ConfigNotes,
+): LocalReplyRule {
+  checkFields(ResponseMapperSchema, message, where, notes, {
+    used: ["filter", "statusCode", "body", "bodyFormatOverride", "headersToAdd"],
+  });
   if (message.filter === undefined) throw unsupported(where, "a mapper without a filter");
   const format = message.bodyFormatOverride === undefined ? general : compileFormat(message.bodyFormatOverride, where);
   const text = message.body === undefined ? undefined : inlineText(message.body, where);
-  const body: Body | undefined = text === undefined ? format?.body : (reply) => format?.body({ status: reply.status, body: text }) ?? text;
+  const body: Body | undefined =
+    text === undefined ? format?.body : (reply) => format?.body({ status: reply.status, body: text }) ?? text;
   return {
     matches: compileFilter(message.filter, where),
     status: message.statusCode,
@@ -56,7 +66,12 @@ function compileFilter(message: AccessLogFilter, where: string): Matches {
       const { comparison } = specifier.value;
       const value = comparison?.value?.defaultValue ?? 0;
       // Envoy's numbers of the operators: EQ, GE, LE, NE.
-      const operators: readonly ((status: number) => boolean)[] = [(status) => status === value, (status) => status >= value, (status) => status <= value, (status) => status !== value];
+      const operators: readonly ((status: number) => boolean)[] = [
+        (status) => status === value,
+        (status) => status >= value,
+        (status) => status <= value,
+        (status) => status !== value,
+      ];
       const test = operators[comparison?.op ?? 0];
       if (test === undefined) throw unsupported(where, "this comparison of status codes");
       return (reply) => test(reply.status);
@@ -81,13 +96,24 @@ function compileFilter(message: AccessLogFilter, where: string): Matches {
 function compileFormat(message: SubstitutionFormatString, where: string): Format {
   const { format } = message;
   if (format.case === "jsonFormat") {
-    const fields = Object.entries(format.value).map(([key, value]) => [key, compileText(typeof value === "string" ? value : JSON.stringify(value), where)] as const);
-    const body: Body = (reply) => `${JSON.stringify(Object.fromEntries(fields.map(([key, text]) => [key, typed(text(reply))])))}\n`;
+    const fields = Object.entries(format.value).map(
+      ([key, value]) => [key, compileText(typeof value === "string" ? value : JSON.stringify(value), where)] as const,
+    );
+    const body: Body = (reply) =>
+      `${JSON.stringify(Object.fromEntries(fields.map(([key, text]) => [key, typed(text(reply))])))}\n`;
     return { body, contentType: message.contentType === "" ? "application/json" : message.contentType };
   }
-  const text = format.case === "textFormat" ? format.value : format.case === "textFormatSource" ? inlineText(format.value, where) : undefined;
+  const text =
+    format.case === "textFormat"
+      ? format.value
+      : format.case === "textFormatSource"
+        ? inlineText(format.value, where)
+        : undefined;
   if (text === undefined) throw unsupported(where, "a format by nothing");
-  return { body: compileText(text, where), contentType: message.contentType === "" ? "text/plain" : message.contentType };
+  return {
+    body: compileText(text, where),
+    contentType: message.contentType === "" ? "text/plain" : message.contentType,
+  };
 }
 
 function typed(text: string): string | number {

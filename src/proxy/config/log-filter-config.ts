@@ -1,5 +1,11 @@
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
-import { ComparisonFilter_Op, ExpressionFilterSchema, type AccessLogFilter, type ComparisonFilter, type HeaderMatcher } from "../../wire/envoy/index.ts";
+import {
+  ComparisonFilter_Op,
+  ExpressionFilterSchema,
+  type AccessLogFilter,
+  type ComparisonFilter,
+  type HeaderMatcher,
+} from "../../wire/envoy/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { flagLetters } from "../http/response-flags.ts";
 import type { CaptureIndex } from "../observe/capture-index.ts";
@@ -27,7 +33,11 @@ export function compileLogFilter(message: AccessLogFilter, where: string): LogFi
   return { wants, requestCapture, responseCapture };
 }
 
-function compileWants(message: AccessLogFilter, where: string, captures: (expression: RecordExpression) => void): Wants {
+function compileWants(
+  message: AccessLogFilter,
+  where: string,
+  captures: (expression: RecordExpression) => void,
+): Wants {
   const { filterSpecifier: filter } = message;
   switch (filter.case) {
     case "statusCodeFilter": {
@@ -58,7 +68,9 @@ function compileWants(message: AccessLogFilter, where: string, captures: (expres
       const typed = filter.value.configType.case === "typedConfig" ? filter.value.configType.value : undefined;
       const message = typed === undefined ? undefined : anyUnpack(typed, ExpressionFilterSchema);
       if (message === undefined) throw unsupported(where, `filter.extensionFilter ${filter.value.name}`);
-      const condition = compileRecordCondition(message.expression, (problem) => unsupported(where, `the expression "${message.expression}" (${problem})`));
+      const condition = compileRecordCondition(message.expression, (problem) =>
+        unsupported(where, `the expression "${message.expression}" (${problem})`),
+      );
       captures(condition);
       return condition.holds;
     }
@@ -70,7 +82,8 @@ function compileWants(message: AccessLogFilter, where: string, captures: (expres
 /** Of a request only what every record has can be asked. */
 function compileHeaderFilter(header: HeaderMatcher | undefined, where: string): Wants {
   const specifier = header?.headerMatchSpecifier;
-  if (specifier?.case !== "stringMatch" || header?.invertMatch === true) throw unsupported(where, "filter.headerFilter without stringMatch");
+  if (specifier?.case !== "stringMatch" || header?.invertMatch === true)
+    throw unsupported(where, "filter.headerFilter without stringMatch");
   const matches = compileString(specifier.value, where);
   switch (header?.name.toLowerCase()) {
     case ":authority":

@@ -1,4 +1,10 @@
-import { HeaderMatcherSchema, QueryParameterMatcherSchema, type HeaderMatcher, type QueryParameterMatcher, type StringMatcher as StringMatcherMessage } from "../../wire/envoy/index.ts";
+import {
+  HeaderMatcherSchema,
+  QueryParameterMatcherSchema,
+  type HeaderMatcher,
+  type QueryParameterMatcher,
+  type StringMatcher as StringMatcherMessage,
+} from "../../wire/envoy/index.ts";
 import {
   containing,
   endingWith,
@@ -35,7 +41,19 @@ export function compileString(message: StringMatcherMessage, where: string): Str
 export function compileHeader(message: HeaderMatcher, where: string, notes: ConfigNotes): RequestMatcher {
   const here = `${where}: header ${message.name}`;
   checkFields(HeaderMatcherSchema, message, here, notes, {
-    used: ["name", "exactMatch", "safeRegexMatch", "rangeMatch", "presentMatch", "prefixMatch", "suffixMatch", "containsMatch", "stringMatch", "invertMatch", "treatMissingHeaderAsEmpty"],
+    used: [
+      "name",
+      "exactMatch",
+      "safeRegexMatch",
+      "rangeMatch",
+      "presentMatch",
+      "prefixMatch",
+      "suffixMatch",
+      "containsMatch",
+      "stringMatch",
+      "invertMatch",
+      "treatMissingHeaderAsEmpty",
+    ],
   });
   const specifier = message.headerMatchSpecifier;
   const absent = specifier.case === "presentMatch" && !specifier.value;
@@ -69,7 +87,11 @@ function headerValue(specifier: HeaderMatcher["headerMatchSpecifier"], where: st
   }
 }
 
-export function compileQueryParameter(message: QueryParameterMatcher, where: string, notes: ConfigNotes): RequestMatcher {
+export function compileQueryParameter(
+  message: QueryParameterMatcher,
+  where: string,
+  notes: ConfigNotes,
+): RequestMatcher {
   const here = `${where}: query parameter ${message.name}`;
   checkFields(QueryParameterMatcherSchema, message, here, notes, { used: ["name", "stringMatch", "presentMatch"] });
   const specifier = message.queryParameterMatchSpecifier;

@@ -5,7 +5,10 @@ import { compileString } from "./matcher-config.ts";
 type ValueTest = (value: unknown) => boolean;
 
 /** Whether what a filter said, by its name, has the value that is looked for. */
-export function compileMetadata(message: MetadataMatcher, where: string): (metadata: ReadonlyMap<string, unknown>) => boolean {
+export function compileMetadata(
+  message: MetadataMatcher,
+  where: string,
+): (metadata: ReadonlyMap<string, unknown>) => boolean {
   const path = message.path.map((segment) => segment.segment.value ?? "");
   if (path.length === 0) throw invalid(where, "a metadata match needs a path");
   if (message.value === undefined) throw invalid(where, "a metadata match needs a value");

@@ -9,7 +9,14 @@ import { compileNetworkRbac } from "./rbac-config.ts";
 import { unpack } from "./transport-config.ts";
 
 /** Filters that tell of a connection, or whose part is done by the listener. */
-const passiveNames = new Set(["istio.stats", "istio.metadata_exchange", "istio_authn", "envoy.filters.network.set_filter_state", "connect_authority", "propagate_endpoint_metadata"]);
+const passiveNames = new Set([
+  "istio.stats",
+  "istio.metadata_exchange",
+  "istio_authn",
+  "envoy.filters.network.set_filter_state",
+  "connect_authority",
+  "propagate_endpoint_metadata",
+]);
 
 /**
  * Compiles a filter before the last of a chain; undefined for one that refuses nothing. Throws an error that names the filter
@@ -21,11 +28,21 @@ export function compileNetworkFilter(message: Filter, where: string, notes: Conf
   switch (config?.$typeName) {
     case "envoy.extensions.filters.network.rbac.v3.RBAC": {
       const rbac = config as NetworkRbac;
-      return new NetworkRbacFilter(message.name, compileNetworkRbac(rbac, here, notes), notes.services.statistics, rbac.statPrefix);
+      return new NetworkRbacFilter(
+        message.name,
+        compileNetworkRbac(rbac, here, notes),
+        notes.services.statistics,
+        rbac.statPrefix,
+      );
     }
     case "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz": {
       const authz = config as NetworkExtAuthz;
-      return new NetworkExtAuthzFilter(message.name, compileNetworkExtAuthz(authz, here, notes), notes.services.statistics, authz.statPrefix);
+      return new NetworkExtAuthzFilter(
+        message.name,
+        compileNetworkExtAuthz(authz, here, notes),
+        notes.services.statistics,
+        authz.statPrefix,
+      );
     }
     case "envoy.extensions.filters.network.set_filter_state.v3.Config":
       tellFilterState((config as NetworkSetFilterState).onNewConnection, notes);

@@ -8,7 +8,11 @@ const defaultTimeoutMs = 5000;
 const exportPath = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
 /** Compiles an access log that goes to a service by OTLP over gRPC. Undefined, and told of, for a service that no cluster stands for. */
-export function compileOtlpLog(message: OpenTelemetryAccessLogConfig, where: string, notes: ConfigNotes): Pick<AccessLogSpec, "emit" | "format" | "requestCapture" | "responseCapture"> | undefined {
+export function compileOtlpLog(
+  message: OpenTelemetryAccessLogConfig,
+  where: string,
+  notes: ConfigNotes,
+): Pick<AccessLogSpec, "emit" | "format" | "requestCapture" | "responseCapture"> | undefined {
   const service = message.grpcService ?? message.commonConfig?.grpcService;
   const target = service?.targetSpecifier;
   const logName = message.logName === "" ? (message.commonConfig?.logName ?? "") : message.logName;
@@ -17,21 +21,48 @@ export function compileOtlpLog(message: OpenTelemetryAccessLogConfig, where: str
     return undefined;
   }
   const refuse = (operator: string): Error => unsupported(where, operator);
-  const formatOf = (value: { readonly value: { readonly case: string | undefined; readonly value?: unknown } } | undefined): LogFormat => compileTextFormat(typeof value?.value.value === "string" ? value.value.value : "", refuse);
+  const formatOf = (
+    value: { readonly value: { readonly case: string | undefined; readonly value?: unknown } } | undefined,
+  ): LogFormat => compileTextFormat(typeof value?.value.value === "string" ? value.value.value : "", refuse);
   const body = formatOf(message.body);
   const attributes = (message.attributes?.values ?? []).map(({ key, value }) => [key, formatOf(value)] as const);
   const { exports: collectors } = notes.services;
-  const builtIn: Record<string, string> = message.disableBuiltinLabels ? {} : { log_name: logName, node_name: collectors.node.id, cluster_name: collectors.node.service, zone_name: collectors.node.zone };
-  const resource = { ...builtIn, ...Object.fromEntries((message.resourceAttributes?.values ?? []).map(({ key, value }) => [key, typeof value?.value.value === "string" ? value.value.value : ""])) };
+  const builtIn: Record<string, string> = message.disableBuiltinLabels
+    ? {}
+    : {
+        log_name: logName,
+        node_name: collectors.node.id,
+        cluster_name: collectors.node.service,
+        zone_name: collectors.node.zone,
+      };
+  const resource = {
+    ...builtIn,
+    ...Object.fromEntries(
+      (message.resourceAttributes?.values ?? []).map(({ key, value }) => [
+        key,
+        typeof value?.value.value === "string" ? value.value.value : "",
+      ]),
+    ),
+  };
   const request = {
     cluster: target.value.clusterName,
     protocol: "http2" as const,
     path: exportPath,
     authority: target.value.authority === "" ? target.value.clusterName : target.value.authority,
-    headers: [["content-type", "application/grpc"], ["te", "trailers"], ...(service?.initialMetadata ?? []).map(({ key, value }) => [key.toLowerCase(), value] as const)] as const,
+    headers: [
+      ["content-type", "application/grpc"],
+      ["te", "trailers"],
+      ...(service?.initialMetadata ?? []).map(({ key, value }) => [key.toLowerCase(), value] as const),
+    ] as const,
     timeoutMs: durationOr(service?.timeout, defaultTimeoutMs),
   };
-  const exporter = collectors.to<LogItem>(JSON.stringify(["logs", request, resource]), { statPrefix: "access_logs.open_telemetry_access_log", items: "logs", encode: otlpLogs(resource), request, isGrpc: true });
+  const exporter = collectors.to<LogItem>(JSON.stringify(["logs", request, resource]), {
+    statPrefix: "access_logs.open_telemetry_access_log",
+    items: "logs",
+    encode: otlpLogs(resource),
+    request,
+    isGrpc: true,
+  });
   if (exporter === undefined) {
     notes.tell(`the access log ${logName} is not written: there are more collectors than this proxy sends to`);
     return undefined;

@@ -20,29 +20,65 @@ export function compileOutliers(message: OutlierDetection, where: string, notes:
   const here = `${where}: outlierDetection`;
   checkFields(OutlierDetectionSchema, message, here, notes, {
     used: [
-      "consecutive5xx", "interval", "baseEjectionTime", "maxEjectionPercent", "enforcingConsecutive5xx", "consecutiveGatewayFailure", "enforcingConsecutiveGatewayFailure",
-      "splitExternalLocalOriginErrors", "consecutiveLocalOriginFailure", "enforcingConsecutiveLocalOriginFailure", "maxEjectionTime", "maxEjectionTimeJitter", "alwaysEjectOneHost",
-      "enforcingSuccessRate", "enforcingLocalOriginSuccessRate", "enforcingFailurePercentage", "enforcingFailurePercentageLocalOrigin",
+      "consecutive5xx",
+      "interval",
+      "baseEjectionTime",
+      "maxEjectionPercent",
+      "enforcingConsecutive5xx",
+      "consecutiveGatewayFailure",
+      "enforcingConsecutiveGatewayFailure",
+      "splitExternalLocalOriginErrors",
+      "consecutiveLocalOriginFailure",
+      "enforcingConsecutiveLocalOriginFailure",
+      "maxEjectionTime",
+      "maxEjectionTimeJitter",
+      "alwaysEjectOneHost",
+      "enforcingSuccessRate",
+      "enforcingLocalOriginSuccessRate",
+      "enforcingFailurePercentage",
+      "enforcingFailurePercentageLocalOrigin",
     ],
     harmless: [
-      "successRateMinimumHosts", "successRateRequestVolume", "successRateStdevFactor", "failurePercentageThreshold", "failurePercentageMinimumHosts",
-      "failurePercentageRequestVolume", "successfulActiveHealthCheckUnejectHost",
+      "successRateMinimumHosts",
+      "successRateRequestVolume",
+      "successRateStdevFactor",
+      "failurePercentageThreshold",
+      "failurePercentageMinimumHosts",
+      "failurePercentageRequestVolume",
+      "successfulActiveHealthCheckUnejectHost",
     ],
   });
-  for (const field of ["enforcingSuccessRate", "enforcingLocalOriginSuccessRate", "enforcingFailurePercentage", "enforcingFailurePercentageLocalOrigin"] as const) {
+  for (const field of [
+    "enforcingSuccessRate",
+    "enforcingLocalOriginSuccessRate",
+    "enforcingFailurePercentage",
+    "enforcingFailurePercentageLocalOrigin",
+  ] as const) {
     if ((message[field] ?? 0) > 0) throw unsupported(here, field);
   }
-  if (message.enforcingSuccessRate === undefined) notes.tell("outlierDetection: endpoints are judged by errors in a row, not by their rate of success");
-  for (const field of ["enforcingConsecutive5xx", "enforcingConsecutiveGatewayFailure", "enforcingConsecutiveLocalOriginFailure"] as const) {
+  if (message.enforcingSuccessRate === undefined)
+    notes.tell("outlierDetection: endpoints are judged by errors in a row, not by their rate of success");
+  for (const field of [
+    "enforcingConsecutive5xx",
+    "enforcingConsecutiveGatewayFailure",
+    "enforcingConsecutiveLocalOriginFailure",
+  ] as const) {
     const percent = message[field] ?? 0;
-    if (percent > 0 && percent < 100) notes.tell(`${here}: ${field} ${percent} counts as 100: an endpoint that fails so often is always left out`);
+    if (percent > 0 && percent < 100)
+      notes.tell(`${here}: ${field} ${percent} counts as 100: an endpoint that fails so often is always left out`);
   }
   // Enforcing is a percentage of chances; Istio says all or nothing.
   const enforced = (percent: number | undefined, fallback: number): boolean => (percent ?? fallback) > 0;
   return {
-    consecutiveServerErrors: enforced(message.enforcingConsecutive5xx, 100) ? (message.consecutive5xx ?? defaultErrors) : 0,
-    consecutiveGatewayErrors: enforced(message.enforcingConsecutiveGatewayFailure, 0) ? (message.consecutiveGatewayFailure ?? defaultErrors) : 0,
-    consecutiveLocalErrors: enforced(message.enforcingConsecutiveLocalOriginFailure, 100) ? (message.consecutiveLocalOriginFailure ?? defaultErrors) : 0,
+    consecutiveServerErrors: enforced(message.enforcingConsecutive5xx, 100)
+      ? (message.consecutive5xx ?? defaultErrors)
+      : 0,
+    consecutiveGatewayErrors: enforced(message.enforcingConsecutiveGatewayFailure, 0)
+      ? (message.consecutiveGatewayFailure ?? defaultErrors)
+      : 0,
+    consecutiveLocalErrors: enforced(message.enforcingConsecutiveLocalOriginFailure, 100)
+      ? (message.consecutiveLocalOriginFailure ?? defaultErrors)
+      : 0,
     splitsLocalErrors: message.splitExternalLocalOriginErrors,
     intervalMs: durationOr(message.interval, defaultIntervalMs),
     baseEjectionMs: durationOr(message.baseEjectionTime, defaultBaseEjectionMs),
@@ -78,6 +114,11 @@ export function compileBreaker(message: CircuitBreakers | undefined, where: stri
     maxRequests: threshold?.maxRequests ?? defaultThreshold,
     maxRetries: threshold?.maxRetries ?? defaultMaxRetries,
     retryBudget:
-      budget === undefined ? undefined : { fraction: (budget.budgetPercent?.value ?? defaultRetryPercent) / 100, min: budget.minRetryConcurrency ?? defaultMinRetries },
+      budget === undefined
+        ? undefined
+        : {
+            fraction: (budget.budgetPercent?.value ?? defaultRetryPercent) / 100,
+            min: budget.minRetryConcurrency ?? defaultMinRetries,
+          },
   };
 }

@@ -32,7 +32,10 @@ import { unpack } from "./transport-config.ts";
 import { compileUriTemplate } from "./uri-template.ts";
 
 export function compileHttpRbac(message: HttpRbac, where: string, notes: ConfigNotes): RbacSettings {
-  checkFields(HttpRbacSchema, message, where, notes, { used: ["rules", "shadowRules", "shadowRulesStatPrefix", "rulesStatPrefix"], harmless: ["trackPerRuleStats"] });
+  checkFields(HttpRbacSchema, message, where, notes, {
+    used: ["rules", "shadowRules", "shadowRulesStatPrefix", "rulesStatPrefix"],
+    harmless: ["trackPerRuleStats"],
+  });
   refuseUnknown(HttpRbacSchema, message, where);
   return settingsOf(message, message.rulesStatPrefix, where, notes);
 }
@@ -45,16 +48,25 @@ export function compileHttpRbacPerRoute(message: HttpRbacPerRoute, where: string
 }
 
 export function compileNetworkRbac(message: NetworkRbac, where: string, notes: ConfigNotes): RbacSettings {
-  checkFields(NetworkRbacSchema, message, where, notes, { used: ["rules", "shadowRules", "shadowRulesStatPrefix", "statPrefix", "enforcementType"] });
+  checkFields(NetworkRbacSchema, message, where, notes, {
+    used: ["rules", "shadowRules", "shadowRulesStatPrefix", "statPrefix", "enforcementType"],
+  });
   refuseUnknown(NetworkRbacSchema, message, where);
-  if (message.enforcementType !== NetworkRbac_EnforcementType.ONE_TIME_ON_FIRST_BYTE) throw unsupported(where, "enforcementType CONTINUOUS");
+  if (message.enforcementType !== NetworkRbac_EnforcementType.ONE_TIME_ON_FIRST_BYTE)
+    throw unsupported(where, "enforcementType CONTINUOUS");
   return settingsOf(message, "", where, notes);
 }
 
-function settingsOf(message: Pick<HttpRbac, "rules" | "shadowRules" | "shadowRulesStatPrefix">, rulesPrefix: string, where: string, notes: ConfigNotes): RbacSettings {
+function settingsOf(
+  message: Pick<HttpRbac, "rules" | "shadowRules" | "shadowRulesStatPrefix">,
+  rulesPrefix: string,
+  where: string,
+  notes: ConfigNotes,
+): RbacSettings {
   return new RbacSettings({
     rules: message.rules === undefined ? undefined : compileRules(message.rules, `${where}: rules`, notes),
-    shadowRules: message.shadowRules === undefined ? undefined : compileRules(message.shadowRules, `${where}: shadowRules`, notes),
+    shadowRules:
+      message.shadowRules === undefined ? undefined : compileRules(message.shadowRules, `${where}: shadowRules`, notes),
     shadowPrefix: message.shadowRulesStatPrefix,
     rulesPrefix,
   });
@@ -180,12 +192,17 @@ function compileAuthenticated(message: Principal_Authenticated, where: string): 
 }
 
 function isNamed(tls: DownstreamTls, matches: StringMatcher): boolean {
-  return (tls.peerIdentity !== "" && matches(tls.peerIdentity)) || tls.peerDnsNames().some(matches) || matches(tls.peerSubject());
+  return (
+    (tls.peerIdentity !== "" && matches(tls.peerIdentity)) ||
+    tls.peerDnsNames().some(matches) ||
+    matches(tls.peerSubject())
+  );
 }
 
 /** Identities as a tunnel's end knows them. */
 function compileFilterState(message: FilterStateMatcher, where: string): AccessMatcher {
-  if (message.matcher.case !== "stringMatch") throw unsupported(where, `a filterState match by ${message.matcher.case ?? "nothing"}`);
+  if (message.matcher.case !== "stringMatch")
+    throw unsupported(where, `a filterState match by ${message.matcher.case ?? "nothing"}`);
   const matches: StringMatcher = compileString(message.matcher.value, where);
   switch (message.key) {
     case "io.istio.peer_principal":
@@ -205,7 +222,8 @@ function compilePath(message: PathMatcher, where: string): AccessMatcher {
 
 function compileTemplate(message: TypedExtensionConfig, where: string): AccessMatcher {
   const config = message.typedConfig === undefined ? undefined : unpack(message.typedConfig);
-  if (config?.$typeName !== "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig") throw unsupported(where, `the path matcher ${message.name}`);
+  if (config?.$typeName !== "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig")
+    throw unsupported(where, `the path matcher ${message.name}`);
   const matches = compileUriTemplate((config as UriTemplateMatchConfig).pathTemplate, where);
   return (_connection, request) => request !== undefined && matches(request.path);
 }

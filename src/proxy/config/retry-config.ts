@@ -1,5 +1,9 @@
 import { anyIs, anyUnpack } from "@bufbuild/protobuf/wkt";
-import { PreviousPrioritiesConfigSchema, RetryPolicySchema, type RetryPolicy as RetryPolicyMessage } from "../../wire/envoy/index.ts";
+import {
+  PreviousPrioritiesConfigSchema,
+  RetryPolicySchema,
+  type RetryPolicy as RetryPolicyMessage,
+} from "../../wire/envoy/index.ts";
 import type { RetryConditions, RetryPolicy } from "../routing/route.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
@@ -30,13 +34,23 @@ const defaultBaseIntervalMs = 25;
 export function compileRetry(message: RetryPolicyMessage, where: string, notes: ConfigNotes): RetryPolicy {
   const here = `${where}: retryPolicy`;
   checkFields(RetryPolicySchema, message, here, notes, {
-    used: ["retryOn", "numRetries", "perTryTimeout", "retryHostPredicate", "retryPriority", "hostSelectionRetryMaxAttempts", "retriableStatusCodes", "retryBackOff"],
+    used: [
+      "retryOn",
+      "numRetries",
+      "perTryTimeout",
+      "retryHostPredicate",
+      "retryPriority",
+      "hostSelectionRetryMaxAttempts",
+      "retriableStatusCodes",
+      "retryBackOff",
+    ],
     harmless: ["refreshClusterOnRetry"],
   });
   const baseIntervalMs = durationOr(message.retryBackOff?.baseInterval, defaultBaseIntervalMs);
   let avoidPreviousHosts = false;
   for (const predicate of message.retryHostPredicate) {
-    if (predicate.name !== "envoy.retry_host_predicates.previous_hosts") throw unsupported(here, `the host predicate ${predicate.name}`);
+    if (predicate.name !== "envoy.retry_host_predicates.previous_hosts")
+      throw unsupported(here, `the host predicate ${predicate.name}`);
     avoidPreviousHosts = true;
   }
   return {
@@ -55,7 +69,12 @@ export function compileRetry(message: RetryPolicyMessage, where: string, notes: 
 function prioritiesAfter(priority: RetryPolicyMessage["retryPriority"], where: string): number | undefined {
   if (priority === undefined) return undefined;
   const config = priority.configType.value;
-  if (priority.name !== "envoy.retry_priorities.previous_priorities" || config === undefined || !anyIs(config, PreviousPrioritiesConfigSchema)) throw unsupported(where, `the retry priority ${priority.name}`);
+  if (
+    priority.name !== "envoy.retry_priorities.previous_priorities" ||
+    config === undefined ||
+    !anyIs(config, PreviousPrioritiesConfigSchema)
+  )
+    throw unsupported(where, `the retry priority ${priority.name}`);
   const { updateFrequency } = anyUnpack(config, PreviousPrioritiesConfigSchema) ?? { updateFrequency: 0 };
   if (updateFrequency < 1) throw invalid(where, "retryPriority: updateFrequency must be above 0");
   return updateFrequency;

@@ -20,11 +20,24 @@ function compile(table: JsonValue): RouteTable {
 function named(routes: readonly (readonly [name: string, match: JsonValue])[]): JsonValue {
   return {
     name: "t",
-    virtualHosts: [{ name: "all", domains: ["*"], routes: routes.map(([name, match]) => ({ name, match, directResponse: { status: 200, body: { inlineString: name } } })) }],
+    virtualHosts: [
+      {
+        name: "all",
+        domains: ["*"],
+        routes: routes.map(([name, match]) => ({
+          name,
+          match,
+          directResponse: { status: 200, body: { inlineString: name } },
+        })),
+      },
+    ],
   };
 }
 
-async function ask(table: JsonValue, requests: readonly (readonly [path: string, options: RequestOptions])[]): Promise<Answer[]> {
+async function ask(
+  table: JsonValue,
+  requests: readonly (readonly [path: string, options: RequestOptions])[],
+): Promise<Answer[]> {
   await using harness = await Harness.start();
   harness.table = compile(table);
   const answers: Answer[] = [];
@@ -32,7 +45,8 @@ async function ask(table: JsonValue, requests: readonly (readonly [path: string,
   return answers;
 }
 
-const bodies = (answers: readonly Answer[]): string[] => answers.map((answer) => (answer.status === 404 ? "-" : answer.body));
+const bodies = (answers: readonly Answer[]): string[] =>
+  answers.map((answer) => (answer.status === 404 ? "-" : answer.body));
 
 suite("matches", () => {
   test("paths: exact, prefix, under a path, regular expression, without case; the first that matches wins", async () => {
@@ -45,12 +59,27 @@ suite("matches", () => {
     ]);
     const paths = ["/a", "/a/", "/a?x=1", "/b", "/b/x", "/bx", "/c/12", "/c/12x", "/d/x", "/ex", "/x"];
     const expected = ["exact", "-", "exact", "under", "under", "-", "regex", "-", "nocase", "prefix", "-"];
-    assert.deepEqual(bodies(await ask(table, paths.map((path) => [path, {}] as const))), expected);
+    assert.deepEqual(
+      bodies(
+        await ask(
+          table,
+          paths.map((path) => [path, {}] as const),
+        ),
+      ),
+      expected,
+    );
   });
 
   test("headers: each kind of value, presence, absence, inversion, and all of several", async () => {
-    const header = (value: Record<string, JsonValue>): JsonValue => ({ prefix: "/", headers: [{ name: "X-H", ...value }] });
-    const cases: readonly (readonly [match: Record<string, JsonValue>, taken: readonly string[], not: readonly (string | undefined)[]])[] = [
+    const header = (value: Record<string, JsonValue>): JsonValue => ({
+      prefix: "/",
+      headers: [{ name: "X-H", ...value }],
+    });
+    const cases: readonly (readonly [
+      match: Record<string, JsonValue>,
+      taken: readonly string[],
+      not: readonly (string | undefined)[],
+    ])[] = [
       [{ stringMatch: { exact: "v1" } }, ["v1"], ["V1", "v11", undefined]],
       [{ stringMatch: { exact: "v1", ignoreCase: true } }, ["V1"], ["v2"]],
       [{ stringMatch: { prefix: "v" } }, ["v9"], ["xv"]],
@@ -62,14 +91,44 @@ suite("matches", () => {
       [{ stringMatch: { exact: "v1" }, invertMatch: true }, ["v2"], ["v1", undefined]],
     ];
     for (const [match, taken, not] of cases) {
-      const requests = [...taken, ...not].map((value) => ["/", { headers: value === undefined ? {} : { "x-h": value } }] as const);
+      const requests = [...taken, ...not].map(
+        (value) => ["/", { headers: value === undefined ? {} : { "x-h": value } }] as const,
+      );
       const expected = [...taken.map(() => "hit"), ...not.map(() => "-")];
       assert.deepEqual(bodies(await ask(named([["hit", header(match)]]), requests)), expected, JSON.stringify(match));
     }
     const absent = named([["absent", header({ presentMatch: true, invertMatch: true })]]);
-    assert.deepEqual(bodies(await ask(absent, [["/", {}], ["/", { headers: { "x-h": "1" } }]])), ["absent", "-"]);
-    const both = named([["both", { prefix: "/", headers: [{ name: ":method", stringMatch: { exact: "PUT" } }, { name: "a", presentMatch: true }] }]]);
-    assert.deepEqual(bodies(await ask(both, [["/", { method: "PUT", headers: { a: "1" } }], ["/", { method: "PUT" }], ["/", { headers: { a: "1" } }]])), ["both", "-", "-"]);
+    assert.deepEqual(
+      bodies(
+        await ask(absent, [
+          ["/", {}],
+          ["/", { headers: { "x-h": "1" } }],
+        ]),
+      ),
+      ["absent", "-"],
+    );
+    const both = named([
+      [
+        "both",
+        {
+          prefix: "/",
+          headers: [
+            { name: ":method", stringMatch: { exact: "PUT" } },
+            { name: "a", presentMatch: true },
+          ],
+        },
+      ],
+    ]);
+    assert.deepEqual(
+      bodies(
+        await ask(both, [
+          ["/", { method: "PUT", headers: { a: "1" } }],
+          ["/", { method: "PUT" }],
+          ["/", { headers: { a: "1" } }],
+        ]),
+      ),
+      ["both", "-", "-"],
+    );
   });
 
   test("query parameters, by their first value", async () => {
@@ -77,7 +136,17 @@ suite("matches", () => {
       ["exact", { prefix: "/", queryParameters: [{ name: "v", stringMatch: { exact: "2" } }] }],
       ["present", { prefix: "/", queryParameters: [{ name: "p", presentMatch: true }] }],
     ]);
-    assert.deepEqual(bodies(await ask(table, [["/?v=2", {}], ["/?v=1&v=2", {}], ["/?x=1&p", {}], ["/", {}]])), ["exact", "-", "present", "-"]);
+    assert.deepEqual(
+      bodies(
+        await ask(table, [
+          ["/?v=2", {}],
+          ["/?v=1&v=2", {}],
+          ["/?x=1&p", {}],
+          ["/", {}],
+        ]),
+      ),
+      ["exact", "-", "present", "-"],
+    );
   });
 
   test("hosts: exact before the longest suffix, before the longest prefix, before any; with the port ignored", async () => {
@@ -87,14 +156,27 @@ suite("matches", () => {
       ignorePortInHostMatching: true,
       virtualHosts: domains.map((domain) => ({ name: domain, domains: [domain], routes: [] })),
     });
-    const found = ["a.test", "a.test:8080", "x.test", "x.b.test", "a.example", "a.b.example", "z.example", "[::1]:80"].map((host) => table.virtualHost(host)?.name);
+    const found = [
+      "a.test",
+      "a.test:8080",
+      "x.test",
+      "x.b.test",
+      "a.example",
+      "a.b.example",
+      "z.example",
+      "[::1]:80",
+    ].map((host) => table.virtualHost(host)?.name);
     assert.deepEqual(found, ["a.test", "a.test", "*.test", "*.b.test", "a.*", "a.b.*", "*", "*"]);
   });
 });
 
 suite("actions", () => {
   const base = { virtualHosts: [] };
-  const one = (route: Record<string, JsonValue>): JsonValue => ({ ...base, name: "t", virtualHosts: [{ name: "v", domains: ["*"], routes: [{ name: "r", match: { prefix: "/old" }, ...route }] }] });
+  const one = (route: Record<string, JsonValue>): JsonValue => ({
+    ...base,
+    name: "t",
+    virtualHosts: [{ name: "v", domains: ["*"], routes: [{ name: "r", match: { prefix: "/old" }, ...route }] }],
+  });
 
   test("redirects change what they name and keep the rest", async () => {
     const location = async (redirect: Record<string, JsonValue>): Promise<string> => {
@@ -103,9 +185,18 @@ suite("actions", () => {
     };
     assert.equal(await location({ hostRedirect: "new.test", responseCode: "FOUND" }), "302 http://new.test/old/x?q=1");
     assert.equal(await location({ httpsRedirect: true, portRedirect: 443 }), "301 https://shop.test/old/x?q=1");
-    assert.equal(await location({ pathRedirect: "/new", responseCode: "SEE_OTHER" }), "303 http://shop.test:8080/new?q=1");
-    assert.equal(await location({ prefixRewrite: "/new", stripQuery: true, responseCode: "PERMANENT_REDIRECT" }), "308 http://shop.test:8080/new/x");
-    assert.equal(await location({ regexRewrite: { pattern: { regex: "^/old/(.*)$" }, substitution: "/$n/\\1" } }), "301 http://shop.test:8080/$n/x?q=1");
+    assert.equal(
+      await location({ pathRedirect: "/new", responseCode: "SEE_OTHER" }),
+      "303 http://shop.test:8080/new?q=1",
+    );
+    assert.equal(
+      await location({ prefixRewrite: "/new", stripQuery: true, responseCode: "PERMANENT_REDIRECT" }),
+      "308 http://shop.test:8080/new/x",
+    );
+    assert.equal(
+      await location({ regexRewrite: { pattern: { regex: "^/old/(.*)$" }, substitution: "/$n/\\1" } }),
+      "301 http://shop.test:8080/$n/x?q=1",
+    );
   });
 
   test("what goes up is rewritten, and headers change on the way in and out", async () => {
@@ -113,7 +204,15 @@ suite("actions", () => {
     const { port } = await harness.backend((request, response) => {
       response.setHeader("x-secret", "1");
       response.setHeader("x-kept", "upstream");
-      response.end(JSON.stringify({ url: request.url, host: request.headers.host, a: request.headers["x-a"], b: request.headers["x-b"], from: request.headers["x-from"] }));
+      response.end(
+        JSON.stringify({
+          url: request.url,
+          host: request.headers.host,
+          a: request.headers["x-a"],
+          b: request.headers["x-b"],
+          from: request.headers["x-from"],
+        }),
+      );
     });
     harness.cluster("c", [port]);
     harness.table = compile(
@@ -128,8 +227,15 @@ suite("actions", () => {
         responseHeadersToRemove: ["x-secret"],
       }),
     );
-    const answer = await harness.get("/old/x?q=1", { headers: { "X-A": "client", "x-b": "client", host: "shop.test" } });
-    assert.deepEqual(JSON.parse(answer.body), { url: "/new/x?q=1", host: "inner.test", a: "route", from: "127.0.0.1 GET" });
+    const answer = await harness.get("/old/x?q=1", {
+      headers: { "X-A": "client", "x-b": "client", host: "shop.test" },
+    });
+    assert.deepEqual(JSON.parse(answer.body), {
+      url: "/new/x?q=1",
+      host: "inner.test",
+      a: "route",
+      from: "127.0.0.1 GET",
+    });
     assert.equal(answer.headers["x-kept"], "upstream, more");
     assert.equal(answer.headers["x-secret"], undefined);
   });
@@ -137,11 +243,26 @@ suite("actions", () => {
   test("CORS answers preflights of allowed origins, and marks the other answers", async () => {
     await using harness = await Harness.start();
     harness.cluster("c", [(await harness.backend((_request, response) => response.end("ok"))).port]);
-    const policy = { "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy", allowOriginStringMatch: [{ exact: "https://a.test" }], allowMethods: "GET,PUT", maxAge: "60", allowCredentials: true };
-    harness.table = compile(one({ route: { cluster: "c" }, typedPerFilterConfig: { "envoy.filters.http.cors": policy } }));
-    const preflight = await harness.get("/old", { method: "OPTIONS", headers: { origin: "https://a.test", "access-control-request-method": "PUT" } });
+    const policy = {
+      "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
+      allowOriginStringMatch: [{ exact: "https://a.test" }],
+      allowMethods: "GET,PUT",
+      maxAge: "60",
+      allowCredentials: true,
+    };
+    harness.table = compile(
+      one({ route: { cluster: "c" }, typedPerFilterConfig: { "envoy.filters.http.cors": policy } }),
+    );
+    const preflight = await harness.get("/old", {
+      method: "OPTIONS",
+      headers: { origin: "https://a.test", "access-control-request-method": "PUT" },
+    });
     assert.deepEqual(
-      [preflight.status, preflight.body, ...["origin", "credentials", "methods"].map((name) => preflight.headers[`access-control-allow-${name}`])],
+      [
+        preflight.status,
+        preflight.body,
+        ...["origin", "credentials", "methods"].map((name) => preflight.headers[`access-control-allow-${name}`]),
+      ],
       [200, "", "https://a.test", "true", "GET,PUT"],
     );
     const plain = await harness.get("/old", { headers: { origin: "https://a.test" } });
@@ -153,33 +274,87 @@ suite("actions", () => {
   test("a CORS policy holds for all requests, for none, or is refused; what only counts is told", () => {
     const notes: string[] = [];
     const cors = (more: Record<string, JsonValue>): unknown => {
-      const policy = { "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy", allowOriginStringMatch: [{ exact: "https://a.test" }], ...more };
-      const message = fromJson(RouteConfigurationSchema, one({ route: { cluster: "c" }, typedPerFilterConfig: { "envoy.filters.http.cors": policy } }), { registry: envoyRegistry() });
+      const policy = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        allowOriginStringMatch: [{ exact: "https://a.test" }],
+        ...more,
+      };
+      const message = fromJson(
+        RouteConfigurationSchema,
+        one({ route: { cluster: "c" }, typedPerFilterConfig: { "envoy.filters.http.cors": policy } }),
+        { registry: envoyRegistry() },
+      );
       return compileRouteTable(message, new ConfigNotes((note) => notes.push(note))).virtualHosts[0]?.routes[0]?.cors;
     };
     const part = (numerator: number): JsonValue => ({ defaultValue: { numerator } });
     assert.notEqual(cors({ filterEnabled: part(100) }), undefined);
     assert.equal(cors({ filterEnabled: part(0), shadowEnabled: part(100) }), undefined);
     assert.deepEqual(notes, ["envoy.filters.http.cors: shadowEnabled has no effect here: origins are not counted"]);
-    assert.throws(() => cors({ filterEnabled: part(50) }), /typedPerFilterConfig envoy.filters.http.cors: filterEnabled for a part of the requests is not supported/);
+    assert.throws(
+      () => cors({ filterEnabled: part(50) }),
+      /typedPerFilterConfig envoy.filters.http.cors: filterEnabled for a part of the requests is not supported/,
+    );
   });
 
   test("what cannot be served is refused with its place and name", () => {
     const refused: readonly (readonly [route: Record<string, JsonValue>, message: RegExp])[] = [
-      [{ route: { cluster: "c", hedgePolicy: { hedgeOnPerTryTimeout: true } } }, /route r: the field hedgePolicy is not supported/],
-      [{ route: { cluster: "c", retryPolicy: { retryOn: "connect-failure,sometimes" } } }, /retryPolicy: retryOn "sometimes" is not supported/],
-      [{ route: { weightedClusters: { clusters: [{ name: "c", weight: 0 }] } } }, /the weights must sum up to more than 0/],
+      [
+        { route: { cluster: "c", hedgePolicy: { hedgeOnPerTryTimeout: true } } },
+        /route r: the field hedgePolicy is not supported/,
+      ],
+      [
+        { route: { cluster: "c", retryPolicy: { retryOn: "connect-failure,sometimes" } } },
+        /retryPolicy: retryOn "sometimes" is not supported/,
+      ],
+      [
+        { route: { weightedClusters: { clusters: [{ name: "c", weight: 0 }] } } },
+        /the weights must sum up to more than 0/,
+      ],
       [{ match: { safeRegex: { regex: "(" } }, route: { cluster: "c" } }, /the regular expression "\(" is not RE2/],
-      [{ route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: "content-length", value: "1" } }] }, /the header content-length must not be changed/],
-      [{ route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: "x", value: "%RESP(y)%" } }] }, /%RESP\(y\)% in a request's header is not supported/],
-      [{ route: { cluster: "c" }, typedPerFilterConfig: { "envoy.filters.http.lua": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } } }, /typedPerFilterConfig envoy.filters.http.lua is not supported/],
+      [
+        { route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: "content-length", value: "1" } }] },
+        /the header content-length must not be changed/,
+      ],
+      [
+        { route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: "x", value: "%RESP(y)%" } }] },
+        /%RESP\(y\)% in a request's header is not supported/,
+      ],
+      [
+        {
+          route: { cluster: "c" },
+          typedPerFilterConfig: {
+            "envoy.filters.http.lua": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+          },
+        },
+        /typedPerFilterConfig envoy.filters.http.lua is not supported/,
+      ],
     ];
     for (const [route, message] of refused) assert.throws(() => compile(one(route)), message);
-    assert.throws(() => compile({ name: "t", virtualHosts: [{ name: "a", domains: ["x"] }, { name: "b", domains: ["X"] }] }), /the domain X is in the virtual hosts a and b/);
+    assert.throws(
+      () =>
+        compile({
+          name: "t",
+          virtualHosts: [
+            { name: "a", domains: ["x"] },
+            { name: "b", domains: ["X"] },
+          ],
+        }),
+      /the domain X is in the virtual hosts a and b/,
+    );
   });
 
   test("a route that says nothing of time has Envoy's 15 s, and a virtual host's retries hold for its routes", () => {
-    const table = compile({ name: "t", virtualHosts: [{ name: "v", domains: ["*"], retryPolicy: { retryOn: "5xx" }, routes: [{ name: "r", match: { prefix: "/" }, route: { cluster: "c" } }] }] });
+    const table = compile({
+      name: "t",
+      virtualHosts: [
+        {
+          name: "v",
+          domains: ["*"],
+          retryPolicy: { retryOn: "5xx" },
+          routes: [{ name: "r", match: { prefix: "/" }, route: { cluster: "c" } }],
+        },
+      ],
+    });
     const action = table.virtualHosts[0]?.routes[0]?.action;
     assert.ok(action?.kind === "forward");
     assert.deepEqual([action.timeoutMs, action.retry?.on.serverError, action.retry?.retries], [15_000, true, 1]);
@@ -189,11 +364,20 @@ suite("actions", () => {
 
 test("a part of the requests matches, by chance", () => {
   const table = compileRouteTable(
-    fromJson(RouteConfigurationSchema, named([["some", { prefix: "/", runtimeFraction: { defaultValue: { numerator: 30 } } }], ["rest", { prefix: "/" }]]), { registry: envoyRegistry() }),
+    fromJson(
+      RouteConfigurationSchema,
+      named([
+        ["some", { prefix: "/", runtimeFraction: { defaultValue: { numerator: 30 } } }],
+        ["rest", { prefix: "/" }],
+      ]),
+      { registry: envoyRegistry() },
+    ),
     new ConfigNotes(() => undefined, { ...standaloneServices(), random: seededRandom(4) }),
   );
   const host = table.virtualHost("a") ?? assert.fail();
-  const taken = Array.from({ length: 2000 }, () => routeOf(host, testRequest())?.name).filter((name) => name === "some").length;
+  const taken = Array.from({ length: 2000 }, () => routeOf(host, testRequest())?.name).filter(
+    (name) => name === "some",
+  ).length;
   assert.ok(Math.abs(taken - 600) < 4 * Math.sqrt(2000 * 0.3 * 0.7), String(taken));
 });
 
@@ -204,17 +388,33 @@ test("times, hashes and mirrors of a route, as Istio says them", () => {
     idleTimeout: "7s",
     maxGrpcTimeout: "5s",
     maxStreamDuration: { maxStreamDuration: "9s", grpcTimeoutHeaderMax: "0s" },
-    hashPolicy: [{ header: { headerName: "X-User" }, terminal: true }, { cookie: { name: "s", ttl: "60s", path: "/" } }, { connectionProperties: { sourceIp: true } }, { queryParameter: { name: "q" } }],
-    requestMirrorPolicies: [{ cluster: "m", runtimeFraction: { defaultValue: { numerator: 50 } } }, { cluster: "n", disableShadowHostSuffixAppend: true }],
+    hashPolicy: [
+      { header: { headerName: "X-User" }, terminal: true },
+      { cookie: { name: "s", ttl: "60s", path: "/" } },
+      { connectionProperties: { sourceIp: true } },
+      { queryParameter: { name: "q" } },
+    ],
+    requestMirrorPolicies: [
+      { cluster: "m", runtimeFraction: { defaultValue: { numerator: 50 } } },
+      { cluster: "n", disableShadowHostSuffixAppend: true },
+    ],
   };
-  const [only] = compile({ name: "t", virtualHosts: [{ name: "v", domains: ["*"], routes: [{ match: { prefix: "/" }, route }] }] }).virtualHosts[0]?.routes ?? [];
+  const [only] =
+    compile({ name: "t", virtualHosts: [{ name: "v", domains: ["*"], routes: [{ match: { prefix: "/" }, route }] }] })
+      .virtualHosts[0]?.routes ?? [];
   const action = only?.action.kind === "forward" ? only.action : assert.fail();
-  assert.deepEqual([action.timeoutMs, action.idleTimeoutMs, action.grpcTimeout, action.stream], [0, 7000, { maxMs: 5000, offsetMs: 0 }, { maxMs: 9000, grpcTimeout: { maxMs: 0, offsetMs: 0 } }]);
+  assert.deepEqual(
+    [action.timeoutMs, action.idleTimeoutMs, action.grpcTimeout, action.stream],
+    [0, 7000, { maxMs: 5000, offsetMs: 0 }, { maxMs: 9000, grpcTimeout: { maxMs: 0, offsetMs: 0 } }],
+  );
   assert.deepEqual(action.hashPolicies, [
     { terminal: true, kind: "header", name: "x-user", rewrite: undefined },
     { terminal: false, kind: "cookie", name: "s", path: "/", ttlSeconds: 60, attributes: [] },
     { terminal: false, kind: "source-ip" },
     { terminal: false, kind: "query", name: "q" },
   ]);
-  assert.deepEqual(action.mirrors, [{ cluster: "m", fraction: 0.5, keepHost: false }, { cluster: "n", fraction: 1, keepHost: true }]);
+  assert.deepEqual(action.mirrors, [
+    { cluster: "m", fraction: 0.5, keepHost: false },
+    { cluster: "n", fraction: 1, keepHost: true },
+  ]);
 });

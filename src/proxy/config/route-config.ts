@@ -23,7 +23,16 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { HeaderMutation } from "../routing/header-mutation.ts";
 import { RouteTable, type VirtualHost } from "../routing/route-table.ts";
-import type { ClusterChoice, DirectResponseAction, ForwardAction, Mirror, RedirectAction, Route, RouteAction, WeightedCluster } from "../routing/route.ts";
+import type {
+  ClusterChoice,
+  DirectResponseAction,
+  ForwardAction,
+  Mirror,
+  RedirectAction,
+  Route,
+  RouteAction,
+  WeightedCluster,
+} from "../routing/route.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { fractionOf } from "./fraction.ts";
 import { compileHashPolicy } from "./hash-policy-config.ts";
@@ -50,25 +59,46 @@ export function compileRouteTable(message: RouteConfiguration, notes: ConfigNote
   const virtualHosts = message.virtualHosts.map((host) => {
     for (const domain of host.domains) {
       const other = seen.get(domain.toLowerCase());
-      if (other !== undefined) throw invalid(where, `the domain ${domain} is in the virtual hosts ${other} and ${host.name}; it may be in one`);
+      if (other !== undefined)
+        throw invalid(
+          where,
+          `the domain ${domain} is in the virtual hosts ${other} and ${host.name}; it may be in one`,
+        );
       seen.set(domain.toLowerCase(), host.name);
     }
     return compileVirtualHost(host, scope, maxBodyBytes, where, notes);
   });
-  return new RouteTable({ name: message.name, virtualHosts, ignorePortInHostMatching: message.ignorePortInHostMatching });
+  return new RouteTable({
+    name: message.name,
+    virtualHosts,
+    ignorePortInHostMatching: message.ignorePortInHostMatching,
+  });
 }
 
 /** One virtual host of a table whose hosts come by themselves. */
-export function compileAnnouncedHost(host: VirtualHostMessage, table: RouteConfiguration, notes: ConfigNotes): VirtualHost {
+export function compileAnnouncedHost(
+  host: VirtualHostMessage,
+  table: RouteConfiguration,
+  notes: ConfigNotes,
+): VirtualHost {
   const { where, scope, maxBodyBytes } = tableSettings(table, notes);
   return compileVirtualHost(host, scope, maxBodyBytes, where, notes);
 }
 
 /** Such a table with hosts that are compiled already; of two with one domain the first has it. */
-export function announcedRouteTable(message: RouteConfiguration, virtualHosts: readonly VirtualHost[], notes: ConfigNotes): RouteTable {
+export function announcedRouteTable(
+  message: RouteConfiguration,
+  virtualHosts: readonly VirtualHost[],
+  notes: ConfigNotes,
+): RouteTable {
   const { where } = tableSettings(message, notes);
-  if (message.virtualHosts.length > 0) throw invalid(where, "it has virtual hosts of its own and vhds; it may have one of the two");
-  return new RouteTable({ name: message.name, virtualHosts, ignorePortInHostMatching: message.ignorePortInHostMatching });
+  if (message.virtualHosts.length > 0)
+    throw invalid(where, "it has virtual hosts of its own and vhds; it may have one of the two");
+  return new RouteTable({
+    name: message.name,
+    virtualHosts,
+    ignorePortInHostMatching: message.ignorePortInHostMatching,
+  });
 }
 
 interface TableSettings {
@@ -80,22 +110,46 @@ interface TableSettings {
 function tableSettings(message: RouteConfiguration, notes: ConfigNotes): TableSettings {
   const where = `route configuration ${message.name}`;
   checkFields(RouteConfigurationSchema, message, where, notes, {
-    used: ["name", "virtualHosts", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "maxDirectResponseBodySizeBytes", "ignorePortInHostMatching", "mostSpecificHeaderMutationsWins", "typedPerFilterConfig", "vhds"],
+    used: [
+      "name",
+      "virtualHosts",
+      "requestHeadersToAdd",
+      "requestHeadersToRemove",
+      "responseHeadersToAdd",
+      "responseHeadersToRemove",
+      "maxDirectResponseBodySizeBytes",
+      "ignorePortInHostMatching",
+      "mostSpecificHeaderMutationsWins",
+      "typedPerFilterConfig",
+      "vhds",
+    ],
     harmless: ["validateClusters", "metadata", "internalOnlyHeaders"],
   });
   const maxBodyBytes = message.maxDirectResponseBodySizeBytes ?? defaultMaxDirectBodyBytes;
   if (message.mostSpecificHeaderMutationsWins) throw unsupported(where, "mostSpecificHeaderMutationsWins");
-  const scope: Scope = { levels: levelOf(message, where, notes), overrides: compileFilterOverrides(message.typedPerFilterConfig, noOverrides, where, notes) };
+  const scope: Scope = {
+    levels: levelOf(message, where, notes),
+    overrides: compileFilterOverrides(message.typedPerFilterConfig, noOverrides, where, notes),
+  };
   return { where, scope, maxBodyBytes };
 }
 
 function levelOf(
-  message: Pick<RouteConfiguration, "requestHeadersToAdd" | "requestHeadersToRemove" | "responseHeadersToAdd" | "responseHeadersToRemove">,
+  message: Pick<
+    RouteConfiguration,
+    "requestHeadersToAdd" | "requestHeadersToRemove" | "responseHeadersToAdd" | "responseHeadersToRemove"
+  >,
   where: string,
   notes: ConfigNotes,
 ): Levels {
   const request = compileMutation(message.requestHeadersToAdd, message.requestHeadersToRemove, "request", where, notes);
-  const response = compileMutation(message.responseHeadersToAdd, message.responseHeadersToRemove, "response", where, notes);
+  const response = compileMutation(
+    message.responseHeadersToAdd,
+    message.responseHeadersToRemove,
+    "response",
+    where,
+    notes,
+  );
   return { request: request === undefined ? [] : [request], response: response === undefined ? [] : [response] };
 }
 
@@ -115,16 +169,48 @@ interface Scope {
   readonly overrides: FilterOverrides;
 }
 
-function compileVirtualHost(message: VirtualHostMessage, table: Scope, maxBodyBytes: number, outer: string, notes: ConfigNotes): VirtualHost {
+function compileVirtualHost(
+  message: VirtualHostMessage,
+  table: Scope,
+  maxBodyBytes: number,
+  outer: string,
+  notes: ConfigNotes,
+): VirtualHost {
   const where = `${outer}, virtual host ${message.name}`;
   checkFields(VirtualHostSchema, message, where, notes, {
-    used: ["name", "domains", "routes", "requireTls", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "includeRequestAttemptCount", "retryPolicy", "typedPerFilterConfig"],
+    used: [
+      "name",
+      "domains",
+      "routes",
+      "requireTls",
+      "requestHeadersToAdd",
+      "requestHeadersToRemove",
+      "responseHeadersToAdd",
+      "responseHeadersToRemove",
+      "includeRequestAttemptCount",
+      "retryPolicy",
+      "typedPerFilterConfig",
+    ],
     harmless: ["virtualClusters", "metadata"],
   });
   const levels = join(levelOf(message, where, notes), table.levels);
   const overrides = compileFilterOverrides(message.typedPerFilterConfig, table.overrides, where, notes);
-  const routes = message.routes.map((route, index) => compileRoute(route, { levels, overrides, host: message, maxBodyBytes, notes, where: `${where}, route ${route.name === "" ? index : route.name}` }));
-  return { name: message.name, domains: message.domains.map((domain) => domain.toLowerCase()), routes, requireTls: tlsRequirements[message.requireTls] ?? "none" };
+  const routes = message.routes.map((route, index) =>
+    compileRoute(route, {
+      levels,
+      overrides,
+      host: message,
+      maxBodyBytes,
+      notes,
+      where: `${where}, route ${route.name === "" ? index : route.name}`,
+    }),
+  );
+  return {
+    name: message.name,
+    domains: message.domains.map((domain) => domain.toLowerCase()),
+    routes,
+    requireTls: tlsRequirements[message.requireTls] ?? "none",
+  };
 }
 
 interface RouteScope extends Scope {
@@ -137,7 +223,19 @@ interface RouteScope extends Scope {
 function compileRoute(message: RouteMessage, scope: RouteScope): Route {
   const { where, notes } = scope;
   checkFields(RouteSchema, message, where, notes, {
-    used: ["name", "match", "route", "redirect", "directResponse", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "typedPerFilterConfig", "decorator"],
+    used: [
+      "name",
+      "match",
+      "route",
+      "redirect",
+      "directResponse",
+      "requestHeadersToAdd",
+      "requestHeadersToRemove",
+      "responseHeadersToAdd",
+      "responseHeadersToRemove",
+      "typedPerFilterConfig",
+      "decorator",
+    ],
     harmless: ["metadata", "tracing", "statPrefix"],
   });
   if (message.match === undefined) throw invalid(where, "match is missing");
@@ -152,7 +250,9 @@ function compileRoute(message: RouteMessage, scope: RouteScope): Route {
     responseMutations: levels.response,
     cors: overrides.cors,
     filterConfigs: overrides.configs,
-    ...(message.decorator === undefined || message.decorator.operation === "" ? {} : { operation: message.decorator.operation }),
+    ...(message.decorator === undefined || message.decorator.operation === ""
+      ? {}
+      : { operation: message.decorator.operation }),
   };
 }
 
@@ -174,12 +274,24 @@ function compileDirectResponse(message: DirectResponseMessage, scope: RouteScope
   const { where, maxBodyBytes } = scope;
   if (message.bodyFormat !== undefined) throw unsupported(where, "directResponse.bodyFormat");
   const source = message.body?.specifier;
-  if (source !== undefined && source.case !== undefined && source.case !== "inlineString" && source.case !== "inlineBytes") {
+  if (
+    source !== undefined &&
+    source.case !== undefined &&
+    source.case !== "inlineString" &&
+    source.case !== "inlineBytes"
+  ) {
     throw unsupported(where, `directResponse.body.${source.case}`);
   }
-  const body = source?.case === "inlineString" ? Buffer.from(source.value) : source?.case === "inlineBytes" ? Buffer.from(source.value) : Buffer.alloc(0);
-  if (body.length > maxBodyBytes) throw invalid(where, `directResponse.body has ${body.length} bytes; at most ${maxBodyBytes} are allowed`);
-  if (message.status < 200 || message.status > 599) throw invalid(where, `directResponse.status must be from 200 to 599, got ${message.status}`);
+  const body =
+    source?.case === "inlineString"
+      ? Buffer.from(source.value)
+      : source?.case === "inlineBytes"
+        ? Buffer.from(source.value)
+        : Buffer.alloc(0);
+  if (body.length > maxBodyBytes)
+    throw invalid(where, `directResponse.body has ${body.length} bytes; at most ${maxBodyBytes} are allowed`);
+  if (message.status < 200 || message.status > 599)
+    throw invalid(where, `directResponse.status must be from 200 to 599, got ${message.status}`);
   return { kind: "direct-response", status: message.status, body };
 }
 
@@ -194,7 +306,17 @@ const redirectStatuses: Readonly<Record<number, RedirectAction["status"]>> = {
 function compileRedirect(message: RedirectMessage, match: RouteMatch, scope: RouteScope): RedirectAction {
   const { where, notes } = scope;
   checkFields(RedirectActionSchema, message, where, notes, {
-    used: ["httpsRedirect", "schemeRedirect", "hostRedirect", "portRedirect", "pathRedirect", "prefixRewrite", "regexRewrite", "responseCode", "stripQuery"],
+    used: [
+      "httpsRedirect",
+      "schemeRedirect",
+      "hostRedirect",
+      "portRedirect",
+      "pathRedirect",
+      "prefixRewrite",
+      "regexRewrite",
+      "responseCode",
+      "stripQuery",
+    ],
   });
   const scheme = message.schemeRewriteSpecifier;
   const path = message.pathRewriteSpecifier;
@@ -219,7 +341,8 @@ function compileRedirect(message: RedirectMessage, match: RouteMatch, scope: Rou
 /** The part of the path that matched is replaced. */
 function prefixRewrite(match: RouteMatch, replacement: string, where: string): (path: string) => string {
   const path = match.pathSpecifier;
-  if (path.case !== "path" && path.case !== "prefix" && path.case !== "pathSeparatedPrefix") throw invalid(where, "prefixRewrite needs a match by path or prefix");
+  if (path.case !== "path" && path.case !== "prefix" && path.case !== "pathSeparatedPrefix")
+    throw invalid(where, "prefixRewrite needs a match by path or prefix");
   const matched = path.value.length;
   return (given) => replacement + given.slice(matched);
 }
@@ -227,10 +350,29 @@ function prefixRewrite(match: RouteMatch, replacement: string, where: string): (
 function compileForward(message: RouteActionMessage, match: RouteMatch, scope: RouteScope): ForwardAction {
   const { where, notes, host } = scope;
   checkFields(RouteActionSchema, message, where, notes, {
-    used: ["cluster", "clusterHeader", "weightedClusters", "clusterNotFoundResponseCode", "prefixRewrite", "regexRewrite", "hostRewriteLiteral", "autoHostRewrite", "timeout", "retryPolicy", "requestMirrorPolicies", "upgradeConfigs", "hashPolicy", "maxStreamDuration", "maxGrpcTimeout", "grpcTimeoutOffset", "idleTimeout"],
+    used: [
+      "cluster",
+      "clusterHeader",
+      "weightedClusters",
+      "clusterNotFoundResponseCode",
+      "prefixRewrite",
+      "regexRewrite",
+      "hostRewriteLiteral",
+      "autoHostRewrite",
+      "timeout",
+      "retryPolicy",
+      "requestMirrorPolicies",
+      "upgradeConfigs",
+      "hashPolicy",
+      "maxStreamDuration",
+      "maxGrpcTimeout",
+      "grpcTimeoutOffset",
+      "idleTimeout",
+    ],
     harmless: ["priority", "metadataMatch", "includeVhRateLimits"],
   });
-  if (message.regexRewrite !== undefined && message.prefixRewrite !== "") throw invalid(where, "prefixRewrite and regexRewrite exclude each other");
+  if (message.regexRewrite !== undefined && message.prefixRewrite !== "")
+    throw invalid(where, "prefixRewrite and regexRewrite exclude each other");
   const hostRewrite = message.hostRewriteSpecifier;
   const retry = message.retryPolicy ?? host.retryPolicy;
   return {
@@ -246,7 +388,10 @@ function compileForward(message: RouteActionMessage, match: RouteMatch, scope: R
     rewriteHost: hostRewrite.case === "hostRewriteLiteral" ? hostRewrite.value : undefined,
     autoHostRewrite: hostRewrite.case === "autoHostRewrite" && hostRewrite.value.value,
     timeoutMs: durationOr(message.timeout, defaultTimeoutMs),
-    grpcTimeout: message.maxGrpcTimeout === undefined ? undefined : { maxMs: durationOr(message.maxGrpcTimeout, 0), offsetMs: durationOr(message.grpcTimeoutOffset, 0) },
+    grpcTimeout:
+      message.maxGrpcTimeout === undefined
+        ? undefined
+        : { maxMs: durationOr(message.maxGrpcTimeout, 0), offsetMs: durationOr(message.grpcTimeoutOffset, 0) },
     stream: compileStreamDuration(message.maxStreamDuration),
     idleTimeoutMs: message.idleTimeout === undefined ? undefined : durationOr(message.idleTimeout, 0),
     hashPolicies: message.hashPolicy.map((policy) => compileHashPolicy(policy, where, notes)),
@@ -270,7 +415,10 @@ function compileStreamDuration(message: RouteAction_MaxStreamDuration | undefine
     grpcTimeout:
       message.grpcTimeoutHeaderMax === undefined
         ? undefined
-        : { maxMs: durationOr(message.grpcTimeoutHeaderMax, 0), offsetMs: durationOr(message.grpcTimeoutHeaderOffset, 0) },
+        : {
+            maxMs: durationOr(message.grpcTimeoutHeaderMax, 0),
+            offsetMs: durationOr(message.grpcTimeoutHeaderOffset, 0),
+          },
   };
 }
 
@@ -288,10 +436,18 @@ function compileMirror(message: RouteAction_RequestMirrorPolicy, where: string, 
     used: ["cluster", "runtimeFraction", "disableShadowHostSuffixAppend"],
     harmless: ["traceSampled"],
   });
-  return { cluster: message.cluster, fraction: fractionOf(message.runtimeFraction?.defaultValue, 1), keepHost: message.disableShadowHostSuffixAppend };
+  return {
+    cluster: message.cluster,
+    fraction: fractionOf(message.runtimeFraction?.defaultValue, 1),
+    keepHost: message.disableShadowHostSuffixAppend,
+  };
 }
 
-function compileTarget(specifier: RouteActionMessage["clusterSpecifier"], where: string, notes: ConfigNotes): ClusterChoice {
+function compileTarget(
+  specifier: RouteActionMessage["clusterSpecifier"],
+  where: string,
+  notes: ConfigNotes,
+): ClusterChoice {
   switch (specifier.case) {
     case "cluster":
       return { kind: "one", cluster: specifier.value };
@@ -306,18 +462,36 @@ function compileTarget(specifier: RouteActionMessage["clusterSpecifier"], where:
 
 function compileWeighted(message: WeightedClusterMessage, where: string, notes: ConfigNotes): ClusterChoice {
   const here = `${where}: weightedClusters`;
-  checkFields(WeightedClusterSchema, message, here, notes, { used: ["clusters", "totalWeight"], harmless: ["runtimeKeyPrefix"] });
+  checkFields(WeightedClusterSchema, message, here, notes, {
+    used: ["clusters", "totalWeight"],
+    harmless: ["runtimeKeyPrefix"],
+  });
   const clusters = message.clusters.map((entry): WeightedCluster => {
     checkFields(WeightedCluster_ClusterWeightSchema, entry, `${here} ${entry.name}`, notes, {
-      used: ["name", "weight", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "hostRewriteLiteral"],
+      used: [
+        "name",
+        "weight",
+        "requestHeadersToAdd",
+        "requestHeadersToRemove",
+        "responseHeadersToAdd",
+        "responseHeadersToRemove",
+        "hostRewriteLiteral",
+      ],
       harmless: ["metadataMatch"],
     });
     return {
       cluster: entry.name,
       weight: entry.weight ?? 0,
-      hostRewrite: entry.hostRewriteSpecifier.case === "hostRewriteLiteral" ? entry.hostRewriteSpecifier.value : undefined,
+      hostRewrite:
+        entry.hostRewriteSpecifier.case === "hostRewriteLiteral" ? entry.hostRewriteSpecifier.value : undefined,
       requestMutation: compileMutation(entry.requestHeadersToAdd, entry.requestHeadersToRemove, "request", here, notes),
-      responseMutation: compileMutation(entry.responseHeadersToAdd, entry.responseHeadersToRemove, "response", here, notes),
+      responseMutation: compileMutation(
+        entry.responseHeadersToAdd,
+        entry.responseHeadersToRemove,
+        "response",
+        here,
+        notes,
+      ),
     };
   });
   const totalWeight = clusters.reduce((sum, cluster) => sum + cluster.weight, 0);

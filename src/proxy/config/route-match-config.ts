@@ -1,5 +1,13 @@
 import { RouteMatchSchema, type RouteMatch } from "../../wire/envoy/index.ts";
-import { allOf, exactly, matchingRegex, pathIs, startingWith, underPath, type RequestMatcher } from "../routing/matchers.ts";
+import {
+  allOf,
+  exactly,
+  matchingRegex,
+  pathIs,
+  startingWith,
+  underPath,
+  type RequestMatcher,
+} from "../routing/matchers.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import { checkFields, invalid, type ConfigNotes } from "./config-check.ts";
 import { fractionOf } from "./fraction.ts";
@@ -10,7 +18,18 @@ import { compileRegex } from "./regex.ts";
 /** Whether a request is meant: all that the message says must hold. */
 export function compileMatch(match: RouteMatch, where: string, notes: ConfigNotes): RequestMatcher {
   checkFields(RouteMatchSchema, match, where, notes, {
-    used: ["prefix", "path", "safeRegex", "connectMatcher", "pathSeparatedPrefix", "caseSensitive", "headers", "queryParameters", "runtimeFraction", "dynamicMetadata"],
+    used: [
+      "prefix",
+      "path",
+      "safeRegex",
+      "connectMatcher",
+      "pathSeparatedPrefix",
+      "caseSensitive",
+      "headers",
+      "queryParameters",
+      "runtimeFraction",
+      "dynamicMetadata",
+    ],
   });
   const matchers: RequestMatcher[] = [];
   const ignoreCase = match.caseSensitive === false;
@@ -39,5 +58,7 @@ const nothingSaid: ReadonlyMap<string, unknown> = new Map();
 
 /** What filters have said of a request; nothing while none has seen it. */
 function metadataOf(request: RequestView): ReadonlyMap<string, unknown> {
-  return "metadata" in request && request.metadata instanceof Map ? (request.metadata as ReadonlyMap<string, unknown>) : nothingSaid;
+  return "metadata" in request && request.metadata instanceof Map
+    ? (request.metadata as ReadonlyMap<string, unknown>)
+    : nothingSaid;
 }

@@ -1,6 +1,20 @@
-import { CommonGrpcAccessLogConfigSchema, HttpGrpcAccessLogConfigSchema, TcpGrpcAccessLogConfigSchema, type CommonGrpcAccessLogConfig, type HttpGrpcAccessLogConfig, type TcpGrpcAccessLogConfig } from "../../wire/envoy/index.ts";
+import {
+  CommonGrpcAccessLogConfigSchema,
+  HttpGrpcAccessLogConfigSchema,
+  TcpGrpcAccessLogConfigSchema,
+  type CommonGrpcAccessLogConfig,
+  type HttpGrpcAccessLogConfig,
+  type TcpGrpcAccessLogConfig,
+} from "../../wire/envoy/index.ts";
 import { compileTextFormat } from "../observe/log-format.ts";
-import { capturedForEntries, httpEntry, serviceLogs, tcpEntry, type EntryFields, type ServiceLogEntry } from "../tracing/service-logs.ts";
+import {
+  capturedForEntries,
+  httpEntry,
+  serviceLogs,
+  tcpEntry,
+  type EntryFields,
+  type ServiceLogEntry,
+} from "../tracing/service-logs.ts";
 import type { AccessLogSpec } from "./access-log-spec.ts";
 import { checkFields, durationOr, type ConfigNotes } from "./config-check.ts";
 
@@ -12,9 +26,16 @@ const knownStates = new Set(["upstream_peer", "downstream_peer"]);
 export type ServiceLogMessage = HttpGrpcAccessLogConfig | TcpGrpcAccessLogConfig;
 
 /** Compiles an access log that goes to a service in Envoy's own form, over gRPC: a stream for each batch. Undefined, and told of, for a service that no cluster stands for. */
-export function compileServiceLog(message: ServiceLogMessage, where: string, notes: ConfigNotes): Pick<AccessLogSpec, "emit" | "format" | "requestCapture" | "responseCapture"> | undefined {
+export function compileServiceLog(
+  message: ServiceLogMessage,
+  where: string,
+  notes: ConfigNotes,
+): Pick<AccessLogSpec, "emit" | "format" | "requestCapture" | "responseCapture"> | undefined {
   const kind = message.$typeName === "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig" ? "http" : "tcp";
-  const fields = kind === "http" ? httpFields(message as HttpGrpcAccessLogConfig, where, notes) : tcpFields(message as TcpGrpcAccessLogConfig, where, notes);
+  const fields =
+    kind === "http"
+      ? httpFields(message as HttpGrpcAccessLogConfig, where, notes)
+      : tcpFields(message as TcpGrpcAccessLogConfig, where, notes);
   const common = message.commonConfig;
   const logName = common?.logName ?? "";
   const target = common?.grpcService?.targetSpecifier;
@@ -29,10 +50,20 @@ export function compileServiceLog(message: ServiceLogMessage, where: string, not
     protocol: "http2" as const,
     path: streamPath,
     authority: target.value.authority === "" ? target.value.clusterName : target.value.authority,
-    headers: [["content-type", "application/grpc"], ["te", "trailers"], ...(common.grpcService?.initialMetadata ?? []).map(({ key, value }) => [key.toLowerCase(), value] as const)] as const,
+    headers: [
+      ["content-type", "application/grpc"],
+      ["te", "trailers"],
+      ...(common.grpcService?.initialMetadata ?? []).map(({ key, value }) => [key.toLowerCase(), value] as const),
+    ] as const,
     timeoutMs: durationOr(common.grpcService?.timeout, defaultTimeoutMs),
   };
-  const exporter = collectors.to<ServiceLogEntry>(JSON.stringify(["service logs", kind, logName, request]), { statPrefix: "access_logs.grpc_access_log", items: "logs", encode: serviceLogs(kind, logName, collectors.node), request, isGrpc: true });
+  const exporter = collectors.to<ServiceLogEntry>(JSON.stringify(["service logs", kind, logName, request]), {
+    statPrefix: "access_logs.grpc_access_log",
+    items: "logs",
+    encode: serviceLogs(kind, logName, collectors.node),
+    request,
+    isGrpc: true,
+  });
   if (exporter === undefined) {
     notes.tell(`the access log ${logName} is not written: there are more collectors than this proxy sends to`);
     return undefined;
@@ -49,10 +80,21 @@ export function compileServiceLog(message: ServiceLogMessage, where: string, not
 type Headers = Omit<EntryFields, "filterStates">;
 
 function httpFields(message: HttpGrpcAccessLogConfig, where: string, notes: ConfigNotes): Headers {
-  checkFields(HttpGrpcAccessLogConfigSchema, message, where, notes, { used: ["commonConfig", "additionalRequestHeadersToLog", "additionalResponseHeadersToLog", "additionalResponseTrailersToLog"] });
+  checkFields(HttpGrpcAccessLogConfigSchema, message, where, notes, {
+    used: [
+      "commonConfig",
+      "additionalRequestHeadersToLog",
+      "additionalResponseHeadersToLog",
+      "additionalResponseTrailersToLog",
+    ],
+  });
   checkCommon(message.commonConfig, where, notes);
   const lower = (names: readonly string[]): readonly string[] => names.map((name) => name.toLowerCase());
-  return { requestHeaders: lower(message.additionalRequestHeadersToLog), responseHeaders: lower(message.additionalResponseHeadersToLog), responseTrailers: lower(message.additionalResponseTrailersToLog) };
+  return {
+    requestHeaders: lower(message.additionalRequestHeadersToLog),
+    responseHeaders: lower(message.additionalResponseHeadersToLog),
+    responseTrailers: lower(message.additionalResponseTrailersToLog),
+  };
 }
 
 function tcpFields(message: TcpGrpcAccessLogConfig, where: string, notes: ConfigNotes): Headers {
@@ -70,8 +112,15 @@ function checkCommon(common: CommonGrpcAccessLogConfig | undefined, where: strin
   });
 }
 
-function statesOf({ filterStateObjectsToLog }: CommonGrpcAccessLogConfig, logName: string, notes: ConfigNotes): ReadonlySet<string> {
+function statesOf(
+  { filterStateObjectsToLog }: CommonGrpcAccessLogConfig,
+  logName: string,
+  notes: ConfigNotes,
+): ReadonlySet<string> {
   const unknown = filterStateObjectsToLog.filter((name) => !knownStates.has(name));
-  if (unknown.length > 0) notes.tell(`the access log ${logName} has no ${unknown.join(", ")}: this proxy knows the state ${[...knownStates].join(" and ")} alone`);
+  if (unknown.length > 0)
+    notes.tell(
+      `the access log ${logName} has no ${unknown.join(", ")}: this proxy knows the state ${[...knownStates].join(" and ")} alone`,
+    );
   return new Set(filterStateObjectsToLog);
 }

@@ -25,43 +25,79 @@ export interface MetricRule {
   readonly added: readonly { readonly label: string; readonly value: RecordExpression }[];
 }
 
-export const standardStats: StatsRules = { metrics: new Map(), hasExpressions: false, hostFallback: false, requestCapture: [], responseCapture: [] };
+export const standardStats: StatsRules = {
+  metrics: new Map(),
+  hasExpressions: false,
+  hostFallback: false,
+  requestCapture: [],
+  responseCapture: [],
+};
 const clientStats: StatsRules = { ...standardStats, hostFallback: true };
 
 /** What is counted, without the `istio_` before it. */
 const metricNames = [
-  "requests_total", "request_duration_milliseconds", "request_bytes", "response_bytes", "request_messages_total", "response_messages_total",
-  "tcp_connections_opened_total", "tcp_connections_closed_total", "tcp_sent_bytes_total", "tcp_received_bytes_total",
+  "requests_total",
+  "request_duration_milliseconds",
+  "request_bytes",
+  "response_bytes",
+  "request_messages_total",
+  "response_messages_total",
+  "tcp_connections_opened_total",
+  "tcp_connections_closed_total",
+  "tcp_sent_bytes_total",
+  "tcp_received_bytes_total",
 ] as const;
 
 /** Which metrics an entry is for: all, where it names none. What of it has no effect here is told. */
 function metricsOf({ name, match }: IstioStatsConfig["metrics"][number], notes: ConfigNotes): readonly string[] {
   if (match !== "") {
     // For everything else it would be wrong.
-    notes.tell(`istio.stats: the override of ${name === "" ? "all metrics" : name} is not applied, as it holds only where ${match}`);
+    notes.tell(
+      `istio.stats: the override of ${name === "" ? "all metrics" : name} is not applied, as it holds only where ${match}`,
+    );
     return [];
   }
   if (name === "") return metricNames;
-  if (!metricNames.some((known) => known === name)) notes.tell(`istio.stats: the override of ${name} has no effect here: it is none of ${metricNames.join(", ")}`);
+  if (!metricNames.some((known) => known === name))
+    notes.tell(`istio.stats: the override of ${name} has no effect here: it is none of ${metricNames.join(", ")}`);
   return [name];
 }
 
 /** Compiles Istio's stats filter. A later entry of one metric adds to an earlier one. */
 export function compileStats(message: IstioStatsConfig, where: string, notes: ConfigNotes): StatsRules {
-  for (const { name } of message.definitions) notes.tell(`istio.stats: the metric ${name} is not counted, as its definition is the user's own`);
-  if (!["", "istio", "istio_"].includes(message.statPrefix)) notes.tell(`istio.stats: statPrefix ${message.statPrefix} has no effect here: names of metrics begin with istio_`);
-  const reportingMs = message.tcpReportingDuration === undefined ? undefined : durationOr(message.tcpReportingDuration, 0);
+  for (const { name } of message.definitions)
+    notes.tell(`istio.stats: the metric ${name} is not counted, as its definition is the user's own`);
+  if (!["", "istio", "istio_"].includes(message.statPrefix))
+    notes.tell(`istio.stats: statPrefix ${message.statPrefix} has no effect here: names of metrics begin with istio_`);
+  const reportingMs =
+    message.tcpReportingDuration === undefined ? undefined : durationOr(message.tcpReportingDuration, 0);
   const plain = message.disableHostHeaderFallback ? standardStats : clientStats;
   if (message.metrics.length === 0) return reportingMs === undefined ? plain : { ...plain, reportingMs };
   const metrics = new Map<string, MetricRule>();
   for (const metric of message.metrics) {
     const { name, drop, dimensions, tagsToRemove } = metric;
-    const added = Object.entries(dimensions).map(([label, text]) => ({ label, value: compileRecordExpression(text, (problem) => unsupported(where, `the dimension ${label} of ${name} (${problem})`)) }));
+    const added = Object.entries(dimensions).map(([label, text]) => ({
+      label,
+      value: compileRecordExpression(text, (problem) =>
+        unsupported(where, `the dimension ${label} of ${name} (${problem})`),
+      ),
+    }));
     for (const each of metricsOf(metric, notes)) {
       const before = metrics.get(each);
-      metrics.set(each, { drop: drop || before?.drop === true, removed: new Set([...(before?.removed ?? []), ...tagsToRemove]), added: [...(before?.added ?? []), ...added] });
+      metrics.set(each, {
+        drop: drop || before?.drop === true,
+        removed: new Set([...(before?.removed ?? []), ...tagsToRemove]),
+        added: [...(before?.added ?? []), ...added],
+      });
     }
   }
   const expressions = [...metrics.values()].flatMap((rule) => rule.added.map(({ value }) => value));
-  return { metrics, hasExpressions: expressions.length > 0, hostFallback: plain.hostFallback, reportingMs, requestCapture: expressions.flatMap((value) => value.requestCapture), responseCapture: expressions.flatMap((value) => value.responseCapture) };
+  return {
+    metrics,
+    hasExpressions: expressions.length > 0,
+    hostFallback: plain.hostFallback,
+    reportingMs,
+    requestCapture: expressions.flatMap((value) => value.requestCapture),
+    responseCapture: expressions.flatMap((value) => value.responseCapture),
+  };
 }

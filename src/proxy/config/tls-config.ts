@@ -15,24 +15,58 @@ import {
   type TlsCertificate,
   type UpstreamTlsContext,
 } from "../../wire/envoy/index.ts";
-import type { CertificateRef, DownstreamTlsSpec, RevocationsRef, RootsRef, SubjectAltNameMatcher, TlsSpec, TlsVersion, UpstreamTlsSpec } from "../tls/tls-spec.ts";
+import type {
+  CertificateRef,
+  DownstreamTlsSpec,
+  RevocationsRef,
+  RootsRef,
+  SubjectAltNameMatcher,
+  TlsSpec,
+  TlsVersion,
+  UpstreamTlsSpec,
+} from "../tls/tls-spec.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
 /** Compiles what a listener's TLS asks for. Throws an error that names the field which cannot be served. */
-export function compileDownstreamTls(message: DownstreamTlsContext, where: string, notes: ConfigNotes): DownstreamTlsSpec {
+export function compileDownstreamTls(
+  message: DownstreamTlsContext,
+  where: string,
+  notes: ConfigNotes,
+): DownstreamTlsSpec {
   checkFields(DownstreamTlsContextSchema, message, where, notes, {
     used: ["commonTlsContext", "requireClientCertificate", "requireSni"],
-    harmless: ["disableStatefulSessionResumption", "disableStatelessSessionResumption", "sessionTimeout", "ocspStaplePolicy", "fullScanCertsOnSniMismatch", "preferClientCiphers"],
+    harmless: [
+      "disableStatefulSessionResumption",
+      "disableStatelessSessionResumption",
+      "sessionTimeout",
+      "ocspStaplePolicy",
+      "fullScanCertsOnSniMismatch",
+      "preferClientCiphers",
+    ],
   });
   const common = compileCommon(message.commonTlsContext, where, notes);
-  if (common.certificates.length === 0) throw invalid(where, "it has no certificate: expected tlsCertificates or tlsCertificateSdsSecretConfigs");
-  return keyed({ ...common, clientCertificate: clientCertificateOf(message, common), requireServerName: message.requireSni === true });
+  if (common.certificates.length === 0)
+    throw invalid(where, "it has no certificate: expected tlsCertificates or tlsCertificateSdsSecretConfigs");
+  return keyed({
+    ...common,
+    clientCertificate: clientCertificateOf(message, common),
+    requireServerName: message.requireSni === true,
+  });
 }
 
-function clientCertificateOf({ requireClientCertificate, commonTlsContext }: DownstreamTlsContext, { roots }: Pick<TlsSpec, "roots">): DownstreamTlsSpec["clientCertificate"] {
+function clientCertificateOf(
+  { requireClientCertificate, commonTlsContext }: DownstreamTlsContext,
+  { roots }: Pick<TlsSpec, "roots">,
+): DownstreamTlsSpec["clientCertificate"] {
   const type = commonTlsContext?.validationContextType;
-  const context = type?.case === "validationContext" ? type.value : type?.case === "combinedValidationContext" ? type.value.defaultValidationContext : undefined;
-  if (context?.trustChainVerification === CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED) return "any";
+  const context =
+    type?.case === "validationContext"
+      ? type.value
+      : type?.case === "combinedValidationContext"
+        ? type.value.defaultValidationContext
+        : undefined;
+  if (context?.trustChainVerification === CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED)
+    return "any";
   if (requireClientCertificate === true) return "require";
   return roots === undefined ? "none" : "request";
 }
@@ -45,7 +79,12 @@ export interface ServerNameRule {
 }
 
 /** The same for a cluster's TLS. */
-export function compileUpstreamTls(message: UpstreamTlsContext, rule: ServerNameRule | undefined, where: string, notes: ConfigNotes): UpstreamTlsSpec {
+export function compileUpstreamTls(
+  message: UpstreamTlsContext,
+  rule: ServerNameRule | undefined,
+  where: string,
+  notes: ConfigNotes,
+): UpstreamTlsSpec {
   checkFields(UpstreamTlsContextSchema, message, where, notes, {
     used: ["commonTlsContext", "sni", "autoHostSni", "autoSniSanValidation"],
     harmless: ["maxSessionKeys", "allowRenegotiation", "enforceRsaKeyUsage"],
@@ -67,7 +106,15 @@ function keyed<Spec extends Omit<TlsSpec, "key">>(spec: Spec): Spec & { readonly
 function compileCommon(common: CommonTlsContext | undefined, where: string, notes: ConfigNotes): Omit<TlsSpec, "key"> {
   if (common !== undefined) {
     checkFields(CommonTlsContextSchema, common, where, notes, {
-      used: ["tlsParams", "tlsCertificates", "tlsCertificateSdsSecretConfigs", "validationContext", "validationContextSdsSecretConfig", "combinedValidationContext", "alpnProtocols"],
+      used: [
+        "tlsParams",
+        "tlsCertificates",
+        "tlsCertificateSdsSecretConfigs",
+        "validationContext",
+        "validationContextSdsSecretConfig",
+        "combinedValidationContext",
+        "alpnProtocols",
+      ],
       harmless: ["keyLog"],
     });
   }
@@ -103,7 +150,8 @@ export function certificateRef(certificate: TlsCertificate, where: string): Cert
     return { kind: "files", chain: certificateChain.specifier.value, key: privateKey.specifier.value };
   }
   const [chain, key] = [inlineText(certificateChain), inlineText(privateKey)];
-  if (chain === undefined || key === undefined) throw invalid(where, "expected certificateChain and privateKey, both by filename or both in place");
+  if (chain === undefined || key === undefined)
+    throw invalid(where, "expected certificateChain and privateKey, both by filename or both in place");
   return { kind: "inline", chain, key };
 }
 
@@ -133,17 +181,35 @@ function compileValidation(common: CommonTlsContext | undefined, where: string, 
       return validationOf(undefined, { kind: "sds", name: type.value.name }, where, notes);
     case "combinedValidationContext": {
       const name = type.value.validationContextSdsSecretConfig?.name;
-      return validationOf(type.value.defaultValidationContext, name === undefined ? undefined : { kind: "sds", name }, where, notes);
+      return validationOf(
+        type.value.defaultValidationContext,
+        name === undefined ? undefined : { kind: "sds", name },
+        where,
+        notes,
+      );
     }
     default:
       return validationOf(undefined, undefined, where, notes);
   }
 }
 
-function validationOf(context: CertificateValidationContext | undefined, secret: RootsRef | undefined, where: string, notes: ConfigNotes): Validation {
+function validationOf(
+  context: CertificateValidationContext | undefined,
+  secret: RootsRef | undefined,
+  where: string,
+  notes: ConfigNotes,
+): Validation {
   if (context !== undefined) {
     checkFields(CertificateValidationContextSchema, context, where, notes, {
-      used: ["trustedCa", "matchSubjectAltNames", "matchTypedSubjectAltNames", "verifyCertificateSpki", "verifyCertificateHash", "systemRootCerts", "crl"],
+      used: [
+        "trustedCa",
+        "matchSubjectAltNames",
+        "matchTypedSubjectAltNames",
+        "verifyCertificateSpki",
+        "verifyCertificateHash",
+        "systemRootCerts",
+        "crl",
+      ],
       harmless: ["watchedDirectory", "onlyVerifyLeafCertCrl", "maxVerifyDepth", "trustChainVerification"],
     });
   }
@@ -153,7 +219,9 @@ function validationOf(context: CertificateValidationContext | undefined, secret:
     revocations: rootsRef(context?.crl, `${where}: crl`),
     subjectAltNames: [
       ...(context?.matchSubjectAltNames ?? []).map((matcher) => nameMatcher("any", matcher, where)),
-      ...(context?.matchTypedSubjectAltNames ?? []).map(({ sanType, matcher }) => nameMatcher(sanTypes[sanType] ?? "any", matcher, where)),
+      ...(context?.matchTypedSubjectAltNames ?? []).map(({ sanType, matcher }) =>
+        nameMatcher(sanTypes[sanType] ?? "any", matcher, where),
+      ),
     ],
     publicKeyHashes: context?.verifyCertificateSpki ?? [],
     certificateHashes: (context?.verifyCertificateHash ?? []).map((hash) => hash.replaceAll(":", "").toLowerCase()),
@@ -170,7 +238,11 @@ const sanTypes: Readonly<Record<number, SubjectAltNameMatcher["type"]>> = {
   [SubjectAltNameMatcher_SanType.EMAIL]: "email",
 };
 
-function nameMatcher(type: SubjectAltNameMatcher["type"], matcher: StringMatcher | undefined, where: string): SubjectAltNameMatcher {
+function nameMatcher(
+  type: SubjectAltNameMatcher["type"],
+  matcher: StringMatcher | undefined,
+  where: string,
+): SubjectAltNameMatcher {
   const pattern = matcher?.matchPattern;
   const ignoreCase = matcher?.ignoreCase ?? false;
   switch (pattern?.case) {

@@ -33,17 +33,35 @@ export interface TracingSpec {
 }
 
 /** Compiles a connection manager's tracing. A tracer that this proxy cannot send to is told of: then contexts are given on, and no spans are made. */
-export function compileTracing(manager: Pick<HttpConnectionManager, "tracing" | "requestIdExtension">, where: string, notes: ConfigNotes): TracingSpec | undefined {
+export function compileTracing(
+  manager: Pick<HttpConnectionManager, "tracing" | "requestIdExtension">,
+  where: string,
+  notes: ConfigNotes,
+): TracingSpec | undefined {
   const message = manager.tracing;
   if (message === undefined) return undefined;
   checkFields(HttpConnectionManager_TracingSchema, message, `${where}: tracing`, notes, {
-    used: ["clientSampling", "randomSampling", "overallSampling", "provider", "noContextPropagation", "maxPathTagLength", "customTags", "spawnUpstreamSpan"],
+    used: [
+      "clientSampling",
+      "randomSampling",
+      "overallSampling",
+      "provider",
+      "noContextPropagation",
+      "maxPathTagLength",
+      "customTags",
+      "spawnUpstreamSpan",
+    ],
     harmless: ["verbose", "operation", "upstreamOperation"],
   });
   const tracer = tracerOf(message, where, notes);
   if (tracer === undefined) return undefined;
-  if (tracer.exporter === undefined) notes.tell(`tracing: ${tracer.untold ?? "no collector is named"}: this proxy gives trace contexts on and sends no spans`);
-  const customTags = message.customTags.flatMap((tag) => compileTag(tag, `${where}: tracing, the tag ${tag.tag}`, notes));
+  if (tracer.exporter === undefined)
+    notes.tell(
+      `tracing: ${tracer.untold ?? "no collector is named"}: this proxy gives trace contexts on and sends no spans`,
+    );
+  const customTags = message.customTags.flatMap((tag) =>
+    compileTag(tag, `${where}: tracing, the tag ${tag.tag}`, notes),
+  );
   if (tracer.exporter !== undefined && message.randomSampling?.value !== 0) tracer.exporter.prepare();
   const share = (value: { readonly value: number } | undefined): number => (value?.value ?? percent) / percent;
   return {
@@ -86,16 +104,43 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
   const { exports: collectors } = notes.services;
   const exporterTo = (target: ExportTarget<Span>, service: string): Pick<Tracer, "exporter" | "untold"> => {
     const exporter = collectors.to(JSON.stringify([target.statPrefix, target.request, service]), target);
-    return exporter === undefined ? { exporter, untold: "there are more collectors than this proxy sends to" } : { exporter };
+    return exporter === undefined
+      ? { exporter, untold: "there are more collectors than this proxy sends to" }
+      : { exporter };
   };
   const zipkin = anyUnpack(config, ZipkinConfigSchema);
   if (zipkin !== undefined) {
     const both = zipkin.traceContextOption === ZipkinConfig_TraceContextOption.USE_B3_WITH_W3C_PROPAGATION;
-    const shared = { formats: both ? (["b3", "w3c"] as const) : (["b3"] as const), shortTraceIds: !zipkin.traceId128bit };
-    if (zipkin.collectorService === undefined && zipkin.collectorEndpointVersion !== ZipkinConfig_CollectorEndpointVersion.HTTP_JSON) return { ...shared, exporter: undefined, untold: "Zipkin's protobuf is not written" };
+    const shared = {
+      formats: both ? (["b3", "w3c"] as const) : (["b3"] as const),
+      shortTraceIds: !zipkin.traceId128bit,
+    };
+    if (
+      zipkin.collectorService === undefined &&
+      zipkin.collectorEndpointVersion !== ZipkinConfig_CollectorEndpointVersion.HTTP_JSON
+    )
+      return { ...shared, exporter: undefined, untold: "Zipkin's protobuf is not written" };
     const cluster = zipkin.collectorCluster;
-    const old: CollectorService = { httpUri: { uri: `${zipkin.collectorHostname === "" ? cluster : zipkin.collectorHostname}${zipkin.collectorEndpoint}`, httpUpstreamType: { case: "cluster", value: cluster } }, requestHeadersToAdd: [] };
-    return { ...shared, ...exporterTo({ statPrefix: "tracing.zipkin", items: "spans", encode: zipkinSpans(collectors.node), isGrpc: false, request: requestOf(zipkin.collectorService ?? old, "application/json", where) }, "") };
+    const old: CollectorService = {
+      httpUri: {
+        uri: `${zipkin.collectorHostname === "" ? cluster : zipkin.collectorHostname}${zipkin.collectorEndpoint}`,
+        httpUpstreamType: { case: "cluster", value: cluster },
+      },
+      requestHeadersToAdd: [],
+    };
+    return {
+      ...shared,
+      ...exporterTo(
+        {
+          statPrefix: "tracing.zipkin",
+          items: "spans",
+          encode: zipkinSpans(collectors.node),
+          isGrpc: false,
+          request: requestOf(zipkin.collectorService ?? old, "application/json", where),
+        },
+        "",
+      ),
+    };
   }
   const telemetry = anyUnpack(config, OpenTelemetryConfigSchema);
   if (telemetry === undefined) {
@@ -104,11 +149,32 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
   }
   const shared = { formats: ["w3c"] as const, shortTraceIds: false };
   if (telemetry.sampler !== undefined) notes.ignored(`tracing: the sampler ${telemetry.sampler.name}`);
-  const encode = otlpSpans({ "service.name": telemetry.serviceName, ...resourceOfEnvironment(telemetry.resourceDetectors.map(({ name }) => name), notes) });
-  if (telemetry.httpService !== undefined) return { ...shared, ...exporterTo({ statPrefix: "tracing.opentelemetry", items: "spans", encode, isGrpc: false, request: requestOf(telemetry.httpService, "application/x-protobuf", where) }, telemetry.serviceName) };
+  const encode = otlpSpans({
+    "service.name": telemetry.serviceName,
+    ...resourceOfEnvironment(
+      telemetry.resourceDetectors.map(({ name }) => name),
+      notes,
+    ),
+  });
+  if (telemetry.httpService !== undefined)
+    return {
+      ...shared,
+      ...exporterTo(
+        {
+          statPrefix: "tracing.opentelemetry",
+          items: "spans",
+          encode,
+          isGrpc: false,
+          request: requestOf(telemetry.httpService, "application/x-protobuf", where),
+        },
+        telemetry.serviceName,
+      ),
+    };
   const target = telemetry.grpcService?.targetSpecifier;
-  if (target?.case !== "envoyGrpc") return { ...shared, exporter: undefined, untold: "OpenTelemetry's collector is named by no cluster" };
-  const metadata = telemetry.grpcService?.initialMetadata.map(({ key, value }) => [key.toLowerCase(), value] as const) ?? [];
+  if (target?.case !== "envoyGrpc")
+    return { ...shared, exporter: undefined, untold: "OpenTelemetry's collector is named by no cluster" };
+  const metadata =
+    telemetry.grpcService?.initialMetadata.map(({ key, value }) => [key.toLowerCase(), value] as const) ?? [];
   const request: ExportTarget<Span>["request"] = {
     cluster: target.value.clusterName,
     protocol: "http2",
@@ -117,13 +183,27 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
     headers: [["content-type", "application/grpc"], ["te", "trailers"], ...metadata],
     timeoutMs: durationOr(telemetry.grpcService?.timeout, defaultTimeoutMs),
   };
-  return { ...shared, ...exporterTo({ statPrefix: "tracing.opentelemetry", items: "spans", encode, isGrpc: true, request }, telemetry.serviceName) };
+  return {
+    ...shared,
+    ...exporterTo(
+      { statPrefix: "tracing.opentelemetry", items: "spans", encode, isGrpc: true, request },
+      telemetry.serviceName,
+    ),
+  };
 }
 
 /** Envoy's HttpService, as far as it says where and with what. */
 interface CollectorService {
-  readonly httpUri?: { readonly uri: string; readonly httpUpstreamType: { readonly case: "cluster"; readonly value: string } | { readonly case: undefined }; readonly timeout?: DurationLike | undefined } | undefined;
-  readonly requestHeadersToAdd: readonly { readonly header?: { readonly key: string; readonly value: string } | undefined }[];
+  readonly httpUri?:
+    | {
+        readonly uri: string;
+        readonly httpUpstreamType: { readonly case: "cluster"; readonly value: string } | { readonly case: undefined };
+        readonly timeout?: DurationLike | undefined;
+      }
+    | undefined;
+  readonly requestHeadersToAdd: readonly {
+    readonly header?: { readonly key: string; readonly value: string } | undefined;
+  }[];
 }
 
 /** Istio writes the host and the path alone; with a scheme it is a URL. */
@@ -132,7 +212,9 @@ function requestOf(service: CollectorService, contentType: string, where: string
   if (uri?.httpUpstreamType.case !== "cluster") throw unsupported(where, "tracing: a collector without a cluster");
   const rest = uri.uri.replace(/^[a-z]+:\/\//i, "");
   const slash = rest.indexOf("/");
-  const headers = service.requestHeadersToAdd.flatMap(({ header }) => (header === undefined ? [] : [[header.key.toLowerCase(), header.value] as const]));
+  const headers = service.requestHeadersToAdd.flatMap(({ header }) =>
+    header === undefined ? [] : [[header.key.toLowerCase(), header.value] as const],
+  );
   return {
     cluster: uri.httpUpstreamType.value,
     protocol: "http1",
@@ -147,9 +229,18 @@ const environmentDetector = "envoy.tracers.opentelemetry.resource_detectors.envi
 
 /** `OTEL_RESOURCE_ATTRIBUTES=a=b,c=d`, where the configuration asks for it. */
 function resourceOfEnvironment(detectors: readonly string[], notes: ConfigNotes): Readonly<Record<string, string>> {
-  for (const name of detectors) if (name !== environmentDetector) notes.ignored(`tracing: the resource detector ${name}`);
+  for (const name of detectors)
+    if (name !== environmentDetector) notes.ignored(`tracing: the resource detector ${name}`);
   const text = detectors.includes(environmentDetector) ? (process.env["OTEL_RESOURCE_ATTRIBUTES"] ?? "") : "";
-  return Object.fromEntries(text.split(",").flatMap((pair) => (pair.includes("=") ? [[pair.slice(0, pair.indexOf("=")).trim(), decoded(pair.slice(pair.indexOf("=") + 1).trim())]] : [])));
+  return Object.fromEntries(
+    text
+      .split(",")
+      .flatMap((pair) =>
+        pair.includes("=")
+          ? [[pair.slice(0, pair.indexOf("=")).trim(), decoded(pair.slice(pair.indexOf("=") + 1).trim())]]
+          : [],
+      ),
+  );
 }
 
 /** People write `100%` as well. */
@@ -162,7 +253,10 @@ function decoded(text: string): string {
 }
 
 function compileTag({ tag: name, type }: CustomTag, where: string, notes: ConfigNotes): CustomSpanTag[] {
-  const tag = (valueOf: CustomSpanTag["valueOf"], captures: Partial<Pick<CustomSpanTag, "requestCapture" | "responseCapture">> = {}): CustomSpanTag[] => [{ name, valueOf, requestCapture: [], responseCapture: [], ...captures }];
+  const tag = (
+    valueOf: CustomSpanTag["valueOf"],
+    captures: Partial<Pick<CustomSpanTag, "requestCapture" | "responseCapture">> = {},
+  ): CustomSpanTag[] => [{ name, valueOf, requestCapture: [], responseCapture: [], ...captures }];
   switch (type.case) {
     case "literal": {
       const { value } = type.value;
@@ -184,7 +278,8 @@ function compileTag({ tag: name, type }: CustomTag, where: string, notes: Config
     case "metadata": {
       const { kind, metadataKey, defaultValue } = type.value;
       const path = metadataKey?.path.flatMap(({ segment }) => (segment.case === "key" ? [segment.value] : [])) ?? [];
-      if (kind?.kind.case === undefined || kind.kind.case === "request") return tag((record) => metadataOf(record, metadataKey?.key ?? "", path) ?? defaultValue);
+      if (kind?.kind.case === undefined || kind.kind.case === "request")
+        return tag((record) => metadataOf(record, metadataKey?.key ?? "", path) ?? defaultValue);
       notes.ignored(`tracing: the tag ${name}, of the metadata of ${kind.kind.case}s,`);
       return defaultValue === "" ? [] : tag(() => defaultValue);
     }
@@ -199,7 +294,8 @@ function orAbsent(text: string): string | undefined {
 
 function metadataOf({ metadata }: ExchangeRecord, filter: string, path: readonly string[]): string | undefined {
   let value: unknown = metadata?.get(filter);
-  for (const key of path) value = typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[key] : undefined;
+  for (const key of path)
+    value = typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[key] : undefined;
   if (value === undefined || value === null) return undefined;
   return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -43,22 +43,33 @@ export class TransportRules {
     const names = serverNameRule(cluster);
     this.#rules = cluster.transportSocketMatches.map((entry) => ({
       match: Object.entries(entry.match ?? {}),
-      transport: compileTransport(entry.transportSocket, names, `${where}: transportSocketMatches ${entry.name}`, notes),
+      transport: compileTransport(
+        entry.transportSocket,
+        names,
+        `${where}: transportSocketMatches ${entry.name}`,
+        notes,
+      ),
     }));
     this.#fallback = compileTransport(cluster.transportSocket, names, `${where}: transportSocket`, notes);
     const sourceAddress = sourceAddressOf(cluster, where);
     const keepalive = keepaliveOf(cluster.upstreamConnectionOptions?.tcpKeepalive);
-    this.socketOptions = { ...(sourceAddress === undefined ? {} : { sourceAddress }), ...(keepalive === undefined ? {} : { keepalive }) };
+    this.socketOptions = {
+      ...(sourceAddress === undefined ? {} : { sourceAddress }),
+      ...(keepalive === undefined ? {} : { keepalive }),
+    };
   }
 
   choose(metadata: Readonly<Record<string, unknown>>): TransportKind {
-    for (const rule of this.#rules) if (rule.match.every(([key, value]) => metadata[key] === value)) return rule.transport;
+    for (const rule of this.#rules)
+      if (rule.match.every(([key, value]) => metadata[key] === value)) return rule.transport;
     return this.#fallback;
   }
 
   /** All certificates and roots that connections may need. */
   tls(): UpstreamTlsSpec[] {
-    return [...this.#rules.map(({ transport }) => transport), this.#fallback].flatMap((transport) => (transport.kind === "plain" || transport.tls === undefined ? [] : [transport.tls]));
+    return [...this.#rules.map(({ transport }) => transport), this.#fallback].flatMap((transport) =>
+      transport.kind === "plain" || transport.tls === undefined ? [] : [transport.tls],
+    );
   }
 }
 
@@ -76,7 +87,8 @@ export function keepaliveOf(message: TcpKeepaliveMessage | undefined): TcpKeepal
 function sourceAddressOf(cluster: Cluster, where: string): string | undefined {
   const source = cluster.upstreamBindConfig?.sourceAddress;
   if (source === undefined) return undefined;
-  if (source.portSpecifier.case === "portValue" && source.portSpecifier.value !== 0) throw unsupported(where, "upstreamBindConfig with a port");
+  if (source.portSpecifier.case === "portValue" && source.portSpecifier.value !== 0)
+    throw unsupported(where, "upstreamBindConfig with a port");
   if (source.address === "") throw invalid(where, "upstreamBindConfig.sourceAddress has no address");
   return source.address;
 }
@@ -91,15 +103,24 @@ const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 /** `autoSni` sends the name that a request is for: it is the endpoint's, or else the service's, that connections are made for. */
 function serverNameRule(cluster: Cluster): ServerNameRule | undefined {
   const any = cluster.typedExtensionProtocolOptions[httpOptionsKey];
-  const options = any === undefined ? undefined : (unpack(any) as HttpProtocolOptions | undefined)?.upstreamHttpProtocolOptions;
+  const options =
+    any === undefined ? undefined : (unpack(any) as HttpProtocolOptions | undefined)?.upstreamHttpProtocolOptions;
   if (options?.autoSni !== true) return undefined;
   const services: unknown = cluster.metadata?.filterMetadata["istio"]?.["services"];
   const first: unknown = Array.isArray(services) ? services[0] : undefined;
   const host: unknown = typeof first === "object" && first !== null ? Reflect.get(first, "host") : undefined;
-  return { fallback: typeof host === "string" && !host.includes("*") ? host : undefined, verified: options.autoSanValidation };
+  return {
+    fallback: typeof host === "string" && !host.includes("*") ? host : undefined,
+    verified: options.autoSanValidation,
+  };
 }
 
-function compileTransport(socket: TransportSocket | undefined, names: ServerNameRule | undefined, where: string, notes: ConfigNotes): TransportKind {
+function compileTransport(
+  socket: TransportSocket | undefined,
+  names: ServerNameRule | undefined,
+  where: string,
+  notes: ConfigNotes,
+): TransportKind {
   if (socket === undefined || socket.configType.case === undefined) return { kind: "plain" };
   const message = unpack(socket.configType.value);
   switch (message?.$typeName) {
@@ -113,8 +134,14 @@ function compileTransport(socket: TransportSocket | undefined, names: ServerName
       return { kind: "tls", tls: compileUpstreamTls(message as UpstreamTlsContext, names, where, notes) };
     case ProxyProtocolUpstreamTransportSchema.typeName: {
       const wrapper = message as ProxyProtocolUpstreamTransport;
-      checkFields(ProxyProtocolUpstreamTransportSchema, wrapper, where, notes, { used: ["config", "transportSocket"], harmless: ["allowUnspecifiedAddress"] });
-      return { ...compileTransport(wrapper.transportSocket, names, where, notes), proxyHeader: wrapper.config?.version === ProxyProtocolConfig_Version.V2 ? "v2" : "v1" };
+      checkFields(ProxyProtocolUpstreamTransportSchema, wrapper, where, notes, {
+        used: ["config", "transportSocket"],
+        harmless: ["allowUnspecifiedAddress"],
+      });
+      return {
+        ...compileTransport(wrapper.transportSocket, names, where, notes),
+        proxyHeader: wrapper.config?.version === ProxyProtocolConfig_Version.V2 ? "v2" : "v1",
+      };
     }
     default:
       throw unsupported(where, `the transport socket ${socket.configType.value.typeUrl}`);

@@ -16,7 +16,11 @@ export function compileUriTemplate(template: string, where: string): StringMatch
       pieces.push(literal.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`));
       continue;
     }
-    const operator = stars ?? (braces === undefined ? undefined : /^(?:\w+=)?(\*{1,2})$/.exec(braces)?.[1] ?? (/^\w+$/.test(braces) ? "*" : undefined));
+    const operator =
+      stars ??
+      (braces === undefined
+        ? undefined
+        : (/^(?:\w+=)?(\*{1,2})$/.exec(braces)?.[1] ?? (/^\w+$/.test(braces) ? "*" : undefined)));
     if (operator === undefined) throw invalid(where, `the path template "${template}" is wrong at "${whole}"`);
     if (seenRest) throw invalid(where, `the path template "${template}" has more after **`);
     seenRest = operator === "**";

@@ -1,7 +1,15 @@
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { messageOf, type Logger, type Random } from "../../base/index.ts";
 import type { XdsSubscription, XdsUpdate } from "../../dataplane/index.ts";
-import { DnsForwarder, DnsResponder, HostLookup, serveDnsTcp, serveDnsUdp, type AnswerQuery, type ResolverFile } from "../../dataplane/dns/index.ts";
+import {
+  DnsForwarder,
+  DnsResponder,
+  HostLookup,
+  serveDnsTcp,
+  serveDnsUdp,
+  type AnswerQuery,
+  type ResolverFile,
+} from "../../dataplane/dns/index.ts";
 import { bindUdpInNamespace, mayMarkSockets } from "../../net/index.ts";
 import { NameTableSchema } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
@@ -34,7 +42,10 @@ export class DnsCapture {
   constructor(options: DnsCaptureOptions) {
     this.#options = options;
     const { resolverFile, mark, log } = options;
-    const forwarder = new DnsForwarder({ nameservers: resolverFile.nameservers, ...(mayMarkSockets(mark) ? { mark } : {}) });
+    const forwarder = new DnsForwarder({
+      nameservers: resolverFile.nameservers,
+      ...(mayMarkSockets(mark) ? { mark } : {}),
+    });
     this.#responder = new DnsResponder(forwarder, log);
     this.#lookup = new HostLookup(forwarder, resolverFile);
   }
@@ -55,7 +66,8 @@ export class DnsCapture {
 
   /** Serves on the loopback of both families, of IPv6 where there is one. */
   async listen(): Promise<{ close(): void }> {
-    const answer: AnswerQuery = async (query, transport) => await this.#responder.answer(query, transport, (name) => this.#names?.find(name));
+    const answer: AnswerQuery = async (query, transport) =>
+      await this.#responder.answer(query, transport, (name) => this.#names?.find(name));
     const open = await this.#listenOn("127.0.0.1", answer);
     try {
       open.push(...(await this.#listenOn("::1", answer)));

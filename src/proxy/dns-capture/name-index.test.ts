@@ -5,7 +5,13 @@ import { seededRandom } from "../../base/index.ts";
 import { NameTableSchema } from "../../wire/discovery/index.ts";
 import { NameIndex } from "./name-index.ts";
 
-const info = (ips: string[], shortname = "", namespace = "") => ({ ips, registry: shortname === "" ? "External" : "Kubernetes", shortname, namespace, altHosts: [] });
+const info = (ips: string[], shortname = "", namespace = "") => ({
+  ips,
+  registry: shortname === "" ? "External" : "Kubernetes",
+  shortname,
+  namespace,
+  altHosts: [],
+});
 const table = create(NameTableSchema, {
   table: {
     "web.default.svc.cluster.local": info(["10.96.0.1", "fd00::1"], "web", "default"),
@@ -15,19 +21,37 @@ const table = create(NameTableSchema, {
     "*.wild.example": info(["240.240.0.2"]),
   },
 });
-const index = new NameIndex(table, { namespace: "default", domain: "default.svc.cluster.local", search: ["default.svc.cluster.local", "svc.cluster.local"] }, seededRandom(1));
+const index = new NameIndex(
+  table,
+  {
+    namespace: "default",
+    domain: "default.svc.cluster.local",
+    search: ["default.svc.cluster.local", "svc.cluster.local"],
+  },
+  seededRandom(1),
+);
 const addresses = (name: string) => index.find(name)?.addresses;
 
 test("a service is found by its name, and by shorter ones where they are this cluster's", () => {
-  for (const name of ["web.default.svc.cluster.local", "web.default.svc", "web.default", "web"]) assert.deepEqual(new Set(addresses(name)), new Set(["10.96.0.1", "fd00::1"]), name);
+  for (const name of ["web.default.svc.cluster.local", "web.default.svc", "web.default", "web"])
+    assert.deepEqual(new Set(addresses(name)), new Set(["10.96.0.1", "fd00::1"]), name);
   assert.deepEqual(addresses("web.other"), ["10.96.0.2"]);
-  assert.deepEqual([addresses("far.default"), addresses("far.default.svc.cluster.example")], [undefined, ["10.97.0.1"]]);
+  assert.deepEqual(
+    [addresses("far.default"), addresses("far.default.svc.cluster.example")],
+    [undefined, ["10.97.0.1"]],
+  );
   assert.equal(addresses("nobody.default.svc.cluster.local"), undefined);
 });
 
 test("names behind the first search domain are told by a CNAME, and wildcards match at any depth", () => {
-  assert.deepEqual(index.find("api.example.com.default.svc.cluster.local"), { addresses: ["240.240.0.1"], alias: "api.example.com" });
+  assert.deepEqual(index.find("api.example.com.default.svc.cluster.local"), {
+    addresses: ["240.240.0.1"],
+    alias: "api.example.com",
+  });
   assert.deepEqual(index.find("web.other.default.svc.cluster.local"), { addresses: ["10.96.0.2"], alias: "web.other" });
   assert.equal(index.find("api.example.com.svc.cluster.local"), undefined);
-  assert.deepEqual([addresses("a.wild.example"), addresses("a.b.wild.example"), addresses("wild.example")], [["240.240.0.2"], ["240.240.0.2"], undefined]);
+  assert.deepEqual(
+    [addresses("a.wild.example"), addresses("a.b.wild.example"), addresses("wild.example")],
+    [["240.240.0.2"], ["240.240.0.2"], undefined],
+  );
 });

@@ -31,14 +31,24 @@ export class AccessRules {
   decide(connection: ConnectionInfo, request: FilterRequest | undefined): AccessVerdict {
     for (let index = 0; index < this.#policies.length; index += 1) {
       const policy = this.#policies[index];
-      if (policy === undefined || !matchesAny(policy.permissions, connection, request) || !matchesAny(policy.principals, connection, request)) continue;
+      if (
+        policy === undefined ||
+        !matchesAny(policy.permissions, connection, request) ||
+        !matchesAny(policy.principals, connection, request)
+      )
+        continue;
       return { allowed: this.action !== "deny", policy: policy.name };
     }
     return { allowed: this.action !== "allow", policy: undefined };
   }
 }
 
-function matchesAny(matchers: readonly AccessMatcher[], connection: ConnectionInfo, request: FilterRequest | undefined): boolean {
-  for (let index = 0; index < matchers.length; index += 1) if (matchers[index]?.(connection, request) === true) return true;
+function matchesAny(
+  matchers: readonly AccessMatcher[],
+  connection: ConnectionInfo,
+  request: FilterRequest | undefined,
+): boolean {
+  for (let index = 0; index < matchers.length; index += 1)
+    if (matchers[index]?.(connection, request) === true) return true;
   return false;
 }

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary, fromJson, toBinary, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
-import { CheckRequestSchema, CheckResponseSchema, envoyRegistry, ExtAuthzPerRouteSchema, ExtAuthzSchema } from "../../wire/envoy/index.ts";
+import {
+  CheckRequestSchema,
+  CheckResponseSchema,
+  envoyRegistry,
+  ExtAuthzPerRouteSchema,
+  ExtAuthzSchema,
+} from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileExtAuthz, compileExtAuthzPerRoute } from "../config/ext-authz-config.ts";
 import { neverAborted, testRequest } from "../testing/filter-request.ts";
@@ -16,7 +22,12 @@ const name = "envoy.filters.http.ext_authz";
 function filterFor(config: JsonObject, callCluster: CallCluster): ExtAuthzFilter {
   const services = { ...standaloneServices(), callCluster };
   const message = fromJson(ExtAuthzSchema, { transportApiVersion: "V3", ...config }, { registry: envoyRegistry() });
-  return new ExtAuthzFilter(name, compileExtAuthz(message, "test", new ConfigNotes(() => undefined, services)), services.statistics, "http.in.");
+  return new ExtAuthzFilter(
+    name,
+    compileExtAuthz(message, "test", new ConfigNotes(() => undefined, services)),
+    services.statistics,
+    "http.in.",
+  );
 }
 
 const httpService = { serverUri: { uri: "http://authz.test", cluster: "authz", timeout: "2s" } };
@@ -24,7 +35,10 @@ const httpService = { serverUri: { uri: "http://authz.test", cluster: "authz", t
 /** A proxy whose requests an HTTP service is asked about, and what that service saw. */
 async function asking(body: JsonObject): Promise<{ harness: Harness; seen: string[] }> {
   const clusters: { of?: Harness } = {};
-  const filter = filterFor({ httpService, withRequestBody: body }, clusterCaller((cluster) => clusters.of?.clusters.get(cluster)));
+  const filter = filterFor(
+    { httpService, withRequestBody: body },
+    clusterCaller((cluster) => clusters.of?.clusters.get(cluster)),
+  );
   const harness = await Harness.start({ filters: [filter], filtersIdle: false });
   clusters.of = harness;
   const seen: string[] = [];
@@ -32,7 +46,9 @@ async function asking(body: JsonObject): Promise<{ harness: Harness; seen: strin
     let text = "";
     request.on("data", (chunk: Buffer) => (text += chunk.toString()));
     request.on("end", () => {
-      seen.push(`${request.method} ${request.headers["content-length"]} ${String(request.headers["x-envoy-auth-partial-body"])} ${text}`);
+      seen.push(
+        `${request.method} ${request.headers["content-length"]} ${String(request.headers["x-envoy-auth-partial-body"])} ${text}`,
+      );
       response.writeHead(text.includes("evil") ? 403 : 200).end();
     });
   });
@@ -51,7 +67,9 @@ test("a service sees a body that comes in pieces, and the application gets it as
   const { harness, seen } = await asking({ maxRequestBytes: 64 });
   await using _ = harness;
   const client = harness.client();
-  client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ntransfer-encoding: chunked\r\nx-envoy-auth-partial-body: forged\r\n\r\n");
+  client.send(
+    "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ntransfer-encoding: chunked\r\nx-envoy-auth-partial-body: forged\r\n\r\n",
+  );
   await client.until(/100 Continue\r\n\r\n/);
   client.send("4\r\nwith;3".slice(0, 5));
   client.send("th\r\n3;x=y\r\n us\r\n");
@@ -71,7 +89,10 @@ test("a body beyond the limit is refused unasked, or shown as far as the limit",
   assert.deepEqual([refused.status, refused.body, strict.seen.length], [413, "Payload Too Large", 1]);
   const partial = await asking({ maxRequestBytes: 10, allowPartialMessage: true });
   await using __ = partial.harness;
-  assert.equal((await partial.harness.get("/", { method: "POST", body: "0123456789".repeat(100_000) })).body, "app got 1000000.");
+  assert.equal(
+    (await partial.harness.get("/", { method: "POST", body: "0123456789".repeat(100_000) })).body,
+    "app got 1000000.",
+  );
   assert.deepEqual(partial.seen, ["POST 10 true 0123456789"]);
 });
 
@@ -99,13 +120,36 @@ test("a service that speaks gRPC gets text, or bytes as they are; a route may ke
   };
   const service = { grpcService: { envoyGrpc: { clusterName: "authz" } } };
   const body = Buffer.from([0x61, 0xff, 0x62]);
-  const perRoute = compileExtAuthzPerRoute(fromJson(ExtAuthzPerRouteSchema, { checkSettings: { disableRequestBodyBuffering: true } }), "test", new ConfigNotes(() => undefined));
+  const perRoute = compileExtAuthzPerRoute(
+    fromJson(ExtAuthzPerRouteSchema, { checkSettings: { disableRequestBodyBuffering: true } }),
+    "test",
+    new ConfigNotes(() => undefined),
+  );
   for (const packAsBytes of [false, true]) {
-    await filterFor({ ...service, withRequestBody: { maxRequestBytes: 10, packAsBytes } }, callCluster).onRequest(testRequest("/", { body, headers: { [`x-envoy-auth-partial-body`]: "forged" } }), neverAborted);
+    await filterFor({ ...service, withRequestBody: { maxRequestBytes: 10, packAsBytes } }, callCluster).onRequest(
+      testRequest("/", { body, headers: { [`x-envoy-auth-partial-body`]: "forged" } }),
+      neverAborted,
+    );
   }
-  await filterFor({ ...service, withRequestBody: { maxRequestBytes: 10 } }, callCluster).onRequest(testRequest("/", { body, filterConfigs: new Map([[name, perRoute]]) }), neverAborted);
-  const told = asked.map((request) => fromBinary(CheckRequestSchema, request.body.subarray(5)).attributes?.request?.http);
-  assert.deepEqual(told.map((http) => [http?.body, Buffer.from(http?.rawBody ?? []).toString("hex"), http?.headers["x-envoy-auth-partial-body"]]), [["a\ufffdb", "", "false"], ["", "61ff62", "false"], ["", "", undefined]]);
+  await filterFor({ ...service, withRequestBody: { maxRequestBytes: 10 } }, callCluster).onRequest(
+    testRequest("/", { body, filterConfigs: new Map([[name, perRoute]]) }),
+    neverAborted,
+  );
+  const told = asked.map(
+    (request) => fromBinary(CheckRequestSchema, request.body.subarray(5)).attributes?.request?.http,
+  );
+  assert.deepEqual(
+    told.map((http) => [
+      http?.body,
+      Buffer.from(http?.rawBody ?? []).toString("hex"),
+      http?.headers["x-envoy-auth-partial-body"],
+    ]),
+    [
+      ["a\ufffdb", "", "false"],
+      ["", "61ff62", "false"],
+      ["", "", undefined],
+    ],
+  );
 });
 
 test("a HEAD request is asked about without waiting for a body of the answer, and a connection that was closed meanwhile costs nobody his request", async () => {
@@ -122,7 +166,8 @@ test("a HEAD request is asked about without waiting for a body of the answer, an
     });
   });
   harness.cluster("authz", [port]);
-  for (let request = 0; request < 3; request += 1) assert.equal((await harness.get("/", { method: "HEAD" })).status, 200);
+  for (let request = 0; request < 3; request += 1)
+    assert.equal((await harness.get("/", { method: "HEAD" })).status, 200);
   assert.equal(asked, 5, "three questions, two of which found a closed connection first");
 });
 
@@ -132,14 +177,39 @@ test("an answer changes no framing of the request, and begins no field within an
     const bytes = Buffer.from(toBinary(CheckResponseSchema, create(CheckResponseSchema, response)));
     const prefix = Buffer.alloc(5);
     prefix.writeUInt32BE(bytes.length, 1);
-    return () => Promise.resolve({ status: 200, headers: [["grpc-status", "0"]], body: Buffer.concat([prefix, bytes]) });
+    return () =>
+      Promise.resolve({ status: 200, headers: [["grpc-status", "0"]], body: Buffer.concat([prefix, bytes]) });
   };
   const service = { grpcService: { envoyGrpc: { clusterName: "authz" } } };
-  const evil = [field("content-length", "0"), field("transfer-encoding", "chunked"), field("x-user", "joe\r\nx-admin: yes"), field("x bad", "1"), field("x-good", "1")];
+  const evil = [
+    field("content-length", "0"),
+    field("transfer-encoding", "chunked"),
+    field("x-user", "joe\r\nx-admin: yes"),
+    field("x bad", "1"),
+    field("x-good", "1"),
+  ];
   const request = testRequest("/", { headers: { "content-length": "5" } });
-  await filterFor(service, message({ status: { code: 0 }, httpResponse: { case: "okResponse", value: { headers: evil, headersToRemove: ["content-length"], responseHeadersToAdd: evil } } })).onRequest(request, neverAborted);
-  assert.deepEqual([...request.fields], [["content-length", "5"], ["x-good", "1"]]);
+  await filterFor(
+    service,
+    message({
+      status: { code: 0 },
+      httpResponse: {
+        case: "okResponse",
+        value: { headers: evil, headersToRemove: ["content-length"], responseHeadersToAdd: evil },
+      },
+    }),
+  ).onRequest(request, neverAborted);
+  assert.deepEqual(
+    [...request.fields],
+    [
+      ["content-length", "5"],
+      ["x-good", "1"],
+    ],
+  );
   assert.deepEqual(request.answerFields, [["x-good", "1"]]);
-  const denied = await filterFor(service, message({ status: { code: 7 }, httpResponse: { case: "deniedResponse", value: { headers: evil } } })).onRequest(testRequest(), neverAborted);
+  const denied = await filterFor(
+    service,
+    message({ status: { code: 7 }, httpResponse: { case: "deniedResponse", value: { headers: evil } } }),
+  ).onRequest(testRequest(), neverAborted);
   assert.deepEqual(denied?.headers, [["x-good", "1"]]);
 });

@@ -3,7 +3,16 @@ import { createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { create, fromBinary, fromJson, toBinary, type JsonObject } from "@bufbuild/protobuf";
-import { CheckRequestSchema, CheckResponseSchema, envoyRegistry, ExtAuthzPerRouteSchema, ExtAuthzSchema, HttpStatusCode, type CheckRequest, type CheckResponse } from "../../wire/envoy/index.ts";
+import {
+  CheckRequestSchema,
+  CheckResponseSchema,
+  envoyRegistry,
+  ExtAuthzPerRouteSchema,
+  ExtAuthzSchema,
+  HttpStatusCode,
+  type CheckRequest,
+  type CheckResponse,
+} from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileExtAuthz, compileExtAuthzPerRoute } from "../config/ext-authz-config.ts";
 import { connectionFrom, mutualTls, neverAborted, testRequest } from "../testing/filter-request.ts";
@@ -18,7 +27,12 @@ const name = "envoy.filters.http.ext_authz";
 function filterFor(config: JsonObject, callCluster: CallCluster): ExtAuthzFilter {
   const services = { ...standaloneServices(), callCluster };
   const message = fromJson(ExtAuthzSchema, { transportApiVersion: "V3", ...config }, { registry: envoyRegistry() });
-  return new ExtAuthzFilter(name, compileExtAuthz(message, "test", new ConfigNotes(() => undefined, services)), services.statistics, "http.in.");
+  return new ExtAuthzFilter(
+    name,
+    compileExtAuthz(message, "test", new ConfigNotes(() => undefined, services)),
+    services.statistics,
+    "http.in.",
+  );
 }
 
 const exact = (...names: string[]): JsonObject => ({ patterns: names.map((one) => ({ exact: one })) });
@@ -27,9 +41,23 @@ test("a service over HTTP sees the request without its body, and its answer chan
   await using harness = await Harness.start();
   const seen: unknown[] = [];
   const { port } = await harness.backend((request, response) => {
-    seen.push([request.method, request.url, request.headers.host, request.headers["x-user"], request.headers["x-secret"], request.headers["x-added"]]);
+    seen.push([
+      request.method,
+      request.url,
+      request.headers.host,
+      request.headers["x-user"],
+      request.headers["x-secret"],
+      request.headers["x-added"],
+    ]);
     const allowed = request.headers["x-user"] === "joe";
-    response.writeHead(allowed ? 200 : 401, { "x-role": "admin", "x-other": "no", location: "/login", "content-type": "text/plain" }).end(allowed ? "" : "who are you?");
+    response
+      .writeHead(allowed ? 200 : 401, {
+        "x-role": "admin",
+        "x-other": "no",
+        location: "/login",
+        "content-type": "text/plain",
+      })
+      .end(allowed ? "" : "who are you?");
   });
   harness.cluster("authz", [port]);
   const filter = filterFor(
@@ -38,18 +66,28 @@ test("a service over HTTP sees the request without its body, and its answer chan
         serverUri: { uri: `http://authz.test:${port}`, cluster: "authz", timeout: "2s" },
         pathPrefix: "/check",
         authorizationRequest: { headersToAdd: [{ key: "x-added", value: "by-proxy" }] },
-        authorizationResponse: { allowedUpstreamHeaders: exact("X-Role"), allowedClientHeaders: exact("x-none"), allowedClientHeadersOnSuccess: exact("x-other") },
+        authorizationResponse: {
+          allowedUpstreamHeaders: exact("X-Role"),
+          allowedClientHeaders: exact("x-none"),
+          allowedClientHeadersOnSuccess: exact("x-other"),
+        },
       },
       allowedHeaders: exact("x-user"),
     },
     clusterCaller((cluster) => harness.clusters.get(cluster)),
   );
-  const joe = testRequest("/a?b=1", { method: "POST", headers: { "x-user": "joe", "x-secret": "s", "x-role": "forged", "content-length": "5" } });
+  const joe = testRequest("/a?b=1", {
+    method: "POST",
+    headers: { "x-user": "joe", "x-secret": "s", "x-role": "forged", "content-length": "5" },
+  });
   assert.equal(await filter.onRequest(joe, neverAborted), undefined);
   assert.deepEqual([joe.fields.get("x-role"), joe.answerFields], ["admin", [["x-other", "no"]]]);
   const other = await filter.onRequest(testRequest("/a", { headers: { "x-user": "eve" } }), neverAborted);
   assert.deepEqual([other?.status, other?.body, other?.details], [401, "who are you?", "ext_authz_denied"]);
-  assert.deepEqual(other?.headers.map(([field]) => field), ["location", "content-type"]);
+  assert.deepEqual(
+    other?.headers.map(([field]) => field),
+    ["location", "content-type"],
+  );
   assert.deepEqual(seen[0], ["POST", "/check/a?b=1", "a.test", "joe", undefined, "by-proxy"]);
 });
 
@@ -61,11 +99,28 @@ test("a service over gRPC is told who asks for what, and its answer changes what
       status: { code: 0 },
       httpResponse: {
         case: "okResponse",
-        value: { headers: [{ header: { key: "X-Role", value: "admin" } }, { header: { key: "x-list", value: "b" }, append: true }], headersToRemove: ["x-gone"], responseHeadersToAdd: [{ header: { key: "x-seen", value: "1" } }] },
+        value: {
+          headers: [
+            { header: { key: "X-Role", value: "admin" } },
+            { header: { key: "x-list", value: "b" }, append: true },
+          ],
+          headersToRemove: ["x-gone"],
+          responseHeadersToAdd: [{ header: { key: "x-seen", value: "1" } }],
+        },
       },
       dynamicMetadata: { user: "joe" },
     }),
-    create(CheckResponseSchema, { status: { code: 7 }, httpResponse: { case: "deniedResponse", value: { status: { code: HttpStatusCode.Unauthorized }, body: "no", headers: [{ header: { key: "x-why", value: "because" } }] } } }),
+    create(CheckResponseSchema, {
+      status: { code: 7 },
+      httpResponse: {
+        case: "deniedResponse",
+        value: {
+          status: { code: HttpStatusCode.Unauthorized },
+          body: "no",
+          headers: [{ header: { key: "x-why", value: "because" } }],
+        },
+      },
+    }),
     create(CheckResponseSchema, { status: { code: 7 } }),
   ];
   const server = createHttp2Server();
@@ -86,14 +141,23 @@ test("a service over gRPC is told who asks for what, and its answer changes what
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   try {
     harness.cluster("authz", [(server.address() as AddressInfo).port], { upstreamProtocol: "http2" });
-    const filter = filterFor({ grpcService: { envoyGrpc: { clusterName: "authz" }, timeout: "2s" } }, clusterCaller((cluster) => harness.clusters.get(cluster)));
+    const filter = filterFor(
+      { grpcService: { envoyGrpc: { clusterName: "authz" }, timeout: "2s" } },
+      clusterCaller((cluster) => harness.clusters.get(cluster)),
+    );
     const connection = connectionFrom("10.0.0.1", { tls: mutualTls("spiffe://cluster.local/ns/a/sa/b") });
     const request = testRequest("/a?b=1", { connection, headers: { "x-gone": "1", "x-list": "a" } });
     assert.equal(await filter.onRequest(request, neverAborted), undefined);
-    assert.deepEqual([request.fields.get("x-role"), request.fields.get("x-list"), request.fields.has("x-gone"), request.answerFields], ["admin", "a,b", false, [["x-seen", "1"]]]);
+    assert.deepEqual(
+      [request.fields.get("x-role"), request.fields.get("x-list"), request.fields.has("x-gone"), request.answerFields],
+      ["admin", "a,b", false, [["x-seen", "1"]]],
+    );
     assert.deepEqual(request.metadata.get(name), { user: "joe" });
     const http = asked[0]?.attributes?.request?.http;
-    assert.deepEqual([asked[0]?.attributes?.source?.principal, http?.path, http?.headers["x-list"]], ["spiffe://cluster.local/ns/a/sa/b", "/a?b=1", "a"]);
+    assert.deepEqual(
+      [asked[0]?.attributes?.source?.principal, http?.path, http?.headers["x-list"]],
+      ["spiffe://cluster.local/ns/a/sa/b", "/a?b=1", "a"],
+    );
     const denied = await filter.onRequest(testRequest(), neverAborted);
     assert.deepEqual([denied?.status, denied?.body, denied?.headers], [401, "no", [["x-why", "because"]]]);
     assert.equal((await filter.onRequest(testRequest(), neverAborted))?.status, 403);
@@ -106,24 +170,53 @@ test("a service over gRPC is told who asks for what, and its answer changes what
 test("when the service cannot be asked, requests are refused, or go on where that is wanted", async () => {
   const service = { grpcService: { envoyGrpc: { clusterName: "c" } } };
   const fails: CallCluster = () => Promise.reject(new Error("down"));
-  const closed = await filterFor({ ...service, statusOnError: { code: "ServiceUnavailable" } }, fails).onRequest(testRequest(), neverAborted);
+  const closed = await filterFor({ ...service, statusOnError: { code: "ServiceUnavailable" } }, fails).onRequest(
+    testRequest(),
+    neverAborted,
+  );
   assert.deepEqual([closed?.status, closed?.details], [503, "ext_authz_error"]);
   const request = testRequest();
-  assert.equal(await filterFor({ ...service, failureModeAllow: true, failureModeAllowHeaderAdd: true }, fails).onRequest(request, neverAborted), undefined);
+  assert.equal(
+    await filterFor({ ...service, failureModeAllow: true, failureModeAllowHeaderAdd: true }, fails).onRequest(
+      request,
+      neverAborted,
+    ),
+    undefined,
+  );
   assert.equal(request.fields.get("x-envoy-auth-failure-mode-allowed"), "true");
 });
 
 test("only requests that the access rules marked are asked about, and none of a route that says so", async () => {
-  const byRules = { filterEnabledMetadata: { filter: "envoy.filters.http.rbac", path: [{ key: "istio_ext_authz_shadow_effective_policy_id" }], value: { stringMatch: { prefix: "istio-ext-authz-ns[a]" } } } };
-  const filter = filterFor({ grpcService: { envoyGrpc: { clusterName: "c" } }, ...byRules }, () => Promise.reject(new Error("down")));
+  const byRules = {
+    filterEnabledMetadata: {
+      filter: "envoy.filters.http.rbac",
+      path: [{ key: "istio_ext_authz_shadow_effective_policy_id" }],
+      value: { stringMatch: { prefix: "istio-ext-authz-ns[a]" } },
+    },
+  };
+  const filter = filterFor({ grpcService: { envoyGrpc: { clusterName: "c" } }, ...byRules }, () =>
+    Promise.reject(new Error("down")),
+  );
   assert.equal(filter.onRequest(testRequest(), neverAborted), undefined);
   const marked = (filterConfigs?: ReadonlyMap<string, object>) => {
     const request = testRequest("/", filterConfigs === undefined ? {} : { filterConfigs });
-    request.metadata.set("envoy.filters.http.rbac", { istio_ext_authz_shadow_effective_policy_id: "istio-ext-authz-ns[a]-policy[b]-rule[0]" });
+    request.metadata.set("envoy.filters.http.rbac", {
+      istio_ext_authz_shadow_effective_policy_id: "istio-ext-authz-ns[a]-policy[b]-rule[0]",
+    });
     return request;
   };
   assert.equal((await filter.onRequest(marked(), neverAborted))?.status, 403);
-  const off = compileExtAuthzPerRoute(fromJson(ExtAuthzPerRouteSchema, { disabled: true }), "test", new ConfigNotes(() => undefined));
+  const off = compileExtAuthzPerRoute(
+    fromJson(ExtAuthzPerRouteSchema, { disabled: true }),
+    "test",
+    new ConfigNotes(() => undefined),
+  );
   assert.equal(filter.onRequest(marked(new Map([[name, off]])), neverAborted), undefined);
-  assert.throws(() => filterFor({ grpcService: { envoyGrpc: { clusterName: "c" } }, withRequestBody: {} }, () => Promise.reject(new Error())), /maxRequestBytes must be above 0/);
+  assert.throws(
+    () =>
+      filterFor({ grpcService: { envoyGrpc: { clusterName: "c" } }, withRequestBody: {} }, () =>
+        Promise.reject(new Error()),
+      ),
+    /maxRequestBytes must be above 0/,
+  );
 });

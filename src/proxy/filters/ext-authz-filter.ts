@@ -20,7 +20,13 @@ export type AuthorizationAnswer =
       readonly answerFields: readonly (readonly [name: string, value: string])[];
       readonly metadata: unknown;
     }
-  | { readonly kind: "denied"; readonly status: number; readonly body: string; readonly fields: readonly (readonly [name: string, value: string])[]; readonly metadata: unknown };
+  | {
+      readonly kind: "denied";
+      readonly status: number;
+      readonly body: string;
+      readonly fields: readonly (readonly [name: string, value: string])[];
+      readonly metadata: unknown;
+    };
 
 /** What is asked about beyond the request's head. */
 export interface AuthorizationQuestion {
@@ -31,7 +37,11 @@ export interface AuthorizationQuestion {
 }
 
 /** Asks; rejects when there was no answer, or one that says nothing of the request. */
-export type AskAuthorization = (request: FilterRequest, question: AuthorizationQuestion, signal: AbortSignal) => Promise<AuthorizationAnswer>;
+export type AskAuthorization = (
+  request: FilterRequest,
+  question: AuthorizationQuestion,
+  signal: AbortSignal,
+) => Promise<AuthorizationAnswer>;
 
 export interface ExtAuthzSettings {
   readonly ask: AskAuthorization;
@@ -71,10 +81,24 @@ export class ExtAuthzRouteSettings {
 }
 
 /** What says where a request ends is of the client's connection, and of its body as it comes. */
-const framingFields: ReadonlySet<string> = new Set(["content-length", "transfer-encoding", "connection", "upgrade", "keep-alive", "te", "trailer"]);
+const framingFields: ReadonlySet<string> = new Set([
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "upgrade",
+  "keep-alive",
+  "te",
+  "trailer",
+]);
 
 /** Whatever becomes of requests whose service cannot be asked: what it must see of this one cannot be shown to it. */
-const tooLarge: LocalReply = { status: 413, body: "Payload Too Large", headers: [], flag: responseFlags.none, details: "request_payload_too_large" };
+const tooLarge: LocalReply = {
+  status: 413,
+  body: "Payload Too Large",
+  headers: [],
+  flag: responseFlags.none,
+  details: "request_payload_too_large",
+};
 
 /** Lets a service decide whether requests go on. */
 export class ExtAuthzFilter implements HttpFilter {
@@ -92,34 +116,56 @@ export class ExtAuthzFilter implements HttpFilter {
     this.#error = statistics.counter(`${statPrefix}ext_authz.error`);
   }
 
-  onRequest(request: FilterRequest, signal: () => AbortSignal): LocalReply | undefined | Promise<LocalReply | undefined> {
+  onRequest(
+    request: FilterRequest,
+    signal: () => AbortSignal,
+  ): LocalReply | undefined | Promise<LocalReply | undefined> {
     const own = request.route?.filterConfigs.get(this.name);
     const route = own instanceof ExtAuthzRouteSettings ? own : undefined;
     if (route?.disabled === true || !this.#settings.enabled(request)) return undefined;
     return this.#ask(request, route, signal());
   }
 
-  async #ask(request: FilterRequest, route: ExtAuthzRouteSettings | undefined, signal: AbortSignal): Promise<LocalReply | undefined> {
+  async #ask(
+    request: FilterRequest,
+    route: ExtAuthzRouteSettings | undefined,
+    signal: AbortSignal,
+  ): Promise<LocalReply | undefined> {
     const settings = this.#settings;
     const rules = route?.body ?? settings.body;
-    const body = rules === undefined || rules === "none" || !request.hasBody ? undefined : await request.bodyStart(rules.maxBytes);
+    const body =
+      rules === undefined || rules === "none" || !request.hasBody ? undefined : await request.bodyStart(rules.maxBytes);
     if (body !== undefined && !body.whole && rules !== undefined && rules !== "none" && !rules.partial) return tooLarge;
     let answer: AuthorizationAnswer;
     try {
       answer = await settings.ask(request, { extensions: route?.contextExtensions ?? {}, body }, signal);
     } catch {
       this.#error.increment();
-      if (!settings.allowsOnFailure) return { status: settings.statusOnError, body: "", headers: [], flag: responseFlags.unauthorizedExternal, details: "ext_authz_error" };
+      if (!settings.allowsOnFailure)
+        return {
+          status: settings.statusOnError,
+          body: "",
+          headers: [],
+          flag: responseFlags.unauthorizedExternal,
+          details: "ext_authz_error",
+        };
       if (settings.marksFailure) request.setHeader("x-envoy-auth-failure-mode-allowed", "true");
       return undefined;
     }
     if (answer.metadata !== undefined) request.metadata.set(this.name, answer.metadata);
     if (answer.kind === "denied") {
       this.#denied.increment();
-      return { status: answer.status, body: answer.body, headers: answer.fields, flag: responseFlags.unauthorizedExternal, details: "ext_authz_denied" };
+      return {
+        status: answer.status,
+        body: answer.body,
+        headers: answer.fields,
+        flag: responseFlags.unauthorizedExternal,
+        details: "ext_authz_denied",
+      };
     }
     this.#ok.increment();
-    for (const name of answer.remove) if (!name.startsWith(":") && name !== "host" && !framingFields.has(name)) request.removeHeader(name);
+    for (const name of answer.remove)
+      if (!name.startsWith(":") && name !== "host" && !framingFields.has(name)) request.removeHeader(name);
     for (const { name, value, append } of answer.set) {
       if (framingFields.has(name)) continue;
       const before = append ? request.header(name) : undefined;

@@ -39,7 +39,23 @@ export class FaultSettings {
 
 /** HTTP statuses that stand for gRPC's (google.rpc.Code). */
 const httpOfGrpc: Readonly<Record<number, number>> = {
-  0: 200, 1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 501, 13: 500, 14: 503, 15: 500, 16: 401,
+  0: 200,
+  1: 499,
+  2: 500,
+  3: 400,
+  4: 504,
+  5: 404,
+  6: 409,
+  7: 403,
+  8: 429,
+  9: 400,
+  10: 409,
+  11: 400,
+  12: 501,
+  13: 500,
+  14: 503,
+  15: 500,
+  16: 401,
 };
 
 /** Delays requests, or answers them with an error, as they are or as their route asks for it. */
@@ -63,7 +79,10 @@ export class FaultFilter implements HttpFilter {
     this.#overflows = services.statistics.counter(`${statPrefix}fault.faults_overflow`);
   }
 
-  onRequest(request: FilterRequest, signal: () => AbortSignal): LocalReply | undefined | Promise<LocalReply | undefined> {
+  onRequest(
+    request: FilterRequest,
+    signal: () => AbortSignal,
+  ): LocalReply | undefined | Promise<LocalReply | undefined> {
     const own = request.route?.filterConfigs.get(this.name);
     const settings = own instanceof FaultSettings ? own : this.#settings;
     if ((settings.delay === undefined && settings.abort === undefined) || !settings.matches(request)) return undefined;
@@ -73,7 +92,12 @@ export class FaultFilter implements HttpFilter {
     return this.#later(delayMs, settings, request, signal());
   }
 
-  async #later(delayMs: number, settings: FaultSettings, request: FilterRequest, signal: AbortSignal): Promise<LocalReply | undefined> {
+  async #later(
+    delayMs: number,
+    settings: FaultSettings,
+    request: FilterRequest,
+    signal: AbortSignal,
+  ): Promise<LocalReply | undefined> {
     this.#active += 1;
     this.#delays.increment();
     try {
@@ -89,7 +113,10 @@ export class FaultFilter implements HttpFilter {
     if (delay === undefined) return 0;
     const delayMs = delay.delayMs ?? numberOf(request.header("x-envoy-fault-delay-request"));
     if (delayMs === undefined || delayMs <= 0) return 0;
-    const fraction = delay.delayMs === undefined ? lowered(delay, request.header("x-envoy-fault-delay-request-percentage")) : delay.fraction;
+    const fraction =
+      delay.delayMs === undefined
+        ? lowered(delay, request.header("x-envoy-fault-delay-request-percentage"))
+        : delay.fraction;
     return this.#services.random() < fraction ? delayMs : 0;
   }
 
@@ -99,10 +126,17 @@ export class FaultFilter implements HttpFilter {
     const byHeader = abort.with === "by-header";
     const chosen = abort.with === "by-header" ? statusOfFields(request) : abort.with;
     if (chosen === undefined) return undefined;
-    const fraction = byHeader ? lowered(abort, request.header("x-envoy-fault-abort-request-percentage")) : abort.fraction;
+    const fraction = byHeader
+      ? lowered(abort, request.header("x-envoy-fault-abort-request-percentage"))
+      : abort.fraction;
     if (this.#services.random() >= fraction || !this.#mayBegin(settings)) return undefined;
     this.#aborts.increment();
-    const common = { body: "fault filter abort", headers: [], flag: responseFlags.faultInjected, details: "fault_filter_abort" };
+    const common = {
+      body: "fault filter abort",
+      headers: [],
+      flag: responseFlags.faultInjected,
+      details: "fault_filter_abort",
+    };
     if ("httpStatus" in chosen) return { ...common, status: chosen.httpStatus };
     return { ...common, status: httpOfGrpc[chosen.grpcStatus] ?? 500, grpcStatus: chosen.grpcStatus };
   }
@@ -114,7 +148,9 @@ export class FaultFilter implements HttpFilter {
   }
 }
 
-function statusOfFields(request: FilterRequest): { readonly httpStatus: number } | { readonly grpcStatus: number } | undefined {
+function statusOfFields(
+  request: FilterRequest,
+): { readonly httpStatus: number } | { readonly grpcStatus: number } | undefined {
   const httpStatus = numberOf(request.header("x-envoy-fault-abort-request"));
   if (httpStatus !== undefined && httpStatus >= 200 && httpStatus < 600) return { httpStatus };
   const grpcStatus = numberOf(request.header("x-envoy-fault-abort-grpc-request"));
@@ -126,7 +162,10 @@ function numberOf(text: string | undefined): number | undefined {
 }
 
 /** A request may ask for a smaller part than the configuration's, in what that is counted in, never for a greater one. */
-function lowered({ fraction, denominator }: Pick<FaultAbort, "fraction" | "denominator">, percentage: string | undefined): number {
+function lowered(
+  { fraction, denominator }: Pick<FaultAbort, "fraction" | "denominator">,
+  percentage: string | undefined,
+): number {
   const wanted = numberOf(percentage);
   return wanted === undefined ? fraction : Math.min(fraction, wanted / denominator);
 }

@@ -16,6 +16,14 @@ export interface FilterServices {
 
 /** For a configuration that is compiled outside of a proxy: it can be checked, and its filters reach no cluster. */
 export function standaloneServices(): FilterServices {
-  const shared = { clock: systemClock, statistics: new FilterStatistics(), callCluster: () => Promise.reject(transientError("no-clusters", "there are no clusters to ask")) };
-  return { ...shared, random: systemRandom, exports: new CollectorExports({ ...shared, node: { id: "", service: "", address: "", zone: "" } }) };
+  const shared = {
+    clock: systemClock,
+    statistics: new FilterStatistics(),
+    callCluster: () => Promise.reject(transientError("no-clusters", "there are no clusters to ask")),
+  };
+  return {
+    ...shared,
+    random: systemRandom,
+    exports: new CollectorExports({ ...shared, node: { id: "", service: "", address: "", zone: "" } }),
+  };
 }

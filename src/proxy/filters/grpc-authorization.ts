@@ -9,7 +9,12 @@ import {
   type HeaderValueOption,
 } from "../../wire/envoy/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
-import { partialBodyField, type AskAuthorization, type AuthorizationAnswer, type FieldEdit } from "./ext-authz-filter.ts";
+import {
+  partialBodyField,
+  type AskAuthorization,
+  type AuthorizationAnswer,
+  type FieldEdit,
+} from "./ext-authz-filter.ts";
 import type { CallCluster, ClusterAnswer } from "./call-cluster.ts";
 import type { FilterRequest, RequestBodyStart } from "./http-filter.ts";
 import { queryAfterEdits } from "./jwt-location.ts";
@@ -35,26 +40,43 @@ const maxAnswerBytes = 4 * 1024 * 1024;
 const prefixBytes = 5;
 
 /** What of a connection, and of a request on it, a service is asked about. */
-type Attributes = Exclude<NonNullable<Exclude<MessageInitShape<typeof CheckRequestSchema>, { $typeName: string }>["attributes"]>, { $typeName: string }>;
+type Attributes = Exclude<
+  NonNullable<Exclude<MessageInitShape<typeof CheckRequestSchema>, { $typeName: string }>["attributes"]>,
+  { $typeName: string }
+>;
 
 /** Asks by Envoy's `Authorization.Check` about a request. */
 export function grpcAuthorization(options: GrpcAuthorizationOptions): AskAuthorization {
   return async (request, { extensions, body }, signal) => {
     const { connection } = request;
-    const attributes = { ...endsOf(connection, options), request: requestOf(request, body, options), contextExtensions: { ...extensions }, metadataContext: { filterMetadata: metadataOf(request.metadata, options.metadataNamespaces) } };
+    const attributes = {
+      ...endsOf(connection, options),
+      request: requestOf(request, body, options),
+      contextExtensions: { ...extensions },
+      metadataContext: { filterMetadata: metadataOf(request.metadata, options.metadataNamespaces) },
+    };
     return verdictOf(await check(attributes, options, signal));
   };
 }
 
 /** Asks likewise about a connection. */
-export function grpcConnectionAuthorization(options: GrpcAuthorizationOptions): (info: ConnectionInfo, metadata: ReadonlyMap<string, unknown>, signal: AbortSignal) => Promise<AuthorizationAnswer> {
+export function grpcConnectionAuthorization(
+  options: GrpcAuthorizationOptions,
+): (info: ConnectionInfo, metadata: ReadonlyMap<string, unknown>, signal: AbortSignal) => Promise<AuthorizationAnswer> {
   return async (info, metadata, signal) => {
-    const attributes = { ...endsOf(info, options), metadataContext: { filterMetadata: metadataOf(metadata, options.metadataNamespaces) } };
+    const attributes = {
+      ...endsOf(info, options),
+      metadataContext: { filterMetadata: metadataOf(metadata, options.metadataNamespaces) },
+    };
     return verdictOf(await check(attributes, options, signal));
   };
 }
 
-async function check(attributes: Attributes, options: GrpcAuthorizationOptions, signal: AbortSignal): Promise<CheckResponse> {
+async function check(
+  attributes: Attributes,
+  options: GrpcAuthorizationOptions,
+  signal: AbortSignal,
+): Promise<CheckResponse> {
   const message = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes }));
   const body = Buffer.alloc(prefixBytes + message.length);
   body.writeUInt32BE(message.length, 1);
@@ -66,7 +88,12 @@ async function check(attributes: Attributes, options: GrpcAuthorizationOptions, 
       method: "POST",
       path: "/envoy.service.auth.v3.Authorization/Check",
       authority: options.authority,
-      headers: [["content-type", "application/grpc"], ["te", "trailers"], ["grpc-timeout", `${Math.ceil(options.timeoutMs)}m`], ...options.initialMetadata],
+      headers: [
+        ["content-type", "application/grpc"],
+        ["te", "trailers"],
+        ["grpc-timeout", `${Math.ceil(options.timeoutMs)}m`],
+        ...options.initialMetadata,
+      ],
       body,
       timeoutMs: options.timeoutMs,
       maxAnswerBytes,
@@ -89,10 +116,19 @@ function endsOf(connection: ConnectionInfo, options: GrpcAuthorizationOptions): 
   };
 }
 
-function requestOf(request: FilterRequest, body: RequestBodyStart | undefined, options: GrpcAuthorizationOptions): NonNullable<Attributes["request"]> {
+function requestOf(
+  request: FilterRequest,
+  body: RequestBodyStart | undefined,
+  options: GrpcAuthorizationOptions,
+): NonNullable<Attributes["request"]> {
   const query = queryAfterEdits(request);
   const path = query === "" ? request.path : `${request.path}?${query}`;
-  const headers: Record<string, string> = { ":method": request.method, ":path": path, ":authority": request.authority, ":scheme": request.scheme };
+  const headers: Record<string, string> = {
+    ":method": request.method,
+    ":path": path,
+    ":authority": request.authority,
+    ":scheme": request.scheme,
+  };
   for (const [name, value] of request.headers()) {
     // A filter's edit of the target is in the path already.
     if (name === "host" || name.startsWith(":") || !options.told(name)) continue;
@@ -111,7 +147,11 @@ function requestOf(request: FilterRequest, body: RequestBodyStart | undefined, o
       host: request.authority,
       scheme: request.scheme,
       size: BigInt(/^\d{1,18}$/.exec(request.header("content-length") ?? "")?.[0] ?? -1),
-      ...(body === undefined ? {} : options.packsBodyAsBytes ? { rawBody: body.bytes } : { body: body.bytes.toString() }),
+      ...(body === undefined
+        ? {}
+        : options.packsBodyAsBytes
+          ? { rawBody: body.bytes }
+          : { body: body.bytes.toString() }),
     },
   };
 }
@@ -128,15 +168,21 @@ function metadataOf(metadata: ReadonlyMap<string, unknown>, namespaces: readonly
   return out;
 }
 
-function addressOf({ address, port }: SocketAddress): { address: { case: "socketAddress"; value: { address: string; portSpecifier: { case: "portValue"; value: number } } } } {
+function addressOf({ address, port }: SocketAddress): {
+  address: { case: "socketAddress"; value: { address: string; portSpecifier: { case: "portValue"; value: number } } };
+} {
   return { address: { case: "socketAddress", value: { address, portSpecifier: { case: "portValue", value: port } } } };
 }
 
 function messageOf(answer: ClusterAnswer): CheckResponse {
   const status = answer.headers.find(([name]) => name === "grpc-status")?.[1];
-  const complete = answer.body.length >= prefixBytes && answer.body.length === prefixBytes + answer.body.readUInt32BE(1);
+  const complete =
+    answer.body.length >= prefixBytes && answer.body.length === prefixBytes + answer.body.readUInt32BE(1);
   if (answer.status !== 200 || status !== "0" || !complete || answer.body[0] !== 0) {
-    throw transientError("authorization-failed", `the authorization service answered HTTP ${answer.status}, gRPC ${status ?? "nothing"}`);
+    throw transientError(
+      "authorization-failed",
+      `the authorization service answered HTTP ${answer.status}, gRPC ${status ?? "nothing"}`,
+    );
   }
   return fromBinary(CheckResponseSchema, answer.body.subarray(prefixBytes));
 }
@@ -155,12 +201,21 @@ function verdictOf(response: CheckResponse): AuthorizationAnswer {
     };
   }
   const refusal = httpResponse.case === "deniedResponse" ? httpResponse.value : undefined;
-  return { kind: "denied", status: refusal?.status?.code || 403, body: refusal?.body ?? "", fields: fieldsOf(refusal?.headers ?? []), metadata };
+  return {
+    kind: "denied",
+    status: refusal?.status?.code || 403,
+    body: refusal?.body ?? "",
+    fields: fieldsOf(refusal?.headers ?? []),
+    metadata,
+  };
 }
 
 function fieldOf(option: HeaderValueOption): readonly [name: string, value: string] {
   const raw = option.header?.rawValue;
-  return [(option.header?.key ?? "").toLowerCase(), raw === undefined || raw.length === 0 ? (option.header?.value ?? "") : Buffer.from(raw).toString("latin1")];
+  return [
+    (option.header?.key ?? "").toLowerCase(),
+    raw === undefined || raw.length === 0 ? (option.header?.value ?? "") : Buffer.from(raw).toString("latin1"),
+  ];
 }
 
 /** Of fields of an answer; what frames it is the proxy's to say. */
@@ -168,7 +223,13 @@ function fieldsOf(options: readonly HeaderValueOption[]): (readonly [name: strin
   return options.map(fieldOf).filter(([name, value]) => isField(name, value) && !framing.has(name));
 }
 
-const framing: ReadonlySet<string> = new Set(["content-length", "transfer-encoding", "connection", "upgrade", "keep-alive"]);
+const framing: ReadonlySet<string> = new Set([
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "upgrade",
+  "keep-alive",
+]);
 
 /** Whether it is one line of a head, and not the beginning of another. */
 function isField(name: string, value: string): boolean {

@@ -16,7 +16,10 @@ const trailers = "grpc-status: 0\r\ngrpc-message: fine\r\n";
 
 /** Echoes messages by gRPC; a path may ask for an answer of another kind. */
 async function started(): Promise<{ harness: Harness; seen: string[]; close: () => void }> {
-  const harness = await Harness.start({ filters: [new GrpcWebFilter("envoy.filters.http.grpc_web")], filtersIdle: false });
+  const harness = await Harness.start({
+    filters: [new GrpcWebFilter("envoy.filters.http.grpc_web")],
+    filtersIdle: false,
+  });
   const seen: string[] = [];
   const server = createHttp2Server();
   server.on("stream", (stream: ServerHttp2Stream, headers) => {
@@ -24,8 +27,11 @@ async function started(): Promise<{ harness: Harness; seen: string[]; close: () 
     stream.on("error", () => undefined);
     stream.on("data", (chunk: Buffer) => chunks.push(chunk));
     stream.on("end", () => {
-      seen.push(`${String(headers["content-type"])} ${String(headers.te)} ${String(headers["content-length"])} ${Buffer.concat(chunks).toString("hex")}`);
-      if (headers[":path"] === "/only") stream.respond({ ":status": 200, "content-type": "application/grpc", "grpc-status": "5" }, { endStream: true });
+      seen.push(
+        `${String(headers["content-type"])} ${String(headers.te)} ${String(headers["content-length"])} ${Buffer.concat(chunks).toString("hex")}`,
+      );
+      if (headers[":path"] === "/only")
+        stream.respond({ ":status": 200, "content-type": "application/grpc", "grpc-status": "5" }, { endStream: true });
       else if (headers[":path"] === "/html") {
         stream.respond({ ":status": 502, "content-type": "text/html" });
         stream.end("<p>");
@@ -42,9 +48,20 @@ async function started(): Promise<{ harness: Harness; seen: string[]; close: () 
   return { harness, seen, close: () => void server.close() };
 }
 
-async function ask(harness: Harness, path: string, contentType: string, body: Buffer | string, more: Record<string, string> = {}): Promise<{ status: number; type: string | undefined; grpcStatus: unknown; body: string }> {
+async function ask(
+  harness: Harness,
+  path: string,
+  contentType: string,
+  body: Buffer | string,
+  more: Record<string, string> = {},
+): Promise<{ status: number; type: string | undefined; grpcStatus: unknown; body: string }> {
   const answer = await harness.get(path, { method: "POST", headers: { "content-type": contentType, ...more }, body });
-  return { status: answer.status, type: answer.headers["content-type"], grpcStatus: answer.headers["grpc-status"], body: Buffer.from(answer.body).toString("latin1") };
+  return {
+    status: answer.status,
+    type: answer.headers["content-type"],
+    grpcStatus: answer.headers["grpc-status"],
+    body: Buffer.from(answer.body).toString("latin1"),
+  };
 }
 
 test("a request of gRPC-Web becomes one of gRPC, and trailers become the last frame of the answer's body", async () => {
@@ -52,7 +69,12 @@ test("a request of gRPC-Web becomes one of gRPC, and trailers become the last fr
   await using _ = harness;
   const message = frame(0, "hello");
   const answer = await ask(harness, "/", "application/grpc-web+proto", message);
-  assert.deepEqual(answer, { status: 200, type: "application/grpc-web+proto", grpcStatus: undefined, body: Buffer.concat([message, Buffer.from(frame(0x80, trailers).toString("utf8"))]).toString("latin1") });
+  assert.deepEqual(answer, {
+    status: 200,
+    type: "application/grpc-web+proto",
+    grpcStatus: undefined,
+    body: Buffer.concat([message, Buffer.from(frame(0x80, trailers).toString("utf8"))]).toString("latin1"),
+  });
   assert.equal(seen[0], `application/grpc trailers ${message.length} ${message.toString("hex")}`);
   assert.equal(harness.finished[0]?.grpcStatus, "0");
   close();
@@ -67,7 +89,9 @@ test("text is taken out of base64, in whatever pieces and chunks it comes, and t
   // Each message with padding of its own.
   const text = `${first.toString("base64")}${second.toString("base64")}`;
   const client = harness.client();
-  client.send("POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/grpc-web-text\r\ntransfer-encoding: chunked\r\n\r\n");
+  client.send(
+    "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/grpc-web-text\r\ntransfer-encoding: chunked\r\n\r\n",
+  );
   for (let at = 0; at < text.length; at += 3) {
     const part = text.slice(at, at + 3);
     client.send(`${part.length.toString(16)}\r\n${part}\r\n`);
@@ -76,12 +100,20 @@ test("text is taken out of base64, in whatever pieces and chunks it comes, and t
   client.send("0\r\n\r\n");
   const received = await client.until(/\r\n0\r\n\r\n$/);
   assert.match(received, /content-type: application\/grpc-web-text\+proto\r\n/);
-  const chunks = [...received.slice(received.indexOf("\r\n\r\n") + 4).matchAll(/([0-9a-f]+)\r\n([A-Za-z0-9+/=]+)\r\n/g)].map(([, , chunk = ""]) => Buffer.from(chunk, "base64"));
-  assert.equal(Buffer.concat(chunks).toString("hex"), Buffer.concat([first, second, frame(0x80, trailers)]).toString("hex"));
+  const chunks = [
+    ...received.slice(received.indexOf("\r\n\r\n") + 4).matchAll(/([0-9a-f]+)\r\n([A-Za-z0-9+/=]+)\r\n/g),
+  ].map(([, , chunk = ""]) => Buffer.from(chunk, "base64"));
+  assert.equal(
+    Buffer.concat(chunks).toString("hex"),
+    Buffer.concat([first, second, frame(0x80, trailers)]).toString("hex"),
+  );
   assert.equal(seen[0], `application/grpc trailers undefined ${Buffer.concat([first, second]).toString("hex")}`);
-  const binary = await ask(harness, "/", "application/grpc-web-text", first.toString("base64"), { accept: "application/grpc-web" });
+  const binary = await ask(harness, "/", "application/grpc-web-text", first.toString("base64"), {
+    accept: "application/grpc-web",
+  });
   assert.equal(binary.type, "application/grpc-web+proto", "as the client accepts it");
-  for (const wrong of ["AAA", "AA*A", "A===A"]) assert.equal((await ask(harness, "/", "application/grpc-web-text", wrong)).grpcStatus, "13", wrong);
+  for (const wrong of ["AAA", "AA*A", "A===A"])
+    assert.equal((await ask(harness, "/", "application/grpc-web-text", wrong)).grpcStatus, "13", wrong);
   close();
   for (const cluster of harness.clusters.values()) cluster.drain();
 });
@@ -90,8 +122,18 @@ test("answers of one head, of another kind, and of the proxy itself; requests of
   const { harness, seen, close } = await started();
   await using _ = harness;
   const message = frame(0, "m");
-  assert.deepEqual(await ask(harness, "/only", "application/grpc-web", message), { status: 200, type: "application/grpc-web+proto", grpcStatus: "5", body: "" });
-  assert.deepEqual(await ask(harness, "/html", "application/grpc-web", message), { status: 502, type: "text/html", grpcStatus: undefined, body: "<p>" });
+  assert.deepEqual(await ask(harness, "/only", "application/grpc-web", message), {
+    status: 200,
+    type: "application/grpc-web+proto",
+    grpcStatus: "5",
+    body: "",
+  });
+  assert.deepEqual(await ask(harness, "/html", "application/grpc-web", message), {
+    status: 502,
+    type: "text/html",
+    grpcStatus: undefined,
+    body: "<p>",
+  });
   await ask(harness, "/html", "application/json", "{}");
   assert.match(seen.at(-1) ?? "", /^application\/json undefined 2 /);
   const session = connectHttp2(`http://127.0.0.1:${harness.port}`);
@@ -105,11 +147,20 @@ test("answers of one head, of another kind, and of the proxy itself; requests of
     await new Promise((resolve) => stream.on("close", resolve));
     return out;
   };
-  assert.deepEqual(await over("application/grpc-web"), { type: "application/grpc-web+proto", body: Buffer.concat([message, frame(0x80, trailers)]), trailers: undefined });
+  assert.deepEqual(await over("application/grpc-web"), {
+    type: "application/grpc-web+proto",
+    body: Buffer.concat([message, frame(0x80, trailers)]),
+    trailers: undefined,
+  });
   assert.deepEqual(await over("application/grpc"), { type: "application/grpc+proto", body: message, trailers: "0" });
   session.close();
   harness.table = tableOf();
-  assert.deepEqual(await ask(harness, "/", "application/grpc-web", message), { status: 200, type: "application/grpc-web+proto", grpcStatus: "12", body: "" });
+  assert.deepEqual(await ask(harness, "/", "application/grpc-web", message), {
+    status: 200,
+    type: "application/grpc-web+proto",
+    grpcStatus: "12",
+    body: "",
+  });
   close();
   for (const cluster of harness.clusters.values()) cluster.drain();
 });

@@ -27,7 +27,10 @@ export class GrpcWebFilter implements HttpFilter {
       request.removeHeader("content-length");
       request.setHeader("transfer-encoding", "chunked");
     }
-    request.translateGrpcWeb({ requestIsText: asText, answerIsText: webTypes.get(request.header("accept") ?? "") ?? asText });
+    request.translateGrpcWeb({
+      requestIsText: asText,
+      answerIsText: webTypes.get(request.header("accept") ?? "") ?? asText,
+    });
     return undefined;
   }
 }

@@ -27,7 +27,18 @@ const maxAnswerBytes = 1024 * 1024;
 /** Told to a refused client whatever is configured. */
 const alwaysToClient = new Set(["www-authenticate", "location", "content-type", "proxy-authenticate"]);
 /** What frames a message, or goes no further than one hop. */
-const hopFields = new Set(["connection", "content-length", "transfer-encoding", "keep-alive", "te", "trailer", "upgrade", "host", "date", "server"]);
+const hopFields = new Set([
+  "connection",
+  "content-length",
+  "transfer-encoding",
+  "keep-alive",
+  "te",
+  "trailer",
+  "upgrade",
+  "host",
+  "date",
+  "server",
+]);
 
 /** Asks by a request like the client's, with as much of its body as is to be shown: 200 means yes. */
 export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthorization {
@@ -38,16 +49,23 @@ export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthori
         cluster: options.cluster,
         protocol: "http1",
         method: request.method,
-        path: options.pathOverride === "" ? `${options.pathPrefix}${request.path}${query === "" ? "" : `?${query}`}` : options.pathOverride,
+        path:
+          options.pathOverride === ""
+            ? `${options.pathPrefix}${request.path}${query === "" ? "" : `?${query}`}`
+            : options.pathOverride,
         authority: request.authority,
-        headers: [...toldFields(request, options), ...(body === undefined ? [] : [[partialBodyField, String(!body.whole)] as const])],
+        headers: [
+          ...toldFields(request, options),
+          ...(body === undefined ? [] : [[partialBodyField, String(!body.whole)] as const]),
+        ],
         body: body?.bytes ?? Buffer.alloc(0),
         timeoutMs: options.timeoutMs,
         maxAnswerBytes,
       },
       signal,
     );
-    if (answer.status >= 500) throw transientError("authorization-failed", `the authorization service answered ${answer.status}`);
+    if (answer.status >= 500)
+      throw transientError("authorization-failed", `the authorization service answered ${answer.status}`);
     return answer.status === 200 ? allowed(answer, options) : denied(answer, options);
   };
 }
@@ -62,7 +80,10 @@ function toldFields(request: FilterRequest, { told, added }: HttpAuthorizationOp
   return [...fields, ...added];
 }
 
-function allowed(answer: ClusterAnswer, { toUpstream, toUpstreamAppended, toClientOnSuccess }: HttpAuthorizationOptions): AuthorizationAnswer {
+function allowed(
+  answer: ClusterAnswer,
+  { toUpstream, toUpstreamAppended, toClientOnSuccess }: HttpAuthorizationOptions,
+): AuthorizationAnswer {
   const fields = answer.headers.filter(([name]) => !hopFields.has(name));
   return {
     kind: "allowed",
@@ -77,6 +98,8 @@ function allowed(answer: ClusterAnswer, { toUpstream, toUpstreamAppended, toClie
 }
 
 function denied(answer: ClusterAnswer, { toClient }: HttpAuthorizationOptions): AuthorizationAnswer {
-  const fields = answer.headers.filter(([name]) => !hopFields.has(name) && (toClient === undefined || toClient(name) || alwaysToClient.has(name)));
+  const fields = answer.headers.filter(
+    ([name]) => !hopFields.has(name) && (toClient === undefined || toClient(name) || alwaysToClient.has(name)),
+  );
   return { kind: "denied", status: answer.status, body: answer.body.toString(), fields, metadata: undefined };
 }

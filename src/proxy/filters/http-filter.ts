@@ -69,5 +69,8 @@ export interface HttpFilter {
    * Undefined: the request goes on. A promise holds the request until it settles; `signal` aborts it when the client has
    * gone. A rejection is answered by 500.
    */
-  onRequest(request: FilterRequest, signal: () => AbortSignal): LocalReply | undefined | Promise<LocalReply | undefined>;
+  onRequest(
+    request: FilterRequest,
+    signal: () => AbortSignal,
+  ): LocalReply | undefined | Promise<LocalReply | undefined>;
 }

@@ -3,7 +3,12 @@ import { before, describe, test } from "node:test";
 import { fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { exportJWK, generateKeyPair, SignJWT, type JWK } from "jose";
 import { systemClock } from "../../base/index.ts";
-import { envoyRegistry, ExtAuthzSchema, JwtAuthenticationSchema, JwtPerRouteConfigSchema } from "../../wire/envoy/index.ts";
+import {
+  envoyRegistry,
+  ExtAuthzSchema,
+  JwtAuthenticationSchema,
+  JwtPerRouteConfigSchema,
+} from "../../wire/envoy/index.ts";
 import { defaultHeadLimits, MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileExtAuthz } from "../config/ext-authz-config.ts";
@@ -30,7 +35,10 @@ async function signer(algorithm: string, kid?: string): Promise<Signer> {
   const named = kid === undefined ? {} : { kid };
   return {
     jwk: { ...(await exportJWK(publicKey)), ...named },
-    sign: async (claims) => await new SignJWT({ iss: "https://issuer.test", sub: "joe", exp: nowSeconds + 600, ...claims }).setProtectedHeader({ alg: algorithm, ...named }).sign(privateKey),
+    sign: async (claims) =>
+      await new SignJWT({ iss: "https://issuer.test", sub: "joe", exp: nowSeconds + 600, ...claims })
+        .setProtectedHeader({ alg: algorithm, ...named })
+        .sign(privateKey),
   };
 }
 
@@ -44,25 +52,46 @@ before(async () => {
 const keySet = (...keys: readonly JWK[]): string => JSON.stringify({ keys });
 const everywhere = { match: { prefix: "/" } };
 
-function filterFor(provider: JsonObject, options: { readonly requires?: JsonValue; readonly more?: JsonObject; readonly providers?: JsonObject; readonly services?: Partial<FilterServices> } = {}): JwtAuthnFilter {
+function filterFor(
+  provider: JsonObject,
+  options: {
+    readonly requires?: JsonValue;
+    readonly more?: JsonObject;
+    readonly providers?: JsonObject;
+    readonly services?: Partial<FilterServices>;
+  } = {},
+): JwtAuthnFilter {
   const services = { ...standaloneServices(), clock, ...options.services };
   const keys = "remoteJwks" in provider ? {} : { localJwks: { inlineString: keySet(rsa.jwk, curve.jwk) } };
   const config: JsonObject = {
-    providers: { p: { issuer: "https://issuer.test", payloadInMetadata: "payload", ...keys, ...provider }, ...options.providers },
+    providers: {
+      p: { issuer: "https://issuer.test", payloadInMetadata: "payload", ...keys, ...provider },
+      ...options.providers,
+    },
     rules: [{ ...everywhere, requires: options.requires ?? { providerName: "p" } }],
     ...options.more,
   };
   const message = fromJson(JwtAuthenticationSchema, config, { registry: envoyRegistry() });
-  return new JwtAuthnFilter("envoy.filters.http.jwt_authn", compileJwtAuthn(message, "test", new ConfigNotes(() => undefined, services)), services.statistics, "http.in.");
+  return new JwtAuthnFilter(
+    "envoy.filters.http.jwt_authn",
+    compileJwtAuthn(message, "test", new ConfigNotes(() => undefined, services)),
+    services.statistics,
+    "http.in.",
+  );
 }
 
 const bearer = (token: string): TestRequest => testRequest("/a?b=1", { headers: { authorization: `Bearer ${token}` } });
-const said = (reply: LocalReply | undefined): string => (reply === undefined ? "passes" : `${reply.status} ${reply.body}`);
-const ask = async (filter: JwtAuthnFilter, request: TestRequest): Promise<string> => said(await filter.onRequest(request));
+const said = (reply: LocalReply | undefined): string =>
+  reply === undefined ? "passes" : `${reply.status} ${reply.body}`;
+const ask = async (filter: JwtAuthnFilter, request: TestRequest): Promise<string> =>
+  said(await filter.onRequest(request));
 
 test("a good token passes, is told to later filters, and goes no further unless it should", async () => {
   const request = bearer(await rsa.sign({ scope: "read write", aud: ["a"] }));
-  assert.equal(await ask(filterFor({ normalizePayloadInMetadata: { spaceDelimitedClaims: ["scope"] } }), request), "passes");
+  assert.equal(
+    await ask(filterFor({ normalizePayloadInMetadata: { spaceDelimitedClaims: ["scope"] } }), request),
+    "passes",
+  );
   const { payload } = request.metadata.get("envoy.filters.http.jwt_authn") as { payload: Record<string, unknown> };
   assert.deepEqual([payload["sub"], payload["scope"]], ["joe", ["read", "write"]]);
   assert.equal(request.fields.has("authorization"), false);
@@ -72,23 +101,73 @@ test("a good token passes, is told to later filters, and goes no further unless 
 });
 
 describe("refused", () => {
-  const rows: readonly (readonly [fact: string, token: () => Promise<string> | string, provider: JsonObject, answer: string])[] = [
+  const rows: readonly (readonly [
+    fact: string,
+    token: () => Promise<string> | string,
+    provider: JsonObject,
+    answer: string,
+  ])[] = [
     ["expired, beyond the skew of clocks", () => rsa.sign({ exp: nowSeconds - 61 }), {}, "401 Jwt is expired"],
     ["expired within it passes", () => rsa.sign({ exp: nowSeconds - 59 }), {}, "passes"],
     ["not yet valid", () => rsa.sign({ nbf: nowSeconds + 61 }), {}, "401 Jwt not yet valid"],
     ["another issuer", () => rsa.sign({ iss: "https://other.test" }), {}, "401 Jwt issuer is not configured"],
     ["another audience", () => rsa.sign({ aud: "b" }), { audiences: ["a"] }, "403 Audiences in Jwt are not allowed"],
-    ["an audience, whatever its scheme and last slash", () => rsa.sign({ aud: ["x", "https://a.test/"] }), { audiences: ["http://a.test"] }, "passes"],
-    ["no expiration where one is required", () => rsa.sign({ exp: undefined }), { requireExpiration: true }, "401 Jwt has no expiration"],
-    ["an end too far away", () => rsa.sign({ exp: nowSeconds + 3601 }), { maxLifetime: "3600s" }, "401 Jwt lifetime is too long"],
-    ["an end that is near enough by now passes, whenever it was issued", () => rsa.sign({ iat: nowSeconds - 86_400, exp: nowSeconds + 3599 }), { maxLifetime: "3600s" }, "passes"],
-    ["no end where it must be near", () => rsa.sign({ exp: undefined }), { maxLifetime: "3600s" }, "401 Jwt lifetime is too long"],
+    [
+      "an audience, whatever its scheme and last slash",
+      () => rsa.sign({ aud: ["x", "https://a.test/"] }),
+      { audiences: ["http://a.test"] },
+      "passes",
+    ],
+    [
+      "no expiration where one is required",
+      () => rsa.sign({ exp: undefined }),
+      { requireExpiration: true },
+      "401 Jwt has no expiration",
+    ],
+    [
+      "an end too far away",
+      () => rsa.sign({ exp: nowSeconds + 3601 }),
+      { maxLifetime: "3600s" },
+      "401 Jwt lifetime is too long",
+    ],
+    [
+      "an end that is near enough by now passes, whenever it was issued",
+      () => rsa.sign({ iat: nowSeconds - 86_400, exp: nowSeconds + 3599 }),
+      { maxLifetime: "3600s" },
+      "passes",
+    ],
+    [
+      "no end where it must be near",
+      () => rsa.sign({ exp: undefined }),
+      { maxLifetime: "3600s" },
+      "401 Jwt lifetime is too long",
+    ],
     ["another key under the same name", () => stranger.sign({}), {}, "401 Jwt verification fails"],
-    ["an unknown key", async () => (await signer("RS256", "two")).sign({}), {}, "401 Jwks doesn't have key to match kid or alg from Jwt"],
-    ["two sections", () => "a.b", {}, "401 Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"],
-    ["without a signature", async () => `${Buffer.from('{"alg":"none"}').toString("base64url")}.${(await rsa.sign({})).split(".")[1] ?? ""}.`, {}, "401 Jwks doesn't have key to match kid or alg from Jwt"],
+    [
+      "an unknown key",
+      async () => (await signer("RS256", "two")).sign({}),
+      {},
+      "401 Jwks doesn't have key to match kid or alg from Jwt",
+    ],
+    [
+      "two sections",
+      () => "a.b",
+      {},
+      "401 Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections",
+    ],
+    [
+      "without a signature",
+      async () => `${Buffer.from('{"alg":"none"}').toString("base64url")}.${(await rsa.sign({})).split(".")[1] ?? ""}.`,
+      {},
+      "401 Jwks doesn't have key to match kid or alg from Jwt",
+    ],
     ["an end that is no time", () => rsa.sign({ exp: "2100-01-01" }), {}, "401 Jwt payload is an invalid JSON"],
-    ["keys that cannot be read", () => rsa.sign({}), { localJwks: { inlineString: "not yet" } }, "401 Jwks remote fetch is failed"],
+    [
+      "keys that cannot be read",
+      () => rsa.sign({}),
+      { localJwks: { inlineString: "not yet" } },
+      "401 Jwks remote fetch is failed",
+    ],
   ];
   for (const [fact, token, provider, answer] of rows) {
     test(fact, async () => {
@@ -97,14 +176,20 @@ describe("refused", () => {
   }
   test("without a token the client is told where one is wanted, and with a bad one that it is bad", async () => {
     const missing = await filterFor({}).onRequest(testRequest("/a"));
-    assert.deepEqual([missing?.status, missing?.headers, missing?.details], [401, [["www-authenticate", 'Bearer realm="http://a.test/a"']], "jwt_authn_access_denied{Jwt_is_missing}"]);
+    assert.deepEqual(
+      [missing?.status, missing?.headers, missing?.details],
+      [401, [["www-authenticate", 'Bearer realm="http://a.test/a"']], "jwt_authn_access_denied{Jwt_is_missing}"],
+    );
     const bad = await filterFor({}).onRequest(bearer("x.y.z"));
     assert.match(bad?.headers[0]?.[1] ?? "", /, error="invalid_token"$/);
   });
 });
 
 test("what tokens claim is told by nobody else: a client's own fields of those names go no further, with and without a token", async () => {
-  const provider = { claimToHeaders: [{ headerName: "x-jwt-group", claimName: "group" }], forwardPayloadHeader: "x-jwt-payload" };
+  const provider = {
+    claimToHeaders: [{ headerName: "x-jwt-group", claimName: "group" }],
+    forwardPayloadHeader: "x-jwt-payload",
+  };
   const filter = filterFor(provider, { requires: { allowMissing: {} } });
   const forged = { "x-jwt-group": "admin", "x-jwt-payload": "forged", "x-other": "kept" };
   const without = testRequest("/", { headers: forged });
@@ -113,18 +198,29 @@ test("what tokens claim is told by nobody else: a client's own fields of those n
   const claimless = testRequest("/", { headers: { ...forged, authorization: `Bearer ${await rsa.sign({})}` } });
   assert.equal(await ask(filter, claimless), "passes");
   assert.equal(claimless.fields.has("x-jwt-group"), false);
-  const member = testRequest("/", { headers: { ...forged, authorization: `Bearer ${await rsa.sign({ group: "clerks" })}` } });
+  const member = testRequest("/", {
+    headers: { ...forged, authorization: `Bearer ${await rsa.sign({ group: "clerks" })}` },
+  });
   assert.equal(await ask(filter, member), "passes");
   assert.equal(member.fields.get("x-jwt-group"), "clerks");
 });
 
 test("where nothing is asked of a request, what tokens would claim goes no further either", async () => {
-  const provider = { claimToHeaders: [{ headerName: "x-jwt-group", claimName: "group" }], forwardPayloadHeader: "x-jwt-payload" };
-  const filter = filterFor(provider, { more: { rules: [{ match: { prefix: "/a" }, requires: { providerName: "p" } }], bypassCorsPreflight: true } });
+  const provider = {
+    claimToHeaders: [{ headerName: "x-jwt-group", claimName: "group" }],
+    forwardPayloadHeader: "x-jwt-payload",
+  };
+  const filter = filterFor(provider, {
+    more: { rules: [{ match: { prefix: "/a" }, requires: { providerName: "p" } }], bypassCorsPreflight: true },
+  });
   const forged = { "x-jwt-group": "admin", "x-jwt-payload": "forged" };
   const off = new Map([["envoy.filters.http.jwt_authn", new JwtRouteSettings(undefined)]]);
   const preflight = { ...forged, origin: "https://a.test", "access-control-request-method": "GET" };
-  for (const request of [testRequest("/b", { headers: forged }), testRequest("/a", { headers: forged, filterConfigs: off }), testRequest("/a", { method: "OPTIONS", headers: preflight })]) {
+  for (const request of [
+    testRequest("/b", { headers: forged }),
+    testRequest("/a", { headers: forged, filterConfigs: off }),
+    testRequest("/a", { method: "OPTIONS", headers: preflight }),
+  ]) {
     assert.equal(await ask(filter, request), "passes");
     assert.deepEqual([request.fields.has("x-jwt-group"), request.fields.has("x-jwt-payload")], [false, false]);
   }
@@ -147,14 +243,33 @@ test("a token in the query goes no further unless it should, and the rest of the
 
 test("the upstream and an authorization service are not shown a token that was taken out of the query", async () => {
   const harnesses: Harness[] = [];
-  const services = { ...standaloneServices(), callCluster: clusterCaller((cluster) => harnesses[0]?.clusters.get(cluster)) };
-  const asks = fromJson(ExtAuthzSchema, { transportApiVersion: "V3", httpService: { serverUri: { uri: "http://authz.test", cluster: "authz", timeout: "2s" } }, allowedHeaders: { patterns: [{ safeRegex: { regex: ".*" } }] } });
-  const filters = [filterFor({}), new ExtAuthzFilter("envoy.filters.http.ext_authz", compileExtAuthz(asks, "test", new ConfigNotes(() => undefined, services)), services.statistics, "http.in.")];
+  const services = {
+    ...standaloneServices(),
+    callCluster: clusterCaller((cluster) => harnesses[0]?.clusters.get(cluster)),
+  };
+  const asks = fromJson(ExtAuthzSchema, {
+    transportApiVersion: "V3",
+    httpService: { serverUri: { uri: "http://authz.test", cluster: "authz", timeout: "2s" } },
+    allowedHeaders: { patterns: [{ safeRegex: { regex: ".*" } }] },
+  });
+  const filters = [
+    filterFor({}),
+    new ExtAuthzFilter(
+      "envoy.filters.http.ext_authz",
+      compileExtAuthz(asks, "test", new ConfigNotes(() => undefined, services)),
+      services.statistics,
+      "http.in.",
+    ),
+  ];
   await using harness = await Harness.start({ filters, filtersIdle: false });
   harnesses.push(harness);
   const seen: (string | undefined)[] = [];
   const authz = await harness.backend((request, response) => {
-    seen.push(`asked ${request.url ?? ""} ${Object.keys(request.headers).filter((name) => name.includes("path")).join(" ")}`);
+    seen.push(
+      `asked ${request.url ?? ""} ${Object.keys(request.headers)
+        .filter((name) => name.includes("path"))
+        .join(" ")}`,
+    );
     response.end();
   });
   const app = await harness.backend((request, response) => {
@@ -164,27 +279,42 @@ test("the upstream and an authorization service are not shown a token that was t
   harness.cluster("authz", [authz.port]);
   harness.cluster("app", [app.port]);
   harness.table = tableOf(route(forwardTo("app")));
-  assert.equal((await harness.get(`/a?access_token=${await rsa.sign({})}&b=1`, { headers: { host: "a.test" } })).status, 200);
+  assert.equal(
+    (await harness.get(`/a?access_token=${await rsa.sign({})}&b=1`, { headers: { host: "a.test" } })).status,
+    200,
+  );
   assert.deepEqual(seen, ["asked /a?b=1 ", "served /a?b=1 of a.test"]);
   for (const cluster of harness.clusters.values()) cluster.drain();
 });
 
 test("a route that neither turns the filter off nor names a requirement is refused", () => {
-  const compile = (config: JsonObject): JwtRouteSettings => compileJwtPerRoute(fromJson(JwtPerRouteConfigSchema, config), "test", new ConfigNotes(() => undefined));
+  const compile = (config: JsonObject): JwtRouteSettings =>
+    compileJwtPerRoute(fromJson(JwtPerRouteConfigSchema, config), "test", new ConfigNotes(() => undefined));
   assert.equal(compile({ disabled: true }).requirementName, undefined);
   assert.equal(compile({ requirementName: "r" }).requirementName, "r");
-  for (const bad of [{}, { disabled: false }, { requirementName: "" }]) assert.throws(() => compile(bad), /either disabled must be true, or requirementName must name a requirement/);
+  for (const bad of [{}, { disabled: false }, { requirementName: "" }])
+    assert.throws(() => compile(bad), /either disabled must be true, or requirementName must name a requirement/);
 });
 
 test("tokens are found in headers with their prefixes, in the query and in cookies, where the provider says", async () => {
   const token = await rsa.sign({});
-  const placed = filterFor({ fromHeaders: [{ name: "X-Token", valuePrefix: "jwt " }], fromParams: ["t"], fromCookies: ["session"] });
+  const placed = filterFor({
+    fromHeaders: [{ name: "X-Token", valuePrefix: "jwt " }],
+    fromParams: ["t"],
+    fromCookies: ["session"],
+  });
   assert.equal(await ask(placed, testRequest("/", { headers: { "x-token": `jwt ${token}` } })), "passes");
   assert.equal(await ask(placed, testRequest(`/?a=b&t=${token}`)), "passes");
   assert.equal(await ask(placed, testRequest("/", { headers: { cookie: `a=b; session=${token}` } })), "passes");
   assert.equal(await ask(placed, bearer(token)), "401 Jwt is missing");
   assert.equal(await ask(filterFor({}), testRequest(`/?access_token=${token}`)), "passes");
-  assert.equal(await ask(placed, testRequest(`/?t=${token}`, { headers: { "x-token": "jwt bad" } })).then((answer) => answer.slice(0, 3)), "401", "one bad token beside a good one");
+  assert.equal(
+    await ask(placed, testRequest(`/?t=${token}`, { headers: { "x-token": "jwt bad" } })).then((answer) =>
+      answer.slice(0, 3),
+    ),
+    "401",
+    "one bad token beside a good one",
+  );
 });
 
 describe("requirements", () => {
@@ -199,8 +329,16 @@ describe("requirements", () => {
   });
   test("of several issuers, whichever issued the token", async () => {
     const other = { q: { issuer: "https://q.test", localJwks: { inlineString: keySet(stranger.jwk) } } };
-    const each = ["p", "q"].map((name) => ({ requiresAny: { requirements: [{ providerName: name }, { allowMissing: {} }] } }));
-    const filter = filterFor({}, { requires: { requiresAny: { requirements: [{ requiresAll: { requirements: each } }, { allowMissing: {} }] } }, providers: other });
+    const each = ["p", "q"].map((name) => ({
+      requiresAny: { requirements: [{ providerName: name }, { allowMissing: {} }] },
+    }));
+    const filter = filterFor(
+      {},
+      {
+        requires: { requiresAny: { requirements: [{ requiresAll: { requirements: each } }, { allowMissing: {} }] } },
+        providers: other,
+      },
+    );
     assert.equal(await ask(filter, bearer(await stranger.sign({ iss: "https://q.test" }))), "passes");
     assert.equal(await ask(filter, bearer(await rsa.sign({}))), "passes");
     assert.equal(await ask(filter, bearer(await stranger.sign({}))), "401 Jwt verification fails");
@@ -209,20 +347,57 @@ describe("requirements", () => {
   test("hold for the requests that rules name, by the first; a route turns them off", async () => {
     const rules = [{ match: { path: "/health" } }, { match: { prefix: "/a" }, requires: { providerName: "p" } }];
     const filter = filterFor({}, { more: { rules } });
-    assert.deepEqual([await ask(filter, testRequest("/health")), await ask(filter, testRequest("/b")), await ask(filter, testRequest("/a"))], ["passes", "passes", "401 Jwt is missing"]);
+    assert.deepEqual(
+      [
+        await ask(filter, testRequest("/health")),
+        await ask(filter, testRequest("/b")),
+        await ask(filter, testRequest("/a")),
+      ],
+      ["passes", "passes", "401 Jwt is missing"],
+    );
     const off = new Map([["envoy.filters.http.jwt_authn", new JwtRouteSettings(undefined)]]);
     assert.equal(await ask(filter, testRequest("/a", { filterConfigs: off })), "passes");
   });
 });
 
 test("claims and payload become headers; a route is chosen anew when the provider says so", async () => {
-  const provider = { claimToHeaders: [{ headerName: "X-Sub", claimName: "sub" }, { headerName: "x-org", claimName: "org.name" }, { headerName: "x-evil", claimName: "evil" }, { headerName: "x-name", claimName: "name" }, { headerName: "x-list", claimName: "list" }, { headerName: "x-none", claimName: "none" }], forwardPayloadHeader: "x-payload", clearRouteCache: true };
-  const request = bearer(await rsa.sign({ org: { name: "acme" }, evil: "a\r\nhost: b", name: "é\u010d\u010ahost: b", list: ["a?>"], none: "" }));
+  const provider = {
+    claimToHeaders: [
+      { headerName: "X-Sub", claimName: "sub" },
+      { headerName: "x-org", claimName: "org.name" },
+      { headerName: "x-evil", claimName: "evil" },
+      { headerName: "x-name", claimName: "name" },
+      { headerName: "x-list", claimName: "list" },
+      { headerName: "x-none", claimName: "none" },
+    ],
+    forwardPayloadHeader: "x-payload",
+    clearRouteCache: true,
+  };
+  const request = bearer(
+    await rsa.sign({
+      org: { name: "acme" },
+      evil: "a\r\nhost: b",
+      name: "é\u010d\u010ahost: b",
+      list: ["a?>"],
+      none: "",
+    }),
+  );
   request.fields.set("x-sub", "forged");
   assert.equal(await ask(filterFor(provider), request), "passes");
-  assert.deepEqual([request.fields.get("x-sub"), request.fields.get("x-org"), request.fields.has("x-evil"), request.routesChosen], ["joe", "acme", false, 1]);
-  assert.equal(Buffer.from(request.fields.get("x-name") ?? "", "latin1").toString(), "é\u010d\u010ahost: b", "a byte a character, none of which ends the line");
-  assert.deepEqual([request.fields.get("x-list"), request.fields.has("x-none")], [Buffer.from('["a?>"]').toString("base64"), false], "base64 as Envoy writes it, not that of URLs");
+  assert.deepEqual(
+    [request.fields.get("x-sub"), request.fields.get("x-org"), request.fields.has("x-evil"), request.routesChosen],
+    ["joe", "acme", false, 1],
+  );
+  assert.equal(
+    Buffer.from(request.fields.get("x-name") ?? "", "latin1").toString(),
+    "é\u010d\u010ahost: b",
+    "a byte a character, none of which ends the line",
+  );
+  assert.deepEqual(
+    [request.fields.get("x-list"), request.fields.has("x-none")],
+    [Buffer.from('["a?>"]').toString("base64"), false],
+    "base64 as Envoy writes it, not that of URLs",
+  );
   assert.equal(JSON.parse(Buffer.from(request.fields.get("x-payload") ?? "", "base64url").toString()).sub, "joe");
 });
 
@@ -237,10 +412,21 @@ test("keys are fetched once through their cluster, again when they are too old, 
       return Promise.resolve({ status, headers: [], body: Buffer.from(keySet(rsa.jwk)) });
     },
   };
-  const filter = filterFor({ remoteJwks: { httpUri: { uri: "https://keys.test:8443/jwks?x=1", cluster: "outbound|8443||keys.test", timeout: "5s" }, cacheDuration: "300s" } }, { services });
+  const filter = filterFor(
+    {
+      remoteJwks: {
+        httpUri: { uri: "https://keys.test:8443/jwks?x=1", cluster: "outbound|8443||keys.test", timeout: "5s" },
+        cacheDuration: "300s",
+      },
+    },
+    { services },
+  );
   const token = await rsa.sign({});
   assert.deepEqual(await Promise.all([ask(filter, bearer(token)), ask(filter, bearer(token))]), ["passes", "passes"]);
-  assert.deepEqual(calls.map(({ cluster, path, authority }) => [cluster, path, authority]), [["outbound|8443||keys.test", "/jwks?x=1", "keys.test:8443"]]);
+  assert.deepEqual(
+    calls.map(({ cluster, path, authority }) => [cluster, path, authority]),
+    [["outbound|8443||keys.test", "/jwks?x=1", "keys.test:8443"]],
+  );
   steadyMs = 300_001;
   status = 503;
   assert.equal(await ask(filter, bearer(token)), "401 Jwks remote fetch is failed");

@@ -48,7 +48,12 @@ export class JwtAuthnFilter implements HttpFilter {
   constructor(name: string, settings: JwtAuthnSettings, statistics: FilterStatistics, statPrefix: string) {
     this.name = name;
     this.#settings = settings;
-    this.#told = new Set(settings.providers.flatMap(({ options }) => [...(options.payloadHeader === undefined ? [] : [options.payloadHeader.name]), ...options.claimHeaders.map(({ header }) => header)]));
+    this.#told = new Set(
+      settings.providers.flatMap(({ options }) => [
+        ...(options.payloadHeader === undefined ? [] : [options.payloadHeader.name]),
+        ...options.claimHeaders.map(({ header }) => header),
+      ]),
+    );
     this.#allowed = statistics.counter(`${statPrefix}jwt_authn.allowed`);
     this.#denied = statistics.counter(`${statPrefix}jwt_authn.denied`);
   }
@@ -59,7 +64,9 @@ export class JwtAuthnFilter implements HttpFilter {
     if (own instanceof JwtRouteSettings) {
       if (own.requirementName === undefined) return this.#removeTold(request);
       const named = this.#settings.named.get(own.requirementName);
-      return named === undefined ? this.#refuse({ kind: "invalid", message: `Wrong requirement_name: ${own.requirementName}` }, request, 403) : this.#verify(named, request);
+      return named === undefined
+        ? this.#refuse({ kind: "invalid", message: `Wrong requirement_name: ${own.requirementName}` }, request, 403)
+        : this.#verify(named, request);
     }
     const requirement = this.#settings.rules.find(({ matches }) => matches(request))?.requirement;
     return requirement === undefined ? this.#removeTold(request) : this.#verify(requirement, request);
@@ -102,15 +109,21 @@ export class JwtAuthnFilter implements HttpFilter {
 }
 
 function isPreflight(request: FilterRequest): boolean {
-  return request.method === "OPTIONS" && (request.header("origin") ?? "") !== "" && (request.header("access-control-request-method") ?? "") !== "";
+  return (
+    request.method === "OPTIONS" &&
+    (request.header("origin") ?? "") !== "" &&
+    (request.header("access-control-request-method") ?? "") !== ""
+  );
 }
 
 function tell(request: FilterRequest, key: string, value: unknown): void {
-  if (key !== "") request.metadata.set(metadataName, { ...(request.metadata.get(metadataName) as object | undefined), [key]: value });
+  if (key !== "")
+    request.metadata.set(metadataName, { ...(request.metadata.get(metadataName) as object | undefined), [key]: value });
 }
 
 function tellFailure({ problem, failed }: JwtVerdict, request: FilterRequest): void {
-  if (failed !== undefined && problem !== undefined) tell(request, failed.options.failedStatusInMetadata, { message: problem.message });
+  if (failed !== undefined && problem !== undefined)
+    tell(request, failed.options.failedStatusInMetadata, { message: problem.message });
 }
 
 function accept({ provider, location, token }: AcceptedToken, request: FilterRequest): void {

@@ -44,7 +44,10 @@ function removeParameter(name: string, request: FilterRequest): void {
   const target = request.header(":path") ?? request.head.target();
   const mark = target.indexOf("?");
   if (mark < 0) return;
-  const kept = target.slice(mark + 1).split("&").filter((pair) => !new URLSearchParams(pair).has(name));
+  const kept = target
+    .slice(mark + 1)
+    .split("&")
+    .filter((pair) => !new URLSearchParams(pair).has(name));
   request.setHeader(":path", `${target.slice(0, mark)}${kept.length === 0 ? "" : `?${kept.join("&")}`}`);
 }
 

@@ -13,7 +13,10 @@ export const jwtProblems = {
   notYetValid: { kind: "invalid", message: "Jwt not yet valid" },
   noExpiration: { kind: "invalid", message: "Jwt has no expiration" },
   lifetime: { kind: "invalid", message: "Jwt lifetime is too long" },
-  badFormat: { kind: "invalid", message: "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections" },
+  badFormat: {
+    kind: "invalid",
+    message: "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections",
+  },
   badHeader: { kind: "invalid", message: "Jwt header is an invalid JSON" },
   badPayload: { kind: "invalid", message: "Jwt payload is an invalid JSON" },
   noKey: { kind: "invalid", message: "Jwks doesn't have key to match kid or alg from Jwt" },

@@ -65,14 +65,19 @@ export class JwtProvider {
   }
 
   /** Undefined: the token is good. `audiences` takes the place of the provider's own. */
-  async check(token: ParsedToken, audiences: readonly string[] = this.options.audiences): Promise<JwtProblem | undefined> {
+  async check(
+    token: ParsedToken,
+    audiences: readonly string[] = this.options.audiences,
+  ): Promise<JwtProblem | undefined> {
     const { claims } = token;
     if (!this.issues(claims)) return jwtProblems.unknownIssuer;
     const { subjects } = this.options;
-    if (subjects !== undefined && (typeof claims["sub"] !== "string" || !subjects(claims["sub"]))) return jwtProblems.subject;
+    if (subjects !== undefined && (typeof claims["sub"] !== "string" || !subjects(claims["sub"])))
+      return jwtProblems.subject;
     const early = this.#checkTime(claims);
     if (early !== undefined) return early;
-    if (audiences.length > 0 && !audiencesOf(claims).some((audience) => audiences.includes(audience))) return jwtProblems.audience;
+    if (audiences.length > 0 && !audiencesOf(claims).some((audience) => audiences.includes(audience)))
+      return jwtProblems.audience;
     return await this.#checkSignature(token);
   }
 
@@ -122,7 +127,10 @@ async function verifySignature(text: string, keys: KeySet): Promise<JwtProblem |
 }
 
 /** A token that does not name its key may be of any. */
-async function verifyWithAny(text: string, candidates: errors.JWKSMultipleMatchingKeys): Promise<JwtProblem | undefined> {
+async function verifyWithAny(
+  text: string,
+  candidates: errors.JWKSMultipleMatchingKeys,
+): Promise<JwtProblem | undefined> {
   for await (const key of candidates) {
     try {
       await jose().compactVerify(text, key);
@@ -138,7 +146,8 @@ async function verifyWithAny(text: string, candidates: errors.JWKSMultipleMatchi
 export function parseToken(text: string): ParsedToken | JwtProblem {
   const parts = text.split(".");
   const [header, payload, signature] = parts;
-  if (parts.length !== 3 || header === undefined || payload === undefined || signature === undefined) return jwtProblems.badFormat;
+  if (parts.length !== 3 || header === undefined || payload === undefined || signature === undefined)
+    return jwtProblems.badFormat;
   const parsedHeader = objectOf(header);
   if (parsedHeader === undefined || typeof parsedHeader["alg"] !== "string") return jwtProblems.badHeader;
   const claims = objectOf(payload);
@@ -148,13 +157,17 @@ export function parseToken(text: string): ParsedToken | JwtProblem {
 
 /** A time of another kind would be no limit at all. */
 function saysTimes(claims: JwtClaims): boolean {
-  return ["exp", "nbf", "iat"].every((name) => claims[name] === undefined || (Number.isFinite(claims[name]) && Number(claims[name]) >= 0));
+  return ["exp", "nbf", "iat"].every(
+    (name) => claims[name] === undefined || (Number.isFinite(claims[name]) && Number(claims[name]) >= 0),
+  );
 }
 
 function objectOf(base64url: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(base64url, "base64url").toString());
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
   } catch {
     return undefined;
   }

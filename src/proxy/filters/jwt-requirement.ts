@@ -64,7 +64,11 @@ function rank(problem: JwtProblem | undefined): number {
 }
 
 /** All tokens in the provider's places must be good: a bad one beside a good one might be the one that the upstream believes. */
-async function verifyOf(provider: JwtProvider, audiences: readonly string[] | undefined, request: FilterRequest): Promise<JwtVerdict> {
+async function verifyOf(
+  provider: JwtProvider,
+  audiences: readonly string[] | undefined,
+  request: FilterRequest,
+): Promise<JwtVerdict> {
   const accepted: AcceptedToken[] = [];
   for (const location of provider.options.locations) {
     const text = tokenAt(location, request);
@@ -77,7 +81,11 @@ async function verifyOf(provider: JwtProvider, audiences: readonly string[] | un
   return accepted.length === 0 ? { problem: jwtProblems.missing, accepted } : { problem: undefined, accepted };
 }
 
-async function verifyPresent(providers: readonly JwtProvider[], orFailed: boolean, request: FilterRequest): Promise<JwtVerdict> {
+async function verifyPresent(
+  providers: readonly JwtProvider[],
+  orFailed: boolean,
+  request: FilterRequest,
+): Promise<JwtVerdict> {
   const accepted: AcceptedToken[] = [];
   const seen = new Set<string>();
   for (const location of providers.flatMap((provider) => provider.options.locations)) {
@@ -88,7 +96,12 @@ async function verifyPresent(providers: readonly JwtProvider[], orFailed: boolea
     if (text === undefined) continue;
     const found = await verifyAt(location, text, providers);
     if ("token" in found) accepted.push(found);
-    else if (!orFailed) return { problem: found.problem, accepted: [], ...(found.provider === undefined ? {} : { failed: found.provider }) };
+    else if (!orFailed)
+      return {
+        problem: found.problem,
+        accepted: [],
+        ...(found.provider === undefined ? {} : { failed: found.provider }),
+      };
   }
   return { problem: undefined, accepted };
 }
@@ -102,7 +115,10 @@ async function verifyAt(
   const token = parseToken(text);
   if ("message" in token) return { problem: token, provider: undefined };
   const key = locationKey(location);
-  const provider = providers.find((candidate) => candidate.issues(token.claims) && candidate.options.locations.some((other) => locationKey(other) === key));
+  const provider = providers.find(
+    (candidate) =>
+      candidate.issues(token.claims) && candidate.options.locations.some((other) => locationKey(other) === key),
+  );
   if (provider === undefined) return { problem: jwtProblems.unknownIssuer, provider };
   const problem = await provider.check(token);
   return problem === undefined ? { provider, location, token } : { problem, provider };

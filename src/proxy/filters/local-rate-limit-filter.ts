@@ -14,7 +14,12 @@ export class TokenBucket {
   #tokens: number;
   #filledAtMs: number;
 
-  constructor(options: { readonly max: number; readonly perFill: number; readonly fillIntervalMs: number; readonly clock: Clock }) {
+  constructor(options: {
+    readonly max: number;
+    readonly perFill: number;
+    readonly fillIntervalMs: number;
+    readonly clock: Clock;
+  }) {
     this.#max = options.max;
     this.#perFill = options.perFill;
     this.#fillIntervalMs = options.fillIntervalMs;
@@ -49,7 +54,12 @@ export class LocalRateLimitSettings {
   readonly unenforced: HeaderMutation | undefined;
   readonly statPrefix: string;
 
-  constructor(options: Pick<LocalRateLimitSettings, "bucket" | "status" | "enabled" | "enforced" | "answer" | "unenforced" | "statPrefix">) {
+  constructor(
+    options: Pick<
+      LocalRateLimitSettings,
+      "bucket" | "status" | "enabled" | "enforced" | "answer" | "unenforced" | "statPrefix"
+    >,
+  ) {
     this.bucket = options.bucket;
     this.status = options.status;
     this.enabled = options.enabled;
@@ -91,12 +101,23 @@ export class LocalRateLimitFilter implements HttpFilter {
     }
     this.#counter(settings, "enforced").increment();
     const { status, answer } = settings;
-    const headers = answer === undefined ? [] : editHeaders([answer], this.#context(request, status), () => false).added;
-    return { status, body: "local_rate_limited", headers, flag: responseFlags.rateLimited, details: "local_rate_limited" };
+    const headers =
+      answer === undefined ? [] : editHeaders([answer], this.#context(request, status), () => false).added;
+    return {
+      status,
+      body: "local_rate_limited",
+      headers,
+      flag: responseFlags.rateLimited,
+      details: "local_rate_limited",
+    };
   }
 
   #tellUpstream(mutation: HeaderMutation, request: FilterRequest): void {
-    const { dropped, added } = editHeaders([mutation], this.#context(request, 0), (name) => request.header(name) !== undefined);
+    const { dropped, added } = editHeaders(
+      [mutation],
+      this.#context(request, 0),
+      (name) => request.header(name) !== undefined,
+    );
     for (const name of dropped) request.removeHeader(name);
     for (const [name, value] of added) {
       const before = request.header(name);
@@ -108,7 +129,17 @@ export class LocalRateLimitFilter implements HttpFilter {
   #context(request: FilterRequest, status: number): MutationContext {
     const { connection, metadata } = request;
     const none = { cluster: "", upstreamHost: "", response: undefined };
-    return { ...none, request, connection, metadata, status, clientAddress: () => request.clientAddress, startedMs: this.#services.clock.nowMs(), routeName: request.route?.name ?? "", flags: () => (status === 0 ? "" : "RL") };
+    return {
+      ...none,
+      request,
+      connection,
+      metadata,
+      status,
+      clientAddress: () => request.clientAddress,
+      startedMs: this.#services.clock.nowMs(),
+      routeName: request.route?.name ?? "",
+      flags: () => (status === 0 ? "" : "RL"),
+    };
   }
 
   #counter(settings: LocalRateLimitSettings, name: string): FilterCounter {

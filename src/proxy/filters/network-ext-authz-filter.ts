@@ -4,7 +4,11 @@ import type { FilterCounter, FilterStatistics } from "./filter-statistics.ts";
 import type { ConnectionVerdict, NetworkFilter } from "./network-filter.ts";
 
 export interface NetworkExtAuthzSettings {
-  readonly ask: (info: ConnectionInfo, metadata: ReadonlyMap<string, unknown>, signal: AbortSignal) => Promise<AuthorizationAnswer>;
+  readonly ask: (
+    info: ConnectionInfo,
+    metadata: ReadonlyMap<string, unknown>,
+    signal: AbortSignal,
+  ) => Promise<AuthorizationAnswer>;
   readonly allowsOnFailure: boolean;
   /** Which connections are asked about, by what filters before have said of them. */
   readonly enabled: (metadata: ReadonlyMap<string, unknown>) => boolean;

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromJson, toBinary } from "@bufbuild/protobuf";
-import { CheckResponseSchema, envoyRegistry, NetworkExtAuthzSchema, NetworkRbacSchema } from "../../wire/envoy/index.ts";
+import {
+  CheckResponseSchema,
+  envoyRegistry,
+  NetworkExtAuthzSchema,
+  NetworkRbacSchema,
+} from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileNetworkExtAuthz } from "../config/ext-authz-config.ts";
 import { compileNetworkRbac } from "../config/rbac-config.ts";
@@ -15,17 +20,39 @@ import { NetworkRbacFilter } from "./rbac-filter.ts";
 function filters(callCluster: CallCluster, failureModeAllow = false): NetworkFilter[] {
   const services = { ...standaloneServices(), callCluster };
   const notes = new ConfigNotes(() => undefined, services);
-  const rules = { action: "DENY", policies: { "istio-ext-authz-a": { permissions: [{ destinationPort: 8080 }], principals: [{ any: true }] } } };
-  const rbac = fromJson(NetworkRbacSchema, { statPrefix: "tcp.", shadowRules: rules, shadowRulesStatPrefix: "istio_ext_authz_" });
-  const marked = { filter: "envoy.filters.network.rbac", path: [{ key: "istio_ext_authz_shadow_effective_policy_id" }], value: { stringMatch: { prefix: "istio-ext-authz-" } } };
+  const rules = {
+    action: "DENY",
+    policies: { "istio-ext-authz-a": { permissions: [{ destinationPort: 8080 }], principals: [{ any: true }] } },
+  };
+  const rbac = fromJson(NetworkRbacSchema, {
+    statPrefix: "tcp.",
+    shadowRules: rules,
+    shadowRulesStatPrefix: "istio_ext_authz_",
+  });
+  const marked = {
+    filter: "envoy.filters.network.rbac",
+    path: [{ key: "istio_ext_authz_shadow_effective_policy_id" }],
+    value: { stringMatch: { prefix: "istio-ext-authz-" } },
+  };
   const authz = fromJson(
     NetworkExtAuthzSchema,
-    { statPrefix: "tcp.", transportApiVersion: "V3", failureModeAllow, grpcService: { envoyGrpc: { clusterName: "authz" } }, filterEnabledMetadata: marked },
+    {
+      statPrefix: "tcp.",
+      transportApiVersion: "V3",
+      failureModeAllow,
+      grpcService: { envoyGrpc: { clusterName: "authz" } },
+      filterEnabledMetadata: marked,
+    },
     { registry: envoyRegistry() },
   );
   return [
     new NetworkRbacFilter("rbac", compileNetworkRbac(rbac, "test", notes), services.statistics, rbac.statPrefix),
-    new NetworkExtAuthzFilter("authz", compileNetworkExtAuthz(authz, "test", notes), services.statistics, authz.statPrefix),
+    new NetworkExtAuthzFilter(
+      "authz",
+      compileNetworkExtAuthz(authz, "test", notes),
+      services.statistics,
+      authz.statPrefix,
+    ),
   ];
 }
 
@@ -33,7 +60,8 @@ function answering(code: number): CallCluster {
   const message = toBinary(CheckResponseSchema, create(CheckResponseSchema, { status: { code } }));
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(message.length, 1);
-  return () => Promise.resolve({ status: 200, headers: [["grpc-status", "0"]], body: Buffer.concat([prefix, message]) });
+  return () =>
+    Promise.resolve({ status: 200, headers: [["grpc-status", "0"]], body: Buffer.concat([prefix, message]) });
 }
 
 test("a connection that access rules marked waits for what the service says; others are served at once", async () => {

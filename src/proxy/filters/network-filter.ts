@@ -14,7 +14,10 @@ export interface NetworkFilter {
 }
 
 /** Runs the filters one after the other; the first that denies decides. A promise only when one of them took time. */
-export function judgeConnection(filters: readonly NetworkFilter[], info: ConnectionInfo): ConnectionVerdict | Promise<ConnectionVerdict> {
+export function judgeConnection(
+  filters: readonly NetworkFilter[],
+  info: ConnectionInfo,
+): ConnectionVerdict | Promise<ConnectionVerdict> {
   if (filters.length === 0) return "allow";
   const metadata = new Map<string, unknown>();
   for (const [index, filter] of filters.entries()) {
@@ -25,7 +28,12 @@ export function judgeConnection(filters: readonly NetworkFilter[], info: Connect
   return "allow";
 }
 
-async function judgeRest(first: Promise<ConnectionVerdict>, rest: readonly NetworkFilter[], info: ConnectionInfo, metadata: Map<string, unknown>): Promise<ConnectionVerdict> {
+async function judgeRest(
+  first: Promise<ConnectionVerdict>,
+  rest: readonly NetworkFilter[],
+  info: ConnectionInfo,
+  metadata: Map<string, unknown>,
+): Promise<ConnectionVerdict> {
   if ((await first) === "deny") return "deny";
   for (const filter of rest) if ((await filter.onConnection(info, metadata)) === "deny") return "deny";
   return "allow";

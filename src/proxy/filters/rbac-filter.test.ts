@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { envoyRegistry, HttpRbacPerRouteSchema, HttpRbacSchema, NetworkRbacSchema, UriTemplateMatchConfigSchema } from "../../wire/envoy/index.ts";
+import {
+  envoyRegistry,
+  HttpRbacPerRouteSchema,
+  HttpRbacSchema,
+  NetworkRbacSchema,
+  UriTemplateMatchConfigSchema,
+} from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute, compileNetworkRbac } from "../config/rbac-config.ts";
 import { connectionFrom, mutualTls, testRequest } from "../testing/filter-request.ts";
@@ -24,8 +30,15 @@ function policy(permissions: JsonObject[], principals: JsonObject[] = [any], act
 
 const productpage = mutualTls("spiffe://cluster.local/ns/demo/sa/productpage", { serverName: "reviews.test" });
 const meshed = connectionFrom("10.0.0.1", { tls: productpage, local: { address: "10.1.0.9", port: 9080 } });
-const claims = new Map<string, unknown>([["envoy.filters.http.jwt_authn", { payload: { iss: "me", sub: "you", aud: ["a", "b"], nested: { group: "admin" }, yes: true } }]]);
-const claim = (path: string[], value: JsonObject, invert = false): JsonObject => ({ metadata: { filter: "envoy.filters.http.jwt_authn", path: path.map((key) => ({ key })), value, invert } });
+const claims = new Map<string, unknown>([
+  [
+    "envoy.filters.http.jwt_authn",
+    { payload: { iss: "me", sub: "you", aud: ["a", "b"], nested: { group: "admin" }, yes: true } },
+  ],
+]);
+const claim = (path: string[], value: JsonObject, invert = false): JsonObject => ({
+  metadata: { filter: "envoy.filters.http.jwt_authn", path: path.map((key) => ({ key })), value, invert },
+});
 
 describe("permissions", () => {
   const header = (key: string, match: JsonObject): JsonObject => ({ header: { name: key, ...match } });
@@ -65,50 +78,93 @@ describe("permissions", () => {
       const config = anyPack(UriTemplateMatchConfigSchema, fromJson(UriTemplateMatchConfigSchema, { pathTemplate }));
       return { uriTemplate: { name: "t", typedConfig: { "@type": config.typeUrl, pathTemplate } } };
     };
-    const allows = (pattern: string, path: string): boolean => filterOf(policy([template(pattern)])).onRequest(testRequest(path)) === undefined;
-    assert.deepEqual(["/a/x/b", "/a//b", "/a/x/y/b"].map((path) => allows("/a/{*}/b", path)), [true, false, false]);
-    assert.deepEqual(["/a/x-y/b", "/a/-y/b", "/a/x-/y/b", `/a/${"-".repeat(20_000)}`].map((path) => allows("/a/{one}-{two}/b", path)), [true, false, false, false], "also where a path could be shared out in many ways");
-    assert.deepEqual(["/a/x-y/b/c", "/a/b"].map((path) => allows("/a/{*}-{**}", path)), [true, false]);
-    assert.deepEqual(["/a/", "/a/x/y", "/b"].map((path) => allows("/a/{**}", path)), [true, true, false]);
+    const allows = (pattern: string, path: string): boolean =>
+      filterOf(policy([template(pattern)])).onRequest(testRequest(path)) === undefined;
+    assert.deepEqual(
+      ["/a/x/b", "/a//b", "/a/x/y/b"].map((path) => allows("/a/{*}/b", path)),
+      [true, false, false],
+    );
+    assert.deepEqual(
+      ["/a/x-y/b", "/a/-y/b", "/a/x-/y/b", `/a/${"-".repeat(20_000)}`].map((path) => allows("/a/{one}-{two}/b", path)),
+      [true, false, false, false],
+      "also where a path could be shared out in many ways",
+    );
+    assert.deepEqual(
+      ["/a/x-y/b/c", "/a/b"].map((path) => allows("/a/{*}-{**}", path)),
+      [true, false],
+    );
+    assert.deepEqual(
+      ["/a/", "/a/x/y", "/b"].map((path) => allows("/a/{**}", path)),
+      [true, true, false],
+    );
   });
 });
 
 describe("principals", () => {
   const rows: readonly (readonly [fact: string, principal: JsonObject, matches: boolean])[] = [
-    ["an identity", { authenticated: { principalName: { exact: "spiffe://cluster.local/ns/demo/sa/productpage" } } }, true],
+    [
+      "an identity",
+      { authenticated: { principalName: { exact: "spiffe://cluster.local/ns/demo/sa/productpage" } } },
+      true,
+    ],
     ["an identity's end", { authenticated: { principalName: { suffix: "/sa/productpage" } } }, true],
     ["a namespace", { authenticated: { principalName: { safeRegex: { regex: ".*/ns/demo/.*" } } } }, true],
     ["another namespace", { authenticated: { principalName: { safeRegex: { regex: ".*/ns/dem/.*" } } } }, false],
     ["anybody with an identity", { authenticated: {} }, true],
-    ["an identity as a tunnel's end knows it", { filterState: { key: "io.istio.peer_principal", stringMatch: { prefix: "spiffe://cluster.local/" } } }, true],
+    [
+      "an identity as a tunnel's end knows it",
+      { filterState: { key: "io.istio.peer_principal", stringMatch: { prefix: "spiffe://cluster.local/" } } },
+      true,
+    ],
     ["the peer's address", { directRemoteIp: { addressPrefix: "10.0.0.1", prefixLen: 32 } }, true],
     ["the client's address is another", { remoteIp: { addressPrefix: "10.0.0.1", prefixLen: 32 } }, false],
     ["the client's address", { remoteIp: { addressPrefix: "203.0.113.0", prefixLen: 24 } }, true],
     ["not, or, and", { notId: { orIds: { ids: [{ andIds: { ids: [any, { notId: any }] } }] } } }, true],
     ["a field", { header: { name: "x-user", stringMatch: { prefix: "jo" } } }, true],
     ["a claim in a list", claim(["payload", "aud"], { listMatch: { oneOf: { stringMatch: { exact: "b" } } } }), true],
-    ["one of several forms of a claim", claim(["payload", "sub"], { orMatch: { valueMatchers: [{ boolMatch: true }, { stringMatch: { exact: "you" } }] } }), true],
+    [
+      "one of several forms of a claim",
+      claim(["payload", "sub"], {
+        orMatch: { valueMatchers: [{ boolMatch: true }, { stringMatch: { exact: "you" } }] },
+      }),
+      true,
+    ],
     ["a claim that is missing", claim(["payload", "groups"], { presentMatch: true }), false],
     ["a claim, inverted", claim(["payload", "iss"], { stringMatch: { exact: "me" } }, true), false],
   ];
   for (const [fact, principal, matches] of rows) {
     test(fact, () => {
-      const request = testRequest("/", { connection: meshed, clientAddress: "203.0.113.7", headers: { "x-user": "joe" } });
+      const request = testRequest("/", {
+        connection: meshed,
+        clientAddress: "203.0.113.7",
+        headers: { "x-user": "joe" },
+      });
       for (const [key, value] of claims) request.metadata.set(key, value);
       assert.equal(filterOf(policy([any], [principal])).onRequest(request) === undefined, matches);
     });
   }
   test("the peer's address is the balancer's where that speaks for a client by a PROXY header", () => {
     const balanced = connectionFrom("203.0.113.7", { directRemote: { address: "10.0.0.9", port: 5000 } });
-    const takes = (principal: JsonObject): boolean => filterOf(policy([any], [principal])).onRequest(testRequest("/", { connection: balanced })) === undefined;
-    const [balancers, clients] = [{ addressPrefix: "10.0.0.0", prefixLen: 24 }, { addressPrefix: "203.0.113.0", prefixLen: 24 }];
+    const takes = (principal: JsonObject): boolean =>
+      filterOf(policy([any], [principal])).onRequest(testRequest("/", { connection: balanced })) === undefined;
+    const [balancers, clients] = [
+      { addressPrefix: "10.0.0.0", prefixLen: 24 },
+      { addressPrefix: "203.0.113.0", prefixLen: 24 },
+    ];
     assert.deepEqual([takes({ directRemoteIp: balancers }), takes({ directRemoteIp: clients })], [true, false]);
     assert.deepEqual([takes({ remoteIp: balancers }), takes({ remoteIp: clients })], [false, true]);
   });
   test("nobody is authenticated in plain text, or without a verified certificate", () => {
     const filter = filterOf(policy([any], [{ authenticated: {} }]));
     assert.equal(filter.onRequest(testRequest())?.status, 403);
-    assert.equal(filter.onRequest(testRequest("/", { connection: connectionFrom("10.0.0.1", { tls: mutualTls("spiffe://x", { verified: false }) }) }))?.status, 403);
+    assert.equal(
+      filter.onRequest(
+        testRequest("/", {
+          connection: connectionFrom("10.0.0.1", { tls: mutualTls("spiffe://x", { verified: false }) }),
+        }),
+      )?.status,
+      403,
+    );
   });
 });
 
@@ -140,34 +196,57 @@ test("a dry run is counted and told, and refuses nothing", () => {
   const request = testRequest();
   assert.equal(filter.onRequest(request), undefined);
   assert.equal(statistics.counter("http.in.rbac.istio_dry_run_deny_shadow_denied").value, 1);
-  assert.deepEqual(request.metadata.get(name), { istio_dry_run_deny_shadow_engine_result: "denied", istio_dry_run_deny_shadow_effective_policy_id: "ns[a]-policy[b]-rule[0]" });
+  assert.deepEqual(request.metadata.get(name), {
+    istio_dry_run_deny_shadow_engine_result: "denied",
+    istio_dry_run_deny_shadow_effective_policy_id: "ns[a]-policy[b]-rule[0]",
+  });
 });
 
 test("a route has rules of its own, or none", () => {
   const filter = filterOf({ rules: {} });
-  const own = (config: JsonObject): ReadonlyMap<string, object> => new Map([[name, compileHttpRbacPerRoute(fromJson(HttpRbacPerRouteSchema, config), "test", notes)]]);
+  const own = (config: JsonObject): ReadonlyMap<string, object> =>
+    new Map([[name, compileHttpRbacPerRoute(fromJson(HttpRbacPerRouteSchema, config), "test", notes)]]);
   assert.equal(filter.onRequest(testRequest("/", { filterConfigs: own({}) })), undefined);
   assert.equal(filter.onRequest(testRequest("/", { filterConfigs: own({ rbac: policy([any]) }) })), undefined);
-  assert.equal(filter.onRequest(testRequest("/", { filterConfigs: own({ rbac: policy([{ destinationPort: 1 }]) }) }))?.status, 403);
+  assert.equal(
+    filter.onRequest(testRequest("/", { filterConfigs: own({ rbac: policy([{ destinationPort: 1 }]) }) }))?.status,
+    403,
+  );
 });
 
 test("connections are refused by the same rules, and what asks about requests matches none", () => {
   const filterFor = (config: JsonObject): NetworkRbacFilter => {
     const message = fromJson(NetworkRbacSchema, { statPrefix: "tcp.", ...config }, { registry: envoyRegistry() });
-    return new NetworkRbacFilter("envoy.filters.network.rbac", compileNetworkRbac(message, "test", notes), new FilterStatistics(), message.statPrefix);
+    return new NetworkRbacFilter(
+      "envoy.filters.network.rbac",
+      compileNetworkRbac(message, "test", notes),
+      new FilterStatistics(),
+      message.statPrefix,
+    );
   };
   assert.equal(filterFor({ rules: {} }).onConnection(meshed, new Map()), "deny");
   assert.equal(filterFor({}).onConnection(meshed, new Map()), "allow");
   assert.equal(filterFor(policy([{ destinationPort: 9080 }])).onConnection(meshed, new Map()), "allow");
-  assert.equal(filterFor(policy([{ header: { name: ":method", stringMatch: { exact: "GET" } } }])).onConnection(meshed, new Map()), "deny");
+  assert.equal(
+    filterFor(policy([{ header: { name: ":method", stringMatch: { exact: "GET" } } }])).onConnection(meshed, new Map()),
+    "deny",
+  );
 });
 
 test("a rule that is not understood is refused, not left out", () => {
-  assert.throws(() => filterOf(policy([any], [{ filterState: { key: "other", stringMatch: { exact: "x" } } }])), /rules: policy p: the filterState other is not supported/);
+  assert.throws(
+    () => filterOf(policy([any], [{ filterState: { key: "other", stringMatch: { exact: "x" } } }])),
+    /rules: policy p: the filterState other is not supported/,
+  );
   assert.throws(() => filterOf(policy([])), /rules: policy p: permissions must have at least one entry/);
   assert.throws(() => filterOf(policy([any], [])), /principals must have at least one entry/);
-  for (const none of [{ andRules: {} }, { orRules: {} }]) assert.throws(() => filterOf(policy([none])), /Rules\.rules must have at least one entry/);
-  for (const none of [{ andIds: {} }, { notId: { orIds: {} } }]) assert.throws(() => filterOf(policy([any], [none])), /Ids\.ids must have at least one entry/);
+  for (const none of [{ andRules: {} }, { orRules: {} }])
+    assert.throws(() => filterOf(policy([none])), /Rules\.rules must have at least one entry/);
+  for (const none of [{ andIds: {} }, { notId: { orIds: {} } }])
+    assert.throws(() => filterOf(policy([any], [none])), /Ids\.ids must have at least one entry/);
   assert.throws(() => filterOf(policy([{}])), /the permission \(none\) is not supported/);
-  assert.throws(() => filterOf(policy([{ destinationIp: { addressPrefix: "nowhere" } }])), /"nowhere" is no IP address/);
+  assert.throws(
+    () => filterOf(policy([{ destinationIp: { addressPrefix: "nowhere" } }])),
+    /"nowhere" is no IP address/,
+  );
 });

@@ -59,7 +59,14 @@ export class RbacFilter implements HttpFilter {
     const settings = own instanceof RbacSettings ? own : this.#settings;
     const { connection } = request;
     const { shadowRules, shadowPrefix } = settings;
-    if (shadowRules !== undefined) tell(request.metadata, "envoy.filters.http.rbac", shadowPrefix, shadowRules.decide(connection, request), this.#counters);
+    if (shadowRules !== undefined)
+      tell(
+        request.metadata,
+        "envoy.filters.http.rbac",
+        shadowPrefix,
+        shadowRules.decide(connection, request),
+        this.#counters,
+      );
     if (settings.rules === undefined) return undefined;
     const verdict = settings.rules.decide(connection, request);
     if (settings.rules.action === "log") hint(request.metadata, verdict);
@@ -80,11 +87,20 @@ export class RbacFilter implements HttpFilter {
 
 /** Rules that log say to access logs, and to whoever else reads it, whether a policy matched. */
 function hint(metadata: Map<string, unknown>, { policy }: AccessVerdict): void {
-  metadata.set("envoy.common", { ...(metadata.get("envoy.common") as object | undefined), access_log_hint: policy !== undefined });
+  metadata.set("envoy.common", {
+    ...(metadata.get("envoy.common") as object | undefined),
+    access_log_hint: policy !== undefined,
+  });
 }
 
 /** Tells what shadow rules decided, under the name that Envoy's filter has, whatever this one is called. */
-function tell(metadata: Map<string, unknown>, name: string, prefix: string, verdict: AccessVerdict, counters: Counters): void {
+function tell(
+  metadata: Map<string, unknown>,
+  name: string,
+  prefix: string,
+  verdict: AccessVerdict,
+  counters: Counters,
+): void {
   (verdict.allowed ? counters.shadowAllowed : counters.shadowDenied).increment();
   const said: Record<string, unknown> = { ...(metadata.get(name) as object | undefined) };
   said[`${prefix}shadow_engine_result`] = verdict.allowed ? "allowed" : "denied";
@@ -106,7 +122,8 @@ export class NetworkRbacFilter implements NetworkFilter {
 
   onConnection(info: ConnectionInfo, metadata: Map<string, unknown>): ConnectionVerdict {
     const { rules, shadowRules, shadowPrefix } = this.#settings;
-    if (shadowRules !== undefined) tell(metadata, "envoy.filters.network.rbac", shadowPrefix, shadowRules.decide(info, undefined), this.#counters);
+    if (shadowRules !== undefined)
+      tell(metadata, "envoy.filters.network.rbac", shadowPrefix, shadowRules.decide(info, undefined), this.#counters);
     if (rules === undefined) return "allow";
     const verdict = rules.decide(info, undefined);
     if (rules.action === "log") hint(metadata, verdict);

@@ -27,7 +27,10 @@ export class SwitchedFilter implements HttpFilter {
     this.#enabled = enabled;
   }
 
-  onRequest(request: FilterRequest, signal: () => AbortSignal): LocalReply | undefined | Promise<LocalReply | undefined> {
+  onRequest(
+    request: FilterRequest,
+    signal: () => AbortSignal,
+  ): LocalReply | undefined | Promise<LocalReply | undefined> {
     const own = request.route?.filterConfigs.get(this.name);
     const enabled = own === undefined ? this.#enabled : own instanceof FilterSwitch ? own.enabled : true;
     return enabled ? this.#filter.onRequest(request, signal) : undefined;
@@ -43,6 +46,12 @@ export class MissingFilter implements HttpFilter {
   }
 
   onRequest(): LocalReply {
-    return { status: 500, body: `the HTTP filter ${this.name}, which this route turns on, is not supported`, headers: [], flag: responseFlags.none, details: "filter_not_supported" };
+    return {
+      status: 500,
+      body: `the HTTP filter ${this.name}, which this route turns on, is not supported`,
+      headers: [],
+      flag: responseFlags.none,
+      details: "filter_not_supported",
+    };
   }
 }

@@ -49,12 +49,26 @@ export abstract class Answer {
   /** `100 Continue`, to whom it means something. */
   abstract sayContinue(): void;
   /** The upstream's head with what came of the body. False means that the client takes no more for now, also below. */
-  abstract fromUpstream(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, edits: HeaderEdits | undefined, sentAtMs: number): boolean;
+  abstract fromUpstream(
+    head: MessageHead,
+    framing: BodyFraming,
+    from: number,
+    to: number,
+    last: boolean,
+    edits: HeaderEdits | undefined,
+    sentAtMs: number,
+  ): boolean;
   abstract body(bytes: Buffer, from: number, to: number, last: boolean): boolean;
   /** The end of the body, with trailers (names and values in turn). */
   abstract trailers(fields: readonly string[]): boolean;
   /** The head that switches protocols, and the first bytes of the new one. */
-  abstract switching(head: MessageHead, from: number, to: number, edits: HeaderEdits | undefined, sentAtMs: number): boolean;
+  abstract switching(
+    head: MessageHead,
+    from: number,
+    to: number,
+    edits: HeaderEdits | undefined,
+    sentAtMs: number,
+  ): boolean;
   /** Bytes of a tunnel. */
   abstract raw(bytes: Buffer): boolean;
   /** An answer of our own; `mayKeepAlive` unless what follows on the connection cannot be trusted. */
@@ -72,12 +86,14 @@ export abstract class Answer {
     this.upstreamServiceMs = Math.max(0, Math.round(this.context.clock.steadyMs() - sentAtMs));
     const grpcStatus = head.find("grpc-status");
     if (grpcStatus >= 0) this.grpcStatus = head.value(grpcStatus);
-    if (this.config.responseCapture.length > 0) this.captured = this.config.responseCapture.map((name) => head.get(name) ?? "");
+    if (this.config.responseCapture.length > 0)
+      this.captured = this.config.responseCapture.map((name) => head.get(name) ?? "");
   }
 
   protected noteTrailers(fields: readonly string[]): void {
     this.receivedTrailers = fields;
-    for (let at = 0; at < fields.length; at += 2) if (fields[at] === "grpc-status") this.grpcStatus = fields[at + 1] ?? "";
+    for (let at = 0; at < fields.length; at += 2)
+      if (fields[at] === "grpc-status") this.grpcStatus = fields[at + 1] ?? "";
   }
 
   protected composition(

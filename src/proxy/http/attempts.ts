@@ -13,7 +13,14 @@ import type { ExchangeRequest } from "./exchange-request.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
 import { unreachedHeader } from "./peer-metadata.ts";
 import { responseFlags, type ResponseFlag } from "./response-flags.ts";
-import { isIdempotent, retriesConnectFailure, retriesFailure, retriesResponse, retriesTimeout, scheduleRetry } from "./retry-decision.ts";
+import {
+  isIdempotent,
+  retriesConnectFailure,
+  retriesFailure,
+  retriesResponse,
+  retriesTimeout,
+  scheduleRetry,
+} from "./retry-decision.ts";
 
 /** The exchange that attempts are made for. Once it has failed or its answer is complete, it is told nothing more. */
 export interface AttemptsOwner {
@@ -142,7 +149,14 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   /** Where the request goes, and how. */
-  target(cluster: Cluster, action: ForwardAction, protocol: WireProtocol, timeoutMs: number, hash: number | undefined, forward?: ForwardDestination): void {
+  target(
+    cluster: Cluster,
+    action: ForwardAction,
+    protocol: WireProtocol,
+    timeoutMs: number,
+    hash: number | undefined,
+    forward?: ForwardDestination,
+  ): void {
     this.cluster = cluster;
     this.#action = action;
     this.upstreamProtocol = protocol;
@@ -167,7 +181,10 @@ export class Attempts implements PoolUser, ResponseReceiver {
       return undefined;
     }
     const avoid = retry?.avoidPreviousHosts === true ? this.#tried : undefined;
-    const endpoint = this.#destination === undefined ? cluster.pick(avoid, retry?.hostSelectionAttempts ?? 1, this.#hash, this.#previous) : cluster.forDestination(this.#destination, this.#hostname);
+    const endpoint =
+      this.#destination === undefined
+        ? cluster.pick(avoid, retry?.hostSelectionAttempts ?? 1, this.#hash, this.#previous)
+        : cluster.forDestination(this.#destination, this.#hostname);
     if (endpoint === undefined) {
       cluster.counters.noHealthyEndpoint += 1;
       this.#owner.failed(503, "no healthy upstream", responseFlags.noHealthyUpstream, "no_healthy_upstream");
@@ -260,7 +277,10 @@ export class Attempts implements PoolUser, ResponseReceiver {
     }
     this.endpoint?.report({ kind: failure.kind === "timeout" ? "timeout" : "connect-failure" });
     if (retriesConnectFailure(this.#action?.retry, failure) && this.#retryLater()) return;
-    const reason = failure.kind === "timeout" ? "connection timeout" : `remote connection failure, transport failure reason: ${failure.message}`;
+    const reason =
+      failure.kind === "timeout"
+        ? "connection timeout"
+        : `remote connection failure, transport failure reason: ${failure.message}`;
     this.#owner.failed(503, resetText(reason), responseFlags.upstreamConnectionFailure, resetDetails("before", reason));
   }
 
@@ -273,7 +293,13 @@ export class Attempts implements PoolUser, ResponseReceiver {
   response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void {
     this.endpoint?.report({ kind: "answer", status: head.status });
     const retry = this.#action?.retry;
-    if (retry !== undefined && (retriesResponse(retry, head.status, head.get("grpc-status")) || (retry.on.connectFailure && isUnreached(head))) && this.#retryInstead(last)) return;
+    if (
+      retry !== undefined &&
+      (retriesResponse(retry, head.status, head.get("grpc-status")) ||
+        (retry.on.connectFailure && isUnreached(head))) &&
+      this.#retryInstead(last)
+    )
+      return;
     this.#status = head.status;
     if (last) this.#answerComplete();
     this.#owner.answered(head, framing, from, to, last, this.#sentAtMs);
@@ -312,7 +338,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
       return;
     }
     // A connection that was closed while it was idle says nothing of the endpoint; who refuses is going away.
-    if (failure.kind !== "refused" && (failure.anyByte || channel?.reused !== true)) this.endpoint?.report({ kind: "reset" });
+    if (failure.kind !== "refused" && (failure.anyByte || channel?.reused !== true))
+      this.endpoint?.report({ kind: "reset" });
     const { status, flag, reason } = failureAnswers[failure.kind];
     if (this.#owner.answerStarted) {
       this.#owner.failed(status, "", flag, resetDetails("after", failure.message));
@@ -320,7 +347,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
     }
     if (this.#retriesStale(channel, failure) || this.#retriesRefused(failure)) return;
     if (this.#request.replayable && retriesFailure(this.#action?.retry, failure) && this.#retryLater()) return;
-    if (failure.kind !== "protocol-error" && failure.message !== "connection termination") this.transportFailure = failure.message;
+    if (failure.kind !== "protocol-error" && failure.message !== "connection termination")
+      this.transportFailure = failure.message;
     this.#owner.failed(status, resetText(reason), flag, resetDetails("before", reason));
   }
 
@@ -335,7 +363,14 @@ export class Attempts implements PoolUser, ResponseReceiver {
    * was never sent, or may be sent twice, goes once more over a new connection. This is no retry of the policy.
    */
   #retriesStale(channel: UpstreamChannel | undefined, failure: UpstreamFailure): boolean {
-    if (channel?.reused !== true || failure.anyByte || failure.kind !== "closed" || this.#staleRetried || !this.#request.replayable) return false;
+    if (
+      channel?.reused !== true ||
+      failure.anyByte ||
+      failure.kind !== "closed" ||
+      this.#staleRetried ||
+      !this.#request.replayable
+    )
+      return false;
     if (!failure.nothingSent && !isIdempotent(this.#facts.method)) return false;
     const { endpoint } = this;
     if (endpoint === undefined) return false;
@@ -348,7 +383,13 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** A server that goes away, or takes no more at a time, has not looked at the request: it goes once more. */
   #retriesRefused(failure: UpstreamFailure): boolean {
     const { endpoint } = this;
-    if (failure.kind !== "refused" || this.#refusals >= maxRefusals || !this.#request.replayable || endpoint === undefined) return false;
+    if (
+      failure.kind !== "refused" ||
+      this.#refusals >= maxRefusals ||
+      !this.#request.replayable ||
+      endpoint === undefined
+    )
+      return false;
     this.#refusals += 1;
     this.#made -= 1;
     this.attempt(endpoint, true);
@@ -358,14 +399,16 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #retryLater(): boolean {
     const policy = this.#action?.retry;
     const { cluster } = this;
-    if (policy === undefined || cluster === undefined || this.#retries >= policy.retries || !this.#request.replayable) return false;
+    if (policy === undefined || cluster === undefined || this.#retries >= policy.retries || !this.#request.replayable)
+      return false;
     if (!cluster.breaker.retries.take()) return false;
     this.#retrying = true;
     this.#retries += 1;
     cluster.counters.retries += 1;
     if (this.endpoint !== undefined) {
       (this.#tried ??= new Set()).add(this.endpoint);
-      if (policy.otherPrioritiesAfter !== undefined) (this.#previous ??= new PreviousPriorities(policy.otherPrioritiesAfter)).tried(this.endpoint.config.priority);
+      if (policy.otherPrioritiesAfter !== undefined)
+        (this.#previous ??= new PreviousPriorities(policy.otherPrioritiesAfter)).tried(this.endpoint.config.priority);
     }
     const { clock, random } = this.#context;
     this.#retryTimer = scheduleRetry(policy, this.#retries, clock, random, () => {
@@ -380,7 +423,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** Another attempt instead of an answer that has begun to come. */
   #retryInstead(complete: boolean): boolean {
     const policy = this.#action?.retry;
-    if (policy === undefined || this.#retries >= policy.retries || !this.#request.replayable || !this.#request.complete) return false;
+    if (policy === undefined || this.#retries >= policy.retries || !this.#request.replayable || !this.#request.complete)
+      return false;
     if (this.cluster?.breaker.retries.exhausted !== false) return false;
     const channel = this.#channel;
     this.#channel = undefined;
@@ -456,7 +500,9 @@ function isUnreached(head: MessageHead): boolean {
 }
 
 /** What becomes of a request whose channel failed before an answer. */
-const failureAnswers: Readonly<Record<UpstreamFailure["kind"], { readonly status: number; readonly flag: ResponseFlag; readonly reason: string }>> = {
+const failureAnswers: Readonly<
+  Record<UpstreamFailure["kind"], { readonly status: number; readonly flag: ResponseFlag; readonly reason: string }>
+> = {
   closed: { status: 503, flag: responseFlags.upstreamConnectionTermination, reason: "connection termination" },
   "protocol-error": { status: 502, flag: responseFlags.upstreamProtocolError, reason: "protocol error" },
   reset: { status: 503, flag: responseFlags.upstreamRemoteReset, reason: "remote reset" },

@@ -7,7 +7,11 @@ import type { HttpConnectionConfig } from "./http-connection-config.ts";
 export type ClientCertificateField = "keep" | "drop" | { readonly value: string };
 
 /** What a request's head says is looked at only where it counts. */
-export function clientCertificateField(config: HttpConnectionConfig, tls: DownstreamTls | undefined, head: MessageHead): ClientCertificateField {
+export function clientCertificateField(
+  config: HttpConnectionConfig,
+  tls: DownstreamTls | undefined,
+  head: MessageHead,
+): ClientCertificateField {
   const mode = config.clientCertificate;
   if (mode === "always-forward") return "keep";
   if (mode === "sanitize" || tls?.verified !== true) return "drop";
@@ -33,7 +37,10 @@ function elementOf(config: HttpConnectionConfig, tls: DownstreamTls): string {
   return element;
 }
 
-function fieldParts(field: HttpConnectionConfig["clientCertificateFields"][number], tls: DownstreamTls): readonly string[] {
+function fieldParts(
+  field: HttpConnectionConfig["clientCertificateFields"][number],
+  tls: DownstreamTls,
+): readonly string[] {
   switch (field) {
     case "Cert":
     case "Chain": {

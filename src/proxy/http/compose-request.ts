@@ -53,16 +53,20 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   if (config.appendForwardedFor) added += `x-forwarded-for: ${request.forwardedFor}\r\n`;
   if (config.useRemoteAddress) {
     added += `x-forwarded-proto: ${request.scheme}\r\n`;
-    added += request.internalPeer ? "x-envoy-internal: true\r\n" : `x-envoy-external-address: ${request.peerAddress}\r\n`;
-  }
-  else if (!hasForwardedProto) added += `x-forwarded-proto: ${request.scheme}\r\n`;
-  if (request.clientCertificate !== "keep" && request.clientCertificate !== "drop") added += `x-forwarded-client-cert: ${request.clientCertificate.value}\r\n`;
-  if (request.peerMetadata !== undefined) added += `${peerMetadataIdHeader}: ${request.peerMetadata.id}\r\n${peerMetadataHeader}: ${request.peerMetadata.value}\r\n`;
+    added += request.internalPeer
+      ? "x-envoy-internal: true\r\n"
+      : `x-envoy-external-address: ${request.peerAddress}\r\n`;
+  } else if (!hasForwardedProto) added += `x-forwarded-proto: ${request.scheme}\r\n`;
+  if (request.clientCertificate !== "keep" && request.clientCertificate !== "drop")
+    added += `x-forwarded-client-cert: ${request.clientCertificate.value}\r\n`;
+  if (request.peerMetadata !== undefined)
+    added += `${peerMetadataIdHeader}: ${request.peerMetadata.id}\r\n${peerMetadataHeader}: ${request.peerMetadata.value}\r\n`;
   if (request.requestIdIsNew) added += `x-request-id: ${request.requestId}\r\n`;
   if (request.trace !== undefined) added += request.trace.lines;
   if (request.originalPath !== undefined) added += `x-envoy-original-path: ${request.originalPath}\r\n`;
   if (request.upgrade !== undefined) added += `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
-  if (request.edits !== undefined) for (const [name, value] of request.edits.added) if (name !== "host") added += `${name}: ${value}\r\n`;
+  if (request.edits !== undefined)
+    for (const [name, value] of request.edits.added) if (name !== "host") added += `${name}: ${value}\r\n`;
   if (request.attemptCount) added += "x-envoy-attempt-count: 1\r\n";
   out.text(`${added}\r\n`);
   return request.attemptCount ? out.length - "1\r\n\r\n".length : -1;
@@ -116,7 +120,13 @@ function keepsRequestField(request: RequestComposition, field: number): boolean 
   }
 }
 
-const replacedEnvoyFields = ["x-envoy-internal", "x-envoy-external-address", "x-envoy-attempt-count", "x-envoy-original-path", "x-envoy-expected-rq-timeout-ms"];
+const replacedEnvoyFields = [
+  "x-envoy-internal",
+  "x-envoy-external-address",
+  "x-envoy-attempt-count",
+  "x-envoy-original-path",
+  "x-envoy-expected-rq-timeout-ms",
+];
 
 function keepsEnvoyField(request: RequestComposition, field: number): boolean {
   const { peerMetadata } = request.config;
@@ -125,11 +135,14 @@ function keepsEnvoyField(request: RequestComposition, field: number): boolean {
   if (length === peerMetadataHeader.length || length === peerMetadataIdHeader.length) {
     const name = request.head.name(field).toLowerCase();
     // Read by us, or replaced: what it said was of the peer before this hop.
-    if (name === peerMetadataHeader || name === peerMetadataIdHeader) return !peerMetadata.readFromClient && request.peerMetadata === undefined;
+    if (name === peerMetadataHeader || name === peerMetadataIdHeader)
+      return !peerMetadata.readFromClient && request.peerMetadata === undefined;
   }
   if (!request.config.useRemoteAddress) return true;
   if (!request.internalPeer) return false;
-  return !replacedEnvoyFields.some((name) => name.length === length && equalsIgnoringCase(request.head.bytes, start, name));
+  return !replacedEnvoyFields.some(
+    (name) => name.length === length && equalsIgnoringCase(request.head.bytes, start, name),
+  );
 }
 
 function keepsOrdinaryField(request: RequestComposition, field: number): boolean {

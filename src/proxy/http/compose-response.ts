@@ -38,7 +38,8 @@ export function composeResponse(out: ByteBuilder, response: ResponseComposition)
   if (response.delivery === "wrap-in-chunks") added += "transfer-encoding: chunked\r\n";
   else if (response.delivery === "empty") added += "content-length: 0\r\n";
   if (response.requestId !== undefined) added += `x-request-id: ${response.requestId}\r\n`;
-  if (response.peerMetadata !== undefined) added += `${peerMetadataIdHeader}: ${response.peerMetadata.id}\r\n${peerMetadataHeader}: ${response.peerMetadata.value}\r\n`;
+  if (response.peerMetadata !== undefined)
+    added += `${peerMetadataIdHeader}: ${response.peerMetadata.id}\r\n${peerMetadataHeader}: ${response.peerMetadata.value}\r\n`;
   if (response.connection !== undefined) added += `connection: ${response.connection}\r\n`;
   if (response.edits !== undefined) for (const [name, value] of response.edits.added) added += `${name}: ${value}\r\n`;
   out.text(`${added}\r\n`);
@@ -88,7 +89,8 @@ function keepsField(response: ResponseComposition, field: number): boolean {
 }
 
 function keepsEnvoyField(response: ResponseComposition, name: string): boolean {
-  if (name === peerMetadataHeader || name === peerMetadataIdHeader) return !response.config.peerMetadata.readFromUpstream && response.peerMetadata === undefined;
+  if (name === peerMetadataHeader || name === peerMetadataIdHeader)
+    return !response.config.peerMetadata.readFromUpstream && response.peerMetadata === undefined;
   if (name === unreachedHeader) return !response.config.peerMetadata.readFromUpstream;
   return name !== "x-envoy-upstream-service-time";
 }
@@ -103,14 +105,20 @@ export interface LocalReply {
 export function composeLocalReply(
   out: ByteBuilder,
   reply: LocalReply,
-  options: { readonly serverName: string; readonly date: string; readonly connection: "close" | "keep-alive" | undefined; readonly toHead: boolean },
+  options: {
+    readonly serverName: string;
+    readonly date: string;
+    readonly connection: "close" | "keep-alive" | undefined;
+    readonly toHead: boolean;
+  },
 ): number {
   const body = typeof reply.body === "string" ? Buffer.from(reply.body) : reply.body;
   let head = `HTTP/1.1 ${reply.status} ${statusText(reply.status)}\r\n`;
   for (const [name, value] of reply.fields) head += `${name}: ${value}\r\n`;
   const bodiless = reply.status === 204 || reply.status === 304 || reply.status < 200;
   if (!bodiless) head += `content-length: ${body.length}\r\n`;
-  if (body.length > 0 && !bodiless && !reply.fields.some(([name]) => name === "content-type")) head += "content-type: text/plain\r\n";
+  if (body.length > 0 && !bodiless && !reply.fields.some(([name]) => name === "content-type"))
+    head += "content-type: text/plain\r\n";
   head += `date: ${options.date}\r\nserver: ${options.serverName}\r\n`;
   if (options.connection !== undefined) head += `connection: ${options.connection}\r\n`;
   out.text(`${head}\r\n`);

@@ -233,7 +233,10 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     const searchFrom = Math.max(0, this.#carry.length - 3);
     const joined = Buffer.concat([this.#carry, chunk]);
     // A head that comes in pieces is scanned when its end is there, not at every piece.
-    const mayBeWhole = this.#state !== "head" || joined.indexOf("\r\n\r\n", searchFrom) >= 0 || joined.length > this.#context.config().headLimits.maxHeadBytes;
+    const mayBeWhole =
+      this.#state !== "head" ||
+      joined.indexOf("\r\n\r\n", searchFrom) >= 0 ||
+      joined.length > this.#context.config().headLimits.maxHeadBytes;
     if (mayBeWhole) {
       this.#carry = undefined;
       this.#consume(joined);

@@ -97,7 +97,8 @@ export class ExchangeRequest implements RequestView {
       return { status: 426, body: "Upgrade Required", details: "low_version" };
     }
     if (!this.#readTarget(config)) return { status: 400, body: "", details: "path_normalization_failed" };
-    if (config.underscores !== undefined && !this.#judgeUnderscores(config, config.underscores)) return { status: 400, body: "", details: "unexpected_underscore" };
+    if (config.underscores !== undefined && !this.#judgeUnderscores(config, config.underscores))
+      return { status: 400, body: "", details: "unexpected_underscore" };
     this.#readIdentity(config, newRequestId);
     return undefined;
   }
@@ -152,21 +153,27 @@ export class ExchangeRequest implements RequestView {
       if (edits.has(name) || (host !== undefined && name === "host")) continue;
       if (name === "connection") {
         // What a filter has said of a request is no field of the client's hop, by whatever name.
-        const tokens = head.value(field).split(",").filter((token) => edits.get(token.trim().toLowerCase()) === undefined);
+        const tokens = head
+          .value(field)
+          .split(",")
+          .filter((token) => edits.get(token.trim().toLowerCase()) === undefined);
         text += `connection:${tokens.join(",")}\r\n`;
         continue;
       }
       text += head.bytes.toString("latin1", head.nameStarts[field], head.lineEnds[field]);
     }
-    for (const [name, value] of edits) if (value !== undefined && name !== "host" && !name.startsWith(":")) text += `${name}: ${value}\r\n`;
+    for (const [name, value] of edits)
+      if (value !== undefined && name !== "host" && !name.startsWith(":")) text += `${name}: ${value}\r\n`;
     this.#keep(Buffer.from(headText(`${text}\r\n`), "latin1"));
     this.method = this.head.method();
-    if (!this.#readTarget(config)) throw internalError("bad-filter-edit", `a filter gave a request a path that cannot be: ${this.head.target()}`);
+    if (!this.#readTarget(config))
+      throw internalError("bad-filter-edit", `a filter gave a request a path that cannot be: ${this.head.target()}`);
   }
 
   #keep(bytes: Buffer): void {
     const own = (this.#ownHead ??= new MessageHead());
-    if (scanRequestHead(own, bytes, 0, bytes.length, ownHeadLimits) <= 0) throw internalError("bad-filter-edit", `a filter made a request unreadable: ${own.error?.reason ?? "no end"}`);
+    if (scanRequestHead(own, bytes, 0, bytes.length, ownHeadLimits) <= 0)
+      throw internalError("bad-filter-edit", `a filter made a request unreadable: ${own.error?.reason ?? "no end"}`);
     this.head = own;
   }
 
@@ -198,7 +205,10 @@ export class ExchangeRequest implements RequestView {
     this.forwardedFor = config.appendForwardedFor ? (given === undefined ? peer : `${given},${peer}`) : (given ?? "");
     this.userAgent = head.get("user-agent") ?? "";
     const id = head.get("x-request-id");
-    const keeps = id !== undefined && id !== "" && (this.internalPeer || !config.useRemoteAddress || config.preserveExternalRequestId);
+    const keeps =
+      id !== undefined &&
+      id !== "" &&
+      (this.internalPeer || !config.useRemoteAddress || config.preserveExternalRequestId);
     this.requestIdIsNew = !keeps && config.generateRequestId;
     this.requestId = this.requestIdIsNew ? newRequestId() : (id ?? "");
     if (config.requestCapture.length > 0) this.captured = capturedOf(head, config.requestCapture);

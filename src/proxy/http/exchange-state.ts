@@ -71,7 +71,14 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   }
 
   abstract interimAnswer(head: MessageHead): void;
-  abstract answered(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void;
+  abstract answered(
+    head: MessageHead,
+    framing: BodyFraming,
+    from: number,
+    to: number,
+    last: boolean,
+    sentAtMs: number,
+  ): void;
   abstract answerBody(bytes: Buffer, from: number, to: number, last: boolean): void;
   abstract answerTrailers(fields: readonly string[]): void;
   abstract switched(head: MessageHead, from: number, to: number, sentAtMs: number): void;
@@ -243,7 +250,11 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   }
 
   protected limitDuration(limitMs: number, run: () => void): void {
-    if (limitMs > 0) this.#durationTimer = this.context.clock.after(Math.max(0, limitMs - (this.context.clock.steadyMs() - this.#startedSteadyMs)), run);
+    if (limitMs > 0)
+      this.#durationTimer = this.context.clock.after(
+        Math.max(0, limitMs - (this.context.clock.steadyMs() - this.#startedSteadyMs)),
+        run,
+      );
   }
 
   protected stopTimers(): void {

@@ -20,7 +20,13 @@ function withFilters(...filters: HttpFilter[]): Promise<Harness> {
   return Harness.start({ filters, filtersIdle: false });
 }
 
-const denied: LocalReply = { status: 403, body: "RBAC: access denied", headers: [["x-why", "policy"]], flag: responseFlags.none, details: "rbac_access_denied" };
+const denied: LocalReply = {
+  status: 403,
+  body: "RBAC: access denied",
+  headers: [["x-why", "policy"]],
+  flag: responseFlags.none,
+  details: "rbac_access_denied",
+};
 
 const echo = (request: IncomingMessage, response: ServerResponse): void => {
   let length = 0;
@@ -40,7 +46,11 @@ test("what filters change of a request is what routes, later filters and the ups
       return undefined;
     }),
     filter((request) => {
-      seen.push(request.header("x-user"), request.header("authorization"), [...request.headers()].find(([name]) => name === "x-route")?.[1]);
+      seen.push(
+        request.header("x-user"),
+        request.header("authorization"),
+        [...request.headers()].find(([name]) => name === "x-route")?.[1],
+      );
       request.clearRoute();
       seen.push(request.route?.name);
       return undefined;
@@ -48,10 +58,20 @@ test("what filters change of a request is what routes, later filters and the ups
   );
   const { port } = await harness.backend(echo);
   harness.cluster("a", [port]);
-  harness.table = tableOf(route(forwardTo("a"), { name: "b", matches: (request) => request.head.get("x-route") === "b" }), route(forwardTo("a"), { name: "a" }));
-  const answer = await harness.get("/x", { method: "POST", body: "hello", headers: { authorization: "secret", "x-user": "mallory" } });
+  harness.table = tableOf(
+    route(forwardTo("a"), { name: "b", matches: (request) => request.head.get("x-route") === "b" }),
+    route(forwardTo("a"), { name: "a" }),
+  );
+  const answer = await harness.get("/x", {
+    method: "POST",
+    body: "hello",
+    headers: { authorization: "secret", "x-user": "mallory" },
+  });
   const upstream = JSON.parse(answer.body) as { headers: Record<string, string>; length: number };
-  assert.deepEqual([upstream.headers["x-user"], upstream.headers["authorization"], upstream.length, answer.headers["x-from-filter"]], ["alice", undefined, 5, "yes"]);
+  assert.deepEqual(
+    [upstream.headers["x-user"], upstream.headers["authorization"], upstream.length, answer.headers["x-from-filter"]],
+    ["alice", undefined, 5, "yes"],
+  );
   assert.deepEqual(seen, ["alice", undefined, "b", "b"]);
   assert.deepEqual(harness.finished[0]?.metadata?.get("test"), { user: "alice" });
 });
@@ -65,8 +85,15 @@ test("a filter answers in place of the upstream, at once or later, over either v
     const answer = await harness.get("/", { method: "POST", body: "x".repeat(100_000) });
     assert.deepEqual([answer.status, answer.body, answer.headers["x-why"]], [403, "RBAC: access denied", "policy"]);
     const session = await connectTo(harness.port);
-    const grpc = await ask(session, { ":method": "POST", ":path": "/a.B/C", "content-type": "application/grpc" }, "12345");
-    assert.deepEqual([grpc.headers["grpc-status"], grpc.headers["grpc-message"], grpc.headers["x-why"]], ["7", "RBAC: access denied", "policy"]);
+    const grpc = await ask(
+      session,
+      { ":method": "POST", ":path": "/a.B/C", "content-type": "application/grpc" },
+      "12345",
+    );
+    assert.deepEqual(
+      [grpc.headers["grpc-status"], grpc.headers["grpc-message"], grpc.headers["x-why"]],
+      ["7", "RBAC: access denied", "policy"],
+    );
     assert.equal(harness.records[0]?.details, "rbac_access_denied");
     session.close();
   }
@@ -98,8 +125,13 @@ test("while a filter takes time the request waits whole: head, body and trailers
   });
   harness.cluster("one", [port]);
   harness.cluster("two", [backend.port], { upstreamProtocol: "http2" });
-  harness.table = tableOf(route(forwardTo("two"), { matches: (request) => request.path === "/two" }), route(forwardTo("one")));
-  const plain = [1, 2, 3].map((id) => harness.get(`/${id}`, { method: "POST", headers: { "x-id": String(id) }, body: "y".repeat(300_000) }));
+  harness.table = tableOf(
+    route(forwardTo("two"), { matches: (request) => request.path === "/two" }),
+    route(forwardTo("one")),
+  );
+  const plain = [1, 2, 3].map((id) =>
+    harness.get(`/${id}`, { method: "POST", headers: { "x-id": String(id) }, body: "y".repeat(300_000) }),
+  );
   const session = await connectTo(harness.port);
   const two = ask(session, { ":method": "POST", ":path": "/two", "x-id": "two" }, "hello", { "x-sum": "5" });
   await eventually(() => entered.length === 4);
@@ -113,9 +145,16 @@ test("while a filter takes time the request waits whole: head, body and trailers
 });
 
 test("a filter that fails is answered 500, and one whose client has gone is told", async () => {
-  for (const onRequest of [() => { throw new Error("sync"); }, () => Promise.reject(new Error("async"))]) {
+  for (const onRequest of [
+    () => {
+      throw new Error("sync");
+    },
+    () => Promise.reject(new Error("async")),
+  ]) {
     const troubles: string[] = [];
-    await using harness = await Harness.start({ filters: [filter(onRequest)], filtersIdle: false }, 1, { onTrouble: (what) => troubles.push(what) });
+    await using harness = await Harness.start({ filters: [filter(onRequest)], filtersIdle: false }, 1, {
+      onTrouble: (what) => troubles.push(what),
+    });
     assert.equal((await harness.get("/")).status, 500);
     assert.deepEqual(troubles, ["a filter failed"]);
   }
@@ -123,7 +162,9 @@ test("a filter that fails is answered 500, and one whose client has gone is told
   const entered = Promise.withResolvers<undefined>();
   const waits = (_request: FilterRequest, signal: () => AbortSignal): Promise<undefined> => {
     entered.resolve(undefined);
-    return new Promise((resolve) => signal().addEventListener("abort", () => (aborted.resolve("aborted"), resolve(undefined))));
+    return new Promise((resolve) =>
+      signal().addEventListener("abort", () => (aborted.resolve("aborted"), resolve(undefined))),
+    );
   };
   await using harness = await withFilters(filter(waits));
   const request = httpRequest({ port: harness.port, host: "127.0.0.1" });
@@ -132,19 +173,38 @@ test("a filter that fails is answered 500, and one whose client has gone is told
   await entered.promise;
   request.destroy();
   assert.equal(await aborted.promise, "aborted");
-  assert.deepEqual(harness.records.map((record) => record.flag), ["DC"]);
+  assert.deepEqual(
+    harness.records.map((record) => record.flag),
+    ["DC"],
+  );
 });
 
 /** A listener whose connections come as from a chain that ended TLS. */
-async function withInfo(harness: Harness, more: Partial<ConnectionInfo>): Promise<Disposable & { readonly port: number }> {
-  const accept = (stream: ByteStream): void => harness.listener.accept(stream, { local: stream.local, remote: stream.remote, tls: undefined, peer: undefined, ...more });
+async function withInfo(
+  harness: Harness,
+  more: Partial<ConnectionInfo>,
+): Promise<Disposable & { readonly port: number }> {
+  const accept = (stream: ByteStream): void =>
+    harness.listener.accept(stream, {
+      local: stream.local,
+      remote: stream.remote,
+      tls: undefined,
+      peer: undefined,
+      ...more,
+    });
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, accept);
   return { port: listener.address.port, [Symbol.dispose]: () => listener.close() };
 }
 
 test("x-forwarded-client-cert is forwarded, appended to, set or taken away as the configuration and the connection say", async () => {
-  const tls = mutualTls("spiffe://cluster.local/ns/a/sa/client", { peerCertificateHash: () => "ab12", peerSubject: () => "CN=a", peerDnsNames: () => ["d.test"], serverName: "outbound_.80_._.a" });
-  const element = 'By=spiffe://cluster.local/ns/a/sa/server;Hash=ab12;Subject="CN=a";URI=spiffe://cluster.local/ns/a/sa/client;DNS=d.test';
+  const tls = mutualTls("spiffe://cluster.local/ns/a/sa/client", {
+    peerCertificateHash: () => "ab12",
+    peerSubject: () => "CN=a",
+    peerDnsNames: () => ["d.test"],
+    serverName: "outbound_.80_._.a",
+  });
+  const element =
+    'By=spiffe://cluster.local/ns/a/sa/server;Hash=ab12;Subject="CN=a";URI=spiffe://cluster.local/ns/a/sa/client;DNS=d.test';
   const cases = [
     ["sanitize", tls, undefined],
     ["forward", tls, "given"],
@@ -156,7 +216,11 @@ test("x-forwarded-client-cert is forwarded, appended to, set or taken away as th
     ["set", { ...tls, verified: false }, undefined],
   ] as const;
   for (const [clientCertificate, ended, expected] of cases) {
-    await using harness = await Harness.start({ clientCertificate, clientCertificateFields: ["Subject", "URI", "DNS"], useRemoteAddress: false });
+    await using harness = await Harness.start({
+      clientCertificate,
+      clientCertificateFields: ["Subject", "URI", "DNS"],
+      useRemoteAddress: false,
+    });
     harness.cluster("a", [(await harness.backend(echo)).port]);
     harness.table = tableOf(route(forwardTo("a")));
     using listener = await withInfo(harness, { tls: ended });
@@ -186,11 +250,26 @@ test("ALPN tells the codec, else the first bytes do, however they are cut", asyn
   await assert.rejects(fetchOnce(agreed.port, "/"));
 });
 
-const client = { workload: "client", namespace: "a", canonicalName: "client", canonicalRevision: "v2", cluster: "Kubernetes" };
+const client = {
+  workload: "client",
+  namespace: "a",
+  canonicalName: "client",
+  canonicalRevision: "v2",
+  cluster: "Kubernetes",
+};
 
 test("peers tell each other who they speak for by x-envoy-peer-metadata, which goes no further", async () => {
-  const own = { id: "sidecar~10.0.0.1~x.y~z", value: encodePeerMetadata({ ...client, workload: "own", canonicalName: "own" }, "own-1") };
-  const peerMetadata = { readFromClient: true, writeToClient: true, readFromUpstream: true, writeToUpstream: true, inMeshOnly: false };
+  const own = {
+    id: "sidecar~10.0.0.1~x.y~z",
+    value: encodePeerMetadata({ ...client, workload: "own", canonicalName: "own" }, "own-1"),
+  };
+  const peerMetadata = {
+    readFromClient: true,
+    writeToClient: true,
+    readFromUpstream: true,
+    writeToUpstream: true,
+    inMeshOnly: false,
+  };
   await using harness = await Harness.start({ peerMetadata, useRemoteAddress: false }, 1, { ownMetadata: own });
   let upstream: Record<string, unknown> = {};
   const { port } = await harness.backend((request, response) => {
@@ -201,35 +280,72 @@ test("peers tell each other who they speak for by x-envoy-peer-metadata, which g
   });
   harness.cluster("a", [port]);
   harness.table = tableOf(route(forwardTo("a")));
-  const answer = await harness.get("/", { headers: { "x-envoy-peer-metadata": encodePeerMetadata(client), "x-envoy-peer-metadata-id": "client-id" } });
+  const answer = await harness.get("/", {
+    headers: { "x-envoy-peer-metadata": encodePeerMetadata(client), "x-envoy-peer-metadata-id": "client-id" },
+  });
   assert.deepEqual([upstream["x-envoy-peer-metadata-id"], upstream["x-envoy-peer-metadata"]], [own.id, own.value]);
-  assert.deepEqual([answer.headers["x-envoy-peer-metadata-id"], answer.headers["x-envoy-peer-metadata"]], [own.id, own.value]);
-  assert.deepEqual([harness.finished[0]?.downstreamPeer, harness.finished[0]?.upstreamPeer?.workload], [client, "server"]);
+  assert.deepEqual(
+    [answer.headers["x-envoy-peer-metadata-id"], answer.headers["x-envoy-peer-metadata"]],
+    [own.id, own.value],
+  );
+  assert.deepEqual(
+    [harness.finished[0]?.downstreamPeer, harness.finished[0]?.upstreamPeer?.workload],
+    [client, "server"],
+  );
   const silent = await harness.get("/");
   assert.equal(silent.headers["x-envoy-peer-metadata"], undefined);
   assert.deepEqual(decodePeerMetadata(encodePeerMetadata(client)), client);
-  for (const bad of ["", "!!", "AAAA", "x".repeat(20_000)]) assert.equal(decodePeerMetadata(bad)?.workload ?? "unknown", "unknown");
+  for (const bad of ["", "!!", "AAAA", "x".repeat(20_000)])
+    assert.equal(decodePeerMetadata(bad)?.workload ?? "unknown", "unknown");
 });
 
 test("what is outside of the mesh is not told who speaks, where only those in it are, and others may never be", async () => {
   const own = { id: "own-id", value: encodePeerMetadata(client) };
   const told = async (peerMetadata: "tell" | "external" | "never", inMeshOnly: boolean): Promise<boolean> => {
-    await using harness = await Harness.start({ peerMetadata: { readFromClient: false, writeToClient: false, readFromUpstream: true, writeToUpstream: true, inMeshOnly } }, 1, { ownMetadata: own });
-    const { port } = await harness.backend((request, response) => response.end(String(request.headers["x-envoy-peer-metadata-id"] === own.id)));
+    await using harness = await Harness.start(
+      {
+        peerMetadata: {
+          readFromClient: false,
+          writeToClient: false,
+          readFromUpstream: true,
+          writeToUpstream: true,
+          inMeshOnly,
+        },
+      },
+      1,
+      { ownMetadata: own },
+    );
+    const { port } = await harness.backend((request, response) =>
+      response.end(String(request.headers["x-envoy-peer-metadata-id"] === own.id)),
+    );
     harness.cluster("a", [port], { peerMetadata });
     harness.table = tableOf(route(forwardTo("a")));
     return (await harness.get("/")).body === "true";
   };
-  assert.deepEqual([await told("tell", true), await told("external", true), await told("external", false), await told("never", false)], [true, false, true, false]);
+  assert.deepEqual(
+    [await told("tell", true), await told("external", true), await told("external", false), await told("never", false)],
+    [true, false, true, false],
+  );
 });
 
 test("rules change answers of ours, and an exchange that lasts too long is ended", async () => {
   await using harness = await Harness.start({
     maxStreamDurationMs: 40,
-    localReplies: [{ matches: ({ status }) => status === 404, status: 451, body: ({ status, body }) => `{"was":${status},"${body}":1}`, contentType: "application/json", headers: undefined }],
+    localReplies: [
+      {
+        matches: ({ status }) => status === 404,
+        status: 451,
+        body: ({ status, body }) => `{"was":${status},"${body}":1}`,
+        contentType: "application/json",
+        headers: undefined,
+      },
+    ],
   });
   const replaced = await harness.get("/");
-  assert.deepEqual([replaced.status, replaced.headers["content-type"], replaced.body], [451, "application/json", '{"was":451,"":1}']);
+  assert.deepEqual(
+    [replaced.status, replaced.headers["content-type"], replaced.body],
+    [451, "application/json", '{"was":451,"":1}'],
+  );
   harness.cluster("a", [(await harness.backend(() => undefined)).port]);
   harness.table = tableOf(route(forwardTo("a")));
   const late = await harness.get("/");

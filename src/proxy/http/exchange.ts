@@ -2,7 +2,12 @@ import { userError } from "../../base/index.ts";
 import { bodyFramings, statusText, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
 import type { LocalReply, RequestBodyStart } from "../filters/http-filter.ts";
 import { decideCors, type CorsPolicy } from "../routing/cors.ts";
-import { editHeaders, type HeaderEdits, type HeaderMutation, type MutationContext } from "../routing/header-mutation.ts";
+import {
+  editHeaders,
+  type HeaderEdits,
+  type HeaderMutation,
+  type MutationContext,
+} from "../routing/header-mutation.ts";
 import { requestHash } from "../routing/hash-policy.ts";
 import { routeOf, withoutPort, type VirtualHost } from "../routing/route-table.ts";
 import { chooseCluster, type ForwardAction, type Route } from "../routing/route.ts";
@@ -45,15 +50,27 @@ export class Exchange extends ExchangeState {
     this.#chunkedByClient = head.chunked && !this.facts.isHttp2;
     const refusal = this.facts.read(this.config, this.context.newRequestId);
     if (refusal !== undefined) {
-      this.#reply(refusal.status, refusal.body, refusal.status === 426 ? responseFlags.downstreamProtocolError : responseFlags.none, refusal.details);
+      this.#reply(
+        refusal.status,
+        refusal.body,
+        refusal.status === 426 ? responseFlags.downstreamProtocolError : responseFlags.none,
+        refusal.details,
+      );
       return;
     }
     this.trace = this.config.tracing?.start(this.facts, this.context.random);
     this.countsAnswer = this.facts.isGrpc && this.facts.isHttp2;
     if (this.config.peerMetadata.readFromClient) this.readDownstreamPeer();
     const host = this.#virtualHost();
-    if (host !== undefined && host.requireTls !== "none" && this.facts.scheme === "http" && (host.requireTls === "all" || !this.facts.internalPeer)) {
-      this.#reply(301, "", responseFlags.none, "tls_required", [["location", `https://${withoutPort(this.authority)}${this.pathAndQuery}`]]);
+    if (
+      host !== undefined &&
+      host.requireTls !== "none" &&
+      this.facts.scheme === "http" &&
+      (host.requireTls === "all" || !this.facts.internalPeer)
+    ) {
+      this.#reply(301, "", responseFlags.none, "tls_required", [
+        ["location", `https://${withoutPort(this.authority)}${this.pathAndQuery}`],
+      ]);
       return;
     }
     this.route = host === undefined ? undefined : routeOf(host, this.facts);
@@ -65,7 +82,12 @@ export class Exchange extends ExchangeState {
   refuse(status: number, reason: string): void {
     this.reset(undefined, false, true);
     const codec = this.facts.isHttp2 ? "http2" : "http1";
-    this.#reply(status, statusText(status), responseFlags.downstreamProtocolError, `${codec}.codec_error{${reason.replaceAll(" ", "_")}}`);
+    this.#reply(
+      status,
+      statusText(status),
+      responseFlags.downstreamProtocolError,
+      `${codec}.codec_error{${reason.replaceAll(" ", "_")}}`,
+    );
   }
 
   requestBody(bytes: Buffer, from: number, to: number, complete: boolean): void {
@@ -79,7 +101,10 @@ export class Exchange extends ExchangeState {
       return;
     }
     const { channel } = this.attempts;
-    const more = this.grpcWeb?.changesRequest === true ? this.#webBody(bytes, from, to, complete) : this.request.body(bytes, from, to, complete, channel);
+    const more =
+      this.grpcWeb?.changesRequest === true
+        ? this.#webBody(bytes, from, to, complete)
+        : this.request.body(bytes, from, to, complete, channel);
     if (!this.active) return;
     if (complete) this.attempts.requestComplete();
     else if (!more || channel === undefined) this.owner.pauseRequest();
@@ -146,7 +171,12 @@ export class Exchange extends ExchangeState {
 
   /** No byte has moved for too long. */
   idleTimeout(): void {
-    this.#failWith(this.request.complete ? 504 : 408, "stream timeout", responseFlags.streamIdleTimeout, "stream_idle_timeout");
+    this.#failWith(
+      this.request.complete ? 504 : 408,
+      "stream timeout",
+      responseFlags.streamIdleTimeout,
+      "stream_idle_timeout",
+    );
   }
 
   // ---- AttemptsOwner
@@ -161,7 +191,10 @@ export class Exchange extends ExchangeState {
     if (this.config.peerMetadata.readFromUpstream) this.readUpstreamPeer(head);
     if (this.countsAnswer) this.countAnswer(head.bytes, from, to);
     const { grpcWeb } = this;
-    const edits = grpcWeb === undefined ? this.#responseEdits(head) : grpcWeb.answer(head, this.#responseEdits(head), last && from === to);
+    const edits =
+      grpcWeb === undefined
+        ? this.#responseEdits(head)
+        : grpcWeb.answer(head, this.#responseEdits(head), last && from === to);
     if (grpcWeb?.translatesAnswer !== true || (last && from === to)) {
       // It came out of its chunks, in case that it was gRPC.
       const shown = grpcWeb !== undefined && framing === bodyFramings.chunked ? bodyFramings.untilClose : framing;
@@ -176,7 +209,10 @@ export class Exchange extends ExchangeState {
   answerBody(bytes: Buffer, from: number, to: number, last: boolean): void {
     if (this.countsAnswer) this.countAnswer(bytes, from, to);
     const web = this.grpcWeb?.translatesAnswer === true ? this.grpcWeb.answerBody(bytes, from, to) : undefined;
-    this.#afterSend(web === undefined ? this.answer.body(bytes, from, to, last) : this.answer.body(web, 0, web.length, last), last);
+    this.#afterSend(
+      web === undefined ? this.answer.body(bytes, from, to, last) : this.answer.body(web, 0, web.length, last),
+      last,
+    );
   }
 
   answerTrailers(fields: readonly string[]): void {
@@ -339,8 +375,12 @@ export class Exchange extends ExchangeState {
     this.responseMutations = route.responseMutations;
     if (route.cors !== undefined && this.#answersByCors(route.cors)) return;
     const { action } = route;
-    if (action.kind === "direct-response") this.#reply(action.status, action.body, responseFlags.none, "direct_response");
-    else if (action.kind === "redirect") this.#reply(action.status, "", responseFlags.none, "direct_response", [["location", redirectLocation(action, this.facts)]]);
+    if (action.kind === "direct-response")
+      this.#reply(action.status, action.body, responseFlags.none, "direct_response");
+    else if (action.kind === "redirect")
+      this.#reply(action.status, "", responseFlags.none, "direct_response", [
+        ["location", redirectLocation(action, this.facts)],
+      ]);
     else this.#forward(route, action, bytes, from, to);
   }
 
@@ -366,16 +406,30 @@ export class Exchange extends ExchangeState {
     }
     attempts.cluster = cluster;
     const { names } = cluster;
-    const send = (destination: ForwardDestination | undefined, body: Buffer, start: number, end: number): void => this.#send(route, action, { ...choice, to: cluster, destination }, body, start, end);
+    const send = (destination: ForwardDestination | undefined, body: Buffer, start: number, end: number): void =>
+      this.#send(route, action, { ...choice, to: cluster, destination }, body, start, end);
     if (names === undefined) send(undefined, bytes, from, to);
     else this.#lookUp(names, send, bytes, from, to);
   }
 
   /** The name that the request is for says where it goes. */
-  #lookUp(names: ForwardNames, send: (destination: ForwardDestination, body: Buffer, start: number, end: number) => void, bytes: Buffer, from: number, to: number): void {
+  #lookUp(
+    names: ForwardNames,
+    send: (destination: ForwardDestination, body: Buffer, start: number, end: number) => void,
+    bytes: Buffer,
+    from: number,
+    to: number,
+  ): void {
     const host = forwardHost(this.authority, names.rules.defaultPort);
-    const found = host === undefined ? Promise.reject(userError("bad-host", "the request names no host")) : names.addressOf(host.name);
-    const at = (address: string): ForwardDestination => ({ address, port: host?.port ?? 0, hostname: host?.name ?? "" });
+    const found =
+      host === undefined
+        ? Promise.reject(userError("bad-host", "the request names no host"))
+        : names.addressOf(host.name);
+    const at = (address: string): ForwardDestination => ({
+      address,
+      port: host?.port ?? 0,
+      hostname: host?.name ?? "",
+    });
     if (typeof found === "string") {
       send(at(found), bytes, from, to);
       return;
@@ -387,7 +441,10 @@ export class Exchange extends ExchangeState {
     };
     found.then(
       (address) => still(() => this.#letGo((body) => send(at(address), body, 0, body.length))),
-      () => still(() => this.#reply(503, "DNS resolution failure", responseFlags.dnsResolutionFailed, "dns_resolution_failure")),
+      () =>
+        still(() =>
+          this.#reply(503, "DNS resolution failure", responseFlags.dnsResolutionFailed, "dns_resolution_failure"),
+        ),
     );
   }
 
@@ -399,20 +456,41 @@ export class Exchange extends ExchangeState {
       this.#reply(403, "", responseFlags.none, "upgrade_failed");
       return;
     }
-    attempts.target(cluster, action, protocol, responseTimeoutMs(action, facts), this.#hash(cluster, action), destination);
-    this.limitDuration(exchangeLimitMs(action, this.config, facts), () => this.#failWith(408, "downstream duration timeout", responseFlags.durationTimeout, "max_duration_timeout"));
-    if (choice.responseMutation !== undefined) this.responseMutations = [choice.responseMutation, ...this.responseMutations];
-    const mutations = choice.requestMutation === undefined ? route.requestMutations : [choice.requestMutation, ...route.requestMutations];
+    attempts.target(
+      cluster,
+      action,
+      protocol,
+      responseTimeoutMs(action, facts),
+      this.#hash(cluster, action),
+      destination,
+    );
+    this.limitDuration(exchangeLimitMs(action, this.config, facts), () =>
+      this.#failWith(408, "downstream duration timeout", responseFlags.durationTimeout, "max_duration_timeout"),
+    );
+    if (choice.responseMutation !== undefined)
+      this.responseMutations = [choice.responseMutation, ...this.responseMutations];
+    const mutations =
+      choice.requestMutation === undefined
+        ? route.requestMutations
+        : [choice.requestMutation, ...route.requestMutations];
     const edits = mutations.length === 0 ? undefined : this.#edit(mutations, facts.head);
     const endpoint = attempts.pick();
     if (endpoint === undefined) return;
     // What changes of the answer refer to must outlive this read.
     if (this.responseMutations.length > 0 || this.config.localReplies.length > 0) facts.detach();
-    const host = edits?.added.find(([name]) => name === "host")?.[1] ?? choice.hostRewrite ?? action.rewriteHost ?? (action.autoHostRewrite ? endpoint.config.hostname : undefined);
+    const host =
+      edits?.added.find(([name]) => name === "host")?.[1] ??
+      choice.hostRewrite ??
+      action.rewriteHost ??
+      (action.autoHostRewrite ? endpoint.config.hostname : undefined);
     const { complete } = request;
-    const mirrored = action.mirrors.length > 0 && action.mirrors.some((mirror) => this.#mirrorProtocol(mirror.cluster) !== "http1");
+    const mirrored =
+      action.mirrors.length > 0 && action.mirrors.some((mirror) => this.#mirrorProtocol(mirror.cluster) !== "http1");
     if (this.trace?.upstreamSpanId !== undefined) this.trace.forwardedMs = this.context.clock.nowMs();
-    request.compose(this.#composition(action, cluster, host ?? facts.changedHost(), edits), this.grpcWeb?.changesRequest === true ? "plain" : bodyForm(facts, protocol, mirrored));
+    request.compose(
+      this.#composition(action, cluster, host ?? facts.changedHost(), edits),
+      this.grpcWeb?.changesRequest === true ? "plain" : bodyForm(facts, protocol, mirrored),
+    );
     if (action.mirrors.length > 0) this.#mirror(action, edits);
     if (this.grpcWeb?.changesRequest !== true) request.body(bytes, from, to, complete, undefined);
     else if (!this.#webBody(bytes, from, to, complete)) return;
@@ -424,10 +502,17 @@ export class Exchange extends ExchangeState {
   /** The request's hash, where its cluster chooses endpoints by it; a cookie that was made for it goes with the answer. */
   #hash(cluster: Cluster, action: ForwardAction): number | undefined {
     if (!cluster.choosesByHash || action.hashPolicies.length === 0) return undefined;
-    const hash = requestHash(action.hashPolicies, this.facts, this.facts.clientAddress(this.config), `${this.downstreamRemote} ${this.downstreamLocal}`);
+    const hash = requestHash(
+      action.hashPolicies,
+      this.facts,
+      this.facts.clientAddress(this.config),
+      `${this.downstreamRemote} ${this.downstreamLocal}`,
+    );
     const cookie = hash?.setCookie;
     if (cookie !== undefined) {
-      const add = [{ name: "set-cookie", value: () => cookie, action: "append-if-exists-or-add", keepEmptyValue: true }] as const;
+      const add = [
+        { name: "set-cookie", value: () => cookie, action: "append-if-exists-or-add", keepEmptyValue: true },
+      ] as const;
       this.responseMutations = [...this.responseMutations, { add, remove: [] }];
     }
     return hash?.value;
@@ -462,7 +547,11 @@ export class Exchange extends ExchangeState {
   }
 
   #edit(levels: readonly HeaderMutation[], head: MessageHead): HeaderEdits {
-    return editHeaders(levels, this.#mutationContext(head === this.facts.head ? undefined : head), (name) => head.find(name) >= 0);
+    return editHeaders(
+      levels,
+      this.#mutationContext(head === this.facts.head ? undefined : head),
+      (name) => head.find(name) >= 0,
+    );
   }
 
   #responseEdits(head: MessageHead): HeaderEdits | undefined {
@@ -472,7 +561,12 @@ export class Exchange extends ExchangeState {
     return added.length === 0 ? edits : { dropped: edits.dropped, added: [...edits.added, ...added] };
   }
 
-  #composition(action: ForwardAction, cluster: Cluster, host: string | undefined, edits: HeaderEdits | undefined): RequestComposition {
+  #composition(
+    action: ForwardAction,
+    cluster: Cluster,
+    host: string | undefined,
+    edits: HeaderEdits | undefined,
+  ): RequestComposition {
     const { facts, config } = this;
     const path = action.rewritePath?.(facts.path) ?? facts.path;
     const rewritten = facts.targetDiffers || (path !== facts.path && !facts.isConnect);
@@ -512,10 +606,28 @@ export class Exchange extends ExchangeState {
       const { authority } = this.facts;
       const name = withoutPort(authority);
       const head = new ByteBuilder(mirrorHeadBytes);
-      composeRequest(head, this.#composition(action, endpoint.cluster, mirror.keepHost ? authority : `${name}-shadow${authority.slice(name.length)}`, edits));
+      composeRequest(
+        head,
+        this.#composition(
+          action,
+          endpoint.cluster,
+          mirror.keepHost ? authority : `${name}-shadow${authority.slice(name.length)}`,
+          edits,
+        ),
+      );
       const { chunksRequest } = this.request;
       const { scheme } = this.facts;
-      this.request.addShadow(new Shadow({ endpoint, head: head.view(), toHead: this.method === "HEAD", chunksRequest, scheme, protocol, clock: this.context.clock }));
+      this.request.addShadow(
+        new Shadow({
+          endpoint,
+          head: head.view(),
+          toHead: this.method === "HEAD",
+          chunksRequest,
+          scheme,
+          protocol,
+          clock: this.context.clock,
+        }),
+      );
     }
   }
 
@@ -536,7 +648,14 @@ export class Exchange extends ExchangeState {
     this.failed(status, text, flag, details);
   }
 
-  #reply(status: number, body: string | Buffer, flag: ResponseFlag, details: string, given: Fields = [], grpcStatus?: number): void {
+  #reply(
+    status: number,
+    body: string | Buffer,
+    flag: ResponseFlag,
+    details: string,
+    given: Fields = [],
+    grpcStatus?: number,
+  ): void {
     this.flag = flag;
     this.details = details;
     const edits = this.route?.action.kind === "forward" ? undefined : this.#responseEdits(this.facts.head);
@@ -544,7 +663,10 @@ export class Exchange extends ExchangeState {
     const draft = { status, body, fields: [...given, ...added, ...this.#toldToPeer(flag)], flag, grpcStatus };
     // The application before which this proxy stands is gone: a connection that is kept would lead to it for good.
     const leaves = flag === responseFlags.upstreamConnectionFailure && this.config.peerMetadata.writeToClient;
-    const more = this.answer.local(this.#inForm(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext(undefined))), this.request.complete && !leaves);
+    const more = this.answer.local(
+      this.#inForm(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext(undefined))),
+      this.request.complete && !leaves,
+    );
     this.finish();
     this.owner.exchangeEnded(this.answer.keepAlive, more, leaves);
   }
@@ -552,13 +674,25 @@ export class Exchange extends ExchangeState {
   /** An answer of ours in gRPC's form is one head, which clients of gRPC-Web take under their own name of it. */
   #inForm(reply: ReturnType<typeof shapeReply>): ReturnType<typeof shapeReply> {
     const { grpcWeb } = this;
-    return grpcWeb === undefined ? reply : { ...reply, fields: reply.fields.map(([name, value]) => (name === "content-type" ? [name, grpcWeb.contentType] : [name, value])) };
+    return grpcWeb === undefined
+      ? reply
+      : {
+          ...reply,
+          fields: reply.fields.map(([name, value]) =>
+            name === "content-type" ? [name, grpcWeb.contentType] : [name, value],
+          ),
+        };
   }
 
   /** A peer proxy may ask another endpoint: the application has not seen the request, or has ended with it and it may be sent twice. */
   #toldToPeer(flag: ResponseFlag): Fields {
-    const brokeOff = flag === responseFlags.upstreamConnectionTermination && this.context.draining && isIdempotent(this.method);
-    return (brokeOff || flag === responseFlags.upstreamConnectionFailure) && this.answer.peerAsked && this.config.peerMetadata.writeToClient ? [[unreachedHeader, "true"]] : [];
+    const brokeOff =
+      flag === responseFlags.upstreamConnectionTermination && this.context.draining && isIdempotent(this.method);
+    return (brokeOff || flag === responseFlags.upstreamConnectionFailure) &&
+      this.answer.peerAsked &&
+      this.config.peerMetadata.writeToClient
+      ? [[unreachedHeader, "true"]]
+      : [];
   }
 }
 
@@ -569,10 +703,15 @@ interface Forwarding extends NonNullable<ReturnType<typeof chooseCluster>> {
 }
 
 /** Name and port that an authority says. */
-function forwardHost(authority: string, defaultPort: number): { readonly name: string; readonly port: number } | undefined {
+function forwardHost(
+  authority: string,
+  defaultPort: number,
+): { readonly name: string; readonly port: number } | undefined {
   const parts = /^(\[[0-9a-f:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(authority);
   const port = Number(parts?.[2] ?? defaultPort);
-  return parts?.[1] === undefined || port === 0 || port > 0xffff ? undefined : { name: parts[1].replace(/^\[|\]$/g, ""), port };
+  return parts?.[1] === undefined || port === 0 || port > 0xffff
+    ? undefined
+    : { name: parts[1].replace(/^\[|\]$/g, ""), port };
 }
 
 const noNames: ReadonlySet<string> = new Set();

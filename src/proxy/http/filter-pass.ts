@@ -147,7 +147,11 @@ export class FilterPass implements FilterRequest {
     this.#abort?.abort();
   }
 
-  async #runLater(first: Promise<LocalReply | undefined>, filters: readonly HttpFilter[], next: number): Promise<FilterVerdict> {
+  async #runLater(
+    first: Promise<LocalReply | undefined>,
+    filters: readonly HttpFilter[],
+    next: number,
+  ): Promise<FilterVerdict> {
     const reply = await first;
     if (reply !== undefined) return reply;
     for (const filter of filters.slice(next)) {

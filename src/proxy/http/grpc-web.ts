@@ -58,7 +58,10 @@ export class GrpcWebTranslation {
     const dropped = new Set([...(edits?.dropped ?? []), "content-type"]);
     // A head that is all of the answer may say that nothing follows.
     if (!endsHere) dropped.add("content-length");
-    return { dropped, added: [...(edits?.added ?? []).filter(([name]) => name !== "content-type"), ["content-type", this.contentType]] };
+    return {
+      dropped,
+      added: [...(edits?.added ?? []).filter(([name]) => name !== "content-type"), ["content-type", this.contentType]],
+    };
   }
 
   answerBody(bytes: Buffer, from: number, to: number): Buffer {
@@ -86,7 +89,7 @@ export class GrpcWebTranslation {
 /** Whole groups of four; several texts may follow each other, each with its padding. */
 function decode(text: string): Buffer | undefined {
   const parts: Buffer[] = [];
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     const padding = text.indexOf("=", at);
     const end = padding < 0 ? text.length : padding - (padding % 4) + 4;
     const part = text.slice(at, end);

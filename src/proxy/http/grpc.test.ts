@@ -7,7 +7,12 @@ import { encodeGrpcMessage, GrpcMessageCounter, isGrpcContentType, parseGrpcTime
 import type { HttpListenerOptions } from "./http-listener.ts";
 import { eventually, forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 
-const bytes = { requestSerialize: (text: string) => Buffer.from(text), requestDeserialize: (data: Buffer) => data.toString(), responseSerialize: (text: string) => Buffer.from(text), responseDeserialize: (data: Buffer) => data.toString() };
+const bytes = {
+  requestSerialize: (text: string) => Buffer.from(text),
+  requestDeserialize: (data: Buffer) => data.toString(),
+  responseSerialize: (text: string) => Buffer.from(text),
+  responseDeserialize: (data: Buffer) => data.toString(),
+};
 const definition = {
   unary: { path: "/test.Echo/Unary", requestStream: false, responseStream: false, ...bytes },
   both: { path: "/test.Echo/Both", requestStream: true, responseStream: true, ...bytes },
@@ -25,7 +30,10 @@ interface Grpc extends AsyncDisposable {
   readonly calls: string[];
 }
 
-async function grpcThrough(action: Parameters<typeof forwardTo>[1] = {}, options: Partial<HttpListenerOptions> = {}): Promise<Grpc> {
+async function grpcThrough(
+  action: Parameters<typeof forwardTo>[1] = {},
+  options: Partial<HttpListenerOptions> = {},
+): Promise<Grpc> {
   const harness = await Harness.start({}, 1, options);
   const server = new grpc.Server();
   const calls: string[] = [];
@@ -47,14 +55,24 @@ async function grpcThrough(action: Parameters<typeof forwardTo>[1] = {}, options
     },
     refuse: (_call: unknown, done: grpc.sendUnaryData<string>) => {
       calls.push("refuse");
-      done(calls.length < 3 ? { code: grpc.status.UNAVAILABLE, details: "not yet" } : { code: grpc.status.PERMISSION_DENIED, details: "nö" });
+      done(
+        calls.length < 3
+          ? { code: grpc.status.UNAVAILABLE, details: "not yet" }
+          : { code: grpc.status.PERMISSION_DENIED, details: "nö" },
+      );
     },
     wait: () => undefined,
   });
-  const port = await new Promise<number>((resolve, reject) => server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error))));
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    ),
+  );
   harness.cluster("a", [port], { upstreamProtocol: "http2" });
   harness.table = tableOf(route(forwardTo("a", action)));
-  const client = new grpc.Client(`127.0.0.1:${harness.port}`, grpc.credentials.createInsecure(), { "grpc.enable_retries": 0 });
+  const client = new grpc.Client(`127.0.0.1:${harness.port}`, grpc.credentials.createInsecure(), {
+    "grpc.enable_retries": 0,
+  });
   return {
     harness,
     client,
@@ -67,21 +85,53 @@ async function grpcThrough(action: Parameters<typeof forwardTo>[1] = {}, options
   };
 }
 
-function unary(client: grpc.Client, method: "unary" | "refuse" | "wait", text: string, options: grpc.CallOptions = {}): Promise<{ answer: string | undefined; code: number; details: string; trailer: unknown }> {
+function unary(
+  client: grpc.Client,
+  method: "unary" | "refuse" | "wait",
+  text: string,
+  options: grpc.CallOptions = {},
+): Promise<{ answer: string | undefined; code: number; details: string; trailer: unknown }> {
   return new Promise((resolve) => {
     const { path, requestSerialize, responseDeserialize } = definition[method];
     let answer: string | undefined;
-    const call = client.makeUnaryRequest(path, requestSerialize, responseDeserialize, text, new grpc.Metadata(), options, (_error, value) => (answer = value));
-    call.on("status", (status) => setImmediate(() => resolve({ answer, code: status.code, details: status.details, trailer: status.metadata.get("x-trailer")[0] })));
+    const call = client.makeUnaryRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      text,
+      new grpc.Metadata(),
+      options,
+      (_error, value) => (answer = value),
+    );
+    call.on("status", (status) =>
+      setImmediate(() =>
+        resolve({ answer, code: status.code, details: status.details, trailer: status.metadata.get("x-trailer")[0] }),
+      ),
+    );
   });
 }
 
 test("a unary call of gRPC, with its trailers, and what the record says of it", async () => {
   await using made = await grpcThrough();
-  assert.deepEqual(await unary(made.client, "unary", "hello"), { answer: "<hello>", code: 0, details: "OK", trailer: "t" });
+  assert.deepEqual(await unary(made.client, "unary", "hello"), {
+    answer: "<hello>",
+    code: 0,
+    details: "OK",
+    trailer: "t",
+  });
   await eventually(() => made.harness.records.length === 1);
   const record = made.harness.finished[0];
-  assert.deepEqual([record?.protocol, record?.isGrpc, record?.grpcStatus, record?.requestMessages, record?.responseMessages, record?.status], ["HTTP/2", true, "0", 1, 1, 200]);
+  assert.deepEqual(
+    [
+      record?.protocol,
+      record?.isGrpc,
+      record?.grpcStatus,
+      record?.requestMessages,
+      record?.responseMessages,
+      record?.status,
+    ],
+    ["HTTP/2", true, "0", 1, 1, 200],
+  );
 });
 
 test("streams of gRPC run both ways at once, and a slow server holds its client up", async () => {
@@ -99,18 +149,35 @@ test("streams of gRPC run both ways at once, and a slow server holds its client 
   const status = await new Promise<grpc.StatusObject>((resolve) => call.on("status", resolve));
   assert.deepEqual([status.code, got.length, got.at(-1)], [0, 20, "[19]"]);
   const collected = await new Promise<string>((resolve, reject) => {
-    const up = made.client.makeClientStreamRequest(definition.collect.path, definition.collect.requestSerialize, definition.collect.responseDeserialize, (error, value) => (error === null ? resolve(value ?? "") : reject(error)));
+    const up = made.client.makeClientStreamRequest(
+      definition.collect.path,
+      definition.collect.requestSerialize,
+      definition.collect.responseDeserialize,
+      (error, value) => (error === null ? resolve(value ?? "") : reject(error)),
+    );
     for (let index = 0; index < 200; index += 1) up.write("x".repeat(30_000));
     up.end();
   });
   assert.equal(collected, "6000000");
   await eventually(() => made.harness.finished.length === 2);
-  assert.deepEqual(made.harness.finished.map((record) => [record.requestMessages, record.responseMessages]), [[20, 20], [200, 1]]);
+  assert.deepEqual(
+    made.harness.finished.map((record) => [record.requestMessages, record.responseMessages]),
+    [
+      [20, 20],
+      [200, 1],
+    ],
+  );
 });
 
 test("a stream that goes on is told of at each sweep with its messages so far, a plain request never", async () => {
   const seen: (readonly [number, number, number])[] = [];
-  await using made = await grpcThrough({}, { observeStream: ({ requestMessages, responseMessages, status }) => seen.push([requestMessages, responseMessages, status]) });
+  await using made = await grpcThrough(
+    {},
+    {
+      observeStream: ({ requestMessages, responseMessages, status }) =>
+        seen.push([requestMessages, responseMessages, status]),
+    },
+  );
   const { path, requestSerialize, responseDeserialize } = definition.both;
   const call = made.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
   for (const text of ["a", "b"]) {
@@ -128,7 +195,11 @@ test("a stream that goes on is told of at each sweep with its messages so far, a
   waiting.on("error", () => undefined);
   await asked;
   made.harness.listener.sweep();
-  assert.deepEqual(seen, [[1, 1, 200], [2, 2, 200], [2, 2, 200]]);
+  assert.deepEqual(seen, [
+    [1, 1, 200],
+    [2, 2, 200],
+    [2, 2, 200],
+  ]);
   plain.destroy();
   const ended = new Promise((resolve) => call.on("status", resolve));
   call.end();
@@ -155,11 +226,27 @@ test("a call without an endpoint is UNAVAILABLE, one that is cancelled or late e
 });
 
 test("content types, timeouts and messages of gRPC are told from others", () => {
-  for (const value of ["application/grpc", "application/grpc+proto", "application/grpc;x"]) assert.ok(isGrpcContentType(value));
-  for (const value of ["application/grpc-web", "application/json", "application/grp"]) assert.ok(!isGrpcContentType(value));
-  assert.deepEqual(["1H", "2M", "3S", "4m", "5000u", "x", "123456789S", undefined].map(parseGrpcTimeout), [3_600_000, 120_000, 3000, 4, 5, undefined, undefined, undefined]);
+  for (const value of ["application/grpc", "application/grpc+proto", "application/grpc;x"])
+    assert.ok(isGrpcContentType(value));
+  for (const value of ["application/grpc-web", "application/json", "application/grp"])
+    assert.ok(!isGrpcContentType(value));
+  assert.deepEqual(["1H", "2M", "3S", "4m", "5000u", "x", "123456789S", undefined].map(parseGrpcTimeout), [
+    3_600_000,
+    120_000,
+    3000,
+    4,
+    5,
+    undefined,
+    undefined,
+    undefined,
+  ]);
   assert.equal(encodeGrpcMessage("50% ö\n"), "50%25 %C3%B6%0A");
-  const messages = Buffer.concat([Buffer.from([0, 0, 0, 0, 3, 1, 2, 3]), Buffer.from([0, 0, 0, 0, 0]), Buffer.from([1, 0, 0, 1, 0]), Buffer.alloc(256)]);
+  const messages = Buffer.concat([
+    Buffer.from([0, 0, 0, 0, 3, 1, 2, 3]),
+    Buffer.from([0, 0, 0, 0, 0]),
+    Buffer.from([1, 0, 0, 1, 0]),
+    Buffer.alloc(256),
+  ]);
   for (let cut = 0; cut <= messages.length; cut += 1) {
     const counter = new GrpcMessageCounter();
     counter.add(messages, 0, cut);

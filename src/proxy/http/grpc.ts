@@ -1,10 +1,22 @@
 /** Whether a content type is gRPC's. */
 export function isGrpcContentType(value: string): boolean {
-  return value.startsWith("application/grpc") && (value.length === 16 || value.charCodeAt(16) === 43 || value.charCodeAt(16) === 59);
+  return (
+    value.startsWith("application/grpc") &&
+    (value.length === 16 || value.charCodeAt(16) === 43 || value.charCodeAt(16) === 59)
+  );
 }
 
 /** What an HTTP status of ours means to a gRPC client, as gRPC's documents map it. */
-const grpcStatusOf: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 };
+const grpcStatusOf: Readonly<Record<number, number>> = {
+  400: 13,
+  401: 16,
+  403: 7,
+  404: 12,
+  429: 14,
+  502: 14,
+  503: 14,
+  504: 14,
+};
 const unknown = 2;
 
 export function grpcStatusOfHttp(status: number): number {
@@ -13,7 +25,9 @@ export function grpcStatusOfHttp(status: number): number {
 
 /** A message for `grpc-message`: what is not printable ASCII is percent-encoded. */
 export function encodeGrpcMessage(text: string): string {
-  return text.replaceAll(/[^\x20-\x24\x26-\x7e]+/g, (part) => Buffer.from(part).toString("hex").toUpperCase().replaceAll(/../g, "%$&"));
+  return text.replaceAll(/[^\x20-\x24\x26-\x7e]+/g, (part) =>
+    Buffer.from(part).toString("hex").toUpperCase().replaceAll(/../g, "%$&"),
+  );
 }
 
 const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 0.001, n: 0.000001 };

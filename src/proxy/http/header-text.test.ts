@@ -11,14 +11,24 @@ import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { MessageHead } from "../../wire/http1/index.ts";
 
 /** Texts that ended a line, or a value, when they were cut down to bytes: the low bytes are CR, LF, a quote and NUL. */
-const corpus = ["joe\u010d\u010ax-role: admin", "\u010a", "\u0a0d\u0d0a", "a\u0122b", "\u0100", "é\u010d\u010aé", "\u{1f40a}\u{1f60d}", "\ud80a"];
+const corpus = [
+  "joe\u010d\u010ax-role: admin",
+  "\u010a",
+  "\u0a0d\u0d0a",
+  "a\u0122b",
+  "\u0100",
+  "é\u010d\u010aé",
+  "\u{1f40a}\u{1f60d}",
+  "\ud80a",
+];
 
 test("no text becomes a control character or a quote that was not in it, and what a byte can say stays", () => {
   const check = (text: string): void => {
     for (const written of [headText(text), utf8HeadText(text)]) {
       const bytes = Buffer.from(written, "latin1");
       assert.equal(bytes.toString("latin1"), written, "a byte a character");
-      for (const character of ["\r", "\n", "\0", '"', ","]) assert.equal(written.split(character).length, text.split(character).length, JSON.stringify(text));
+      for (const character of ["\r", "\n", "\0", '"', ","])
+        assert.equal(written.split(character).length, text.split(character).length, JSON.stringify(text));
     }
     assert.equal(Buffer.from(utf8HeadText(text), "latin1").toString(), text.toWellFormed());
   };
@@ -50,7 +60,10 @@ test("a field that a filter or a certificate tells is one field upstream and in 
     const client = harness.client();
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     const answer = await client.until(/ok$/);
-    for (const [head, name] of [[seen, "x-user"], [answer, "x-told"]] as const) {
+    for (const [head, name] of [
+      [seen, "x-user"],
+      [answer, "x-told"],
+    ] as const) {
       assert.ok(!/^x-role/m.test(head), head);
       const line = head.split("\r\n").find((one) => one.startsWith(`${name}: `));
       assert.equal(line, `${name}: ${headText(text)}`);
@@ -60,13 +73,29 @@ test("a field that a filter or a certificate tells is one field upstream and in 
 });
 
 test("x-forwarded-client-cert says what a certificate says in one element, whatever its names are", () => {
-  const config = { clientCertificate: "set", clientCertificateFields: ["Subject", "URI", "DNS"] } as unknown as HttpConnectionConfig;
+  const config = {
+    clientCertificate: "set",
+    clientCertificateFields: ["Subject", "URI", "DNS"],
+  } as unknown as HttpConnectionConfig;
   const elementOf = (subject: string, uri: string, dns: readonly string[]): string => {
-    const field = clientCertificateField(config, mutualTls(uri, { localIdentity: "", peerSubject: () => subject, peerDnsNames: () => dns }), new MessageHead());
+    const field = clientCertificateField(
+      config,
+      mutualTls(uri, { localIdentity: "", peerSubject: () => subject, peerDnsNames: () => dns }),
+      new MessageHead(),
+    );
     return typeof field === "string" ? field : field.value;
   };
   // As it is read off a certificate: quotes and the like are escaped within a part.
-  assert.equal(elementOf(String.raw`CN=a\"\;URI=spiffe://admin\;X=\"`, "spiffe://a", []), String.raw`Subject="CN=a\"\;URI=spiffe://admin\;X=\"";URI=spiffe://a`);
-  assert.equal(elementOf("CN=a\u010d\u010ax-role: admin", "", []), `Subject="CN=a${Buffer.from("\u010d\u010a").toString("latin1")}x-role: admin";URI=`);
-  assert.equal(elementOf("", "spiffe://a/b,By=c;URI=spiffe://admin", ['d"e', "f\r\nx-role: admin"]), String.raw`Subject="";URI="spiffe://a/b,By=c;URI=spiffe://admin";DNS="d\"e";DNS=f%0D%0Ax-role: admin`);
+  assert.equal(
+    elementOf(String.raw`CN=a\"\;URI=spiffe://admin\;X=\"`, "spiffe://a", []),
+    String.raw`Subject="CN=a\"\;URI=spiffe://admin\;X=\"";URI=spiffe://a`,
+  );
+  assert.equal(
+    elementOf("CN=a\u010d\u010ax-role: admin", "", []),
+    `Subject="CN=a${Buffer.from("\u010d\u010a").toString("latin1")}x-role: admin";URI=`,
+  );
+  assert.equal(
+    elementOf("", "spiffe://a/b,By=c;URI=spiffe://admin", ['d"e', "f\r\nx-role: admin"]),
+    String.raw`Subject="";URI="spiffe://a/b,By=c;URI=spiffe://admin";DNS="d\"e";DNS=f%0D%0Ax-role: admin`,
+  );
 });

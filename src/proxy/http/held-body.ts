@@ -60,6 +60,9 @@ export class HeldBody {
     const wanted = this.#wanted;
     if (wanted === undefined || (!this.#complete && this.#dataBytes <= wanted.limit)) return;
     this.#wanted = undefined;
-    wanted.resolve({ bytes: Buffer.concat(this.#data).subarray(0, wanted.limit), whole: this.#complete && this.#dataBytes <= wanted.limit });
+    wanted.resolve({
+      bytes: Buffer.concat(this.#data).subarray(0, wanted.limit),
+      whole: this.#complete && this.#dataBytes <= wanted.limit,
+    });
   }
 }

@@ -26,7 +26,10 @@ async function upstream(harness: Harness, answer: string, end: RegExp): Promise<
 const inner = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
 
 test("a field that says where a body ends is not dropped because `connection` names it: the body would be another request", async () => {
-  for (const framed of [`connection: content-length\r\ncontent-length: ${inner.length}\r\n\r\n${inner}`, `connection: x, Transfer-Encoding\r\ntransfer-encoding: chunked\r\n\r\n${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`]) {
+  for (const framed of [
+    `connection: content-length\r\ncontent-length: ${inner.length}\r\n\r\n${inner}`,
+    `connection: x, Transfer-Encoding\r\ntransfer-encoding: chunked\r\n\r\n${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`,
+  ]) {
     await using harness = await Harness.start();
     const seen = await upstream(harness, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", /smuggled[^]*\r\n\r\n$/);
     const client = harness.client();
@@ -39,7 +42,11 @@ test("a field that says where a body ends is not dropped because `connection` na
 
 test("an answer keeps the length of its body, whatever its `connection` names", async () => {
   await using harness = await Harness.start();
-  await upstream(harness, "HTTP/1.1 200 OK\r\nconnection: content-length, x-hop\r\nx-hop: 1\r\ncontent-length: 2\r\n\r\nok", /\r\n\r\n$/);
+  await upstream(
+    harness,
+    "HTTP/1.1 200 OK\r\nconnection: content-length, x-hop\r\nx-hop: 1\r\ncontent-length: 2\r\n\r\nok",
+    /\r\n\r\n$/,
+  );
   const client = harness.client();
   client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
   const text = await client.until(/ok$/);
@@ -67,5 +74,6 @@ test("a client cannot have the upstream's hop drop what a filter has said of his
 test("the authority of an absolute target is as strict as a host", () => {
   assert.equal(parseTarget("GET", "http://a.test:80/x?y")?.authority, "a.test:80");
   assert.equal(parseTarget("GET", "http://[::1]:80?y")?.query, "y");
-  for (const target of ['http://a"b/', "http://a\\b/", "http://a,b/", "http://user@a/", "http:///", "http://a<b>/"]) assert.equal(parseTarget("GET", target), undefined, target);
+  for (const target of ['http://a"b/', "http://a\\b/", "http://a,b/", "http://user@a/", "http:///", "http://a<b>/"])
+    assert.equal(parseTarget("GET", target), undefined, target);
 });

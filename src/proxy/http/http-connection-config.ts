@@ -10,7 +10,11 @@ export interface HttpConnectionConfig {
   /** What clients speak; `auto`: what TLS agreed on, or what the first bytes say. */
   readonly codec: "auto" | "http1" | "http2";
   /** Of HTTP/2 with clients; an interval of 0 means that they are not asked whether they live. */
-  readonly http2: { readonly maxConcurrentStreams: number; readonly keepaliveIntervalMs: number; readonly keepaliveTimeoutMs: number };
+  readonly http2: {
+    readonly maxConcurrentStreams: number;
+    readonly keepaliveIntervalMs: number;
+    readonly keepaliveTimeoutMs: number;
+  };
   /** The value of `server`. */
   readonly serverName: string;
   readonly serverHeader: "overwrite" | "append-if-absent" | "pass-through";

@@ -4,22 +4,36 @@ import { test } from "node:test";
 import { exactly, headerMatches } from "../routing/matchers.ts";
 import { eventually, forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 
-const echo = (name: string): Parameters<Harness["backend"]>[0] => (request, response) => {
-  const chunks: Buffer[] = [];
-  request.on("data", (chunk: Buffer) => chunks.push(chunk));
-  request.on("end", () => {
-    const body = Buffer.concat(chunks);
-    response.setHeader("x-backend", name);
-    response.end(JSON.stringify({ name, method: request.method, url: request.url, headers: request.headers, length: body.length }));
-  });
-};
+const echo =
+  (name: string): Parameters<Harness["backend"]>[0] =>
+  (request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const body = Buffer.concat(chunks);
+      response.setHeader("x-backend", name);
+      response.end(
+        JSON.stringify({
+          name,
+          method: request.method,
+          url: request.url,
+          headers: request.headers,
+          length: body.length,
+        }),
+      );
+    });
+  };
 
 test("a request reaches its backend with what an edge adds, and the answer comes back", async () => {
   await using harness = await Harness.start();
   const { port } = await harness.backend(echo("a"));
   harness.cluster("a", [port]);
   harness.table = tableOf(route(forwardTo("a", { includeAttemptCount: true })));
-  const answer = await harness.get("/x/../y?q=1", { method: "POST", body: "hello", headers: { "x-forwarded-for": "1.2.3.4", "x-request-id": "keep", "x-forwarded-client-cert": "forged", te: "gzip" } });
+  const answer = await harness.get("/x/../y?q=1", {
+    method: "POST",
+    body: "hello",
+    headers: { "x-forwarded-for": "1.2.3.4", "x-request-id": "keep", "x-forwarded-client-cert": "forged", te: "gzip" },
+  });
   assert.equal(answer.status, 200);
   assert.equal(answer.headers.server, "istio-envoy");
   assert.match(String(answer.headers["x-envoy-upstream-service-time"]), /^\d+$/);
@@ -27,10 +41,28 @@ test("a request reaches its backend with what an edge adds, and the answer comes
   assert.equal(seen.url, "/y?q=1");
   assert.equal(seen.length, 5);
   assert.deepEqual(
-    ["x-forwarded-for", "x-forwarded-proto", "x-request-id", "x-forwarded-client-cert", "x-envoy-attempt-count", "te", "x-envoy-internal"].map((name) => seen.headers[name]),
+    [
+      "x-forwarded-for",
+      "x-forwarded-proto",
+      "x-request-id",
+      "x-forwarded-client-cert",
+      "x-envoy-attempt-count",
+      "te",
+      "x-envoy-internal",
+    ].map((name) => seen.headers[name]),
     ["1.2.3.4,127.0.0.1", "http", "keep", undefined, "1", undefined, "true"],
   );
-  assert.deepEqual(harness.records, [{ status: 200, flag: "-", details: "via_upstream", method: "POST", cluster: "a", receivedBytes: 5, sentBytes: answer.body.length }]);
+  assert.deepEqual(harness.records, [
+    {
+      status: 200,
+      flag: "-",
+      details: "via_upstream",
+      method: "POST",
+      cluster: "a",
+      receivedBytes: 5,
+      sentBytes: answer.body.length,
+    },
+  ]);
 });
 
 test("weights are met, and a header match takes precedence, over kept-alive connections", async () => {
@@ -38,15 +70,35 @@ test("weights are met, and a header match takes precedence, over kept-alive conn
   for (const name of ["a", "b"]) harness.cluster(name, [(await harness.backend(echo(name))).port]);
   const plain = { hostRewrite: undefined, requestMutation: undefined, responseMutation: undefined };
   harness.table = tableOf(
-    route(forwardTo("b"), { matches: headerMatches({ name: "traffic", value: exactly("test"), invert: false, treatMissingAsEmpty: false }) }),
-    route(forwardTo("", { target: { kind: "weighted", totalWeight: 100, clusters: [{ cluster: "a", weight: 90, ...plain }, { cluster: "b", weight: 10, ...plain }] } })),
+    route(forwardTo("b"), {
+      matches: headerMatches({ name: "traffic", value: exactly("test"), invert: false, treatMissingAsEmpty: false }),
+    }),
+    route(
+      forwardTo("", {
+        target: {
+          kind: "weighted",
+          totalWeight: 100,
+          clusters: [
+            { cluster: "a", weight: 90, ...plain },
+            { cluster: "b", weight: 10, ...plain },
+          ],
+        },
+      }),
+    ),
   );
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
-  const names = await Promise.all(Array.from({ length: 1000 }, async () => (await harness.get("/", { agent })).headers["x-backend"]));
+  const names = await Promise.all(
+    Array.from({ length: 1000 }, async () => (await harness.get("/", { agent })).headers["x-backend"]),
+  );
   const share = names.filter((name) => name === "b").length;
   // Four standard deviations of a binomial with p = 0.1.
   assert.ok(Math.abs(share - 100) < 38, `b got ${share} of 1000`);
-  const canary = await Promise.all(Array.from({ length: 20 }, async () => (await harness.get("/", { agent, headers: { Traffic: "test" } })).headers["x-backend"]));
+  const canary = await Promise.all(
+    Array.from(
+      { length: 20 },
+      async () => (await harness.get("/", { agent, headers: { Traffic: "test" } })).headers["x-backend"],
+    ),
+  );
   assert.deepEqual(new Set(canary), new Set(["b"]));
   assert.equal(harness.listener.accepted, 4);
   agent.destroy();
@@ -54,7 +106,13 @@ test("weights are met, and a header match takes precedence, over kept-alive conn
 
 test("pipelined requests are answered in order", async () => {
   await using harness = await Harness.start();
-  harness.cluster("a", [(await harness.backend((request, response) => setTimeout(() => response.end(`<${request.url}>`), request.url === "/0" ? 20 : 0))).port]);
+  harness.cluster("a", [
+    (
+      await harness.backend((request, response) =>
+        setTimeout(() => response.end(`<${request.url}>`), request.url === "/0" ? 20 : 0),
+      )
+    ).port,
+  ]);
   harness.table = tableOf(route(forwardTo("a")));
   const client = harness.client();
   client.send(Array.from({ length: 5 }, (_, index) => `GET /${index} HTTP/1.1\r\nHost: a\r\n\r\n`).join(""));
@@ -69,7 +127,8 @@ test("chunked bodies with trailers pass both ways, however they are cut", async 
     socket.on("data", (chunk) => {
       seen += chunk.toString("latin1");
       if (!seen.endsWith("x: y\r\n\r\n")) return;
-      for (const byte of "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nt: u\r\n\r\n") socket.write(byte);
+      for (const byte of "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nt: u\r\n\r\n")
+        socket.write(byte);
     }),
   );
   harness.cluster("a", [port]);
@@ -85,10 +144,14 @@ test("chunked bodies with trailers pass both ways, however they are cut", async 
 
 test("HTTP/1.0 gets plain bodies: a chunked answer ends with the connection, one of known length may keep it", async () => {
   await using harness = await Harness.start();
-  harness.cluster("a", [(await harness.backend((request, response) => {
-    if (request.url === "/chunked") response.write("part ");
-    response.end("end");
-  })).port]);
+  harness.cluster("a", [
+    (
+      await harness.backend((request, response) => {
+        if (request.url === "/chunked") response.write("part ");
+        response.end("end");
+      })
+    ).port,
+  ]);
   harness.table = tableOf(route(forwardTo("a")));
   const chunked = harness.client();
   chunked.send("GET /chunked HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
@@ -105,7 +168,9 @@ test("HTTP/1.0 gets plain bodies: a chunked answer ends with the connection, one
 
 test("a body without length from the upstream is chunked for HTTP/1.1", async () => {
   await using harness = await Harness.start();
-  const port = await harness.rawBackend((socket) => socket.once("data", () => socket.end("HTTP/1.0 200 OK\r\n\r\nuntil the end")));
+  const port = await harness.rawBackend((socket) =>
+    socket.once("data", () => socket.end("HTTP/1.0 200 OK\r\n\r\nuntil the end")),
+  );
   harness.cluster("a", [port]);
   harness.table = tableOf(route(forwardTo("a")));
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -119,7 +184,11 @@ test("HEAD, 204 and 304 have no body, whatever length they state", async () => {
   const port = await harness.rawBackend((socket) =>
     socket.on("data", (chunk) => {
       const path = /^\w+ (\S+)/.exec(chunk.toString())?.[1];
-      socket.write(path === "/head" ? "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" : `HTTP/1.1 ${path?.slice(1)} X\r\nETag: a\r\n\r\n`);
+      socket.write(
+        path === "/head"
+          ? "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
+          : `HTTP/1.1 ${path?.slice(1)} X\r\nETag: a\r\n\r\n`,
+      );
     }),
   );
   harness.cluster("a", [port]);
@@ -222,23 +291,42 @@ test("large bodies flow through slow readers without being held here", async () 
 test("refused bytes get 400 and end the connection, without reaching a backend", async () => {
   await using harness = await Harness.start();
   let reached = 0;
-  harness.cluster("a", [(await harness.backend((_, response) => { reached += 1; response.end(); })).port]);
+  harness.cluster("a", [
+    (
+      await harness.backend((_, response) => {
+        reached += 1;
+        response.end();
+      })
+    ).port,
+  ]);
   harness.table = tableOf(route(forwardTo("a")));
-  for (const text of ["GET / HTTP/1.1\nHost: a\n\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "\x16\x03\x01\x02\x00"]) {
+  for (const text of [
+    "GET / HTTP/1.1\nHost: a\n\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "\x16\x03\x01\x02\x00",
+  ]) {
     const client = harness.client();
     client.send(text);
     await client.closed;
     assert.match(client.received, /^HTTP\/1.1 400 Bad Request\r\n(?:.*\r\n)*connection: close\r\n/);
   }
   assert.equal(reached, 0);
-  assert.deepEqual(harness.records.map((record) => record.flag), ["DPE", "DPE", "DPE"]);
+  assert.deepEqual(
+    harness.records.map((record) => record.flag),
+    ["DPE", "DPE", "DPE"],
+  );
 });
 
 test("bad chunks after a good head are refused, and the upstream connection is not used again", async () => {
   await using harness = await Harness.start();
   const reached = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
-  const port = await harness.rawBackend((socket) => socket.on("data", () => reached.resolve()).on("close", () => closed.resolve()).on("end", () => socket.end()));
+  const port = await harness.rawBackend((socket) =>
+    socket
+      .on("data", () => reached.resolve())
+      .on("close", () => closed.resolve())
+      .on("end", () => socket.end()),
+  );
   harness.cluster("a", [port]);
   harness.table = tableOf(route(forwardTo("a")));
   const client = harness.client();
@@ -279,10 +367,15 @@ test("an endpoint that refuses: 503 UF without a policy, another endpoint with c
   harness.table = tableOf(route(forwardTo("a")));
   const failed = await harness.get("/");
   assert.deepEqual([failed.status, harness.records[0]?.flag], [503, "UF"]);
-  assert.match(failed.body, /^upstream connect error or disconnect\/reset before headers. reset reason: remote connection failure/);
+  assert.match(
+    failed.body,
+    /^upstream connect error or disconnect\/reset before headers. reset reason: remote connection failure/,
+  );
   harness.cluster("a", [dead, port]);
   harness.table = tableOf(route(forwardTo("a", { retry: retryPolicy({ on: { connectFailure: true } }) })));
-  const answers = await Promise.all(Array.from({ length: 10 }, () => harness.get("/", { method: "POST", body: "x".repeat(1000) })));
+  const answers = await Promise.all(
+    Array.from({ length: 10 }, () => harness.get("/", { method: "POST", body: "x".repeat(1000) })),
+  );
   assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([200]));
 });
 
@@ -293,13 +386,19 @@ test("a kept-alive connection that its peer closes is no failure for requests th
     connections += 1;
     let answered = 0;
     // The second request on a connection finds it closed.
-    socket.on("data", () => (answered++ === 0 ? socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") : socket.destroy()));
+    socket.on("data", () =>
+      answered++ === 0 ? socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") : socket.destroy(),
+    );
   });
   harness.cluster("a", [port]);
   harness.table = tableOf(route(forwardTo("a")));
   for (let index = 0; index < 5; index += 1) assert.equal((await harness.get("/")).body, "ok");
   assert.equal(connections, 5);
-  assert.equal((await harness.get("/", { method: "POST", body: "once" })).status, 503, "a POST that was sent is not sent again");
+  assert.equal(
+    (await harness.get("/", { method: "POST", body: "once" })).status,
+    503,
+    "a POST that was sent is not sent again",
+  );
   assert.equal(harness.records.at(-1)?.flag, "UC");
 });
 
@@ -318,7 +417,9 @@ test("a new connection that closes without an answer is 503 UC, once", async () 
 
 test("an answer cut short is cut short for the client too", async () => {
   await using harness = await Harness.start();
-  const port = await harness.rawBackend((socket) => socket.on("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")));
+  const port = await harness.rawBackend((socket) =>
+    socket.on("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")),
+  );
   harness.cluster("a", [port]);
   harness.table = tableOf(route(forwardTo("a")));
   await assert.rejects(harness.get("/"), /aborted|ECONNRESET|hang up/);
@@ -337,7 +438,12 @@ test("a route's time limit answers 504, and a policy's status codes are tried ag
   harness.cluster("a", [port]);
   harness.table = tableOf(
     route(forwardTo("a", { timeoutMs: 30 }), { matches: (request) => request.path === "/slow" }),
-    route(forwardTo("a", { includeAttemptCount: true, retry: retryPolicy({ on: { retriableStatusCodes: true }, retriableStatusCodes: [503] }) })),
+    route(
+      forwardTo("a", {
+        includeAttemptCount: true,
+        retry: retryPolicy({ on: { retriableStatusCodes: true }, retriableStatusCodes: [503] }),
+      }),
+    ),
   );
   const slow = await harness.get("/slow");
   assert.deepEqual([slow.status, slow.body, harness.records[0]?.flag], [504, "upstream request timeout", "UT"]);
@@ -361,7 +467,10 @@ test("a client that leaves takes its request with it", async () => {
   client.socket.destroy();
   await gone.promise;
   assert.equal(cluster.activeRequests, 0);
-  assert.deepEqual(harness.records.map((record) => [record.status, record.flag]), [[0, "DC"]]);
+  assert.deepEqual(
+    harness.records.map((record) => [record.status, record.flag]),
+    [[0, "DC"]],
+  );
 });
 
 test("the table is changed under load without a failed request", async () => {
@@ -416,9 +525,22 @@ test("a mirror gets a copy of the request, and its answer goes nowhere", async (
     });
   });
   const cluster = harness.cluster("mirror", [mirror.port]);
-  harness.table = tableOf(route(forwardTo("a", { mirrors: [{ cluster: "mirror", fraction: 1, keepHost: false }, { cluster: "none", fraction: 1, keepHost: false }] })));
+  harness.table = tableOf(
+    route(
+      forwardTo("a", {
+        mirrors: [
+          { cluster: "mirror", fraction: 1, keepHost: false },
+          { cluster: "none", fraction: 1, keepHost: false },
+        ],
+      }),
+    ),
+  );
   for (let index = 0; index < 3; index += 1) {
-    const answer = await harness.get("/m?x", { method: "POST", body: "y".repeat(100_000), headers: { host: "shop.test:80" } });
+    const answer = await harness.get("/m?x", {
+      method: "POST",
+      body: "y".repeat(100_000),
+      headers: { host: "shop.test:80" },
+    });
     assert.equal(answer.status, 200);
   }
   await eventually(() => copies.length === 3);

@@ -111,12 +111,20 @@ export class HttpListener {
   }
 
   /** Takes over a connection, which must be paused; without `info` it is one that came from a socket as it is. */
-  accept(stream: ByteStream, info: ConnectionInfo = { local: stream.local, remote: stream.remote, tls: undefined, peer: undefined }): void {
+  accept(
+    stream: ByteStream,
+    info: ConnectionInfo = { local: stream.local, remote: stream.remote, tls: undefined, peer: undefined },
+  ): void {
     this.accepted += 1;
     this.lastAcceptedMs = this.#options.clock.steadyMs();
     if (this.#connections.size >= maxConnectionsPerListener) {
       this.refused += 1;
-      stream.setHandler({ data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined });
+      stream.setHandler({
+        data: () => undefined,
+        end: () => undefined,
+        drain: () => undefined,
+        close: () => undefined,
+      });
       stream.destroy({ reset: true });
       return;
     }

@@ -34,7 +34,15 @@ export class Http1Answer extends Answer {
     sendScratch(this.#stream);
   }
 
-  fromUpstream(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, edits: HeaderEdits | undefined, sentAtMs: number): boolean {
+  fromUpstream(
+    head: MessageHead,
+    framing: BodyFraming,
+    from: number,
+    to: number,
+    last: boolean,
+    edits: HeaderEdits | undefined,
+    sentAtMs: number,
+  ): boolean {
     this.note(head, sentAtMs);
     this.#deliverAs(head, framing);
     this.keepAlive = this.clientKeepsAlive && !this.context.draining && this.#delivery !== "until-close";
@@ -71,7 +79,10 @@ export class Http1Answer extends Answer {
     this.note(head, sentAtMs);
     this.keepAlive = false;
     scratch.clear();
-    composeResponse(scratch, this.composition(head, this.#delivery, head.status === 101 ? "upgrade" : undefined, edits));
+    composeResponse(
+      scratch,
+      this.composition(head, this.#delivery, head.status === 101 ? "upgrade" : undefined, edits),
+    );
     this.#append(head.bytes, from, to, false);
     return sendScratch(this.#stream);
   }
@@ -99,7 +110,9 @@ export class Http1Answer extends Answer {
     const old = this.request.protocol === "HTTP/1.0";
     if (framing === bodyFramings.chunked) this.#delivery = old ? "until-close" : "as-is";
     else if (framing === bodyFramings.untilClose) this.#delivery = old ? "until-close" : "wrap-in-chunks";
-    else this.#delivery = framing === bodyFramings.none && head.contentLength < 0 && this.#mayHaveBody(head.status) ? "empty" : "as-is";
+    else
+      this.#delivery =
+        framing === bodyFramings.none && head.contentLength < 0 && this.#mayHaveBody(head.status) ? "empty" : "as-is";
   }
 
   #mayHaveBody(status: number): boolean {

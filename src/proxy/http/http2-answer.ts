@@ -21,7 +21,15 @@ export class Http2Answer extends Answer {
     this.stream?.sendHeaders([":status", "100"], false);
   }
 
-  fromUpstream(head: MessageHead, _framing: BodyFraming, from: number, to: number, last: boolean, edits: HeaderEdits | undefined, sentAtMs: number): boolean {
+  fromUpstream(
+    head: MessageHead,
+    _framing: BodyFraming,
+    from: number,
+    to: number,
+    last: boolean,
+    edits: HeaderEdits | undefined,
+    sentAtMs: number,
+  ): boolean {
     this.note(head, sentAtMs);
     this.keepAlive = true;
     scratch.clear();

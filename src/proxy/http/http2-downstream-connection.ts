@@ -116,7 +116,8 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
     const nowMs = this.context.clock.steadyMs();
     this.#connection.sweep(nowMs);
     const { idleTimeoutMs } = this.context.config();
-    if (this.#streams.size === 0 && idleTimeoutMs > 0 && nowMs - this.#idleSinceMs > idleTimeoutMs) this.#connection.drain();
+    if (this.#streams.size === 0 && idleTimeoutMs > 0 && nowMs - this.#idleSinceMs > idleTimeoutMs)
+      this.#connection.drain();
     for (const stream of this.#streams) stream.sweep();
   }
 
@@ -250,7 +251,8 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
       this.#exchange.refuse(status, reason);
       return;
     }
-    if (scratchHead.contentLength >= 0 && this.#stream !== undefined) this.#stream.expectedBytes = scratchHead.contentLength;
+    if (scratchHead.contentLength >= 0 && this.#stream !== undefined)
+      this.#stream.expectedBytes = scratchHead.contentLength;
     const isConnect = scratchHead.method() === "CONNECT";
     // A tunnel's bytes wait for its other end.
     if (isConnect) this.#stream?.pause();

@@ -23,7 +23,10 @@ const echoStream: StreamHandler = (stream, headers) => {
 };
 
 /** A harness whose cluster `a` is an HTTP/2 server. */
-async function withBackend(onStream: StreamHandler, settings: http2.Settings = {}): Promise<{ harness: Harness; backend: Http2Backend } & AsyncDisposable> {
+async function withBackend(
+  onStream: StreamHandler,
+  settings: http2.Settings = {},
+): Promise<{ harness: Harness; backend: Http2Backend } & AsyncDisposable> {
   const harness = await Harness.start();
   const backend = await Http2Backend.start(onStream, settings);
   harness.cluster("a", [backend.port], { upstreamProtocol: "http2" });
@@ -42,14 +45,33 @@ test("a request over HTTP/2 reaches an HTTP/2 upstream, with bodies and trailers
   await using made = await withBackend(echoStream);
   const { harness } = made;
   const session = await connectTo(harness.port);
-  const answer = await ask(session, { ":method": "POST", ":path": "/x?y=1", cookie: ["a=1", "b=2"], te: "trailers" }, "hello", { "x-sum": "5" });
+  const answer = await ask(
+    session,
+    { ":method": "POST", ":path": "/x?y=1", cookie: ["a=1", "b=2"], te: "trailers" },
+    "hello",
+    { "x-sum": "5" },
+  );
   assert.equal(answer.headers[":status"], 200);
   assert.equal(answer.headers["server"], "istio-envoy");
   assert.equal(answer.trailers["x-end"], "yes");
-  const seen = JSON.parse(answer.body.toString()) as { headers: Record<string, string>; trailers: Record<string, string>; length: number };
+  const seen = JSON.parse(answer.body.toString()) as {
+    headers: Record<string, string>;
+    trailers: Record<string, string>;
+    length: number;
+  };
   assert.deepEqual([seen.length, seen.trailers["x-sum"]], [5, "5"]);
   assert.deepEqual(
-    [":path", ":method", ":scheme", "cookie", "te", "x-forwarded-proto", "x-envoy-attempt-count", "transfer-encoding", "host"].map((name) => seen.headers[name]),
+    [
+      ":path",
+      ":method",
+      ":scheme",
+      "cookie",
+      "te",
+      "x-forwarded-proto",
+      "x-envoy-attempt-count",
+      "transfer-encoding",
+      "host",
+    ].map((name) => seen.headers[name]),
     ["/x?y=1", "POST", "http", "a=1; b=2", "trailers", "http", "1", undefined, undefined],
   );
   assert.equal(seen.headers[":authority"], `127.0.0.1:${harness.port}`);
@@ -86,11 +108,19 @@ test("large bodies arrive whole in every combination of HTTP/1.1 and HTTP/2, wit
       const answer = await ask(session, headers, body);
       assert.equal(sha(answer.body), sha(body), `HTTP/2 to ${upstream}, length ${length}`);
       const back = await new Promise<Buffer>((resolve, reject) => {
-        const request = httpRequest({ port: harness.port, host: "127.0.0.1", method: "PUT", headers: length === undefined ? { "transfer-encoding": "chunked" } : { "content-length": length } }, (response) => {
-          const chunks: Buffer[] = [];
-          response.on("data", (chunk: Buffer) => chunks.push(chunk));
-          response.on("end", () => resolve(Buffer.concat(chunks)));
-        });
+        const request = httpRequest(
+          {
+            port: harness.port,
+            host: "127.0.0.1",
+            method: "PUT",
+            headers: length === undefined ? { "transfer-encoding": "chunked" } : { "content-length": length },
+          },
+          (response) => {
+            const chunks: Buffer[] = [];
+            response.on("data", (chunk: Buffer) => chunks.push(chunk));
+            response.on("end", () => resolve(Buffer.concat(chunks)));
+          },
+        );
         request.on("error", reject);
         request.write(body.subarray(0, 70_001));
         request.end(body.subarray(70_001));
@@ -109,15 +139,22 @@ test("trailers cross between HTTP/1.1 and HTTP/2 both ways", async () => {
   const plain = await harness.rawBackend((socket) =>
     socket.on("data", (chunk) => {
       seen += chunk.toString("latin1");
-      if (seen.includes("\r\nx-sum: 5\r\n\r\n")) socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nGrpc-Status: 7\r\n\r\n");
+      if (seen.includes("\r\nx-sum: 5\r\n\r\n"))
+        socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nGrpc-Status: 7\r\n\r\n");
     }),
   );
   harness.cluster("two", [backend.port], { upstreamProtocol: "http2" });
   harness.cluster("one", [plain]);
-  harness.table = tableOf(route(forwardTo("two"), { matches: (request) => request.path === "/two" }), route(forwardTo("one")));
+  harness.table = tableOf(
+    route(forwardTo("two"), { matches: (request) => request.path === "/two" }),
+    route(forwardTo("one")),
+  );
   const client = harness.client();
   client.send("POST /two HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 5\r\n\r\n");
-  assert.match(await client.until(/x-end: yes\r\n\r\n$/), /"trailers":\{"x-sum":"5"\},"length":5\}\r\n0\r\nx-end: yes\r\n\r\n$/);
+  assert.match(
+    await client.until(/x-end: yes\r\n\r\n$/),
+    /"trailers":\{"x-sum":"5"\},"length":5\}\r\n0\r\nx-end: yes\r\n\r\n$/,
+  );
   const session = await connectTo(harness.port);
   const answer = await ask(session, { ":method": "POST", ":path": "/one" }, "hello", { "x-sum": "5" });
   assert.deepEqual([answer.body.toString(), answer.trailers["grpc-status"]], ["abc", "7"]);
@@ -128,16 +165,28 @@ test("trailers cross between HTTP/1.1 and HTTP/2 both ways", async () => {
 test("answers without a body keep their connections: HEAD, 204, 304, and none although the upstream said nothing", async () => {
   await using made = await withBackend((stream, headers) => {
     const status = Number(String(headers[":path"]).slice(1));
-    stream.respond({ ":status": status, ...(headers[":method"] === "HEAD" ? { "content-length": 10 } : {}) }, { endStream: true });
+    stream.respond(
+      { ":status": status, ...(headers[":method"] === "HEAD" ? { "content-length": 10 } : {}) },
+      { endStream: true },
+    );
   });
   const { harness } = made;
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const session = await connectTo(harness.port);
-  for (const [method, status] of [["HEAD", 200], ["GET", 204], ["GET", 304], ["GET", 200], ["DELETE", 404]] as const) {
+  for (const [method, status] of [
+    ["HEAD", 200],
+    ["GET", 204],
+    ["GET", 304],
+    ["GET", 200],
+    ["DELETE", 404],
+  ] as const) {
     const plain = await harness.get(`/${status}`, { agent, method });
     assert.deepEqual([plain.status, plain.body], [status, ""]);
     const answer = await ask(session, { ":method": method, ":path": `/${status}` });
-    assert.deepEqual([answer.headers[":status"], answer.body.length, answer.headers["content-length"]], [status, 0, method === "HEAD" ? "10" : undefined]);
+    assert.deepEqual(
+      [answer.headers[":status"], answer.body.length, answer.headers["content-length"]],
+      [status, 0, method === "HEAD" ? "10" : undefined],
+    );
   }
   assert.equal(harness.listener.accepted, 2);
   agent.destroy();
@@ -174,7 +223,10 @@ test("a connection is left after its number of requests, and nothing is lost by 
   });
   const { harness, backend } = made;
   const known = harness.clusters.get("a")?.config.limits;
-  harness.cluster("a", [backend.port], { upstreamProtocol: "http2", limits: { ...(known ?? assert.fail()), maxRequestsPerConnection: 5 } });
+  harness.cluster("a", [backend.port], {
+    upstreamProtocol: "http2",
+    limits: { ...(known ?? assert.fail()), maxRequestsPerConnection: 5 },
+  });
   const session = await connectTo(harness.port);
   const answers = await Promise.all(Array.from({ length: 20 }, () => ask(session, { ":path": "/" })));
   assert.deepEqual(new Set(answers.map((answer) => answer.headers[":status"])), new Set([200]));
@@ -183,7 +235,9 @@ test("a connection is left after its number of requests, and nothing is lost by 
 });
 
 test("a server that goes away loses no request, whatever the moment", async () => {
-  await using made = await withBackend((stream) => setTimeout(() => (stream.respond({ ":status": 200 }), stream.end("x")), 3));
+  await using made = await withBackend((stream) =>
+    setTimeout(() => (stream.respond({ ":status": 200 }), stream.end("x")), 3),
+  );
   const { harness, backend } = made;
   const session = await connectTo(harness.port);
   const statuses: (number | undefined)[] = [];
@@ -214,7 +268,10 @@ test("streams that a server refuses, or had not seen when it went away, go once 
   const session = await connectTo(harness.port);
   assert.equal((await ask(session, { ":method": "POST", ":path": "/refused" }, "x")).body.toString(), "at last");
   const failed = await ask(session, { ":path": "/reset" });
-  assert.deepEqual([failed.headers[":status"], failed.body.toString()], [503, "upstream connect error or disconnect/reset before headers. reset reason: remote reset"]);
+  assert.deepEqual(
+    [failed.headers[":status"], failed.body.toString()],
+    [503, "upstream connect error or disconnect/reset before headers. reset reason: remote reset"],
+  );
   assert.equal(harness.records.at(-1)?.flag, "UR");
   session.close();
 });
@@ -234,7 +291,9 @@ test("a policy tries a reset again, and an answer that breaks off breaks off for
     }
   });
   const { harness } = made;
-  harness.table = tableOf(route(forwardTo("a", { includeAttemptCount: true, retry: retryPolicy({ on: { reset: true } }) })));
+  harness.table = tableOf(
+    route(forwardTo("a", { includeAttemptCount: true, retry: retryPolicy({ on: { reset: true } }) })),
+  );
   const session = await connectTo(harness.port);
   assert.equal((await ask(session, { ":path": "/" })).body.toString(), "3");
   await assert.rejects(ask(session, { ":path": "/cut" }), /INTERNAL_ERROR/);
@@ -256,7 +315,10 @@ test("a client that takes its request back takes it back from the upstream", asy
   stream.close(http2.constants.NGHTTP2_CANCEL);
   assert.equal(await closed.promise, http2.constants.NGHTTP2_CANCEL);
   await eventually(() => made.harness.records.length === 1);
-  assert.deepEqual([made.harness.records[0]?.status, made.harness.records[0]?.flag, made.harness.clusters.get("a")?.activeRequests], [0, "DC", 0]);
+  assert.deepEqual(
+    [made.harness.records[0]?.status, made.harness.records[0]?.flag, made.harness.clusters.get("a")?.activeRequests],
+    [0, "DC", 0],
+  );
   session.close();
 });
 
@@ -319,17 +381,30 @@ test("an answer may come before the request has ended, and then nothing more of 
 test("a gRPC client is answered in gRPC's form when the answer is ours", async () => {
   await using harness = await Harness.start();
   const session = await connectTo(harness.port);
-  const answer = await ask(session, { ":method": "POST", ":path": "/a.B/C", "content-type": "application/grpc+proto", te: "trailers" });
-  assert.deepEqual([answer.headers[":status"], answer.headers["content-type"], answer.headers["grpc-status"], answer.body.length], [200, "application/grpc", "12", 0]);
+  const answer = await ask(session, {
+    ":method": "POST",
+    ":path": "/a.B/C",
+    "content-type": "application/grpc+proto",
+    te: "trailers",
+  });
+  assert.deepEqual(
+    [answer.headers[":status"], answer.headers["content-type"], answer.headers["grpc-status"], answer.body.length],
+    [200, "application/grpc", "12", 0],
+  );
   harness.cluster("gone", []);
   harness.table = tableOf(route(forwardTo("gone")));
   const unhealthy = await ask(session, { ":method": "POST", ":path": "/a.B/C", "content-type": "application/grpc" });
-  assert.deepEqual([unhealthy.headers["grpc-status"], unhealthy.headers["grpc-message"]], ["14", "no healthy upstream"]);
+  assert.deepEqual(
+    [unhealthy.headers["grpc-status"], unhealthy.headers["grpc-message"]],
+    ["14", "no healthy upstream"],
+  );
   session.close();
 });
 
 test("a drain tells clients to go, serves what is under way, and loses nothing that was sent meanwhile", async () => {
-  await using made = await withBackend((stream, headers) => setTimeout(() => (stream.respond({ ":status": 200 }), stream.end(String(headers[":path"]))), 40));
+  await using made = await withBackend((stream, headers) =>
+    setTimeout(() => (stream.respond({ ":status": 200 }), stream.end(String(headers[":path"]))), 40),
+  );
   const { harness } = made;
   const session = await connectTo(harness.port);
   await ask(session, { ":path": "/warm" });
@@ -371,7 +446,9 @@ test("an upgrade is not asked of an HTTP/2 upstream, and one that follows its cl
   refused.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
   await refused.until(/^HTTP\/1.1 403 /);
   const { port, server } = await harness.backend((_request, response) => response.end("plain"));
-  server.on("upgrade", (_request, socket) => socket.end("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi"));
+  server.on("upgrade", (_request, socket) =>
+    socket.end("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi"),
+  );
   harness.cluster("a", [port], { upstreamProtocol: "downstream" });
   const upgraded = harness.client();
   upgraded.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");

@@ -15,7 +15,12 @@ export interface ReplyDraft {
 }
 
 /** The answer as it is given: by the first of the listener's rules that matches, and in gRPC's form to a gRPC client. */
-export function shapeReply(draft: ReplyDraft, config: HttpConnectionConfig, isGrpc: boolean, context: MutationContext): LocalReply {
+export function shapeReply(
+  draft: ReplyDraft,
+  config: HttpConnectionConfig,
+  isGrpc: boolean,
+  context: MutationContext,
+): LocalReply {
   let { status, body, fields } = draft;
   if (config.localReplies.length > 0) {
     const told = { status, flag: flagLetters(draft.flag) };
@@ -23,7 +28,8 @@ export function shapeReply(draft: ReplyDraft, config: HttpConnectionConfig, isGr
     if (rule !== undefined) {
       status = rule.status ?? status;
       if (rule.body !== undefined) body = rule.body({ status, body: body.toString() });
-      if (rule.contentType !== undefined) fields = [...fields.filter(([name]) => name !== "content-type"), ["content-type", rule.contentType]];
+      if (rule.contentType !== undefined)
+        fields = [...fields.filter(([name]) => name !== "content-type"), ["content-type", rule.contentType]];
       if (rule.headers !== undefined) fields = edited(fields, rule.headers, context);
     }
   }
@@ -34,11 +40,20 @@ export function shapeReply(draft: ReplyDraft, config: HttpConnectionConfig, isGr
   return {
     status: 200,
     body: "",
-    fields: [["content-type", "application/grpc"], ["grpc-status", grpcStatus], ...(message === "" ? [] : [["grpc-message", message] as const]), ...kept],
+    fields: [
+      ["content-type", "application/grpc"],
+      ["grpc-status", grpcStatus],
+      ...(message === "" ? [] : [["grpc-message", message] as const]),
+      ...kept,
+    ],
   };
 }
 
-function edited(fields: ReplyDraft["fields"], mutation: Parameters<typeof editHeaders>[0][number], context: MutationContext): ReplyDraft["fields"] {
+function edited(
+  fields: ReplyDraft["fields"],
+  mutation: Parameters<typeof editHeaders>[0][number],
+  context: MutationContext,
+): ReplyDraft["fields"] {
   const edits = editHeaders([mutation], context, (name) => fields.some(([other]) => other === name));
   return [...fields.filter(([name]) => !edits.dropped.has(name)), ...edits.added];
 }

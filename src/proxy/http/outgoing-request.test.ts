@@ -16,7 +16,14 @@ test("each attempt says its number, of however many digits, and has the whole re
     });
   });
   harness.cluster("a", [port]);
-  harness.table = tableOf(route(forwardTo("a", { includeAttemptCount: true, retry: retryPolicy({ retries: attempts, on: { retriableStatusCodes: true }, retriableStatusCodes: [503] }) })));
+  harness.table = tableOf(
+    route(
+      forwardTo("a", {
+        includeAttemptCount: true,
+        retry: retryPolicy({ retries: attempts, on: { retriableStatusCodes: true }, retriableStatusCodes: [503] }),
+      }),
+    ),
+  );
   const body = "0123456789".repeat(300);
   // The connection is kept: the next request begins with one digit again.
   const client = harness.client();
@@ -25,5 +32,8 @@ test("each attempt says its number, of however many digits, and has the whole re
   client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
   await client.until(/HTTP\/1\.1 200 [^]*HTTP\/1\.1 200 /);
   client.socket.destroy();
-  assert.deepEqual(seen, [...Array.from({ length: attempts }, (_, made) => [String(made + 1), body] as [string, string]), ["1", ""]]);
+  assert.deepEqual(seen, [
+    ...Array.from({ length: attempts }, (_, made) => [String(made + 1), body] as [string, string]),
+    ["1", ""],
+  ]);
 });

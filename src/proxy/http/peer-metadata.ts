@@ -24,8 +24,17 @@ const canonicalRevision = "service.istio.io/canonical-revision";
 
 /** A workload as base64 of a protobuf Struct, with the keys that Istio's proxies use. */
 export function encodePeerMetadata(workload: WorkloadLabels, podName = ""): string {
-  const labels: Record<string, string> = { app: workload.canonicalName, [canonicalName]: workload.canonicalName, [canonicalRevision]: workload.canonicalRevision };
-  const text: Record<string, string> = { NAME: podName, NAMESPACE: workload.namespace, WORKLOAD_NAME: workload.workload, CLUSTER_ID: workload.cluster };
+  const labels: Record<string, string> = {
+    app: workload.canonicalName,
+    [canonicalName]: workload.canonicalName,
+    [canonicalRevision]: workload.canonicalRevision,
+  };
+  const text: Record<string, string> = {
+    NAME: podName,
+    NAMESPACE: workload.namespace,
+    WORKLOAD_NAME: workload.workload,
+    CLUSTER_ID: workload.cluster,
+  };
   const struct = structOf(text);
   struct.fields["LABELS"] = valueOf({ case: "structValue", value: structOf(labels) });
   return Buffer.from(toBinary(StructSchema, struct)).toString("base64");
@@ -57,7 +66,8 @@ export function decodePeerMetadata(encoded: string): WorkloadLabels | undefined 
 /** The workload that a node's metadata speaks of. */
 export function workloadOfStruct(struct: Struct): WorkloadLabels {
   const labels = struct.fields["LABELS"]?.kind;
-  const label = (name: string): string | undefined => (labels?.case === "structValue" ? stringOf(labels.value, name) : undefined);
+  const label = (name: string): string | undefined =>
+    labels?.case === "structValue" ? stringOf(labels.value, name) : undefined;
   const workload = stringOf(struct, "WORKLOAD_NAME");
   return {
     workload: workload ?? unknownWorkload.workload,
@@ -74,7 +84,8 @@ const maxDecoded = 500;
 
 function structOf(fields: Readonly<Record<string, string>>): Struct {
   const struct = create(StructSchema);
-  for (const [name, text] of Object.entries(fields)) if (text !== "") struct.fields[name] = valueOf({ case: "stringValue", value: text });
+  for (const [name, text] of Object.entries(fields))
+    if (text !== "") struct.fields[name] = valueOf({ case: "stringValue", value: text });
   return struct;
 }
 

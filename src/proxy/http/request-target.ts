@@ -11,11 +11,14 @@ export interface RequestTarget {
 /** Undefined for a form that the method may not have, or a target with a fragment. */
 export function parseTarget(method: string, target: string): RequestTarget | undefined {
   if (method === "CONNECT") {
-    return /^[^/?#@\s]+:\d{1,5}$/.test(target) ? { path: "", query: "", hasQuery: false, authority: target } : undefined;
+    return /^[^/?#@\s]+:\d{1,5}$/.test(target)
+      ? { path: "", query: "", hasQuery: false, authority: target }
+      : undefined;
   }
   if (target.includes("#")) return undefined;
   if (target.charCodeAt(0) === 47) return split(target, undefined);
-  if (target === "*") return method === "OPTIONS" ? { path: "*", query: "", hasQuery: false, authority: undefined } : undefined;
+  if (target === "*")
+    return method === "OPTIONS" ? { path: "*", query: "", hasQuery: false, authority: undefined } : undefined;
   const absolute = /^https?:\/\/([\w\-.~!$&'()*+;=:%[\]]+)((?:[/?].*)?)$/i.exec(target);
   if (absolute === null) return undefined;
   const rest = absolute[2] ?? "";
@@ -29,7 +32,13 @@ function split(pathAndQuery: string, authority: string | undefined): RequestTarg
 }
 
 const privateRanges = [
-  /^10\./, /^127\./, /^192\.168\./, /^172\.(1[6-9]|2\d|3[01])\./, /^169\.254\./, /^::1$/, /^f[cd]/i,
+  /^10\./,
+  /^127\./,
+  /^192\.168\./,
+  /^172\.(1[6-9]|2\d|3[01])\./,
+  /^169\.254\./,
+  /^::1$/,
+  /^f[cd]/i,
 ];
 
 /** Whether an address is of a private network (RFC 1918, loopback, link-local, unique local). */

@@ -24,12 +24,50 @@ export const responseFlags = {
 
 export type ResponseFlag = (typeof responseFlags)[keyof typeof responseFlags];
 
-const letters = ["-", "UH", "UF", "UC", "UR", "NR", "NC", "UT", "UO", "DC", "DPE", "UPE", "SI", "URX", "FI", "DI", "RL", "UAEX", "DT", "DF"];
+const letters = [
+  "-",
+  "UH",
+  "UF",
+  "UC",
+  "UR",
+  "NR",
+  "NC",
+  "UT",
+  "UO",
+  "DC",
+  "DPE",
+  "UPE",
+  "SI",
+  "URX",
+  "FI",
+  "DI",
+  "RL",
+  "UAEX",
+  "DT",
+  "DF",
+];
 
 const names = [
-  "-", "NoHealthyUpstream", "UpstreamConnectionFailure", "UpstreamConnectionTermination", "UpstreamRemoteReset", "NoRouteFound", "NoClusterFound", "UpstreamRequestTimeout", "UpstreamOverflow",
-  "DownstreamConnectionTermination", "DownstreamProtocolError", "UpstreamProtocolError", "StreamIdleTimeout", "UpstreamRetryLimitExceeded", "FaultInjected", "DelayInjected", "RateLimited",
-  "UnauthorizedExternalService", "DurationTimeout", "DnsResolutionFailed",
+  "-",
+  "NoHealthyUpstream",
+  "UpstreamConnectionFailure",
+  "UpstreamConnectionTermination",
+  "UpstreamRemoteReset",
+  "NoRouteFound",
+  "NoClusterFound",
+  "UpstreamRequestTimeout",
+  "UpstreamOverflow",
+  "DownstreamConnectionTermination",
+  "DownstreamProtocolError",
+  "UpstreamProtocolError",
+  "StreamIdleTimeout",
+  "UpstreamRetryLimitExceeded",
+  "FaultInjected",
+  "DelayInjected",
+  "RateLimited",
+  "UnauthorizedExternalService",
+  "DurationTimeout",
+  "DnsResolutionFailed",
 ];
 
 /** In Envoy's words. */

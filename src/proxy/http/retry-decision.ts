@@ -35,11 +35,24 @@ export function retriesResponse(policy: RetryPolicy, status: number, grpcStatus:
 
 /** Methods that may be sent again although the first sending may have taken effect (RFC 9110, 9.2.2). */
 export function isIdempotent(method: string): boolean {
-  return method === "GET" || method === "HEAD" || method === "PUT" || method === "DELETE" || method === "OPTIONS" || method === "TRACE";
+  return (
+    method === "GET" ||
+    method === "HEAD" ||
+    method === "PUT" ||
+    method === "DELETE" ||
+    method === "OPTIONS" ||
+    method === "TRACE"
+  );
 }
 
 /** Exponential with full jitter, as Envoy waits: `retry` counts from 1. */
-export function scheduleRetry(policy: RetryPolicy, retry: number, clock: Clock, random: Random, run: () => void): Disposable {
+export function scheduleRetry(
+  policy: RetryPolicy,
+  retry: number,
+  clock: Clock,
+  random: Random,
+  run: () => void,
+): Disposable {
   const step = Math.min(policy.maxIntervalMs, policy.baseIntervalMs * 2 ** Math.min(retry, 20) - policy.baseIntervalMs);
   return clock.after(Math.floor(random() * step), run);
 }

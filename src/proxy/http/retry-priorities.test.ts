@@ -8,7 +8,11 @@ import { standaloneServices } from "../filters/filter-services.ts";
 import { endpointAt, forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 
 /** Which priorities the attempts of one request went to; those of `failing` answer 503, those of `ejected` may take none. */
-async function attempts(retries: number, failing: readonly number[], ejected: readonly number[] = []): Promise<{ readonly status: number; readonly went: readonly number[] }> {
+async function attempts(
+  retries: number,
+  failing: readonly number[],
+  ejected: readonly number[] = [],
+): Promise<{ readonly status: number; readonly went: readonly number[] }> {
   await using harness = await Harness.start();
   const went: number[] = [];
   const endpoints = await Promise.all(
@@ -22,7 +26,9 @@ async function attempts(retries: number, failing: readonly number[], ejected: re
     }),
   );
   harness.cluster("c", []).setEndpoints(endpoints);
-  harness.table = tableOf(route(forwardTo("c", { retry: retryPolicy({ retries, on: { serverError: true }, otherPrioritiesAfter: 2 }) })));
+  harness.table = tableOf(
+    route(forwardTo("c", { retry: retryPolicy({ retries, on: { serverError: true }, otherPrioritiesAfter: 2 }) })),
+  );
   const { status } = await harness.get("/");
   return { status, went };
 }
@@ -42,9 +48,27 @@ test("a priority in which nothing may take requests is passed over", async () =>
 
 test("how often is read from Envoy's previous_priorities, and another rule is refused by name", () => {
   const notes = new ConfigNotes(() => undefined, standaloneServices());
-  const compile = (retryPriority: object) => compileRetry(fromJson(RetryPolicySchema, { retryOn: "5xx", retryPriority: { ...retryPriority } }, { registry: envoyRegistry() }), "r", notes);
-  const typedConfig = { "@type": "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig" };
-  assert.equal(compile({ name: "envoy.retry_priorities.previous_priorities", typedConfig: { ...typedConfig, updateFrequency: 2 } }).otherPrioritiesAfter, 2);
-  assert.throws(() => compile({ name: "envoy.retry_priorities.previous_priorities", typedConfig }), /updateFrequency must be above 0/);
+  const compile = (retryPriority: object) =>
+    compileRetry(
+      fromJson(
+        RetryPolicySchema,
+        { retryOn: "5xx", retryPriority: { ...retryPriority } },
+        { registry: envoyRegistry() },
+      ),
+      "r",
+      notes,
+    );
+  const typedConfig = {
+    "@type": "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+  };
+  assert.equal(
+    compile({ name: "envoy.retry_priorities.previous_priorities", typedConfig: { ...typedConfig, updateFrequency: 2 } })
+      .otherPrioritiesAfter,
+    2,
+  );
+  assert.throws(
+    () => compile({ name: "envoy.retry_priorities.previous_priorities", typedConfig }),
+    /updateFrequency must be above 0/,
+  );
   assert.throws(() => compile({ name: "mine", typedConfig }), /the retry priority mine is not supported/);
 });

@@ -5,9 +5,30 @@ import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harn
 import { ask, connectTo } from "../testing/http2-peers.ts";
 import { encodePeerMetadata } from "./peer-metadata.ts";
 
-const own = (name: string) => ({ id: name, value: encodePeerMetadata({ workload: name, namespace: "a", canonicalName: name, canonicalRevision: "v1", cluster: "Kubernetes" }) });
-const server = { readFromClient: true, writeToClient: true, readFromUpstream: false, writeToUpstream: false, inMeshOnly: false };
-const client = { readFromClient: false, writeToClient: false, readFromUpstream: true, writeToUpstream: true, inMeshOnly: false };
+const own = (name: string) => ({
+  id: name,
+  value: encodePeerMetadata({
+    workload: name,
+    namespace: "a",
+    canonicalName: name,
+    canonicalRevision: "v1",
+    cluster: "Kubernetes",
+  }),
+});
+const server = {
+  readFromClient: true,
+  writeToClient: true,
+  readFromUpstream: false,
+  writeToUpstream: false,
+  inMeshOnly: false,
+};
+const client = {
+  readFromClient: false,
+  writeToClient: false,
+  readFromUpstream: true,
+  writeToUpstream: true,
+  inMeshOnly: false,
+};
 
 test("a request that a proxy could not hand to its application is asked of another endpoint by a peer proxy, and others are told nothing of it", async () => {
   await using gone = await Harness.start({ peerMetadata: server }, 1, { ownMetadata: own("gone") });
@@ -25,7 +46,10 @@ test("a request that a proxy could not hand to its application is asked of anoth
   here.cluster("service", [gone.port, port]);
   here.table = tableOf(route(forwardTo("service", { retry: retryPolicy({ on: { connectFailure: true } }) })));
   const answers = await Promise.all(Array.from({ length: 8 }, () => here.get("/")));
-  assert.deepEqual(answers.map(({ status, body }) => `${status} ${body}`), answers.map(() => "200 served"));
+  assert.deepEqual(
+    answers.map(({ status, body }) => `${status} ${body}`),
+    answers.map(() => "200 served"),
+  );
   here.cluster("service", [gone.port]);
   here.table = tableOf(route(forwardTo("service")));
   const last = await here.get("/");
@@ -57,6 +81,10 @@ test("a client of a proxy whose application is gone is let go after the answer, 
   outbound.cluster("service", [closed.port]);
   outbound.table = tableOf(route(forwardTo("service")));
   const own503 = await outbound.get("/", { agent });
-  assert.deepEqual([own503.status, own503.headers["connection"]], [503, undefined], "an application keeps the connection to its own proxy");
+  assert.deepEqual(
+    [own503.status, own503.headers["connection"]],
+    [503, undefined],
+    "an application keeps the connection to its own proxy",
+  );
   agent.destroy();
 });

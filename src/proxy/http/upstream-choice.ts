@@ -35,7 +35,11 @@ export function responseTimeoutMs(action: ForwardAction, facts: ExchangeRequest)
 }
 
 /** How long the whole exchange may take, from the request's beginning; 0 means no limit. */
-export function exchangeLimitMs(action: ForwardAction | undefined, config: HttpConnectionConfig, facts: ExchangeRequest): number {
+export function exchangeLimitMs(
+  action: ForwardAction | undefined,
+  config: HttpConnectionConfig,
+  facts: ExchangeRequest,
+): number {
   if (action?.stream === undefined) return config.maxStreamDurationMs;
   const { maxMs, grpcTimeout } = action.stream;
   if (grpcTimeout === undefined || !facts.isGrpc || facts.head.find("grpc-timeout") < 0) return maxMs;

@@ -3,7 +3,15 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import { systemClock } from "../../base/index.ts";
 import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
-import { errorCode, errorCodeName, FrameReader, FrameWriter, hpackEncode, setting, type FrameHandler } from "../../wire/http2/index.ts";
+import {
+  errorCode,
+  errorCodeName,
+  FrameReader,
+  FrameWriter,
+  hpackEncode,
+  setting,
+  type FrameHandler,
+} from "../../wire/http2/index.ts";
 import { Http2Connection, type Http2ConnectionHandler } from "./http2-connection.ts";
 import { http2Limits } from "./http2-limits.ts";
 import type { Http2Stream, Http2StreamHandler } from "./http2-stream.ts";
@@ -100,7 +108,16 @@ class Peer {
       streamsChanged: () => undefined,
       closed: () => (this.closed += 1),
     };
-    this.connection = new Http2Connection({ stream: this.pipe, server, handler, clock: systemClock, maxHeaderListBytes: 8192, maxStreams, pingIntervalMs: 0, pingTimeoutMs: 0 });
+    this.connection = new Http2Connection({
+      stream: this.pipe,
+      server,
+      handler,
+      clock: systemClock,
+      maxHeaderListBytes: 8192,
+      maxStreams,
+      pingIntervalMs: 0,
+      pingTimeoutMs: 0,
+    });
     this.#reader = new FrameReader(this.heard, { maxFrameSize: http2Limits.maxFrameBytes, expectPreface: !server });
     this.connection.start();
   }
@@ -114,7 +131,10 @@ class Peer {
         if (endStream) seen.events.push("end");
       },
       drained: () => void seen.events.push("drained"),
-      aborted: (failure) => void seen.events.push(`aborted by ${failure.by} ${errorCodeName(failure.code)}${failure.unprocessed ? " unprocessed" : ""}`),
+      aborted: (failure) =>
+        void seen.events.push(
+          `aborted by ${failure.by} ${errorCodeName(failure.code)}${failure.unprocessed ? " unprocessed" : ""}`,
+        ),
     };
     stream.handler = handler;
     this.streams.set(stream.id, seen);
@@ -141,7 +161,12 @@ class Peer {
   }
 
   request(streamId: number, endStream = true): this {
-    this.writer.headers(streamId, hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]), endStream, 16_384);
+    this.writer.headers(
+      streamId,
+      hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]),
+      endStream,
+      16_384,
+    );
     return this.push();
   }
 
@@ -163,15 +188,31 @@ const connectionErrors: readonly (readonly [title: string, bytes: string, code: 
   ["DATA on stream 0", frame(0, 0, 0, "00"), "protocolError"],
   ["DATA on a stream that was never opened", frame(0, 0, 5, "00"), "protocolError"],
   ["DATA with more padding than bytes", frame(0, 8, 1, "05 00"), "protocolError"],
-  ["DATA larger than we allow", `${(http2Limits.maxFrameBytes + 1).toString(16).padStart(6, "0")}000000000001`, "frameSizeError"],
+  [
+    "DATA larger than we allow",
+    `${(http2Limits.maxFrameBytes + 1).toString(16).padStart(6, "0")}000000000001`,
+    "frameSizeError",
+  ],
   ["HEADERS on stream 0", frame(1, 4, 0, "82"), "protocolError"],
   ["HEADERS on a stream of ours", frame(1, 4, 2, "82"), "protocolError"],
   ["HEADERS with more padding than bytes", frame(1, 0xc, 3, "05 82"), "protocolError"],
-  ["a header block that another frame interrupts", frame(1, 0, 3, "82") + frame(6, 0, 0, "0000000000000000"), "protocolError"],
+  [
+    "a header block that another frame interrupts",
+    frame(1, 0, 3, "82") + frame(6, 0, 0, "0000000000000000"),
+    "protocolError",
+  ],
   ["CONTINUATION without HEADERS", frame(9, 4, 1, "82"), "protocolError"],
   ["a header block that cannot be decoded", frame(1, 4, 3, "ff ff ff ff ff"), "compressionError"],
-  ["endless CONTINUATION", frame(1, 0, 3, "82") + Array.from({ length: 70 }, () => frame(9, 0, 3, "")).join(""), "enhanceYourCalm"],
-  ["a header list far above what we announce", frame(1, 0, 3, `40 01 61 7f e9 83 01 ${"62".repeat(8000)}`) + frame(9, 4, 3, "62".repeat(9000)), "enhanceYourCalm"],
+  [
+    "endless CONTINUATION",
+    frame(1, 0, 3, "82") + Array.from({ length: 70 }, () => frame(9, 0, 3, "")).join(""),
+    "enhanceYourCalm",
+  ],
+  [
+    "a header list far above what we announce",
+    frame(1, 0, 3, `40 01 61 7f e9 83 01 ${"62".repeat(8000)}`) + frame(9, 4, 3, "62".repeat(9000)),
+    "enhanceYourCalm",
+  ],
   ["RST_STREAM on a stream that was never opened", frame(3, 0, 7, "00000008"), "protocolError"],
   ["RST_STREAM of a wrong size", frame(3, 0, 1, "000008"), "frameSizeError"],
   ["SETTINGS of a wrong size", frame(4, 0, 0, "000300"), "frameSizeError"],
@@ -264,7 +305,10 @@ test("nothing is sent against a window of zero, neither a stream's nor the conne
   peer.push();
   const rest = await peer.said();
   assert.equal(rest.at(-1)?.endsWith("end"), true);
-  assert.equal(rest.map((event) => Number(event.split(" ")[2])).reduce((sum, bytes) => sum + bytes, until), 100_000);
+  assert.equal(
+    rest.map((event) => Number(event.split(" ")[2])).reduce((sum, bytes) => sum + bytes, until),
+    100_000,
+  );
 });
 
 test("a window that SETTINGS made negative must be earned back first", async () => {
@@ -286,7 +330,8 @@ test("a peer that sends beyond the stream's window, or ours of the connection, i
   const peer = new Peer().greet().request(1, false);
   peer.streams.get(1)?.stream.pause();
   const block = Buffer.alloc(http2Limits.maxFrameBytes);
-  for (let sent = 0; sent <= http2Limits.streamWindowBytes; sent += block.length) peer.writer.data(1, block, 0, block.length, false);
+  for (let sent = 0; sent <= http2Limits.streamWindowBytes; sent += block.length)
+    peer.writer.data(1, block, 0, block.length, false);
   peer.push();
   assert.ok((await peer.said()).includes("rst 1 FLOW_CONTROL_ERROR"));
 });
@@ -330,11 +375,15 @@ test("a drain is two GOAWAYs: the second, after a round trip, names the last str
 test("a client learns by GOAWAY which of its streams were not looked at", async () => {
   const peer = new Peer(false);
   const seen = [1, 2, 3].map(() => peer.watch(peer.connection.open()));
-  for (const { stream } of seen) stream.sendHeaders([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"], true);
+  for (const { stream } of seen)
+    stream.sendHeaders([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"], true);
   peer.writer.settings([]);
   peer.writer.goaway(3, errorCode.noError);
   peer.push();
-  assert.deepEqual(seen.map((one) => one.events), [[], [], ["aborted by connection NO_ERROR unprocessed"]]);
+  assert.deepEqual(
+    seen.map((one) => one.events),
+    [[], [], ["aborted by connection NO_ERROR unprocessed"]],
+  );
   assert.deepEqual([peer.goaways, peer.connection.takesStream, peer.connection.closed], [1, false, false]);
   peer.writer.headers(1, hpackEncode([":status", "200"]), true, 16_384);
   peer.writer.headers(3, hpackEncode([":status", "200"]), true, 16_384);
@@ -347,18 +396,23 @@ test("resets that cross: what comes for a stream that we have reset is dropped, 
   const peer = new Peer().greet().request(1, false);
   peer.streams.get(1)?.stream.reset(errorCode.cancel);
   const block = Buffer.alloc(http2Limits.maxFrameBytes);
-  for (let sent = 0; sent < http2Limits.connectionWindowBytes; sent += block.length) peer.writer.data(1, block, 0, block.length, false);
+  for (let sent = 0; sent < http2Limits.connectionWindowBytes; sent += block.length)
+    peer.writer.data(1, block, 0, block.length, false);
   peer.writer.headers(1, hpackEncode(["x-end", "yes"]), true, 16_384);
   peer.writer.rstStream(1, errorCode.cancel);
   peer.writer.windowUpdate(1, 100);
   peer.push();
   const said = await peer.said();
-  assert.ok(said.some((event) => event.startsWith("window 0")) && said.every((event) => !event.startsWith("goaway")), said.join(", "));
+  assert.ok(
+    said.some((event) => event.startsWith("window 0")) && said.every((event) => !event.startsWith("goaway")),
+    said.join(", "),
+  );
 });
 
 test("a peer that only pings, or never reads our answers, is cut off", async () => {
   const flood = new Peer().greet();
-  for (let index = 0; index <= http2Limits.maxIdleFramesPerSecond; index += 1) flood.writer.ping(Buffer.alloc(8), false);
+  for (let index = 0; index <= http2Limits.maxIdleFramesPerSecond; index += 1)
+    flood.writer.ping(Buffer.alloc(8), false);
   flood.push();
   assert.ok((await flood.said()).includes("goaway 0 ENHANCE_YOUR_CALM"));
   const deaf = new Peer(true, 1000).greet();
@@ -387,11 +441,19 @@ test("DATA that is all padding, or ends what is gone, is a flood too", async () 
 test("once a connection has broken off, requests of the same bytes are not begun", async () => {
   const peer = new Peer().greet().request(1);
   peer.writer.rstStream(1, errorCode.cancel);
-  peer.writer.headers(3, hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]), true, 16_384);
+  peer.writer.headers(
+    3,
+    hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]),
+    true,
+    16_384,
+  );
   const { stream } = peer.streams.get(1) ?? assert.fail();
   const { handler } = stream;
   if (handler === undefined) assert.fail();
-  stream.handler = { ...handler, aborted: () => peer.connection.fail(errorCode.enhanceYourCalm, "too many requests were taken back") };
+  stream.handler = {
+    ...handler,
+    aborted: () => peer.connection.fail(errorCode.enhanceYourCalm, "too many requests were taken back"),
+  };
   peer.push();
   assert.ok((await peer.said()).includes("goaway 1 ENHANCE_YOUR_CALM"));
   assert.deepEqual([...peer.streams.keys()], [1]);
@@ -420,32 +482,48 @@ test("a server that wants a smaller table of our encoder is told that it is empt
 });
 
 test("bodies arrive whole however frames are cut, padded and mixed, through windows of any size", () => {
-  const pieces = fc.array(fc.record({ stream: fc.constantFrom(1, 3, 5), bytes: fc.uint8Array({ maxLength: 300 }), padding: fc.integer({ min: -1, max: 20 }) }), { maxLength: 40 });
-  fc.assert(
-    fc.property(pieces, fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 20 }), fc.boolean(), (frames, cuts, pauses) => {
-      const peer = new Peer().greet().request(1, false).request(3, false).request(5, false);
-      const expected = new Map<number, Buffer[]>([[1, []], [3, []], [5, []]]);
-      if (pauses) peer.streams.get(3)?.stream.pause();
-      for (const { stream, bytes, padding } of frames) {
-        expected.get(stream)?.push(Buffer.from(bytes));
-        if (padding < 0) peer.writer.data(stream, bytes, 0, bytes.length, false);
-        else peer.writer.frame(0, 8, stream, Buffer.concat([Buffer.from([padding]), bytes, Buffer.alloc(padding)]));
-      }
-      for (const stream of expected.keys()) peer.writer.data(stream, Buffer.alloc(0), 0, 0, true);
-      const all = Buffer.from(peer.writer.view());
-      let at = 0;
-      for (const cut of cuts) {
-        peer.pipe.handler?.data(Buffer.from(all.subarray(at, at + cut)));
-        at = Math.min(all.length, at + cut);
-      }
-      if (at < all.length) peer.pipe.handler?.data(all.subarray(at));
-      peer.streams.get(3)?.stream.resume();
-      for (const [stream, parts] of expected) {
-        const seen = peer.streams.get(stream) ?? assert.fail();
-        assert.deepEqual(seen.body, Buffer.concat(parts));
-        assert.equal(seen.events.at(-1), "end");
-      }
+  const pieces = fc.array(
+    fc.record({
+      stream: fc.constantFrom(1, 3, 5),
+      bytes: fc.uint8Array({ maxLength: 300 }),
+      padding: fc.integer({ min: -1, max: 20 }),
     }),
+    { maxLength: 40 },
+  );
+  fc.assert(
+    fc.property(
+      pieces,
+      fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 20 }),
+      fc.boolean(),
+      (frames, cuts, pauses) => {
+        const peer = new Peer().greet().request(1, false).request(3, false).request(5, false);
+        const expected = new Map<number, Buffer[]>([
+          [1, []],
+          [3, []],
+          [5, []],
+        ]);
+        if (pauses) peer.streams.get(3)?.stream.pause();
+        for (const { stream, bytes, padding } of frames) {
+          expected.get(stream)?.push(Buffer.from(bytes));
+          if (padding < 0) peer.writer.data(stream, bytes, 0, bytes.length, false);
+          else peer.writer.frame(0, 8, stream, Buffer.concat([Buffer.from([padding]), bytes, Buffer.alloc(padding)]));
+        }
+        for (const stream of expected.keys()) peer.writer.data(stream, Buffer.alloc(0), 0, 0, true);
+        const all = Buffer.from(peer.writer.view());
+        let at = 0;
+        for (const cut of cuts) {
+          peer.pipe.handler?.data(Buffer.from(all.subarray(at, at + cut)));
+          at = Math.min(all.length, at + cut);
+        }
+        if (at < all.length) peer.pipe.handler?.data(all.subarray(at));
+        peer.streams.get(3)?.stream.resume();
+        for (const [stream, parts] of expected) {
+          const seen = peer.streams.get(stream) ?? assert.fail();
+          assert.deepEqual(seen.body, Buffer.concat(parts));
+          assert.equal(seen.events.at(-1), "end");
+        }
+      },
+    ),
     { numRuns: 60 },
   );
 });

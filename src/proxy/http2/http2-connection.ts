@@ -119,7 +119,9 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
   start(received?: Buffer): void {
     if (!this.#server) this.#writer.preface();
     this.#writer.settings([
-      ...(this.#server ? [[setting.maxConcurrentStreams, this.#maxStreams] as const] : [[setting.enablePush, 0] as const]),
+      ...(this.#server
+        ? [[setting.maxConcurrentStreams, this.#maxStreams] as const]
+        : [[setting.enablePush, 0] as const]),
       [setting.initialWindowSize, http2Limits.streamWindowBytes],
       [setting.maxFrameSize, http2Limits.maxFrameBytes],
       [setting.maxHeaderListSize, this.#maxHeaderListBytes],
@@ -218,7 +220,8 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
     for (const stream of this.#streams.values()) stream.sweep();
     if (this.closed || this.#streams.size === 0 || this.#pingIntervalMs === 0) return;
     if (this.#pingSentAtMs > this.#heardAtMs) {
-      if (nowMs - this.#pingSentAtMs >= this.#pingTimeoutMs) this.destroy(new Error(`the peer did not answer a PING within ${this.#pingTimeoutMs / 1000} s`));
+      if (nowMs - this.#pingSentAtMs >= this.#pingTimeoutMs)
+        this.destroy(new Error(`the peer did not answer a PING within ${this.#pingTimeoutMs / 1000} s`));
     } else if (nowMs - this.#heardAtMs >= this.#pingIntervalMs) {
       this.#pingSentAtMs = nowMs;
       this.#writer.ping(lifePing, false);
@@ -362,14 +365,20 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
     if (window !== undefined) {
       for (const stream of this.#streams.values()) {
         stream.sendWindow += window - this.#peerStreamWindow;
-        if (stream.sendWindow > maxWindow) throw new Http2ConnectionError(errorCode.flowControlError, "SETTINGS opens a stream's window above 2^31-1");
+        if (stream.sendWindow > maxWindow)
+          throw new Http2ConnectionError(errorCode.flowControlError, "SETTINGS opens a stream's window above 2^31-1");
       }
       this.#peerStreamWindow = window;
     }
-    this.#peerFrameBytes = Math.min(values.get(setting.maxFrameSize) ?? this.#peerFrameBytes, http2Limits.maxFrameBytes);
-    this.#peerMaxStreams = values.get(setting.maxConcurrentStreams) ?? (this.#sawSettings ? this.#peerMaxStreams : Infinity);
+    this.#peerFrameBytes = Math.min(
+      values.get(setting.maxFrameSize) ?? this.#peerFrameBytes,
+      http2Limits.maxFrameBytes,
+    );
+    this.#peerMaxStreams =
+      values.get(setting.maxConcurrentStreams) ?? (this.#sawSettings ? this.#peerMaxStreams : Infinity);
     this.#sawSettings = true;
-    if ((values.get(setting.headerTableSize) ?? defaultHeaderTable) < defaultHeaderTable) this.#peerDecoderShrunk = true;
+    if ((values.get(setting.headerTableSize) ?? defaultHeaderTable) < defaultHeaderTable)
+      this.#peerDecoderShrunk = true;
     this.#writer.settingsAck();
     this.#mark();
     this.#unblock();
@@ -398,7 +407,10 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
   goaway(lastStreamId: number, code: number, debug: string): void {
     this.#draining = true;
     if (!this.#server) {
-      const reason = code === errorCode.noError ? "is going away" : `ended the connection (${errorCodeName(code)}${debug === "" ? "" : `: ${debug}`})`;
+      const reason =
+        code === errorCode.noError
+          ? "is going away"
+          : `ended the connection (${errorCodeName(code)}${debug === "" ? "" : `: ${debug}`})`;
       this.#abortStreams({ by: "connection", code, unprocessed: true, message: `the peer ${reason}` }, lastStreamId);
     }
     this.#handler.goaway();
@@ -408,7 +420,8 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
   windowUpdate(streamId: number, increment: number): void {
     if (streamId === 0) {
       this.#sendWindow += increment;
-      if (this.#sendWindow > maxWindow) throw new Http2ConnectionError(errorCode.flowControlError, "the connection's window is above 2^31-1");
+      if (this.#sendWindow > maxWindow)
+        throw new Http2ConnectionError(errorCode.flowControlError, "the connection's window is above 2^31-1");
       if (this.#blocked.size === 0) this.#idleFrame();
       this.#unblock();
       return;
@@ -453,18 +466,25 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
       this.fail(error instanceof Http2ConnectionError ? error.code : errorCode.internalError, messageOf(error));
       return;
     }
-    if (this.#writer.length > http2Limits.maxOutputBytes) this.fail(errorCode.enhanceYourCalm, "the peer does not read our answers");
+    if (this.#writer.length > http2Limits.maxOutputBytes)
+      this.fail(errorCode.enhanceYourCalm, "the peer does not read our answers");
   }
 
   #received(bytes: number): void {
     this.#receiveWindow -= bytes;
     this.#uncredited += bytes;
-    if (this.#receiveWindow < 0) throw new Http2ConnectionError(errorCode.flowControlError, "the peer sent more than the connection's window");
+    if (this.#receiveWindow < 0)
+      throw new Http2ConnectionError(errorCode.flowControlError, "the peer sent more than the connection's window");
   }
 
   /** What streams hold back is not held against the others, up to a bound. */
   #creditConnection(): void {
-    if (this.#uncredited < http2Limits.connectionWindowBytes / 4 || this.#queuedBytes > http2Limits.maxQueuedBytes || this.closed) return;
+    if (
+      this.#uncredited < http2Limits.connectionWindowBytes / 4 ||
+      this.#queuedBytes > http2Limits.maxQueuedBytes ||
+      this.closed
+    )
+      return;
     this.#writer.windowUpdate(0, this.#uncredited);
     this.#receiveWindow += this.#uncredited;
     this.#uncredited = 0;
@@ -473,18 +493,27 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
 
   #idleFrame(): void {
     this.#idleFrames += 1;
-    if (this.#idleFrames > http2Limits.maxIdleFramesPerSecond) throw new Http2ConnectionError(errorCode.enhanceYourCalm, "too many frames that move nothing on");
+    if (this.#idleFrames > http2Limits.maxIdleFramesPerSecond)
+      throw new Http2ConnectionError(errorCode.enhanceYourCalm, "too many frames that move nothing on");
   }
 
   #streamError(stream: Http2Stream, code: number): void {
     if (code === errorCode.noError || stream.closed) return;
     this.sendReset(stream, code);
-    stream.abort({ by: "protocol", code, unprocessed: false, message: `the peer broke the rules of the stream (${errorCodeName(code)})` });
+    stream.abort({
+      by: "protocol",
+      code,
+      unprocessed: false,
+      message: `the peer broke the rules of the stream (${errorCodeName(code)})`,
+    });
   }
 
   #refuseUnopened(streamId: number, frame: string): void {
-    const unopened = this.#server ? streamId > this.#lastPeerId || streamId % 2 === 0 : streamId >= this.#nextId || streamId % 2 === 0;
-    if (unopened) throw new Http2ConnectionError(errorCode.protocolError, `${frame} on stream ${streamId}, which was never opened`);
+    const unopened = this.#server
+      ? streamId > this.#lastPeerId || streamId % 2 === 0
+      : streamId >= this.#nextId || streamId % 2 === 0;
+    if (unopened)
+      throw new Http2ConnectionError(errorCode.protocolError, `${frame} on stream ${streamId}, which was never opened`);
   }
 
   #inputEnded(): void {
@@ -570,7 +599,12 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
     this.#closed = true;
     this.#goawayGrace?.[Symbol.dispose]();
     this.#closeGrace?.[Symbol.dispose]();
-    this.#abortStreams({ by: "connection", code: errorCode.internalError, unprocessed: false, message: error?.message ?? "connection termination" });
+    this.#abortStreams({
+      by: "connection",
+      code: errorCode.internalError,
+      unprocessed: false,
+      message: error?.message ?? "connection termination",
+    });
     this.#handler.closed(error);
   }
 }

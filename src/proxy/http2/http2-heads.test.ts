@@ -1,17 +1,54 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
-import { requestFields, requestText, responseText, textOfTrailers, trailersFault, trailersOfText } from "./http2-heads.ts";
+import {
+  requestFields,
+  requestText,
+  responseText,
+  textOfTrailers,
+  trailersFault,
+  trailersOfText,
+} from "./http2-heads.ts";
 
-const request = (...more: string[]): string[] => [":method", "GET", ":scheme", "https", ":path", "/", ":authority", "a.test", ...more];
+const request = (...more: string[]): string[] => [
+  ":method",
+  "GET",
+  ":scheme",
+  "https",
+  ":path",
+  "/",
+  ":authority",
+  "a.test",
+  ...more,
+];
 
 test("a request's fields become a head of HTTP/1.1 and back: one host, joined cookies, chunked when no length is known", () => {
-  const text = requestText(request("cookie", "a=1", "x", "y", "host", "a.test", "cookie", "b=2", "te", "trailers"), false);
-  assert.deepEqual(text, { text: "GET / HTTP/1.1\r\nhost: a.test\r\nx: y\r\nte: trailers\r\ncookie: a=1; b=2\r\ntransfer-encoding: chunked\r\n\r\n" });
+  const text = requestText(
+    request("cookie", "a=1", "x", "y", "host", "a.test", "cookie", "b=2", "te", "trailers"),
+    false,
+  );
+  assert.deepEqual(text, {
+    text: "GET / HTTP/1.1\r\nhost: a.test\r\nx: y\r\nte: trailers\r\ncookie: a=1; b=2\r\ntransfer-encoding: chunked\r\n\r\n",
+  });
   const head = new MessageHead();
-  const bytes = Buffer.from("POST /p?q HTTP/1.1\r\nHost: B\r\nConnection: x\r\nTransfer-Encoding: chunked\r\nX-Y: Z\r\nTE: trailers\r\n\r\n");
+  const bytes = Buffer.from(
+    "POST /p?q HTTP/1.1\r\nHost: B\r\nConnection: x\r\nTransfer-Encoding: chunked\r\nX-Y: Z\r\nTE: trailers\r\n\r\n",
+  );
   assert.ok(scanRequestHead(head, bytes, 0, bytes.length) > 0);
-  assert.deepEqual(requestFields(head, "http"), [":method", "POST", ":scheme", "http", ":path", "/p?q", ":authority", "B", "x-y", "Z", "te", "trailers"]);
+  assert.deepEqual(requestFields(head, "http"), [
+    ":method",
+    "POST",
+    ":scheme",
+    "http",
+    ":path",
+    "/p?q",
+    ":authority",
+    "B",
+    "x-y",
+    "Z",
+    "te",
+    "trailers",
+  ]);
 });
 
 const malformed: readonly (readonly [title: string, fields: string[]])[] = [
@@ -23,7 +60,10 @@ const malformed: readonly (readonly [title: string, fields: string[]])[] = [
   ["a pseudo field twice", request(":path", "/")],
   ["a pseudo field after others", request("x", "y", ":path", "/")],
   ["a pseudo field of responses", request(":status", "200")],
-  ["extended CONNECT", [":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":path", "/", ":authority", "a"]],
+  [
+    "extended CONNECT",
+    [":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":path", "/", ":authority", "a"],
+  ],
   ["CONNECT with a path", [":method", "CONNECT", ":path", "/", ":authority", "a:1"]],
   ["a name in capitals", request("X-Y", "z")],
   ["a name with a space", request("x y", "z")],
@@ -47,14 +87,31 @@ for (const [title, fields] of malformed) {
 
 test("responses and trailers are checked likewise", () => {
   assert.deepEqual(responseText([":status", "200", "a", "b"]), { text: "HTTP/1.1 200 OK\r\na: b\r\n\r\n" });
-  for (const fields of [[], [":status", "101"], [":status", "20"], [":status", "200", "connection", "close"], [":status", "200", "A", "b"], [":status", "200", ":path", "/"]]) {
+  for (const fields of [
+    [],
+    [":status", "101"],
+    [":status", "20"],
+    [":status", "200", "connection", "close"],
+    [":status", "200", "A", "b"],
+    [":status", "200", ":path", "/"],
+  ]) {
     assert.ok("malformed" in responseText(fields), fields.join(" "));
   }
   assert.equal(trailersFault(["grpc-status", "0"]), undefined);
-  for (const fields of [[":status", "200"], ["a", "b\n"], ["Upper", "x"]]) assert.notEqual(trailersFault(fields), undefined);
+  for (const fields of [
+    [":status", "200"],
+    ["a", "b\n"],
+    ["Upper", "x"],
+  ])
+    assert.notEqual(trailersFault(fields), undefined);
 });
 
 test("trailers lose what would come too late, both ways", () => {
-  assert.deepEqual(trailersOfText("Grpc-Status: 0\r\nContent-Length: 5\r\nConnection: x\r\nx:y\r\n"), ["grpc-status", "0", "x", "y"]);
+  assert.deepEqual(trailersOfText("Grpc-Status: 0\r\nContent-Length: 5\r\nConnection: x\r\nx:y\r\n"), [
+    "grpc-status",
+    "0",
+    "x",
+    "y",
+  ]);
   assert.equal(textOfTrailers(["grpc-status", "0", "host", "a"]), "grpc-status: 0\r\n");
 });

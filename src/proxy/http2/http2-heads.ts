@@ -21,7 +21,9 @@ export function requestText(fields: readonly string[], endStream: boolean): Head
   const { ":method": method, ":path": path, ":scheme": scheme } = pseudo;
   const isConnect = method === "CONNECT";
   if (method === undefined || !token.test(method)) return { malformed: "no valid :method" };
-  if (isConnect ? path !== undefined || scheme !== undefined : path === undefined || path === "" || scheme === undefined) {
+  if (
+    isConnect ? path !== undefined || scheme !== undefined : path === undefined || path === "" || scheme === undefined
+  ) {
     return { malformed: "the pseudo fields do not make a request" };
   }
   let authority = pseudo[":authority"];
@@ -83,7 +85,8 @@ export function trailersFault(fields: readonly string[]): string | undefined {
 export function requestFields(head: MessageHead, scheme: string): string[] {
   const method = head.method();
   const authority = head.hostField < 0 ? "" : head.value(head.hostField);
-  const fields = method === "CONNECT" ? [":method", method] : [":method", method, ":scheme", scheme, ":path", head.target()];
+  const fields =
+    method === "CONNECT" ? [":method", method] : [":method", method, ":scheme", scheme, ":path", head.target()];
   if (authority !== "") fields.push(":authority", authority);
   addFields(fields, head);
   return fields;
@@ -102,7 +105,8 @@ export function trailersOfText(text: string): string[] {
     const colon = line.indexOf(":");
     if (colon <= 0) continue;
     const name = line.slice(0, colon).toLowerCase();
-    if (fieldName.test(name) && !connectionFields.has(name) && !messageFields.has(name)) fields.push(name, line.slice(colon + 1).trim());
+    if (fieldName.test(name) && !connectionFields.has(name) && !messageFields.has(name))
+      fields.push(name, line.slice(colon + 1).trim());
   }
   return fields;
 }
@@ -117,10 +121,23 @@ export function textOfTrailers(fields: readonly string[]): string {
 }
 
 /** Fields that say how to read or route a message: as trailers they would come too late (RFC 9110, 6.5.1). */
-const messageFields = new Set(["content-length", "host", "trailer", "te", "authorization", "content-encoding", "content-type", "content-range"]);
+const messageFields = new Set([
+  "content-length",
+  "host",
+  "trailer",
+  "te",
+  "authorization",
+  "content-encoding",
+  "content-type",
+  "content-range",
+]);
 
 /** Reads the pseudo fields, which come first; answers where the others begin, or what is wrong. */
-function readPseudo(fields: readonly string[], known: readonly string[], into: Record<string, string | undefined>): number | string {
+function readPseudo(
+  fields: readonly string[],
+  known: readonly string[],
+  into: Record<string, string | undefined>,
+): number | string {
   let at = 0;
   for (; at < fields.length; at += 2) {
     const name = fields[at] ?? "";
@@ -135,7 +152,8 @@ function readPseudo(fields: readonly string[], known: readonly string[], into: R
 }
 
 function fieldFault(name: string, value: string): string | undefined {
-  if (!fieldName.test(name)) return name.startsWith(":") ? `the pseudo field ${name} after other fields` : "a field name that may not be";
+  if (!fieldName.test(name))
+    return name.startsWith(":") ? `the pseudo field ${name} after other fields` : "a field name that may not be";
   if (unsafeValue.test(value)) return `a control byte in ${name}`;
   return connectionFields.has(name) ? `the field ${name}` : undefined;
 }

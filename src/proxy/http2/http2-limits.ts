@@ -35,5 +35,8 @@ export const http2Limits = {
   closeGraceMs: 2000,
 } as const;
 
-invariant(http2Limits.maxOutputBytes > http2Limits.outputHighWaterBytes + http2Limits.maxFrameBytes, "one frame fits above the high water mark");
+invariant(
+  http2Limits.maxOutputBytes > http2Limits.outputHighWaterBytes + http2Limits.maxFrameBytes,
+  "one frame fits above the high water mark",
+);
 invariant(http2Limits.connectionWindowBytes >= http2Limits.streamWindowBytes, "a connection's window holds a stream's");

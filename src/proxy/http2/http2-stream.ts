@@ -228,7 +228,12 @@ export class Http2Stream {
       this.#closeWhenBothEnded();
       return;
     }
-    this.abort({ by: "peer", code, unprocessed: code === errorCode.refusedStream, message: `the peer reset the stream (${errorCodeName(code)})` });
+    this.abort({
+      by: "peer",
+      code,
+      unprocessed: code === errorCode.refusedStream,
+      message: `the peer reset the stream (${errorCodeName(code)})`,
+    });
   }
 
   /** Ended by the connection. */
@@ -275,7 +280,10 @@ export class Http2Stream {
       const chunk = this.#queue.shift();
       if (chunk !== undefined) {
         this.#owner.queuedBytesChanged(-chunk.length);
-        this.#deliver(chunk, this.#queue.length === 0 && this.#remote === "queued" && this.#queuedTrailers === undefined);
+        this.#deliver(
+          chunk,
+          this.#queue.length === 0 && this.#remote === "queued" && this.#queuedTrailers === undefined,
+        );
         continue;
       }
       if (this.#remote !== "queued") return;

@@ -15,7 +15,8 @@ export const connectionInputs: Readonly<Record<string, ConnectionInput>> = {
   DirectSourceIPInput: ({ directRemote }) => directRemote.address,
   ServerNameInput: ({ serverName }) => (serverName === "" ? undefined : serverName),
   TransportProtocolInput: ({ transportProtocol }) => transportProtocol,
-  ApplicationProtocolInput: ({ applicationProtocols }) => (applicationProtocols.length === 0 ? undefined : applicationProtocols.map((protocol) => `'${protocol}'`).join(",")),
+  ApplicationProtocolInput: ({ applicationProtocols }) =>
+    applicationProtocols.length === 0 ? undefined : applicationProtocols.map((protocol) => `'${protocol}'`).join(","),
 };
 
 /** What the end of a tunnel notes of its CONNECT, by the names that Istio's listeners have for it. */
@@ -25,7 +26,11 @@ export const connectionStates: Readonly<Record<string, ConnectionInput>> = {
 };
 
 /** The subtree of the value; else what the node falls back to. */
-export function exactNode(input: ConnectionInput, branches: ReadonlyMap<string, ChainMatcher>, otherwise: ChainMatcher): ChainMatcher {
+export function exactNode(
+  input: ConnectionInput,
+  branches: ReadonlyMap<string, ChainMatcher>,
+  otherwise: ChainMatcher,
+): ChainMatcher {
   return (traits) => {
     const branch = branches.get(input(traits) ?? "");
     return branch?.(traits) ?? otherwise(traits);
@@ -33,7 +38,11 @@ export function exactNode(input: ConnectionInput, branches: ReadonlyMap<string, 
 }
 
 /** The subtree of the longest prefix of the value. */
-export function prefixNode(input: ConnectionInput, branches: ReadonlyMap<string, ChainMatcher>, otherwise: ChainMatcher): ChainMatcher {
+export function prefixNode(
+  input: ConnectionInput,
+  branches: ReadonlyMap<string, ChainMatcher>,
+  otherwise: ChainMatcher,
+): ChainMatcher {
   const longestFirst = [...branches].sort(([one], [other]) => other.length - one.length);
   return (traits) => {
     const value = input(traits);
@@ -43,7 +52,12 @@ export function prefixNode(input: ConnectionInput, branches: ReadonlyMap<string,
 }
 
 /** The subtree of the narrowest range that holds the address and leads to a chain. */
-export function rangeNode(input: ConnectionInput, branches: readonly { readonly range: AddressRange; readonly next: ChainMatcher }[], bytesOf: (address: string) => Uint8Array | undefined, otherwise: ChainMatcher): ChainMatcher {
+export function rangeNode(
+  input: ConnectionInput,
+  branches: readonly { readonly range: AddressRange; readonly next: ChainMatcher }[],
+  bytesOf: (address: string) => Uint8Array | undefined,
+  otherwise: ChainMatcher,
+): ChainMatcher {
   const narrowestFirst = branches.toSorted((one, other) => other.range.length - one.range.length);
   return (traits) => {
     const address = bytesOf(input(traits) ?? "");
@@ -58,7 +72,10 @@ export function rangeNode(input: ConnectionInput, branches: readonly { readonly 
 }
 
 /** The first condition that holds decides. */
-export function listNode(conditions: readonly { readonly holds: (traits: ConnectionTraits) => boolean; readonly next: ChainMatcher }[], otherwise: ChainMatcher): ChainMatcher {
+export function listNode(
+  conditions: readonly { readonly holds: (traits: ConnectionTraits) => boolean; readonly next: ChainMatcher }[],
+  otherwise: ChainMatcher,
+): ChainMatcher {
   return (traits) => {
     for (const { holds, next } of conditions) {
       const chain = holds(traits) ? next(traits) : undefined;

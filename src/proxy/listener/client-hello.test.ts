@@ -11,7 +11,12 @@ import { parseProxyHeader } from "./proxy-protocol.ts";
 async function clientHello(options: ConnectionOptions): Promise<Buffer> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
-  const client = connectTls({ ...options, port: (server.address() as AddressInfo).port, host: "127.0.0.1", rejectUnauthorized: false });
+  const client = connectTls({
+    ...options,
+    port: (server.address() as AddressInfo).port,
+    host: "127.0.0.1",
+    rejectUnauthorized: false,
+  });
   client.on("error", () => undefined);
   const [socket] = (await once(server, "connection")) as [Socket];
   const [bytes] = (await once(socket, "data")) as [Buffer];
@@ -23,8 +28,13 @@ async function clientHello(options: ConnectionOptions): Promise<Buffer> {
 
 test("name and protocols are read off a ClientHello, however it is cut", async () => {
   const bytes = await clientHello({ servername: "Shop.Example.com", ALPNProtocols: ["istio-http/1.1", "istio"] });
-  assert.deepEqual(parseClientHello(bytes), { kind: "tls", serverName: "shop.example.com", alpnProtocols: ["istio-http/1.1", "istio"] });
-  for (let length = 0; length < bytes.length; length += 1) assert.equal(parseClientHello(bytes.subarray(0, length)).kind, "incomplete", `${length} bytes`);
+  assert.deepEqual(parseClientHello(bytes), {
+    kind: "tls",
+    serverName: "shop.example.com",
+    alpnProtocols: ["istio-http/1.1", "istio"],
+  });
+  for (let length = 0; length < bytes.length; length += 1)
+    assert.equal(parseClientHello(bytes.subarray(0, length)).kind, "incomplete", `${length} bytes`);
   // The same message in records of 100 bytes.
   const message = bytes.subarray(5);
   const records: Buffer[] = [];
@@ -58,18 +68,32 @@ test("HTTP is told by its method and version", () => {
     ["P", "incomplete"],
     ["PX", "none"],
   ];
-  for (const [text, expected] of cases) assert.equal(detectHttp(Buffer.from(text, "latin1")), expected, JSON.stringify(text));
+  for (const [text, expected] of cases)
+    assert.equal(detectHttp(Buffer.from(text, "latin1")), expected, JSON.stringify(text));
 });
 
 test("a PROXY header of either version says for whom it speaks", () => {
   const text = Buffer.from("PROXY TCP4 1.2.3.4 5.6.7.8 1000 80\r\nGET");
-  assert.deepEqual(parseProxyHeader(text), { kind: "header", version: 1, length: 36, remote: { address: "1.2.3.4", port: 1000 }, local: { address: "5.6.7.8", port: 80 } });
+  assert.deepEqual(parseProxyHeader(text), {
+    kind: "header",
+    version: 1,
+    length: 36,
+    remote: { address: "1.2.3.4", port: 1000 },
+    local: { address: "5.6.7.8", port: 80 },
+  });
   assert.equal(parseProxyHeader(text.subarray(0, 20)).kind, "incomplete");
   assert.equal(parseProxyHeader(Buffer.from("GET / HTTP/1.1\r\n")).kind, "none");
   const binary = Buffer.concat([
     Buffer.from([0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a, 0x21, 0x11, 0, 12]),
     Buffer.from([1, 2, 3, 4, 5, 6, 7, 8, 3, 232, 0, 80]),
   ]);
-  assert.deepEqual(parseProxyHeader(binary), { kind: "header", version: 2, length: 28, remote: { address: "1.2.3.4", port: 1000 }, local: { address: "5.6.7.8", port: 80 } });
-  for (let length = 1; length < binary.length; length += 1) assert.equal(parseProxyHeader(binary.subarray(0, length)).kind, "incomplete");
+  assert.deepEqual(parseProxyHeader(binary), {
+    kind: "header",
+    version: 2,
+    length: 28,
+    remote: { address: "1.2.3.4", port: 1000 },
+    local: { address: "5.6.7.8", port: 80 },
+  });
+  for (let length = 1; length < binary.length; length += 1)
+    assert.equal(parseProxyHeader(binary.subarray(0, length)).kind, "incomplete");
 });

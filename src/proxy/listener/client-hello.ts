@@ -64,7 +64,9 @@ function readBody(reader: Reader): ClientHello {
     else if (type === alpnExtension) alpnProtocols = readProtocols(data);
     if (data.bad) return notTls;
   }
-  return reader.bad || extensions.bad ? notTls : { kind: "tls", serverName: serverName ?? "", alpnProtocols: alpnProtocols ?? [] };
+  return reader.bad || extensions.bad
+    ? notTls
+    : { kind: "tls", serverName: serverName ?? "", alpnProtocols: alpnProtocols ?? [] };
 }
 
 /** One name: no library takes more. */
@@ -72,7 +74,15 @@ function readServerName(data: Reader): string {
   const list = data.take(data.uint16());
   const type = list.uint8();
   const name = list.take(list.uint16()).rest();
-  if (list.bad || list.left > 0 || type !== 0 || name.length === 0 || name.length > maxServerNameBytes || name.includes(0)) data.bad = true;
+  if (
+    list.bad ||
+    list.left > 0 ||
+    type !== 0 ||
+    name.length === 0 ||
+    name.length > maxServerNameBytes ||
+    name.includes(0)
+  )
+    data.bad = true;
   return name.toString("latin1").toLowerCase();
 }
 

@@ -23,14 +23,18 @@ export interface HandshakeOptions {
 }
 
 /** Makes the handshake as the server; closes the stream and rejects when it fails. */
-export async function secureDownstream(options: HandshakeOptions): Promise<{ readonly stream: SecureStream; readonly tls: DownstreamTls }> {
+export async function secureDownstream(
+  options: HandshakeOptions,
+): Promise<{ readonly stream: SecureStream; readonly tls: DownstreamTls }> {
   const { stream, spec, hello, contexts, timeoutMs, exchangesPeers } = options;
   if (spec.requireServerName && hello.serverName === "") {
     stream.destroy();
     throw transientError("tls-no-server-name", "TLS: the client sent no server name");
   }
   // One that both sides know, by our preference; without one the connection goes on and speaks whatever the chain does.
-  const alpn = spec.alpnProtocols.find((protocol) => (exchangesPeers || protocol !== peerExchangeProtocol) && hello.alpnProtocols.includes(protocol));
+  const alpn = spec.alpnProtocols.find(
+    (protocol) => (exchangesPeers || protocol !== peerExchangeProtocol) && hello.alpnProtocols.includes(protocol),
+  );
   const secured = await secureServer(stream, () => contexts.peek(spec) ?? contexts.get(spec, timeoutMs), {
     alpn: alpn === undefined ? [] : [alpn],
     timeoutMs,
@@ -38,7 +42,15 @@ export async function secureDownstream(options: HandshakeOptions): Promise<{ rea
     received: options.received,
     refuse: (certificate) => peerTrouble(certificate, spec),
   });
-  return { stream: secured, tls: new VerifiedTls(secured, hello.serverName, options.localIdentity, spec.clientCertificate === "require" || spec.clientCertificate === "request") };
+  return {
+    stream: secured,
+    tls: new VerifiedTls(
+      secured,
+      hello.serverName,
+      options.localIdentity,
+      spec.clientCertificate === "require" || spec.clientCertificate === "request",
+    ),
+  };
 }
 
 class VerifiedTls implements DownstreamTls {
@@ -64,7 +76,11 @@ class VerifiedTls implements DownstreamTls {
 
   /** Node puts each part on a line of its own, the most general first. */
   peerSubject(): string {
-    return (this.#certificate?.subject ?? "").split("\n").filter((part) => part !== "").toReversed().join(",");
+    return (this.#certificate?.subject ?? "")
+      .split("\n")
+      .filter((part) => part !== "")
+      .toReversed()
+      .join(",");
   }
 
   peerDnsNames(): readonly string[] {

@@ -44,16 +44,21 @@ const stages: readonly Stage[] = [
   ({ destinationPort }, { local }) => (destinationPort === 0 ? 0 : destinationPort === local.port ? 1 : undefined),
   ({ destinationRanges }, { local }) => rangeRank(destinationRanges, local.address),
   ({ serverNames }, { serverName }) => serverNameRank(serverNames, serverName),
-  ({ transportProtocol }, traits) => (transportProtocol === "" ? 0 : transportProtocol === traits.transportProtocol ? 1 : undefined),
+  ({ transportProtocol }, traits) =>
+    transportProtocol === "" ? 0 : transportProtocol === traits.transportProtocol ? 1 : undefined,
   ({ applicationProtocols }, traits) => protocolRank(applicationProtocols, traits.applicationProtocols),
   ({ directSourceRanges }, { directRemote }) => rangeRank(directSourceRanges, directRemote.address),
-  ({ sourceType }, traits) => (sourceType === "any" ? 0 : (sourceType === "local") === comesFromHere(traits) ? 1 : undefined),
+  ({ sourceType }, traits) =>
+    sourceType === "any" ? 0 : (sourceType === "local") === comesFromHere(traits) ? 1 : undefined,
   ({ sourceRanges }, { remote }) => rangeRank(sourceRanges, remote.address),
   ({ sourcePorts }, { remote }) => (sourcePorts.length === 0 ? 0 : sourcePorts.includes(remote.port) ? 1 : undefined),
 ];
 
 /** The chain for a connection; undefined when none fits. */
-export function selectFilterChain<Chain extends { readonly match: FilterChainMatch }>(chains: readonly Chain[], traits: ConnectionTraits): Chain | undefined {
+export function selectFilterChain<Chain extends { readonly match: FilterChainMatch }>(
+  chains: readonly Chain[],
+  traits: ConnectionTraits,
+): Chain | undefined {
   let left = chains;
   for (const stage of stages) {
     let best = -1;
@@ -96,7 +101,8 @@ function serverNameRank(names: readonly string[], serverName: string): number | 
   for (const name of names) {
     if (name === "*") best = Math.max(best ?? 0, 0);
     else if (name === serverName && serverName !== "") return exactNameRank;
-    else if (name.startsWith("*.") && serverName.endsWith(name.slice(1)) && serverName.length >= name.length) best = Math.max(best ?? 0, name.length);
+    else if (name.startsWith("*.") && serverName.endsWith(name.slice(1)) && serverName.length >= name.length)
+      best = Math.max(best ?? 0, name.length);
   }
   return best;
 }

@@ -92,7 +92,12 @@ export class FilterChainRuntime {
   /** A filter asks somebody: the stream waits, and may end meanwhile. */
   async #serveLater(verdict: Promise<ConnectionVerdict>, stream: ByteStream, info: ConnectionInfo): Promise<void> {
     let closed = false;
-    stream.setHandler({ data: () => undefined, end: () => undefined, drain: () => undefined, close: () => (closed = true) });
+    stream.setHandler({
+      data: () => undefined,
+      end: () => undefined,
+      drain: () => undefined,
+      close: () => (closed = true),
+    });
     const allowed = (await verdict) === "allow";
     if (closed) return;
     if (allowed) this.#serve(stream, info);
@@ -106,7 +111,11 @@ export class FilterChainRuntime {
         (this.#http ??= this.#createHttp(serves.http)).accept(stream, info);
         return;
       case "tcp":
-        (this.#tcp ??= this.#createTcp()).accept(stream, info, clusterByServerName ? (info.serverName ?? info.tls?.serverName) : undefined);
+        (this.#tcp ??= this.#createTcp()).accept(
+          stream,
+          info,
+          clusterByServerName ? (info.serverName ?? info.tls?.serverName) : undefined,
+        );
         return;
       case "hbone":
         (this.#hbone ??= this.#createHbone()).accept(stream, info);
@@ -136,7 +145,8 @@ export class FilterChainRuntime {
   }
 
   #createHttp(first: HttpSpec): HttpListener {
-    const { cluster, clock, random, newRequestId, observeHttp, observeStream, routeTable, ownMetadata, onTrouble } = this.#runtime;
+    const { cluster, clock, random, newRequestId, observeHttp, observeStream, routeTable, ownMetadata, onTrouble } =
+      this.#runtime;
     // Routes and access logs are those of the specification at the time of the request.
     const current = (): HttpSpec => (this.#spec.serves.kind === "http" ? this.#spec.serves.http : first);
     const listener = new HttpListener({
@@ -196,7 +206,15 @@ export class FilterChainRuntime {
 
 /** Whom the chain's TLS lets in; another certificate of ours changes nothing in that. */
 function admission({ tls }: ChainSpec): string {
-  return tls === undefined ? "raw" : JSON.stringify([tls.clientCertificate, tls.roots, tls.subjectAltNames, tls.publicKeyHashes, tls.certificateHashes]);
+  return tls === undefined
+    ? "raw"
+    : JSON.stringify([
+        tls.clientCertificate,
+        tls.roots,
+        tls.subjectAltNames,
+        tls.publicKeyHashes,
+        tls.certificateHashes,
+      ]);
 }
 
 function refuse(stream: ByteStream): void {

@@ -14,16 +14,30 @@ function sized(bytes: number, ...parts: readonly (Uint8Array | readonly number[]
   return Buffer.concat([length, contents]);
 }
 
-const extension = (type: number, ...parts: readonly Uint8Array[]): Buffer => Buffer.concat([Buffer.from([0, type]), sized(2, ...parts)]);
-const names = (...list: readonly string[]): Buffer => extension(0, sized(2, ...list.map((name) => Buffer.concat([Buffer.from([0]), sized(2, Buffer.from(name, "latin1"))]))));
-const protocols = (...list: readonly string[]): Buffer => extension(16, sized(2, ...list.map((name) => sized(1, Buffer.from(name, "latin1")))));
+const extension = (type: number, ...parts: readonly Uint8Array[]): Buffer =>
+  Buffer.concat([Buffer.from([0, type]), sized(2, ...parts)]);
+const names = (...list: readonly string[]): Buffer =>
+  extension(
+    0,
+    sized(2, ...list.map((name) => Buffer.concat([Buffer.from([0]), sized(2, Buffer.from(name, "latin1"))]))),
+  );
+const protocols = (...list: readonly string[]): Buffer =>
+  extension(16, sized(2, ...list.map((name) => sized(1, Buffer.from(name, "latin1")))));
 
 /** A ClientHello in records of so many bytes. */
 function hello(extensions: readonly Uint8Array[], recordBytes = 16_384): Buffer {
-  const body = Buffer.concat([Buffer.from([3, 3]), Buffer.alloc(32, 7), sized(1), sized(2, [0x13, 0x01]), sized(1, [0]), sized(2, ...extensions)]);
+  const body = Buffer.concat([
+    Buffer.from([3, 3]),
+    Buffer.alloc(32, 7),
+    sized(1),
+    sized(2, [0x13, 0x01]),
+    sized(1, [0]),
+    sized(2, ...extensions),
+  ]);
   const message = Buffer.concat([Buffer.from([1]), sized(3, body)]);
   const records: Buffer[] = [];
-  for (let at = 0; at < message.length; at += recordBytes) records.push(Buffer.from([22, 3, 1]), sized(2, message.subarray(at, at + recordBytes)));
+  for (let at = 0; at < message.length; at += recordBytes)
+    records.push(Buffer.from([22, 3, 1]), sized(2, message.subarray(at, at + recordBytes)));
   return Buffer.concat(records);
 }
 
@@ -41,7 +55,11 @@ const refusedHellos: readonly (readonly [what: string, bytes: Buffer])[] = [
 
 test("a ClientHello that its readers could take for different ones is none", () => {
   for (const [what, bytes] of refusedHellos) assert.equal(parseClientHello(bytes).kind, "not-tls", what);
-  assert.deepEqual(parseClientHello(hello([names("a".repeat(255))])), { kind: "tls", serverName: "a".repeat(255), alpnProtocols: [] });
+  assert.deepEqual(parseClientHello(hello([names("a".repeat(255))])), {
+    kind: "tls",
+    serverName: "a".repeat(255),
+    alpnProtocols: [],
+  });
 });
 
 /** What is known of a beginning must not be another thing when more has come. */
@@ -68,23 +86,41 @@ function mutated(bytes: Buffer, changes: readonly (readonly [number, number])[])
 
 test("name and protocols of any ClientHello are read in whatever records it comes; of changed ones no byte is read that is not there", () => {
   fc.assert(
-    fc.property(host, fc.array(fc.stringMatching(/^[a-z0-9/.]{1,12}$/), { minLength: 1, maxLength: 4 }), fc.integer({ min: 1, max: 400 }), mutations, (name, offered, recordBytes, changes) => {
-      const bytes = hello([protocols(...offered), names(name)], recordBytes);
-      assert.deepEqual(parseClientHello(bytes), { kind: "tls", serverName: name, alpnProtocols: offered } satisfies ClientHello);
-      assertSettles(parseClientHello, bytes);
-      const found = parseClientHello(mutated(bytes, changes));
-      if (found.kind === "tls") assert.ok(found.serverName.length <= 255 && !found.serverName.includes("\0"));
-    }),
+    fc.property(
+      host,
+      fc.array(fc.stringMatching(/^[a-z0-9/.]{1,12}$/), { minLength: 1, maxLength: 4 }),
+      fc.integer({ min: 1, max: 400 }),
+      mutations,
+      (name, offered, recordBytes, changes) => {
+        const bytes = hello([protocols(...offered), names(name)], recordBytes);
+        assert.deepEqual(parseClientHello(bytes), {
+          kind: "tls",
+          serverName: name,
+          alpnProtocols: offered,
+        } satisfies ClientHello);
+        assertSettles(parseClientHello, bytes);
+        const found = parseClientHello(mutated(bytes, changes));
+        if (found.kind === "tls") assert.ok(found.serverName.length <= 255 && !found.serverName.includes("\0"));
+      },
+    ),
     { numRuns: 300 },
   );
 });
 
 const signature = Buffer.from("0d0a0d0a000d0a515549540a", "hex");
-const text = fc.tuple(fc.constantFrom("TCP4", "TCP6", "UNKNOWN", "TCP5"), fc.ipV4(), fc.ipV6(), fc.nat(70_000), fc.nat(70_000)).map(([family, v4, v6, from, to]) => {
-  const address = family === "TCP6" ? v6 : v4;
-  return Buffer.from(`PROXY ${family} ${address} ${address} ${from} ${to}\r\n`);
-});
-const binary = fc.tuple(fc.constantFrom(0x20, 0x21, 0x22, 0x31), fc.constantFrom(0x00, 0x11, 0x12, 0x21, 0x31), fc.uint8Array({ maxLength: 60 })).map(([command, family, contents]) => Buffer.concat([signature, Buffer.from([command, family]), sized(2, contents)]));
+const text = fc
+  .tuple(fc.constantFrom("TCP4", "TCP6", "UNKNOWN", "TCP5"), fc.ipV4(), fc.ipV6(), fc.nat(70_000), fc.nat(70_000))
+  .map(([family, v4, v6, from, to]) => {
+    const address = family === "TCP6" ? v6 : v4;
+    return Buffer.from(`PROXY ${family} ${address} ${address} ${from} ${to}\r\n`);
+  });
+const binary = fc
+  .tuple(
+    fc.constantFrom(0x20, 0x21, 0x22, 0x31),
+    fc.constantFrom(0x00, 0x11, 0x12, 0x21, 0x31),
+    fc.uint8Array({ maxLength: 60 }),
+  )
+  .map(([command, family, contents]) => Buffer.concat([signature, Buffer.from([command, family]), sized(2, contents)]));
 
 /** Headers of which something once went further than an address may. */
 const keptHeaders: readonly (readonly [header: string, kind: string])[] = [
@@ -98,27 +134,57 @@ const keptHeaders: readonly (readonly [header: string, kind: string])[] = [
 ];
 
 test("headers that once were taken for others keep being what they are", () => {
-  for (const [header, kind] of keptHeaders) assert.equal(parseProxyHeader(Buffer.from(header, "latin1")).kind, kind, JSON.stringify(header));
+  for (const [header, kind] of keptHeaders)
+    assert.equal(parseProxyHeader(Buffer.from(header, "latin1")).kind, kind, JSON.stringify(header));
 });
 
 test("a PROXY header, whole, cut or changed, tells of addresses and ports or of nobody, and of no byte beyond its length", () => {
   fc.assert(
-    fc.property(fc.oneof(text, binary, fc.uint8Array({ maxLength: 80 }).map((bytes) => Buffer.from(bytes))), fc.uint8Array({ maxLength: 20 }), mutations, (header, rest, changes) => {
-      for (const bytes of [header, Buffer.concat([header, rest]), mutated(Buffer.concat([header, rest]), changes)]) {
-        assertSettles(parseProxyHeader, bytes);
-        const found = parseProxyHeader(bytes);
-        if (found.kind !== "header") continue;
-        assert.ok(found.length <= bytes.length);
-        for (const end of [found.remote, found.local]) {
-          if (end !== undefined) assert.ok(isIP(end.address) !== 0 && !end.address.includes("%") && end.port >= 0 && end.port <= 0xffff, JSON.stringify(end));
+    fc.property(
+      fc.oneof(
+        text,
+        binary,
+        fc.uint8Array({ maxLength: 80 }).map((bytes) => Buffer.from(bytes)),
+      ),
+      fc.uint8Array({ maxLength: 20 }),
+      mutations,
+      (header, rest, changes) => {
+        for (const bytes of [header, Buffer.concat([header, rest]), mutated(Buffer.concat([header, rest]), changes)]) {
+          assertSettles(parseProxyHeader, bytes);
+          const found = parseProxyHeader(bytes);
+          if (found.kind !== "header") continue;
+          assert.ok(found.length <= bytes.length);
+          for (const end of [found.remote, found.local]) {
+            if (end !== undefined)
+              assert.ok(
+                isIP(end.address) !== 0 && !end.address.includes("%") && end.port >= 0 && end.port <= 0xffff,
+                JSON.stringify(end),
+              );
+          }
         }
-      }
-    }),
+      },
+    ),
     { numRuns: 500 },
   );
 });
 
 test("what has been told of the first bytes of HTTP is not taken back", () => {
-  const line = fc.tuple(fc.constantFrom("GET", "POST", "PRI", "BREW", "CONNECT"), fc.string({ maxLength: 20 }), fc.constantFrom("HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "x")).map((parts) => Buffer.from(`${parts.join(" ")}\r\n\r\nSM\r\n\r\n`));
-  fc.assert(fc.property(fc.oneof(line, fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes))), mutations, (bytes, changes) => assertSettles((part) => ({ kind: detectHttp(part) }), mutated(bytes, changes))), { numRuns: 500 });
+  const line = fc
+    .tuple(
+      fc.constantFrom("GET", "POST", "PRI", "BREW", "CONNECT"),
+      fc.string({ maxLength: 20 }),
+      fc.constantFrom("HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "x"),
+    )
+    .map((parts) => Buffer.from(`${parts.join(" ")}\r\n\r\nSM\r\n\r\n`));
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        line,
+        fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes)),
+      ),
+      mutations,
+      (bytes, changes) => assertSettles((part) => ({ kind: detectHttp(part) }), mutated(bytes, changes)),
+    ),
+    { numRuns: 500 },
+  );
 });

@@ -53,7 +53,11 @@ export class HboneServer {
   accept(stream: ByteStream, info: ConnectionInfo): void {
     this.accepted += 1;
     const { clock, onCutOff } = this.#options;
-    const connection = serveHbone(secureStream(stream, info), { clock, onCutOff, onConnect: (request) => this.#connect(request, info) });
+    const connection = serveHbone(secureStream(stream, info), {
+      clock,
+      onCutOff,
+      onConnect: (request) => this.#connect(request, info),
+    });
     this.#open.add(connection);
     void connection.closed.then(() => this.#open.delete(connection));
     if (this.#draining) connection.drain();
@@ -86,7 +90,9 @@ export class HboneServer {
       remote: info.remote,
       tls: info.tls === undefined ? undefined : tlsOfTunnel(info.tls),
       peer: baggage === undefined ? undefined : workloadOf(baggage),
-      ...(headerValue(request.headers, "x-istio-source") === undefined ? {} : { source: headerValue(request.headers, "x-istio-source") }),
+      ...(headerValue(request.headers, "x-istio-source") === undefined
+        ? {}
+        : { source: headerValue(request.headers, "x-istio-source") }),
     };
     const stream = request.accept();
     const observe = this.#options.observer();
@@ -95,7 +101,12 @@ export class HboneServer {
   }
 
   /** Whoever reads the stream sets its handler; what it counts is known at its end. */
-  #watch(stream: ByteStream, connection: ConnectionInfo, authority: string, observe: (tunnel: EndedTunnel) => void): void {
+  #watch(
+    stream: ByteStream,
+    connection: ConnectionInfo,
+    authority: string,
+    observe: (tunnel: EndedTunnel) => void,
+  ): void {
     const { clock } = this.#options;
     const startedMs = clock.steadyMs();
     const setHandler = stream.setHandler.bind(stream);
@@ -106,13 +117,20 @@ export class HboneServer {
         drain: () => handler.drain(),
         close: (error) => {
           handler.close(error);
-          observe({ connection, authority, durationMs: clock.steadyMs() - startedMs, receivedBytes: stream.receivedBytes, sentBytes: stream.sentBytes });
+          observe({
+            connection,
+            authority,
+            durationMs: clock.steadyMs() - startedMs,
+            receivedBytes: stream.receivedBytes,
+            sentBytes: stream.sentBytes,
+          });
         },
       });
   }
 
   #listener(): string | undefined {
-    for (const { config } of this.#options.cluster()?.endpoints() ?? []) if (config.transport.kind === "internal") return config.transport.listener;
+    for (const { config } of this.#options.cluster()?.endpoints() ?? [])
+      if (config.transport.kind === "internal") return config.transport.listener;
     return undefined;
   }
 }

@@ -2,7 +2,9 @@
 export type HttpPreface = "http/1.0" | "http/1.1" | "h2c" | "none" | "incomplete";
 
 const http2Preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"].map((method) => Buffer.from(`${method} `));
+const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"].map((method) =>
+  Buffer.from(`${method} `),
+);
 const carriageReturn = 13;
 const lineFeed = 10;
 const space = 32;

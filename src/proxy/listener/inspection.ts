@@ -10,7 +10,9 @@ export interface Inspection {
   readonly bytes: Buffer;
   readonly hello: ClientHello;
   readonly preface: HttpPreface;
-  readonly proxied: { readonly remote: SocketAddress | undefined; readonly local: SocketAddress | undefined } | undefined;
+  readonly proxied:
+    | { readonly remote: SocketAddress | undefined; readonly local: SocketAddress | undefined }
+    | undefined;
   /** `timeout`: what is known by then; `ended`: the client left; `refused`: it must not go on. */
   readonly outcome: "done" | "timeout" | "ended" | "refused";
 }
@@ -26,11 +28,24 @@ export interface InspectionPlan {
 
 const nothingSeen: ClientHello = { kind: "not-tls" };
 
-export const noInspection: Inspection = { bytes: Buffer.alloc(0), hello: nothingSeen, preface: "none", proxied: undefined, outcome: "done" };
+export const noInspection: Inspection = {
+  bytes: Buffer.alloc(0),
+  hello: nothingSeen,
+  preface: "none",
+  proxied: undefined,
+  outcome: "done",
+};
 
-export function inspectionPlan(inspectors: readonly InspectorSpec[], destinationPort: number, timeoutMs: number): InspectionPlan | undefined {
-  const wants = (kind: InspectorSpec["kind"]): boolean => inspectors.some((inspector) => inspector.kind === kind && inspector.enabled(destinationPort));
-  const proxyHeader = inspectors.find((inspector) => inspector.kind === "proxy-protocol" && inspector.enabled(destinationPort))?.headers;
+export function inspectionPlan(
+  inspectors: readonly InspectorSpec[],
+  destinationPort: number,
+  timeoutMs: number,
+): InspectionPlan | undefined {
+  const wants = (kind: InspectorSpec["kind"]): boolean =>
+    inspectors.some((inspector) => inspector.kind === kind && inspector.enabled(destinationPort));
+  const proxyHeader = inspectors.find(
+    (inspector) => inspector.kind === "proxy-protocol" && inspector.enabled(destinationPort),
+  )?.headers;
   const plan = { proxyHeader, tls: wants("tls"), http: wants("http"), timeoutMs };
   return plan.proxyHeader !== undefined || plan.tls || plan.http ? plan : undefined;
 }
@@ -40,7 +55,8 @@ export async function inspect(stream: ByteStream, plan: InspectionPlan): Promise
   const look = new Look(plan);
   const { bytes, outcome } = await peek(stream, {
     enough: (seen) => look.at(seen),
-    maxBytes: (plan.http ? maxPrefaceBytes : maxClientHelloBytes) + (plan.proxyHeader === undefined ? 0 : maxProxyHeaderBytes),
+    maxBytes:
+      (plan.http ? maxPrefaceBytes : maxClientHelloBytes) + (plan.proxyHeader === undefined ? 0 : maxProxyHeaderBytes),
     timeoutMs: plan.timeoutMs,
   });
   const header = look.header;

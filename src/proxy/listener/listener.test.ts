@@ -14,8 +14,18 @@ function opening() {
     asked.push(one);
     return await one.promise;
   };
-  const spec = { name: "l", kind: "bound", addresses: [{ address: "127.0.0.1", port: 80 }], chains: [], defaultChain: undefined } as unknown as ListenerSpec;
-  const listener = new ActiveListener(spec, { listen, clock: systemClock, log: silentLogger } as unknown as ListenerRuntime);
+  const spec = {
+    name: "l",
+    kind: "bound",
+    addresses: [{ address: "127.0.0.1", port: 80 }],
+    chains: [],
+    defaultChain: undefined,
+  } as unknown as ListenerSpec;
+  const listener = new ActiveListener(spec, {
+    listen,
+    clock: systemClock,
+    log: silentLogger,
+  } as unknown as ListenerRuntime);
   const open = async (): Promise<void> => {
     asked.shift()?.resolve({ address: { address: "127.0.0.1", port: 80 }, close: () => void (closed += 1) });
     await new Promise((resolve) => setImmediate(resolve));

@@ -1,5 +1,12 @@
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
-import { keepAlive, originalDestination, unread, type ByteListener, type ByteStream, type SocketAddress } from "../../net/index.ts";
+import {
+  keepAlive,
+  originalDestination,
+  unread,
+  type ByteListener,
+  type ByteStream,
+  type SocketAddress,
+} from "../../net/index.ts";
 import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { Listen } from "../listen.ts";
@@ -73,7 +80,10 @@ export class ActiveListener {
 
   /** Listens wherever it should. */
   get bound(): boolean {
-    return this.trouble === undefined && (this.#spec.kind !== "bound" || this.#spec.addresses.every((address) => this.#sockets.has(socketKey(address))));
+    return (
+      this.trouble === undefined &&
+      (this.#spec.kind !== "bound" || this.#spec.addresses.every((address) => this.#sockets.has(socketKey(address))))
+    );
   }
 
   get connections(): number {
@@ -82,12 +92,18 @@ export class ActiveListener {
 
   /** Those that are only served to their end. */
   get drainingConnections(): number {
-    return this.#draining ? this.connections : [...this.#leaving.keys()].reduce((sum, chain) => sum + chain.connections, 0);
+    return this.#draining
+      ? this.connections
+      : [...this.#leaving.keys()].reduce((sum, chain) => sum + chain.connections, 0);
   }
 
   /** With those that only serve what they have. */
   chains(): FilterChainRuntime[] {
-    return [...this.#chains.values(), ...(this.#defaultChain === undefined ? [] : [this.#defaultChain]), ...this.#leaving.keys()];
+    return [
+      ...this.#chains.values(),
+      ...(this.#defaultChain === undefined ? [] : [this.#defaultChain]),
+      ...this.#leaving.keys(),
+    ];
   }
 
   /** Connections stay with the chain of their name; a chain that is gone, or serves something else now, drains. */
@@ -104,13 +120,17 @@ export class ActiveListener {
   /** Opens the sockets that are missing, then closes those that are not wanted any more. Rejects when one cannot be opened. */
   async bind(): Promise<void> {
     // One after another: two at once would both want an address that is free for one.
-    const binding = this.#binding.catch(() => undefined).then(async () => (this.#stopped ? undefined : await this.#openSockets()));
+    const binding = this.#binding
+      .catch(() => undefined)
+      .then(async () => (this.#stopped ? undefined : await this.#openSockets()));
     this.#binding = binding;
     await binding;
   }
 
   async #openSockets(): Promise<void> {
-    const wanted = new Map(this.#spec.kind === "bound" ? this.#spec.addresses.map((address) => [socketKey(address), address]) : []);
+    const wanted = new Map(
+      this.#spec.kind === "bound" ? this.#spec.addresses.map((address) => [socketKey(address), address]) : [],
+    );
     try {
       for (const [key, address] of wanted) {
         if (this.#sockets.has(key)) continue;
@@ -180,7 +200,11 @@ export class ActiveListener {
     this.#opening.set(stream, this.lastAcceptedMs);
     void this.#serve(stream, arrival)
       .catch((error: unknown) => {
-        this.#runtime.log.debug("a connection could not be served", { listener: this.name, peer: arrival.remote.address, error: messageOf(error) });
+        this.#runtime.log.debug("a connection could not be served", {
+          listener: this.name,
+          peer: arrival.remote.address,
+          error: messageOf(error),
+        });
         dispose(stream);
       })
       .finally(() => this.#opening.delete(stream));
@@ -194,7 +218,10 @@ export class ActiveListener {
       try {
         local = originalDestination(stream) ?? local;
       } catch (error) {
-        this.#runtime.log.debug("the original destination of a connection is not known", { listener: this.name, error: messageOf(error) });
+        this.#runtime.log.debug("the original destination of a connection is not known", {
+          listener: this.name,
+          error: messageOf(error),
+        });
       }
     }
     const target = spec.handsOff ? this.#runtime.standsFor(local) : undefined;
@@ -205,7 +232,11 @@ export class ActiveListener {
     const spec = this.#spec;
     const plan = inspectionPlan(spec.inspectors, arrival.local.port, spec.inspectionTimeoutMs);
     const seen = plan === undefined ? noInspection : await inspect(stream, plan);
-    if (seen.outcome === "ended" || seen.outcome === "refused" || (seen.outcome === "timeout" && !spec.continueOnTimeout)) {
+    if (
+      seen.outcome === "ended" ||
+      seen.outcome === "refused" ||
+      (seen.outcome === "timeout" && !spec.continueOnTimeout)
+    ) {
       this.counters.inspectionFailed += 1;
       dispose(stream);
       return;
@@ -215,7 +246,11 @@ export class ActiveListener {
     if (chain === undefined) {
       this.counters.noFilterChain += 1;
       this.#runtime.observeRefused(spec, { ...arrival, local: traits.local, remote: traits.remote });
-      this.#runtime.log.debug("no filter chain takes a connection", { listener: this.name, destination: `${traits.local.address}:${traits.local.port}`, server_name: traits.serverName });
+      this.#runtime.log.debug("no filter chain takes a connection", {
+        listener: this.name,
+        destination: `${traits.local.address}:${traits.local.port}`,
+        server_name: traits.serverName,
+      });
       dispose(stream);
       return;
     }
@@ -233,11 +268,23 @@ export class ActiveListener {
   async #secure(stream: ByteStream, chain: FilterChainRuntime, info: ConnectionInfo, first: Inspection): Promise<void> {
     const { tls: spec, handshakeTimeoutMs: timeoutMs } = chain.spec;
     if (spec === undefined) return;
-    const seen = first.hello.kind === "tls" ? first : await inspect(unread(stream, first.bytes), { proxyHeader: undefined, tls: true, http: false, timeoutMs });
+    const seen =
+      first.hello.kind === "tls"
+        ? first
+        : await inspect(unread(stream, first.bytes), { proxyHeader: undefined, tls: true, http: false, timeoutMs });
     try {
       if (seen.hello.kind !== "tls") throw new Error("TLS: the client does not speak TLS");
       const { contexts, localIdentity } = this.#runtime;
-      const secured = await secureDownstream({ stream, spec, received: seen.bytes, hello: seen.hello, contexts, localIdentity: ownIdentity(chain.spec, localIdentity), timeoutMs, exchangesPeers: chain.spec.exchangesPeers && chain.spec.serves.kind === "tcp" });
+      const secured = await secureDownstream({
+        stream,
+        spec,
+        received: seen.bytes,
+        hello: seen.hello,
+        contexts,
+        localIdentity: ownIdentity(chain.spec, localIdentity),
+        timeoutMs,
+        exchangesPeers: chain.spec.exchangesPeers && chain.spec.serves.kind === "tcp",
+      });
       chain.accept(secured.stream, { ...info, tls: secured.tls });
     } catch (error) {
       this.counters.handshakeFailed += 1;
@@ -291,7 +338,10 @@ function dispose(stream: ByteStream): void {
 
 /** Our identity goes with the mesh's certificate only. */
 function ownIdentity(spec: ChainSpec, identity: string): string {
-  return spec.tls?.certificates.some((certificate) => certificate.kind === "sds" && certificate.name === "default") === true ? identity : "";
+  return spec.tls?.certificates.some((certificate) => certificate.kind === "sds" && certificate.name === "default") ===
+    true
+    ? identity
+    : "";
 }
 
 function traitsOf(arrival: ConnectionInfo, seen: Inspection): ConnectionTraits {
@@ -303,7 +353,11 @@ function traitsOf(arrival: ConnectionInfo, seen: Inspection): ConnectionTraits {
     directRemote: arrival.remote,
     serverName: secured ? hello.serverName : "",
     transportProtocol: secured ? "tls" : "raw_buffer",
-    applicationProtocols: secured ? hello.alpnProtocols : preface === "none" || preface === "incomplete" ? [] : [preface],
+    applicationProtocols: secured
+      ? hello.alpnProtocols
+      : preface === "none" || preface === "incomplete"
+        ? []
+        : [preface],
     source: arrival.source,
   };
 }

@@ -9,7 +9,13 @@ export type ProxyHeader =
   /** It begins like one, and is none that may be trusted. */
   | { readonly kind: "bad" }
   /** It takes `length` bytes; the addresses are undefined when it speaks for nobody (LOCAL, UNKNOWN). */
-  | { readonly kind: "header"; readonly version: 1 | 2; readonly length: number; readonly remote: SocketAddress | undefined; readonly local: SocketAddress | undefined };
+  | {
+      readonly kind: "header";
+      readonly version: 1 | 2;
+      readonly length: number;
+      readonly remote: SocketAddress | undefined;
+      readonly local: SocketAddress | undefined;
+    };
 
 const signature = Buffer.from([0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a]);
 const textPrefix = Buffer.from("PROXY ");
@@ -42,8 +48,22 @@ function parseText(bytes: Buffer): ProxyHeader {
   if (family === "UNKNOWN") return { kind: "header", version: 1, length, remote: undefined, local: undefined };
   const isAddress = family === "TCP4" ? isIPv4 : family === "TCP6" ? isPlainIpv6 : undefined;
   // What it says goes into fields of requests and into logs: nothing but addresses and ports may.
-  if (parts.length !== 6 || isAddress === undefined || !isAddress(source) || !isAddress(target) || !isPort(sourcePort) || !isPort(targetPort)) return bad;
-  return { kind: "header", version: 1, length, remote: { address: plainForm(source), port: Number(sourcePort) }, local: { address: plainForm(target), port: Number(targetPort) } };
+  if (
+    parts.length !== 6 ||
+    isAddress === undefined ||
+    !isAddress(source) ||
+    !isAddress(target) ||
+    !isPort(sourcePort) ||
+    !isPort(targetPort)
+  )
+    return bad;
+  return {
+    kind: "header",
+    version: 1,
+    length,
+    remote: { address: plainForm(source), port: Number(sourcePort) },
+    local: { address: plainForm(target), port: Number(targetPort) },
+  };
 }
 
 /** A zone's name may be anything, and means nothing to anybody else. */
@@ -72,7 +92,8 @@ function parseBinary(bytes: Buffer): ProxyHeader {
   if (versionAndCommand >> 4 !== 2 || (command !== commands.local && command !== commands.proxy)) return bad;
   if (bytes.length < length) return incomplete;
   const size = family === 1 ? 4 : family === 2 ? 16 : 0;
-  if (command === commands.local || size === 0) return { kind: "header", version: 2, length, remote: undefined, local: undefined };
+  if (command === commands.local || size === 0)
+    return { kind: "header", version: 2, length, remote: undefined, local: undefined };
   if (transport !== stream || length < fixedBytes + 2 * size + 4) return bad;
   const ports = fixedBytes + 2 * size;
   return {

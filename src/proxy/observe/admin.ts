@@ -45,7 +45,9 @@ export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute
     "/certs": jsonRoute(() => certificatesAnswer(secrets, sources.nowMs())),
     "/clusters": (_request, url) => {
       const fixed = staticClusters(settings);
-      return url.searchParams.get("format") === "json" ? json(clustersJson(fixed, config.allClusters())) : text(clustersText(fixed, config.allClusters()));
+      return url.searchParams.get("format") === "json"
+        ? json(clustersJson(fixed, config.allClusters()))
+        : text(clustersText(fixed, config.allClusters()));
     },
     "/config_dump": (_request, url) => configAnswer(sources, url),
     "/drain_listeners": onPost((url) => sources.drainListeners(url.searchParams.has("inboundonly"))),
@@ -59,10 +61,18 @@ export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute
     "/reset_counters": onPost(() => undefined),
     "/runtime": jsonRoute(() => ({ layers: [], entries: {} })),
     "/server_info": jsonRoute(() => serverInfo(sources)),
-    "/stats": (request, url) => (url.searchParams.get("format") === "prometheus" ? metricsRoute(sources.registry)(request, url) : statsAnswer(sources.stats, url)),
+    "/stats": (request, url) =>
+      url.searchParams.get("format") === "prometheus"
+        ? metricsRoute(sources.registry)(request, url)
+        : statsAnswer(sources.stats, url),
     "/stats/prometheus": metricsRoute(sources.registry),
   };
-  const list: EndpointRoute = () => text(`${Object.keys(routes).filter((path) => path !== "/" && path !== "/help").join("\n")}\n`);
+  const list: EndpointRoute = () =>
+    text(
+      `${Object.keys(routes)
+        .filter((path) => path !== "/" && path !== "/help")
+        .join("\n")}\n`,
+    );
   return Object.assign(routes, { "/": list, "/help": list });
 }
 
@@ -82,8 +92,20 @@ function serverInfo({ settings, startedMs, nowMs, state }: AdminSources): unknow
     uptime_current_epoch: uptime,
     uptime_all_epochs: uptime,
     hot_restart_version: "disabled",
-    command_line_options: { base_id: "0", concurrency: 1, drain_strategy: "Gradual", log_level: settings.logLevel, mode: "Serve", service_cluster: `${settings.workloadName}.${settings.podNamespace}`, service_node: nodeId(settings) },
-    node: { id: nodeId(settings), cluster: `${settings.workloadName}.${settings.podNamespace}`, metadata: settings.metadata },
+    command_line_options: {
+      base_id: "0",
+      concurrency: 1,
+      drain_strategy: "Gradual",
+      log_level: settings.logLevel,
+      mode: "Serve",
+      service_cluster: `${settings.workloadName}.${settings.podNamespace}`,
+      service_node: nodeId(settings),
+    },
+    node: {
+      id: nodeId(settings),
+      cluster: `${settings.workloadName}.${settings.podNamespace}`,
+      metadata: settings.metadata,
+    },
   };
 }
 
@@ -103,11 +125,18 @@ function configAnswer(sources: AdminSources, url: URL): EndpointAnswer {
 
 function listenersAnswer({ listeners, settings }: AdminSources, asJson: boolean): EndpointAnswer {
   const all = [
-    ...[...listeners.listeners()].flatMap(({ name, addresses }) => addresses.map(({ address, port }) => ({ name, address, port }))),
+    ...[...listeners.listeners()].flatMap(({ name, addresses }) =>
+      addresses.map(({ address, port }) => ({ name, address, port })),
+    ),
     ...staticListeners(settings).map(({ name, port }) => ({ name, address: "0.0.0.0", port })),
   ];
   if (!asJson) return text(all.map(({ name, address, port }) => `${name}::${address}:${port}\n`).join(""));
-  return json({ listener_statuses: all.map(({ name, address, port }) => ({ name, local_address: { socket_address: { address, port_value: port } } })) });
+  return json({
+    listener_statuses: all.map(({ name, address, port }) => ({
+      name,
+      local_address: { socket_address: { address, port_value: port } },
+    })),
+  });
 }
 
 function statsAnswer(stats: ProxyStats, url: URL): EndpointAnswer {
@@ -119,30 +148,69 @@ function statsAnswer(stats: ProxyStats, url: URL): EndpointAnswer {
     return { status: 400, body: `the filter "${filter ?? ""}" is no regular expression\n` };
   }
   const usedOnly = url.searchParams.has("usedonly");
-  const rows = stats.statistics().filter(({ name, value }) => (wanted === undefined || wanted.test(name)) && (!usedOnly || value !== 0));
-  if (url.searchParams.get("format") === "json") return json({ stats: rows.map(({ name, value }) => ({ name, value })) });
+  const rows = stats
+    .statistics()
+    .filter(({ name, value }) => (wanted === undefined || wanted.test(name)) && (!usedOnly || value !== 0));
+  if (url.searchParams.get("format") === "json")
+    return json({ stats: rows.map(({ name, value }) => ({ name, value })) });
   return text(`${rows.map(({ name, value }) => `${name}: ${value}`).join("\n")}\n`);
 }
 
 /** Envoy's words for our levels, and back. */
-const envoyLevels: Readonly<Record<string, LogLevel>> = { trace: "trace", debug: "debug", info: "info", warning: "warn", warn: "warn", error: "error", critical: "error", off: "error" };
-const loggers = ["admin", "config", "connection", "filter", "http", "http2", "jwt", "pool", "rbac", "router", "upstream"];
+const envoyLevels: Readonly<Record<string, LogLevel>> = {
+  trace: "trace",
+  debug: "debug",
+  info: "info",
+  warning: "warn",
+  warn: "warn",
+  error: "error",
+  critical: "error",
+  off: "error",
+};
+const loggers = [
+  "admin",
+  "config",
+  "connection",
+  "filter",
+  "http",
+  "http2",
+  "jwt",
+  "pool",
+  "rbac",
+  "router",
+  "upstream",
+];
 
 function loggingAnswer(threshold: LogThreshold | undefined, post: boolean, url: URL): EndpointAnswer {
-  const asked = [...url.searchParams].flatMap(([name, value]) => (name === "paths" ? value.split(",").map((one) => one.split(":")[1] ?? "") : [value]));
+  const asked = [...url.searchParams].flatMap(([name, value]) =>
+    name === "paths" ? value.split(",").map((one) => one.split(":")[1] ?? "") : [value],
+  );
   const word = asked.at(-1);
   const level = word === undefined ? undefined : envoyLevels[word];
   if (post && word !== undefined) {
-    if (level === undefined) return { status: 400, body: `the level ${word} is unknown: expected one of ${Object.keys(envoyLevels).join(", ")}\n` };
+    if (level === undefined)
+      return {
+        status: 400,
+        body: `the level ${word} is unknown: expected one of ${Object.keys(envoyLevels).join(", ")}\n`,
+      };
     if (threshold === undefined) return { status: 400, body: "the level of this process cannot be changed\n" };
     // There is one level for the whole process.
     threshold.level = level;
   }
   const now = threshold?.level ?? logLevels[2];
-  return text(`active loggers:\n${loggers.map((name) => `  ${name}: ${now === "warn" ? "warning" : now}`).join("\n")}\n`);
+  return text(
+    `active loggers:\n${loggers.map((name) => `  ${name}: ${now === "warn" ? "warning" : now}`).join("\n")}\n`,
+  );
 }
 
 function memoryAnswer(): unknown {
   const { heapUsed, heapTotal, rss } = process.memoryUsage();
-  return { allocated: String(heapUsed), heap_size: String(heapTotal), pageheap_unmapped: "0", pageheap_free: "0", total_thread_cache: "0", total_physical_bytes: String(rss) };
+  return {
+    allocated: String(heapUsed),
+    heap_size: String(heapTotal),
+    pageheap_unmapped: "0",
+    pageheap_free: "0",
+    total_thread_cache: "0",
+    total_physical_bytes: String(rss),
+  };
 }

@@ -8,12 +8,23 @@ const dayMs = 86_400_000;
 export function certificatesAnswer(secrets: SecretStore, nowMs: number): unknown {
   const own = secrets.certificate({ kind: "sds", name: "default" });
   const roots = secrets.roots({ kind: "sds", name: "ROOTCA" });
-  const out = own === undefined && roots === undefined ? [] : [{ ca_cert: details(roots?.roots ?? "", "ROOTCA", nowMs), cert_chain: details(own?.chain ?? "", "default", nowMs) }];
+  const out =
+    own === undefined && roots === undefined
+      ? []
+      : [
+          {
+            ca_cert: details(roots?.roots ?? "", "ROOTCA", nowMs),
+            cert_chain: details(own?.chain ?? "", "default", nowMs),
+          },
+        ];
   for (const name of secrets.applied().keys()) {
     const ref = { kind: "sds", name } as const;
     const certificate = secrets.certificate(ref);
     const trusted = certificate === undefined ? secrets.roots(ref) : undefined;
-    out.push({ ca_cert: details(trusted?.roots ?? "", name, nowMs), cert_chain: details(certificate?.chain ?? "", name, nowMs) });
+    out.push({
+      ca_cert: details(trusted?.roots ?? "", name, nowMs),
+      cert_chain: details(certificate?.chain ?? "", name, nowMs),
+    });
   }
   return { certificates: out };
 }

@@ -6,8 +6,13 @@ const textPrefixes = (cluster: string, host: string): string => `${cluster}::${h
 /** `/clusters` as text: a line for each figure. */
 export function clustersText(fixed: readonly StaticCluster[], clusters: readonly Cluster[]): string {
   const lines = fixed.flatMap(({ name, hostname, address }) => {
-    const host = "pipe" in address ? address.pipe.path : `${address.socket_address.address}:${address.socket_address.port_value}`;
-    return [`${name}::added_via_api::false`, `${textPrefixes(name, host)}hostname::${hostname}`, `${textPrefixes(name, host)}health_flags::healthy`];
+    const host =
+      "pipe" in address ? address.pipe.path : `${address.socket_address.address}:${address.socket_address.port_value}`;
+    return [
+      `${name}::added_via_api::false`,
+      `${textPrefixes(name, host)}hostname::${hostname}`,
+      `${textPrefixes(name, host)}health_flags::healthy`,
+    ];
   });
   for (const cluster of clusters) {
     const { name, config } = cluster;
@@ -58,7 +63,15 @@ export function clustersJson(fixed: readonly StaticCluster[], clusters: readonly
     cluster_statuses: [
       ...fixed.map(({ name, hostname, address }) => ({
         name,
-        host_statuses: [{ address, stats: [], health_status: { eds_health_status: "HEALTHY" }, weight: 1, ...(hostname === "" ? {} : { hostname }) }],
+        host_statuses: [
+          {
+            address,
+            stats: [],
+            health_status: { eds_health_status: "HEALTHY" },
+            weight: 1,
+            ...(hostname === "" ? {} : { hostname }),
+          },
+        ],
         observability_name: name,
       })),
       ...clusters.map((cluster) => ({
@@ -99,7 +112,8 @@ function endpointJson(endpoint: Endpoint): unknown {
 
 function addressJson({ config }: Endpoint): unknown {
   const { transport } = config;
-  if (transport.kind === "hbone") return { envoy_internal_address: { server_listener_name: "connect_originate", endpoint_id: transport.authority } };
+  if (transport.kind === "hbone")
+    return { envoy_internal_address: { server_listener_name: "connect_originate", endpoint_id: transport.authority } };
   if (transport.kind === "internal") return { envoy_internal_address: { server_listener_name: transport.listener } };
   return { socket_address: { address: config.address, port_value: config.port } };
 }

@@ -1,6 +1,17 @@
 import { anyUnpack, StringValueSchema, anyPack, type Any } from "@bufbuild/protobuf/wkt";
 import { create, toJson, type DescMessage, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, HttpConnectionManagerSchema, ListenerSchema, RouteConfigurationSchema, SecretSchema, type Listener, type RouteConfiguration, type Secret } from "../../wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  envoyRegistry,
+  HttpConnectionManagerSchema,
+  ListenerSchema,
+  RouteConfigurationSchema,
+  SecretSchema,
+  type Listener,
+  type RouteConfiguration,
+  type Secret,
+} from "../../wire/envoy/index.ts";
 import type { ListenerSet } from "../listener-set.ts";
 import type { AppliedResource, ProxyConfig } from "../proxy-config.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
@@ -28,7 +39,9 @@ export function configDump(sources: DumpSources, withEndpoints: boolean): Record
     {
       "@type": `${v3}.ClustersConfigDump`,
       static_clusters: staticClusterConfigs(settings).map((cluster) => ({ cluster, last_updated: started })),
-      dynamic_active_clusters: entries(ClusterSchema, config.clusters, `${type}.cluster.v3.Cluster`).map(({ resource, ...rest }) => ({ ...rest, cluster: resource })),
+      dynamic_active_clusters: entries(ClusterSchema, config.clusters, `${type}.cluster.v3.Cluster`).map(
+        ({ resource, ...rest }) => ({ ...rest, cluster: resource }),
+      ),
     },
     // No filter comes by itself; istioctl takes a dump without the part for no answer.
     { "@type": `${v3}.EcdsConfigDump` },
@@ -36,19 +49,28 @@ export function configDump(sources: DumpSources, withEndpoints: boolean): Record
     {
       "@type": `${v3}.ListenersConfigDump`,
       static_listeners: staticListenerConfigs(settings).map((listener) => ({ listener, last_updated: started })),
-      dynamic_listeners: entries(ListenerSchema, config.listeners, `${type}.listener.v3.Listener`).map(({ name, resource, ...rest }) => ({
-        name,
-        active_state: { ...rest, listener: resource },
-        ...errorState(sources.listeners, name),
-      })),
+      dynamic_listeners: entries(ListenerSchema, config.listeners, `${type}.listener.v3.Listener`).map(
+        ({ name, resource, ...rest }) => ({
+          name,
+          active_state: { ...rest, listener: resource },
+          ...errorState(sources.listeners, name),
+        }),
+      ),
     },
     { "@type": `${v3}.ScopedRoutesConfigDump` },
     {
       "@type": `${v3}.RoutesConfigDump`,
       static_route_configs: [...config.listeners.values()].flatMap(({ message, updatedMs }) =>
-        inlineRoutes(message()).map((route) => ({ route_config: typed(RouteConfigurationSchema, route, `${type}.route.v3.RouteConfiguration`), last_updated: new Date(updatedMs).toISOString() })),
+        inlineRoutes(message()).map((route) => ({
+          route_config: typed(RouteConfigurationSchema, route, `${type}.route.v3.RouteConfiguration`),
+          last_updated: new Date(updatedMs).toISOString(),
+        })),
       ),
-      dynamic_route_configs: entries(RouteConfigurationSchema, config.routes, `${type}.route.v3.RouteConfiguration`).map(({ resource, name: _name, ...rest }) => ({ ...rest, route_config: resource })),
+      dynamic_route_configs: entries(
+        RouteConfigurationSchema,
+        config.routes,
+        `${type}.route.v3.RouteConfiguration`,
+      ).map(({ resource, name: _name, ...rest }) => ({ ...rest, route_config: resource })),
     },
     { "@type": `${v3}.SecretsConfigDump`, dynamic_active_secrets: secretsDump(sources) },
   ];
@@ -57,7 +79,11 @@ export function configDump(sources: DumpSources, withEndpoints: boolean): Record
 function endpointsDump(config: ProxyConfig): Record<string, unknown> {
   return {
     "@type": `${v3}.EndpointsConfigDump`,
-    dynamic_endpoint_configs: entries(ClusterLoadAssignmentSchema, config.endpoints, `${type}.endpoint.v3.ClusterLoadAssignment`).map(({ resource, name: _name, ...rest }) => ({ ...rest, endpoint_config: resource })),
+    dynamic_endpoint_configs: entries(
+      ClusterLoadAssignmentSchema,
+      config.endpoints,
+      `${type}.endpoint.v3.ClusterLoadAssignment`,
+    ).map(({ resource, name: _name, ...rest }) => ({ ...rest, endpoint_config: resource })),
   };
 }
 
@@ -65,7 +91,8 @@ function endpointsDump(config: ProxyConfig): Record<string, unknown> {
 function inlineRoutes({ filterChains, defaultFilterChain }: Listener): RouteConfiguration[] {
   return [...filterChains, ...(defaultFilterChain === undefined ? [] : [defaultFilterChain])].flatMap(({ filters }) =>
     filters.flatMap(({ configType }) => {
-      const manager = configType.case === "typedConfig" ? anyUnpack(configType.value, HttpConnectionManagerSchema) : undefined;
+      const manager =
+        configType.case === "typedConfig" ? anyUnpack(configType.value, HttpConnectionManagerSchema) : undefined;
       return manager?.routeSpecifier.case === "routeConfig" ? [manager.routeSpecifier.value] : [];
     }),
   );
@@ -80,12 +107,21 @@ function errorState(listeners: ListenerSet, name: string): { readonly error_stat
 
 function bootstrapOf({ settings, nodeId }: DumpSources): unknown {
   return {
-    node: { id: nodeId, cluster: `${settings.workloadName}.${settings.podNamespace}`, metadata: settings.metadata, user_agent_name: "serin" },
+    node: {
+      id: nodeId,
+      cluster: `${settings.workloadName}.${settings.podNamespace}`,
+      metadata: settings.metadata,
+      user_agent_name: "serin",
+    },
     static_resources: { listeners: staticListenerConfigs(settings), clusters: staticClusterConfigs(settings) },
     dynamic_resources: {
       lds_config: { ads: {}, resource_api_version: "V3" },
       cds_config: { ads: {}, resource_api_version: "V3" },
-      ads_config: { api_type: "DELTA_GRPC", transport_api_version: "V3", grpc_services: [{ envoy_grpc: { cluster_name: "xds-grpc" } }] },
+      ads_config: {
+        api_type: "DELTA_GRPC",
+        transport_api_version: "V3",
+        grpc_services: [{ envoy_grpc: { cluster_name: "xds-grpc" } }],
+      },
     },
     admin: { address: { socket_address: { address: "127.0.0.1", port_value: settings.ports.admin } } },
   };
@@ -98,7 +134,11 @@ interface DumpEntry {
   readonly last_updated: string;
 }
 
-function entries<Schema extends DescMessage>(schema: Schema, resources: ReadonlyMap<string, AppliedResource<Schema>>, typeUrl: string): DumpEntry[] {
+function entries<Schema extends DescMessage>(
+  schema: Schema,
+  resources: ReadonlyMap<string, AppliedResource<Schema>>,
+  typeUrl: string,
+): DumpEntry[] {
   return [...resources].map(([name, { message, version, updatedMs }]) => ({
     name,
     resource: typed(schema, message(), typeUrl),
@@ -128,7 +168,11 @@ function knownOnly(value: unknown): unknown {
     const name = value.typeUrl.split("/").at(-1) ?? "";
     const schema = envoyRegistry().getMessage(name);
     const inner = schema === undefined ? undefined : anyUnpack(value, envoyRegistry());
-    if (schema === undefined || inner === undefined) return anyPack(StringValueSchema, create(StringValueSchema, { value: `a message of ${name}, which this proxy does not know` }));
+    if (schema === undefined || inner === undefined)
+      return anyPack(
+        StringValueSchema,
+        create(StringValueSchema, { value: `a message of ${name}, which this proxy does not know` }),
+      );
     return anyPack(schema, knownOnly(inner) as MessageShape<typeof schema>);
   }
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, knownOnly(inner)]));
@@ -147,13 +191,44 @@ function secretsDump({ secrets }: DumpSources): unknown[] {
   const roots = secrets.roots({ kind: "sds", name: "ROOTCA" });
   const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
   return [
-    ...(own === undefined ? [] : [{ name: "default", secret: { "@type": secretType, name: "default", tls_certificate: { certificate_chain: { inline_bytes: base64(own.chain) }, private_key: { inline_bytes: redacted } } } }]),
-    ...(roots === undefined ? [] : [{ name: "ROOTCA", secret: { "@type": secretType, name: "ROOTCA", validation_context: { trusted_ca: { inline_bytes: base64(roots.roots) } } } }]),
+    ...(own === undefined
+      ? []
+      : [
+          {
+            name: "default",
+            secret: {
+              "@type": secretType,
+              name: "default",
+              tls_certificate: {
+                certificate_chain: { inline_bytes: base64(own.chain) },
+                private_key: { inline_bytes: redacted },
+              },
+            },
+          },
+        ]),
+    ...(roots === undefined
+      ? []
+      : [
+          {
+            name: "ROOTCA",
+            secret: {
+              "@type": secretType,
+              name: "ROOTCA",
+              validation_context: { trusted_ca: { inline_bytes: base64(roots.roots) } },
+            },
+          },
+        ]),
     ...[...secrets.applied()].map(([name, { version, updatedMs, message }]) => ({
       name,
       version_info: version,
       last_updated: new Date(updatedMs).toISOString(),
-      secret: { "@type": secretType, ...(toJson(SecretSchema, withoutKey(message), { registry: envoyRegistry(), useProtoFieldName: true }) as object) },
+      secret: {
+        "@type": secretType,
+        ...(toJson(SecretSchema, withoutKey(message), {
+          registry: envoyRegistry(),
+          useProtoFieldName: true,
+        }) as object),
+      },
     })),
   ];
 }
@@ -163,12 +238,22 @@ function withoutKey(message: Secret): Secret {
   const { certificateChain } = message.type.value;
   return create(SecretSchema, {
     name: message.name,
-    type: { case: "tlsCertificate", value: { ...(certificateChain === undefined ? {} : { certificateChain }), privateKey: { specifier: { case: "inlineBytes", value: Buffer.from("[redacted]") } } } },
+    type: {
+      case: "tlsCertificate",
+      value: {
+        ...(certificateChain === undefined ? {} : { certificateChain }),
+        privateKey: { specifier: { case: "inlineBytes", value: Buffer.from("[redacted]") } },
+      },
+    },
   });
 }
 
 /** `?resource=dynamic_listeners` and the like: the entries of one list alone; undefined when no part has such a list. */
-export function dumpOfResource(dump: readonly Record<string, unknown>[], resource: string, nameRegex: string | null): unknown[] | undefined {
+export function dumpOfResource(
+  dump: readonly Record<string, unknown>[],
+  resource: string,
+  nameRegex: string | null,
+): unknown[] | undefined {
   const part = dump.find((one) => Array.isArray(one[resource]));
   if (part === undefined) return undefined;
   const wanted = nameRegex === null ? undefined : new RegExp(nameRegex);
@@ -179,7 +264,10 @@ export function dumpOfResource(dump: readonly Record<string, unknown>[], resourc
 function nameOf(entry: Readonly<Record<string, unknown>>): string {
   if (typeof entry["name"] === "string") return entry["name"];
   for (const inner of Object.values(entry)) {
-    const name: unknown = typeof inner === "object" && inner !== null ? (Reflect.get(inner, "name") ?? Reflect.get(inner, "cluster_name")) : undefined;
+    const name: unknown =
+      typeof inner === "object" && inner !== null
+        ? (Reflect.get(inner, "name") ?? Reflect.get(inner, "cluster_name"))
+        : undefined;
     if (typeof name === "string") return name;
   }
   return "";

@@ -30,17 +30,25 @@ export class ConnectionObserver {
   }
 
   exchange(listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord): void {
-    if (http.stats !== undefined) this.#options.metrics.observe(record, this.#reporter(listener), http.stats, http.capture);
+    if (http.stats !== undefined)
+      this.#options.metrics.observe(record, this.#reporter(listener), http.stats, http.capture);
     else if (record.isGrpc) this.#options.metrics.forget(record);
     const { trace } = record;
-    if (trace?.sampled === true) http.connection.tracing?.finish(record, trace, listener.direction === "outbound" ? "egress" : "ingress", http.capture);
+    if (trace?.sampled === true)
+      http.connection.tracing?.finish(
+        record,
+        trace,
+        listener.direction === "outbound" ? "egress" : "ingress",
+        http.capture,
+      );
     if (http.accessLogs.length > 0) this.#write(http.accessLogs, record, http.capture);
   }
 
   /** A stream of gRPC goes on; to be called every second or so. */
   stream(listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord): void {
     const { metrics, clock } = this.#options;
-    if (http.stats !== undefined) metrics.streams(record, this.#reporter(listener), http.stats, http.capture, clock.steadyMs());
+    if (http.stats !== undefined)
+      metrics.streams(record, this.#reporter(listener), http.stats, http.capture, clock.steadyMs());
   }
 
   tcp(listener: () => ListenerSpec, chain: () => ChainSpec): TcpObserver {
@@ -48,13 +56,15 @@ export class ConnectionObserver {
     return {
       opened: (flow) => {
         const { serves } = chain();
-        if (serves.kind === "tcp" && serves.tcp.stats !== undefined) metrics.opened(flow, this.#reporter(listener()), serves.tcp.stats, this.#recordOf(flow));
+        if (serves.kind === "tcp" && serves.tcp.stats !== undefined)
+          metrics.opened(flow, this.#reporter(listener()), serves.tcp.stats, this.#recordOf(flow));
       },
       moved: (flow) => metrics.moved(flow),
       closed: (flow) => {
         metrics.closed(flow);
         const { serves } = chain();
-        if (serves.kind === "tcp" && serves.tcp.accessLogs.length > 0) this.#write(serves.tcp.accessLogs, this.#recordOf(flow), noCapture);
+        if (serves.kind === "tcp" && serves.tcp.accessLogs.length > 0)
+          this.#write(serves.tcp.accessLogs, this.#recordOf(flow), noCapture);
       },
     };
   }
@@ -62,16 +72,51 @@ export class ConnectionObserver {
   /** A CONNECT has ended; what was in it is told of by itself. */
   tunnel(logs: readonly AccessLogSpec[], tunnel: EndedTunnel, requestId: string): void {
     const { connection, authority, durationMs, receivedBytes, sentBytes } = tunnel;
-    const flow: TcpFlow = { startedMs: 0, connection, clusterName: "", cluster: undefined, endpoint: undefined, upstreamPeer: undefined, upstreamLocal: "", receivedBytes, sentBytes, durationMs, flag: responseFlags.none, transportFailure: "" };
-    this.#write(logs, { ...this.#recordOf(flow), method: "CONNECT", protocol: "HTTP/2", status: 200, details: "via_upstream", authority, requestId }, noCapture);
+    const flow: TcpFlow = {
+      startedMs: 0,
+      connection,
+      clusterName: "",
+      cluster: undefined,
+      endpoint: undefined,
+      upstreamPeer: undefined,
+      upstreamLocal: "",
+      receivedBytes,
+      sentBytes,
+      durationMs,
+      flag: responseFlags.none,
+      transportFailure: "",
+    };
+    this.#write(
+      logs,
+      {
+        ...this.#recordOf(flow),
+        method: "CONNECT",
+        protocol: "HTTP/2",
+        status: 200,
+        details: "via_upstream",
+        authority,
+        requestId,
+      },
+      noCapture,
+    );
   }
 
   /** No filter chain takes the connection: it goes to the listener's own logs. */
   refused(listener: ListenerSpec, connection: ConnectionInfo): void {
     if (listener.accessLogs.length === 0) return;
     const flow: TcpFlow = {
-      startedMs: 0, connection, clusterName: "", cluster: undefined, endpoint: undefined, upstreamPeer: undefined, upstreamLocal: "", receivedBytes: 0, sentBytes: 0, durationMs: 0,
-      flag: responseFlags.noRouteFound, transportFailure: "",
+      startedMs: 0,
+      connection,
+      clusterName: "",
+      cluster: undefined,
+      endpoint: undefined,
+      upstreamPeer: undefined,
+      upstreamLocal: "",
+      receivedBytes: 0,
+      sentBytes: 0,
+      durationMs: 0,
+      flag: responseFlags.noRouteFound,
+      transportFailure: "",
     };
     this.#write(listener.accessLogs, { ...this.#recordOf(flow), details: "filter_chain_not_found" }, noCapture);
   }

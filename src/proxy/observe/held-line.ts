@@ -2,7 +2,17 @@ import type { ExchangeRecord } from "../http/exchange-record.ts";
 import type { RequestKind } from "./request-kind.ts";
 
 /** What of a record a line is made of that is written later; the record itself is used again by then. */
-export class HeldLine implements Pick<ExchangeRecord, "cluster" | "endpoint" | "upstreamLocal" | "startedMs" | "durationMs" | "receivedBytes" | "sentBytes" | "upstreamServiceMs"> {
+export class HeldLine implements Pick<
+  ExchangeRecord,
+  | "cluster"
+  | "endpoint"
+  | "upstreamLocal"
+  | "startedMs"
+  | "durationMs"
+  | "receivedBytes"
+  | "sentBytes"
+  | "upstreamServiceMs"
+> {
   kind: RequestKind;
   cluster: ExchangeRecord["cluster"];
   endpoint: ExchangeRecord["endpoint"];

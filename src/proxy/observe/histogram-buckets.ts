@@ -27,15 +27,29 @@ export function parseHistogramBuckets(text: string): readonly HistogramBuckets[]
   } catch {
     value = undefined;
   }
-  const entries = typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value as Readonly<Record<string, unknown>>) : undefined;
+  const entries =
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.entries(value as Readonly<Record<string, unknown>>)
+      : undefined;
   if (entries === undefined || !entries.every(([, list]) => isBounds(list))) {
-    throw userError("bad-annotation", `${histogramBucketsAnnotation} must be a JSON object of prefixes to lists of 1 to ${maxBuckets} numbers above 0, such as {"istio":[1,5,10]}; got ${text.slice(0, 200)}`);
+    throw userError(
+      "bad-annotation",
+      `${histogramBucketsAnnotation} must be a JSON object of prefixes to lists of 1 to ${maxBuckets} numbers above 0, such as {"istio":[1,5,10]}; got ${text.slice(0, 200)}`,
+    );
   }
-  return entries.map(([prefix, list]) => ({ prefix, bounds: [...new Set(list as readonly number[])].toSorted((left, right) => left - right) })).toSorted((left, right) => (left.prefix < right.prefix ? -1 : 1));
+  return entries
+    .map(([prefix, list]) => ({
+      prefix,
+      bounds: [...new Set(list as readonly number[])].toSorted((left, right) => left - right),
+    }))
+    .toSorted((left, right) => (left.prefix < right.prefix ? -1 : 1));
 }
 
 /** As a pod's annotation in its node metadata asks for them; one that cannot be understood is told of and left out, as upstream does. */
-export function podHistogramBuckets(metadata: Readonly<Record<string, unknown>>, log: Pick<Logger, "warn">): readonly HistogramBuckets[] {
+export function podHistogramBuckets(
+  metadata: Readonly<Record<string, unknown>>,
+  log: Pick<Logger, "warn">,
+): readonly HistogramBuckets[] {
   const text = (metadata["ANNOTATIONS"] as Readonly<Record<string, string>> | undefined)?.[histogramBucketsAnnotation];
   if (text === undefined) return [];
   try {
@@ -52,5 +66,10 @@ export function bucketsOf(buckets: readonly HistogramBuckets[]): BucketsOf {
 }
 
 function isBounds(list: unknown): boolean {
-  return Array.isArray(list) && list.length > 0 && list.length <= maxBuckets && list.every((bound) => typeof bound === "number" && bound > 0 && bound < Infinity);
+  return (
+    Array.isArray(list) &&
+    list.length > 0 &&
+    list.length <= maxBuckets &&
+    list.every((bound) => typeof bound === "number" && bound > 0 && bound < Infinity)
+  );
 }

@@ -14,10 +14,24 @@ export interface OwnLabels extends WorkloadLabels {
 /** Where this proxy stands: by the client, by the server, or between the two. */
 export type Reporter = "source" | "destination" | "waypoint";
 
-const endNames = ["workload", "workload_namespace", "principal", "app", "version", "canonical_service", "canonical_revision", "cluster"];
+const endNames = [
+  "workload",
+  "workload_namespace",
+  "principal",
+  "app",
+  "version",
+  "canonical_service",
+  "canonical_revision",
+  "cluster",
+];
 /** Who asks, and who is asked. */
 export const peerNames = [
-  "reporter", ...endNames.map((name) => `source_${name}`), ...endNames.map((name) => `destination_${name}`), "destination_service", "destination_service_name", "destination_service_namespace",
+  "reporter",
+  ...endNames.map((name) => `source_${name}`),
+  ...endNames.map((name) => `destination_${name}`),
+  "destination_service",
+  "destination_service_name",
+  "destination_service_namespace",
 ];
 /** And how, and what came of it. */
 export const commonNames = [...peerNames, "request_protocol", "response_flags", "connection_security_policy"];
@@ -41,11 +55,28 @@ export interface Ends {
 export function commonValues(own: OwnLabels, ends: Ends, protocol: string, flag: ResponseFlag): string[] {
   const { reporter, connection } = ends;
   const security = reporter === "source" ? "unknown" : isMutual(connection) ? "mutual_tls" : "none";
-  return [reporter, ...sourceValues(own, ends), ...destinationValues(own, ends), ...serviceValues(own, ends), protocol, flagLetters(flag), security];
+  return [
+    reporter,
+    ...sourceValues(own, ends),
+    ...destinationValues(own, ends),
+    ...serviceValues(own, ends),
+    protocol,
+    flagLetters(flag),
+    security,
+  ];
 }
 
-const catchAllClusters = new Set(["BlackHoleCluster", "PassthroughCluster", "InboundPassthroughCluster", "InboundPassthroughClusterIpv4", "InboundPassthroughClusterIpv6"]);
-const catchAllRoutes: Readonly<Record<string, string>> = { block_all: "BlackHoleCluster", allow_any: "PassthroughCluster" };
+const catchAllClusters = new Set([
+  "BlackHoleCluster",
+  "PassthroughCluster",
+  "InboundPassthroughCluster",
+  "InboundPassthroughClusterIpv4",
+  "InboundPassthroughClusterIpv6",
+]);
+const catchAllRoutes: Readonly<Record<string, string>> = {
+  block_all: "BlackHoleCluster",
+  allow_any: "PassthroughCluster",
+};
 
 /** Whether the labels of a request say what host it asked for. */
 export function namesHost({ cluster, routeName }: Pick<Ends, "cluster" | "routeName">): boolean {
@@ -53,17 +84,33 @@ export function namesHost({ cluster, routeName }: Pick<Ends, "cluster" | "routeN
 }
 
 /** As upstream: what goes nowhere, or anywhere, has the name of that way; else the service's, else the host. */
-function serviceValues(own: OwnLabels, { reporter, cluster, endpoint, routeName, host }: Ends): readonly [service: string, name: string, namespace: string] {
-  const wayName = catchAllRoutes[routeName] ?? (cluster !== undefined && catchAllClusters.has(cluster.name) ? cluster.name : undefined);
+function serviceValues(
+  own: OwnLabels,
+  { reporter, cluster, endpoint, routeName, host }: Ends,
+): readonly [service: string, name: string, namespace: string] {
+  const wayName =
+    catchAllRoutes[routeName] ??
+    (cluster !== undefined && catchAllClusters.has(cluster.name) ? cluster.name : undefined);
   const service = wayName === undefined ? cluster?.config.service : undefined;
-  const namespace = service?.namespace ?? (reporter === "destination" ? own.namespace : (endpoint?.config.workload.namespace ?? "unknown"));
+  const namespace =
+    service?.namespace ??
+    (reporter === "destination" ? own.namespace : (endpoint?.config.workload.namespace ?? "unknown"));
   return [service?.host ?? host ?? "unknown", wayName ?? service?.name ?? host ?? "unknown", namespace];
 }
 
 function sourceValues(own: OwnLabels, { reporter, connection, clientPeer, endpoint }: Ends): string[] {
   if (reporter === "source") {
     const secured = endpoint !== undefined && endpoint.config.transport.kind !== "plain";
-    return [own.workload, own.namespace, secured ? own.principal : "unknown", own.app, own.version, own.canonicalName, own.canonicalRevision, own.cluster];
+    return [
+      own.workload,
+      own.namespace,
+      secured ? own.principal : "unknown",
+      own.app,
+      own.version,
+      own.canonicalName,
+      own.canonicalRevision,
+      own.cluster,
+    ];
   }
   const identity = connection.tls?.peerIdentity ?? "";
   const peer = clientPeer ?? connection.peer ?? workloadOfIdentity(identity);
@@ -73,14 +120,35 @@ function sourceValues(own: OwnLabels, { reporter, connection, clientPeer, endpoi
 function destinationValues(own: OwnLabels, { reporter, connection, endpoint, serverPeer }: Ends): string[] {
   if (reporter !== "destination") {
     const known = endpoint?.config.workload ?? unknownWorkload;
-    return peerValues(known.workload === unknownWorkload.workload ? (serverPeer ?? known) : known, (endpoint?.peerIdentity ?? "") || "unknown");
+    return peerValues(
+      known.workload === unknownWorkload.workload ? (serverPeer ?? known) : known,
+      (endpoint?.peerIdentity ?? "") || "unknown",
+    );
   }
   const identity = connection.tls?.localIdentity ?? "";
-  return [own.workload, own.namespace, identity === "" ? "unknown" : identity, own.app, own.version, own.canonicalName, own.canonicalRevision, own.cluster];
+  return [
+    own.workload,
+    own.namespace,
+    identity === "" ? "unknown" : identity,
+    own.app,
+    own.version,
+    own.canonicalName,
+    own.canonicalRevision,
+    own.cluster,
+  ];
 }
 
 function peerValues(peer: WorkloadLabels, principal: string): string[] {
-  return [peer.workload, peer.namespace, principal, peer.canonicalName, peer.canonicalRevision, peer.canonicalName, peer.canonicalRevision, peer.cluster];
+  return [
+    peer.workload,
+    peer.namespace,
+    principal,
+    peer.canonicalName,
+    peer.canonicalRevision,
+    peer.canonicalName,
+    peer.canonicalRevision,
+    peer.cluster,
+  ];
 }
 
 function isMutual({ tls }: ConnectionInfo): boolean {

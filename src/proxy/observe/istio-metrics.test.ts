@@ -13,10 +13,21 @@ import { unknownWorkload } from "../upstream/endpoint.ts";
 import { bucketsOf, parseHistogramBuckets } from "./histogram-buckets.ts";
 import { IstioMetrics } from "./istio-metrics.ts";
 
-const own = { ...unknownWorkload, workload: "web", namespace: "shop", principal: "spiffe://p", app: "web", version: "v1" };
+const own = {
+  ...unknownWorkload,
+  workload: "web",
+  namespace: "shop",
+  principal: "spiffe://p",
+  app: "web",
+  version: "v1",
+};
 const notes = new ConfigNotes(() => undefined, standaloneServices());
 const clientRules = compileStats(create(IstioStatsConfigSchema, {}), "listener", notes);
-const serverRules = compileStats(create(IstioStatsConfigSchema, { disableHostHeaderFallback: true }), "listener", notes);
+const serverRules = compileStats(
+  create(IstioStatsConfigSchema, { disableHostHeaderFallback: true }),
+  "listener",
+  notes,
+);
 const noCapture = { request: new Map(), response: new Map() };
 
 function samplesOf(registry: MetricsRegistry, name: string) {
@@ -26,21 +37,38 @@ function samplesOf(registry: MetricsRegistry, name: string) {
 test("messages of gRPC are counted by who talks to whom, and its status is a label of requests", () => {
   const registry = new MetricsRegistry();
   const metrics = new IstioMetrics(registry, own);
-  const record: ExchangeRecord = { ...plainRecord, isGrpc: true, grpcStatus: "5", status: 200, requestMessages: 3, responseMessages: 4 };
+  const record: ExchangeRecord = {
+    ...plainRecord,
+    isGrpc: true,
+    grpcStatus: "5",
+    status: 200,
+    requestMessages: 3,
+    responseMessages: 4,
+  };
   for (let count = 0; count < 2; count += 1) metrics.observe(record, "destination", serverRules);
   const [requests] = samplesOf(registry, "istio_requests_total");
-  assert.deepEqual([requests?.labels["request_protocol"], requests?.labels["grpc_response_status"], requests?.value], ["grpc", "5", 2]);
+  assert.deepEqual(
+    [requests?.labels["request_protocol"], requests?.labels["grpc_response_status"], requests?.value],
+    ["grpc", "5", 2],
+  );
   const [sent] = samplesOf(registry, "istio_request_messages_total");
   const [received] = samplesOf(registry, "istio_response_messages_total");
-  assert.deepEqual([sent?.value, received?.value, sent?.labels["destination_workload"], "response_code" in (sent?.labels ?? {})], [6, 8, "web", false]);
+  assert.deepEqual(
+    [sent?.value, received?.value, sent?.labels["destination_workload"], "response_code" in (sent?.labels ?? {})],
+    [6, 8, "web", false],
+  );
 });
 
 test("messages of a stream of gRPC are counted while it goes on, once in a report's time, and the rest at its end", () => {
   const registry = new MetricsRegistry();
   const metrics = new IstioMetrics(registry, own);
-  const counts = (): (number | undefined)[] => ["istio_request_messages_total", "istio_response_messages_total", "istio_requests_total"].map((name) => samplesOf(registry, name)[0]?.value);
+  const counts = (): (number | undefined)[] =>
+    ["istio_request_messages_total", "istio_response_messages_total", "istio_requests_total"].map(
+      (name) => samplesOf(registry, name)[0]?.value,
+    );
   const record = { ...plainRecord, isGrpc: true, status: 0, requestMessages: 3, responseMessages: 0 };
-  const at = (nowMs: number, reporter: "source" | "destination", rules = serverRules): void => metrics.streams(record, reporter, rules, noCapture, nowMs);
+  const at = (nowMs: number, reporter: "source" | "destination", rules = serverRules): void =>
+    metrics.streams(record, reporter, rules, noCapture, nowMs);
   at(1000, "source");
   at(6000, "source");
   assert.deepEqual(counts(), [undefined, undefined, undefined], "a client's side waits for the answer's begin");
@@ -59,10 +87,16 @@ test("messages of a stream of gRPC are counted while it goes on, once in a repor
   Object.assign(record, { requestMessages: 2, responseMessages: 2 });
   metrics.observe(record, "source", serverRules);
   assert.deepEqual(counts(), [9, 12, 3], "the object serves a next stream");
-  const often = compileStats(create(IstioStatsConfigSchema, { tcpReportingDuration: { seconds: 1n } }), "listener", notes);
+  const often = compileStats(
+    create(IstioStatsConfigSchema, { tcpReportingDuration: { seconds: 1n } }),
+    "listener",
+    notes,
+  );
   const incoming = { ...plainRecord, isGrpc: true, status: 0, requestMessages: 5 };
   for (const nowMs of [0, 1000]) metrics.streams(incoming, "destination", often, noCapture, nowMs);
-  const received = samplesOf(registry, "istio_request_messages_total").find(({ labels }) => labels["reporter"] === "destination");
+  const received = samplesOf(registry, "istio_request_messages_total").find(
+    ({ labels }) => labels["reporter"] === "destination",
+  );
   assert.equal(received?.value, 5, "a server's side knows who asks, and the configuration says how often");
 });
 
@@ -71,9 +105,17 @@ test("what goes to no service is told by its way and its host where a client ask
   const metrics = new IstioMetrics(registry, own);
   const cluster = { name: "PassthroughCluster", config: { service: undefined } } as unknown as Cluster;
   metrics.observe({ ...plainRecord, authority: "example.org", cluster, routeName: "allow_any" }, "source", clientRules);
-  metrics.observe({ ...plainRecord, authority: "other.test", routeName: "block_all", status: 502 }, "source", clientRules);
+  metrics.observe(
+    { ...plainRecord, authority: "other.test", routeName: "block_all", status: 502 },
+    "source",
+    clientRules,
+  );
   metrics.observe({ ...plainRecord, authority: "third.test" }, "destination", serverRules);
-  const found = samplesOf(registry, "istio_requests_total").map(({ labels }) => [labels["reporter"], labels["destination_service"], labels["destination_service_name"]]);
+  const found = samplesOf(registry, "istio_requests_total").map(({ labels }) => [
+    labels["reporter"],
+    labels["destination_service"],
+    labels["destination_service_name"],
+  ]);
   assert.deepEqual(found, [
     ["source", "example.org", "PassthroughCluster"],
     ["source", "other.test", "BlackHoleCluster"],
@@ -87,13 +129,29 @@ test("a client that asks for ever other hosts, and peers of ever other names, fi
   const asked = 5000;
   const heapBefore = process.memoryUsage().heapUsed;
   for (let index = 0; index < asked; index += 1) {
-    metrics.observe({ ...plainRecord, authority: `${index}.example.org`, pathAndQuery: `/${index}` }, "source", clientRules);
-    metrics.observe({ ...plainRecord, downstreamPeer: { ...unknownWorkload, workload: `w${index}` } }, "destination", serverRules, noCapture);
+    metrics.observe(
+      { ...plainRecord, authority: `${index}.example.org`, pathAndQuery: `/${index}` },
+      "source",
+      clientRules,
+    );
+    metrics.observe(
+      { ...plainRecord, downstreamPeer: { ...unknownWorkload, workload: `w${index}` } },
+      "destination",
+      serverRules,
+      noCapture,
+    );
   }
   const requests = samplesOf(registry, "istio_requests_total");
   assert.equal(requests.length, 101);
-  assert.equal(requests.reduce((sum, { value }) => sum + value, 0), 2 * asked);
-  assert.ok((samplesOf(registry, "serin_metrics_dropped_series_total").find(({ labels }) => labels["metric"] === "istio_requests_total")?.value ?? 0) > asked);
+  assert.equal(
+    requests.reduce((sum, { value }) => sum + value, 0),
+    2 * asked,
+  );
+  assert.ok(
+    (samplesOf(registry, "serin_metrics_dropped_series_total").find(
+      ({ labels }) => labels["metric"] === "istio_requests_total",
+    )?.value ?? 0) > asked,
+  );
   assert.ok(renderPrometheus(registry).length < 8e6);
   assert.ok(process.memoryUsage().heapUsed - heapBefore < 200e6);
 });
@@ -112,10 +170,17 @@ test("series that were let go of come again when they are counted for", () => {
 
 test("a workload's annotation gives Istio's histograms other buckets, and what is no such annotation is refused by name", () => {
   const registry = new MetricsRegistry();
-  new IstioMetrics(registry, own, bucketsOf(parseHistogramBuckets('{"istiocustom.istio_request_bytes":[7],"istio":[10,5,5,0.1],"listener":[3]}'))).observe(plainRecord, "destination", serverRules);
-  const boundsOf = (name: string): string[] => samplesOf(registry, `${name}_bucket`).map(({ labels }) => labels["le"] ?? "");
+  new IstioMetrics(
+    registry,
+    own,
+    bucketsOf(parseHistogramBuckets('{"istiocustom.istio_request_bytes":[7],"istio":[10,5,5,0.1],"listener":[3]}')),
+  ).observe(plainRecord, "destination", serverRules);
+  const boundsOf = (name: string): string[] =>
+    samplesOf(registry, `${name}_bucket`).map(({ labels }) => labels["le"] ?? "");
   // By name "istio" comes before the longer one, as with upstream.
-  for (const name of ["istio_request_duration_milliseconds", "istio_request_bytes", "istio_response_bytes"]) assert.deepEqual(boundsOf(name), ["0.1", "5", "10", "+Inf"]);
+  for (const name of ["istio_request_duration_milliseconds", "istio_request_bytes", "istio_response_bytes"])
+    assert.deepEqual(boundsOf(name), ["0.1", "5", "10", "+Inf"]);
   assert.ok(boundsOf("serin_request_duration_milliseconds").length > 4, "the judge's own are not Istio's");
-  for (const wrong of ["", "[1]", '{"istio":[]}', '{"istio":[0]}', '{"istio":["1"]}', '{"istio":5}', "null"]) assert.throws(() => parseHistogramBuckets(wrong), /statsHistogramBuckets must be a JSON object/, wrong);
+  for (const wrong of ["", "[1]", '{"istio":[]}', '{"istio":[0]}', '{"istio":["1"]}', '{"istio":5}', "null"])
+    assert.throws(() => parseHistogramBuckets(wrong), /statsHistogramBuckets must be a JSON object/, wrong);
 });

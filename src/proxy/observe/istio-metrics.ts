@@ -5,15 +5,32 @@ import type { ExchangeRecord } from "../http/exchange-record.ts";
 import type { TcpFlow } from "../tcp/tcp-proxy.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { WorkloadLabels } from "../upstream/endpoint.ts";
-import { commonNames, commonValues, namesHost, peerNames, requestNames, type OwnLabels, type Reporter } from "./istio-labels.ts";
+import {
+  commonNames,
+  commonValues,
+  namesHost,
+  peerNames,
+  requestNames,
+  type OwnLabels,
+  type Reporter,
+} from "./istio-labels.ts";
 import type { CaptureIndex } from "./capture-index.ts";
 import type { BucketsOf } from "./histogram-buckets.ts";
 
-const fineNames = ["reporter", "destination_workload", "destination_workload_namespace", "destination_service_name", "destination_service_namespace"];
+const fineNames = [
+  "reporter",
+  "destination_workload",
+  "destination_workload_namespace",
+  "destination_service_name",
+  "destination_service_namespace",
+];
 const fineIndexes = fineNames.map((name) => requestNames.indexOf(name));
 
 /** Envoy's own, which Istio's histograms have where no annotation says others: of sizes as of times. */
-const bounds = [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000];
+const bounds = [
+  0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
+  3_600_000,
+];
 /** Those cannot tell 2 ms from 4: these, a quarter apart, can. For who compares two versions. */
 const fineBoundsMs = Array.from({ length: 50 }, (_, third) => Number((0.5 * 2 ** (third / 3)).toPrecision(4)));
 
@@ -96,11 +113,20 @@ export class IstioMetrics {
   constructor(registry: MetricsRegistry, own: OwnLabels, bucketsOf: BucketsOf = () => undefined) {
     this.#own = own;
     this.#registry = registry;
-    const counter = (name: string, help: string, names: readonly string[]): MetricFamily<Counter> => registry.counter(name, help, names).rotate();
-    const histogram = (name: string, help: string): MetricFamily<Histogram> => registry.histogram(name, help, requestNames, bucketsOf(name) ?? bounds).rotate();
+    const counter = (name: string, help: string, names: readonly string[]): MetricFamily<Counter> =>
+      registry.counter(name, help, names).rotate();
+    const histogram = (name: string, help: string): MetricFamily<Histogram> =>
+      registry.histogram(name, help, requestNames, bucketsOf(name) ?? bounds).rotate();
     this.#requests = counter("istio_requests_total", "Requests, by source, destination and answer.", requestNames);
     this.#duration = histogram("istio_request_duration_milliseconds", "Duration of requests.");
-    this.#fineDuration = registry.histogram("serin_request_duration_milliseconds", "Duration of requests by destination, in buckets a quarter apart.", fineNames, fineBoundsMs).rotate();
+    this.#fineDuration = registry
+      .histogram(
+        "serin_request_duration_milliseconds",
+        "Duration of requests by destination, in buckets a quarter apart.",
+        fineNames,
+        fineBoundsMs,
+      )
+      .rotate();
     this.#requestBytes = histogram("istio_request_bytes", "Sizes of request bodies.");
     this.#responseBytes = histogram("istio_response_bytes", "Sizes of response bodies.");
     this.#requestMessages = counter("istio_request_messages_total", "Messages of gRPC requests.", peerNames);
@@ -112,7 +138,12 @@ export class IstioMetrics {
   }
 
   /** Without rules, by the standard ones. */
-  observe(record: ExchangeRecord, reporter: Reporter = "source", rules: StatsRules = standardStats, capture: CaptureIndex = noCapture): void {
+  observe(
+    record: ExchangeRecord,
+    reporter: Reporter = "source",
+    rules: StatsRules = standardStats,
+    capture: CaptureIndex = noCapture,
+  ): void {
     const handles = this.#handles(record, reporter, rules, capture);
     handles.requests?.increment();
     handles.duration?.observe(record.durationMs);
@@ -142,8 +173,12 @@ export class IstioMetrics {
     if (!moved || !isDue || (record.status === 0 && reporter !== "destination")) return;
     // Handles of whole requests would show series of outcomes that have not come.
     const values = this.#valuesOf(record, reporter, rules.hostFallback && namesHost(record)).slice(0, peerNames.length);
-    this.#handleBy(rules, this.#requestMessages, peerNames, values, record, capture)?.add(requestMessages - counted.requestMessages);
-    this.#handleBy(rules, this.#responseMessages, peerNames, values, record, capture)?.add(responseMessages - counted.responseMessages);
+    this.#handleBy(rules, this.#requestMessages, peerNames, values, record, capture)?.add(
+      requestMessages - counted.requestMessages,
+    );
+    this.#handleBy(rules, this.#responseMessages, peerNames, values, record, capture)?.add(
+      responseMessages - counted.responseMessages,
+    );
     this.#streams.set(record, { sinceMs: nowMs, requestMessages, responseMessages });
   }
 
@@ -155,9 +190,30 @@ export class IstioMetrics {
   opened(flow: TcpFlow, reporter: Reporter, rules: StatsRules, record: ExchangeRecord): void {
     const make = (): TcpHandles => {
       const { connection, cluster, endpoint, flag } = flow;
-      const values = commonValues(this.#own, { reporter, connection, clientPeer: undefined, serverPeer: flow.upstreamPeer, cluster, endpoint, routeName: "", host: undefined }, "tcp", flag);
-      const handleOf = (family: MetricFamily<Counter>): Counter | undefined => this.#handleBy(rules, family, commonNames, values, record, noCapture);
-      return { generation: this.#registry.generation, opened: handleOf(this.#opened), closed: handleOf(this.#closed), sent: handleOf(this.#sent), received: handleOf(this.#received) };
+      const values = commonValues(
+        this.#own,
+        {
+          reporter,
+          connection,
+          clientPeer: undefined,
+          serverPeer: flow.upstreamPeer,
+          cluster,
+          endpoint,
+          routeName: "",
+          host: undefined,
+        },
+        "tcp",
+        flag,
+      );
+      const handleOf = (family: MetricFamily<Counter>): Counter | undefined =>
+        this.#handleBy(rules, family, commonNames, values, record, noCapture);
+      return {
+        generation: this.#registry.generation,
+        opened: handleOf(this.#opened),
+        closed: handleOf(this.#closed),
+        sent: handleOf(this.#sent),
+        received: handleOf(this.#received),
+      };
     };
     const handles = make();
     handles.opened?.increment();
@@ -207,17 +263,49 @@ export class IstioMetrics {
     const { connection, cluster } = record;
     const peer = record.downstreamPeer ?? connection.peer;
     const last = this.#last.get(connection);
-    if (last !== undefined && last.rules === rules && last.peer === peer && last.cluster === cluster && last.endpoint === endpoint && last.outcome === outcome && last.handles.generation === generation) return last.handles;
+    if (
+      last !== undefined &&
+      last.rules === rules &&
+      last.peer === peer &&
+      last.cluster === cluster &&
+      last.endpoint === endpoint &&
+      last.outcome === outcome &&
+      last.handles.generation === generation
+    )
+      return last.handles;
     const handles = this.#byKey(record, reporter, rules, capture, false);
     this.#last.set(connection, { rules, peer, cluster, endpoint, outcome, handles });
     return handles;
   }
 
-  #byKey(record: ExchangeRecord, reporter: Reporter, rules: StatsRules, capture: CaptureIndex, hasHost: boolean): RequestHandles {
+  #byKey(
+    record: ExchangeRecord,
+    reporter: Reporter,
+    rules: StatsRules,
+    capture: CaptureIndex,
+    hasHost: boolean,
+  ): RequestHandles {
     const peer = record.downstreamPeer ?? record.connection.peer;
     const key = [
-      this.#ruleId(rules), reporter, record.cluster?.name, record.endpoint?.name, record.status, record.flag, record.isGrpc, record.grpcStatus, peer?.workload, peer?.namespace, peer?.canonicalName,
-      peer?.canonicalRevision, peer?.cluster, record.connection.tls?.peerIdentity, record.endpoint?.peerIdentity, record.upstreamPeer?.workload, record.upstreamPeer?.namespace, record.routeName, hasHost ? record.authority : "",
+      this.#ruleId(rules),
+      reporter,
+      record.cluster?.name,
+      record.endpoint?.name,
+      record.status,
+      record.flag,
+      record.isGrpc,
+      record.grpcStatus,
+      peer?.workload,
+      peer?.namespace,
+      peer?.canonicalName,
+      peer?.canonicalRevision,
+      peer?.cluster,
+      record.connection.tls?.peerIdentity,
+      record.endpoint?.peerIdentity,
+      record.upstreamPeer?.workload,
+      record.upstreamPeer?.namespace,
+      record.routeName,
+      hasHost ? record.authority : "",
       ...addedValues(rules, record, capture),
     ].join("|");
     let handles = this.#kept.get(key);
@@ -235,11 +323,19 @@ export class IstioMetrics {
     return id;
   }
 
-  #make(record: ExchangeRecord, reporter: Reporter, rules: StatsRules, capture: CaptureIndex, hasHost: boolean): RequestHandles {
+  #make(
+    record: ExchangeRecord,
+    reporter: Reporter,
+    rules: StatsRules,
+    capture: CaptureIndex,
+    hasHost: boolean,
+  ): RequestHandles {
     const { isGrpc } = record;
     const values = [...this.#valuesOf(record, reporter, hasHost), String(record.status), record.grpcStatus];
-    const handleOf = <Handle extends Counter | Histogram>(family: MetricFamily<Handle>): Handle | undefined => this.#handleBy(rules, family, requestNames, values, record, capture);
-    const messagesOf = (family: MetricFamily<Counter>): Counter | undefined => (isGrpc ? this.#handleBy(rules, family, peerNames, values.slice(0, peerNames.length), record, capture) : undefined);
+    const handleOf = <Handle extends Counter | Histogram>(family: MetricFamily<Handle>): Handle | undefined =>
+      this.#handleBy(rules, family, requestNames, values, record, capture);
+    const messagesOf = (family: MetricFamily<Counter>): Counter | undefined =>
+      isGrpc ? this.#handleBy(rules, family, peerNames, values.slice(0, peerNames.length), record, capture) : undefined;
     return {
       generation: this.#registry.generation,
       requests: handleOf(this.#requests),
@@ -254,13 +350,37 @@ export class IstioMetrics {
 
   /** Values of {@link commonNames}. */
   #valuesOf(record: ExchangeRecord, reporter: Reporter, hasHost: boolean): string[] {
-    const { cluster, endpoint, connection, downstreamPeer: clientPeer, upstreamPeer: serverPeer, routeName, isGrpc } = record;
-    const ends = { reporter, connection, clientPeer, serverPeer, cluster, endpoint, routeName, host: hasHost && record.authority !== "" ? record.authority : undefined };
+    const {
+      cluster,
+      endpoint,
+      connection,
+      downstreamPeer: clientPeer,
+      upstreamPeer: serverPeer,
+      routeName,
+      isGrpc,
+    } = record;
+    const ends = {
+      reporter,
+      connection,
+      clientPeer,
+      serverPeer,
+      cluster,
+      endpoint,
+      routeName,
+      host: hasHost && record.authority !== "" ? record.authority : undefined,
+    };
     return commonValues(this.#own, ends, isGrpc ? "grpc" : "http", record.flag);
   }
 
   /** The series of a metric as the rules have it; undefined where it is not counted, or has more lists of labels than are kept. */
-  #handleBy<Handle extends Counter | Histogram>(rules: StatsRules, family: MetricFamily<Handle>, names: readonly string[], values: readonly string[], record: ExchangeRecord, capture: CaptureIndex): Handle | undefined {
+  #handleBy<Handle extends Counter | Histogram>(
+    rules: StatsRules,
+    family: MetricFamily<Handle>,
+    names: readonly string[],
+    values: readonly string[],
+    record: ExchangeRecord,
+    capture: CaptureIndex,
+  ): Handle | undefined {
     const rule = rules.metrics.get(family.name.replace(/^istio_/, ""));
     if (rule === undefined) return family.labels(...values);
     if (rule.drop) return undefined;
@@ -287,11 +407,15 @@ function outcomeOf({ status, flag, isGrpc, grpcStatus }: ExchangeRecord): number
 
 function addedValues(rules: StatsRules, record: ExchangeRecord, capture: CaptureIndex): string[] {
   if (!rules.hasExpressions) return [];
-  return [...rules.metrics.values()].flatMap(({ added }) => added.map(({ value }) => textOf(value.evaluate(record, capture))));
+  return [...rules.metrics.values()].flatMap(({ added }) =>
+    added.map(({ value }) => textOf(value.evaluate(record, capture))),
+  );
 }
 
 /** As Istio shows what an expression gave. */
 function textOf(value: unknown): string {
   if (typeof value === "string") return value === "" ? "unknown" : value;
-  return typeof value === "bigint" || typeof value === "number" || typeof value === "boolean" ? String(value) : "unknown";
+  return typeof value === "bigint" || typeof value === "number" || typeof value === "boolean"
+    ? String(value)
+    : "unknown";
 }

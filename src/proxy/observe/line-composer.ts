@@ -82,7 +82,13 @@ export class LineComposer implements LineHolder {
 
   line(record: ExchangeRecord, capture: CaptureIndex): string {
     let out = "";
-    for (const one of this.#all) out += typeof one === "string" ? one : one.letters === "text" ? one.part(record, capture) : textOfHead(one.part(record, capture));
+    for (const one of this.#all)
+      out +=
+        typeof one === "string"
+          ? one
+          : one.letters === "text"
+            ? one.part(record, capture)
+            : textOfHead(one.part(record, capture));
     return out;
   }
 
@@ -137,12 +143,24 @@ export class LineComposer implements LineHolder {
   #kindOf(record: ExchangeRecord, capture: CaptureIndex): RequestKind {
     const { connection } = record;
     const { logKind } = connection;
-    const ours = logKind instanceof RequestKind && logKind.owner === this && logKind.connection === connection ? logKind : undefined;
+    const ours =
+      logKind instanceof RequestKind && logKind.owner === this && logKind.connection === connection
+        ? logKind
+        : undefined;
     const isOwn = ours !== undefined || logKind === undefined;
     const kind = isOwn ? ours : this.#kinds.get(connection);
     if (kind?.has(record) === true) return kind;
-    const bytesOf = (one: string | LineValue): Buffer => (typeof one === "string" ? Buffer.from(one) : one.letters === "text" ? Buffer.from(one.part(record, capture)) : Buffer.from(headText(one.part(record, capture)), "latin1"));
-    const made = new RequestKind(this, record, this.#runs.map((run) => Buffer.concat(run.map(bytesOf))));
+    const bytesOf = (one: string | LineValue): Buffer =>
+      typeof one === "string"
+        ? Buffer.from(one)
+        : one.letters === "text"
+          ? Buffer.from(one.part(record, capture))
+          : Buffer.from(headText(one.part(record, capture)), "latin1");
+    const made = new RequestKind(
+      this,
+      record,
+      this.#runs.map((run) => Buffer.concat(run.map(bytesOf))),
+    );
     if (isOwn) connection.logKind = made;
     else this.#kinds.set(connection, made);
     return made;
@@ -176,7 +194,9 @@ class WayPieces {
     if (way === undefined || way.endpoint !== endpoint || way.cluster !== cluster) {
       if (this.#kept.size >= maxWays) this.#kept.clear();
       // Of a way, a held line says all that its parts ask for.
-      const text = this.#parts.map((part, index) => (this.#texts[index] ?? "") + part(line as unknown as ExchangeRecord, noCapture)).join("");
+      const text = this.#parts
+        .map((part, index) => (this.#texts[index] ?? "") + part(line as unknown as ExchangeRecord, noCapture))
+        .join("");
       this.#kept.set(upstreamLocal, (way = { cluster, endpoint, piece: new Uint8Array(Buffer.from(text)) }));
     }
     out.piece(way.piece);

@@ -3,7 +3,17 @@ import type { ExchangeRecord } from "../http/exchange-record.ts";
 import type { AccessLog } from "../../telemetry/index.ts";
 import type { CaptureIndex } from "./capture-index.ts";
 import { LineComposer, type LogPart } from "./line-composer.ts";
-import { compileOperator, lettersOf, mayHoldControls, numericOperators, quickPartOf, quickWriteOf, spanOf, valuelessOperators, type Captures } from "./log-operators.ts";
+import {
+  compileOperator,
+  lettersOf,
+  mayHoldControls,
+  numericOperators,
+  quickPartOf,
+  quickWriteOf,
+  spanOf,
+  valuelessOperators,
+  type Captures,
+} from "./log-operators.ts";
 
 /** A compiled access log format: which fields must be captured, and how a line is made. */
 export interface LogFormat {
@@ -24,7 +34,12 @@ export const envoyDefaultFormat =
  * Throws what `refuse` makes of an operator that is not known. Where values that are empty are left out, nothing stands for them. Control
  * characters of values are shown escaped, unless who takes the text escapes it himself: a value must not begin a line of its own.
  */
-export function compileTextFormat(text: string, refuse: (operator: string) => Error, omitEmpty = false, showsControls = true): LogFormat {
+export function compileTextFormat(
+  text: string,
+  refuse: (operator: string) => Error,
+  omitEmpty = false,
+  showsControls = true,
+): LogFormat {
   const captures: Captures = { request: [], response: [] };
   const composer = new LineComposer();
   for (const token of tokensOf(text, refuse)) {
@@ -43,7 +58,12 @@ export function compileTextFormat(text: string, refuse: (operator: string) => Er
     const whole = omitEmpty || length !== undefined ? undefined : name;
     const write = quickWriteOf(whole, argument);
     const quick = quickPartOf(whole, argument);
-    composer.value({ part: quick ?? (length === undefined ? shown : (record, capture) => shown(record, capture).slice(0, length)), span: spanOf(name, argument), letters: quick === undefined ? lettersOf(name) : "bytes", ...(write === undefined ? {} : { write }) });
+    composer.value({
+      part: quick ?? (length === undefined ? shown : (record, capture) => shown(record, capture).slice(0, length)),
+      span: spanOf(name, argument),
+      letters: quick === undefined ? lettersOf(name) : "bytes",
+      ...(write === undefined ? {} : { write }),
+    });
   }
   return {
     requestCapture: captures.request,
@@ -98,7 +118,12 @@ function* tokensOf(text: string, refuse: (operator: string) => Error): Iterable<
     const match = endOfOperator.exec(text);
     if (match === null) throw refuse(text.slice(start, end));
     at = endOfOperator.lastIndex;
-    yield { whole: text.slice(start, at), name, argument, length: match[1] === undefined ? undefined : Number(match[1]) };
+    yield {
+      whole: text.slice(start, at),
+      name,
+      argument,
+      length: match[1] === undefined ? undefined : Number(match[1]),
+    };
   }
 }
 
@@ -111,7 +136,11 @@ function closingOf(text: string, open: number): number {
   return -1;
 }
 
-function compiled({ whole, name, argument }: Operator, captures: Captures, refuse: (operator: string) => Error): LogPart {
+function compiled(
+  { whole, name, argument }: Operator,
+  captures: Captures,
+  refuse: (operator: string) => Error,
+): LogPart {
   let part: LogPart | undefined;
   try {
     part = compileOperator(name, argument, captures);
@@ -128,7 +157,9 @@ const allControls = /\p{Cc}/gu;
 function onOneLine(part: LogPart): LogPart {
   return (record, capture) => {
     const value = part(record, capture);
-    return controls.test(value) ? value.replaceAll(allControls, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`) : value;
+    return controls.test(value)
+      ? value.replaceAll(allControls, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
+      : value;
   };
 }
 
@@ -140,13 +171,22 @@ function omitting(part: LogPart): LogPart {
 }
 
 /** One JSON object a line; keys in the order given, objects and lists within it as they are. Where values that are empty are left out, so are their keys. */
-export function compileJsonFormat(fields: Readonly<Record<string, unknown>>, refuse: (operator: string) => Error, omitEmpty = false): LogFormat {
+export function compileJsonFormat(
+  fields: Readonly<Record<string, unknown>>,
+  refuse: (operator: string) => Error,
+  omitEmpty = false,
+): LogFormat {
   const formats: LogFormat[] = [];
   const compile = (value: unknown): JsonPart => {
     if (typeof value === "object" && value !== null) {
       const entries = Object.entries(value).map(([key, inner]) => [key, compile(inner)] as const);
       if (Array.isArray(value)) return (record, capture) => entries.map(([, part]) => part(record, capture));
-      return (record, capture) => Object.fromEntries(entries.map(([key, part]) => [key, part(record, capture)] as const).filter(([, found]) => !omitEmpty || found !== null));
+      return (record, capture) =>
+        Object.fromEntries(
+          entries
+            .map(([key, part]) => [key, part(record, capture)] as const)
+            .filter(([, found]) => !omitEmpty || found !== null),
+        );
     }
     if (typeof value !== "string") return () => value;
     const format = compileTextFormat(value, refuse, false, false);

@@ -17,7 +17,10 @@ export interface Captures {
 
 const orDash = (text: string | undefined): string => (text === undefined || text === "" ? "-" : text);
 /** Brackets are the port's. */
-const withoutPort = (address: string): string => (address.startsWith("[") ? address.slice(1, address.lastIndexOf("]")) : address.slice(0, Math.max(0, address.lastIndexOf(":"))));
+const withoutPort = (address: string): string =>
+  address.startsWith("[")
+    ? address.slice(1, address.lastIndexOf("]"))
+    : address.slice(0, Math.max(0, address.lastIndexOf(":")));
 const portOf = (address: string): string => address.slice(address.lastIndexOf(":") + 1);
 const host = hostname();
 const percent = (text: string): string => encodeURIComponent(text);
@@ -52,7 +55,8 @@ const plain: Readonly<Record<string, LogPart>> = {
   RESPONSE_DURATION: (record) => (record.upstreamServiceMs < 0 ? "-" : String(record.upstreamServiceMs)),
   RESPONSE_FLAGS: (record) => flagLetters(record.flag),
   RESPONSE_FLAGS_LONG: (record) => flagNames(record.flag),
-  RESPONSE_TX_DURATION: (record) => (record.upstreamServiceMs < 0 ? "-" : String(Math.max(0, Math.round(record.durationMs - record.upstreamServiceMs)))),
+  RESPONSE_TX_DURATION: (record) =>
+    record.upstreamServiceMs < 0 ? "-" : String(Math.max(0, Math.round(record.durationMs - record.upstreamServiceMs))),
   ROUTE_NAME: (record) => orDash(record.routeName),
   SPAN_ID: (record) => orDash(record.trace?.sampled === true ? record.trace.spanId : undefined),
   STREAM_ID: (record) => orDash(record.requestId),
@@ -61,7 +65,8 @@ const plain: Readonly<Record<string, LogPart>> = {
   UPSTREAM_CLUSTER_RAW: (record) => orDash(record.cluster?.name),
   UPSTREAM_HOST: (record) => orDash(endpointOf(record)),
   UPSTREAM_HOST_NAME: (record) => orDash(record.endpoint?.config.hostname ?? endpointOf(record)),
-  UPSTREAM_HOST_NAME_WITHOUT_PORT: (record) => orDash(record.endpoint?.config.hostname ?? withoutPort(endpointOf(record))),
+  UPSTREAM_HOST_NAME_WITHOUT_PORT: (record) =>
+    orDash(record.endpoint?.config.hostname ?? withoutPort(endpointOf(record))),
   UPSTREAM_LOCAL_ADDRESS: (record) => orDash(record.upstreamLocal),
   UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: (record) => orDash(withoutPort(record.upstreamLocal)),
   UPSTREAM_LOCAL_PORT: (record) => orDash(portOf(record.upstreamLocal)),
@@ -75,19 +80,79 @@ const plain: Readonly<Record<string, LogPart>> = {
 
 /** Operators of Envoy for which this proxy has never a value, so that a `-` stands for them: of what it does not measure, or does not have. */
 export const valuelessOperators: ReadonlySet<string> = new Set([
-  "BYTES_RETRANSMITTED", "COMMON_DURATION", "CONNECTION_ID", "CONNECTION_TERMINATION_DETAILS", "CUSTOM_FLAGS", "DOWNSTREAM_HANDSHAKE_DURATION", "DOWNSTREAM_HEADER_BYTES_RECEIVED",
-  "DOWNSTREAM_HEADER_BYTES_SENT", "DOWNSTREAM_JA3_FINGERPRINT", "DOWNSTREAM_JA4_FINGERPRINT", "DOWNSTREAM_LOCAL_DNS_SAN", "DOWNSTREAM_LOCAL_EMAIL_SAN", "DOWNSTREAM_LOCAL_IP_SAN", "DOWNSTREAM_LOCAL_SUBJECT",
-  "DOWNSTREAM_PEER_CERT_V_END", "DOWNSTREAM_PEER_CERT_V_START", "DOWNSTREAM_PEER_EMAIL_SAN", "DOWNSTREAM_PEER_FINGERPRINT_1", "DOWNSTREAM_PEER_IP_SAN", "DOWNSTREAM_PEER_ISSUER",
-  "DOWNSTREAM_PEER_SERIAL", "DOWNSTREAM_TLS_CIPHER", "DOWNSTREAM_TLS_SESSION_ID", "DOWNSTREAM_TLS_VERSION", "DOWNSTREAM_TRANSPORT_FAILURE_REASON", "DOWNSTREAM_WIRE_BYTES_RECEIVED",
-  "DOWNSTREAM_WIRE_BYTES_SENT", "FILTER_CHAIN_NAME", "LOCAL_REPLY_BODY", "PACKETS_RETRANSMITTED", "REQUEST_DURATION", "REQUEST_HEADERS_BYTES", "REQUEST_TX_DURATION", "RESPONSE_HEADERS_BYTES",
-  "RESPONSE_TRAILERS_BYTES", "ROUNDTRIP_DURATION", "TLS_JA3_FINGERPRINT", "UPSTREAM_CONNECTION_ID", "UPSTREAM_CONNECTION_POOL_READY_DURATION", "UPSTREAM_DETECTED_CLOSE_TYPE",
-  "UPSTREAM_HEADER_BYTES_RECEIVED", "UPSTREAM_HEADER_BYTES_SENT", "UPSTREAM_LOCAL_SUBJECT", "UPSTREAM_LOCAL_URI_SAN", "UPSTREAM_PEER_CERT", "UPSTREAM_PEER_ISSUER", "UPSTREAM_PEER_SUBJECT",
-  "UPSTREAM_PROTOCOL", "UPSTREAM_TLS_CIPHER", "UPSTREAM_TLS_SESSION_ID", "UPSTREAM_TLS_VERSION", "UPSTREAM_TRANSPORT_DURATION", "UPSTREAM_WIRE_BYTES_RECEIVED", "UPSTREAM_WIRE_BYTES_SENT",
+  "BYTES_RETRANSMITTED",
+  "COMMON_DURATION",
+  "CONNECTION_ID",
+  "CONNECTION_TERMINATION_DETAILS",
+  "CUSTOM_FLAGS",
+  "DOWNSTREAM_HANDSHAKE_DURATION",
+  "DOWNSTREAM_HEADER_BYTES_RECEIVED",
+  "DOWNSTREAM_HEADER_BYTES_SENT",
+  "DOWNSTREAM_JA3_FINGERPRINT",
+  "DOWNSTREAM_JA4_FINGERPRINT",
+  "DOWNSTREAM_LOCAL_DNS_SAN",
+  "DOWNSTREAM_LOCAL_EMAIL_SAN",
+  "DOWNSTREAM_LOCAL_IP_SAN",
+  "DOWNSTREAM_LOCAL_SUBJECT",
+  "DOWNSTREAM_PEER_CERT_V_END",
+  "DOWNSTREAM_PEER_CERT_V_START",
+  "DOWNSTREAM_PEER_EMAIL_SAN",
+  "DOWNSTREAM_PEER_FINGERPRINT_1",
+  "DOWNSTREAM_PEER_IP_SAN",
+  "DOWNSTREAM_PEER_ISSUER",
+  "DOWNSTREAM_PEER_SERIAL",
+  "DOWNSTREAM_TLS_CIPHER",
+  "DOWNSTREAM_TLS_SESSION_ID",
+  "DOWNSTREAM_TLS_VERSION",
+  "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
+  "DOWNSTREAM_WIRE_BYTES_RECEIVED",
+  "DOWNSTREAM_WIRE_BYTES_SENT",
+  "FILTER_CHAIN_NAME",
+  "LOCAL_REPLY_BODY",
+  "PACKETS_RETRANSMITTED",
+  "REQUEST_DURATION",
+  "REQUEST_HEADERS_BYTES",
+  "REQUEST_TX_DURATION",
+  "RESPONSE_HEADERS_BYTES",
+  "RESPONSE_TRAILERS_BYTES",
+  "ROUNDTRIP_DURATION",
+  "TLS_JA3_FINGERPRINT",
+  "UPSTREAM_CONNECTION_ID",
+  "UPSTREAM_CONNECTION_POOL_READY_DURATION",
+  "UPSTREAM_DETECTED_CLOSE_TYPE",
+  "UPSTREAM_HEADER_BYTES_RECEIVED",
+  "UPSTREAM_HEADER_BYTES_SENT",
+  "UPSTREAM_LOCAL_SUBJECT",
+  "UPSTREAM_LOCAL_URI_SAN",
+  "UPSTREAM_PEER_CERT",
+  "UPSTREAM_PEER_ISSUER",
+  "UPSTREAM_PEER_SUBJECT",
+  "UPSTREAM_PROTOCOL",
+  "UPSTREAM_TLS_CIPHER",
+  "UPSTREAM_TLS_SESSION_ID",
+  "UPSTREAM_TLS_VERSION",
+  "UPSTREAM_TRANSPORT_DURATION",
+  "UPSTREAM_WIRE_BYTES_RECEIVED",
+  "UPSTREAM_WIRE_BYTES_SENT",
   "VIRTUAL_CLUSTER_NAME",
 ]);
 
 /** Operators whose value is a number in JSON. */
-export const numericOperators: ReadonlySet<string> = new Set(["BYTES_RECEIVED", "BYTES_SENT", "DURATION", "GRPC_STATUS_NUMBER", "RESPONSE_CODE", "RESPONSE_DURATION", "RESPONSE_TX_DURATION", "UPSTREAM_REQUEST_ATTEMPT_COUNT", "DOWNSTREAM_LOCAL_PORT", "DOWNSTREAM_REMOTE_PORT", "DOWNSTREAM_DIRECT_REMOTE_PORT", "UPSTREAM_REMOTE_PORT", "UPSTREAM_LOCAL_PORT"]);
+export const numericOperators: ReadonlySet<string> = new Set([
+  "BYTES_RECEIVED",
+  "BYTES_SENT",
+  "DURATION",
+  "GRPC_STATUS_NUMBER",
+  "RESPONSE_CODE",
+  "RESPONSE_DURATION",
+  "RESPONSE_TX_DURATION",
+  "UPSTREAM_REQUEST_ATTEMPT_COUNT",
+  "DOWNSTREAM_LOCAL_PORT",
+  "DOWNSTREAM_REMOTE_PORT",
+  "DOWNSTREAM_DIRECT_REMOTE_PORT",
+  "UPSTREAM_REMOTE_PORT",
+  "UPSTREAM_LOCAL_PORT",
+]);
 
 const knownRequestFields: Readonly<Record<string, LogPart>> = {
   ":method": (record) => orDash(record.method),
@@ -100,13 +165,16 @@ const knownRequestFields: Readonly<Record<string, LogPart>> = {
   "x-request-id": (record) => orDash(record.requestId),
 };
 
-const ofKind = /^(?:DOWNSTREAM_.*|REQUESTED_SERVER_NAME|HOSTNAME|ENVIRONMENT|ACCESS_LOG_TYPE|PROTOCOL|RESPONSE_CODE.*|RESPONSE_FLAGS.*|GRPC_STATUS.*|ROUTE_NAME|UPSTREAM_TRANSPORT_FAILURE_REASON)$/;
+const ofKind =
+  /^(?:DOWNSTREAM_.*|REQUESTED_SERVER_NAME|HOSTNAME|ENVIRONMENT|ACCESS_LOG_TYPE|PROTOCOL|RESPONSE_CODE.*|RESPONSE_FLAGS.*|GRPC_STATUS.*|ROUTE_NAME|UPSTREAM_TRANSPORT_FAILURE_REASON)$/;
 const ofWay = /^UPSTREAM_(?:HOST|HOST_NAME|CLUSTER|CLUSTER_RAW|(?:LOCAL|REMOTE)_(?:ADDRESS|PORT))(?:_WITHOUT_PORT)?$/;
 const fieldsOfKind = new Set([":method", ":authority", "host", ":scheme", "x-forwarded-for", "user-agent"]);
 
 export function spanOf(operator: string, argument: string | undefined): ValueSpan {
   if (ofWay.test(operator)) return "way";
-  return (operator === "REQ" ? fieldsOfKind.has((argument ?? "").toLowerCase()) : ofKind.test(operator)) ? "kind" : "request";
+  return (operator === "REQ" ? fieldsOfKind.has((argument ?? "").toLowerCase()) : ofKind.test(operator))
+    ? "kind"
+    : "request";
 }
 
 const ofHead = /^(?:REQ|REQ_WITHOUT_QUERY|RESP|TRAILER|PATH|QUERY_PARAMS|GRPC_STATUS(?:_NUMBER)?)$/;
@@ -130,7 +198,10 @@ export function quickWriteOf(operator: string | undefined, argument: string | un
     const bytesOf = isoTimeBytes();
     return (out, line) => out.piece(bytesOf(line.startedMs));
   }
-  const count = operator === undefined || (operator === "RESP" && name !== "x-envoy-upstream-service-time") ? undefined : counts[operator];
+  const count =
+    operator === undefined || (operator === "RESP" && name !== "x-envoy-upstream-service-time")
+      ? undefined
+      : counts[operator];
   return count === undefined ? undefined : (out, line) => out.count(count(line));
 }
 
@@ -169,7 +240,11 @@ export function mayHoldControls(operator: string): boolean {
 }
 
 /** Undefined for an operator, or its argument, that Envoy does not have either. */
-export function compileOperator(operator: string, argument: string | undefined, captures: Captures): LogPart | undefined {
+export function compileOperator(
+  operator: string,
+  argument: string | undefined,
+  captures: Captures,
+): LogPart | undefined {
   const known = plain[operator];
   if (known !== undefined) return known;
   if (valuelessOperators.has(operator)) return () => "-";
@@ -183,13 +258,23 @@ export function compileOperator(operator: string, argument: string | undefined, 
       return timePart(argument, (record) => record.startedMs + record.durationMs);
     case "REQ":
     case "RESP":
-      return firstOf((argument ?? "").toLowerCase().split("?").map((name) => fieldPart(operator, name, captures)));
+      return firstOf(
+        (argument ?? "")
+          .toLowerCase()
+          .split("?")
+          .map((name) => fieldPart(operator, name, captures)),
+      );
     case "REQ_WITHOUT_QUERY": {
       const part = compileOperator("REQ", argument, captures);
       return part === undefined ? undefined : (record, capture) => part(record, capture).replace(/\?.*$/s, "");
     }
     case "TRAILER":
-      return firstOf((argument ?? "").toLowerCase().split("?").map((name) => (record) => trailerOf(record, name)));
+      return firstOf(
+        (argument ?? "")
+          .toLowerCase()
+          .split("?")
+          .map((name) => (record) => trailerOf(record, name)),
+      );
     case "GRPC_STATUS":
       return grpcStatusPart(argument);
     case "DYNAMIC_METADATA":
@@ -207,11 +292,14 @@ export function compileOperator(operator: string, argument: string | undefined, 
       return () => value;
     }
     case "QUERY_PARAM":
-      return ({ pathAndQuery }) => orDash(new URLSearchParams(queryOf(textOfHead(pathAndQuery))).get(argument ?? "") ?? undefined);
+      return ({ pathAndQuery }) =>
+        orDash(new URLSearchParams(queryOf(textOfHead(pathAndQuery))).get(argument ?? "") ?? undefined);
     case "QUERY_PARAMS":
       return ({ pathAndQuery }) => orDash(queryOf(pathAndQuery));
     case "PATH":
-      return path[0] === "NQ" ? ({ pathAndQuery }) => orDash(pathAndQuery.replace(/\?.*$/s, "")) : ({ pathAndQuery }) => orDash(pathAndQuery);
+      return path[0] === "NQ"
+        ? ({ pathAndQuery }) => orDash(pathAndQuery.replace(/\?.*$/s, ""))
+        : ({ pathAndQuery }) => orDash(pathAndQuery);
     case "CEL":
       return expressionPart(argument ?? "", captures);
     default:
@@ -239,7 +327,8 @@ function firstOf(alternatives: readonly LogPart[]): LogPart {
 function fieldPart(operator: "REQ" | "RESP", name: string, captures: Captures): LogPart {
   if (operator === "RESP") {
     if (name === ":status") return (record) => String(record.status);
-    if (name === "x-envoy-upstream-service-time") return (record) => (record.upstreamServiceMs < 0 ? "-" : String(record.upstreamServiceMs));
+    if (name === "x-envoy-upstream-service-time")
+      return (record) => (record.upstreamServiceMs < 0 ? "-" : String(record.upstreamServiceMs));
     captures.response.push(name);
     return (record, capture) => orDash(record.capturedResponse[capture.response.get(name) ?? -1]);
   }
@@ -254,20 +343,44 @@ function trailerOf({ trailers }: ExchangeRecord, name: string): string {
   return "-";
 }
 
-const grpcNames = ["OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated"];
+const grpcNames = [
+  "OK",
+  "Canceled",
+  "Unknown",
+  "InvalidArgument",
+  "DeadlineExceeded",
+  "NotFound",
+  "AlreadyExists",
+  "PermissionDenied",
+  "ResourceExhausted",
+  "FailedPrecondition",
+  "Aborted",
+  "OutOfRange",
+  "Unimplemented",
+  "Internal",
+  "Unavailable",
+  "DataLoss",
+  "Unauthenticated",
+];
 
 function grpcStatusPart(format: string | undefined): LogPart | undefined {
   if (format === "NUMBER") return (record) => orDash(record.grpcStatus);
   if (format !== undefined && format !== "" && format !== "CAMEL_STRING" && format !== "SNAKE_STRING") return undefined;
   return ({ grpcStatus }) => {
     const name = grpcStatus === "" ? "-" : (grpcNames[Number(grpcStatus)] ?? grpcStatus);
-    return format === "SNAKE_STRING" && name !== "OK" ? name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase() : name;
+    return format === "SNAKE_STRING" && name !== "OK"
+      ? name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase()
+      : name;
   };
 }
 
 function valueAt(from: unknown, keys: readonly string[]): string {
   let value = from;
-  for (const key of keys) value = typeof value === "object" && value !== null && Object.hasOwn(value, key) ? (Reflect.get(value, key) as unknown) : undefined;
+  for (const key of keys)
+    value =
+      typeof value === "object" && value !== null && Object.hasOwn(value, key)
+        ? (Reflect.get(value, key) as unknown)
+        : undefined;
   if (value === undefined || value === null) return "-";
   return typeof value === "string" ? orDash(value) : JSON.stringify(value);
 }
@@ -279,10 +392,17 @@ function filterStatePart([key = "", form, field = ""]: readonly string[]): LogPa
   const peer = peerKey.exec(key)?.[1];
   if (peer !== undefined) {
     return (record) => {
-      const labels = peer === "downstream" ? (record.downstreamPeer ?? record.connection.peer) : (record.upstreamPeer ?? record.endpoint?.config.workload);
+      const labels =
+        peer === "downstream"
+          ? (record.downstreamPeer ?? record.connection.peer)
+          : (record.upstreamPeer ?? record.endpoint?.config.workload);
       if (labels === undefined) return "-";
       const fields = peerFields(labels);
-      return form === "FIELD" ? orDash(fields[field]) : Object.entries(fields).map(([name, value]) => `${name}=${value}`).join(",");
+      return form === "FIELD"
+        ? orDash(fields[field])
+        : Object.entries(fields)
+            .map(([name, value]) => `${name}=${value}`)
+            .join(",");
     };
   }
   if (key === "io.istio.peer_principal") return (record) => orDash(record.connection.tls?.peerIdentity);
@@ -290,8 +410,22 @@ function filterStatePart([key = "", form, field = ""]: readonly string[]): LogPa
   return () => "-";
 }
 
-function peerFields({ workload, cluster, namespace, canonicalName, canonicalRevision }: WorkloadLabels): Readonly<Record<string, string>> {
-  return { workload, cluster, namespace, service: canonicalName, revision: canonicalRevision, app: canonicalName, version: canonicalRevision };
+function peerFields({
+  workload,
+  cluster,
+  namespace,
+  canonicalName,
+  canonicalRevision,
+}: WorkloadLabels): Readonly<Record<string, string>> {
+  return {
+    workload,
+    cluster,
+    namespace,
+    service: canonicalName,
+    revision: canonicalRevision,
+    app: canonicalName,
+    version: canonicalRevision,
+  };
 }
 
 function queryOf(pathAndQuery: string): string {
@@ -306,6 +440,10 @@ function expressionPart(text: string, captures: Captures): LogPart {
   return (record, capture) => {
     const value = evaluate(record, capture);
     if (value === undefined || value === null) return "-";
-    return typeof value === "string" ? orDash(value) : typeof value === "bigint" || typeof value === "number" || typeof value === "boolean" ? String(value) : JSON.stringify(value);
+    return typeof value === "string"
+      ? orDash(value)
+      : typeof value === "bigint" || typeof value === "number" || typeof value === "boolean"
+        ? String(value)
+        : JSON.stringify(value);
   };
 }

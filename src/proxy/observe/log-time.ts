@@ -4,7 +4,20 @@ export type TimeFormat = (ms: number) => string;
 const msPerSecond = 1000;
 const two = (value: number): string => String(value).padStart(2, "0");
 const days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const months = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+const months = [
+  "January",
+  "February",
+  "March",
+  "April",
+  "May",
+  "June",
+  "July",
+  "August",
+  "September",
+  "October",
+  "November",
+  "December",
+];
 const shortLength = 3;
 const halfDay = 12;
 
@@ -12,7 +25,11 @@ type DatePart = (date: Date, ms: number) => string;
 
 /** The fraction of a second with so many digits. */
 function fraction(digits: number): DatePart {
-  return (_date, ms) => String(Math.floor((ms - Math.floor(ms / msPerSecond) * msPerSecond) * 1e6)).padStart(9, "0").slice(0, digits).padEnd(digits, "0");
+  return (_date, ms) =>
+    String(Math.floor((ms - Math.floor(ms / msPerSecond) * msPerSecond) * 1e6))
+      .padStart(9, "0")
+      .slice(0, digits)
+      .padEnd(digits, "0");
 }
 
 /** Of strftime, in UTC. */
@@ -98,7 +115,12 @@ export function compileTimeFormat(text: string): TimeFormat | undefined {
       compiled.push(() => whole);
     } else if (letter === "%") compiled.push(() => "%");
     else {
-      const part = digits !== undefined && letter === "f" ? fraction(Number(digits)) : digits === undefined ? parts[letter] : undefined;
+      const part =
+        digits !== undefined && letter === "f"
+          ? fraction(Number(digits))
+          : digits === undefined
+            ? parts[letter]
+            : undefined;
       if (part === undefined) return undefined;
       compiled.push(part);
     }

@@ -34,7 +34,11 @@ export class ProxyStats {
 
   /** Adds the statistics to a registry under Envoy's Prometheus names. */
   expose(registry: MetricsRegistry): void {
-    const connections = registry.gauge("serin_proxy_connections", "Connections of clients that live now, and tunnels in them.", ["state"]);
+    const connections = registry.gauge(
+      "serin_proxy_connections",
+      "Connections of clients that live now, and tunnels in them.",
+      ["state"],
+    );
     registry.onCollect(() => {
       const { connections: all, drainingConnections: draining } = this.#listeners;
       connections.labels("active").set(all - draining);
@@ -42,29 +46,49 @@ export class ProxyStats {
       for (const row of this.#rows()) {
         const names = Object.keys(row.labels);
         const values = Object.values(row.labels);
-        if (row.type === "gauge") registry.gauge(row.metric, row.metric, names).labels(...values).set(row.value);
+        if (row.type === "gauge")
+          registry
+            .gauge(row.metric, row.metric, names)
+            .labels(...values)
+            .set(row.value);
         else raise(registry.counter(row.metric, row.metric, names).labels(...values), row.value);
       }
     });
   }
 
   #rows(): Row[] {
-    return [...this.#clusterRows(), ...this.#listenerRows(), ...this.#managerRows(), ...[...this.#filters.entries()].map(([name, { value }]) => filterRow(name, value))];
+    return [
+      ...this.#clusterRows(),
+      ...this.#listenerRows(),
+      ...this.#managerRows(),
+      ...[...this.#filters.entries()].map(([name, { value }]) => filterRow(name, value)),
+    ];
   }
 
   #clusterRows(): Row[] {
     const rows: Row[] = [];
     for (const cluster of this.#config.allClusters()) {
       const endpoints = [...cluster.endpoints()];
-      const sum = (read: (endpoint: (typeof endpoints)[number]) => number): number => endpoints.reduce((total, endpoint) => total + read(endpoint), 0);
+      const sum = (read: (endpoint: (typeof endpoints)[number]) => number): number =>
+        endpoints.reduce((total, endpoint) => total + read(endpoint), 0);
       const add = (stat: string, type: Row["type"], value: number): void => {
-        rows.push({ name: `cluster.${cluster.name}.${stat}`, metric: `envoy_cluster_${stat}`, labels: { cluster_name: cluster.name }, type, value });
+        rows.push({
+          name: `cluster.${cluster.name}.${stat}`,
+          metric: `envoy_cluster_${stat}`,
+          labels: { cluster_name: cluster.name },
+          type,
+          value,
+        });
       };
       add("membership_total", "gauge", endpoints.length);
       add("membership_healthy", "gauge", endpoints.filter((endpoint) => endpoint.usable).length);
       const outliers = cluster.outlierCounters;
       if (outliers !== undefined) {
-        add("outlier_detection_ejections_active", "gauge", endpoints.filter((endpoint) => endpoint.outliers.ejectedAtMs !== undefined).length);
+        add(
+          "outlier_detection_ejections_active",
+          "gauge",
+          endpoints.filter((endpoint) => endpoint.outliers.ejectedAtMs !== undefined).length,
+        );
         add("outlier_detection_ejections_enforced_total", "counter", outliers.ejections);
         add("outlier_detection_ejections_overflow", "counter", outliers.overflows);
       }
@@ -75,9 +99,21 @@ export class ProxyStats {
       add("upstream_rq_retry_overflow", "counter", cluster.breaker.retries.overflows);
       add("upstream_cx_overflow", "counter", cluster.breaker.connections.overflows);
       add("upstream_cx_none_healthy", "counter", cluster.counters.noHealthyEndpoint);
-      add("upstream_cx_active", "gauge", sum((endpoint) => endpoint.openConnections));
-      add("upstream_cx_total", "counter", sum((endpoint) => endpoint.counters.connectionsOpened));
-      add("upstream_cx_connect_fail", "counter", sum((endpoint) => endpoint.counters.connectFailures));
+      add(
+        "upstream_cx_active",
+        "gauge",
+        sum((endpoint) => endpoint.openConnections),
+      );
+      add(
+        "upstream_cx_total",
+        "counter",
+        sum((endpoint) => endpoint.counters.connectionsOpened),
+      );
+      add(
+        "upstream_cx_connect_fail",
+        "counter",
+        sum((endpoint) => endpoint.counters.connectFailures),
+      );
     }
     return rows;
   }
@@ -91,7 +127,11 @@ export class ProxyStats {
         if (spec.serves.kind === "http") {
           const prefix = spec.serves.http.connection.statPrefix.replace(/;$/, "");
           const sums = http.get(prefix) ?? { active: 0, total: 0, requests: 0 };
-          http.set(prefix, { active: sums.active + connections, total: sums.total + accepted, requests: sums.requests + requests });
+          http.set(prefix, {
+            active: sums.active + connections,
+            total: sums.total + accepted,
+            requests: sums.requests + requests,
+          });
         } else if (spec.serves.kind === "tcp") {
           const sums = tcp.get(spec.serves.tcp.statPrefix) ?? { active: 0, total: 0 };
           tcp.set(spec.serves.tcp.statPrefix, { active: sums.active + connections, total: sums.total + accepted });
@@ -100,21 +140,45 @@ export class ProxyStats {
     }
     for (const [prefix, sums] of http) {
       const add = (stat: string, type: Row["type"], value: number): void => {
-        rows.push({ name: `http.${prefix}.${stat}`, metric: `envoy_http_${stat}`, labels: { envoy_http_conn_manager_prefix: prefix }, type, value });
+        rows.push({
+          name: `http.${prefix}.${stat}`,
+          metric: `envoy_http_${stat}`,
+          labels: { envoy_http_conn_manager_prefix: prefix },
+          type,
+          value,
+        });
       };
       add("downstream_cx_active", "gauge", sums.active);
       add("downstream_cx_total", "counter", sums.total);
       add("downstream_rq_total", "counter", sums.requests);
     }
     for (const [prefix, sums] of tcp) {
-      rows.push({ name: `tcp.${prefix}.downstream_cx_total`, metric: "envoy_tcp_downstream_cx_total", labels: { envoy_tcp_prefix: prefix }, type: "counter", value: sums.total });
-      rows.push({ name: `tcp.${prefix}.downstream_cx_active`, metric: "envoy_tcp_downstream_cx_active", labels: { envoy_tcp_prefix: prefix }, type: "gauge", value: sums.active });
+      rows.push({
+        name: `tcp.${prefix}.downstream_cx_total`,
+        metric: "envoy_tcp_downstream_cx_total",
+        labels: { envoy_tcp_prefix: prefix },
+        type: "counter",
+        value: sums.total,
+      });
+      rows.push({
+        name: `tcp.${prefix}.downstream_cx_active`,
+        metric: "envoy_tcp_downstream_cx_active",
+        labels: { envoy_tcp_prefix: prefix },
+        type: "gauge",
+        value: sums.active,
+      });
     }
     return rows;
   }
 
   #managerRows(): Row[] {
-    const row = (name: string, type: Row["type"], value: number): Row => ({ name, metric: `envoy_${name.replaceAll(".", "_")}`, labels: {}, type, value });
+    const row = (name: string, type: Row["type"], value: number): Row => ({
+      name,
+      metric: `envoy_${name.replaceAll(".", "_")}`,
+      labels: {},
+      type,
+      value,
+    });
     return [
       row("listener_manager.total_listeners_active", "gauge", [...this.#listeners.listeners()].length),
       row("cluster_manager.active_clusters", "gauge", this.#config.allClusters().length),

@@ -17,21 +17,40 @@ export interface RecordExpression {
 
 type Program = (attributes: Readonly<Record<string, unknown>>) => unknown;
 
-const variables = ["request", "response", "connection", "source", "destination", "upstream", "xds", "metadata"] as const;
+const variables = [
+  "request",
+  "response",
+  "connection",
+  "source",
+  "destination",
+  "upstream",
+  "xds",
+  "metadata",
+] as const;
 /** `request.headers['x']`, and `'x' in request.headers`. */
-const fieldPatterns = [/\b(?<of>request|response)\s*\.\s*headers\s*\[\s*(?<quote>['"])(?<name>[^'"]*)\k<quote>\s*\]/g, /(?<quote>['"])(?<name>[^'"]*)\k<quote>\s+in\s+(?<of>request|response)\s*\.\s*headers\b/g];
+const fieldPatterns = [
+  /\b(?<of>request|response)\s*\.\s*headers\s*\[\s*(?<quote>['"])(?<name>[^'"]*)\k<quote>\s*\]/g,
+  /(?<quote>['"])(?<name>[^'"]*)\k<quote>\s+in\s+(?<of>request|response)\s*\.\s*headers\b/g,
+];
 
 /** Throws what `refuse` makes of an expression that is none, or asks for what is not known here. */
 export function compileRecordExpression(text: string, refuse: (problem: string) => Error): RecordExpression {
   const cel = loadPackage<typeof Cel>("@bufbuild/cel");
   let program: Program;
   try {
-    const environment = cel.celEnv({ variables: Object.fromEntries(variables.map((name) => [name, cel.CelScalar.DYN])) });
+    const environment = cel.celEnv({
+      variables: Object.fromEntries(variables.map((name) => [name, cel.CelScalar.DYN])),
+    });
     program = cel.plan(environment, cel.parse(text)) as unknown as Program;
   } catch (error) {
     throw refuse(error instanceof Error ? error.message : String(error));
   }
-  const fields = fieldPatterns.flatMap((pattern) => [...text.matchAll(pattern)].map(({ groups }) => ({ of: groups?.["of"], name: (groups?.["name"] ?? "").toLowerCase() })));
+  const fields = fieldPatterns.flatMap((pattern) =>
+    [...text.matchAll(pattern)].map(({ groups }) => ({
+      of: groups?.["of"],
+      name: (groups?.["name"] ?? "").toLowerCase(),
+    })),
+  );
   const namesOf = (of: string): string[] => fields.filter((field) => field.of === of).map(({ name }) => name);
   const [requestCapture, responseCapture] = [namesOf("request"), namesOf("response")];
   return {
@@ -49,16 +68,28 @@ export function compileRecordExpression(text: string, refuse: (problem: string) 
 }
 
 /** Where it has no value, and where that is no truth value, it does not hold. */
-export function compileRecordCondition(text: string, refuse: (problem: string) => Error): RecordExpression & { readonly holds: (record: ExchangeRecord, capture: CaptureIndex) => boolean } {
+export function compileRecordCondition(
+  text: string,
+  refuse: (problem: string) => Error,
+): RecordExpression & { readonly holds: (record: ExchangeRecord, capture: CaptureIndex) => boolean } {
   const expression = compileRecordExpression(text, refuse);
   return { ...expression, holds: (record, capture) => expression.evaluate(record, capture) === true };
 }
 
 /** Envoy's attributes, as far as a record has them; what it lacks is absent, so that an expression over it has no value. */
-function attributesOf(record: ExchangeRecord, capture: CaptureIndex, requestFields: readonly string[], responseFields: readonly string[]): Readonly<Record<string, unknown>> {
+function attributesOf(
+  record: ExchangeRecord,
+  capture: CaptureIndex,
+  requestFields: readonly string[],
+  responseFields: readonly string[],
+): Readonly<Record<string, unknown>> {
   const { connection } = record;
   const [path, query] = splitOnce(record.pathAndQuery, "?");
-  const captured = (names: readonly string[], index: ReadonlyMap<string, number>, values: readonly string[]): [string, string][] =>
+  const captured = (
+    names: readonly string[],
+    index: ReadonlyMap<string, number>,
+    values: readonly string[],
+  ): [string, string][] =>
     names.flatMap((name): [string, string][] => {
       const value = values[index.get(name) ?? -1];
       return value === undefined || value === "" ? [] : [[name, value]];
@@ -66,7 +97,21 @@ function attributesOf(record: ExchangeRecord, capture: CaptureIndex, requestFiel
   const host = { ":authority": record.authority, ":method": record.method, ":path": record.pathAndQuery };
   return {
     request: {
-      ...(record.method === "" ? {} : { path: record.pathAndQuery, url_path: path, host: record.authority, method: record.method, scheme: connection.tls === undefined ? "http" : "https", headers: { ...host, "user-agent": record.userAgent, "x-request-id": record.requestId, ...Object.fromEntries(captured(requestFields, capture.request, record.capturedRequest)) } }),
+      ...(record.method === ""
+        ? {}
+        : {
+            path: record.pathAndQuery,
+            url_path: path,
+            host: record.authority,
+            method: record.method,
+            scheme: connection.tls === undefined ? "http" : "https",
+            headers: {
+              ...host,
+              "user-agent": record.userAgent,
+              "x-request-id": record.requestId,
+              ...Object.fromEntries(captured(requestFields, capture.request, record.capturedRequest)),
+            },
+          }),
       ...(query === undefined ? {} : { query }),
       ...(record.userAgent === "" ? {} : { useragent: record.userAgent }),
       ...(record.requestId === "" ? {} : { id: record.requestId }),
@@ -77,21 +122,36 @@ function attributesOf(record: ExchangeRecord, capture: CaptureIndex, requestFiel
       time: timestampFromMs(Math.round(record.startedMs)),
     },
     response: {
-      ...(record.method === "" ? {} : { code: BigInt(record.status), headers: Object.fromEntries(captured(responseFields, capture.response, record.capturedResponse)) }),
+      ...(record.method === ""
+        ? {}
+        : {
+            code: BigInt(record.status),
+            headers: Object.fromEntries(captured(responseFields, capture.response, record.capturedResponse)),
+          }),
       code_details: record.details,
       flags: flagLetters(record.flag),
       size: BigInt(record.sentBytes),
       total_size: BigInt(record.sentBytes),
-      ...(record.grpcStatus === "" || !/^\d+$/.test(record.grpcStatus) ? {} : { grpc_status: BigInt(record.grpcStatus) }),
+      ...(record.grpcStatus === "" || !/^\d+$/.test(record.grpcStatus)
+        ? {}
+        : { grpc_status: BigInt(record.grpcStatus) }),
     },
     connection: {
       mtls: connection.tls?.verified === true,
-      ...(connection.tls === undefined ? {} : { uri_san_peer_certificate: connection.tls.peerIdentity, uri_san_local_certificate: connection.tls.localIdentity }),
+      ...(connection.tls === undefined
+        ? {}
+        : {
+            uri_san_peer_certificate: connection.tls.peerIdentity,
+            uri_san_local_certificate: connection.tls.localIdentity,
+          }),
       requested_server_name: record.requestedServerName,
     },
     source: { address: record.downstreamRemote, port: BigInt(connection.remote.port) },
     destination: { address: record.downstreamLocal, port: BigInt(connection.local.port) },
-    upstream: { ...(record.endpoint === undefined ? {} : { address: record.endpoint.name }), ...(record.transportFailure === "" ? {} : { transport_failure_reason: record.transportFailure }) },
+    upstream: {
+      ...(record.endpoint === undefined ? {} : { address: record.endpoint.name }),
+      ...(record.transportFailure === "" ? {} : { transport_failure_reason: record.transportFailure }),
+    },
     xds: { cluster_name: record.cluster?.name ?? "", route_name: record.routeName },
     metadata: { filter_metadata: Object.fromEntries(record.metadata ?? []) },
   };
@@ -102,7 +162,10 @@ const nanosPerMs = 1_000_000;
 
 function durationOf(ms: number) {
   const seconds = Math.floor(ms / msPerSecond);
-  return create(DurationSchema, { seconds: BigInt(seconds), nanos: Math.round((ms - seconds * msPerSecond) * nanosPerMs) });
+  return create(DurationSchema, {
+    seconds: BigInt(seconds),
+    nanos: Math.round((ms - seconds * msPerSecond) * nanosPerMs),
+  });
 }
 
 function splitOnce(text: string, separator: string): readonly [string, string | undefined] {

@@ -4,11 +4,15 @@ import type { ProxySettings } from "../proxy-settings.ts";
 export interface StaticCluster {
   readonly name: string;
   readonly hostname: string;
-  readonly address: { readonly socket_address: { readonly address: string; readonly port_value: number } } | { readonly pipe: { readonly path: string } };
+  readonly address:
+    | { readonly socket_address: { readonly address: string; readonly port_value: number } }
+    | { readonly pipe: { readonly path: string } };
 }
 
 export function staticClusters(settings: ProxySettings): StaticCluster[] {
-  const loopback = (port: number): StaticCluster["address"] => ({ socket_address: { address: "127.0.0.1", port_value: port } });
+  const loopback = (port: number): StaticCluster["address"] => ({
+    socket_address: { address: "127.0.0.1", port_value: port },
+  });
   return [
     { name: "prometheus_stats", hostname: "", address: loopback(settings.ports.admin) },
     { name: "agent", hostname: "", address: loopback(settings.ports.stats) },
@@ -41,7 +45,10 @@ export function staticClusterConfigs(settings: ProxySettings): Record<string, un
     name,
     type: "STATIC",
     connect_timeout: "1s",
-    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address, ...(hostname === "" ? {} : { hostname }) } }] }] },
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address, ...(hostname === "" ? {} : { hostname }) } }] }],
+    },
   }));
 }
 

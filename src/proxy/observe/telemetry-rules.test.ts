@@ -3,7 +3,12 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
-import { AccessLogSchema, ExpressionFilterSchema, FileAccessLogSchema, IstioStatsConfigSchema } from "../../wire/envoy/index.ts";
+import {
+  AccessLogSchema,
+  ExpressionFilterSchema,
+  FileAccessLogSchema,
+  IstioStatsConfigSchema,
+} from "../../wire/envoy/index.ts";
 import { compileAccessLogs } from "../config/access-log-config.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileStats } from "../config/stats-config.ts";
@@ -13,9 +18,25 @@ import { plainRecord } from "../testing/plain-record.ts";
 import { IstioMetrics } from "./istio-metrics.ts";
 import type { CaptureIndex } from "./capture-index.ts";
 
-const record: ExchangeRecord = { ...plainRecord, status: 404, details: "", requestId: "id", forwardedFor: "", capturedRequest: ["gold"] };
+const record: ExchangeRecord = {
+  ...plainRecord,
+  status: 404,
+  details: "",
+  requestId: "id",
+  forwardedFor: "",
+  capturedRequest: ["gold"],
+};
 const capture: CaptureIndex = { request: new Map([["x-tier", 0]]), response: new Map() };
-const own = { workload: "w", namespace: "n", principal: "p", app: "a", version: "v", canonicalName: "c", canonicalRevision: "r", cluster: "k" };
+const own = {
+  workload: "w",
+  namespace: "n",
+  principal: "p",
+  app: "a",
+  version: "v",
+  canonicalName: "c",
+  canonicalRevision: "r",
+  cluster: "k",
+};
 const noted: string[] = [];
 const notes = new ConfigNotes((note) => noted.push(note), { ...standaloneServices(), random: () => 0.5 });
 
@@ -24,7 +45,11 @@ test("metrics have the labels that Telemetry gives them, lose those that it take
   const metrics = new IstioMetrics(registry, own);
   const config = create(IstioStatsConfigSchema, {
     metrics: [
-      { name: "requests_total", dimensions: { tier: "request.headers['x-tier']", code: "response.code", missing: "request.headers['x-none']" }, tagsToRemove: ["source_app"] },
+      {
+        name: "requests_total",
+        dimensions: { tier: "request.headers['x-tier']", code: "response.code", missing: "request.headers['x-none']" },
+        tagsToRemove: ["source_app"],
+      },
       { name: "request_bytes", drop: true },
     ],
   });
@@ -39,33 +64,96 @@ test("metrics have the labels that Telemetry gives them, lose those that it take
   assert.match(changed, /code="404",missing="unknown"\} 1$/);
   assert.doesNotMatch(changed, /source_app=/);
   assert.equal(lines.filter((line) => line === "# TYPE istio_requests_total counter").length, 1);
-  assert.equal(lines.filter((line) => line.startsWith("istio_request_bytes_count")).join().endsWith(" 1"), true, "the plain observation alone");
+  assert.equal(
+    lines
+      .filter((line) => line.startsWith("istio_request_bytes_count"))
+      .join()
+      .endsWith(" 1"),
+    true,
+    "the plain observation alone",
+  );
 });
 
 test("an override without a name is of all metrics; one that holds only at times, or of no metric, is told", () => {
   const told: string[] = [];
-  const config = create(IstioStatsConfigSchema, { statPrefix: "mine", metrics: [{ tagsToRemove: ["source_app"] }, { name: "requests_total", drop: true, match: "response.code == 200" }, { name: "istio_requests_total", drop: true }] });
+  const config = create(IstioStatsConfigSchema, {
+    statPrefix: "mine",
+    metrics: [
+      { tagsToRemove: ["source_app"] },
+      { name: "requests_total", drop: true, match: "response.code == 200" },
+      { name: "istio_requests_total", drop: true },
+    ],
+  });
   const { metrics } = compileStats(config, "listener", new ConfigNotes((note) => told.push(note)));
-  assert.deepEqual(["requests_total", "tcp_sent_bytes_total"].map((name) => [metrics.get(name)?.drop, metrics.get(name)?.removed]), [[false, new Set(["source_app"])], [false, new Set(["source_app"])]]);
-  assert.deepEqual(told.map((note) => note.replace(/: it is none of .*/, "")), [
-    "istio.stats: statPrefix mine has no effect here: names of metrics begin with istio_",
-    "istio.stats: the override of requests_total is not applied, as it holds only where response.code == 200",
-    "istio.stats: the override of istio_requests_total has no effect here",
-  ]);
+  assert.deepEqual(
+    ["requests_total", "tcp_sent_bytes_total"].map((name) => [metrics.get(name)?.drop, metrics.get(name)?.removed]),
+    [
+      [false, new Set(["source_app"])],
+      [false, new Set(["source_app"])],
+    ],
+  );
+  assert.deepEqual(
+    told.map((note) => note.replace(/: it is none of .*/, "")),
+    [
+      "istio.stats: statPrefix mine has no effect here: names of metrics begin with istio_",
+      "istio.stats: the override of requests_total is not applied, as it holds only where response.code == 200",
+      "istio.stats: the override of istio_requests_total has no effect here",
+    ],
+  );
 });
 
 test("a log takes what its expression holds for; one that nothing here can write is refused by its type", () => {
-  const config = { case: "typedConfig" as const, value: anyPack(FileAccessLogSchema, create(FileAccessLogSchema, { path: "/dev/stdout", accessLogFormat: { case: "format", value: "%REQ_WITHOUT_QUERY(:PATH)%" } })) };
+  const config = {
+    case: "typedConfig" as const,
+    value: anyPack(
+      FileAccessLogSchema,
+      create(FileAccessLogSchema, {
+        path: "/dev/stdout",
+        accessLogFormat: { case: "format", value: "%REQ_WITHOUT_QUERY(:PATH)%" },
+      }),
+    ),
+  };
   const filtered = (expression: string) =>
     create(AccessLogSchema, {
       name: "file",
       configType: config,
-      filter: { filterSpecifier: { case: "extensionFilter", value: { name: "cel", configType: { case: "typedConfig", value: anyPack(ExpressionFilterSchema, create(ExpressionFilterSchema, { expression })) } } } },
+      filter: {
+        filterSpecifier: {
+          case: "extensionFilter",
+          value: {
+            name: "cel",
+            configType: {
+              case: "typedConfig",
+              value: anyPack(ExpressionFilterSchema, create(ExpressionFilterSchema, { expression })),
+            },
+          },
+        },
+      },
     });
-  const wants = (expression: string): boolean | undefined => compileAccessLogs([filtered(expression)], "l", notes)[0]?.wants?.(record, capture);
-  assert.deepEqual(["response.code >= 400", "response.code < 400", "request.headers['x-tier'] == 'gold'", "request.headers['x-none'] == ''", "'x-tier' in request.headers && !connection.mtls"].map(wants), [true, false, true, false, true]);
+  const wants = (expression: string): boolean | undefined =>
+    compileAccessLogs([filtered(expression)], "l", notes)[0]?.wants?.(record, capture);
+  assert.deepEqual(
+    [
+      "response.code >= 400",
+      "response.code < 400",
+      "request.headers['x-tier'] == 'gold'",
+      "request.headers['x-none'] == ''",
+      "'x-tier' in request.headers && !connection.mtls",
+    ].map(wants),
+    [true, false, true, false, true],
+  );
   assert.throws(() => wants("response.code >"), /the expression "response.code >"/);
   assert.equal(compileAccessLogs([filtered("true")], "l", notes)[0]?.format.line(record, capture), "/a");
-  const wasm = create(AccessLogSchema, { name: "plugin", configType: { case: "typedConfig", value: { $typeName: "google.protobuf.Any", typeUrl: "type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog", value: new Uint8Array() } } });
+  const wasm = create(AccessLogSchema, {
+    name: "plugin",
+    configType: {
+      case: "typedConfig",
+      value: {
+        $typeName: "google.protobuf.Any",
+        typeUrl: "type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog",
+        value: new Uint8Array(),
+      },
+    },
+  });
   assert.throws(() => compileAccessLogs([wasm], "l", notes), /l: accessLog plugin.*WasmAccessLog/);
 });

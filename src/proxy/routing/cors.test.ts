@@ -3,8 +3,20 @@ import { test } from "node:test";
 import { decideCors, type CorsPolicy } from "./cors.ts";
 import type { RequestView } from "./request-view.ts";
 
-const policy: CorsPolicy = { origins: [(origin) => origin === "https://a.example"], allowMethods: "*", allowHeaders: "*", exposeHeaders: "x-c", maxAge: "", allowCredentials: true, forwardsOthers: false };
-const preflight = { origin: "https://a.example", "access-control-request-method": "PUT", "access-control-request-headers": "x-a, x-b" };
+const policy: CorsPolicy = {
+  origins: [(origin) => origin === "https://a.example"],
+  allowMethods: "*",
+  allowHeaders: "*",
+  exposeHeaders: "x-c",
+  maxAge: "",
+  allowCredentials: true,
+  forwardsOthers: false,
+};
+const preflight = {
+  origin: "https://a.example",
+  "access-control-request-method": "PUT",
+  "access-control-request-headers": "x-a, x-b",
+};
 
 function answer(changes: Partial<CorsPolicy>, fields: Readonly<Record<string, string>> = preflight): unknown {
   const request = { method: "OPTIONS", head: { get: (name: string) => fields[name] } } as unknown as RequestView;

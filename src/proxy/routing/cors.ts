@@ -32,8 +32,14 @@ export function decideCors(policy: CorsPolicy, request: RequestView): CorsDecisi
   if (!preflight) return { kind: "add", mutation: overwriting([...common, exposed]) };
   const fields = [
     ...common,
-    ["access-control-allow-methods", toldOf(policy, policy.allowMethods, request.head.get("access-control-request-method"))],
-    ["access-control-allow-headers", toldOf(policy, policy.allowHeaders, request.head.get("access-control-request-headers"))],
+    [
+      "access-control-allow-methods",
+      toldOf(policy, policy.allowMethods, request.head.get("access-control-request-method")),
+    ],
+    [
+      "access-control-allow-headers",
+      toldOf(policy, policy.allowHeaders, request.head.get("access-control-request-headers")),
+    ],
     exposed,
     ["access-control-max-age", policy.maxAge],
   ] as const;
@@ -47,5 +53,13 @@ function toldOf({ allowCredentials }: CorsPolicy, said: string, asked: string | 
 
 function overwriting(fields: readonly (readonly [string, string])[]): HeaderMutation {
   const present = fields.filter(([, value]) => value !== "");
-  return { remove: [], add: present.map(([name, value]) => ({ name, value: () => value, action: "overwrite-if-exists-or-add", keepEmptyValue: false })) };
+  return {
+    remove: [],
+    add: present.map(([name, value]) => ({
+      name,
+      value: () => value,
+      action: "overwrite-if-exists-or-add",
+      keepEmptyValue: false,
+    })),
+  };
 }

@@ -6,10 +6,21 @@ import { requestHash, type HashPolicy } from "./hash-policy.ts";
 const header: HashPolicy = { kind: "header", name: "x-user", rewrite: undefined, terminal: false };
 const query: HashPolicy = { kind: "query", name: "user", terminal: false };
 const source: HashPolicy = { kind: "source-ip", terminal: false };
-const cookie: HashPolicy = { kind: "cookie", name: "user", path: "", ttlSeconds: undefined, attributes: [], terminal: false };
+const cookie: HashPolicy = {
+  kind: "cookie",
+  name: "user",
+  path: "",
+  ttlSeconds: undefined,
+  attributes: [],
+  terminal: false,
+};
 
-const hash = (policies: readonly HashPolicy[], target: string, headers: Record<string, string> = {}, address = "10.0.0.1"): number | undefined =>
-  requestHash(policies, testRequest(target, { headers }), address, "connection")?.value;
+const hash = (
+  policies: readonly HashPolicy[],
+  target: string,
+  headers: Record<string, string> = {},
+  address = "10.0.0.1",
+): number | undefined => requestHash(policies, testRequest(target, { headers }), address, "connection")?.value;
 
 test("a source that finds nothing counts for nothing, and none at all gives no hash", () => {
   assert.equal(hash([header, query, cookie], "/"), undefined);

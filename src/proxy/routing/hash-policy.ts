@@ -5,7 +5,13 @@ import type { RequestView } from "./request-view.ts";
 /** One source of a request's hash. */
 export type HashPolicy = { readonly terminal: boolean } & (
   | { readonly kind: "header"; readonly name: string; readonly rewrite: ((value: string) => string) | undefined }
-  | { readonly kind: "cookie"; readonly name: string; readonly path: string; readonly ttlSeconds: number | undefined; readonly attributes: readonly string[] }
+  | {
+      readonly kind: "cookie";
+      readonly name: string;
+      readonly path: string;
+      readonly ttlSeconds: number | undefined;
+      readonly attributes: readonly string[];
+    }
   | { readonly kind: "source-ip" }
   | { readonly kind: "query"; readonly name: string }
 );
@@ -21,7 +27,12 @@ export interface RequestHash {
  * A request's hash: sources that find nothing count for nothing; after one that finds something and is terminal, no more are
  * asked. Undefined when none found anything. A cookie is made of what tells the client's connection from others.
  */
-export function requestHash(policies: readonly HashPolicy[], request: RequestView, clientAddress: string, connectionId: string): RequestHash | undefined {
+export function requestHash(
+  policies: readonly HashPolicy[],
+  request: RequestView,
+  clientAddress: string,
+  connectionId: string,
+): RequestHash | undefined {
   let value: number | undefined;
   let setCookie: string | undefined;
   for (const policy of policies) {
@@ -36,7 +47,12 @@ export function requestHash(policies: readonly HashPolicy[], request: RequestVie
   return value === undefined ? undefined : { value, setCookie };
 }
 
-function sourceValue(policy: HashPolicy, request: RequestView, clientAddress: string, connectionId: string): { readonly text: string; readonly setCookie?: string } | undefined {
+function sourceValue(
+  policy: HashPolicy,
+  request: RequestView,
+  clientAddress: string,
+  connectionId: string,
+): { readonly text: string; readonly setCookie?: string } | undefined {
   switch (policy.kind) {
     case "header": {
       const value = headerValue(request, policy.name);
@@ -52,7 +68,9 @@ function sourceValue(policy: HashPolicy, request: RequestView, clientAddress: st
       const value = cookieValue(headerValue(request, "cookie"), policy.name);
       if (value !== undefined) return { text: value };
       if (policy.ttlSeconds === undefined) return undefined;
-      const made = [hashText(connectionId), hashText(connectionId, 1)].map((part) => part.toString(16).padStart(8, "0")).join("");
+      const made = [hashText(connectionId), hashText(connectionId, 1)]
+        .map((part) => part.toString(16).padStart(8, "0"))
+        .join("");
       return { text: made, setCookie: cookieText(policy, made) };
     }
   }

@@ -3,7 +3,11 @@ import type { ConnectionInfo } from "../connection-info.ts";
 import type { RequestView } from "./request-view.ts";
 
 /** What happens to a field that is there already. */
-export type AppendAction = "append-if-exists-or-add" | "add-if-absent" | "overwrite-if-exists-or-add" | "overwrite-if-exists";
+export type AppendAction =
+  | "append-if-exists-or-add"
+  | "add-if-absent"
+  | "overwrite-if-exists-or-add"
+  | "overwrite-if-exists";
 
 export interface HeaderAddition {
   /** In lower case. */
@@ -52,7 +56,11 @@ export interface HeaderEdits {
 /**
  * Applies the levels in order (most specific first). `has` tells whether the original head has a field of that name.
  */
-export function editHeaders(levels: readonly HeaderMutation[], context: MutationContext, has: (name: string) => boolean): HeaderEdits {
+export function editHeaders(
+  levels: readonly HeaderMutation[],
+  context: MutationContext,
+  has: (name: string) => boolean,
+): HeaderEdits {
   const dropped = new Set<string>();
   let added: [string, string][] = [];
   for (const level of levels) {

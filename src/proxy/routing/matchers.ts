@@ -76,7 +76,8 @@ interface EditedRequest extends RequestView {
 
 /** A request's field, or a part of its request line by the name of its pseudo field; edits of filters count. */
 export function headerValue(request: RequestView, name: string): string | undefined {
-  if (name.charCodeAt(0) !== 58) return "header" in request ? (request as EditedRequest).header(name) : request.head.get(name);
+  if (name.charCodeAt(0) !== 58)
+    return "header" in request ? (request as EditedRequest).header(name) : request.head.get(name);
   switch (name) {
     case ":method":
       return request.method;

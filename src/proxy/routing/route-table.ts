@@ -26,7 +26,11 @@ export class RouteTable {
   readonly #prefixes: readonly WildcardDomain[];
   readonly #any: VirtualHost | undefined;
 
-  constructor(options: { readonly name: string; readonly virtualHosts: readonly VirtualHost[]; readonly ignorePortInHostMatching?: boolean }) {
+  constructor(options: {
+    readonly name: string;
+    readonly virtualHosts: readonly VirtualHost[];
+    readonly ignorePortInHostMatching?: boolean;
+  }) {
     this.name = options.name;
     this.virtualHosts = options.virtualHosts;
     this.#ignorePort = options.ignorePortInHostMatching ?? false;
@@ -52,7 +56,8 @@ export class RouteTable {
       for (const { action } of host.routes) {
         if (action.kind !== "forward") continue;
         if (action.target.kind === "one") names.add(action.target.cluster);
-        else if (action.target.kind === "weighted") for (const { cluster, weight } of action.target.clusters) if (weight > 0) names.add(cluster);
+        else if (action.target.kind === "weighted")
+          for (const { cluster, weight } of action.target.clusters) if (weight > 0) names.add(cluster);
       }
     }
     return names;
@@ -84,7 +89,11 @@ export function routeOf(host: VirtualHost, request: RequestView): Route | undefi
 /** The authority without its port; brackets of an IPv6 address stay. */
 export function withoutPort(authority: string): string {
   const colon = authority.lastIndexOf(":");
-  if (colon < 0 || authority.endsWith("]") || (authority.startsWith("[") ? authority[colon - 1] !== "]" : authority.indexOf(":") !== colon)) {
+  if (
+    colon < 0 ||
+    authority.endsWith("]") ||
+    (authority.startsWith("[") ? authority[colon - 1] !== "]" : authority.indexOf(":") !== colon)
+  ) {
     return authority;
   }
   return authority.slice(0, colon);

@@ -134,7 +134,11 @@ export interface ClusterPick {
 }
 
 /** Undefined when a header that should name the cluster is missing. */
-export function chooseCluster(choice: ClusterChoice, header: (name: string) => string | undefined, random: Random): ClusterPick | undefined {
+export function chooseCluster(
+  choice: ClusterChoice,
+  header: (name: string) => string | undefined,
+  random: Random,
+): ClusterPick | undefined {
   if (choice.kind === "one") return choice;
   if (choice.kind === "weighted") return pickWeighted(choice.clusters, choice.totalWeight, random());
   const cluster = header(choice.header);
@@ -142,7 +146,11 @@ export function chooseCluster(choice: ClusterChoice, header: (name: string) => s
 }
 
 /** Picks by weight; `random` in [0, 1). Undefined only when all weights are 0. */
-function pickWeighted(clusters: readonly WeightedCluster[], totalWeight: number, random: number): WeightedCluster | undefined {
+function pickWeighted(
+  clusters: readonly WeightedCluster[],
+  totalWeight: number,
+  random: number,
+): WeightedCluster | undefined {
   let rest = random * totalWeight;
   for (let index = 0; index < clusters.length; index += 1) {
     const candidate = clusters[index];

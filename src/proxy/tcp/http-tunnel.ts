@@ -18,10 +18,18 @@ export async function openHttpTunnel(stream: ByteStream, spec: HttpTunnelSpec, t
   const first = postPath === undefined ? `CONNECT ${authority} HTTP/1.1` : `POST ${postPath} HTTP/1.1`;
   const more = postPath === undefined ? "" : "connection: Upgrade\r\nupgrade: bytestream\r\n";
   stream.write(Buffer.from(`${first}\r\nhost: ${authority}\r\n${more}\r\n`));
-  const { bytes, outcome } = await peek(stream, { enough: (seen) => seen.includes(headEnd), maxBytes: maxHeadBytes, timeoutMs });
+  const { bytes, outcome } = await peek(stream, {
+    enough: (seen) => seen.includes(headEnd),
+    maxBytes: maxHeadBytes,
+    timeoutMs,
+  });
   const end = bytes.indexOf(headEnd);
   const status = /^HTTP\/1\.[01] (\d{3})/.exec(bytes.toString("latin1", 0, 16))?.[1];
-  if (outcome === "enough" && end >= 0 && (status?.startsWith("2") === true || status === "101")) return unread(stream, bytes.subarray(end + headEnd.length));
+  if (outcome === "enough" && end >= 0 && (status?.startsWith("2") === true || status === "101"))
+    return unread(stream, bytes.subarray(end + headEnd.length));
   stream.destroy();
-  throw transientError("tunnel-refused", `the proxy did not open a tunnel to ${authority}: ${outcome === "enough" ? `status ${status ?? "unreadable"}` : outcome}`);
+  throw transientError(
+    "tunnel-refused",
+    `the proxy did not open a tunnel to ${authority}: ${outcome === "enough" ? `status ${status ?? "unreadable"}` : outcome}`,
+  );
 }

@@ -4,8 +4,17 @@ import { connectTcp, listenTcp, type ByteStream } from "../../net/index.ts";
 import { encodePeerMetadata } from "../http/peer-metadata.ts";
 import { encodePeerExchange, exchangePeers } from "./peer-exchange.ts";
 
-const reviews = { workload: "reviews-v1", namespace: "shop", canonicalName: "reviews", canonicalRevision: "v1", cluster: "Kubernetes" };
-const own = encodePeerExchange({ id: "sidecar~10.0.0.1~reviews-v1-x.shop~shop.svc.cluster.local", value: encodePeerMetadata(reviews, "reviews-v1-x") });
+const reviews = {
+  workload: "reviews-v1",
+  namespace: "shop",
+  canonicalName: "reviews",
+  canonicalRevision: "v1",
+  cluster: "Kubernetes",
+};
+const own = encodePeerExchange({
+  id: "sidecar~10.0.0.1~reviews-v1-x.shop~shop.svc.cluster.local",
+  value: encodePeerMetadata(reviews, "reviews-v1-x"),
+});
 
 /** The two ends of a connection. */
 async function pair(): Promise<readonly [ByteStream, ByteStream]> {

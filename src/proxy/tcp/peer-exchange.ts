@@ -1,7 +1,13 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { AnySchema, StructSchema } from "@bufbuild/protobuf/wkt";
 import { peek, unread, type ByteStream } from "../../net/index.ts";
-import { peerMetadataHeader, peerMetadataIdHeader, structOfPeerMetadata, workloadOfStruct, type OwnMetadata } from "../http/peer-metadata.ts";
+import {
+  peerMetadataHeader,
+  peerMetadataIdHeader,
+  structOfPeerMetadata,
+  workloadOfStruct,
+  type OwnMetadata,
+} from "../http/peer-metadata.ts";
 import type { WorkloadLabels } from "../upstream/workload-labels.ts";
 
 /** Agreed on by ALPN: each side says who it is before its first byte. */
@@ -39,7 +45,11 @@ export interface ExchangedPeer {
  * Says who we are and hears who the peer is, on a paused stream that has agreed on it. A peer that sends anything else,
  * or nothing in time, is served without. Undefined when the connection has ended meanwhile.
  */
-export async function exchangePeers(stream: ByteStream, own: Buffer, timeoutMs: number): Promise<ExchangedPeer | undefined> {
+export async function exchangePeers(
+  stream: ByteStream,
+  own: Buffer,
+  timeoutMs: number,
+): Promise<ExchangedPeer | undefined> {
   stream.write(own);
   const { bytes, outcome } = await peek(stream, { enough: isWhole, maxBytes: headBytes + maxBodyBytes, timeoutMs });
   if (outcome === "ended") {
@@ -47,8 +57,12 @@ export async function exchangePeers(stream: ByteStream, own: Buffer, timeoutMs: 
     return undefined;
   }
   const length = bodyLength(bytes);
-  if (length === undefined || bytes.length < headBytes + length) return { stream: unread(stream, bytes), peer: undefined };
-  return { stream: unread(stream, bytes.subarray(headBytes + length)), peer: decodeBody(bytes.subarray(headBytes, headBytes + length)) };
+  if (length === undefined || bytes.length < headBytes + length)
+    return { stream: unread(stream, bytes), peer: undefined };
+  return {
+    stream: unread(stream, bytes.subarray(headBytes + length)),
+    peer: decodeBody(bytes.subarray(headBytes, headBytes + length)),
+  };
 }
 
 function isWhole(bytes: Buffer): boolean {

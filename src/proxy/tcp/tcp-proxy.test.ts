@@ -53,7 +53,12 @@ test("raw connections: a tunnel through a forward proxy, a limit, and the access
   const forwardPort = await listening(forward);
   const [direct, tunnelled, refused, limited] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
   const log = join(directory, "access.log");
-  const listener = (port: number, cluster: string, more: Readonly<Record<string, JsonValue>> = {}, before: readonly JsonValue[] = []): JsonValue => ({
+  const listener = (
+    port: number,
+    cluster: string,
+    more: Readonly<Record<string, JsonValue>> = {},
+    before: readonly JsonValue[] = [],
+  ): JsonValue => ({
     name: `l${port}`,
     address: { socketAddress: { address: "127.0.0.1", portValue: port } },
     filterChains: [
@@ -72,7 +77,12 @@ test("raw connections: a tunnel through a forward proxy, a limit, and the access
                   typedConfig: {
                     "@type": `${type}.access_loggers.file.v3.FileAccessLog`,
                     path: log,
-                    logFormat: { textFormatSource: { inlineString: '"%REQ(:METHOD)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% %BYTES_SENT% %UPSTREAM_HOST% %UPSTREAM_CLUSTER% %REQUESTED_SERVER_NAME%\n' } },
+                    logFormat: {
+                      textFormatSource: {
+                        inlineString:
+                          '"%REQ(:METHOD)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% %BYTES_SENT% %UPSTREAM_HOST% %UPSTREAM_CLUSTER% %REQUESTED_SERVER_NAME%\n',
+                      },
+                    },
                   },
                 },
               ],
@@ -84,15 +94,34 @@ test("raw connections: a tunnel through a forward proxy, a limit, and the access
     ],
   });
   {
-    await using proxy = await TestProxy.start({ name: "gateway", role: "router", authority: new FakeCertificateAuthority() });
+    await using proxy = await TestProxy.start({
+      name: "gateway",
+      role: "router",
+      authority: new FakeCertificateAuthority(),
+    });
     const { ads } = proxy;
-    ads.push(typeUrls.cluster, { echo: outboundCluster("echo", "echo", ""), forward: outboundCluster("forward", "forward", "") });
-    ads.push(typeUrls.endpoint, { echo: plainEndpoints("echo", [echoPort]), forward: plainEndpoints("forward", [forwardPort]) });
+    ads.push(typeUrls.cluster, {
+      echo: outboundCluster("echo", "echo", ""),
+      forward: outboundCluster("forward", "forward", ""),
+    });
+    ads.push(typeUrls.endpoint, {
+      echo: plainEndpoints("echo", [echoPort]),
+      forward: plainEndpoints("forward", [forwardPort]),
+    });
     ads.push(typeUrls.listener, {
       direct: listener(direct, "echo"),
       tunnelled: listener(tunnelled, "forward", { tunnelingConfig: { hostname: "echo.test:7" } }),
       refused: listener(refused, "forward", { tunnelingConfig: { hostname: "elsewhere.test:7" } }),
-      limited: listener(limited, "echo", {}, [{ name: "limit", typedConfig: { "@type": `${type}.filters.network.connection_limit.v3.ConnectionLimit`, statPrefix: "limit", maxConnections: "1" } }]),
+      limited: listener(limited, "echo", {}, [
+        {
+          name: "limit",
+          typedConfig: {
+            "@type": `${type}.filters.network.connection_limit.v3.ConnectionLimit`,
+            statPrefix: "limit",
+            maxConnections: "1",
+          },
+        },
+      ]),
     });
     await proxy.ready();
     assert.equal(await say(direct, "hello"), "hello");

@@ -66,7 +66,12 @@ const defaultReportMs = 5000;
 /** For a peer that has agreed to say who it is. */
 const exchangeTimeoutMs = 10_000;
 
-const ignoring: ByteStreamHandler = { data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined };
+const ignoring: ByteStreamHandler = {
+  data: () => undefined,
+  end: () => undefined,
+  drain: () => undefined,
+  close: () => undefined,
+};
 
 /** Passes connections on as they are, each to one endpoint. */
 export class TcpProxy {
@@ -117,7 +122,11 @@ export class TcpProxy {
     const exchanged = await exchangePeers(stream, this.#ownGreeting(), exchangeTimeoutMs);
     this.#greeting.delete(stream);
     if (exchanged === undefined) return;
-    await this.#serve(exchanged.stream, exchanged.peer === undefined ? connection : { ...connection, peer: exchanged.peer }, clusterName ?? this.#choose());
+    await this.#serve(
+      exchanged.stream,
+      exchanged.peer === undefined ? connection : { ...connection, peer: exchanged.peer },
+      clusterName ?? this.#choose(),
+    );
   }
 
   #ownGreeting(): Buffer {
@@ -129,7 +138,18 @@ export class TcpProxy {
     const startedMs = clock.steadyMs();
     const cluster = this.#options.cluster(clusterName);
     const flow: TcpFlow = {
-      startedMs, connection, clusterName, cluster, endpoint: undefined, upstreamPeer: undefined, upstreamLocal: "", receivedBytes: 0, sentBytes: 0, durationMs: 0, flag: responseFlags.none, transportFailure: "",
+      startedMs,
+      connection,
+      clusterName,
+      cluster,
+      endpoint: undefined,
+      upstreamPeer: undefined,
+      upstreamLocal: "",
+      receivedBytes: 0,
+      sentBytes: 0,
+      durationMs: 0,
+      flag: responseFlags.none,
+      transportFailure: "",
     };
     const live: LiveFlow = { flow, stream, lastByteMs: startedMs, movedMs: startedMs };
     this.#live.add(live);
@@ -185,7 +205,9 @@ export class TcpProxy {
     const attempts = Math.max(1, connectAttempts);
     const hash = hashesSource ? hashText(flow.connection.remote.address) : undefined;
     for (let attempt = 1; attempt <= attempts; attempt += 1) {
-      const endpoint = cluster.forDestination(forwarded ?? flow.connection.local, forwarded?.hostname) ?? cluster.pick(undefined, 1, hash);
+      const endpoint =
+        cluster.forDestination(forwarded ?? flow.connection.local, forwarded?.hostname) ??
+        cluster.pick(undefined, 1, hash);
       if (endpoint === undefined) {
         cluster.counters.noHealthyEndpoint += 1;
         flow.flag = responseFlags.noHealthyUpstream;
@@ -204,7 +226,10 @@ export class TcpProxy {
   }
 
   /** Undefined when the client names nobody who can be found; the flow then says why. */
-  async #forwardTo(names: ForwardNames, flow: TcpFlow): Promise<(SocketAddress & { readonly hostname: string }) | undefined> {
+  async #forwardTo(
+    names: ForwardNames,
+    flow: TcpFlow,
+  ): Promise<(SocketAddress & { readonly hostname: string }) | undefined> {
     const hostname = (flow.connection.serverName ?? flow.connection.tls?.serverName ?? "").toLowerCase();
     const port = this.#options.forwardPort?.() ?? names.rules.defaultPort;
     try {
@@ -223,9 +248,16 @@ export class TcpProxy {
       const { connectTimeoutMs } = endpoint.cluster.config.limits;
       const { tunnel } = this.#options.spec();
       const { exchangesPeers } = endpoint.cluster.config;
-      const direct = await this.#options.connector.connect(endpoint.config, connectTimeoutMs, { protocol: tunnel === undefined ? "tcp" : "http1", downstream: flow.connection, exchangesPeers });
+      const direct = await this.#options.connector.connect(endpoint.config, connectTimeoutMs, {
+        protocol: tunnel === undefined ? "tcp" : "http1",
+        downstream: flow.connection,
+        exchangesPeers,
+      });
       endpoint.knowPeer(direct.peerIdentity);
-      const stream = tunnel === undefined ? await this.#introduce(direct, flow, connectTimeoutMs) : await openHttpTunnel(direct, tunnel, connectTimeoutMs);
+      const stream =
+        tunnel === undefined
+          ? await this.#introduce(direct, flow, connectTimeoutMs)
+          : await openHttpTunnel(direct, tunnel, connectTimeoutMs);
       endpoint.counters.connectionsOpened += 1;
       flow.flag = responseFlags.none;
       flow.transportFailure = "";
@@ -242,7 +274,8 @@ export class TcpProxy {
   async #introduce(direct: UpstreamStream, flow: TcpFlow, timeoutMs: number): Promise<ByteStream> {
     if (direct.alpnProtocol !== peerExchangeProtocol) return direct;
     const exchanged = await exchangePeers(direct, this.#ownGreeting(), timeoutMs);
-    if (exchanged === undefined) throw transientError("connection-closed", "the endpoint closed before it said who it is");
+    if (exchanged === undefined)
+      throw transientError("connection-closed", "the endpoint closed before it said who it is");
     flow.upstreamPeer = exchanged.peer;
     return exchanged.stream;
   }

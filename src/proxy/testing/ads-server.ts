@@ -1,8 +1,20 @@
 import { create, fromBinary, fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
-import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, ProxyConfigSchema } from "../../wire/discovery/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema, SecretSchema, VirtualHostSchema } from "../../wire/envoy/index.ts";
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+  ProxyConfigSchema,
+} from "../../wire/discovery/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  envoyRegistry,
+  ListenerSchema,
+  RouteConfigurationSchema,
+  SecretSchema,
+  VirtualHostSchema,
+} from "../../wire/envoy/index.ts";
 import { discoveryMethods, typeUrls } from "../../wire/xds/index.ts";
 
 type DiscoveryCall = grpc.ServerDuplexStream<Buffer, Buffer>;
@@ -49,7 +61,9 @@ export class AdsServer implements AsyncDisposable {
     } as const;
     ads.#server.addService(definition, { deltaAds: (call: DiscoveryCall) => ads.#serve(call) });
     const port = await new Promise<number>((resolve, reject) => {
-      ads.#server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error)));
+      ads.#server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
+      );
     });
     ads.url = `http://127.0.0.1:${port}`;
     return ads;
@@ -129,7 +143,13 @@ export function httpListener(port: number, routes: string, more: Readonly<Record
               "@type": `${type}/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`,
               statPrefix: `outbound_${port};`,
               rds: { configSource: { ads: {} }, routeConfigName: routes },
-              httpFilters: [{ name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } }, { name: "envoy.filters.http.router", typedConfig: { "@type": `${type}/envoy.extensions.filters.http.router.v3.Router` } }],
+              httpFilters: [
+                { name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } },
+                {
+                  name: "envoy.filters.http.router",
+                  typedConfig: { "@type": `${type}/envoy.extensions.filters.http.router.v3.Router` },
+                },
+              ],
               serverName: "istio-envoy",
               useRemoteAddress: true,
               normalizePath: true,
@@ -148,21 +168,31 @@ export function httpListener(port: number, routes: string, more: Readonly<Record
 
 /** A cluster by EDS, with the transport sockets of an ambient mesh. */
 export function edsCluster(name: string, service = "a"): JsonValue {
-  const raw = { name: "raw", typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer` } };
+  const raw = {
+    name: "raw",
+    typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer` },
+  };
   return {
     name,
     type: "EDS",
     edsClusterConfig: { edsConfig: { ads: {} }, serviceName: name },
     connectTimeout: "2s",
     lbPolicy: "LEAST_REQUEST",
-    metadata: { filterMetadata: { istio: { services: [{ host: `${service}.test.svc.cluster.local`, name: service, namespace: "test" }] } } },
+    metadata: {
+      filterMetadata: {
+        istio: { services: [{ host: `${service}.test.svc.cluster.local`, name: service, namespace: "test" }] },
+      },
+    },
     transportSocketMatches: [
       {
         name: "hbone",
         match: { tunnel: "http" },
         transportSocket: {
           name: "envoy.transport_sockets.internal_upstream",
-          typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport`, transportSocket: raw },
+          typedConfig: {
+            "@type": `${type}/envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport`,
+            transportSocket: raw,
+          },
         },
       },
       { name: "tlsMode-disabled", match: {}, transportSocket: raw },
@@ -194,9 +224,14 @@ export function tunnelEndpoint(name: string, local: string, waypoint: string): J
       {
         lbEndpoints: [
           {
-            endpoint: { address: { envoyInternalAddress: { serverListenerName: "connect_originate", endpointId: local } } },
+            endpoint: {
+              address: { envoyInternalAddress: { serverListenerName: "connect_originate", endpointId: local } },
+            },
             metadata: {
-              filterMetadata: { "envoy.filters.listener.original_dst": { local, waypoint }, "envoy.transport_socket_match": { tunnel: "http" } },
+              filterMetadata: {
+                "envoy.filters.listener.original_dst": { local, waypoint },
+                "envoy.transport_socket_match": { tunnel: "http" },
+              },
             },
           },
         ],
@@ -221,8 +256,13 @@ export function weightedRoute(name: string, weights: Readonly<Record<string, num
             route: {
               timeout: "0s",
               clusterNotFoundResponseCode: "INTERNAL_SERVER_ERROR",
-              retryPolicy: { retryOn: "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes", numRetries: 2 },
-              weightedClusters: { clusters: Object.entries(weights).map(([cluster, weight]) => ({ name: cluster, weight })) },
+              retryPolicy: {
+                retryOn: "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
+                numRetries: 2,
+              },
+              weightedClusters: {
+                clusters: Object.entries(weights).map(([cluster, weight]) => ({ name: cluster, weight })),
+              },
             },
           },
         ],

@@ -5,7 +5,13 @@ import { MessageHead } from "../../wire/http1/index.ts";
 import type { FilterRequest } from "../filters/http-filter.ts";
 
 export function connectionFrom(address: string, more: Partial<ConnectionInfo> = {}): ConnectionInfo {
-  return { remote: { address, port: 40_000 }, local: { address: "10.1.0.9", port: 8080 }, tls: undefined, peer: undefined, ...more };
+  return {
+    remote: { address, port: 40_000 },
+    local: { address: "10.1.0.9", port: 8080 },
+    tls: undefined,
+    peer: undefined,
+    ...more,
+  };
 }
 
 export function mutualTls(peerIdentity: string, more: Partial<DownstreamTls> = {}): DownstreamTls {
@@ -58,7 +64,11 @@ export function testRequest(target = "/", options: TestRequestOptions & Partial<
     headers: () => fields,
     addResponseHeader: (name, value) => void request.answerFields.push([name, value]),
     hasBody: options.body !== undefined,
-    bodyStart: (limit) => Promise.resolve({ bytes: (options.body ?? Buffer.alloc(0)).subarray(0, limit), whole: (options.body?.length ?? 0) <= limit }),
+    bodyStart: (limit) =>
+      Promise.resolve({
+        bytes: (options.body ?? Buffer.alloc(0)).subarray(0, limit),
+        whole: (options.body?.length ?? 0) <= limit,
+      }),
     translateGrpcWeb: () => undefined,
     clearRoute: () => void (request.routesChosen += 1),
     metadata: new Map(),

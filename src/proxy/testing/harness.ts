@@ -1,5 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { createServer, request as httpRequest, type Agent, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import {
+  createServer,
+  request as httpRequest,
+  type Agent,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+} from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { seededRandom, systemClock } from "../../base/index.ts";
 import { connectTcp, listenTcp } from "../../net/index.ts";
@@ -41,7 +48,13 @@ export const testConnectionConfig: HttpConnectionConfig = {
   filters: [],
   filtersIdle: true,
   localReplies: [],
-  peerMetadata: { readFromClient: false, writeToClient: false, readFromUpstream: false, writeToUpstream: false, inMeshOnly: false },
+  peerMetadata: {
+    readFromClient: false,
+    writeToClient: false,
+    readFromUpstream: false,
+    writeToUpstream: false,
+    inMeshOnly: false,
+  },
   maxStreamDurationMs: 0,
   tracing: undefined,
   requestCapture: [],
@@ -70,14 +83,26 @@ export function forwardTo(cluster: string, more: Partial<ForwardAction> = {}): F
 }
 
 export function route(action: Route["action"], more: Partial<Route> = {}): Route {
-  return { name: "test", matches: () => true, forConnect: false, action, requestMutations: [], responseMutations: [], cors: undefined, filterConfigs: new Map(), ...more };
+  return {
+    name: "test",
+    matches: () => true,
+    forConnect: false,
+    action,
+    requestMutations: [],
+    responseMutations: [],
+    cors: undefined,
+    filterConfigs: new Map(),
+    ...more,
+  };
 }
 
 export function tableOf(...routes: readonly Route[]): RouteTable {
   return new RouteTable({ name: "test", virtualHosts: [{ name: "any", domains: ["*"], routes, requireTls: "none" }] });
 }
 
-export function retryPolicy(more: Partial<Omit<RetryPolicy, "on">> & { readonly on?: Partial<RetryPolicy["on"]> } = {}): RetryPolicy {
+export function retryPolicy(
+  more: Partial<Omit<RetryPolicy, "on">> & { readonly on?: Partial<RetryPolicy["on"]> } = {},
+): RetryPolicy {
   return {
     retries: 2,
     perTryTimeoutMs: 0,
@@ -127,7 +152,18 @@ export interface FinishedExchange {
   readonly sentBytes: number;
 }
 
-const furtherFields = ["protocol", "status", "isGrpc", "grpcStatus", "requestMessages", "responseMessages", "downstreamPeer", "upstreamPeer", "requestedServerName", "metadata"] as const;
+const furtherFields = [
+  "protocol",
+  "status",
+  "isGrpc",
+  "grpcStatus",
+  "requestMessages",
+  "responseMessages",
+  "downstreamPeer",
+  "upstreamPeer",
+  "requestedServerName",
+  "metadata",
+] as const;
 
 /** What a cluster is when nothing is said. */
 export const plainCluster: Omit<ClusterConfig, "name" | "limits"> = {
@@ -168,7 +204,9 @@ export class Harness implements AsyncDisposable {
       cluster: (name) => this.clusters.get(name),
       observe: (record) => {
         this.records.push(summary(record));
-        this.finished.push(Object.fromEntries(furtherFields.map((name) => [name, record[name]])) as (typeof this.finished)[number]);
+        this.finished.push(
+          Object.fromEntries(furtherFields.map((name) => [name, record[name]])) as (typeof this.finished)[number],
+        );
       },
       clock: systemClock,
       random: seededRandom(seed),
@@ -177,7 +215,11 @@ export class Harness implements AsyncDisposable {
     });
   }
 
-  static async start(config: Partial<HttpConnectionConfig> = {}, seed = 1, options: Partial<HttpListenerOptions> = {}): Promise<Harness> {
+  static async start(
+    config: Partial<HttpConnectionConfig> = {},
+    seed = 1,
+    options: Partial<HttpListenerOptions> = {},
+  ): Promise<Harness> {
     const harness = new Harness(config, seed, options);
     await harness.listener.listen(listenTcp, [{ address: "127.0.0.1", port: 0 }]);
     return harness;
@@ -191,11 +233,18 @@ export class Harness implements AsyncDisposable {
   cluster(name: string, ports: readonly number[], more: Partial<ClusterConfig> = {}): Cluster {
     const config: ClusterConfig = {
       name,
-      limits: { connectTimeoutMs: 2000, maxConnections: Infinity, maxPendingRequests: Infinity, maxRequestsPerConnection: 0, idleTimeoutMs: 3_600_000 },
+      limits: {
+        connectTimeoutMs: 2000,
+        maxConnections: Infinity,
+        maxPendingRequests: Infinity,
+        maxRequestsPerConnection: 0,
+        idleTimeoutMs: 3_600_000,
+      },
       ...plainCluster,
       ...more,
     };
-    const connect = (endpoint: EndpointConfig, timeoutMs: number) => connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs });
+    const connect = (endpoint: EndpointConfig, timeoutMs: number) =>
+      connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs });
     const cluster = new Cluster(config, { connector: { connect }, clock: systemClock, random: seededRandom(7) });
     cluster.setEndpoints(ports.map((port) => endpointAt(port)));
     this.clusters.set(name, cluster);
@@ -250,7 +299,15 @@ export class Harness implements AsyncDisposable {
 
 function summary(record: ExchangeRecord): FinishedExchange {
   const { status, details, method, receivedBytes, sentBytes } = record;
-  return { status, flag: flagLetters(record.flag), details, method, cluster: record.cluster?.name, receivedBytes, sentBytes };
+  return {
+    status,
+    flag: flagLetters(record.flag),
+    details,
+    method,
+    cluster: record.cluster?.name,
+    receivedBytes,
+    sentBytes,
+  };
 }
 
 export interface RequestOptions {
@@ -274,7 +331,13 @@ export function fetchOnce(port: number, path: string, options: RequestOptions = 
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("error", reject);
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString() }));
+      response.on("end", () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          body: Buffer.concat(chunks).toString(),
+        }),
+      );
     });
     request.on("error", reject);
     request.end(options.body);

@@ -47,7 +47,12 @@ export interface Http2Answer {
 }
 
 /** One request on a session, with all of its answer. */
-export function ask(session: http2.ClientHttp2Session, headers: http2.OutgoingHttpHeaders, body?: Buffer | string, trailers?: http2.OutgoingHttpHeaders): Promise<Http2Answer> {
+export function ask(
+  session: http2.ClientHttp2Session,
+  headers: http2.OutgoingHttpHeaders,
+  body?: Buffer | string,
+  trailers?: http2.OutgoingHttpHeaders,
+): Promise<Http2Answer> {
   return new Promise((resolve, reject) => {
     const stream = session.request(headers, { endStream: body === undefined, waitForTrailers: trailers !== undefined });
     let answered: Http2Answer["headers"] | undefined;
@@ -58,12 +63,19 @@ export function ask(session: http2.ClientHttp2Session, headers: http2.OutgoingHt
     stream.on("data", (chunk: Buffer) => chunks.push(chunk));
     stream.on("error", reject);
     stream.on("wantTrailers", () => stream.sendTrailers(trailers ?? {}));
-    stream.on("end", () => (answered === undefined ? reject(new Error("no answer")) : resolve({ headers: answered, trailers: ended, body: Buffer.concat(chunks) })));
+    stream.on("end", () =>
+      answered === undefined
+        ? reject(new Error("no answer"))
+        : resolve({ headers: answered, trailers: ended, body: Buffer.concat(chunks) }),
+    );
     if (body !== undefined) stream.end(body);
   });
 }
 
-export async function connectTo(port: number, options: http2.SecureClientSessionOptions = {}): Promise<http2.ClientHttp2Session> {
+export async function connectTo(
+  port: number,
+  options: http2.SecureClientSessionOptions = {},
+): Promise<http2.ClientHttp2Session> {
   const session = http2.connect(`http://127.0.0.1:${port}`, options);
   session.on("error", () => undefined);
   await new Promise<void>((resolve) => session.once("connect", () => resolve()));

@@ -5,7 +5,14 @@ import type { JsonValue } from "@bufbuild/protobuf";
 const type = "type.googleapis.com";
 
 export function tcpProxy(cluster: string): JsonValue {
-  return { name: "envoy.filters.network.tcp_proxy", typedConfig: { "@type": `${type}/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy`, cluster, statPrefix: cluster } };
+  return {
+    name: "envoy.filters.network.tcp_proxy",
+    typedConfig: {
+      "@type": `${type}/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy`,
+      cluster,
+      statPrefix: cluster,
+    },
+  };
 }
 
 export function connectionManager(more: Readonly<Record<string, JsonValue>>): JsonValue {
@@ -17,7 +24,13 @@ export function connectionManager(more: Readonly<Record<string, JsonValue>>): Js
       serverName: "istio-envoy",
       streamIdleTimeout: "0s",
       useRemoteAddress: false,
-      httpFilters: [{ name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } }, { name: "envoy.filters.http.router", typedConfig: { "@type": `${type}/envoy.extensions.filters.http.router.v3.Router` } }],
+      httpFilters: [
+        { name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } },
+        {
+          name: "envoy.filters.http.router",
+          typedConfig: { "@type": `${type}/envoy.extensions.filters.http.router.v3.Router` },
+        },
+      ],
       ...more,
     },
   };
@@ -25,21 +38,40 @@ export function connectionManager(more: Readonly<Record<string, JsonValue>>): Js
 
 /** Istio's filter by which proxies tell each other who they speak for. */
 export function metadataExchange(value: JsonValue): JsonValue {
-  return { name: "istio.metadata_exchange", typedConfig: { "@type": `${type}/udpa.type.v1.TypedStruct`, typeUrl: `${type}/io.istio.http.peer_metadata.Config`, value } };
+  return {
+    name: "istio.metadata_exchange",
+    typedConfig: {
+      "@type": `${type}/udpa.type.v1.TypedStruct`,
+      typeUrl: `${type}/io.istio.http.peer_metadata.Config`,
+      value,
+    },
+  };
 }
 
-export const router: JsonValue = { name: "envoy.filters.http.router", typedConfig: { "@type": `${type}/envoy.extensions.filters.http.router.v3.Router` } };
+export const router: JsonValue = {
+  name: "envoy.filters.http.router",
+  typedConfig: { "@type": `${type}/envoy.extensions.filters.http.router.v3.Router` },
+};
 
-const stats: JsonValue = { name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig`, disableHostHeaderFallback: true } };
+const stats: JsonValue = {
+  name: "istio.stats",
+  typedConfig: { "@type": `${type}/stats.PluginConfig`, disableHostHeaderFallback: true },
+};
 
-const secret = (name: string): JsonValue => ({ name, sdsConfig: { apiConfigSource: { apiType: "GRPC", grpcServices: [{ envoyGrpc: { clusterName: "sds-grpc" } }] } } });
+const secret = (name: string): JsonValue => ({
+  name,
+  sdsConfig: { apiConfigSource: { apiType: "GRPC", grpcServices: [{ envoyGrpc: { clusterName: "sds-grpc" } }] } },
+});
 
 function meshTls(names: readonly JsonValue[], alpnProtocols: readonly string[]): JsonValue {
   return {
     alpnProtocols: [...alpnProtocols],
     tlsParams: { tlsMinimumProtocolVersion: "TLSv1_2", tlsMaximumProtocolVersion: "TLSv1_3" },
     tlsCertificateSdsSecretConfigs: [secret("default")],
-    combinedValidationContext: { defaultValidationContext: { matchSubjectAltNames: [...names] }, validationContextSdsSecretConfig: secret("ROOTCA") },
+    combinedValidationContext: {
+      defaultValidationContext: { matchSubjectAltNames: [...names] },
+      validationContextSdsSecretConfig: secret("ROOTCA"),
+    },
   };
 }
 
@@ -60,17 +92,33 @@ export function gatewayTls(secretName: string, more: Readonly<Record<string, Jso
     name: "envoy.transport_sockets.tls",
     typedConfig: {
       "@type": `${type}/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext`,
-      commonTlsContext: { alpnProtocols: ["h2", "http/1.1"], tlsCertificateSdsSecretConfigs: [{ name: secretName, sdsConfig: { ads: {} } }], ...more },
+      commonTlsContext: {
+        alpnProtocols: ["h2", "http/1.1"],
+        tlsCertificateSdsSecretConfigs: [{ name: secretName, sdsConfig: { ads: {} } }],
+        ...more,
+      },
     },
   };
 }
 
 const httpMatch = { transportProtocol: "raw_buffer", applicationProtocols: ["http/1.1", "h2c"] };
-const meshMatch = { transportProtocol: "tls", applicationProtocols: ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"] };
+const meshMatch = {
+  transportProtocol: "tls",
+  applicationProtocols: ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"],
+};
 
-const originalDestination: JsonValue = { name: "envoy.filters.listener.original_dst", typedConfig: { "@type": `${type}/envoy.extensions.filters.listener.original_dst.v3.OriginalDst` } };
-const tlsInspector: JsonValue = { name: "envoy.filters.listener.tls_inspector", typedConfig: { "@type": `${type}/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector` } };
-const httpInspector: JsonValue = { name: "envoy.filters.listener.http_inspector", typedConfig: { "@type": `${type}/envoy.extensions.filters.listener.http_inspector.v3.HttpInspector` } };
+const originalDestination: JsonValue = {
+  name: "envoy.filters.listener.original_dst",
+  typedConfig: { "@type": `${type}/envoy.extensions.filters.listener.original_dst.v3.OriginalDst` },
+};
+const tlsInspector: JsonValue = {
+  name: "envoy.filters.listener.tls_inspector",
+  typedConfig: { "@type": `${type}/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector` },
+};
+const httpInspector: JsonValue = {
+  name: "envoy.filters.listener.http_inspector",
+  typedConfig: { "@type": `${type}/envoy.extensions.filters.listener.http_inspector.v3.HttpInspector` },
+};
 
 function socketAddress(address: string, portValue: number): JsonValue {
   return { socketAddress: { address, portValue } };
@@ -82,7 +130,11 @@ export const virtualOutbound: JsonValue = {
   useOriginalDst: true,
   trafficDirection: "OUTBOUND",
   filterChains: [
-    { name: "virtualOutbound-blackhole", filterChainMatch: { destinationPort: 15_001 }, filters: [stats, tcpProxy("BlackHoleCluster")] },
+    {
+      name: "virtualOutbound-blackhole",
+      filterChainMatch: { destinationPort: 15_001 },
+      filters: [stats, tcpProxy("BlackHoleCluster")],
+    },
     { name: "virtualOutbound-catchall-tcp", filters: [stats, tcpProxy("PassthroughCluster")] },
   ],
 };
@@ -104,7 +156,14 @@ export function outboundHttp(port: number, routes: string): JsonValue {
         filters: [
           connectionManager({
             rds: { configSource: { ads: {} }, routeConfigName: routes },
-            httpFilters: [metadataExchange({ upstream_discovery: [{ istio_headers: {} }], upstream_propagation: [{ istio_headers: {} }] }), stats, router],
+            httpFilters: [
+              metadataExchange({
+                upstream_discovery: [{ istio_headers: {} }],
+                upstream_propagation: [{ istio_headers: {} }],
+              }),
+              stats,
+              router,
+            ],
           }),
         ],
       },
@@ -113,15 +172,36 @@ export function outboundHttp(port: number, routes: string): JsonValue {
 }
 
 export function outboundTcp(address: string, port: number, cluster: string): JsonValue {
-  return { name: `${address}_${port}`, address: socketAddress(address, port), bindToPort: false, trafficDirection: "OUTBOUND", filterChains: [{ filters: [stats, tcpProxy(cluster)] }] };
+  return {
+    name: `${address}_${port}`,
+    address: socketAddress(address, port),
+    bindToPort: false,
+    trafficDirection: "OUTBOUND",
+    filterChains: [{ filters: [stats, tcpProxy(cluster)] }],
+  };
 }
 
 /** What comes in to these ports: by mutual TLS, and in plain text too unless `strict`. */
-export function virtualInbound(ports: readonly { readonly port: number; readonly http: boolean }[], strict: boolean, rules?: JsonValue): JsonValue {
+export function virtualInbound(
+  ports: readonly { readonly port: number; readonly http: boolean }[],
+  strict: boolean,
+  rules?: JsonValue,
+): JsonValue {
   const chains = ports.flatMap(({ port, http }) => {
-    const filters: JsonValue[] = http ? [inboundHttp(port, rules)] : [peerExchange, ...accessRules("network", rules), stats, tcpProxy(`inbound|${port}||`)];
-    const secured = { name: `0.0.0.0_${port}`, filterChainMatch: { ...(strict ? { transportProtocol: "tls" } : meshMatch), destinationPort: port }, transportSocket: downstreamTls(http ? ["h2", "http/1.1"] : ["istio-peer-exchange", "h2", "http/1.1"]), filters };
-    const plain = { name: `0.0.0.0_${port}_plain`, filterChainMatch: { transportProtocol: "raw_buffer", destinationPort: port }, filters };
+    const filters: JsonValue[] = http
+      ? [inboundHttp(port, rules)]
+      : [peerExchange, ...accessRules("network", rules), stats, tcpProxy(`inbound|${port}||`)];
+    const secured = {
+      name: `0.0.0.0_${port}`,
+      filterChainMatch: { ...(strict ? { transportProtocol: "tls" } : meshMatch), destinationPort: port },
+      transportSocket: downstreamTls(http ? ["h2", "http/1.1"] : ["istio-peer-exchange", "h2", "http/1.1"]),
+      filters,
+    };
+    const plain = {
+      name: `0.0.0.0_${port}_plain`,
+      filterChainMatch: { transportProtocol: "raw_buffer", destinationPort: port },
+      filters,
+    };
     return strict ? [secured] : [secured, plain];
   });
   return {
@@ -130,10 +210,22 @@ export function virtualInbound(ports: readonly { readonly port: number; readonly
     trafficDirection: "INBOUND",
     continueOnListenerFiltersTimeout: true,
     listenerFiltersTimeout: "0s",
-    listenerFilters: [originalDestination, { ...(tlsInspector as object), filterDisabled: { destinationPortRange: { start: 15_006, end: 15_007 } } }],
+    listenerFilters: [
+      originalDestination,
+      { ...(tlsInspector as object), filterDisabled: { destinationPortRange: { start: 15_006, end: 15_007 } } },
+    ],
     filterChains: [
-      { name: "virtualInbound-blackhole", filterChainMatch: { destinationPort: 15_006 }, filters: [stats, tcpProxy("BlackHoleCluster")] },
-      { name: "virtualInbound", filterChainMatch: { transportProtocol: "tls" }, transportSocket: downstreamTls(["istio-peer-exchange", "h2", "http/1.1"]), filters: [stats, tcpProxy("InboundPassthroughCluster")] },
+      {
+        name: "virtualInbound-blackhole",
+        filterChainMatch: { destinationPort: 15_006 },
+        filters: [stats, tcpProxy("BlackHoleCluster")],
+      },
+      {
+        name: "virtualInbound",
+        filterChainMatch: { transportProtocol: "tls" },
+        transportSocket: downstreamTls(["istio-peer-exchange", "h2", "http/1.1"]),
+        filters: [stats, tcpProxy("InboundPassthroughCluster")],
+      },
       ...chains,
     ],
   };
@@ -153,7 +245,16 @@ const peerExchange: JsonValue = {
 function accessRules(level: "http" | "network", rules: JsonValue | undefined): JsonValue[] {
   if (rules === undefined) return [];
   const statPrefix = level === "network" ? { statPrefix: "tcp." } : {};
-  return [{ name: `envoy.filters.${level}.rbac`, typedConfig: { "@type": `type.googleapis.com/envoy.extensions.filters.${level}.rbac.v3.RBAC`, rules, ...statPrefix } }];
+  return [
+    {
+      name: `envoy.filters.${level}.rbac`,
+      typedConfig: {
+        "@type": `type.googleapis.com/envoy.extensions.filters.${level}.rbac.v3.RBAC`,
+        rules,
+        ...statPrefix,
+      },
+    },
+  ];
 }
 
 function inboundHttp(port: number, rules: JsonValue | undefined): JsonValue {
@@ -162,13 +263,35 @@ function inboundHttp(port: number, rules: JsonValue | undefined): JsonValue {
     statPrefix: `inbound_0.0.0.0_${port};`,
     forwardClientCertDetails: "APPEND_FORWARD",
     setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
-    httpFilters: [metadataExchange({ downstream_discovery: [{ istio_headers: {} }], downstream_propagation: [{ istio_headers: {} }] }), ...accessRules("http", rules), stats, router],
-    routeConfig: { name: cluster, virtualHosts: [{ name: `inbound|http|${port}`, domains: ["*"], routes: [{ name: "default", match: { prefix: "/" }, route: { cluster, timeout: "0s" } }] }] },
+    httpFilters: [
+      metadataExchange({
+        downstream_discovery: [{ istio_headers: {} }],
+        downstream_propagation: [{ istio_headers: {} }],
+      }),
+      ...accessRules("http", rules),
+      stats,
+      router,
+    ],
+    routeConfig: {
+      name: cluster,
+      virtualHosts: [
+        {
+          name: `inbound|http|${port}`,
+          domains: ["*"],
+          routes: [{ name: "default", match: { prefix: "/" }, route: { cluster, timeout: "0s" } }],
+        },
+      ],
+    },
   });
 }
 
 export const blackHole: JsonValue = { name: "BlackHoleCluster", type: "STATIC", connectTimeout: "1s" };
-export const passthrough: JsonValue = { name: "PassthroughCluster", type: "ORIGINAL_DST", lbPolicy: "CLUSTER_PROVIDED", connectTimeout: "2s" };
+export const passthrough: JsonValue = {
+  name: "PassthroughCluster",
+  type: "ORIGINAL_DST",
+  lbPolicy: "CLUSTER_PROVIDED",
+  connectTimeout: "2s",
+};
 
 /** To where the connection was going, from the address that the redirect lets pass. */
 export function inboundCluster(name: string, service?: string): JsonValue {
@@ -178,7 +301,15 @@ export function inboundCluster(name: string, service?: string): JsonValue {
     lbPolicy: "CLUSTER_PROVIDED",
     connectTimeout: "2s",
     upstreamBindConfig: { sourceAddress: { address: "127.0.0.6", portValue: 0 } },
-    ...(service === undefined ? {} : { metadata: { filterMetadata: { istio: { services: [{ host: `${service}.test.svc.cluster.local`, name: service, namespace: "test" }] } } } }),
+    ...(service === undefined
+      ? {}
+      : {
+          metadata: {
+            filterMetadata: {
+              istio: { services: [{ host: `${service}.test.svc.cluster.local`, name: service, namespace: "test" }] },
+            },
+          },
+        }),
   };
 }
 
@@ -191,7 +322,11 @@ export function outboundCluster(name: string, service: string, identity: string)
     connectTimeout: "2s",
     lbPolicy: "LEAST_REQUEST",
     filters: [peerExchange],
-    metadata: { filterMetadata: { istio: { services: [{ host: `${service}.test.svc.cluster.local`, name: service, namespace: "test" }] } } },
+    metadata: {
+      filterMetadata: {
+        istio: { services: [{ host: `${service}.test.svc.cluster.local`, name: service, namespace: "test" }] },
+      },
+    },
     transportSocketMatches: [
       {
         name: "tlsMode-istio",
@@ -205,7 +340,14 @@ export function outboundCluster(name: string, service: string, identity: string)
           },
         },
       },
-      { name: "tlsMode-disabled", match: {}, transportSocket: { name: "raw", typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer` } } },
+      {
+        name: "tlsMode-disabled",
+        match: {},
+        transportSocket: {
+          name: "raw",
+          typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer` },
+        },
+      },
     ],
   };
 }
@@ -218,7 +360,12 @@ export function meshEndpoint(cluster: string, address: string, port: number): Js
         lbEndpoints: [
           {
             endpoint: { address: socketAddress(address, port) },
-            metadata: { filterMetadata: { "envoy.transport_socket_match": { tlsMode: "istio" }, istio: { workload: "shop-v1;test;shop;v1;Kubernetes" } } },
+            metadata: {
+              filterMetadata: {
+                "envoy.transport_socket_match": { tlsMode: "istio" },
+                istio: { workload: "shop-v1;test;shop;v1;Kubernetes" },
+              },
+            },
           },
         ],
       },

@@ -31,7 +31,12 @@ export const plainRecord: ExchangeRecord = {
   trailers: [],
   capturedRequest: [],
   capturedResponse: [],
-  connection: { local: { address: "10.0.0.2", port: 80 }, remote: { address: "10.0.0.1", port: 4000 }, tls: undefined, peer: undefined },
+  connection: {
+    local: { address: "10.0.0.2", port: 80 },
+    remote: { address: "10.0.0.1", port: 4000 },
+    tls: undefined,
+    peer: undefined,
+  },
   requestedServerName: "",
   downstreamPeer: undefined,
   upstreamPeer: undefined,

@@ -42,11 +42,16 @@ export function fieldsOf(bytes: Uint8Array): Fields {
   return fields;
 }
 
-export const messages = (fields: Fields, number: number): Fields[] => (fields.get(number) ?? []).map((value) => fieldsOf(value as Uint8Array));
-const bytesOf = (fields: Fields, number: number): Buffer => Buffer.from((fields.get(number)?.[0] ?? new Uint8Array()) as Uint8Array);
+export const messages = (fields: Fields, number: number): Fields[] =>
+  (fields.get(number) ?? []).map((value) => fieldsOf(value as Uint8Array));
+const bytesOf = (fields: Fields, number: number): Buffer =>
+  Buffer.from((fields.get(number)?.[0] ?? new Uint8Array()) as Uint8Array);
 export const textOf = (fields: Fields, number: number): string => bytesOf(fields, number).toString();
 export const numberOf = (fields: Fields, number: number): number => Number(fields.get(number)?.[0] ?? 0);
-const attributesOf = (fields: Fields, number: number): Record<string, string> => Object.fromEntries(messages(fields, number).map((pair) => [textOf(pair, 1), textOf(messages(pair, 2)[0] ?? new Map(), 1)]));
+const attributesOf = (fields: Fields, number: number): Record<string, string> =>
+  Object.fromEntries(
+    messages(fields, number).map((pair) => [textOf(pair, 1), textOf(messages(pair, 2)[0] ?? new Map(), 1)]),
+  );
 
 const nanosPerMs = 1e6;
 const errorStatus = 2;
@@ -75,7 +80,11 @@ function readExport(bytes: Uint8Array): CollectedSpan[] {
 function readLogs(bytes: Uint8Array): CollectedLog[] {
   return messages(fieldsOf(bytes), 1).flatMap((resourceLogs) =>
     messages(resourceLogs, 2).flatMap((scope) =>
-      messages(scope, 2).map((record) => ({ body: textOf(messages(record, 5)[0] ?? new Map(), 1), attributes: attributesOf(record, 6), traceId: bytesOf(record, 9).toString("hex") })),
+      messages(scope, 2).map((record) => ({
+        body: textOf(messages(record, 5)[0] ?? new Map(), 1),
+        attributes: attributesOf(record, 6),
+        traceId: bytesOf(record, 9).toString("hex"),
+      })),
     ),
   );
 }
@@ -101,7 +110,8 @@ export class SpanCollector implements AsyncDisposable {
     request.on("end", () => {
       this.asked.push({ path: request.url ?? "", headers: request.headers });
       const body = Buffer.concat(chunks);
-      if (this.status === 200 && request.headers["content-type"] === "application/json") this.zipkin.push(...(JSON.parse(body.toString()) as Record<string, unknown>[]));
+      if (this.status === 200 && request.headers["content-type"] === "application/json")
+        this.zipkin.push(...(JSON.parse(body.toString()) as Record<string, unknown>[]));
       else if (this.status === 200) this.spans.push(...readExport(body));
       response.writeHead(this.status).end();
     });
@@ -117,15 +127,18 @@ export class SpanCollector implements AsyncDisposable {
       stream.on("end", () => {
         collector.asked.push({ path: String(headers[":path"]), headers });
         const message = Buffer.concat(chunks).subarray(grpcPrefixBytes);
-        if (collector.status === 200 && String(headers[":path"]).includes("LogsService")) collector.logs.push(...readLogs(message));
-        else if (String(headers[":path"]).includes("AccessLogService")) (collector.status === 200 ? collector.serviceLogs : collector.refusedServiceLogs).push(fieldsOf(message));
+        if (collector.status === 200 && String(headers[":path"]).includes("LogsService"))
+          collector.logs.push(...readLogs(message));
+        else if (String(headers[":path"]).includes("AccessLogService"))
+          (collector.status === 200 ? collector.serviceLogs : collector.refusedServiceLogs).push(fieldsOf(message));
         else if (collector.status === 200) collector.spans.push(...readExport(message));
         stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
         stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": collector.status === 200 ? "0" : "14" }));
         stream.end(Buffer.alloc(grpcPrefixBytes));
       });
     });
-    for (const server of [collector.#http, collector.#grpc]) await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    for (const server of [collector.#http, collector.#grpc])
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return collector;
   }
 

@@ -26,7 +26,11 @@ export class TestProxy implements AsyncDisposable {
   readonly log: string[] = [];
   readonly ended: Promise<void>;
 
-  private constructor(options: TestProxyOptions, ads: AdsServer, [admin = 0, stats = 0, readiness = 0, envoyStats = 0]: readonly number[]) {
+  private constructor(
+    options: TestProxyOptions,
+    ads: AdsServer,
+    [admin = 0, stats = 0, readiness = 0, envoyStats = 0]: readonly number[],
+  ) {
     this.ads = ads;
     this.ports = { admin, stats, readiness };
     const { name, role, address = "127.0.0.1" } = options;
@@ -59,15 +63,23 @@ export class TestProxy implements AsyncDisposable {
   }
 
   static async start(options: TestProxyOptions): Promise<TestProxy> {
-    return new TestProxy(options, await AdsServer.start(), await Promise.all(Array.from({ length: 4 }, async () => await freePort())));
+    return new TestProxy(
+      options,
+      await AdsServer.start(),
+      await Promise.all(Array.from({ length: 4 }, async () => await freePort())),
+    );
   }
 
   async ready(): Promise<void> {
-    await eventually(async () => (await fetchOnce(this.ports.readiness, "/healthz/ready").catch(() => undefined))?.status === 200);
+    await eventually(
+      async () => (await fetchOnce(this.ports.readiness, "/healthz/ready").catch(() => undefined))?.status === 200,
+    );
   }
 
   async samples(name: string): Promise<PrometheusSample[]> {
-    return parsePrometheus((await fetchOnce(this.ports.stats, "/stats/prometheus")).body).samples.filter((sample) => sample.name === name);
+    return parsePrometheus((await fetchOnce(this.ports.stats, "/stats/prometheus")).body).samples.filter(
+      (sample) => sample.name === name,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -22,7 +22,9 @@ const spec = (more: Partial<TlsSpec>): TlsSpec => ({
 
 test("a peer is known by its names, its key or its certificate", async () => {
   const authority = await TestAuthority.create();
-  const shop = new X509Certificate((await authority.issue({ spiffe: "spiffe://td/ns/a/sa/shop", dns: "*.Shop.test" })).certificateChain);
+  const shop = new X509Certificate(
+    (await authority.issue({ spiffe: "spiffe://td/ns/a/sa/shop", dns: "*.Shop.test" })).certificateChain,
+  );
   const cases: readonly (readonly [Partial<SubjectAltNameMatcher>, boolean])[] = [
     [{ type: "uri", value: "spiffe://td/ns/a/sa/shop" }, true],
     [{ type: "uri", value: "spiffe://td/ns/a/sa/sho" }, false],
@@ -39,12 +41,21 @@ test("a peer is known by its names, its key or its certificate", async () => {
   ];
   for (const [matcher, expected] of cases) {
     const whole: SubjectAltNameMatcher = { type: "any", match: "exact", value: "", ignoreCase: false, ...matcher };
-    assert.equal(peerTrouble(shop, spec({ subjectAltNames: [whole] })) === undefined, expected, JSON.stringify(matcher));
+    assert.equal(
+      peerTrouble(shop, spec({ subjectAltNames: [whole] })) === undefined,
+      expected,
+      JSON.stringify(matcher),
+    );
   }
-  const key = createHash("sha256").update(shop.publicKey.export({ type: "spki", format: "der" })).digest("base64");
+  const key = createHash("sha256")
+    .update(shop.publicKey.export({ type: "spki", format: "der" }))
+    .digest("base64");
   assert.equal(peerTrouble(shop, spec({ publicKeyHashes: ["other", key] })), undefined);
   assert.match(peerTrouble(shop, spec({ publicKeyHashes: ["other"] })) ?? "", /public key/);
-  assert.equal(peerTrouble(shop, spec({ certificateHashes: [createHash("sha256").update(shop.raw).digest("hex")] })), undefined);
+  assert.equal(
+    peerTrouble(shop, spec({ certificateHashes: [createHash("sha256").update(shop.raw).digest("hex")] })),
+    undefined,
+  );
   assert.equal(peerTrouble(undefined, spec({})), undefined);
   assert.match(peerTrouble(undefined, spec({ certificateHashes: ["x"] })) ?? "", /no certificate/);
   assert.equal(nameTrouble(shop, "www.shop.test"), undefined);

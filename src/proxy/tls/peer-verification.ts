@@ -42,13 +42,18 @@ export function peerTrouble(certificate: X509Certificate | undefined, tls: TlsSp
   const { subjectAltNames, publicKeyHashes, certificateHashes } = tls;
   if (subjectAltNames.length === 0 && publicKeyHashes.length === 0 && certificateHashes.length === 0) return undefined;
   if (certificate === undefined) return "the peer sent no certificate";
-  if (publicKeyHashes.length > 0 && !publicKeyHashes.includes(hashOf(certificate.publicKey.export({ type: "spki", format: "der" }), "base64"))) {
+  if (
+    publicKeyHashes.length > 0 &&
+    !publicKeyHashes.includes(hashOf(certificate.publicKey.export({ type: "spki", format: "der" }), "base64"))
+  ) {
     return "the public key of the peer's certificate is not one of those expected";
   }
-  if (certificateHashes.length > 0 && !certificateHashes.includes(hashOf(certificate.raw, "hex"))) return "the peer's certificate is not one of those expected";
+  if (certificateHashes.length > 0 && !certificateHashes.includes(hashOf(certificate.raw, "hex")))
+    return "the peer's certificate is not one of those expected";
   if (subjectAltNames.length === 0) return undefined;
   const names = certificateNames(certificate);
-  if (subjectAltNames.some((matcher) => namesOf(names, matcher.type).some((name) => matches(matcher, name)))) return undefined;
+  if (subjectAltNames.some((matcher) => namesOf(names, matcher.type).some((name) => matches(matcher, name))))
+    return undefined;
   const held = namesOf(names, "any");
   return `the peer is ${held.length === 0 ? "nobody" : held.join(", ")}, expected ${subjectAltNames.map(({ match, value }) => (match === "exact" ? value : `${match} ${value}`)).join(" or ")}`;
 }
@@ -88,7 +93,10 @@ function matches(matcher: SubjectAltNameMatcher, held: string): boolean {
   switch (matcher.match) {
     case "exact":
       // A wildcard certificate stands for the names of one label more.
-      return name === value || (name.startsWith("*.") && value.indexOf(".") > 0 && name.slice(1) === value.slice(value.indexOf(".")));
+      return (
+        name === value ||
+        (name.startsWith("*.") && value.indexOf(".") > 0 && name.slice(1) === value.slice(value.indexOf(".")))
+      );
     case "prefix":
       return name.startsWith(value);
     case "suffix":

@@ -3,6 +3,9 @@ import { userError } from "../../base/index.ts";
 /** The lists of a PEM text, each by itself. Throws where there is none. */
 export function splitRevocations(text: string): readonly string[] {
   const lists = text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g);
-  if (lists === null) throw userError("tls-material-invalid", "the revocation lists cannot be used: there is no X509 CRL in PEM", { hint: "convert it by openssl crl -inform DER -out ca.crl" });
+  if (lists === null)
+    throw userError("tls-material-invalid", "the revocation lists cannot be used: there is no X509 CRL in PEM", {
+      hint: "convert it by openssl crl -inform DER -out ca.crl",
+    });
   return lists;
 }

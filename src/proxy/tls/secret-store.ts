@@ -68,7 +68,10 @@ export class SecretStore {
   readonly #applied = new Map<string, AppliedSecret>();
   readonly #files = new Map<string, FileEntry>();
   readonly #own = new WeakMap<WorkloadCertificate, CertificateMaterial & RootsMaterial>();
-  readonly #materials = new Map<string, { readonly from: string; readonly material: CertificateMaterial | RootsMaterial | RevocationsMaterial }>();
+  readonly #materials = new Map<
+    string,
+    { readonly from: string; readonly material: CertificateMaterial | RootsMaterial | RevocationsMaterial }
+  >();
   readonly #waiters = new Set<() => void>();
   readonly #system: RootsMaterial = { roots: rootCertificates.join("\n") };
 
@@ -80,7 +83,14 @@ export class SecretStore {
   static remoteNames(specs: Iterable<TlsSpec>): Set<string> {
     const names = new Set<string>();
     const add = (ref: CertificateRef | RootsRef | undefined): void => {
-      if (ref?.kind === "sds" && ref.name !== ownCertificate && ref.name !== meshRoots && !ref.name.startsWith("file-") && !ref.name.startsWith(invalidPrefix)) names.add(ref.name);
+      if (
+        ref?.kind === "sds" &&
+        ref.name !== ownCertificate &&
+        ref.name !== meshRoots &&
+        !ref.name.startsWith("file-") &&
+        !ref.name.startsWith(invalidPrefix)
+      )
+        names.add(ref.name);
     };
     for (const spec of specs) {
       for (const certificate of spec.certificates) add(certificate);
@@ -136,14 +146,29 @@ export class SecretStore {
     this.#waiters.add(resolve);
     signal.addEventListener("abort", () => resolve(), { once: true });
     const { certificates, identity } = this.#options;
-    if (certificates.peek(identity) === undefined) void certificates.fetch(identity, signal).then(() => resolve(), () => undefined);
+    if (certificates.peek(identity) === undefined)
+      void certificates.fetch(identity, signal).then(
+        () => resolve(),
+        () => undefined,
+      );
     await promise.finally(() => this.#waiters.delete(resolve));
   }
 
   /** Why a reference has no material yet. */
   trouble(ref: CertificateRef | RootsRef): string {
-    const names = ref.kind === "sds" ? [ref.name] : ref.kind === "files" ? [ref.chain, ref.key] : ref.kind === "file" ? [ref.path] : [];
-    const reasons = names.map((name) => this.#files.get(name.replace(/^file-(cert|root):/, "").split("~")[0] ?? "")?.trouble ?? `secret ${name} has not come`);
+    const names =
+      ref.kind === "sds"
+        ? [ref.name]
+        : ref.kind === "files"
+          ? [ref.chain, ref.key]
+          : ref.kind === "file"
+            ? [ref.path]
+            : [];
+    const reasons = names.map(
+      (name) =>
+        this.#files.get(name.replace(/^file-(cert|root):/, "").split("~")[0] ?? "")?.trouble ??
+        `secret ${name} has not come`,
+    );
     return reasons.join(", ");
   }
 
@@ -158,7 +183,11 @@ export class SecretStore {
       try {
         const message = fromBinary(SecretSchema, resource.body);
         checkSecret(message, resource.name);
-        this.#applied.set(resource.name, { version: resource.version, message, updatedMs: this.#options.clock.nowMs() });
+        this.#applied.set(resource.name, {
+          version: resource.version,
+          message,
+          updatedMs: this.#options.clock.nowMs(),
+        });
       } catch (error) {
         troubles.push(messageOf(error));
       }
@@ -181,7 +210,12 @@ export class SecretStore {
     const applied = this.#applied.get(name);
     if (applied?.message.type.case !== "tlsCertificate") return undefined;
     const ref = certificateRef(applied.message.type.value, `secret ${name}`);
-    return ref.kind === "inline" ? this.#kept(`certificate ${name}`, `${applied.version} ${applied.updatedMs}`, () => ({ chain: ref.chain, key: ref.key })) : this.certificate(ref);
+    return ref.kind === "inline"
+      ? this.#kept(`certificate ${name}`, `${applied.version} ${applied.updatedMs}`, () => ({
+          chain: ref.chain,
+          key: ref.key,
+        }))
+      : this.certificate(ref);
   }
 
   #remoteRoots(name: string): RootsMaterial | undefined {
@@ -189,13 +223,24 @@ export class SecretStore {
     if (applied === undefined) return undefined;
     const { type } = applied.message;
     if (type.case !== "validationContext") return undefined;
-    const [ref, revoked] = [rootsRef(type.value.trustedCa, `secret ${name}`), rootsRef(type.value.crl, `secret ${name}`)];
+    const [ref, revoked] = [
+      rootsRef(type.value.trustedCa, `secret ${name}`),
+      rootsRef(type.value.crl, `secret ${name}`),
+    ];
     if (ref === undefined) return undefined;
-    const roots = ref.kind === "inline" ? this.#kept(`roots ${name}`, `${applied.version} ${applied.updatedMs}`, () => ({ roots: ref.pem })) : this.roots(ref);
+    const roots =
+      ref.kind === "inline"
+        ? this.#kept(`roots ${name}`, `${applied.version} ${applied.updatedMs}`, () => ({ roots: ref.pem }))
+        : this.roots(ref);
     if (roots === undefined || revoked === undefined) return roots;
     const lists = this.revocations(revoked)?.lists;
     // Whom they would refuse must not be let in while they have not come.
-    return lists === undefined ? undefined : this.#kept(`roots and lists ${name}`, `${roots.roots} ${lists}`, () => ({ roots: roots.roots, revocations: lists }));
+    return lists === undefined
+      ? undefined
+      : this.#kept(`roots and lists ${name}`, `${roots.roots} ${lists}`, () => ({
+          roots: roots.roots,
+          revocations: lists,
+        }));
   }
 
   /** With the lists of who signs for the mesh, where there are any. */
@@ -233,7 +278,11 @@ export class SecretStore {
   }
 
   /** The same object as long as what it is made from stays the same. */
-  #kept<Material extends CertificateMaterial | RootsMaterial | RevocationsMaterial>(name: string, from: string, make: () => Material): Material {
+  #kept<Material extends CertificateMaterial | RootsMaterial | RevocationsMaterial>(
+    name: string,
+    from: string,
+    make: () => Material,
+  ): Material {
     const known = this.#materials.get(name);
     if (known?.from === from) return known.material as Material;
     const material = make();
@@ -256,12 +305,14 @@ export class SecretStore {
     entry.readMs = nowMs;
     try {
       const text = await this.#options.readFile(path);
-      if (text !== entry.text && entry.text !== undefined) this.#options.log.info("a certificate file has changed", { path });
+      if (text !== entry.text && entry.text !== undefined)
+        this.#options.log.info("a certificate file has changed", { path });
       entry.text = text;
       entry.trouble = undefined;
     } catch (error) {
       const trouble = messageOf(error);
-      if (entry.trouble !== trouble && !(entry.optional && isAbsent(error))) this.#options.log.warn("a certificate file cannot be read", { path, error: trouble });
+      if (entry.trouble !== trouble && !(entry.optional && isAbsent(error)))
+        this.#options.log.warn("a certificate file cannot be read", { path, error: trouble });
       entry.trouble = trouble;
     }
     entry.tried = true;
@@ -280,6 +331,6 @@ function checkSecret(message: Secret, name: string): void {
     rootsRef(type.value.trustedCa, `secret ${name}`);
     const revoked = rootsRef(type.value.crl, `secret ${name}`);
     if (revoked?.kind === "inline") TlsContext.create({ revocations: splitRevocations(revoked.pem) });
-  }
-  else throw transientError("unsupported-config", `secret ${name}: ${type.case ?? "an empty secret"} is not supported`);
+  } else
+    throw transientError("unsupported-config", `secret ${name}: ${type.case ?? "an empty secret"} is not supported`);
 }

@@ -7,7 +7,12 @@ import { TlsContexts } from "./tls-contexts.ts";
 import type { TlsSpec } from "./tls-spec.ts";
 
 test("roots that there never are fail a connection at once, and are not asked for", async () => {
-  const store = { certificate: () => undefined, roots: () => undefined, trouble: () => "it has not come", changed: async () => await new Promise(() => undefined) } as unknown as SecretStore;
+  const store = {
+    certificate: () => undefined,
+    roots: () => undefined,
+    trouble: () => "it has not come",
+    changed: async () => await new Promise(() => undefined),
+  } as unknown as SecretStore;
   const spec = { key: "k", certificates: [], roots: { kind: "sds", name: "invalid://-cacert" } } as unknown as TlsSpec;
   await assert.rejects(new TlsContexts(store).get(spec, 3_600_000), { code: "secret-missing" });
 });
@@ -16,7 +21,14 @@ test("the mesh's roots come with its revocation lists where these are mounted, a
   const [own, list] = ["root", "-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----\n"];
   const certificate = { chainPem: "chain", privateKeyPem: "key", rootsPem: own } as unknown as WorkloadCertificate;
   const store = (readFile: (path: string) => Promise<string>): SecretStore =>
-    new SecretStore({ certificates: { peek: () => certificate, fetch: () => Promise.resolve(certificate) }, identity: "spiffe://a/ns/b/sa/c", readFile, meshRevocationsFile: "/crl.pem", clock: systemClock, log: silentLogger });
+    new SecretStore({
+      certificates: { peek: () => certificate, fetch: () => Promise.resolve(certificate) },
+      identity: "spiffe://a/ns/b/sa/c",
+      readFile,
+      meshRevocationsFile: "/crl.pem",
+      clock: systemClock,
+      log: silentLogger,
+    });
   const roots = { kind: "sds", name: "ROOTCA" } as const;
   const listed = store(() => Promise.resolve(list));
   assert.equal(listed.roots(roots), undefined, "whom the lists refuse must not be let in meanwhile");
@@ -31,6 +43,10 @@ test("the mesh's roots come with its revocation lists where these are mounted, a
   const empty = store(() => Promise.resolve("\n"));
   assert.equal(empty.roots(roots), undefined);
   await empty.changed(AbortSignal.timeout(5000));
-  assert.deepEqual(empty.roots(roots)?.revocations, undefined, "upstream's control plane keeps the file where it has no lists");
+  assert.deepEqual(
+    empty.roots(roots)?.revocations,
+    undefined,
+    "upstream's control plane keeps the file where it has no lists",
+  );
   assert.equal(empty.roots(roots)?.roots, own);
 });

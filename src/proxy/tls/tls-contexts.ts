@@ -44,9 +44,18 @@ export class TlsContexts {
     const listed = spec.revocations === undefined || roots?.revocations !== undefined ? undefined : spec.revocations;
     const revocations = listed === undefined ? undefined : this.#secrets.revocations(listed);
     if (listed !== undefined && revocations === undefined) return undefined;
-    const materials = [...certificates, ...(roots === undefined ? [] : [roots]), ...(revocations === undefined ? [] : [revocations])];
+    const materials = [
+      ...certificates,
+      ...(roots === undefined ? [] : [roots]),
+      ...(revocations === undefined ? [] : [revocations]),
+    ];
     const cached = this.#cached.get(spec.key);
-    if (cached !== undefined && cached.materials.length === materials.length && cached.materials.every((material, index) => material === materials[index])) return cached.context;
+    if (
+      cached !== undefined &&
+      cached.materials.length === materials.length &&
+      cached.materials.every((material, index) => material === materials[index])
+    )
+      return cached.context;
     const context = contextOf(spec, certificates, roots, revocations?.lists ?? roots?.revocations);
     if (this.#cached.size >= maxContexts) this.#cached.clear();
     this.#cached.set(spec.key, { materials, context });
@@ -54,8 +63,15 @@ export class TlsContexts {
   }
 
   #missing(spec: TlsSpec): string {
-    const revocations = spec.revocations !== undefined && this.#secrets.revocations(spec.revocations) === undefined ? [spec.revocations] : [];
-    const refs = [...revocations, ...spec.certificates.filter((ref) => this.#secrets.certificate(ref) === undefined), ...(spec.roots !== undefined && this.#secrets.roots(spec.roots) === undefined ? [spec.roots] : [])];
+    const revocations =
+      spec.revocations !== undefined && this.#secrets.revocations(spec.revocations) === undefined
+        ? [spec.revocations]
+        : [];
+    const refs = [
+      ...revocations,
+      ...spec.certificates.filter((ref) => this.#secrets.certificate(ref) === undefined),
+      ...(spec.roots !== undefined && this.#secrets.roots(spec.roots) === undefined ? [spec.roots] : []),
+    ];
     return refs.map((ref) => this.#secrets.trouble(ref)).join(", ");
   }
 }
@@ -65,13 +81,22 @@ function isInvalid({ roots }: TlsSpec): boolean {
   return roots?.kind === "sds" && roots.name.startsWith(invalidPrefix);
 }
 
-function allThere(certificates: readonly (CertificateMaterial | undefined)[]): certificates is readonly CertificateMaterial[] {
+function allThere(
+  certificates: readonly (CertificateMaterial | undefined)[],
+): certificates is readonly CertificateMaterial[] {
   return certificates.every((certificate) => certificate !== undefined);
 }
 
-function contextOf(spec: TlsSpec, certificates: readonly CertificateMaterial[], roots: RootsMaterial | undefined, revocations: string | undefined): TlsContext {
+function contextOf(
+  spec: TlsSpec,
+  certificates: readonly CertificateMaterial[],
+  roots: RootsMaterial | undefined,
+  revocations: string | undefined,
+): TlsContext {
   return TlsContext.create({
-    ...(certificates.length === 0 ? {} : { certificateChain: certificates.map(({ chain }) => chain), privateKey: certificates.map(({ key }) => key) }),
+    ...(certificates.length === 0
+      ? {}
+      : { certificateChain: certificates.map(({ chain }) => chain), privateKey: certificates.map(({ key }) => key) }),
     ...(roots === undefined ? {} : { roots: roots.roots }),
     ...(revocations === undefined || roots === undefined ? {} : { revocations: splitRevocations(revocations) }),
     ...(spec.minVersion === undefined ? {} : { minVersion: spec.minVersion }),

@@ -18,7 +18,11 @@ export function trustBundleSubscription(certificates: Pick<CertificateManager, "
       const last = resources.at(-1);
       if (last === undefined) return;
       const { caCertificatesPem } = fromBinary(ProxyConfigSchema, last.body);
-      if (caCertificatesPem.length > maxRoots) throw userError("config-rejected", `the trust bundle has ${caCertificatesPem.length} roots, of which at most ${maxRoots} are taken`);
+      if (caCertificatesPem.length > maxRoots)
+        throw userError(
+          "config-rejected",
+          `the trust bundle has ${caCertificatesPem.length} roots, of which at most ${maxRoots} are taken`,
+        );
       certificates.trustBesides(caCertificatesPem.map(readRoot));
     },
   };
@@ -29,6 +33,10 @@ function readRoot(pem: string, index: number): string {
   try {
     return new X509Certificate(pem).toString();
   } catch (error) {
-    throw userError("config-rejected", `root ${index} of the trust bundle is no certificate in PEM: ${messageOf(error)}`, { cause: error });
+    throw userError(
+      "config-rejected",
+      `root ${index} of the trust bundle is no certificate in PEM: ${messageOf(error)}`,
+      { cause: error },
+    );
   }
 }

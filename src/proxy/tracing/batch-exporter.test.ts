@@ -10,11 +10,23 @@ import type { Span } from "./span.ts";
 import { zipkinSpans } from "./zipkin-spans.ts";
 
 const half = Math.floor(maxExportBytes / 2);
-const spanOf = (size: number): Span => ({ traceId: "0123456789abcdef", spanId: "0123456789abcdef", parentSpanId: undefined, name: "ingress", kind: "server", startMs: 1, durationMs: 1, tags: new Map([["agent", "x".repeat(size)]]) });
+const spanOf = (size: number): Span => ({
+  traceId: "0123456789abcdef",
+  spanId: "0123456789abcdef",
+  parentSpanId: undefined,
+  name: "ingress",
+  kind: "server",
+  startMs: 1,
+  durationMs: 1,
+  tags: new Map([["agent", "x".repeat(size)]]),
+});
 const lineOf = (size: number): LogItem => ({ timeMs: 1, body: "x".repeat(size), attributes: {}, trace: undefined });
 
 /** Adds items, and answers what was sent and counted of them. */
-async function exported<Item>(encode: EncodeBatch<Item>, items: readonly Item[]): Promise<{ readonly bodies: readonly number[]; readonly sent: number; readonly dropped: number }> {
+async function exported<Item>(
+  encode: EncodeBatch<Item>,
+  items: readonly Item[],
+): Promise<{ readonly bodies: readonly number[]; readonly sent: number; readonly dropped: number }> {
   const bodies: number[] = [];
   const statistics = new FilterStatistics();
   const callCluster = (request: ClusterRequest) => {
@@ -22,20 +34,48 @@ async function exported<Item>(encode: EncodeBatch<Item>, items: readonly Item[])
     return Promise.resolve({ status: 200, headers: [], body: Buffer.alloc(0) });
   };
   const request = { cluster: "c", protocol: "http1", path: "/", authority: "c", headers: [], timeoutMs: 1000 } as const;
-  const exporter = new BatchExporter<Item>({ target: { statPrefix: "test", items: "spans", encode, request, isGrpc: false }, callCluster, statistics, clock: systemClock, log: silentLogger });
+  const exporter = new BatchExporter<Item>({
+    target: { statPrefix: "test", items: "spans", encode, request, isGrpc: false },
+    callCluster,
+    statistics,
+    clock: systemClock,
+    log: silentLogger,
+  });
   for (const item of items) exporter.add(item);
   await exporter.flush(60_000);
-  return { bodies, sent: statistics.counter("test.spans_sent").value, dropped: statistics.counter("test.spans_dropped").value };
+  return {
+    bodies,
+    sent: statistics.counter("test.spans_sent").value,
+    dropped: statistics.counter("test.spans_dropped").value,
+  };
 }
 
 test("what is too large for one message goes in several, and one that is larger than a message is lost and counted", async () => {
   const node = { id: "n", service: "s", address: "10.0.0.1", zone: "" };
-  for (const [name, encode] of [["otlp", otlpSpans({ "service.name": "s" })], ["zipkin", zipkinSpans(node)]] as const) {
-    const { bodies, sent, dropped } = await exported(encode, [spanOf(half), spanOf(half), spanOf(maxExportBytes), spanOf(10), spanOf(half)]);
+  for (const [name, encode] of [
+    ["otlp", otlpSpans({ "service.name": "s" })],
+    ["zipkin", zipkinSpans(node)],
+  ] as const) {
+    const { bodies, sent, dropped } = await exported(encode, [
+      spanOf(half),
+      spanOf(half),
+      spanOf(maxExportBytes),
+      spanOf(10),
+      spanOf(half),
+    ]);
     assert.deepEqual([bodies.length, sent, dropped], [3, 4, 1], name);
-    assert.ok(bodies.every((length) => length <= maxExportBytes), name);
+    assert.ok(
+      bodies.every((length) => length <= maxExportBytes),
+      name,
+    );
   }
-  const logs = await exported(otlpLogs({}), [lineOf(half), lineOf(half), lineOf(maxExportBytes), lineOf(10), lineOf(10)]);
+  const logs = await exported(otlpLogs({}), [
+    lineOf(half),
+    lineOf(half),
+    lineOf(maxExportBytes),
+    lineOf(10),
+    lineOf(10),
+  ]);
   assert.deepEqual([logs.sent, logs.dropped], [4, 1]);
   assert.ok(logs.bodies.every((length) => length <= maxExportBytes));
 });

@@ -60,7 +60,11 @@ export class BatchExporter<Item> {
 
   /** Loads what writes items now, rather than while the first of them waits. */
   prepare(): void {
-    this.#options.target.encode([]).catch((error: unknown) => this.#options.log.warn(`${this.#options.target.items} cannot be written`, { error: messageOf(error) }));
+    this.#options.target
+      .encode([])
+      .catch((error: unknown) =>
+        this.#options.log.warn(`${this.#options.target.items} cannot be written`, { error: messageOf(error) }),
+      );
   }
 
   add(item: Item): void {
@@ -111,9 +115,13 @@ export class BatchExporter<Item> {
       if (taken < batch.length) this.#putBack(batch.slice(Math.max(1, taken)));
       // The first alone is larger than a message may be.
       going = Math.max(1, taken);
-      if (taken === 0) throw transientError("export-too-large", `one is larger than the ${maxExportBytes} bytes of a message`);
+      if (taken === 0)
+        throw transientError("export-too-large", `one is larger than the ${maxExportBytes} bytes of a message`);
       const body = target.isGrpc ? grpcFrame(message) : message;
-      const answer = await callCluster({ ...target.request, method: "POST", body, maxAnswerBytes }, this.#aborted.signal);
+      const answer = await callCluster(
+        { ...target.request, method: "POST", body, maxAnswerBytes },
+        this.#aborted.signal,
+      );
       const problem = problemOf(answer, target.isGrpc);
       if (problem !== undefined) throw transientError("export-refused", problem);
       this.#count(`${target.items}_sent`, going);
@@ -122,7 +130,11 @@ export class BatchExporter<Item> {
     } catch (error) {
       this.#count(`${target.items}_dropped`, going);
       this.#count("reports_failed", 1);
-      if (!this.#isFailing) log.warn(`the collector does not take ${target.items}: they are lost and counted`, { cluster: target.request.cluster, error: messageOf(error) });
+      if (!this.#isFailing)
+        log.warn(`the collector does not take ${target.items}: they are lost and counted`, {
+          cluster: target.request.cluster,
+          error: messageOf(error),
+        });
       this.#isFailing = true;
     }
   }

@@ -21,9 +21,14 @@ const nanosPerMs = 1_000_000;
 /** OTLP's message of a batch of lines in protobuf, by OpenTelemetry's own library, which is loaded with the first batch or by an empty one before. */
 export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatch<LogItem> {
   let library: Promise<Pick<typeof ProtobufLogsSerializer, "serializeRequest">> | undefined;
-  const shared = { resource: { attributes: resource, asyncAttributesPending: false } as unknown as ReadableLogRecord["resource"], instrumentationScope: { name: "" } };
+  const shared = {
+    resource: { attributes: resource, asyncAttributesPending: false } as unknown as ReadableLogRecord["resource"],
+    instrumentationScope: { name: "" },
+  };
   return async (items) => {
-    const serializer = await (library ??= import("@opentelemetry/otlp-transformer").then(({ ProtobufLogsSerializer: found }) => found));
+    const serializer = await (library ??= import("@opentelemetry/otlp-transformer").then(
+      ({ ProtobufLogsSerializer: found }) => found,
+    ));
     const records = items.map(({ timeMs, body, attributes, trace }): ReadableLogRecord => {
       const time = timeOf(timeMs);
       return {
@@ -33,7 +38,15 @@ export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatc
         body,
         attributes: { ...attributes },
         droppedAttributesCount: 0,
-        ...(trace === undefined ? {} : { spanContext: { traceId: trace.traceId.padStart(traceIdDigits, "0"), spanId: trace.spanId, traceFlags: sampledFlag } }),
+        ...(trace === undefined
+          ? {}
+          : {
+              spanContext: {
+                traceId: trace.traceId.padStart(traceIdDigits, "0"),
+                spanId: trace.spanId,
+                traceFlags: sampledFlag,
+              },
+            }),
       };
     });
     // The library tells no sizes beforehand: a half of those that are too large together is tried, and so on.

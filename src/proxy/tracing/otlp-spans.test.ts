@@ -24,7 +24,8 @@ function fieldsOf(bytes: Uint8Array, path = ""): unknown[] {
       fields.push([at, messages.has(at) ? fieldsOf(inner, at) : Buffer.from(inner).toString("latin1")]);
       continue;
     }
-    const value = type === WireType.Varint ? reader.uint32() : type === WireType.Bit32 ? reader.fixed32() : reader.fixed64();
+    const value =
+      type === WireType.Varint ? reader.uint32() : type === WireType.Bit32 ? reader.fixed32() : reader.fixed64();
     if (value !== 0) fields.push([at, value]);
   }
   return fields;
@@ -33,7 +34,13 @@ function fieldsOf(bytes: Uint8Array, path = ""): unknown[] {
 type Readable = Parameters<(typeof ProtobufTraceSerializer)["serializeRequest"]>[0][number];
 
 // The library puts together what is one object.
-const shared = { resource: { attributes: { "service.name": "shop", "host.name": "é" }, asyncAttributesPending: false } as unknown as Readable["resource"], instrumentationScope: { name: "" } };
+const shared = {
+  resource: {
+    attributes: { "service.name": "shop", "host.name": "é" },
+    asyncAttributesPending: false,
+  } as unknown as Readable["resource"],
+  instrumentationScope: { name: "" },
+};
 
 function readableOf({ traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }: Span): Readable {
   const contextOf = (id: string) => ({ traceId: traceId.padStart(32, "0"), spanId: id, traceFlags: 1 });
@@ -60,8 +67,32 @@ function readableOf({ traceId, spanId, parentSpanId, name, kind, startMs, durati
 
 test("a batch is what OpenTelemetry's own library writes of it, zeros aside", async () => {
   const spans: Span[] = [
-    { traceId: "0123456789abcdef0123456789abcdef", spanId: "0011223344556677", parentSpanId: undefined, name: "ingress", kind: "server", startMs: 1_700_000_000_000.25, durationMs: 1.5, tags: new Map([["a", ""], ["http.url", "x".repeat(300)]]) },
-    { traceId: "0123456789abcdef", spanId: "8899aabbccddeeff", parentSpanId: "0011223344556677", name: "router € egress", kind: "client", startMs: 1_700_000_000_001, durationMs: 0, tags: new Map([["error", "true"], ["é", "€".repeat(20_000)]]) },
+    {
+      traceId: "0123456789abcdef0123456789abcdef",
+      spanId: "0011223344556677",
+      parentSpanId: undefined,
+      name: "ingress",
+      kind: "server",
+      startMs: 1_700_000_000_000.25,
+      durationMs: 1.5,
+      tags: new Map([
+        ["a", ""],
+        ["http.url", "x".repeat(300)],
+      ]),
+    },
+    {
+      traceId: "0123456789abcdef",
+      spanId: "8899aabbccddeeff",
+      parentSpanId: "0011223344556677",
+      name: "router € egress",
+      kind: "client",
+      startMs: 1_700_000_000_001,
+      durationMs: 0,
+      tags: new Map([
+        ["error", "true"],
+        ["é", "€".repeat(20_000)],
+      ]),
+    },
   ];
   const encode = otlpSpans({ "service.name": "shop", "host.name": "é" });
   const expected = ProtobufTraceSerializer.serializeRequest(spans.map(readableOf)) ?? new Uint8Array();
@@ -71,16 +102,33 @@ test("a batch is what OpenTelemetry's own library writes of it, zeros aside", as
 });
 
 test("a message holds as many spans as it has room for, and none of one that is larger than a message", async () => {
-  const spanOf = (spanId: string, size: number): Span => ({ traceId: "0123456789abcdef", spanId, parentSpanId: undefined, name: "ingress", kind: "server", startMs: 1, durationMs: 1, tags: new Map([["agent", "x".repeat(size)]]) });
+  const spanOf = (spanId: string, size: number): Span => ({
+    traceId: "0123456789abcdef",
+    spanId,
+    parentSpanId: undefined,
+    name: "ingress",
+    kind: "server",
+    startMs: 1,
+    durationMs: 1,
+    tags: new Map([["agent", "x".repeat(size)]]),
+  });
   const encode = otlpSpans({ "service.name": "shop" });
   const third = Math.floor(maxExportBytes / 3);
-  const batch = [spanOf("0000000000000001", third), spanOf("0000000000000002", third), spanOf("0000000000000003", third), spanOf("0000000000000004", 1)];
+  const batch = [
+    spanOf("0000000000000001", third),
+    spanOf("0000000000000002", third),
+    spanOf("0000000000000003", third),
+    spanOf("0000000000000004", 1),
+  ];
   const first = await encode(batch);
   assert.equal(first.taken, 2);
   assert.ok(first.message.length <= maxExportBytes && first.message.length > 2 * third);
   assert.deepEqual(fieldsOf(first.message), fieldsOf((await encode(batch.slice(0, 2))).message));
   assert.equal((await encode(batch.slice(2))).taken, 2);
-  assert.deepEqual(await encode([spanOf("0000000000000005", maxExportBytes), ...batch]), { message: Buffer.alloc(0), taken: 0 });
+  assert.deepEqual(await encode([spanOf("0000000000000005", maxExportBytes), ...batch]), {
+    message: Buffer.alloc(0),
+    taken: 0,
+  });
   // To the byte: what is said to fit does, with all that stands around it.
   for (let size = maxExportBytes - 300; size < maxExportBytes; size += 7) {
     const { message, taken } = await encode([spanOf("0000000000000006", size)]);

@@ -6,7 +6,18 @@ const request = { resourceSpans: 1 };
 const resourceSpans = { resource: 1, scopeSpans: 2 };
 const resourceFields = { attributes: 1 };
 const scopeSpans = { scope: 1, spans: 2 };
-const spanFields = { traceId: 1, spanId: 2, parentSpanId: 4, name: 5, kind: 6, startTime: 7, endTime: 8, attributes: 9, status: 15, flags: 16 };
+const spanFields = {
+  traceId: 1,
+  spanId: 2,
+  parentSpanId: 4,
+  name: 5,
+  kind: 6,
+  startTime: 7,
+  endTime: 8,
+  attributes: 9,
+  status: 15,
+  flags: 16,
+};
 const statusFields = { code: 3 };
 const keyValue = { key: 1, value: 2 };
 const anyValue = { string: 1 };
@@ -29,11 +40,18 @@ const prefixesOfMessage = 3;
  * library, as that takes ten times as long for a span.
  */
 export function otlpSpans(resource: Readonly<Record<string, string>>): EncodeBatch<Span> {
-  const [whole, spans, span, attribute, status] = [new ProtobufBuilder(), new ProtobufBuilder(), new ProtobufBuilder(), new ProtobufBuilder(), new ProtobufBuilder()];
+  const [whole, spans, span, attribute, status] = [
+    new ProtobufBuilder(),
+    new ProtobufBuilder(),
+    new ProtobufBuilder(),
+    new ProtobufBuilder(),
+    new ProtobufBuilder(),
+  ];
   const parts = { span, attribute, status };
   return (batch) => {
     for (const builder of [whole, spans, span, attribute, status]) builder.clear();
-    for (const [key, value] of Object.entries(resource)) writeAttribute(span, resourceFields.attributes, key, value, attribute);
+    for (const [key, value] of Object.entries(resource))
+      writeAttribute(span, resourceFields.attributes, key, value, attribute);
     spans.message(resourceSpans.resource, span);
     whole.message(scopeSpans.scope, status);
     const room = maxExportBytes - spans.length - prefixesOfMessage * maxPrefix;
@@ -57,7 +75,11 @@ interface SpanParts {
 }
 
 /** Answers false where the span takes more than `room`; then it is not whole. */
-function writeSpan({ traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }: Span, { span, attribute, status }: SpanParts, room: number): boolean {
+function writeSpan(
+  { traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }: Span,
+  { span, attribute, status }: SpanParts,
+  room: number,
+): boolean {
   span.clear();
   span.hex(spanFields.traceId, traceId.padStart(traceIdDigits, "0"));
   span.hex(spanFields.spanId, spanId);
@@ -77,7 +99,13 @@ function writeSpan({ traceId, spanId, parentSpanId, name, kind, startMs, duratio
   return span.length <= room;
 }
 
-function writeAttribute(out: ProtobufBuilder, field: number, key: string, value: string, scratch: ProtobufBuilder): void {
+function writeAttribute(
+  out: ProtobufBuilder,
+  field: number,
+  key: string,
+  value: string,
+  scratch: ProtobufBuilder,
+): void {
   scratch.clear();
   scratch.text(keyValue.key, key);
   scratch.nestedText(keyValue.value, anyValue.string, value);

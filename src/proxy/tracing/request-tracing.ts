@@ -7,7 +7,15 @@ import type { Span } from "./span.ts";
 import type { BatchExporter } from "./batch-exporter.ts";
 import { downstreamTags, operationOf, upstreamTags, type CustomSpanTag } from "./span-tags.ts";
 import type { TracedNode } from "./traced-node.ts";
-import { contextLines, randomSpanId, randomTraceId, readContext, replacedFields, unkeptTraceParent, type TraceFormat } from "./trace-context.ts";
+import {
+  contextLines,
+  randomSpanId,
+  randomTraceId,
+  readContext,
+  replacedFields,
+  unkeptTraceParent,
+  type TraceFormat,
+} from "./trace-context.ts";
 
 /** How the requests of a listener are traced. */
 export interface RequestTracingOptions {
@@ -76,8 +84,16 @@ export class RequestTracing {
     const parentSpanId = hasContext ? given.parentSpanId : undefined;
     const spanId = randomSpanId();
     const upstreamSpanId = sampled && spawnsUpstreamSpan && exporter !== undefined ? randomSpanId() : undefined;
-    const lines = propagates ? contextLines(upstreamSpanId === undefined ? { traceId, spanId, parentSpanId, sampled } : { traceId, spanId: upstreamSpanId, parentSpanId: spanId, sampled }, formats) : "";
-    if (sampled && facts.requestIdIsNew && facts.requestId.length === requestIdLength) facts.requestId = `${facts.requestId.slice(0, decisionAt)}${sampledMark}${facts.requestId.slice(decisionAt + 1)}`;
+    const lines = propagates
+      ? contextLines(
+          upstreamSpanId === undefined
+            ? { traceId, spanId, parentSpanId, sampled }
+            : { traceId, spanId: upstreamSpanId, parentSpanId: spanId, sampled },
+          formats,
+        )
+      : "";
+    if (sampled && facts.requestIdIsNew && facts.requestId.length === requestIdLength)
+      facts.requestId = `${facts.requestId.slice(0, decisionAt)}${sampledMark}${facts.requestId.slice(decisionAt + 1)}`;
     return {
       traceId,
       spanId,
@@ -98,14 +114,27 @@ export class RequestTracing {
     const traceId = shortTraceIds ? randomSpanId() : randomTraceId();
     const spanId = randomSpanId();
     const lines = contextLines({ traceId, spanId, parentSpanId: undefined, sampled: false }, formats);
-    return { traceId, spanId, parentSpanId: undefined, sampled: false, upstreamSpanId: undefined, lines, replaced: undefined, forwardedMs: 0, operationGiven: undefined };
+    return {
+      traceId,
+      spanId,
+      parentSpanId: undefined,
+      sampled: false,
+      upstreamSpanId: undefined,
+      lines,
+      replaced: undefined,
+      forwardedMs: 0,
+      operationGiven: undefined,
+    };
   }
 
   #decide(facts: TracedRequest, random: Random): boolean {
     const { byRequestId, clientShare, randomShare, overallShare } = this.#options;
     const { head, requestId, requestIdIsNew } = facts;
     const isWanted =
-      (byRequestId && !requestIdIsNew && requestId.length === requestIdLength && tracedMarks.includes(requestId.charAt(decisionAt))) ||
+      (byRequestId &&
+        !requestIdIsNew &&
+        requestId.length === requestIdLength &&
+        tracedMarks.includes(requestId.charAt(decisionAt))) ||
       (clientShare > 0 && head.mayTellOfTrace && head.find("x-client-trace-id") >= 0 && random() < clientShare) ||
       (facts.internalPeer && head.mayTellOfTrace && head.find("x-envoy-force-trace") >= 0) ||
       random() < randomShare;
@@ -117,7 +146,11 @@ export class RequestTracing {
     const { exporter, spawnsUpstreamSpan, customTags, maxPathLength, node } = this.#options;
     if (exporter === undefined) return;
     const context = { record, capture, customTags, node };
-    const { traceId, startMs, durationMs } = { traceId: trace.traceId, startMs: record.startedMs, durationMs: record.durationMs };
+    const { traceId, startMs, durationMs } = {
+      traceId: trace.traceId,
+      startMs: record.startedMs,
+      durationMs: record.durationMs,
+    };
     const span: Span = {
       traceId,
       spanId: trace.spanId,
@@ -132,6 +165,15 @@ export class RequestTracing {
     const { cluster } = record;
     if (trace.upstreamSpanId === undefined || trace.forwardedMs === 0 || cluster === undefined) return;
     const waitedMs = trace.forwardedMs - startMs;
-    exporter.add({ traceId, spanId: trace.upstreamSpanId, parentSpanId: trace.spanId, name: `router ${cluster.name} egress`, kind: "client", startMs: trace.forwardedMs, durationMs: Math.max(0, durationMs - waitedMs), tags: upstreamTags(context) });
+    exporter.add({
+      traceId,
+      spanId: trace.upstreamSpanId,
+      parentSpanId: trace.spanId,
+      name: `router ${cluster.name} egress`,
+      kind: "client",
+      startMs: trace.forwardedMs,
+      durationMs: Math.max(0, durationMs - waitedMs),
+      tags: upstreamTags(context),
+    });
   }
 }

@@ -77,7 +77,17 @@ export function tcpEntry(record: ExchangeRecord, _capture: CaptureIndex, fields:
 }
 
 const protocols: Readonly<Record<string, number>> = { "HTTP/1.0": 1, "HTTP/1.1": 2, "HTTP/2": 3 };
-const methods: Readonly<Record<string, number>> = { GET: 1, HEAD: 2, POST: 3, PUT: 4, DELETE: 5, CONNECT: 6, OPTIONS: 7, TRACE: 8, PATCH: 9 };
+const methods: Readonly<Record<string, number>> = {
+  GET: 1,
+  HEAD: 2,
+  POST: 3,
+  PUT: 4,
+  DELETE: 5,
+  CONNECT: 6,
+  OPTIONS: 7,
+  TRACE: 8,
+  PATCH: 9,
+};
 
 function writeCommon(writer: BinaryWriter, record: ExchangeRecord, { filterStates }: EntryFields): void {
   const { connection, endpoint, cluster } = record;
@@ -95,8 +105,12 @@ function writeCommon(writer: BinaryWriter, record: ExchangeRecord, { filterState
   text(writer, 18, record.transportFailure);
   text(writer, 19, record.routeName);
   address(writer, 20, connection.directRemote ?? connection.remote);
-  const peers = [["downstream_peer", record.downstreamPeer ?? connection.peer], ["upstream_peer", record.upstreamPeer ?? endpoint?.config.workload]] as const;
-  for (const [name, peer] of peers) if (peer !== undefined && filterStates.has(name)) entry(writer, 21, name, (any) => writePeer(any, peer));
+  const peers = [
+    ["downstream_peer", record.downstreamPeer ?? connection.peer],
+    ["upstream_peer", record.upstreamPeer ?? endpoint?.config.workload],
+  ] as const;
+  for (const [name, peer] of peers)
+    if (peer !== undefined && filterStates.has(name)) entry(writer, 21, name, (any) => writePeer(any, peer));
   submessage(writer, 23, (duration) => writeTime(duration, record.durationMs));
   if (endpoint !== undefined) number(writer, 24, record.retries + 1);
 }
@@ -104,15 +118,22 @@ function writeCommon(writer: BinaryWriter, record: ExchangeRecord, { filterState
 function writeTls(writer: BinaryWriter, { tls, serverName }: ConnectionInfo): void {
   if (tls === undefined) return;
   text(writer, 3, tls.serverName === "" ? (serverName ?? "") : tls.serverName);
-  const certificate = (identity: string, subject: string) => (properties: BinaryWriter): void => {
-    if (identity !== "") submessage(properties, 1, (name) => text(name, 1, identity));
-    text(properties, 2, subject);
-  };
+  const certificate =
+    (identity: string, subject: string) =>
+    (properties: BinaryWriter): void => {
+      if (identity !== "") submessage(properties, 1, (name) => text(name, 1, identity));
+      text(properties, 2, subject);
+    };
   submessage(writer, 4, certificate(tls.localIdentity, ""));
   submessage(writer, 5, certificate(tls.peerIdentity, tls.peerSubject()));
 }
 
-function writeRequest(writer: BinaryWriter, record: ExchangeRecord, capture: CaptureIndex, { requestHeaders }: EntryFields): void {
+function writeRequest(
+  writer: BinaryWriter,
+  record: ExchangeRecord,
+  capture: CaptureIndex,
+  { requestHeaders }: EntryFields,
+): void {
   const field = (name: string): string => record.capturedRequest[capture.request.get(name) ?? -1] ?? "";
   number(writer, 1, methods[record.method] ?? 0);
   if (record.method !== "") text(writer, 2, record.connection.tls === undefined ? "http" : "https");
@@ -127,11 +148,19 @@ function writeRequest(writer: BinaryWriter, record: ExchangeRecord, capture: Cap
   for (const name of requestHeaders) textEntry(writer, 13, name, field(name));
 }
 
-function writeResponse(writer: BinaryWriter, record: ExchangeRecord, capture: CaptureIndex, { responseHeaders, responseTrailers }: EntryFields): void {
+function writeResponse(
+  writer: BinaryWriter,
+  record: ExchangeRecord,
+  capture: CaptureIndex,
+  { responseHeaders, responseTrailers }: EntryFields,
+): void {
   if (record.status !== 0) submessage(writer, 1, (code) => number(code, 1, record.status));
   number(writer, 3, record.sentBytes);
-  for (const name of responseHeaders) textEntry(writer, 4, name, record.capturedResponse[capture.response.get(name) ?? -1] ?? "");
-  for (let at = 0; at + 1 < record.trailers.length; at += 2) if (responseTrailers.includes(record.trailers[at] ?? "")) textEntry(writer, 5, record.trailers[at] ?? "", record.trailers[at + 1] ?? "");
+  for (const name of responseHeaders)
+    textEntry(writer, 4, name, record.capturedResponse[capture.response.get(name) ?? -1] ?? "");
+  for (let at = 0; at + 1 < record.trailers.length; at += 2)
+    if (responseTrailers.includes(record.trailers[at] ?? ""))
+      textEntry(writer, 5, record.trailers[at] ?? "", record.trailers[at + 1] ?? "");
   text(writer, 6, record.details);
 }
 
@@ -166,9 +195,15 @@ function writeFlag(writer: BinaryWriter, field: number): void {
 }
 
 /** A google.protobuf.Any of a Struct, with what proxies tell each other of themselves. */
-function writePeer(writer: BinaryWriter, { workload, namespace, canonicalName, canonicalRevision, cluster }: WorkloadLabels): void {
+function writePeer(
+  writer: BinaryWriter,
+  { workload, namespace, canonicalName, canonicalRevision, cluster }: WorkloadLabels,
+): void {
   text(writer, 1, "type.googleapis.com/google.protobuf.Struct");
-  const value = (given: string) => (inner: BinaryWriter): BinaryWriter => text(inner, 3, given);
+  const value =
+    (given: string) =>
+    (inner: BinaryWriter): BinaryWriter =>
+      text(inner, 3, given);
   submessage(writer, 2, (struct) => {
     entry(struct, 1, "NAMESPACE", value(namespace));
     entry(struct, 1, "WORKLOAD_NAME", value(workload));
@@ -221,7 +256,12 @@ function submessage(writer: BinaryWriter, field: number, write: (inner: BinaryWr
 }
 
 /** An entry of a map from texts to messages. */
-function entry(writer: BinaryWriter, field: number, key: string, write: (value: BinaryWriter) => unknown): BinaryWriter {
+function entry(
+  writer: BinaryWriter,
+  field: number,
+  key: string,
+  write: (value: BinaryWriter) => unknown,
+): BinaryWriter {
   return submessage(writer, field, (pair) => submessage(text(pair, 1, key), 2, write));
 }
 

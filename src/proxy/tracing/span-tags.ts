@@ -22,7 +22,11 @@ export interface TagContext {
 }
 
 /** What the work is called: by the client, by its route, else by the side that it is seen from. */
-export function operationOf(record: ExchangeRecord, { operationGiven }: Pick<RequestTrace, "operationGiven">, side: "ingress" | "egress"): string {
+export function operationOf(
+  record: ExchangeRecord,
+  { operationGiven }: Pick<RequestTrace, "operationGiven">,
+  side: "ingress" | "egress",
+): string {
   if (side === "ingress" && operationGiven !== undefined && operationGiven !== "") return operationGiven;
   if (record.operation !== "") return record.operation;
   return side === "egress" ? `egress ${record.authority}` : "ingress";
@@ -32,9 +36,17 @@ export function operationOf(record: ExchangeRecord, { operationGiven }: Pick<Req
 export function downstreamTags(context: TagContext, maxPathLength: number): ReadonlyMap<string, string> {
   const { record, node } = context;
   const { remote } = record.connection;
-  const tags = new Map<string, string>([["node_id", node.id], ["zone", node.zone]]);
+  const tags = new Map<string, string>([
+    ["node_id", node.id],
+    ["zone", node.zone],
+  ]);
   if (record.requestId !== "") tags.set("guid:x-request-id", record.requestId);
-  tags.set("http.url", textOfHead(`${record.connection.tls === undefined ? "http" : "https"}://${record.authority}${record.pathAndQuery.slice(0, maxPathLength)}`));
+  tags.set(
+    "http.url",
+    textOfHead(
+      `${record.connection.tls === undefined ? "http" : "https"}://${record.authority}${record.pathAndQuery.slice(0, maxPathLength)}`,
+    ),
+  );
   tags.set("http.method", record.method);
   tags.set("downstream_cluster", "-");
   tags.set("user_agent", record.userAgent === "" ? "-" : textOfHead(record.userAgent));
@@ -76,7 +88,8 @@ function addCommon(tags: Map<string, string>, { record, capture, customTags }: T
   tags.set("http.status_code", String(record.status));
   tags.set("response_flags", flagLetters(record.flag));
   if (record.grpcStatus !== "") tags.set("grpc.status_code", record.grpcStatus);
-  if (record.status === 0 || record.status >= serverError || grpcServerErrors.has(record.grpcStatus)) tags.set("error", "true");
+  if (record.status === 0 || record.status >= serverError || grpcServerErrors.has(record.grpcStatus))
+    tags.set("error", "true");
   for (const { name, valueOf } of customTags) {
     const value = valueOf(record, capture);
     if (value !== undefined && value !== "") tags.set(name, value);

@@ -22,7 +22,10 @@ const longTraceIdDigits = 32;
  * The context that a request brings in one of the forms, the first of them that it has; `none` when it has none, or one that cannot be read.
  * A bare decision (`b3: 0`) is told as such.
  */
-export function readContext(head: MessageHead, formats: readonly TraceFormat[]): GivenContext | { readonly decision: boolean } | "none" {
+export function readContext(
+  head: MessageHead,
+  formats: readonly TraceFormat[],
+): GivenContext | { readonly decision: boolean } | "none" {
   for (const format of formats) {
     const found = format === "w3c" ? readW3c(head) : readB3(head);
     if (found !== "none") return found;
@@ -35,7 +38,9 @@ function readW3c(head: MessageHead): GivenContext | "none" {
   const match = field < 0 ? null : traceParentPattern.exec(head.value(field).toLowerCase());
   if (match === null) return "none";
   const [, traceId = "", parentSpanId = "", flags = "00"] = match;
-  return isZero(traceId) || isZero(parentSpanId) ? "none" : { traceId, parentSpanId, sampled: (Number.parseInt(flags, 16) & sampledBit) === sampledBit };
+  return isZero(traceId) || isZero(parentSpanId)
+    ? "none"
+    : { traceId, parentSpanId, sampled: (Number.parseInt(flags, 16) & sampledBit) === sampledBit };
 }
 
 function readB3(head: MessageHead): GivenContext | { readonly decision: boolean } | "none" {
@@ -44,7 +49,12 @@ function readB3(head: MessageHead): GivenContext | { readonly decision: boolean 
     const value = head.value(single);
     if (value === "0" || value === "1" || value === "d") return { decision: value !== "0" };
     const match = b3Pattern.exec(value);
-    if (match !== null) return { traceId: (match[1] ?? "").toLowerCase(), parentSpanId: (match[2] ?? "").toLowerCase(), sampled: match[3] === undefined ? undefined : match[3] !== "0" };
+    if (match !== null)
+      return {
+        traceId: (match[1] ?? "").toLowerCase(),
+        parentSpanId: (match[2] ?? "").toLowerCase(),
+        sampled: match[3] === undefined ? undefined : match[3] !== "0",
+      };
   }
   const traceField = head.find("x-b3-traceid");
   const sampledText = head.get("x-b3-flags") === "1" ? "1" : head.get("x-b3-sampled");
@@ -52,7 +62,9 @@ function readB3(head: MessageHead): GivenContext | { readonly decision: boolean 
   if (traceField < 0) return sampled === undefined ? "none" : { decision: sampled };
   const traceId = head.value(traceField).toLowerCase();
   const parentSpanId = (head.get("x-b3-spanid") ?? "").toLowerCase();
-  return /^(?:[0-9a-f]{16}|[0-9a-f]{32})$/.test(traceId) && /^[0-9a-f]{16}$/.test(parentSpanId) ? { traceId, parentSpanId, sampled } : "none";
+  return /^(?:[0-9a-f]{16}|[0-9a-f]{32})$/.test(traceId) && /^[0-9a-f]{16}$/.test(parentSpanId)
+    ? { traceId, parentSpanId, sampled }
+    : "none";
 }
 
 function isZero(digits: string): boolean {
@@ -68,10 +80,14 @@ export interface OwnContext {
 }
 
 /** The fields of a context as lines of a head. */
-export function contextLines({ traceId, spanId, parentSpanId, sampled }: OwnContext, formats: readonly TraceFormat[]): string {
+export function contextLines(
+  { traceId, spanId, parentSpanId, sampled }: OwnContext,
+  formats: readonly TraceFormat[],
+): string {
   let lines = "";
   for (const format of formats) {
-    if (format === "w3c") lines += `traceparent: 00-${traceId.padStart(longTraceIdDigits, "0")}-${spanId}-${sampled ? "01" : "00"}\r\n`;
+    if (format === "w3c")
+      lines += `traceparent: 00-${traceId.padStart(longTraceIdDigits, "0")}-${spanId}-${sampled ? "01" : "00"}\r\n`;
     else {
       lines += `x-b3-traceid: ${traceId}\r\nx-b3-spanid: ${spanId}\r\nx-b3-sampled: ${sampled ? "1" : "0"}\r\n`;
       if (parentSpanId !== undefined) lines += `x-b3-parentspanid: ${parentSpanId}\r\n`;
@@ -99,4 +115,7 @@ export const randomTraceId = randomTexts("x".repeat(longTraceIdDigits), fill);
 /** 16 digits: of a span, or of a trace where ids are short. */
 export const randomSpanId = randomTexts("x".repeat(16), fill);
 /** The field of a new trace that is not kept, as a line of a head. */
-export const unkeptTraceParent = randomTexts(`traceparent: 00-${"x".repeat(longTraceIdDigits)}-${"x".repeat(16)}-00\r\n`, fill);
+export const unkeptTraceParent = randomTexts(
+  `traceparent: 00-${"x".repeat(longTraceIdDigits)}-${"x".repeat(16)}-00\r\n`,
+  fill,
+);

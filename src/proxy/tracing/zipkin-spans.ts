@@ -6,7 +6,10 @@ const microsPerMs = 1000;
 
 /** Zipkin's JSON, version 2. */
 export function zipkinSpans(node: TracedNode): EncodeBatch<Span> {
-  const localEndpoint = { serviceName: node.service, ...(node.address.includes(":") ? { ipv6: node.address } : { ipv4: node.address }) };
+  const localEndpoint = {
+    serviceName: node.service,
+    ...(node.address.includes(":") ? { ipv6: node.address } : { ipv4: node.address }),
+  };
   return (spans) => {
     const texts: string[] = [];
     let size = 2;

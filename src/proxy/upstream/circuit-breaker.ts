@@ -57,6 +57,10 @@ export class CircuitBreaker {
     this.pending = new Budget(() => limits.maxPendingRequests);
     this.requests = new Budget(() => limits.maxRequests);
     const budget = limits.retryBudget;
-    this.retries = new Budget(budget === undefined ? () => limits.maxRetries : () => Math.max(budget.min, budget.fraction * this.requests.active));
+    this.retries = new Budget(
+      budget === undefined
+        ? () => limits.maxRetries
+        : () => Math.max(budget.min, budget.fraction * this.requests.active),
+    );
   }
 }

@@ -12,9 +12,11 @@ export function clusterCaller(clusterOf: (name: string) => Cluster | undefined):
     const cluster = clusterOf(request.cluster);
     if (cluster === undefined) throw transientError("no-cluster", `there is no cluster ${request.cluster}`);
     const endpoint = cluster.pick(undefined, 1);
-    if (endpoint === undefined) throw transientError("no-endpoint", `cluster ${request.cluster} has no endpoint that could be asked`);
+    if (endpoint === undefined)
+      throw transientError("no-endpoint", `cluster ${request.cluster} has no endpoint that could be asked`);
     const { requests } = cluster.breaker;
-    if (!requests.take()) throw transientError("overflow", `cluster ${request.cluster} has as many requests as it may have`);
+    if (!requests.take())
+      throw transientError("overflow", `cluster ${request.cluster} has as many requests as it may have`);
     try {
       // Where endpoints speak HTTP/2 alone, so do we.
       const protocol = cluster.config.upstreamProtocol === "http2" ? "http2" : request.protocol;
@@ -81,7 +83,8 @@ class ClusterCall implements PoolUser, ResponseReceiver {
   }
 
   connectFailed(failure: ConnectFailure): void {
-    if (failure.kind !== "overflow") this.#endpoint.report({ kind: failure.kind === "timeout" ? "timeout" : "connect-failure" });
+    if (failure.kind !== "overflow")
+      this.#endpoint.report({ kind: failure.kind === "timeout" ? "timeout" : "connect-failure" });
     this.#fail(transientError("unreachable", `${this.#name}: ${failure.message}`));
   }
 
@@ -91,7 +94,8 @@ class ClusterCall implements PoolUser, ResponseReceiver {
 
   response(head: MessageHead, _framing: BodyFraming, from: number, to: number, last: boolean): void {
     this.#status = head.status;
-    for (let field = 0; field < head.fieldCount; field += 1) this.#headers.push([head.name(field).toLowerCase(), head.value(field)]);
+    for (let field = 0; field < head.fieldCount; field += 1)
+      this.#headers.push([head.name(field).toLowerCase(), head.value(field)]);
     this.responseBody(head.bytes, from, to, last);
   }
 
@@ -99,7 +103,9 @@ class ClusterCall implements PoolUser, ResponseReceiver {
     if (this.#over) return;
     this.#bodyBytes += to - from;
     if (this.#bodyBytes > this.#request.maxAnswerBytes) {
-      this.#giveUp(transientError("too-long", `${this.#name} answered more than ${this.#request.maxAnswerBytes} bytes`));
+      this.#giveUp(
+        transientError("too-long", `${this.#name} answered more than ${this.#request.maxAnswerBytes} bytes`),
+      );
       return;
     }
     if (to > from) this.#body.push(Buffer.from(bytes.subarray(from, to)));
@@ -107,7 +113,8 @@ class ClusterCall implements PoolUser, ResponseReceiver {
   }
 
   responseTrailers(fields: readonly string[]): void {
-    for (let index = 0; index + 1 < fields.length; index += 2) this.#headers.push([(fields[index] ?? "").toLowerCase(), fields[index + 1] ?? ""]);
+    for (let index = 0; index + 1 < fields.length; index += 2)
+      this.#headers.push([(fields[index] ?? "").toLowerCase(), fields[index + 1] ?? ""]);
     this.#finish();
   }
 
@@ -148,7 +155,10 @@ class ClusterCall implements PoolUser, ResponseReceiver {
     const { method, path, authority, headers, body } = this.#request;
     const fields = headers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
     const length = body.length > 0 || method !== "GET" ? `content-length: ${body.length}\r\n` : "";
-    return Buffer.from(headText(`${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n${fields}${length}\r\n`), "latin1");
+    return Buffer.from(
+      headText(`${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n${fields}${length}\r\n`),
+      "latin1",
+    );
   }
 
   #finish(): void {

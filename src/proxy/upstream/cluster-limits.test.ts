@@ -7,7 +7,13 @@ import { defaultBalancing } from "./balancing.ts";
 const roomFor = (connections: number, pending: number) => ({
   maxConnections: connections,
   maxPendingRequests: pending,
-  limits: { connectTimeoutMs: 2000, maxConnections: connections, maxPendingRequests: pending, maxRequestsPerConnection: 0, idleTimeoutMs: 60_000 },
+  limits: {
+    connectTimeoutMs: 2000,
+    maxConnections: connections,
+    maxPendingRequests: pending,
+    maxRequestsPerConnection: 0,
+    idleTimeoutMs: 60_000,
+  },
 });
 
 test("requests beyond the connections and those that may wait are refused at once, with the flag UO", async () => {
@@ -21,7 +27,10 @@ test("requests beyond the connections and those that may wait are refused at onc
   gate.resolve();
   const statuses = (await Promise.all(answers)).map(({ status }) => status).sort((left, right) => left - right);
   assert.deepEqual(statuses, [200, 200, 503, 503, 503]);
-  assert.deepEqual(harness.records.slice(0, 3).map(({ flag }) => flag), ["UO", "UO", "UO"]);
+  assert.deepEqual(
+    harness.records.slice(0, 3).map(({ flag }) => flag),
+    ["UO", "UO", "UO"],
+  );
   assert.equal(cluster.breaker.pending.overflows, 3);
   assert.deepEqual([cluster.breaker.pending.active, cluster.breaker.requests.active], [0, 0]);
 });
@@ -44,8 +53,16 @@ test("an endpoint that answers errors in a row is left out, and requests go to t
   const bad = await harness.backend((_request, response) => response.writeHead(500).end("bad"));
   const good = await harness.backend((_request, response) => response.end("good"));
   const outliers = {
-    consecutiveServerErrors: 2, consecutiveGatewayErrors: 0, consecutiveLocalErrors: 0, splitsLocalErrors: false, intervalMs: 1000,
-    baseEjectionMs: 60_000, maxEjectionMs: 60_000, ejectionJitterMs: 0, maxEjectionPercent: 50, alwaysEjectsOne: false,
+    consecutiveServerErrors: 2,
+    consecutiveGatewayErrors: 0,
+    consecutiveLocalErrors: 0,
+    splitsLocalErrors: false,
+    intervalMs: 1000,
+    baseEjectionMs: 60_000,
+    maxEjectionMs: 60_000,
+    ejectionJitterMs: 0,
+    maxEjectionPercent: 50,
+    alwaysEjectsOne: false,
   };
   harness.cluster("c", [bad.port, good.port], { outliers });
   harness.table = tableOf(route(forwardTo("c")));
@@ -58,8 +75,16 @@ test("an endpoint that answers errors in a row is left out, and requests go to t
 test("a cookie keeps a client at its endpoint; one without it is given one", async () => {
   await using harness = await Harness.start();
   const ports: number[] = [];
-  for (const name of ["a", "b", "c"]) ports.push((await harness.backend((_request, response) => response.end(name))).port);
-  const cookie: HashPolicy = { kind: "cookie", name: "session", path: "/", ttlSeconds: 60, attributes: ["SameSite=Strict"], terminal: false };
+  for (const name of ["a", "b", "c"])
+    ports.push((await harness.backend((_request, response) => response.end(name))).port);
+  const cookie: HashPolicy = {
+    kind: "cookie",
+    name: "session",
+    path: "/",
+    ttlSeconds: 60,
+    attributes: ["SameSite=Strict"],
+    terminal: false,
+  };
   harness.cluster("c", ports, { loadBalancing: "ring-hash", balancing: { ...defaultBalancing, minRingSize: 1024 } });
   harness.table = tableOf(route(forwardTo("c", { hashPolicies: [cookie] })));
   const first = await harness.get("/");
@@ -71,6 +96,7 @@ test("a cookie keeps a client at its endpoint; one without it is given one", asy
     assert.deepEqual([again.body, again.headers["set-cookie"]], [first.body, undefined]);
   }
   const bodies = new Set<string>();
-  for (let index = 0; index < 30; index += 1) bodies.add((await harness.get("/", { headers: { cookie: `session=${index}` } })).body);
+  for (let index = 0; index < 30; index += 1)
+    bodies.add((await harness.get("/", { headers: { cookie: `session=${index}` } })).body);
   assert.deepEqual([...bodies].sort(), ["a", "b", "c"]);
 });

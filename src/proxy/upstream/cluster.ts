@@ -86,7 +86,15 @@ export class Endpoint {
     this.addedAtMs = runtime.clock.steadyMs();
     this.name = endpointName(config);
     this.cluster = cluster;
-    const poolOptions = { endpoint: config, ...runtime, limits: cluster.config.limits, onPeer: (identity: string | undefined) => this.knowPeer(identity), counters: this.counters, breaker: cluster.breaker, http2: cluster.config.http2 };
+    const poolOptions = {
+      endpoint: config,
+      ...runtime,
+      limits: cluster.config.limits,
+      onPeer: (identity: string | undefined) => this.knowPeer(identity),
+      counters: this.counters,
+      breaker: cluster.breaker,
+      http2: cluster.config.http2,
+    };
     this.pool = new ConnectionPool(poolOptions);
     this.#clientPools = new ClientPools(poolOptions);
   }
@@ -136,7 +144,13 @@ export class Endpoint {
 
   /** Nothing is under way, and no connection is kept. */
   get unused(): boolean {
-    return this.activeRequests === 0 && this.activeConnections === 0 && this.pool.openConnections === 0 && this.pool.pendingRequests === 0 && this.#clientPools.size === 0;
+    return (
+      this.activeRequests === 0 &&
+      this.activeConnections === 0 &&
+      this.pool.openConnections === 0 &&
+      this.pool.pendingRequests === 0 &&
+      this.#clientPools.size === 0
+    );
   }
 }
 
@@ -166,7 +180,10 @@ export class Cluster {
     this.#runtime = runtime;
     this.breaker = new CircuitBreaker(config);
     this.#selection = new EndpointSelection<Endpoint>([], config, runtime.random);
-    this.#outliers = config.outliers === undefined ? undefined : new OutlierDetector(config.outliers, runtime.random, () => this.#records());
+    this.#outliers =
+      config.outliers === undefined
+        ? undefined
+        : new OutlierDetector(config.outliers, runtime.random, () => this.#records());
   }
 
   get name(): string {
@@ -209,7 +226,12 @@ export class Cluster {
    * An endpoint for a request; `avoid` are those tried before, of which one is taken again after `attempts` picks. `hash` is the
    * request's, of 32 bits, for clusters that choose by it; `previous` leaves out priorities of attempts before.
    */
-  pick(avoid: ReadonlySet<Endpoint> | undefined, attempts: number, hash?: number, previous?: PreviousPriorities): Endpoint | undefined {
+  pick(
+    avoid: ReadonlySet<Endpoint> | undefined,
+    attempts: number,
+    hash?: number,
+    previous?: PreviousPriorities,
+  ): Endpoint | undefined {
     const selection = previous === undefined ? this.#selection : previous.choose(this.#selection);
     let endpoint = selection.pick(hash, 0);
     if (avoid === undefined) return endpoint;
@@ -267,8 +289,12 @@ export class Cluster {
     const { slowStart } = this.config;
     const endpoints = [...this.#endpoints.values()];
     const nowMs = this.#runtime.clock.steadyMs();
-    this.#warming = slowStart !== undefined && endpoints.some(({ addedAtMs }) => nowMs - addedAtMs < slowStart.windowMs);
-    const weightOf = !this.#warming || slowStart === undefined ? undefined : (endpoint: Endpoint) => warmedWeight(slowStart, endpoint.config.weight, nowMs - endpoint.addedAtMs);
+    this.#warming =
+      slowStart !== undefined && endpoints.some(({ addedAtMs }) => nowMs - addedAtMs < slowStart.windowMs);
+    const weightOf =
+      !this.#warming || slowStart === undefined
+        ? undefined
+        : (endpoint: Endpoint) => warmedWeight(slowStart, endpoint.config.weight, nowMs - endpoint.addedAtMs);
     this.#selection = new EndpointSelection(endpoints, this.config, this.#runtime.random, weightOf);
   }
 

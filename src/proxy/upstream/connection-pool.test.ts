@@ -61,9 +61,17 @@ interface Dial {
   fail(): Promise<void>;
 }
 
-function poolWith(limits: Partial<PoolLimits> = {}): { pool: ConnectionPool; dials: Dial[]; acquire: (fresh?: boolean, protocol?: WireProtocol) => User } {
+function poolWith(limits: Partial<PoolLimits> = {}): {
+  pool: ConnectionPool;
+  dials: Dial[];
+  acquire: (fresh?: boolean, protocol?: WireProtocol) => User;
+} {
   const dials: Dial[] = [];
-  const connect = async (_endpoint: EndpointConfig, _timeoutMs: number, context?: ConnectContext): Promise<UpstreamStream> => {
+  const connect = async (
+    _endpoint: EndpointConfig,
+    _timeoutMs: number,
+    context?: ConnectContext,
+  ): Promise<UpstreamStream> => {
     const { promise, resolve, reject } = Promise.withResolvers<UpstreamStream>();
     const turn = async (): Promise<void> => await new Promise((done) => setImmediate(done));
     dials.push({
@@ -88,7 +96,14 @@ function poolWith(limits: Partial<PoolLimits> = {}): { pool: ConnectionPool; dia
     connector: { connect },
     clock: systemClock,
     counters: { connectionsOpened: 0, connectFailures: 0, connectionsClosed: 0 },
-    limits: { connectTimeoutMs: 1000, maxConnections: Infinity, maxPendingRequests: Infinity, maxRequestsPerConnection: 0, idleTimeoutMs: 60_000, ...limits },
+    limits: {
+      connectTimeoutMs: 1000,
+      maxConnections: Infinity,
+      maxPendingRequests: Infinity,
+      maxRequestsPerConnection: 0,
+      idleTimeoutMs: 60_000,
+      ...limits,
+    },
   });
   const acquire = (fresh = false, protocol: WireProtocol = "http1"): User => {
     const user = new User(protocol);
@@ -217,7 +232,10 @@ test("a connection that is older than it may get takes no more requests, be it i
 test("one connection of HTTP/2 is dialed for all who wait, and shared", async () => {
   const { pool, dials, acquire } = poolWith();
   const users = Array.from({ length: 20 }, () => acquire(false, "http2"));
-  assert.deepEqual(dials.map((dial) => dial.protocol), ["http2"]);
+  assert.deepEqual(
+    dials.map((dial) => dial.protocol),
+    ["http2"],
+  );
   const stream = await dials[0]?.succeed();
   assert.ok(users.every((user) => user.channel !== undefined && user.connection === undefined));
   assert.equal(new Set(users.map((user) => user.channel)).size, 20);
@@ -236,8 +254,14 @@ test("what TLS agrees on decides: those who hoped to share a connection get one 
   const other = poolWith();
   const users = [1, 2, 3].map(() => other.acquire(false, "alpn"));
   for (let index = 0; index < 3; index += 1) await other.dials[index]?.succeed(index === 0 ? "http/1.1" : undefined);
-  assert.deepEqual(users.map((user) => user.connection !== undefined), [true, true, true]);
-  assert.deepEqual(other.dials.map((dial) => dial.protocol), ["alpn", "alpn", "alpn"]);
+  assert.deepEqual(
+    users.map((user) => user.connection !== undefined),
+    [true, true, true],
+  );
+  assert.deepEqual(
+    other.dials.map((dial) => dial.protocol),
+    ["alpn", "alpn", "alpn"],
+  );
 });
 
 test("weights are met exactly over a turn, and least requests prefers the endpoint with fewer", () => {
@@ -248,7 +272,10 @@ test("weights are met exactly over a turn, and least requests prefers the endpoi
     const picked = balancer.pick();
     if (picked !== undefined) picked.picked += 1;
   }
-  assert.deepEqual(weighted.map((one) => one.picked), [500, 300, 200]);
+  assert.deepEqual(
+    weighted.map((one) => one.picked),
+    [500, 300, 200],
+  );
   const equal = Array.from({ length: 4 }, () => endpoint(1));
   const least = createLoadBalancer("least-request", { endpoints: equal, random: seededRandom(1) });
   for (let index = 0; index < 400; index += 1) {

@@ -85,7 +85,10 @@ export class ConnectionPool implements ConnectionHome {
     this.#onPeer = options.onPeer;
     this.limits = options.limits;
     this.#context = options.downstream === undefined ? {} : { downstream: options.downstream };
-    this.#breaker = options.breaker ?? { connections: new Budget(() => this.limits.maxConnections), pending: new Budget(() => this.limits.maxPendingRequests) };
+    this.#breaker = options.breaker ?? {
+      connections: new Budget(() => this.limits.maxConnections),
+      pending: new Budget(() => this.limits.maxPendingRequests),
+    };
     this.#http2 = new Http2Pool({
       clock: options.clock,
       http2: options.http2,
@@ -139,7 +142,11 @@ export class ConnectionPool implements ConnectionHome {
   /** Takes back a connection whose exchange is over and which may serve another one. */
   release(connection: UpstreamConnection): void {
     const limit = this.limits.maxRequestsPerConnection;
-    if (connection.retiring || (limit > 0 && connection.requests >= limit) || this.#isOld(connection, this.#clock.steadyMs())) {
+    if (
+      connection.retiring ||
+      (limit > 0 && connection.requests >= limit) ||
+      this.#isOld(connection, this.#clock.steadyMs())
+    ) {
       connection.retire(this.#clock);
       return;
     }
@@ -169,10 +176,12 @@ export class ConnectionPool implements ConnectionHome {
   /** Closes connections that have been idle for too long. */
   sweep(nowMs: number): void {
     this.#http2.sweep(nowMs, this.limits.idleTimeoutMs, this.limits.maxDurationMs);
-    for (const connection of this.#idle.filter((one) => one.retiring || this.#isOld(one, nowMs))) connection.retire(this.#clock);
+    for (const connection of this.#idle.filter((one) => one.retiring || this.#isOld(one, nowMs)))
+      connection.retire(this.#clock);
     while (this.#idle.length > 0) {
       const oldest = this.#idle[0];
-      if (oldest === undefined || nowMs - oldest.idleSinceMs < Math.min(this.limits.idleTimeoutMs, oldest.idleLimitMs)) return;
+      if (oldest === undefined || nowMs - oldest.idleSinceMs < Math.min(this.limits.idleTimeoutMs, oldest.idleLimitMs))
+        return;
       this.#idle.shift();
       oldest.retire(this.#clock);
     }
@@ -195,7 +204,8 @@ export class ConnectionPool implements ConnectionHome {
     const user = this.#waiting[0];
     if (user === undefined || !this.#hasRoom()) return;
     const protocol = user.upstreamProtocol ?? "http1";
-    if (protocol === "http1" ? this.#waiting.length > this.dialing : this.#wantsMore(protocol)) void this.#connect(protocol);
+    if (protocol === "http1" ? this.#waiting.length > this.dialing : this.#wantsMore(protocol))
+      void this.#connect(protocol);
   }
 
   /** Whether those who wait are more than the streams of the connections that are on their way. */
@@ -232,7 +242,10 @@ export class ConnectionPool implements ConnectionHome {
     this.#connecting[protocol] += 1;
     this.#breaker.connections.force();
     try {
-      const stream = await this.#connector.connect(this.#endpoint, this.limits.connectTimeoutMs, { protocol, ...this.#context });
+      const stream = await this.#connector.connect(this.#endpoint, this.limits.connectTimeoutMs, {
+        protocol,
+        ...this.#context,
+      });
       this.#connecting[protocol] -= 1;
       this.#counters.connectionsOpened += 1;
       this.#onPeer?.(stream.peerIdentity);
@@ -271,7 +284,7 @@ export class ConnectionPool implements ConnectionHome {
   #serveWaiting(): void {
     if (this.#serving) return;
     this.#serving = true;
-    for (let index = 0; index < this.#waiting.length; ) {
+    for (let index = 0; index < this.#waiting.length;) {
       const user = this.#waiting[index];
       if (user === undefined || (user.upstreamProtocol ?? "http1") === "http1") {
         index += 1;

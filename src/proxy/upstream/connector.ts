@@ -1,12 +1,27 @@
 import { transientError, type Clock } from "../../base/index.ts";
-import { connectWithin, HbonePool, hboneDialer, localProxyHeader, proxyHeader, proxyHeaderText, type CertificateSource } from "../../dataplane/index.ts";
+import {
+  connectWithin,
+  HbonePool,
+  hboneDialer,
+  localProxyHeader,
+  proxyHeader,
+  proxyHeaderText,
+  type CertificateSource,
+} from "../../dataplane/index.ts";
 import { connectTcp, mayMarkSockets, secureClient, type ByteStream, type ConnectOptions } from "../../net/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import { peerExchangeProtocol } from "../tcp/peer-exchange.ts";
 import { nameTrouble, peerTrouble } from "../tls/peer-verification.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import { isMeshTls, type UpstreamTlsSpec } from "../tls/tls-spec.ts";
-import type { ConnectContext, EndpointConfig, EndpointConnector, EndpointTransport, ProxyHeaderVersion, UpstreamStream } from "./endpoint.ts";
+import type {
+  ConnectContext,
+  EndpointConfig,
+  EndpointConnector,
+  EndpointTransport,
+  ProxyHeaderVersion,
+  UpstreamStream,
+} from "./endpoint.ts";
 
 export interface MeshConnectorOptions {
   readonly certificates: CertificateSource;
@@ -47,7 +62,11 @@ export class MeshConnector implements EndpointConnector {
     return this.#pool.connections;
   }
 
-  async connect(endpoint: EndpointConfig, timeoutMs: number, context: ConnectContext = { protocol: "http1" }): Promise<UpstreamStream> {
+  async connect(
+    endpoint: EndpointConfig,
+    timeoutMs: number,
+    context: ConnectContext = { protocol: "http1" },
+  ): Promise<UpstreamStream> {
     const { transport } = endpoint;
     if (transport.kind === "tls") return await this.#secure(endpoint, transport.tls, timeoutMs, context);
     return await this.#open(endpoint, timeoutMs, context);
@@ -70,7 +89,8 @@ export class MeshConnector implements EndpointConnector {
         return await this.#tunnel(transport, timeoutMs);
       case "internal": {
         const stream = this.#options.enter?.(transport.listener, context.downstream);
-        if (stream === undefined) throw transientError("no-listener", `there is no internal listener ${transport.listener}`);
+        if (stream === undefined)
+          throw transientError("no-listener", `there is no internal listener ${transport.listener}`);
         return stream;
       }
     }
@@ -81,15 +101,39 @@ export class MeshConnector implements EndpointConnector {
     this.#pool.close();
   }
 
-  async #tunnel({ address, port, expectedIdentities, authority, within }: HboneTransport, timeoutMs: number): Promise<UpstreamStream> {
+  async #tunnel(
+    { address, port, expectedIdentities, authority, within }: HboneTransport,
+    timeoutMs: number,
+  ): Promise<UpstreamStream> {
     const { identity: sourceIdentity, tunnelHeaders: headers, certificates, clock } = this.#options;
-    const outer = await this.#pool.connect({ sourceIdentity, address, port, expectedIdentities, authority, headers, timeoutMs, ...this.#marked() });
+    const outer = await this.#pool.connect({
+      sourceIdentity,
+      address,
+      port,
+      expectedIdentities,
+      authority,
+      headers,
+      timeoutMs,
+      ...this.#marked(),
+    });
     // Who is at the inner end is known to the other network alone: anybody of our trust domains.
-    return within === true ? await connectWithin(outer, certificates, { sourceIdentity, expectedIdentities: [], authority, headers, timeoutMs, clock }) : outer;
+    return within === true
+      ? await connectWithin(outer, certificates, {
+          sourceIdentity,
+          expectedIdentities: [],
+          authority,
+          headers,
+          timeoutMs,
+          clock,
+        })
+      : outer;
   }
 
   async #dial({ address, port, sourceAddress, keepalive }: EndpointConfig, timeoutMs: number): Promise<ByteStream> {
-    const options: Partial<ConnectOptions> = { ...(sourceAddress === undefined ? {} : { sourceAddress }), ...(keepalive === undefined ? {} : { keepalive }) };
+    const options: Partial<ConnectOptions> = {
+      ...(sourceAddress === undefined ? {} : { sourceAddress }),
+      ...(keepalive === undefined ? {} : { keepalive }),
+    };
     return await connectTcp({ address, port, timeoutMs, ...options, ...this.#marked() });
   }
 
@@ -101,7 +145,12 @@ export class MeshConnector implements EndpointConnector {
     return this.#mark === undefined ? {} : { mark: this.#mark };
   }
 
-  async #secure(endpoint: EndpointConfig, tls: UpstreamTlsSpec, timeoutMs: number, context: ConnectContext): Promise<UpstreamStream> {
+  async #secure(
+    endpoint: EndpointConfig,
+    tls: UpstreamTlsSpec,
+    timeoutMs: number,
+    context: ConnectContext,
+  ): Promise<UpstreamStream> {
     const material = await this.#options.contexts.get(tls, timeoutMs);
     const stream = await this.#open(endpoint, timeoutMs, context);
     const servername = serverNameOf(endpoint, tls);
@@ -111,20 +160,25 @@ export class MeshConnector implements EndpointConnector {
       ...(servername === undefined ? {} : { servername }),
       timeoutMs,
       verify: { by: tls.roots === undefined ? "none" : "chain" },
-      refuse: (certificate) => peerTrouble(certificate, tls) ?? (tls.verifiesServerName ? nameTrouble(certificate, servername) : undefined),
+      refuse: (certificate) =>
+        peerTrouble(certificate, tls) ?? (tls.verifiesServerName ? nameTrouble(certificate, servername) : undefined),
     });
   }
 }
 
 /** A request of the proxy itself speaks for nobody else: version 1 has no words for that but the connection's own ends. */
 function headerOf(version: ProxyHeaderVersion, stream: ByteStream, downstream: ConnectionInfo | undefined): Buffer {
-  if (version === "v2") return downstream === undefined ? localProxyHeader() : proxyHeader(downstream.remote, downstream.local, "");
-  return downstream === undefined ? proxyHeaderText(stream.local, stream.remote) : proxyHeaderText(downstream.remote, downstream.local);
+  if (version === "v2")
+    return downstream === undefined ? localProxyHeader() : proxyHeader(downstream.remote, downstream.local, "");
+  return downstream === undefined
+    ? proxyHeaderText(stream.local, stream.remote)
+    : proxyHeaderText(downstream.remote, downstream.local);
 }
 
 function alpnOf(tls: UpstreamTlsSpec, { protocol, exchangesPeers = false }: ConnectContext): readonly string[] {
   if (isMeshTls(tls) && protocol !== "tcp") return meshAlpn[protocol];
-  if (protocol === "tcp") return tls.alpnProtocols.filter((offered) => exchangesPeers || offered !== peerExchangeProtocol);
+  if (protocol === "tcp")
+    return tls.alpnProtocols.filter((offered) => exchangesPeers || offered !== peerExchangeProtocol);
   if (protocol === "http2") return tls.alpnProtocols.length === 0 ? ["h2"] : tls.alpnProtocols;
   if (protocol === "alpn") return tls.alpnProtocols.length === 0 ? ["h2", "http/1.1"] : tls.alpnProtocols;
   return tls.alpnProtocols.filter((offered) => offered !== "h2");

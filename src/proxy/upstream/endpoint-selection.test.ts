@@ -6,7 +6,12 @@ import { defaultBalancing } from "./balancing.ts";
 import { priorityLoads } from "./priority-load.ts";
 import { warmedWeight } from "./slow-start.ts";
 
-const rules: SelectionRules = { loadBalancing: "round-robin", balancing: defaultBalancing, panicThreshold: 0, localityWeighted: false };
+const rules: SelectionRules = {
+  loadBalancing: "round-robin",
+  balancing: defaultBalancing,
+  panicThreshold: 0,
+  localityWeighted: false,
+};
 
 interface Group {
   readonly place: string;
@@ -16,7 +21,13 @@ interface Group {
   readonly total: number;
 }
 
-function group({ place, priority = 0, weight = 1, healthy, total }: Group): (Selectable & { readonly place: string })[] {
+function group({
+  place,
+  priority = 0,
+  weight = 1,
+  healthy,
+  total,
+}: Group): (Selectable & { readonly place: string })[] {
   return Array.from({ length: total }, (_, index) => ({
     place,
     config: { weight: 1, priority, locality: { name: place, weight } },
@@ -62,20 +73,48 @@ describe("selection", () => {
     assert.deepEqual(shares([{ ...near, healthy: 0 }], { panicThreshold: 0.5 }), { near: 100 });
   });
   test("spreads over localities by their weights, and by their health", () => {
-    const even = shares([{ place: "a", weight: 3, healthy: 4, total: 4 }, { place: "b", weight: 1, healthy: 2, total: 2 }], { localityWeighted: true });
+    const even = shares(
+      [
+        { place: "a", weight: 3, healthy: 4, total: 4 },
+        { place: "b", weight: 1, healthy: 2, total: 2 },
+      ],
+      { localityWeighted: true },
+    );
     assert.ok(Math.abs((even["a"] ?? 0) - 75) <= 1, JSON.stringify(even));
-    const half = shares([{ place: "a", weight: 1, healthy: 1, total: 2 }, { place: "b", weight: 1, healthy: 2, total: 2 }], { localityWeighted: true });
+    const half = shares(
+      [
+        { place: "a", weight: 1, healthy: 1, total: 2 },
+        { place: "b", weight: 1, healthy: 2, total: 2 },
+      ],
+      { localityWeighted: true },
+    );
     assert.ok(Math.abs((half["a"] ?? 0) - 41) <= 1, JSON.stringify(half));
-    assert.deepEqual(shares([{ place: "a", weight: 0, healthy: 1, total: 1 }, { place: "b", weight: 1, healthy: 1, total: 1 }], { localityWeighted: true }), { b: 100 });
+    assert.deepEqual(
+      shares(
+        [
+          { place: "a", weight: 0, healthy: 1, total: 1 },
+          { place: "b", weight: 1, healthy: 1, total: 1 },
+        ],
+        { localityWeighted: true },
+      ),
+      { b: 100 },
+    );
   });
   test("a hash keeps its priority, locality and endpoint", () => {
-    const selection = new EndpointSelection([{ ...near, healthy: 5 }, far].flatMap(group), { ...rules, loadBalancing: "ring-hash" }, seededRandom(1));
+    const selection = new EndpointSelection(
+      [{ ...near, healthy: 5 }, far].flatMap(group),
+      { ...rules, loadBalancing: "ring-hash" },
+      seededRandom(1),
+    );
     for (const hash of [1, 77_777, 0xffff_ffff]) assert.equal(selection.pick(hash), selection.pick(hash));
   });
 });
 
 test("a new endpoint's weight grows from its least part to the whole", () => {
   const slow = { windowMs: 60_000, aggression: 1, minFraction: 0.1 };
-  assert.deepEqual([0, 30_000, 60_000].map((age) => warmedWeight(slow, 10, age)), [1, 5, 10]);
+  assert.deepEqual(
+    [0, 30_000, 60_000].map((age) => warmedWeight(slow, 10, age)),
+    [1, 5, 10],
+  );
   assert.ok(warmedWeight({ ...slow, aggression: 2 }, 10, 30_000) > 7);
 });

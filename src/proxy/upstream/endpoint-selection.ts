@@ -37,18 +37,37 @@ export class EndpointSelection<Endpoint extends Selectable> implements LoadBalan
   readonly #random: Random;
   readonly #balancerOf: (level: Pick<PriorityLevel<Endpoint>, "chosen" | "all">) => LoadBalancer<Endpoint>;
 
-  constructor(endpoints: readonly Endpoint[], rules: SelectionRules, random: Random, weightOf?: (endpoint: Endpoint) => number) {
+  constructor(
+    endpoints: readonly Endpoint[],
+    rules: SelectionRules,
+    random: Random,
+    weightOf?: (endpoint: Endpoint) => number,
+  ) {
     this.#random = random;
     const make = (chosen: readonly Endpoint[]): LoadBalancer<Endpoint> =>
-      createLoadBalancer(rules.loadBalancing, { endpoints: chosen, random, options: rules.balancing, ...(weightOf === undefined ? {} : { weightOf }) });
-    this.#balancerOf = ({ chosen, all }) => (rules.localityWeighted ? byLocality(chosen, all, make, random) : make(chosen));
+      createLoadBalancer(rules.loadBalancing, {
+        endpoints: chosen,
+        random,
+        options: rules.balancing,
+        ...(weightOf === undefined ? {} : { weightOf }),
+      });
+    this.#balancerOf = ({ chosen, all }) =>
+      rules.localityWeighted ? byLocality(chosen, all, make, random) : make(chosen);
     this.#levels = levelsOf(endpoints);
-    this.#priorities = prioritiesOf(this.#levels, rules).map((level) => ({ share: level.share, balancer: this.#balancerOf(level) }));
+    this.#priorities = prioritiesOf(this.#levels, rules).map((level) => ({
+      share: level.share,
+      balancer: this.#balancerOf(level),
+    }));
   }
 
   /** A choice among the other priorities than these, by what of them may take requests; undefined when nothing may. */
   without(excluded: ReadonlySet<number>): LoadBalancer<Endpoint> | undefined {
-    const loads = priorityLoads(this.#levels.map(({ priority, all, chosen }) => ({ healthy: excluded.has(priority) ? 0 : chosen.length, total: all.length })));
+    const loads = priorityLoads(
+      this.#levels.map(({ priority, all, chosen }) => ({
+        healthy: excluded.has(priority) ? 0 : chosen.length,
+        total: all.length,
+      })),
+    );
     const shares = this.#levels.flatMap((level, index) => {
       const share = loads[index] ?? 0;
       return share > 0 ? [{ share, balancer: this.#balancerOf(level) }] : [];
@@ -80,14 +99,20 @@ interface Level<Endpoint> {
 
 /** The most preferred first. */
 function levelsOf<Endpoint extends Selectable>(endpoints: readonly Endpoint[]): Level<Endpoint>[] {
-  return [...Map.groupBy(endpoints.filter(({ config }) => config.weight > 0), ({ config }) => config.priority)]
+  return [
+    ...Map.groupBy(
+      endpoints.filter(({ config }) => config.weight > 0),
+      ({ config }) => config.priority,
+    ),
+  ]
     .sort(([left], [right]) => left - right)
     .map(([priority, all]) => ({ priority, all, chosen: all.filter(({ usable }) => usable) }));
 }
 
 function prioritiesOf<Endpoint>(levels: readonly Level<Endpoint>[], rules: SelectionRules): PriorityLevel<Endpoint>[] {
   const loads = priorityLoads(levels.map(({ all, chosen }) => ({ healthy: chosen.length, total: all.length })));
-  const enough = levels.reduce((sum, { all, chosen }) => sum + healthOf({ healthy: chosen.length, total: all.length }), 0) >= 1;
+  const enough =
+    levels.reduce((sum, { all, chosen }) => sum + healthOf({ healthy: chosen.length, total: all.length }), 0) >= 1;
   if (loads.every((load) => load === 0)) {
     // Nobody is usable: either all are tried, or none.
     return rules.panicThreshold > 0 ? levels.slice(0, 1).map(({ all }) => ({ share: 1, chosen: all, all })) : [];
@@ -114,7 +139,9 @@ function byLocality<Endpoint extends Selectable>(
   const total = shares.reduce((sum, { share }) => sum + share, 0);
   // Localities without weights take no requests, unless none has one.
   if (total === 0) return make(chosen);
-  const parts = shares.filter(({ share }) => share > 0).map(({ share, balancer }) => ({ share: share / total, balancer }));
+  const parts = shares
+    .filter(({ share }) => share > 0)
+    .map(({ share, balancer }) => ({ share: share / total, balancer }));
   return { pick: (hash, attempt) => choose(parts, fractionOf(hash, random, 2))?.pick(hash, attempt) };
 }
 

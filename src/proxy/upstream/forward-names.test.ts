@@ -31,14 +31,31 @@ class ManualClock implements Clock {
   }
 }
 
-const rules: ForwardNameRules = { defaultPort: 80, maxHosts: 2, refreshMs: 1000, idleMs: 5000, queryTimeoutMs: 100, family: "all" };
+const rules: ForwardNameRules = {
+  defaultPort: 80,
+  maxHosts: 2,
+  refreshMs: 1000,
+  idleMs: 5000,
+  queryTimeoutMs: 100,
+  family: "all",
+};
 
 test("a name is looked up once for all who ask, again when it is old, and forgotten when nobody asks", async () => {
   const clock = new ManualClock();
   const asked: string[] = [];
   let addresses = ["192.0.2.1", "192.0.2.2"];
-  const names = new ForwardNames(rules, (name) => { asked.push(name); return Promise.resolve(addresses); }, clock);
-  assert.deepEqual(await Promise.all([names.addressOf("a.test"), names.addressOf("a.test")]), ["192.0.2.2", "192.0.2.1"]);
+  const names = new ForwardNames(
+    rules,
+    (name) => {
+      asked.push(name);
+      return Promise.resolve(addresses);
+    },
+    clock,
+  );
+  assert.deepEqual(await Promise.all([names.addressOf("a.test"), names.addressOf("a.test")]), [
+    "192.0.2.2",
+    "192.0.2.1",
+  ]);
   assert.equal(names.addressOf("a.test"), "192.0.2.2");
   assert.deepEqual(asked, ["a.test"]);
   clock.advance(1000);
@@ -53,7 +70,16 @@ test("a name is looked up once for all who ask, again when it is old, and forgot
 
 test("names beyond the limit, names without an address, and slow answers are refused", async () => {
   const clock = new ManualClock();
-  const names = new ForwardNames(rules, (name) => (name === "slow.test" ? new Promise(() => undefined) : name === "none.test" ? Promise.resolve([]) : Promise.resolve(["192.0.2.1"])), clock);
+  const names = new ForwardNames(
+    rules,
+    (name) =>
+      name === "slow.test"
+        ? new Promise(() => undefined)
+        : name === "none.test"
+          ? Promise.resolve([])
+          : Promise.resolve(["192.0.2.1"]),
+    clock,
+  );
   await assert.rejects(Promise.resolve(names.addressOf("none.test")), { code: "dns-no-address" });
   const slow = assert.rejects(Promise.resolve(names.addressOf("slow.test")), { code: "timeout" });
   await names.addressOf("a.test");
@@ -64,11 +90,28 @@ test("names beyond the limit, names without an address, and slow answers are ref
 });
 
 test("nobody is led to this machine or to its own link by a name, nor by an address in place of one", async () => {
-  for (const address of ["127.0.0.1", "127.8.9.1", "0.0.0.0", "169.254.169.254", "::1", "::", "fe80::1", "::ffff:127.0.0.1", "::ffff:a9fe:a9fe", "64:ff9b::7f00:1", "64:ff9b::169.254.169.254", "fd00:ec2::254"]) {
+  for (const address of [
+    "127.0.0.1",
+    "127.8.9.1",
+    "0.0.0.0",
+    "169.254.169.254",
+    "::1",
+    "::",
+    "fe80::1",
+    "::ffff:127.0.0.1",
+    "::ffff:a9fe:a9fe",
+    "64:ff9b::7f00:1",
+    "64:ff9b::169.254.169.254",
+    "fd00:ec2::254",
+  ]) {
     const names = new ForwardNames(rules, () => Promise.resolve([address]), new ManualClock());
     await assert.rejects(Promise.resolve(names.addressOf("evil.test")), { code: "dns-no-address" }, address);
     await assert.rejects(Promise.resolve(names.addressOf(address)), { code: "dns-no-address" }, address);
   }
-  const mixed = new ForwardNames({ ...rules, family: "ipv4-preferred" }, () => Promise.resolve(["127.0.0.1", "2001:db8::1", "192.0.2.7"]), new ManualClock());
+  const mixed = new ForwardNames(
+    { ...rules, family: "ipv4-preferred" },
+    () => Promise.resolve(["127.0.0.1", "2001:db8::1", "192.0.2.7"]),
+    new ManualClock(),
+  );
   assert.equal(await mixed.addressOf("mixed.test"), "192.0.2.7");
 });

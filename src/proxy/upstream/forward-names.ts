@@ -53,12 +53,14 @@ export class ForwardNames {
       known.usedAtMs = nowMs;
       if (known.addresses.length > 0) {
         // An answer that has grown old serves until the next has come.
-        if (nowMs - known.askedAtMs >= this.rules.refreshMs && known.pending === undefined) void this.#ask(name, known).catch(() => undefined);
+        if (nowMs - known.askedAtMs >= this.rules.refreshMs && known.pending === undefined)
+          void this.#ask(name, known).catch(() => undefined);
         return take(known);
       }
       if (known.pending !== undefined) return known.pending.then(() => take(known));
     }
-    if (known === undefined && this.#names.size >= this.rules.maxHosts) return Promise.reject(transientError("dns-overflow", `more than ${this.rules.maxHosts} names are known at once`));
+    if (known === undefined && this.#names.size >= this.rules.maxHosts)
+      return Promise.reject(transientError("dns-overflow", `more than ${this.rules.maxHosts} names are known at once`));
     const fresh: KnownName = { addresses: [], askedAtMs: nowMs, usedAtMs: nowMs, next: 0, pending: undefined };
     this.#names.set(name, fresh);
     return this.#ask(name, fresh).then(() => take(fresh));
@@ -66,7 +68,8 @@ export class ForwardNames {
 
   /** To be called once a second, on the steady clock. */
   sweep(nowMs: number): void {
-    for (const [name, { usedAtMs, pending }] of this.#names) if (pending === undefined && nowMs - usedAtMs >= this.rules.idleMs) this.#names.delete(name);
+    for (const [name, { usedAtMs, pending }] of this.#names)
+      if (pending === undefined && nowMs - usedAtMs >= this.rules.idleMs) this.#names.delete(name);
   }
 
   #ask(name: string, known: KnownName): Promise<void> {
@@ -81,14 +84,20 @@ export class ForwardNames {
   async #query(name: string, known: KnownName): Promise<void> {
     known.askedAtMs = this.#clock.steadyMs();
     const found = isIP(name) === 0 ? await this.#withinTime(name) : [name];
-    const usable = ofFamily(found.filter((address) => !isInsideAddress(address)), this.rules.family);
+    const usable = ofFamily(
+      found.filter((address) => !isInsideAddress(address)),
+      this.rules.family,
+    );
     if (usable.length > 0) known.addresses = usable;
-    else if (known.addresses.length === 0) throw transientError("dns-no-address", `${name} has no address that may be forwarded to`);
+    else if (known.addresses.length === 0)
+      throw transientError("dns-no-address", `${name} has no address that may be forwarded to`);
   }
 
   #withinTime(name: string): Promise<readonly string[]> {
     const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
-    const limit = this.#clock.after(this.rules.queryTimeoutMs, () => reject(transientError("timeout", `${name} was not resolved in ${this.rules.queryTimeoutMs} ms`)));
+    const limit = this.#clock.after(this.rules.queryTimeoutMs, () =>
+      reject(transientError("timeout", `${name} was not resolved in ${this.rules.queryTimeoutMs} ms`)),
+    );
     this.#resolve(name).then(resolve, reject);
     return promise.finally(() => limit[Symbol.dispose]());
   }

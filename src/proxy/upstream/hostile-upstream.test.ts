@@ -19,7 +19,10 @@ test("101 to a request that asked for no other protocol is an upstream's fault, 
   await client.until(/^HTTP\/1\.1 502 /);
   client.send("GET /closed HTTP/1.1\r\nhost: a\r\n\r\n");
   await client.until(/HTTP\/1\.1 404 /);
-  assert.equal(heard.some((text) => text.includes("/closed")), false);
+  assert.equal(
+    heard.some((text) => text.includes("/closed")),
+    false,
+  );
   assert.equal(harness.records[0]?.flag, "UPE");
   const session = await connectTo(harness.port);
   assert.equal((await ask(session, { ":path": "/open" })).headers[":status"], 502);
@@ -29,7 +32,11 @@ test("101 to a request that asked for no other protocol is an upstream's fault, 
 test("a server that says 100 without end says it once to the client", async () => {
   await using harness = await Harness.start();
   const said = 2000;
-  const port = await harness.rawBackend((socket) => socket.once("data", () => socket.write(`${"HTTP/1.1 100 Continue\r\n\r\n".repeat(said)}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`)));
+  const port = await harness.rawBackend((socket) =>
+    socket.once("data", () =>
+      socket.write(`${"HTTP/1.1 100 Continue\r\n\r\n".repeat(said)}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`),
+    ),
+  );
   harness.cluster("a", [port]);
   harness.table = tableOf(route(forwardTo("a")));
   const client = harness.client();
@@ -51,7 +58,8 @@ test("a head that comes byte by byte is taken, however many interim ones stand b
         for (let sent = 0; sent < 70; sent += 1) socket.write(`x-${sent}: ${"y".repeat(1000)}\r\n`);
         return;
       }
-      const bytes = "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+      const bytes =
+        "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
       let at = 0;
       const next = (): void => {
         if (at < bytes.length) socket.write(bytes.charAt(at++), () => setImmediate(next));

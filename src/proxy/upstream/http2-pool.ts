@@ -51,7 +51,10 @@ export class Http2Pool implements Http2ConnectionHome {
 
   /** Requests that a new connection will take at a time, as far as is known. */
   get expectedStreams(): number {
-    const known = Math.min(this.#knownStreams ?? http2Limits.openedStreamsBeforeSettings, this.#settings?.maxConcurrentStreams ?? Infinity);
+    const known = Math.min(
+      this.#knownStreams ?? http2Limits.openedStreamsBeforeSettings,
+      this.#settings?.maxConcurrentStreams ?? Infinity,
+    );
     return Math.max(1, Math.min(known, this.maxRequestsPerConnection || Infinity));
   }
 
@@ -75,7 +78,12 @@ export class Http2Pool implements Http2ConnectionHome {
   sweep(nowMs: number, idleTimeoutMs: number, maxDurationMs = Infinity): void {
     for (const connection of this.#connections) {
       connection.sweep(nowMs);
-      if (connection.retiring || (connection.activeStreams === 0 && nowMs - connection.idleSinceMs >= idleTimeoutMs) || nowMs - connection.openedAtMs >= maxDurationMs) connection.drain();
+      if (
+        connection.retiring ||
+        (connection.activeStreams === 0 && nowMs - connection.idleSinceMs >= idleTimeoutMs) ||
+        nowMs - connection.openedAtMs >= maxDurationMs
+      )
+        connection.drain();
     }
   }
 

@@ -1,6 +1,13 @@
 import type { Clock } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
-import { bodyFramings, defaultHeadLimits, MessageHead, responseFraming, scanRequestHead, scanResponseHead } from "../../wire/http1/index.ts";
+import {
+  bodyFramings,
+  defaultHeadLimits,
+  MessageHead,
+  responseFraming,
+  scanRequestHead,
+  scanResponseHead,
+} from "../../wire/http1/index.ts";
 import { errorCode } from "../../wire/http2/index.ts";
 import { Http2Connection, type Http2ConnectionHandler } from "../http2/http2-connection.ts";
 import { requestFields, responseText, trailersFault } from "../http2/http2-heads.ts";
@@ -33,7 +40,13 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
   readonly openedAtMs: number;
   idleSinceMs: number;
 
-  constructor(stream: UpstreamStream, home: Http2ConnectionHome, clock: Clock, settings: Http2Settings | undefined, assumedStreams: number | undefined) {
+  constructor(
+    stream: UpstreamStream,
+    home: Http2ConnectionHome,
+    clock: Clock,
+    settings: Http2Settings | undefined,
+    assumedStreams: number | undefined,
+  ) {
     this.#stream = stream;
     this.#home = home;
     this.#clock = clock;
@@ -155,7 +168,14 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
     const end = scanRequestHead(scratchHead, message, 0, headLength, composedLimits);
     if (end <= 0) {
       // What a configuration adds may be no field: such a request cannot be sent. Not inside the caller's own call.
-      queueMicrotask(() => this.#fail({ kind: "protocol-error", anyByte: false, nothingSent: true, message: scratchHead.error?.reason ?? "a head that cannot be sent" }));
+      queueMicrotask(() =>
+        this.#fail({
+          kind: "protocol-error",
+          anyByte: false,
+          nothingSent: true,
+          message: scratchHead.error?.reason ?? "a head that cannot be sent",
+        }),
+      );
       return true;
     }
     const bodiless = message.length === headLength;
@@ -238,7 +258,12 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
   aborted(failure: StreamFailure): void {
     const anyByte = this.#answer === "begun";
     const nothingSent = this.#connection.sentBytes <= this.#sentBefore;
-    this.#fail({ kind: kindOf(failure), anyByte, nothingSent: nothingSent || failure.unprocessed, message: failure.message });
+    this.#fail({
+      kind: kindOf(failure),
+      anyByte,
+      nothingSent: nothingSent || failure.unprocessed,
+      message: failure.message,
+    });
   }
 
   #respond(receiver: ResponseReceiver, head: MessageHead, end: number, endStream: boolean): void {

@@ -12,7 +12,8 @@ interface Fake {
 }
 
 const endpoint = (name: string, weight = 1): Fake => ({ name, config: { weight }, activeRequests: 0 });
-const endpoints = (count: number): Fake[] => Array.from({ length: count }, (_, index) => endpoint(`10.0.0.${index}:80`));
+const endpoints = (count: number): Fake[] =>
+  Array.from({ length: count }, (_, index) => endpoint(`10.0.0.${index}:80`));
 
 function counts(policy: LoadBalancing, among: readonly Fake[], picks: number, hashed = false): Map<string, number> {
   const balancer = createLoadBalancer(policy, { endpoints: among, random: seededRandom(3) });
@@ -28,7 +29,11 @@ test("random, ring hash and maglev spread evenly, and by weight", () => {
   const among = [endpoint("a:1", 3), endpoint("b:1", 1)];
   const picks = 8000;
   // Four deviations for chance; the ring's own unevenness is greater than that.
-  const bounds: Readonly<Record<string, number>> = { random: 4 * Math.sqrt(picks * 0.75 * 0.25), maglev: 4 * Math.sqrt(picks * 0.75 * 0.25), "ring-hash": picks * 0.06 };
+  const bounds: Readonly<Record<string, number>> = {
+    random: 4 * Math.sqrt(picks * 0.75 * 0.25),
+    maglev: 4 * Math.sqrt(picks * 0.75 * 0.25),
+    "ring-hash": picks * 0.06,
+  };
   for (const policy of ["random", "maglev", "ring-hash"] as const) {
     const heavy = counts(policy, among, picks, policy !== "random").get("a:1") ?? 0;
     assert.ok(Math.abs(heavy - picks * 0.75) < (bounds[policy] ?? 0), `${policy}: ${heavy}`);
@@ -66,6 +71,10 @@ test("a later attempt of the same hash goes to another endpoint before long", ()
 test("least requests compares as many as it is told", () => {
   const among = endpoints(5);
   for (const [index, one] of among.entries()) one.activeRequests = index === 2 ? 0 : 5;
-  const balancer = createLoadBalancer("least-request", { endpoints: among, random: seededRandom(1), options: { ...defaultBalancing, choiceCount: 40 } });
+  const balancer = createLoadBalancer("least-request", {
+    endpoints: among,
+    random: seededRandom(1),
+    options: { ...defaultBalancing, choiceCount: 40 },
+  });
   for (let index = 0; index < 50; index += 1) assert.equal(balancer.pick()?.name, among[2]?.name);
 });

@@ -19,25 +19,44 @@ export interface BalancerInput<Endpoint> {
   readonly weightOf?: (endpoint: Endpoint) => number;
 }
 
-export function createLoadBalancer<Endpoint extends Balanced>(policy: LoadBalancing, input: BalancerInput<Endpoint>): LoadBalancer<Endpoint> {
+export function createLoadBalancer<Endpoint extends Balanced>(
+  policy: LoadBalancing,
+  input: BalancerInput<Endpoint>,
+): LoadBalancer<Endpoint> {
   const { endpoints, random, options = defaultBalancing, weightOf = (endpoint) => endpoint.config.weight } = input;
   const [first] = endpoints;
   if (first === undefined || endpoints.length === 1) return { pick: () => first };
   const weights = endpoints.map(weightOf);
-  const keyOf = ({ config, name }: Endpoint): string => (options.hashesHostnames ? config.hostname : undefined) ?? name ?? "";
-  if (policy === "ring-hash") return new RingHashBalancer(endpoints, weights, { keyOf, minSize: options.minRingSize, maxSize: options.maxRingSize, random });
-  if (policy === "maglev") return new MaglevBalancer(endpoints, weights, { keyOf, tableSize: options.tableSize, random });
+  const keyOf = ({ config, name }: Endpoint): string =>
+    (options.hashesHostnames ? config.hostname : undefined) ?? name ?? "";
+  if (policy === "ring-hash")
+    return new RingHashBalancer(endpoints, weights, {
+      keyOf,
+      minSize: options.minRingSize,
+      maxSize: options.maxRingSize,
+      random,
+    });
+  if (policy === "maglev")
+    return new MaglevBalancer(endpoints, weights, { keyOf, tableSize: options.tableSize, random });
   const equal = weights.every((weight) => weight === weights[0]);
-  if (policy === "random") return equal ? { pick: () => at(endpoints, random) } : weightedRandom(endpoints, weights, random);
-  if (!equal) return new WeightedBalancer(endpoints, weights, policy === "least-request" ? options.activeRequestBias : 0);
-  return policy === "round-robin" ? roundRobin(endpoints, random) : leastRequest(endpoints, random, options.choiceCount);
+  if (policy === "random")
+    return equal ? { pick: () => at(endpoints, random) } : weightedRandom(endpoints, weights, random);
+  if (!equal)
+    return new WeightedBalancer(endpoints, weights, policy === "least-request" ? options.activeRequestBias : 0);
+  return policy === "round-robin"
+    ? roundRobin(endpoints, random)
+    : leastRequest(endpoints, random, options.choiceCount);
 }
 
 function at<Endpoint>(endpoints: readonly Endpoint[], random: Random): Endpoint | undefined {
   return endpoints[Math.floor(random() * endpoints.length)];
 }
 
-function leastRequest<Endpoint extends Balanced>(endpoints: readonly Endpoint[], random: Random, choices: number): LoadBalancer<Endpoint> {
+function leastRequest<Endpoint extends Balanced>(
+  endpoints: readonly Endpoint[],
+  random: Random,
+  choices: number,
+): LoadBalancer<Endpoint> {
   return {
     pick: () => {
       let best = at(endpoints, random);
@@ -50,7 +69,11 @@ function leastRequest<Endpoint extends Balanced>(endpoints: readonly Endpoint[],
   };
 }
 
-function weightedRandom<Endpoint>(endpoints: readonly Endpoint[], weights: readonly number[], random: Random): LoadBalancer<Endpoint> {
+function weightedRandom<Endpoint>(
+  endpoints: readonly Endpoint[],
+  weights: readonly number[],
+  random: Random,
+): LoadBalancer<Endpoint> {
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return {
     pick: () => {

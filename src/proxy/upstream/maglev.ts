@@ -40,7 +40,13 @@ export class MaglevBalancer<Endpoint> implements LoadBalancer<Endpoint> {
     const greatest = Math.max(...this.#weights);
     const claims = this.#endpoints.map((endpoint, index) => {
       const key = keyOf(endpoint);
-      return { owner: index, at: hashText(key) % tableSize, skip: (hashText(key, 1) % (tableSize - 1)) + 1, share: (this.#weights[index] ?? 0) / greatest, taken: 0 };
+      return {
+        owner: index,
+        at: hashText(key) % tableSize,
+        skip: (hashText(key, 1) % (tableSize - 1)) + 1,
+        share: (this.#weights[index] ?? 0) / greatest,
+        taken: 0,
+      };
     });
     let filled = 0;
     for (let turn = 1; filled < tableSize; turn += 1) {

@@ -1,6 +1,12 @@
 import type { SocketAddress } from "../../net/index.ts";
 import { hbonePort } from "../../wire/hbone/index.ts";
-import { unknownWorkload, type EndpointConfig, type EndpointTransport, type ProxyHeaderVersion, type SocketOptions } from "./endpoint.ts";
+import {
+  unknownWorkload,
+  type EndpointConfig,
+  type EndpointTransport,
+  type ProxyHeaderVersion,
+  type SocketOptions,
+} from "./endpoint.ts";
 
 /** How a cluster without endpoints of its own reaches where the client wanted to go. */
 export interface OriginalDestinationRule {
@@ -14,17 +20,26 @@ export interface OriginalDestinationRule {
 }
 
 /** `tunnel`: by HBONE to the destination itself. */
-export type OriginalDestinationTransport = Extract<EndpointTransport, { readonly kind: "plain" | "tls" }> | { readonly kind: "tunnel" };
+export type OriginalDestinationTransport =
+  | Extract<EndpointTransport, { readonly kind: "plain" | "tls" }>
+  | { readonly kind: "tunnel" };
 
 /** The endpoint that stands for a destination. */
-export function originalDestinationEndpoint(rule: OriginalDestinationRule, destination: SocketAddress, hostname?: string): EndpointConfig {
+export function originalDestinationEndpoint(
+  rule: OriginalDestinationRule,
+  destination: SocketAddress,
+  hostname?: string,
+): EndpointConfig {
   const port = rule.portOverride ?? destination.port;
   const { address } = destination;
   const authority = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
   return {
     address,
     port,
-    transport: rule.transport.kind === "tunnel" ? { kind: "hbone", authority, address, port: hbonePort, expectedIdentities: [] } : rule.transport,
+    transport:
+      rule.transport.kind === "tunnel"
+        ? { kind: "hbone", authority, address, port: hbonePort, expectedIdentities: [] }
+        : rule.transport,
     weight: 1,
     priority: 0,
     healthy: true,

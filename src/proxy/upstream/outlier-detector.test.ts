@@ -26,15 +26,26 @@ class Fixture {
 
   constructor(outliers: Partial<OutlierPolicy>, count: number, more: Partial<ClusterConfig> = {}) {
     const clock: Clock = { ...systemClock, steadyMs: () => this.nowMs };
-    const limits = { connectTimeoutMs: 1000, maxConnections: Infinity, maxPendingRequests: Infinity, maxRequestsPerConnection: 0, idleTimeoutMs: 1000 };
+    const limits = {
+      connectTimeoutMs: 1000,
+      maxConnections: Infinity,
+      maxPendingRequests: Infinity,
+      maxRequestsPerConnection: 0,
+      idleTimeoutMs: 1000,
+    };
     const config: ClusterConfig = { ...plainCluster, name: "c", limits, outliers: { ...policy, ...outliers }, ...more };
-    this.cluster = new Cluster(config, { clock, random: seededRandom(1), connector: { connect: () => Promise.reject(new Error("no network")) } });
+    this.cluster = new Cluster(config, {
+      clock,
+      random: seededRandom(1),
+      connector: { connect: () => Promise.reject(new Error("no network")) },
+    });
     this.cluster.setEndpoints(Array.from({ length: count }, (_, index) => endpointAt(1000 + index)));
     this.endpoints = [...this.cluster.endpoints()];
   }
 
   tell(index: number, ...outcomes: readonly (number | EndpointOutcome)[]): void {
-    for (const outcome of outcomes) this.endpoints[index]?.report(typeof outcome === "number" ? { kind: "answer", status: outcome } : outcome);
+    for (const outcome of outcomes)
+      this.endpoints[index]?.report(typeof outcome === "number" ? { kind: "answer", status: outcome } : outcome);
   }
 
   /** Which endpoints requests reach. */

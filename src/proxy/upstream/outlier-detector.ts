@@ -78,7 +78,8 @@ export class OutlierDetector {
     record.ejections += 1;
     record.ejectedAtMs = nowMs;
     const longest = Math.max(policy.maxEjectionMs, policy.baseEjectionMs);
-    record.ejectedForMs = Math.min(policy.baseEjectionMs * record.ejections, longest) + this.#random() * policy.ejectionJitterMs;
+    record.ejectedForMs =
+      Math.min(policy.baseEjectionMs * record.ejections, longest) + this.#random() * policy.ejectionJitterMs;
     record.forget();
     this.counters.ejections += 1;
     return true;
@@ -122,7 +123,10 @@ export class OutlierDetector {
     }
     record.serverErrors += 1;
     record.gatewayErrors = status >= 502 && status <= 504 ? record.gatewayErrors + 1 : 0;
-    return reached(record.serverErrors, this.#policy.consecutiveServerErrors) || reached(record.gatewayErrors, this.#policy.consecutiveGatewayErrors);
+    return (
+      reached(record.serverErrors, this.#policy.consecutiveServerErrors) ||
+      reached(record.gatewayErrors, this.#policy.consecutiveGatewayErrors)
+    );
   }
 
   #mayEject(): boolean {

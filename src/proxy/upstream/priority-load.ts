@@ -18,7 +18,10 @@ export function healthOf({ healthy, total }: PriorityHealth): number {
  */
 export function priorityLoads(priorities: readonly PriorityHealth[]): number[] {
   const health = priorities.map(healthOf);
-  const total = Math.min(1, health.reduce((sum, one) => sum + one, 0));
+  const total = Math.min(
+    1,
+    health.reduce((sum, one) => sum + one, 0),
+  );
   if (total === 0) return priorities.map(() => 0);
   let rest = 1;
   return health.map((one) => {

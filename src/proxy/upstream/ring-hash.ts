@@ -52,9 +52,13 @@ export class RingHashBalancer<Endpoint> implements LoadBalancer<Endpoint> {
     let at = 0;
     for (const [owner, endpoint] of this.#endpoints.entries()) {
       const key = keyOf(endpoint);
-      for (let index = 0; index < (counts[owner] ?? 0); index += 1, at += 1) points[at] = hashText(`${key}_${index}`) * maxOwners + owner;
+      for (let index = 0; index < (counts[owner] ?? 0); index += 1, at += 1)
+        points[at] = hashText(`${key}_${index}`) * maxOwners + owner;
     }
     points.sort();
-    return { hashes: Uint32Array.from(points, (point) => Math.floor(point / maxOwners)), owners: Uint32Array.from(points, (point) => point % maxOwners) };
+    return {
+      hashes: Uint32Array.from(points, (point) => Math.floor(point / maxOwners)),
+      owners: Uint32Array.from(points, (point) => point % maxOwners),
+    };
   }
 }

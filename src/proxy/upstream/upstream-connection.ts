@@ -1,6 +1,17 @@
 import type { Clock } from "../../base/index.ts";
 import type { ByteStreamHandler, SocketAddress } from "../../net/index.ts";
-import { bodyFramings, ChunkedScanner, defaultHeadLimits, headIncomplete, headRefused, keepsAlive, MessageHead, responseFraming, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
+import {
+  bodyFramings,
+  ChunkedScanner,
+  defaultHeadLimits,
+  headIncomplete,
+  headRefused,
+  keepsAlive,
+  MessageHead,
+  responseFraming,
+  scanResponseHead,
+  type BodyFraming,
+} from "../../wire/http1/index.ts";
 import { textOfTrailers, trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamStream } from "./endpoint.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
@@ -96,12 +107,18 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   sendTrailers(fields: readonly string[]): void {
     this.#requestComplete = true;
     // A body of known length has no place for trailers.
-    if (this.#receiver?.chunksRequest === true) this.#writeChunk(noBytes, noBytes, `0\r\n${textOfTrailers(fields)}\r\n`);
+    if (this.#receiver?.chunksRequest === true)
+      this.#writeChunk(noBytes, noBytes, `0\r\n${textOfTrailers(fields)}\r\n`);
   }
 
   #writeChunk(before: Buffer, bytes: Buffer, end: string): boolean {
     const start = bytes.length === 0 ? "" : `${bytes.length.toString(16)}\r\n`;
-    const message = Buffer.concat([before, Buffer.from(start, "latin1"), bytes, Buffer.from(`${bytes.length === 0 ? "" : "\r\n"}${end}`, "latin1")]);
+    const message = Buffer.concat([
+      before,
+      Buffer.from(start, "latin1"),
+      bytes,
+      Buffer.from(`${bytes.length === 0 ? "" : "\r\n"}${end}`, "latin1"),
+    ]);
     return message.length === 0 || this.stream.write(message);
   }
 

@@ -12,8 +12,13 @@ export function lastWriter(object: UntypedObject | undefined): string | undefine
   return latestOf(object, ({ manager }) => manager !== fieldManager);
 }
 
-function latestOf(object: UntypedObject | undefined, isMeant: (entry: ManagedFieldsEntry) => boolean): string | undefined {
-  const [latest] = (object?.metadata.managedFields ?? []).filter(isMeant).toSorted((a, b) => (b.time ?? "").localeCompare(a.time ?? ""));
+function latestOf(
+  object: UntypedObject | undefined,
+  isMeant: (entry: ManagedFieldsEntry) => boolean,
+): string | undefined {
+  const [latest] = (object?.metadata.managedFields ?? [])
+    .filter(isMeant)
+    .toSorted((a, b) => (b.time ?? "").localeCompare(a.time ?? ""));
   return latest === undefined ? undefined : described(latest);
 }
 

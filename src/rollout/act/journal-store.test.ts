@@ -24,9 +24,20 @@ test("decisions take so many bytes at most that an API server stores the journal
 });
 
 test("a journal that no API server would store is refused before anything is written", async () => {
-  const client = { get: async () => await Promise.resolve(undefined), create: () => assert.fail("it was written") } as unknown as KubeClient;
+  const client = {
+    get: async () => await Promise.resolve(undefined),
+    create: () => assert.fail("it was written"),
+  } as unknown as KubeClient;
   const store = new JournalStore(client, systemClock);
   const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "big", namespace: "shop" };
-  const entry: JournalEntry = { type: "deleted", step: "retire", object, body: { metadata: { name: "big" }, data: { text: "x".repeat(1_000_000) } } };
-  await assert.rejects(store.append("meshupgrade.up", [entry], []), /the journal meshupgrade\.up would have 1 entries of more than 900 KiB/);
+  const entry: JournalEntry = {
+    type: "deleted",
+    step: "retire",
+    object,
+    body: { metadata: { name: "big" }, data: { text: "x".repeat(1_000_000) } },
+  };
+  await assert.rejects(
+    store.append("meshupgrade.up", [entry], []),
+    /the journal meshupgrade\.up would have 1 entries of more than 900 KiB/,
+  );
 });

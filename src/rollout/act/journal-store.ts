@@ -39,7 +39,9 @@ export class JournalStore {
   }
 
   /** Throws a user error when the journal was written by an engine that knows more than this one. */
-  async read(name: string): Promise<{ readonly entries: readonly JournalEntry[]; readonly decisions: readonly DecisionRecord[] }> {
+  async read(
+    name: string,
+  ): Promise<{ readonly entries: readonly JournalEntry[]; readonly decisions: readonly DecisionRecord[] }> {
     const { entries = [], decisions = [] } = (await this.#load(name)) ?? {};
     return { entries, decisions };
   }
@@ -53,9 +55,13 @@ export class JournalStore {
     if (fresh.length === 0 && decisions.length === 0) return;
     const entries = [...(journal?.entries ?? []), ...fresh];
     if (fresh.length > 0 && JSON.stringify(entries).length > maxEntryBytes) {
-      throw userError("journal-full", `the journal ${name} would have ${entries.length} entries of more than ${maxEntryBytes / 1024} KiB, and what cannot be journaled is not written`, {
-        hint: "put it back or let it end, and move the rest by another rollout: fewer namespaces, or a smaller scope",
-      });
+      throw userError(
+        "journal-full",
+        `the journal ${name} would have ${entries.length} entries of more than ${maxEntryBytes / 1024} KiB, and what cannot be journaled is not written`,
+        {
+          hint: "put it back or let it end, and move the rest by another rollout: fewer namespaces, or a smaller scope",
+        },
+      );
     }
     await this.#store(name, journal, entries, decisions);
   }
@@ -73,9 +79,13 @@ export class JournalStore {
     if (kept !== undefined && this.#clock.steadyMs() - kept.atMs < keptMs) return kept.journal;
     const journal = await this.#client.get(rolloutJournalKind, name);
     if (journal !== undefined && journal.formatVersion > journalFormatVersion) {
-      throw userError("journal-newer", `the journal ${name} has format ${journal.formatVersion}, this engine knows ${journalFormatVersion}`, {
-        hint: "run the release of the engine that began this rollout, or a later one",
-      });
+      throw userError(
+        "journal-newer",
+        `the journal ${name} has format ${journal.formatVersion}, this engine knows ${journalFormatVersion}`,
+        {
+          hint: "run the release of the engine that began this rollout, or a later one",
+        },
+      );
     }
     this.#keep(name, journal);
     return journal;
@@ -86,9 +96,20 @@ export class JournalStore {
     this.#kept.set(name, { journal, atMs: this.#clock.steadyMs() });
   }
 
-  async #store(name: string, before: RolloutJournal | undefined, entries: readonly JournalEntry[], added: readonly DecisionRecord[]): Promise<void> {
+  async #store(
+    name: string,
+    before: RolloutJournal | undefined,
+    entries: readonly JournalEntry[],
+    added: readonly DecisionRecord[],
+  ): Promise<void> {
     const decisions = boundedDecisions([...(before?.decisions ?? []), ...added.map(clipped)]);
-    const body = { apiVersion: `${rolloutGroup}/${rolloutVersion}`, kind: "RolloutJournal", formatVersion: journalFormatVersion, entries, decisions };
+    const body = {
+      apiVersion: `${rolloutGroup}/${rolloutVersion}`,
+      kind: "RolloutJournal",
+      formatVersion: journalFormatVersion,
+      entries,
+      decisions,
+    };
     // Unless the write is known to have been done, the journal is read anew.
     this.#kept.delete(name);
     const written =
@@ -106,7 +127,11 @@ export function entryKey(entry: JournalEntry): string {
 
 function clipped(record: DecisionRecord): DecisionRecord {
   const { evidence } = record;
-  return { ...record, message: clippedText(record.message), ...(evidence === undefined ? {} : { evidence: evidence.slice(0, maxEvidence).map(clippedText) }) };
+  return {
+    ...record,
+    message: clippedText(record.message),
+    ...(evidence === undefined ? {} : { evidence: evidence.slice(0, maxEvidence).map(clippedText) }),
+  };
 }
 
 function clippedText(text: string): string {
@@ -119,7 +144,10 @@ export function boundedDecisions(records: readonly DecisionRecord[]): readonly D
   let bytes = kept.reduce((sum, record) => sum + sizeOf(record), 0);
   const lastRun = kept.at(-1)?.run ?? 0;
   while (kept.length > maxDecisions || bytes > maxDecisionBytes) {
-    const index = Math.max(0, kept.findIndex(({ run }) => run < lastRun));
+    const index = Math.max(
+      0,
+      kept.findIndex(({ run }) => run < lastRun),
+    );
     const [gone] = kept.splice(index, 1);
     if (gone === undefined) break;
     bytes -= sizeOf(gone);

@@ -4,8 +4,22 @@ import type { Clock } from "../../base/index.ts";
 import { notificationEvents } from "../../api/serin/index.ts";
 import { Notifier, type Notification } from "./notifier.ts";
 
-const clock: Clock = { nowMs: () => 0, steadyMs: () => 0, sleep: async () => undefined, after: () => ({ [Symbol.dispose]: () => undefined }) };
-const note: Notification = { event: "Completed", kind: "Canary", namespace: "shop", name: "cart", step: "", message: "done", cause: "", at: "2026-01-01T00:00:00Z" };
+const clock: Clock = {
+  nowMs: () => 0,
+  steadyMs: () => 0,
+  sleep: async () => undefined,
+  after: () => ({ [Symbol.dispose]: () => undefined }),
+};
+const note: Notification = {
+  event: "Completed",
+  kind: "Canary",
+  namespace: "shop",
+  name: "cart",
+  step: "",
+  message: "done",
+  cause: "",
+  at: "2026-01-01T00:00:00Z",
+};
 const all = { url: "http://one", events: notificationEvents };
 
 async function settled(): Promise<void> {
@@ -14,7 +28,11 @@ async function settled(): Promise<void> {
 
 test("each webhook gets the events that it asked for, as JSON", async () => {
   const posted: string[] = [];
-  const notifier = new Notifier({ clock, post: async (url, body) => void posted.push(`${url} ${(JSON.parse(body) as Notification).name}`), onFailure: () => assert.fail("nothing fails") });
+  const notifier = new Notifier({
+    clock,
+    post: async (url, body) => void posted.push(`${url} ${(JSON.parse(body) as Notification).name}`),
+    onFailure: () => assert.fail("nothing fails"),
+  });
   notifier.notify([all, { url: "http://two", events: ["Stuck"] }], note);
   await settled();
   assert.deepEqual(posted, ["http://one cart"]);
@@ -40,7 +58,11 @@ test("one that does not answer is tried again a few times, then said to have fai
 
 test("more than the queue holds are dropped, and said to be", async () => {
   let dropped = 0;
-  const notifier = new Notifier({ clock, post: async () => await new Promise(() => undefined), onFailure: () => void (dropped += 1) });
+  const notifier = new Notifier({
+    clock,
+    post: async () => await new Promise(() => undefined),
+    onFailure: () => void (dropped += 1),
+  });
   for (let count = 0; count < 300; count += 1) notifier.notify([all], note);
   await settled();
   assert.equal(dropped, 300 - 256 - 4);

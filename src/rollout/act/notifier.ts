@@ -47,7 +47,8 @@ export class Notifier {
   notify(specs: readonly NotificationSpec[], note: Notification): void {
     for (const { url, events } of specs) {
       if (!events.includes(note.event)) continue;
-      if (!this.#queue.push({ url, note })) this.#options.onFailure(note, serverOf(url), `${maxWaiting} notifications wait already`);
+      if (!this.#queue.push({ url, note }))
+        this.#options.onFailure(note, serverOf(url), `${maxWaiting} notifications wait already`);
     }
     while (this.#working < maxAtOnce && this.#queue.size > 0) void this.#work();
   }

@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { covers, fieldPatch, sameJson } from "./object-access.ts";
 
-const object = { metadata: { name: "a", resourceVersion: "7", labels: { "istio.io/rev": "old" } }, spec: { rules: [{ backendRefs: [{ name: "a", weight: 1 }] }] } };
+const object = {
+  metadata: { name: "a", resourceVersion: "7", labels: { "istio.io/rev": "old" } },
+  spec: { rules: [{ backendRefs: [{ name: "a", weight: 1 }] }] },
+};
 
 test("what the server added by default does not hide that a field is written", () => {
   assert.ok(covers({ name: "a", group: "", weight: 1 }, { name: "a" }));

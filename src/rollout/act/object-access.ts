@@ -38,15 +38,27 @@ export class ObjectAccess {
   }
 
   /** Sets one field, or removes it when `value` is undefined, provided that `expected` still stands there; with it go so many members above as were made for it and are empty. */
-  async setField(object: ObjectReference, pointer: string, value: unknown, expected: unknown, madeParents = 0): Promise<void> {
+  async setField(
+    object: ObjectReference,
+    pointer: string,
+    value: unknown,
+    expected: unknown,
+    madeParents = 0,
+  ): Promise<void> {
     const current = await this.get(object);
     if (current === undefined) return;
     const operations = fieldPatch(current, pointer, value, expected, madeParents);
     if (operations.length === 0) return;
     const path = `${resourcePath(kindOf(object), object.namespace, object.name)}?fieldManager=${fieldManager}`;
-    const answer = await this.#client.raw("PATCH", path, { body: operations, contentType: "application/json-patch+json" });
+    const answer = await this.#client.raw("PATCH", path, {
+      body: operations,
+      contentType: "application/json-patch+json",
+    });
     if (answer.status >= 300) {
-      throw transientError("patch-refused", `${describeReference(object)} ${pointer}: the server answered ${answer.status}: ${answer.text.slice(0, 300)}`);
+      throw transientError(
+        "patch-refused",
+        `${describeReference(object)} ${pointer}: the server answered ${answer.status}: ${answer.text.slice(0, 300)}`,
+      );
     }
   }
 }
@@ -58,7 +70,13 @@ export interface PatchOperation {
 }
 
 /** RFC 6902 operations that change the field only if it is as expected; none when it has the value already. */
-export function fieldPatch(current: UntypedObject, pointer: string, value: unknown, expected: unknown, madeParents = 0): PatchOperation[] {
+export function fieldPatch(
+  current: UntypedObject,
+  pointer: string,
+  value: unknown,
+  expected: unknown,
+  madeParents = 0,
+): PatchOperation[] {
   const found = valueAt(current, pointer);
   if (sameJson(found, value)) return [];
   // A patch cannot test that something is absent, so the object as a whole must not have moved.
@@ -85,7 +103,9 @@ function emptiedBy(current: UntypedObject, pointer: string, madeParents: number)
 /** How many members above the field are not there yet. */
 export function missingParentCount(current: unknown, pointer: string): number {
   const segments = pointer.split("/").slice(1, -1);
-  return segments.filter((_segment, index) => valueAt(current, `/${segments.slice(0, index + 1).join("/")}`) === undefined).length;
+  return segments.filter(
+    (_segment, index) => valueAt(current, `/${segments.slice(0, index + 1).join("/")}`) === undefined,
+  ).length;
 }
 
 function missingParents(current: UntypedObject, pointer: string): PatchOperation[] {
@@ -100,7 +120,10 @@ function missingParents(current: UntypedObject, pointer: string): PatchOperation
 
 /** The names on the way of an RFC 6901 pointer. */
 export function pointerSegments(pointer: string): string[] {
-  return pointer.split("/").slice(1).map((segment) => segment.replaceAll("~1", "/").replaceAll("~0", "~"));
+  return pointer
+    .split("/")
+    .slice(1)
+    .map((segment) => segment.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
 /** The value at an RFC 6901 pointer; undefined when any part of the way is missing. */
@@ -118,7 +141,12 @@ export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b || (a ?? undefined) === (b ?? undefined)) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
   if (Array.isArray(a) || Array.isArray(b)) {
-    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, index) => sameJson(item, b[index]));
+    return (
+      Array.isArray(a) &&
+      Array.isArray(b) &&
+      a.length === b.length &&
+      a.every((item, index) => sameJson(item, b[index]))
+    );
   }
   const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
   return [...new Set([...Object.keys(left), ...Object.keys(right)])].every((key) => sameJson(left[key], right[key]));
@@ -127,7 +155,12 @@ export function sameJson(a: unknown, b: unknown): boolean {
 /** Whether what was found says all that was wanted; the API server may have added defaults to it. */
 export function covers(found: unknown, wanted: unknown): boolean {
   if (wanted === undefined || wanted === null) return found === undefined || found === null;
-  if (Array.isArray(wanted)) return Array.isArray(found) && found.length === wanted.length && wanted.every((item, index) => covers(found[index], item));
+  if (Array.isArray(wanted))
+    return (
+      Array.isArray(found) &&
+      found.length === wanted.length &&
+      wanted.every((item, index) => covers(found[index], item))
+    );
   if (typeof wanted !== "object") return found === wanted;
   if (typeof found !== "object" || found === null || Array.isArray(found)) return false;
   return Object.entries(wanted).every(([key, value]) => covers((found as Record<string, unknown>)[key], value));
@@ -136,7 +169,14 @@ export function covers(found: unknown, wanted: unknown): boolean {
 /** A stored object as one to be created again: what only the server may set is left out. */
 export function withoutServerFields(object: UntypedObject): UntypedObject {
   const { status: _status, ...rest } = object;
-  const { uid: _uid, resourceVersion: _version, creationTimestamp: _created, generation: _generation, managedFields: _managed, ...metadata } = object.metadata;
+  const {
+    uid: _uid,
+    resourceVersion: _version,
+    creationTimestamp: _created,
+    generation: _generation,
+    managedFields: _managed,
+    ...metadata
+  } = object.metadata;
   return { ...rest, metadata };
 }
 

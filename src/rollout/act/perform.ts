@@ -25,12 +25,20 @@ export interface UndoSurroundings {
   /** Proxies have not taken over where requests go now. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
   /** What a gateway or waypoint would let go has nobody to take over from it yet. */
-  heldBack(entry: Extract<JournalEntry, { type: "field" }>, current: UntypedObject, found: unknown): Promise<string | undefined>;
+  heldBack(
+    entry: Extract<JournalEntry, { type: "field" }>,
+    current: UntypedObject,
+    found: unknown,
+  ): Promise<string | undefined>;
   readonly nowMs: number;
 }
 
 /** Puts back one entry: the field's prior value, the deleted object, or the absence of the created one. What fails is tried again. */
-export async function undoEntry(objects: ObjectAccess, entry: JournalEntry, surroundings: UndoSurroundings): Promise<UndoResult> {
+export async function undoEntry(
+  objects: ObjectAccess,
+  entry: JournalEntry,
+  surroundings: UndoSurroundings,
+): Promise<UndoResult> {
   try {
     if (entry.type === "deleted") return await undoDeleted(objects, entry, surroundings);
     if (entry.type === "created") return await undoCreated(objects, entry, surroundings);
@@ -41,15 +49,28 @@ export async function undoEntry(objects: ObjectAccess, entry: JournalEntry, surr
   }
 }
 
-async function undoDeleted(objects: ObjectAccess, entry: Extract<JournalEntry, { type: "deleted" }>, surroundings: UndoSurroundings): Promise<UndoResult> {
+async function undoDeleted(
+  objects: ObjectAccess,
+  entry: Extract<JournalEntry, { type: "deleted" }>,
+  surroundings: UndoSurroundings,
+): Promise<UndoResult> {
   const found = await objects.get(entry.object);
-  if (found?.metadata.deletionTimestamp !== undefined) return { state: "waiting", detail: "the old one is still leaving" };
+  if (found?.metadata.deletionTimestamp !== undefined)
+    return { state: "waiting", detail: "the old one is still leaving" };
   if (found === undefined) await objects.create(entry.object, entry.body);
-  const notReady = isCopy(entry) ? await surroundings.notReached(entry.object) : isWorkload(entry) ? await surroundings.notReady(entry.object) : undefined;
+  const notReady = isCopy(entry)
+    ? await surroundings.notReached(entry.object)
+    : isWorkload(entry)
+      ? await surroundings.notReady(entry.object)
+      : undefined;
   return notReady === undefined ? { state: "undone" } : { state: "waiting", detail: notReady };
 }
 
-async function undoCreated(objects: ObjectAccess, entry: Extract<JournalEntry, { type: "created" }>, surroundings: UndoSurroundings): Promise<UndoResult> {
+async function undoCreated(
+  objects: ObjectAccess,
+  entry: Extract<JournalEntry, { type: "created" }>,
+  surroundings: UndoSurroundings,
+): Promise<UndoResult> {
   const found = await objects.get(entry.object);
   if (found === undefined || found.metadata.deletionTimestamp !== undefined) return { state: "undone" };
   if (!isOurs(found)) {
@@ -62,7 +83,11 @@ async function undoCreated(objects: ObjectAccess, entry: Extract<JournalEntry, {
   return { state: "undone" };
 }
 
-async function undoField(objects: ObjectAccess, entry: Extract<JournalEntry, { type: "field" }>, surroundings: UndoSurroundings): Promise<UndoResult> {
+async function undoField(
+  objects: ObjectAccess,
+  entry: Extract<JournalEntry, { type: "field" }>,
+  surroundings: UndoSurroundings,
+): Promise<UndoResult> {
   const current = await objects.get(entry.object);
   if (current === undefined) return { state: "undone" };
   const found = valueAt(current, entry.pointer);
@@ -78,7 +103,11 @@ async function undoField(objects: ObjectAccess, entry: Extract<JournalEntry, { t
       if (entry.adopted === true && entry.restart === undefined) return { state: "undone" };
       const who = whoWrote(current, entry.pointer);
       // A value of a plan that has changed since is the engine's own, though the journal holds another.
-      if (entry.adopted !== true && who?.startsWith(fieldManager) !== true) return { state: "conflict", detail: fieldConflict(entry, found, who ?? lastWriter(current) ?? "somebody else") };
+      if (entry.adopted !== true && who?.startsWith(fieldManager) !== true)
+        return {
+          state: "conflict",
+          detail: fieldConflict(entry, found, who ?? lastWriter(current) ?? "somebody else"),
+        };
     }
     const heldBack = await surroundings.heldBack(entry, current, found);
     if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
@@ -93,6 +122,10 @@ async function undoField(objects: ObjectAccess, entry: Extract<JournalEntry, { t
   return notAcknowledged === undefined ? { state: "undone" } : { state: "waiting", detail: notAcknowledged };
 }
 
-function fieldConflict({ object, pointer, step, written, prior }: Extract<JournalEntry, { type: "field" }>, found: unknown, who: string): string {
+function fieldConflict(
+  { object, pointer, step, written, prior }: Extract<JournalEntry, { type: "field" }>,
+  found: unknown,
+  who: string,
+): string {
   return `${describeReference(object)} ${pointer} was changed by ${who} since step ${step}: found ${shown(found)}, written was ${shown(written)}; set it to ${shown(prior)} (as it was before) or back to what was written, and putting back goes on`;
 }

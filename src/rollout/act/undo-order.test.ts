@@ -19,11 +19,23 @@ test("entries are put back backwards", () => {
 
 test("within a group labels come back before the pods that read them, however many steps wrote the group", () => {
   const wave = "wave-1";
-  const entries = [field("before"), field("namespace-label", { undoGroup: wave }), field("restart-a", { undoGroup: wave, restart: "time" }), field("restart-b", { undoGroup: wave, restart: "template" }), field("after")];
+  const entries = [
+    field("before"),
+    field("namespace-label", { undoGroup: wave }),
+    field("restart-a", { undoGroup: wave, restart: "time" }),
+    field("restart-b", { undoGroup: wave, restart: "template" }),
+    field("after"),
+  ];
   assert.deepEqual(names(undoOrder(entries)), ["after", "namespace-label", "restart-b", "restart-a", "before"]);
 });
 
 test("groups are put back in the order of their latest entries, latest first, and an ungrouped restart keeps its place", () => {
-  const entries = [field("one-label", { undoGroup: "1" }), field("two-label", { undoGroup: "2" }), field("two-restart", { undoGroup: "2", restart: "time" }), field("one-restart", { undoGroup: "1", restart: "time" }), field("lone", { restart: "time" })];
+  const entries = [
+    field("one-label", { undoGroup: "1" }),
+    field("two-label", { undoGroup: "2" }),
+    field("two-restart", { undoGroup: "2", restart: "time" }),
+    field("one-restart", { undoGroup: "1", restart: "time" }),
+    field("lone", { restart: "time" }),
+  ];
   assert.deepEqual(names(undoOrder(entries)), ["lone", "one-label", "one-restart", "two-label", "two-restart"]);
 });

@@ -12,7 +12,10 @@ export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEnt
     if (group === undefined) groups.set(key, [entry]);
     else group.push(entry);
   }
-  return [...groups.values()].flatMap((group) => [...group.filter((entry) => !isRestart(entry)), ...group.filter(isRestart)]);
+  return [...groups.values()].flatMap((group) => [
+    ...group.filter((entry) => !isRestart(entry)),
+    ...group.filter(isRestart),
+  ]);
 }
 
 export function isRestart(entry: JournalEntry): boolean {
@@ -35,7 +38,11 @@ export function movesTraffic({ object: { kind } }: JournalEntry): boolean {
 
 /** Its pods must run what was put back before requests go there again: a template that a user had changed, and the number of its pods. */
 export function mustRun(entry: JournalEntry): boolean {
-  return entry.type === "field" && entry.object.kind === "Deployment" && (entry.pointer === "/spec/replicas" || (entry.adopted === true && entry.restart === "template"));
+  return (
+    entry.type === "field" &&
+    entry.object.kind === "Deployment" &&
+    (entry.pointer === "/spec/replicas" || (entry.adopted === true && entry.restart === "template"))
+  );
 }
 
 /** A canary copy that was removed at the end: requests go there again once it runs. */
@@ -49,5 +56,10 @@ const choiceOfRevision = /\/metadata\/labels\/(istio\.io~1rev|serin\.dev~1ztunne
 export function reliesOnMesh(entry: JournalEntry): boolean {
   if (isRestart(entry)) return true;
   if (entry.type === "created") return isWorkload(entry);
-  return entry.type === "field" && (choiceOfRevision.test(entry.pointer) || entry.object.kind === "MutatingWebhookConfiguration" || entry.object.kind === "ValidatingWebhookConfiguration");
+  return (
+    entry.type === "field" &&
+    (choiceOfRevision.test(entry.pointer) ||
+      entry.object.kind === "MutatingWebhookConfiguration" ||
+      entry.object.kind === "ValidatingWebhookConfiguration")
+  );
 }

@@ -38,13 +38,18 @@ export class UndoPlay {
     const entry = this.#current;
     if (entry === undefined) return;
     if (result.state === "undone") this.undone.push(entry);
-    else if (result.state === "waiting") this.#waiting.push({ entry, detail: `${describeReference(entry.object)}: ${result.detail}` });
+    else if (result.state === "waiting")
+      this.#waiting.push({ entry, detail: `${describeReference(entry.object)}: ${result.detail}` });
     else this.#conflict = result.detail;
   }
 
   get report(): UndoReport {
     const waitingFor = this.#waiting.map(({ detail }) => detail);
-    return { undone: this.undone.length, waitingFor, ...(this.#conflict === undefined ? {} : { conflict: this.#conflict }) };
+    return {
+      undone: this.undone.length,
+      waitingFor,
+      ...(this.#conflict === undefined ? {} : { conflict: this.#conflict }),
+    };
   }
 
   #needsOneThatWaits(entry: JournalEntry): boolean {
@@ -52,7 +57,8 @@ export class UndoPlay {
       if (referenceKey(waiting.object) === referenceKey(entry.object)) return true;
       // What requests still go to stays until they are known to go elsewhere.
       if (movesTraffic(waiting)) return entry.type === "created";
-      if (mustRun(waiting) || (isCopy(waiting) && waiting.type === "deleted")) return movesTraffic(entry) || entry.type === "created";
+      if (mustRun(waiting) || (isCopy(waiting) && waiting.type === "deleted"))
+        return movesTraffic(entry) || entry.type === "created";
       if (waiting.type === "deleted" && isWorkload(waiting)) return reliesOnMesh(entry);
       return waiting.type === "created" && entry.type === "created" && isWorkload(entry);
     });

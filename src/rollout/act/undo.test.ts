@@ -4,7 +4,14 @@ import { test } from "node:test";
 import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { Write } from "../decide/index.ts";
-import { missingParentCount, valueAt, withoutServerFields, type ObjectAccess, type PatchOperation, fieldPatch } from "./object-access.ts";
+import {
+  missingParentCount,
+  valueAt,
+  withoutServerFields,
+  type ObjectAccess,
+  type PatchOperation,
+  fieldPatch,
+} from "./object-access.ts";
 import { performWrite, undoEntry, type UndoSurroundings } from "./perform.ts";
 import { UndoPlay } from "./undo-play.ts";
 
@@ -28,9 +35,16 @@ class Objects {
     this.all.delete(this.key(object));
   }
 
-  async setField(object: ObjectReference, pointer: string, value: unknown, expected: unknown, madeParents = 0): Promise<void> {
+  async setField(
+    object: ObjectReference,
+    pointer: string,
+    value: unknown,
+    expected: unknown,
+    madeParents = 0,
+  ): Promise<void> {
     const current = this.all.get(this.key(object));
-    if (current !== undefined) for (const operation of fieldPatch(current, pointer, value, expected, madeParents)) apply(current, operation);
+    if (current !== undefined)
+      for (const operation of fieldPatch(current, pointer, value, expected, madeParents)) apply(current, operation);
   }
 
   snapshot(): unknown {
@@ -42,7 +56,10 @@ function apply(object: UntypedObject, { op, path, value }: PatchOperation): void
   if (op === "test") return;
   const at = path.lastIndexOf("/");
   const parent = (at === 0 ? object : valueAt(object, path.slice(0, at))) as Record<string, unknown>;
-  const segment = path.slice(at + 1).replaceAll("~1", "/").replaceAll("~0", "~");
+  const segment = path
+    .slice(at + 1)
+    .replaceAll("~1", "/")
+    .replaceAll("~0", "~");
   if (op === "remove") delete parent[segment];
   else parent[segment] = structuredClone(value);
 }
@@ -58,9 +75,18 @@ const made = reference("Deployment", "canary");
 
 function cluster(): Objects {
   const objects = new Objects();
-  objects.all.set("HTTPRoute r", { metadata: { name: "r", resourceVersion: "1" }, spec: { rules: [{ weight: 100 }], hostnames: ["h"] } });
-  objects.all.set("Deployment app", { metadata: { name: "app", resourceVersion: "1", labels: { app: "a" } }, spec: { replicas: 3 } });
-  objects.all.set("Deployment istiod-old", { metadata: { name: "istiod-old", uid: "1", resourceVersion: "1" }, spec: { replicas: 1 } });
+  objects.all.set("HTTPRoute r", {
+    metadata: { name: "r", resourceVersion: "1" },
+    spec: { rules: [{ weight: 100 }], hostnames: ["h"] },
+  });
+  objects.all.set("Deployment app", {
+    metadata: { name: "app", resourceVersion: "1", labels: { app: "a" } },
+    spec: { replicas: 3 },
+  });
+  objects.all.set("Deployment istiod-old", {
+    metadata: { name: "istiod-old", uid: "1", resourceVersion: "1" },
+    spec: { replicas: 1 },
+  });
   return objects;
 }
 
@@ -69,7 +95,13 @@ const writes: readonly Write[] = [
   { type: "field", object: route, pointer: "/spec/rules", value: [{ weight: 50 }, { weight: 50 }] },
   { type: "field", object: route, pointer: "/metadata/annotations/rollout.serin.dev~1canary", value: "yes" },
   { type: "field", object: app, pointer: "/metadata/labels/istio.io~1rev", value: "new" },
-  { type: "field", object: app, pointer: "/spec/template/metadata/annotations/restartedAt", value: "now", restart: "time" },
+  {
+    type: "field",
+    object: app,
+    pointer: "/spec/template/metadata/annotations/restartedAt",
+    value: "now",
+    restart: "time",
+  },
   { type: "field", object: route, pointer: "/spec/hostnames" },
   { type: "delete", object: old },
 ];
@@ -81,7 +113,8 @@ async function perform(objects: Objects): Promise<JournalEntry[]> {
     const current = await objects.get(write.object);
     const prior = write.type === "field" ? valueAt(current, write.pointer) : undefined;
     if (write.type === "create") journal.push({ type: "created", step: "s", object: write.object });
-    else if (write.type === "delete") journal.push({ type: "deleted", step: "s", object: write.object, body: current ?? { metadata: {} } });
+    else if (write.type === "delete")
+      journal.push({ type: "deleted", step: "s", object: write.object, body: current ?? { metadata: {} } });
     else {
       const { value: written, pointer, object, restart } = write;
       journal.push({
@@ -99,11 +132,24 @@ async function perform(objects: Objects): Promise<JournalEntry[]> {
   return journal;
 }
 
-const free: UndoSurroundings = { nowMs: Date.parse("2026-01-01T00:00:00Z"), stillServes: async () => undefined, notReady: async () => undefined, notReached: async () => undefined, notAcknowledged: async () => undefined, heldBack: async () => undefined };
+const free: UndoSurroundings = {
+  nowMs: Date.parse("2026-01-01T00:00:00Z"),
+  stillServes: async () => undefined,
+  notReady: async () => undefined,
+  notReached: async () => undefined,
+  notAcknowledged: async () => undefined,
+  heldBack: async () => undefined,
+};
 
-async function undo(objects: Objects, journal: readonly JournalEntry[], surroundings: Partial<UndoSurroundings> = {}, passOver = false): Promise<UndoPlay> {
+async function undo(
+  objects: Objects,
+  journal: readonly JournalEntry[],
+  surroundings: Partial<UndoSurroundings> = {},
+  passOver = false,
+): Promise<UndoPlay> {
   const play = new UndoPlay(journal, passOver);
-  for (let entry = play.next(); entry !== undefined; entry = play.next()) play.tell(await undoEntry(objects as unknown as ObjectAccess, entry, { ...free, ...surroundings }));
+  for (let entry = play.next(); entry !== undefined; entry = play.next())
+    play.tell(await undoEntry(objects as unknown as ObjectAccess, entry, { ...free, ...surroundings }));
   return play;
 }
 
@@ -127,7 +173,10 @@ test("undo brings back every journaled field, the deleted object and nothing els
   assert.deepEqual(after["HTTPRoute r"], before["HTTPRoute r"]);
   assert.deepEqual(after["Deployment app"], { ...before["Deployment app"], data: { somebody: "else's" } });
   assert.equal(after["Deployment canary"], undefined);
-  assert.equal(valueAt(objects.all.get("Deployment app"), "/spec/template/metadata/annotations/restartedAt"), "2026-01-01T00:00:00.000Z");
+  assert.equal(
+    valueAt(objects.all.get("Deployment app"), "/spec/template/metadata/annotations/restartedAt"),
+    "2026-01-01T00:00:00.000Z",
+  );
 });
 
 test("undo that is cut short anywhere comes to the same when it is done again", async () => {
@@ -151,7 +200,12 @@ test("a field that somebody else changed is never overwritten; the message says 
   const objects = cluster();
   const journal = await perform(objects);
   const theirs = objects.all.get("HTTPRoute r") as UntypedObject;
-  const managed: ManagedFieldsEntry = { manager: "kubectl-edit", time: "2026-01-01T00:00:00Z", operation: "Update", fieldsV1: { "f:spec": { "f:rules": {} } } };
+  const managed: ManagedFieldsEntry = {
+    manager: "kubectl-edit",
+    time: "2026-01-01T00:00:00Z",
+    operation: "Update",
+    fieldsV1: { "f:spec": { "f:rules": {} } },
+  };
   theirs.metadata.managedFields = [managed];
   (theirs["spec"] as Record<string, unknown>)["rules"] = [{ weight: 77 }];
   const { report } = await undo(objects, journal);
@@ -172,7 +226,11 @@ test("what was made again must run before anything follows; after long waiting w
   assert.ok(objects.all.has("Deployment istiod-old"), "it is made again all the same");
   const passed = await undo(objects, journal, dead, true);
   assert.deepEqual(valueAt(objects.all.get("HTTPRoute r"), "/spec/rules"), [{ weight: 100 }], "routes do not need it");
-  assert.equal(valueAt(objects.all.get("Deployment app"), "/metadata/labels/istio.io~1rev"), "new", "pods would come back without a control plane");
+  assert.equal(
+    valueAt(objects.all.get("Deployment app"), "/metadata/labels/istio.io~1rev"),
+    "new",
+    "pods would come back without a control plane",
+  );
   assert.ok(objects.all.has("Deployment canary"), "a workload that was made may serve pods that could not be put back");
   assert.equal(passed.report.undone, 3);
 });

@@ -1,6 +1,12 @@
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
-import { BasicConstraintsExtension, ExtendedKeyUsage, ExtendedKeyUsageExtension, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
+import {
+  BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  SubjectAlternativeNameExtension,
+  X509CertificateGenerator,
+} from "@peculiar/x509";
 import type { WebhookCertificate } from "./webhook-certificate.ts";
 
 const lifetimeMs = 365 * 86_400_000;

@@ -1,6 +1,13 @@
 import { messageOf } from "../../base/index.ts";
 import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/index.ts";
-import { canaryKind, checkKind, freezeKind, meshUpgradeKind, type Approval, type Freeze } from "../../api/serin/index.ts";
+import {
+  canaryKind,
+  checkKind,
+  freezeKind,
+  meshUpgradeKind,
+  type Approval,
+  type Freeze,
+} from "../../api/serin/index.ts";
 import { sameJson } from "../act/object-access.ts";
 import { windowState } from "../decide/index.ts";
 
@@ -20,7 +27,12 @@ export interface RolloutReview {
 export interface RolloutReviewAnswer {
   readonly apiVersion: "admission.k8s.io/v1";
   readonly kind: "AdmissionReview";
-  readonly response: { readonly uid: string; readonly allowed: boolean; readonly status?: { readonly code: number; readonly message: string }; readonly warnings?: readonly string[] };
+  readonly response: {
+    readonly uid: string;
+    readonly allowed: boolean;
+    readonly status?: { readonly code: number; readonly message: string };
+    readonly warnings?: readonly string[];
+  };
 }
 
 /** The kinds that a person writes. */
@@ -36,10 +48,16 @@ const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
  */
 export function reviewRollout(review: RolloutReview): RolloutReviewAnswer {
   const { request } = review;
-  const kind = reviewedKinds.find((candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group);
-  if (request === undefined || kind?.parse === undefined || request.operation === "DELETE" || keepsSpec(request)) return answer(review, []);
+  const kind = reviewedKinds.find(
+    (candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group,
+  );
+  if (request === undefined || kind?.parse === undefined || request.operation === "DELETE" || keepsSpec(request))
+    return answer(review, []);
   const parsed = kind.parse(request.object);
-  const errors: readonly FieldIssue[] = parsed.value === undefined ? parsed.errors : [...approvalIssues(request), ...(kind === freezeKind ? ruleIssues(parsed.value as Freeze) : [])];
+  const errors: readonly FieldIssue[] =
+    parsed.value === undefined
+      ? parsed.errors
+      : [...approvalIssues(request), ...(kind === freezeKind ? ruleIssues(parsed.value as Freeze) : [])];
   const name = request.name === undefined || request.name === "" ? "" : ` "${request.name}"`;
   return answer(
     review,
@@ -55,7 +73,10 @@ function keepsSpec({ operation, object, oldObject }: NonNullable<RolloutReview["
 }
 
 interface Approved {
-  readonly spec?: { readonly approvals?: readonly Approval[]; readonly fullPromotion?: { readonly by?: string; readonly at?: string } };
+  readonly spec?: {
+    readonly approvals?: readonly Approval[];
+    readonly fullPromotion?: { readonly by?: string; readonly at?: string };
+  };
 }
 
 /** What is new must name who writes it: an approval is worth as much as its name. */
@@ -66,10 +87,12 @@ function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutRevi
   const kept = new Set(before?.approvals?.map((approval) => JSON.stringify(sorted(approval))));
   const issues: FieldIssue[] = [];
   now?.approvals?.forEach((approval, index) => {
-    if (approval.by !== user && !kept.has(JSON.stringify(sorted(approval)))) issues.push(issue(`spec.approvals[${index}].by`, user, approval.by));
+    if (approval.by !== user && !kept.has(JSON.stringify(sorted(approval))))
+      issues.push(issue(`spec.approvals[${index}].by`, user, approval.by));
   });
   const [full, known] = [now?.fullPromotion, before?.fullPromotion];
-  if (full?.by !== undefined && full.by !== user && (full.by !== known?.by || full.at !== known.at)) issues.push(issue("spec.fullPromotion.by", user, full.by));
+  if (full?.by !== undefined && full.by !== user && (full.by !== known?.by || full.at !== known.at))
+    issues.push(issue("spec.fullPromotion.by", user, full.by));
   return issues;
 }
 

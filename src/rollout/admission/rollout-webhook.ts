@@ -54,15 +54,26 @@ export class RolloutWebhook {
   async #look(): Promise<boolean> {
     const { client, clock, namespace, port } = this.#options;
     const dnsNames = [`${service}.${namespace}.svc`, `${service}.${namespace}`];
-    const certificate = await loadOrCreateCertificate({ client, clock, namespace, secretName: `${service}-webhook`, serviceName: service, dnsNames });
+    const certificate = await loadOrCreateCertificate({
+      client,
+      clock,
+      namespace,
+      secretName: `${service}-webhook`,
+      serviceName: service,
+      dnsNames,
+    });
     if (this.#server === undefined) this.#server = await this.#listen(certificate, port);
-    else if (certificate.certificate !== this.#certificate?.certificate) this.#server.setSecureContext({ cert: certificate.certificate, key: certificate.privateKey });
+    else if (certificate.certificate !== this.#certificate?.certificate)
+      this.#server.setSecureContext({ cert: certificate.certificate, key: certificate.privateKey });
     this.#certificate = certificate;
     return await this.#trust(Buffer.from(certificate.certificate).toString("base64"));
   }
 
   async #listen({ certificate, privateKey }: WebhookCertificate, port: number): Promise<Server> {
-    const server = createServer({ cert: certificate, key: privateKey, minVersion: "TLSv1.2" }, (request, response) => void answerReview(request, response, this.#log));
+    const server = createServer(
+      { cert: certificate, key: privateKey, minVersion: "TLSv1.2" },
+      (request, response) => void answerReview(request, response, this.#log),
+    );
     return await new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen(port, () => {
@@ -78,8 +89,17 @@ export class RolloutWebhook {
     const found = await client.get(validatingWebhookConfigurationKind, configurationName);
     if (found?.webhooks === undefined) return false;
     if (found.webhooks.every(({ clientConfig }) => clientConfig.caBundle === caBundle)) return true;
-    const webhooks = found.webhooks.map((webhook) => ({ ...webhook, clientConfig: { ...webhook.clientConfig, caBundle } }));
-    await client.patchMerge(validatingWebhookConfigurationKind, configurationName, undefined, { metadata: { resourceVersion: found.metadata.resourceVersion }, webhooks }, { fieldManager: "serin-rollout-webhook" });
+    const webhooks = found.webhooks.map((webhook) => ({
+      ...webhook,
+      clientConfig: { ...webhook.clientConfig, caBundle },
+    }));
+    await client.patchMerge(
+      validatingWebhookConfigurationKind,
+      configurationName,
+      undefined,
+      { metadata: { resourceVersion: found.metadata.resourceVersion }, webhooks },
+      { fieldManager: "serin-rollout-webhook" },
+    );
     return true;
   }
 }

@@ -28,11 +28,22 @@ export async function loadOrCreateCertificate(options: WebhookCertificateOptions
   try {
     if (found === undefined) {
       const service = await client.get(serviceKind, serviceName, namespace);
-      if (service === undefined) throw transientError("service-missing", `there is no Service ${namespace}/${serviceName} to make a certificate for`);
-      const ownerReferences = [{ apiVersion: "v1", kind: "Service", name: serviceName, uid: service.metadata.uid ?? "" }];
-      await client.create(secretKind, { apiVersion: "v1", kind: "Secret", metadata: { name: secretName, namespace, ownerReferences }, type: "kubernetes.io/tls", data });
-    }
-    else await client.update(secretKind, { ...found, data });
+      if (service === undefined)
+        throw transientError(
+          "service-missing",
+          `there is no Service ${namespace}/${serviceName} to make a certificate for`,
+        );
+      const ownerReferences = [
+        { apiVersion: "v1", kind: "Service", name: serviceName, uid: service.metadata.uid ?? "" },
+      ];
+      await client.create(secretKind, {
+        apiVersion: "v1",
+        kind: "Secret",
+        metadata: { name: secretName, namespace, ownerReferences },
+        type: "kubernetes.io/tls",
+        data,
+      });
+    } else await client.update(secretKind, { ...found, data });
     return made;
   } catch (error) {
     // Another engine was first: its certificate is the one.
@@ -41,7 +52,11 @@ export async function loadOrCreateCertificate(options: WebhookCertificateOptions
   }
 }
 
-function readCertificate(secret: Secret | undefined, dnsNames: readonly string[], nowMs: number): WebhookCertificate | undefined {
+function readCertificate(
+  secret: Secret | undefined,
+  dnsNames: readonly string[],
+  nowMs: number,
+): WebhookCertificate | undefined {
   const [certificate, privateKey] = [plain(secret?.data?.["tls.crt"]), plain(secret?.data?.["tls.key"])];
   if (certificate === "" || privateKey === "") return undefined;
   try {
@@ -49,7 +64,9 @@ function readCertificate(secret: Secret | undefined, dnsNames: readonly string[]
     const names = (parsed.subjectAltName ?? "").split(", ").map((name) => name.replace(/^DNS:/, ""));
     const [notBeforeMs, notAfterMs] = [Date.parse(parsed.validFrom), Date.parse(parsed.validTo)];
     const fresh = nowMs >= notBeforeMs && nowMs < (notBeforeMs + notAfterMs) / 2;
-    return fresh && dnsNames.every((name) => names.includes(name)) ? { certificate, privateKey, notBeforeMs, notAfterMs } : undefined;
+    return fresh && dnsNames.every((name) => names.includes(name))
+      ? { certificate, privateKey, notBeforeMs, notAfterMs }
+      : undefined;
   } catch {
     return undefined;
   }

@@ -15,7 +15,8 @@ export function advance(input: DecideInput, step: Step): Decision {
   if (status.step?.id !== step.id) return begin(input, step);
   if (observation === undefined) return { status, actions: [] };
   const conflict = observation.writes.find((write) => write.state === "conflict");
-  if (conflict !== undefined) return stick(status, `${conflict.detail}; put it back, or abort and apply the change anew`);
+  if (conflict !== undefined)
+    return stick(status, `${conflict.detail}; put it back, or abort and apply the change anew`);
   const writing = writeActions(step, observation.writes);
   if (writing.length > 0) return write(input, step, status.step, writing);
   return settle(input, step, status.step, observation);
@@ -27,10 +28,22 @@ function write(input: DecideInput, step: Step, before: StepStatus, writing: read
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
   const held = { ...status, step: { ...before, settlingMs } };
   if (settlingMs > orders.settleTimeoutMs) {
-    const names = writing.flatMap((action) => (action.type === "write" ? [`${describeReference(action.write.object)}${action.write.type === "field" ? ` ${action.write.pointer}` : ""}`] : []));
-    return fail({ ...input, status: held }, step, { because: "write", cause: `${step.title}: what it writes does not stay, or is refused: ${names.slice(0, 3).join(", ")}` });
+    const names = writing.flatMap((action) =>
+      action.type === "write"
+        ? [
+            `${describeReference(action.write.object)}${action.write.type === "field" ? ` ${action.write.pointer}` : ""}`,
+          ]
+        : [],
+    );
+    return fail({ ...input, status: held }, step, {
+      because: "write",
+      cause: `${step.title}: what it writes does not stay, or is refused: ${names.slice(0, 3).join(", ")}`,
+    });
   }
-  return { status: { ...recovered(held), phase: step.phase ?? "Progressing", message: step.title }, actions: [...recovery(status), ...writing] };
+  return {
+    status: { ...recovered(held), phase: step.phase ?? "Progressing", message: step.title },
+    actions: [...recovery(status), ...writing],
+  };
 }
 
 /** A step begins with a status of its own, so that the engine observes it before it writes anything. */
@@ -38,10 +51,27 @@ function begin(input: DecideInput, step: Step): Decision {
   const { status, nowMs, blockers, orders, steps, group } = input;
   if (blockers.length > 0) return waitFor(status, blockers);
   const first = status.startedAt === undefined;
-  const namespaces = [...new Set([...(orders.holdsAllNamespaces ? (status.namespaces ?? []) : []), ...namespacesTaken(step, steps, orders)])].toSorted();
-  const stepStatus: StepStatus = { id: step.id, title: step.title, startedAt: at(nowMs), checks: [], ...(step.lingers === true ? { lingers: true } : {}) };
+  const namespaces = [
+    ...new Set([
+      ...(orders.holdsAllNamespaces ? (status.namespaces ?? []) : []),
+      ...namespacesTaken(step, steps, orders),
+    ]),
+  ].toSorted();
+  const stepStatus: StepStatus = {
+    id: step.id,
+    title: step.title,
+    startedAt: at(nowMs),
+    checks: [],
+    ...(step.lingers === true ? { lingers: true } : {}),
+  };
   const events: RolloutEvent[] = [];
-  if (first && step.setup !== true) events.push({ type: "event", reason: "Started", message: `${steps.length} steps, the first: ${step.title}`, warning: false });
+  if (first && step.setup !== true)
+    events.push({
+      type: "event",
+      reason: "Started",
+      message: `${steps.length} steps, the first: ${step.title}`,
+      warning: false,
+    });
   if (first && step.setup !== true && orders.fullPromotion !== undefined) events.push(promotion(orders.fullPromotion));
   return {
     status: {
@@ -53,12 +83,22 @@ function begin(input: DecideInput, step: Step): Decision {
       ...(namespaces.length === 0 ? {} : { namespaces }),
       step: stepStatus,
     },
-    actions: [...recovery(status), ...events, { type: "event", reason: "StepStarted", message: step.title, warning: false, step: step.id }],
+    actions: [
+      ...recovery(status),
+      ...events,
+      { type: "event", reason: "StepStarted", message: step.title, warning: false, step: step.id },
+    ],
   };
 }
 
 export function promotion({ by, why }: { readonly by: string; readonly why: string }): RolloutEvent {
-  return { type: "event", reason: "Approved", message: `full promotion: no checks and no pauses from here on${why === "" ? "" : ` (${why})`}`, warning: false, by };
+  return {
+    type: "event",
+    reason: "Approved",
+    message: `full promotion: no checks and no pauses from here on${why === "" ? "" : ` (${why})`}`,
+    warning: false,
+    by,
+  };
 }
 
 /** Held up by others; the same names are told once. */
@@ -83,10 +123,14 @@ function writeActions(step: Step, states: readonly WriteState[]): Action[] {
     return state?.state === "pending" ? [{ write, state }] : [];
   });
   if (pending.length === 0) return [];
-  const entries = pending.filter(({ write }) => !isOwn(write)).map(({ write, state }) => journalEntry(step, write, state));
+  const entries = pending
+    .filter(({ write }) => !isOwn(write))
+    .map(({ write, state }) => journalEntry(step, write, state));
   const writes = pending
     .filter(({ write }) => write.type !== "field" || write.adopted === undefined)
-    .map(({ write, state: { prior } }): Action => (prior === undefined ? { type: "write", write } : { type: "write", write, prior }));
+    .map(({ write, state: { prior } }): Action =>
+      prior === undefined ? { type: "write", write } : { type: "write", write, prior },
+    );
   return [...(entries.length === 0 ? [] : [{ type: "journal" as const, entries }]), ...writes];
 }
 
@@ -94,7 +138,11 @@ function isOwn(write: Write): boolean {
   return write.type !== "create" && write.own === true;
 }
 
-function journalEntry(step: Step, write: Write, { prior, madeParents = 0 }: Extract<WriteState, { state: "pending" }>): JournalEntry {
+function journalEntry(
+  step: Step,
+  write: Write,
+  { prior, madeParents = 0 }: Extract<WriteState, { state: "pending" }>,
+): JournalEntry {
   const common = {
     step: step.id,
     object: write.object,
@@ -129,7 +177,8 @@ function storedBody({ status: _status, ...body }: UntypedObject): UntypedObject 
 function settle(input: DecideInput, step: Step, before: StepStatus, observation: Observation): Decision {
   const { status, orders, elapsedMs, nowMs } = input;
   const failed = observation.settle.find((state) => state.state === "failed");
-  if (failed !== undefined) return fail(input, step, { because: "settle-failed", cause: `${step.title}: ${failed.detail}` });
+  if (failed !== undefined)
+    return fail(input, step, { because: "settle-failed", cause: `${step.title}: ${failed.detail}` });
   const waiting = observation.settle.flatMap((state) => (state.state === "waiting" ? [state.detail] : []));
   const { waitingFor: _waitingFor, ...stepStatus } = before;
   // What has settled once stays so: a pod that restarts later is for the checks to judge.
@@ -138,9 +187,15 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
     const waitingStep = { ...stepStatus, settlingMs, waitingFor: named(waiting) };
     const held = { ...status, step: waitingStep };
     if (step.patient !== true && settlingMs > orders.settleTimeoutMs) {
-      return fail({ ...input, status: held }, step, { because: "settle-timeout", cause: `${step.title} did not settle in ${orders.settleTimeoutMs / 1000} s: ${waiting.slice(0, 3).join("; ")}` });
+      return fail({ ...input, status: held }, step, {
+        because: "settle-timeout",
+        cause: `${step.title} did not settle in ${orders.settleTimeoutMs / 1000} s: ${waiting.slice(0, 3).join("; ")}`,
+      });
     }
-    return { status: { ...recovered(held), phase: step.phase ?? "Settling", message: `${step.title}: ${waiting[0] ?? ""}` }, actions: recovery(status) };
+    return {
+      status: { ...recovered(held), phase: step.phase ?? "Settling", message: `${step.title}: ${waiting[0] ?? ""}` },
+      actions: recovery(status),
+    };
   }
   const settledForMs = stepStatus.settledAt === undefined ? 0 : (stepStatus.settledForMs ?? 0) + elapsedMs;
   const settled = { ...stepStatus, settledAt: stepStatus.settledAt ?? at(nowMs), settledForMs };
@@ -149,7 +204,9 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
 }
 
 function named(details: readonly string[]): readonly string[] {
-  return details.length > namesShown ? [...details.slice(0, namesShown), `and ${details.length - namesShown} more`] : details;
+  return details.length > namesShown
+    ? [...details.slice(0, namesShown), `and ${details.length - namesShown} more`]
+    : details;
 }
 
 function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observation: Observation): Decision {
@@ -157,7 +214,10 @@ function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observati
   const settledForMs = stepStatus.settledForMs ?? 0;
   const overruled = overrulingApproval(input, step, stepStatus);
   if (overruled !== undefined) {
-    const evidence = [...stepStatus.checks.map(evidenceOf), `approved all the same by ${overruled.by}${overruled.why === "" ? "" : `: ${overruled.why}`}`];
+    const evidence = [
+      ...stepStatus.checks.map(evidenceOf),
+      `approved all the same by ${overruled.by}${overruled.why === "" ? "" : `: ${overruled.why}`}`,
+    ];
     return endStep(input, recovered(status), step, evidence, [approved(step, overruled)]);
   }
   // A verdict of failure that waits for a person is not judged again.
@@ -166,28 +226,57 @@ function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observati
   const judged: RolloutStatus = { ...recovered(status), step: { ...stepStatus, checks } };
   const acted = checks.filter(({ dryRun, type }) => dryRun !== true && type !== "approval");
   const bad = acted.find((check) => check.verdict === "fail");
-  if (bad !== undefined) return fail({ ...input, status: judged }, step, { because: "check", check: bad.type, cause: `${step.title}: ${bad.name ?? bad.type}: ${bad.evidence}` });
+  if (bad !== undefined)
+    return fail({ ...input, status: judged }, step, {
+      because: "check",
+      check: bad.type,
+      cause: `${step.title}: ${bad.name ?? bad.type}: ${bad.evidence}`,
+    });
   const open = acted.find((check) => check.verdict !== "pass");
-  if (open !== undefined) return { status: { ...judged, phase: step.phase ?? "Judging", message: `${step.title}: ${open.name ?? open.type}: ${open.evidence}` }, actions: recovery(status) };
+  if (open !== undefined)
+    return {
+      status: {
+        ...judged,
+        phase: step.phase ?? "Judging",
+        message: `${step.title}: ${open.name ?? open.type}: ${open.evidence}`,
+      },
+      actions: recovery(status),
+    };
   return pauseOrEnd(input, judged, step, checks, settledForMs);
 }
 
 function isFailedForPerson({ phase, step }: RolloutStatus): boolean {
-  return phase === "Stuck" && (step?.checks.some(({ verdict, dryRun }) => verdict === "fail" && dryRun !== true) ?? false);
+  return (
+    phase === "Stuck" && (step?.checks.some(({ verdict, dryRun }) => verdict === "fail" && dryRun !== true) ?? false)
+  );
 }
 
 /** With `rollback: Manual` a person may let a step go on whose check has failed: by an approval that is newer than the failure. */
 function overrulingApproval({ status, orders }: DecideInput, step: Step, stepStatus: StepStatus) {
   if (!isFailedForPerson({ ...status, step: stepStatus })) return undefined;
-  const since = status.conditions.find(({ type, status: on }) => type === "Stuck" && on === "True")?.lastTransitionTime ?? "";
+  const since =
+    status.conditions.find(({ type, status: on }) => type === "Stuck" && on === "True")?.lastTransitionTime ?? "";
   return orders.approvals.find((approval) => approval.step === step.id && Date.parse(approval.at) >= Date.parse(since));
 }
 
 function approved(step: Step, { by, why }: { readonly by: string; readonly why: string }): RolloutEvent {
-  return { type: "event", reason: "Approved", message: why === "" ? step.title : `${step.title}: ${why}`, warning: false, step: step.id, by };
+  return {
+    type: "event",
+    reason: "Approved",
+    message: why === "" ? step.title : `${step.title}: ${why}`,
+    warning: false,
+    step: step.id,
+    by,
+  };
 }
 
-function pauseOrEnd(input: DecideInput, status: RolloutStatus, step: Step, checks: readonly CheckStatus[], settledForMs: number): Decision {
+function pauseOrEnd(
+  input: DecideInput,
+  status: RolloutStatus,
+  step: Step,
+  checks: readonly CheckStatus[],
+  settledForMs: number,
+): Decision {
   const { orders } = input;
   if (step.pause?.approved === false) {
     const message = `${step.title}: waits for approval`;
@@ -197,19 +286,45 @@ function pauseOrEnd(input: DecideInput, status: RolloutStatus, step: Step, check
   }
   const holdMs = Math.max(step.holdMs ?? 0, step.pause?.durationMs ?? 0);
   if (settledForMs < holdMs) {
-    return { status: { ...status, phase: "Soaking", message: `${step.title}: ${Math.ceil((holdMs - settledForMs) / 1000)} s to go` }, actions: recovery(input.status) };
+    return {
+      status: {
+        ...status,
+        phase: "Soaking",
+        message: `${step.title}: ${Math.ceil((holdMs - settledForMs) / 1000)} s to go`,
+      },
+      actions: recovery(input.status),
+    };
   }
-  const approval = step.pause?.approved === true ? orders.approvals.findLast((candidate) => candidate.step === step.id) : undefined;
-  return endStep(input, status, step, checks.map(evidenceOf), approval === undefined ? recovery(input.status) : [approved(step, approval)]);
+  const approval =
+    step.pause?.approved === true ? orders.approvals.findLast((candidate) => candidate.step === step.id) : undefined;
+  return endStep(
+    input,
+    status,
+    step,
+    checks.map(evidenceOf),
+    approval === undefined ? recovery(input.status) : [approved(step, approval)],
+  );
 }
 
 function evidenceOf({ type, name = type, evidence }: CheckStatus): string {
   return `${name}: ${evidence}`;
 }
 
-function endStep({ orders, nowMs }: DecideInput, status: RolloutStatus, step: Step, evidence: readonly string[], events: readonly Action[]): Decision {
+function endStep(
+  { orders, nowMs }: DecideInput,
+  status: RolloutStatus,
+  step: Step,
+  evidence: readonly string[],
+  events: readonly Action[],
+): Decision {
   const { step: stepStatus, namespaces, ...rest } = status;
-  const done = { id: step.id, title: step.title, startedAt: stepStatus?.startedAt ?? at(nowMs), endedAt: at(nowMs), evidence };
+  const done = {
+    id: step.id,
+    title: step.title,
+    startedAt: stepStatus?.startedAt ?? at(nowMs),
+    endedAt: at(nowMs),
+    evidence,
+  };
   return {
     status: {
       ...rest,
@@ -218,7 +333,17 @@ function endStep({ orders, nowMs }: DecideInput, status: RolloutStatus, step: St
       message: step.title,
       completedSteps: [...status.completedSteps, done],
     },
-    actions: [...events, { type: "event", reason: "StepDone", message: [step.title, ...evidence].join("; "), warning: false, step: step.id, evidence }],
+    actions: [
+      ...events,
+      {
+        type: "event",
+        reason: "StepDone",
+        message: [step.title, ...evidence].join("; "),
+        warning: false,
+        step: step.id,
+        evidence,
+      },
+    ],
   };
 }
 
@@ -231,7 +356,17 @@ export function stick(status: RolloutStatus, cause: string): Decision {
   const told = status.phase === "Stuck" && status.message === cause;
   return {
     status: { ...status, phase: "Stuck", message: cause, cause },
-    actions: told ? [] : [{ type: "event", reason: "Stuck", message: cause, warning: true, ...(status.step === undefined ? {} : { step: status.step.id }) }],
+    actions: told
+      ? []
+      : [
+          {
+            type: "event",
+            reason: "Stuck",
+            message: cause,
+            warning: true,
+            ...(status.step === undefined ? {} : { step: status.step.id }),
+          },
+        ],
   };
 }
 
@@ -243,5 +378,7 @@ export function recovered(status: RolloutStatus): RolloutStatus {
 }
 
 export function recovery({ phase, message }: RolloutStatus): RolloutEvent[] {
-  return phase === "Stuck" ? [{ type: "event", reason: "Resumed", message: `what held it up is gone: ${message}`, warning: false }] : [];
+  return phase === "Stuck"
+    ? [{ type: "event", reason: "Resumed", message: `what held it up is gone: ${message}`, warning: false }]
+    : [];
 }

@@ -24,8 +24,17 @@ function contender(name: string, options: Partial<Contender> = {}): Contender {
 
 const moving = { phase: "Progressing", underWay: true, wantsToBegin: false, holds: ["shop"] } as const;
 
-function asked(self: Contender, others: readonly Contender[], options: { freezes?: readonly string[]; maxConcurrent?: number } = {}): readonly string[] {
-  return blockers({ self, all: [self, ...others], freezes: options.freezes ?? [], maxConcurrent: options.maxConcurrent ?? 8 });
+function asked(
+  self: Contender,
+  others: readonly Contender[],
+  options: { freezes?: readonly string[]; maxConcurrent?: number } = {},
+): readonly string[] {
+  return blockers({
+    self,
+    all: [self, ...others],
+    freezes: options.freezes ?? [],
+    maxConcurrent: options.maxConcurrent ?? 8,
+  });
 }
 
 test("a namespace is one rollout's at a time, and who holds it is named", () => {
@@ -41,32 +50,69 @@ test("of two that wait the older one begins, and nobody waits for one that waits
 });
 
 test("one mesh upgrade at a time; it holds a namespace only while a step moves it", () => {
-  const upgrade = (name: string, options: Partial<Contender> = {}): Contender => contender(name, { key: `MeshUpgrade ${name}`, kind: "MeshUpgrade", target: "mesh", ...options });
-  assert.deepEqual(asked(upgrade("b", { wants: [] }), [upgrade("a", { ...moving, holds: [] })]), ["MeshUpgrade a comes first: one MeshUpgrade at a time"]);
-  assert.deepEqual(asked(upgrade("b", { wants: [] }), [upgrade("a", { ...moving, phase: "Retiring", holds: [], lingers: true })]), [], "one that only waits for connections to end writes nothing");
+  const upgrade = (name: string, options: Partial<Contender> = {}): Contender =>
+    contender(name, { key: `MeshUpgrade ${name}`, kind: "MeshUpgrade", target: "mesh", ...options });
+  assert.deepEqual(asked(upgrade("b", { wants: [] }), [upgrade("a", { ...moving, holds: [] })]), [
+    "MeshUpgrade a comes first: one MeshUpgrade at a time",
+  ]);
+  assert.deepEqual(
+    asked(upgrade("b", { wants: [] }), [upgrade("a", { ...moving, phase: "Retiring", holds: [], lingers: true })]),
+    [],
+    "one that only waits for connections to end writes nothing",
+  );
   assert.deepEqual(asked(contender("c"), [upgrade("a", { ...moving, holds: [], wants: [] })]), []);
-  assert.deepEqual(asked(upgrade("a", { ...moving, holds: [] }), [contender("c", { createdAtMs: 0 })]), [], "who has begun waits for nobody who has not");
+  assert.deepEqual(
+    asked(upgrade("a", { ...moving, holds: [] }), [contender("c", { createdAtMs: 0 })]),
+    [],
+    "who has begun waits for nobody who has not",
+  );
 });
 
 test("a limit, two canaries on one target and a freeze hold up the beginning", () => {
-  assert.match(asked(contender("a", { wants: ["x"] }), [contender("b", moving)], { maxConcurrent: 1 })[0] ?? "", /1 rollouts are under way, at most 1 may be: Canary shop\/b/);
-  assert.match(asked(contender("a", { wants: [], target: "t" }), [contender("b", { ...moving, target: "t" })])[0] ?? "", /Canary shop\/b moves the same target/);
+  assert.match(
+    asked(contender("a", { wants: ["x"] }), [contender("b", moving)], { maxConcurrent: 1 })[0] ?? "",
+    /1 rollouts are under way, at most 1 may be: Canary shop\/b/,
+  );
+  assert.match(
+    asked(contender("a", { wants: [], target: "t" }), [contender("b", { ...moving, target: "t" })])[0] ?? "",
+    /Canary shop\/b moves the same target/,
+  );
   assert.deepEqual(asked(contender("a"), [], { freezes: ["freeze holidays"] }), ["freeze holidays"]);
-  assert.deepEqual(asked(contender("a", moving), [], { freezes: ["freeze holidays"] }), ["freeze holidays"], "a step of one under way as well");
+  assert.deepEqual(
+    asked(contender("a", moving), [], { freezes: ["freeze holidays"] }),
+    ["freeze holidays"],
+    "a step of one under way as well",
+  );
 });
 
 test("members of a group share their namespaces and begin each step together", () => {
-  const member = (name: string, options: Partial<Contender>): Contender => contender(name, { group: "g", groupRun: "run", ...moving, ...options });
-  assert.deepEqual(asked(member("a", { nextOrdinal: 2 }), [member("b", { nextOrdinal: 1 })]), ["group g: Canary shop/b is not as far as step 2"]);
+  const member = (name: string, options: Partial<Contender>): Contender =>
+    contender(name, { group: "g", groupRun: "run", ...moving, ...options });
+  assert.deepEqual(asked(member("a", { nextOrdinal: 2 }), [member("b", { nextOrdinal: 1 })]), [
+    "group g: Canary shop/b is not as far as step 2",
+  ]);
   assert.deepEqual(asked(member("a", { nextOrdinal: 2 }), [member("b", { nextOrdinal: 2 })]), []);
   assert.deepEqual(asked(member("a", { nextOrdinal: 2 }), [member("b", { nextOrdinal: 1, done: true })]), []);
-  assert.match(asked(contender("a", { group: "g" }), [member("b", { phase: "RolledBack", underWay: false })])[0] ?? "", /was rolled back; change it, or take it out of the group/);
+  assert.match(
+    asked(contender("a", { group: "g" }), [member("b", { phase: "RolledBack", underWay: false })])[0] ?? "",
+    /was rolled back; change it, or take it out of the group/,
+  );
 });
 
 test("a member that is put back takes the others of its run with it, also those that have completed, and no other run's", () => {
-  const failed = contender("b", { group: "g", groupRun: "run", phase: "RollingBack", underWay: true, wantsToBegin: false });
-  const completed = (groupRun: string): Contender => contender("a", { group: "g", groupRun, phase: "Completed", wantsToBegin: false });
-  assert.equal(groupView(completed("run"), [completed("run"), failed])?.failed, "group g: Canary shop/b was rolled back");
+  const failed = contender("b", {
+    group: "g",
+    groupRun: "run",
+    phase: "RollingBack",
+    underWay: true,
+    wantsToBegin: false,
+  });
+  const completed = (groupRun: string): Contender =>
+    contender("a", { group: "g", groupRun, phase: "Completed", wantsToBegin: false });
+  assert.equal(
+    groupView(completed("run"), [completed("run"), failed])?.failed,
+    "group g: Canary shop/b was rolled back",
+  );
   assert.equal(groupView(completed("another"), [completed("another"), failed])?.failed, undefined);
   assert.deepEqual(groupView(failed, [failed, completed("run")])?.notFollowing, ["Canary shop/a"]);
 });

@@ -24,7 +24,12 @@ const namesShown = 5;
  */
 export function blockers(input: BlockersInput): readonly string[] {
   const { self, freezes } = input;
-  return [...freezes, ...(self.underWay ? [] : beginBlockers(input)), ...namespaceBlockers(input), ...lockstepBlockers(input)];
+  return [
+    ...freezes,
+    ...(self.underWay ? [] : beginBlockers(input)),
+    ...namespaceBlockers(input),
+    ...lockstepBlockers(input),
+  ];
 }
 
 /** What only holds up the beginning of a run. */
@@ -32,13 +37,16 @@ function beginBlockers({ self, all, maxConcurrent }: BlockersInput): string[] {
   const others = all.filter((other) => other.key !== self.key);
   const held: string[] = [];
   if (self.kind === "MeshUpgrade") {
-    const first = others.find((other) => other.kind === "MeshUpgrade" && ((other.underWay && !other.lingers) || goesBefore(other, self)));
+    const first = others.find(
+      (other) => other.kind === "MeshUpgrade" && ((other.underWay && !other.lingers) || goesBefore(other, self)),
+    );
     if (first !== undefined) held.push(`${first.key} comes first: one MeshUpgrade at a time`);
   }
   const rival = others.find((other) => other.target === self.target && (other.underWay || goesBefore(other, self)));
   if (rival !== undefined && self.kind === "Canary") held.push(`${rival.key} moves the same target`);
   const partner = groupOf(self, others).find(({ phase }) => phase === "RollingBack" || phase === "RolledBack");
-  if (partner !== undefined) held.push(`group ${self.group ?? ""}: ${partner.key} was rolled back; change it, or take it out of the group`);
+  if (partner !== undefined)
+    held.push(`group ${self.group ?? ""}: ${partner.key} was rolled back; change it, or take it out of the group`);
   const underWay = others.filter((other) => other.underWay && !other.lingers);
   if (underWay.length >= maxConcurrent && !groupOf(self, others).some((other) => other.underWay)) {
     held.push(`${underWay.length} rollouts are under way, at most ${maxConcurrent} may be: ${listed(underWay)}`);
@@ -50,12 +58,16 @@ function beginBlockers({ self, all, maxConcurrent }: BlockersInput): string[] {
 function namespaceBlockers({ self, all }: BlockersInput): string[] {
   const partners = groupOf(self, all);
   const joins = partners.some(({ underWay }) => underWay);
-  const wanted = new Set([...self.wants, ...(self.underWay ? [] : partners.filter(({ wantsToBegin }) => wantsToBegin).flatMap(({ wants }) => wants))]);
+  const wanted = new Set([
+    ...self.wants,
+    ...(self.underWay ? [] : partners.filter(({ wantsToBegin }) => wantsToBegin).flatMap(({ wants }) => wants)),
+  ]);
   for (const held of self.holds) wanted.delete(held);
   if (wanted.size === 0) return [];
   return all.flatMap((other) => {
     if (other.key === self.key || sameGroup(self, other)) return [];
-    const holds = other.holds.find((name) => wanted.has(name)) ?? heldForGroup(other, all).find((name) => wanted.has(name));
+    const holds =
+      other.holds.find((name) => wanted.has(name)) ?? heldForGroup(other, all).find((name) => wanted.has(name));
     if (holds !== undefined) return [`${other.key} holds namespace ${holds}`];
     // Who has begun waits for nobody who has not, else both might wait for each other.
     if (self.underWay || joins) return [];
@@ -73,7 +85,10 @@ function heldForGroup(other: Contender, all: readonly Contender[]): readonly str
 
 /** Whether another one has a namespace that it takes. */
 function isHeldByOthers(self: Contender, all: readonly Contender[]): boolean {
-  return all.some((other) => other.key !== self.key && !sameGroup(self, other) && other.holds.some((name) => self.wants.includes(name)));
+  return all.some(
+    (other) =>
+      other.key !== self.key && !sameGroup(self, other) && other.holds.some((name) => self.wants.includes(name)),
+  );
 }
 
 /** Who waits for a person is not waited for. */
@@ -90,7 +105,11 @@ function lockstepBlockers({ self, all }: BlockersInput): string[] {
     if (!other.underWay || other.done || other.nextOrdinal === undefined) return false;
     return other.nextOrdinal < nextOrdinal;
   });
-  return behind.length === 0 ? [] : [`group ${self.group}: ${listed(behind)} ${behind.length === 1 ? "is" : "are"} not as far as step ${nextOrdinal}`];
+  return behind.length === 0
+    ? []
+    : [
+        `group ${self.group}: ${listed(behind)} ${behind.length === 1 ? "is" : "are"} not as far as step ${nextOrdinal}`,
+      ];
 }
 
 /** What the group says to one of its members. */
@@ -110,13 +129,23 @@ export function groupView(self: Contender, all: readonly Contender[]): GroupView
   const partners = groupOf(self, all);
   const active = partners.filter(({ underWay }) => underWay);
   // A run cannot begin beside a member that was rolled back, so one that is seen beside a run under way was rolled back in it.
-  const failed = partners.find((other) => isPutBack(other) && (self.underWay || (self.groupRun !== undefined && other.groupRun === self.groupRun)));
+  const failed = partners.find(
+    (other) => isPutBack(other) && (self.underWay || (self.groupRun !== undefined && other.groupRun === self.groupRun)),
+  );
   const runs = active.flatMap(({ groupRun }) => (groupRun === undefined ? [] : [groupRun]));
   const own = self.groupRun ?? self.key;
   return {
     ...(failed === undefined ? {} : { failed: `group ${self.group}: ${failed.key} was rolled back` }),
-    notDone: [...active.filter((other) => !other.done && !isPutBack(other)), ...partners.filter((other) => other.wantsToBegin && !isHeldByOthers(other, all))].map(({ key }) => key),
-    notFollowing: partners.filter((other) => !isPutBack(other) && (other.underWay || other.phase === "Completed") && other.groupRun === self.groupRun).map(({ key }) => key),
+    notDone: [
+      ...active.filter((other) => !other.done && !isPutBack(other)),
+      ...partners.filter((other) => other.wantsToBegin && !isHeldByOthers(other, all)),
+    ].map(({ key }) => key),
+    notFollowing: partners
+      .filter(
+        (other) =>
+          !isPutBack(other) && (other.underWay || other.phase === "Completed") && other.groupRun === self.groupRun,
+      )
+      .map(({ key }) => key),
     run: [own, ...runs].toSorted()[0] ?? own,
   };
 }

@@ -3,37 +3,77 @@ import { test } from "node:test";
 import { compareRoots, type RevisionRoots, type RootCertificate } from "./compare-roots.ts";
 
 const nowMs = Date.parse("2026-06-01T00:00:00Z");
-const first: RootCertificate = { fingerprint: "a".repeat(64), subject: "O=cluster.local", notAfter: "2036-01-01T00:00:00Z" };
+const first: RootCertificate = {
+  fingerprint: "a".repeat(64),
+  subject: "O=cluster.local",
+  notAfter: "2036-01-01T00:00:00Z",
+};
 const second: RootCertificate = { fingerprint: "b".repeat(64), subject: "O=other", notAfter: "2036-01-01T00:00:00Z" };
-const old: RevisionRoots = { revision: "old", trustDomain: "cluster.local", trustDomainAliases: [], signing: [first], trusted: [first], unknown: "" };
+const old: RevisionRoots = {
+  revision: "old",
+  trustDomain: "cluster.local",
+  trustDomainAliases: [],
+  signing: [first],
+  trusted: [first],
+  unknown: "",
+};
 
 test("revisions that share root and trust domain are compatible", () => {
-  assert.deepEqual(compareRoots(old, { ...old, revision: "new" }, nowMs), { compatible: true, problems: [], notes: [] });
+  assert.deepEqual(compareRoots(old, { ...old, revision: "new" }, nowMs), {
+    compatible: true,
+    problems: [],
+    notes: [],
+  });
 });
 
 test("a root that the other revision does not trust is named, each way", () => {
-  const { compatible, problems } = compareRoots(old, { ...old, revision: "new", signing: [second], trusted: [second] }, nowMs);
+  const { compatible, problems } = compareRoots(
+    old,
+    { ...old, revision: "new", signing: [second], trusted: [second] },
+    nowMs,
+  );
   assert.equal(compatible, false);
   assert.equal(problems.length, 2);
-  assert.match(problems[0] ?? "", /^new signs by root O=other \(sha256 b{12}…\), which data planes of old do not trust \(they trust O=cluster.local/);
+  assert.match(
+    problems[0] ?? "",
+    /^new signs by root O=other \(sha256 b{12}…\), which data planes of old do not trust \(they trust O=cluster.local/,
+  );
   assert.match(problems[1] ?? "", /^old signs by root O=cluster.local .* data planes of new do not trust/);
 });
 
 test("a second root that both trust is no problem, whoever signs by it", () => {
   const both = [first, second];
-  assert.equal(compareRoots({ ...old, trusted: both }, { ...old, revision: "new", signing: [second], trusted: both }, nowMs).compatible, true);
+  assert.equal(
+    compareRoots({ ...old, trusted: both }, { ...old, revision: "new", signing: [second], trusted: both }, nowMs)
+      .compatible,
+    true,
+  );
 });
 
 test("trust domains must be one, or each the other's alias", () => {
-  const other: RevisionRoots = { ...old, revision: "new", trustDomain: "mesh.example", trustDomainAliases: ["cluster.local"] };
+  const other: RevisionRoots = {
+    ...old,
+    revision: "new",
+    trustDomain: "mesh.example",
+    trustDomainAliases: ["cluster.local"],
+  };
   assert.match(compareRoots(old, other, nowMs).problems.join(), /trustDomainAliases of old must name mesh.example, or/);
   assert.equal(compareRoots({ ...old, trustDomainAliases: ["mesh.example"] }, other, nowMs).compatible, true);
 });
 
 test("what is not known is a problem, and so is a root that has ended; one that ends soon is a note", () => {
-  assert.match(compareRoots(old, { ...old, revision: "new", signing: [], unknown: "no pod of istiod runs" }, nowMs).problems.join(), /the root that new signs by is not known: no pod of istiod runs/);
+  assert.match(
+    compareRoots(
+      old,
+      { ...old, revision: "new", signing: [], unknown: "no pod of istiod runs" },
+      nowMs,
+    ).problems.join(),
+    /the root that new signs by is not known: no pod of istiod runs/,
+  );
   const ended = { ...old, signing: [{ ...first, notAfter: "2026-05-01T00:00:00Z" }] };
   assert.match(compareRoots(ended, ended, nowMs).problems.join(), /has ended at 2026-05-01/);
   const soon = { ...old, signing: [{ ...first, notAfter: "2026-06-11T00:00:00Z" }] };
-  assert.deepEqual(compareRoots(soon, soon, nowMs).notes, [`root O=cluster.local (sha256 ${"a".repeat(12)}…) ends in 10 days, at 2026-06-11T00:00:00Z`]);
+  assert.deepEqual(compareRoots(soon, soon, nowMs).notes, [
+    `root O=cluster.local (sha256 ${"a".repeat(12)}…) ends in 10 days, at 2026-06-11T00:00:00Z`,
+  ]);
 });

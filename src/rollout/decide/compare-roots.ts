@@ -39,12 +39,22 @@ const soonDays = 30;
  * takes the other's trust domain for its own. What is not known is a problem, never taken for right.
  */
 export function compareRoots(from: RevisionRoots, to: RevisionRoots, nowMs: number): RootComparison {
-  const problems = [...trustProblems(from, to), ...trustProblems(to, from), ...domainProblems(from, to), ...expiryProblems([from, to], nowMs)];
-  const soon = signingRoots([from, to]).filter(({ notAfter }) => notAfter !== "" && daysLeft(notAfter, nowMs) <= soonDays && daysLeft(notAfter, nowMs) > 0);
+  const problems = [
+    ...trustProblems(from, to),
+    ...trustProblems(to, from),
+    ...domainProblems(from, to),
+    ...expiryProblems([from, to], nowMs),
+  ];
+  const soon = signingRoots([from, to]).filter(
+    ({ notAfter }) => notAfter !== "" && daysLeft(notAfter, nowMs) <= soonDays && daysLeft(notAfter, nowMs) > 0,
+  );
   return {
     compatible: problems.length === 0,
     problems,
-    notes: soon.map((root) => `root ${describeRoot(root)} ends in ${Math.floor(daysLeft(root.notAfter, nowMs))} days, at ${root.notAfter}`),
+    notes: soon.map(
+      (root) =>
+        `root ${describeRoot(root)} ends in ${Math.floor(daysLeft(root.notAfter, nowMs))} days, at ${root.notAfter}`,
+    ),
   };
 }
 
@@ -55,7 +65,8 @@ function describeRoot({ subject, fingerprint }: RootCertificate): string {
 }
 
 function trustProblems(truster: RevisionRoots, signer: RevisionRoots): string[] {
-  if (truster.trusted.length === 0) return [`the roots that ${truster.revision} tells its data planes to trust are not known${because(truster)}`];
+  if (truster.trusted.length === 0)
+    return [`the roots that ${truster.revision} tells its data planes to trust are not known${because(truster)}`];
   if (signer.signing.length === 0) return [`the root that ${signer.revision} signs by is not known${because(signer)}`];
   return signer.signing
     .filter(({ fingerprint }) => !truster.trusted.some((trusted) => trusted.fingerprint === fingerprint))
@@ -74,17 +85,29 @@ function domainProblems(from: RevisionRoots, to: RevisionRoots): string[] {
   const missing = [
     [from, to],
     [to, from],
-  ].flatMap(([one, other]) => (one === undefined || other === undefined || one.trustDomainAliases.includes(other.trustDomain) ? [] : [`meshConfig.trustDomainAliases of ${one.revision} must name ${other.trustDomain}`]));
+  ].flatMap(([one, other]) =>
+    one === undefined || other === undefined || one.trustDomainAliases.includes(other.trustDomain)
+      ? []
+      : [`meshConfig.trustDomainAliases of ${one.revision} must name ${other.trustDomain}`],
+  );
   if (missing.length === 0) return [];
-  return [`${from.revision} is of trust domain ${from.trustDomain}, ${to.revision} of ${to.trustDomain}: ${missing.join(", and ")}, or both must have one trustDomain`];
+  return [
+    `${from.revision} is of trust domain ${from.trustDomain}, ${to.revision} of ${to.trustDomain}: ${missing.join(", and ")}, or both must have one trustDomain`,
+  ];
 }
 
 function expiryProblems(revisions: readonly RevisionRoots[], nowMs: number): string[] {
-  return signingRoots(revisions).flatMap((root) => (root.notAfter !== "" && daysLeft(root.notAfter, nowMs) <= 0 ? [`root ${describeRoot(root)} has ended at ${root.notAfter}`] : []));
+  return signingRoots(revisions).flatMap((root) =>
+    root.notAfter !== "" && daysLeft(root.notAfter, nowMs) <= 0
+      ? [`root ${describeRoot(root)} has ended at ${root.notAfter}`]
+      : [],
+  );
 }
 
 function signingRoots(revisions: readonly RevisionRoots[]): RootCertificate[] {
-  return [...new Map(revisions.flatMap(({ signing }) => signing.map((root) => [root.fingerprint, root] as const))).values()];
+  return [
+    ...new Map(revisions.flatMap(({ signing }) => signing.map((root) => [root.fingerprint, root] as const))).values(),
+  ];
 }
 
 function daysLeft(notAfter: string, nowMs: number): number {

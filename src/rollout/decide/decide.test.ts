@@ -9,9 +9,24 @@ import type { Step } from "./step.ts";
 
 const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "n" };
 const plain = { writes: [], settle: [], checks: [] };
-const first: Step = { ...plain, id: "one", title: "one", namespaces: ["n"], weight: 10, settle: [{ type: "ready", object }] };
+const first: Step = {
+  ...plain,
+  id: "one",
+  title: "one",
+  namespaces: ["n"],
+  weight: 10,
+  settle: [{ type: "ready", object }],
+};
 const last: Step = { ...plain, id: "two", title: "two", namespaces: ["m"], essential: true };
-const orders: RolloutOrders = { generation: 3, paused: false, abort: false, automaticRollback: true, approvals: [], settleTimeoutMs: 300_000, holdsAllNamespaces: true };
+const orders: RolloutOrders = {
+  generation: 3,
+  paused: false,
+  abort: false,
+  automaticRollback: true,
+  approvals: [],
+  settleTimeoutMs: 300_000,
+  holdsAllNamespaces: true,
+};
 const nowMs = Date.parse("2026-01-01T00:00:00Z");
 
 function input(options: Partial<DecideInput> = {}): DecideInput {
@@ -39,24 +54,53 @@ const met: Observation = { writes: [], settle: [{ state: "met" }], checks: [] };
 
 test("a run begins with its plan, the namespaces of all its steps, and a name for what it rolls out", () => {
   const { plannedSteps, namespaces, run, candidate, phase } = begun;
-  assert.deepEqual({ plannedSteps, namespaces, run, candidate, phase }, { plannedSteps: [{ id: "one", title: "one" }, { id: "two", title: "two" }], namespaces: ["m", "n"], run: 1, candidate: "v1", phase: "Progressing" });
+  assert.deepEqual(
+    { plannedSteps, namespaces, run, candidate, phase },
+    {
+      plannedSteps: [
+        { id: "one", title: "one" },
+        { id: "two", title: "two" },
+      ],
+      namespaces: ["m", "n"],
+      run: 1,
+      candidate: "v1",
+      phase: "Progressing",
+    },
+  );
 });
 
 test("what holds it up is named, told once, and told again when it is another", () => {
   const held = decide(input({ blockers: ["freeze holidays until then"] }));
-  assert.deepEqual([held.status.phase, held.status.message, reasons(held)], ["Waiting", "waits: freeze holidays until then", ["Waiting"]]);
+  assert.deepEqual(
+    [held.status.phase, held.status.message, reasons(held)],
+    ["Waiting", "waits: freeze holidays until then", ["Waiting"]],
+  );
   assert.deepEqual(reasons(decide(input({ status: held.status, blockers: ["freeze holidays until then"] }))), []);
-  assert.deepEqual(reasons(decide(input({ status: held.status, blockers: ["Canary a/b holds namespace n"] }))), ["Waiting"]);
+  assert.deepEqual(reasons(decide(input({ status: held.status, blockers: ["Canary a/b holds namespace n"] }))), [
+    "Waiting",
+  ]);
 });
 
 test("what has not settled is listed, its weight shows once it has, and a clock that jumps a day neither fails nor soaks it", () => {
   const step = { ...first, holdMs: 1000 };
   const seen = decide(input({ status: begun, steps: [step, last], observation: waiting, nowMs: nowMs + 86_400_000 }));
-  assert.deepEqual([seen.status.phase, seen.status.step?.waitingFor, seen.status.weight], ["Progressing", ["0 of 1 ready"], undefined].with(0, "Settling"));
-  const settled = decide(input({ status: seen.status, steps: [step, last], observation: met, nowMs: nowMs - 86_400_000 })).status;
+  assert.deepEqual(
+    [seen.status.phase, seen.status.step?.waitingFor, seen.status.weight],
+    ["Progressing", ["0 of 1 ready"], undefined].with(0, "Settling"),
+  );
+  const settled = decide(
+    input({ status: seen.status, steps: [step, last], observation: met, nowMs: nowMs - 86_400_000 }),
+  ).status;
   assert.deepEqual([settled.phase, settled.weight, settled.step?.waitingFor], ["Soaking", 10, undefined]);
-  assert.equal(decide(input({ status: settled, steps: [step, last], observation: met, nowMs: nowMs + 864_000_000 })).status.phase, "Soaking");
-  assert.equal(decide(input({ status: settled, steps: [step, last], observation: met, elapsedMs: 1000 })).status.completedSteps.length, 1);
+  assert.equal(
+    decide(input({ status: settled, steps: [step, last], observation: met, nowMs: nowMs + 864_000_000 })).status.phase,
+    "Soaking",
+  );
+  assert.equal(
+    decide(input({ status: settled, steps: [step, last], observation: met, elapsedMs: 1000 })).status.completedSteps
+      .length,
+    1,
+  );
 });
 
 test("a step that does not settle in the spec's time is put back, and what it waits for is the cause", () => {
@@ -74,9 +118,15 @@ test("what is put back keeps the kind of its cause until its end, whatever began
   const journal = { run: 1, setup: 0, completed: false };
   const cases: readonly (readonly [string, DecideInput])[] = [
     ["settle-timeout", input({ status: begun, observation: waiting, orders: hasty })],
-    ["preflight", input({ status: begun, steps: [{ ...first, phase: "Preflight" }, last], observation: waiting, orders: hasty })],
+    [
+      "preflight",
+      input({ status: begun, steps: [{ ...first, phase: "Preflight" }, last], observation: waiting, orders: hasty }),
+    ],
     ["settle-failed", input({ status: begun, observation: cannot })],
-    ["write", input({ status: begun, steps: [{ ...first, writes: [write] }, last], observation: unwritten, orders: hasty })],
+    [
+      "write",
+      input({ status: begun, steps: [{ ...first, writes: [write] }, last], observation: unwritten, orders: hasty }),
+    ],
     ["order", input({ status: begun, orders: { ...orders, abort: true } })],
     ["superseded", input({ status: begun, change: watched })],
     ["reverted", input({ status: begun, change: { ...watched, idle: true } })],
@@ -86,22 +136,50 @@ test("what is put back keeps the kind of its cause until its end, whatever began
   for (const [because, given] of cases) {
     const begunBack = decide(given).status;
     assert.deepEqual([begunBack.phase, begunBack.undo?.because], ["RollingBack", because]);
-    const ended = decide(input({ status: begunBack, orders: given.orders, undo: { undone: 1, waitingFor: [] } })).status;
+    const ended = decide(
+      input({ status: begunBack, orders: given.orders, undo: { undone: 1, waitingFor: [] } }),
+    ).status;
     assert.deepEqual([ended.phase, ended.undo?.because], ["RolledBack", because]);
   }
 });
 
 test("of a check that failed its type is kept beside the cause, not its name", () => {
-  const backends = { type: "backends", canary: { service: "next", namespace: "n" }, stable: { service: "shop", namespace: "n" }, expectedShare: 50, atLeast: false } as const;
-  const judged: Step = { ...first, checks: [{ spec: { ...checkDefaults, type: "request-success-rate", name: "of our own" }, subject: backends }] };
-  const counted = (canaryTotal: number, canaryErrors: number): Observation => ({ ...met, checks: [{ type: "counters", sources: { "n/gateway": { canaryTotal, canaryErrors, stableTotal: canaryTotal, stableErrors: 0 } } }] });
+  const backends = {
+    type: "backends",
+    canary: { service: "next", namespace: "n" },
+    stable: { service: "shop", namespace: "n" },
+    expectedShare: 50,
+    atLeast: false,
+  } as const;
+  const judged: Step = {
+    ...first,
+    checks: [{ spec: { ...checkDefaults, type: "request-success-rate", name: "of our own" }, subject: backends }],
+  };
+  const counted = (canaryTotal: number, canaryErrors: number): Observation => ({
+    ...met,
+    checks: [
+      {
+        type: "counters",
+        sources: { "n/gateway": { canaryTotal, canaryErrors, stableTotal: canaryTotal, stableErrors: 0 } },
+      },
+    ],
+  });
   const looked = decide(input({ status: begun, steps: [judged, last], observation: counted(0, 0) })).status;
-  const { cause, undo } = decide(input({ status: looked, steps: [judged, last], observation: counted(500, 400), elapsedMs: 1000 })).status;
-  assert.deepEqual([undo?.because, undo?.check, cause?.startsWith("one: of our own: canary 400 of 500 failed")], ["check", "request-success-rate", true]);
+  const { cause, undo } = decide(
+    input({ status: looked, steps: [judged, last], observation: counted(500, 400), elapsedMs: 1000 }),
+  ).status;
+  assert.deepEqual(
+    [undo?.because, undo?.check, cause?.startsWith("one: of our own: canary 400 of 500 failed")],
+    ["check", "request-success-rate", true],
+  );
 });
 
 test("a conflicting field holds it up until it is put back, then it goes on by itself", () => {
-  const conflict: Observation = { writes: [{ state: "conflict", detail: "ConfigMap n/c: /data/a was changed by kubectl" }], settle: [], checks: [] };
+  const conflict: Observation = {
+    writes: [{ state: "conflict", detail: "ConfigMap n/c: /data/a was changed by kubectl" }],
+    settle: [],
+    checks: [],
+  };
   const stuck = decide(input({ status: begun, observation: conflict }));
   assert.deepEqual([stuck.status.phase, reasons(stuck)], ["Stuck", ["Stuck"]]);
   assert.match(stuck.status.message, /changed by kubectl; put it back, or abort/);
@@ -111,22 +189,52 @@ test("a conflicting field holds it up until it is put back, then it goes on by i
 
 test("a full promotion leaves out what is not essential, its checks and its pauses, and keeps who ordered it", () => {
   const promotedOrders = { ...orders, fullPromotion: { by: "ann", why: "security fix" } };
-  const pausing = { ...last, pause: { approved: false }, holdMs: 9, checks: [{ spec: { ...checkDefaults, type: "request-success-rate" }, subject: { type: "mesh" } }] } as const;
+  const pausing = {
+    ...last,
+    pause: { approved: false },
+    holdMs: 9,
+    checks: [{ spec: { ...checkDefaults, type: "request-success-rate" }, subject: { type: "mesh" } }],
+  } as const;
   const steps = orderedSteps([first, pausing], promotedOrders, begun);
   assert.deepEqual(steps, [{ ...plain, id: "two", title: "two", namespaces: ["m"], essential: true }]);
   const decision = decide(input({ status: begun, steps, orders: promotedOrders }));
   const approval = decision.actions.find((action) => action.type === "event" && action.reason === "Approved");
-  assert.deepEqual(approval, { type: "event", reason: "Approved", message: "full promotion: no checks and no pauses from here on (security fix)", warning: false, by: "ann" });
+  assert.deepEqual(approval, {
+    type: "event",
+    reason: "Approved",
+    message: "full promotion: no checks and no pauses from here on (security fix)",
+    warning: false,
+    by: "ann",
+  });
 });
 
 test("an approval is kept with who and why", () => {
   const step = { ...first, settle: [], pause: { approved: true } };
-  const decision = decide(input({ status: begun, steps: [step, last], observation: { writes: [], settle: [], checks: [] }, orders: { ...orders, approvals: [{ step: "one", by: "bob", why: "looks good", at: "2026-01-01T00:00:00Z" }] } }));
-  assert.deepEqual(decision.actions[0], { type: "event", reason: "Approved", message: "one: looks good", warning: false, step: "one", by: "bob" });
+  const decision = decide(
+    input({
+      status: begun,
+      steps: [step, last],
+      observation: { writes: [], settle: [], checks: [] },
+      orders: { ...orders, approvals: [{ step: "one", by: "bob", why: "looks good", at: "2026-01-01T00:00:00Z" }] },
+    }),
+  );
+  assert.deepEqual(decision.actions[0], {
+    type: "event",
+    reason: "Approved",
+    message: "one: looks good",
+    warning: false,
+    step: "one",
+    by: "bob",
+  });
 });
 
 const prepared: Step = { ...plain, id: "setup", title: "setup", setup: true };
-const watching: RolloutStatus = { ...initialStatus, phase: "Watching", candidate: "v1", completedSteps: [{ id: "setup", title: "", startedAt: "", endedAt: "", evidence: [] }] };
+const watching: RolloutStatus = {
+  ...initialStatus,
+  phase: "Watching",
+  candidate: "v1",
+  completedSteps: [{ id: "setup", title: "", startedAt: "", endedAt: "", evidence: [] }],
+};
 
 test("a watched target waits for a change, rolls it out, and takes it back before the next one that comes too early", () => {
   const watched = { steps: [prepared, first], change: { candidate: "v1", watched: true } };
@@ -135,9 +243,23 @@ test("a watched target waits for a change, rolls it out, and takes it back befor
   const fresh = decide(input({ ...changed, status: watching })).status;
   assert.deepEqual([fresh.phase, fresh.run, fresh.candidate, fresh.completedSteps.length], ["Planned", 1, "v2", 1]);
   const started = decide(input({ ...changed, status: fresh })).status;
-  const early = decide(input({ ...changed, status: started, change: { candidate: "v3", watched: true }, journal: { run: 1, setup: 1, completed: false } })).status;
+  const early = decide(
+    input({
+      ...changed,
+      status: started,
+      change: { candidate: "v3", watched: true },
+      journal: { run: 1, setup: 1, completed: false },
+    }),
+  ).status;
   assert.deepEqual([early.phase, early.undo?.next], ["RollingBack", "NewRun"]);
-  const back = decide(input({ ...changed, status: early, change: { candidate: "v2", watched: true }, journal: { run: 0, setup: 1, completed: false } })).status;
+  const back = decide(
+    input({
+      ...changed,
+      status: early,
+      change: { candidate: "v2", watched: true },
+      journal: { run: 0, setup: 1, completed: false },
+    }),
+  ).status;
   const next = decide(input({ ...changed, status: back, change: { candidate: "v3", watched: true } })).status;
   assert.deepEqual([back.phase, next.run, next.candidate], ["RolledBack", 2, "v3"]);
 });
@@ -145,14 +267,24 @@ test("a watched target waits for a change, rolls it out, and takes it back befor
 test("an object that is deleted under way goes back first; left alone or completed, what it did stays, but never its setup", () => {
   const journal = { run: 2, setup: 1, completed: false };
   const back = decide(input({ status: begun, journal, orders: { ...orders, deletion: "Rollback" } }));
-  assert.deepEqual([back.status.phase, back.status.undo?.next, reasons(back)], ["RollingBack", "Deleted", ["RollingBack", "undo"]]);
+  assert.deepEqual(
+    [back.status.phase, back.status.undo?.next, reasons(back)],
+    ["RollingBack", "Deleted", ["RollingBack", "undo"]],
+  );
   const left = decide(input({ status: begun, journal, orders: { ...orders, deletion: "Leave" } }));
   assert.deepEqual(reasons(left), ["Deleted", "forget"]);
-  const completed = decide(input({ status: { ...begun, phase: "Completed" }, journal, orders: { ...orders, deletion: "Rollback" } }));
+  const completed = decide(
+    input({ status: { ...begun, phase: "Completed" }, journal, orders: { ...orders, deletion: "Rollback" } }),
+  );
   assert.deepEqual(reasons(completed), ["Deleted", "forget"]);
-  const setup = decide(input({ status: begun, journal: { run: 0, setup: 1, completed: false }, orders: { ...orders, deletion: "Leave" } }));
+  const setup = decide(
+    input({ status: begun, journal: { run: 0, setup: 1, completed: false }, orders: { ...orders, deletion: "Leave" } }),
+  );
   assert.deepEqual(setup.actions.at(-1), { type: "undo", scope: "all", passOver: false });
-  assert.deepEqual(reasons(decide(input({ status: begun, orders: { ...orders, deletion: "Leave" } }))), ["Deleted", "release"]);
+  assert.deepEqual(reasons(decide(input({ status: begun, orders: { ...orders, deletion: "Leave" } }))), [
+    "Deleted",
+    "release",
+  ]);
 });
 
 test("what an unfinished object of the same name did is put back first, what a completed one did stays", () => {
@@ -161,27 +293,53 @@ test("what an unfinished object of the same name did is put back first, what a c
 });
 
 test("undo that waits for something dead says so after a while and goes on without it, and a conflict stops it until it is gone", () => {
-  const back = decide(input({ status: begun, journal: { run: 2, setup: 0, completed: false }, orders: { ...orders, abort: true } })).status;
+  const back = decide(
+    input({ status: begun, journal: { run: 2, setup: 0, completed: false }, orders: { ...orders, abort: true } }),
+  ).status;
   const journal = { run: 2, setup: 0, completed: false };
   const undo = { undone: 0, waitingFor: ["Deployment istio-system/istiod-old: 0 of 1 ready"] };
   const held = decide(input({ status: back, journal, undo, elapsedMs: 61_000 }));
   assert.deepEqual(held.actions.at(-1), { type: "undo", scope: "run", passOver: true });
   assert.deepEqual([held.status.undo?.waitingFor, reasons(held)[0]], [undo.waitingFor, "Waiting"]);
-  const stuck = decide(input({ status: back, journal, undo: { undone: 0, waitingFor: [], conflict: "changed by kubectl" } }));
+  const stuck = decide(
+    input({ status: back, journal, undo: { undone: 0, waitingFor: [], conflict: "changed by kubectl" } }),
+  );
   assert.deepEqual([stuck.status.phase, stuck.status.message], ["Stuck", "changed by kubectl"]);
-  assert.equal(decide(input({ status: stuck.status, journal, undo: { undone: 1, waitingFor: [] } })).status.phase, "RollingBack");
+  assert.equal(
+    decide(input({ status: stuck.status, journal, undo: { undone: 1, waitingFor: [] } })).status.phase,
+    "RollingBack",
+  );
 });
 
 test("a check that failed under manual rollback waits for a person, whose newer approval lets it go on", () => {
   const failed = { type: "request-success-rate", verdict: "fail", evidence: "5 of 100" } as const;
   const check = { spec: { ...checkDefaults, type: "request-success-rate" }, subject: { type: "mesh" } } as const;
   const steps = [{ ...first, settle: [], checks: [check] }, last];
-  const since = { type: "Stuck", status: "True", lastTransitionTime: "2026-01-01T00:00:00Z", reason: "", message: "" } as const;
-  const status: RolloutStatus = { ...begun, phase: "Stuck", message: "5 of 100", conditions: [since], step: { id: "one", title: "one", startedAt: "", settledAt: "2026-01-01T00:00:00Z", checks: [failed] } };
-  const observation: Observation = { writes: [], settle: [], checks: [{ type: "verdict", verdict: "pass", evidence: "fine now" }] };
+  const since = {
+    type: "Stuck",
+    status: "True",
+    lastTransitionTime: "2026-01-01T00:00:00Z",
+    reason: "",
+    message: "",
+  } as const;
+  const status: RolloutStatus = {
+    ...begun,
+    phase: "Stuck",
+    message: "5 of 100",
+    conditions: [since],
+    step: { id: "one", title: "one", startedAt: "", settledAt: "2026-01-01T00:00:00Z", checks: [failed] },
+  };
+  const observation: Observation = {
+    writes: [],
+    settle: [],
+    checks: [{ type: "verdict", verdict: "pass", evidence: "fine now" }],
+  };
   const manual = { ...orders, automaticRollback: false };
   assert.equal(decide(input({ status, steps, observation, orders: manual })).status.phase, "Stuck");
   const approvals = [{ step: "one", by: "cy", why: "known", at: "2026-01-01T00:00:01Z" }];
   const passed = decide(input({ status, steps, observation, orders: { ...manual, approvals } })).status;
-  assert.deepEqual(passed.completedSteps[0]?.evidence, ["request-success-rate: 5 of 100", "approved all the same by cy: known"]);
+  assert.deepEqual(passed.completedSteps[0]?.evidence, [
+    "request-success-rate: 5 of 100",
+    "approved all the same by cy: known",
+  ]);
 });

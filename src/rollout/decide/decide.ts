@@ -22,7 +22,10 @@ export const initialStatus: RolloutStatus = {
 
 /** The next state and what to do to reach it. Pure: the same input, the same answer, whatever happened to the engine. */
 export function decide(input: DecideInput): Decision {
-  const decision = next({ ...input, status: { ...input.status, candidate: input.status.candidate ?? input.change.candidate } });
+  const decision = next({
+    ...input,
+    status: { ...input.status, candidate: input.status.candidate ?? input.change.candidate },
+  });
   const status = { ...decision.status, observedGeneration: input.orders.generation };
   return { actions: decision.actions, status: { ...status, conditions: conditionsOf(status, input.nowMs) } };
 }
@@ -33,8 +36,15 @@ function next(input: DecideInput): Decision {
   const underWay = isUnderWay(status);
   if (orders.deletion !== undefined) return handleDeletion(input, underWay);
   if (status.phase === "RolledBack") return afterRollback(input);
-  if (orders.abort && (status.phase !== "Watching" || journal.run > 0)) return startRollback(input, { because: "order", cause: `aborted by ${orders.orderedBy ?? "a person"}` }, "RolledBack", orders.orderedBy);
-  if (group?.failed !== undefined && (underWay || status.phase === "Completed")) return startRollback(input, { because: "group", cause: group.failed }, "RolledBack");
+  if (orders.abort && (status.phase !== "Watching" || journal.run > 0))
+    return startRollback(
+      input,
+      { because: "order", cause: `aborted by ${orders.orderedBy ?? "a person"}` },
+      "RolledBack",
+      orders.orderedBy,
+    );
+  if (group?.failed !== undefined && (underWay || status.phase === "Completed"))
+    return startRollback(input, { because: "group", cause: group.failed }, "RolledBack");
   if (isNewChange(input)) return changed(input, underWay);
   if (status.phase === "Completed") return { status, actions: [] };
   if (orders.paused) return pause(status, orders.orderedBy);
@@ -50,8 +60,18 @@ function isNewChange({ change, status }: DecideInput): boolean {
 function changed(input: DecideInput, underWay: boolean): Decision {
   const { status } = input;
   const running = underWay && (status.run ?? 0) > 0;
-  if (running && input.change.idle === true) return startRollback(input, { because: "reverted", cause: "what is to be rolled out was changed back to what runs" }, "RolledBack");
-  if (running) return startRollback(input, { because: "superseded", cause: `another change came while this one was under way: ${input.change.candidate}` }, "NewRun");
+  if (running && input.change.idle === true)
+    return startRollback(
+      input,
+      { because: "reverted", cause: "what is to be rolled out was changed back to what runs" },
+      "RolledBack",
+    );
+  if (running)
+    return startRollback(
+      input,
+      { because: "superseded", cause: `another change came while this one was under way: ${input.change.candidate}` },
+      "NewRun",
+    );
   return newRun(input);
 }
 
@@ -78,13 +98,27 @@ function afterRollback(input: DecideInput): Decision {
   if (change.idle === true) return { status, actions: [] };
   const superseded = status.undo?.next === "NewRun";
   if (!superseded && change.candidate === status.candidate) return { status, actions: [] };
-  if (orders.abort) return { status: { ...status, message: "a change waits to be rolled out: set spec.abort to false to let it begin" }, actions: [] };
+  if (orders.abort)
+    return {
+      status: { ...status, message: "a change waits to be rolled out: set spec.abort to false to let it begin" },
+      actions: [],
+    };
   return newRun(input);
 }
 
 function pause(status: RolloutStatus, by: string | undefined): Decision {
   const told = status.phase === "Paused" && status.message === pausedMessage;
-  const events: Action[] = told ? [] : [{ type: "event", reason: "Paused", message: pausedMessage, warning: false, ...(by === undefined ? {} : { by }) }];
+  const events: Action[] = told
+    ? []
+    : [
+        {
+          type: "event",
+          reason: "Paused",
+          message: pausedMessage,
+          warning: false,
+          ...(by === undefined ? {} : { by }),
+        },
+      ];
   return { status: { ...recovered(status), phase: "Paused", message: pausedMessage }, actions: events };
 }
 
@@ -93,7 +127,11 @@ function resumed(input: DecideInput): DecideInput & { readonly before: readonly 
   const { status, orders } = input;
   if (status.phase !== "Paused" || status.message !== pausedMessage) return { ...input, before: [] };
   const by = orders.orderedBy === undefined ? {} : { by: orders.orderedBy };
-  return { ...input, status: { ...status, phase: "Progressing", message: "" }, before: [{ type: "event", reason: "Resumed", message: "no longer paused", warning: false, ...by }] };
+  return {
+    ...input,
+    status: { ...status, phase: "Progressing", message: "" },
+    before: [{ type: "event", reason: "Resumed", message: "no longer paused", warning: false, ...by }],
+  };
 }
 
 function proceed(input: DecideInput & { readonly before: readonly Action[] }): Decision {
@@ -101,15 +139,31 @@ function proceed(input: DecideInput & { readonly before: readonly Action[] }): D
   const planned = plannedSteps(steps);
   const shown = new Set(planned.map(({ id }) => id));
   const done = input.status.completedSteps.filter(({ id }) => shown.has(id)).length;
-  const progress = steps.length > maxPlannedSteps ? `${input.status.completedSteps.length}/${steps.length}` : `${done}/${steps.length}`;
+  const progress =
+    steps.length > maxPlannedSteps
+      ? `${input.status.completedSteps.length}/${steps.length}`
+      : `${done}/${steps.length}`;
   const candidate = change.watched ? input.status.candidate : change.candidate;
   const run = change.watched ? input.status.run : (input.status.run ?? 1);
-  const status: RolloutStatus = { ...input.status, plannedSteps: planned, progress, ...(candidate === undefined ? {} : { candidate }), ...(run === undefined ? {} : { run }) };
+  const status: RolloutStatus = {
+    ...input.status,
+    plannedSteps: planned,
+    progress,
+    ...(candidate === undefined ? {} : { candidate }),
+    ...(run === undefined ? {} : { run }),
+  };
   const fresh = status.startedAt === undefined && (status.run ?? 0) > 0;
   if (fresh && journal.run > 0) {
     // What a run that has ended did stays. Otherwise an object of the same name was removed in spite of its finalizer.
     if ((status.run ?? 0) > 1 || journal.completed) return { status, actions: [{ type: "forget" }] };
-    return startRollback({ ...input, status }, { because: "leftover", cause: "its journal still holds what an earlier object of this name did; that is put back first" }, "NewRun");
+    return startRollback(
+      { ...input, status },
+      {
+        because: "leftover",
+        cause: "its journal still holds what an earlier object of this name did; that is put back first",
+      },
+      "NewRun",
+    );
   }
   const step = currentStep(steps, status, change.watched);
   const decision = step === undefined ? finish({ ...input, status }) : advance({ ...input, status }, step);
@@ -118,7 +172,13 @@ function proceed(input: DecideInput & { readonly before: readonly Action[] }): D
 
 /** That a full promotion was ordered in the middle is told at the first step that it changes. */
 function promoted({ status, orders }: DecideInput, step: Step | undefined): readonly Action[] {
-  if (orders.fullPromotion === undefined || step === undefined || status.step === undefined || status.step.id === step.id) return [];
+  if (
+    orders.fullPromotion === undefined ||
+    step === undefined ||
+    status.step === undefined ||
+    status.step.id === step.id
+  )
+    return [];
   return [promotion(orders.fullPromotion)];
 }
 
@@ -129,8 +189,10 @@ function finish({ status, change, group, nowMs, journal }: DecideInput): Decisio
     const { startedAt: _startedAt, ...watching } = rest;
     return { status: { ...watching, phase: "Watching", message: "waits for a change to roll out" }, actions: [] };
   }
-  if (group !== undefined && group.notDone.length > 0) return waitFor(status, [`its group completes together: ${group.notDone.join(", ")}`]);
-  if (group !== undefined && group.run !== status.groupRun) return { status: { ...status, groupRun: group.run }, actions: [] };
+  if (group !== undefined && group.notDone.length > 0)
+    return waitFor(status, [`its group completes together: ${group.notDone.join(", ")}`]);
+  if (group !== undefined && group.run !== status.groupRun)
+    return { status: { ...status, groupRun: group.run }, actions: [] };
   return {
     status: { ...rest, phase: "Completed", message: "done", endedAt: at(nowMs) },
     actions: [

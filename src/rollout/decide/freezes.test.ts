@@ -13,14 +13,30 @@ function holdsAt(window: FreezeWindow, zone: string, times: readonly string[]): 
 
 test("a single window holds from its start to its end in the freeze's own zone", () => {
   const window = { start: "2026-12-20T18:00:00", end: "2027-01-04T08:00:00" };
-  assert.deepEqual(holdsAt(window, berlin, ["2026-12-20T16:59:59Z", "2026-12-20T17:00:00Z", "2027-01-04T06:59:59Z", "2027-01-04T07:00:00Z"]), [false, true, true, false]);
+  assert.deepEqual(
+    holdsAt(window, berlin, [
+      "2026-12-20T16:59:59Z",
+      "2026-12-20T17:00:00Z",
+      "2027-01-04T06:59:59Z",
+      "2027-01-04T07:00:00Z",
+    ]),
+    [false, true, true, false],
+  );
 });
 
 test("a weekly freeze keeps its local hour when the clocks are put forward and back", () => {
   const window = { start: "2026-01-02T16:00:00", rrule: "FREQ=WEEKLY;BYDAY=FR", durationSeconds: 3600 };
   // 2026: summer time in Berlin from March 29 to October 25.
-  assert.deepEqual(holdsAt(window, berlin, ["2026-03-27T14:59:59Z", "2026-03-27T15:00:00Z", "2026-03-27T16:00:00Z"]), [false, true, false]);
-  assert.deepEqual(holdsAt(window, berlin, ["2026-04-03T13:59:59Z", "2026-04-03T14:00:00Z", "2026-04-03T15:00:00Z"]), [false, true, false]);
+  assert.deepEqual(holdsAt(window, berlin, ["2026-03-27T14:59:59Z", "2026-03-27T15:00:00Z", "2026-03-27T16:00:00Z"]), [
+    false,
+    true,
+    false,
+  ]);
+  assert.deepEqual(holdsAt(window, berlin, ["2026-04-03T13:59:59Z", "2026-04-03T14:00:00Z", "2026-04-03T15:00:00Z"]), [
+    false,
+    true,
+    false,
+  ]);
   assert.deepEqual(holdsAt(window, berlin, ["2026-10-30T14:59:59Z", "2026-10-30T15:00:00Z"]), [false, true]);
 });
 
@@ -34,21 +50,42 @@ test("an hour that a night leaves out begins the freeze an hour later, one that 
 
 test("a window that is open over a change of the clocks lasts as long as it says", () => {
   const window = { start: "2026-03-28T20:00:00", rrule: "FREQ=YEARLY", durationSeconds: 12 * 3600 };
-  assert.deepEqual(holdsAt(window, berlin, ["2026-03-28T19:00:00Z", "2026-03-29T06:59:59Z", "2026-03-29T07:00:00Z"]), [true, true, false]);
+  assert.deepEqual(holdsAt(window, berlin, ["2026-03-28T19:00:00Z", "2026-03-29T06:59:59Z", "2026-03-29T07:00:00Z"]), [
+    true,
+    true,
+    false,
+  ]);
 });
 
 test("what it says of its end is when it ends, and COUNT and UNTIL end the rule", () => {
   const window = { start: "2026-06-01T00:00:00", rrule: "RRULE:FREQ=DAILY;COUNT=2", durationSeconds: 3600 };
-  assert.deepEqual(windowState(window, "UTC", at("2026-06-02T00:30:00Z")), { holds: true, untilMs: at("2026-06-02T01:00:00Z") });
+  assert.deepEqual(windowState(window, "UTC", at("2026-06-02T00:30:00Z")), {
+    holds: true,
+    untilMs: at("2026-06-02T01:00:00Z"),
+  });
   assert.equal(windowState(window, "UTC", at("2026-06-03T00:30:00Z")).holds, false);
-  assert.deepEqual(windowState(window, "UTC", at("2026-06-01T12:00:00Z")), { holds: false, untilMs: at("2026-06-02T00:00:00Z") });
+  assert.deepEqual(windowState(window, "UTC", at("2026-06-01T12:00:00Z")), {
+    holds: false,
+    untilMs: at("2026-06-02T00:00:00Z"),
+  });
   const until = { start: "2026-06-01T22:00:00", rrule: "FREQ=DAILY;UNTIL=20260603T200000Z", durationSeconds: 3600 };
   assert.deepEqual(holdsAt(until, berlin, ["2026-06-03T20:30:00Z", "2026-06-04T20:30:00Z"]), [true, false]);
 });
 
 function freeze(spec: Partial<FreezeSpec>): Freeze {
   const window = { start: "2026-12-20T18:00:00", end: "2027-01-04T08:00:00" };
-  return { metadata: { name: "holidays" }, spec: { reason: "peak", timeZone: "UTC", windows: [window], kinds: ["Canary", "MeshUpgrade"], namespaces: [], exceptions: [], ...spec } };
+  return {
+    metadata: { name: "holidays" },
+    spec: {
+      reason: "peak",
+      timeZone: "UTC",
+      windows: [window],
+      kinds: ["Canary", "MeshUpgrade"],
+      namespaces: [],
+      exceptions: [],
+      ...spec,
+    },
+  };
 }
 
 test("a freeze names itself, its end and its reason; it holds up only what it names, and no exception", () => {
@@ -64,5 +101,8 @@ test("a freeze names itself, its end and its reason; it holds up only what it na
 
 test("a rule that cannot be read holds everything up and is named by its field", () => {
   const broken = freeze({ windows: [{ start: "2026-01-01T00:00:00", rrule: "FREQ=SOMETIMES", durationSeconds: 60 }] });
-  assert.match(freezesInForce([broken], { kind: "MeshUpgrade", name: "up" }, at("2026-01-05T00:00:00Z"))[0] ?? "", /holidays: spec\.windows\[0\]\.rrule cannot be read/);
+  assert.match(
+    freezesInForce([broken], { kind: "MeshUpgrade", name: "up" }, at("2026-01-05T00:00:00Z"))[0] ?? "",
+    /holidays: spec\.windows\[0\]\.rrule cannot be read/,
+  );
 });

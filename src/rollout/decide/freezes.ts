@@ -10,20 +10,38 @@ export interface FreezeSubject {
 }
 
 /** The freezes that keep this rollout from beginning a step now, as sentences with the reason and the end. */
-export function freezesInForce(freezes: readonly Freeze[], subject: FreezeSubject, nowMs: number, stateOf: typeof windowState = windowState): string[] {
+export function freezesInForce(
+  freezes: readonly Freeze[],
+  subject: FreezeSubject,
+  nowMs: number,
+  stateOf: typeof windowState = windowState,
+): string[] {
   return freezes.flatMap(({ metadata, spec }) => {
     if (!spec.kinds.includes(subject.kind)) return [];
-    if (subject.kind === "Canary" && spec.namespaces.length > 0 && !spec.namespaces.includes(subject.namespace ?? "")) return [];
-    const excepted = spec.exceptions.some(({ kind, name, namespace }) => kind === subject.kind && name === subject.name && (namespace ?? subject.namespace) === subject.namespace);
+    if (subject.kind === "Canary" && spec.namespaces.length > 0 && !spec.namespaces.includes(subject.namespace ?? ""))
+      return [];
+    const excepted = spec.exceptions.some(
+      ({ kind, name, namespace }) =>
+        kind === subject.kind && name === subject.name && (namespace ?? subject.namespace) === subject.namespace,
+    );
     if (excepted) return [];
-    const held = spec.windows.flatMap((window, index) => heldBy(metadata.name ?? "", window, index, spec.timeZone, nowMs, stateOf));
+    const held = spec.windows.flatMap((window, index) =>
+      heldBy(metadata.name ?? "", window, index, spec.timeZone, nowMs, stateOf),
+    );
     const [first] = held;
     return first === undefined ? [] : [`${first} (${spec.reason})`];
   });
 }
 
 /** A rule that cannot be read holds: nothing is changed in a time of which nobody knows whether it may be. */
-function heldBy(name: string, window: FreezeWindow, index: number, timeZone: string, nowMs: number, stateOf: typeof windowState): string[] {
+function heldBy(
+  name: string,
+  window: FreezeWindow,
+  index: number,
+  timeZone: string,
+  nowMs: number,
+  stateOf: typeof windowState,
+): string[] {
   try {
     const { holds, untilMs } = stateOf(window, timeZone, nowMs);
     return holds ? [`freeze ${name} until ${new Date(untilMs).toISOString()}`] : [];

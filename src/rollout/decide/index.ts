@@ -8,9 +8,30 @@ export { journalCounts, type DecideInput, type Decision, type RolloutOrders } fr
 export { judgeCheck } from "./judge-checks.ts";
 export { withApprovals } from "./checks/approvals.ts";
 export { intervalMsOf } from "./checks/looks.ts";
-export type { Action, CheckObservation, DecisionReason, Observation, OutcomeCounts, PodFacts, RolloutEvent, SettleState, UndoReport, UndoScope, WriteState } from "./observation.ts";
+export type {
+  Action,
+  CheckObservation,
+  DecisionReason,
+  Observation,
+  OutcomeCounts,
+  PodFacts,
+  RolloutEvent,
+  SettleState,
+  UndoReport,
+  UndoScope,
+  WriteState,
+} from "./observation.ts";
 export { currentStep, namespacesTaken, orderedSteps, plannedSteps } from "./planned-steps.ts";
 export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts";
 export { isPuttingBack, undoPatienceMs } from "./rollback.ts";
 export { conflictDetail, shown } from "./conflict.ts";
-export { describeReference, referenceKey, type CheckSubject, type PlannedCheck, type SettleCondition, type Step, type WorkloadMatch, type Write } from "./step.ts";
+export {
+  describeReference,
+  referenceKey,
+  type CheckSubject,
+  type PlannedCheck,
+  type SettleCondition,
+  type Step,
+  type WorkloadMatch,
+  type Write,
+} from "./step.ts";

@@ -58,9 +58,19 @@ export interface JournalCounts {
 
 const turns = new Set(["Started", "RollingBack", "RolledBack", "Completed"]);
 
-export function journalCounts({ entries, decisions = [] }: { readonly entries: readonly JournalEntry[]; readonly decisions?: readonly Pick<DecisionRecord, "decision">[] }): JournalCounts {
+export function journalCounts({
+  entries,
+  decisions = [],
+}: {
+  readonly entries: readonly JournalEntry[];
+  readonly decisions?: readonly Pick<DecisionRecord, "decision">[];
+}): JournalCounts {
   const setup = entries.filter((entry) => entry.setup === true).length;
-  return { run: entries.length - setup, setup, completed: decisions.findLast(({ decision }) => turns.has(decision))?.decision === "Completed" };
+  return {
+    run: entries.length - setup,
+    setup,
+    completed: decisions.findLast(({ decision }) => turns.has(decision))?.decision === "Completed",
+  };
 }
 
 export function at(ms: number): string {

@@ -5,7 +5,13 @@ import { judgeCheck, judgeChecks } from "./judge-checks.ts";
 import type { CheckObservation, PodFacts } from "./observation.ts";
 import type { PlannedCheck, Step } from "./step.ts";
 
-const backends = { type: "backends", canary: { service: "next", namespace: "a" }, stable: { service: "shop", namespace: "a" }, expectedShare: 50, atLeast: false } as const;
+const backends = {
+  type: "backends",
+  canary: { service: "next", namespace: "a" },
+  stable: { service: "shop", namespace: "a" },
+  expectedShare: 50,
+  atLeast: false,
+} as const;
 
 function planned(type: CheckType, more: Partial<CheckSpec> = {}): PlannedCheck {
   return { spec: { ...checkDefaults, type, ...more }, subject: backends };
@@ -15,28 +21,63 @@ function planned(type: CheckType, more: Partial<CheckSpec> = {}): PlannedCheck {
 function look(check: PlannedCheck, seen: readonly CheckObservation[]): CheckStatus {
   let status: CheckStatus | undefined;
   // What is kept has been through the API server's JSON.
-  seen.forEach((one, index) => (status = JSON.parse(JSON.stringify(judgeCheck(check, one, status, index * 1000))) as CheckStatus));
+  seen.forEach(
+    (one, index) => (status = JSON.parse(JSON.stringify(judgeCheck(check, one, status, index * 1000))) as CheckStatus),
+  );
   assert.ok(status);
   return status;
 }
 
-const counted = (canaryTotal: number, canaryErrors: number, stableTotal: number, stableErrors = 0): CheckObservation => ({ type: "counters", sources: { "a/gateway": { canaryTotal, canaryErrors, stableTotal, stableErrors } } });
+const counted = (
+  canaryTotal: number,
+  canaryErrors: number,
+  stableTotal: number,
+  stableErrors = 0,
+): CheckObservation => ({
+  type: "counters",
+  sources: { "a/gateway": { canaryTotal, canaryErrors, stableTotal, stableErrors } },
+});
 const durations = (canary: readonly number[], stable: readonly number[], epoch = "one"): CheckObservation => {
-  const histogram = (counts: readonly number[]) => ({ boundsMs: [10, 100], counts, sumMs: 50 * (counts[1] ?? 0) + 5 * (counts[0] ?? 0) });
+  const histogram = (counts: readonly number[]) => ({
+    boundsMs: [10, 100],
+    counts,
+    sumMs: 50 * (counts[1] ?? 0) + 5 * (counts[0] ?? 0),
+  });
   return { type: "durations", epoch, canary: histogram(canary), stable: histogram(stable), sources: ["a/gateway"] };
 };
-const value = (result: unknown, more: object = {}): CheckObservation => ({ type: "values", result, canary: {}, stable: {}, source: "a query", ...more });
-const pod = (uid: string, more: Partial<PodFacts> = {}): PodFacts => ({ uid, name: `a/${uid}`, ready: true, ending: false, restarts: 0, detail: "Running", ...more });
+const value = (result: unknown, more: object = {}): CheckObservation => ({
+  type: "values",
+  result,
+  canary: {},
+  stable: {},
+  source: "a query",
+  ...more,
+});
+const pod = (uid: string, more: Partial<PodFacts> = {}): PodFacts => ({
+  uid,
+  name: `a/${uid}`,
+  ready: true,
+  ending: false,
+  restarts: 0,
+  detail: "Running",
+  ...more,
+});
 
 test("what was counted before the first look is neither held against the canary nor for it", () => {
-  assert.equal(look(planned("request-success-rate"), [counted(1000, 900, 1000), counted(1120, 900, 1120)]).verdict, "pass");
+  assert.equal(
+    look(planned("request-success-rate"), [counted(1000, 900, 1000), counted(1120, 900, 1120)]).verdict,
+    "pass",
+  );
   assert.equal(look(planned("request-success-rate"), [counted(1000, 0, 1000), counted(1000, 0, 2000)]).verdict, "wait");
 });
 
 test("the evidence names numbers, the window and who counted", () => {
   const { verdict, evidence } = look(planned("request-success-rate"), [counted(0, 0, 0), counted(200, 40, 1000)]);
   assert.equal(verdict, "fail");
-  assert.match(evidence, /^canary 40 of 200 failed, stable 0 of 1000: worse than stable .*; in 1 s, counted by a\/gateway$/);
+  assert.match(
+    evidence,
+    /^canary 40 of 200 failed, stable 0 of 1000: worse than stable .*; in 1 s, counted by a\/gateway$/,
+  );
 });
 
 test("requests that come one by one are evidence as well", () => {
@@ -52,9 +93,15 @@ test("a version that took over from one that failed as often does not fail by th
 
 test("durations are compared from the first look on, and an engine that takes over leaves a gap, not a jump", () => {
   const check = planned("request-duration", { minSamples: 20 });
-  assert.equal(look(check, [durations([100, 900, 0], [1000, 0, 0]), durations([200, 900, 0], [1100, 0, 0])]).verdict, "pass");
+  assert.equal(
+    look(check, [durations([100, 900, 0], [1000, 0, 0]), durations([200, 900, 0], [1100, 0, 0])]).verdict,
+    "pass",
+  );
   assert.equal(look(check, [durations([0, 0, 0], [1000, 0, 0]), durations([0, 100, 0], [1100, 0, 0])]).verdict, "fail");
-  const { verdict, evidence } = look(check, [durations([0, 0, 0], [1000, 0, 0]), durations([0, 900, 0], [9000, 0, 0], "two")]);
+  const { verdict, evidence } = look(check, [
+    durations([0, 0, 0], [1000, 0, 0]),
+    durations([0, 900, 0], [9000, 0, 0], "two"),
+  ]);
   assert.equal(verdict, "wait");
   assert.match(evidence, /^0 requests of the canary/);
 });
@@ -64,14 +111,27 @@ test("a condition over what was measured fails what the statistics would pass", 
   assert.equal(look(planned("request-success-rate", { failWhen: "canary.errors > 0.0" }), seen).verdict, "fail");
   assert.equal(look(planned("request-success-rate", { passWhen: "canary.rate < 0.01" }), seen).verdict, "pass");
   const slow = planned("request-duration", { minSamples: 20, failWhen: "canary.p99 > 50.0" });
-  assert.match(look(slow, [durations([0, 0, 0], [9, 0, 0]), durations([0, 100, 0], [9, 100, 0])]).evidence, /^failWhen holds: canary\.p99 > 50\.0; 100 requests/);
+  assert.match(
+    look(slow, [durations([0, 0, 0], [9, 0, 0]), durations([0, 100, 0], [9, 100, 0])]).evidence,
+    /^failWhen holds: canary\.p99 > 50\.0; 100 requests/,
+  );
 });
 
 test("so many looks must pass one after another, and a look is counted once", () => {
   const check = planned("query", { max: 5, count: 3 });
   assert.equal(look(check, [value(1, { look: 1 }), value(1, { look: 1 }), value(1, { look: 1 })]).verdict, "wait");
-  assert.equal(look(check, [value(1, { look: 1 }), value(undefined, { look: 2 }), value(1, { look: 3 }), value(1, { look: 4 })]).verdict, "wait");
-  assert.equal(look(check, [1, 2, 3].map((at) => value(1, { look: at }))).verdict, "pass");
+  assert.equal(
+    look(check, [value(1, { look: 1 }), value(undefined, { look: 2 }), value(1, { look: 3 }), value(1, { look: 4 })])
+      .verdict,
+    "wait",
+  );
+  assert.equal(
+    look(
+      check,
+      [1, 2, 3].map((at) => value(1, { look: at })),
+    ).verdict,
+    "pass",
+  );
 });
 
 test("failures, missing answers and waiting are tolerated up to their limits", () => {
@@ -82,14 +142,26 @@ test("failures, missing answers and waiting are tolerated up to their limits", (
   assert.equal(look(check({ errorLimit: 1 }), [lost, value(1), lost]).verdict, "error");
   assert.match(look(check({ errorLimit: 1 }), [lost, lost]).evidence, /^no answer in 2 looks: no route$/);
   assert.equal(look(check({ waitLimit: 1 }), [value(null), value(null)]).verdict, "fail");
-  assert.equal(look(check({}), Array.from({ length: 50 }, () => value(null))).verdict, "wait");
+  assert.equal(
+    look(
+      check({}),
+      Array.from({ length: 50 }, () => value(null)),
+    ).verdict,
+    "wait",
+  );
 });
 
 test("no answer for the whole time limit is a failure, a short gap late in a step is none", () => {
   const check = planned("query", { max: 5, timeoutSeconds: 3 });
   const lost: CheckObservation = { type: "unavailable", detail: "no route" };
   assert.equal(look(check, [value(1), value(1), value(1), value(1), value(1), lost]).verdict, "error");
-  assert.match(look(check, Array.from({ length: 6 }, () => lost)).evidence, /^no answer in 3 s: no route$/);
+  assert.match(
+    look(
+      check,
+      Array.from({ length: 6 }, () => lost),
+    ).evidence,
+    /^no answer in 3 s: no route$/,
+  );
 });
 
 test("a dry run keeps its verdict and says so", () => {
@@ -99,31 +171,60 @@ test("a dry run keeps its verdict and says so", () => {
 
 test("a webhook's own verdict is taken, else a condition's, else its status", () => {
   const check = planned("webhook");
-  assert.deepEqual([look(check, [value({ verdict: "fail", evidence: "too few sold" }, { status: 200 })])].map(({ verdict, evidence }) => [verdict, evidence]), [["fail", "too few sold"]]);
+  assert.deepEqual(
+    [look(check, [value({ verdict: "fail", evidence: "too few sold" }, { status: 200 })])].map(
+      ({ verdict, evidence }) => [verdict, evidence],
+    ),
+    [["fail", "too few sold"]],
+  );
   assert.equal(look(check, [value({ verdict: "maybe" }, { status: 200 })]).verdict, "error");
   assert.equal(look(check, [value({ sold: 3 }, { status: 204 })]).verdict, "pass");
   assert.equal(look(check, [value({ sold: 3 }, { status: 409 })]).verdict, "fail");
-  assert.equal(look(planned("webhook", { passWhen: "result.sold > 5.0" }), [value({ sold: 3 }, { status: 200 })]).verdict, "fail");
+  assert.equal(
+    look(planned("webhook", { passWhen: "result.sold > 5.0" }), [value({ sold: 3 }, { status: 200 })]).verdict,
+    "fail",
+  );
 });
 
 test("no data is never a pass, and more than one series is no number", () => {
-  for (const nothing of [undefined, null, Number.NaN, []]) assert.equal(look(planned("query", { max: 5 }), [value(nothing)]).verdict, "wait");
-  assert.equal(look(planned("query", { max: 5 }), [value([{ labels: {}, value: 1 }, { labels: { a: "b" }, value: 2 }])]).verdict, "error");
+  for (const nothing of [undefined, null, Number.NaN, []])
+    assert.equal(look(planned("query", { max: 5 }), [value(nothing)]).verdict, "wait");
+  assert.equal(
+    look(planned("query", { max: 5 }), [
+      value([
+        { labels: {}, value: 1 },
+        { labels: { a: "b" }, value: 2 },
+      ]),
+    ]).verdict,
+    "error",
+  );
 });
 
 test("a baseline that has no data is waited for, but not where all requests are the canary's", () => {
-  const check = planned("query", { passWhen: "result < baseline", query: { provider: "mesh", expression: "a", baseline: "b", timeoutSeconds: 1 } });
+  const check = planned("query", {
+    passWhen: "result < baseline",
+    query: { provider: "mesh", expression: "a", baseline: "b", timeoutSeconds: 1 },
+  });
   assert.equal(look(check, [value(1, { baseline: [] })]).verdict, "wait");
-  assert.equal(look({ ...check, subject: { ...backends, expectedShare: 100 } }, [value(1, { baseline: [] })]).verdict, "pass");
+  assert.equal(
+    look({ ...check, subject: { ...backends, expectedShare: 100 } }, [value(1, { baseline: [] })]).verdict,
+    "pass",
+  );
 });
 
 test("a crash loop of the canary alone fails it, one that stable has as well does not", () => {
   const problem = { kind: "CrashLoopBackOff", detail: "app is in a crash loop, ended with 1" };
   const ill = pod("ill", { ready: false, problem });
   const seen = (canary: PodFacts[], stable: PodFacts[]): CheckObservation => ({ type: "pods", canary, stable });
-  assert.match(look(planned("pod-health"), [seen([pod("x"), ill], [pod("s")])]).evidence, /^a\/ill: app is in a crash loop, ended with 1; 1 of 2/);
+  assert.match(
+    look(planned("pod-health"), [seen([pod("x"), ill], [pod("s")])]).evidence,
+    /^a\/ill: app is in a crash loop, ended with 1; 1 of 2/,
+  );
   assert.equal(look(planned("pod-health"), [seen([pod("x")], [pod("s", { ready: false, problem })])]).verdict, "pass");
-  assert.equal(look(planned("pod-health"), [seen([pod("x"), ill], [pod("s", { ready: false, problem })])]).verdict, "wait");
+  assert.equal(
+    look(planned("pod-health"), [seen([pod("x"), ill], [pod("s", { ready: false, problem })])]).verdict,
+    "wait",
+  );
   assert.equal(look(planned("pod-health"), [seen([], [pod("s")])]).verdict, "wait");
   const lost = pod("x", { ready: false });
   assert.equal(look(planned("pod-health"), [seen([lost], [])]).verdict, "wait");
@@ -132,10 +233,22 @@ test("a crash loop of the canary alone fails it, one that stable has as well doe
 
 test("restarts count from the first look, and from a pod's first sight", () => {
   const seen = (...canary: PodFacts[]): CheckObservation => ({ type: "pods", canary, stable: [pod("s")] });
-  assert.equal(look(planned("restarts"), [seen(pod("x", { restarts: 3 })), seen(pod("x", { restarts: 3 }), pod("y", { restarts: 1 }))]).verdict, "pass");
-  const { verdict, evidence } = look(planned("restarts"), [seen(pod("x", { restarts: 3 })), seen(pod("x", { restarts: 4, lastEnd: "app ended with 137 (OOMKilled)" }))]);
+  assert.equal(
+    look(planned("restarts"), [
+      seen(pod("x", { restarts: 3 })),
+      seen(pod("x", { restarts: 3 }), pod("y", { restarts: 1 })),
+    ]).verdict,
+    "pass",
+  );
+  const { verdict, evidence } = look(planned("restarts"), [
+    seen(pod("x", { restarts: 3 })),
+    seen(pod("x", { restarts: 4, lastEnd: "app ended with 137 (OOMKilled)" })),
+  ]);
   assert.equal(verdict, "fail");
-  assert.match(evidence, /^1 restarts of 1 pods of the canary, 0 of 1 of stable; a\/x: app ended with 137 \(OOMKilled\)$/);
+  assert.match(
+    evidence,
+    /^1 restarts of 1 pods of the canary, 0 of 1 of stable; a\/x: app ended with 137 \(OOMKilled\)$/,
+  );
 });
 
 test("a check that another one has taken the place of, as its spec was changed, goes on with what was its own", () => {
@@ -143,7 +256,17 @@ test("a check that another one has taken the place of, as its spec was changed, 
   const rate = planned("request-success-rate");
   const restarts = planned("restarts");
   const pods: CheckObservation = { type: "pods", canary: [pod("one")], stable: [] };
-  const first = judgeChecks(step([rate, restarts]), { id: "a", title: "a", startedAt: "", checks: [] }, { writes: [], settle: [], checks: [counted(0, 0, 0), pods] }, 0);
-  const [second] = judgeChecks(step([restarts]), { id: "a", title: "a", startedAt: "", checks: first }, { writes: [], settle: [], checks: [pods] }, 1000);
+  const first = judgeChecks(
+    step([rate, restarts]),
+    { id: "a", title: "a", startedAt: "", checks: [] },
+    { writes: [], settle: [], checks: [counted(0, 0, 0), pods] },
+    0,
+  );
+  const [second] = judgeChecks(
+    step([restarts]),
+    { id: "a", title: "a", startedAt: "", checks: first },
+    { writes: [], settle: [], checks: [pods] },
+    1000,
+  );
   assert.equal(second?.type, "restarts");
 });

@@ -9,7 +9,12 @@ import { judgeMatrix } from "./probe-matrix.ts";
 import type { PlannedCheck, Step } from "./step.ts";
 
 /** The verdict of every check of the step. Only what was counted after the step had settled is held for or against it. */
-export function judgeChecks(step: Step, status: StepStatus, observation: Observation, settledMs: number): CheckStatus[] {
+export function judgeChecks(
+  step: Step,
+  status: StepStatus,
+  observation: Observation,
+  settledMs: number,
+): CheckStatus[] {
   return step.checks.map((check, index) => {
     if (check.spec.type === "approval") return approvalOf(check, step);
     const seen = observation.checks[index] ?? { type: "unavailable", detail: "nothing was observed" };
@@ -20,26 +25,43 @@ export function judgeChecks(step: Step, status: StepStatus, observation: Observa
 /** Its own: who changes a spec under way may have put another check in its place. */
 function lastLook(check: PlannedCheck, index: number, { checks }: StepStatus): CheckStatus | undefined {
   const { type, name } = headOf(check);
-  const isIts = (status: CheckStatus | undefined): boolean => status !== undefined && status.type === type && status.name === name;
+  const isIts = (status: CheckStatus | undefined): boolean =>
+    status !== undefined && status.type === type && status.name === name;
   return isIts(checks[index]) ? checks[index] : checks.find(isIts);
 }
 
 /** One look at one check; `settledMs` is the time since the step settled, `before` what the look before came to. */
-export function judgeCheck({ spec, subject }: PlannedCheck, seen: CheckObservation, before: CheckStatus | undefined, settledMs: number): CheckStatus {
+export function judgeCheck(
+  { spec, subject }: PlannedCheck,
+  seen: CheckObservation,
+  before: CheckStatus | undefined,
+  settledMs: number,
+): CheckStatus {
   const state = before?.statistic as LookState | undefined;
-  if (seen.type === "pending") return { ...headOf({ spec, subject }), ...before, verdict: "wait", evidence: seen.detail };
+  if (seen.type === "pending")
+    return { ...headOf({ spec, subject }), ...before, verdict: "wait", evidence: seen.detail };
   // The interval is not over yet: this is what was seen before.
   if (before !== undefined && seen.look !== undefined && state?.look === seen.look) return before;
   const { matrix, ...judgement } = judge({ spec, subject }, seen, state?.inner);
   const { verdict, evidence, state: statistic } = countLook(spec, state, judgement, settledMs, seen.look);
-  return { ...headOf({ spec, subject }), verdict, evidence: withWindow(evidence, seen, settledMs), statistic, ...(matrix === undefined ? {} : { matrix }) };
+  return {
+    ...headOf({ spec, subject }),
+    verdict,
+    evidence: withWindow(evidence, seen, settledMs),
+    statistic,
+    ...(matrix === undefined ? {} : { matrix }),
+  };
 }
 
 function headOf({ spec: { type, name = type, dryRun } }: PlannedCheck): Pick<CheckStatus, "type" | "name" | "dryRun"> {
   return { type, ...(name === type ? {} : { name }), ...(dryRun === true ? { dryRun } : {}) };
 }
 
-function judge({ spec, subject }: PlannedCheck, seen: Exclude<CheckObservation, { readonly type: "pending" }>, inner: unknown): Judgement & Pick<CheckStatus, "matrix"> {
+function judge(
+  { spec, subject }: PlannedCheck,
+  seen: Exclude<CheckObservation, { readonly type: "pending" }>,
+  inner: unknown,
+): Judgement & Pick<CheckStatus, "matrix"> {
   switch (seen.type) {
     case "verdict":
       return { verdict: seen.verdict, evidence: seen.evidence };
@@ -63,7 +85,11 @@ function judge({ spec, subject }: PlannedCheck, seen: Exclude<CheckObservation, 
 /** The planner puts the person's word into the step's pause. */
 function approvalOf(check: PlannedCheck, { pause }: Step): CheckStatus {
   const approved = pause?.approved === true;
-  return { ...headOf(check), verdict: approved ? "pass" : "wait", evidence: approved ? "approved" : "waits for approval by a person" };
+  return {
+    ...headOf(check),
+    verdict: approved ? "pass" : "wait",
+    evidence: approved ? "approved" : "waits for approval by a person",
+  };
 }
 
 /** Sources that evidence names; the others are counted. */

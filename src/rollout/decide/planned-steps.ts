@@ -6,7 +6,11 @@ import type { Step } from "./step.ts";
  * The steps as the orders have them: a full promotion leaves out what is not essential and not done yet, and from what is left
  * checks and pauses. A plan that calls none of its steps essential keeps all of them.
  */
-export function orderedSteps(steps: readonly Step[], { fullPromotion }: Pick<RolloutOrders, "fullPromotion">, status: RolloutStatus): readonly Step[] {
+export function orderedSteps(
+  steps: readonly Step[],
+  { fullPromotion }: Pick<RolloutOrders, "fullPromotion">,
+  status: RolloutStatus,
+): readonly Step[] {
   if (fullPromotion === undefined) return steps;
   const some = steps.some(({ essential }) => essential === true);
   const kept = steps.filter((step) => !some || step.essential === true || step.setup === true || isDone(step, status));
@@ -25,11 +29,17 @@ export function isDone(step: Step, status: RolloutStatus): boolean {
 
 /** What the status shows of the plan. */
 export function plannedSteps(steps: readonly Step[]): readonly PlannedStep[] {
-  return steps.slice(0, maxPlannedSteps).map(({ id, title, ordinal }) => ({ id, title, ...(ordinal === undefined ? {} : { ordinal }) }));
+  return steps
+    .slice(0, maxPlannedSteps)
+    .map(({ id, title, ordinal }) => ({ id, title, ...(ordinal === undefined ? {} : { ordinal }) }));
 }
 
 /** The namespaces that the step takes from its beginning on. */
-export function namespacesTaken(step: Step, steps: readonly Step[], { holdsAllNamespaces }: Pick<RolloutOrders, "holdsAllNamespaces">): readonly string[] {
+export function namespacesTaken(
+  step: Step,
+  steps: readonly Step[],
+  { holdsAllNamespaces }: Pick<RolloutOrders, "holdsAllNamespaces">,
+): readonly string[] {
   const of = holdsAllNamespaces ? steps : [step];
   return [...new Set(of.flatMap(({ namespaces }) => namespaces ?? []))].toSorted();
 }

@@ -6,7 +6,16 @@ import { judgeMatrix, type MatrixJudgement, type ProbeCounts, type ProbePairFact
 const spec: CheckSpec = { ...checkDefaults, type: "mtls-probe-matrix", minSamples: 20 };
 const sidecar: ProbeEnd = { revision: "old", dataPlane: "sidecar" };
 const ambient: ProbeEnd = { revision: "new", dataPlane: "ambient" };
-const nothing: ProbeCounts = { ok: 0, failed: 0, letIn: 0, mutual: 0, plain: 0, plainBehind: 0, wrongClient: 0, wrongServer: 0 };
+const nothing: ProbeCounts = {
+  ok: 0,
+  failed: 0,
+  letIn: 0,
+  mutual: 0,
+  plain: 0,
+  plainBehind: 0,
+  wrongClient: 0,
+  wrongServer: 0,
+};
 
 function pair(counts: Partial<ProbeCounts>, other: Partial<ProbePairFacts> = {}): ProbePairFacts {
   return {
@@ -26,7 +35,11 @@ function pair(counts: Partial<ProbeCounts>, other: Partial<ProbePairFacts> = {})
 }
 
 /** Two looks that set the zero, with what had happened before it, and one that is judged. */
-function judged(facts: readonly ProbePairFacts[], earlier: readonly ProbePairFacts[] = facts.map((one) => ({ ...one, counts: nothing })), ended: readonly string[] = []): MatrixJudgement {
+function judged(
+  facts: readonly ProbePairFacts[],
+  earlier: readonly ProbePairFacts[] = facts.map((one) => ({ ...one, counts: nothing })),
+  ended: readonly string[] = [],
+): MatrixJudgement {
   const first = judgeMatrix({ pairs: earlier, reports: { client: { number: 2, through: 1 } } }, spec, undefined);
   const zero = judgeMatrix({ pairs: earlier, reports: { client: { number: 4, through: 3 } } }, spec, first.statistic);
   assert.deepEqual([first.verdict, zero.verdict], ["wait", "wait"]);
@@ -34,15 +47,28 @@ function judged(facts: readonly ProbePairFacts[], earlier: readonly ProbePairFac
 }
 
 test("a pair passes with its part of the samples, all over mTLS, whatever happened before counting began", () => {
-  const passed = judged([pair({ ok: 50, failed: 9, mutual: 50, plain: 7 })], [pair({ ok: 30, failed: 9, mutual: 30, plain: 7 })]);
+  const passed = judged(
+    [pair({ ok: 50, failed: 9, mutual: 50, plain: 7 })],
+    [pair({ ok: 30, failed: 9, mutual: 30, plain: 7 })],
+  );
   assert.equal(passed.verdict, "pass");
-  assert.deepEqual([passed.matrix.pairs[0]?.ok, passed.matrix.pairs[0]?.mutualTls, passed.matrix.pairs[0]?.problem], [20, "yes", ""]);
+  assert.deepEqual(
+    [passed.matrix.pairs[0]?.ok, passed.matrix.pairs[0]?.mutualTls, passed.matrix.pairs[0]?.problem],
+    [20, "yes", ""],
+  );
   assert.equal(judged([pair({ ok: 19, mutual: 19 })]).verdict, "wait");
 });
 
 test("counting begins when every client has counted what it had begun before, however long that took", () => {
   const look = (ok: number, a: number, b: number, before: unknown): MatrixJudgement =>
-    judgeMatrix({ pairs: [pair({ ok, mutual: ok })], reports: { a: { number: a + 1, through: a }, b: { number: 99, through: b } } }, spec, before);
+    judgeMatrix(
+      {
+        pairs: [pair({ ok, mutual: ok })],
+        reports: { a: { number: a + 1, through: a }, b: { number: 99, through: b } },
+      },
+      spec,
+      before,
+    );
   let kept = look(5, 4, 7, undefined);
   // Client b has a probe open that it began long ago, and reports 100 and more meanwhile.
   for (let looks = 0; looks < 3; looks += 1) kept = look(9, 8, 99, kept.statistic);
@@ -62,11 +88,19 @@ test("one connection in plain text fails the matrix, though all have answered", 
 });
 
 test("a wrong identity at either side is named with the one that it must be", () => {
-  const foreign = judged([pair({ ok: 9, mutual: 9, wrongClient: 9 }, { wrongClientIdentity: "spiffe://foreign/ns/p/sa/c" })]);
+  const foreign = judged([
+    pair({ ok: 9, mutual: 9, wrongClient: 9 }, { wrongClientIdentity: "spiffe://foreign/ns/p/sa/c" }),
+  ]);
   assert.equal(foreign.verdict, "fail");
   assert.equal(foreign.matrix.pairs[0]?.clientIdentity, "spiffe://foreign/ns/p/sa/c");
-  assert.match(foreign.evidence, /server's side verified the client as spiffe:\/\/foreign\/ns\/p\/sa\/c, which must be spiffe:\/\/td\/ns\/p\/sa\/c/);
-  assert.match(judged([pair({ ok: 9, mutual: 9, wrongServer: 1 }, { wrongServerIdentity: "spiffe://td/ns/p/sa/x" })]).evidence, /client's side verified the server as spiffe:\/\/td\/ns\/p\/sa\/x/);
+  assert.match(
+    foreign.evidence,
+    /server's side verified the client as spiffe:\/\/foreign\/ns\/p\/sa\/c, which must be spiffe:\/\/td\/ns\/p\/sa\/c/,
+  );
+  assert.match(
+    judged([pair({ ok: 9, mutual: 9, wrongServer: 1 }, { wrongServerIdentity: "spiffe://td/ns/p/sa/x" })]).evidence,
+    /client's side verified the server as spiffe:\/\/td\/ns\/p\/sa\/x/,
+  );
 });
 
 test("an identity that was wrong before counting began, as while a waypoint came up, is neither held against a pair nor shown", () => {
@@ -84,7 +118,9 @@ test("a client without a mesh must be refused", () => {
 });
 
 test("one pair of many that fails is found by few failures, and a rare failure of all is no reason", () => {
-  const good = Array.from({ length: 35 }, (_, index) => pair({ ok: 6, mutual: 6 }, { to: { revision: `r${index}`, dataPlane: "ambient" } }));
+  const good = Array.from({ length: 35 }, (_, index) =>
+    pair({ ok: 6, mutual: 6 }, { to: { revision: `r${index}`, dataPlane: "ambient" } }),
+  );
   const { verdict, evidence } = judged([...good, pair({ failed: 3 })]);
   assert.equal(verdict, "fail");
   assert.match(evidence, /^1 of 36 pairs: old sidecar -> new ambient: all failed: reset$/);
@@ -96,20 +132,29 @@ test("one of three connections that fails, as with a ztunnel that refuses some, 
 });
 
 test("a root that the other revision does not trust shows as all pairs that cross revisions, and no other", () => {
-  const ends = ["old", "new"].flatMap((revision) => ["sidecar", "ambient"].map((dataPlane) => ({ revision, dataPlane }) as ProbeEnd));
-  const pairs = ends.flatMap((from) => ends.map((to) => pair(from.revision === to.revision ? { ok: 9, mutual: 9 } : { failed: 9 }, { from, to })));
+  const ends = ["old", "new"].flatMap((revision) =>
+    ["sidecar", "ambient"].map((dataPlane) => ({ revision, dataPlane }) as ProbeEnd),
+  );
+  const pairs = ends.flatMap((from) =>
+    ends.map((to) => pair(from.revision === to.revision ? { ok: 9, mutual: 9 } : { failed: 9 }, { from, to })),
+  );
   assert.equal(
     judged(pairs).evidence,
     "8 of 16 pairs, all that cross revisions and no other: old sidecar -> new sidecar, old sidecar -> new ambient, old ambient -> new sidecar and 5 more: all failed: reset",
   );
-  const refusing = ends.flatMap((from) => ends.map((to) => pair(to === ends[3] ? { failed: 9 } : { ok: 9, mutual: 9 }, { from, to })));
+  const refusing = ends.flatMap((from) =>
+    ends.map((to) => pair(to === ends[3] ? { failed: 9 } : { ok: 9, mutual: 9 }, { from, to })),
+  );
   assert.match(judged(refusing).evidence, /^4 of 16 pairs, all to new ambient: /);
 });
 
 test("answers that no waypoint has counted went past it", () => {
   const waypoint = { to: { revision: "new", dataPlane: "waypoint" } } as const;
   assert.match(judged([pair({ ok: 20 }, waypoint)]).evidence, /past the waypoint \(20 of 20\)/);
-  assert.match(judged([pair({ ok: 20, mutual: 20, plainBehind: 1 }, waypoint)]).evidence, /in plain text from the waypoint to its server/);
+  assert.match(
+    judged([pair({ ok: 20, mutual: 20, plainBehind: 1 }, waypoint)]).evidence,
+    /in plain text from the waypoint to its server/,
+  );
 });
 
 test("nobody having told of mTLS is an error, never a pass; a data plane that leaves takes nothing back", () => {
@@ -120,6 +165,9 @@ test("nobody having told of mTLS is an error, never a pass; a data plane that le
 
 test("what fails names the probes whose containers have ended, and only what fails does", () => {
   const ended = ["serin-probes/server-sidecar-new: istio-proxy ended with 139 (Error)"];
-  assert.match(judged([pair({ failed: 30 })], undefined, ended).evidence, /all failed: reset; of the probes themselves serin-probes\/server-sidecar-new: istio-proxy ended with 139 \(Error\)$/);
+  assert.match(
+    judged([pair({ failed: 30 })], undefined, ended).evidence,
+    /all failed: reset; of the probes themselves serin-probes\/server-sidecar-new: istio-proxy ended with 139 \(Error\)$/,
+  );
   assert.doesNotMatch(judged([pair({ ok: 20, mutual: 20 })], undefined, ended).evidence, /ended/);
 });

@@ -28,7 +28,16 @@ export interface ProbePairFacts {
   readonly lastError: string;
 }
 
-export const probeCounters = ["ok", "failed", "letIn", "mutual", "plain", "plainBehind", "wrongClient", "wrongServer"] as const;
+export const probeCounters = [
+  "ok",
+  "failed",
+  "letIn",
+  "mutual",
+  "plain",
+  "plainBehind",
+  "wrongClient",
+  "wrongServer",
+] as const;
 /**
  * `ok` and `failed` are the client's. `letIn`: failed, as it was answered where it had to be refused. By the data planes: `mutual`
  * and `plain` connections as the server's side took them, `plainBehind` those from a waypoint to its server, `wrongClient` and
@@ -60,23 +69,40 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   const state = nextState(facts, before as MatrixState | undefined);
   const pairs = facts.pairs.map((pair) => judgePair(pair, state, spec, facts.pairs.length));
   const matrix: ProbeMatrix = { pairs };
-  const judged = (verdict: Verdict, evidence: string): MatrixJudgement => ({ verdict, evidence: verdict === "fail" ? `${evidence}${endedText(facts.ended)}` : evidence, statistic: state, matrix });
+  const judged = (verdict: Verdict, evidence: string): MatrixJudgement => ({
+    verdict,
+    evidence: verdict === "fail" ? `${evidence}${endedText(facts.ended)}` : evidence,
+    statistic: state,
+    matrix,
+  });
   if (pairs.length === 0) return judged("error", "no pair is probed");
   const bad = pairs.filter(({ problem }) => problem !== "");
-  if (bad.length > 0) return judged("fail", `${bad.length} of ${pairs.length} pairs${whichOf(bad, pairs)}: ${namesOf(bad, ({ problem }) => problem)}${besides(pairs)}`);
+  if (bad.length > 0)
+    return judged(
+      "fail",
+      `${bad.length} of ${pairs.length} pairs${whichOf(bad, pairs)}: ${namesOf(bad, ({ problem }) => problem)}${besides(pairs)}`,
+    );
   const [ok, failed] = [sum(pairs, "ok"), sum(pairs, "failed")];
   const rate = `${failed} of ${ok + failed} failed`;
   if (failureEvidence(ok, failed, spec.maxErrorRate) >= failThreshold) {
     const failing = pairs.filter((pair) => pair.failed > 0);
-    return judged("fail", `${rate}, above the limit of ${spec.maxErrorRate * 100} %: ${namesOf(failing, (pair) => `${pair.failed} of ${pair.ok + pair.failed}, ${pair.lastError}`)}`);
+    return judged(
+      "fail",
+      `${rate}, above the limit of ${spec.maxErrorRate * 100} %: ${namesOf(failing, (pair) => `${pair.failed} of ${pair.ok + pair.failed}, ${pair.lastError}`)}`,
+    );
   }
   if (state.reports !== undefined) return judged("wait", "counting begins");
   const each = samplesOfEach(spec, pairs.length);
   const short = pairs.filter((pair) => pair.ok < each);
-  if (short.length > 0) return judged("wait", `${rate}; ${each} of each pair are needed, which lacks: ${namesOf(short, () => "")}`);
+  if (short.length > 0)
+    return judged("wait", `${rate}; ${each} of each pair are needed, which lacks: ${namesOf(short, () => "")}`);
   const untold = pairs.filter(({ expected, mutualTls }) => expected === "answer" && mutualTls === "unknown");
-  if (untold.length > 0) return judged("error", `the server's side has not told whether it is mTLS: ${namesOf(untold, () => "")}`);
-  return judged("pass", `${pairs.length} pairs, ${ok} of ${ok + failed}, mTLS and identities as expected${latencies(pairs)}`);
+  if (untold.length > 0)
+    return judged("error", `the server's side has not told whether it is mTLS: ${namesOf(untold, () => "")}`);
+  return judged(
+    "pass",
+    `${pairs.length} pairs, ${ok} of ${ok + failed}, mTLS and identities as expected${latencies(pairs)}`,
+  );
 }
 
 /** What fails is told by the pairs; why, often by what has become of the pods that the pairs are made of. */
@@ -100,12 +126,21 @@ function samplesOfEach({ minSamples }: CheckSpec, pairs: number): number {
 
 /** Until each client has counted all that it had begun when the step settled, looking only sets the zero. */
 function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixState {
-  const last = Object.fromEntries(facts.pairs.map((pair) => [describeProbePair(pair), probeCounters.map((counter) => pair.counts[counter])]));
-  if (before === undefined) return { last, gained: {}, reports: Object.fromEntries(Object.entries(facts.reports).map(([client, { number }]) => [client, number])) };
+  const last = Object.fromEntries(
+    facts.pairs.map((pair) => [describeProbePair(pair), probeCounters.map((counter) => pair.counts[counter])]),
+  );
+  if (before === undefined)
+    return {
+      last,
+      gained: {},
+      reports: Object.fromEntries(Object.entries(facts.reports).map(([client, { number }]) => [client, number])),
+    };
   if (before.reports !== undefined) {
     const known = before.reports;
     // A client that restarted begins its reports anew.
-    const stale = Object.entries(facts.reports).some(([client, { number, through }]) => number >= (known[client] ?? 0) && through <= (known[client] ?? 0));
+    const stale = Object.entries(facts.reports).some(
+      ([client, { number, through }]) => number >= (known[client] ?? 0) && through <= (known[client] ?? 0),
+    );
     return { last, gained: {}, ...(stale ? { reports: known } : {}) };
   }
   const gained = Object.entries(last).map(([pair, counts]) => {
@@ -124,7 +159,9 @@ function gain(count: number, before: number, index: number): number {
 function judgePair(facts: ProbePairFacts, state: MatrixState, spec: CheckSpec, pairs: number): ProbePair {
   const { from, to, expected, p50Ms } = facts;
   const numbers = state.gained[describeProbePair(facts)] ?? [];
-  const counts = Object.fromEntries(probeCounters.map((counter, index) => [counter, numbers[index] ?? 0])) as ProbeCounts;
+  const counts = Object.fromEntries(
+    probeCounters.map((counter, index) => [counter, numbers[index] ?? 0]),
+  ) as ProbeCounts;
   return {
     from,
     to,
@@ -149,16 +186,24 @@ function mutualTlsOf({ mutual, plain, plainBehind }: ProbeCounts): ProbePair["mu
 const countingSlack = 10;
 const bypassShare = 0.2;
 
-function problemOf({ to, expected, wrongClientIdentity, wrongServerIdentity, expectedClient, expectedServer, lastError }: ProbePairFacts, counts: ProbeCounts, { maxErrorRate }: CheckSpec, pairs: number): string {
+function problemOf(
+  { to, expected, wrongClientIdentity, wrongServerIdentity, expectedClient, expectedServer, lastError }: ProbePairFacts,
+  counts: ProbeCounts,
+  { maxErrorRate }: CheckSpec,
+  pairs: number,
+): string {
   const { ok, failed, letIn, mutual, plain, plainBehind, wrongClient, wrongServer } = counts;
   if (expected === "refusal" && letIn > 0) return "let in without mTLS, at a port that takes mTLS only";
   if (expected === "answer") {
     if (plain > 0) return mutual === 0 ? "in plain text" : `in part in plain text (${plain} of ${plain + mutual})`;
     if (plainBehind > 0) return "in plain text from the waypoint to its server";
     const bypassed = ok - mutual;
-    if (to.dataPlane === "waypoint" && bypassed > Math.max(countingSlack, ok * bypassShare)) return `past the waypoint (${bypassed} of ${ok})`;
-    if (wrongClient > 0) return `the server's side verified the client as ${wrongClientIdentity}, which must be ${expectedClient}`;
-    if (wrongServer > 0) return `the client's side verified the server as ${wrongServerIdentity}, which must be ${expectedServer}`;
+    if (to.dataPlane === "waypoint" && bypassed > Math.max(countingSlack, ok * bypassShare))
+      return `past the waypoint (${bypassed} of ${ok})`;
+    if (wrongClient > 0)
+      return `the server's side verified the client as ${wrongClientIdentity}, which must be ${expectedClient}`;
+    if (wrongServer > 0)
+      return `the client's side verified the server as ${wrongServerIdentity}, which must be ${expectedServer}`;
   }
   // Many pairs are looked at, each of which may fail by chance: the evidence that is asked of one rises with their number.
   if (failureEvidence(ok, failed, maxErrorRate) < failThreshold + Math.log(pairs)) return "";
@@ -189,11 +234,14 @@ function sum(pairs: readonly ProbePair[], field: "ok" | "failed"): number {
 /** What the pairs have in common, which says where to look. */
 function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string {
   const across = pairs.filter(({ from, to }) => from.revision !== "" && from.revision !== to.revision);
-  if (bad.length > 1 && bad.length === across.length && bad.every((pair) => across.includes(pair))) return ", all that cross revisions and no other";
+  if (bad.length > 1 && bad.length === across.length && bad.every((pair) => across.includes(pair)))
+    return ", all that cross revisions and no other";
   const one = (side: "from" | "to"): string | undefined => {
     const ends = new Set(bad.map((pair) => describeProbeEnd(pair[side])));
     const all = pairs.filter((pair) => ends.has(describeProbeEnd(pair[side]))).length;
-    return ends.size === 1 && bad.length > 1 ? `, ${bad.length === all ? "all" : `${bad.length} of the ${all}`} ${side} ${[...ends].join("")}` : undefined;
+    return ends.size === 1 && bad.length > 1
+      ? `, ${bad.length === all ? "all" : `${bad.length} of the ${all}`} ${side} ${[...ends].join("")}`
+      : undefined;
   };
   return one("to") ?? one("from") ?? "";
 }

@@ -19,13 +19,33 @@ export interface RollbackReason {
   readonly check?: string;
 }
 
-export function startRollback(input: DecideInput, { because, cause, check }: RollbackReason, next: UndoStatus["next"], by?: string): Decision {
+export function startRollback(
+  input: DecideInput,
+  { because, cause, check }: RollbackReason,
+  next: UndoStatus["next"],
+  by?: string,
+): Decision {
   const { status, nowMs } = input;
-  const undo: UndoStatus = { startedAt: at(nowMs), elapsedMs: 0, waitedMs: 0, waitingFor: [], next, because, ...(check === undefined ? {} : { check }) };
+  const undo: UndoStatus = {
+    startedAt: at(nowMs),
+    elapsedMs: 0,
+    waitedMs: 0,
+    waitingFor: [],
+    next,
+    because,
+    ...(check === undefined ? {} : { check }),
+  };
   return {
     status: { ...status, phase: "RollingBack", cause, message: cause, endedAt: at(nowMs), undo },
     actions: [
-      { type: "event", reason: "RollingBack", message: cause, warning: true, ...stepOf(status), ...(by === undefined ? {} : { by }) },
+      {
+        type: "event",
+        reason: "RollingBack",
+        message: cause,
+        warning: true,
+        ...stepOf(status),
+        ...(by === undefined ? {} : { by }),
+      },
       { type: "undo", scope: scopeOf(next), passOver: false },
     ],
   };
@@ -50,7 +70,13 @@ export function rollBackFurther(input: DecideInput): Decision {
   const again: Action = { type: "undo", scope: scopeOf(next), passOver };
   if (report?.conflict !== undefined) return heldByConflict(status, undo, report.conflict, again);
   const events: RolloutEvent[] = [];
-  if (status.phase === "Stuck") events.push({ type: "event", reason: "Resumed", message: "what held it up is gone: putting back goes on", warning: false });
+  if (status.phase === "Stuck")
+    events.push({
+      type: "event",
+      reason: "Resumed",
+      message: "what held it up is gone: putting back goes on",
+      warning: false,
+    });
   if (passOver && before.waitedMs <= undoPatienceMs) {
     const message = `waited ${undoPatienceMs / 1000} s for ${undo.waitingFor.join("; ")}: what does not need it is put back, the rest is tried again and again`;
     events.push({ type: "event", reason: "Waiting", message, warning: true });
@@ -61,7 +87,10 @@ export function rollBackFurther(input: DecideInput): Decision {
 }
 
 function heldByConflict(status: RolloutStatus, undo: UndoStatus, conflict: string, again: Action): Decision {
-  const events: RolloutEvent[] = status.phase === "Stuck" && status.message === conflict ? [] : [{ type: "event", reason: "Stuck", message: conflict, warning: true }];
+  const events: RolloutEvent[] =
+    status.phase === "Stuck" && status.message === conflict
+      ? []
+      : [{ type: "event", reason: "Stuck", message: conflict, warning: true }];
   return { status: { ...status, phase: "Stuck", message: conflict, undo }, actions: [...events, again] };
 }
 
@@ -70,7 +99,11 @@ function end(input: DecideInput, undo: UndoStatus): Decision {
   const cause = status.cause ?? "";
   // A deleted object must be seen by its group until all have begun to go back.
   const notFollowing = undo.next === "Deleted" ? (input.group?.notFollowing ?? []) : [];
-  if (notFollowing.length > 0) return { status: { ...status, message: `waits until its group goes back as well: ${notFollowing.join(", ")}`, undo }, actions: [] };
+  if (notFollowing.length > 0)
+    return {
+      status: { ...status, message: `waits until its group goes back as well: ${notFollowing.join(", ")}`, undo },
+      actions: [],
+    };
   const { step: _step, namespaces: _namespaces, ...rest } = status;
   const ended: RolloutStatus = {
     ...rest,
@@ -82,24 +115,48 @@ function end(input: DecideInput, undo: UndoStatus): Decision {
     endedAt: at(nowMs),
     ...(status.weight === undefined ? {} : { weight: 0 }),
   };
-  const event: RolloutEvent = { type: "event", reason: "RolledBack", message: `put back in ${ended.rolledBackInMs ?? 0} ms: ${cause}`, warning: true };
-  if (undo.next === "Deleted") return { status: ended, actions: [event, deletedEvent("what it did is put back"), { type: "release" }] };
+  const event: RolloutEvent = {
+    type: "event",
+    reason: "RolledBack",
+    message: `put back in ${ended.rolledBackInMs ?? 0} ms: ${cause}`,
+    warning: true,
+  };
+  if (undo.next === "Deleted")
+    return { status: ended, actions: [event, deletedEvent("what it did is put back"), { type: "release" }] };
   return { status: ended, actions: [event, ...(journal.setup === 0 ? [{ type: "release" } as const] : [])] };
 }
 
 function deletedEvent(what: string): RolloutEvent {
-  return { type: "event", reason: "Deleted", message: `the object is deleted: ${what}; its history stays in its journal`, warning: false };
+  return {
+    type: "event",
+    reason: "Deleted",
+    message: `the object is deleted: ${what}; its history stays in its journal`,
+    warning: false,
+  };
 }
 
 /** The object is being deleted. What is under way goes back or stays, as it says; what prepared the target goes back in any case. */
 export function handleDeletion(input: DecideInput, underWay: boolean): Decision {
   const { status, journal, orders } = input;
-  if (underWay && orders.deletion === "Rollback" && journal.run > 0) return startRollback(input, { because: "deletion", cause: "the object was deleted while it was under way" }, "Deleted", orders.orderedBy);
+  if (underWay && orders.deletion === "Rollback" && journal.run > 0)
+    return startRollback(
+      input,
+      { because: "deletion", cause: "the object was deleted while it was under way" },
+      "Deleted",
+      orders.orderedBy,
+    );
   if (journal.run > 0 && status.undo?.next !== "Deleted") {
     const left = underWay ? `left as it is, by onDeletion: ${orders.deletion ?? "Leave"}` : "what it did stays";
-    return { status, actions: [{ type: "event", reason: "Deleted", message: `the object is deleted: ${left}`, warning: false }, { type: "forget" }] };
+    return {
+      status,
+      actions: [
+        { type: "event", reason: "Deleted", message: `the object is deleted: ${left}`, warning: false },
+        { type: "forget" },
+      ],
+    };
   }
-  if (journal.setup > 0) return startRollback(input, { because: "deletion", cause: "the object was deleted" }, "Deleted", orders.orderedBy);
+  if (journal.setup > 0)
+    return startRollback(input, { because: "deletion", cause: "the object was deleted" }, "Deleted", orders.orderedBy);
   return { status, actions: [deletedEvent("nothing was left to put back"), { type: "release" }] };
 }
 

@@ -45,7 +45,12 @@ export type Write =
       readonly own?: boolean;
     }
   /** Makes an object that is not there; one that is there already is left alone and never removed by undo. */
-  | { readonly type: "create"; readonly body: UntypedObject; readonly object: ObjectReference; readonly undoGroup?: string }
+  | {
+      readonly type: "create";
+      readonly body: UntypedObject;
+      readonly object: ObjectReference;
+      readonly undoGroup?: string;
+    }
   /** `own`: the rollout made it for this step alone, and undo does not make it again. */
   | { readonly type: "delete"; readonly object: ObjectReference; readonly undoGroup?: string; readonly own?: boolean };
 
@@ -55,7 +60,12 @@ export type SettleCondition =
   /** The Deployment or DaemonSet runs what its spec says; with `replicas`, so many of its pods at least. */
   | { readonly type: "ready"; readonly object: ObjectReference; readonly replicas?: number }
   /** So many ready pods with these labels are endpoints of the Service, and every proxy has acknowledged them. */
-  | { readonly type: "endpoints"; readonly service: ObjectReference; readonly labels: Readonly<Record<string, string>>; readonly atLeast: number }
+  | {
+      readonly type: "endpoints";
+      readonly service: ObjectReference;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly atLeast: number;
+    }
   /** No proxy of the revision's control plane has rejected what it was sent; fails at the first that has. */
   | { readonly type: "notRejected"; readonly revision: string }
   /** The CNI agent says that this revision's ztunnel owns the pod; a pod that is gone counts as settled. */
@@ -77,7 +87,13 @@ export type SettleCondition =
       readonly withinMs: number;
     }
   /** So many ready pods with these labels, not counting those that are ending. */
-  | { readonly type: "readyPods"; readonly namespace: string; readonly labels: Readonly<Record<string, string>>; readonly without?: string; readonly atLeast: number }
+  | {
+      readonly type: "readyPods";
+      readonly namespace: string;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly without?: string;
+      readonly atLeast: number;
+    }
   /** Pods that a restart cannot move (bare pods, Jobs) have ended; waits without limit, and names them. */
   | { readonly type: "leftToEnd"; readonly namespace: string; readonly revision: string }
   /** The object, and what it owned, is no longer there. */
@@ -108,9 +124,20 @@ export interface PlannedCheck {
 
 export type CheckSubject =
   /** Answers of two backends, as the proxies in front of them count them. `expectedShare` is the canary's weight in percent, or at least so much where some requests go there by their headers. */
-  | { readonly type: "backends"; readonly canary: WorkloadMatch; readonly stable: WorkloadMatch; readonly expectedShare: number; readonly atLeast: boolean }
+  | {
+      readonly type: "backends";
+      readonly canary: WorkloadMatch;
+      readonly stable: WorkloadMatch;
+      readonly expectedShare: number;
+      readonly atLeast: boolean;
+    }
   /** Requests through gateway pods of two revisions. */
-  | { readonly type: "gatewayRevisions"; readonly gateway: { readonly name: string; readonly namespace: string }; readonly canary: string; readonly stable: string }
+  | {
+      readonly type: "gatewayRevisions";
+      readonly gateway: { readonly name: string; readonly namespace: string };
+      readonly canary: string;
+      readonly stable: string;
+    }
   /** All requests and connections of the mesh, against none: an absolute limit. */
   | { readonly type: "mesh" }
   /** Connections between probe pods of the revisions and data planes, each pair of them. */
@@ -118,7 +145,12 @@ export type CheckSubject =
   /** Proxies of one revision's control plane. */
   | { readonly type: "proxies"; readonly revision: string }
   /** What proxies of two revisions count in these namespaces (all of them when empty): sidecars, waypoints and gateways by their pod's revision. */
-  | { readonly type: "revisions"; readonly canary: string; readonly stable: string; readonly namespaces: readonly string[] };
+  | {
+      readonly type: "revisions";
+      readonly canary: string;
+      readonly stable: string;
+      readonly namespaces: readonly string[];
+    };
 
 /** Who answers, as proxies name it: the Service, the workload, or both. */
 export interface WorkloadMatch {

@@ -1,5 +1,11 @@
 import { transientError, type Clock, type Logger } from "../../base/index.ts";
-import { notificationEvents, type DecisionRecord, type JournalEntry, type NotificationSpec, type RolloutStatus } from "../../api/serin/index.ts";
+import {
+  notificationEvents,
+  type DecisionRecord,
+  type JournalEntry,
+  type NotificationSpec,
+  type RolloutStatus,
+} from "../../api/serin/index.ts";
 import type { EventRecorder } from "../../kube/index.ts";
 import { entryKey, type JournalStore } from "../act/journal-store.ts";
 import { notificationEventOf, type Notifier } from "../act/notifier.ts";
@@ -36,7 +42,8 @@ export class Actions {
 
   /** Throws unless this engine leads; a process that was stopped meanwhile must not write as if it had not been. */
   fence(): void {
-    if (!this.#options.mayWrite()) throw transientError("not-leading", "this engine may no longer hold its lease, and writes nothing");
+    if (!this.#options.mayWrite())
+      throw transientError("not-leading", "this engine may no longer hold its lease, and writes nothing");
   }
 
   /**
@@ -48,7 +55,8 @@ export class Actions {
     if (completed?.type !== "event") return;
     const name = journalNameOf(rollout);
     const last = (await this.#options.journals.read(name)).decisions.at(-1);
-    if (last?.decision !== "Completed") await this.#options.journals.append(name, [], [this.#record(completed, status.run ?? 0)]);
+    if (last?.decision !== "Completed")
+      await this.#options.journals.append(name, [], [this.#record(completed, status.run ?? 0)]);
   }
 
   /** The answer is what came of an undo, if there was one. */
@@ -58,7 +66,11 @@ export class Actions {
     const events = actions.filter((action) => action.type === "event");
     const entries = actions.flatMap((action) => (action.type === "journal" ? action.entries : []));
     this.fence();
-    await journals.append(name, entries, events.filter(({ reason }) => reason !== "Completed").map((event) => this.#record(event, status.run ?? 0)));
+    await journals.append(
+      name,
+      entries,
+      events.filter(({ reason }) => reason !== "Completed").map((event) => this.#record(event, status.run ?? 0)),
+    );
     for (const event of events) this.#tell(rollout, event, status);
     let report: UndoReport | undefined;
     for (const action of actions) {
@@ -71,7 +83,12 @@ export class Actions {
   }
 
   /** One pass over the journal; what is put back is struck from it. */
-  async #undo(rollout: Rollout, name: string, { scope, passOver }: Extract<Action, { type: "undo" }>, run: number): Promise<UndoReport> {
+  async #undo(
+    rollout: Rollout,
+    name: string,
+    { scope, passOver }: Extract<Action, { type: "undo" }>,
+    run: number,
+  ): Promise<UndoReport> {
     const { journals, objects, surroundings } = this.#options;
     const entries = (await journals.read(name)).entries.filter((entry) => scope === "all" || entry.setup !== true);
     const play = new UndoPlay(entries, passOver);
@@ -115,7 +132,11 @@ export class Actions {
     };
   }
 
-  #tell(rollout: Rollout, { reason, message, warning, step = "", by }: RolloutEvent, { cause = "", undo }: Pick<RolloutStatus, "cause" | "undo">): void {
+  #tell(
+    rollout: Rollout,
+    { reason, message, warning, step = "", by }: RolloutEvent,
+    { cause = "", undo }: Pick<RolloutStatus, "cause" | "undo">,
+  ): void {
     const { events, notifier, metrics, clock, log } = this.#options;
     const kind = kindOfRollout(rollout);
     const text = by === undefined ? message : `${message} (by ${by})`;
@@ -124,7 +145,17 @@ export class Actions {
     events.record(kind, rollout, { type: warning ? "Warning" : "Normal", reason, message: text });
     const event = notificationEventOf(reason);
     const { name = "", namespace = "" } = rollout.metadata;
-    if (event !== undefined) notifier.notify(notificationsOf(rollout), { event, kind: kind.kind, namespace, name, step, message: text, cause, at: new Date(clock.nowMs()).toISOString() });
+    if (event !== undefined)
+      notifier.notify(notificationsOf(rollout), {
+        event,
+        kind: kind.kind,
+        namespace,
+        name,
+        step,
+        message: text,
+        cause,
+        at: new Date(clock.nowMs()).toISOString(),
+      });
   }
 }
 
@@ -132,9 +163,15 @@ export class Actions {
 function notificationsOf({ spec }: Rollout): readonly NotificationSpec[] {
   const { notifications } = (spec ?? {}) as { readonly notifications?: unknown };
   if (!Array.isArray(notifications)) return [];
-  return notifications.flatMap((one: Partial<NotificationSpec> | null) => (typeof one?.url === "string" ? [{ url: one.url, events: Array.isArray(one.events) ? one.events : notificationEvents }] : []));
+  return notifications.flatMap((one: Partial<NotificationSpec> | null) =>
+    typeof one?.url === "string"
+      ? [{ url: one.url, events: Array.isArray(one.events) ? one.events : notificationEvents }]
+      : [],
+  );
 }
 
 function described(entry: JournalEntry): string {
-  return entry.type === "field" ? `${describeReference(entry.object)} ${entry.pointer}` : `${describeReference(entry.object)} (${entry.type})`;
+  return entry.type === "field"
+    ? `${describeReference(entry.object)} ${entry.pointer}`
+    : `${describeReference(entry.object)} (${entry.type})`;
 }

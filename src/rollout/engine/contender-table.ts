@@ -31,7 +31,9 @@ export class ContenderTable {
 
   /** Members of the group, this one left out. */
   partners({ key, group }: { readonly key: string; readonly group?: string }): readonly string[] {
-    return group === undefined ? [] : this.all.filter((other) => other.group === group && other.key !== key).map((other) => other.key);
+    return group === undefined
+      ? []
+      : this.all.filter((other) => other.group === group && other.key !== key).map((other) => other.key);
   }
 }
 

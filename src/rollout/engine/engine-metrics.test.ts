@@ -12,9 +12,15 @@ test("what was put back is counted by cause, that of an older engine as unknown,
   metrics.decision("Canary", "RolledBack", { ...undo, because: "check", check: "request-success-rate" });
   metrics.decision("Canary", "RolledBack", { ...undo, because: "order" });
   metrics.decision("Canary", "RolledBack", undo);
-  const counted = parsePrometheus(renderPrometheus(registry)).samples.filter(({ name }) => name === "serin_rollout_rolled_back_total");
+  const counted = parsePrometheus(renderPrometheus(registry)).samples.filter(
+    ({ name }) => name === "serin_rollout_rolled_back_total",
+  );
   assert.deepEqual(
     counted.map(({ labels: { kind, cause, check }, value }) => [kind, cause, check, value]),
-    [["Canary", "check", "request-success-rate", 1], ["Canary", "order", "", 1], ["Canary", "unknown", "", 1]],
+    [
+      ["Canary", "check", "request-success-rate", 1],
+      ["Canary", "order", "", 1],
+      ["Canary", "unknown", "", 1],
+    ],
   );
 });

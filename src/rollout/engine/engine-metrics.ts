@@ -11,11 +11,31 @@ export class EngineMetrics {
   readonly #known = new Map<string, readonly string[]>();
 
   constructor(registry: MetricsRegistry) {
-    this.#phases = registry.gauge("serin_rollout_phase", "1 for the phase that a rollout is in", ["kind", "namespace", "name", "phase"]);
-    this.#decisions = registry.counter("serin_rollout_decisions_total", "What was decided, by reason", ["kind", "decision"]);
-    this.#verdicts = registry.counter("serin_rollout_verdicts_total", "Verdicts of checks, once each time that one changes", ["type", "verdict"]);
-    this.#errors = registry.counter("serin_rollout_reconcile_errors_total", "Rounds that could not be done and are tried again", ["kind"]);
-    this.#rolledBack = registry.counter("serin_rollout_rolled_back_total", "Rollouts that were put back to their end, by the kind of the cause, and the type of the check where one failed", ["kind", "cause", "check"]);
+    this.#phases = registry.gauge("serin_rollout_phase", "1 for the phase that a rollout is in", [
+      "kind",
+      "namespace",
+      "name",
+      "phase",
+    ]);
+    this.#decisions = registry.counter("serin_rollout_decisions_total", "What was decided, by reason", [
+      "kind",
+      "decision",
+    ]);
+    this.#verdicts = registry.counter(
+      "serin_rollout_verdicts_total",
+      "Verdicts of checks, once each time that one changes",
+      ["type", "verdict"],
+    );
+    this.#errors = registry.counter(
+      "serin_rollout_reconcile_errors_total",
+      "Rounds that could not be done and are tried again",
+      ["kind"],
+    );
+    this.#rolledBack = registry.counter(
+      "serin_rollout_rolled_back_total",
+      "Rollouts that were put back to their end, by the kind of the cause, and the type of the check where one failed",
+      ["kind", "cause", "check"],
+    );
   }
 
   phase(kind: string, namespace: string, name: string, phase: RolloutPhase): void {
@@ -38,7 +58,8 @@ export class EngineMetrics {
   /** `undo`: where putting back is, if it is. */
   decision(kind: string, reason: string, undo: UndoStatus | undefined): void {
     this.#decisions.labels(kind, reason).increment();
-    if (reason === "RolledBack") this.#rolledBack.labels(kind, undo?.because ?? "unknown", undo?.check ?? "").increment();
+    if (reason === "RolledBack")
+      this.#rolledBack.labels(kind, undo?.because ?? "unknown", undo?.check ?? "").increment();
   }
 
   /** Counts what differs from the step as it was before. */

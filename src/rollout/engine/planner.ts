@@ -49,11 +49,23 @@ export class Planner {
     const { client, objects, view } = this.#options;
     if (isMeshUpgrade(rollout)) {
       const resolved = await withChecks(client, view, rollout);
-      return { steps: withApprovals(planMeshUpgrade(resolved, await this.#meshWorld(rollout, journal)), rollout.spec.approvals), change: unplannedChange(rollout) };
+      return {
+        steps: withApprovals(
+          planMeshUpgrade(resolved, await this.#meshWorld(rollout, journal)),
+          rollout.spec.approvals,
+        ),
+        change: unplannedChange(rollout),
+      };
     }
     const world = await observeCanaryWorld({ client, objects, view }, rollout, journal);
-    const change = world.candidate === undefined ? unplannedChange(rollout) : { candidate: world.candidate, watched: true, ...(world.idle === true ? { idle: true } : {}) };
-    return { steps: withApprovals(planCanary(await withChecks(client, view, rollout), world), rollout.spec.approvals), change };
+    const change =
+      world.candidate === undefined
+        ? unplannedChange(rollout)
+        : { candidate: world.candidate, watched: true, ...(world.idle === true ? { idle: true } : {}) };
+    return {
+      steps: withApprovals(planCanary(await withChecks(client, view, rollout), world), rollout.spec.approvals),
+      change,
+    };
   }
 
   /** The world is asked for anew when a step has ended, and about once a second besides. */
@@ -62,7 +74,13 @@ export class Planner {
     const stepsDone = upgrade.status?.completedSteps.length ?? 0;
     const generation = upgrade.metadata.generation ?? 0;
     const kept = this.#worlds.get(keyOf(upgrade));
-    if (kept !== undefined && kept.stepsDone === stepsDone && kept.generation === generation && clock.steadyMs() - kept.atMs < worldMaxAgeMs) return kept.world;
+    if (
+      kept !== undefined &&
+      kept.stepsDone === stepsDone &&
+      kept.generation === generation &&
+      clock.steadyMs() - kept.atMs < worldMaxAgeMs
+    )
+      return kept.world;
     const world = await observeMeshWorld({ client, view, clock, image }, upgrade, journal);
     if (this.#worlds.size >= maxWorlds) this.#worlds.clear();
     this.#worlds.set(keyOf(upgrade), { world, stepsDone, generation, atMs: clock.steadyMs() });

@@ -1,12 +1,38 @@
 import { messageOf, SerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
 import { keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
-import { canaryKind, freezeKind, meshUpgradeKind, type Canary, type Freeze, type JournalEntry, type MeshUpgrade, type RolloutStatus } from "../../api/serin/index.ts";
-import { createInformer, EventRecorder, isKubeCode, Reconciler, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
+import {
+  canaryKind,
+  freezeKind,
+  meshUpgradeKind,
+  type Canary,
+  type Freeze,
+  type JournalEntry,
+  type MeshUpgrade,
+  type RolloutStatus,
+} from "../../api/serin/index.ts";
+import {
+  createInformer,
+  EventRecorder,
+  isKubeCode,
+  Reconciler,
+  type Informer,
+  type KubeClient,
+  type QueueMetrics,
+} from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { JournalStore } from "../act/journal-store.ts";
 import { Notifier, serverOf } from "../act/notifier.ts";
 import { fieldManager, ObjectAccess } from "../act/object-access.ts";
-import { currentStep, initialStatus, isPuttingBack, journalCounts, orderedSteps, type Decision, type DecideInput, type RolloutOrders } from "../decide/index.ts";
+import {
+  currentStep,
+  initialStatus,
+  isPuttingBack,
+  journalCounts,
+  orderedSteps,
+  type Decision,
+  type DecideInput,
+  type RolloutOrders,
+} from "../decide/index.ts";
 import { httpExchange } from "../observe/checks/http-exchange.ts";
 import { ClusterView } from "../observe/cluster-view.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
@@ -17,7 +43,15 @@ import { contenderOf } from "./contender-table.ts";
 import { EngineMetrics } from "./engine-metrics.ts";
 import { addFinalizer, hasFinalizer, needsFinalizer, removeFinalizer } from "./finalizer.ts";
 import { Planner, planProblem, unplannedChange, type Plan } from "./planner.ts";
-import { isWatched, journalNameOf, kindOfRollout, ordersOf, ordersOfRefused, parseRollout, type Rollout } from "./rollout-object.ts";
+import {
+  isWatched,
+  journalNameOf,
+  kindOfRollout,
+  ordersOf,
+  ordersOfRefused,
+  parseRollout,
+  type Rollout,
+} from "./rollout-object.ts";
 import { RoundBoard } from "./round-board.ts";
 import { isWorthStoring } from "./round-memory.ts";
 
@@ -104,7 +138,14 @@ export class RolloutEngine {
     const notifier = new Notifier({
       clock,
       post: async (url, body, timeoutMs) => {
-        const { status } = await httpExchange({ url, method: "POST", headers: { "content-type": "application/json" }, body, timeoutMs, shownAs: serverOf(url) });
+        const { status } = await httpExchange({
+          url,
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body,
+          timeoutMs,
+          shownAs: serverOf(url),
+        });
         if (status < 200 || status > 299) throw new Error(`the server answered ${status}`);
       },
       onFailure: ({ kind, namespace, name, event }, url, problem) => {
@@ -115,7 +156,17 @@ export class RolloutEngine {
       },
     });
     const surroundings = () => undoSurroundings({ client, objects: this.#objects, view: this.#view, clock });
-    return new Actions({ objects: this.#objects, journals: this.#journals, events, notifier, metrics: this.#metrics, surroundings, mayWrite, clock, log: this.#log });
+    return new Actions({
+      objects: this.#objects,
+      journals: this.#journals,
+      events,
+      notifier,
+      metrics: this.#metrics,
+      surroundings,
+      mayWrite,
+      clock,
+      log: this.#log,
+    });
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -127,21 +178,39 @@ export class RolloutEngine {
       queues,
       maxAttempts: Number.POSITIVE_INFINITY,
       retryMaxMs: 5000,
-      after: [this.#canaries.synced, this.#upgrades.synced, this.#view.synced.then(() => undefined), Promise.race([this.#freezes.synced, clock.sleep(freezeSyncMs, signal).catch(() => undefined)])],
+      after: [
+        this.#canaries.synced,
+        this.#upgrades.synced,
+        this.#view.synced.then(() => undefined),
+        Promise.race([this.#freezes.synced, clock.sleep(freezeSyncMs, signal).catch(() => undefined)]),
+      ],
       log,
       clock,
     });
     this.#reconciler = reconciler;
-    using _canaries = this.#canaries.subscribe(({ key }) => this.#noticed(reconciler, `Canary ${key}`, this.#canaries.get(key)));
-    using _upgrades = this.#upgrades.subscribe(({ key }) => this.#noticed(reconciler, `MeshUpgrade ${key}`, this.#upgrades.get(key)));
-    await Promise.all([this.#canaries.run(signal), this.#upgrades.run(signal), this.#freezes.run(signal), this.#view.run(signal), reconciler.run(signal)]);
+    using _canaries = this.#canaries.subscribe(({ key }) =>
+      this.#noticed(reconciler, `Canary ${key}`, this.#canaries.get(key)),
+    );
+    using _upgrades = this.#upgrades.subscribe(({ key }) =>
+      this.#noticed(reconciler, `MeshUpgrade ${key}`, this.#upgrades.get(key)),
+    );
+    await Promise.all([
+      this.#canaries.run(signal),
+      this.#upgrades.run(signal),
+      this.#freezes.run(signal),
+      this.#view.run(signal),
+      reconciler.run(signal),
+    ]);
   }
 
   /** What is under way is known before anything else begins. */
   #noticed(reconciler: Reconciler, key: string, object: Rollout | undefined): void {
     if (object !== undefined && !this.#board.table.has(key)) {
       const parsed = parseRollout(object);
-      if ("rollout" in parsed) this.#board.table.set(contenderOf(parsed.rollout, { ...initialStatus, ...object.status }, { wants: [], heldUp: false }));
+      if ("rollout" in parsed)
+        this.#board.table.set(
+          contenderOf(parsed.rollout, { ...initialStatus, ...object.status }, { wants: [], heldUp: false }),
+        );
     }
     reconciler.add(key);
   }
@@ -155,14 +224,20 @@ export class RolloutEngine {
       this.#metrics.error(kind);
       // It is tried again for ever, so whoever waits must be able to see why. A write that came between, or a late read, is no trouble.
       const isRace = isKubeCode(error, "conflict") || (error instanceof SerinError && error.code === "read-late");
-      if (!isRace && (this.#options.mayWrite?.() ?? true)) this.#warn(kind, name, "RoundFailed", `tried again: ${messageOf(error)}`);
+      if (!isRace && (this.#options.mayWrite?.() ?? true))
+        this.#warn(kind, name, "RoundFailed", `tried again: ${messageOf(error)}`);
       throw error;
     }
   }
 
   #warn(kind: string, key: string, reason: string, message: string): void {
     const object = kind === "Canary" ? this.#canaries.get(key) : this.#upgrades.get(key);
-    if (object !== undefined) this.#events.record(kind === "Canary" ? canaryKind : meshUpgradeKind, object, { type: "Warning", reason, message });
+    if (object !== undefined)
+      this.#events.record(kind === "Canary" ? canaryKind : meshUpgradeKind, object, {
+        type: "Warning",
+        reason,
+        message,
+      });
   }
 
   /** One round: the answer is when to look again, nothing when only a change of the object matters. */
@@ -172,7 +247,8 @@ export class RolloutEngine {
     const raw = await this.#options.client.get(kind, second ?? first, second === undefined ? undefined : first);
     if (raw === undefined) return this.#gone(key, kind.kind, second === undefined ? "" : first, second ?? first);
     // What others decide by must not go back in time either, which a copy that is late would make it do.
-    if (this.#board.memory.isSuperseded(key, raw.metadata.resourceVersion)) throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
+    if (this.#board.memory.isSuperseded(key, raw.metadata.resourceVersion))
+      throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
     const round = this.#roundOf(key, raw);
     if (round.problem !== undefined && !this.#mustPutBack(round)) return await this.#refuse(kind, round, round.problem);
     if (this.#isAtRest(round)) return this.#restTick(round);
@@ -188,8 +264,16 @@ export class RolloutEngine {
   #roundOf(key: string, raw: Rollout): Round {
     const parsed = parseRollout(raw);
     const status = this.#board.memory.withCounters(key, { ...initialStatus, ...raw.status });
-    if ("problem" in parsed) return { key, raw, rollout: raw, status, orders: ordersOfRefused(raw), problem: parsed.problem };
-    return { key, raw, rollout: parsed.rollout, status, orders: ordersOf(parsed.rollout, raw as unknown as UntypedObject), problem: undefined };
+    if ("problem" in parsed)
+      return { key, raw, rollout: raw, status, orders: ordersOfRefused(raw), problem: parsed.problem };
+    return {
+      key,
+      raw,
+      rollout: parsed.rollout,
+      status,
+      orders: ordersOf(parsed.rollout, raw as unknown as UntypedObject),
+      problem: undefined,
+    };
   }
 
   /** A spec that is refused keeps nothing from being put back. */
@@ -220,7 +304,12 @@ export class RolloutEngine {
     if (typeof planned === "string") return await this.#refuse(kind, round, planned);
     const steps = orderedSteps(planned.steps, orders, status);
     const step = currentStep(steps, status, planned.change.watched);
-    const observing = step !== undefined && status.step?.id === step.id && !orders.abort && orders.deletion === undefined && !isPuttingBack(status);
+    const observing =
+      step !== undefined &&
+      status.step?.id === step.id &&
+      !orders.abort &&
+      orders.deletion === undefined &&
+      !isPuttingBack(status);
     const observation = observing ? await this.#observer.observe(step, journal.entries, originOf(round)) : undefined;
     // Nothing is awaited in it: of two rollouts that ask for the same thing one sees that the other has it.
     const decision = this.#board.decide(
@@ -234,7 +323,12 @@ export class RolloutEngine {
   }
 
   /** Stores the decision, then does it: a crash between the two ends in doing it again, not in forgetting it. */
-  async #carryOut<Value extends Rollout>(kind: KindDefinition<Value>, { key, raw, rollout }: Round, decision: Decision, journal: readonly JournalEntry[]): Promise<void> {
+  async #carryOut<Value extends Rollout>(
+    kind: KindDefinition<Value>,
+    { key, raw, rollout }: Round,
+    decision: Decision,
+    journal: readonly JournalEntry[],
+  ): Promise<void> {
     const { client } = this.#options;
     const acts = decision.actions.some(({ type }) => type !== "event" && type !== "release");
     this.#actions.fence();
@@ -283,7 +377,9 @@ export class RolloutEngine {
     switch (status.phase) {
       case "Completed":
       case "RolledBack":
-        return isWatched(rollout) || rollout.spec.group !== undefined || status.undo?.next === "NewRun" ? idleTickMs : undefined;
+        return isWatched(rollout) || rollout.spec.group !== undefined || status.undo?.next === "NewRun"
+          ? idleTickMs
+          : undefined;
       case "Paused":
       case "Stuck":
       case "Watching":
@@ -296,16 +392,29 @@ export class RolloutEngine {
   }
 
   /** A spec that cannot be carried out holds the rollout up until it is corrected; where it was, it goes on then. */
-  async #refuse<Value extends Rollout>(kind: KindDefinition<Value>, { key, raw, status }: Round, problem: string): Promise<number> {
+  async #refuse<Value extends Rollout>(
+    kind: KindDefinition<Value>,
+    { key, raw, status }: Round,
+    problem: string,
+  ): Promise<number> {
     const message = `${problem}; correct the spec, or delete the object, which puts back what it did`;
     // What it holds it keeps until it goes on, or is put back.
     this.#board.table.set(contenderOf(raw, { ...status, phase: "Stuck" }, { wants: [], heldUp: true }));
     this.#show(key, "Stuck");
     if (status.phase !== "Stuck" || status.message !== message) {
-      const stuck = { ...status, phase: "Stuck" as const, message, cause: message, observedGeneration: raw.metadata.generation ?? 0 };
+      const stuck = {
+        ...status,
+        phase: "Stuck" as const,
+        message,
+        cause: message,
+        observedGeneration: raw.metadata.generation ?? 0,
+      };
       this.#actions.fence();
       await this.#writeStatus(kind, raw, stuck);
-      await this.#actions.perform(raw, { status: stuck, actions: [{ type: "event", reason: "Stuck", message, warning: true }] });
+      await this.#actions.perform(raw, {
+        status: stuck,
+        actions: [{ type: "event", reason: "Stuck", message, warning: true }],
+      });
     }
     return idleTickMs;
   }
@@ -316,7 +425,11 @@ export class RolloutEngine {
     this.#metrics.phase(kind, second === undefined ? "" : first, second ?? first, phase);
   }
 
-  async #writeStatus<Value extends Rollout>(kind: KindDefinition<Value>, object: Rollout, status: RolloutStatus): Promise<void> {
+  async #writeStatus<Value extends Rollout>(
+    kind: KindDefinition<Value>,
+    object: Rollout,
+    status: RolloutStatus,
+  ): Promise<void> {
     try {
       // The whole status is replaced: members that are gone must not stay.
       const body = { ...(object as unknown as UntypedObject), status } as unknown as Value;
@@ -324,7 +437,10 @@ export class RolloutEngine {
       object.metadata.resourceVersion = written.metadata.resourceVersion ?? "";
       object.status = status;
     } catch (error) {
-      this.#log.debug("the status could not be written, trying again", { rollout: `${kindOfRollout(object).kind} ${keyOf(object)}`, error: messageOf(error) });
+      this.#log.debug("the status could not be written, trying again", {
+        rollout: `${kindOfRollout(object).kind} ${keyOf(object)}`,
+        error: messageOf(error),
+      });
       throw error;
     }
   }

@@ -4,13 +4,30 @@ import { parseRollout, type Rollout } from "./rollout-object.ts";
 
 const target = { httpRoute: { name: "shop", stable: { name: "shop", port: 80 }, canary: { name: "next", port: 80 } } };
 
-function ordersIn(run: number, startedAt?: string): { readonly approved: readonly string[]; readonly promoted: boolean } {
-  const approvals = ["2026-01-01T10:00:00Z", "2026-01-01T12:00:00Z"].map((at, index) => ({ step: `step-${index + 1}`, by: "ann", why: "", at }));
+function ordersIn(
+  run: number,
+  startedAt?: string,
+): { readonly approved: readonly string[]; readonly promoted: boolean } {
+  const approvals = ["2026-01-01T10:00:00Z", "2026-01-01T12:00:00Z"].map((at, index) => ({
+    step: `step-${index + 1}`,
+    by: "ann",
+    why: "",
+    at,
+  }));
   const spec = { target, steps: [{ weight: 10 }], approvals, fullPromotion: { by: "ann", why: "" } };
   const status = { run, ...(startedAt === undefined ? {} : { startedAt }) };
-  const parsed = parseRollout({ apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary", metadata: { name: "shop", namespace: "shop" }, spec, status } as unknown as Rollout);
+  const parsed = parseRollout({
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "Canary",
+    metadata: { name: "shop", namespace: "shop" },
+    spec,
+    status,
+  } as unknown as Rollout);
   assert.ok("rollout" in parsed);
-  return { approved: parsed.rollout.spec.approvals.map(({ step }) => step), promoted: parsed.rollout.spec.fullPromotion !== undefined };
+  return {
+    approved: parsed.rollout.spec.approvals.map(({ step }) => step),
+    promoted: parsed.rollout.spec.fullPromotion !== undefined,
+  };
 }
 
 test("what was approved in an earlier run lets no later one go on", () => {

@@ -1,6 +1,15 @@
 import { createHash } from "node:crypto";
 import { formatIssues, keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
-import { canaryKind, meshUpgradeKind, parseCanary, parseMeshUpgrade, type Canary, type MeshUpgrade, type RolloutOrdersSpec, type RolloutStatus } from "../../api/serin/index.ts";
+import {
+  canaryKind,
+  meshUpgradeKind,
+  parseCanary,
+  parseMeshUpgrade,
+  type Canary,
+  type MeshUpgrade,
+  type RolloutOrdersSpec,
+  type RolloutStatus,
+} from "../../api/serin/index.ts";
 import { whoWrote } from "../act/field-managers.ts";
 import type { RolloutOrders } from "../decide/index.ts";
 
@@ -21,13 +30,21 @@ export function kindOfRollout(rollout: Rollout): KindDefinition {
 
 /** Journals are of the cluster, so their names hold their rollout's kind and namespace. */
 export function journalNameOf({ kind = "", metadata }: Rollout): string {
-  return [kind.toLowerCase(), metadata.namespace, metadata.name].filter((part) => part !== undefined && part !== "").join(".");
+  return [kind.toLowerCase(), metadata.namespace, metadata.name]
+    .filter((part) => part !== undefined && part !== "")
+    .join(".");
 }
 
 /** The object as its parser reads it, with what people said to the run that it is in; or what is wrong with it. */
 export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { readonly problem: string } {
-  const parsed: { value: Rollout | undefined; errors: readonly { path: string; message: string }[] } = isMeshUpgrade(raw) ? parseMeshUpgrade(raw) : parseCanary(raw);
-  return parsed.value === undefined ? { problem: formatIssues(parsed.errors) } : { rollout: withOrdersOfRun(parsed.value, raw.status) };
+  const parsed: { value: Rollout | undefined; errors: readonly { path: string; message: string }[] } = isMeshUpgrade(
+    raw,
+  )
+    ? parseMeshUpgrade(raw)
+    : parseCanary(raw);
+  return parsed.value === undefined
+    ? { problem: formatIssues(parsed.errors) }
+    : { rollout: withOrdersOfRun(parsed.value, raw.status) };
 }
 
 /** A release that comes after another is not let go on, nor through without checks, by what was said of the one before. */
@@ -35,7 +52,11 @@ function withOrdersOfRun(rollout: Rollout, { run = 0, startedAt }: Partial<Rollo
   if (run <= 1) return rollout;
   const isOfRun = (at = ""): boolean => startedAt !== undefined && Date.parse(at) >= Date.parse(startedAt);
   const { fullPromotion, ...spec } = rollout.spec;
-  const orders = { ...spec, approvals: spec.approvals.filter(({ at }) => isOfRun(at)), ...(fullPromotion !== undefined && isOfRun(fullPromotion.at) ? { fullPromotion } : {}) };
+  const orders = {
+    ...spec,
+    approvals: spec.approvals.filter(({ at }) => isOfRun(at)),
+    ...(fullPromotion !== undefined && isOfRun(fullPromotion.at) ? { fullPromotion } : {}),
+  };
   return { ...rollout, spec: orders } as Rollout;
 }
 
@@ -54,19 +75,31 @@ function targetFieldOf({ spec }: Canary): object {
 export function targetOf(rollout: Rollout): string {
   if (isMeshUpgrade(rollout)) return "mesh";
   const [field, target] = Object.entries(targetFieldOf(rollout))[0] ?? ["", {}];
-  const { name = "", namespace = rollout.metadata.namespace ?? "", rule, route, service, stable } = target as Record<string, unknown> & { name?: string; namespace?: string };
+  const {
+    name = "",
+    namespace = rollout.metadata.namespace ?? "",
+    rule,
+    route,
+    service,
+    stable,
+  } = target as Record<string, unknown> & { name?: string; namespace?: string };
   return JSON.stringify([field, namespace, name, rule ?? route ?? service ?? stable ?? ""]);
 }
 
 /** A digest of what the spec changes; what a person orders besides is not in it. */
 export function specCandidate(rollout: Rollout): string {
-  const changes = isMeshUpgrade(rollout) ? { from: rollout.spec.from, to: rollout.spec.to } : { target: rollout.spec.target, steps: rollout.spec.steps };
+  const changes = isMeshUpgrade(rollout)
+    ? { from: rollout.spec.from, to: rollout.spec.to }
+    : { target: rollout.spec.target, steps: rollout.spec.steps };
   return createHash("sha256").update(JSON.stringify(changes)).digest("hex").slice(0, 12);
 }
 
 export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
   const { spec, metadata } = rollout;
-  const orderedBy = metadata.deletionTimestamp === undefined ? (whoWrote(raw, spec.abort ? "/spec/abort" : "/spec/paused") ?? undefined) : undefined;
+  const orderedBy =
+    metadata.deletionTimestamp === undefined
+      ? (whoWrote(raw, spec.abort ? "/spec/abort" : "/spec/paused") ?? undefined)
+      : undefined;
   return {
     generation: metadata.generation ?? 0,
     paused: spec.paused,
@@ -91,7 +124,9 @@ export function ordersOfRefused(raw: Rollout): RolloutOrders {
     automaticRollback: true,
     approvals: [],
     settleTimeoutMs: Number.MAX_SAFE_INTEGER,
-    ...(raw.metadata.deletionTimestamp === undefined ? {} : { deletion: spec.onDeletion === "Leave" ? "Leave" : "Rollback" }),
+    ...(raw.metadata.deletionTimestamp === undefined
+      ? {}
+      : { deletion: spec.onDeletion === "Leave" ? "Leave" : "Rollback" }),
     holdsAllNamespaces: !isMeshUpgrade(raw),
   };
 }

@@ -1,5 +1,15 @@
 import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
-import { blockers, currentStep, decide, groupView, namespacesTaken, plannedSteps, type DecideInput, type Decision, type RolloutOrders } from "../decide/index.ts";
+import {
+  blockers,
+  currentStep,
+  decide,
+  groupView,
+  namespacesTaken,
+  plannedSteps,
+  type DecideInput,
+  type Decision,
+  type RolloutOrders,
+} from "../decide/index.ts";
 import { contenderOf, ContenderTable } from "./contender-table.ts";
 import { FreezeCalendar } from "./freeze-calendar.ts";
 import { isMeshUpgrade, type Rollout } from "./rollout-object.ts";
@@ -39,7 +49,11 @@ export class RoundBoard {
     const freezes = this.#freezesFor(rollout, facts.freezes, time.nowMs);
     const round = { wants, heldUp: heldUp || orders.paused || freezes.length > 0 };
     // What it would begin next is told by the plan as it is now: an order may have changed it since the status was stored.
-    const self = contenderOf(rollout, steps.length === 0 ? status : { ...status, plannedSteps: plannedSteps(steps) }, round);
+    const self = contenderOf(
+      rollout,
+      steps.length === 0 ? status : { ...status, plannedSteps: plannedSteps(steps) },
+      round,
+    );
     this.table.set(self);
     const { all } = this.table;
     const undo = this.memory.undoReport(key);

@@ -74,7 +74,10 @@ export class RoundMemory {
 
 function counters(step: RolloutStatus["step"]): { readonly settlingMs?: number; readonly settledForMs?: number } {
   const { settlingMs, settledForMs } = step ?? {};
-  return { ...(settlingMs === undefined ? {} : { settlingMs }), ...(settledForMs === undefined ? {} : { settledForMs }) };
+  return {
+    ...(settlingMs === undefined ? {} : { settlingMs }),
+    ...(settledForMs === undefined ? {} : { settledForMs }),
+  };
 }
 
 /** Whether a status is worth a write: anything but counters has changed, or they have come far enough. */
@@ -82,8 +85,13 @@ export function isWorthStoring(stored: RolloutStatus | undefined, next: RolloutS
   if (stored === undefined) return true;
   if (sameJson(stored, next)) return false;
   if (!sameJson(withoutCounters(stored), withoutCounters(next))) return true;
-  const gain = (pick: (status: RolloutStatus) => number | undefined): number => Math.abs((pick(next) ?? 0) - (pick(stored) ?? 0));
-  return [gain(({ step }) => step?.settlingMs), gain(({ step }) => step?.settledForMs), gain(({ undo }) => undo?.elapsedMs)].some((ms) => ms >= storeCountersMs);
+  const gain = (pick: (status: RolloutStatus) => number | undefined): number =>
+    Math.abs((pick(next) ?? 0) - (pick(stored) ?? 0));
+  return [
+    gain(({ step }) => step?.settlingMs),
+    gain(({ step }) => step?.settledForMs),
+    gain(({ undo }) => undo?.elapsedMs),
+  ].some((ms) => ms >= storeCountersMs);
 }
 
 function withoutCounters(status: RolloutStatus): RolloutStatus {

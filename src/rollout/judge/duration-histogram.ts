@@ -47,7 +47,11 @@ export function gainOf(before: DurationHistogram, now: DurationHistogram): Durat
   const boundsMs = sharedBounds(now.boundsMs, before.boundsMs);
   const [old, current] = [coarsened(before, boundsMs), coarsened(now, boundsMs)];
   if (current.counts.some((count, index) => count < (old.counts[index] ?? 0))) return now;
-  return { boundsMs, counts: current.counts.map((count, index) => count - (old.counts[index] ?? 0)), sumMs: Math.max(0, current.sumMs - old.sumMs) };
+  return {
+    boundsMs,
+    counts: current.counts.map((count, index) => count - (old.counts[index] ?? 0)),
+    sumMs: Math.max(0, current.sumMs - old.sumMs),
+  };
 }
 
 /** Requests that took longer than the bound of this index. */

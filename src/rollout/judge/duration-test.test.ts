@@ -1,16 +1,34 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { array, assert as assertProperty, integer, nat, property } from "fast-check";
-import { addHistograms, coarsened, countAbove, gainOf, noDurations, quantileOf, totalOf, type DurationHistogram } from "./duration-histogram.ts";
+import {
+  addHistograms,
+  coarsened,
+  countAbove,
+  gainOf,
+  noDurations,
+  quantileOf,
+  totalOf,
+  type DurationHistogram,
+} from "./duration-histogram.ts";
 import { judgeDurations, type DurationLimits } from "./duration-test.ts";
 import { beginDurations, countDurations } from "./sequence.ts";
 
 const boundsMs = [10, 25, 50, 100];
 const limits: DurationLimits = { minSamples: 20, quantiles: [0.5, 0.99], maxRatio: 1.2 };
-const of = (...counts: number[]): DurationHistogram => ({ boundsMs, counts, sumMs: counts.reduce((sum, count, index) => sum + count * (boundsMs[index] ?? 200) * 0.8, 0) });
+const of = (...counts: number[]): DurationHistogram => ({
+  boundsMs,
+  counts,
+  sumMs: counts.reduce((sum, count, index) => sum + count * (boundsMs[index] ?? 200) * 0.8, 0),
+});
 const histograms = array(nat(50), { minLength: 5, maxLength: 5 }).map((counts) => of(...counts));
 
-function judged(canary: DurationHistogram, stable: DurationHistogram, more: Partial<DurationLimits> = {}, batches = 5): ReturnType<typeof judgeDurations> {
+function judged(
+  canary: DurationHistogram,
+  stable: DurationHistogram,
+  more: Partial<DurationLimits> = {},
+  batches = 5,
+): ReturnType<typeof judgeDurations> {
   const all = { ...limits, ...more };
   let sequence = beginDurations(all, noDurations);
   for (let batch = 0; batch < batches; batch += 1) sequence = countDurations(sequence, { canary, stable }, all);
@@ -24,37 +42,57 @@ test("histograms add up, and what is made coarser keeps its requests and those a
       const coarse = coarsened(left, [25, 100]);
       assert.equal(totalOf(coarse), totalOf(left));
       assert.equal(countAbove(coarse, 0), countAbove(left, 1));
-      assert.deepEqual(gainOf(left, addHistograms(left, right)).counts, totalOf(right) === 0 ? [0, 0, 0, 0, 0] : right.counts);
+      assert.deepEqual(
+        gainOf(left, addHistograms(left, right)).counts,
+        totalOf(right) === 0 ? [0, 0, 0, 0, 0] : right.counts,
+      );
     }),
   );
 });
 
 test("a quantile lies in the bucket that is told, and grows with the quantile", () => {
   assertProperty(
-    property(histograms.filter((one) => totalOf(one) > 0), integer({ min: 1, max: 98 }), (histogram, percent) => {
-      const [low, high] = [quantileOf(histogram, percent / 100), quantileOf(histogram, (percent + 1) / 100)];
-      assert.ok(low.ms >= low.aboveMs && low.ms <= low.upToMs);
-      assert.ok(low.ms <= high.ms);
-    }),
+    property(
+      histograms.filter((one) => totalOf(one) > 0),
+      integer({ min: 1, max: 98 }),
+      (histogram, percent) => {
+        const [low, high] = [quantileOf(histogram, percent / 100), quantileOf(histogram, (percent + 1) / 100)];
+        assert.ok(low.ms >= low.aboveMs && low.ms <= low.upToMs);
+        assert.ok(low.ms <= high.ms);
+      },
+    ),
   );
 });
 
 test("under the null the evidence is worth at most one on average, whatever the sizes of batches", () => {
   const one = { ...limits, quantiles: [0.5] };
   assertProperty(
-    property(integer({ min: 10, max: 14 }), integer({ min: 10, max: 14 }), integer({ min: 1, max: 19 }), nat(30), (canaryTotal, stableTotal, twentieths, known) => {
-      const rate = twentieths / 20;
-      const start = beginDurations(one, of(0, 30 - known, known, 0, 0));
-      let mean = 0;
-      for (let canarySlow = 0; canarySlow <= canaryTotal; canarySlow += 1) {
-        for (let stableSlow = 0; stableSlow <= stableTotal; stableSlow += 1) {
-          const batch = { canary: of(0, canaryTotal - canarySlow, canarySlow, 0, 0), stable: of(0, stableTotal - stableSlow, stableSlow, 0, 0) };
-          const logs = countDurations(start, batch, one).evidence.relative[0] ?? [];
-          mean += (chanceOf(canaryTotal, canarySlow, rate) * chanceOf(stableTotal, stableSlow, rate) * logs.reduce((sum, log) => sum + Math.exp(log), 0)) / logs.length;
+    property(
+      integer({ min: 10, max: 14 }),
+      integer({ min: 10, max: 14 }),
+      integer({ min: 1, max: 19 }),
+      nat(30),
+      (canaryTotal, stableTotal, twentieths, known) => {
+        const rate = twentieths / 20;
+        const start = beginDurations(one, of(0, 30 - known, known, 0, 0));
+        let mean = 0;
+        for (let canarySlow = 0; canarySlow <= canaryTotal; canarySlow += 1) {
+          for (let stableSlow = 0; stableSlow <= stableTotal; stableSlow += 1) {
+            const batch = {
+              canary: of(0, canaryTotal - canarySlow, canarySlow, 0, 0),
+              stable: of(0, stableTotal - stableSlow, stableSlow, 0, 0),
+            };
+            const logs = countDurations(start, batch, one).evidence.relative[0] ?? [];
+            mean +=
+              (chanceOf(canaryTotal, canarySlow, rate) *
+                chanceOf(stableTotal, stableSlow, rate) *
+                logs.reduce((sum, log) => sum + Math.exp(log), 0)) /
+              logs.length;
+          }
         }
-      }
-      assert.ok(mean <= 1 + 1e-9, `${mean}`);
-    }),
+        assert.ok(mean <= 1 + 1e-9, `${mean}`);
+      },
+    ),
     { numRuns: 50 },
   );
 });
@@ -68,7 +106,10 @@ function chanceOf(total: number, count: number, rate: number): number {
 test("a slower canary fails, with both versions' quantiles and buckets as evidence", () => {
   const { verdict, evidence } = judged(of(0, 0, 20, 0, 0), of(0, 20, 0, 0, 0), {}, 8);
   assert.equal(verdict, "fail");
-  assert.match(evidence, /^\d+ requests of the canary, \d+ of stable: slower than stable, p50 about 37\.5 ms \(25 ms to 50 ms\) against about 17\.5 ms \(10 ms to 25 ms\) \(evidence \d+\.\d decades, limit 3\.5 decades\)$/);
+  assert.match(
+    evidence,
+    /^\d+ requests of the canary, \d+ of stable: slower than stable, p50 about 37\.5 ms \(25 ms to 50 ms\) against about 17\.5 ms \(10 ms to 25 ms\) \(evidence \d+\.\d decades, limit 3\.5 decades\)$/,
+  );
 });
 
 test("a difference that is sure but small is not held against the canary", () => {
@@ -84,9 +125,15 @@ test("no requests mean wait, and too few as well", () => {
 });
 
 test("without stable traffic only maxMs is judged, at the next bound of the buckets", () => {
-  assert.match(judged(of(0, 0, 0, 50, 0), noDurations).evidence, /no stable version takes requests to compare with, and there is no maxMs$/);
+  assert.match(
+    judged(of(0, 0, 0, 50, 0), noDurations).evidence,
+    /no stable version takes requests to compare with, and there is no maxMs$/,
+  );
   assert.equal(judged(of(0, 0, 0, 50, 0), noDurations, { maxMs: 100 }).verdict, "pass");
   const late = judged(of(0, 0, 0, 0, 50), noDurations, { maxMs: 90 });
   assert.equal(late.verdict, "fail");
-  assert.match(late.evidence, /p50 above 100 ms is above maxMs 90 ms, counted above 100 ms, the next bound of the buckets/);
+  assert.match(
+    late.evidence,
+    /p50 above 100 ms is above maxMs 90 ms, counted above 100 ms, the next bound of the buckets/,
+  );
 });

@@ -1,4 +1,13 @@
-import { countAbove, coarsened, noDurations, addHistograms, quantileOf, sharedBounds, totalOf, type DurationHistogram } from "./duration-histogram.ts";
+import {
+  countAbove,
+  coarsened,
+  noDurations,
+  addHistograms,
+  quantileOf,
+  sharedBounds,
+  totalOf,
+  type DurationHistogram,
+} from "./duration-histogram.ts";
 import { meanInSharedBucket } from "./mean-test.ts";
 import { decades, logMean, wrongFailure } from "./rate-test.ts";
 
@@ -64,16 +73,38 @@ export function noDurationEvidence(quantiles: readonly number[]): DurationEviden
 /**
  * `earlier` is what the stable version took before the first batch, as far as it is known: it only chooses the bounds.
  */
-export function addDurations(evidence: DurationEvidence, batch: DurationBatch, limits: DurationLimits, earlier: DurationHistogram = noDurations): DurationEvidence {
+export function addDurations(
+  evidence: DurationEvidence,
+  batch: DurationBatch,
+  limits: DurationLimits,
+  earlier: DurationHistogram = noDurations,
+): DurationEvidence {
   const seen = totalOf(evidence.stable) > 0 ? evidence.stable : earlier;
-  const boundsMs = [evidence.canary, evidence.stable, batch.canary, batch.stable, seen].filter((one) => totalOf(one) > 0).map((one) => one.boundsMs).reduce(sharedBounds, firstBounds(batch));
-  const fit = (histogram: DurationHistogram): DurationHistogram => (totalOf(histogram) === 0 ? { boundsMs, counts: [...boundsMs, 0].map(() => 0), sumMs: 0 } : coarsened(histogram, boundsMs));
-  const parts: Parts = { canary: fit(batch.canary), stable: fit(batch.stable), canaryBefore: fit(evidence.canary), stableBefore: fit(seen) };
+  const boundsMs = [evidence.canary, evidence.stable, batch.canary, batch.stable, seen]
+    .filter((one) => totalOf(one) > 0)
+    .map((one) => one.boundsMs)
+    .reduce(sharedBounds, firstBounds(batch));
+  const fit = (histogram: DurationHistogram): DurationHistogram =>
+    totalOf(histogram) === 0
+      ? { boundsMs, counts: [...boundsMs, 0].map(() => 0), sumMs: 0 }
+      : coarsened(histogram, boundsMs);
+  const parts: Parts = {
+    canary: fit(batch.canary),
+    stable: fit(batch.stable),
+    canaryBefore: fit(evidence.canary),
+    stableBefore: fit(seen),
+  };
   return {
     canary: addHistograms(evidence.canary, batch.canary),
     stable: addHistograms(evidence.stable, batch.stable),
-    relative: limits.quantiles.map((quantile, index) => relativeGains(parts, quantile).map((gain, at) => gain + (evidence.relative[index]?.[at] ?? 0))),
-    absolute: limits.quantiles.map((quantile, index) => absoluteGains(parts.canary, quantile, limits.maxMs).map((gain, at) => gain + (evidence.absolute[index]?.[at] ?? 0))),
+    relative: limits.quantiles.map((quantile, index) =>
+      relativeGains(parts, quantile).map((gain, at) => gain + (evidence.relative[index]?.[at] ?? 0)),
+    ),
+    absolute: limits.quantiles.map((quantile, index) =>
+      absoluteGains(parts.canary, quantile, limits.maxMs).map(
+        (gain, at) => gain + (evidence.absolute[index]?.[at] ?? 0),
+      ),
+    ),
   };
 }
 
@@ -95,11 +126,19 @@ function relativeGains(parts: Parts, quantile: number): number[] {
   if (known === 0 || canaryTotal === 0 || stableTotal === 0) return Array.from({ length: components }, () => 0);
   return boundsNear(parts.stableBefore, quantile).flatMap((bound) => {
     const stableRate = (countAbove(parts.stableBefore, bound) + (1 - quantile) / 2) / (known + 1);
-    const counts = { canaryTotal, stableTotal, canarySlow: countAbove(parts.canary, bound), stableSlow: countAbove(parts.stable, bound) };
+    const counts = {
+      canaryTotal,
+      stableTotal,
+      canarySlow: countAbove(parts.canary, bound),
+      stableSlow: countAbove(parts.stable, bound),
+    };
     const raised = oddsRatios.map((odds) => (odds * stableRate) / (1 - stableRate + odds * stableRate));
     const canaryKnown = totalOf(parts.canaryBefore);
-    const learned = (countAbove(parts.canaryBefore, bound) + priorSamples * (raised[1] ?? 0)) / (canaryKnown + priorSamples);
-    return [...raised, Math.max(learned, stableRate)].map((canaryRate) => twoSampleGain(counts, canaryRate, stableRate));
+    const learned =
+      (countAbove(parts.canaryBefore, bound) + priorSamples * (raised[1] ?? 0)) / (canaryKnown + priorSamples);
+    return [...raised, Math.max(learned, stableRate)].map((canaryRate) =>
+      twoSampleGain(counts, canaryRate, stableRate),
+    );
   });
 }
 
@@ -121,9 +160,14 @@ interface SlowCounts {
 }
 
 /** The logarithm of the e-value of one batch, for `canaryRate` and `stableRate` against the mean of both. */
-function twoSampleGain({ canaryTotal, stableTotal, canarySlow, stableSlow }: SlowCounts, canaryRate: number, stableRate: number): number {
+function twoSampleGain(
+  { canaryTotal, stableTotal, canarySlow, stableSlow }: SlowCounts,
+  canaryRate: number,
+  stableRate: number,
+): number {
   const mean = (canaryTotal * canaryRate + stableTotal * stableRate) / (canaryTotal + stableTotal);
-  const gain = (total: number, slow: number, rate: number): number => slow * Math.log(rate / mean) + (total - slow) * Math.log((1 - rate) / (1 - mean));
+  const gain = (total: number, slow: number, rate: number): number =>
+    slow * Math.log(rate / mean) + (total - slow) * Math.log((1 - rate) / (1 - mean));
   return gain(canaryTotal, canarySlow, canaryRate) + gain(stableTotal, stableSlow, stableRate);
 }
 
@@ -148,11 +192,16 @@ function boundAtOrAbove({ boundsMs }: DurationHistogram, limitMs: number): numbe
  * Fail as soon as the evidence is enough; pass once the minimum sample has been seen without suspicion; else wait. `open` was
  * counted since the last batch: it is told, and judged with the batch that it becomes.
  */
-export function judgeDurations(evidence: DurationEvidence, limits: DurationLimits, open: DurationBatch = { canary: noDurations, stable: noDurations }): DurationVerdict {
+export function judgeDurations(
+  evidence: DurationEvidence,
+  limits: DurationLimits,
+  open: DurationBatch = { canary: noDurations, stable: noDurations },
+): DurationVerdict {
   const { canary, stable } = inSharedBounds(evidence);
   const [canaryTotal, stableTotal] = [totalOf(canary), totalOf(stable)];
   const counts = `${canaryTotal + totalOf(open.canary)} requests of the canary, ${stableTotal + totalOf(open.stable)} of stable`;
-  if (canaryTotal === 0) return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} of the canary are needed` };
+  if (canaryTotal === 0)
+    return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} of the canary are needed` };
   // Half for the quantiles against stable and the mean, half for the limit; all that are in use share it.
   const tests = limits.quantiles.length + 1 + (limits.maxMs === undefined ? 0 : limits.quantiles.length);
   const threshold = Math.log(tests / wrongFailure);
@@ -160,12 +209,21 @@ export function judgeDurations(evidence: DurationEvidence, limits: DurationLimit
   let suspected: string | undefined;
   for (const [index, quantile] of limits.quantiles.entries()) {
     const above = logMean(evidence.absolute[index] ?? [0]);
-    if (above >= threshold) return { verdict: "fail", evidence: `${counts}: ${limitText(canary, quantile, limits.maxMs ?? 0)} (evidence ${decades(above)}, limit ${decades(threshold)})` };
+    if (above >= threshold)
+      return {
+        verdict: "fail",
+        evidence: `${counts}: ${limitText(canary, quantile, limits.maxMs ?? 0)} (evidence ${decades(above)}, limit ${decades(threshold)})`,
+      };
     const text = stableTotal === 0 ? aloneText(canary, quantile) : comparisonText(canary, stable, quantile);
     texts.push(text);
     const slower = logMean(evidence.relative[index] ?? [0]);
-    const matters = stableTotal > 0 && quantileOf(canary, quantile).ms >= quantileOf(stable, quantile).ms * limits.maxRatio;
-    if (matters && slower >= threshold) return { verdict: "fail", evidence: `${counts}: slower than stable, ${text} (evidence ${decades(slower)}, limit ${decades(threshold)})` };
+    const matters =
+      stableTotal > 0 && quantileOf(canary, quantile).ms >= quantileOf(stable, quantile).ms * limits.maxRatio;
+    if (matters && slower >= threshold)
+      return {
+        verdict: "fail",
+        evidence: `${counts}: slower than stable, ${text} (evidence ${decades(slower)}, limit ${decades(threshold)})`,
+      };
     if ((matters && slower >= suspicion) || above >= suspicion) suspected ??= text;
   }
   const mean = meanInSharedBucket(canary, stable, wrongFailure / tests);
@@ -174,10 +232,18 @@ export function judgeDurations(evidence: DurationEvidence, limits: DurationLimit
     suspected ??= mean.text;
   }
   const all = `${counts}: ${[...texts, ...(mean === undefined ? [] : [mean.text])].join(", ")}`;
-  if (canaryTotal < limits.minSamples) return { verdict: "wait", evidence: `${all}; ${limits.minSamples} requests of the canary are needed` };
-  if (stableTotal > 0 && mayBeTwiceAsSlow(canary, stable, limits.minSamples)) return { verdict: "wait", evidence: `${all}; twice as slow is not ruled out yet` };
+  if (canaryTotal < limits.minSamples)
+    return { verdict: "wait", evidence: `${all}; ${limits.minSamples} requests of the canary are needed` };
+  if (stableTotal > 0 && mayBeTwiceAsSlow(canary, stable, limits.minSamples))
+    return { verdict: "wait", evidence: `${all}; twice as slow is not ruled out yet` };
   if (suspected !== undefined) return { verdict: "wait", evidence: `${all}; ${suspected} may be more than chance` };
-  return { verdict: "pass", evidence: stableTotal === 0 && limits.maxMs === undefined ? `${all}; no stable version takes requests to compare with, and there is no maxMs` : all };
+  return {
+    verdict: "pass",
+    evidence:
+      stableTotal === 0 && limits.maxMs === undefined
+        ? `${all}; no stable version takes requests to compare with, and there is no maxMs`
+        : all,
+  };
 }
 
 function inSharedBounds({ canary, stable }: DurationBatch): DurationBatch {
@@ -237,7 +303,9 @@ export function quantileName(quantile: number): string {
 function quantileText(histogram: DurationHistogram, quantile: number): string {
   const { ms, aboveMs, upToMs } = quantileOf(histogram, quantile);
   if (upToMs === Infinity) return `above ${shownMs(aboveMs)}`;
-  return upToMs / Math.max(aboveMs, Number.MIN_VALUE) <= fineRatio ? shownMs(ms) : `about ${shownMs(ms)} (${shownMs(aboveMs)} to ${shownMs(upToMs)})`;
+  return upToMs / Math.max(aboveMs, Number.MIN_VALUE) <= fineRatio
+    ? shownMs(ms)
+    : `about ${shownMs(ms)} (${shownMs(aboveMs)} to ${shownMs(upToMs)})`;
 }
 
 /** Buckets that are finer than this need no mention. */

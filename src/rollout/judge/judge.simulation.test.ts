@@ -2,12 +2,24 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkDefaults } from "../../api/serin/index.ts";
 import { seededRandom } from "../../base/index.ts";
-import { istioBoundsMs, logNormal, simulateRollout, type SimulatedRollout, type SimulatedVersion } from "./testing/judge-simulation.ts";
+import {
+  istioBoundsMs,
+  logNormal,
+  simulateRollout,
+  type SimulatedRollout,
+  type SimulatedVersion,
+} from "./testing/judge-simulation.ts";
 
 const usual: SimulatedVersion = { errorRate: 0, durationMs: logNormal(40, 0.5) };
 const rolloutWeights = [10, 25, 50, 75, 100];
 
-function shareOf(result: string, runs: number, canary: SimulatedVersion, stable: SimulatedVersion, more: Partial<SimulatedRollout>): number {
+function shareOf(
+  result: string,
+  runs: number,
+  canary: SimulatedVersion,
+  stable: SimulatedVersion,
+  more: Partial<SimulatedRollout>,
+): number {
   const { minSamples, maxErrorRate, shareTolerance, quantiles, maxRatio } = checkDefaults;
   const rollout = {
     canary,
@@ -43,7 +55,10 @@ test("errors of five percent against none are failed within 500 canary requests"
 });
 
 test("a release that is twice as slow is failed within 500 canary requests, also where one bucket holds both", () => {
-  const narrow = [{ errorRate: 0, durationMs: logNormal(3.4, 0.1) }, { errorRate: 0, durationMs: logNormal(1.7, 0.15) }] as const;
+  const narrow = [
+    { errorRate: 0, durationMs: logNormal(3.4, 0.1) },
+    { errorRate: 0, durationMs: logNormal(1.7, 0.15) },
+  ] as const;
   for (const [canary, stable] of [[{ ...usual, durationMs: logNormal(80, 0.5) }, usual], narrow] as const) {
     for (const weights of [[10], [50], rolloutWeights]) {
       const caught = shareOf("failed", 60, canary, stable, { weights });

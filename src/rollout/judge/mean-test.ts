@@ -20,7 +20,11 @@ export interface MeanComparison {
  * nonparametric, nonasymptotic confidence sequences", 2021). What the requests in other buckets add to the sums is
  * unknown within their bounds, and is taken as what speaks least against the canary. Undefined where buckets are not blind.
  */
-export function meanInSharedBucket(canary: DurationHistogram, stable: DurationHistogram, alpha: number): MeanComparison | undefined {
+export function meanInSharedBucket(
+  canary: DurationHistogram,
+  stable: DurationHistogram,
+  alpha: number,
+): MeanComparison | undefined {
   const at = sharedBucket(canary, stable);
   if (at === undefined) return undefined;
   const lowMs = canary.boundsMs[at - 1] ?? 0;
@@ -30,7 +34,10 @@ export function meanInSharedBucket(canary: DurationHistogram, stable: DurationHi
   if (ofCanary === undefined || ofStable === undefined) return undefined;
   const radius = (samples: number): number => {
     const rho = tunedSamples / (2 * Math.log(2 / alpha));
-    return ((highMs - lowMs) / 2) * Math.sqrt(((2 * (samples + rho)) / samples ** 2) * Math.log((2 * Math.sqrt((samples + rho) / rho)) / alpha));
+    return (
+      ((highMs - lowMs) / 2) *
+      Math.sqrt(((2 * (samples + rho)) / samples ** 2) * Math.log((2 * Math.sqrt((samples + rho) / rho)) / alpha))
+    );
   };
   const lowest = ofCanary.lowMs - radius(ofCanary.samples);
   const highest = ofStable.highMs + radius(ofStable.samples);
@@ -47,12 +54,20 @@ function sharedBucket(canary: DurationHistogram, stable: DurationHistogram): num
   if (total === 0 || canary.boundsMs.length !== stable.boundsMs.length) return undefined;
   const at = stable.counts.findIndex((count) => count >= sharedShare * total);
   const highMs = stable.boundsMs[at];
-  if (at < 0 || highMs === undefined || highMs / Math.max(stable.boundsMs[at - 1] ?? 0, Number.MIN_VALUE) <= coarseRatio) return undefined;
+  if (
+    at < 0 ||
+    highMs === undefined ||
+    highMs / Math.max(stable.boundsMs[at - 1] ?? 0, Number.MIN_VALUE) <= coarseRatio
+  )
+    return undefined;
   return (canary.counts[at] ?? 0) >= sharedShare * Math.max(1, totalOf(canary)) ? at : undefined;
 }
 
 /** Between what the mean in the bucket is, whatever the requests outside of it took. */
-function meanRange({ boundsMs, counts, sumMs }: DurationHistogram, at: number): { readonly samples: number; readonly lowMs: number; readonly highMs: number } | undefined {
+function meanRange(
+  { boundsMs, counts, sumMs }: DurationHistogram,
+  at: number,
+): { readonly samples: number; readonly lowMs: number; readonly highMs: number } | undefined {
   const samples = counts[at] ?? 0;
   let leastMs = 0;
   let mostMs = 0;

@@ -58,5 +58,9 @@ test("errors of five percent against none are caught within 500 canary requests 
 test("too few samples mean wait, never pass", () => {
   const evidence = addBatch(noEvidence, { canaryTotal: 99, canaryErrors: 0, stableTotal: 900, stableErrors: 0 }, 0.005);
   assert.equal(judgeRate(evidence, limits).verdict, "wait");
-  assert.equal(judgeRate(addBatch(evidence, { canaryTotal: 1, canaryErrors: 0, stableTotal: 9, stableErrors: 0 }, 0.005), limits).verdict, "pass");
+  assert.equal(
+    judgeRate(addBatch(evidence, { canaryTotal: 1, canaryErrors: 0, stableTotal: 9, stableErrors: 0 }, 0.005), limits)
+      .verdict,
+    "pass",
+  );
 });

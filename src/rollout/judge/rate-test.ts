@@ -1,4 +1,10 @@
-import { errorMarginMultiple, expectedErrorRate, highestErrorRate, ruledOutErrorRate, wrongPassChance } from "../../api/serin/index.ts";
+import {
+  errorMarginMultiple,
+  expectedErrorRate,
+  highestErrorRate,
+  ruledOutErrorRate,
+  wrongPassChance,
+} from "../../api/serin/index.ts";
 
 /**
  * A sequential test of error rates that may be looked at after every batch (an e-process: under the null hypothesis the
@@ -74,11 +80,14 @@ export function addBatch(evidence: RateEvidence, batch: RateBatch, maxErrorRate:
     ...sumOfBatches([evidence, batch]),
     relative: oddsRatios.map((odds, index) => {
       const sum = 1 - share + odds * share;
-      return (evidence.relative[index] ?? 0) + batch.canaryErrors * Math.log(odds / sum) - batch.stableErrors * Math.log(sum);
+      return (
+        (evidence.relative[index] ?? 0) + batch.canaryErrors * Math.log(odds / sum) - batch.stableErrors * Math.log(sum)
+      );
     }),
     absolute: rateMultiples.map((multiple, index) => {
       const rate = Math.min(highestErrorRate, maxErrorRate * multiple);
-      const gain = batch.canaryErrors * Math.log(rate / maxErrorRate) + successes * Math.log((1 - rate) / (1 - maxErrorRate));
+      const gain =
+        batch.canaryErrors * Math.log(rate / maxErrorRate) + successes * Math.log((1 - rate) / (1 - maxErrorRate));
       return (evidence.absolute[index] ?? 0) + (alone ? gain : 0);
     }),
   };
@@ -106,14 +115,22 @@ export function judgeRate(evidence: RateEvidence, limits: RateLimits, open: Rate
   const absolute = logMean(evidence.absolute);
   const counts = `canary ${canaryErrors} of ${canaryTotal} failed, stable ${stableErrors} of ${stableTotal}`;
   if (relative >= failThreshold) {
-    return { verdict: "fail", evidence: `${counts}: worse than stable (evidence ${decades(relative)}, limit ${decades(failThreshold)})` };
+    return {
+      verdict: "fail",
+      evidence: `${counts}: worse than stable (evidence ${decades(relative)}, limit ${decades(failThreshold)})`,
+    };
   }
   if (absolute >= failThreshold) {
-    return { verdict: "fail", evidence: `${counts}: above the limit of ${percent(limits.maxErrorRate)} % (evidence ${decades(absolute)}, limit ${decades(failThreshold)})` };
+    return {
+      verdict: "fail",
+      evidence: `${counts}: above the limit of ${percent(limits.maxErrorRate)} % (evidence ${decades(absolute)}, limit ${decades(failThreshold)})`,
+    };
   }
-  if (evidence.canaryTotal < limits.minSamples) return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} answers of the canary are needed` };
+  if (evidence.canaryTotal < limits.minSamples)
+    return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} answers of the canary are needed` };
   const bad = ruledOutErrorRate(evidence.stableTotal, evidence.stableErrors, limits);
-  if (passEvidence(evidence, limits) < passThreshold) return { verdict: "wait", evidence: `${counts}; a rate of ${percent(bad)} % is not ruled out yet` };
+  if (passEvidence(evidence, limits) < passThreshold)
+    return { verdict: "wait", evidence: `${counts}; a rate of ${percent(bad)} % is not ruled out yet` };
   return { verdict: "pass", evidence: `${counts}; a rate of ${percent(bad)} % is ruled out` };
 }
 

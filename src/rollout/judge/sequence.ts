@@ -1,6 +1,24 @@
 import { addHistograms, noDurations, totalOf, type DurationHistogram } from "./duration-histogram.ts";
-import { addDurations, noDurationEvidence, type DurationBatch, type DurationEvidence, type DurationLimits } from "./duration-test.ts";
-import { addBatch, allowedRate, judgeRate, noBatch, noEvidence, sumOfBatches, type EarlierRate, type RateBatch, type RateEvidence, type RateLimits, type RateVerdict } from "./rate-test.ts";
+import {
+  addDurations,
+  noDurationEvidence,
+  type DurationBatch,
+  type DurationEvidence,
+  type DurationLimits,
+} from "./duration-test.ts";
+import {
+  addBatch,
+  allowedRate,
+  judgeRate,
+  noBatch,
+  noEvidence,
+  sumOfBatches,
+  type EarlierRate,
+  type RateBatch,
+  type RateEvidence,
+  type RateLimits,
+  type RateVerdict,
+} from "./rate-test.ts";
 
 /**
  * A batch tells nothing when only one of the versions is in it, so it is kept open until both are, or until the canary is
@@ -33,7 +51,10 @@ export function countRates(sequence: RateSequence, gain: RateBatch, { minSamples
   return { ...sequence, evidence: addBatch(evidence, batch, allowed), open: noBatch };
 }
 
-export function judgeRates({ evidence, open, allowedRate: maxErrorRate }: RateSequence, { minSamples }: RateLimits): RateVerdict {
+export function judgeRates(
+  { evidence, open, allowedRate: maxErrorRate }: RateSequence,
+  { minSamples }: RateLimits,
+): RateVerdict {
   return judgeRate(evidence, { minSamples, maxErrorRate }, open);
 }
 
@@ -50,8 +71,13 @@ export function beginDurations(limits: DurationLimits, earlier: DurationHistogra
   return { evidence: noDurationEvidence(limits.quantiles), open: noDurationBatch, earlier };
 }
 
-export function countDurations({ evidence, open, earlier }: DurationSequence, gain: DurationBatch, limits: DurationLimits): DurationSequence {
+export function countDurations(
+  { evidence, open, earlier }: DurationSequence,
+  gain: DurationBatch,
+  limits: DurationLimits,
+): DurationSequence {
   const batch = { canary: addHistograms(open.canary, gain.canary), stable: addHistograms(open.stable, gain.stable) };
-  if (!isFull(totalOf(batch.canary), totalOf(batch.stable), limits.minSamples)) return { evidence, open: batch, earlier };
+  if (!isFull(totalOf(batch.canary), totalOf(batch.stable), limits.minSamples))
+    return { evidence, open: batch, earlier };
   return { evidence: addDurations(evidence, batch, limits, earlier), open: noDurationBatch, earlier };
 }

@@ -4,12 +4,18 @@
  */
 export function judgeShare(
   counts: { readonly canaryTotal: number; readonly stableTotal: number },
-  limits: { readonly expectedShare: number; readonly atLeast: boolean; readonly tolerance: number; readonly minSamples: number },
+  limits: {
+    readonly expectedShare: number;
+    readonly atLeast: boolean;
+    readonly tolerance: number;
+    readonly minSamples: number;
+  },
 ): { readonly verdict: "pass" | "fail" | "wait"; readonly evidence: string } {
   const total = counts.canaryTotal + counts.stableTotal;
   const measured = total === 0 ? 0 : (counts.canaryTotal / total) * 100;
   const evidence = `measured share ${measured.toFixed(1)} % of ${total} answers, weight ${limits.expectedShare} %`;
-  if (total < limits.minSamples) return { verdict: "wait", evidence: `${evidence}; ${limits.minSamples} answers are needed` };
+  if (total < limits.minSamples)
+    return { verdict: "wait", evidence: `${evidence}; ${limits.minSamples} answers are needed` };
   // What chance alone explains, at four standard errors, is never held against the router.
   const expected = limits.expectedShare / 100;
   const chance = 400 * Math.sqrt((expected * (1 - expected)) / total);

@@ -12,7 +12,11 @@ import { subjectsOf } from "./canary-world/subjects.ts";
  * the field and the object when the target is not there or cannot be moved; what could only hinder a beginning is asked before the
  * first write.
  */
-export async function observeCanaryWorld(sources: CanarySources, canary: Canary, journal: readonly JournalEntry[]): Promise<CanaryWorld> {
+export async function observeCanaryWorld(
+  sources: CanarySources,
+  canary: Canary,
+  journal: readonly JournalEntry[],
+): Promise<CanaryWorld> {
   const { target } = canary.spec;
   const home = canary.metadata.namespace ?? "default";
   const begins = journal.length === 0;
@@ -30,17 +34,35 @@ export async function observeCanaryWorld(sources: CanarySources, canary: Canary,
     }
     return { routes: [], missingGrants: [], subjects: await subjectsOf(sources, canary), servicePorts: found.ports };
   }
-  const routes = await Promise.all(movedRoutes(canary).map(async (route) => await routeInWorld(sources, route, journal)));
-  const [grants, subjects] = await Promise.all([missingGrants(sources, canary, routes), subjectsOf(sources, canary, routes)]);
+  const routes = await Promise.all(
+    movedRoutes(canary).map(async (route) => await routeInWorld(sources, route, journal)),
+  );
+  const [grants, subjects] = await Promise.all([
+    missingGrants(sources, canary, routes),
+    subjectsOf(sources, canary, routes),
+  ]);
   return { routes, missingGrants: grants, subjects };
 }
 
-async function deploymentWorld(sources: CanarySources, canary: Canary, target: Extract<Canary["spec"]["target"], { deployment: unknown }>["deployment"], home: string, journal: readonly JournalEntry[]): Promise<CanaryWorld> {
+async function deploymentWorld(
+  sources: CanarySources,
+  canary: Canary,
+  target: Extract<Canary["spec"]["target"], { deployment: unknown }>["deployment"],
+  home: string,
+  journal: readonly JournalEntry[],
+): Promise<CanaryWorld> {
   const service = await requireService(sources, "spec.target.deployment.service", home, target.service, target.port);
   if (journal.length === 0) {
     if (target.gateways.length === 0) await requireLayer7(sources, "spec.target.deployment", service);
     await refuseOtherRoutes(sources, "spec.target.deployment.service", home, target.service);
   }
   const deployment = await deploymentInWorld(sources, canary, target, service, journal);
-  return { routes: [], missingGrants: [], subjects: [], deployment, candidate: deployment.candidate, idle: deployment.idle };
+  return {
+    routes: [],
+    missingGrants: [],
+    subjects: [],
+    deployment,
+    candidate: deployment.candidate,
+    idle: deployment.idle,
+  };
 }

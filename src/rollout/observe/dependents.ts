@@ -22,7 +22,14 @@ export async function dependentsOf(client: KubeClient, view: ClusterView, revisi
   const named = new Set(pods.map(({ id }) => id));
   const connected = (await dependentProxies(view, revision)).filter((id) => !named.has(id)).map((id) => `proxy ${id}`);
   const webhooks = await webhooksOf(client, revision);
-  return [...pods.map(({ text }) => text), ...connected, ...webhooks, ...(await machinesOf(client, revision)), ...namespacesOf(view, revision), ...(await gatewaysOf(client, revision))];
+  return [
+    ...pods.map(({ text }) => text),
+    ...connected,
+    ...webhooks,
+    ...(await machinesOf(client, revision)),
+    ...namespacesOf(view, revision),
+    ...(await gatewaysOf(client, revision)),
+  ];
 }
 
 interface DependentPod {
@@ -38,14 +45,20 @@ function podsOf(view: ClusterView, revision: string): DependentPod[] {
     const text = `pod ${namespace}/${name}`;
     if (annotations[ztunnelOwnerAnnotation] === revision) return [{ id, text: `${text} (its ztunnel)` }];
     if (sidecarRevision(pod) === revision) return [{ id, text: `${text} (its sidecar)` }];
-    return labels[gatewayNameLabel] !== undefined && labels[revisionLabel] === revision ? [{ id, text: `${text} (a gateway)` }] : [];
+    return labels[gatewayNameLabel] !== undefined && labels[revisionLabel] === revision
+      ? [{ id, text: `${text} (a gateway)` }]
+      : [];
   });
 }
 
 /** Tags and validators that lead to it, apart from its own webhooks, which go with it. */
 async function webhooksOf(client: KubeClient, revision: string): Promise<string[]> {
-  const [injectors, validators] = await Promise.all([client.list(mutatingWebhookConfigurationKind), client.list(validatingWebhookConfigurationKind)]);
-  const leads = ({ metadata: { labels = {} } }: WebhookConfiguration): boolean => labels[tagLabel] !== undefined && labels[revisionLabel] === revision;
+  const [injectors, validators] = await Promise.all([
+    client.list(mutatingWebhookConfigurationKind),
+    client.list(validatingWebhookConfigurationKind),
+  ]);
+  const leads = ({ metadata: { labels = {} } }: WebhookConfiguration): boolean =>
+    labels[tagLabel] !== undefined && labels[revisionLabel] === revision;
   return [
     ...injectors.items.filter(leads).map(({ metadata }) => `tag ${metadata.labels?.[tagLabel] ?? ""}`),
     ...validators.items.filter(leads).map(({ metadata }) => `ValidatingWebhookConfiguration ${metadata.name ?? ""}`),
@@ -55,7 +68,10 @@ async function webhooksOf(client: KubeClient, revision: string): Promise<string[
 /** Machines that registered themselves at one of its pods. */
 async function machinesOf(client: KubeClient, revision: string): Promise<string[]> {
   const { items } = await client.list(workloadEntryKind).catch(() => ({ items: [] }));
-  const pilot = revision === "default" ? /^istiod-[0-9a-z]+-[0-9a-z]{5}$/ : new RegExp(`^istiod-${revision.replaceAll(".", "[.-]")}-[0-9a-z]+-[0-9a-z]{5}$`);
+  const pilot =
+    revision === "default"
+      ? /^istiod-[0-9a-z]+-[0-9a-z]{5}$/
+      : new RegExp(`^istiod-${revision.replaceAll(".", "[.-]")}-[0-9a-z]+-[0-9a-z]{5}$`);
   return items
     .filter(({ metadata }) => pilot.test((metadata.annotations?.[controllerAnnotation] ?? "").split(".")[0] ?? ""))
     .map(({ metadata }) => `WorkloadEntry ${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
@@ -64,11 +80,15 @@ async function machinesOf(client: KubeClient, revision: string): Promise<string[
 function namespacesOf(view: ClusterView, revision: string): string[] {
   return view.namespaces
     .list()
-    .filter(({ metadata: { labels = {} } }) => labels[injectionLabel] === undefined && labels[revisionLabel] === revision)
+    .filter(
+      ({ metadata: { labels = {} } }) => labels[injectionLabel] === undefined && labels[revisionLabel] === revision,
+    )
     .map(({ metadata }) => `${namespaceKind.kind.toLowerCase()} ${metadata.name ?? ""} (its label)`);
 }
 
 async function gatewaysOf(client: KubeClient, revision: string): Promise<string[]> {
   const { items } = await client.list(gatewayKind).catch(() => ({ items: [] }));
-  return items.filter(({ metadata }) => metadata.namespace !== probeNamespace && metadata.labels?.[revisionLabel] === revision).map(({ metadata }) => `Gateway ${metadata.namespace ?? ""}/${metadata.name ?? ""} (its label)`);
+  return items
+    .filter(({ metadata }) => metadata.namespace !== probeNamespace && metadata.labels?.[revisionLabel] === revision)
+    .map(({ metadata }) => `Gateway ${metadata.namespace ?? ""}/${metadata.name ?? ""} (its label)`);
 }

@@ -11,7 +11,9 @@ test("a server that goes in the middle of its answer is unreachable, and nobody 
   });
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   try {
-    await assert.rejects(httpGet("127.0.0.1", (server.address() as AddressInfo).port, "/metrics"), { code: "pod-unreachable" });
+    await assert.rejects(httpGet("127.0.0.1", (server.address() as AddressInfo).port, "/metrics"), {
+      code: "pod-unreachable",
+    });
   } finally {
     server.close();
   }

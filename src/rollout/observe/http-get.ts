@@ -7,24 +7,33 @@ const deadlineMs = 10_000;
 const bodyLimitBytes = 32 * 1024 * 1024;
 
 /** GET of a pod's plain HTTP port. Throws a transient error when it does not answer 200 in time; its code is `http-status-404` and so on for another status. */
-export function httpGet(address: string, port: number, path: string, headers: Readonly<Record<string, string>> = {}): Promise<string> {
+export function httpGet(
+  address: string,
+  port: number,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const fail = (reason: string, code = "pod-unreachable"): void => reject(transientError(code, `http://${address}:${port}${path}: ${reason}`));
-    const request = nodeHttp().get({ host: address, port, path, headers, timeout: timeoutMs, signal: AbortSignal.timeout(deadlineMs), agent: false }, (response) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      response.on("data", (chunk: Buffer) => {
-        size += chunk.length;
-        if (size > bodyLimitBytes) request.destroy(new Error("the answer is too long"));
-        chunks.push(chunk);
-      });
-      // A server that goes in the middle of its answer ends neither the answer nor the request with an error.
-      response.on("close", () => fail("the answer was cut short"));
-      response.on("end", () => {
-        if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString("utf8"));
-        else fail(`status ${response.statusCode ?? 0}`, `http-status-${response.statusCode ?? 0}`);
-      });
-    });
+    const fail = (reason: string, code = "pod-unreachable"): void =>
+      reject(transientError(code, `http://${address}:${port}${path}: ${reason}`));
+    const request = nodeHttp().get(
+      { host: address, port, path, headers, timeout: timeoutMs, signal: AbortSignal.timeout(deadlineMs), agent: false },
+      (response) => {
+        const chunks: Buffer[] = [];
+        let size = 0;
+        response.on("data", (chunk: Buffer) => {
+          size += chunk.length;
+          if (size > bodyLimitBytes) request.destroy(new Error("the answer is too long"));
+          chunks.push(chunk);
+        });
+        // A server that goes in the middle of its answer ends neither the answer nor the request with an error.
+        response.on("close", () => fail("the answer was cut short"));
+        response.on("end", () => {
+          if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString("utf8"));
+          else fail(`status ${response.statusCode ?? 0}`, `http-status-${response.statusCode ?? 0}`);
+        });
+      },
+    );
     request.on("timeout", () => request.destroy(new Error(`no answer in ${timeoutMs} ms`)));
     request.on("error", (error) => fail(error.message));
   });

@@ -3,8 +3,24 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { whoWrote } from "../act/field-managers.ts";
-import { covers, fieldManager, missingParentCount, sameJson, valueAt, type ObjectAccess } from "../act/object-access.ts";
-import { conflictDetail, referenceKey, type CheckObservation, type Observation, type PlannedCheck, type Step, type Write, type WriteState } from "../decide/index.ts";
+import {
+  covers,
+  fieldManager,
+  missingParentCount,
+  sameJson,
+  valueAt,
+  type ObjectAccess,
+} from "../act/object-access.ts";
+import {
+  conflictDetail,
+  referenceKey,
+  type CheckObservation,
+  type Observation,
+  type PlannedCheck,
+  type Step,
+  type Write,
+  type WriteState,
+} from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { CheckObserver, type CheckOrigin } from "./checks/check-observer.ts";
 import { ProbeObserver } from "./probes.ts";
@@ -29,12 +45,28 @@ export class Observer {
   }
 
   /** `origin` says whose step it is; the checks keep what they count by it. */
-  async observe(step: Step, journal: readonly JournalEntry[], origin: Omit<CheckOrigin, "step"> = { rollout: "" }): Promise<Observation> {
+  async observe(
+    step: Step,
+    journal: readonly JournalEntry[],
+    origin: Omit<CheckOrigin, "step"> = { rollout: "" },
+  ): Promise<Observation> {
     const writes = await this.#writeStates(step, journal);
-    if (writes.some((write) => write.state !== "done" && write.state !== "gone")) return { writes, settle: [], checks: [] };
-    const settle = await Promise.all(step.settle.map((condition) => observeSettle({ client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock }, condition)));
+    if (writes.some((write) => write.state !== "done" && write.state !== "gone"))
+      return { writes, settle: [], checks: [] };
+    const settle = await Promise.all(
+      step.settle.map((condition) =>
+        observeSettle(
+          { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock },
+          condition,
+        ),
+      ),
+    );
     if (settle.some((state) => state.state === "failed")) return { writes, settle, checks: [] };
-    return { writes, settle, checks: await Promise.all(step.checks.map((check) => this.#check(check, { ...origin, step: step.id }))) };
+    return {
+      writes,
+      settle,
+      checks: await Promise.all(step.checks.map((check) => this.#check(check, { ...origin, step: step.id }))),
+    };
   }
 
   /** Each object is read once, however many of its fields the step writes. */
@@ -46,16 +78,24 @@ export class Observer {
       found.set(key, reading);
       return reading;
     };
-    return await Promise.all(step.writes.map(async (write) => writeState(write, await read(write.object), step.id, journal)));
+    return await Promise.all(
+      step.writes.map(async (write) => writeState(write, await read(write.object), step.id, journal)),
+    );
   }
 
   async #check(check: PlannedCheck, origin: CheckOrigin): Promise<CheckObservation> {
-    if (check.subject.type === "probes" && check.spec.type === "mtls-probe-matrix") return await this.#probes.observe(check.subject);
+    if (check.subject.type === "probes" && check.spec.type === "mtls-probe-matrix")
+      return await this.#probes.observe(check.subject);
     return await this.#checks.observe(check, origin);
   }
 }
 
-function writeState(write: Write, current: Awaited<ReturnType<ObjectAccess["get"]>>, step: string, journal: readonly JournalEntry[]): WriteState {
+function writeState(
+  write: Write,
+  current: Awaited<ReturnType<ObjectAccess["get"]>>,
+  step: string,
+  journal: readonly JournalEntry[],
+): WriteState {
   if (write.type === "create") return current === undefined ? { state: "pending" } : { state: "done" };
   if (write.type === "delete") {
     if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "done" };
@@ -63,7 +103,10 @@ function writeState(write: Write, current: Awaited<ReturnType<ObjectAccess["get"
   }
   if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "gone" };
   const found = valueAt(current, write.pointer);
-  if (write.adopted !== undefined) return journal.some((entry) => isOf(entry, write, step)) ? { state: "done" } : { state: "pending", prior: write.adopted.prior };
+  if (write.adopted !== undefined)
+    return journal.some((entry) => isOf(entry, write, step))
+      ? { state: "done" }
+      : { state: "pending", prior: write.adopted.prior };
   if (covers(found, write.value)) return { state: "done" };
   if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
   const conflict = conflictOf(write, current, step, journal);
@@ -77,15 +120,32 @@ function writeState(write: Write, current: Awaited<ReturnType<ObjectAccess["get"
  * Who changed a field after the rollout had noted it, be it between two steps. What the engine itself wrote last is none, nor is a
  * restart that somebody else asked for.
  */
-function conflictOf(write: Extract<Write, { type: "field" }>, current: UntypedObject, step: string, journal: readonly JournalEntry[]): string | undefined {
-  const known = journal.findLast((entry) => entry.type === "field" && entry.pointer === write.pointer && referenceKey(entry.object) === referenceKey(write.object));
+function conflictOf(
+  write: Extract<Write, { type: "field" }>,
+  current: UntypedObject,
+  step: string,
+  journal: readonly JournalEntry[],
+): string | undefined {
+  const known = journal.findLast(
+    (entry) =>
+      entry.type === "field" &&
+      entry.pointer === write.pointer &&
+      referenceKey(entry.object) === referenceKey(write.object),
+  );
   if (known?.type !== "field" || write.restart !== undefined) return undefined;
   const found = valueAt(current, write.pointer);
   if (covers(found, known.written) || (known.step === step && sameJson(found, known.prior))) return undefined;
   const who = whoWrote(current, write.pointer);
-  return who?.startsWith(`${fieldManager} `) === true || who === fieldManager ? undefined : conflictDetail(write, found, known.written ?? known.prior, who);
+  return who?.startsWith(`${fieldManager} `) === true || who === fieldManager
+    ? undefined
+    : conflictDetail(write, found, known.written ?? known.prior, who);
 }
 
 function isOf(entry: JournalEntry, write: Extract<Write, { type: "field" }>, step: string): boolean {
-  return entry.type === "field" && entry.step === step && entry.pointer === write.pointer && referenceKey(entry.object) === referenceKey(write.object);
+  return (
+    entry.type === "field" &&
+    entry.step === step &&
+    entry.pointer === write.pointer &&
+    referenceKey(entry.object) === referenceKey(write.object)
+  );
 }

@@ -17,7 +17,11 @@ export interface PilotPod {
 export function pilotPods(view: ClusterView, revision?: string): PilotPod[] {
   return view
     .runningPods({ app: "istiod" })
-    .filter((pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true)
+    .filter(
+      (pod) =>
+        pod.metadata.deletionTimestamp === undefined &&
+        pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true,
+    )
     .map((pod) => ({
       name: pod.metadata.name ?? "",
       namespace: pod.metadata.namespace ?? "",
@@ -37,15 +41,28 @@ export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<rea
 }
 
 /** Undefined where the pilot is upstream's. */
-export async function acknowledgementOf(pilot: PilotPod, object: ObjectReference, resourceVersion: string): Promise<AcknowledgementReport | undefined> {
+export async function acknowledgementOf(
+  pilot: PilotPod,
+  object: ObjectReference,
+  resourceVersion: string,
+): Promise<AcknowledgementReport | undefined> {
   const group = object.apiVersion.includes("/") ? object.apiVersion.slice(0, object.apiVersion.indexOf("/")) : "";
-  const query = new URLSearchParams({ group, kind: object.kind, namespace: object.namespace ?? "", name: object.name, resourceVersion });
+  const query = new URLSearchParams({
+    group,
+    kind: object.kind,
+    namespace: object.namespace ?? "",
+    name: object.name,
+    resourceVersion,
+  });
   return await answerOf<AcknowledgementReport>(pilot, `/debug/serin/acknowledged?${query.toString()}`);
 }
 
 /** Undefined where the pilot is upstream's. */
 export async function rootsOf(view: ClusterView, pilot: PilotPod): Promise<RootsReport | undefined> {
-  return await view.recently(`roots ${pilot.address}`, async () => await answerOf<RootsReport>(pilot, "/debug/serin/roots"));
+  return await view.recently(
+    `roots ${pilot.address}`,
+    async () => await answerOf<RootsReport>(pilot, "/debug/serin/roots"),
+  );
 }
 
 /** One element of upstream's `/debug/syncz`: `<type>_sent` and `<type>_acked` are nonces. */
@@ -59,7 +76,9 @@ async function syncedProxies(view: ClusterView, pilot: PilotPod): Promise<readon
   } catch (error) {
     if (!(error instanceof SerinError) || error.code !== "http-status-401") throw error;
     const token = await view.pilotTokens.of(pilot.namespace, pilot.serviceAccount);
-    return JSON.parse(await httpGet(pilot.address, debugPort, path, { authorization: `Bearer ${token}` })) as readonly SyncedProxy[];
+    return JSON.parse(
+      await httpGet(pilot.address, debugPort, path, { authorization: `Bearer ${token}` }),
+    ) as readonly SyncedProxy[];
   }
 }
 
@@ -74,7 +93,12 @@ function connectedProxy(proxy: SyncedProxy, { revision }: PilotPod): ConnectedPr
     version: proxy["istio_version"] ?? "",
     revision,
     connectedAt: "",
-    types: Object.fromEntries(words.map((word) => [word, { sent: proxy[`${word}_sent`] ?? "", acked: proxy[`${word}_acked`] ?? "", nacked: "", reason: null }])),
+    types: Object.fromEntries(
+      words.map((word) => [
+        word,
+        { sent: proxy[`${word}_sent`] ?? "", acked: proxy[`${word}_acked`] ?? "", nacked: "", reason: null },
+      ]),
+    ),
   };
 }
 

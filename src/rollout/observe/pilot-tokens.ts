@@ -31,10 +31,19 @@ export class PilotTokens {
     const key = `${namespace}/${serviceAccount}`;
     const kept = this.#kept.get(key);
     if (kept !== undefined && this.#clock.steadyMs() < kept.untilMs) return kept.token;
-    const body = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: { audiences: [audience], expirationSeconds: lifetimeSeconds } };
-    const { status, text } = await this.#client.raw("POST", `/api/v1/namespaces/${namespace}/serviceaccounts/${serviceAccount}/token`, { body });
+    const body = {
+      apiVersion: "authentication.k8s.io/v1",
+      kind: "TokenRequest",
+      spec: { audiences: [audience], expirationSeconds: lifetimeSeconds },
+    };
+    const { status, text } = await this.#client.raw(
+      "POST",
+      `/api/v1/namespaces/${namespace}/serviceaccounts/${serviceAccount}/token`,
+      { body },
+    );
     const token = status < 300 ? (JSON.parse(text) as { status?: { token?: string } }).status?.token : undefined;
-    if (token === undefined) throw transientError("no-token", `no token of service account ${key} could be had: status ${status}`);
+    if (token === undefined)
+      throw transientError("no-token", `no token of service account ${key} could be had: status ${status}`);
     if (this.#kept.size >= maxTokens) this.#kept.clear();
     this.#kept.set(key, { token, untilMs: this.#clock.steadyMs() + lifetimeSeconds * 1000 - spareMs });
     return token;

@@ -7,13 +7,21 @@ import type { ClusterView } from "./cluster-view.ts";
 import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-answers.ts";
 
 /** Whether every pilot has processed the object as it is now, and every connected proxy has acknowledged what it caused. */
-export async function observeAcknowledged(view: ClusterView, reference: ObjectReference, object: UntypedObject | undefined, nowMs: number): Promise<SettleState> {
+export async function observeAcknowledged(
+  view: ClusterView,
+  reference: ObjectReference,
+  object: UntypedObject | undefined,
+  nowMs: number,
+): Promise<SettleState> {
   const pilots = pilotPods(view);
   if (pilots.length === 0) return { state: "waiting", detail: "no control plane is ready" };
   for (const pilot of pilots) {
     try {
       const report = await acknowledgementOf(pilot, reference, object?.metadata.resourceVersion ?? "0");
-      const state = report === undefined ? await upstreamAcknowledged(view, pilot, object, nowMs) : acknowledgedState(pilot, report);
+      const state =
+        report === undefined
+          ? await upstreamAcknowledged(view, pilot, object, nowMs)
+          : acknowledgedState(pilot, report);
       if (state.state !== "met") return state;
     } catch (error) {
       return { state: "waiting", detail: messageOf(error) };
@@ -25,8 +33,13 @@ export async function observeAcknowledged(view: ClusterView, reference: ObjectRe
 function acknowledgedState(pilot: PilotPod, { processed, proxies }: AcknowledgementReport): SettleState {
   if (!processed) return { state: "waiting", detail: `${pilot.name} has not processed it yet` };
   for (const proxy of proxies) {
-    if (proxy.rejected !== null) return { state: "failed", detail: `${proxy.id} rejected the configuration of ${pilot.name}: ${clipped(proxy.rejected.reason)}` };
-    if (proxy.connected && !proxy.acknowledged) return { state: "waiting", detail: `${proxy.id} has not acknowledged yet` };
+    if (proxy.rejected !== null)
+      return {
+        state: "failed",
+        detail: `${proxy.id} rejected the configuration of ${pilot.name}: ${clipped(proxy.rejected.reason)}`,
+      };
+    if (proxy.connected && !proxy.acknowledged)
+      return { state: "waiting", detail: `${proxy.id} has not acknowledged yet` };
   }
   return { state: "met" };
 }
@@ -35,11 +48,23 @@ function acknowledgedState(pilot: PilotPod, { processed, proxies }: Acknowledgem
 const upstreamPushMs = 3000;
 
 /** They tell of no object's version: a while after its last write all proxies must be in sync. */
-async function upstreamAcknowledged(view: ClusterView, pilot: PilotPod, object: UntypedObject | undefined, nowMs: number): Promise<SettleState> {
-  const written = Math.max(0, ...(object?.metadata.managedFields ?? []).map(({ time }) => Date.parse(time ?? "")).filter((time) => !Number.isNaN(time)));
+async function upstreamAcknowledged(
+  view: ClusterView,
+  pilot: PilotPod,
+  object: UntypedObject | undefined,
+  nowMs: number,
+): Promise<SettleState> {
+  const written = Math.max(
+    0,
+    ...(object?.metadata.managedFields ?? [])
+      .map(({ time }) => Date.parse(time ?? ""))
+      .filter((time) => !Number.isNaN(time)),
+  );
   if (nowMs - written < upstreamPushMs) return { state: "waiting", detail: `${pilot.name} may not have pushed it yet` };
   const stale = (await proxiesOf(view, pilot)).find(isStale);
-  return stale === undefined ? { state: "met" } : { state: "waiting", detail: `${stale.id} is not in sync with ${pilot.name}` };
+  return stale === undefined
+    ? { state: "met" }
+    : { state: "waiting", detail: `${stale.id} is not in sync with ${pilot.name}` };
 }
 
 function isStale({ types }: ConnectedProxy): boolean {
@@ -54,10 +79,15 @@ function clipped(reason: string): string {
 }
 
 /** Every proxy that the revision's control plane serves, and what it rejected. */
-async function rejections(view: ClusterView, revision: string): Promise<{ readonly proxies: readonly ConnectedProxy[]; readonly rejected: readonly string[] }> {
+async function rejections(
+  view: ClusterView,
+  revision: string,
+): Promise<{ readonly proxies: readonly ConnectedProxy[]; readonly rejected: readonly string[] }> {
   const proxies = await servedProxies(view, revision);
   const rejected = proxies.flatMap(({ id, types }) =>
-    Object.entries(types).flatMap(([typeUrl, { reason }]) => (reason === null ? [] : [`${id} rejected ${typeUrl.slice(typeUrl.lastIndexOf("/") + 1)}: ${clipped(reason)}`])),
+    Object.entries(types).flatMap(([typeUrl, { reason }]) =>
+      reason === null ? [] : [`${id} rejected ${typeUrl.slice(typeUrl.lastIndexOf("/") + 1)}: ${clipped(reason)}`],
+    ),
   );
   return { proxies, rejected };
 }
@@ -67,8 +97,13 @@ export async function observeRejections(view: ClusterView, revision: string): Pr
     const { proxies, rejected } = await rejections(view, revision);
     const [first] = rejected;
     if (first !== undefined) return { type: "verdict", verdict: "fail", evidence: first };
-    if (proxies.length === 0) return { type: "verdict", verdict: "wait", evidence: `no proxy is connected to ${revision}` };
-    return { type: "verdict", verdict: "pass", evidence: `${proxies.length} proxies of ${revision}, none has rejected anything` };
+    if (proxies.length === 0)
+      return { type: "verdict", verdict: "wait", evidence: `no proxy is connected to ${revision}` };
+    return {
+      type: "verdict",
+      verdict: "pass",
+      evidence: `${proxies.length} proxies of ${revision}, none has rejected anything`,
+    };
   } catch (error) {
     return { type: "unavailable", detail: messageOf(error) };
   }
@@ -76,7 +111,9 @@ export async function observeRejections(view: ClusterView, revision: string): Pr
 
 export async function observeNotRejected(view: ClusterView, revision: string): Promise<SettleState> {
   const seen = await observeRejections(view, revision);
-  return seen.type === "verdict" && seen.verdict === "fail" ? { state: "failed", detail: seen.evidence } : { state: "met" };
+  return seen.type === "verdict" && seen.verdict === "fail"
+    ? { state: "failed", detail: seen.evidence }
+    : { state: "met" };
 }
 
 /** Every proxy that any pod of the revision's control plane serves. */
@@ -86,5 +123,7 @@ export async function servedProxies(view: ClusterView, revision: string): Promis
 
 /** Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name; probes go with their revision. */
 export async function dependentProxies(view: ClusterView, revision: string): Promise<string[]> {
-  return (await servedProxies(view, revision)).filter(({ type, namespace }) => type !== "ztunnel" && namespace !== probeNamespace).map(({ id }) => id);
+  return (await servedProxies(view, revision))
+    .filter(({ type, namespace }) => type !== "ztunnel" && namespace !== probeNamespace)
+    .map(({ id }) => id);
 }

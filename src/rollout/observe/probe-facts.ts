@@ -44,14 +44,31 @@ export function probeFacts(sources: ProbeSources): ProbeFacts {
   };
 }
 
-function pairFacts(pair: PlannedProbePair, { reports, trustDomains }: ProbeSources, connections: readonly Connection[]): ProbePairFacts {
+function pairFacts(
+  pair: PlannedProbePair,
+  { reports, trustDomains }: ProbeSources,
+  connections: readonly Connection[],
+): ProbePairFacts {
   const { from, to, expected } = pair;
   const report = reports.find(({ client }) => client === pair.client)?.pairs[pair.name] ?? noPair;
   const told = Object.entries(report.peers).map(([peer, count]) => ({ ends: peer.split(" "), count }));
   const byServer = verifiedByServer(pair, told, connections);
-  const counted = connections.filter(({ reporter, client, service }) => reporter === "source" && client === pair.clientWorkload && service === pair.service).map(({ serverPrincipal, count }) => ({ identity: serverPrincipal, count }));
-  const byClient = counted.some(({ identity }) => identity !== "") ? counted : told.map(({ ends: [, server = ""], count }) => ({ identity: server, count }));
-  const behind = to.dataPlane === "waypoint" ? connections.filter(({ reporter, client, server, mutual }) => reporter === "destination" && client === pair.serverWorkload && server === pair.server && !mutual) : [];
+  const counted = connections
+    .filter(
+      ({ reporter, client, service }) =>
+        reporter === "source" && client === pair.clientWorkload && service === pair.service,
+    )
+    .map(({ serverPrincipal, count }) => ({ identity: serverPrincipal, count }));
+  const byClient = counted.some(({ identity }) => identity !== "")
+    ? counted
+    : told.map(({ ends: [, server = ""], count }) => ({ identity: server, count }));
+  const behind =
+    to.dataPlane === "waypoint"
+      ? connections.filter(
+          ({ reporter, client, server, mutual }) =>
+            reporter === "destination" && client === pair.serverWorkload && server === pair.server && !mutual,
+        )
+      : [];
   const isClient = identityTest(pair.clientPath, trustDomains[to.revision]);
   const isServer = identityTest(pair.serverPath, trustDomains[from.revision]);
   const wrongClient = byServer.filter(({ identity }) => identity !== "" && !isClient(identity));
@@ -83,12 +100,21 @@ function pairFacts(pair: PlannedProbePair, { reports, trustDomains }: ProbeSourc
 }
 
 /** A sidecar passes on whom it verified, a ztunnel and a waypoint count it. */
-function verifiedByServer(pair: PlannedProbePair, told: readonly Told[], connections: readonly Connection[]): Verified[] {
+function verifiedByServer(
+  pair: PlannedProbePair,
+  told: readonly Told[],
+  connections: readonly Connection[],
+): Verified[] {
   const { dataPlane } = pair.to;
   if (dataPlane === "sidecar") return told.map(({ ends: [client = ""], count }) => ({ identity: client, count }));
   const reporter = dataPlane === "waypoint" ? "waypoint" : "destination";
   return connections
-    .filter((one) => one.reporter === reporter && one.client === pair.clientWorkload && (dataPlane === "waypoint" ? one.service === pair.service : one.server === pair.server))
+    .filter(
+      (one) =>
+        one.reporter === reporter &&
+        one.client === pair.clientWorkload &&
+        (dataPlane === "waypoint" ? one.service === pair.service : one.server === pair.server),
+    )
     .map(({ mutual, clientPrincipal, count }) => ({ identity: mutual ? clientPrincipal : "", count }));
 }
 

@@ -21,21 +21,43 @@ const discoveryPort = 15_012;
 export async function observeRoots(client: KubeClient, view: ClusterView, revision: string): Promise<RevisionRoots> {
   const pods = pilotsOf(view, revision);
   const config = await meshConfigOf(client, pods[0], revision);
-  const domains = { trustDomain: config?.trustDomain ?? "cluster.local", trustDomainAliases: config?.trustDomainAliases ?? [] };
-  const unknown = (reason: string): RevisionRoots => ({ revision, ...domains, signing: [], trusted: [], unknown: reason });
+  const domains = {
+    trustDomain: config?.trustDomain ?? "cluster.local",
+    trustDomainAliases: config?.trustDomainAliases ?? [],
+  };
+  const unknown = (reason: string): RevisionRoots => ({
+    revision,
+    ...domains,
+    signing: [],
+    trusted: [],
+    unknown: reason,
+  });
   const [first] = pods;
   if (first === undefined) return unknown(`no control plane of ${revision} is ready`);
   try {
     const known = await knownRoots(client, first.metadata.namespace ?? "");
-    const told = await Promise.all(pods.map(async (pod) => (await reportedRoots(pod, known)) ?? (await servedRoots(pod, known))));
-    return { revision, ...domains, signing: distinct(told.flatMap(({ signing }) => signing)), trusted: distinct(told.flatMap(({ trusted }) => trusted)), unknown: "" };
+    const told = await Promise.all(
+      pods.map(async (pod) => (await reportedRoots(pod, known)) ?? (await servedRoots(pod, known))),
+    );
+    return {
+      revision,
+      ...domains,
+      signing: distinct(told.flatMap(({ signing }) => signing)),
+      trusted: distinct(told.flatMap(({ trusted }) => trusted)),
+      unknown: "",
+    };
   } catch (error) {
     return unknown(messageOf(error));
   }
 }
 
 /** Whether data planes of both revisions can verify each other. Fails with each reason; waits while a control plane does not answer. */
-export async function observeRootsCompatible(client: KubeClient, view: ClusterView, { from, to }: { readonly from: string; readonly to: string }, nowMs: number): Promise<SettleState> {
+export async function observeRootsCompatible(
+  client: KubeClient,
+  view: ClusterView,
+  { from, to }: { readonly from: string; readonly to: string },
+  nowMs: number,
+): Promise<SettleState> {
   const [before, after] = await Promise.all([observeRoots(client, view, from), observeRoots(client, view, to)]);
   const silent = [before, after].find(({ unknown }) => unknown !== "");
   if (silent !== undefined) return { state: "waiting", detail: `roots of ${silent.revision}: ${silent.unknown}` };
@@ -44,20 +66,36 @@ export async function observeRootsCompatible(client: KubeClient, view: ClusterVi
 }
 
 /** The trust domains whose identities a revision takes for its own, its own first. Empty when its mesh config cannot be read. */
-export async function trustedDomains(client: KubeClient, view: ClusterView, revision: string): Promise<readonly string[]> {
+export async function trustedDomains(
+  client: KubeClient,
+  view: ClusterView,
+  revision: string,
+): Promise<readonly string[]> {
   const config = await meshConfigOf(client, pilotsOf(view, revision)[0], revision);
   return config === undefined ? [] : [config.trustDomain, ...config.trustDomainAliases];
 }
 
 function pilotsOf(view: ClusterView, revision: string): Pod[] {
-  const isReady = (pod: Pod): boolean => pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
-  return view.runningPods({ app: "istiod" }).filter((pod) => (pod.metadata.labels?.["istio.io/rev"] ?? "default") === revision && pod.metadata.deletionTimestamp === undefined && isReady(pod));
+  const isReady = (pod: Pod): boolean =>
+    pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
+  return view
+    .runningPods({ app: "istiod" })
+    .filter(
+      (pod) =>
+        (pod.metadata.labels?.["istio.io/rev"] ?? "default") === revision &&
+        pod.metadata.deletionTimestamp === undefined &&
+        isReady(pod),
+    );
 }
 
 /** As the installations of all pilots name it. */
 const meshConfigVolume = "config-volume";
 
-async function meshConfigOf(client: KubeClient, pod: Pod | undefined, revision: string): Promise<MeshConfig | undefined> {
+async function meshConfigOf(
+  client: KubeClient,
+  pod: Pod | undefined,
+  revision: string,
+): Promise<MeshConfig | undefined> {
   const mounted = pod?.spec?.volumes?.find((volume) => volume.name === meshConfigVolume)?.configMap?.name;
   const name = mounted ?? (revision === "default" ? "istio" : `istio-${revision}`);
   const map = await client.get(configMapKind, name, pod?.metadata.namespace ?? "istio-system");
@@ -77,7 +115,9 @@ async function knownRoots(client: KubeClient, namespace: string): Promise<KnownR
     client.get(secretKind, "istio-ca-secret", namespace),
     client.get(configMapKind, "istio-ca-root-cert", namespace),
   ]);
-  const secrets = [pluggedIn, selfSigned].flatMap((secret) => ["root-cert.pem", "ca-cert.pem"].map((key) => Buffer.from(secret?.data?.[key] ?? "", "base64").toString("utf8")));
+  const secrets = [pluggedIn, selfSigned].flatMap((secret) =>
+    ["root-cert.pem", "ca-cert.pem"].map((key) => Buffer.from(secret?.data?.[key] ?? "", "base64").toString("utf8")),
+  );
   const public_ = certificatesIn(published?.data?.["root-cert.pem"] ?? "");
   return { certificates: [...public_, ...secrets.flatMap(certificatesIn)], published: distinct(public_.map(rootOf)) };
 }
@@ -96,7 +136,12 @@ async function reportedRoots(pod: Pod, { certificates }: KnownRoots): Promise<Po
     if (messageOf(error).includes("status 404")) return undefined;
     throw error;
   }
-  const named = (fingerprint: string): RootCertificate => certificates.map(rootOf).find((root) => root.fingerprint === fingerprint) ?? { fingerprint, subject: "", notAfter: "" };
+  const named = (fingerprint: string): RootCertificate =>
+    certificates.map(rootOf).find((root) => root.fingerprint === fingerprint) ?? {
+      fingerprint,
+      subject: "",
+      notAfter: "",
+    };
   return { signing: [named(report.signing)], trusted: report.trusted.map(named) };
 }
 
@@ -105,9 +150,14 @@ async function servedRoots(pod: Pod, { certificates, published }: KnownRoots): P
   const chain = await servedChain(pod.status?.podIP ?? "");
   const top = chain.at(-1);
   if (top === undefined) throw new Error(`${pod.metadata.name ?? ""} serves no certificate`);
-  const signer = certificates.find((candidate) => candidate.fingerprint256 === top.fingerprint256 || (candidate.ca && top.checkIssued(candidate) && top.verify(candidate.publicKey)));
+  const signer = certificates.find(
+    (candidate) =>
+      candidate.fingerprint256 === top.fingerprint256 ||
+      (candidate.ca && top.checkIssued(candidate) && top.verify(candidate.publicKey)),
+  );
   if (signer !== undefined) return { signing: [rootOf(signer)], trusted: published };
-  const foreign = top.subject === top.issuer ? rootOf(top) : { fingerprint: "unknown", subject: oneLine(top.issuer), notAfter: "" };
+  const foreign =
+    top.subject === top.issuer ? rootOf(top) : { fingerprint: "unknown", subject: oneLine(top.issuer), notAfter: "" };
   return { signing: [foreign], trusted: published };
 }
 
@@ -116,7 +166,13 @@ const handshakeTimeoutMs = 2000;
 /** The certificates that a server sends, its own first. They are looked at, not trusted. */
 function servedChain(address: string): Promise<X509Certificate[]> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: address, port: discoveryPort, rejectUnauthorized: false, timeout: handshakeTimeoutMs, ALPNProtocols: ["h2"] });
+    const socket = connect({
+      host: address,
+      port: discoveryPort,
+      rejectUnauthorized: false,
+      timeout: handshakeTimeoutMs,
+      ALPNProtocols: ["h2"],
+    });
     const fail = (reason: string): void => {
       socket.destroy();
       reject(new Error(`https://${address}:${discoveryPort}: ${reason}`));

@@ -5,35 +5,89 @@ import { probePodState } from "./probe-start.ts";
 
 const createdMs = Date.parse("2026-06-01T00:00:00Z");
 
-function pod(other: { readonly labels?: Record<string, string>; readonly status?: Pod["status"]; readonly containers?: readonly string[] }): Pod {
+function pod(other: {
+  readonly labels?: Record<string, string>;
+  readonly status?: Pod["status"];
+  readonly containers?: readonly string[];
+}): Pod {
   const containers = (other.containers ?? ["probe"]).map((name) => ({ name, image: "serin" }));
   return {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { name: "p", namespace: "serin-probes", creationTimestamp: "2026-06-01T00:00:00Z", labels: other.labels ?? {} },
+    metadata: {
+      name: "p",
+      namespace: "serin-probes",
+      creationTimestamp: "2026-06-01T00:00:00Z",
+      labels: other.labels ?? {},
+    },
     spec: { containers },
     status: { phase: "Pending", ...other.status },
   };
 }
 
 test("a probe that is ready has started; one that is not may take a while, and is explained meanwhile and after", () => {
-  assert.deepEqual(probePodState(pod({ status: { conditions: [{ type: "Ready", status: "True" }] } }), "p", createdMs), { state: "met" });
-  const status = { containerStatuses: [{ name: "probe", ready: false, restartCount: 0, state: { waiting: { reason: "ImagePullBackOff", message: "no such image" } } }] } as unknown as Pod["status"];
-  assert.deepEqual(probePodState(pod({ status }), "p", createdMs + 20_000), { state: "waiting", detail: "probe p is not ready: container probe: ImagePullBackOff: no such image" });
-  assert.deepEqual(probePodState(pod({ status }), "p", createdMs + 120_000), { state: "failed", detail: "probe p has not started in 90 s: container probe: ImagePullBackOff: no such image" });
+  assert.deepEqual(
+    probePodState(pod({ status: { conditions: [{ type: "Ready", status: "True" }] } }), "p", createdMs),
+    { state: "met" },
+  );
+  const status = {
+    containerStatuses: [
+      {
+        name: "probe",
+        ready: false,
+        restartCount: 0,
+        state: { waiting: { reason: "ImagePullBackOff", message: "no such image" } },
+      },
+    ],
+  } as unknown as Pod["status"];
+  assert.deepEqual(probePodState(pod({ status }), "p", createdMs + 20_000), {
+    state: "waiting",
+    detail: "probe p is not ready: container probe: ImagePullBackOff: no such image",
+  });
+  assert.deepEqual(probePodState(pod({ status }), "p", createdMs + 120_000), {
+    state: "failed",
+    detail: "probe p has not started in 90 s: container probe: ImagePullBackOff: no such image",
+  });
 });
 
 test("a probe that crashes, cannot be scheduled or has ended says so", () => {
-  const crashing = { containerStatuses: [{ name: "probe", ready: false, restartCount: 3, state: { waiting: { reason: "CrashLoopBackOff" } }, lastState: { terminated: { exitCode: 2 } } }] } as unknown as Pod["status"];
-  assert.match(JSON.stringify(probePodState(pod({ status: crashing }), "p", createdMs)), /CrashLoopBackOff, ended with 2 before \(3 restarts\)/);
-  const unscheduled = { conditions: [{ type: "PodScheduled", status: "False", message: "0/3 nodes are available" }] } as unknown as Pod["status"];
-  assert.match(JSON.stringify(probePodState(pod({ status: unscheduled }), "p", createdMs)), /cannot be scheduled: 0\/3 nodes/);
-  assert.deepEqual(probePodState(pod({ status: { phase: "Failed", message: "evicted" } }), "p", createdMs), { state: "failed", detail: "probe p has ended (Failed: evicted)" });
+  const crashing = {
+    containerStatuses: [
+      {
+        name: "probe",
+        ready: false,
+        restartCount: 3,
+        state: { waiting: { reason: "CrashLoopBackOff" } },
+        lastState: { terminated: { exitCode: 2 } },
+      },
+    ],
+  } as unknown as Pod["status"];
+  assert.match(
+    JSON.stringify(probePodState(pod({ status: crashing }), "p", createdMs)),
+    /CrashLoopBackOff, ended with 2 before \(3 restarts\)/,
+  );
+  const unscheduled = {
+    conditions: [{ type: "PodScheduled", status: "False", message: "0/3 nodes are available" }],
+  } as unknown as Pod["status"];
+  assert.match(
+    JSON.stringify(probePodState(pod({ status: unscheduled }), "p", createdMs)),
+    /cannot be scheduled: 0\/3 nodes/,
+  );
+  assert.deepEqual(probePodState(pod({ status: { phase: "Failed", message: "evicted" } }), "p", createdMs), {
+    state: "failed",
+    detail: "probe p has ended (Failed: evicted)",
+  });
 });
 
 test("a sidecar's probe without a sidecar fails at once, as nothing will inject it later", () => {
   const labels = { "istio.io/rev": "new" };
   const ready = { conditions: [{ type: "Ready", status: "True" }] } as Pod["status"];
-  assert.match(JSON.stringify(probePodState(pod({ labels, status: ready }), "p", createdMs)), /"failed".*was not injected: no webhook of revision new/);
-  assert.deepEqual(probePodState(pod({ labels, status: ready, containers: ["probe", "istio-proxy"] }), "p", createdMs), { state: "met" });
+  assert.match(
+    JSON.stringify(probePodState(pod({ labels, status: ready }), "p", createdMs)),
+    /"failed".*was not injected: no webhook of revision new/,
+  );
+  assert.deepEqual(
+    probePodState(pod({ labels, status: ready, containers: ["probe", "istio-proxy"] }), "p", createdMs),
+    { state: "met" },
+  );
 });

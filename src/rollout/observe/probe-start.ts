@@ -10,17 +10,27 @@ export function probePodState(pod: Pod | undefined, name: string, nowMs: number)
   if (pod === undefined) return { state: "waiting", detail: `probe ${name} is not there yet` };
   const revision = pod.metadata.labels?.["istio.io/rev"];
   if (revision !== undefined && !isInjected(pod)) {
-    return { state: "failed", detail: `probe ${name} was not injected: no webhook of revision ${revision} has answered for a pod with the label istio.io/rev: ${revision}` };
+    return {
+      state: "failed",
+      detail: `probe ${name} was not injected: no webhook of revision ${revision} has answered for a pod with the label istio.io/rev: ${revision}`,
+    };
   }
-  if (pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true) return { state: "met" };
+  if (pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true)
+    return { state: "met" };
   const { phase = "", message = "" } = pod.status ?? {};
-  if (phase === "Failed" || phase === "Succeeded") return { state: "failed", detail: `probe ${name} has ended (${phase}${message === "" ? "" : `: ${message}`})` };
+  if (phase === "Failed" || phase === "Succeeded")
+    return { state: "failed", detail: `probe ${name} has ended (${phase}${message === "" ? "" : `: ${message}`})` };
   const reason = whyNotReady(pod);
   const sinceMs = nowMs - Date.parse(pod.metadata.creationTimestamp ?? new Date(nowMs).toISOString());
   if (sinceMs <= startLimitMs) return { state: "waiting", detail: `probe ${name} is not ready: ${reason}` };
-  return { state: "failed", detail: `probe ${name} has not started in ${Math.round(startLimitMs / 1000)} s: ${reason}` };
+  return {
+    state: "failed",
+    detail: `probe ${name} has not started in ${Math.round(startLimitMs / 1000)} s: ${reason}`,
+  };
 }
 
 function isInjected({ spec }: Pod): boolean {
-  return [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some((container) => container.name === "istio-proxy");
+  return [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(
+    (container) => container.name === "istio-proxy",
+  );
 }

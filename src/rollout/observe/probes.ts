@@ -38,7 +38,10 @@ export class ProbeObserver {
     const nowMs = this.#options.clock.steadyMs();
     const kept = this.#kept.get(key);
     if (kept !== undefined && nowMs - kept.atMs < maxAgeMs) return kept.seen;
-    const seen = this.#look(scope).catch((error: unknown): CheckObservation => ({ type: "unavailable", detail: messageOf(error) }));
+    const seen = this.#look(scope).catch((error: unknown): CheckObservation => ({
+      type: "unavailable",
+      detail: messageOf(error),
+    }));
     if (this.#kept.size >= maxKept) this.#kept.clear();
     this.#kept.set(key, { atMs: nowMs, seen });
     return seen;
@@ -51,37 +54,76 @@ export class ProbeObserver {
     const [reports, samples, domains] = await Promise.all([
       Promise.all(clients.map((name) => readReport(client, view, name))),
       Promise.all(dataPlanePods(view).map(scrape)),
-      Promise.all(scope.revisions.map(async (revision) => [revision, await trustedDomains(client, view, revision)] as const)),
+      Promise.all(
+        scope.revisions.map(async (revision) => [revision, await trustedDomains(client, view, revision)] as const),
+      ),
     ]);
-    const missing = pairs.find((pair) => reports.find((report) => report.client === pair.client)?.pairs[pair.name] === undefined);
-    if (missing !== undefined) return { type: "unavailable", detail: `${missing.client} does not probe ${missing.name}: it was made for another plan, delete the namespace ${probeNamespace} and begin anew` };
-    const pods = view.pods.list().filter(({ metadata }) => metadata.namespace === probeNamespace).map(podFacts);
-    return { type: "matrix", facts: probeFacts({ pairs, reports, pods, samples: samples.flat(), trustDomains: Object.fromEntries(domains.filter(([, names]) => names.length > 0)) }) };
+    const missing = pairs.find(
+      (pair) => reports.find((report) => report.client === pair.client)?.pairs[pair.name] === undefined,
+    );
+    if (missing !== undefined)
+      return {
+        type: "unavailable",
+        detail: `${missing.client} does not probe ${missing.name}: it was made for another plan, delete the namespace ${probeNamespace} and begin anew`,
+      };
+    const pods = view.pods
+      .list()
+      .filter(({ metadata }) => metadata.namespace === probeNamespace)
+      .map(podFacts);
+    return {
+      type: "matrix",
+      facts: probeFacts({
+        pairs,
+        reports,
+        pods,
+        samples: samples.flat(),
+        trustDomains: Object.fromEntries(domains.filter(([, names]) => names.length > 0)),
+      }),
+    };
   }
 }
 
 /** The data planes that the probes were made for: one that the cluster has got since then has none. */
 function madeOf(view: ClusterView, scope: ProbeScope): ProbeScope {
   const made = view.namespaces.get(probeNamespace)?.metadata.annotations?.[probePlanesAnnotation];
-  return made === undefined ? scope : { ...scope, dataPlanes: scope.dataPlanes.filter((plane) => made.split(",").includes(plane)) };
+  return made === undefined
+    ? scope
+    : { ...scope, dataPlanes: scope.dataPlanes.filter((plane) => made.split(",").includes(plane)) };
 }
 
 /** The probes' own sidecars, gateways and waypoints, and the ztunnels of the nodes that probes run on. */
 function dataPlanePods(view: ClusterView): Pod[] {
   const own = view.pods.list().filter((pod) => pod.metadata.namespace === probeNamespace && isScrapable(pod));
-  const nodes = new Set(view.pods.list().flatMap(({ metadata, spec }) => (metadata.namespace === probeNamespace ? [spec?.nodeName] : [])));
+  const nodes = new Set(
+    view.pods.list().flatMap(({ metadata, spec }) => (metadata.namespace === probeNamespace ? [spec?.nodeName] : [])),
+  );
   // One that ends may answer no more, and what it has counted is of the past.
-  return [...own, ...view.scrapablePods({ app: "ztunnel" }).filter((pod) => pod.metadata.deletionTimestamp === undefined && nodes.has(pod.spec?.nodeName))];
+  return [
+    ...own,
+    ...view
+      .scrapablePods({ app: "ztunnel" })
+      .filter((pod) => pod.metadata.deletionTimestamp === undefined && nodes.has(pod.spec?.nodeName)),
+  ];
 }
 
 function isScrapable({ metadata, status }: Pod): boolean {
-  return metadata.annotations?.["prometheus.io/scrape"] === "true" && metadata.deletionTimestamp === undefined && status?.phase === "Running" && (status.podIP ?? "") !== "";
+  return (
+    metadata.annotations?.["prometheus.io/scrape"] === "true" &&
+    metadata.deletionTimestamp === undefined &&
+    status?.phase === "Running" &&
+    (status.podIP ?? "") !== ""
+  );
 }
 
 async function readReport(client: KubeClient, view: ClusterView, name: string): Promise<ProbeReport> {
-  const { text, status } = await client.raw("GET", `/api/v1/namespaces/${probeNamespace}/pods/${name}/log?container=probe&tailLines=1`, { accept: "*/*" });
+  const { text, status } = await client.raw(
+    "GET",
+    `/api/v1/namespaces/${probeNamespace}/pods/${name}/log?container=probe&tailLines=1`,
+    { accept: "*/*" },
+  );
   const pod = view.pods.get(`${probeNamespace}/${name}`);
-  if (pod === undefined) throw new Error(`probe ${name} is gone: ${probeNamespace}/${name} was deleted, or its node was`);
+  if (pod === undefined)
+    throw new Error(`probe ${name} is gone: ${probeNamespace}/${name} was deleted, or its node was`);
   if (status !== 200) throw new Error(`the log of probe ${name}: status ${status}`);
   const report = parseReport(text);
   if (report === undefined) throw new Error(`probe ${name} has not reported yet`);

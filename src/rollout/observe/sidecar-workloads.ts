@@ -23,8 +23,14 @@ const hashLabels = { "pod-template-hash": "Deployment", "rollouts-pod-template-h
 /** The revision that injected a pod's sidecar; undefined for pods without one, and for gateways, waypoints and ztunnels, whose containers have the same name. */
 export function sidecarRevision({ metadata, spec }: Pod): string | undefined {
   const { labels = {}, annotations = {} } = metadata;
-  if (labels[gatewayNameLabel] !== undefined || /^(IngressGateways|EgressGateways|Ztunnel)$/.test(labels[componentLabel] ?? "") || labels["app"] === "ztunnel") return undefined;
-  if (![...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(({ name }) => name === "istio-proxy")) return undefined;
+  if (
+    labels[gatewayNameLabel] !== undefined ||
+    /^(IngressGateways|EgressGateways|Ztunnel)$/.test(labels[componentLabel] ?? "") ||
+    labels["app"] === "ztunnel"
+  )
+    return undefined;
+  if (![...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(({ name }) => name === "istio-proxy"))
+    return undefined;
   return annotations[revisionLabel] ?? "default";
 }
 
@@ -41,7 +47,12 @@ export function workloadOf({ metadata }: Pod): ObjectReference {
     for (const [label, kind] of Object.entries(hashLabels)) {
       const hash = metadata.labels?.[label];
       if (hash === undefined || !owner.name.endsWith(`-${hash}`)) continue;
-      return reference(kind === "Rollout" ? "argoproj.io/v1alpha1" : "apps/v1", kind, owner.name.slice(0, -hash.length - 1), namespace);
+      return reference(
+        kind === "Rollout" ? "argoproj.io/v1alpha1" : "apps/v1",
+        kind,
+        owner.name.slice(0, -hash.length - 1),
+        namespace,
+      );
     }
   }
   return reference(owner.apiVersion, owner.kind, owner.name, namespace);
@@ -51,7 +62,8 @@ export function workloadOf({ metadata }: Pod): ObjectReference {
 export function sidecarWorkloads(view: ClusterView, only?: string): Map<string, SidecarWorkload[]> {
   const pods = new Map<string, { readonly object: ObjectReference; readonly pods: Pod[] }>();
   for (const pod of view.pods.list()) {
-    if ((only !== undefined && pod.metadata.namespace !== only) || !isLive(pod) || sidecarRevision(pod) === undefined) continue;
+    if ((only !== undefined && pod.metadata.namespace !== only) || !isLive(pod) || sidecarRevision(pod) === undefined)
+      continue;
     const object = workloadOf(pod);
     const key = `${object.namespace ?? ""} ${object.kind} ${object.name}`;
     const known = pods.get(key);
@@ -62,7 +74,12 @@ export function sidecarWorkloads(view: ClusterView, only?: string): Map<string, 
   for (const [, { object, pods: own }] of [...pods].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const found = foundIn(view, object);
     const unmovable = whyUnmovable(object, found);
-    const workload = { object, pods: own, ...(found === undefined ? {} : { found }), ...(unmovable === undefined ? {} : { unmovable }) };
+    const workload = {
+      object,
+      pods: own,
+      ...(found === undefined ? {} : { found }),
+      ...(unmovable === undefined ? {} : { unmovable }),
+    };
     byNamespace.set(object.namespace ?? "", [...(byNamespace.get(object.namespace ?? "") ?? []), workload]);
   }
   return byNamespace;
@@ -70,7 +87,14 @@ export function sidecarWorkloads(view: ClusterView, only?: string): Map<string, 
 
 function foundIn(view: ClusterView, { kind, name, namespace = "" }: ObjectReference): UntypedObject | undefined {
   const key = `${namespace}/${name}`;
-  const found = kind === "Deployment" ? view.deployments.get(key) : kind === "StatefulSet" ? view.statefulSets.get(key) : kind === "DaemonSet" ? view.daemonSets.get(key) : undefined;
+  const found =
+    kind === "Deployment"
+      ? view.deployments.get(key)
+      : kind === "StatefulSet"
+        ? view.statefulSets.get(key)
+        : kind === "DaemonSet"
+          ? view.daemonSets.get(key)
+          : undefined;
   return found as UntypedObject | undefined;
 }
 
@@ -84,7 +108,10 @@ const endsByItself: Readonly<Record<string, string>> = {
 function whyUnmovable({ kind }: ObjectReference, found: UntypedObject | undefined): string | undefined {
   if (kind === "Rollout") return undefined;
   if (found === undefined) return endsByItself[kind] ?? `nothing is known of how a ${kind} makes its pods anew`;
-  const spec = found["spec"] as { paused?: boolean; updateStrategy?: { type?: string; rollingUpdate?: { partition?: number } } };
+  const spec = found["spec"] as {
+    paused?: boolean;
+    updateStrategy?: { type?: string; rollingUpdate?: { partition?: number } };
+  };
   if (spec.paused === true) return "the Deployment is paused";
   if (spec.updateStrategy?.type === "OnDelete") return "its updateStrategy is OnDelete: delete its pods one by one";
   const partition = kind === "StatefulSet" ? (spec.updateStrategy?.rollingUpdate?.partition ?? 0) : 0;
@@ -117,25 +144,45 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
   const name = `${object.kind} ${object.name}`;
   const old = pods.filter((pod) => sidecarRevision(pod) !== revision);
   const template = (found?.["spec"] as { template?: PodTemplate } | undefined)?.template?.metadata;
-  const isMarked = template?.annotations?.[restartedForAnnotation] === query.mark || template?.labels?.[revisionLabel] === revision || query.restarted === true;
+  const isMarked =
+    template?.annotations?.[restartedForAnnotation] === query.mark ||
+    template?.labels?.[revisionLabel] === revision ||
+    query.restarted === true;
   if (old.length > 0 && !isMarked) return { state: "waiting", detail: `${name} is to be restarted` };
   const missing = missingOf(name, workload, old, connected);
   if (missing === undefined) return { state: "moved", detail: "" };
   const sinceMs = query.nowMs - writtenAt(found);
   const failed = isMarked && found !== undefined && sinceMs > query.withinMs;
-  return failed ? { state: "moving", failed, detail: `${name} is not at ${revision} ${Math.round(sinceMs / 1000)} s after its restart: ${missing}` } : { state: "moving", detail: missing };
+  return failed
+    ? {
+        state: "moving",
+        failed,
+        detail: `${name} is not at ${revision} ${Math.round(sinceMs / 1000)} s after its restart: ${missing}`,
+      }
+    : { state: "moving", detail: missing };
 }
 
-function missingOf(name: string, { object, pods, found }: SidecarWorkload, old: readonly Pod[], connected: ReadonlySet<string>): string | undefined {
+function missingOf(
+  name: string,
+  { object, pods, found }: SidecarWorkload,
+  old: readonly Pod[],
+  connected: ReadonlySet<string>,
+): string | undefined {
   if (found !== undefined) {
     const ready = readyState(found, object);
     if (ready.state !== "met") return `${ready.detail}${reasonOf(pods)}`;
   }
-  if (old.length > 0) return `${name}: ${old.map(({ metadata }) => metadata.name ?? "").slice(0, 3).join(", ")} still has the old sidecar`;
+  if (old.length > 0)
+    return `${name}: ${old
+      .map(({ metadata }) => metadata.name ?? "")
+      .slice(0, 3)
+      .join(", ")} still has the old sidecar`;
   const unready = pods.find((pod) => !isReady(pod));
   if (unready !== undefined) return `${name}: ${unready.metadata.name ?? ""} is not ready${reasonOf(pods)}`;
   const silent = pods.find(({ metadata }) => !connected.has(`${metadata.name ?? ""}.${metadata.namespace ?? ""}`));
-  return silent === undefined ? undefined : `${name}: ${silent.metadata.name ?? ""} is not connected to the new control plane`;
+  return silent === undefined
+    ? undefined
+    : `${name}: ${silent.metadata.name ?? ""} is not connected to the new control plane`;
 }
 
 function isReady({ status }: Pod): boolean {
@@ -145,10 +192,16 @@ function isReady({ status }: Pod): boolean {
 /** The first container that does not run, and why. */
 function reasonOf(pods: readonly Pod[]): string {
   for (const { metadata, status } of pods) {
-    for (const { name, ready, state, lastState } of [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]) {
+    for (const { name, ready, state, lastState } of [
+      ...(status?.initContainerStatuses ?? []),
+      ...(status?.containerStatuses ?? []),
+    ]) {
       const ended = state?.terminated ?? lastState?.terminated;
-      const reason = state?.waiting?.reason ?? (ended === undefined || ended.exitCode === 0 ? undefined : `ended with ${ended.exitCode}`);
-      if (!ready && reason !== undefined) return ` (${metadata.name ?? ""}, container ${name}: ${reason}${state?.waiting?.message === undefined ? "" : `, ${state.waiting.message}`})`;
+      const reason =
+        state?.waiting?.reason ??
+        (ended === undefined || ended.exitCode === 0 ? undefined : `ended with ${ended.exitCode}`);
+      if (!ready && reason !== undefined)
+        return ` (${metadata.name ?? ""}, container ${name}: ${reason}${state?.waiting?.message === undefined ? "" : `, ${state.waiting.message}`})`;
     }
   }
   return "";
@@ -156,7 +209,9 @@ function reasonOf(pods: readonly Pod[]): string {
 
 /** When the engine wrote to the object last; now and then that is its restart. */
 function writtenAt(found: UntypedObject | undefined): number {
-  const times = (found?.metadata.managedFields ?? []).filter(({ manager }) => manager === fieldManager).map(({ time }) => Date.parse(time ?? ""));
+  const times = (found?.metadata.managedFields ?? [])
+    .filter(({ manager }) => manager === fieldManager)
+    .map(({ time }) => Date.parse(time ?? ""));
   return Math.max(0, ...times.filter((time) => !Number.isNaN(time)));
 }
 
@@ -164,18 +219,29 @@ function writtenAt(found: UntypedObject | undefined): number {
 export function heldByBudget(view: ClusterView, { object, found, pods }: SidecarWorkload): string | undefined {
   const taken = podsTakenAtOnce(object.kind, found);
   for (const { metadata, spec, status } of view.disruptionBudgets.list()) {
-    if (metadata.namespace !== object.namespace || spec?.selector === undefined || !pods.some((pod) => matchesLabelSelector(spec.selector, pod.metadata.labels))) continue;
+    if (
+      metadata.namespace !== object.namespace ||
+      spec?.selector === undefined ||
+      !pods.some((pod) => matchesLabelSelector(spec.selector, pod.metadata.labels))
+    )
+      continue;
     const allowed = status?.disruptionsAllowed ?? 0;
     const short = taken === 0 ? (status?.currentHealthy ?? 0) < (status?.desiredHealthy ?? 0) : allowed < taken;
-    if (short) return `${object.kind} ${object.namespace ?? ""}/${object.name} waits for PodDisruptionBudget ${metadata.name ?? ""}, which allows ${allowed} of ${taken} disruptions`;
+    if (short)
+      return `${object.kind} ${object.namespace ?? ""}/${object.name} waits for PodDisruptionBudget ${metadata.name ?? ""}, which allows ${allowed} of ${taken} disruptions`;
   }
   return undefined;
 }
 
 interface UpdatedSpec {
   readonly replicas?: number;
-  readonly strategy?: { readonly type?: string; readonly rollingUpdate?: { readonly maxUnavailable?: number | string } };
-  readonly updateStrategy?: { readonly rollingUpdate?: { readonly maxUnavailable?: number | string; readonly maxSurge?: number | string } };
+  readonly strategy?: {
+    readonly type?: string;
+    readonly rollingUpdate?: { readonly maxUnavailable?: number | string };
+  };
+  readonly updateStrategy?: {
+    readonly rollingUpdate?: { readonly maxUnavailable?: number | string; readonly maxSurge?: number | string };
+  };
 }
 
 /** How many pods the kind's update takes away before their successors are ready. */

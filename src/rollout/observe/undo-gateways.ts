@@ -1,12 +1,19 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { canaryOfLabel, gatewayCanaryAnnotations as annotations, type JournalEntry, type ObjectReference } from "../../api/serin/index.ts";
+import {
+  canaryOfLabel,
+  gatewayCanaryAnnotations as annotations,
+  type JournalEntry,
+  type ObjectReference,
+} from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import { annotationPointer, reference, referenceTo, revisionLabel } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { readyState } from "./settle/ready-state.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
-const canaryPointers: ReadonlySet<string> = new Set([annotations.revision, annotations.replicas, annotations.weight].map(annotationPointer));
+const canaryPointers: ReadonlySet<string> = new Set(
+  [annotations.revision, annotations.replicas, annotations.weight].map(annotationPointer),
+);
 
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 
@@ -19,9 +26,16 @@ interface Sources {
  * Why a field of a gateway or waypoint may not be put back yet: its pods of one revision are let go only once those of the other
  * are there to take over. Undefined for everything else.
  */
-export async function heldByGateway(sources: Sources, entry: FieldEntry, current: UntypedObject, found: unknown): Promise<string | undefined> {
-  if (entry.object.kind === "Gateway" && canaryPointers.has(entry.pointer) && isLess(entry.prior, found)) return await stableMissing(sources, current);
-  if (entry.object.kind === "Deployment" && entry.pointer === "/spec/replicas" && isLess(entry.prior, found)) return await canaryMissing(sources, entry.object, current);
+export async function heldByGateway(
+  sources: Sources,
+  entry: FieldEntry,
+  current: UntypedObject,
+  found: unknown,
+): Promise<string | undefined> {
+  if (entry.object.kind === "Gateway" && canaryPointers.has(entry.pointer) && isLess(entry.prior, found))
+    return await stableMissing(sources, current);
+  if (entry.object.kind === "Deployment" && entry.pointer === "/spec/replicas" && isLess(entry.prior, found))
+    return await canaryMissing(sources, entry.object, current);
   return undefined;
 }
 
@@ -32,14 +46,22 @@ function isLess(prior: unknown, found: unknown): boolean {
 /** The gateway's own Deployments, which serve alone once the canary has less to do. */
 async function stableMissing({ objects, view }: Sources, gateway: UntypedObject): Promise<string | undefined> {
   const { name = "", namespace = "", labels = {} } = gateway.metadata;
-  const own = view.deployments.list().filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.[gatewayNameLabel] === name && metadata.labels[canaryOfLabel] === undefined);
+  const own = view.deployments
+    .list()
+    .filter(
+      ({ metadata }) =>
+        metadata.namespace === namespace &&
+        metadata.labels?.[gatewayNameLabel] === name &&
+        metadata.labels[canaryOfLabel] === undefined,
+    );
   if (own.length === 0) return `the Deployment of Gateway ${namespace}/${name} is not there yet`;
   for (const { metadata } of own) {
     const object = reference("apps/v1", "Deployment", metadata.name ?? "", namespace);
     const deployment = await objects.get(object);
     const revision = labels[revisionLabel];
     const runs = deployment?.metadata.labels?.[revisionLabel];
-    if (revision !== undefined && runs !== revision && isRevision(view, revision)) return `${object.name} is of ${runs ?? "no revision"}, and not yet of ${revision}`;
+    if (revision !== undefined && runs !== revision && isRevision(view, revision))
+      return `${object.name} is of ${runs ?? "no revision"}, and not yet of ${revision}`;
     const ready = readyState(deployment, object, 1);
     if (ready.state !== "met") return ready.detail;
   }
@@ -48,17 +70,31 @@ async function stableMissing({ objects, view }: Sources, gateway: UntypedObject)
 
 /** A label may name a tag as well. */
 function isRevision(view: ClusterView, name: string): boolean {
-  return view.deployments.list().some(({ metadata: { labels = {} } }) => labels["app"] === "istiod" && labels[revisionLabel] === name);
+  return view.deployments
+    .list()
+    .some(({ metadata: { labels = {} } }) => labels["app"] === "istiod" && labels[revisionLabel] === name);
 }
 
 /** The canary beside a gateway's Deployment, which takes over what that lets go. */
-async function canaryMissing({ objects, view }: Sources, { name, namespace = "" }: ObjectReference, deployment: UntypedObject): Promise<string | undefined> {
+async function canaryMissing(
+  { objects, view }: Sources,
+  { name, namespace = "" }: ObjectReference,
+  deployment: UntypedObject,
+): Promise<string | undefined> {
   const { labels = {} } = deployment.metadata;
-  const gateway = labels[gatewayNameLabel] ?? (/^(Ingress|Egress)Gateways$/.test(labels["operator.istio.io/component"] ?? "") ? name : undefined);
+  const gateway =
+    labels[gatewayNameLabel] ??
+    (/^(Ingress|Egress)Gateways$/.test(labels["operator.istio.io/component"] ?? "") ? name : undefined);
   if (gateway === undefined) return undefined;
-  const canary = view.deployments.list().find(({ metadata }) => metadata.namespace === namespace && metadata.labels?.[canaryOfLabel] === gateway);
+  const canary = view.deployments
+    .list()
+    .find(({ metadata }) => metadata.namespace === namespace && metadata.labels?.[canaryOfLabel] === gateway);
   if (canary === undefined) return `the canary of ${name} is not there yet`;
   const object = referenceTo(canary as unknown as UntypedObject);
-  const ready = readyState(await objects.get({ ...object, apiVersion: "apps/v1", kind: "Deployment", plural: "deployments" }), object, 1);
+  const ready = readyState(
+    await objects.get({ ...object, apiVersion: "apps/v1", kind: "Deployment", plural: "deployments" }),
+    object,
+    1,
+  );
   return ready.state === "met" ? undefined : ready.detail;
 }

@@ -17,17 +17,32 @@ const revisionLabel = "istio.io/rev";
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 
 /** What putting back waits for, asked of the cluster. */
-export function undoSurroundings({ client, objects, view, clock }: { readonly client: KubeClient; readonly objects: ObjectAccess; readonly view: ClusterView; readonly clock: Clock }): UndoSurroundings {
+export function undoSurroundings({
+  client,
+  objects,
+  view,
+  clock,
+}: {
+  readonly client: KubeClient;
+  readonly objects: ObjectAccess;
+  readonly view: ClusterView;
+  readonly clock: Clock;
+}): UndoSurroundings {
   return {
     nowMs: clock.nowMs(),
-    heldBack: async (entry, current, found) => (await heldByGateway({ objects, view }, entry, current, found)) ?? (await heldByRoots(view, entry)),
+    heldBack: async (entry, current, found) =>
+      (await heldByGateway({ objects, view }, entry, current, found)) ?? (await heldByRoots(view, entry)),
     stillServes: async (entry) => (await heldByRoots(view, entry)) ?? (await stillServes(objects, view, entry)),
     notReady: async (object) => reasonOf(readyState(await objects.get(object), object)),
     notReached: async (object) => {
       const found = await objects.get(object);
-      return reasonOf(readyState(found, object)) ?? reasonOf(await reachableState({ client, view, nowMs: clock.nowMs() }, found));
+      return (
+        reasonOf(readyState(found, object)) ??
+        reasonOf(await reachableState({ client, view, nowMs: clock.nowMs() }, found))
+      );
     },
-    notAcknowledged: async (object) => reasonOf(await observeAcknowledged(view, object, await objects.get(object), clock.nowMs())),
+    notAcknowledged: async (object) =>
+      reasonOf(await observeAcknowledged(view, object, await objects.get(object), clock.nowMs())),
   };
 }
 
@@ -40,13 +55,18 @@ async function heldByRoots(view: ClusterView, { object }: JournalEntry): Promise
   return object.kind === "Secret" && object.name === nextRootName ? reasonOf(await rootsSettledState(view)) : undefined;
 }
 
-async function stillServes(objects: ObjectAccess, view: ClusterView, { object }: JournalEntry): Promise<string | undefined> {
+async function stillServes(
+  objects: ObjectAccess,
+  view: ClusterView,
+  { object }: JournalEntry,
+): Promise<string | undefined> {
   if (object.kind !== "Deployment" && object.kind !== "DaemonSet") return undefined;
   const labels = (await objects.get(object))?.metadata.labels ?? {};
   const revision = labels[revisionLabel] ?? /^(?:istiod|ztunnel)-(.+)$/.exec(object.name)?.[1];
   if (revision === undefined) return undefined;
   if (labels["app"] === "ztunnel" || object.name.startsWith("ztunnel")) return podOwnedBy(view, revision);
-  if (labels["app"] === "istiod" || object.name.startsWith("istiod")) return podOfRevision(view, revision) ?? (await proxyOf(view, revision));
+  if (labels["app"] === "istiod" || object.name.startsWith("istiod"))
+    return podOfRevision(view, revision) ?? (await proxyOf(view, revision));
   return undefined;
 }
 
@@ -69,14 +89,24 @@ async function proxyOf(view: ClusterView, revision: string): Promise<string | un
   if (pilotPods(view, revision).length === 0) return undefined;
   try {
     const connected = (await dependentProxies(view, revision)).filter((id) => !id.endsWith(`.${probeNamespace}`));
-    return connected.length === 0 ? undefined : `${connected.slice(0, 3).join(", ")} ${connected.length === 1 ? "is" : "are"} still connected to it`;
+    return connected.length === 0
+      ? undefined
+      : `${connected.slice(0, 3).join(", ")} ${connected.length === 1 ? "is" : "are"} still connected to it`;
   } catch (error) {
     return messageOf(error);
   }
 }
 
 function livePods(view: ClusterView) {
-  return view.pods.list().filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && metadata.namespace !== probeNamespace && status?.phase !== "Succeeded" && status?.phase !== "Failed");
+  return view.pods
+    .list()
+    .filter(
+      ({ metadata, status }) =>
+        metadata.deletionTimestamp === undefined &&
+        metadata.namespace !== probeNamespace &&
+        status?.phase !== "Succeeded" &&
+        status?.phase !== "Failed",
+    );
 }
 
 function nameOf({ metadata }: { readonly metadata: { readonly namespace?: string; readonly name?: string } }): string {

@@ -6,9 +6,26 @@ export { backendsField, grantName, movedRoutes, ruleIndex, type MovedRoute } fro
 export { targetError } from "./canary/target-error.ts";
 export type { Subject } from "./canary/target-plan.ts";
 export { planMeshUpgrade } from "./mesh/mesh-upgrade-plan.ts";
-export type { ClassicGatewayInWorld, EnrolledPod, GatewayInWorld, MeshWorld, ScaledDeployment, TagInWorld, NamespaceInjection, NamespaceInWorld, WorkloadInWorld } from "./mesh/mesh-world.ts";
+export type {
+  ClassicGatewayInWorld,
+  EnrolledPod,
+  GatewayInWorld,
+  MeshWorld,
+  ScaledDeployment,
+  TagInWorld,
+  NamespaceInjection,
+  NamespaceInWorld,
+  WorkloadInWorld,
+} from "./mesh/mesh-world.ts";
 export { nextRootName } from "./mesh/root-steps.ts";
 export { injectionLabel, restartedForAnnotation, restartMark, revisionLabel } from "./mesh/sidecar-steps.ts";
 export { probeObjects, probeSettle } from "./probe-objects.ts";
-export { probeNamespace, plainClientName, probePairs, probePlanesAnnotation, type PlannedProbePair, type ProbeScope } from "./probe-pairs.ts";
+export {
+  probeNamespace,
+  plainClientName,
+  probePairs,
+  probePlanesAnnotation,
+  type PlannedProbePair,
+  type ProbeScope,
+} from "./probe-pairs.ts";
 export { annotationPointer, labelPointer, reference, referenceTo } from "./references.ts";

@@ -1,14 +1,33 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { gatewayName, hasPlane, probeNamespace, probePairs, probePort, serverName, strictProbePort, waypointName, type ProbeScope } from "./probe-pairs.ts";
+import {
+  gatewayName,
+  hasPlane,
+  probeNamespace,
+  probePairs,
+  probePort,
+  serverName,
+  strictProbePort,
+  waypointName,
+  type ProbeScope,
+} from "./probe-pairs.ts";
 
 /**
  * Probes test what revisions can do, whatever the mesh's own policies allow: they may all talk to each other, plain text is let
  * in where it shall show, and refused where that is what is probed.
  */
 export function probePolicies(): UntypedObject[] {
-  const named = (kind: string, spec: object): UntypedObject => ({ apiVersion: "security.istio.io/v1", kind, metadata: { name: "probes", namespace: probeNamespace }, spec });
+  const named = (kind: string, spec: object): UntypedObject => ({
+    apiVersion: "security.istio.io/v1",
+    kind,
+    metadata: { name: "probes", namespace: probeNamespace },
+    spec,
+  });
   return [
-    named("PeerAuthentication", { selector: { matchLabels: { app: "probe-server" } }, mtls: { mode: "PERMISSIVE" }, portLevelMtls: { [strictProbePort]: { mode: "STRICT" } } }),
+    named("PeerAuthentication", {
+      selector: { matchLabels: { app: "probe-server" } },
+      mtls: { mode: "PERMISSIVE" },
+      portLevelMtls: { [strictProbePort]: { mode: "STRICT" } },
+    }),
     named("AuthorizationPolicy", { action: "ALLOW", rules: [{}] }),
   ];
 }
@@ -28,7 +47,11 @@ function waypoint(revision: string): UntypedObject {
   return {
     apiVersion: gatewayApiVersion,
     kind: "Gateway",
-    metadata: { name: waypointName(revision), namespace: probeNamespace, labels: { "istio.io/rev": revision, "istio.io/waypoint-for": "service" } },
+    metadata: {
+      name: waypointName(revision),
+      namespace: probeNamespace,
+      labels: { "istio.io/rev": revision, "istio.io/waypoint-for": "service" },
+    },
     spec: { gatewayClassName: "istio-waypoint", listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }] },
   };
 }
@@ -40,21 +63,31 @@ function gateway(revision: string): UntypedObject {
   return {
     apiVersion: gatewayApiVersion,
     kind: "Gateway",
-    metadata: { name: gatewayName(revision), namespace: probeNamespace, labels: { "istio.io/rev": revision }, annotations: { "networking.istio.io/service-type": "ClusterIP" } },
+    metadata: {
+      name: gatewayName(revision),
+      namespace: probeNamespace,
+      labels: { "istio.io/rev": revision },
+      annotations: { "networking.istio.io/service-type": "ClusterIP" },
+    },
     spec: { gatewayClassName: "istio", listeners: [{ name: "http", port: gatewayPort, protocol: "HTTP" }] },
   };
 }
 
 /** `/server-ambient-1-18-1` leads to that Service. */
 function routes(revision: string, scope: ProbeScope): UntypedObject {
-  const servers = probePairs(scope).filter(({ from }) => from.dataPlane === "gateway" && from.revision === revision).map(({ to }) => serverName(to));
+  const servers = probePairs(scope)
+    .filter(({ from }) => from.dataPlane === "gateway" && from.revision === revision)
+    .map(({ to }) => serverName(to));
   return {
     apiVersion: gatewayApiVersion,
     kind: "HTTPRoute",
     metadata: { name: gatewayName(revision), namespace: probeNamespace },
     spec: {
       parentRefs: [{ name: gatewayName(revision) }],
-      rules: servers.map((name) => ({ matches: [{ path: { type: "PathPrefix", value: `/${name}` } }], backendRefs: [{ name, port: probePort }] })),
+      rules: servers.map((name) => ({
+        matches: [{ path: { type: "PathPrefix", value: `/${name}` } }],
+        backendRefs: [{ name, port: probePort }],
+      })),
     },
   };
 }

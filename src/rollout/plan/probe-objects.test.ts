@@ -17,22 +17,32 @@ test("the whole matrix has every pair of revision and data plane that traffic ta
 
 test("only what the cluster has is made: ambient alone needs no route, no gateway and no client without a mesh", () => {
   const scope = { revisions: ["a", "b"], dataPlanes: ["ambient"] } as const;
-  assert.deepEqual(probePods(scope).map(({ reference }) => reference.name), ["server-ambient-a", "server-ambient-b", "client-ambient-a", "client-ambient-b"]);
+  assert.deepEqual(
+    probePods(scope).map(({ reference }) => reference.name),
+    ["server-ambient-a", "server-ambient-b", "client-ambient-a", "client-ambient-b"],
+  );
   const kinds = new Set(probeObjects({ ...scope, image: "serin" }).map(({ kind }) => kind));
-  assert.deepEqual([...kinds], ["Namespace", "PeerAuthentication", "AuthorizationPolicy", "ServiceAccount", "Service", "Pod"]);
+  assert.deepEqual(
+    [...kinds],
+    ["Namespace", "PeerAuthentication", "AuthorizationPolicy", "ServiceAccount", "Service", "Pod"],
+  );
   assert.equal(probePairs({ revisions: ["a"], dataPlanes: ["waypoint"] }).length, 2);
 });
 
 test("a Banzai revision, which holds a dot, names objects without one", () => {
   const objects = probeObjects({ revisions: ["cr.istio-system"], dataPlanes: probeDataPlanes, image: "serin" });
   for (const { kind, metadata } of objects) assert.match(metadata.name ?? "", /^[a-z0-9-]+$/, kind);
-  const pod = objects.find(({ kind, metadata }) => kind === "Pod" && metadata.name === "client-sidecar-cr-istio-system");
+  const pod = objects.find(
+    ({ kind, metadata }) => kind === "Pod" && metadata.name === "client-sidecar-cr-istio-system",
+  );
   assert.equal(pod?.metadata.labels?.["istio.io/rev"], "cr.istio-system");
 });
 
 test("clients slow down with the number of pairs, so that all together open no more connections", () => {
   const interval = (dataPlanes: typeof whole.dataPlanes | readonly ["ambient"]): number => {
-    const client = probeObjects({ ...whole, dataPlanes, image: "serin" }).find(({ kind, metadata }) => kind === "Pod" && metadata.name === "client-ambient-1-18-0");
+    const client = probeObjects({ ...whole, dataPlanes, image: "serin" }).find(
+      ({ kind, metadata }) => kind === "Pod" && metadata.name === "client-ambient-1-18-0",
+    );
     assert.ok(client !== undefined);
     const [{ env }] = (client["spec"] as { containers: [{ env: { name: string; value: string }[] }] }).containers;
     return Number(env.find(({ name }) => name === "PROBE_INTERVAL_MS")?.value);
@@ -44,7 +54,10 @@ test("clients slow down with the number of pairs, so that all together open no m
 test("counting waits for every pod, proxy and acknowledgement", () => {
   const settle = probeSettle(whole);
   const count = (type: string): number => settle.filter((condition) => condition.type === type).length;
-  assert.deepEqual({ owner: count("owner"), podReady: count("podReady"), ready: count("ready") }, { owner: 4, podReady: 9, ready: 4 });
+  assert.deepEqual(
+    { owner: count("owner"), podReady: count("podReady"), ready: count("ready") },
+    { owner: 4, podReady: 9, ready: 4 },
+  );
   // Six Services, two waypoints, two gateways with their routes, nine pods.
   assert.equal(count("acknowledged"), 21);
 });
@@ -52,5 +65,8 @@ test("counting waits for every pod, proxy and acknowledgement", () => {
 test("what goes with one revision is its own alone", () => {
   const gone = probesOfRevision({ ...whole, image: "serin" }, "1-18-0").map(({ kind, name }) => `${kind} ${name}`);
   assert.ok(gone.includes("Pod client-ambient-1-18-0") && gone.includes("Gateway waypoint-1-18-0"));
-  assert.ok(gone.every((name) => name.endsWith("-1-18-0")), gone.join());
+  assert.ok(
+    gone.every((name) => name.endsWith("-1-18-0")),
+    gone.join(),
+  );
 });

@@ -2,7 +2,21 @@ import type { UntypedObject } from "../../api/index.ts";
 import { ztunnelRevisionLabel, type ObjectReference, type ProbeEnd } from "../../api/serin/index.ts";
 import type { SettleCondition } from "../decide/index.ts";
 import { probeMeshObjects, probePolicies, waypointLabels } from "./probe-mesh-objects.ts";
-import { clientName, gatewayProxyName, hasPlane, plainClientName, probeNamespace, probePairs, probePlanesAnnotation, probePort, serverName, serverPodName, strictProbePort, waypointName, type ProbeScope } from "./probe-pairs.ts";
+import {
+  clientName,
+  gatewayProxyName,
+  hasPlane,
+  plainClientName,
+  probeNamespace,
+  probePairs,
+  probePlanesAnnotation,
+  probePort,
+  serverName,
+  serverPodName,
+  strictProbePort,
+  waypointName,
+  type ProbeScope,
+} from "./probe-pairs.ts";
 import { reference, referenceTo } from "./references.ts";
 
 export interface ProbePod extends ProbeEnd {
@@ -21,7 +35,11 @@ const shortestIntervalMs = 40;
 
 /** A client and a server pod for every revision and data plane, and one client of no mesh where gateways or refusals are probed. */
 export function probePods(scope: ProbeScope): ProbePod[] {
-  const pod = (role: ProbePod["role"], end: ProbeEnd, name: string): ProbePod => ({ ...end, role, reference: reference("v1", "Pod", name, probeNamespace) });
+  const pod = (role: ProbePod["role"], end: ProbeEnd, name: string): ProbePod => ({
+    ...end,
+    role,
+    reference: reference("v1", "Pod", name, probeNamespace),
+  });
   const planes = (["sidecar", "ambient"] as const).filter((plane) => hasPlane(scope, plane));
   const ends = planes.flatMap((dataPlane) => scope.revisions.map((revision): ProbeEnd => ({ revision, dataPlane })));
   const plain = hasPlane(scope, "none") || hasPlane(scope, "gateway");
@@ -38,9 +56,17 @@ export function probeObjects(input: ProbeObjectsInput): UntypedObject[] {
   const pairs = probePairs(input);
   const servers = [...new Map(pairs.map(({ to }) => [serverName(to), to])).values()];
   return [
-    { apiVersion: "v1", kind: "Namespace", metadata: { name: probeNamespace, annotations: { [probePlanesAnnotation]: input.dataPlanes.join(",") } } },
+    {
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: { name: probeNamespace, annotations: { [probePlanesAnnotation]: input.dataPlanes.join(",") } },
+    },
     ...probePolicies(),
-    ...pods.map(({ reference: { name } }): UntypedObject => ({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace: probeNamespace } })),
+    ...pods.map(({ reference: { name } }): UntypedObject => ({
+      apiVersion: "v1",
+      kind: "ServiceAccount",
+      metadata: { name, namespace: probeNamespace },
+    })),
     ...servers.map(service),
     ...probeMeshObjects(input),
     ...pods.map((pod) => probePod(pod, input)),
@@ -59,19 +85,36 @@ export function probeSettle(scope: ProbeScope): SettleCondition[] {
   ]);
   const servers = [...new Set(probePairs(scope).map(({ to }) => serverName(to)))];
   return [
-    ...pods.filter(({ dataPlane }) => dataPlane === "ambient").map(({ reference: object, revision }): SettleCondition => ({ type: "owner", object, revision })),
+    ...pods
+      .filter(({ dataPlane }) => dataPlane === "ambient")
+      .map(({ reference: object, revision }): SettleCondition => ({ type: "owner", object, revision })),
     ...pods.map(({ reference: object }): SettleCondition => ({ type: "podReady", object })),
-    ...deployments.map((name): SettleCondition => ({ type: "ready", object: reference("apps/v1", "Deployment", name, probeNamespace) })),
-    ...servers.map((name): SettleCondition => ({ type: "acknowledged", object: reference("v1", "Service", name, probeNamespace) })),
-    ...probeMeshObjects(scope).map((object): SettleCondition => ({ type: "acknowledged", object: referenceTo(object) })),
+    ...deployments.map((name): SettleCondition => ({
+      type: "ready",
+      object: reference("apps/v1", "Deployment", name, probeNamespace),
+    })),
+    ...servers.map((name): SettleCondition => ({
+      type: "acknowledged",
+      object: reference("v1", "Service", name, probeNamespace),
+    })),
+    ...probeMeshObjects(scope).map((object): SettleCondition => ({
+      type: "acknowledged",
+      object: referenceTo(object),
+    })),
     ...pods.map(({ reference: object }): SettleCondition => ({ type: "acknowledged", object })),
   ];
 }
 
 /** What is of one revision alone, last made first: to be deleted when that revision goes before the others' probes do. */
 export function probesOfRevision(input: ProbeObjectsInput, revision: string): ObjectReference[] {
-  const own = new Set(probeObjects({ ...input, revisions: [revision] }).map((object) => JSON.stringify(referenceTo(object))));
-  const others = new Set(probeObjects({ ...input, revisions: input.revisions.filter((other) => other !== revision) }).map((object) => JSON.stringify(referenceTo(object))));
+  const own = new Set(
+    probeObjects({ ...input, revisions: [revision] }).map((object) => JSON.stringify(referenceTo(object))),
+  );
+  const others = new Set(
+    probeObjects({ ...input, revisions: input.revisions.filter((other) => other !== revision) }).map((object) =>
+      JSON.stringify(referenceTo(object)),
+    ),
+  );
   return probeObjects(input)
     .map(referenceTo)
     .filter((object) => own.has(JSON.stringify(object)) && !others.has(JSON.stringify(object)))
@@ -82,7 +125,11 @@ function service(end: ProbeEnd): UntypedObject {
   return {
     apiVersion: "v1",
     kind: "Service",
-    metadata: { name: serverName(end), namespace: probeNamespace, ...(end.dataPlane === "waypoint" ? { labels: waypointLabels(end.revision) } : {}) },
+    metadata: {
+      name: serverName(end),
+      namespace: probeNamespace,
+      ...(end.dataPlane === "waypoint" ? { labels: waypointLabels(end.revision) } : {}),
+    },
     spec: {
       selector: { [probeLabel]: serverPodName(end) },
       ports: [
@@ -95,12 +142,20 @@ function service(end: ProbeEnd): UntypedObject {
 
 const probeLabel = "serin.dev/probe";
 
-function probePod({ revision, dataPlane, role, reference: { name } }: ProbePod, input: ProbeObjectsInput): UntypedObject {
+function probePod(
+  { revision, dataPlane, role, reference: { name } }: ProbePod,
+  input: ProbeObjectsInput,
+): UntypedObject {
   const labels = { app: `probe-${role}`, [probeLabel]: name, ...planeLabels(dataPlane, revision) };
   return {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { name, namespace: probeNamespace, labels, annotations: { "sidecar.istio.io/proxyCPU": "10m", "sidecar.istio.io/proxyMemory": "64Mi" } },
+    metadata: {
+      name,
+      namespace: probeNamespace,
+      labels,
+      annotations: { "sidecar.istio.io/proxyCPU": "10m", "sidecar.istio.io/proxyMemory": "64Mi" },
+    },
     spec: {
       serviceAccountName: name,
       automountServiceAccountToken: false,
@@ -135,7 +190,15 @@ function planeLabels(dataPlane: ProbeEnd["dataPlane"], revision: string): Record
 /** A pair that crosses nodes tells more than one that does not. */
 const awayFromServers = {
   podAntiAffinity: {
-    preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: { topologyKey: "kubernetes.io/hostname", labelSelector: { matchLabels: { app: "probe-server" } } } }],
+    preferredDuringSchedulingIgnoredDuringExecution: [
+      {
+        weight: 100,
+        podAffinityTerm: {
+          topologyKey: "kubernetes.io/hostname",
+          labelSelector: { matchLabels: { app: "probe-server" } },
+        },
+      },
+    ],
   },
 };
 
@@ -148,7 +211,9 @@ function serverEnvironment(name: string): unknown[] {
 
 function clientEnvironment(name: string, scope: ProbeScope): unknown[] {
   const pairs = probePairs(scope);
-  const targets = pairs.filter(({ client }) => client === name).map(({ name: pair, url, server, expected }) => ({ pair, url, server, expected }));
+  const targets = pairs
+    .filter(({ client }) => client === name)
+    .map(({ name: pair, url, server, expected }) => ({ pair, url, server, expected }));
   const intervalMs = Math.max(shortestIntervalMs, Math.ceil((pairs.length * 1000) / totalConnectionsPerSecond));
   return [
     { name: "PROBE_NAME", value: name },

@@ -47,7 +47,9 @@ export function probePairs(scope: ProbeScope): PlannedProbePair[] {
   const clients = clientPlanes.filter((plane) => hasPlane(scope, plane)).flatMap((plane) => endsOf(plane, scope));
   const servers = serverPlanes.filter((plane) => hasPlane(scope, plane)).flatMap((plane) => endsOf(plane, scope));
   return clients.flatMap((from) =>
-    servers.filter((to) => to.dataPlane !== "waypoint" || from.dataPlane === "ambient" || from.dataPlane === "gateway").map((to) => plannedPair(from, to)),
+    servers
+      .filter((to) => to.dataPlane !== "waypoint" || from.dataPlane === "ambient" || from.dataPlane === "gateway")
+      .map((to) => plannedPair(from, to)),
   );
 }
 
@@ -72,7 +74,9 @@ function plannedPair(from: ProbeEnd, to: ProbeEnd): PlannedProbePair {
     to,
     expected: refused ? "refusal" : "answer",
     client: viaGateway ? plainClientName : clientName(from),
-    url: viaGateway ? `${host(clientWorkload)}/${service}` : `${host(service)}:${refused ? strictProbePort : probePort}/`,
+    url: viaGateway
+      ? `${host(clientWorkload)}/${service}`
+      : `${host(service)}:${refused ? strictProbePort : probePort}/`,
     service,
     server: serverPodName(to),
     clientWorkload,

@@ -2,7 +2,12 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 
 /** Plurals of the kinds whose plural is not the lower-case kind with an s. */
-const irregular: Readonly<Record<string, string>> = { AuthorizationPolicy: "authorizationpolicies", NetworkPolicy: "networkpolicies", Ingress: "ingresses", EndpointSlice: "endpointslices" };
+const irregular: Readonly<Record<string, string>> = {
+  AuthorizationPolicy: "authorizationpolicies",
+  NetworkPolicy: "networkpolicies",
+  Ingress: "ingresses",
+  EndpointSlice: "endpointslices",
+};
 
 export function pluralOf(kind: string): string {
   return irregular[kind] ?? `${kind.toLowerCase()}s`;

@@ -10,7 +10,9 @@ export interface CertificateEnds {
  */
 export function parseClientCertificate(field: string): CertificateEnds | undefined {
   const element = partsOf(field, ",").at(-1) ?? "";
-  const values = new Map(partsOf(element, ";").map((part) => [part.slice(0, part.indexOf("=")).trim(), part.slice(part.indexOf("=") + 1)]));
+  const values = new Map(
+    partsOf(element, ";").map((part) => [part.slice(0, part.indexOf("=")).trim(), part.slice(part.indexOf("=") + 1)]),
+  );
   const [client, server] = [values.get("URI") ?? "", values.get("By") ?? ""];
   return client === "" ? undefined : { client, server };
 }

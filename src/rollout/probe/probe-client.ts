@@ -36,7 +36,14 @@ export async function runProbeClient(options: ProbeClientOptions, signal: AbortS
     if (clock.steadyMs() - reportedMs >= Math.max(shortestReportMs, intervalMs)) {
       reportedMs = clock.steadyMs();
       const through = Math.min(number, ...pairs.map(({ tally }) => tally.oldestOpen - 1));
-      report(JSON.stringify({ client: name, number, through, pairs: Object.fromEntries(pairs.map(({ target, tally }) => [target.pair, tally.report(through)])) } satisfies ProbeReport));
+      report(
+        JSON.stringify({
+          client: name,
+          number,
+          through,
+          pairs: Object.fromEntries(pairs.map(({ target, tally }) => [target.pair, tally.report(through)])),
+        } satisfies ProbeReport),
+      );
       number += 1;
     }
     await clock.sleep(intervalMs, signal).catch(() => undefined);

@@ -21,19 +21,32 @@ const bodyLimitBytes = 64 * 1024;
 const refusals: readonly unknown[] = ["ECONNREFUSED", "ECONNRESET", "EPIPE"];
 
 /** One request over a connection of its own; it is never tried again. */
-export function probeOnce({ url, server }: ProbeTarget, { timeoutMs, address, clock }: ProbeRequestOptions): Promise<ProbeOutcome> {
+export function probeOnce(
+  { url, server }: ProbeTarget,
+  { timeoutMs, address, clock }: ProbeRequestOptions,
+): Promise<ProbeOutcome> {
   const { hostname, port, pathname, host } = new URL(url);
   const startedMs = clock.steadyMs();
   return new Promise((resolve) => {
-    const request = nodeHttp().get({ host: address, port: port === "" ? 80 : port, path: pathname, headers: { host, connection: "close" }, agent: false, setDefaultHeaders: false }, (response) => {
-      let body = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => {
-        body += chunk;
-        if (body.length > bodyLimitBytes) request.destroy(new Error(`${hostname} does not stop answering`));
-      });
-      response.on("end", () => end(outcomeOf(response.statusCode ?? 0, body, server, clock.steadyMs() - startedMs)));
-    });
+    const request = nodeHttp().get(
+      {
+        host: address,
+        port: port === "" ? 80 : port,
+        path: pathname,
+        headers: { host, connection: "close" },
+        agent: false,
+        setDefaultHeaders: false,
+      },
+      (response) => {
+        let body = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => {
+          body += chunk;
+          if (body.length > bodyLimitBytes) request.destroy(new Error(`${hostname} does not stop answering`));
+        });
+        response.on("end", () => end(outcomeOf(response.statusCode ?? 0, body, server, clock.steadyMs() - startedMs)));
+      },
+    );
     const timer = clock.after(timeoutMs, () => end({ type: "failed", error: `no answer in ${timeoutMs} ms` }));
     const end = (outcome: ProbeOutcome): void => {
       timer[Symbol.dispose]();
@@ -64,6 +77,7 @@ function outcomeOf(status: number, body: string, server: string, durationMs: num
   } catch {
     return { type: "failed", error: "the answer is not a probe's" };
   }
-  if (answer.server !== server) return { type: "failed", error: `${answer.server ?? "somebody"} answered instead of ${server}` };
+  if (answer.server !== server)
+    return { type: "failed", error: `${answer.server ?? "somebody"} answered instead of ${server}` };
   return { type: "answered", durationMs, ends: parseClientCertificate(answer.clientCertificate ?? "") };
 }

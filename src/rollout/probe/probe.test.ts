@@ -35,7 +35,13 @@ test("a client counts answers, refusals, foreign servers and what was let in wro
   context.after(() => stop.abort());
   const [port, closed] = [await freePort(), await freePort()];
   void runProbeServer({ name: "server", ports: [port] }, stop.signal);
-  const target = (pair: string, other: Partial<ProbeTarget>): ProbeTarget => ({ pair, url: `http://127.0.0.1:${port}/`, server: "server", expected: "answer", ...other });
+  const target = (pair: string, other: Partial<ProbeTarget>): ProbeTarget => ({
+    pair,
+    url: `http://127.0.0.1:${port}/`,
+    server: "server",
+    expected: "answer",
+    ...other,
+  });
   const { pairs, client } = await reportOf(context, [
     target("answered", {}),
     target("refused", { url: `http://127.0.0.1:${closed}/` }),
@@ -67,7 +73,13 @@ test("a probe is counted with those that were begun before the same report, when
 test("the identity that a proxy verified comes back with the answer, and errors say the status", async (context) => {
   const server = createHttpServer((request, response) => {
     if (request.url === "/bad") response.writeHead(503).end("upstream connect error");
-    else response.end(JSON.stringify({ server: "server", clientCertificate: 'By=spiffe://td/s;Hash=00;Subject="CN=a,O=b;c";URI=spiffe://td/c' }));
+    else
+      response.end(
+        JSON.stringify({
+          server: "server",
+          clientCertificate: 'By=spiffe://td/s;Hash=00;Subject="CN=a,O=b;c";URI=spiffe://td/c',
+        }),
+      );
   }).listen(0, "127.0.0.1");
   context.after(() => void server.close());
   await new Promise((resolve) => server.once("listening", resolve));
@@ -81,7 +93,10 @@ test("the identity that a proxy verified comes back with the answer, and errors 
 });
 
 test("of several elements of a forwarded certificate the last counts, which the nearest proxy wrote", () => {
-  assert.deepEqual(parseClientCertificate('By=spiffe://td/gateway;URI=spiffe://evil/x,By=spiffe://td/s;Subject="";URI=spiffe://td/c'), { client: "spiffe://td/c", server: "spiffe://td/s" });
+  assert.deepEqual(
+    parseClientCertificate('By=spiffe://td/gateway;URI=spiffe://evil/x,By=spiffe://td/s;Subject="";URI=spiffe://td/c'),
+    { client: "spiffe://td/c", server: "spiffe://td/s" },
+  );
   assert.equal(parseClientCertificate('By=spiffe://td/s;Subject="URI=spiffe://td/c"'), undefined);
   assert.equal(parseClientCertificate(""), undefined);
 });
@@ -90,7 +105,13 @@ test("targets that are none are refused by the element's name", () => {
   const good = { pair: "p", url: "http://a:1/", server: "s", expected: "answer" };
   assert.deepEqual(parseProbeTargets(JSON.stringify([good])), [good]);
   assert.throws(() => parseProbeTargets("old=a:1"), /PROBE_TARGETS is not JSON/);
-  assert.throws(() => parseProbeTargets(JSON.stringify([good, { ...good, url: "a:1" }])), /PROBE_TARGETS \[1\]\.url must be an http URL/);
-  assert.throws(() => parseProbeTargets(JSON.stringify([{ ...good, expected: "yes" }])), /\[0\]\.expected must be answer or refusal/);
+  assert.throws(
+    () => parseProbeTargets(JSON.stringify([good, { ...good, url: "a:1" }])),
+    /PROBE_TARGETS \[1\]\.url must be an http URL/,
+  );
+  assert.throws(
+    () => parseProbeTargets(JSON.stringify([{ ...good, expected: "yes" }])),
+    /\[0\]\.expected must be answer or refusal/,
+  );
   assert.throws(() => parseProbeTargets(JSON.stringify([null])), /\[0\] must have a pair/);
 });

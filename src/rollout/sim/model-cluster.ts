@@ -3,7 +3,17 @@ import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { UndoResult } from "../act/undo-play.ts";
 import { isRestart, isWorkload, movesTraffic } from "../act/undo-order.ts";
 import { covers, sameJson } from "../act/object-access.ts";
-import { referenceKey, type CheckObservation, type Observation, type OutcomeCounts, type SettleCondition, type SettleState, type Step, type Write, type WriteState } from "../decide/index.ts";
+import {
+  referenceKey,
+  type CheckObservation,
+  type Observation,
+  type OutcomeCounts,
+  type SettleCondition,
+  type SettleState,
+  type Step,
+  type Write,
+  type WriteState,
+} from "../decide/index.ts";
 
 export interface ModelObject {
   readonly reference: ObjectReference;
@@ -37,7 +47,12 @@ export class ModelCluster {
   }
 
   add(reference: ObjectReference, fields: Readonly<Record<string, unknown>> = {}): ModelObject {
-    const object: ModelObject = { reference, fields: new Map(Object.entries(fields)), writers: new Map(), readyAtMs: this.nowMs };
+    const object: ModelObject = {
+      reference,
+      fields: new Map(Object.entries(fields)),
+      writers: new Map(),
+      readyAtMs: this.nowMs,
+    };
     this.objects.set(referenceKey(reference), object);
     return object;
   }
@@ -49,7 +64,16 @@ export class ModelCluster {
   /** Everything that is there, for comparisons. What a restart wrote is left out: undo writes its own time. */
   snapshot(isOf: (object: ModelObject) => boolean): Readonly<Record<string, unknown>> {
     const kept = [...this.objects.values()].filter(isOf);
-    return Object.fromEntries(kept.map((object) => [referenceKey(object.reference), Object.fromEntries([...object.fields].filter(([pointer]) => pointer !== "/restartedAt").toSorted(([a], [b]) => a.localeCompare(b)))]));
+    return Object.fromEntries(
+      kept.map((object) => [
+        referenceKey(object.reference),
+        Object.fromEntries(
+          [...object.fields]
+            .filter(([pointer]) => pointer !== "/restartedAt")
+            .toSorted(([a], [b]) => a.localeCompare(b)),
+        ),
+      ]),
+    );
   }
 
   /** Proxies hear of routes while a control plane runs, and send requests by what they have heard. */
@@ -83,14 +107,23 @@ export class ModelCluster {
   }
 
   canaryRuns(route: string): boolean {
-    const found = [...this.objects.values()].find(({ reference }) => reference.kind === "Deployment" && reference.name === `canary-${route}`);
+    const found = [...this.objects.values()].find(
+      ({ reference }) => reference.kind === "Deployment" && reference.name === `canary-${route}`,
+    );
     return found !== undefined && this.nowMs >= found.readyAtMs;
   }
 
   observe(step: Step, journal: readonly JournalEntry[]): Observation {
     const writes = step.writes.map((write) => this.#writeState(write, step.id, journal));
-    if (writes.some(({ state }) => state === "pending" || state === "conflict")) return { writes, settle: [], checks: [] };
-    return { writes, settle: step.settle.map((condition) => this.settled(condition)), checks: step.checks.map(({ subject }) => this.#check(subject.type === "backends" ? (subject.canary.service ?? "") : "")) };
+    if (writes.some(({ state }) => state === "pending" || state === "conflict"))
+      return { writes, settle: [], checks: [] };
+    return {
+      writes,
+      settle: step.settle.map((condition) => this.settled(condition)),
+      checks: step.checks.map(({ subject }) =>
+        this.#check(subject.type === "backends" ? (subject.canary.service ?? "") : ""),
+      ),
+    };
   }
 
   #check(route: string): CheckObservation {
@@ -111,20 +144,31 @@ export class ModelCluster {
 
   notAcknowledged(object: ObjectReference): string | undefined {
     if (!this.controlPlaneUp) return "no control plane is ready";
-    return this.acknowledged.get(object.name) === this.find(object)?.fields.get("/weight") ? undefined : "not acknowledged yet";
+    return this.acknowledged.get(object.name) === this.find(object)?.fields.get("/weight")
+      ? undefined
+      : "not acknowledged yet";
   }
 
   #writeState(write: Write, step: string, journal: readonly JournalEntry[]): WriteState {
     const found = this.find(write.object);
     if (write.type === "create") return found === undefined ? { state: "pending" } : { state: "done" };
-    if (write.type === "delete") return found === undefined ? { state: "done" } : { state: "pending", prior: { metadata: { name: write.object.name } } };
+    if (write.type === "delete")
+      return found === undefined
+        ? { state: "done" }
+        : { state: "pending", prior: { metadata: { name: write.object.name } } };
     if (found === undefined) return { state: "gone" };
     const value = found.fields.get(write.pointer);
     if (covers(value, write.value)) return { state: "done" };
-    const known = journal.findLast((entry) => entry.type === "field" && entry.pointer === write.pointer && referenceKey(entry.object) === referenceKey(write.object));
+    const known = journal.findLast(
+      (entry) =>
+        entry.type === "field" &&
+        entry.pointer === write.pointer &&
+        referenceKey(entry.object) === referenceKey(write.object),
+    );
     if (known?.type === "field" && write.restart === undefined && found.writers.get(write.pointer) !== engineWriter) {
       const expected = known.step === step ? [known.prior, known.written] : [known.written];
-      if (!expected.some((one) => sameJson(one, value))) return { state: "conflict", detail: `${write.object.name}${write.pointer} was changed by somebody else` };
+      if (!expected.some((one) => sameJson(one, value)))
+        return { state: "conflict", detail: `${write.object.name}${write.pointer} was changed by somebody else` };
     }
     return value === undefined ? { state: "pending" } : { state: "pending", prior: value };
   }
@@ -149,11 +193,14 @@ export class ModelCluster {
     else object.fields.set(pointer, value);
     object.writers.set(pointer, writer);
     if (pointer === "/restartedAt" || pointer === "/template") this.#start(object);
-    if (pointer === "/restartedAt") this.injected.set(object.reference.namespace ?? "", this.#labelOf(object.reference.namespace ?? ""));
+    if (pointer === "/restartedAt")
+      this.injected.set(object.reference.namespace ?? "", this.#labelOf(object.reference.namespace ?? ""));
   }
 
   #labelOf(namespace: string): unknown {
-    return [...this.objects.values()].find(({ reference }) => reference.kind === "Namespace" && reference.name === namespace)?.fields.get("/metadata/labels/istio.io~1rev");
+    return [...this.objects.values()]
+      .find(({ reference }) => reference.kind === "Namespace" && reference.name === namespace)
+      ?.fields.get("/metadata/labels/istio.io~1rev");
   }
 
   #start(object: ModelObject): void {
@@ -171,20 +218,25 @@ export class ModelCluster {
     if (found === undefined) return { state: "undone" };
     if (entry.type === "created") {
       const revision = /^istiod-(.+)$/.exec(entry.object.name)?.[1];
-      if (revision !== undefined && [...this.injected.values()].includes(revision)) return { state: "waiting", detail: `pods still run at ${revision}` };
+      if (revision !== undefined && [...this.injected.values()].includes(revision))
+        return { state: "waiting", detail: `pods still run at ${revision}` };
       this.objects.delete(referenceKey(entry.object));
       return { state: "undone" };
     }
     if (isRestart(entry)) {
       const label = this.#labelOf(entry.object.namespace ?? "");
       const istiod = [...this.objects.values()].find(({ reference }) => reference.name === `istiod-${String(label)}`);
-      invariant(istiod !== undefined && this.nowMs >= istiod.readyAtMs, `pods of ${entry.object.namespace ?? ""} were put back while istiod ${String(label)} did not run`);
+      invariant(
+        istiod !== undefined && this.nowMs >= istiod.readyAtMs,
+        `pods of ${entry.object.namespace ?? ""} were put back while istiod ${String(label)} did not run`,
+      );
       this.setField(found, entry.pointer, `undone at ${this.nowMs}`, engineWriter);
       return { state: "undone" };
     }
     const value = found.fields.get(entry.pointer);
     if (!sameJson(value, entry.prior)) {
-      if (!covers(value, entry.written) && found.writers.get(entry.pointer) !== engineWriter) return { state: "conflict", detail: `${entry.object.name}${entry.pointer} was changed by somebody else` };
+      if (!covers(value, entry.written) && found.writers.get(entry.pointer) !== engineWriter)
+        return { state: "conflict", detail: `${entry.object.name}${entry.pointer} was changed by somebody else` };
       this.setField(found, entry.pointer, entry.prior, engineWriter);
     }
     const waits = movesTraffic(entry) ? this.notAcknowledged(entry.object) : undefined;

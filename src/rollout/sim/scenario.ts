@@ -30,7 +30,11 @@ export type Disturbance =
   | { readonly type: "abort" | "delete" | "promote" | "recreate"; readonly atTick: number; readonly rollout: number }
   | { readonly type: "change"; readonly atTick: number; readonly rollout: number; readonly template: string }
   | { readonly type: "pause" | "meddle"; readonly atTick: number; readonly untilTick: number; readonly rollout: number }
-  | { readonly type: "controlPlaneDown" | "freeze" | "apiDown" | "stopLeader"; readonly atTick: number; readonly untilTick: number }
+  | {
+      readonly type: "controlPlaneDown" | "freeze" | "apiDown" | "stopLeader";
+      readonly atTick: number;
+      readonly untilTick: number;
+    }
   | { readonly type: "clockJump"; readonly atTick: number; readonly byMs: number };
 
 export interface Scenario {
@@ -55,11 +59,17 @@ export function scenarioOf(seed: number): Scenario {
   const random = seededRandom(seed);
   const rollouts = withMoves(Array.from({ length: 1 + pick(random, 4) }, (_, index) => rolloutOf(random, index)));
   const groups = rollouts.filter(({ kind }) => kind === "Canary").length > 1 && random() < 0.4;
-  const grouped = rollouts.map((rollout) => (groups && rollout.kind === "Canary" && random() < 0.8 ? { ...rollout, group: "g" } : rollout));
+  const grouped = rollouts.map((rollout) =>
+    groups && rollout.kind === "Canary" && random() < 0.8 ? { ...rollout, group: "g" } : rollout,
+  );
   return {
     seed,
     rollouts: grouped,
-    disturbances: withAborts(random, Array.from({ length: pick(random, 5) }, () => disturbanceOf(random, grouped)), grouped.length),
+    disturbances: withAborts(
+      random,
+      Array.from({ length: pick(random, 5) }, () => disturbanceOf(random, grouped)),
+      grouped.length,
+    ),
     maxConcurrent: 1 + pick(random, 3),
     crashRate: random() < 0.5 ? 0.03 * random() : 0,
     lostRate: random() < 0.5 ? 0.05 * random() : 0,
@@ -70,7 +80,9 @@ export function scenarioOf(seed: number): Scenario {
 /** The first upgrade moves two namespaces, the second the third, so that each can be put back whatever the other did. */
 function withMoves(rollouts: readonly SimRollout[]): SimRollout[] {
   const moves = [["a", "b"], ["c"]];
-  return rollouts.map((rollout) => (rollout.kind === "MeshUpgrade" ? { ...rollout, errorRate: 0, moves: moves.shift() ?? [] } : rollout));
+  return rollouts.map((rollout) =>
+    rollout.kind === "MeshUpgrade" ? { ...rollout, errorRate: 0, moves: moves.shift() ?? [] } : rollout,
+  );
 }
 
 function rolloutOf(random: Random, index: number): SimRollout {
@@ -85,7 +97,11 @@ function rolloutOf(random: Random, index: number): SimRollout {
     errorRate: random() < 0.25 ? 0.3 : 0,
     rollback: random() < 0.85 ? "Automatic" : "Manual",
     onDeletion: random() < 0.7 ? "Rollback" : "Leave",
-    steps: weights.map((weight) => ({ weight, ...(random() < 0.2 ? { holdMs: 1000 + pick(random, 20_000) } : {}), ...(random() < 0.15 ? { untilApproved: true } : {}) })),
+    steps: weights.map((weight) => ({
+      weight,
+      ...(random() < 0.2 ? { holdMs: 1000 + pick(random, 20_000) } : {}),
+      ...(random() < 0.15 ? { untilApproved: true } : {}),
+    })),
     createdAtTick: random() < 0.7 ? 0 : pick(random, 60),
   };
 }
@@ -94,7 +110,20 @@ function disturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturb
   const atTick = 1 + pick(random, calmFromTick - 60);
   const untilTick = Math.min(calmFromTick - 1, atTick + 1 + pick(random, 60));
   const rollout = pick(random, rollouts.length);
-  const types = ["abort", "delete", "promote", "recreate", "change", "pause", "meddle", "controlPlaneDown", "freeze", "apiDown", "stopLeader", "clockJump"] as const;
+  const types = [
+    "abort",
+    "delete",
+    "promote",
+    "recreate",
+    "change",
+    "pause",
+    "meddle",
+    "controlPlaneDown",
+    "freeze",
+    "apiDown",
+    "stopLeader",
+    "clockJump",
+  ] as const;
   const type = types[pick(random, types.length)] ?? "abort";
   switch (type) {
     case "abort":
@@ -111,7 +140,9 @@ function disturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturb
       return { type, atTick, byMs: (random() < 0.5 ? -1 : 1) * (1 + pick(random, 86_400_000)) };
     case "controlPlaneDown":
       // Long enough, now and then, that undo goes on without it.
-      return random() < 0.5 ? { type, atTick, untilTick } : { type, atTick: 1 + pick(random, 40), untilTick: calmFromTick - 1 };
+      return random() < 0.5
+        ? { type, atTick, untilTick }
+        : { type, atTick: 1 + pick(random, 40), untilTick: calmFromTick - 1 };
     default:
       return { type, atTick, untilTick };
   }
@@ -119,7 +150,11 @@ function disturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturb
 
 /** What an engine that stands still was about to do may be called off meanwhile. */
 function withAborts(random: Random, disturbances: readonly Disturbance[], rollouts: number): Disturbance[] {
-  return disturbances.flatMap((one): Disturbance[] => (one.type === "stopLeader" && random() < 0.5 ? [one, { type: "abort", atTick: one.atTick + 1, rollout: pick(random, rollouts) }] : [one]));
+  return disturbances.flatMap((one): Disturbance[] =>
+    one.type === "stopLeader" && random() < 0.5
+      ? [one, { type: "abort", atTick: one.atTick + 1, rollout: pick(random, rollouts) }]
+      : [one],
+  );
 }
 
 function pick(random: Random, count: number): number {

@@ -13,7 +13,7 @@ export function shrink(scenario: Scenario): Shrunk {
   let best: Shrunk = { scenario, result: simulate(scenario) };
   const failure = kindOf(best.result);
   let runs = 0;
-  for (let found = failure !== undefined; found && runs < maxRuns; ) {
+  for (let found = failure !== undefined; found && runs < maxRuns;) {
     found = false;
     for (const candidate of smaller(best.scenario)) {
       runs += 1;
@@ -36,8 +36,10 @@ function kindOf({ failure }: SimResult): string | undefined {
 
 function* smaller(scenario: Scenario): Generator<Scenario> {
   const { rollouts, disturbances } = scenario;
-  for (const rate of ["crashRate", "lostRate", "staleRate"] as const) if (scenario[rate] > 0) yield { ...scenario, [rate]: 0 };
-  for (const [index] of disturbances.entries()) yield { ...scenario, disturbances: disturbances.filter((_one, at) => at !== index) };
+  for (const rate of ["crashRate", "lostRate", "staleRate"] as const)
+    if (scenario[rate] > 0) yield { ...scenario, [rate]: 0 };
+  for (const [index] of disturbances.entries())
+    yield { ...scenario, disturbances: disturbances.filter((_one, at) => at !== index) };
   if (rollouts.length > 1) {
     for (const [index] of rollouts.entries()) {
       yield {
@@ -45,13 +47,16 @@ function* smaller(scenario: Scenario): Generator<Scenario> {
         rollouts: rollouts.filter((_one, at) => at !== index),
         disturbances: disturbances.flatMap((one): Disturbance[] => {
           if (!("rollout" in one)) return [one];
-          return one.rollout === index ? [] : [{ ...one, rollout: one.rollout > index ? one.rollout - 1 : one.rollout }];
+          return one.rollout === index
+            ? []
+            : [{ ...one, rollout: one.rollout > index ? one.rollout - 1 : one.rollout }];
         }),
       };
     }
   }
   for (const [index, rollout] of rollouts.entries()) {
     const last = rollout.steps.at(-1);
-    if (rollout.steps.length > 1 && last !== undefined) yield { ...scenario, rollouts: rollouts.with(index, { ...rollout, steps: [{ weight: last.weight }] }) };
+    if (rollout.steps.length > 1 && last !== undefined)
+      yield { ...scenario, rollouts: rollouts.with(index, { ...rollout, steps: [{ weight: last.weight }] }) };
   }
 }

@@ -4,7 +4,18 @@ import type { Freeze, JournalEntry, RolloutStatus } from "../../api/serin/index.
 import { entryKey } from "../act/journal-store.ts";
 import { isRestart } from "../act/undo-order.ts";
 import { UndoPlay } from "../act/undo-play.ts";
-import { currentStep, initialStatus, isPuttingBack, journalCounts, orderedSteps, referenceKey, type Action, type Decision, type DecideInput, type Step } from "../decide/index.ts";
+import {
+  currentStep,
+  initialStatus,
+  isPuttingBack,
+  journalCounts,
+  orderedSteps,
+  referenceKey,
+  type Action,
+  type Decision,
+  type DecideInput,
+  type Step,
+} from "../decide/index.ts";
 import { contenderOf } from "../engine/contender-table.ts";
 import { hasFinalizer, needsFinalizer } from "../engine/finalizer.ts";
 import { RoundBoard } from "../engine/round-board.ts";
@@ -41,7 +52,10 @@ export class SimEngine {
     this.board = new RoundBoard(options.maxConcurrent);
     for (const key of options.store.keys) {
       const rollout = options.store.read(key);
-      if (rollout !== undefined) this.board.table.set(contenderOf(rollout, { ...initialStatus, ...rollout.status }, { wants: [], heldUp: false }));
+      if (rollout !== undefined)
+        this.board.table.set(
+          contenderOf(rollout, { ...initialStatus, ...rollout.status }, { wants: [], heldUp: false }),
+        );
     }
   }
 
@@ -63,10 +77,19 @@ export class SimEngine {
     const steps = puttingBack ? [] : orderedSteps(stepsOf(raw), orders, status);
     const change = this.#changeOf(raw, status, puttingBack);
     const step = currentStep(steps, status, change.watched);
-    const observing = step !== undefined && status.step?.id === step.id && !orders.abort && orders.deletion === undefined && !puttingBack;
+    const observing =
+      step !== undefined &&
+      status.step?.id === step.id &&
+      !orders.abort &&
+      orders.deletion === undefined &&
+      !puttingBack;
     const observation = observing ? cluster.observe(step, journal.entries) : undefined;
     yield;
-    const decision = this.board.decide({ key, rollout: raw, status, orders, heldUp: false }, { steps, change, observation, journal: journalCounts(journal), freezes: freezes() }, now());
+    const decision = this.board.decide(
+      { key, rollout: raw, status, orders, heldUp: false },
+      { steps, change, observation, journal: journalCounts(journal), freezes: freezes() },
+      now(),
+    );
     yield* this.#carryOut(key, raw, decision, status, journal.entries);
   }
 
@@ -80,7 +103,13 @@ export class SimEngine {
     if (this.#options.store.leader !== this.#options.id) throw new NotLeading();
   }
 
-  *#carryOut(key: string, raw: Rollout, decision: Decision, before: RolloutStatus, journal: readonly JournalEntry[]): Generator<void, void> {
+  *#carryOut(
+    key: string,
+    raw: Rollout,
+    decision: Decision,
+    before: RolloutStatus,
+    journal: readonly JournalEntry[],
+  ): Generator<void, void> {
     const { store, onDecision } = this.#options;
     const acts = decision.actions.some(({ type }) => type !== "event" && type !== "release");
     let version = raw.metadata.resourceVersion ?? "";
@@ -93,7 +122,11 @@ export class SimEngine {
     }
     if (decision.actions.some((action) => action.type === "event" && action.reason === "Completed")) {
       this.#fence();
-      store.append(journalNameOf(raw), [], [{ at: "", run: decision.status.run ?? 0, decision: "Completed", message: "" }]);
+      store.append(
+        journalNameOf(raw),
+        [],
+        [{ at: "", run: decision.status.run ?? 0, decision: "Completed", message: "" }],
+      );
       yield;
     }
     if (acts || isWorthStoring(raw.status, decision.status)) {
@@ -121,14 +154,24 @@ export class SimEngine {
     const { store, cluster } = this.#options;
     const name = journalNameOf(raw);
     const entries = actions.flatMap((action) => (action.type === "journal" ? action.entries : []));
-    const decisions = actions.flatMap((action) => (action.type === "event" && action.reason !== "Completed" ? [{ at: "", run: status.run ?? 0, decision: action.reason, message: action.message }] : []));
+    const decisions = actions.flatMap((action) =>
+      action.type === "event" && action.reason !== "Completed"
+        ? [{ at: "", run: status.run ?? 0, decision: action.reason, message: action.message }]
+        : [],
+    );
     store.append(name, entries, decisions);
     yield;
     for (const action of actions) {
       this.#fence();
       if (action.type === "write") {
         const { write } = action;
-        const journaled = store.journals.get(name)?.entries.some((entry) => referenceKey(entry.object) === referenceKey(write.object) && (write.type !== "field" || (entry.type === "field" && entry.pointer === write.pointer)));
+        const journaled = store.journals
+          .get(name)
+          ?.entries.some(
+            (entry) =>
+              referenceKey(entry.object) === referenceKey(write.object) &&
+              (write.type !== "field" || (entry.type === "field" && entry.pointer === write.pointer)),
+          );
         invariant(journaled === true, `${key} wrote ${write.object.name} before it was in the journal`);
         cluster.write(write, action.prior);
         yield;
@@ -139,7 +182,9 @@ export class SimEngine {
 
   *#undo(key: string, name: string, { scope, passOver }: Extract<Action, { type: "undo" }>): Generator<void, void> {
     const { store, cluster } = this.#options;
-    const entries = (store.journals.get(name)?.entries ?? []).filter((entry) => scope === "all" || entry.setup !== true);
+    const entries = (store.journals.get(name)?.entries ?? []).filter(
+      (entry) => scope === "all" || entry.setup !== true,
+    );
     const play = new UndoPlay(entries, passOver);
     for (let entry = play.next(); entry !== undefined; entry = play.next()) {
       this.#fence();

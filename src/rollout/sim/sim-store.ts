@@ -42,7 +42,11 @@ export class SimStore {
   patchSpec(key: string, spec: Readonly<Record<string, unknown>>): void {
     const found = this.#rollouts.get(key);
     if (found === undefined) return;
-    this.put(key, { ...found, metadata: { ...found.metadata, generation: (found.metadata.generation ?? 1) + 1 }, spec: { ...found.spec, ...spec } } as Rollout);
+    this.put(key, {
+      ...found,
+      metadata: { ...found.metadata, generation: (found.metadata.generation ?? 1) + 1 },
+      spec: { ...found.spec, ...spec },
+    } as Rollout);
   }
 
   delete(key: string, at: string): void {
@@ -75,12 +79,16 @@ export class SimStore {
   append(name: string, entries: readonly JournalEntry[], decisions: readonly DecisionRecord[]): void {
     const journal = this.journals.get(name) ?? { entries: [], decisions: [] };
     const known = new Set(journal.entries.map(entryKey));
-    this.journals.set(name, { entries: [...journal.entries, ...entries.filter((entry) => !known.has(entryKey(entry)))], decisions: [...journal.decisions, ...decisions] });
+    this.journals.set(name, {
+      entries: [...journal.entries, ...entries.filter((entry) => !known.has(entryKey(entry)))],
+      decisions: [...journal.decisions, ...decisions],
+    });
   }
 
   strike(name: string, isStruck: (entry: JournalEntry) => boolean): void {
     const journal = this.journals.get(name);
-    if (journal !== undefined) this.journals.set(name, { ...journal, entries: journal.entries.filter((entry) => !isStruck(entry)) });
+    if (journal !== undefined)
+      this.journals.set(name, { ...journal, entries: journal.entries.filter((entry) => !isStruck(entry)) });
   }
 
   #current(key: string, version: string): Rollout {

@@ -11,7 +11,9 @@ test("whatever dies, is lost, is late or is meddled with, no seed breaks what mu
     const { failure } = simulate(scenarioOf(seed));
     if (failure === undefined) continue;
     const { result, scenario } = shrink(scenarioOf(seed));
-    assert.fail(`seed ${seed}: ${failure}\nreplay it: npm run sim -- --seed ${seed}\n${JSON.stringify(scenario)}\n${result.history.join("\n")}`);
+    assert.fail(
+      `seed ${seed}: ${failure}\nreplay it: npm run sim -- --seed ${seed}\n${JSON.stringify(scenario)}\n${result.history.join("\n")}`,
+    );
   }
 });
 

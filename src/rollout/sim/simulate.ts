@@ -66,8 +66,17 @@ class Simulation {
     const upgrades = this.#scenario.rollouts.filter(({ kind }) => kind === "MeshUpgrade");
     for (const name of namespaces) {
       const revision = `old-${upgrades.find(({ moves }) => moves?.includes(name) === true)?.name ?? ""}`;
-      this.#cluster.add({ apiVersion: "apps/v1", kind: "Namespace", plural: "namespaces", name }, { [revisionPointer]: revision });
-      this.#cluster.add({ apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: `work-${name}`, namespace: name });
+      this.#cluster.add(
+        { apiVersion: "apps/v1", kind: "Namespace", plural: "namespaces", name },
+        { [revisionPointer]: revision },
+      );
+      this.#cluster.add({
+        apiVersion: "apps/v1",
+        kind: "Deployment",
+        plural: "deployments",
+        name: `work-${name}`,
+        namespace: name,
+      });
       this.#cluster.injected.set(name, revision);
     }
     for (const upgrade of upgrades) this.#cluster.add(meshObjectsOf(upgrade).oldControlPlane);
@@ -91,7 +100,10 @@ class Simulation {
         if (this.#allAtRest()) return this.#witness.atTheEnd();
       }
     }
-    const left = this.#store.keys.map((key) => `${key}: ${this.#store.read(key)?.status?.phase ?? "not seen"}: ${this.#store.read(key)?.status?.message ?? ""}`);
+    const left = this.#store.keys.map(
+      (key) =>
+        `${key}: ${this.#store.read(key)?.status?.phase ?? "not seen"}: ${this.#store.read(key)?.status?.message ?? ""}`,
+    );
     throw new Error(`never came to its end: ${left.join(" | ")}`);
   }
 
@@ -141,7 +153,8 @@ class Simulation {
         if (!this.#isCalm() && this.#random() < 0.02) return;
         const fate = this.#isCalm() ? 1 : this.#random();
         if (fate < this.#scenario.crashRate) return this.#crash(engine);
-        if (this.#advance(round, !this.#apiUp || fate < this.#scenario.crashRate + this.#scenario.lostRate)) rounds.delete(key);
+        if (this.#advance(round, !this.#apiUp || fate < this.#scenario.crashRate + this.#scenario.lostRate))
+          rounds.delete(key);
       }
     }
   }
@@ -152,7 +165,13 @@ class Simulation {
       if (isLost) round.throw(new ApiDown());
       return round.next().done === true;
     } catch (error) {
-      if (error instanceof ApiDown || error instanceof Conflict || error instanceof NotLeading || error instanceof PatchRefused) return true;
+      if (
+        error instanceof ApiDown ||
+        error instanceof Conflict ||
+        error instanceof NotLeading ||
+        error instanceof PatchRefused
+      )
+        return true;
       throw error;
     }
   }
@@ -168,7 +187,8 @@ class Simulation {
   }
 
   #stored(key: string, rollout: Rollout, decision: Decision, before: RolloutStatus): void {
-    for (const action of decision.actions) if (action.type === "event") this.#note(`${key} ${action.reason}: ${action.message}`);
+    for (const action of decision.actions)
+      if (action.type === "event") this.#note(`${key} ${action.reason}: ${action.message}`);
     if (decision.status.phase !== before.phase) this.#note(`${key} is ${decision.status.phase}`);
     this.#witness.decided(key, rollout, decision, before, this.#wallMs(), this.#freezes);
   }
@@ -200,9 +220,17 @@ class Simulation {
     if (status.phase === "Paused" && /waits for approval/.test(status.message) && status.step !== undefined) {
       if (found.spec.approvals.some(({ step }) => step === status.step?.id)) return;
       this.#note(`${key}: ${status.step.id} is approved`);
-      this.#store.patchSpec(key, { approvals: [...found.spec.approvals, { step: status.step.id, by: "me", why: "", at }] });
+      this.#store.patchSpec(key, {
+        approvals: [...found.spec.approvals, { step: status.step.id, by: "me", why: "", at }],
+      });
     }
-    if (this.#isCalm() && status.phase === "Stuck" && status.undo === undefined && !found.spec.abort && this.#tick > calmFromTick + 10) {
+    if (
+      this.#isCalm() &&
+      status.phase === "Stuck" &&
+      status.undo === undefined &&
+      !found.spec.abort &&
+      this.#tick > calmFromTick + 10
+    ) {
       this.#note(`${key} is aborted: it is stuck: ${status.message}`);
       this.#store.patchSpec(key, { abort: true });
     }
@@ -309,7 +337,9 @@ class Simulation {
     const object = target === undefined ? undefined : this.#cluster.find(target);
     if (begins && object !== undefined) {
       const name = journalNameOf(rolloutObject(sim, ""));
-      const written = (this.#store.journals.get(name)?.entries ?? []).find((entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name);
+      const written = (this.#store.journals.get(name)?.entries ?? []).find(
+        (entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name,
+      );
       if (written?.type !== "field" || object.writers.get(pointer) === "somebody") return;
       const status = this.#store.read(keyOf(sim))?.status;
       if (status !== undefined && isPuttingBack(status) && sameJson(object.fields.get(pointer), written.prior)) return;
@@ -331,10 +361,26 @@ class Simulation {
       const phase = rollout?.status?.phase;
       if (rollout === undefined || rollout.metadata.deletionTimestamp !== undefined) return false;
       const waits = this.#templates.get(rollout.metadata.name ?? "");
-      if (phase === "Completed" || phase === "Watching") return !("deployment" in ((rollout.spec as { target?: object }).target ?? {})) || waits === undefined || waits === rollout.status?.candidate;
-      if (phase === "RolledBack") return rollout.spec.abort || (rollout.status?.undo?.next !== "NewRun" && (waits === undefined || waits === rollout.status?.candidate || !("deployment" in ((rollout.spec as { target?: object }).target ?? {}))));
+      if (phase === "Completed" || phase === "Watching")
+        return (
+          !("deployment" in ((rollout.spec as { target?: object }).target ?? {})) ||
+          waits === undefined ||
+          waits === rollout.status?.candidate
+        );
+      if (phase === "RolledBack")
+        return (
+          rollout.spec.abort ||
+          (rollout.status?.undo?.next !== "NewRun" &&
+            (waits === undefined ||
+              waits === rollout.status?.candidate ||
+              !("deployment" in ((rollout.spec as { target?: object }).target ?? {}))))
+        );
       // A member that waits for people: its partner was rolled back.
-      return phase === "Waiting" && !isUnderWay(rollout.status as RolloutStatus) && /was rolled back; change it/.test(rollout.status?.message ?? "");
+      return (
+        phase === "Waiting" &&
+        !isUnderWay(rollout.status as RolloutStatus) &&
+        /was rolled back; change it/.test(rollout.status?.message ?? "")
+      );
     });
   }
 }
@@ -349,6 +395,13 @@ function freezeNow(nowMs: number): Freeze {
   const at = (ms: number): string => new Date(ms).toISOString();
   return {
     metadata: { name: "now" },
-    spec: { reason: "test", timeZone: "UTC", windows: [{ start: at(nowMs), end: at(nowMs + 600_000) }], kinds: ["Canary", "MeshUpgrade"], namespaces: [], exceptions: [] },
+    spec: {
+      reason: "test",
+      timeZone: "UTC",
+      windows: [{ start: at(nowMs), end: at(nowMs + 600_000) }],
+      kinds: ["Canary", "MeshUpgrade"],
+      namespaces: [],
+      exceptions: [],
+    },
   };
 }

@@ -37,7 +37,14 @@ export class Witness {
     this.#store = store;
   }
 
-  decided(key: string, rollout: Rollout, { actions, status }: Decision, before: RolloutStatus, nowMs: number, freezes: readonly Freeze[]): void {
+  decided(
+    key: string,
+    rollout: Rollout,
+    { actions, status }: Decision,
+    before: RolloutStatus,
+    nowMs: number,
+    freezes: readonly Freeze[],
+  ): void {
     const seen = this.#seenOf(key, rollout);
     this.#freezeSinceMs = freezes.length === 0 ? undefined : (this.#freezeSinceMs ?? this.#cluster.nowMs);
     for (const action of actions) {
@@ -60,7 +67,9 @@ export class Witness {
   }
 
   #begun(key: string, rollout: Rollout, status: RolloutStatus, nowMs: number, freezes: readonly Freeze[]): void {
-    const frozen = freezes.some(({ spec }) => spec.windows.some((window) => windowState(window, spec.timeZone, nowMs).holds));
+    const frozen = freezes.some(({ spec }) =>
+      spec.windows.some((window) => windowState(window, spec.timeZone, nowMs).holds),
+    );
     const forLong = this.#freezeSinceMs !== undefined && this.#cluster.nowMs - this.#freezeSinceMs > slackMs;
     invariant(!frozen || !forLong, `${key} began ${status.step?.id ?? ""} in a freeze`);
     const ordinal = status.plannedSteps?.find(({ id }) => id === status.step?.id)?.ordinal;
@@ -68,11 +77,21 @@ export class Witness {
     if (ordinal === undefined || group === undefined) return;
     for (const other of this.#store.keys) {
       const partner = this.#store.read(other);
-      if (other === key || partner === undefined || partner.spec.group !== group || partner.status === undefined || !isUnderWay(partner.status)) continue;
+      if (
+        other === key ||
+        partner === undefined ||
+        partner.spec.group !== group ||
+        partner.status === undefined ||
+        !isUnderWay(partner.status)
+      )
+        continue;
       if (partner.status.phase === "RollingBack" || partner.status.undo !== undefined) continue;
       if (this.#cluster.nowMs - (this.#seen.get(other)?.startedAtMs ?? 0) < slackMs) continue;
       const behind = nextOrdinalOf(partner.status);
-      invariant(behind === undefined || behind >= ordinal, `${key} began step ${ordinal} while ${other} of its group was at ${behind ?? 0}`);
+      invariant(
+        behind === undefined || behind >= ordinal,
+        `${key} began step ${ordinal} while ${other} of its group was at ${behind ?? 0}`,
+      );
     }
   }
 
@@ -81,13 +100,17 @@ export class Witness {
     const step = simSteps(sim, rollout.spec.approvals).find((candidate) => candidate.id === id);
     const route = this.#cluster.find(objectsOf(sim).route);
     if (step?.weight === undefined || route?.fields.get("/weight") !== step.weight) return;
-    invariant(this.#cluster.acknowledged.get(sim.name) === step.weight, `${key} counts ${id} as settled, and proxies have not acknowledged it`);
+    invariant(
+      this.#cluster.acknowledged.get(sim.name) === step.weight,
+      `${key} counts ${id} as settled, and proxies have not acknowledged it`,
+    );
   }
 
   #stepDone(key: string, seen: Seen, rollout: Rollout, status: RolloutStatus, evidence: readonly string[]): void {
     const id = status.completedSteps.at(-1)?.id ?? "";
     const planned = simSteps(seen.sim, rollout.spec.approvals).find((step) => step.id === id);
-    const overruled = rollout.spec.fullPromotion !== undefined || evidence.some((text) => text.includes("approved all the same"));
+    const overruled =
+      rollout.spec.fullPromotion !== undefined || evidence.some((text) => text.includes("approved all the same"));
     if (planned === undefined || overruled) return;
     if (planned.checks.length > 0) {
       const samples = Number(/canary \d+ of (\d+) failed/.exec(evidence.join("; "))?.[1] ?? 0);
@@ -107,14 +130,22 @@ export class Witness {
 
   #isAsBefore(key: string, seen: Seen, why: string): void {
     const now = this.#snapshot(seen.sim);
-    invariant(JSON.stringify(now) === JSON.stringify(seen.baseline), `${key} ${why}, and differs: ${JSON.stringify(now)}, before it was ${JSON.stringify(seen.baseline)}`);
+    invariant(
+      JSON.stringify(now) === JSON.stringify(seen.baseline),
+      `${key} ${why}, and differs: ${JSON.stringify(now)}, before it was ${JSON.stringify(seen.baseline)}`,
+    );
   }
 
   #isAllowedCause(key: string, sim: SimRollout, cause: string): void {
     const did = (type: string): boolean => this.#scenario.disturbances.some((disturbance) => disturbance.type === type);
-    if (cause.includes("request-success-rate")) invariant(sim.errorRate > 0, `${key} is good and was rolled back: ${cause}`);
+    if (cause.includes("request-success-rate"))
+      invariant(sim.errorRate > 0, `${key} is good and was rolled back: ${cause}`);
     else if (cause.includes("did not settle")) invariant(did("controlPlaneDown"), `${key} was rolled back: ${cause}`);
-    else invariant(/aborted by|^group g|another change|was deleted|journal still holds/.test(cause), `${key} was rolled back: ${cause}`);
+    else
+      invariant(
+        /aborted by|^group g|another change|was deleted|journal still holds/.test(cause),
+        `${key} was rolled back: ${cause}`,
+      );
   }
 
   #completed(key: string, seen: Seen, rollout: Rollout): void {
@@ -158,11 +189,21 @@ export class Witness {
     });
     const moving = rollouts.filter(({ status }) => isUnderWay(status) && status.undo === undefined && !allDone(status));
     const grouped = moving.filter(({ rollout }) => rollout.spec.group !== undefined).length;
-    invariant(moving.length - Math.max(0, grouped - 1) <= this.#scenario.maxConcurrent, `${moving.length} are under way, ${this.#scenario.maxConcurrent} may be`);
-    invariant(moving.filter(({ rollout }) => rollout.kind === "MeshUpgrade").length <= 1, "two mesh upgrades are under way");
+    invariant(
+      moving.length - Math.max(0, grouped - 1) <= this.#scenario.maxConcurrent,
+      `${moving.length} are under way, ${this.#scenario.maxConcurrent} may be`,
+    );
+    invariant(
+      moving.filter(({ rollout }) => rollout.kind === "MeshUpgrade").length <= 1,
+      "two mesh upgrades are under way",
+    );
     for (const one of moving) {
       for (const other of moving) {
-        if (one.key >= other.key || (one.rollout.spec.group !== undefined && one.rollout.spec.group === other.rollout.spec.group)) continue;
+        if (
+          one.key >= other.key ||
+          (one.rollout.spec.group !== undefined && one.rollout.spec.group === other.rollout.spec.group)
+        )
+          continue;
         const shared = (one.status.namespaces ?? []).find((name) => other.status.namespaces?.includes(name) === true);
         invariant(shared === undefined, `${one.key} and ${other.key} both hold namespace ${shared ?? ""}`);
       }
@@ -190,7 +231,8 @@ export class Witness {
       ends.add(status.phase);
       runs.set(status.groupRun, ends);
     }
-    for (const [run, ends] of runs) invariant(ends.size === 1, `members of the group's run ${run} ended as ${[...ends].join(" and ")}`);
+    for (const [run, ends] of runs)
+      invariant(ends.size === 1, `members of the group's run ${run} ended as ${[...ends].join(" and ")}`);
   }
 
   #seenOf(key: string, { metadata }: Rollout): Seen {
@@ -198,12 +240,22 @@ export class Witness {
     if (known !== undefined) return known;
     const sim = this.#scenario.rollouts.find(({ name }) => name === metadata.name);
     invariant(sim !== undefined, `${key} is of no scenario`);
-    const seen: Seen = { sim, baseline: this.#snapshot(sim), deleted: metadata.deletionTimestamp !== undefined, startedAtMs: 0, settled: new Map(), last: undefined, kept: false };
+    const seen: Seen = {
+      sim,
+      baseline: this.#snapshot(sim),
+      deleted: metadata.deletionTimestamp !== undefined,
+      startedAtMs: 0,
+      settled: new Map(),
+      last: undefined,
+      kept: false,
+    };
     this.#seen.set(key, seen);
     return seen;
   }
 
   #snapshot(sim: SimRollout): Readonly<Record<string, unknown>> {
-    return this.#cluster.snapshot((object: ModelObject) => ownsObject(sim, object.reference) && object.reference.name !== `app-${sim.name}`);
+    return this.#cluster.snapshot(
+      (object: ModelObject) => ownsObject(sim, object.reference) && object.reference.name !== `app-${sim.name}`,
+    );
   }
 }

@@ -24,12 +24,14 @@ function mergeField(target: ReflectMessage, source: ReflectMessage, field: DescF
     case "list": {
       const into = target.get(field);
       if (options.replaceLists === true) into.clear();
-      for (const item of source.get(field)) into.add(field.listKind === "message" ? copyOf(item as ReflectMessage) : item);
+      for (const item of source.get(field))
+        into.add(field.listKind === "message" ? copyOf(item as ReflectMessage) : item);
       return;
     }
     case "map": {
       const into = target.get(field);
-      for (const [key, value] of source.get(field)) into.set(key, field.mapKind === "message" ? copyOf(value as ReflectMessage) : value);
+      for (const [key, value] of source.get(field))
+        into.set(key, field.mapKind === "message" ? copyOf(value as ReflectMessage) : value);
       return;
     }
     case "message": {

@@ -52,7 +52,10 @@ export type {
   Http3ProtocolOptions,
 } from "#generated/proto/envoy/config/core/v3/protocol_pb.js";
 export { HealthStatus, type HealthCheck } from "#generated/proto/envoy/config/core/v3/health_check_pb.js";
-export type { SubstitutionFormatString, JsonFormatOptions } from "#generated/proto/envoy/config/core/v3/substitution_format_string_pb.js";
+export type {
+  SubstitutionFormatString,
+  JsonFormatOptions,
+} from "#generated/proto/envoy/config/core/v3/substitution_format_string_pb.js";
 export {
   type Cluster,
   type Cluster_CommonLbConfig,
@@ -91,7 +94,10 @@ export {
   type CircuitBreakers_Thresholds_RetryBudget,
   CircuitBreakersSchema,
 } from "#generated/proto/envoy/config/cluster/v3/circuit_breaker_pb.js";
-export { type OutlierDetection, OutlierDetectionSchema } from "#generated/proto/envoy/config/cluster/v3/outlier_detection_pb.js";
+export {
+  type OutlierDetection,
+  OutlierDetectionSchema,
+} from "#generated/proto/envoy/config/cluster/v3/outlier_detection_pb.js";
 export {
   type ClusterLoadAssignment,
   ClusterLoadAssignmentSchema,
@@ -125,7 +131,11 @@ export {
   type ListenerFilterChainMatchPredicate,
   type ListenerFilterChainMatchPredicate_MatchSet,
 } from "#generated/proto/envoy/config/listener/v3/listener_components_pb.js";
-export { type RouteConfiguration, RouteConfigurationSchema, type Vhds } from "#generated/proto/envoy/config/route/v3/route_pb.js";
+export {
+  type RouteConfiguration,
+  RouteConfigurationSchema,
+  type Vhds,
+} from "#generated/proto/envoy/config/route/v3/route_pb.js";
 export {
   type Decorator,
   type DirectResponseAction,
@@ -181,7 +191,11 @@ export {
   type CookieMatcher,
   type FilterConfig as RouteFilterConfig,
 } from "#generated/proto/envoy/config/route/v3/route_components_pb.js";
-export { type AccessLog, type AccessLogFilter, AccessLogSchema } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
+export {
+  type AccessLog,
+  type AccessLogFilter,
+  AccessLogSchema,
+} from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
 export {
   type Permission,
   PermissionSchema,
@@ -198,8 +212,16 @@ export {
   type SourcedMetadata,
 } from "#generated/proto/envoy/config/rbac/v3/rbac_pb.js";
 export { type StringMatcher, StringMatcherSchema } from "#generated/proto/envoy/type/matcher/v3/string_pb.js";
-export type { RegexMatchAndSubstitute, RegexMatcher, RegexMatcher_GoogleRE2 } from "#generated/proto/envoy/type/matcher/v3/regex_pb.js";
-export { type MetadataMatcher, type MetadataMatcher_PathSegment, MetadataMatcherSchema } from "#generated/proto/envoy/type/matcher/v3/metadata_pb.js";
+export type {
+  RegexMatchAndSubstitute,
+  RegexMatcher,
+  RegexMatcher_GoogleRE2,
+} from "#generated/proto/envoy/type/matcher/v3/regex_pb.js";
+export {
+  type MetadataMatcher,
+  type MetadataMatcher_PathSegment,
+  MetadataMatcherSchema,
+} from "#generated/proto/envoy/type/matcher/v3/metadata_pb.js";
 export type {
   MetadataKey,
   MetadataKind,
@@ -216,16 +238,29 @@ export type {
   CustomTag_Environment,
   CustomTag_Metadata,
 } from "#generated/proto/envoy/type/tracing/v3/custom_tag_pb.js";
-export { type FractionalPercent, FractionalPercent_DenominatorType, type Percent, PercentSchema } from "#generated/proto/envoy/type/v3/percent_pb.js";
+export {
+  type FractionalPercent,
+  FractionalPercent_DenominatorType,
+  type Percent,
+  PercentSchema,
+} from "#generated/proto/envoy/type/v3/percent_pb.js";
 export type { Int32Range, Int64Range } from "#generated/proto/envoy/type/v3/range_pb.js";
-export { type FileAccessLog, FileAccessLogSchema } from "#generated/proto/envoy/extensions/access_loggers/file/v3/file_pb.js";
+export {
+  type FileAccessLog,
+  FileAccessLogSchema,
+} from "#generated/proto/envoy/extensions/access_loggers/file/v3/file_pb.js";
 export {
   type FaultDelay,
   type FaultDelay_HeaderDelay,
   FaultDelaySchema,
   type FaultRateLimit,
 } from "#generated/proto/envoy/extensions/filters/common/fault/v3/fault_pb.js";
-export { type Cors, type CorsPolicy, CorsPolicySchema, CorsSchema } from "#generated/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js";
+export {
+  type Cors,
+  type CorsPolicy,
+  CorsPolicySchema,
+  CorsSchema,
+} from "#generated/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 export {
   type FaultAbort,
   FaultAbortSchema,
@@ -244,8 +279,14 @@ export {
   RBACPerRouteSchema as HttpRbacPerRouteSchema,
 } from "#generated/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 export { type Router, RouterSchema } from "#generated/proto/envoy/extensions/filters/http/router/v3/router_pb.js";
-export { type OriginalDst, OriginalDstSchema } from "#generated/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
-export { type TlsInspector, TlsInspectorSchema } from "#generated/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
+export {
+  type OriginalDst,
+  OriginalDstSchema,
+} from "#generated/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
+export {
+  type TlsInspector,
+  TlsInspectorSchema,
+} from "#generated/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
 export {
   type HttpConnectionManager,
   HttpConnectionManager_CodecType,
@@ -270,7 +311,11 @@ export {
   type HttpConnectionManager_InternalAddressConfig,
   type ResponseMapper,
 } from "#generated/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
-export { type RBAC as NetworkRbac, RBAC_EnforcementType as NetworkRbac_EnforcementType, RBACSchema as NetworkRbacSchema } from "#generated/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
+export {
+  type RBAC as NetworkRbac,
+  RBAC_EnforcementType as NetworkRbac_EnforcementType,
+  RBACSchema as NetworkRbacSchema,
+} from "#generated/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
 export {
   type TcpProxy,
   type TcpProxy_TunnelingConfig,
@@ -296,7 +341,10 @@ export {
   type InternalUpstreamTransport_MetadataValueSource,
   InternalUpstreamTransportSchema,
 } from "#generated/proto/envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream_pb.js";
-export { type RawBuffer, RawBufferSchema } from "#generated/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
+export {
+  type RawBuffer,
+  RawBufferSchema,
+} from "#generated/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 export {
   type CommonTlsContext,
   CommonTlsContextSchema,
@@ -322,7 +370,11 @@ export {
   type TlsSessionTicketKeys,
   type CertificateProviderPluginInstance,
 } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
-export { type SdsSecretConfig, type Secret, SecretSchema } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
+export {
+  type SdsSecretConfig,
+  type Secret,
+  SecretSchema,
+} from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 export {
   type HttpProtocolOptions,
   type HttpProtocolOptions_ExplicitHttpConfig,
@@ -331,11 +383,22 @@ export {
   type HttpProtocolOptions_AutoHttpConfig,
 } from "#generated/proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 export type { Filter as ClusterFilter } from "#generated/proto/envoy/config/cluster/v3/filter_pb.js";
-export type { ValueMatcher, ValueMatcher_NullMatch, ListMatcher, OrMatcher } from "#generated/proto/envoy/type/matcher/v3/value_pb.js";
+export type {
+  ValueMatcher,
+  ValueMatcher_NullMatch,
+  ListMatcher,
+  OrMatcher,
+} from "#generated/proto/envoy/type/matcher/v3/value_pb.js";
 export type { PathMatcher } from "#generated/proto/envoy/type/matcher/v3/path_pb.js";
 export type { SocketOption } from "#generated/proto/envoy/config/core/v3/socket_option_pb.js";
-export type { StderrAccessLog, StdoutAccessLog } from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
-export { type FilterStateValue, FilterStateValue_SharedWithUpstream } from "#generated/proto/envoy/extensions/filters/common/set_filter_state/v3/value_pb.js";
+export type {
+  StderrAccessLog,
+  StdoutAccessLog,
+} from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
+export {
+  type FilterStateValue,
+  FilterStateValue_SharedWithUpstream,
+} from "#generated/proto/envoy/extensions/filters/common/set_filter_state/v3/value_pb.js";
 export {
   type AuthorizationRequest,
   AuthorizationRequestSchema,
@@ -376,14 +439,26 @@ export {
   type RequirementRule,
   RequirementRuleSchema,
 } from "#generated/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
-export { type LocalRateLimit, LocalRateLimitSchema } from "#generated/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
+export {
+  type LocalRateLimit,
+  LocalRateLimitSchema,
+} from "#generated/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 export {
   type Config as HttpSetFilterState,
   ConfigSchema as HttpSetFilterStateSchema,
 } from "#generated/proto/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js";
-export { type HttpInspector, HttpInspectorSchema } from "#generated/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
-export { type ProxyProtocol, ProxyProtocolSchema } from "#generated/proto/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js";
-export { type ConnectionLimit, ConnectionLimitSchema } from "#generated/proto/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js";
+export {
+  type HttpInspector,
+  HttpInspectorSchema,
+} from "#generated/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
+export {
+  type ProxyProtocol,
+  ProxyProtocolSchema,
+} from "#generated/proto/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js";
+export {
+  type ConnectionLimit,
+  ConnectionLimitSchema,
+} from "#generated/proto/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js";
 export {
   type Config as NetworkSetFilterState,
   ConfigSchema as NetworkSetFilterStateSchema,
@@ -405,8 +480,14 @@ export {
   type SourceTypeInput,
   type TransportProtocolInput,
 } from "#generated/proto/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.js";
-export { type CaresDnsResolverConfig, CaresDnsResolverConfigSchema } from "#generated/proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
-export { type UuidRequestIdConfig, UuidRequestIdConfigSchema } from "#generated/proto/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
+export {
+  type CaresDnsResolverConfig,
+  CaresDnsResolverConfigSchema,
+} from "#generated/proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
+export {
+  type UuidRequestIdConfig,
+  UuidRequestIdConfigSchema,
+} from "#generated/proto/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
 export type { TokenBucket } from "#generated/proto/envoy/type/v3/token_bucket_pb.js";
 export type { HttpUri } from "#generated/proto/envoy/config/core/v3/http_uri_pb.js";
 export {
@@ -426,7 +507,11 @@ export {
 export { type TypedStruct, TypedStructSchema } from "#generated/proto/udpa/type/v1/typed_struct_pb.js";
 export type { CidrRange as XdsCidrRange } from "#generated/proto/xds/core/v3/cidr_pb.js";
 export type { TypedExtensionConfig as XdsTypedExtensionConfig } from "#generated/proto/xds/core/v3/extension_pb.js";
-export { type IPMatcher, type IPMatcher_IPRangeMatcher, IPMatcherSchema } from "#generated/proto/xds/type/matcher/v3/ip_pb.js";
+export {
+  type IPMatcher,
+  type IPMatcher_IPRangeMatcher,
+  IPMatcherSchema,
+} from "#generated/proto/xds/type/matcher/v3/ip_pb.js";
 export type { StringMatcher as XdsStringMatcher } from "#generated/proto/xds/type/matcher/v3/string_pb.js";
 export {
   type Matcher,
@@ -476,20 +561,48 @@ export {
   type UriTemplateMatchConfig,
   UriTemplateMatchConfigSchema,
 } from "#generated/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js";
-export { type OpenTelemetryAccessLogConfig, OpenTelemetryAccessLogConfigSchema } from "#generated/proto/envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.js";
+export {
+  type OpenTelemetryAccessLogConfig,
+  OpenTelemetryAccessLogConfigSchema,
+} from "#generated/proto/envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.js";
 export { OpenTelemetryConfigSchema } from "#generated/proto/envoy/config/trace/v3/opentelemetry_pb.js";
-export { ZipkinConfig_CollectorEndpointVersion, ZipkinConfig_TraceContextOption, ZipkinConfigSchema } from "#generated/proto/envoy/config/trace/v3/zipkin_pb.js";
+export {
+  ZipkinConfig_CollectorEndpointVersion,
+  ZipkinConfig_TraceContextOption,
+  ZipkinConfigSchema,
+} from "#generated/proto/envoy/config/trace/v3/zipkin_pb.js";
 export { ExpressionFilterSchema } from "#generated/proto/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js";
-export type { HashPolicy as TcpHashPolicy, HashPolicy_SourceIp as TcpHashPolicy_SourceIp } from "#generated/proto/envoy/type/v3/hash_policy_pb.js";
+export type {
+  HashPolicy as TcpHashPolicy,
+  HashPolicy_SourceIp as TcpHashPolicy_SourceIp,
+} from "#generated/proto/envoy/type/v3/hash_policy_pb.js";
 export { envoyRegistry } from "./envoy-registry.ts";
-export { type ExtAuthz as NetworkExtAuthz, ExtAuthzSchema as NetworkExtAuthzSchema } from "#generated/proto/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js";
-export { type ClusterConfig as DynamicForwardProxyCluster, ClusterConfigSchema as DynamicForwardProxyClusterSchema } from "#generated/proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js";
-export { type DnsCacheConfig, DnsCacheConfigSchema } from "#generated/proto/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache_pb.js";
+export {
+  type ExtAuthz as NetworkExtAuthz,
+  ExtAuthzSchema as NetworkExtAuthzSchema,
+} from "#generated/proto/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js";
+export {
+  type ClusterConfig as DynamicForwardProxyCluster,
+  ClusterConfigSchema as DynamicForwardProxyClusterSchema,
+} from "#generated/proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js";
+export {
+  type DnsCacheConfig,
+  DnsCacheConfigSchema,
+} from "#generated/proto/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache_pb.js";
 export {
   type FilterConfig as DynamicForwardProxyFilter,
   FilterConfigSchema as DynamicForwardProxyFilterSchema,
   type PerRouteConfig as DynamicForwardProxyPerRoute,
 } from "#generated/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js";
-export { type FilterConfig as SniDynamicForwardProxy, FilterConfigSchema as SniDynamicForwardProxySchema } from "#generated/proto/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js";
-export { type ProxyProtocolUpstreamTransport, ProxyProtocolUpstreamTransportSchema } from "#generated/proto/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
-export { type ProxyProtocolConfig, ProxyProtocolConfig_Version } from "#generated/proto/envoy/config/core/v3/proxy_protocol_pb.js";
+export {
+  type FilterConfig as SniDynamicForwardProxy,
+  FilterConfigSchema as SniDynamicForwardProxySchema,
+} from "#generated/proto/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js";
+export {
+  type ProxyProtocolUpstreamTransport,
+  ProxyProtocolUpstreamTransportSchema,
+} from "#generated/proto/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
+export {
+  type ProxyProtocolConfig,
+  ProxyProtocolConfig_Version,
+} from "#generated/proto/envoy/config/core/v3/proxy_protocol_pb.js";

@@ -24,7 +24,8 @@ export function parseAuthority(text: string): Authority | undefined {
     if (!host.endsWith("]") || !/^[0-9a-fA-F:.]+$/.test(host.slice(1, -1))) return undefined;
     return { host: host.slice(1, -1).toLowerCase(), port, isAddress: true };
   }
-  if (ipv4.test(host)) return host.split(".").every((part) => Number(part) <= 255) ? { host, port, isAddress: true } : undefined;
+  if (ipv4.test(host))
+    return host.split(".").every((part) => Number(part) <= 255) ? { host, port, isAddress: true } : undefined;
   if (!hostname.test(host) || host.length > 253) return undefined;
   return { host: host.toLowerCase(), port, isAddress: false };
 }

@@ -7,8 +7,25 @@ import { formatForwarded, parseForwardedHost } from "./forwarded.ts";
 test("an authority is an address or a hostname, with a port", () => {
   assert.deepEqual(parseAuthority("10.0.0.1:80"), { host: "10.0.0.1", port: 80, isAddress: true });
   assert.deepEqual(parseAuthority("[fd00::1]:8080"), { host: "fd00::1", port: 8080, isAddress: true });
-  assert.deepEqual(parseAuthority("A.ns.svc.cluster.local:1"), { host: "a.ns.svc.cluster.local", port: 1, isAddress: false });
-  for (const bad of ["", ":80", "a", "a:", "a:0", "a:65536", "a:1x", "10.0.0.256:1", "fd00::1", "[x]:1", "a b:1", "/x:1"]) {
+  assert.deepEqual(parseAuthority("A.ns.svc.cluster.local:1"), {
+    host: "a.ns.svc.cluster.local",
+    port: 1,
+    isAddress: false,
+  });
+  for (const bad of [
+    "",
+    ":80",
+    "a",
+    "a:",
+    "a:0",
+    "a:65536",
+    "a:1x",
+    "10.0.0.256:1",
+    "fd00::1",
+    "[x]:1",
+    "a b:1",
+    "/x:1",
+  ]) {
     assert.equal(parseAuthority(bad), undefined, bad);
   }
   assert.equal(formatAuthority("fd00::1", 80), "[fd00::1]:80");

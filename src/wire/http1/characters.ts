@@ -13,7 +13,9 @@ function table(accept: (byte: number) => boolean): Uint8Array {
 const tokenPunctuation = "!#$%&'*+-.^_`|~";
 
 /** `tchar`: what methods and field names are made of. */
-export const isToken = table((byte) => /[0-9A-Za-z]/.test(String.fromCharCode(byte)) || tokenPunctuation.includes(String.fromCharCode(byte)));
+export const isToken = table(
+  (byte) => /[0-9A-Za-z]/.test(String.fromCharCode(byte)) || tokenPunctuation.includes(String.fromCharCode(byte)),
+);
 
 /** What a field value may hold: HTAB, SP, VCHAR and obs-text; no other control byte. */
 export const isFieldValue = table((byte) => byte === HTAB || (byte >= 0x20 && byte !== 0x7f));
@@ -22,7 +24,9 @@ export const isFieldValue = table((byte) => byte === HTAB || (byte >= 0x20 && by
 export const isTarget = table((byte) => byte > 0x20 && byte !== 0x7f);
 
 /** What an authority may hold: no delimiters of other URI parts, no spaces. */
-export const isAuthority = table((byte) => byte > 0x20 && byte < 0x7f && !'/?#@\\"<>^`{|},'.includes(String.fromCharCode(byte)));
+export const isAuthority = table(
+  (byte) => byte > 0x20 && byte < 0x7f && !'/?#@\\"<>^`{|},'.includes(String.fromCharCode(byte)),
+);
 
 /** The value of a hexadecimal digit, 255 for anything else. */
 export const hexValue = Uint8Array.from({ length: 256 }, (_, byte) => {

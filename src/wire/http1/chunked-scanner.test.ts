@@ -19,7 +19,11 @@ test("data and end are the same whatever the split", () => {
   fc.assert(
     fc.property(parts, fc.boolean(), fc.integer({ min: 1, max: 50 }), (chunks, trailers, piece) => {
       const encoded = Buffer.concat([
-        ...chunks.flatMap((chunk) => [Buffer.from(`${chunk.length.toString(16)};x="y"\r\n`), chunk, Buffer.from("\r\n")]),
+        ...chunks.flatMap((chunk) => [
+          Buffer.from(`${chunk.length.toString(16)};x="y"\r\n`),
+          chunk,
+          Buffer.from("\r\n"),
+        ]),
         Buffer.from(`0\r\n${trailers ? "a: b\r\nC-d:\r\n" : ""}\r\n`),
       ]);
       const { scanner, used, data } = feed(Buffer.concat([encoded, Buffer.from("GET /")]), piece);
@@ -32,8 +36,25 @@ test("data and end are the same whatever the split", () => {
 });
 
 const bad = [
-  "\r\n", "g\r\n", "-1\r\n", "+1\r\na\r\n0\r\n\r\n", "0x1\r\na\r\n", "1 \r\na\r\n", " 1\r\na\r\n", "1\na\r\n", "1\r\nab\r\n", "1\r\na\n0\r\n\r\n",
-  "1;a\nb\r\na\r\n", "1;\0\r\na\r\n", "fffffffffffff\r\n", "0\r\n\n", "0\r\n a: b\r\n\r\n", "0\r\nab\r\n\r\n", "0\r\na b: c\r\n\r\n", "0\r\na: b\n\r\n", "1\r\r\na\r\n",
+  "\r\n",
+  "g\r\n",
+  "-1\r\n",
+  "+1\r\na\r\n0\r\n\r\n",
+  "0x1\r\na\r\n",
+  "1 \r\na\r\n",
+  " 1\r\na\r\n",
+  "1\na\r\n",
+  "1\r\nab\r\n",
+  "1\r\na\n0\r\n\r\n",
+  "1;a\nb\r\na\r\n",
+  "1;\0\r\na\r\n",
+  "fffffffffffff\r\n",
+  "0\r\n\n",
+  "0\r\n a: b\r\n\r\n",
+  "0\r\nab\r\n\r\n",
+  "0\r\na b: c\r\n\r\n",
+  "0\r\na: b\n\r\n",
+  "1\r\r\na\r\n",
 ];
 
 for (const text of bad) {

@@ -5,7 +5,21 @@ const maxLineBytes = 4096;
 const maxTrailerBytes = 16 * 1024;
 
 /** Numbers rather than names: they are compared for every byte that is not data. */
-const states = { sizeStart: 0, size: 1, extension: 2, sizeLf: 3, data: 4, dataCr: 5, dataLf: 6, trailerStart: 7, trailer: 8, trailerLf: 9, endLf: 10, done: 11, bad: 12 };
+const states = {
+  sizeStart: 0,
+  size: 1,
+  extension: 2,
+  sizeLf: 3,
+  data: 4,
+  dataCr: 5,
+  dataLf: 6,
+  trailerStart: 7,
+  trailer: 8,
+  trailerLf: 9,
+  endLf: 10,
+  done: 11,
+  bad: 12,
+};
 
 /**
  * Follows a chunked body without copying it: says where it ends, and which ranges are data. Strict: sizes in plain

@@ -116,7 +116,8 @@ export class MessageHead {
   find(name: string, from = 0): number {
     for (let field = from; field < this.fieldCount; field += 1) {
       const start = this.nameStarts[field] ?? 0;
-      if ((this.nameEnds[field] ?? 0) - start === name.length && equalsIgnoringCase(this.bytes, start, name)) return field;
+      if ((this.nameEnds[field] ?? 0) - start === name.length && equalsIgnoringCase(this.bytes, start, name))
+        return field;
     }
     return -1;
   }
@@ -140,9 +141,12 @@ export class MessageHead {
 
 const none: readonly string[] = [];
 /** By length: of these no new text is made. */
-const usualMethods: readonly (readonly string[])[] = Array.from({ length: 8 }, (_, length) => ["GET", "POST", "PUT", "HEAD", "PATCH", "DELETE", "OPTIONS", "CONNECT"].filter((method) => method.length === length));
+const usualMethods: readonly (readonly string[])[] = Array.from({ length: 8 }, (_, length) =>
+  ["GET", "POST", "PUT", "HEAD", "PATCH", "DELETE", "OPTIONS", "CONNECT"].filter((method) => method.length === length),
+);
 
 function startsWith(bytes: Uint8Array, start: number, text: string): boolean {
-  for (let index = 0; index < text.length; index += 1) if (bytes[start + index] !== text.charCodeAt(index)) return false;
+  for (let index = 0; index < text.length; index += 1)
+    if (bytes[start + index] !== text.charCodeAt(index)) return false;
   return true;
 }

@@ -8,14 +8,22 @@ const crlf = (text: string): Buffer => Buffer.from(text.replaceAll("\n", "\r\n")
 const scan = (text: Buffer, head = new MessageHead()): number => scanRequestHead(head, text, 0, text.length);
 
 test("a request's parts are found where they are", () => {
-  const bytes = crlf("\nGET /a/b?c=d HTTP/1.1\nHost: Example.com:80\nX-Empty:\nCONTENT-length: \t 12 \t\nConnection: keep-alive, Upgrade\nX-A: 1\nx-a: 2\n\nrest");
+  const bytes = crlf(
+    "\nGET /a/b?c=d HTTP/1.1\nHost: Example.com:80\nX-Empty:\nCONTENT-length: \t 12 \t\nConnection: keep-alive, Upgrade\nX-A: 1\nx-a: 2\n\nrest",
+  );
   const head = new MessageHead();
   const end = scan(bytes, head);
   assert.equal(bytes.toString("latin1", end), "rest");
   assert.deepEqual([head.method(), head.target(), head.minorVersion], ["GET", "/a/b?c=d", 1]);
   assert.equal(head.contentLength, 12);
-  assert.deepEqual([head.connectionKeepAlive, head.connectionUpgrade, head.connectionClose, head.connectionNominates], [true, true, false, false]);
-  assert.deepEqual([head.get("host"), head.get("x-empty"), head.get("x-a"), head.get("x-none")], ["Example.com:80", "", "1,2", undefined]);
+  assert.deepEqual(
+    [head.connectionKeepAlive, head.connectionUpgrade, head.connectionClose, head.connectionNominates],
+    [true, true, false, false],
+  );
+  assert.deepEqual(
+    [head.get("host"), head.get("x-empty"), head.get("x-a"), head.get("x-none")],
+    ["Example.com:80", "", "1,2", undefined],
+  );
 });
 
 const refused: readonly (readonly [name: string, text: string, status: number])[] = [
@@ -83,29 +91,61 @@ test("too many fields and too large heads are refused with 431, also before they
 });
 
 const token = fc.string({ unit: fc.constantFrom(..."abcXYZ019-_!~".split("")), minLength: 1, maxLength: 12 });
-const value = fc.string({ unit: fc.constantFrom(..."ab \t\"=;,\xe9/".split("")), maxLength: 12 }).map((text) => text.trim());
-const fields = fc.array(fc.tuple(token.map((name) => `f${name}`), value), { maxLength: 8 });
+const value = fc
+  .string({ unit: fc.constantFrom(...'ab \t"=;,\xe9/'.split("")), maxLength: 12 })
+  .map((text) => text.trim());
+const fields = fc.array(
+  fc.tuple(
+    token.map((name) => `f${name}`),
+    value,
+  ),
+  { maxLength: 8 },
+);
 
 test("whatever the split, a head is incomplete until its last byte, then the same as whole", () => {
   fc.assert(
     fc.property(token, fields, (method, list) => {
-      const bytes = Buffer.from(`${method} /p HTTP/1.1\r\nhost: a\r\n${list.map(([name, text]) => `${name}:${text}\r\n`).join("")}\r\n`, "latin1");
+      const bytes = Buffer.from(
+        `${method} /p HTTP/1.1\r\nhost: a\r\n${list.map(([name, text]) => `${name}:${text}\r\n`).join("")}\r\n`,
+        "latin1",
+      );
       const head = new MessageHead();
       for (let end = 0; end < bytes.length; end += 1) {
         // What lies beyond the end must not matter.
         const part = Buffer.concat([bytes.subarray(0, end), Buffer.alloc(8, 10)]);
-        assert.equal(scanRequestHead(head, part, 0, end), headIncomplete, `at ${end} of ${JSON.stringify(bytes.toString("latin1"))}`);
+        assert.equal(
+          scanRequestHead(head, part, 0, end),
+          headIncomplete,
+          `at ${end} of ${JSON.stringify(bytes.toString("latin1"))}`,
+        );
       }
       assert.equal(scan(bytes, head), bytes.length);
       assert.equal(head.fieldCount, list.length + 1);
-      for (const [index, [name, text]] of list.entries()) assert.deepEqual([head.name(index + 1), head.value(index + 1)], [name, text]);
+      for (const [index, [name, text]] of list.entries())
+        assert.deepEqual([head.name(index + 1), head.value(index + 1)], [name, text]);
     }),
     { numRuns: 60 },
   );
 });
 
 test("no bytes make the scanner throw or go past the end", () => {
-  const pieces = fc.constantFrom("GET ", "/ ", "HTTP/1.1", "\r\n", "\n", "\r", ": ", "Host", "Content-Length", "Transfer-Encoding", "chunked", "1", " ", "\0", "HTTP/1.1 200 OK");
+  const pieces = fc.constantFrom(
+    "GET ",
+    "/ ",
+    "HTTP/1.1",
+    "\r\n",
+    "\n",
+    "\r",
+    ": ",
+    "Host",
+    "Content-Length",
+    "Transfer-Encoding",
+    "chunked",
+    "1",
+    " ",
+    "\0",
+    "HTTP/1.1 200 OK",
+  );
   fc.assert(
     fc.property(fc.array(pieces, { maxLength: 24 }), (list) => {
       const bytes = Buffer.from(list.join(""));
@@ -126,7 +166,13 @@ test("responses: status, an absent reason, and what is refused", () => {
   assert.ok(scanText("HTTP/1.1 204 No Content\n\n") > 0);
   assert.deepEqual([head.status, head.minorVersion], [204, 1]);
   assert.ok(scanText("HTTP/1.0 200\nContent-Length: 0\n\n") > 0);
-  for (const text of ["HTTP/1.1 20 OK\n\n", "HTTP/1.1 099 No\n\n", "HTTP/1.1 2000 OK\n\n", "ICY 200 OK\n\n", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nContent-Length: 2\n\n"]) {
+  for (const text of [
+    "HTTP/1.1 20 OK\n\n",
+    "HTTP/1.1 099 No\n\n",
+    "HTTP/1.1 2000 OK\n\n",
+    "ICY 200 OK\n\n",
+    "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nContent-Length: 2\n\n",
+  ]) {
     assert.equal(scanText(text), headRefused, text);
   }
 });

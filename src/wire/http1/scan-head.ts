@@ -15,7 +15,13 @@ const maxLeadingEmptyLines = 2;
  * {@link headRefused}. Strict as RFC 9112 lets a server be: no bare CR or LF, no folded lines, no space before a colon,
  * one unambiguous body length, exactly one `host` in HTTP/1.1.
  */
-export function scanRequestHead(head: MessageHead, bytes: Buffer, start: number, end: number, limits: HeadLimits = defaultHeadLimits): number {
+export function scanRequestHead(
+  head: MessageHead,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  limits: HeadLimits = defaultHeadLimits,
+): number {
   let at = start;
   for (let skipped = 0; skipped < maxLeadingEmptyLines && bytes[at] === CR && at < end; skipped += 1) {
     if (at + 1 >= end) return headIncomplete;
@@ -32,7 +38,13 @@ export function scanRequestHead(head: MessageHead, bytes: Buffer, start: number,
 }
 
 /** Like {@link scanRequestHead}, for a response. */
-export function scanResponseHead(head: MessageHead, bytes: Buffer, start: number, end: number, limits: HeadLimits = defaultHeadLimits): number {
+export function scanResponseHead(
+  head: MessageHead,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  limits: HeadLimits = defaultHeadLimits,
+): number {
   head.reset(bytes, start);
   const afterLine = scanStatusLine(head, bytes, start, end);
   if (afterLine <= 0) return incompleteWithin(head, afterLine, start, end, limits);
@@ -49,7 +61,8 @@ function refuse(head: MessageHead, status: HeadError["status"], reason: string):
 }
 
 function incompleteWithin(head: MessageHead, result: number, start: number, end: number, limits: HeadLimits): number {
-  if (result === headIncomplete && end - start > limits.maxHeadBytes) return refuse(head, 431, "the head is larger than the limit");
+  if (result === headIncomplete && end - start > limits.maxHeadBytes)
+    return refuse(head, 431, "the head is larger than the limit");
   return result;
 }
 
@@ -57,18 +70,29 @@ function scanRequestLine(head: MessageHead, bytes: Buffer, start: number, end: n
   let at = start;
   while (at < end && isToken[bytes[at] ?? 0] === 1) at += 1;
   if (at >= end) return headIncomplete;
-  if (bytes[at] !== SP || at === start) return refuse(head, 400, "the request line does not start with a method and one space");
+  if (bytes[at] !== SP || at === start)
+    return refuse(head, 400, "the request line does not start with a method and one space");
   head.methodEnd = at;
   head.targetStart = at + 1;
   at += 1;
   while (at < end && isTarget[bytes[at] ?? 0] === 1) at += 1;
   if (at >= end) return headIncomplete;
-  if (bytes[at] !== SP || at === head.targetStart) return refuse(head, 400, "the request line has no target between two single spaces");
+  if (bytes[at] !== SP || at === head.targetStart)
+    return refuse(head, 400, "the request line has no target between two single spaces");
   head.targetEnd = at;
   at += 1;
-  if (at + 10 > end) return prefixMatches(bytes, at, end, "HTTP/1.") ? headIncomplete : refuse(head, 400, "the request line does not end in HTTP/1.1");
-  if (!equalsVersion(bytes, at)) return refuse(head, bytes.toString("latin1", at, at + 5) === "HTTP/" ? 505 : 400, "the version is not HTTP/1.0 or HTTP/1.1");
-  if (bytes[at + 8] !== CR || bytes[at + 9] !== LF) return refuse(head, 400, "the request line does not end in CR LF after the version");
+  if (at + 10 > end)
+    return prefixMatches(bytes, at, end, "HTTP/1.")
+      ? headIncomplete
+      : refuse(head, 400, "the request line does not end in HTTP/1.1");
+  if (!equalsVersion(bytes, at))
+    return refuse(
+      head,
+      bytes.toString("latin1", at, at + 5) === "HTTP/" ? 505 : 400,
+      "the version is not HTTP/1.0 or HTTP/1.1",
+    );
+  if (bytes[at + 8] !== CR || bytes[at + 9] !== LF)
+    return refuse(head, 400, "the request line does not end in CR LF after the version");
   head.minorVersion = (bytes[at + 7] ?? 0) - 48;
   head.fieldsStart = at + 10;
   return at + 10;
@@ -76,7 +100,8 @@ function scanRequestLine(head: MessageHead, bytes: Buffer, start: number, end: n
 
 function scanStatusLine(head: MessageHead, bytes: Buffer, start: number, end: number): number {
   if (start + 14 > end) {
-    if (!prefixMatches(bytes, start, end, "HTTP/1.")) return refuse(head, 400, "the status line does not start with HTTP/1.x");
+    if (!prefixMatches(bytes, start, end, "HTTP/1."))
+      return refuse(head, 400, "the status line does not start with HTTP/1.x");
     if (end - start < 13) return headIncomplete;
   }
   if (!equalsVersion(bytes, start)) return refuse(head, 505, "the version is not HTTP/1.0 or HTTP/1.1");
@@ -132,12 +157,14 @@ export function scanFields(head: MessageHead, bytes: Buffer, start: number, end:
     const valueStart = at;
     while (at < end && isFieldValue[bytes[at] ?? 0] === 1) at += 1;
     if (at + 1 >= end) return headIncomplete;
-    if (bytes[at] !== CR || bytes[at + 1] !== LF) return refuse(head, 400, "a field value holds a control byte, or its line does not end in CR LF");
+    if (bytes[at] !== CR || bytes[at + 1] !== LF)
+      return refuse(head, 400, "a field value holds a control byte, or its line does not end in CR LF");
     let valueEnd = at;
     while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) valueEnd -= 1;
     at += 2;
     const field = head.fieldCount;
-    if (field >= limits.maxFields || field >= nameStarts.length) return refuse(head, 431, "the head has more fields than the limit");
+    if (field >= limits.maxFields || field >= nameStarts.length)
+      return refuse(head, 431, "the head has more fields than the limit");
     nameStarts[field] = nameStart;
     nameEnds[field] = nameEnd;
     valueStarts[field] = valueStart;
@@ -236,7 +263,8 @@ function checkRequest(head: MessageHead): boolean {
   }
   const end = head.valueEnds[head.hostField] ?? 0;
   for (let at = head.valueStarts[head.hostField] ?? 0; at < end; at += 1) {
-    if (isAuthority[head.bytes[at] ?? 0] === 0) return refuse(head, 400, "host holds a byte that an authority may not") === undefined;
+    if (isAuthority[head.bytes[at] ?? 0] === 0)
+      return refuse(head, 400, "host holds a byte that an authority may not") === undefined;
   }
   return true;
 }

@@ -42,7 +42,13 @@ export const errorCode = {
 } as const;
 
 const errorNames = new Map<number, string>(
-  Object.entries(errorCode).map(([name, code]) => [code, name.replace(/([A-Z])/g, "_$1").toUpperCase().replace("HTTP11", "HTTP_1_1")]),
+  Object.entries(errorCode).map(([name, code]) => [
+    code,
+    name
+      .replace(/([A-Z])/g, "_$1")
+      .toUpperCase()
+      .replace("HTTP11", "HTTP_1_1"),
+  ]),
 );
 
 /** `REFUSED_STREAM` and the like; unknown codes as a number. */

@@ -117,7 +117,8 @@ export class FrameReader {
       this.#paddingLeft -= length;
       end += length;
       this.#handler.padding(this.#dataStream, length);
-      if (this.#paddingLeft === 0 && this.#dataEnd) this.#handler.data(this.#dataStream, bytes.subarray(end, end), true);
+      if (this.#paddingLeft === 0 && this.#dataEnd)
+        this.#handler.data(this.#dataStream, bytes.subarray(end, end), true);
     }
     return end;
   }
@@ -131,7 +132,8 @@ export class FrameReader {
     const streamId = bytes.readUInt32BE(at + 5) & 0x7fffffff;
     const body = at + frameHeaderLength;
     if (!this.#sawSettings) {
-      if (type !== frameType.settings || (flags & frameFlag.ack) !== 0) throw protocolError("the first frame is not SETTINGS");
+      if (type !== frameType.settings || (flags & frameFlag.ack) !== 0)
+        throw protocolError("the first frame is not SETTINGS");
       this.#sawSettings = true;
     }
     if (this.#headerStream !== 0 && (type !== frameType.continuation || streamId !== this.#headerStream)) {
@@ -154,7 +156,8 @@ export class FrameReader {
 
   #dataHead(bytes: Buffer, body: number, length: number, flags: number, streamId: number, at: number): number {
     if (streamId === 0) throw protocolError("DATA on stream 0");
-    if (length > this.#maxFrameSize) throw new Http2ConnectionError(errorCode.frameSizeError, `a DATA frame has ${length} bytes`);
+    if (length > this.#maxFrameSize)
+      throw new Http2ConnectionError(errorCode.frameSizeError, `a DATA frame has ${length} bytes`);
     const padded = (flags & frameFlag.padded) !== 0;
     if (padded && bytes.length === body) return at;
     const padding = padded ? (bytes[body] ?? 0) : 0;
@@ -198,7 +201,11 @@ export class FrameReader {
         break;
       case frameType.goaway:
         if (payload.length < 8) throw new Http2ConnectionError(errorCode.frameSizeError, "GOAWAY is too short");
-        this.#handler.goaway(payload.readUInt32BE(0) & 0x7fffffff, payload.readUInt32BE(4), payload.toString("utf8", 8, 264));
+        this.#handler.goaway(
+          payload.readUInt32BE(0) & 0x7fffffff,
+          payload.readUInt32BE(4),
+          payload.toString("utf8", 8, 264),
+        );
         break;
       case frameType.windowUpdate:
         this.#windowUpdateFrame(streamId, payload);
@@ -228,14 +235,16 @@ export class FrameReader {
       this.#handler.settingsAck();
       return;
     }
-    if (payload.length % 6 !== 0) throw new Http2ConnectionError(errorCode.frameSizeError, "SETTINGS has a cut-off entry");
+    if (payload.length % 6 !== 0)
+      throw new Http2ConnectionError(errorCode.frameSizeError, "SETTINGS has a cut-off entry");
     const values = new Map<number, number>();
     for (let at = 0; at < payload.length; at += 6) values.set(payload.readUInt16BE(at), payload.readUInt32BE(at + 2));
     if ((values.get(setting.initialWindowSize) ?? 0) > maxWindow) {
       throw new Http2ConnectionError(errorCode.flowControlError, "SETTINGS asks for a window above 2^31-1");
     }
     const frameSize = values.get(setting.maxFrameSize) ?? defaultMaxFrameSize;
-    if (frameSize < defaultMaxFrameSize || frameSize > 0xffffff) throw protocolError(`SETTINGS asks for frames of ${frameSize} bytes`);
+    if (frameSize < defaultMaxFrameSize || frameSize > 0xffffff)
+      throw protocolError(`SETTINGS asks for frames of ${frameSize} bytes`);
     this.#handler.settings(values);
   }
 
@@ -257,7 +266,10 @@ export class FrameReader {
   #headerPart(part: Buffer, flags: number): void {
     this.#headerBytes += part.length;
     if (this.#headerBytes > this.#maxHeaderBlockBytes || this.#headerParts.length > 64) {
-      throw new Http2ConnectionError(errorCode.enhanceYourCalm, `a header block is larger than ${this.#maxHeaderBlockBytes} bytes`);
+      throw new Http2ConnectionError(
+        errorCode.enhanceYourCalm,
+        `a header block is larger than ${this.#maxHeaderBlockBytes} bytes`,
+      );
     }
     const last = (flags & frameFlag.endHeaders) !== 0;
     if (!last) {
@@ -274,7 +286,8 @@ export class FrameReader {
 }
 
 function expectSize(payload: Buffer, size: number, name: string): void {
-  if (payload.length !== size) throw new Http2ConnectionError(errorCode.frameSizeError, `${name} has ${payload.length} bytes instead of ${size}`);
+  if (payload.length !== size)
+    throw new Http2ConnectionError(errorCode.frameSizeError, `${name} has ${payload.length} bytes instead of ${size}`);
 }
 
 function protocolError(message: string): Http2ConnectionError {

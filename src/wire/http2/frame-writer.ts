@@ -6,7 +6,14 @@ const keepBytes = 1_048_576;
 /** Two suffice: one is with the kernel while the other is filled. */
 const maxSpares = 2;
 
-export function putFrameHeader(target: Uint8Array, at: number, length: number, type: number, flags: number, streamId: number): void {
+export function putFrameHeader(
+  target: Uint8Array,
+  at: number,
+  length: number,
+  type: number,
+  flags: number,
+  streamId: number,
+): void {
   target[at] = length >> 16;
   target[at + 1] = length >> 8;
   target[at + 2] = length;
@@ -50,7 +57,8 @@ export class FrameWriter {
 
   /** All that was released has been consumed. */
   returned(): void {
-    for (const bytes of this.#lent) if (bytes.length <= keepBytes && this.#spares.length < maxSpares) this.#spares.push(bytes);
+    for (const bytes of this.#lent)
+      if (bytes.length <= keepBytes && this.#spares.length < maxSpares) this.#spares.push(bytes);
     this.#lent.length = 0;
   }
 
@@ -70,7 +78,8 @@ export class FrameWriter {
     const length = end - start;
     const at = this.#grow(frameHeaderLength + length);
     putFrameHeader(this.#bytes, at, length, frameType.data, endStream ? frameFlag.endStream : 0, streamId);
-    if (length > 0) this.#bytes.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), at + frameHeaderLength);
+    if (length > 0)
+      this.#bytes.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), at + frameHeaderLength);
   }
 
   /** The head of a DATA frame whose `length` bytes follow, by {@link raw} or beside this buffer. */
@@ -95,7 +104,12 @@ export class FrameWriter {
     this.frame(frameType.headers, ending, streamId, block.subarray(0, maxFrameSize));
     for (let at = maxFrameSize; at < block.length; at += maxFrameSize) {
       const last = at + maxFrameSize >= block.length;
-      this.frame(frameType.continuation, last ? frameFlag.endHeaders : 0, streamId, block.subarray(at, at + maxFrameSize));
+      this.frame(
+        frameType.continuation,
+        last ? frameFlag.endHeaders : 0,
+        streamId,
+        block.subarray(at, at + maxFrameSize),
+      );
     }
   }
 

@@ -65,7 +65,10 @@ function session(): { readonly bytes: Buffer; readonly events: readonly Event[] 
   const writer = new FrameWriter();
   const opaque = Buffer.from("0102030405060708", "hex");
   writer.preface();
-  writer.settings([[4, 4_194_304], [5, 1_048_576]]);
+  writer.settings([
+    [4, 4_194_304],
+    [5, 1_048_576],
+  ]);
   writer.settingsAck();
   writer.windowUpdate(0, 1000);
   const fields = [":method", "CONNECT", ":authority", "10.0.0.1:80", "baggage", "k".repeat(200)];
@@ -105,7 +108,8 @@ test("frames come out as they were put in, wherever the bytes are cut", () => {
     const out: Event[] = [];
     for (const event of list) {
       const last = out.at(-1);
-      if (event[0] === "padding" && last?.[0] === "padding") out.splice(-1, 1, ["padding", event[1] ?? 0, Number(last[2]) + Number(event[2])]);
+      if (event[0] === "padding" && last?.[0] === "padding")
+        out.splice(-1, 1, ["padding", event[1] ?? 0, Number(last[2]) + Number(event[2])]);
       else out.push(event);
     }
     return out;
@@ -159,15 +163,42 @@ test("wrong sessions end with the code that RFC 9113 names", () => {
     }
     return undefined;
   };
-  assert.equal(code((writer) => writer.windowUpdate(0, 1), false), errorCode.protocolError);
-  assert.equal(code((writer) => writer.windowUpdate(0, 0)), errorCode.protocolError);
-  assert.equal(code((writer) => writer.data(0, Buffer.alloc(1), 0, 1, false)), errorCode.protocolError);
-  assert.equal(code((writer) => writer.data(1, Buffer.alloc(16_385), 0, 16_385, false)), errorCode.frameSizeError);
-  assert.equal(code((writer) => writer.frame(6, 0, 0, Buffer.alloc(7))), errorCode.frameSizeError);
-  assert.equal(code((writer) => writer.frame(4, 0, 0, Buffer.alloc(5))), errorCode.frameSizeError);
-  assert.equal(code((writer) => writer.settings([[4, 2 ** 31]])), errorCode.flowControlError);
-  assert.equal(code((writer) => writer.frame(9, 4, 1, Buffer.alloc(1))), errorCode.protocolError);
-  assert.equal(code((writer) => writer.frame(5, 4, 1, Buffer.alloc(4))), errorCode.protocolError);
+  assert.equal(
+    code((writer) => writer.windowUpdate(0, 1), false),
+    errorCode.protocolError,
+  );
+  assert.equal(
+    code((writer) => writer.windowUpdate(0, 0)),
+    errorCode.protocolError,
+  );
+  assert.equal(
+    code((writer) => writer.data(0, Buffer.alloc(1), 0, 1, false)),
+    errorCode.protocolError,
+  );
+  assert.equal(
+    code((writer) => writer.data(1, Buffer.alloc(16_385), 0, 16_385, false)),
+    errorCode.frameSizeError,
+  );
+  assert.equal(
+    code((writer) => writer.frame(6, 0, 0, Buffer.alloc(7))),
+    errorCode.frameSizeError,
+  );
+  assert.equal(
+    code((writer) => writer.frame(4, 0, 0, Buffer.alloc(5))),
+    errorCode.frameSizeError,
+  );
+  assert.equal(
+    code((writer) => writer.settings([[4, 2 ** 31]])),
+    errorCode.flowControlError,
+  );
+  assert.equal(
+    code((writer) => writer.frame(9, 4, 1, Buffer.alloc(1))),
+    errorCode.protocolError,
+  );
+  assert.equal(
+    code((writer) => writer.frame(5, 4, 1, Buffer.alloc(4))),
+    errorCode.protocolError,
+  );
   const interrupted = (writer: FrameWriter) => {
     writer.frame(1, 0, 1, Buffer.from([0x88]));
     writer.ping(Buffer.alloc(8), false);

@@ -44,7 +44,10 @@ export class HpackDecoder {
       const [name, value] = this.#field(bytes, end, first);
       listBytes += name.length + value.length + fieldOverhead;
       if (listBytes > this.#maxListBytes) {
-        throw new Http2ConnectionError(errorCode.enhanceYourCalm, `a header list is larger than ${this.#maxListBytes} bytes`);
+        throw new Http2ConnectionError(
+          errorCode.enhanceYourCalm,
+          `a header list is larger than ${this.#maxListBytes} bytes`,
+        );
       }
       fields.push(name, value);
     }
@@ -77,7 +80,8 @@ export class HpackDecoder {
   }
 
   #resize(maxBytes: number): void {
-    if (maxBytes > this.#limit) throw compressionError(`a table of ${maxBytes} bytes is larger than the ${this.#limit} we allow`);
+    if (maxBytes > this.#limit)
+      throw compressionError(`a table of ${maxBytes} bytes is larger than the ${this.#limit} we allow`);
     this.#maxBytes = maxBytes;
     this.#evict();
   }

@@ -14,11 +14,26 @@ test("the requests of RFC 7541 C.3 and C.4 decode, with and without Huffman, thr
     "828684be58086e6f2d6361636865",
     "828785bf400a637573746f6d2d6b65790c637573746f6d2d76616c7565",
   ];
-  const huffman = ["828684418cf1e3c2e5f23a6ba0ab90f4ff", "828684be5886a8eb10649cbf", "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf"];
+  const huffman = [
+    "828684418cf1e3c2e5f23a6ba0ab90f4ff",
+    "828684be5886a8eb10649cbf",
+    "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf",
+  ];
   const expected = [
     [":method", "GET", ":scheme", "http", ":path", "/", ":authority", "www.example.com"],
     [":method", "GET", ":scheme", "http", ":path", "/", ":authority", "www.example.com", "cache-control", "no-cache"],
-    [":method", "GET", ":scheme", "https", ":path", "/index.html", ":authority", "www.example.com", "custom-key", "custom-value"],
+    [
+      ":method",
+      "GET",
+      ":scheme",
+      "https",
+      ":path",
+      "/index.html",
+      ":authority",
+      "www.example.com",
+      "custom-key",
+      "custom-value",
+    ],
   ];
   for (const blocks of [plain, huffman]) {
     const decoder = new HpackDecoder();
@@ -43,7 +58,10 @@ test("the responses of RFC 7541 C.6 decode while a table of 256 bytes evicts", (
 });
 
 test("whatever is encoded decodes to itself", () => {
-  const latin1 = fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 300 });
+  const latin1 = fc.string({
+    unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)),
+    maxLength: 300,
+  });
   fc.assert(
     fc.property(fc.array(fc.tuple(latin1, latin1), { maxLength: 12 }), fc.boolean(), (pairs, huffman) => {
       const fields = pairs.flat();
@@ -83,10 +101,25 @@ test("what could grow without bound is refused", () => {
     }
     return undefined;
   };
-  assert.equal(code(() => new HpackDecoder({ maxListBytes: 100 }).decode(hpackEncode(["x", "y".repeat(100)]))), errorCode.enhanceYourCalm);
-  assert.equal(code(() => new HpackDecoder().decode(hex("3fffffff0f"))), errorCode.compressionError);
-  assert.equal(code(() => new HpackDecoder().decode(hex("ffffffffffff7f"))), errorCode.compressionError);
+  assert.equal(
+    code(() => new HpackDecoder({ maxListBytes: 100 }).decode(hpackEncode(["x", "y".repeat(100)]))),
+    errorCode.enhanceYourCalm,
+  );
+  assert.equal(
+    code(() => new HpackDecoder().decode(hex("3fffffff0f"))),
+    errorCode.compressionError,
+  );
+  assert.equal(
+    code(() => new HpackDecoder().decode(hex("ffffffffffff7f"))),
+    errorCode.compressionError,
+  );
   // Padding of more than 7 bits, and EOS inside a string.
-  assert.equal(code(() => huffmanDecode(hex("ffff"), 0, 2)), errorCode.compressionError);
-  assert.equal(code(() => huffmanDecode(hex("fffffffc"), 0, 4)), errorCode.compressionError);
+  assert.equal(
+    code(() => huffmanDecode(hex("ffff"), 0, 2)),
+    errorCode.compressionError,
+  );
+  assert.equal(
+    code(() => huffmanDecode(hex("fffffffc"), 0, 4)),
+    errorCode.compressionError,
+  );
 });

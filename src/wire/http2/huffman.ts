@@ -111,10 +111,12 @@ export function huffmanDecode(bytes: Uint8Array, start: number, end: number): st
         length += 1;
       }
       node = next[key] ?? -1;
-      if (node < 0) throw new Http2ConnectionError(errorCode.compressionError, "a header string has an invalid Huffman code");
+      if (node < 0)
+        throw new Http2ConnectionError(errorCode.compressionError, "a header string has an invalid Huffman code");
     }
   }
-  if (table.padding[node] !== 1) throw new Http2ConnectionError(errorCode.compressionError, "a header string has an invalid Huffman padding");
+  if (table.padding[node] !== 1)
+    throw new Http2ConnectionError(errorCode.compressionError, "a header string has an invalid Huffman padding");
   return scratch.toString("latin1", 0, length);
 }
 

@@ -8,7 +8,14 @@ export {
   type NetlinkReply,
 } from "./attribute.ts";
 export { bytesToIp, ipFamilyOf, ipToBytes, unmapIp, type IpFamily } from "./ip-address.ts";
-export { action, match, type NftExpression, type NftProtocol, type NftRulePart, type NftVerdict } from "./nft-expressions.ts";
+export {
+  action,
+  match,
+  type NftExpression,
+  type NftProtocol,
+  type NftRulePart,
+  type NftVerdict,
+} from "./nft-expressions.ts";
 export {
   batchMessage,
   listChainsMessage,

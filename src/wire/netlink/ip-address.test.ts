@@ -17,17 +17,25 @@ test("every address that node knows becomes bytes, and its text the same bytes a
 });
 
 test("bytes become text that node takes as an address", () => {
-  check(property(oneof(uint8Array({ minLength: 4, maxLength: 4 }), uint8Array({ minLength: 16, maxLength: 16 })), (bytes) => assert.notEqual(isIP(bytesToIp(bytes)), 0)));
+  check(
+    property(oneof(uint8Array({ minLength: 4, maxLength: 4 }), uint8Array({ minLength: 16, maxLength: 16 })), (bytes) =>
+      assert.notEqual(isIP(bytesToIp(bytes)), 0),
+    ),
+  );
 });
 
 test("text that is no address is refused as node refuses it", () => {
   check(
     property(string({ maxLength: 20 }), (text) => {
       if (isIP(text) !== 0) return;
-      assert.throws(() => ipToBytes(text), (error) => error instanceof SerinError && error.code === "ip-invalid");
+      assert.throws(
+        () => ipToBytes(text),
+        (error) => error instanceof SerinError && error.code === "ip-invalid",
+      );
     }),
   );
-  for (const text of ["1.2.3", "1.2.3.256", "::1::", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "g::", ""]) assert.throws(() => ipToBytes(text), /is not an IP address/);
+  for (const text of ["1.2.3", "1.2.3.256", "::1::", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "g::", ""])
+    assert.throws(() => ipToBytes(text), /is not an IP address/);
 });
 
 test("the short form follows RFC 5952, and mapped addresses are IPv4", () => {

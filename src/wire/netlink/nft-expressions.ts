@@ -16,7 +16,15 @@ const protocolNumbers: Readonly<Record<NftProtocol, number>> = { tcp: 6, udp: 17
 const familyNumbers: Readonly<Record<IpFamily, number>> = { ipv4: 2, ipv6: 10 };
 const verdictCodes = { drop: 0, accept: 1, continue: -1, jump: -3, goto: -4, return: -5 } as const;
 const comparisons = { equal: 0, notEqual: 1, less: 2, lessOrEqual: 3, greater: 4, greaterOrEqual: 5 } as const;
-const metaKeys = { mark: 3, inputName: 6, outputName: 7, socketUid: 10, socketGid: 11, nfproto: 15, protocol: 16 } as const;
+const metaKeys = {
+  mark: 3,
+  inputName: 6,
+  outputName: 7,
+  socketUid: 10,
+  socketGid: 11,
+  nfproto: 15,
+  protocol: 16,
+} as const;
 const ctKeys = { state: 0, status: 2, mark: 3 } as const;
 const ctStateBits = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 } as const;
 const ctStatusBits = { snat: 16, dnat: 32 } as const;
@@ -59,11 +67,22 @@ type PayloadBase = "network" | "transport";
 
 function loadPayload(base: PayloadBase, offset: number, length: number, into = register): NftExpression {
   const baseNumber = base === "network" ? 1 : 2;
-  return expression("payload", attribute(1, u32be(into)), attribute(2, u32be(baseNumber)), attribute(3, u32be(offset)), attribute(4, u32be(length)));
+  return expression(
+    "payload",
+    attribute(1, u32be(into)),
+    attribute(2, u32be(baseNumber)),
+    attribute(3, u32be(offset)),
+    attribute(4, u32be(length)),
+  );
 }
 
 function compare(operation: keyof typeof comparisons, value: Uint8Array): NftExpression {
-  return expression("cmp", attribute(1, u32be(register)), attribute(2, u32be(comparisons[operation])), nested(3, [attribute(1, value)]));
+  return expression(
+    "cmp",
+    attribute(1, u32be(register)),
+    attribute(2, u32be(comparisons[operation])),
+    nested(3, [attribute(1, value)]),
+  );
 }
 
 function mask(bytes: Uint8Array): NftExpression {
@@ -85,7 +104,13 @@ function immediate(value: Uint8Array, into = register): NftExpression {
   return expression("immediate", attribute(1, u32be(into)), nested(2, [attribute(1, value)]));
 }
 
-export function lookupExpression(setName: string, setId: number | undefined, from: number, into: number | undefined, negate = false): NftExpression {
+export function lookupExpression(
+  setName: string,
+  setId: number | undefined,
+  from: number,
+  into: number | undefined,
+  negate = false,
+): NftExpression {
   return expression(
     "lookup",
     attribute(1, setName),
@@ -111,7 +136,11 @@ function prefixMask(lengthBytes: number, prefixLength: number): Buffer {
   return out;
 }
 
-function parsePrefix(text: string): { readonly bytes: Buffer; readonly prefixLength: number; readonly family: IpFamily } {
+function parsePrefix(text: string): {
+  readonly bytes: Buffer;
+  readonly prefixLength: number;
+  readonly family: IpFamily;
+} {
   const [address = "", length] = text.split("/");
   const bytes = ipToBytes(address);
   const prefixLength = length === undefined ? bytes.length * 8 : Number(length);
@@ -128,7 +157,12 @@ function matchAddress(end: "source" | "destination", prefix: string, options: Ne
   const bits = prefixMask(bytes.length, prefixLength);
   const network = bytes.map((byte, index) => byte & (bits[index] ?? 0));
   const masking = prefixLength === bytes.length * 8 ? [] : [mask(bits)];
-  return [...match.family(family), loadPayload("network", addressOffsets[family][end], bytes.length), ...masking, compare(equality(options), network)];
+  return [
+    ...match.family(family),
+    loadPayload("network", addressOffsets[family][end], bytes.length),
+    ...masking,
+    compare(equality(options), network),
+  ];
 }
 
 function interfaceName(name: string): Buffer {
@@ -139,15 +173,32 @@ function interfaceName(name: string): Buffer {
 
 /** What a rule may ask of a packet. Ports need {@link match.protocol} before them in the rule. */
 export const match = {
-  family: (family: IpFamily): NftExpression[] => [loadMeta(metaKeys.nfproto), compare("equal", Buffer.from([familyNumbers[family]]))],
-  protocol: (protocol: NftProtocol): NftExpression[] => [loadMeta(metaKeys.protocol), compare("equal", Buffer.from([protocolNumbers[protocol]]))],
-  sourcePort: (port: number, options: Negatable = {}): NftExpression[] => [loadPayload("transport", 0, 2), compare(equality(options), u16be(port))],
-  destinationPort: (port: number, options: Negatable = {}): NftExpression[] => [loadPayload("transport", 2, 2), compare(equality(options), u16be(port))],
+  family: (family: IpFamily): NftExpression[] => [
+    loadMeta(metaKeys.nfproto),
+    compare("equal", Buffer.from([familyNumbers[family]])),
+  ],
+  protocol: (protocol: NftProtocol): NftExpression[] => [
+    loadMeta(metaKeys.protocol),
+    compare("equal", Buffer.from([protocolNumbers[protocol]])),
+  ],
+  sourcePort: (port: number, options: Negatable = {}): NftExpression[] => [
+    loadPayload("transport", 0, 2),
+    compare(equality(options), u16be(port)),
+  ],
+  destinationPort: (port: number, options: Negatable = {}): NftExpression[] => [
+    loadPayload("transport", 2, 2),
+    compare(equality(options), u16be(port)),
+  ],
   /** A TCP connection's first packet (SYN without ACK); nothing of one that was open before anybody tracked it. Needs {@link match.protocol} before it. */
-  connectionStart: (): NftExpression[] => [loadPayload("transport", 13, 1), mask(Buffer.from([0x17])), compare("equal", Buffer.from([0x02]))],
+  connectionStart: (): NftExpression[] => [
+    loadPayload("transport", 13, 1),
+    mask(Buffer.from([0x17])),
+    compare("equal", Buffer.from([0x02])),
+  ],
   /** An address or a prefix of either family; matches that family alone, also with `not`. */
   source: (prefix: string, options: Negatable = {}): NftExpression[] => matchAddress("source", prefix, options),
-  destination: (prefix: string, options: Negatable = {}): NftExpression[] => matchAddress("destination", prefix, options),
+  destination: (prefix: string, options: Negatable = {}): NftExpression[] =>
+    matchAddress("destination", prefix, options),
   mark: (value: number, maskBits: number, options: Negatable = {}): NftExpression[] => [
     loadMeta(metaKeys.mark),
     mask(u32(maskBits)),
@@ -198,9 +249,22 @@ export const match = {
   ],
   /** A share of packets, 0 to 1: for faults in tests. */
   randomly: (share: number): NftExpression[] => [
-    expression("numgen", attribute(1, u32be(register)), attribute(2, u32be(10_000)), attribute(3, u32be(1)), attribute(4, u32be(0))),
+    expression(
+      "numgen",
+      attribute(1, u32be(register)),
+      attribute(2, u32be(10_000)),
+      attribute(3, u32be(1)),
+      attribute(4, u32be(0)),
+    ),
     // numgen answers in the host's order; cmp compares bytes, so turn it to network order first.
-    expression("byteorder", attribute(1, u32be(register)), attribute(2, u32be(register)), attribute(3, u32be(1)), attribute(4, u32be(4)), attribute(5, u32be(4))),
+    expression(
+      "byteorder",
+      attribute(1, u32be(register)),
+      attribute(2, u32be(register)),
+      attribute(3, u32be(1)),
+      attribute(4, u32be(4)),
+      attribute(5, u32be(4)),
+    ),
     compare("less", u32be(Math.round(share * 10_000))),
   ],
 } as const;
@@ -219,7 +283,8 @@ function natAddress(type: 0 | 1, address: string, port: number | undefined): Nft
 
 /** What a rule does; a verdict ends it. */
 export const action = {
-  verdict: (verdict: NftVerdict): NftExpression => expression("immediate", attribute(1, u32be(0)), nested(2, [verdictData(verdict)])),
+  verdict: (verdict: NftVerdict): NftExpression =>
+    expression("immediate", attribute(1, u32be(0)), nested(2, [verdictData(verdict)])),
   accept: (): NftExpression => action.verdict({ kind: "accept" }),
   drop: (): NftExpression => action.verdict({ kind: "drop" }),
   return: (): NftExpression => action.verdict({ kind: "return" }),
@@ -227,7 +292,10 @@ export const action = {
   goto: (chain: string): NftExpression => action.verdict({ kind: "goto", chain }),
   counter: (): NftExpression => expression("counter", attribute(1, Buffer.alloc(8)), attribute(2, Buffer.alloc(8))),
   /** To a port of this namespace. */
-  redirect: (port: number): NftExpression[] => [immediate(u16be(port)), expression("redir", attribute(1, u32be(register)), attribute(2, u32be(register)))],
+  redirect: (port: number): NftExpression[] => [
+    immediate(u16be(port)),
+    expression("redir", attribute(1, u32be(register)), attribute(2, u32be(register))),
+  ],
   dnat: (address: string, port?: number): NftExpression[] => natAddress(1, address, port),
   snat: (address: string): NftExpression[] => natAddress(0, address, undefined),
   masquerade: (): NftExpression => expression("masq"),
@@ -269,7 +337,13 @@ export const action = {
     timeout.writeBigUInt64BE(BigInt(timeoutMs));
     return [
       loadPayload("network", addressOffsets[family].source, family === "ipv4" ? 4 : 16),
-      expression("dynset", attribute(1, setName), attribute(3, u32be(1)), attribute(4, u32be(register)), attribute(6, timeout)),
+      expression(
+        "dynset",
+        attribute(1, setName),
+        attribute(3, u32be(1)),
+        attribute(4, u32be(register)),
+        attribute(6, timeout),
+      ),
     ];
   },
 } as const;
@@ -278,8 +352,20 @@ export const action = {
 export function dnatByRandomMap(mapName: string, mapId: number, count: number, family: IpFamily): NftExpression[] {
   const portSlot = firstSlot + (family === "ipv4" ? 1 : 4);
   return [
-    expression("numgen", attribute(1, u32be(register)), attribute(2, u32be(count)), attribute(3, u32be(1)), attribute(4, u32be(0))),
+    expression(
+      "numgen",
+      attribute(1, u32be(register)),
+      attribute(2, u32be(count)),
+      attribute(3, u32be(1)),
+      attribute(4, u32be(0)),
+    ),
     lookupExpression(mapName, mapId, register, firstSlot),
-    expression("nat", attribute(1, u32be(1)), attribute(2, u32be(familyNumbers[family])), attribute(3, u32be(firstSlot)), attribute(5, u32be(portSlot))),
+    expression(
+      "nat",
+      attribute(1, u32be(1)),
+      attribute(2, u32be(familyNumbers[family])),
+      attribute(3, u32be(firstSlot)),
+      attribute(5, u32be(portSlot)),
+    ),
   ];
 }

@@ -2,7 +2,15 @@
 import { userError } from "../../base/index.ts";
 import { attribute, nested, netlinkFlags, netlinkMessage, u16be, u32, u32be } from "./attribute.ts";
 import { ipFamilyOf, ipToBytes, type IpFamily } from "./ip-address.ts";
-import { dnatByRandomMap, protocolNumber, verdictData, type NftExpression, type NftProtocol, type NftRulePart, type NftVerdict } from "./nft-expressions.ts";
+import {
+  dnatByRandomMap,
+  protocolNumber,
+  verdictData,
+  type NftExpression,
+  type NftProtocol,
+  type NftRulePart,
+  type NftVerdict,
+} from "./nft-expressions.ts";
 
 export type NftFamily = "inet" | "ip" | "ip6";
 export const nftFamilyNumbers: Readonly<Record<NftFamily, number>> = { inet: 1, ip: 2, ip6: 10 };
@@ -55,7 +63,12 @@ function header(family: number): Buffer {
   return Buffer.from([family, 0, 0, 0]);
 }
 
-export function nftMessage(operation: number, flags: number, family: NftFamily, ...parts: readonly Uint8Array[]): Buffer {
+export function nftMessage(
+  operation: number,
+  flags: number,
+  family: NftFamily,
+  ...parts: readonly Uint8Array[]
+): Buffer {
   return netlinkMessage((nftSubsystem << 8) | operation, flags, header(nftFamilyNumbers[family]), ...parts);
 }
 
@@ -77,7 +90,8 @@ export function batchMessage(kind: "begin" | "end"): Buffer {
 }
 
 export function encodeKey(types: readonly NftKeyType[], key: NftKey): Buffer {
-  if (types.length !== key.length) throw userError("nft-key", `a key of ${types.join(" . ")} needs ${types.length} values, got ${key.length}`);
+  if (types.length !== key.length)
+    throw userError("nft-key", `a key of ${types.join(" . ")} needs ${types.length} values, got ${key.length}`);
   return Buffer.concat(types.map((type, index) => encodeKeyPart(type, key[index] ?? "")));
 }
 
@@ -185,7 +199,12 @@ export class NftTableEditor {
 
   /** A named set; with `timeoutMs` rules may add to it and entries go by themselves. */
   addSet(name: string, key: readonly NftKeyType[], options: { readonly timeoutMs?: number } = {}): this {
-    return this.#addNamed(name, key, options.timeoutMs === undefined ? 0 : setFlags.timeout | setFlags.evaluated, timeoutPart(options.timeoutMs));
+    return this.#addNamed(
+      name,
+      key,
+      options.timeoutMs === undefined ? 0 : setFlags.timeout | setFlags.evaluated,
+      timeoutPart(options.timeoutMs),
+    );
   }
 
   /** A named map from a key to a verdict, such as `address . protocol . port -> goto chain`. */
@@ -198,10 +217,18 @@ export class NftTableEditor {
   }
 
   addElements(set: string, key: readonly NftKeyType[], keys: readonly NftKey[]): this {
-    return this.#elements(operations.newElement, set, keys.map((values) => keyPart(key, values)));
+    return this.#elements(
+      operations.newElement,
+      set,
+      keys.map((values) => keyPart(key, values)),
+    );
   }
 
-  addVerdicts(map: string, key: readonly NftKeyType[], entries: readonly { readonly key: NftKey; readonly verdict: NftVerdict }[]): this {
+  addVerdicts(
+    map: string,
+    key: readonly NftKeyType[],
+    entries: readonly { readonly key: NftKey; readonly verdict: NftVerdict }[],
+  ): this {
     return this.#elements(
       operations.newElement,
       map,
@@ -211,7 +238,11 @@ export class NftTableEditor {
 
   /** Of a set or a map; fails with ENOENT when one is not there. */
   deleteElements(set: string, key: readonly NftKeyType[], keys: readonly NftKey[]): this {
-    return this.#elements(operations.deleteElement, set, keys.map((values) => keyPart(key, values)));
+    return this.#elements(
+      operations.deleteElement,
+      set,
+      keys.map((values) => keyPart(key, values)),
+    );
   }
 
   /** The expressions that translate to one of the endpoints (all of one family), each as likely; adds their anonymous map. */
@@ -235,7 +266,10 @@ export class NftTableEditor {
       attribute(10, u32be(id)),
     );
     const elements = endpoints.map((endpoint, index) =>
-      Buffer.concat([nested(1, [attribute(1, u32(index))]), nested(2, [attribute(1, encodeKey(dataTypes, [endpoint.address, endpoint.port]))])]),
+      Buffer.concat([
+        nested(1, [attribute(1, u32(index))]),
+        nested(2, [attribute(1, encodeKey(dataTypes, [endpoint.address, endpoint.port]))]),
+      ]),
     );
     this.#elements(operations.newElement, anonymousMap, elements, id);
     return dnatByRandomMap(anonymousMap, id, endpoints.length, family);
@@ -265,12 +299,18 @@ export class NftTableEditor {
       attribute(1, this.#name),
       attribute(2, set),
       ...(id === undefined ? [] : [attribute(4, u32be(id))]),
-      nested(3, elements.map((element) => nested(1, [element]))),
+      nested(
+        3,
+        elements.map((element) => nested(1, [element])),
+      ),
     );
   }
 
   #push(label: string, operation: number, flags: number, ...parts: readonly Buffer[]): this {
-    this.#transaction.push(`${label} (${this.#family} ${this.#name})`, nftMessage(operation, flags, this.#family, ...parts));
+    this.#transaction.push(
+      `${label} (${this.#family} ${this.#name})`,
+      nftMessage(operation, flags, this.#family, ...parts),
+    );
     return this;
   }
 }

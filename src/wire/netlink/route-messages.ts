@@ -2,7 +2,20 @@
 import { attribute, nested, netlinkFlags, netlinkMessage, readAttributes, readString, u32 } from "./attribute.ts";
 import { bytesToIp, ipFamilyOf, ipToBytes } from "./ip-address.ts";
 
-const messageTypes = { newLink: 16, deleteLink: 17, getLink: 18, newAddress: 20, deleteAddress: 21, getAddress: 22, newRoute: 24, deleteRoute: 25, newNeighbour: 28, deleteNeighbour: 29, newRule: 32, deleteRule: 33 } as const;
+const messageTypes = {
+  newLink: 16,
+  deleteLink: 17,
+  getLink: 18,
+  newAddress: 20,
+  deleteAddress: 21,
+  getAddress: 22,
+  newRoute: 24,
+  deleteRoute: 25,
+  newNeighbour: 28,
+  deleteNeighbour: 29,
+  newRule: 32,
+  deleteRule: 33,
+} as const;
 const familyNumbers = { ipv4: 2, ipv6: 10 } as const;
 const linkUp = 1;
 const createNew = netlinkFlags.create | netlinkFlags.exclusive;
@@ -132,7 +145,10 @@ export function addVethMessage(link: VethLink): Buffer {
   const { peer } = link;
   const peerPart = nested(
     1,
-    [linkHeader(peer.index ?? 0), ...optional([1, peer.macAddress], [3, peer.name], [4, maybeU32(link.mtuBytes)], [28, maybeU32(peer.namespaceFd)])],
+    [
+      linkHeader(peer.index ?? 0),
+      ...optional([1, peer.macAddress], [3, peer.name], [4, maybeU32(link.mtuBytes)], [28, maybeU32(peer.namespaceFd)]),
+    ],
     false,
   );
   return netlinkMessage(
@@ -157,12 +173,24 @@ function addressHeader(prefix: IpPrefix, linkIndex: number, noDuplicateDetection
 export function addAddressMessage(linkIndex: number, prefix: IpPrefix): Buffer {
   const bytes = ipToBytes(prefix.address);
   const header = addressHeader(prefix, linkIndex, bytes.length === 16);
-  return netlinkMessage(messageTypes.newAddress, netlinkFlags.create | netlinkFlags.replace, header, attribute(2, bytes), attribute(1, bytes));
+  return netlinkMessage(
+    messageTypes.newAddress,
+    netlinkFlags.create | netlinkFlags.replace,
+    header,
+    attribute(2, bytes),
+    attribute(1, bytes),
+  );
 }
 
 export function deleteAddressMessage(linkIndex: number, prefix: IpPrefix): Buffer {
   const bytes = ipToBytes(prefix.address);
-  return netlinkMessage(messageTypes.deleteAddress, 0, addressHeader(prefix, linkIndex, false), attribute(2, bytes), attribute(1, bytes));
+  return netlinkMessage(
+    messageTypes.deleteAddress,
+    0,
+    addressHeader(prefix, linkIndex, false),
+    attribute(2, bytes),
+    attribute(1, bytes),
+  );
 }
 
 const routeTypes = { unicast: 1, local: 2, blackhole: 6, unreachable: 7 } as const;
@@ -215,7 +243,12 @@ function neighbourBody(linkIndex: number, address: string): Buffer[] {
 /** A permanent neighbour; replaces what was known. */
 export function addNeighbourMessage(linkIndex: number, address: string, macAddress: Uint8Array): Buffer {
   const flags = netlinkFlags.create | netlinkFlags.replace;
-  return netlinkMessage(messageTypes.newNeighbour, flags, ...neighbourBody(linkIndex, address), attribute(2, macAddress));
+  return netlinkMessage(
+    messageTypes.newNeighbour,
+    flags,
+    ...neighbourBody(linkIndex, address),
+    attribute(2, macAddress),
+  );
 }
 
 export function deleteNeighbourMessage(linkIndex: number, address: string): Buffer {
@@ -249,7 +282,10 @@ export function readLink(payload: Buffer): LinkInfo {
     index: payload.readInt32LE(4),
     name: readString(attributes.get(3) ?? Buffer.alloc(0)),
     up: (payload.readUInt32LE(8) & linkUp) !== 0,
-    macAddress: attributes.get(1)?.toString("hex").replace(/..(?=.)/g, "$&:"),
+    macAddress: attributes
+      .get(1)
+      ?.toString("hex")
+      .replace(/..(?=.)/g, "$&:"),
   };
 }
 

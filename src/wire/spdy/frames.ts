@@ -2,7 +2,13 @@
 
 /** A frame between peers; header blocks are compressed bytes here. */
 export type SpdyFrame =
-  | { readonly type: "syn-stream"; readonly streamId: number; readonly fin: boolean; readonly unidirectional: boolean; readonly block: Uint8Array }
+  | {
+      readonly type: "syn-stream";
+      readonly streamId: number;
+      readonly fin: boolean;
+      readonly unidirectional: boolean;
+      readonly block: Uint8Array;
+    }
   | { readonly type: "syn-reply"; readonly streamId: number; readonly fin: boolean; readonly block: Uint8Array }
   | { readonly type: "rst-stream"; readonly streamId: number; readonly status: number }
   | { readonly type: "settings" }
@@ -21,7 +27,16 @@ const headerLength = 8;
 /** As golang's spdystream: frames beyond 16 MiB cannot be (24 bits of length). */
 const maximumFrameLength = (1 << 24) - 1;
 
-const types = { synStream: 1, synReply: 2, rstStream: 3, settings: 4, ping: 6, goaway: 7, headers: 8, windowUpdate: 9 } as const;
+const types = {
+  synStream: 1,
+  synReply: 2,
+  rstStream: 3,
+  settings: 4,
+  ping: 6,
+  goaway: 7,
+  headers: 8,
+  windowUpdate: 9,
+} as const;
 
 function control(type: number, flags: number, ...parts: readonly Uint8Array[]): Uint8Array {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
@@ -106,12 +121,20 @@ function decodeFrame(frame: Uint8Array): SpdyFrame {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
   const flags = frame[4] ?? 0;
   const fin = (flags & flagFin) !== 0;
-  const word = (index: number): number => (frame.length >= headerLength + index * 4 + 4 ? view.getUint32(headerLength + index * 4) : 0);
+  const word = (index: number): number =>
+    frame.length >= headerLength + index * 4 + 4 ? view.getUint32(headerLength + index * 4) : 0;
   const id = (index: number): number => word(index) & 0x7fffffff;
-  if (((frame[0] ?? 0) & 0x80) === 0) return { type: "data", streamId: view.getUint32(0) & 0x7fffffff, fin, bytes: frame.slice(headerLength) };
+  if (((frame[0] ?? 0) & 0x80) === 0)
+    return { type: "data", streamId: view.getUint32(0) & 0x7fffffff, fin, bytes: frame.slice(headerLength) };
   switch (view.getUint16(2)) {
     case types.synStream:
-      return { type: "syn-stream", streamId: id(0), fin, unidirectional: (flags & flagUnidirectional) !== 0, block: frame.slice(headerLength + 10) };
+      return {
+        type: "syn-stream",
+        streamId: id(0),
+        fin,
+        unidirectional: (flags & flagUnidirectional) !== 0,
+        block: frame.slice(headerLength + 10),
+      };
     case types.synReply:
       return { type: "syn-reply", streamId: id(0), fin, block: frame.slice(headerLength + 4) };
     case types.headers:
@@ -135,7 +158,10 @@ export type SpdyHeaders = Readonly<Record<string, string>>;
 
 /** The block that header compression takes: pairs with 32-bit lengths. Names are sent in lower case. */
 export function encodeHeaders(headers: SpdyHeaders): Uint8Array {
-  const texts = Object.entries(headers).flatMap(([name, value]) => [new TextEncoder().encode(name.toLowerCase()), new TextEncoder().encode(value)]);
+  const texts = Object.entries(headers).flatMap(([name, value]) => [
+    new TextEncoder().encode(name.toLowerCase()),
+    new TextEncoder().encode(value),
+  ]);
   const out = new Uint8Array(4 + texts.reduce((sum, text) => sum + 4 + text.length, 0));
   const view = new DataView(out.buffer);
   view.setUint32(0, texts.length / 2);

@@ -21,7 +21,12 @@ test("header blocks compressed by zlib with SPDY's dictionary are read, message 
   const deflate = createDeflate({ dictionary: spdyDictionary, level: 9 });
   const inflater = new MessageInflater(spdyDictionary);
   const source = readFileSync(import.meta.filename, "utf8");
-  for (const headers of [{ streamtype: "error", port: "8080", requestid: "0" }, { streamtype: "data", port: "8080", requestid: "0" }, { long: source }, { long: source, accept: "text/html" }]) {
+  for (const headers of [
+    { streamtype: "error", port: "8080", requestid: "0" },
+    { streamtype: "data", port: "8080", requestid: "0" },
+    { long: source },
+    { long: source, accept: "text/html" },
+  ]) {
     const message = await through(deflate, encodeHeaders(headers));
     assert.deepEqual(decodeHeaders(inflater.inflate(message)), headers);
   }
@@ -44,9 +49,17 @@ test("a session's replies are read by zlib, and two sessions carry streams both 
       seen.push(`${stream.id} ${stream.headers["streamtype"] ?? ""}`);
     },
   });
-  const client = new SpdySession({ role: "client", send: (bytes) => void toServer.push(bytes), opened: () => undefined });
+  const client = new SpdySession({
+    role: "client",
+    send: (bytes) => void toServer.push(bytes),
+    opened: () => undefined,
+  });
   const stream = client.open({ streamType: "data" });
-  stream.setHandler({ data: (bytes) => void seen.push(Buffer.from(bytes).toString()), end: () => void seen.push("end"), reset: () => undefined });
+  stream.setHandler({
+    data: (bytes) => void seen.push(Buffer.from(bytes).toString()),
+    end: () => void seen.push("end"),
+    reset: () => undefined,
+  });
   stream.write(Buffer.from("hello"));
   stream.end();
   client.open({ streamType: "error" }).reset();

@@ -1,5 +1,12 @@
 import { spdyDictionary } from "./dictionary.ts";
-import { decodeHeaders, encodeFrame, encodeHeaders, SpdyFrameReader, type SpdyFrame, type SpdyHeaders } from "./frames.ts";
+import {
+  decodeHeaders,
+  encodeFrame,
+  encodeHeaders,
+  SpdyFrameReader,
+  type SpdyFrame,
+  type SpdyHeaders,
+} from "./frames.ts";
 import { MessageInflater } from "./inflate.ts";
 
 /** What happens on one stream. */
@@ -69,7 +76,13 @@ export class SpdySession {
     const stream = new Stream(this.#nextId, headers, (frame) => this.#sendFor(stream, frame));
     this.#nextId += 2;
     this.#streams.set(stream.id, stream);
-    this.#send({ type: "syn-stream", streamId: stream.id, fin: false, unidirectional: false, block: this.#compress(headers) });
+    this.#send({
+      type: "syn-stream",
+      streamId: stream.id,
+      fin: false,
+      unidirectional: false,
+      block: this.#compress(headers),
+    });
     return stream;
   }
 
@@ -110,7 +123,8 @@ export class SpdySession {
 
   #accept(frame: Extract<SpdyFrame, { type: "syn-stream" }>): void {
     const headers = decodeHeaders(this.#inflater.inflate(frame.block));
-    if (this.#streams.size >= maximumStreams) return this.#send({ type: "rst-stream", streamId: frame.streamId, status: refusedStream });
+    if (this.#streams.size >= maximumStreams)
+      return this.#send({ type: "rst-stream", streamId: frame.streamId, status: refusedStream });
     const stream = new Stream(frame.streamId, headers, (sent) => this.#sendFor(stream, sent));
     this.#streams.set(frame.streamId, stream);
     this.#send({ type: "syn-reply", streamId: frame.streamId, fin: false, block: this.#compress({}) });
@@ -122,7 +136,8 @@ export class SpdySession {
     const stream = this.#streams.get(frame.streamId);
     if (frame.bytes.length > 0) {
       stream?.handler?.data(frame.bytes);
-      for (const streamId of [frame.streamId, 0]) this.#send({ type: "window-update", streamId, delta: frame.bytes.length });
+      for (const streamId of [frame.streamId, 0])
+        this.#send({ type: "window-update", streamId, delta: frame.bytes.length });
     }
     if (frame.fin) this.#ended(frame.streamId);
   }

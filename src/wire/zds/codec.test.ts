@@ -1,8 +1,27 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { array, assert as check, boolean, constantFrom, oneof, property, record, string, uint8Array, constant, integer } from "fast-check";
+import {
+  array,
+  assert as check,
+  boolean,
+  constantFrom,
+  oneof,
+  property,
+  record,
+  string,
+  uint8Array,
+  constant,
+  integer,
+} from "fast-check";
 import { SerinError } from "../../base/index.ts";
-import { decodeZdsHello, decodeZdsRequest, decodeZdsResponse, encodeZdsHello, encodeZdsRequest, encodeZdsResponse } from "./codec.ts";
+import {
+  decodeZdsHello,
+  decodeZdsRequest,
+  decodeZdsResponse,
+  encodeZdsHello,
+  encodeZdsRequest,
+  encodeZdsResponse,
+} from "./codec.ts";
 import { zdsListenerRoles } from "./messages.ts";
 
 const text = string({ unit: "grapheme", maxLength: 40 });
@@ -17,7 +36,10 @@ const request = oneof(
 const plain = <Value>(value: Value): Value => JSON.parse(JSON.stringify(value)) as Value;
 
 test("every request survives encoding and decoding", () => {
-  check(property(request, (value) => assert.deepEqual(decodeZdsRequest(encodeZdsRequest(value)), plain(value))), { numRuns: 300 });
+  check(
+    property(request, (value) => assert.deepEqual(decodeZdsRequest(encodeZdsRequest(value)), plain(value))),
+    { numRuns: 300 },
+  );
 });
 
 test("hello and response survive encoding and decoding", () => {
@@ -31,8 +53,17 @@ test("what upstream sends reads as it means", () => {
   assert.deepEqual(decodeZdsHello(Buffer.from("0801", "hex")), { version: 1, revision: "", acceptsListeners: false });
   // add { uid "u1", workload_info { name "a", namespace "b", service_account "c" } }
   const add = Buffer.from("0a0f0a02753112090a01611201621a0163", "hex");
-  assert.deepEqual(decodeZdsRequest(add), { type: "add", uid: "u1", workload: { name: "a", namespace: "b", serviceAccount: "c" }, listeners: [] });
-  assert.deepEqual(decodeZdsRequest(Buffer.from("120412027531", "hex")), { type: "delete", uid: "u1", handedOver: false });
+  assert.deepEqual(decodeZdsRequest(add), {
+    type: "add",
+    uid: "u1",
+    workload: { name: "a", namespace: "b", serviceAccount: "c" },
+    listeners: [],
+  });
+  assert.deepEqual(decodeZdsRequest(Buffer.from("120412027531", "hex")), {
+    type: "delete",
+    uid: "u1",
+    handedOver: false,
+  });
   assert.deepEqual(decodeZdsRequest(Buffer.from("1a00", "hex")), { type: "snapshot-sent" });
   assert.deepEqual(decodeZdsResponse(Buffer.from("0a00", "hex")), { error: "", listeners: [] });
 });

@@ -20,7 +20,11 @@ function read(what: string, bytes: Uint8Array, take: Fields): void {
     }
   } catch (error) {
     if (error instanceof Error && error.name === "SerinError") throw error;
-    throw userError("zds-invalid", `a ${what} cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw userError(
+      "zds-invalid",
+      `a ${what} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
 }
 

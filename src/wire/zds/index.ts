@@ -1,4 +1,11 @@
-export { decodeZdsHello, decodeZdsRequest, decodeZdsResponse, encodeZdsHello, encodeZdsRequest, encodeZdsResponse } from "./codec.ts";
+export {
+  decodeZdsHello,
+  decodeZdsRequest,
+  decodeZdsResponse,
+  encodeZdsHello,
+  encodeZdsRequest,
+  encodeZdsResponse,
+} from "./codec.ts";
 export {
   zdsListenerRoles,
   type ZdsHello,

@@ -35,7 +35,12 @@ export type ZdsListenerRole = (typeof zdsListenerRoles)[number];
 
 export type ZdsRequest =
   /** With the network namespace's descriptor, then one for each listener. Of a uid that is known already: the descriptors are closed. */
-  | { readonly type: "add"; readonly uid: string; readonly workload: ZdsWorkload; readonly listeners: readonly ZdsListenerRole[] }
+  | {
+      readonly type: "add";
+      readonly uid: string;
+      readonly workload: ZdsWorkload;
+      readonly listeners: readonly ZdsListenerRole[];
+    }
   /** The workload stays as it is; with `returnListeners` the answer carries its descriptors. */
   | { readonly type: "keep"; readonly uid: string; readonly returnListeners: boolean }
   /** With `handedOver`: stop accepting, keep live connections until they end. */

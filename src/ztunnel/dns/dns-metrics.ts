@@ -5,7 +5,22 @@ import type { Workload } from "../state/model.ts";
 const labelNames = ["request_query_type", "request_protocol", "source_canonical_service", "source_canonical_revision"];
 const boundsSeconds = [0.0005, 0.001, 0.01, 0.1, 1, 5];
 /** Those that programs ask for; others, which a client may make up, count as one. */
-const commonTypes = new Set(["a", "aaaa", "any", "caa", "cname", "https", "mx", "naptr", "ns", "ptr", "soa", "srv", "svcb", "txt"]);
+const commonTypes = new Set([
+  "a",
+  "aaaa",
+  "any",
+  "caa",
+  "cname",
+  "https",
+  "mx",
+  "naptr",
+  "ns",
+  "ptr",
+  "soa",
+  "srv",
+  "svcb",
+  "txt",
+]);
 
 /** Queries of pods, under upstream's names. */
 export class DnsMetrics {
@@ -16,14 +31,32 @@ export class DnsMetrics {
 
   constructor(registry: MetricsRegistry) {
     this.#requests = registry.counter("istio_dns_requests_total", "Total number of DNS requests.", labelNames);
-    this.#forwarded = registry.counter("istio_dns_upstream_requests_total", "Total number of DNS requests forwarded to upstream.", labelNames);
-    this.#failures = registry.counter("istio_dns_upstream_failures_total", "Total number of DNS requests that failed to forward upstream.", labelNames);
-    this.#duration = registry.histogram("istio_dns_upstream_request_duration_seconds", "Total time in seconds Istio takes to get DNS response from upstream.", labelNames, boundsSeconds);
+    this.#forwarded = registry.counter(
+      "istio_dns_upstream_requests_total",
+      "Total number of DNS requests forwarded to upstream.",
+      labelNames,
+    );
+    this.#failures = registry.counter(
+      "istio_dns_upstream_failures_total",
+      "Total number of DNS requests that failed to forward upstream.",
+      labelNames,
+    );
+    this.#duration = registry.histogram(
+      "istio_dns_upstream_request_duration_seconds",
+      "Total time in seconds Istio takes to get DNS response from upstream.",
+      labelNames,
+      boundsSeconds,
+    );
   }
 
   /** Who is told of one query of a workload. */
   of(source: Workload | undefined, transport: "udp" | "tcp"): DnsObserver {
-    const valuesOf = (type: string): string[] => [typeLabel(type), transport, source?.canonicalName ?? "unknown", source?.canonicalRevision ?? "unknown"];
+    const valuesOf = (type: string): string[] => [
+      typeLabel(type),
+      transport,
+      source?.canonicalName ?? "unknown",
+      source?.canonicalRevision ?? "unknown",
+    ];
     return {
       asked: (type) => this.#requests.labels(...valuesOf(type)).increment(),
       forwarded: (type, seconds, failed) => {

@@ -8,7 +8,11 @@ import { MeshState } from "../state/mesh-state.ts";
 import { DnsMetrics } from "./dns-metrics.ts";
 import { DnsResolver } from "./dns-resolver.ts";
 
-const endpoints = Array.from({ length: 60 }, (_, index) => `- {uid: h${index}, name: h${index}, workloadIps: [10.0.9.${index}], services: {default/headless.default.svc.cluster.local: {80: 80}}}`);
+const endpoints = Array.from(
+  { length: 60 },
+  (_, index) =>
+    `- {uid: h${index}, name: h${index}, workloadIps: [10.0.9.${index}], services: {default/headless.default.svc.cluster.local: {80: 80}}}`,
+);
 const state = new MeshState();
 parseLocalConfig(
   `workloads:
@@ -27,7 +31,11 @@ const resolver = new DnsResolver({ state, network: "", domain: "cluster.local", 
 const serverFailure = 2;
 const code = (packet: DecodedPacket) => (packet.flags ?? 0) & 15;
 
-async function ask(name: string, type: "A" | "AAAA" | "TXT" = "A", transport: "udp" | "tcp" = "udp"): Promise<DecodedPacket> {
+async function ask(
+  name: string,
+  type: "A" | "AAAA" | "TXT" = "A",
+  transport: "udp" | "tcp" = "udp",
+): Promise<DecodedPacket> {
   const query = encode({ type: "query", id: 77, flags: RECURSION_DESIRED, questions: [{ type, name }] });
   const answer = await resolver.answer(query, { name: "p", namespace: "default", serviceAccount: "sa" }, transport);
   return decode(answer ?? assert.fail("no answer"));
@@ -58,15 +66,37 @@ test("what the mesh does not know, or knows no address of, is forwarded: without
   assert.equal(code(await ask("db.example.com")), serverFailure);
   assert.equal(code(await ask("example.org")), serverFailure);
   assert.equal(code(await ask("web.default.svc.cluster.local", "TXT")), serverFailure);
-  assert.equal(await resolver.answer(Buffer.from("junk"), { name: "", namespace: "", serviceAccount: "" }, "udp"), undefined);
+  assert.equal(
+    await resolver.answer(Buffer.from("junk"), { name: "", namespace: "", serviceAccount: "" }, "udp"),
+    undefined,
+  );
 });
 
 test("queries are counted by type, protocol and who asked, and those that name servers were asked by whether they answered", async () => {
   const registry = new MetricsRegistry();
-  const counting = new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log: silentLogger, metrics: new DnsMetrics(registry) });
-  const asked = async (name: string, type: "A" | "TXT"): Promise<unknown> => await counting.answer(encode({ type: "query", id: 1, flags: RECURSION_DESIRED, questions: [{ type, name }] }), { name: "p", namespace: "default", serviceAccount: "sa" }, "udp");
+  const counting = new DnsResolver({
+    state,
+    network: "",
+    domain: "cluster.local",
+    nameservers: [],
+    log: silentLogger,
+    metrics: new DnsMetrics(registry),
+  });
+  const asked = async (name: string, type: "A" | "TXT"): Promise<unknown> =>
+    await counting.answer(
+      encode({ type: "query", id: 1, flags: RECURSION_DESIRED, questions: [{ type, name }] }),
+      { name: "p", namespace: "default", serviceAccount: "sa" },
+      "udp",
+    );
   await asked("web.default.svc.cluster.local", "A");
   await asked("example.org", "TXT");
-  const shown = parsePrometheus(renderPrometheus(registry)).samples.filter(({ name }) => name.startsWith("istio_dns")).map(({ name, labels, value }) => [name, labels["request_query_type"], labels["request_protocol"], value]);
-  assert.deepEqual(shown, [["istio_dns_requests_total", "a", "udp", 1], ["istio_dns_requests_total", "txt", "udp", 1], ["istio_dns_upstream_failures_total", "txt", "udp", 1], ["istio_dns_upstream_requests_total", "txt", "udp", 1]]);
+  const shown = parsePrometheus(renderPrometheus(registry))
+    .samples.filter(({ name }) => name.startsWith("istio_dns"))
+    .map(({ name, labels, value }) => [name, labels["request_query_type"], labels["request_protocol"], value]);
+  assert.deepEqual(shown, [
+    ["istio_dns_requests_total", "a", "udp", 1],
+    ["istio_dns_requests_total", "txt", "udp", 1],
+    ["istio_dns_upstream_failures_total", "txt", "udp", 1],
+    ["istio_dns_upstream_requests_total", "txt", "udp", 1],
+  ]);
 });

@@ -1,5 +1,12 @@
 import type { Logger } from "../../base/index.ts";
-import { DnsForwarder, DnsResponder, HostLookup, readResolverFile, type DnsTransport, type FoundName } from "../../dataplane/dns/index.ts";
+import {
+  DnsForwarder,
+  DnsResponder,
+  HostLookup,
+  readResolverFile,
+  type DnsTransport,
+  type FoundName,
+} from "../../dataplane/dns/index.ts";
 import type { MeshState } from "../state/mesh-state.ts";
 import type { Service, WorkloadInfo } from "../state/model.ts";
 import type { DnsMetrics } from "./dns-metrics.ts";
@@ -51,7 +58,12 @@ export class DnsResolver {
   /** The answer to a query as bytes; undefined when it is no query at all. */
   async answer(query: Buffer, pod: WorkloadInfo, transport: DnsTransport): Promise<Buffer | undefined> {
     const { metrics, state } = this.#options;
-    return await this.#responder.answer(query, transport, (name) => this.#find(name, pod.namespace), metrics?.of(state.workloadByPod(pod), transport));
+    return await this.#responder.answer(
+      query,
+      transport,
+      (name) => this.#find(name, pod.namespace),
+      metrics?.of(state.workloadByPod(pod), transport),
+    );
   }
 
   /** By the name as it is, then without the search domains that a pod's resolver may have put behind it. */
@@ -90,9 +102,13 @@ export class DnsResolver {
   /** A service's addresses; of a headless one those of its healthy endpoints. */
   #addresses(service: Service): readonly string[] {
     const { state, network } = this.#options;
-    const vips = service.vips.filter((vip) => vip.network === network && vip.length === undefined).map((vip) => vip.address);
+    const vips = service.vips
+      .filter((vip) => vip.network === network && vip.length === undefined)
+      .map((vip) => vip.address);
     if (vips.length > 0) return vips;
-    return [...state.endpoints(service).values()].filter((one) => one.workload.status === "Healthy").flatMap((one) => one.workload.workloadIps);
+    return [...state.endpoints(service).values()]
+      .filter((one) => one.workload.status === "Healthy")
+      .flatMap((one) => one.workload.workloadIps);
   }
 }
 

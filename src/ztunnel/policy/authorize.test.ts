@@ -15,24 +15,32 @@ const facts: ConnectionFacts = {
 function decide(policies: string, changes: Partial<ConnectionFacts> = {}): string {
   const state = new MeshState();
   const selected = policies.includes("name: selected") ? "default/selected" : "";
-  parseLocalConfig(`workloads: [{name: w, uid: w, namespace: default, workloadIps: [10.0.1.1], authorizationPolicies: [${selected}]}]\npolicies:\n${policies}`, state);
+  parseLocalConfig(
+    `workloads: [{name: w, uid: w, namespace: default, workloadIps: [10.0.1.1], authorizationPolicies: [${selected}]}]\npolicies:\n${policies}`,
+    state,
+  );
   const verdict = authorize(state, state.workloadByUid("w") ?? assert.fail(), { ...facts, ...changes });
   return verdict.allowed ? "allowed" : verdict.reason;
 }
 
-const policy = (name: string, action: string, rules: string, more = "") => `- {name: ${name}, namespace: default, scope: Namespace, action: ${action}, rules: ${rules}${more}}\n`;
+const policy = (name: string, action: string, rules: string, more = "") =>
+  `- {name: ${name}, namespace: default, scope: Namespace, action: ${action}, rules: ${rules}${more}}\n`;
 
 test("no policy allows; an ALLOW that does not match denies; a DENY that matches wins", () => {
   assert.equal(decide(""), "allowed");
   const sleep = policy("a", "Allow", "[[[{principals: [{Exact: cluster.local/ns/default/sa/sleep}]}]]]");
   assert.equal(decide(sleep), "allowed");
   assert.equal(decide(sleep, { sourceIdentity: undefined }), "allow policies exist, but none allowed");
-  assert.equal(decide(sleep + policy("d", "Deny", "[[[{destinationPorts: [80]}]]]")), "explicitly denied by: default/d");
+  assert.equal(
+    decide(sleep + policy("d", "Deny", "[[[{destinationPorts: [80]}]]]")),
+    "explicitly denied by: default/d",
+  );
   assert.equal(decide(policy("empty", "Allow", "[]")), "allow policies exist, but none allowed");
 });
 
 test("groups are OR-ed, clauses AND-ed, matches OR-ed; fields of a match AND-ed, values OR-ed, negations exclude", () => {
-  const rules = "[[[{namespaces: [{Exact: other}]}, {namespaces: [{Exact: default}]}], [{destinationPorts: [81, 80]}]], [[{sourceIps: [192.168.0.0/16]}]]]";
+  const rules =
+    "[[[{namespaces: [{Exact: other}]}, {namespaces: [{Exact: default}]}], [{destinationPorts: [81, 80]}]], [[{sourceIps: [192.168.0.0/16]}]]]";
   const allow = policy("a", "Allow", rules);
   assert.equal(decide(allow), "allowed");
   assert.notEqual(decide(allow, { destinationPort: 82 }), "allowed");
@@ -54,25 +62,44 @@ test("principals are matched without spiffe://, by exact, prefix, suffix and pre
 });
 
 test("STRICT as istiod sends it, dry-run, global and selected policies, and other families of addresses", () => {
-  const strict = "- {name: selected, namespace: default, scope: WorkloadSelector, action: Deny, rules: [[[{notPrincipals: [{Presence: null}]}]]]}\n";
+  const strict =
+    "- {name: selected, namespace: default, scope: WorkloadSelector, action: Deny, rules: [[[{notPrincipals: [{Presence: null}]}]]]}\n";
   assert.equal(decide(strict), "allowed");
   assert.equal(decide(strict, { sourceIdentity: undefined }), "explicitly denied by: default/selected");
   assert.equal(decide(policy("dry", "Deny", "[[[{destinationPorts: [80]}]]]", ", dryRun: true")), "allowed");
-  assert.equal(decide("- {name: g, namespace: istio-system, scope: Global, action: Deny, rules: [[[{destinationPorts: [80]}]]]}"), "explicitly denied by: istio-system/g");
-  assert.equal(decide("- {name: n, namespace: elsewhere, scope: Namespace, action: Deny, rules: [[[{destinationPorts: [80]}]]]}"), "allowed");
+  assert.equal(
+    decide("- {name: g, namespace: istio-system, scope: Global, action: Deny, rules: [[[{destinationPorts: [80]}]]]}"),
+    "explicitly denied by: istio-system/g",
+  );
+  assert.equal(
+    decide("- {name: n, namespace: elsewhere, scope: Namespace, action: Deny, rules: [[[{destinationPorts: [80]}]]]}"),
+    "allowed",
+  );
   assert.equal(decide(policy("six", "Deny", "[[[{sourceIps: ['fd00::/8']}]]]")), "allowed");
-  assert.notEqual(decide(policy("six", "Deny", "[[[{sourceIps: ['fd00::/8']}]]]"), { sourceAddress: "fd00::7" }), "allowed");
+  assert.notEqual(
+    decide(policy("six", "Deny", "[[[{sourceIps: ['fd00::/8']}]]]"), { sourceAddress: "fd00::7" }),
+    "allowed",
+  );
   assert.equal(decide(policy("nothing", "Deny", "[[[{}]]]")), "allowed");
 });
 
 test("nothing is allowed before the policies have come that hold for a workload, and nothing that lives is closed for it", () => {
   const state = new MeshState();
-  const workload = "workloads: [{name: w, uid: w, namespace: default, workloadIps: [10.0.1.1], authorizationPolicies: [default/selected]}]";
+  const workload =
+    "workloads: [{name: w, uid: w, namespace: default, workloadIps: [10.0.1.1], authorizationPolicies: [default/selected]}]";
   parseLocalConfig(workload, state);
-  const decideNow = (): ReturnType<typeof authorize> => authorize(state, state.workloadByUid("w") ?? assert.fail(), facts);
-  assert.deepEqual(decideNow(), { allowed: false, reason: "the policy default/selected has not come yet", pending: true });
+  const decideNow = (): ReturnType<typeof authorize> =>
+    authorize(state, state.workloadByUid("w") ?? assert.fail(), facts);
+  assert.deepEqual(decideNow(), {
+    allowed: false,
+    reason: "the policy default/selected has not come yet",
+    pending: true,
+  });
   assert.ok(stillAllowed(decideNow()));
-  parseLocalConfig(`${workload}\npolicies: [{name: selected, namespace: default, scope: WorkloadSelector, action: Deny, rules: [[[{notPrincipals: [{Presence: null}]}]]]}]`, state);
+  parseLocalConfig(
+    `${workload}\npolicies: [{name: selected, namespace: default, scope: WorkloadSelector, action: Deny, rules: [[[{notPrincipals: [{Presence: null}]}]]]}]`,
+    state,
+  );
   assert.deepEqual(decideNow(), { allowed: true });
   assert.equal(authorize(new MeshState(), state.workloadByUid("w") ?? assert.fail(), facts).allowed, false);
 });

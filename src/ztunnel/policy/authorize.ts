@@ -32,12 +32,17 @@ export function authorize(state: MeshState, workload: Workload, facts: Connectio
   if (missing !== undefined) return { allowed: false, reason: missing, pending: true };
   let hasAllow = false;
   let matchedAllow = false;
-  const keys = [...state.policiesOfNamespace(workload.namespace), ...state.policiesOfNamespace(""), ...workload.authorizationPolicies];
+  const keys = [
+    ...state.policiesOfNamespace(workload.namespace),
+    ...state.policiesOfNamespace(""),
+    ...workload.authorizationPolicies,
+  ];
   for (const key of keys) {
     const policy = state.policy(key);
     if (policy === undefined || policy.dryRun) continue;
     if (policy.action === "Deny") {
-      if (policyMatches(policy, facts)) return { allowed: false, reason: `explicitly denied by: ${policy.namespace}/${policy.name}` };
+      if (policyMatches(policy, facts))
+        return { allowed: false, reason: `explicitly denied by: ${policy.namespace}/${policy.name}` };
     } else {
       hasAllow = true;
       matchedAllow ||= policyMatches(policy, facts);
@@ -54,16 +59,21 @@ export function stillAllowed(verdict: Verdict): boolean {
 
 /** A policy without rules matches nothing; a clause without matches matches everything. */
 export function policyMatches(policy: AuthorizationPolicy, facts: ConnectionFacts): boolean {
-  return policy.rules.some((clauses) => clauses.every((matches) => matches.length === 0 || matches.some((match) => matchMatches(match, facts))));
+  return policy.rules.some((clauses) =>
+    clauses.every((matches) => matches.length === 0 || matches.some((match) => matchMatches(match, facts))),
+  );
 }
 
 function matchMatches(match: PolicyMatch, facts: ConnectionFacts): boolean {
   // An empty match would match everything by accident.
   if (Object.values(match).every((values: readonly unknown[]) => values.length === 0)) return false;
   const identity = facts.sourceIdentity === undefined ? undefined : parseIdentity(facts.sourceIdentity);
-  const principal = facts.sourceIdentity?.startsWith("spiffe://") === true ? facts.sourceIdentity.slice("spiffe://".length) : undefined;
+  const principal =
+    facts.sourceIdentity?.startsWith("spiffe://") === true ? facts.sourceIdentity.slice("spiffe://".length) : undefined;
   const sameAccount = (account: { readonly namespace: string; readonly serviceAccount: string }) =>
-    identity !== undefined && account.namespace === identity.namespace && account.serviceAccount === identity.serviceAccount;
+    identity !== undefined &&
+    account.namespace === identity.namespace &&
+    account.serviceAccount === identity.serviceAccount;
   return (
     oneOf(match.destinationIps, match.notDestinationIps, (range) => contains(range, facts.destinationAddress)) &&
     oneOf(match.sourceIps, match.notSourceIps, (range) => contains(range, facts.sourceAddress)) &&
@@ -74,7 +84,11 @@ function matchMatches(match: PolicyMatch, facts: ConnectionFacts): boolean {
   );
 }
 
-function oneOf<Value>(positive: readonly Value[], negative: readonly Value[], matches: (value: Value) => boolean): boolean {
+function oneOf<Value>(
+  positive: readonly Value[],
+  negative: readonly Value[],
+  matches: (value: Value) => boolean,
+): boolean {
   return (positive.length === 0 || positive.some(matches)) && !negative.some(matches);
 }
 

@@ -17,7 +17,10 @@ services: [{name: web, namespace: default, hostname: web.default.svc.cluster.loc
   state,
 );
 const [source, destination] = [state.workloadByUid("s") ?? assert.fail(), state.workloadByUid("w") ?? assert.fail()];
-const service = { ...(state.service("default/web.default.svc.cluster.local") ?? assert.fail()), protocols: new Map([[80, "http"]]) };
+const service = {
+  ...(state.service("default/web.default.svc.cluster.local") ?? assert.fail()),
+  protocols: new Map([[80, "http"]]),
+};
 const counts = { startedMs: 0, durationMs: 2.7, forwardBytes: 84, backwardBytes: 1839 };
 const outbound: ConnectionDetails = {
   reporter: "source",
@@ -47,7 +50,10 @@ test("a connection says which way it took, as the ztunnel of 2022 did", () => {
     `${start} "10.0.0.2:15008" ${sleep}_to_server_waypoint_proxy_spiffe://cluster.local/ns/default/sa/web - 10.96.0.1:80 10.0.0.1:4 - - capture outbound (to server waypoint proxy)\n`,
   );
   const inbound: ConnectionDetails = { ...outbound, reporter: "destination" };
-  assert.match(line(inbound), /"CONNECT - HTTP\/2" 200 - via_upstream - "-" 84 1839 2 - "-" "-" "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}" "10\.0\.0\.2:80" "10\.0\.0\.2:80" virtual_inbound 10\.0\.0\.1:4 10\.0\.0\.2:15008 10\.0\.0\.1:4 - - inbound hcm\n$/);
+  assert.match(
+    line(inbound),
+    /"CONNECT - HTTP\/2" 200 - via_upstream - "-" 84 1839 2 - "-" "-" "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}" "10\.0\.0\.2:80" "10\.0\.0\.2:80" virtual_inbound 10\.0\.0\.1:4 10\.0\.0\.2:15008 10\.0\.0\.1:4 - - inbound hcm\n$/,
+  );
   assert.match(line(inbound, "DENY"), /"CONNECT - HTTP\/2" 401 - rbac_access_denied /);
   assert.match(line(outbound, "CONNECT"), /"- - -" 0 UF /);
 });

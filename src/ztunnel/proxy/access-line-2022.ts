@@ -12,7 +12,14 @@ export function accessLine2022(ended: EndedConnection, random: Random): string {
 }
 
 function outbound({ details, durationMs, forwardBytes, backwardBytes, flag }: EndedConnection): string {
-  const { sourceAddress, destinationAddress, originalDestination = destinationAddress, service, destination, hboneTarget } = details;
+  const {
+    sourceAddress,
+    destinationAddress,
+    originalDestination = destinationAddress,
+    service,
+    destination,
+    hboneTarget,
+  } = details;
   const identity = details.source === undefined ? "-" : workloadIdentity(details.source);
   const start = `"- - -" 0 ${flagOf(flag)} - - "-" ${forwardBytes} ${backwardBytes} ${Math.floor(durationMs)} - "-" "-" "-" "-"`;
   const end = `${text(originalDestination)} ${text(sourceAddress)} - -`;
@@ -20,8 +27,12 @@ function outbound({ details, durationMs, forwardBytes, backwardBytes, flag }: En
     const waypoint = destination === undefined ? "-" : workloadIdentity(destination);
     return `${start} "${text(destinationAddress)}" ${identity}_to_server_waypoint_proxy_${waypoint} - ${end} capture outbound (to server waypoint proxy)`;
   }
-  if (hboneTarget === undefined) return `${start} "${text(destinationAddress)}" ${identity}_to_original_dst - ${end} capture outbound (no waypoint proxy)`;
-  const meant = service === undefined ? text(originalDestination) : `${service.protocols?.get(originalDestination.port) ?? "tcp"}_${service.hostname}`;
+  if (hboneTarget === undefined)
+    return `${start} "${text(destinationAddress)}" ${identity}_to_original_dst - ${end} capture outbound (no waypoint proxy)`;
+  const meant =
+    service === undefined
+      ? text(originalDestination)
+      : `${service.protocols?.get(originalDestination.port) ?? "tcp"}_${service.hostname}`;
   return `${start} "envoy://outbound_tunnel_lis_${identity}/${hboneTarget}" ${identity}_to_${meant}_outbound_internal ${noAddress} ${end} capture outbound (no waypoint proxy)`;
 }
 
@@ -29,14 +40,17 @@ function inbound({ details, durationMs, forwardBytes, backwardBytes, flag }: End
   const { sourceAddress, destinationAddress, hboneTarget } = details;
   const counts = `${forwardBytes} ${backwardBytes} ${Math.floor(durationMs)}`;
   const ends = `${text(destinationAddress)} ${text(sourceAddress)} - -`;
-  if (hboneTarget === undefined) return `"- - -" 0 ${flagOf(flag)} - - "-" ${counts} - "-" "-" "-" "-" "${text(destinationAddress)}" virtual_inbound ${text(sourceAddress)} ${ends} inbound passthrough`;
+  if (hboneTarget === undefined)
+    return `"- - -" 0 ${flagOf(flag)} - - "-" ${counts} - "-" "-" "-" "-" "${text(destinationAddress)}" virtual_inbound ${text(sourceAddress)} ${ends} inbound passthrough`;
   const { status, why } = answerOf(flag);
   return `"CONNECT - HTTP/2" ${status} ${flagOf(flag)} ${why} - "-" ${counts} - "-" "-" "${requestId(random)}" "${hboneTarget}" "${hboneTarget}" virtual_inbound ${text(sourceAddress)} ${ends} inbound hcm`;
 }
 
 function answerOf(flag: ResponseFlag): { readonly status: number; readonly why: string } {
   if (flag === "-") return { status: 200, why: "via_upstream" };
-  return flag === "DENY" ? { status: 401, why: "rbac_access_denied" } : { status: 503, why: "upstream_reset_before_response_started" };
+  return flag === "DENY"
+    ? { status: 401, why: "rbac_access_denied" }
+    : { status: 503, why: "upstream_reset_before_response_started" };
 }
 
 /** In Envoy's letters. */
@@ -52,7 +66,8 @@ const hexDigits = 16;
 
 /** A UUID of version 4. */
 function requestId(random: Random): string {
-  const digits = (count: number): string => Array.from({ length: count }, () => Math.floor(random() * hexDigits).toString(hexDigits)).join("");
+  const digits = (count: number): string =>
+    Array.from({ length: count }, () => Math.floor(random() * hexDigits).toString(hexDigits)).join("");
   const variant = (8 + Math.floor(random() * 4)).toString(hexDigits);
   return `${digits(8)}-${digits(4)}-4${digits(3)}-${variant}${digits(3)}-${digits(12)}`;
 }

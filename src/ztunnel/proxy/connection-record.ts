@@ -25,7 +25,14 @@ export interface ConnectionDetails {
 }
 
 /** Why a connection failed, as `response_flags` names it; `-` when it did not. */
-export type ResponseFlag = "-" | "DENY" | "CONNECT" | "TLS_FAILURE" | "H2_HANDSHAKE_FAILURE" | "NETWORK_POLICY" | "IDENTITY_ERROR";
+export type ResponseFlag =
+  | "-"
+  | "DENY"
+  | "CONNECT"
+  | "TLS_FAILURE"
+  | "H2_HANDSHAKE_FAILURE"
+  | "NETWORK_POLICY"
+  | "IDENTITY_ERROR";
 
 /** What a line of the access log is made of. */
 export interface EndedConnection {
@@ -41,9 +48,27 @@ export interface EndedConnection {
 
 const labelNames = [
   "reporter",
-  ...["workload", "canonical_service", "canonical_revision", "workload_namespace", "principal", "app", "version", "cluster"].map((name) => `source_${name}`),
+  ...[
+    "workload",
+    "canonical_service",
+    "canonical_revision",
+    "workload_namespace",
+    "principal",
+    "app",
+    "version",
+    "cluster",
+  ].map((name) => `source_${name}`),
   ...["service", "service_namespace", "service_name"].map((name) => `destination_${name}`),
-  ...["workload", "canonical_service", "canonical_revision", "workload_namespace", "principal", "app", "version", "cluster"].map((name) => `destination_${name}`),
+  ...[
+    "workload",
+    "canonical_service",
+    "canonical_revision",
+    "workload_namespace",
+    "principal",
+    "app",
+    "version",
+    "cluster",
+  ].map((name) => `destination_${name}`),
   "request_protocol",
   "response_flags",
   "connection_security_policy",
@@ -71,11 +96,31 @@ export class ConnectionTelemetry {
     this.#log = log.scoped("access");
     this.#clock = clock;
     this.#countCutOff = hboneCutOffs(registry);
-    this.#opened = registry.counter("istio_tcp_connections_opened_total", "The total number of TCP connections opened.", labelNames);
-    this.#closed = registry.counter("istio_tcp_connections_closed_total", "The total number of TCP connections closed.", labelNames);
-    this.#failed = registry.counter("istio_tcp_connections_failed_total", "The total number of TCP connections that failed to establish.", labelNames);
-    this.#received = registry.counter("istio_tcp_received_bytes_total", "Bytes received during requests of TCP connections.", labelNames);
-    this.#sent = registry.counter("istio_tcp_sent_bytes_total", "Bytes sent during responses of TCP connections.", labelNames);
+    this.#opened = registry.counter(
+      "istio_tcp_connections_opened_total",
+      "The total number of TCP connections opened.",
+      labelNames,
+    );
+    this.#closed = registry.counter(
+      "istio_tcp_connections_closed_total",
+      "The total number of TCP connections closed.",
+      labelNames,
+    );
+    this.#failed = registry.counter(
+      "istio_tcp_connections_failed_total",
+      "The total number of TCP connections that failed to establish.",
+      labelNames,
+    );
+    this.#received = registry.counter(
+      "istio_tcp_received_bytes_total",
+      "Bytes received during requests of TCP connections.",
+      labelNames,
+    );
+    this.#sent = registry.counter(
+      "istio_tcp_sent_bytes_total",
+      "Bytes sent during responses of TCP connections.",
+      labelNames,
+    );
   }
 
   open(details: ConnectionDetails): ConnectionRecord {
@@ -94,7 +139,14 @@ export class ConnectionTelemetry {
         if (this.#writeLine !== undefined) {
           const durationMs = this.#clock.steadyMs() - record.startedAtMs;
           const { forwardBytes, backwardBytes } = record;
-          this.#writeLine({ details, startedMs: this.#clock.nowMs() - durationMs, durationMs, forwardBytes, backwardBytes, flag });
+          this.#writeLine({
+            details,
+            startedMs: this.#clock.nowMs() - durationMs,
+            durationMs,
+            forwardBytes,
+            backwardBytes,
+            flag,
+          });
           if (error === undefined) return;
         }
         const line = `connection complete\t${logFields(details, record, this.#clock.steadyMs())}`;
@@ -210,7 +262,8 @@ function logFields(details: ConnectionDetails, record: ConnectionRecord, nowMs: 
   const bare = (key: string, value: string | number | undefined) => {
     if (value !== undefined && value !== "") fields.push(`${key}=${value}`);
   };
-  const quoted = (key: string, value: string | undefined) => bare(key, value === undefined || value === "" ? undefined : JSON.stringify(value));
+  const quoted = (key: string, value: string | undefined) =>
+    bare(key, value === undefined || value === "" ? undefined : JSON.stringify(value));
   bare("src.addr", formatAuthority(details.sourceAddress.address, details.sourceAddress.port));
   quoted("src.workload", source?.name);
   quoted("src.namespace", source?.namespace);

@@ -1,14 +1,34 @@
 import { messageOf, transientError, userError } from "../../base/index.ts";
-import { parseIdentity, proxyHeader, relay, serveHbone, type HboneRequest, type HboneServerConnection } from "../../dataplane/index.ts";
+import {
+  parseIdentity,
+  proxyHeader,
+  relay,
+  serveHbone,
+  type HboneRequest,
+  type HboneServerConnection,
+} from "../../dataplane/index.ts";
 import { connectTcp, secureServer, type ByteStream, type SecureStream, type SocketAddress } from "../../net/index.ts";
-import { formatAuthority, headerValue, parseAuthority, parseForwardedHost, type Authority } from "../../wire/hbone/index.ts";
+import {
+  formatAuthority,
+  headerValue,
+  parseAuthority,
+  parseForwardedHost,
+  type Authority,
+} from "../../wire/hbone/index.ts";
 import { authorize, stillAllowed, type ConnectionFacts } from "../policy/authorize.ts";
 import type { Service, Workload } from "../state/model.ts";
 import { workloadIdentity } from "../state/model.ts";
 import type { ConnectionRecord } from "./connection-record.ts";
 import { guessService } from "./guess-service.ts";
 import { workloadBaggage } from "./workload-baggage.ts";
-import { connectTimeoutMs, isIllegalPort, ownWorkload, policyTimeoutMs, selfCall, type PodContext } from "./pod-context.ts";
+import {
+  connectTimeoutMs,
+  isIllegalPort,
+  ownWorkload,
+  policyTimeoutMs,
+  selfCall,
+  type PodContext,
+} from "./pod-context.ts";
 
 /** How long an accepted connection waits for our certificate. */
 const certificateTimeoutMs = 30_000;
@@ -47,7 +67,11 @@ export class InboundHbone {
       return;
     }
     const { clock, telemetry } = this.#pod.environment;
-    const connection = serveHbone(stream, { onConnect: (request) => void this.#connect(request), onCutOff: (reason) => telemetry.cutOff(remote, local, reason), clock });
+    const connection = serveHbone(stream, {
+      onConnect: (request) => void this.#connect(request),
+      onCutOff: (reason) => telemetry.cutOff(remote, local, reason),
+      clock,
+    });
     this.#connections.add(connection);
     if (this.#draining) connection.drain();
     await connection.closed;
@@ -67,12 +91,20 @@ export class InboundHbone {
   async #handshake(raw: ByteStream): Promise<SecureStream> {
     const { certificates } = this.#pod.environment;
     const own = await ownWorkload(this.#pod);
-    const context = async () => (await certificates.fetch(workloadIdentity(own), AbortSignal.timeout(certificateTimeoutMs))).context;
-    const stream = await secureServer(raw, context, { alpn: ["h2"], timeoutMs: handshakeTimeoutMs, clientCertificate: "require" });
+    const context = async () =>
+      (await certificates.fetch(workloadIdentity(own), AbortSignal.timeout(certificateTimeoutMs))).context;
+    const stream = await secureServer(raw, context, {
+      alpn: ["h2"],
+      timeoutMs: handshakeTimeoutMs,
+      clientCertificate: "require",
+    });
     const peer = parseIdentity(stream.peerIdentity);
     if (peer?.trustDomain !== own.trustDomain) {
       stream.destroy();
-      throw transientError("peer-trust-domain", `the peer "${stream.peerIdentity}" is not of the trust domain ${own.trustDomain}`);
+      throw transientError(
+        "peer-trust-domain",
+        `the peer "${stream.peerIdentity}" is not of the trust domain ${own.trustDomain}`,
+      );
     }
     return stream;
   }
@@ -142,10 +174,14 @@ export class InboundHbone {
       return;
     }
     const { workload, meant } = target;
-    if (workload.applicationTunnel?.protocol === "PROXY") application.write(proxyHeader(request.remote, meant, request.peerIdentity));
+    if (workload.applicationTunnel?.protocol === "PROXY")
+      application.write(proxyHeader(request.remote, meant, request.peerIdentity));
     const tunnel = request.accept([["baggage", workloadBaggage(target.workload)]]);
     abort.tunnel = (reason) => tunnel.destroy({ reset: true, error: reason });
-    const { error, failed } = await relay(tunnel, application, { onForward: record.onForward, onBackward: record.onBackward });
+    const { error, failed } = await relay(tunnel, application, {
+      onForward: record.onForward,
+      onBackward: record.onBackward,
+    });
     if (error === undefined) record.finish();
     else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);
   }
@@ -177,13 +213,22 @@ export class InboundHbone {
       : this.#servicePort(authority, workload);
     if (isIllegalPort(ports, found.port)) throw userError("self-call", selfCall);
     const port = workload.applicationTunnel?.port ?? found.port;
-    const meant = authority.isAddress ? { address: authority.host, port: authority.port } : { address, port: found.port };
-    return { workload, address, port, meant, service: found.service ?? guessService(state, workload, found.port, saidHost) };
+    const meant = authority.isAddress
+      ? { address: authority.host, port: authority.port }
+      : { address, port: found.port };
+    return {
+      workload,
+      address,
+      port,
+      meant,
+      service: found.service ?? guessService(state, workload, found.port, saidHost),
+    };
   }
 
   #addressPort(authority: Authority, local: SocketAddress, workload: Workload): number {
     const { host, port } = authority;
-    if (host === local.address || workload.applicationTunnel !== undefined || this.#isWaypointOf(host, workload, local)) return port;
+    if (host === local.address || workload.applicationTunnel !== undefined || this.#isWaypointOf(host, workload, local))
+      return port;
     throw userError("ip-mismatch", `ip mismatch: ${local.address} != ${host}`);
   }
 
@@ -200,10 +245,15 @@ export class InboundHbone {
   #servicePort(authority: Authority, workload: Workload): { readonly port: number; readonly service: Service } {
     const { state } = this.#pod.environment;
     const service = state.serviceByHostname(authority.host, workload.namespace);
-    if (service === undefined) throw transientError("no-port", `no service or workload for hostname: ${authority.host}`);
+    if (service === undefined)
+      throw transientError("no-port", `no service or workload for hostname: ${authority.host}`);
     const own = state.endpoints(service).get(workload.uid)?.ports.get(authority.port);
     const port = own ?? service.ports.get(authority.port) ?? 0;
-    if (port === 0) throw transientError("no-port", `requested service ${formatAuthority(authority.host, authority.port)} found, but cannot resolve port`);
+    if (port === 0)
+      throw transientError(
+        "no-port",
+        `requested service ${formatAuthority(authority.host, authority.port)} found, but cannot resolve port`,
+      );
     return { port, service };
   }
 }

@@ -3,7 +3,14 @@ import { connectTcp, originalDestination, type ByteStream } from "../../net/inde
 import { authorize, stillAllowed, type ConnectionFacts } from "../policy/authorize.ts";
 import { guessService } from "./guess-service.ts";
 import { relayRecorded } from "./outbound.ts";
-import { connectTimeoutMs, isIllegalPort, ownWorkload, policyTimeoutMs, selfCall, type PodContext } from "./pod-context.ts";
+import {
+  connectTimeoutMs,
+  isIllegalPort,
+  ownWorkload,
+  policyTimeoutMs,
+  selfCall,
+  type PodContext,
+} from "./pod-context.ts";
 
 /** Takes a connection that came to the pod without HBONE: policy, then on to the application from the client's address. */
 export async function serveInboundPlaintext(pod: PodContext, client: ByteStream): Promise<void> {

@@ -40,7 +40,11 @@ export async function serveOutbound(pod: PodContext, client: ByteStream): Promis
 }
 
 async function resolved({ environment }: PodContext, destination: SocketAddress, found: Route): Promise<Route> {
-  return await resolvedRoute(found, destination.address, async (host) => await environment.dns.addressesOf(host, environment.clock.steadyMs()));
+  return await resolvedRoute(
+    found,
+    destination.address,
+    async (host) => await environment.dns.addressesOf(host, environment.clock.steadyMs()),
+  );
 }
 
 interface Outgoing {
@@ -100,7 +104,13 @@ async function connectNext(pod: PodContext, outgoing: Outgoing, next: Route): Pr
   const { mark } = pod.environment;
   const namespace = pod.namespaceFd === undefined ? {} : { namespaceFd: pod.namespaceFd };
   if (next.authority === undefined) {
-    return await connectTcp({ address: next.address, port: next.port, mark, timeoutMs: connectTimeoutMs, ...namespace });
+    return await connectTcp({
+      address: next.address,
+      port: next.port,
+      mark,
+      timeoutMs: connectTimeoutMs,
+      ...namespace,
+    });
   }
   const sourceIdentity = workloadIdentity(outgoing.workload);
   const headers = requestHeaders(outgoing, next);
@@ -119,7 +129,14 @@ async function connectNext(pod: PodContext, outgoing: Outgoing, next: Route): Pr
   if (next.within === undefined) return tunnel;
   const { expectedIdentities } = next.within;
   const origin = ["x-istio-origin-network", outgoing.workload.network] as const;
-  return await connectWithin(tunnel, pod.environment.certificates, { sourceIdentity, expectedIdentities, authority: next.authority, headers: [...headers, origin], timeoutMs: connectTimeoutMs, clock: pod.environment.clock });
+  return await connectWithin(tunnel, pod.environment.certificates, {
+    sourceIdentity,
+    expectedIdentities,
+    authority: next.authority,
+    headers: [...headers, origin],
+    timeoutMs: connectTimeoutMs,
+    clock: pod.environment.clock,
+  });
 }
 
 function requestHeaders(outgoing: Outgoing, next: Route): Headers {
@@ -132,13 +149,23 @@ function requestHeaders(outgoing: Outgoing, next: Route): Headers {
 }
 
 /** Another endpoint of the same service or waypoint, when this one could not be reached at all. */
-async function otherEndpoint(pod: PodContext, outgoing: Outgoing, failed: Route, tried: Set<string>, error: unknown): Promise<Route | undefined> {
+async function otherEndpoint(
+  pod: PodContext,
+  outgoing: Outgoing,
+  failed: Route,
+  tried: Set<string>,
+  error: unknown,
+): Promise<Route | undefined> {
   const mayBeOther = failed.service !== undefined || failed.waypoint === true;
   if (!mayBeOther || failed.workload === undefined || !wasNotReached(error)) return undefined;
   tried.add(failed.within?.endpointUid ?? failed.workload.uid);
   if (tried.size >= maxEndpoints) return undefined;
   try {
-    return await resolved(pod, outgoing.destination, route({ ...routeInputs(pod), source: outgoing.workload, destination: outgoing.destination, tried }));
+    return await resolved(
+      pod,
+      outgoing.destination,
+      route({ ...routeInputs(pod), source: outgoing.workload, destination: outgoing.destination, tried }),
+    );
   } catch {
     return undefined;
   }
@@ -146,7 +173,12 @@ async function otherEndpoint(pod: PodContext, outgoing: Outgoing, failed: Route,
 
 /** An HTTP status is an answer: the endpoint was reached, and said no. */
 function wasNotReached(error: unknown): boolean {
-  return error instanceof SerinError && error.kind === "transient" && error.code !== "http-status" && error.code !== "aborted";
+  return (
+    error instanceof SerinError &&
+    error.kind === "transient" &&
+    error.code !== "http-status" &&
+    error.code !== "aborted"
+  );
 }
 
 export async function relayRecorded(client: ByteStream, server: ByteStream, record: ConnectionRecord): Promise<void> {
@@ -162,7 +194,9 @@ function failureOf(error: unknown, next: Route): string {
   if (next.protocol === "HBONE" && error.code === "timeout") {
     return `connection timed out, maybe a NetworkPolicy is blocking HBONE port ${next.port}: ${error.message}`;
   }
-  return flagOf(error, next) === "CONNECT" && error.code !== "http-status" ? `connection failed: ${error.message}` : error.message;
+  return flagOf(error, next) === "CONNECT" && error.code !== "http-status"
+    ? `connection failed: ${error.message}`
+    : error.message;
 }
 
 function flagOf(error: unknown, next: Route): ResponseFlag {
@@ -170,7 +204,8 @@ function flagOf(error: unknown, next: Route): ResponseFlag {
   if (error.code === "timeout" && next.protocol === "HBONE") return "NETWORK_POLICY";
   if (error.code.startsWith("certificate-")) return "IDENTITY_ERROR";
   if (error.code.startsWith("http2-") || error.code === "http-status") return "H2_HANDSHAKE_FAILURE";
-  if (error.code.startsWith("tls-") || error.code === "peer-identity" || error.message.startsWith("TLS ")) return "TLS_FAILURE";
+  if (error.code.startsWith("tls-") || error.code === "peer-identity" || error.message.startsWith("TLS "))
+    return "TLS_FAILURE";
   return "CONNECT";
 }
 

@@ -75,7 +75,13 @@ export async function ownWorkload(pod: PodContext): Promise<Workload> {
 
 /** Ports of ours, which nobody may be sent to. */
 export function isIllegalPort(ports: ProxyPorts, port: number): boolean {
-  return port === ports.outbound || port === ports.inboundPlaintext || port === ports.hbone || (port >= 15_000 && port <= 15_001) || (port >= 15_020 && port <= 15_021);
+  return (
+    port === ports.outbound ||
+    port === ports.inboundPlaintext ||
+    port === ports.hbone ||
+    (port >= 15_000 && port <= 15_001) ||
+    (port >= 15_020 && port <= 15_021)
+  );
 }
 
 export const selfCall = "attempted recursive call to ourselves";

@@ -49,7 +49,12 @@ function environment(root: ReturnType<FakeCertificateAuthority["exportRoot"]>, c
   return { env, lines, registry };
 }
 
-function podProxy(env: ProxyEnvironment, namespace: NetworkNamespace, name: string, listeners: readonly PassedListener[] = []) {
+function podProxy(
+  env: ProxyEnvironment,
+  namespace: NetworkNamespace,
+  name: string,
+  listeners: readonly PassedListener[] = [],
+) {
   const info = { name, namespace: "default", serviceAccount: name };
   const namespaceFd = NetworkNamespace.open(`/proc/self/fd/${namespace.fd}`).fd;
   return new PodProxy({ environment: env, uid: name, info, namespaceFd, listeners });
@@ -126,17 +131,30 @@ test("an echo through a service crosses two ztunnels, keeps the client's address
   assert.match(await client.until("a secret"), /a secret/);
   wire.stop();
   assert.ok(wire.bytes().length > 1_000);
-  for (const word of ["a secret", "hello", "CONNECT", "baggage", "default"]) assert.equal(wire.bytes().includes(word), false, `${word} is on the wire`);
+  for (const word of ["a secret", "hello", "CONNECT", "baggage", "default"])
+    assert.equal(wire.bytes().includes(word), false, `${word} is on the wire`);
   client.stream.end();
   await client.until("never");
   await Promise.all([source.env.tracker.idle(), destination.env.tracker.idle()]);
   const [out] = source.lines.filter((line) => line.includes("\taccess\t"));
   const [inn] = destination.lines.filter((line) => line.includes("\taccess\t"));
-  assert.match(out ?? "", /\tinfo\taccess\tconnection complete\tsrc\.addr=10\.1\.0\.1:\d+ src\.workload="client" src\.namespace="default" src\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/client"/);
-  assert.match(out ?? "", /dst\.addr=10\.1\.0\.2:15008 dst\.hbone_addr=10\.1\.0\.2:8080 dst\.service="echo\.default\.svc\.cluster\.local" dst\.workload="server"/);
+  assert.match(
+    out ?? "",
+    /\tinfo\taccess\tconnection complete\tsrc\.addr=10\.1\.0\.1:\d+ src\.workload="client" src\.namespace="default" src\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/client"/,
+  );
+  assert.match(
+    out ?? "",
+    /dst\.addr=10\.1\.0\.2:15008 dst\.hbone_addr=10\.1\.0\.2:8080 dst\.service="echo\.default\.svc\.cluster\.local" dst\.workload="server"/,
+  );
   assert.match(out ?? "", /direction="outbound" bytes_sent=8 bytes_recv=\d+ duration="\d+ms"/);
-  assert.match(inn ?? "", /src\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/client".*dst\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/server".*direction="inbound"/);
-  assert.match(renderPrometheus(destination.registry), /istio_tcp_connections_opened_total\{reporter="destination".*connection_security_policy="mutual_tls".*\} 1/);
+  assert.match(
+    inn ?? "",
+    /src\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/client".*dst\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/server".*direction="inbound"/,
+  );
+  assert.match(
+    renderPrometheus(destination.registry),
+    /istio_tcp_connections_opened_total\{reporter="destination".*connection_security_policy="mutual_tls".*\} 1/,
+  );
   close();
 });
 
@@ -148,17 +166,25 @@ test("STRICT lets mTLS through and closes plaintext, which PERMISSIVE lets throu
   for (const policies of ["", strict]) {
     const { pods, source, destination, close } = await whole(policies);
     // The client's ztunnel knows no server: it sends plaintext.
-    for (const workload of source.env.state.workloads()) if (workload.name === "server") source.env.state.putWorkload({ ...workload, protocol: "TCP" });
-    const answer = await talk(pods.client, serverAddress, 8080).then(async (client) => {
-      const text = await client.until("\n");
-      client.stream.destroy();
-      return text;
-    }, () => "");
+    for (const workload of source.env.state.workloads())
+      if (workload.name === "server") source.env.state.putWorkload({ ...workload, protocol: "TCP" });
+    const answer = await talk(pods.client, serverAddress, 8080).then(
+      async (client) => {
+        const text = await client.until("\n");
+        client.stream.destroy();
+        return text;
+      },
+      () => "",
+    );
     if (policies === "") assert.match(answer, new RegExp(`hello ${clientAddress}`));
     else {
       assert.equal(answer, "");
-      assert.match(destination.lines.join(""), /error\taccess\tconnection complete\t.*error="connection closed due to policy rejection: explicitly denied by: default\/strict"/);
-      for (const workload of source.env.state.workloads()) if (workload.name === "server") source.env.state.putWorkload({ ...workload, protocol: "HBONE" });
+      assert.match(
+        destination.lines.join(""),
+        /error\taccess\tconnection complete\t.*error="connection closed due to policy rejection: explicitly denied by: default\/strict"/,
+      );
+      for (const workload of source.env.state.workloads())
+        if (workload.name === "server") source.env.state.putWorkload({ ...workload, protocol: "HBONE" });
       const secure = await talk(pods.client, serverAddress, 8080);
       assert.match(await secure.until("\n"), /hello/);
       secure.stream.destroy();
@@ -173,16 +199,26 @@ const denyAll = `policies:
 
 test("a denial over HBONE is 401, logged at both ends; taking a permission away closes what lives by it", async () => {
   const { pods, source, destination, close } = await whole(denyAll);
-  assert.equal(await talk(pods.client, serviceAddress, 80).then((client) => client.until("never"), () => ""), "");
+  assert.equal(
+    await talk(pods.client, serviceAddress, 80).then(
+      (client) => client.until("never"),
+      () => "",
+    ),
+    "",
+  );
   await source.env.tracker.idle();
   assert.match(source.lines.join(""), /error\taccess\tconnection complete.*error="http status: 401 Unauthorized"/);
-  assert.match(destination.lines.join(""), /error="connection closed due to policy rejection: allow policies exist, but none allowed"/);
+  assert.match(
+    destination.lines.join(""),
+    /error="connection closed due to policy rejection: allow policies exist, but none allowed"/,
+  );
   const policy = destination.env.state.policies()[0] ?? assert.fail();
   destination.env.state.removePolicy("default/nobody");
   const allowed = await talk(pods.client, serviceAddress, 80);
   assert.match(await allowed.until("\n"), /hello/);
   destination.env.state.putPolicy(policy);
-  for (const { details, abort } of destination.env.tracker.list()) if (details.stillAllowed?.() === false) abort(new Error("connection closed due to policy change"));
+  for (const { details, abort } of destination.env.tracker.list())
+    if (details.stillAllowed?.() === false) abort(new Error("connection closed due to policy change"));
   await allowed.until("never");
   await destination.env.tracker.idle();
   assert.match(destination.lines.at(-1) ?? "", /connection closed due to policy change/);
@@ -193,14 +229,23 @@ test("nobody behind the port, no such port, and a destination outside of the mes
   const { pods, source, destination, close } = await whole();
   // The reset may come before the client has seen that it was connected.
   const nothingFrom = async (address: string, port: number) => {
-    const answer = await talk(pods.client, address, port).then((client) => client.until("never"), () => "");
+    const answer = await talk(pods.client, address, port).then(
+      (client) => client.until("never"),
+      () => "",
+    );
     assert.equal(answer, "");
     await source.env.tracker.idle();
   };
   await nothingFrom(serverAddress, 9999);
-  assert.match(destination.lines.join(""), /dst\.hbone_addr=10\.1\.0\.2:9999.*error="connection failed: connect to 10\.1\.0\.2:9999: ECONNREFUSED"/);
+  assert.match(
+    destination.lines.join(""),
+    /dst\.hbone_addr=10\.1\.0\.2:9999.*error="connection failed: connect to 10\.1\.0\.2:9999: ECONNREFUSED"/,
+  );
   await nothingFrom(serviceAddress, 81);
-  assert.match(source.lines.join(""), /warn\taccess\tconnection failed\t.*dst\.addr=10\.96\.0\.50:81 direction="outbound" error="no healthy upstream: 10\.96\.0\.50:81"/);
+  assert.match(
+    source.lines.join(""),
+    /warn\taccess\tconnection failed\t.*dst\.addr=10\.96\.0\.50:81 direction="outbound" error="no healthy upstream: 10\.96\.0\.50:81"/,
+  );
   source.env.state.removeWorkload("c//Pod/default/server");
   destination.env.state.removePolicy("x");
   const outside = await talk(pods.client, serverAddress, 8080);

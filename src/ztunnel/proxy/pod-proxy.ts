@@ -48,8 +48,17 @@ export class PodProxy {
     this.uid = options.uid;
     this.info = options.info;
     this.#log = options.environment.log;
-    const pool = new HbonePool({ dial: hboneDialer(options.environment.certificates), clock: options.environment.clock });
-    this.#pod = { environment: options.environment, uid: options.uid, info: options.info, namespaceFd: options.namespaceFd, pool };
+    const pool = new HbonePool({
+      dial: hboneDialer(options.environment.certificates),
+      clock: options.environment.clock,
+    });
+    this.#pod = {
+      environment: options.environment,
+      uid: options.uid,
+      info: options.info,
+      namespaceFd: options.namespaceFd,
+      pool,
+    };
     this.#inbound = new InboundHbone(this.#pod);
   }
 
@@ -79,7 +88,12 @@ export class PodProxy {
       this.close();
       throw error;
     }
-    this.#log.debug("pod is served", { uid: this.uid, name: this.info.name, namespace: this.info.namespace, listeners: wanted.length });
+    this.#log.debug("pod is served", {
+      uid: this.uid,
+      name: this.info.name,
+      namespace: this.info.namespace,
+      listeners: wanted.length,
+    });
   }
 
   /** Stops accepting at once; live connections go on, and peers are told to move. */
@@ -99,7 +113,8 @@ export class PodProxy {
     this.#stopListening();
     this.#inbound.close();
     const { tracker } = this.#pod.environment;
-    for (const connection of tracker.list()) if (this.owns(connection.details)) connection.abort(new Error("the pod is no longer served here"));
+    for (const connection of tracker.list())
+      if (this.owns(connection.details)) connection.abort(new Error("the pod is no longer served here"));
     this.#pod.pool.close();
     this.#identity?.[Symbol.dispose]();
     if (this.#options.namespaceFd !== undefined) closeDescriptor(this.#options.namespaceFd);
@@ -122,7 +137,9 @@ export class PodProxy {
         return await listenTcp({ fd }, (stream) => this.#track(serveOutbound(this.#pod, stream), "outbound"));
       case "inbound-plaintext":
       case "inbound-plaintext/6":
-        return await listenTcp({ fd }, (stream) => this.#track(serveInboundPlaintext(this.#pod, stream), "inbound passthrough"));
+        return await listenTcp({ fd }, (stream) =>
+          this.#track(serveInboundPlaintext(this.#pod, stream), "inbound passthrough"),
+        );
       case "inbound-hbone":
       case "inbound-hbone/6":
         return await listenTcp({ fd }, (stream) => this.#track(this.#inbound.serve(stream), "inbound"));
@@ -139,7 +156,9 @@ export class PodProxy {
   #track(served: Promise<void>, component: string): void {
     this.#open += 1;
     served
-      .catch((error: unknown) => this.#log.error("a connection failed unexpectedly", { component, error: messageOf(error) }))
+      .catch((error: unknown) =>
+        this.#log.error("a connection failed unexpectedly", { component, error: messageOf(error) }),
+      )
       .finally(() => {
         this.#open -= 1;
         this.#endIfIdle();
@@ -153,7 +172,11 @@ export class PodProxy {
   /** Without an agent that passes sockets we open them, beside those of an older ztunnel if need be. */
   #ownListeners(): readonly PassedListener[] {
     const { ports } = this.#pod.environment;
-    const portOf = { outbound: ports.outbound, "inbound-plaintext": ports.inboundPlaintext, "inbound-hbone": ports.hbone };
+    const portOf = {
+      outbound: ports.outbound,
+      "inbound-plaintext": ports.inboundPlaintext,
+      "inbound-hbone": ports.hbone,
+    };
     const { namespaceFd } = this.#options;
     const made: PassedListener[] = [];
     const open = (role: ZdsListenerRole, make: () => number, required: boolean) => {
@@ -185,7 +208,8 @@ export class PodProxy {
   #prefetchCertificate(): void {
     const { state, clock, identities } = this.#pod.environment;
     void state.waitForPod(this.info, ownIdentityTimeoutMs, clock).then((workload) => {
-      if (workload !== undefined && this.#state !== "closed") this.#identity = identities.use(workloadIdentity(workload));
+      if (workload !== undefined && this.#state !== "closed")
+        this.#identity = identities.use(workloadIdentity(workload));
     });
   }
 }

@@ -43,7 +43,14 @@ parseLocalConfig(mesh, state);
 const random = seededRandom(7);
 
 function to(address: string, port = 80, source = "src", tried?: ReadonlySet<string>): Route {
-  return route({ state, source: state.workloadByUid(source) ?? assert.fail(), destination: { address, port }, random, hbonePort: 15_008, ...(tried === undefined ? {} : { tried }) });
+  return route({
+    state,
+    source: state.workloadByUid(source) ?? assert.fail(),
+    destination: { address, port },
+    random,
+    hbonePort: 15_008,
+    ...(tried === undefined ? {} : { tried }),
+  });
 }
 
 function shares(address: string): Map<string, number> {
@@ -78,7 +85,10 @@ test("locality: failover prefers, strict insists, passthrough does not choose", 
 
 test("waypoints of services and workloads are told the original target; weights share; a waypoint's own traffic goes straight", () => {
   const service = to("10.96.0.6");
-  assert.deepEqual([service.protocol, service.address, service.port, service.authority, service.workload?.name], ["HBONE", "10.0.2.1", 15_008, "10.96.0.6:80", "wp"]);
+  assert.deepEqual(
+    [service.protocol, service.address, service.port, service.authority, service.workload?.name],
+    ["HBONE", "10.0.2.1", 15_008, "10.96.0.6:80", "wp"],
+  );
   assert.deepEqual(service.expectedIdentities, ["spiffe://cluster.local/ns/default/sa/wp"]);
   assert.equal(service.service?.hostname, "guarded.local");
   const workload = to("10.0.3.1", 9);
@@ -86,11 +96,15 @@ test("waypoints of services and workloads are told the original target; weights 
   assert.equal(to("10.0.3.1", 9, "wp").address, "10.0.3.1");
   assert.equal(to("10.96.0.6", 80, "wp").address, "10.0.4.1");
   const counts = shares("10.96.0.7");
-  assert.ok(Math.abs((counts.get("wp") ?? 0) - 750) < 60, `${counts.get("wp")} of 1000 went to the waypoint of weight 3 of 4`);
+  assert.ok(
+    Math.abs((counts.get("wp") ?? 0) - 750) < 60,
+    `${counts.get("wp")} of 1000 went to the waypoint of weight 3 of 4`,
+  );
 });
 
 test("a waypoint that cannot be reached leaves its share to the other, and its own traffic goes to neither", () => {
-  const tried = (name: string) => Array.from({ length: 50 }, () => to("10.96.0.7", 80, "src", new Set([name])).workload?.name);
+  const tried = (name: string) =>
+    Array.from({ length: 50 }, () => to("10.96.0.7", 80, "src", new Set([name])).workload?.name);
   assert.ok(tried("wp2").includes("wp"));
   assert.equal(to("10.96.0.7", 80, "src", new Set(["wp"])).authority, "10.96.0.7:80");
   assert.throws(() => to("10.96.0.7", 80, "wp2"), /no healthy upstream/);
@@ -114,13 +128,22 @@ test("what the mesh does not know goes straight on, and what cannot be reached s
     }
     return undefined;
   };
-  assert.equal(code(() => to("10.96.0.1", 81)), "no-healthy-upstream");
-  assert.equal(code(() => to("10.96.0.8")), "other-network");
+  assert.equal(
+    code(() => to("10.96.0.1", 81)),
+    "no-healthy-upstream",
+  );
+  assert.equal(
+    code(() => to("10.96.0.8")),
+    "other-network",
+  );
 });
 
 test("an address that moves to another workload is the new one's, also when the old one is removed after", () => {
   const moving = new MeshState();
-  parseLocalConfig("workloads: [{uid: one, name: one, workloadIps: [10.0.0.9]}, {uid: two, name: two, workloadIps: [10.0.0.9]}]", moving);
+  parseLocalConfig(
+    "workloads: [{uid: one, name: one, workloadIps: [10.0.0.9]}, {uid: two, name: two, workloadIps: [10.0.0.9]}]",
+    moving,
+  );
   moving.removeWorkload("one");
   assert.equal(moving.workloadByAddress("", "10.0.0.9")?.name, "two");
 });
@@ -129,8 +152,14 @@ test("an endpoint that is known by a name alone is looked up, and asked for by i
   const found = to("10.96.0.10", 5432);
   assert.equal(found.address, "db.internal");
   const resolved = await resolvedRoute(found, "10.96.0.10", async () => ["fd00::7", "10.7.0.7"]);
-  assert.deepEqual([resolved.protocol, resolved.address, resolved.port, resolved.authority], ["HBONE", "10.7.0.7", 15_008, "10.7.0.7:6000"]);
-  await assert.rejects(resolvedRoute(found, "10.96.0.10", async () => []), /nobody knows db.internal/);
+  assert.deepEqual(
+    [resolved.protocol, resolved.address, resolved.port, resolved.authority],
+    ["HBONE", "10.7.0.7", 15_008, "10.7.0.7:6000"],
+  );
+  await assert.rejects(
+    resolvedRoute(found, "10.96.0.10", async () => []),
+    /nobody knows db.internal/,
+  );
   const plain = to("10.96.0.1", 80, "src", new Set(["b"]));
   assert.equal(await resolvedRoute(plain, "10.96.0.1", async () => assert.fail()), plain);
 });
@@ -143,7 +172,13 @@ test("an address is of the smallest range that holds it", () => {
 
 test("what is in another network is reached by its service's name, in a tunnel through the network's gateway", () => {
   const found = to("10.96.0.11");
-  assert.deepEqual([found.address, found.port, found.authority, found.expectedIdentities], ["192.0.2.8", 15_008, "global.local:80", ["spiffe://cluster.local/ns/istio-system/sa/ew"]]);
-  assert.deepEqual(found.within, { endpointUid: "split", expectedIdentities: ["spiffe://cluster.local/ns/default/sa/global"] });
+  assert.deepEqual(
+    [found.address, found.port, found.authority, found.expectedIdentities],
+    ["192.0.2.8", 15_008, "global.local:80", ["spiffe://cluster.local/ns/istio-system/sa/ew"]],
+  );
+  assert.deepEqual(found.within, {
+    endpointUid: "split",
+    expectedIdentities: ["spiffe://cluster.local/ns/default/sa/global"],
+  });
   assert.throws(() => to("10.96.0.11", 80, "src", new Set(["split"])), /no healthy upstream/);
 });

@@ -48,21 +48,33 @@ export interface RouteOptions {
 export function route(options: RouteOptions): Route {
   const { state, source, destination } = options;
   const byAddress = state.workloadByAddress(source.network, destination.address);
-  const service = byAddress === undefined ? state.serviceByVip(source.network, destination.address, source.namespace) : undefined;
+  const service =
+    byAddress === undefined ? state.serviceByVip(source.network, destination.address, source.namespace) : undefined;
   if (service !== undefined) return serviceRoute(options, service);
   if (byAddress !== undefined) return workloadRoute(options, byAddress);
   return straightOn(destination);
 }
 
 /** The same with the address of an endpoint that is known by a name alone. Throws a transient error when there is none of it. */
-export async function resolvedRoute(found: Route, asked: string, addressesOf: (host: string) => Promise<readonly string[]>): Promise<Route> {
+export async function resolvedRoute(
+  found: Route,
+  asked: string,
+  addressesOf: (host: string) => Promise<readonly string[]>,
+): Promise<Route> {
   const { workload } = found;
   if (workload === undefined || found.address !== workload.hostname || workload.workloadIps.length > 0) return found;
   const addresses = await addressesOf(workload.hostname);
   const address = addresses.find((one) => ipFamilyOf(one) === ipFamilyOf(asked)) ?? addresses[0];
-  if (address === undefined) throw transientError("no-address", `no valid routing destination for workload: ${workload.name}: nobody knows ${workload.hostname}`);
+  if (address === undefined)
+    throw transientError(
+      "no-address",
+      `no valid routing destination for workload: ${workload.name}: nobody knows ${workload.hostname}`,
+    );
   const own = `${workload.hostname}:`;
-  const authority = found.authority?.startsWith(own) === true ? formatAuthority(address, Number(found.authority.slice(own.length))) : found.authority;
+  const authority =
+    found.authority?.startsWith(own) === true
+      ? formatAuthority(address, Number(found.authority.slice(own.length)))
+      : found.authority;
   return { ...found, address, ...(authority === undefined ? {} : { authority }) };
 }
 
@@ -74,14 +86,19 @@ function serviceRoute(options: RouteOptions, service: Service): Route {
   const { destination } = options;
   const waypoints = waypointsInOrder(service, options.random);
   // What a waypoint sends on has been through it, whichever of them it is.
-  if (waypoints.length > 0 && !waypoints.some((one) => isMemberOf(options, one))) return anyWaypointRoute(options, waypoints, service);
+  if (waypoints.length > 0 && !waypoints.some((one) => isMemberOf(options, one)))
+    return anyWaypointRoute(options, waypoints, service);
   if (service.loadBalancer?.mode === "Passthrough") return straightOn(destination);
   const endpoint = pickEndpoint(options, service, destination.port, "standard");
   const port = endpoint === undefined ? undefined : targetPort(service, endpoint, destination.port);
   if (endpoint === undefined || port === undefined) {
-    throw transientError("no-healthy-upstream", `no healthy upstream: ${formatAuthority(destination.address, destination.port)}`);
+    throw transientError(
+      "no-healthy-upstream",
+      `no healthy upstream: ${formatAuthority(destination.address, destination.port)}`,
+    );
   }
-  if (endpoint.workload.network !== options.source.network) return throughGateway(options, endpoint.workload, service, service);
+  if (endpoint.workload.network !== options.source.network)
+    return throughGateway(options, endpoint.workload, service, service);
   return direct(options, endpoint.workload, port, service);
 }
 
@@ -114,7 +131,11 @@ function waypointsInOrder({ waypoint, weightedWaypoints }: Service, random: Rand
 }
 
 /** The first one with an endpoint that has not been tried: each of them does what the service asks of a waypoint. */
-function anyWaypointRoute(options: RouteOptions, [first, ...others]: readonly GatewayAddress[], service: Service): Route {
+function anyWaypointRoute(
+  options: RouteOptions,
+  [first, ...others]: readonly GatewayAddress[],
+  service: Service,
+): Route {
   if (first === undefined) throw transientError("unknown-waypoint", "unknown waypoint: none is left");
   if (others.length === 0) return waypointRoute(options, first, service);
   try {
@@ -133,7 +154,9 @@ function waypointRoute(options: RouteOptions, gateway: GatewayAddress, service: 
   if (found?.service !== undefined) {
     const endpoint = pickEndpoint(options, found.service, gateway.hboneMtlsPort, "waypoint");
     workload = endpoint?.workload;
-    port = (endpoint === undefined ? undefined : targetPort(found.service, endpoint, gateway.hboneMtlsPort)) ?? gateway.hboneMtlsPort;
+    port =
+      (endpoint === undefined ? undefined : targetPort(found.service, endpoint, gateway.hboneMtlsPort)) ??
+      gateway.hboneMtlsPort;
   }
   if (workload === undefined) throw transientError("unknown-waypoint", `unknown waypoint: waypoint ${name} not found`);
   if (workload.network !== source.network) return throughGateway(options, workload, service, found?.service);
@@ -158,14 +181,25 @@ function isMemberOf(options: RouteOptions, gateway: GatewayAddress): boolean {
 }
 
 /** Networks are crossed to services only, by their names: addresses mean nothing at the other side. Both tunnels are told the service's. */
-function throughGateway({ state, source, destination }: RouteOptions, workload: Workload, service: Service | undefined, endpointOf: Service | undefined): Route {
+function throughGateway(
+  { state, source, destination }: RouteOptions,
+  workload: Workload,
+  service: Service | undefined,
+  endpointOf: Service | undefined,
+): Route {
   const { networkGateway } = workload;
   if (networkGateway === undefined || service === undefined) {
-    throw transientError("other-network", `no valid routing destination for workload: ${workload.name} is on network "${workload.network}"${service === undefined ? ", which is entered for services only" : ", which has no gateway"}`);
+    throw transientError(
+      "other-network",
+      `no valid routing destination for workload: ${workload.name} is on network "${workload.network}"${service === undefined ? ", which is entered for services only" : ", which has no gateway"}`,
+    );
   }
   const gateway = state.gateway(networkGateway, source.namespace)?.workload;
   if (gateway === undefined) {
-    const name = "address" in networkGateway.destination ? networkGateway.destination.address : networkGateway.destination.hostname;
+    const name =
+      "address" in networkGateway.destination
+        ? networkGateway.destination.address
+        : networkGateway.destination.hostname;
     throw transientError("unknown-gateway", `the gateway ${name} of network "${workload.network}" is not known`);
   }
   return {
@@ -188,7 +222,12 @@ function targetPort(service: Service, endpoint: Endpoint, servicePort: number): 
   return endpoint.workload.applicationTunnel?.port === undefined ? undefined : servicePort;
 }
 
-function pickEndpoint(options: RouteOptions, service: Service, port: number, mode: "standard" | "waypoint"): Endpoint | undefined {
+function pickEndpoint(
+  options: RouteOptions,
+  service: Service,
+  port: number,
+  mode: "standard" | "waypoint",
+): Endpoint | undefined {
   const { state, source, tried, random } = options;
   if (mode === "standard" && !service.ports.has(port)) return undefined;
   const onlyHealthy = service.loadBalancer?.healthPolicy !== "AllowAll";
@@ -196,7 +235,8 @@ function pickEndpoint(options: RouteOptions, service: Service, port: number, mod
     const { workload } = endpoint;
     if (tried?.has(workload.uid) === true) return false;
     if (onlyHealthy && workload.status === "Unhealthy") return false;
-    if (workload.workloadIps.length === 0 && workload.hostname === "" && workload.networkGateway === undefined) return false;
+    if (workload.workloadIps.length === 0 && workload.hostname === "" && workload.networkGateway === undefined)
+      return false;
     if (mode === "waypoint") return service.ports.has(port) || workload.applicationTunnel !== undefined;
     return targetPort(service, endpoint, port) !== undefined;
   });
@@ -242,9 +282,12 @@ function pickAddress(workload: Workload, asked: string, service: Service | undef
   // Who connects looks the name up, see {@link resolvedRoute}.
   if (workload.workloadIps.length === 0 && workload.hostname !== "") return workload.hostname;
   const families = service?.ipFamilies;
-  const fits = workload.workloadIps.filter((ip) => families === undefined || families === "Dual" || ipFamilyOf(ip) === (families === "IPv6" ? "ipv6" : "ipv4"));
+  const fits = workload.workloadIps.filter(
+    (ip) => families === undefined || families === "Dual" || ipFamilyOf(ip) === (families === "IPv6" ? "ipv6" : "ipv4"),
+  );
   const address = fits.find((ip) => ipFamilyOf(ip) === ipFamilyOf(asked)) ?? fits[0] ?? workload.workloadIps[0];
-  if (address === undefined) throw transientError("no-address", `no valid routing destination for workload: ${workload.name}`);
+  if (address === undefined)
+    throw transientError("no-address", `no valid routing destination for workload: ${workload.name}`);
   return address;
 }
 
@@ -258,4 +301,3 @@ function weighted<Item>(items: readonly Item[], weight: (item: Item) => number, 
   }
   return undefined;
 }
-

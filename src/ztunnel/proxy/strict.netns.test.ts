@@ -19,7 +19,9 @@ requireOwnNetwork();
 
 const strictKey = "istio-system/istio_converted_static_strict";
 /** As a control plane sends it for STRICT. */
-const strict: AuthorizationPolicy = parsed(`policies: [{name: istio_converted_static_strict, namespace: istio-system, scope: WorkloadSelector, action: Deny, rules: [[[{notPrincipals: [{Presence: null}]}]]]}]`);
+const strict: AuthorizationPolicy = parsed(
+  `policies: [{name: istio_converted_static_strict, namespace: istio-system, scope: WorkloadSelector, action: Deny, rules: [[[{notPrincipals: [{Presence: null}]}]]]}]`,
+);
 
 function parsed(text: string): AuthorizationPolicy {
   const state = new MeshState();
@@ -57,12 +59,20 @@ async function strictPod(policies: string) {
   const proxy = new PodProxy({ environment: env, uid: "server", info, namespaceFd, listeners: [] });
   await proxy.start();
   const reached: string[] = [];
-  const app = await listenTcp({ fd: listenTcpInNamespace(pods.server.fd, { address: "0.0.0.0", port: 8080 }) }, (stream) => {
-    reached.push(stream.remote.address);
-    stream.setHandler({ data: (chunk) => void stream.write(Buffer.from(chunk)), end: () => stream.end(), drain() {}, close() {} });
-    stream.write(Buffer.from("hello\n"));
-    stream.resume();
-  });
+  const app = await listenTcp(
+    { fd: listenTcpInNamespace(pods.server.fd, { address: "0.0.0.0", port: 8080 }) },
+    (stream) => {
+      reached.push(stream.remote.address);
+      stream.setHandler({
+        data: (chunk) => void stream.write(Buffer.from(chunk)),
+        end: () => stream.end(),
+        drain() {},
+        close() {},
+      });
+      stream.write(Buffer.from("hello\n"));
+      stream.resume();
+    },
+  );
   return {
     pods,
     env,
@@ -78,8 +88,18 @@ async function strictPod(policies: string) {
 }
 
 /** What a client sees that speaks plain text: everything until it is closed, or until it is greeted. */
-async function speakPlainly(namespace: NetworkNamespace, port: number, sourceAddress?: string): Promise<{ readonly text: string; readonly closed: Promise<void>; destroy(): void }> {
-  const stream = await connectTcp({ address: serverAddress, port, namespaceFd: namespace.fd, timeoutMs: 5000, ...(sourceAddress === undefined ? {} : { sourceAddress }) });
+async function speakPlainly(
+  namespace: NetworkNamespace,
+  port: number,
+  sourceAddress?: string,
+): Promise<{ readonly text: string; readonly closed: Promise<void>; destroy(): void }> {
+  const stream = await connectTcp({
+    address: serverAddress,
+    port,
+    namespaceFd: namespace.fd,
+    timeoutMs: 5000,
+    ...(sourceAddress === undefined ? {} : { sourceAddress }),
+  });
   let text = "";
   const closed = Promise.withResolvers<void>();
   const greeted = Promise.withResolvers<void>();
@@ -99,14 +119,18 @@ async function speakPlainly(namespace: NetworkNamespace, port: number, sourceAdd
 }
 
 async function answerTo(namespace: NetworkNamespace, port: number): Promise<string> {
-  return await speakPlainly(namespace, port).then(({ text }) => text, () => "");
+  return await speakPlainly(namespace, port).then(
+    ({ text }) => text,
+    () => "",
+  );
 }
 
 test("STRICT: nothing in plain text reaches the application, whatever port it is sent to; the node's probes do", async () => {
   const { pods, env, reached, close } = await strictPod(strictKey);
   env.state.putPolicy(strict);
   env.state.allPoliciesPut();
-  for (const port of [8080, 15_006, 15_001, 15_008]) assert.doesNotMatch(await answerTo(pods.client, port), /hello/, `port ${port}`);
+  for (const port of [8080, 15_006, 15_001, 15_008])
+    assert.doesNotMatch(await answerTo(pods.client, port), /hello/, `port ${port}`);
   await Promise.all(Array.from({ length: 20 }, async () => assert.equal(await answerTo(pods.client, 8080), "")));
   assert.deepEqual(reached, []);
   const probe = await speakPlainly(pods.client, 8080, probeAddress);
@@ -138,7 +162,8 @@ test("what lives in plain text is closed when STRICT comes", async () => {
   assert.deepEqual(reached, [clientAddress]);
   env.state.putPolicy(strict);
   parseLocalConfig(workload(strictKey), env.state);
-  for (const { details, abort } of env.tracker.list()) if (details.stillAllowed?.() === false) abort(new Error("connection closed due to policy change"));
+  for (const { details, abort } of env.tracker.list())
+    if (details.stillAllowed?.() === false) abort(new Error("connection closed due to policy change"));
   await open.closed;
   assert.equal(await answerTo(pods.client, 8080), "");
   close();

@@ -26,7 +26,11 @@ export class AddressRanges {
     this.#sort();
   }
 
-  find<Found>(network: string, address: string, choose: (services: ReadonlySet<Service>) => Found | undefined): Found | undefined {
+  find<Found>(
+    network: string,
+    address: string,
+    choose: (services: ReadonlySet<Service>) => Found | undefined,
+  ): Found | undefined {
     for (const length of this.#lengths) {
       const services = this.#byLength.get(length)?.get(rangeKey(network, address, length) ?? "");
       const found = services === undefined ? undefined : choose(services);

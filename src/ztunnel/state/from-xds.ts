@@ -76,7 +76,11 @@ export function workloadFromXds(wire: WireWorkload): Workload {
     authorizationPolicies: wire.authorizationPolicies,
     status: wire.status === WorkloadStatus.UNHEALTHY ? "Unhealthy" : "Healthy",
     clusterId: wire.clusterId,
-    locality: { region: wire.locality?.region ?? "", zone: wire.locality?.zone ?? "", subzone: wire.locality?.subzone ?? "" },
+    locality: {
+      region: wire.locality?.region ?? "",
+      zone: wire.locality?.zone ?? "",
+      subzone: wire.locality?.subzone ?? "",
+    },
     networkMode: wire.networkMode === NetworkMode.HOST_NETWORK ? "HostNetwork" : "Standard",
     capacity: wire.capacity ?? 1,
     services: new Map(Object.entries(wire.services).map(([key, list]) => [key, portMap(list.ports)])),
@@ -107,7 +111,11 @@ export function serviceFromXds(wire: WireService): Service {
     hostname: wire.hostname,
     vips: wire.addresses.map(networkAddress),
     ports: portMap(wire.ports),
-    protocols: new Map(wire.ports.flatMap(({ servicePort, appProtocol }) => (protocolNames[appProtocol] === undefined ? [] : [[servicePort, protocolNames[appProtocol]]]))),
+    protocols: new Map(
+      wire.ports.flatMap(({ servicePort, appProtocol }) =>
+        protocolNames[appProtocol] === undefined ? [] : [[servicePort, protocolNames[appProtocol]]],
+      ),
+    ),
     subjectAltNames: wire.subjectAltNames,
     ...(wire.waypoint === undefined ? {} : { waypoint: gatewayAddress(wire.waypoint) }),
     weightedWaypoints: wire.weightedWaypoints.flatMap(({ destination, weight }) =>
@@ -125,7 +133,11 @@ function portMap(ports: readonly Port[]): ReadonlyMap<number, number> {
 }
 
 function networkAddress(wire: WireNetworkAddress): NetworkAddress {
-  return { network: wire.network, address: bytesToIp(wire.address), ...(wire.length === undefined ? {} : { length: wire.length }) };
+  return {
+    network: wire.network,
+    address: bytesToIp(wire.address),
+    ...(wire.length === undefined ? {} : { length: wire.length }),
+  };
 }
 
 function gatewayAddress(wire: WireGatewayAddress): GatewayAddress {

@@ -22,20 +22,27 @@ export async function loadLocalConfig(path: string, state: MeshState): Promise<v
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw userError("local-xds-unreadable", `cannot read the local configuration ${path}: ${messageOf(error)}`, { cause: error });
+    throw userError("local-xds-unreadable", `cannot read the local configuration ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   try {
     parseLocalConfig(text, state);
   } catch (error) {
-    throw userError("local-xds-invalid", `the local configuration ${path} is wrong: ${messageOf(error)}`, { cause: error });
+    throw userError("local-xds-invalid", `the local configuration ${path} is wrong: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
 export function parseLocalConfig(text: string, state: MeshState): void {
   const root = record(parse(text), "the file");
-  for (const [index, raw] of list(root["workloads"], "workloads").entries()) state.putWorkload(workload(record(raw, `workloads[${index}]`), index));
-  for (const [index, raw] of list(root["services"], "services").entries()) state.putService(service(record(raw, `services[${index}]`)));
-  for (const [index, raw] of list(root["policies"], "policies").entries()) state.putPolicy(policy(record(raw, `policies[${index}]`)));
+  for (const [index, raw] of list(root["workloads"], "workloads").entries())
+    state.putWorkload(workload(record(raw, `workloads[${index}]`), index));
+  for (const [index, raw] of list(root["services"], "services").entries())
+    state.putService(service(record(raw, `services[${index}]`)));
+  for (const [index, raw] of list(root["policies"], "policies").entries())
+    state.putPolicy(policy(record(raw, `policies[${index}]`)));
   state.allPoliciesPut();
 }
 
@@ -45,7 +52,8 @@ function workload(raw: Raw, index: number): Workload {
   const name = text(raw["name"], "");
   const namespace = text(raw["namespace"], "default");
   const locality = record(raw["locality"] ?? {}, "locality");
-  const tunnel = raw["applicationTunnel"] === undefined ? undefined : record(raw["applicationTunnel"], "applicationTunnel");
+  const tunnel =
+    raw["applicationTunnel"] === undefined ? undefined : record(raw["applicationTunnel"], "applicationTunnel");
   return {
     uid: text(raw["uid"], `local//v1/Pod/${namespace}/${name === "" ? index : name}`),
     name,
@@ -66,11 +74,20 @@ function workload(raw: Raw, index: number): Workload {
     nativeTunnel: raw["nativeTunnel"] === true,
     ...(tunnel === undefined
       ? {}
-      : { applicationTunnel: { protocol: tunnel["protocol"] === "PROXY" ? "PROXY" : "NONE", ...(typeof tunnel["port"] === "number" ? { port: tunnel["port"] } : {}) } }),
+      : {
+          applicationTunnel: {
+            protocol: tunnel["protocol"] === "PROXY" ? "PROXY" : "NONE",
+            ...(typeof tunnel["port"] === "number" ? { port: tunnel["port"] } : {}),
+          },
+        }),
     authorizationPolicies: list(raw["authorizationPolicies"], "authorizationPolicies").map(String),
     status: raw["status"] === "Unhealthy" ? "Unhealthy" : "Healthy",
     clusterId: text(raw["clusterId"], "Kubernetes"),
-    locality: { region: text(locality["region"], ""), zone: text(locality["zone"], ""), subzone: text(locality["subzone"], "") },
+    locality: {
+      region: text(locality["region"], ""),
+      zone: text(locality["zone"], ""),
+      subzone: text(locality["subzone"], ""),
+    },
     networkMode: raw["networkMode"] === "HostNetwork" ? "HostNetwork" : "Standard",
     capacity: typeof raw["capacity"] === "number" ? raw["capacity"] : 1,
     services: new Map(Object.entries(record(raw["services"] ?? {}, "services")).map(([key, map]) => [key, ports(map)])),
@@ -79,7 +96,8 @@ function workload(raw: Raw, index: number): Workload {
 
 function service(raw: Raw): Service {
   const waypoint = gateway(raw["waypoint"], "waypoint");
-  const loadBalancer = raw["loadBalancer"] === undefined ? undefined : balancer(record(raw["loadBalancer"], "loadBalancer"));
+  const loadBalancer =
+    raw["loadBalancer"] === undefined ? undefined : balancer(record(raw["loadBalancer"], "loadBalancer"));
   const families = raw["ipFamilies"];
   return {
     name: text(raw["name"], ""),
@@ -107,7 +125,9 @@ const scopes = ["Region", "Zone", "Subzone", "Node", "Cluster", "Network"] as co
 function balancer(raw: Raw): LoadBalancer {
   return {
     mode: modes.find((mode) => mode === raw["mode"]) ?? "Standard",
-    routingPreferences: list(raw["routingPreferences"], "routingPreferences").flatMap((one) => scopes.find((scope) => scope === one) ?? []),
+    routingPreferences: list(raw["routingPreferences"], "routingPreferences").flatMap(
+      (one) => scopes.find((scope) => scope === one) ?? [],
+    ),
     healthPolicy: raw["healthPolicy"] === "AllowAll" ? "AllowAll" : "OnlyHealthy",
   };
 }
@@ -120,7 +140,11 @@ function policy(raw: Raw): AuthorizationPolicy {
     scope: scope === "Global" || scope === "Namespace" ? scope : "WorkloadSelector",
     action: raw["action"] === "Deny" ? "Deny" : "Allow",
     dryRun: raw["dryRun"] === true,
-    rules: list(raw["rules"], "rules").map((group) => list(group, "rules[]").map((clause) => list(clause, "rules[][]").map((match) => policyMatch(record(match, "rules[][][]"))))),
+    rules: list(raw["rules"], "rules").map((group) =>
+      list(group, "rules[]").map((clause) =>
+        list(clause, "rules[][]").map((match) => policyMatch(record(match, "rules[][][]"))),
+      ),
+    ),
   };
 }
 
@@ -145,7 +169,8 @@ function policyMatch(raw: Raw): PolicyMatch {
 function stringMatch(raw: unknown): StringMatch {
   const [kind = "", value] = Object.entries(record(raw, "a string match"))[0] ?? [];
   const found = (["exact", "prefix", "suffix", "presence"] as const).find((one) => one === kind.toLowerCase());
-  if (found === undefined) throw new TypeError(`a string match must be Exact, Prefix, Suffix or Presence, got "${kind}"`);
+  if (found === undefined)
+    throw new TypeError(`a string match must be Exact, Prefix, Suffix or Presence, got "${kind}"`);
   return { kind: found, value: typeof value === "string" ? value : "" };
 }
 
@@ -173,7 +198,10 @@ function gateway(raw: unknown, field: string): GatewayAddress | undefined {
   const port = Number(fields["hboneMtlsPort"] ?? 15_008);
   if (typeof destination === "string") return { destination: vip(destination), hboneMtlsPort: port };
   const name = record(destination, `${field}.destination`);
-  return { destination: { namespace: text(name["namespace"], ""), hostname: text(name["hostname"], "") }, hboneMtlsPort: port };
+  return {
+    destination: { namespace: text(name["namespace"], ""), hostname: text(name["hostname"], "") },
+    hboneMtlsPort: port,
+  };
 }
 
 function ports(raw: unknown): ReadonlyMap<number, number> {
@@ -187,7 +215,8 @@ function list(value: unknown, field: string): readonly unknown[] {
 }
 
 function record(value: unknown, field: string): Raw {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) throw new TypeError(`${field} must be a mapping`);
+  if (value === null || typeof value !== "object" || Array.isArray(value))
+    throw new TypeError(`${field} must be a mapping`);
   return value as Raw;
 }
 

@@ -182,7 +182,10 @@ export class MeshState {
 
   /** Of services that share an address: the namespace's own, else a canonical one, else any; deterministic. */
   serviceByVip(network: string, address: string, namespace: string): Service | undefined {
-    return best(this.#byVip.get(addressKey(network, address)), namespace) ?? this.#byRange.find(network, address, (services) => best(services, namespace));
+    return (
+      best(this.#byVip.get(addressKey(network, address)), namespace) ??
+      this.#byRange.find(network, address, (services) => best(services, namespace))
+    );
   }
 
   serviceByHostname(hostname: string, namespace: string): Service | undefined {
@@ -198,7 +201,10 @@ export class MeshState {
   }
 
   /** What a gateway address names. */
-  gateway(gateway: GatewayAddress, namespace: string): { readonly service?: Service; readonly workload?: Workload } | undefined {
+  gateway(
+    gateway: GatewayAddress,
+    namespace: string,
+  ): { readonly service?: Service; readonly workload?: Workload } | undefined {
     const { destination } = gateway;
     if ("address" in destination) {
       const workload = this.workloadByAddress(destination.network, destination.address);
@@ -209,7 +215,8 @@ export class MeshState {
     const service = this.#services.get(serviceKey(destination));
     if (service !== undefined) return { service };
     for (const workload of this.#workloads.values()) {
-      if (workload.hostname === destination.hostname && workload.namespace === destination.namespace) return { workload };
+      if (workload.hostname === destination.hostname && workload.namespace === destination.namespace)
+        return { workload };
     }
     return undefined;
   }

@@ -1,4 +1,13 @@
-import { libc, watchReadable, action, match, NetworkNamespace, NftNetlink, NftTransaction, RouteNetlink } from "../../net/index.ts";
+import {
+  libc,
+  watchReadable,
+  action,
+  match,
+  NetworkNamespace,
+  NftNetlink,
+  NftTransaction,
+  RouteNetlink,
+} from "../../net/index.ts";
 
 /** Two pods' network namespaces, joined by a veth pair, with ambient's capture in both. */
 export interface PodPair {
@@ -30,7 +39,8 @@ export function podPair({ outsider = false } = {}): PodPair {
   serverLinks.setLoopbackUp();
   serverLinks.setLink(2, { up: true });
   serverLinks.addAddress(2, { address: serverAddress, prefixLength: 24 });
-  if (outsider) serverLinks.addRoute({ destination: { address: probeAddress, prefixLength: 32 }, gateway: clientAddress });
+  if (outsider)
+    serverLinks.addRoute({ destination: { address: probeAddress, prefixLength: 32 }, gateway: clientAddress });
   clientLinks.addRoute({ destination: { address: "0.0.0.0", prefixLength: 0 }, gateway: serverAddress });
   for (const [namespace, links] of [
     [client, clientLinks],
@@ -63,10 +73,23 @@ function capture(namespace: NetworkNamespace): void {
   table.addRule("mangle-out", match.connectionMark(0x111, 0xfff), action.restoreMark());
   table.addChain("pre", { type: "nat", hook: "prerouting", priority: -100 });
   table.addRule("pre", match.source(probeAddress), tcp, action.accept());
-  table.addRule("pre", match.destination("127.0.0.1/32", { not: true }), tcp, match.destinationPort(15_008, { not: true }), match.mark(0x539, 0xfff, { not: true }), action.redirect(15_006));
+  table.addRule(
+    "pre",
+    match.destination("127.0.0.1/32", { not: true }),
+    tcp,
+    match.destinationPort(15_008, { not: true }),
+    match.mark(0x539, 0xfff, { not: true }),
+    action.redirect(15_006),
+  );
   table.addChain("out", { type: "nat", hook: "output", priority: -100 });
   table.addRule("out", match.mark(0x111, 0xfff), action.accept());
-  table.addRule("out", match.destination("127.0.0.1/32", { not: true }), tcp, match.mark(0x539, 0xfff, { not: true }), action.redirect(15_001));
+  table.addRule(
+    "out",
+    match.destination("127.0.0.1/32", { not: true }),
+    tcp,
+    match.mark(0x539, 0xfff, { not: true }),
+    action.redirect(15_001),
+  );
   nft.commit(transaction);
 }
 
@@ -79,7 +102,11 @@ export function sniff(namespace: NetworkNamespace): { readonly bytes: () => Buff
   const frames: Buffer[] = [];
   const watch = watchReadable(fd, () => {
     const frame = Buffer.alloc(70_000);
-    for (let length = libc().recv(fd, frame, frame.length, 0); length > 0; length = libc().recv(fd, frame, frame.length, 0)) {
+    for (
+      let length = libc().recv(fd, frame, frame.length, 0);
+      length > 0;
+      length = libc().recv(fd, frame, frame.length, 0)
+    ) {
       // lo carries what both ends of a tunnel exchange with their own application.
       if (frame.readUIntBE(0, 6) !== 0) frames.push(Buffer.from(frame.subarray(0, length)));
     }

@@ -48,7 +48,11 @@ export class PodManager {
       await pod.start();
     } catch (error) {
       this.#pods.delete(added.uid);
-      this.#options.log.error("a pod cannot be served", { uid: added.uid, name: added.info.name, error: messageOf(error) });
+      this.#options.log.error("a pod cannot be served", {
+        uid: added.uid,
+        name: added.info.name,
+        error: messageOf(error),
+      });
       throw error;
     }
     if (this.#stopped) pod.drain();

@@ -1,6 +1,12 @@
 import { Backoff, messageOf, systemRandom, type Clock, type Logger, type Random } from "../../base/index.ts";
 import { closeDescriptor, SeqpacketConnection, type SeqpacketMessage } from "../../net/index.ts";
-import { decodeZdsRequest, encodeZdsHello, encodeZdsResponse, type ZdsListenerRole, type ZdsRequest } from "../../wire/zds/index.ts";
+import {
+  decodeZdsRequest,
+  encodeZdsHello,
+  encodeZdsResponse,
+  type ZdsListenerRole,
+  type ZdsRequest,
+} from "../../wire/zds/index.ts";
 import type { PodManager } from "./pod-manager.ts";
 
 export interface ZdsClientOptions {
@@ -36,7 +42,10 @@ export class ZdsClient {
       } catch (error) {
         // Expected while the node starts: the agent may come after us.
         const level = backoff.attempt < 3 ? "debug" : "warn";
-        this.#log[level]("failed to connect to the CNI node agent", { path: this.#options.path, error: messageOf(error) });
+        this.#log[level]("failed to connect to the CNI node agent", {
+          path: this.#options.path,
+          error: messageOf(error),
+        });
       }
       this.#options.onSynced(false);
       if (signal.aborted) return;
@@ -68,7 +77,10 @@ export class ZdsClient {
 
   async #handle(connection: SeqpacketConnection, message: SeqpacketMessage, known: Set<string>): Promise<void> {
     let error = "";
-    let returned: { readonly roles: readonly ZdsListenerRole[]; readonly descriptors: readonly number[] } = { roles: [], descriptors: [] };
+    let returned: { readonly roles: readonly ZdsListenerRole[]; readonly descriptors: readonly number[] } = {
+      roles: [],
+      descriptors: [],
+    };
     try {
       const request = decodeZdsRequest(message.bytes);
       returned = (await this.#obey(request, message.descriptors, known)) ?? returned;
@@ -111,10 +123,17 @@ export class ZdsClient {
     }
     if (namespaceFd === undefined || sockets.length !== listeners.length) {
       for (const fd of descriptors) closeDescriptor(fd);
-      throw new TypeError(`AddWorkload ${uid} names ${listeners.length} listener(s) and carries ${descriptors.length} descriptor(s)`);
+      throw new TypeError(
+        `AddWorkload ${uid} names ${listeners.length} listener(s) and carries ${descriptors.length} descriptor(s)`,
+      );
     }
     this.#log.info("pod received, starting proxy", { uid, name: workload.name, namespace: workload.namespace });
-    await pods.add({ uid, info: workload, namespaceFd, listeners: listeners.map((role, index) => ({ role, fd: sockets[index] ?? -1 })) });
+    await pods.add({
+      uid,
+      info: workload,
+      namespaceFd,
+      listeners: listeners.map((role, index) => ({ role, fd: sockets[index] ?? -1 })),
+    });
   }
 
   #keep(uid: string, returnListeners: boolean) {

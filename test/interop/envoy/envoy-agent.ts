@@ -7,7 +7,14 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLogger, shutdownOnSignals, aborted } from "../../../src/base/index.ts";
-import { CertificateManager, formatIdentity, IstioCertificateClient, listenHttp, type EndpointAnswer, type EndpointRoute } from "../../../src/dataplane/index.ts";
+import {
+  CertificateManager,
+  formatIdentity,
+  IstioCertificateClient,
+  listenHttp,
+  type EndpointAnswer,
+  type EndpointRoute,
+} from "../../../src/dataplane/index.ts";
 import { appProbeRoutes } from "../../../src/proxy/agent/app-prober.ts";
 import { readSettings, type ProxySettings } from "../../../src/proxy/index.ts";
 import { envoyBootstrap } from "./envoy-bootstrap.ts";
@@ -55,31 +62,80 @@ async function askAdmin(port: number, method: "GET" | "POST", path: string): Pro
 async function run(args: readonly string[]): Promise<number> {
   const log = createLogger({ scope: "envoy-agent" });
   const shutdown = shutdownOnSignals();
-  const version = process.env["SERIN_RELEASE"] ?? (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version;
-  const settings = readSettings({ env: process.env, args, version, labelsFile: readOptional("/etc/istio/pod/labels"), annotationsFile: readOptional("/etc/istio/pod/annotations") });
+  const version =
+    process.env["SERIN_RELEASE"] ??
+    (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version;
+  const settings = readSettings({
+    env: process.env,
+    args,
+    version,
+    labelsFile: readOptional("/etc/istio/pod/labels"),
+    annotationsFile: readOptional("/etc/istio/pod/annotations"),
+  });
   const { admin, stats, envoyStats, readiness } = settings.ports;
   const scratch = mkdtempSync(join(tmpdir(), "envoy-"));
   const secretSocket = join(scratch, "sds");
   const certificates = certificatesOf(settings, log);
-  const identity = formatIdentity({ trustDomain: settings.trustDomain, namespace: settings.podNamespace, serviceAccount: settings.serviceAccount });
+  const identity = formatIdentity({
+    trustDomain: settings.trustDomain,
+    namespace: settings.podNamespace,
+    serviceAccount: settings.serviceAccount,
+  });
   const stopSecrets = await serveSecrets(secretSocket, { certificates, identity });
   // Connections of uid 1337 are not redirected; where there is no such uid, those with the mark.
   const marks = settings.role === "sidecar" && process.getuid?.() !== sidecarUid;
   const bootstrap = join(scratch, "bootstrap.json");
-  writeFileSync(bootstrap, JSON.stringify(envoyBootstrap({ settings, secretSocket, token: readFileSync(settings.tokenFile, "utf8").trim(), mark: marks ? redirectMark : undefined })));
-  const envoy = spawn(process.env["ENVOY_BINARY"] ?? join(root, ".cache/interop/envoy"), ["-c", bootstrap, "--concurrency", "1", "--log-level", process.env["ENVOY_LOG_LEVEL"] ?? "warning", "--drain-time-s", "5", "--use-dynamic-base-id"], { stdio: ["ignore", "inherit", "inherit"] });
+  writeFileSync(
+    bootstrap,
+    JSON.stringify(
+      envoyBootstrap({
+        settings,
+        secretSocket,
+        token: readFileSync(settings.tokenFile, "utf8").trim(),
+        mark: marks ? redirectMark : undefined,
+      }),
+    ),
+  );
+  const envoy = spawn(
+    process.env["ENVOY_BINARY"] ?? join(root, ".cache/interop/envoy"),
+    [
+      "-c",
+      bootstrap,
+      "--concurrency",
+      "1",
+      "--log-level",
+      process.env["ENVOY_LOG_LEVEL"] ?? "warning",
+      "--drain-time-s",
+      "5",
+      "--use-dynamic-base-id",
+    ],
+    { stdio: ["ignore", "inherit", "inherit"] },
+  );
   const ended = new Promise<number>((resolve) => {
     envoy.on("error", (error) => resolve((log.error("Envoy does not start", { error: error.message }), 1)));
     envoy.on("exit", (code) => resolve(code ?? 1));
   });
-  const ready: EndpointRoute = async () => (shutdown.drain.aborted ? { status: 503, body: "draining\n" } : await askAdmin(admin, "GET", "/ready"));
+  const ready: EndpointRoute = async () =>
+    shutdown.drain.aborted ? { status: 503, body: "draining\n" } : await askAdmin(admin, "GET", "/ready");
   const metrics: EndpointRoute = async () => await askAdmin(admin, "GET", "/stats/prometheus");
   const endpoints = await Promise.all([
-    listenHttp({ address: "0.0.0.0", port: stats, routes: { ...appProbeRoutes(settings.appProbers, settings.instanceIp), "/healthz/ready": ready, "/stats/prometheus": metrics, "/drain": async () => await askAdmin(admin, "POST", "/drain_listeners?inboundonly&graceful") } }),
+    listenHttp({
+      address: "0.0.0.0",
+      port: stats,
+      routes: {
+        ...appProbeRoutes(settings.appProbers, settings.instanceIp),
+        "/healthz/ready": ready,
+        "/stats/prometheus": metrics,
+        "/drain": async () => await askAdmin(admin, "POST", "/drain_listeners?inboundonly&graceful"),
+      },
+    }),
     listenHttp({ address: "0.0.0.0", port: envoyStats, routes: { "/stats/prometheus": metrics } }),
     listenHttp({ address: "0.0.0.0", port: readiness, routes: { "/healthz/ready": ready } }),
   ]);
-  const code = await Promise.race([ended, aborted(shutdown.drain).then(async () => await drain(settings, envoy, ended))]);
+  const code = await Promise.race([
+    ended,
+    aborted(shutdown.drain).then(async () => await drain(settings, envoy, ended)),
+  ]);
   await Promise.all(endpoints.map((endpoint) => endpoint.close()));
   stopSecrets();
   certificates.close();
@@ -87,7 +143,11 @@ async function run(args: readonly string[]): Promise<number> {
   return code;
 }
 
-async function drain(settings: ProxySettings, envoy: ReturnType<typeof spawn>, ended: Promise<number>): Promise<number> {
+async function drain(
+  settings: ProxySettings,
+  envoy: ReturnType<typeof spawn>,
+  ended: Promise<number>,
+): Promise<number> {
   await askAdmin(settings.ports.admin, "POST", "/drain_listeners?graceful&skip_exit");
   await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, settings.drainMs))]);
   envoy.kill("SIGTERM");
@@ -96,5 +156,6 @@ async function drain(settings: ProxySettings, envoy: ReturnType<typeof spawn>, e
 }
 
 const words = process.argv.slice(2).filter((word) => word !== "proxy");
-if (otherCommands.includes(words[0] ?? "")) process.exitCode = spawnSync(join(root, "bin/serin"), ["proxy", ...words], { stdio: "inherit" }).status ?? 1;
+if (otherCommands.includes(words[0] ?? ""))
+  process.exitCode = spawnSync(join(root, "bin/serin"), ["proxy", ...words], { stdio: "inherit" }).status ?? 1;
 else process.exitCode = await run(words);

@@ -4,7 +4,19 @@ import { createLogger } from "../../../src/base/index.ts";
 import { podHistogramBuckets, type ProxySettings } from "../../../src/proxy/index.ts";
 
 /** Of what a proxy is told, that which its Envoy is told. */
-export type BootstrapSettings = Pick<ProxySettings, "role" | "instanceIp" | "podName" | "podNamespace" | "domain" | "workloadName" | "metadata" | "xdsUrl" | "xdsRootFile" | "clusterId"> & { readonly ports: Pick<ProxySettings["ports"], "admin"> };
+export type BootstrapSettings = Pick<
+  ProxySettings,
+  | "role"
+  | "instanceIp"
+  | "podName"
+  | "podNamespace"
+  | "domain"
+  | "workloadName"
+  | "metadata"
+  | "xdsUrl"
+  | "xdsRootFile"
+  | "clusterId"
+> & { readonly ports: Pick<ProxySettings["ports"], "admin"> };
 
 export interface BootstrapOptions {
   readonly settings: BootstrapSettings;
@@ -31,11 +43,32 @@ export function envoyBootstrap({ settings, secretSocket, token, mark }: Bootstra
       metadata: settings.metadata as Json,
     },
     admin: { address: address("127.0.0.1", settings.ports.admin) },
-    bootstrapExtensions: [{ name: "envoy.bootstrap.internal_listener", typedConfig: { "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener" } }],
-    ...(buckets.length === 0 ? {} : { statsConfig: { histogramBucketSettings: buckets.map(({ prefix, bounds }) => ({ match: { prefix }, buckets: [...bounds] })) } }),
+    bootstrapExtensions: [
+      {
+        name: "envoy.bootstrap.internal_listener",
+        typedConfig: {
+          "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
+        },
+      },
+    ],
+    ...(buckets.length === 0
+      ? {}
+      : {
+          statsConfig: {
+            histogramBucketSettings: buckets.map(({ prefix, bounds }) => ({ match: { prefix }, buckets: [...bounds] })),
+          },
+        }),
     // Upstream's proxy is told the same: a missing host is no reason to leave a cluster out.
     layeredRuntime: { layers: [{ name: "static", staticLayer: { "re2.max_program_size.error_level": 32_768 } }] },
-    ...(mark === undefined ? {} : { clusterManager: { upstreamBindConfig: { socketOptions: [{ level: socketLevel, name: markOption, intValue: mark, state: "STATE_PREBIND" }] } } }),
+    ...(mark === undefined
+      ? {}
+      : {
+          clusterManager: {
+            upstreamBindConfig: {
+              socketOptions: [{ level: socketLevel, name: markOption, intValue: mark, state: "STATE_PREBIND" }],
+            },
+          },
+        }),
     dynamicResources: {
       adsConfig: {
         apiType: "DELTA_GRPC",
@@ -54,7 +87,9 @@ export function envoyBootstrap({ settings, secretSocket, token, mark }: Bootstra
       ldsConfig: ads,
       cdsConfig: ads,
     },
-    staticResources: { clusters: [discoveryCluster(hostname, Number(port), settings.xdsRootFile), secretCluster(secretSocket)] },
+    staticResources: {
+      clusters: [discoveryCluster(hostname, Number(port), settings.xdsRootFile), secretCluster(secretSocket)],
+    },
   };
 }
 
@@ -95,12 +130,21 @@ function tls(host: string, rootFile: string): Json {
       sni: host,
       commonTlsContext: {
         alpnProtocols: ["h2"],
-        validationContext: { trustedCa: { filename: rootFile }, matchTypedSubjectAltNames: [{ sanType: "DNS", matcher: { exact: host } }] },
+        validationContext: {
+          trustedCa: { filename: rootFile },
+          matchTypedSubjectAltNames: [{ sanType: "DNS", matcher: { exact: host } }],
+        },
       },
     },
   };
 }
 
 function secretCluster(path: string): Json {
-  return { name: "sds-grpc", type: "STATIC", connectTimeout: "1s", loadAssignment: endpointAt("sds-grpc", { pipe: { path } }), typedExtensionProtocolOptions: http2 };
+  return {
+    name: "sds-grpc",
+    type: "STATIC",
+    connectTimeout: "1s",
+    loadAssignment: endpointAt("sds-grpc", { pipe: { path } }),
+    typedExtensionProtocolOptions: http2,
+  };
 }

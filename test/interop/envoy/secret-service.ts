@@ -3,7 +3,11 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
 import type { CertificateSource, WorkloadCertificate } from "../../../src/dataplane/index.ts";
-import { DiscoveryRequestSchema, DiscoveryResponseSchema, type DiscoveryRequest } from "../../../src/wire/discovery/index.ts";
+import {
+  DiscoveryRequestSchema,
+  DiscoveryResponseSchema,
+  type DiscoveryRequest,
+} from "../../../src/wire/discovery/index.ts";
 import { SecretSchema, type Secret } from "../../../src/wire/envoy/index.ts";
 
 export interface SecretServiceOptions {
@@ -35,7 +39,11 @@ export async function serveSecrets(socket: string, options: SecretServiceOptions
     responseDeserialize: (bytes: Buffer) => bytes,
   } as const;
   server.addService({ streamSecrets: method }, { streamSecrets: (call: Call) => serveStream(call, options) });
-  await new Promise<void>((resolve, reject) => server.bindAsync(`unix:${socket}`, grpc.ServerCredentials.createInsecure(), (error) => (error === null ? resolve() : reject(error))));
+  await new Promise<void>((resolve, reject) =>
+    server.bindAsync(`unix:${socket}`, grpc.ServerCredentials.createInsecure(), (error) =>
+      error === null ? resolve() : reject(error),
+    ),
+  );
   return () => server.forceShutdown();
 }
 
@@ -49,12 +57,25 @@ function serveStream(call: Call, { certificates, identity }: SecretServiceOption
     if (ended.signal.aborted || version === sent) return;
     sent = version;
     const resources = names.map((name) => anyPack(SecretSchema, secretOf(name, certificate)));
-    call.write(Buffer.from(toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { versionInfo: certificate.serialNumber, nonce: version, typeUrl: secretType, resources }))));
+    call.write(
+      Buffer.from(
+        toBinary(
+          DiscoveryResponseSchema,
+          create(DiscoveryResponseSchema, {
+            versionInfo: certificate.serialNumber,
+            nonce: version,
+            typeUrl: secretType,
+            resources,
+          }),
+        ),
+      ),
+    );
   };
   const look = (): void => void send().catch((error: unknown) => call.destroy(error as Error));
   const timer = setInterval(look, lookMs);
   call.on("data", (request: DiscoveryRequest) => {
-    if (request.errorDetail !== undefined) process.stderr.write(`a secret was refused: ${request.errorDetail.message}\n`);
+    if (request.errorDetail !== undefined)
+      process.stderr.write(`a secret was refused: ${request.errorDetail.message}\n`);
     names = request.resourceNames;
     look();
   });
@@ -67,15 +88,30 @@ function serveStream(call: Call, { certificates, identity }: SecretServiceOption
 }
 
 function secretOf(name: string, { chainPem, privateKeyPem, rootsPem }: WorkloadCertificate): Secret {
-  if (name === ownName) return create(SecretSchema, { name, type: { case: "tlsCertificate", value: { certificateChain: bytes(chainPem), privateKey: bytes(privateKeyPem) } } });
-  if (name === rootName) return create(SecretSchema, { name, type: { case: "validationContext", value: { trustedCa: bytes(rootsPem) } } });
+  if (name === ownName)
+    return create(SecretSchema, {
+      name,
+      type: { case: "tlsCertificate", value: { certificateChain: bytes(chainPem), privateKey: bytes(privateKeyPem) } },
+    });
+  if (name === rootName)
+    return create(SecretSchema, { name, type: { case: "validationContext", value: { trustedCa: bytes(rootsPem) } } });
   // What a DestinationRule or a gateway takes from the proxy's files: `file-root:<path>` and `file-cert:<certificate>~<key>`.
   const [kind, files = ""] = name.split(":", 2);
   const [first = "", key = ""] = files.split("~");
-  if (kind === "file-root") return create(SecretSchema, { name, type: { case: "validationContext", value: { trustedCa: file(first === "system" ? systemRoots : first) } } });
-  if (kind === "file-cert") return create(SecretSchema, { name, type: { case: "tlsCertificate", value: { certificateChain: file(first), privateKey: file(key) } } });
+  if (kind === "file-root")
+    return create(SecretSchema, {
+      name,
+      type: { case: "validationContext", value: { trustedCa: file(first === "system" ? systemRoots : first) } },
+    });
+  if (kind === "file-cert")
+    return create(SecretSchema, {
+      name,
+      type: { case: "tlsCertificate", value: { certificateChain: file(first), privateKey: file(key) } },
+    });
   throw new Error(`Envoy asked for a secret "${name}"; the agent has ${ownName}, ${rootName}, and files`);
 }
 
-const bytes = (text: string) => ({ specifier: { case: "inlineBytes" as const, value: new TextEncoder().encode(text) } });
+const bytes = (text: string) => ({
+  specifier: { case: "inlineBytes" as const, value: new TextEncoder().encode(text) },
+});
 const file = (path: string) => ({ specifier: { case: "filename" as const, value: path } });

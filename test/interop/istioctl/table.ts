@@ -24,7 +24,15 @@ export function tableIn(output: string, first: string, ...more: readonly string[
   const end = lines.findIndex((line, index) => index > at && line.trim() === "");
   return lines.slice(at + 1, end === -1 ? undefined : end).map((line) => {
     const characters = Array.from(line);
-    return Object.fromEntries(columns.map(({ title, index }, place) => [title, characters.slice(index, columns[place + 1]?.index).join("").trim()]));
+    return Object.fromEntries(
+      columns.map(({ title, index }, place) => [
+        title,
+        characters
+          .slice(index, columns[place + 1]?.index)
+          .join("")
+          .trim(),
+      ]),
+    );
   });
 }
 

@@ -38,7 +38,9 @@ const readyTimeoutMs = 240_000;
 /** Throws by what is missing, and by which script it comes. */
 export async function startComparedServers(): Promise<ComparedServers> {
   const programs = join(root, ".cache/interop");
-  for (const program of ["etcd", "kube-apiserver"]) if (!existsSync(join(programs, program))) throw new Error(`there is no .cache/interop/${program}: scripts/fetch-kube-apiserver.sh builds it`);
+  for (const program of ["etcd", "kube-apiserver"])
+    if (!existsSync(join(programs, program)))
+      throw new Error(`there is no .cache/interop/${program}: scripts/fetch-kube-apiserver.sh builds it`);
   const directory = mkdtempSync(join(tmpdir(), "serin-compared-"));
   const pki = createClusterPki(join(directory, "pki"), { nodes: [{ name: "node-a", addresses: [host] }] });
   const children: ChildProcess[] = [];
@@ -66,8 +68,24 @@ async function startSerin(stateDirectory: string, pki: ClusterPki, children: Chi
   mkdirSync(stateDirectory);
   const file = join(stateDirectory, "apiserver.json");
   const { caCertificate, serverCertificate, serverKey, serviceAccountKey, nodeClientCertificate, nodeClientKey } = pki;
-  writeFileSync(file, JSON.stringify({ stateDirectory, listen: [{ host, port: 0 }], caCertificate, serverCertificate, serverKey, serviceAccountKey, nodeClientCertificate, nodeClientKey, serviceCidr, advertise: { address: host } }));
-  const child = spawn("setpriv", ["--pdeathsig", "KILL", serin, "cluster-apiserver", file], { stdio: ["ignore", "pipe", "inherit", "ipc"] });
+  writeFileSync(
+    file,
+    JSON.stringify({
+      stateDirectory,
+      listen: [{ host, port: 0 }],
+      caCertificate,
+      serverCertificate,
+      serverKey,
+      serviceAccountKey,
+      nodeClientCertificate,
+      nodeClientKey,
+      serviceCidr,
+      advertise: { address: host },
+    }),
+  );
+  const child = spawn("setpriv", ["--pdeathsig", "KILL", serin, "cluster-apiserver", file], {
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+  });
   children.push(child);
   return await new Promise((resolve, reject) => {
     let text = "";
@@ -81,16 +99,36 @@ async function startSerin(stateDirectory: string, pki: ClusterPki, children: Chi
   });
 }
 
-async function startKubernetes(directory: string, programs: string, pki: ClusterPki, children: ChildProcess[]): Promise<number> {
+async function startKubernetes(
+  directory: string,
+  programs: string,
+  pki: ClusterPki,
+  children: ChildProcess[],
+): Promise<number> {
   mkdirSync(join(directory, "etcd"), { recursive: true, mode: 0o700 });
   const [port, etcdPort, etcdPeerPort] = [await freePort(), await freePort(), await freePort()];
   const etcdUrl = `http://${host}:${etcdPort}`;
   const start = (program: string, flags: Readonly<Record<string, string>>): ChildProcess => {
-    const child = spawn("setpriv", ["--pdeathsig", "KILL", join(programs, program), ...Object.entries(flags).map(([name, value]) => `--${name}=${value}`)], { stdio: "ignore" });
+    const child = spawn(
+      "setpriv",
+      [
+        "--pdeathsig",
+        "KILL",
+        join(programs, program),
+        ...Object.entries(flags).map(([name, value]) => `--${name}=${value}`),
+      ],
+      { stdio: "ignore" },
+    );
     children.push(child);
     return child;
   };
-  start("etcd", { "data-dir": join(directory, "etcd"), "listen-client-urls": etcdUrl, "advertise-client-urls": etcdUrl, "listen-peer-urls": `http://${host}:${etcdPeerPort}`, "unsafe-no-fsync": "true" });
+  start("etcd", {
+    "data-dir": join(directory, "etcd"),
+    "listen-client-urls": etcdUrl,
+    "advertise-client-urls": etcdUrl,
+    "listen-peer-urls": `http://${host}:${etcdPeerPort}`,
+    "unsafe-no-fsync": "true",
+  });
   const server = start("kube-apiserver", {
     "etcd-servers": etcdUrl,
     "bind-address": host,
@@ -133,7 +171,9 @@ async function ended(child: ChildProcess): Promise<void> {
 }
 
 function accessOf(pki: ClusterPki, port: number): ApiAccess {
-  const [ca, cert, key] = [pki.caCertificate, pki.admin.certificate, pki.admin.key].map((file) => readFileSync(file, "utf8")) as [string, string, string];
+  const [ca, cert, key] = [pki.caCertificate, pki.admin.certificate, pki.admin.key].map((file) =>
+    readFileSync(file, "utf8"),
+  ) as [string, string, string];
   return { host, port, ca, cert, key };
 }
 
@@ -153,7 +193,9 @@ function kubeconfigOf({ port, ca, cert, key }: ApiAccess): string {
   return JSON.stringify({
     apiVersion: "v1",
     kind: "Config",
-    clusters: [{ name: "compared", cluster: { server: `https://${host}:${port}`, "certificate-authority-data": base64(ca) } }],
+    clusters: [
+      { name: "compared", cluster: { server: `https://${host}:${port}`, "certificate-authority-data": base64(ca) } },
+    ],
     users: [{ name: "admin", user: { "client-certificate-data": base64(cert), "client-key-data": base64(key) } }],
     contexts: [{ name: "compared", context: { cluster: "compared", user: "admin" } }],
     "current-context": "compared",

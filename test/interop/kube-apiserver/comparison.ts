@@ -35,7 +35,9 @@ void describe("the lab's API server beside Kubernetes' own", () => {
   for (const [part, exchanges] of Object.entries(corpus)) {
     void test(`${part}: ${exchanges.length} requests are answered alike, but for what is explained`, async () => {
       const findings: Finding[] = [];
-      for (const exchange of exchanges) for (const difference of await compared(servers, memories, exchange)) findings.push({ title: exchange.title, difference });
+      for (const exchange of exchanges)
+        for (const difference of await compared(servers, memories, exchange))
+          findings.push({ title: exchange.title, difference });
       refuse(unexplained(findings, used));
     });
   }
@@ -43,8 +45,12 @@ void describe("the lab's API server beside Kubernetes' own", () => {
   void test(`kubectl: ${commands.length} commands print the same`, async () => {
     const findings: Finding[] = [];
     for (const command of commands) {
-      const [kubernetes, serin] = await Promise.all([kubectl(servers.kubernetes, command), kubectl(servers.serin, command)]);
-      for (const difference of differencesOf(kubernetes, serin)) findings.push({ title: `kubectl ${command.arguments}`, difference });
+      const [kubernetes, serin] = await Promise.all([
+        kubectl(servers.kubernetes, command),
+        kubectl(servers.serin, command),
+      ]);
+      for (const difference of differencesOf(kubernetes, serin))
+        findings.push({ title: `kubectl ${command.arguments}`, difference });
     }
     refuse(unexplained(findings, used));
   });
@@ -61,7 +67,11 @@ void describe("the lab's API server beside Kubernetes' own", () => {
   });
 });
 
-async function compared({ kubernetes, serin }: ComparedServers, memories: { readonly kubernetes: Memory; readonly serin: Memory }, exchange: Exchange): Promise<Difference[]> {
+async function compared(
+  { kubernetes, serin }: ComparedServers,
+  memories: { readonly kubernetes: Memory; readonly serin: Memory },
+  exchange: Exchange,
+): Promise<Difference[]> {
   const ask = async (server: ComparedServer, memory: Memory): Promise<Json> => {
     assert.ok(!memory.has(exchange.title), `"${exchange.title}" is there twice`);
     const answer = await perform(server.access, exchange, (title) => memory.get(title));
@@ -77,9 +87,13 @@ async function kubectl({ kubeconfig }: ComparedServer, { arguments: words, input
   assert.ok(program?.file !== undefined, "there is no kubectl: scripts/fetch-kubectls.sh brings it");
   // A space within a word is written as an underscore.
   const args = words.split(" ").map((word) => (word.includes("--schedule") ? word.replaceAll("_", " ") : word));
-  const child = spawn(program.file, ["--kubeconfig", kubeconfig, "--cache-dir", `${kubeconfig}.cache`, ...args], { env: { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent" }, stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(program.file, ["--kubeconfig", kubeconfig, "--cache-dir", `${kubeconfig}.cache`, ...args], {
+    env: { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent" },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   const text = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"] as const) child[name].setEncoding("utf8").on("data", (chunk: string) => (text[name] += chunk));
+  for (const name of ["stdout", "stderr"] as const)
+    child[name].setEncoding("utf8").on("data", (chunk: string) => (text[name] += chunk));
   child.stdin.end(input);
   const status = await new Promise((resolve) => child.once("close", resolve));
   return { status, stdout: printed(text.stdout), stderr: printed(text.stderr) };
@@ -92,7 +106,12 @@ function printed(text: string): string[] {
     .replace(/\/tmp\/(LIVE|MERGED)-\d+/g, "/tmp/$1")
     .split("\n")
     .filter((line) => !/^(---|\+\+\+|diff) /.test(line))
-    .map((line) => line.replace(/(?<=\s)(\d+[smhd])+(?=\s|$)/g, "<age>").replace(/ +/g, " ").trimEnd());
+    .map((line) =>
+      line
+        .replace(/(?<=\s)(\d+[smhd])+(?=\s|$)/g, "<age>")
+        .replace(/ +/g, " ")
+        .trimEnd(),
+    );
 }
 
 function unexplained(findings: readonly Finding[], used: Set<Explanation>): Finding[] {
@@ -105,6 +124,9 @@ function unexplained(findings: readonly Finding[], used: Set<Explanation>): Find
 
 function refuse(findings: readonly Finding[]): void {
   const shown = (value: Json): string => (JSON.stringify(value) ?? "nothing").slice(0, shownCharacters);
-  const lines = findings.map(({ title, difference: { path, kubernetes, serin } }) => `${title}: ${path}\n  Kubernetes: ${shown(kubernetes)}\n  the lab:    ${shown(serin)}`);
+  const lines = findings.map(
+    ({ title, difference: { path, kubernetes, serin } }) =>
+      `${title}: ${path}\n  Kubernetes: ${shown(kubernetes)}\n  the lab:    ${shown(serin)}`,
+  );
   assert.equal(lines.join("\n"), "", `${findings.length} differences that nothing explains`);
 }

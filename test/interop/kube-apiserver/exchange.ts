@@ -53,42 +53,64 @@ export async function perform(access: ApiAccess, exchange: Exchange, earlier: Ea
 
 /** The answer of a stream is what came until its end was seen. */
 async function send(access: ApiAccess, exchange: Exchange, earlier: Earlier): Promise<ExchangeAnswer> {
-  const now = <Value>(value: Now<Value>): Value => (typeof value === "function" ? (value as (earlier: Earlier) => Value)(earlier) : value);
+  const now = <Value>(value: Now<Value>): Value =>
+    typeof value === "function" ? (value as (earlier: Earlier) => Value)(earlier) : value;
   const body = exchange.body === undefined ? undefined : now(exchange.body);
   const payload = body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body);
   const { host, port, ca, cert, key } = access;
   const headers: Record<string, string | number> = {
     "user-agent": "corpus/1.0",
     ...(exchange.accept === undefined ? {} : { accept: exchange.accept }),
-    ...(payload === undefined ? {} : { "content-type": exchange.contentType ?? "application/json", "content-length": Buffer.byteLength(payload) }),
+    ...(payload === undefined
+      ? {}
+      : { "content-type": exchange.contentType ?? "application/json", "content-length": Buffer.byteLength(payload) }),
     ...(exchange.headers === undefined ? {} : now(exchange.headers)),
   };
   return await new Promise((resolve, reject) => {
-    const asked = request({ host, port, ca, ...(exchange.anonymous === true ? {} : { cert, key }), method: exchange.method, path: now(exchange.path), headers, agent: false }, (answer) => {
-      const chunks: Buffer[] = [];
-      const finish = (): void => {
-        clearTimeout(timer);
-        const text = Buffer.concat(chunks).toString("utf8");
-        resolve({
-          status: answer.statusCode ?? 0,
-          contentType: answer.headers["content-type"] ?? "",
-          warnings: answer.headersDistinct["warning"] ?? [],
-          body: exchange.until === undefined ? parsed(text) : text.split("\n").filter((line) => line !== "").map(parsed),
+    const asked = request(
+      {
+        host,
+        port,
+        ca,
+        ...(exchange.anonymous === true ? {} : { cert, key }),
+        method: exchange.method,
+        path: now(exchange.path),
+        headers,
+        agent: false,
+      },
+      (answer) => {
+        const chunks: Buffer[] = [];
+        const finish = (): void => {
+          clearTimeout(timer);
+          const text = Buffer.concat(chunks).toString("utf8");
+          resolve({
+            status: answer.statusCode ?? 0,
+            contentType: answer.headers["content-type"] ?? "",
+            warnings: answer.headersDistinct["warning"] ?? [],
+            body:
+              exchange.until === undefined
+                ? parsed(text)
+                : text
+                    .split("\n")
+                    .filter((line) => line !== "")
+                    .map(parsed),
+          });
+        };
+        const cutOff = (): void => {
+          asked.destroy();
+          finish();
+        };
+        const timer = setTimeout(cutOff, answerTimeoutMs);
+        answer.on("data", (chunk: Buffer) => {
+          chunks.push(chunk);
+          if (exchange.until === undefined || !chunk.includes("\n") || !Buffer.concat(chunks).includes(exchange.until))
+            return;
+          cutOff();
         });
-      };
-      const cutOff = (): void => {
-        asked.destroy();
-        finish();
-      };
-      const timer = setTimeout(cutOff, answerTimeoutMs);
-      answer.on("data", (chunk: Buffer) => {
-        chunks.push(chunk);
-        if (exchange.until === undefined || !chunk.includes("\n") || !Buffer.concat(chunks).includes(exchange.until)) return;
-        cutOff();
-      });
-      answer.on("end", finish);
-      answer.on("error", () => undefined);
-    });
+        answer.on("end", finish);
+        answer.on("error", () => undefined);
+      },
+    );
     asked.on("error", reject);
     asked.end(payload);
   });
@@ -127,7 +149,13 @@ const patchTypes = {
   apply: "application/apply-patch+yaml",
 } as const;
 
-export function patch(kind: keyof typeof patchTypes, title: string, path: Now<string>, body: Now<object | string>, more: More = {}): Exchange {
+export function patch(
+  kind: keyof typeof patchTypes,
+  title: string,
+  path: Now<string>,
+  body: Now<object | string>,
+  more: More = {},
+): Exchange {
   return { title, method: "PATCH", path, body, contentType: patchTypes[kind], ...more };
 }
 

@@ -6,11 +6,17 @@ const time = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g;
 const serviceAddress = /\b10\.96\.\d+\.\d+\b/g;
 const age = /^(\d+[dhms])+$/;
 const tokenText = /\beyJ[\w-]+\.[\w-]+\.[\w-]+/g;
-const versionsInText = /(resource version: |ResourceVersion in precondition: |ResourceVersion in object meta: |ResourceVersion in the precondition \(|ResourceVersion in record \(|current: )\d+( \(\d+\))?/g;
+const versionsInText =
+  /(resource version: |ResourceVersion in precondition: |ResourceVersion in object meta: |ResourceVersion in the precondition \(|ResourceVersion in record \(|current: )\d+( \(\d+\))?/g;
 
 /** The answer with everything in it that is one server's own replaced. */
 export function normalAnswer(answer: ExchangeAnswer): Json {
-  return { status: answer.status, contentType: answer.contentType, warnings: answer.warnings.map(normalText), body: normal(answer.body) };
+  return {
+    status: answer.status,
+    contentType: answer.contentType,
+    warnings: answer.warnings.map(normalText),
+    body: normal(answer.body),
+  };
 }
 
 export function normalText(text: string): string {
@@ -30,11 +36,13 @@ function normal(value: Json, field = ""): Json {
     return field === "managedFields" ? items.sort((left, right) => compare(identity(left), identity(right))) : items;
   }
   if (typeof value === "string") return normalString(value, field);
-  if (value === null || typeof value !== "object") return field === "nodePort" || field === "healthCheckNodePort" ? "<port>" : value;
+  if (value === null || typeof value !== "object")
+    return field === "nodePort" || field === "healthCheckNodePort" ? "<port>" : value;
   const result: Record<string, Json> = {};
   for (const [key, item] of Object.entries(value)) result[key] = normal(item, key);
   const { generateName, name } = result;
-  if (typeof generateName === "string" && typeof name === "string" && name.startsWith(generateName)) result["name"] = `${generateName}<suffix>`;
+  if (typeof generateName === "string" && typeof name === "string" && name.startsWith(generateName))
+    result["name"] = `${generateName}<suffix>`;
   return result;
 }
 
@@ -64,7 +72,8 @@ export interface Difference {
 /** Undefined is what is absent. */
 export function differencesOf(kubernetes: Json, serin: Json, path = ""): Difference[] {
   if (Object.is(kubernetes, serin)) return [];
-  if (Array.isArray(kubernetes) && Array.isArray(serin) && kubernetes.length === serin.length) return kubernetes.flatMap((item, index) => differencesOf(item, serin[index], `${path}[${index}]`));
+  if (Array.isArray(kubernetes) && Array.isArray(serin) && kubernetes.length === serin.length)
+    return kubernetes.flatMap((item, index) => differencesOf(item, serin[index], `${path}[${index}]`));
   if (!isRecord(kubernetes) || !isRecord(serin)) return [{ path, kubernetes, serin }];
   const keys = [...new Set([...Object.keys(kubernetes), ...Object.keys(serin)])];
   return keys.flatMap((key) => differencesOf(kubernetes[key], serin[key], path === "" ? key : `${path}.${key}`));

@@ -15,11 +15,15 @@ export interface BuiltRelease {
 /** Throws by what is missing, and by which script it comes. */
 export function buildRelease(): BuiltRelease {
   const cache = join(root, ".cache/interop");
-  for (const program of programs) if (!existsSync(join(cache, program))) throw new Error(`there is no .cache/interop/${program}: scripts/fetch-kube-apiserver.sh builds it`);
+  for (const program of programs)
+    if (!existsSync(join(cache, program)))
+      throw new Error(`there is no .cache/interop/${program}: scripts/fetch-kube-apiserver.sh builds it`);
   const parent = mkdtempSync(join(tmpdir(), "serin-interop-"));
   const directory = join(parent, "release");
   const overlay = join(import.meta.dirname, "overlay");
-  const built = spawnSync(serin, ["release", "build", directory, "--version", "0.1.0", "--overlay", overlay], { encoding: "utf8" });
+  const built = spawnSync(serin, ["release", "build", directory, "--version", "0.1.0", "--overlay", overlay], {
+    encoding: "utf8",
+  });
   if (built.status !== 0) throw new Error(`the release is not built: ${built.stdout}${built.stderr}`);
   mkdirSync(join(directory, "interop"));
   for (const program of programs) copyFileSync(join(cache, program), join(directory, "interop", program));

@@ -47,29 +47,80 @@ export async function startIstiod(program: string, options: ControlPlaneOptions)
     PILOT_ENABLE_GATEWAY_API_STATUS: "false",
     PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER: "false",
   };
-  return await start(program, ["discovery", "--clusterID", "Kubernetes", "--kubeconfig", options.kubeconfig, "--log_output_level", "default:error"], options, env);
+  return await start(
+    program,
+    [
+      "discovery",
+      "--clusterID",
+      "Kubernetes",
+      "--kubeconfig",
+      options.kubeconfig,
+      "--log_output_level",
+      "default:error",
+    ],
+    options,
+    env,
+  );
 }
 
-async function start(program: string, words: readonly string[], options: ControlPlaneOptions, env: NodeJS.ProcessEnv): Promise<RunningControlPlane> {
+async function start(
+  program: string,
+  words: readonly string[],
+  options: ControlPlaneOptions,
+  env: NodeJS.ProcessEnv,
+): Promise<RunningControlPlane> {
   const { directory, kubeconfig, meshConfig } = options;
   mkdirSync(directory, { recursive: true });
-  const [http = 0, grpc = 0, freeSecure = 0, webhooks = 0, monitoring = 0, control = 0] = await Promise.all(Array.from({ length: 6 }, async () => await freePort()));
+  const [http = 0, grpc = 0, freeSecure = 0, webhooks = 0, monitoring = 0, control = 0] = await Promise.all(
+    Array.from({ length: 6 }, async () => await freePort()),
+  );
   const secure = options.securePort ?? freeSecure;
-  const flags = { httpAddr: http, grpcAddr: grpc, secureGRPCAddr: secure, httpsAddr: webhooks, monitoringAddr: monitoring };
-  const args = [...words, ...Object.entries(flags).map(([name, port]) => `--${name}=${address}:${port}`), `--ctrlz_port=${control}`, `--meshConfig=${meshConfig}`, `--networksConfig=${networksFileOf(meshConfig)}`];
+  const flags = {
+    httpAddr: http,
+    grpcAddr: grpc,
+    secureGRPCAddr: secure,
+    httpsAddr: webhooks,
+    monitoringAddr: monitoring,
+  };
+  const args = [
+    ...words,
+    ...Object.entries(flags).map(([name, port]) => `--${name}=${address}:${port}`),
+    `--ctrlz_port=${control}`,
+    `--meshConfig=${meshConfig}`,
+    `--networksConfig=${networksFileOf(meshConfig)}`,
+  ];
   const child = spawn("setpriv", ["--pdeathsig", "KILL", program, ...args], {
     cwd: directory,
-    env: { ...process.env, KUBECONFIG: kubeconfig, POD_NAMESPACE: "istio-system", SERVICE_ACCOUNT: "istiod", CLUSTER_ID: "Kubernetes", JWT_POLICY: "third-party-jwt", ...env },
-    stdio: ["ignore", process.env["INTEROP_LOGS"] === undefined ? "ignore" : "inherit", process.env["INTEROP_LOGS"] === undefined ? "ignore" : "inherit"],
+    env: {
+      ...process.env,
+      KUBECONFIG: kubeconfig,
+      POD_NAMESPACE: "istio-system",
+      SERVICE_ACCOUNT: "istiod",
+      CLUSTER_ID: "Kubernetes",
+      JWT_POLICY: "third-party-jwt",
+      ...env,
+    },
+    stdio: [
+      "ignore",
+      process.env["INTEROP_LOGS"] === undefined ? "ignore" : "inherit",
+      process.env["INTEROP_LOGS"] === undefined ? "ignore" : "inherit",
+    ],
   });
   const ended: { code?: number | null } = {};
   child.once("exit", (code) => (ended.code = code));
   const deadline = Date.now() + readyTimeoutMs;
   while ((await fetch(`http://${address}:${http}/ready`).catch(() => undefined))?.status !== 200) {
-    if (ended.code !== undefined || Date.now() > deadline) throw new Error(`${program} is not ready${ended.code === undefined ? "" : `: it ended with ${ended.code}`}; INTEROP_LOGS=1 shows what it says`);
+    if (ended.code !== undefined || Date.now() > deadline)
+      throw new Error(
+        `${program} is not ready${ended.code === undefined ? "" : `: it ended with ${ended.code}`}; INTEROP_LOGS=1 shows what it says`,
+      );
     await new Promise((resolve) => setTimeout(resolve, lookMs));
   }
-  return { ports: { http, grpc, secure, webhooks, monitoring, control }, child, stop: () => void child.kill("SIGKILL") };
+  return {
+    ports: { http, grpc, secure, webhooks, monitoring, control },
+    child,
+    stop: () => void child.kill("SIGKILL"),
+  };
 }
 
 /** What both read as MeshConfig before a configuration says otherwise. */

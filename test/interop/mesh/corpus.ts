@@ -36,10 +36,18 @@ export function readObjects(file: string): UntypedObject[] {
 function readCase(file: string): CorpusCase {
   const all = readObjects(file);
   const mesh = all.find(isMeshConfig);
-  const { mesh: meshConfig, meshNetworks } = (mesh as { data?: { mesh?: string; meshNetworks?: string } } | undefined)?.data ?? {};
-  return { name: relative(corpusDirectory, file).replace(/\.yaml$/, ""), objects: all.filter((object) => !isMeshConfig(object)), meshConfig, meshNetworks };
+  const { mesh: meshConfig, meshNetworks } =
+    (mesh as { data?: { mesh?: string; meshNetworks?: string } } | undefined)?.data ?? {};
+  return {
+    name: relative(corpusDirectory, file).replace(/\.yaml$/, ""),
+    objects: all.filter((object) => !isMeshConfig(object)),
+    meshConfig,
+    meshNetworks,
+  };
 }
 
 function isMeshConfig(object: UntypedObject): boolean {
-  return object.kind === "ConfigMap" && object.metadata.name === "istio" && object.metadata.namespace === "istio-system";
+  return (
+    object.kind === "ConfigMap" && object.metadata.name === "istio" && object.metadata.namespace === "istio-system"
+  );
 }

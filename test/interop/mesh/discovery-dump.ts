@@ -1,8 +1,23 @@
 // All that a control plane sends to one node, as protobuf JSON: asked by delta ADS as the node's proxy asks.
-import { create, fromBinary, toBinary, toJson, type DescMessage, type JsonValue, type Message } from "@bufbuild/protobuf";
+import {
+  create,
+  fromBinary,
+  toBinary,
+  toJson,
+  type DescMessage,
+  type JsonValue,
+  type Message,
+} from "@bufbuild/protobuf";
 import { AnySchema, StringValueSchema, type Any } from "@bufbuild/protobuf/wkt";
 import { DiscoveryTestClient } from "../../../src/controlplane/serve/testing/discovery-client.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema, SecretSchema } from "../../../src/wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  envoyRegistry,
+  ListenerSchema,
+  RouteConfigurationSchema,
+  SecretSchema,
+} from "../../../src/wire/envoy/index.ts";
 import { AddressSchema, AuthorizationSchema } from "../../../src/wire/workload/index.ts";
 import { typeUrls } from "../../../src/wire/xds/index.ts";
 import { nodeId, nodeMetadata, type MeshNode } from "./nodes.ts";
@@ -27,7 +42,10 @@ const schemas: Readonly<Record<string, { readonly url: string; readonly schema: 
 
 /** Asks the plaintext port. */
 export async function dumpNode(port: number, node: MeshNode): Promise<Dump> {
-  const client = new DiscoveryTestClient("delta", `127.0.0.1:${port}`, nodeId(node), { metadata: nodeMetadata(node, proxyVersion) as Record<string, string>, userAgentName: node.role === "ztunnel" ? "" : "envoy" });
+  const client = new DiscoveryTestClient("delta", `127.0.0.1:${port}`, nodeId(node), {
+    metadata: nodeMetadata(node, proxyVersion) as Record<string, string>,
+    userAgentName: node.role === "ztunnel" ? "" : "envoy",
+  });
   try {
     return node.role === "ztunnel" ? await dumpAmbient(client) : await dumpProxy(client);
   } finally {
@@ -38,12 +56,19 @@ export async function dumpNode(port: number, node: MeshNode): Promise<Dump> {
 type Client = DiscoveryTestClient<"delta">;
 
 async function dumpAmbient(client: Client): Promise<Dump> {
-  return { addresses: await ask(client, "addresses", ["*"]), authorizations: await ask(client, "authorizations", ["*"]) };
+  return {
+    addresses: await ask(client, "addresses", ["*"]),
+    authorizations: await ask(client, "authorizations", ["*"]),
+  };
 }
 
 async function dumpProxy(client: Client): Promise<Dump> {
   const clusters = await ask(client, "clusters", []);
-  const endpoints = await ask(client, "endpoints", [...clusters].flatMap(([name, cluster]) => (isOfEndpoints(cluster) ? [name] : [])));
+  const endpoints = await ask(
+    client,
+    "endpoints",
+    [...clusters].flatMap(([name, cluster]) => (isOfEndpoints(cluster) ? [name] : [])),
+  );
   const listeners = await ask(client, "listeners", []);
   const routes = await ask(client, "routes", [...new Set(textsAt([...listeners.values()], "routeConfigName"))]);
   // Secrets are not asked for: only who proves who it is gets any. What is asked for by which name is in clusters and listeners.
@@ -58,7 +83,9 @@ function isOfEndpoints(cluster: Json): boolean {
 function textsAt(value: Json, wanted: string): string[] {
   if (Array.isArray(value)) return value.flatMap((item) => textsAt(item, wanted));
   if (typeof value !== "object" || value === null) return [];
-  return Object.entries(value).flatMap(([key, inner]) => (key === wanted && typeof inner === "string" ? [inner] : textsAt(inner, wanted)));
+  return Object.entries(value).flatMap(([key, inner]) =>
+    key === wanted && typeof inner === "string" ? [inner] : textsAt(inner, wanted),
+  );
 }
 
 /** Empty names: all of the type. Asked for by name, it waits until each was answered, also by its absence. */
@@ -71,7 +98,8 @@ async function ask(client: Client, kind: string, names: readonly string[]): Prom
   const deadline = Date.now() + answerMs;
   for (;;) {
     const response = await within(client, deadline);
-    if (response === undefined) throw new Error(`no answer to a request for ${kind}, or not all of it, within ${answerMs / 1000} s`);
+    if (response === undefined)
+      throw new Error(`no answer to a request for ${kind}, or not all of it, within ${answerMs / 1000} s`);
     client.send({ typeUrl: response.typeUrl, responseNonce: response.nonce });
     if (response.typeUrl !== url) continue;
     for (const { name, resource } of response.resources) {
@@ -85,7 +113,9 @@ async function ask(client: Client, kind: string, names: readonly string[]): Prom
 
 async function within(client: Client, deadline: number): Promise<Awaited<ReturnType<Client["next"]>> | undefined> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), Math.max(0, deadline - Date.now()))));
+  const late = new Promise<undefined>(
+    (resolve) => (timer = setTimeout(() => resolve(undefined), Math.max(0, deadline - Date.now()))),
+  );
   try {
     return await Promise.race([client.next(), late]);
   } finally {
@@ -118,14 +148,18 @@ function readable(value: unknown, unknown: string[]): void {
     const message = value as Message & { $unknown?: readonly { readonly no: number }[] };
     for (const { no } of message.$unknown ?? []) unknown.push(`${message.$typeName} field ${no}`);
     if (message.$typeName === "google.protobuf.Any") readableAny(value as Any, unknown);
-    else for (const [key, inner] of Object.entries(value)) if (key !== "$typeName" && key !== "$unknown") readable(inner, unknown);
+    else
+      for (const [key, inner] of Object.entries(value))
+        if (key !== "$typeName" && key !== "$unknown") readable(inner, unknown);
   }
 }
 
 function readableAny(any: Any, unknown: string[]): void {
   const schema = envoyRegistry().getMessage(any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1));
   if (schema === undefined) {
-    const text = `${any.typeUrl} ${Buffer.from(any.value).toString("latin1").replaceAll(/[^ -~]+/g, " ")}`;
+    const text = `${any.typeUrl} ${Buffer.from(any.value)
+      .toString("latin1")
+      .replaceAll(/[^ -~]+/g, " ")}`;
     any.typeUrl = "type.googleapis.com/google.protobuf.StringValue";
     any.value = toBinary(StringValueSchema, create(StringValueSchema, { value: text }));
     return;

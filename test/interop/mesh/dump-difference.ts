@@ -21,8 +21,23 @@ export function differences(role: string, serin: Dump, istiod: Dump): Difference
     return [...new Set([...ours.keys(), ...theirs.keys()])].toSorted().flatMap((name) => {
       const [left, right] = [ours.get(name), theirs.get(name)];
       const resource = `${role} ${type} ${name}`;
-      if (left === undefined || right === undefined) return [{ resource, path: "", field: `${role} ${type}`, serin: left === undefined ? absent : "(there)", istiod: right === undefined ? absent : "(there)" }];
-      return compared(left, right).map(({ path, field, left: our, right: their }) => ({ resource, path, field: `${role} ${type} ${field}`, serin: our, istiod: their }));
+      if (left === undefined || right === undefined)
+        return [
+          {
+            resource,
+            path: "",
+            field: `${role} ${type}`,
+            serin: left === undefined ? absent : "(there)",
+            istiod: right === undefined ? absent : "(there)",
+          },
+        ];
+      return compared(left, right).map(({ path, field, left: our, right: their }) => ({
+        resource,
+        path,
+        field: `${role} ${type} ${field}`,
+        serin: our,
+        istiod: their,
+      }));
     });
   });
 }
@@ -52,7 +67,9 @@ function unequal(left: Json | undefined, right: Json | undefined, path = "", fie
   if (isObject(left) && isObject(right)) {
     const typed = typeof left["@type"] === "string" ? shortType(left["@type"]) : "";
     const [ownPath, ownField] = typed === "" ? [path, field] : [`${path}<${typed}>`, `${field}<${typed}>`];
-    return [...new Set([...Object.keys(left), ...Object.keys(right)])].toSorted().flatMap((key) => unequal(left[key], right[key], join(ownPath, key), join(ownField, genericKey(field, key))));
+    return [...new Set([...Object.keys(left), ...Object.keys(right)])]
+      .toSorted()
+      .flatMap((key) => unequal(left[key], right[key], join(ownPath, key), join(ownField, genericKey(field, key))));
   }
   if (Array.isArray(left) && Array.isArray(right)) return unequalLists(left, right, path, field);
   const [shownLeft, shownRight] = [shown(left), shown(right)];
@@ -63,15 +80,37 @@ function unequal(left: Json | undefined, right: Json | undefined, path = "", fie
 function unequalLists(left: Json[], right: Json[], path: string, field: string): Unequal[] {
   const names = [left, right].map((items) => items.map(nameOf));
   const [leftNames = [], rightNames = []] = names;
-  const named = [...leftNames, ...rightNames].every((name) => name !== undefined) && new Set(leftNames).size === left.length && new Set(rightNames).size === right.length;
+  const named =
+    [...leftNames, ...rightNames].every((name) => name !== undefined) &&
+    new Set(leftNames).size === left.length &&
+    new Set(rightNames).size === right.length;
   if (!named) {
-    const inOrder = Array.from({ length: Math.max(left.length, right.length) }).flatMap((_, index) => unequal(left[index], right[index], `${path}[${index}]`, `${field}[]`));
+    const inOrder = Array.from({ length: Math.max(left.length, right.length) }).flatMap((_, index) =>
+      unequal(left[index], right[index], `${path}[${index}]`, `${field}[]`),
+    );
     return inOrder;
   }
-  const found = [...new Set([...leftNames, ...rightNames])].flatMap((name) => unequal(left[leftNames.indexOf(name)], right[rightNames.indexOf(name)], `${path}[${name ?? ""}]`, `${field}[${filterName(name ?? "")}]`));
+  const found = [...new Set([...leftNames, ...rightNames])].flatMap((name) =>
+    unequal(
+      left[leftNames.indexOf(name)],
+      right[rightNames.indexOf(name)],
+      `${path}[${name ?? ""}]`,
+      `${field}[${filterName(name ?? "")}]`,
+    ),
+  );
   const common = leftNames.filter((name) => rightNames.includes(name));
   const order = JSON.stringify(common) === JSON.stringify(rightNames.filter((name) => leftNames.includes(name)));
-  return order ? found : [...found, { path: `${path} order`, field: `${field} order`, left: common.join(" "), right: rightNames.filter((name) => leftNames.includes(name)).join(" ") }];
+  return order
+    ? found
+    : [
+        ...found,
+        {
+          path: `${path} order`,
+          field: `${field} order`,
+          left: common.join(" "),
+          right: rightNames.filter((name) => leftNames.includes(name)).join(" "),
+        },
+      ];
 }
 
 /** Filters are few, and which one differs matters; of routes, chains and hosts it does not. */
@@ -80,7 +119,9 @@ function filterName(name: string): string {
 }
 
 function genericKey(field: string, key: string): string {
-  return /(labels|filterMetadata|typedPerFilterConfig|fields|services)$/.test(field) && !/^(istio|envoy)/.test(key) ? "*" : key;
+  return /(labels|filterMetadata|typedPerFilterConfig|fields|services)$/.test(field) && !/^(istio|envoy)/.test(key)
+    ? "*"
+    : key;
 }
 
 function nameOf(item: Json): string | undefined {
@@ -91,8 +132,10 @@ function nameOf(item: Json): string | undefined {
   if (typeof key === "string") return key;
   if (isObject(header) && typeof header["key"] === "string") return header["key"];
   // Chains are told apart by what they match, groups of endpoints by where they are: their order means nothing.
-  if (Array.isArray(item["filters"]) && item["filterChainMatch"] !== null) return `chain ${JSON.stringify(item["filterChainMatch"] ?? {})}`;
-  if (Array.isArray(item["lbEndpoints"])) return `locality ${JSON.stringify(item["locality"] ?? {})} ${JSON.stringify(item["priority"] ?? 0)}`;
+  if (Array.isArray(item["filters"]) && item["filterChainMatch"] !== null)
+    return `chain ${JSON.stringify(item["filterChainMatch"] ?? {})}`;
+  if (Array.isArray(item["lbEndpoints"]))
+    return `locality ${JSON.stringify(item["locality"] ?? {})} ${JSON.stringify(item["priority"] ?? 0)}`;
   const { endpoint } = item;
   return isObject(endpoint) ? JSON.stringify(endpoint["address"]) : undefined;
 }
@@ -119,9 +162,12 @@ function isObject(value: Json | undefined): value is { [name: string]: Json } {
 function normal(value: Json, key = ""): Json {
   if (Array.isArray(value)) {
     const items = value.map((item) => normal(item));
-    return unordered.has(key) ? items.toSorted((left, right) => (JSON.stringify(left) < JSON.stringify(right) ? -1 : 1)) : items;
+    return unordered.has(key)
+      ? items.toSorted((left, right) => (JSON.stringify(left) < JSON.stringify(right) ? -1 : 1))
+      : items;
   }
-  if (isObject(value)) return Object.fromEntries(Object.entries(sameMeaning(value)).map(([name, inner]) => [name, normal(inner, name)]));
+  if (isObject(value))
+    return Object.fromEntries(Object.entries(sameMeaning(value)).map(([name, inner]) => [name, normal(inner, name)]));
   return value;
 }
 
@@ -131,17 +177,35 @@ const transportSockets = "envoy.transport_sockets.";
 function sameMeaning(value: { readonly [name: string]: Json }): { readonly [name: string]: Json } {
   const { matchSubjectAltNames, ...rest } = value;
   // Upstream writes the older field, which matches names of any type; the mesh's certificates have none but URIs.
-  if (Array.isArray(matchSubjectAltNames) && matchSubjectAltNames.every(isOfMesh)) return { ...rest, matchTypedSubjectAltNames: matchSubjectAltNames.map((matcher) => ({ sanType: "URI", matcher })) };
+  if (Array.isArray(matchSubjectAltNames) && matchSubjectAltNames.every(isOfMesh))
+    return { ...rest, matchTypedSubjectAltNames: matchSubjectAltNames.map((matcher) => ({ sanType: "URI", matcher })) };
   const { name, numerator, denominator = "HUNDRED" } = value;
-  if (typeof numerator === "number" && typeof denominator === "string") return { millionths: numerator * (millionths[denominator] ?? 1) };
+  if (typeof numerator === "number" && typeof denominator === "string")
+    return { millionths: numerator * (millionths[denominator] ?? 1) };
   // The name of a transport socket means nothing: its type is in its configuration.
-  return typeof name === "string" && name.startsWith(transportSockets) ? { ...value, name: name.slice(transportSockets.length) } : value;
+  return typeof name === "string" && name.startsWith(transportSockets)
+    ? { ...value, name: name.slice(transportSockets.length) }
+    : value;
 }
 
 const millionths: Readonly<Record<string, number>> = { HUNDRED: 10_000, TEN_THOUSAND: 100, MILLION: 1 };
 
 function isOfMesh(matcher: Json): boolean {
-  return isObject(matcher) && Object.values(matcher).every((text) => typeof text === "string" && text.startsWith("spiffe://"));
+  return (
+    isObject(matcher) &&
+    Object.values(matcher).every((text) => typeof text === "string" && text.startsWith("spiffe://"))
+  );
 }
 
-const unordered = new Set(["domains", "lbEndpoints", "endpoints", "matchTypedSubjectAltNames", "subjectAltNames", "authorizationPolicies", "addresses", "serverNames", "prefixRanges", "virtualHosts"]);
+const unordered = new Set([
+  "domains",
+  "lbEndpoints",
+  "endpoints",
+  "matchTypedSubjectAltNames",
+  "subjectAltNames",
+  "authorizationPolicies",
+  "addresses",
+  "serverNames",
+  "prefixRanges",
+  "virtualHosts",
+]);

@@ -18,12 +18,18 @@ interface Outcome {
 
 interface ConnectedProxy {
   readonly id: string;
-  readonly types: Readonly<Record<string, { readonly sent: string; readonly acked: string; readonly reason: string | null }>>;
+  readonly types: Readonly<
+    Record<string, { readonly sent: string; readonly acked: string; readonly reason: string | null }>
+  >;
 }
 
 interface Acknowledged {
   readonly processed: boolean;
-  readonly proxies: readonly { readonly id: string; readonly acknowledged: boolean; readonly rejected: { readonly reason: string } | null }[];
+  readonly proxies: readonly {
+    readonly id: string;
+    readonly acknowledged: boolean;
+    readonly rejected: { readonly reason: string } | null;
+  }[];
 }
 
 /** For three Envoys to answer what one configuration caused. */
@@ -67,13 +73,18 @@ class Corpus {
     for (const { group, kind, namespace, name, resourceVersion } of stored) {
       const query = new URLSearchParams({ group, kind, namespace, name, resourceVersion });
       for (;;) {
-        const response = await fetch(`http://127.0.0.1:${this.#mesh.pilot.ports.http}/debug/serin/acknowledged?${query.toString()}`);
+        const response = await fetch(
+          `http://127.0.0.1:${this.#mesh.pilot.ports.http}/debug/serin/acknowledged?${query.toString()}`,
+        );
         const text = await response.text();
         if (response.status === 400 && unread.test(text)) break;
         const answer = JSON.parse(text) as Acknowledged;
         const open = answer.proxies.filter(({ acknowledged, rejected }) => !acknowledged && rejected === null);
         if (answer.processed && open.length === 0) break;
-        if (Date.now() > deadline) return [`${kind} ${namespace}/${name}: ${answer.processed ? `not acknowledged by ${open.map(({ id }) => id).join(", ")}` : "not taken into the control plane's model"}`];
+        if (Date.now() > deadline)
+          return [
+            `${kind} ${namespace}/${name}: ${answer.processed ? `not acknowledged by ${open.map(({ id }) => id).join(", ")}` : "not taken into the control plane's model"}`,
+          ];
         await new Promise((resolve) => setTimeout(resolve, lookMs));
       }
     }
@@ -81,15 +92,23 @@ class Corpus {
   }
 
   async #rejections(): Promise<string[]> {
-    const proxies = (await (await fetch(`http://127.0.0.1:${this.#mesh.pilot.ports.http}/debug/serin/proxies`)).json()) as ConnectedProxy[];
-    return proxies.flatMap(({ id, types }) => Object.entries(types).flatMap(([type, { reason }]) => (reason === null ? [] : [`${id} ${type.slice(type.lastIndexOf(".") + 1)}: ${reason}`])));
+    const proxies = (await (
+      await fetch(`http://127.0.0.1:${this.#mesh.pilot.ports.http}/debug/serin/proxies`)
+    ).json()) as ConnectedProxy[];
+    return proxies.flatMap(({ id, types }) =>
+      Object.entries(types).flatMap(([type, { reason }]) =>
+        reason === null ? [] : [`${id} ${type.slice(type.lastIndexOf(".") + 1)}: ${reason}`],
+      ),
+    );
   }
 
   /** What an Envoy does not use of what it was sent: resources in error, or that still warm up. */
   async #inactive(): Promise<string[]> {
     const deadline = Date.now() + warmMs;
     for (;;) {
-      const found = (await Promise.all(this.#envoys.map(async (envoy) => inactiveIn(envoy.id, await envoy.ask("/config_dump"))))).flat();
+      const found = (
+        await Promise.all(this.#envoys.map(async (envoy) => inactiveIn(envoy.id, await envoy.ask("/config_dump"))))
+      ).flat();
       if (found.length === 0 || Date.now() > deadline) return found;
       await new Promise((resolve) => setTimeout(resolve, 10 * lookMs));
     }
@@ -106,8 +125,10 @@ function inactiveIn(id: string, dump: unknown): string[] {
     else if (typeof value === "object" && value !== null) {
       const own = nameOf(value) ?? name;
       for (const [key, inner] of Object.entries(value)) {
-        if (key === "error_state") found.push(`${id} ${own}: ${JSON.stringify((inner as { details?: string }).details ?? inner).slice(0, 300)}`);
-        else if (key === "warming_state" || key === "dynamic_warming_clusters") found.push(`${id} warms ${own} ${warmingNames(inner)}`);
+        if (key === "error_state")
+          found.push(`${id} ${own}: ${JSON.stringify((inner as { details?: string }).details ?? inner).slice(0, 300)}`);
+        else if (key === "warming_state" || key === "dynamic_warming_clusters")
+          found.push(`${id} warms ${own} ${warmingNames(inner)}`);
         else if (key !== "active_state" && key !== "bootstrap") walk(inner, own);
       }
     }
@@ -117,7 +138,9 @@ function inactiveIn(id: string, dump: unknown): string[] {
 }
 
 function warmingNames(value: Json): string {
-  return Array.isArray(value) ? value.map((item) => (item as { cluster?: { name?: string } }).cluster?.name ?? "").join(", ") : "";
+  return Array.isArray(value)
+    ? value.map((item) => (item as { cluster?: { name?: string } }).cluster?.name ?? "").join(", ")
+    : "";
 }
 
 function nameOf(value: Readonly<Record<string, Json>>): string | undefined {
@@ -132,23 +155,38 @@ async function main(args: readonly string[]): Promise<number> {
   const envoys: EnvoyProcess[] = [];
   const outcomes: Outcome[] = [];
   try {
-    envoys.push(...(await Promise.all([sidecarNode, routerNode, waypointNode].map(async (node) => await startEnvoy(mesh, node)))));
+    envoys.push(
+      ...(await Promise.all([sidecarNode, routerNode, waypointNode].map(async (node) => await startEnvoy(mesh, node)))),
+    );
     const corpus = new Corpus(mesh, envoys);
     const base = await corpus.tryCase({ name: "base", objects: [], meshConfig: undefined });
     outcomes.push(base);
     for (const one of cases) {
       const outcome = await corpus.tryCase(one);
       outcomes.push(outcome);
-      if (args.includes("--verbose")) process.stderr.write(`${one.name}: ${outcome.nacks.length + outcome.faults.length === 0 ? "taken" : [...outcome.nacks, ...outcome.faults].join("; ")}\n`);
+      if (args.includes("--verbose"))
+        process.stderr.write(
+          `${one.name}: ${outcome.nacks.length + outcome.faults.length === 0 ? "taken" : [...outcome.nacks, ...outcome.faults].join("; ")}\n`,
+        );
     }
   } finally {
     for (const envoy of envoys) envoy.stop();
     mesh.stop();
   }
   const bad = outcomes.filter(({ nacks, faults }) => nacks.length + faults.length > 0);
-  for (const { name, nacks, faults } of bad) process.stdout.write(`${name}\n${[...nacks.map((nack) => `  refused: ${nack}`), ...faults.map((fault) => `  ${fault}`)].join("\n")}\n`);
-  const summary = { configurations: cases.length, nacks: outcomes.reduce((sum, { nacks }) => sum + nacks.length, 0), failed: bad.length, seconds: Math.round((performance.now() - startedMs) / 1000) };
-  process.stdout.write(`${summary.configurations} configurations, ${summary.nacks} refusals, ${summary.failed} failed, ${summary.seconds} s\n`);
+  for (const { name, nacks, faults } of bad)
+    process.stdout.write(
+      `${name}\n${[...nacks.map((nack) => `  refused: ${nack}`), ...faults.map((fault) => `  ${fault}`)].join("\n")}\n`,
+    );
+  const summary = {
+    configurations: cases.length,
+    nacks: outcomes.reduce((sum, { nacks }) => sum + nacks.length, 0),
+    failed: bad.length,
+    seconds: Math.round((performance.now() - startedMs) / 1000),
+  };
+  process.stdout.write(
+    `${summary.configurations} configurations, ${summary.nacks} refusals, ${summary.failed} failed, ${summary.seconds} s\n`,
+  );
   if (args.includes("--json")) process.stdout.write(`${JSON.stringify(summary)}\n`);
   return bad.length === 0 ? 0 : 1;
 }

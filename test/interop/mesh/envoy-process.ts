@@ -42,7 +42,15 @@ export async function certificateAuthorityOf(mesh: TestMesh, node: MeshNode): Pr
   const files = { token: join(directory, "token"), root: join(directory, "root.pem") };
   writeFileSync(files.token, await mesh.objects.token(node.namespace, node.account, node.pod));
   writeFileSync(files.root, await rootOf(mesh));
-  return new IstioCertificateClient({ endpoint: { url: discoveryUrl, rootCertificateFile: files.root, tokenFile: files.token, headers: { clusterid: "Kubernetes" } }, impersonate: false });
+  return new IstioCertificateClient({
+    endpoint: {
+      url: discoveryUrl,
+      rootCertificateFile: files.root,
+      tokenFile: files.token,
+      headers: { clusterid: "Kubernetes" },
+    },
+    impersonate: false,
+  });
 }
 
 /** Resolves once it has taken its first configuration. */
@@ -51,19 +59,69 @@ export async function startEnvoy(mesh: TestMesh, node: MeshNode, options: EnvoyO
   mkdirSync(directory, { recursive: true });
   const admin = await freePort();
   const token = await mesh.objects.token(node.namespace, node.account, node.pod);
-  const files = { token: join(directory, "token"), root: join(directory, "root.pem"), bootstrap: join(directory, "bootstrap.json"), secrets: join(directory, "sds") };
+  const files = {
+    token: join(directory, "token"),
+    root: join(directory, "root.pem"),
+    bootstrap: join(directory, "bootstrap.json"),
+    secrets: join(directory, "sds"),
+  };
   writeFileSync(files.token, token);
   writeFileSync(files.root, await rootOf(mesh));
-  const authority = new IstioCertificateClient({ endpoint: { url: discoveryUrl, rootCertificateFile: files.root, tokenFile: files.token, headers: { clusterid: "Kubernetes" } }, impersonate: false });
-  const certificates = new CertificateManager({ authority, log: createLogger({ scope: "interop", level: "error" }), validitySeconds });
-  const stopSecrets = await serveSecrets(files.secrets, { certificates, identity: formatIdentity({ trustDomain: "cluster.local", namespace: node.namespace, serviceAccount: node.account }) });
+  const authority = new IstioCertificateClient({
+    endpoint: {
+      url: discoveryUrl,
+      rootCertificateFile: files.root,
+      tokenFile: files.token,
+      headers: { clusterid: "Kubernetes" },
+    },
+    impersonate: false,
+  });
+  const certificates = new CertificateManager({
+    authority,
+    log: createLogger({ scope: "interop", level: "error" }),
+    validitySeconds,
+  });
+  const stopSecrets = await serveSecrets(files.secrets, {
+    certificates,
+    identity: formatIdentity({ trustDomain: "cluster.local", namespace: node.namespace, serviceAccount: node.account }),
+  });
   const { role, address, pod, namespace } = node;
   if (role === "ztunnel") throw new Error("Envoy is no ztunnel");
   const metadata = { ...nodeMetadata(node, version), ...options.metadata };
-  const settings = { role, instanceIp: address, podName: pod, podNamespace: namespace, domain: `${namespace}.svc.cluster.local`, workloadName: node.labels["app"] ?? "waypoint", metadata, xdsUrl: discoveryUrl, xdsRootFile: files.root, clusterId: "Kubernetes", ports: { admin } };
-  writeFileSync(files.bootstrap, JSON.stringify(envoyBootstrap({ settings, secretSocket: files.secrets, token, mark: undefined })));
+  const settings = {
+    role,
+    instanceIp: address,
+    podName: pod,
+    podNamespace: namespace,
+    domain: `${namespace}.svc.cluster.local`,
+    workloadName: node.labels["app"] ?? "waypoint",
+    metadata,
+    xdsUrl: discoveryUrl,
+    xdsRootFile: files.root,
+    clusterId: "Kubernetes",
+    ports: { admin },
+  };
+  writeFileSync(
+    files.bootstrap,
+    JSON.stringify(envoyBootstrap({ settings, secretSocket: files.secrets, token, mark: undefined })),
+  );
   const shown = process.env["INTEROP_LOGS"] === undefined ? "ignore" : "inherit";
-  const child = spawn("setpriv", ["--pdeathsig", "KILL", envoyProgram, "-c", files.bootstrap, "--concurrency", "1", "--log-level", process.env["ENVOY_LOG_LEVEL"] ?? "warning", "--use-dynamic-base-id"], { stdio: ["ignore", shown, shown] });
+  const child = spawn(
+    "setpriv",
+    [
+      "--pdeathsig",
+      "KILL",
+      envoyProgram,
+      "-c",
+      files.bootstrap,
+      "--concurrency",
+      "1",
+      "--log-level",
+      process.env["ENVOY_LOG_LEVEL"] ?? "warning",
+      "--use-dynamic-base-id",
+    ],
+    { stdio: ["ignore", shown, shown] },
+  );
   const envoy: EnvoyProcess = {
     node,
     id: `${pod}.${namespace}`,
@@ -77,7 +135,8 @@ export async function startEnvoy(mesh: TestMesh, node: MeshNode, options: EnvoyO
   };
   const deadline = Date.now() + readyTimeoutMs;
   while ((await fetch(`http://127.0.0.1:${admin}/ready`).catch(() => undefined))?.status !== 200) {
-    if (!envoy.alive() || Date.now() > deadline) throw new Error(`Envoy as ${nodeId(node)} is not ready; INTEROP_LOGS=1 shows what it says`);
+    if (!envoy.alive() || Date.now() > deadline)
+      throw new Error(`Envoy as ${nodeId(node)} is not ready; INTEROP_LOGS=1 shows what it says`);
     await new Promise((resolve) => setTimeout(resolve, lookMs));
   }
   return envoy;
@@ -87,7 +146,11 @@ export async function startEnvoy(mesh: TestMesh, node: MeshNode, options: EnvoyO
 async function rootOf(mesh: TestMesh): Promise<string> {
   const deadline = Date.now() + readyTimeoutMs;
   for (;;) {
-    const found = await mesh.objects.get({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "istio-ca-root-cert", namespace: "istio-system" } });
+    const found = await mesh.objects.get({
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "istio-ca-root-cert", namespace: "istio-system" },
+    });
     const text = (found as { data?: Record<string, string> } | undefined)?.data?.["root-cert.pem"];
     if (text !== undefined) return text;
     if (Date.now() > deadline) throw new Error("the control plane has told no namespace its root");

@@ -60,10 +60,16 @@ class Apps {
 
   /** Takes only connections with a certificate of the mesh. */
   async mutual(app: string, host: string, port: number, certificate: WorkloadCertificate): Promise<void> {
-    const server = createSecureWebServer({ ...tlsOf(certificate), ALPNCallback: ({ protocols }) => protocols.find((name) => name === "istio" || name === "http/1.1") }, (incoming, response) => {
-      this.seen.push(seenOf(app, incoming, peerOf(incoming.socket as TLSSocket)));
-      response.end(app);
-    });
+    const server = createSecureWebServer(
+      {
+        ...tlsOf(certificate),
+        ALPNCallback: ({ protocols }) => protocols.find((name) => name === "istio" || name === "http/1.1"),
+      },
+      (incoming, response) => {
+        this.seen.push(seenOf(app, incoming, peerOf(incoming.socket as TLSSocket)));
+        response.end(app);
+      },
+    );
     this.#servers.push(await listening(server, host, port));
   }
 
@@ -72,7 +78,13 @@ class Apps {
     const server = createSecureServer({ ...tlsOf(certificate), ALPNProtocols: ["h2"] });
     server.on("stream", (stream, headers) => {
       const authority = String(headers[":authority"]);
-      this.seen.push({ app, path: String(headers[":method"]), host: authority, headers: {}, peer: peerOf(stream.session?.socket as TLSSocket) });
+      this.seen.push({
+        app,
+        path: String(headers[":method"]),
+        host: authority,
+        headers: {},
+        peer: peerOf(stream.session?.socket as TLSSocket),
+      });
       const [address = "", port = ""] = authority.split(":");
       const upstream = connect({ host: address, port: Number(port) }, () => {
         stream.respond({ ":status": 200 });
@@ -110,11 +122,14 @@ function seenOf(app: string, incoming: IncomingMessage, peer: string): Seen {
 
 async function ask(options: RequestOptions & { readonly secure?: boolean }): Promise<Answer> {
   return await new Promise((resolve, reject) => {
-    const asked = (options.secure === true ? secureRequest : request)({ agent: false, timeout: 5000, ...options }, (answer) => {
-      let body = "";
-      answer.setEncoding("utf8").on("data", (part: string) => (body += part));
-      answer.on("end", () => resolve({ status: answer.statusCode ?? 0, body, headers: answer.headers }));
-    });
+    const asked = (options.secure === true ? secureRequest : request)(
+      { agent: false, timeout: 5000, ...options },
+      (answer) => {
+        let body = "";
+        answer.setEncoding("utf8").on("data", (part: string) => (body += part));
+        answer.on("end", () => resolve({ status: answer.statusCode ?? 0, body, headers: answer.headers }));
+      },
+    );
     asked.on("timeout", () => asked.destroy(new Error("no answer")));
     asked.on("error", reject);
     asked.end();
@@ -152,11 +167,25 @@ function token(issuer: string, secret: string): string {
 }
 
 function trafficObjects() {
-  const keys = JSON.stringify({ keys: [{ kty: "oct", kid: "1", alg: "HS256", k: Buffer.from(keySecret).toString("base64url") }] });
-  const authentication = { apiVersion: "security.istio.io/v1", kind: "RequestAuthentication", metadata: { name: "gateway", namespace: "istio-system" }, spec: { selector: { matchLabels: { istio: "ingressgateway" } }, jwtRules: [{ issuer: "issuer.example.com", jwks: keys }] } };
+  const keys = JSON.stringify({
+    keys: [{ kty: "oct", kid: "1", alg: "HS256", k: Buffer.from(keySecret).toString("base64url") }],
+  });
+  const authentication = {
+    apiVersion: "security.istio.io/v1",
+    kind: "RequestAuthentication",
+    metadata: { name: "gateway", namespace: "istio-system" },
+    spec: {
+      selector: { matchLabels: { istio: "ingressgateway" } },
+      jwtRules: [{ issuer: "issuer.example.com", jwks: keys }],
+    },
+  };
   const [secret] = readObjects(join(corpusDirectory, "gateway/tls-simple.yaml"));
   assert.ok(secret);
-  return [...readObjects(join(import.meta.dirname, "traffic.yaml")), authentication, { ...secret, metadata: { name: "traffic", namespace: "istio-system" } }];
+  return [
+    ...readObjects(join(import.meta.dirname, "traffic.yaml")),
+    authentication,
+    { ...secret, metadata: { name: "traffic", namespace: "istio-system" } },
+  ];
 }
 
 class Traffic {
@@ -172,55 +201,127 @@ class Traffic {
 
   readonly cases: Readonly<Record<string, () => Promise<void>>> = {
     "sidecar: weights": async () => {
-      const asks = async (): Promise<Answer> => await ask({ ...sidecarAddress, path: "/", headers: { host: "reviews" } });
+      const asks = async (): Promise<Answer> =>
+        await ask({ ...sidecarAddress, path: "/", headers: { host: "reviews" } });
       await eventually(async () => assert.match((await asks()).body, /^reviews-v[12]$/));
       within(await shareOf(asks, "reviews-v2"));
     },
-    "sidecar: routes by a header": async () => assert.equal((await ask({ ...sidecarAddress, path: "/", headers: { host: "reviews", "end-user": "jason" } })).body, "reviews-v3"),
+    "sidecar: routes by a header": async () =>
+      assert.equal(
+        (await ask({ ...sidecarAddress, path: "/", headers: { host: "reviews", "end-user": "jason" } })).body,
+        "reviews-v3",
+      ),
     "sidecar: mirrors": async () => {
-      assert.equal((await ask({ ...sidecarAddress, path: "/mirrored/1", headers: { host: "reviews" } })).body, "reviews-v1");
-      await eventually(async () => assert.ok(this.#apps.seen.some(({ app, path, host }) => app === "reviews-v3" && path === "/mirrored/1" && host === "reviews")));
+      assert.equal(
+        (await ask({ ...sidecarAddress, path: "/mirrored/1", headers: { host: "reviews" } })).body,
+        "reviews-v1",
+      );
+      await eventually(async () =>
+        assert.ok(
+          this.#apps.seen.some(
+            ({ app, path, host }) => app === "reviews-v3" && path === "/mirrored/1" && host === "reviews",
+          ),
+        ),
+      );
     },
-    "sidecar: aborts": async () => assert.equal((await ask({ ...sidecarAddress, path: "/aborted", headers: { host: "reviews" } })).status, 555),
+    "sidecar: aborts": async () =>
+      assert.equal((await ask({ ...sidecarAddress, path: "/aborted", headers: { host: "reviews" } })).status, 555),
     "sidecar: delays": async () => {
       const startedMs = performance.now();
       assert.equal((await ask({ ...sidecarAddress, path: "/delayed", headers: { host: "reviews" } })).status, 200);
       assert.ok(performance.now() - startedMs >= 390);
     },
     "sidecar: retries, with the path rewritten": async () => {
-      assert.equal((await ask({ ...sidecarAddress, path: "/flaky", headers: { host: "reviews", "x-flaky": "yes" } })).status, 200);
-      assert.equal(this.#apps.seen.filter(({ path, headers }) => path === "/rewritten" && headers["x-flaky"] === "yes").length, 3);
+      assert.equal(
+        (await ask({ ...sidecarAddress, path: "/flaky", headers: { host: "reviews", "x-flaky": "yes" } })).status,
+        200,
+      );
+      assert.equal(
+        this.#apps.seen.filter(({ path, headers }) => path === "/rewritten" && headers["x-flaky"] === "yes").length,
+        3,
+      );
     },
     "sidecar: mutual TLS, with a certificate of our authority": async () => {
-      await eventually(async () => assert.equal((await ask({ ...sidecarAddress, path: "/ratings", headers: { host: "ratings" } })).body, "ratings-v1"));
-      assert.equal(this.#apps.seen.findLast(({ path }) => path === "/ratings")?.peer, "spiffe://cluster.local/ns/shop/sa/client");
+      await eventually(async () =>
+        assert.equal(
+          (await ask({ ...sidecarAddress, path: "/ratings", headers: { host: "ratings" } })).body,
+          "ratings-v1",
+        ),
+      );
+      assert.equal(
+        this.#apps.seen.findLast(({ path }) => path === "/ratings")?.peer,
+        "spiffe://cluster.local/ns/shop/sa/client",
+      );
     },
     "sidecar: histograms with the buckets of the pod's annotation": async () => {
-      const answer = (await this.#sidecar.ask("/stats?format=json&filter=server.initialization_time_ms&histogram_buckets=cumulative")) as { readonly stats: readonly { readonly histograms: readonly { readonly buckets: readonly { readonly upper_bound: number }[] }[] }[] };
-      assert.deepEqual(answer.stats[0]?.histograms[0]?.buckets.map((bucket) => bucket.upper_bound), [1, 5, 50]);
+      const answer = (await this.#sidecar.ask(
+        "/stats?format=json&filter=server.initialization_time_ms&histogram_buckets=cumulative",
+      )) as {
+        readonly stats: readonly {
+          readonly histograms: readonly { readonly buckets: readonly { readonly upper_bound: number }[] }[];
+        }[];
+      };
+      assert.deepEqual(
+        answer.stats[0]?.histograms[0]?.buckets.map((bucket) => bucket.upper_bound),
+        [1, 5, 50],
+      );
     },
     "gateway: weights": async () => {
-      const asks = async (): Promise<Answer> => await ask({ ...gatewayAddress, path: "/", headers: { host: "a.example.com" } });
+      const asks = async (): Promise<Answer> =>
+        await ask({ ...gatewayAddress, path: "/", headers: { host: "a.example.com" } });
       await eventually(async () => assert.match((await asks()).body, /^reviews-v[12]$/));
       within(await shareOf(asks, "reviews-v2"));
     },
     "gateway: HTTPS, and mutual TLS to the application": async () => {
-      const asks = async (): Promise<Answer> => await ask({ secure: true, host: "127.0.0.1", port: secureGatewayPort, servername: "a.example.com", rejectUnauthorized: false, path: "/ratings/2", headers: { host: "a.example.com" } } as RequestOptions);
+      const asks = async (): Promise<Answer> =>
+        await ask({
+          secure: true,
+          host: "127.0.0.1",
+          port: secureGatewayPort,
+          servername: "a.example.com",
+          rejectUnauthorized: false,
+          path: "/ratings/2",
+          headers: { host: "a.example.com" },
+        } as RequestOptions);
       await eventually(async () => assert.equal((await asks()).body, "ratings-v1"));
-      assert.equal(this.#apps.seen.findLast(({ path }) => path === "/ratings/2")?.peer, "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway");
+      assert.equal(
+        this.#apps.seen.findLast(({ path }) => path === "/ratings/2")?.peer,
+        "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway",
+      );
     },
-    "gateway: refuses by policy": async () => assert.equal((await ask({ ...gatewayAddress, path: "/forbidden", headers: { host: "a.example.com" } })).status, 403),
+    "gateway: refuses by policy": async () =>
+      assert.equal(
+        (await ask({ ...gatewayAddress, path: "/forbidden", headers: { host: "a.example.com" } })).status,
+        403,
+      ),
     "gateway: takes tokens of its issuer alone": async () => {
-      const asks = async (headers: Record<string, string>): Promise<number> => (await ask({ ...gatewayAddress, path: "/private", headers: { host: "a.example.com", ...headers } })).status;
+      const asks = async (headers: Record<string, string>): Promise<number> =>
+        (await ask({ ...gatewayAddress, path: "/private", headers: { host: "a.example.com", ...headers } })).status;
       assert.equal(await asks({}), 403, "without a token");
       assert.equal(await asks({ authorization: `Bearer ${token("issuer.example.com", keySecret)}` }), 200, "with one");
-      assert.equal(await asks({ authorization: `Bearer ${token("issuer.example.com", "another key")}` }), 401, "signed by another");
-      assert.equal(await asks({ authorization: `Bearer ${token("other.example.com", keySecret)}` }), 401, "of another issuer");
+      assert.equal(
+        await asks({ authorization: `Bearer ${token("issuer.example.com", "another key")}` }),
+        401,
+        "signed by another",
+      );
+      assert.equal(
+        await asks({ authorization: `Bearer ${token("other.example.com", keySecret)}` }),
+        401,
+        "of another issuer",
+      );
     },
     "waypoint: HBONE from our pool and to a pod, with routes and policies": async () => {
       const pool = new HbonePool({ dial: hboneDialer(this.#client) });
       const say = async (method: string): Promise<string> => {
-        const tunnel = await pool.connect({ sourceIdentity: "spiffe://cluster.local/ns/shop/sa/client", address: waypointNode.address, port: hbonePort, expectedIdentities: ["spiffe://cluster.local/ns/mesh/sa/waypoint"], authority: "10.96.1.20:80", headers: [], timeoutMs: 5000 });
+        const tunnel = await pool.connect({
+          sourceIdentity: "spiffe://cluster.local/ns/shop/sa/client",
+          address: waypointNode.address,
+          port: hbonePort,
+          expectedIdentities: ["spiffe://cluster.local/ns/mesh/sa/waypoint"],
+          authority: "10.96.1.20:80",
+          headers: [],
+          timeoutMs: 5000,
+        });
         return await new Promise((resolve, reject) => {
           let heard = "";
           const late = setTimeout(() => reject(new Error(`no answer, but "${heard}"`)), tunnelMs);
@@ -233,7 +334,12 @@ class Traffic {
             heard += chunk.toString();
             if (/\r\n\r\n./.test(heard)) done();
           };
-          tunnel.setHandler({ data, end: () => done(), drain: () => undefined, close: () => done(new Error(`closed after "${heard}"`)) });
+          tunnel.setHandler({
+            data,
+            end: () => done(),
+            drain: () => undefined,
+            close: () => done(new Error(`closed after "${heard}"`)),
+          });
           tunnel.write(Buffer.from(`${method} /through HTTP/1.1\r\nhost: web\r\nconnection: close\r\n\r\n`));
           tunnel.resume();
         });
@@ -241,7 +347,10 @@ class Traffic {
       try {
         await eventually(async () => assert.match(await say("GET"), /^HTTP\/1\.1 200[^]*web-v[12]/));
         assert.match(await say("DELETE"), /^HTTP\/1\.1 403/);
-        const [connected, served] = [this.#apps.seen.findLast(({ path }) => path === "CONNECT"), this.#apps.seen.findLast(({ path }) => path === "/through")];
+        const [connected, served] = [
+          this.#apps.seen.findLast(({ path }) => path === "CONNECT"),
+          this.#apps.seen.findLast(({ path }) => path === "/through"),
+        ];
         assert.equal(connected?.peer, "spiffe://cluster.local/ns/mesh/sa/waypoint");
         assert.match(connected.host, /^10\.244\.1\.2[12]:8080$/);
         assert.equal(served?.headers["x-waypoint"], "yes");
@@ -255,17 +364,31 @@ class Traffic {
 async function startApps(mesh: TestMesh, apps: Apps): Promise<CertificateManager[]> {
   const managers: CertificateManager[] = [];
   const manager = async (node: MeshNode): Promise<CertificateManager> => {
-    const made = new CertificateManager({ authority: await certificateAuthorityOf(mesh, node), log: createLogger({ scope: "interop", level: "error" }), validitySeconds: 3600 });
+    const made = new CertificateManager({
+      authority: await certificateAuthorityOf(mesh, node),
+      log: createLogger({ scope: "interop", level: "error" }),
+      validitySeconds: 3600,
+    });
     managers.push(made);
     return made;
   };
-  const certificate = async (node: MeshNode): Promise<WorkloadCertificate> => await (await manager(node)).fetch(`spiffe://cluster.local/ns/${node.namespace}/sa/${node.account}`);
+  const certificate = async (node: MeshNode): Promise<WorkloadCertificate> =>
+    await (await manager(node)).fetch(`spiffe://cluster.local/ns/${node.namespace}/sa/${node.account}`);
   for (const version of [1, 2, 3]) await apps.plain(`reviews-v${version}`, `10.244.1.1${version}`, 9080);
-  await apps.mutual("ratings-v1", "10.244.1.14", 9080, await certificate({ ...ztunnelNode, role: "sidecar", namespace: "shop", pod: "ratings-v1", account: "ratings" }));
+  await apps.mutual(
+    "ratings-v1",
+    "10.244.1.14",
+    9080,
+    await certificate({ ...ztunnelNode, role: "sidecar", namespace: "shop", pod: "ratings-v1", account: "ratings" }),
+  );
   for (const version of [1, 2]) {
     const host = `10.244.1.2${version}`;
     await apps.plain(`web-v${version}`, host, 8080);
-    await apps.tunnels(`web-v${version}`, host, await certificate({ ...ztunnelNode, role: "sidecar", namespace: "mesh", pod: `web-v${version}`, account: "web" }));
+    await apps.tunnels(
+      `web-v${version}`,
+      host,
+      await certificate({ ...ztunnelNode, role: "sidecar", namespace: "mesh", pod: `web-v${version}`, account: "web" }),
+    );
   }
   return [await manager(sidecarNode), ...managers];
 }
@@ -276,7 +399,10 @@ async function withoutTunnels(mesh: TestMesh): Promise<void> {
   assert.ok(pod);
   const spec = pod["spec"] as { initContainers: object[] };
   await mesh.objects.delete(pod);
-  await mesh.objects.create({ ...pod, spec: { ...spec, initContainers: spec.initContainers.map((container) => ({ ...container, env: [] })) } });
+  await mesh.objects.create({
+    ...pod,
+    spec: { ...spec, initContainers: spec.initContainers.map((container) => ({ ...container, env: [] })) },
+  });
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -291,8 +417,15 @@ async function main(args: readonly string[]): Promise<number> {
     await withoutTunnels(mesh);
     const [client] = await startApps(mesh, apps);
     assert.ok(client);
-    const ofSidecar = { ENABLE_HBONE: "false", ANNOTATIONS: { "sidecar.istio.io/statsHistogramBuckets": '{"server":[50,1,5,5]}' } };
-    const started = await Promise.all([startEnvoy(mesh, sidecarNode, { metadata: ofSidecar }), startEnvoy(mesh, routerNode), startEnvoy(mesh, waypointNode)]);
+    const ofSidecar = {
+      ENABLE_HBONE: "false",
+      ANNOTATIONS: { "sidecar.istio.io/statsHistogramBuckets": '{"server":[50,1,5,5]}' },
+    };
+    const started = await Promise.all([
+      startEnvoy(mesh, sidecarNode, { metadata: ofSidecar }),
+      startEnvoy(mesh, routerNode),
+      startEnvoy(mesh, waypointNode),
+    ]);
     envoys.push(...started);
     if (args.includes("--verbose")) process.stderr.write("three Envoys are there\n");
     const { cases } = new Traffic(apps, client, started[0]);
@@ -308,7 +441,11 @@ async function main(args: readonly string[]): Promise<number> {
     mesh.stop();
   }
   for (const failure of failures) process.stdout.write(`${failure}\n`);
-  const summary = { cases: count, failed: failures.length, seconds: Math.round((performance.now() - startedMs) / 1000) };
+  const summary = {
+    cases: count,
+    failed: failures.length,
+    seconds: Math.round((performance.now() - startedMs) / 1000),
+  };
   process.stdout.write(`${summary.cases} cases of traffic, ${summary.failed} failed, ${summary.seconds} s\n`);
   if (args.includes("--json")) process.stdout.write(`${JSON.stringify(summary)}\n`);
   return failures.length === 0 ? 0 : 1;

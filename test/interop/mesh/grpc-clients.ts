@@ -16,15 +16,37 @@ const plain = (bytes: Buffer): Buffer => bytes;
 /** Answers every call with its own name. */
 async function serve(name: string, address: string): Promise<grpc.Server> {
   const server = new grpc.Server();
-  const definition = { path: method, requestStream: false, responseStream: false, requestSerialize: plain, requestDeserialize: plain, responseSerialize: plain, responseDeserialize: plain } as const;
-  server.addService({ say: definition }, { say: (_call: unknown, answer: grpc.sendUnaryData<Buffer>) => answer(null, Buffer.from(name)) });
-  await new Promise<void>((resolve, reject) => server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error) => (error === null ? resolve() : reject(error))));
+  const definition = {
+    path: method,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: plain,
+    requestDeserialize: plain,
+    responseSerialize: plain,
+    responseDeserialize: plain,
+  } as const;
+  server.addService(
+    { say: definition },
+    { say: (_call: unknown, answer: grpc.sendUnaryData<Buffer>) => answer(null, Buffer.from(name)) },
+  );
+  await new Promise<void>((resolve, reject) =>
+    server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error) =>
+      error === null ? resolve() : reject(error),
+    ),
+  );
   return server;
 }
 
 async function say(client: grpc.Client): Promise<string> {
   return await new Promise((resolve, reject) => {
-    client.makeUnaryRequest(method, plain, plain, Buffer.from("hello"), { deadline: Date.now() + callMs }, (error, bytes) => (error === null ? resolve(String(bytes)) : reject(error)));
+    client.makeUnaryRequest(
+      method,
+      plain,
+      plain,
+      Buffer.from("hello"),
+      { deadline: Date.now() + callMs },
+      (error, bytes) => (error === null ? resolve(String(bytes)) : reject(error)),
+    );
   });
 }
 
@@ -52,9 +74,25 @@ async function eventually(what: () => Promise<void>): Promise<void> {
 
 async function prove(mesh: TestMesh, client: grpc.Client): Promise<void> {
   // A third each: calls go round.
-  await eventually(async () => assert.deepEqual(await shares(client), { "reviews-v1": calls / 3, "reviews-v2": calls / 3, "reviews-v3": calls / 3 }));
-  const rule = { apiVersion: "networking.istio.io/v1", kind: "DestinationRule", metadata: { name: "reviews", namespace: "shop" }, spec: { host: "reviews", subsets: [{ name: "v2", labels: { version: "v2" } }] } };
-  const route = { apiVersion: "networking.istio.io/v1", kind: "VirtualService", metadata: { name: "reviews", namespace: "shop" }, spec: { hosts: ["reviews"], http: [{ route: [{ destination: { host: "reviews", subset: "v2" } }] }] } };
+  await eventually(async () =>
+    assert.deepEqual(await shares(client), {
+      "reviews-v1": calls / 3,
+      "reviews-v2": calls / 3,
+      "reviews-v3": calls / 3,
+    }),
+  );
+  const rule = {
+    apiVersion: "networking.istio.io/v1",
+    kind: "DestinationRule",
+    metadata: { name: "reviews", namespace: "shop" },
+    spec: { host: "reviews", subsets: [{ name: "v2", labels: { version: "v2" } }] },
+  };
+  const route = {
+    apiVersion: "networking.istio.io/v1",
+    kind: "VirtualService",
+    metadata: { name: "reviews", namespace: "shop" },
+    spec: { hosts: ["reviews"], http: [{ route: [{ destination: { host: "reviews", subset: "v2" } }] }] },
+  };
   await mesh.objects.create(rule);
   await mesh.objects.create(route);
   await eventually(async () => assert.deepEqual(await shares(client), { "reviews-v2": calls }));
@@ -62,21 +100,38 @@ async function prove(mesh: TestMesh, client: grpc.Client): Promise<void> {
   const slice = mesh.base.find(({ kind, metadata }) => kind === "EndpointSlice" && metadata.name === "reviews-1");
   assert.ok(slice);
   const { endpoints } = slice as unknown as { endpoints: { targetRef: { name: string } }[] };
-  await mesh.objects.create({ ...slice, endpoints: endpoints.filter((endpoint) => endpoint.targetRef.name !== "reviews-v3") });
-  await eventually(async () => assert.deepEqual(await shares(client), { "reviews-v1": calls / 2, "reviews-v2": calls / 2 }));
+  await mesh.objects.create({
+    ...slice,
+    endpoints: endpoints.filter((endpoint) => endpoint.targetRef.name !== "reviews-v3"),
+  });
+  await eventually(async () =>
+    assert.deepEqual(await shares(client), { "reviews-v1": calls / 2, "reviews-v2": calls / 2 }),
+  );
 }
 
 async function main(args: readonly string[]): Promise<number> {
   const mesh = await startTestMesh();
   const bootstrap = {
-    xds_servers: [{ server_uri: `127.0.0.1:${mesh.pilot.ports.grpc}`, channel_creds: [{ type: "insecure" }], server_features: ["xds_v3"] }],
-    node: { id: nodeId(sidecarNode), locality: { region: "region-1", zone: "zone-1" }, metadata: { ...nodeMetadata(sidecarNode, "1.31.0"), GENERATOR: "grpc" } },
+    xds_servers: [
+      {
+        server_uri: `127.0.0.1:${mesh.pilot.ports.grpc}`,
+        channel_creds: [{ type: "insecure" }],
+        server_features: ["xds_v3"],
+      },
+    ],
+    node: {
+      id: nodeId(sidecarNode),
+      locality: { region: "region-1", zone: "zone-1" },
+      metadata: { ...nodeMetadata(sidecarNode, "1.31.0"), GENERATOR: "grpc" },
+    },
   };
   process.env["GRPC_XDS_BOOTSTRAP_CONFIG"] = JSON.stringify(bootstrap);
   // It reads its environment as it is loaded.
   const { register } = await import("@grpc/grpc-js-xds");
   register();
-  const servers = await Promise.all([1, 2, 3].map(async (version) => await serve(`reviews-v${version}`, `10.244.1.1${version}:9080`)));
+  const servers = await Promise.all(
+    [1, 2, 3].map(async (version) => await serve(`reviews-v${version}`, `10.244.1.1${version}:9080`)),
+  );
   const client = new grpc.Client(target, grpc.credentials.createInsecure());
   let fault: string | undefined;
   try {

@@ -30,7 +30,10 @@ const looks = 4;
 
 async function compare(serin: RunningControlPlane, istiod: RunningControlPlane): Promise<Difference[]> {
   const found: Difference[] = [];
-  for (const node of nodes) found.push(...differences(node.role, await dumpNode(serin.ports.grpc, node), await dumpNode(istiod.ports.grpc, node)));
+  for (const node of nodes)
+    found.push(
+      ...differences(node.role, await dumpNode(serin.ports.grpc, node), await dumpNode(istiod.ports.grpc, node)),
+    );
   return found.filter(({ resource }) => !isOfMarker(resource));
 }
 
@@ -80,7 +83,15 @@ function byField(reports: readonly CaseReport[]): [string, number, Difference][]
 
 /** After each configuration, so that what was found stays when the run is ended. */
 function writeReport(file: string | undefined, reports: readonly CaseReport[]): void {
-  if (file !== undefined) writeFileSync(file, JSON.stringify({ fields: byField(reports).map(([field, count, example]) => ({ field, count, example })), cases: reports }, undefined, 1));
+  if (file !== undefined)
+    writeFileSync(
+      file,
+      JSON.stringify(
+        { fields: byField(reports).map(([field, count, example]) => ({ field, count, example })), cases: reports },
+        undefined,
+        1,
+      ),
+    );
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -93,7 +104,11 @@ async function main(args: readonly string[]): Promise<number> {
   let istiod: RunningControlPlane | undefined;
   let marker: SettledMarker | undefined;
   try {
-    istiod = await startIstiod(resolve(program), { directory: join(mesh.directory, "istiod"), kubeconfig: mesh.kubeconfig, meshConfig: mesh.meshConfig });
+    istiod = await startIstiod(resolve(program), {
+      directory: join(mesh.directory, "istiod"),
+      kubeconfig: mesh.kubeconfig,
+      meshConfig: mesh.meshConfig,
+    });
     marker = await SettledMarker.create(mesh.objects, [mesh.pilot.ports.grpc, istiod.ports.grpc], proxyVersion);
     await marker.passed();
     await systemClock.sleep(meshConfigMs);
@@ -113,14 +128,30 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const fields = byField(reports);
   const counts = new Map<string, number>();
-  const open: CaseReport[] = reports.map((report) => ({ ...report, differences: report.differences.filter((difference) => explanationOf(difference, report.name) === undefined) }));
-  for (const why of reports.flatMap((report) => report.differences.map((difference) => explanationOf(difference, report.name)))) {
+  const open: CaseReport[] = reports.map((report) => ({
+    ...report,
+    differences: report.differences.filter((difference) => explanationOf(difference, report.name) === undefined),
+  }));
+  for (const why of reports.flatMap((report) =>
+    report.differences.map((difference) => explanationOf(difference, report.name)),
+  )) {
     if (why !== undefined) counts.set(why, (counts.get(why) ?? 0) + 1);
   }
-  for (const [why, count] of [...counts].toSorted((left, right) => right[1] - left[1])) process.stdout.write(`${String(count).padStart(5)} explained: ${why}\n`);
-  for (const [field, count, { resource, path, serin, istiod: theirs }] of byField(open)) process.stdout.write(`${String(count).padStart(5)} ${field}\n      ${resource} ${path}\n      serin  ${serin}\n      istiod ${theirs}\n`);
+  for (const [why, count] of [...counts].toSorted((left, right) => right[1] - left[1]))
+    process.stdout.write(`${String(count).padStart(5)} explained: ${why}\n`);
+  for (const [field, count, { resource, path, serin, istiod: theirs }] of byField(open))
+    process.stdout.write(
+      `${String(count).padStart(5)} ${field}\n      ${resource} ${path}\n      serin  ${serin}\n      istiod ${theirs}\n`,
+    );
   for (const { name, fault } of reports) if (fault !== undefined) process.stdout.write(`${name}: ${fault}\n`);
-  const summary = { configurations: cases.length, failed: reports.filter(({ fault }) => fault !== undefined).length, fields: fields.length, unexplained: open.reduce((sum, report) => sum + report.differences.length, 0), differences: reports.reduce((sum, report) => sum + report.differences.length, 0), same: reports.filter(({ fault, differences: found }) => fault === undefined && found.length === 0).length };
+  const summary = {
+    configurations: cases.length,
+    failed: reports.filter(({ fault }) => fault !== undefined).length,
+    fields: fields.length,
+    unexplained: open.reduce((sum, report) => sum + report.differences.length, 0),
+    differences: reports.reduce((sum, report) => sum + report.differences.length, 0),
+    same: reports.filter(({ fault, differences: found }) => fault === undefined && found.length === 0).length,
+  };
   if (args.includes("--json")) process.stdout.write(`${JSON.stringify(summary)}\n`);
   return summary.failed === 0 ? 0 : 1;
 }

@@ -35,17 +35,31 @@ export const waypointNode: MeshNode = {
   pod: "waypoint-1",
   account: "waypoint",
   address: "10.244.1.6",
-  labels: { "gateway.networking.k8s.io/gateway-name": "waypoint", "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint", "gateway.istio.io/managed": "istio.io-mesh-controller" },
+  labels: {
+    "gateway.networking.k8s.io/gateway-name": "waypoint",
+    "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",
+    "gateway.istio.io/managed": "istio.io-mesh-controller",
+  },
 };
 
-export const ztunnelNode: MeshNode = { role: "ztunnel", namespace: "istio-system", pod: "ztunnel-1", account: "ztunnel", address: "10.244.1.7", labels: { app: "ztunnel" } };
+export const ztunnelNode: MeshNode = {
+  role: "ztunnel",
+  namespace: "istio-system",
+  pod: "ztunnel-1",
+  account: "ztunnel",
+  address: "10.244.1.7",
+  labels: { app: "ztunnel" },
+};
 
 export function nodeId({ role, address, pod, namespace }: MeshNode): string {
   return `${role}~${address}~${pod}.${namespace}~${namespace}.svc.cluster.local`;
 }
 
 /** As such a proxy's agent tells it, but for PROXY_CONFIG: without it a control plane takes the mesh's. */
-export function nodeMetadata({ namespace, pod, account, address, labels }: MeshNode, version: string): Readonly<Record<string, unknown>> {
+export function nodeMetadata(
+  { namespace, pod, account, address, labels }: MeshNode,
+  version: string,
+): Readonly<Record<string, unknown>> {
   return {
     NAME: pod,
     NAMESPACE: namespace,

@@ -55,7 +55,10 @@ export class ObjectStore {
     let answer = await this.#ask("POST", path, body);
     if (answer.status === 409) {
       const known = JSON.parse((await this.#ask("GET", `${path}/${object.metadata.name}`)).text) as UntypedObject;
-      answer = await this.#ask("PUT", `${path}/${object.metadata.name}`, { ...body, metadata: { ...body.metadata, resourceVersion: known.metadata.resourceVersion ?? "" } });
+      answer = await this.#ask("PUT", `${path}/${object.metadata.name}`, {
+        ...body,
+        metadata: { ...body.metadata, resourceVersion: known.metadata.resourceVersion ?? "" },
+      });
     }
     if (answer.status >= 300) throw new Error(`${describe(object)}: ${messageIn(answer.text)}`);
     let stored = JSON.parse(answer.text) as UntypedObject;
@@ -64,14 +67,21 @@ export class ObjectStore {
       if (written.status >= 300) throw new Error(`the status of ${describe(object)}: ${messageIn(written.text)}`);
       stored = JSON.parse(written.text) as UntypedObject;
     }
-    return { group: groupOf(object), kind: object.kind ?? "", namespace: place.namespaced ? (object.metadata.namespace ?? "default") : "", name: object.metadata.name ?? "", resourceVersion: stored.metadata.resourceVersion ?? "" };
+    return {
+      group: groupOf(object),
+      kind: object.kind ?? "",
+      namespace: place.namespaced ? (object.metadata.namespace ?? "default") : "",
+      name: object.metadata.name ?? "",
+      resourceVersion: stored.metadata.resourceVersion ?? "",
+    };
   }
 
   /** Answers the version at which it was gone; empty when it was not there. */
   async delete(object: UntypedObject): Promise<void> {
     const place = await this.#placeOf(object);
     const answer = await this.#ask("DELETE", `${pathOf(object, place)}/${object.metadata.name}?gracePeriodSeconds=0`);
-    if (answer.status >= 300 && answer.status !== 404) throw new Error(`${describe(object)}: ${messageIn(answer.text)}`);
+    if (answer.status >= 300 && answer.status !== 404)
+      throw new Error(`${describe(object)}: ${messageIn(answer.text)}`);
   }
 
   /** Undefined where it is not there. */
@@ -92,9 +102,19 @@ export class ObjectStore {
 
   /** A token of the account, bound to the pod, for the audience of the mesh's authority. */
   async token(namespace: string, account: string, pod: string): Promise<string> {
-    const uid = JSON.parse((await this.#ask("GET", `/api/v1/namespaces/${namespace}/pods/${pod}`)).text) as UntypedObject;
-    const spec = { audiences: ["istio-ca"], expirationSeconds: 43_200, boundObjectRef: { kind: "Pod", apiVersion: "v1", name: pod, uid: uid.metadata.uid } };
-    const answer = await this.#ask("POST", `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`, { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec });
+    const uid = JSON.parse(
+      (await this.#ask("GET", `/api/v1/namespaces/${namespace}/pods/${pod}`)).text,
+    ) as UntypedObject;
+    const spec = {
+      audiences: ["istio-ca"],
+      expirationSeconds: 43_200,
+      boundObjectRef: { kind: "Pod", apiVersion: "v1", name: pod, uid: uid.metadata.uid },
+    };
+    const answer = await this.#ask("POST", `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`, {
+      apiVersion: "authentication.k8s.io/v1",
+      kind: "TokenRequest",
+      spec,
+    });
     if (answer.status >= 300) throw new Error(`a token of ${namespace}/${account}: ${messageIn(answer.text)}`);
     return (JSON.parse(answer.text) as { status: { token: string } }).status.token;
   }
@@ -111,11 +131,20 @@ export class ObjectStore {
 
   async #askOnce(method: string, path: string, body: unknown): Promise<Answer> {
     return await new Promise((resolve, reject) => {
-      const asked = request({ ...this.#access, agent: this.#agent, method, path, headers: { "content-type": "application/json", "user-agent": "interop" } }, (answer) => {
-        let text = "";
-        answer.setEncoding("utf8").on("data", (part: string) => (text += part));
-        answer.on("end", () => resolve({ status: answer.statusCode ?? 0, text }));
-      });
+      const asked = request(
+        {
+          ...this.#access,
+          agent: this.#agent,
+          method,
+          path,
+          headers: { "content-type": "application/json", "user-agent": "interop" },
+        },
+        (answer) => {
+          let text = "";
+          answer.setEncoding("utf8").on("data", (part: string) => (text += part));
+          answer.on("end", () => resolve({ status: answer.statusCode ?? 0, text }));
+        },
+      );
       asked.on("error", reject);
       asked.end(body === undefined ? undefined : JSON.stringify(body));
     });
@@ -126,12 +155,22 @@ export class ObjectStore {
     let places = this.#places.get(version);
     if (places?.get(object.kind ?? "") === undefined) {
       const answer = await this.#ask("GET", version.includes("/") ? `/apis/${version}` : `/api/${version}`);
-      const { resources = [] } = JSON.parse(answer.text) as { resources?: { name: string; kind: string; namespaced: boolean }[] };
-      places = new Map(resources.filter(({ name }) => !name.includes("/")).map(({ name, kind, namespaced }) => [kind, { plural: name, namespaced, hasStatus: resources.some((other) => other.name === `${name}/status`) }]));
+      const { resources = [] } = JSON.parse(answer.text) as {
+        resources?: { name: string; kind: string; namespaced: boolean }[];
+      };
+      places = new Map(
+        resources
+          .filter(({ name }) => !name.includes("/"))
+          .map(({ name, kind, namespaced }) => [
+            kind,
+            { plural: name, namespaced, hasStatus: resources.some((other) => other.name === `${name}/status`) },
+          ]),
+      );
       this.#places.set(version, places);
     }
     const place = places.get(object.kind ?? "");
-    if (place === undefined) throw new Error(`${describe(object)}: the API server does not know the kind ${object.kind ?? ""} of ${version}`);
+    if (place === undefined)
+      throw new Error(`${describe(object)}: the API server does not know the kind ${object.kind ?? ""} of ${version}`);
     return place;
   }
 }

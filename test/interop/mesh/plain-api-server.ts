@@ -17,7 +17,13 @@ export interface PlainApiServer {
 
 const address = "127.0.0.1";
 const definitions = ["istio.yaml", "gateway-api.yaml"];
-const stableGroups = new Set(["gateway.networking.k8s.io", "networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"]);
+const stableGroups = new Set([
+  "gateway.networking.k8s.io",
+  "networking.istio.io",
+  "security.istio.io",
+  "telemetry.istio.io",
+  "extensions.istio.io",
+]);
 
 /** Starts one with its files in the directory; resolves when it serves the definitions' kinds. */
 export async function startApiServer(directory: string): Promise<PlainApiServer> {
@@ -41,13 +47,16 @@ export async function startApiServer(directory: string): Promise<PlainApiServer>
   );
   const child = spawn(serin, ["cluster-apiserver", configuration], { stdio: ["ignore", "pipe", "inherit", "ipc"] });
   const port = Number((await readyAddress(child)).split(":").at(-1));
-  const [ca, cert, key] = [pki.caCertificate, pki.admin.certificate, pki.admin.key].map((file) => readFileSync(file, "utf8")) as [string, string, string];
+  const [ca, cert, key] = [pki.caCertificate, pki.admin.certificate, pki.admin.key].map((file) =>
+    readFileSync(file, "utf8"),
+  ) as [string, string, string];
   const access = { host: address, port, ca, cert, key };
   const kubeconfig = join(directory, "kubeconfig");
   writeFileSync(kubeconfig, kubeconfigOf(access));
   const objects = new ObjectStore(access);
   for (const file of definitions) {
-    for await (const object of objectsInManifest(readFileSync(join(root, "manifests/crds", file), "utf8"))) if (isWanted(object)) await objects.create(object);
+    for await (const object of objectsInManifest(readFileSync(join(root, "manifests/crds", file), "utf8")))
+      if (isWanted(object)) await objects.create(object);
   }
   await objects.waitForGroups([...stableGroups]);
   return {
@@ -83,7 +92,9 @@ function kubeconfigOf({ host, port, ca, cert, key }: AdminAccess): string {
   return JSON.stringify({
     apiVersion: "v1",
     kind: "Config",
-    clusters: [{ name: "interop", cluster: { server: `https://${host}:${port}`, "certificate-authority-data": base64(ca) } }],
+    clusters: [
+      { name: "interop", cluster: { server: `https://${host}:${port}`, "certificate-authority-data": base64(ca) } },
+    ],
     users: [{ name: "admin", user: { "client-certificate-data": base64(cert), "client-key-data": base64(key) } }],
     contexts: [{ name: "interop", context: { cluster: "interop", user: "admin" } }],
     "current-context": "interop",

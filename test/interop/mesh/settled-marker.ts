@@ -10,7 +10,14 @@ import type { ObjectStore } from "./object-store.ts";
 const namespace = "settled";
 const markerHost = "settled.interop";
 const cluster = `outbound|80||${markerHost}`;
-const asker: MeshNode = { role: "sidecar", namespace, pod: "asker-1", account: "asker", address: "10.244.1.250", labels: { app: "asker" } };
+const asker: MeshNode = {
+  role: "sidecar",
+  namespace,
+  pod: "asker-1",
+  account: "asker",
+  address: "10.244.1.250",
+  labels: { app: "asker" },
+};
 /** Some configurations take the marker's namespace out of what is looked at. */
 const patienceMs = 10_000;
 
@@ -33,14 +40,29 @@ export class SettledMarker {
   /** `ports`: of the control planes' discovery in plain text. */
   static async create(objects: ObjectStore, ports: readonly number[], version: string): Promise<SettledMarker> {
     await objects.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } });
-    return new SettledMarker(objects, ports.map((port) => new AddressWatch(port, version)));
+    return new SettledMarker(
+      objects,
+      ports.map((port) => new AddressWatch(port, version)),
+    );
   }
 
   /** Resolves when all control planes have taken a change that is made now, or when that takes too long. */
   async passed(): Promise<void> {
     this.#count += 1;
     const address = `198.18.${this.#count >> 8}.${this.#count & 255}`;
-    const object: UntypedObject & { readonly spec: object } = { apiVersion: "networking.istio.io/v1", kind: "ServiceEntry", metadata: { name: "settled", namespace }, spec: { hosts: [markerHost], exportTo: ["."], location: "MESH_EXTERNAL", resolution: "STATIC", ports: [{ number: 80, name: "http", protocol: "HTTP" }], endpoints: [{ address }] } };
+    const object: UntypedObject & { readonly spec: object } = {
+      apiVersion: "networking.istio.io/v1",
+      kind: "ServiceEntry",
+      metadata: { name: "settled", namespace },
+      spec: {
+        hosts: [markerHost],
+        exportTo: ["."],
+        location: "MESH_EXTERNAL",
+        resolution: "STATIC",
+        ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+        endpoints: [{ address }],
+      },
+    };
     await this.#objects.create(object);
     await Promise.all(this.#watches.map(async (watch) => await watch.until(address, patienceMs)));
   }
@@ -56,7 +78,10 @@ class AddressWatch {
   #heard: (() => void) | undefined;
 
   constructor(port: number, version: string) {
-    this.#client = new DiscoveryTestClient("delta", `127.0.0.1:${port}`, nodeId(asker), { metadata: nodeMetadata(asker, version) as Record<string, string>, userAgentName: "envoy" });
+    this.#client = new DiscoveryTestClient("delta", `127.0.0.1:${port}`, nodeId(asker), {
+      metadata: nodeMetadata(asker, version) as Record<string, string>,
+      userAgentName: "envoy",
+    });
     this.#client.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: [cluster] });
     void this.#listen().catch(() => undefined);
   }
@@ -83,7 +108,9 @@ class AddressWatch {
       for (const { resource } of response.resources) {
         if (resource === undefined) continue;
         const { endpoints } = fromBinary(ClusterLoadAssignmentSchema, resource.value);
-        this.#told = endpoints.flatMap(({ lbEndpoints }) => lbEndpoints.map(({ hostIdentifier }) => addressIn(hostIdentifier)));
+        this.#told = endpoints.flatMap(({ lbEndpoints }) =>
+          lbEndpoints.map(({ hostIdentifier }) => addressIn(hostIdentifier)),
+        );
       }
       this.#heard?.();
     }

@@ -3,7 +3,13 @@ import { rmSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { UntypedObject } from "../../../src/api/index.ts";
-import { defaultMeshConfig, meshConfigFile, startSerinPilot, writeMeshConfig, type RunningControlPlane } from "./control-planes.ts";
+import {
+  defaultMeshConfig,
+  meshConfigFile,
+  startSerinPilot,
+  writeMeshConfig,
+  type RunningControlPlane,
+} from "./control-planes.ts";
 import { readObjects, type CorpusCase } from "./corpus.ts";
 import type { ObjectStore, StoredObject } from "./object-store.ts";
 import { startApiServer } from "./plain-api-server.ts";
@@ -28,7 +34,12 @@ export async function startTestMesh(): Promise<TestMesh> {
   for (const object of base) await server.objects.create(object);
   const meshConfig = meshConfigFile(directory);
   writeMeshConfig(meshConfig);
-  const pilot = await startSerinPilot({ directory: join(directory, "serin"), kubeconfig: server.kubeconfig, meshConfig, securePort: discoveryPort });
+  const pilot = await startSerinPilot({
+    directory: join(directory, "serin"),
+    kubeconfig: server.kubeconfig,
+    meshConfig,
+    securePort: discoveryPort,
+  });
   return {
     directory,
     kubeconfig: server.kubeconfig,
@@ -56,7 +67,12 @@ export async function applyCase(mesh: TestMesh, one: CorpusCase): Promise<Stored
 export async function removeCase(mesh: TestMesh, one: CorpusCase): Promise<void> {
   if (one.meshConfig !== undefined) writeMeshConfig(mesh.meshConfig, defaultMeshConfig);
   for (const object of one.objects.toReversed()) {
-    const before = mesh.base.find((known) => known.kind === object.kind && known.metadata.name === object.metadata.name && known.metadata.namespace === object.metadata.namespace);
+    const before = mesh.base.find(
+      (known) =>
+        known.kind === object.kind &&
+        known.metadata.name === object.metadata.name &&
+        known.metadata.namespace === object.metadata.namespace,
+    );
     if (before === undefined) await mesh.objects.delete(object);
     else await mesh.objects.create(before);
   }

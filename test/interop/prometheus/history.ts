@@ -35,7 +35,8 @@ export function meshHistory(endMs: number, minutes: number): HistorySample[] {
   const counters = new Map<string, number>();
   const steps = Math.floor((minutes * 60_000) / stepMs);
   const startMs = endMs - steps * stepMs;
-  const put = (name: string, labels: Readonly<Record<string, string>>, timeMs: number, value: number): void => void samples.push({ name, labels, timeMs, value });
+  const put = (name: string, labels: Readonly<Record<string, string>>, timeMs: number, value: number): void =>
+    void samples.push({ name, labels, timeMs, value });
   const grow = (name: string, labels: Readonly<Record<string, string>>, timeMs: number, by: number): void => {
     const key = `${name} ${JSON.stringify(labels)}`;
     counters.set(key, (counters.get(key) ?? 0) + by);
@@ -45,43 +46,95 @@ export function meshHistory(endMs: number, minutes: number): HistorySample[] {
     const timeMs = startMs + step * stepMs;
     const share = step / steps;
     // The proxies of productpage start anew.
-    if (step === Math.floor(steps / 2)) for (const key of counters.keys()) if (key.includes('"source_workload":"productpage"')) counters.set(key, 0);
-    for (const workload of workloads) put("istio_build", { component: "proxy", tag: share > 0.6 && workload === "reviews-v2" ? "1.31.1" : "1.31.0", pod: workload }, timeMs, 1);
+    if (step === Math.floor(steps / 2))
+      for (const key of counters.keys()) if (key.includes('"source_workload":"productpage"')) counters.set(key, 0);
+    for (const workload of workloads)
+      put(
+        "istio_build",
+        { component: "proxy", tag: share > 0.6 && workload === "reviews-v2" ? "1.31.1" : "1.31.0", pod: workload },
+        timeMs,
+        1,
+      );
     for (const edge of edges) {
       // Ratings goes away.
       if (edge.destination === "ratings" && share > 0.9) continue;
       for (const reporter of ["source", "destination"]) {
         const labels = {
-          reporter, source_workload: edge.source, source_workload_namespace: "shop", source_canonical_service: edge.source, source_canonical_revision: "v1", source_cluster: "Kubernetes",
-          destination_workload: edge.destination, destination_workload_namespace: "shop", destination_service: `${edge.service}.shop.svc.cluster.local`, destination_service_name: edge.service,
-          destination_service_namespace: "shop", destination_canonical_service: edge.service, destination_canonical_revision: "v1", destination_cluster: "Kubernetes", request_protocol: "http",
-          connection_security_policy: reporter === "source" ? "unknown" : "mutual_tls", response_flags: "-", grpc_response_status: "",
+          reporter,
+          source_workload: edge.source,
+          source_workload_namespace: "shop",
+          source_canonical_service: edge.source,
+          source_canonical_revision: "v1",
+          source_cluster: "Kubernetes",
+          destination_workload: edge.destination,
+          destination_workload_namespace: "shop",
+          destination_service: `${edge.service}.shop.svc.cluster.local`,
+          destination_service_name: edge.service,
+          destination_service_namespace: "shop",
+          destination_canonical_service: edge.service,
+          destination_canonical_revision: "v1",
+          destination_cluster: "Kubernetes",
+          request_protocol: "http",
+          connection_security_policy: reporter === "source" ? "unknown" : "mutual_tls",
+          response_flags: "-",
+          grpc_response_status: "",
         };
         const requests = Math.round(edge.rate * (stepMs / 1000) * (0.8 + random() * 0.4));
         const failed = share > 0.5 && edge.destination === "reviews-v2" ? Math.round(requests * 0.08) : 0;
         grow("istio_requests_total", { ...labels, response_code: "200" }, timeMs, requests - failed);
         // It begins by one: what a range says of a series that begins in it by more than half a step's growth, Prometheus 2 and 3 (as we) tell apart.
         const failures = { ...labels, response_code: "503", response_flags: "UF" };
-        if (failed > 0) grow("istio_requests_total", failures, timeMs, counters.has(`istio_requests_total ${JSON.stringify(failures)}`) ? failed : 1);
+        if (failed > 0)
+          grow(
+            "istio_requests_total",
+            failures,
+            timeMs,
+            counters.has(`istio_requests_total ${JSON.stringify(failures)}`) ? failed : 1,
+          );
         const timed = { ...labels, response_code: "200" };
-        for (const bound of [...bounds, Infinity]) grow("istio_request_duration_milliseconds_bucket", { ...timed, le: bound === Infinity ? "+Inf" : String(bound) }, timeMs, Math.round(requests * (1 - Math.exp(-bound / edge.meanMs))));
+        for (const bound of [...bounds, Infinity])
+          grow(
+            "istio_request_duration_milliseconds_bucket",
+            { ...timed, le: bound === Infinity ? "+Inf" : String(bound) },
+            timeMs,
+            Math.round(requests * (1 - Math.exp(-bound / edge.meanMs))),
+          );
         grow("istio_request_duration_milliseconds_count", timed, timeMs, requests);
         grow("istio_request_duration_milliseconds_sum", timed, timeMs, requests * edge.meanMs);
-        for (const bound of [...bounds, Infinity]) grow("istio_request_bytes_bucket", { ...timed, le: bound === Infinity ? "+Inf" : String(bound) }, timeMs, Math.round(requests * (1 - Math.exp(-bound / 100))));
+        for (const bound of [...bounds, Infinity])
+          grow(
+            "istio_request_bytes_bucket",
+            { ...timed, le: bound === Infinity ? "+Inf" : String(bound) },
+            timeMs,
+            Math.round(requests * (1 - Math.exp(-bound / 100))),
+          );
         const { response_flags: _flags, grpc_response_status: _status, ...ends } = labels;
         grow("istio_request_messages_total", ends, timeMs, requests);
-        grow("istio_tcp_sent_bytes_total", { ...ends, request_protocol: "tcp", response_flags: "-" }, timeMs, requests * 1000);
-        grow("istio_tcp_received_bytes_total", { ...ends, request_protocol: "tcp", response_flags: "-" }, timeMs, requests * 300);
+        grow(
+          "istio_tcp_sent_bytes_total",
+          { ...ends, request_protocol: "tcp", response_flags: "-" },
+          timeMs,
+          requests * 1000,
+        );
+        grow(
+          "istio_tcp_received_bytes_total",
+          { ...ends, request_protocol: "tcp", response_flags: "-" },
+          timeMs,
+          requests * 300,
+        );
       }
     }
   }
   return samples;
 }
 
-const escaped = (value: string): string => value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+const escaped = (value: string): string =>
+  value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 
 /** A sample as a line of Prometheus' text, its time in the unit that the format has: ms, or seconds of OpenMetrics. */
 export function lineOf({ name, labels, timeMs, value }: HistorySample, unit: "ms" | "s"): string {
-  const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escaped(text)}"`).join(",");
+  const pairs = Object.entries(labels)
+    .map(([key, text]) => `${key}="${escaped(text)}"`)
+    .join(",");
   return `${name}{${pairs}} ${value} ${unit === "ms" ? timeMs : timeMs / 1000}`;
 }

@@ -23,7 +23,10 @@ function metricsOf(reporter: "source" | "destination", seconds: number): string 
     .flatMap(([code, rate]) => {
       const count = Math.floor(rate * seconds);
       const labels = `${common},response_code="${code}"`;
-      const buckets = [...boundsMs, "+Inf"].map((bound, index) => `istio_request_duration_milliseconds_bucket{${labels},le="${bound}"} ${Math.floor((count * (index + 1)) / (boundsMs.length + 1))}`);
+      const buckets = [...boundsMs, "+Inf"].map(
+        (bound, index) =>
+          `istio_request_duration_milliseconds_bucket{${labels},le="${bound}"} ${Math.floor((count * (index + 1)) / (boundsMs.length + 1))}`,
+      );
       return [`istio_requests_total{${labels}} ${count}`, ...buckets];
     })
     .concat("")
@@ -31,7 +34,10 @@ function metricsOf(reporter: "source" | "destination", seconds: number): string 
 }
 
 export class ScrapedMesh implements AsyncDisposable {
-  readonly targets: readonly { readonly targets: readonly string[]; readonly labels: Readonly<Record<string, string>> }[];
+  readonly targets: readonly {
+    readonly targets: readonly string[];
+    readonly labels: Readonly<Record<string, string>>;
+  }[];
   readonly #cluster = new SmallCluster();
   readonly #servers: readonly Server[];
   readonly #pods = askPodDirectly(systemClock);
@@ -44,23 +50,39 @@ export class ScrapedMesh implements AsyncDisposable {
     this.targets = servers.map((server, index) => {
       const name = index === 0 ? "client" : "web";
       const { port } = server.address() as AddressInfo;
-      const made = pod("shop", name, { labels: { app: name }, containers: ["app", "istio-proxy"], annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": String(port), "prometheus.io/path": path } });
+      const made = pod("shop", name, {
+        labels: { app: name },
+        containers: ["app", "istio-proxy"],
+        annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": String(port), "prometheus.io/path": path },
+      });
       const reached: Pod = { ...made, status: { ...made.status, podIP: "127.0.0.1" } };
       this.#cluster.set(podKind, reached);
-      return { targets: [`127.0.0.1:${port}`], labels: { __metrics_path__: path, app: name, namespace: "shop", pod: made.metadata.name ?? "" } };
+      return {
+        targets: [`127.0.0.1:${port}`],
+        labels: { __metrics_path__: path, app: name, namespace: "shop", pod: made.metadata.name ?? "" },
+      };
     });
   }
 
   static async start(): Promise<ScrapedMesh> {
     const beganMs = Date.now();
-    const servers = (["source", "destination"] as const).map((reporter) => createServer((_request, response) => response.end(metricsOf(reporter, (Date.now() - beganMs) / 1000))));
+    const servers = (["source", "destination"] as const).map((reporter) =>
+      createServer((_request, response) => response.end(metricsOf(reporter, (Date.now() - beganMs) / 1000))),
+    );
     for (const server of servers) await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return new ScrapedMesh(servers);
   }
 
   /** What the dashboard shows: of the proxies themselves, or of the Prometheus. */
   reader(prometheusUrl?: string): DashboardReader {
-    const reader = createDashboardReader({ client: this.#cluster.client, clock: systemClock, log: silentLogger, askPod: this.#pods.ask, cluster: "interop", ...(prometheusUrl === undefined ? {} : { prometheusUrl }) });
+    const reader = createDashboardReader({
+      client: this.#cluster.client,
+      clock: systemClock,
+      log: silentLogger,
+      askPod: this.#pods.ask,
+      cluster: "interop",
+      ...(prometheusUrl === undefined ? {} : { prometheusUrl }),
+    });
     void reader.run(this.#ended.signal);
     return reader;
   }
@@ -68,7 +90,10 @@ export class ScrapedMesh implements AsyncDisposable {
   /** What proxies have counted of the query below. */
   async counted(): Promise<number> {
     const text = await (await fetch(`http://${this.targets[0]?.targets[0] ?? ""}${path}`)).text();
-    return [...text.matchAll(/^istio_requests_total\{.*\} (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+    return [...text.matchAll(/^istio_requests_total\{.*\} (\d+)$/gm)].reduce(
+      (sum, [, count]) => sum + Number(count),
+      0,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -91,7 +116,11 @@ export async function queryOfCheck(address: string, expression: string): Promise
     return { status: answer.status, text: await answer.text() };
   };
   const metrics = undefined as unknown as QueryTools["metrics"];
-  const seen = await observeQuery(spec, { canary: nobody, stable: nobody, window: "60s" }, { metrics, exchange, clock: systemClock });
+  const seen = await observeQuery(
+    spec,
+    { canary: nobody, stable: nobody, window: "60s" },
+    { metrics, exchange, clock: systemClock },
+  );
   assert.ok(seen.type === "values" && typeof seen.result === "number", JSON.stringify(seen));
   return seen.result;
 }
@@ -101,7 +130,13 @@ export function edgeFigures(edges: readonly TrafficEdge[]): Readonly<Record<stri
   return Object.fromEntries(
     edges.map(({ source, destination, protocol, requestRate, failureRate, durations, securedRate }) => [
       `${source.namespace}/${source.workload} > ${destination.namespace}/${destination.workload} ${protocol}`,
-      { requestRate, failureRate, p50Ms: quantileMs(durations, 0.5) ?? 0, p90Ms: quantileMs(durations, 0.9) ?? 0, securedRate },
+      {
+        requestRate,
+        failureRate,
+        p50Ms: quantileMs(durations, 0.5) ?? 0,
+        p90Ms: quantileMs(durations, 0.9) ?? 0,
+        securedRate,
+      },
     ]),
   );
 }

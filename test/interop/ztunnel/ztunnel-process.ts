@@ -43,29 +43,33 @@ export class ZtunnelProcess {
     this.#agent = this.#listen(files.socket);
     this.#adminPort = program === undefined ? Number(ownPorts.ADMIN_PORT) : 15_000;
     this.#readinessPort = program === undefined ? Number(ownPorts.READINESS_PORT) : 15_021;
-    this.#child = spawn("setpriv", ["--pdeathsig", "KILL", ...(program === undefined ? [serin, "ztunnel"] : [program, "proxy"])], {
-      cwd: own,
-      env: {
-        PATH: process.env["PATH"],
-        NODE_NAME: "node-a",
-        POD_NAME: "ztunnel-1",
-        POD_NAMESPACE: "istio-system",
-        SERVICE_ACCOUNT: "ztunnel",
-        INSTANCE_IP: "10.244.1.7",
-        CLUSTER_ID: "Kubernetes",
-        XDS_ADDRESS: controlPlane,
-        CA_ADDRESS: controlPlane,
-        XDS_ROOT_CA: files.root,
-        CA_ROOT_CA: files.root,
-        AUTH_TOKEN: files.token,
-        INPOD_UDS: files.socket,
-        XDS_ON_DEMAND: String(onDemand),
-        RUST_LOG: "info",
-        ISTIO_META_DNS_CAPTURE: "false",
-        ...(program === undefined ? ownPorts : {}),
+    this.#child = spawn(
+      "setpriv",
+      ["--pdeathsig", "KILL", ...(program === undefined ? [serin, "ztunnel"] : [program, "proxy"])],
+      {
+        cwd: own,
+        env: {
+          PATH: process.env["PATH"],
+          NODE_NAME: "node-a",
+          POD_NAME: "ztunnel-1",
+          POD_NAMESPACE: "istio-system",
+          SERVICE_ACCOUNT: "ztunnel",
+          INSTANCE_IP: "10.244.1.7",
+          CLUSTER_ID: "Kubernetes",
+          XDS_ADDRESS: controlPlane,
+          CA_ADDRESS: controlPlane,
+          XDS_ROOT_CA: files.root,
+          CA_ROOT_CA: files.root,
+          AUTH_TOKEN: files.token,
+          INPOD_UDS: files.socket,
+          XDS_ON_DEMAND: String(onDemand),
+          RUST_LOG: "info",
+          ISTIO_META_DNS_CAPTURE: "false",
+          ...(program === undefined ? ownPorts : {}),
+        },
+        stdio: ["ignore", "pipe", "pipe"],
       },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    );
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on("data", (data: Buffer) => {
         this.#output.push(data.toString());
@@ -82,13 +86,20 @@ export class ZtunnelProcess {
   async ready(): Promise<void> {
     await this.#send({ type: "snapshot-sent" });
     const deadline = Date.now() + readyTimeoutMs;
-    while ((await fetch(`http://127.0.0.1:${this.#readinessPort}/healthz/ready`).catch(() => undefined))?.status !== 200) {
-      if (this.#child.exitCode !== null || Date.now() > deadline) throw new Error(`the ztunnel of ${this.name} is not ready: ${this.text.slice(-2000)}`);
+    while (
+      (await fetch(`http://127.0.0.1:${this.#readinessPort}/healthz/ready`).catch(() => undefined))?.status !== 200
+    ) {
+      if (this.#child.exitCode !== null || Date.now() > deadline)
+        throw new Error(`the ztunnel of ${this.name} is not ready: ${this.text.slice(-2000)}`);
       await new Promise((resolve) => setTimeout(resolve, lookMs));
     }
   }
 
-  async add(uid: string, pod: { readonly namespace: string; readonly name: string; readonly serviceAccount: string }, network: NetworkNamespace): Promise<void> {
+  async add(
+    uid: string,
+    pod: { readonly namespace: string; readonly name: string; readonly serviceAccount: string },
+    network: NetworkNamespace,
+  ): Promise<void> {
     const answer = await this.#send({ type: "add", uid, workload: pod, listeners: [] }, [network.fd]);
     if (answer.error !== "") throw new Error(`the ztunnel of ${this.name} does not take ${pod.name}: ${answer.error}`);
   }
@@ -134,8 +145,17 @@ export class ZtunnelProcess {
 
 /** Of its admin port, as far as it is looked at. */
 export interface ZtunnelDump {
-  readonly workloads: readonly { readonly uid: string; readonly name: string; readonly namespace: string; readonly protocol: string }[];
-  readonly services: readonly { readonly hostname: string; readonly namespace: string; readonly vips: readonly string[] }[];
+  readonly workloads: readonly {
+    readonly uid: string;
+    readonly name: string;
+    readonly namespace: string;
+    readonly protocol: string;
+  }[];
+  readonly services: readonly {
+    readonly hostname: string;
+    readonly namespace: string;
+    readonly vips: readonly string[];
+  }[];
   readonly policies: readonly { readonly name: string; readonly namespace: string }[];
   readonly certificates: readonly { readonly identity: string; readonly state: string }[];
 }

@@ -20,9 +20,24 @@ function pod(name: string, address: string): UntypedObject {
   return {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { name, namespace: "pods", labels: { app: name }, annotations: { "ambient.istio.io/redirection": "enabled" } },
-    spec: { serviceAccountName: name, nodeName: "node-a", containers: [{ name: "app", image: "example/app", ports: [{ name: "tcp", containerPort: podPort }] }] },
-    status: { phase: "Running", podIP: address, podIPs: [{ ip: address }], hostIP: "172.18.0.3", conditions: [{ type: "Ready", status: "True" }] },
+    metadata: {
+      name,
+      namespace: "pods",
+      labels: { app: name },
+      annotations: { "ambient.istio.io/redirection": "enabled" },
+    },
+    spec: {
+      serviceAccountName: name,
+      nodeName: "node-a",
+      containers: [{ name: "app", image: "example/app", ports: [{ name: "tcp", containerPort: podPort }] }],
+    },
+    status: {
+      phase: "Running",
+      podIP: address,
+      podIPs: [{ ip: address }],
+      hostIP: "172.18.0.3",
+      conditions: [{ type: "Ready", status: "True" }],
+    },
   };
 }
 
@@ -46,14 +61,32 @@ const objects: readonly UntypedObject[] = [
   { apiVersion: "v1", kind: "Namespace", metadata: { name: "pods", labels: { "istio.io/dataplane-mode": "ambient" } } },
   account("client"),
   account("server"),
-  { apiVersion: "v1", kind: "Service", metadata: { name: "echo", namespace: "pods" }, spec: { clusterIP: serviceAddress, selector: { app: "server" }, ports: [{ name: "tcp", port: 80, targetPort: podPort }] } },
+  {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: "echo", namespace: "pods" },
+    spec: {
+      clusterIP: serviceAddress,
+      selector: { app: "server" },
+      ports: [{ name: "tcp", port: 80, targetPort: podPort }],
+    },
+  },
   pod("client", clientAddress),
   pod("server", serverAddress),
   istio("PeerAuthentication", "strict", "security", { mtls: { mode: "STRICT" } }),
   entry,
 ];
 
-const allow = (principal: string): UntypedObject => istio("AuthorizationPolicy", "only", "security", { action: "ALLOW", rules: [{ from: [{ source: { principals: [`cluster.local/ns/pods/sa/${principal}`] } }], to: [{ operation: { ports: [String(podPort)] } }] }] });
+const allow = (principal: string): UntypedObject =>
+  istio("AuthorizationPolicy", "only", "security", {
+    action: "ALLOW",
+    rules: [
+      {
+        from: [{ source: { principals: [`cluster.local/ns/pods/sa/${principal}`] } }],
+        to: [{ operation: { ports: [String(podPort)] } }],
+      },
+    ],
+  });
 
 class Traffic {
   readonly #mesh: TestMesh;
@@ -72,13 +105,28 @@ class Traffic {
   async between(client: "upstream" | "serin", onDemand: boolean, body: (world: World) => Promise<void>): Promise<void> {
     const pods = podPair();
     const heard = sniff(pods.client);
-    const start = (program: string | undefined, asks: boolean) => new ZtunnelProcess({ program, directory: this.#mesh.directory, token: this.#token, root: this.#root, onDemand: asks });
+    const start = (program: string | undefined, asks: boolean) =>
+      new ZtunnelProcess({
+        program,
+        directory: this.#mesh.directory,
+        token: this.#token,
+        root: this.#root,
+        onDemand: asks,
+      });
     const [upstream, own] = [start(this.#program, onDemand), start(undefined, false)];
     const [near, far] = client === "upstream" ? [upstream, own] : [own, upstream];
-    const app = await listenTcp({ fd: listenTcpInNamespace(pods.server.fd, { address: "0.0.0.0", port: podPort }) }, (stream) => {
-      stream.setHandler({ data: (chunk) => void stream.write(Buffer.from(chunk)), end: () => stream.end(), drain() {}, close() {} });
-      stream.resume();
-    });
+    const app = await listenTcp(
+      { fd: listenTcpInNamespace(pods.server.fd, { address: "0.0.0.0", port: podPort }) },
+      (stream) => {
+        stream.setHandler({
+          data: (chunk) => void stream.write(Buffer.from(chunk)),
+          end: () => stream.end(),
+          drain() {},
+          close() {},
+        });
+        stream.resume();
+      },
+    );
     try {
       await near.add("client-uid", { namespace: "pods", name: "client", serviceAccount: "client" }, pods.client);
       await far.add("server-uid", { namespace: "pods", name: "server", serviceAccount: "server" }, pods.server);
@@ -105,7 +153,9 @@ interface World {
 
 /** Whether the echo came back. */
 async function echoed(namespace: NetworkNamespace, address: string, port: number): Promise<boolean> {
-  const stream = await connectTcp({ address, port, namespaceFd: namespace.fd, timeoutMs: answerMs }).catch(() => undefined);
+  const stream = await connectTcp({ address, port, namespaceFd: namespace.fd, timeoutMs: answerMs }).catch(
+    () => undefined,
+  );
   if (stream === undefined) return false;
   return await new Promise((resolve) => {
     let text = "";
@@ -141,17 +191,34 @@ async function talksAndObeys({ mesh, near, far, client, heard }: World): Promise
   await eventually("the client reaches the service", async () => await echoed(client, serviceAddress, 80));
   assert.ok(!heard().includes(words), "what was said can be read on the wire");
   // Upstream's fetches certificates of all that is on its node, before anybody asks.
-  for (const [ztunnel, name] of [[near, "client"], [far, "server"]] as const) {
-    const held = (await ztunnel.dump()).certificates.filter(({ state }) => state === "Available").map(({ identity }) => identity);
-    assert.ok(held.includes(`spiffe://cluster.local/ns/pods/sa/${name}`), `the ztunnel of ${ztunnel.name} holds ${held.join(", ")}`);
+  for (const [ztunnel, name] of [
+    [near, "client"],
+    [far, "server"],
+  ] as const) {
+    const held = (await ztunnel.dump()).certificates
+      .filter(({ state }) => state === "Available")
+      .map(({ identity }) => identity);
+    assert.ok(
+      held.includes(`spiffe://cluster.local/ns/pods/sa/${name}`),
+      `the ztunnel of ${ztunnel.name} holds ${held.join(", ")}`,
+    );
   }
   const [given = ""] = await eventualAddresses(mesh);
-  await eventually("the client reaches the ServiceEntry by its automatic address", async () => await echoed(client, given, automaticPort));
+  await eventually(
+    "the client reaches the ServiceEntry by its automatic address",
+    async () => await echoed(client, given, automaticPort),
+  );
   // Each in place of the other: a change would meet the control plane's own, which writes their status.
-  for (const [principal, reaches] of [["somebody", false], ["client", true]] as const) {
+  for (const [principal, reaches] of [
+    ["somebody", false],
+    ["client", true],
+  ] as const) {
     await mesh.objects.create(allow(principal));
     try {
-      await eventually(`a policy for ${principal} ${reaches ? "lets the client in" : "keeps the client out"}`, async () => (await echoed(client, serviceAddress, 80)) === reaches);
+      await eventually(
+        `a policy for ${principal} ${reaches ? "lets the client in" : "keeps the client out"}`,
+        async () => (await echoed(client, serviceAddress, 80)) === reaches,
+      );
     } finally {
       await mesh.objects.delete(allow(principal));
     }
@@ -174,8 +241,12 @@ interface Rejection {
 }
 
 async function rejections({ pilot }: TestMesh): Promise<readonly string[]> {
-  const proxies = (await (await fetch(`http://127.0.0.1:${pilot.ports.http}/debug/serin/proxies`)).json()) as readonly Rejection[];
-  return proxies.flatMap(({ id, types }) => Object.entries(types).flatMap(([type, { reason }]) => (reason === null ? [] : [`${id} ${type}: ${reason}`])));
+  const proxies = (await (
+    await fetch(`http://127.0.0.1:${pilot.ports.http}/debug/serin/proxies`)
+  ).json()) as readonly Rejection[];
+  return proxies.flatMap(({ id, types }) =>
+    Object.entries(types).flatMap(([type, { reason }]) => (reason === null ? [] : [`${id} ${type}: ${reason}`])),
+  );
 }
 
 async function main(): Promise<number> {
@@ -189,11 +260,32 @@ async function main(): Promise<number> {
   try {
     for (const object of objects) await mesh.objects.create(object);
     const token = await mesh.objects.token("istio-system", "ztunnel", "ztunnel-1");
-    const root = await mesh.objects.get({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "istio-ca-root-cert", namespace: "istio-system" } });
-    const traffic = new Traffic(mesh, program, token, (root as { data?: Record<string, string> } | undefined)?.data?.["root-cert.pem"] ?? "");
-    await prove("upstream's client, Serin's server", async () => await traffic.between("upstream", false, talksAndObeys));
+    const root = await mesh.objects.get({
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "istio-ca-root-cert", namespace: "istio-system" },
+    });
+    const traffic = new Traffic(
+      mesh,
+      program,
+      token,
+      (root as { data?: Record<string, string> } | undefined)?.data?.["root-cert.pem"] ?? "",
+    );
+    await prove(
+      "upstream's client, Serin's server",
+      async () => await traffic.between("upstream", false, talksAndObeys),
+    );
     await prove("Serin's client, upstream's server", async () => await traffic.between("serin", false, talksAndObeys));
-    await prove("upstream's client asks for addresses as it needs them", async () => await traffic.between("upstream", true, async ({ client }) => await eventually("the client reaches the service", async () => await echoed(client, serviceAddress, 80))));
+    await prove(
+      "upstream's client asks for addresses as it needs them",
+      async () =>
+        await traffic.between(
+          "upstream",
+          true,
+          async ({ client }) =>
+            await eventually("the client reaches the service", async () => await echoed(client, serviceAddress, 80)),
+        ),
+    );
     await prove("nothing was refused", async () => assert.deepEqual(await rejections(mesh), []));
   } finally {
     mesh.stop();

@@ -46,7 +46,13 @@ export function definedKinds(manifest: string): readonly DefinedKind[] {
       if (!served || spec === undefined) continue;
       for (const field of fieldsOf(spec)) fields.set(field.path, field);
     }
-    return [{ group, kind: names.kind, fields: [...fields.values()].map((field) => ({ ...field, path: field.path.replace(/^\./, "") })) }];
+    return [
+      {
+        group,
+        kind: names.kind,
+        fields: [...fields.values()].map((field) => ({ ...field, path: field.path.replace(/^\./, "") })),
+      },
+    ];
   });
 }
 
@@ -54,11 +60,17 @@ const mapKey = "x";
 
 /** Leaves only: an object without fields of its own, a scalar, or what may hold anything. */
 function fieldsOf(schema: Schema): readonly SchemaField[] {
-  if (schema.items !== undefined) return fieldsOf(schema.items).map((field) => nested("[]", "[0]", field, [field.sample]));
-  if (typeof schema.additionalProperties === "object") return fieldsOf(schema.additionalProperties).map((field) => nested("{}", `.${mapKey}`, field, { [mapKey]: field.sample }));
+  if (schema.items !== undefined)
+    return fieldsOf(schema.items).map((field) => nested("[]", "[0]", field, [field.sample]));
+  if (typeof schema.additionalProperties === "object")
+    return fieldsOf(schema.additionalProperties).map((field) =>
+      nested("{}", `.${mapKey}`, field, { [mapKey]: field.sample }),
+    );
   const properties = Object.entries(schema.properties ?? {});
   if (properties.length === 0) return [{ path: "", sample: sampleOf(schema), samplePath: "" }];
-  return properties.flatMap(([name, child]) => fieldsOf(child).map((field) => nested(`.${name}`, `.${name}`, field, { [name]: field.sample })));
+  return properties.flatMap(([name, child]) =>
+    fieldsOf(child).map((field) => nested(`.${name}`, `.${name}`, field, { [name]: field.sample })),
+  );
 }
 
 function nested(step: string, sampleStep: string, field: SchemaField, sample: unknown): SchemaField {
@@ -80,14 +92,23 @@ function sampleOf(schema: Schema): unknown {
   }
 }
 
-const listed: Readonly<Record<string, unknown>> = { boolean: true, integer: 1, number: 1, duration: "1s", object: {}, string: "a" };
+const listed: Readonly<Record<string, unknown>> = {
+  boolean: true,
+  integer: 1,
+  number: 1,
+  duration: "1s",
+  object: {},
+  string: "a",
+};
 
 /** Fields by path with the type of each, as scripts/generate-mesh-fields.ts writes them. */
 export function listedFields(types: Readonly<Record<string, string>>): readonly SchemaField[] {
   return Object.entries(types).map(([path, type]) => {
     const value = type.startsWith("enum ") ? type.slice("enum ".length) : listed[type];
     const steps = path.match(/[^.[\]{}]+|\[\]|\{\}/g) ?? [];
-    const sample = steps.toReversed().reduce<unknown>((inner, step) => (step === "[]" ? [inner] : { [step === "{}" ? mapKey : step]: inner }), value);
+    const sample = steps
+      .toReversed()
+      .reduce<unknown>((inner, step) => (step === "[]" ? [inner] : { [step === "{}" ? mapKey : step]: inner }), value);
     return { path, sample, samplePath: `.${path.replaceAll("[]", "[0]").replaceAll("{}", `.${mapKey}`)}` };
   });
 }

@@ -7,7 +7,13 @@ export interface Told {
 
 /** What the kind's parser says of a spec, one line an issue: `path: message`. */
 export function told(kind: KindDefinition, spec: unknown, metadata: Readonly<Record<string, unknown>> = {}): Told {
-  const parsed = kind.parse?.({ apiVersion: apiVersionOf(kind), kind: kind.kind, metadata: { name: "x", namespace: "shop", ...metadata }, spec });
-  const lines = (issues: readonly { readonly path: string; readonly message: string }[]): string[] => issues.map(({ path, message }) => `${path}: ${message}`);
+  const parsed = kind.parse?.({
+    apiVersion: apiVersionOf(kind),
+    kind: kind.kind,
+    metadata: { name: "x", namespace: "shop", ...metadata },
+    spec,
+  });
+  const lines = (issues: readonly { readonly path: string; readonly message: string }[]): string[] =>
+    issues.map(({ path, message }) => `${path}: ${message}`);
   return { errors: lines(parsed?.errors ?? []), warnings: lines(parsed?.warnings ?? []) };
 }

@@ -41,7 +41,10 @@ function recurringState(window: FreezeWindow, text: string, timeZone: string, no
     const occurrence = rule.before(new Date(localMs), true);
     if (occurrence === null) return { holds: false, untilMs: nextMs };
     const beginMs = instantOf(timeZone, occurrence.getTime());
-    if (beginMs <= nowMs) return nowMs < beginMs + durationMs ? { holds: true, untilMs: beginMs + durationMs } : { holds: false, untilMs: nextMs };
+    if (beginMs <= nowMs)
+      return nowMs < beginMs + durationMs
+        ? { holds: true, untilMs: beginMs + durationMs }
+        : { holds: false, untilMs: nextMs };
     nextMs = beginMs;
     localMs = occurrence.getTime() - 1;
   }
@@ -50,7 +53,8 @@ function recurringState(window: FreezeWindow, text: string, timeZone: string, no
 function readRule(text: string, startLocalMs: number, timeZone: string) {
   const body = text.replace(/^RRULE:/i, "");
   if (/[\r\n]/.test(body)) throw userError("rrule-invalid", "must be one rule, such as FREQ=WEEKLY;BYDAY=FR");
-  if (/FREQ=(SECONDLY|MINUTELY)/i.test(body)) throw userError("rrule-invalid", "must not recur more often than every hour");
+  if (/FREQ=(SECONDLY|MINUTELY)/i.test(body))
+    throw userError("rrule-invalid", "must not recur more often than every hour");
   // An end in UTC is compared with local times, so it becomes one.
   const local = body.replace(/UNTIL=(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z/i, (_all, ...digits: string[]) => {
     const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = digits.slice(0, 6).map(Number);
@@ -59,7 +63,10 @@ function readRule(text: string, startLocalMs: number, timeZone: string) {
   try {
     return rrulestr(`DTSTART:${stampOf(startLocalMs)}\nRRULE:${local}`);
   } catch (error) {
-    throw userError("rrule-invalid", `must be a rule of RFC 5545 such as FREQ=WEEKLY;BYDAY=FR, got "${body}" (${messageOf(error)})`);
+    throw userError(
+      "rrule-invalid",
+      `must be a rule of RFC 5545 such as FREQ=WEEKLY;BYDAY=FR, got "${body}" (${messageOf(error)})`,
+    );
   }
 }
 

@@ -10,7 +10,8 @@ export class TemplateRunner {
   readonly #definitions = new Map<string, readonly Node[]>();
 
   constructor(templates: Iterable<ParsedTemplate>) {
-    for (const { definitions } of templates) for (const [name, nodes] of definitions) this.#definitions.set(name, nodes);
+    for (const { definitions } of templates)
+      for (const [name, nodes] of definitions) this.#definitions.set(name, nodes);
   }
 
   /** The text of a template; throws a user error where it says `fail`. */
@@ -65,14 +66,18 @@ export class TemplateRunner {
       case "dot":
         return dot;
       case "variable":
-        if (!scope.has(expression.name)) throw internalError("template-variable", `there is no variable $${expression.name}`);
+        if (!scope.has(expression.name))
+          throw internalError("template-variable", `there is no variable $${expression.name}`);
         return scope.get(expression.name);
       case "field":
         return fieldOf(this.#evaluate(expression.of, dot, scope), expression.name);
       case "invoke": {
         const target = this.#evaluate(expression.target, dot, scope);
-        if (typeof target !== "function") throw internalError("template-call", "something that is no function was given arguments");
-        return (target as (...args: readonly unknown[]) => unknown)(...expression.args.map((argument) => this.#evaluate(argument, dot, scope)));
+        if (typeof target !== "function")
+          throw internalError("template-call", "something that is no function was given arguments");
+        return (target as (...args: readonly unknown[]) => unknown)(
+          ...expression.args.map((argument) => this.#evaluate(argument, dot, scope)),
+        );
       }
       case "call":
         return this.#call(expression, dot, scope);

@@ -25,7 +25,11 @@ class TemplateParser {
   }
 
   /** Up to the `end` or `else` of the block, or the end of the template. */
-  #block(): { readonly nodes: readonly Node[]; readonly ending: "end" | "else" | undefined; readonly rest: readonly Token[] } {
+  #block(): {
+    readonly nodes: readonly Node[];
+    readonly ending: "end" | "else" | undefined;
+    readonly rest: readonly Token[];
+  } {
     const nodes: Node[] = [];
     for (;;) {
       const piece = this.#pieces[this.#at];
@@ -37,7 +41,8 @@ class TemplateParser {
       }
       const [first, ...rest] = piece.tokens;
       if (first === undefined) continue;
-      if (first.kind === "word" && (first.text === "end" || first.text === "else")) return { nodes, ending: first.text, rest };
+      if (first.kind === "word" && (first.text === "end" || first.text === "else"))
+        return { nodes, ending: first.text, rest };
       if (first.kind === "word" && first.text === "define") this.#define(rest);
       else nodes.push(this.#nodeOf(piece.tokens));
     }
@@ -51,9 +56,11 @@ class TemplateParser {
 
   #nodeOf(tokens: readonly Token[]): Node {
     const [first, second] = tokens;
-    if (first?.kind === "word" && (first.text === "if" || first.text === "with")) return this.#choice(first.text, tokens.slice(1));
+    if (first?.kind === "word" && (first.text === "if" || first.text === "with"))
+      return this.#choice(first.text, tokens.slice(1));
     if (first?.kind === "word" && first.text === "range") return this.#range(tokens.slice(1));
-    if (first?.kind === "variable" && second?.text === ":=") return { kind: "variable", name: first.text, value: this.#pipeline(tokens.slice(2)) };
+    if (first?.kind === "variable" && second?.text === ":=")
+      return { kind: "variable", name: first.text, value: this.#pipeline(tokens.slice(2)) };
     return { kind: "output", value: this.#pipeline(tokens) };
   }
 
@@ -63,7 +70,13 @@ class TemplateParser {
     return { kind, value, body: block.nodes, otherwise: this.#otherwise(block) };
   }
 
-  #otherwise({ ending, rest }: { readonly ending: string | undefined; readonly rest: readonly Token[] }): readonly Node[] {
+  #otherwise({
+    ending,
+    rest,
+  }: {
+    readonly ending: string | undefined;
+    readonly rest: readonly Token[];
+  }): readonly Node[] {
     if (ending === undefined) throw this.#error("a block has no end");
     if (ending === "end") return [];
     // `else if` is an if of its own, which takes the end with it.
@@ -75,7 +88,10 @@ class TemplateParser {
 
   #range(tokens: readonly Token[]): Node {
     const assigned = tokens.findIndex(({ text }) => text === ":=");
-    const names = tokens.slice(0, Math.max(0, assigned)).filter(({ kind }) => kind === "variable").map(({ text }) => text);
+    const names = tokens
+      .slice(0, Math.max(0, assigned))
+      .filter(({ kind }) => kind === "variable")
+      .map(({ text }) => text);
     const value = this.#pipeline(tokens.slice(assigned + 1));
     const block = this.#block();
     return { kind: "range", names, value, body: block.nodes, otherwise: this.#otherwise(block) };
@@ -103,7 +119,8 @@ class ExpressionReader {
 
   whole(): Expression {
     const value = this.#pipeline();
-    if (this.#at < this.#tokens.length) throw this.#error(`does not know what to do with ${this.#tokens[this.#at]?.text ?? ""}`);
+    if (this.#at < this.#tokens.length)
+      throw this.#error(`does not know what to do with ${this.#tokens[this.#at]?.text ?? ""}`);
     return value;
   }
 

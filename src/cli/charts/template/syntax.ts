@@ -4,8 +4,19 @@ export type Node =
   | { readonly kind: "output"; readonly value: Expression }
   /** `$name := value`. */
   | { readonly kind: "variable"; readonly name: string; readonly value: Expression }
-  | { readonly kind: "if" | "with"; readonly value: Expression; readonly body: readonly Node[]; readonly otherwise: readonly Node[] }
-  | { readonly kind: "range"; readonly names: readonly string[]; readonly value: Expression; readonly body: readonly Node[]; readonly otherwise: readonly Node[] };
+  | {
+      readonly kind: "if" | "with";
+      readonly value: Expression;
+      readonly body: readonly Node[];
+      readonly otherwise: readonly Node[];
+    }
+  | {
+      readonly kind: "range";
+      readonly names: readonly string[];
+      readonly value: Expression;
+      readonly body: readonly Node[];
+      readonly otherwise: readonly Node[];
+    };
 
 export type Expression =
   | { readonly kind: "literal"; readonly value: unknown }

@@ -22,11 +22,19 @@ function isTree(value: unknown): value is Tree {
 
 /** As helm writes YAML: fields sorted, lists indented by nothing, and strings quoted that older readers take for something else. */
 function toYaml(value: unknown): string {
-  return stringify(value, { sortMapEntries: true, lineWidth: 0, version: "1.1", indentSeq: false, singleQuote: true, aliasDuplicateObjects: false }).trimEnd();
+  return stringify(value, {
+    sortMapEntries: true,
+    lineWidth: 0,
+    version: "1.1",
+    indentSeq: false,
+    singleQuote: true,
+    aliasDuplicateObjects: false,
+  }).trimEnd();
 }
 
 function toPrettyJson(value: unknown): string {
-  const sorted = (_key: string, one: unknown): unknown => (isTree(one) ? Object.fromEntries(Object.entries(one).toSorted(([a], [b]) => (a < b ? -1 : 1))) : one);
+  const sorted = (_key: string, one: unknown): unknown =>
+    isTree(one) ? Object.fromEntries(Object.entries(one).toSorted(([a], [b]) => (a < b ? -1 : 1))) : one;
   return JSON.stringify(value, sorted, 2);
 }
 
@@ -46,7 +54,10 @@ function mergeInto(target: unknown, sources: readonly unknown[], wins: "first" |
 
 function indent(spaces: unknown, text: unknown): string {
   const padding = " ".repeat(Number(spaces));
-  return textOfValue(text).split("\n").map((line) => `${padding}${line}`).join("\n");
+  return textOfValue(text)
+    .split("\n")
+    .map((line) => `${padding}${line}`)
+    .join("\n");
 }
 
 function printf(format: unknown, ...args: readonly unknown[]): string {
@@ -60,7 +71,10 @@ function printf(format: unknown, ...args: readonly unknown[]): string {
 }
 
 function quote(...values: readonly unknown[]): string {
-  return values.filter((value) => value !== undefined && value !== null).map((value) => JSON.stringify(textOfValue(value))).join(" ");
+  return values
+    .filter((value) => value !== undefined && value !== null)
+    .map((value) => JSON.stringify(textOfValue(value)))
+    .join(" ");
 }
 
 function pairs(parts: readonly unknown[]): Tree {
@@ -87,9 +101,15 @@ export const templateFunctions: Readonly<Record<string, (...args: readonly unkno
   fromYaml: (text) => (parse(textOfValue(text), { version: "1.1" }) as unknown) ?? {},
   gt: (a, b) => Number(a) > Number(b),
   indent,
-  index: (tree, ...keys) => keys.reduce((found, key) => (isTree(found) ? found[String(key)] : Array.isArray(found) ? (found[Number(key)] as unknown) : undefined), tree),
+  index: (tree, ...keys) =>
+    keys.reduce(
+      (found, key) =>
+        isTree(found) ? found[String(key)] : Array.isArray(found) ? (found[Number(key)] as unknown) : undefined,
+      tree,
+    ),
   int: (value) => Math.trunc(Number(value ?? 0)) || 0,
-  join: (separator, list) => (Array.isArray(list) ? list.map(textOfValue).join(textOfValue(separator)) : textOfValue(list)),
+  join: (separator, list) =>
+    Array.isArray(list) ? list.map(textOfValue).join(textOfValue(separator)) : textOfValue(list),
   list: (...values) => values,
   lt: (a, b) => Number(a) < Number(b),
   merge: (target, ...sources) => mergeInto(target, sources, "first"),
@@ -105,7 +125,11 @@ export const templateFunctions: Readonly<Record<string, (...args: readonly unkno
   toPrettyJson,
   toString: textOfValue,
   toYaml,
-  trimPrefix: (prefix, text) => (textOfValue(text).startsWith(textOfValue(prefix)) ? textOfValue(text).slice(textOfValue(prefix).length) : text),
-  trimSuffix: (suffix, text) => (textOfValue(text).endsWith(textOfValue(suffix)) ? textOfValue(text).slice(0, textOfValue(text).length - textOfValue(suffix).length) : text),
+  trimPrefix: (prefix, text) =>
+    textOfValue(text).startsWith(textOfValue(prefix)) ? textOfValue(text).slice(textOfValue(prefix).length) : text,
+  trimSuffix: (suffix, text) =>
+    textOfValue(text).endsWith(textOfValue(suffix))
+      ? textOfValue(text).slice(0, textOfValue(text).length - textOfValue(suffix).length)
+      : text,
   trunc: (length, text) => textOfValue(text).slice(0, Number(length)),
 };

@@ -1,6 +1,8 @@
 import { internalError } from "../../../base/index.ts";
 
-export type Piece = { readonly kind: "text"; readonly text: string } | { readonly kind: "action"; readonly tokens: readonly Token[] };
+export type Piece =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "action"; readonly tokens: readonly Token[] };
 
 export interface Token {
   readonly kind: "string" | "number" | "word" | "field" | "variable" | "mark";
@@ -33,7 +35,11 @@ export function piecesOf(template: string, name: string): Piece[] {
 }
 
 /** Strings are read as such: braces in them end nothing. */
-function actionAt(template: string, from: number, name: string): { readonly tokens: Token[]; readonly end: number; readonly trimsAfter: boolean } {
+function actionAt(
+  template: string,
+  from: number,
+  name: string,
+): { readonly tokens: Token[]; readonly end: number; readonly trimsAfter: boolean } {
   const tokens: Token[] = [];
   let at = from;
   let apart = true;
@@ -42,7 +48,8 @@ function actionAt(template: string, from: number, name: string): { readonly toke
     if (apart && template.startsWith("-}}", at)) return { tokens, end: at + 3, trimsAfter: true };
     pattern.lastIndex = at;
     const found = pattern.exec(template);
-    if (found === null) throw internalError("template-syntax", `${name}: cannot be read at: ${template.slice(at, at + 40)}`);
+    if (found === null)
+      throw internalError("template-syntax", `${name}: cannot be read at: ${template.slice(at, at + 40)}`);
     at = pattern.lastIndex;
     const token = tokenOf(found);
     if (token !== undefined) tokens.push({ ...token, apart });
@@ -50,7 +57,9 @@ function actionAt(template: string, from: number, name: string): { readonly toke
   }
 }
 
-function tokenOf([, quoted, raw, number, variable, field, word, mark]: RegExpExecArray): Omit<Token, "apart"> | undefined {
+function tokenOf([, quoted, raw, number, variable, field, word, mark]: RegExpExecArray):
+  | Omit<Token, "apart">
+  | undefined {
   if (quoted !== undefined) return { kind: "string", text: JSON.parse(`"${quoted}"`) as string };
   if (raw !== undefined) return { kind: "string", text: raw };
   if (number !== undefined) return { kind: "number", text: number };

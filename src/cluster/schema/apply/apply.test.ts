@@ -20,10 +20,21 @@ function origin(manager: string, second = 0, subresource = ""): WriteOrigin {
 }
 
 function deployment(spec: Record<string, unknown>, metadata: Record<string, unknown> = {}): UntypedObject {
-  return { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "web", namespace: "default", ...metadata }, spec };
+  return {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "web", namespace: "default", ...metadata },
+    spec,
+  };
 }
 
-function apply(live: UntypedObject | undefined, applied: UntypedObject, who: WriteOrigin, force = false, type = deployments): UntypedObject {
+function apply(
+  live: UntypedObject | undefined,
+  applied: UntypedObject,
+  who: WriteOrigin,
+  force = false,
+  type = deployments,
+): UntypedObject {
   return registry.serverSideApply({ type, live, applied, origin: who, force });
 }
 
@@ -36,10 +47,21 @@ function namesIn(object: UntypedObject): unknown[] {
   return spec.template.spec.containers.map(({ name }) => name);
 }
 
-const container = fc.record({ name: fc.constantFrom("a", "b", "c"), image: fc.constantFrom("x", "y"), args: fc.array(fc.constantFrom("1", "2"), { maxLength: 2 }) }, { requiredKeys: ["name"] });
+const container = fc.record(
+  {
+    name: fc.constantFrom("a", "b", "c"),
+    image: fc.constantFrom("x", "y"),
+    args: fc.array(fc.constantFrom("1", "2"), { maxLength: 2 }),
+  },
+  { requiredKeys: ["name"] },
+);
 const configuration = fc
   .record(
-    { replicas: fc.integer({ min: 0, max: 3 }), paused: fc.boolean(), list: fc.uniqueArray(container, { selector: ({ name }) => name, minLength: 1, maxLength: 3 }) },
+    {
+      replicas: fc.integer({ min: 0, max: 3 }),
+      paused: fc.boolean(),
+      list: fc.uniqueArray(container, { selector: ({ name }) => name, minLength: 1, maxLength: 3 }),
+    },
     { requiredKeys: ["list"] },
   )
   .map(({ list, ...rest }) => deployment({ ...rest, template: { spec: { containers: list } } }));
@@ -85,23 +107,35 @@ test("a conflict names manager and field, as the real server words it", () => {
     assert.ok(error instanceof SchemaFault);
     assert.equal(error.status, 409);
     assert.equal(error.message, 'Apply failed with 1 conflict: conflict with "a": .spec.replicas');
-    assert.deepEqual(error.causes, [{ reason: "FieldManagerConflict", message: 'conflict with "a"', field: ".spec.replicas" }]);
+    assert.deepEqual(error.causes, [
+      { reason: "FieldManagerConflict", message: 'conflict with "a"', field: ".spec.replicas" },
+    ]);
   }
 });
 
 test("what an applier leaves out goes, unless somebody else owns it", () => {
-  const live = apply(apply(undefined, deployment(containers("one", "two")), origin("a")), deployment(containers("two")), origin("b"));
-  assert.deepEqual(namesIn(apply(live, deployment(containers("three")), origin("a", 1))), ["three", "two"].sort().reverse());
+  const live = apply(
+    apply(undefined, deployment(containers("one", "two")), origin("a")),
+    deployment(containers("two")),
+    origin("b"),
+  );
+  assert.deepEqual(
+    namesIn(apply(live, deployment(containers("three")), origin("a", 1))),
+    ["three", "two"].sort().reverse(),
+  );
 });
 
 test("an ordinary write takes the fields that it changes", () => {
   const live = apply(undefined, deployment({ replicas: 1, paused: true }), origin("a"));
   const next = { ...live, spec: { ...(live.spec as object), replicas: 5 } };
   const entries = registry.updateManagedFields(deployments, live, next, origin("kubectl", 1));
-  assert.deepEqual(entries.map(({ manager, operation, fieldsV1 }) => ({ manager, operation, fieldsV1 })), [
-    { manager: "a", operation: "Apply", fieldsV1: { "f:spec": { "f:paused": {} } } },
-    { manager: "kubectl", operation: "Update", fieldsV1: { "f:spec": { "f:replicas": {} } } },
-  ]);
+  assert.deepEqual(
+    entries.map(({ manager, operation, fieldsV1 }) => ({ manager, operation, fieldsV1 })),
+    [
+      { manager: "a", operation: "Apply", fieldsV1: { "f:spec": { "f:paused": {} } } },
+      { manager: "kubectl", operation: "Update", fieldsV1: { "f:spec": { "f:replicas": {} } } },
+    ],
+  );
 });
 
 test("status belongs to writes of the status subresource only", () => {
@@ -109,36 +143,65 @@ test("status belongs to writes of the status subresource only", () => {
   const created = registry.updateManagedFields(deployments, undefined, live, origin("c"));
   assert.equal("f:status" in (created[0]?.fieldsV1 ?? {}), false);
   const next = { ...live, metadata: { ...live.metadata, managedFields: created }, status: { replicas: 2 } };
-  const updated = registry.updateManagedFields(deployments, { ...next, status: { replicas: 1 } }, next, origin("controller", 1, "status"));
-  assert.deepEqual(updated.find(({ subresource }) => subresource === "status")?.fieldsV1, { "f:status": { "f:replicas": {} } });
+  const updated = registry.updateManagedFields(
+    deployments,
+    { ...next, status: { replicas: 1 } },
+    next,
+    origin("controller", 1, "status"),
+  );
+  assert.deepEqual(updated.find(({ subresource }) => subresource === "status")?.fieldsV1, {
+    "f:status": { "f:replicas": {} },
+  });
 });
 
 test("an empty list of managedFields resets them; an object without any is tracked from its first apply", () => {
   const live = apply(undefined, deployment({ replicas: 1 }), origin("a"));
   const reset = { ...live, metadata: { ...live.metadata, managedFields: [] } };
   assert.deepEqual(registry.updateManagedFields(deployments, live, reset, origin("kubectl", 1)), []);
-  assert.throws(() => apply({ ...live, metadata: { name: "web", namespace: "default" } }, deployment({ replicas: 2 }), origin("b")), /before-first-apply/);
+  assert.throws(
+    () => apply({ ...live, metadata: { name: "web", namespace: "default" } }, deployment({ replicas: 2 }), origin("b")),
+    /before-first-apply/,
+  );
 });
 
 test("kubectl moves from client-side to server-side apply without a conflict", () => {
   const annotation = "kubectl.kubernetes.io/last-applied-configuration";
   const config = deployment({ replicas: 1 });
   const sent = deployment({ replicas: 1 }, { annotations: { [annotation]: JSON.stringify(config) } });
-  const live = { ...sent, metadata: { ...sent.metadata, managedFields: registry.updateManagedFields(deployments, undefined, sent, origin("kubectl-client-side-apply")) } };
+  const live = {
+    ...sent,
+    metadata: {
+      ...sent.metadata,
+      managedFields: registry.updateManagedFields(deployments, undefined, sent, origin("kubectl-client-side-apply")),
+    },
+  };
   const next = deployment({ replicas: 2 });
   assert.equal((apply(live, next, origin("kubectl", 1)).spec as { replicas: number }).replicas, 2);
   assert.throws(() => apply(live, next, origin("other", 1)), /conflict with "kubectl-client-side-apply"/);
 });
 
 test("list items are told apart by all their keys, defaults included", () => {
-  const ports = (...list: object[]): UntypedObject => deployment({ template: { spec: { containers: [{ name: "c", ports: list }] } } });
+  const ports = (...list: object[]): UntypedObject =>
+    deployment({ template: { spec: { containers: [{ name: "c", ports: list }] } } });
   const live = apply(undefined, ports({ containerPort: 53 }, { containerPort: 53, protocol: "UDP" }), origin("a"));
   const next = apply(live, ports({ containerPort: 53, protocol: "TCP" }), origin("a", 1));
-  assert.deepEqual((next.spec as { template: { spec: { containers: { ports: unknown }[] } } }).template.spec.containers[0]?.ports, [{ containerPort: 53, protocol: "TCP" }]);
+  assert.deepEqual(
+    (next.spec as { template: { spec: { containers: { ports: unknown }[] } } }).template.spec.containers[0]?.ports,
+    [{ containerPort: 53, protocol: "TCP" }],
+  );
 });
 
 test("fields that the schema does not know, another version, and managedFields in the configuration are refused", () => {
-  assert.throws(() => apply(undefined, deployment({ replicaz: 1 }), origin("a")), /\.spec\.replicaz: field not declared in schema/);
-  assert.throws(() => apply(undefined, { ...deployment({}), apiVersion: "apps/v2" }, origin("a")), /invalid object type: apps\/v2, Kind=Deployment/);
-  assert.throws(() => apply(undefined, deployment({}, { managedFields: [{}] }), origin("a")), /managedFields must be nil/);
+  assert.throws(
+    () => apply(undefined, deployment({ replicaz: 1 }), origin("a")),
+    /\.spec\.replicaz: field not declared in schema/,
+  );
+  assert.throws(
+    () => apply(undefined, { ...deployment({}), apiVersion: "apps/v2" }, origin("a")),
+    /invalid object type: apps\/v2, Kind=Deployment/,
+  );
+  assert.throws(
+    () => apply(undefined, deployment({}, { managedFields: [{}] }), origin("a")),
+    /managedFields must be nil/,
+  );
 });

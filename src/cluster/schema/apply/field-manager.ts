@@ -3,7 +3,14 @@ import { SchemaFault, type StatusCause, type WriteOrigin } from "../contract.ts"
 import { cloneJson, isObject, jsonEqual, objectOf, setOwn, type JsonObject } from "../json.ts";
 import type { Shape } from "../shape.ts";
 import { canonicalJson, FieldSet, formatFieldPath } from "./field-set.ts";
-import { capUpdateManagers, decodeManagedFields, encodeManagedFields, managerIdentity, stripFields, type Managed } from "./managed-fields.ts";
+import {
+  capUpdateManagers,
+  decodeManagedFields,
+  encodeManagedFields,
+  managerIdentity,
+  stripFields,
+  type Managed,
+} from "./managed-fields.ts";
 import { canonicalConfiguration, compareValues, configurationFaults, toFieldSet } from "./typed-value.ts";
 import { Updater, type ManagedConflict, type Managers, type TypedObject, type UpdaterOptions } from "./updater.ts";
 
@@ -40,7 +47,12 @@ export class FieldManager {
     if (untracked) return [];
     const identity = this.#identity(origin, "Update");
     const before = this.#typed(live ?? this.#options.empty);
-    const managers = this.#updater(origin.subresource).update(before, this.#typed(next), managed.managers, currentOperation);
+    const managers = this.#updater(origin.subresource).update(
+      before,
+      this.#typed(next),
+      managed.managers,
+      currentOperation,
+    );
     stripFields(managers, currentOperation);
     const taken = managers.get(currentOperation);
     managers.delete(currentOperation);
@@ -50,7 +62,8 @@ export class FieldManager {
       const set = previous === undefined ? taken.set : taken.set.union(previous.set);
       managers.set(identity, { ...taken, set });
       const known = managed.managers.get(identity);
-      if (known === undefined || !known.set.equals(set) || previous === undefined || !previous.set.equals(set)) times.set(identity, origin.time);
+      if (known === undefined || !known.set.equals(set) || previous === undefined || !previous.set.equals(set))
+        times.set(identity, origin.time);
     }
     const result = { managers, times };
     capUpdateManagers(result);
@@ -82,17 +95,32 @@ export class FieldManager {
 
   #check(applied: UntypedObject): void {
     const { apiVersion, kind, shape } = this.#options;
-    if (applied.apiVersion !== apiVersion || applied.kind === undefined) throw new SchemaFault(400, "BadRequest", `invalid object type: ${groupVersionText(applied.apiVersion ?? "/")}, Kind=${applied.kind ?? ""}`);
+    if (applied.apiVersion !== apiVersion || applied.kind === undefined)
+      throw new SchemaFault(
+        400,
+        "BadRequest",
+        `invalid object type: ${groupVersionText(applied.apiVersion ?? "/")}, Kind=${applied.kind ?? ""}`,
+      );
     const metadata: unknown = applied.metadata;
-    if (isObject(metadata) && metadata.managedFields !== undefined && metadata.managedFields !== null) throw new SchemaFault(400, "BadRequest", "metadata.managedFields must be nil");
+    if (isObject(metadata) && metadata.managedFields !== undefined && metadata.managedFields !== null)
+      throw new SchemaFault(400, "BadRequest", "metadata.managedFields must be nil");
     const faults = configurationFaults(shape, applied);
     if (faults.length === 0) return;
     const name = `${applied.metadata.namespace ?? ""}/${applied.metadata.name ?? ""}`;
-    throw new SchemaFault(500, "", `failed to create typed patch object (${name}; ${groupVersionText(apiVersion)}, Kind=${kind}): ${faults.join("\n")}`);
+    throw new SchemaFault(
+      500,
+      "",
+      `failed to create typed patch object (${name}; ${groupVersionText(apiVersion)}, Kind=${kind}): ${faults.join("\n")}`,
+    );
   }
 
   #identity(origin: WriteOrigin, operation: "Apply" | "Update"): string {
-    return managerIdentity({ manager: origin.manager, operation, apiVersion: this.#options.apiVersion, subresource: origin.subresource });
+    return managerIdentity({
+      manager: origin.manager,
+      operation,
+      apiVersion: this.#options.apiVersion,
+      subresource: origin.subresource,
+    });
   }
 
   #typed(object: UntypedObject): TypedObject {
@@ -104,7 +132,10 @@ export class FieldManager {
   }
 
   #updater(subresource: string): Updater {
-    return new Updater({ convert: this.#options.convert, filter: subresourceFilter(subresource, this.#options.hasStatus) });
+    return new Updater({
+      convert: this.#options.convert,
+      filter: subresourceFilter(subresource, this.#options.hasStatus),
+    });
   }
 
   /** A client may rewrite managedFields itself; an empty list resets; without any, the live object's hold. */
@@ -112,7 +143,8 @@ export class FieldManager {
     const stored = decodeManagedFields(live?.metadata.managedFields);
     const sent = next.metadata.managedFields;
     if (origin.subresource !== "" || sent === undefined) return stored;
-    if (sent.length === 0 || (sent.length === 1 && Object.keys(sent[0] ?? {}).length === 0)) return { managers: new Map(), times: new Map() };
+    if (sent.length === 0 || (sent.length === 1 && Object.keys(sent[0] ?? {}).length === 0))
+      return { managers: new Map(), times: new Map() };
     return decodeManagedFields(sent);
   }
 
@@ -120,22 +152,38 @@ export class FieldManager {
   #managedForApply(live: UntypedObject | undefined, base: UntypedObject, origin: WriteOrigin): Managed {
     const managed = decodeManagedFields(live?.metadata.managedFields);
     if (managed.managers.size > 0 || live === undefined) return managed;
-    const identity = managerIdentity({ manager: beforeFirstApply, operation: "Update", apiVersion: this.#options.apiVersion });
-    const managers: Managers = this.#updater("").update(this.#typed(this.#options.empty), this.#typed(base), new Map(), identity);
+    const identity = managerIdentity({
+      manager: beforeFirstApply,
+      operation: "Update",
+      apiVersion: this.#options.apiVersion,
+    });
+    const managers: Managers = this.#updater("").update(
+      this.#typed(this.#options.empty),
+      this.#typed(base),
+      new Map(),
+      identity,
+    );
     stripFields(managers, identity);
     return { managers, times: new Map([[identity, origin.time]]) };
   }
 
   /** What kubectl's client-side apply wrote, and nobody changed since, is no conflict for kubectl's server-side apply. */
-  #conflictsThatCount(live: UntypedObject | undefined, conflicts: readonly ManagedConflict[], origin: WriteOrigin): ManagedConflict[] {
+  #conflictsThatCount(
+    live: UntypedObject | undefined,
+    conflicts: readonly ManagedConflict[],
+    origin: WriteOrigin,
+  ): ManagedConflict[] {
     const text = live?.metadata.annotations?.[lastAppliedAnnotation];
-    if (live === undefined || text === undefined || text === "" || origin.manager !== annotatingManager) return [...conflicts];
+    if (live === undefined || text === undefined || text === "" || origin.manager !== annotatingManager)
+      return [...conflicts];
     const config = parseObject(text);
     if (config?.apiVersion !== this.#options.apiVersion) return [...conflicts];
     const { shape } = this.#options;
     const changed = compareValues(shape, config, withoutManagedFields(live));
     const owned = toFieldSet(shape, config).difference(changed.modified).difference(changed.removed);
-    return conflicts.map(({ manager, fields }) => ({ manager, fields: fields.difference(owned) })).filter(({ fields }) => !fields.empty);
+    return conflicts
+      .map(({ manager, fields }) => ({ manager, fields: fields.difference(owned) }))
+      .filter(({ fields }) => !fields.empty);
   }
 }
 
@@ -192,19 +240,32 @@ function keepLastApplied(object: UntypedObject, applied: UntypedObject): void {
 }
 
 function describeManager(identity: string): string {
-  const { manager, operation, apiVersion, subresource } = JSON.parse(identity) as { manager: string; operation: string; apiVersion: string; subresource: string };
+  const { manager, operation, apiVersion, subresource } = JSON.parse(identity) as {
+    manager: string;
+    operation: string;
+    apiVersion: string;
+    subresource: string;
+  };
   const name = `"${manager}"${subresource === "" ? "" : ` with subresource "${subresource}"`}`;
   return operation === "Update" ? `${name} using ${apiVersion}` : name;
 }
 
 function conflictFault(conflicts: readonly ManagedConflict[]): SchemaFault {
   const causes: StatusCause[] = conflicts.flatMap(({ manager, fields }) =>
-    [...fields.paths()].map((path) => ({ reason: "FieldManagerConflict", message: `conflict with ${describeManager(manager)}`, field: formatFieldPath(path) })),
+    [...fields.paths()].map((path) => ({
+      reason: "FieldManagerConflict",
+      message: `conflict with ${describeManager(manager)}`,
+      field: formatFieldPath(path),
+    })),
   );
   const [only] = causes;
-  if (causes.length === 1 && only !== undefined) return new SchemaFault(409, "Conflict", `Apply failed with 1 conflict: ${only.message}: ${only.field}`, causes);
+  if (causes.length === 1 && only !== undefined)
+    return new SchemaFault(409, "Conflict", `Apply failed with 1 conflict: ${only.message}: ${only.field}`, causes);
   const lines = [...conflicts]
     .sort((a, b) => (a.manager < b.manager ? -1 : 1))
-    .flatMap(({ manager, fields }) => [`conflicts with ${describeManager(manager)}:`, ...[...fields.paths()].map((path) => `- ${formatFieldPath(path)}`)]);
+    .flatMap(({ manager, fields }) => [
+      `conflicts with ${describeManager(manager)}:`,
+      ...[...fields.paths()].map((path) => `- ${formatFieldPath(path)}`),
+    ]);
   return new SchemaFault(409, "Conflict", `Apply failed with ${causes.length} conflicts: ${lines.join("\n")}`, causes);
 }

@@ -68,7 +68,10 @@ export class FieldSet {
     for (const member of [...this.members, ...other.members]) result.members.add(member);
     for (const key of new Set([...this.children.keys(), ...other.children.keys()])) {
       const [left, right] = [this.children.get(key), other.children.get(key)];
-      result.children.set(key, left !== undefined && right !== undefined ? left.union(right) : (left ?? right ?? new FieldSet()));
+      result.children.set(
+        key,
+        left !== undefined && right !== undefined ? left.union(right) : (left ?? right ?? new FieldSet()),
+      );
     }
     return result;
   }
@@ -141,7 +144,9 @@ function canonicalElement(key: string): PathElement {
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
   if (!isObject(value)) return JSON.stringify(value) ?? "null";
-  const entries = Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`);
+  const entries = Object.keys(value)
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`);
   return `{${entries.join(",")}}`;
 }
 
@@ -156,5 +161,8 @@ function formatElement(element: PathElement): string {
   if (element.startsWith("v:")) return `[=${text}]`;
   if (element.startsWith("i:")) return `[${text}]`;
   const keys = JSON.parse(text) as JsonObject;
-  return `[${Object.keys(keys).sort().map((key) => `${key}=${JSON.stringify(keys[key])}`).join(",")}]`;
+  return `[${Object.keys(keys)
+    .sort()
+    .map((key) => `${key}=${JSON.stringify(keys[key])}`)
+    .join(",")}]`;
 }

@@ -9,7 +9,17 @@ const ancientChanges = "ancient-changes";
 /** Fields that nobody can own, as the server strips them from every set. */
 const strippedFields = new FieldSet();
 for (const path of ["apiVersion", "kind", "metadata"]) strippedFields.insert([`f:${path}`]);
-for (const field of ["name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion"]) {
+for (const field of [
+  "name",
+  "namespace",
+  "creationTimestamp",
+  "selfLink",
+  "uid",
+  "clusterName",
+  "generation",
+  "managedFields",
+  "resourceVersion",
+]) {
   strippedFields.insert(["f:metadata", `f:${field}`]);
 }
 
@@ -30,7 +40,11 @@ export function decodeManagedFields(entries: readonly ManagedFieldsEntry[] | und
   const times = new Map<string, string>();
   for (const entry of entries ?? []) {
     const identity = managerIdentity(entry);
-    managers.set(identity, { set: FieldSet.fromJson(entry.fieldsV1), apiVersion: entry.apiVersion ?? "", applied: entry.operation === "Apply" });
+    managers.set(identity, {
+      set: FieldSet.fromJson(entry.fieldsV1),
+      apiVersion: entry.apiVersion ?? "",
+      applied: entry.operation === "Apply",
+    });
     if (entry.time !== undefined) times.set(identity, entry.time);
   }
   return { managers, times };
@@ -38,7 +52,11 @@ export function decodeManagedFields(entries: readonly ManagedFieldsEntry[] | und
 
 export function encodeManagedFields({ managers, times }: Managed): ManagedFieldsEntry[] {
   const entries = [...managers].map(([identity, owned]): ManagedFieldsEntry => {
-    const { manager, operation, subresource } = JSON.parse(identity) as { manager: string; operation: "Apply" | "Update"; subresource: string };
+    const { manager, operation, subresource } = JSON.parse(identity) as {
+      manager: string;
+      operation: "Apply" | "Update";
+      subresource: string;
+    };
     const time = times.get(identity);
     return {
       manager,
@@ -55,7 +73,13 @@ export function encodeManagedFields({ managers, times }: Managed): ManagedFields
 
 function compareEntries(a: ManagedFieldsEntry, b: ManagedFieldsEntry): number {
   const order = (left = "", right = ""): number => (left < right ? -1 : left > right ? 1 : 0);
-  return order(a.operation, b.operation) || order(a.time, b.time) || order(a.manager, b.manager) || order(a.apiVersion, b.apiVersion) || order(a.subresource, b.subresource);
+  return (
+    order(a.operation, b.operation) ||
+    order(a.time, b.time) ||
+    order(a.manager, b.manager) ||
+    order(a.apiVersion, b.apiVersion) ||
+    order(a.subresource, b.subresource)
+  );
 }
 
 /** In place: what no manager may own leaves the manager's set. */

@@ -17,7 +17,10 @@ interface GranularList extends ListShape {
 }
 
 /** How a value is looked at: as one leaf, by item, or by field. Anything granular is deduced from the value. */
-type View = { readonly kind: "leaf" } | { readonly kind: "items"; readonly list: GranularList } | { readonly kind: "fields"; readonly shape: Shape };
+type View =
+  | { readonly kind: "leaf" }
+  | { readonly kind: "items"; readonly list: GranularList }
+  | { readonly kind: "fields"; readonly shape: Shape };
 
 const leaf: View = { kind: "leaf" };
 
@@ -65,7 +68,12 @@ function keyField(list: ListShape, key: string): FieldShape | undefined {
 /** The path element of an item. Throws 400 where the item has none of its keys. */
 function itemElement(list: GranularList, item: unknown, path: readonly PathElement[]): PathElement {
   if (list.listType === "set") return `v:${canonicalJson(item)}`;
-  if (!isObject(item)) throw new SchemaFault(400, "BadRequest", `${formatFieldPath(path)}: associative list with keys may not have non-map elements`);
+  if (!isObject(item))
+    throw new SchemaFault(
+      400,
+      "BadRequest",
+      `${formatFieldPath(path)}: associative list with keys may not have non-map elements`,
+    );
   const keys: JsonObject = {};
   for (const key of list.keys) {
     const value = item[key] ?? keyField(list, key)?.default;
@@ -73,13 +81,21 @@ function itemElement(list: GranularList, item: unknown, path: readonly PathEleme
   }
   if (Object.keys(keys).length === 0) {
     const names = list.keys.map((key) => JSON.stringify(key)).join(" ");
-    throw new SchemaFault(400, "BadRequest", `${formatFieldPath(path)}: associative list with keys has an element that omits all key fields [${names}] (and doesn't have default values for any key fields)`);
+    throw new SchemaFault(
+      400,
+      "BadRequest",
+      `${formatFieldPath(path)}: associative list with keys has an element that omits all key fields [${names}] (and doesn't have default values for any key fields)`,
+    );
   }
   return `k:${canonicalJson(keys)}`;
 }
 
 function isEmptyContainer(value: unknown): boolean {
-  return value === undefined || value === null || (Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0);
+  return (
+    value === undefined ||
+    value === null ||
+    (Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0)
+  );
 }
 
 /** All leaf fields of an object, list items and unnamed map keys included: what its applier owns. */
@@ -137,7 +153,8 @@ function compareAt(shape: Shape, before: unknown, after: unknown, path: PathElem
 /** True when the value was compared as one unit. */
 function compareAs(view: View, before: unknown, after: unknown, path: PathElement[], comparison: Comparison): boolean {
   const [items, fields] = [view.kind === "items", view.kind === "fields"];
-  const empty = (value: unknown): boolean => isEmptyContainer(value) || (items && !Array.isArray(value)) || (fields && !isObject(value));
+  const empty = (value: unknown): boolean =>
+    isEmptyContainer(value) || (items && !Array.isArray(value)) || (fields && !isObject(value));
   if (view.kind === "leaf" || (empty(before) && empty(after))) {
     compareLeaf(before, after, path, comparison);
     return true;
@@ -157,7 +174,13 @@ function compareLeaf(before: unknown, after: unknown, path: PathElement[], compa
   else if (!jsonEqual(before, after)) comparison.modified.insert(path);
 }
 
-function compareFields(shape: Shape, before: unknown, after: unknown, path: PathElement[], comparison: Comparison): void {
+function compareFields(
+  shape: Shape,
+  before: unknown,
+  after: unknown,
+  path: PathElement[],
+  comparison: Comparison,
+): void {
   const left: JsonObject = isObject(before) ? before : {};
   const right: JsonObject = isObject(after) ? after : {};
   for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
@@ -179,7 +202,13 @@ function group(list: GranularList, items: readonly unknown[], path: PathElement[
 }
 
 /** Items that share their keys are compared as one unit, since nobody could tell them apart. */
-function compareItems(list: GranularList, before: readonly unknown[], after: readonly unknown[], path: PathElement[], comparison: Comparison): void {
+function compareItems(
+  list: GranularList,
+  before: readonly unknown[],
+  after: readonly unknown[],
+  path: PathElement[],
+  comparison: Comparison,
+): void {
   const left = group(list, before, path);
   const right = group(list, after, path);
   for (const element of new Set([...left.keys(), ...right.keys()])) {
@@ -226,10 +255,20 @@ function mergeFields(shape: Shape, live: unknown, applied: unknown, path: PathEl
 }
 
 /** Applied items keep their order; live-only items keep their place as far as that order allows. */
-function mergeItems(list: GranularList, live: readonly unknown[], applied: readonly unknown[], path: PathElement[]): unknown[] {
+function mergeItems(
+  list: GranularList,
+  live: readonly unknown[],
+  applied: readonly unknown[],
+  path: PathElement[],
+): unknown[] {
   const right = group(list, applied, path);
   for (const [element, items] of right) {
-    if (items.length > 1) throw new SchemaFault(400, "BadRequest", `${formatFieldPath(path)}: duplicate entries for key ${formatFieldPath([element])}`);
+    if (items.length > 1)
+      throw new SchemaFault(
+        400,
+        "BadRequest",
+        `${formatFieldPath(path)}: duplicate entries for key ${formatFieldPath([element])}`,
+      );
   }
   const left = group(list, live, path);
   const liveOrder = live.map((item) => itemElement(list, item, path));
@@ -249,7 +288,11 @@ function mergeItems(list: GranularList, live: readonly unknown[], applied: reado
     if (leftElement !== undefined && !right.has(leftElement)) {
       result.push(live[l]);
       l++;
-    } else if (leftElement !== undefined && (merged.has(leftElement) || (leftElement !== rightElement && rightElement !== undefined && leftElement !== next))) l++;
+    } else if (
+      leftElement !== undefined &&
+      (merged.has(leftElement) || (leftElement !== rightElement && rightElement !== undefined && leftElement !== next))
+    )
+      l++;
     else if (rightElement !== undefined) {
       if (leftElement === rightElement) l++;
       take(rightElement);
@@ -302,7 +345,9 @@ export function withNamedFields(shape: Shape, set: FieldSet): FieldSet {
 /** What keeps a configuration from being applied, in the server's words: fields that the shape does not know, values of another type, items that are there twice. */
 export function configurationFaults(shape: Shape, value: unknown, path: readonly PathElement[] = []): string[] {
   if (value === null || value === undefined || shape.kind === "any") return [];
-  const mismatch = (expected: string): string[] => [`${formatFieldPath(path)}: expected ${expected}, got ${nameOf(value)}`];
+  const mismatch = (expected: string): string[] => [
+    `${formatFieldPath(path)}: expected ${expected}, got ${nameOf(value)}`,
+  ];
   if (shape.kind === "scalar") {
     const expected = scalarTypes[shape.code];
     return expected === undefined || expected.type === typeof value ? [] : mismatch(expected.words);
@@ -312,13 +357,17 @@ export function configurationFaults(shape: Shape, value: unknown, path: readonly
     const elements = isGranular(shape) ? value.map((item) => itemElement(shape, item, path)) : [];
     const again = elements.find((element, index) => elements.indexOf(element) !== index);
     if (again !== undefined) return [`${formatFieldPath(path)}: duplicate entries for key ${formatFieldPath([again])}`];
-    return value.flatMap((item, index) => configurationFaults(shape.item, item, [...path, elements[index] ?? `i:${index}`]));
+    return value.flatMap((item, index) =>
+      configurationFaults(shape.item, item, [...path, elements[index] ?? `i:${index}`]),
+    );
   }
   if (!isObject(value)) return mismatch("map");
   return Object.entries(value).flatMap(([key, item]) => {
     const child = [...path, `f:${key}`];
     const inner = fieldShape(shape, key);
-    return inner === undefined ? [`${formatFieldPath(child)}: field not declared in schema`] : configurationFaults(inner, item, child);
+    return inner === undefined
+      ? [`${formatFieldPath(child)}: field not declared in schema`]
+      : configurationFaults(inner, item, child);
   });
 }
 
@@ -331,12 +380,24 @@ const text = { type: "string", words: "string" } as const;
 const number = { type: "number", words: "numeric (int or float)" } as const;
 
 /** Quantities, numbers or texts and the like may be written as either. */
-const scalarTypes: Partial<Readonly<Record<ScalarCode, { readonly type: string; readonly words: string }>>> = { s: text, y: text, T: text, M: text, D: text, b: { type: "boolean", words: "boolean" }, i: number, l: number, d: number };
+const scalarTypes: Partial<Readonly<Record<ScalarCode, { readonly type: string; readonly words: string }>>> = {
+  s: text,
+  y: text,
+  T: text,
+  M: text,
+  D: text,
+  b: { type: "boolean", words: "boolean" },
+  i: number,
+  l: number,
+  d: number,
+};
 
 /** The configuration with quantities as the server writes them, so that `0.5` beside a stored `500m` is no change. */
 export function canonicalConfiguration(shape: Shape, value: unknown): unknown {
-  if (shape.kind === "scalar" && shape.code === "Q") return typeof value === "string" || typeof value === "number" ? canonicalQuantity(String(value)) : value;
-  if (shape.kind === "list" && Array.isArray(value)) return value.map((item) => canonicalConfiguration(shape.item, item));
+  if (shape.kind === "scalar" && shape.code === "Q")
+    return typeof value === "string" || typeof value === "number" ? canonicalQuantity(String(value)) : value;
+  if (shape.kind === "list" && Array.isArray(value))
+    return value.map((item) => canonicalConfiguration(shape.item, item));
   if (!isObject(value) || (shape.kind !== "struct" && shape.kind !== "map")) return value;
   const result: JsonObject = {};
   for (const [key, item] of Object.entries(value)) {

@@ -1,7 +1,14 @@
 import type { Shape } from "../shape.ts";
 import { jsonEqual } from "../json.ts";
 import { FieldSet } from "./field-set.ts";
-import { compareValues, mergeValues, removeFields, toFieldSet, withNamedFields, type Comparison } from "./typed-value.ts";
+import {
+  compareValues,
+  mergeValues,
+  removeFields,
+  toFieldSet,
+  withNamedFields,
+  type Comparison,
+} from "./typed-value.ts";
 
 /** What one manager owns, in the version in which it wrote. */
 export interface VersionedSet {
@@ -54,7 +61,9 @@ export class Updater {
     const reconciled = this.#withoutMissingVersions(live, managers);
     const { compared } = this.#resolve(live, next, reconciled, manager, true);
     const previous = reconciled.get(manager)?.set ?? new FieldSet();
-    const set = this.#options.filter(previous.difference(compared.removed).union(compared.modified).union(compared.added));
+    const set = this.#options.filter(
+      previous.difference(compared.removed).union(compared.modified).union(compared.added),
+    );
     if (set.empty) reconciled.delete(manager);
     else reconciled.set(manager, { set, apiVersion: next.apiVersion, applied: false });
     return reconciled;
@@ -73,7 +82,13 @@ export class Updater {
   }
 
   /** Takes changed fields from the others; without force it answers the conflicts and changes nothing. */
-  #resolve(before: TypedObject, after: TypedObject, managers: Managers, manager: string, force: boolean): { compared: Comparison; conflicts: ManagedConflict[] } {
+  #resolve(
+    before: TypedObject,
+    after: TypedObject,
+    managers: Managers,
+    manager: string,
+    force: boolean,
+  ): { compared: Comparison; conflicts: ManagedConflict[] } {
     const compared = compareValues(after.shape, before.value, after.value);
     const versions = new Map<string, Comparison>([[after.apiVersion, this.#filtered(compared)]]);
     const conflicts: ManagedConflict[] = [];
@@ -104,13 +119,19 @@ export class Updater {
 
   #filtered(comparison: Comparison): Comparison {
     const { filter } = this.#options;
-    return { removed: filter(comparison.removed), modified: filter(comparison.modified), added: filter(comparison.added) };
+    return {
+      removed: filter(comparison.removed),
+      modified: filter(comparison.modified),
+      added: filter(comparison.added),
+    };
   }
 
   #compareIn(before: TypedObject, after: TypedObject, apiVersion: string): Comparison | undefined {
     const left = this.#options.convert(before, apiVersion);
     const right = this.#options.convert(after, apiVersion);
-    return left === undefined || right === undefined ? undefined : this.#filtered(compareValues(right.shape, left.value, right.value));
+    return left === undefined || right === undefined
+      ? undefined
+      : this.#filtered(compareValues(right.shape, left.value, right.value));
   }
 
   #withoutMissingVersions(live: TypedObject, managers: Managers): Managers {
@@ -130,9 +151,12 @@ export class Updater {
 
   #addBackOwned(merged: TypedObject, pruned: TypedObject, managers: Managers): TypedObject {
     const byVersion = new Map<string, FieldSet>();
-    for (const owned of managers.values()) byVersion.set(owned.apiVersion, (byVersion.get(owned.apiVersion) ?? new FieldSet()).union(owned.set));
+    for (const owned of managers.values())
+      byVersion.set(owned.apiVersion, (byVersion.get(owned.apiVersion) ?? new FieldSet()).union(owned.set));
     let result = pruned;
-    const versions = [...byVersion.keys()].sort((a, b) => Number(b === pruned.apiVersion) - Number(a === pruned.apiVersion));
+    const versions = [...byVersion.keys()].sort(
+      (a, b) => Number(b === pruned.apiVersion) - Number(a === pruned.apiVersion),
+    );
     for (const version of versions) {
       const all = this.#options.convert(merged, version);
       const rest = this.#options.convert(result, version);

@@ -62,7 +62,10 @@ export class CustomModel implements ResourceModel {
   validate(object: UntypedObject, old: UntypedObject | undefined, subresource: string): readonly FieldError[] {
     const errors = subresource === "status" ? [] : validateMetadata(this.type, object, old);
     const { metadata: _checkedApart, ...rest } = object;
-    const structural = subresource === "status" ? validateStatus(this.schema, rest) : validateValue(this.schema, rest, "").filter((error) => error.field !== "metadata");
+    const structural =
+      subresource === "status"
+        ? validateStatus(this.schema, rest)
+        : validateValue(this.schema, rest, "").filter((error) => error.field !== "metadata");
     errors.push(...structural.filter((error) => old === undefined || !isUnchanged(error.field, object, old)));
     if (!errors.some(isBlocking)) errors.push(...this.#rules.validate(object, old));
     else if (this.#rules.any) errors.push(fieldErrors.invalid("", null, rulesSkipped));
@@ -74,7 +77,9 @@ export class CustomModel implements ResourceModel {
   }
 
   cells(object: UntypedObject, nowMs: number): readonly unknown[] {
-    return this.#printerColumns().map((column, index) => (index === 0 ? (object.metadata.name ?? "") : cell(column, object, nowMs)));
+    return this.#printerColumns().map((column, index) =>
+      index === 0 ? (object.metadata.name ?? "") : cell(column, object, nowMs),
+    );
   }
 
   #printerColumns(): readonly PrinterColumn[] {
@@ -83,8 +88,15 @@ export class CustomModel implements ResourceModel {
   }
 }
 
-const rulesSkipped = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
-const blocking = new Set<FieldError["reason"]>(["FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"]);
+const rulesSkipped =
+  "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+const blocking = new Set<FieldError["reason"]>([
+  "FieldValueNotSupported",
+  "FieldValueRequired",
+  "FieldValueTooLong",
+  "FieldValueTooMany",
+  "FieldValueTypeInvalid",
+]);
 
 /** With such errors the rules' own assumptions do not hold. */
 function isBlocking(error: FieldError): boolean {
@@ -108,7 +120,8 @@ function validateStatus(schema: StructuralSchema, object: JsonObject): FieldErro
 function printerColumns(version: JsonObject): PrinterColumn[] {
   const [name] = columns("Name");
   const declared = arrayOf(version.additionalPrinterColumns).filter(isObject);
-  const listed = declared.length > 0 ? declared : [{ name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" }];
+  const listed =
+    declared.length > 0 ? declared : [{ name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" }];
   const rest = listed.map((column): PrinterColumn => ({
     name: stringOf(column.name),
     type: stringOf(column.type),
@@ -135,7 +148,9 @@ function cell(column: PrinterColumn, object: UntypedObject, nowMs: number): unkn
     case "date":
       return ageOf(value, nowMs);
     default:
-      return found.length === 1 && typeof value === "string" ? value : found.map((each) => (typeof each === "string" ? each : JSON.stringify(each))).join(",");
+      return found.length === 1 && typeof value === "string"
+        ? value
+        : found.map((each) => (typeof each === "string" ? each : JSON.stringify(each))).join(",");
   }
 }
 
@@ -145,5 +160,9 @@ export function scaleOf(version: JsonObject): ResourceType["scale"] {
   if (!isObject(scale)) return undefined;
   const strip = (path: unknown): string => stringOf(path).replace(/^\./, "");
   const selector = strip(scale.labelSelectorPath);
-  return { specReplicasPath: strip(scale.specReplicasPath), statusReplicasPath: strip(scale.statusReplicasPath), ...(selector === "" ? {} : { labelSelectorPath: selector }) };
+  return {
+    specReplicasPath: strip(scale.specReplicasPath),
+    statusReplicasPath: strip(scale.statusReplicasPath),
+    ...(selector === "" ? {} : { labelSelectorPath: selector }),
+  };
 }

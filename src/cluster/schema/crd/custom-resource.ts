@@ -22,7 +22,9 @@ export function parseCustomResource(definition: KubernetesObject, shapes: BuiltI
   const name = definition.metadata.name ?? "";
   const all = arrayOf(spec.versions).filter(isObject);
   const storage = stringOf(all.find((version) => version.storage === true)?.name);
-  const served = all.filter((version) => version.served === true).sort((a, b) => compareVersions(stringOf(b.name), stringOf(a.name)));
+  const served = all
+    .filter((version) => version.served === true)
+    .sort((a, b) => compareVersions(stringOf(b.name), stringOf(a.name)));
   const models = served.map((version) => new CustomModel(resourceType(name, spec, version, storage), version, shapes));
   return { name, group: stringOf(spec.group), kind: stringOf(names.kind), plural: stringOf(names.plural), models };
 }
@@ -31,7 +33,9 @@ function resourceType(name: string, spec: JsonObject, version: JsonObject, stora
   const names = objectOf(spec.names);
   const [group, kind, plural] = [stringOf(spec.group), stringOf(names.kind), stringOf(names.plural)];
   const scale = scaleOf(version);
-  const selectableFields = arrayOf(version.selectableFields).map((field) => stringOf(objectOf(field).jsonPath).replace(/^\./, ""));
+  const selectableFields = arrayOf(version.selectableFields).map((field) =>
+    stringOf(objectOf(field).jsonPath).replace(/^\./, ""),
+  );
   return {
     group,
     version: stringOf(version.name),
@@ -56,8 +60,10 @@ function resourceType(name: string, spec: JsonObject, version: JsonObject, stora
 function subresources(group: string, kind: string, version: JsonObject): SubresourceType[] {
   const declared = objectOf(version.subresources);
   const result: SubresourceType[] = [];
-  if (isObject(declared.status)) result.push({ name: "status", group, version: stringOf(version.name), kind, verbs: subresourceVerbs });
-  if (isObject(declared.scale)) result.push({ name: "scale", group: "autoscaling", version: "v1", kind: "Scale", verbs: subresourceVerbs });
+  if (isObject(declared.status))
+    result.push({ name: "status", group, version: stringOf(version.name), kind, verbs: subresourceVerbs });
+  if (isObject(declared.scale))
+    result.push({ name: "scale", group: "autoscaling", version: "v1", kind: "Scale", verbs: subresourceVerbs });
   return result;
 }
 

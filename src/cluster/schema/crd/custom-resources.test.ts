@@ -17,12 +17,19 @@ function typeOf(group: string, version: string, kind: string): ResourceType {
 
 function definitionsIn(name: string): UntypedObject[] {
   const text = readFileSync(new URL(`../../../../manifests/crds/${name}.yaml`, import.meta.url), "utf8");
-  return text.split(/^---$/m).filter((part) => part.trimStart().startsWith("{")).map((part) => JSON.parse(part) as UntypedObject);
+  return text
+    .split(/^---$/m)
+    .filter((part) => part.trimStart().startsWith("{"))
+    .map((part) => JSON.parse(part) as UntypedObject);
 }
 
 test("every rule of the definitions that come with the release compiles", () => {
   const schemas = ["gateway-api-lab", "gateway-api", "istio", "metallb"].flatMap(definitionsIn);
-  const rules = new Set([...JSON.stringify(schemas).matchAll(/"(?:rule|messageExpression)":("(?:[^"\\]|\\.)*")/g)].map(([, text = '""']) => JSON.parse(text) as string));
+  const rules = new Set(
+    [...JSON.stringify(schemas).matchAll(/"(?:rule|messageExpression)":("(?:[^"\\]|\\.)*")/g)].map(
+      ([, text = '""']) => JSON.parse(text) as string,
+    ),
+  );
   assert.ok(rules.size > 100);
   for (const rule of rules) assert.doesNotThrow(() => loadCel().compile(rule), rule);
 });
@@ -39,7 +46,10 @@ for (const name of ["gateway-api-lab", "istio", "metallb"]) {
 }
 
 /** The object after pruning and defaulting, and what is wrong with it: `field: message`. */
-function judge(object: Record<string, unknown>, old?: UntypedObject): { object: UntypedObject; errors: string[]; unknown: readonly string[] } {
+function judge(
+  object: Record<string, unknown>,
+  old?: UntypedObject,
+): { object: UntypedObject; errors: string[]; unknown: readonly string[] } {
   const [group = "", version = ""] = String(object.apiVersion).split("/");
   const type = typeOf(group, version, String(object.kind));
   const copy = structuredClone({ ...object, metadata: { name: "x", namespace: "default" } }) as UntypedObject;
@@ -49,49 +59,115 @@ function judge(object: Record<string, unknown>, old?: UntypedObject): { object: 
   return { object: copy, errors, unknown };
 }
 
-const gateway = (...listeners: object[]): Record<string, unknown> => ({ apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway", spec: { gatewayClassName: "istio", listeners } });
-const route = (spec: object): Record<string, unknown> => ({ apiVersion: "gateway.networking.k8s.io/v1", kind: "HTTPRoute", spec });
+const gateway = (...listeners: object[]): Record<string, unknown> => ({
+  apiVersion: "gateway.networking.k8s.io/v1",
+  kind: "Gateway",
+  spec: { gatewayClassName: "istio", listeners },
+});
+const route = (spec: object): Record<string, unknown> => ({
+  apiVersion: "gateway.networking.k8s.io/v1",
+  kind: "HTTPRoute",
+  spec,
+});
 
 test("a Gateway gets its defaults; two listeners that cannot be told apart are refused by a rule", () => {
   const { object, errors } = judge(gateway({ name: "http", port: 80, protocol: "HTTP" }));
   assert.deepEqual(errors, []);
-  assert.deepEqual(object.spec, { gatewayClassName: "istio", listeners: [{ name: "http", port: 80, protocol: "HTTP", allowedRoutes: { namespaces: { from: "Same" } } }] });
+  assert.deepEqual(object.spec, {
+    gatewayClassName: "istio",
+    listeners: [{ name: "http", port: 80, protocol: "HTTP", allowedRoutes: { namespaces: { from: "Same" } } }],
+  });
   const twice = judge(gateway({ name: "a", port: 80, protocol: "HTTP" }, { name: "b", port: 80, protocol: "HTTP" }));
-  assert.deepEqual(twice.errors, ["spec.listeners: Invalid value: Combination of port, protocol and hostname must be unique for each listener"]);
+  assert.deepEqual(twice.errors, [
+    "spec.listeners: Invalid value: Combination of port, protocol and hostname must be unique for each listener",
+  ]);
   const sameName = judge(gateway({ name: "a", port: 80, protocol: "HTTP" }, { name: "a", port: 81, protocol: "HTTP" }));
   assert.ok(sameName.errors.includes('spec.listeners[1]: Duplicate value: {"name":"a"}'));
 });
 
 test("a Gateway of v1alpha2 without listeners gets the mesh's", () => {
-  const { object, errors } = judge({ apiVersion: "gateway.networking.k8s.io/v1alpha2", kind: "Gateway", spec: { gatewayClassName: "istio-mesh" } });
+  const { object, errors } = judge({
+    apiVersion: "gateway.networking.k8s.io/v1alpha2",
+    kind: "Gateway",
+    spec: { gatewayClassName: "istio-mesh" },
+  });
   assert.deepEqual(errors, []);
-  assert.deepEqual((object.spec as { listeners: unknown }).listeners, [{ name: "mesh", port: 15008, protocol: "HBONE", allowedRoutes: { namespaces: { from: "Same" } } }]);
+  assert.deepEqual((object.spec as { listeners: unknown }).listeners, [
+    { name: "mesh", port: 15008, protocol: "HBONE", allowedRoutes: { namespaces: { from: "Same" } } },
+  ]);
 });
 
 test("errors of the schema come with the real server's words", () => {
   const { errors, unknown } = judge(gateway({ name: "Http_", port: 0, protocol: "HTTP", bogus: 1 }));
   assert.deepEqual(unknown, ["spec.listeners[0].bogus"]);
-  assert.ok(errors.includes("spec.listeners[0].port: Invalid value: 0: spec.listeners[0].port in body should be greater than or equal to 1"));
-  assert.ok(errors.some((error) => error.startsWith('spec.listeners[0].name: Invalid value: "Http_": spec.listeners[0].name in body should match')));
+  assert.ok(
+    errors.includes(
+      "spec.listeners[0].port: Invalid value: 0: spec.listeners[0].port in body should be greater than or equal to 1",
+    ),
+  );
+  assert.ok(
+    errors.some((error) =>
+      error.startsWith('spec.listeners[0].name: Invalid value: "Http_": spec.listeners[0].name in body should match'),
+    ),
+  );
   const wrongType = judge({ ...gateway(), spec: { gatewayClassName: 1, listeners: "x" } });
-  assert.ok(wrongType.errors.includes('spec.gatewayClassName: Invalid value: "integer": spec.gatewayClassName in body must be of type string: "integer"'));
-  assert.ok(wrongType.errors.some((error) => error.startsWith("<nil>: Invalid value: null: some validation rules were not checked")));
-  assert.deepEqual(judge({ ...gateway(), spec: { listeners: [{ name: "a", port: 1, protocol: "TCP" }] } }).errors[0], "spec.gatewayClassName: Required value");
+  assert.ok(
+    wrongType.errors.includes(
+      'spec.gatewayClassName: Invalid value: "integer": spec.gatewayClassName in body must be of type string: "integer"',
+    ),
+  );
+  assert.ok(
+    wrongType.errors.some((error) =>
+      error.startsWith("<nil>: Invalid value: null: some validation rules were not checked"),
+    ),
+  );
+  assert.deepEqual(
+    judge({ ...gateway(), spec: { listeners: [{ name: "a", port: 1, protocol: "TCP" }] } }).errors[0],
+    "spec.gatewayClassName: Required value",
+  );
 });
 
 test("an HTTPRoute with weights is valid; a redirect beside backends and a relative path are not", () => {
-  const rule = { matches: [{ path: { type: "PathPrefix", value: "/x" } }], backendRefs: [{ name: "a", port: 80, weight: 90 }, { name: "b", port: 80, weight: 10 }] };
+  const rule = {
+    matches: [{ path: { type: "PathPrefix", value: "/x" } }],
+    backendRefs: [
+      { name: "a", port: 80, weight: 90 },
+      { name: "b", port: 80, weight: 10 },
+    ],
+  };
   assert.deepEqual(judge(route({ parentRefs: [{ name: "g" }], rules: [rule] })).errors, []);
-  const redirect = judge(route({ rules: [{ ...rule, filters: [{ type: "RequestRedirect", requestRedirect: { port: 81 } }] }] })).errors;
-  assert.ok(redirect.some((error) => error.startsWith("spec.rules[0]: Invalid value: RequestRedirect filter must not be used together with backendRefs")));
+  const redirect = judge(
+    route({ rules: [{ ...rule, filters: [{ type: "RequestRedirect", requestRedirect: { port: 81 } }] }] }),
+  ).errors;
+  assert.ok(
+    redirect.some((error) =>
+      error.startsWith(
+        "spec.rules[0]: Invalid value: RequestRedirect filter must not be used together with backendRefs",
+      ),
+    ),
+  );
   const relative = judge(route({ rules: [{ matches: [{ path: { type: "PathPrefix", value: "x" } }] }] })).errors;
-  assert.ok(relative.some((error) => error.includes("must be an absolute path and start with '/'")), relative.join("\n"));
+  assert.ok(
+    relative.some((error) => error.includes("must be an absolute path and start with '/'")),
+    relative.join("\n"),
+  );
 });
 
 test("Istio's rules judge a ServiceEntry and an AuthorizationPolicy", () => {
-  const entry = { apiVersion: "networking.istio.io/v1", kind: "ServiceEntry", spec: { hosts: ["*"], ports: [{ number: 70000, name: "x" }] } };
-  assert.deepEqual(judge(entry).errors, ['spec.hosts[0]: Invalid value: "*": hostname cannot be wildcard', "spec.ports[0].number: Invalid value: 70000: port must be between 1-65535"]);
-  const policy = { apiVersion: "security.istio.io/v1", kind: "AuthorizationPolicy", spec: { selector: { matchLabels: { a: "b" } }, targetRefs: [{ kind: "Service", name: "x" }] } };
+  const entry = {
+    apiVersion: "networking.istio.io/v1",
+    kind: "ServiceEntry",
+    spec: { hosts: ["*"], ports: [{ number: 70000, name: "x" }] },
+  };
+  assert.deepEqual(judge(entry).errors, [
+    'spec.hosts[0]: Invalid value: "*": hostname cannot be wildcard',
+    "spec.ports[0].number: Invalid value: 70000: port must be between 1-65535",
+  ]);
+  const policy = {
+    apiVersion: "security.istio.io/v1",
+    kind: "AuthorizationPolicy",
+    spec: { selector: { matchLabels: { a: "b" } }, targetRefs: [{ kind: "Service", name: "x" }] },
+  };
   assert.deepEqual(judge(policy).errors, ["spec: Invalid value: only one of targetRefs or selector can be set"]);
 });
 
@@ -104,7 +180,15 @@ function define(schema: object, extra: object = {}): ResourceType {
       group: "example.dev",
       scope: "Namespaced",
       names: { plural: "things", singular: "thing", kind: "Thing", listKind: "ThingList" },
-      versions: [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object", properties: { spec: schema } } }, ...extra }],
+      versions: [
+        {
+          name: "v1",
+          served: true,
+          storage: true,
+          schema: { openAPIV3Schema: { type: "object", properties: { spec: schema } } },
+          ...extra,
+        },
+      ],
     },
   } as UntypedObject;
   assert.deepEqual(registry.validate(definitionType, definition, undefined), []);
@@ -115,7 +199,17 @@ function define(schema: object, extra: object = {}): ResourceType {
 const thing = (spec: object): Record<string, unknown> => ({ apiVersion: "example.dev/v1", kind: "Thing", spec });
 
 test("transition rules see the old value, run on updates only, and unchanged faults are forgiven", () => {
-  define({ type: "object", properties: { size: { type: "integer", minimum: 5, "x-kubernetes-validations": [{ rule: "self >= oldSelf", message: "may not shrink" }] }, color: { type: "string" } } });
+  define({
+    type: "object",
+    properties: {
+      size: {
+        type: "integer",
+        minimum: 5,
+        "x-kubernetes-validations": [{ rule: "self >= oldSelf", message: "may not shrink" }],
+      },
+      color: { type: "string" },
+    },
+  });
   assert.deepEqual(judge(thing({ size: 7 })).errors, []);
   const old = judge(thing({ size: 9 })).object;
   assert.deepEqual(judge(thing({ size: 8 }), old).errors, ["spec.size: Invalid value: 8: may not shrink"]);
@@ -125,7 +219,11 @@ test("transition rules see the old value, run on updates only, and unchanged fau
 
 test("Kubernetes' own functions work in rules: quantities, networks, URLs, formats, lists, regular expressions", () => {
   const holds = (rule: string): boolean => {
-    define({ type: "object", properties: { s: { type: "string" }, n: { type: "array", items: { type: "integer" } } }, "x-kubernetes-validations": [{ rule, message: "no" }] });
+    define({
+      type: "object",
+      properties: { s: { type: "string" }, n: { type: "array", items: { type: "integer" } } },
+      "x-kubernetes-validations": [{ rule, message: "no" }],
+    });
     return judge(thing({ s: "10.0.0.1", n: [1, 2, 3] })).errors.length === 0;
   };
   for (const rule of [
@@ -151,17 +249,38 @@ test("int-or-string, preserved unknown fields, nullable and embedded objects are
     type: "object",
     properties: {
       port: { "x-kubernetes-int-or-string": true },
-      free: { type: "object", "x-kubernetes-preserve-unknown-fields": true, properties: { known: { type: "object", properties: {} } } },
+      free: {
+        type: "object",
+        "x-kubernetes-preserve-unknown-fields": true,
+        properties: { known: { type: "object", properties: {} } },
+      },
       maybe: { type: "string", nullable: true },
       never: { type: "string" },
       held: { type: "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true },
     },
   });
-  const { object, errors, unknown } = judge(thing({ port: "http", free: { a: { b: 1 }, known: { gone: 1 } }, maybe: null, never: null, held: { apiVersion: "v1", kind: "Pod", metadata: { name: "p", bogus: 1 } } }));
+  const { object, errors, unknown } = judge(
+    thing({
+      port: "http",
+      free: { a: { b: 1 }, known: { gone: 1 } },
+      maybe: null,
+      never: null,
+      held: { apiVersion: "v1", kind: "Pod", metadata: { name: "p", bogus: 1 } },
+    }),
+  );
   assert.deepEqual(errors, []);
   assert.deepEqual([...unknown].sort(), ["spec.free.known.gone", "spec.held.metadata.bogus"]);
-  assert.deepEqual(object.spec, { port: "http", free: { a: { b: 1 }, known: {} }, maybe: null, held: { apiVersion: "v1", kind: "Pod", metadata: { name: "p" } } });
-  assert.equal(judge(thing({ port: true, held: { apiVersion: "v1" } })).errors.filter((error) => !error.startsWith("<nil>")).length, 2);
+  assert.deepEqual(object.spec, {
+    port: "http",
+    free: { a: { b: 1 }, known: {} },
+    maybe: null,
+    held: { apiVersion: "v1", kind: "Pod", metadata: { name: "p" } },
+  });
+  assert.equal(
+    judge(thing({ port: true, held: { apiVersion: "v1" } })).errors.filter((error) => !error.startsWith("<nil>"))
+      .length,
+    2,
+  );
 });
 
 test("a CRD that is not structural or whose rule is no CEL is refused with the place", () => {
@@ -170,14 +289,20 @@ test("a CRD that is not structural or whose rule is no CEL is refused with the p
     definition.spec.versions = [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: schema } }];
     return [...registry.validate(definitionType, definition, undefined)];
   };
-  assert.equal(version({ type: "object", properties: { spec: {} } })[0]?.field, "spec.validation.openAPIV3Schema.properties[spec].type");
+  assert.equal(
+    version({ type: "object", properties: { spec: {} } })[0]?.field,
+    "spec.validation.openAPIV3Schema.properties[spec].type",
+  );
   const [rule] = version({ type: "object", "x-kubernetes-validations": [{ rule: "self.(" }] });
   assert.equal(rule?.field, "spec.validation.openAPIV3Schema.x-kubernetes-validations[0].rule");
 });
 
 test("printer columns, scale, selectable fields and several versions are served as declared", () => {
   const type = define(
-    { type: "object", properties: { replicas: { type: "integer" }, names: { type: "array", items: { type: "string" } } } },
+    {
+      type: "object",
+      properties: { replicas: { type: "integer" }, names: { type: "array", items: { type: "string" } } },
+    },
     {
       additionalPrinterColumns: [
         { name: "Replicas", type: "integer", jsonPath: ".spec.replicas" },
@@ -185,22 +310,43 @@ test("printer columns, scale, selectable fields and several versions are served 
         { name: "Ready", type: "string", jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
         { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },
       ],
-      subresources: { status: {}, scale: { specReplicasPath: ".spec.replicas", statusReplicasPath: ".status.replicas" } },
+      subresources: {
+        status: {},
+        scale: { specReplicasPath: ".spec.replicas", statusReplicasPath: ".status.replicas" },
+      },
       selectableFields: [{ jsonPath: ".spec.replicas" }],
     },
   );
-  assert.deepEqual(type.subresources.map(({ name }) => name), ["status", "scale"]);
+  assert.deepEqual(
+    type.subresources.map(({ name }) => name),
+    ["status", "scale"],
+  );
   assert.deepEqual(type.scale, { specReplicasPath: "spec.replicas", statusReplicasPath: "status.replicas" });
   assert.deepEqual(type.selectableFields, ["spec.replicas"]);
-  assert.deepEqual(registry.tableColumns(type).map(({ name, priority }) => `${name}${priority}`), ["Name0", "Replicas0", "Names1", "Ready0", "Age0"]);
-  const object = { ...thing({ replicas: 3, names: ["a", "b"] }), metadata: { name: "t", creationTimestamp: "2026-01-01T00:00:00Z" }, status: { conditions: [{ type: "Ready", status: "True" }] } } as UntypedObject;
-  assert.deepEqual(registry.tableCells(type, object, Date.parse("2026-01-01T00:10:00Z")), ["t", 3, "a,b", "True", "10m"]);
+  assert.deepEqual(
+    registry.tableColumns(type).map(({ name, priority }) => `${name}${priority}`),
+    ["Name0", "Replicas0", "Names1", "Ready0", "Age0"],
+  );
+  const object = {
+    ...thing({ replicas: 3, names: ["a", "b"] }),
+    metadata: { name: "t", creationTimestamp: "2026-01-01T00:00:00Z" },
+    status: { conditions: [{ type: "Ready", status: "True" }] },
+  } as UntypedObject;
+  assert.deepEqual(registry.tableCells(type, object, Date.parse("2026-01-01T00:10:00Z")), [
+    "t",
+    3,
+    "a,b",
+    "True",
+    "10m",
+  ]);
 });
 
 test("the OpenAPI documents hold custom kinds, and lose them with the definition", () => {
   define({ type: "object" });
   const document = registry.openApiV3("apis/example.dev/v1");
-  const schemas = (JSON.parse(Buffer.from(document?.body ?? []).toString()) as { components: { schemas: Record<string, unknown> } }).components.schemas;
+  const schemas = (
+    JSON.parse(Buffer.from(document?.body ?? []).toString()) as { components: { schemas: Record<string, unknown> } }
+  ).components.schemas;
   assert.ok("dev.example.v1.Thing" in schemas && "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta" in schemas);
   const before = registry.openApiV2(false);
   assert.ok(Buffer.from(before.body).includes('"dev.example.v1.Thing"'));

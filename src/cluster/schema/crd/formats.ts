@@ -24,11 +24,13 @@ export function compilePattern(pattern: string): Re2.RE2JS | undefined {
   return compiled;
 }
 
-export const dateTimePattern = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+export const dateTimePattern =
+  /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
 const datePattern = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/;
 const durationPattern = /^[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)$/;
 /** What go-openapi's strfmt accepts beside Go's form: `3 days`. */
-const wordDurationPattern = /^(\d+(\.\d*)?)\s*(ns|nano|µs|us|micro|ms|milli|s|sec|second|m|min|minute|h|hr|hour|d|day|w|week)s?$/;
+const wordDurationPattern =
+  /^(\d+(\.\d*)?)\s*(ns|nano|µs|us|micro|ms|milli|s|sec|second|m|min|minute|h|hr|hour|d|day|w|week)s?$/;
 const labelPattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 const emailPattern = /^[^\s@"(),:;<>[\]\\]+@[^\s@]+$/;
 const macPattern = /^([0-9a-fA-F]{2}[:-]){5}([0-9a-fA-F]{2}|[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){2})$/;
@@ -45,7 +47,10 @@ function isUri(text: string): boolean {
   return !/\s/.test(text);
 }
 
-const uuidOfVersion = (version: string) => (text: string): boolean => uuidPattern.test(text) && text.replaceAll("-", "")[12] === version;
+const uuidOfVersion =
+  (version: string) =>
+  (text: string): boolean =>
+    uuidPattern.test(text) && text.replaceAll("-", "")[12] === version;
 
 /** The formats that a CRD's schema may name; any other name is not checked, as on a real server. */
 export const formats: Readonly<Record<string, (text: string) => boolean>> = {
@@ -55,7 +60,9 @@ export const formats: Readonly<Record<string, (text: string) => boolean>> = {
   duration: (text) => durationPattern.test(text) || wordDurationPattern.test(text),
   uri: isUri,
   email: (text) => emailPattern.test(text),
-  hostname: (text) => text.length <= 255 && text.split(".").every((label) => label.length <= 63 && /^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/.test(label)),
+  hostname: (text) =>
+    text.length <= 255 &&
+    text.split(".").every((label) => label.length <= 63 && /^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/.test(label)),
   ipv4: isIPv4,
   ipv6: isIPv6,
   ip: (text) => isIP(text) !== 0,

@@ -36,7 +36,8 @@ export class Pruner {
 
   #value(schema: StructuralSchema, value: unknown, path: string): void {
     if (Array.isArray(value)) {
-      if (schema.items !== undefined) for (const [index, item] of value.entries()) this.#value(schema.items, item, childPath(path, index));
+      if (schema.items !== undefined)
+        for (const [index, item] of value.entries()) this.#value(schema.items, item, childPath(path, index));
     } else if (isObject(value)) this.#object(schema, value, path, schema["x-kubernetes-embedded-resource"] === true);
   }
 }

@@ -45,7 +45,12 @@ export class RuleValidator {
   validate(object: JsonObject, old: JsonObject | undefined): FieldError[] {
     if (!this.#containsRules(this.#schema)) return [];
     const cel = loadCel();
-    const walk = new RuleWalk(cel, (schema) => this.#rulesOf(cel, schema), (schema) => this.#containsRules(schema), this.#now);
+    const walk = new RuleWalk(
+      cel,
+      (schema) => this.#rulesOf(cel, schema),
+      (schema) => this.#containsRules(schema),
+      this.#now,
+    );
     return walk.run(this.#schema, object, old);
   }
 
@@ -64,17 +69,26 @@ export class RuleValidator {
       try {
         if (!isKnown(rule)) compileRule(loadCel(), rule);
       } catch (error) {
-        errors.push(fieldErrors.invalid(`${childPath(`${path}.x-kubernetes-validations`, index)}.rule`, rule.rule, `compilation failed: ${error instanceof Error ? error.message : String(error)}`));
+        errors.push(
+          fieldErrors.invalid(
+            `${childPath(`${path}.x-kubernetes-validations`, index)}.rule`,
+            rule.rule,
+            `compilation failed: ${error instanceof Error ? error.message : String(error)}`,
+          ),
+        );
       }
     }
-    for (const [name, child] of children(schema)) if (this.#containsRules(child)) errors.push(...this.#compileErrors(child, `${path}.${name}`));
+    for (const [name, child] of children(schema))
+      if (this.#containsRules(child)) errors.push(...this.#compileErrors(child, `${path}.${name}`));
     return errors;
   }
 
   #containsRules(schema: StructuralSchema): boolean {
     const known = this.#hasRules.get(schema);
     if (known !== undefined) return known;
-    const has = (schema["x-kubernetes-validations"] ?? []).length > 0 || children(schema).some(([, child]) => this.#containsRules(child));
+    const has =
+      (schema["x-kubernetes-validations"] ?? []).length > 0 ||
+      children(schema).some(([, child]) => this.#containsRules(child));
     this.#hasRules.set(schema, has);
     return has;
   }
@@ -89,8 +103,12 @@ export class RuleValidator {
 }
 
 function children(schema: StructuralSchema): [string, StructuralSchema][] {
-  const result: [string, StructuralSchema][] = Object.entries(schema.properties ?? {}).map(([name, child]) => [`properties[${name}]`, child]);
-  if (typeof schema.additionalProperties === "object") result.push(["additionalProperties", schema.additionalProperties]);
+  const result: [string, StructuralSchema][] = Object.entries(schema.properties ?? {}).map(([name, child]) => [
+    `properties[${name}]`,
+    child,
+  ]);
+  if (typeof schema.additionalProperties === "object")
+    result.push(["additionalProperties", schema.additionalProperties]);
   if (schema.items !== undefined) result.push(["items", schema.items]);
   for (const [index, child] of (schema.allOf ?? []).entries()) result.push([`allOf[${index}]`, child]);
   return result;
@@ -124,7 +142,12 @@ class RuleWalk {
   readonly #budget: Budget;
   readonly #errors: FieldError[] = [];
 
-  constructor(cel: Cel, rulesOf: (schema: StructuralSchema) => readonly CompiledRule[], containsRules: (schema: StructuralSchema) => boolean, now: () => number) {
+  constructor(
+    cel: Cel,
+    rulesOf: (schema: StructuralSchema) => readonly CompiledRule[],
+    containsRules: (schema: StructuralSchema) => boolean,
+    now: () => number,
+  ) {
     this.#cel = cel;
     this.#rulesOf = rulesOf;
     this.#containsRules = containsRules;
@@ -150,7 +173,14 @@ class RuleWalk {
     const { items } = schema;
     if (items === undefined) return;
     const keys = schema["x-kubernetes-list-type"] === "map" ? (schema["x-kubernetes-list-map-keys"] ?? []) : [];
-    for (const [index, item] of value.entries()) this.#visit(items, item, keys.length === 0 ? undefined : correlated(keys, item, old), childPath(path, index), false);
+    for (const [index, item] of value.entries())
+      this.#visit(
+        items,
+        item,
+        keys.length === 0 ? undefined : correlated(keys, item, old),
+        childPath(path, index),
+        false,
+      );
   }
 
   #visitFields(schema: StructuralSchema, value: JsonObject, old: unknown, path: string): void {
@@ -158,24 +188,44 @@ class RuleWalk {
     for (const [key, item] of Object.entries(value)) {
       const property = propertySchema(schema, key);
       if (property !== undefined) this.#visit(property, item, comparable?.[key], childPath(path, key), false);
-      else if (typeof schema.additionalProperties === "object") this.#visit(schema.additionalProperties, item, comparable?.[key], `${path}[${key}]`, false);
+      else if (typeof schema.additionalProperties === "object")
+        this.#visit(schema.additionalProperties, item, comparable?.[key], `${path}[${key}]`, false);
     }
   }
 
-  #evaluate(schema: StructuralSchema, compiled: CompiledRule, value: unknown, old: unknown, path: string, root: boolean): void {
+  #evaluate(
+    schema: StructuralSchema,
+    compiled: CompiledRule,
+    value: unknown,
+    old: unknown,
+    path: string,
+    root: boolean,
+  ): void {
     const { rule, program, usesOldSelf } = compiled;
     if (usesOldSelf && old === undefined) return;
     if (!usesOldSelf && old !== undefined && jsonEqual(old, value)) return;
     if (this.#budget.evaluations-- <= 0 || this.#now() > this.#budget.deadline) {
-      if (this.#budget.evaluations >= -1) this.#errors.push(fieldErrors.invalid(path, schema.type ?? "", "validation failed due to running out of cost budget, no further validation rules will be run"));
+      if (this.#budget.evaluations >= -1)
+        this.#errors.push(
+          fieldErrors.invalid(
+            path,
+            schema.type ?? "",
+            "validation failed due to running out of cost budget, no further validation rules will be run",
+          ),
+        );
       this.#budget.evaluations = -2;
       return;
     }
-    const bindings = { self: this.#values.convert(schema, value, root), oldSelf: old === undefined ? null : this.#values.convert(schema, old, root) };
+    const bindings = {
+      self: this.#values.convert(schema, value, root),
+      oldSelf: old === undefined ? null : this.#values.convert(schema, old, root),
+    };
     const result = program(bindings);
     if (result === true) return;
     if (this.#cel.library.isCelError(result)) {
-      this.#errors.push(fieldErrors.invalid(path, schema.type ?? "", `${result.message} evaluating rule: ${rule.message ?? rule.rule}`));
+      this.#errors.push(
+        fieldErrors.invalid(path, schema.type ?? "", `${result.message} evaluating rule: ${rule.message ?? rule.rule}`),
+      );
       return;
     }
     this.#errors.push(failure(schema, rule, this.#message(compiled, bindings), value, path));
@@ -195,8 +245,15 @@ function correlated(keys: readonly string[], item: unknown, old: unknown): unkno
   return old.find((each) => isObject(each) && keys.every((key) => jsonEqual(each[key], item[key])));
 }
 
-function failure(schema: StructuralSchema, rule: ValidationRule, detail: string, value: unknown, path: string): FieldError {
-  const field = rule.fieldPath === undefined ? path : `${path}${path === "" ? rule.fieldPath.replace(/^\./, "") : rule.fieldPath}`;
+function failure(
+  schema: StructuralSchema,
+  rule: ValidationRule,
+  detail: string,
+  value: unknown,
+  path: string,
+): FieldError {
+  const field =
+    rule.fieldPath === undefined ? path : `${path}${path === "" ? rule.fieldPath.replace(/^\./, "") : rule.fieldPath}`;
   switch (rule.reason) {
     case "FieldValueForbidden":
       return fieldErrors.forbidden(field, detail);

@@ -91,7 +91,8 @@ function structShape(schema: StructuralSchema, root: boolean, objectMeta: Shape)
     get fields() {
       if (fields !== undefined) return fields;
       fields = new Map();
-      for (const [name, property] of Object.entries(schema.properties ?? {})) fields.set(name, field(name, toShape(property, objectMeta), property.default));
+      for (const [name, property] of Object.entries(schema.properties ?? {}))
+        fields.set(name, field(name, toShape(property, objectMeta), property.default));
       if (embedded) {
         for (const name of ["apiVersion", "kind"]) fields.set(name, field(name, stringShape, undefined));
         fields.set("metadata", field("metadata", objectMeta, undefined));
@@ -112,18 +113,24 @@ function toShape(schema: StructuralSchema, objectMeta: Shape): Shape {
   }
   if (type === "object" || properties !== undefined || schema["x-kubernetes-embedded-resource"] === true) {
     const atomic = schema["x-kubernetes-map-type"] === "atomic";
-    if (properties === undefined && typeof additionalProperties === "object") return { kind: "map", value: toShape(additionalProperties, objectMeta), atomic };
+    if (properties === undefined && typeof additionalProperties === "object")
+      return { kind: "map", value: toShape(additionalProperties, objectMeta), atomic };
     return structShape(schema, false, objectMeta);
   }
   if (type === undefined) return preserves ? granularAnyShape : anyShape;
   return { kind: "scalar", code: scalarCodes[type] ?? "s" };
 }
 
-const scalarCodes: Readonly<Record<string, "s" | "b" | "l" | "d">> = { string: "s", boolean: "b", integer: "l", number: "d" };
+const scalarCodes: Readonly<Record<string, "s" | "b" | "l" | "d">> = {
+  string: "s",
+  boolean: "b",
+  integer: "l",
+  number: "d",
+};
 
 /** The schema of one served version of a CRD; an object without schema preserves everything. */
 export function schemaOfVersion(version: JsonObject): StructuralSchema {
   const holder = version.schema;
   const schema = isObject(holder) ? holder.openAPIV3Schema : undefined;
-  return isObject(schema) ? (schema) : { type: "object", "x-kubernetes-preserve-unknown-fields": true };
+  return isObject(schema) ? schema : { type: "object", "x-kubernetes-preserve-unknown-fields": true };
 }

@@ -19,7 +19,13 @@ function check(schema: StructuralSchema, value: unknown, path: string, errors: F
   if (value === null && schema.nullable === true) return;
   if (!checkType(schema, value, path, errors)) return;
   if (schema.enum !== undefined && !schema.enum.some((each) => jsonEqual(each, value))) {
-    errors.push(fieldErrors.notSupported(path, value, schema.enum.map((each) => (typeof each === "string" ? each : JSON.stringify(each)))));
+    errors.push(
+      fieldErrors.notSupported(
+        path,
+        value,
+        schema.enum.map((each) => (typeof each === "string" ? each : JSON.stringify(each))),
+      ),
+    );
   }
   if (typeof value === "string") checkString(schema, value, path, errors);
   else if (typeof value === "number") checkNumber(schema, value, path, errors);
@@ -39,32 +45,47 @@ function checkType(schema: StructuralSchema, value: unknown, path: string, error
   const actual = typeName(value);
   if (schema["x-kubernetes-int-or-string"] === true) {
     if (actual === "integer" || actual === "string") return true;
-    errors.push(fieldErrors.typeInvalid(path, actual, `${path} in body must be of type integer,string: ${JSON.stringify(actual)}`));
+    errors.push(
+      fieldErrors.typeInvalid(
+        path,
+        actual,
+        `${path} in body must be of type integer,string: ${JSON.stringify(actual)}`,
+      ),
+    );
     return false;
   }
   const { type } = schema;
   if (type === undefined || type === "" || type === actual || (type === "number" && actual === "integer")) return true;
-  errors.push(fieldErrors.typeInvalid(path, actual, `${path} in body must be of type ${type}: ${JSON.stringify(actual)}`));
+  errors.push(
+    fieldErrors.typeInvalid(path, actual, `${path} in body must be of type ${type}: ${JSON.stringify(actual)}`),
+  );
   return false;
 }
 
 function checkString(schema: StructuralSchema, value: string, path: string, errors: FieldError[]): void {
   const length = schema.maxLength === undefined && schema.minLength === undefined ? 0 : codePoints(value);
-  if (schema.maxLength !== undefined && length > schema.maxLength) errors.push(fieldErrors.tooLong(path, schema.maxLength));
-  if (schema.minLength !== undefined && length < schema.minLength) errors.push(fieldErrors.invalid(path, value, `${path} in body should be at least ${schema.minLength} chars long`));
+  if (schema.maxLength !== undefined && length > schema.maxLength)
+    errors.push(fieldErrors.tooLong(path, schema.maxLength));
+  if (schema.minLength !== undefined && length < schema.minLength)
+    errors.push(fieldErrors.invalid(path, value, `${path} in body should be at least ${schema.minLength} chars long`));
   if (schema.pattern !== undefined && schema.pattern !== "") {
     const pattern = compilePattern(schema.pattern);
-    if (pattern === undefined || !pattern.matcher(value).find()) errors.push(fieldErrors.invalid(path, value, `${path} in body should match '${schema.pattern}'`));
+    if (pattern === undefined || !pattern.matcher(value).find())
+      errors.push(fieldErrors.invalid(path, value, `${path} in body should match '${schema.pattern}'`));
   }
   const { format } = schema;
   if (format === undefined || !Object.hasOwn(formats, format)) return;
-  if (formats[format]?.(value) === false) errors.push(fieldErrors.typeInvalid(path, value, `${path} in body must be of type ${format}: ${JSON.stringify(value)}`));
+  if (formats[format]?.(value) === false)
+    errors.push(
+      fieldErrors.typeInvalid(path, value, `${path} in body must be of type ${format}: ${JSON.stringify(value)}`),
+    );
 }
 
 /** Lengths count characters, not UTF-16 units. */
 function codePoints(text: string): number {
   let count = text.length;
-  for (let index = 0; index < text.length - 1; index++) if ((text.charCodeAt(index) & 0xfc00) === 0xd800 && (text.charCodeAt(index + 1) & 0xfc00) === 0xdc00) count--;
+  for (let index = 0; index < text.length - 1; index++)
+    if ((text.charCodeAt(index) & 0xfc00) === 0xd800 && (text.charCodeAt(index + 1) & 0xfc00) === 0xdc00) count--;
   return count;
 }
 
@@ -75,17 +96,37 @@ function checkNumber(schema: StructuralSchema, value: number, path: string, erro
   const report = (detail: string): void => {
     errors.push(fieldErrors.invalid(path, value, `${path} in body ${detail}`));
   };
-  if (maximum !== undefined && (schema.exclusiveMaximum === true ? value >= maximum : value > maximum)) report(schema.exclusiveMaximum === true ? `should be less than ${maximum}` : `should be less than or equal to ${maximum}`);
-  if (minimum !== undefined && (schema.exclusiveMinimum === true ? value <= minimum : value < minimum)) report(schema.exclusiveMinimum === true ? `should be greater than ${minimum}` : `should be greater than or equal to ${minimum}`);
-  if (multipleOf !== undefined && !Number.isInteger(value / multipleOf)) report(`should be a multiple of ${multipleOf}`);
+  if (maximum !== undefined && (schema.exclusiveMaximum === true ? value >= maximum : value > maximum))
+    report(
+      schema.exclusiveMaximum === true
+        ? `should be less than ${maximum}`
+        : `should be less than or equal to ${maximum}`,
+    );
+  if (minimum !== undefined && (schema.exclusiveMinimum === true ? value <= minimum : value < minimum))
+    report(
+      schema.exclusiveMinimum === true
+        ? `should be greater than ${minimum}`
+        : `should be greater than or equal to ${minimum}`,
+    );
+  if (multipleOf !== undefined && !Number.isInteger(value / multipleOf))
+    report(`should be a multiple of ${multipleOf}`);
   if (format === "int32" && (value >= int32Limit || value < -int32Limit)) report("must be of type int32");
 }
 
 function checkArray(schema: StructuralSchema, value: readonly unknown[], path: string, errors: FieldError[]): void {
-  if (schema.maxItems !== undefined && value.length > schema.maxItems) errors.push(fieldErrors.tooMany(path, value.length, schema.maxItems));
-  if (schema.minItems !== undefined && value.length < schema.minItems) errors.push(fieldErrors.invalid(path, value.length, `${path} in body should have at least ${schema.minItems} items`));
-  if (schema.uniqueItems === true && value.some((item, index) => value.findIndex((each) => jsonEqual(each, item)) !== index)) errors.push(fieldErrors.invalid(path, value, `${path} in body shouldn't contain duplicates`));
-  if (schema.items !== undefined) for (const [index, item] of value.entries()) check(schema.items, item, childPath(path, index), errors);
+  if (schema.maxItems !== undefined && value.length > schema.maxItems)
+    errors.push(fieldErrors.tooMany(path, value.length, schema.maxItems));
+  if (schema.minItems !== undefined && value.length < schema.minItems)
+    errors.push(
+      fieldErrors.invalid(path, value.length, `${path} in body should have at least ${schema.minItems} items`),
+    );
+  if (
+    schema.uniqueItems === true &&
+    value.some((item, index) => value.findIndex((each) => jsonEqual(each, item)) !== index)
+  )
+    errors.push(fieldErrors.invalid(path, value, `${path} in body shouldn't contain duplicates`));
+  if (schema.items !== undefined)
+    for (const [index, item] of value.entries()) check(schema.items, item, childPath(path, index), errors);
   checkListType(schema, value, path, errors);
 }
 
@@ -96,7 +137,8 @@ function checkListType(schema: StructuralSchema, value: readonly unknown[], path
   const keys = schema["x-kubernetes-list-map-keys"] ?? [];
   const seen = new Set<string>();
   for (const [index, item] of value.entries()) {
-    const identity = listType === "set" ? item : Object.fromEntries(keys.map((key) => [key, isObject(item) ? item[key] : undefined]));
+    const identity =
+      listType === "set" ? item : Object.fromEntries(keys.map((key) => [key, isObject(item) ? item[key] : undefined]));
     const text = JSON.stringify(identity);
     if (seen.has(text)) errors.push(fieldErrors.duplicate(childPath(path, index), identity));
     seen.add(text);
@@ -105,31 +147,55 @@ function checkListType(schema: StructuralSchema, value: readonly unknown[], path
 
 function checkObject(schema: StructuralSchema, value: JsonObject, path: string, errors: FieldError[]): void {
   const count = Object.keys(value).length;
-  if (schema.maxProperties !== undefined && count > schema.maxProperties) errors.push(fieldErrors.tooMany(path, count, schema.maxProperties));
-  if (schema.minProperties !== undefined && count < schema.minProperties) errors.push(fieldErrors.invalid(path, count, `${path} in body should have at least ${schema.minProperties} properties`));
-  for (const key of schema.required ?? []) if (!Object.hasOwn(value, key)) errors.push(fieldErrors.required(childPath(path, key)));
+  if (schema.maxProperties !== undefined && count > schema.maxProperties)
+    errors.push(fieldErrors.tooMany(path, count, schema.maxProperties));
+  if (schema.minProperties !== undefined && count < schema.minProperties)
+    errors.push(
+      fieldErrors.invalid(path, count, `${path} in body should have at least ${schema.minProperties} properties`),
+    );
+  for (const key of schema.required ?? [])
+    if (!Object.hasOwn(value, key)) errors.push(fieldErrors.required(childPath(path, key)));
   for (const [key, item] of Object.entries(value)) {
     const property = propertySchema(schema, key);
     if (property !== undefined) check(property, item, childPath(path, key), errors);
-    else if (typeof schema.additionalProperties === "object") check(schema.additionalProperties, item, childPath(path, key), errors);
+    else if (typeof schema.additionalProperties === "object")
+      check(schema.additionalProperties, item, childPath(path, key), errors);
   }
   if (schema["x-kubernetes-embedded-resource"] === true) {
-    for (const key of ["apiVersion", "kind"]) if (typeof value[key] !== "string" || value[key] === "") errors.push(fieldErrors.required(childPath(path, key), "must not be empty"));
+    for (const key of ["apiVersion", "kind"])
+      if (typeof value[key] !== "string" || value[key] === "")
+        errors.push(fieldErrors.required(childPath(path, key), "must not be empty"));
   }
 }
 
 function checkCombinations(schema: StructuralSchema, value: unknown, path: string, errors: FieldError[]): void {
   const subject = JSON.stringify(path);
   for (const each of schema.allOf ?? []) check(each, value, path, errors);
-  if (schema.anyOf !== undefined && schema.anyOf.length > 0 && !schema.anyOf.some((each) => matches(each, value, path))) {
+  if (
+    schema.anyOf !== undefined &&
+    schema.anyOf.length > 0 &&
+    !schema.anyOf.some((each) => matches(each, value, path))
+  ) {
     errors.push(fieldErrors.invalid(path, "", `${subject} must validate at least one schema (anyOf)`));
   }
   if (schema.oneOf !== undefined && schema.oneOf.length > 0) {
     const valid = schema.oneOf.filter((each) => matches(each, value, path)).length;
-    if (valid === 0) errors.push(fieldErrors.invalid(path, "", `${subject} must validate one and only one schema (oneOf). Found none valid`), ...bestMatch(schema.oneOf, value, path));
-    else if (valid > 1) errors.push(fieldErrors.invalid(path, "", `${subject} must validate one and only one schema (oneOf). Found ${valid} valid alternatives`));
+    if (valid === 0)
+      errors.push(
+        fieldErrors.invalid(path, "", `${subject} must validate one and only one schema (oneOf). Found none valid`),
+        ...bestMatch(schema.oneOf, value, path),
+      );
+    else if (valid > 1)
+      errors.push(
+        fieldErrors.invalid(
+          path,
+          "",
+          `${subject} must validate one and only one schema (oneOf). Found ${valid} valid alternatives`,
+        ),
+      );
   }
-  if (schema.not !== undefined && matches(schema.not, value, path)) errors.push(fieldErrors.invalid(path, "", `${subject} must not validate the schema (not)`));
+  if (schema.not !== undefined && matches(schema.not, value, path))
+    errors.push(fieldErrors.invalid(path, "", `${subject} must not validate the schema (not)`));
 }
 
 /** Why the alternative failed that came nearest. */

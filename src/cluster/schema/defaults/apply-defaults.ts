@@ -22,6 +22,8 @@ export function applyBuiltInDefaults(shape: StructShape, value: JsonObject): voi
 
 function descend(shape: Shape, value: unknown): void {
   if (shape.kind === "struct" && isObject(value)) applyBuiltInDefaults(shape, value);
-  else if (shape.kind === "list" && Array.isArray(value) && shape.item.kind === "struct") for (const item of value) descend(shape.item, item);
-  else if (shape.kind === "map" && isObject(value) && shape.value.kind === "struct") for (const item of Object.values(value)) descend(shape.value, item);
+  else if (shape.kind === "list" && Array.isArray(value) && shape.item.kind === "struct")
+    for (const item of value) descend(shape.item, item);
+  else if (shape.kind === "map" && isObject(value) && shape.value.kind === "struct")
+    for (const item of Object.values(value)) descend(shape.value, item);
 }

@@ -51,12 +51,18 @@ function podSpec(value: JsonObject): void {
 
 /** The deprecated twin of `serviceAccountName` always shows the same name. */
 function mirrorServiceAccount(value: JsonObject): void {
-  if (stringOf(value.serviceAccountName) === "" && stringOf(value.serviceAccount) !== "") value.serviceAccountName = value.serviceAccount;
+  if (stringOf(value.serviceAccountName) === "" && stringOf(value.serviceAccount) !== "")
+    value.serviceAccountName = value.serviceAccount;
   if (stringOf(value.serviceAccountName) !== "") value.serviceAccount = value.serviceAccountName;
 }
 
 function probe(value: JsonObject): void {
-  for (const [field, seconds] of Object.entries({ timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3 })) {
+  for (const [field, seconds] of Object.entries({
+    timeoutSeconds: 1,
+    periodSeconds: 10,
+    successThreshold: 1,
+    failureThreshold: 3,
+  })) {
     if (value[field] === undefined || value[field] === 0) value[field] = seconds;
   }
 }
@@ -66,14 +72,18 @@ const volumeSources = new Set(["name"]);
 function volume(value: JsonObject): void {
   if (!Object.keys(value).some((key) => !volumeSources.has(key))) value.emptyDir = {};
   const image = value.image;
-  if (isObject(image)) fill(image, "pullPolicy", imageTag(stringOf(image.reference)) === "latest" ? "Always" : "IfNotPresent");
+  if (isObject(image))
+    fill(image, "pullPolicy", imageTag(stringOf(image.reference)) === "latest" ? "Always" : "IfNotPresent");
 }
 
 function service(value: JsonObject): void {
   const spec = objectOf(value.spec);
   fill(spec, "sessionAffinity", "None");
   if (spec.sessionAffinity === "None") delete spec.sessionAffinityConfig;
-  if (spec.sessionAffinity === "ClientIP" && objectOf(objectOf(spec.sessionAffinityConfig).clientIP).timeoutSeconds === undefined) {
+  if (
+    spec.sessionAffinity === "ClientIP" &&
+    objectOf(objectOf(spec.sessionAffinityConfig).clientIP).timeoutSeconds === undefined
+  ) {
     spec.sessionAffinityConfig = { clientIP: { timeoutSeconds: clientIpAffinitySeconds } };
   }
   fill(spec, "type", "ClusterIP");
@@ -82,7 +92,8 @@ function service(value: JsonObject): void {
     if (port.targetPort === undefined || port.targetPort === 0 || port.targetPort === "") port.targetPort = port.port;
   }
   const type = stringOf(spec.type);
-  const external = type === "NodePort" || type === "LoadBalancer" || (type === "ClusterIP" && arrayOf(spec.externalIPs).length > 0);
+  const external =
+    type === "NodePort" || type === "LoadBalancer" || (type === "ClusterIP" && arrayOf(spec.externalIPs).length > 0);
   if (external) fill(spec, "externalTrafficPolicy", "Cluster");
   if (type !== "ExternalName") fill(spec, "internalTrafficPolicy", "Cluster");
   if (type !== "LoadBalancer") return;
@@ -106,7 +117,8 @@ function secret(value: JsonObject): void {
   delete value.stringData;
   if (!isObject(stringData)) return;
   const data = { ...objectOf(value.data) };
-  for (const [key, text] of Object.entries(stringData)) setOwn(data, key, Buffer.from(stringOf(text)).toString("base64"));
+  for (const [key, text] of Object.entries(stringData))
+    setOwn(data, key, Buffer.from(stringOf(text)).toString("base64"));
   value.data = data;
 }
 

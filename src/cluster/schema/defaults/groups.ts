@@ -46,7 +46,9 @@ function horizontalPodAutoscaler(value: JsonObject): void {
   if (!isObject(spec)) return;
   fill(spec, "minReplicas", 1);
   if (arrayOf(spec.metrics).length === 0) {
-    spec.metrics = [{ type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } } }];
+    spec.metrics = [
+      { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } } },
+    ];
   }
   if (!isObject(spec.behavior)) return;
   spec.behavior.scaleUp = { ...structuredClone(scaleUp), ...objectOf(spec.behavior.scaleUp) };

@@ -17,7 +17,10 @@ interface Dialect {
 }
 
 export const dialectV2: Dialect = { reference: (name) => ({ $ref: `#/definitions/${name}` }), v2: true };
-export const dialectV3: Dialect = { reference: (name) => ({ allOf: [{ $ref: `#/components/schemas/${name}` }] }), v2: false };
+export const dialectV3: Dialect = {
+  reference: (name) => ({ allOf: [{ $ref: `#/components/schemas/${name}` }] }),
+  v2: false,
+};
 
 /** The schemas of a kind and of its list, by name. */
 export function definitionsOf(model: CustomModel, dialect: Dialect): [string, JsonObject][] {
@@ -30,8 +33,14 @@ export function definitionsOf(model: CustomModel, dialect: Dialect): [string, Js
     type: "object",
     properties: {
       ...properties,
-      apiVersion: { type: "string", description: "APIVersion defines the versioned schema of this representation of an object." },
-      kind: { type: "string", description: "Kind is a string value representing the REST resource this object represents." },
+      apiVersion: {
+        type: "string",
+        description: "APIVersion defines the versioned schema of this representation of an object.",
+      },
+      kind: {
+        type: "string",
+        description: "Kind is a string value representing the REST resource this object represents.",
+      },
       metadata: { description: "Standard object's metadata.", ...dialect.reference(`${metaPrefix}.ObjectMeta`) },
     },
     "x-kubernetes-group-version-kind": [{ group, version, kind }],
@@ -65,9 +74,13 @@ function schemaForV2(schema: StructuralSchema): JsonObject {
     if (schema.nullable === true) delete result.type;
     return result;
   }
-  if (schema.properties !== undefined) result.properties = Object.fromEntries(Object.entries(schema.properties).map(([name, property]) => [name, schemaForV2(property)]));
+  if (schema.properties !== undefined)
+    result.properties = Object.fromEntries(
+      Object.entries(schema.properties).map(([name, property]) => [name, schemaForV2(property)]),
+    );
   if (schema.items !== undefined) result.items = schemaForV2(schema.items);
-  if (typeof schema.additionalProperties === "object") result.additionalProperties = schemaForV2(schema.additionalProperties);
+  if (typeof schema.additionalProperties === "object")
+    result.additionalProperties = schemaForV2(schema.additionalProperties);
   return result;
 }
 
@@ -84,7 +97,12 @@ export function pathsOf(model: CustomModel, v2: boolean): [string, JsonObject][]
     description: `${verb} the specified ${kind}`,
     operationId: `${verb}${definitionName(group, version, kind).replaceAll(".", "")}${extra.join("")}`,
     tags: [`${group}_${version}`],
-    parameters: (action === "get" || action === "list" ? [] : action === "patch" ? [...writeParameters, "force"] : writeParameters).map((name) => parameter(name, v2)),
+    parameters: (action === "get" || action === "list"
+      ? []
+      : action === "patch"
+        ? [...writeParameters, "force"]
+        : writeParameters
+    ).map((name) => parameter(name, v2)),
     ...(v2 && action === "patch" ? { consumes: patchTypes } : {}),
     responses: { "200": { description: "OK" } },
     "x-kubernetes-action": action,
@@ -92,23 +110,40 @@ export function pathsOf(model: CustomModel, v2: boolean): [string, JsonObject][]
   });
   const item = (suffix: string): [string, JsonObject] => [
     `${collection}/{name}${suffix}`,
-    { get: operation("get", "read", [suffix]), put: operation("put", "replace", [suffix]), patch: operation("patch", "patch", [suffix]), ...(suffix === "" ? { delete: operation("delete", "delete") } : {}) },
+    {
+      get: operation("get", "read", [suffix]),
+      put: operation("put", "replace", [suffix]),
+      patch: operation("patch", "patch", [suffix]),
+      ...(suffix === "" ? { delete: operation("delete", "delete") } : {}),
+    },
   ];
-  return [[collection, { get: operation("list", "list"), post: operation("post", "create") }], item(""), ...subresources.map(({ name }) => item(`/${name}`))];
+  return [
+    [collection, { get: operation("list", "list"), post: operation("post", "create") }],
+    item(""),
+    ...subresources.map(({ name }) => item(`/${name}`)),
+  ];
 }
 
 function parameter(name: string, v2: boolean): JsonObject {
   const type = name === "force" ? "boolean" : "string";
-  return v2 ? { name, in: "query", type, uniqueItems: true } : { name, in: "query", schema: { type, uniqueItems: true } };
+  return v2
+    ? { name, in: "query", type, uniqueItems: true }
+    : { name, in: "query", schema: { type, uniqueItems: true } };
 }
 
 /** The v3 document of one group and version of custom resources. `metaSchemas`: metav1's schemas, by name. */
-export function customDocumentV3(resources: readonly CustomResource[], version: string, metaSchemas: JsonObject): JsonObject {
+export function customDocumentV3(
+  resources: readonly CustomResource[],
+  version: string,
+  metaSchemas: JsonObject,
+): JsonObject {
   const models = resources.flatMap((resource) => resource.models.filter((model) => model.type.version === version));
   return {
     openapi: "3.0.0",
     info: { title: "Kubernetes CRD Swagger", version: "v0.1.0" },
     paths: Object.fromEntries(models.flatMap((model) => pathsOf(model, false))),
-    components: { schemas: { ...metaSchemas, ...Object.fromEntries(models.flatMap((model) => definitionsOf(model, dialectV3))) } },
+    components: {
+      schemas: { ...metaSchemas, ...Object.fromEntries(models.flatMap((model) => definitionsOf(model, dialectV3))) },
+    },
   };
 }

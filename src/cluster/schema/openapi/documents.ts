@@ -45,18 +45,34 @@ export class OpenApiDocuments {
 
   v3(path: string): OpenApiDocument | undefined {
     const builtIn = this.#builtInIndex.get(path);
-    if (builtIn !== undefined) return { body: readGeneratedBytes(`openapi-v3/${path.replaceAll("/", "__")}`), contentType: jsonType, hash: builtIn };
+    if (builtIn !== undefined)
+      return {
+        body: readGeneratedBytes(`openapi-v3/${path.replaceAll("/", "__")}`),
+        contentType: jsonType,
+        hash: builtIn,
+      };
     const [root, group, version, ...rest] = path.split("/");
     if (root !== "apis" || version === undefined || rest.length > 0) return undefined;
-    const resources = this.#resources().filter((resource) => resource.group === group && resource.models.some((model) => model.type.version === version));
+    const resources = this.#resources().filter(
+      (resource) => resource.group === group && resource.models.some((model) => model.type.version === version),
+    );
     if (resources.length === 0) return undefined;
     const wanted = this.v3Paths().find((each) => each.path === path)?.hash ?? "";
-    return this.#keep(`v3/${path}`, wanted, () => ({ body: Buffer.from(JSON.stringify(customDocumentV3(resources, version, this.#meta()))), contentType: jsonType }));
+    return this.#keep(`v3/${path}`, wanted, () => ({
+      body: Buffer.from(JSON.stringify(customDocumentV3(resources, version, this.#meta()))),
+      contentType: jsonType,
+    }));
   }
 
   v2(protobuf: boolean): OpenApiDocument {
-    const wanted = hash(this.#resources().map((resource) => this.#hashOf(resource)).join(""));
-    return this.#keep(`v2/${protobuf ? "protobuf" : "json"}`, wanted, () => (protobuf ? this.#v2Protobuf() : this.#v2Json()));
+    const wanted = hash(
+      this.#resources()
+        .map((resource) => this.#hashOf(resource))
+        .join(""),
+    );
+    return this.#keep(`v2/${protobuf ? "protobuf" : "json"}`, wanted, () =>
+      protobuf ? this.#v2Protobuf() : this.#v2Json(),
+    );
   }
 
   get #builtInIndex(): ReadonlyMap<string, string> {
@@ -86,7 +102,9 @@ export class OpenApiDocuments {
   #meta(): JsonObject {
     if (this.#metaSchemas === undefined) {
       const all = objectOf(objectOf(objectOf(readGenerated(metaSource)).components).schemas);
-      this.#metaSchemas = Object.fromEntries(Object.entries(all).filter(([name, schema]) => name.startsWith(`${metaPrefix}.`) && isObject(schema)));
+      this.#metaSchemas = Object.fromEntries(
+        Object.entries(all).filter(([name, schema]) => name.startsWith(`${metaPrefix}.`) && isObject(schema)),
+      );
     }
     return this.#metaSchemas;
   }

@@ -43,7 +43,12 @@ function message(fields: () => MessageFields, vendor?: number): FieldWriter {
   };
 }
 
-function writeFields(writer: Wire.BinaryWriter, fields: MessageFields, value: JsonObject, vendor: number | undefined): void {
+function writeFields(
+  writer: Wire.BinaryWriter,
+  fields: MessageFields,
+  value: JsonObject,
+  vendor: number | undefined,
+): void {
   for (const [key, item] of Object.entries(value)) {
     const field = fields[key];
     if (field !== undefined) field[1](writer, field[0], item);
@@ -110,7 +115,10 @@ const schemaFields: MessageFields = {
       else wrapped(1, schema)(writer, number, value);
     },
   ],
-  type: [22, (writer, number, value) => wrapped(1, repeated(text))(writer, number, Array.isArray(value) ? value : [value])],
+  type: [
+    22,
+    (writer, number, value) => wrapped(1, repeated(text))(writer, number, Array.isArray(value) ? value : [value]),
+  ],
   items: [23, wrapped(1, schema)],
   allOf: [24, repeated(schema)],
   properties: [25, mapOf(1, schema)],
@@ -132,19 +140,32 @@ function parameterFields(shift: number): MessageFields {
   };
 }
 
-const bodyParameter: MessageFields = { description: [1, text], name: [2, text], in: [3, text], required: [4, flag], schema: [5, schema] };
+const bodyParameter: MessageFields = {
+  description: [1, text],
+  name: [2, text],
+  in: [3, text],
+  required: [4, flag],
+  schema: [5, schema],
+};
 
 const parameter: FieldWriter = (writer, number, value) => {
   const fields = objectOf(value);
   nested(writer, number, () => {
     if (fields.in === "body") message(() => bodyParameter)(writer, 1, value);
-    else nested(writer, 2, () => (fields.in === "path" ? message(() => parameterFields(0))(writer, 4, value) : message(() => parameterFields(1))(writer, 3, value)));
+    else
+      nested(writer, 2, () =>
+        fields.in === "path"
+          ? message(() => parameterFields(0))(writer, 4, value)
+          : message(() => parameterFields(1))(writer, 3, value),
+      );
   });
 };
 
 const parameterItem: FieldWriter = (writer, number, value) => {
   const reference = objectOf(value).$ref;
-  nested(writer, number, () => (reference === undefined ? parameter(writer, 1, value) : nested(writer, 2, () => text(writer, 1, reference))));
+  nested(writer, number, () =>
+    reference === undefined ? parameter(writer, 1, value) : nested(writer, 2, () => text(writer, 1, reference)),
+  );
 };
 
 const response: FieldWriter = wrapped(
@@ -169,7 +190,16 @@ const operation: FieldWriter = message(
 );
 
 const pathItem: FieldWriter = message(
-  () => ({ get: [2, operation], put: [3, operation], post: [4, operation], delete: [5, operation], options: [6, operation], head: [7, operation], patch: [8, operation], parameters: [9, repeated(parameterItem)] }),
+  () => ({
+    get: [2, operation],
+    put: [3, operation],
+    post: [4, operation],
+    delete: [5, operation],
+    options: [6, operation],
+    head: [7, operation],
+    patch: [8, operation],
+    parameters: [9, repeated(parameterItem)],
+  }),
   10,
 );
 

@@ -11,15 +11,26 @@ type Operation =
 
 /** RFC 6902. Throws 400 for what is no patch, 422 for one that does not apply. Shares nothing with its arguments. */
 export function applyJsonPatch(original: unknown, patch: unknown): unknown {
-  if (!Array.isArray(patch)) throw new SchemaFault(400, "BadRequest", "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp");
-  if (patch.length > maxOperations) throw new SchemaFault(400, "BadRequest", `The allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`);
+  if (!Array.isArray(patch))
+    throw new SchemaFault(
+      400,
+      "BadRequest",
+      "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+    );
+  if (patch.length > maxOperations)
+    throw new SchemaFault(
+      400,
+      "BadRequest",
+      `The allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`,
+    );
   const holder = { root: cloneJson(original) };
   for (const operation of patch.map(parseOperation)) applyOperation(holder, operation);
   return holder.root;
 }
 
 function parseOperation(raw: unknown): Operation {
-  if (!isObject(raw)) throw new SchemaFault(400, "BadRequest", "error decoding patch: each operation must be an object with op and path");
+  if (!isObject(raw))
+    throw new SchemaFault(400, "BadRequest", "error decoding patch: each operation must be an object with op and path");
   const { op, path, from } = raw;
   const pointer = parsePointer(path, "path");
   switch (op) {
@@ -39,9 +50,17 @@ function parseOperation(raw: unknown): Operation {
 }
 
 function parsePointer(raw: unknown, member: string): string[] {
-  if (typeof raw !== "string" || (raw !== "" && !raw.startsWith("/"))) throw new SchemaFault(422, "Invalid", `JSON patch: "${member}" must be a JSON pointer such as /metadata/labels, got ${JSON.stringify(raw) ?? "nothing"}`);
+  if (typeof raw !== "string" || (raw !== "" && !raw.startsWith("/")))
+    throw new SchemaFault(
+      422,
+      "Invalid",
+      `JSON patch: "${member}" must be a JSON pointer such as /metadata/labels, got ${JSON.stringify(raw) ?? "nothing"}`,
+    );
   if (raw === "") return [];
-  return raw.slice(1).split("/").map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+  return raw
+    .slice(1)
+    .split("/")
+    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
 function applyOperation(holder: { root: unknown }, operation: Operation): void {
@@ -65,7 +84,8 @@ function applyOperation(holder: { root: unknown }, operation: Operation): void {
       add(holder, operation.path, cloneJson(read(holder, operation.from)));
       return;
     case "test":
-      if (!jsonEqual(readOrNull(holder, operation.path), operation.value)) throw new SchemaFault(422, "Invalid", `testing value ${pointerText(operation.path)} failed: test failed`);
+      if (!jsonEqual(readOrNull(holder, operation.path), operation.value))
+        throw new SchemaFault(422, "Invalid", `testing value ${pointerText(operation.path)} failed: test failed`);
       return;
   }
 }
@@ -82,7 +102,12 @@ function indexIn(list: readonly unknown[], key: string, limit: number, path: rea
   const counted = /^-?(0|[1-9]\d*)$/.test(key) ? Number(key) : Number.NaN;
   // From the end, as in the server's library.
   const index = counted < 0 ? list.length + counted : counted;
-  if (!(index >= 0 && index < limit)) throw new SchemaFault(422, "Invalid", `the JSON patch does not apply: ${pointerText(path)}: index ${key} is outside the list of ${list.length}`);
+  if (!(index >= 0 && index < limit))
+    throw new SchemaFault(
+      422,
+      "Invalid",
+      `the JSON patch does not apply: ${pointerText(path)}: index ${key} is outside the list of ${list.length}`,
+    );
   return index;
 }
 

@@ -15,7 +15,11 @@ const json = fc.jsonValue({ maxDepth: 3 });
 
 function withoutNulls(value: unknown): unknown {
   if (!isObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== null).map(([key, item]) => [key, withoutNulls(item)]));
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, item]) => item !== null)
+      .map(([key, item]) => [key, withoutNulls(item)]),
+  );
 }
 
 test("a merge patch applied twice is the same as once", () => {
@@ -47,7 +51,11 @@ test("the examples of RFC 7386 come out as printed there", () => {
     [{ a: ["b"] }, { a: "c" }, { a: "c" }],
     [{ a: { b: "c" } }, { a: { b: "d", c: null } }, { a: { b: "d" } }],
     [{ a: [{ b: "c" }] }, { a: [1] }, { a: [1] }],
-    [["a", "b"], ["c", "d"], ["c", "d"]],
+    [
+      ["a", "b"],
+      ["c", "d"],
+      ["c", "d"],
+    ],
     [{ e: null }, { a: 1 }, { e: null, a: 1 }],
     [{}, { a: { bb: { ccc: null } } }, { a: { bb: {} } }],
   ];
@@ -66,7 +74,11 @@ test("JSON patch adds, removes, replaces, moves, copies and tests, in lists and 
     { op: "move", from: "/metadata", path: "/moved" },
     { op: "test", path: "/absent", value: null },
   ];
-  assert.deepEqual(applyJsonPatch(original, patch), { list: ["m", "y", "z"], again: ["m", "y", "z"], moved: { labels: { "a/b": "2" } } });
+  assert.deepEqual(applyJsonPatch(original, patch), {
+    list: ["m", "y", "z"],
+    again: ["m", "y", "z"],
+    moved: { labels: { "a/b": "2" } },
+  });
   assert.deepEqual(original.list, ["x", "y"]);
 });
 
@@ -99,21 +111,42 @@ const merged = (patch: unknown): JsonObject => applyStrategicMergePatch(podSpec,
 const containerNames = (value: JsonObject): unknown[] => (value.containers as JsonObject[]).map(({ name }) => name);
 
 test("a strategic merge patch merges lists by their merge key and replaces atomic ones", () => {
-  const result = merged({ containers: [{ name: "web", env: [{ name: "Y", value: "2" }], args: ["3"] }, { name: "new", image: "c" }] });
+  const result = merged({
+    containers: [
+      { name: "web", env: [{ name: "Y", value: "2" }], args: ["3"] },
+      { name: "new", image: "c" },
+    ],
+  });
   const [web] = result.containers as JsonObject[];
-  assert.deepEqual(web, { name: "web", image: "a", env: [{ name: "Y", value: "2" }, { name: "X", value: "1" }], args: ["3"] });
+  assert.deepEqual(web, {
+    name: "web",
+    image: "a",
+    env: [
+      { name: "Y", value: "2" },
+      { name: "X", value: "1" },
+    ],
+    args: ["3"],
+  });
   assert.equal((result.containers as unknown[]).length, 3);
 });
 
 test("directives delete, replace, retain and order", () => {
   assert.deepEqual(containerNames(merged({ containers: [{ name: "web", $patch: "delete" }] })), ["side"]);
-  assert.deepEqual(containerNames(merged({ containers: [{ $patch: "replace" }, { name: "only", image: "x" }] })), ["only"]);
+  assert.deepEqual(containerNames(merged({ containers: [{ $patch: "replace" }, { name: "only", image: "x" }] })), [
+    "only",
+  ]);
   assert.deepEqual(merged({ nodeSelector: { $patch: "replace", b: "2" } }).nodeSelector, { b: "2" });
   assert.equal(merged({ nodeSelector: { $patch: "delete" } }).nodeSelector, undefined);
   const retained = merged({ volumes: [{ name: "v", $retainKeys: ["name", "configMap"], configMap: { name: "c" } }] });
   assert.deepEqual(retained.volumes, [{ name: "v", configMap: { name: "c" } }]);
-  assert.deepEqual(containerNames(merged({ "$setElementOrder/containers": [{ name: "side" }, { name: "web" }] })), ["side", "web"]);
-  const added = { containers: [{ name: "first", image: "f" }], "$setElementOrder/containers": [{ name: "first" }, { name: "web" }] };
+  assert.deepEqual(containerNames(merged({ "$setElementOrder/containers": [{ name: "side" }, { name: "web" }] })), [
+    "side",
+    "web",
+  ]);
+  const added = {
+    containers: [{ name: "first", image: "f" }],
+    "$setElementOrder/containers": [{ name: "first" }, { name: "web" }],
+  };
   assert.deepEqual(containerNames(merged(added)), ["first", "web", "side"]);
 });
 
@@ -121,7 +154,9 @@ test("primitive lists with strategy merge take new items and lose those that a d
   const meta = shapes.ofName("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
   const original = { finalizers: ["a", "b"] };
   assert.deepEqual(applyStrategicMergePatch(meta, original, { finalizers: ["c"] }), { finalizers: ["c", "a", "b"] });
-  assert.deepEqual(applyStrategicMergePatch(meta, original, { "$deleteFromPrimitiveList/finalizers": ["a"] }), { finalizers: ["b"] });
+  assert.deepEqual(applyStrategicMergePatch(meta, original, { "$deleteFromPrimitiveList/finalizers": ["a"] }), {
+    finalizers: ["b"],
+  });
 });
 
 test("a merge list item without its merge key is refused", () => {

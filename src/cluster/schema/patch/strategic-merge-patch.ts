@@ -19,7 +19,8 @@ function mergeObject(shape: Shape | undefined, target: JsonObject, patch: JsonOb
   delete patch[directive];
   if (action === "replace") return withoutDirectives(patch) as JsonObject;
   if (action === "delete") return undefined;
-  if (action !== undefined && action !== "merge") throw new SchemaFault(400, "BadRequest", `Unknown patch type found: ${JSON.stringify(action)}`);
+  if (action !== undefined && action !== "merge")
+    throw new SchemaFault(400, "BadRequest", `Unknown patch type found: ${JSON.stringify(action)}`);
   applyRetainKeys(target, patch);
   for (const [key, value] of Object.entries(patch)) {
     if (key.startsWith(deletePrefix)) deletePrimitives(target, key.slice(deletePrefix.length), value);
@@ -66,7 +67,13 @@ function mergeField(shape: Shape | undefined, target: JsonObject, key: string, v
   } else setOwn(target, key, value);
 }
 
-function mergeList(field: FieldShape | undefined, present: unknown, patch: unknown[], order: unknown, key: string): unknown[] {
+function mergeList(
+  field: FieldShape | undefined,
+  present: unknown,
+  patch: unknown[],
+  order: unknown,
+  key: string,
+): unknown[] {
   if (field === undefined || !field.strategy.includes("merge")) return patch.map(withoutDirectives);
   const target: unknown[] = Array.isArray(present) ? present : [];
   const { mergeKey } = field;
@@ -77,7 +84,8 @@ function mergeList(field: FieldShape | undefined, present: unknown, patch: unkno
   }
   const itemShape = field.shape.kind === "list" ? field.shape.item : undefined;
   const entries = patch.map((item) => {
-    if (!isObject(item)) throw new SchemaFault(400, "BadRequest", `${key}: a strategic merge patch of this list holds objects only`);
+    if (!isObject(item))
+      throw new SchemaFault(400, "BadRequest", `${key}: a strategic merge patch of this list holds objects only`);
     return item;
   });
   const replacing = entries.some((item) => item[directive] === "replace");
@@ -91,11 +99,22 @@ function orderOf(order: unknown, patch: readonly unknown[]): readonly unknown[] 
   return Array.isArray(order) ? order : patch;
 }
 
-function mergeEntries(shape: Shape | undefined, target: unknown[], patch: JsonObject[], mergeKey: string, key: string): unknown[] {
+function mergeEntries(
+  shape: Shape | undefined,
+  target: unknown[],
+  patch: JsonObject[],
+  mergeKey: string,
+  key: string,
+): unknown[] {
   let merged = [...target];
   for (const item of patch) {
     const id = item[mergeKey];
-    if (id === undefined) throw new SchemaFault(400, "BadRequest", `map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
+    if (id === undefined)
+      throw new SchemaFault(
+        400,
+        "BadRequest",
+        `map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`,
+      );
     const matches = (each: unknown): boolean => isObject(each) && jsonEqual(each[mergeKey], id);
     if (item[directive] === "delete") {
       merged = merged.filter((each) => !matches(each));
@@ -115,14 +134,22 @@ function mergeEntries(shape: Shape | undefined, target: unknown[], patch: JsonOb
  * The patch's items come in the order of the directive, else of the patch; what only the server has goes before the first
  * of them that it preceded in the original.
  */
-function ordered(merged: unknown[], original: readonly unknown[], order: readonly unknown[], mergeKey: string | undefined): unknown[] {
+function ordered(
+  merged: unknown[],
+  original: readonly unknown[],
+  order: readonly unknown[],
+  mergeKey: string | undefined,
+): unknown[] {
   const identity = (item: unknown): unknown => (mergeKey !== undefined && isObject(item) ? item[mergeKey] : item);
-  const position = (items: readonly unknown[], item: unknown): number => items.findIndex((each) => jsonEqual(identity(each), identity(item)));
+  const position = (items: readonly unknown[], item: unknown): number =>
+    items.findIndex((each) => jsonEqual(identity(each), identity(item)));
   const precedes = (a: unknown, b: unknown): boolean => {
     const [left, right] = [position(original, a), position(original, b)];
     return left >= 0 && right >= 0 && left < right;
   };
-  const named = merged.filter((item) => position(order, item) >= 0).sort((a, b) => position(order, a) - position(order, b));
+  const named = merged
+    .filter((item) => position(order, item) >= 0)
+    .sort((a, b) => position(order, a) - position(order, b));
   const rest = merged.filter((item) => position(order, item) < 0);
   const result: unknown[] = [];
   while (named.length > 0 && rest.length > 0) result.push(precedes(rest[0], named[0]) ? rest.shift() : named.shift());
@@ -142,7 +169,8 @@ function withoutDirectives(value: unknown): unknown {
   if (!isObject(value)) return value;
   const result: JsonObject = {};
   for (const [key, item] of Object.entries(value)) {
-    if (key === directive || key === retainKeys || key.startsWith(deletePrefix) || key.startsWith(orderPrefix)) continue;
+    if (key === directive || key === retainKeys || key.startsWith(deletePrefix) || key.startsWith(orderPrefix))
+      continue;
     setOwn(result, key, withoutDirectives(item));
   }
   return result;

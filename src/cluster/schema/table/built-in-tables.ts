@@ -5,7 +5,12 @@ import { groupTables } from "./groups.ts";
 import { podTable } from "./pods.ts";
 import { workloadTables } from "./workloads.ts";
 
-const tables: Readonly<Record<string, TableForm>> = { "/pods": podTable, ...coreTables, ...workloadTables, ...groupTables };
+const tables: Readonly<Record<string, TableForm>> = {
+  "/pods": podTable,
+  ...coreTables,
+  ...workloadTables,
+  ...groupTables,
+};
 
 /** The form of a built-in kind, as a real server prints it. */
 export function tableFormOf(type: Pick<ResourceType, "group" | "plural">): TableForm {

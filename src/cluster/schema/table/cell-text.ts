@@ -32,7 +32,10 @@ export function selectorText(value: unknown): string {
 
 export function containerCells(podSpec: unknown): [names: string, images: string] {
   const containers = objectsAt(podSpec, "containers");
-  return [containers.map((each) => stringOf(each.name)).join(","), containers.map((each) => stringOf(each.image)).join(",")];
+  return [
+    containers.map((each) => stringOf(each.name)).join(","),
+    containers.map((each) => stringOf(each.image)).join(","),
+  ];
 }
 
 /** At most three of them, and how many more there are. */

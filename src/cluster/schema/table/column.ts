@@ -14,7 +14,13 @@ export function columns(text: string): TableColumn[] {
   return text.split("|").map((part) => {
     const wide = part.endsWith("*");
     const [name = "", type = "string"] = part.replace(/\*$/, "").split(":");
-    return { name, type, format: name === "Name" ? "name" : "", description: name === "Name" ? nameDescription : "", priority: wide ? 1 : 0 };
+    return {
+      name,
+      type,
+      format: name === "Name" ? "name" : "",
+      description: name === "Name" ? nameDescription : "",
+      priority: wide ? 1 : 0,
+    };
   });
 }
 

@@ -9,7 +9,9 @@ const loadBalancerWidth = 16;
 
 /** Addresses of a load balancer's status, shortened to the width of the narrow column. */
 export function loadBalancerText(status: unknown): string {
-  const addresses = objectsAt(status, "loadBalancer", "ingress").map((each) => stringOf(each.ip) || stringOf(each.hostname));
+  const addresses = objectsAt(status, "loadBalancer", "ingress").map(
+    (each) => stringOf(each.ip) || stringOf(each.hostname),
+  );
   const text = [...new Set(addresses.filter((each) => each !== ""))].sort().join(",");
   return text.length > loadBalancerWidth ? `${text.slice(0, loadBalancerWidth - 3)}...` : text;
 }
@@ -81,7 +83,9 @@ function endpointsText(endpoints: UntypedObject): string {
   const all = subsets.flatMap((subset) => {
     const addresses = objectsAt(subset, "addresses").map((each) => stringOf(each.ip));
     const ports = objectsAt(subset, "ports");
-    return ports.length === 0 ? addresses : ports.flatMap((port) => addresses.map((ip) => `${isIPv6(ip) ? `[${ip}]` : ip}:${count(port.port)}`));
+    return ports.length === 0
+      ? addresses
+      : ports.flatMap((port) => addresses.map((ip) => `${isIPv6(ip) ? `[${ip}]` : ip}:${count(port.port)}`));
   });
   if (subsets.length === 0) return none;
   const text = all.slice(0, limit).join(",");
@@ -95,7 +99,8 @@ function eventCells(event: UntypedObject, nowMs: number): unknown[] {
   const firstSeen = first === "<unknown>" ? micro : first;
   const last = ageOf(event.lastTimestamp ?? event.deprecatedLastTimestamp, nowMs);
   const series = objectOf(event.series);
-  const observed = event.series === undefined ? (last === "<unknown>" ? firstSeen : last) : ageOf(series.lastObservedTime, nowMs);
+  const observed =
+    event.series === undefined ? (last === "<unknown>" ? firstSeen : last) : ageOf(series.lastObservedTime, nowMs);
   const occurrences = count(series.count) || count(event.count ?? event.deprecatedCount) || 1;
   const target = objectOf(event.involvedObject ?? event.regarding);
   const name = stringOf(target.name);
@@ -116,10 +121,18 @@ function eventCells(event: UntypedObject, nowMs: number): unknown[] {
   ];
 }
 
-const accessModes: Readonly<Record<string, string>> = { ReadWriteOnce: "RWO", ReadOnlyMany: "ROX", ReadWriteMany: "RWX", ReadWriteOncePod: "RWOP" };
+const accessModes: Readonly<Record<string, string>> = {
+  ReadWriteOnce: "RWO",
+  ReadOnlyMany: "ROX",
+  ReadWriteMany: "RWX",
+  ReadWriteOncePod: "RWOP",
+};
 
 function modes(value: unknown): string {
-  return arrayOf(value).map((mode) => accessModes[stringOf(mode)] ?? "").filter((mode) => mode !== "").join(",");
+  return arrayOf(value)
+    .map((mode) => accessModes[stringOf(mode)] ?? "")
+    .filter((mode) => mode !== "")
+    .join(",");
 }
 
 function phase(object: UntypedObject): string {
@@ -144,7 +157,10 @@ function claimCells(claim: UntypedObject, nowMs: number): unknown[] {
 
 function volumeCells(volume: UntypedObject, nowMs: number): unknown[] {
   const spec = objectOf(volume.spec);
-  const claim = spec.claimRef === undefined ? "" : `${stringOf(at(spec, "claimRef", "namespace"))}/${stringOf(at(spec, "claimRef", "name"))}`;
+  const claim =
+    spec.claimRef === undefined
+      ? ""
+      : `${stringOf(at(spec, "claimRef", "namespace"))}/${stringOf(at(spec, "claimRef", "name"))}`;
   return [
     volume.metadata.name,
     textOr(at(spec, "capacity", "storage"), "0"),
@@ -163,9 +179,15 @@ function volumeCells(volume: UntypedObject, nowMs: number): unknown[] {
 function quotaCells(quota: UntypedObject, nowMs: number): unknown[] {
   const [hard, used] = [objectOf(at(quota.status, "hard")), objectOf(at(quota.status, "used"))];
   const names = Object.keys(hard).sort();
-  const text = (wanted: readonly string[]): string => wanted.map((name) => `${name}: ${textOr(used[name], "0")}/${textOr(hard[name], "0")}`).join(", ");
+  const text = (wanted: readonly string[]): string =>
+    wanted.map((name) => `${name}: ${textOr(used[name], "0")}/${textOr(hard[name], "0")}`).join(", ");
   const isLimit = (name: string): boolean => name.startsWith("limits.");
-  return [quota.metadata.name, text(names.filter((name) => !isLimit(name))), text(names.filter(isLimit)), ageOf(quota.metadata.creationTimestamp, nowMs)];
+  return [
+    quota.metadata.name,
+    text(names.filter((name) => !isLimit(name))),
+    text(names.filter(isLimit)),
+    ageOf(quota.metadata.creationTimestamp, nowMs),
+  ];
 }
 
 const size = (value: unknown): number => Object.keys(objectOf(value)).length;
@@ -176,17 +198,43 @@ const events: TableForm = {
 };
 
 export const coreTables: Readonly<Record<string, TableForm>> = {
-  "/configmaps": { columns: columns("Name|Data|Age"), cells: (each, nowMs) => [each.metadata.name, size(each.data) + size(each.binaryData), age(each, nowMs)] },
-  "/endpoints": { columns: columns("Name|Endpoints|Age"), cells: (each, nowMs) => [each.metadata.name, endpointsText(each), age(each, nowMs)] },
+  "/configmaps": {
+    columns: columns("Name|Data|Age"),
+    cells: (each, nowMs) => [each.metadata.name, size(each.data) + size(each.binaryData), age(each, nowMs)],
+  },
+  "/endpoints": {
+    columns: columns("Name|Endpoints|Age"),
+    cells: (each, nowMs) => [each.metadata.name, endpointsText(each), age(each, nowMs)],
+  },
   "/events": events,
   "events.k8s.io/events": events,
-  "/namespaces": { columns: columns("Name|Status|Age"), cells: (each, nowMs) => [each.metadata.name, stringOf(at(each.status, "phase")), age(each, nowMs)] },
-  "/nodes": { columns: columns("Name|Status|Roles|Age|Version|Internal-IP*|External-IP*|OS-Image*|Kernel-Version*|Container-Runtime*"), cells: nodeCells },
-  "/persistentvolumeclaims": { columns: columns("Name|Status|Volume|Capacity|Access Modes|StorageClass|VolumeAttributesClass|Age|VolumeMode*"), cells: claimCells },
-  "/persistentvolumes": { columns: columns("Name|Capacity|Access Modes|Reclaim Policy|Status|Claim|StorageClass|VolumeAttributesClass|Reason|Age|VolumeMode*"), cells: volumeCells },
+  "/namespaces": {
+    columns: columns("Name|Status|Age"),
+    cells: (each, nowMs) => [each.metadata.name, stringOf(at(each.status, "phase")), age(each, nowMs)],
+  },
+  "/nodes": {
+    columns: columns(
+      "Name|Status|Roles|Age|Version|Internal-IP*|External-IP*|OS-Image*|Kernel-Version*|Container-Runtime*",
+    ),
+    cells: nodeCells,
+  },
+  "/persistentvolumeclaims": {
+    columns: columns("Name|Status|Volume|Capacity|Access Modes|StorageClass|VolumeAttributesClass|Age|VolumeMode*"),
+    cells: claimCells,
+  },
+  "/persistentvolumes": {
+    columns: columns(
+      "Name|Capacity|Access Modes|Reclaim Policy|Status|Claim|StorageClass|VolumeAttributesClass|Reason|Age|VolumeMode*",
+    ),
+    cells: volumeCells,
+  },
   "/podtemplates": {
     columns: columns("Name|Containers|Images|Pod Labels"),
-    cells: (each) => [each.metadata.name, ...containerCells(at(each.template, "spec")), labelsText(at(each.template, "metadata", "labels"))],
+    cells: (each) => [
+      each.metadata.name,
+      ...containerCells(at(each.template, "spec")),
+      labelsText(at(each.template, "metadata", "labels")),
+    ],
   },
   "/replicationcontrollers": {
     columns: columns("Name|Desired:integer|Current:integer|Ready:integer|Age|Containers*|Images*|Selector*"),
@@ -201,7 +249,10 @@ export const coreTables: Readonly<Record<string, TableForm>> = {
     ],
   },
   "/resourcequotas": { columns: columns("Name|Request|Limit|Age"), cells: quotaCells },
-  "/secrets": { columns: columns("Name|Type|Data|Age"), cells: (each, nowMs) => [each.metadata.name, stringOf(each.type), size(each.data), age(each, nowMs)] },
+  "/secrets": {
+    columns: columns("Name|Type|Data|Age"),
+    cells: (each, nowMs) => [each.metadata.name, stringOf(each.type), size(each.data), age(each, nowMs)],
+  },
   "/serviceaccounts": { columns: columns("Name|Age"), cells: (each, nowMs) => [each.metadata.name, age(each, nowMs)] },
   "/services": {
     columns: columns("Name|Type|Cluster-IP|External-IP|Port(s)|Age|Selector*"),

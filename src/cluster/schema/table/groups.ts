@@ -10,7 +10,11 @@ const bindingColumns = columns("Name|Role|Age|Users*|Groups*|ServiceAccounts*");
 
 function bindingCells(binding: UntypedObject, nowMs: number): unknown[] {
   const subjects = arrayOf(binding.subjects).map(objectOf);
-  const names = (kind: string): string => subjects.filter((subject) => subject.kind === kind).map((subject) => (kind === "ServiceAccount" ? `${stringOf(subject.namespace)}/` : "") + stringOf(subject.name)).join(", ");
+  const names = (kind: string): string =>
+    subjects
+      .filter((subject) => subject.kind === kind)
+      .map((subject) => (kind === "ServiceAccount" ? `${stringOf(subject.namespace)}/` : "") + stringOf(subject.name))
+      .join(", ");
   const role = `${stringOf(at(binding.roleRef, "kind"))}/${stringOf(at(binding.roleRef, "name"))}`;
   return [binding.metadata.name, role, age(binding, nowMs), names("User"), names("Group"), names("ServiceAccount")];
 }
@@ -48,17 +52,30 @@ function parameterKind(policy: UntypedObject): string {
 }
 
 const slicePort = (port: unknown): string => textOr(at(port, "port"), textOr(at(port, "name"), "*"));
-const webhooks: TableForm = { columns: columns("Name|Webhooks:integer|Age"), cells: (each, nowMs) => [each.metadata.name, arrayOf(each.webhooks).length, age(each, nowMs)] };
+const webhooks: TableForm = {
+  columns: columns("Name|Webhooks:integer|Age"),
+  cells: (each, nowMs) => [each.metadata.name, arrayOf(each.webhooks).length, age(each, nowMs)],
+};
 const bindings: TableForm = { columns: bindingColumns, cells: bindingCells };
 const policyBindings: TableForm = {
   columns: columns("Name|PolicyName|ParamRef|Age"),
-  cells: (each, nowMs) => [each.metadata.name, stringOf(at(each.spec, "policyName")), parameterReference(each), age(each, nowMs)],
+  cells: (each, nowMs) => [
+    each.metadata.name,
+    stringOf(at(each.spec, "policyName")),
+    parameterReference(each),
+    age(each, nowMs),
+  ],
 };
 
 export const groupTables: Readonly<Record<string, TableForm>> = {
   "networking.k8s.io/ingressclasses": {
     columns: columns("Name|Controller|Parameters|Age"),
-    cells: (each, nowMs) => [annotated(each, "ingressclass.kubernetes.io/is-default-class"), stringOf(at(each.spec, "controller")), parametersText(each), age(each, nowMs)],
+    cells: (each, nowMs) => [
+      annotated(each, "ingressclass.kubernetes.io/is-default-class"),
+      stringOf(at(each.spec, "controller")),
+      parametersText(each),
+      age(each, nowMs),
+    ],
   },
   "networking.k8s.io/ingresses": {
     columns: columns("Name|Class|Hosts|Address|Ports|Age"),
@@ -75,28 +92,49 @@ export const groupTables: Readonly<Record<string, TableForm>> = {
     columns: columns("Name|ParentRef"),
     cells: (each) => {
       const parent = at(each.spec, "parentRef");
-      const parts = ["group", "resource", "namespace", "name"].map((part) => stringOf(at(parent, part))).filter((part) => part !== "");
+      const parts = ["group", "resource", "namespace", "name"]
+        .map((part) => stringOf(at(parent, part)))
+        .filter((part) => part !== "");
       return [each.metadata.name, parts.join("/")];
     },
   },
-  "networking.k8s.io/networkpolicies": { columns: columns("Name|Pod-Selector|Age"), cells: (each, nowMs) => [each.metadata.name, selectorText(at(each.spec, "podSelector")), age(each, nowMs)] },
-  "networking.k8s.io/servicecidrs": { columns: columns("Name|CIDRs|Age"), cells: (each, nowMs) => [each.metadata.name, arrayOf(at(each.spec, "cidrs")).map(stringOf).join(","), age(each, nowMs)] },
+  "networking.k8s.io/networkpolicies": {
+    columns: columns("Name|Pod-Selector|Age"),
+    cells: (each, nowMs) => [each.metadata.name, selectorText(at(each.spec, "podSelector")), age(each, nowMs)],
+  },
+  "networking.k8s.io/servicecidrs": {
+    columns: columns("Name|CIDRs|Age"),
+    cells: (each, nowMs) => [
+      each.metadata.name,
+      arrayOf(at(each.spec, "cidrs")).map(stringOf).join(","),
+      age(each, nowMs),
+    ],
+  },
   "rbac.authorization.k8s.io/clusterrolebindings": bindings,
   "rbac.authorization.k8s.io/rolebindings": bindings,
   "storage.k8s.io/csidrivers": {
-    columns: columns("Name|AttachRequired:boolean|PodInfoOnMount:boolean|StorageCapacity:boolean|TokenRequests|RequiresRepublish:boolean|Modes|Age"),
+    columns: columns(
+      "Name|AttachRequired:boolean|PodInfoOnMount:boolean|StorageCapacity:boolean|TokenRequests|RequiresRepublish:boolean|Modes|Age",
+    ),
     cells: (each, nowMs) => [
       each.metadata.name,
       at(each.spec, "attachRequired") !== false,
       at(each.spec, "podInfoOnMount") === true,
       at(each.spec, "storageCapacity") === true,
-      at(each.spec, "tokenRequests") === undefined ? unset : objectsAt(each.spec, "tokenRequests").map((request) => stringOf(request.audience)).join(","),
+      at(each.spec, "tokenRequests") === undefined
+        ? unset
+        : objectsAt(each.spec, "tokenRequests")
+            .map((request) => stringOf(request.audience))
+            .join(","),
       at(each.spec, "requiresRepublish") === true,
       arrayOf(at(each.spec, "volumeLifecycleModes")).map(stringOf).join(",") || none,
       age(each, nowMs),
     ],
   },
-  "storage.k8s.io/csinodes": { columns: columns("Name|Drivers:integer|Age"), cells: (each, nowMs) => [each.metadata.name, objectsAt(each.spec, "drivers").length, age(each, nowMs)] },
+  "storage.k8s.io/csinodes": {
+    columns: columns("Name|Drivers:integer|Age"),
+    cells: (each, nowMs) => [each.metadata.name, objectsAt(each.spec, "drivers").length, age(each, nowMs)],
+  },
   "storage.k8s.io/storageclasses": {
     columns: columns("Name|Provisioner|ReclaimPolicy|VolumeBindingMode|AllowVolumeExpansion|Age"),
     cells: (each, nowMs) => [
@@ -119,25 +157,50 @@ export const groupTables: Readonly<Record<string, TableForm>> = {
       age(each, nowMs),
     ],
   },
-  "storage.k8s.io/volumeattributesclasses": { columns: columns("Name|DriverName|Age"), cells: (each, nowMs) => [each.metadata.name, stringOf(each.driverName), age(each, nowMs)] },
+  "storage.k8s.io/volumeattributesclasses": {
+    columns: columns("Name|DriverName|Age"),
+    cells: (each, nowMs) => [each.metadata.name, stringOf(each.driverName), age(each, nowMs)],
+  },
   "admissionregistration.k8s.io/mutatingwebhookconfigurations": webhooks,
   "admissionregistration.k8s.io/validatingwebhookconfigurations": webhooks,
   "admissionregistration.k8s.io/mutatingadmissionpolicies": {
     columns: columns("Name|Mutations:integer|ParamKind|Age"),
-    cells: (each, nowMs) => [each.metadata.name, objectsAt(each.spec, "mutations").length, parameterKind(each), age(each, nowMs)],
+    cells: (each, nowMs) => [
+      each.metadata.name,
+      objectsAt(each.spec, "mutations").length,
+      parameterKind(each),
+      age(each, nowMs),
+    ],
   },
   "admissionregistration.k8s.io/validatingadmissionpolicies": {
     columns: columns("Name|Validations:integer|ParamKind|Age"),
-    cells: (each, nowMs) => [each.metadata.name, objectsAt(each.spec, "validations").length, parameterKind(each), age(each, nowMs)],
+    cells: (each, nowMs) => [
+      each.metadata.name,
+      objectsAt(each.spec, "validations").length,
+      parameterKind(each),
+      age(each, nowMs),
+    ],
   },
   "admissionregistration.k8s.io/mutatingadmissionpolicybindings": policyBindings,
   "admissionregistration.k8s.io/validatingadmissionpolicybindings": policyBindings,
   "scheduling.k8s.io/priorityclasses": {
     columns: columns("Name|Value:integer|Global-Default:boolean|Age|PreemptionPolicy"),
-    cells: (each, nowMs) => [each.metadata.name, count(each.value), each.globalDefault === true, age(each, nowMs), stringOf(each.preemptionPolicy)],
+    cells: (each, nowMs) => [
+      each.metadata.name,
+      count(each.value),
+      each.globalDefault === true,
+      age(each, nowMs),
+      stringOf(each.preemptionPolicy),
+    ],
   },
-  "coordination.k8s.io/leases": { columns: columns("Name|Holder|Age"), cells: (each, nowMs) => [each.metadata.name, stringOf(at(each.spec, "holderIdentity")), age(each, nowMs)] },
-  "node.k8s.io/runtimeclasses": { columns: columns("Name|Handler|Age"), cells: (each, nowMs) => [each.metadata.name, stringOf(each.handler), age(each, nowMs)] },
+  "coordination.k8s.io/leases": {
+    columns: columns("Name|Holder|Age"),
+    cells: (each, nowMs) => [each.metadata.name, stringOf(at(each.spec, "holderIdentity")), age(each, nowMs)],
+  },
+  "node.k8s.io/runtimeclasses": {
+    columns: columns("Name|Handler|Age"),
+    cells: (each, nowMs) => [each.metadata.name, stringOf(each.handler), age(each, nowMs)],
+  },
   "discovery.k8s.io/endpointslices": {
     columns: columns("Name|AddressType|Ports|Endpoints|Age"),
     cells: (each, nowMs) => [

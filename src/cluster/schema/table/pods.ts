@@ -29,11 +29,17 @@ function terminationReason(terminated: JsonObject): string {
 }
 
 function hasCondition(pod: unknown, type: string): boolean {
-  return objectsAt(pod, "status", "conditions").some((condition) => condition.type === type && condition.status === "True");
+  return objectsAt(pod, "status", "conditions").some(
+    (condition) => condition.type === type && condition.status === "True",
+  );
 }
 
 /** Init containers in order, up to the first that is not done; true when one holds the pod back. */
-function summarizeInit(pod: unknown, summary: PodSummary, sidecars: { restarts: number; lastRestart: string }): boolean {
+function summarizeInit(
+  pod: unknown,
+  summary: PodSummary,
+  sidecars: { restarts: number; lastRestart: string },
+): boolean {
   const specs = objectsAt(pod, "spec", "initContainers");
   const restartable = new Set(specs.filter((each) => each.restartPolicy === "Always").map((each) => each.name));
   summary.total += restartable.size;
@@ -87,8 +93,19 @@ function summarizeContainers(pod: unknown, summary: PodSummary): void {
 
 function summarize(pod: unknown): PodSummary {
   const phase = stringOf(at(pod, "status", "phase"));
-  const summary: PodSummary = { reason: textOr(at(pod, "status", "reason"), phase), ready: 0, total: objectsAt(pod, "spec", "containers").length, restarts: 0, lastRestart: "" };
-  if (objectsAt(pod, "status", "conditions").some((condition) => condition.type === "PodScheduled" && condition.reason === "SchedulingGated")) summary.reason = "SchedulingGated";
+  const summary: PodSummary = {
+    reason: textOr(at(pod, "status", "reason"), phase),
+    ready: 0,
+    total: objectsAt(pod, "spec", "containers").length,
+    restarts: 0,
+    lastRestart: "",
+  };
+  if (
+    objectsAt(pod, "status", "conditions").some(
+      (condition) => condition.type === "PodScheduled" && condition.reason === "SchedulingGated",
+    )
+  )
+    summary.reason = "SchedulingGated";
   const sidecars = { restarts: 0, lastRestart: "" };
   if (!summarizeInit(pod, summary, sidecars) || hasCondition(pod, "Initialized")) {
     Object.assign(summary, sidecars);
@@ -111,7 +128,8 @@ export const podTable: TableForm = {
   columns: columns("Name|Ready|Status|Restarts|Age|IP*|Node*|Nominated Node*|Readiness Gates*"),
   cells: (pod, nowMs) => {
     const { reason, ready, total, restarts, lastRestart } = summarize(pod);
-    const restartText = restarts !== 0 && lastRestart !== "" ? `${restarts} (${ageOf(lastRestart, nowMs)} ago)` : String(restarts);
+    const restartText =
+      restarts !== 0 && lastRestart !== "" ? `${restarts} (${ageOf(lastRestart, nowMs)} ago)` : String(restarts);
     const ip = textOr(objectsAt(pod, "status", "podIPs")[0]?.ip, none);
     return [
       pod.metadata.name,

@@ -10,7 +10,8 @@ const podSpec = (object: UntypedObject): unknown => at(object.spec, "template", 
 const selector = (object: UntypedObject): string => selectorText(at(object.spec, "selector"));
 
 function jobStatus(job: UntypedObject): string {
-  const holds = (type: string): boolean => objectsAt(job.status, "conditions").some((condition) => condition.type === type && condition.status === "True");
+  const holds = (type: string): boolean =>
+    objectsAt(job.status, "conditions").some((condition) => condition.type === type && condition.status === "True");
   if (holds("Complete")) return "Complete";
   if (holds("Failed")) return "Failed";
   if (job.metadata.deletionTimestamp !== undefined) return "Terminating";
@@ -39,9 +40,14 @@ function controllerName(object: UntypedObject): string {
 }
 
 export const workloadTables: Readonly<Record<string, TableForm>> = {
-  "apps/controllerrevisions": { columns: columns("Name|Controller|Revision|Age"), cells: (each, nowMs) => [each.metadata.name, controllerName(each), count(each.revision), age(each, nowMs)] },
+  "apps/controllerrevisions": {
+    columns: columns("Name|Controller|Revision|Age"),
+    cells: (each, nowMs) => [each.metadata.name, controllerName(each), count(each.revision), age(each, nowMs)],
+  },
   "apps/daemonsets": {
-    columns: columns("Name|Desired:integer|Current:integer|Ready:integer|Up-to-date:integer|Available:integer|Node Selector|Age|Containers*|Images*|Selector*"),
+    columns: columns(
+      "Name|Desired:integer|Current:integer|Ready:integer|Up-to-date:integer|Available:integer|Node Selector|Age|Containers*|Images*|Selector*",
+    ),
     cells: (each, nowMs) => [
       each.metadata.name,
       status(each, "desiredNumberScheduled"),
@@ -81,10 +87,17 @@ export const workloadTables: Readonly<Record<string, TableForm>> = {
   },
   "apps/statefulsets": {
     columns: columns("Name|Ready|Age|Containers*|Images*"),
-    cells: (each, nowMs) => [each.metadata.name, `${status(each, "readyReplicas")}/${count(at(each.spec, "replicas"))}`, age(each, nowMs), ...containerCells(podSpec(each))],
+    cells: (each, nowMs) => [
+      each.metadata.name,
+      `${status(each, "readyReplicas")}/${count(at(each.spec, "replicas"))}`,
+      age(each, nowMs),
+      ...containerCells(podSpec(each)),
+    ],
   },
   "batch/cronjobs": {
-    columns: columns("Name|Schedule|Timezone|Suspend:boolean|Active:integer|Last Schedule|Age|Containers*|Images*|Selector*"),
+    columns: columns(
+      "Name|Schedule|Timezone|Suspend:boolean|Active:integer|Last Schedule|Age|Containers*|Images*|Selector*",
+    ),
     cells: (each, nowMs) => {
       const last = at(each.status, "lastScheduleTime");
       return [
@@ -102,11 +115,25 @@ export const workloadTables: Readonly<Record<string, TableForm>> = {
   },
   "batch/jobs": {
     columns: columns("Name|Status|Completions|Duration|Age|Containers*|Images*|Selector*"),
-    cells: (each, nowMs) => [each.metadata.name, jobStatus(each), jobCompletions(each), jobDuration(each, nowMs), age(each, nowMs), ...containerCells(podSpec(each)), selector(each)],
+    cells: (each, nowMs) => [
+      each.metadata.name,
+      jobStatus(each),
+      jobCompletions(each),
+      jobDuration(each, nowMs),
+      age(each, nowMs),
+      ...containerCells(podSpec(each)),
+      selector(each),
+    ],
   },
   "policy/poddisruptionbudgets": {
     columns: columns("Name|Min Available|Max Unavailable|Allowed Disruptions:integer|Age"),
-    cells: (each, nowMs) => [each.metadata.name, textOr(at(each.spec, "minAvailable"), "N/A"), textOr(at(each.spec, "maxUnavailable"), "N/A"), status(each, "disruptionsAllowed"), age(each, nowMs)],
+    cells: (each, nowMs) => [
+      each.metadata.name,
+      textOr(at(each.spec, "minAvailable"), "N/A"),
+      textOr(at(each.spec, "maxUnavailable"), "N/A"),
+      status(each, "disruptionsAllowed"),
+      age(each, nowMs),
+    ],
   },
   "autoscaling/horizontalpodautoscalers": {
     columns: columns("Name|Reference|Targets|MinPods|MaxPods|Replicas|Age"),
@@ -138,7 +165,9 @@ function autoscalerTargets(object: UntypedObject): string {
 }
 
 function metricText(metric: unknown, current: unknown): string {
-  const source = ["external", "pods", "object", "resource", "containerResource"].find((each) => at(metric, each) !== undefined);
+  const source = ["external", "pods", "object", "resource", "containerResource"].find(
+    (each) => at(metric, each) !== undefined,
+  );
   if (source === undefined) return "<unknown type>";
   const [target, now] = [at(metric, source, "target"), at(current, source, "current")];
   const named = source === "resource" || source === "containerResource";

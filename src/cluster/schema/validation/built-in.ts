@@ -10,7 +10,12 @@ import { workloadValidators } from "./workloads.ts";
 const validators: KindValidators = { ...coreValidators, ...workloadValidators, ...groupValidators };
 
 /** What is wrong with an object of a built-in kind: the mistakes that people make, in a real server's words. */
-export function validateBuiltIn(type: ResourceType, object: UntypedObject, old: UntypedObject | undefined, subresource: string): FieldError[] {
+export function validateBuiltIn(
+  type: ResourceType,
+  object: UntypedObject,
+  old: UntypedObject | undefined,
+  subresource: string,
+): FieldError[] {
   if (subresource !== "" && subresource !== "ephemeralcontainers") return [];
   const check = new Check();
   check.add(...validateMetadata(type, object, old));

@@ -24,7 +24,8 @@ export class Check {
 
   /** Absent values pass: where they are required another check says so. */
   oneOf(path: string, value: unknown, supported: readonly string[]): void {
-    if (value !== undefined && (typeof value !== "string" || !supported.includes(value))) this.errors.push(fieldErrors.notSupported(path, value, supported));
+    if (value !== undefined && (typeof value !== "string" || !supported.includes(value)))
+      this.errors.push(fieldErrors.notSupported(path, value, supported));
   }
 
   nonNegative(path: string, value: unknown): void {
@@ -36,6 +37,7 @@ export class Check {
   }
 
   port(path: string, value: unknown): void {
-    if (typeof value !== "number" || value < 1 || value > 65_535) this.invalid(path, value ?? 0, "must be between 1 and 65535, inclusive");
+    if (typeof value !== "number" || value < 1 || value > 65_535)
+      this.invalid(path, value ?? 0, "must be between 1 and 65535, inclusive");
   }
 }

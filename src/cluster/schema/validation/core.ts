@@ -15,7 +15,11 @@ function dataKeys(value: unknown, path: string, check: Check): number {
   let bytes = 0;
   for (const [key, text] of Object.entries(objectOf(value))) {
     if (!configKeyPattern.test(key) || key === "." || key === "..") {
-      check.invalid(`${path}[${key}]`, key, "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')");
+      check.invalid(
+        `${path}[${key}]`,
+        key,
+        "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+      );
     }
     bytes += Buffer.byteLength(stringOf(text));
   }
@@ -25,12 +29,16 @@ function dataKeys(value: unknown, path: string, check: Check): number {
 function immutableData(object: JsonObject, old: JsonObject | undefined, fields: readonly string[], check: Check): void {
   if (old?.immutable !== true) return;
   if (object.immutable !== true) check.forbidden("immutable", "field is immutable when `immutable` is set");
-  for (const field of fields) if (!jsonEqual(object[field] ?? {}, old[field] ?? {})) check.forbidden(field, "field is immutable when `immutable` is set");
+  for (const field of fields)
+    if (!jsonEqual(object[field] ?? {}, old[field] ?? {}))
+      check.forbidden(field, "field is immutable when `immutable` is set");
 }
 
 function configMap(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const bytes = dataKeys(object.data, "data", check) + dataKeys(object.binaryData, "binaryData", check);
-  for (const key of Object.keys(objectOf(object.binaryData))) if (objectOf(object.data)[key] !== undefined) check.invalid(`data[${key}]`, key, "duplicate of key present in binaryData");
+  for (const key of Object.keys(objectOf(object.binaryData)))
+    if (objectOf(object.data)[key] !== undefined)
+      check.invalid(`data[${key}]`, key, "duplicate of key present in binaryData");
   if (bytes > dataMaxBytes) check.add(fieldErrors.tooLong("", dataMaxBytes));
   immutableData(object, old, ["data", "binaryData"], check);
 }
@@ -46,7 +54,8 @@ const secretKeys: Readonly<Record<string, readonly string[]>> = {
 function secret(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const bytes = (dataKeys(object.data, "data", check) * 3) / 4;
   if (bytes > dataMaxBytes) check.add(fieldErrors.tooLong("data", dataMaxBytes));
-  for (const key of secretKeys[stringOf(object.type)] ?? []) if (objectOf(object.data)[key] === undefined) check.required(`data[${key}]`);
+  for (const key of secretKeys[stringOf(object.type)] ?? [])
+    if (objectOf(object.data)[key] === undefined) check.required(`data[${key}]`);
   if (old !== undefined) check.immutable("type", object.type, old.type);
   immutableData(object, old, ["data"], check);
 }
@@ -65,9 +74,12 @@ function service(object: JsonObject, old: JsonObject | undefined, check: Check):
   check.oneOf("spec.sessionAffinity", spec.sessionAffinity, ["ClientIP", "None"]);
   if (type === "ExternalName") {
     if (stringOf(spec.externalName) === "") check.required("spec.externalName");
-    else for (const problem of checkSubdomain(stringOf(spec.externalName).replace(/\.$/, "").toLowerCase())) check.invalid("spec.externalName", spec.externalName, problem);
+    else
+      for (const problem of checkSubdomain(stringOf(spec.externalName).replace(/\.$/, "").toLowerCase()))
+        check.invalid("spec.externalName", spec.externalName, problem);
   }
-  if (headless && (type === "LoadBalancer" || type === "NodePort")) check.invalid("spec.clusterIPs[0]", "None", `may not be set to 'None' for ${type} services`);
+  if (headless && (type === "LoadBalancer" || type === "NodePort"))
+    check.invalid("spec.clusterIPs[0]", "None", `may not be set to 'None' for ${type} services`);
   validateServiceAddresses(spec, type, check);
   if (old !== undefined) serviceUpdate(spec, objectOf(old.spec), type, check);
 }
@@ -88,7 +100,9 @@ function validateServicePorts(ports: readonly unknown[], check: Check): void {
     check.port(`${at}.port`, port.port);
     if (stringOf(port.protocol) === "") check.required(`${at}.protocol`);
     else check.oneOf(`${at}.protocol`, port.protocol, ["SCTP", "TCP", "UDP"]);
-    if (typeof port.targetPort === "string") for (const problem of portNameProblems(port.targetPort)) check.invalid(`${at}.targetPort`, port.targetPort, problem);
+    if (typeof port.targetPort === "string")
+      for (const problem of portNameProblems(port.targetPort))
+        check.invalid(`${at}.targetPort`, port.targetPort, problem);
     else if (port.targetPort !== undefined) check.port(`${at}.targetPort`, port.targetPort);
     const identity = `${String(port.port)}/${stringOf(port.protocol)}`;
     if (numbers.has(identity)) check.add(fieldErrors.duplicate(at, { port: port.port, protocol: port.protocol }));
@@ -97,28 +111,55 @@ function validateServicePorts(ports: readonly unknown[], check: Check): void {
 }
 
 function validateServiceAddresses(spec: JsonObject, type: string, check: Check): void {
-  for (const [index, address] of arrayOf(spec.externalIPs).entries()) if (isIP(stringOf(address)) === 0) check.invalid(childPath("spec.externalIPs", index), address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+  for (const [index, address] of arrayOf(spec.externalIPs).entries())
+    if (isIP(stringOf(address)) === 0)
+      check.invalid(
+        childPath("spec.externalIPs", index),
+        address,
+        "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+      );
   const clusterIp = stringOf(spec.clusterIP);
-  if (clusterIp !== "" && clusterIp !== "None" && isIP(clusterIp) === 0) check.invalid("spec.clusterIPs[0]", clusterIp, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
-  if (clusterIp !== "" && type === "ExternalName") check.forbidden("spec.clusterIPs[0]", "may not be set for ExternalName services");
+  if (clusterIp !== "" && clusterIp !== "None" && isIP(clusterIp) === 0)
+    check.invalid("spec.clusterIPs[0]", clusterIp, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+  if (clusterIp !== "" && type === "ExternalName")
+    check.forbidden("spec.clusterIPs[0]", "may not be set for ExternalName services");
   const ranges = arrayOf(spec.loadBalancerSourceRanges);
-  if (ranges.length > 0 && type !== "LoadBalancer") check.forbidden("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'");
-  for (const [index, range] of ranges.entries()) if (!isCidr(stringOf(range).trim())) check.invalid(childPath("spec.loadBalancerSourceRanges", index), range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+  if (ranges.length > 0 && type !== "LoadBalancer")
+    check.forbidden("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'");
+  for (const [index, range] of ranges.entries())
+    if (!isCidr(stringOf(range).trim()))
+      check.invalid(
+        childPath("spec.loadBalancerSourceRanges", index),
+        range,
+        "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
+      );
   check.oneOf("spec.externalTrafficPolicy", spec.externalTrafficPolicy, ["Cluster", "Local"]);
   check.oneOf("spec.internalTrafficPolicy", spec.internalTrafficPolicy, ["Cluster", "Local"]);
-  if (spec.loadBalancerClass !== undefined && type !== "LoadBalancer") check.forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'");
+  if (spec.loadBalancerClass !== undefined && type !== "LoadBalancer")
+    check.forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'");
 }
 
 function serviceUpdate(spec: JsonObject, old: JsonObject, type: string, check: Check): void {
   if (type === "ExternalName" || old.type === "ExternalName" || stringOf(old.clusterIP) === "") return;
-  if (spec.clusterIP !== undefined && spec.clusterIP !== old.clusterIP) check.invalid("spec.clusterIPs[0]", [spec.clusterIP], "may not change once set");
-  if (type === "LoadBalancer" && old.type === "LoadBalancer" && !jsonEqual(spec.loadBalancerClass, old.loadBalancerClass)) check.invalid("spec.loadBalancerClass", spec.loadBalancerClass, "may not change once set");
+  if (spec.clusterIP !== undefined && spec.clusterIP !== old.clusterIP)
+    check.invalid("spec.clusterIPs[0]", [spec.clusterIP], "may not change once set");
+  if (
+    type === "LoadBalancer" &&
+    old.type === "LoadBalancer" &&
+    !jsonEqual(spec.loadBalancerClass, old.loadBalancerClass)
+  )
+    check.invalid("spec.loadBalancerClass", spec.loadBalancerClass, "may not change once set");
 }
 
 function namespace(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
   for (const [index, finalizer] of arrayOf(objectOf(object.spec).finalizers).entries()) {
     const name = stringOf(finalizer);
-    if (!name.includes("/") && name !== "kubernetes") check.invalid(childPath("spec.finalizers", index), name, "name is neither a standard finalizer name nor is it fully qualified");
+    if (!name.includes("/") && name !== "kubernetes")
+      check.invalid(
+        childPath("spec.finalizers", index),
+        name,
+        "name is neither a standard finalizer name nor is it fully qualified",
+      );
   }
 }
 
@@ -126,11 +167,18 @@ function endpoints(object: JsonObject, _old: JsonObject | undefined, check: Chec
   for (const [index, raw] of arrayOf(object.subsets).entries()) {
     const subset = objectOf(raw);
     const at = childPath("subsets", index);
-    if (arrayOf(subset.addresses).length === 0 && arrayOf(subset.notReadyAddresses).length === 0) check.required(at, "must specify `addresses` or `notReadyAddresses`");
+    if (arrayOf(subset.addresses).length === 0 && arrayOf(subset.notReadyAddresses).length === 0)
+      check.required(at, "must specify `addresses` or `notReadyAddresses`");
     for (const [position, address] of arrayOf(subset.addresses).entries()) {
-      if (isIP(stringOf(objectOf(address).ip)) === 0) check.invalid(`${childPath(`${at}.addresses`, position)}.ip`, objectOf(address).ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+      if (isIP(stringOf(objectOf(address).ip)) === 0)
+        check.invalid(
+          `${childPath(`${at}.addresses`, position)}.ip`,
+          objectOf(address).ip,
+          "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+        );
     }
-    for (const [position, port] of arrayOf(subset.ports).entries()) check.port(`${childPath(`${at}.ports`, position)}.port`, objectOf(port).port);
+    for (const [position, port] of arrayOf(subset.ports).entries())
+      check.port(`${childPath(`${at}.ports`, position)}.port`, objectOf(port).port);
   }
 }
 
@@ -138,14 +186,16 @@ function claim(object: JsonObject, old: JsonObject | undefined, check: Check): v
   const spec = objectOf(object.spec);
   if (arrayOf(spec.accessModes).length === 0) check.required("spec.accessModes", "at least 1 access mode is required");
   if (objectOf(objectOf(spec.resources).requests).storage === undefined) check.required("spec.resources[storage]");
-  if (old !== undefined && stringOf(objectOf(old.spec).volumeName) !== "") check.immutable("spec.volumeName", spec.volumeName, objectOf(old.spec).volumeName);
+  if (old !== undefined && stringOf(objectOf(old.spec).volumeName) !== "")
+    check.immutable("spec.volumeName", spec.volumeName, objectOf(old.spec).volumeName);
 }
 
 function event(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
   const target = objectOf(object.involvedObject ?? object.regarding);
   const namespace = stringOf(objectOf(object.metadata).namespace);
   const expected = stringOf(target.namespace) || "default";
-  if (isObject(object.metadata) && namespace !== expected) check.invalid("involvedObject.namespace", target.namespace, "does not match event.namespace");
+  if (isObject(object.metadata) && namespace !== expected)
+    check.invalid("involvedObject.namespace", target.namespace, "does not match event.namespace");
 }
 
 export const coreValidators: KindValidators = {

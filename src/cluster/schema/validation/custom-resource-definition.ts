@@ -23,14 +23,17 @@ export function validateCustomResourceDefinition(object: JsonObject, old: JsonOb
   check.oneOf("spec.scope", spec.scope ?? "", ["Cluster", "Namespaced"]);
   const expected = `${stringOf(names.plural)}.${group}`;
   const name = stringOf(objectOf(object.metadata).name);
-  if (name !== expected && old === undefined) check.invalid("metadata.name", name, `must be spec.names.plural+"."+spec.group`);
+  if (name !== expected && old === undefined)
+    check.invalid("metadata.name", name, `must be spec.names.plural+"."+spec.group`);
   validateNames(names, check);
   validateVersions(arrayOf(spec.versions), arrayOf(objectOf(old?.spec).versions), check);
   const conversion = objectOf(spec.conversion);
   check.oneOf("spec.conversion.strategy", conversion.strategy, ["None", "Webhook"]);
   if (old === undefined) return;
   const previous = objectOf(old.spec);
-  const established = arrayOf(objectOf(old.status).conditions).some((condition) => objectOf(condition).type === "Established" && objectOf(condition).status === "True");
+  const established = arrayOf(objectOf(old.status).conditions).some(
+    (condition) => objectOf(condition).type === "Established" && objectOf(condition).status === "True",
+  );
   check.immutable("spec.group", spec.group, previous.group);
   if (!established) return;
   check.immutable("spec.scope", spec.scope, previous.scope);
@@ -44,7 +47,8 @@ export function servingErrors(definition: KubernetesObject): FieldError[] {
   const spec = objectOf((definition as unknown as JsonObject).spec);
   if (stringOf(spec.group) === "") check.required("spec.group");
   validateNames(objectOf(spec.names), check);
-  if (!arrayOf(spec.versions).some((version) => objectOf(version).served === true)) check.required("spec.versions", "no version is served");
+  if (!arrayOf(spec.versions).some((version) => objectOf(version).served === true))
+    check.required("spec.versions", "no version is served");
   return check.errors;
 }
 
@@ -52,14 +56,19 @@ function validateNames(names: JsonObject, check: Check): void {
   for (const field of ["plural", "singular"]) {
     const value = stringOf(names[field]);
     if (value === "" && field === "plural") check.required("spec.names.plural");
-    if (value !== "") for (const problem of checkServiceName(value)) check.invalid(`spec.names.${field}`, value, problem);
+    if (value !== "")
+      for (const problem of checkServiceName(value)) check.invalid(`spec.names.${field}`, value, problem);
   }
   for (const field of ["kind", "listKind"]) {
     const value = stringOf(names[field]);
     if (value === "") check.required(`spec.names.${field}`);
-    else for (const problem of checkServiceName(value.toLowerCase())) check.invalid(`spec.names.${field}`, value, `may have mixed case, but should otherwise match: ${problem}`);
+    else
+      for (const problem of checkServiceName(value.toLowerCase()))
+        check.invalid(`spec.names.${field}`, value, `may have mixed case, but should otherwise match: ${problem}`);
   }
-  for (const [index, short] of arrayOf(names.shortNames).entries()) for (const problem of checkServiceName(stringOf(short))) check.invalid(childPath("spec.names.shortNames", index), short, problem);
+  for (const [index, short] of arrayOf(names.shortNames).entries())
+    for (const problem of checkServiceName(stringOf(short)))
+      check.invalid(childPath("spec.names.shortNames", index), short, problem);
 }
 
 function validateVersions(versions: readonly unknown[], old: readonly unknown[], check: Check): void {
@@ -67,7 +76,11 @@ function validateVersions(versions: readonly unknown[], old: readonly unknown[],
   const seen = new Set<string>();
   let stored = 0;
   // The real server holds a schema that all versions have apart from them, and names it there.
-  const isShared = versions.every((version) => isObject(objectOf(objectOf(version).schema).openAPIV3Schema) && jsonEqual(objectOf(version).schema, objectOf(versions[0]).schema));
+  const isShared = versions.every(
+    (version) =>
+      isObject(objectOf(objectOf(version).schema).openAPIV3Schema) &&
+      jsonEqual(objectOf(version).schema, objectOf(versions[0]).schema),
+  );
   for (const [index, raw] of versions.entries()) {
     const version = objectOf(raw);
     const at = childPath("spec.versions", index);
@@ -78,9 +91,15 @@ function validateVersions(versions: readonly unknown[], old: readonly unknown[],
     if (version.storage === true) stored++;
     // Compiling the rules of a large CRD takes some ten milliseconds; a version that was accepted before stays accepted.
     const known = old.find((each) => objectOf(each).name === name);
-    if (known === undefined || !jsonEqual(known, version)) validateVersion(version, at, isShared ? "spec.validation" : `${at}.schema`, check);
+    if (known === undefined || !jsonEqual(known, version))
+      validateVersion(version, at, isShared ? "spec.validation" : `${at}.schema`, check);
   }
-  if (versions.length > 0 && stored !== 1) check.invalid("spec.versions", versions.map((version) => objectOf(version).name), "must have exactly one version marked as storage version");
+  if (versions.length > 0 && stored !== 1)
+    check.invalid(
+      "spec.versions",
+      versions.map((version) => objectOf(version).name),
+      "must have exactly one version marked as storage version",
+    );
 }
 
 function validateVersion(version: JsonObject, at: string, schemaAt: string, check: Check): void {
@@ -114,27 +133,48 @@ function validatePaths(version: JsonObject, at: string, check: Check): void {
   }
   const scale = objectOf(version.subresources).scale;
   if (!isObject(scale)) return;
-  if (!stringOf(scale.specReplicasPath).startsWith(".spec.")) check.invalid(`${at}.subresources.scale.specReplicasPath`, scale.specReplicasPath, "should be a json path under .spec");
-  if (!stringOf(scale.statusReplicasPath).startsWith(".status.")) check.invalid(`${at}.subresources.scale.statusReplicasPath`, scale.statusReplicasPath, "should be a json path under .status");
+  if (!stringOf(scale.specReplicasPath).startsWith(".spec."))
+    check.invalid(
+      `${at}.subresources.scale.specReplicasPath`,
+      scale.specReplicasPath,
+      "should be a json path under .spec",
+    );
+  if (!stringOf(scale.statusReplicasPath).startsWith(".status."))
+    check.invalid(
+      `${at}.subresources.scale.statusReplicasPath`,
+      scale.statusReplicasPath,
+      "should be a json path under .status",
+    );
 }
 
 /** A structural schema says the type of each field outside of the logical junctors, and nothing structural within them. */
 function validateSchema(schema: JsonObject, at: string, check: Check, logical: boolean): void {
   const { type, items, additionalProperties, properties } = schema;
-  const freeType = schema["x-kubernetes-int-or-string"] === true || schema["x-kubernetes-preserve-unknown-fields"] === true;
+  const freeType =
+    schema["x-kubernetes-int-or-string"] === true || schema["x-kubernetes-preserve-unknown-fields"] === true;
   if (type === undefined || type === "") {
     if (!logical && !freeType) check.required(`${at}.type`, "must not be empty for specified object fields");
   } else check.oneOf(`${at}.type`, type, types);
-  if (typeof schema.pattern === "string" && schema.pattern !== "" && compilePattern(schema.pattern) === undefined) check.invalid(`${at}.pattern`, schema.pattern, "must be a valid regular expression");
+  if (typeof schema.pattern === "string" && schema.pattern !== "" && compilePattern(schema.pattern) === undefined)
+    check.invalid(`${at}.pattern`, schema.pattern, "must be a valid regular expression");
   if (type === "array" && !logical && !isObject(items)) check.required(`${at}.items`, "must be specified");
-  if (isObject(properties) && Object.keys(properties).length > 0 && additionalProperties !== undefined && additionalProperties !== false) check.forbidden(`${at}.additionalProperties`, "additionalProperties and properties are mutual exclusive");
+  if (
+    isObject(properties) &&
+    Object.keys(properties).length > 0 &&
+    additionalProperties !== undefined &&
+    additionalProperties !== false
+  )
+    check.forbidden(`${at}.additionalProperties`, "additionalProperties and properties are mutual exclusive");
   validateListType(schema, at, check);
   if (schema.default !== undefined && !logical) check.add(...defaultErrors(schema, `${at}.default`));
-  for (const [name, child] of Object.entries(objectOf(properties))) validateSchema(objectOf(child), `${at}.properties[${name}]`, check, logical);
+  for (const [name, child] of Object.entries(objectOf(properties)))
+    validateSchema(objectOf(child), `${at}.properties[${name}]`, check, logical);
   if (isObject(items)) validateSchema(items, `${at}.items`, check, logical);
-  if (isObject(additionalProperties)) validateSchema(additionalProperties, `${at}.additionalProperties`, check, logical);
+  if (isObject(additionalProperties))
+    validateSchema(additionalProperties, `${at}.additionalProperties`, check, logical);
   for (const junctor of ["allOf", "anyOf", "oneOf"]) {
-    for (const [index, child] of arrayOf(schema[junctor]).entries()) validateSchema(objectOf(child), childPath(`${at}.${junctor}`, index), check, true);
+    for (const [index, child] of arrayOf(schema[junctor]).entries())
+      validateSchema(objectOf(child), childPath(`${at}.${junctor}`, index), check, true);
   }
   if (isObject(schema.not)) validateSchema(schema.not, `${at}.not`, check, true);
 }
@@ -143,21 +183,31 @@ function validateSchema(schema: JsonObject, at: string, check: Check, logical: b
 function defaultErrors(schema: JsonObject, at: string): FieldError[] {
   const value = cloneJson(schema.default);
   applyStructuralDefaults(schema, value);
-  return validateValue(schema, value, "").map((error) => ({ ...error, field: error.field === "" ? at : `${at}.${error.field}` }));
+  return validateValue(schema, value, "").map((error) => ({
+    ...error,
+    field: error.field === "" ? at : `${at}.${error.field}`,
+  }));
 }
 
 function validateListType(schema: JsonObject, at: string, check: Check): void {
   const listType = schema["x-kubernetes-list-type"];
   if (listType === undefined) return;
-  if (schema.type !== "array") check.invalid(`${at}.type`, schema.type ?? "", "must be array if x-kubernetes-list-type is specified");
+  if (schema.type !== "array")
+    check.invalid(`${at}.type`, schema.type ?? "", "must be array if x-kubernetes-list-type is specified");
   check.oneOf(`${at}.x-kubernetes-list-type`, listType, ["atomic", "set", "map"]);
   const keys = arrayOf(schema["x-kubernetes-list-map-keys"]).map(stringOf);
   if (listType !== "map") return;
-  if (keys.length === 0) check.required(`${at}.x-kubernetes-list-map-keys`, "must not be empty if x-kubernetes-list-type is map");
+  if (keys.length === 0)
+    check.required(`${at}.x-kubernetes-list-map-keys`, "must not be empty if x-kubernetes-list-type is map");
   const properties = objectOf(objectOf(schema.items).properties);
   const required = arrayOf(objectOf(schema.items).required);
   for (const key of keys) {
-    if (properties[key] === undefined) check.invalid(`${at}.x-kubernetes-list-map-keys`, keys, "entries must all be names of item properties");
-    else if (!required.includes(key) && objectOf(properties[key]).default === undefined) check.required(`${at}.items.properties[${key}].default`, "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property");
+    if (properties[key] === undefined)
+      check.invalid(`${at}.x-kubernetes-list-map-keys`, keys, "entries must all be names of item properties");
+    else if (!required.includes(key) && objectOf(properties[key]).default === undefined)
+      check.required(
+        `${at}.items.properties[${key}].default`,
+        "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property",
+      );
   }
 }

@@ -17,7 +17,8 @@ function webhookConfiguration(object: JsonObject, _old: JsonObject | undefined, 
     const webhook = objectOf(raw);
     const name = stringOf(webhook.name);
     if (name === "") check.required(`${at}.name`);
-    else if (name.split(".").length < 3 || checkSubdomain(name).length > 0) check.invalid(`${at}.name`, name, "should be a domain with at least three segments separated by dots");
+    else if (name.split(".").length < 3 || checkSubdomain(name).length > 0)
+      check.invalid(`${at}.name`, name, "should be a domain with at least three segments separated by dots");
     if (names.has(name)) check.add(fieldErrors.duplicate(`${at}.name`, name));
     names.add(name);
     validateWebhook(webhook, at, check);
@@ -27,24 +28,30 @@ function webhookConfiguration(object: JsonObject, _old: JsonObject | undefined, 
 function validateWebhook(webhook: JsonObject, at: string, check: Check): void {
   const versions = arrayOf(webhook.admissionReviewVersions).map(stringOf);
   if (versions.length === 0) check.required(`${at}.admissionReviewVersions`, "must specify one of v1, v1beta1");
-  else if (!versions.some((version) => version === "v1" || version === "v1beta1")) check.invalid(`${at}.admissionReviewVersions`, versions, "must include at least one of v1, v1beta1");
+  else if (!versions.some((version) => version === "v1" || version === "v1beta1"))
+    check.invalid(`${at}.admissionReviewVersions`, versions, "must include at least one of v1, v1beta1");
   check.oneOf(`${at}.failurePolicy`, webhook.failurePolicy, ["Fail", "Ignore"]);
   check.oneOf(`${at}.matchPolicy`, webhook.matchPolicy, ["Equivalent", "Exact"]);
   if (webhook.sideEffects === undefined) check.required(`${at}.sideEffects`, "must specify one of None, NoneOnDryRun");
   else check.oneOf(`${at}.sideEffects`, webhook.sideEffects, ["None", "NoneOnDryRun"]);
   const timeout = webhook.timeoutSeconds;
-  if (typeof timeout === "number" && (timeout < 1 || timeout > 30)) check.invalid(`${at}.timeoutSeconds`, timeout, "the timeout value must be between 1 and 30 seconds");
-  for (const field of ["namespaceSelector", "objectSelector"]) check.add(...validateLabelSelector(webhook[field], `${at}.${field}`));
+  if (typeof timeout === "number" && (timeout < 1 || timeout > 30))
+    check.invalid(`${at}.timeoutSeconds`, timeout, "the timeout value must be between 1 and 30 seconds");
+  for (const field of ["namespaceSelector", "objectSelector"])
+    check.add(...validateLabelSelector(webhook[field], `${at}.${field}`));
   validateClientConfig(objectOf(webhook.clientConfig), `${at}.clientConfig`, check);
-  for (const [index, rule] of arrayOf(webhook.rules).entries()) validateRule(objectOf(rule), childPath(`${at}.rules`, index), check);
+  for (const [index, rule] of arrayOf(webhook.rules).entries())
+    validateRule(objectOf(rule), childPath(`${at}.rules`, index), check);
 }
 
 function validateClientConfig(config: JsonObject, at: string, check: Check): void {
   const [url, service] = [stringOf(config.url), config.service];
   if ((url === "") === (service === undefined)) check.required(at, "exactly one of url or service is required");
-  if (url !== "" && !url.startsWith("https://")) check.invalid(`${at}.url`, url, "'https' is the only allowed URL scheme; desired format: https://host[/path]");
+  if (url !== "" && !url.startsWith("https://"))
+    check.invalid(`${at}.url`, url, "'https' is the only allowed URL scheme; desired format: https://host[/path]");
   if (!isObject(service)) return;
-  for (const field of ["name", "namespace"]) if (stringOf(service[field]) === "") check.required(`${at}.service.${field}`, `service ${field} is required`);
+  for (const field of ["name", "namespace"])
+    if (stringOf(service[field]) === "") check.required(`${at}.service.${field}`, `service ${field} is required`);
   if (service.port !== undefined) check.port(`${at}.service.port`, service.port);
   const path = stringOf(service.path);
   if (path !== "" && !path.startsWith("/")) check.invalid(`${at}.service.path`, path, "must start with a '/'");
@@ -52,8 +59,10 @@ function validateClientConfig(config: JsonObject, at: string, check: Check): voi
 
 function validateRule(rule: JsonObject, at: string, check: Check): void {
   if (arrayOf(rule.operations).length === 0) check.required(`${at}.operations`);
-  for (const [index, operation] of arrayOf(rule.operations).entries()) check.oneOf(childPath(`${at}.operations`, index), operation, operations);
-  for (const field of ["apiGroups", "apiVersions", "resources"]) if (arrayOf(rule[field]).length === 0) check.required(`${at}.${field}`);
+  for (const [index, operation] of arrayOf(rule.operations).entries())
+    check.oneOf(childPath(`${at}.operations`, index), operation, operations);
+  for (const field of ["apiGroups", "apiVersions", "resources"])
+    if (arrayOf(rule[field]).length === 0) check.required(`${at}.${field}`);
   check.oneOf(`${at}.scope`, rule.scope, ["*", "Cluster", "Namespaced"]);
 }
 
@@ -64,19 +73,32 @@ function role(object: JsonObject, _old: JsonObject | undefined, check: Check): v
     if (arrayOf(rule.verbs).length === 0) check.required(`${at}.verbs`, "verbs must contain at least one value");
     const urls = arrayOf(rule.nonResourceURLs).length > 0;
     if (urls) {
-      if (object.kind === "Role") check.invalid(`${at}.nonResourceURLs`, rule.nonResourceURLs, "namespaced rules cannot apply to non-resource URLs");
-      if (arrayOf(rule.apiGroups).length + arrayOf(rule.resources).length > 0) check.invalid(`${at}.nonResourceURLs`, rule.nonResourceURLs, "rules cannot apply to both regular resources and non-resource URLs");
+      if (object.kind === "Role")
+        check.invalid(
+          `${at}.nonResourceURLs`,
+          rule.nonResourceURLs,
+          "namespaced rules cannot apply to non-resource URLs",
+        );
+      if (arrayOf(rule.apiGroups).length + arrayOf(rule.resources).length > 0)
+        check.invalid(
+          `${at}.nonResourceURLs`,
+          rule.nonResourceURLs,
+          "rules cannot apply to both regular resources and non-resource URLs",
+        );
       continue;
     }
-    if (arrayOf(rule.apiGroups).length === 0) check.required(`${at}.apiGroups`, "resource rules must supply at least one api group");
-    if (arrayOf(rule.resources).length === 0) check.required(`${at}.resources`, "resource rules must supply at least one resource");
+    if (arrayOf(rule.apiGroups).length === 0)
+      check.required(`${at}.apiGroups`, "resource rules must supply at least one api group");
+    if (arrayOf(rule.resources).length === 0)
+      check.required(`${at}.resources`, "resource rules must supply at least one resource");
   }
 }
 
 function roleBinding(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const roleRef = objectOf(object.roleRef);
   const clusterWide = object.kind === "ClusterRoleBinding";
-  if (roleRef.apiGroup !== "rbac.authorization.k8s.io") check.add(fieldErrors.notSupported("roleRef.apiGroup", roleRef.apiGroup ?? "", ["rbac.authorization.k8s.io"]));
+  if (roleRef.apiGroup !== "rbac.authorization.k8s.io")
+    check.add(fieldErrors.notSupported("roleRef.apiGroup", roleRef.apiGroup ?? "", ["rbac.authorization.k8s.io"]));
   check.oneOf("roleRef.kind", roleRef.kind ?? "", clusterWide ? ["ClusterRole"] : ["Role", "ClusterRole"]);
   if (stringOf(roleRef.name) === "") check.required("roleRef.name");
   for (const [index, raw] of arrayOf(object.subjects).entries()) {
@@ -84,9 +106,15 @@ function roleBinding(object: JsonObject, old: JsonObject | undefined, check: Che
     const subject = objectOf(raw);
     if (stringOf(subject.name) === "") check.required(`${at}.name`);
     check.oneOf(`${at}.kind`, subject.kind ?? "", ["ServiceAccount", "User", "Group"]);
-    if (subject.kind === "ServiceAccount" && clusterWide && stringOf(subject.namespace) === "") check.required(`${at}.namespace`);
+    if (subject.kind === "ServiceAccount" && clusterWide && stringOf(subject.namespace) === "")
+      check.required(`${at}.namespace`);
   }
-  if (old !== undefined && !jsonEqual(object.roleRef, old.roleRef)) check.invalid("roleRef", { APIGroup: roleRef.apiGroup, Kind: roleRef.kind, Name: roleRef.name }, "cannot change roleRef");
+  if (old !== undefined && !jsonEqual(object.roleRef, old.roleRef))
+    check.invalid(
+      "roleRef",
+      { APIGroup: roleRef.apiGroup, Kind: roleRef.kind, Name: roleRef.name },
+      "cannot change roleRef",
+    );
 }
 
 const addressTypes = ["FQDN", "IPv4", "IPv6"];
@@ -100,14 +128,17 @@ function endpointSlice(object: JsonObject, old: JsonObject | undefined, check: C
     const at = `${childPath("endpoints", index)}.addresses`;
     if (addresses.length === 0) check.required(at, "must contain at least 1 address");
     for (const [position, address] of addresses.entries()) {
-      if (type === "IPv4" && !isIPv4(address)) check.invalid(childPath(at, position), address, "must be an IPv4 address");
-      if (type === "IPv6" && !isIPv6(address)) check.invalid(childPath(at, position), address, "must be an IPv6 address");
+      if (type === "IPv4" && !isIPv4(address))
+        check.invalid(childPath(at, position), address, "must be an IPv4 address");
+      if (type === "IPv6" && !isIPv6(address))
+        check.invalid(childPath(at, position), address, "must be an IPv6 address");
     }
   }
   for (const [index, raw] of arrayOf(object.ports).entries()) {
     const port = objectOf(raw);
     const name = stringOf(port.name);
-    if (name !== "") for (const problem of checkLabelName(name)) check.invalid(`${childPath("ports", index)}.name`, name, problem);
+    if (name !== "")
+      for (const problem of checkLabelName(name)) check.invalid(`${childPath("ports", index)}.name`, name, problem);
     check.oneOf(`${childPath("ports", index)}.protocol`, port.protocol, ["SCTP", "TCP", "UDP"]);
   }
   if (old !== undefined) check.immutable("addressType", type, old.addressType);
@@ -115,11 +146,17 @@ function endpointSlice(object: JsonObject, old: JsonObject | undefined, check: C
 
 function disruptionBudget(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
-  if (spec.minAvailable !== undefined && spec.maxUnavailable !== undefined) check.invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set");
+  if (spec.minAvailable !== undefined && spec.maxUnavailable !== undefined)
+    check.invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set");
   for (const field of ["minAvailable", "maxUnavailable"]) {
     const value = spec[field];
     check.nonNegative(`spec.${field}`, value);
-    if (typeof value === "string" && !/^(\d{1,2}|100)%$/.test(value)) check.invalid(`spec.${field}`, value, "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', regex used for validation is '[0-9]+%')");
+    if (typeof value === "string" && !/^(\d{1,2}|100)%$/.test(value))
+      check.invalid(
+        `spec.${field}`,
+        value,
+        "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', regex used for validation is '[0-9]+%')",
+      );
   }
   check.add(...validateLabelSelector(spec.selector, "spec.selector"));
 }
@@ -128,16 +165,21 @@ function autoscaler(object: JsonObject, _old: JsonObject | undefined, check: Che
   const spec = objectOf(object.spec);
   const target = objectOf(spec.scaleTargetRef);
   const [minimum, maximum] = [spec.minReplicas, spec.maxReplicas];
-  if (typeof minimum === "number" && minimum < 1) check.invalid("spec.minReplicas", minimum, "must be greater than or equal to 1");
+  if (typeof minimum === "number" && minimum < 1)
+    check.invalid("spec.minReplicas", minimum, "must be greater than or equal to 1");
   if (typeof maximum !== "number" || maximum < 1) check.required("spec.maxReplicas", "must be set and greater than 0");
-  if (typeof minimum === "number" && Number(maximum ?? 0) < minimum) check.invalid("spec.maxReplicas", maximum, "must be greater than or equal to `minReplicas`");
-  for (const field of ["kind", "name"]) if (stringOf(target[field]) === "") check.required(`spec.scaleTargetRef.${field}`);
-  if (!stringOf(target.apiVersion).includes("/") && target.apiVersion !== "v1") check.invalid("spec.scaleTargetRef.apiVersion", target.apiVersion, "apiVersion must specify API group");
+  if (typeof minimum === "number" && Number(maximum ?? 0) < minimum)
+    check.invalid("spec.maxReplicas", maximum, "must be greater than or equal to `minReplicas`");
+  for (const field of ["kind", "name"])
+    if (stringOf(target[field]) === "") check.required(`spec.scaleTargetRef.${field}`);
+  if (!stringOf(target.apiVersion).includes("/") && target.apiVersion !== "v1")
+    check.invalid("spec.scaleTargetRef.apiVersion", target.apiVersion, "apiVersion must specify API group");
 }
 
 function ingress(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
-  if (arrayOf(spec.rules).length === 0 && spec.defaultBackend === undefined) check.invalid("spec", spec, "either `defaultBackend` or `rules` must be specified");
+  if (arrayOf(spec.rules).length === 0 && spec.defaultBackend === undefined)
+    check.invalid("spec", spec, "either `defaultBackend` or `rules` must be specified");
   for (const [index, rule] of arrayOf(spec.rules).entries()) {
     const at = `${childPath("spec.rules", index)}.http.paths`;
     for (const [position, raw] of arrayOf(objectOf(objectOf(rule).http).paths).entries()) {
@@ -147,7 +189,8 @@ function ingress(object: JsonObject, _old: JsonObject | undefined, check: Check)
         continue;
       }
       check.oneOf(`${childPath(at, position)}.pathType`, path.pathType, ["Exact", "ImplementationSpecific", "Prefix"]);
-      if (path.pathType !== "ImplementationSpecific" && !stringOf(path.path).startsWith("/")) check.invalid(`${childPath(at, position)}.path`, path.path, "must be an absolute path");
+      if (path.pathType !== "ImplementationSpecific" && !stringOf(path.path).startsWith("/"))
+        check.invalid(`${childPath(at, position)}.path`, path.path, "must be an absolute path");
     }
   }
 }
@@ -155,14 +198,16 @@ function ingress(object: JsonObject, _old: JsonObject | undefined, check: Check)
 function networkPolicy(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
   check.add(...validateLabelSelector(spec.podSelector, "spec.podSelector"));
-  for (const [index, type] of arrayOf(spec.policyTypes).entries()) check.oneOf(childPath("spec.policyTypes", index), type, ["Ingress", "Egress"]);
+  for (const [index, type] of arrayOf(spec.policyTypes).entries())
+    check.oneOf(childPath("spec.policyTypes", index), type, ["Ingress", "Egress"]);
   for (const direction of ["ingress", "egress"]) {
     for (const [index, rule] of arrayOf(spec[direction]).entries()) {
       for (const [position, raw] of arrayOf(objectOf(rule).ports).entries()) {
         const at = `${childPath(`${childPath(`spec.${direction}`, index)}.ports`, position)}.port`;
         const { port } = objectOf(raw);
         if (typeof port === "number") check.port(at, port);
-        else if (typeof port === "string") for (const problem of portNameProblems(port)) check.invalid(at, port, problem);
+        else if (typeof port === "string")
+          for (const problem of portNameProblems(port)) check.invalid(at, port, problem);
       }
     }
   }
@@ -170,7 +215,8 @@ function networkPolicy(object: JsonObject, _old: JsonObject | undefined, check: 
 
 function lease(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
-  if (typeof spec.leaseDurationSeconds === "number" && spec.leaseDurationSeconds <= 0) check.invalid("spec.leaseDurationSeconds", spec.leaseDurationSeconds, "must be greater than 0");
+  if (typeof spec.leaseDurationSeconds === "number" && spec.leaseDurationSeconds <= 0)
+    check.invalid("spec.leaseDurationSeconds", spec.leaseDurationSeconds, "must be greater than 0");
   check.nonNegative("spec.leaseTransitions", spec.leaseTransitions);
 }
 

@@ -2,7 +2,14 @@ import type { UntypedObject } from "../../../api/index.ts";
 import type { FieldError, ResourceType } from "../contract.ts";
 import { fieldErrors } from "../field-error.ts";
 import { childPath, isObject, jsonEqual, objectOf, stringOf } from "../json.ts";
-import { checkLabelName, checkLabelValue, checkPathSegment, checkQualifiedName, checkSubdomain, type NameCheck } from "./names.ts";
+import {
+  checkLabelName,
+  checkLabelValue,
+  checkPathSegment,
+  checkQualifiedName,
+  checkSubdomain,
+  type NameCheck,
+} from "./names.ts";
 
 const annotationsMaxBytes = 256 * 1024;
 
@@ -20,22 +27,44 @@ const nameChecks: Readonly<Record<string, NameCheck>> = {
 };
 
 /** Checks metav1.ObjectMeta: name, namespace, labels, annotations, owners, finalizers, and what an update must not change. */
-export function validateMetadata(type: ResourceType, object: UntypedObject, old: UntypedObject | undefined): FieldError[] {
+export function validateMetadata(
+  type: ResourceType,
+  object: UntypedObject,
+  old: UntypedObject | undefined,
+): FieldError[] {
   const { metadata } = object;
   const errors: FieldError[] = [];
   const check = nameChecks[`${type.group}/${type.plural}`] ?? checkSubdomain;
   const { name = "", generateName = "", namespace = "" } = metadata;
-  if (name === "" && generateName === "") errors.push(fieldErrors.required("metadata.name", "name or generateName is required"));
+  if (name === "" && generateName === "")
+    errors.push(fieldErrors.required("metadata.name", "name or generateName is required"));
   if (name !== "") for (const problem of check(name)) errors.push(fieldErrors.invalid("metadata.name", name, problem));
-  if (name === "" && generateName !== "") for (const problem of check(`${generateName.replace(/-$/, "")}x`)) errors.push(fieldErrors.invalid("metadata.generateName", generateName, problem));
+  if (name === "" && generateName !== "")
+    for (const problem of check(`${generateName.replace(/-$/, "")}x`))
+      errors.push(fieldErrors.invalid("metadata.generateName", generateName, problem));
   if (type.namespaced && namespace === "") errors.push(fieldErrors.required("metadata.namespace"));
-  if (type.namespaced && namespace !== "") for (const problem of checkLabelName(namespace)) errors.push(fieldErrors.invalid("metadata.namespace", namespace, problem));
-  if (!type.namespaced && namespace !== "") errors.push(fieldErrors.forbidden("metadata.namespace", "not allowed on this type"));
-  errors.push(...validateLabels(metadata.labels, "metadata.labels"), ...validateAnnotations(metadata.annotations), ...validateOwners(metadata.ownerReferences));
+  if (type.namespaced && namespace !== "")
+    for (const problem of checkLabelName(namespace))
+      errors.push(fieldErrors.invalid("metadata.namespace", namespace, problem));
+  if (!type.namespaced && namespace !== "")
+    errors.push(fieldErrors.forbidden("metadata.namespace", "not allowed on this type"));
+  errors.push(
+    ...validateLabels(metadata.labels, "metadata.labels"),
+    ...validateAnnotations(metadata.annotations),
+    ...validateOwners(metadata.ownerReferences),
+  );
   for (const [index, finalizer] of (metadata.finalizers ?? []).entries()) {
     const path = childPath("metadata.finalizers", index);
     for (const problem of checkQualifiedName(finalizer)) errors.push(fieldErrors.invalid(path, finalizer, problem));
-    if (type.builtIn && type.group !== "apiextensions.k8s.io" && !finalizer.includes("/") && !standardFinalizers.has(finalizer)) errors.push(fieldErrors.invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified"));
+    if (
+      type.builtIn &&
+      type.group !== "apiextensions.k8s.io" &&
+      !finalizer.includes("/") &&
+      !standardFinalizers.has(finalizer)
+    )
+      errors.push(
+        fieldErrors.invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified"),
+      );
   }
   if (old !== undefined) errors.push(...validateMetadataUpdate(object, old));
   return errors;
@@ -53,7 +82,8 @@ function validateAnnotations(annotations: Record<string, string> | undefined): F
   const errors: FieldError[] = [];
   let bytes = 0;
   for (const [key, value] of Object.entries(annotations ?? {})) {
-    for (const problem of checkQualifiedName(key.toLowerCase())) errors.push(fieldErrors.invalid("metadata.annotations", key, problem));
+    for (const problem of checkQualifiedName(key.toLowerCase()))
+      errors.push(fieldErrors.invalid("metadata.annotations", key, problem));
     bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
   }
   if (bytes > annotationsMaxBytes) errors.push(fieldErrors.tooLong("metadata.annotations", annotationsMaxBytes));
@@ -65,10 +95,24 @@ function validateOwners(owners: UntypedObject["metadata"]["ownerReferences"]): F
   let controller: string | undefined;
   for (const owner of owners ?? []) {
     for (const field of ["apiVersion", "kind", "name", "uid"] as const) {
-      if (stringOf(owner[field]) === "") errors.push(fieldErrors.invalid(`metadata.ownerReferences.${field}`, owner[field] ?? "", field === "apiVersion" ? "version must not be empty" : "must not be empty"));
+      if (stringOf(owner[field]) === "")
+        errors.push(
+          fieldErrors.invalid(
+            `metadata.ownerReferences.${field}`,
+            owner[field] ?? "",
+            field === "apiVersion" ? "version must not be empty" : "must not be empty",
+          ),
+        );
     }
     if (owner.controller !== true) continue;
-    if (controller !== undefined) errors.push(fieldErrors.invalid("metadata.ownerReferences", owners, `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${owner.kind}/${owner.name}`));
+    if (controller !== undefined)
+      errors.push(
+        fieldErrors.invalid(
+          "metadata.ownerReferences",
+          owners,
+          `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${owner.kind}/${owner.name}`,
+        ),
+      );
     controller = `${owner.kind}/${owner.name}`;
   }
   return errors;
@@ -77,14 +121,34 @@ function validateOwners(owners: UntypedObject["metadata"]["ownerReferences"]): F
 function validateMetadataUpdate(object: UntypedObject, old: UntypedObject): FieldError[] {
   const errors: FieldError[] = [];
   const [next, previous] = [objectOf(object.metadata), objectOf(old.metadata)];
-  for (const field of ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]) {
-    if (next[field] !== undefined && next[field] !== "" && previous[field] !== undefined && !jsonEqual(next[field], previous[field])) {
+  for (const field of [
+    "name",
+    "namespace",
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+  ]) {
+    if (
+      next[field] !== undefined &&
+      next[field] !== "" &&
+      previous[field] !== undefined &&
+      !jsonEqual(next[field], previous[field])
+    ) {
       errors.push(fieldErrors.invalid(`metadata.${field}`, next[field], "field is immutable"));
     }
   }
   if (previous.deletionTimestamp !== undefined) {
-    const added = (object.metadata.finalizers ?? []).filter((finalizer) => old.metadata.finalizers?.includes(finalizer) !== true);
-    if (added.length > 0) errors.push(fieldErrors.forbidden("metadata.finalizers", `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((each) => JSON.stringify(each)).join(", ")}}`));
+    const added = (object.metadata.finalizers ?? []).filter(
+      (finalizer) => old.metadata.finalizers?.includes(finalizer) !== true,
+    );
+    if (added.length > 0)
+      errors.push(
+        fieldErrors.forbidden(
+          "metadata.finalizers",
+          `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((each) => JSON.stringify(each)).join(", ")}}`,
+        ),
+      );
   }
   return errors;
 }
@@ -100,11 +164,16 @@ export function validateLabelSelector(selector: unknown, path: string): FieldErr
     const values = Array.isArray(expression.values) ? expression.values : [];
     const operator = stringOf(expression.operator);
     if (operator === "In" || operator === "NotIn") {
-      if (values.length === 0) errors.push(fieldErrors.required(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
+      if (values.length === 0)
+        errors.push(fieldErrors.required(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
     } else if (operator === "Exists" || operator === "DoesNotExist") {
-      if (values.length > 0) errors.push(fieldErrors.forbidden(`${at}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+      if (values.length > 0)
+        errors.push(
+          fieldErrors.forbidden(`${at}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"),
+        );
     } else errors.push(fieldErrors.invalid(`${at}.operator`, operator, "not a valid selector operator"));
-    for (const problem of checkQualifiedName(stringOf(expression.key))) errors.push(fieldErrors.invalid(`${at}.key`, expression.key, problem));
+    for (const problem of checkQualifiedName(stringOf(expression.key)))
+      errors.push(fieldErrors.invalid(`${at}.key`, expression.key, problem));
   }
   return errors;
 }

@@ -27,9 +27,18 @@ function tooLong(name: string, limit: number): string[] {
   return name.length > limit ? [`must be no more than ${limit} bytes`] : [];
 }
 
-export const checkLabelName: NameCheck = (name) => [...tooLong(name, labelMaxLength), ...(labelPattern.test(name) ? [] : [labelMessage])];
-export const checkSubdomain: NameCheck = (name) => [...tooLong(name, subdomainMaxLength), ...(subdomainPattern.test(name) ? [] : [subdomainMessage])];
-export const checkServiceName: NameCheck = (name) => [...tooLong(name, labelMaxLength), ...(serviceLabelPattern.test(name) ? [] : [serviceLabelMessage])];
+export const checkLabelName: NameCheck = (name) => [
+  ...tooLong(name, labelMaxLength),
+  ...(labelPattern.test(name) ? [] : [labelMessage]),
+];
+export const checkSubdomain: NameCheck = (name) => [
+  ...tooLong(name, subdomainMaxLength),
+  ...(subdomainPattern.test(name) ? [] : [subdomainMessage]),
+];
+export const checkServiceName: NameCheck = (name) => [
+  ...tooLong(name, labelMaxLength),
+  ...(serviceLabelPattern.test(name) ? [] : [serviceLabelMessage]),
+];
 
 /** Names that only must fit into a path, as RBAC's. */
 export const checkPathSegment: NameCheck = (name) => {
@@ -42,16 +51,23 @@ export const checkQualifiedName: NameCheck = (key) => {
   const parts = key.split("/");
   const name = parts.at(-1) ?? "";
   const problems: string[] = [];
-  if (parts.length > 2) return ["a valid label key must consist of an optional DNS subdomain prefix and '/' followed by a name part (e.g. 'example.com/MyName')"];
+  if (parts.length > 2)
+    return [
+      "a valid label key must consist of an optional DNS subdomain prefix and '/' followed by a name part (e.g. 'example.com/MyName')",
+    ];
   const [prefix] = parts;
   if (parts.length === 2 && prefix !== undefined) {
     if (prefix === "") problems.push("prefix part must be non-empty");
     else problems.push(...checkSubdomain(prefix).map((problem) => `prefix part ${problem}`));
   }
   if (name === "") problems.push("name part must be non-empty");
-  else if (name.length > qualifiedNameMaxLength) problems.push(`name part must be no more than ${qualifiedNameMaxLength} bytes`);
+  else if (name.length > qualifiedNameMaxLength)
+    problems.push(`name part must be no more than ${qualifiedNameMaxLength} bytes`);
   if (!qualifiedNamePattern.test(name)) problems.push(qualifiedNameMessage);
   return problems;
 };
 
-export const checkLabelValue: NameCheck = (value) => [...tooLong(value, labelMaxLength), ...(labelValuePattern.test(value) ? [] : [labelValueMessage])];
+export const checkLabelValue: NameCheck = (value) => [
+  ...tooLong(value, labelMaxLength),
+  ...(labelValuePattern.test(value) ? [] : [labelValueMessage]),
+];

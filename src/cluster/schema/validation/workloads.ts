@@ -23,7 +23,8 @@ function selectorAndTemplate(kind: string, spec: JsonObject, check: Check): void
   } else {
     check.add(...validateLabelSelector(selector, "spec.selector"));
     if (isEmptySelector(selector)) check.invalid("spec.selector", selector, `empty selector is invalid for ${kind}`);
-    else if (!matchesLabelSelector(selector, labels as Record<string, string>)) check.add(fieldErrors.invalid("spec.template.metadata.labels", shown, misses));
+    else if (!matchesLabelSelector(selector, labels as Record<string, string>))
+      check.add(fieldErrors.invalid("spec.template.metadata.labels", shown, misses));
   }
   validatePodTemplate(template, "spec.template", check);
   const restartPolicy = objectOf(template.spec).restartPolicy;
@@ -39,27 +40,38 @@ function intOrPercent(path: string, value: unknown, check: Check): number {
     return value;
   }
   if (typeof value !== "string") return 0;
-  if (!percentPattern.test(value)) check.invalid(path, value, "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', regex used for validation is '[0-9]+%')");
+  if (!percentPattern.test(value))
+    check.invalid(
+      path,
+      value,
+      "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', regex used for validation is '[0-9]+%')",
+    );
   return Number.parseInt(value, 10) || 0;
 }
 
 function budget(path: string, rolling: JsonObject, check: Check): void {
   const unavailable = intOrPercent(`${path}.maxUnavailable`, rolling.maxUnavailable, check);
   const surge = intOrPercent(`${path}.maxSurge`, rolling.maxSurge, check);
-  if (unavailable === 0 && surge === 0) check.invalid(`${path}.maxUnavailable`, rolling.maxUnavailable ?? 0, "may not be 0 when `maxSurge` is 0");
-  if (typeof rolling.maxUnavailable === "string" && unavailable > 100) check.invalid(`${path}.maxUnavailable`, rolling.maxUnavailable, "must not be greater than 100%");
+  if (unavailable === 0 && surge === 0)
+    check.invalid(`${path}.maxUnavailable`, rolling.maxUnavailable ?? 0, "may not be 0 when `maxSurge` is 0");
+  if (typeof rolling.maxUnavailable === "string" && unavailable > 100)
+    check.invalid(`${path}.maxUnavailable`, rolling.maxUnavailable, "must not be greater than 100%");
 }
 
 function deployment(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
-  for (const field of ["replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"]) check.nonNegative(`spec.${field}`, spec[field]);
+  for (const field of ["replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"])
+    check.nonNegative(`spec.${field}`, spec[field]);
   selectorAndTemplate("deployment", spec, check);
   const strategy = objectOf(spec.strategy);
   check.oneOf("spec.strategy.type", strategy.type, ["Recreate", "RollingUpdate"]);
-  if (strategy.type === "Recreate" && strategy.rollingUpdate !== undefined) check.forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'");
-  if (strategy.type === "RollingUpdate" && isObject(strategy.rollingUpdate)) budget("spec.strategy.rollingUpdate", strategy.rollingUpdate, check);
+  if (strategy.type === "Recreate" && strategy.rollingUpdate !== undefined)
+    check.forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'");
+  if (strategy.type === "RollingUpdate" && isObject(strategy.rollingUpdate))
+    budget("spec.strategy.rollingUpdate", strategy.rollingUpdate, check);
   const [deadline, minimum] = [spec.progressDeadlineSeconds, spec.minReadySeconds];
-  if (typeof deadline === "number" && deadline <= (typeof minimum === "number" ? minimum : 0)) check.invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds");
+  if (typeof deadline === "number" && deadline <= (typeof minimum === "number" ? minimum : 0))
+    check.invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds");
   if (old !== undefined) check.immutable("spec.selector", spec.selector, objectOf(old.spec).selector);
 }
 
@@ -76,21 +88,33 @@ function daemonSet(object: JsonObject, old: JsonObject | undefined, check: Check
   selectorAndTemplate("daemonset", spec, check);
   const strategy = objectOf(spec.updateStrategy);
   check.oneOf("spec.updateStrategy.type", strategy.type, ["RollingUpdate", "OnDelete"]);
-  if (strategy.type === "RollingUpdate" && isObject(strategy.rollingUpdate)) budget("spec.updateStrategy.rollingUpdate", strategy.rollingUpdate, check);
+  if (strategy.type === "RollingUpdate" && isObject(strategy.rollingUpdate))
+    budget("spec.updateStrategy.rollingUpdate", strategy.rollingUpdate, check);
   if (old !== undefined) check.immutable("spec.selector", spec.selector, objectOf(old.spec).selector);
 }
 
-const changeableInStatefulSet = new Set(["replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds"]);
+const changeableInStatefulSet = new Set([
+  "replicas",
+  "ordinals",
+  "template",
+  "updateStrategy",
+  "revisionHistoryLimit",
+  "persistentVolumeClaimRetentionPolicy",
+  "minReadySeconds",
+]);
 
 function statefulSet(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
-  for (const field of ["replicas", "minReadySeconds", "revisionHistoryLimit"]) check.nonNegative(`spec.${field}`, spec[field]);
+  for (const field of ["replicas", "minReadySeconds", "revisionHistoryLimit"])
+    check.nonNegative(`spec.${field}`, spec[field]);
   selectorAndTemplate("statefulset", spec, check);
   check.oneOf("spec.podManagementPolicy", spec.podManagementPolicy, ["OrderedReady", "Parallel"]);
   check.oneOf("spec.updateStrategy.type", objectOf(spec.updateStrategy).type, ["OnDelete", "RollingUpdate"]);
   if (old === undefined) return;
   const previous = objectOf(old.spec);
-  const fixed = new Set([...Object.keys(spec), ...Object.keys(previous)].filter((key) => !changeableInStatefulSet.has(key)));
+  const fixed = new Set(
+    [...Object.keys(spec), ...Object.keys(previous)].filter((key) => !changeableInStatefulSet.has(key)),
+  );
   if ([...fixed].some((key) => !jsonEqual(spec[key], previous[key]))) {
     check.forbidden(
       "spec",
@@ -106,12 +130,20 @@ function job(object: JsonObject, old: JsonObject | undefined, check: Check): voi
   const previous = objectOf(old.spec);
   check.immutable("spec.selector", spec.selector, previous.selector);
   check.immutable("spec.completionMode", spec.completionMode, previous.completionMode);
-  if (previous.suspend !== true || spec.suspend !== true) check.immutable("spec.template", spec.template, previous.template);
+  if (previous.suspend !== true || spec.suspend !== true)
+    check.immutable("spec.template", spec.template, previous.template);
   if (spec.completionMode !== "Indexed") check.immutable("spec.completions", spec.completions, previous.completions);
 }
 
 function jobSpec(spec: JsonObject, path: string, check: Check): void {
-  for (const field of ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"]) check.nonNegative(`${path}.${field}`, spec[field]);
+  for (const field of [
+    "parallelism",
+    "completions",
+    "activeDeadlineSeconds",
+    "backoffLimit",
+    "ttlSecondsAfterFinished",
+  ])
+    check.nonNegative(`${path}.${field}`, spec[field]);
   validatePodTemplate(spec.template, `${path}.template`, check);
   const restartPolicy = objectOf(objectOf(spec.template).spec).restartPolicy;
   if (restartPolicy === "Always" || restartPolicy === undefined) {
@@ -126,15 +158,30 @@ function cronJob(object: JsonObject, _old: JsonObject | undefined, check: Check)
   const schedule = stringOf(spec.schedule);
   const fields = schedule.trim().split(/\s+/);
   if (schedule === "") check.required("spec.schedule");
-  else if (!schedule.startsWith("@") && (fields.length !== 5 || !fields.every((field) => scheduleFieldPattern.test(field)))) {
-    check.invalid("spec.schedule", schedule, `expected exactly 5 fields, found ${fields.length}: [${fields.join(" ")}]`);
+  else if (
+    !schedule.startsWith("@") &&
+    (fields.length !== 5 || !fields.every((field) => scheduleFieldPattern.test(field)))
+  ) {
+    check.invalid(
+      "spec.schedule",
+      schedule,
+      `expected exactly 5 fields, found ${fields.length}: [${fields.join(" ")}]`,
+    );
   }
   check.oneOf("spec.concurrencyPolicy", spec.concurrencyPolicy, ["Allow", "Forbid", "Replace"]);
-  for (const field of ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"]) check.nonNegative(`spec.${field}`, spec[field]);
+  for (const field of ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"])
+    check.nonNegative(`spec.${field}`, spec[field]);
   jobSpec(objectOf(objectOf(spec.jobTemplate).spec), "spec.jobTemplate.spec", check);
 }
 
-const changeableInPod = new Set(["tolerations", "activeDeadlineSeconds", "terminationGracePeriodSeconds", "schedulingGates", "ephemeralContainers", "nodeName"]);
+const changeableInPod = new Set([
+  "tolerations",
+  "activeDeadlineSeconds",
+  "terminationGracePeriodSeconds",
+  "schedulingGates",
+  "ephemeralContainers",
+  "nodeName",
+]);
 const podUpdateMessage =
   "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
@@ -142,7 +189,8 @@ function pod(object: JsonObject, old: JsonObject | undefined, check: Check): voi
   const spec = objectOf(object.spec);
   validatePodSpec(spec, "spec", check);
   if (old === undefined) return;
-  if (!jsonEqual(comparablePodSpec(spec), comparablePodSpec(objectOf(old.spec)))) check.forbidden("spec", podUpdateMessage);
+  if (!jsonEqual(comparablePodSpec(spec), comparablePodSpec(objectOf(old.spec))))
+    check.forbidden("spec", podUpdateMessage);
 }
 
 /** A pod's spec without what may change: images, resources (through /resize), and the fields above. */

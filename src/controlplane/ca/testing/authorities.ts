@@ -1,6 +1,13 @@
 import { generateKeyPairSync, sign, webcrypto, type KeyObject } from "node:crypto";
 import "../x509.ts";
-import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, X509Certificate, X509CertificateGenerator, X509CrlGenerator } from "@peculiar/x509";
+import {
+  BasicConstraintsExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  X509Certificate,
+  X509CertificateGenerator,
+  X509CrlGenerator,
+} from "@peculiar/x509";
 import { derBitString, DerReader, derSequence, derTags } from "../der.ts";
 import { readSigned } from "../signature-algorithms.ts";
 
@@ -27,8 +34,20 @@ const ec = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
 /** A certificate of an authority, by another one or by itself. */
 export async function makeAuthority(options: TestAuthorityOptions): Promise<TestAuthority> {
-  const { name, issuer, kind = "ec", isAuthority = true, pathLength, fromMs = Date.now() - hourMs, toMs = Date.now() + hourMs, version = 3 } = options;
-  const pair = kind === "ec" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const {
+    name,
+    issuer,
+    kind = "ec",
+    isAuthority = true,
+    pathLength,
+    fromMs = Date.now() - hourMs,
+    toMs = Date.now() + hourMs,
+    version = 3,
+  } = options;
+  const pair =
+    kind === "ec"
+      ? generateKeyPairSync("ec", { namedCurve: "P-256" })
+      : generateKeyPairSync("rsa", { modulusLength: 2048 });
   const algorithm = kind === "ec" ? ec : rsa;
   const signer = issuer?.key ?? pair.privateKey;
   const signerAlgorithm = signer.asymmetricKeyType === "ec" ? ec : rsa;
@@ -37,12 +56,27 @@ export async function makeAuthority(options: TestAuthorityOptions): Promise<Test
     issuer: issuer === undefined ? [{ O: [name] }] : new X509Certificate(issuer.certificate).subject,
     notBefore: new Date(fromMs),
     notAfter: new Date(toMs),
-    publicKey: await webcrypto.subtle.importKey("spki", pair.publicKey.export({ type: "spki", format: "der" }), algorithm, true, ["verify"]),
-    signingKey: await webcrypto.subtle.importKey("pkcs8", signer.export({ type: "pkcs8", format: "der" }), signerAlgorithm, false, ["sign"]),
+    publicKey: await webcrypto.subtle.importKey(
+      "spki",
+      pair.publicKey.export({ type: "spki", format: "der" }),
+      algorithm,
+      true,
+      ["verify"],
+    ),
+    signingKey: await webcrypto.subtle.importKey(
+      "pkcs8",
+      signer.export({ type: "pkcs8", format: "der" }),
+      signerAlgorithm,
+      false,
+      ["sign"],
+    ),
     signingAlgorithm: signerAlgorithm,
-    extensions: isAuthority ? [new BasicConstraintsExtension(true, pathLength, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true)] : [],
+    extensions: isAuthority
+      ? [new BasicConstraintsExtension(true, pathLength, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true)]
+      : [],
   });
-  if (version === 1) return { certificate: withoutVersion(Buffer.from(certificate.rawData), signer), key: pair.privateKey };
+  if (version === 1)
+    return { certificate: withoutVersion(Buffer.from(certificate.rawData), signer), key: pair.privateKey };
   return { certificate: `${certificate.toString("pem")}\n`, key: pair.privateKey };
 }
 
@@ -73,7 +107,13 @@ export async function revocationList({ certificate, key }: TestAuthority): Promi
     nextUpdate: new Date(Date.now() + hourMs),
     entries: [],
     signingAlgorithm: algorithm,
-    signingKey: await webcrypto.subtle.importKey("pkcs8", key.export({ type: "pkcs8", format: "der" }), algorithm, false, ["sign"]),
+    signingKey: await webcrypto.subtle.importKey(
+      "pkcs8",
+      key.export({ type: "pkcs8", format: "der" }),
+      algorithm,
+      false,
+      ["sign"],
+    ),
   });
   return `${list.toString("pem").replaceAll(/(BEGIN|END) CRL/g, "$1 X509 CRL")}\n`;
 }

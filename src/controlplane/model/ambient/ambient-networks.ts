@@ -8,29 +8,67 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { remoteKey, type OfCluster } from "../remote-inputs.ts";
 
 /** Whether a Service is one service with those of its name in other clusters, as the mesh config's scopes say. */
-export function isGlobalService(service: { readonly labels: Labels }, namespaceLabels: Labels | undefined, mesh: MeshSettings): boolean {
+export function isGlobalService(
+  service: { readonly labels: Labels },
+  namespaceLabels: Labels | undefined,
+  mesh: MeshSettings,
+): boolean {
   if (mesh.ambientMultiNetwork !== true || namespaceLabels === undefined) return false;
   return mesh.serviceScopeConfigs.some(
-    ({ scope, namespaceSelector = {}, servicesSelector = {} }) => scope === "GLOBAL" && matchesLabelSelector(namespaceSelector, namespaceLabels) && matchesLabelSelector(servicesSelector, service.labels),
+    ({ scope, namespaceSelector = {}, servicesSelector = {} }) =>
+      scope === "GLOBAL" &&
+      matchesLabelSelector(namespaceSelector, namespaceLabels) &&
+      matchesLabelSelector(servicesSelector, service.labels),
   );
 }
 
-export function isGlobalHere(service: ServiceFacts, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
-  return mesh.ambientMultiNetwork === true && isGlobalService(service, reader.get(inputs.namespaces, service.namespace)?.labels, mesh);
+export function isGlobalHere(
+  service: ServiceFacts,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): boolean {
+  return (
+    mesh.ambientMultiNetwork === true &&
+    isGlobalService(service, reader.get(inputs.namespaces, service.namespace)?.labels, mesh)
+  );
 }
 
 /** The Services of that name in other clusters that are global there. */
-export function globalElsewhere(name: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly (ServiceFacts & OfCluster)[] {
+export function globalElsewhere(
+  name: string,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly (ServiceFacts & OfCluster)[] {
   if (mesh.ambientMultiNetwork !== true) return [];
   const byName = inputs.remote.services.index("name", (service) => [factsKey(service)]);
-  return reader.lookup(byName, name).filter((service) => isGlobalService(service, reader.get(inputs.remote.namespaces, remoteKey(service.clusterId, service.namespace))?.labels, mesh));
+  return reader
+    .lookup(byName, name)
+    .filter((service) =>
+      isGlobalService(
+        service,
+        reader.get(inputs.remote.namespaces, remoteKey(service.clusterId, service.namespace))?.labels,
+        mesh,
+      ),
+    );
 }
 
 /** The addresses that a global service has in other clusters, each in its cluster's network. */
-export function addressesElsewhere(service: ServiceFacts, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly { readonly network: string; readonly address: string }[] {
+export function addressesElsewhere(
+  service: ServiceFacts,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly { readonly network: string; readonly address: string }[] {
   return globalElsewhere(factsKey(service), mesh, inputs, reader)
     .filter((other) => other.clusterId !== service.clusterId)
-    .flatMap((other) => other.clusterAddresses.map((address) => ({ network: remoteNetwork(other.clusterId, mesh, inputs, reader), address })));
+    .flatMap((other) =>
+      other.clusterAddresses.map((address) => ({
+        network: remoteNetwork(other.clusterId, mesh, inputs, reader),
+        address,
+      })),
+    );
 }
 
 /** Where ztunnels and waypoints enter another network: by HBONE within HBONE. */
@@ -57,14 +95,26 @@ export function deriveAmbientGateways(graph: CollectionGraph, inputs: MeshInputs
   const local = graph.derive("ambient-gateways", inputs.gateways, (gateway, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     const listener = gateway.spec.listeners.find(({ protocol }) => protocol === "HBONE");
-    if (mesh?.ambientMultiNetwork !== true || gateway.spec.gatewayClassName !== remoteClassName || listener === undefined) return [];
-    return gatewaysOf(gateway, mesh.clusterId, listener.port).map((found) => [`${found.gateway}/${found.address}`, found] as const);
+    if (
+      mesh?.ambientMultiNetwork !== true ||
+      gateway.spec.gatewayClassName !== remoteClassName ||
+      listener === undefined
+    )
+      return [];
+    return gatewaysOf(gateway, mesh.clusterId, listener.port).map(
+      (found) => [`${found.gateway}/${found.address}`, found] as const,
+    );
   });
   const remote = graph.derive("remote-ambient-gateways", inputs.remote.gateways, (gateway, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
-    const terminates = gateway.spec.listeners.some(({ protocol, tls }) => protocol === "HBONE" && tls?.mode === "Terminate");
-    if (mesh?.ambientMultiNetwork !== true || gateway.spec.gatewayClassName !== eastWestClassName || !terminates) return [];
-    return gatewaysOf(gateway, gateway.clusterId, 0).map((found) => [`${found.gateway}/${found.address}`, found] as const);
+    const terminates = gateway.spec.listeners.some(
+      ({ protocol, tls }) => protocol === "HBONE" && tls?.mode === "Terminate",
+    );
+    if (mesh?.ambientMultiNetwork !== true || gateway.spec.gatewayClassName !== eastWestClassName || !terminates)
+      return [];
+    return gatewaysOf(gateway, gateway.clusterId, 0).map(
+      (found) => [`${found.gateway}/${found.address}`, found] as const,
+    );
   });
   return { local, remote };
 }
@@ -73,12 +123,35 @@ function gatewaysOf(gateway: GatewayFacts, cluster: string, hbonePort: number): 
   const { namespace, name, labels, annotations, spec } = gateway;
   const network = labels[istioLabels.network] ?? "";
   if (network === "") return [];
-  const account = annotations[istioAnnotations.serviceAccountName] ?? (spec.gatewayClassName === remoteClassName ? `${name}-${remoteClassName}` : name);
-  return (gateway.networkAddresses ?? []).map((address) => ({ gateway: `${namespace}/${name}`, namespace, account, network, cluster, address, hbonePort }));
+  const account =
+    annotations[istioAnnotations.serviceAccountName] ??
+    (spec.gatewayClassName === remoteClassName ? `${name}-${remoteClassName}` : name);
+  return (gateway.networkAddresses ?? []).map((address) => ({
+    gateway: `${namespace}/${name}`,
+    namespace,
+    account,
+    network,
+    cluster,
+    address,
+    hbonePort,
+  }));
 }
 
 /** The first gateway into a network: of several upstream takes one as well. */
-export function ambientGatewayOf({ local, remote }: AmbientGateways, network: string, reader: CollectionReader): AmbientGateway | undefined {
-  const [own] = reader.lookup(local.index("network", (gateway) => [gateway.network]), network);
-  return own ?? reader.lookup(remote.index("network", (gateway) => [gateway.network]), network)[0];
+export function ambientGatewayOf(
+  { local, remote }: AmbientGateways,
+  network: string,
+  reader: CollectionReader,
+): AmbientGateway | undefined {
+  const [own] = reader.lookup(
+    local.index("network", (gateway) => [gateway.network]),
+    network,
+  );
+  return (
+    own ??
+    reader.lookup(
+      remote.index("network", (gateway) => [gateway.network]),
+      network,
+    )[0]
+  );
 }

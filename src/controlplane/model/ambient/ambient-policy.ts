@@ -3,9 +3,23 @@ import { isDryRun } from "../authorization-selection.ts";
 import type { AuthorizationPolicyFacts } from "../facts.ts";
 
 /** What a policy can ask of a request that no connection says. Trust domains are not in what ztunnels are told. */
-const sourceFields = ["remoteIpBlocks", "notRemoteIpBlocks", "requestPrincipals", "notRequestPrincipals", "trustDomains", "notTrustDomains"] as const;
+const sourceFields = [
+  "remoteIpBlocks",
+  "notRemoteIpBlocks",
+  "requestPrincipals",
+  "notRequestPrincipals",
+  "trustDomains",
+  "notTrustDomains",
+] as const;
 const operationFields = ["hosts", "notHosts", "methods", "notMethods", "paths", "notPaths"] as const;
-const connectionKeys: ReadonlySet<string> = new Set(["source.ip", "source.namespace", "source.principal", "source.serviceAccount", "destination.ip", "destination.port"]);
+const connectionKeys: ReadonlySet<string> = new Set([
+  "source.ip",
+  "source.namespace",
+  "source.principal",
+  "source.serviceAccount",
+  "destination.ip",
+  "destination.port",
+]);
 
 /** The fields and keys of a rule that a ztunnel cannot tell, sorted. */
 export function requestAttributes(rule: AuthorizationRule): readonly string[] {
@@ -22,5 +36,9 @@ export function requestAttributes(rule: AuthorizationRule): readonly string[] {
  * told to none, as upstream has it: a ztunnel of before 1.29 would enforce it, and none says its version.
  */
 export function isForZtunnel(policy: AuthorizationPolicyFacts): boolean {
-  return !isDryRun(policy) && policy.spec.targetRefs.length === 0 && (policy.spec.action === "ALLOW" || policy.spec.action === "DENY");
+  return (
+    !isDryRun(policy) &&
+    policy.spec.targetRefs.length === 0 &&
+    (policy.spec.action === "ALLOW" || policy.spec.action === "DENY")
+  );
 }

@@ -1,6 +1,20 @@
 import { automaticallyAddressedHosts } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
-import { compareText, factsKey, hostnameOf, meshKey, type AppProtocol, type Labels, type MeshSettings, type NamespaceFacts, type PodFacts, type ServiceEntryFacts, type ServiceFacts, type TrafficPreference, type WorkloadEntryFacts } from "../facts.ts";
+import {
+  compareText,
+  factsKey,
+  hostnameOf,
+  meshKey,
+  type AppProtocol,
+  type Labels,
+  type MeshSettings,
+  type NamespaceFacts,
+  type PodFacts,
+  type ServiceEntryFacts,
+  type ServiceFacts,
+  type TrafficPreference,
+  type WorkloadEntryFacts,
+} from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { selectorKeys } from "../selection.ts";
 import { declaredProtocol } from "../service/service-entry-model.ts";
@@ -55,7 +69,11 @@ export function ambientServiceKey(service: Pick<AmbientService, "namespace" | "h
 }
 
 /** Undefined for an ExternalName: that is for DNS alone. */
-export function ambientServiceOf(service: ServiceFacts, mesh: MeshSettings, namespace: NamespaceFacts | undefined): AmbientService | undefined {
+export function ambientServiceOf(
+  service: ServiceFacts,
+  mesh: MeshSettings,
+  namespace: NamespaceFacts | undefined,
+): AmbientService | undefined {
   if (service.type === "ExternalName") return undefined;
   return {
     source: "Service",
@@ -88,7 +106,9 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
     const namespace = reader.get(inputs.namespaces, entry.namespace);
-    return entryServices(entry, namespace).map((service) => [`${factsKey(entry)}/${service.hostname}`, service] as const);
+    return entryServices(entry, namespace).map(
+      (service) => [`${factsKey(entry)}/${service.hostname}`, service] as const,
+    );
   });
   const byHost = all.index("host", (service) => [service.hostname]);
   const chosen = graph.derive("ambient-entries-chosen", all, (service, reader) => {
@@ -105,7 +125,12 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
 }
 
 /** The Service that a host is the name of. */
-function kubernetesServiceOf(hostname: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): ServiceFacts | undefined {
+function kubernetesServiceOf(
+  hostname: string,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): ServiceFacts | undefined {
   const suffix = `.svc.${mesh.domain}`;
   if (!hostname.endsWith(suffix)) return undefined;
   const [name = "", namespace = "", ...rest] = hostname.slice(0, -suffix.length).split(".");
@@ -114,7 +139,12 @@ function kubernetesServiceOf(hostname: string, mesh: MeshSettings, inputs: MeshI
 }
 
 function oldest(services: readonly AmbientService[]): AmbientService | undefined {
-  return services.toSorted((left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.namespace, right.namespace) || compareText(left.name, right.name))[0];
+  return services.toSorted(
+    (left, right) =>
+      compareText(left.createdAt, right.createdAt) ||
+      compareText(left.namespace, right.namespace) ||
+      compareText(left.name, right.name),
+  )[0];
 }
 
 function entryServices(entry: ServiceEntryFacts, namespace: NamespaceFacts | undefined): readonly AmbientService[] {
@@ -129,7 +159,13 @@ function entryServices(entry: ServiceEntryFacts, namespace: NamespaceFacts | und
     labels: entry.labels,
     createdAt: entry.createdAt,
     addresses: automatic.has(host) ? (entry.allocated?.[host] ?? []) : spec.addresses,
-    ports: spec.ports.map((port) => ({ name: port.name ?? "", port: port.number, target: port.targetPort ?? port.number, targetName: "", appProtocol: declaredProtocol(port) })),
+    ports: spec.ports.map((port) => ({
+      name: port.name ?? "",
+      port: port.number,
+      target: port.targetPort ?? port.number,
+      targetName: "",
+      appProtocol: declaredProtocol(port),
+    })),
     selector: spec.workloadSelector?.labels ?? {},
     families: [],
     subjectAltNames: spec.subjectAltNames,
@@ -145,7 +181,9 @@ function entryPreference(entry: ServiceEntryFacts, namespace: NamespaceFacts | u
 }
 
 /** Indexes by what services select. */
-export function selectorIndexOf<Service extends { readonly namespace: string; readonly selector: Labels }>(services: Collection<Service>) {
+export function selectorIndexOf<Service extends { readonly namespace: string; readonly selector: Labels }>(
+  services: Collection<Service>,
+) {
   return services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
 }
 
@@ -153,7 +191,10 @@ export function selectorIndexOf<Service extends { readonly namespace: string; re
 export function podPortsOf(service: AmbientService, pod: Pick<PodFacts, "containerPorts">): readonly PortPair[] {
   return service.ports.flatMap(({ port, target, targetName, name }) => {
     const wanted = targetName === "" && service.source === "ServiceEntry" ? name : targetName;
-    const named = wanted === "" ? undefined : targetPortOf({ name, port, protocol: "TCP", target: wanted, appProtocol: "unknown" }, pod);
+    const named =
+      wanted === ""
+        ? undefined
+        : targetPortOf({ name, port, protocol: "TCP", target: wanted, appProtocol: "unknown" }, pod);
     const targetPort = named ?? (targetName === "" ? target : undefined);
     return targetPort === undefined ? [] : { servicePort: port, targetPort };
   });

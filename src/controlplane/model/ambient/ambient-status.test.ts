@@ -11,36 +11,74 @@ function statuses() {
   const { graph, inputs } = fixture;
   const waypoints = deriveWaypoints(graph, inputs);
   const found = deriveAmbientStatuses(graph, { inputs, waypoints, bindings: new WaypointBindings(inputs, waypoints) });
-  return { ...fixture, of: (kind: AmbientStatusKind, key: string) => found[kind].get(key)?.conditions.map(({ type, status, reason }) => [type, status, reason]), message: (kind: AmbientStatusKind, key: string) => found[kind].get(key)?.conditions[0]?.message ?? "" };
+  return {
+    ...fixture,
+    of: (kind: AmbientStatusKind, key: string) =>
+      found[kind].get(key)?.conditions.map(({ type, status, reason }) => [type, status, reason]),
+    message: (kind: AmbientStatusKind, key: string) => found[kind].get(key)?.conditions[0]?.message ?? "",
+  };
 }
 
 function waypoint(key: string, labels: Record<string, string> = {}, from = "Same"): readonly KubernetesObject[] {
-  const gateway = config("Gateway", key, { gatewayClassName: "istio-waypoint", listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE", allowedRoutes: { namespaces: { from } } }] }, { labels });
-  return [{ ...gateway, apiVersion: "gateway.networking.k8s.io/v1" }, service(key, "10.96.0.9", {}, [{ name: "mesh", port: 15_008 }], { "gateway.istio.io/managed": "istio.io-mesh-controller" }), slice(key, { name: "mesh", port: 15_008 }, [{ address: "10.244.1.9", pod: "waypoint-1" }])];
+  const gateway = config(
+    "Gateway",
+    key,
+    {
+      gatewayClassName: "istio-waypoint",
+      listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE", allowedRoutes: { namespaces: { from } } }],
+    },
+    { labels },
+  );
+  return [
+    { ...gateway, apiVersion: "gateway.networking.k8s.io/v1" },
+    service(key, "10.96.0.9", {}, [{ name: "mesh", port: 15_008 }], {
+      "gateway.istio.io/managed": "istio.io-mesh-controller",
+    }),
+    slice(key, { name: "mesh", port: 15_008 }, [{ address: "10.244.1.9", pod: "waypoint-1" }]),
+  ];
 }
 
-const named = (key: string, labels: Record<string, string>) => service(key, "10.96.0.5", {}, [{ name: "http", port: 80 }], labels);
+const named = (key: string, labels: Record<string, string>) =>
+  service(key, "10.96.0.5", {}, [{ name: "http", port: 80 }], labels);
 const bound = "istio.io/WaypointBound";
 
 test("a Service says which waypoint it has, or why it has none", () => {
   const { apply, of } = statuses();
-  apply(namespace("shop", { "istio.io/use-waypoint": "waypoint" }), named("shop/web", {}), named("shop/none", { "istio.io/use-waypoint": "none" }), named("other/none", {}));
+  apply(
+    namespace("shop", { "istio.io/use-waypoint": "waypoint" }),
+    named("shop/web", {}),
+    named("shop/none", { "istio.io/use-waypoint": "none" }),
+    named("other/none", {}),
+  );
   assert.deepEqual(of("Service", "shop/web"), [[bound, "False", "WaypointIsNotReady"]]);
   assert.equal(of("Service", "shop/none"), undefined);
   assert.equal(of("Service", "other/none"), undefined);
-  apply(...waypoint("shop/waypoint"), ...waypoint("infra/shared"), ...waypoint("infra/pods", { "istio.io/waypoint-for": "workload" }, "All"));
+  apply(
+    ...waypoint("shop/waypoint"),
+    ...waypoint("infra/shared"),
+    ...waypoint("infra/pods", { "istio.io/waypoint-for": "workload" }, "All"),
+  );
   assert.deepEqual(of("Service", "shop/web"), [[bound, "True", "WaypointAccepted"]]);
   assert.equal(of("Service", "shop/waypoint"), undefined);
-  apply(named("shop/denied", { "istio.io/use-waypoint": "shared", "istio.io/use-waypoint-namespace": "infra" }), named("shop/traffic", { "istio.io/use-waypoint": "pods", "istio.io/use-waypoint-namespace": "infra" }));
+  apply(
+    named("shop/denied", { "istio.io/use-waypoint": "shared", "istio.io/use-waypoint-namespace": "infra" }),
+    named("shop/traffic", { "istio.io/use-waypoint": "pods", "istio.io/use-waypoint-namespace": "infra" }),
+  );
   assert.deepEqual(of("Service", "shop/denied"), [[bound, "False", "AttachmentDenied"]]);
   assert.deepEqual(of("Service", "shop/traffic"), [[bound, "False", "UnsupportedTrafficType"]]);
 });
 
 test("a ServiceEntry with a wildcard says that it has no waypoint, and a WorkloadEntry is not concerned by one for services", () => {
   const { apply, of } = statuses();
-  const entry = config("ServiceEntry", "shop/wild", { hosts: ["*.example.com"], resolution: "DYNAMIC_DNS", ports: [{ number: 80, name: "http", protocol: "HTTP" }] });
+  const entry = config("ServiceEntry", "shop/wild", {
+    hosts: ["*.example.com"],
+    resolution: "DYNAMIC_DNS",
+    ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+  });
   apply(entry, config("WorkloadEntry", "shop/vm", { address: "10.9.0.1" }));
-  assert.deepEqual(of("ServiceEntry", "shop/wild"), [["istio.io/WaypointMissing", "True", "NoWaypointForWildcardService"]]);
+  assert.deepEqual(of("ServiceEntry", "shop/wild"), [
+    ["istio.io/WaypointMissing", "True", "NoWaypointForWildcardService"],
+  ]);
   apply(namespace("shop", { "istio.io/use-waypoint": "waypoint" }), ...waypoint("shop/waypoint"));
   assert.deepEqual(of("ServiceEntry", "shop/wild"), [[bound, "True", "WaypointAccepted"]]);
   assert.equal(of("WorkloadEntry", "shop/vm"), undefined);
@@ -48,9 +86,25 @@ test("a ServiceEntry with a wildcard says that it has no waypoint, and a Workloa
 
 test("a ServiceEntry of DYNAMIC_DNS says what its waypoint does not take", () => {
   const { apply, message, inputs, graph } = statuses();
-  const entry = (location: string) => config("ServiceEntry", "shop/wild", { hosts: ["*.example.com"], location, resolution: "DYNAMIC_DNS", ports: [{ number: 80, name: "http", protocol: "HTTP" }, { number: 443, name: "tls", protocol: "TLS" }] });
-  apply(namespace("shop", { "istio.io/use-waypoint": "waypoint" }), ...waypoint("shop/waypoint"), entry("MESH_EXTERNAL"));
-  assert.match(message("ServiceEntry", "shop/wild"), /takes no connections to TLS ports \(443\).*ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS/);
+  const entry = (location: string) =>
+    config("ServiceEntry", "shop/wild", {
+      hosts: ["*.example.com"],
+      location,
+      resolution: "DYNAMIC_DNS",
+      ports: [
+        { number: 80, name: "http", protocol: "HTTP" },
+        { number: 443, name: "tls", protocol: "TLS" },
+      ],
+    });
+  apply(
+    namespace("shop", { "istio.io/use-waypoint": "waypoint" }),
+    ...waypoint("shop/waypoint"),
+    entry("MESH_EXTERNAL"),
+  );
+  assert.match(
+    message("ServiceEntry", "shop/wild"),
+    /takes no connections to TLS ports \(443\).*ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS/,
+  );
   graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, wildcardTlsAtWaypoints: true }));
   assert.doesNotMatch(message("ServiceEntry", "shop/wild"), /takes no/);
   apply(entry("MESH_INTERNAL"));
@@ -59,7 +113,8 @@ test("a ServiceEntry of DYNAMIC_DNS says what its waypoint does not take", () =>
 
 test("a policy says what ztunnel or the waypoints of its targets make of it", () => {
   const { apply, of } = statuses();
-  const policy = (name: string, spec: object, metadata: object = {}) => config("AuthorizationPolicy", `shop/${name}`, spec, metadata);
+  const policy = (name: string, spec: object, metadata: object = {}) =>
+    config("AuthorizationPolicy", `shop/${name}`, spec, metadata);
   const target = (kind: string, name: string, group = "") => ({ kind, name, group });
   apply(
     named("shop/web", { "istio.io/use-waypoint": "waypoint" }),
@@ -73,7 +128,10 @@ test("a policy says what ztunnel or the waypoints of its targets make of it", ()
     policy("gateway", { targetRefs: [target("Gateway", "waypoint", "gateway.networking.k8s.io")], rules: [{}] }),
     policy("unbound", { targetRefs: [target("Service", "alone")], rules: [{}] }),
     policy("some", { targetRefs: [target("Service", "web"), target("Service", "gone")], rules: [{}] }),
-    policy("class", { targetRefs: [target("GatewayClass", "istio-waypoint", "gateway.networking.k8s.io")], rules: [{}] }),
+    policy("class", {
+      targetRefs: [target("GatewayClass", "istio-waypoint", "gateway.networking.k8s.io")],
+      rules: [{}],
+    }),
   );
   const of1 = (name: string) => of("AuthorizationPolicy", `shop/${name}`)?.[0];
   assert.deepEqual(of1("plain"), ["ZtunnelAccepted", "True", "Accepted"]);

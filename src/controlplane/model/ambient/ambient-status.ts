@@ -5,7 +5,13 @@ import { isDryRun } from "../authorization-selection.ts";
 import { factsKey, meshKey, type AuthorizationPolicyFacts, type Labels, type ServiceEntryFacts } from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { isTrueText } from "../true-text.ts";
-import { waypointNotReady, type WaypointBinding, type WaypointBindings, type WaypointFault, type Waypoints } from "./waypoint.ts";
+import {
+  waypointNotReady,
+  type WaypointBinding,
+  type WaypointBindings,
+  type WaypointFault,
+  type Waypoints,
+} from "./waypoint.ts";
 
 export interface AmbientCondition {
   readonly type: string;
@@ -48,7 +54,12 @@ export const ambientConditionTypes: Readonly<Record<AmbientStatusKind, readonly 
 
 /** The objects of a kind that a revision reads: those that name another one are not among them, nor those of namespaces that it leaves out. */
 export function ambientSubjects(inputs: MeshInputs, kind: AmbientStatusKind): Collection<unknown> {
-  const { services: Service, serviceEntries: ServiceEntry, workloadEntries: WorkloadEntry, authorizationPolicies: AuthorizationPolicy } = inputs;
+  const {
+    services: Service,
+    serviceEntries: ServiceEntry,
+    workloadEntries: WorkloadEntry,
+    authorizationPolicies: AuthorizationPolicy,
+  } = inputs;
   return { Service, ServiceEntry, WorkloadEntry, AuthorizationPolicy }[kind];
 }
 
@@ -60,58 +71,140 @@ export interface AmbientStatusSources {
 
 export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientStatusSources): AmbientStatuses {
   const { inputs, bindings } = sources;
-  const item = ({ namespace, name }: { readonly namespace: string; readonly name: string }, conditions: readonly AmbientCondition[]) =>
-    conditions.length === 0 ? [] : [[`${namespace}/${name}`, { namespace, name, conditions }] as const];
+  const item = (
+    { namespace, name }: { readonly namespace: string; readonly name: string },
+    conditions: readonly AmbientCondition[],
+  ) => (conditions.length === 0 ? [] : [[`${namespace}/${name}`, { namespace, name, conditions }] as const]);
   return {
     Service: graph.derive("status-services", inputs.services, (service, reader) =>
-      service.type === "ExternalName" ? [] : item(service, bound(bindings.bindingOfService(service, reader), ingressRemark(service, inputs, reader))),
+      service.type === "ExternalName"
+        ? []
+        : item(service, bound(bindings.bindingOfService(service, reader), ingressRemark(service, inputs, reader))),
     ),
     ServiceEntry: graph.derive("status-service-entries", inputs.serviceEntries, (entry, reader) => {
-      const subject = { namespace: entry.namespace, labels: entry.labels, selector: {}, waypointCanaryWeight: entry.annotations["istio.io/use-waypoint-canary-weight"] };
-      const conditions = bound(bindings.bindingOfService(subject, reader), `${ingressRemark(entry, inputs, reader)}${forwardingRemark(entry, reader.get(inputs.mesh, meshKey)?.wildcardTlsAtWaypoints === true)}`);
+      const subject = {
+        namespace: entry.namespace,
+        labels: entry.labels,
+        selector: {},
+        waypointCanaryWeight: entry.annotations["istio.io/use-waypoint-canary-weight"],
+      };
+      const conditions = bound(
+        bindings.bindingOfService(subject, reader),
+        `${ingressRemark(entry, inputs, reader)}${forwardingRemark(entry, reader.get(inputs.mesh, meshKey)?.wildcardTlsAtWaypoints === true)}`,
+      );
       const isWildcard = entry.spec.hosts.some((host) => host.startsWith("*"));
       const isBound = conditions.some(({ status }) => status === "True");
       return item(entry, isWildcard && !isBound ? [...conditions, missingForWildcard] : conditions);
     }),
-    WorkloadEntry: graph.derive("status-workload-entries", inputs.workloadEntries, (entry, reader) => item(entry, bound(bindings.bindingOfEntry({ namespace: entry.namespace, labels: { ...entry.spec.labels, ...entry.labels } }, reader), ""))),
-    AuthorizationPolicy: graph.derive("status-authorization-policies", inputs.authorizationPolicies, (policy, reader) => item(policy, [policyCondition(policy, sources, reader)])),
+    WorkloadEntry: graph.derive("status-workload-entries", inputs.workloadEntries, (entry, reader) =>
+      item(
+        entry,
+        bound(
+          bindings.bindingOfEntry(
+            { namespace: entry.namespace, labels: { ...entry.spec.labels, ...entry.labels } },
+            reader,
+          ),
+          "",
+        ),
+      ),
+    ),
+    AuthorizationPolicy: graph.derive("status-authorization-policies", inputs.authorizationPolicies, (policy, reader) =>
+      item(policy, [policyCondition(policy, sources, reader)]),
+    ),
   };
 }
 
-const missingForWildcard: AmbientCondition = { type: waypointMissing, status: "True", reason: "NoWaypointForWildcardService", message: "a wildcard host is reached by a waypoint alone, and there is none: name one by istio.io/use-waypoint" };
+const missingForWildcard: AmbientCondition = {
+  type: waypointMissing,
+  status: "True",
+  reason: "NoWaypointForWildcardService",
+  message: "a wildcard host is reached by a waypoint alone, and there is none: name one by istio.io/use-waypoint",
+};
 
 function bound({ waypoint, fault }: WaypointBinding, remark: string): readonly AmbientCondition[] {
-  const problem = waypoint !== undefined && !waypoint.published ? waypointNotReady(waypoint.key) : waypoint === undefined ? fault : undefined;
+  const problem =
+    waypoint !== undefined && !waypoint.published
+      ? waypointNotReady(waypoint.key)
+      : waypoint === undefined
+        ? fault
+        : undefined;
   if (problem !== undefined) return [{ type: waypointBound, status: "False", ...problem }];
   if (waypoint === undefined) return [];
   const canary = fault === undefined ? "" : `. Its canary is left out: ${fault.message}`;
-  return [{ type: waypointBound, status: "True", reason: waypointAccepted, message: `attached to waypoint ${waypoint.namespace}/${waypoint.gateway}${remark}${canary}` }];
+  return [
+    {
+      type: waypointBound,
+      status: "True",
+      reason: waypointAccepted,
+      message: `attached to waypoint ${waypoint.namespace}/${waypoint.gateway}${remark}${canary}`,
+    },
+  ];
 }
 
-function ingressRemark({ namespace, labels }: { readonly namespace: string; readonly labels: Labels }, { namespaces }: MeshInputs, reader: CollectionReader): string {
-  const said = labels[istioLabels.ingressUseWaypoint] ?? reader.get(namespaces, namespace)?.labels[istioLabels.ingressUseWaypoint];
+function ingressRemark(
+  { namespace, labels }: { readonly namespace: string; readonly labels: Labels },
+  { namespaces }: MeshInputs,
+  reader: CollectionReader,
+): string {
+  const said =
+    labels[istioLabels.ingressUseWaypoint] ?? reader.get(namespaces, namespace)?.labels[istioLabels.ingressUseWaypoint];
   if (said === undefined) return "";
-  return isTrueText(said) ? "; traffic from ingress gateways goes through it too" : `; traffic from ingress gateways passes it by, as ${istioLabels.ingressUseWaypoint} is not true`;
+  return isTrueText(said)
+    ? "; traffic from ingress gateways goes through it too"
+    : `; traffic from ingress gateways passes it by, as ${istioLabels.ingressUseWaypoint} is not true`;
 }
 
 /** What a waypoint does not take of a host that clients complete. */
-function forwardingRemark({ spec: { resolution, location, ports } }: ServiceEntryFacts, takesServerNames: boolean): string {
+function forwardingRemark(
+  { spec: { resolution, location, ports } }: ServiceEntryFacts,
+  takesServerNames: boolean,
+): string {
   if (resolution !== "DYNAMIC_DNS") return "";
-  if (location === "MESH_INTERNAL") return "; it takes no requests for it, as DYNAMIC_DNS is forwarded to what is MESH_EXTERNAL alone";
-  const left = takesServerNames ? [] : ports.filter(({ protocol }) => protocol?.toUpperCase() === "TLS").map(({ number }) => number);
-  return left.length === 0 ? "" : `; it takes no connections to TLS ports (${left.join(", ")}), as a client may write any server name: ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS of the control plane allows them`;
+  if (location === "MESH_INTERNAL")
+    return "; it takes no requests for it, as DYNAMIC_DNS is forwarded to what is MESH_EXTERNAL alone";
+  const left = takesServerNames
+    ? []
+    : ports.filter(({ protocol }) => protocol?.toUpperCase() === "TLS").map(({ number }) => number);
+  return left.length === 0
+    ? ""
+    : `; it takes no connections to TLS ports (${left.join(", ")}), as a client may write any server name: ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS of the control plane allows them`;
 }
 
-function policyCondition(policy: AuthorizationPolicyFacts, sources: AmbientStatusSources, reader: CollectionReader): AmbientCondition {
+function policyCondition(
+  policy: AuthorizationPolicyFacts,
+  sources: AmbientStatusSources,
+  reader: CollectionReader,
+): AmbientCondition {
   const observedGeneration = policy.generation;
-  if (policy.spec.targetRefs.length > 0) return { type: waypointAccepted, ...targetsVerdict(policy, sources, reader), observedGeneration };
+  if (policy.spec.targetRefs.length > 0)
+    return { type: waypointAccepted, ...targetsVerdict(policy, sources, reader), observedGeneration };
   const base = { type: ztunnelAccepted, observedGeneration };
-  if (isDryRun(policy)) return { ...base, status: "False", reason: "UnsupportedValue", message: "ztunnels are not told of dry runs: one of an older release would enforce them" };
-  if (!isForZtunnel(policy)) return { ...base, status: "False", reason: "UnsupportedValue", message: `ztunnel does not know the action ${policy.spec.action}` };
+  if (isDryRun(policy))
+    return {
+      ...base,
+      status: "False",
+      reason: "UnsupportedValue",
+      message: "ztunnels are not told of dry runs: one of an older release would enforce them",
+    };
+  if (!isForZtunnel(policy))
+    return {
+      ...base,
+      status: "False",
+      reason: "UnsupportedValue",
+      message: `ztunnel does not know the action ${policy.spec.action}`,
+    };
   const found = [...new Set(policy.spec.rules.flatMap(requestAttributes))].sort();
   if (found.length === 0) return { ...base, status: "True", reason: "Accepted", message: "attached to ztunnel" };
-  const effect = policy.spec.action === "DENY" ? "are left out of this DENY, which denies more than it asks" : "make their rules of this ALLOW match nothing, which allows less than it asks";
-  return { ...base, status: "True", reason: "UnsupportedValue", message: `ztunnel cannot tell what requests are made of (${found.join(", ")}): these ${effect}; a waypoint enforces them` };
+  const effect =
+    policy.spec.action === "DENY"
+      ? "are left out of this DENY, which denies more than it asks"
+      : "make their rules of this ALLOW match nothing, which allows less than it asks";
+  return {
+    ...base,
+    status: "True",
+    reason: "UnsupportedValue",
+    message: `ztunnel cannot tell what requests are made of (${found.join(", ")}): these ${effect}; a waypoint enforces them`,
+  };
 }
 
 interface Verdict extends WaypointFault {
@@ -119,11 +212,23 @@ interface Verdict extends WaypointFault {
 }
 
 /** One reference says what it is; of several each that is not bound is named. */
-function targetsVerdict(policy: AuthorizationPolicyFacts, sources: AmbientStatusSources, reader: CollectionReader): Verdict {
-  const verdicts = policy.spec.targetRefs.map((target) => ({ target, verdict: targetVerdict(policy, target, sources, reader) }));
+function targetsVerdict(
+  policy: AuthorizationPolicyFacts,
+  sources: AmbientStatusSources,
+  reader: CollectionReader,
+): Verdict {
+  const verdicts = policy.spec.targetRefs.map((target) => ({
+    target,
+    verdict: targetVerdict(policy, target, sources, reader),
+  }));
   const [only] = verdicts;
   if (verdicts.length === 1 && only !== undefined) return only.verdict;
-  const unbound = verdicts.filter(({ verdict }) => verdict.status === "False").map(({ target }) => `${target.kind}.${target.group === "" ? "core" : target.group}:${target.namespace ?? policy.namespace}/${target.name}`);
+  const unbound = verdicts
+    .filter(({ verdict }) => verdict.status === "False")
+    .map(
+      ({ target }) =>
+        `${target.kind}.${target.group === "" ? "core" : target.group}:${target.namespace ?? policy.namespace}/${target.name}`,
+    );
   const message = unbound.length === 0 ? "" : `these targetRefs are not bound: ${unbound.join(", ")}`;
   if (unbound.length === verdicts.length) return { status: "False", reason: "Invalid", message };
   return { status: "True", reason: unbound.length === 0 ? "Accepted" : "PartiallyInvalid", message };
@@ -131,27 +236,45 @@ function targetsVerdict(policy: AuthorizationPolicyFacts, sources: AmbientStatus
 
 const meshController = "istio.io/mesh-controller";
 
-function targetVerdict(policy: AuthorizationPolicyFacts, target: AuthorizationPolicyFacts["spec"]["targetRefs"][number], { inputs, waypoints, bindings }: AmbientStatusSources, reader: CollectionReader): Verdict {
+function targetVerdict(
+  policy: AuthorizationPolicyFacts,
+  target: AuthorizationPolicyFacts["spec"]["targetRefs"][number],
+  { inputs, waypoints, bindings }: AmbientStatusSources,
+  reader: CollectionReader,
+): Verdict {
   const key = `${target.namespace ?? policy.namespace}/${target.name}`;
   const accepted = (to: string): Verdict => ({ status: "True", reason: "Accepted", message: `bound to ${to}` });
   const refused = (reason: string, message: string): Verdict => ({ status: "False", reason, message });
-  const notFound = (): Verdict => refused("TargetNotFound", `there is no ${target.kind} ${target.kind === "GatewayClass" ? target.name : key}`);
-  const ofService = (found: { readonly namespace: string; readonly labels: Labels; readonly selector?: Labels } | undefined): Verdict => {
+  const notFound = (): Verdict =>
+    refused("TargetNotFound", `there is no ${target.kind} ${target.kind === "GatewayClass" ? target.name : key}`);
+  const ofService = (
+    found: { readonly namespace: string; readonly labels: Labels; readonly selector?: Labels } | undefined,
+  ): Verdict => {
     if (found === undefined) return notFound();
     const { waypoint } = bindings.bindingOfService({ selector: {}, ...found }, reader);
-    return waypoint?.published === true ? accepted(`${waypoint.namespace}/${waypoint.gateway}`) : refused("AncestorNotBound", `the ${target.kind} ${key} has no waypoint`);
+    return waypoint?.published === true
+      ? accepted(`${waypoint.namespace}/${waypoint.gateway}`)
+      : refused("AncestorNotBound", `the ${target.kind} ${key} has no waypoint`);
   };
   switch (target.kind) {
     case "GatewayClass": {
       const root = reader.get(inputs.mesh, meshKey)?.rootNamespace ?? "";
-      if (policy.namespace !== root) return refused("Invalid", `a policy for a GatewayClass must be in the root namespace ${root}`);
+      if (policy.namespace !== root)
+        return refused("Invalid", `a policy for a GatewayClass must be in the root namespace ${root}`);
       const found = reader.get(inputs.gatewayClasses, target.name);
       if (found === undefined) return notFound();
-      return found.controllerName === meshController ? accepted(found.name) : refused("Invalid", `the GatewayClass ${found.name} is none of waypoints: its controller is not ${meshController}`);
+      return found.controllerName === meshController
+        ? accepted(found.name)
+        : refused(
+            "Invalid",
+            `the GatewayClass ${found.name} is none of waypoints: its controller is not ${meshController}`,
+          );
     }
     case "Gateway": {
       const waypoint = reader.get(waypoints.all, key);
-      return waypoint?.published === true ? accepted(factsKey({ namespace: waypoint.namespace, name: waypoint.gateway })) : notFound();
+      return waypoint?.published === true
+        ? accepted(factsKey({ namespace: waypoint.namespace, name: waypoint.gateway }))
+        : notFound();
     }
     case "Service":
       return ofService(reader.get(inputs.services, key));

@@ -28,11 +28,19 @@ export interface WeightedPod {
 }
 
 /** Pods that take requests for a service, each with its share of a whole; those that are to get none are left out. */
-export function weightedPods(shares: readonly WaypointShare[], podsOf: CollectionIndex<PodFacts>, reader: CollectionReader): readonly WeightedPod[] {
+export function weightedPods(
+  shares: readonly WaypointShare[],
+  podsOf: CollectionIndex<PodFacts>,
+  reader: CollectionReader,
+): readonly WeightedPod[] {
   return shares.flatMap(({ waypoint, weight }) => {
     const pods = reader.lookup(podsOf, waypoint.key);
-    const counted = pods.filter((pod) => pod.ready).map((pod) => ({ pod, capacity: capacityOf(pod, waypoint, pods) ?? 1 }));
+    const counted = pods
+      .filter((pod) => pod.ready)
+      .map((pod) => ({ pod, capacity: capacityOf(pod, waypoint, pods) ?? 1 }));
     const total = counted.reduce((sum, { capacity }) => sum + capacity, 0);
-    return counted.flatMap(({ pod, capacity }) => (weight * capacity === 0 ? [] : { pod, weight: (weight * capacity) / total }));
+    return counted.flatMap(({ pod, capacity }) =>
+      weight * capacity === 0 ? [] : { pod, weight: (weight * capacity) / total },
+    );
   });
 }

@@ -70,22 +70,36 @@ export interface Waypoints {
 export function deriveWaypoints(graph: CollectionGraph, inputs: MeshInputs): Waypoints {
   const all = graph.derive("waypoints", inputs.gateways, (gateway, reader): Iterable<readonly [string, Waypoint]> => {
     if (!isWaypointClass(gateway.spec.gatewayClassName)) return [];
-    const found = gateway.spec.gatewayClassName === meshClassName ? accountWaypoints(gateway, inputs, reader) : [namedWaypoint(gateway, inputs, reader)];
+    const found =
+      gateway.spec.gatewayClassName === meshClassName
+        ? accountWaypoints(gateway, inputs, reader)
+        : [namedWaypoint(gateway, inputs, reader)];
     return found.map((waypoint) => [waypoint.key, waypoint] as const);
   });
   const ofAccounts = (waypoint: Waypoint): boolean => waypoint.className === meshClassName;
   return {
     all,
-    byAccount: all.index("account", (waypoint) => (ofAccounts(waypoint) ? [`${waypoint.namespace}/${waypoint.account}`] : [])),
+    byAccount: all.index("account", (waypoint) =>
+      ofAccounts(waypoint) ? [`${waypoint.namespace}/${waypoint.account}`] : [],
+    ),
     byNamespace: all.index("mesh-namespace", (waypoint) => (ofAccounts(waypoint) ? [waypoint.namespace] : [])),
   };
 }
 
 /** The waypoint, or the gateway between networks, that a pod is of, by the labels that its Deployment gives it. */
-export function waypointKeyOf({ namespace, labels, serviceAccount }: Pick<PodFacts, "namespace" | "labels" | "serviceAccount">): string | undefined {
+export function waypointKeyOf({
+  namespace,
+  labels,
+  serviceAccount,
+}: Pick<PodFacts, "namespace" | "labels" | "serviceAccount">): string | undefined {
   const gateway = labels[istioLabels.gatewayName];
   const className = labels[istioLabels.gatewayClassName];
-  if (gateway === undefined || className === undefined || (!isWaypointClass(className) && className !== eastWestClassName)) return undefined;
+  if (
+    gateway === undefined ||
+    className === undefined ||
+    (!isWaypointClass(className) && className !== eastWestClassName)
+  )
+    return undefined;
   return className === meshClassName ? `${namespace}/${gateway}/${serviceAccount}` : `${namespace}/${gateway}`;
 }
 
@@ -98,7 +112,9 @@ function namedWaypoint(gateway: GatewayFacts, inputs: MeshInputs, reader: Collec
   const { namespace, name } = gateway;
   const gatewayClass = reader.get(inputs.gatewayClasses, gateway.spec.gatewayClassName);
   const slices = inputs.slices.index("service", (slice) => [slice.service]);
-  const ready = reader.lookup(slices, `${namespace}/${name}`).some((slice) => slice.endpoints.some((endpoint) => endpoint.ready));
+  const ready = reader
+    .lookup(slices, `${namespace}/${name}`)
+    .some((slice) => slice.endpoints.some((endpoint) => endpoint.ready));
   return {
     key: factsKey(gateway),
     namespace,
@@ -107,7 +123,10 @@ function namedWaypoint(gateway: GatewayFacts, inputs: MeshInputs, reader: Collec
     name,
     account: name,
     takes: trafficOf(gateway.labels[istioLabels.waypointFor] ?? gatewayClass?.labels[istioLabels.waypointFor]),
-    binding: inboundBinding(gateway.annotations[istioAnnotations.waypointInboundBinding] ?? gatewayClass?.annotations[istioAnnotations.waypointInboundBinding]),
+    binding: inboundBinding(
+      gateway.annotations[istioAnnotations.waypointInboundBinding] ??
+        gatewayClass?.annotations[istioAnnotations.waypointInboundBinding],
+    ),
     port: portOf(gateway),
     published: reader.get(inputs.services, `${namespace}/${name}`) !== undefined && (gateway.programmed || ready),
     ready,
@@ -119,7 +138,8 @@ function accountWaypoints(gateway: GatewayFacts, inputs: MeshInputs, reader: Col
   const { namespace, name } = gateway;
   const named = gateway.annotations[meshWaypointAnnotations.serviceAccount];
   const accounts = inputs.serviceAccounts.index("namespace", (account) => (account.managed ? [] : [account.namespace]));
-  const wanted = named === undefined || named === "" ? reader.lookup(accounts, namespace).map((account) => account.name) : [named];
+  const wanted =
+    named === undefined || named === "" ? reader.lookup(accounts, namespace).map((account) => account.name) : [named];
   return wanted.map((account) => {
     const key = `${namespace}/${name}/${account}`;
     const ready = reader.lookup(waypointPods(inputs), key).some((pod) => pod.ready);
@@ -154,7 +174,9 @@ function inboundBinding(text: string | undefined): InboundBinding | undefined {
 
 function canaryWeightOf({ annotations }: GatewayFacts): number | undefined {
   const weight = annotations[gatewayCanaryAnnotations.weight];
-  return weight === undefined || annotations[gatewayCanaryAnnotations.revision] === undefined ? undefined : weightOf(weight);
+  return weight === undefined || annotations[gatewayCanaryAnnotations.revision] === undefined
+    ? undefined
+    : weightOf(weight);
 }
 
 function portOf(gateway: GatewayFacts): number {
@@ -189,13 +211,16 @@ export class WaypointBindings {
   bindingOfService(service: ServiceSubject, reader: CollectionReader): WaypointBinding {
     if (waypointManagers.has(service.labels[istioLabels.gatewayManaged] ?? "")) return {};
     const said = this.#said(service, "service", reader);
-    if (said?.waypoint !== undefined) return { waypoint: said.waypoint, fault: this.#canaryOf(service, said.waypoint, reader)?.fault };
+    if (said?.waypoint !== undefined)
+      return { waypoint: said.waypoint, fault: this.#canaryOf(service, said.waypoint, reader)?.fault };
     return said ?? { waypoint: this.#ofPods(service, reader) };
   }
 
   #ofPods(service: ServiceSubject, reader: CollectionReader): Waypoint | undefined {
     if (reader.lookup(this.#waypoints.byNamespace, service.namespace).length === 0) return undefined;
-    const pods = podsSelectedBy(podsByLabel(this.#inputs), service.namespace, service.selector, reader).filter((pod) => !isGatewayPod(pod));
+    const pods = podsSelectedBy(podsByLabel(this.#inputs), service.namespace, service.selector, reader).filter(
+      (pod) => !isGatewayPod(pod),
+    );
     const accounts = [...new Set(pods.map((pod) => pod.serviceAccount))].sort();
     return accounts.flatMap((account) => this.#ofAccount(service.namespace, account, reader) ?? [])[0];
   }
@@ -205,7 +230,8 @@ export class WaypointBindings {
     const primary = this.ofService(service, reader);
     if (primary === undefined) return [];
     const canary = this.#canaryOf(service, primary, reader)?.share;
-    if (canary === undefined || !canary.waypoint.published || !canary.waypoint.ready) return [{ waypoint: primary, weight: fullWeight }];
+    if (canary === undefined || !canary.waypoint.published || !canary.waypoint.ready)
+      return [{ waypoint: primary, weight: fullWeight }];
     return [{ waypoint: primary, weight: fullWeight - canary.weight }, canary];
   }
 
@@ -218,15 +244,33 @@ export class WaypointBindings {
   }
 
   /** As upstream: what the namespace says holds for Services that have their waypoint from there too. */
-  #canaryOf(service: ServiceSubject, primary: Waypoint, reader: CollectionReader): { readonly share?: WaypointShare; readonly fault?: WaypointFault } | undefined {
+  #canaryOf(
+    service: ServiceSubject,
+    primary: Waypoint,
+    reader: CollectionReader,
+  ): { readonly share?: WaypointShare; readonly fault?: WaypointFault } | undefined {
     const { namespace } = service;
-    const inherited = service.labels[istioLabels.useWaypoint] === undefined ? reader.get(this.#inputs.namespaces, namespace) : undefined;
-    const wanted = wantedWaypoint(service.labels, namespace, canaryLabels) ?? wantedWaypoint(inherited?.labels ?? {}, namespace, canaryLabels);
+    const inherited =
+      service.labels[istioLabels.useWaypoint] === undefined
+        ? reader.get(this.#inputs.namespaces, namespace)
+        : undefined;
+    const wanted =
+      wantedWaypoint(service.labels, namespace, canaryLabels) ??
+      wantedWaypoint(inherited?.labels ?? {}, namespace, canaryLabels);
     if (wanted === undefined || wanted.name === "none") return undefined;
     const key = `${wanted.namespace}/${wanted.name}`;
-    if (key === primary.key) return { fault: { reason: "CanarySameAsPrimary", message: `the canary waypoint "${key}" is the primary waypoint too` } };
+    if (key === primary.key)
+      return {
+        fault: { reason: "CanarySameAsPrimary", message: `the canary waypoint "${key}" is the primary waypoint too` },
+      };
     const weight = weightOf(service.waypointCanaryWeight ?? inherited?.waypointCanaryWeight ?? "0");
-    if (weight === undefined) return { fault: { reason: "CanaryInvalidWeight", message: `the canary waypoint "${key}" has a weight that is no whole number from 0 to 100` } };
+    if (weight === undefined)
+      return {
+        fault: {
+          reason: "CanaryInvalidWeight",
+          message: `the canary waypoint "${key}" has a weight that is no whole number from 0 to 100`,
+        },
+      };
     const { waypoint, fault } = this.#usable(wanted, service, "service", reader);
     return waypoint === undefined ? (fault === undefined ? undefined : { fault }) : { share: { waypoint, weight } };
   }
@@ -247,21 +291,38 @@ export class WaypointBindings {
 
   /** The own label `istio.io/use-waypoint` beats the namespace's; `none` means none, and is an answer too. */
   #said(subject: Subject, traffic: "service" | "workload", reader: CollectionReader): WaypointBinding | undefined {
-    const wanted = wantedWaypoint(subject.labels, subject.namespace) ?? wantedWaypoint(reader.get(this.#inputs.namespaces, subject.namespace)?.labels ?? {}, subject.namespace);
+    const wanted =
+      wantedWaypoint(subject.labels, subject.namespace) ??
+      wantedWaypoint(reader.get(this.#inputs.namespaces, subject.namespace)?.labels ?? {}, subject.namespace);
     if (wanted === undefined) return undefined;
     return wanted.name === "none" ? {} : this.#usable(wanted, subject, traffic, reader);
   }
 
-  #usable(wanted: WantedWaypoint, subject: Subject, traffic: "service" | "workload", reader: CollectionReader): WaypointBinding {
+  #usable(
+    wanted: WantedWaypoint,
+    subject: Subject,
+    traffic: "service" | "workload",
+    reader: CollectionReader,
+  ): WaypointBinding {
     const key = `${wanted.namespace}/${wanted.name}`;
     const waypoint = reader.get(this.#waypoints.all, key);
     const gateway = reader.get(this.#inputs.gateways, key);
     if (waypoint === undefined || gateway === undefined) return { fault: waypointNotReady(key) };
     if (!gateway.spec.listeners.some((listener) => allowsNamespace(listener, subject, gateway, this.#inputs, reader))) {
-      return { fault: { reason: "AttachmentDenied", message: `the waypoint "${key}" takes nothing of the namespace "${subject.namespace}": see allowedRoutes of its listeners` } };
+      return {
+        fault: {
+          reason: "AttachmentDenied",
+          message: `the waypoint "${key}" takes nothing of the namespace "${subject.namespace}": see allowedRoutes of its listeners`,
+        },
+      };
     }
     if (waypoint.takes !== traffic && waypoint.takes !== "all") {
-      return { fault: { reason: unsupportedTraffic, message: `the waypoint "${key}" does not take traffic to a ${traffic}; it takes: ${waypoint.takes}` } };
+      return {
+        fault: {
+          reason: unsupportedTraffic,
+          message: `the waypoint "${key}" does not take traffic to a ${traffic}; it takes: ${waypoint.takes}`,
+        },
+      };
     }
     return { waypoint };
   }
@@ -270,7 +331,9 @@ export class WaypointBindings {
   #ofAccount(namespace: string, account: string, reader: CollectionReader): Waypoint | undefined {
     const found = reader.lookup(this.#waypoints.byAccount, `${namespace}/${account}`);
     if (found.length < 2) return found[0];
-    const gateways = found.flatMap((waypoint) => reader.get(this.#inputs.gateways, `${namespace}/${waypoint.gateway}`) ?? []).sort(byAge);
+    const gateways = found
+      .flatMap((waypoint) => reader.get(this.#inputs.gateways, `${namespace}/${waypoint.gateway}`) ?? [])
+      .sort(byAge);
     return found.find((waypoint) => waypoint.gateway === gateways[0]?.name);
   }
 }
@@ -291,7 +354,11 @@ interface WantedWaypoint {
 const primaryLabels = { name: istioLabels.useWaypoint, namespace: istioLabels.useWaypointNamespace };
 const canaryLabels = { name: istioLabels.useWaypointCanary, namespace: istioLabels.useWaypointCanaryNamespace };
 
-function wantedWaypoint(labels: Labels, namespace: string, by: { readonly name: string; readonly namespace: string } = primaryLabels): WantedWaypoint | undefined {
+function wantedWaypoint(
+  labels: Labels,
+  namespace: string,
+  by: { readonly name: string; readonly namespace: string } = primaryLabels,
+): WantedWaypoint | undefined {
   const name = labels[by.name];
   if (name === undefined || name === "") return undefined;
   return { name, namespace: labels[by.namespace] ?? namespace };
@@ -305,5 +372,7 @@ function isGatewayPod(pod: PodFacts): boolean {
 /** The name under which ztunnels know a waypoint: its Service's, or for one without a Service a name that stands for its pods. */
 export function waypointHostname(waypoint: Pick<Waypoint, "name" | "namespace" | "className">, domain: string): string {
   const { name, namespace } = waypoint;
-  return waypoint.className === meshClassName ? `${name}.${namespace}.mesh.internal` : `${name}.${namespace}.svc.${domain}`;
+  return waypoint.className === meshClassName
+    ? `${name}.${namespace}.mesh.internal`
+    : `${name}.${namespace}.svc.${domain}`;
 }

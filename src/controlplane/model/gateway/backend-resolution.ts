@@ -6,7 +6,9 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { isGranted } from "./reference-grant.ts";
 
 /** Where a backend reference leads: a cluster, or why it leads nowhere. */
-export type ResolvedBackend = { readonly cluster: string; readonly host: string; readonly port: number } | { readonly fault: NonNullable<Verdict> };
+export type ResolvedBackend =
+  | { readonly cluster: string; readonly host: string; readonly port: number }
+  | { readonly fault: NonNullable<Verdict> };
 
 export interface BackendContext {
   readonly mesh: MeshSettings;
@@ -27,40 +29,70 @@ export function clusterName(port: number, host: string): string {
 export function resolveBackend(reference: BackendObjectReference, context: BackendContext): ResolvedBackend {
   const { mesh, inputs, reader } = context;
   const namespace = reference.namespace ?? context.namespace;
-  if (reference.kind === "Hostname" && reference.group === "networking.istio.io") return resolveHostname(reference, context);
+  if (reference.kind === "Hostname" && reference.group === "networking.istio.io")
+    return resolveHostname(reference, context);
   const isImport = reference.kind === "ServiceImport" && reference.group === "multicluster.x-k8s.io";
   if (!isImport && (reference.kind !== "Service" || (reference.group !== "" && reference.group !== "core"))) {
-    return fault("InvalidKind", `referencing unsupported backendRef: group "${reference.group}" kind "${reference.kind}"`);
+    return fault(
+      "InvalidKind",
+      `referencing unsupported backendRef: group "${reference.group}" kind "${reference.kind}"`,
+    );
   }
   const to = { kind: "Service" as const, namespace, name: reference.name };
-  if (context.needsGrant && !isGranted({ from: { kind: context.kind, namespace: context.namespace }, to }, inputs, reader)) {
-    return fault("RefNotPermitted", `backendRef ${reference.name}/${namespace} not accessible to a ${context.kind} in namespace "${context.namespace}" (missing a ReferenceGrant?)`);
+  if (
+    context.needsGrant &&
+    !isGranted({ from: { kind: context.kind, namespace: context.namespace }, to }, inputs, reader)
+  ) {
+    return fault(
+      "RefNotPermitted",
+      `backendRef ${reference.name}/${namespace} not accessible to a ${context.kind} in namespace "${context.namespace}" (missing a ReferenceGrant?)`,
+    );
   }
   const host = hostnameOf({ namespace, name: reference.name }, mesh.domain);
   const service = reader.get(inputs.services, `${namespace}/${reference.name}`);
-  return service === undefined ? fault("BackendNotFound", `backend(${host}) not found`) : leadTo(host, service.ports.map(({ port }) => port), reference.port);
+  return service === undefined
+    ? fault("BackendNotFound", `backend(${host}) not found`)
+    : leadTo(
+        host,
+        service.ports.map(({ port }) => port),
+        reference.port,
+      );
 }
 
 /** A host of the mesh's: of a ServiceEntry, or a Service by its whole name. */
 function resolveHostname(reference: BackendObjectReference, { mesh, inputs, reader }: BackendContext): ResolvedBackend {
   const host = reference.name.toLowerCase();
-  if (reference.namespace !== undefined) return fault("InvalidDestination", "namespace may not be set with Hostname type");
-  const byHost = inputs.serviceEntries.index("gateway-host", (entry) => entry.spec.hosts.map((name) => name.toLowerCase()));
+  if (reference.namespace !== undefined)
+    return fault("InvalidDestination", "namespace may not be set with Hostname type");
+  const byHost = inputs.serviceEntries.index("gateway-host", (entry) =>
+    entry.spec.hosts.map((name) => name.toLowerCase()),
+  );
   const ports = reader.lookup(byHost, host).flatMap((entry) => entry.spec.ports.map(({ number }) => number));
   const service = serviceOfHost(host, mesh.domain, inputs, reader);
   const known = [...ports, ...(service?.ports.map(({ port }) => port) ?? [])];
-  return known.length === 0 ? fault("BackendNotFound", `backend(${host}) not found`) : leadTo(host, known, reference.port);
+  return known.length === 0
+    ? fault("BackendNotFound", `backend(${host}) not found`)
+    : leadTo(host, known, reference.port);
 }
 
-function serviceOfHost(host: string, domain: string, inputs: MeshInputs, reader: CollectionReader): ServiceFacts | undefined {
+function serviceOfHost(
+  host: string,
+  domain: string,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): ServiceFacts | undefined {
   const suffix = `.svc.${domain}`;
   const [name, namespace, ...rest] = host.endsWith(suffix) ? host.slice(0, -suffix.length).split(".") : [];
-  return name === undefined || namespace === undefined || rest.length > 0 ? undefined : reader.get(inputs.services, `${namespace}/${name}`);
+  return name === undefined || namespace === undefined || rest.length > 0
+    ? undefined
+    : reader.get(inputs.services, `${namespace}/${name}`);
 }
 
 function leadTo(host: string, ports: readonly number[], port: number | undefined): ResolvedBackend {
   if (port === undefined) return fault("InvalidDestination", "port is required in backendRef");
-  return ports.includes(port) ? { cluster: clusterName(port, host), host, port } : fault("BackendNotFound", `backend(${host}) has no port ${port}`);
+  return ports.includes(port)
+    ? { cluster: clusterName(port, host), host, port }
+    : fault("BackendNotFound", `backend(${host}) has no port ${port}`);
 }
 
 function fault(reason: string, message: string): ResolvedBackend {

@@ -29,7 +29,9 @@ const noRoots = "invalid://";
 
 /** By `namespace/policy#index of the target`. */
 export function deriveBackendTlsTargets(graph: CollectionGraph, inputs: MeshInputs): Collection<BackendTlsTarget> {
-  const byTarget = inputs.backendTlsPolicies.index("target", (policy) => policy.spec.targetRefs.map((target) => backendOf(target, policy.namespace)));
+  const byTarget = inputs.backendTlsPolicies.index("target", (policy) =>
+    policy.spec.targetRefs.map((target) => backendOf(target, policy.namespace)),
+  );
   return graph.derive("backend-tls-targets", inputs.backendTlsPolicies, (policy, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined || policy.annotations["networking.istio.io/ignore-policy-attachment"] === "true") return [];
@@ -37,11 +39,35 @@ export function deriveBackendTlsTargets(graph: CollectionGraph, inputs: MeshInpu
     return policy.spec.targetRefs.map((target, index) => {
       const backend = backendOf(target, policy.namespace);
       const found = resolveTarget(target, policy.namespace, mesh, inputs, reader);
-      const rival = reader.lookup(byTarget, backend).find((other) => goesBefore(other, policy) && other.spec.targetRefs.some((candidate) => sameTarget(candidate, target)));
-      const conflict: Verdict = rival === undefined ? undefined : { reason: "Conflicted", message: `Conflicts with BackendTLSPolicy "${rival.name}" targeting the same backend` };
+      const rival = reader
+        .lookup(byTarget, backend)
+        .find(
+          (other) =>
+            goesBefore(other, policy) && other.spec.targetRefs.some((candidate) => sameTarget(candidate, target)),
+        );
+      const conflict: Verdict =
+        rival === undefined
+          ? undefined
+          : {
+              reason: "Conflicted",
+              message: `Conflicts with BackendTLSPolicy "${rival.name}" targeting the same backend`,
+            };
       const refused = "fault" in found ? found.fault : (conflict ?? roots.accepted);
       const counts = !("fault" in found) && conflict === undefined;
-      return [`${factsKey(policy)}#${index}`, { policy, index, target, backend, hosts: counts ? found.hosts : [], port: counts ? found.port : undefined, tls: tlsOf(policy.spec, roots.credential), accepted: refused, unresolved: roots.unresolved }] as const;
+      return [
+        `${factsKey(policy)}#${index}`,
+        {
+          policy,
+          index,
+          target,
+          backend,
+          hosts: counts ? found.hosts : [],
+          port: counts ? found.port : undefined,
+          tls: tlsOf(policy.spec, roots.credential),
+          accepted: refused,
+          unresolved: roots.unresolved,
+        },
+      ] as const;
     });
   });
 }
@@ -51,7 +77,12 @@ function backendOf({ kind, name }: TargetReference, namespace: string): string {
 }
 
 function sameTarget(left: TargetReference, right: TargetReference): boolean {
-  return left.group === right.group && left.kind === right.kind && left.name === right.name && (left.sectionName ?? "") === (right.sectionName ?? "");
+  return (
+    left.group === right.group &&
+    left.kind === right.kind &&
+    left.name === right.name &&
+    (left.sectionName ?? "") === (right.sectionName ?? "")
+  );
 }
 
 /** The older of two policies counts, else the one whose name comes first. */
@@ -60,23 +91,45 @@ function goesBefore(left: BackendTlsPolicyFacts, right: BackendTlsPolicyFacts): 
   return (compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name)) < 0;
 }
 
-type FoundTarget = { readonly hosts: readonly string[]; readonly port: number | undefined } | { readonly fault: NonNullable<Verdict> };
+type FoundTarget =
+  | { readonly hosts: readonly string[]; readonly port: number | undefined }
+  | { readonly fault: NonNullable<Verdict> };
 
-function resolveTarget(target: TargetReference, namespace: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): FoundTarget {
+function resolveTarget(
+  target: TargetReference,
+  namespace: string,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): FoundTarget {
   const key = `${namespace}/${target.name}`;
-  const fault = (message: string): FoundTarget => ({ fault: { reason: "TargetNotFound", message: `targetRefs invalid: ${message}` } });
-  const at = (hosts: readonly string[], ports: readonly { readonly name: string; readonly port: number }[]): FoundTarget => {
+  const fault = (message: string): FoundTarget => ({
+    fault: { reason: "TargetNotFound", message: `targetRefs invalid: ${message}` },
+  });
+  const at = (
+    hosts: readonly string[],
+    ports: readonly { readonly name: string; readonly port: number }[],
+  ): FoundTarget => {
     if (target.sectionName === undefined || target.sectionName === "") return { hosts, port: undefined };
     const port = ports.find(({ name }) => name === target.sectionName)?.port;
-    return port === undefined ? fault(`sectionName "${target.sectionName}" does not exist in ${target.kind} ${key}`) : { hosts, port };
+    return port === undefined
+      ? fault(`sectionName "${target.sectionName}" does not exist in ${target.kind} ${key}`)
+      : { hosts, port };
   };
   if (target.kind === "Service" && target.group === "") {
     const service = reader.get(inputs.services, key);
-    return service === undefined ? fault(`Service ${key} does not exist`) : at([hostnameOf(service, mesh.domain)], service.ports);
+    return service === undefined
+      ? fault(`Service ${key} does not exist`)
+      : at([hostnameOf(service, mesh.domain)], service.ports);
   }
   if (target.kind === "ServiceEntry" && target.group === "networking.istio.io") {
     const entry = reader.get(inputs.serviceEntries, key);
-    return entry === undefined ? fault(`ServiceEntry ${key} does not exist`) : at(entry.spec.hosts, entry.spec.ports.map(({ name = "", number }) => ({ name, port: number })));
+    return entry === undefined
+      ? fault(`ServiceEntry ${key} does not exist`)
+      : at(
+          entry.spec.hosts,
+          entry.spec.ports.map(({ name = "", number }) => ({ name, port: number })),
+        );
   }
   return fault(`unsupported kind ${target.group}/${target.kind}`);
 }
@@ -89,28 +142,52 @@ interface Roots {
 }
 
 /** Of its references the first counts, which must be a ConfigMap. */
-function rootsOf({ namespace, spec: { validation } }: BackendTlsPolicyFacts, inputs: MeshInputs, reader: CollectionReader): Roots {
+function rootsOf(
+  { namespace, spec: { validation } }: BackendTlsPolicyFacts,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): Roots {
   const wellKnown = validation.wellKnownCACertificates ?? "";
   const [reference] = validation.caCertificateRefs;
   if (wellKnown !== "" || reference === undefined) {
     const known = wellKnown === "" || wellKnown === "System";
-    return { credential: known ? undefined : noRoots, accepted: known ? undefined : { reason: "Invalid", message: `Unknown wellKnownCACertificates: ${wellKnown}` }, unresolved: undefined };
+    return {
+      credential: known ? undefined : noRoots,
+      accepted: known ? undefined : { reason: "Invalid", message: `Unknown wellKnownCACertificates: ${wellKnown}` },
+      unresolved: undefined,
+    };
   }
-  const refuse = (reason: string, message: string): Roots => ({ credential: noRoots, accepted: { reason: "NoValidCACertificate", message: `Certificate reference invalid: ${message}` }, unresolved: { reason, message: `Certificate reference invalid: ${message}` } });
-  if (reference.kind !== "ConfigMap" || reference.group !== "") return refuse("InvalidKind", `unsupported kind ${reference.group}/${reference.kind}`);
+  const refuse = (reason: string, message: string): Roots => ({
+    credential: noRoots,
+    accepted: { reason: "NoValidCACertificate", message: `Certificate reference invalid: ${message}` },
+    unresolved: { reason, message: `Certificate reference invalid: ${message}` },
+  });
+  if (reference.kind !== "ConfigMap" || reference.group !== "")
+    return refuse("InvalidKind", `unsupported kind ${reference.group}/${reference.kind}`);
   const key = `${namespace}/${reference.name}`;
   const facts = reader.get(inputs.configMaps, key);
   if (facts === undefined) return refuse("InvalidCACertificateRef", `the ConfigMap ${key} has not been read yet`);
-  if ("fault" in facts.authority) return refuse("InvalidCACertificateRef", facts.exists ? `ConfigMap ${key}: ${facts.authority.fault}` : facts.authority.fault);
+  if ("fault" in facts.authority)
+    return refuse(
+      "InvalidCACertificateRef",
+      facts.exists ? `ConfigMap ${key}: ${facts.authority.fault}` : facts.authority.fault,
+    );
   return { credential: configMapResource(facts), accepted: undefined, unresolved: undefined };
 }
 
 function tlsOf({ validation }: BackendTlsPolicySpec, credentialName: string | undefined): ClientTls {
   const names = validation.subjectAltNames.map((name) => (name.type === "Hostname" ? name.hostname : name.uri));
-  return { mode: "SIMPLE", sni: validation.hostname, subjectAltNames: names.length > 0 ? names : [validation.hostname], credentialName };
+  return {
+    mode: "SIMPLE",
+    sni: validation.hostname,
+    subjectAltNames: names.length > 0 ? names : [validation.hostname],
+    credentialName,
+  };
 }
 
 /** ConfigMaps with the roots that a policy names. */
 export function configMapsOfPolicy({ namespace, spec }: BackendTlsPolicyFacts): readonly ConfigMapReference[] {
-  return spec.validation.caCertificateRefs.filter(({ group, kind }) => group === "" && kind === "ConfigMap").map(({ name }) => ({ namespace, name }));
+  return spec.validation.caCertificateRefs
+    .filter(({ group, kind }) => group === "" && kind === "ConfigMap")
+    .map(({ name }) => ({ namespace, name }));
 }

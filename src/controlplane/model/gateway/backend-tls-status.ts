@@ -11,12 +11,22 @@ import { conditionMaker, type WantedCondition } from "../wanted-condition.ts";
 export interface WantedPolicyStatus {
   readonly namespace: string;
   readonly name: string;
-  readonly ancestors: readonly (Omit<PolicyAncestorStatus, "conditions"> & { readonly conditions: readonly WantedCondition[] })[];
+  readonly ancestors: readonly (Omit<PolicyAncestorStatus, "conditions"> & {
+    readonly conditions: readonly WantedCondition[];
+  })[];
 }
 
 /** A route with the Services and hosts that its rules name. */
 export interface RouteWithBackends {
-  readonly route: ConfigFacts<{ readonly rules: readonly { readonly backendRefs: readonly { readonly kind: string; readonly namespace?: string | undefined; readonly name: string }[] }[] }>;
+  readonly route: ConfigFacts<{
+    readonly rules: readonly {
+      readonly backendRefs: readonly {
+        readonly kind: string;
+        readonly namespace?: string | undefined;
+        readonly name: string;
+      }[];
+    }[];
+  }>;
   readonly parents: readonly ParentAttachment[];
 }
 
@@ -24,7 +34,13 @@ export interface RouteWithBackends {
 const maxAncestors = 16;
 
 /** The status of each BackendTLSPolicy that the revision owns: for its targets, and for the Gateways whose routes lead to them. */
-export function deriveBackendTlsStatuses(graph: CollectionGraph, inputs: MeshInputs, targets: Collection<BackendTlsTarget>, routes: readonly Collection<RouteWithBackends>[], revision: string): Collection<WantedPolicyStatus> {
+export function deriveBackendTlsStatuses(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  targets: Collection<BackendTlsTarget>,
+  routes: readonly Collection<RouteWithBackends>[],
+  revision: string,
+): Collection<WantedPolicyStatus> {
   const ofPolicy = targets.index("policy", ({ policy }) => [factsKey(policy)]);
   const byBackend = routes.map((collection) => collection.index("backend", backendsOf));
   return graph.derive("backend-tls-statuses", inputs.backendTlsPolicies, (policy, reader) => {
@@ -32,27 +48,51 @@ export function deriveBackendTlsStatuses(graph: CollectionGraph, inputs: MeshInp
     const own = reader.lookup(ofPolicy, factsKey(policy)).toSorted((left, right) => left.index - right.index);
     const gateways = new Map<string, BackendTlsTarget>();
     for (const target of own) {
-      const leading = byBackend.flatMap((index) => reader.lookup(index, target.backend)).flatMap(({ parents }) => parents.flatMap(({ gateway }) => (gateway === "" ? [] : gateway)));
+      const leading = byBackend
+        .flatMap((index) => reader.lookup(index, target.backend))
+        .flatMap(({ parents }) => parents.flatMap(({ gateway }) => (gateway === "" ? [] : gateway)));
       for (const gateway of leading) if (!gateways.has(gateway)) gateways.set(gateway, target);
     }
     const conditionsOf = ({ accepted, unresolved }: BackendTlsTarget): readonly WantedCondition[] => {
       const condition = conditionMaker(policy.generation);
-      return [condition("Accepted", accepted, "Accepted", "Configuration is valid"), condition("ResolvedRefs", unresolved, "ResolvedRefs", "Configuration is valid")];
+      return [
+        condition("Accepted", accepted, "Accepted", "Configuration is valid"),
+        condition("ResolvedRefs", unresolved, "ResolvedRefs", "Configuration is valid"),
+      ];
     };
     const ancestors = [
       ...own.map((found) => {
         const { group, kind, name, sectionName } = found.target;
-        return { ancestorRef: { group, kind, name, ...(sectionName === undefined ? {} : { sectionName }) }, controllerName: meshControllerName, conditions: conditionsOf(found) };
+        return {
+          ancestorRef: { group, kind, name, ...(sectionName === undefined ? {} : { sectionName }) },
+          controllerName: meshControllerName,
+          conditions: conditionsOf(found),
+        };
       }),
-      ...[...gateways].sort(([left], [right]) => (left < right ? -1 : 1)).map(([key, found]) => {
-        const [namespace = "", name = ""] = key.split("/");
-        return { ancestorRef: { group: gatewayGroup, kind: "Gateway", namespace, name }, controllerName: gatewayControllerName, conditions: conditionsOf(found) };
-      }),
+      ...[...gateways]
+        .sort(([left], [right]) => (left < right ? -1 : 1))
+        .map(([key, found]) => {
+          const [namespace = "", name = ""] = key.split("/");
+          return {
+            ancestorRef: { group: gatewayGroup, kind: "Gateway", namespace, name },
+            controllerName: gatewayControllerName,
+            conditions: conditionsOf(found),
+          };
+        }),
     ];
-    return [[factsKey(policy), { namespace: policy.namespace, name: policy.name, ancestors: ancestors.slice(0, maxAncestors) }]];
+    return [
+      [
+        factsKey(policy),
+        { namespace: policy.namespace, name: policy.name, ancestors: ancestors.slice(0, maxAncestors) },
+      ],
+    ];
   });
 }
 
 function backendsOf({ route }: RouteWithBackends): ReadonlySet<string> {
-  return new Set(route.spec.rules.flatMap(({ backendRefs }) => backendRefs.map(({ kind, namespace, name }) => `${kind}/${namespace ?? route.namespace}/${name}`)));
+  return new Set(
+    route.spec.rules.flatMap(({ backendRefs }) =>
+      backendRefs.map(({ kind, namespace, name }) => `${kind}/${namespace ?? route.namespace}/${name}`),
+    ),
+  );
 }

@@ -68,7 +68,10 @@ function kindOf(protocol: string, tls: ServerTls | undefined): ServerKind {
  * a Gateway says. Plain HTTP servers of a port become one; servers with TLS are told apart by names, each of which only
  * the first may have; nothing else fits on one port together.
  */
-export function mergeGateways(gateways: readonly IstioGatewayFacts[], portsOf: (port: number) => readonly number[]): MergedGateway {
+export function mergeGateways(
+  gateways: readonly IstioGatewayFacts[],
+  portsOf: (port: number) => readonly number[],
+): MergedGateway {
   const listeners = new Map<string, GatewayServerModel[]>();
   const rejected: { gateway: string; reason: string }[] = [];
   for (const gateway of gateways) {
@@ -85,8 +88,13 @@ export function mergeGateways(gateways: readonly IstioGatewayFacts[], portsOf: (
   }
   const all = [...listeners.values()];
   return {
-    listeners: all.flatMap((servers) => servers[0] === undefined ? [] : { bind: servers[0].bind, port: servers[0].port, servers }).sort((left, right) => left.port - right.port),
-    tables: Map.groupBy(all.flat().filter((server) => server.routeName !== ""), (server) => server.routeName),
+    listeners: all
+      .flatMap((servers) => (servers[0] === undefined ? [] : { bind: servers[0].bind, port: servers[0].port, servers }))
+      .sort((left, right) => left.port - right.port),
+    tables: Map.groupBy(
+      all.flat().filter((server) => server.routeName !== ""),
+      (server) => server.routeName,
+    ),
     rejected,
   };
 }
@@ -108,21 +116,31 @@ function serverModel(gateway: IstioGatewayFacts, server: GatewayServer, port: nu
 }
 
 /** Requests in TLS have a table of their own for each server, as each has certificates of its own. */
-function routeNameOf(kind: ServerKind, gateway: IstioGatewayFacts, server: GatewayServer, port: number, bind: string): string {
+function routeNameOf(
+  kind: ServerKind,
+  gateway: IstioGatewayFacts,
+  server: GatewayServer,
+  port: number,
+  bind: string,
+): string {
   const suffix = bind === "" ? "" : `.${bind}`;
   if (kind === "http") return `http.${port}${suffix}`;
-  return kind === "https" ? `https.${server.port.number}.${server.port.name ?? ""}.${gateway.name}.${gateway.namespace}${suffix}` : "";
+  return kind === "https"
+    ? `https.${server.port.number}.${server.port.name ?? ""}.${gateway.name}.${gateway.namespace}${suffix}`
+    : "";
 }
 
 function conflictOf(server: GatewayServerModel, before: readonly GatewayServerModel[]): string | undefined {
   const [first] = before;
   if (first === undefined) return undefined;
-  if (first.kind === "http" || server.kind === "http") return first.kind === server.kind ? undefined : "plain HTTP and others cannot be on one port";
+  if (first.kind === "http" || server.kind === "http")
+    return first.kind === server.kind ? undefined : "plain HTTP and others cannot be on one port";
   if (first.tls === undefined || server.tls === undefined) return "servers without TLS cannot share a port";
   const taken = new Set(before.flatMap(({ hosts }) => hosts.map(withoutNamespace)));
   const twice = server.hosts.map(withoutNamespace).filter((host) => taken.has(host));
   if (twice.length > 0) return `another server has the host ${twice.join(", ")}`;
-  if (server.routeName !== "" && before.some((other) => other.routeName === server.routeName)) return `another HTTPS server has the port name of this one`;
+  if (server.routeName !== "" && before.some((other) => other.routeName === server.routeName))
+    return `another HTTPS server has the port name of this one`;
   return undefined;
 }
 
@@ -151,6 +169,11 @@ export function serverNamesOf(server: GatewayServerModel): readonly string[] {
 }
 
 /** Whether a VirtualService's hosts have any in common with the server's. */
-export function concernsServer(server: GatewayServerModel, virtualService: { readonly namespace: string; readonly hosts: readonly string[] }): boolean {
-  return hostsForNamespace(server, virtualService.namespace).some((own) => virtualService.hosts.some((host) => hostCovers(own, host) || hostCovers(host, own)));
+export function concernsServer(
+  server: GatewayServerModel,
+  virtualService: { readonly namespace: string; readonly hosts: readonly string[] },
+): boolean {
+  return hostsForNamespace(server, virtualService.namespace).some((own) =>
+    virtualService.hosts.some((host) => hostCovers(own, host) || hostCovers(host, own)),
+  );
 }

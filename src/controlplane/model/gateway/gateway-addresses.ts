@@ -32,12 +32,23 @@ export function isManaged({ spec: { addresses = [] } }: Pick<GatewayFacts, "spec
 }
 
 /** Services (by their whole names) that lead to a Gateway's proxies, and the addresses that can be none. */
-export function gatewayHosts(gateway: GatewayFacts, domain: string): { readonly hosts: readonly string[]; readonly unsupported: readonly string[] } {
-  if (isManaged(gateway)) return { hosts: [hostnameOf({ namespace: gateway.namespace, name: gatewayServiceName(gateway) }, domain)], unsupported: [] };
+export function gatewayHosts(
+  gateway: GatewayFacts,
+  domain: string,
+): { readonly hosts: readonly string[]; readonly unsupported: readonly string[] } {
+  if (isManaged(gateway))
+    return {
+      hosts: [hostnameOf({ namespace: gateway.namespace, name: gatewayServiceName(gateway) }, domain)],
+      unsupported: [],
+    };
   const addresses = gateway.spec.addresses ?? [];
   const isHost = ({ type }: GatewayAddress): boolean => type === "Hostname";
   return {
-    hosts: addresses.filter(isHost).map(({ value }) => (value.includes(".") ? value : hostnameOf({ namespace: gateway.namespace, name: value }, domain))),
+    hosts: addresses
+      .filter(isHost)
+      .map(({ value }) =>
+        value.includes(".") ? value : hostnameOf({ namespace: gateway.namespace, name: value }, domain),
+      ),
     unsupported: addresses.filter((address) => !isHost(address)).map(({ value }) => value),
   };
 }
@@ -51,15 +62,33 @@ export interface GatewayReach {
 }
 
 /** `ports` of its listeners; they are reached when a Service of the Gateway has them and a proxy behind it is ready. */
-export function gatewayReach(gateway: GatewayFacts, ports: readonly number[], mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): GatewayReach {
+export function gatewayReach(
+  gateway: GatewayFacts,
+  ports: readonly number[],
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): GatewayReach {
   const { hosts } = gatewayHosts(gateway, mesh.domain);
-  if (hosts.length === 0) return { addresses: [], internal: [], fault: { reason: "UnsupportedAddress", message: "Failed to assign to any requested addresses" } };
+  if (hosts.length === 0)
+    return {
+      addresses: [],
+      internal: [],
+      fault: { reason: "UnsupportedAddress", message: "Failed to assign to any requested addresses" },
+    };
   const found = hosts.map((host) => lookAt(host, gateway, ports, mesh, inputs, reader));
   const internal = found.flatMap((one) => one.internal).toSorted();
   const warnings = found.flatMap((one) => one.warnings).toSorted();
-  const prefix = internal.length === 0 ? "Failed to assign to any requested addresses" : `Assigned to service(s) ${joined(internal)}, but failed to assign to all requested addresses`;
+  const prefix =
+    internal.length === 0
+      ? "Failed to assign to any requested addresses"
+      : `Assigned to service(s) ${joined(internal)}, but failed to assign to all requested addresses`;
   const reason = found.some((one) => one.unusable) ? "AddressNotUsable" : "AddressNotAssigned";
-  return { addresses: addressesOf(gateway, found), internal, fault: warnings.length === 0 ? undefined : { reason, message: `${prefix}: ${warnings.join("; ")}` } };
+  return {
+    addresses: addressesOf(gateway, found),
+    internal,
+    fault: warnings.length === 0 ? undefined : { reason, message: `${prefix}: ${warnings.join("; ")}` },
+  };
 }
 
 interface FoundHost {
@@ -70,16 +99,39 @@ interface FoundHost {
   readonly unusable: boolean;
 }
 
-function lookAt(host: string, gateway: GatewayFacts, ports: readonly number[], mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): FoundHost {
+function lookAt(
+  host: string,
+  gateway: GatewayFacts,
+  ports: readonly number[],
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): FoundHost {
   const suffix = `.${gateway.namespace}.svc.${mesh.domain}`;
-  const service = host.endsWith(suffix) ? reader.get(inputs.services, `${gateway.namespace}/${host.slice(0, -suffix.length)}`) : undefined;
-  if (service === undefined) return { host, service, internal: [], warnings: [`hostname "${host}" not found`], unusable: true };
-  const slices = reader.lookup(inputs.slices.index("service", (slice) => [slice.service]), `${service.namespace}/${service.name}`);
-  if (!slices.some((slice) => slice.endpoints.some((endpoint) => endpoint.ready))) return { host, service, internal: [], warnings: [`no instances found for hostname "${host}"`], unusable: false };
+  const service = host.endsWith(suffix)
+    ? reader.get(inputs.services, `${gateway.namespace}/${host.slice(0, -suffix.length)}`)
+    : undefined;
+  if (service === undefined)
+    return { host, service, internal: [], warnings: [`hostname "${host}" not found`], unusable: true };
+  const slices = reader.lookup(
+    inputs.slices.index("service", (slice) => [slice.service]),
+    `${service.namespace}/${service.name}`,
+  );
+  if (!slices.some((slice) => slice.endpoints.some((endpoint) => endpoint.ready)))
+    return { host, service, internal: [], warnings: [`no instances found for hostname "${host}"`], unusable: false };
   const has = (port: number): boolean => service.ports.some((candidate) => candidate.port === port);
   const missing = ports.filter((port) => !has(port)).map((port) => `port ${port} not found for hostname "${host}"`);
-  const pending = service.type === "LoadBalancer" && service.balancerAddresses.length === 0 ? [`address pending for hostname "${host}"`] : [];
-  return { host, service, internal: ports.filter(has).map((port) => `${host}:${port}`), warnings: [...missing, ...pending], unusable: missing.length > 0 };
+  const pending =
+    service.type === "LoadBalancer" && service.balancerAddresses.length === 0
+      ? [`address pending for hostname "${host}"`]
+      : [];
+  return {
+    host,
+    service,
+    internal: ports.filter(has).map((port) => `${host}:${port}`),
+    warnings: [...missing, ...pending],
+    unusable: missing.length > 0,
+  };
 }
 
 /** Those outside of the cluster, else those inside. */

@@ -34,17 +34,40 @@ export function endsTls(listener: Listener): boolean {
 }
 
 /** What a listener may use of what it names: secrets of its owner's namespace, and others that their namespace grants. */
-export function listenerTlsResources(gateway: GatewayFacts, { listener, owner }: Pick<OwnedListener, "listener" | "owner">, inputs: MeshInputs, reader: CollectionReader): ListenerTlsResources {
+export function listenerTlsResources(
+  gateway: GatewayFacts,
+  { listener, owner }: Pick<OwnedListener, "listener" | "owner">,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): ListenerTlsResources {
   if (!endsTls(listener)) return { certificates: [], asked: [], clientRoots: undefined, validation: undefined };
   const references = listener.tls?.certificateRefs ?? [];
-  const usable = references.filter((reference) => isSecret(reference) && permitted(owner, { kind: "Secret", namespace: reference.namespace ?? owner.namespace, name: reference.name }, inputs, reader));
+  const usable = references.filter(
+    (reference) =>
+      isSecret(reference) &&
+      permitted(
+        owner,
+        { kind: "Secret", namespace: reference.namespace ?? owner.namespace, name: reference.name },
+        inputs,
+        reader,
+      ),
+  );
   const good = usable.filter((reference) => certificateFault(owner, reference, inputs, reader) === undefined);
-  const resourceOf = (reference: SecretObjectReference): string => secretResourceName({ namespace: reference.namespace ?? owner.namespace, name: reference.name });
+  const resourceOf = (reference: SecretObjectReference): string =>
+    secretResourceName({ namespace: reference.namespace ?? owner.namespace, name: reference.name });
   const validation = frontendValidation(gateway, listener);
   const [root] = validation?.caCertificateRefs ?? [];
-  const clientRoots = root === undefined || !permitted(gatewayOwner(gateway), rootTarget(gateway, root), inputs, reader) ? undefined : rootResource(gateway, root);
+  const clientRoots =
+    root === undefined || !permitted(gatewayOwner(gateway), rootTarget(gateway, root), inputs, reader)
+      ? undefined
+      : rootResource(gateway, root);
   const asked = [...usable.map(resourceOf), ...(clientRoots === undefined ? [] : [clientRoots])];
-  return { certificates: (good.length > 0 ? good : usable).map(resourceOf), asked, clientRoots, validation: clientRoots === undefined ? undefined : validation };
+  return {
+    certificates: (good.length > 0 ? good : usable).map(resourceOf),
+    asked,
+    clientRoots,
+    validation: clientRoots === undefined ? undefined : validation,
+  };
 }
 
 function secretResourceName({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
@@ -52,51 +75,92 @@ function secretResourceName({ namespace, name }: { readonly namespace: string; r
 }
 
 /** What is said for the listener's port, else for all. */
-export function frontendValidation({ spec }: GatewayFacts, { port }: Pick<Listener, "port">): FrontendValidation | undefined {
+export function frontendValidation(
+  { spec }: GatewayFacts,
+  { port }: Pick<Listener, "port">,
+): FrontendValidation | undefined {
   const frontend = spec.tls?.frontend;
   return (frontend?.perPort.find((entry) => entry.port === port)?.tls ?? frontend?.default)?.validation;
 }
 
 /** Why a listener that ends TLS cannot do so. Of several certificates one must be usable. */
-export function listenerFaults(gateway: GatewayFacts, { listener, owner }: OwnedListener, inputs: MeshInputs, reader: CollectionReader): ListenerFaults {
+export function listenerFaults(
+  gateway: GatewayFacts,
+  { listener, owner }: OwnedListener,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): ListenerFaults {
   if (!endsTls(listener) || usesOwnCertificate(listener)) return {};
   const references = listener.tls?.certificateRefs ?? [];
   if (references.length === 0) return { unresolved: invalid("the listener ends TLS, so it must have certificateRefs") };
-  if (references.length > maxCertificates) return { unresolved: invalid(`TLS takes up to ${maxCertificates} certificates, got ${references.length}`) };
+  if (references.length > maxCertificates)
+    return { unresolved: invalid(`TLS takes up to ${maxCertificates} certificates, got ${references.length}`) };
   const faults = references.map((reference) => certificateFault(owner, reference, inputs, reader));
   const [first] = faults;
-  if (first !== undefined && faults.every((fault) => fault !== undefined)) return { unresolved: { reason: first.reason, message: faults.map(({ message }) => message).join("; ") } };
+  if (first !== undefined && faults.every((fault) => fault !== undefined))
+    return { unresolved: { reason: first.reason, message: faults.map(({ message }) => message).join("; ") } };
   return authorityFaults(gateway, listener, inputs, reader);
 }
 
-function authorityFaults(gateway: GatewayFacts, listener: Listener, inputs: MeshInputs, reader: CollectionReader): ListenerFaults {
+function authorityFaults(
+  gateway: GatewayFacts,
+  listener: Listener,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): ListenerFaults {
   const references = frontendValidation(gateway, listener)?.caCertificateRefs ?? [];
   const [root] = references;
   if (root === undefined) return {};
-  const fault = references.length > 1 ? { reason: "InvalidCACertificateRef", message: "only one of caCertificateRefs is supported" } : rootFault(gateway, root, inputs, reader);
-  return fault === undefined ? {} : { unresolved: fault, authority: { reason: "NoValidCACertificate", message: fault.message } };
+  const fault =
+    references.length > 1
+      ? { reason: "InvalidCACertificateRef", message: "only one of caCertificateRefs is supported" }
+      : rootFault(gateway, root, inputs, reader);
+  return fault === undefined
+    ? {}
+    : { unresolved: fault, authority: { reason: "NoValidCACertificate", message: fault.message } };
 }
 
 type RootReference = FrontendValidation["caCertificateRefs"][number];
 
-function rootFault(gateway: GatewayFacts, reference: RootReference, inputs: MeshInputs, reader: CollectionReader): Verdict {
+function rootFault(
+  gateway: GatewayFacts,
+  reference: RootReference,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): Verdict {
   const target = rootTarget(gateway, reference);
   const key = `${target.namespace}/${target.name}`;
   const wrong = (message: string): Verdict => ({ reason: "InvalidCACertificateRef", message });
   if (!isCore(reference) || (reference.kind !== "ConfigMap" && reference.kind !== "Secret")) {
-    return { reason: "InvalidCACertificateKind", message: `caCertificateRefs must name a ConfigMap or a Secret, not ${reference.group}/${reference.kind} ${key}` };
+    return {
+      reason: "InvalidCACertificateKind",
+      message: `caCertificateRefs must name a ConfigMap or a Secret, not ${reference.group}/${reference.kind} ${key}`,
+    };
   }
   if (!permitted(gatewayOwner(gateway), target, inputs, reader)) {
-    return { reason: "RefNotPermitted", message: `the ${reference.kind} ${key} is not accessible to a Gateway in namespace "${gateway.namespace}" (missing a ReferenceGrant?)` };
+    return {
+      reason: "RefNotPermitted",
+      message: `the ${reference.kind} ${key} is not accessible to a Gateway in namespace "${gateway.namespace}" (missing a ReferenceGrant?)`,
+    };
   }
   const facts = reference.kind === "ConfigMap" ? reader.get(inputs.configMaps, key) : reader.get(inputs.secrets, key);
   if (facts === undefined) return wrong(`the ${reference.kind} ${key} has not been read yet`);
-  if ("fault" in facts.authority) return wrong(facts.exists ? `the ${reference.kind} ${key} cannot be used: ${facts.authority.fault}` : facts.authority.fault);
+  if ("fault" in facts.authority)
+    return wrong(
+      facts.exists ? `the ${reference.kind} ${key} cannot be used: ${facts.authority.fault}` : facts.authority.fault,
+    );
   return undefined;
 }
 
-function rootTarget({ namespace }: GatewayFacts, reference: RootReference): { readonly kind: "ConfigMap" | "Secret"; readonly namespace: string; readonly name: string } {
-  return { kind: reference.kind === "ConfigMap" ? "ConfigMap" : "Secret", namespace: reference.namespace ?? namespace, name: reference.name };
+function rootTarget(
+  { namespace }: GatewayFacts,
+  reference: RootReference,
+): { readonly kind: "ConfigMap" | "Secret"; readonly namespace: string; readonly name: string } {
+  return {
+    kind: reference.kind === "ConfigMap" ? "ConfigMap" : "Secret",
+    namespace: reference.namespace ?? namespace,
+    name: reference.name,
+  };
 }
 
 function rootResource(gateway: GatewayFacts, reference: RootReference): string {
@@ -108,10 +172,18 @@ function rootResource(gateway: GatewayFacts, reference: RootReference): string {
 export function configMapsOfGateway(gateway: GatewayFacts): readonly ConfigMapReference[] {
   const { infrastructure, tls } = gateway.spec;
   const parameters = infrastructure?.parametersRef;
-  const validations = [tls?.frontend?.default, ...(tls?.frontend?.perPort ?? []).map((entry) => entry.tls)].flatMap((entry) => entry?.validation ?? []);
+  const validations = [tls?.frontend?.default, ...(tls?.frontend?.perPort ?? []).map((entry) => entry.tls)].flatMap(
+    (entry) => entry?.validation ?? [],
+  );
   return [
-    ...(parameters !== undefined && areParametersKnown(parameters) ? [{ namespace: gateway.namespace, name: parameters.name }] : []),
-    ...validations.flatMap(({ caCertificateRefs }) => caCertificateRefs.filter((reference) => reference.kind === "ConfigMap" && isCore(reference)).map(({ namespace, name }) => ({ namespace: namespace ?? gateway.namespace, name }))),
+    ...(parameters !== undefined && areParametersKnown(parameters)
+      ? [{ namespace: gateway.namespace, name: parameters.name }]
+      : []),
+    ...validations.flatMap(({ caCertificateRefs }) =>
+      caCertificateRefs
+        .filter((reference) => reference.kind === "ConfigMap" && isCore(reference))
+        .map(({ namespace, name }) => ({ namespace: namespace ?? gateway.namespace, name })),
+    ),
   ];
 }
 
@@ -121,29 +193,49 @@ export function areParametersKnown(parameters: { readonly group: string; readonl
 }
 
 /** Why the certificate that a Gateway is to show to its backends cannot be used; undefined also where it names none. */
-export function backendCertificateVerdict(gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): Verdict {
+export function backendCertificateVerdict(
+  gateway: GatewayFacts,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): Verdict {
   const reference = gateway.spec.tls?.backend?.clientCertificateRef;
   if (reference === undefined) return undefined;
   const fault = certificateFault(gatewayOwner(gateway), reference, inputs, reader);
-  return fault === undefined || fault.reason === "RefNotPermitted" ? fault : { ...fault, reason: "InvalidClientCertificateRef" };
+  return fault === undefined || fault.reason === "RefNotPermitted"
+    ? fault
+    : { ...fault, reason: "InvalidClientCertificateRef" };
 }
 
 /** Resources of the secrets that a Gateway itself names beside those of its listeners: they are read, and shown to no proxy. */
-export function backendCertificateOf(gateway: GatewayFacts): { readonly namespace: string; readonly name: string } | undefined {
+export function backendCertificateOf(
+  gateway: GatewayFacts,
+): { readonly namespace: string; readonly name: string } | undefined {
   const reference = gateway.spec.tls?.backend?.clientCertificateRef;
-  return reference === undefined || !isSecret(reference) ? undefined : { namespace: reference.namespace ?? gateway.namespace, name: reference.name };
+  return reference === undefined || !isSecret(reference)
+    ? undefined
+    : { namespace: reference.namespace ?? gateway.namespace, name: reference.name };
 }
 
-function certificateFault(owner: ListenerOwner, reference: SecretObjectReference, inputs: MeshInputs, reader: CollectionReader): NonNullable<Verdict> | undefined {
+function certificateFault(
+  owner: ListenerOwner,
+  reference: SecretObjectReference,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): NonNullable<Verdict> | undefined {
   const namespace = reference.namespace ?? owner.namespace;
   const key = `${namespace}/${reference.name}`;
-  if (!isSecret(reference)) return invalid(`certificateRefs must name secrets, not ${reference.group}/${reference.kind} ${key}`);
+  if (!isSecret(reference))
+    return invalid(`certificateRefs must name secrets, not ${reference.group}/${reference.kind} ${key}`);
   if (!permitted(owner, { kind: "Secret", namespace, name: reference.name }, inputs, reader)) {
-    return { reason: "RefNotPermitted", message: `the secret ${key} is not accessible to a ${owner.kind} in namespace "${owner.namespace}" (missing a ReferenceGrant?)` };
+    return {
+      reason: "RefNotPermitted",
+      message: `the secret ${key} is not accessible to a ${owner.kind} in namespace "${owner.namespace}" (missing a ReferenceGrant?)`,
+    };
   }
   const secret = reader.get(inputs.secrets, key);
   if (secret === undefined) return invalid(`the secret ${key} has not been read yet`);
-  if ("fault" in secret.keyPair) return invalid(secret.exists ? `the secret ${key} cannot be used: ${secret.keyPair.fault}` : secret.keyPair.fault);
+  if ("fault" in secret.keyPair)
+    return invalid(secret.exists ? `the secret ${key} cannot be used: ${secret.keyPair.fault}` : secret.keyPair.fault);
   return undefined;
 }
 
@@ -171,6 +263,11 @@ function gatewayOwner({ namespace, name }: GatewayFacts): ListenerOwner {
   return { kind: "Gateway", namespace, name };
 }
 
-function permitted(owner: ListenerOwner, to: { readonly kind: "Secret" | "ConfigMap"; readonly namespace: string; readonly name: string }, inputs: MeshInputs, reader: CollectionReader): boolean {
+function permitted(
+  owner: ListenerOwner,
+  to: { readonly kind: "Secret" | "ConfigMap"; readonly namespace: string; readonly name: string },
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): boolean {
   return isGranted({ from: { kind: owner.kind, namespace: owner.namespace }, to }, inputs, reader);
 }

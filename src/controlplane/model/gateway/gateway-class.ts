@@ -18,12 +18,18 @@ export const meshClassName = "istio-mesh";
 
 /** Whether Gateways of the class are ours to serve: the built-in one, or one that names our controller. */
 export function isIngressClass(className: string, inputs: MeshInputs, reader: CollectionReader): boolean {
-  return className === ingressClassName || reader.get(inputs.gatewayClasses, className)?.controllerName === gatewayControllerName;
+  return (
+    className === ingressClassName ||
+    reader.get(inputs.gatewayClasses, className)?.controllerName === gatewayControllerName
+  );
 }
 
 /** Gateways of other clusters, which are told of here and not served. */
 export function isRemoteClass(className: string, inputs: MeshInputs, reader: CollectionReader): boolean {
-  return className === remoteClassName || reader.get(inputs.gatewayClasses, className)?.controllerName === unmanagedControllerName;
+  return (
+    className === remoteClassName ||
+    reader.get(inputs.gatewayClasses, className)?.controllerName === unmanagedControllerName
+  );
 }
 
 export function isWaypointClass(className: string): boolean {

@@ -19,43 +19,81 @@ export interface ListenerOwner {
 }
 
 /** The Gateway's own listeners, then those of its ListenerSets, older ones first: of two that conflict the earlier one stays. */
-export function gatewayListeners(gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): readonly OwnedListener[] {
+export function gatewayListeners(
+  gateway: GatewayFacts,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly OwnedListener[] {
   const { namespace, name } = gateway;
-  const own = gateway.spec.listeners.map((listener): OwnedListener => ({ id: listener.name, owner: { kind: "Gateway", namespace, name }, listener }));
+  const own = gateway.spec.listeners.map((listener): OwnedListener => ({
+    id: listener.name,
+    owner: { kind: "Gateway", namespace, name },
+    listener,
+  }));
   return [...own, ...allowedListenerSets(gateway, inputs, reader).flatMap(listenersOfSet)];
 }
 
 export function listenersOfSet(set: ListenerSetFacts): readonly OwnedListener[] {
   const { namespace, name } = set;
-  return set.spec.listeners.map((listener) => ({ id: `${namespace}/${name}/${listener.name}`, owner: { kind: "ListenerSet", namespace, name }, listener }));
+  return set.spec.listeners.map((listener) => ({
+    id: `${namespace}/${name}/${listener.name}`,
+    owner: { kind: "ListenerSet", namespace, name },
+    listener,
+  }));
 }
 
 /** Those that name the Gateway and that it allows. */
-function allowedListenerSets(gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): readonly ListenerSetFacts[] {
+function allowedListenerSets(
+  gateway: GatewayFacts,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly ListenerSetFacts[] {
   if (gateway.spec.allowedListeners === undefined) return [];
-  const sets = reader.lookup(inputs.listenerSets.index("parent", (set) => [parentOfSet(set)].filter((parent) => parent !== undefined)), factsKey(gateway));
+  const sets = reader.lookup(
+    inputs.listenerSets.index("parent", (set) => [parentOfSet(set)].filter((parent) => parent !== undefined)),
+    factsKey(gateway),
+  );
   return sets.filter((set) => allowsSet(gateway, set, inputs, reader)).toSorted(byAge);
 }
 
 /** `namespace/name` of its Gateway; undefined when its parent is something else. */
-export function parentOfSet({ namespace, spec: { parentRef } }: Pick<ListenerSetFacts, "namespace" | "spec">): string | undefined {
-  return parentRef.group === gatewayGroup && parentRef.kind === "Gateway" ? `${parentRef.namespace ?? namespace}/${parentRef.name}` : undefined;
+export function parentOfSet({
+  namespace,
+  spec: { parentRef },
+}: Pick<ListenerSetFacts, "namespace" | "spec">): string | undefined {
+  return parentRef.group === gatewayGroup && parentRef.kind === "Gateway"
+    ? `${parentRef.namespace ?? namespace}/${parentRef.name}`
+    : undefined;
 }
 
-export function allowsSet(gateway: GatewayFacts, set: Pick<ListenerSetFacts, "namespace">, inputs: MeshInputs, reader: CollectionReader): boolean {
+export function allowsSet(
+  gateway: GatewayFacts,
+  set: Pick<ListenerSetFacts, "namespace">,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): boolean {
   const allowed = gateway.spec.allowedListeners;
   return allowed !== undefined && admits(allowed, set.namespace, gateway.namespace, inputs, reader);
 }
 
 /** Whether objects of a namespace are among those that are allowed by one of another. */
-export function admits({ from, selector }: AllowedNamespaces, namespace: string, own: string, inputs: MeshInputs, reader: CollectionReader): boolean {
+export function admits(
+  { from, selector }: AllowedNamespaces,
+  namespace: string,
+  own: string,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): boolean {
   switch (from) {
     case "All":
       return true;
     case "Same":
       return namespace === own;
     case "Selector":
-      return matchesLabelSelector(selector, { ...reader.get(inputs.namespaces, namespace)?.labels, "kubernetes.io/metadata.name": namespace });
+      return matchesLabelSelector(selector, {
+        ...reader.get(inputs.namespaces, namespace)?.labels,
+        "kubernetes.io/metadata.name": namespace,
+      });
     default:
       return false;
   }

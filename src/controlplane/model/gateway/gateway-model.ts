@@ -33,24 +33,47 @@ export type RouteModels = readonly [http: Collection<RouteModel>, grpc: Collecti
 export function deriveRouteModels(graph: CollectionGraph, inputs: MeshInputs): RouteModels {
   return [
     graph.derive("route-models", inputs.httpRoutes, (route, reader) => routeModel(route, "HTTPRoute", inputs, reader)),
-    graph.derive("grpc-route-models", inputs.grpcRoutes, (route, reader) => routeModel(asHttpRoute(route), "GRPCRoute", inputs, reader)),
+    graph.derive("grpc-route-models", inputs.grpcRoutes, (route, reader) =>
+      routeModel(asHttpRoute(route), "GRPCRoute", inputs, reader),
+    ),
   ];
 }
 
-function routeModel(route: HttpRouteFacts, kind: "HTTPRoute" | "GRPCRoute", inputs: MeshInputs, reader: CollectionReader): readonly (readonly [string, RouteModel])[] {
+function routeModel(
+  route: HttpRouteFacts,
+  kind: "HTTPRoute" | "GRPCRoute",
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly (readonly [string, RouteModel])[] {
   const mesh = reader.get(inputs.mesh, meshKey);
   const parents = attachmentsOf(route, kind, inputs, reader);
   if (mesh === undefined || parents.length === 0) return [];
   const gateway = resolveAll(route, kind, true, { mesh, inputs, reader });
-  const foreign = route.spec.rules.some(({ backendRefs, filters }) => [...backendRefs, ...filters.flatMap((filter) => (filter.type === "RequestMirror" ? filter.requestMirror.backendRef : []))].some((reference) => (reference.namespace ?? route.namespace) !== route.namespace));
-  const ofMesh = foreign && parents.some(({ service }) => service !== undefined) ? resolveAll(route, kind, false, { mesh, inputs, reader }) : gateway;
+  const foreign = route.spec.rules.some(({ backendRefs, filters }) =>
+    [
+      ...backendRefs,
+      ...filters.flatMap((filter) => (filter.type === "RequestMirror" ? filter.requestMirror.backendRef : [])),
+    ].some((reference) => (reference.namespace ?? route.namespace) !== route.namespace),
+  );
+  const ofMesh =
+    foreign && parents.some(({ service }) => service !== undefined)
+      ? resolveAll(route, kind, false, { mesh, inputs, reader })
+      : gateway;
   return [[factsKey(route), { route, parents, gateway, mesh: ofMesh }]];
 }
 
-function resolveAll(route: HttpRouteFacts, kind: string, needsGrant: boolean, sources: { readonly mesh: MeshSettings; readonly inputs: MeshInputs; readonly reader: CollectionReader }): RouteBackends {
-  const resolve = (reference: Parameters<typeof resolveBackend>[0]): ResolvedBackend => resolveBackend(reference, { ...sources, namespace: route.namespace, kind, needsGrant });
+function resolveAll(
+  route: HttpRouteFacts,
+  kind: string,
+  needsGrant: boolean,
+  sources: { readonly mesh: MeshSettings; readonly inputs: MeshInputs; readonly reader: CollectionReader },
+): RouteBackends {
+  const resolve = (reference: Parameters<typeof resolveBackend>[0]): ResolvedBackend =>
+    resolveBackend(reference, { ...sources, namespace: route.namespace, kind, needsGrant });
   const backends = route.spec.rules.map((rule) => rule.backendRefs.map(resolve));
-  const mirrors = route.spec.rules.map((rule) => rule.filters.flatMap((filter) => (filter.type === "RequestMirror" ? resolve(filter.requestMirror.backendRef) : [])));
+  const mirrors = route.spec.rules.map((rule) =>
+    rule.filters.flatMap((filter) => (filter.type === "RequestMirror" ? resolve(filter.requestMirror.backendRef) : [])),
+  );
   return { backends, mirrors, unresolved: firstFault([...backends, ...mirrors].flat()) ?? unsupportedFilter(route) };
 }
 
@@ -68,7 +91,9 @@ const backendFilters: readonly HttpRouteFilter["type"][] = ["RequestHeaderModifi
 
 function unsupportedFilter(route: HttpRouteFacts): Verdict {
   for (const { filters, backendRefs } of route.spec.rules) {
-    const found = filters.find(isUnsupported) ?? backendRefs.flatMap((backend) => backend.filters).find(({ type }) => !backendFilters.includes(type));
+    const found =
+      filters.find(isUnsupported) ??
+      backendRefs.flatMap((backend) => backend.filters).find(({ type }) => !backendFilters.includes(type));
     if (found !== undefined) return { reason: "InvalidFilter", message: `unsupported filter type "${found.type}"` };
   }
   return undefined;

@@ -37,7 +37,12 @@ export interface WaypointDeployment {
   readonly account: string;
 }
 
-export function deriveGatewayPlacements(graph: CollectionGraph, inputs: MeshInputs, waypoints: Waypoints, revision: string): Collection<GatewayPlacement> {
+export function deriveGatewayPlacements(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  waypoints: Waypoints,
+  revision: string,
+): Collection<GatewayPlacement> {
   const byGateway = waypoints.all.index("gateway", (waypoint) => [`${waypoint.namespace}/${waypoint.gateway}`]);
   return graph.derive("gateway-placements", inputs.gateways, (gateway, reader) => {
     const isWaypoint = isWaypointClass(gateway.spec.gatewayClassName);
@@ -49,13 +54,26 @@ export function deriveGatewayPlacements(graph: CollectionGraph, inputs: MeshInpu
     const managed = isManaged(gateway);
     const overlays = overlaysOf(gateway, inputs, reader);
     const ports = isWaypoint ? [] : portsOf(judgeListeners(gateway, inputs, reader));
-    const deployments = isWaypoint ? reader.lookup(byGateway, factsKey(gateway)).map(({ name, account }) => ({ name, account })) : isEastWest ? [{ name: gatewayServiceName(gateway), account: gatewayAccountName(gateway) }] : undefined;
+    const deployments = isWaypoint
+      ? reader.lookup(byGateway, factsKey(gateway)).map(({ name, account }) => ({ name, account }))
+      : isEastWest
+        ? [{ name: gatewayServiceName(gateway), account: gatewayAccountName(gateway) }]
+        : undefined;
     // Whether it has served yet is no part of what is deployed.
-    return [[factsKey(gateway), { owned, canary, managed, gateway: { ...gateway, programmed: false }, ports, overlays, waypoints: deployments }]];
+    return [
+      [
+        factsKey(gateway),
+        { owned, canary, managed, gateway: { ...gateway, programmed: false }, ports, overlays, waypoints: deployments },
+      ],
+    ];
   });
 }
 
-function overlaysOf({ namespace, spec }: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): GatewayPlacement["overlays"] {
+function overlaysOf(
+  { namespace, spec }: GatewayFacts,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): GatewayPlacement["overlays"] {
   const parameters = spec.infrastructure?.parametersRef;
   if (parameters === undefined) return {};
   if (!areParametersKnown(parameters)) return undefined;

@@ -21,7 +21,9 @@ export interface WantedGatewayStatus {
   readonly listeners: readonly WantedListenerStatus[];
 }
 
-export type WantedListenerStatus = Omit<ListenerStatus, "conditions"> & { readonly conditions: readonly WantedCondition[] };
+export type WantedListenerStatus = Omit<ListenerStatus, "conditions"> & {
+  readonly conditions: readonly WantedCondition[];
+};
 
 /** A route of any kind, as far as it attaches. */
 export interface AttachedRoute {
@@ -41,7 +43,10 @@ export function acceptingGateways({ parents }: AttachedRoute): ReadonlySet<strin
 }
 
 /** The status of each Gateway that the revision owns. */
-export function deriveGatewayStatuses(graph: CollectionGraph, { inputs, routes, waypoints, revision }: GatewayStatusSources): Collection<WantedGatewayStatus> {
+export function deriveGatewayStatuses(
+  graph: CollectionGraph,
+  { inputs, routes, waypoints, revision }: GatewayStatusSources,
+): Collection<WantedGatewayStatus> {
   const byGateway = routes.map((collection) => collection.index("gateway", acceptingGateways));
   const waypointsOf = waypoints.all.index("gateway", (waypoint) => [`${waypoint.namespace}/${waypoint.gateway}`]);
   return graph.derive("gateway-statuses", inputs.gateways, (gateway, reader) => {
@@ -50,16 +55,35 @@ export function deriveGatewayStatuses(graph: CollectionGraph, { inputs, routes, 
     const isWaypoint = isWaypointClass(gatewayClassName);
     if (mesh === undefined || owningRevision(gateway, inputs, reader) !== revision) return [];
     if (isRemoteClass(gatewayClassName, inputs, reader)) return [[factsKey(gateway), remoteStatus(gateway)]];
-    if (!isWaypoint && !isIngressClass(gatewayClassName, inputs, reader) && !isEastWestClass(gatewayClassName, inputs, reader)) return [];
+    if (
+      !isWaypoint &&
+      !isIngressClass(gatewayClassName, inputs, reader) &&
+      !isEastWestClass(gatewayClassName, inputs, reader)
+    )
+      return [];
     const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
     const verdicts = judgeListeners(gateway, inputs, reader);
-    const ports = [...new Set(verdicts.filter(({ attaches }) => attaches).map(({ listener }) => listener.port))].sort((left, right) => left - right);
+    const ports = [...new Set(verdicts.filter(({ attaches }) => attaches).map(({ listener }) => listener.port))].sort(
+      (left, right) => left - right,
+    );
     const reach = gatewayReach(gateway, ports, mesh, inputs, reader);
-    const programmed = isWaypoint ? waypointVerdict(gateway, reader.lookup(waypointsOf, factsKey(gateway)), reach, mesh) : programmedVerdict(reach);
+    const programmed = isWaypoint
+      ? waypointVerdict(gateway, reader.lookup(waypointsOf, factsKey(gateway)), reach, mesh)
+      : programmedVerdict(reach);
     // A control plane that starts says nothing of parameters that it has not read.
     if (areParametersUnread(gateway, inputs, reader)) return [];
     const accepted = gatewayFault(gateway, mesh, inputs, reader);
-    return [[factsKey(gateway), gatewayStatus(gateway, verdicts, { reach, programmed, accepted, backend: backendCertificateVerdict(gateway, inputs, reader) }, attached)]];
+    return [
+      [
+        factsKey(gateway),
+        gatewayStatus(
+          gateway,
+          verdicts,
+          { reach, programmed, accepted, backend: backendCertificateVerdict(gateway, inputs, reader) },
+          attached,
+        ),
+      ],
+    ];
   });
 }
 
@@ -72,38 +96,81 @@ interface GatewayVerdicts {
   readonly backend: Verdict;
 }
 
-function gatewayStatus(gateway: GatewayFacts, verdicts: readonly ListenerVerdict[], { reach, programmed, accepted, backend }: GatewayVerdicts, routes: readonly AttachedRoute[]): WantedGatewayStatus {
+function gatewayStatus(
+  gateway: GatewayFacts,
+  verdicts: readonly ListenerVerdict[],
+  { reach, programmed, accepted, backend }: GatewayVerdicts,
+  routes: readonly AttachedRoute[],
+): WantedGatewayStatus {
   const condition = conditionMaker(gateway.generation);
   const own = verdicts.filter(({ owner }) => owner.kind === "Gateway");
   const valid = own.filter(({ serves }) => serves).length;
-  const listeners = valid === own.length ? undefined : { reason: "ListenersNotValid", message: valid === 0 ? "None of the Gateway's listeners are valid" : "One or more of the Gateway's listeners are invalid" };
+  const listeners =
+    valid === own.length
+      ? undefined
+      : {
+          reason: "ListenersNotValid",
+          message:
+            valid === 0
+              ? "None of the Gateway's listeners are valid"
+              : "One or more of the Gateway's listeners are invalid",
+        };
   // A Gateway with a listener that serves is taken, with a word on the others.
   const refused = accepted ?? (valid === 0 ? listeners : undefined);
   return {
     namespace: gateway.namespace,
     name: gateway.name,
     addresses: reach.addresses,
-    attachedListenerSets: new Set(verdicts.filter(({ owner, serves }) => owner.kind === "ListenerSet" && serves).map(({ owner }) => factsKey(owner))).size,
+    attachedListenerSets: new Set(
+      verdicts
+        .filter(({ owner, serves }) => owner.kind === "ListenerSet" && serves)
+        .map(({ owner }) => factsKey(owner)),
+    ).size,
     conditions: [
-      { ...condition("Accepted", refused, "Accepted", "Resource accepted"), ...(refused === undefined ? listeners : undefined) },
+      {
+        ...condition("Accepted", refused, "Accepted", "Resource accepted"),
+        ...(refused === undefined ? listeners : undefined),
+      },
       condition("Programmed", programmed.fault, "Programmed", programmed.text),
       condition("ResolvedRefs", backend, "ResolvedRefs", "All references resolved"),
-      ...(fallsBack(gateway) ? [condition("InsecureFrontendValidationMode", undefined, "ConfigurationChanged", "Gateway is operating in AllowInsecureFallback mode for frontend validation")] : []),
+      ...(fallsBack(gateway)
+        ? [
+            condition(
+              "InsecureFrontendValidationMode",
+              undefined,
+              "ConfigurationChanged",
+              "Gateway is operating in AllowInsecureFallback mode for frontend validation",
+            ),
+          ]
+        : []),
     ],
     listeners: own.map((verdict) => listenerStatus(verdict, gateway.generation, factsKey(gateway), routes)),
   };
 }
 
 function fallsBack({ spec: { tls } }: GatewayFacts): boolean {
-  const validations = [tls?.frontend?.default, ...(tls?.frontend?.perPort ?? []).map((entry) => entry.tls)].map((entry) => entry?.validation);
+  const validations = [tls?.frontend?.default, ...(tls?.frontend?.perPort ?? []).map((entry) => entry.tls)].map(
+    (entry) => entry?.validation,
+  );
   return validations.some((validation) => validation?.mode === "AllowInsecureFallback");
 }
 
 /** `generation` of its owner, `gateway` the key of the Gateway. */
-export function listenerStatus(verdict: ListenerVerdict, generation: number, gateway: string, routes: readonly AttachedRoute[]): WantedListenerStatus {
+export function listenerStatus(
+  verdict: ListenerVerdict,
+  generation: number,
+  gateway: string,
+  routes: readonly AttachedRoute[],
+): WantedListenerStatus {
   const condition = conditionMaker(generation);
-  const attached = routes.filter((model) => model.parents.some((parent) => parent.gateway === gateway && parent.listeners.some(({ name }) => name === verdict.id)));
-  const programmed = verdict.serves ? undefined : (verdict.conflicted ?? { reason: "Invalid", message: "the listener is not served, see its other conditions" });
+  const attached = routes.filter((model) =>
+    model.parents.some(
+      (parent) => parent.gateway === gateway && parent.listeners.some(({ name }) => name === verdict.id),
+    ),
+  );
+  const programmed = verdict.serves
+    ? undefined
+    : (verdict.conflicted ?? { reason: "Invalid", message: "the listener is not served, see its other conditions" });
   const conflict = condition("Conflicted", verdict.conflicted, "NoConflicts", "No errors found");
   return {
     name: verdict.listener.name,
@@ -120,19 +187,34 @@ export function listenerStatus(verdict: ListenerVerdict, generation: number, gat
 }
 
 /** What is wrong with a Gateway beside its listeners. */
-export function gatewayFault(gateway: GatewayFacts, { domain }: MeshSettings, inputs: MeshInputs, reader: CollectionReader): Verdict {
+export function gatewayFault(
+  gateway: GatewayFacts,
+  { domain }: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): Verdict {
   const { unsupported } = gatewayHosts(gateway, domain);
-  if (unsupported.length > 0) return { reason: "UnsupportedAddress", message: `only Hostname is supported, ignoring ${unsupported.join(", ")}` };
+  if (unsupported.length > 0)
+    return { reason: "UnsupportedAddress", message: `only Hostname is supported, ignoring ${unsupported.join(", ")}` };
   const parameters = gateway.spec.infrastructure?.parametersRef;
   if (parameters === undefined) return undefined;
   const invalid = (message: string): Verdict => ({ reason: "InvalidParameters", message });
-  if (!areParametersKnown(parameters)) return invalid(`Unsupported parametersRef group/kind ${parameters.group}/${parameters.kind}, only ConfigMap is supported`);
-  return reader.get(inputs.configMaps, `${gateway.namespace}/${parameters.name}`)?.exists === true ? undefined : invalid(`parametersRef ConfigMap ${gateway.namespace}/${parameters.name} does not exist`);
+  if (!areParametersKnown(parameters))
+    return invalid(
+      `Unsupported parametersRef group/kind ${parameters.group}/${parameters.kind}, only ConfigMap is supported`,
+    );
+  return reader.get(inputs.configMaps, `${gateway.namespace}/${parameters.name}`)?.exists === true
+    ? undefined
+    : invalid(`parametersRef ConfigMap ${gateway.namespace}/${parameters.name} does not exist`);
 }
 
 function areParametersUnread({ namespace, spec }: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): boolean {
   const parameters = spec.infrastructure?.parametersRef;
-  return parameters !== undefined && areParametersKnown(parameters) && reader.get(inputs.configMaps, `${namespace}/${parameters.name}`) === undefined;
+  return (
+    parameters !== undefined &&
+    areParametersKnown(parameters) &&
+    reader.get(inputs.configMaps, `${namespace}/${parameters.name}`) === undefined
+  );
 }
 
 /** Of another cluster's Gateway, which is only told of here. */
@@ -143,7 +225,10 @@ function remoteStatus(gateway: GatewayFacts): WantedGatewayStatus {
     name: gateway.name,
     addresses: gateway.spec.addresses ?? [],
     attachedListenerSets: 0,
-    conditions: [condition("Accepted", undefined, "Accepted", "Resource accepted"), condition("Programmed", undefined, "Programmed", "This Gateway is remote; Istio will not program it")],
+    conditions: [
+      condition("Accepted", undefined, "Accepted", "Resource accepted"),
+      condition("Programmed", undefined, "Programmed", "This Gateway is remote; Istio will not program it"),
+    ],
     listeners: [],
   };
 }
@@ -155,15 +240,32 @@ export interface ProgrammedVerdict {
 }
 
 /** A waypoint serves from when its first pod is ready on: before that nobody is sent to it. */
-function waypointVerdict(gateway: GatewayFacts, waypoints: readonly Waypoint[], reach: GatewayReach, mesh: MeshSettings): ProgrammedVerdict {
+function waypointVerdict(
+  gateway: GatewayFacts,
+  waypoints: readonly Waypoint[],
+  reach: GatewayReach,
+  mesh: MeshSettings,
+): ProgrammedVerdict {
   const hasService = gateway.spec.gatewayClassName === waypointClassName;
   if (hasService && reach.fault?.reason === "AddressNotUsable") return programmedVerdict(reach);
   const waiting = waypoints.filter((waypoint) => !waypoint.published).map(({ name }) => name);
   const host = hostnameOf({ namespace: gateway.namespace, name: gatewayServiceName(gateway) }, mesh.domain);
-  const text = hasService ? `service(s) ${host}:${gateway.spec.listeners[0]?.port ?? 0}` : `deployment(s) ${waypoints.map(({ name }) => name).join(", ")}`;
-  return { fault: waiting.length === 0 ? undefined : { reason: "Pending", message: `waiting for a pod to be ready of ${waiting.join(", ")}` }, text: `Resource programmed, assigned to ${text}` };
+  const text = hasService
+    ? `service(s) ${host}:${gateway.spec.listeners[0]?.port ?? 0}`
+    : `deployment(s) ${waypoints.map(({ name }) => name).join(", ")}`;
+  return {
+    fault:
+      waiting.length === 0
+        ? undefined
+        : { reason: "Pending", message: `waiting for a pod to be ready of ${waiting.join(", ")}` },
+    text: `Resource programmed, assigned to ${text}`,
+  };
 }
 
 export function programmedVerdict({ fault, internal }: GatewayReach): ProgrammedVerdict {
-  return { fault, text: internal.length === 0 ? "Resource programmed" : `Resource programmed, assigned to service(s) ${joined(internal)}` };
+  return {
+    fault,
+    text:
+      internal.length === 0 ? "Resource programmed" : `Resource programmed, assigned to service(s) ${joined(internal)}`,
+  };
 }

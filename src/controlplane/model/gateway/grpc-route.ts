@@ -19,5 +19,7 @@ function pathOf(wanted: GrpcRouteMatch["method"]): HttpRouteMatch["path"] {
   const { type, service, method } = wanted;
   if (service === undefined) return { type: "RegularExpression", value: `/[^/]+/${method ?? ""}` };
   if (type === "RegularExpression") return { type, value: `/${service}/${method ?? ".+"}` };
-  return method === undefined ? { type: "PathPrefix", value: `/${service}/` } : { type, value: `/${service}/${method}` };
+  return method === undefined
+    ? { type: "PathPrefix", value: `/${service}/` }
+    : { type, value: `/${service}/${method}` };
 }

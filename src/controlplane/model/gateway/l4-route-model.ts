@@ -9,7 +9,11 @@ import { attachmentsOf, type AttachableRoute, type ParentAttachment } from "./ro
 /** A TLSRoute or TCPRoute with its parents judged and its backends resolved. */
 export interface L4RouteModel {
   readonly kind: "TLSRoute" | "TCPRoute";
-  readonly route: ConfigFacts<{ readonly parentRefs: AttachableRoute["spec"]["parentRefs"]; readonly hostnames?: readonly string[]; readonly rules: readonly L4RouteRule[] }>;
+  readonly route: ConfigFacts<{
+    readonly parentRefs: AttachableRoute["spec"]["parentRefs"];
+    readonly hostnames?: readonly string[];
+    readonly rules: readonly L4RouteRule[];
+  }>;
   readonly parents: readonly ParentAttachment[];
   /** Of its first rule, as Gateway API has no more than one: for connections that come to a Gateway. */
   readonly gateway: L4Backends;
@@ -23,19 +27,32 @@ export interface L4Backends {
 }
 
 /** Both kinds, each by `namespace/name`. */
-export function deriveL4RouteModels(graph: CollectionGraph, inputs: MeshInputs): readonly [tls: Collection<L4RouteModel>, tcp: Collection<L4RouteModel>] {
-  const derive = <Route extends L4RouteModel["route"]>(name: string, kind: L4RouteModel["kind"], routes: Collection<Route>): Collection<L4RouteModel> =>
+export function deriveL4RouteModels(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+): readonly [tls: Collection<L4RouteModel>, tcp: Collection<L4RouteModel>] {
+  const derive = <Route extends L4RouteModel["route"]>(
+    name: string,
+    kind: L4RouteModel["kind"],
+    routes: Collection<Route>,
+  ): Collection<L4RouteModel> =>
     graph.derive(name, routes, (route, reader) => {
       const mesh = reader.get(inputs.mesh, meshKey);
       const parents = attachmentsOf(route, kind, inputs, reader);
       if (mesh === undefined || parents.length === 0) return [];
       const resolve = (needsGrant: boolean): L4Backends => {
         const context = { mesh, inputs, reader, namespace: route.namespace, kind, needsGrant };
-        const backends = (route.spec.rules[0]?.backendRefs ?? []).map((reference) => ({ resolved: resolveBackend(reference, context), weight: reference.weight }));
+        const backends = (route.spec.rules[0]?.backendRefs ?? []).map((reference) => ({
+          resolved: resolveBackend(reference, context),
+          weight: reference.weight,
+        }));
         const faulty = backends.find(({ resolved }) => "fault" in resolved)?.resolved;
         return { backends, unresolved: faulty !== undefined && "fault" in faulty ? faulty.fault : undefined };
       };
       return [[factsKey(route), { kind, route, parents, gateway: resolve(true), mesh: resolve(false) }]];
     });
-  return [derive("tls-route-models", "TLSRoute", inputs.tlsRoutes), derive("tcp-route-models", "TCPRoute", inputs.tcpRoutes)];
+  return [
+    derive("tls-route-models", "TLSRoute", inputs.tlsRoutes),
+    derive("tcp-route-models", "TCPRoute", inputs.tcpRoutes),
+  ];
 }

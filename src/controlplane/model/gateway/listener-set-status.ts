@@ -3,7 +3,14 @@ import { factsKey, meshKey } from "../facts.ts";
 import { gatewayReach } from "./gateway-addresses.ts";
 import { isIngressClass, isRemoteClass, isWaypointClass } from "./gateway-class.ts";
 import { allowsSet, parentOfSet } from "./gateway-listeners.ts";
-import { acceptingGateways, gatewayFault, listenerStatus, programmedVerdict, type GatewayStatusSources, type WantedListenerStatus } from "./gateway-status.ts";
+import {
+  acceptingGateways,
+  gatewayFault,
+  listenerStatus,
+  programmedVerdict,
+  type GatewayStatusSources,
+  type WantedListenerStatus,
+} from "./gateway-status.ts";
 import { judgeListeners } from "./listener-validation.ts";
 import type { Verdict } from "../verdict.ts";
 import { owningRevision } from "../ownership.ts";
@@ -17,7 +24,10 @@ export interface WantedListenerSetStatus {
 }
 
 /** The status of each ListenerSet of a Gateway that the revision owns. */
-export function deriveListenerSetStatuses(graph: CollectionGraph, { inputs, routes, revision }: Omit<GatewayStatusSources, "waypoints">): Collection<WantedListenerSetStatus> {
+export function deriveListenerSetStatuses(
+  graph: CollectionGraph,
+  { inputs, routes, revision }: Omit<GatewayStatusSources, "waypoints">,
+): Collection<WantedListenerSetStatus> {
   const byGateway = routes.map((collection) => collection.index("gateway", acceptingGateways));
   return graph.derive("listener-set-statuses", inputs.listenerSets, (set, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
@@ -30,19 +40,47 @@ export function deriveListenerSetStatuses(graph: CollectionGraph, { inputs, rout
     const condition = conditionMaker(set.generation);
     const notAllowed = (message: string): WantedListenerSetStatus => {
       const fault: Verdict = { reason: "NotAllowed", message };
-      return { namespace, name, conditions: [condition("Accepted", fault, "Accepted", ""), condition("Programmed", fault, "Programmed", "")], listeners: [] };
+      return {
+        namespace,
+        name,
+        conditions: [condition("Accepted", fault, "Accepted", ""), condition("Programmed", fault, "Programmed", "")],
+        listeners: [],
+      };
     };
-    if (!ingress) return [[factsKey(set), notAllowed(`The "${gatewayClassName}" GatewayClass does not support ListenerSet`)]];
-    if (!allowsSet(gateway, set, inputs, reader)) return [[factsKey(set), notAllowed("The parent Gateway does not allow this reference; check its spec.allowedListeners")]];
+    if (!ingress)
+      return [[factsKey(set), notAllowed(`The "${gatewayClassName}" GatewayClass does not support ListenerSet`)]];
+    if (!allowsSet(gateway, set, inputs, reader))
+      return [
+        [
+          factsKey(set),
+          notAllowed("The parent Gateway does not allow this reference; check its spec.allowedListeners"),
+        ],
+      ];
     const verdicts = judgeListeners(gateway, inputs, reader);
     const own = verdicts.filter(({ owner }) => owner.kind === "ListenerSet" && factsKey(owner) === factsKey(set));
     const ports = [...new Set(own.filter(({ attaches }) => attaches).map(({ listener }) => listener.port))];
     const programmed = programmedVerdict(gatewayReach(gateway, ports, mesh, inputs, reader));
     const parent = gatewayFault(gateway, mesh, inputs, reader);
-    const invalid: Verdict = own.some(({ serves }) => serves) ? undefined : { reason: "ListenersNotValid", message: "None of the ListenerSet's listeners are valid" };
-    const accepted = parent === undefined ? invalid : { reason: parent.reason, message: `Parent not accepted: ${parent.message}` };
+    const invalid: Verdict = own.some(({ serves }) => serves)
+      ? undefined
+      : { reason: "ListenersNotValid", message: "None of the ListenerSet's listeners are valid" };
+    const accepted =
+      parent === undefined ? invalid : { reason: parent.reason, message: `Parent not accepted: ${parent.message}` };
     const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
-    const conditions = [condition("Accepted", accepted, "Accepted", "Resource accepted"), condition("Programmed", invalid ?? programmed.fault, "Programmed", programmed.text)];
-    return [[factsKey(set), { namespace, name, conditions, listeners: own.map((verdict) => listenerStatus(verdict, set.generation, factsKey(gateway), attached)) }]];
+    const conditions = [
+      condition("Accepted", accepted, "Accepted", "Resource accepted"),
+      condition("Programmed", invalid ?? programmed.fault, "Programmed", programmed.text),
+    ];
+    return [
+      [
+        factsKey(set),
+        {
+          namespace,
+          name,
+          conditions,
+          listeners: own.map((verdict) => listenerStatus(verdict, set.generation, factsKey(gateway), attached)),
+        },
+      ],
+    ];
   });
 }

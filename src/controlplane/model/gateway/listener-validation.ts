@@ -29,7 +29,11 @@ const tlsKind: RouteGroupKind = { group: gatewayGroup, kind: "TLSRoute" };
 const tcpKind: RouteGroupKind = { group: gatewayGroup, kind: "TCPRoute" };
 
 /** All listeners of a Gateway, also those of its ListenerSets. */
-export function judgeListeners(gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): readonly ListenerVerdict[] {
+export function judgeListeners(
+  gateway: GatewayFacts,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly ListenerVerdict[] {
   const taken: Listener[] = [];
   return gatewayListeners(gateway, inputs, reader).map((owned) => {
     const { listener } = owned;
@@ -54,13 +58,16 @@ export function judgeListeners(gateway: GatewayFacts, inputs: MeshInputs, reader
 }
 
 function endsTunnels({ protocol, port, tls }: Listener, { spec }: GatewayFacts): boolean {
-  if (spec.gatewayClassName === eastWestClassName) return protocol === "HBONE" && port === hbonePort && tls?.mode === "Terminate";
+  if (spec.gatewayClassName === eastWestClassName)
+    return protocol === "HBONE" && port === hbonePort && tls?.mode === "Terminate";
   return protocol === "HBONE" && isWaypointClass(spec.gatewayClassName);
 }
 function protocolVerdict(listener: Listener, gateway: GatewayFacts): Verdict {
   const unsupported = (message: string): Verdict => ({ reason: "UnsupportedProtocol", message });
-  if (isWaypointClass(gateway.spec.gatewayClassName)) return unsupported('Expected a single listener on port 15008 with protocol "HBONE"');
-  if (gateway.spec.gatewayClassName === eastWestClassName) return unsupported('Expected a single listener on port 15008 with protocol "HBONE" and TLS mode Terminate');
+  if (isWaypointClass(gateway.spec.gatewayClassName))
+    return unsupported('Expected a single listener on port 15008 with protocol "HBONE"');
+  if (gateway.spec.gatewayClassName === eastWestClassName)
+    return unsupported('Expected a single listener on port 15008 with protocol "HBONE" and TLS mode Terminate');
   if (["HTTP", "HTTPS", "TLS", "TCP"].includes(listener.protocol)) return undefined;
   if (listener.protocol === "HBONE") return unsupported('protocol "HBONE" is only supported for waypoint proxies');
   const upper = listener.protocol.toUpperCase();
@@ -70,10 +77,17 @@ function protocolVerdict(listener: Listener, gateway: GatewayFacts): Verdict {
 
 /** Connections of a port are told apart by server names, requests by hosts, and nothing tells apart what has neither. */
 function conflictVerdict(listener: Listener, taken: readonly Listener[]): Verdict {
-  const rival = taken.find((other) => other.port === listener.port && (familyOf(other) !== familyOf(listener) || isLayer4(listener) || hostOf(other) === hostOf(listener)));
+  const rival = taken.find(
+    (other) =>
+      other.port === listener.port &&
+      (familyOf(other) !== familyOf(listener) || isLayer4(listener) || hostOf(other) === hostOf(listener)),
+  );
   if (rival === undefined) return undefined;
   const reason = rival.protocol !== listener.protocol || isLayer4(listener) ? "ProtocolConflict" : "HostnameConflict";
-  return { reason, message: `listener "${rival.name}" has port ${listener.port} with protocol ${rival.protocol} and hostname ${hostOf(rival)}` };
+  return {
+    reason,
+    message: `listener "${rival.name}" has port ${listener.port} with protocol ${rival.protocol} and hostname ${hostOf(rival)}`,
+  };
 }
 
 function isLayer4({ protocol }: Listener): boolean {
@@ -107,10 +121,17 @@ function kindsOf(listener: Listener): { readonly supportedKinds: readonly RouteG
   const possible = possibleKinds(listener);
   const { kinds } = listener.allowedRoutes;
   if (kinds.length === 0) return { supportedKinds: possible, fault: undefined };
-  const same = (left: RouteGroupKind, right: RouteGroupKind): boolean => left.kind === right.kind && left.group === right.group;
+  const same = (left: RouteGroupKind, right: RouteGroupKind): boolean =>
+    left.kind === right.kind && left.group === right.group;
   const wrong = kinds.filter((wanted) => !possible.some((kind) => same(kind, wanted)));
   return {
     supportedKinds: possible.filter((kind) => kinds.some((wanted) => same(kind, wanted))),
-    fault: wrong.length === 0 ? undefined : { reason: "InvalidRouteKinds", message: `route kinds ${wrong.map((kind) => kind.kind).join(", ")} do not fit protocol ${listener.protocol}` },
+    fault:
+      wrong.length === 0
+        ? undefined
+        : {
+            reason: "InvalidRouteKinds",
+            message: `route kinds ${wrong.map((kind) => kind.kind).join(", ")} do not fit protocol ${listener.protocol}`,
+          },
   };
 }

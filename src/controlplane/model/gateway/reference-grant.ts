@@ -16,7 +16,14 @@ export function isGranted({ from, to }: Reference, { referenceGrants }: MeshInpu
     .lookup(grants, to.namespace)
     .some(
       ({ spec }) =>
-        spec.from.some((entry) => entry.group === gatewayGroup && entry.kind === from.kind && entry.namespace === from.namespace) &&
-        spec.to.some((entry) => entry.group === "" && entry.kind === to.kind && (entry.name === undefined || entry.name === "" || entry.name === to.name)),
+        spec.from.some(
+          (entry) => entry.group === gatewayGroup && entry.kind === from.kind && entry.namespace === from.namespace,
+        ) &&
+        spec.to.some(
+          (entry) =>
+            entry.group === "" &&
+            entry.kind === to.kind &&
+            (entry.name === undefined || entry.name === "" || entry.name === to.name),
+        ),
     );
 }

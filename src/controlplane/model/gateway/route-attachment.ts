@@ -35,28 +35,46 @@ export interface AttachableRoute {
 }
 
 /** Attachments to Gateways that are ours, to their ListenerSets, to Services and to ServiceEntries; other parents are other controllers' matter. */
-export function attachmentsOf(route: AttachableRoute, kind: string, inputs: MeshInputs, reader: CollectionReader): readonly ParentAttachment[] {
+export function attachmentsOf(
+  route: AttachableRoute,
+  kind: string,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly ParentAttachment[] {
   return route.spec.parentRefs.flatMap((parentRef) => {
     const meshParent = meshParentOf(route, parentRef);
-    if (meshParent !== undefined) return kind === "UDPRoute" ? [] : attachToService(parentRef, meshParent, inputs, reader);
+    if (meshParent !== undefined)
+      return kind === "UDPRoute" ? [] : attachToService(parentRef, meshParent, inputs, reader);
     const found = gatewayOf(route, parentRef, inputs, reader);
     return found === undefined ? [] : attach(route, kind, parentRef, found, inputs, reader);
   });
 }
 
-function meshParentOf(route: AttachableRoute, { kind, group, namespace = route.namespace, name, port }: ParentReference): ServiceParent | undefined {
+function meshParentOf(
+  route: AttachableRoute,
+  { kind, group, namespace = route.namespace, name, port }: ParentReference,
+): ServiceParent | undefined {
   const key = `${namespace}/${name}`;
   if (kind === "Service" && (group === "" || group === "core")) return { registry: "Kubernetes", key, port };
   return kind === "ServiceEntry" && group === "networking.istio.io" ? { registry: "External", key, port } : undefined;
 }
 
-function attachToService(parentRef: ParentReference, service: ServiceParent, inputs: MeshInputs, reader: CollectionReader): ParentAttachment {
+function attachToService(
+  parentRef: ParentReference,
+  service: ServiceParent,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): ParentAttachment {
   const base = { parentRef, gateway: "", service, listeners: [] };
   const refuse = (message: string): ParentAttachment => ({ ...base, refused: { reason: "NoMatchingParent", message } });
   const isService = service.registry === "Kubernetes";
-  const ports = isService ? reader.get(inputs.services, service.key)?.ports.map(({ port }) => port) : reader.get(inputs.serviceEntries, service.key)?.spec.ports.map(({ number }) => number);
-  if (ports === undefined) return refuse(`parent ${isService ? "service" : "service entry"}: "${service.key}" not found`);
-  if (parentRef.port !== undefined && !ports.includes(parentRef.port)) return refuse(`port ${parentRef.port} not found`);
+  const ports = isService
+    ? reader.get(inputs.services, service.key)?.ports.map(({ port }) => port)
+    : reader.get(inputs.serviceEntries, service.key)?.spec.ports.map(({ number }) => number);
+  if (ports === undefined)
+    return refuse(`parent ${isService ? "service" : "service entry"}: "${service.key}" not found`);
+  if (parentRef.port !== undefined && !ports.includes(parentRef.port))
+    return refuse(`port ${parentRef.port} not found`);
   return { ...base, refused: undefined };
 }
 
@@ -67,8 +85,14 @@ interface GatewayParent {
 }
 
 /** The Gateway that a parent is, or that its ListenerSet is of; undefined when it is not ours. */
-function gatewayOf(route: AttachableRoute, parentRef: ParentReference, inputs: MeshInputs, reader: CollectionReader): GatewayParent | undefined {
-  if (parentRef.group !== gatewayGroup || (parentRef.kind !== "Gateway" && parentRef.kind !== "ListenerSet")) return undefined;
+function gatewayOf(
+  route: AttachableRoute,
+  parentRef: ParentReference,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): GatewayParent | undefined {
+  if (parentRef.group !== gatewayGroup || (parentRef.kind !== "Gateway" && parentRef.kind !== "ListenerSet"))
+    return undefined;
   const key = `${parentRef.namespace ?? route.namespace}/${parentRef.name}`;
   const set = parentRef.kind === "ListenerSet" ? reader.get(inputs.listenerSets, key) : undefined;
   if (parentRef.kind === "ListenerSet" && set === undefined) return undefined;
@@ -81,31 +105,75 @@ function gatewayOf(route: AttachableRoute, parentRef: ParentReference, inputs: M
 /** Refusals, the nearest to an attachment first: of several listeners' the first of these is told. */
 const refusalOrder = ["NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent"];
 
-function attach(route: AttachableRoute, kind: string, parentRef: ParentReference, { gateway, set }: GatewayParent, inputs: MeshInputs, reader: CollectionReader): ParentAttachment {
+function attach(
+  route: AttachableRoute,
+  kind: string,
+  parentRef: ParentReference,
+  { gateway, set }: GatewayParent,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): ParentAttachment {
   const base = { parentRef, gateway: factsKey(gateway) };
-  const own = judgeListeners(gateway, inputs, reader).filter(({ owner, conflicted }) => conflicted === undefined && (set === undefined ? owner.kind === "Gateway" : owner.kind === "ListenerSet" && factsKey(owner) === set));
-  const judged = own.map((verdict) => ({ verdict, refused: refusalOf(route, kind, parentRef, verdict, inputs, reader) }));
+  const own = judgeListeners(gateway, inputs, reader).filter(
+    ({ owner, conflicted }) =>
+      conflicted === undefined &&
+      (set === undefined ? owner.kind === "Gateway" : owner.kind === "ListenerSet" && factsKey(owner) === set),
+  );
+  const judged = own.map((verdict) => ({
+    verdict,
+    refused: refusalOf(route, kind, parentRef, verdict, inputs, reader),
+  }));
   const listeners = judged
     .filter(({ verdict, refused }) => verdict.attaches && refused === undefined)
     .map(({ verdict }) => ({ name: verdict.id, hostnames: hostnamesOf(route, verdict.listener) }));
   if (listeners.length > 0) return { ...base, refused: undefined, listeners };
-  const refusals = judged.flatMap(({ refused }) => refused ?? []).sort((left, right) => refusalOrder.indexOf(left.reason) - refusalOrder.indexOf(right.reason));
-  const refused = refusals[0] ?? (judged.length > 0 ? { reason: "NotAllowedByListeners", message: "the listener is not valid" } : { reason: "NoMatchingParent", message: "no listener of the parent can be used" });
+  const refusals = judged
+    .flatMap(({ refused }) => refused ?? [])
+    .sort((left, right) => refusalOrder.indexOf(left.reason) - refusalOrder.indexOf(right.reason));
+  const refused =
+    refusals[0] ??
+    (judged.length > 0
+      ? { reason: "NotAllowedByListeners", message: "the listener is not valid" }
+      : { reason: "NoMatchingParent", message: "no listener of the parent can be used" });
   return { ...base, refused, listeners: [] };
 }
 
-function refusalOf(route: AttachableRoute, kind: string, parentRef: ParentReference, { listener, owner, supportedKinds }: ListenerVerdict, inputs: MeshInputs, reader: CollectionReader): Verdict {
+function refusalOf(
+  route: AttachableRoute,
+  kind: string,
+  parentRef: ParentReference,
+  { listener, owner, supportedKinds }: ListenerVerdict,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): Verdict {
   const { sectionName, port } = parentRef;
-  if (port !== undefined && port !== listener.port) return { reason: "NoMatchingParent", message: `port ${port} not found` };
-  if (sectionName !== undefined && sectionName !== "" && sectionName !== listener.name) return { reason: "NoMatchingParent", message: `sectionName "${sectionName}" not found` };
-  if (hostnamesOf(route, listener).length === 0) return { reason: "NoMatchingListenerHostname", message: `no hostname of the route matches "${listener.hostname ?? "*"}" of the listener` };
+  if (port !== undefined && port !== listener.port)
+    return { reason: "NoMatchingParent", message: `port ${port} not found` };
+  if (sectionName !== undefined && sectionName !== "" && sectionName !== listener.name)
+    return { reason: "NoMatchingParent", message: `sectionName "${sectionName}" not found` };
+  if (hostnamesOf(route, listener).length === 0)
+    return {
+      reason: "NoMatchingListenerHostname",
+      message: `no hostname of the route matches "${listener.hostname ?? "*"}" of the listener`,
+    };
   if (!allowsNamespace(listener, route, owner, inputs, reader)) {
-    return { reason: "NotAllowedByListeners", message: `hostnames matched, but namespace "${route.namespace}" is not allowed by the listener` };
+    return {
+      reason: "NotAllowedByListeners",
+      message: `hostnames matched, but namespace "${route.namespace}" is not allowed by the listener`,
+    };
   }
-  return supportedKinds.some((supported) => supported.kind === kind) ? undefined : { reason: "NotAllowedByListeners", message: `kind ${kind} is not allowed by the listener` };
+  return supportedKinds.some((supported) => supported.kind === kind)
+    ? undefined
+    : { reason: "NotAllowedByListeners", message: `kind ${kind} is not allowed by the listener` };
 }
 
-export function allowsNamespace(listener: Listener, route: Pick<AttachableRoute, "namespace">, owner: { readonly namespace: string }, inputs: MeshInputs, reader: CollectionReader): boolean {
+export function allowsNamespace(
+  listener: Listener,
+  route: Pick<AttachableRoute, "namespace">,
+  owner: { readonly namespace: string },
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): boolean {
   return admits(listener.allowedRoutes.namespaces, route.namespace, owner.namespace, inputs, reader);
 }
 

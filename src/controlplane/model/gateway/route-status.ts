@@ -13,7 +13,10 @@ export interface WantedRouteStatus {
   readonly namespace: string;
   readonly name: string;
   /** All Gateways of ours that are parents, also those of other revisions, whose entries are not ours to write. */
-  readonly parents: readonly { readonly owned: boolean; readonly status: Omit<RouteParentStatus, "conditions"> & { readonly conditions: readonly WantedCondition[] } }[];
+  readonly parents: readonly {
+    readonly owned: boolean;
+    readonly status: Omit<RouteParentStatus, "conditions"> & { readonly conditions: readonly WantedCondition[] };
+  }[];
 }
 
 export type RouteKindName = "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" | "UDPRoute";
@@ -27,7 +30,13 @@ export interface JudgedRoute {
 }
 
 /** The status of each route that has a Gateway of ours or a Service as a parent. */
-export function deriveRouteStatuses(graph: CollectionGraph, inputs: MeshInputs, kind: RouteKindName, routes: Collection<JudgedRoute>, revision: string): Collection<WantedRouteStatus> {
+export function deriveRouteStatuses(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  kind: RouteKindName,
+  routes: Collection<JudgedRoute>,
+  revision: string,
+): Collection<WantedRouteStatus> {
   return graph.derive(`route-statuses-${kind}`, routes, (model, reader, key) => {
     const { route } = model;
     const condition = conditionMaker(route.generation);
@@ -36,23 +45,50 @@ export function deriveRouteStatuses(graph: CollectionGraph, inputs: MeshInputs, 
       const { unresolved } = parent.service === undefined ? model.gateway : model.mesh;
       const bound = parent.listeners.length;
       const conditions = [
-        condition("Accepted", parent.refused, "Accepted", bound > 1 ? `Route was valid, bound to ${bound} parents` : "Route was valid"),
+        condition(
+          "Accepted",
+          parent.refused,
+          "Accepted",
+          bound > 1 ? `Route was valid, bound to ${bound} parents` : "Route was valid",
+        ),
         condition("ResolvedRefs", unresolved, "ResolvedRefs", "All references resolved"),
       ];
       const owned = owner !== undefined && owningRevision(owner, inputs, reader) === revision;
-      return { owned, status: { parentRef: withoutUndefined(parent.parentRef), controllerName: gatewayControllerName, conditions } };
+      return {
+        owned,
+        status: { parentRef: withoutUndefined(parent.parentRef), controllerName: gatewayControllerName, conditions },
+      };
     });
-    return parents.some((parent) => parent.owned) ? [[key, { kind, namespace: route.namespace, name: route.name, parents }]] : [];
+    return parents.some((parent) => parent.owned)
+      ? [[key, { kind, namespace: route.namespace, name: route.name, parents }]]
+      : [];
   });
 }
 
 /** Nothing here carries UDP, and a route for it is told so. */
-export function deriveUdpRouteStatuses(graph: CollectionGraph, inputs: MeshInputs, revision: string): Collection<WantedRouteStatus> {
-  const refused: Verdict = { reason: "UnsupportedProtocol", message: "UDPRoute is not supported by this control plane" };
-  const judged = graph.derive("udp-route-models", inputs.udpRoutes, (route, reader): Iterable<readonly [string, JudgedRoute]> => {
-    const parents = attachmentsOf(route, "UDPRoute", inputs, reader).map((parent) => ({ ...parent, refused, listeners: [] }));
-    return parents.length === 0 ? [] : [[factsKey(route), { route, parents, gateway: { unresolved: undefined }, mesh: { unresolved: undefined } }]];
-  });
+export function deriveUdpRouteStatuses(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  revision: string,
+): Collection<WantedRouteStatus> {
+  const refused: Verdict = {
+    reason: "UnsupportedProtocol",
+    message: "UDPRoute is not supported by this control plane",
+  };
+  const judged = graph.derive(
+    "udp-route-models",
+    inputs.udpRoutes,
+    (route, reader): Iterable<readonly [string, JudgedRoute]> => {
+      const parents = attachmentsOf(route, "UDPRoute", inputs, reader).map((parent) => ({
+        ...parent,
+        refused,
+        listeners: [],
+      }));
+      return parents.length === 0
+        ? []
+        : [[factsKey(route), { route, parents, gateway: { unresolved: undefined }, mesh: { unresolved: undefined } }]];
+    },
+  );
   return deriveRouteStatuses(graph, inputs, "UDPRoute", judged, revision);
 }
 

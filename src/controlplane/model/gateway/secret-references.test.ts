@@ -9,10 +9,24 @@ test("a DestinationRule gives its credential to gateways, and to those sidecars 
   const { graph, inputs, apply } = createModelFixture();
   const groups = graph.source<ProxyGroup>("groups");
   const references = deriveSecretReferences(graph, { inputs, groups, mergedGateways: graph.source("merged") });
-  const group = (kind: ProxyGroup["kind"], namespace: string, app: string): ProxyGroup => ({ kind, namespace, labels: { app }, locality: nowhere, node: "", network: "", hbone: false, dnsCapture: false });
+  const group = (kind: ProxyGroup["kind"], namespace: string, app: string): ProxyGroup => ({
+    kind,
+    namespace,
+    labels: { app },
+    locality: nowhere,
+    node: "",
+    network: "",
+    hbone: false,
+    dnsCapture: false,
+  });
   groups.set("gateway", group("router", "edge", "gateway"));
   groups.set("web", group("sidecar", "shop", "web"));
-  const granted = (): string[] => references.flatMap((collection) => [...collection.values()].map(({ proxyNamespace, resource }) => `${proxyNamespace} ${resource}`)).sort();
+  const granted = (): string[] =>
+    references
+      .flatMap((collection) =>
+        [...collection.values()].map(({ proxyNamespace, resource }) => `${proxyNamespace} ${resource}`),
+      )
+      .sort();
   const rule = { host: "db.example", trafficPolicy: { tls: { mode: "SIMPLE", credentialName: "db" } } };
   const toEdge = ["edge kubernetes://db", "edge kubernetes://db-cacert", "edge kubernetes://db-cacert"];
   apply(config("DestinationRule", "shop/db", rule));

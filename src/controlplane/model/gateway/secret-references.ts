@@ -4,11 +4,22 @@ import type { Collection, CollectionGraph } from "../../../kube/index.ts";
 import type { MergedGateway } from "./classic-gateway.ts";
 import type { ConfigMapReference } from "../config-map-facts.ts";
 import { configMapsOfPolicy } from "./backend-tls-model.ts";
-import { backendCertificateOf, configMapsOfGateway, listenerTlsResources, terminateModeOption } from "./gateway-certificates.ts";
+import {
+  backendCertificateOf,
+  configMapsOfGateway,
+  listenerTlsResources,
+  terminateModeOption,
+} from "./gateway-certificates.ts";
 import { isIngressClass } from "./gateway-class.ts";
 import { gatewayListeners } from "./gateway-listeners.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
-import { authoritySuffix, credentialResource, type SecretReference, secretReferences, serverCredentials } from "../secret-facts.ts";
+import {
+  authoritySuffix,
+  credentialResource,
+  type SecretReference,
+  secretReferences,
+  serverCredentials,
+} from "../secret-facts.ts";
 import type { ProxyGroup } from "../service/sidecar-scope.ts";
 
 export interface SecretReferenceSources {
@@ -23,51 +34,82 @@ export interface SecretReferenceSources {
  * those of a proxy's own namespace, of Gateway API's also what a ReferenceGrant allows. Nothing else is read, and nothing
  * else is given out.
  */
-export function deriveSecretReferences(graph: CollectionGraph, { inputs, groups, mergedGateways }: SecretReferenceSources): readonly Collection<SecretReference>[] {
+export function deriveSecretReferences(
+  graph: CollectionGraph,
+  { inputs, groups, mergedGateways }: SecretReferenceSources,
+): readonly Collection<SecretReference>[] {
   const classic = graph.derive("secret-references-classic", mergedGateways, (merged, reader, key) => {
     const namespace = reader.get(groups, key)?.namespace;
     if (namespace === undefined) return [];
-    const resources = merged.listeners.flatMap(({ servers }) => servers).flatMap(({ tls }) => {
-      if (tls === undefined) return [];
-      const { certificates, authority } = serverCredentials(tls);
-      const verifies = tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL";
-      return [...certificates, ...(verifies && authority !== undefined ? [authority] : [])];
-    });
+    const resources = merged.listeners
+      .flatMap(({ servers }) => servers)
+      .flatMap(({ tls }) => {
+        if (tls === undefined) return [];
+        const { certificates, authority } = serverCredentials(tls);
+        const verifies = tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL";
+        return [...certificates, ...(verifies && authority !== undefined ? [authority] : [])];
+      });
     return ownReferences(key, resources, namespace);
   });
   const gatewayApi = graph.derive("secret-references-gateways", inputs.gateways, (gateway, reader, key) => {
     if (!isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
     const resources = gatewayListeners(gateway, inputs, reader).flatMap((owned) => {
       const { asked, clientRoots, certificates } = listenerTlsResources(gateway, owned, inputs, reader);
-      const beside = clientRoots === undefined && asksForClients(owned.listener.tls?.options) ? certificates.map((resource) => `${resource}${authoritySuffix}`) : [];
+      const beside =
+        clientRoots === undefined && asksForClients(owned.listener.tls?.options)
+          ? certificates.map((resource) => `${resource}${authoritySuffix}`)
+          : [];
       return [...asked, ...beside];
     });
-    return keyed(key, resources.flatMap((resource) => secretReferences(resource, gateway.namespace)));
+    return keyed(
+      key,
+      resources.flatMap((resource) => secretReferences(resource, gateway.namespace)),
+    );
   });
   const destinations = graph.derive("secret-references-destinations", inputs.destinationRules, (rule, reader, key) => {
-    const resources = credentialsOf(rule.spec).flatMap((name) => [credentialResource(name), `${credentialResource(name)}${authoritySuffix}`]);
+    const resources = credentialsOf(rule.spec).flatMap((name) => [
+      credentialResource(name),
+      `${credentialResource(name)}${authoritySuffix}`,
+    ]);
     if (resources.length === 0) return [];
     // Sidecars only where the rule selects them: the clusters of others do not name it.
     const selector = rule.spec.workloadSelector?.matchLabels;
-    const reads = (group: ProxyGroup): boolean => group.kind === "router" || (selector !== undefined && group.namespace === rule.namespace && matchesLabels(selector, group.labels));
+    const reads = (group: ProxyGroup): boolean =>
+      group.kind === "router" ||
+      (selector !== undefined && group.namespace === rule.namespace && matchesLabels(selector, group.labels));
     const namespaces = new Set(reader.all(groups).flatMap((group) => (reads(group) ? group.namespace : [])));
     return [...namespaces].flatMap((namespace) => ownReferences(`${key}@${namespace}`, resources, namespace));
   });
   // Checked for the Gateway's status; no proxy is given it.
-  const backends = graph.derive("secret-references-backends", inputs.gateways, (gateway, reader, key): Iterable<readonly [string, SecretReference]> => {
-    const named = backendCertificateOf(gateway);
-    if (named === undefined || !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
-    return [[key, { proxyNamespace: "", resource: "", ...named, part: "keyPair", optional: false }]];
-  });
+  const backends = graph.derive(
+    "secret-references-backends",
+    inputs.gateways,
+    (gateway, reader, key): Iterable<readonly [string, SecretReference]> => {
+      const named = backendCertificateOf(gateway);
+      if (named === undefined || !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
+      return [[key, { proxyNamespace: "", resource: "", ...named, part: "keyPair", optional: false }]];
+    },
+  );
   return [classic, gatewayApi, destinations, backends];
 }
 
 /** The ConfigMaps that Gateways and policies for backends name. */
-export function deriveConfigMapReferences(graph: CollectionGraph, inputs: MeshInputs): readonly Collection<ConfigMapReference>[] {
-  const named = (key: string, references: readonly ConfigMapReference[]): readonly (readonly [string, ConfigMapReference])[] => references.map((reference) => [`${key}|${reference.namespace}/${reference.name}`, reference]);
+export function deriveConfigMapReferences(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+): readonly Collection<ConfigMapReference>[] {
+  const named = (
+    key: string,
+    references: readonly ConfigMapReference[],
+  ): readonly (readonly [string, ConfigMapReference])[] =>
+    references.map((reference) => [`${key}|${reference.namespace}/${reference.name}`, reference]);
   return [
-    graph.derive("config-map-references-gateways", inputs.gateways, (gateway, _reader, key) => named(key, configMapsOfGateway(gateway))),
-    graph.derive("config-map-references-policies", inputs.backendTlsPolicies, (policy, _reader, key) => named(key, configMapsOfPolicy(policy))),
+    graph.derive("config-map-references-gateways", inputs.gateways, (gateway, _reader, key) =>
+      named(key, configMapsOfGateway(gateway)),
+    ),
+    graph.derive("config-map-references-policies", inputs.backendTlsPolicies, (policy, _reader, key) =>
+      named(key, configMapsOfPolicy(policy)),
+    ),
   ];
 }
 
@@ -76,16 +118,32 @@ function asksForClients(options: Readonly<Record<string, string>> | undefined): 
 }
 
 /** Of the proxies' own namespace alone. */
-function ownReferences(key: string, resources: readonly string[], namespace: string): readonly (readonly [string, SecretReference])[] {
-  return keyed(key, resources.flatMap((resource) => secretReferences(resource, namespace)).filter((reference) => reference.namespace === namespace));
+function ownReferences(
+  key: string,
+  resources: readonly string[],
+  namespace: string,
+): readonly (readonly [string, SecretReference])[] {
+  return keyed(
+    key,
+    resources
+      .flatMap((resource) => secretReferences(resource, namespace))
+      .filter((reference) => reference.namespace === namespace),
+  );
 }
 
 function keyed(key: string, references: readonly SecretReference[]): readonly (readonly [string, SecretReference])[] {
-  const unique = new Map(references.map((reference) => [`${key}|${reference.proxyNamespace}|${reference.resource}|${reference.namespace}/${reference.name}`, reference]));
+  const unique = new Map(
+    references.map((reference) => [
+      `${key}|${reference.proxyNamespace}|${reference.resource}|${reference.namespace}/${reference.name}`,
+      reference,
+    ]),
+  );
   return [...unique];
 }
 
 function credentialsOf({ trafficPolicy, subsets }: DestinationRuleSpec): readonly string[] {
   const policies = [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)].flatMap((policy) => policy ?? []);
-  return policies.flatMap((policy) => [policy.tls, ...policy.portLevelSettings.map((port) => port.tls)]).flatMap((tls) => tls?.credentialName ?? []);
+  return policies
+    .flatMap((policy) => [policy.tls, ...policy.portLevelSettings.map((port) => port.tls)])
+    .flatMap((tls) => tls?.credentialName ?? []);
 }

@@ -1,7 +1,16 @@
-import type { HttpHeaderChanges, HttpMatch, PresenceMatch, StringMatch, VirtualServiceHttpRoute } from "../../../api/istio/index.ts";
+import type {
+  HttpHeaderChanges,
+  HttpMatch,
+  PresenceMatch,
+  StringMatch,
+  VirtualServiceHttpRoute,
+} from "../../../api/istio/index.ts";
 
 /** The delegate's routes, each narrowed by the root's matches and filled up with what only the root says; contradictions are left out. */
-export function mergeDelegate(root: VirtualServiceHttpRoute, delegates: readonly VirtualServiceHttpRoute[]): readonly VirtualServiceHttpRoute[] {
+export function mergeDelegate(
+  root: VirtualServiceHttpRoute,
+  delegates: readonly VirtualServiceHttpRoute[],
+): readonly VirtualServiceHttpRoute[] {
   return delegates.flatMap((delegate) => {
     const match = mergeMatches(root.match, delegate.match);
     if (match === undefined) return [];
@@ -22,7 +31,9 @@ export function mergeDelegate(root: VirtualServiceHttpRoute, delegates: readonly
 }
 
 function isEmpty({ request, response }: HttpHeaderChanges): boolean {
-  return [request, response].every(({ set, add, remove }) => Object.keys(set).length + Object.keys(add).length + remove.length === 0);
+  return [request, response].every(
+    ({ set, add, remove }) => Object.keys(set).length + Object.keys(add).length + remove.length === 0,
+  );
 }
 
 function joinedName(root: string | undefined, delegate: string | undefined): string | undefined {
@@ -61,12 +72,19 @@ function mergeMatch(root: HttpMatch, delegate: HttpMatch): HttpMatch {
 }
 
 function contradicts(root: HttpMatch, leaf: HttpMatch): boolean {
-  if ((["uri", "scheme", "method", "authority"] as const).some((part) => stringsContradict(root[part], leaf[part]))) return true;
-  if ((["headers", "withoutHeaders", "queryParams"] as const).some((part) => Object.entries(leaf[part]).some(([name, match]) => stringsContradict(root[part][name], match)))) return true;
+  if ((["uri", "scheme", "method", "authority"] as const).some((part) => stringsContradict(root[part], leaf[part])))
+    return true;
+  if (
+    (["headers", "withoutHeaders", "queryParams"] as const).some((part) =>
+      Object.entries(leaf[part]).some(([name, match]) => stringsContradict(root[part][name], match)),
+    )
+  )
+    return true;
   if (root.ignoreUriCase !== leaf.ignoreUriCase) return true;
   if (root.port !== undefined && leaf.port !== undefined && root.port !== leaf.port) return true;
   if (root.sourceNamespace !== undefined && leaf.sourceNamespace !== root.sourceNamespace) return true;
-  if (Object.entries(leaf.sourceLabels).some(([name, value]) => (root.sourceLabels[name] ?? value) !== value)) return true;
+  if (Object.entries(leaf.sourceLabels).some(([name, value]) => (root.sourceLabels[name] ?? value) !== value))
+    return true;
   return root.gateways.length > 0 && leaf.gateways.some((gateway) => !root.gateways.includes(gateway));
 }
 

@@ -36,29 +36,54 @@ export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs
   return {
     models,
     shapes: deriveVirtualServiceShapes(graph, models),
-    layer4: graph.derive("virtual-services-l4", models, (model, _, key) => (model.tls.length + model.tcp.length === 0 ? [] : [[key, { ...model, http: [] }]])),
-    byGateway: models.index("gateway", (model) => model.gateways.flatMap((gateway) => model.visibleIn.map((namespace) => `${gateway}@${namespace}`))),
-    withSourceLabels: models.index("source-labels", (model) => (sourceLabelNames(model).length > 0 ? [sourceLabelsKey] : [])),
+    layer4: graph.derive("virtual-services-l4", models, (model, _, key) =>
+      model.tls.length + model.tcp.length === 0 ? [] : [[key, { ...model, http: [] }]],
+    ),
+    byGateway: models.index("gateway", (model) =>
+      model.gateways.flatMap((gateway) => model.visibleIn.map((namespace) => `${gateway}@${namespace}`)),
+    ),
+    withSourceLabels: models.index("source-labels", (model) =>
+      sourceLabelNames(model).length > 0 ? [sourceLabelsKey] : [],
+    ),
   };
 }
 
 /** Those that a namespace sees of one gateway: its own private ones, those exported to it, then the public ones; older ones first. */
-export function virtualServicesOf(gateway: string, namespace: string, virtualServices: VirtualServices, reader: CollectionReader): readonly VirtualServiceModel[] {
+export function virtualServicesOf(
+  gateway: string,
+  namespace: string,
+  virtualServices: VirtualServices,
+  reader: CollectionReader,
+): readonly VirtualServiceModel[] {
   const exported = reader.lookup(virtualServices.byGateway, `${gateway}@${namespace}`);
   const isOwn = (model: VirtualServiceModel): boolean => model.namespace === namespace;
-  const inOrder = (models: readonly VirtualServiceModel[]): readonly VirtualServiceModel[] => [...models].sort(byCreation);
-  return [...inOrder(exported.filter(isOwn)), ...inOrder(exported.filter((model) => !isOwn(model))), ...inOrder(reader.lookup(virtualServices.byGateway, `${gateway}@*`))];
+  const inOrder = (models: readonly VirtualServiceModel[]): readonly VirtualServiceModel[] =>
+    [...models].sort(byCreation);
+  return [
+    ...inOrder(exported.filter(isOwn)),
+    ...inOrder(exported.filter((model) => !isOwn(model))),
+    ...inOrder(reader.lookup(virtualServices.byGateway, `${gateway}@*`)),
+  ];
 }
 
 /** Names of the labels that its matches ask for. */
 export function sourceLabelNames(model: Pick<VirtualServiceModel, "http" | "tls" | "tcp">): readonly string[] {
-  const matches = [...model.http, ...model.tls, ...model.tcp].flatMap((route): readonly { readonly sourceLabels: Readonly<Record<string, string>> }[] => route.match);
+  const matches = [...model.http, ...model.tls, ...model.tcp].flatMap(
+    (route): readonly { readonly sourceLabels: Readonly<Record<string, string>> }[] => route.match,
+  );
   return matches.flatMap((match) => Object.keys(match.sourceLabels));
 }
 
-function virtualServiceModel(facts: VirtualServiceFacts, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): VirtualServiceModel {
+function virtualServiceModel(
+  facts: VirtualServiceFacts,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): VirtualServiceModel {
   const { spec, namespace } = facts;
-  const http = spec.http.flatMap((route) => (route.delegate === undefined ? route : delegated(facts, route, route.delegate, mesh, inputs, reader)));
+  const http = spec.http.flatMap((route) =>
+    route.delegate === undefined ? route : delegated(facts, route, route.delegate, mesh, inputs, reader),
+  );
   const gateways = spec.gateways.map((gateway) => gatewayName(gateway, namespace));
   return {
     namespace,
@@ -83,15 +108,29 @@ function delegated(
   const namespace = reference.namespace ?? root.namespace;
   const delegate = reader.get(inputs.virtualServices, `${namespace}/${reference.name}`);
   if (delegate === undefined || delegate.spec.hosts.length > 0) return [];
-  const visibleIn = visibilityOf(delegate.spec.exportTo.length === 0 ? mesh.defaultVirtualServiceExportTo : delegate.spec.exportTo, namespace);
+  const visibleIn = visibilityOf(
+    delegate.spec.exportTo.length === 0 ? mesh.defaultVirtualServiceExportTo : delegate.spec.exportTo,
+    namespace,
+  );
   if (!visibleIn.includes("*") && !visibleIn.includes(root.namespace)) return [];
   const { http } = qualifiedRoutes(delegate.spec, namespace, mesh);
-  return mergeDelegate(route, http.filter((candidate) => candidate.delegate === undefined));
+  return mergeDelegate(
+    route,
+    http.filter((candidate) => candidate.delegate === undefined),
+  );
 }
 
-function qualifiedRoutes(spec: Pick<VirtualServiceSpec, "http" | "tls" | "tcp">, namespace: string, mesh: MeshSettings): Pick<VirtualServiceModel, "http" | "tls" | "tcp"> {
-  const destination = (found: Destination): Destination => ({ ...found, host: qualifiedHost(found.host, namespace, mesh.domain) });
-  const route = <Route extends { readonly destination: Destination }>(routes: readonly Route[]): readonly Route[] => routes.map((entry) => ({ ...entry, destination: destination(entry.destination) }));
+function qualifiedRoutes(
+  spec: Pick<VirtualServiceSpec, "http" | "tls" | "tcp">,
+  namespace: string,
+  mesh: MeshSettings,
+): Pick<VirtualServiceModel, "http" | "tls" | "tcp"> {
+  const destination = (found: Destination): Destination => ({
+    ...found,
+    host: qualifiedHost(found.host, namespace, mesh.domain),
+  });
+  const route = <Route extends { readonly destination: Destination }>(routes: readonly Route[]): readonly Route[] =>
+    routes.map((entry) => ({ ...entry, destination: destination(entry.destination) }));
   const match = <Match extends { readonly gateways: readonly string[] }>(matches: readonly Match[]): readonly Match[] =>
     matches.map((entry) => ({ ...entry, gateways: entry.gateways.map((gateway) => gatewayName(gateway, namespace)) }));
   return {

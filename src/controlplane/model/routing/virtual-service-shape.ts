@@ -4,7 +4,10 @@ import { byCreation } from "../facts.ts";
 import type { VirtualServiceModel } from "./virtual-service.ts";
 
 /** What of a VirtualService decides which hosts and destinations there are. Weights, timeouts and the like change it not, and so nothing that is made of it. */
-export interface VirtualServiceShape extends Pick<VirtualServiceModel, "namespace" | "name" | "createdAt" | "hosts" | "gateways" | "visibleIn"> {
+export interface VirtualServiceShape extends Pick<
+  VirtualServiceModel,
+  "namespace" | "name" | "createdAt" | "hosts" | "gateways" | "visibleIn"
+> {
   readonly http: readonly HttpRouteShape[];
   /** Of TLS and TCP routes. */
   readonly layer4: readonly Destination[];
@@ -22,21 +25,42 @@ export interface VirtualServiceShapes {
   readonly byGateway: CollectionIndex<VirtualServiceShape>;
 }
 
-export function deriveVirtualServiceShapes(graph: CollectionGraph, models: Collection<VirtualServiceModel>): VirtualServiceShapes {
+export function deriveVirtualServiceShapes(
+  graph: CollectionGraph,
+  models: Collection<VirtualServiceModel>,
+): VirtualServiceShapes {
   const all = graph.derive("virtual-service-shapes", models, (model, _, key) => [[key, shapeOf(model)]]);
-  return { all, byGateway: all.index("gateway", (shape) => shape.gateways.flatMap((gateway) => shape.visibleIn.map((namespace) => `${gateway}@${namespace}`))) };
+  return {
+    all,
+    byGateway: all.index("gateway", (shape) =>
+      shape.gateways.flatMap((gateway) => shape.visibleIn.map((namespace) => `${gateway}@${namespace}`)),
+    ),
+  };
 }
 
 /** Those that a namespace sees of one gateway: its own private ones, those exported to it, then the public ones; older ones first. */
-export function virtualServiceShapesOf(gateway: string, namespace: string, shapes: VirtualServiceShapes, reader: CollectionReader): readonly VirtualServiceShape[] {
+export function virtualServiceShapesOf(
+  gateway: string,
+  namespace: string,
+  shapes: VirtualServiceShapes,
+  reader: CollectionReader,
+): readonly VirtualServiceShape[] {
   const exported = reader.lookup(shapes.byGateway, `${gateway}@${namespace}`);
   const isOwn = (shape: VirtualServiceShape): boolean => shape.namespace === namespace;
-  const inOrder = (found: readonly VirtualServiceShape[]): readonly VirtualServiceShape[] => [...found].sort(byCreation);
-  return [...inOrder(exported.filter(isOwn)), ...inOrder(exported.filter((shape) => !isOwn(shape))), ...inOrder(reader.lookup(shapes.byGateway, `${gateway}@*`))];
+  const inOrder = (found: readonly VirtualServiceShape[]): readonly VirtualServiceShape[] =>
+    [...found].sort(byCreation);
+  return [
+    ...inOrder(exported.filter(isOwn)),
+    ...inOrder(exported.filter((shape) => !isOwn(shape))),
+    ...inOrder(reader.lookup(shapes.byGateway, `${gateway}@*`)),
+  ];
 }
 
 /** Hosts that it sends traffic to, with the ports that it names (0: whichever). Routes for other namespaces' clients do not count. */
-export function destinationsOf(shape: VirtualServiceShape, clientNamespace: string): ReadonlyMap<string, ReadonlySet<number>> {
+export function destinationsOf(
+  shape: VirtualServiceShape,
+  clientNamespace: string,
+): ReadonlyMap<string, ReadonlySet<number>> {
   const found = new Map<string, Set<number>>();
   const add = ({ host, port }: Destination): void => {
     const ports = found.get(host) ?? new Set();
@@ -51,7 +75,17 @@ export function destinationsOf(shape: VirtualServiceShape, clientNamespace: stri
   return found;
 }
 
-function shapeOf({ namespace, name, createdAt, hosts, gateways, visibleIn, http, tls, tcp }: VirtualServiceModel): VirtualServiceShape {
+function shapeOf({
+  namespace,
+  name,
+  createdAt,
+  hosts,
+  gateways,
+  visibleIn,
+  http,
+  tls,
+  tcp,
+}: VirtualServiceModel): VirtualServiceShape {
   return {
     namespace,
     name,
@@ -59,7 +93,10 @@ function shapeOf({ namespace, name, createdAt, hosts, gateways, visibleIn, http,
     hosts,
     gateways,
     visibleIn,
-    http: http.map(({ match, route, mirrors }) => ({ match, destinations: [...route, ...mirrors].map(({ destination }) => destination) })),
+    http: http.map(({ match, route, mirrors }) => ({
+      match,
+      destinations: [...route, ...mirrors].map(({ destination }) => destination),
+    })),
     layer4: [...tls, ...tcp].flatMap(({ route }) => route.map(({ destination }) => destination)),
   };
 }

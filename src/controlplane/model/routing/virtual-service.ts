@@ -1,4 +1,8 @@
-import type { VirtualServiceHttpRoute, VirtualServiceTcpRoute, VirtualServiceTlsRoute } from "../../../api/istio/index.ts";
+import type {
+  VirtualServiceHttpRoute,
+  VirtualServiceTcpRoute,
+  VirtualServiceTlsRoute,
+} from "../../../api/istio/index.ts";
 
 /** A VirtualService with its names qualified and its delegates merged in. */
 export interface VirtualServiceModel {

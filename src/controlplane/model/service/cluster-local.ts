@@ -11,9 +11,16 @@ export function isClusterLocal(hostname: string, mesh: MeshSettings): boolean {
 }
 
 function clusterLocalHosts({ domain, rootNamespace, serviceSettings }: MeshSettings): ReadonlyMap<string, boolean> {
-  const builtIn = [`*.kube-system.svc.${domain}`, `kubernetes.default.svc.${domain}`, `istiod.${rootNamespace}.svc.${domain}`];
-  const said = serviceSettings.flatMap(({ hosts, clusterLocal }) => hosts.map((host) => [host.toLowerCase(), clusterLocal] as const));
+  const builtIn = [
+    `*.kube-system.svc.${domain}`,
+    `kubernetes.default.svc.${domain}`,
+    `istiod.${rootNamespace}.svc.${domain}`,
+  ];
+  const said = serviceSettings.flatMap(({ hosts, clusterLocal }) =>
+    hosts.map((host) => [host.toLowerCase(), clusterLocal] as const),
+  );
   // A host that is said to be everybody's takes back what would be local by itself.
-  const isTakenBack = (host: string): boolean => said.some(([other, local]) => !local && (other === host || (isWildcard(host) && hostCovers(host, other))));
+  const isTakenBack = (host: string): boolean =>
+    said.some(([other, local]) => !local && (other === host || (isWildcard(host) && hostCovers(host, other))));
   return new Map([...builtIn.filter((host) => !isTakenBack(host)).map((host) => [host, true] as const), ...said]);
 }

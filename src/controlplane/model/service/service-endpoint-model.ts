@@ -45,7 +45,9 @@ export function workloadText(name: string, namespace: string, labels: Labels, cl
 /** The label writes `region.zone.subzone`, as slashes may be in no label. */
 export function localityFromLabel(labels: Labels): LocalityModel | undefined {
   const text = labels[localityLabel];
-  return text === undefined || text === "" ? undefined : localityFromText(text.includes("/") ? text : text.replaceAll(".", "/"));
+  return text === undefined || text === ""
+    ? undefined
+    : localityFromText(text.includes("/") ? text : text.replaceAll(".", "/"));
 }
 
 export function localityFromText(text: string): LocalityModel {

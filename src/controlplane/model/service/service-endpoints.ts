@@ -1,11 +1,31 @@
 import { matchesLabels } from "../../../api/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
-import { compareText, factsKey, hostnameOf, meshKey, type Labels, type MeshSettings, type PodFacts, type ServiceFacts, type SliceFacts, type WorkloadEntryFacts } from "../facts.ts";
+import {
+  compareText,
+  factsKey,
+  hostnameOf,
+  meshKey,
+  type Labels,
+  type MeshSettings,
+  type PodFacts,
+  type ServiceFacts,
+  type SliceFacts,
+  type WorkloadEntryFacts,
+} from "../facts.ts";
 import { clusterView, type ClusterView } from "../cluster-view.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import { mutualTlsModeOf, peerAuthenticationsFor, workloadMutualTls } from "../peer-authentication.ts";
-import { identityOf, localityFromLabel, localityText, nowhere, takesIstioTls, tlsModeLabel, workloadText, type EndpointModel } from "./service-endpoint-model.ts";
+import {
+  identityOf,
+  localityFromLabel,
+  localityText,
+  nowhere,
+  takesIstioTls,
+  tlsModeLabel,
+  workloadText,
+  type EndpointModel,
+} from "./service-endpoint-model.ts";
 import { entryEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
 
@@ -22,7 +42,12 @@ export function endpointsKey(service: string, port: number): string {
   return `${service}|${port}`;
 }
 
-export function getEndpoints(endpoints: ServiceEndpoints, service: { readonly registry: string; readonly namespace: string; readonly hostname: string }, port: number, reader: CollectionReader): readonly EndpointModel[] {
+export function getEndpoints(
+  endpoints: ServiceEndpoints,
+  service: { readonly registry: string; readonly namespace: string; readonly hostname: string },
+  port: number,
+  reader: CollectionReader,
+): readonly EndpointModel[] {
   const key = endpointsKey(`${service.namespace}/${service.hostname}`, port);
   if (service.registry !== "Kubernetes") return reader.get(endpoints.entries, key) ?? [];
   return reader.get(endpoints.kubernetes, key) ?? reader.get(endpoints.remote, key) ?? [];
@@ -34,9 +59,14 @@ export function everyone(endpoints: readonly EndpointModel[], holds: (endpoint: 
 }
 
 /** Those that a subset of a DestinationRule takes: of no subset, or of one without labels, all. */
-export function ofSubset(endpoints: readonly EndpointModel[], subset: { readonly labels: Labels } | undefined): readonly EndpointModel[] {
+export function ofSubset(
+  endpoints: readonly EndpointModel[],
+  subset: { readonly labels: Labels } | undefined,
+): readonly EndpointModel[] {
   const labels = subset?.labels ?? {};
-  return Object.keys(labels).length === 0 ? endpoints : endpoints.filter((endpoint) => matchesLabels(labels, endpoint.labels));
+  return Object.keys(labels).length === 0
+    ? endpoints
+    : endpoints.filter((endpoint) => matchesLabels(labels, endpoint.labels));
 }
 
 const tunnelLabel = "networking.istio.io/tunnel";
@@ -44,7 +74,11 @@ const managedLabel = "gateway.istio.io/managed";
 const waypointManager = "istio.io-mesh-controller";
 
 export function deriveServiceEndpoints(graph: CollectionGraph, inputs: MeshInputs): ServiceEndpoints {
-  return { kubernetes: deriveKubernetesEndpoints(graph, inputs), remote: deriveRemoteEndpoints(graph, inputs), entries: deriveEntryEndpoints(graph, inputs) };
+  return {
+    kubernetes: deriveKubernetesEndpoints(graph, inputs),
+    remote: deriveRemoteEndpoints(graph, inputs),
+    entries: deriveEntryEndpoints(graph, inputs),
+  };
 }
 
 function remoteSlices(inputs: MeshInputs): CollectionIndex<SliceFacts & OfCluster> {
@@ -72,7 +106,10 @@ function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): 
           ...selected.flatMap((entry) => workloadEntryEndpoint(entry, target, mesh, view.networkOf) ?? []),
           ...remoteEndpoints(key, port.name, { mesh, inputs, reader }),
         ];
-        return [endpointsKey(`${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`, port.port), sortedEndpoints(found)] as const;
+        return [
+          endpointsKey(`${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`, port.port),
+          sortedEndpoints(found),
+        ] as const;
       });
   });
 }
@@ -82,10 +119,17 @@ function deriveRemoteEndpoints(graph: CollectionGraph, inputs: MeshInputs): Coll
   return graph.derive("endpoints-remote", inputs.remote.services, (service, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     const key = factsKey(service);
-    if (mesh === undefined || service.type === "ExternalName" || reader.get(inputs.services, key) !== undefined) return [];
+    if (mesh === undefined || service.type === "ExternalName" || reader.get(inputs.services, key) !== undefined)
+      return [];
     return service.ports
       .filter((port) => port.protocol === "TCP")
-      .map((port) => [endpointsKey(`${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`, port.port), sortedEndpoints(remoteEndpoints(key, port.name, { mesh, inputs, reader }))] as const);
+      .map(
+        (port) =>
+          [
+            endpointsKey(`${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`, port.port),
+            sortedEndpoints(remoteEndpoints(key, port.name, { mesh, inputs, reader })),
+          ] as const,
+      );
   });
 }
 
@@ -100,7 +144,9 @@ function remoteEndpoints(service: string, portName: string, context: EndpointCon
   const { mesh, inputs, reader } = context;
   const found = reader.lookup(remoteSlices(inputs), service);
   if (found.length === 0) return [];
-  const services = new Map(reader.lookup(remoteServicesByName(inputs), service).map((facts) => [facts.clusterId, facts]));
+  const services = new Map(
+    reader.lookup(remoteServicesByName(inputs), service).map((facts) => [facts.clusterId, facts]),
+  );
   const views = new Map<string, ClusterView>();
   return found.flatMap((slice) => {
     const own = services.get(slice.clusterId);
@@ -120,15 +166,25 @@ function deriveEntryEndpoints(graph: CollectionGraph, inputs: MeshInputs): Colle
     const selector = entry.spec.workloadSelector?.labels ?? {};
     const view = clusterView(undefined, mesh, inputs, reader);
     const workloads = selectedWorkloadEntries(entry.namespace, selector, inputs, reader);
-    const selectedPods = [...podsSelectedBy(pods, entry.namespace, selector, reader), ...podsSelectedBy(remotePods, entry.namespace, selector, reader)].filter((pod) => pod.ready && pod.addresses.length > 0);
-    const viewOf = ({ clusterId }: PodFacts): ClusterView => (clusterId === undefined ? view : clusterView(clusterId, mesh, inputs, reader));
+    const selectedPods = [
+      ...podsSelectedBy(pods, entry.namespace, selector, reader),
+      ...podsSelectedBy(remotePods, entry.namespace, selector, reader),
+    ].filter((pod) => pod.ready && pod.addresses.length > 0);
+    const viewOf = ({ clusterId }: PodFacts): ClusterView =>
+      clusterId === undefined ? view : clusterView(clusterId, mesh, inputs, reader);
     return entry.spec.hosts.flatMap((host) =>
       entry.spec.ports.map((port) => {
         const target = { name: port.name ?? "", port: port.number, target: port.targetPort ?? 0 };
         const found = [
           ...entryEndpoints(entry, host, target, mesh, view.networkOf),
           ...workloads.flatMap((workload) => workloadEntryEndpoint(workload, target, mesh, view.networkOf) ?? []),
-          ...selectedPods.map((pod) => podEndpoint(pod, pod.addresses[0] ?? "", target.target === 0 ? target.port : target.target, viewOf(pod), { mesh, inputs, reader })),
+          ...selectedPods.map((pod) =>
+            podEndpoint(pod, pod.addresses[0] ?? "", target.target === 0 ? target.port : target.target, viewOf(pod), {
+              mesh,
+              inputs,
+              reader,
+            }),
+          ),
         ];
         return [endpointsKey(`${entry.namespace}/${host.toLowerCase()}`, port.number), sortedEndpoints(found)] as const;
       }),
@@ -139,28 +195,64 @@ function deriveEntryEndpoints(graph: CollectionGraph, inputs: MeshInputs): Colle
 /** Locality by locality, addresses in order, so that equal sets give equal resources. */
 function sortedEndpoints(endpoints: readonly EndpointModel[]): readonly EndpointModel[] {
   return [...endpoints].sort(
-    (left, right) => compareText(localityText(left.locality), localityText(right.locality)) || compareText(left.address, right.address) || left.port - right.port || compareText(left.clusterId, right.clusterId),
+    (left, right) =>
+      compareText(localityText(left.locality), localityText(right.locality)) ||
+      compareText(left.address, right.address) ||
+      left.port - right.port ||
+      compareText(left.clusterId, right.clusterId),
   );
 }
 
-function sliceEndpoints(slice: SliceFacts, service: ServiceFacts, portName: string, view: ClusterView, context: EndpointContext): readonly EndpointModel[] {
+function sliceEndpoints(
+  slice: SliceFacts,
+  service: ServiceFacts,
+  portName: string,
+  view: ClusterView,
+  context: EndpointContext,
+): readonly EndpointModel[] {
   const target = slice.ports.find((candidate) => candidate.name === portName)?.port;
   if (target === undefined) return [];
   return slice.endpoints
     .filter((endpoint) => endpoint.ready || service.publishNotReady)
     .flatMap((endpoint) => {
       const pod = endpoint.pod === "" ? undefined : view.pod(endpoint.pod);
-      return endpoint.addresses.map((address): EndpointModel => (pod === undefined ? addressEndpoint(address, target, endpoint.node, view) : podEndpoint(pod, address, target, view, context)));
+      return endpoint.addresses.map((address): EndpointModel =>
+        pod === undefined
+          ? addressEndpoint(address, target, endpoint.node, view)
+          : podEndpoint(pod, address, target, view, context),
+      );
     });
 }
 
 /** Of an address that is no pod's. */
 function addressEndpoint(address: string, port: number, node: string, view: ClusterView): EndpointModel {
-  const place = { locality: view.node(node) ?? nowhere, network: view.networkOf(address, {}), clusterId: view.id, node };
-  return { address, port, labels: {}, identity: "", mutualTls: false, hbone: false, captured: false, ...place, weight: 1, workload: "" };
+  const place = {
+    locality: view.node(node) ?? nowhere,
+    network: view.networkOf(address, {}),
+    clusterId: view.id,
+    node,
+  };
+  return {
+    address,
+    port,
+    labels: {},
+    identity: "",
+    mutualTls: false,
+    hbone: false,
+    captured: false,
+    ...place,
+    weight: 1,
+    workload: "",
+  };
 }
 
-function podEndpoint(pod: PodFacts, address: string, port: number, view: ClusterView, { mesh, inputs, reader }: EndpointContext): EndpointModel {
+function podEndpoint(
+  pod: PodFacts,
+  address: string,
+  port: number,
+  view: ClusterView,
+  { mesh, inputs, reader }: EndpointContext,
+): EndpointModel {
   const node = view.node(pod.node);
   return {
     address,
@@ -170,7 +262,9 @@ function podEndpoint(pod: PodFacts, address: string, port: number, view: Cluster
     mutualTls: pod.labels[tlsModeLabel] === "istio" && takesMutualTls(pod, port, mesh, inputs, reader),
     hbone: takesHbone(pod),
     captured: pod.redirected || pod.labels[tunnelLabel] === "http",
-    locality: localityFromLabel(pod.labels) ?? (node === undefined ? nowhere : { region: node.region, zone: node.zone, subzone: node.subzone }),
+    locality:
+      localityFromLabel(pod.labels) ??
+      (node === undefined ? nowhere : { region: node.region, zone: node.zone, subzone: node.subzone }),
     network: view.networkOf(address, pod.labels),
     clusterId: view.id,
     node: pod.node,
@@ -180,9 +274,17 @@ function podEndpoint(pod: PodFacts, address: string, port: number, view: Cluster
 }
 
 /** Whether the workload's PeerAuthentications let its port take Istio's mutual TLS. */
-function takesMutualTls(pod: PodFacts, port: number, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
+function takesMutualTls(
+  pod: PodFacts,
+  port: number,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): boolean {
   const policies = peerAuthenticationsFor(pod.namespace, mesh.rootNamespace, inputs, reader);
-  return policies.length === 0 || mutualTlsModeOf(workloadMutualTls(pod, mesh.rootNamespace, policies), port) !== "DISABLE";
+  return (
+    policies.length === 0 || mutualTlsModeOf(workloadMutualTls(pod, mesh.rootNamespace, policies), port) !== "DISABLE"
+  );
 }
 
 /** By a ztunnel, by the workload itself, or as a waypoint. */
@@ -201,9 +303,19 @@ interface IdentifiedService {
 }
 
 /** Identities behind a service: whom a proxy takes that speaks mutual TLS to it. Also those of pods that are not ready. */
-export function identitiesOf(service: IdentifiedService, mesh: MeshSettings, endpoints: ServiceEndpoints, inputs: MeshInputs, reader: CollectionReader): readonly string[] {
-  const selected = podsSelectedBy(podsByLabel(inputs), service.namespace, service.selector, reader).map((pod) => identityOf(mesh, pod.namespace, pod.serviceAccount));
-  const reached = service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader).map((endpoint) => endpoint.identity));
+export function identitiesOf(
+  service: IdentifiedService,
+  mesh: MeshSettings,
+  endpoints: ServiceEndpoints,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly string[] {
+  const selected = podsSelectedBy(podsByLabel(inputs), service.namespace, service.selector, reader).map((pod) =>
+    identityOf(mesh, pod.namespace, pod.serviceAccount),
+  );
+  const reached = service.ports.flatMap((port) =>
+    getEndpoints(endpoints, service, port.port, reader).map((endpoint) => endpoint.identity),
+  );
   const known = [...selected, ...reached, ...service.subjectAltNames].filter((identity) => identity !== "");
   return [...new Set(known.flatMap((identity) => aliasedIdentities(identity, mesh)))].sort();
 }
@@ -244,15 +356,29 @@ export class ServersOfServices {
   readonly #servers: Collection<ServiceServers>;
 
   /** Several of the services asked for may be one. */
-  constructor(graph: CollectionGraph, asked: Collection<{ readonly service: RegisteredKey }>, { inputs, registry, endpoints }: ServerSources) {
+  constructor(
+    graph: CollectionGraph,
+    asked: Collection<{ readonly service: RegisteredKey }>,
+    { inputs, registry, endpoints }: ServerSources,
+  ) {
     const services = graph.flatten("served-services", asked, ({ service }) => [service], serversKey);
     this.#servers = graph.derive("service-servers", services, (wanted, reader, key) => {
       const mesh = reader.get(inputs.mesh, meshKey);
       const service = registeredService(wanted, registry, reader);
       if (mesh === undefined || service === undefined) return [];
       const ports = service.ports.map(({ port }) => ({ port, found: getEndpoints(endpoints, service, port, reader) }));
-      const portsWhere = (holds: Parameters<typeof everyone>[1]): readonly number[] => ports.flatMap(({ port, found }) => (everyone(found, holds) ? [port] : []));
-      return [[key, { identities: identitiesOf(service, mesh, endpoints, inputs, reader), mutualTlsPorts: portsWhere(({ mutualTls }) => mutualTls), tunnelledPorts: portsWhere((endpoint) => endpoint.captured && !takesIstioTls(endpoint)) }]];
+      const portsWhere = (holds: Parameters<typeof everyone>[1]): readonly number[] =>
+        ports.flatMap(({ port, found }) => (everyone(found, holds) ? [port] : []));
+      return [
+        [
+          key,
+          {
+            identities: identitiesOf(service, mesh, endpoints, inputs, reader),
+            mutualTlsPorts: portsWhere(({ mutualTls }) => mutualTls),
+            tunnelledPorts: portsWhere((endpoint) => endpoint.captured && !takesIstioTls(endpoint)),
+          },
+        ],
+      ];
     });
   }
 
@@ -275,14 +401,28 @@ function podLabelKeys(pod: PodFacts): readonly string[] {
   return Object.entries(pod.labels).map(([key, value]) => `${pod.namespace}/${key}=${value}`);
 }
 
-export function podsSelectedBy(pods: CollectionIndex<PodFacts>, namespace: string, selector: Labels, reader: CollectionReader): readonly PodFacts[] {
+export function podsSelectedBy(
+  pods: CollectionIndex<PodFacts>,
+  namespace: string,
+  selector: Labels,
+  reader: CollectionReader,
+): readonly PodFacts[] {
   const first = Object.keys(selector).sort()[0];
   if (first === undefined) return [];
-  return reader.lookup(pods, `${namespace}/${first}=${selector[first] ?? ""}`).filter((pod) => matchesLabels(selector, pod.labels));
+  return reader
+    .lookup(pods, `${namespace}/${first}=${selector[first] ?? ""}`)
+    .filter((pod) => matchesLabels(selector, pod.labels));
 }
 
-function selectedWorkloadEntries(namespace: string, selector: Labels, inputs: MeshInputs, reader: CollectionReader): readonly WorkloadEntryFacts[] {
+function selectedWorkloadEntries(
+  namespace: string,
+  selector: Labels,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly WorkloadEntryFacts[] {
   if (Object.keys(selector).length === 0) return [];
   const entries = inputs.workloadEntries.index("namespace", (entry) => [entry.namespace]);
-  return reader.lookup(entries, namespace).filter((entry) => entry.unhealthy !== true && matchesLabels(selector, { ...entry.spec.labels, ...entry.labels }));
+  return reader
+    .lookup(entries, namespace)
+    .filter((entry) => entry.unhealthy !== true && matchesLabels(selector, { ...entry.spec.labels, ...entry.labels }));
 }

@@ -1,7 +1,15 @@
 import type { WorkloadEntrySpec } from "../../../api/istio/index.ts";
 import type { MeshSettings, ServiceEntryFacts, WorkloadEntryFacts } from "../facts.ts";
 import type { EndpointNetworks } from "../networks.ts";
-import { identityOf, localityFromLabel, localityFromText, nowhere, tlsModeLabel, workloadText, type EndpointModel } from "./service-endpoint-model.ts";
+import {
+  identityOf,
+  localityFromLabel,
+  localityFromText,
+  nowhere,
+  tlsModeLabel,
+  workloadText,
+  type EndpointModel,
+} from "./service-endpoint-model.ts";
 
 /** A port of the service: 0 as target leaves it to the service's own number. */
 export interface EndpointTarget {
@@ -13,20 +21,55 @@ export interface EndpointTarget {
 const unixPrefix = "unix://";
 
 /** The endpoints that a ServiceEntry lists; of one that is resolved by name and lists none, its host. */
-export function entryEndpoints(entry: ServiceEntryFacts, host: string, port: EndpointTarget, mesh: MeshSettings, networkOf: EndpointNetworks): readonly EndpointModel[] {
+export function entryEndpoints(
+  entry: ServiceEntryFacts,
+  host: string,
+  port: EndpointTarget,
+  mesh: MeshSettings,
+  networkOf: EndpointNetworks,
+): readonly EndpointModel[] {
   const { endpoints, resolution, workloadSelector } = entry.spec;
   if (endpoints.length > 0) {
-    const workloads = endpoints.map((spec, index) => ({ namespace: entry.namespace, name: `${entry.name}-${index}`, labels: spec.labels, spec }));
+    const workloads = endpoints.map((spec, index) => ({
+      namespace: entry.namespace,
+      name: `${entry.name}-${index}`,
+      labels: spec.labels,
+      spec,
+    }));
     return workloads.flatMap((workload) => endpointOf(workload, port, mesh, networkOf) ?? []);
   }
-  if (workloadSelector !== undefined || (resolution !== "DNS" && resolution !== "DNS_ROUND_ROBIN" && resolution !== "DYNAMIC_DNS")) return [];
+  if (
+    workloadSelector !== undefined ||
+    (resolution !== "DNS" && resolution !== "DNS_ROUND_ROBIN" && resolution !== "DYNAMIC_DNS")
+  )
+    return [];
   const hostItself = { address: host.toLowerCase(), ports: {}, labels: {} };
-  const found = endpointOf({ namespace: entry.namespace, name: entry.name, labels: {}, spec: hostItself }, port, mesh, networkOf);
+  const found = endpointOf(
+    { namespace: entry.namespace, name: entry.name, labels: {}, spec: hostItself },
+    port,
+    mesh,
+    networkOf,
+  );
   return found === undefined ? [] : [found];
 }
 
-export function workloadEntryEndpoint(entry: WorkloadEntryFacts, port: EndpointTarget, mesh: MeshSettings, networkOf: EndpointNetworks): EndpointModel | undefined {
-  return endpointOf({ namespace: entry.namespace, name: entry.name, labels: { ...entry.spec.labels, ...entry.labels }, spec: entry.spec }, port, mesh, networkOf);
+export function workloadEntryEndpoint(
+  entry: WorkloadEntryFacts,
+  port: EndpointTarget,
+  mesh: MeshSettings,
+  networkOf: EndpointNetworks,
+): EndpointModel | undefined {
+  return endpointOf(
+    {
+      namespace: entry.namespace,
+      name: entry.name,
+      labels: { ...entry.spec.labels, ...entry.labels },
+      spec: entry.spec,
+    },
+    port,
+    mesh,
+    networkOf,
+  );
 }
 
 interface Workload {
@@ -37,7 +80,12 @@ interface Workload {
 }
 
 /** Undefined without an address: then it is in another network. */
-function endpointOf({ namespace, name, labels, spec }: Workload, port: EndpointTarget, mesh: MeshSettings, networkOf: EndpointNetworks): EndpointModel | undefined {
+function endpointOf(
+  { namespace, name, labels, spec }: Workload,
+  port: EndpointTarget,
+  mesh: MeshSettings,
+  networkOf: EndpointNetworks,
+): EndpointModel | undefined {
   if (spec.address === undefined) return undefined;
   const isSocket = spec.address.startsWith(unixPrefix);
   const tlsMode = labels[tlsModeLabel];

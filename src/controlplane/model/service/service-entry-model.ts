@@ -51,7 +51,9 @@ export function serviceEntryModels(entry: ServiceEntryFacts, mesh: MeshSettings)
 
 function portModel(port: IstioPort): readonly ServicePortModel[] {
   if (port.protocol === "UDP") return [];
-  return [{ name: port.name ?? "", port: port.number, protocol: istioPortProtocol(port), target: port.targetPort ?? 0 }];
+  return [
+    { name: port.name ?? "", port: port.number, protocol: istioPortProtocol(port), target: port.targetPort ?? 0 },
+  ];
 }
 
 const namedProtocols: ReadonlySet<string> = new Set(["HTTP", "HTTP2", "GRPC", "HTTPS", "TLS", "TCP"]);

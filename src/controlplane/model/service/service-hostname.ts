@@ -42,5 +42,7 @@ export function intersectHosts(left: readonly string[], right: readonly string[]
 /** A host as a configuration of that namespace means it: a bare name is a Service beside it. Lower case, as names are compared. */
 export function qualifiedHost(host: string, namespace: string, domain: string): string {
   const name = host.toLowerCase();
-  return name === "" || name === "*" || name.includes(".") || isAddress(name) ? name : `${name}.${namespace}.svc.${domain}`;
+  return name === "" || name === "*" || name.includes(".") || isAddress(name)
+    ? name
+    : `${name}.${namespace}.svc.${domain}`;
 }

@@ -1,5 +1,13 @@
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
-import { byCreation, factsKey, hostnameOf, meshKey, type MeshSettings, type ServiceFacts, type TrafficPreference } from "../facts.ts";
+import {
+  byCreation,
+  factsKey,
+  hostnameOf,
+  meshKey,
+  type MeshSettings,
+  type ServiceFacts,
+  type TrafficPreference,
+} from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import type { ServiceModel } from "./service.ts";
@@ -32,7 +40,8 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
     const model = kubernetesService(service, mesh, reader.lookup(remotes, factsKey(service)));
-    const preference = service.inheritsPreference === true ? namespacePreference(service.namespace, inputs, reader) : service.preference;
+    const preference =
+      service.inheritsPreference === true ? namespacePreference(service.namespace, inputs, reader) : service.preference;
     return [[serviceKey(model), { ...model, preference }]];
   });
   const remote = graph.derive("services-remote", inputs.remote.services, (service, reader) => {
@@ -59,12 +68,20 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
   };
 }
 
-function namespacePreference(namespace: string, { namespaces }: MeshInputs, reader: CollectionReader): TrafficPreference {
+function namespacePreference(
+  namespace: string,
+  { namespaces }: MeshInputs,
+  reader: CollectionReader,
+): TrafficPreference {
   return reader.get(namespaces, namespace)?.preference ?? "none";
 }
 
 /** The service of a key in one of the registries: a ServiceEntry may have the name of a Service. */
-export function registeredService({ key, registry }: { readonly key: string; readonly registry: ServiceModel["registry"] }, registries: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
+export function registeredService(
+  { key, registry }: { readonly key: string; readonly registry: ServiceModel["registry"] },
+  registries: ServiceRegistry,
+  reader: CollectionReader,
+): ServiceModel | undefined {
   if (registry !== "Kubernetes") return reader.get(registries.entries, key);
   return reader.get(registries.kubernetes, key) ?? reader.get(registries.remote, key);
 }
@@ -82,13 +99,24 @@ export function getService(registry: ServiceRegistry, key: string, reader: Colle
 export const everywhere = "*";
 
 /** Those that a namespace sees, oldest first. */
-export function visibleServices(registry: ServiceRegistry, namespace: string, reader: CollectionReader): readonly ServiceModel[] {
+export function visibleServices(
+  registry: ServiceRegistry,
+  namespace: string,
+  reader: CollectionReader,
+): readonly ServiceModel[] {
   return servicesSeenFrom(registry, namespace, reader).services;
 }
 
 /** Those, and from where they are seen alike: the namespace, or {@link everywhere} when it sees nothing that not all do. */
-export function servicesSeenFrom(registry: ServiceRegistry, namespace: string, reader: CollectionReader): { readonly reach: string; readonly services: readonly ServiceModel[] } {
-  const lists = registry.byVisibility.flatMap((index) => [reader.lookup(index, namespace), reader.lookup(index, everywhere)]);
+export function servicesSeenFrom(
+  registry: ServiceRegistry,
+  namespace: string,
+  reader: CollectionReader,
+): { readonly reach: string; readonly services: readonly ServiceModel[] } {
+  const lists = registry.byVisibility.flatMap((index) => [
+    reader.lookup(index, namespace),
+    reader.lookup(index, everywhere),
+  ]);
   const own = lists.find((list, index) => index % 2 === 0 && list.length > 0);
   const seen = lists.filter((list) => list.length > 0);
   return { reach: own === undefined ? everywhere : namespace, services: inOrder(seen, own ?? seen[0] ?? none) };
@@ -97,17 +125,29 @@ export function servicesSeenFrom(registry: ServiceRegistry, namespace: string, r
 /** Those who see the same lists have one list, which is put in order once. `first`: one of them that others have not, if there is such. */
 function inOrder(lists: readonly (readonly ServiceModel[])[], first: readonly ServiceModel[]): readonly ServiceModel[] {
   const known = ordered.get(first);
-  if (known !== undefined && known.lists.length === lists.length && known.lists.every((list, index) => list === lists[index])) return known.services;
+  if (
+    known !== undefined &&
+    known.lists.length === lists.length &&
+    known.lists.every((list, index) => list === lists[index])
+  )
+    return known.services;
   const services = lists.flat().sort(byCreation);
   ordered.set(first, { lists, services });
   return services;
 }
 
 const none: readonly ServiceModel[] = [];
-const ordered = new WeakMap<readonly ServiceModel[], { readonly lists: readonly (readonly ServiceModel[])[]; readonly services: readonly ServiceModel[] }>();
+const ordered = new WeakMap<
+  readonly ServiceModel[],
+  { readonly lists: readonly (readonly ServiceModel[])[]; readonly services: readonly ServiceModel[] }
+>();
 
 /** Those of one host name, in any namespace. */
-export function servicesOfHost(registry: ServiceRegistry, host: string, reader: CollectionReader): readonly ServiceModel[] {
+export function servicesOfHost(
+  registry: ServiceRegistry,
+  host: string,
+  reader: CollectionReader,
+): readonly ServiceModel[] {
   return registry.byHost.flatMap((index) => reader.lookup(index, host));
 }
 
@@ -122,7 +162,11 @@ export function serviceInCluster(service: ServiceModel, clusterId: string | unde
 }
 
 /** `others`: the same service in other clusters. */
-function kubernetesService(service: ServiceFacts, mesh: MeshSettings, others: readonly (ServiceFacts & OfCluster)[]): ServiceModel {
+function kubernetesService(
+  service: ServiceFacts,
+  mesh: MeshSettings,
+  others: readonly (ServiceFacts & OfCluster)[],
+): ServiceModel {
   const headless = service.clusterAddresses.length === 0;
   return {
     registry: "Kubernetes",
@@ -133,17 +177,29 @@ function kubernetesService(service: ServiceFacts, mesh: MeshSettings, others: re
     createdAt: service.createdAt,
     labels: service.labels,
     ports: service.ports.flatMap((port) =>
-      port.protocol === "TCP" ? { name: port.name, port: port.port, protocol: port.appProtocol, target: typeof port.target === "number" ? port.target : 0 } : [],
+      port.protocol === "TCP"
+        ? {
+            name: port.name,
+            port: port.port,
+            protocol: port.appProtocol,
+            target: typeof port.target === "number" ? port.target : 0,
+          }
+        : [],
     ),
     resolution: service.type === "ExternalName" ? "alias" : headless ? "passthrough" : "endpoints",
     addresses: service.clusterAddresses,
     meshExternal: service.type === "ExternalName",
-    visibleIn: visibilityOf(service.exportTo.length === 0 ? mesh.defaultServiceExportTo : service.exportTo, service.namespace),
+    visibleIn: visibilityOf(
+      service.exportTo.length === 0 ? mesh.defaultServiceExportTo : service.exportTo,
+      service.namespace,
+    ),
     selector: service.selector,
     subjectAltNames: [],
     aliasOf: service.type === "ExternalName" ? service.externalName : "",
     preference: service.preference,
     waypointCanaryWeight: service.waypointCanaryWeight,
-    ...(others.length === 0 ? {} : { addressesByCluster: Object.fromEntries(others.map((other) => [other.clusterId, other.clusterAddresses])) }),
+    ...(others.length === 0
+      ? {}
+      : { addressesByCluster: Object.fromEntries(others.map((other) => [other.clusterId, other.clusterAddresses])) }),
   };
 }

@@ -3,15 +3,37 @@ import type { CaptureMode, Destination, IstioPort, SidecarEgress, SidecarSpec } 
 import type { Collection, CollectionGraph, CollectionReader, SourceCollection } from "../../../kube/index.ts";
 import { canonicalLabels } from "../canonical.ts";
 import { clientLabelNames, clientLabelsKey, type DestinationRules } from "../destination-rule-model.ts";
-import { byAge, compareText, factsKey, meshKey, type Labels, type MeshSettings, type SidecarFacts, type TrafficPreference } from "../facts.ts";
+import {
+  byAge,
+  compareText,
+  factsKey,
+  meshKey,
+  type Labels,
+  type MeshSettings,
+  type SidecarFacts,
+  type TrafficPreference,
+} from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../network-gateways.ts";
 import { Remembered } from "../remembered.ts";
 import { hasSelector } from "../selection.ts";
 import { localityText, type LocalityModel } from "./service-endpoint-model.ts";
 import { hostCovers, hostsOverlap } from "./service-hostname.ts";
-import { getService, isVisible, serviceKey, servicesOfHost, servicesSeenFrom, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
-import { meshGateway, sourceLabelNames, sourceLabelsKey, type VirtualServices } from "../routing/virtual-service-model.ts";
+import {
+  getService,
+  isVisible,
+  serviceKey,
+  servicesOfHost,
+  servicesSeenFrom,
+  type ServiceModel,
+  type ServiceRegistry,
+} from "./service-model.ts";
+import {
+  meshGateway,
+  sourceLabelNames,
+  sourceLabelsKey,
+  type VirtualServices,
+} from "../routing/virtual-service-model.ts";
 import { destinationsOf, virtualServiceShapesOf, type VirtualServiceShape } from "../routing/virtual-service-shape.ts";
 
 /** Proxies that nothing tells apart: of one namespace, with the same labels, in one place. The source is written as they connect. */
@@ -101,19 +123,36 @@ export interface OutboundScopes {
 export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSources): OutboundScopes {
   const groups = graph.source<ProxyGroup>("proxy-groups");
   const { services, serviceEntries, namespaces } = sources.inputs;
-  const stated = ({ preference = "none" }: { readonly preference?: TrafficPreference }): readonly string[] => (preference === "none" ? [] : ["any"]);
-  const preferring = [services.index("preference", stated), serviceEntries.index("preference", stated), namespaces.index("preference", stated)] as const;
+  const stated = ({ preference = "none" }: { readonly preference?: TrafficPreference }): readonly string[] =>
+    preference === "none" ? [] : ["any"];
+  const preferring = [
+    services.index("preference", stated),
+    serviceEntries.index("preference", stated),
+    namespaces.index("preference", stated),
+  ] as const;
   const choices = graph.derive("scope-choices", groups, (group, reader, key) => {
     const mesh = reader.get(sources.inputs.mesh, meshKey);
     if (mesh === undefined) return [];
     const { localityLbSetting: locality, defaultTrafficPolicy: defaults } = mesh;
-    const meshWide = locality.enabled !== false && (locality.distribute.length > 0 || defaults.outlierDetection !== undefined);
-    const needsPlace = meshWide || reader.lookup(sources.destinationRules.withLocality, clientLabelsKey).length > 0 || preferring.some((index) => reader.lookup<unknown>(index, "any").length > 0);
-    const needsNetwork = needsPlace || mesh.ambientMultiNetwork === true || gatewaysOf(sources.networkGateways.unresolved, reader).all.length > 0;
+    const meshWide =
+      locality.enabled !== false && (locality.distribute.length > 0 || defaults.outlierDetection !== undefined);
+    const needsPlace =
+      meshWide ||
+      reader.lookup(sources.destinationRules.withLocality, clientLabelsKey).length > 0 ||
+      preferring.some((index) => reader.lookup<unknown>(index, "any").length > 0);
+    const needsNetwork =
+      needsPlace ||
+      mesh.ambientMultiNetwork === true ||
+      gatewaysOf(sources.networkGateways.unresolved, reader).all.length > 0;
     return [[key, chooseScope(group, { needsPlace, needsNetwork }, mesh, sources, reader)]];
   });
   // One of each, however many groups chose it.
-  const chosen = graph.flatten("chosen-scopes", choices, (choice) => [choice], ({ scope }) => scope);
+  const chosen = graph.flatten(
+    "chosen-scopes",
+    choices,
+    (choice) => [choice],
+    ({ scope }) => scope,
+  );
   const scopes = graph.derive("outbound-scopes", chosen, (choice, reader) => {
     const mesh = reader.get(sources.inputs.mesh, meshKey);
     return mesh === undefined ? [] : [[choice.scope, outboundScope(choice, mesh, sources, reader)]];
@@ -123,8 +162,16 @@ export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSourc
 
 const anySelector = "any";
 
-function chooseScope(group: ProxyGroup, { needsPlace, needsNetwork }: { readonly needsPlace: boolean; readonly needsNetwork: boolean }, mesh: MeshSettings, sources: ScopeSources, reader: CollectionReader): ScopeChoice {
-  const telemetries = sources.inputs.telemetries.index("selector", (telemetry) => (hasSelector(telemetry) ? [anySelector] : []));
+function chooseScope(
+  group: ProxyGroup,
+  { needsPlace, needsNetwork }: { readonly needsPlace: boolean; readonly needsNetwork: boolean },
+  mesh: MeshSettings,
+  sources: ScopeSources,
+  reader: CollectionReader,
+): ScopeChoice {
+  const telemetries = sources.inputs.telemetries.index("selector", (telemetry) =>
+    hasSelector(telemetry) ? [anySelector] : [],
+  );
   const asked = new Set([
     ...reader.lookup(sources.virtualServices.withSourceLabels, sourceLabelsKey).flatMap(sourceLabelNames),
     ...reader.lookup(sources.destinationRules.withClientLabels, clientLabelsKey).flatMap(clientLabelNames),
@@ -132,7 +179,11 @@ function chooseScope(group: ProxyGroup, { needsPlace, needsNetwork }: { readonly
     ...(isTraced(mesh, sources.inputs, reader) ? canonicalLabels : []),
     ...mesh.localityLbSetting.failoverPriority.map((label) => label.split("=")[0] ?? ""),
   ]);
-  const labels = Object.fromEntries(Object.entries(group.labels).filter(([name]) => asked.has(name)).sort(([left], [right]) => compareText(left, right)));
+  const labels = Object.fromEntries(
+    Object.entries(group.labels)
+      .filter(([name]) => asked.has(name))
+      .sort(([left], [right]) => compareText(left, right)),
+  );
   const found = group.kind === "sidecar" ? sidecarFor(group, mesh, sources.inputs, reader) : undefined;
   const sidecar = found === undefined ? undefined : factsKey(found);
   const locality = needsPlace ? group.locality : undefined;
@@ -140,19 +191,54 @@ function chooseScope(group: ProxyGroup, { needsPlace, needsNetwork }: { readonly
   const { clusterId } = group;
   const networkView = group.networkView === undefined || group.networkView.length === 0 ? undefined : group.networkView;
   const network = needsNetwork ? group.network : undefined;
-  const where = [clusterId === undefined ? "" : `cluster:${clusterId}`, network === undefined || network === "" ? "" : `network:${network}`, networkView === undefined ? "" : `view:${networkView.join(",")}`].filter((part) => part !== "");
-  const scope = [group.kind, group.namespace, sidecar ?? "", group.hbone ? "hbone" : "", group.dnsCapture ? "dns" : "", locality === undefined ? "" : `${localityText(locality)}@${node}`, JSON.stringify(labels), ...where].join(" ");
-  return { scope, kind: group.kind, namespace: group.namespace, labels, locality, node, network, clusterId, networkView, hbone: group.hbone, dnsCapture: group.dnsCapture, sidecar };
+  const where = [
+    clusterId === undefined ? "" : `cluster:${clusterId}`,
+    network === undefined || network === "" ? "" : `network:${network}`,
+    networkView === undefined ? "" : `view:${networkView.join(",")}`,
+  ].filter((part) => part !== "");
+  const scope = [
+    group.kind,
+    group.namespace,
+    sidecar ?? "",
+    group.hbone ? "hbone" : "",
+    group.dnsCapture ? "dns" : "",
+    locality === undefined ? "" : `${localityText(locality)}@${node}`,
+    JSON.stringify(labels),
+    ...where,
+  ].join(" ");
+  return {
+    scope,
+    kind: group.kind,
+    namespace: group.namespace,
+    labels,
+    locality,
+    node,
+    network,
+    clusterId,
+    networkView,
+    hbone: group.hbone,
+    dnsCapture: group.dnsCapture,
+    sidecar,
+  };
 }
 
 /** Spans name the workload that they are of, so that clients of several services are told apart. */
 function isTraced(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
   const tracing = inputs.telemetries.index("tracing", ({ spec }) => (spec.tracing.length > 0 ? [anySelector] : []));
-  return mesh.defaultTracingProviders.length > 0 || mesh.tracing !== undefined || reader.lookup(tracing, anySelector).length > 0;
+  return (
+    mesh.defaultTracingProviders.length > 0 ||
+    mesh.tracing !== undefined ||
+    reader.lookup(tracing, anySelector).length > 0
+  );
 }
 
 /** The Sidecar for a workload: one of its namespace that selects it, else one for all of them, else the root namespace's for all; the oldest of each. */
-export function sidecarFor(workload: { readonly namespace: string; readonly labels: Labels }, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): SidecarFacts | undefined {
+export function sidecarFor(
+  workload: { readonly namespace: string; readonly labels: Labels },
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): SidecarFacts | undefined {
   const byNamespace = inputs.sidecars.index("namespace", (sidecar) => [sidecar.namespace]);
   const selectorOf = ({ spec }: SidecarFacts): Labels => spec.workloadSelector?.labels ?? {};
   const isForAll = (sidecar: SidecarFacts): boolean => Object.keys(selectorOf(sidecar)).length === 0;
@@ -166,11 +252,20 @@ export function sidecarFor(workload: { readonly namespace: string; readonly labe
 
 const everything: SidecarEgress = { captureMode: "DEFAULT", hosts: ["*/*"] };
 
-function outboundScope(choice: ScopeChoice, mesh: MeshSettings, sources: ScopeSources, reader: CollectionReader): OutboundScope {
-  const sidecar: SidecarSpec | undefined = choice.sidecar === undefined ? undefined : reader.get(sources.inputs.sidecars, choice.sidecar)?.spec;
+function outboundScope(
+  choice: ScopeChoice,
+  mesh: MeshSettings,
+  sources: ScopeSources,
+  reader: CollectionReader,
+): OutboundScope {
+  const sidecar: SidecarSpec | undefined =
+    choice.sidecar === undefined ? undefined : reader.get(sources.inputs.sidecars, choice.sidecar)?.spec;
   const wanted = sidecar === undefined || sidecar.egress.length === 0 ? [everything] : sidecar.egress;
   const visible = servicesSeenFrom(sources.registry, choice.namespace, reader);
-  const routes = choice.kind === "router" ? [] : virtualServiceShapesOf(meshGateway, choice.namespace, sources.virtualServices.shapes, reader);
+  const routes =
+    choice.kind === "router"
+      ? []
+      : virtualServiceShapesOf(meshGateway, choice.namespace, sources.virtualServices.shapes, reader);
   const egress = wanted.map((listener) => egressScope(listener, choice.namespace, visible, routes));
   const policy = sidecar?.outboundTrafficPolicy;
   return {
@@ -193,11 +288,26 @@ interface HostSelection {
   readonly excluded: string[];
 }
 
-function egressScope(listener: SidecarEgress, namespace: string, { reach, services: visible }: ReturnType<typeof servicesSeenFrom>, routes: readonly VirtualServiceShape[]): SelectedEgress {
+function egressScope(
+  listener: SidecarEgress,
+  namespace: string,
+  { reach, services: visible }: ReturnType<typeof servicesSeenFrom>,
+  routes: readonly VirtualServiceShape[],
+): SelectedEgress {
   const all = listener === everything ? reachOf(visible) : undefined;
   const selections = hostSelections(listener.hosts, namespace);
-  const services = all === undefined ? onePerHost(visible.filter((service) => isSelected(selections, service.namespace, (host) => hostCovers(host, service.hostname))), namespace) : visible;
-  const virtualServices = routes.filter((route) => route.hosts.some((own) => isSelected(selections, route.namespace, (host) => hostsOverlap(host, own))));
+  const services =
+    all === undefined
+      ? onePerHost(
+          visible.filter((service) =>
+            isSelected(selections, service.namespace, (host) => hostCovers(host, service.hostname)),
+          ),
+          namespace,
+        )
+      : visible;
+  const virtualServices = routes.filter((route) =>
+    route.hosts.some((own) => isSelected(selections, route.namespace, (host) => hostsOverlap(host, own))),
+  );
   const port = matchedPort(listener);
   return {
     virtualServices,
@@ -205,7 +315,11 @@ function egressScope(listener: SidecarEgress, namespace: string, { reach, servic
       port: listener.port,
       bind: listener.bind,
       captureMode: listener.captureMode,
-      services: all?.services ?? services.map((service) => scopedService(service, port)).filter((service) => service.ports.length > 0 || port === undefined),
+      services:
+        all?.services ??
+        services
+          .map((service) => scopedService(service, port))
+          .filter((service) => service.ports.length > 0 || port === undefined),
       reach: all === undefined ? undefined : reach,
       virtualServices: virtualServices.map(factsKey),
     },
@@ -234,7 +348,10 @@ function reachOf(visible: readonly ServiceModel[]): Reach | undefined {
   if (reach === undefined) {
     const hosts = new Set(visible.map((service) => service.hostname));
     const services = visible.map((service) => scopedService(service, undefined));
-    reach = hosts.size < visible.length ? null : { services, byName: services.toSorted((left, right) => compareText(left.hostname, right.hostname)), hosts };
+    reach =
+      hosts.size < visible.length
+        ? null
+        : { services, byName: services.toSorted((left, right) => compareText(left.hostname, right.hostname)), hosts };
     reaches.set(visible, reach);
     if (reach !== null) reachOfServices.set(services, reach);
   }
@@ -249,7 +366,12 @@ function scopedService(service: ServiceModel, port: number | undefined): ScopedS
 
 function withPort(service: ServiceModel, port: number | undefined): ScopedService {
   const ports = service.ports.map((candidate) => candidate.port);
-  return { key: serviceKey(service), hostname: service.hostname, registry: service.registry, ports: port === undefined ? ports : ports.filter((candidate) => candidate === port) };
+  return {
+    key: serviceKey(service),
+    hostname: service.hostname,
+    registry: service.registry,
+    ports: port === undefined ? ports : ports.filter((candidate) => candidate === port),
+  };
 }
 
 function hostSelections(hosts: readonly string[], namespace: string): ReadonlyMap<string, HostSelection> {
@@ -268,7 +390,11 @@ function hostSelections(hosts: readonly string[], namespace: string): ReadonlyMa
   return selections;
 }
 
-function isSelected(selections: ReadonlyMap<string, HostSelection>, namespace: string, matches: (host: string) => boolean): boolean {
+function isSelected(
+  selections: ReadonlyMap<string, HostSelection>,
+  namespace: string,
+  matches: (host: string) => boolean,
+): boolean {
   const relevant = [selections.get(namespace), selections.get("*")];
   if (relevant.some((selection) => selection?.excluded.some(matches) === true)) return false;
   return relevant.some((selection) => selection?.hosts.some(matches) === true);
@@ -285,20 +411,37 @@ function onePerHost(services: readonly ServiceModel[], namespace: string): reado
 }
 
 function isBetter(service: ServiceModel, known: ServiceModel, namespace: string): boolean {
-  const rank = (candidate: ServiceModel): number => Number(candidate.namespace === namespace) * 2 + Number(candidate.registry === "Kubernetes");
+  const rank = (candidate: ServiceModel): number =>
+    Number(candidate.namespace === namespace) * 2 + Number(candidate.registry === "Kubernetes");
   return rank(service) > rank(known);
 }
 
 /** Of listeners with ports of their own a service has the ports of all of them. */
-function unionOfServices(egress: readonly SelectedEgress[], namespace: string, registry: ServiceRegistry, reader: CollectionReader): readonly ScopedService[] {
+function unionOfServices(
+  egress: readonly SelectedEgress[],
+  namespace: string,
+  registry: ServiceRegistry,
+  reader: CollectionReader,
+): readonly ScopedService[] {
   const [only] = egress;
   const whole = egress.length === 1 && only !== undefined ? reachOfServices.get(only.scope.services) : undefined;
-  if (whole !== undefined && only?.virtualServices.every((route) => [...destinationsOf(route, namespace).keys()].every((host) => whole.hosts.has(host))) === true) return whole.byName;
+  if (
+    whole !== undefined &&
+    only?.virtualServices.every((route) =>
+      [...destinationsOf(route, namespace).keys()].every((host) => whole.hosts.has(host)),
+    ) === true
+  )
+    return whole.byName;
   const union = new Map<string, ScopedService>();
   const add = (service: ScopedService): void => {
     const known = union.get(service.hostname);
-    if (known === undefined || (known.registry !== "Kubernetes" && service.registry === "Kubernetes")) union.set(service.hostname, service);
-    else if (known.key === service.key) union.set(service.hostname, { ...known, ports: [...new Set([...known.ports, ...service.ports])].sort((left, right) => left - right) });
+    if (known === undefined || (known.registry !== "Kubernetes" && service.registry === "Kubernetes"))
+      union.set(service.hostname, service);
+    else if (known.key === service.key)
+      union.set(service.hostname, {
+        ...known,
+        ports: [...new Set([...known.ports, ...service.ports])].sort((left, right) => left - right),
+      });
   };
   for (const { scope } of egress) for (const service of scope.services) add(service);
   const explicit = new Set(union.keys());
@@ -319,9 +462,19 @@ function destinationPorts(service: ScopedService, ports: ReadonlySet<number>): S
 }
 
 /** The service that a route means: of the client's namespace, else the best one that is visible there. */
-export function destinationService(host: string, namespace: string, registry: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
+export function destinationService(
+  host: string,
+  namespace: string,
+  registry: ServiceRegistry,
+  reader: CollectionReader,
+): ServiceModel | undefined {
   const own = getService(registry, `${namespace}/${host}`, reader);
   if (own !== undefined) return own;
   const visible = servicesOfHost(registry, host, reader).filter((service) => isVisible(service, namespace));
-  return visible.find((service) => service.registry === "Kubernetes") ?? [...visible].sort((left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.namespace, right.namespace))[0];
+  return (
+    visible.find((service) => service.registry === "Kubernetes") ??
+    [...visible].sort(
+      (left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.namespace, right.namespace),
+    )[0]
+  );
 }

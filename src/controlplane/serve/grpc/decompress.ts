@@ -14,7 +14,12 @@ export function decompressionOf(encoding: string, maxBytes: number): Decompress 
     try {
       return expand(bytes, { maxOutputLength: maxBytes });
     } catch (error) {
-      if ((error as { readonly code?: unknown }).code === "ERR_BUFFER_TOO_LARGE") throw new SerinError("user", "request-too-long", `a request may have ${maxBytes} bytes at most, this one has more once it is not compressed any more`);
+      if ((error as { readonly code?: unknown }).code === "ERR_BUFFER_TOO_LARGE")
+        throw new SerinError(
+          "user",
+          "request-too-long",
+          `a request may have ${maxBytes} bytes at most, this one has more once it is not compressed any more`,
+        );
       throw userError("bad-compression", `a request is no ${encoding}: ${messageOf(error)}`, { cause: error });
     }
   };

@@ -79,7 +79,17 @@ export class GrpcCall {
   endSweeps = 0;
   deadline: Disposable | undefined;
 
-  constructor(owner: CallOwner, options: { readonly id: number; readonly fields: readonly string[]; readonly head: RequestHead; readonly sendWindow: number; readonly maxRequestBytes: number; readonly decompress: Decompress | undefined }) {
+  constructor(
+    owner: CallOwner,
+    options: {
+      readonly id: number;
+      readonly fields: readonly string[];
+      readonly head: RequestHead;
+      readonly sendWindow: number;
+      readonly maxRequestBytes: number;
+      readonly decompress: Decompress | undefined;
+    },
+  ) {
     this.#owner = owner;
     this.id = options.id;
     this.head = options.head;

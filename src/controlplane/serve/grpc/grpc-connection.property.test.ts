@@ -40,27 +40,93 @@ function serving() {
 
 const id = fc.constantFrom(0, 1, 2, 3, 5, 7, 9, 2 ** 31 - 1);
 const bytes = fc.uint8Array({ maxLength: 60 }).map((values) => Buffer.from(values));
-const messages = fc.array(fc.string({ maxLength: 20 }), { maxLength: 3 }).map((texts) => Buffer.concat(texts.map((text) => framed(text))));
+const messages = fc
+  .array(fc.string({ maxLength: 20 }), { maxLength: 3 })
+  .map((texts) => Buffer.concat(texts.map((text) => framed(text))));
 const fields = fc.oneof(
   { weight: 6, arbitrary: fc.constant(requestFields) },
-  { weight: 2, arbitrary: fc.tuple(fc.nat(requestFields.length - 1), fc.string({ maxLength: 12 })).map(([at, text]) => requestFields.with(at, text)) },
-  { weight: 1, arbitrary: fc.array(fc.string({ maxLength: 8 }), { maxLength: 6 }).map((texts) => (texts.length % 2 === 0 ? texts : texts.slice(1))) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(fc.nat(requestFields.length - 1), fc.string({ maxLength: 12 }))
+      .map(([at, text]) => requestFields.with(at, text)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .array(fc.string({ maxLength: 8 }), { maxLength: 6 })
+      .map((texts) => (texts.length % 2 === 0 ? texts : texts.slice(1))),
+  },
 );
 type Put = (client: FrameClient) => void;
 const frame: fc.Arbitrary<Put> = fc.oneof(
-  { weight: 6, arbitrary: fc.tuple(id, fields, fc.boolean()).map(([stream, list, ends]): Put => ({ writer }) => writer.headers(stream, hpackEncode(list), ends, 16_384)) },
-  { weight: 6, arbitrary: fc.tuple(id, fc.oneof(messages, bytes), fc.boolean()).map(([stream, body, ends]): Put => ({ writer }) => writer.data(stream, body, 0, body.length, ends)) },
-  { weight: 2, arbitrary: fc.tuple(id, fc.nat(13)).map(([stream, code]): Put => ({ writer }) => writer.rstStream(stream, code)) },
-  { weight: 2, arbitrary: fc.tuple(id, fc.constantFrom(0, 1, 100, 2 ** 31 - 1)).map(([stream, by]): Put => ({ writer }) => writer.windowUpdate(stream, by)) },
-  { weight: 2, arbitrary: fc.tuple(fc.constantFrom(setting.headerTableSize, setting.initialWindowSize, setting.maxFrameSize, 99), fc.constantFrom(0, 1, 100, 16_384, 70_000, 2 ** 31)).map((pair): Put => ({ writer }) => writer.settings([pair])) },
+  {
+    weight: 6,
+    arbitrary: fc.tuple(id, fields, fc.boolean()).map(
+      ([stream, list, ends]): Put =>
+        ({ writer }) =>
+          writer.headers(stream, hpackEncode(list), ends, 16_384),
+    ),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.tuple(id, fc.oneof(messages, bytes), fc.boolean()).map(
+      ([stream, body, ends]): Put =>
+        ({ writer }) =>
+          writer.data(stream, body, 0, body.length, ends),
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(id, fc.nat(13)).map(
+      ([stream, code]): Put =>
+        ({ writer }) =>
+          writer.rstStream(stream, code),
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(id, fc.constantFrom(0, 1, 100, 2 ** 31 - 1)).map(
+      ([stream, by]): Put =>
+        ({ writer }) =>
+          writer.windowUpdate(stream, by),
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(
+        fc.constantFrom(setting.headerTableSize, setting.initialWindowSize, setting.maxFrameSize, 99),
+        fc.constantFrom(0, 1, 100, 16_384, 70_000, 2 ** 31),
+      )
+      .map(
+        (pair): Put =>
+          ({ writer }) =>
+            writer.settings([pair]),
+      ),
+  },
   { weight: 1, arbitrary: fc.constant<Put>(({ writer }) => writer.ping(Buffer.from("goaway!!"), true)) },
   { weight: 1, arbitrary: fc.constant<Put>(({ writer }) => writer.goaway(0, 0)) },
   { weight: 1, arbitrary: fc.constant<Put>(({ connection }) => connection.drain()) },
   { weight: 1, arbitrary: fc.constant<Put>(({ pipe }) => (pipe.stuck = true)) },
   { weight: 1, arbitrary: fc.constant<Put>(({ pipe }) => pipe.drain()) },
   // Any frame at all, whose length is true.
-  { weight: 3, arbitrary: fc.tuple(fc.nat(12), fc.nat(255), id, bytes).map(([type, flags, stream, body]): Put => ({ writer }) => writer.frame(type, flags, stream, body)) },
-  { weight: 1, arbitrary: bytes.map((noise): Put => ({ writer }) => writer.raw(noise)) },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(fc.nat(12), fc.nat(255), id, bytes).map(
+      ([type, flags, stream, body]): Put =>
+        ({ writer }) =>
+          writer.frame(type, flags, stream, body),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: bytes.map(
+      (noise): Put =>
+        ({ writer }) =>
+          writer.raw(noise),
+    ),
+  },
 );
 
 /** Nothing is thrown, what is said is HTTP/2, and a connection that ends says why. */
@@ -75,14 +141,25 @@ async function check(put: readonly Put[], size: number): Promise<void> {
   const told = await client.told();
   assert.ok(told.length > 0);
   const isStuck = client.pipe.stuck;
-  if (client.pipe.ended && !isStuck) assert.ok(told.some((event) => event.startsWith("goaway")), told.join("\n"));
+  if (client.pipe.ended && !isStuck)
+    assert.ok(
+      told.some((event) => event.startsWith("goaway")),
+      told.join("\n"),
+    );
   client.pipe.handler?.close(undefined);
-  assert.deepEqual([open.size, [...client.connection.calls].length, owner.clock.timers, owner.closedBy.length], [0, 0, 0, 1]);
+  assert.deepEqual(
+    [open.size, [...client.connection.calls].length, owner.clock.timers, owner.closedBy.length],
+    [0, 0, 0, 1],
+  );
 }
 
 test("whatever frames come in whatever order, nothing is thrown, calls are told of their end once, and a connection ends with a reason", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(frame, { maxLength: 25 }), fc.constantFrom(1, 3, 50, Infinity), async (put, size) => await check(put, size)),
+    fc.asyncProperty(
+      fc.array(frame, { maxLength: 25 }),
+      fc.constantFrom(1, 3, 50, Infinity),
+      async (put, size) => await check(put, size),
+    ),
     { numRuns: 400 },
   );
 });

@@ -44,7 +44,11 @@ async function greeted(owner: TestOwner, settings: readonly (readonly [number, n
 test("a connection begins with our settings, a large window, and an acknowledgement of the client's", async () => {
   const client = new FrameClient(echo().owner);
   client.send();
-  assert.deepEqual(await client.told(), [`settings 3=100 4=${grpcLimits.streamWindowBytes} 6=65536`, `window 0 ${grpcLimits.connectionWindowBytes - 65_535}`, "settings ack"]);
+  assert.deepEqual(await client.told(), [
+    `settings 3=100 4=${grpcLimits.streamWindowBytes} 6=65536`,
+    `window 0 ${grpcLimits.connectionWindowBytes - 65_535}`,
+    "settings ack",
+  ]);
   client.writer.ping(Buffer.from("12345678"), false);
   client.send();
   assert.deepEqual(await client.told(), ["ping ack 12345678"]);
@@ -58,7 +62,10 @@ test("a call whose bytes come one by one, its header block in CONTINUATION frame
     client.request(1, "one");
     client.request(1, "two", true);
     client.send(undefined, size);
-    assert.deepEqual((await client.told()).filter((event) => !event.startsWith("data")), ["headers 1 :status 200", "headers 1 grpc-status 0 end"]);
+    assert.deepEqual(
+      (await client.told()).filter((event) => !event.startsWith("data")),
+      ["headers 1 :status 200", "headers 1 grpc-status 0 end"],
+    );
     assert.deepEqual(client.heard.bodies.get(1), Buffer.concat([framed("so: one"), framed("so: two")]));
     assert.deepEqual(heard, ["message one", "message two", "ended", "closed"]);
   }
@@ -79,7 +86,10 @@ test("what is written in one turn leaves in one write", async () => {
 test("a large part goes to all clients without a copy, in frames as large as each of them takes", async () => {
   const { owner, calls } = echo();
   const shared = Buffer.alloc(65_536 * 15, "x");
-  const settings = [[setting.initialWindowSize, 2_000_000], [setting.maxFrameSize, 1 << 20]] as const;
+  const settings = [
+    [setting.initialWindowSize, 2_000_000],
+    [setting.maxFrameSize, 1 << 20],
+  ] as const;
   const clients = [await greeted(owner, settings), await greeted(owner, settings)];
   for (const client of clients) {
     client.writer.windowUpdate(0, 2_000_000);
@@ -108,8 +118,17 @@ test("a client that opens no window delays nobody, holds one response and no mor
   quick.send();
   await Promise.all([slow.told(), quick.told()]);
   const message = Buffer.alloc(1000, "y");
-  assert.deepEqual(calls.map((call) => call.write([message])), [false, true]);
-  assert.deepEqual([await slow.told(), await quick.told()], [["headers 1 :status 200", "data 1 10"], ["headers 1 :status 200", "data 1 1005"]]);
+  assert.deepEqual(
+    calls.map((call) => call.write([message])),
+    [false, true],
+  );
+  assert.deepEqual(
+    [await slow.told(), await quick.told()],
+    [
+      ["headers 1 :status 200", "data 1 10"],
+      ["headers 1 :status 200", "data 1 1005"],
+    ],
+  );
   slow.writer.windowUpdate(1, 500);
   slow.send();
   assert.deepEqual(await slow.told(), ["data 1 500"]);
@@ -134,7 +153,11 @@ test("a call that ends while its client takes nothing ends after its messages, o
     if (patient) {
       client.writer.windowUpdate(1, 100);
       client.send();
-      assert.deepEqual(await client.told(), ["data 1 15", "headers 1 grpc-status 14 grpc-message over end", "rst 1 NO_ERROR"]);
+      assert.deepEqual(await client.told(), [
+        "data 1 15",
+        "headers 1 grpc-status 14 grpc-message over end",
+        "rst 1 NO_ERROR",
+      ]);
     } else {
       for (let second = 0; second <= grpcLimits.endTimeoutMs / 1000; second += 1) client.connection.sweep(0);
       assert.deepEqual(await client.told(), ["rst 1 CANCEL"]);
@@ -153,7 +176,10 @@ test("a kernel that takes no more stops writers, and what they said goes when it
   client.pipe.stuck = true;
   assert.equal(calls[0]?.write([Buffer.alloc(3_000_000)]), false);
   await turn();
-  assert.ok(client.pipe.bufferedBytes < grpcLimits.outputHighWaterBytes + grpcLimits.maxSentFrameBytes + 100, `${client.pipe.bufferedBytes}`);
+  assert.ok(
+    client.pipe.bufferedBytes < grpcLimits.outputHighWaterBytes + grpcLimits.maxSentFrameBytes + 100,
+    `${client.pipe.bufferedBytes}`,
+  );
   while (heard.length === 0) {
     client.pipe.drain();
     await turn();
@@ -168,7 +194,10 @@ test("requests cost no window update each: the window is opened anew when half o
   client.head(1);
   for (let count = 0; count < 1000; count += 1) client.request(1, "acknowledgement".repeat(7));
   client.send();
-  assert.deepEqual((await client.told()).filter((event) => event.startsWith("window")), []);
+  assert.deepEqual(
+    (await client.told()).filter((event) => event.startsWith("window")),
+    [],
+  );
   for (let count = 0; count < 6; count += 1) client.request(1, "z".repeat(15_000));
   client.send();
   const opened = (await client.told()).filter((event) => event.startsWith("window"));
@@ -178,9 +207,18 @@ test("requests cost no window update each: the window is opened anew when half o
 
 test("what is no call of ours is answered by what is wrong with it", async () => {
   const cases: readonly (readonly [more: readonly string[], answer: string])[] = [
-    [[":path", "/no.Service/Method"], `:status 200 grpc-status 12 grpc-message the server does not have the method /no.Service/Method`],
-    [["grpc-encoding", "snappy"], ":status 200 grpc-status 12 grpc-message requests may be compressed by identity,deflate,gzip, not by snappy"],
-    [["grpc-timeout", "5 minutes"], ":status 200 grpc-status 13 grpc-message grpc-timeout must be up to 8 digits and one of H, M, S, m, u, n"],
+    [
+      [":path", "/no.Service/Method"],
+      `:status 200 grpc-status 12 grpc-message the server does not have the method /no.Service/Method`,
+    ],
+    [
+      ["grpc-encoding", "snappy"],
+      ":status 200 grpc-status 12 grpc-message requests may be compressed by identity,deflate,gzip, not by snappy",
+    ],
+    [
+      ["grpc-timeout", "5 minutes"],
+      ":status 200 grpc-status 13 grpc-message grpc-timeout must be up to 8 digits and one of H, M, S, m, u, n",
+    ],
     [["content-type", "application/json"], ":status 415"],
     [[":method", "GET"], ":status 405"],
   ];
@@ -209,7 +247,11 @@ test("a header list that makes no request ends its stream, and no other", async 
   client.head(101);
   client.request(101, "fine");
   client.send();
-  const expected = [...bad.map((_, index) => `rst ${1 + index * 2} PROTOCOL_ERROR`), "headers 101 :status 200", `data 101 ${"so: fine".length + 5}`];
+  const expected = [
+    ...bad.map((_, index) => `rst ${1 + index * 2} PROTOCOL_ERROR`),
+    "headers 101 :status 200",
+    `data 101 ${"so: fine".length + 5}`,
+  ];
   assert.deepEqual(await client.told(), expected);
 });
 
@@ -230,8 +272,18 @@ test("a compressed request is read when its call said so; what it hides is bound
   client.writer.data(3, small, 0, small.length, false);
   client.send();
   const told = await client.told();
-  assert.deepEqual(heard, ["message small", "message plain", "failed request-too-long", "closed", "failed compressed", "closed"]);
-  assert.deepEqual(told.filter((event) => event.includes("grpc-status")).map((event) => event.slice(0, 31)), ["headers 1 grpc-status 8 grpc-me", "headers 3 :status 200 grpc-stat"]);
+  assert.deepEqual(heard, [
+    "message small",
+    "message plain",
+    "failed request-too-long",
+    "closed",
+    "failed compressed",
+    "closed",
+  ]);
+  assert.deepEqual(
+    told.filter((event) => event.includes("grpc-status")).map((event) => event.slice(0, 31)),
+    ["headers 1 grpc-status 8 grpc-me", "headers 3 :status 200 grpc-stat"],
+  );
 });
 
 test("a request that is too long, or cut off by the end, ends its call with the reason", async () => {
@@ -245,8 +297,14 @@ test("a request that is too long, or cut off by the end, ends its call with the 
   client.writer.data(3, cut, 0, cut.length, true);
   client.send();
   const told = await client.told();
-  assert.match(told[0] ?? "", /^headers 1 :status 200 grpc-status 8 grpc-message a request may have 100000 bytes at most, this one has 4294967295 end$/);
-  assert.deepEqual(told.slice(1), ["rst 1 NO_ERROR", "headers 3 :status 200 grpc-status 13 grpc-message the client ended the call within a message end"]);
+  assert.match(
+    told[0] ?? "",
+    /^headers 1 :status 200 grpc-status 8 grpc-message a request may have 100000 bytes at most, this one has 4294967295 end$/,
+  );
+  assert.deepEqual(told.slice(1), [
+    "rst 1 NO_ERROR",
+    "headers 3 :status 200 grpc-status 13 grpc-message the client ended the call within a message end",
+  ]);
   assert.deepEqual(heard, ["failed request-too-long", "closed", "closed"]);
 });
 
@@ -262,11 +320,19 @@ test("what comes before somebody answers the call waits within its window, and a
   client.writer.rstStream(3, 8);
   client.send();
   const heard: string[] = [];
-  for (const call of calls) call.start({ message: (bytes) => heard.push(bytes.toString()), ended: () => heard.push("ended"), drained() {}, failed() {}, closed: () => heard.push(`closed ${call.id}`) });
+  for (const call of calls)
+    call.start({
+      message: (bytes) => heard.push(bytes.toString()),
+      ended: () => heard.push("ended"),
+      drained() {},
+      failed() {},
+      closed: () => heard.push(`closed ${call.id}`),
+    });
   assert.deepEqual(heard, ["early", "last", "ended", "closed 3"]);
   client.head(5);
   const tooMuch = Buffer.alloc(16_384);
-  for (let sent = 0; sent <= grpcLimits.streamWindowBytes; sent += tooMuch.length) client.writer.data(5, tooMuch, 0, tooMuch.length, false);
+  for (let sent = 0; sent <= grpcLimits.streamWindowBytes; sent += tooMuch.length)
+    client.writer.data(5, tooMuch, 0, tooMuch.length, false);
   client.send();
   assert.deepEqual(await client.told(), ["rst 5 FLOW_CONTROL_ERROR"]);
 });
@@ -277,7 +343,10 @@ test("a call's time, taking it back, and the loss of its connection close it onc
   client.head(1, ["grpc-timeout", "2S"]);
   client.send();
   owner.clock.pass(2000);
-  assert.deepEqual(await client.told(), ["headers 1 :status 200 grpc-status 4 grpc-message the call's time is over end", "rst 1 NO_ERROR"]);
+  assert.deepEqual(await client.told(), [
+    "headers 1 :status 200 grpc-status 4 grpc-message the call's time is over end",
+    "rst 1 NO_ERROR",
+  ]);
   client.head(3, ["grpc-timeout", "1H"]);
   client.writer.rstStream(3, 8);
   client.head(5);
@@ -291,19 +360,30 @@ test("a connection has a hundred calls at a time", async () => {
   const client = await greeted(owner);
   for (let count = 0; count <= grpcLimits.maxStreams; count += 1) client.head(1 + count * 2);
   client.send();
-  assert.deepEqual([await client.told(), calls.length], [[`rst ${1 + grpcLimits.maxStreams * 2} REFUSED_STREAM`], grpcLimits.maxStreams]);
+  assert.deepEqual(
+    [await client.told(), calls.length],
+    [[`rst ${1 + grpcLimits.maxStreams * 2} REFUSED_STREAM`], grpcLimits.maxStreams],
+  );
 });
 
 test("who floods by frames that move nothing on, or by calls that it takes back, is sent away with the reason", async () => {
-  const floods: readonly (readonly [put: (client: FrameClient, round: number) => void, rounds: number, reason: string])[] = [
+  const floods: readonly (readonly [
+    put: (client: FrameClient, round: number) => void,
+    rounds: number,
+    reason: string,
+  ])[] = [
     [({ writer }) => writer.ping(Buffer.alloc(8), false), 2010, "too many frames that move nothing on"],
     [({ writer }) => writer.settings([]), 2010, "too many frames that move nothing on"],
     [({ writer }) => writer.data(1, Buffer.alloc(0), 0, 0, false), 2010, "too many frames that move nothing on"],
     [({ writer }) => writer.windowUpdate(0, 1), 2010, "too many frames that move nothing on"],
-    [(client, round) => {
-      client.head(3 + round * 2);
-      client.writer.rstStream(3 + round * 2, 8);
-    }, 201, "too many calls that were taken back"],
+    [
+      (client, round) => {
+        client.head(3 + round * 2);
+        client.writer.rstStream(3 + round * 2, 8);
+      },
+      201,
+      "too many calls that were taken back",
+    ],
   ];
   for (const [put, rounds, reason] of floods) {
     const { owner, heard } = echo();
@@ -325,10 +405,19 @@ test("bytes that are no HTTP/2, or break its rules, end the connection by GOAWAY
   notHttp2.send(Buffer.from("GET / HTTP/1.1\r\n\r\n"));
   assert.equal((await notHttp2.told()).at(-1), "goaway 0 PROTOCOL_ERROR: the client does not speak HTTP/2");
   const broken: readonly (readonly [put: (client: FrameClient) => void, reason: string])[] = [
-    [({ writer }) => writer.data(7, Buffer.from("x"), 0, 1, false), "PROTOCOL_ERROR: DATA on stream 7, which was never opened"],
+    [
+      ({ writer }) => writer.data(7, Buffer.from("x"), 0, 1, false),
+      "PROTOCOL_ERROR: DATA on stream 7, which was never opened",
+    ],
     [(client) => client.head(2), "PROTOCOL_ERROR: HEADERS on stream 2, which is no client's"],
-    [({ writer }) => writer.windowUpdate(0, 2 ** 31 - 1), "FLOW_CONTROL_ERROR: the connection's window is above 2^31-1"],
-    [(client) => client.writer.headers(1, Buffer.alloc(70_000), false, 16_384), "ENHANCE_YOUR_CALM: a header block is larger than 65536 bytes"],
+    [
+      ({ writer }) => writer.windowUpdate(0, 2 ** 31 - 1),
+      "FLOW_CONTROL_ERROR: the connection's window is above 2^31-1",
+    ],
+    [
+      (client) => client.writer.headers(1, Buffer.alloc(70_000), false, 16_384),
+      "ENHANCE_YOUR_CALM: a header block is larger than 65536 bytes",
+    ],
   ];
   for (const [put, reason] of broken) {
     const client = await greeted(echo().owner);
@@ -373,7 +462,12 @@ test("a connection that is let go takes calls until its client has seen it, and 
   client.head(5);
   client.request(3, "in time", true);
   client.send();
-  assert.deepEqual(await client.told(), ["goaway 3 NO_ERROR", "headers 3 :status 200", "data 3 16", "headers 3 grpc-status 0 end"]);
+  assert.deepEqual(await client.told(), [
+    "goaway 3 NO_ERROR",
+    "headers 3 :status 200",
+    "data 3 16",
+    "headers 3 grpc-status 0 end",
+  ]);
   assert.equal(client.pipe.ended, false);
   client.request(1, "last", true);
   client.send();
@@ -387,7 +481,13 @@ test("calls that are ended by the server are told why, then the connection ends"
   client.head(1);
   client.send();
   client.connection.endCalls(grpcStatus.unavailable, "stopping");
-  assert.deepEqual(await client.told(), ["goaway 2147483647 NO_ERROR", "ping goaway!!", "goaway 1 NO_ERROR", "headers 1 :status 200 grpc-status 14 grpc-message stopping end", "rst 1 NO_ERROR"]);
+  assert.deepEqual(await client.told(), [
+    "goaway 2147483647 NO_ERROR",
+    "ping goaway!!",
+    "goaway 1 NO_ERROR",
+    "headers 1 :status 200 grpc-status 14 grpc-message stopping end",
+    "rst 1 NO_ERROR",
+  ]);
   assert.deepEqual([heard, client.pipe.ended], [["closed"], true]);
   owner.clock.pass(grpcLimits.closeGraceMs);
   assert.equal(client.pipe.destroyed, true);

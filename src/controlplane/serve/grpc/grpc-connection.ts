@@ -79,7 +79,12 @@ export class GrpcConnection implements FrameHandler, CallOwner, OutputOwner {
     this.#stream = stream;
     this.peer = peer;
     this.#heardAtMs = owner.clock.steadyMs();
-    this.#reader = new FrameReader(this, { maxFrameSize: grpcLimits.maxFrameBytes, expectPreface: true, maxHeaderListBytes: grpcLimits.maxHeaderListBytes, maxHeaderBlockBytes: grpcLimits.maxHeaderListBytes });
+    this.#reader = new FrameReader(this, {
+      maxFrameSize: grpcLimits.maxFrameBytes,
+      expectPreface: true,
+      maxHeaderListBytes: grpcLimits.maxHeaderListBytes,
+      maxHeaderBlockBytes: grpcLimits.maxHeaderListBytes,
+    });
   }
 
   start(): void {
@@ -137,7 +142,8 @@ export class GrpcConnection implements FrameHandler, CallOwner, OutputOwner {
     if (this.#isOver) return;
     for (const call of this.#calls.values()) this.#sweepCall(call);
     if (this.#pingSentAtMs > this.#heardAtMs) {
-      if (nowMs - this.#pingSentAtMs >= grpcLimits.keepaliveTimeoutMs) this.destroy(`the client did not answer a PING within ${grpcLimits.keepaliveTimeoutMs / 1000} s`);
+      if (nowMs - this.#pingSentAtMs >= grpcLimits.keepaliveTimeoutMs)
+        this.destroy(`the client did not answer a PING within ${grpcLimits.keepaliveTimeoutMs / 1000} s`);
     } else if (nowMs - this.#heardAtMs >= grpcLimits.keepaliveMs) {
       this.#pingSentAtMs = nowMs;
       this.#output.claim(this).ping(lifePing, false);
@@ -162,7 +168,11 @@ export class GrpcConnection implements FrameHandler, CallOwner, OutputOwner {
     }
     const total = length + prefixBytes;
     this.#prefix.writeUInt32BE(length, 1);
-    if (call.pendingBytes > 0 || this.#busy || total > Math.min(call.sendWindow, this.#sendWindow, this.#peerFrameBytes)) {
+    if (
+      call.pendingBytes > 0 ||
+      this.#busy ||
+      total > Math.min(call.sendWindow, this.#sendWindow, this.#peerFrameBytes)
+    ) {
       call.enqueue(Buffer.from(this.#prefix), parts);
       return this.#pump(call);
     }
@@ -179,7 +189,9 @@ export class GrpcConnection implements FrameHandler, CallOwner, OutputOwner {
     if (call.pendingBytes > 0) return;
     const { status, message } = call.ending ?? { status: grpcStatus.ok, message: "" };
     const fields = ["grpc-status", String(status), ...(message === "" ? [] : ["grpc-message", statusMessage(message)])];
-    const alone = call.hasSentHead ? fields : [":status", "200", "content-type", contentType, ...encodingFields, ...fields];
+    const alone = call.hasSentHead
+      ? fields
+      : [":status", "200", "content-type", contentType, ...encodingFields, ...fields];
     this.#sendLast(call, alone);
   }
 
@@ -226,7 +238,8 @@ export class GrpcConnection implements FrameHandler, CallOwner, OutputOwner {
       else known.receiveTrailers();
       return;
     }
-    if (streamId % 2 === 0) throw new Http2ConnectionError(errorCode.protocolError, `HEADERS on stream ${streamId}, which is no client's`);
+    if (streamId % 2 === 0)
+      throw new Http2ConnectionError(errorCode.protocolError, `HEADERS on stream ${streamId}, which is no client's`);
     if (streamId <= this.#lastId || streamId > this.#lastAcceptedId) {
       // Trailers of a call that we have ended, or one that came after our GOAWAY.
       this.#idleFrame();
@@ -247,7 +260,8 @@ export class GrpcConnection implements FrameHandler, CallOwner, OutputOwner {
     if (call === undefined) this.#refuseUnopened(streamId, "RST_STREAM");
     else this.#forget(call);
     this.#resets += 1;
-    if (this.#resets > grpcLimits.maxResetsPerSecond) throw new Http2ConnectionError(errorCode.enhanceYourCalm, "too many calls that were taken back");
+    if (this.#resets > grpcLimits.maxResetsPerSecond)
+      throw new Http2ConnectionError(errorCode.enhanceYourCalm, "too many calls that were taken back");
   }
 
   settings(values: ReadonlyMap<number, number>): void {
@@ -256,12 +270,17 @@ export class GrpcConnection implements FrameHandler, CallOwner, OutputOwner {
     if (window !== undefined) {
       for (const call of this.#calls.values()) {
         call.sendWindow += window - this.#peerStreamWindow;
-        if (call.sendWindow > maxWindow) throw new Http2ConnectionError(errorCode.flowControlError, "SETTINGS opens a stream's window above 2^31-1");
+        if (call.sendWindow > maxWindow)
+          throw new Http2ConnectionError(errorCode.flowControlError, "SETTINGS opens a stream's window above 2^31-1");
       }
       this.#peerStreamWindow = window;
     }
-    this.#peerFrameBytes = Math.min(values.get(setting.maxFrameSize) ?? this.#peerFrameBytes, grpcLimits.maxSentFrameBytes);
-    if ((values.get(setting.headerTableSize) ?? defaultHeaderTableBytes) < defaultHeaderTableBytes) this.#peerDecoderShrunk = true;
+    this.#peerFrameBytes = Math.min(
+      values.get(setting.maxFrameSize) ?? this.#peerFrameBytes,
+      grpcLimits.maxSentFrameBytes,
+    );
+    if ((values.get(setting.headerTableSize) ?? defaultHeaderTableBytes) < defaultHeaderTableBytes)
+      this.#peerDecoderShrunk = true;
     this.#output.claim(this).settingsAck();
     this.#pumpWaiting();
   }
@@ -293,7 +312,8 @@ export class GrpcConnection implements FrameHandler, CallOwner, OutputOwner {
     if (this.#waiting.size === 0) this.#idleFrame();
     if (streamId === 0) {
       this.#sendWindow += increment;
-      if (this.#sendWindow > maxWindow) throw new Http2ConnectionError(errorCode.flowControlError, "the connection's window is above 2^31-1");
+      if (this.#sendWindow > maxWindow)
+        throw new Http2ConnectionError(errorCode.flowControlError, "the connection's window is above 2^31-1");
       this.#pumpWaiting();
       return;
     }
@@ -316,7 +336,14 @@ export class GrpcConnection implements FrameHandler, CallOwner, OutputOwner {
     }
     const head = readRequestHead(fields);
     const decompress = decompressionOf(head.encoding, this.#owner.maxRequestBytes);
-    const call = new GrpcCall(this, { id, fields, head, sendWindow: this.#peerStreamWindow, maxRequestBytes: this.#owner.maxRequestBytes, decompress: decompress === "none" ? undefined : decompress });
+    const call = new GrpcCall(this, {
+      id,
+      fields,
+      head,
+      sendWindow: this.#peerStreamWindow,
+      maxRequestBytes: this.#owner.maxRequestBytes,
+      decompress: decompress === "none" ? undefined : decompress,
+    });
     call.remoteEnded = endStream;
     this.#calls.set(id, call);
     if (head.method !== "POST" || !isGrpc(head.contentType)) {
@@ -325,10 +352,15 @@ export class GrpcConnection implements FrameHandler, CallOwner, OutputOwner {
     }
     const method = this.#owner.method(head.path);
     if (method === undefined) call.end(grpcStatus.unimplemented, `the server does not have the method ${head.path}`);
-    else if (decompress === undefined) call.end(grpcStatus.unimplemented, `requests may be compressed by ${acceptedEncodings}, not by ${head.encoding}`);
-    else if (Number.isNaN(head.timeoutMs)) call.end(grpcStatus.internal, "grpc-timeout must be up to 8 digits and one of H, M, S, m, u, n");
+    else if (decompress === undefined)
+      call.end(grpcStatus.unimplemented, `requests may be compressed by ${acceptedEncodings}, not by ${head.encoding}`);
+    else if (Number.isNaN(head.timeoutMs))
+      call.end(grpcStatus.internal, "grpc-timeout must be up to 8 digits and one of H, M, S, m, u, n");
     else {
-      if (head.timeoutMs !== undefined) call.deadline = this.#owner.clock.after(head.timeoutMs, () => call.end(grpcStatus.deadlineExceeded, "the call's time is over"));
+      if (head.timeoutMs !== undefined)
+        call.deadline = this.#owner.clock.after(head.timeoutMs, () =>
+          call.end(grpcStatus.deadlineExceeded, "the call's time is over"),
+        );
       method(call);
     }
   }
@@ -372,7 +404,8 @@ export class GrpcConnection implements FrameHandler, CallOwner, OutputOwner {
     if (this.#closed) return;
     if (!this.#output.writeTo(this.#stream, this, this.#waitsForKernel)) this.#busy = true;
     this.#waitsForKernel = this.#stream.bufferedBytes > 0;
-    if (this.#busy && this.#stream.bufferedBytes > grpcLimits.maxBufferedControlBytes + grpcLimits.outputHighWaterBytes) this.destroy("the client does not read our answers");
+    if (this.#busy && this.#stream.bufferedBytes > grpcLimits.maxBufferedControlBytes + grpcLimits.outputHighWaterBytes)
+      this.destroy("the client does not read our answers");
   }
 
   /** Frames what waits of a call as far as windows and the kernel allow; false when it has to wait. */
@@ -422,13 +455,15 @@ export class GrpcConnection implements FrameHandler, CallOwner, OutputOwner {
     try {
       this.#reader.push(chunk);
     } catch (error) {
-      if (!this.#isOver) this.#fail(error instanceof Http2ConnectionError ? error.code : errorCode.internalError, messageOf(error));
+      if (!this.#isOver)
+        this.#fail(error instanceof Http2ConnectionError ? error.code : errorCode.internalError, messageOf(error));
     }
   }
 
   #received(bytes: number): void {
     this.#receiveWindow -= bytes;
-    if (this.#receiveWindow < 0) throw new Http2ConnectionError(errorCode.flowControlError, "the client sent more than the connection's window");
+    if (this.#receiveWindow < 0)
+      throw new Http2ConnectionError(errorCode.flowControlError, "the client sent more than the connection's window");
   }
 
   /** Frames that move something on allow some that do not. */
@@ -438,11 +473,13 @@ export class GrpcConnection implements FrameHandler, CallOwner, OutputOwner {
 
   #idleFrame(): void {
     this.#idleFrames += 1;
-    if (this.#idleFrames > grpcLimits.maxIdleFramesPerSecond) throw new Http2ConnectionError(errorCode.enhanceYourCalm, "too many frames that move nothing on");
+    if (this.#idleFrames > grpcLimits.maxIdleFramesPerSecond)
+      throw new Http2ConnectionError(errorCode.enhanceYourCalm, "too many frames that move nothing on");
   }
 
   #refuseUnopened(streamId: number, frame: string): void {
-    if (streamId > this.#lastId || streamId % 2 === 0) throw new Http2ConnectionError(errorCode.protocolError, `${frame} on stream ${streamId}, which was never opened`);
+    if (streamId > this.#lastId || streamId % 2 === 0)
+      throw new Http2ConnectionError(errorCode.protocolError, `${frame} on stream ${streamId}, which was never opened`);
   }
 
   // ---- the end

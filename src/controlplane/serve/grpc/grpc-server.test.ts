@@ -18,7 +18,11 @@ const servers: GrpcServer[] = [];
 before(async () => {
   authority = await TestAuthority.create();
   const other = await TestAuthority.create();
-  [serving, web, stranger] = await Promise.all([authority.issue({ dns: "istiod.test" }), authority.issue({ spiffe: webId }), other.issue({ spiffe: webId })]);
+  [serving, web, stranger] = await Promise.all([
+    authority.issue({ dns: "istiod.test" }),
+    authority.issue({ spiffe: webId }),
+    other.issue({ spiffe: webId }),
+  ]);
 });
 after(() => {
   for (const server of servers) server.close();
@@ -29,7 +33,12 @@ function materialOf(issued: Issued | undefined, clientRoots = authority.roots): 
 }
 
 /** Answers who the caller's certificate says that it is; a request of `wait` only once `release` is called. */
-async function serve(): Promise<{ readonly server: GrpcServer; readonly certificate: RotatingCertificate; readonly port: number; readonly release: () => void }> {
+async function serve(): Promise<{
+  readonly server: GrpcServer;
+  readonly certificate: RotatingCertificate;
+  readonly port: number;
+  readonly release: () => void;
+}> {
   const { promise, resolve: release } = Promise.withResolvers<void>();
   const answer = unaryMethod(
     async (request, call) => {
@@ -39,7 +48,12 @@ async function serve(): Promise<{ readonly server: GrpcServer; readonly certific
     },
     (error) => ({ status: grpcStatus.permissionDenied, message: (error as Error).message }),
   );
-  const server = new GrpcServer({ methods: new Map([[path, answer]]), maxRequestBytes: 1000, clock: systemClock, log: silentLogger });
+  const server = new GrpcServer({
+    methods: new Map([[path, answer]]),
+    maxRequestBytes: 1000,
+    clock: systemClock,
+    log: silentLogger,
+  });
   servers.push(server);
   const certificate = new RotatingCertificate(materialOf(serving));
   return { server, certificate, port: await server.listen("127.0.0.1", 0, certificate), release };
@@ -48,21 +62,37 @@ async function serve(): Promise<{ readonly server: GrpcServer; readonly certific
 const bytes = (value: Buffer): Buffer => value;
 
 function clientOf(port: number, issued?: Issued, roots = authority.roots): grpc.Client {
-  const credentials = issued === undefined ? grpc.credentials.createSsl(Buffer.from(roots)) : grpc.credentials.createSsl(Buffer.from(roots), Buffer.from(issued.privateKey), Buffer.from(issued.certificateChain));
-  return new grpc.Client(`127.0.0.1:${port}`, credentials, { "grpc.ssl_target_name_override": "istiod.test", "grpc.use_local_subchannel_pool": 1 });
+  const credentials =
+    issued === undefined
+      ? grpc.credentials.createSsl(Buffer.from(roots))
+      : grpc.credentials.createSsl(
+          Buffer.from(roots),
+          Buffer.from(issued.privateKey),
+          Buffer.from(issued.certificateChain),
+        );
+  return new grpc.Client(`127.0.0.1:${port}`, credentials, {
+    "grpc.ssl_target_name_override": "istiod.test",
+    "grpc.use_local_subchannel_pool": 1,
+  });
 }
 
 async function ask(client: grpc.Client, request: string, words: readonly string[] = []): Promise<string> {
   const metadata = new grpc.Metadata();
   for (const word of words) metadata.add("x-word", word);
   return await new Promise((resolve, reject) => {
-    client.makeUnaryRequest(path, bytes, bytes, Buffer.from(request), metadata, (error, answer) => (error === null ? resolve(String(answer)) : reject(error)));
+    client.makeUnaryRequest(path, bytes, bytes, Buffer.from(request), metadata, (error, answer) =>
+      error === null ? resolve(String(answer)) : reject(error),
+    );
   });
 }
 
 test("a client certificate may be absent; one of a trusted chain is who the caller is, any other is nobody's", async () => {
   const { port } = await serve();
-  for (const [issued, expected] of [[undefined, "nobody a+b"], [web, `URI:${webId} a+b`], [stranger, "nobody a+b"]] as const) {
+  for (const [issued, expected] of [
+    [undefined, "nobody a+b"],
+    [web, `URI:${webId} a+b`],
+    [stranger, "nobody a+b"],
+  ] as const) {
     const client = clientOf(port, issued);
     assert.equal(await ask(client, "who", ["a", "b"]), expected);
     client.close();
@@ -74,9 +104,21 @@ test("a client that wants to go on with an earlier session is asked for its cert
   for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
     let session: Buffer | undefined;
     for (let round = 0; round < 3; round += 1) {
-      const socket = connectTls({ host: "127.0.0.1", port, rejectUnauthorized: false, ALPNProtocols: ["h2"], maxVersion, cert: web?.certificateChain ?? "", key: web?.privateKey ?? "", ...(session === undefined ? {} : { session }) });
+      const socket = connectTls({
+        host: "127.0.0.1",
+        port,
+        rejectUnauthorized: false,
+        ALPNProtocols: ["h2"],
+        maxVersion,
+        cert: web?.certificateChain ?? "",
+        key: web?.privateKey ?? "",
+        ...(session === undefined ? {} : { session }),
+      });
       const greeted = Promise.withResolvers<void>();
-      socket.on("session", (given: Buffer) => (session = given)).once("data", () => greeted.resolve()).once("error", greeted.reject);
+      socket
+        .on("session", (given: Buffer) => (session = given))
+        .once("data", () => greeted.resolve())
+        .once("error", greeted.reject);
       await greeted.promise;
       assert.equal(socket.isSessionReused(), false);
       socket.destroy();
@@ -105,7 +147,9 @@ test("a certificate and roots that are replaced hold for who connects then; conn
   // The former roots say nothing any more.
   const former = clientOf(port, web, next.roots);
   assert.equal(await ask(former, "who"), "nobody ");
-  assert.throws(() => certificate.rotate({ certificate: "no", privateKey: "no", clientRoots: "no" }), { code: "tls-material-invalid" });
+  assert.throws(() => certificate.rotate({ certificate: "no", privateKey: "no", clientRoots: "no" }), {
+    code: "tls-material-invalid",
+  });
   for (const client of [before_, later, former]) client.close();
 });
 
@@ -119,7 +163,10 @@ test("TLS before 1.2, and a client that does not speak HTTP/2, are not served", 
       socket.once("close", () => resolve("closed"));
     });
   assert.equal(await attempt({ ALPNProtocols: ["h2"] }), "served");
-  assert.match(await attempt({ ALPNProtocols: ["h2"], maxVersion: "TLSv1.1", minVersion: "TLSv1", ciphers: "DEFAULT@SECLEVEL=0" }), /PROTOCOL|ECONNRESET|closed/);
+  assert.match(
+    await attempt({ ALPNProtocols: ["h2"], maxVersion: "TLSv1.1", minVersion: "TLSv1", ciphers: "DEFAULT@SECLEVEL=0" }),
+    /PROTOCOL|ECONNRESET|closed/,
+  );
   assert.match(await attempt({ ALPNProtocols: ["http/1.1"] }), /NO_APPLICATION_PROTOCOL|ECONNRESET|closed/);
   assert.match(await attempt({}), /ECONNRESET|closed/);
 });
@@ -139,12 +186,18 @@ test("a server that stops lets calls end and takes no more; what is open after i
   const other = clientOf(second.port);
   const never = ask(other, "wait");
   await ask(other, "who");
-  await Promise.all([second.server.stop(10), assert.rejects(never, { code: grpc.status.UNAVAILABLE, details: "the control plane is stopping" })]);
+  await Promise.all([
+    second.server.stop(10),
+    assert.rejects(never, { code: grpc.status.UNAVAILABLE, details: "the control plane is stopping" }),
+  ]);
   other.close();
 });
 
 test("a port that is taken is told with what to look for", async () => {
   const { port } = await serve();
   const server = new GrpcServer({ methods: new Map(), maxRequestBytes: 1000, clock: systemClock, log: silentLogger });
-  await assert.rejects(server.listen("127.0.0.1", port), { code: "cannot-listen", message: new RegExp(`cannot listen on 127.0.0.1:${port}`) });
+  await assert.rejects(server.listen("127.0.0.1", port), {
+    code: "cannot-listen",
+    message: new RegExp(`cannot listen on 127.0.0.1:${port}`),
+  });
 });

@@ -58,7 +58,10 @@ export class GrpcServer implements ConnectionOwner {
       this.#listeners.push(listener);
       return listener.address.port;
     } catch (error) {
-      throw transientError("cannot-listen", `cannot listen on ${address}:${port}: ${messageOf(error)}`, { cause: error, hint: "is another istiod running in this pod's network?" });
+      throw transientError("cannot-listen", `cannot listen on ${address}:${port}: ${messageOf(error)}`, {
+        cause: error,
+        hint: "is another istiod running in this pod's network?",
+      });
     }
   }
 
@@ -69,7 +72,8 @@ export class GrpcServer implements ConnectionOwner {
     for (const connection of this.#connections) connection.drain();
     using _limit = this.clock.after(graceMs, () => {
       for (const stream of this.#handshakes) stream.destroy();
-      for (const connection of this.#connections) connection.endCalls(grpcStatus.unavailable, "the control plane is stopping");
+      for (const connection of this.#connections)
+        connection.endCalls(grpcStatus.unavailable, "the control plane is stopping");
     });
     if (this.#connections.size > 0) await closed;
   }
@@ -100,8 +104,13 @@ export class GrpcServer implements ConnectionOwner {
     this.#handshakes.add(stream);
     try {
       // Who shows a certificate that is out of date may still show a token.
-      const secured = await secureServer(stream, () => certificate.context, { alpn: [http2Protocol], timeoutMs: grpcLimits.handshakeTimeoutMs, clientCertificate: "any" });
-      if (secured.alpnProtocol === http2Protocol) this.#serve(secured, secured.peerVerified ? secured.peerCertificate?.subjectAltName : undefined);
+      const secured = await secureServer(stream, () => certificate.context, {
+        alpn: [http2Protocol],
+        timeoutMs: grpcLimits.handshakeTimeoutMs,
+        clientCertificate: "any",
+      });
+      if (secured.alpnProtocol === http2Protocol)
+        this.#serve(secured, secured.peerVerified ? secured.peerCertificate?.subjectAltName : undefined);
       else secured.destroy();
     } catch (error) {
       this.#log.debug("a handshake failed", { peer: stream.remote.address, error: messageOf(error) });

@@ -21,7 +21,9 @@ export function statusMessage(text: string): string {
   let encoded = "";
   for (const character of text) {
     const plain = character >= " " && character <= "~" && character !== "%";
-    const piece = plain ? character : [...Buffer.from(character)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
+    const piece = plain
+      ? character
+      : [...Buffer.from(character)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
     if (encoded.length + piece.length > grpcLimits.maxStatusMessageBytes) break;
     encoded += piece;
   }

@@ -55,7 +55,7 @@ test("what has come of a message is copied: frames of a byte each would be kept 
 /** Cuts all at once. */
 function expected(bytes: Buffer): { readonly messages: readonly string[]; readonly fault: string | undefined } {
   const messages: string[] = [];
-  for (let at = 0; bytes.length - at >= 5; ) {
+  for (let at = 0; bytes.length - at >= 5;) {
     const length = bytes.readUInt32BE(at + 1);
     if (bytes[at] !== 0) return { messages, fault: "compressed" };
     if (length > maxBytes) return { messages, fault: "request-too-long" };
@@ -67,7 +67,13 @@ function expected(bytes: Buffer): { readonly messages: readonly string[]; readon
 }
 
 const stream = fc
-  .array(fc.oneof({ weight: 4, arbitrary: fc.uint8Array({ maxLength: 40 }).map((bytes) => framed(Buffer.from(bytes))) }, { weight: 1, arbitrary: fc.uint8Array({ maxLength: 8 }).map((bytes) => Buffer.from(bytes)) }), { maxLength: 6 })
+  .array(
+    fc.oneof(
+      { weight: 4, arbitrary: fc.uint8Array({ maxLength: 40 }).map((bytes) => framed(Buffer.from(bytes))) },
+      { weight: 1, arbitrary: fc.uint8Array({ maxLength: 8 }).map((bytes) => Buffer.from(bytes)) },
+    ),
+    { maxLength: 6 },
+  )
   .map((parts) => Buffer.concat(parts));
 
 /** What a decoder has once read wrongly, or could: the end of a prefix and of a message on the end of a piece, and faults in the second message. */

@@ -79,10 +79,20 @@ export class MessageDecoder {
 
   #lengthAt(bytes: Buffer, at: number): number {
     const flag = bytes[at];
-    if (flag !== 0 && this.#decompress === undefined) throw userError("compressed", "a request is compressed, in a stream that said that it compresses nothing");
-    if (flag !== 0 && flag !== 1) throw userError("bad-prefix", `a request begins with the byte ${flag}, where 0 or 1 says whether it is compressed`);
+    if (flag !== 0 && this.#decompress === undefined)
+      throw userError("compressed", "a request is compressed, in a stream that said that it compresses nothing");
+    if (flag !== 0 && flag !== 1)
+      throw userError(
+        "bad-prefix",
+        `a request begins with the byte ${flag}, where 0 or 1 says whether it is compressed`,
+      );
     const length = bytes.readUInt32BE(at + 1);
-    if (length > this.#maxBytes) throw new SerinError("user", "request-too-long", `a request may have ${this.#maxBytes} bytes at most, this one has ${length}`);
+    if (length > this.#maxBytes)
+      throw new SerinError(
+        "user",
+        "request-too-long",
+        `a request may have ${this.#maxBytes} bytes at most, this one has ${length}`,
+      );
     return length;
   }
 }

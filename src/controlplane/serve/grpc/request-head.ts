@@ -28,10 +28,13 @@ export function requestFault(fields: readonly string[]): string | undefined {
       if (fault !== undefined) return fault;
       continue;
     }
-    if (regular || seen.has(name) || !pseudoFields.has(name)) return `${name} is unknown, comes twice or after other fields`;
+    if (regular || seen.has(name) || !pseudoFields.has(name))
+      return `${name} is unknown, comes twice or after other fields`;
     seen.add(name);
   }
-  return seen.has(":method") && seen.has(":path") && seen.has(":scheme") ? undefined : "the pseudo fields make no request";
+  return seen.has(":method") && seen.has(":path") && seen.has(":scheme")
+    ? undefined
+    : "the pseudo fields make no request";
 }
 
 /** Why a header list cannot be trailers; undefined when it can. */

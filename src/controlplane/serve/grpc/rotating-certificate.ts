@@ -28,5 +28,11 @@ export class RotatingCertificate {
 
 /** Without tickets: who comes again shows its certificate again, to the roots of now. */
 function contextOf({ certificate, privateKey, clientRoots }: CertificateMaterial): TlsContext {
-  return TlsContext.create({ certificateChain: certificate, privateKey, roots: clientRoots, minVersion: "TLSv1.2", noTickets: true });
+  return TlsContext.create({
+    certificateChain: certificate,
+    privateKey,
+    roots: clientRoots,
+    minVersion: "TLSv1.2",
+    noTickets: true,
+  });
 }

@@ -4,7 +4,10 @@ import type { GrpcMethod } from "./grpc-server.ts";
 import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
 
 /** A method with one request and one response. What `answer` rejects with, and what is no request, is told by `statusOf`. */
-export function unaryMethod(answer: (request: Buffer, call: GrpcCall) => Promise<Buffer>, statusOf: (error: unknown) => { readonly status: GrpcStatus; readonly message: string }): GrpcMethod {
+export function unaryMethod(
+  answer: (request: Buffer, call: GrpcCall) => Promise<Buffer>,
+  statusOf: (error: unknown) => { readonly status: GrpcStatus; readonly message: string },
+): GrpcMethod {
   return (call) => {
     let request: Buffer | undefined;
     const refuse = (error: unknown): void => {

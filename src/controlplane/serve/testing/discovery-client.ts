@@ -1,12 +1,25 @@
 import { create, fromBinary, toBinary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { BoundedQueue } from "../../../base/index.ts";
-import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, DiscoveryRequestSchema, DiscoveryResponseSchema } from "../../../wire/discovery/index.ts";
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+  DiscoveryRequestSchema,
+  DiscoveryResponseSchema,
+} from "../../../wire/discovery/index.ts";
 import { discoveryMethods } from "../../../wire/xds/index.ts";
 
 const schemas = {
-  delta: { path: discoveryMethods.deltaAds, request: DeltaDiscoveryRequestSchema, response: DeltaDiscoveryResponseSchema },
-  whole: { path: discoveryMethods.stateOfTheWorldAds, request: DiscoveryRequestSchema, response: DiscoveryResponseSchema },
+  delta: {
+    path: discoveryMethods.deltaAds,
+    request: DeltaDiscoveryRequestSchema,
+    response: DeltaDiscoveryResponseSchema,
+  },
+  whole: {
+    path: discoveryMethods.stateOfTheWorldAds,
+    request: DiscoveryRequestSchema,
+    response: DiscoveryResponseSchema,
+  },
 } as const;
 type Protocol = keyof typeof schemas;
 type Request<P extends Protocol> = MessageInitShape<(typeof schemas)[P]["request"]>;
@@ -29,12 +42,27 @@ export class DiscoveryTestClient<P extends Protocol> {
   #first = true;
   received = 0;
 
-  constructor(protocol: P, target: string, nodeId: string, options: { credentials?: grpc.ChannelCredentials; headers?: Record<string, string>; metadata?: Record<string, string>; userAgentName?: string; compressed?: boolean } = {}) {
+  constructor(
+    protocol: P,
+    target: string,
+    nodeId: string,
+    options: {
+      credentials?: grpc.ChannelCredentials;
+      headers?: Record<string, string>;
+      metadata?: Record<string, string>;
+      userAgentName?: string;
+      compressed?: boolean;
+    } = {},
+  ) {
     this.#protocol = protocol;
     this.#nodeId = nodeId;
     this.#metadata = options.metadata ?? {};
     this.#userAgentName = options.userAgentName ?? "";
-    this.#client = new grpc.Client(target, options.credentials ?? grpc.credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1, "grpc.max_receive_message_length": -1, ...(options.compressed === true ? { "grpc.default_compression_algorithm": grpc.compressionAlgorithms.gzip } : {}) });
+    this.#client = new grpc.Client(target, options.credentials ?? grpc.credentials.createInsecure(), {
+      "grpc.use_local_subchannel_pool": 1,
+      "grpc.max_receive_message_length": -1,
+      ...(options.compressed === true ? { "grpc.default_compression_algorithm": grpc.compressionAlgorithms.gzip } : {}),
+    });
     const headers = new grpc.Metadata();
     for (const [name, value] of Object.entries(options.headers ?? {})) headers.set(name, value);
     this.#call = this.#client.makeBidiStreamRequest(schemas[protocol].path, identity, identity, headers);
@@ -51,7 +79,9 @@ export class DiscoveryTestClient<P extends Protocol> {
 
   send(request: Request<P>): void {
     const schema = schemas[this.#protocol].request;
-    const node = this.#first ? { node: { id: this.#nodeId, metadata: this.#metadata, userAgentName: this.#userAgentName } } : {};
+    const node = this.#first
+      ? { node: { id: this.#nodeId, metadata: this.#metadata, userAgentName: this.#userAgentName } }
+      : {};
     this.#first = false;
     this.#call.write(Buffer.from(toBinary(schema, create(schema, { ...request, ...node } as never) as never)));
   }

@@ -9,7 +9,8 @@ import { deriveAmbientResources } from "./ambient-resources.ts";
 function ambient() {
   const fixture = createModelFixture();
   const { addresses } = deriveAmbientResources(fixture.graph, fixture.inputs);
-  const found = (name: string) => addresses.map((collection) => collection.get(name)).find((resource) => resource !== undefined);
+  const found = (name: string) =>
+    addresses.map((collection) => collection.get(name)).find((resource) => resource !== undefined);
   const address = (name: string): JsonObject => decodeResource(AddressSchema, found(name));
   return {
     ...fixture,
@@ -32,14 +33,29 @@ test("a ServiceEntry's endpoints are workloads of its service, by address or by 
       resolution: "DNS",
       ports: [{ number: 5432, name: "tcp", protocol: "TCP", targetPort: 15_432 }],
       subjectAltNames: ["spiffe://cluster.local/ns/shop/sa/db"],
-      endpoints: [{ address: "db.internal" }, { address: "10.9.0.1", ports: { tcp: 6000 }, weight: 3, locality: "r1/z2", serviceAccount: "db", network: "n2" }],
+      endpoints: [
+        { address: "db.internal" },
+        {
+          address: "10.9.0.1",
+          ports: { tcp: 6000 },
+          weight: 3,
+          locality: "r1/z2",
+          serviceAccount: "db",
+          network: "n2",
+        },
+      ],
     }),
   );
-  assert.deepEqual(serviceOf("shop/db.example.com")["ports"], [{ servicePort: 5432, targetPort: 15_432, appProtocol: "TCP" }]);
+  assert.deepEqual(serviceOf("shop/db.example.com")["ports"], [
+    { servicePort: 5432, targetPort: 15_432, appProtocol: "TCP" },
+  ]);
   assert.deepEqual(serviceOf("shop/db.example.com")["subjectAltNames"], ["spiffe://cluster.local/ns/shop/sa/db"]);
   assert.equal(serviceOf("shop/db.example.com")["canonical"], true);
   const named = workload(`${entryUid}/db/db.internal`);
-  assert.deepEqual([named["hostname"], named["addresses"], named["services"]], ["db.internal", undefined, { "shop/db.example.com": { ports: [{ servicePort: 5432, targetPort: 15_432 }] } }]);
+  assert.deepEqual(
+    [named["hostname"], named["addresses"], named["services"]],
+    ["db.internal", undefined, { "shop/db.example.com": { ports: [{ servicePort: 5432, targetPort: 15_432 }] } }],
+  );
   assert.deepEqual(workload(`${entryUid}/db/10.9.0.1`), {
     uid: `${entryUid}/db/10.9.0.1`,
     name: "db",
@@ -60,35 +76,71 @@ test("a ServiceEntry's endpoints are workloads of its service, by address or by 
 
 test("a CIDR is its first address and its length, and NONE passes connections on", () => {
   const { apply, service: serviceOf } = ambient();
-  apply(config("ServiceEntry", "shop/range", { hosts: ["range.example.com"], addresses: ["198.51.100.9/24"], resolution: "NONE", ports: [http] }));
+  apply(
+    config("ServiceEntry", "shop/range", {
+      hosts: ["range.example.com"],
+      addresses: ["198.51.100.9/24"],
+      resolution: "NONE",
+      ports: [http],
+    }),
+  );
   assert.deepEqual(serviceOf("shop/range.example.com")["addresses"], [{ address: "xjNkAA==", length: 24 }]);
-  assert.deepEqual(serviceOf("shop/range.example.com")["loadBalancing"], { mode: "PASSTHROUGH", healthPolicy: "ALLOW_ALL" });
+  assert.deepEqual(serviceOf("shop/range.example.com")["loadBalancing"], {
+    mode: "PASSTHROUGH",
+    healthPolicy: "ALLOW_ALL",
+  });
 });
 
 test("hosts that are resolved and list no endpoints are workloads themselves, each of its own service", () => {
   const { apply, workload } = ambient();
-  apply(config("ServiceEntry", "shop/two", { hosts: ["a.example.com", "b.example.com"], resolution: "DNS", ports: [http] }));
-  assert.deepEqual(workload(`${entryUid}/two/b.example.com`)["services"], { "shop/b.example.com": { ports: [{ servicePort: 80, targetPort: 80 }] } });
+  apply(
+    config("ServiceEntry", "shop/two", { hosts: ["a.example.com", "b.example.com"], resolution: "DNS", ports: [http] }),
+  );
+  assert.deepEqual(workload(`${entryUid}/two/b.example.com`)["services"], {
+    "shop/b.example.com": { ports: [{ servicePort: 80, targetPort: 80 }] },
+  });
 });
 
 test("a selector takes pods and WorkloadEntries of its namespace; ports go by name", () => {
   const { apply, workload } = ambient();
   apply(
-    config("ServiceEntry", "shop/web", { hosts: ["web.example.com"], resolution: "STATIC", location: "MESH_INTERNAL", ports: [{ number: 80, name: "web", protocol: "HTTP" }], workloadSelector: { labels: { app: "web" } } }),
+    config("ServiceEntry", "shop/web", {
+      hosts: ["web.example.com"],
+      resolution: "STATIC",
+      location: "MESH_INTERNAL",
+      ports: [{ number: 80, name: "web", protocol: "HTTP" }],
+      workloadSelector: { labels: { app: "web" } },
+    }),
     service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 81, targetPort: "web" }]),
     pod("shop/web-1", "10.244.1.5", { labels: { app: "web" } }),
-    config("WorkloadEntry", "shop/vm", { address: "10.9.0.2", labels: { app: "web" }, ports: { web: 9090 }, serviceAccount: "web" }),
+    config("WorkloadEntry", "shop/vm", {
+      address: "10.9.0.2",
+      labels: { app: "web" },
+      ports: { web: 9090 },
+      serviceAccount: "web",
+    }),
   );
-  const services = { "shop/web.example.com": { ports: [{ servicePort: 80, targetPort: 8080 }] }, "shop/web.shop.svc.cluster.local": { ports: [{ servicePort: 81, targetPort: 8080 }] } };
+  const services = {
+    "shop/web.example.com": { ports: [{ servicePort: 80, targetPort: 8080 }] },
+    "shop/web.shop.svc.cluster.local": { ports: [{ servicePort: 81, targetPort: 8080 }] },
+  };
   assert.deepEqual(workload("Kubernetes//Pod/shop/web-1")["services"], services);
   const vm = workload("Kubernetes/networking.istio.io/WorkloadEntry/shop/vm");
-  assert.deepEqual(vm["services"], { "shop/web.example.com": { ports: [{ servicePort: 80, targetPort: 9090 }] }, "shop/web.shop.svc.cluster.local": { ports: [{ servicePort: 81, targetPort: 9090 }] } });
+  assert.deepEqual(vm["services"], {
+    "shop/web.example.com": { ports: [{ servicePort: 80, targetPort: 9090 }] },
+    "shop/web.shop.svc.cluster.local": { ports: [{ servicePort: 81, targetPort: 9090 }] },
+  });
   assert.deepEqual([vm["canonicalName"], vm["serviceAccount"], vm["status"]], ["web", "web", undefined]);
 });
 
 test("a probed WorkloadEntry is unhealthy until a probe has found it healthy", () => {
   const { apply, workload } = ambient();
-  const entry = config("WorkloadEntry", "shop/vm", { address: "10.9.0.2" }, { annotations: { "proxy.istio.io/health-checks-enabled": "true" } });
+  const entry = config(
+    "WorkloadEntry",
+    "shop/vm",
+    { address: "10.9.0.2" },
+    { annotations: { "proxy.istio.io/health-checks-enabled": "true" } },
+  );
   const uid = "Kubernetes/networking.istio.io/WorkloadEntry/shop/vm";
   apply(entry);
   assert.equal(workload(uid)["status"], "UNHEALTHY");
@@ -98,15 +150,28 @@ test("a probed WorkloadEntry is unhealthy until a probe has found it healthy", (
 
 test("of entries with one host the oldest counts in its namespace, and none beside the Service of that name", () => {
   const { apply, remove, names, service: serviceOf } = ambient();
-  const entry = (key: string, createdAt: string, host = "api.example.com") => config("ServiceEntry", key, { hosts: [host], resolution: "STATIC", ports: [http], endpoints: [{ address: "10.9.0.9" }] }, { creationTimestamp: createdAt });
+  const entry = (key: string, createdAt: string, host = "api.example.com") =>
+    config(
+      "ServiceEntry",
+      key,
+      { hosts: [host], resolution: "STATIC", ports: [http], endpoints: [{ address: "10.9.0.9" }] },
+      { creationTimestamp: createdAt },
+    );
   const first = entry("shop/first", "2026-01-01T00:00:00Z");
   apply(first, entry("shop/second", "2026-01-02T00:00:00Z"), entry("other/third", "2026-01-03T00:00:00Z"));
   assert.equal(serviceOf("shop/api.example.com")["name"], "first");
-  assert.deepEqual([serviceOf("shop/api.example.com")["canonical"], serviceOf("other/api.example.com")["canonical"]], [true, undefined]);
+  assert.deepEqual(
+    [serviceOf("shop/api.example.com")["canonical"], serviceOf("other/api.example.com")["canonical"]],
+    [true, undefined],
+  );
   assert.ok(!names().includes(`${entryUid}/second/10.9.0.9`));
   remove(first);
   assert.equal(serviceOf("shop/api.example.com")["name"], "second");
-  apply(service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80 }]), entry("shop/shadowed", "2026-01-01T00:00:00Z", "web.shop.svc.cluster.local"), entry("other/beside", "2026-01-01T00:00:00Z", "web.shop.svc.cluster.local"));
+  apply(
+    service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80 }]),
+    entry("shop/shadowed", "2026-01-01T00:00:00Z", "web.shop.svc.cluster.local"),
+    entry("other/beside", "2026-01-01T00:00:00Z", "web.shop.svc.cluster.local"),
+  );
   assert.equal(serviceOf("shop/web.shop.svc.cluster.local")["ipFamilies"], "IPV4_ONLY");
   assert.equal(serviceOf("other/web.shop.svc.cluster.local")["canonical"], undefined);
 });
@@ -114,9 +179,25 @@ test("of entries with one host the oldest counts in its namespace, and none besi
 test("addresses that a control plane has given count where the entry has none and wants some", () => {
   const { apply, service: serviceOf } = ambient();
   const entry = (labels: Record<string, string>, addresses: string[] = []) =>
-    ({ ...config("ServiceEntry", "shop/auto", { hosts: ["auto.example.com"], resolution: "DNS", ports: [http], addresses }, { labels }), status: { addresses: [{ value: "240.240.0.7", host: "auto.example.com" }, { value: "2001:2::7", host: "auto.example.com" }] } }) as ReturnType<typeof config>;
+    ({
+      ...config(
+        "ServiceEntry",
+        "shop/auto",
+        { hosts: ["auto.example.com"], resolution: "DNS", ports: [http], addresses },
+        { labels },
+      ),
+      status: {
+        addresses: [
+          { value: "240.240.0.7", host: "auto.example.com" },
+          { value: "2001:2::7", host: "auto.example.com" },
+        ],
+      },
+    }) as ReturnType<typeof config>;
   apply(entry({}));
-  assert.deepEqual(serviceOf("shop/auto.example.com")["addresses"], [{ address: "8PAABw==" }, { address: "IAEAAgAAAAAAAAAAAAAABw==" }]);
+  assert.deepEqual(serviceOf("shop/auto.example.com")["addresses"], [
+    { address: "8PAABw==" },
+    { address: "IAEAAgAAAAAAAAAAAAAABw==" },
+  ]);
   apply(entry({ "networking.istio.io/enable-autoallocate-ip": "false" }));
   assert.equal(serviceOf("shop/auto.example.com")["addresses"], undefined);
   apply(entry({}, ["192.0.2.1"]));
@@ -125,16 +206,41 @@ test("addresses that a control plane has given count where the entry has none an
 
 test("a Service without a selector has the pods that its slices name", () => {
   const { apply, workload } = ambient();
-  apply(service("shop/manual", "10.96.0.6", {}, [{ name: "web", port: 80, targetPort: 8080 }]), pod("shop/web-1", "10.244.1.5"), slice("shop/manual", { name: "web", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }]));
-  assert.deepEqual(workload("Kubernetes//Pod/shop/web-1")["services"], { "shop/manual.shop.svc.cluster.local": { ports: [{ servicePort: 80, targetPort: 8080 }] } });
+  apply(
+    service("shop/manual", "10.96.0.6", {}, [{ name: "web", port: 80, targetPort: 8080 }]),
+    pod("shop/web-1", "10.244.1.5"),
+    slice("shop/manual", { name: "web", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }]),
+  );
+  assert.deepEqual(workload("Kubernetes//Pod/shop/web-1")["services"], {
+    "shop/manual.shop.svc.cluster.local": { ports: [{ servicePort: 80, targetPort: 8080 }] },
+  });
 });
 
 test("an annotation of the namespace says where traffic goes first, for services that say nothing; an ExternalName is no service", () => {
   const { apply, names, service: serviceOf } = ambient();
-  const annotated = { kind: "Namespace", metadata: { name: "shop", annotations: { "networking.istio.io/traffic-distribution": "PreferSameNode" } } };
+  const annotated = {
+    kind: "Namespace",
+    metadata: { name: "shop", annotations: { "networking.istio.io/traffic-distribution": "PreferSameNode" } },
+  };
   const local = service("shop/said", "10.96.0.8", {}, [{ port: 80 }]) as ReturnType<typeof service> & { spec: object };
-  apply(annotated, namespace("other"), service("shop/web", "10.96.0.7", {}, [{ port: 80 }]), { ...local, spec: { ...local.spec, trafficDistribution: "PreferClose" } } as typeof local, { kind: "Service", metadata: { name: "alias", namespace: "shop" }, spec: { type: "ExternalName", externalName: "example.com" } } as ReturnType<typeof service>);
-  assert.deepEqual(serviceOf("shop/web.shop.svc.cluster.local")["loadBalancing"], { routingPreference: ["NETWORK", "REGION", "ZONE", "SUBZONE", "NODE"], mode: "FAILOVER" });
-  assert.deepEqual(serviceOf("shop/said.shop.svc.cluster.local")["loadBalancing"], { routingPreference: ["NETWORK", "REGION", "ZONE"], mode: "FAILOVER" });
+  apply(
+    annotated,
+    namespace("other"),
+    service("shop/web", "10.96.0.7", {}, [{ port: 80 }]),
+    { ...local, spec: { ...local.spec, trafficDistribution: "PreferClose" } } as typeof local,
+    {
+      kind: "Service",
+      metadata: { name: "alias", namespace: "shop" },
+      spec: { type: "ExternalName", externalName: "example.com" },
+    } as ReturnType<typeof service>,
+  );
+  assert.deepEqual(serviceOf("shop/web.shop.svc.cluster.local")["loadBalancing"], {
+    routingPreference: ["NETWORK", "REGION", "ZONE", "SUBZONE", "NODE"],
+    mode: "FAILOVER",
+  });
+  assert.deepEqual(serviceOf("shop/said.shop.svc.cluster.local")["loadBalancing"], {
+    routingPreference: ["NETWORK", "REGION", "ZONE"],
+    mode: "FAILOVER",
+  });
   assert.ok(!names().some((name) => name.includes("alias")));
 });

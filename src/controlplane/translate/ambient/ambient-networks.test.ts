@@ -4,7 +4,14 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { AddressSchema } from "../../../wire/workload/index.ts";
 import { meshKey, type MeshSettings } from "../../model/facts.ts";
-import { createModelFixture, namespace, pod, service, testMesh, type ModelFixture } from "../../testing/model-fixture.ts";
+import {
+  createModelFixture,
+  namespace,
+  pod,
+  service,
+  testMesh,
+  type ModelFixture,
+} from "../../testing/model-fixture.ts";
 import { createRemoteFixture, type RemoteFixture } from "../../testing/remote-fixture.ts";
 import { decodeResource } from "../../testing/decode-resource.ts";
 import { deriveAmbientResources } from "./ambient-resources.ts";
@@ -20,12 +27,35 @@ interface Mesh {
 
 function twoNetworks(settings: Partial<MeshSettings> = {}): Mesh {
   const fixture = createModelFixture();
-  fixture.inputs.mesh.set(meshKey, { ...testMesh, clusterId: "home", ambientMultiNetwork: true, serviceScopeConfigs: [{ servicesSelector: { matchLabels: global }, scope: "GLOBAL" }], ...settings });
+  fixture.inputs.mesh.set(meshKey, {
+    ...testMesh,
+    clusterId: "home",
+    ambientMultiNetwork: true,
+    serviceScopeConfigs: [{ servicesSelector: { matchLabels: global }, scope: "GLOBAL" }],
+    ...settings,
+  });
   const ambient = deriveAmbientResources(fixture.graph, fixture.inputs);
   const west = createRemoteFixture(fixture, "west");
-  fixture.apply(namespace("istio-system", { "topology.istio.io/network": "net-home" }), namespace("shop"), service("shop/web", "10.96.0.1", { app: "web" }, ports, global), pod("shop/web-1", "10.1.0.1", { labels: { app: "web" } }));
-  west.apply(namespace("istio-system", { "topology.istio.io/network": "net-west" }), namespace("shop"), service("shop/web", "10.100.0.1", { app: "web" }, ports, global), pod("shop/web-1", "10.2.0.1", { labels: { app: "web" } }), pod("shop/web-2", "10.2.0.2", { labels: { app: "web" } }));
-  const addresses = (): Readonly<Record<string, JsonObject>> => Object.fromEntries(ambient.addresses.flatMap((collection) => [...collection.values()]).map((resource) => [resource.name, decodeResource(AddressSchema, resource)] as const).sort(([left], [right]) => (left < right ? -1 : 1)));
+  fixture.apply(
+    namespace("istio-system", { "topology.istio.io/network": "net-home" }),
+    namespace("shop"),
+    service("shop/web", "10.96.0.1", { app: "web" }, ports, global),
+    pod("shop/web-1", "10.1.0.1", { labels: { app: "web" } }),
+  );
+  west.apply(
+    namespace("istio-system", { "topology.istio.io/network": "net-west" }),
+    namespace("shop"),
+    service("shop/web", "10.100.0.1", { app: "web" }, ports, global),
+    pod("shop/web-1", "10.2.0.1", { labels: { app: "web" } }),
+    pod("shop/web-2", "10.2.0.2", { labels: { app: "web" } }),
+  );
+  const addresses = (): Readonly<Record<string, JsonObject>> =>
+    Object.fromEntries(
+      ambient.addresses
+        .flatMap((collection) => [...collection.values()])
+        .map((resource) => [resource.name, decodeResource(AddressSchema, resource)] as const)
+        .sort(([left], [right]) => (left < right ? -1 : 1)),
+    );
   return { fixture, west, addresses };
 }
 
@@ -33,7 +63,17 @@ function eastWest(address: string): KubernetesObject {
   return {
     kind: "Gateway",
     metadata: { name: "ew", namespace: "istio-system", labels: { "topology.istio.io/network": "net-west" } },
-    spec: { gatewayClassName: "istio-east-west", listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE", tls: { mode: "Terminate", options: { "gateway.istio.io/tls-terminate-mode": "ISTIO_MUTUAL" } } }] },
+    spec: {
+      gatewayClassName: "istio-east-west",
+      listeners: [
+        {
+          name: "mesh",
+          port: 15_008,
+          protocol: "HBONE",
+          tls: { mode: "Terminate", options: { "gateway.istio.io/tls-terminate-mode": "ISTIO_MUTUAL" } },
+        },
+      ],
+    },
     status: { addresses: [{ type: "IPAddress", value: address }] },
   } as KubernetesObject;
 }
@@ -51,7 +91,10 @@ test("a global service has its addresses in every network, and the pods of anoth
     "shop/web.shop.svc.cluster.local",
   ]);
   const { service: told } = found["shop/web.shop.svc.cluster.local"] as { service: { addresses: unknown } };
-  assert.deepEqual(told.addresses, [{ network: "net-home", address: bytes("10.96.0.1") }, { network: "net-west", address: bytes("10.100.0.1") }]);
+  assert.deepEqual(told.addresses, [
+    { network: "net-home", address: bytes("10.96.0.1") },
+    { network: "net-west", address: bytes("10.100.0.1") },
+  ]);
   assert.deepEqual(found["net-west/SplitHorizonWorkload/istio-system/ew/192.0.2.8/shop/web.shop.svc.cluster.local"], {
     workload: {
       uid: "net-west/SplitHorizonWorkload/istio-system/ew/192.0.2.8/shop/web.shop.svc.cluster.local",
@@ -74,7 +117,10 @@ test("what is not global is its own cluster's, and nothing of others is told whi
   const { fixture, west, addresses } = twoNetworks({ serviceScopeConfigs: [] });
   west.apply(eastWest("192.0.2.8"));
   const own = ["home//Pod/shop/web-1", "shop/web.shop.svc.cluster.local"];
-  assert.deepEqual(Object.keys(addresses()).filter((name) => !name.startsWith("NetworkGateway/")), own);
+  assert.deepEqual(
+    Object.keys(addresses()).filter((name) => !name.startsWith("NetworkGateway/")),
+    own,
+  );
   fixture.inputs.mesh.set(meshKey, { ...testMesh, clusterId: "home", serviceScopeConfigs: [{ scope: "GLOBAL" }] });
   fixture.graph.settle();
   assert.deepEqual(Object.keys(addresses()), own);
@@ -82,9 +128,23 @@ test("what is not global is its own cluster's, and nothing of others is told whi
 
 test("pods of another cluster in the own network are workloads, and a service that it alone has is known", () => {
   const { west, addresses } = twoNetworks();
-  west.apply(namespace("istio-system", { "topology.istio.io/network": "net-home" }), service("shop/only", "10.100.0.2", { app: "web" }, ports, global));
+  west.apply(
+    namespace("istio-system", { "topology.istio.io/network": "net-home" }),
+    service("shop/only", "10.100.0.2", { app: "web" }, ports, global),
+  );
   const found = addresses();
-  assert.deepEqual(Object.keys(found), ["home//Pod/shop/web-1", "shop/only.shop.svc.cluster.local", "shop/web.shop.svc.cluster.local", "west//Pod/shop/web-1", "west//Pod/shop/web-2"]);
-  const { workload } = found["west//Pod/shop/web-1"] as { workload: { services: object; network: string; clusterId: string } };
-  assert.deepEqual([Object.keys(workload.services), workload.network, workload.clusterId], [["shop/only.shop.svc.cluster.local", "shop/web.shop.svc.cluster.local"], "net-home", "west"]);
+  assert.deepEqual(Object.keys(found), [
+    "home//Pod/shop/web-1",
+    "shop/only.shop.svc.cluster.local",
+    "shop/web.shop.svc.cluster.local",
+    "west//Pod/shop/web-1",
+    "west//Pod/shop/web-2",
+  ]);
+  const { workload } = found["west//Pod/shop/web-1"] as {
+    workload: { services: object; network: string; clusterId: string };
+  };
+  assert.deepEqual(
+    [Object.keys(workload.services), workload.network, workload.clusterId],
+    [["shop/only.shop.svc.cluster.local", "shop/web.shop.svc.cluster.local"], "net-home", "west"],
+  );
 });

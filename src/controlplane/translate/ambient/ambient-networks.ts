@@ -1,8 +1,24 @@
 import { create } from "@bufbuild/protobuf";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
-import { AddressSchema, TunnelProtocol, WorkloadSchema, WorkloadType, type Address, type GatewayAddress } from "../../../wire/workload/index.ts";
+import {
+  AddressSchema,
+  TunnelProtocol,
+  WorkloadSchema,
+  WorkloadType,
+  type Address,
+  type GatewayAddress,
+} from "../../../wire/workload/index.ts";
 import { hbonePort } from "../../../wire/hbone/index.ts";
-import { addressesElsewhere, ambientGatewayOf, deriveAmbientGateways, globalElsewhere, isGlobalHere, isGlobalService, type AmbientGateway, type AmbientGateways } from "../../model/ambient/ambient-networks.ts";
+import {
+  addressesElsewhere,
+  ambientGatewayOf,
+  deriveAmbientGateways,
+  globalElsewhere,
+  isGlobalHere,
+  isGlobalService,
+  type AmbientGateway,
+  type AmbientGateways,
+} from "../../model/ambient/ambient-networks.ts";
 import { ambientServiceKey, ambientServiceOf, type AmbientService } from "../../model/ambient/ambient-service.ts";
 import { clusterView, localNetwork, remoteNetwork } from "../../model/cluster-view.ts";
 import { factsKey, meshKey, type MeshSettings, type PodFacts, type ServiceFacts } from "../../model/facts.ts";
@@ -19,7 +35,10 @@ import { explicitTrustDomain, podAddress, podUid } from "./workload-address.ts";
  * What ztunnels are told of other clusters: global services that the own cluster does not have, the pods of clusters in the own network, and
  * for each other network one workload a global service, which stands for all of its pods there behind the network's gateway.
  */
-export function deriveAmbientNetworks(graph: CollectionGraph, sources: AmbientSources): readonly Collection<EncodedResource>[] {
+export function deriveAmbientNetworks(
+  graph: CollectionGraph,
+  sources: AmbientSources,
+): readonly Collection<EncodedResource>[] {
   const gateways = deriveAmbientGateways(graph, sources.inputs);
   return [
     deriveRemoteServices(graph, sources),
@@ -31,7 +50,12 @@ export function deriveAmbientNetworks(graph: CollectionGraph, sources: AmbientSo
 }
 
 /** A remote Service that is global, as an ambient service. */
-function globalRemote(service: ServiceFacts & OfCluster, mesh: MeshSettings, { inputs }: AmbientSources, reader: CollectionReader): AmbientService | undefined {
+function globalRemote(
+  service: ServiceFacts & OfCluster,
+  mesh: MeshSettings,
+  { inputs }: AmbientSources,
+  reader: CollectionReader,
+): AmbientService | undefined {
   if (mesh.ambientMultiNetwork !== true) return undefined;
   const namespace = reader.get(inputs.remote.namespaces, remoteKey(service.clusterId, service.namespace));
   return isGlobalService(service, namespace?.labels, mesh) ? ambientServiceOf(service, mesh, namespace) : undefined;
@@ -44,12 +68,30 @@ function deriveRemoteServices(graph: CollectionGraph, sources: AmbientSources): 
     inputs.remote.services,
     (facts, reader) => {
       const mesh = reader.get(inputs.mesh, meshKey);
-      const service = mesh === undefined || reader.get(inputs.services, factsKey(facts)) !== undefined ? undefined : globalRemote(facts, mesh, sources, reader);
+      const service =
+        mesh === undefined || reader.get(inputs.services, factsKey(facts)) !== undefined
+          ? undefined
+          : globalRemote(facts, mesh, sources, reader);
       if (mesh === undefined || service === undefined) return [];
       const name = ambientServiceKey(service);
       const network = remoteNetwork(facts.clusterId, mesh, inputs, reader);
       const elsewhere = addressesElsewhere(facts, mesh, inputs, reader);
-      return [[name, encodeResource(AddressSchema, name, serviceAddress(service, { mesh: { ...mesh, network }, shares: [], canonical: true, ingressUseWaypoint: false, elsewhere }))]];
+      return [
+        [
+          name,
+          encodeResource(
+            AddressSchema,
+            name,
+            serviceAddress(service, {
+              mesh: { ...mesh, network },
+              shares: [],
+              canonical: true,
+              ingressUseWaypoint: false,
+              elsewhere,
+            }),
+          ),
+        ],
+      ];
     },
     sameResource,
   );
@@ -57,7 +99,9 @@ function deriveRemoteServices(graph: CollectionGraph, sources: AmbientSources): 
 
 function deriveRemotePods(graph: CollectionGraph, sources: AmbientSources): Collection<EncodedResource> {
   const { inputs } = sources;
-  const services = inputs.remote.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
+  const services = inputs.remote.services.index("selector", (service) =>
+    selectorKeys(service.namespace, service.selector),
+  );
   return graph.derive(
     "wds-remote-pods",
     inputs.remote.pods,
@@ -67,7 +111,9 @@ function deriveRemotePods(graph: CollectionGraph, sources: AmbientSources): Coll
       const view = clusterView(pod.clusterId, mesh, inputs, reader);
       const network = view.networkOf(pod.addresses[0] ?? "", pod.labels);
       if (network !== localNetwork(mesh, inputs, reader)) return [];
-      const selected = selecting(services, pod.namespace, pod.labels, (service) => service.selector, reader).filter(({ clusterId }) => clusterId === pod.clusterId);
+      const selected = selecting(services, pod.namespace, pod.labels, (service) => service.selector, reader).filter(
+        ({ clusterId }) => clusterId === pod.clusterId,
+      );
       const address = podAddress(pod, {
         mesh: { ...mesh, clusterId: pod.clusterId, network },
         node: view.node(pod.node),
@@ -83,9 +129,15 @@ function deriveRemotePods(graph: CollectionGraph, sources: AmbientSources): Coll
 }
 
 /** Every cluster that has the service yields the same for a network: one of them counts. */
-function deriveSplitHorizon(graph: CollectionGraph, sources: AmbientSources, gateways: AmbientGateways): Collection<EncodedResource> {
+function deriveSplitHorizon(
+  graph: CollectionGraph,
+  sources: AmbientSources,
+  gateways: AmbientGateways,
+): Collection<EncodedResource> {
   const { inputs } = sources;
-  const pods = inputs.remote.pods.index("label", (pod) => Object.entries(pod.labels).map(([key, value]) => `${pod.namespace}/${key}=${value}`));
+  const pods = inputs.remote.pods.index("label", (pod) =>
+    Object.entries(pod.labels).map(([key, value]) => `${pod.namespace}/${key}=${value}`),
+  );
   return graph.derive(
     "wds-split-horizon",
     inputs.remote.services,
@@ -102,7 +154,9 @@ function deriveSplitHorizon(graph: CollectionGraph, sources: AmbientSources, gat
       const counted = new Map<string, number>();
       for (const other of everywhere) {
         const view = clusterView(other.clusterId, mesh, inputs, reader);
-        const selected: readonly PodFacts[] = podsSelectedBy(pods, other.namespace, other.selector, reader).filter((pod) => pod.clusterId === other.clusterId && pod.addresses.length > 0);
+        const selected: readonly PodFacts[] = podsSelectedBy(pods, other.namespace, other.selector, reader).filter(
+          (pod) => pod.clusterId === other.clusterId && pod.addresses.length > 0,
+        );
         for (const pod of selected) {
           const network = view.networkOf(pod.addresses[0] ?? "", pod.labels);
           if (network !== near) counted.set(network, (counted.get(network) ?? 0) + 1);
@@ -112,14 +166,22 @@ function deriveSplitHorizon(graph: CollectionGraph, sources: AmbientSources, gat
         const gateway = ambientGatewayOf(gateways, network, reader);
         if (gateway === undefined) return [];
         const uid = `${network}/SplitHorizonWorkload/${gateway.gateway}/${gateway.address}/${ambientServiceKey(service)}`;
-        return [[uid, encodeResource(AddressSchema, uid, splitHorizon(uid, service, gateway, capacity, mesh))] as const];
+        return [
+          [uid, encodeResource(AddressSchema, uid, splitHorizon(uid, service, gateway, capacity, mesh))] as const,
+        ];
       });
     },
     sameResource,
   );
 }
 
-function splitHorizon(uid: string, service: AmbientService, gateway: AmbientGateway, capacity: number, mesh: MeshSettings): Address {
+function splitHorizon(
+  uid: string,
+  service: AmbientService,
+  gateway: AmbientGateway,
+  capacity: number,
+  mesh: MeshSettings,
+): Address {
   const ports = service.ports.map(({ port, target }) => ({ servicePort: port, targetPort: target }));
   const value = create(WorkloadSchema, {
     uid,
@@ -130,21 +192,37 @@ function splitHorizon(uid: string, service: AmbientService, gateway: AmbientGate
     capacity,
     workloadType: WorkloadType.POD,
     tunnelProtocol: TunnelProtocol.HBONE,
-    networkGateway: { destination: gatewayDestination(gateway), hboneMtlsPort: gateway.hbonePort === 0 ? hbonePort : gateway.hbonePort },
+    networkGateway: {
+      destination: gatewayDestination(gateway),
+      hboneMtlsPort: gateway.hbonePort === 0 ? hbonePort : gateway.hbonePort,
+    },
     clusterId: gateway.cluster,
     services: { [ambientServiceKey(service)]: { ports } },
   });
   return create(AddressSchema, { type: { case: "workload", value } });
 }
 
-function gatewayDestination({ namespace, network, address }: AmbientGateway): Pick<GatewayAddress, "destination">["destination"] {
+function gatewayDestination({
+  namespace,
+  network,
+  address,
+}: AmbientGateway): Pick<GatewayAddress, "destination">["destination"] {
   const bytes = addressBytes(address);
-  if (bytes === undefined) return { case: "hostname", value: { $typeName: "istio.workload.NamespacedHostname", namespace, hostname: address } };
+  if (bytes === undefined)
+    return {
+      case: "hostname",
+      value: { $typeName: "istio.workload.NamespacedHostname", namespace, hostname: address },
+    };
   return { case: "address", value: { $typeName: "istio.workload.NetworkAddress", network, address: bytes } };
 }
 
 /** What a workload's gateway leads to: whoever answers there must be the gateway's account. */
-function deriveGatewayWorkloads(graph: CollectionGraph, { inputs }: AmbientSources, name: string, gateways: Collection<AmbientGateway>): Collection<EncodedResource> {
+function deriveGatewayWorkloads(
+  graph: CollectionGraph,
+  { inputs }: AmbientSources,
+  name: string,
+  gateways: Collection<AmbientGateway>,
+): Collection<EncodedResource> {
   return graph.derive(
     name,
     gateways,
@@ -153,7 +231,16 @@ function deriveGatewayWorkloads(graph: CollectionGraph, { inputs }: AmbientSourc
       if (mesh === undefined) return [];
       const uid = `NetworkGateway/${network}/${address}/${port}`;
       const bytes = addressBytes(address);
-      const value = create(WorkloadSchema, { uid, name: uid, namespace, serviceAccount: account, network, trustDomain: explicitTrustDomain(mesh), addresses: bytes === undefined ? [] : [bytes], hostname: bytes === undefined ? address : "" });
+      const value = create(WorkloadSchema, {
+        uid,
+        name: uid,
+        namespace,
+        serviceAccount: account,
+        network,
+        trustDomain: explicitTrustDomain(mesh),
+        addresses: bytes === undefined ? [] : [bytes],
+        hostname: bytes === undefined ? address : "",
+      });
       return [[uid, encodeResource(AddressSchema, uid, create(AddressSchema, { type: { case: "workload", value } }))]];
     },
     sameResource,

@@ -10,21 +10,36 @@ import { deriveAmbientResources } from "./ambient-resources.ts";
 function ambient() {
   const fixture = createModelFixture();
   const resources = deriveAmbientResources(fixture.graph, fixture.inputs);
-  const find = (schema: typeof AddressSchema | typeof AuthorizationSchema, collections: typeof resources.addresses, name: string): JsonObject =>
-    decodeResource(schema, collections.map((collection) => collection.get(name)).find((found) => found !== undefined));
+  const find = (
+    schema: typeof AddressSchema | typeof AuthorizationSchema,
+    collections: typeof resources.addresses,
+    name: string,
+  ): JsonObject =>
+    decodeResource(
+      schema,
+      collections.map((collection) => collection.get(name)).find((found) => found !== undefined),
+    );
   return {
     ...fixture,
     address: (name: string) => find(AddressSchema, resources.addresses, name),
     authorization: (name: string) => find(AuthorizationSchema, resources.authorizations, name),
-    recomputations: () => Object.fromEntries(resources.addresses.map((collection) => [collection.name, collection.stats.recomputations])),
+    recomputations: () =>
+      Object.fromEntries(resources.addresses.map((collection) => [collection.name, collection.stats.recomputations])),
   };
 }
 
 const shop: readonly KubernetesObject[] = [
   namespace("shop", { "istio.io/dataplane-mode": "ambient" }),
   node("node-1", "z1"),
-  service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: "web" }, { name: "grpc-api", port: 90, targetPort: 9090 }, { name: "dns", port: 53, protocol: "UDP" }]),
-  pod("shop/web-1", "10.244.1.5", { labels: { app: "web", version: "v2", "pod-template-hash": "abc" }, account: "web" }),
+  service("shop/web", "10.96.0.5", { app: "web" }, [
+    { name: "http", port: 80, targetPort: "web" },
+    { name: "grpc-api", port: 90, targetPort: 9090 },
+    { name: "dns", port: 53, protocol: "UDP" },
+  ]),
+  pod("shop/web-1", "10.244.1.5", {
+    labels: { app: "web", version: "v2", "pod-template-hash": "abc" },
+    account: "web",
+  }),
 ];
 
 test("a captured pod is an HBONE workload with its services, identity, locality and canonical name", () => {
@@ -43,7 +58,15 @@ test("a captured pod is an HBONE workload with its services, identity, locality 
       canonicalRevision: "v2",
       workloadType: "POD",
       workloadName: "web-1",
-      services: { "shop/web.shop.svc.cluster.local": { ports: [{ servicePort: 80, targetPort: 8080 }, { servicePort: 90, targetPort: 9090 }, { servicePort: 53, targetPort: 53 }] } },
+      services: {
+        "shop/web.shop.svc.cluster.local": {
+          ports: [
+            { servicePort: 80, targetPort: 8080 },
+            { servicePort: 90, targetPort: 9090 },
+            { servicePort: 53, targetPort: 53 },
+          ],
+        },
+      },
       clusterId: "Kubernetes",
       locality: { region: "r1", zone: "z1" },
     },
@@ -54,7 +77,11 @@ test("a captured pod is an HBONE workload with its services, identity, locality 
       namespace: "shop",
       hostname: "web.shop.svc.cluster.local",
       addresses: [{ address: "CmAABQ==" }],
-      ports: [{ servicePort: 80, appProtocol: "HTTP11" }, { servicePort: 90, targetPort: 9090, appProtocol: "GRPC" }, { servicePort: 53, targetPort: 53 }],
+      ports: [
+        { servicePort: 80, appProtocol: "HTTP11" },
+        { servicePort: 90, targetPort: 9090, appProtocol: "GRPC" },
+        { servicePort: 53, targetPort: 53 },
+      ],
       ipFamilies: "IPV4_ONLY",
       canonical: true,
     },
@@ -63,15 +90,27 @@ test("a captured pod is an HBONE workload with its services, identity, locality 
 
 test("endpoints that are no pods are workloads without a tunnel", () => {
   const { apply, address } = ambient();
-  apply(service("default/kubernetes", "10.96.0.1", {}, [{ name: "https", port: 443, targetPort: 6443 }]), slice("default/kubernetes", { name: "https", port: 6443 }, [{ address: "172.18.0.2" }]));
-  const found = address("Kubernetes/discovery.k8s.io/EndpointSlice/default/kubernetes-x/172.18.0.2") as { workload: JsonObject };
+  apply(
+    service("default/kubernetes", "10.96.0.1", {}, [{ name: "https", port: 443, targetPort: 6443 }]),
+    slice("default/kubernetes", { name: "https", port: 6443 }, [{ address: "172.18.0.2" }]),
+  );
+  const found = address("Kubernetes/discovery.k8s.io/EndpointSlice/default/kubernetes-x/172.18.0.2") as {
+    workload: JsonObject;
+  };
   assert.equal(found.workload["tunnelProtocol"], undefined);
-  assert.deepEqual(found.workload["services"], { "default/kubernetes.default.svc.cluster.local": { ports: [{ servicePort: 443, targetPort: 6443 }] } });
+  assert.deepEqual(found.workload["services"], {
+    "default/kubernetes.default.svc.cluster.local": { ports: [{ servicePort: 443, targetPort: 6443 }] },
+  });
 });
 
 test("a change of one pod computes that pod again and no other", () => {
   const { apply, recomputations } = ambient();
-  apply(...shop, ...Array.from({ length: 20 }, (_, index) => pod(`shop/other-${index}`, `10.244.2.${index}`, { labels: { app: "other" } })));
+  apply(
+    ...shop,
+    ...Array.from({ length: 20 }, (_, index) =>
+      pod(`shop/other-${index}`, `10.244.2.${index}`, { labels: { app: "other" } }),
+    ),
+  );
   const before = recomputations();
   apply(pod("shop/other-3", "10.244.2.3", { labels: { app: "other" }, ready: false }));
   assert.deepEqual(recomputations(), { ...before, "wds-pods": (before["wds-pods"] ?? 0) + 1 });
@@ -79,44 +118,79 @@ test("a change of one pod computes that pod again and no other", () => {
 
 test("strict mutual TLS is listed by the workloads that it holds for, by the nearest policy", () => {
   const { apply, address } = ambient();
-  const policies = (name: string): unknown => (address(name) as { workload: JsonObject }).workload["authorizationPolicies"];
+  const policies = (name: string): unknown =>
+    (address(name) as { workload: JsonObject }).workload["authorizationPolicies"];
   apply(...shop, config("PeerAuthentication", "istio-system/mesh", { mtls: { mode: "STRICT" } }));
   assert.deepEqual(policies("Kubernetes//Pod/shop/web-1"), ["istio-system/istio_converted_static_strict"]);
   apply(config("PeerAuthentication", "shop/relaxed", { mtls: { mode: "PERMISSIVE" } }));
   assert.equal(policies("Kubernetes//Pod/shop/web-1"), undefined);
-  apply(config("PeerAuthentication", "shop/ports", { selector: { matchLabels: { app: "web" } }, mtls: { mode: "STRICT" }, portLevelMtls: { 9090: { mode: "PERMISSIVE" } } }));
+  apply(
+    config("PeerAuthentication", "shop/ports", {
+      selector: { matchLabels: { app: "web" } },
+      mtls: { mode: "STRICT" },
+      portLevelMtls: { 9090: { mode: "PERMISSIVE" } },
+    }),
+  );
   assert.deepEqual(policies("Kubernetes//Pod/shop/web-1"), ["shop/converted_peer_authentication_ports"]);
 });
 
 test("a rule that asks what only L7 can tell never matches in an ALLOW, and that part of it is left out of a DENY", () => {
   const { apply, authorization } = ambient();
   const rules = [
-    { from: [{ source: { principals: ["*/sa/web"], namespaces: ["shop*"] } }], to: [{ operation: { ports: ["80"], methods: ["GET"] } }, { operation: { ports: ["90"] } }] },
+    {
+      from: [{ source: { principals: ["*/sa/web"], namespaces: ["shop*"] } }],
+      to: [{ operation: { ports: ["80"], methods: ["GET"] } }, { operation: { ports: ["90"] } }],
+    },
     { to: [{ operation: { paths: ["/admin"] } }] },
     { when: [{ key: "request.headers[x]", values: ["1"] }] },
-    { from: [{ source: { ipBlocks: ["10.0.0.0/8"] } }], when: [{ key: "destination.port", values: ["443"], notValues: ["444"] }] },
+    {
+      from: [{ source: { ipBlocks: ["10.0.0.0/8"] } }],
+      when: [{ key: "destination.port", values: ["443"], notValues: ["444"] }],
+    },
   ];
-  apply(config("AuthorizationPolicy", "shop/allow", { rules }), config("AuthorizationPolicy", "istio-system/deny", { action: "DENY", rules: rules.slice(0, 1) }));
+  apply(
+    config("AuthorizationPolicy", "shop/allow", { rules }),
+    config("AuthorizationPolicy", "istio-system/deny", { action: "DENY", rules: rules.slice(0, 1) }),
+  );
   assert.deepEqual(authorization("shop/allow"), {
     name: "allow",
     namespace: "shop",
     scope: "NAMESPACE",
     groups: [
-      { rules: [{ matches: [{ sourceIps: [{ address: "CgAAAA==", length: 8 }] }] }, { matches: [{ destinationPorts: [443], notDestinationPorts: [444] }] }] },
+      {
+        rules: [
+          { matches: [{ sourceIps: [{ address: "CgAAAA==", length: 8 }] }] },
+          { matches: [{ destinationPorts: [443], notDestinationPorts: [444] }] },
+        ],
+      },
     ],
   });
   assert.deepEqual(authorization("istio-system/deny"), {
     name: "deny",
     namespace: "istio-system",
     action: "DENY",
-    groups: [{ rules: [{ matches: [{ destinationPorts: [80] }, { destinationPorts: [90] }] }, { matches: [{ principals: [{ suffix: "/sa/web" }], namespaces: [{ prefix: "shop" }] }] }] }],
+    groups: [
+      {
+        rules: [
+          { matches: [{ destinationPorts: [80] }, { destinationPorts: [90] }] },
+          { matches: [{ principals: [{ suffix: "/sa/web" }], namespaces: [{ prefix: "shop" }] }] },
+        ],
+      },
+    ],
   });
 });
 
 test("a dry run is told to no ztunnel: older ones would enforce it", () => {
   const { apply, address, authorization } = ambient();
-  const dry = (annotations: object) => config("AuthorizationPolicy", "shop/dry", { selector: { matchLabels: { app: "web" } }, action: "DENY", rules: [{}] }, { annotations });
-  const policies = (): unknown => (address("Kubernetes//Pod/shop/web-1") as { workload: JsonObject }).workload["authorizationPolicies"];
+  const dry = (annotations: object) =>
+    config(
+      "AuthorizationPolicy",
+      "shop/dry",
+      { selector: { matchLabels: { app: "web" } }, action: "DENY", rules: [{}] },
+      { annotations },
+    );
+  const policies = (): unknown =>
+    (address("Kubernetes//Pod/shop/web-1") as { workload: JsonObject }).workload["authorizationPolicies"];
   apply(...shop, dry({ "istio.io/dry-run": "true" }));
   assert.equal(policies(), undefined);
   assert.throws(() => authorization("shop/dry"), /no such resource/);
@@ -126,18 +200,31 @@ test("a dry run is told to no ztunnel: older ones would enforce it", () => {
 
 test("where no port differs a PeerAuthentication with ports is as one without, and a strict port is told apart from open ones", () => {
   const { apply, address, authorization } = ambient();
-  const policies = (): unknown => (address("Kubernetes//Pod/shop/web-1") as { workload: JsonObject }).workload["authorizationPolicies"];
-  const policy = (mode: string, ports: Record<number, { mode: string }>) => config("PeerAuthentication", "shop/ports", { selector: { matchLabels: { app: "web" } }, mtls: { mode }, portLevelMtls: ports });
+  const policies = (): unknown =>
+    (address("Kubernetes//Pod/shop/web-1") as { workload: JsonObject }).workload["authorizationPolicies"];
+  const policy = (mode: string, ports: Record<number, { mode: string }>) =>
+    config("PeerAuthentication", "shop/ports", {
+      selector: { matchLabels: { app: "web" } },
+      mtls: { mode },
+      portLevelMtls: ports,
+    });
   apply(...shop, policy("STRICT", { 9090: { mode: "STRICT" } }));
   assert.deepEqual(policies(), ["istio-system/istio_converted_static_strict"]);
   assert.throws(() => authorization("shop/converted_peer_authentication_ports"), /no such resource/);
   apply(policy("PERMISSIVE", { 9090: { mode: "STRICT" }, 80: { mode: "STRICT" }, 81: { mode: "DISABLE" } }));
   assert.deepEqual(policies(), ["shop/converted_peer_authentication_ports"]);
-  assert.deepEqual(authorization("shop/converted_peer_authentication_ports")["groups"], [80, 9090].map((port) => ({ rules: [{ matches: [{ notPrincipals: [{ presence: {} }], destinationPorts: [port] }] }] })));
+  assert.deepEqual(
+    authorization("shop/converted_peer_authentication_ports")["groups"],
+    [80, 9090].map((port) => ({
+      rules: [{ matches: [{ notPrincipals: [{ presence: {} }], destinationPorts: [port] }] }],
+    })),
+  );
   apply(policy("UNSET", { 9090: { mode: "PERMISSIVE" } }));
   assert.equal(policies(), undefined);
   apply(config("PeerAuthentication", "istio-system/mesh", { mtls: { mode: "STRICT" } }));
-  assert.deepEqual(authorization("shop/converted_peer_authentication_ports")["groups"], [{ rules: [{ matches: [{ notDestinationPorts: [9090] }] }, { matches: [{ notPrincipals: [{ presence: {} }] }] }] }]);
+  assert.deepEqual(authorization("shop/converted_peer_authentication_ports")["groups"], [
+    { rules: [{ matches: [{ notDestinationPorts: [9090] }] }, { matches: [{ notPrincipals: [{ presence: {} }] }] }] },
+  ]);
 });
 
 test("a policy of another revision is not seen", () => {

@@ -19,10 +19,23 @@ export interface AmbientResources {
   readonly authorizations: readonly Collection<EncodedResource>[];
 }
 
-export function deriveAmbientResources(graph: CollectionGraph, inputs: MeshInputs, waypoints: Waypoints = deriveWaypoints(graph, inputs)): AmbientResources {
-  const sources = { inputs, waypoints, bindings: new WaypointBindings(inputs, waypoints), entries: deriveAmbientEntries(graph, inputs) };
+export function deriveAmbientResources(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  waypoints: Waypoints = deriveWaypoints(graph, inputs),
+): AmbientResources {
+  const sources = {
+    inputs,
+    waypoints,
+    bindings: new WaypointBindings(inputs, waypoints),
+    entries: deriveAmbientEntries(graph, inputs),
+  };
   return {
-    addresses: [...deriveAmbientServices(graph, sources), ...deriveAmbientWorkloads(graph, sources), ...deriveAmbientNetworks(graph, sources)],
+    addresses: [
+      ...deriveAmbientServices(graph, sources),
+      ...deriveAmbientWorkloads(graph, sources),
+      ...deriveAmbientNetworks(graph, sources),
+    ],
     authorizations: deriveAuthorizations(graph, inputs),
   };
 }

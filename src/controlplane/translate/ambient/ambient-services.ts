@@ -2,7 +2,12 @@ import { istioLabels } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { AddressSchema } from "../../../wire/workload/index.ts";
 import { addressesElsewhere, isGlobalHere } from "../../model/ambient/ambient-networks.ts";
-import { ambientServiceKey, ambientServiceOf, type AmbientEntries, type AmbientService } from "../../model/ambient/ambient-service.ts";
+import {
+  ambientServiceKey,
+  ambientServiceOf,
+  type AmbientEntries,
+  type AmbientService,
+} from "../../model/ambient/ambient-service.ts";
 import { localMesh } from "../../model/cluster-view.ts";
 import { factsKey, type ServiceFacts } from "../../model/facts.ts";
 import { meshClassName, waypointClassName } from "../../model/gateway/gateway-class.ts";
@@ -21,7 +26,10 @@ export interface AmbientSources {
 }
 
 /** Services of Kubernetes, those of ServiceEntries, and what stands for waypoints without a Service; each by its name. */
-export function deriveAmbientServices(graph: CollectionGraph, sources: AmbientSources): readonly Collection<EncodedResource>[] {
+export function deriveAmbientServices(
+  graph: CollectionGraph,
+  sources: AmbientSources,
+): readonly Collection<EncodedResource>[] {
   return [deriveServices(graph, sources), deriveEntryServices(graph, sources), deriveWaypointServices(graph, sources)];
 }
 
@@ -29,7 +37,10 @@ function deriveServices(graph: CollectionGraph, sources: AmbientSources): Collec
   const { inputs, waypoints } = sources;
   // A near pod goes before the weight of a canary, so that there is no near one while there is a weight.
   const isDivided = (service: ServiceFacts, reader: CollectionReader): boolean => {
-    const waypoint = service.labels[istioLabels.gatewayClassName] === waypointClassName ? reader.get(waypoints.all, factsKey(service)) : undefined;
+    const waypoint =
+      service.labels[istioLabels.gatewayClassName] === waypointClassName
+        ? reader.get(waypoints.all, factsKey(service))
+        : undefined;
     return waypoint?.canaryWeight !== undefined;
   };
   return graph.derive(
@@ -37,26 +48,53 @@ function deriveServices(graph: CollectionGraph, sources: AmbientSources): Collec
     inputs.services,
     (facts, reader) => {
       const mesh = localMesh(inputs, reader);
-      const service = mesh === undefined ? undefined : ambientServiceOf(facts, mesh, facts.inheritsPreference === true ? reader.get(inputs.namespaces, facts.namespace) : undefined);
+      const service =
+        mesh === undefined
+          ? undefined
+          : ambientServiceOf(
+              facts,
+              mesh,
+              facts.inheritsPreference === true ? reader.get(inputs.namespaces, facts.namespace) : undefined,
+            );
       if (service === undefined) return [];
-      const elsewhere = mesh !== undefined && isGlobalHere(facts, mesh, inputs, reader) ? addressesElsewhere(facts, mesh, inputs, reader) : [];
-      return encodedService(isDivided(facts, reader) ? { ...service, preference: "none" } : service, { canonical: true, elsewhere }, sources, reader);
+      const elsewhere =
+        mesh !== undefined && isGlobalHere(facts, mesh, inputs, reader)
+          ? addressesElsewhere(facts, mesh, inputs, reader)
+          : [];
+      return encodedService(
+        isDivided(facts, reader) ? { ...service, preference: "none" } : service,
+        { canonical: true, elsewhere },
+        sources,
+        reader,
+      );
     },
     sameResource,
   );
 }
 
 function deriveEntryServices(graph: CollectionGraph, sources: AmbientSources): Collection<EncodedResource> {
-  return graph.derive("wds-service-entries", sources.entries.chosen, (service, reader) => encodedService(service, { canonical: service.canonical }, sources, reader), sameResource);
+  return graph.derive(
+    "wds-service-entries",
+    sources.entries.chosen,
+    (service, reader) => encodedService(service, { canonical: service.canonical }, sources, reader),
+    sameResource,
+  );
 }
 
-function encodedService(service: AmbientService, told: Pick<ServiceContext, "canonical" | "elsewhere">, { inputs, bindings }: AmbientSources, reader: CollectionReader): readonly (readonly [string, EncodedResource])[] {
+function encodedService(
+  service: AmbientService,
+  told: Pick<ServiceContext, "canonical" | "elsewhere">,
+  { inputs, bindings }: AmbientSources,
+  reader: CollectionReader,
+): readonly (readonly [string, EncodedResource])[] {
   const mesh = localMesh(inputs, reader);
   if (mesh === undefined) return [];
   const name = ambientServiceKey(service);
   const shares = publishedShares(bindings.sharesOfService(service, reader));
   const ingressUseWaypoint = shares.length > 0 && usesWaypointForIngress(service, inputs, reader) === true;
-  return [[name, encodeResource(AddressSchema, name, serviceAddress(service, { mesh, shares, ...told, ingressUseWaypoint }))]];
+  return [
+    [name, encodeResource(AddressSchema, name, serviceAddress(service, { mesh, shares, ...told, ingressUseWaypoint }))],
+  ];
 }
 
 /** Nobody is sent to a waypoint before it can take anybody. */
@@ -65,12 +103,21 @@ function publishedShares(shares: readonly WaypointShare[]): readonly WaypointSha
 }
 
 /** As the service's label says, else its namespace's; undefined where neither says anything. */
-export function usesWaypointForIngress(service: Pick<AmbientService, "labels" | "namespace">, inputs: MeshInputs, reader: CollectionReader): boolean | undefined {
-  const said = service.labels[istioLabels.ingressUseWaypoint] ?? reader.get(inputs.namespaces, service.namespace)?.labels[istioLabels.ingressUseWaypoint];
+export function usesWaypointForIngress(
+  service: Pick<AmbientService, "labels" | "namespace">,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): boolean | undefined {
+  const said =
+    service.labels[istioLabels.ingressUseWaypoint] ??
+    reader.get(inputs.namespaces, service.namespace)?.labels[istioLabels.ingressUseWaypoint];
   return said === undefined ? undefined : isTrueText(said);
 }
 
-function deriveWaypointServices(graph: CollectionGraph, { inputs, waypoints }: AmbientSources): Collection<EncodedResource> {
+function deriveWaypointServices(
+  graph: CollectionGraph,
+  { inputs, waypoints }: AmbientSources,
+): Collection<EncodedResource> {
   return graph.derive(
     "wds-waypoints",
     waypoints.all,

@@ -3,14 +3,32 @@ import { AddressSchema } from "../../../wire/workload/index.ts";
 import { isForZtunnel } from "../../model/ambient/ambient-policy.ts";
 import { ambientServiceOf, selectorIndexOf, type AmbientService } from "../../model/ambient/ambient-service.ts";
 import { localMesh } from "../../model/cluster-view.ts";
-import { factsKey, type AuthorizationPolicyFacts, type Labels, type MeshSettings, type PodFacts, type ServiceFacts } from "../../model/facts.ts";
+import {
+  factsKey,
+  type AuthorizationPolicyFacts,
+  type Labels,
+  type MeshSettings,
+  type PodFacts,
+  type ServiceFacts,
+} from "../../model/facts.ts";
 import { meshClassName } from "../../model/gateway/gateway-class.ts";
-import { convertedPolicyKeys, effectivePeerAuthentication, peerAuthenticationsFor } from "../../model/peer-authentication.ts";
+import {
+  convertedPolicyKeys,
+  effectivePeerAuthentication,
+  peerAuthenticationsFor,
+} from "../../model/peer-authentication.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
 import { waypointKeyOf, waypointPods, type InboundBinding, type Waypoint } from "../../model/ambient/waypoint.ts";
 import { capacityOf } from "../../model/ambient/waypoint-canary.ts";
 import type { AmbientSources } from "./ambient-services.ts";
-import { endpointsOfEntry, serviceEntryEndpointAddress, serviceKeysOfEntry, workloadEntryAddress, workloadEntryLabels, workloadEntryUid } from "./entry-address.ts";
+import {
+  endpointsOfEntry,
+  serviceEntryEndpointAddress,
+  serviceKeysOfEntry,
+  workloadEntryAddress,
+  workloadEntryLabels,
+  workloadEntryUid,
+} from "./entry-address.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
 import { podAddress, podUid, sliceAddresses } from "./workload-address.ts";
 
@@ -27,26 +45,42 @@ interface WorkloadRules {
 }
 
 /** Pods, WorkloadEntries, what ServiceEntries list, and endpoints that are none of those; each by its uid. */
-export function deriveAmbientWorkloads(graph: CollectionGraph, sources: AmbientSources): readonly Collection<EncodedResource>[] {
+export function deriveAmbientWorkloads(
+  graph: CollectionGraph,
+  sources: AmbientSources,
+): readonly Collection<EncodedResource>[] {
   const rules = workloadRules(sources);
-  return [derivePods(graph, sources, rules), deriveWorkloadEntries(graph, sources, rules), deriveEntryEndpoints(graph, sources, rules), deriveSlices(graph, sources)];
+  return [
+    derivePods(graph, sources, rules),
+    deriveWorkloadEntries(graph, sources, rules),
+    deriveEntryEndpoints(graph, sources, rules),
+    deriveSlices(graph, sources),
+  ];
 }
 
 function workloadRules({ inputs, entries }: AmbientSources): WorkloadRules {
   const services = selectorIndexOf(inputs.services);
   const entryServices = selectorIndexOf(entries.chosen);
   const selectorOf = (service: { readonly selector: Labels }): Labels => service.selector;
-  const policies = inputs.authorizationPolicies.index("selector", (policy) => selectorKeys(policy.namespace, policy.spec.selector?.matchLabels ?? {}));
+  const policies = inputs.authorizationPolicies.index("selector", (policy) =>
+    selectorKeys(policy.namespace, policy.spec.selector?.matchLabels ?? {}),
+  );
   return {
     servicesFor: ({ namespace, labels }, mesh, reader) => [
       ...selecting(services, namespace, labels, selectorOf, reader).flatMap((service) => asAmbient(service, mesh)),
       ...selecting(entryServices, namespace, labels, selectorOf, reader),
     ],
     policiesFor: (workload, mesh, reader) => {
-      const scopes = workload.namespace === mesh.rootNamespace ? [workload.namespace] : [workload.namespace, mesh.rootNamespace];
-      const selected: readonly AuthorizationPolicyFacts[] = scopes.flatMap((scope) => selecting(policies, scope, workload.labels, (policy) => policy.spec.selector?.matchLabels ?? {}, reader));
+      const scopes =
+        workload.namespace === mesh.rootNamespace ? [workload.namespace] : [workload.namespace, mesh.rootNamespace];
+      const selected: readonly AuthorizationPolicyFacts[] = scopes.flatMap((scope) =>
+        selecting(policies, scope, workload.labels, (policy) => policy.spec.selector?.matchLabels ?? {}, reader),
+      );
       const peers = peerAuthenticationsFor(workload.namespace, mesh.rootNamespace, inputs, reader);
-      const converted = convertedPolicyKeys(effectivePeerAuthentication(workload, mesh.rootNamespace, peers), mesh.rootNamespace);
+      const converted = convertedPolicyKeys(
+        effectivePeerAuthentication(workload, mesh.rootNamespace, peers),
+        mesh.rootNamespace,
+      );
       return [...selected.filter(isForZtunnel).map(factsKey).sort(), ...converted];
     },
   };
@@ -65,9 +99,15 @@ interface WaypointRole {
   readonly applicationTunnel?: InboundBinding | undefined;
 }
 
-function derivePods(graph: CollectionGraph, sources: AmbientSources, rules: WorkloadRules): Collection<EncodedResource> {
+function derivePods(
+  graph: CollectionGraph,
+  sources: AmbientSources,
+  rules: WorkloadRules,
+): Collection<EncodedResource> {
   const { inputs, waypoints, bindings } = sources;
-  const slicesOfPod = inputs.slices.index("pod", (slice) => slice.endpoints.flatMap(({ pod }) => (pod === "" ? [] : [pod])));
+  const slicesOfPod = inputs.slices.index("pod", (slice) =>
+    slice.endpoints.flatMap(({ pod }) => (pod === "" ? [] : [pod])),
+  );
 
   /** Of Services without a selector that list the pod by hand. */
   const listing = (pod: PodFacts, mesh: MeshSettings, reader: CollectionReader): readonly AmbientService[] => {
@@ -84,8 +124,16 @@ function derivePods(graph: CollectionGraph, sources: AmbientSources, rules: Work
     const waypoint = key === undefined ? undefined : reader.get(waypoints.all, key);
     if (key === undefined || waypoint === undefined) return {};
     const alone = pod.leaving && !reader.lookup(waypointPods(inputs), key).some((other) => other.ready);
-    const capacity = waypoint.canaryWeight === undefined ? undefined : capacityOf(pod, waypoint, reader.lookup(waypointPods(inputs), key));
-    return { ...(waypoint.className === meshClassName ? { serves: waypoint } : {}), healthy: pod.ready || alone, capacity, applicationTunnel: waypoint.binding };
+    const capacity =
+      waypoint.canaryWeight === undefined
+        ? undefined
+        : capacityOf(pod, waypoint, reader.lookup(waypointPods(inputs), key));
+    return {
+      ...(waypoint.className === meshClassName ? { serves: waypoint } : {}),
+      healthy: pod.ready || alone,
+      capacity,
+      applicationTunnel: waypoint.binding,
+    };
   };
 
   return graph.derive(
@@ -109,7 +157,11 @@ function derivePods(graph: CollectionGraph, sources: AmbientSources, rules: Work
   );
 }
 
-function deriveWorkloadEntries(graph: CollectionGraph, { inputs, bindings }: AmbientSources, rules: WorkloadRules): Collection<EncodedResource> {
+function deriveWorkloadEntries(
+  graph: CollectionGraph,
+  { inputs, bindings }: AmbientSources,
+  rules: WorkloadRules,
+): Collection<EncodedResource> {
   return graph.derive(
     "wds-workload-entries",
     inputs.workloadEntries,
@@ -130,20 +182,33 @@ function deriveWorkloadEntries(graph: CollectionGraph, { inputs, bindings }: Amb
   );
 }
 
-function deriveEntryEndpoints(graph: CollectionGraph, { inputs, bindings, entries }: AmbientSources, rules: WorkloadRules): Collection<EncodedResource> {
+function deriveEntryEndpoints(
+  graph: CollectionGraph,
+  { inputs, bindings, entries }: AmbientSources,
+  rules: WorkloadRules,
+): Collection<EncodedResource> {
   return graph.derive(
     "wds-service-entry-endpoints",
     inputs.serviceEntries,
     (entry, reader) => {
       const mesh = localMesh(inputs, reader);
       if (mesh === undefined) return [];
-      const services = serviceKeysOfEntry(entry).flatMap((key) => reader.get(entries.chosen, key) ?? []).filter(({ name }) => name === entry.name);
+      const services = serviceKeysOfEntry(entry)
+        .flatMap((key) => reader.get(entries.chosen, key) ?? [])
+        .filter(({ name }) => name === entry.name);
       // Another one has all of its hosts.
       if (services.length === 0) return [];
       const policies = rules.policiesFor(entry, mesh, reader);
       return endpointsOfEntry(entry, services).map((endpoint) => {
-        const waypoint = endpoint.listed ? bindings.bindingOfEntry({ namespace: entry.namespace, labels: endpoint.spec.labels }, reader).waypoint : undefined;
-        const [uid, address] = serviceEntryEndpointAddress(entry, endpoint.spec, { mesh, services: endpoint.services, policies, waypoint: published(waypoint) });
+        const waypoint = endpoint.listed
+          ? bindings.bindingOfEntry({ namespace: entry.namespace, labels: endpoint.spec.labels }, reader).waypoint
+          : undefined;
+        const [uid, address] = serviceEntryEndpointAddress(entry, endpoint.spec, {
+          mesh,
+          services: endpoint.services,
+          policies,
+          waypoint: published(waypoint),
+        });
         return [uid, encodeResource(AddressSchema, uid, address)] as const;
       });
     },
@@ -159,7 +224,11 @@ function deriveSlices(graph: CollectionGraph, { inputs }: AmbientSources): Colle
       const mesh = localMesh(inputs, reader);
       const facts = reader.get(inputs.services, slice.service);
       if (mesh === undefined || facts === undefined) return [];
-      return asAmbient(facts, mesh).flatMap((service) => sliceAddresses(slice, service, mesh).map(([name, address]) => [name, encodeResource(AddressSchema, name, address)] as const));
+      return asAmbient(facts, mesh).flatMap((service) =>
+        sliceAddresses(slice, service, mesh).map(
+          ([name, address]) => [name, encodeResource(AddressSchema, name, address)] as const,
+        ),
+      );
     },
     sameResource,
   );

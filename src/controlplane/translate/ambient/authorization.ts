@@ -1,11 +1,22 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { EmptySchema } from "@bufbuild/protobuf/wkt";
-import type { AuthorizationCondition, AuthorizationOperation, AuthorizationRule, AuthorizationSource } from "../../../api/istio/index.ts";
+import type {
+  AuthorizationCondition,
+  AuthorizationOperation,
+  AuthorizationRule,
+  AuthorizationSource,
+} from "../../../api/istio/index.ts";
 import { requestAttributes } from "../../model/ambient/ambient-policy.ts";
 import { convertedPolicyName, differingPorts, staticStrictPolicyName } from "../../model/peer-authentication.ts";
 import { cidrOf } from "../../model/ip-address.ts";
 import type { AuthorizationPolicyFacts, PeerAuthenticationFacts } from "../../model/facts.ts";
-import { Action, AuthorizationSchema, Scope, type Authorization, type MatchSchema } from "../../../wire/workload/index.ts";
+import {
+  Action,
+  AuthorizationSchema,
+  Scope,
+  type Authorization,
+  type MatchSchema,
+} from "../../../wire/workload/index.ts";
 import { hasSelector } from "../../model/selection.ts";
 
 type Match = MessageInitShape<typeof MatchSchema>;
@@ -71,21 +82,32 @@ function sourceMatch(source: AuthorizationSource, namespace: string): Match {
 function conditionMatch({ key, values, notValues }: AuthorizationCondition, namespace: string): Match {
   const make = conditionFields(key, namespace);
   if (make === undefined) return {};
-  return Object.assign({}, values.length > 0 ? make(values, false) : {}, notValues.length > 0 ? make(notValues, true) : {});
+  return Object.assign(
+    {},
+    values.length > 0 ? make(values, false) : {},
+    notValues.length > 0 ? make(notValues, true) : {},
+  );
 }
 
-function conditionFields(key: string, namespace: string): ((values: readonly string[], not: boolean) => Match) | undefined {
+function conditionFields(
+  key: string,
+  namespace: string,
+): ((values: readonly string[], not: boolean) => Match) | undefined {
   switch (key) {
     case "source.principal":
       return (values, not) => ({ [not ? "notPrincipals" : "principals"]: values.map(stringMatch) });
     case "source.namespace":
       return (values, not) => ({ [not ? "notNamespaces" : "namespaces"]: values.map(stringMatch) });
     case "source.serviceAccount":
-      return (values, not) => ({ [not ? "notServiceAccounts" : "serviceAccounts"]: values.map((text) => serviceAccountMatch(text, namespace)) });
+      return (values, not) => ({
+        [not ? "notServiceAccounts" : "serviceAccounts"]: values.map((text) => serviceAccountMatch(text, namespace)),
+      });
     case "source.ip":
       return (values, not) => ({ [not ? "notSourceIps" : "sourceIps"]: values.flatMap((text) => cidrOf(text) ?? []) });
     case "destination.ip":
-      return (values, not) => ({ [not ? "notDestinationIps" : "destinationIps"]: values.flatMap((text) => cidrOf(text) ?? []) });
+      return (values, not) => ({
+        [not ? "notDestinationIps" : "destinationIps"]: values.flatMap((text) => cidrOf(text) ?? []),
+      });
     case "destination.port":
       return (values, not) => ({ [not ? "notDestinationPorts" : "destinationPorts"]: values.map(Number) });
     default:
@@ -96,7 +118,9 @@ function conditionFields(key: string, namespace: string): ((values: readonly str
 /** `namespace/name`, or a name in the policy's namespace. */
 function serviceAccountMatch(text: string, policyNamespace: string): { namespace: string; serviceAccount: string } {
   const slash = text.indexOf("/");
-  return slash < 0 ? { namespace: policyNamespace, serviceAccount: text } : { namespace: text.slice(0, slash), serviceAccount: text.slice(slash + 1) };
+  return slash < 0
+    ? { namespace: policyNamespace, serviceAccount: text }
+    : { namespace: text.slice(0, slash), serviceAccount: text.slice(slash + 1) };
 }
 
 function stringMatch(text: string): StringMatch {
@@ -118,7 +142,10 @@ export function staticStrictPolicy(rootNamespace: string): Authorization {
 }
 
 /** A PeerAuthentication with ports: deny whoever has no identity, on those ports (or on all but those) that are strict; undefined where no port differs. */
-export function convertedPeerAuthentication(policy: PeerAuthenticationFacts, inheritsStrict: boolean): Authorization | undefined {
+export function convertedPeerAuthentication(
+  policy: PeerAuthenticationFacts,
+  inheritsStrict: boolean,
+): Authorization | undefined {
   const strict = policy.spec.mode === "UNSET" ? inheritsStrict : policy.spec.mode === "STRICT";
   const ports = differingPorts(policy, strict);
   if (ports.length === 0) return undefined;

@@ -6,7 +6,14 @@ import type { Labels, MeshSettings, ServiceEntryFacts, WorkloadEntryFacts } from
 import { addressBytes } from "../../model/ip-address.ts";
 import { localityFromText } from "../../model/service/service-endpoint-model.ts";
 import type { Waypoint } from "../../model/ambient/waypoint.ts";
-import { AddressSchema, TunnelProtocol, WorkloadSchema, WorkloadStatus, WorkloadType, type Address } from "../../../wire/workload/index.ts";
+import {
+  AddressSchema,
+  TunnelProtocol,
+  WorkloadSchema,
+  WorkloadStatus,
+  WorkloadType,
+  type Address,
+} from "../../../wire/workload/index.ts";
 import { explicitTrustDomain, gatewayAddress, localityOf, servicePortsOf } from "./workload-address.ts";
 
 type EntrySpec = WorkloadEntryFacts["spec"];
@@ -22,7 +29,10 @@ const group = "networking.istio.io";
 const tunnelLabel = "networking.istio.io/tunnel";
 const workloadNameLabel = "service.istio.io/workload-name";
 
-export function workloadEntryUid({ namespace, name }: Pick<WorkloadEntryFacts, "namespace" | "name">, clusterId: string): string {
+export function workloadEntryUid(
+  { namespace, name }: Pick<WorkloadEntryFacts, "namespace" | "name">,
+  clusterId: string,
+): string {
   return `${clusterId}/${group}/WorkloadEntry/${namespace}/${name}`;
 }
 
@@ -33,13 +43,34 @@ export function workloadEntryLabels({ labels, spec }: WorkloadEntryFacts): Label
 
 export function workloadEntryAddress(entry: WorkloadEntryFacts, context: EntryContext): Address {
   const labels = workloadEntryLabels(entry);
-  return entryAddress(entry.spec, { ...context, uid: workloadEntryUid(entry, context.mesh.clusterId), object: entry, labels, workloadName: entry.annotations[istioAnnotations.autoRegistrationGroup] ?? labels[workloadNameLabel] ?? entry.name, healthy: entry.unhealthy !== true });
+  return entryAddress(entry.spec, {
+    ...context,
+    uid: workloadEntryUid(entry, context.mesh.clusterId),
+    object: entry,
+    labels,
+    workloadName: entry.annotations[istioAnnotations.autoRegistrationGroup] ?? labels[workloadNameLabel] ?? entry.name,
+    healthy: entry.unhealthy !== true,
+  });
 }
 
 /** An endpoint that a ServiceEntry lists, or the host itself where that is to be resolved. */
-export function serviceEntryEndpointAddress(entry: ServiceEntryFacts, spec: EntrySpec, context: EntryContext): readonly [uid: string, address: Address] {
+export function serviceEntryEndpointAddress(
+  entry: ServiceEntryFacts,
+  spec: EntrySpec,
+  context: EntryContext,
+): readonly [uid: string, address: Address] {
   const uid = `${context.mesh.clusterId}/${group}/ServiceEntry/${entry.namespace}/${entry.name}/${spec.address ?? ""}`;
-  return [uid, entryAddress(spec, { ...context, uid, object: entry, labels: entry.labels, workloadName: entry.name, healthy: true })];
+  return [
+    uid,
+    entryAddress(spec, {
+      ...context,
+      uid,
+      object: entry,
+      labels: entry.labels,
+      workloadName: entry.name,
+      healthy: true,
+    }),
+  ];
 }
 
 interface EntryWorkload extends EntryContext {
@@ -50,7 +81,10 @@ interface EntryWorkload extends EntryContext {
   readonly healthy: boolean;
 }
 
-function entryAddress(spec: EntrySpec, { mesh, services, policies, waypoint, uid, object, labels, workloadName, healthy }: EntryWorkload): Address {
+function entryAddress(
+  spec: EntrySpec,
+  { mesh, services, policies, waypoint, uid, object, labels, workloadName, healthy }: EntryWorkload,
+): Address {
   const address = addressBytes(spec.address ?? "");
   const native = labels[tunnelLabel]?.split(",").includes("http") === true;
   const workload = create(WorkloadSchema, {
@@ -60,7 +94,10 @@ function entryAddress(spec: EntrySpec, { mesh, services, policies, waypoint, uid
     addresses: address === undefined ? [] : [address],
     hostname: address === undefined ? (spec.address ?? "") : "",
     network: spec.network ?? mesh.network,
-    tunnelProtocol: native || object.annotations[istioAnnotations.ambientRedirection] === "enabled" ? TunnelProtocol.HBONE : TunnelProtocol.NONE,
+    tunnelProtocol:
+      native || object.annotations[istioAnnotations.ambientRedirection] === "enabled"
+        ? TunnelProtocol.HBONE
+        : TunnelProtocol.NONE,
     nativeTunnel: native,
     trustDomain: explicitTrustDomain(mesh),
     serviceAccount: spec.serviceAccount ?? "",
@@ -82,11 +119,19 @@ function entryAddress(spec: EntrySpec, { mesh, services, policies, waypoint, uid
 }
 
 /** What stands for the endpoints of a ServiceEntry: those that it lists, or, where its hosts are to be resolved, each host for itself. */
-export function endpointsOfEntry({ spec }: ServiceEntryFacts, services: readonly AmbientService[]): readonly { readonly spec: EntrySpec; readonly services: readonly AmbientService[]; readonly listed: boolean }[] {
+export function endpointsOfEntry(
+  { spec }: ServiceEntryFacts,
+  services: readonly AmbientService[],
+): readonly { readonly spec: EntrySpec; readonly services: readonly AmbientService[]; readonly listed: boolean }[] {
   if (spec.endpoints.length > 0) return spec.endpoints.map((endpoint) => ({ spec: endpoint, services, listed: true }));
-  const resolved = spec.resolution === "DNS" || spec.resolution === "DYNAMIC_DNS" || spec.resolution === "DNS_ROUND_ROBIN";
+  const resolved =
+    spec.resolution === "DNS" || spec.resolution === "DYNAMIC_DNS" || spec.resolution === "DNS_ROUND_ROBIN";
   if (!resolved || spec.workloadSelector !== undefined) return [];
-  return services.map((service) => ({ spec: { address: service.hostname, ports: {}, labels: {} }, services: [service], listed: false }));
+  return services.map((service) => ({
+    spec: { address: service.hostname, ports: {}, labels: {} },
+    services: [service],
+    listed: false,
+  }));
 }
 
 /** Keys of the services that a ServiceEntry is for. */

@@ -41,17 +41,30 @@ export interface ServiceContext {
   readonly elsewhere?: readonly { readonly network: string; readonly address: string }[];
 }
 
-export function serviceAddress(service: AmbientService, { mesh, shares, canonical, ingressUseWaypoint, elsewhere = [] }: ServiceContext): Address {
+export function serviceAddress(
+  service: AmbientService,
+  { mesh, shares, canonical, ingressUseWaypoint, elsewhere = [] }: ServiceContext,
+): Address {
   const value = create(ServiceSchema, {
     name: service.name,
     namespace: service.namespace,
     hostname: service.hostname,
-    addresses: [...[...new Set(service.addresses)].flatMap((text) => networkAddresses(text, mesh.network)), ...elsewhere.flatMap(({ address, network }) => networkAddresses(address, network))],
-    ports: service.ports.map((port) => ({ servicePort: port.port, targetPort: port.target, appProtocol: appProtocols[port.appProtocol] })),
+    addresses: [
+      ...[...new Set(service.addresses)].flatMap((text) => networkAddresses(text, mesh.network)),
+      ...elsewhere.flatMap(({ address, network }) => networkAddresses(address, network)),
+    ],
+    ports: service.ports.map((port) => ({
+      servicePort: port.port,
+      targetPort: port.target,
+      appProtocol: appProtocols[port.appProtocol],
+    })),
     subjectAltNames: [...service.subjectAltNames],
     ipFamilies: familiesOf(service.families),
     canonical,
-    weightedWaypoints: shares.length < 2 ? [] : shares.map(({ waypoint, weight }) => ({ destination: gatewayAddress(waypoint, mesh.domain), weight })),
+    weightedWaypoints:
+      shares.length < 2
+        ? []
+        : shares.map(({ waypoint, weight }) => ({ destination: gatewayAddress(waypoint, mesh.domain), weight })),
   });
   const [primary] = shares;
   if (primary !== undefined) {
@@ -69,7 +82,9 @@ function networkAddresses(text: string, network: string): readonly MessageInitSh
   const range = cidrOf(text);
   if (range === undefined) return [];
   const { address, length } = range;
-  return [length === address.length * 8 ? { network, address } : { network, address: firstAddress(address, length), length }];
+  return [
+    length === address.length * 8 ? { network, address } : { network, address: firstAddress(address, length), length },
+  ];
 }
 
 function firstAddress(address: Uint8Array, length: number): Uint8Array {
@@ -82,7 +97,13 @@ function firstAddress(address: Uint8Array, length: number): Uint8Array {
 /** What stands for the pods of a waypoint that has no Service: a service without an address, which ztunnels balance over. */
 export function waypointAddress(waypoint: Waypoint, mesh: MeshSettings): Address {
   const { name, namespace } = waypoint;
-  const value = create(ServiceSchema, { name, namespace, hostname: waypointHostname(waypoint, mesh.domain), ports: [waypointPort(waypoint)], canonical: true });
+  const value = create(ServiceSchema, {
+    name,
+    namespace,
+    hostname: waypointHostname(waypoint, mesh.domain),
+    ports: [waypointPort(waypoint)],
+    canonical: true,
+  });
   return create(AddressSchema, { type: { case: "service", value } });
 }
 
@@ -96,15 +117,29 @@ function familiesOf(families: readonly string[]): IPFamilies {
 
 function loadBalancingOf(service: AmbientService): LoadBalancing | undefined {
   // Where nobody chooses an endpoint nobody looks at its health.
-  if (service.passthrough) return create(LoadBalancingSchema, { mode: LoadBalancing_Mode.PASSTHROUGH, healthPolicy: LoadBalancing_HealthPolicy.ALLOW_ALL });
-  const healthPolicy = service.publishNotReady ? LoadBalancing_HealthPolicy.ALLOW_ALL : LoadBalancing_HealthPolicy.ONLY_HEALTHY;
+  if (service.passthrough)
+    return create(LoadBalancingSchema, {
+      mode: LoadBalancing_Mode.PASSTHROUGH,
+      healthPolicy: LoadBalancing_HealthPolicy.ALLOW_ALL,
+    });
+  const healthPolicy = service.publishNotReady
+    ? LoadBalancing_HealthPolicy.ALLOW_ALL
+    : LoadBalancing_HealthPolicy.ONLY_HEALTHY;
   switch (service.preference) {
     case "only-node":
       return create(LoadBalancingSchema, { routingPreference: [NODE], mode: LoadBalancing_Mode.STRICT, healthPolicy });
     case "close":
-      return create(LoadBalancingSchema, { routingPreference: [NETWORK, REGION, ZONE], mode: LoadBalancing_Mode.FAILOVER, healthPolicy });
+      return create(LoadBalancingSchema, {
+        routingPreference: [NETWORK, REGION, ZONE],
+        mode: LoadBalancing_Mode.FAILOVER,
+        healthPolicy,
+      });
     case "node":
-      return create(LoadBalancingSchema, { routingPreference: [NETWORK, REGION, ZONE, SUBZONE, NODE], mode: LoadBalancing_Mode.FAILOVER, healthPolicy });
+      return create(LoadBalancingSchema, {
+        routingPreference: [NETWORK, REGION, ZONE, SUBZONE, NODE],
+        mode: LoadBalancing_Mode.FAILOVER,
+        healthPolicy,
+      });
     default:
       return service.publishNotReady ? create(LoadBalancingSchema, { healthPolicy }) : undefined;
   }

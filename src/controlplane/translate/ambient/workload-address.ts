@@ -2,7 +2,12 @@ import { create } from "@bufbuild/protobuf";
 import { istioLabels } from "../../../api/istio/index.ts";
 import { addressBytes } from "../../model/ip-address.ts";
 import { canonicalName, canonicalRevision } from "../../model/canonical.ts";
-import { ambientServiceKey, podPortsOf, type AmbientService, type PortPair } from "../../model/ambient/ambient-service.ts";
+import {
+  ambientServiceKey,
+  podPortsOf,
+  type AmbientService,
+  type PortPair,
+} from "../../model/ambient/ambient-service.ts";
 import type { MeshSettings, NodeFacts, PodFacts, SliceFacts } from "../../model/facts.ts";
 import { waypointHostname, type InboundBinding, type Waypoint } from "../../model/ambient/waypoint.ts";
 import {
@@ -71,7 +76,13 @@ export function podAddress(pod: PodFacts, context: PodContext): Address {
     nativeTunnel: native,
     services: {
       ...servicePortsOf(services, (service) => podPortsOf(service, pod)),
-      ...(context.serves === undefined ? {} : { [waypointResourceName(context.serves, mesh)]: create(PortListSchema, { ports: [waypointPort(context.serves)] }) }),
+      ...(context.serves === undefined
+        ? {}
+        : {
+            [waypointResourceName(context.serves, mesh)]: create(PortListSchema, {
+              ports: [waypointPort(context.serves)],
+            }),
+          }),
     },
     authorizationPolicies: [...context.policies],
     status: (context.healthy ?? pod.ready) ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
@@ -81,13 +92,18 @@ export function podAddress(pod: PodFacts, context: PodContext): Address {
   const locality = localityOf(context.node);
   if (locality !== undefined) workload.locality = locality;
   if (context.capacity !== undefined) workload.capacity = context.capacity;
-  if (context.applicationTunnel !== undefined) workload.applicationTunnel = applicationTunnel(context.applicationTunnel);
+  if (context.applicationTunnel !== undefined)
+    workload.applicationTunnel = applicationTunnel(context.applicationTunnel);
   if (context.waypoint !== undefined) workload.waypoint = gatewayAddress(context.waypoint, mesh.domain);
   return create(AddressSchema, { type: { case: "workload", value: workload } });
 }
 
 /** One address for each endpoint of a slice that is no pod: the API server, hosts that a user lists by hand. Nothing else is known of them. */
-export function sliceAddresses(slice: SliceFacts, service: AmbientService, mesh: MeshSettings): readonly (readonly [uid: string, address: Address])[] {
+export function sliceAddresses(
+  slice: SliceFacts,
+  service: AmbientService,
+  mesh: MeshSettings,
+): readonly (readonly [uid: string, address: Address])[] {
   const services = servicePortsOf([service], () => slicePorts(service, slice));
   const seen = new Set<string>();
   return slice.endpoints.flatMap((endpoint) => {
@@ -130,7 +146,10 @@ export function waypointPort({ port }: Waypoint): PortPair {
 
 export function gatewayAddress(waypoint: Waypoint, domain: string): GatewayAddress {
   const hostname = { namespace: waypoint.namespace, hostname: waypointHostname(waypoint, domain) };
-  return create(GatewayAddressSchema, { destination: { case: "hostname", value: hostname }, hboneMtlsPort: waypoint.port });
+  return create(GatewayAddressSchema, {
+    destination: { case: "hostname", value: hostname },
+    hboneMtlsPort: waypoint.port,
+  });
 }
 
 export function localityOf(node: Pick<NodeFacts, "region" | "zone" | "subzone"> | undefined): Locality | undefined {
@@ -139,8 +158,17 @@ export function localityOf(node: Pick<NodeFacts, "region" | "zone" | "subzone"> 
 }
 
 /** By `namespace/hostname`, in the order of the keys so that equal content has equal bytes. */
-export function servicePortsOf(services: readonly AmbientService[], portsOf: (service: AmbientService) => readonly PortPair[]): Record<string, PortList> {
-  const entries = services.map((service) => [ambientServiceKey(service), create(PortListSchema, { ports: portsOf(service).map((port) => ({ ...port })) })] as const);
+export function servicePortsOf(
+  services: readonly AmbientService[],
+  portsOf: (service: AmbientService) => readonly PortPair[],
+): Record<string, PortList> {
+  const entries = services.map(
+    (service) =>
+      [
+        ambientServiceKey(service),
+        create(PortListSchema, { ports: portsOf(service).map((port) => ({ ...port })) }),
+      ] as const,
+  );
   return Object.fromEntries(entries.sort(([left], [right]) => (left < right ? -1 : 1)));
 }
 
@@ -152,5 +180,8 @@ function slicePorts(service: AmbientService, slice: SliceFacts): readonly PortPa
 }
 
 function applicationTunnel({ protocol, port }: InboundBinding): ApplicationTunnel {
-  return create(ApplicationTunnelSchema, { protocol: protocol === "PROXY" ? ApplicationTunnel_Protocol.PROXY : ApplicationTunnel_Protocol.NONE, port });
+  return create(ApplicationTunnelSchema, {
+    protocol: protocol === "PROXY" ? ApplicationTunnel_Protocol.PROXY : ApplicationTunnel_Protocol.NONE,
+    port,
+  });
 }

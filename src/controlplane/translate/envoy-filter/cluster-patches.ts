@@ -8,7 +8,8 @@ export function patchCluster(cluster: Cluster, patching: Patching): boolean {
   for (const patch of patching.for("CLUSTER")) {
     if (!clusterMatches(cluster.name, services, patch)) continue;
     if (patch.operation === "REMOVE") return false;
-    if (isMerge(patch.operation)) patching.attempt(patch, () => mergeSocket(cluster, patch, patching) || patching.merge(cluster, patch));
+    if (isMerge(patch.operation))
+      patching.attempt(patch, () => mergeSocket(cluster, patch, patching) || patching.merge(cluster, patch));
   }
   return true;
 }
@@ -35,7 +36,8 @@ function mergeSocket(cluster: Cluster, patch: CompiledPatch, patching: Patching)
 }
 
 function socketOf({ transportSocket, transportSocketMatches }: Cluster, name: string): TransportSocket | undefined {
-  if (transportSocketMatches.length > 0) return transportSocketMatches.find((match) => match.transportSocket?.name === name)?.transportSocket;
+  if (transportSocketMatches.length > 0)
+    return transportSocketMatches.find((match) => match.transportSocket?.name === name)?.transportSocket;
   return transportSocket?.name === name ? transportSocket : undefined;
 }
 
@@ -56,5 +58,11 @@ function clusterMatches(name: string, services: readonly string[] | undefined, {
 /** The hosts that an inbound cluster says it is of. */
 function servicesOf({ metadata }: Cluster): readonly string[] {
   const services: unknown = metadata?.filterMetadata["istio"]?.["services"];
-  return Array.isArray(services) ? services.flatMap((service: unknown) => (typeof service === "object" && service !== null && "host" in service && typeof service.host === "string" ? service.host : [])) : [];
+  return Array.isArray(services)
+    ? services.flatMap((service: unknown) =>
+        typeof service === "object" && service !== null && "host" in service && typeof service.host === "string"
+          ? service.host
+          : [],
+      )
+    : [];
 }

@@ -1,5 +1,10 @@
 import { fromJson, type JsonValue, type Message } from "@bufbuild/protobuf";
-import { envoyPatchTypes, type EnvoyConfigPatch, type EnvoyPatchOperation, type EnvoyPatchPlace } from "../../../api/istio/index.ts";
+import {
+  envoyPatchTypes,
+  type EnvoyConfigPatch,
+  type EnvoyPatchOperation,
+  type EnvoyPatchPlace,
+} from "../../../api/istio/index.ts";
 import { messageOf } from "../../../base/index.ts";
 import type { EnvoyTypes } from "../../../wire/envoy-types/index.ts";
 
@@ -25,10 +30,19 @@ export interface PatchFault {
 }
 
 /** Where an order is kept; elsewhere an INSERT is an ADD. */
-const ordered: ReadonlySet<EnvoyPatchPlace> = new Set(["HTTP_FILTER", "NETWORK_FILTER", "HTTP_ROUTE", "LISTENER_FILTER"]);
+const ordered: ReadonlySet<EnvoyPatchPlace> = new Set([
+  "HTTP_FILTER",
+  "NETWORK_FILTER",
+  "HTTP_ROUTE",
+  "LISTENER_FILTER",
+]);
 
 /** The patches of one EnvoyFilter in their order. What is no message of Envoy's API is a fault; fields that it does not have are left out. */
-export function compilePatches(filter: string, patches: readonly EnvoyConfigPatch[], types: EnvoyTypes): { readonly patches: readonly CompiledPatch[]; readonly faults: readonly PatchFault[] } {
+export function compilePatches(
+  filter: string,
+  patches: readonly EnvoyConfigPatch[],
+  types: EnvoyTypes,
+): { readonly patches: readonly CompiledPatch[]; readonly faults: readonly PatchFault[] } {
   const compiled: CompiledPatch[] = [];
   const faults: PatchFault[] = [];
   for (const [index, patch] of patches.entries()) {
@@ -45,7 +59,10 @@ function compilePatch(filter: string, match: EnvoyConfigPatch, types: EnvoyTypes
   const { applyTo, value } = match;
   const operation = match.operation.startsWith("INSERT_") && !ordered.has(applyTo) ? "ADD" : match.operation;
   if (operation === "REMOVE") return { filter, applyTo, operation, match, value: undefined };
-  const message = fromJson(types.mustHave(envoyPatchTypes[applyTo]), value as JsonValue, { registry: types.registry, ignoreUnknownFields: true });
+  const message = fromJson(types.mustHave(envoyPatchTypes[applyTo]), value as JsonValue, {
+    registry: types.registry,
+    ignoreUnknownFields: true,
+  });
   return { filter, applyTo, operation, match, value: message };
 }
 

@@ -2,10 +2,23 @@ import { fromBinary, type Message } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { messageOf } from "../../../base/index.ts";
 import type { EnvoyTypes } from "../../../wire/envoy-types/index.ts";
-import { TrafficDirection, type Cluster, type FilterChain, type HttpConnectionManager, type Listener, type RouteConfiguration } from "../../../wire/envoy/index.ts";
+import {
+  TrafficDirection,
+  type Cluster,
+  type FilterChain,
+  type HttpConnectionManager,
+  type Listener,
+  type RouteConfiguration,
+} from "../../../wire/envoy/index.ts";
 import { typeUrls } from "../../../wire/xds/index.ts";
 import type { ExtendedProxy } from "../../model/extension-selection.ts";
-import { extensionsFor, insertHttpExtensions, insertNetworkExtensions, type ChainTraffic, type CompiledExtension } from "../extension-filters.ts";
+import {
+  extensionsFor,
+  insertHttpExtensions,
+  insertNetworkExtensions,
+  type ChainTraffic,
+  type CompiledExtension,
+} from "../extension-filters.ts";
 import { encodeResource, type EncodedResource } from "../resource.ts";
 import { mayMatchCluster, patchCluster } from "./cluster-patches.ts";
 import type { CompiledPatch, PatchContext } from "./compiled-patch.ts";
@@ -28,7 +41,13 @@ const messageTypes: Readonly<Record<string, string>> = {
   [typeUrls.cluster]: "envoy.config.cluster.v3.Cluster",
 };
 /** Ways between listeners and proxies, which no patch reaches. */
-const tunnels: ReadonlySet<string> = new Set(["connect_originate", "encap", "main_internal", "inner_connect_originate", "outer_connect_originate"]);
+const tunnels: ReadonlySet<string> = new Set([
+  "connect_originate",
+  "encap",
+  "main_internal",
+  "inner_connect_originate",
+  "outer_connect_originate",
+]);
 /** Listeners of a sidecar that take what comes through a tunnel; not all of them tell their direction. */
 const tunnelEnds: ReadonlySet<string> = new Set(["connect_terminate", "main_internal"]);
 /** Chains that serve nobody. */
@@ -48,7 +67,10 @@ export class ExtensionProgram {
 
   constructor(options: ExtensionProgramOptions) {
     this.#options = options;
-    this.#touched = new Set([...options.patches.flatMap(({ applyTo }) => typesOf(applyTo)), ...(options.extensions.length === 0 ? [] : [typeUrls.listener, typeUrls.extensionConfig])]);
+    this.#touched = new Set([
+      ...options.patches.flatMap(({ applyTo }) => typesOf(applyTo)),
+      ...(options.extensions.length === 0 ? [] : [typeUrls.listener, typeUrls.extensionConfig]),
+    ]);
   }
 
   /** Whether any resource of a type may be another one than without it. */
@@ -84,14 +106,20 @@ export class ExtensionProgram {
 
   /** Whether an extension is for some services of a waypoint alone. */
   isOfServices(name: string): boolean {
-    return this.#options.extensions.some((extension) => extension.name === name && extension.selected.hosts !== undefined);
+    return this.#options.extensions.some(
+      (extension) => extension.name === name && extension.selected.hosts !== undefined,
+    );
   }
 
   #make(typeUrl: string, resource: EncodedResource): EncodedResource | undefined {
     const typeName = messageTypes[typeUrl];
     const contexts = this.#contextsOf(typeUrl, resource.name);
     if (typeName === undefined || !this.touches(typeUrl) || contexts === "none") return resource;
-    if (typeUrl === typeUrls.cluster && !this.#options.patches.some((patch) => patch.applyTo === "CLUSTER" && mayMatchCluster(resource.name, patch))) return resource;
+    if (
+      typeUrl === typeUrls.cluster &&
+      !this.#options.patches.some((patch) => patch.applyTo === "CLUSTER" && mayMatchCluster(resource.name, patch))
+    )
+      return resource;
     const desc = this.#options.types.mustHave(typeName);
     const message = fromBinary(desc, fromBinary(AnySchema, resource.any).value);
     const patching = new Patching(this.#options, contexts ?? directionOf(message as unknown as Listener));
@@ -116,7 +144,9 @@ export class ExtensionProgram {
       default: {
         const listener = message as unknown as Listener;
         this.#extend(listener, resource, patching);
-        return patchListener(listener, patching, (manager, chain) => this.#patchInline(listener.name, manager, chain, patching));
+        return patchListener(listener, patching, (manager, chain) =>
+          this.#patchInline(listener.name, manager, chain, patching),
+        );
       }
     }
   }
@@ -137,7 +167,10 @@ export class ExtensionProgram {
       const found = extensionsFor(extensions, this.#trafficOf(listener, chain, patching.context));
       if (found.size === 0) continue;
       for (const filter of chain.filters) {
-        const manager = filter.configType.case === "typedConfig" ? patching.opened<HttpConnectionManager>(filter.configType.value, managerType) : undefined;
+        const manager =
+          filter.configType.case === "typedConfig"
+            ? patching.opened<HttpConnectionManager>(filter.configType.value, managerType)
+            : undefined;
         if (manager === undefined || !insertHttpExtensions(manager, found, proxyType === "waypoint", types)) continue;
         filter.configType = { case: "typedConfig", value: patching.packed(managerType, manager) };
         patching.changed = true;
@@ -153,7 +186,8 @@ export class ExtensionProgram {
       const [direction, , , host = ""] = chain.name.split("|");
       return { side: "SERVER", port: 0, ...(direction === "inbound-vip" ? { host } : {}) };
     }
-    if (context === "SIDECAR_INBOUND") return { side: "SERVER", port: chain.filterChainMatch?.destinationPort ?? portOf(listener) ?? 0 };
+    if (context === "SIDECAR_INBOUND")
+      return { side: "SERVER", port: chain.filterChainMatch?.destinationPort ?? portOf(listener) ?? 0 };
     return { side: "CLIENT", port: portOf(listener) ?? 0 };
   }
 
@@ -166,7 +200,12 @@ export class ExtensionProgram {
   }
 
   #report(patching: Patching, fault: string): void {
-    const patch = [...patching.for("LISTENER"), ...patching.for("CLUSTER"), ...patching.for("ROUTE_CONFIGURATION"), ...this.#options.patches][0];
+    const patch = [
+      ...patching.for("LISTENER"),
+      ...patching.for("CLUSTER"),
+      ...patching.for("ROUTE_CONFIGURATION"),
+      ...this.#options.patches,
+    ][0];
     if (patch !== undefined) this.#options.failed(patch, fault);
   }
 
@@ -186,11 +225,16 @@ export class ExtensionProgram {
     const { patches, extensions, proxyType, types } = this.#options;
     if (typeUrl === typeUrls.extensionConfig) {
       const adding = patches.filter(({ applyTo, operation }) => applyTo === "EXTENSION_CONFIG" && operation === "ADD");
-      return [...adding.flatMap((patch) => this.#encoded(patch, types)), ...extensions.flatMap(({ config }) => config ?? [])];
+      return [
+        ...adding.flatMap((patch) => this.#encoded(patch, types)),
+        ...extensions.flatMap(({ config }) => config ?? []),
+      ];
     }
     const place = typeUrl === typeUrls.listener ? "LISTENER" : typeUrl === typeUrls.cluster ? "CLUSTER" : undefined;
     const contexts = contextsOf(proxyType, place);
-    const adding = patches.filter((patch) => patch.applyTo === place && contexts.some((context) => addsIn(patch, context)));
+    const adding = patches.filter(
+      (patch) => patch.applyTo === place && contexts.some((context) => addsIn(patch, context)),
+    );
     return adding.flatMap((patch) => this.#encoded(patch, types));
   }
 
@@ -223,7 +267,10 @@ function typesOf(place: CompiledPatch["applyTo"]): readonly string[] {
   }
 }
 
-function contextsOf(proxyType: ExtendedProxy["type"], place: "LISTENER" | "CLUSTER" | undefined): readonly PatchContext[] {
+function contextsOf(
+  proxyType: ExtendedProxy["type"],
+  place: "LISTENER" | "CLUSTER" | undefined,
+): readonly PatchContext[] {
   if (proxyType === "router") return ["GATEWAY"];
   // Upstream adds clusters to a waypoint as inbound ones alone.
   if (proxyType === "waypoint" && place === "CLUSTER") return ["SIDECAR_INBOUND"];
@@ -232,7 +279,9 @@ function contextsOf(proxyType: ExtendedProxy["type"], place: "LISTENER" | "CLUST
 
 function clusterContext(proxyType: ExtendedProxy["type"], name: string): PatchContext | "none" {
   if (proxyType === "waypoint") return name.startsWith("outbound|") ? "SIDECAR_OUTBOUND" : "none";
-  return name.startsWith("inbound|") || name.startsWith("InboundPassthroughCluster") ? "SIDECAR_INBOUND" : "SIDECAR_OUTBOUND";
+  return name.startsWith("inbound|") || name.startsWith("InboundPassthroughCluster")
+    ? "SIDECAR_INBOUND"
+    : "SIDECAR_OUTBOUND";
 }
 
 function directionOf({ trafficDirection }: Listener): PatchContext {

@@ -17,11 +17,37 @@ function merged(target: JsonObject, source: JsonObject, replaceLists = false): J
 
 test("messages are merged as protobuf merges them, but durations are replaced", () => {
   assert.deepEqual(merged({ connect_timeout: "1.5s" }, { connect_timeout: "3s" }), { connect_timeout: "3s" });
-  assert.deepEqual(merged({ circuit_breakers: { thresholds: [{ max_requests: 1 }] } }, { circuit_breakers: { thresholds: [{ max_retries: 2 }] } }), { circuit_breakers: { thresholds: [{ max_requests: 1 }, { max_retries: 2 }] } });
-  assert.deepEqual(merged({ circuit_breakers: { thresholds: [{ max_requests: 1 }] } }, { circuit_breakers: { thresholds: [{ max_retries: 2 }] } }, true), { circuit_breakers: { thresholds: [{ max_retries: 2 }] } });
-  assert.deepEqual(merged({ metadata: { filter_metadata: { a: { x: 1 }, b: { y: 1 } } } }, { metadata: { filter_metadata: { a: { z: 2 } } } }), { metadata: { filter_metadata: { a: { z: 2 }, b: { y: 1 } } } });
-  assert.deepEqual(merged({ outlier_detection: { interval: "1s" } }, { outlier_detection: { base_ejection_time: "2s" } }), { outlier_detection: { interval: "1s", base_ejection_time: "2s" } });
-  assert.deepEqual(merged({ ring_hash_lb_config: { minimum_ring_size: 1 } }, { maglev_lb_config: {} }), { maglev_lb_config: {} });
+  assert.deepEqual(
+    merged(
+      { circuit_breakers: { thresholds: [{ max_requests: 1 }] } },
+      { circuit_breakers: { thresholds: [{ max_retries: 2 }] } },
+    ),
+    { circuit_breakers: { thresholds: [{ max_requests: 1 }, { max_retries: 2 }] } },
+  );
+  assert.deepEqual(
+    merged(
+      { circuit_breakers: { thresholds: [{ max_requests: 1 }] } },
+      { circuit_breakers: { thresholds: [{ max_retries: 2 }] } },
+      true,
+    ),
+    { circuit_breakers: { thresholds: [{ max_retries: 2 }] } },
+  );
+  assert.deepEqual(
+    merged(
+      { metadata: { filter_metadata: { a: { x: 1 }, b: { y: 1 } } } },
+      { metadata: { filter_metadata: { a: { z: 2 } } } },
+    ),
+    { metadata: { filter_metadata: { a: { z: 2 }, b: { y: 1 } } } },
+  );
+  assert.deepEqual(
+    merged({ outlier_detection: { interval: "1s" } }, { outlier_detection: { base_ejection_time: "2s" } }),
+    { outlier_detection: { interval: "1s", base_ejection_time: "2s" } },
+  );
+  assert.deepEqual(merged({ ring_hash_lb_config: { minimum_ring_size: 1 } }, { maglev_lb_config: {} }), {
+    maglev_lb_config: {},
+  });
   // Upstream's merge cannot put a wrapped 0 over something, nor can this one.
-  assert.deepEqual(merged({ per_connection_buffer_limit_bytes: 5 }, { per_connection_buffer_limit_bytes: 0 }), { per_connection_buffer_limit_bytes: 5 });
+  assert.deepEqual(merged({ per_connection_buffer_limit_bytes: 5 }, { per_connection_buffer_limit_bytes: 0 }), {
+    per_connection_buffer_limit_bytes: 5,
+  });
 });

@@ -51,13 +51,16 @@ export class Patching {
   merge(target: object, patch: CompiledPatch): boolean {
     const value = mustHave(patch);
     const desc = this.#descOf(value);
-    mergeMessage(reflect(desc, target as Message, false), reflect(desc, value, false), { replaceLists: patch.operation === "MERGE_AND_REPLACE_LIST" });
+    mergeMessage(reflect(desc, target as Message, false), reflect(desc, value, false), {
+      replaceLists: patch.operation === "MERGE_AND_REPLACE_LIST",
+    });
     return true;
   }
 
   /** The two configurations as one, which must be of one type. */
   mergedAny(target: Any, source: Any): Any {
-    if (typeOf(target) !== typeOf(source)) throw new Error(`its configuration is ${typeOf(source)} and cannot be merged with ${typeOf(target)}`);
+    if (typeOf(target) !== typeOf(source))
+      throw new Error(`its configuration is ${typeOf(source)} and cannot be merged with ${typeOf(target)}`);
     const desc = this.types.mustHave(typeOf(target));
     const message = fromBinary(desc, target.value);
     mergeMessage(reflect(desc, message, false), reflect(desc, fromBinary(desc, source.value), false));
@@ -66,7 +69,9 @@ export class Patching {
 
   /** What an Any holds; its type must be the one that is expected. */
   opened<Value>(any: Any, typeName: string): Value | undefined {
-    return typeOf(any) === typeName ? (fromBinary(this.types.mustHave(typeName), any.value) as unknown as Value) : undefined;
+    return typeOf(any) === typeName
+      ? (fromBinary(this.types.mustHave(typeName), any.value) as unknown as Value)
+      : undefined;
   }
 
   packed(typeName: string, value: object): Any {
@@ -80,7 +85,11 @@ export class Patching {
 
 /** ANY does not add listeners and clusters twice to one sidecar: they are its outbound ones. */
 export function addsIn(patch: CompiledPatch, context: PatchContext): boolean {
-  return patch.operation === "ADD" && holdsIn(patch, context) && (patch.match.context !== "ANY" || context !== "SIDECAR_INBOUND");
+  return (
+    patch.operation === "ADD" &&
+    holdsIn(patch, context) &&
+    (patch.match.context !== "ANY" || context !== "SIDECAR_INBOUND")
+  );
 }
 
 export function holdsIn({ match }: CompiledPatch, context: PatchContext): boolean {
@@ -104,7 +113,12 @@ interface Named {
  * ADD, INSERT_*, REPLACE and REMOVE in a list whose order counts. `matches` tells of what the patch is for; undefined: it
  * names nothing, so that inserts go to the ends and the rest does nothing.
  */
-export function patchList<Item extends Named>(list: Item[], patch: CompiledPatch, matches: ((item: Item) => boolean) | undefined, copy: () => Item): boolean {
+export function patchList<Item extends Named>(
+  list: Item[],
+  patch: CompiledPatch,
+  matches: ((item: Item) => boolean) | undefined,
+  copy: () => Item,
+): boolean {
   if (isMerge(patch.operation)) return false;
   const at = matches === undefined ? -1 : list.findIndex(matches);
   switch (patch.operation) {

@@ -5,15 +5,22 @@ import { patchList, type Patching } from "./patching.ts";
 /** Applies all patches below a route configuration, to it. */
 export function patchRouteConfiguration(configuration: RouteConfiguration, patching: Patching): void {
   const here = (patch: CompiledPatch): boolean => configurationMatches(configuration.name, patch, patching.context);
-  for (const patch of patching.for("ROUTE_CONFIGURATION")) if (isMerge(patch.operation) && here(patch)) patching.attempt(patch, () => patching.merge(configuration, patch));
+  for (const patch of patching.for("ROUTE_CONFIGURATION"))
+    if (isMerge(patch.operation) && here(patch)) patching.attempt(patch, () => patching.merge(configuration, patch));
   const hosts = patching.for("VIRTUAL_HOST").filter(here);
   const routes = patching.for("HTTP_ROUTE").filter(here);
   const kept = configuration.virtualHosts.flatMap((host) => patchVirtualHost(host, hosts, routes, patching));
   configuration.virtualHosts = kept;
-  for (const patch of hosts) if (patch.operation === "ADD") patching.attempt(patch, () => kept.push(patching.valueOf<VirtualHost>(patch)) > 0);
+  for (const patch of hosts)
+    if (patch.operation === "ADD") patching.attempt(patch, () => kept.push(patching.valueOf<VirtualHost>(patch)) > 0);
 }
 
-function patchVirtualHost(given: VirtualHost, patches: readonly CompiledPatch[], routes: readonly CompiledPatch[], patching: Patching): VirtualHost[] {
+function patchVirtualHost(
+  given: VirtualHost,
+  patches: readonly CompiledPatch[],
+  routes: readonly CompiledPatch[],
+  patching: Patching,
+): VirtualHost[] {
   let host = given;
   for (const patch of patches) {
     if (!hostMatches(host, patch)) continue;
@@ -28,7 +35,11 @@ function patchVirtualHost(given: VirtualHost, patches: readonly CompiledPatch[],
       return true;
     });
   }
-  patchRoutes(host, routes.filter((patch) => hostMatches(host, patch)), patching);
+  patchRoutes(
+    host,
+    routes.filter((patch) => hostMatches(host, patch)),
+    patching,
+  );
   return [host];
 }
 
@@ -50,7 +61,10 @@ function patchRoutes(host: VirtualHost, patches: readonly CompiledPatch[], patch
 /** A route that is to come first, and names another one, comes only where that is. */
 function insertRoute(routes: Route[], patch: CompiledPatch, patching: Patching): void {
   if (patch.operation === "REMOVE" || patch.operation === "REPLACE") return;
-  const matches = patch.match.routeConfiguration?.virtualHost?.route === undefined ? undefined : (route: Route): boolean => routeMatches(route, patch);
+  const matches =
+    patch.match.routeConfiguration?.virtualHost?.route === undefined
+      ? undefined
+      : (route: Route): boolean => routeMatches(route, patch);
   if (patch.operation === "INSERT_FIRST" && matches !== undefined && !routes.some(matches)) return;
   patching.attempt(patch, () => patchList(routes, patch, matches, () => patching.valueOf<Route>(patch)));
 }
@@ -85,10 +99,18 @@ function gatewayPlaceOf(name: string): { readonly port: number; readonly portNam
 
 function hostMatches({ name, domains }: VirtualHost, { match }: CompiledPatch): boolean {
   const wanted = match.routeConfiguration?.virtualHost;
-  return wanted === undefined || ((wanted.name === undefined || wanted.name === name) && (wanted.domainName === undefined || domains.includes(wanted.domainName)));
+  return (
+    wanted === undefined ||
+    ((wanted.name === undefined || wanted.name === name) &&
+      (wanted.domainName === undefined || domains.includes(wanted.domainName)))
+  );
 }
 
-const actions: Readonly<Record<string, string>> = { route: "ROUTE", redirect: "REDIRECT", directResponse: "DIRECT_RESPONSE" };
+const actions: Readonly<Record<string, string>> = {
+  route: "ROUTE",
+  redirect: "REDIRECT",
+  directResponse: "DIRECT_RESPONSE",
+};
 
 function routeMatches({ name, action }: Route, { match }: CompiledPatch): boolean {
   const wanted = match.routeConfiguration?.virtualHost?.route;

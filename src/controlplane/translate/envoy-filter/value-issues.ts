@@ -19,7 +19,8 @@ const ownForms = /^google\.protobuf\.(Struct|Value|ListValue|Duration|Timestamp|
 export function envoyValueIssues(patches: readonly EnvoyConfigPatch[], types: EnvoyTypes): ValueIssues {
   const check = new ValueCheck(types);
   for (const [index, { applyTo, operation, value }] of patches.entries()) {
-    if (operation !== "REMOVE") check.message(types.mustHave(envoyPatchTypes[applyTo]), value, `spec.configPatches[${index}].patch.value`);
+    if (operation !== "REMOVE")
+      check.message(types.mustHave(envoyPatchTypes[applyTo]), value, `spec.configPatches[${index}].patch.value`);
   }
   return check;
 }
@@ -36,13 +37,15 @@ class ValueCheck implements ValueIssues {
   message(desc: DescMessage, json: unknown, path: string): void {
     if (desc.typeName === anyType) return this.#any(json, path);
     if (ownForms.test(desc.typeName)) return this.#leaf(desc, json, path);
-    if (typeof json !== "object" || json === null || Array.isArray(json)) return this.#error(path, `must be an object (${desc.typeName}), got ${JSON.stringify(json)}`);
+    if (typeof json !== "object" || json === null || Array.isArray(json))
+      return this.#error(path, `must be an object (${desc.typeName}), got ${JSON.stringify(json)}`);
     this.#fields(desc, json, path);
   }
 
   #any(json: unknown, path: string): void {
     const type: unknown = typeof json === "object" && json !== null ? Reflect.get(json, "@type") : undefined;
-    if (typeof json !== "object" || json === null || typeof type !== "string") return this.#error(path, "must be an object with @type, the address of its type");
+    if (typeof json !== "object" || json === null || typeof type !== "string")
+      return this.#error(path, "must be an object with @type, the address of its type");
     const name = type.slice(type.lastIndexOf("/") + 1);
     const desc = this.#types.message(name);
     // An unknown type is told of by the object's own parser.
@@ -58,19 +61,32 @@ class ValueCheck implements ValueIssues {
       const field = desc.fields.find((candidate) => candidate.jsonName === key || candidate.name === key);
       if (field === undefined) {
         const near = nearestName(key, new Set(desc.fields.map(({ name }) => name)));
-        this.warnings.push({ path: `${path}.${key}`, message: `is no field of ${desc.typeName} and is left out${near === undefined ? "" : `; did you mean ${near}?`}` });
+        this.warnings.push({
+          path: `${path}.${key}`,
+          message: `is no field of ${desc.typeName} and is left out${near === undefined ? "" : `; did you mean ${near}?`}`,
+        });
         continue;
       }
       if (value === null) continue;
       const { oneof } = field;
       const other = oneof === undefined ? undefined : seen.get(oneof.name);
-      if (oneof !== undefined && other !== undefined) this.#error(`${path}.${key}`, `must not be set beside ${other}: only one of ${oneof.fields.map(({ name }) => name).join(", ")} may be`);
+      if (oneof !== undefined && other !== undefined)
+        this.#error(
+          `${path}.${key}`,
+          `must not be set beside ${other}: only one of ${oneof.fields.map(({ name }) => name).join(", ")} may be`,
+        );
       if (oneof !== undefined) seen.set(oneof.name, key);
       this.#field(desc, field, value, `${path}.${key}`);
     }
     const typed = desc.fields.find(({ name }) => name === "typed_config");
-    if (typed !== undefined && !["typed_config", "typedConfig", "config_discovery", "configDiscovery"].some((name) => name in json)) {
-      this.warnings.push({ path, message: "has no typed_config: Envoy goes by the types of configurations, not by names" });
+    if (
+      typed !== undefined &&
+      !["typed_config", "typedConfig", "config_discovery", "configDiscovery"].some((name) => name in json)
+    ) {
+      this.warnings.push({
+        path,
+        message: "has no typed_config: Envoy goes by the types of configurations, not by names",
+      });
     }
   }
 
@@ -82,7 +98,8 @@ class ValueCheck implements ValueIssues {
         else this.#part(desc, field, [item], `${path}[${index}]`);
       }
     } else if (field.fieldKind === "map") {
-      if (typeof value !== "object" || value === null || Array.isArray(value)) return this.#error(path, `must be an object, got ${JSON.stringify(value)}`);
+      if (typeof value !== "object" || value === null || Array.isArray(value))
+        return this.#error(path, `must be an object, got ${JSON.stringify(value)}`);
       for (const [key, item] of Object.entries(value)) {
         if (field.mapKind === "message") this.message(field.message, item, `${path}.${key}`);
         else this.#part(desc, field, { [key]: item }, `${path}.${key}`);
@@ -100,7 +117,13 @@ class ValueCheck implements ValueIssues {
     try {
       fromJson(desc, json as JsonValue, { registry: this.#types.registry });
     } catch (error) {
-      this.#error(path, messageOf(error).replace(/^cannot decode (?:field|message|enum) (\S+) from JSON: /, (_all, what: string) => `is no ${what}: `));
+      this.#error(
+        path,
+        messageOf(error).replace(
+          /^cannot decode (?:field|message|enum) (\S+) from JSON: /,
+          (_all, what: string) => `is no ${what}: `,
+        ),
+      );
     }
   }
 

@@ -29,12 +29,25 @@ import { blackHoleCluster, blackHoleName } from "../cluster.ts";
 import { tcpAddress } from "../envoy-address.ts";
 import { filterInit } from "../filter-init.ts";
 import type { FilterChainInit } from "../inbound/inbound-chain.ts";
-import { connectSourceState, connectTerminateListener, internalListenerCluster, mainInternalName } from "../inbound/inbound-hbone.ts";
+import {
+  connectSourceState,
+  connectTerminateListener,
+  internalListenerCluster,
+  mainInternalName,
+} from "../inbound/inbound-hbone.ts";
 import { originalDestination } from "../listener-filters.ts";
 import type { MeshModel } from "../outbound/outbound-resources.ts";
 import { encodeResource, sameScopedResource, scopedEntry, type ScopedEncodedResource } from "../resource.ts";
 import { vipCluster } from "../waypoint/waypoint-cluster.ts";
-import { addressRanges, byNameOr, byPort, byState, toChain, toMatcher, type OnMatchInit } from "../waypoint/waypoint-listener.ts";
+import {
+  addressRanges,
+  byNameOr,
+  byPort,
+  byState,
+  toChain,
+  toMatcher,
+  type OnMatchInit,
+} from "../waypoint/waypoint-listener.ts";
 import { vipName } from "../waypoint/waypoint-name.ts";
 import { nearEndpoints } from "../waypoint/waypoint-network.ts";
 
@@ -71,14 +84,29 @@ export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel
   const { inputs, registry } = model;
   const bindings = new WaypointBindings(inputs, model.waypoints);
   const gateways = graph.derive("east-west-gateways", inputs.gateways, (gateway, reader) => {
-    const ends = gateway.spec.listeners.some(({ protocol, port, tls }) => protocol === "HBONE" && port === hbonePort && tls?.mode === "Terminate");
-    return ends && isEastWestClass(gateway.spec.gatewayClassName, inputs, reader) ? [[factsKey(gateway), { key: factsKey(gateway) }] as const] : [];
+    const ends = gateway.spec.listeners.some(
+      ({ protocol, port, tls }) => protocol === "HBONE" && port === hbonePort && tls?.mode === "Terminate",
+    );
+    return ends && isEastWestClass(gateway.spec.gatewayClassName, inputs, reader)
+      ? [[factsKey(gateway), { key: factsKey(gateway) }] as const]
+      : [];
   });
-  const reached = graph.derive("east-west-services", registry.kubernetes, (service, reader): Iterable<readonly [string, ReachedService]> => {
-    const mesh = reader.get(inputs.mesh, meshKey);
-    if (mesh?.ambientMultiNetwork !== true || service.resolution !== "endpoints" || !isGlobalService(service, reader.get(inputs.namespaces, service.namespace)?.labels, mesh)) return [];
-    return reader.all(gateways).map(({ key }) => [`${key}|${serviceKey(service)}`, { gateway: key, service: serviceKey(service) }] as const);
-  });
+  const reached = graph.derive(
+    "east-west-services",
+    registry.kubernetes,
+    (service, reader): Iterable<readonly [string, ReachedService]> => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (
+        mesh?.ambientMultiNetwork !== true ||
+        service.resolution !== "endpoints" ||
+        !isGlobalService(service, reader.get(inputs.namespaces, service.namespace)?.labels, mesh)
+      )
+        return [];
+      return reader
+        .all(gateways)
+        .map(({ key }) => [`${key}|${serviceKey(service)}`, { gateway: key, service: serviceKey(service) }] as const);
+    },
+  );
   const byGateway = reached.index("gateway", ({ gateway }) => [gateway]);
   const waysOf = (service: ServiceModel, reader: CollectionReader): readonly Way[] => {
     const shares = bindings.sharesOfService(service, reader);
@@ -88,36 +116,68 @@ export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel
       ...(waypoints === undefined ? [] : [{ name: wayName(port, service, true), port, waypoints }]),
     ]);
   };
-  const clusters = graph.derive("cds-east-west-services", reached, (item, reader) => {
-    const mesh = reader.get(inputs.mesh, meshKey);
-    const service = reader.get(registry.kubernetes, item.service);
-    if (mesh === undefined || service === undefined) return [];
-    return waysOf(service, reader).flatMap(({ name, port }) => {
-      const cluster = plainCluster(name, service, port, mesh);
-      return cluster === undefined ? [] : [scopedEntry(item.gateway, encodeResource(ClusterSchema, name, cluster))];
-    });
-  }, sameScopedResource);
-  const endpoints = graph.derive("eds-east-west-services", reached, (item, reader) => {
-    const mesh = reader.get(inputs.mesh, meshKey);
-    const service = reader.get(registry.kubernetes, item.service);
-    if (mesh === undefined || service === undefined) return [];
-    return waysOf(service, reader).map(({ name, port, waypoints }) => {
-      const assignment = waypoints === undefined ? toPods(name, service, port.port, mesh, model, reader) : toWaypoints(name, waypoints, model, reader);
-      return scopedEntry(item.gateway, encodeResource(ClusterLoadAssignmentSchema, name, assignment));
-    });
-  }, sameScopedResource);
-  const listeners = graph.derive("lds-east-west", gateways, ({ key }, reader) => {
-    const mesh = reader.get(inputs.mesh, meshKey);
-    if (mesh === undefined) return [];
-    const services = reader.lookup(byGateway, key).flatMap((item) => reader.get(registry.kubernetes, item.service) ?? []).sort(byCreation);
-    const routed = services.map((service) => ({ service, ways: waysOf(service, reader), ingress: asksIngress(service, model, reader) }));
-    return [connectTerminateListener(mesh, wildcard, [], true), mainListener(routed)].map((listener) => scopedEntry(key, encodeResource(ListenerSchema, listener.name, listener)));
-  }, sameScopedResource);
-  const fixed = graph.derive("cds-east-west-fixed", gateways, ({ key }, reader) => {
-    const mesh = reader.get(inputs.mesh, meshKey);
-    const found = mesh === undefined ? [] : [internalListenerCluster(mainInternalName), blackHoleCluster(mesh)];
-    return found.map((cluster) => scopedEntry(key, encodeResource(ClusterSchema, cluster.name, cluster)));
-  }, sameScopedResource);
+  const clusters = graph.derive(
+    "cds-east-west-services",
+    reached,
+    (item, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      const service = reader.get(registry.kubernetes, item.service);
+      if (mesh === undefined || service === undefined) return [];
+      return waysOf(service, reader).flatMap(({ name, port }) => {
+        const cluster = plainCluster(name, service, port, mesh);
+        return cluster === undefined ? [] : [scopedEntry(item.gateway, encodeResource(ClusterSchema, name, cluster))];
+      });
+    },
+    sameScopedResource,
+  );
+  const endpoints = graph.derive(
+    "eds-east-west-services",
+    reached,
+    (item, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      const service = reader.get(registry.kubernetes, item.service);
+      if (mesh === undefined || service === undefined) return [];
+      return waysOf(service, reader).map(({ name, port, waypoints }) => {
+        const assignment =
+          waypoints === undefined
+            ? toPods(name, service, port.port, mesh, model, reader)
+            : toWaypoints(name, waypoints, model, reader);
+        return scopedEntry(item.gateway, encodeResource(ClusterLoadAssignmentSchema, name, assignment));
+      });
+    },
+    sameScopedResource,
+  );
+  const listeners = graph.derive(
+    "lds-east-west",
+    gateways,
+    ({ key }, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (mesh === undefined) return [];
+      const services = reader
+        .lookup(byGateway, key)
+        .flatMap((item) => reader.get(registry.kubernetes, item.service) ?? [])
+        .sort(byCreation);
+      const routed = services.map((service) => ({
+        service,
+        ways: waysOf(service, reader),
+        ingress: asksIngress(service, model, reader),
+      }));
+      return [connectTerminateListener(mesh, wildcard, [], true), mainListener(routed)].map((listener) =>
+        scopedEntry(key, encodeResource(ListenerSchema, listener.name, listener)),
+      );
+    },
+    sameScopedResource,
+  );
+  const fixed = graph.derive(
+    "cds-east-west-fixed",
+    gateways,
+    ({ key }, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      const found = mesh === undefined ? [] : [internalListenerCluster(mainInternalName), blackHoleCluster(mesh)];
+      return found.map((cluster) => scopedEntry(key, encodeResource(ClusterSchema, cluster.name, cluster)));
+    },
+    sameScopedResource,
+  );
   return { listeners, clusters: [fixed, clusters], endpoints };
 }
 
@@ -140,12 +200,22 @@ function mainListener(routed: readonly RoutedService[]): Listener {
     const guarded = wayName(port, service, true);
     if (!ways.some(({ name }) => name === guarded)) return toChain(straight);
     // A waypoint of the client's network has applied the policies already; an ingress gateway passes waypoints by unless it is told otherwise.
-    const bySource = byState("source", connectSourceState, { waypoint: toChain(straight), gateway: toChain(ingress ? guarded : straight) });
+    const bySource = byState("source", connectSourceState, {
+      waypoint: toChain(straight),
+      gateway: toChain(ingress ? guarded : straight),
+    });
     return toMatcher({ ...bySource, onNoMatch: toChain(guarded) });
   };
   const addressed = routed.filter(({ service }) => service.addresses.length > 0);
-  const names = addressed.flatMap((entry) => entry.service.ports.map((port) => [formatAuthority(entry.service.hostname, port.port), thenOf(entry, port)] as const));
-  const ranges = addressed.map((entry) => ({ addresses: entry.service.addresses, onMatch: toMatcher(byPort(entry.service.ports.map((port) => [port.port, thenOf(entry, port)] as const))) }));
+  const names = addressed.flatMap((entry) =>
+    entry.service.ports.map(
+      (port) => [formatAuthority(entry.service.hostname, port.port), thenOf(entry, port)] as const,
+    ),
+  );
+  const ranges = addressed.map((entry) => ({
+    addresses: entry.service.addresses,
+    onMatch: toMatcher(byPort(entry.service.ports.map((port) => [port.port, thenOf(entry, port)] as const))),
+  }));
   return create(ListenerSchema, {
     name: mainInternalName,
     listenerSpecifier: { case: "internalListener", value: {} },
@@ -159,12 +229,34 @@ function mainListener(routed: readonly RoutedService[]): Listener {
 
 /** What is in the tunnel is nobody's concern here. */
 function passChain(name: string, cluster: string): FilterChainInit {
-  return { name, filters: [filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, { statPrefix: name, clusterSpecifier: { case: "cluster", value: cluster } })] };
+  return {
+    name,
+    filters: [
+      filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, {
+        statPrefix: name,
+        clusterSpecifier: { case: "cluster", value: cluster },
+      }),
+    ],
+  };
 }
 
 /** Rules for the service's clients are none for gateways between networks: the tunnel inside is another's. */
-function plainCluster(name: string, service: ServiceModel, port: ServicePortModel, mesh: MeshSettings): Cluster | undefined {
-  const cluster = vipCluster({ service, port: { ...port, protocol: "tcp" }, carries: "tcp", subset: undefined, rule: undefined, mesh, identities: [], assignment: undefined });
+function plainCluster(
+  name: string,
+  service: ServiceModel,
+  port: ServicePortModel,
+  mesh: MeshSettings,
+): Cluster | undefined {
+  const cluster = vipCluster({
+    service,
+    port: { ...port, protocol: "tcp" },
+    carries: "tcp",
+    subset: undefined,
+    rule: undefined,
+    mesh,
+    identities: [],
+    assignment: undefined,
+  });
   if (cluster?.edsClusterConfig === undefined) return undefined;
   cluster.name = name;
   cluster.altStatName = `${name};`;
@@ -179,28 +271,71 @@ interface TunnelEnd {
 }
 
 /** Those that end tunnels themselves: of others the tunnel inside would be no use to anybody. */
-function toPods(name: string, service: ServiceModel, port: number, mesh: MeshSettings, model: MeshModel, reader: CollectionReader): ClusterLoadAssignment {
-  const near = nearEndpoints(getEndpoints(model.endpoints, service, port, reader), service, mesh, model.inputs, reader).filter(({ hbone }) => hbone);
+function toPods(
+  name: string,
+  service: ServiceModel,
+  port: number,
+  mesh: MeshSettings,
+  model: MeshModel,
+  reader: CollectionReader,
+): ClusterLoadAssignment {
+  const near = nearEndpoints(
+    getEndpoints(model.endpoints, service, port, reader),
+    service,
+    mesh,
+    model.inputs,
+    reader,
+  ).filter(({ hbone }) => hbone);
   const byLocality = Map.groupBy(near, (endpoint) => localityText(endpoint.locality));
-  return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: [...byLocality.values()].map((members) => localityOf(members, members[0]?.locality)) });
+  return create(ClusterLoadAssignmentSchema, {
+    clusterName: name,
+    endpoints: [...byLocality.values()].map((members) => localityOf(members, members[0]?.locality)),
+  });
 }
 
-function toWaypoints(name: string, shares: readonly WaypointShare[], { inputs }: MeshModel, reader: CollectionReader): ClusterLoadAssignment {
+function toWaypoints(
+  name: string,
+  shares: readonly WaypointShare[],
+  { inputs }: MeshModel,
+  reader: CollectionReader,
+): ClusterLoadAssignment {
   const pods = weightedPods(shares, waypointPods(inputs), reader);
   const alike = pods.every(({ weight }) => weight === pods[0]?.weight);
   const ends = pods
-    .flatMap(({ pod, weight }) => pod.addresses.slice(0, 1).map((address): TunnelEnd => ({ address, weight: alike ? 1 : Math.max(1, Math.round(weight * weightUnits)) })))
+    .flatMap(({ pod, weight }) =>
+      pod.addresses
+        .slice(0, 1)
+        .map((address): TunnelEnd => ({ address, weight: alike ? 1 : Math.max(1, Math.round(weight * weightUnits)) })),
+    )
     .sort((left, right) => compareText(left.address, right.address));
-  return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: ends.length === 0 ? [] : [localityOf(ends)] });
+  return create(ClusterLoadAssignmentSchema, {
+    clusterName: name,
+    endpoints: ends.length === 0 ? [] : [localityOf(ends)],
+  });
 }
 
-function localityOf(ends: readonly TunnelEnd[], { region, zone, subzone }: EndpointModel["locality"] = nowhere): LocalityLbEndpoints {
-  const lbEndpoints = ends.map(({ address, weight }) => create(LbEndpointSchema, { hostIdentifier: { case: "endpoint", value: { address: { address: tcpAddress(address, hbonePort) } } }, healthStatus: HealthStatus.HEALTHY, loadBalancingWeight: weight }));
+function localityOf(
+  ends: readonly TunnelEnd[],
+  { region, zone, subzone }: EndpointModel["locality"] = nowhere,
+): LocalityLbEndpoints {
+  const lbEndpoints = ends.map(({ address, weight }) =>
+    create(LbEndpointSchema, {
+      hostIdentifier: { case: "endpoint", value: { address: { address: tcpAddress(address, hbonePort) } } },
+      healthStatus: HealthStatus.HEALTHY,
+      loadBalancingWeight: weight,
+    }),
+  );
   const isSaid = region !== "" || zone !== "" || subzone !== "";
-  return create(LocalityLbEndpointsSchema, { ...(isSaid ? { locality: { region, zone, subZone: subzone } } : {}), lbEndpoints, loadBalancingWeight: ends.reduce((sum, { weight }) => sum + weight, 0) });
+  return create(LocalityLbEndpointsSchema, {
+    ...(isSaid ? { locality: { region, zone, subZone: subzone } } : {}),
+    lbEndpoints,
+    loadBalancingWeight: ends.reduce((sum, { weight }) => sum + weight, 0),
+  });
 }
 
 function asksIngress(service: ServiceModel, { inputs }: MeshModel, reader: CollectionReader): boolean {
-  const said = service.labels[istioLabels.ingressUseWaypoint] ?? reader.get(inputs.namespaces, service.namespace)?.labels[istioLabels.ingressUseWaypoint];
+  const said =
+    service.labels[istioLabels.ingressUseWaypoint] ??
+    reader.get(inputs.namespaces, service.namespace)?.labels[istioLabels.ingressUseWaypoint];
   return said !== undefined && isTrueText(said);
 }

@@ -42,9 +42,16 @@ interface ServedListener extends ListenerVerdict {
   readonly declaredPort: number;
 }
 
-function servedListeners(gateway: GatewayFacts, { inputs, reader }: Pick<GatewayApiContext, "inputs" | "reader">): readonly ServedListener[] {
+function servedListeners(
+  gateway: GatewayFacts,
+  { inputs, reader }: Pick<GatewayApiContext, "inputs" | "reader">,
+): readonly ServedListener[] {
   const served = judgeListeners(gateway, inputs, reader).filter((verdict) => verdict.serves);
-  return served.map((verdict) => ({ ...verdict, declaredPort: verdict.listener.port, listener: { ...verdict.listener, port: gateway.targetPorts?.get(verdict.listener.port) ?? verdict.listener.port } }));
+  return served.map((verdict) => ({
+    ...verdict,
+    declaredPort: verdict.listener.port,
+    listener: { ...verdict.listener, port: gateway.targetPorts?.get(verdict.listener.port) ?? verdict.listener.port },
+  }));
 }
 
 /** The name of a listener's route table, as upstream makes it of the Gateway that it writes for itself. */
@@ -53,23 +60,39 @@ function secureRouteName({ listener, owner, declaredPort }: ServedListener): str
 }
 
 /** Tables of a Gateway's requests: one a port of plain HTTP, one a listener in TLS. */
-export function gatewayRouteTables(gateway: GatewayFacts, context: Pick<GatewayApiContext, "inputs" | "reader">): readonly RouteTableScope[] {
+export function gatewayRouteTables(
+  gateway: GatewayFacts,
+  context: Pick<GatewayApiContext, "inputs" | "reader">,
+): readonly RouteTableScope[] {
   const served = servedListeners(gateway, context);
   const tableOf = (name: string, port: number, verdicts: readonly ServedListener[]): RouteTableScope => ({
     name,
     port,
     listeners: new Map(verdicts.map((verdict) => [verdict.id, tableListener(verdict, served)])),
   });
-  const plain = Map.groupBy(served.filter(({ listener }) => listener.protocol === "HTTP"), ({ listener }) => listener.port);
+  const plain = Map.groupBy(
+    served.filter(({ listener }) => listener.protocol === "HTTP"),
+    ({ listener }) => listener.port,
+  );
   return [
     ...[...plain].map(([port, same]) => tableOf(routeName(port), port, same)),
-    ...served.filter(({ listener }) => listener.protocol === "HTTPS").map((verdict) => tableOf(secureRouteName(verdict), verdict.declaredPort, [verdict])),
+    ...served
+      .filter(({ listener }) => listener.protocol === "HTTPS")
+      .map((verdict) => tableOf(secureRouteName(verdict), verdict.declaredPort, [verdict])),
   ];
 }
 
 function tableListener({ id, owner, listener }: ServedListener, served: readonly ServedListener[]): TableListener {
-  const siblings = served.filter((other) => other.id !== id && other.listener.port === listener.port && other.listener.protocol === listener.protocol);
-  return { owner, name: listener.name, hostname: listener.hostname ?? "*", others: siblings.map((other) => other.listener.hostname ?? "*") };
+  const siblings = served.filter(
+    (other) =>
+      other.id !== id && other.listener.port === listener.port && other.listener.protocol === listener.protocol,
+  );
+  return {
+    owner,
+    name: listener.name,
+    hostname: listener.hostname ?? "*",
+    others: siblings.map((other) => other.listener.hostname ?? "*"),
+  };
 }
 
 /** A listener of the proxy for each port. */
@@ -79,13 +102,22 @@ export function gatewayApiListeners(gateway: GatewayFacts, context: GatewayApiCo
     .sort(([left], [right]) => left - right)
     .flatMap(([port, listeners]) => {
       const plain = listeners.some(({ listener }) => listener.protocol === "HTTP");
-      const chains = plain ? [{ serverNames: [], filters: [requests(port, routeName(port), context)] }] : distinct(listeners.flatMap((verdict) => chainsOf(gateway, verdict, context)));
+      const chains = plain
+        ? [{ serverNames: [], filters: [requests(port, routeName(port), context)] }]
+        : distinct(listeners.flatMap((verdict) => chainsOf(gateway, verdict, context)));
       return chains.length === 0 ? [] : gatewayListener(wildcard, port, chains, context);
     });
 }
 
 function requests(port: number, rds: string, { mesh, security, telemetry }: GatewayApiContext): FilterInit {
-  return httpConnectionManagerFilter({ direction: "gateway", statPrefix: `outbound_${listenerName(port)}`, mesh, routes: { rds }, security: security.http, telemetry });
+  return httpConnectionManagerFilter({
+    direction: "gateway",
+    statPrefix: `outbound_${listenerName(port)}`,
+    mesh,
+    routes: { rds },
+    security: security.http,
+    telemetry,
+  });
 }
 
 /** A server name can lead to one place only. */
@@ -102,10 +134,21 @@ function distinct(chains: readonly GatewayChain[]): readonly GatewayChain[] {
 function chainsOf(gateway: GatewayFacts, verdict: ServedListener, context: GatewayApiContext): readonly GatewayChain[] {
   const { listener } = verdict;
   const serverNames = listener.hostname === undefined ? [] : [listener.hostname];
-  if (listener.protocol === "HTTPS") return [{ serverNames, transportSocket: tlsSocket(gateway, verdict, context), filters: [requests(listener.port, secureRouteName(verdict), context)] }];
+  if (listener.protocol === "HTTPS")
+    return [
+      {
+        serverNames,
+        transportSocket: tlsSocket(gateway, verdict, context),
+        filters: [requests(listener.port, secureRouteName(verdict), context)],
+      },
+    ];
   const key = factsKey(gateway);
   const attached = context.l4Routes.flatMap((model) =>
-    model.parents.flatMap((parent) => (parent.gateway === key ? parent.listeners.filter(({ name }) => name === verdict.id).map(({ hostnames }) => ({ model, hostnames })) : [])),
+    model.parents.flatMap((parent) =>
+      parent.gateway === key
+        ? parent.listeners.filter(({ name }) => name === verdict.id).map(({ hostnames }) => ({ model, hostnames }))
+        : [],
+    ),
   );
   const transport = endsTls(listener) ? { transportSocket: tlsSocket(gateway, verdict, context) } : {};
   return attached.map(({ model, hostnames }) => {
@@ -115,12 +158,17 @@ function chainsOf(gateway: GatewayFacts, verdict: ServedListener, context: Gatew
 }
 
 /** TLS as the listener says it, with upstream's options; what the Gateway asks of clients on the port holds unless those name a mode. */
-function tlsSocket(gateway: GatewayFacts, verdict: ListenerVerdict, { inputs, mesh, reader }: GatewayApiContext): TransportSocketInit {
+function tlsSocket(
+  gateway: GatewayFacts,
+  verdict: ListenerVerdict,
+  { inputs, mesh, reader }: GatewayApiContext,
+): TransportSocketInit {
   const { listener } = verdict;
   const options = listener.tls?.options ?? {};
   const { certificates, clientRoots, validation } = listenerTlsResources(gateway, verdict, inputs, reader);
   const asked = options[terminateModeOption];
-  if (asked === "ISTIO_SIMPLE") return downstreamTls({ commonTlsContext: { alpnProtocols: ["h2", "http/1.1"], ...ownCertificate } });
+  if (asked === "ISTIO_SIMPLE")
+    return downstreamTls({ commonTlsContext: { alpnProtocols: ["h2", "http/1.1"], ...ownCertificate } });
   const named = modeOf(asked);
   const insecure = validation?.mode === "AllowInsecureFallback" && named !== "MUTUAL" && named !== "OPTIONAL_MUTUAL";
   const tls: ServerTls = {
@@ -134,7 +182,10 @@ function tlsSocket(gateway: GatewayFacts, verdict: ListenerVerdict, { inputs, me
     verifyCertificateHash: [],
     minProtocolVersion: "TLS_AUTO",
     maxProtocolVersion: "TLS_AUTO",
-    cipherSuites: (options["gateway.istio.io/tls-cipher-suites"] ?? "").split(",").map((suite) => suite.trim()).filter((suite) => suite !== ""),
+    cipherSuites: (options["gateway.istio.io/tls-cipher-suites"] ?? "")
+      .split(",")
+      .map((suite) => suite.trim())
+      .filter((suite) => suite !== ""),
   };
   return downstreamTls(serverTls(tls, mesh, listener.protocol !== "HTTPS", insecure));
 }

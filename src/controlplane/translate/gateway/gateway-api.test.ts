@@ -21,7 +21,12 @@ function gateways() {
   const fixture = createModelFixture();
   const { graph, inputs } = fixture;
   const model = deriveMeshModel(graph, inputs);
-  const router = deriveRouterResources(graph, { inputs, routes: model.routes, l4Routes: model.l4Routes, groups: model.scopes.groups });
+  const router = deriveRouterResources(graph, {
+    inputs,
+    routes: model.routes,
+    l4Routes: model.l4Routes,
+    groups: model.scopes.groups,
+  });
   const outbound = deriveOutboundResources(graph, model);
   const routes = [...model.routes, ...model.l4Routes];
   const sources = { inputs, routes, waypoints: model.waypoints, revision };
@@ -31,7 +36,13 @@ function gateways() {
   const tcp = deriveRouteStatuses(graph, inputs, "TCPRoute", model.l4Routes[1], revision);
   const udp = deriveUdpRouteStatuses(graph, inputs, revision);
   const http = deriveRouteStatuses(graph, inputs, "HTTPRoute", model.routes[0], revision);
-  const place = { locality: { region: "", zone: "", subzone: "" }, node: "", network: "", hbone: false, dnsCapture: false };
+  const place = {
+    locality: { region: "", zone: "", subzone: "" },
+    node: "",
+    network: "",
+    hbone: false,
+    dnsCapture: false,
+  };
   return {
     ...fixture,
     statuses,
@@ -44,7 +55,13 @@ function gateways() {
     },
     putSecret: (key: string) => {
       const [namespaceName = "", name = ""] = key.split("/");
-      inputs.secrets.set(key, { namespace: namespaceName, name, exists: true, keyPair: { value: { certificateChain: "chain", privateKey: "key" } }, authority: roots });
+      inputs.secrets.set(key, {
+        namespace: namespaceName,
+        name,
+        exists: true,
+        keyPair: { value: { certificateChain: "chain", privateKey: "key" } },
+        authority: roots,
+      });
       graph.settle();
     },
     putConfigMap: (key: string, data: Record<string, string> = {}, exists = true) => {
@@ -52,14 +69,22 @@ function gateways() {
       inputs.configMaps.set(key, { namespace: namespaceName, name, exists, data, authority: roots });
       graph.settle();
     },
-    listener: (scope: string, name: string): JsonObject => decodeResource(ListenerSchema, router.listeners.get(scopedResourceKey(scope, name))?.resource),
-    hosts: (scope: string, name: string): JsonObject[] => ((decodeResource(RouteConfigurationSchema, router.routes.get(scopedResourceKey(scope, name))?.resource)["virtualHosts"] ?? []) as JsonObject[]),
+    listener: (scope: string, name: string): JsonObject =>
+      decodeResource(ListenerSchema, router.listeners.get(scopedResourceKey(scope, name))?.resource),
+    hosts: (scope: string, name: string): JsonObject[] =>
+      (decodeResource(RouteConfigurationSchema, router.routes.get(scopedResourceKey(scope, name))?.resource)[
+        "virtualHosts"
+      ] ?? []) as JsonObject[],
     clusters: (name: string): JsonObject[] => {
-      const own = [...outbound.clusters.services.values()].flatMap(({ clusters }) => clusters.filter(({ variant }) => variant.name === name));
+      const own = [...outbound.clusters.services.values()].flatMap(({ clusters }) =>
+        clusters.filter(({ variant }) => variant.name === name),
+      );
       return own.map(({ cluster }) => decodeResource(ClusterSchema, outbound.clusters.clusters.get(cluster)));
     },
     sidecarListener: (name: string): JsonObject => {
-      const found = outbound.listeners.flatMap((collection) => [...collection.values()]).find(({ resource }) => resource.name === name);
+      const found = outbound.listeners
+        .flatMap((collection) => [...collection.values()])
+        .find(({ resource }) => resource.name === name);
       return decodeResource(ListenerSchema, found?.resource);
     },
   };
@@ -70,26 +95,48 @@ function told(conditions: readonly WantedCondition[] | undefined): readonly stri
   return (conditions ?? []).map(({ type, status, reason }) => `${type}=${status}/${reason}`);
 }
 
-const web = service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }, { name: "tcp", port: 90, targetPort: 9090, appProtocol: "tcp" }]);
+const web = service("shop/web", "10.96.0.5", { app: "web" }, [
+  { name: "http", port: 80, targetPort: 8080 },
+  { name: "tcp", port: 90, targetPort: 9090, appProtocol: "tcp" },
+]);
 const base: readonly KubernetesObject[] = [namespace("edge", { team: "edge" }), namespace("shop"), web];
 const rules = [{ backendRefs: [{ name: "web", port: 80 }] }];
 const all = { namespaces: { from: "All" } };
-const gateway = (spec: object): KubernetesObject => ({ ...config("Gateway", "edge/web", { gatewayClassName: "istio", ...spec }), apiVersion: "gateway.networking.k8s.io/v1" });
+const gateway = (spec: object): KubernetesObject => ({
+  ...config("Gateway", "edge/web", { gatewayClassName: "istio", ...spec }),
+  apiVersion: "gateway.networking.k8s.io/v1",
+});
 const http = { name: "http", port: 80, protocol: "HTTP", allowedRoutes: all };
 const balanced = (ports: readonly number[]): readonly KubernetesObject[] => [
-  { ...service("edge/web-istio", "10.96.0.9", { "gateway.networking.k8s.io/gateway-name": "web" }, ports.map((port) => ({ name: `p${port}`, port }))), status: { loadBalancer: { ingress: [{ ip: "172.18.255.200" }] } } } as KubernetesObject,
+  {
+    ...service(
+      "edge/web-istio",
+      "10.96.0.9",
+      { "gateway.networking.k8s.io/gateway-name": "web" },
+      ports.map((port) => ({ name: `p${port}`, port })),
+    ),
+    status: { loadBalancer: { ingress: [{ ip: "172.18.255.200" }] } },
+  } as KubernetesObject,
   slice("edge/web-istio", { name: "p80", port: 80 }, [{ address: "10.244.1.5" }]),
 ];
 
 test("ListenerSets that a Gateway allows add listeners after its own; who conflicts loses, and each says so", () => {
   const { apply, sets, statuses, hosts, putSecret, listener } = gateways();
-  const set = (key: string, listeners: readonly object[], metadata: object = {}): KubernetesObject => config("ListenerSet", key, { parentRef: { name: "web", namespace: "edge" }, listeners }, metadata);
+  const set = (key: string, listeners: readonly object[], metadata: object = {}): KubernetesObject =>
+    config("ListenerSet", key, { parentRef: { name: "web", namespace: "edge" }, listeners }, metadata);
   apply(
     ...base,
     ...balanced([80, 443]),
     gateway({ listeners: [http], allowedListeners: { namespaces: { from: "Same" } } }),
     set("edge/more", [
-      { name: "https", port: 443, protocol: "HTTPS", hostname: "more.example", tls: { certificateRefs: [{ name: "own" }] }, allowedRoutes: all },
+      {
+        name: "https",
+        port: 443,
+        protocol: "HTTPS",
+        hostname: "more.example",
+        tls: { certificateRefs: [{ name: "own" }] },
+        allowedRoutes: all,
+      },
       { name: "again", port: 80, protocol: "HTTP" },
       { name: "tcp", port: 80, protocol: "TCP" },
     ]),
@@ -100,53 +147,130 @@ test("ListenerSets that a Gateway allows add listeners after its own; who confli
   putSecret("edge/own");
   assert.deepEqual(told(sets.get("edge/more")?.conditions), ["Accepted=True/Accepted", "Programmed=True/Programmed"]);
   assert.deepEqual(
-    sets.get("edge/more")?.listeners.map(({ name, attachedRoutes, conditions }) => [name, attachedRoutes, told(conditions)[1]]),
+    sets
+      .get("edge/more")
+      ?.listeners.map(({ name, attachedRoutes, conditions }) => [name, attachedRoutes, told(conditions)[1]]),
     [
       ["https", 1, "Conflicted=False/NoConflicts"],
       ["again", 0, "Conflicted=True/HostnameConflict"],
       ["tcp", 0, "Conflicted=True/ProtocolConflict"],
     ],
   );
-  assert.deepEqual(told(sets.get("edge/loser")?.conditions), ["Accepted=False/ListenersNotValid", "Programmed=False/ListenersNotValid"]);
-  assert.deepEqual(told(sets.get("shop/foreign")?.conditions), ["Accepted=False/NotAllowed", "Programmed=False/NotAllowed"]);
+  assert.deepEqual(told(sets.get("edge/loser")?.conditions), [
+    "Accepted=False/ListenersNotValid",
+    "Programmed=False/ListenersNotValid",
+  ]);
+  assert.deepEqual(told(sets.get("shop/foreign")?.conditions), [
+    "Accepted=False/NotAllowed",
+    "Programmed=False/NotAllowed",
+  ]);
   assert.equal(statuses.get("edge/web")?.attachedListenerSets, 1);
   assert.deepEqual(statuses.get("edge/web")?.addresses, [{ type: "IPAddress", value: "172.18.255.200" }]);
-  assert.equal(hosts("edge/web", "https.443.default.more~istio-autogenerated-k8s-gateway~https.edge")[0]?.["name"], "more.example:443");
-  assert.deepEqual(valueAt(listener("edge/web", "0.0.0.0_443"), "filterChains", 0, "filterChainMatch", "serverNames"), ["more.example"]);
+  assert.equal(
+    hosts("edge/web", "https.443.default.more~istio-autogenerated-k8s-gateway~https.edge")[0]?.["name"],
+    "more.example:443",
+  );
+  assert.deepEqual(valueAt(listener("edge/web", "0.0.0.0_443"), "filterChains", 0, "filterChainMatch", "serverNames"), [
+    "more.example",
+  ]);
 });
 
 test("a Gateway asks clients for certificates of the roots that it names, of the port or by default", () => {
   const { apply, putSecret, putConfigMap, statuses, listener } = gateways();
-  const roots = (mode: string, name: string): object => ({ validation: { mode, caCertificateRefs: [{ group: "", kind: "ConfigMap", name }] } });
-  const https = (name: string, port: number): object => ({ name, port, protocol: "HTTPS", tls: { certificateRefs: [{ name: "own" }] } });
-  apply(...base, gateway({ listeners: [https("a", 443), https("b", 8443), https("c", 9443)], tls: { frontend: { default: roots("AllowValidOnly", "roots"), perPort: [{ port: 8443, tls: roots("AllowInsecureFallback", "roots") }, { port: 9443, tls: roots("AllowValidOnly", "gone") }] } } }));
+  const roots = (mode: string, name: string): object => ({
+    validation: { mode, caCertificateRefs: [{ group: "", kind: "ConfigMap", name }] },
+  });
+  const https = (name: string, port: number): object => ({
+    name,
+    port,
+    protocol: "HTTPS",
+    tls: { certificateRefs: [{ name: "own" }] },
+  });
+  apply(
+    ...base,
+    gateway({
+      listeners: [https("a", 443), https("b", 8443), https("c", 9443)],
+      tls: {
+        frontend: {
+          default: roots("AllowValidOnly", "roots"),
+          perPort: [
+            { port: 8443, tls: roots("AllowInsecureFallback", "roots") },
+            { port: 9443, tls: roots("AllowValidOnly", "gone") },
+          ],
+        },
+      },
+    }),
+  );
   putSecret("edge/own");
   putConfigMap("edge/roots");
-  const conditions = (name: string): readonly string[] => told(statuses.get("edge/web")?.listeners.find((found) => found.name === name)?.conditions);
-  assert.deepEqual(conditions("a"), ["Accepted=True/Accepted", "Conflicted=False/NoConflicts", "Programmed=True/Programmed", "ResolvedRefs=True/ResolvedRefs"]);
-  assert.deepEqual(conditions("c"), ["Accepted=False/NoValidCACertificate", "Conflicted=False/NoConflicts", "Programmed=False/Invalid", "ResolvedRefs=False/InvalidCACertificateRef"]);
-  assert.ok(told(statuses.get("edge/web")?.conditions).includes("InsecureFrontendValidationMode=True/ConfigurationChanged"));
-  const tls = (port: number): JsonValue | undefined => valueAt(listener("edge/web", `0.0.0.0_${port}`), "filterChains", 0, "transportSocket", "typedConfig");
+  const conditions = (name: string): readonly string[] =>
+    told(statuses.get("edge/web")?.listeners.find((found) => found.name === name)?.conditions);
+  assert.deepEqual(conditions("a"), [
+    "Accepted=True/Accepted",
+    "Conflicted=False/NoConflicts",
+    "Programmed=True/Programmed",
+    "ResolvedRefs=True/ResolvedRefs",
+  ]);
+  assert.deepEqual(conditions("c"), [
+    "Accepted=False/NoValidCACertificate",
+    "Conflicted=False/NoConflicts",
+    "Programmed=False/Invalid",
+    "ResolvedRefs=False/InvalidCACertificateRef",
+  ]);
+  assert.ok(
+    told(statuses.get("edge/web")?.conditions).includes("InsecureFrontendValidationMode=True/ConfigurationChanged"),
+  );
+  const tls = (port: number): JsonValue | undefined =>
+    valueAt(listener("edge/web", `0.0.0.0_${port}`), "filterChains", 0, "transportSocket", "typedConfig");
   assert.equal(valueAt(tls(443), "requireClientCertificate"), true);
-  assert.equal(valueAt(tls(443), "commonTlsContext", "combinedValidationContext", "validationContextSdsSecretConfig", "name"), "configmap://edge/roots-cacert");
+  assert.equal(
+    valueAt(tls(443), "commonTlsContext", "combinedValidationContext", "validationContextSdsSecretConfig", "name"),
+    "configmap://edge/roots-cacert",
+  );
   assert.equal(valueAt(tls(8443), "requireClientCertificate"), false);
-  assert.equal(valueAt(tls(8443), "commonTlsContext", "combinedValidationContext", "defaultValidationContext", "trustChainVerification"), "ACCEPT_UNTRUSTED");
+  assert.equal(
+    valueAt(
+      tls(8443),
+      "commonTlsContext",
+      "combinedValidationContext",
+      "defaultValidationContext",
+      "trustChainVerification",
+    ),
+    "ACCEPT_UNTRUSTED",
+  );
 });
 
 test("a BackendTLSPolicy is TLS to the Service for every client, and says so at its target and at the Gateways that lead there", () => {
   const { apply, putConfigMap, policies, clusters, addProxy } = gateways();
-  const policy = (name: string, validation: object, metadata: object = {}): KubernetesObject => config("BackendTLSPolicy", `shop/${name}`, { targetRefs: [{ group: "", kind: "Service", name: "web" }], validation }, metadata);
+  const policy = (name: string, validation: object, metadata: object = {}): KubernetesObject =>
+    config(
+      "BackendTLSPolicy",
+      `shop/${name}`,
+      { targetRefs: [{ group: "", kind: "Service", name: "web" }], validation },
+      metadata,
+    );
   const caCertificateRefs = [{ group: "", kind: "ConfigMap", name: "roots" }];
   apply(
     ...base,
     gateway({ listeners: [http] }),
     config("HTTPRoute", "shop/r", { parentRefs: [{ name: "web", namespace: "edge" }], rules }),
     policy("first", { hostname: "web.example", caCertificateRefs }),
-    policy("second", { hostname: "other.example", wellKnownCACertificates: "System" }, { creationTimestamp: "2026-02-01T00:00:00Z" }),
+    policy(
+      "second",
+      { hostname: "other.example", wellKnownCACertificates: "System" },
+      { creationTimestamp: "2026-02-01T00:00:00Z" },
+    ),
   );
   addProxy("router", "edge proxies", "edge", { "gateway.networking.k8s.io/gateway-name": "web" });
-  const ancestors = (name: string) => policies.get(`shop/${name}`)?.ancestors.map(({ ancestorRef, conditions }) => [ancestorRef.kind, ...told(conditions)]);
-  assert.deepEqual(ancestors("first")?.[1], ["Gateway", "Accepted=False/NoValidCACertificate", "ResolvedRefs=False/InvalidCACertificateRef"]);
+  const ancestors = (name: string) =>
+    policies
+      .get(`shop/${name}`)
+      ?.ancestors.map(({ ancestorRef, conditions }) => [ancestorRef.kind, ...told(conditions)]);
+  assert.deepEqual(ancestors("first")?.[1], [
+    "Gateway",
+    "Accepted=False/NoValidCACertificate",
+    "ResolvedRefs=False/InvalidCACertificateRef",
+  ]);
   putConfigMap("shop/roots");
   assert.deepEqual(ancestors("first"), [
     ["Service", "Accepted=True/Accepted", "ResolvedRefs=True/ResolvedRefs"],
@@ -154,9 +278,19 @@ test("a BackendTLSPolicy is TLS to the Service for every client, and says so at 
   ]);
   assert.equal(ancestors("second")?.[0]?.[1], "Accepted=False/Conflicted");
   addProxy("sidecar", "client", "shop", { app: "client" });
-  const sockets = clusters("outbound|80||web.shop.svc.cluster.local").map((cluster) => valueAt(cluster, "transportSocket", "typedConfig"));
-  assert.deepEqual(sockets.map((tls) => valueAt(tls, "sni")), ["web.example", "web.example"], "roots are no secret: sidecars ask for them, too");
-  for (const tls of sockets) assert.equal(valueAt(tls, "commonTlsContext", "combinedValidationContext", "validationContextSdsSecretConfig", "name"), "configmap://shop/roots-cacert");
+  const sockets = clusters("outbound|80||web.shop.svc.cluster.local").map((cluster) =>
+    valueAt(cluster, "transportSocket", "typedConfig"),
+  );
+  assert.deepEqual(
+    sockets.map((tls) => valueAt(tls, "sni")),
+    ["web.example", "web.example"],
+    "roots are no secret: sidecars ask for them, too",
+  );
+  for (const tls of sockets)
+    assert.equal(
+      valueAt(tls, "commonTlsContext", "combinedValidationContext", "validationContextSdsSecretConfig", "name"),
+      "configmap://shop/roots-cacert",
+    );
 });
 
 test("a Gateway with the address of a Service is served by the Service's pods, on the ports that it leads to", () => {
@@ -170,14 +304,29 @@ test("a Gateway with the address of a Service is served by the Service's pods, o
   );
   addProxy("router", "own proxies", "edge", { istio: "gw" });
   assert.deepEqual(valueAt(listener("own proxies", "0.0.0.0_8080"), "address", "socketAddress", "portValue"), 8080);
-  assert.deepEqual(hosts("own proxies", "http.8080").map((host) => host["domains"]), [["*"]]);
-  assert.deepEqual(told(statuses.get("edge/web")?.conditions).slice(0, 2), ["Accepted=True/Accepted", "Programmed=True/Programmed"]);
+  assert.deepEqual(
+    hosts("own proxies", "http.8080").map((host) => host["domains"]),
+    [["*"]],
+  );
+  assert.deepEqual(told(statuses.get("edge/web")?.conditions).slice(0, 2), [
+    "Accepted=True/Accepted",
+    "Programmed=True/Programmed",
+  ]);
 });
 
 test("what is wrong with a Gateway itself is told: addresses, parameters, pods that are not there", () => {
   const { apply, statuses, putConfigMap } = gateways();
   const conditions = (): readonly string[] => told(statuses.get("edge/web")?.conditions).slice(0, 2);
-  apply(...base, gateway({ listeners: [http], addresses: [{ type: "Hostname", value: "a.example" }, { type: "IPAddress", value: "192.0.2.1" }] }));
+  apply(
+    ...base,
+    gateway({
+      listeners: [http],
+      addresses: [
+        { type: "Hostname", value: "a.example" },
+        { type: "IPAddress", value: "192.0.2.1" },
+      ],
+    }),
+  );
   assert.deepEqual(conditions(), ["Accepted=False/UnsupportedAddress", "Programmed=False/AddressNotUsable"]);
   apply(gateway({ listeners: [http], infrastructure: { parametersRef: { group: "", kind: "ConfigMap", name: "p" } } }));
   assert.deepEqual(conditions(), [], "they have not been read yet");
@@ -197,11 +346,18 @@ test("a listener's requests are not those of a wider one, even where no route ta
   apply(
     ...base,
     gateway({ listeners: [http, named("wide", "*.example"), named("exact", "one.example")] }),
-    config("HTTPRoute", "shop/rest", { parentRefs: [{ name: "web", namespace: "edge", sectionName: "http" }], hostnames: ["one.example", "other.test"], rules }),
+    config("HTTPRoute", "shop/rest", {
+      parentRefs: [{ name: "web", namespace: "edge", sectionName: "http" }],
+      hostnames: ["one.example", "other.test"],
+      rules,
+    }),
     config("HTTPRoute", "shop/wide", { parentRefs: [{ name: "web", namespace: "edge", sectionName: "wide" }], rules }),
   );
   assert.deepEqual(
-    hosts("edge/web", "http.80").map((host) => [host["name"], ((host["routes"] ?? []) as JsonObject[]).map((route) => route["name"])]),
+    hosts("edge/web", "http.80").map((host) => [
+      host["name"],
+      ((host["routes"] ?? []) as JsonObject[]).map((route) => route["name"]),
+    ]),
     [
       ["*.example:80", ["shop.wide.0"]],
       ["one.example:80", []],
@@ -217,14 +373,26 @@ test("a TCPRoute of a Service leads its clients' connections, without a grant; U
     service("edge/other", "10.96.0.8", { app: "other" }, [{ name: "tcp", port: 70, appProtocol: "tcp" }]),
     pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, redirected: false }),
     gateway({ listeners: [http] }),
-    config("TCPRoute", "shop/c", { parentRefs: [{ group: "", kind: "Service", name: "web", port: 90 }], rules: [{ backendRefs: [{ name: "other", namespace: "edge", port: 70 }] }] }),
-    config("UDPRoute", "edge/u", { parentRefs: [{ name: "web" }], rules: [{ backendRefs: [{ name: "other", port: 70 }] }] }),
+    config("TCPRoute", "shop/c", {
+      parentRefs: [{ group: "", kind: "Service", name: "web", port: 90 }],
+      rules: [{ backendRefs: [{ name: "other", namespace: "edge", port: 70 }] }],
+    }),
+    config("UDPRoute", "edge/u", {
+      parentRefs: [{ name: "web" }],
+      rules: [{ backendRefs: [{ name: "other", port: 70 }] }],
+    }),
   );
   addProxy("sidecar", "clients", "shop", { app: "client" });
   const chain = valueAt(sidecarListener("10.96.0.5_90"), "filterChains", 0, "filters") as JsonObject[] | undefined;
   assert.equal(valueAt(chain?.at(-1), "typedConfig", "cluster"), "outbound|70||other.edge.svc.cluster.local");
-  assert.deepEqual(told(routeStatuses.tcp.get("shop/c")?.parents[0]?.status.conditions), ["Accepted=True/Accepted", "ResolvedRefs=True/ResolvedRefs"]);
-  assert.equal(told(routeStatuses.udp.get("edge/u")?.parents[0]?.status.conditions)[0], "Accepted=False/UnsupportedProtocol");
+  assert.deepEqual(told(routeStatuses.tcp.get("shop/c")?.parents[0]?.status.conditions), [
+    "Accepted=True/Accepted",
+    "ResolvedRefs=True/ResolvedRefs",
+  ]);
+  assert.equal(
+    told(routeStatuses.udp.get("edge/u")?.parents[0]?.status.conditions)[0],
+    "Accepted=False/UnsupportedProtocol",
+  );
 });
 
 test("routes of ServiceEntries and backends by host lead to what no Service is", () => {
@@ -232,12 +400,25 @@ test("routes of ServiceEntries and backends by host lead to what no Service is",
   apply(
     ...base,
     gateway({ listeners: [http] }),
-    config("ServiceEntry", "shop/out", { hosts: ["api.example.org"], ports: [{ number: 80, name: "http", protocol: "HTTP" }], resolution: "DNS" }),
+    config("ServiceEntry", "shop/out", {
+      hosts: ["api.example.org"],
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      resolution: "DNS",
+    }),
     config("HTTPRoute", "shop/r", {
-      parentRefs: [{ name: "web", namespace: "edge" }, { group: "networking.istio.io", kind: "ServiceEntry", name: "out" }],
+      parentRefs: [
+        { name: "web", namespace: "edge" },
+        { group: "networking.istio.io", kind: "ServiceEntry", name: "out" },
+      ],
       rules: [{ backendRefs: [{ group: "networking.istio.io", kind: "Hostname", name: "api.example.org", port: 80 }] }],
     }),
   );
-  assert.equal(valueAt(hosts("edge/web", "http.80")[0], "routes", 0, "route", "cluster"), "outbound|80||api.example.org");
-  assert.deepEqual(routeStatuses.http.get("shop/r")?.parents.map(({ status }) => told(status.conditions)[0]), ["Accepted=True/Accepted", "Accepted=True/Accepted"]);
+  assert.equal(
+    valueAt(hosts("edge/web", "http.80")[0], "routes", 0, "route", "cluster"),
+    "outbound|80||api.example.org",
+  );
+  assert.deepEqual(
+    routeStatuses.http.get("shop/r")?.parents.map(({ status }) => told(status.conditions)[0]),
+    ["Accepted=True/Accepted", "Accepted=True/Accepted"],
+  );
 });

@@ -1,5 +1,11 @@
 import { create } from "@bufbuild/protobuf";
-import { Cluster_DiscoveryType, ClusterSchema, HttpProtocolOptionsSchema, type Cluster, type ClusterLoadAssignment } from "../../../wire/envoy/index.ts";
+import {
+  Cluster_DiscoveryType,
+  ClusterSchema,
+  HttpProtocolOptionsSchema,
+  type Cluster,
+  type ClusterLoadAssignment,
+} from "../../../wire/envoy/index.ts";
 import { serverNamesOf, type GatewayServerModel, type MergedGateway } from "../../model/gateway/classic-gateway.ts";
 import { isClusterLocal } from "../../model/service/cluster-local.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
@@ -15,7 +21,13 @@ import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import type { GatewayChain } from "./gateway-listener.ts";
 import { isSeenBy } from "../network-endpoints.ts";
 import { serverNameOf } from "../outbound-cluster.ts";
-import { applyTrafficPolicy, effectivePolicy, packHttpOptions, useHttp2, type ClusterDraft } from "../traffic-policy.ts";
+import {
+  applyTrafficPolicy,
+  effectivePolicy,
+  packHttpOptions,
+  useHttp2,
+  type ClusterDraft,
+} from "../traffic-policy.ts";
 import { tcpClusterFilters } from "../routing/virtual-service-tcp.ts";
 
 /** Only what Istio's clients say in ALPN: what comes through here meets mutual TLS at its end. */
@@ -32,20 +44,35 @@ interface PassthroughTarget {
 }
 
 /** Those of the mesh that the server's hosts cover. */
-function targetsOf(server: GatewayServerModel, { model, mesh, namespace, labels, reader }: ClassicGatewayContext): readonly PassthroughTarget[] {
+function targetsOf(
+  server: GatewayServerModel,
+  { model, mesh, namespace, labels, reader }: ClassicGatewayContext,
+): readonly PassthroughTarget[] {
   const names = serverNamesOf(server);
   const services = visibleServices(model.registry, namespace, reader).filter(
-    (service) => !service.meshExternal && (names.length === 0 || names.some((name) => hostCovers(name, service.hostname))),
+    (service) =>
+      !service.meshExternal && (names.length === 0 || names.some((name) => hostCovers(name, service.hostname))),
   );
   return services.flatMap((service) => {
     const rule = destinationRuleFor(service, { namespace, labels }, mesh, model.destinationRules, reader);
     const subsets = [undefined, ...(rule?.subsets ?? [])];
-    return service.ports.flatMap((port) => subsets.map((subset) => ({ name: serverNameOf(port.port, subset?.name, service.hostname), service, port, subset, rule })));
+    return service.ports.flatMap((port) =>
+      subsets.map((subset) => ({
+        name: serverNameOf(port.port, subset?.name, service.hostname),
+        service,
+        port,
+        subset,
+        rule,
+      })),
+    );
   });
 }
 
 /** A chain for each port of each service of the mesh, and for each of its subsets. */
-export function autoPassthroughChains(server: GatewayServerModel, context: ClassicGatewayContext): readonly GatewayChain[] {
+export function autoPassthroughChains(
+  server: GatewayServerModel,
+  context: ClassicGatewayContext,
+): readonly GatewayChain[] {
   const { mesh, telemetry } = context;
   return targetsOf(server, context).map(({ name, rule, subset }) => ({
     serverNames: [name],
@@ -55,8 +82,12 @@ export function autoPassthroughChains(server: GatewayServerModel, context: Class
 }
 
 function targetsOfGateway(merged: MergedGateway, context: ClassicGatewayContext): Iterable<PassthroughTarget> {
-  const servers = merged.listeners.flatMap((listener) => listener.servers).filter((server) => server.tls?.mode === "AUTO_PASSTHROUGH");
-  return new Map(servers.flatMap((server) => targetsOf(server, context)).map((target) => [target.name, target])).values();
+  const servers = merged.listeners
+    .flatMap((listener) => listener.servers)
+    .filter((server) => server.tls?.mode === "AUTO_PASSTHROUGH");
+  return new Map(
+    servers.flatMap((server) => targetsOf(server, context)).map((target) => [target.name, target]),
+  ).values();
 }
 
 /** The clusters that those chains lead to. */
@@ -74,25 +105,49 @@ function clusterOf({ name, service, port, subset, rule }: PassthroughTarget, { m
       clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
       edsClusterConfig: { serviceName: name, edsConfig: overAds },
       commonLbConfig: { healthyPanicThreshold: {} },
-      metadata: filterMetadata({ istio: { services: [{ host: service.hostname, name: service.name, namespace: service.namespace }], ...(subset === undefined ? {} : { subset: subset.name }) } }),
+      metadata: filterMetadata({
+        istio: {
+          services: [{ host: service.hostname, name: service.name, namespace: service.namespace }],
+          ...(subset === undefined ? {} : { subset: subset.name }),
+        },
+      }),
       filters: [clusterMetadataExchange()],
     }),
   };
   if (port.protocol === "http2" || port.protocol === "grpc") useHttp2(draft);
-  applyTrafficPolicy(draft, effectivePolicy(rule, subset?.name, port.port, mesh), { protocol: port.protocol, preference: service.preference, mesh });
+  applyTrafficPolicy(draft, effectivePolicy(rule, subset?.name, port.port, mesh), {
+    protocol: port.protocol,
+    preference: service.preference,
+    mesh,
+  });
   packHttpOptions(draft);
   return draft.cluster;
 }
 
 /** Their endpoints: the ones alone that end mutual TLS themselves. */
-export function autoPassthroughAssignments(merged: MergedGateway, context: ClassicGatewayContext): readonly ClusterLoadAssignment[] {
+export function autoPassthroughAssignments(
+  merged: MergedGateway,
+  context: ClassicGatewayContext,
+): readonly ClusterLoadAssignment[] {
   const { model, mesh, place, reader } = context;
   const { network, clusterId = mesh.clusterId, networkView = [] } = place;
-  const client = { network, clusterId, view: networkView.length === 0 ? undefined : networkView, gateways: gatewaysOf(model.networkGateways.resolved, reader) };
+  const client = {
+    network,
+    clusterId,
+    view: networkView.length === 0 ? undefined : networkView,
+    gateways: gatewaysOf(model.networkGateways.resolved, reader),
+  };
   return Array.from(targetsOfGateway(merged, context), ({ name, service, port, subset, rule }) => {
-    const options = { hbone: "never" as const, healthKnown: true, ruleTls: effectivePolicy(rule, subset?.name, port.port, mesh).tls?.mode, client };
+    const options = {
+      hbone: "never" as const,
+      healthKnown: true,
+      ruleTls: effectivePolicy(rule, subset?.name, port.port, mesh).tls?.mode,
+      client,
+    };
     const clusterLocal = isClusterLocal(service.hostname, mesh);
-    const endpoints = ofSubset(getEndpoints(model.endpoints, service, port.port, reader), subset).filter((endpoint) => isSeenBy(client, endpoint, clusterLocal) && speaksMutualTls(endpoint, options));
+    const endpoints = ofSubset(getEndpoints(model.endpoints, service, port.port, reader), subset).filter(
+      (endpoint) => isSeenBy(client, endpoint, clusterLocal) && speaksMutualTls(endpoint, options),
+    );
     return loadAssignment(name, localityGroups(endpoints, options));
   });
 }

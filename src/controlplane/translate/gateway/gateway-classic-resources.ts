@@ -1,6 +1,11 @@
 import { istioLabels } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  ListenerSchema,
+  RouteConfigurationSchema,
+} from "../../../wire/envoy/index.ts";
 import { mergeGateways, type MergedGateway } from "../../model/gateway/classic-gateway.ts";
 import { byAge, meshKey, type Labels, type ServiceFacts } from "../../model/facts.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
@@ -10,7 +15,13 @@ import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import { classicListener, classicRouteTable } from "./gateway-classic.ts";
 import { tunnelListeners } from "./gateway-listener.ts";
 import type { MeshModel } from "../outbound/outbound-resources.ts";
-import { type EncodedResource, encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "../resource.ts";
+import {
+  type EncodedResource,
+  encodeResource,
+  sameScopedResource,
+  type ScopedEncodedResource,
+  scopedEntry,
+} from "../resource.ts";
 import { SecurityPolicies } from "../security/security-filters.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 
@@ -47,7 +58,10 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
       telemetry: telemetry.telemetryFor(group, "gateway", mesh, reader),
     };
   };
-  const perGroup = (name: string, write: (gateway: MergedGateway, context: ClassicGatewayContext, group: ProxyGroup) => readonly EncodedResource[]): Collection<ScopedEncodedResource> =>
+  const perGroup = (
+    name: string,
+    write: (gateway: MergedGateway, context: ClassicGatewayContext, group: ProxyGroup) => readonly EncodedResource[],
+  ): Collection<ScopedEncodedResource> =>
     graph.derive(
       name,
       merged,
@@ -64,38 +78,75 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
     listeners: perGroup("lds-classic-gateways", (gateway, context, group) => {
       const listeners = gateway.listeners.flatMap((listener) => classicListener(listener, context) ?? []);
       const encoded = listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener));
-      return group.hbone ? [...encoded, ...tunnelListeners(context.mesh, context.model.inputs, context.reader).map((listener) => encodeResource(ListenerSchema, listener.name, listener))] : encoded;
+      return group.hbone
+        ? [
+            ...encoded,
+            ...tunnelListeners(context.mesh, context.model.inputs, context.reader).map((listener) =>
+              encodeResource(ListenerSchema, listener.name, listener),
+            ),
+          ]
+        : encoded;
     }),
-    clusters: perGroup("cds-auto-passthrough", (gateway, context) => autoPassthroughClusters(gateway, context).map((cluster) => encodeResource(ClusterSchema, cluster.name, cluster))),
+    clusters: perGroup("cds-auto-passthrough", (gateway, context) =>
+      autoPassthroughClusters(gateway, context).map((cluster) => encodeResource(ClusterSchema, cluster.name, cluster)),
+    ),
     endpoints: perGroup("eds-auto-passthrough", (gateway, context) =>
-      autoPassthroughAssignments(gateway, context).map((assignment) => encodeResource(ClusterLoadAssignmentSchema, assignment.clusterName, assignment)),
+      autoPassthroughAssignments(gateway, context).map((assignment) =>
+        encodeResource(ClusterLoadAssignmentSchema, assignment.clusterName, assignment),
+      ),
     ),
     routes: perGroup("rds-classic-gateways", (gateway, context) =>
-      [...gateway.tables].map(([name, servers]) => encodeResource(RouteConfigurationSchema, name, classicRouteTable(name, servers, context))),
+      [...gateway.tables].map(([name, servers]) =>
+        encodeResource(RouteConfigurationSchema, name, classicRouteTable(name, servers, context)),
+      ),
     ),
   };
 }
 
 /** The Gateways that select a group of proxies, as one; proxies of Gateway API have their own. */
 function deriveMergedGateways(graph: CollectionGraph, { inputs, scopes }: MeshModel): Collection<MergedGateway> {
-  const gateways = inputs.istioGateways.index("selector", (gateway) => (isEmpty(gateway.spec.selector) ? [everyPod] : selectorKeys("", gateway.spec.selector)));
+  const gateways = inputs.istioGateways.index("selector", (gateway) =>
+    isEmpty(gateway.spec.selector) ? [everyPod] : selectorKeys("", gateway.spec.selector),
+  );
   const services = inputs.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
-  const remoteServices = inputs.remote.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
+  const remoteServices = inputs.remote.services.index("selector", (service) =>
+    selectorKeys(service.namespace, service.selector),
+  );
   return graph.derive("merged-gateways", scopes.groups, (group, reader, key) => {
     if (group.kind !== "router" || group.labels[istioLabels.gatewayName] !== undefined) return [];
-    const selected = [...reader.lookup(gateways, everyPod), ...selecting(gateways, "", group.labels, (gateway) => gateway.spec.selector, reader)];
-    return [[key, mergeGateways(selected.sort(byAge), (port) => targetPorts(port, group, group.clusterId === undefined ? services : remoteServices, reader))]];
+    const selected = [
+      ...reader.lookup(gateways, everyPod),
+      ...selecting(gateways, "", group.labels, (gateway) => gateway.spec.selector, reader),
+    ];
+    return [
+      [
+        key,
+        mergeGateways(selected.sort(byAge), (port) =>
+          targetPorts(port, group, group.clusterId === undefined ? services : remoteServices, reader),
+        ),
+      ],
+    ];
   });
 }
 
 /** A port that a Gateway says is the proxy's Service's, whose target the proxy listens on; where there is none, its own. */
-function targetPorts(port: number, group: ProxyGroup, services: CollectionIndex<ServiceFacts>, reader: CollectionReader): readonly number[] {
-  const own = selecting(services, group.namespace, group.labels, (service) => service.selector, reader).filter(({ clusterId }) => clusterId === group.clusterId);
-  const targets = own.flatMap((service) => service.ports.flatMap((candidate) => (candidate.port === port && typeof candidate.target === "number" ? candidate.target : [])));
+function targetPorts(
+  port: number,
+  group: ProxyGroup,
+  services: CollectionIndex<ServiceFacts>,
+  reader: CollectionReader,
+): readonly number[] {
+  const own = selecting(services, group.namespace, group.labels, (service) => service.selector, reader).filter(
+    ({ clusterId }) => clusterId === group.clusterId,
+  );
+  const targets = own.flatMap((service) =>
+    service.ports.flatMap((candidate) =>
+      candidate.port === port && typeof candidate.target === "number" ? candidate.target : [],
+    ),
+  );
   return targets.length === 0 ? [port] : [...new Set(targets)].sort((left, right) => left - right);
 }
 
 function isEmpty(labels: Labels): boolean {
   return Object.keys(labels).length === 0;
 }
-

@@ -1,5 +1,12 @@
 import { VirtualHost_TlsRequirementType, type Listener, type RouteConfiguration } from "../../../wire/envoy/index.ts";
-import { concernsServer, hostsForNamespace, serverNamesOf, withoutNamespace, type GatewayListenerModel, type GatewayServerModel } from "../../model/gateway/classic-gateway.ts";
+import {
+  concernsServer,
+  hostsForNamespace,
+  serverNamesOf,
+  withoutNamespace,
+  type GatewayListenerModel,
+  type GatewayServerModel,
+} from "../../model/gateway/classic-gateway.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import { compareText, type MeshSettings } from "../../model/facts.ts";
 import { intersectHosts } from "../../model/service/service-hostname.ts";
@@ -23,7 +30,10 @@ import { l4Matches, tcpRouteFilters, type TcpRouteContext } from "../routing/vir
 const wildcard = "0.0.0.0";
 
 /** The listener of one port; undefined when no server of it has anything to lead to. */
-export function classicListener({ bind, port, servers }: GatewayListenerModel, context: ClassicGatewayContext): Listener | undefined {
+export function classicListener(
+  { bind, port, servers }: GatewayListenerModel,
+  context: ClassicGatewayContext,
+): Listener | undefined {
   const address = bind === "" ? wildcard : bind;
   const name = listenerName(port, address);
   const [first] = servers;
@@ -31,7 +41,11 @@ export function classicListener({ bind, port, servers }: GatewayListenerModel, c
   return chains.length === 0 ? undefined : gatewayListener(address, port, chains, context);
 }
 
-function httpChain(server: GatewayServerModel, listener: string, { mesh, security, telemetry }: ClassicGatewayContext): GatewayChain {
+function httpChain(
+  server: GatewayServerModel,
+  listener: string,
+  { mesh, security, telemetry }: ClassicGatewayContext,
+): GatewayChain {
   const manager = httpConnectionManagerFilter({
     direction: "gateway",
     statPrefix: server.kind === "https" && server.name !== "" ? server.name : `outbound_${listener}`,
@@ -41,20 +55,34 @@ function httpChain(server: GatewayServerModel, listener: string, { mesh, securit
     telemetry,
   });
   if (server.tls === undefined || server.kind === "http") return { serverNames: [], filters: [manager] };
-  return { serverNames: serverNamesOf(server), transportSocket: downstreamTls(serverTls(server.tls, mesh)), filters: [manager] };
+  return {
+    serverNames: serverNamesOf(server),
+    transportSocket: downstreamTls(serverTls(server.tls, mesh)),
+    filters: [manager],
+  };
 }
 
 /** A server name can lead to one place only: the first that has it. */
-function chainsBySni(servers: readonly GatewayServerModel[], listener: string, context: ClassicGatewayContext): readonly GatewayChain[] {
+function chainsBySni(
+  servers: readonly GatewayServerModel[],
+  listener: string,
+  context: ClassicGatewayContext,
+): readonly GatewayChain[] {
   const taken = new Set<string>();
-  return servers.flatMap((server) => chainsOf(server, listener, context)).filter(({ serverNames }) => {
-    if (serverNames.some((name) => taken.has(name))) return false;
-    for (const name of serverNames) taken.add(name);
-    return true;
-  });
+  return servers
+    .flatMap((server) => chainsOf(server, listener, context))
+    .filter(({ serverNames }) => {
+      if (serverNames.some((name) => taken.has(name))) return false;
+      for (const name of serverNames) taken.add(name);
+      return true;
+    });
 }
 
-function chainsOf(server: GatewayServerModel, listener: string, context: ClassicGatewayContext): readonly GatewayChain[] {
+function chainsOf(
+  server: GatewayServerModel,
+  listener: string,
+  context: ClassicGatewayContext,
+): readonly GatewayChain[] {
   switch (server.kind) {
     case "http":
     case "https":
@@ -62,7 +90,9 @@ function chainsOf(server: GatewayServerModel, listener: string, context: Classic
     case "tcp":
       return tcpChains(server, context);
     case "passthrough":
-      return server.tls?.mode === "AUTO_PASSTHROUGH" ? autoPassthroughChains(server, context) : passthroughChains(server, context);
+      return server.tls?.mode === "AUTO_PASSTHROUGH"
+        ? autoPassthroughChains(server, context)
+        : passthroughChains(server, context);
   }
 }
 
@@ -70,13 +100,23 @@ function chainsOf(server: GatewayServerModel, listener: string, context: Classic
 function tcpChains(server: GatewayServerModel, context: ClassicGatewayContext): readonly GatewayChain[] {
   const client = clientOf(server, context);
   for (const virtualService of concerning(server, context)) {
-    const route = virtualService.tcp.find((tcp) => tcp.route.length > 0 && (tcp.match.length === 0 || tcp.match.some((match) => l4Matches(match, server.declaredPort, client))));
+    const route = virtualService.tcp.find(
+      (tcp) =>
+        tcp.route.length > 0 &&
+        (tcp.match.length === 0 || tcp.match.some((match) => l4Matches(match, server.declaredPort, client))),
+    );
     if (route === undefined) continue;
     const forwards = tcpRouteFilters(route.route, server.declaredPort, virtualService, tcpContext(context));
     const exchange = server.tls?.mode === "ISTIO_MUTUAL" ? [tcpMetadataExchange()] : [];
     const filters: FilterInit[] = [...exchange, ...context.security.tcp, ...forwards];
     if (server.tls === undefined) return [{ serverNames: [], filters }];
-    return [{ serverNames: serverNamesOf(server), transportSocket: downstreamTls(serverTls(server.tls, context.mesh, true)), filters }];
+    return [
+      {
+        serverNames: serverNamesOf(server),
+        transportSocket: downstreamTls(serverTls(server.tls, context.mesh, true)),
+        filters,
+      },
+    ];
   }
   return [];
 }
@@ -92,14 +132,22 @@ function passthroughChains(server: GatewayServerModel, context: ClassicGatewayCo
           .filter((match) => l4Matches(match, server.declaredPort, client))
           .map((match) => ({
             serverNames: match.sniHosts.includes("*") ? [] : [...match.sniHosts].sort(),
-            filters: [...context.security.tcp, ...tcpRouteFilters(tls.route, server.declaredPort, virtualService, tcpContext(context))],
+            filters: [
+              ...context.security.tcp,
+              ...tcpRouteFilters(tls.route, server.declaredPort, virtualService, tcpContext(context)),
+            ],
           })),
       ),
   );
 }
 
-function concerning(server: GatewayServerModel, { model, namespace, reader }: ClassicGatewayContext): readonly VirtualServiceModel[] {
-  return virtualServicesOf(server.gateway, namespace, model.virtualServices, reader).filter((virtualService) => concernsServer(server, virtualService));
+function concerning(
+  server: GatewayServerModel,
+  { model, namespace, reader }: ClassicGatewayContext,
+): readonly VirtualServiceModel[] {
+  return virtualServicesOf(server.gateway, namespace, model.virtualServices, reader).filter((virtualService) =>
+    concernsServer(server, virtualService),
+  );
 }
 
 function clientOf(server: GatewayServerModel, { namespace, labels }: ClassicGatewayContext): MatchClient {
@@ -108,16 +156,33 @@ function clientOf(server: GatewayServerModel, { namespace, labels }: ClassicGate
 
 function tcpContext(context: ClassicGatewayContext): TcpRouteContext {
   const serviceOf = (host: string): ServiceModel | undefined => serviceFor(host, context.namespace, context);
-  return { mesh: context.mesh, role: "server", serviceOf, ruleOf: (host) => ruleFor(serviceOf(host), context), telemetry: context.telemetry };
+  return {
+    mesh: context.mesh,
+    role: "server",
+    serviceOf,
+    ruleOf: (host) => ruleFor(serviceOf(host), context),
+    telemetry: context.telemetry,
+  };
 }
 
 /** As the VirtualService's namespace knows it, else as the gateway's does. */
-function serviceFor(host: string, namespace: string, { model, namespace: own, reader }: ClassicGatewayContext): ServiceModel | undefined {
-  return destinationService(host, namespace, model.registry, reader) ?? destinationService(host, own, model.registry, reader);
+function serviceFor(
+  host: string,
+  namespace: string,
+  { model, namespace: own, reader }: ClassicGatewayContext,
+): ServiceModel | undefined {
+  return (
+    destinationService(host, namespace, model.registry, reader) ?? destinationService(host, own, model.registry, reader)
+  );
 }
 
-function ruleFor(service: ServiceModel | undefined, { model, mesh, namespace, labels, reader }: ClassicGatewayContext): DestinationRuleModel | undefined {
-  return service === undefined ? undefined : destinationRuleFor(service, { namespace, labels }, mesh, model.destinationRules, reader);
+function ruleFor(
+  service: ServiceModel | undefined,
+  { model, mesh, namespace, labels, reader }: ClassicGatewayContext,
+): DestinationRuleModel | undefined {
+  return service === undefined
+    ? undefined
+    : destinationRuleFor(service, { namespace, labels }, mesh, model.destinationRules, reader);
 }
 
 interface HostTable {
@@ -129,7 +194,11 @@ interface HostTable {
 }
 
 /** The routes of the servers that share a table. */
-export function classicRouteTable(name: string, servers: readonly GatewayServerModel[], context: ClassicGatewayContext): RouteConfiguration {
+export function classicRouteTable(
+  name: string,
+  servers: readonly GatewayServerModel[],
+  context: ClassicGatewayContext,
+): RouteConfiguration {
   const hosts = new Map<string, HostTable>();
   const tableOf = (host: string): HostTable => {
     const table = hosts.get(host) ?? { host, routes: [], sources: [], redirects: false };
@@ -150,10 +219,17 @@ export function classicRouteTable(name: string, servers: readonly GatewayServerM
     }
     if (redirects) for (const host of server.hosts) tableOf(withoutNamespace(host)).redirects = true;
   }
-  return routeConfiguration(name, hosts.size === 0 ? [nobody(port)] : virtualHosts([...hosts.values()], port, context.mesh));
+  return routeConfiguration(
+    name,
+    hosts.size === 0 ? [nobody(port)] : virtualHosts([...hosts.values()], port, context.mesh),
+  );
 }
 
-function routesOf(virtualService: VirtualServiceModel, server: GatewayServerModel, context: ClassicGatewayContext): readonly RouteInit[] {
+function routesOf(
+  virtualService: VirtualServiceModel,
+  server: GatewayServerModel,
+  context: ClassicGatewayContext,
+): readonly RouteInit[] {
   const serviceOf = (host: string): ServiceModel | undefined => serviceFor(host, virtualService.namespace, context);
   return virtualServiceRoutes(virtualService, {
     client: clientOf(server, context),
@@ -161,7 +237,9 @@ function routesOf(virtualService: VirtualServiceModel, server: GatewayServerMode
     isTls: server.tls !== undefined && server.kind === "https",
     defaultRetries: context.mesh.defaultHttpRetryPolicy,
     serviceOf,
-    hashOf: (destination, port) => effectivePolicy(ruleFor(serviceOf(destination.host), context), destination.subset, port, context.mesh).loadBalancer?.consistentHash,
+    hashOf: (destination, port) =>
+      effectivePolicy(ruleFor(serviceOf(destination.host), context), destination.subset, port, context.mesh)
+        .loadBalancer?.consistentHash,
   });
 }
 

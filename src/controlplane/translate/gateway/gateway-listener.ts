@@ -1,6 +1,13 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { CollectionReader } from "../../../kube/index.ts";
-import { ListenerSchema, ProxyProtocolSchema, TcpProxySchema, TrafficDirection, type FilterChainMatchSchema, type Listener } from "../../../wire/envoy/index.ts";
+import {
+  ListenerSchema,
+  ProxyProtocolSchema,
+  TcpProxySchema,
+  TrafficDirection,
+  type FilterChainMatchSchema,
+  type Listener,
+} from "../../../wire/envoy/index.ts";
 import { localNetwork } from "../../model/cluster-view.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
@@ -39,8 +46,16 @@ export interface GatewayListenerOptions {
 }
 
 /** A port of a gateway; connections are told apart by server names, where there are any. TLS is looked at wherever it ends, as upstream has it: logs tell of its server name. */
-export function gatewayListener(bind: string, port: number, chains: readonly GatewayChain[], { telemetry, mesh }: GatewayListenerOptions): Listener {
-  const inspected = chains.some((chain) => chain.serverNames.length > 0 || chain.applicationProtocols !== undefined || chain.transportSocket !== undefined);
+export function gatewayListener(
+  bind: string,
+  port: number,
+  chains: readonly GatewayChain[],
+  { telemetry, mesh }: GatewayListenerOptions,
+): Listener {
+  const inspected = chains.some(
+    (chain) =>
+      chain.serverNames.length > 0 || chain.applicationProtocols !== undefined || chain.transportSocket !== undefined,
+  );
   return create(ListenerSchema, {
     name: listenerName(port, bind),
     address: { address: tcpAddress(bind, port) },
@@ -48,7 +63,9 @@ export function gatewayListener(bind: string, port: number, chains: readonly Gat
     maxConnectionsToAcceptPerSocketEvent: 1,
     accessLog: unmatchedAccessLogs(telemetry.accessLogs, mesh),
     listenerFilters: [
-      ...(mesh.gatewayTopology.proxyProtocol ? [filterInit("envoy.filters.listener.proxy_protocol", ProxyProtocolSchema, {})] : []),
+      ...(mesh.gatewayTopology.proxyProtocol
+        ? [filterInit("envoy.filters.listener.proxy_protocol", ProxyProtocolSchema, {})]
+        : []),
       ...(inspected ? [tlsInspector()] : []),
     ],
     filterChains: chains.map((chain) => ({
@@ -60,14 +77,20 @@ export function gatewayListener(bind: string, port: number, chains: readonly Gat
   });
 }
 
-function matchOf({ serverNames, applicationProtocols = [] }: GatewayChain): { filterChainMatch?: MessageInitShape<typeof FilterChainMatchSchema> } {
+function matchOf({ serverNames, applicationProtocols = [] }: GatewayChain): {
+  filterChainMatch?: MessageInitShape<typeof FilterChainMatchSchema>;
+} {
   if (serverNames.length === 0 && applicationProtocols.length === 0) return {};
   return { filterChainMatch: { serverNames: [...serverNames], applicationProtocols: [...applicationProtocols] } };
 }
 
 /** The internal listener that carries a connection to an HBONE endpoint: a CONNECT for the endpoint's own address. */
 export function connectOriginateListener(): Listener {
-  const config = { statPrefix: connectOriginateName, clusterSpecifier: { case: "cluster", value: connectOriginateName }, tunnelingConfig: { hostname: "%DOWNSTREAM_LOCAL_ADDRESS%" } } as const;
+  const config = {
+    statPrefix: connectOriginateName,
+    clusterSpecifier: { case: "cluster", value: connectOriginateName },
+    tunnelingConfig: { hostname: "%DOWNSTREAM_LOCAL_ADDRESS%" },
+  } as const;
   return create(ListenerSchema, {
     name: connectOriginateName,
     listenerSpecifier: { case: "internalListener", value: {} },
@@ -79,5 +102,8 @@ export function connectOriginateListener(): Listener {
 
 /** The internal listeners of a gateway's own tunnels. */
 export function tunnelListeners(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly Listener[] {
-  return [connectOriginateListener(), ...(ingressCrossesNetworks(mesh) ? doubleTunnelListeners("gateway", localNetwork(mesh, inputs, reader)) : [])];
+  return [
+    connectOriginateListener(),
+    ...(ingressCrossesNetworks(mesh) ? doubleTunnelListeners("gateway", localNetwork(mesh, inputs, reader)) : []),
+  ];
 }

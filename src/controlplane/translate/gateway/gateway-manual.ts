@@ -21,18 +21,33 @@ interface RouterGroup {
 }
 
 /** Groups of proxies that are no Gateway's own, by namespace. */
-export function deriveRouterGroups(graph: CollectionGraph, groups: Collection<ProxyGroup>): CollectionIndex<RouterGroup> {
-  const routers = graph.derive("router-groups", groups, ({ kind, namespace, labels }, _reader, key) => (kind === "router" && labels[istioLabels.gatewayName] === undefined ? [[key, { key, namespace, labels }]] : []));
+export function deriveRouterGroups(
+  graph: CollectionGraph,
+  groups: Collection<ProxyGroup>,
+): CollectionIndex<RouterGroup> {
+  const routers = graph.derive("router-groups", groups, ({ kind, namespace, labels }, _reader, key) =>
+    kind === "router" && labels[istioLabels.gatewayName] === undefined ? [[key, { key, namespace, labels }]] : [],
+  );
   return routers.index("namespace", (group) => [group.namespace]);
 }
 
 /** Where a Gateway is served by proxies that are not its own. Of several Gateways for one Service the oldest is. */
-export function manualDeployments(gateway: GatewayFacts, inputs: MeshInputs, groups: CollectionIndex<RouterGroup>, reader: CollectionReader): readonly ManualDeployment[] {
+export function manualDeployments(
+  gateway: GatewayFacts,
+  inputs: MeshInputs,
+  groups: CollectionIndex<RouterGroup>,
+  reader: CollectionReader,
+): readonly ManualDeployment[] {
   const services = servicesOf(gateway, inputs, reader);
   if (services.length === 0) return [];
   const byService = inputs.gateways.index("manual-namespace", (other) => (isManaged(other) ? [] : [other.namespace]));
-  const rivals = reader.lookup(byService, gateway.namespace).filter((other) => factsKey(other) !== factsKey(gateway) && byAge(other, gateway) < 0);
-  const own = services.filter((service) => !rivals.some((other) => servicesOf(other, inputs, reader).some((taken) => factsKey(taken) === factsKey(service))));
+  const rivals = reader
+    .lookup(byService, gateway.namespace)
+    .filter((other) => factsKey(other) !== factsKey(gateway) && byAge(other, gateway) < 0);
+  const own = services.filter(
+    (service) =>
+      !rivals.some((other) => servicesOf(other, inputs, reader).some((taken) => factsKey(taken) === factsKey(service))),
+  );
   return own.flatMap((service) =>
     reader
       .lookup(groups, gateway.namespace)
@@ -45,10 +60,16 @@ function servicesOf(gateway: GatewayFacts, inputs: MeshInputs, reader: Collectio
   const mesh = reader.get(inputs.mesh, meshKey);
   if (mesh === undefined || isManaged(gateway)) return [];
   const suffix = `.${gateway.namespace}.svc.${mesh.domain}`;
-  return gatewayHosts(gateway, mesh.domain).hosts.flatMap((host) => (host.endsWith(suffix) ? (reader.get(inputs.services, `${gateway.namespace}/${host.slice(0, -suffix.length)}`) ?? []) : []));
+  return gatewayHosts(gateway, mesh.domain).hosts.flatMap((host) =>
+    host.endsWith(suffix)
+      ? (reader.get(inputs.services, `${gateway.namespace}/${host.slice(0, -suffix.length)}`) ?? [])
+      : [],
+  );
 }
 
 function withTargets(gateway: GatewayFacts, service: ServiceFacts): GatewayFacts {
-  const targets = service.ports.flatMap(({ port, target }) => (typeof target === "number" && target > 0 ? [[port, target] as const] : []));
+  const targets = service.ports.flatMap(({ port, target }) =>
+    typeof target === "number" && target > 0 ? [[port, target] as const] : [],
+  );
   return { ...gateway, targetPorts: new Map(targets) };
 }

@@ -28,28 +28,60 @@ function gateways() {
   const routes = deriveRouteModels(graph, inputs);
   const l4Routes = deriveL4RouteModels(graph, inputs);
   const api = deriveRouterResources(graph, { inputs, routes, l4Routes, groups: model.scopes.groups });
-  const references = deriveSecretReferences(graph, { inputs, groups: model.scopes.groups, mergedGateways: classic.merged });
+  const references = deriveSecretReferences(graph, {
+    inputs,
+    groups: model.scopes.groups,
+    mergedGateways: classic.merged,
+  });
   const labels = { istio: "ingressgateway" };
-  model.scopes.groups.set(group, { kind: "router", namespace: "edge", labels, locality: { region: "", zone: "", subzone: "" }, node: "", network: "", hbone: false, dnsCapture: false });
+  model.scopes.groups.set(group, {
+    kind: "router",
+    namespace: "edge",
+    labels,
+    locality: { region: "", zone: "", subzone: "" },
+    node: "",
+    network: "",
+    hbone: false,
+    dnsCapture: false,
+  });
   const sources = { classic: [classic, group], api: [api, "edge/web"] } as const;
-  const listener = (kind: keyof typeof sources, name: string): JsonObject => decodeResource(ListenerSchema, sources[kind][0].listeners.get(scopedResourceKey(sources[kind][1], name))?.resource);
+  const listener = (kind: keyof typeof sources, name: string): JsonObject =>
+    decodeResource(ListenerSchema, sources[kind][0].listeners.get(scopedResourceKey(sources[kind][1], name))?.resource);
   return {
     ...fixture,
     references,
     listener,
     merged: () => classic.merged.get(group),
-    chains: (kind: keyof typeof sources, name: string): readonly string[] => ((listener(kind, name)["filterChains"] ?? []) as JsonObject[]).map(chainText),
+    chains: (kind: keyof typeof sources, name: string): readonly string[] =>
+      ((listener(kind, name)["filterChains"] ?? []) as JsonObject[]).map(chainText),
     endpointsOf: (cluster: string): readonly JsonValue[] => {
-      const assignment = decodeResource(ClusterLoadAssignmentSchema, classic.endpoints.get(scopedResourceKey(group, cluster))?.resource);
+      const assignment = decodeResource(
+        ClusterLoadAssignmentSchema,
+        classic.endpoints.get(scopedResourceKey(group, cluster))?.resource,
+      );
       const localities = (assignment["endpoints"] ?? []) as { lbEndpoints: JsonObject[] }[];
-      return localities.flatMap(({ lbEndpoints }) => lbEndpoints.flatMap((endpoint) => valueAt(endpoint, "endpoint", "address", "socketAddress", "address") ?? []));
+      return localities.flatMap(({ lbEndpoints }) =>
+        lbEndpoints.flatMap((endpoint) => valueAt(endpoint, "endpoint", "address", "socketAddress", "address") ?? []),
+      );
     },
-    table: (kind: keyof typeof sources, name: string): JsonObject => decodeResource(RouteConfigurationSchema, sources[kind][0].routes.get(scopedResourceKey(sources[kind][1], name))?.resource),
-    status: deriveGatewayStatuses(graph, { inputs, routes: [...routes, ...l4Routes], waypoints: deriveWaypoints(graph, inputs), revision: "default" }),
+    table: (kind: keyof typeof sources, name: string): JsonObject =>
+      decodeResource(
+        RouteConfigurationSchema,
+        sources[kind][0].routes.get(scopedResourceKey(sources[kind][1], name))?.resource,
+      ),
+    status: deriveGatewayStatuses(graph, {
+      inputs,
+      routes: [...routes, ...l4Routes],
+      waypoints: deriveWaypoints(graph, inputs),
+      revision: "default",
+    }),
     routeStatus: deriveRouteStatuses(graph, inputs, "TLSRoute", l4Routes[0], "default"),
     putSecret: (key: string, changes: Partial<SecretFacts> = {}): void => {
       const [namespaceName = "", name = ""] = key.split("/");
-      const value = { keyPair: { value: { certificateChain: `chain of ${key}`, privateKey: "key" } }, authority: { value: { certificates: `roots of ${key}` } } };
+      const value = {
+        keyPair: { value: { certificateChain: `chain of ${key}`, privateKey: "key" } },
+        authority: { value: { certificates: `roots of ${key}` } },
+      };
       inputs.secrets.set(key, { namespace: namespaceName, name, exists: true, ...value, ...changes });
       graph.settle();
     },
@@ -61,17 +93,39 @@ function chainText(chain: JsonObject): string {
   const names = ((chain["filterChainMatch"] as { serverNames?: string[] } | undefined)?.serverNames ?? ["*"]).join(",");
   const tls = valueAt(chain, "transportSocket", "typedConfig");
   const common = valueAt(tls, "commonTlsContext");
-  const certificates = ((valueAt(common, "tlsCertificateSdsSecretConfigs") ?? []) as JsonObject[]).map((secret) => secret["name"] as string);
+  const certificates = ((valueAt(common, "tlsCertificateSdsSecretConfigs") ?? []) as JsonObject[]).map(
+    (secret) => secret["name"] as string,
+  );
   const authority = valueAt(common, "combinedValidationContext", "validationContextSdsSecretConfig", "name");
-  const shown = tls === undefined ? "" : ` [${[...certificates, ...(authority === undefined ? [] : [authority as string]), ...(valueAt(tls, "requireClientCertificate") === true ? ["required"] : [])].join(" ")}]`;
+  const shown =
+    tls === undefined
+      ? ""
+      : ` [${[...certificates, ...(authority === undefined ? [] : [authority as string]), ...(valueAt(tls, "requireClientCertificate") === true ? ["required"] : [])].join(" ")}]`;
   const last = (chain["filters"] as JsonObject[]).at(-1);
   return `${names}${shown} > ${(valueAt(last, "typedConfig", "rds", "routeConfigName") ?? valueAt(last, "typedConfig", "cluster")) as string}`;
 }
 
 const istio = { apiVersion: "networking.istio.io/v1" };
-const classicGateway = (name: string, servers: readonly object[], metadata: object = {}): KubernetesObject => ({ ...config("Gateway", `edge/${name}`, { selector: { istio: "ingressgateway" }, servers }, metadata), ...istio });
-const virtualService = (key: string, spec: object): KubernetesObject => ({ ...config("VirtualService", key, spec), ...istio });
-const server = (number: number, protocol: string, hosts: readonly string[], tls?: object, more: object = {}): object => ({ port: { number, protocol, name: `${protocol.toLowerCase()}-${hosts[0] ?? ""}` }, hosts, ...(tls === undefined ? {} : { tls }), ...more });
+const classicGateway = (name: string, servers: readonly object[], metadata: object = {}): KubernetesObject => ({
+  ...config("Gateway", `edge/${name}`, { selector: { istio: "ingressgateway" }, servers }, metadata),
+  ...istio,
+});
+const virtualService = (key: string, spec: object): KubernetesObject => ({
+  ...config("VirtualService", key, spec),
+  ...istio,
+});
+const server = (
+  number: number,
+  protocol: string,
+  hosts: readonly string[],
+  tls?: object,
+  more: object = {},
+): object => ({
+  port: { number, protocol, name: `${protocol.toLowerCase()}-${hosts[0] ?? ""}` },
+  hosts,
+  ...(tls === undefined ? {} : { tls }),
+  ...more,
+});
 const base: readonly KubernetesObject[] = [
   namespace("edge"),
   namespace("shop"),
@@ -88,12 +142,31 @@ test("servers of one port are told apart by server names, each with its certific
     ...base,
     classicGateway("a", [
       server(443, "HTTPS", ["one.example"], { mode: "SIMPLE", credentialName: "one" }),
-      server(443, "HTTPS", ["shop/two.example", "./three.example"], { mode: "MUTUAL", credentialNames: ["rsa", "ecdsa"] }),
+      server(443, "HTTPS", ["shop/two.example", "./three.example"], {
+        mode: "MUTUAL",
+        credentialNames: ["rsa", "ecdsa"],
+      }),
       server(443, "HTTPS", ["own.example"], { mode: "ISTIO_MUTUAL" }),
       server(443, "TLS", ["through.example"], { mode: "PASSTHROUGH" }),
     ]),
-    classicGateway("b", [server(443, "HTTPS", ["one.example"], { mode: "SIMPLE", credentialName: "late" }), server(443, "HTTP", ["plain.example"])], { creationTimestamp: "2026-02-01T00:00:00Z" }),
-    virtualService("edge/through", { hosts: ["through.example"], gateways: ["a"], tls: [{ match: [{ sniHosts: ["through.example"] }], route: [{ destination: { host: "web.shop.svc.cluster.local", port: { number: 80 } } }] }] }),
+    classicGateway(
+      "b",
+      [
+        server(443, "HTTPS", ["one.example"], { mode: "SIMPLE", credentialName: "late" }),
+        server(443, "HTTP", ["plain.example"]),
+      ],
+      { creationTimestamp: "2026-02-01T00:00:00Z" },
+    ),
+    virtualService("edge/through", {
+      hosts: ["through.example"],
+      gateways: ["a"],
+      tls: [
+        {
+          match: [{ sniHosts: ["through.example"] }],
+          route: [{ destination: { host: "web.shop.svc.cluster.local", port: { number: 80 } } }],
+        },
+      ],
+    }),
   );
   assert.deepEqual(chains("classic", "0.0.0.0_8443"), [
     "one.example [kubernetes://one] > https.443.https-one.example.a.edge",
@@ -101,7 +174,13 @@ test("servers of one port are told apart by server names, each with its certific
     "own.example [default ROOTCA required] > https.443.https-own.example.a.edge",
     "through.example > outbound|80||web.shop.svc.cluster.local",
   ]);
-  assert.deepEqual(merged()?.rejected.map(({ gateway, reason }) => `${gateway}: ${reason}`), ["edge/b: port 443: another server has the host one.example", "edge/b: port 443: plain HTTP and others cannot be on one port"]);
+  assert.deepEqual(
+    merged()?.rejected.map(({ gateway, reason }) => `${gateway}: ${reason}`),
+    [
+      "edge/b: port 443: another server has the host one.example",
+      "edge/b: port 443: plain HTTP and others cannot be on one port",
+    ],
+  );
 });
 
 test("plain servers of a port share a table, which holds what VirtualServices may say there; a redirect answers everything", () => {
@@ -109,17 +188,32 @@ test("plain servers of a port share a table, which holds what VirtualServices ma
   const route = [{ destination: { host: "web.shop.svc.cluster.local" } }];
   apply(
     ...base,
-    classicGateway("a", [server(80, "HTTP", ["shop/*.example"]), server(80, "HTTP", ["secure.example"], { httpsRedirect: true })]),
+    classicGateway("a", [
+      server(80, "HTTP", ["shop/*.example"]),
+      server(80, "HTTP", ["secure.example"], { httpsRedirect: true }),
+    ]),
     virtualService("shop/web", { hosts: ["web.example", "api.example"], gateways: ["edge/a"], http: [{ route }] }),
     virtualService("edge/other", { hosts: ["other.example"], gateways: ["edge/a"], http: [{ route }] }),
-    virtualService("shop/exact", { hosts: ["web.example"], gateways: ["edge/a"], http: [{ match: [{ uri: { prefix: "/exact" } }], route }] }),
+    virtualService("shop/exact", {
+      hosts: ["web.example"],
+      gateways: ["edge/a"],
+      http: [{ match: [{ uri: { prefix: "/exact" } }], route }],
+    }),
   );
   const hosts = table("classic", "http.8080")["virtualHosts"] as JsonObject[];
-  assert.deepEqual(hosts.map((host) => [host["name"], host["domains"], host["requireTls"] ?? "", ((host["routes"] ?? []) as JsonObject[]).map((entry) => valueAt(entry, "match", "prefix"))]), [
-    ["api.example:80", ["api.example"], "", ["/"]],
-    ["secure.example:80", ["secure.example"], "ALL", []],
-    ["web.example:80", ["web.example"], "", ["/exact", "/"]],
-  ]);
+  assert.deepEqual(
+    hosts.map((host) => [
+      host["name"],
+      host["domains"],
+      host["requireTls"] ?? "",
+      ((host["routes"] ?? []) as JsonObject[]).map((entry) => valueAt(entry, "match", "prefix")),
+    ]),
+    [
+      ["api.example:80", ["api.example"], "", ["/"]],
+      ["secure.example:80", ["secure.example"], "ALL", []],
+      ["web.example:80", ["web.example"], "", ["/exact", "/"]],
+    ],
+  );
 });
 
 test("a VirtualService names a Gateway of its own namespace by its name, with the namespace, or by a host name of old", () => {
@@ -129,7 +223,9 @@ test("a VirtualService names a Gateway of its own namespace by its name, with th
   apply(
     ...base,
     classicGateway("a", [server(80, "HTTP", ["*"])]),
-    ...Object.entries(forms).map(([name, gateway]) => virtualService(`edge/${name}`, { hosts: [`${name}.example`], gateways: [gateway], http: [{ route }] })),
+    ...Object.entries(forms).map(([name, gateway]) =>
+      virtualService(`edge/${name}`, { hosts: [`${name}.example`], gateways: [gateway], http: [{ route }] }),
+    ),
   );
   const hosts = (table("classic", "http.8080")["virtualHosts"] as JsonObject[]).map(({ name }) => name);
   assert.deepEqual(new Set(hosts), new Set(["bare.example:80", "old.example:80", "whole.example:80"]));
@@ -139,20 +235,49 @@ test("connections: a TCP server leads where its first route says, and AUTO_PASST
   const { apply, chains, listener, endpointsOf } = gateways();
   apply(
     ...base,
-    pod("shop/web-1", "10.244.1.5", { labels: { app: "web", "security.istio.io/tlsMode": "istio" }, redirected: false }),
+    pod("shop/web-1", "10.244.1.5", {
+      labels: { app: "web", "security.istio.io/tlsMode": "istio" },
+      redirected: false,
+    }),
     pod("shop/web-2", "10.244.1.6", { labels: { app: "web" }, redirected: false }),
-    slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }, { address: "10.244.1.6", pod: "web-2" }]),
+    slice("shop/web", { name: "http", port: 8080 }, [
+      { address: "10.244.1.5", pod: "web-1" },
+      { address: "10.244.1.6", pod: "web-2" },
+    ]),
     classicGateway("a", [server(9000, "TCP", ["*"]), server(15_443, "TLS", ["*.local"], { mode: "AUTO_PASSTHROUGH" })]),
-    virtualService("shop/tcp", { hosts: ["*"], gateways: ["edge/a"], tcp: [{ match: [{ port: 1 }], route: [{ destination: { host: "nowhere" } }] }, { match: [{ port: 9000 }], route: [{ destination: { host: "web", port: { number: 80 } } }] }] }),
+    virtualService("shop/tcp", {
+      hosts: ["*"],
+      gateways: ["edge/a"],
+      tcp: [
+        { match: [{ port: 1 }], route: [{ destination: { host: "nowhere" } }] },
+        { match: [{ port: 9000 }], route: [{ destination: { host: "web", port: { number: 80 } } }] },
+      ],
+    }),
   );
   assert.deepEqual(chains("classic", "0.0.0.0_9000"), ["* > outbound|80||web.shop.svc.cluster.local"]);
-  assert.ok(chains("classic", "0.0.0.0_15443").includes("outbound_.80_._.web.shop.svc.cluster.local > outbound_.80_._.web.shop.svc.cluster.local"));
-  assert.deepEqual(valueAt(listener("classic", "0.0.0.0_15443"), "filterChains", 0, "filterChainMatch", "applicationProtocols"), ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"]);
+  assert.ok(
+    chains("classic", "0.0.0.0_15443").includes(
+      "outbound_.80_._.web.shop.svc.cluster.local > outbound_.80_._.web.shop.svc.cluster.local",
+    ),
+  );
+  assert.deepEqual(
+    valueAt(listener("classic", "0.0.0.0_15443"), "filterChains", 0, "filterChainMatch", "applicationProtocols"),
+    ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"],
+  );
   assert.deepEqual(endpointsOf("outbound_.80_._.web.shop.svc.cluster.local"), ["10.244.1.5"]);
 });
 
-const https = (name: string, hostname: string, certificate: object, more: object = {}): object => ({ name, hostname, port: 443, protocol: "HTTPS", tls: { certificateRefs: [certificate], ...more } });
-const apiGateway = (listeners: readonly object[]): KubernetesObject => ({ ...config("Gateway", "edge/web", { gatewayClassName: "istio", listeners }), apiVersion: "gateway.networking.k8s.io/v1" });
+const https = (name: string, hostname: string, certificate: object, more: object = {}): object => ({
+  name,
+  hostname,
+  port: 443,
+  protocol: "HTTPS",
+  tls: { certificateRefs: [certificate], ...more },
+});
+const apiGateway = (listeners: readonly object[]): KubernetesObject => ({
+  ...config("Gateway", "edge/web", { gatewayClassName: "istio", listeners }),
+  apiVersion: "gateway.networking.k8s.io/v1",
+});
 
 test("a listener of Gateway API serves once its certificate can be used, and says until then what is wrong", () => {
   const { apply, chains, status, putSecret } = gateways();
@@ -163,89 +288,202 @@ test("a listener of Gateway API serves once its certificate can be used, and say
       https("bad", "bad.example", { name: "bad" }),
       https("foreign", "foreign.example", { name: "foreign", namespace: "shop" }),
       https("kind", "kind.example", { name: "x", kind: "ConfigMap" }),
-      https("mutual", "mutual.example", { name: "good" }, { options: { "gateway.istio.io/tls-terminate-mode": "MUTUAL" } }),
+      https(
+        "mutual",
+        "mutual.example",
+        { name: "good" },
+        { options: { "gateway.istio.io/tls-terminate-mode": "MUTUAL" } },
+      ),
     ]),
   );
-  const reason = (name: string): string | undefined => status.get("edge/web")?.listeners.find((listener) => listener.name === name)?.conditions.find((condition) => condition.type === "ResolvedRefs")?.reason;
+  const reason = (name: string): string | undefined =>
+    status
+      .get("edge/web")
+      ?.listeners.find((listener) => listener.name === name)
+      ?.conditions.find((condition) => condition.type === "ResolvedRefs")?.reason;
   const names = ["good", "bad", "foreign", "kind", "mutual"];
-  assert.deepEqual(names.map(reason), ["InvalidCertificateRef", "InvalidCertificateRef", "RefNotPermitted", "InvalidCertificateRef", "InvalidCertificateRef"]);
+  assert.deepEqual(names.map(reason), [
+    "InvalidCertificateRef",
+    "InvalidCertificateRef",
+    "RefNotPermitted",
+    "InvalidCertificateRef",
+    "InvalidCertificateRef",
+  ]);
   putSecret("edge/good");
   putSecret("edge/bad", { keyPair: { fault: "tls.crt holds no certificate in PEM" } });
   putSecret("shop/foreign");
-  apply(config("ReferenceGrant", "shop/edge", { from: [{ group: "gateway.networking.k8s.io", kind: "Gateway", namespace: "edge" }], to: [{ group: "", kind: "Secret" }] }));
-  assert.deepEqual(names.map(reason), ["ResolvedRefs", "InvalidCertificateRef", "ResolvedRefs", "InvalidCertificateRef", "ResolvedRefs"]);
+  apply(
+    config("ReferenceGrant", "shop/edge", {
+      from: [{ group: "gateway.networking.k8s.io", kind: "Gateway", namespace: "edge" }],
+      to: [{ group: "", kind: "Secret" }],
+    }),
+  );
+  assert.deepEqual(names.map(reason), [
+    "ResolvedRefs",
+    "InvalidCertificateRef",
+    "ResolvedRefs",
+    "InvalidCertificateRef",
+    "ResolvedRefs",
+  ]);
   assert.deepEqual(chains("api", "0.0.0.0_443"), [
     "good.example [kubernetes-gateway://edge/good] > https.443.default.web~istio-autogenerated-k8s-gateway~good.edge",
     "foreign.example [kubernetes-gateway://shop/foreign] > https.443.default.web~istio-autogenerated-k8s-gateway~foreign.edge",
     "mutual.example [kubernetes-gateway://edge/good kubernetes-gateway://edge/good-cacert required] > https.443.default.web~istio-autogenerated-k8s-gateway~mutual.edge",
   ]);
-  const programmed = status.get("edge/web")?.listeners.map((listener) => listener.conditions.find((condition) => condition.type === "Programmed")?.status);
+  const programmed = status
+    .get("edge/web")
+    ?.listeners.map((listener) => listener.conditions.find((condition) => condition.type === "Programmed")?.status);
   assert.deepEqual(programmed, ["True", "False", "True", "False", "True"]);
 });
 
 test("requests of a listener in TLS have a table of their own", () => {
   const { apply, table, putSecret } = gateways();
-  const route = (name: string, sectionName: string): KubernetesObject => config("HTTPRoute", `edge/${name}`, { parentRefs: [{ name: "web", sectionName }], rules: [{ backendRefs: [{ name: "ingress", port: 80 }] }] });
-  apply(...base, apiGateway([https("one", "one.example", { name: "good" }), https("two", "two.example", { name: "good" })]), route("a", "one"), route("b", "two"));
+  const route = (name: string, sectionName: string): KubernetesObject =>
+    config("HTTPRoute", `edge/${name}`, {
+      parentRefs: [{ name: "web", sectionName }],
+      rules: [{ backendRefs: [{ name: "ingress", port: 80 }] }],
+    });
+  apply(
+    ...base,
+    apiGateway([https("one", "one.example", { name: "good" }), https("two", "two.example", { name: "good" })]),
+    route("a", "one"),
+    route("b", "two"),
+  );
   putSecret("edge/good");
-  const names = (listener: string): JsonValue | undefined => valueAt(table("api", `https.443.default.web~istio-autogenerated-k8s-gateway~${listener}.edge`), "virtualHosts", 0, "routes", 0, "name");
+  const names = (listener: string): JsonValue | undefined =>
+    valueAt(
+      table("api", `https.443.default.web~istio-autogenerated-k8s-gateway~${listener}.edge`),
+      "virtualHosts",
+      0,
+      "routes",
+      0,
+      "name",
+    );
   assert.deepEqual(["one", "two"].map(names), ["edge.a.0", "edge.b.0"]);
 });
 
 test("TLS and TCP routes lead connections by server name or port, and have a status", () => {
   const { apply, chains, routeStatus, status } = gateways();
   const listeners = [
-    { name: "tls", port: 8443, protocol: "TLS", tls: { mode: "Passthrough" }, allowedRoutes: { namespaces: { from: "All" } } },
+    {
+      name: "tls",
+      port: 8443,
+      protocol: "TLS",
+      tls: { mode: "Passthrough" },
+      allowedRoutes: { namespaces: { from: "All" } },
+    },
     { name: "tcp", port: 9000, protocol: "TCP", allowedRoutes: { namespaces: { from: "All" } } },
   ];
   const parentRefs = [{ name: "web", namespace: "edge" }];
   apply(
     ...base,
     apiGateway(listeners),
-    config("TLSRoute", "shop/t", { parentRefs, hostnames: ["t.example"], rules: [{ backendRefs: [{ name: "web", port: 80 }] }] }),
-    config("TLSRoute", "shop/none", { parentRefs, hostnames: ["none.example"], rules: [{ backendRefs: [{ name: "gone", port: 80 }] }] }),
+    config("TLSRoute", "shop/t", {
+      parentRefs,
+      hostnames: ["t.example"],
+      rules: [{ backendRefs: [{ name: "web", port: 80 }] }],
+    }),
+    config("TLSRoute", "shop/none", {
+      parentRefs,
+      hostnames: ["none.example"],
+      rules: [{ backendRefs: [{ name: "gone", port: 80 }] }],
+    }),
     config("TCPRoute", "shop/c", { parentRefs, rules: [{ backendRefs: [{ name: "web", port: 80 }] }] }),
   );
-  assert.deepEqual(chains("api", "0.0.0.0_8443"), ["none.example > UnknownService", "t.example > outbound|80||web.shop.svc.cluster.local"]);
+  assert.deepEqual(chains("api", "0.0.0.0_8443"), [
+    "none.example > UnknownService",
+    "t.example > outbound|80||web.shop.svc.cluster.local",
+  ]);
   assert.deepEqual(chains("api", "0.0.0.0_9000"), ["* > outbound|80||web.shop.svc.cluster.local"]);
-  assert.deepEqual(routeStatus.get("shop/none")?.parents[0]?.status.conditions.map(({ reason }) => reason), ["Accepted", "BackendNotFound"]);
-  assert.deepEqual(status.get("edge/web")?.listeners.map(({ attachedRoutes }) => attachedRoutes), [2, 1]);
+  assert.deepEqual(
+    routeStatus.get("shop/none")?.parents[0]?.status.conditions.map(({ reason }) => reason),
+    ["Accepted", "BackendNotFound"],
+  );
+  assert.deepEqual(
+    status.get("edge/web")?.listeners.map(({ attachedRoutes }) => attachedRoutes),
+    [2, 1],
+  );
 });
 
 test("a route whose backends have no weight takes its connections from wider routes, and no backend gets them", () => {
   const { apply, chains } = gateways();
   const listeners = [
-    { name: "tls", port: 8443, protocol: "TLS", tls: { mode: "Passthrough" }, allowedRoutes: { namespaces: { from: "All" } } },
+    {
+      name: "tls",
+      port: 8443,
+      protocol: "TLS",
+      tls: { mode: "Passthrough" },
+      allowedRoutes: { namespaces: { from: "All" } },
+    },
     { name: "tcp", port: 9000, protocol: "TCP", allowedRoutes: { namespaces: { from: "All" } } },
   ];
   const parentRefs = [{ name: "web", namespace: "edge" }];
-  const idle = [{ backendRefs: [{ name: "web", port: 80, weight: 0 }, { name: "web", port: 80, weight: 0 }] }];
+  const idle = [
+    {
+      backendRefs: [
+        { name: "web", port: 80, weight: 0 },
+        { name: "web", port: 80, weight: 0 },
+      ],
+    },
+  ];
   apply(
     ...base,
     apiGateway(listeners),
-    config("TLSRoute", "shop/wide", { parentRefs, hostnames: ["*.example"], rules: [{ backendRefs: [{ name: "web", port: 80 }] }] }),
+    config("TLSRoute", "shop/wide", {
+      parentRefs,
+      hostnames: ["*.example"],
+      rules: [{ backendRefs: [{ name: "web", port: 80 }] }],
+    }),
     config("TLSRoute", "shop/idle", { parentRefs, hostnames: ["t.example"], rules: idle }),
     config("TCPRoute", "shop/none", { parentRefs, rules: idle }),
   );
-  assert.deepEqual(chains("api", "0.0.0.0_8443"), ["t.example > UnknownService", "*.example > outbound|80||web.shop.svc.cluster.local"]);
+  assert.deepEqual(chains("api", "0.0.0.0_8443"), [
+    "t.example > UnknownService",
+    "*.example > outbound|80||web.shop.svc.cluster.local",
+  ]);
   assert.deepEqual(chains("api", "0.0.0.0_9000"), ["* > UnknownService"]);
 });
 
 test("a proxy sees the secrets that configuration names for its namespace, and no others", () => {
   const { apply, inputs, references, putSecret } = gateways();
-  apply(...base, classicGateway("a", [server(443, "HTTPS", ["one.example"], { mode: "MUTUAL", credentialName: "one" })]), apiGateway([https("far", "far.example", { name: "far", namespace: "shop" })]));
+  apply(
+    ...base,
+    classicGateway("a", [server(443, "HTTPS", ["one.example"], { mode: "MUTUAL", credentialName: "one" })]),
+    apiGateway([https("far", "far.example", { name: "far", namespace: "shop" })]),
+  );
   for (const key of ["edge/one", "shop/one", "shop/far", "edge/unnamed"]) putSecret(key);
   const views = { secrets: inputs.secrets, references, configMaps: inputs.configMaps };
   const edge = new SecretView(views, "edge");
   const sees = (view: SecretView, name: string): boolean => view.get(name) !== undefined;
-  assert.deepEqual(["kubernetes://one", "kubernetes://one-cacert", "kubernetes://unnamed", "kubernetes://shop/one", "kubernetes-gateway://shop/far"].map((name) => sees(edge, name)), [true, true, false, false, false]);
-  assert.equal(sees(new SecretView(views, "shop"), "kubernetes://one"), false, "a Gateway of another namespace names it for its own");
+  assert.deepEqual(
+    [
+      "kubernetes://one",
+      "kubernetes://one-cacert",
+      "kubernetes://unnamed",
+      "kubernetes://shop/one",
+      "kubernetes-gateway://shop/far",
+    ].map((name) => sees(edge, name)),
+    [true, true, false, false, false],
+  );
+  assert.equal(
+    sees(new SecretView(views, "shop"), "kubernetes://one"),
+    false,
+    "a Gateway of another namespace names it for its own",
+  );
   const changed: string[] = [];
   using _subscription = edge.subscribe((names) => changed.push(...names));
-  apply(config("ReferenceGrant", "shop/edge", { from: [{ group: "gateway.networking.k8s.io", kind: "Gateway", namespace: "edge" }], to: [{ group: "", kind: "Secret", name: "far" }] }));
+  apply(
+    config("ReferenceGrant", "shop/edge", {
+      from: [{ group: "gateway.networking.k8s.io", kind: "Gateway", namespace: "edge" }],
+      to: [{ group: "", kind: "Secret", name: "far" }],
+    }),
+  );
   assert.ok(sees(edge, "kubernetes-gateway://shop/far") && changed.includes("kubernetes-gateway://shop/far"));
   const before = edge.get("kubernetes://one")?.version;
-  putSecret("edge/one-cacert", { authority: { value: { certificates: "roots of their own" } }, keyPair: { fault: "none" } });
+  putSecret("edge/one-cacert", {
+    authority: { value: { certificates: "roots of their own" } },
+    keyPair: { fault: "none" },
+  });
   putSecret("edge/one", { keyPair: { value: { certificateChain: "another", privateKey: "key" } } });
   assert.notEqual(edge.get("kubernetes://one")?.version, before);
   assert.ok(changed.includes("kubernetes://one") && changed.includes("kubernetes://one-cacert"));

@@ -22,16 +22,30 @@ function router(revision = "default") {
   const resources = deriveRouterResources(fixture.graph, { inputs: fixture.inputs, routes, l4Routes, groups });
   return {
     ...fixture,
-    routeTable: (gateway: string, port: number) => decodeResource(RouteConfigurationSchema, resources.routes.get(scopedResourceKey(gateway, `http.${port}`))?.resource) as unknown as RouteTable,
-    listener: (gateway: string, name: string) => decodeResource(ListenerSchema, resources.listeners.get(scopedResourceKey(gateway, name))?.resource),
-    gatewayStatuses: deriveGatewayStatuses(fixture.graph, { inputs: fixture.inputs, routes: [...routes, ...l4Routes], waypoints: deriveWaypoints(fixture.graph, fixture.inputs), revision }),
+    routeTable: (gateway: string, port: number) =>
+      decodeResource(
+        RouteConfigurationSchema,
+        resources.routes.get(scopedResourceKey(gateway, `http.${port}`))?.resource,
+      ) as unknown as RouteTable,
+    listener: (gateway: string, name: string) =>
+      decodeResource(ListenerSchema, resources.listeners.get(scopedResourceKey(gateway, name))?.resource),
+    gatewayStatuses: deriveGatewayStatuses(fixture.graph, {
+      inputs: fixture.inputs,
+      routes: [...routes, ...l4Routes],
+      waypoints: deriveWaypoints(fixture.graph, fixture.inputs),
+      revision,
+    }),
     routeStatuses: deriveRouteStatuses(fixture.graph, fixture.inputs, "HTTPRoute", routes[0], revision),
     grpcRouteStatuses: deriveRouteStatuses(fixture.graph, fixture.inputs, "GRPCRoute", routes[1], revision),
   };
 }
 
 interface RouteTable {
-  readonly virtualHosts: readonly { readonly name: string; readonly domains: readonly string[]; readonly routes?: readonly JsonObject[] }[];
+  readonly virtualHosts: readonly {
+    readonly name: string;
+    readonly domains: readonly string[];
+    readonly routes?: readonly JsonObject[];
+  }[];
 }
 
 const http = { name: "http", port: 80, targetPort: 8080 };
@@ -46,7 +60,10 @@ const base: readonly KubernetesObject[] = [
   slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }]),
 ];
 
-function gateway(listeners: readonly object[] = [{ name: "http", port: 80, protocol: "HTTP" }], metadata: object = {}): KubernetesObject {
+function gateway(
+  listeners: readonly object[] = [{ name: "http", port: 80, protocol: "HTTP" }],
+  metadata: object = {},
+): KubernetesObject {
   return config("Gateway", "shop/edge", { gatewayClassName: "istio", listeners }, metadata);
 }
 function route(key: string, spec: object, metadata: object = {}): KubernetesObject {
@@ -60,20 +77,33 @@ test("routes are looked at by the precedence of their matches, whatever the orde
   apply(
     ...base,
     gateway(),
-    route("shop/young", { rules: [matching({ path: { type: "Exact", value: "/a" } })] }, { creationTimestamp: "2026-02-01T00:00:00Z" }),
+    route(
+      "shop/young",
+      { rules: [matching({ path: { type: "Exact", value: "/a" } })] },
+      { creationTimestamp: "2026-02-01T00:00:00Z" },
+    ),
     route("shop/old", {
       rules: [
         matching({}),
         matching({ path: { value: "/a" } }, { path: { value: "/a/long/" } }),
-        matching({ path: { value: "/a" }, headers: [{ name: "X", value: "1" }] }, { path: { value: "/a" }, method: "GET" }),
-        matching({ path: { type: "RegularExpression", value: "/very/long/pattern.*" } }, { path: { type: "Exact", value: "/a" } }),
+        matching(
+          { path: { value: "/a" }, headers: [{ name: "X", value: "1" }] },
+          { path: { value: "/a" }, method: "GET" },
+        ),
+        matching(
+          { path: { type: "RegularExpression", value: "/very/long/pattern.*" } },
+          { path: { type: "Exact", value: "/a" } },
+        ),
       ],
     }),
   );
   const [host] = routeTable("shop/edge", 80).virtualHosts;
   assert.deepEqual([host?.name, host?.domains], ["*:80", ["*"]]);
   assert.deepEqual(
-    host?.routes?.map((entry) => [entry["name"], Object.entries(entry["match"] as JsonObject).find(([key]) => /path|prefix|regex/i.test(key))?.[1]]),
+    host?.routes?.map((entry) => [
+      entry["name"],
+      Object.entries(entry["match"] as JsonObject).find(([key]) => /path|prefix|regex/i.test(key))?.[1],
+    ]),
     [
       ["shop.old.3", "/a"],
       ["shop.young.0", "/a"],
@@ -85,12 +115,17 @@ test("routes are looked at by the precedence of their matches, whatever the orde
       ["shop.old.3", { regex: "/very/long/pattern.*" }],
     ],
   );
-  assert.deepEqual(valueAt(host?.routes?.[3], "match", "headers"), [{ name: ":method", stringMatch: { exact: "GET" } }]);
+  assert.deepEqual(valueAt(host?.routes?.[3], "match", "headers"), [
+    { name: ":method", stringMatch: { exact: "GET" } },
+  ]);
 });
 
 test("a GRPCRoute leads services and methods as paths, on a Gateway as on a Service", () => {
   const { apply, routeTable, grpcRouteStatuses } = router();
-  const parentRefs = [{ name: "edge", namespace: "shop" }, { group: "", kind: "Service", name: "web" }];
+  const parentRefs = [
+    { name: "edge", namespace: "shop" },
+    { group: "", kind: "Service", name: "web" },
+  ];
   const matches = [
     { method: { service: "shop.Cart" } },
     { method: { service: "shop.Cart", method: "Add" }, headers: [{ name: "tenant", value: "a" }] },
@@ -98,8 +133,13 @@ test("a GRPCRoute leads services and methods as paths, on a Gateway as on a Serv
     { method: { type: "RegularExpression", service: "shop\\..*" } },
   ];
   const backendRefs = [{ name: "web", port: 80 }];
-  apply(...base, gateway(), config("GRPCRoute", "shop/cart", { parentRefs, rules: [{ matches, backendRefs }, { backendRefs }] }));
-  const paths = (routes: readonly JsonObject[]): readonly unknown[] => routes.map((entry) => Object.entries(entry["match"] as JsonObject).find(([key]) => /path|prefix|regex/i.test(key)));
+  apply(
+    ...base,
+    gateway(),
+    config("GRPCRoute", "shop/cart", { parentRefs, rules: [{ matches, backendRefs }, { backendRefs }] }),
+  );
+  const paths = (routes: readonly JsonObject[]): readonly unknown[] =>
+    routes.map((entry) => Object.entries(entry["match"] as JsonObject).find(([key]) => /path|prefix|regex/i.test(key)));
   const expected = [
     ["path", "/shop.Cart/Add"],
     ["pathSeparatedPrefix", "/shop.Cart"],
@@ -108,18 +148,59 @@ test("a GRPCRoute leads services and methods as paths, on a Gateway as on a Serv
     ["safeRegex", { regex: "/[^/]+/Ping" }],
   ];
   assert.deepEqual(paths(routeTable("shop/edge", 80).virtualHosts[0]?.routes ?? []), expected);
-  apply(config("GRPCRoute", "shop/cart", { parentRefs, rules: [{ backendRefs: [{ name: "web", port: 80, weight: 0 }, { name: "web", port: 80, weight: 0 }] }] }));
-  assert.deepEqual(routeTable("shop/edge", 80).virtualHosts[0]?.routes?.map((entry) => entry["directResponse"]), [{ status: 500 }], "backends without a weight answer nothing");
+  apply(
+    config("GRPCRoute", "shop/cart", {
+      parentRefs,
+      rules: [
+        {
+          backendRefs: [
+            { name: "web", port: 80, weight: 0 },
+            { name: "web", port: 80, weight: 0 },
+          ],
+        },
+      ],
+    }),
+  );
+  assert.deepEqual(
+    routeTable("shop/edge", 80).virtualHosts[0]?.routes?.map((entry) => entry["directResponse"]),
+    [{ status: 500 }],
+    "backends without a weight answer nothing",
+  );
   const { parents } = grpcRouteStatuses.get("shop/cart") ?? { parents: [] };
-  assert.deepEqual(parents.map(({ status }) => status.conditions.map((condition) => condition.status)), [["True", "True"], ["True", "True"]]);
+  assert.deepEqual(
+    parents.map(({ status }) => status.conditions.map((condition) => condition.status)),
+    [
+      ["True", "True"],
+      ["True", "True"],
+    ],
+  );
 });
 
 test("a backend in another namespace needs a grant there; without one its share is answered by 500", () => {
   const { apply, remove, routeTable, routeStatuses } = router();
-  const grant = config("ReferenceGrant", "other/from-shop", { from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: "shop" }], to: [{ group: "", kind: "Service" }] });
-  apply(...base, gateway(), route("shop/r", { rules: [{ backendRefs: [{ name: "web", port: 80, weight: 3 }, { name: "api", namespace: "other", port: 80 }] }] }));
-  const weighted = (): unknown => valueAt(routeTable("shop/edge", 80).virtualHosts[0]?.routes?.[0], "route", "weightedClusters", "clusters");
-  const reason = (): string | undefined => routeStatuses.get("shop/r")?.parents[0]?.status.conditions.find((condition) => condition.type === "ResolvedRefs")?.reason;
+  const grant = config("ReferenceGrant", "other/from-shop", {
+    from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: "shop" }],
+    to: [{ group: "", kind: "Service" }],
+  });
+  apply(
+    ...base,
+    gateway(),
+    route("shop/r", {
+      rules: [
+        {
+          backendRefs: [
+            { name: "web", port: 80, weight: 3 },
+            { name: "api", namespace: "other", port: 80 },
+          ],
+        },
+      ],
+    }),
+  );
+  const weighted = (): unknown =>
+    valueAt(routeTable("shop/edge", 80).virtualHosts[0]?.routes?.[0], "route", "weightedClusters", "clusters");
+  const reason = (): string | undefined =>
+    routeStatuses.get("shop/r")?.parents[0]?.status.conditions.find((condition) => condition.type === "ResolvedRefs")
+      ?.reason;
   assert.deepEqual(weighted(), [
     { name: "outbound|80||web.shop.svc.cluster.local", weight: 3 },
     { name: "UnknownService", weight: 1 },
@@ -149,25 +230,65 @@ test("filters become header changes, rewrites, redirects and mirrors", () => {
         {
           matches: [{ path: { value: "/old" } }],
           filters: [
-            { type: "URLRewrite", urlRewrite: { hostname: "inner", path: { type: "ReplacePrefixMatch", replacePrefixMatch: "/" } } },
-            { type: "RequestHeaderModifier", requestHeaderModifier: { set: [{ name: "a", value: "1" }], add: [{ name: "b", value: "2" }], remove: ["c"] } },
+            {
+              type: "URLRewrite",
+              urlRewrite: { hostname: "inner", path: { type: "ReplacePrefixMatch", replacePrefixMatch: "/" } },
+            },
+            {
+              type: "RequestHeaderModifier",
+              requestHeaderModifier: {
+                set: [{ name: "a", value: "1" }],
+                add: [{ name: "b", value: "2" }],
+                remove: ["c"],
+              },
+            },
             { type: "RequestMirror", requestMirror: { backendRef: { name: "web-v2", port: 80 }, percent: 5 } },
           ],
           backendRefs,
           timeouts: { request: "3s", backendRequest: "500ms" },
         },
-        { matches: [{ path: { value: "/moved" } }], filters: [{ type: "RequestRedirect", requestRedirect: { scheme: "https", hostname: "new.example", statusCode: 301, path: { type: "ReplaceFullPath", replaceFullPath: "/here" } } }] },
+        {
+          matches: [{ path: { value: "/moved" } }],
+          filters: [
+            {
+              type: "RequestRedirect",
+              requestRedirect: {
+                scheme: "https",
+                hostname: "new.example",
+                statusCode: 301,
+                path: { type: "ReplaceFullPath", replaceFullPath: "/here" },
+              },
+            },
+          ],
+        },
       ],
     }),
   );
   const routes = routeTable("shop/edge", 80).virtualHosts[0]?.routes ?? [];
   const rewritten = routes.find((entry) => entry["name"] === "shop.r.0");
   const action = rewritten?.["route"] as JsonObject;
-  assert.deepEqual([action["hostRewriteLiteral"], action["regexRewrite"], action["timeout"]], ["inner", { pattern: { regex: "^/old(/?)(.*)" }, substitution: "/\\2" }, "0.500s"]);
-  assert.deepEqual(action["requestMirrorPolicies"], [{ cluster: "outbound|80||web-v2.shop.svc.cluster.local", runtimeFraction: { defaultValue: { numerator: 50_000, denominator: "MILLION" } }, traceSampled: false, disableShadowHostSuffixAppend: true }]);
-  assert.deepEqual(rewritten?.["requestHeadersToAdd"], [{ header: { key: "a", value: "1" }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" }, { header: { key: "b", value: "2" } }]);
+  assert.deepEqual(
+    [action["hostRewriteLiteral"], action["regexRewrite"], action["timeout"]],
+    ["inner", { pattern: { regex: "^/old(/?)(.*)" }, substitution: "/\\2" }, "0.500s"],
+  );
+  assert.deepEqual(action["requestMirrorPolicies"], [
+    {
+      cluster: "outbound|80||web-v2.shop.svc.cluster.local",
+      runtimeFraction: { defaultValue: { numerator: 50_000, denominator: "MILLION" } },
+      traceSampled: false,
+      disableShadowHostSuffixAppend: true,
+    },
+  ]);
+  assert.deepEqual(rewritten?.["requestHeadersToAdd"], [
+    { header: { key: "a", value: "1" }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" },
+    { header: { key: "b", value: "2" } },
+  ]);
   assert.deepEqual(rewritten?.["requestHeadersToRemove"], ["c"]);
-  assert.deepEqual(routes.find((entry) => entry["name"] === "shop.r.1")?.["redirect"], { schemeRedirect: "https", hostRedirect: "new.example", pathRedirect: "/here" });
+  assert.deepEqual(routes.find((entry) => entry["name"] === "shop.r.1")?.["redirect"], {
+    schemeRedirect: "https",
+    hostRedirect: "new.example",
+    pathRedirect: "/here",
+  });
 });
 
 test("hosts are those that listener and route have in common, and a listener says whom it takes", () => {
@@ -176,7 +297,13 @@ test("hosts are those that listener and route have in common, and a listener say
   apply(
     ...base,
     gateway([
-      { name: "apps", port: 80, protocol: "HTTP", hostname: "*.apps.example", allowedRoutes: { namespaces: { from: "Selector", selector: { matchLabels: { team: "shop" } } } } },
+      {
+        name: "apps",
+        port: 80,
+        protocol: "HTTP",
+        hostname: "*.apps.example",
+        allowedRoutes: { namespaces: { from: "Selector", selector: { matchLabels: { team: "shop" } } } },
+      },
       { name: "admin", port: 8080, protocol: "HTTP", hostname: "admin.example" },
       { name: "twice", port: 80, protocol: "HTTP", hostname: "*.apps.example" },
     ]),
@@ -190,11 +317,21 @@ test("hosts are those that listener and route have in common, and a listener say
     [["one.apps.example"]],
   );
   assert.deepEqual(routeTable("shop/edge", 8080).virtualHosts, [{ name: "blackhole:8080", domains: ["*"] }]);
-  const accepted = (key: string): string | undefined => routeStatuses.get(key)?.parents[0]?.status.conditions[0]?.reason;
-  assert.deepEqual(["shop/a", "shop/b", "other/c", "shop/d"].map(accepted), ["Accepted", "NoMatchingListenerHostname", "NotAllowedByListeners", "NoMatchingParent"]);
+  const accepted = (key: string): string | undefined =>
+    routeStatuses.get(key)?.parents[0]?.status.conditions[0]?.reason;
+  assert.deepEqual(["shop/a", "shop/b", "other/c", "shop/d"].map(accepted), [
+    "Accepted",
+    "NoMatchingListenerHostname",
+    "NotAllowedByListeners",
+    "NoMatchingParent",
+  ]);
   const status = gatewayStatuses.get("shop/edge");
   assert.deepEqual(
-    status?.listeners.map((listener) => [listener.name, listener.attachedRoutes, listener.conditions.find((condition) => condition.type === "Conflicted")?.reason]),
+    status?.listeners.map((listener) => [
+      listener.name,
+      listener.attachedRoutes,
+      listener.conditions.find((condition) => condition.type === "Conflicted")?.reason,
+    ]),
     [
       ["apps", 1, "NoConflicts"],
       ["admin", 0, "NoConflicts"],
@@ -209,6 +346,9 @@ test("a revision that does not own a Gateway serves it all the same, but writes 
   apply(...base, gateway(), route("shop/r", { rules }));
   assert.equal(routeTable("shop/edge", 80).virtualHosts[0]?.routes?.length, 1);
   assert.deepEqual([gatewayStatuses.size, routeStatuses.size], [0, 0]);
-  apply(gateway(undefined, { labels: { "istio.io/rev": "prod" } }), { kind: "MutatingWebhookConfiguration", metadata: { name: "istio-revision-tag-prod", labels: { "istio.io/tag": "prod", "istio.io/rev": "canary" } } });
+  apply(gateway(undefined, { labels: { "istio.io/rev": "prod" } }), {
+    kind: "MutatingWebhookConfiguration",
+    metadata: { name: "istio-revision-tag-prod", labels: { "istio.io/tag": "prod", "istio.io/rev": "canary" } },
+  });
   assert.deepEqual([gatewayStatuses.size, routeStatuses.size], [1, 1]);
 });

@@ -12,7 +12,13 @@ import { gatewayApiListeners, gatewayRouteTables, gatewaySubject } from "./gatew
 import { tunnelListeners } from "./gateway-listener.ts";
 import { deriveRouterGroups, manualDeployments } from "./gateway-manual.ts";
 import { routeTable } from "../routing/gateway-route.ts";
-import { type EncodedResource, encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "../resource.ts";
+import {
+  type EncodedResource,
+  encodeResource,
+  sameScopedResource,
+  type ScopedEncodedResource,
+  scopedEntry,
+} from "../resource.ts";
 import { SecurityPolicies } from "../security/security-filters.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 
@@ -35,7 +41,10 @@ export function deriveRouterResources(graph: CollectionGraph, sources: RouterSou
   return { listeners: deriveListeners(graph, sources), routes: deriveRouteTables(graph, sources) };
 }
 
-function deriveListeners(graph: CollectionGraph, { inputs, l4Routes, groups }: RouterSources): Collection<ScopedEncodedResource> {
+function deriveListeners(
+  graph: CollectionGraph,
+  { inputs, l4Routes, groups }: RouterSources,
+): Collection<ScopedEncodedResource> {
   const byGateway = l4Routes.map((routes) => routes.index("gateway", acceptingGateways));
   const security = new SecurityPolicies(inputs);
   const telemetry = new TelemetryPolicies(inputs);
@@ -49,31 +58,52 @@ function deriveListeners(graph: CollectionGraph, { inputs, l4Routes, groups }: R
       reader,
       security: security.filtersFor(subject, mesh, reader, { clearRouteCache: true }),
       telemetry: telemetry.telemetryFor(subject, "gateway", mesh, reader),
-      l4Routes: byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway))).sort((left, right) => byAge(left.route, right.route)),
+      l4Routes: byGateway
+        .flatMap((index) => reader.lookup(index, factsKey(gateway)))
+        .sort((left, right) => byAge(left.route, right.route)),
     });
-    return [...listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener)), ...tunnelListeners(mesh, inputs, reader).map((listener) => encodeResource(ListenerSchema, listener.name, listener))];
+    return [
+      ...listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener)),
+      ...tunnelListeners(mesh, inputs, reader).map((listener) =>
+        encodeResource(ListenerSchema, listener.name, listener),
+      ),
+    ];
   });
 }
 
-function deriveRouteTables(graph: CollectionGraph, { inputs, routes, groups }: RouterSources): Collection<ScopedEncodedResource> {
+function deriveRouteTables(
+  graph: CollectionGraph,
+  { inputs, routes, groups }: RouterSources,
+): Collection<ScopedEncodedResource> {
   const byGateway = routes.map((collection) => collection.index("gateway", acceptingGateways));
   return perGateway(graph, "rds-gateways", { inputs, groups }, (gateway, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
     const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
-    return gatewayRouteTables(gateway, { inputs, reader }).map((table) => encodeResource(RouteConfigurationSchema, table.name, routeTable(gateway, table, attached, mesh)));
+    return gatewayRouteTables(gateway, { inputs, reader }).map((table) =>
+      encodeResource(RouteConfigurationSchema, table.name, routeTable(gateway, table, attached, mesh)),
+    );
   });
 }
 
-function perGateway(graph: CollectionGraph, name: string, { inputs, groups }: Pick<RouterSources, "inputs" | "groups">, write: (gateway: GatewayFacts, reader: CollectionReader) => readonly EncodedResource[]): Collection<ScopedEncodedResource> {
+function perGateway(
+  graph: CollectionGraph,
+  name: string,
+  { inputs, groups }: Pick<RouterSources, "inputs" | "groups">,
+  write: (gateway: GatewayFacts, reader: CollectionReader) => readonly EncodedResource[],
+): Collection<ScopedEncodedResource> {
   const routers = deriveRouterGroups(graph, groups);
   return graph.derive(
     name,
     inputs.gateways,
     (gateway, reader) => {
       if (!isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
-      const own = isManaged(gateway) ? [{ group: factsKey(gateway), gateway }] : manualDeployments(gateway, inputs, routers, reader);
-      return own.flatMap((deployment) => write(deployment.gateway, reader).map((resource) => scopedEntry(deployment.group, resource)));
+      const own = isManaged(gateway)
+        ? [{ group: factsKey(gateway), gateway }]
+        : manualDeployments(gateway, inputs, routers, reader);
+      return own.flatMap((deployment) =>
+        write(deployment.gateway, reader).map((resource) => scopedEntry(deployment.group, resource)),
+      );
     },
     sameScopedResource,
   );

@@ -62,7 +62,12 @@ interface Destination {
 }
 
 /** The chains of a port that the workload declares. */
-export function targetChains(target: InboundTarget, mode: EffectiveMutualTls, context: InboundContext, hbone = false): readonly FilterChainInit[] {
+export function targetChains(
+  target: InboundTarget,
+  mode: EffectiveMutualTls,
+  context: InboundContext,
+  hbone = false,
+): readonly FilterChainInit[] {
   const name = `${target.bind}_${target.port}`;
   const destination: Destination = {
     port: target.port,
@@ -79,14 +84,22 @@ export function targetChains(target: InboundTarget, mode: EffectiveMutualTls, co
   // TLS of the user's own, where Istio's is off: what comes is what that TLS carries.
   if (target.tls !== undefined && mode === "DISABLE" && !hbone) {
     const serves = carriedBy(target.protocol) === "http" ? "http" : "tcp";
-    const chain = chainOf({ applicationProtocols: [], transport: "tls", serves, terminates: true }, destination, context);
+    const chain = chainOf(
+      { applicationProtocols: [], transport: "tls", serves, terminates: true },
+      destination,
+      context,
+    );
     return [{ ...chain, transportSocket: downstreamTls(serverTls(target.tls, context.mesh)) }];
   }
   return inboundChainMatches(mode, carriedBy(target.protocol)).map((match) => chainOf(match, destination, context));
 }
 
 /** The chains of whatever port nobody declares (0), or of one that only a PeerAuthentication names. */
-export function passthroughChains(port: number, mode: EffectiveMutualTls, context: InboundContext): readonly FilterChainInit[] {
+export function passthroughChains(
+  port: number,
+  mode: EffectiveMutualTls,
+  context: InboundContext,
+): readonly FilterChainInit[] {
   const destination: Destination = {
     port,
     cluster: inboundPassthroughCluster,
@@ -120,7 +133,9 @@ function chainOf(match: InboundChainMatch, destination: Destination, context: In
       applicationProtocols: [...match.applicationProtocols],
     },
     filters: match.serves === "http" ? httpFilters(destination, context) : tcpFilters(destination, context),
-    ...(destination.sidecar === undefined ? {} : { metadata: filterMetadata({ istio: { config: sidecarPath(destination.sidecar) } }) }),
+    ...(destination.sidecar === undefined
+      ? {}
+      : { metadata: filterMetadata({ istio: { config: sidecarPath(destination.sidecar) } }) }),
     ...(match.terminates ? { transportSocket: downstreamTls(mutualTlsServer(context.mesh, alpn)) } : {}),
   };
 }
@@ -132,9 +147,18 @@ function sidecarPath(key: string): string {
 
 /** The chains of declared ports and of all others, for an internal listener. */
 export function hboneChains(targets: readonly InboundTarget[], context: HboneContext): readonly FilterChainInit[] {
-  const prefixRanges = context.addresses.map((address) => ({ addressPrefix: address, prefixLen: address.includes(":") ? 128 : 32 }));
-  const chains = [...targets.flatMap((target) => targetChains(target, "DISABLE", context, true)), ...passthroughChains(0, "DISABLE", context)];
-  return chains.map((chain) => ({ ...chain, filterChainMatch: { ...chain.filterChainMatch, transportProtocol: "", prefixRanges } }));
+  const prefixRanges = context.addresses.map((address) => ({
+    addressPrefix: address,
+    prefixLen: address.includes(":") ? 128 : 32,
+  }));
+  const chains = [
+    ...targets.flatMap((target) => targetChains(target, "DISABLE", context, true)),
+    ...passthroughChains(0, "DISABLE", context),
+  ];
+  return chains.map((chain) => ({
+    ...chain,
+    filterChainMatch: { ...chain.filterChainMatch, transportProtocol: "", prefixRanges },
+  }));
 }
 
 function httpFilters(destination: Destination, { mesh, security, telemetry }: InboundContext): FilterInit[] {
@@ -153,9 +177,18 @@ function httpFilters(destination: Destination, { mesh, security, telemetry }: In
 }
 
 function tcpFilters({ cluster }: Destination, { security, telemetry }: InboundContext): FilterInit[] {
-  return [tcpMetadataExchange(), ...security.tcp, ...telemetry.stats("server"), tcpProxy(cluster, telemetry.accessLogs)];
+  return [
+    tcpMetadataExchange(),
+    ...security.tcp,
+    ...telemetry.stats("server"),
+    tcpProxy(cluster, telemetry.accessLogs),
+  ];
 }
 
 function tcpProxy(cluster: string, accessLogs: readonly AccessLogInit[]): FilterInit {
-  return filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, { statPrefix: cluster, clusterSpecifier: { case: "cluster", value: cluster }, accessLog: [...accessLogs] });
+  return filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, {
+    statPrefix: cluster,
+    clusterSpecifier: { case: "cluster", value: cluster },
+    accessLog: [...accessLogs],
+  });
 }

@@ -1,5 +1,11 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema, HttpProtocolOptionsSchema, type Cluster } from "../../../wire/envoy/index.ts";
+import {
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  ClusterSchema,
+  HttpProtocolOptionsSchema,
+  type Cluster,
+} from "../../../wire/envoy/index.ts";
 import { destinationRulePath, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import { httpOptionsName, noCircuitBreakers, passthroughName } from "../cluster.ts";
@@ -7,7 +13,14 @@ import { tcpAddress } from "../envoy-address.ts";
 import { durationOfMs, filterMetadata, packed } from "../envoy-any.ts";
 import { inboundClusterName, inboundPassthroughCluster } from "./inbound-chain.ts";
 import type { InboundTarget } from "./inbound-target.ts";
-import { applyConnectionPool, effectivePolicy, packHttpOptions, useDownstreamProtocol, useHttp2, type ClusterDraft } from "../traffic-policy.ts";
+import {
+  applyConnectionPool,
+  effectivePolicy,
+  packHttpOptions,
+  useDownstreamProtocol,
+  useHttp2,
+  type ClusterDraft,
+} from "../traffic-policy.ts";
 
 type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, { $typeName: string }>;
 
@@ -16,10 +29,17 @@ const ownAddress = { ipv4: "127.0.0.6", ipv6: "::6" } as const;
 /** As good as never: an original destination stays known as long as its cluster does. */
 const neverMs = 9_223_372_035_000;
 const passthroughIdleMs = 300_000;
-const useClientProtocol = { case: "useDownstreamProtocolConfig" as const, value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } };
+const useClientProtocol = {
+  case: "useDownstreamProtocolConfig" as const,
+  value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+};
 
 /** The application behind one port: where the connection was for, or the address that a Sidecar says. */
-export function inboundCluster(target: InboundTarget, rule: DestinationRuleModel | undefined, mesh: MeshSettings): Cluster {
+export function inboundCluster(
+  target: InboundTarget,
+  rule: DestinationRuleModel | undefined,
+  mesh: MeshSettings,
+): Cluster {
   const name = inboundClusterName(target.port);
   const services = target.services.map((service) => ({ ...service }));
   const shaping = rule?.trafficPolicy === undefined ? undefined : rule;
@@ -28,8 +48,12 @@ export function inboundCluster(target: InboundTarget, rule: DestinationRuleModel
       name,
       altStatName: `${name};`,
       commonLbConfig: {},
-      metadata: filterMetadata({ istio: { services, ...(shaping === undefined ? {} : { config: destinationRulePath(shaping) }) } }),
-      ...(target.endpoint === undefined ? { ...originalDestination(target.bind), cleanupInterval: durationOfMs(neverMs) } : fixedEndpoint(name, target)),
+      metadata: filterMetadata({
+        istio: { services, ...(shaping === undefined ? {} : { config: destinationRulePath(shaping) }) },
+      }),
+      ...(target.endpoint === undefined
+        ? { ...originalDestination(target.bind), cleanupInterval: durationOfMs(neverMs) }
+        : fixedEndpoint(name, target)),
     }),
     http: create(HttpProtocolOptionsSchema),
   };
@@ -37,7 +61,9 @@ export function inboundCluster(target: InboundTarget, rule: DestinationRuleModel
   if (target.protocol === "http2" || target.protocol === "grpc") useHttp2(draft);
   else if (target.protocol === "unknown") useDownstreamProtocol(draft);
   // What clients are limited to holds for the server too; of the rest of a policy nothing concerns it.
-  const { connectionPool, retryBudget } = effectivePolicy(shaping, undefined, target.servicePort, { defaultTrafficPolicy: {} });
+  const { connectionPool, retryBudget } = effectivePolicy(shaping, undefined, target.servicePort, {
+    defaultTrafficPolicy: {},
+  });
   applyConnectionPool(draft, target.connectionPool ?? connectionPool, retryBudget, mesh);
   packHttpOptions(draft);
   return draft.cluster;
@@ -53,13 +79,20 @@ export function inboundPassthrough(mesh: MeshSettings): Cluster {
     circuitBreakers: noCircuitBreakers,
     ...originalDestination("0.0.0.0"),
     typedExtensionProtocolOptions: {
-      [httpOptionsName]: packed(HttpProtocolOptionsSchema, { commonHttpProtocolOptions: { idleTimeout: durationOfMs(passthroughIdleMs) }, upstreamProtocolOptions: useClientProtocol }),
+      [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
+        commonHttpProtocolOptions: { idleTimeout: durationOfMs(passthroughIdleMs) },
+        upstreamProtocolOptions: useClientProtocol,
+      }),
     },
   });
 }
 
 function originalDestination(bind: string): ClusterInit {
-  return { clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST }, lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED, ...fromOwnAddress(bind) };
+  return {
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    ...fromOwnAddress(bind),
+  };
 }
 
 function fromOwnAddress(bind: string): Pick<ClusterInit, "upstreamBindConfig"> {
@@ -67,7 +100,10 @@ function fromOwnAddress(bind: string): Pick<ClusterInit, "upstreamBindConfig"> {
   return { upstreamBindConfig: { sourceAddress: { address, portSpecifier: { case: "portValue", value: 0 } } } };
 }
 
-function fixedEndpoint(clusterName: string, { endpoint = "", bind, sidecar }: Pick<InboundTarget, "endpoint" | "bind" | "sidecar">): ClusterInit {
+function fixedEndpoint(
+  clusterName: string,
+  { endpoint = "", bind, sidecar }: Pick<InboundTarget, "endpoint" | "bind" | "sidecar">,
+): ClusterInit {
   const socket = /^\[?(.+?)\]?:(\d+)$/.exec(endpoint);
   const address = endpoint.startsWith("unix://")
     ? { case: "pipe" as const, value: { path: endpoint.slice("unix://".length) } }
@@ -76,6 +112,9 @@ function fixedEndpoint(clusterName: string, { endpoint = "", bind, sidecar }: Pi
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
     // What goes to the loopback meets no redirect.
     ...(sidecar === undefined || /^(127\.|\[?::1\]?:)/.test(endpoint) ? {} : fromOwnAddress(bind)),
-    loadAssignment: { clusterName, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address: { address } } } }] }] },
+    loadAssignment: {
+      clusterName,
+      endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address: { address } } } }] }],
+    },
   };
 }

@@ -52,7 +52,12 @@ export function hboneListeners(targets: readonly InboundTarget[], context: Hbone
 }
 
 /** Ends HBONE tunnels of the mesh's workloads; each CONNECT goes to {@link mainInternalName}, with who asks and for what. */
-export function connectTerminateListener(mesh: MeshSettings, wildcard: string, accessLogs: readonly AccessLogInit[] = [], notesSource = false): Listener {
+export function connectTerminateListener(
+  mesh: MeshSettings,
+  wildcard: string,
+  accessLogs: readonly AccessLogInit[] = [],
+  notesSource = false,
+): Listener {
   return create(ListenerSchema, {
     name: connectTerminateName,
     address: { address: tcpAddress(wildcard, hbonePort) },
@@ -61,13 +66,20 @@ export function connectTerminateListener(mesh: MeshSettings, wildcard: string, a
   });
 }
 
-function terminateChain(mesh: MeshSettings, accessLogs: readonly AccessLogInit[], notesSource: boolean): FilterChainInit {
+function terminateChain(
+  mesh: MeshSettings,
+  accessLogs: readonly AccessLogInit[],
+  notesSource: boolean,
+): FilterChainInit {
   const manager = filterInit("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, {
     statPrefix: connectTerminateName,
     accessLog: [...accessLogs],
     routeSpecifier: { case: "routeConfig", value: connectRoute },
     httpFilters: [
-      peerMetadata("waypoint_downstream_peer_metadata", { downstream_discovery: [{ workload_discovery: {} }], shared_with_upstream: true }),
+      peerMetadata("waypoint_downstream_peer_metadata", {
+        downstream_discovery: [{ workload_discovery: {} }],
+        shared_with_upstream: true,
+      }),
       connectState(notesSource),
       routerFilter(mesh),
     ],
@@ -84,7 +96,10 @@ function terminateChain(mesh: MeshSettings, accessLogs: readonly AccessLogInit[]
   return { name: "default", filters: [manager], transportSocket: downstreamTls(hboneServer(mesh)) };
 }
 
-const connectRoute: Extract<NonNullable<Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, { $typeName: string }>["routeSpecifier"]>, { case: "routeConfig" }>["value"] = {
+const connectRoute: Extract<
+  NonNullable<Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, { $typeName: string }>["routeSpecifier"]>,
+  { case: "routeConfig" }
+>["value"] = {
   name: "default",
   virtualHosts: [
     {
@@ -93,7 +108,13 @@ const connectRoute: Extract<NonNullable<Exclude<MessageInitShape<typeof HttpConn
       routes: [
         {
           match: { pathSpecifier: { case: "connectMatcher", value: {} } },
-          action: { case: "route", value: { clusterSpecifier: { case: "cluster", value: mainInternalName }, upgradeConfigs: [{ upgradeType: "CONNECT", connectConfig: {} }] } },
+          action: {
+            case: "route",
+            value: {
+              clusterSpecifier: { case: "cluster", value: mainInternalName },
+              upgradeConfigs: [{ upgradeType: "CONNECT", connectConfig: {} }],
+            },
+          },
         },
       ],
     },
@@ -104,7 +125,15 @@ const connectRoute: Extract<NonNullable<Exclude<MessageInitShape<typeof HttpConn
 function connectState(notesSource: boolean): FilterInit {
   const value = (objectKey: string, format: string, hashable = false) => ({
     key: { case: "objectKey" as const, value: objectKey },
-    value: { case: "formatString" as const, value: { format: { case: "textFormatSource" as const, value: { specifier: { case: "inlineString" as const, value: format } } } } },
+    value: {
+      case: "formatString" as const,
+      value: {
+        format: {
+          case: "textFormatSource" as const,
+          value: { specifier: { case: "inlineString" as const, value: format } },
+        },
+      },
+    },
     sharedWithUpstream: FilterStateValue_SharedWithUpstream.ONCE,
     ...(hashable ? { factoryKey: "istio.hashable_string" } : {}),
   });
@@ -136,18 +165,26 @@ export function internalListenerCluster(name: string, listener = name): Cluster 
       clusterName: name,
       endpoints: [
         {
-          lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address: { address: internalAddress(listener) } } } }],
+          lbEndpoints: [
+            { hostIdentifier: { case: "endpoint", value: { address: { address: internalAddress(listener) } } } },
+          ],
         },
       ],
     },
     transportSocket: {
       name: "envoy.transport_sockets.internal_upstream",
-      configType: { case: "typedConfig", value: packed(InternalUpstreamTransportSchema, { transportSocket: rawBuffer }) },
+      configType: {
+        case: "typedConfig",
+        value: packed(InternalUpstreamTransportSchema, { transportSocket: rawBuffer }),
+      },
     },
     typedExtensionProtocolOptions: {
       [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
         commonHttpProtocolOptions: { idleTimeout: durationOfMs(internalIdleMs) },
-        upstreamProtocolOptions: { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } },
+        upstreamProtocolOptions: {
+          case: "useDownstreamProtocolConfig",
+          value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+        },
       }),
     },
   });

@@ -23,7 +23,10 @@ export interface InboundListenerOptions {
 }
 
 /** What all redirected connections to the workload come to. */
-export function virtualInboundListener(chains: readonly FilterChainInit[], { mesh, wildcard, transparent, telemetry }: InboundListenerOptions): Listener {
+export function virtualInboundListener(
+  chains: readonly FilterChainInit[],
+  { mesh, wildcard, transparent, telemetry }: InboundListenerOptions,
+): Listener {
   return create(ListenerSchema, {
     ...listenerOf(inboundListenerName, wildcard, mesh.proxyInboundListenPort, chains, mesh),
     accessLog: unmatchedAccessLogs(telemetry.accessLogs, mesh),
@@ -33,11 +36,25 @@ export function virtualInboundListener(chains: readonly FilterChainInit[], { mes
 }
 
 /** A port that the sidecar listens on itself. */
-export function boundInboundListener(bind: string, port: number, chains: readonly FilterChainInit[], mesh: MeshSettings): Listener {
-  return create(ListenerSchema, { ...listenerOf(`${bind}_${port}`, bind, port, chains, mesh), listenerFilters: inspectors(chains) });
+export function boundInboundListener(
+  bind: string,
+  port: number,
+  chains: readonly FilterChainInit[],
+  mesh: MeshSettings,
+): Listener {
+  return create(ListenerSchema, {
+    ...listenerOf(`${bind}_${port}`, bind, port, chains, mesh),
+    listenerFilters: inspectors(chains),
+  });
 }
 
-function listenerOf(name: string, address: string, port: number, chains: readonly FilterChainInit[], mesh: MeshSettings): ListenerInit {
+function listenerOf(
+  name: string,
+  address: string,
+  port: number,
+  chains: readonly FilterChainInit[],
+  mesh: MeshSettings,
+): ListenerInit {
   return {
     name,
     address: { address: tcpAddress(address, port) },
@@ -63,12 +80,17 @@ export function inspectors(chains: readonly FilterChainInit[]): ListenerFilterIn
     ports.set(port, needs);
   }
   const portsWhere = (wanted: (needs: { tls: boolean; http: boolean }) => boolean): number[] =>
-    [...ports].filter(([port, needs]) => port !== 0 && wanted(needs)).map(([port]) => port).sort((left, right) => left - right);
+    [...ports]
+      .filter(([port, needs]) => port !== 0 && wanted(needs))
+      .map(([port]) => port)
+      .sort((left, right) => left - right);
   const elsewhere = ports.get(0) ?? { tls: false, http: false };
   const filters: ListenerFilterInit[] = [];
   const add = (filter: FilterInit, kind: "tls" | "http"): void => {
     if (![...ports.values()].some((needs) => needs[kind])) return;
-    const disabled = elsewhere[kind] ? ofPorts(portsWhere((needs) => !needs[kind])) : not(ofPorts(portsWhere((needs) => needs[kind])));
+    const disabled = elsewhere[kind]
+      ? ofPorts(portsWhere((needs) => !needs[kind]))
+      : not(ofPorts(portsWhere((needs) => needs[kind])));
     filters.push({ ...filter, ...(disabled === undefined ? {} : { filterDisabled: disabled }) });
   };
   add(tlsInspector(), "tls");
@@ -78,7 +100,9 @@ export function inspectors(chains: readonly FilterChainInit[]): ListenerFilterIn
 
 /** A predicate that holds for these ports; undefined for none. */
 export function ofPorts(ports: readonly number[]): PredicateInit | undefined {
-  const rules = ports.map((port): PredicateInit => ({ rule: { case: "destinationPortRange", value: { start: port, end: port + 1 } } }));
+  const rules = ports.map((port): PredicateInit => ({
+    rule: { case: "destinationPortRange", value: { start: port, end: port + 1 } },
+  }));
   return rules.length > 1 ? { rule: { case: "orMatch", value: { rules } } } : rules[0];
 }
 

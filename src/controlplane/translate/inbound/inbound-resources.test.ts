@@ -13,27 +13,51 @@ import { scopedResourceKey } from "../resource.ts";
 function sidecars() {
   const fixture = createModelFixture();
   const resources = deriveInboundResources(fixture.graph, deriveMeshModel(fixture.graph, fixture.inputs));
-  const listener = (name = "virtualInbound", scope = "shop/web-1"): JsonObject => decodeResource(ListenerSchema, resources.listeners.get(scopedResourceKey(scope, name))?.resource);
+  const listener = (name = "virtualInbound", scope = "shop/web-1"): JsonObject =>
+    decodeResource(ListenerSchema, resources.listeners.get(scopedResourceKey(scope, name))?.resource);
   return {
     ...fixture,
     listener,
-    cluster: (name: string): JsonObject => decodeResource(ClusterSchema, resources.clusters.get(scopedResourceKey("shop/web-1", name))?.resource),
-    names: (): readonly string[] => [...resources.listeners.values(), ...resources.clusters.values()].map(({ scope, resource }) => `${scope} ${resource.name}`).sort(),
+    cluster: (name: string): JsonObject =>
+      decodeResource(ClusterSchema, resources.clusters.get(scopedResourceKey("shop/web-1", name))?.resource),
+    names: (): readonly string[] =>
+      [...resources.listeners.values(), ...resources.clusters.values()]
+        .map(({ scope, resource }) => `${scope} ${resource.name}`)
+        .sort(),
     /** Of one port, or (0) of all others: `transport/alpn > protocol`, in upper case where the sidecar ends the TLS. */
-    chains: (port: number, name?: string): readonly string[] => (listener(name)["filterChains"] as JsonObject[]).filter((chain) => (valueAt(chain, "filterChainMatch", "destinationPort") ?? 0) === port).map(chainText),
+    chains: (port: number, name?: string): readonly string[] =>
+      (listener(name)["filterChains"] as JsonObject[])
+        .filter((chain) => (valueAt(chain, "filterChainMatch", "destinationPort") ?? 0) === port)
+        .map(chainText),
   };
 }
 
 function chainText(chain: JsonObject): string {
-  const { transportProtocol = "", applicationProtocols = [] } = (chain["filterChainMatch"] ?? {}) as { transportProtocol?: string; applicationProtocols?: string[] };
+  const { transportProtocol = "", applicationProtocols = [] } = (chain["filterChainMatch"] ?? {}) as {
+    transportProtocol?: string;
+    applicationProtocols?: string[];
+  };
   const filters = (chain["filters"] as JsonObject[]).map((filter) => filter["name"] as string);
   const serves = filters.at(-1) === "envoy.filters.network.http_connection_manager" ? "http" : "tcp";
   return `${chain["transportSocket"] === undefined ? transportProtocol : transportProtocol.toUpperCase()}/${applicationProtocols.join(",")} > ${serves}`;
 }
 
-function workload(options: { readonly args?: readonly string[]; readonly env?: readonly object[]; readonly labels?: Record<string, string> } = {}): KubernetesObject {
-  const base = pod("shop/web-1", "10.244.1.5", { labels: { app: "web", ...options.labels }, redirected: false }) as KubernetesObject & { spec: { containers: object[] } };
-  base.spec.containers.push({ name: "istio-proxy", args: options.args ?? ["proxy", "sidecar"], env: options.env ?? [] });
+function workload(
+  options: {
+    readonly args?: readonly string[];
+    readonly env?: readonly object[];
+    readonly labels?: Record<string, string>;
+  } = {},
+): KubernetesObject {
+  const base = pod("shop/web-1", "10.244.1.5", {
+    labels: { app: "web", ...options.labels },
+    redirected: false,
+  }) as KubernetesObject & { spec: { containers: object[] } };
+  base.spec.containers.push({
+    name: "istio-proxy",
+    args: options.args ?? ["proxy", "sidecar"],
+    env: options.env ?? [],
+  });
   return base;
 }
 
@@ -44,43 +68,94 @@ const ports = [
   { name: "grpc", port: 110, targetPort: 9200 },
 ];
 const base = [namespace("shop"), service("shop/web", "10.96.0.5", { app: "web" }, ports), workload()];
-const strict = (spec: object = { mtls: { mode: "STRICT" } }): KubernetesObject => config("PeerAuthentication", "shop/default", spec);
+const strict = (spec: object = { mtls: { mode: "STRICT" } }): KubernetesObject =>
+  config("PeerAuthentication", "shop/default", spec);
 
 const peerHttp = "istio-http/1.0,istio-http/1.1,istio-h2";
 
 test("servers take clients of the mesh's trust domain, of its aliases, and of authorities that are trusted besides", () => {
   const { apply, listener, inputs, graph } = sidecars();
   apply(...base, strict());
-  inputs.mesh.set(meshKey, { ...testMesh, trustDomainAliases: ["old.example", "east.example"], trustedDomains: ["east.example", "west.example"] });
+  inputs.mesh.set(meshKey, {
+    ...testMesh,
+    trustDomainAliases: ["old.example", "east.example"],
+    trustedDomains: ["east.example", "west.example"],
+  });
   graph.settle();
-  const secured = (listener()["filterChains"] as JsonObject[]).filter(({ transportSocket }) => transportSocket !== undefined);
+  const secured = (listener()["filterChains"] as JsonObject[]).filter(
+    ({ transportSocket }) => transportSocket !== undefined,
+  );
   assert.ok(secured.length > 4);
   for (const chain of secured) {
-    const names = (valueAt(chain, "transportSocket", "typedConfig", "commonTlsContext", "combinedValidationContext", "defaultValidationContext", "matchTypedSubjectAltNames") ?? []) as readonly JsonObject[];
-    assert.deepEqual(names.map((name) => valueAt(name, "matcher", "prefix")), ["cluster.local", "old.example", "east.example", "west.example"].map((domain) => `spiffe://${domain}/`));
+    const names = (valueAt(
+      chain,
+      "transportSocket",
+      "typedConfig",
+      "commonTlsContext",
+      "combinedValidationContext",
+      "defaultValidationContext",
+      "matchTypedSubjectAltNames",
+    ) ?? []) as readonly JsonObject[];
+    assert.deepEqual(
+      names.map((name) => valueAt(name, "matcher", "prefix")),
+      ["cluster.local", "old.example", "east.example", "west.example"].map((domain) => `spiffe://${domain}/`),
+    );
   }
 });
 
 test("a port takes connections as its protocol and the mode of mutual TLS have it", () => {
   const { apply, chains } = sidecars();
   apply(...base);
-  const sniffed = [`TLS/${peerHttp} > http`, "raw_buffer/http/1.1,h2c > http", "TLS/istio-peer-exchange,istio > tcp", "raw_buffer/ > tcp", "tls/ > tcp"];
+  const sniffed = [
+    `TLS/${peerHttp} > http`,
+    "raw_buffer/http/1.1,h2c > http",
+    "TLS/istio-peer-exchange,istio > tcp",
+    "raw_buffer/ > tcp",
+    "tls/ > tcp",
+  ];
   assert.deepEqual(chains(8080), [`TLS/istio,istio-peer-exchange,${peerHttp} > http`, "raw_buffer/ > http"]);
-  assert.deepEqual(chains(9000), [`TLS/istio,istio-peer-exchange,${peerHttp} > tcp`, "raw_buffer/ > tcp", "tls/ > tcp"]);
+  assert.deepEqual(chains(9000), [
+    `TLS/istio,istio-peer-exchange,${peerHttp} > tcp`,
+    "raw_buffer/ > tcp",
+    "tls/ > tcp",
+  ]);
   assert.deepEqual([chains(9100), chains(0)], [sniffed, sniffed]);
   apply(strict());
-  assert.deepEqual([8080, 9000, 9100, 0].map((port) => chains(port)), [["TLS/ > http"], ["TLS/ > tcp"], [`TLS/${peerHttp} > http`, "TLS/ > tcp"], [`TLS/${peerHttp} > http`, "TLS/ > tcp"]]);
+  assert.deepEqual(
+    [8080, 9000, 9100, 0].map((port) => chains(port)),
+    [
+      ["TLS/ > http"],
+      ["TLS/ > tcp"],
+      [`TLS/${peerHttp} > http`, "TLS/ > tcp"],
+      [`TLS/${peerHttp} > http`, "TLS/ > tcp"],
+    ],
+  );
   apply(strict({ mtls: { mode: "DISABLE" } }));
-  assert.deepEqual([8080, 9000, 9100].map((port) => chains(port)), [["raw_buffer/ > http"], ["raw_buffer/ > tcp"], ["raw_buffer/http/1.1,h2c > http", "raw_buffer/ > tcp"]]);
+  assert.deepEqual(
+    [8080, 9000, 9100].map((port) => chains(port)),
+    [["raw_buffer/ > http"], ["raw_buffer/ > tcp"], ["raw_buffer/http/1.1,h2c > http", "raw_buffer/ > tcp"]],
+  );
 });
 
 test("a port's own mode counts also where no service declares the port", () => {
   const { apply, chains, listener } = sidecars();
   apply(...base, config("PeerAuthentication", "istio-system/default", { mtls: { mode: "STRICT" } }));
-  apply(config("PeerAuthentication", "shop/web", { selector: { matchLabels: { app: "web" } }, portLevelMtls: { 9000: { mode: "DISABLE" }, 7000: { mode: "PERMISSIVE" } } }));
-  assert.deepEqual([chains(8080), chains(9000), chains(7000).length, chains(0).length], [["TLS/ > http"], ["raw_buffer/ > tcp"], 5, 2]);
+  apply(
+    config("PeerAuthentication", "shop/web", {
+      selector: { matchLabels: { app: "web" } },
+      portLevelMtls: { 9000: { mode: "DISABLE" }, 7000: { mode: "PERMISSIVE" } },
+    }),
+  );
+  assert.deepEqual(
+    [chains(8080), chains(9000), chains(7000).length, chains(0).length],
+    [["TLS/ > http"], ["raw_buffer/ > tcp"], 5, 2],
+  );
   const disabled = valueAt(listener(), "listenerFilters", 2, "filterDisabled");
-  assert.deepEqual(disabled, { notMatch: { destinationPortRange: { start: 7000, end: 7001 } } }, "the server may speak first at all other ports");
+  assert.deepEqual(
+    disabled,
+    { notMatch: { destinationPortRange: { start: 7000, end: 7001 } } },
+    "the server may speak first at all other ports",
+  );
 });
 
 test("what comes to the listener's own port goes nowhere, and connections to the application come from 127.0.0.6", () => {
@@ -88,12 +163,24 @@ test("what comes to the listener's own port goes nowhere, and connections to the
   apply(...base, workload({ args: ["proxy", "router"] }));
   assert.deepEqual(names(), [], "a gateway is no sidecar");
   apply(workload());
-  assert.deepEqual(names(), ["inbound|8080||", "inbound|9000||", "inbound|9100||", "inbound|9200||", "virtualInbound"].map((name) => `shop/web-1 ${name}`));
+  assert.deepEqual(
+    names(),
+    ["inbound|8080||", "inbound|9000||", "inbound|9100||", "inbound|9200||", "virtualInbound"].map(
+      (name) => `shop/web-1 ${name}`,
+    ),
+  );
   assert.equal(valueAt(listener(), "filterChains", 0, "name"), "virtualInbound-blackhole");
   const web = cluster("inbound|8080||");
-  assert.deepEqual([web["type"], web["lbPolicy"], valueAt(web, "upstreamBindConfig", "sourceAddress", "address")], ["ORIGINAL_DST", "CLUSTER_PROVIDED", "127.0.0.6"]);
-  const protocolOf = (name: string): JsonValue | undefined => valueAt(cluster(name), "typedExtensionProtocolOptions", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
-  assert.ok(valueAt(protocolOf("inbound|9200||"), "explicitHttpConfig", "http2ProtocolOptions") !== undefined && valueAt(protocolOf("inbound|9100||"), "useDownstreamProtocolConfig") !== undefined);
+  assert.deepEqual(
+    [web["type"], web["lbPolicy"], valueAt(web, "upstreamBindConfig", "sourceAddress", "address")],
+    ["ORIGINAL_DST", "CLUSTER_PROVIDED", "127.0.0.6"],
+  );
+  const protocolOf = (name: string): JsonValue | undefined =>
+    valueAt(cluster(name), "typedExtensionProtocolOptions", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
+  assert.ok(
+    valueAt(protocolOf("inbound|9200||"), "explicitHttpConfig", "http2ProtocolOptions") !== undefined &&
+      valueAt(protocolOf("inbound|9100||"), "useDownstreamProtocolConfig") !== undefined,
+  );
   assert.equal(protocolOf("inbound|8080||"), undefined);
 });
 
@@ -104,18 +191,40 @@ test("the limits of connections that clients have hold for the application's own
     trafficPolicy: {
       connectionPool: { tcp: { maxConnections: 7 }, http: { h2UpgradePolicy: "UPGRADE", maxRequestsPerConnection: 3 } },
       outlierDetection: { consecutive5xxErrors: 2 },
-      portLevelSettings: [{ port: { number: 90 }, connectionPool: { tcp: { maxConnections: 9, connectTimeout: "3s" } } }],
+      portLevelSettings: [
+        { port: { number: 90 }, connectionPool: { tcp: { maxConnections: 9, connectTimeout: "3s" } } },
+      ],
     },
   });
   apply(...base, rule);
-  const limits = (): readonly unknown[] => ["inbound|8080||", "inbound|9000||"].map((name) => [valueAt(cluster(name), "circuitBreakers", "thresholds", 0, "maxConnections"), cluster(name)["connectTimeout"]]);
-  assert.deepEqual(limits(), [[7, "10s"], [9, "3s"]]);
-  assert.equal(valueAt(cluster("inbound|8080||"), "metadata", "filterMetadata", "istio", "config"), "/apis/networking.istio.io/v1/namespaces/shop/destination-rule/web");
-  const options = valueAt(cluster("inbound|8080||"), "typedExtensionProtocolOptions", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
-  assert.deepEqual([valueAt(options, "commonHttpProtocolOptions"), valueAt(options, "explicitHttpConfig", "httpProtocolOptions")], [{ maxRequestsPerConnection: 3 }, {}]);
+  const limits = (): readonly unknown[] =>
+    ["inbound|8080||", "inbound|9000||"].map((name) => [
+      valueAt(cluster(name), "circuitBreakers", "thresholds", 0, "maxConnections"),
+      cluster(name)["connectTimeout"],
+    ]);
+  assert.deepEqual(limits(), [
+    [7, "10s"],
+    [9, "3s"],
+  ]);
+  assert.equal(
+    valueAt(cluster("inbound|8080||"), "metadata", "filterMetadata", "istio", "config"),
+    "/apis/networking.istio.io/v1/namespaces/shop/destination-rule/web",
+  );
+  const options = valueAt(
+    cluster("inbound|8080||"),
+    "typedExtensionProtocolOptions",
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+  );
+  assert.deepEqual(
+    [valueAt(options, "commonHttpProtocolOptions"), valueAt(options, "explicitHttpConfig", "httpProtocolOptions")],
+    [{ maxRequestsPerConnection: 3 }, {}],
+  );
   assert.equal(cluster("inbound|8080||")["outlierDetection"], undefined);
   apply(config("Sidecar", "shop/default", { inboundConnectionPool: { tcp: { maxConnections: 1 } } }));
-  assert.deepEqual(limits(), [[1, "10s"], [1, "10s"]]);
+  assert.deepEqual(limits(), [
+    [1, "10s"],
+    [1, "10s"],
+  ]);
 });
 
 test("a Sidecar's ingress replaces the ports of services, and may listen, end TLS and lead elsewhere", () => {
@@ -123,13 +232,29 @@ test("a Sidecar's ingress replaces the ports of services, and may listen, end TL
   const tls = { mode: "SIMPLE", serverCertificate: "/certs/cert.pem", privateKey: "/certs/key.pem" };
   const ingress = [
     { port: { number: 7000, protocol: "HTTP", name: "http" }, defaultEndpoint: "127.0.0.1:8080" },
-    { port: { number: 7443, protocol: "HTTPS", name: "https" }, defaultEndpoint: "unix:///run/app.sock", captureMode: "NONE", bind: "0.0.0.0", tls },
+    {
+      port: { number: 7443, protocol: "HTTPS", name: "https" },
+      defaultEndpoint: "unix:///run/app.sock",
+      captureMode: "NONE",
+      bind: "0.0.0.0",
+      tls,
+    },
     { port: { number: 7001, protocol: "TCP", name: "tcp" }, defaultEndpoint: "0.0.0.0:9000" },
   ];
-  apply(...base, strict({ mtls: { mode: "DISABLE" } }), config("Sidecar", "shop/web", { workloadSelector: { labels: { app: "web" } }, ingress }));
-  assert.deepEqual(names(), ["0.0.0.0_7443", "inbound|7000||", "inbound|7001||", "inbound|7443||", "virtualInbound"].map((name) => `shop/web-1 ${name}`));
+  apply(
+    ...base,
+    strict({ mtls: { mode: "DISABLE" } }),
+    config("Sidecar", "shop/web", { workloadSelector: { labels: { app: "web" } }, ingress }),
+  );
+  assert.deepEqual(
+    names(),
+    ["0.0.0.0_7443", "inbound|7000||", "inbound|7001||", "inbound|7443||", "virtualInbound"].map(
+      (name) => `shop/web-1 ${name}`,
+    ),
+  );
   assert.deepEqual([chains(7000), chains(7443, "0.0.0.0_7443")], [["raw_buffer/ > http"], ["TLS/ > http"]]);
-  const endpoint = (name: string): JsonValue | undefined => valueAt(cluster(name), "loadAssignment", "endpoints", 0, "lbEndpoints", 0, "endpoint", "address");
+  const endpoint = (name: string): JsonValue | undefined =>
+    valueAt(cluster(name), "loadAssignment", "endpoints", 0, "lbEndpoints", 0, "endpoint", "address");
   assert.deepEqual(["inbound|7000||", "inbound|7001||", "inbound|7443||"].map(endpoint), [
     { socketAddress: { address: "127.0.0.1", portValue: 8080 } },
     { socketAddress: { address: "10.244.1.5", portValue: 9000 } },
@@ -141,22 +266,62 @@ test("without a redirect only a Sidecar's ingress is listened for", () => {
   const { apply, names } = sidecars();
   apply(...base, workload({ env: [{ name: "ISTIO_META_INTERCEPTION_MODE", value: "NONE" }] }));
   assert.deepEqual(names(), []);
-  apply(config("Sidecar", "shop/web", { ingress: [{ port: { number: 7000, protocol: "HTTP", name: "http" }, defaultEndpoint: "127.0.0.1:8080" }] }));
+  apply(
+    config("Sidecar", "shop/web", {
+      ingress: [{ port: { number: 7000, protocol: "HTTP", name: "http" }, defaultEndpoint: "127.0.0.1:8080" }],
+    }),
+  );
   assert.deepEqual(names(), ["shop/web-1 10.244.1.5_7000", "shop/web-1 inbound|7000||"]);
 });
 
 test("HBONE to a sidecar meets the same policies, with the identity that the tunnel tells, and reaches its own addresses only", () => {
   const { apply, listener, chains, names, inputs, graph } = sidecars();
   const allowed = { from: [{ source: { principals: ["cluster.local/ns/shop/sa/client"] } }] };
-  apply(...base, strict(), workload({ env: [{ name: "ISTIO_META_ENABLE_HBONE", value: "true" }] }), config("AuthorizationPolicy", "shop/web", { rules: [allowed] }));
+  apply(
+    ...base,
+    strict(),
+    workload({ env: [{ name: "ISTIO_META_ENABLE_HBONE", value: "true" }] }),
+    config("AuthorizationPolicy", "shop/web", { rules: [allowed] }),
+  );
   assert.deepEqual(chains(8080, "main_internal"), ["/ > http"]);
   const chain = (listener("main_internal")["filterChains"] as JsonObject[])[0];
-  assert.deepEqual(valueAt(chain, "filterChainMatch", "prefixRanges"), [{ addressPrefix: "10.244.1.5", prefixLen: 32 }]);
-  const rbac = valueAt(chain, "filters", 0, "typedConfig", "httpFilters", 0, "typedConfig", "rules", "policies", "ns[shop]-policy[web]-rule[0]", "principals", 0);
+  assert.deepEqual(valueAt(chain, "filterChainMatch", "prefixRanges"), [
+    { addressPrefix: "10.244.1.5", prefixLen: 32 },
+  ]);
+  const rbac = valueAt(
+    chain,
+    "filters",
+    0,
+    "typedConfig",
+    "httpFilters",
+    0,
+    "typedConfig",
+    "rules",
+    "policies",
+    "ns[shop]-policy[web]-rule[0]",
+    "principals",
+    0,
+  );
   const principal = { stringMatch: { exact: "spiffe://cluster.local/ns/shop/sa/client" } };
-  assert.deepEqual(rbac, { andIds: { ids: [{ orIds: { ids: [{ filterState: { key: "io.istio.peer_principal", ...principal } }] } }] } });
-  assert.equal(valueAt(listener("connect_terminate"), "filterChains", 0, "transportSocket", "typedConfig", "requireClientCertificate"), true);
+  assert.deepEqual(rbac, {
+    andIds: { ids: [{ orIds: { ids: [{ filterState: { key: "io.istio.peer_principal", ...principal } }] } }] },
+  });
+  assert.equal(
+    valueAt(
+      listener("connect_terminate"),
+      "filterChains",
+      0,
+      "transportSocket",
+      "typedConfig",
+      "requireClientCertificate",
+    ),
+    true,
+  );
   inputs.mesh.set(meshKey, { ...testMesh, hbone: { sent: true, preferred: false, takenBySidecars: false } });
   graph.settle();
-  assert.deepEqual(names().filter((name) => / (connect_terminate|main_internal)$/.test(name)), [], "unless sidecars are not to take it");
+  assert.deepEqual(
+    names().filter((name) => / (connect_terminate|main_internal)$/.test(name)),
+    [],
+    "unless sidecars are not to take it",
+  );
 });

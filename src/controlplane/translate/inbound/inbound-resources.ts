@@ -1,17 +1,42 @@
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { ClusterSchema, ListenerSchema, type Listener } from "../../../wire/envoy/index.ts";
 import { destinationRuleFor } from "../../model/destination-rule-model.ts";
-import { factsKey, hboneOf, meshKey, type MeshSettings, type PodFacts, type SidecarProxyFacts } from "../../model/facts.ts";
+import {
+  factsKey,
+  hboneOf,
+  meshKey,
+  type MeshSettings,
+  type PodFacts,
+  type SidecarProxyFacts,
+} from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { remoteKey } from "../../model/remote-inputs.ts";
-import { mutualTlsModeOf, peerAuthenticationsFor, workloadMutualTls, type WorkloadMutualTls } from "../../model/peer-authentication.ts";
-import { blackHoleChain, passthroughChains, targetChains, type FilterChainInit, type InboundContext } from "./inbound-chain.ts";
+import {
+  mutualTlsModeOf,
+  peerAuthenticationsFor,
+  workloadMutualTls,
+  type WorkloadMutualTls,
+} from "../../model/peer-authentication.ts";
+import {
+  blackHoleChain,
+  passthroughChains,
+  targetChains,
+  type FilterChainInit,
+  type InboundContext,
+} from "./inbound-chain.ts";
 import { inboundCluster, inboundPassthrough } from "./inbound-cluster.ts";
 import { hboneCluster, hboneListeners } from "./inbound-hbone.ts";
 import { boundInboundListener, virtualInboundListener } from "./inbound-listener.ts";
 import { InboundTargets, wildcardOf, type InboundTarget, type Workload } from "./inbound-target.ts";
 import type { MeshModel } from "../outbound/outbound-resources.ts";
-import { type EncodedResource, encodeResource, sameResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "../resource.ts";
+import {
+  type EncodedResource,
+  encodeResource,
+  sameResource,
+  sameScopedResource,
+  type ScopedEncodedResource,
+  scopedEntry,
+} from "../resource.ts";
 import { SecurityPolicies } from "../security/security-filters.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 
@@ -32,21 +57,36 @@ interface Sources {
 }
 
 /** The same for the pods of remote clusters. */
-export function deriveRemoteInboundResources(graph: CollectionGraph, { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">): InboundResources {
+export function deriveRemoteInboundResources(
+  graph: CollectionGraph,
+  { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">,
+): InboundResources {
   // They are only read here, where who says its cluster may stand for who says none.
   const { pods, services } = inputs.remote as unknown as Pick<MeshInputs, "pods" | "services">;
   return deriveInboundResources(graph, { inputs: { ...inputs, pods, services }, destinationRules }, "remote-");
 }
 
-export function deriveInboundResources(graph: CollectionGraph, { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">, prefix = ""): InboundResources {
+export function deriveInboundResources(
+  graph: CollectionGraph,
+  { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">,
+  prefix = "",
+): InboundResources {
   const sources: Sources = {
     inputs,
     targets: new InboundTargets(inputs),
     security: new SecurityPolicies(inputs),
     telemetry: new TelemetryPolicies(inputs),
-    mutualTls: ({ pod, mesh }, reader) => workloadMutualTls(pod, mesh.rootNamespace, peerAuthenticationsFor(pod.namespace, mesh.rootNamespace, inputs, reader)),
+    mutualTls: ({ pod, mesh }, reader) =>
+      workloadMutualTls(
+        pod,
+        mesh.rootNamespace,
+        peerAuthenticationsFor(pod.namespace, mesh.rootNamespace, inputs, reader),
+      ),
   };
-  const perPod = (name: string, write: (workload: Workload, reader: CollectionReader) => readonly EncodedResource[]): Collection<ScopedEncodedResource> =>
+  const perPod = (
+    name: string,
+    write: (workload: Workload, reader: CollectionReader) => readonly EncodedResource[],
+  ): Collection<ScopedEncodedResource> =>
     graph.derive(
       `${prefix}${name}`,
       inputs.pods,
@@ -59,12 +99,23 @@ export function deriveInboundResources(graph: CollectionGraph, { inputs, destina
       sameScopedResource,
     );
   return {
-    listeners: perPod("lds-inbound", (workload, reader) => listenersOf(workload, sources, reader).map((listener) => encodeResource(ListenerSchema, listener.name, listener))),
+    listeners: perPod("lds-inbound", (workload, reader) =>
+      listenersOf(workload, sources, reader).map((listener) => encodeResource(ListenerSchema, listener.name, listener)),
+    ),
     clusters: perPod("cds-inbound", (workload, reader) => {
       const { pod, mesh } = workload;
       const clusters = sources.targets.of(workload, reader).map((target) => {
         const [service] = target.sidecar === undefined ? target.services : [];
-        const rule = service === undefined ? undefined : destinationRuleFor({ hostname: service.host, namespace: service.namespace }, pod, mesh, destinationRules, reader);
+        const rule =
+          service === undefined
+            ? undefined
+            : destinationRuleFor(
+                { hostname: service.host, namespace: service.namespace },
+                pod,
+                mesh,
+                destinationRules,
+                reader,
+              );
         return inboundCluster(target, rule, mesh);
       });
       if (takesHbone(workload.sidecar, mesh)) clusters.push(hboneCluster());
@@ -104,7 +155,14 @@ function listenersOf(workload: Workload, sources: Sources, reader: CollectionRea
   }
   if (sidecar.interception !== "NONE") {
     const chains = [blackHoleChain(context), ...passthroughOf(targets, modes, context), ...redirected];
-    listeners.unshift(virtualInboundListener(chains, { mesh, wildcard: wildcardOf(pod), transparent: sidecar.interception === "TPROXY", telemetry }));
+    listeners.unshift(
+      virtualInboundListener(chains, {
+        mesh,
+        wildcard: wildcardOf(pod),
+        transparent: sidecar.interception === "TPROXY",
+        telemetry,
+      }),
+    );
   }
   if (takesHbone(sidecar, mesh)) {
     const security = sources.security.filtersFor(pod, mesh, reader, { peer: "filter-state" });
@@ -118,8 +176,15 @@ function takesHbone(sidecar: SidecarProxyFacts, mesh: MeshSettings): boolean {
 }
 
 /** Whatever port nobody declares, and of those the ones that a PeerAuthentication names: they have a mode of their own. */
-function passthroughOf(targets: readonly InboundTarget[], modes: WorkloadMutualTls, context: InboundContext): readonly FilterChainInit[] {
+function passthroughOf(
+  targets: readonly InboundTarget[],
+  modes: WorkloadMutualTls,
+  context: InboundContext,
+): readonly FilterChainInit[] {
   const declared = new Set(targets.map((target) => target.port));
   const named = [...modes.ports].filter(([port]) => !declared.has(port));
-  return [...passthroughChains(0, modes.mode, context), ...named.flatMap(([port, mode]) => passthroughChains(port, mode, context))];
+  return [
+    ...passthroughChains(0, modes.mode, context),
+    ...named.flatMap(([port, mode]) => passthroughChains(port, mode, context)),
+  ];
 }

@@ -8,7 +8,12 @@ const none = durationOfMs(0);
  * Everything to one cluster. The client's side decides on timeouts; what never reached the application is tried again, as
  * a connection to it may have just been closed. Streams of gRPC are not: they would be held back for it.
  */
-export function inboundRoute(cluster: string, port: number, host: string, grpc: boolean): MessageInitShape<typeof RouteConfigurationSchema> {
+export function inboundRoute(
+  cluster: string,
+  port: number,
+  host: string,
+  grpc: boolean,
+): MessageInitShape<typeof RouteConfigurationSchema> {
   return {
     name: cluster,
     validateClusters: false,

@@ -56,22 +56,49 @@ export class InboundTargets {
   constructor(inputs: MeshInputs) {
     this.#inputs = inputs;
     this.#services = inputs.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
-    this.#entries = inputs.serviceEntries.index("selector", (entry) => selectorKeys(entry.namespace, entry.spec.workloadSelector?.labels ?? {}));
+    this.#entries = inputs.serviceEntries.index("selector", (entry) =>
+      selectorKeys(entry.namespace, entry.spec.workloadSelector?.labels ?? {}),
+    );
   }
 
   of(workload: Workload, reader: CollectionReader): readonly InboundTarget[] {
     const sidecar = sidecarFor(workload.pod, workload.mesh, this.#inputs, reader);
-    if (sidecar !== undefined && sidecar.spec.ingress.length > 0) return oneAPort(sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, sidecar, workload)));
+    if (sidecar !== undefined && sidecar.spec.ingress.length > 0)
+      return oneAPort(sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, sidecar, workload)));
     // Without a redirect the ports are the application's own.
     if (workload.sidecar.interception === "NONE") return [];
     const { pod } = workload;
-    const services = selecting(this.#services, pod.namespace, pod.labels, (service) => service.selector, reader).filter(({ clusterId }) => clusterId === pod.clusterId);
-    const entries = selecting(this.#entries, pod.namespace, pod.labels, (entry) => entry.spec.workloadSelector?.labels ?? {}, reader);
-    const registered = [...services.map((service) => ({ createdAt: service.createdAt, name: service.name, targets: serviceTargets(service, workload) })),
-      ...entries.map((entry) => ({ createdAt: entry.createdAt, name: entry.name, targets: entryTargets(entry, workload) }))];
-    registered.sort((left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name));
+    const services = selecting(this.#services, pod.namespace, pod.labels, (service) => service.selector, reader).filter(
+      ({ clusterId }) => clusterId === pod.clusterId,
+    );
+    const entries = selecting(
+      this.#entries,
+      pod.namespace,
+      pod.labels,
+      (entry) => entry.spec.workloadSelector?.labels ?? {},
+      reader,
+    );
+    const registered = [
+      ...services.map((service) => ({
+        createdAt: service.createdAt,
+        name: service.name,
+        targets: serviceTargets(service, workload),
+      })),
+      ...entries.map((entry) => ({
+        createdAt: entry.createdAt,
+        name: entry.name,
+        targets: entryTargets(entry, workload),
+      })),
+    ];
+    registered.sort(
+      (left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name),
+    );
     const pool = sidecar?.spec.inboundConnectionPool;
-    return oneAPort(registered.flatMap(({ targets }) => targets.map((target) => (pool === undefined ? target : { ...target, connectionPool: pool }))));
+    return oneAPort(
+      registered.flatMap(({ targets }) =>
+        targets.map((target) => (pool === undefined ? target : { ...target, connectionPool: pool })),
+      ),
+    );
   }
 }
 
@@ -96,7 +123,16 @@ function serviceTargets(service: ServiceFacts, { pod, mesh }: Workload): readonl
   return service.ports.flatMap((port) => {
     const target = targetPortOf(port, pod);
     if (port.protocol !== "TCP" || target === undefined) return [];
-    return { ...loopback(target, mesh), port: target, servicePort: port.port, protocol: port.appProtocol, host, services: [{ host, name, namespace }], bind: wildcardOf(pod), bindsToPort: false };
+    return {
+      ...loopback(target, mesh),
+      port: target,
+      servicePort: port.port,
+      protocol: port.appProtocol,
+      host,
+      services: [{ host, name, namespace }],
+      bind: wildcardOf(pod),
+      bindsToPort: false,
+    };
   });
 }
 
@@ -122,7 +158,11 @@ function entryTargets(entry: ServiceEntryFacts, { pod }: Workload): readonly Inb
   );
 }
 
-function ingressTarget(ingress: SidecarIngress, sidecar: SidecarFacts, { pod, sidecar: proxy, mesh }: Workload): InboundTarget {
+function ingressTarget(
+  ingress: SidecarIngress,
+  sidecar: SidecarFacts,
+  { pod, sidecar: proxy, mesh }: Workload,
+): InboundTarget {
   const endpoint = endpointOf(ingress.defaultEndpoint, pod);
   const connectionPool = ingress.connectionPool ?? sidecar.spec.inboundConnectionPool;
   const host = `${sidecar.name}.${sidecar.namespace}`;
@@ -147,6 +187,7 @@ function ingressTarget(ingress: SidecarIngress, sidecar: SidecarFacts, { pod, si
 function endpointOf(endpoint: string | undefined, pod: PodFacts): string | undefined {
   const [, host, port] = /^(?:\[?)(0\.0\.0\.0|::)\]?:(\d+)$/.exec(endpoint ?? "") ?? [];
   if (host === undefined || port === undefined) return endpoint;
-  const address = pod.addresses.find((candidate) => candidate.includes(":") === host.includes(":")) ?? pod.addresses[0] ?? "";
+  const address =
+    pod.addresses.find((candidate) => candidate.includes(":") === host.includes(":")) ?? pod.addresses[0] ?? "";
   return formatAuthority(address, Number(port));
 }

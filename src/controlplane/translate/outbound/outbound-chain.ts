@@ -23,7 +23,12 @@ const transportSocketTimeoutMs = 15_000;
 const anyAddress = "0.0.0.0";
 
 export function takesEverything(chain: OutboundChain): boolean {
-  return (chain.sniHosts.length === 0 || chain.sniHosts.includes("*")) && chain.applicationProtocols.length === 0 && chain.transportProtocol === "" && chain.destinations.length === 0;
+  return (
+    (chain.sniHosts.length === 0 || chain.sniHosts.includes("*")) &&
+    chain.applicationProtocols.length === 0 &&
+    chain.transportProtocol === "" &&
+    chain.destinations.length === 0
+  );
 }
 
 /** Whether Envoy would see two chains with the same match, which it refuses. */
@@ -33,7 +38,9 @@ export function sameMatch(left: OutboundChain, right: OutboundChain): boolean {
 
 function matchText(chain: OutboundChain): string {
   const sni = chain.sniHosts.filter((host) => host !== "*").sort();
-  const destinations = chain.destinations.filter((destination) => destination !== anyAddress && destination !== "*").sort();
+  const destinations = chain.destinations
+    .filter((destination) => destination !== anyAddress && destination !== "*")
+    .sort();
   return JSON.stringify([chain.transportProtocol, chain.applicationProtocols, sni, destinations]);
 }
 

@@ -6,7 +6,16 @@ import type { ProxyGroup } from "../../model/service/sidecar-scope.ts";
 import { deriveMeshModel, deriveOutboundResources } from "./outbound-resources.ts";
 
 const host = "web.shop.svc.cluster.local";
-const group: ProxyGroup = { kind: "sidecar", namespace: "", labels: {}, locality: { region: "", zone: "", subzone: "" }, node: "", network: "", hbone: false, dnsCapture: false };
+const group: ProxyGroup = {
+  kind: "sidecar",
+  namespace: "",
+  labels: {},
+  locality: { region: "", zone: "", subzone: "" },
+  node: "",
+  network: "",
+  hbone: false,
+  dnsCapture: false,
+};
 
 /** A service `shop/web`, and clients in each of the namespaces. */
 function setUp(...namespaces: readonly string[]) {
@@ -14,7 +23,8 @@ function setUp(...namespaces: readonly string[]) {
   const model = deriveMeshModel(fixture.graph, fixture.inputs);
   const { clusters } = deriveOutboundResources(fixture.graph, model);
   fixture.apply(service("shop/web", "10.96.0.9", { app: "web" }, [{ name: "http", port: 80 }]));
-  const connect = (name: string, own: Partial<ProxyGroup> = {}): void => model.scopes.groups.set(`${name} ${JSON.stringify(own)}`, { ...group, namespace: name, ...own });
+  const connect = (name: string, own: Partial<ProxyGroup> = {}): void =>
+    model.scopes.groups.set(`${name} ${JSON.stringify(own)}`, { ...group, namespace: name, ...own });
   for (const name of namespaces) {
     fixture.apply(namespace(name));
     connect(name);
@@ -25,7 +35,8 @@ function setUp(...namespaces: readonly string[]) {
     return clusters.scopes.get(scope)?.services.find((entry) => entry.service.hostname === host);
   };
   const scopeOf = (name: string): string => model.scopes.choices.get(`${name} {}`)?.scope ?? "";
-  const computed = (): number => fixture.graph.collections.find(({ name }) => name === "service-clusters")?.stats.recomputations ?? 0;
+  const computed = (): number =>
+    fixture.graph.collections.find(({ name }) => name === "service-clusters")?.stats.recomputations ?? 0;
   const remove = (kind: string, name: string): void => fixture.remove(config(kind, name, {}));
   return { ...fixture, remove, clusters, connect, entryOf, scopeOf, computed };
 }
@@ -61,7 +72,10 @@ test("a rule of the service's namespace for everybody leaves clients elsewhere o
   apply(rule("shop/web", "v1"));
   assert.equal(entryOf("orders"), entryOf("billing"));
   assert.notEqual(entryOf("shop"), entryOf("billing"));
-  assert.deepEqual([...clusters.services.values()].map((entry) => entry.clusters.length), [2, 2]);
+  assert.deepEqual(
+    [...clusters.services.values()].map((entry) => entry.clusters.length),
+    [2, 2],
+  );
 });
 
 test("a rule that is exported to one namespace by name sets that one apart", () => {
@@ -69,15 +83,22 @@ test("a rule that is exported to one namespace by name sets that one apart", () 
   apply(rule("shop/web", "v1", { exportTo: ["billing"] }));
   assert.equal(entryOf("orders"), entryOf("stock"));
   const own = clusters.services.get(entryOf("billing")?.key ?? "");
-  assert.deepEqual(own?.clusters.map(({ variant }) => variant.subset), ["v1", undefined]);
+  assert.deepEqual(
+    own?.clusters.map(({ variant }) => variant.subset),
+    ["v1", undefined],
+  );
   assert.equal(clusters.services.get(entryOf("orders")?.key ?? "")?.clusters.length, 1);
 });
 
 test("a rule for a wildcard host sets its namespace apart for the services that it covers alone", () => {
   const { clusters, entryOf, scopeOf, apply } = setUp("orders", "billing");
-  apply(service("stock/api", "10.96.0.11", { app: "api" }, [{ name: "http", port: 80 }]), config("DestinationRule", "orders/all", { host: "*.shop.svc.cluster.local" }));
+  apply(
+    service("stock/api", "10.96.0.11", { app: "api" }, [{ name: "http", port: 80 }]),
+    config("DestinationRule", "orders/all", { host: "*.shop.svc.cluster.local" }),
+  );
   assert.notEqual(entryOf("orders"), entryOf("billing"));
-  const keysOf = (name: string): readonly string[] => clusters.scopes.get(scopeOf(name))?.services.map(({ key }) => key) ?? [];
+  const keysOf = (name: string): readonly string[] =>
+    clusters.scopes.get(scopeOf(name))?.services.map(({ key }) => key) ?? [];
   assert.deepEqual(keysOf("orders").filter((key) => !keysOf("billing").includes(key)).length, 1);
 });
 
@@ -94,9 +115,14 @@ test("a rule that selects clients sets them apart by the labels that it asks for
 test("clients are told of the clusters that a rule brings, changes and takes", () => {
   const { clusters, scopeOf, apply, remove } = setUp("orders", "billing");
   const told = { orders: [] as string[], billing: [] as string[] };
-  using _orders = new ScopeClusterView(clusters, "clusters", scopeOf("orders")).subscribe((names) => told.orders.push(...names));
-  using _billing = new ScopeClusterView(clusters, "clusters", scopeOf("billing")).subscribe((names) => told.billing.push(...names));
-  const take = (): Readonly<Record<string, readonly string[]>> => Object.fromEntries(Object.entries(told).map(([name, names]) => [name, [...new Set(names.splice(0))].sort()]));
+  using _orders = new ScopeClusterView(clusters, "clusters", scopeOf("orders")).subscribe((names) =>
+    told.orders.push(...names),
+  );
+  using _billing = new ScopeClusterView(clusters, "clusters", scopeOf("billing")).subscribe((names) =>
+    told.billing.push(...names),
+  );
+  const take = (): Readonly<Record<string, readonly string[]>> =>
+    Object.fromEntries(Object.entries(told).map(([name, names]) => [name, [...new Set(names.splice(0))].sort()]));
   apply(rule("orders/web", "v1"));
   assert.deepEqual(take(), { orders: [`outbound|80|v1|${host}`, `outbound|80||${host}`], billing: [] });
   apply(rule("orders/web", "v2"));

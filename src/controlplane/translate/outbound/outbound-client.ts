@@ -1,5 +1,11 @@
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
-import { clientLabelNames, clientLabelsKey, failoverLabelNames, type DestinationRules, type HostRules } from "../../model/destination-rule-model.ts";
+import {
+  clientLabelNames,
+  clientLabelsKey,
+  failoverLabelNames,
+  type DestinationRules,
+  type HostRules,
+} from "../../model/destination-rule-model.ts";
 import { compareText, meshKey, type Labels, type MeshSettings } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { Remembered } from "../../model/remembered.ts";
@@ -36,24 +42,41 @@ export interface ScopeServices {
 }
 
 /** By scope. */
-export function deriveScopeServices(graph: CollectionGraph, scopes: Collection<OutboundScope>, inputs: MeshInputs, rules: DestinationRules): Collection<ScopeServices> {
+export function deriveScopeServices(
+  graph: CollectionGraph,
+  scopes: Collection<OutboundScope>,
+  inputs: MeshInputs,
+  rules: DestinationRules,
+): Collection<ScopeServices> {
   return graph.derive(
     "scope-services",
     scopes,
     (scope, reader) => {
       const mesh = reader.get(inputs.mesh, meshKey);
-      return mesh === undefined ? [] : [[scope.scope, { scope: scope.scope, services: servicesOf(scope, mesh, rules, reader) }]];
+      return mesh === undefined
+        ? []
+        : [[scope.scope, { scope: scope.scope, services: servicesOf(scope, mesh, rules, reader) }]];
     },
     sameServices,
   );
 }
 
-function servicesOf(scope: OutboundScope, mesh: MeshSettings, rules: DestinationRules, reader: CollectionReader): readonly ClientService[] {
+function servicesOf(
+  scope: OutboundScope,
+  mesh: MeshSettings,
+  rules: DestinationRules,
+  reader: CollectionReader,
+): readonly ClientService[] {
   const asking = reader.lookup(rules.withClientLabels, clientLabelsKey);
   const failover = mesh.localityLbSetting.failoverPriority.map((label) => label.split("=")[0] ?? "");
   const everybody = clientOf(scope, "", [...failover, ...asking.flatMap(failoverLabelNames)]);
-  const all = everybodysServices.of(scope.services, everybody.key, () => scope.services.map((service) => clientService(everybody, service)));
-  const own = [...reader.lookup(rules.ofNamespace, scope.namespace), ...reader.lookup(rules.forGuests, scope.namespace)];
+  const all = everybodysServices.of(scope.services, everybody.key, () =>
+    scope.services.map((service) => clientService(everybody, service)),
+  );
+  const own = [
+    ...reader.lookup(rules.ofNamespace, scope.namespace),
+    ...reader.lookup(rules.forGuests, scope.namespace),
+  ];
   if (own.length === 0) return all;
   const client = clientOf(scope, scope.namespace, [...failover, ...asking.flatMap(clientLabelNames)]);
   const isOwn = hostsOf(own);
@@ -67,12 +90,30 @@ function hostsOf(rules: readonly HostRules[]): (hostname: string) => boolean {
   return (hostname) => hosts.has(hostname) || wildcards.some((host) => hostCovers(host, hostname));
 }
 
-function clientOf({ kind, hbone, locality, node, network, clusterId, networkView, labels: all }: OutboundScope, namespace: string, asked: readonly string[]): ServiceClient {
+function clientOf(
+  { kind, hbone, locality, node, network, clusterId, networkView, labels: all }: OutboundScope,
+  namespace: string,
+  asked: readonly string[],
+): ServiceClient {
   const isSidecar = kind === "sidecar";
-  const labels = Object.fromEntries([...new Set(asked)].sort(compareText).flatMap((name) => (all[name] === undefined ? [] : [[name, all[name]]])));
+  const labels = Object.fromEntries(
+    [...new Set(asked)].sort(compareText).flatMap((name) => (all[name] === undefined ? [] : [[name, all[name]]])),
+  );
   const place = locality === undefined ? "" : `${localityText(locality)}@${node}`;
-  const from = network === undefined && clusterId === undefined && networkView === undefined ? "" : JSON.stringify([network, clusterId, networkView]);
-  const key = [kind, hbone ? "hbone" : "", namespace, Object.keys(labels).length === 0 ? "" : JSON.stringify(labels), place, from].join(" ").trimEnd();
+  const from =
+    network === undefined && clusterId === undefined && networkView === undefined
+      ? ""
+      : JSON.stringify([network, clusterId, networkView]);
+  const key = [
+    kind,
+    hbone ? "hbone" : "",
+    namespace,
+    Object.keys(labels).length === 0 ? "" : JSON.stringify(labels),
+    place,
+    from,
+  ]
+    .join(" ")
+    .trimEnd();
   return { key, isSidecar, hbone, namespace, labels, locality, node, network, clusterId, networkView };
 }
 
@@ -81,9 +122,19 @@ const clientServices = new Remembered<ScopedService, ClientService>();
 
 function clientService(client: ServiceClient, service: ScopedService): ClientService {
   // Joined, as the parts of a template would all be kept beside the key.
-  return clientServices.of(service, client.key, () => ({ key: [client.key, service.registry, service.key, service.ports.join()].join("|"), client, service }));
+  return clientServices.of(service, client.key, () => ({
+    key: [client.key, service.registry, service.key, service.ports.join()].join("|"),
+    client,
+    service,
+  }));
 }
 
 function sameServices(left: ScopeServices, right: ScopeServices): boolean {
-  return left.services === right.services || (left.services.length === right.services.length && left.services.every((service, index) => service === right.services[index] || service.key === right.services[index]?.key));
+  return (
+    left.services === right.services ||
+    (left.services.length === right.services.length &&
+      left.services.every(
+        (service, index) => service === right.services[index] || service.key === right.services[index]?.key,
+      ))
+  );
 }

@@ -1,14 +1,28 @@
 import { create } from "@bufbuild/protobuf";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
-import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, type ClusterLoadAssignment } from "../../../wire/envoy/index.ts";
+import {
+  Cluster_DiscoveryType,
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  type ClusterLoadAssignment,
+} from "../../../wire/envoy/index.ts";
 import { isClusterLocal } from "../../model/service/cluster-local.ts";
-import { destinationRuleFor, type DestinationRuleModel, type DestinationRules } from "../../model/destination-rule-model.ts";
+import {
+  destinationRuleFor,
+  type DestinationRuleModel,
+  type DestinationRules,
+} from "../../model/destination-rule-model.ts";
 import { compareText, hboneOf, meshKey, type Labels, type MeshSettings } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../../model/network-gateways.ts";
 import { namespaceMutualTls, peerAuthenticationsFor } from "../../model/peer-authentication.ts";
 import { nowhere, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
-import { getEndpoints, ofSubset, ServersOfServices, type ServiceEndpoints } from "../../model/service/service-endpoints.ts";
+import {
+  getEndpoints,
+  ofSubset,
+  ServersOfServices,
+  type ServiceEndpoints,
+} from "../../model/service/service-endpoints.ts";
 import { Remembered } from "../../model/remembered.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../../model/service/service-model.ts";
 import type { Waypoints } from "../../model/ambient/waypoint.ts";
@@ -73,29 +87,70 @@ export interface OutboundClusters {
   readonly assignments: Collection<EncodedResource>;
 }
 
-export function deriveOutboundClusters(graph: CollectionGraph, outboundScopes: Collection<OutboundScope>, sources: ClusterSources): OutboundClusters {
+export function deriveOutboundClusters(
+  graph: CollectionGraph,
+  outboundScopes: Collection<OutboundScope>,
+  sources: ClusterSources,
+): OutboundClusters {
   const reached = deriveScopeServices(graph, outboundScopes, sources.inputs, sources.destinationRules);
   // One item a service, so that a change of one leaves the others alone; for all scopes that see it alike.
-  const wanted = graph.flatten("client-services", reached, ({ services }) => services, ({ key }) => key);
-  const services = graph.derive("service-clusters", wanted, (entry, reader, key) => [[key, { hostname: entry.service.hostname, clusters: serviceClusters(entry, sources, reader) }]], sameClusters);
+  const wanted = graph.flatten(
+    "client-services",
+    reached,
+    ({ services }) => services,
+    ({ key }) => key,
+  );
+  const services = graph.derive(
+    "service-clusters",
+    wanted,
+    (entry, reader, key) => [
+      [key, { hostname: entry.service.hostname, clusters: serviceClusters(entry, sources, reader) }],
+    ],
+    sameClusters,
+  );
   const servers = new ServersOfServices(graph, wanted, sources);
-  const wantedClusters = graph.flatten("cluster-variants", services, ({ clusters }) => clusters, ({ cluster }) => cluster);
-  const wantedAssignments = graph.flatten("assignment-variants", services, ({ clusters }) => told.of(clusters, "", () => clusters.filter(({ endpoints }) => endpoints !== undefined)), ({ endpoints }) => endpoints ?? "");
+  const wantedClusters = graph.flatten(
+    "cluster-variants",
+    services,
+    ({ clusters }) => clusters,
+    ({ cluster }) => cluster,
+  );
+  const wantedAssignments = graph.flatten(
+    "assignment-variants",
+    services,
+    ({ clusters }) => told.of(clusters, "", () => clusters.filter(({ endpoints }) => endpoints !== undefined)),
+    ({ endpoints }) => endpoints ?? "",
+  );
   return {
     // Told after the services that they name.
     scopes: graph.derive("scope-clusters", reached, (scope, _reader, key) => [[key, scope]], Object.is),
     services,
-    clusters: graph.derive("cds-outbound", wantedClusters, ({ variant }, reader, key) => encodeCluster(variant, key, { ...sources, servers }, reader), sameResource),
-    assignments: graph.derive("eds", wantedAssignments, ({ variant }, reader, key) => encodeAssignment(variant, key, sources, reader), sameResource),
+    clusters: graph.derive(
+      "cds-outbound",
+      wantedClusters,
+      ({ variant }, reader, key) => encodeCluster(variant, key, { ...sources, servers }, reader),
+      sameResource,
+    ),
+    assignments: graph.derive(
+      "eds",
+      wantedAssignments,
+      ({ variant }, reader, key) => encodeAssignment(variant, key, sources, reader),
+      sameResource,
+    ),
   };
 }
 
 const sharedClusters = new Remembered<ServiceModel, SharedCluster>();
 const told = new Remembered<readonly SharedCluster[], readonly SharedCluster[]>();
 
-function serviceClusters({ client, service: { key, registry: registered, ports } }: ClientService, sources: ClusterSources, reader: CollectionReader): readonly SharedCluster[] {
+function serviceClusters(
+  { client, service: { key, registry: registered, ports } }: ClientService,
+  sources: ClusterSources,
+  reader: CollectionReader,
+): readonly SharedCluster[] {
   const mesh = reader.get(sources.inputs.mesh, meshKey);
-  const service = mesh === undefined ? undefined : registeredService({ registry: registered, key }, sources.registry, reader);
+  const service =
+    mesh === undefined ? undefined : registeredService({ registry: registered, key }, sources.registry, reader);
   if (mesh === undefined || service === undefined || service.resolution === "alias") return [];
   const rule = destinationRuleFor(service, client, mesh, sources.destinationRules, reader);
   const { isSidecar, hbone, network, clusterId, networkView } = client;
@@ -103,19 +158,42 @@ function serviceClusters({ client, service: { key, registry: registered, ports }
     [undefined, ...(rule?.subsets ?? []).map((subset) => subset.name)].map((subset): SharedCluster => {
       const name = subsetClusterName(port, subset, service.hostname);
       const policy = effectivePolicy(rule, subset, port, mesh);
-      const placed = client.locality !== undefined && dependsOnPlace(policy, localitySetting(policy, service.preference, mesh));
+      const placed =
+        client.locality !== undefined && dependsOnPlace(policy, localitySetting(policy, service.preference, mesh));
       const locality = placed ? client.locality : undefined;
       const node = placed ? client.node : "";
-      const who = rule === undefined ? "" : `${rule.namespace}/${rule.name}/${rule.host} ${rule.selector === undefined && !needsLabels(policy, mesh) ? ruleReach(rule, client.namespace, mesh) : `${client.namespace} ${JSON.stringify(client.labels)}`}`;
+      const who =
+        rule === undefined
+          ? ""
+          : `${rule.namespace}/${rule.name}/${rule.host} ${rule.selector === undefined && !needsLabels(policy, mesh) ? ruleReach(rule, client.namespace, mesh) : `${client.namespace} ${JSON.stringify(client.labels)}`}`;
       const place = locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subzone}@${node}`;
-      const from = network === undefined && clusterId === undefined && networkView === undefined ? "" : ` ${JSON.stringify([network, clusterId, networkView])}`;
+      const from =
+        network === undefined && clusterId === undefined && networkView === undefined
+          ? ""
+          : ` ${JSON.stringify([network, clusterId, networkView])}`;
       const shared = `${name}#${key} ${registered} ${who} ${hbone ? "hbone" : ""}${from}`;
       const tells = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
       const cluster = [shared, isSidecar ? "" : "router", tells ? "" : place].join(" ");
       // Gateways may go through waypoints, and enter other networks otherwise.
-      const endpoints = tells ? [shared, !isSidecar && (hbone || mesh.ambientMultiNetwork === true) ? "router" : "", place].join(" ") : undefined;
+      const endpoints = tells
+        ? [shared, !isSidecar && (hbone || mesh.ambientMultiNetwork === true) ? "router" : "", place].join(" ")
+        : undefined;
       return sharedClusters.of(service, `${cluster}|${endpoints ?? ""}`, () => ({
-        variant: { name, registry: registered, service: key, port, subset, client: rule === undefined ? undefined : { namespace: client.namespace, labels: client.labels }, isSidecar, hbone, locality, node, network, clusterId, networkView },
+        variant: {
+          name,
+          registry: registered,
+          service: key,
+          port,
+          subset,
+          client: rule === undefined ? undefined : { namespace: client.namespace, labels: client.labels },
+          isSidecar,
+          hbone,
+          locality,
+          node,
+          network,
+          clusterId,
+          networkView,
+        },
         cluster,
         endpoints,
       }));
@@ -126,7 +204,14 @@ function serviceClusters({ client, service: { key, registry: registered, ports }
 
 /** The keys say all of a cluster. */
 function sameClusters(left: ServiceClusters, right: ServiceClusters): boolean {
-  return left.hostname === right.hostname && left.clusters.length === right.clusters.length && left.clusters.every(({ cluster, endpoints }, index) => cluster === right.clusters[index]?.cluster && endpoints === right.clusters[index]?.endpoints);
+  return (
+    left.hostname === right.hostname &&
+    left.clusters.length === right.clusters.length &&
+    left.clusters.every(
+      ({ cluster, endpoints }, index) =>
+        cluster === right.clusters[index]?.cluster && endpoints === right.clusters[index]?.endpoints,
+    )
+  );
 }
 
 /** Clients of one namespace may have rules merged from other objects than clients elsewhere. */
@@ -136,7 +221,11 @@ function ruleReach(rule: DestinationRuleModel, namespace: string, mesh: MeshSett
 }
 
 function needsLabels(policy: EffectivePolicy, mesh: MeshSettings): boolean {
-  return (policy.loadBalancer?.localityLbSetting ?? mesh.localityLbSetting).failoverPriority.length + (policy.loadBalancer?.zoneAwareLbSetting?.failoverPriority.length ?? 0) > 0;
+  return (
+    (policy.loadBalancer?.localityLbSetting ?? mesh.localityLbSetting).failoverPriority.length +
+      (policy.loadBalancer?.zoneAwareLbSetting?.failoverPriority.length ?? 0) >
+    0
+  );
 }
 
 function tellsEndpoints(service: ServiceModel, isSidecar: boolean, simple: string | undefined): boolean {
@@ -150,17 +239,33 @@ interface ResolvedVariant {
   readonly endpoints: readonly EndpointModel[];
 }
 
-function resolve(variant: ClusterVariant, sources: ClusterSources, reader: CollectionReader, withEndpoints: boolean): ResolvedVariant | undefined {
+function resolve(
+  variant: ClusterVariant,
+  sources: ClusterSources,
+  reader: CollectionReader,
+  withEndpoints: boolean,
+): ResolvedVariant | undefined {
   const mesh = reader.get(sources.inputs.mesh, meshKey);
   const service = registeredService({ registry: variant.registry, key: variant.service }, sources.registry, reader);
   if (mesh === undefined || service === undefined) return undefined;
-  const rule = variant.client === undefined ? undefined : destinationRuleFor(service, variant.client, mesh, sources.destinationRules, reader);
+  const rule =
+    variant.client === undefined
+      ? undefined
+      : destinationRuleFor(service, variant.client, mesh, sources.destinationRules, reader);
   const all = withEndpoints ? getEndpoints(sources.endpoints, service, variant.port, reader) : [];
-  const endpoints = ofSubset(all, rule?.subsets.find((subset) => subset.name === variant.subset));
+  const endpoints = ofSubset(
+    all,
+    rule?.subsets.find((subset) => subset.name === variant.subset),
+  );
   return { mesh, service, rule, endpoints };
 }
 
-function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSources & { readonly servers: ServersOfServices }, reader: CollectionReader): Iterable<readonly [string, EncodedResource]> {
+function encodeCluster(
+  variant: ClusterVariant,
+  key: string,
+  sources: ClusterSources & { readonly servers: ServersOfServices },
+  reader: CollectionReader,
+): Iterable<readonly [string, EncodedResource]> {
   const found = resolve(variant, sources, reader, false);
   const port = found?.service.ports.find((candidate) => candidate.port === variant.port);
   if (found === undefined || port === undefined) return [];
@@ -171,7 +276,10 @@ function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSou
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
   const passthrough = service.resolution === "passthrough" || policy.loadBalancer?.simple === "PASSTHROUGH";
   const carries = type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS;
-  const { identities, mutualTlsPorts, tunnelledPorts } = sources.servers.get({ registry: variant.registry, key: variant.service }, reader);
+  const { identities, mutualTlsPorts, tunnelledPorts } = sources.servers.get(
+    { registry: variant.registry, key: variant.service },
+    reader,
+  );
   const cluster = outboundCluster({
     service,
     port,
@@ -181,23 +289,51 @@ function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSou
     isSidecar: variant.isSidecar,
     hbone: variant.hbone,
     identities,
-    automaticTls: takesMutualTls(service.namespace, mesh, sources.inputs, reader) && (!passthrough || mutualTlsPorts.includes(variant.port)),
+    automaticTls:
+      takesMutualTls(service.namespace, mesh, sources.inputs, reader) &&
+      (!passthrough || mutualTlsPorts.includes(variant.port)),
     allCaptured: variant.hbone && tunnelledPorts.includes(variant.port),
-    assignment: carries ? assignmentOf(variant, resolve(variant, sources, reader, true) ?? found, false, sources, reader) : undefined,
+    assignment: carries
+      ? assignmentOf(variant, resolve(variant, sources, reader, true) ?? found, false, sources, reader)
+      : undefined,
   });
   return cluster === undefined ? [] : [[key, encodeResource(ClusterSchema, variant.name, cluster)]];
 }
 
-function encodeAssignment(variant: ClusterVariant, key: string, sources: ClusterSources, reader: CollectionReader): Iterable<readonly [string, EncodedResource]> {
+function encodeAssignment(
+  variant: ClusterVariant,
+  key: string,
+  sources: ClusterSources,
+  reader: CollectionReader,
+): Iterable<readonly [string, EncodedResource]> {
   const found = resolve(variant, sources, reader, true);
   if (found === undefined) return [];
-  return [[key, encodeResource(ClusterLoadAssignmentSchema, variant.name, waypointAssignment(variant, found, sources, reader) ?? assignmentOf(variant, found, true, sources, reader))]];
+  return [
+    [
+      key,
+      encodeResource(
+        ClusterLoadAssignmentSchema,
+        variant.name,
+        waypointAssignment(variant, found, sources, reader) ?? assignmentOf(variant, found, true, sources, reader),
+      ),
+    ],
+  ];
 }
 
 /** Of what gateways reach through a waypoint. */
-function waypointAssignment({ name, port, isSidecar, hbone }: ClusterVariant, { service }: ResolvedVariant, { inputs, waypoints }: ClusterSources, reader: CollectionReader): ClusterLoadAssignment | undefined {
+function waypointAssignment(
+  { name, port, isSidecar, hbone }: ClusterVariant,
+  { service }: ResolvedVariant,
+  { inputs, waypoints }: ClusterSources,
+  reader: CollectionReader,
+): ClusterLoadAssignment | undefined {
   const shares = isSidecar || !hbone ? [] : ingressWaypoints(service, inputs, waypoints, reader);
-  return shares.length === 0 ? undefined : create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: [...throughWaypoints(service, port, shares, inputs, reader)] });
+  return shares.length === 0
+    ? undefined
+    : create(ClusterLoadAssignmentSchema, {
+        clusterName: name,
+        endpoints: [...throughWaypoints(service, port, shares, inputs, reader)],
+      });
 }
 
 function sendingOf({ hbone }: ClusterVariant, mesh: MeshSettings): AssignmentOptions["hbone"] {
@@ -205,24 +341,62 @@ function sendingOf({ hbone }: ClusterVariant, mesh: MeshSettings): AssignmentOpt
   return hboneOf(mesh).preferred ? "always" : "needed";
 }
 
-function assignmentOf(variant: ClusterVariant, { mesh, service, rule, endpoints }: ResolvedVariant, healthKnown: boolean, { networkGateways }: ClusterSources, reader: CollectionReader): ClusterLoadAssignment {
+function assignmentOf(
+  variant: ClusterVariant,
+  { mesh, service, rule, endpoints }: ResolvedVariant,
+  healthKnown: boolean,
+  { networkGateways }: ClusterSources,
+  reader: CollectionReader,
+): ClusterLoadAssignment {
   const { network = "", clusterId = mesh.clusterId, networkView: view } = variant;
   const crossing = variant.isSidecar ? undefined : gatewayCrossing(variant, service, mesh);
-  const client = { network, clusterId, view, ...(crossing === undefined ? {} : { crossing }), gateways: gatewaysOf(healthKnown ? networkGateways.resolved : networkGateways.unresolved, reader) };
+  const client = {
+    network,
+    clusterId,
+    view,
+    ...(crossing === undefined ? {} : { crossing }),
+    gateways: gatewaysOf(healthKnown ? networkGateways.resolved : networkGateways.unresolved, reader),
+  };
   const clusterLocal = isClusterLocal(service.hostname, mesh);
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
-  const groups = localityGroups(endpoints.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal)), { hbone: sendingOf(variant, mesh), healthKnown, client, ruleTls: policy.tls?.mode });
-  const place = { locality: variant.locality ?? nowhere, node: variant.node, network, clusterId, labels: variant.client?.labels ?? {} };
-  return loadAssignment(variant.name, variant.locality === undefined ? groups : byLocality(groups, policy, localitySetting(policy, service.preference, mesh), place));
+  const groups = localityGroups(
+    endpoints.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal)),
+    { hbone: sendingOf(variant, mesh), healthKnown, client, ruleTls: policy.tls?.mode },
+  );
+  const place = {
+    locality: variant.locality ?? nowhere,
+    node: variant.node,
+    network,
+    clusterId,
+    labels: variant.client?.labels ?? {},
+  };
+  return loadAssignment(
+    variant.name,
+    variant.locality === undefined
+      ? groups
+      : byLocality(groups, policy, localitySetting(policy, service.preference, mesh), place),
+  );
 }
 
 /** Gateways of an ambient mesh that spans several networks keep to their own, unless they are asked to enter others, which takes HBONE. */
-function gatewayCrossing({ hbone, port }: ClusterVariant, { hostname }: ServiceModel, { ambientMultiNetwork, ambientNetworkCrossing }: MeshSettings): NetworkCrossing | undefined {
+function gatewayCrossing(
+  { hbone, port }: ClusterVariant,
+  { hostname }: ServiceModel,
+  { ambientMultiNetwork, ambientNetworkCrossing }: MeshSettings,
+): NetworkCrossing | undefined {
   if (ambientMultiNetwork !== true) return undefined;
-  return hbone && ambientNetworkCrossing?.ingress === true ? { kind: "double-tunnel", host: hostname, port, matched: true } : { kind: "never" };
+  return hbone && ambientNetworkCrossing?.ingress === true
+    ? { kind: "double-tunnel", host: hostname, port, matched: true }
+    : { kind: "never" };
 }
 
 /** What clients can tell of a service's servers: whether their namespace or the mesh turns mutual TLS off. */
 function takesMutualTls(namespace: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
-  return namespaceMutualTls(namespace, mesh.rootNamespace, peerAuthenticationsFor(namespace, mesh.rootNamespace, inputs, reader)) !== "DISABLE";
+  return (
+    namespaceMutualTls(
+      namespace,
+      mesh.rootNamespace,
+      peerAuthenticationsFor(namespace, mesh.rootNamespace, inputs, reader),
+    ) !== "DISABLE"
+  );
 }

@@ -1,11 +1,18 @@
 import type { ServiceModel } from "../../model/service/service-model.ts";
 
 /** Under which names and addresses clients of a namespace ask for a service, most of them shortened by DNS search domains. */
-export function serviceDomains(service: ServiceModel, aliases: readonly string[], clientNamespace: string, domain: string): readonly string[] {
+export function serviceDomains(
+  service: ServiceModel,
+  aliases: readonly string[],
+  clientNamespace: string,
+  domain: string,
+): readonly string[] {
   const names = [service.hostname, ...aliases].flatMap((host) => [host, ...spellings(host, clientNamespace, domain)]);
   const headless = service.resolution === "passthrough" && service.registry === "Kubernetes";
   const perPod = headless ? names.map((name) => `*.${name}`) : [];
-  const addresses = service.addresses.filter((address) => !address.includes("/")).map((address) => (address.includes(":") ? `[${address}]` : address));
+  const addresses = service.addresses
+    .filter((address) => !address.includes("/"))
+    .map((address) => (address.includes(":") ? `[${address}]` : address));
   return [...names, ...perPod, ...addresses];
 }
 

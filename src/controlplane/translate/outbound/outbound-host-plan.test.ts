@@ -10,15 +10,55 @@ import type { ResolvedService } from "./outbound-route.ts";
 function resolved(name: string, own: Partial<ServiceModel> = {}): ResolvedService {
   const [namespace = "", hostname = ""] = name.split("/");
   const port = { name: "http", port: 80, protocol: "http", target: 0 } as const;
-  const base = { registry: "Kubernetes", name: hostname, objectName: hostname, createdAt: "", labels: {}, resolution: "endpoints", addresses: [], meshExternal: false, visibleIn: ["*"], selector: {}, subjectAltNames: [], aliasOf: "", preference: "none" } as const;
-  return { service: { ...base, namespace, hostname: own.registry === "External" ? hostname : `${hostname}.${namespace}.svc.cluster.local`, ports: [port], ...own }, port };
+  const base = {
+    registry: "Kubernetes",
+    name: hostname,
+    objectName: hostname,
+    createdAt: "",
+    labels: {},
+    resolution: "endpoints",
+    addresses: [],
+    meshExternal: false,
+    visibleIn: ["*"],
+    selector: {},
+    subjectAltNames: [],
+    aliasOf: "",
+    preference: "none",
+  } as const;
+  return {
+    service: {
+      ...base,
+      namespace,
+      hostname: own.registry === "External" ? hostname : `${hostname}.${namespace}.svc.cluster.local`,
+      ports: [port],
+      ...own,
+    },
+    port,
+  };
 }
 
 function shape(name: string, hosts: readonly string[], match: Partial<HttpMatch> = {}): VirtualServiceShape {
   const [namespace = "", own = ""] = name.split("/");
-  const whole: HttpMatch = { headers: {}, withoutHeaders: {}, queryParams: {}, ignoreUriCase: false, sourceLabels: {}, gateways: [], ...match };
+  const whole: HttpMatch = {
+    headers: {},
+    withoutHeaders: {},
+    queryParams: {},
+    ignoreUriCase: false,
+    sourceLabels: {},
+    gateways: [],
+    ...match,
+  };
   const [host = ""] = hosts;
-  return { namespace, name: own, createdAt: "", hosts, gateways: ["mesh"], visibleIn: ["*"], http: [{ match: Object.keys(match).length === 0 ? [] : [whole], destinations: [{ host }] }], layer4: [] };
+  return {
+    namespace,
+    name: own,
+    createdAt: "",
+    hosts,
+    gateways: ["mesh"],
+    visibleIn: ["*"],
+    http: [{ match: Object.keys(match).length === 0 ? [] : [whole], destinations: [{ host }] }],
+    layer4: [],
+  };
 }
 
 const services = [
@@ -34,34 +74,103 @@ const services = [
 const [{ service: web }] = services as [ResolvedService, ...ResolvedService[]];
 
 function planned(namespace: string, own: Partial<PlannedPort> = {}, labels = {}): PlannedPort {
-  const port = { scope: namespace, namespace, labels, clusterId: undefined, dnsCapture: false, registryOnly: false, egressProxy: undefined, port: 80, protocol: undefined, bind: undefined, bindsToPort: false, services: [], shared: undefined, virtualServices: [] };
-  return { port, mesh: testMesh, services, virtualServices: [], serviceOf: () => undefined, httpRoutesOf: undefined, aliased: [], aliasesOf: () => [], hashing: [], ...own };
+  const port = {
+    scope: namespace,
+    namespace,
+    labels,
+    clusterId: undefined,
+    dnsCapture: false,
+    registryOnly: false,
+    egressProxy: undefined,
+    port: 80,
+    protocol: undefined,
+    bind: undefined,
+    bindsToPort: false,
+    services: [],
+    shared: undefined,
+    virtualServices: [],
+  };
+  return {
+    port,
+    mesh: testMesh,
+    services,
+    virtualServices: [],
+    serviceOf: () => undefined,
+    httpRoutesOf: undefined,
+    aliased: [],
+    aliasesOf: () => [],
+    hashing: [],
+    ...own,
+  };
 }
 
 const meshes: Readonly<Record<string, Partial<PlannedPort>>> = {
   "services alone": {},
   "a service that clients are sticky to": { hashing: ["*.stock.svc.cluster.local"] },
-  "a service with an alias": { aliased: [web.hostname], aliasesOf: (host) => (host === web.hostname ? ["old.stock.svc.cluster.local", "shop.example.com"] : []) },
-  "an alias by which another service goes": { aliased: [web.hostname], aliasesOf: (host) => (host === web.hostname ? ["api.stock.svc.cluster.local"] : []) },
-  "VirtualServices, also of hosts that nobody knows": { virtualServices: [shape("shop/web", [web.hostname, "unknown.example.com"]), shape("stock/all", ["*.stock.svc.cluster.local"])] },
-  "a VirtualService for clients of one namespace": { virtualServices: [shape("shop/web", [web.hostname], { sourceNamespace: "shop" })] },
-  "a VirtualService for some clients": { virtualServices: [shape("shop/web", [web.hostname], { sourceLabels: { app: "a" } })] },
-  "a host that is another one's short name": { services: [...services, resolved("edge/web", { registry: "External" }), resolved("edge/api", { registry: "External" })] },
-  "two services of one address only": { services: [resolved("a/one", { addresses: ["10.0.0.9"], hostname: "10.0.0.9" }), resolved("b/two", { addresses: ["10.0.0.9"] })] },
+  "a service with an alias": {
+    aliased: [web.hostname],
+    aliasesOf: (host) => (host === web.hostname ? ["old.stock.svc.cluster.local", "shop.example.com"] : []),
+  },
+  "an alias by which another service goes": {
+    aliased: [web.hostname],
+    aliasesOf: (host) => (host === web.hostname ? ["api.stock.svc.cluster.local"] : []),
+  },
+  "VirtualServices, also of hosts that nobody knows": {
+    virtualServices: [
+      shape("shop/web", [web.hostname, "unknown.example.com"]),
+      shape("stock/all", ["*.stock.svc.cluster.local"]),
+    ],
+  },
+  "a VirtualService for clients of one namespace": {
+    virtualServices: [shape("shop/web", [web.hostname], { sourceNamespace: "shop" })],
+  },
+  "a VirtualService for some clients": {
+    virtualServices: [shape("shop/web", [web.hostname], { sourceLabels: { app: "a" } })],
+  },
+  "a host that is another one's short name": {
+    services: [
+      ...services,
+      resolved("edge/web", { registry: "External" }),
+      resolved("edge/api", { registry: "External" }),
+    ],
+  },
+  "two services of one address only": {
+    services: [
+      resolved("a/one", { addresses: ["10.0.0.9"], hostname: "10.0.0.9" }),
+      resolved("b/two", { addresses: ["10.0.0.9"] }),
+    ],
+  },
 };
 
 for (const [name, mesh] of Object.entries(meshes)) {
   test(`what clients have in common, and what each has of its own, is what each would have alone: ${name}`, () => {
-    for (const [namespace, labels] of [["shop", {}], ["stock", {}], ["edge", {}], ["elsewhere", {}], ["shop", { app: "a" }]] as const) {
+    for (const [namespace, labels] of [
+      ["shop", {}],
+      ["stock", {}],
+      ["edge", {}],
+      ["elsewhere", {}],
+      ["shop", { app: "a" }],
+    ] as const) {
       const port = planned(namespace, mesh, labels);
       // With routes to look for, nothing is taken from what is common.
-      assert.deepEqual(planTables(port), planTables({ ...port, httpRoutesOf: () => [] }), `${namespace} ${JSON.stringify(labels)}`);
+      assert.deepEqual(
+        planTables(port),
+        planTables({ ...port, httpRoutesOf: () => [] }),
+        `${namespace} ${JSON.stringify(labels)}`,
+      );
     }
   });
 }
 
 test("clients that nothing tells apart share the very hosts", () => {
-  const [[one], [other], [own]] = [planTables(planned("here")), planTables(planned("there")), planTables(planned("shop"))];
+  const [[one], [other], [own]] = [
+    planTables(planned("here")),
+    planTables(planned("there")),
+    planTables(planned("shop")),
+  ];
   assert.ok(one?.hosts.every((host, index) => host === other?.hosts[index]));
-  assert.deepEqual(own?.hosts.filter((host, index) => host !== one?.hosts[index]).map(({ host }) => host), ["cart.shop.svc.cluster.local", "named.shop.svc.cluster.local", "web.shop.svc.cluster.local"]);
+  assert.deepEqual(
+    own?.hosts.filter((host, index) => host !== one?.hosts[index]).map(({ host }) => host),
+    ["cart.shop.svc.cluster.local", "named.shop.svc.cluster.local", "web.shop.svc.cluster.local"],
+  );
 });

@@ -38,14 +38,20 @@ const httpPort = 80;
 export function planTables(planned: PlannedPort): readonly RouteTable[] {
   const hosts = planHosts(planned);
   const { port, scope } = planned.port;
-  const detected = new Set(planned.services.filter(({ port: own }) => own.protocol === "unknown" && planned.port.bind === undefined));
+  const detected = new Set(
+    planned.services.filter(({ port: own }) => own.protocol === "unknown" && planned.port.bind === undefined),
+  );
   const ofServices = [...detected].flatMap(({ service }): RouteTable[] => {
     if (!hasAddress(service) && service.resolution !== "passthrough") return [];
     const name = `${service.hostname}:${port}`;
     const host = hosts.find((candidate) => candidate.name === name);
-    return host === undefined ? [] : [{ scope, name, hosts: [{ ...host, table: name, key: `${name} * ${host.key}`, domains: ["*"] }] }];
+    return host === undefined
+      ? []
+      : [{ scope, name, hosts: [{ ...host, table: name, key: `${name} * ${host.key}`, domains: ["*"] }] }];
   });
-  const shared = planned.services.some((entry) => speaksHttp(entry) && (!detected.has(entry) || !hasAddress(entry.service)));
+  const shared = planned.services.some(
+    (entry) => speaksHttp(entry) && (!detected.has(entry) || !hasAddress(entry.service)),
+  );
   return [...(shared ? [{ scope, name: String(port), hosts: [...hosts, unknownHost(planned)] }] : []), ...ofServices];
 }
 
@@ -100,12 +106,29 @@ function chooseHosts(planned: PlannedPort): ChosenHosts {
   const attached = routed.flatMap(({ service }): Candidate[] => {
     if (planned.httpRoutesOf === undefined || planned.httpRoutesOf(service, port).length === 0) return [];
     const client = { namespace, labels };
-    return [{ service, host: service.hostname, source: { from: "http-routes", service: referenceOf(service), port, client }, key: `routes ${namespace} ${serviceKey(service)}` }];
+    return [
+      {
+        service,
+        host: service.hostname,
+        source: { from: "http-routes", service: referenceOf(service), port, client },
+        key: `routes ${namespace} ${serviceKey(service)}`,
+      },
+    ];
   });
   const taken = new Set(attached.map(({ host }) => host));
-  const said = virtualServiceCandidates(taken.size === 0 ? routed : routed.filter(({ service }) => !taken.has(service.hostname)), planned);
+  const said = virtualServiceCandidates(
+    taken.size === 0 ? routed : routed.filter(({ service }) => !taken.has(service.hostname)),
+    planned,
+  );
   for (const { host } of said) taken.add(host);
-  return withoutDuplicates([...attached, ...said, ...routed.filter(({ service }) => !taken.has(service.hostname)).map((entry) => ownCandidate(entry, planned))], planned);
+  return withoutDuplicates(
+    [
+      ...attached,
+      ...said,
+      ...routed.filter(({ service }) => !taken.has(service.hostname)).map((entry) => ownCandidate(entry, planned)),
+    ],
+    planned,
+  );
 }
 
 function referenceOf(service: ServiceModel): ServiceReference {
@@ -119,10 +142,19 @@ function serviceKey({ registry, namespace }: ServiceModel): string {
 
 function ownCandidate({ service, port }: ResolvedService, planned: PlannedPort): Candidate {
   if (mayHash(planned, service.hostname)) {
-    const forClient = (client: HostClient): Origin => ({ source: { from: "service", service: referenceOf(service), port: port.port, client }, key: `${clientKey(client)} ${serviceKey(service)}`, forClient });
+    const forClient = (client: HostClient): Origin => ({
+      source: { from: "service", service: referenceOf(service), port: port.port, client },
+      key: `${clientKey(client)} ${serviceKey(service)}`,
+      forClient,
+    });
     return { service, host: service.hostname, ...forClient(clientOf(planned.port)) };
   }
-  return ownCandidates.of(service, String(port.port), () => ({ service, host: service.hostname, source: { from: "service", service: referenceOf(service), port: port.port, client: undefined }, key: serviceKey(service) }));
+  return ownCandidates.of(service, String(port.port), () => ({
+    service,
+    host: service.hostname,
+    source: { from: "service", service: referenceOf(service), port: port.port, client: undefined },
+    key: serviceKey(service),
+  }));
 }
 
 function mayHash({ hashing }: PlannedPort, host: string): boolean {
@@ -157,15 +189,29 @@ function virtualServiceCandidates(routed: readonly ResolvedService[], planned: P
     if ((services.length === 0 && port !== httpPort) || !isRouted) return [];
     const said = virtualServiceSource(shape, byHost, planned);
     const others = shape.hosts.filter((host) => !isKnown(host));
-    return [...others.map((host) => ({ host, service: undefined, ...said })), ...services.map(({ service }) => ({ host: service.hostname, service, ...said }))];
+    return [
+      ...others.map((host) => ({ host, service: undefined, ...said })),
+      ...services.map(({ service }) => ({ host: service.hostname, service, ...said })),
+    ];
   });
 }
 
-function virtualServiceSource(shape: VirtualServiceShape, byHost: ReadonlyMap<string, ServiceModel>, planned: PlannedPort): Origin {
+function virtualServiceSource(
+  shape: VirtualServiceShape,
+  byHost: ReadonlyMap<string, ServiceModel>,
+  planned: PlannedPort,
+): Origin {
   const wanted = shape.http.flatMap((route) => route.destinations.map(({ host }) => host));
-  const found = new Map(wanted.flatMap((host): [string, string][] => (byHost.has(host) ? [[host, byHost.get(host)?.aliasOf ?? ""]] : [])));
+  const found = new Map(
+    wanted.flatMap((host): [string, string][] => (byHost.has(host) ? [[host, byHost.get(host)?.aliasOf ?? ""]] : [])),
+  );
   const isPlain = wanted.every((host) => found.get(host) === "");
-  const differs = shape.http.some(({ match }) => match.some(({ sourceLabels, sourceNamespace }) => sourceNamespace !== undefined || Object.keys(sourceLabels).length > 0)) || wanted.some((host) => mayHash(planned, host));
+  const differs =
+    shape.http.some(({ match }) =>
+      match.some(
+        ({ sourceLabels, sourceNamespace }) => sourceNamespace !== undefined || Object.keys(sourceLabels).length > 0,
+      ),
+    ) || wanted.some((host) => mayHash(planned, host));
   const virtualService = factsKey(shape);
   const { port } = planned.port;
   const origin = (client: HostClient | undefined): Origin => ({
@@ -179,7 +225,8 @@ function virtualServiceSource(shape: VirtualServiceShape, byHost: ReadonlyMap<st
 /** Whether any route of it is for this client and port. */
 function hasRoutes(shape: VirtualServiceShape, { port, namespace, labels }: OutboundPort): boolean {
   const client = { namespace, labels, gateway: meshGateway };
-  const concerns = (match: HttpMatch): boolean => (match.port === undefined || match.port === port) && concernsClient(match, client);
+  const concerns = (match: HttpMatch): boolean =>
+    (match.port === undefined || match.port === port) && concernsClient(match, client);
   return shape.http.some(({ match }) => match.length === 0 || match.some(concerns));
 }
 
@@ -188,7 +235,9 @@ function chooser(shapes: readonly VirtualServiceShape[]): (entry: ResolvedServic
   const first = new Map<string, VirtualServiceShape>();
   for (const shape of shapes) for (const host of shape.hosts) if (!first.has(host)) first.set(host, shape);
   const wildcards = [...first.keys()].filter(isWildcard);
-  return ({ service: { hostname } }) => first.get(hostname) ?? (wildcards.length === 0 ? undefined : first.get(mostSpecificHost(wildcards, hostname) ?? ""));
+  return ({ service: { hostname } }) =>
+    first.get(hostname) ??
+    (wildcards.length === 0 ? undefined : first.get(mostSpecificHost(wildcards, hostname) ?? ""));
 }
 
 /** The first of equal names counts, and the first that has a domain; a short name never hides another service's whole name. */
@@ -217,13 +266,24 @@ function domainsOf(service: ServiceModel, { aliasesOf, port, mesh }: PlannedPort
   const aliases = aliasesOf(service.hostname);
   if (aliases.length > 0) return serviceDomains(service, aliases, port.namespace, mesh.domain);
   // Clients of other namespaces all spell it alike.
-  return spelledDomains.of(service, `${isOwnHost(service.hostname, port.namespace, mesh) ? port.namespace : ""} ${mesh.domain}`, () => serviceDomains(service, aliases, port.namespace, mesh.domain));
+  return spelledDomains.of(
+    service,
+    `${isOwnHost(service.hostname, port.namespace, mesh) ? port.namespace : ""} ${mesh.domain}`,
+    () => serviceDomains(service, aliases, port.namespace, mesh.domain),
+  );
 }
 
 function hostPlan(candidate: Candidate, domains: readonly string[], port: number): HostPlan {
   const { host, source } = candidate;
   const table = String(port);
-  return plans.of(domains, `${table} ${candidate.key}`, () => ({ key: `${table}/${host} ${candidate.key} ${domains.join()}`, table, host, name: `${host}:${port}`, domains, source }));
+  return plans.of(domains, `${table} ${candidate.key}`, () => ({
+    key: `${table}/${host} ${candidate.key} ${domains.join()}`,
+    table,
+    host,
+    name: `${host}:${port}`,
+    domains,
+    source,
+  }));
 }
 
 /** Whether clients of the namespace may leave the namespace out. */
@@ -261,7 +321,11 @@ function plansFromCommon(planned: PlannedPort): readonly HostPlan[] | undefined 
   const { mesh, port } = planned;
   const { chosen, plans, byParent, ofClients, byHost } = commonOf(planned);
   if (chosen.isCrowded) return undefined;
-  const places = new Set([...ofClients, ...(byParent.get(`${port.namespace}.svc.${mesh.domain}`) ?? []), ...planned.aliased.flatMap((host) => byHost.get(host) ?? [])]);
+  const places = new Set([
+    ...ofClients,
+    ...(byParent.get(`${port.namespace}.svc.${mesh.domain}`) ?? []),
+    ...planned.aliased.flatMap((host) => byHost.get(host) ?? []),
+  ]);
   const hosts = [...plans];
   const added = new Set<string>();
   for (const place of places) {
@@ -277,9 +341,14 @@ function plansFromCommon(planned: PlannedPort): readonly HostPlan[] | undefined 
     }
     if (domains.length - wanted.length !== domains.filter((domain) => !common.has(domain)).length) return undefined;
     const given = new Set(plan.domains);
-    const own = plan.domains === wanted ? domains : domains.filter((domain) => given.has(domain) || !common.has(domain));
+    const own =
+      plan.domains === wanted ? domains : domains.filter((domain) => given.has(domain) || !common.has(domain));
     const client = clientOf(port);
-    hosts[place] = hostPlan(candidate.forClient === undefined ? candidate : { ...candidate, ...candidate.forClient(client) }, own, port.port);
+    hosts[place] = hostPlan(
+      candidate.forClient === undefined ? candidate : { ...candidate, ...candidate.forClient(client) },
+      own,
+      port.port,
+    );
   }
   return hosts;
 }
@@ -289,10 +358,24 @@ function commonOf(planned: PlannedPort): CommonHosts {
   const routed = shapes.map((shape) => (hasRoutes(shape, planned.port) ? "1" : "0")).join("");
   let known = commonHosts.get(services);
   if (known === undefined) commonHosts.set(services, (known = []));
-  const found = known.find((common) => common.mesh === mesh && common.routed === routed && sameItems(common.shapes, shapes) && sameItems(common.hashing, hashing));
+  const found = known.find(
+    (common) =>
+      common.mesh === mesh &&
+      common.routed === routed &&
+      sameItems(common.shapes, shapes) &&
+      sameItems(common.hashing, hashing),
+  );
   if (found !== undefined) return found;
-  const chosen = chooseHosts({ ...planned, port: { ...planned.port, ...nobody }, routed, aliased: [], aliasesOf: () => [] });
-  const parents = Map.groupBy(chosen.accepted.keys(), (place) => parentOf(chosen.accepted[place]?.candidate.host ?? ""));
+  const chosen = chooseHosts({
+    ...planned,
+    port: { ...planned.port, ...nobody },
+    routed,
+    aliased: [],
+    aliasesOf: () => [],
+  });
+  const parents = Map.groupBy(chosen.accepted.keys(), (place) =>
+    parentOf(chosen.accepted[place]?.candidate.host ?? ""),
+  );
   const common: CommonHosts = {
     mesh,
     shapes,
@@ -320,7 +403,14 @@ function unknownHost({ port, mesh, serviceOf }: PlannedPort): HostPlan {
   const table = String(port.port);
   const name = isRefused ? "block_all" : "allow_any";
   const key = `${table}/* ${cluster ?? ""}`;
-  return unknownHosts.of(mesh, key, () => ({ key, table, host: "*", name, domains: ["*"], source: { from: "unknown", cluster } }));
+  return unknownHosts.of(mesh, key, () => ({
+    key,
+    table,
+    host: "*",
+    name,
+    domains: ["*"],
+    source: { from: "unknown", cluster },
+  }));
 }
 
 const ownCandidates = new Remembered<ServiceModel, Candidate>();

@@ -9,8 +9,18 @@ export interface HostClient {
 
 /** Where the routes of a virtual host come from. */
 export type HostSource =
-  | { readonly from: "service"; readonly service: ServiceReference; readonly port: number; readonly client: HostClient | undefined }
-  | { readonly from: "http-routes"; readonly service: ServiceReference; readonly port: number; readonly client: HostClient }
+  | {
+      readonly from: "service";
+      readonly service: ServiceReference;
+      readonly port: number;
+      readonly client: HostClient | undefined;
+    }
+  | {
+      readonly from: "http-routes";
+      readonly service: ServiceReference;
+      readonly port: number;
+      readonly client: HostClient;
+    }
   | {
       readonly from: "virtual-service";
       readonly virtualService: string;

@@ -43,7 +43,8 @@ const wildcard = "0.0.0.0";
 /** The listeners of one port: one for all HTTP services, and one for each address of the others. */
 export function outboundListeners(resolved: ListenerPort): readonly Listener[] {
   const entries = new Map<string, Entry>();
-  for (const service of resolved.services) if (service.service.resolution !== "alias") addService(entries, service, resolved);
+  for (const service of resolved.services)
+    if (service.service.resolution !== "alias") addService(entries, service, resolved);
   return [...entries.values()].map((entry) => listener(entry, resolved));
 }
 
@@ -65,7 +66,9 @@ interface Bind {
 function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort): readonly Bind[] {
   if (port.bind !== undefined) return [{ address: port.bind, destinations: [] }];
   const ranges = service.addresses.filter((address) => address.includes("/"));
-  const binds = service.addresses.filter((address) => !address.includes("/")).map((address) => ({ address, destinations: [] as readonly string[] }));
+  const binds = service.addresses
+    .filter((address) => !address.includes("/"))
+    .map((address) => ({ address, destinations: [] as readonly string[] }));
   if (ranges.length > 0) binds.push({ address: wildcard, destinations: ranges });
   if (binds.length > 0) return binds;
   if (service.resolution !== "passthrough") return [{ address: wildcard, destinations: [] }];
@@ -84,7 +87,13 @@ function addHttp(entries: Map<string, Entry>, bind: string, port: ListenerPort):
   else if (known.protocol === "tcp") merge(known, [chain()], "auto");
 }
 
-function addTcp(entries: Map<string, Entry>, bind: Bind, protocol: AppProtocol, resolved: ResolvedService, port: ListenerPort): void {
+function addTcp(
+  entries: Map<string, Entry>,
+  bind: Bind,
+  protocol: AppProtocol,
+  resolved: ResolvedService,
+  port: ListenerPort,
+): void {
   const chains = protocol === "tls" ? tlsChains(bind, resolved, port) : tcpChains(bind, resolved, port);
   const known = entries.get(bind.address);
   if (protocol !== "unknown") {
@@ -92,20 +101,30 @@ function addTcp(entries: Map<string, Entry>, bind: Bind, protocol: AppProtocol, 
     else merge(known, chains, known.protocol === "http" ? "auto" : known.protocol);
     return;
   }
-  const routes = bind.address === wildcard || port.port.bind !== undefined ? String(port.port.port) : `${resolved.service.hostname}:${port.port.port}`;
+  const routes =
+    bind.address === wildcard || port.port.bind !== undefined
+      ? String(port.port.port)
+      : `${resolved.service.hostname}:${port.port.port}`;
   const both = [...chains, httpChain(bind.address, routes, true, port)];
-  if (known === undefined || known.protocol === "http") entries.set(bind.address, { bind: bind.address, protocol: "auto", chains: both });
+  if (known === undefined || known.protocol === "http")
+    entries.set(bind.address, { bind: bind.address, protocol: "auto", chains: both });
   else if (known.protocol === "tcp") merge(known, both, "auto");
   else merge(known, chains, "auto");
 }
 
 /** Of chains with one match the earlier one stays. */
 function merge(entry: Entry, chains: readonly OutboundChain[], protocol: Entry["protocol"]): void {
-  for (const chain of chains) if (!entry.chains.some((known) => sameMatch(known, chain))) entry.chains = [...entry.chains, chain];
+  for (const chain of chains)
+    if (!entry.chains.some((known) => sameMatch(known, chain))) entry.chains = [...entry.chains, chain];
   entry.protocol = protocol;
 }
 
-function httpChain(bind: string, routes: string, detected: boolean, { port, services, mesh, telemetry }: ListenerPort): OutboundChain {
+function httpChain(
+  bind: string,
+  routes: string,
+  detected: boolean,
+  { port, services, mesh, telemetry }: ListenerPort,
+): OutboundChain {
   const forwarded = services.map(({ service }) => service).filter(isForwarded);
   const filter = httpConnectionManagerFilter({
     direction: "outbound",
@@ -115,14 +134,26 @@ function httpChain(bind: string, routes: string, detected: boolean, { port, serv
     ...(forwarded.length === 0 ? {} : { forwarded: forwarded.map(({ hostname }) => hostname) }),
     ...(telemetry === undefined ? {} : { telemetry }),
   });
-  return { sniHosts: [], destinations: [], applicationProtocols: detected ? plaintextHttpProtocols : [], transportProtocol: detected ? "raw_buffer" : "", config: undefined, filters: [filter] };
+  return {
+    sniHosts: [],
+    destinations: [],
+    applicationProtocols: detected ? plaintextHttpProtocols : [],
+    transportProtocol: detected ? "raw_buffer" : "",
+    config: undefined,
+    filters: [filter],
+  };
 }
 
 function tcpContext({ mesh, serviceOf, ruleOf, telemetry }: ListenerPort): TcpRouteContext {
   return { mesh, role: "client", serviceOf, ruleOf, ...(telemetry === undefined ? {} : { telemetry }) };
 }
 
-function plainChain(filters: readonly FilterInit[], sniHosts: readonly string[], destinations: readonly string[], config: string | undefined): OutboundChain {
+function plainChain(
+  filters: readonly FilterInit[],
+  sniHosts: readonly string[],
+  destinations: readonly string[],
+  config: string | undefined,
+): OutboundChain {
   return { sniHosts, destinations, applicationProtocols: [], transportProtocol: "", config, filters };
 }
 
@@ -139,7 +170,12 @@ function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
     for (const route of model.tls.filter(({ route: destinations }) => destinations.length > 0)) {
       for (const match of route.match.filter((candidate) => l4Matches(candidate, number, client))) {
         const destinations = match.destinationSubnets.length > 0 ? match.destinationSubnets : bind.destinations;
-        const chain = plainChain(tcpRouteFilters(route.route, number, model, tcpContext(port)), match.sniHosts, destinations, virtualServicePath(model));
+        const chain = plainChain(
+          tcpRouteFilters(route.route, number, model, tcpContext(port)),
+          match.sniHosts,
+          destinations,
+          virtualServicePath(model),
+        );
         if (!chains.some((known) => sameMatch(known, chain))) chains.push(chain);
       }
     }
@@ -164,7 +200,14 @@ function tcpChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
         // Nothing after a route for every destination can be reached.
         return [...chains, plainChain(filters, [], bind.destinations, virtualServicePath(model))];
       }
-      chains.push(plainChain(filters, [], matches.flatMap((match) => match.destinationSubnets), undefined));
+      chains.push(
+        plainChain(
+          filters,
+          [],
+          matches.flatMap((match) => match.destinationSubnets),
+          undefined,
+        ),
+      );
     }
   }
   const own = plainChain(serviceFilters(service, port), [], bind.destinations, undefined);
@@ -174,7 +217,11 @@ function tcpChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
 /** Of an egress listener with a port that the service has not, its only port is meant. */
 function serviceFilters(service: ServiceModel, port: ListenerPort): readonly FilterInit[] {
   const number = service.ports.length === 1 ? (service.ports[0]?.port ?? port.port.port) : port.port.port;
-  const filters = tcpClusterFilters(subsetClusterName(number, undefined, service.hostname), { rule: port.ruleOf(service.hostname), subset: undefined, context: tcpContext(port) });
+  const filters = tcpClusterFilters(subsetClusterName(number, undefined, service.hostname), {
+    rule: port.ruleOf(service.hostname),
+    subset: undefined,
+    context: tcpContext(port),
+  });
   return isForwarded(service) ? filters.toSpliced(-1, 0, forwardTlsFilter(service.hostname, number)) : filters;
 }
 
@@ -199,10 +246,20 @@ function listener({ bind, chains }: Entry, resolved: ListenerPort): Listener {
 type ChainInit = ReturnType<typeof filterChain>;
 
 /** What no chain takes goes on to where it was meant for. */
-function chainFields(chains: readonly ChainInit[], fallback: ChainInit | undefined, resolved: ListenerPort): ListenerInit {
-  if (fallback !== undefined) return chains.length === 0 ? { filterChains: [fallback] } : { filterChains: [...chains], defaultFilterChain: fallback };
+function chainFields(
+  chains: readonly ChainInit[],
+  fallback: ChainInit | undefined,
+  resolved: ListenerPort,
+): ListenerInit {
+  if (fallback !== undefined)
+    return chains.length === 0
+      ? { filterChains: [fallback] }
+      : { filterChains: [...chains], defaultFilterChain: fallback };
   const filters = unknownTrafficFilters(resolved);
-  return { filterChains: [...chains], defaultFilterChain: { name: "PassthroughFilterChain", filterChainMatch: {}, filters: [...filters] } };
+  return {
+    filterChains: [...chains],
+    defaultFilterChain: { name: "PassthroughFilterChain", filterChainMatch: {}, filters: [...filters] },
+  };
 }
 
 export interface UnknownTraffic {
@@ -213,7 +270,11 @@ export interface UnknownTraffic {
 }
 
 function unknownTrafficFilters({ mesh, port, serviceOf, telemetry }: UnknownTraffic): readonly FilterInit[] {
-  return tcpClusterFilters(unknownTrafficCluster(port, serviceOf), { rule: undefined, subset: undefined, context: { mesh, role: "client", ...(telemetry === undefined ? {} : { telemetry }) } });
+  return tcpClusterFilters(unknownTrafficCluster(port, serviceOf), {
+    rule: undefined,
+    subset: undefined,
+    context: { mesh, role: "client", ...(telemetry === undefined ? {} : { telemetry }) },
+  });
 }
 
 /** Where redirected connections arrive: handed to the listener of their original destination, if there is one. */
@@ -230,7 +291,11 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
     maxConnectionsToAcceptPerSocketEvent: 1,
     filterChains: [
       // Who connects to the port itself would be led round in a circle.
-      { name: "virtualOutbound-blackhole", filterChainMatch: { destinationPort: port }, filters: [...tcpClusterFilters(blackHoleName, { rule: undefined, subset: undefined, context })] },
+      {
+        name: "virtualOutbound-blackhole",
+        filterChainMatch: { destinationPort: port },
+        filters: [...tcpClusterFilters(blackHoleName, { rule: undefined, subset: undefined, context })],
+      },
       { name: "virtualOutbound-catchall-tcp", filters: [...unknownTrafficFilters(traffic)] },
     ],
     accessLog: unmatchedAccessLogs(telemetry.accessLogs, traffic.mesh),

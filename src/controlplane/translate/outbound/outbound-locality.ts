@@ -16,12 +16,21 @@ export interface ClientPlace {
 type Failover = Pick<LocalityLoadBalancer, "distribute" | "failover" | "failoverPriority">;
 
 /** Priorities and weights of localities as seen from a client. Without a policy that asks for them all stay as they are. */
-export function byLocality(groups: readonly LocalityGroup[], policy: EffectivePolicy, setting: LocalityChoice, place: ClientPlace): readonly LocalityGroup[] {
+export function byLocality(
+  groups: readonly LocalityGroup[],
+  policy: EffectivePolicy,
+  setting: LocalityChoice,
+  place: ClientPlace,
+): readonly LocalityGroup[] {
   const zoneAware = policy.loadBalancer?.zoneAwareLbSetting;
   if (zoneAware !== undefined) {
     if (zoneAware.enabled === false) return groups;
-    const prioritized = zoneAware.failoverPriority.length === 0 ? groups : byLabels(groups, zoneAware.failoverPriority, place);
-    return renumbered(prioritized, (group) => group.resource.priority * 3 + regionRank(group, zoneAware.failover, place));
+    const prioritized =
+      zoneAware.failoverPriority.length === 0 ? groups : byLabels(groups, zoneAware.failoverPriority, place);
+    return renumbered(
+      prioritized,
+      (group) => group.resource.priority * 3 + regionRank(group, zoneAware.failover, place),
+    );
   }
   if (setting === "off") return groups;
   if (typeof setting === "string") return byLabels(groups, preferenceLabels[setting], place);
@@ -32,7 +41,11 @@ export function byLocality(groups: readonly LocalityGroup[], policy: EffectivePo
 
 /** Whether {@link byLocality} asks where the client is. */
 export function dependsOnPlace({ loadBalancer, outlierDetection }: EffectivePolicy, setting: LocalityChoice): boolean {
-  return loadBalancer?.zoneAwareLbSetting !== undefined || (setting !== "off" && (typeof setting === "string" || outlierDetection !== undefined || setting.distribute.length > 0));
+  return (
+    loadBalancer?.zoneAwareLbSetting !== undefined ||
+    (setting !== "off" &&
+      (typeof setting === "string" || outlierDetection !== undefined || setting.distribute.length > 0))
+  );
 }
 
 const regionLabel = "topology.kubernetes.io/region";
@@ -48,7 +61,8 @@ const preferenceLabels: Readonly<Record<"close" | "node", readonly string[]>> = 
 };
 
 function failedOver(groups: readonly LocalityGroup[], setting: Failover, place: ClientPlace): readonly LocalityGroup[] {
-  const prioritized = setting.failoverPriority.length === 0 ? groups : byLabels(groups, setting.failoverPriority, place);
+  const prioritized =
+    setting.failoverPriority.length === 0 ? groups : byLabels(groups, setting.failoverPriority, place);
   if (setting.failoverPriority.length > 0 && setting.failover.length === 0) return prioritized;
   return renumbered(prioritized, (group) => group.resource.priority * 5 + localityRank(group, setting.failover, place));
 }
@@ -71,20 +85,34 @@ function regionRank({ endpoints }: LocalityGroup, failover: Failover["failover"]
 }
 
 /** Priorities go from 0 without gaps. */
-function renumbered(groups: readonly LocalityGroup[], rankOf: (group: LocalityGroup) => number): readonly LocalityGroup[] {
+function renumbered(
+  groups: readonly LocalityGroup[],
+  rankOf: (group: LocalityGroup) => number,
+): readonly LocalityGroup[] {
   const ranks = groups.map(rankOf);
   const used = [...new Set(ranks)].sort((left, right) => left - right);
-  return groups.map((group, index) => ({ ...group, resource: { ...group.resource, priority: used.indexOf(ranks[index] ?? 0) } }));
+  return groups.map((group, index) => ({
+    ...group,
+    resource: { ...group.resource, priority: used.indexOf(ranks[index] ?? 0) },
+  }));
 }
 
 /** The more of the labels, from the first on, an endpoint has in common with the client, the earlier it is taken. Another network comes last. */
-function byLabels(groups: readonly LocalityGroup[], labels: readonly string[], place: ClientPlace): readonly LocalityGroup[] {
+function byLabels(
+  groups: readonly LocalityGroup[],
+  labels: readonly string[],
+  place: ClientPlace,
+): readonly LocalityGroup[] {
   const wanted = labels.map((label) => {
     const [name = "", value] = label.split("=");
     return [name, value ?? placeLabels(place)[name]] as const;
   });
   const split = groups.flatMap((group) => {
-    const ranked = group.endpoints.map((endpoint, index) => ({ endpoint, resource: group.resource.lbEndpoints[index], rank: labelRank(endpoint, wanted) }));
+    const ranked = group.endpoints.map((endpoint, index) => ({
+      endpoint,
+      resource: group.resource.lbEndpoints[index],
+      rank: labelRank(endpoint, wanted),
+    }));
     const byRank = [...Map.groupBy(ranked, (entry) => entry.rank)].sort(([left], [right]) => left - right);
     return byRank.map(([rank, entries]) => {
       const part = localityGroup(
@@ -97,7 +125,10 @@ function byLabels(groups: readonly LocalityGroup[], labels: readonly string[], p
   return renumbered(split, (group) => group.resource.priority);
 }
 
-function labelRank(endpoint: LocalityGroup["endpoints"][number], wanted: readonly (readonly [string, string | undefined])[]): number {
+function labelRank(
+  endpoint: LocalityGroup["endpoints"][number],
+  wanted: readonly (readonly [string, string | undefined])[],
+): number {
   const own = endpointLabels(endpoint);
   let away = 0;
   for (const [index, [name, value]] of wanted.entries()) {
@@ -109,27 +140,53 @@ function labelRank(endpoint: LocalityGroup["endpoints"][number], wanted: readonl
 }
 
 function placeLabels({ labels, locality, node, network, clusterId }: ClientPlace): Labels {
-  return { ...labels, [clusterLabel]: clusterId, [regionLabel]: locality.region, [zoneLabel]: locality.zone, [subzoneLabel]: locality.subzone, [networkLabel]: network, [hostLabel]: node };
+  return {
+    ...labels,
+    [clusterLabel]: clusterId,
+    [regionLabel]: locality.region,
+    [zoneLabel]: locality.zone,
+    [subzoneLabel]: locality.subzone,
+    [networkLabel]: network,
+    [hostLabel]: node,
+  };
 }
 
 /** Where what is behind a gateway of another network is, nobody knows. */
-function endpointLabels({ isGateway, labels, locality, node, network, clusterId }: LocalityGroup["endpoints"][number]): Labels {
-  return isGateway === true ? { [networkLabel]: network, [clusterLabel]: clusterId } : placeLabels({ labels, locality, node, network, clusterId });
+function endpointLabels({
+  isGateway,
+  labels,
+  locality,
+  node,
+  network,
+  clusterId,
+}: LocalityGroup["endpoints"][number]): Labels {
+  return isGateway === true
+    ? { [networkLabel]: network, [clusterLabel]: clusterId }
+    : placeLabels({ labels, locality, node, network, clusterId });
 }
 
 /** Localities get the shares of the first rule for the client's; others get nothing. */
-function distributed(groups: readonly LocalityGroup[], rules: Failover["distribute"], { locality }: ClientPlace): readonly LocalityGroup[] {
+function distributed(
+  groups: readonly LocalityGroup[],
+  rules: Failover["distribute"],
+  { locality }: ClientPlace,
+): readonly LocalityGroup[] {
   const rule = rules.find((candidate) => localityMatches(locality, candidate.from));
   if (rule === undefined) return groups;
   const shares = new Map<LocalityGroup, number>();
   for (const [pattern, weight] of Object.entries(rule.to)) {
-    const matching = groups.filter((group) => !shares.has(group) && localityMatches(group.endpoints[0]?.locality, pattern));
+    const matching = groups.filter(
+      (group) => !shares.has(group) && localityMatches(group.endpoints[0]?.locality, pattern),
+    );
     const total = matching.reduce((sum, group) => sum + (group.resource.loadBalancingWeight ?? 1), 0);
-    for (const group of matching) shares.set(group, Math.ceil(((group.resource.loadBalancingWeight ?? 1) * weight) / total));
+    for (const group of matching)
+      shares.set(group, Math.ceil(((group.resource.loadBalancingWeight ?? 1) * weight) / total));
   }
   return groups.flatMap((group) => {
     const share = shares.get(group);
-    return share === undefined || share === 0 ? [] : { ...group, resource: { ...group.resource, loadBalancingWeight: share } };
+    return share === undefined || share === 0
+      ? []
+      : { ...group, resource: { ...group.resource, loadBalancingWeight: share } };
   });
 }
 

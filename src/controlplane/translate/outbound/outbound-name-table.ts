@@ -5,18 +5,35 @@ import type { EndpointModel } from "../../model/service/service-endpoint-model.t
 import type { ServiceModel } from "../../model/service/service-model.ts";
 
 /** What a proxy answers for the names of services: their addresses, or those of their endpoints where they have none. Names without any are left to others. */
-export function nameTable(services: readonly ServiceModel[], endpointsOf: (service: ServiceModel) => readonly EndpointModel[]): NameTable {
+export function nameTable(
+  services: readonly ServiceModel[],
+  endpointsOf: (service: ServiceModel) => readonly EndpointModel[],
+): NameTable {
   const table: NameTable["table"] = {};
   for (const service of services) {
     const ips = addressesOf(service, endpointsOf);
     if (ips.length === 0) continue;
-    const own = service.registry === "Kubernetes" ? { shortname: service.name, namespace: service.namespace } : { shortname: "", namespace: "" };
-    table[service.hostname] = { $typeName: "istio.networking.nds.v1.NameTable.NameInfo", ips: [...ips], registry: service.registry, altHosts: [], ...own };
+    const own =
+      service.registry === "Kubernetes"
+        ? { shortname: service.name, namespace: service.namespace }
+        : { shortname: "", namespace: "" };
+    table[service.hostname] = {
+      $typeName: "istio.networking.nds.v1.NameTable.NameInfo",
+      ips: [...ips],
+      registry: service.registry,
+      altHosts: [],
+      ...own,
+    };
   }
   return create(NameTableSchema, { table });
 }
 
-function addressesOf(service: ServiceModel, endpointsOf: (service: ServiceModel) => readonly EndpointModel[]): readonly string[] {
+function addressesOf(
+  service: ServiceModel,
+  endpointsOf: (service: ServiceModel) => readonly EndpointModel[],
+): readonly string[] {
   if (service.addresses.length > 0) return service.addresses.filter(isAddress);
-  return service.resolution === "passthrough" ? [...new Set(endpointsOf(service).map((endpoint) => endpoint.address))].filter(isAddress) : [];
+  return service.resolution === "passthrough"
+    ? [...new Set(endpointsOf(service).map((endpoint) => endpoint.address))].filter(isAddress)
+    : [];
 }

@@ -8,7 +8,10 @@ import type { EgressScope, OutboundScope, ScopedService } from "../../model/serv
 import type { VirtualServices } from "../../model/routing/virtual-service-model.ts";
 
 /** What one port of one scope is made of: small, so that most changes of a mesh leave most ports as they are. */
-export interface OutboundPort extends Pick<OutboundScope, "scope" | "namespace" | "labels" | "clusterId" | "dnsCapture" | "registryOnly" | "egressProxy"> {
+export interface OutboundPort extends Pick<
+  OutboundScope,
+  "scope" | "namespace" | "labels" | "clusterId" | "dnsCapture" | "registryOnly" | "egressProxy"
+> {
   readonly port: number;
   /** Of an egress listener with a port of its own: it goes before the services' protocols. */
   readonly protocol: AppProtocol | undefined;
@@ -29,26 +32,45 @@ const loopback = "127.0.0.1";
 const socketPrefix = "unix://";
 
 /** By `<scope>|<port>`. */
-export function deriveOutboundPorts(graph: CollectionGraph, scopes: Collection<OutboundScope>, virtualServices: VirtualServices): Collection<OutboundPort> {
+export function deriveOutboundPorts(
+  graph: CollectionGraph,
+  scopes: Collection<OutboundScope>,
+  virtualServices: VirtualServices,
+): Collection<OutboundPort> {
   return graph.derive("scope-ports", scopes, (scope, reader) => {
     if (scope.kind !== "sidecar") return [];
     const ports = new Map<number, OutboundPort>();
     const own = scope.egress.filter(({ port }) => port !== undefined && port.number > 0);
-    for (const egress of own) for (const port of portsOf(scope, egress, virtualServices, reader)) ports.set(port.port, port);
+    for (const egress of own)
+      for (const port of portsOf(scope, egress, virtualServices, reader)) ports.set(port.port, port);
     for (const egress of scope.egress.filter(({ port }) => port === undefined)) {
-      for (const port of portsOf(scope, egress, virtualServices, reader)) if (!ports.has(port.port)) ports.set(port.port, port);
+      for (const port of portsOf(scope, egress, virtualServices, reader))
+        if (!ports.has(port.port)) ports.set(port.port, port);
     }
     return [...ports.values()].map((port) => [`${scope.scope}|${port.port}`, port] as const);
   });
 }
 
-function portsOf(scope: OutboundScope, egress: EgressScope, virtualServices: VirtualServices, reader: CollectionReader): readonly OutboundPort[] {
+function portsOf(
+  scope: OutboundScope,
+  egress: EgressScope,
+  virtualServices: VirtualServices,
+  reader: CollectionReader,
+): readonly OutboundPort[] {
   if (egress.bind?.startsWith(socketPrefix) === true) return [];
-  const byPort = servicesByPort.of(egress.services, egress.port === undefined ? "" : String(egress.port.number), () => servicesOfPorts(egress));
-  const hosts = egress.virtualServices.map((key) => ({ key, hosts: reader.get(virtualServices.shapes.all, key)?.hosts ?? [] }));
+  const byPort = servicesByPort.of(egress.services, egress.port === undefined ? "" : String(egress.port.number), () =>
+    servicesOfPorts(egress),
+  );
+  const hosts = egress.virtualServices.map((key) => ({
+    key,
+    hosts: reader.get(virtualServices.shapes.all, key)?.hosts ?? [],
+  }));
   const bindsToPort = egress.captureMode === "NONE";
   const { registryOnly, egressProxy, namespace, labels, clusterId, dnsCapture } = scope;
-  const shared = (port: number): string | undefined => (egress.reach === undefined || egress.bind !== undefined || bindsToPort ? undefined : [egress.reach, port, clusterId ?? "", dnsCapture ? "dns" : ""].join("|"));
+  const shared = (port: number): string | undefined =>
+    egress.reach === undefined || egress.bind !== undefined || bindsToPort
+      ? undefined
+      : [egress.reach, port, clusterId ?? "", dnsCapture ? "dns" : ""].join("|");
   return [...byPort].map(([port, services]) => ({
     scope: scope.scope,
     namespace,
@@ -70,7 +92,10 @@ function portsOf(scope: OutboundScope, egress: EgressScope, virtualServices: Vir
 /** Scopes that reach the same have one list of services, and so one of each port. */
 const servicesByPort = new Remembered<readonly ScopedService[], ReadonlyMap<number, readonly PortService[]>>();
 const portServices = new Remembered<ScopedService, PortService>();
-const hostnames = new Remembered<readonly PortService[], { readonly names: ReadonlySet<string>; readonly wildcards: readonly string[] }>();
+const hostnames = new Remembered<
+  readonly PortService[],
+  { readonly names: ReadonlySet<string>; readonly wildcards: readonly string[] }
+>();
 
 export type PortService = Omit<ScopedService, "ports">;
 
@@ -88,13 +113,20 @@ function servicesOfPorts(egress: EgressScope): ReadonlyMap<number, readonly Port
   return byPort;
 }
 
-function concerning(candidates: readonly { readonly key: string; readonly hosts: readonly string[] }[], services: readonly PortService[], port: number): readonly string[] {
+function concerning(
+  candidates: readonly { readonly key: string; readonly hosts: readonly string[] }[],
+  services: readonly PortService[],
+  port: number,
+): readonly string[] {
   if (port === httpPort) return candidates.map(({ key }) => key);
   const { names, wildcards } = hostnames.of(services, "", () => {
     const all = new Set(services.map(({ hostname }) => hostname));
     return { names: all, wildcards: [...all].filter(isWildcard) };
   });
-  const concerns = (host: string): boolean => names.has(host) || wildcards.some((name) => hostsOverlap(name, host)) || (isWildcard(host) && [...names].some((name) => hostsOverlap(host, name)));
+  const concerns = (host: string): boolean =>
+    names.has(host) ||
+    wildcards.some((name) => hostsOverlap(name, host)) ||
+    (isWildcard(host) && [...names].some((name) => hostsOverlap(host, name)));
   return candidates.filter(({ hosts }) => hosts.some(concerns)).map(({ key }) => key);
 }
 
@@ -110,19 +142,26 @@ export interface ListenerServices {
  * Services of plain TCP with an address that no other has there listen apart from the rest, so that a change of one builds its own listener
  * alone. All that speak HTTP are behind one listener, so that one of them (the first) stands for all, unless `all` of them matter.
  */
-export function listenerServices(number: number, services: readonly PortService[], serviceOf: (entry: PortService) => ServiceModel | undefined, all: boolean): ListenerServices {
+export function listenerServices(
+  number: number,
+  services: readonly PortService[],
+  serviceOf: (entry: PortService) => ServiceModel | undefined,
+  all: boolean,
+): ListenerServices {
   const entries = services.map((entry) => {
     const service = serviceOf(entry);
     return { entry, service, address: soleAddress(service, number) };
   });
   const taken = new Map<string, number>();
-  for (const address of entries.flatMap(({ service }) => service?.addresses ?? [])) taken.set(address, (taken.get(address) ?? 0) + 1);
+  for (const address of entries.flatMap(({ service }) => service?.addresses ?? []))
+    taken.set(address, (taken.get(address) ?? 0) + 1);
   const rest: PortService[] = [];
   const apart: { readonly address: string; readonly entry: PortService }[] = [];
   let hasHttp = false;
   for (const { entry, service, address } of entries) {
     if (address !== undefined && taken.get(address) === 1) apart.push({ address, entry });
-    else if (all || service === undefined || !ordinary.has(service.resolution) || !speaksOnlyHttp(service, number)) rest.push(entry);
+    else if (all || service === undefined || !ordinary.has(service.resolution) || !speaksOnlyHttp(service, number))
+      rest.push(entry);
     else if (!hasHttp && service.resolution !== "alias") {
       hasHttp = true;
       rest.push(entry);
@@ -132,12 +171,24 @@ export function listenerServices(number: number, services: readonly PortService[
 }
 
 /** Services of these resolutions leave no trace in the listener that they are behind. */
-const ordinary: ReadonlySet<string> = new Set<ServiceModel["resolution"]>(["endpoints", "passthrough", "dns", "dns-round-robin", "alias"]);
+const ordinary: ReadonlySet<string> = new Set<ServiceModel["resolution"]>([
+  "endpoints",
+  "passthrough",
+  "dns",
+  "dns-round-robin",
+  "alias",
+]);
 
 /** A port cut into what listens apart, by key. */
-export function listenerParts(port: OutboundPort, { rest, apart }: ListenerServices): readonly (readonly [string, OutboundPort])[] {
+export function listenerParts(
+  port: OutboundPort,
+  { rest, apart }: ListenerServices,
+): readonly (readonly [string, OutboundPort])[] {
   const whole = `${port.scope}|${port.port}`;
-  return [[whole, { ...port, services: rest }], ...apart.map(({ address, entry }) => [`${whole}|${address}`, { ...port, services: [entry] }] as const)];
+  return [
+    [whole, { ...port, services: rest }],
+    ...apart.map(({ address, entry }) => [`${whole}|${address}`, { ...port, services: [entry] }] as const),
+  ];
 }
 
 function speaksOnlyHttp(service: ServiceModel, number: number): boolean {

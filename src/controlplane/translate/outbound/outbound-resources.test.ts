@@ -18,8 +18,17 @@ const base: readonly KubernetesObject[] = [
   node("node-2", "z2"),
   service("shop/web", "10.96.0.5", { app: "web" }, [http]),
   service("other/api", "10.96.0.7", { app: "api" }, [http]),
-  pod("shop/web-1", "10.244.1.5", { labels: { app: "web", version: "v1", ...sidecarLabel }, account: "web", redirected: false }),
-  pod("shop/web-2", "10.244.2.6", { labels: { app: "web", version: "v2", ...sidecarLabel }, account: "web", node: "node-2", redirected: false }),
+  pod("shop/web-1", "10.244.1.5", {
+    labels: { app: "web", version: "v1", ...sidecarLabel },
+    account: "web",
+    redirected: false,
+  }),
+  pod("shop/web-2", "10.244.2.6", {
+    labels: { app: "web", version: "v2", ...sidecarLabel },
+    account: "web",
+    node: "node-2",
+    redirected: false,
+  }),
   slice("shop/web", { name: "http", port: 8080 }, [
     { address: "10.244.1.5", pod: "web-1" },
     { address: "10.244.2.6", pod: "web-2", node: "node-2" },
@@ -31,20 +40,39 @@ function hostsOf(routes: JsonObject | undefined): readonly (readonly [string, re
   return hosts.map((host) => [host["name"] as string, host["domains"] as string[]]);
 }
 
-function addressesOf(assignment: JsonObject | undefined): readonly (readonly [JsonValue | undefined, number, readonly JsonValue[]])[] {
+function addressesOf(
+  assignment: JsonObject | undefined,
+): readonly (readonly [JsonValue | undefined, number, readonly JsonValue[]])[] {
   const localities = (assignment?.["endpoints"] ?? []) as readonly JsonObject[];
   return localities.map((locality) => {
     const endpoints = (locality["lbEndpoints"] ?? []) as readonly JsonObject[];
-    return [valueAt(locality, "locality", "zone"), Number(locality["priority"] ?? 0), endpoints.flatMap((endpoint) => valueAt(endpoint, "endpoint", "address", "socketAddress", "address") ?? [])];
+    return [
+      valueAt(locality, "locality", "zone"),
+      Number(locality["priority"] ?? 0),
+      endpoints.flatMap((endpoint) => valueAt(endpoint, "endpoint", "address", "socketAddress", "address") ?? []),
+    ];
   });
 }
 
 test("a sidecar is served a small mesh as it always was", () => {
   const { apply, serve } = createOutboundFixture();
-  const objects = parseAllDocuments(readFileSync(new URL("../golden/outbound-shop.yaml", import.meta.url), "utf8")).map((document) => document.toJSON() as KubernetesObject);
-  apply(...objects.map((object) => ({ ...object, metadata: { ...object.metadata, creationTimestamp: "2026-01-01T00:00:00Z" } })));
+  const objects = parseAllDocuments(readFileSync(new URL("../golden/outbound-shop.yaml", import.meta.url), "utf8")).map(
+    (document) => document.toJSON() as KubernetesObject,
+  );
+  apply(
+    ...objects.map((object) => ({
+      ...object,
+      metadata: { ...object.metadata, creationTimestamp: "2026-01-01T00:00:00Z" },
+    })),
+  );
   const served = serve({ dnsCapture: true });
-  const found = { clusters: served.clusters(), endpoints: served.endpoints(), listeners: served.listeners(), routes: served.routes(), names: served.names() };
+  const found = {
+    clusters: served.clusters(),
+    endpoints: served.endpoints(),
+    listeners: served.listeners(),
+    routes: served.routes(),
+    names: served.names(),
+  };
   const golden = new URL("../golden/outbound-shop.json", import.meta.url);
   if (process.env["UPDATE_GOLDEN"] === "1") writeFileSync(golden, `${JSON.stringify(found, undefined, 1)}\n`);
   assert.deepEqual(JSON.parse(JSON.stringify(found)), JSON.parse(readFileSync(golden, "utf8")));
@@ -52,60 +80,105 @@ test("a sidecar is served a small mesh as it always was", () => {
 
 test("names are short for clients of the same namespace, and a service that is not exported is not seen elsewhere", () => {
   const { apply, serve } = createOutboundFixture();
-  apply(...base, { ...service("other/hidden", "10.96.0.9", {}, [http]), metadata: { name: "hidden", namespace: "other", annotations: { "networking.istio.io/exportTo": "." } } });
+  apply(...base, {
+    ...service("other/hidden", "10.96.0.9", {}, [http]),
+    metadata: { name: "hidden", namespace: "other", annotations: { "networking.istio.io/exportTo": "." } },
+  });
   const [shop, other] = [serve(), serve({ namespace: "other" })];
   assert.deepEqual(hostsOf(shop.routes()["80"]), [
-    ["api.other.svc.cluster.local:80", ["api.other.svc.cluster.local", "api.other.svc.cluster.local.", "api.other", "api.other.svc", "10.96.0.7"]],
-    ["web.shop.svc.cluster.local:80", ["web.shop.svc.cluster.local", "web.shop.svc.cluster.local.", "web", "web.shop.svc", "web.shop", "10.96.0.5"]],
+    [
+      "api.other.svc.cluster.local:80",
+      ["api.other.svc.cluster.local", "api.other.svc.cluster.local.", "api.other", "api.other.svc", "10.96.0.7"],
+    ],
+    [
+      "web.shop.svc.cluster.local:80",
+      ["web.shop.svc.cluster.local", "web.shop.svc.cluster.local.", "web", "web.shop.svc", "web.shop", "10.96.0.5"],
+    ],
     ["allow_any", ["*"]],
   ]);
-  assert.deepEqual([shop, other].map((served) => "outbound|80||hidden.other.svc.cluster.local" in served.clusters()), [false, true]);
+  assert.deepEqual(
+    [shop, other].map((served) => "outbound|80||hidden.other.svc.cluster.local" in served.clusters()),
+    [false, true],
+  );
 });
 
 test("a host of two services leads each client to the routes of the one that it sees", () => {
   const { apply, serve } = createOutboundFixture();
   const of = (place: string): readonly KubernetesObject[] => [
     namespace(place),
-    config("ServiceEntry", `${place}/out`, { hosts: ["api.example.org"], location: "MESH_EXTERNAL", ports: [{ number: 80, name: "http", protocol: "HTTP" }], resolution: "DNS" }),
+    config("ServiceEntry", `${place}/out`, {
+      hosts: ["api.example.org"],
+      location: "MESH_EXTERNAL",
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      resolution: "DNS",
+    }),
     config("HTTPRoute", `${place}/r`, {
       parentRefs: [{ group: "networking.istio.io", kind: "ServiceEntry", name: "out" }],
       rules: [{ filters: [{ type: "RequestRedirect", requestRedirect: { hostname: `${place}.example.org` } }] }],
     }),
-    config("Sidecar", `shop/${place}`, { workloadSelector: { labels: { sees: place } }, egress: [{ hosts: [`${place}/*`] }] }),
+    config("Sidecar", `shop/${place}`, {
+      workloadSelector: { labels: { sees: place } },
+      egress: [{ hosts: [`${place}/*`] }],
+    }),
   ];
   apply(...base, ...of("north"), ...of("south"));
   const served = ["north", "south"].map((sees) => serve({ labels: { sees } }));
-  const redirects = served.map((one) => valueAt(one.routes()["80"], "virtualHosts", 0, "routes", 0, "redirect", "hostRedirect"));
+  const redirects = served.map((one) =>
+    valueAt(one.routes()["80"], "virtualHosts", 0, "routes", 0, "redirect", "hostRedirect"),
+  );
   assert.deepEqual(redirects, ["north.example.org", "south.example.org"]);
 });
 
 test("a Sidecar says which hosts its workloads reach, by labels before the namespace before the root, and whether unknown ones too", () => {
   const { apply, remove, serve } = createOutboundFixture();
-  const strict = config("Sidecar", "shop/strict", { workloadSelector: { labels: { app: "web" } }, outboundTrafficPolicy: { mode: "REGISTRY_ONLY" }, egress: [{ hosts: ["./*"] }] });
+  const strict = config("Sidecar", "shop/strict", {
+    workloadSelector: { labels: { app: "web" } },
+    outboundTrafficPolicy: { mode: "REGISTRY_ONLY" },
+    egress: [{ hosts: ["./*"] }],
+  });
   const everywhere = config("Sidecar", "istio-system/default", { egress: [{ hosts: ["other/*"] }] });
   apply(...base, strict, everywhere);
   const [selected, plain] = [serve({ labels: { app: "web" } }), serve()];
-  const services = (served: typeof plain): readonly string[] => Object.keys(served.clusters()).filter((name) => name.startsWith("outbound"));
+  const services = (served: typeof plain): readonly string[] =>
+    Object.keys(served.clusters()).filter((name) => name.startsWith("outbound"));
   assert.deepEqual(services(selected), ["outbound|80||web.shop.svc.cluster.local"]);
   assert.deepEqual(services(plain), ["outbound|80||api.other.svc.cluster.local"]);
   assert.deepEqual(hostsOf(selected.routes()["80"]).at(-1), ["block_all", ["*"]]);
-  assert.equal(valueAt(selected.listeners()["virtualOutbound"], "filterChains", 1, "filters", 1, "typedConfig", "cluster"), "BlackHoleCluster");
+  assert.equal(
+    valueAt(selected.listeners()["virtualOutbound"], "filterChains", 1, "filters", 1, "typedConfig", "cluster"),
+    "BlackHoleCluster",
+  );
   remove(everywhere);
   assert.equal(services(plain).length, 2);
 });
 
 test("subsets are endpoints by their labels; the rule of the client's namespace goes before the service's and the root's", () => {
   const { apply, remove, serve } = createOutboundFixture();
-  const rule = (key: string, simple: string, spec: object = {}): KubernetesObject => config("DestinationRule", key, { host: "web.shop.svc.cluster.local", trafficPolicy: { loadBalancer: { simple } }, ...spec });
+  const rule = (key: string, simple: string, spec: object = {}): KubernetesObject =>
+    config("DestinationRule", key, {
+      host: "web.shop.svc.cluster.local",
+      trafficPolicy: { loadBalancer: { simple } },
+      ...spec,
+    });
   const ofClient = rule("other/mine", "ROUND_ROBIN");
   const ofService = rule("shop/web", "RANDOM", { subsets: [{ name: "v1", labels: { version: "v1" } }] });
   apply(...base, ofClient, ofService, rule("istio-system/web", "PASSTHROUGH"));
   const other = serve({ namespace: "other" });
-  const policy = (): readonly JsonValue[] => Object.entries(other.clusters()).flatMap(([name, cluster]) => (name.includes("web") ? [name, cluster["lbPolicy"] ?? "ROUND_ROBIN"] : []));
+  const policy = (): readonly JsonValue[] =>
+    Object.entries(other.clusters()).flatMap(([name, cluster]) =>
+      name.includes("web") ? [name, cluster["lbPolicy"] ?? "ROUND_ROBIN"] : [],
+    );
   assert.deepEqual(policy(), ["outbound|80||web.shop.svc.cluster.local", "ROUND_ROBIN"]);
   remove(ofClient);
-  assert.deepEqual(policy(), ["outbound|80|v1|web.shop.svc.cluster.local", "RANDOM", "outbound|80||web.shop.svc.cluster.local", "RANDOM"]);
-  assert.deepEqual(addressesOf(other.endpoints()["outbound|80|v1|web.shop.svc.cluster.local"]), [["z1", 0, ["10.244.1.5"]]]);
+  assert.deepEqual(policy(), [
+    "outbound|80|v1|web.shop.svc.cluster.local",
+    "RANDOM",
+    "outbound|80||web.shop.svc.cluster.local",
+    "RANDOM",
+  ]);
+  assert.deepEqual(addressesOf(other.endpoints()["outbound|80|v1|web.shop.svc.cluster.local"]), [
+    ["z1", 0, ["10.244.1.5"]],
+  ]);
   remove(ofService);
   assert.deepEqual(policy(), ["outbound|80||web.shop.svc.cluster.local", "CLUSTER_PROVIDED"]);
 });
@@ -115,11 +188,23 @@ test("rules for one host join their subsets, and a rule that selects its clients
   apply(
     ...base,
     config("DestinationRule", "shop/a", { host: "web", subsets: [{ name: "v1", labels: { version: "v1" } }] }),
-    config("DestinationRule", "shop/b", { host: "web.shop.svc.cluster.local", subsets: [{ name: "v2", labels: { version: "v2" } }] }),
-    config("DestinationRule", "shop/c", { host: "web", workloadSelector: { matchLabels: { app: "client" } }, trafficPolicy: { tls: { mode: "DISABLE" } } }),
+    config("DestinationRule", "shop/b", {
+      host: "web.shop.svc.cluster.local",
+      subsets: [{ name: "v2", labels: { version: "v2" } }],
+    }),
+    config("DestinationRule", "shop/c", {
+      host: "web",
+      workloadSelector: { matchLabels: { app: "client" } },
+      trafficPolicy: { tls: { mode: "DISABLE" } },
+    }),
   );
-  const names = (served: ReturnType<typeof serve>): readonly string[] => Object.keys(served.clusters()).filter((name) => name.includes("web"));
-  assert.deepEqual(names(serve()), ["outbound|80|v1|web.shop.svc.cluster.local", "outbound|80|v2|web.shop.svc.cluster.local", "outbound|80||web.shop.svc.cluster.local"]);
+  const names = (served: ReturnType<typeof serve>): readonly string[] =>
+    Object.keys(served.clusters()).filter((name) => name.includes("web"));
+  assert.deepEqual(names(serve()), [
+    "outbound|80|v1|web.shop.svc.cluster.local",
+    "outbound|80|v2|web.shop.svc.cluster.local",
+    "outbound|80||web.shop.svc.cluster.local",
+  ]);
   const client = serve({ labels: { app: "client", unrelated: "x" } });
   assert.deepEqual(names(client), ["outbound|80||web.shop.svc.cluster.local"]);
   assert.equal(client.clusters()["outbound|80||web.shop.svc.cluster.local"]?.["transportSocketMatches"], undefined);
@@ -129,9 +214,26 @@ test("mutual TLS is spoken to endpoints that can, unless the service's namespace
   const { apply, serve } = createOutboundFixture();
   apply(...base);
   const served = serve();
-  const sockets = (): JsonValue | undefined => (served.clusters()["outbound|80||web.shop.svc.cluster.local"]?.["transportSocketMatches"] as readonly JsonObject[] | undefined)?.map((match) => match["name"] ?? "");
+  const sockets = (): JsonValue | undefined =>
+    (
+      served.clusters()["outbound|80||web.shop.svc.cluster.local"]?.["transportSocketMatches"] as
+        | readonly JsonObject[]
+        | undefined
+    )?.map((match) => match["name"] ?? "");
   assert.deepEqual(sockets(), ["tlsMode-istio", "tlsMode-disabled"]);
-  assert.deepEqual(valueAt(served.endpoints()["outbound|80||web.shop.svc.cluster.local"], "endpoints", 0, "lbEndpoints", 0, "metadata", "filterMetadata", "envoy.transport_socket_match"), { tlsMode: "istio" });
+  assert.deepEqual(
+    valueAt(
+      served.endpoints()["outbound|80||web.shop.svc.cluster.local"],
+      "endpoints",
+      0,
+      "lbEndpoints",
+      0,
+      "metadata",
+      "filterMetadata",
+      "envoy.transport_socket_match",
+    ),
+    { tlsMode: "istio" },
+  );
   apply(config("PeerAuthentication", "shop/default", { mtls: { mode: "DISABLE" } }));
   assert.equal(sockets(), undefined);
 });
@@ -140,19 +242,47 @@ test("captured pods are reached through the HBONE listener by proxies that speak
   const { apply, serve } = createOutboundFixture();
   apply(...base, pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web" }));
   const [tunnelling, plain] = [serve({ hbone: true }), serve({ hbone: false })];
-  const address = (served: typeof plain): JsonValue | undefined => valueAt(served.endpoints()["outbound|80||web.shop.svc.cluster.local"], "endpoints", 0, "lbEndpoints", 0, "endpoint", "address");
-  assert.deepEqual(address(tunnelling), { envoyInternalAddress: { serverListenerName: "connect_originate", endpointId: "10.244.1.5:8080" } });
+  const address = (served: typeof plain): JsonValue | undefined =>
+    valueAt(
+      served.endpoints()["outbound|80||web.shop.svc.cluster.local"],
+      "endpoints",
+      0,
+      "lbEndpoints",
+      0,
+      "endpoint",
+      "address",
+    );
+  assert.deepEqual(address(tunnelling), {
+    envoyInternalAddress: { serverListenerName: "connect_originate", endpointId: "10.244.1.5:8080" },
+  });
   assert.deepEqual(address(plain), { socketAddress: { address: "10.244.1.5", portValue: 8080 } });
-  assert.deepEqual([tunnelling, plain].map((served) => "connect_originate" in served.clusters()), [true, false]);
+  assert.deepEqual(
+    [tunnelling, plain].map((served) => "connect_originate" in served.clusters()),
+    [true, false],
+  );
 });
 
 test("a sidecar that takes Istio's mutual TLS and HBONE is sent the first, unless HBONE is preferred", () => {
   const { apply, serve, inputs, graph } = createOutboundFixture();
-  const both = pod("shop/both-1", "10.244.1.9", { labels: { app: "both", "security.istio.io/tlsMode": "istio", "networking.istio.io/tunnel": "http" }, account: "both", redirected: false });
-  apply(...base, service("shop/both", "10.96.0.19", { app: "both" }, [http]), both, slice("shop/both", { name: "http", port: 8080 }, [{ address: "10.244.1.9", pod: "both-1" }]));
+  const both = pod("shop/both-1", "10.244.1.9", {
+    labels: { app: "both", "security.istio.io/tlsMode": "istio", "networking.istio.io/tunnel": "http" },
+    account: "both",
+    redirected: false,
+  });
+  apply(
+    ...base,
+    service("shop/both", "10.96.0.19", { app: "both" }, [http]),
+    both,
+    slice("shop/both", { name: "http", port: 8080 }, [{ address: "10.244.1.9", pod: "both-1" }]),
+  );
   const [served, plain] = [serve({ hbone: true }), serve({ hbone: false })];
-  const endpoint = (one: typeof plain): JsonValue | undefined => valueAt(one.endpoints()["outbound|80||both.shop.svc.cluster.local"], "endpoints", 0, "lbEndpoints", 0);
-  const ways = (): readonly unknown[] => [served, plain].map((one) => [valueAt(endpoint(one), "metadata", "filterMetadata", "envoy.transport_socket_match"), valueAt(endpoint(one), "endpoint", "address", "envoyInternalAddress", "serverListenerName") ?? ""]);
+  const endpoint = (one: typeof plain): JsonValue | undefined =>
+    valueAt(one.endpoints()["outbound|80||both.shop.svc.cluster.local"], "endpoints", 0, "lbEndpoints", 0);
+  const ways = (): readonly unknown[] =>
+    [served, plain].map((one) => [
+      valueAt(endpoint(one), "metadata", "filterMetadata", "envoy.transport_socket_match"),
+      valueAt(endpoint(one), "endpoint", "address", "envoyInternalAddress", "serverListenerName") ?? "",
+    ]);
   const mutualTls = [{ tlsMode: "istio" }, ""];
   assert.deepEqual(ways(), [mutualTls, mutualTls]);
   inputs.mesh.set(meshKey, { ...testMesh, hbone: { sent: true, preferred: true, takenBySidecars: true } });
@@ -166,59 +296,147 @@ test("localities are priorities only where outliers are detected, and as seen fr
   const near = { region: "r1", zone: "z2", subzone: "" };
   const served = serve({ locality: near });
   const endpoints = (): unknown => addressesOf(served.endpoints()["outbound|80||web.shop.svc.cluster.local"]);
-  assert.deepEqual(endpoints(), [["z1", 0, ["10.244.1.5"]], ["z2", 0, ["10.244.2.6"]]]);
-  apply(config("DestinationRule", "shop/web", { host: "web", trafficPolicy: { outlierDetection: { consecutive5xxErrors: 1 } } }));
-  assert.deepEqual(endpoints(), [["z1", 1, ["10.244.1.5"]], ["z2", 0, ["10.244.2.6"]]]);
-  apply(config("DestinationRule", "shop/web", { host: "web", trafficPolicy: { loadBalancer: { localityLbSetting: { distribute: [{ from: "r1/z2/*", to: { "r1/z1/*": 80, "r1/z2/*": 20 } }] } } } }));
-  const localities = (served.endpoints()["outbound|80||web.shop.svc.cluster.local"]?.["endpoints"] ?? []) as readonly JsonObject[];
+  assert.deepEqual(endpoints(), [
+    ["z1", 0, ["10.244.1.5"]],
+    ["z2", 0, ["10.244.2.6"]],
+  ]);
+  apply(
+    config("DestinationRule", "shop/web", {
+      host: "web",
+      trafficPolicy: { outlierDetection: { consecutive5xxErrors: 1 } },
+    }),
+  );
+  assert.deepEqual(endpoints(), [
+    ["z1", 1, ["10.244.1.5"]],
+    ["z2", 0, ["10.244.2.6"]],
+  ]);
+  apply(
+    config("DestinationRule", "shop/web", {
+      host: "web",
+      trafficPolicy: {
+        loadBalancer: {
+          localityLbSetting: { distribute: [{ from: "r1/z2/*", to: { "r1/z1/*": 80, "r1/z2/*": 20 } }] },
+        },
+      },
+    }),
+  );
+  const localities = (served.endpoints()["outbound|80||web.shop.svc.cluster.local"]?.["endpoints"] ??
+    []) as readonly JsonObject[];
   const weights = localities.map((locality) => locality["loadBalancingWeight"]);
   assert.deepEqual(weights, [80, 20]);
 });
 
 test("what no rule says is the mesh config's: shares by locality, pools, outliers, retries, ciphers, aliases of trust", () => {
   const { apply, serve, inputs, graph } = createOutboundFixture();
-  apply(...base, config("DestinationRule", "other/api", { host: "api", trafficPolicy: { tls: { mode: "SIMPLE", sni: "api.example.com" } } }));
-  const detection = { consecutive5xxErrors: 1, splitExternalLocalOriginErrors: false, outlierDetectionHttpErrorCodes: [] };
+  apply(
+    ...base,
+    config("DestinationRule", "other/api", {
+      host: "api",
+      trafficPolicy: { tls: { mode: "SIMPLE", sni: "api.example.com" } },
+    }),
+  );
+  const detection = {
+    consecutive5xxErrors: 1,
+    splitExternalLocalOriginErrors: false,
+    outlierDetectionHttpErrorCodes: [],
+  };
   const served = serve({ locality: { region: "r1", zone: "z2", subzone: "" } });
   const plain = served.endpoints()["outbound|80||web.shop.svc.cluster.local"];
-  assert.deepEqual(addressesOf(plain), [["z1", 0, ["10.244.1.5"]], ["z2", 0, ["10.244.2.6"]]]);
+  assert.deepEqual(addressesOf(plain), [
+    ["z1", 0, ["10.244.1.5"]],
+    ["z2", 0, ["10.244.2.6"]],
+  ]);
   const setMesh = (changed: Partial<typeof testMesh>): void => {
     inputs.mesh.set(meshKey, { ...testMesh, ...changed });
     graph.settle();
   };
   setMesh({
-    localityLbSetting: { enabled: true, distribute: [{ from: "r1/z2/*", to: { "r1/z1/*": 90, "r1/z2/*": 10 } }], failover: [], failoverPriority: [] },
+    localityLbSetting: {
+      enabled: true,
+      distribute: [{ from: "r1/z2/*", to: { "r1/z1/*": 90, "r1/z2/*": 10 } }],
+      failover: [],
+      failoverPriority: [],
+    },
     defaultHttpRetryPolicy: { attempts: 7, retryOn: "503" },
-    defaultTrafficPolicy: { connectionPool: { tcp: { maxConnections: 11 }, http: { h2UpgradePolicy: "DEFAULT", useClientProtocol: false } } },
-    tlsDefaults: { minProtocolVersion: "TLSV1_2", cipherSuites: ["ECDHE-RSA-AES256-GCM-SHA384"], ecdhCurves: ["P-256"] },
+    defaultTrafficPolicy: {
+      connectionPool: { tcp: { maxConnections: 11 }, http: { h2UpgradePolicy: "DEFAULT", useClientProtocol: false } },
+    },
+    tlsDefaults: {
+      minProtocolVersion: "TLSV1_2",
+      cipherSuites: ["ECDHE-RSA-AES256-GCM-SHA384"],
+      ecdhCurves: ["P-256"],
+    },
     trustDomainAliases: ["old.example"],
     proxyListenPort: 15_101,
   });
-  const localities = (served.endpoints()["outbound|80||web.shop.svc.cluster.local"]?.["endpoints"] ?? []) as readonly JsonObject[];
-  assert.deepEqual(localities.map((locality) => locality["loadBalancingWeight"]), [90, 10]);
+  const localities = (served.endpoints()["outbound|80||web.shop.svc.cluster.local"]?.["endpoints"] ??
+    []) as readonly JsonObject[];
+  assert.deepEqual(
+    localities.map((locality) => locality["loadBalancingWeight"]),
+    [90, 10],
+  );
   const web = served.clusters()["outbound|80||web.shop.svc.cluster.local"];
   assert.deepEqual(valueAt(web, "commonLbConfig", "localityWeightedLbConfig"), {});
   assert.equal(valueAt(web, "circuitBreakers", "thresholds", 0, "maxConnections"), 11);
-  const names = (valueAt(web, "transportSocketMatches", 0, "transportSocket", "typedConfig", "commonTlsContext", "combinedValidationContext", "defaultValidationContext", "matchTypedSubjectAltNames") ?? []) as readonly JsonObject[];
-  assert.deepEqual(names.map((name) => valueAt(name, "matcher", "exact")), ["spiffe://cluster.local/ns/shop/sa/web", "spiffe://old.example/ns/shop/sa/web"]);
-  const parameters = valueAt(served.clusters()["outbound|80||api.other.svc.cluster.local"], "transportSocket", "typedConfig", "commonTlsContext", "tlsParams");
-  assert.deepEqual([valueAt(parameters, "cipherSuites"), valueAt(parameters, "ecdhCurves")], [["ECDHE-RSA-AES256-GCM-SHA384"], ["P-256"]]);
+  const names = (valueAt(
+    web,
+    "transportSocketMatches",
+    0,
+    "transportSocket",
+    "typedConfig",
+    "commonTlsContext",
+    "combinedValidationContext",
+    "defaultValidationContext",
+    "matchTypedSubjectAltNames",
+  ) ?? []) as readonly JsonObject[];
+  assert.deepEqual(
+    names.map((name) => valueAt(name, "matcher", "exact")),
+    ["spiffe://cluster.local/ns/shop/sa/web", "spiffe://old.example/ns/shop/sa/web"],
+  );
+  const parameters = valueAt(
+    served.clusters()["outbound|80||api.other.svc.cluster.local"],
+    "transportSocket",
+    "typedConfig",
+    "commonTlsContext",
+    "tlsParams",
+  );
+  assert.deepEqual(
+    [valueAt(parameters, "cipherSuites"), valueAt(parameters, "ecdhCurves")],
+    [["ECDHE-RSA-AES256-GCM-SHA384"], ["P-256"]],
+  );
   const retries = valueAt(served.routes()["80"], "virtualHosts", 0, "routes", 0, "route", "retryPolicy");
   assert.deepEqual([valueAt(retries, "numRetries"), valueAt(retries, "retriableStatusCodes")], [7, [503]]);
   assert.equal(valueAt(served.listeners()["virtualOutbound"], "address", "socketAddress", "portValue"), 15_101);
-  setMesh({ localityLbSetting: { enabled: false, distribute: [], failover: [], failoverPriority: [] }, defaultTrafficPolicy: { outlierDetection: detection } });
+  setMesh({
+    localityLbSetting: { enabled: false, distribute: [], failover: [], failoverPriority: [] },
+    defaultTrafficPolicy: { outlierDetection: detection },
+  });
   assert.deepEqual(addressesOf(served.endpoints()["outbound|80||web.shop.svc.cluster.local"]), addressesOf(plain));
   setMesh({ defaultTrafficPolicy: { outlierDetection: detection } });
-  assert.deepEqual(addressesOf(served.endpoints()["outbound|80||web.shop.svc.cluster.local"]), [["z1", 1, ["10.244.1.5"]], ["z2", 0, ["10.244.2.6"]]]);
+  assert.deepEqual(addressesOf(served.endpoints()["outbound|80||web.shop.svc.cluster.local"]), [
+    ["z1", 1, ["10.244.1.5"]],
+    ["z2", 0, ["10.244.2.6"]],
+  ]);
 });
 
 test("Telemetry says which of the clients write access logs", () => {
   const { apply, serve } = createOutboundFixture();
-  const telemetry = (mode: string): KubernetesObject => config("Telemetry", "shop/logs", { selector: { matchLabels: { app: "web" } }, accessLogging: [{ match: { mode }, providers: [{ name: "envoy" }] }] });
+  const telemetry = (mode: string): KubernetesObject =>
+    config("Telemetry", "shop/logs", {
+      selector: { matchLabels: { app: "web" } },
+      accessLogging: [{ match: { mode }, providers: [{ name: "envoy" }] }],
+    });
   apply(...base, telemetry("CLIENT"));
   const [web, other] = [serve({ labels: { app: "web" } }), serve({ labels: { app: "other" } })];
-  const writes = (served: typeof web): readonly boolean[] => ["virtualOutbound", "0.0.0.0_80"].map((name) => JSON.stringify(served.listeners()[name]).includes("/dev/stdout"));
-  assert.deepEqual([writes(web), writes(other)], [[true, true], [false, false]]);
+  const writes = (served: typeof web): readonly boolean[] =>
+    ["virtualOutbound", "0.0.0.0_80"].map((name) => JSON.stringify(served.listeners()[name]).includes("/dev/stdout"));
+  assert.deepEqual(
+    [writes(web), writes(other)],
+    [
+      [true, true],
+      [false, false],
+    ],
+  );
   apply(telemetry("SERVER"));
   assert.deepEqual(writes(web), [false, false]);
 });
@@ -228,12 +446,16 @@ test("a change of a service's endpoints computes its own assignment and nothing 
   apply(...base);
   serve();
   serve({ namespace: "other" });
-  const counts = (): Readonly<Record<string, number>> => Object.fromEntries(graph.collections.map(({ name, stats }) => [name, stats.recomputations]));
+  const counts = (): Readonly<Record<string, number>> =>
+    Object.fromEntries(graph.collections.map(({ name, stats }) => [name, stats.recomputations]));
   const before = counts();
   apply(slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }]));
   const after = counts();
   const grown = Object.keys(after).filter((name) => after[name] !== before[name]);
-  assert.deepEqual(grown.filter((name) => !/^(wds|endpoints-kubernetes|service-servers|eds)/.test(name)), []);
+  assert.deepEqual(
+    grown.filter((name) => !/^(wds|endpoints-kubernetes|service-servers|eds)/.test(name)),
+    [],
+  );
   // Two namespaces see one assignment, and who the servers are was looked at once for both; no cluster says how many there are.
   assert.equal((after["service-servers"] ?? 0) - (before["service-servers"] ?? 0), 1);
   assert.equal((after["eds"] ?? 0) - (before["eds"] ?? 0), 1);
@@ -241,15 +463,28 @@ test("a change of a service's endpoints computes its own assignment and nothing 
 
 test("a cluster is computed again when who serves changes, or how: an identity, capture by ztunnels, mutual TLS where connections pass through", () => {
   const { apply, serve, graph } = createOutboundFixture();
-  const [both, one] = [[{ address: "10.244.1.5", pod: "web-1" }, { address: "10.244.2.6", pod: "web-2", node: "node-2" }], [{ address: "10.244.1.5", pod: "web-1" }]];
-  const endpoints = (...found: Parameters<typeof slice>[2]): KubernetesObject => slice("shop/web", { name: "http", port: 8080 }, found);
-  const captured = (name: string, address: string, redirected: boolean): KubernetesObject => pod(`shop/${name}`, address, { labels: { app: "web", ...(redirected ? {} : sidecarLabel) }, account: "web", redirected });
+  const [both, one] = [
+    [
+      { address: "10.244.1.5", pod: "web-1" },
+      { address: "10.244.2.6", pod: "web-2", node: "node-2" },
+    ],
+    [{ address: "10.244.1.5", pod: "web-1" }],
+  ];
+  const endpoints = (...found: Parameters<typeof slice>[2]): KubernetesObject =>
+    slice("shop/web", { name: "http", port: 8080 }, found);
+  const captured = (name: string, address: string, redirected: boolean): KubernetesObject =>
+    pod(`shop/${name}`, address, {
+      labels: { app: "web", ...(redirected ? {} : sidecarLabel) },
+      account: "web",
+      redirected,
+    });
   apply(...base);
   const served = serve({ hbone: true });
   const web = (): JsonObject | undefined => served.clusters()["outbound|80||web.shop.svc.cluster.local"];
   const identities = (): readonly string[] => [...new Set(JSON.stringify(web()).match(/spiffe:[^"]+/g))];
   const isCaptured = (): boolean => valueAt(web(), "metadata", "filterMetadata", "istio", "disable_mx") === true;
-  const computed = (): number => graph.collections.find(({ name }) => name === "cds-outbound")?.stats.recomputations ?? 0;
+  const computed = (): number =>
+    graph.collections.find(({ name }) => name === "cds-outbound")?.stats.recomputations ?? 0;
   assert.deepEqual([identities(), isCaptured()], [["spiffe://cluster.local/ns/shop/sa/web"], false]);
   const before = computed();
   apply(endpoints(...one));
@@ -261,8 +496,13 @@ test("a cluster is computed again when who serves changes, or how: an identity, 
   apply(captured("web-2", "10.244.2.6", true));
   assert.deepEqual([computed() - before, isCaptured()], [2, true]);
   apply(pod("shop/web-3", "10.244.1.9", { labels: { app: "web" }, account: "guest", ready: false }));
-  assert.deepEqual([computed() - before, identities()], [3, ["spiffe://cluster.local/ns/shop/sa/guest", "spiffe://cluster.local/ns/shop/sa/web"]]);
-  apply(config("DestinationRule", "shop/web", { host: "web", trafficPolicy: { loadBalancer: { simple: "PASSTHROUGH" } } }));
+  assert.deepEqual(
+    [computed() - before, identities()],
+    [3, ["spiffe://cluster.local/ns/shop/sa/guest", "spiffe://cluster.local/ns/shop/sa/web"]],
+  );
+  apply(
+    config("DestinationRule", "shop/web", { host: "web", trafficPolicy: { loadBalancer: { simple: "PASSTHROUGH" } } }),
+  );
   apply(captured("web-1", "10.244.1.5", false), captured("web-2", "10.244.2.6", false));
   const speaksTls = (): boolean => identities().length > 0;
   assert.equal(speaksTls(), true);
@@ -273,18 +513,43 @@ test("a cluster is computed again when who serves changes, or how: an identity, 
 test("an HTTP route leaves listeners alone, and a rule for one TCP service the listeners of the others", () => {
   const { apply, serve, graph } = createOutboundFixture();
   const tcp = [{ name: "tcp", port: 9000, targetPort: 9000 }];
-  apply(...base, service("shop/db", "10.96.1.1", { app: "db" }, tcp), service("other/queue", "10.96.1.2", { app: "queue" }, tcp));
+  apply(
+    ...base,
+    service("shop/db", "10.96.1.1", { app: "db" }, tcp),
+    service("other/queue", "10.96.1.2", { app: "queue" }, tcp),
+  );
   const served = serve();
-  assert.deepEqual(Object.keys(served.listeners()).sort(), ["0.0.0.0_80", "10.96.1.1_9000", "10.96.1.2_9000", "virtualOutbound"]);
+  assert.deepEqual(Object.keys(served.listeners()).sort(), [
+    "0.0.0.0_80",
+    "10.96.1.1_9000",
+    "10.96.1.2_9000",
+    "virtualOutbound",
+  ]);
   const computed = (change: KubernetesObject): number => {
-    const count = (): number => graph.collections.find(({ name }) => name === "lds-outbound")?.stats.recomputations ?? 0;
+    const count = (): number =>
+      graph.collections.find(({ name }) => name === "lds-outbound")?.stats.recomputations ?? 0;
     const before = count();
     apply(change);
     return count() - before;
   };
-  const timed = (seconds: number) => config("VirtualService", "shop/web", { hosts: ["web"], http: [{ timeout: `${seconds}s`, route: [{ destination: { host: "web" } }] }] });
+  const timed = (seconds: number) =>
+    config("VirtualService", "shop/web", {
+      hosts: ["web"],
+      http: [{ timeout: `${seconds}s`, route: [{ destination: { host: "web" } }] }],
+    });
   assert.equal(computed(timed(1)), 0);
   assert.equal(computed(timed(2)), 0);
-  assert.equal(computed(config("DestinationRule", "shop/db", { host: "db", trafficPolicy: { connectionPool: { tcp: { idleTimeout: "9s" } } } })), 1);
-  assert.equal(valueAt(served.listeners()["10.96.1.1_9000"], "filterChains", 0, "filters", 1, "typedConfig", "idleTimeout"), "9s");
+  assert.equal(
+    computed(
+      config("DestinationRule", "shop/db", {
+        host: "db",
+        trafficPolicy: { connectionPool: { tcp: { idleTimeout: "9s" } } },
+      }),
+    ),
+    1,
+  );
+  assert.equal(
+    valueAt(served.listeners()["10.96.1.1_9000"], "filterChains", 0, "filters", 1, "typedConfig", "idleTimeout"),
+    "9s",
+  );
 });

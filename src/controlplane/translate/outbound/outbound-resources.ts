@@ -6,10 +6,23 @@ import { meshKey, type MeshSettings } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import { getEndpoints } from "../../model/service/service-endpoints.ts";
-import { isVisible, registeredService, serviceInCluster, withAutomaticAddresses, type ServiceModel } from "../../model/service/service-model.ts";
+import {
+  isVisible,
+  registeredService,
+  serviceInCluster,
+  withAutomaticAddresses,
+  type ServiceModel,
+} from "../../model/service/service-model.ts";
 import { destinationService } from "../../model/service/sidecar-scope.ts";
 import type { VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
-import { blackHoleCluster, blackHoleName, connectOriginateCluster, connectOriginateName, passthroughCluster, passthroughName } from "../cluster.ts";
+import {
+  blackHoleCluster,
+  blackHoleName,
+  connectOriginateCluster,
+  connectOriginateName,
+  passthroughCluster,
+  passthroughName,
+} from "../cluster.ts";
 import { deriveOutboundClusters, type OutboundClusters } from "./outbound-clusters.ts";
 import { doubleTunnelClusters, doubleTunnelNames, ingressCrossesNetworks } from "../double-tunnel.ts";
 import { connectOriginateListener } from "../gateway/gateway-listener.ts";
@@ -20,7 +33,14 @@ import { deriveOutboundPorts, listenerParts, type OutboundPort } from "./outboun
 import { l4VirtualService } from "../routing/route-layer4.ts";
 import { deriveSharedPorts, sharedPortOf, type SharedPorts } from "./outbound-shared-port.ts";
 import { deriveOutboundRoutes, type OutboundRoutes } from "./outbound-route-tables.ts";
-import { type EncodedResource, encodeResource, sameResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "../resource.ts";
+import {
+  type EncodedResource,
+  encodeResource,
+  sameResource,
+  sameScopedResource,
+  type ScopedEncodedResource,
+  scopedEntry,
+} from "../resource.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 
 export { deriveMeshModel, l4RoutesToService, routesToService, type MeshModel } from "../mesh-model.ts";
@@ -50,7 +70,11 @@ export function deriveOutboundResources(graph: CollectionGraph, model: MeshModel
   };
 }
 
-function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry }: MeshModel, telemetry: TelemetryPolicies): Collection<ScopedEncodedResource> {
+function deriveFixedListeners(
+  graph: CollectionGraph,
+  { inputs, scopes, registry }: MeshModel,
+  telemetry: TelemetryPolicies,
+): Collection<ScopedEncodedResource> {
   return graph.derive(
     "lds-outbound-fixed",
     scopes.scopes,
@@ -58,18 +82,43 @@ function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh === undefined || scope.kind !== "sidecar") return [];
       const serviceOf = (host: string) => destinationService(host, scope.namespace, registry, reader);
-      const listeners = [virtualOutboundListener({ mesh, port: scope, serviceOf, telemetry: telemetry.telemetryFor({ namespace: scope.namespace, labels: scope.labels }, "outbound", mesh, reader) }), ...(scope.hbone ? [connectOriginateListener()] : [])];
-      return listeners.map((listener) => scopedEntry(scope.scope, encodeResource(ListenerSchema, listener.name, listener)));
+      const listeners = [
+        virtualOutboundListener({
+          mesh,
+          port: scope,
+          serviceOf,
+          telemetry: telemetry.telemetryFor(
+            { namespace: scope.namespace, labels: scope.labels },
+            "outbound",
+            mesh,
+            reader,
+          ),
+        }),
+        ...(scope.hbone ? [connectOriginateListener()] : []),
+      ];
+      return listeners.map((listener) =>
+        scopedEntry(scope.scope, encodeResource(ListenerSchema, listener.name, listener)),
+      );
     },
     sameScopedResource,
   );
 }
 
-function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>, shared: SharedPorts, model: MeshModel, policies: TelemetryPolicies): Collection<ScopedEncodedResource> {
+function deriveListeners(
+  graph: CollectionGraph,
+  ports: Collection<OutboundPort>,
+  shared: SharedPorts,
+  model: MeshModel,
+  policies: TelemetryPolicies,
+): Collection<ScopedEncodedResource> {
   const parts = graph.derive("listener-parts", ports, (port, reader) => {
-    const virtualServices = port.virtualServices.filter((key) => reader.get(model.virtualServices.layer4, key) !== undefined);
+    const virtualServices = port.virtualServices.filter(
+      (key) => reader.get(model.virtualServices.layer4, key) !== undefined,
+    );
     const whole = { ...port, virtualServices };
-    return port.bind === undefined && port.protocol === undefined ? listenerParts(whole, sharedPortOf(port, shared, model, reader).listeners) : [[`${port.scope}|${port.port}`, whole] as const];
+    return port.bind === undefined && port.protocol === undefined
+      ? listenerParts(whole, sharedPortOf(port, shared, model, reader).listeners)
+      : [[`${port.scope}|${port.port}`, whole] as const];
   });
   return graph.derive(
     "lds-outbound",
@@ -77,56 +126,101 @@ function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>
     (port, reader) => {
       const resolved = resolvePort(port, model, model.virtualServices.layer4, reader);
       if (resolved === undefined) return [];
-      const telemetry = policies.telemetryFor({ namespace: port.namespace, labels: port.labels }, "outbound", resolved.mesh, reader);
-      const l4Routes = resolved.services.flatMap(({ service, port: own }) => l4RoutesToService(service, own.port, port.namespace, model, reader).map((route) => l4VirtualService(route, service, own.port)));
-      return outboundListeners({ ...resolved, virtualServices: [...l4Routes, ...resolved.virtualServices], telemetry }).map((listener) => scopedEntry(port.scope, encodeResource(ListenerSchema, listener.name, listener)));
+      const telemetry = policies.telemetryFor(
+        { namespace: port.namespace, labels: port.labels },
+        "outbound",
+        resolved.mesh,
+        reader,
+      );
+      const l4Routes = resolved.services.flatMap(({ service, port: own }) =>
+        l4RoutesToService(service, own.port, port.namespace, model, reader).map((route) =>
+          l4VirtualService(route, service, own.port),
+        ),
+      );
+      return outboundListeners({
+        ...resolved,
+        virtualServices: [...l4Routes, ...resolved.virtualServices],
+        telemetry,
+      }).map((listener) => scopedEntry(port.scope, encodeResource(ListenerSchema, listener.name, listener)));
     },
     sameScopedResource,
   );
 }
 
 /** The table's resource has no name, as there is one for each proxy. */
-function deriveNameTables(graph: CollectionGraph, { scopes, registry, endpoints }: MeshModel): Collection<ScopedEncodedResource> {
+function deriveNameTables(
+  graph: CollectionGraph,
+  { scopes, registry, endpoints }: MeshModel,
+): Collection<ScopedEncodedResource> {
   return graph.derive(
     "nds",
     scopes.scopes,
     (scope, reader) => {
       if (!scope.dnsCapture) return [];
-      const services = scope.services.flatMap((entry) => registeredService(entry, registry, reader) ?? []).map((service) => withAutomaticAddresses(serviceInCluster(service, scope.clusterId)));
+      const services = scope.services
+        .flatMap((entry) => registeredService(entry, registry, reader) ?? [])
+        .map((service) => withAutomaticAddresses(serviceInCluster(service, scope.clusterId)));
       // Addresses of other networks would be asked for past their gateways.
-      const isNear = ({ network }: EndpointModel): boolean => network === "" || (scope.network ?? "") === "" || network === scope.network;
-      const table = nameTable(services, (service) => service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader).filter(isNear)));
+      const isNear = ({ network }: EndpointModel): boolean =>
+        network === "" || (scope.network ?? "") === "" || network === scope.network;
+      const table = nameTable(services, (service) =>
+        service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader).filter(isNear)),
+      );
       return [scopedEntry(scope.scope, encodeResource(NameTableSchema, "", table))];
     },
     sameScopedResource,
   );
 }
 
-function resolvePort(port: OutboundPort, model: MeshModel, virtualServices: Collection<VirtualServiceModel>, reader: CollectionReader): Omit<ListenerPort, "telemetry"> | undefined {
+function resolvePort(
+  port: OutboundPort,
+  model: MeshModel,
+  virtualServices: Collection<VirtualServiceModel>,
+  reader: CollectionReader,
+): Omit<ListenerPort, "telemetry"> | undefined {
   const mesh = reader.get(model.inputs.mesh, meshKey);
   if (mesh === undefined) return undefined;
   const { namespace, labels } = port;
-  const serviceOf = (host: string): ServiceModel | undefined => destinationService(host, namespace, model.registry, reader);
-  const ruleOf = (host: string) => destinationRuleFor(serviceOf(host) ?? { hostname: host, namespace: "" }, { namespace, labels }, mesh, model.destinationRules, reader);
+  const serviceOf = (host: string): ServiceModel | undefined =>
+    destinationService(host, namespace, model.registry, reader);
+  const ruleOf = (host: string) =>
+    destinationRuleFor(
+      serviceOf(host) ?? { hostname: host, namespace: "" },
+      { namespace, labels },
+      mesh,
+      model.destinationRules,
+      reader,
+    );
   return {
     port,
     mesh,
     services: port.services.flatMap((entry) => {
       const service = portService(port, entry, model.registry, reader);
-      const own = service?.ports.find((candidate) => candidate.port === port.port) ?? (port.protocol === undefined ? undefined : service?.ports[0]);
+      const own =
+        service?.ports.find((candidate) => candidate.port === port.port) ??
+        (port.protocol === undefined ? undefined : service?.ports[0]);
       return service === undefined || own === undefined ? [] : { service, port: { ...own, port: port.port } };
     }),
     virtualServices: port.virtualServices.flatMap((key) => reader.get(virtualServices, key) ?? []),
     serviceOf,
     ruleOf,
-    aliasesOf: (host) => reader.lookup(model.registry.aliases, host).filter((alias) => isVisible(alias, namespace)).map((alias) => alias.hostname),
+    aliasesOf: (host) =>
+      reader
+        .lookup(model.registry.aliases, host)
+        .filter((alias) => isVisible(alias, namespace))
+        .map((alias) => alias.hostname),
     endpointsOf: (service, number) => getEndpoints(model.endpoints, service, number, reader),
   };
 }
 
 /** Gateways have no original destinations to pass on to. */
 export function fixedClusterNames(kind: "sidecar" | "router", hbone: boolean): readonly string[] {
-  return [blackHoleName, ...(kind === "sidecar" ? [passthroughName] : []), ...(hbone ? [connectOriginateName] : []), ...(hbone && kind === "router" ? doubleTunnelNames : [])];
+  return [
+    blackHoleName,
+    ...(kind === "sidecar" ? [passthroughName] : []),
+    ...(hbone ? [connectOriginateName] : []),
+    ...(hbone && kind === "router" ? doubleTunnelNames : []),
+  ];
 }
 
 const fixed: Readonly<Record<string, (mesh: MeshSettings) => Cluster>> = {
@@ -136,6 +230,15 @@ const fixed: Readonly<Record<string, (mesh: MeshSettings) => Cluster>> = {
 };
 
 function deriveFixedClusters(graph: CollectionGraph, inputs: MeshInputs): Collection<EncodedResource> {
-  const clustersOf = (mesh: MeshSettings): readonly Cluster[] => [...Object.values(fixed).map((build) => build(mesh)), ...(ingressCrossesNetworks(mesh) ? doubleTunnelClusters(mesh) : [])];
-  return graph.derive("cds-fixed", inputs.mesh, (mesh) => clustersOf(mesh).map((cluster) => [cluster.name, encodeResource(ClusterSchema, cluster.name, cluster)] as const), sameResource);
+  const clustersOf = (mesh: MeshSettings): readonly Cluster[] => [
+    ...Object.values(fixed).map((build) => build(mesh)),
+    ...(ingressCrossesNetworks(mesh) ? doubleTunnelClusters(mesh) : []),
+  ];
+  return graph.derive(
+    "cds-fixed",
+    inputs.mesh,
+    (mesh) =>
+      clustersOf(mesh).map((cluster) => [cluster.name, encodeResource(ClusterSchema, cluster.name, cluster)] as const),
+    sameResource,
+  );
 }

@@ -37,25 +37,63 @@ export interface OutboundRoutes {
   readonly hosts: Collection<EncodedHost>;
 }
 
-export function deriveOutboundRoutes(graph: CollectionGraph, ports: Collection<OutboundPort>, shared: SharedPorts, model: MeshModel): OutboundRoutes {
-  const tables = graph.derive("route-tables", ports, (port, reader) => routeTables(port, shared, model, reader).map((table) => [`${table.scope}|${table.name}`, table] as const), sameTable);
-  const plans = graph.flatten("host-plans", tables, ({ hosts }) => hosts, (plan) => plan.key);
-  const hosts = graph.derive("virtual-hosts", plans, (plan, reader, key) => encodeHost(plan, key, model, reader), (left, right) => left.version === right.version);
+export function deriveOutboundRoutes(
+  graph: CollectionGraph,
+  ports: Collection<OutboundPort>,
+  shared: SharedPorts,
+  model: MeshModel,
+): OutboundRoutes {
+  const tables = graph.derive(
+    "route-tables",
+    ports,
+    (port, reader) =>
+      routeTables(port, shared, model, reader).map((table) => [`${table.scope}|${table.name}`, table] as const),
+    sameTable,
+  );
+  const plans = graph.flatten(
+    "host-plans",
+    tables,
+    ({ hosts }) => hosts,
+    (plan) => plan.key,
+  );
+  const hosts = graph.derive(
+    "virtual-hosts",
+    plans,
+    (plan, reader, key) => encodeHost(plan, key, model, reader),
+    (left, right) => left.version === right.version,
+  );
   return { tables, hosts };
 }
 
 function sameTable(left: RouteTable, right: RouteTable): boolean {
-  return left.hosts.length === right.hosts.length && left.hosts.every((host, index) => host === right.hosts[index] || host.key === right.hosts[index]?.key);
+  return (
+    left.hosts.length === right.hosts.length &&
+    left.hosts.every((host, index) => host === right.hosts[index] || host.key === right.hosts[index]?.key)
+  );
 }
 
-function routeTables(port: OutboundPort, shared: SharedPorts, model: MeshModel, reader: CollectionReader): readonly RouteTable[] {
+function routeTables(
+  port: OutboundPort,
+  shared: SharedPorts,
+  model: MeshModel,
+  reader: CollectionReader,
+): readonly RouteTable[] {
   const mesh = reader.get(model.inputs.mesh, meshKey);
   if (mesh === undefined) return [];
   const { namespace } = port;
   const { services } = sharedPortOf(port, shared, model, reader);
   // Where nothing speaks HTTP no listener asks for routes.
-  if (!services.some((service) => (port.protocol ?? service.port.protocol) !== "tcp" && (port.protocol ?? service.port.protocol) !== "tls")) return [];
-  const aliases = Map.groupBy(reader.lookup(model.registry.allAliases, anyKey).filter((alias) => isVisible(alias, namespace)), (alias) => alias.aliasOf);
+  if (
+    !services.some(
+      (service) =>
+        (port.protocol ?? service.port.protocol) !== "tcp" && (port.protocol ?? service.port.protocol) !== "tls",
+    )
+  )
+    return [];
+  const aliases = Map.groupBy(
+    reader.lookup(model.registry.allAliases, anyKey).filter((alias) => isVisible(alias, namespace)),
+    (alias) => alias.aliasOf,
+  );
   // Mostly none is, and then none must be looked for.
   const hasRoutes = anyRoute(model, reader);
   const hashing = hashingHosts(model.inputs, reader);
@@ -65,7 +103,9 @@ function routeTables(port: OutboundPort, shared: SharedPorts, model: MeshModel, 
     services,
     virtualServices: port.virtualServices.flatMap((key) => reader.get(model.virtualServices.shapes.all, key) ?? []),
     serviceOf: (host) => destinationService(host, namespace, model.registry, reader),
-    httpRoutesOf: hasRoutes ? (service, number) => routesToService(service, number, namespace, model, reader) : undefined,
+    httpRoutesOf: hasRoutes
+      ? (service, number) => routesToService(service, number, namespace, model, reader)
+      : undefined,
     aliased: [...aliases.keys()],
     aliasesOf: (host) => aliases.get(host)?.map((alias) => alias.hostname) ?? none,
     hashing,
@@ -83,31 +123,54 @@ function hashingHosts({ destinationRules, mesh }: MeshInputs, reader: Collection
 }
 
 function hasHash({ spec }: DestinationRuleFacts): boolean {
-  const hashes = (policy: TrafficPolicy | undefined): boolean => policy?.loadBalancer?.consistentHash !== undefined || policy?.portLevelSettings.some((own) => own.loadBalancer?.consistentHash !== undefined) === true;
+  const hashes = (policy: TrafficPolicy | undefined): boolean =>
+    policy?.loadBalancer?.consistentHash !== undefined ||
+    policy?.portLevelSettings.some((own) => own.loadBalancer?.consistentHash !== undefined) === true;
   return hashes(spec.trafficPolicy) || spec.subsets.some((subset) => hashes(subset.trafficPolicy));
 }
 
-function encodeHost(plan: HostPlan, key: string, model: MeshModel, reader: CollectionReader): Iterable<readonly [string, EncodedHost]> {
+function encodeHost(
+  plan: HostPlan,
+  key: string,
+  model: MeshModel,
+  reader: CollectionReader,
+): Iterable<readonly [string, EncodedHost]> {
   const mesh = reader.get(model.inputs.mesh, meshKey);
   if (mesh === undefined) return [];
   const { source } = plan;
   const client = "client" in source ? source.client : undefined;
-  const serviceOf = (host: string): ServiceModel | undefined => destinationService(host, client?.namespace ?? "", model.registry, reader);
+  const serviceOf = (host: string): ServiceModel | undefined =>
+    destinationService(host, client?.namespace ?? "", model.registry, reader);
   const sources: HostSources = {
     mesh,
     virtualServiceOf: (virtualService) => reader.get(model.virtualServices.models, virtualService),
     hashOf: (destination, port) => {
       if (client === undefined) return undefined;
-      const rule = destinationRuleFor(serviceOf(destination.host) ?? { hostname: destination.host, namespace: "" }, client, mesh, model.destinationRules, reader);
+      const rule = destinationRuleFor(
+        serviceOf(destination.host) ?? { hostname: destination.host, namespace: "" },
+        client,
+        mesh,
+        model.destinationRules,
+        reader,
+      );
       return effectivePolicy(rule, destination.subset, port, mesh).loadBalancer?.consistentHash;
     },
     attachedRoutes: () => {
       if (source.from !== "http-routes") return undefined;
       const service = registeredService(source.service, model.registry, reader);
-      return service === undefined ? undefined : { service, routes: routesToService(service, source.port, source.client.namespace, model, reader) };
+      return service === undefined
+        ? undefined
+        : { service, routes: routesToService(service, source.port, source.client.namespace, model, reader) };
     },
   };
-  const bytes = toBinary(VirtualHostSchema, create(VirtualHostSchema, { domains: [...plan.domains], includeRequestAttemptCount: !mesh.proxyHeaders.attemptCountDisabled, routes: [...hostRoutes(plan, sources)] }));
+  const bytes = toBinary(
+    VirtualHostSchema,
+    create(VirtualHostSchema, {
+      domains: [...plan.domains],
+      includeRequestAttemptCount: !mesh.proxyHeaders.attemptCountDisabled,
+      routes: [...hostRoutes(plan, sources)],
+    }),
+  );
   const named = fieldOf(nameField, Buffer.from(plan.name));
   const head = fieldHead(virtualHostsField, named.length + bytes.length);
   const field = new Uint8Array(Buffer.concat([head, named, bytes]));
@@ -126,7 +189,10 @@ export function virtualHostResource({ plan, version, bytes }: EncodedHost): Enco
 }
 
 /** A route configuration with all its hosts: the same as before while none of them is another one. */
-export function routeTableResource(table: RouteTable, encodedOf: (plan: HostPlan) => EncodedHost | undefined): EncodedResource {
+export function routeTableResource(
+  table: RouteTable,
+  encodedOf: (plan: HostPlan) => EncodedHost | undefined,
+): EncodedResource {
   const used = table.hosts.map(encodedOf);
   const known = encodedTables.get(table);
   if (known !== undefined && known.used.every((host, index) => host === used[index])) return known.resource;
@@ -144,7 +210,10 @@ export function routeTableResource(table: RouteTable, encodedOf: (plan: HostPlan
   return resource;
 }
 
-const encodedTables = new WeakMap<RouteTable, { readonly used: readonly (EncodedHost | undefined)[]; readonly resource: EncodedResource }>();
+const encodedTables = new WeakMap<
+  RouteTable,
+  { readonly used: readonly (EncodedHost | undefined)[]; readonly resource: EncodedResource }
+>();
 
 /** A route configuration whose hosts are sent by themselves. */
 export function announcedTableResource(name: string): EncodedResource {

@@ -58,7 +58,11 @@ export function hostRoutes({ host, source }: HostPlan, sources: HostSources): re
   }
 }
 
-function routesOf(model: VirtualServiceModel, { port, client, destinations }: Extract<HostPlan["source"], { readonly from: "virtual-service" }>, { mesh, hashOf }: HostSources): readonly RouteInit[] {
+function routesOf(
+  model: VirtualServiceModel,
+  { port, client, destinations }: Extract<HostPlan["source"], { readonly from: "virtual-service" }>,
+  { mesh, hashOf }: HostSources,
+): readonly RouteInit[] {
   return virtualServiceRoutes(model, {
     client: { namespace: client?.namespace ?? "", labels: client?.labels ?? {}, gateway: meshGateway },
     port,
@@ -96,13 +100,21 @@ function defaultRoute(host: string, port: number, { mesh, hashOf }: HostSources)
 /** Of hosts that nobody knows. */
 function unknownRoute(cluster: string | undefined): RouteInit {
   const match = { pathSpecifier: { case: "prefix" as const, value: "/" } };
-  if (cluster === undefined) return { name: "block_all", match, action: { case: "directResponse", value: { status: badGateway } } };
-  const value = { clusterSpecifier: { case: "cluster" as const, value: cluster }, timeout: durationOfMs(0), maxGrpcTimeout: durationOfMs(0) };
+  if (cluster === undefined)
+    return { name: "block_all", match, action: { case: "directResponse", value: { status: badGateway } } };
+  const value = {
+    clusterSpecifier: { case: "cluster" as const, value: cluster },
+    timeout: durationOfMs(0),
+    maxGrpcTimeout: durationOfMs(0),
+  };
   return { name: "allow_any", match, action: { case: "route", value } };
 }
 
 /** Where traffic to unknown destinations goes. */
-export function unknownTrafficCluster({ registryOnly, egressProxy, port }: Pick<OutboundPort, "registryOnly" | "egressProxy"> & { readonly port?: number }, serviceOf: (host: string) => ServiceModel | undefined): string {
+export function unknownTrafficCluster(
+  { registryOnly, egressProxy, port }: Pick<OutboundPort, "registryOnly" | "egressProxy"> & { readonly port?: number },
+  serviceOf: (host: string) => ServiceModel | undefined,
+): string {
   if (egressProxy !== undefined) return destinationCluster(egressProxy, port ?? 0, serviceOf(egressProxy.host));
   return registryOnly ? blackHoleName : passthroughName;
 }

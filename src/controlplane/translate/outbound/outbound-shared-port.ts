@@ -18,34 +18,59 @@ export type SharedPorts = Collection<SharedPort>;
 /** Of the ports only what {@link SharedPort} is made of. */
 type PortList = Pick<OutboundPort, "port" | "clusterId" | "dnsCapture" | "services" | "protocol">;
 
-export function deriveSharedPorts(graph: CollectionGraph, ports: Collection<OutboundPort>, model: MeshModel): SharedPorts {
+export function deriveSharedPorts(
+  graph: CollectionGraph,
+  ports: Collection<OutboundPort>,
+  model: MeshModel,
+): SharedPorts {
   const lists = graph.derive(
     "port-lists",
     ports,
-    ({ shared, port, clusterId, dnsCapture, services, protocol }): readonly (readonly [string, PortList])[] => (shared === undefined ? [] : [[shared, { port, clusterId, dnsCapture, services, protocol }]]),
+    ({ shared, port, clusterId, dnsCapture, services, protocol }): readonly (readonly [string, PortList])[] =>
+      shared === undefined ? [] : [[shared, { port, clusterId, dnsCapture, services, protocol }]],
     (left, right) => left.services === right.services,
   );
   return graph.derive("shared-ports", lists, (list, reader, key) => [[key, sharedPort(list, model, reader)]], samePort);
 }
 
 /** The services of a port and what they listen on: as all that have the same list have it, where there are any. */
-export function sharedPortOf(port: OutboundPort, shared: SharedPorts, model: MeshModel, reader: CollectionReader): SharedPort {
+export function sharedPortOf(
+  port: OutboundPort,
+  shared: SharedPorts,
+  model: MeshModel,
+  reader: CollectionReader,
+): SharedPort {
   const found = port.shared === undefined ? undefined : reader.get(shared, port.shared);
   return found?.entries === port.services ? found : sharedPort(port, model, reader);
 }
 
 function sharedPort(list: PortList, model: MeshModel, reader: CollectionReader): SharedPort {
   const { port, protocol, services: entries } = list;
-  const models = new Map<PortService, ServiceModel | undefined>(entries.map((entry) => [entry, portService(list, entry, model.registry, reader)]));
+  const models = new Map<PortService, ServiceModel | undefined>(
+    entries.map((entry) => [entry, portService(list, entry, model.registry, reader)]),
+  );
   const services = entries.flatMap((entry): ResolvedService[] => {
     const service = models.get(entry);
-    const own = service?.ports.find((candidate) => candidate.port === port) ?? (protocol === undefined ? undefined : service?.ports[0]);
-    return service === undefined || own === undefined ? [] : [{ service, port: own.port === port ? own : { ...own, port } }];
+    const own =
+      service?.ports.find((candidate) => candidate.port === port) ??
+      (protocol === undefined ? undefined : service?.ports[0]);
+    return service === undefined || own === undefined
+      ? []
+      : [{ service, port: own.port === port ? own : { ...own, port } }];
   });
-  return { entries, services, listeners: listenerServices(port, entries, (entry) => models.get(entry), anyL4Route(model, reader)) };
+  return {
+    entries,
+    services,
+    listeners: listenerServices(port, entries, (entry) => models.get(entry), anyL4Route(model, reader)),
+  };
 }
 
 /** Models of services are the same objects as long as they say the same. */
 function samePort(left: SharedPort, right: SharedPort): boolean {
-  return left.entries === right.entries && left.listeners.rest.length === right.listeners.rest.length && left.services.length === right.services.length && left.services.every(({ service }, index) => service === right.services[index]?.service);
+  return (
+    left.entries === right.entries &&
+    left.listeners.rest.length === right.listeners.rest.length &&
+    left.services.length === right.services.length &&
+    left.services.every(({ service }, index) => service === right.services[index]?.service)
+  );
 }

@@ -39,9 +39,17 @@ export function applyTls(draft: ClusterDraft, tls: ClientTls | undefined, target
   const { cluster } = draft;
   const original = typeOf(cluster) === Cluster_DiscoveryType.ORIGINAL_DST;
   const automatic = tls === undefined && target.automatic && !target.meshExternal;
-  const socket = automatic ? mutualTls(target.sni, target.identities, isHttp2(draft)) : tls === undefined ? undefined : policySocket(draft, tls, target);
+  const socket = automatic
+    ? mutualTls(target.sni, target.identities, isHttp2(draft))
+    : tls === undefined
+      ? undefined
+      : policySocket(draft, tls, target);
   if (automatic && !original) {
-    cluster.transportSocketMatches = matches([...(target.hbone ? [hbone(rawBuffer)] : []), { name: "tlsMode-istio", match: { tlsMode: "istio" }, transportSocket: socket }, plaintext]);
+    cluster.transportSocketMatches = matches([
+      ...(target.hbone ? [hbone(rawBuffer)] : []),
+      { name: "tlsMode-istio", match: { tlsMode: "istio" }, transportSocket: socket },
+      plaintext,
+    ]);
     return;
   }
   if (!target.hbone || original) {
@@ -50,7 +58,8 @@ export function applyTls(draft: ClusterDraft, tls: ClientTls | undefined, target
   }
   if (socket === undefined) cluster.transportSocketMatches = matches([hbone(rawBuffer), plaintext]);
   // Istio's own TLS is what HBONE stands for; any other is meant for the application behind it.
-  else if (tls?.mode === "ISTIO_MUTUAL") cluster.transportSocketMatches = matches([hbone(rawBuffer), { name: "tlsMode-istio", transportSocket: socket }]);
+  else if (tls?.mode === "ISTIO_MUTUAL")
+    cluster.transportSocketMatches = matches([hbone(rawBuffer), { name: "tlsMode-istio", transportSocket: socket }]);
   else cluster.transportSocketMatches = matches([hbone(socket), { name: "user", transportSocket: socket }]);
 }
 
@@ -71,16 +80,26 @@ function policySocket(draft: ClusterDraft, tls: ClientTls, target: TlsTarget): T
     case "DISABLE":
       return undefined;
     case "ISTIO_MUTUAL":
-      return mutualTls(tls.sni ?? target.sni, tls.subjectAltNames.length === 0 ? target.identities : tls.subjectAltNames, isHttp2(draft));
+      return mutualTls(
+        tls.sni ?? target.sni,
+        tls.subjectAltNames.length === 0 ? target.identities : tls.subjectAltNames,
+        isHttp2(draft),
+      );
     default:
-      if (tls.credentialName !== undefined && !target.mayReadSecrets && !namesConfigMap(tls.credentialName)) return undefined;
+      if (tls.credentialName !== undefined && !target.mayReadSecrets && !namesConfigMap(tls.credentialName))
+        return undefined;
       return originatedTls(draft, tls, target);
   }
 }
 
 /** TLS that the application's own server ends. Who no name is given takes that of the request, and checks it. */
 function originatedTls(draft: ClusterDraft, tls: ClientTls, target: TlsTarget): TransportSocketInit | undefined {
-  if (tls.mode === "MUTUAL" && tls.credentialName === undefined && (tls.clientCertificate === undefined || tls.privateKey === undefined)) return undefined;
+  if (
+    tls.mode === "MUTUAL" &&
+    tls.credentialName === undefined &&
+    (tls.clientCertificate === undefined || tls.privateKey === undefined)
+  )
+    return undefined;
   const checked = tls.insecureSkipVerify !== true;
   const names = target.isEntry && tls.subjectAltNames.length === 0 ? target.identities : tls.subjectAltNames;
   if (tls.sni === undefined) {
@@ -114,21 +133,37 @@ type CommonTlsInit = Exclude<MessageInitShape<typeof CommonTlsContextSchema>, { 
 
 function certificates(tls: ClientTls): CommonTlsInit {
   if (tls.mode !== "MUTUAL") return {};
-  if (tls.credentialName !== undefined) return { tlsCertificateSdsSecretConfigs: [{ name: credentialResource(tls.credentialName), sdsConfig: secretOverAds }] };
-  return { tlsCertificateSdsSecretConfigs: [{ name: `file-cert:${tls.clientCertificate ?? ""}~${tls.privateKey ?? ""}`, sdsConfig: fileOverAgentSds }] };
+  if (tls.credentialName !== undefined)
+    return {
+      tlsCertificateSdsSecretConfigs: [{ name: credentialResource(tls.credentialName), sdsConfig: secretOverAds }],
+    };
+  return {
+    tlsCertificateSdsSecretConfigs: [
+      { name: `file-cert:${tls.clientCertificate ?? ""}~${tls.privateKey ?? ""}`, sdsConfig: fileOverAgentSds },
+    ],
+  };
 }
 
 function validation(tls: ClientTls, checked: boolean, names: readonly string[]): CommonTlsInit {
   if (!checked) return { validationContextType: { case: "validationContext", value: {} } };
   const root =
-    tls.credentialName === undefined ? { name: `file-root:${tls.caCertificates ?? "system"}`, sdsConfig: fileOverAgentSds } : { name: `${credentialResource(tls.credentialName)}${authoritySuffix}`, sdsConfig: secretOverAds };
+    tls.credentialName === undefined
+      ? { name: `file-root:${tls.caCertificates ?? "system"}`, sdsConfig: fileOverAgentSds }
+      : { name: `${credentialResource(tls.credentialName)}${authoritySuffix}`, sdsConfig: secretOverAds };
   return validatedBy(root, {
-    matchTypedSubjectAltNames: names.flatMap((exact) => sanTypes(exact).map((sanType) => ({ sanType, matcher: { matchPattern: { case: "exact" as const, value: exact } } }))),
+    matchTypedSubjectAltNames: names.flatMap((exact) =>
+      sanTypes(exact).map((sanType) => ({
+        sanType,
+        matcher: { matchPattern: { case: "exact" as const, value: exact } },
+      })),
+    ),
     ...(tls.caCrl === undefined ? {} : { crl: { specifier: { case: "filename" as const, value: tls.caCrl } } }),
   });
 }
 
 /** A name may stand in any kind of field of a certificate. */
 function sanTypes(name: string): readonly SubjectAltNameMatcher_SanType[] {
-  return name.includes("://") ? [SubjectAltNameMatcher_SanType.URI] : [SubjectAltNameMatcher_SanType.DNS, SubjectAltNameMatcher_SanType.IP_ADDRESS];
+  return name.includes("://")
+    ? [SubjectAltNameMatcher_SanType.URI]
+    : [SubjectAltNameMatcher_SanType.DNS, SubjectAltNameMatcher_SanType.IP_ADDRESS];
 }

@@ -6,9 +6,21 @@ import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 import { specifierOf } from "./weighted-target.ts";
 
 /** Network filters that lead connections to the backends of a route. Where none has a weight, connections are closed: no other route of the port takes them. */
-export function l4RouteFilters({ route, gateway: { backends } }: L4RouteModel, { telemetry }: { readonly telemetry: ProxyTelemetry }): readonly FilterInit[] {
-  const used = backends.filter(({ weight }) => weight > 0).map(({ resolved, weight }) => ({ name: "fault" in resolved ? unknownService : resolved.cluster, weight }));
+export function l4RouteFilters(
+  { route, gateway: { backends } }: L4RouteModel,
+  { telemetry }: { readonly telemetry: ProxyTelemetry },
+): readonly FilterInit[] {
+  const used = backends
+    .filter(({ weight }) => weight > 0)
+    .map(({ resolved, weight }) => ({ name: "fault" in resolved ? unknownService : resolved.cluster, weight }));
   const [only = { name: unknownService, weight: 1 }] = used;
   const statPrefix = used.length > 1 ? `${route.name}.${route.namespace}` : only.name;
-  return [...telemetry.stats("server"), filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, { statPrefix, clusterSpecifier: specifierOf(used.length === 0 ? [only] : used), accessLog: [...telemetry.accessLogs] })];
+  return [
+    ...telemetry.stats("server"),
+    filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, {
+      statPrefix,
+      clusterSpecifier: specifierOf(used.length === 0 ? [only] : used),
+      accessLog: [...telemetry.accessLogs],
+    }),
+  ];
 }

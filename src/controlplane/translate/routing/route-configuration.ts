@@ -1,5 +1,9 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { RouteConfigurationSchema, type RouteConfiguration, type VirtualHostSchema } from "../../../wire/envoy/index.ts";
+import {
+  RouteConfigurationSchema,
+  type RouteConfiguration,
+  type VirtualHostSchema,
+} from "../../../wire/envoy/index.ts";
 import { overAds } from "../envoy-any.ts";
 
 type VirtualHostInit = MessageInitShape<typeof VirtualHostSchema>;
@@ -12,7 +16,12 @@ export function routeConfiguration(name: string, virtualHosts: readonly VirtualH
 }
 
 function settingsOf(name: string) {
-  return { name, validateClusters: false, maxDirectResponseBodySizeBytes: maxDirectResponseBodyBytes, ignorePortInHostMatching: true };
+  return {
+    name,
+    validateClusters: false,
+    maxDirectResponseBodySizeBytes: maxDirectResponseBodyBytes,
+    ignorePortInHostMatching: true,
+  };
 }
 
 /** One whose hosts come by virtual host discovery, over the stream that this came by. */

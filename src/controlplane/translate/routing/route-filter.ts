@@ -1,5 +1,12 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { CorsFilter, HeaderModifier, HttpRouteFilter, PathModifier, RequestRedirect, UrlRewrite } from "../../../api/gateway/index.ts";
+import type {
+  CorsFilter,
+  HeaderModifier,
+  HttpRouteFilter,
+  PathModifier,
+  RequestRedirect,
+  UrlRewrite,
+} from "../../../api/gateway/index.ts";
 import {
   CorsPolicySchema,
   FractionalPercent_DenominatorType,
@@ -26,9 +33,15 @@ export interface HeaderChanges {
 const { APPEND_IF_EXISTS_OR_ADD, OVERWRITE_IF_EXISTS_OR_ADD } = HeaderValueOption_HeaderAppendAction;
 
 /** The header modifiers among the filters; what sets the host is told apart, as it is a rewrite. */
-export function headerChanges(filters: readonly HttpRouteFilter[]): HeaderChanges & { readonly authority: string | undefined } {
-  const requests = filters.flatMap((filter) => (filter.type === "RequestHeaderModifier" ? filter.requestHeaderModifier : []));
-  const responses = filters.flatMap((filter) => (filter.type === "ResponseHeaderModifier" ? filter.responseHeaderModifier : []));
+export function headerChanges(
+  filters: readonly HttpRouteFilter[],
+): HeaderChanges & { readonly authority: string | undefined } {
+  const requests = filters.flatMap((filter) =>
+    filter.type === "RequestHeaderModifier" ? filter.requestHeaderModifier : [],
+  );
+  const responses = filters.flatMap((filter) =>
+    filter.type === "ResponseHeaderModifier" ? filter.responseHeaderModifier : [],
+  );
   const host = requests.flatMap((modifier) => [...modifier.set, ...modifier.add]).find(({ name }) => isHost(name));
   return {
     requestHeadersToAdd: requests.flatMap(headersToAdd),
@@ -44,10 +57,16 @@ function headersToAdd({ set, add }: HeaderModifier): MessageInitShape<typeof Hea
 }
 
 /** Of entries with one name the first counts. */
-function added(headers: HeaderModifier["set"], appendAction: HeaderValueOption_HeaderAppendAction): MessageInitShape<typeof HeaderValueOptionSchema>[] {
+function added(
+  headers: HeaderModifier["set"],
+  appendAction: HeaderValueOption_HeaderAppendAction,
+): MessageInitShape<typeof HeaderValueOptionSchema>[] {
   const byName = new Map<string, string>();
-  for (const { name, value } of headers) if (!isHost(name) && !byName.has(name.toLowerCase())) byName.set(name.toLowerCase(), value);
-  return [...byName].sort(([left], [right]) => (left < right ? -1 : 1)).map(([key, value]) => ({ header: { key, value }, appendAction }));
+  for (const { name, value } of headers)
+    if (!isHost(name) && !byName.has(name.toLowerCase())) byName.set(name.toLowerCase(), value);
+  return [...byName]
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([key, value]) => ({ header: { key, value }, appendAction }));
 }
 
 function isHost(name: string): boolean {
@@ -65,9 +84,14 @@ export const redirectCodes = {
 
 export const wellKnownPorts = { http: 80, https: 443 } as const;
 
-export function redirectAction(redirect: RequestRedirect, listenerPort: number): MessageInitShape<typeof RedirectActionSchema> {
+export function redirectAction(
+  redirect: RequestRedirect,
+  listenerPort: number,
+): MessageInitShape<typeof RedirectActionSchema> {
   return {
-    ...(redirect.scheme === undefined ? {} : { schemeRewriteSpecifier: { case: "schemeRedirect" as const, value: redirect.scheme } }),
+    ...(redirect.scheme === undefined
+      ? {}
+      : { schemeRewriteSpecifier: { case: "schemeRedirect" as const, value: redirect.scheme } }),
     hostRedirect: redirect.hostname ?? "",
     portRedirect: redirectPort(redirect, listenerPort),
     responseCode: redirectCodes[redirect.statusCode],
@@ -82,24 +106,50 @@ function redirectPort(redirect: RequestRedirect, listenerPort: number): number {
   return listenerPort === wellKnownPorts.http && wanted === wellKnownPorts[redirect.scheme ?? "http"] ? 0 : wanted;
 }
 
-function redirectPath(path: PathModifier | undefined): Pick<MessageInitShape<typeof RedirectActionSchema>, "pathRewriteSpecifier"> {
+function redirectPath(
+  path: PathModifier | undefined,
+): Pick<MessageInitShape<typeof RedirectActionSchema>, "pathRewriteSpecifier"> {
   if (path === undefined) return {};
-  if (path.type === "ReplaceFullPath") return { pathRewriteSpecifier: { case: "pathRedirect", value: path.replaceFullPath } };
-  return { pathRewriteSpecifier: { case: "prefixRewrite", value: path.replacePrefixMatch === "" ? "/" : path.replacePrefixMatch } };
+  if (path.type === "ReplaceFullPath")
+    return { pathRewriteSpecifier: { case: "pathRedirect", value: path.replaceFullPath } };
+  return {
+    pathRewriteSpecifier: {
+      case: "prefixRewrite",
+      value: path.replacePrefixMatch === "" ? "/" : path.replacePrefixMatch,
+    },
+  };
 }
 
-type RewriteInit = Pick<MessageInitShape<typeof RouteActionSchema>, "hostRewriteSpecifier" | "prefixRewrite" | "regexRewrite">;
+type RewriteInit = Pick<
+  MessageInitShape<typeof RouteActionSchema>,
+  "hostRewriteSpecifier" | "prefixRewrite" | "regexRewrite"
+>;
 
 /** `prefix` is the path that was matched, for a rewrite of the prefix alone. */
 export function rewriteAction(rewrite: UrlRewrite, prefix: string): RewriteInit {
-  const host: RewriteInit = rewrite.hostname === undefined ? {} : { hostRewriteSpecifier: { case: "hostRewriteLiteral", value: rewrite.hostname } };
+  const host: RewriteInit =
+    rewrite.hostname === undefined
+      ? {}
+      : { hostRewriteSpecifier: { case: "hostRewriteLiteral", value: rewrite.hostname } };
   const { path } = rewrite;
   if (path === undefined) return host;
-  if (path.type === "ReplaceFullPath") return { ...host, regexRewrite: { pattern: { regex: "^[^?]*" }, substitution: escapeSubstitution(path.replaceFullPath) } };
+  if (path.type === "ReplaceFullPath")
+    return {
+      ...host,
+      regexRewrite: { pattern: { regex: "^[^?]*" }, substitution: escapeSubstitution(path.replaceFullPath) },
+    };
   const replacement = trimmedPrefix(path.replacePrefixMatch === "" ? "/" : path.replacePrefixMatch);
   // A plain rewrite would leave two slashes, or none.
-  if (replacement === "/") return { ...host, regexRewrite: { pattern: { regex: `^${quoteRegex(trimmedPrefix(prefix))}(/?)(.*)` }, substitution: "/\\2" } };
-  if (trimmedPrefix(prefix) === "/") return { ...host, regexRewrite: { pattern: { regex: "^/(.*)" }, substitution: `${escapeSubstitution(replacement)}/\\1` } };
+  if (replacement === "/")
+    return {
+      ...host,
+      regexRewrite: { pattern: { regex: `^${quoteRegex(trimmedPrefix(prefix))}(/?)(.*)` }, substitution: "/\\2" },
+    };
+  if (trimmedPrefix(prefix) === "/")
+    return {
+      ...host,
+      regexRewrite: { pattern: { regex: "^/(.*)" }, substitution: `${escapeSubstitution(replacement)}/\\1` },
+    };
   return { ...host, prefixRewrite: replacement };
 }
 
@@ -110,14 +160,27 @@ function escapeSubstitution(text: string): string {
 const percent = 100;
 
 /** Mirrors whose backends are there; others are left out, as the request itself must not suffer. */
-export function mirrorPolicies(filters: readonly HttpRouteFilter[], backends: readonly ResolvedBackend[]): MessageInitShape<typeof RouteAction_RequestMirrorPolicySchema>[] {
+export function mirrorPolicies(
+  filters: readonly HttpRouteFilter[],
+  backends: readonly ResolvedBackend[],
+): MessageInitShape<typeof RouteAction_RequestMirrorPolicySchema>[] {
   const mirrors = filters.flatMap((filter) => (filter.type === "RequestMirror" ? filter.requestMirror : []));
   return mirrors.flatMap((mirror, index) => {
     const backend = backends[index];
     if (backend === undefined || "fault" in backend) return [];
-    const { numerator, denominator } = mirror.fraction ?? { numerator: mirror.percent ?? percent, denominator: percent };
+    const { numerator, denominator } = mirror.fraction ?? {
+      numerator: mirror.percent ?? percent,
+      denominator: percent,
+    };
     const millionths = Math.round((numerator / denominator) * 1_000_000);
-    return { cluster: backend.cluster, runtimeFraction: { defaultValue: { numerator: millionths, denominator: FractionalPercent_DenominatorType.MILLION } }, traceSampled: false, disableShadowHostSuffixAppend: true };
+    return {
+      cluster: backend.cluster,
+      runtimeFraction: {
+        defaultValue: { numerator: millionths, denominator: FractionalPercent_DenominatorType.MILLION },
+      },
+      traceSampled: false,
+      disableShadowHostSuffixAppend: true,
+    };
   });
 }
 
@@ -138,7 +201,9 @@ export function corsPolicy(cors: CorsFilter): Any {
 /** `*` is any origin, of which nothing but its form is asked. */
 const anyOrigin = "^[a-zA-Z][a-zA-Z0-9+.-]*://[^/\\s?#]+$";
 
-function originPattern(origin: string): { case: "exact" | "prefix"; value: string } | { case: "safeRegex"; value: { regex: string } } {
+function originPattern(
+  origin: string,
+): { case: "exact" | "prefix"; value: string } | { case: "safeRegex"; value: { regex: string } } {
   if (origin === "*") return { case: "safeRegex", value: { regex: anyOrigin } };
   if (!origin.includes("*")) return { case: "exact", value: origin };
   if (origin.indexOf("*") === origin.length - 1) return { case: "prefix", value: origin.slice(0, -1) };

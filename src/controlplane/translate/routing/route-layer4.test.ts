@@ -8,15 +8,27 @@ const service = { hostname: "db.shop.svc.cluster.local" } as ServiceModel;
 
 /** Hosts and weights that connections are divided among. */
 function dividedBy(kind: L4RouteModel["kind"], weights: readonly number[]): unknown {
-  const backends = weights.map((weight, index) => ({ resolved: { host: `b${index}.test`, port: 9, cluster: "" }, weight }));
-  const model = { kind, route: { namespace: "shop", name: "r", createdAt: "", spec: {} }, mesh: { backends } } as unknown as L4RouteModel;
+  const backends = weights.map((weight, index) => ({
+    resolved: { host: `b${index}.test`, port: 9, cluster: "" },
+    weight,
+  }));
+  const model = {
+    kind,
+    route: { namespace: "shop", name: "r", createdAt: "", spec: {} },
+    mesh: { backends },
+  } as unknown as L4RouteModel;
   const { tcp, tls } = l4VirtualService(model, service, 5432);
-  return [...tcp, ...tls].flatMap(({ route }) => route.map(({ destination, weight }) => [destination.host, destination.port?.number, weight]));
+  return [...tcp, ...tls].flatMap(({ route }) =>
+    route.map(({ destination, weight }) => [destination.host, destination.port?.number, weight]),
+  );
 }
 
 test("backends without a weight get no connection; where none has one, connections are closed and the proxy still takes its listener", () => {
   for (const kind of ["TCPRoute", "TLSRoute"] as const) {
-    assert.deepEqual(dividedBy(kind, [1, 0, 3]), [["b0.test", 9, 1], ["b2.test", 9, 3]]);
+    assert.deepEqual(dividedBy(kind, [1, 0, 3]), [
+      ["b0.test", 9, 1],
+      ["b2.test", 9, 3],
+    ]);
     assert.deepEqual(dividedBy(kind, [0, 0]), [["UnknownService", 5432, 1]]);
     assert.deepEqual(dividedBy(kind, [0]), [["UnknownService", 5432, 1]]);
     assert.deepEqual(dividedBy(kind, []), []);

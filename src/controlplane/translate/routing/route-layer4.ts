@@ -5,11 +5,18 @@ import { meshGateway, type VirtualServiceModel } from "../../model/routing/virtu
 import { unknownService } from "../cluster.ts";
 
 /** A TLSRoute or TCPRoute of a Service's port as the VirtualService that it means to the Service's clients. */
-export function l4VirtualService({ kind, route: { namespace, name, createdAt, spec }, mesh }: L4RouteModel, service: ServiceModel, port: number): VirtualServiceModel {
+export function l4VirtualService(
+  { kind, route: { namespace, name, createdAt, spec }, mesh }: L4RouteModel,
+  service: ServiceModel,
+  port: number,
+): VirtualServiceModel {
   const match = { destinationSubnets: [], port, sourceLabels: {}, gateways: [] };
   const nowhere = { host: unknownService, port: { number: port } };
   const used = mesh.backends.filter(({ weight }) => weight > 0);
-  const route = used.map(({ resolved, weight }): RouteDestination => ({ destination: "fault" in resolved ? nowhere : { host: resolved.host, port: { number: resolved.port } }, weight }));
+  const route = used.map(({ resolved, weight }): RouteDestination => ({
+    destination: "fault" in resolved ? nowhere : { host: resolved.host, port: { number: resolved.port } },
+    weight,
+  }));
   // A proxy would refuse a list of no clusters, and with it all that its listener holds.
   if (used.length === 0 && mesh.backends.length > 0) route.push({ destination: nowhere, weight: 1 });
   const hostnames = spec.hostnames ?? [];
@@ -21,7 +28,10 @@ export function l4VirtualService({ kind, route: { namespace, name, createdAt, sp
     gateways: [meshGateway],
     visibleIn: ["*"],
     http: [],
-    tls: kind === "TLSRoute" ? [{ match: [{ ...match, sniHosts: hostnames.length === 0 ? [service.hostname] : [...hostnames] }], route }] : [],
+    tls:
+      kind === "TLSRoute"
+        ? [{ match: [{ ...match, sniHosts: hostnames.length === 0 ? [service.hostname] : [...hostnames] }], route }]
+        : [],
     tcp: kind === "TCPRoute" ? [{ match: [match], route }] : [],
   };
 }

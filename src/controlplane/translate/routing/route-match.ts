@@ -5,19 +5,30 @@ import { exactly, matching } from "../security/security-matcher.ts";
 
 /** An HTTPRoute's match in Envoy's words. */
 export function routeMatch(match: HttpRouteMatch): MessageInitShape<typeof RouteMatchSchema> {
-  const headers = match.headers.map((header) => ({ name: header.name.toLowerCase(), headerMatchSpecifier: { case: "stringMatch" as const, value: stringMatch(header) } }));
+  const headers = match.headers.map((header) => ({
+    name: header.name.toLowerCase(),
+    headerMatchSpecifier: { case: "stringMatch" as const, value: stringMatch(header) },
+  }));
   if (match.method !== undefined) {
-    headers.push({ name: ":method", headerMatchSpecifier: { case: "stringMatch", value: { matchPattern: { case: "exact", value: match.method } } } });
+    headers.push({
+      name: ":method",
+      headerMatchSpecifier: { case: "stringMatch", value: { matchPattern: { case: "exact", value: match.method } } },
+    });
   }
   return {
     pathSpecifier: pathSpecifier(match.path),
     caseSensitive: true,
     headers,
-    queryParameters: match.queryParams.map((parameter) => ({ name: parameter.name, queryParameterMatchSpecifier: { case: "stringMatch" as const, value: stringMatch(parameter) } })),
+    queryParameters: match.queryParams.map((parameter) => ({
+      name: parameter.name,
+      queryParameterMatchSpecifier: { case: "stringMatch" as const, value: stringMatch(parameter) },
+    })),
   };
 }
 
-function pathSpecifier(path: HttpRouteMatch["path"]): NonNullable<MessageInitShape<typeof RouteMatchSchema>["pathSpecifier"]> {
+function pathSpecifier(
+  path: HttpRouteMatch["path"],
+): NonNullable<MessageInitShape<typeof RouteMatchSchema>["pathSpecifier"]> {
   switch (path.type) {
     case "Exact":
       return { case: "path", value: path.value };

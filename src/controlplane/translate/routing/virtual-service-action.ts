@@ -1,6 +1,16 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
-import { grpcStatusNames, type HashKey, type HttpCorsPolicy, type HttpDirectResponse, type HttpFault, type HttpHeaderChanges, type HttpMirror, type HttpRedirect, type HttpRetry } from "../../../api/istio/index.ts";
+import {
+  grpcStatusNames,
+  type HashKey,
+  type HttpCorsPolicy,
+  type HttpDirectResponse,
+  type HttpFault,
+  type HttpHeaderChanges,
+  type HttpMirror,
+  type HttpRedirect,
+  type HttpRetry,
+} from "../../../api/istio/index.ts";
 import {
   CorsPolicySchema,
   FractionalPercent_DenominatorType,
@@ -29,17 +39,29 @@ export type RetryPolicyInit = Exclude<MessageInitShape<typeof RetryPolicySchema>
 const { APPEND_IF_EXISTS_OR_ADD, OVERWRITE_IF_EXISTS_OR_ADD } = HeaderValueOption_HeaderAppendAction;
 
 /** Changes of headers; what sets the host is told apart, as it is a rewrite. */
-export function headerChanges({ request, response }: HttpHeaderChanges): HeaderChanges & { readonly authority: string | undefined } {
+export function headerChanges({
+  request,
+  response,
+}: HttpHeaderChanges): HeaderChanges & { readonly authority: string | undefined } {
   return {
-    requestHeadersToAdd: [...added(request.set, OVERWRITE_IF_EXISTS_OR_ADD), ...added(request.add, APPEND_IF_EXISTS_OR_ADD)],
+    requestHeadersToAdd: [
+      ...added(request.set, OVERWRITE_IF_EXISTS_OR_ADD),
+      ...added(request.add, APPEND_IF_EXISTS_OR_ADD),
+    ],
     requestHeadersToRemove: request.remove.filter((name) => !isPseudo(name)),
-    responseHeadersToAdd: [...added(response.set, OVERWRITE_IF_EXISTS_OR_ADD), ...added(response.add, APPEND_IF_EXISTS_OR_ADD)],
+    responseHeadersToAdd: [
+      ...added(response.set, OVERWRITE_IF_EXISTS_OR_ADD),
+      ...added(response.add, APPEND_IF_EXISTS_OR_ADD),
+    ],
     responseHeadersToRemove: response.remove.filter((name) => !isPseudo(name)),
     authority: authorityOf(request.set) ?? authorityOf(request.add),
   };
 }
 
-function added(headers: Readonly<Record<string, string>>, appendAction: HeaderValueOption_HeaderAppendAction): MessageInitShape<typeof HeaderValueOptionSchema>[] {
+function added(
+  headers: Readonly<Record<string, string>>,
+  appendAction: HeaderValueOption_HeaderAppendAction,
+): MessageInitShape<typeof HeaderValueOptionSchema>[] {
   return Object.entries(headers)
     .filter(([name]) => !isPseudo(name))
     .sort(([left], [right]) => compareText(left, right))
@@ -51,7 +73,9 @@ function isPseudo(name: string): boolean {
 }
 
 function authorityOf(headers: Readonly<Record<string, string>>): string | undefined {
-  return Object.entries(headers).find(([name]) => name.toLowerCase() === "host" || name.toLowerCase() === ":authority")?.[1];
+  return Object.entries(headers).find(
+    ([name]) => name.toLowerCase() === "host" || name.toLowerCase() === ":authority",
+  )?.[1];
 }
 
 const codes: Readonly<Record<number, RedirectAction_RedirectResponseCode>> = redirectCodes;
@@ -59,10 +83,17 @@ const schemePorts: Readonly<Record<string, number>> = wellKnownPorts;
 
 export function redirectOf(redirect: HttpRedirect, port: number, isTls: boolean): Pick<RouteInit, "action"> {
   const scheme = redirect.scheme ?? (isTls ? "https" : "http");
-  const wanted = redirect.port?.kind === "number" ? redirect.port.number : redirect.port?.derivePort === "FROM_REQUEST_PORT" ? port : 0;
+  const wanted =
+    redirect.port?.kind === "number"
+      ? redirect.port.number
+      : redirect.port?.derivePort === "FROM_REQUEST_PORT"
+        ? port
+        : 0;
   const value: MessageInitShape<typeof RedirectActionSchema> = {
     hostRedirect: redirect.authority ?? "",
-    ...(redirect.scheme === undefined ? {} : { schemeRewriteSpecifier: { case: "schemeRedirect" as const, value: redirect.scheme } }),
+    ...(redirect.scheme === undefined
+      ? {}
+      : { schemeRewriteSpecifier: { case: "schemeRedirect" as const, value: redirect.scheme } }),
     ...(redirect.prefixRewrite !== undefined
       ? { pathRewriteSpecifier: { case: "prefixRewrite" as const, value: redirect.prefixRewrite } }
       : redirect.uri === undefined
@@ -76,14 +107,23 @@ export function redirectOf(redirect: HttpRedirect, port: number, isTls: boolean)
 
 export function directResponseOf({ status, body }: HttpDirectResponse): Pick<RouteInit, "action"> {
   if (body === undefined) return { action: { case: "directResponse", value: { status } } };
-  const specifier = body.kind === "string" ? { case: "inlineString" as const, value: body.value } : { case: "inlineBytes" as const, value: Uint8Array.from(atob(body.value), (character) => character.charCodeAt(0)) };
+  const specifier =
+    body.kind === "string"
+      ? { case: "inlineString" as const, value: body.value }
+      : {
+          case: "inlineBytes" as const,
+          value: Uint8Array.from(atob(body.value), (character) => character.charCodeAt(0)),
+        };
   return { action: { case: "directResponse", value: { status, body: { specifier } } } };
 }
 
 export const defaultRetries = 2;
 const hostSelectionAttempts = 5n;
 const defaultRetryOn = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
-const previousHosts = { name: "envoy.retry_host_predicates.previous_hosts", configType: { case: "typedConfig" as const, value: packed(PreviousHostsPredicateSchema, {}) } };
+const previousHosts = {
+  name: "envoy.retry_host_predicates.previous_hosts",
+  configType: { case: "typedConfig" as const, value: packed(PreviousHostsPredicateSchema, {}) },
+};
 /** A retry looks at other localities after every second attempt at one. */
 const otherLocalities = {
   name: "envoy.retry_priorities.previous_priorities",
@@ -95,8 +135,12 @@ const maxStatus = 599;
 /** The default when nothing is said; undefined when retries are turned off. Where a hash decides the host, a retry goes to the same. */
 export function retryPolicy(retry: HttpRetry | undefined, byHash: boolean): RetryPolicyInit | undefined {
   if (retry?.attempts === 0) return undefined;
-  const words = (retry?.retryOn ?? defaultRetryOn).split(",").map((word) => word.trim()).filter((word) => word !== "");
-  const isCode = (word: string): boolean => /^\d+$/.test(word) && Number(word) >= minStatus && Number(word) <= maxStatus;
+  const words = (retry?.retryOn ?? defaultRetryOn)
+    .split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== "");
+  const isCode = (word: string): boolean =>
+    /^\d+$/.test(word) && Number(word) >= minStatus && Number(word) <= maxStatus;
   const codes = words.filter(isCode).map(Number);
   const conditions = words.filter((word) => !isCode(word));
   if (codes.length > 0 && !conditions.includes(retriableCodes)) conditions.push(retriableCodes);
@@ -117,18 +161,38 @@ const retriableCodes = "retriable-status-codes";
 const millionthsPerPercent = 10_000;
 
 function share(percentage: number) {
-  return { numerator: Math.round(percentage * millionthsPerPercent), denominator: FractionalPercent_DenominatorType.MILLION };
+  return {
+    numerator: Math.round(percentage * millionthsPerPercent),
+    denominator: FractionalPercent_DenominatorType.MILLION,
+  };
 }
 
-export function mirrorPolicy(mirror: HttpMirror, cluster: string): MessageInitShape<typeof RouteAction_RequestMirrorPolicySchema> {
-  return { cluster, runtimeFraction: { defaultValue: share(mirror.percentage) }, traceSampled: false, disableShadowHostSuffixAppend: true };
+export function mirrorPolicy(
+  mirror: HttpMirror,
+  cluster: string,
+): MessageInitShape<typeof RouteAction_RequestMirrorPolicySchema> {
+  return {
+    cluster,
+    runtimeFraction: { defaultValue: share(mirror.percentage) },
+    traceSampled: false,
+    disableShadowHostSuffixAppend: true,
+  };
 }
 
 /** The route's own configuration of the fault filter. */
 export function faultOf({ delay, abort }: HttpFault): Any {
   return packed(HTTPFaultSchema, {
-    ...(delay === undefined ? {} : { delay: { faultDelaySecifier: { case: "fixedDelay" as const, value: durationOfMs(delay.fixedDelayMs) }, percentage: share(delay.percentage) } }),
-    ...(abort === undefined ? {} : { abort: { errorType: abortError(abort.error), percentage: share(abort.percentage) } }),
+    ...(delay === undefined
+      ? {}
+      : {
+          delay: {
+            faultDelaySecifier: { case: "fixedDelay" as const, value: durationOfMs(delay.fixedDelayMs) },
+            percentage: share(delay.percentage),
+          },
+        }),
+    ...(abort === undefined
+      ? {}
+      : { abort: { errorType: abortError(abort.error), percentage: share(abort.percentage) } }),
   });
 }
 
@@ -166,7 +230,12 @@ export function hashPolicyOf(key: HashKey): MessageInitShape<typeof RouteAction_
       return {
         policySpecifier: {
           case: "cookie",
-          value: { name: key.name, path: key.path ?? "", ...(key.ttlMs === undefined ? {} : { ttl: durationOfMs(key.ttlMs) }), attributes: key.attributes.map(({ name, value }) => ({ name, value })) },
+          value: {
+            name: key.name,
+            path: key.path ?? "",
+            ...(key.ttlMs === undefined ? {} : { ttl: durationOfMs(key.ttlMs) }),
+            attributes: key.attributes.map(({ name, value }) => ({ name, value })),
+          },
         },
       };
   }

@@ -1,6 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HttpMatch, PresenceMatch, StringMatch } from "../../../api/istio/index.ts";
-import type { HeaderMatcherSchema, QueryParameterMatcherSchema, RouteMatchSchema, StringMatcherSchema } from "../../../wire/envoy/index.ts";
+import type {
+  HeaderMatcherSchema,
+  QueryParameterMatcherSchema,
+  RouteMatchSchema,
+  StringMatcherSchema,
+} from "../../../wire/envoy/index.ts";
 import { compareText, type Labels } from "../../model/facts.ts";
 
 type RouteMatchInit = Exclude<MessageInitShape<typeof RouteMatchSchema>, { $typeName: string }>;
@@ -17,7 +22,10 @@ export interface MatchClient {
 }
 
 /** What is known before any request comes: the gateway, or the client's labels and namespace. */
-export function concernsClient(match: Pick<HttpMatch, "gateways" | "sourceLabels" | "sourceNamespace">, client: MatchClient): boolean {
+export function concernsClient(
+  match: Pick<HttpMatch, "gateways" | "sourceLabels" | "sourceNamespace">,
+  client: MatchClient,
+): boolean {
   if (match.gateways.length > 0) return match.gateways.includes(client.gateway);
   if (!Object.entries(match.sourceLabels).every(([name, value]) => client.labels[name] === value)) return false;
   return match.sourceNamespace === undefined || match.sourceNamespace === client.namespace;
@@ -27,8 +35,12 @@ export function concernsClient(match: Pick<HttpMatch, "gateways" | "sourceLabels
 export function httpRouteMatch(match: HttpMatch | undefined): RouteMatchInit {
   if (match === undefined) return { pathSpecifier: { case: "prefix", value: "/" } };
   const plain = [
-    ...Object.entries(match.headers).filter(([name]) => claimsOf(name) === undefined).map(([name, wanted]) => headerMatch(name, wanted)),
-    ...Object.entries(match.withoutHeaders).filter(([name]) => claimsOf(name) === undefined).map(([name, wanted]) => headerAbsence(name, wanted)),
+    ...Object.entries(match.headers)
+      .filter(([name]) => claimsOf(name) === undefined)
+      .map(([name, wanted]) => headerMatch(name, wanted)),
+    ...Object.entries(match.withoutHeaders)
+      .filter(([name]) => claimsOf(name) === undefined)
+      .map(([name, wanted]) => headerAbsence(name, wanted)),
   ].sort((left, right) => compareText(left.name ?? "", right.name ?? ""));
   const pseudo = [
     [":method", match.method],
@@ -59,8 +71,13 @@ function pathSpecifier(uri: StringMatch | undefined): NonNullable<RouteMatchInit
 export function isCatchAll(given: MessageInitShape<typeof RouteMatchSchema>): boolean {
   const match = given as RouteMatchInit;
   const { pathSpecifier: path } = match;
-  const anyPath = (path?.case === "prefix" || path?.case === "pathSeparatedPrefix" ? path.value === "/" : false) || (path?.case === "safeRegex" && path.value.regex === ".*");
-  return anyPath && (match.headers ?? []).length + (match.queryParameters ?? []).length + (match.dynamicMetadata ?? []).length === 0;
+  const anyPath =
+    (path?.case === "prefix" || path?.case === "pathSeparatedPrefix" ? path.value === "/" : false) ||
+    (path?.case === "safeRegex" && path.value.regex === ".*");
+  return (
+    anyPath &&
+    (match.headers ?? []).length + (match.queryParameters ?? []).length + (match.dynamicMetadata ?? []).length === 0
+  );
 }
 
 export function stringMatcher({ kind, value }: StringMatch): StringMatcherInit {
@@ -78,7 +95,11 @@ function headerMatch(name: string, wanted: PresenceMatch): HeaderMatcherInit {
 }
 
 function headerAbsence(name: string, wanted: PresenceMatch): HeaderMatcherInit {
-  return { ...headerMatch(name, wanted), invertMatch: true, ...(asksForPresence(wanted) ? {} : { treatMissingHeaderAsEmpty: true }) };
+  return {
+    ...headerMatch(name, wanted),
+    invertMatch: true,
+    ...(asksForPresence(wanted) ? {} : { treatMissingHeaderAsEmpty: true }),
+  };
 }
 
 function queryMatch(name: string, wanted: PresenceMatch): MessageInitShape<typeof QueryParameterMatcherSchema> {
@@ -100,9 +121,13 @@ function claimMatches(headers: HttpMatch["headers"], invert: boolean): MetadataM
   return Object.entries(headers).flatMap(([name, wanted]) => {
     const claims = claimsOf(name);
     if (claims === undefined) return [];
-    const text = asksForPresence(wanted) ? { matchPattern: { case: "safeRegex" as const, value: { regex: ".*" } } } : stringMatcher(wanted);
+    const text = asksForPresence(wanted)
+      ? { matchPattern: { case: "safeRegex" as const, value: { regex: ".*" } } }
+      : stringMatcher(wanted);
     const single = { matchPattern: { case: "stringMatch" as const, value: text } };
-    const listed = { matchPattern: { case: "listMatch" as const, value: { matchPattern: { case: "oneOf" as const, value: single } } } };
+    const listed = {
+      matchPattern: { case: "listMatch" as const, value: { matchPattern: { case: "oneOf" as const, value: single } } },
+    };
     return {
       filter: "envoy.filters.http.jwt_authn",
       path: ["payload", ...claims].map((key) => ({ segment: { case: "key" as const, value: key } })),

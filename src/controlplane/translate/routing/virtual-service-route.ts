@@ -1,12 +1,28 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ConsistentHash, Destination, HttpMatch, HttpRetry, VirtualServiceHttpRoute } from "../../../api/istio/index.ts";
+import type {
+  ConsistentHash,
+  Destination,
+  HttpMatch,
+  HttpRetry,
+  VirtualServiceHttpRoute,
+} from "../../../api/istio/index.ts";
 import type { RouteSchema, WeightedCluster_ClusterWeightSchema } from "../../../wire/envoy/index.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import type { VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import { unknownService } from "../cluster.ts";
 import { durationOfMs, filterMetadata } from "../envoy-any.ts";
 import { subsetClusterName } from "../outbound-cluster.ts";
-import { corsOf, directResponseOf, faultOf, hashPolicyOf, headerChanges, mirrorPolicy, redirectOf, retryPolicy, type RouteActionInit } from "./virtual-service-action.ts";
+import {
+  corsOf,
+  directResponseOf,
+  faultOf,
+  hashPolicyOf,
+  headerChanges,
+  mirrorPolicy,
+  redirectOf,
+  retryPolicy,
+  type RouteActionInit,
+} from "./virtual-service-action.ts";
 import { concernsClient, httpRouteMatch, isCatchAll, type MatchClient } from "./virtual-service-match.ts";
 
 export type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, { $typeName: string }>;
@@ -23,7 +39,10 @@ export interface VirtualServiceRouteOptions {
 }
 
 /** The routes of a VirtualService for one client and port, in order; what comes after one that takes everything is left out. */
-export function virtualServiceRoutes(model: VirtualServiceModel, options: VirtualServiceRouteOptions): readonly RouteInit[] {
+export function virtualServiceRoutes(
+  model: VirtualServiceModel,
+  options: VirtualServiceRouteOptions,
+): readonly RouteInit[] {
   const routes: RouteInit[] = [];
   for (const http of model.http) {
     const matches: readonly (HttpMatch | undefined)[] = http.match.length === 0 ? [undefined] : http.match;
@@ -42,8 +61,17 @@ export function virtualServicePath(model: Pick<VirtualServiceModel, "namespace" 
   return `/apis/networking.istio.io/v1/namespaces/${model.namespace}/virtual-service/${model.name}`;
 }
 
-function httpRoute(model: VirtualServiceModel, http: VirtualServiceHttpRoute, match: HttpMatch | undefined, options: VirtualServiceRouteOptions): RouteInit | undefined {
-  if (match !== undefined && ((match.port !== undefined && match.port !== options.port) || !concernsClient(match, options.client))) return undefined;
+function httpRoute(
+  model: VirtualServiceModel,
+  http: VirtualServiceHttpRoute,
+  match: HttpMatch | undefined,
+  options: VirtualServiceRouteOptions,
+): RouteInit | undefined {
+  if (
+    match !== undefined &&
+    ((match.port !== undefined && match.port !== options.port) || !concernsClient(match, options.client))
+  )
+    return undefined;
   const { authority, ...headers } = headerChanges(http.headers);
   const action = actionOf(http, authority, options);
   const routeMatch = httpRouteMatch(match);
@@ -68,16 +96,34 @@ function httpRoute(model: VirtualServiceModel, http: VirtualServiceHttpRoute, ma
   };
 }
 
-function actionOf(http: VirtualServiceHttpRoute, authority: string | undefined, options: VirtualServiceRouteOptions): RouteInit {
+function actionOf(
+  http: VirtualServiceHttpRoute,
+  authority: string | undefined,
+  options: VirtualServiceRouteOptions,
+): RouteInit {
   if (http.redirect !== undefined) return redirectOf(http.redirect, options.port, options.isTls);
   if (http.directResponse !== undefined) return directResponseOf(http.directResponse);
   return forward(http, authority, options);
 }
 
 /** The span's name: the destination where there is one, else the VirtualService. */
-export function operationOf({ action }: RouteInit, match: NonNullable<RouteInit["match"]>, name: string, port: number): string {
-  const { pathSpecifier: path } = match as { readonly pathSpecifier?: { readonly case?: string; readonly value?: unknown } };
-  const shown = path?.case === "prefix" ? `${String(path.value)}*` : path?.case === "path" ? String(path.value) : path?.case === "safeRegex" ? ((path.value as { regex?: string }).regex ?? "/*") : "/*";
+export function operationOf(
+  { action }: RouteInit,
+  match: NonNullable<RouteInit["match"]>,
+  name: string,
+  port: number,
+): string {
+  const { pathSpecifier: path } = match as {
+    readonly pathSpecifier?: { readonly case?: string; readonly value?: unknown };
+  };
+  const shown =
+    path?.case === "prefix"
+      ? `${String(path.value)}*`
+      : path?.case === "path"
+        ? String(path.value)
+        : path?.case === "safeRegex"
+          ? ((path.value as { regex?: string }).regex ?? "/*")
+          : "/*";
   const specifier = action?.case === "route" ? (action.value as RouteActionInit).clusterSpecifier : undefined;
   if (specifier?.case !== "cluster") return `${name}:${port}${shown}`;
   const [, clusterPort, , host] = specifier.value.split("|");
@@ -85,22 +131,36 @@ export function operationOf({ action }: RouteInit, match: NonNullable<RouteInit[
 }
 
 /** The cluster that a destination means on a port: its own port, else the only one of its service, else that of the request. */
-export function destinationCluster(destination: Destination, port: number, service: Pick<ServiceModel, "ports" | "aliasOf"> | undefined): string {
+export function destinationCluster(
+  destination: Destination,
+  port: number,
+  service: Pick<ServiceModel, "ports" | "aliasOf"> | undefined,
+): string {
   if (destination.host === "") return unknownService;
   const host = service === undefined || service.aliasOf === "" ? destination.host : service.aliasOf;
   return subsetClusterName(destinationPort(destination, port, service), destination.subset, host);
 }
 
-export function destinationPort(destination: Destination, port: number, service: Pick<ServiceModel, "ports"> | undefined): number {
+export function destinationPort(
+  destination: Destination,
+  port: number,
+  service: Pick<ServiceModel, "ports"> | undefined,
+): number {
   return destination.port?.number ?? (service?.ports.length === 1 ? (service.ports[0]?.port ?? port) : port);
 }
 
 const internalServerError = 500;
 
-function forward(http: VirtualServiceHttpRoute, authority: string | undefined, options: VirtualServiceRouteOptions): RouteInit {
+function forward(
+  http: VirtualServiceHttpRoute,
+  authority: string | undefined,
+  options: VirtualServiceRouteOptions,
+): RouteInit {
   const { port, serviceOf } = options;
-  const clusterOf = (destination: Destination): string => destinationCluster(destination, port, serviceOf(destination.host));
-  const hashOf = (destination: Destination): ConsistentHash | undefined => options.hashOf(destination, destinationPort(destination, port, serviceOf(destination.host)));
+  const clusterOf = (destination: Destination): string =>
+    destinationCluster(destination, port, serviceOf(destination.host));
+  const hashOf = (destination: Destination): ConsistentHash | undefined =>
+    options.hashOf(destination, destinationPort(destination, port, serviceOf(destination.host)));
   const used = http.route.length === 1 ? http.route : http.route.filter((entry) => entry.weight > 0);
   if (used.length === 0) return { action: { case: "directResponse", value: { status: internalServerError } } };
   const [only] = used;
@@ -113,13 +173,18 @@ function forward(http: VirtualServiceHttpRoute, authority: string | undefined, o
     clusterSpecifier:
       single !== undefined && only !== undefined
         ? { case: "cluster", value: clusterOf(only.destination) }
-        : { case: "weightedClusters", value: { clusters: used.map((entry) => clusterWeight(entry, clusterOf(entry.destination))) } },
+        : {
+            case: "weightedClusters",
+            value: { clusters: used.map((entry) => clusterWeight(entry, clusterOf(entry.destination))) },
+          },
     ...rewriteOf(http),
     ...(host === undefined ? {} : { hostRewriteSpecifier: { case: "hostRewriteLiteral" as const, value: host } }),
     timeout,
     maxGrpcTimeout: timeout,
     ...(policy === undefined ? {} : { retryPolicy: policy }),
-    requestMirrorPolicies: http.mirrors.filter((mirror) => mirror.percentage > 0).map((mirror) => mirrorPolicy(mirror, clusterOf(mirror.destination))),
+    requestMirrorPolicies: http.mirrors
+      .filter((mirror) => mirror.percentage > 0)
+      .map((mirror) => mirrorPolicy(mirror, clusterOf(mirror.destination))),
     hashPolicy: hashes.map((hash) => hashPolicyOf(hash.hashKey)),
   };
   const { authority: _, ...ofDestination } = single ?? { authority: undefined };
@@ -127,11 +192,27 @@ function forward(http: VirtualServiceHttpRoute, authority: string | undefined, o
 }
 
 function rewriteOf({ rewrite }: VirtualServiceHttpRoute): RouteActionInit {
-  if (rewrite?.uriRegexRewrite !== undefined) return { regexRewrite: { pattern: { regex: rewrite.uriRegexRewrite.match }, substitution: rewrite.uriRegexRewrite.rewrite } };
+  if (rewrite?.uriRegexRewrite !== undefined)
+    return {
+      regexRewrite: {
+        pattern: { regex: rewrite.uriRegexRewrite.match },
+        substitution: rewrite.uriRegexRewrite.rewrite,
+      },
+    };
   return rewrite?.uri === undefined ? {} : { prefixRewrite: rewrite.uri };
 }
 
-function clusterWeight(entry: VirtualServiceHttpRoute["route"][number], name: string): MessageInitShape<typeof WeightedCluster_ClusterWeightSchema> {
+function clusterWeight(
+  entry: VirtualServiceHttpRoute["route"][number],
+  name: string,
+): MessageInitShape<typeof WeightedCluster_ClusterWeightSchema> {
   const { authority, ...headers } = headerChanges(entry.headers);
-  return { name, weight: entry.weight, ...headers, ...(authority === undefined ? {} : { hostRewriteSpecifier: { case: "hostRewriteLiteral" as const, value: authority } }) };
+  return {
+    name,
+    weight: entry.weight,
+    ...headers,
+    ...(authority === undefined
+      ? {}
+      : { hostRewriteSpecifier: { case: "hostRewriteLiteral" as const, value: authority } }),
+  };
 }

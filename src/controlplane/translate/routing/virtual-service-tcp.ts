@@ -30,13 +30,28 @@ export function l4Matches(match: L4Match, port: number, client: MatchClient): bo
 }
 
 /** Network filters that lead a connection to the destinations of a TCP or TLS route. */
-export function tcpRouteFilters(routes: readonly RouteDestination[], port: number, owner: { readonly namespace: string; readonly name: string }, context: TcpRouteContext): readonly FilterInit[] {
+export function tcpRouteFilters(
+  routes: readonly RouteDestination[],
+  port: number,
+  owner: { readonly namespace: string; readonly name: string },
+  context: TcpRouteContext,
+): readonly FilterInit[] {
   const [only] = routes;
   const rule = only === undefined ? undefined : context.ruleOf(only.destination.host);
-  const clusterOf = ({ destination }: RouteDestination): string => destinationCluster(destination, port, context.serviceOf(destination.host));
-  if (routes.length === 1 && only !== undefined) return tcpClusterFilters(clusterOf(only), { rule, subset: only.destination.subset, context });
-  const clusters = routes.filter((route) => route.weight > 0).map((route) => ({ name: clusterOf(route), weight: route.weight }));
-  return filters({ statPrefix: `${owner.name}.${owner.namespace}`, clusterSpecifier: { case: "weightedClusters", value: { clusters } } }, { rule, subset: undefined, context });
+  const clusterOf = ({ destination }: RouteDestination): string =>
+    destinationCluster(destination, port, context.serviceOf(destination.host));
+  if (routes.length === 1 && only !== undefined)
+    return tcpClusterFilters(clusterOf(only), { rule, subset: only.destination.subset, context });
+  const clusters = routes
+    .filter((route) => route.weight > 0)
+    .map((route) => ({ name: clusterOf(route), weight: route.weight }));
+  return filters(
+    {
+      statPrefix: `${owner.name}.${owner.namespace}`,
+      clusterSpecifier: { case: "weightedClusters", value: { clusters } },
+    },
+    { rule, subset: undefined, context },
+  );
 }
 
 interface TcpTarget {
@@ -52,13 +67,18 @@ export function tcpClusterFilters(cluster: string, target: TcpTarget): readonly 
 
 function filters(proxy: TcpProxyInit, { rule, subset, context }: TcpTarget): readonly FilterInit[] {
   const pool = rule?.trafficPolicy?.connectionPool?.tcp;
-  const tunnel = rule?.subsets.find((candidate) => candidate.name === subset)?.trafficPolicy?.tunnel ?? rule?.trafficPolicy?.tunnel;
+  const tunnel =
+    rule?.subsets.find((candidate) => candidate.name === subset)?.trafficPolicy?.tunnel ?? rule?.trafficPolicy?.tunnel;
   const telemetry = context.telemetry ?? meshTelemetry(context.mesh);
   const config: TcpProxyInit = {
     ...proxy,
     ...(pool?.idleTimeoutMs === undefined ? {} : { idleTimeout: durationOfMs(pool.idleTimeoutMs) }),
-    ...(pool?.maxConnectionDurationMs === undefined ? {} : { maxDownstreamConnectionDuration: durationOfMs(pool.maxConnectionDurationMs) }),
-    ...(hashesSource(rule, subset) ? { hashPolicy: [{ policySpecifier: { case: "sourceIp" as const, value: {} } }] } : {}),
+    ...(pool?.maxConnectionDurationMs === undefined
+      ? {}
+      : { maxDownstreamConnectionDuration: durationOfMs(pool.maxConnectionDurationMs) }),
+    ...(hashesSource(rule, subset)
+      ? { hashPolicy: [{ policySpecifier: { case: "sourceIp" as const, value: {} } }] }
+      : {}),
     ...(tunnel === undefined ? {} : { tunnelingConfig: tunnelOf(tunnel) }),
     accessLog: [...telemetry.accessLogs],
   };

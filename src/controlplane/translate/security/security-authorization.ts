@@ -22,7 +22,10 @@ export const httpRbacName = "envoy.filters.http.rbac";
 export const networkRbacName = "envoy.filters.network.rbac";
 
 /** AUDIT, DENY, ALLOW, each a filter, in this order: a DENY counts before any ALLOW. */
-export function authorizationFilters(policies: readonly AuthorizationPolicyFacts[], context: AuthorizationContext): FilterInit[] {
+export function authorizationFilters(
+  policies: readonly AuthorizationPolicyFacts[],
+  context: AuthorizationContext,
+): FilterInit[] {
   const actions = [
     ["AUDIT", RBAC_Action.LOG],
     ["DENY", RBAC_Action.DENY],
@@ -31,9 +34,17 @@ export function authorizationFilters(policies: readonly AuthorizationPolicyFacts
   return actions.flatMap(([name, action]) => {
     const own = policies.filter((policy) => policy.spec.action === name);
     if (own.length === 0) return [];
-    const rules = rulesOf(own.filter((policy) => !isDryRun(policy)), action, context);
+    const rules = rulesOf(
+      own.filter((policy) => !isDryRun(policy)),
+      action,
+      context,
+    );
     const shadowRules = rulesOf(own.filter(isDryRun), action, context);
-    return rbacFilter({ ...rules, ...(shadowRules.rules === undefined ? {} : { shadowRules: shadowRules.rules }) }, shadowPrefix(shadowRules.rules), context.tcp);
+    return rbacFilter(
+      { ...rules, ...(shadowRules.rules === undefined ? {} : { shadowRules: shadowRules.rules }) },
+      shadowPrefix(shadowRules.rules),
+      context.tcp,
+    );
   });
 }
 
@@ -49,20 +60,34 @@ function shadowPrefix(shadowRules: RbacInit | undefined): string {
   }
 }
 
-function rbacFilter(rules: { readonly rules?: RbacInit; readonly shadowRules?: RbacInit }, shadowRulesStatPrefix: string, tcp: boolean): FilterInit {
-  if (tcp) return filterInit(networkRbacName, NetworkRbacSchema, { ...rules, statPrefix: "tcp.", shadowRulesStatPrefix });
+function rbacFilter(
+  rules: { readonly rules?: RbacInit; readonly shadowRules?: RbacInit },
+  shadowRulesStatPrefix: string,
+  tcp: boolean,
+): FilterInit {
+  if (tcp)
+    return filterInit(networkRbacName, NetworkRbacSchema, { ...rules, statPrefix: "tcp.", shadowRulesStatPrefix });
   return filterInit(httpRbacName, HttpRbacSchema, { ...rules, shadowRulesStatPrefix });
 }
 
 /** Undefined rules when there is no policy: an RBAC without policies, which ALLOW would deny all by, is something else. */
-function rulesOf(policies: readonly AuthorizationPolicyFacts[], action: RBAC_Action, context: AuthorizationContext, prefix = ""): { readonly rules?: RbacInit } {
+function rulesOf(
+  policies: readonly AuthorizationPolicyFacts[],
+  action: RBAC_Action,
+  context: AuthorizationContext,
+  prefix = "",
+): { readonly rules?: RbacInit } {
   if (policies.length === 0) return {};
   const written: Record<string, RbacPolicyInit> = {};
   for (const policy of policies) Object.assign(written, policiesOf(policy, context, prefix));
   return { rules: { action, policies: written } };
 }
 
-function policiesOf(policy: AuthorizationPolicyFacts, { mesh, tcp, peer }: AuthorizationContext, prefix: string): Record<string, RbacPolicyInit> {
+function policiesOf(
+  policy: AuthorizationPolicyFacts,
+  { mesh, tcp, peer }: AuthorizationContext,
+  prefix: string,
+): Record<string, RbacPolicyInit> {
   const name = (index: number): string => `${prefix}ns[${policy.namespace}]-policy[${policy.name}]-rule[${index}]`;
   if (policy.spec.rules.length === 0) return { [name(0)]: matchesNever };
   const context: RuleContext = {
@@ -84,7 +109,10 @@ const custom: AuthorizationAction = "CUSTOM";
  * names no provider that is known, one whose service is not there, or several for one workload, is denied: nobody can be asked. On TCP an HTTP provider
  * cannot be asked and is left out, as upstream does it.
  */
-export function customAuthorizationFilters(policies: readonly AuthorizationPolicyFacts[], context: AuthorizationContext): FilterInit[] {
+export function customAuthorizationFilters(
+  policies: readonly AuthorizationPolicyFacts[],
+  context: AuthorizationContext,
+): FilterInit[] {
   const own = policies.filter((policy) => policy.spec.action === custom && !isDryRun(policy));
   const names = [...new Set(own.map((policy) => policy.spec.provider ?? ""))].sort(compareText);
   return names.flatMap((name) => {
@@ -92,16 +120,25 @@ export function customAuthorizationFilters(policies: readonly AuthorizationPolic
     const asked = own.filter((policy) => (policy.spec.provider ?? "") === name);
     const { rules = {} } = rulesOf(asked, RBAC_Action.DENY, context, prefix);
     const provider = context.mesh.extensionProviders.find((candidate) => candidate.name === name);
-    const known = provider?.kind === "authorization-http" || provider?.kind === "authorization-grpc" ? provider : undefined;
+    const known =
+      provider?.kind === "authorization-http" || provider?.kind === "authorization-grpc" ? provider : undefined;
     const asks = known === undefined ? undefined : context.clusterOf(known.settings);
-    if (known === undefined || asks === undefined || names.length > 1) return rbacFilter({ rules: deniesInstead(rules) }, "", context.tcp);
+    if (known === undefined || asks === undefined || names.length > 1)
+      return rbacFilter({ rules: deniesInstead(rules) }, "", context.tcp);
     if (context.tcp && known.kind === "authorization-http") return [];
     const shadow = rbacFilter({ shadowRules: rules }, "istio_ext_authz_", context.tcp);
-    return [shadow, known.kind === "authorization-grpc" && context.tcp ? networkExternalAuthorization(known, asks, prefix) : externalAuthorization(known, asks, prefix)];
+    return [
+      shadow,
+      known.kind === "authorization-grpc" && context.tcp
+        ? networkExternalAuthorization(known, asks, prefix)
+        : externalAuthorization(known, asks, prefix),
+    ];
   });
 }
 
 function deniesInstead(rules: RbacInit): RbacInit {
-  const renamed = Object.entries(rules.policies ?? {}).map(([name, policy]) => [`${name}-deny-due-to-bad-CUSTOM-action`, policy] as const);
+  const renamed = Object.entries(rules.policies ?? {}).map(
+    ([name, policy]) => [`${name}-deny-due-to-bad-CUSTOM-action`, policy] as const,
+  );
   return { action: RBAC_Action.DENY, policies: Object.fromEntries(renamed) };
 }

@@ -1,5 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ExtensionProvider, GrpcAuthorizationProvider, HttpAuthorizationProvider } from "../../../api/istio/index.ts";
+import type {
+  ExtensionProvider,
+  GrpcAuthorizationProvider,
+  HttpAuthorizationProvider,
+} from "../../../api/istio/index.ts";
 import type { ProviderCluster } from "../../model/provider-cluster.ts";
 import { ApiVersion, ExtAuthzSchema, HttpStatusCode, NetworkExtAuthzSchema } from "../../../wire/envoy/index.ts";
 import { durationOfMs } from "../envoy-any.ts";
@@ -16,25 +20,43 @@ const policyIdKey = "istio_ext_authz_shadow_effective_policy_id";
 export function externalAuthorization(provider: Provider, target: ProviderCluster, policyPrefix: string): FilterInit {
   const { settings } = provider;
   return filterInit("envoy.filters.http.ext_authz", ExtAuthzSchema, {
-    services: provider.kind === "authorization-grpc" ? { case: "grpcService", value: grpcService(provider.settings, target) } : { case: "httpService", value: httpService(provider.settings, target) },
+    services:
+      provider.kind === "authorization-grpc"
+        ? { case: "grpcService", value: grpcService(provider.settings, target) }
+        : { case: "httpService", value: httpService(provider.settings, target) },
     transportApiVersion: ApiVersion.V3,
     failureModeAllow: settings.failOpen,
     clearRouteCache: settings.clearRouteCache,
     ...(settings.statusOnError === undefined ? {} : { statusOnError: { code: statusOf(settings.statusOnError) } }),
     ...(settings.requestBody === undefined
       ? {}
-      : { withRequestBody: { maxRequestBytes: settings.requestBody.maxBytes, allowPartialMessage: settings.requestBody.allowPartial, packAsBytes: settings.requestBody.packAsBytes } }),
-    ...(provider.kind === "authorization-grpc" ? { includePeerCertificate: provider.settings.includePeerCertificate } : allowedRequestHeaders(provider.settings)),
+      : {
+          withRequestBody: {
+            maxRequestBytes: settings.requestBody.maxBytes,
+            allowPartialMessage: settings.requestBody.allowPartial,
+            packAsBytes: settings.requestBody.packAsBytes,
+          },
+        }),
+    ...(provider.kind === "authorization-grpc"
+      ? { includePeerCertificate: provider.settings.includePeerCertificate }
+      : allowedRequestHeaders(provider.settings)),
     filterEnabledMetadata: onlyWhatMatched("envoy.filters.http.rbac", policyPrefix),
   });
 }
 
 /** A status that Envoy has no name for is 403, its default. */
 function statusOf(code: number): HttpStatusCode {
-  return Object.values(HttpStatusCode).find((known): known is HttpStatusCode => Number(known) === code) ?? HttpStatusCode.Forbidden;
+  return (
+    Object.values(HttpStatusCode).find((known): known is HttpStatusCode => Number(known) === code) ??
+    HttpStatusCode.Forbidden
+  );
 }
 
-export function networkExternalAuthorization({ settings }: GrpcProvider, target: ProviderCluster, policyPrefix: string): FilterInit {
+export function networkExternalAuthorization(
+  { settings }: GrpcProvider,
+  target: ProviderCluster,
+  policyPrefix: string,
+): FilterInit {
   return filterInit("envoy.filters.network.ext_authz", NetworkExtAuthzSchema, {
     statPrefix: "tcp.",
     failureModeAllow: settings.failOpen,
@@ -50,15 +72,26 @@ function onlyWhatMatched(filter: string, policyPrefix: string): ReturnType<typeo
 
 /** The authority is the service's host: a cluster's name has characters that it may not have. */
 function grpcService(settings: GrpcAuthorizationProvider, { host, cluster }: ProviderCluster) {
-  return { targetSpecifier: { case: "envoyGrpc" as const, value: { clusterName: cluster, authority: host } }, timeout: durationOfMs(settings.timeoutMs) };
+  return {
+    targetSpecifier: { case: "envoyGrpc" as const, value: { clusterName: cluster, authority: host } },
+    timeout: durationOfMs(settings.timeoutMs),
+  };
 }
 
 function httpService(settings: HttpAuthorizationProvider, { host, cluster }: ProviderCluster) {
   const additional = Object.entries(settings.includeAdditionalHeadersInCheck).map(([key, value]) => ({ key, value }));
-  const { headersToUpstreamOnAllow: upstream, headersToDownstreamOnDeny: denied, headersToDownstreamOnAllow: allowed } = settings;
+  const {
+    headersToUpstreamOnAllow: upstream,
+    headersToDownstreamOnDeny: denied,
+    headersToDownstreamOnAllow: allowed,
+  } = settings;
   return {
     pathPrefix: settings.pathPrefix,
-    serverUri: { uri: `http://${host}`, httpUpstreamType: { case: "cluster" as const, value: cluster }, timeout: durationOfMs(settings.timeoutMs) },
+    serverUri: {
+      uri: `http://${host}`,
+      httpUpstreamType: { case: "cluster" as const, value: cluster },
+      timeout: durationOfMs(settings.timeoutMs),
+    },
     ...(additional.length === 0 ? {} : { authorizationRequest: { headersToAdd: additional } }),
     ...(upstream.length + denied.length + allowed.length === 0
       ? {}
@@ -73,7 +106,9 @@ function httpService(settings: HttpAuthorizationProvider, { host, cluster }: Pro
 }
 
 function allowedRequestHeaders(settings: HttpAuthorizationProvider): Pick<ExtAuthzInit, "allowedHeaders"> {
-  return settings.includeRequestHeadersInCheck.length === 0 ? {} : { allowedHeaders: patterns(settings.includeRequestHeadersInCheck) };
+  return settings.includeRequestHeadersInCheck.length === 0
+    ? {}
+    : { allowedHeaders: patterns(settings.includeRequestHeadersInCheck) };
 }
 
 /** Names of headers do not differ by case. */

@@ -1,11 +1,28 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { array, assert as fcAssert, boolean, constantFrom, pre, property, record, uniqueArray, type Arbitrary } from "fast-check";
+import {
+  array,
+  assert as fcAssert,
+  boolean,
+  constantFrom,
+  pre,
+  property,
+  record,
+  uniqueArray,
+  type Arbitrary,
+} from "fast-check";
 import { isMessage, toJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { authorizationPolicyKind } from "../../../api/istio/index.ts";
-import { envoyRegistry, HttpRbacSchema, NetworkRbacSchema, RBAC_Action, type HttpRbac, type RBAC } from "../../../wire/envoy/index.ts";
+import {
+  envoyRegistry,
+  HttpRbacSchema,
+  NetworkRbacSchema,
+  RBAC_Action,
+  type HttpRbac,
+  type RBAC,
+} from "../../../wire/envoy/index.ts";
 import { meshKey, type MeshSettings } from "../../model/facts.ts";
 import { valueAt } from "../../testing/decode-resource.ts";
 import { rbacAllows, type PolicyRequest } from "../../testing/rbac-decision.ts";
@@ -21,7 +38,10 @@ interface NamedConfig {
 }
 
 /** What the policies become for the workload `shop/web` with the label `app: web`. */
-function filtersOf(objects: readonly KubernetesObject[], mesh: Partial<MeshSettings> = {}): { readonly http: readonly NamedConfig[]; readonly tcp: readonly NamedConfig[] } {
+function filtersOf(
+  objects: readonly KubernetesObject[],
+  mesh: Partial<MeshSettings> = {},
+): { readonly http: readonly NamedConfig[]; readonly tcp: readonly NamedConfig[] } {
   const fixture = createModelFixture();
   const policies = new SecurityPolicies(fixture.inputs);
   const found = fixture.graph.derive("filters", fixture.inputs.pods, (facts, reader) => {
@@ -35,13 +55,16 @@ function filtersOf(objects: readonly KubernetesObject[], mesh: Partial<MeshSetti
 }
 
 function decoded({ name, configType }: FilterInit): NamedConfig {
-  const message = anyUnpack(configType.value, envoyRegistry()) ?? assert.fail(`${configType.value.typeUrl} is not known`);
+  const message =
+    anyUnpack(configType.value, envoyRegistry()) ?? assert.fail(`${configType.value.typeUrl} is not known`);
   return { name, message };
 }
 
 /** The configuration of an RBAC filter. */
 function rbacOf({ message }: NamedConfig): HttpRbac | undefined {
-  return isMessage(message, HttpRbacSchema) || isMessage(message, NetworkRbacSchema) ? (message as HttpRbac) : undefined;
+  return isMessage(message, HttpRbacSchema) || isMessage(message, NetworkRbacSchema)
+    ? (message as HttpRbac)
+    : undefined;
 }
 
 function jsonOf(filter: NamedConfig | undefined): JsonValue | undefined {
@@ -50,10 +73,16 @@ function jsonOf(filter: NamedConfig | undefined): JsonValue | undefined {
   return toJson(schema, filter.message, { registry: envoyRegistry() });
 }
 
-const policy = (name: string, spec: object, metadata: object = {}): KubernetesObject => config("AuthorizationPolicy", `shop/${name}`, spec, metadata);
+const policy = (name: string, spec: object, metadata: object = {}): KubernetesObject =>
+  config("AuthorizationPolicy", `shop/${name}`, spec, metadata);
 const rulesOf = (filters: readonly NamedConfig[]): readonly unknown[] =>
-  filters.map((filter) => [filter.name.split(".").at(-1), RBAC_Action[rbacOf(filter)?.rules?.action ?? RBAC_Action.ALLOW], Object.keys(rbacOf(filter)?.rules?.policies ?? {})]);
-const enforced = (filters: readonly NamedConfig[]): readonly (RBAC | undefined)[] => filters.map((filter) => rbacOf(filter)?.rules);
+  filters.map((filter) => [
+    filter.name.split(".").at(-1),
+    RBAC_Action[rbacOf(filter)?.rules?.action ?? RBAC_Action.ALLOW],
+    Object.keys(rbacOf(filter)?.rules?.policies ?? {}),
+  ]);
+const enforced = (filters: readonly NamedConfig[]): readonly (RBAC | undefined)[] =>
+  filters.map((filter) => rbacOf(filter)?.rules);
 
 /** One value each from small sets, so that rules and requests meet often. */
 const sourceValues = {
@@ -63,29 +92,57 @@ const sourceValues = {
   ipBlocks: ["10.0.0.0/24", "10.0.1.5"],
   requestPrincipals: ["*", "issuer/one", "issuer/*", "*/one"],
 } as const;
-const operationValues = { methods: ["GET", "POST", "*"], paths: ["/a", "/a/*", "*/z", "*"], hosts: ["Shop.example", "*.example", "other*"], ports: ["80", "81"] } as const;
-const conditionValues = { "request.headers[x]": ["1", "*"], "request.auth.claims[group]": ["dev", "o*"], "source.ip": ["10.0.0.0/24"] } as const;
+const operationValues = {
+  methods: ["GET", "POST", "*"],
+  paths: ["/a", "/a/*", "*/z", "*"],
+  hosts: ["Shop.example", "*.example", "other*"],
+  ports: ["80", "81"],
+} as const;
+const conditionValues = {
+  "request.headers[x]": ["1", "*"],
+  "request.auth.claims[group]": ["dev", "o*"],
+  "source.ip": ["10.0.0.0/24"],
+} as const;
 
 type Fields = Readonly<Record<string, readonly string[]>>;
 
 function fields(values: Fields): Arbitrary<Record<string, string[]>> {
   const names = Object.keys(values).flatMap((name) => [name, `not${(name[0] ?? "").toUpperCase()}${name.slice(1)}`]);
-  const valuesOf = (name: string): readonly string[] => values[name] ?? values[`${(name[3] ?? "").toLowerCase()}${name.slice(4)}`] ?? [];
-  return uniqueArray(constantFrom(...names), { minLength: 1, maxLength: 3 }).chain((chosen) => record(Object.fromEntries(chosen.map((name) => [name, uniqueArray(constantFrom(...valuesOf(name)), { minLength: 1, maxLength: 2 })]))));
+  const valuesOf = (name: string): readonly string[] =>
+    values[name] ?? values[`${(name[3] ?? "").toLowerCase()}${name.slice(4)}`] ?? [];
+  return uniqueArray(constantFrom(...names), { minLength: 1, maxLength: 3 }).chain((chosen) =>
+    record(
+      Object.fromEntries(
+        chosen.map((name) => [name, uniqueArray(constantFrom(...valuesOf(name)), { minLength: 1, maxLength: 2 })]),
+      ),
+    ),
+  );
 }
 
 interface Rule {
   readonly from?: readonly { readonly source: Fields }[];
   readonly to?: readonly { readonly operation: Fields }[];
-  readonly when?: readonly { readonly key: string; readonly values?: readonly string[]; readonly notValues?: readonly string[] }[];
+  readonly when?: readonly {
+    readonly key: string;
+    readonly values?: readonly string[];
+    readonly notValues?: readonly string[];
+  }[];
 }
 
 const rule: Arbitrary<Rule> = record(
   {
-    from: array(fields(sourceValues).map((source) => ({ source })), { minLength: 1, maxLength: 2 }),
-    to: array(fields(operationValues).map((operation) => ({ operation })), { minLength: 1, maxLength: 2 }),
+    from: array(
+      fields(sourceValues).map((source) => ({ source })),
+      { minLength: 1, maxLength: 2 },
+    ),
+    to: array(
+      fields(operationValues).map((operation) => ({ operation })),
+      { minLength: 1, maxLength: 2 },
+    ),
     when: array(
-      constantFrom(...Object.entries(conditionValues)).chain(([key, values]) => constantFrom("values", "notValues").map((field) => ({ key, [field]: [...values].slice(0, 1) }))),
+      constantFrom(...Object.entries(conditionValues)).chain(([key, values]) =>
+        constantFrom("values", "notValues").map((field) => ({ key, [field]: [...values].slice(0, 1) })),
+      ),
       { maxLength: 2 },
     ),
   },
@@ -116,8 +173,15 @@ const requests: readonly PolicyRequest[] = [undefined, "a/sa/x", "a/sa/y", "b/sa
 );
 
 const patternHolds = (pattern: string, text: string): boolean =>
-  pattern === "*" ? text !== "" : pattern.startsWith("*") ? text.endsWith(pattern.slice(1)) : pattern.endsWith("*") ? text.startsWith(pattern.slice(0, -1)) : pattern === text;
-const addressHolds = (block: string, address: string): boolean => (block.endsWith("/24") ? address.startsWith(block.slice(0, block.lastIndexOf(".") + 1)) : address === block);
+  pattern === "*"
+    ? text !== ""
+    : pattern.startsWith("*")
+      ? text.endsWith(pattern.slice(1))
+      : pattern.endsWith("*")
+        ? text.startsWith(pattern.slice(0, -1))
+        : pattern === text;
+const addressHolds = (block: string, address: string): boolean =>
+  block.endsWith("/24") ? address.startsWith(block.slice(0, block.lastIndexOf(".") + 1)) : address === block;
 
 /** What Istio's reference says of one value of one field. */
 function valueHolds(field: string, value: string, request: PolicyRequest): boolean {
@@ -134,7 +198,10 @@ function valueHolds(field: string, value: string, request: PolicyRequest): boole
     case "source.ip":
       return addressHolds(value, request.address);
     case "requestPrincipals":
-      return request.claims !== undefined && patternHolds(value, `${request.claims["iss"] as string}/${request.claims["sub"] as string}`);
+      return (
+        request.claims !== undefined &&
+        patternHolds(value, `${request.claims["iss"] as string}/${request.claims["sub"] as string}`)
+      );
     case "methods":
       return patternHolds(value, request.method);
     case "paths":
@@ -159,18 +226,31 @@ function fieldsHold(part: Fields, request: PolicyRequest): boolean {
 }
 
 function ruleHolds({ from = [], to = [], when = [] }: Rule, request: PolicyRequest): boolean {
-  const conditions = when.every(({ key, values = [], notValues = [] }) => (values.length === 0 || values.some((value) => valueHolds(key, value, request))) && !notValues.some((value) => valueHolds(key, value, request)));
-  return (from.length === 0 || from.some(({ source }) => fieldsHold(source, request))) && (to.length === 0 || to.some(({ operation }) => fieldsHold(operation, request))) && conditions;
+  const conditions = when.every(
+    ({ key, values = [], notValues = [] }) =>
+      (values.length === 0 || values.some((value) => valueHolds(key, value, request))) &&
+      !notValues.some((value) => valueHolds(key, value, request)),
+  );
+  return (
+    (from.length === 0 || from.some(({ source }) => fieldsHold(source, request))) &&
+    (to.length === 0 || to.some(({ operation }) => fieldsHold(operation, request))) &&
+    conditions
+  );
 }
 
 test("filters decide on requests as the policies say: any DENY that matches denies, else of ALLOWs one must match", () => {
   fcAssert(
     property(array(rule, { maxLength: 2 }), array(rule, { maxLength: 2 }), boolean(), (denies, allows, hasAllow) => {
-      const objects = [...(denies.length > 0 ? [policy("deny", { action: "DENY", rules: denies })] : []), ...(hasAllow ? [policy("allow", { rules: allows })] : [])];
+      const objects = [
+        ...(denies.length > 0 ? [policy("deny", { action: "DENY", rules: denies })] : []),
+        ...(hasAllow ? [policy("allow", { rules: allows })] : []),
+      ];
       pre(objects.every((object) => authorizationPolicyKind.parse?.(object).value !== undefined));
       const filters = enforced(filtersOf(objects).http);
       for (const request of requests) {
-        const expected = !denies.some((one) => ruleHolds(one, request)) && (!hasAllow || allows.some((one) => ruleHolds(one, request)));
+        const expected =
+          !denies.some((one) => ruleHolds(one, request)) &&
+          (!hasAllow || allows.some((one) => ruleHolds(one, request)));
         assert.equal(rbacAllows(filters, request), expected, JSON.stringify(request));
       }
     }),
@@ -181,28 +261,41 @@ test("filters decide on requests as the policies say: any DENY that matches deni
 test("on connections a rule that asks for what only requests have grants nothing, and denies at least what it should", () => {
   const http = { to: [{ operation: { methods: ["GET"] } }] };
   const both = { to: [{ operation: { methods: ["GET"], ports: ["81"] } }] };
-  const { tcp } = filtersOf([policy("allow", { rules: [http, { to: [{ operation: { ports: ["80"] } }] }] }), policy("deny", { action: "DENY", rules: [both] })]);
+  const { tcp } = filtersOf([
+    policy("allow", { rules: [http, { to: [{ operation: { ports: ["80"] } }] }] }),
+    policy("deny", { action: "DENY", rules: [both] }),
+  ]);
   assert.deepEqual(rulesOf(tcp), [
     ["rbac", "DENY", ["ns[shop]-policy[deny]-rule[0]"]],
     ["rbac", "ALLOW", ["ns[shop]-policy[allow]-rule[1]"]],
   ]);
   const connection = { method: "", path: "", host: "", address: "10.0.0.7", headers: {} };
   const configs = enforced(tcp);
-  assert.deepEqual([80, 81, 82].map((port) => rbacAllows(configs, { ...connection, port })), [true, false, false]);
+  assert.deepEqual(
+    [80, 81, 82].map((port) => rbacAllows(configs, { ...connection, port })),
+    [true, false, false],
+  );
   assert.equal(valueAt(jsonOf(tcp[0]), "statPrefix"), "tcp.");
 });
 
 test("audits come first; a dry run only watches; a policy without rules denies all, or nothing", () => {
   const dryRun = { annotations: { "istio.io/dry-run": "true" } };
   const any = { rules: [{}] };
-  const filters = filtersOf([policy("nobody", {}), policy("audit", { action: "AUDIT", ...any }), policy("trial", { action: "DENY", ...any }, dryRun), policy("nothing", { action: "DENY" })]).http;
+  const filters = filtersOf([
+    policy("nobody", {}),
+    policy("audit", { action: "AUDIT", ...any }),
+    policy("trial", { action: "DENY", ...any }, dryRun),
+    policy("nothing", { action: "DENY" }),
+  ]).http;
   assert.deepEqual(rulesOf(filters), [
     ["rbac", "LOG", ["ns[shop]-policy[audit]-rule[0]"]],
     ["rbac", "DENY", ["ns[shop]-policy[nothing]-rule[0]"]],
     ["rbac", "ALLOW", ["ns[shop]-policy[nobody]-rule[0]"]],
   ]);
   const denies = filters[1];
-  assert.deepEqual(Object.keys((denies === undefined ? undefined : rbacOf(denies))?.shadowRules?.policies ?? {}), ["ns[shop]-policy[trial]-rule[0]"]);
+  assert.deepEqual(Object.keys((denies === undefined ? undefined : rbacOf(denies))?.shadowRules?.policies ?? {}), [
+    "ns[shop]-policy[trial]-rule[0]",
+  ]);
   assert.equal(valueAt(jsonOf(denies), "shadowRulesStatPrefix"), "istio_dry_run_deny_");
   assert.equal(rbacAllows(enforced(filters), requests[0] ?? assert.fail()), false);
 });
@@ -217,47 +310,108 @@ test("policies hold where they select: the mesh, the namespace, a workload; targ
     policy("gateway", { ...any, targetRefs: [{ group: "gateway.networking.k8s.io", kind: "Gateway", name: "edge" }] }),
     config("AuthorizationPolicy", "elsewhere/all", any),
   ];
-  assert.deepEqual(rulesOf(filtersOf(objects).http), [["rbac", "DENY", ["istio-system/mesh", "shop/namespace", "shop/own"].map((key) => `ns[${key.split("/")[0]}]-policy[${key.split("/")[1]}]-rule[0]`)]]);
+  assert.deepEqual(rulesOf(filtersOf(objects).http), [
+    [
+      "rbac",
+      "DENY",
+      ["istio-system/mesh", "shop/namespace", "shop/own"].map(
+        (key) => `ns[${key.split("/")[0]}]-policy[${key.split("/")[1]}]-rule[0]`,
+      ),
+    ],
+  ]);
 });
 
 test("CUSTOM asks the provider about what its rules match; without a provider that can be asked it denies that", () => {
-  const ask = (name: string): KubernetesObject => policy("ask", { action: "CUSTOM", provider: { name }, rules: [{ to: [{ operation: { paths: ["/a"] } }] }] });
+  const ask = (name: string): KubernetesObject =>
+    policy("ask", { action: "CUSTOM", provider: { name }, rules: [{ to: [{ operation: { paths: ["/a"] } }] }] });
   const common = { service: "ns/authz.example", port: 9000, timeoutMs: 1000, failOpen: false, clearRouteCache: false };
   const extensionProviders: MeshSettings["extensionProviders"] = [
     { kind: "authorization-grpc", name: "grpc", settings: { ...common, includePeerCertificate: false } },
-    { kind: "authorization-http", name: "http", settings: { ...common, pathPrefix: "/check", includeRequestHeadersInCheck: ["x-*"], includeAdditionalHeadersInCheck: {}, headersToUpstreamOnAllow: ["x-user"], headersToDownstreamOnAllow: [], headersToDownstreamOnDeny: [] } },
+    {
+      kind: "authorization-http",
+      name: "http",
+      settings: {
+        ...common,
+        pathPrefix: "/check",
+        includeRequestHeadersInCheck: ["x-*"],
+        includeAdditionalHeadersInCheck: {},
+        headersToUpstreamOnAllow: ["x-user"],
+        headersToDownstreamOnAllow: [],
+        headersToDownstreamOnDeny: [],
+      },
+    },
   ];
-  const entry = config("ServiceEntry", "ns/authz", { hosts: ["authz.example"], ports: [{ number: 9000, name: "grpc", protocol: "GRPC" }], resolution: "DNS" });
+  const entry = config("ServiceEntry", "ns/authz", {
+    hosts: ["authz.example"],
+    ports: [{ number: 9000, name: "grpc", protocol: "GRPC" }],
+    resolution: "DNS",
+  });
   const { http, tcp } = filtersOf([entry, ask("grpc")], { extensionProviders });
-  assert.deepEqual([...http, ...tcp].map((filter) => filter.name.replace("envoy.filters.", "")), ["http.rbac", "http.ext_authz", "network.rbac", "network.ext_authz"]);
-  assert.deepEqual(Object.keys((valueAt(jsonOf(http[0]), "shadowRules", "policies") ?? {}) as JsonObject), ["istio-ext-authz-grpc-ns[shop]-policy[ask]-rule[0]"]);
+  assert.deepEqual(
+    [...http, ...tcp].map((filter) => filter.name.replace("envoy.filters.", "")),
+    ["http.rbac", "http.ext_authz", "network.rbac", "network.ext_authz"],
+  );
+  assert.deepEqual(Object.keys((valueAt(jsonOf(http[0]), "shadowRules", "policies") ?? {}) as JsonObject), [
+    "istio-ext-authz-grpc-ns[shop]-policy[ask]-rule[0]",
+  ]);
   const asked = jsonOf(http[1]);
-  assert.deepEqual(valueAt(asked, "grpcService", "envoyGrpc"), { clusterName: "outbound|9000||authz.example", authority: "authz.example" });
-  assert.deepEqual(valueAt(asked, "filterEnabledMetadata"), { filter: "envoy.filters.http.rbac", path: [{ key: "istio_ext_authz_shadow_effective_policy_id" }], value: { stringMatch: { prefix: "istio-ext-authz-grpc-" } } });
-  assert.deepEqual(filtersOf([entry, ask("http")], { extensionProviders }).tcp, [], "an HTTP provider cannot be asked about connections");
-  const denied = (name: string) => [["rbac", "DENY", [`istio-ext-authz-${name}-ns[shop]-policy[ask]-rule[0]-deny-due-to-bad-CUSTOM-action`]]];
+  assert.deepEqual(valueAt(asked, "grpcService", "envoyGrpc"), {
+    clusterName: "outbound|9000||authz.example",
+    authority: "authz.example",
+  });
+  assert.deepEqual(valueAt(asked, "filterEnabledMetadata"), {
+    filter: "envoy.filters.http.rbac",
+    path: [{ key: "istio_ext_authz_shadow_effective_policy_id" }],
+    value: { stringMatch: { prefix: "istio-ext-authz-grpc-" } },
+  });
+  assert.deepEqual(
+    filtersOf([entry, ask("http")], { extensionProviders }).tcp,
+    [],
+    "an HTTP provider cannot be asked about connections",
+  );
+  const denied = (name: string) => [
+    ["rbac", "DENY", [`istio-ext-authz-${name}-ns[shop]-policy[ask]-rule[0]-deny-due-to-bad-CUSTOM-action`]],
+  ];
   assert.deepEqual(rulesOf(filtersOf([entry, ask("unknown")], { extensionProviders }).http), denied("unknown"));
-  assert.deepEqual(rulesOf(filtersOf([ask("http")], { extensionProviders }).http), denied("http"), "there is no such service");
+  assert.deepEqual(
+    rulesOf(filtersOf([ask("http")], { extensionProviders }).http),
+    denied("http"),
+    "there is no such service",
+  );
 });
 
 test("tokens of several issuers are asked for together, and an issuer whose keys are not there yet refuses its tokens", () => {
   const rules = [
-    { issuer: "b", jwks: '{"keys":[]}', fromCookies: ["session"], outputClaimToHeaders: [{ header: "x-user", claim: "sub" }] },
+    {
+      issuer: "b",
+      jwks: '{"keys":[]}',
+      fromCookies: ["session"],
+      outputClaimToHeaders: [{ header: "x-user", claim: "sub" }],
+    },
     { issuer: "a", jwksUri: "https://a.example/keys" },
   ];
   const [filter] = filtersOf([config("RequestAuthentication", "shop/tokens", { jwtRules: rules })]).http;
   const written = jsonOf(filter);
-  const of = (name: string, ...path: readonly string[]): JsonValue | undefined => valueAt(written, "providers", name, ...path);
+  const of = (name: string, ...path: readonly string[]): JsonValue | undefined =>
+    valueAt(written, "providers", name, ...path);
   assert.deepEqual([of("origins-0", "issuer"), of("origins-1", "issuer")], ["a", "b"]);
   assert.match(of("origins-0", "localJwks", "inlineString") as string, /unavailable/);
-  assert.deepEqual([of("origins-1", "localJwks"), of("origins-1", "fromCookies"), of("origins-1", "claimToHeaders")], [{ inlineString: '{"keys":[]}' }, ["session"], [{ headerName: "x-user", claimName: "sub" }]]);
-  const requirement = (index: number): JsonValue | undefined => valueAt(written, "rules", 0, "requires", "requiresAny", "requirements", index);
+  assert.deepEqual(
+    [of("origins-1", "localJwks"), of("origins-1", "fromCookies"), of("origins-1", "claimToHeaders")],
+    [{ inlineString: '{"keys":[]}' }, ["session"], [{ headerName: "x-user", claimName: "sub" }]],
+  );
+  const requirement = (index: number): JsonValue | undefined =>
+    valueAt(written, "rules", 0, "requires", "requiresAny", "requirements", index);
   assert.deepEqual([requirement(0), requirement(1)], [{ providerName: "origins-0" }, { providerName: "origins-1" }]);
   assert.equal((valueAt(requirement(2), "requiresAll", "requirements") as JsonValue[]).length, 2);
 });
 
 test("a principal of the mesh's trust domain is known by its aliases too", () => {
-  const { http } = filtersOf([policy("allow", { rules: [{ from: [{ source: { principals: ["cluster.local/ns/a/sa/x"] } }] }] })], { trustDomain: "new.example", trustDomainAliases: ["old.example"] });
-  const allowed = (domain: string): boolean => rbacAllows(enforced(http), { ...(requests[0] ?? assert.fail()), peer: `spiffe://${domain}/ns/a/sa/x` });
+  const { http } = filtersOf(
+    [policy("allow", { rules: [{ from: [{ source: { principals: ["cluster.local/ns/a/sa/x"] } }] }] })],
+    { trustDomain: "new.example", trustDomainAliases: ["old.example"] },
+  );
+  const allowed = (domain: string): boolean =>
+    rbacAllows(enforced(http), { ...(requests[0] ?? assert.fail()), peer: `spiffe://${domain}/ns/a/sa/x` });
   assert.deepEqual(["new.example", "old.example", "other.example"].map(allowed), [true, true, false]);
 });

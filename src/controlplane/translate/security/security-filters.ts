@@ -5,7 +5,11 @@ import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { ProviderClusters } from "../../model/provider-cluster.ts";
 import { keySource } from "../../model/request-authentication-keys.ts";
 import type { FilterInit } from "../filter-init.ts";
-import { authorizationFilters, customAuthorizationFilters, type AuthorizationContext } from "./security-authorization.ts";
+import {
+  authorizationFilters,
+  customAuthorizationFilters,
+  type AuthorizationContext,
+} from "./security-authorization.ts";
 import { jwtFilter } from "./security-jwt.ts";
 import type { RuleContext } from "./security-rbac.ts";
 
@@ -37,20 +41,35 @@ export class SecurityPolicies {
     this.#authentication = new PolicySelection(inputs.requestAuthentications);
   }
 
-  filtersFor(subject: PolicySubject, mesh: MeshSettings, reader: CollectionReader, options: SecurityOptions = {}): SecurityFilters {
+  filtersFor(
+    subject: PolicySubject,
+    mesh: MeshSettings,
+    reader: CollectionReader,
+    options: SecurityOptions = {},
+  ): SecurityFilters {
     const { peer = "certificate", clearRouteCache = false } = options;
     const policies = this.#authorization.attachedTo(subject, mesh.rootNamespace, reader);
-    const rules = this.#authentication.attachedTo(subject, mesh.rootNamespace, reader).flatMap((policy) => policy.spec.jwtRules);
+    const rules = this.#authentication
+      .attachedTo(subject, mesh.rootNamespace, reader)
+      .flatMap((policy) => policy.spec.jwtRules);
     const keysOf = (rule: (typeof rules)[number]): string | undefined => {
       const source = keySource(rule);
       return source === undefined ? undefined : reader.get(this.#inputs.keySets, source)?.keys;
     };
     const jwt = jwtFilter(rules, { keysOf, clearRouteCache });
-    const shared: Omit<AuthorizationContext, "tcp"> = { mesh, peer, clusterOf: (service) => this.#clusters.of(service, mesh, reader) };
+    const shared: Omit<AuthorizationContext, "tcp"> = {
+      mesh,
+      peer,
+      clusterOf: (service) => this.#clusters.of(service, mesh, reader),
+    };
     const http = { ...shared, tcp: false };
     const tcp = { ...shared, tcp: true };
     return {
-      http: [...customAuthorizationFilters(policies, http), ...(jwt === undefined ? [] : [jwt]), ...authorizationFilters(policies, http)],
+      http: [
+        ...customAuthorizationFilters(policies, http),
+        ...(jwt === undefined ? [] : [jwt]),
+        ...authorizationFilters(policies, http),
+      ],
       tcp: [...customAuthorizationFilters(policies, tcp), ...authorizationFilters(policies, tcp)],
     };
   }

@@ -1,6 +1,10 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { JwtRule } from "../../../api/istio/index.ts";
-import { JwtAuthenticationSchema, type JwtProviderSchema, type JwtRequirementSchema } from "../../../wire/envoy/index.ts";
+import {
+  JwtAuthenticationSchema,
+  type JwtProviderSchema,
+  type JwtRequirementSchema,
+} from "../../../wire/envoy/index.ts";
 import { compareText } from "../../model/facts.ts";
 import { filterInit, type FilterInit } from "../filter-init.ts";
 
@@ -37,17 +41,27 @@ export function jwtFilter(rules: readonly JwtRule[], context: JwtContext): Filte
   const providers = Object.fromEntries(sorted.map((rule, index) => [names[index] ?? "", providerOf(rule, context)]));
   return filterInit("envoy.filters.http.jwt_authn", JwtAuthenticationSchema, {
     providers,
-    rules: [{ match: { pathSpecifier: { case: "prefix", value: "/" } }, requirementType: { case: "requires", value: requirementOf(names) } }],
+    rules: [
+      {
+        match: { pathSpecifier: { case: "prefix", value: "/" } },
+        requirementType: { case: "requires", value: requirementOf(names) },
+      },
+    ],
     bypassCorsPreflight: true,
   });
 }
 
 /** Each provider's own token or none; with several, first any whose token is good, as they may look in one place. */
 function requirementOf(names: readonly string[]): RequirementInit {
-  const orMissing = names.map((name): RequirementInit => requiresAny([named(name), { requiresType: { case: "allowMissing", value: {} } }]));
+  const orMissing = names.map((name): RequirementInit =>
+    requiresAny([named(name), { requiresType: { case: "allowMissing", value: {} } }]),
+  );
   const [only, ...others] = orMissing;
   if (only !== undefined && others.length === 0) return only;
-  return requiresAny([...names.map(named), { requiresType: { case: "requiresAll", value: { requirements: orMissing } } }]);
+  return requiresAny([
+    ...names.map(named),
+    { requiresType: { case: "requiresAll", value: { requirements: orMissing } } },
+  ]);
 }
 
 function named(name: string): RequirementInit {
@@ -65,12 +79,17 @@ function providerOf(rule: JwtRule, context: JwtContext): ProviderInit {
     forward: rule.forwardOriginalToken,
     forwardPayloadHeader: rule.outputPayloadToHeader ?? "",
     payloadInMetadata: "payload",
-    normalizePayloadInMetadata: { spaceDelimitedClaims: [...new Set(["scope", "permission", ...rule.spaceDelimitedClaims])] },
+    normalizePayloadInMetadata: {
+      spaceDelimitedClaims: [...new Set(["scope", "permission", ...rule.spaceDelimitedClaims])],
+    },
     fromHeaders: rule.fromHeaders.map((header) => ({ name: header.name, valuePrefix: header.prefix })),
     fromParams: [...rule.fromParams],
     fromCookies: [...rule.fromCookies],
     claimToHeaders: rule.outputClaimToHeaders.map(({ header, claim }) => ({ headerName: header, claimName: claim })),
     clearRouteCache: context.clearRouteCache,
-    jwksSourceSpecifier: { case: "localJwks", value: { specifier: { case: "inlineString", value: rule.jwks ?? context.keysOf(rule) ?? unusableKeys } } },
+    jwksSourceSpecifier: {
+      case: "localJwks",
+      value: { specifier: { case: "inlineString", value: rule.jwks ?? context.keysOf(rule) ?? unusableKeys } },
+    },
   };
 }

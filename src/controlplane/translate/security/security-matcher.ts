@@ -1,6 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { cidrOf } from "../../../base/index.ts";
-import type { HeaderMatcherSchema, MetadataMatcherSchema, PermissionSchema, StringMatcherSchema } from "../../../wire/envoy/index.ts";
+import type {
+  HeaderMatcherSchema,
+  MetadataMatcherSchema,
+  PermissionSchema,
+  StringMatcherSchema,
+} from "../../../wire/envoy/index.ts";
 
 export type StringMatcherInit = Exclude<MessageInitShape<typeof StringMatcherSchema>, { $typeName: string }>;
 export type HeaderMatcherInit = Exclude<MessageInitShape<typeof HeaderMatcherSchema>, { $typeName: string }>;
@@ -31,7 +36,8 @@ export function quoteRegex(text: string): string {
 /** Istio's patterns: `*`, `*suffix`, `prefix*` or the text itself, each after a fixed beginning. */
 export function patternMatcher(pattern: string, beginning = ""): StringMatcherInit {
   if (pattern === "*") return anything;
-  if (pattern.startsWith("*")) return beginning === "" ? endingWith(pattern.slice(1)) : matching(`${beginning}.*${quoteRegex(pattern.slice(1))}`);
+  if (pattern.startsWith("*"))
+    return beginning === "" ? endingWith(pattern.slice(1)) : matching(`${beginning}.*${quoteRegex(pattern.slice(1))}`);
   if (pattern.endsWith("*")) return startingWith(beginning + pattern.slice(0, -1));
   return exactly(beginning + pattern);
 }
@@ -45,7 +51,11 @@ export function headerMatcher(name: string, pattern: string): HeaderMatcherInit 
 export function hostMatcher(pattern: string): HeaderMatcherInit {
   const name = ":authority";
   if (pattern === "*") return { name, headerMatchSpecifier: { case: "presentMatch", value: true } };
-  const value = pattern.startsWith("*") ? endingWith(pattern.slice(1), true) : pattern.endsWith("*") ? startingWith(pattern.slice(0, -1), true) : exactly(pattern, true);
+  const value = pattern.startsWith("*")
+    ? endingWith(pattern.slice(1), true)
+    : pattern.endsWith("*")
+      ? startingWith(pattern.slice(0, -1), true)
+      : exactly(pattern, true);
   return { name, headerMatchSpecifier: { case: "stringMatch", value } };
 }
 
@@ -56,7 +66,9 @@ export function textValue(matcher: StringMatcherInit): ValueMatcherInit {
 /** One of the patterns. */
 export function oneOfValues(matchers: readonly ValueMatcherInit[]): ValueMatcherInit {
   const [first, ...rest] = matchers;
-  return first !== undefined && rest.length === 0 ? first : { matchPattern: { case: "orMatch", value: { valueMatchers: [...matchers] } } };
+  return first !== undefined && rest.length === 0
+    ? first
+    : { matchPattern: { case: "orMatch", value: { valueMatchers: [...matchers] } } };
 }
 
 export function metadataMatcher(filter: string, path: readonly string[], value: ValueMatcherInit): MetadataMatcherInit {
@@ -65,7 +77,17 @@ export function metadataMatcher(filter: string, path: readonly string[], value: 
 
 /** A list that holds such a value, or the value itself. */
 export function listOrValue(value: ValueMatcherInit): ValueMatcherInit {
-  return { matchPattern: { case: "orMatch", value: { valueMatchers: [{ matchPattern: { case: "listMatch", value: { matchPattern: { case: "oneOf", value } } } }, value] } } };
+  return {
+    matchPattern: {
+      case: "orMatch",
+      value: {
+        valueMatchers: [
+          { matchPattern: { case: "listMatch", value: { matchPattern: { case: "oneOf", value } } } },
+          value,
+        ],
+      },
+    },
+  };
 }
 
 /** An address or a CIDR; undefined for anything else. */

@@ -1,6 +1,16 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { AuthorizationCondition, AuthorizationOperation, AuthorizationRule, AuthorizationSource } from "../../../api/istio/index.ts";
-import { UriTemplateMatchConfigSchema, type PermissionSchema, type PrincipalSchema, type RBACSchema } from "../../../wire/envoy/index.ts";
+import type {
+  AuthorizationCondition,
+  AuthorizationOperation,
+  AuthorizationRule,
+  AuthorizationSource,
+} from "../../../api/istio/index.ts";
+import {
+  UriTemplateMatchConfigSchema,
+  type PermissionSchema,
+  type PrincipalSchema,
+  type RBACSchema,
+} from "../../../wire/envoy/index.ts";
 import { packed } from "../envoy-any.ts";
 import {
   anything,
@@ -22,7 +32,9 @@ import {
 
 type PermissionInit = Exclude<MessageInitShape<typeof PermissionSchema>, { $typeName: string }>;
 type PrincipalInit = Exclude<MessageInitShape<typeof PrincipalSchema>, { $typeName: string }>;
-export type RbacPolicyInit = NonNullable<Exclude<MessageInitShape<typeof RBACSchema>, { $typeName: string }>["policies"]>[string];
+export type RbacPolicyInit = NonNullable<
+  Exclude<MessageInitShape<typeof RBACSchema>, { $typeName: string }>["policies"]
+>[string];
 
 /** How a rule is written for the chain that it is for. */
 export interface RuleContext {
@@ -63,7 +75,9 @@ export function rbacPolicy(rule: AuthorizationRule, context: RuleContext): RbacP
   const sources = rule.from.length === 0 ? [[]] : rule.from.map((source) => sourceTerms(source, context));
   try {
     return {
-      permissions: operations.map((terms) => permissionAnd(joined([...terms, ...basePermissions], context, permissionNot))),
+      permissions: operations.map((terms) =>
+        permissionAnd(joined([...terms, ...basePermissions], context, permissionNot)),
+      ),
       principals: sources.map((terms) => principalAnd(joined([...terms, ...basePrincipals], context, principalNot))),
     };
   } catch (error) {
@@ -101,32 +115,58 @@ const httpOnly = (context: RuleContext): void => {
 };
 
 function operationTerms(operation: AuthorizationOperation, context: RuleContext): readonly Term<PermissionInit>[] {
-  const header = (values: readonly string[], write: (value: string) => ReturnType<typeof headerMatcher>): PermissionInit => {
+  const header = (
+    values: readonly string[],
+    write: (value: string) => ReturnType<typeof headerMatcher>,
+  ): PermissionInit => {
     httpOnly(context);
     return permissionOr(values.map((value) => ({ rule: { case: "header", value: write(value) } })));
   };
   return [
     { values: operation.hosts, notValues: operation.notHosts, clause: (values) => header(values, hostMatcher) },
-    { values: operation.methods, notValues: operation.notMethods, clause: (values) => header(values, (value) => headerMatcher(":method", value)) },
-    { values: operation.paths, notValues: operation.notPaths, clause: (values) => (httpOnly(context), permissionOr(values.map(pathPermission))) },
+    {
+      values: operation.methods,
+      notValues: operation.notMethods,
+      clause: (values) => header(values, (value) => headerMatcher(":method", value)),
+    },
+    {
+      values: operation.paths,
+      notValues: operation.notPaths,
+      clause: (values) => (httpOnly(context), permissionOr(values.map(pathPermission))),
+    },
     { values: operation.ports, notValues: operation.notPorts, clause: portClause },
   ];
 }
 
 /** A path, or one with the templates `{*}` (a segment) and `{**}` (the rest). */
 function pathPermission(path: string): PermissionInit {
-  if (!path.includes("{*}") && !path.includes("{**}")) return { rule: { case: "urlPath", value: { rule: { case: "path", value: patternMatcher(path) } } } };
+  if (!path.includes("{*}") && !path.includes("{**}"))
+    return { rule: { case: "urlPath", value: { rule: { case: "path", value: patternMatcher(path) } } } };
   const pathTemplate = path.replaceAll("{*}", "*").replaceAll("{**}", "**");
-  return { rule: { case: "uriTemplate", value: { name: "uri-template", typedConfig: packed(UriTemplateMatchConfigSchema, { pathTemplate }) } } };
+  return {
+    rule: {
+      case: "uriTemplate",
+      value: { name: "uri-template", typedConfig: packed(UriTemplateMatchConfigSchema, { pathTemplate }) },
+    },
+  };
 }
 
-const portClause: Clause<PermissionInit> = (values) => permissionOr(values.map((value) => ({ rule: { case: "destinationPort", value: Number(value) } })));
+const portClause: Clause<PermissionInit> = (values) =>
+  permissionOr(values.map((value) => ({ rule: { case: "destinationPort", value: Number(value) } })));
 
 function sourceTerms(source: AuthorizationSource, context: RuleContext): readonly Term<PrincipalInit>[] {
   return [
     { values: source.principals, notValues: source.notPrincipals, clause: principalClause(context) },
-    { values: source.requestPrincipals, notValues: source.notRequestPrincipals, clause: (values) => (httpOnly(context), requestPrincipals(values)) },
-    { values: source.serviceAccounts, notValues: source.notServiceAccounts, clause: peerClause(context, (value) => serviceAccountMatcher(value, context.namespace)) },
+    {
+      values: source.requestPrincipals,
+      notValues: source.notRequestPrincipals,
+      clause: (values) => (httpOnly(context), requestPrincipals(values)),
+    },
+    {
+      values: source.serviceAccounts,
+      notValues: source.notServiceAccounts,
+      clause: peerClause(context, (value) => serviceAccountMatcher(value, context.namespace)),
+    },
     { values: source.namespaces, notValues: source.notNamespaces, clause: peerClause(context, namespaceMatcher) },
     { values: source.trustDomains, notValues: source.notTrustDomains, clause: peerClause(context, trustDomainMatcher) },
     { values: source.remoteIpBlocks, notValues: source.notRemoteIpBlocks, clause: rangesClause("remoteIp") },
@@ -140,14 +180,19 @@ function conditionTerm(condition: AuthorizationCondition, context: RuleContext):
   const { key, values, notValues } = condition;
   const permission = (clause: Clause<PermissionInit>): ConditionTerm => ({ permission: { values, notValues, clause } });
   const principal = (clause: Clause<PrincipalInit>): ConditionTerm => ({ principal: { values, notValues, clause } });
-  const http = (clause: Clause<PrincipalInit>): ConditionTerm => principal((given) => (httpOnly(context), clause(given)));
+  const http = (clause: Clause<PrincipalInit>): ConditionTerm =>
+    principal((given) => (httpOnly(context), clause(given)));
   switch (key) {
     case "destination.ip":
-      return permission((given) => permissionOr(given.map((value) => ({ rule: { case: "destinationIp", value: rangeOf(value) } }))));
+      return permission((given) =>
+        permissionOr(given.map((value) => ({ rule: { case: "destinationIp", value: rangeOf(value) } }))),
+      );
     case "destination.port":
       return permission(portClause);
     case "connection.sni":
-      return permission((given) => permissionOr(given.map((value) => ({ rule: { case: "requestedServerName", value: patternMatcher(value) } }))));
+      return permission((given) =>
+        permissionOr(given.map((value) => ({ rule: { case: "requestedServerName", value: patternMatcher(value) } }))),
+      );
     case "source.ip":
       return principal(rangesClause("directRemoteIp"));
     case "remote.ip":
@@ -171,14 +216,23 @@ function conditionTerm(condition: AuthorizationCondition, context: RuleContext):
   }
 }
 
-function namedCondition(key: string, permission: (clause: Clause<PermissionInit>) => ConditionTerm, http: (clause: Clause<PrincipalInit>) => ConditionTerm): ConditionTerm {
+function namedCondition(
+  key: string,
+  permission: (clause: Clause<PermissionInit>) => ConditionTerm,
+  http: (clause: Clause<PrincipalInit>) => ConditionTerm,
+): ConditionTerm {
   const names = [...key.matchAll(/\[([^\]]*)\]/g)].map(([, name = ""]) => name);
   const [name = ""] = names;
-  if (key.startsWith("request.headers[")) return http((given) => principalOr(given.map((value) => ({ identifier: { case: "header", value: headerMatcher(name, value) } }))));
+  if (key.startsWith("request.headers["))
+    return http((given) =>
+      principalOr(given.map((value) => ({ identifier: { case: "header", value: headerMatcher(name, value) } }))),
+    );
   if (key.startsWith("request.auth.claims[")) return http((given) => claimPrincipal(names, given));
   if (key.startsWith("experimental.envoy.filters.")) {
     const filter = key.slice("experimental.".length, key.indexOf("["));
-    return permission((given) => ({ rule: { case: "metadata", value: metadataMatcher(filter, [name], oneOfValues(given.map(filterValue))) } }));
+    return permission((given) => ({
+      rule: { case: "metadata", value: metadataMatcher(filter, [name], oneOfValues(given.map(filterValue))) },
+    }));
   }
   // An attribute that nobody knows: never told.
   return permission(() => {
@@ -189,7 +243,12 @@ function namedCondition(key: string, permission: (clause: Clause<PermissionInit>
 /** `[value]` stands for a list that holds the value. */
 function filterValue(text: string): ReturnType<typeof textValue> {
   if (!text.startsWith("[") || !text.endsWith("]")) return textValue(patternMatcher(text));
-  return { matchPattern: { case: "listMatch", value: { matchPattern: { case: "oneOf", value: textValue(patternMatcher(text.slice(1, -1))) } } } };
+  return {
+    matchPattern: {
+      case: "listMatch",
+      value: { matchPattern: { case: "oneOf", value: textValue(patternMatcher(text.slice(1, -1))) } },
+    },
+  };
 }
 
 function rangesClause(kind: "remoteIp" | "directRemoteIp"): Clause<PrincipalInit> {
@@ -207,8 +266,14 @@ function peerClause(context: RuleContext, matcher: (value: string) => StringMatc
 }
 
 function peerPrincipal(context: RuleContext, matcher: StringMatcherInit): PrincipalInit {
-  if (context.peer === "certificate") return { identifier: { case: "authenticated", value: { principalName: matcher } } };
-  return { identifier: { case: "filterState", value: { key: peerPrincipalKey, matcher: { case: "stringMatch", value: matcher } } } };
+  if (context.peer === "certificate")
+    return { identifier: { case: "authenticated", value: { principalName: matcher } } };
+  return {
+    identifier: {
+      case: "filterState",
+      value: { key: peerPrincipalKey, matcher: { case: "stringMatch", value: matcher } },
+    },
+  };
 }
 
 /** A principal is `trust domain/ns/namespace/sa/account`; one of the mesh's trust domain counts for its aliases too. */
@@ -268,7 +333,9 @@ function issuerAndSubject(value: string): readonly [issuer: StringMatcherInit, s
 }
 
 function claimText(claim: string, matcher: StringMatcherInit): PrincipalInit {
-  return { identifier: { case: "metadata", value: metadataMatcher(jwtFilter, [jwtPayload, claim], textValue(matcher)) } };
+  return {
+    identifier: { case: "metadata", value: metadataMatcher(jwtFilter, [jwtPayload, claim], textValue(matcher)) },
+  };
 }
 
 function claimPrincipal(claims: readonly string[], values: readonly string[]): PrincipalInit {
@@ -277,7 +344,12 @@ function claimPrincipal(claims: readonly string[], values: readonly string[]): P
 }
 
 function permissionAnd(rules: readonly PermissionInit[]): PermissionInit {
-  return { rule: { case: "andRules", value: { rules: rules.length === 0 ? [{ rule: { case: "any", value: true } }] : [...rules] } } };
+  return {
+    rule: {
+      case: "andRules",
+      value: { rules: rules.length === 0 ? [{ rule: { case: "any", value: true } }] : [...rules] },
+    },
+  };
 }
 function permissionOr(rules: readonly PermissionInit[]): PermissionInit {
   return { rule: { case: "orRules", value: { rules: [...rules] } } };
@@ -286,7 +358,12 @@ function permissionNot(rule: PermissionInit): PermissionInit {
   return { rule: { case: "notRule", value: rule } };
 }
 function principalAnd(ids: readonly PrincipalInit[]): PrincipalInit {
-  return { identifier: { case: "andIds", value: { ids: ids.length === 0 ? [{ identifier: { case: "any", value: true } }] : [...ids] } } };
+  return {
+    identifier: {
+      case: "andIds",
+      value: { ids: ids.length === 0 ? [{ identifier: { case: "any", value: true } }] : [...ids] },
+    },
+  };
 }
 function principalOr(ids: readonly PrincipalInit[]): PrincipalInit {
   return { identifier: { case: "orIds", value: { ids: [...ids] } } };

@@ -22,18 +22,41 @@ export function serviceLogsOf2022(host: string, port: number, mesh: MeshSettings
 }
 
 /** And one for each tunnel to a service, by the address that it is for. */
-export function tunnelLogsOf2022(services: readonly { readonly host: string; readonly addresses: readonly string[]; readonly ports: readonly number[] }[], mesh: MeshSettings): readonly AccessLogInit[] {
-  return services.flatMap(({ host, addresses, ports }) => ports.flatMap((port) => addresses.flatMap((address) => tunnelLog(host, port, formatAuthority(address, port), mesh))));
+export function tunnelLogsOf2022(
+  services: readonly {
+    readonly host: string;
+    readonly addresses: readonly string[];
+    readonly ports: readonly number[];
+  }[],
+  mesh: MeshSettings,
+): readonly AccessLogInit[] {
+  return services.flatMap(({ host, addresses, ports }) =>
+    ports.flatMap((port) =>
+      addresses.flatMap((address) => tunnelLog(host, port, formatAuthority(address, port), mesh)),
+    ),
+  );
 }
 
 function tunnelLog(host: string, port: number, authority: string, mesh: MeshSettings): AccessLogInit[] {
   const end = `"envoy://inbound-vip|${port}||${host}/" inbound-vip|${port}|internal|${host} ${noAddress} %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% - -`;
-  const header = { name: ":authority", headerMatchSpecifier: { case: "stringMatch" as const, value: { matchPattern: { case: "exact" as const, value: authority } } } };
-  return textLog(`${istioTextStart} ${end}`, mesh).map((log) => ({ ...log, filter: { filterSpecifier: { case: "headerFilter", value: { header } } } }));
+  const header = {
+    name: ":authority",
+    headerMatchSpecifier: {
+      case: "stringMatch" as const,
+      value: { matchPattern: { case: "exact" as const, value: authority } },
+    },
+  };
+  return textLog(`${istioTextStart} ${end}`, mesh).map((log) => ({
+    ...log,
+    filter: { filterSpecifier: { case: "headerFilter", value: { header } } },
+  }));
 }
 
 function textLog(format: string, mesh: MeshSettings): AccessLogInit[] {
   // Its own format is written whether or not the mesh config asks for another one.
-  return fileAccessLogs({ path: mesh.accessLogFile === "" ? "/dev/stdout" : mesh.accessLogFile, encoding: "TEXT", format });
+  return fileAccessLogs({
+    path: mesh.accessLogFile === "" ? "/dev/stdout" : mesh.accessLogFile,
+    encoding: "TEXT",
+    format,
+  });
 }
-

@@ -63,9 +63,15 @@ export function meshAccessLogs(mesh: MeshSettings): AccessLogInit[] {
 }
 
 /** For listeners: connections that no chain takes, which are logged nowhere else. */
-export function unmatchedAccessLogs(logs: readonly AccessLogInit[], { disableEnvoyListenerLog }: Pick<MeshSettings, "disableEnvoyListenerLog">): AccessLogInit[] {
+export function unmatchedAccessLogs(
+  logs: readonly AccessLogInit[],
+  { disableEnvoyListenerLog }: Pick<MeshSettings, "disableEnvoyListenerLog">,
+): AccessLogInit[] {
   if (disableEnvoyListenerLog) return [];
-  return logs.map((log) => ({ ...log, filter: both({ filterSpecifier: { case: "responseFlagFilter", value: { flags: ["NR"] } } }, log.filter) }));
+  return logs.map((log) => ({
+    ...log,
+    filter: both({ filterSpecifier: { case: "responseFlagFilter", value: { flags: ["NR"] } } }, log.filter),
+  }));
 }
 
 type LogFilterInit = NonNullable<AccessLogInit["filter"]>;
@@ -77,19 +83,31 @@ function both(own: LogFilterInit, given: AccessLogInit["filter"]): LogFilterInit
 export function fileAccessLogs(settings: FileLogSettings): AccessLogInit[] {
   if (settings.path === "") return [];
   const format = formatOf(settings);
-  const config = packed(FileAccessLogSchema, { path: settings.path, accessLogFormat: { case: "logFormat", value: { format, formatters: formattersOf(settings.format), omitEmptyValues: settings.omitEmptyValues ?? false } } });
+  const config = packed(FileAccessLogSchema, {
+    path: settings.path,
+    accessLogFormat: {
+      case: "logFormat",
+      value: { format, formatters: formattersOf(settings.format), omitEmptyValues: settings.omitEmptyValues ?? false },
+    },
+  });
   return [{ name: "envoy.access_loggers.file", configType: { case: "typedConfig", value: config } }];
 }
 
 /** What operators need that are no part of Envoy's core. */
 export function formattersOf(format: string): { name: string; typedConfig: Any }[] {
-  return format.includes("%REQ_WITHOUT_QUERY") ? [{ name: "envoy.formatter.req_without_query", typedConfig: packed(ReqWithoutQuerySchema, {}) }] : [];
+  return format.includes("%REQ_WITHOUT_QUERY")
+    ? [{ name: "envoy.formatter.req_without_query", typedConfig: packed(ReqWithoutQuerySchema, {}) }]
+    : [];
 }
 
 function formatOf(settings: FileLogSettings) {
   if (settings.encoding === "TEXT") {
-    const inlineString = settings.format === "" ? istioText : settings.format.endsWith("\n") ? settings.format : `${settings.format}\n`;
-    return { case: "textFormatSource" as const, value: { specifier: { case: "inlineString" as const, value: inlineString } } };
+    const inlineString =
+      settings.format === "" ? istioText : settings.format.endsWith("\n") ? settings.format : `${settings.format}\n`;
+    return {
+      case: "textFormatSource" as const,
+      value: { specifier: { case: "inlineString" as const, value: inlineString } },
+    };
   }
   return { case: "jsonFormat" as const, value: jsonFields(settings.format) };
 }
@@ -99,7 +117,9 @@ function jsonFields(format: string): JsonObject {
   if (format === "") return istioFields;
   try {
     const parsed: unknown = JSON.parse(format);
-    return typeof parsed === "object" && parsed !== null && !Array.isArray(parsed) ? (parsed as JsonObject) : istioFields;
+    return typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)
+      ? (parsed as JsonObject)
+      : istioFields;
   } catch {
     return istioFields;
   }

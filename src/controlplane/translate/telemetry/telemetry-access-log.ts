@@ -1,5 +1,18 @@
-import type { ExtensionProvider, FileLogProvider, GrpcLogProvider, OpenTelemetryLogProvider, Telemetry, TelemetryAccessLogging } from "../../../api/istio/index.ts";
-import { ApiVersion, ExpressionFilterSchema, HttpGrpcAccessLogConfigSchema, OpenTelemetryAccessLogConfigSchema, TcpGrpcAccessLogConfigSchema } from "../../../wire/envoy/index.ts";
+import type {
+  ExtensionProvider,
+  FileLogProvider,
+  GrpcLogProvider,
+  OpenTelemetryLogProvider,
+  Telemetry,
+  TelemetryAccessLogging,
+} from "../../../api/istio/index.ts";
+import {
+  ApiVersion,
+  ExpressionFilterSchema,
+  HttpGrpcAccessLogConfigSchema,
+  OpenTelemetryAccessLogConfigSchema,
+  TcpGrpcAccessLogConfigSchema,
+} from "../../../wire/envoy/index.ts";
 import { compareText, type MeshSettings } from "../../model/facts.ts";
 import { fileAccessLogs, formattersOf, istioText, meshAccessLogs, type AccessLogInit } from "./access-log.ts";
 import { packed } from "../envoy-any.ts";
@@ -28,18 +41,25 @@ export function accessLogsOf(levels: readonly Level[], mode: Mode, source: Provi
   return known
     .toSorted((left, right) => compareText(left.provider.name, right.provider.name))
     .filter(({ choice }) => !choice.disabled)
-    .map(({ log, choice }) => (choice.filter === undefined ? log : { ...log, filter: expressionFilter(choice.filter) }));
+    .map(({ log, choice }) =>
+      choice.filter === undefined ? log : { ...log, filter: expressionFilter(choice.filter) },
+    );
 }
 
 /** The providers that the narrowest level names which names any; what wider ones say of them holds unless it is said anew. */
-function merged(levels: readonly (readonly TelemetryAccessLogging[])[], mode: Mode, defaults: readonly string[]): ReadonlyMap<string, Choice> {
+function merged(
+  levels: readonly (readonly TelemetryAccessLogging[])[],
+  mode: Mode,
+  defaults: readonly string[],
+): ReadonlyMap<string, Choice> {
   const plain: Choice = { disabled: false, filter: undefined };
   if (levels.length === 0) return new Map(defaults.map((name) => [name, plain]));
   let names = defaults;
   const filters = new Map<string, string | undefined>();
   for (const entries of levels) {
     const matching = entries.filter((entry) => holdsFor(entry, mode));
-    for (const entry of matching) for (const name of namesOf(entry.providers)) filters.set(name, entry.filter?.expression);
+    for (const entry of matching)
+      for (const name of namesOf(entry.providers)) filters.set(name, entry.filter?.expression);
     const named = matching.flatMap((entry) => namesOf(entry.providers));
     if (named.length > 0) names = named;
   }
@@ -49,7 +69,14 @@ function merged(levels: readonly (readonly TelemetryAccessLogging[])[], mode: Mo
   for (const entry of levels.flat()) {
     if (entry.providers.length > 0) inherited = namesOf(entry.providers);
     if (!holdsFor(entry, mode)) continue;
-    for (const name of inherited) if (inScope.has(name)) choices.set(name, entry.disabled === true ? { disabled: true, filter: undefined } : { disabled: false, filter: filters.get(name) });
+    for (const name of inherited)
+      if (inScope.has(name))
+        choices.set(
+          name,
+          entry.disabled === true
+            ? { disabled: true, filter: undefined }
+            : { disabled: false, filter: filters.get(name) },
+        );
   }
   return choices;
 }
@@ -59,7 +86,10 @@ function holdsFor({ match }: TelemetryAccessLogging, mode: Mode): boolean {
 }
 
 function expressionFilter(expression: string): NonNullable<AccessLogInit["filter"]> {
-  const value = { name: "envoy.access_loggers.extension_filters.cel", configType: { case: "typedConfig" as const, value: packed(ExpressionFilterSchema, { expression }) } };
+  const value = {
+    name: "envoy.access_loggers.extension_filters.cel",
+    configType: { case: "typedConfig" as const, value: packed(ExpressionFilterSchema, { expression }) },
+  };
   return { filterSpecifier: { case: "extensionFilter", value } };
 }
 
@@ -81,20 +111,45 @@ function providerLog(provider: ExtensionProvider, source: ProviderSource): Acces
 const builtInFile = "envoy";
 
 /** The built-in one has the mesh config's format, any other Istio's where it says none. */
-function fileLog(name: string, { path, text, labels, hasFormat, omitEmptyValues }: FileLogProvider, mesh: MeshSettings): AccessLogInit[] {
-  if (name === builtInFile && !hasFormat && !omitEmptyValues) return fileAccessLogs({ path, encoding: mesh.accessLogEncoding, format: mesh.accessLogFormat });
+function fileLog(
+  name: string,
+  { path, text, labels, hasFormat, omitEmptyValues }: FileLogProvider,
+  mesh: MeshSettings,
+): AccessLogInit[] {
+  if (name === builtInFile && !hasFormat && !omitEmptyValues)
+    return fileAccessLogs({ path, encoding: mesh.accessLogEncoding, format: mesh.accessLogFormat });
   if (labels === undefined) return fileAccessLogs({ path, encoding: "TEXT", format: text, omitEmptyValues });
-  return fileAccessLogs({ path, encoding: "JSON", format: Object.keys(labels).length === 0 ? "" : JSON.stringify(labels), omitEmptyValues });
+  return fileAccessLogs({
+    path,
+    encoding: "JSON",
+    format: Object.keys(labels).length === 0 ? "" : JSON.stringify(labels),
+    omitEmptyValues,
+  });
 }
 
 /** What the exchange of metadata keeps of the two ends. */
 const peers = ["upstream_peer", "downstream_peer"];
 /** And by the names that proxies before 1.24 kept them under. */
-const peersOfAllReleases = [...peers, "wasm.upstream_peer", "wasm.upstream_peer_id", "wasm.downstream_peer", "wasm.downstream_peer_id"];
+const peersOfAllReleases = [
+  ...peers,
+  "wasm.upstream_peer",
+  "wasm.upstream_peer_id",
+  "wasm.downstream_peer",
+  "wasm.downstream_peer_id",
+];
 
-function serviceLog(kind: "access-log-http" | "access-log-tcp", settings: GrpcLogProvider, source: ProviderSource): AccessLogInit | undefined {
+function serviceLog(
+  kind: "access-log-http" | "access-log-tcp",
+  settings: GrpcLogProvider,
+  source: ProviderSource,
+): AccessLogInit | undefined {
   const isHttp = kind === "access-log-http";
-  const commonConfig = serviceConfig(settings, settings.logName ?? (isHttp ? "http_envoy_accesslog" : "tcp_envoy_accesslog"), settings.filterStateObjectsToLog.length > 0 ? settings.filterStateObjectsToLog : peers, source);
+  const commonConfig = serviceConfig(
+    settings,
+    settings.logName ?? (isHttp ? "http_envoy_accesslog" : "tcp_envoy_accesslog"),
+    settings.filterStateObjectsToLog.length > 0 ? settings.filterStateObjectsToLog : peers,
+    source,
+  );
   if (commonConfig === undefined) return undefined;
   if (!isHttp) return log("envoy.tcp_grpc_access_log", packed(TcpGrpcAccessLogConfigSchema, { commonConfig }));
   const { additionalRequestHeadersToLog, additionalResponseHeadersToLog, additionalResponseTrailersToLog } = settings;
@@ -117,7 +172,13 @@ function openTelemetryLog(settings: OpenTelemetryLogProvider, source: ProviderSo
       commonConfig,
       disableBuiltinLabels: true,
       body: textValue(text),
-      ...(labels.length === 0 ? {} : { attributes: { values: labels.map(([key, value]) => ({ key, value: textValue(typeof value === "string" ? value : "") })) } }),
+      ...(labels.length === 0
+        ? {}
+        : {
+            attributes: {
+              values: labels.map(([key, value]) => ({ key, value: textValue(typeof value === "string" ? value : "") })),
+            },
+          }),
       formatters: formattersOf(JSON.stringify([text, settings.labels])),
     }),
   );
@@ -131,12 +192,19 @@ function log(name: string, value: ReturnType<typeof packed>): AccessLogInit {
   return { name, configType: { case: "typedConfig", value } };
 }
 
-function serviceConfig(settings: Pick<GrpcLogProvider, "service" | "port">, logName: string, filterStateObjectsToLog: readonly string[], { clusterOf }: ProviderSource) {
+function serviceConfig(
+  settings: Pick<GrpcLogProvider, "service" | "port">,
+  logName: string,
+  filterStateObjectsToLog: readonly string[],
+  { clusterOf }: ProviderSource,
+) {
   const found = clusterOf(settings);
   if (found === undefined) return undefined;
   return {
     logName,
-    grpcService: { targetSpecifier: { case: "envoyGrpc" as const, value: { clusterName: found.cluster, authority: found.host } } },
+    grpcService: {
+      targetSpecifier: { case: "envoyGrpc" as const, value: { clusterName: found.cluster, authority: found.host } },
+    },
     transportApiVersion: ApiVersion.V3,
     filterStateObjectsToLog: [...filterStateObjectsToLog],
   };

@@ -37,19 +37,34 @@ interface ProviderChanges {
 }
 
 /** What is measured on one side of requests: a choice for each provider that counts, in the order of their names; none where metrics are off. */
-export function metricsOf(levels: readonly Level[], mode: Mode, mesh: Pick<MeshSettings, "defaultMetricsProviders" | "extensionProviders">): readonly StatsChoice[] {
+export function metricsOf(
+  levels: readonly Level[],
+  mode: Mode,
+  mesh: Pick<MeshSettings, "defaultMetricsProviders" | "extensionProviders">,
+): readonly StatsChoice[] {
   const entries = levels.flatMap(({ metrics }) => metrics);
   return [...merged(entries, mode, mesh.defaultMetricsProviders)]
     .sort(([left], [right]) => compareText(left, right))
     .filter(([name, changes]) => !changes.allDisabled && providerOf(name, mesh)?.kind === "prometheus")
-    .map(([, { metrics, reportingIntervalMs }]) => ({ metrics: [...metrics].sort(([left], [right]) => compareText(left, right)).map(([name, change]) => metricConfig(name, change)), reportingIntervalMs }));
+    .map(([, { metrics, reportingIntervalMs }]) => ({
+      metrics: [...metrics]
+        .sort(([left], [right]) => compareText(left, right))
+        .map(([name, change]) => metricConfig(name, change)),
+      reportingIntervalMs,
+    }));
 }
 
 /** The providers that the narrowest entry names which names any; what wider ones say of them holds unless it is said anew. */
-function merged(entries: readonly TelemetryMetrics[], mode: Mode, defaults: readonly string[]): ReadonlyMap<string, ProviderChanges> {
+function merged(
+  entries: readonly TelemetryMetrics[],
+  mode: Mode,
+  defaults: readonly string[],
+): ReadonlyMap<string, ProviderChanges> {
   const blank = (): ProviderChanges => ({ allDisabled: false, reportingIntervalMs: undefined, metrics: new Map() });
   if (entries.length === 0) return new Map(defaults.map((name) => [name, blank()]));
-  const inScope = new Set(entries.reduce((names, { providers }) => (providers.length > 0 ? namesOf(providers) : names), defaults));
+  const inScope = new Set(
+    entries.reduce((names, { providers }) => (providers.length > 0 ? namesOf(providers) : names), defaults),
+  );
   const found = new Map<string, ProviderChanges>();
   let inherited = defaults;
   for (const entry of entries) {
@@ -59,7 +74,8 @@ function merged(entries: readonly TelemetryMetrics[], mode: Mode, defaults: read
       const changes = found.get(name) ?? blank();
       found.set(name, changes);
       if (entry.reportingIntervalMs !== undefined) changes.reportingIntervalMs = entry.reportingIntervalMs;
-      for (const override of entry.overrides) if (override.match.mode === "CLIENT_AND_SERVER" || override.match.mode === mode) apply(override, changes);
+      for (const override of entry.overrides)
+        if (override.match.mode === "CLIENT_AND_SERVER" || override.match.mode === mode) apply(override, changes);
     }
   }
   return found;
@@ -86,7 +102,9 @@ function metricConfig(name: string, { disabled, tags }: Change): MessageInitShap
   return {
     name: names[name] ?? name,
     drop: disabled ?? false,
-    dimensions: Object.fromEntries(sorted.flatMap(([tag, { operation, value }]) => (operation === "UPSERT" ? [[tag, value]] : []))),
+    dimensions: Object.fromEntries(
+      sorted.flatMap(([tag, { operation, value }]) => (operation === "UPSERT" ? [[tag, value]] : [])),
+    ),
     tagsToRemove: sorted.flatMap(([tag, { operation }]) => (operation === "REMOVE" ? [tag] : [])),
   };
 }

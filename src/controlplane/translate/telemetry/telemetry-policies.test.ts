@@ -9,15 +9,30 @@ import { config, createModelFixture, testMesh } from "../../testing/model-fixtur
 import { TelemetryPolicies, type ProxyTelemetry } from "./telemetry-policies.ts";
 import type { TelemetrySide } from "./telemetry-provider.ts";
 
-const fileLog = (name: string): MeshSettings["extensionProviders"][number] => ({ kind: "access-log-file", name, settings: { path: `/${name}`, text: "", hasFormat: false, omitEmptyValues: false } });
-const mesh: MeshSettings = { ...testMesh, extensionProviders: ["mesh", "shop", "web", "wp", "target", "other"].map(fileLog) };
-const logging = (key: string, provider: string, more: object = {}): KubernetesObject => config("Telemetry", key, { accessLogging: [{ providers: [{ name: provider }] }], ...more });
+const fileLog = (name: string): MeshSettings["extensionProviders"][number] => ({
+  kind: "access-log-file",
+  name,
+  settings: { path: `/${name}`, text: "", hasFormat: false, omitEmptyValues: false },
+});
+const mesh: MeshSettings = {
+  ...testMesh,
+  extensionProviders: ["mesh", "shop", "web", "wp", "target", "other"].map(fileLog),
+};
+const logging = (key: string, provider: string, more: object = {}): KubernetesObject =>
+  config("Telemetry", key, { accessLogging: [{ providers: [{ name: provider }] }], ...more });
 
 /** What a subject gets of these objects; collections are asked from within a derivation, as everywhere. */
-function telemetryOf(objects: readonly KubernetesObject[], subject: PolicySubject, side: TelemetrySide = "inbound", settings = mesh): ProxyTelemetry {
+function telemetryOf(
+  objects: readonly KubernetesObject[],
+  subject: PolicySubject,
+  side: TelemetrySide = "inbound",
+  settings = mesh,
+): ProxyTelemetry {
   const { graph, inputs, apply } = createModelFixture();
   const policies = new TelemetryPolicies(inputs);
-  const found = graph.derive("telemetry-of", inputs.mesh, (value, reader) => [["only", { telemetry: policies.telemetryFor(subject, side, value, reader) }]]);
+  const found = graph.derive("telemetry-of", inputs.mesh, (value, reader) => [
+    ["only", { telemetry: policies.telemetryFor(subject, side, value, reader) }],
+  ]);
   apply(...objects);
   inputs.mesh.set(meshKey, settings);
   graph.settle();
@@ -27,7 +42,11 @@ function telemetryOf(objects: readonly KubernetesObject[], subject: PolicySubjec
 }
 
 function pathsOf({ accessLogs }: ProxyTelemetry): readonly string[] {
-  return accessLogs.map(({ configType }) => (configType?.case === "typedConfig" ? fromBinary(FileAccessLogSchema, configType.value.value as Uint8Array).path : ""));
+  return accessLogs.map(({ configType }) =>
+    configType?.case === "typedConfig"
+      ? fromBinary(FileAccessLogSchema, configType.value.value as Uint8Array).path
+      : "",
+  );
 }
 
 const web: PolicySubject = { namespace: "shop", labels: { app: "web" } };
@@ -49,12 +68,26 @@ test("a gateway's and a waypoint's is named by targets; a waypoint takes its nam
   const ofGateway = logging("edge/gateway", "target", target("Gateway", "web", "gateway.networking.k8s.io"));
   const gateway: PolicySubject = { namespace: "edge", labels: {}, gateway: { name: "web", className: "istio" } };
   assert.deepEqual(pathsOf(telemetryOf([root, ofGateway], gateway, "gateway")), ["/target"]);
-  assert.deepEqual(pathsOf(telemetryOf([root, ofGateway], { ...gateway, gateway: { name: "api", className: "istio" } }, "gateway")), ["/mesh"]);
+  assert.deepEqual(
+    pathsOf(telemetryOf([root, ofGateway], { ...gateway, gateway: { name: "api", className: "istio" } }, "gateway")),
+    ["/mesh"],
+  );
   const service = { kind: "Service" as const, namespace: "shop", name: "web" };
-  const waypoint: PolicySubject = { namespace: "infra", labels: {}, gateway: { name: "wp", className: "istio-waypoint" }, waypoint: true, services: [service] };
+  const waypoint: PolicySubject = {
+    namespace: "infra",
+    labels: {},
+    gateway: { name: "wp", className: "istio-waypoint" },
+    waypoint: true,
+    services: [service],
+  };
   assert.deepEqual(pathsOf(telemetryOf([root, logging("infra/wide", "wp")], waypoint, "waypoint")), ["/wp"]);
   assert.deepEqual(pathsOf(telemetryOf([root, logging("infra/wide", "wp"), wide], waypoint, "waypoint")), ["/shop"]);
-  assert.deepEqual(pathsOf(telemetryOf([root, wide, logging("shop/service", "target", target("Service", "web", ""))], waypoint, "waypoint")), ["/target"]);
+  assert.deepEqual(
+    pathsOf(
+      telemetryOf([root, wide, logging("shop/service", "target", target("Service", "web", ""))], waypoint, "waypoint"),
+    ),
+    ["/target"],
+  );
 });
 
 test("without a provider that is known the mesh config's own log is written; one that is turned off is not", () => {
@@ -62,12 +95,26 @@ test("without a provider that is known the mesh config's own log is written; one
   assert.deepEqual(pathsOf(telemetryOf([logging("shop/wide", "nobody")], web, "inbound", written)), ["/mesh-config"]);
   const off = config("Telemetry", "shop/wide", { accessLogging: [{ providers: [{ name: "shop" }], disabled: true }] });
   assert.deepEqual(pathsOf(telemetryOf([off], web, "inbound", written)), []);
-  assert.deepEqual(pathsOf(telemetryOf([root, config("Telemetry", "shop/wide", { accessLogging: [{ disabled: true, match: { mode: "SERVER" } }] })], web, "outbound")), ["/mesh"]);
+  assert.deepEqual(
+    pathsOf(
+      telemetryOf(
+        [root, config("Telemetry", "shop/wide", { accessLogging: [{ disabled: true, match: { mode: "SERVER" } }] })],
+        web,
+        "outbound",
+      ),
+    ),
+    ["/mesh"],
+  );
 });
 
 test("metrics of one side can be off for the mesh and on again for a namespace", () => {
-  const off = config("Telemetry", "istio-system/root", { metrics: [{ overrides: [{ match: { mode: "SERVER" }, disabled: true }] }] });
-  const on = config("Telemetry", "shop/wide", { metrics: [{ overrides: [{ match: { metric: "REQUEST_COUNT", mode: "SERVER" }, disabled: false }] }] });
-  const counts = (objects: readonly KubernetesObject[], side: TelemetrySide): number => telemetryOf(objects, web, side).stats("server").length;
+  const off = config("Telemetry", "istio-system/root", {
+    metrics: [{ overrides: [{ match: { mode: "SERVER" }, disabled: true }] }],
+  });
+  const on = config("Telemetry", "shop/wide", {
+    metrics: [{ overrides: [{ match: { metric: "REQUEST_COUNT", mode: "SERVER" }, disabled: false }] }],
+  });
+  const counts = (objects: readonly KubernetesObject[], side: TelemetrySide): number =>
+    telemetryOf(objects, web, side).stats("server").length;
   assert.deepEqual([counts([off], "inbound"), counts([off], "outbound"), counts([off, on], "inbound")], [0, 1, 1]);
 });

@@ -31,7 +31,12 @@ export class TelemetryPolicies {
     this.#clusters = new ProviderClusters(inputs);
   }
 
-  telemetryFor(subject: PolicySubject, side: TelemetrySide, mesh: MeshSettings, reader: CollectionReader): ProxyTelemetry {
+  telemetryFor(
+    subject: PolicySubject,
+    side: TelemetrySide,
+    mesh: MeshSettings,
+    reader: CollectionReader,
+  ): ProxyTelemetry {
     const levels = this.#selection.levelsOf(subject, mesh.rootNamespace, reader).map(({ spec }) => spec);
     const mode = side === "inbound" || side === "waypoint" ? "SERVER" : "CLIENT";
     const source: ProviderSource = { mesh, clusterOf: (service) => this.#clusters.of(service, mesh, reader) };

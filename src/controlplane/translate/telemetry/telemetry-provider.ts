@@ -14,11 +14,18 @@ export interface ProviderSource {
 /** Those that need no definition, unless one of the mesh config takes their place. */
 const builtIn: readonly ExtensionProvider[] = [
   { kind: "prometheus", name: "prometheus" },
-  { kind: "access-log-file", name: "envoy", settings: { path: "/dev/stdout", text: "", hasFormat: false, omitEmptyValues: false } },
+  {
+    kind: "access-log-file",
+    name: "envoy",
+    settings: { path: "/dev/stdout", text: "", hasFormat: false, omitEmptyValues: false },
+  },
 ];
 
 /** Names do not differ by case. */
-export function providerOf(name: string, { extensionProviders }: Pick<MeshSettings, "extensionProviders">): ExtensionProvider | undefined {
+export function providerOf(
+  name: string,
+  { extensionProviders }: Pick<MeshSettings, "extensionProviders">,
+): ExtensionProvider | undefined {
   const wanted = name.toLowerCase();
   return [...extensionProviders, ...builtIn].find((provider) => provider.name.toLowerCase() === wanted);
 }

@@ -4,7 +4,12 @@ import type { PolicySubject } from "../../model/authorization-selection.ts";
 import { canonicalName, canonicalRevision } from "../../model/canonical.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 
-type TagInit = Exclude<NonNullable<Exclude<MessageInitShape<typeof HttpConnectionManager_TracingSchema>, { $typeName: string }>["customTags"]>[number], { $typeName: string }>;
+type TagInit = Exclude<
+  NonNullable<
+    Exclude<MessageInitShape<typeof HttpConnectionManager_TracingSchema>, { $typeName: string }>["customTags"]
+  >[number],
+  { $typeName: string }
+>;
 /** A tag of a span. */
 export interface CustomTagInit {
   readonly tag: string;
@@ -26,7 +31,13 @@ export function istioTags(subject: PolicySubject, { clusterId, meshId }: MeshSet
     "istio.mesh_id": meshId === "" ? "unknown" : meshId,
     "istio.namespace": subject.namespace,
   };
-  return [...Object.entries(literals).map(([tag, value]): CustomTagInit => ({ tag, type: { case: "literal", value: { value } } })), ...dryRunTags];
+  return [
+    ...Object.entries(literals).map(([tag, value]): CustomTagInit => ({
+      tag,
+      type: { case: "literal", value: { value } },
+    })),
+    ...dryRunTags,
+  ];
 }
 
 /** What the filters of dry runs leave as metadata of a request. */
@@ -37,7 +48,13 @@ const dryRunTags = (["allow", "deny"] as const).flatMap((action) => [
 
 function dryRunTag(tag: string, key: string): CustomTagInit {
   const path = [{ segment: { case: "key" as const, value: key } }];
-  return { tag, type: { case: "metadata", value: { kind: { kind: { case: "request", value: {} } }, metadataKey: { key: "envoy.filters.http.rbac", path } } } };
+  return {
+    tag,
+    type: {
+      case: "metadata",
+      value: { kind: { kind: { case: "request", value: {} } }, metadataKey: { key: "envoy.filters.http.rbac", path } },
+    },
+  };
 }
 
 const peerFields = {
@@ -58,6 +75,9 @@ export function waypointTags(): readonly CustomTagInit[] {
     ["destination", "upstream"],
     ["source", "downstream"],
   ].flatMap(([end = "", peer = ""]) =>
-    Object.entries(peerFields).map(([name, field]): CustomTagInit => ({ tag: `istio.${end}_${name}`, type: { case: "value", value: `%FILTER_STATE(${peer}_peer_obj:FIELD:${field})%` } })),
+    Object.entries(peerFields).map(([name, field]): CustomTagInit => ({
+      tag: `istio.${end}_${name}`,
+      type: { case: "value", value: `%FILTER_STATE(${peer}_peer_obj:FIELD:${field})%` },
+    })),
   );
 }

@@ -38,16 +38,25 @@ interface Wanted {
 const allTraces = 100;
 
 /** How requests are traced; undefined: not at all. Without a Telemetry or a default provider as the proxy config says, whose collector is of the proxy's own bootstrap. */
-export function tracingOf(levels: readonly Level[], context: TracingContext, source: ProviderSource): RequestTracing | undefined {
+export function tracingOf(
+  levels: readonly Level[],
+  context: TracingContext,
+  source: ProviderSource,
+): RequestTracing | undefined {
   const { mesh } = source;
   const entries = levels.flatMap(({ tracing }) => tracing);
   if (entries.length === 0 && mesh.defaultTracingProviders.length === 0) return ofProxyConfig(context, mesh);
   const wanted = merged(entries, context.mode, mesh);
   if (wanted.disabled || wanted.provider?.kind !== "tracing") return undefined;
   const { settings } = wanted.provider;
-  const tracer = tracerOf(settings, { service: serviceName(context.subject, mesh), workload: workloadNameOf(context.subject) }, source);
+  const tracer = tracerOf(
+    settings,
+    { service: serviceName(context.subject, mesh), workload: workloadNameOf(context.subject) },
+    source,
+  );
   if (tracer === undefined) return undefined;
-  const maxTagLength = ("maxTagLength" in settings ? settings.maxTagLength : undefined) ?? mesh.tracing?.maxPathTagLength;
+  const maxTagLength =
+    ("maxTagLength" in settings ? settings.maxTagLength : undefined) ?? mesh.tracing?.maxPathTagLength;
   const sampling = tracer.samplesItself ? allTraces : (wanted.samplingPercent ?? defaultSampling(mesh));
   // A gateway's request to the mesh is a span of its own.
   const ownSpan = context.side === "gateway" || settings.kind === "skywalking";
@@ -69,7 +78,11 @@ function ofProxyConfig(context: TracingContext, mesh: MeshSettings): RequestTrac
   const { enableIstioTags, maxPathTagLength } = mesh.tracing;
   return {
     byRequestId: true,
-    settings: { ...samplingOf(defaultSampling(mesh)), customTags: tagsOf(enableIstioTags, {}, context, mesh), ...(maxPathTagLength === undefined ? {} : { maxPathTagLength }) },
+    settings: {
+      ...samplingOf(defaultSampling(mesh)),
+      customTags: tagsOf(enableIstioTags, {}, context, mesh),
+      ...(maxPathTagLength === undefined ? {} : { maxPathTagLength }),
+    },
   };
 }
 
@@ -79,12 +92,19 @@ function defaultSampling({ tracing, traceSamplingPercent }: MeshSettings): numbe
 
 /** What a client asks to have traced is; the rest by chance. */
 function samplingOf(percent: number): Pick<TracingInit, "clientSampling" | "randomSampling" | "overallSampling"> {
-  return { clientSampling: { value: allTraces }, randomSampling: { value: percent }, overallSampling: { value: allTraces } };
+  return {
+    clientSampling: { value: allTraces },
+    randomSampling: { value: percent },
+    overallSampling: { value: allTraces },
+  };
 }
 
 function merged(entries: readonly TelemetryTracing[], mode: "CLIENT" | "SERVER", mesh: MeshSettings): Wanted {
-  const own = entries.filter(({ match }) => match === undefined || match.mode === "CLIENT_AND_SERVER" || match.mode === mode);
-  const last = <Value>(read: (entry: TelemetryTracing) => Value | undefined): Value | undefined => own.map(read).findLast((value) => value !== undefined);
+  const own = entries.filter(
+    ({ match }) => match === undefined || match.mode === "CLIENT_AND_SERVER" || match.mode === mode,
+  );
+  const last = <Value>(read: (entry: TelemetryTracing) => Value | undefined): Value | undefined =>
+    own.map(read).findLast((value) => value !== undefined);
   const name = last(({ providers }) => providers[0]?.name) ?? mesh.defaultTracingProviders[0];
   return {
     provider: name === undefined ? undefined : providerOf(name, mesh),
@@ -98,7 +118,12 @@ function merged(entries: readonly TelemetryTracing[], mode: "CLIENT" | "SERVER",
 }
 
 /** The user's own tags take the place of the proxy config's. */
-function tagsOf(withIstio: boolean, own: Readonly<Record<string, TracingTag>>, { subject, side }: TracingContext, mesh: MeshSettings): CustomTagInit[] {
+function tagsOf(
+  withIstio: boolean,
+  own: Readonly<Record<string, TracingTag>>,
+  { subject, side }: TracingContext,
+  mesh: MeshSettings,
+): CustomTagInit[] {
   const given = Object.keys(own).length > 0 ? own : (mesh.tracing?.customTags ?? {});
   return [
     ...(withIstio ? istioTags(subject, mesh) : []),

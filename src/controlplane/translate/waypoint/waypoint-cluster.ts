@@ -1,6 +1,11 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
-import { InternalUpstreamTransportSchema, TransportSocketSchema, type Cluster, type ClusterLoadAssignment } from "../../../wire/envoy/index.ts";
+import {
+  InternalUpstreamTransportSchema,
+  TransportSocketSchema,
+  type Cluster,
+  type ClusterLoadAssignment,
+} from "../../../wire/envoy/index.ts";
 import { destinationRulePath, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { ServiceModel, ServicePortModel } from "../../model/service/service-model.ts";

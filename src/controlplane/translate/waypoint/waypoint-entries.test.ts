@@ -14,8 +14,16 @@ import { deriveWaypointResources } from "./waypoint-resources.ts";
 function waypoints() {
   const fixture = createModelFixture();
   const resources = deriveWaypointResources(fixture.graph, deriveMeshModel(fixture.graph, fixture.inputs));
-  const read = (schema: DescMessage, collections: readonly Collection<ScopedEncodedResource>[]): Readonly<Record<string, JsonObject>> =>
-    Object.fromEntries(collections.flatMap((collection) => [...collection.values()]).filter(({ scope }) => scope === "shop/wp").map(({ resource }) => [resource.name, decodeResource(schema, resource)]));
+  const read = (
+    schema: DescMessage,
+    collections: readonly Collection<ScopedEncodedResource>[],
+  ): Readonly<Record<string, JsonObject>> =>
+    Object.fromEntries(
+      collections
+        .flatMap((collection) => [...collection.values()])
+        .filter(({ scope }) => scope === "shop/wp")
+        .map(({ resource }) => [resource.name, decodeResource(schema, resource)]),
+    );
   return {
     ...fixture,
     listeners: () => read(ListenerSchema, resources.listeners),
@@ -24,36 +32,107 @@ function waypoints() {
   };
 }
 
-const labels = { "gateway.networking.k8s.io/gateway-name": "wp", "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint", "gateway.istio.io/managed": "istio.io-mesh-controller" };
+const labels = {
+  "gateway.networking.k8s.io/gateway-name": "wp",
+  "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",
+  "gateway.istio.io/managed": "istio.io-mesh-controller",
+};
 const base: readonly KubernetesObject[] = [
   namespace("shop", { "istio.io/use-waypoint": "wp" }),
-  config("Gateway", "shop/wp", { gatewayClassName: "istio-waypoint", listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }] }),
-  service("shop/wp", "10.96.0.9", { "gateway.networking.k8s.io/gateway-name": "wp" }, [{ name: "mesh", port: 15_008 }], labels),
+  config("Gateway", "shop/wp", {
+    gatewayClassName: "istio-waypoint",
+    listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }],
+  }),
+  service(
+    "shop/wp",
+    "10.96.0.9",
+    { "gateway.networking.k8s.io/gateway-name": "wp" },
+    [{ name: "mesh", port: 15_008 }],
+    labels,
+  ),
   pod("shop/wp-1", "10.244.1.9", { labels, account: "wp", redirected: false }),
   slice("shop/wp", { name: "mesh", port: 15_008 }, [{ address: "10.244.1.9", pod: "wp-1" }]),
 ];
 const http = { number: 80, name: "http", protocol: "HTTP" };
-const entry = (name: string, spec: object, status: object = {}): KubernetesObject => ({ ...config("ServiceEntry", `shop/${name}`, { hosts: [`${name}.example.com`], ports: [http], ...spec }), status }) as KubernetesObject;
+const entry = (name: string, spec: object, status: object = {}): KubernetesObject =>
+  ({
+    ...config("ServiceEntry", `shop/${name}`, { hosts: [`${name}.example.com`], ports: [http], ...spec }),
+    status,
+  }) as KubernetesObject;
 
 function prefixes(listener: JsonObject | undefined): readonly (readonly [string, number])[] {
-  const matchers = (valueAt(listener ?? {}, "filterChainMatcher", "matcherTree", "customMatch", "typedConfig", "rangeMatchers") ?? []) as { ranges: { addressPrefix: string; prefixLen: number }[] }[];
-  return matchers.flatMap(({ ranges }) => ranges.map(({ addressPrefix, prefixLen }) => [addressPrefix, prefixLen] as const)).toSorted(([left], [right]) => (left < right ? -1 : 1));
+  const matchers = (valueAt(
+    listener ?? {},
+    "filterChainMatcher",
+    "matcherTree",
+    "customMatch",
+    "typedConfig",
+    "rangeMatchers",
+  ) ?? []) as { ranges: { addressPrefix: string; prefixLen: number }[] }[];
+  return matchers
+    .flatMap(({ ranges }) => ranges.map(({ addressPrefix, prefixLen }) => [addressPrefix, prefixLen] as const))
+    .toSorted(([left], [right]) => (left < right ? -1 : 1));
 }
 
 test("a waypoint serves ServiceEntries by their addresses, given ones too: endpoints by EDS, names in the cluster", () => {
   const { apply, listeners, clusters, endpoints } = waypoints();
   apply(
     ...base,
-    entry("static", { addresses: ["192.0.2.7", "198.51.100.0/24"], resolution: "STATIC", endpoints: [{ address: "10.9.0.1", ports: { http: 8080 } }] }),
-    entry("names", { resolution: "DNS" }, { addresses: [{ value: "240.240.0.1", host: "names.example.com" }, { value: "2001:2::1", host: "names.example.com" }] }),
+    entry("static", {
+      addresses: ["192.0.2.7", "198.51.100.0/24"],
+      resolution: "STATIC",
+      endpoints: [{ address: "10.9.0.1", ports: { http: 8080 } }],
+    }),
+    entry(
+      "names",
+      { resolution: "DNS" },
+      {
+        addresses: [
+          { value: "240.240.0.1", host: "names.example.com" },
+          { value: "2001:2::1", host: "names.example.com" },
+        ],
+      },
+    ),
   );
-  assert.deepEqual(prefixes(listeners()["main_internal"]), [["192.0.2.7", 32], ["198.51.100.0", 24], ["2001:2::1", 128], ["240.240.0.1", 32]]);
+  assert.deepEqual(prefixes(listeners()["main_internal"]), [
+    ["192.0.2.7", 32],
+    ["198.51.100.0", 24],
+    ["2001:2::1", 128],
+    ["240.240.0.1", 32],
+  ]);
   const name = "inbound-vip|80|http|static.example.com";
   assert.equal(clusters()[name]?.["type"], "EDS");
-  assert.equal(valueAt(endpoints()[name] ?? {}, "endpoints", 0, "lbEndpoints", 0, "endpoint", "address", "socketAddress", "portValue"), 8080);
+  assert.equal(
+    valueAt(
+      endpoints()[name] ?? {},
+      "endpoints",
+      0,
+      "lbEndpoints",
+      0,
+      "endpoint",
+      "address",
+      "socketAddress",
+      "portValue",
+    ),
+    8080,
+  );
   const named = clusters()["inbound-vip|80|http|names.example.com"];
   assert.equal(named?.["type"], "STRICT_DNS");
-  assert.equal(valueAt(named ?? {}, "loadAssignment", "endpoints", 0, "lbEndpoints", 0, "endpoint", "address", "socketAddress", "address"), "names.example.com");
+  assert.equal(
+    valueAt(
+      named ?? {},
+      "loadAssignment",
+      "endpoints",
+      0,
+      "lbEndpoints",
+      0,
+      "endpoint",
+      "address",
+      "socketAddress",
+      "address",
+    ),
+    "names.example.com",
+  );
   assert.equal(endpoints()["inbound-vip|80|http|names.example.com"], undefined);
 });
 
@@ -63,8 +142,20 @@ test("a policy for a ServiceEntry holds in its chain alone, and a VirtualService
     ...base,
     entry("guarded", { addresses: ["192.0.2.8"], resolution: "STATIC" }),
     entry("open", { addresses: ["192.0.2.9"], resolution: "STATIC" }),
-    config("AuthorizationPolicy", "shop/guarded", { targetRefs: [{ group: "networking.istio.io", kind: "ServiceEntry", name: "guarded" }], action: "DENY", rules: [{ to: [{ operation: { methods: ["DELETE"] } }] }] }),
-    config("VirtualService", "shop/guarded", { hosts: ["guarded.example.com"], http: [{ fault: { abort: { percentage: { value: 100 }, httpStatus: 418 } }, route: [{ destination: { host: "open.example.com" } }] }] }),
+    config("AuthorizationPolicy", "shop/guarded", {
+      targetRefs: [{ group: "networking.istio.io", kind: "ServiceEntry", name: "guarded" }],
+      action: "DENY",
+      rules: [{ to: [{ operation: { methods: ["DELETE"] } }] }],
+    }),
+    config("VirtualService", "shop/guarded", {
+      hosts: ["guarded.example.com"],
+      http: [
+        {
+          fault: { abort: { percentage: { value: 100 }, httpStatus: 418 } },
+          route: [{ destination: { host: "open.example.com" } }],
+        },
+      ],
+    }),
   );
   const chains = (listeners()["main_internal"]?.["filterChains"] ?? []) as { name: string }[];
   const text = (host: string): string => JSON.stringify(chains.filter(({ name }) => name.includes(host)));
@@ -75,31 +166,72 @@ test("a policy for a ServiceEntry holds in its chain alone, and a VirtualService
 
 test("the server name of TLS is looked at on ports of TLS, and on no others", () => {
   const { apply, listeners } = waypoints();
-  const names = (): readonly unknown[] => ((listeners()["main_internal"]?.["listenerFilters"] ?? []) as JsonObject[]).map(({ name, filterDisabled }) => [(name as string).split(".").at(-1), filterDisabled]);
+  const names = (): readonly unknown[] =>
+    ((listeners()["main_internal"]?.["listenerFilters"] ?? []) as JsonObject[]).map(({ name, filterDisabled }) => [
+      (name as string).split(".").at(-1),
+      filterDisabled,
+    ]);
   apply(...base, entry("plain", { addresses: ["192.0.2.7"], resolution: "STATIC" }));
-  assert.deepEqual(names().map((filter) => (filter as unknown[])[0]), ["original_dst", "http_inspector"]);
-  apply(entry("secure", { addresses: ["192.0.2.8"], resolution: "STATIC", ports: [{ number: 443, name: "tls", protocol: "TLS" }] }));
+  assert.deepEqual(
+    names().map((filter) => (filter as unknown[])[0]),
+    ["original_dst", "http_inspector"],
+  );
+  apply(
+    entry("secure", {
+      addresses: ["192.0.2.8"],
+      resolution: "STATIC",
+      ports: [{ number: 443, name: "tls", protocol: "TLS" }],
+    }),
+  );
   assert.deepEqual(names().at(-1), ["tls_inspector", { destinationPortRange: { start: 80, end: 81 } }]);
 });
 
-const wild = (ports: readonly object[], more: object = {}): KubernetesObject => entry("wild", { hosts: ["*.wild.test"], location: "MESH_EXTERNAL", resolution: "DYNAMIC_DNS", ports, ...more }, { addresses: [{ value: "240.240.0.5", host: "*.wild.test" }] });
+const wild = (ports: readonly object[], more: object = {}): KubernetesObject =>
+  entry(
+    "wild",
+    { hosts: ["*.wild.test"], location: "MESH_EXTERNAL", resolution: "DYNAMIC_DNS", ports, ...more },
+    { addresses: [{ value: "240.240.0.5", host: "*.wild.test" }] },
+  );
 const tls = { number: 443, name: "tls", protocol: "TLS" };
 
 test("a waypoint forwards the requests of DYNAMIC_DNS to the host that each names, within the wildcard", () => {
   const { apply, listeners, clusters, endpoints } = waypoints();
-  apply(...base, wild([http, { number: 8080, name: "grpc", protocol: "GRPC" }]), config("DestinationRule", "shop/wild", { host: "*.wild.test", trafficPolicy: { connectionPool: { tcp: { maxConnections: 7 } } }, subsets: [{ name: "few", trafficPolicy: { connectionPool: { tcp: { maxConnections: 2 } } } }] }));
+  apply(
+    ...base,
+    wild([http, { number: 8080, name: "grpc", protocol: "GRPC" }]),
+    config("DestinationRule", "shop/wild", {
+      host: "*.wild.test",
+      trafficPolicy: { connectionPool: { tcp: { maxConnections: 7 } } },
+      subsets: [{ name: "few", trafficPolicy: { connectionPool: { tcp: { maxConnections: 2 } } } }],
+    }),
+  );
   const cache = { name: "*.wild.test_dfp_dns_cache", dnsLookupFamily: "V4_ONLY" };
   const cluster = clusters()["inbound-vip|80|http|*.wild.test"] ?? {};
   assert.equal(valueAt(cluster, "clusterType", "name"), "envoy.clusters.dynamic_forward_proxy");
   assert.deepEqual(valueAt(cluster, "clusterType", "typedConfig", "dnsCacheConfig"), cache);
   assert.equal(valueAt(cluster, "transportSocket", "name"), "internal_upstream");
-  assert.deepEqual([cluster["lbPolicy"], cluster["type"], cluster["loadAssignment"], cluster["commonLbConfig"]], ["CLUSTER_PROVIDED", undefined, undefined, undefined]);
+  assert.deepEqual(
+    [cluster["lbPolicy"], cluster["type"], cluster["loadAssignment"], cluster["commonLbConfig"]],
+    ["CLUSTER_PROVIDED", undefined, undefined, undefined],
+  );
   assert.equal(valueAt(cluster, "circuitBreakers", "thresholds", 0, "maxConnections"), 7);
-  assert.equal(valueAt(clusters()["inbound-vip|80|http/few|*.wild.test"] ?? {}, "circuitBreakers", "thresholds", 0, "maxConnections"), 2, "a subset is a policy of its own");
+  assert.equal(
+    valueAt(
+      clusters()["inbound-vip|80|http/few|*.wild.test"] ?? {},
+      "circuitBreakers",
+      "thresholds",
+      0,
+      "maxConnections",
+    ),
+    2,
+    "a subset is a policy of its own",
+  );
   assert.deepEqual(endpoints(), {});
   const main = listeners()["main_internal"] ?? {};
   assert.deepEqual(prefixes(main), [["240.240.0.5", 32]]);
-  const [first] = (main["filterChains"] as JsonObject[]).filter(({ name }) => name === "inbound-vip|80|http|*.wild.test");
+  const [first] = (main["filterChains"] as JsonObject[]).filter(
+    ({ name }) => name === "inbound-vip|80|http|*.wild.test",
+  );
   const manager = valueAt(first ?? {}, "filters", 0, "typedConfig") as JsonObject;
   assert.deepEqual(valueAt(manager, "routeConfig", "virtualHosts", 0, "domains"), ["*.wild.test", "*.wild.test:80"]);
   const filters = manager["httpFilters"] as { name: string; typedConfig: JsonObject }[];
@@ -116,9 +248,14 @@ test("server names lead to hosts of DYNAMIC_DNS only where the environment asks 
   assert.deepEqual(own(), ["inbound-vip|80|http|*.wild.test"]);
   graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, wildcardTlsAtWaypoints: true }));
   assert.deepEqual(own().toSorted(), ["inbound-vip|443|tcp|*.wild.test", "inbound-vip|80|http|*.wild.test"]);
-  const [secure] = ((listeners()["main_internal"]?.["filterChains"] ?? []) as JsonObject[]).filter(({ name }) => name === "inbound-vip|443|tcp|*.wild.test");
+  const [secure] = ((listeners()["main_internal"]?.["filterChains"] ?? []) as JsonObject[]).filter(
+    ({ name }) => name === "inbound-vip|443|tcp|*.wild.test",
+  );
   const filters = secure?.["filters"] as { name: string; typedConfig: JsonObject }[];
-  assert.deepEqual(filters.slice(-2).map(({ name }) => name.split(".").at(-1)), ["sni_dynamic_forward_proxy", "tcp_proxy"]);
+  assert.deepEqual(
+    filters.slice(-2).map(({ name }) => name.split(".").at(-1)),
+    ["sni_dynamic_forward_proxy", "tcp_proxy"],
+  );
   assert.equal(filters.at(-2)?.typedConfig["portValue"], 443);
   apply(wild([http, tls], { location: "MESH_INTERNAL" }));
   assert.deepEqual(own(), []);
@@ -127,20 +264,44 @@ test("server names lead to hosts of DYNAMIC_DNS only where the environment asks 
 
 test("Envoy is told to take clusters of DYNAMIC_DNS that say something of HTTP and nothing of TLS's names: it refuses them otherwise", () => {
   const { apply, clusters } = waypoints();
-  const isAllowed = (port: number): unknown => valueAt(clusters()[`inbound-vip|${port}|http|*.wild.test`] ?? {}, "clusterType", "typedConfig", "allowInsecureClusterOptions") ?? false;
+  const isAllowed = (port: number): unknown =>
+    valueAt(
+      clusters()[`inbound-vip|${port}|http|*.wild.test`] ?? {},
+      "clusterType",
+      "typedConfig",
+      "allowInsecureClusterOptions",
+    ) ?? false;
   apply(...base, wild([http, { number: 8080, name: "grpc", protocol: "GRPC" }]));
   assert.deepEqual([isAllowed(80), isAllowed(8080)], [false, true]);
-  apply(config("DestinationRule", "shop/wild", { host: "*.wild.test", trafficPolicy: { connectionPool: { http: { idleTimeout: "5s" } } } }));
+  apply(
+    config("DestinationRule", "shop/wild", {
+      host: "*.wild.test",
+      trafficPolicy: { connectionPool: { http: { idleTimeout: "5s" } } },
+    }),
+  );
   assert.deepEqual([isAllowed(80), isAllowed(8080)], [true, true]);
 });
 
 test("TLS to hosts of DYNAMIC_DNS checks the name that is asked for; what a rule says otherwise Envoy is told to take", () => {
   const { apply, clusters } = waypoints();
-  const rule = (settings: object): KubernetesObject => config("DestinationRule", "shop/wild", { host: "*.wild.test", trafficPolicy: { tls: { mode: "SIMPLE", ...settings } } });
+  const rule = (settings: object): KubernetesObject =>
+    config("DestinationRule", "shop/wild", {
+      host: "*.wild.test",
+      trafficPolicy: { tls: { mode: "SIMPLE", ...settings } },
+    });
   const told = (): unknown => {
     const cluster = clusters()["inbound-vip|80|http|*.wild.test"] ?? {};
-    const options = valueAt(cluster, "typedExtensionProtocolOptions", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "upstreamHttpProtocolOptions") as JsonObject | undefined;
-    return [options?.["autoSni"] ?? false, options?.["autoSanValidation"] ?? false, valueAt(cluster, "clusterType", "typedConfig", "allowInsecureClusterOptions") ?? false];
+    const options = valueAt(
+      cluster,
+      "typedExtensionProtocolOptions",
+      "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+      "upstreamHttpProtocolOptions",
+    ) as JsonObject | undefined;
+    return [
+      options?.["autoSni"] ?? false,
+      options?.["autoSanValidation"] ?? false,
+      valueAt(cluster, "clusterType", "typedConfig", "allowInsecureClusterOptions") ?? false,
+    ];
   };
   apply(...base, wild([http]), rule({ subjectAltNames: ["a.wild.test"] }));
   assert.deepEqual(told(), [true, true, false]);

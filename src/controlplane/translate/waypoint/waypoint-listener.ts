@@ -36,7 +36,9 @@ import { specifierOf, type WeightedTarget } from "../routing/weighted-target.ts"
 
 export type MatcherInit = Exclude<MessageInitShape<typeof MatcherSchema>, { $typeName: string }>;
 export type OnMatchInit = NonNullable<MatcherInit["onNoMatch"]>;
-type RangeInit = NonNullable<Exclude<MessageInitShape<typeof IPMatcherSchema>, { $typeName: string }>["rangeMatchers"]>[number];
+type RangeInit = NonNullable<
+  Exclude<MessageInitShape<typeof IPMatcherSchema>, { $typeName: string }>["rangeMatchers"]
+>[number];
 
 export const encapName = "encap";
 
@@ -78,16 +80,34 @@ const directHttp = "direct-http";
 
 /** What connections inside the tunnels come to: told apart by the service's address and port, or by the pod's address. */
 export function mainInternalListener({ mesh, services, workloads, direct }: MainInternalOptions): Listener {
-  const chains = services.flatMap(({ ports, policies }) => ports.flatMap((port) => carriedKinds(port.protocol).map((carries) => serviceChain(port, carries, policies, mesh))));
+  const chains = services.flatMap(({ ports, policies }) =>
+    ports.flatMap((port) => carriedKinds(port.protocol).map((carries) => serviceChain(port, carries, policies, mesh))),
+  );
   // What is asked for by name comes from another network, where addresses are others.
-  const names = mesh.ambientMultiNetwork === true ? services.flatMap(({ addresses, ports }) => (addresses.length === 0 ? [] : ports.map((port) => [formatAuthority(port.host, port.port), chainOf(port)] as const))) : [];
-  const ranges = services.flatMap(({ addresses, ports }) => (addresses.length === 0 || ports.length === 0 ? [] : { addresses, onMatch: toMatcher(byPort(ports.map((port) => [port.port, chainOf(port)] as const))) }));
-  if (workloads.length > 0) ranges.push({ addresses: workloads, onMatch: toMatcher(byProtocol(directTcp, directHttp)) });
+  const names =
+    mesh.ambientMultiNetwork === true
+      ? services.flatMap(({ addresses, ports }) =>
+          addresses.length === 0
+            ? []
+            : ports.map((port) => [formatAuthority(port.host, port.port), chainOf(port)] as const),
+        )
+      : [];
+  const ranges = services.flatMap(({ addresses, ports }) =>
+    addresses.length === 0 || ports.length === 0
+      ? []
+      : { addresses, onMatch: toMatcher(byPort(ports.map((port) => [port.port, chainOf(port)] as const))) },
+  );
+  if (workloads.length > 0)
+    ranges.push({ addresses: workloads, onMatch: toMatcher(byProtocol(directTcp, directHttp)) });
   return create(ListenerSchema, {
     name: mainInternalName,
     listenerSpecifier: { case: "internalListener", value: {} },
     trafficDirection: TrafficDirection.INBOUND,
-    listenerFilters: [originalDestination(), httpInspectorFor(services, workloads.length > 0), ...tlsInspectorFor(services)],
+    listenerFilters: [
+      originalDestination(),
+      httpInspectorFor(services, workloads.length > 0),
+      ...tlsInspectorFor(services),
+    ],
     filterChains: [...chains, ...directChains(direct, mesh)],
     filterChainMatcher: byNameOr(names, addressRanges(ranges)),
   });
@@ -98,7 +118,8 @@ function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: b
   const filter = httpInspector();
   if (anyPort) return filter;
   const kinds = new Map<number, Set<string>>();
-  for (const { port, protocol } of services.flatMap(({ ports }) => ports)) kinds.set(port, new Set([...(kinds.get(port) ?? []), ...carriedKinds(protocol)]));
+  for (const { port, protocol } of services.flatMap(({ ports }) => ports))
+    kinds.set(port, new Set([...(kinds.get(port) ?? []), ...carriedKinds(protocol)]));
   const told = [...kinds].filter(([, carried]) => carried.size === 1).map(([port]) => port);
   const disabled = ofPorts(told.sort((left, right) => left - right));
   return disabled === undefined ? filter : { ...filter, filterDisabled: disabled };
@@ -114,21 +135,56 @@ function tlsInspectorFor(services: readonly WaypointServiceChains[]) {
   return [{ ...tlsInspector(), ...(disabled === undefined ? {} : { filterDisabled: disabled }) }];
 }
 
-function serviceChain(port: WaypointPort, carries: WaypointCarries, policies: WaypointPolicies, mesh: MeshSettings): FilterChainInit {
+function serviceChain(
+  port: WaypointPort,
+  carries: WaypointCarries,
+  policies: WaypointPolicies,
+  mesh: MeshSettings,
+): FilterChainInit {
   const name = vipName(port.port, carries, undefined, port.host);
-  if (carries === "tcp") return { name, filters: connections(name, port.targets, policies, port.forwarded === true ? [forwardTlsFilter(port.host, port.port)] : []) };
-  const own = writesLogsOf2022(mesh) ? { ...policies, telemetry: { ...policies.telemetry, accessLogs: serviceLogsOf2022(port.host, port.port, mesh) } } : policies;
+  if (carries === "tcp")
+    return {
+      name,
+      filters: connections(
+        name,
+        port.targets,
+        policies,
+        port.forwarded === true ? [forwardTlsFilter(port.host, port.port)] : [],
+      ),
+    };
+  const own = writesLogsOf2022(mesh)
+    ? { ...policies, telemetry: { ...policies.telemetry, accessLogs: serviceLogsOf2022(port.host, port.port, mesh) } }
+    : policies;
   return { name, filters: [requests(name, port, own, mesh)] };
 }
 
 function directChains(policies: WaypointPolicies, mesh: MeshSettings): readonly FilterChainInit[] {
   return [
-    { name: directTcp, filters: [keepDestination(), ...connections(encapName, [{ name: encapName, weight: 1 }], policies)] },
-    { name: directHttp, filters: [keepDestination(), requests(encapName, { host: "", port: 0, protocol: "http", routes: [plainRoute(encapName, "", 0, mesh)] }, policies, mesh)] },
+    {
+      name: directTcp,
+      filters: [keepDestination(), ...connections(encapName, [{ name: encapName, weight: 1 }], policies)],
+    },
+    {
+      name: directHttp,
+      filters: [
+        keepDestination(),
+        requests(
+          encapName,
+          { host: "", port: 0, protocol: "http", routes: [plainRoute(encapName, "", 0, mesh)] },
+          policies,
+          mesh,
+        ),
+      ],
+    },
   ];
 }
 
-function requests(name: string, { host, port, protocol, routes, forwarded }: Omit<WaypointPort, "targets">, { security, telemetry }: WaypointPolicies, mesh: MeshSettings): FilterInit {
+function requests(
+  name: string,
+  { host, port, protocol, routes, forwarded }: Omit<WaypointPort, "targets">,
+  { security, telemetry }: WaypointPolicies,
+  mesh: MeshSettings,
+): FilterInit {
   // Who may lead a request anywhere must not lead it out of the wildcard.
   const domains = forwarded === true ? [host, `${host}:${port}`] : undefined;
   return httpConnectionManagerFilter({
@@ -143,8 +199,17 @@ function requests(name: string, { host, port, protocol, routes, forwarded }: Omi
   });
 }
 
-function connections(statPrefix: string, targets: readonly WeightedTarget[], { security, telemetry }: WaypointPolicies, before: readonly FilterInit[] = []): FilterInit[] {
-  const proxy = filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, { statPrefix, clusterSpecifier: specifierOf(targets), accessLog: [...telemetry.accessLogs] });
+function connections(
+  statPrefix: string,
+  targets: readonly WeightedTarget[],
+  { security, telemetry }: WaypointPolicies,
+  before: readonly FilterInit[] = [],
+): FilterInit[] {
+  const proxy = filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, {
+    statPrefix,
+    clusterSpecifier: specifierOf(targets),
+    accessLog: [...telemetry.accessLogs],
+  });
   return [tcpMetadataExchange(), ...security.tcp, ...telemetry.stats("waypoint"), ...before, proxy];
 }
 
@@ -155,7 +220,15 @@ function keepDestination(): FilterInit {
     onNewConnection: [
       {
         key: { case: "objectKey", value: key },
-        value: { case: "formatString", value: { format: { case: "textFormatSource", value: { specifier: { case: "inlineString", value: `%FILTER_STATE(${key}:PLAIN)%` } } } } },
+        value: {
+          case: "formatString",
+          value: {
+            format: {
+              case: "textFormatSource",
+              value: { specifier: { case: "inlineString", value: `%FILTER_STATE(${key}:PLAIN)%` } },
+            },
+          },
+        },
         sharedWithUpstream: FilterStateValue_SharedWithUpstream.ONCE,
       },
     ],
@@ -168,13 +241,21 @@ function cidr(address: string) {
 }
 
 /** By the address that is meant: each with or without the length of a range. */
-export function addressRanges(ranges: readonly { readonly addresses: readonly string[]; readonly onMatch: OnMatchInit }[]): MatcherInit {
+export function addressRanges(
+  ranges: readonly { readonly addresses: readonly string[]; readonly onMatch: OnMatchInit }[],
+): MatcherInit {
   const rangeMatchers = ranges.map(({ addresses, onMatch }): RangeInit => ({ ranges: addresses.map(cidr), onMatch }));
-  return matcherTree("ip", packed(DestinationIPInputSchema, {}), { case: "customMatch", value: { name: "ip", typedConfig: packed(IPMatcherSchema, { rangeMatchers }) } });
+  return matcherTree("ip", packed(DestinationIPInputSchema, {}), {
+    case: "customMatch",
+    value: { name: "ip", typedConfig: packed(IPMatcherSchema, { rangeMatchers }) },
+  });
 }
 
 export function byPort(ports: readonly (readonly [port: number, then: OnMatchInit])[]): MatcherInit {
-  return matcherTree("port", packed(DestinationPortInputSchema, {}), { case: "exactMatchMap", value: { map: Object.fromEntries(ports.map(([port, then]) => [String(port), then])) } });
+  return matcherTree("port", packed(DestinationPortInputSchema, {}), {
+    case: "exactMatchMap",
+    value: { map: Object.fromEntries(ports.map(([port, then]) => [String(port), then])) },
+  });
 }
 
 function chainOf({ port, protocol, host }: WaypointPort): OnMatchInit {
@@ -185,21 +266,35 @@ function chainOf({ port, protocol, host }: WaypointPort): OnMatchInit {
 
 function byProtocol(tcp: string, http: string): MatcherInit {
   const map = Object.fromEntries(plaintextHttpProtocols.map((protocol) => [`'${protocol}'`, toChain(http)]));
-  return { ...matcherTree("application-protocol", packed(ApplicationProtocolInputSchema, {}), { case: "exactMatchMap", value: { map } }), onNoMatch: toChain(tcp) };
+  return {
+    ...matcherTree("application-protocol", packed(ApplicationProtocolInputSchema, {}), {
+      case: "exactMatchMap",
+      value: { map },
+    }),
+    onNoMatch: toChain(tcp),
+  };
 }
 
 /** By the authority that a CONNECT names, else as the other matcher says. */
-export function byNameOr(names: readonly (readonly [authority: string, then: OnMatchInit])[], otherwise: MatcherInit): MatcherInit {
+export function byNameOr(
+  names: readonly (readonly [authority: string, then: OnMatchInit])[],
+  otherwise: MatcherInit,
+): MatcherInit {
   if (names.length === 0) return otherwise;
   return { ...byState("authority", connectAuthorityState, Object.fromEntries(names)), onNoMatch: toMatcher(otherwise) };
 }
 
 /** By what a tunnel's end has noted of its CONNECT. */
 export function byState(name: string, key: string, map: Readonly<Record<string, OnMatchInit>>): MatcherInit {
-  return matcherTree(name, packed(FilterStateInputSchema, { key }), { case: "exactMatchMap", value: { map: { ...map } } });
+  return matcherTree(name, packed(FilterStateInputSchema, { key }), {
+    case: "exactMatchMap",
+    value: { map: { ...map } },
+  });
 }
 
-type TreeInit = NonNullable<Extract<NonNullable<MatcherInit["matcherType"]>, { case: "matcherTree" }>["value"]["treeType"]>;
+type TreeInit = NonNullable<
+  Extract<NonNullable<MatcherInit["matcherType"]>, { case: "matcherTree" }>["value"]["treeType"]
+>;
 
 function matcherTree(name: string, typedConfig: ReturnType<typeof packed>, treeType: TreeInit): MatcherInit {
   return { matcherType: { case: "matcherTree", value: { input: { name, typedConfig }, treeType } } };

@@ -5,7 +5,11 @@ import { type Carried, carriedBy } from "../inbound-chain-match.ts";
 /** How a waypoint takes what comes for a port: as requests, as connections, or as the first bytes tell. */
 export type WaypointCarries = "http" | "tcp";
 
-const kinds: Readonly<Record<Carried, readonly WaypointCarries[]>> = { http: ["http"], tcp: ["tcp"], sniffed: ["tcp", "http"] };
+const kinds: Readonly<Record<Carried, readonly WaypointCarries[]>> = {
+  http: ["http"],
+  tcp: ["tcp"],
+  sniffed: ["tcp", "http"],
+};
 
 export function carriedKinds(protocol: AppProtocol): readonly WaypointCarries[] {
   return kinds[carriedBy(protocol)];
@@ -22,7 +26,10 @@ export function isVipName(name: string): boolean {
 }
 
 /** The name that a route's `outbound|port|subset|host` has in the waypoint of that host; others keep theirs. */
-export function inWaypoint(cluster: string, servedOf: (host: string) => Pick<ServiceModel, "ports"> | undefined): string {
+export function inWaypoint(
+  cluster: string,
+  servedOf: (host: string) => Pick<ServiceModel, "ports"> | undefined,
+): string {
   const [direction, portText, subset, host] = cluster.split("|");
   if (direction !== "outbound" || host === undefined) return cluster;
   const service = servedOf(host);

@@ -9,31 +9,73 @@ import type { ServiceModel } from "../../model/service/service-model.ts";
 import type { ClientNetwork } from "../network-endpoints.ts";
 
 /** The endpoints of a service that waypoints of this cluster are told of: of other clusters only where the service is global. */
-export function waypointEndpoints(endpoints: readonly EndpointModel[], service: ServiceModel, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly EndpointModel[] {
+export function waypointEndpoints(
+  endpoints: readonly EndpointModel[],
+  service: ServiceModel,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly EndpointModel[] {
   if (mesh.ambientMultiNetwork !== true) return nearEndpoints(endpoints, service, mesh, inputs, reader);
   return ofOwnClusters(endpoints, service, mesh, inputs, reader);
 }
 
 /** Those of the own network. */
-export function nearEndpoints(endpoints: readonly EndpointModel[], service: ServiceModel, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly EndpointModel[] {
+export function nearEndpoints(
+  endpoints: readonly EndpointModel[],
+  service: ServiceModel,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly EndpointModel[] {
   const network = localNetwork(mesh, inputs, reader);
-  return ofOwnClusters(endpoints, service, mesh, inputs, reader).filter((endpoint) => endpoint.network === "" || network === "" || endpoint.network === network);
+  return ofOwnClusters(endpoints, service, mesh, inputs, reader).filter(
+    (endpoint) => endpoint.network === "" || network === "" || endpoint.network === network,
+  );
 }
 
-function ofOwnClusters(endpoints: readonly EndpointModel[], service: ServiceModel, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly EndpointModel[] {
+function ofOwnClusters(
+  endpoints: readonly EndpointModel[],
+  service: ServiceModel,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly EndpointModel[] {
   if (endpoints.every(({ clusterId }) => clusterId === mesh.clusterId)) return endpoints;
-  const everywhere = mesh.ambientMultiNetwork !== true || service.registry !== "Kubernetes" || isGlobalService(service, reader.get(inputs.namespaces, service.namespace)?.labels, mesh);
+  const everywhere =
+    mesh.ambientMultiNetwork !== true ||
+    service.registry !== "Kubernetes" ||
+    isGlobalService(service, reader.get(inputs.namespaces, service.namespace)?.labels, mesh);
   return everywhere ? endpoints : endpoints.filter((endpoint) => endpoint.clusterId === mesh.clusterId);
 }
 
 /** How a waypoint reaches endpoints of other networks, as clients of one port of a service; undefined: it is told of none. `isVip` where its cluster is that of a service behind it. */
-export function waypointCrossing(service: ServiceModel, port: number, isVip: boolean, mesh: MeshSettings, { inputs, networkGateways, resolvesNames, reader }: { readonly inputs: MeshInputs; readonly networkGateways: NetworkGatewaysModel; readonly resolvesNames: boolean; readonly reader: CollectionReader }): ClientNetwork | undefined {
+export function waypointCrossing(
+  service: ServiceModel,
+  port: number,
+  isVip: boolean,
+  mesh: MeshSettings,
+  {
+    inputs,
+    networkGateways,
+    resolvesNames,
+    reader,
+  }: {
+    readonly inputs: MeshInputs;
+    readonly networkGateways: NetworkGatewaysModel;
+    readonly resolvesNames: boolean;
+    readonly reader: CollectionReader;
+  },
+): ClientNetwork | undefined {
   if (mesh.ambientMultiNetwork !== true) return undefined;
   return {
     network: localNetwork(mesh, inputs, reader),
     clusterId: mesh.clusterId,
     view: undefined,
     gateways: gatewaysOf(resolvesNames ? networkGateways.unresolved : networkGateways.resolved, reader),
-    crossing: mesh.ambientNetworkCrossing?.waypoints === false ? { kind: "never" } : { kind: "double-tunnel", host: service.hostname, port, matched: !isVip },
+    crossing:
+      mesh.ambientNetworkCrossing?.waypoints === false
+        ? { kind: "never" }
+        : { kind: "double-tunnel", host: service.hostname, port, matched: !isVip },
   };
 }

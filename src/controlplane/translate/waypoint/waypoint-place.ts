@@ -13,10 +13,24 @@ export function waypointPodScope(waypoint: string, pod: string): string {
 }
 
 /** Where the pods of a waypoint are; of those in other clusters it is not known. */
-export function placesOf(waypoint: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly { readonly scope: string; readonly place: ClientPlace }[] {
+export function placesOf(
+  waypoint: string,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly { readonly scope: string; readonly place: ClientPlace }[] {
   return reader.lookup(waypointPods(inputs), waypoint).map((pod) => {
     const { region, zone, subzone } = reader.get(inputs.nodes, pod.node) ?? nowhere;
     const network = pod.labels[istioLabels.network] ?? localNetwork(mesh, inputs, reader);
-    return { scope: waypointPodScope(waypoint, factsKey(pod)), place: { locality: { region, zone, subzone }, node: pod.node, network, clusterId: mesh.clusterId, labels: pod.labels } };
+    return {
+      scope: waypointPodScope(waypoint, factsKey(pod)),
+      place: {
+        locality: { region, zone, subzone },
+        node: pod.node,
+        network,
+        clusterId: mesh.clusterId,
+        labels: pod.labels,
+      },
+    };
   });
 }

@@ -1,7 +1,13 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { istioLabels, type ExtensionProvider, type ProviderService } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
-import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, type ClusterLoadAssignment } from "../../../wire/envoy/index.ts";
+import {
+  Cluster_DiscoveryType,
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  ListenerSchema,
+  type ClusterLoadAssignment,
+} from "../../../wire/envoy/index.ts";
 import type { PolicySubject } from "../../model/authorization-selection.ts";
 import { localNetwork } from "../../model/cluster-view.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
@@ -30,7 +36,13 @@ import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 import { effectivePolicy, localitySetting } from "../traffic-policy.ts";
 import { peersOfNamespace, vipCluster } from "./waypoint-cluster.ts";
 import { waypointPortsOf } from "./waypoint-forwarding.ts";
-import { encapName, mainInternalListener, type WaypointPolicies, type WaypointPort, type WaypointServiceChains } from "./waypoint-listener.ts";
+import {
+  encapName,
+  mainInternalListener,
+  type WaypointPolicies,
+  type WaypointPort,
+  type WaypointServiceChains,
+} from "./waypoint-listener.ts";
 import { carriedKinds, isVipName, vipName } from "./waypoint-name.ts";
 import { waypointCrossing, waypointEndpoints } from "./waypoint-network.ts";
 import { placesOf } from "./waypoint-place.ts";
@@ -79,28 +91,62 @@ const wildcard = "0.0.0.0";
 export function deriveWaypointResources(graph: CollectionGraph, model: MeshModel): WaypointResources {
   const { waypoints } = model;
   const bindings = new WaypointBindings(model.inputs, waypoints);
-  const registryOf = (kind: ServedRegistry["kind"], services: Collection<ServiceModel>, suffix: string): ServedRegistry => {
-    const served = graph.derive(`waypoint-services${suffix}`, services, (service, reader): Iterable<readonly [string, ServedService]> => {
-      if (service.resolution === "alias") return [];
-      return bindings.waypointsOfService(service, reader).map((waypoint) => [servedKey(waypoint.key, serviceKey(service)), { waypoint: waypoint.key, service: serviceKey(service) }] as const);
-    });
+  const registryOf = (
+    kind: ServedRegistry["kind"],
+    services: Collection<ServiceModel>,
+    suffix: string,
+  ): ServedRegistry => {
+    const served = graph.derive(
+      `waypoint-services${suffix}`,
+      services,
+      (service, reader): Iterable<readonly [string, ServedService]> => {
+        if (service.resolution === "alias") return [];
+        return bindings
+          .waypointsOfService(service, reader)
+          .map(
+            (waypoint) =>
+              [
+                servedKey(waypoint.key, serviceKey(service)),
+                { waypoint: waypoint.key, service: serviceKey(service) },
+              ] as const,
+          );
+      },
+    );
     return { kind, services, served, byWaypoint: served.index("waypoint", (item) => [item.waypoint]), suffix };
   };
-  const registries = [registryOf("Service", model.registry.kubernetes, ""), registryOf("ServiceEntry", model.registry.entries, "-entries")];
+  const registries = [
+    registryOf("Service", model.registry.kubernetes, ""),
+    registryOf("ServiceEntry", model.registry.entries, "-entries"),
+  ];
   const sources: Sources = { model, waypoints, registries };
   const perRegistry = registries.map((registry) => {
     const outbound = deriveOutboundReferences(graph, registry, sources);
     return {
-      clusters: [deriveVipClusters(graph, registry, sources), deriveOutboundClusters(graph, registry.suffix, sources, outbound)],
-      endpoints: [deriveVipEndpoints(graph, registry, sources), deriveOutboundEndpoints(graph, registry.suffix, sources, outbound)],
+      clusters: [
+        deriveVipClusters(graph, registry, sources),
+        deriveOutboundClusters(graph, registry.suffix, sources, outbound),
+      ],
+      endpoints: [
+        deriveVipEndpoints(graph, registry, sources),
+        deriveOutboundEndpoints(graph, registry.suffix, sources, outbound),
+      ],
     };
   });
   const providers = deriveProviderReferences(graph, sources);
   const eastWest = deriveEastWestResources(graph, model);
   return {
     listeners: [deriveListeners(graph, sources, bindings), eastWest.listeners],
-    clusters: [deriveFixedClusters(graph, sources), ...perRegistry.flatMap(({ clusters }) => clusters), deriveOutboundClusters(graph, "-providers", sources, providers), ...eastWest.clusters],
-    endpoints: [...perRegistry.flatMap(({ endpoints }) => endpoints), deriveOutboundEndpoints(graph, "-providers", sources, providers), eastWest.endpoints],
+    clusters: [
+      deriveFixedClusters(graph, sources),
+      ...perRegistry.flatMap(({ clusters }) => clusters),
+      deriveOutboundClusters(graph, "-providers", sources, providers),
+      ...eastWest.clusters,
+    ],
+    endpoints: [
+      ...perRegistry.flatMap(({ endpoints }) => endpoints),
+      deriveOutboundEndpoints(graph, "-providers", sources, providers),
+      eastWest.endpoints,
+    ],
   };
 }
 
@@ -108,16 +154,30 @@ function servedKey(waypoint: string, service: string): string {
   return `${waypoint}|${service}`;
 }
 
-function scoped<Schema extends DescMessage>(schema: Schema, scope: string, message: MessageShape<Schema>, name: string): readonly [string, ScopedEncodedResource] {
+function scoped<Schema extends DescMessage>(
+  schema: Schema,
+  scope: string,
+  message: MessageShape<Schema>,
+  name: string,
+): readonly [string, ScopedEncodedResource] {
   return scopedEntry(scope, encodeResource(schema, name, message));
 }
 
-function routeContext(waypoint: Waypoint, mesh: MeshSettings, { model, registries }: Sources, reader: CollectionReader): WaypointRouteContext {
+function routeContext(
+  waypoint: Waypoint,
+  mesh: MeshSettings,
+  { model, registries }: Sources,
+  reader: CollectionReader,
+): WaypointRouteContext {
   const servedOf = (host: string): ServiceModel | undefined => {
     const service = destinationService(host, waypoint.namespace, model.registry, reader);
     if (service === undefined) return undefined;
-    const own = registries.find(({ kind }) => kind === (service.registry === "Kubernetes" ? "Service" : "ServiceEntry"));
-    return own !== undefined && reader.get(own.served, servedKey(waypoint.key, serviceKey(service))) !== undefined ? service : undefined;
+    const own = registries.find(
+      ({ kind }) => kind === (service.registry === "Kubernetes" ? "Service" : "ServiceEntry"),
+    );
+    return own !== undefined && reader.get(own.served, servedKey(waypoint.key, serviceKey(service))) !== undefined
+      ? service
+      : undefined;
   };
   return { waypoint, model, mesh, reader, servedOf };
 }
@@ -138,7 +198,11 @@ function portsOf(service: ServiceModel, context: WaypointRouteContext): readonly
   });
 }
 
-function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: WaypointBindings): Collection<ScopedEncodedResource> {
+function deriveListeners(
+  graph: CollectionGraph,
+  sources: Sources,
+  bindings: WaypointBindings,
+): Collection<ScopedEncodedResource> {
   const { model, waypoints, registries } = sources;
   const { inputs } = model;
   const security = new SecurityPolicies(inputs);
@@ -146,26 +210,66 @@ function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: Way
   const workloads = graph
     .derive("waypoint-workloads", inputs.pods, (pod, reader) => {
       const waypoint = bindings.ofPod(pod, reader);
-      return waypoint === undefined ? [] : [[factsKey(pod), { waypoint: waypoint.key, addresses: pod.addresses }] as const];
+      return waypoint === undefined
+        ? []
+        : [[factsKey(pod), { waypoint: waypoint.key, addresses: pod.addresses }] as const];
     })
     .index("waypoint", (item) => [item.waypoint]);
-  const policiesOf = (waypoint: Waypoint, services: NonNullable<PolicySubject["services"]>, mesh: MeshSettings, reader: CollectionReader): WaypointPolicies => {
+  const policiesOf = (
+    waypoint: Waypoint,
+    services: NonNullable<PolicySubject["services"]>,
+    mesh: MeshSettings,
+    reader: CollectionReader,
+  ): WaypointPolicies => {
     const { namespace, gateway, className } = waypoint;
-    const labels = { ...reader.get(inputs.gateways, `${namespace}/${gateway}`)?.labels, [istioLabels.gatewayName]: gateway };
-    const subject: PolicySubject = { namespace, labels, gateway: { name: gateway, className }, waypoint: true, services };
-    return { security: security.filtersFor(subject, mesh, reader, { peer: "filter-state", clearRouteCache: true }), telemetry: telemetry.telemetryFor(subject, "waypoint", mesh, reader) };
+    const labels = {
+      ...reader.get(inputs.gateways, `${namespace}/${gateway}`)?.labels,
+      [istioLabels.gatewayName]: gateway,
+    };
+    const subject: PolicySubject = {
+      namespace,
+      labels,
+      gateway: { name: gateway, className },
+      waypoint: true,
+      services,
+    };
+    return {
+      security: security.filtersFor(subject, mesh, reader, { peer: "filter-state", clearRouteCache: true }),
+      telemetry: telemetry.telemetryFor(subject, "waypoint", mesh, reader),
+    };
   };
   const listenersOf = (waypoint: Waypoint, mesh: MeshSettings, reader: CollectionReader) => {
     const context = routeContext(waypoint, mesh, sources, reader);
-    const services = registries.flatMap(({ byWaypoint, services: registered }) => reader.lookup(byWaypoint, waypoint.key).flatMap((item) => reader.get(registered, item.service) ?? []).map(withOwnAddresses));
+    const services = registries.flatMap(({ byWaypoint, services: registered }) =>
+      reader
+        .lookup(byWaypoint, waypoint.key)
+        .flatMap((item) => reader.get(registered, item.service) ?? [])
+        .map(withOwnAddresses),
+    );
     const chains = [...services].sort(byCreation).map((service): WaypointServiceChains => {
-      const target = { kind: service.registry === "Kubernetes" ? ("Service" as const) : ("ServiceEntry" as const), namespace: service.namespace, name: service.objectName };
-      return { addresses: service.addresses, ports: portsOf(service, context), policies: policiesOf(waypoint, [target], mesh, reader) };
+      const target = {
+        kind: service.registry === "Kubernetes" ? ("Service" as const) : ("ServiceEntry" as const),
+        namespace: service.namespace,
+        name: service.objectName,
+      };
+      return {
+        addresses: service.addresses,
+        ports: portsOf(service, context),
+        policies: policiesOf(waypoint, [target], mesh, reader),
+      };
     });
-    const addresses = reader.lookup(workloads, waypoint.key).flatMap((item) => item.addresses).sort(compareText);
+    const addresses = reader
+      .lookup(workloads, waypoint.key)
+      .flatMap((item) => item.addresses)
+      .sort(compareText);
     return [
       connectTerminateListener(mesh, wildcard, ofTunnels(services, mesh)),
-      mainInternalListener({ mesh, services: chains, workloads: addresses, direct: policiesOf(waypoint, [], mesh, reader) }),
+      mainInternalListener({
+        mesh,
+        services: chains,
+        workloads: addresses,
+        direct: policiesOf(waypoint, [], mesh, reader),
+      }),
       connectOriginateListener(),
       ...(crossesNetworks(mesh) ? doubleTunnelListeners("waypoint", localNetwork(mesh, inputs, reader)) : []),
     ];
@@ -175,7 +279,11 @@ function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: Way
     waypoints.all,
     (waypoint, reader) => {
       const mesh = reader.get(inputs.mesh, meshKey);
-      return mesh === undefined ? [] : listenersOf(waypoint, mesh, reader).map((listener) => scoped(ListenerSchema, waypoint.key, listener, listener.name));
+      return mesh === undefined
+        ? []
+        : listenersOf(waypoint, mesh, reader).map((listener) =>
+            scoped(ListenerSchema, waypoint.key, listener, listener.name),
+          );
     },
     sameScopedResource,
   );
@@ -193,7 +301,14 @@ function withOwnAddresses(service: ServiceModel): ServiceModel {
 /** Tunnels are logged in the form of 2022 alone: what is in them tells of itself. */
 function ofTunnels(services: readonly ServiceModel[], mesh: MeshSettings): readonly AccessLogInit[] {
   if (!writesLogsOf2022(mesh)) return [];
-  return tunnelLogsOf2022(services.map(({ hostname, addresses, ports }) => ({ host: hostname, addresses, ports: ports.map(({ port }) => port) })), mesh);
+  return tunnelLogsOf2022(
+    services.map(({ hostname, addresses, ports }) => ({
+      host: hostname,
+      addresses,
+      ports: ports.map(({ port }) => port),
+    })),
+    mesh,
+  );
 }
 
 function deriveFixedClusters(graph: CollectionGraph, { model, waypoints }: Sources): Collection<ScopedEncodedResource> {
@@ -204,7 +319,12 @@ function deriveFixedClusters(graph: CollectionGraph, { model, waypoints }: Sourc
       const mesh = reader.get(model.inputs.mesh, meshKey);
       if (mesh === undefined) return [];
       const originate = connectOriginateCluster(mesh, [peersOfNamespace(mesh, waypoint.namespace)]);
-      const clusters = [internalListenerCluster(mainInternalName), internalListenerCluster(encapName, originate.name), originate, ...(crossesNetworks(mesh) ? doubleTunnelClusters(mesh) : [])];
+      const clusters = [
+        internalListenerCluster(mainInternalName),
+        internalListenerCluster(encapName, originate.name),
+        originate,
+        ...(crossesNetworks(mesh) ? doubleTunnelClusters(mesh) : []),
+      ];
       return clusters.map((cluster) => scoped(ClusterSchema, waypoint.key, cluster, cluster.name));
     },
     sameScopedResource,
@@ -226,24 +346,63 @@ interface ResolvedService {
   readonly rule: DestinationRuleModel | undefined;
 }
 
-function resolve(waypointKey: string, service: ServiceModel | undefined, { model, waypoints }: Sources, reader: CollectionReader): ResolvedService | undefined {
+function resolve(
+  waypointKey: string,
+  service: ServiceModel | undefined,
+  { model, waypoints }: Sources,
+  reader: CollectionReader,
+): ResolvedService | undefined {
   const mesh = reader.get(model.inputs.mesh, meshKey);
   const waypoint = reader.get(waypoints.all, waypointKey);
   if (mesh === undefined || waypoint === undefined || service === undefined) return undefined;
-  return { waypoint, mesh, service, rule: destinationRuleFor(service, { namespace: waypoint.namespace, labels: {} }, mesh, model.destinationRules, reader) };
+  return {
+    waypoint,
+    mesh,
+    service,
+    rule: destinationRuleFor(
+      service,
+      { namespace: waypoint.namespace, labels: {} },
+      mesh,
+      model.destinationRules,
+      reader,
+    ),
+  };
 }
 
 function variantsOf({ service, rule, mesh }: ResolvedService): readonly VipVariant[] {
   const subsets = [undefined, ...(rule?.subsets ?? []).map(({ name }) => name)];
-  return waypointPortsOf(service, mesh).flatMap((port) => carriedKinds(port.protocol).flatMap((carries) => subsets.map((subset) => ({ name: vipName(port.port, carries, subset, service.hostname), carries, port, subset }))));
+  return waypointPortsOf(service, mesh).flatMap((port) =>
+    carriedKinds(port.protocol).flatMap((carries) =>
+      subsets.map((subset) => ({ name: vipName(port.port, carries, subset, service.hostname), carries, port, subset })),
+    ),
+  );
 }
 
-function endpointsOf({ service, rule, mesh }: ResolvedService, port: number, subset: string | undefined, { model }: Sources, reader: CollectionReader): readonly EndpointModel[] {
-  const near = waypointEndpoints(getEndpoints(model.endpoints, service, port, reader), service, mesh, model.inputs, reader);
-  return ofSubset(near, rule?.subsets.find(({ name }) => name === subset));
+function endpointsOf(
+  { service, rule, mesh }: ResolvedService,
+  port: number,
+  subset: string | undefined,
+  { model }: Sources,
+  reader: CollectionReader,
+): readonly EndpointModel[] {
+  const near = waypointEndpoints(
+    getEndpoints(model.endpoints, service, port, reader),
+    service,
+    mesh,
+    model.inputs,
+    reader,
+  );
+  return ofSubset(
+    near,
+    rule?.subsets.find(({ name }) => name === subset),
+  );
 }
 
-function deriveVipClusters(graph: CollectionGraph, { served, services, suffix }: ServedRegistry, sources: Sources): Collection<ScopedEncodedResource> {
+function deriveVipClusters(
+  graph: CollectionGraph,
+  { served, services, suffix }: ServedRegistry,
+  sources: Sources,
+): Collection<ScopedEncodedResource> {
   const { model } = sources;
   return graph.derive(
     `cds-waypoint-services${suffix}`,
@@ -255,7 +414,9 @@ function deriveVipClusters(graph: CollectionGraph, { served, services, suffix }:
       const identities = identitiesOf(service, mesh, model.endpoints, model.inputs, reader);
       const resolvesNames = discoveryType(service, false) !== Cluster_DiscoveryType.EDS;
       return variantsOf(found).flatMap(({ name, carries, port, subset }) => {
-        const listed = resolvesNames ? assignment(found, { name, port: port.port, subset }, sources, reader) : undefined;
+        const listed = resolvesNames
+          ? assignment(found, { name, port: port.port, subset }, sources, reader)
+          : undefined;
         const cluster = vipCluster({ service, port, carries, subset, rule, mesh, identities, assignment: listed });
         return cluster === undefined ? [] : [scoped(ClusterSchema, item.waypoint, cluster, name)];
       });
@@ -264,14 +425,20 @@ function deriveVipClusters(graph: CollectionGraph, { served, services, suffix }:
   );
 }
 
-function deriveVipEndpoints(graph: CollectionGraph, { served, services, suffix }: ServedRegistry, sources: Sources): Collection<ScopedEncodedResource> {
+function deriveVipEndpoints(
+  graph: CollectionGraph,
+  { served, services, suffix }: ServedRegistry,
+  sources: Sources,
+): Collection<ScopedEncodedResource> {
   return graph.derive(
     `eds-waypoint-services${suffix}`,
     served,
     (item, reader) => {
       const found = resolve(item.waypoint, reader.get(services, item.service), sources, reader);
       if (found === undefined || discoveryType(found.service, false) !== Cluster_DiscoveryType.EDS) return [];
-      return variantsOf(found).flatMap(({ name, port, subset }) => encodeAssignments(found, { name, port: port.port, subset }, sources, reader));
+      return variantsOf(found).flatMap(({ name, port, subset }) =>
+        encodeAssignments(found, { name, port: port.port, subset }, sources, reader),
+      );
     },
     sameScopedResource,
   );
@@ -283,31 +450,63 @@ interface AssignmentKey {
   readonly subset: string | undefined;
 }
 
-function groupsOf(found: ResolvedService, { name, port, subset }: AssignmentKey, resolvesNames: boolean, sources: Sources, reader: CollectionReader): readonly LocalityGroup[] {
+function groupsOf(
+  found: ResolvedService,
+  { name, port, subset }: AssignmentKey,
+  resolvesNames: boolean,
+  sources: Sources,
+  reader: CollectionReader,
+): readonly LocalityGroup[] {
   const { inputs, networkGateways } = sources.model;
-  const client = waypointCrossing(found.service, port, isVipName(name), found.mesh, { inputs, networkGateways, resolvesNames, reader });
-  return localityGroups(endpointsOf(found, port, subset, sources, reader), { hbone: "always", healthKnown: !resolvesNames, client });
+  const client = waypointCrossing(found.service, port, isVipName(name), found.mesh, {
+    inputs,
+    networkGateways,
+    resolvesNames,
+    reader,
+  });
+  return localityGroups(endpointsOf(found, port, subset, sources, reader), {
+    hbone: "always",
+    healthKnown: !resolvesNames,
+    client,
+  });
 }
 
 /** Of a cluster that finds out its endpoints itself. */
-function assignment(found: ResolvedService, key: AssignmentKey, sources: Sources, reader: CollectionReader): ClusterLoadAssignment {
+function assignment(
+  found: ResolvedService,
+  key: AssignmentKey,
+  sources: Sources,
+  reader: CollectionReader,
+): ClusterLoadAssignment {
   return loadAssignment(key.name, groupsOf(found, key, true, sources, reader));
 }
 
 /** One for all of a waypoint's pods; and one for each, where it matters where that is. */
-function encodeAssignments(found: ResolvedService, key: AssignmentKey, sources: Sources, reader: CollectionReader): (readonly [string, ScopedEncodedResource])[] {
+function encodeAssignments(
+  found: ResolvedService,
+  key: AssignmentKey,
+  sources: Sources,
+  reader: CollectionReader,
+): (readonly [string, ScopedEncodedResource])[] {
   const { waypoint, service, rule, mesh } = found;
   const { name, port, subset } = key;
   const groups = groupsOf(found, key, false, sources, reader);
-  const entry = (scope: string, own: readonly LocalityGroup[]) => scoped(ClusterLoadAssignmentSchema, scope, loadAssignment(name, own), name);
+  const entry = (scope: string, own: readonly LocalityGroup[]) =>
+    scoped(ClusterLoadAssignmentSchema, scope, loadAssignment(name, own), name);
   const policy = effectivePolicy(rule, subset, port, mesh);
   const setting = localitySetting(policy, service.preference, mesh);
   const places = dependsOnPlace(policy, setting) ? placesOf(waypoint.key, mesh, sources.model.inputs, reader) : [];
-  return [entry(waypoint.key, groups), ...places.map(({ scope, place }) => entry(scope, byLocality(groups, policy, setting, place)))];
+  return [
+    entry(waypoint.key, groups),
+    ...places.map(({ scope, place }) => entry(scope, byLocality(groups, policy, setting, place))),
+  ];
 }
 
 /** Waypoints reach the services of the mesh's providers (outside authorizers, tracers, logs), whichever of them they use, as upstream has it. */
-function deriveProviderReferences(graph: CollectionGraph, { model, waypoints }: Sources): Collection<OutboundReference> {
+function deriveProviderReferences(
+  graph: CollectionGraph,
+  { model, waypoints }: Sources,
+): Collection<OutboundReference> {
   const clusters = new ProviderClusters(model.inputs);
   return graph.derive("waypoint-providers", waypoints.all, (waypoint, reader) => {
     const mesh = reader.get(model.inputs.mesh, meshKey);
@@ -315,7 +514,12 @@ function deriveProviderReferences(graph: CollectionGraph, { model, waypoints }: 
       const service = serviceOfProvider(provider);
       const found = mesh === undefined || service === undefined ? undefined : clusters.of(service, mesh, reader);
       if (service === undefined || found === undefined) return [];
-      return [[`${waypoint.key}|${found.cluster}`, { waypoint: waypoint.key, host: found.host, port: service.port, subset: undefined }] as const];
+      return [
+        [
+          `${waypoint.key}|${found.cluster}`,
+          { waypoint: waypoint.key, host: found.host, port: service.port, subset: undefined },
+        ] as const,
+      ];
     });
   });
 }
@@ -324,7 +528,11 @@ function serviceOfProvider(provider: ExtensionProvider): ProviderService | undef
   return "settings" in provider && "service" in provider.settings ? provider.settings : undefined;
 }
 
-function deriveOutboundReferences(graph: CollectionGraph, { served, services, suffix }: ServedRegistry, sources: Sources): Collection<OutboundReference> {
+function deriveOutboundReferences(
+  graph: CollectionGraph,
+  { served, services, suffix }: ServedRegistry,
+  sources: Sources,
+): Collection<OutboundReference> {
   const { model, waypoints } = sources;
   return graph.derive(`waypoint-outbound${suffix}`, served, (item, reader) => {
     const mesh = reader.get(model.inputs.mesh, meshKey);
@@ -336,12 +544,22 @@ function deriveOutboundReferences(graph: CollectionGraph, { served, services, su
     return [...new Set(names)].flatMap((name) => {
       const [direction, port, subset, host] = name.split("|");
       if (direction !== "outbound" || host === undefined) return [];
-      return [[`${item.waypoint}|${name}`, { waypoint: item.waypoint, host, port: Number(port), subset: subset === "" ? undefined : subset }] as const];
+      return [
+        [
+          `${item.waypoint}|${name}`,
+          { waypoint: item.waypoint, host, port: Number(port), subset: subset === "" ? undefined : subset },
+        ] as const,
+      ];
     });
   });
 }
 
-function deriveOutboundClusters(graph: CollectionGraph, suffix: string, sources: Sources, references: Collection<OutboundReference>): Collection<ScopedEncodedResource> {
+function deriveOutboundClusters(
+  graph: CollectionGraph,
+  suffix: string,
+  sources: Sources,
+  references: Collection<OutboundReference>,
+): Collection<ScopedEncodedResource> {
   const { model } = sources;
   return graph.derive(
     `cds-waypoint-outbound${suffix}`,
@@ -363,7 +581,9 @@ function deriveOutboundClusters(graph: CollectionGraph, suffix: string, sources:
         identities: identitiesOf(service, mesh, model.endpoints, model.inputs, reader),
         automaticTls: true,
         allCaptured: everyone(endpoints, (endpoint) => endpoint.captured),
-        assignment: resolvesNames ? assignment(found, { name: found.name, port: port.port, subset: reference.subset }, sources, reader) : undefined,
+        assignment: resolvesNames
+          ? assignment(found, { name: found.name, port: port.port, subset: reference.subset }, sources, reader)
+          : undefined,
       });
       return cluster === undefined ? [] : [scoped(ClusterSchema, reference.waypoint, cluster, cluster.name)];
     },
@@ -371,24 +591,44 @@ function deriveOutboundClusters(graph: CollectionGraph, suffix: string, sources:
   );
 }
 
-function deriveOutboundEndpoints(graph: CollectionGraph, suffix: string, sources: Sources, references: Collection<OutboundReference>): Collection<ScopedEncodedResource> {
+function deriveOutboundEndpoints(
+  graph: CollectionGraph,
+  suffix: string,
+  sources: Sources,
+  references: Collection<OutboundReference>,
+): Collection<ScopedEncodedResource> {
   return graph.derive(
     `eds-waypoint-outbound${suffix}`,
     references,
     (reference, reader) => {
       const found = resolveReference(reference, sources, reader);
       if (found === undefined || discoveryType(found.service, false) !== Cluster_DiscoveryType.EDS) return [];
-      return encodeAssignments(found, { name: found.name, port: found.port.port, subset: reference.subset }, sources, reader);
+      return encodeAssignments(
+        found,
+        { name: found.name, port: found.port.port, subset: reference.subset },
+        sources,
+        reader,
+      );
     },
     sameScopedResource,
   );
 }
 
-function resolveReference({ waypoint: key, host, port, subset }: OutboundReference, sources: Sources, reader: CollectionReader) {
+function resolveReference(
+  { waypoint: key, host, port, subset }: OutboundReference,
+  sources: Sources,
+  reader: CollectionReader,
+) {
   const waypoint = reader.get(sources.waypoints.all, key);
-  const service = waypoint === undefined ? undefined : destinationService(host, waypoint.namespace, sources.model.registry, reader);
+  const service =
+    waypoint === undefined ? undefined : destinationService(host, waypoint.namespace, sources.model.registry, reader);
   const found = resolve(key, service, sources, reader);
   const own = service?.ports.find((candidate) => candidate.port === port);
   if (found === undefined || own === undefined) return undefined;
-  return { ...found, port: own, name: subsetClusterName(port, subset, host), endpoints: endpointsOf(found, port, subset, sources, reader) };
+  return {
+    ...found,
+    port: own,
+    name: subsetClusterName(port, subset, host),
+    endpoints: endpointsOf(found, port, subset, sources, reader),
+  };
 }

@@ -37,15 +37,35 @@ export interface WaypointRouteContext {
  * Where requests to one port of a service go: as its HTTPRoutes say, else the first VirtualService for it, else to the
  * service. The client is unknown here, so matches that ask for its labels hold for everybody, as upstream has it.
  */
-export function waypointRoutes(service: ServiceModel, port: number, fallback: string, context: WaypointRouteContext): readonly Route[] {
+export function waypointRoutes(
+  service: ServiceModel,
+  port: number,
+  fallback: string,
+  context: WaypointRouteContext,
+): readonly Route[] {
   const attached = routesToService(service, port, context.waypoint.namespace, context.model, context.reader);
-  const found = attached.length > 0 ? serviceRoutes(service, port, attached, context.mesh) : routesOfVirtualService(service, port, context);
-  return found.length > 0 ? found.map((route) => renamed(route, context)) : [plainRoute(fallback, service.hostname, port, context.mesh, hashOfService(service, port, context))];
+  const found =
+    attached.length > 0
+      ? serviceRoutes(service, port, attached, context.mesh)
+      : routesOfVirtualService(service, port, context);
+  return found.length > 0
+    ? found.map((route) => renamed(route, context))
+    : [plainRoute(fallback, service.hostname, port, context.mesh, hashOfService(service, port, context))];
 }
 
 /** The one virtual host of a port. Domains other than all are those that requests may lead to. */
-export function waypointRouteTable(name: string, port: number, routes: readonly Route[], domains: readonly string[] = ["*"]): RouteConfigurationInit {
-  return { name, validateClusters: false, maxDirectResponseBodySizeBytes: maxDirectResponseBodyBytes, virtualHosts: [{ name: `inbound|http|${port}`, domains: [...domains], routes: [...routes] }] };
+export function waypointRouteTable(
+  name: string,
+  port: number,
+  routes: readonly Route[],
+  domains: readonly string[] = ["*"],
+): RouteConfigurationInit {
+  return {
+    name,
+    validateClusters: false,
+    maxDirectResponseBodySizeBytes: maxDirectResponseBodyBytes,
+    virtualHosts: [{ name: `inbound|http|${port}`, domains: [...domains], routes: [...routes] }],
+  };
 }
 
 /** Everything to one cluster; the client's side decides on timeouts. */
@@ -57,30 +77,62 @@ export function plainRoute(cluster: string, host: string, port: number, mesh: Me
     decorator: { operation: `${host}:${port}/*` },
     action: {
       case: "route",
-      value: { clusterSpecifier: { case: "cluster", value: cluster }, hashPolicy: hash === undefined ? [] : [hashPolicyOf(hash)], timeout: durationOfMs(0), maxGrpcTimeout: durationOfMs(0), ...(retries === undefined ? {} : { retryPolicy: retries }) },
+      value: {
+        clusterSpecifier: { case: "cluster", value: cluster },
+        hashPolicy: hash === undefined ? [] : [hashPolicyOf(hash)],
+        timeout: durationOfMs(0),
+        maxGrpcTimeout: durationOfMs(0),
+        ...(retries === undefined ? {} : { retryPolicy: retries }),
+      },
     },
   });
 }
 
 /** By what a DestinationRule divides the requests of a service that no route is for. */
-function hashOfService(service: ServiceModel, port: number, { waypoint, model, mesh, reader }: WaypointRouteContext): HashKey | undefined {
-  const rule = destinationRuleFor(service, { namespace: waypoint.namespace, labels: {} }, mesh, model.destinationRules, reader);
+function hashOfService(
+  service: ServiceModel,
+  port: number,
+  { waypoint, model, mesh, reader }: WaypointRouteContext,
+): HashKey | undefined {
+  const rule = destinationRuleFor(
+    service,
+    { namespace: waypoint.namespace, labels: {} },
+    mesh,
+    model.destinationRules,
+    reader,
+  );
   return effectivePolicy(rule, undefined, port, mesh).loadBalancer?.consistentHash?.hashKey;
 }
 
 /** Where connections to one port of a service go, as a VirtualService's TCP routes say. */
-export function waypointTcpTargets(service: ServiceModel, port: number, fallback: string, context: WaypointRouteContext): readonly WeightedTarget[] {
+export function waypointTcpTargets(
+  service: ServiceModel,
+  port: number,
+  fallback: string,
+  context: WaypointRouteContext,
+): readonly WeightedTarget[] {
   const client = { namespace: context.waypoint.namespace, labels: {}, gateway: meshGateway };
-  const attached = l4RoutesToService(service, port, context.waypoint.namespace, context.model, context.reader).map((route) => l4VirtualService(route, service, port));
+  const attached = l4RoutesToService(service, port, context.waypoint.namespace, context.model, context.reader).map(
+    (route) => l4VirtualService(route, service, port),
+  );
   for (const model of [...attached, ...virtualServicesFor(service, context)]) {
-    const route = model.tcp.find(({ match, route: destinations }) => destinations.length > 0 && (match.length === 0 || match.some((candidate) => l4Matches(candidate, port, client))));
+    const route = model.tcp.find(
+      ({ match, route: destinations }) =>
+        destinations.length > 0 &&
+        (match.length === 0 || match.some((candidate) => l4Matches(candidate, port, client))),
+    );
     if (route !== undefined) return weightedTargets(route.route, port, context);
   }
   return [{ name: fallback, weight: 1 }];
 }
 
-function weightedTargets(routes: readonly RouteDestination[], port: number, context: WaypointRouteContext): readonly WeightedTarget[] {
-  const clusterOf = ({ destination }: RouteDestination): string => inWaypoint(destinationCluster(destination, port, serviceOf(destination.host, context)), context.servedOf);
+function weightedTargets(
+  routes: readonly RouteDestination[],
+  port: number,
+  context: WaypointRouteContext,
+): readonly WeightedTarget[] {
+  const clusterOf = ({ destination }: RouteDestination): string =>
+    inWaypoint(destinationCluster(destination, port, serviceOf(destination.host, context)), context.servedOf);
   if (routes.length === 1) return routes.map((route) => ({ name: clusterOf(route), weight: 1 }));
   return routes.filter((route) => route.weight > 0).map((route) => ({ name: clusterOf(route), weight: route.weight }));
 }
@@ -92,11 +144,17 @@ export function clustersOf(routes: readonly Route[]): readonly string[] {
     const { clusterSpecifier: specifier, requestMirrorPolicies } = action.value;
     const mirrors = requestMirrorPolicies.map(({ cluster }) => cluster);
     if (specifier.case === "cluster") return [specifier.value, ...mirrors];
-    return specifier.case === "weightedClusters" ? [...specifier.value.clusters.map(({ name }) => name), ...mirrors] : mirrors;
+    return specifier.case === "weightedClusters"
+      ? [...specifier.value.clusters.map(({ name }) => name), ...mirrors]
+      : mirrors;
   });
 }
 
-function routesOfVirtualService(service: ServiceModel, port: number, context: WaypointRouteContext): readonly RouteInit[] {
+function routesOfVirtualService(
+  service: ServiceModel,
+  port: number,
+  context: WaypointRouteContext,
+): readonly RouteInit[] {
   const { waypoint, model, mesh, reader } = context;
   const found = virtualServicesFor(service, context).find(({ http }) => http.length > 0);
   if (found === undefined) return [];
@@ -109,21 +167,36 @@ function routesOfVirtualService(service: ServiceModel, port: number, context: Wa
     serviceOf: (host) => serviceOf(host, context),
     hashOf: (destination, number) => {
       const target = serviceOf(destination.host, context) ?? { hostname: destination.host, namespace: "" };
-      return effectivePolicy(destinationRuleFor(target, client, mesh, model.destinationRules, reader), destination.subset, number, mesh).loadBalancer?.consistentHash;
+      return effectivePolicy(
+        destinationRuleFor(target, client, mesh, model.destinationRules, reader),
+        destination.subset,
+        number,
+        mesh,
+      ).loadBalancer?.consistentHash;
     },
   });
 }
 
 /** Only those of the service's own namespace and of the waypoint's may route what is others'. */
-function virtualServicesFor(service: ServiceModel, { waypoint, model, reader }: WaypointRouteContext): readonly VirtualServiceModel[] {
+function virtualServicesFor(
+  service: ServiceModel,
+  { waypoint, model, reader }: WaypointRouteContext,
+): readonly VirtualServiceModel[] {
   const namespaces = [waypoint.namespace, service.namespace];
   return virtualServicesOf(meshGateway, waypoint.namespace, model.virtualServices, reader).filter(
-    ({ namespace, hosts }) => namespaces.includes(namespace) && hosts.some((host) => hostCovers(host, service.hostname)),
+    ({ namespace, hosts }) =>
+      namespaces.includes(namespace) && hosts.some((host) => hostCovers(host, service.hostname)),
   );
 }
 
 function forAnyClient(model: VirtualServiceModel): VirtualServiceModel {
-  return { ...model, http: model.http.map((route) => ({ ...route, match: route.match.map((match) => ({ ...match, gateways: [], sourceLabels: {}, sourceNamespace: undefined })) })) };
+  return {
+    ...model,
+    http: model.http.map((route) => ({
+      ...route,
+      match: route.match.map((match) => ({ ...match, gateways: [], sourceLabels: {}, sourceNamespace: undefined })),
+    })),
+  };
 }
 
 function serviceOf(host: string, { waypoint, model, reader }: WaypointRouteContext): ServiceModel | undefined {
@@ -136,7 +209,8 @@ function renamed(init: RouteInit, { servedOf }: WaypointRouteContext): Route {
   if (route.action.case !== "route") return route;
   const { clusterSpecifier: specifier, requestMirrorPolicies: mirrors } = route.action.value;
   if (specifier.case === "cluster") specifier.value = inWaypoint(specifier.value, servedOf);
-  if (specifier.case === "weightedClusters") for (const cluster of specifier.value.clusters) cluster.name = inWaypoint(cluster.name, servedOf);
+  if (specifier.case === "weightedClusters")
+    for (const cluster of specifier.value.clusters) cluster.name = inWaypoint(cluster.name, servedOf);
   for (const mirror of mirrors) mirror.cluster = inWaypoint(mirror.cluster, servedOf);
   return route;
 }

@@ -15,7 +15,14 @@ export class SmallCluster {
 
   set(kind: KindDefinition, object: KubernetesObject): void {
     this.#version += 1;
-    const versioned = { ...object, metadata: { ...object.metadata, uid: object.metadata.uid ?? keyOf(object), resourceVersion: String(this.#version) } };
+    const versioned = {
+      ...object,
+      metadata: {
+        ...object.metadata,
+        uid: object.metadata.uid ?? keyOf(object),
+        resourceVersion: String(this.#version),
+      },
+    };
     const all = this.#of(kind);
     const type = all.has(keyOf(object)) ? "MODIFIED" : "ADDED";
     all.set(keyOf(object), versioned);
@@ -42,7 +49,17 @@ export class SmallCluster {
       if (this.isAway) throw transientError("unreachable", "no connection");
       return { status: 200, headers: {}, text: "{}" };
     };
-    return { get: refuse, list, create: refuse, update: refuse, patchMerge: refuse, apply: refuse, delete: refuse, watch, raw };
+    return {
+      get: refuse,
+      list,
+      create: refuse,
+      update: refuse,
+      patchMerge: refuse,
+      apply: refuse,
+      delete: refuse,
+      watch,
+      raw,
+    };
   }
 
   #of({ plural, group }: KindDefinition): Map<string, KubernetesObject> {

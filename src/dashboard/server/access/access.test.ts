@@ -11,9 +11,23 @@ import { KubeconfigAccess } from "./kubeconfig-access.ts";
 import { Sessions } from "./sessions.ts";
 
 const config = { server: "https://10.0.0.1:6443", context: "c", namespace: "dev" };
-const namespaces: readonly UntypedObject[] = ["dev", "prod", "shop"].map((name) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name } }));
+const namespaces: readonly UntypedObject[] = ["dev", "prod", "shop"].map((name) => ({
+  apiVersion: "v1",
+  kind: "Namespace",
+  metadata: { name },
+}));
 
-function clusterAccess({ server, user, clock = new HandClock(), anonymousReads = false }: { server: FakeKubeApi; user: FakeKubeApi; clock?: Clock; anonymousReads?: boolean }): ClusterAccess {
+function clusterAccess({
+  server,
+  user,
+  clock = new HandClock(),
+  anonymousReads = false,
+}: {
+  server: FakeKubeApi;
+  user: FakeKubeApi;
+  clock?: Clock;
+  anonymousReads?: boolean;
+}): ClusterAccess {
   return new ClusterAccess({
     config,
     client: server,
@@ -21,24 +35,40 @@ function clusterAccess({ server, user, clock = new HandClock(), anonymousReads =
     namespace: "istio-system",
     clock,
     log: silentLogger,
-    credentialsOfToken: () => ({ client: user, config, connectToPod: async () => await Promise.reject(new Error("no pods here")) }),
+    credentialsOfToken: () => ({
+      client: user,
+      config,
+      connectToPod: async () => await Promise.reject(new Error("no pods here")),
+    }),
   });
 }
 
 test("a token is reviewed by the server, and rights are asked with the token itself", async () => {
   const server = new FakeKubeApi({ objects: namespaces, tokens: { good: "bob" } });
-  const user = new FakeKubeApi({ user: "bob", allows: ({ verb, resource, namespace }) => resource === "pods" && verb === "list" && (namespace === "dev" || namespace === "shop") });
+  const user = new FakeKubeApi({
+    user: "bob",
+    allows: ({ verb, resource, namespace }) =>
+      resource === "pods" && verb === "list" && (namespace === "dev" || namespace === "shop"),
+  });
   const identity = await clusterAccess({ server, user }).logIn("good");
   assert.deepEqual([identity.user, identity.authentication], ["bob", "token"]);
   assert.deepEqual(await identity.namespaces(), new Set(["dev", "shop"]));
-  assert.equal(await identity.may({ verb: "patch", group: "rollout.serin.dev", resource: "canaries", namespace: "dev" }), false);
-  assert.deepEqual(server.requests.map(({ line }) => line), ["POST /apis/authentication.k8s.io/v1/tokenreviews"]);
+  assert.equal(
+    await identity.may({ verb: "patch", group: "rollout.serin.dev", resource: "canaries", namespace: "dev" }),
+    false,
+  );
+  assert.deepEqual(
+    server.requests.map(({ line }) => line),
+    ["POST /apis/authentication.k8s.io/v1/tokenreviews"],
+  );
   assert.ok(user.requests.every(({ line }) => line.endsWith("/selfsubjectaccessreviews")));
   await assert.rejects(clusterAccess({ server, user }).logIn("bad"), { code: "forbidden" });
 });
 
 test("where the server may not review tokens, the token says itself whose it is", async () => {
-  const server = new FakeKubeApi({ answers: { "POST /apis/authentication.k8s.io/v1/tokenreviews": { status: 403, text: "{}" } } });
+  const server = new FakeKubeApi({
+    answers: { "POST /apis/authentication.k8s.io/v1/tokenreviews": { status: 403, text: "{}" } },
+  });
   const identity = await clusterAccess({ server, user: new FakeKubeApi({ user: "carla" }) }).logIn("token");
   assert.equal(identity.user, "carla");
 });
@@ -46,7 +76,9 @@ test("where the server may not review tokens, the token says itself whose it is"
 test("answers about rights hold for ten seconds, and a right that was taken away is gone then", async () => {
   const clock = new HandClock();
   const user = new FakeKubeApi();
-  const identity = await clusterAccess({ server: new FakeKubeApi({ tokens: { good: "bob" } }), user, clock }).logIn("good");
+  const identity = await clusterAccess({ server: new FakeKubeApi({ tokens: { good: "bob" } }), user, clock }).logIn(
+    "good",
+  );
   const right = { verb: "get", group: "", resource: "secrets", namespace: "dev" };
   assert.equal(await identity.may(right), true);
   user.allows = () => false;
@@ -101,7 +133,13 @@ test("who is anonymous reads by the server's own account, and has no credentials
 test("the printed address is good for one browser, and then the next one is printed", async () => {
   const client = new FakeKubeApi({ user: "dora" });
   const used: string[] = [];
-  const access: KubeconfigAccess = await KubeconfigAccess.open({ own: { client, config, connectToPod: async () => await Promise.reject(new Error("none")) }, cluster: "lab", namespace: "dev", clock: new HandClock(), secretUsed: () => void used.push(access.secret) });
+  const access: KubeconfigAccess = await KubeconfigAccess.open({
+    own: { client, config, connectToPod: async () => await Promise.reject(new Error("none")) },
+    cluster: "lab",
+    namespace: "dev",
+    clock: new HandClock(),
+    secretUsed: () => void used.push(access.secret),
+  });
   const { secret } = access;
   assert.equal(access.enter(`${secret}x`), undefined);
   assert.equal(access.enter(secret)?.user, "dora");
@@ -111,29 +149,41 @@ test("the printed address is good for one browser, and then the next one is prin
 });
 
 test("users who see the same share views, but for those that tell what they may do", async () => {
-  const [ana, bob] = ["ana", "bob"].map((user) => syntheticIdentity({ user, namespaces: async () => await Promise.resolve(new Set(["b", "a"])) }));
+  const [ana, bob] = ["ana", "bob"].map((user) =>
+    syntheticIdentity({ user, namespaces: async () => await Promise.resolve(new Set(["b", "a"])) }),
+  );
   assert.ok(ana !== undefined && bob !== undefined);
   assert.equal((await readerOf(ana, "graph")).key, (await readerOf(bob, "graph")).key);
   assert.notEqual((await readerOf(ana, "rollout")).key, (await readerOf(bob, "rollout")).key);
   assert.notEqual((await readerOf(ana, "graph")).key, (await readerOf(syntheticIdentity(), "graph")).key);
-  assert.equal(await (await readerOf(ana, "graph")).may({ verb: "get", group: "", resource: "pods", namespace: "a" }), false);
+  assert.equal(
+    await (await readerOf(ana, "graph")).may({ verb: "get", group: "", resource: "pods", namespace: "a" }),
+    false,
+  );
 });
 
 test("what a user may do is still told after another session of theirs has ended", async () => {
-  const access = clusterAccess({ server: new FakeKubeApi({ tokens: { good: "bob" }, objects: namespaces }), user: new FakeKubeApi({ user: "bob" }) });
+  const access = clusterAccess({
+    server: new FakeKubeApi({ tokens: { good: "bob" }, objects: namespaces }),
+    user: new FakeKubeApi({ user: "bob" }),
+  });
   const [first, second] = [await access.logIn("good"), await access.logIn("good")];
   const readers = [await readerOf(first, "rollout"), await readerOf(second, "rollout")] as const;
   assert.notEqual(readers[0].key, readers[1].key);
   assert.equal((await readerOf(second, "rollout")).key, readers[1].key);
   first.close();
-  assert.equal(await readers[1].may({ verb: "patch", group: "rollout.serin.dev", resource: "canaries", namespace: "dev" }), true);
+  assert.equal(
+    await readers[1].may({ verb: "patch", group: "rollout.serin.dev", resource: "canaries", namespace: "dev" }),
+    true,
+  );
 });
 
 test("sessions end without use, by their age, and by number, the least used first", () => {
   const clock = new HandClock();
   const sessions = new Sessions({ clock, idleMs: 1_000, absoluteMs: 5_000 });
   const closed: string[] = [];
-  const begin = (user: string): string => sessions.begin(syntheticIdentity({ user, close: () => void closed.push(user) }));
+  const begin = (user: string): string =>
+    sessions.begin(syntheticIdentity({ user, close: () => void closed.push(user) }));
   const idle = begin("idle");
   clock.ms += 1_001;
   assert.equal(sessions.find(idle), undefined);

@@ -37,11 +37,27 @@ export class ClusterAccess implements Access {
     this.cluster = config.server;
     if (!anonymousReads) return;
     const known = { user: "anonymous", groups: [] };
-    this.anonymous = new ReviewedIdentity({ known, authentication: "anonymous", own: undefined, asking: client, listing: client, ownNamespace: namespace, clock, isTaken: async () => await Promise.resolve(true) });
+    this.anonymous = new ReviewedIdentity({
+      known,
+      authentication: "anonymous",
+      own: undefined,
+      asking: client,
+      listing: client,
+      ownNamespace: namespace,
+      clock,
+      isTaken: async () => await Promise.resolve(true),
+    });
   }
 
   async logIn(token: string): Promise<Identity> {
-    const { client: server, config, namespace, clock, log, credentialsOfToken = (given) => credentialsOf(configWithToken(config, given), { log, clock }) } = this.#options;
+    const {
+      client: server,
+      config,
+      namespace,
+      clock,
+      log,
+      credentialsOfToken = (given) => credentialsOf(configWithToken(config, given), { log, clock }),
+    } = this.#options;
     const own = credentialsOfToken(token);
     const ask = async (): Promise<KnownUser | undefined> => {
       try {
@@ -54,7 +70,12 @@ export class ClusterAccess implements Access {
     };
     try {
       const known = await ask();
-      if (known === undefined) throw refusal("forbidden", "the API server does not take this token", "it may have expired, or be of another cluster; kubectl create token <service account>");
+      if (known === undefined)
+        throw refusal(
+          "forbidden",
+          "the API server does not take this token",
+          "it may have expired, or be of another cluster; kubectl create token <service account>",
+        );
       return new ReviewedIdentity({
         known,
         authentication: "token",
@@ -78,7 +99,10 @@ export class ClusterAccess implements Access {
   }
 
   async limitsOf(identity: Identity): Promise<readonly string[]> {
-    if (identity.authentication === "anonymous") return ["You read by the dashboard's own account. Log in by a token to read logs and proxies, and to change anything."];
+    if (identity.authentication === "anonymous")
+      return [
+        "You read by the dashboard's own account. Log in by a token to read logs and proxies, and to change anything.",
+      ];
     return await limitsOfRights(identity);
   }
 }
@@ -88,18 +112,26 @@ export async function limitsOfRights(identity: Identity): Promise<readonly strin
   const namespaces = await identity.namespaces();
   const told: string[] = [];
   if (namespaces !== "*") {
-    const count = namespaces.size === 0 ? "no namespace" : `${namespaces.size} ${namespaces.size === 1 ? "namespace" : "namespaces"}`;
-    told.push(`You see ${count}: those whose pods you may list. More are given by a RoleBinding to the ClusterRole view.`);
+    const count =
+      namespaces.size === 0
+        ? "no namespace"
+        : `${namespaces.size} ${namespaces.size === 1 ? "namespace" : "namespaces"}`;
+    told.push(
+      `You see ${count}: those whose pods you may list. More are given by a RoleBinding to the ClusterRole view.`,
+    );
   }
   const where = namespaces === "*" ? "" : ([...namespaces][0] ?? "");
-  if (!(await identity.may({ verb: "patch", group: "rollout.serin.dev", resource: "canaries", namespace: where }))) told.push("You may not give orders to canaries: that takes the right to patch canaries of rollout.serin.dev.");
+  if (!(await identity.may({ verb: "patch", group: "rollout.serin.dev", resource: "canaries", namespace: where })))
+    told.push("You may not give orders to canaries: that takes the right to patch canaries of rollout.serin.dev.");
   return told;
 }
 
 /** `exp` of a JSON web token; what is none has none here, and the API server says when it is over. */
 function expiryOf(token: string): number | undefined {
   try {
-    const { exp } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8")) as { exp?: unknown };
+    const { exp } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8")) as {
+      exp?: unknown;
+    };
     return typeof exp === "number" && Number.isFinite(exp) ? exp * 1_000 : undefined;
   } catch {
     return undefined;

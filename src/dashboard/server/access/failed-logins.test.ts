@@ -29,7 +29,8 @@ test("addresses of one network of IPv6 are one", () => {
 test("no more addresses are remembered than the bound says, and those of a minute ago are forgotten", () => {
   const clock = new HandClock();
   const logins = new FailedLogins(clock);
-  for (let index = 0; index < limits.failedLoginAddresses + 50; index += 1) logins.add(`10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`);
+  for (let index = 0; index < limits.failedLoginAddresses + 50; index += 1)
+    logins.add(`10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`);
   assert.equal(logins.size, limits.failedLoginAddresses);
   clock.ms += 61_000;
   logins.add("10.9.9.9");

@@ -25,7 +25,8 @@ export class FailedLogins {
 
   /** Throws `unavailable` where too many have failed. */
   check(address: string): void {
-    if (this.#recent(placeOf(address)).length >= limits.failedLoginsPerMinute) throw refusal("unavailable", "too many logins from your address have failed within a minute", "wait a minute");
+    if (this.#recent(placeOf(address)).length >= limits.failedLoginsPerMinute)
+      throw refusal("unavailable", "too many logins from your address have failed within a minute", "wait a minute");
   }
 
   add(address: string): void {
@@ -34,7 +35,8 @@ export class FailedLogins {
     this.#failures.delete(place);
     this.#failures.set(place, [...recent, this.#clock.steadyMs()].slice(-limits.failedLoginsPerMinute));
     for (const [oldest, times] of this.#failures) {
-      if (this.#failures.size <= limits.failedLoginAddresses && (times.at(-1) ?? 0) > this.#clock.steadyMs() - minuteMs) break;
+      if (this.#failures.size <= limits.failedLoginAddresses && (times.at(-1) ?? 0) > this.#clock.steadyMs() - minuteMs)
+        break;
       this.#failures.delete(oldest);
     }
   }

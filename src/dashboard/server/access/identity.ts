@@ -9,7 +9,12 @@ export interface OwnCredentials {
   readonly client: KubeClient;
   readonly config: KubeConfig;
   /** A stream to a port of a pod. */
-  connectToPod(target: { readonly namespace: string; readonly pod: string; readonly port: number; readonly signal: AbortSignal }): Promise<Duplex>;
+  connectToPod(target: {
+    readonly namespace: string;
+    readonly pod: string;
+    readonly port: number;
+    readonly signal: AbortSignal;
+  }): Promise<Duplex>;
 }
 
 /** Whom the server takes somebody for, and what the API server lets them do. */
@@ -52,7 +57,12 @@ export async function readerOf(identity: Identity, topic: TopicName): Promise<Vi
     const key = `user ${numberOf(identity)} ${digest(namesOf(namespaces))}${hidden}`;
     return { key, namespaces, hiddenKinds, may: async (right) => await identity.may(right) };
   }
-  return { key: `${namespaces === "*" ? "*" : `in ${digest(namesOf(namespaces))}`}${hidden}`, namespaces, hiddenKinds, may: async () => await Promise.resolve(false) };
+  return {
+    key: `${namespaces === "*" ? "*" : `in ${digest(namesOf(namespaces))}`}${hidden}`,
+    namespaces,
+    hiddenKinds,
+    may: async () => await Promise.resolve(false),
+  };
 }
 
 function namesOf(namespaces: ReadonlySet<string> | "*"): readonly string[] {

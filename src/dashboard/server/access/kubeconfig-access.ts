@@ -25,7 +25,8 @@ export class KubeconfigAccess implements Access {
   readonly cluster: string;
   readonly mayLogIn = false;
   readonly anonymous = undefined;
-  readonly loginHint = "open the address that serin dashboard has printed last; if it was restarted, that is another one";
+  readonly loginHint =
+    "open the address that serin dashboard has printed last; if it was restarted, that is another one";
   readonly #options: KubeconfigAccessOptions;
   readonly #identity: ReviewedIdentity;
   #secret = newSecret();
@@ -34,13 +35,23 @@ export class KubeconfigAccess implements Access {
     const { own, namespace, clock } = options;
     this.#options = options;
     this.cluster = options.cluster;
-    this.#identity = new ReviewedIdentity({ known, authentication: "kubeconfig", own, asking: own.client, listing: own.client, ownNamespace: namespace, clock, isTaken: async () => await Promise.resolve(true) });
+    this.#identity = new ReviewedIdentity({
+      known,
+      authentication: "kubeconfig",
+      own,
+      asking: own.client,
+      listing: own.client,
+      ownNamespace: namespace,
+      clock,
+      isTaken: async () => await Promise.resolve(true),
+    });
   }
 
   /** Asks the API server who the user is. Throws where it does not answer, or does not take the credentials. */
   static async open(options: KubeconfigAccessOptions): Promise<KubeconfigAccess> {
     const known = await reviewSelf(options.own.client);
-    if (known === undefined) throw refusal("forbidden", "the API server does not take the kubeconfig's credentials", "kubectl auth whoami");
+    if (known === undefined)
+      throw refusal("forbidden", "the API server does not take the kubeconfig's credentials", "kubectl auth whoami");
     return new KubeconfigAccess(options, known);
   }
 

@@ -110,14 +110,20 @@ export class ReviewedIdentity implements Identity {
 
   async namespaces(): Promise<ReadonlySet<string> | "*"> {
     const nowMs = this.#options.clock.steadyMs();
-    if (this.#namespaces !== undefined && nowMs - this.#namespaces.atMs < namespacesHoldMs) return this.#namespaces.value;
+    if (this.#namespaces !== undefined && nowMs - this.#namespaces.atMs < namespacesHoldMs)
+      return this.#namespaces.value;
     try {
       this.#asked ??= this.#readNamespaces();
       const value = await this.#asked;
       this.#namespaces = { value, atMs: nowMs };
       return value;
     } catch (error) {
-      if (this.#namespaces !== undefined && nowMs - this.#namespaces.atMs < awayHoldsMs && !isKubeCode(error, "unauthorized")) return this.#namespaces.value;
+      if (
+        this.#namespaces !== undefined &&
+        nowMs - this.#namespaces.atMs < awayHoldsMs &&
+        !isKubeCode(error, "unauthorized")
+      )
+        return this.#namespaces.value;
       throw error;
     } finally {
       this.#asked = undefined;
@@ -127,12 +133,21 @@ export class ReviewedIdentity implements Identity {
   async hiddenKinds(): Promise<ReadonlySet<string>> {
     const nowMs = this.#options.clock.steadyMs();
     try {
-      const answers = await Promise.all(clusterKinds.map(async ({ group, plural }) => await this.#ask({ verb: "list", group, resource: plural, namespace: "" })));
+      const answers = await Promise.all(
+        clusterKinds.map(
+          async ({ group, plural }) => await this.#ask({ verb: "list", group, resource: plural, namespace: "" }),
+        ),
+      );
       const value = new Set(clusterKinds.filter((_, index) => answers[index] !== true).map(({ kind }) => kind));
       this.#hiddenKinds = { value, atMs: nowMs };
       return value;
     } catch (error) {
-      if (this.#hiddenKinds !== undefined && nowMs - this.#hiddenKinds.atMs < awayHoldsMs && !isKubeCode(error, "unauthorized")) return this.#hiddenKinds.value;
+      if (
+        this.#hiddenKinds !== undefined &&
+        nowMs - this.#hiddenKinds.atMs < awayHoldsMs &&
+        !isKubeCode(error, "unauthorized")
+      )
+        return this.#hiddenKinds.value;
       throw error;
     }
   }
@@ -150,7 +165,8 @@ export class ReviewedIdentity implements Identity {
     const waiting = names.toSorted().slice(0, maxNamespaces);
     const found = new Set<string>();
     const work = async (): Promise<void> => {
-      for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) if (await this.#ask(listPods(name))) found.add(name);
+      for (let name = waiting.shift(); name !== undefined; name = waiting.shift())
+        if (await this.#ask(listPods(name))) found.add(name);
     };
     await Promise.all(Array.from({ length: reviewsAtOnce }, work));
     return found;
@@ -158,14 +174,23 @@ export class ReviewedIdentity implements Identity {
 
   async #ask(right: AccessRight): Promise<boolean> {
     if (this.#isOver) throw refusal("logged-out", "the session has ended", "log in again");
-    const key = [right.verb, right.group, right.resource, right.subresource ?? "", right.namespace, right.name ?? ""].join("\n");
+    const key = [
+      right.verb,
+      right.group,
+      right.resource,
+      right.subresource ?? "",
+      right.namespace,
+      right.name ?? "",
+    ].join("\n");
     const nowMs = this.#options.clock.steadyMs();
     const before = this.#answers.get(key);
     if (before !== undefined && nowMs - before.atMs < rightsHoldMs) return await before.allowed;
     const allowed = reviewAccess(this.#options.asking, right);
     this.#answers.delete(key);
     this.#answers.set(key, { allowed, atMs: nowMs });
-    if (this.#answers.size > limits.answersOfRights) for (const oldest of this.#answers.keys()) if (this.#answers.size > limits.answersOfRights) this.#answers.delete(oldest);
+    if (this.#answers.size > limits.answersOfRights)
+      for (const oldest of this.#answers.keys())
+        if (this.#answers.size > limits.answersOfRights) this.#answers.delete(oldest);
     // What could not be asked is asked again by the next one.
     allowed.catch(() => this.#answers.delete(key));
     return await allowed;

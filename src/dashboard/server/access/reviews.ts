@@ -18,14 +18,21 @@ const authorization = "authorization.k8s.io/v1";
 
 /** TokenReview by the server's own account. Undefined for a token that is not taken; throws `forbidden` where the account may not ask. */
 export async function reviewToken(server: KubeClient, token: string): Promise<KnownUser | undefined> {
-  const status = await review<{ authenticated?: boolean; user?: UserInfo }>(server, `/apis/${authentication}/tokenreviews`, { apiVersion: authentication, kind: "TokenReview", spec: { token } });
+  const status = await review<{ authenticated?: boolean; user?: UserInfo }>(
+    server,
+    `/apis/${authentication}/tokenreviews`,
+    { apiVersion: authentication, kind: "TokenReview", spec: { token } },
+  );
   return status.authenticated === true ? knownUser(status.user) : undefined;
 }
 
 /** SelfSubjectReview with the user's own credentials; undefined where they are not taken. */
 export async function reviewSelf(client: KubeClient): Promise<KnownUser | undefined> {
   try {
-    const status = await review<{ userInfo?: UserInfo }>(client, `/apis/${authentication}/selfsubjectreviews`, { apiVersion: authentication, kind: "SelfSubjectReview" });
+    const status = await review<{ userInfo?: UserInfo }>(client, `/apis/${authentication}/selfsubjectreviews`, {
+      apiVersion: authentication,
+      kind: "SelfSubjectReview",
+    });
     return knownUser(status.userInfo);
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "unauthorized") return undefined;
@@ -34,9 +41,21 @@ export async function reviewSelf(client: KubeClient): Promise<KnownUser | undefi
 }
 
 /** SelfSubjectAccessReview with the credentials of who is asked about: every user may ask it of themselves. */
-export async function reviewAccess(client: KubeClient, { namespace, name, subresource, ...right }: AccessRight): Promise<boolean> {
-  const resourceAttributes = { ...right, ...(namespace === "" ? {} : { namespace }), ...(name === undefined ? {} : { name }), ...(subresource === undefined ? {} : { subresource }) };
-  const status = await review<{ allowed?: boolean }>(client, `/apis/${authorization}/selfsubjectaccessreviews`, { apiVersion: authorization, kind: "SelfSubjectAccessReview", spec: { resourceAttributes } });
+export async function reviewAccess(
+  client: KubeClient,
+  { namespace, name, subresource, ...right }: AccessRight,
+): Promise<boolean> {
+  const resourceAttributes = {
+    ...right,
+    ...(namespace === "" ? {} : { namespace }),
+    ...(name === undefined ? {} : { name }),
+    ...(subresource === undefined ? {} : { subresource }),
+  };
+  const status = await review<{ allowed?: boolean }>(client, `/apis/${authorization}/selfsubjectaccessreviews`, {
+    apiVersion: authorization,
+    kind: "SelfSubjectAccessReview",
+    spec: { resourceAttributes },
+  });
   return status.allowed === true;
 }
 
@@ -46,8 +65,11 @@ function knownUser({ username = "", groups = [] }: UserInfo = {}): KnownUser | u
 
 async function review<Status>(client: KubeClient, path: string, body: unknown): Promise<Status> {
   const { status, text } = await client.raw("POST", path, { body });
-  if (status === 401) throw userError("unauthorized", "the API server does not take these credentials", { hint: "log in again" });
-  if (status === 403) throw userError("forbidden", `the API server does not answer ${path.split("/").at(-1) ?? ""} for this account`);
-  if (status >= 300) throw transientError("unavailable", `the API server answered ${status} for ${path.split("/").at(-1) ?? ""}`);
+  if (status === 401)
+    throw userError("unauthorized", "the API server does not take these credentials", { hint: "log in again" });
+  if (status === 403)
+    throw userError("forbidden", `the API server does not answer ${path.split("/").at(-1) ?? ""} for this account`);
+  if (status >= 300)
+    throw transientError("unavailable", `the API server answered ${status} for ${path.split("/").at(-1) ?? ""}`);
   return ((JSON.parse(text) as { status?: Status }).status ?? {}) as Status;
 }

@@ -94,7 +94,9 @@ export class Sessions {
 
   #giveWay(counts: (entry: Entry) => boolean, bound: number): void {
     const counted = [...this.#entries].filter(([, entry]) => counts(entry));
-    const surplus = counted.toSorted(([, a], [, b]) => a.usedMs - b.usedMs).slice(0, Math.max(0, counted.length - bound));
+    const surplus = counted
+      .toSorted(([, a], [, b]) => a.usedMs - b.usedMs)
+      .slice(0, Math.max(0, counted.length - bound));
     for (const [id] of surplus) this.end(id);
   }
 }

@@ -3,13 +3,19 @@ import { createKubeClient, portForward, type KubeConfig, type KubeConnection } f
 import type { OwnCredentials } from "./identity.ts";
 
 /** What is done by a kubeconfig's credentials. */
-export function credentialsOf(config: KubeConfig, { log, clock }: { readonly log: Logger; readonly clock: Clock }): OwnCredentials & { readonly client: KubeConnection } {
+export function credentialsOf(
+  config: KubeConfig,
+  { log, clock }: { readonly log: Logger; readonly clock: Clock },
+): OwnCredentials & { readonly client: KubeConnection } {
   const client = createKubeClient(config, { log, clock, userAgent: "serin-dashboard" });
   return { client, config, connectToPod: async (target) => await portForward(config, { ...target, clock }) };
 }
 
 /** The same API server, and nothing but the token to say who asks. */
-export function configWithToken({ server, context, namespace, ca, insecure, tlsServerName }: KubeConfig, token: string): KubeConfig {
+export function configWithToken(
+  { server, context, namespace, ca, insecure, tlsServerName }: KubeConfig,
+  token: string,
+): KubeConfig {
   return {
     server,
     context,

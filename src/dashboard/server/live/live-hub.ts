@@ -33,7 +33,12 @@ export class LiveHub {
     let topic = this.#topics.get(key);
     if (topic === undefined) {
       const parsed = parseTopic(text);
-      if (this.#topics.size >= limits.topics) throw refusal("unavailable", `${limits.topics} views are followed at once, and no more`, "close pages that nobody looks at");
+      if (this.#topics.size >= limits.topics)
+        throw refusal(
+          "unavailable",
+          `${limits.topics} views are followed at once, and no more`,
+          "close pages that nobody looks at",
+        );
       topic = new LiveTopic({ text, topic: parsed, reader, ...this.#options });
       this.#topics.set(key, topic);
       void topic.run();

@@ -8,7 +8,10 @@ import type { LiveHub } from "./live-hub.ts";
 import { encodeMessage, type LiveTopic, type TopicListener } from "./live-topic.ts";
 
 /** What a page is written to: the part of an HTTP answer that matters here. */
-export type PageStream = Pick<ServerResponse, "write" | "end" | "destroy" | "on" | "writableLength" | "writableNeedDrain">;
+export type PageStream = Pick<
+  ServerResponse,
+  "write" | "end" | "destroy" | "on" | "writableLength" | "writableNeedDrain"
+>;
 
 /** When nothing else was sent for so long, `alive` is. */
 const aliveAfterMs = 5_000;

@@ -67,27 +67,59 @@ export class LivePages {
       // It gives nothing to its page but what a stream of status 200 tells.
       if (problem.code !== "unavailable" || request.headers.accept !== eventStream) throw error;
       response.writeHead(200, { "content-type": eventStream, "cache-control": "no-store" });
-      response.end(Buffer.concat(topics.map((topic) => encodeMessage({ type: "problem", topic, problem, atMs: this.#options.clock.nowMs() }))));
+      response.end(
+        Buffer.concat(
+          topics.map((topic) => encodeMessage({ type: "problem", topic, problem, atMs: this.#options.clock.nowMs() })),
+        ),
+      );
     }
   }
 
   #open(request: IncomingMessage, response: ServerResponse, topics: readonly string[], owner: PageOwner): void {
     if (topics.length === 0) throw refusal("invalid", "topic is missing");
-    if (topics.length > limits.topicsOfPage) throw refusal("invalid", `a page follows at most ${limits.topicsOfPage} topics, got ${topics.length}`);
-    if (this.#pages.size >= limits.pages) throw refusal("unavailable", `${limits.pages} pages are open, and no more can be`, "close pages that nobody looks at");
+    if (topics.length > limits.topicsOfPage)
+      throw refusal("invalid", `a page follows at most ${limits.topicsOfPage} topics, got ${topics.length}`);
+    if (this.#pages.size >= limits.pages)
+      throw refusal(
+        "unavailable",
+        `${limits.pages} pages are open, and no more can be`,
+        "close pages that nobody looks at",
+      );
     const ofUser = [...this.#pages].filter((one) => one.owner.user === owner.user).length;
-    if (ofUser >= limits.pagesOfUser) throw refusal("unavailable", `you have ${limits.pagesOfUser} pages open, and can have no more`, "close some of them");
-    const ofPlace = owner.place === undefined ? 0 : [...this.#pages].filter((one) => one.owner.place === owner.place).length;
-    if (ofPlace >= limits.pagesOfAddress) throw refusal("unavailable", `${limits.pagesOfAddress} pages are open from your address without a login, and no more can be`, "log in, or close some of them");
+    if (ofUser >= limits.pagesOfUser)
+      throw refusal(
+        "unavailable",
+        `you have ${limits.pagesOfUser} pages open, and can have no more`,
+        "close some of them",
+      );
+    const ofPlace =
+      owner.place === undefined ? 0 : [...this.#pages].filter((one) => one.owner.place === owner.place).length;
+    if (ofPlace >= limits.pagesOfAddress)
+      throw refusal(
+        "unavailable",
+        `${limits.pagesOfAddress} pages are open from your address without a login, and no more can be`,
+        "log in, or close some of them",
+      );
     const followed = new Set([...this.#pages].flatMap((one) => (one.owner.viewer === owner.viewer ? one.topics : [])));
     const more = new Set(topics.filter((text) => !followed.has(text))).size;
-    if (more > 0 && followed.size + more > limits.topicsOfUser) throw refusal("unavailable", `${followed.size} different views are open for ${owner.viewer} already, and no more can be`, "close pages that nobody looks at");
+    if (more > 0 && followed.size + more > limits.topicsOfUser)
+      throw refusal(
+        "unavailable",
+        `${followed.size} different views are open for ${owner.viewer} already, and no more can be`,
+        "close pages that nobody looks at",
+      );
     request.setTimeout(0);
     response.socket?.setNoDelay(true);
     response.writeHead(200, { "content-type": eventStream, "cache-control": "no-store", "x-accel-buffering": "no" });
     response.flushHeaders();
     const { hub, clock } = this.#options;
-    const open: OpenPage = { page: new LivePage(response, hub, clock), owner, topics: [...new Set(topics)], isAttended: false, isAskedAgain: false };
+    const open: OpenPage = {
+      page: new LivePage(response, hub, clock),
+      owner,
+      topics: [...new Set(topics)],
+      isAttended: false,
+      isAskedAgain: false,
+    };
     this.#pages.add(open);
     response.on("error", () => undefined);
     response.on("close", () => {
@@ -113,10 +145,14 @@ export class LivePages {
 
   /** Ends the pages of an owner whose session was ended. */
   async attendAll(id: string): Promise<void> {
-    await Promise.all([...this.#pages].filter((open) => open.owner.id === id).map(async (open) => {
-      open.isAskedAgain = open.isAttended;
-      await this.#attend(open);
-    }));
+    await Promise.all(
+      [...this.#pages]
+        .filter((open) => open.owner.id === id)
+        .map(async (open) => {
+          open.isAskedAgain = open.isAttended;
+          await this.#attend(open);
+        }),
+    );
   }
 
   async #attend(open: OpenPage): Promise<void> {

@@ -8,8 +8,16 @@ import { LiveHub } from "./live-hub.ts";
 import { LivePage, type PageStream } from "./live-page.ts";
 import { parseTopic } from "./parse-topic.ts";
 
-const view = (rows: Readonly<Record<string, object>>, atMs = 1): View => ({ head: { atMs, sources: [] }, tables: { rows } });
-const reader = (key: string): ViewReader => ({ key, namespaces: "*", hiddenKinds: new Set(), may: async () => await Promise.resolve(true) });
+const view = (rows: Readonly<Record<string, object>>, atMs = 1): View => ({
+  head: { atMs, sources: [] },
+  tables: { rows },
+});
+const reader = (key: string): ViewReader => ({
+  key,
+  namespaces: "*",
+  hiddenKinds: new Set(),
+  may: async () => await Promise.resolve(true),
+});
 const settled = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
 
 /** A source whose views are told by hand. */
@@ -18,7 +26,13 @@ class HandSource implements ViewSource {
   readonly sinks: ViewSink[] = [];
   ended = 0;
 
-  async follow(name: string, _parameters: unknown, { key }: ViewReader, sink: ViewSink, signal: AbortSignal): Promise<void> {
+  async follow(
+    name: string,
+    _parameters: unknown,
+    { key }: ViewReader,
+    sink: ViewSink,
+    signal: AbortSignal,
+  ): Promise<void> {
     this.followed.push(`${name} ${key}`);
     this.sinks.push(sink);
     await new Promise<void>((resolve) => {
@@ -102,7 +116,10 @@ test("pages of readers with the same rights share one source and the same bytes"
   assert.deepEqual(source.followed, ["overview *", "overview another"]);
   tell(view({ a: { n: 1 } }));
   tell(view({ a: { n: 2 } }));
-  assert.deepEqual(one.stream.messages.map(({ type }) => type), ["view", "change"]);
+  assert.deepEqual(
+    one.stream.messages.map(({ type }) => type),
+    ["view", "change"],
+  );
   for (const [index, bytes] of one.stream.written.entries()) assert.equal(other.stream.written[index], bytes);
   assert.deepEqual(third.stream.written, []);
   hub.close();
@@ -110,7 +127,9 @@ test("pages of readers with the same rights share one source and the same bytes"
 
 test("who comes later gets the whole, and the changes since, encoded already", () => {
   const { open, tell, hub } = rig();
-  const rows = Object.fromEntries(Array.from({ length: 50 }, (_unused, index) => [`row-${index}`, { n: 0, text: "x".repeat(20) }]));
+  const rows = Object.fromEntries(
+    Array.from({ length: 50 }, (_unused, index) => [`row-${index}`, { n: 0, text: "x".repeat(20) }]),
+  );
   const first = open();
   tell(view(rows));
   tell(view({ ...rows, "row-1": { n: 1 } }));
@@ -151,7 +170,10 @@ test("a page that reads nothing for a minute is given up, and one that hears not
   page.tick(alive);
   ms = 6_000;
   page.tick(alive);
-  assert.deepEqual(stream.messages.map(({ type }) => type), ["view", "alive"]);
+  assert.deepEqual(
+    stream.messages.map(({ type }) => type),
+    ["view", "alive"],
+  );
   stream.isReading = false;
   tell(view({ a: { n: 2 } }));
   ms = 60_000;
@@ -169,7 +191,10 @@ test("a problem is told to all, and the whole view follows it", () => {
   tell(view({ a: { n: 1 } }));
   source.sinks[0]?.problem({ code: "unavailable", message: "away" });
   tell(view({ a: { n: 1 } }));
-  assert.deepEqual(stream.messages.map(({ type }) => type), ["view", "problem", "view"]);
+  assert.deepEqual(
+    stream.messages.map(({ type }) => type),
+    ["view", "problem", "view"],
+  );
   hub.close();
 });
 
@@ -188,13 +213,19 @@ test("a source that gives up is followed again", async () => {
   const stream = new HandStream();
   new LivePage(stream as unknown as PageStream, hub, clock).follow("overview", reader("*"));
   for (let turn = 0; turn < 10; turn += 1) await settled();
-  assert.deepEqual(stream.messages.map(({ type }) => type), ["problem", "view"]);
+  assert.deepEqual(
+    stream.messages.map(({ type }) => type),
+    ["problem", "view"],
+  );
   hub.close();
 });
 
 test("a topic that nobody looks at any more is not followed any more, and rights that changed change what is followed", () => {
   const waiting: (() => void)[] = [];
-  const clock: Clock = { ...systemClock, after: (_ms, run) => (waiting.push(run), { [Symbol.dispose]: () => undefined }) };
+  const clock: Clock = {
+    ...systemClock,
+    after: (_ms, run) => (waiting.push(run), { [Symbol.dispose]: () => undefined }),
+  };
   const { source, open, hub } = rig(clock);
   const { page } = open();
   page.follow("overview", reader("*"));
@@ -209,7 +240,12 @@ test("a topic that nobody looks at any more is not followed any more, and rights
 });
 
 test("topics are read with their defaults, and what is none is refused by name", () => {
-  assert.deepEqual(parseTopic("graph?by=app&namespaces=a%2Cb").parameters, { namespaces: "a,b", windowSeconds: 60, atMs: 0, by: "app" });
+  assert.deepEqual(parseTopic("graph?by=app&namespaces=a%2Cb").parameters, {
+    namespaces: "a,b",
+    windowSeconds: 60,
+    atMs: 0,
+    by: "app",
+  });
   for (const [topic, expected] of [
     ["graph?by=colour", /by: expected one of/],
     ["graph?windowSeconds=1", /windowSeconds: expected an integer from 5/],

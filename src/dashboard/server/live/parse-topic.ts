@@ -23,16 +23,21 @@ const name: Read = (value) => {
   if (value === null || value === "") throw new Error("is missing");
   return text(value);
 };
-const oneOf = (values: readonly string[], fallback?: string): Read => (value) => {
-  const found = value ?? fallback;
-  if (found === undefined || !values.includes(found)) throw new Error(`expected one of ${values.join(", ")}`);
-  return found;
-};
-const integer = (least: number, most: number, fallback: number): Read => (value) => {
-  const found = value === null || value === "" ? fallback : Number(value);
-  if (!Number.isInteger(found) || found < least || found > most) throw new Error(`expected an integer from ${least} to ${most}`);
-  return found;
-};
+const oneOf =
+  (values: readonly string[], fallback?: string): Read =>
+  (value) => {
+    const found = value ?? fallback;
+    if (found === undefined || !values.includes(found)) throw new Error(`expected one of ${values.join(", ")}`);
+    return found;
+  };
+const integer =
+  (least: number, most: number, fallback: number): Read =>
+  (value) => {
+    const found = value === null || value === "" ? fallback : Number(value);
+    if (!Number.isInteger(found) || found < least || found > most)
+      throw new Error(`expected an integer from ${least} to ${most}`);
+    return found;
+  };
 
 const named: Readonly<Record<string, Read>> = { namespace: text, name };
 const parameters: Readonly<Record<TopicName, Readonly<Record<string, Read>>>> = {
@@ -56,11 +61,13 @@ const parameters: Readonly<Record<TopicName, Readonly<Record<string, Read>>>> = 
 
 /** Reads `graph?by=workload&…`. What is not said has its default. Throws `invalid` with the parameter's name. */
 export function parseTopic(topic: string): ParsedTopic {
-  if (topic.length > limits.topicTextLength) throw refusal("invalid", `a topic has at most ${limits.topicTextLength} characters`);
+  if (topic.length > limits.topicTextLength)
+    throw refusal("invalid", `a topic has at most ${limits.topicTextLength} characters`);
   const at = topic.indexOf("?");
   const word = at === -1 ? topic : topic.slice(0, at);
   const found = topicNames.find((candidate) => candidate === word);
-  if (found === undefined) throw refusal("invalid", `there is no topic "${word}"`, `topics are ${topicNames.join(", ")}`);
+  if (found === undefined)
+    throw refusal("invalid", `there is no topic "${word}"`, `topics are ${topicNames.join(", ")}`);
   const query = new URLSearchParams(at === -1 ? "" : topic.slice(at + 1));
   const known = parameters[found];
   const unknown = [...query.keys()].find((key) => !Object.hasOwn(known, key));

@@ -35,7 +35,8 @@ export function applyObjects({ audit, clock, log, yaml }: ApplyObjectsOptions): 
     const { client } = ownOf(identity);
     const [dryRun, resourceVersion] = [fields.flag("dryRun"), fields.text("resourceVersion")];
     const objects = await readObjects(client, fields.requiredText("yaml", maxYamlLength), yaml.users);
-    if (resourceVersion !== "" && objects.length !== 1) throw refusal("invalid", `one object was edited, and the YAML holds ${objects.length}`);
+    if (resourceVersion !== "" && objects.length !== 1)
+      throw refusal("invalid", `one object was edited, and the YAML holds ${objects.length}`);
     const applied: string[] = [];
     const warnings: string[] = [];
     for (const one of objects) {
@@ -47,7 +48,11 @@ export function applyObjects({ audit, clock, log, yaml }: ApplyObjectsOptions): 
         applied.push(title);
         if (dryRun) continue;
         audit.record({ user: identity.user, what, result: "done", detail: "" });
-        new EventRecorder({ client, component: fieldManager, log, clock }).record(one.kind, written.object, { type: "Normal", reason: "Applied", message: `applied by ${identity.user}` });
+        new EventRecorder({ client, component: fieldManager, log, clock }).record(one.kind, written.object, {
+          type: "Normal",
+          reason: "Applied",
+          message: `applied by ${identity.user}`,
+        });
       } catch (error) {
         if (!dryRun) audit.record({ user: identity.user, what, result: "refused", detail: messageOf(error) });
         throw dryRun || applied.length === 0 ? error : afterOthers(error, title, applied);
@@ -60,16 +65,29 @@ export function applyObjects({ audit, clock, log, yaml }: ApplyObjectsOptions): 
 /** Nothing takes back what was written before one was refused: who applies must know what is there by now. */
 function afterOthers(error: unknown, title: string, applied: readonly string[]): SerinError {
   const { kind, code, message, hint } = toSerinError(error);
-  return new SerinError(kind, code, `${title}: ${message} (applied before it: ${applied.join(", ")})`, { cause: error, ...(hint === undefined ? {} : { hint }) });
+  return new SerinError(kind, code, `${title}: ${message} (applied before it: ${applied.join(", ")})`, {
+    cause: error,
+    ...(hint === undefined ? {} : { hint }),
+  });
 }
 
 /** The YAML's objects with their kinds. Throws `invalid` with the line of what is wrong. */
-export async function readObjects(client: KubeClient, yaml: string, threads: YamlThreads): Promise<readonly WrittenObject[]> {
+export async function readObjects(
+  client: KubeClient,
+  yaml: string,
+  threads: YamlThreads,
+): Promise<readonly WrittenObject[]> {
   const { resources, faults } = await threads.read(yaml);
   const [fault] = faults;
-  if (fault !== undefined) throw refusal("invalid", `${fault.position === undefined ? "" : `line ${fault.position.line}: `}${fault.message}`);
+  if (fault !== undefined)
+    throw refusal("invalid", `${fault.position === undefined ? "" : `line ${fault.position.line}: `}${fault.message}`);
   if (resources.length === 0) throw refusal("invalid", "the YAML holds no object");
-  if (resources.length > maxObjects) throw refusal("invalid", `at most ${maxObjects} objects at once, got ${resources.length}`, "kubectl apply -f takes more");
+  if (resources.length > maxObjects)
+    throw refusal(
+      "invalid",
+      `at most ${maxObjects} objects at once, got ${resources.length}`,
+      "kubectl apply -f takes more",
+    );
   return await Promise.all(
     resources.map(async ({ object }) => {
       const kind = await discoverKind(client, object);
@@ -80,8 +98,15 @@ export async function readObjects(client: KubeClient, yaml: string, threads: Yam
 
 /** Without what the server alone writes; in a namespace where its kind wants one. */
 function ofNamespace(object: UntypedObject, kind: KindDefinition<UntypedObject>): UntypedObject {
-  const { managedFields: _managed, namespace, ...metadata } = object.metadata as UntypedObject["metadata"] & { managedFields?: unknown };
-  return { ...object, metadata: kind.namespaced ? { ...metadata, namespace: namespace ?? defaultNamespace } : metadata };
+  const {
+    managedFields: _managed,
+    namespace,
+    ...metadata
+  } = object.metadata as UntypedObject["metadata"] & { managedFields?: unknown };
+  return {
+    ...object,
+    metadata: kind.namespaced ? { ...metadata, namespace: namespace ?? defaultNamespace } : metadata,
+  };
 }
 
 interface WriteObjectOptions {
@@ -94,7 +119,11 @@ interface WriteObjectOptions {
 }
 
 /** Writes one object, and answers it as the server has it then. */
-export async function writeObject(client: KubeClient, { object, kind }: WrittenObject, { dryRun, resourceVersion, force = false, signal }: WriteObjectOptions): Promise<{ readonly object: UntypedObject; readonly warnings: readonly string[] }> {
+export async function writeObject(
+  client: KubeClient,
+  { object, kind }: WrittenObject,
+  { dryRun, resourceVersion, force = false, signal }: WriteObjectOptions,
+): Promise<{ readonly object: UntypedObject; readonly warnings: readonly string[] }> {
   const query = new URLSearchParams({ fieldManager, ...(dryRun ? { dryRun: "All" } : {}) });
   const { name, namespace } = object.metadata;
   if (name === undefined) throw refusal("invalid", `${kind.kind}: metadata.name is missing`);
@@ -102,7 +131,14 @@ export async function writeObject(client: KubeClient, { object, kind }: WrittenO
   const { resourceVersion: _version, ...metadata } = object.metadata;
   const answer =
     resourceVersion === ""
-      ? await sendToKube(client, "PATCH", `${path}?${query.toString()}${force ? "&force=true" : ""}`, { body: { ...object, metadata }, contentType: "application/apply-patch+yaml", signal })
-      : await sendToKube(client, "PUT", `${path}?${query.toString()}`, { body: { ...object, metadata: { ...metadata, resourceVersion } }, signal });
+      ? await sendToKube(client, "PATCH", `${path}?${query.toString()}${force ? "&force=true" : ""}`, {
+          body: { ...object, metadata },
+          contentType: "application/apply-patch+yaml",
+          signal,
+        })
+      : await sendToKube(client, "PUT", `${path}?${query.toString()}`, {
+          body: { ...object, metadata: { ...metadata, resourceVersion } },
+          signal,
+        });
   return { object: JSON.parse(answer.text) as UntypedObject, warnings: warningsOf(answer) };
 }

@@ -27,29 +27,61 @@ export interface AskWhatIfOptions {
 
 const timeLimitMs = 120_000;
 /** Kinds without which a control plane is never ready. */
-const neededKinds: readonly KindDefinition[] = [namespaceKind, nodeKind, podKind, serviceKind, endpointSliceKind, ...istioKinds] as readonly KindDefinition[];
+const neededKinds: readonly KindDefinition[] = [
+  namespaceKind,
+  nodeKind,
+  podKind,
+  serviceKind,
+  endpointSliceKind,
+  ...istioKinds,
+] as readonly KindDefinition[];
 
 /** Which proxies would be sent something else: control planes are run beside the server for it, one question at a time. */
 export function askWhatIf(options: AskWhatIfOptions): RequestHandler<"POST /api/what-if"> {
-  const { validate, ended, yaml: { users: threads } } = options;
+  const {
+    validate,
+    ended,
+    yaml: { users: threads },
+  } = options;
   const whatIf = new WhatIf(options);
   ended.addEventListener("abort", () => void whatIf.close(), { once: true });
   let isBusy = false;
   return async (fields, identity, outer): Promise<WhatIfAnswer> => {
     const yaml = fields.requiredText("yaml", maxYamlLength);
     const messages = await validate(yaml, identity);
-    if (messages.some(({ level, code }) => level === "Error" && code === "")) return { messages, proxies: [], compared: 0, incomplete: "The YAML is at fault: see the messages." };
+    if (messages.some(({ level, code }) => level === "Error" && code === ""))
+      return { messages, proxies: [], compared: 0, incomplete: "The YAML is at fault: see the messages." };
     const own = ownOf(identity);
     const lacking = await lackingRights(identity);
-    if (lacking.length > 0) return { messages, proxies: [], compared: 0, incomplete: `It takes the right to list, in all namespaces, ${lacking.join(", ")}: a control plane reads them.` };
-    if (isBusy) throw refusal("unavailable", "what would change is being worked out for somebody else", "try again in some seconds");
+    if (lacking.length > 0)
+      return {
+        messages,
+        proxies: [],
+        compared: 0,
+        incomplete: `It takes the right to list, in all namespaces, ${lacking.join(", ")}: a control plane reads them.`,
+      };
+    if (isBusy)
+      throw refusal(
+        "unavailable",
+        "what would change is being worked out for somebody else",
+        "try again in some seconds",
+      );
     isBusy = true;
     try {
       const signal = AbortSignal.any([outer, ended, AbortSignal.timeout(timeLimitMs)]);
       const incomplete: string[] = [];
-      const objects = await Promise.all((await readObjects(own.client, yaml, threads)).map(async (one) => await asApplied(one, own.client, incomplete, signal)));
+      const objects = await Promise.all(
+        (await readObjects(own.client, yaml, threads)).map(
+          async (one) => await asApplied(one, own.client, incomplete, signal),
+        ),
+      );
       const report = await whatIf.ask({ client: own.client, kubeConfig: own.config, objects, signal });
-      return { messages, proxies: report.proxies, compared: report.compared, incomplete: [...new Set([...incomplete, ...report.incomplete])].join(" ") };
+      return {
+        messages,
+        proxies: report.proxies,
+        compared: report.compared,
+        incomplete: [...new Set([...incomplete, ...report.incomplete])].join(" "),
+      };
     } finally {
       isBusy = false;
     }
@@ -57,19 +89,40 @@ export function askWhatIf(options: AskWhatIfOptions): RequestHandler<"POST /api/
 }
 
 async function lackingRights(identity: Identity): Promise<readonly string[]> {
-  const answers = await Promise.all(neededKinds.map(async ({ group, plural }) => ((await identity.may({ verb: "list", group, resource: plural, namespace: "" })) ? [] : [group === "" ? plural : `${plural}.${group}`])));
+  const answers = await Promise.all(
+    neededKinds.map(async ({ group, plural }) =>
+      (await identity.may({ verb: "list", group, resource: plural, namespace: "" }))
+        ? []
+        : [group === "" ? plural : `${plural}.${group}`],
+    ),
+  );
   return answers.flat();
 }
 
 /** The object as the API server would have it: by a dry run of applying it; by itself where the user may not apply. */
-async function asApplied(one: WrittenObject, client: Parameters<typeof writeObject>[0], incomplete: string[], signal: AbortSignal): Promise<OverlaidObject> {
+async function asApplied(
+  one: WrittenObject,
+  client: Parameters<typeof writeObject>[0],
+  incomplete: string[],
+  signal: AbortSignal,
+): Promise<OverlaidObject> {
   const { kind, object } = one;
   try {
-    return { kind, object: (await writeObject(client, one, { dryRun: true, resourceVersion: "", force: true, signal })).object };
+    return {
+      kind,
+      object: (await writeObject(client, one, { dryRun: true, resourceVersion: "", force: true, signal })).object,
+    };
   } catch (error) {
     if (!(error instanceof SerinError) || error.code !== "forbidden") throw error;
-    incomplete.push(`You may not apply ${kind.plural}: the object is taken as it stands, without what the API server would add.`);
-    const metadata = { uid: "what-if", resourceVersion: "1", creationTimestamp: "2026-01-01T00:00:00Z", ...object.metadata };
+    incomplete.push(
+      `You may not apply ${kind.plural}: the object is taken as it stands, without what the API server would add.`,
+    );
+    const metadata = {
+      uid: "what-if",
+      resourceVersion: "1",
+      creationTimestamp: "2026-01-01T00:00:00Z",
+      ...object.metadata,
+    };
     return { kind, object: { ...object, metadata } };
   }
 }

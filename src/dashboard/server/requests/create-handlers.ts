@@ -37,8 +37,12 @@ export function createHandlers(options: HandlersOptions): RequestHandlers {
     const { YamlThreads } = await import("./yaml-threads.ts");
     return { users: new YamlThreads({ threads: 2 }), anonymous: new YamlThreads({ threads: 1 }) };
   });
-  const validate = lazy(async () => (await import("./validate-yaml.ts")).createValidateYaml({ ...options, yaml: await yaml() }));
-  const whatIf = lazy(async () => (await import("./ask-what-if.ts")).askWhatIf({ ...options, validate: await validate(), yaml: await yaml() }));
+  const validate = lazy(async () =>
+    (await import("./validate-yaml.ts")).createValidateYaml({ ...options, yaml: await yaml() }),
+  );
+  const whatIf = lazy(async () =>
+    (await import("./ask-what-if.ts")).askWhatIf({ ...options, validate: await validate(), yaml: await yaml() }),
+  );
   const apply = lazy(async () => (await import("./apply-objects.ts")).applyObjects({ ...options, yaml: await yaml() }));
   const action = lazy(async () => (await import("./give-order.ts")).giveOrder(options));
   return {
@@ -63,7 +67,8 @@ export function createHandlers(options: HandlersOptions): RequestHandlers {
     },
     "GET /api/logs": async (...given) => await (await logs())(...given),
     "GET /api/proxy": async (...given) => await (await proxy())(...given),
-    "POST /api/validate": async (...given) => await (await import("./validate-yaml.ts")).validateRequest(await validate())(...given),
+    "POST /api/validate": async (...given) =>
+      await (await import("./validate-yaml.ts")).validateRequest(await validate())(...given),
     "POST /api/apply": async (...given) => await (await apply())(...given),
     "POST /api/action": async (...given) => await (await action())(...given),
     "POST /api/what-if": async (...given) => await (await whatIf())(...given),

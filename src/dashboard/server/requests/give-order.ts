@@ -1,4 +1,15 @@
-import { canaryKind, completingSteps, fullPromotionPatch, approvalPatch, meshUpgradeKind, orderSpecs, refusalOf, retriedRollout, type OrderedBy, type Rollout } from "../../../api/serin/index.ts";
+import {
+  canaryKind,
+  completingSteps,
+  fullPromotionPatch,
+  approvalPatch,
+  meshUpgradeKind,
+  orderSpecs,
+  refusalOf,
+  retriedRollout,
+  type OrderedBy,
+  type Rollout,
+} from "../../../api/serin/index.ts";
 import { rolloutActions, type RolloutAction } from "../../../api/dashboard/index.ts";
 import { keyOf, type KindDefinition } from "../../../api/index.ts";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
@@ -45,7 +56,10 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
   return async (fields, identity, signal) => {
     const kindName = fields.oneOf("kind", ["Canary", "MeshUpgrade"] as const);
     const action = fields.oneOf("action", rolloutActions);
-    const [namespace, name] = [kindName === "Canary" ? fields.requiredText("namespace") : "", fields.requiredText("name")];
+    const [namespace, name] = [
+      kindName === "Canary" ? fields.requiredText("namespace") : "",
+      fields.requiredText("name"),
+    ];
     const [why, step] = [fields.text("why", maxWhyLength), fields.text("step")];
     const kind = (kindName === "Canary" ? canaryKind : meshUpgradeKind) as unknown as KindDefinition<Rollout>;
     const what = `${action} ${kindName} ${namespace === "" ? name : `${namespace}/${name}`}`;
@@ -54,13 +68,34 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
     const { client } = ownOf(identity);
     try {
       const rollout = await client.get(kind, name, namespace === "" ? undefined : namespace);
-      if (rollout === undefined) throw refusal("not-found", `there is no ${kindName} ${name}`, "it may have been deleted");
-      if (step !== "" && rollout.status?.step?.id !== step) throw refusal("conflict", `${name} is at another step by now: ${rollout.status?.step?.title ?? rollout.status?.phase ?? "none"}`, "look at what it would change now, and confirm that");
-      const refused = refusalOf(kindName, rollout, action, { patch: await mayDo(identity, kind, rollout, ["patch"]), replace: await mayDo(identity, kind, rollout, ["delete", "create"]) });
-      if (refused !== undefined) throw refusal(refused.startsWith("you may not") ? "forbidden" : "conflict", `${name}: ${refused}`);
-      await write(rollout, { client, kind, action, ordered: { by: user, why, at: new Date(clock.nowMs()).toISOString() }, clock, signal });
+      if (rollout === undefined)
+        throw refusal("not-found", `there is no ${kindName} ${name}`, "it may have been deleted");
+      if (step !== "" && rollout.status?.step?.id !== step)
+        throw refusal(
+          "conflict",
+          `${name} is at another step by now: ${rollout.status?.step?.title ?? rollout.status?.phase ?? "none"}`,
+          "look at what it would change now, and confirm that",
+        );
+      const refused = refusalOf(kindName, rollout, action, {
+        patch: await mayDo(identity, kind, rollout, ["patch"]),
+        replace: await mayDo(identity, kind, rollout, ["delete", "create"]),
+      });
+      if (refused !== undefined)
+        throw refusal(refused.startsWith("you may not") ? "forbidden" : "conflict", `${name}: ${refused}`);
+      await write(rollout, {
+        client,
+        kind,
+        action,
+        ordered: { by: user, why, at: new Date(clock.nowMs()).toISOString() },
+        clock,
+        signal,
+      });
       audit.record({ user, what, result: "done", detail: why });
-      new EventRecorder({ client, component: fieldManager, log, clock }).record(kind, rollout, { type: "Normal", reason: "Ordered", message: `${action} by ${user}${why === "" ? "" : `: ${why}`}` });
+      new EventRecorder({ client, component: fieldManager, log, clock }).record(kind, rollout, {
+        type: "Normal",
+        reason: "Ordered",
+        message: `${action} by ${user}${why === "" ? "" : `: ${why}`}`,
+      });
       return { done: `${kindName} ${keyOf(rollout)} ${done[action]}` };
     } catch (error) {
       audit.record({ user, what, result: "refused", detail: messageOf(error) });
@@ -69,8 +104,18 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
   };
 }
 
-async function mayDo(identity: Identity, { group, plural }: KindDefinition<Rollout>, { metadata: { name = "", namespace = "" } }: Rollout, verbs: readonly string[]): Promise<boolean> {
-  const answers = await Promise.all(verbs.map(async (verb) => await identity.may({ verb, group, resource: plural, namespace, ...(verb === "create" ? {} : { name }) })));
+async function mayDo(
+  identity: Identity,
+  { group, plural }: KindDefinition<Rollout>,
+  { metadata: { name = "", namespace = "" } }: Rollout,
+  verbs: readonly string[],
+): Promise<boolean> {
+  const answers = await Promise.all(
+    verbs.map(
+      async (verb) =>
+        await identity.may({ verb, group, resource: plural, namespace, ...(verb === "create" ? {} : { name }) }),
+    ),
+  );
   return answers.every(Boolean);
 }
 
@@ -96,7 +141,11 @@ async function write(rollout: Rollout, order: Order): Promise<void> {
 }
 
 /** The list of approvals is replaced as a whole, so a write in between means to look again. */
-async function approve(rollout: Rollout, steps: readonly string[], { client, kind, ordered, clock, signal }: Order): Promise<void> {
+async function approve(
+  rollout: Rollout,
+  steps: readonly string[],
+  { client, kind, ordered, clock, signal }: Order,
+): Promise<void> {
   const { name = "", namespace } = rollout.metadata;
   let current: Rollout | undefined = rollout;
   for (let attempt = 1; current !== undefined; attempt += 1) {
@@ -118,7 +167,8 @@ async function beginAgain(rollout: Rollout, { client, kind, clock }: Order): Pro
   await client.delete(kind, name, namespace, uid === undefined ? {} : { preconditions: { uid } });
   const deadlineMs = clock.steadyMs() + goneTimeoutMs;
   while ((await client.get(kind, name, namespace)) !== undefined) {
-    if (clock.steadyMs() > deadlineMs) throw refusal("unavailable", `${name} is still being deleted`, `kubectl get ${kind.plural} ${name} -o yaml`);
+    if (clock.steadyMs() > deadlineMs)
+      throw refusal("unavailable", `${name} is still being deleted`, `kubectl get ${kind.plural} ${name} -o yaml`);
     await clock.sleep(retryMs);
   }
   await client.apply(kind, retriedRollout(rollout), { fieldManager, force: true });

@@ -6,19 +6,37 @@ import { refusal } from "../problem.ts";
 
 /** What is written, and what is read of pods, is done in the user's own name or not at all. */
 export function ownOf({ own }: Identity): OwnCredentials {
-  if (own === undefined) throw refusal("forbidden", "the dashboard's own account does nothing of this in your place", "log in by a bearer token");
+  if (own === undefined)
+    throw refusal(
+      "forbidden",
+      "the dashboard's own account does nothing of this in your place",
+      "log in by a bearer token",
+    );
   return own;
 }
 
-const reasons: Readonly<Record<number, Parameters<typeof refusal>[0]>> = { 400: "invalid", 401: "logged-out", 403: "forbidden", 404: "not-found", 409: "conflict", 422: "invalid" };
+const reasons: Readonly<Record<number, Parameters<typeof refusal>[0]>> = {
+  400: "invalid",
+  401: "logged-out",
+  403: "forbidden",
+  404: "not-found",
+  409: "conflict",
+  422: "invalid",
+};
 
 /** One request of the API server; what it refuses is thrown with its own words. */
-export async function sendToKube(client: KubeClient, method: string, path: string, options: RawOptions = {}): Promise<RawResponse> {
+export async function sendToKube(
+  client: KubeClient,
+  method: string,
+  path: string,
+  options: RawOptions = {},
+): Promise<RawResponse> {
   const response = await client.raw(method, path, options);
   if (response.status < 300) return response;
   const message = messageIn(response.text);
   const reason = reasons[response.status];
-  if (reason === undefined) throw transientError("unavailable", `the API server answered ${response.status}: ${message}`);
+  if (reason === undefined)
+    throw transientError("unavailable", `the API server answered ${response.status}: ${message}`);
   throw refusal(reason, message, reason === "forbidden" ? "kubectl auth can-i tells what you may do" : undefined);
 }
 
@@ -34,7 +52,9 @@ function messageIn(text: string): string {
 
 /** What the API server warns of beside its answer: `299 - "text"`. */
 export function warningsOf({ headers }: RawResponse): readonly string[] {
-  return [...(headers["warning"] ?? "").matchAll(/299 \S+ "((?:[^"\\]|\\.)*)"/g)].map(([, text = ""]) => text.replaceAll(/\\(.)/g, "$1"));
+  return [...(headers["warning"] ?? "").matchAll(/299 \S+ "((?:[^"\\]|\\.)*)"/g)].map(([, text = ""]) =>
+    text.replaceAll(/\\(.)/g, "$1"),
+  );
 }
 
 interface ResourceList {
@@ -42,12 +62,25 @@ interface ResourceList {
 }
 
 /** The kind of an object by what the API server serves; `invalid` where it does not serve it. */
-export async function discoverKind(client: KubeClient, { apiVersion = "", kind = "" }: Pick<UntypedObject, "apiVersion" | "kind">): Promise<KindDefinition<UntypedObject>> {
+export async function discoverKind(
+  client: KubeClient,
+  { apiVersion = "", kind = "" }: Pick<UntypedObject, "apiVersion" | "kind">,
+): Promise<KindDefinition<UntypedObject>> {
   const [version = "", group = ""] = apiVersion.split("/").toReversed();
-  const unknown = refusal("invalid", `the cluster has no kind ${kind} of ${apiVersion}`, "is its definition installed? kubectl api-resources");
+  const unknown = refusal(
+    "invalid",
+    `the cluster has no kind ${kind} of ${apiVersion}`,
+    "is its definition installed? kubectl api-resources",
+  );
   let list: ResourceList;
   try {
-    const { text } = await sendToKube(client, "GET", group === "" ? `/api/${encodeURIComponent(version)}` : `/apis/${encodeURIComponent(group)}/${encodeURIComponent(version)}`);
+    const { text } = await sendToKube(
+      client,
+      "GET",
+      group === ""
+        ? `/api/${encodeURIComponent(version)}`
+        : `/apis/${encodeURIComponent(group)}/${encodeURIComponent(version)}`,
+    );
     list = JSON.parse(text) as ResourceList;
   } catch (error) {
     throw error instanceof SerinError && error.code === "not-found" ? unknown : error;

@@ -13,10 +13,19 @@ export const maxLogBytes = 2 << 20;
  */
 export const readLogs: RequestHandler<"GET /api/logs"> = async (fields, identity, signal): Promise<LogsAnswer> => {
   const { client } = ownOf(identity);
-  const [namespace, pod, container] = [fields.requiredText("namespace"), fields.requiredText("pod"), fields.text("container")];
+  const [namespace, pod, container] = [
+    fields.requiredText("namespace"),
+    fields.requiredText("pod"),
+    fields.text("container"),
+  ];
   const wanted = fields.integer("tailLines", 1, maxLines, defaultLines);
-  for (let tailLines = wanted; ; ) {
-    const query = new URLSearchParams({ tailLines: String(tailLines), limitBytes: String(maxLogBytes), ...(container === "" ? {} : { container }), ...(fields.flag("previous") ? { previous: "true" } : {}) });
+  for (let tailLines = wanted; ;) {
+    const query = new URLSearchParams({
+      tailLines: String(tailLines),
+      limitBytes: String(maxLogBytes),
+      ...(container === "" ? {} : { container }),
+      ...(fields.flag("previous") ? { previous: "true" } : {}),
+    });
     const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/log?${query.toString()}`;
     const { text } = await sendToKube(client, "GET", path, { accept: "*/*", signal });
     const isCut = Buffer.byteLength(text) >= maxLogBytes;

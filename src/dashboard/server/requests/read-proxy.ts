@@ -56,40 +56,90 @@ export function readProxy({ clock }: { readonly clock: Clock }): RequestHandler<
     const [namespace, name] = [fields.requiredText("namespace"), fields.requiredText("pod")];
     const section = fields.oneOf("section", proxySections);
     const pod = await ownOf(identity).client.get(podKind, name, namespace);
-    if (pod === undefined) throw refusal("not-found", `there is no pod ${name} in namespace ${namespace}`, "it may have been replaced");
+    if (pod === undefined)
+      throw refusal("not-found", `there is no pod ${name} in namespace ${namespace}`, "it may have been replaced");
     const isZtunnel = pod.metadata.labels?.["app"] === "ztunnel";
     checkPod(pod, isZtunnel);
-    const dump = await askAdmin(identity, { namespace, pod: name, path: `/config_dump${isZtunnel ? "" : "?include_eds=true"}` }, signal);
+    const dump = await askAdmin(
+      identity,
+      { namespace, pod: name, path: `/config_dump${isZtunnel ? "" : "?include_eds=true"}` },
+      signal,
+    );
     return await answerOf(tableIn(dump, { namespace, name, isZtunnel, section, nowMs: clock.nowMs() }));
   };
 }
 
 /** Whoever may start a pod may have anything answer on that port. */
-function tableIn(dump: unknown, { namespace, name, isZtunnel, section, nowMs }: { readonly namespace: string; readonly name: string; readonly isZtunnel: boolean; readonly section: ProxySection; readonly nowMs: number }): Table {
+function tableIn(
+  dump: unknown,
+  {
+    namespace,
+    name,
+    isZtunnel,
+    section,
+    nowMs,
+  }: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly isZtunnel: boolean;
+    readonly section: ProxySection;
+    readonly nowMs: number;
+  },
+): Table {
   try {
-    return isZtunnel ? ztunnelTable(dump as ZtunnelDump, section, nowMs) : proxyTable(new ConfigDump(jsonNames(dump), `the answer of ${name}`), section, nowMs);
+    return isZtunnel
+      ? ztunnelTable(dump as ZtunnelDump, section, nowMs)
+      : proxyTable(new ConfigDump(jsonNames(dump), `the answer of ${name}`), section, nowMs);
   } catch (cause) {
     if (cause instanceof SerinError) throw cause;
-    throw transientError("unavailable", `what the proxy of ${name} answered is not the configuration of a ${isZtunnel ? "ztunnel" : "proxy"}`, { cause, hint: `kubectl -n ${namespace} port-forward ${name} ${adminPort}, and look at /config_dump` });
+    throw transientError(
+      "unavailable",
+      `what the proxy of ${name} answered is not the configuration of a ${isZtunnel ? "ztunnel" : "proxy"}`,
+      { cause, hint: `kubectl -n ${namespace} port-forward ${name} ${adminPort}, and look at /config_dump` },
+    );
   }
 }
 
 function checkPod({ metadata, spec, status }: Pod, isZtunnel: boolean): void {
   const { name = "", namespace = "" } = metadata;
-  const hasProxy = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some((container) => container.name === proxyContainer);
-  if (!hasProxy) throw refusal("not-found", `pod ${name} has no proxy`, isZtunnel ? undefined : "in ambient its traffic goes through its node's ztunnel");
-  if (status?.phase !== "Running") throw refusal("unavailable", `pod ${name} is ${status?.phase ?? "Pending"}: its proxy cannot be asked`, `kubectl -n ${namespace} describe pod ${name}`);
+  const hasProxy = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(
+    (container) => container.name === proxyContainer,
+  );
+  if (!hasProxy)
+    throw refusal(
+      "not-found",
+      `pod ${name} has no proxy`,
+      isZtunnel ? undefined : "in ambient its traffic goes through its node's ztunnel",
+    );
+  if (status?.phase !== "Running")
+    throw refusal(
+      "unavailable",
+      `pod ${name} is ${status?.phase ?? "Pending"}: its proxy cannot be asked`,
+      `kubectl -n ${namespace} describe pod ${name}`,
+    );
 }
 
-async function askAdmin(identity: Identity, { namespace, pod, path }: { readonly namespace: string; readonly pod: string; readonly path: string }, outer: AbortSignal): Promise<unknown> {
+async function askAdmin(
+  identity: Identity,
+  { namespace, pod, path }: { readonly namespace: string; readonly pod: string; readonly path: string },
+  outer: AbortSignal,
+): Promise<unknown> {
   const signal = AbortSignal.any([outer, AbortSignal.timeout(timeoutMs)]);
   let answer: { readonly status: number; readonly text: string };
   try {
     const stream = await ownOf(identity).connectToPod({ namespace, pod, port: adminPort, signal });
     answer = await requestOverStream(stream, { method: "GET", path, maxAnswerBytes: maxDumpBytes, signal });
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "forbidden") throw refusal("forbidden", `you may not forward ports of pods in namespace ${namespace}`, "it takes the right to create pods/portforward there");
-    throw transientError("unavailable", `the proxy of ${pod} does not answer: ${messageOf(cause)}`, { cause, hint: `kubectl -n ${namespace} logs ${pod} -c ${proxyContainer}` });
+    if (cause instanceof Error && "code" in cause && cause.code === "forbidden")
+      throw refusal(
+        "forbidden",
+        `you may not forward ports of pods in namespace ${namespace}`,
+        "it takes the right to create pods/portforward there",
+      );
+    throw transientError("unavailable", `the proxy of ${pod} does not answer: ${messageOf(cause)}`, {
+      cause,
+      hint: `kubectl -n ${namespace} logs ${pod} -c ${proxyContainer}`,
+    });
   }
   if (answer.status !== 200) throw transientError("unavailable", `the proxy of ${pod} answered ${answer.status}`);
   try {
@@ -104,17 +154,42 @@ export function proxyTable(dump: ConfigDump, section: ProxySection, nowMs: numbe
     case "clusters":
       return {
         columns: ["SERVICE", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"],
-        rows: dump.clusters().toSorted((a, b) => compareClusterNames(a.name, b.name)).map((cluster) => {
-          const { host, port, subset, direction, isService } = parseClusterName(cluster.name ?? "");
-          return { cells: [host, isService ? String(port) : "", subset, direction, cluster.type ?? "STATIC", managedBy(cluster.metadata)], detail: cluster };
-        }),
+        rows: dump
+          .clusters()
+          .toSorted((a, b) => compareClusterNames(a.name, b.name))
+          .map((cluster) => {
+            const { host, port, subset, direction, isService } = parseClusterName(cluster.name ?? "");
+            return {
+              cells: [
+                host,
+                isService ? String(port) : "",
+                subset,
+                direction,
+                cluster.type ?? "STATIC",
+                managedBy(cluster.metadata),
+              ],
+              detail: cluster,
+            };
+          }),
       };
     case "listeners":
       return {
         columns: ["ADDRESS", "PORT", "TYPE", "MATCH", "DESTINATION"],
-        rows: dump.listeners().toSorted((a, b) => portOf(a) - portOf(b)).flatMap((listener) =>
-          chainsOf(listener).map((chain) => ({ cells: [addressesOf(listener).join(","), String(portOf(listener)), listenerTypeOf(listener), chainMatchText(chain.filterChainMatch), destinationText(chain)], detail: listener })),
-        ),
+        rows: dump
+          .listeners()
+          .toSorted((a, b) => portOf(a) - portOf(b))
+          .flatMap((listener) =>
+            chainsOf(listener).map((chain) => ({
+              cells: [
+                addressesOf(listener).join(","),
+                String(portOf(listener)),
+                listenerTypeOf(listener),
+                chainMatchText(chain.filterChainMatch),
+                destinationText(chain),
+              ],
+              detail: listener,
+            })),
+          ),
       };
     case "routes":
       return {
@@ -123,7 +198,12 @@ export function proxyTable(dump: ConfigDump, section: ProxySection, nowMs: numbe
           virtualHosts.flatMap((host) => {
             const start = [name, host.name ?? "", domainsText(host.domains ?? [])];
             const routes = host.routes ?? [];
-            return routes.length === 0 ? [{ cells: [...start, "/*", "404"], detail: host }] : routes.map((route) => ({ cells: [...start, matchText(route.match), managedBy(route.metadata)], detail: route }));
+            return routes.length === 0
+              ? [{ cells: [...start, "/*", "404"], detail: host }]
+              : routes.map((route) => ({
+                  cells: [...start, matchText(route.match), managedBy(route.metadata)],
+                  detail: route,
+                }));
           }),
         ),
       };
@@ -135,18 +215,39 @@ export function proxyTable(dump: ConfigDump, section: ProxySection, nowMs: numbe
             lbEndpoints.map((one) => {
               const { address } = one.endpoint ?? {};
               const port = address?.socketAddress?.portValue;
-              return { cells: [clusterName, `${addressText(address)}${port === undefined ? "" : `:${port}`}`, one.healthStatus ?? "HEALTHY", [locality.region, locality.zone, locality.subZone].filter((part) => part !== undefined && part !== "").join("/")], detail: one };
+              return {
+                cells: [
+                  clusterName,
+                  `${addressText(address)}${port === undefined ? "" : `:${port}`}`,
+                  one.healthStatus ?? "HEALTHY",
+                  [locality.region, locality.zone, locality.subZone]
+                    .filter((part) => part !== undefined && part !== "")
+                    .join("/"),
+                ],
+                detail: one,
+              };
             }),
           ),
         ),
       };
     case "secrets": {
       const { header, rows } = secretRows(dump, nowMs);
-      return { columns: header, rows: rows.map((cells) => ({ cells, detail: Object.fromEntries(header.map((column, index) => [column, cells[index] ?? ""])) })) };
+      return {
+        columns: header,
+        rows: rows.map((cells) => ({
+          cells,
+          detail: Object.fromEntries(header.map((column, index) => [column, cells[index] ?? ""])),
+        })),
+      };
     }
     case "bootstrap": {
-      const { bootstrap = {} } = (dump.part("BootstrapConfigDump") ?? {}) as { readonly bootstrap?: Readonly<Record<string, unknown>> };
-      return { columns: ["FIELD"], rows: Object.entries(bootstrap).map(([field, detail]) => ({ cells: [field], detail: { [field]: detail } })) };
+      const { bootstrap = {} } = (dump.part("BootstrapConfigDump") ?? {}) as {
+        readonly bootstrap?: Readonly<Record<string, unknown>>;
+      };
+      return {
+        columns: ["FIELD"],
+        rows: Object.entries(bootstrap).map(([field, detail]) => ({ cells: [field], detail: { [field]: detail } })),
+      };
     }
     case "workloads":
     case "services":
@@ -174,7 +275,15 @@ export function ztunnelTable(dump: ZtunnelDump, section: ProxySection, nowMs: nu
 function tableOf({ header, rows, raw }: DumpSection): Table {
   const objects = Array.isArray(raw) ? (raw as readonly Readonly<Record<string, unknown>>[]) : [];
   const byName = new Map(objects.map((object) => [`${String(object["namespace"])}/${String(object["name"])}`, object]));
-  return { columns: header, rows: rows.map((cells) => ({ cells, detail: byName.get(`${cells[0] ?? ""}/${cells[1] ?? ""}`) ?? Object.fromEntries(header.map((column, index) => [column, cells[index] ?? ""])) })) };
+  return {
+    columns: header,
+    rows: rows.map((cells) => ({
+      cells,
+      detail:
+        byName.get(`${cells[0] ?? ""}/${cells[1] ?? ""}`) ??
+        Object.fromEntries(header.map((column, index) => [column, cells[index] ?? ""])),
+    })),
+  };
 }
 
 async function answerOf({ columns, rows }: Table): Promise<ProxyAnswer> {
@@ -191,7 +300,12 @@ async function answerOf({ columns, rows }: Table): Promise<ProxyAnswer> {
     texts.set(detail, text);
     return text;
   });
-  return { columns, rows: shown.map(({ cells }) => cells), details, truncated: rows.length > maxRows || length > maxDetailsLength };
+  return {
+    columns,
+    rows: shown.map(({ cells }) => cells),
+    details,
+    truncated: rows.length > maxRows || length > maxDetailsLength,
+  };
 }
 
 const secretFields: ReadonlySet<string> = new Set(["privateKey", "private_key", "password", "inlinePassword"]);
@@ -200,5 +314,7 @@ const secretFields: ReadonlySet<string> = new Set(["privateKey", "private_key", 
 function withoutKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutKeys);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, secretFields.has(name) ? "[redacted]" : withoutKeys(inner)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [name, secretFields.has(name) ? "[redacted]" : withoutKeys(inner)]),
+  );
 }

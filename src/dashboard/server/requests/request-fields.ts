@@ -20,7 +20,8 @@ export class RequestFields {
     } catch {
       throw refusal("invalid", "the body is no JSON");
     }
-    if (typeof body !== "object" || body === null || Array.isArray(body)) throw refusal("invalid", "the body is no JSON object");
+    if (typeof body !== "object" || body === null || Array.isArray(body))
+      throw refusal("invalid", "the body is no JSON object");
     return new RequestFields(new Map(Object.entries(body)));
   }
 
@@ -28,7 +29,8 @@ export class RequestFields {
   text(name: string, maxLength = 253): string {
     const value = this.#fields.get(name) ?? "";
     if (typeof value !== "string") throw refusal("invalid", `${name}: expected text`);
-    if (value.length > maxLength) throw refusal("too-long", `${name}: at most ${maxLength} characters, got ${value.length}`);
+    if (value.length > maxLength)
+      throw refusal("too-long", `${name}: at most ${maxLength} characters, got ${value.length}`);
     return value;
   }
 
@@ -41,7 +43,8 @@ export class RequestFields {
   integer(name: string, least: number, most: number, fallback: number): number {
     const value = this.#fields.get(name) ?? fallback;
     const number = typeof value === "string" && value !== "" ? Number(value) : value;
-    if (typeof number !== "number" || !Number.isInteger(number) || number < least || number > most) throw refusal("invalid", `${name}: expected an integer from ${least} to ${most}`);
+    if (typeof number !== "number" || !Number.isInteger(number) || number < least || number > most)
+      throw refusal("invalid", `${name}: expected an integer from ${least} to ${most}`);
     return number;
   }
 

@@ -6,6 +6,10 @@ import type { RequestFields } from "./request-fields.ts";
 type SessionRequest = "GET /api/session" | "POST /api/login" | "POST /api/logout";
 
 /** Answers one request of somebody who is known. Throws what {@link refusal} makes, or what the API server refuses. */
-export type RequestHandler<Name extends RequestName> = (fields: RequestFields, identity: Identity, signal: AbortSignal) => Promise<DashboardRequests[Name]["answer"]>;
+export type RequestHandler<Name extends RequestName> = (
+  fields: RequestFields,
+  identity: Identity,
+  signal: AbortSignal,
+) => Promise<DashboardRequests[Name]["answer"]>;
 
 export type RequestHandlers = { readonly [Name in Exclude<RequestName, SessionRequest>]: RequestHandler<Name> };

@@ -23,7 +23,9 @@ function answering(status: number, body: string): Duplex {
   const stream = new Duplex({
     read: () => undefined,
     write: (_chunk, _encoding, done) => {
-      stream.push(`HTTP/1.1 ${status} OK\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+      stream.push(
+        `HTTP/1.1 ${status} OK\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+      );
       stream.push(null);
       done();
     },
@@ -34,23 +36,66 @@ function answering(status: number, body: string): Duplex {
 function rig(options: FakeKubeApiOptions = {}, dump = "{}") {
   const api = new FakeKubeApi(options);
   const audit = new AuditLog({ clock, log: silentLogger });
-  const handlers = createHandlers({ measurements: { series: async () => await Promise.resolve({ timesMs: [], values: [] }) }, audit, clock, log: silentLogger, istioNamespace: "istio-system", releaseDirectory: "/", env: {}, ended: new AbortController().signal });
-  const own: OwnCredentials = { client: api, config, connectToPod: async () => await Promise.resolve(answering(200, dump)) };
-  const identity = syntheticIdentity({ own, reading: api, may: async (right) => await Promise.resolve(api.allows(right)) });
-  const ask = async <Name extends keyof RequestHandlers>(name: Name, fields: object, who = identity, signal = new AbortController().signal): Promise<Awaited<ReturnType<RequestHandlers[Name]>>> => {
-    const handler = handlers[name] as (fields: RequestFields, who: typeof identity, signal: AbortSignal) => Promise<unknown>;
-    return (await handler(RequestFields.ofJson(JSON.stringify(fields)), who, signal)) as Awaited<ReturnType<RequestHandlers[Name]>>;
+  const handlers = createHandlers({
+    measurements: { series: async () => await Promise.resolve({ timesMs: [], values: [] }) },
+    audit,
+    clock,
+    log: silentLogger,
+    istioNamespace: "istio-system",
+    releaseDirectory: "/",
+    env: {},
+    ended: new AbortController().signal,
+  });
+  const own: OwnCredentials = {
+    client: api,
+    config,
+    connectToPod: async () => await Promise.resolve(answering(200, dump)),
+  };
+  const identity = syntheticIdentity({
+    own,
+    reading: api,
+    may: async (right) => await Promise.resolve(api.allows(right)),
+  });
+  const ask = async <Name extends keyof RequestHandlers>(
+    name: Name,
+    fields: object,
+    who = identity,
+    signal = new AbortController().signal,
+  ): Promise<Awaited<ReturnType<RequestHandlers[Name]>>> => {
+    const handler = handlers[name] as (
+      fields: RequestFields,
+      who: typeof identity,
+      signal: AbortSignal,
+    ) => Promise<unknown>;
+    return (await handler(RequestFields.ofJson(JSON.stringify(fields)), who, signal)) as Awaited<
+      ReturnType<RequestHandlers[Name]>
+    >;
   };
   return { api, audit, ask, identity };
 }
 
-const canary = (status: object = {}, spec: object = {}): UntypedObject =>
-  ({
-    apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary", metadata: { name: "shop", namespace: "prod", resourceVersion: "7", uid: "u" },
-    spec: { target: {}, approvals: [], paused: false, abort: false, ...spec },
-    status: { phase: "Paused", conditions: [], completedSteps: [], step: { id: "step-2", title: "20 %", startedAt: "2026-01-01T11:00:00Z", checks: [] }, ...status },
-  });
-const orderOf = (action: string, more: object = {}): object => ({ kind: "Canary", namespace: "prod", name: "shop", action, why: "", step: "", ...more });
+const canary = (status: object = {}, spec: object = {}): UntypedObject => ({
+  apiVersion: "rollout.serin.dev/v1alpha1",
+  kind: "Canary",
+  metadata: { name: "shop", namespace: "prod", resourceVersion: "7", uid: "u" },
+  spec: { target: {}, approvals: [], paused: false, abort: false, ...spec },
+  status: {
+    phase: "Paused",
+    conditions: [],
+    completedSteps: [],
+    step: { id: "step-2", title: "20 %", startedAt: "2026-01-01T11:00:00Z", checks: [] },
+    ...status,
+  },
+});
+const orderOf = (action: string, more: object = {}): object => ({
+  kind: "Canary",
+  namespace: "prod",
+  name: "shop",
+  action,
+  why: "",
+  step: "",
+  ...more,
+});
 
 test("orders are written as the command line writes them, in the user's name, and audited", async () => {
   const { api, audit, ask } = rig({ objects: [canary()] });
@@ -58,16 +103,29 @@ test("orders are written as the command line writes them, in the user's name, an
   await ask("POST /api/action", orderOf("pause"));
   await ask("POST /api/action", orderOf("rollback"));
   assert.deepEqual(api.patches, [
-    { metadata: { resourceVersion: "7" }, spec: { approvals: [{ step: "step-2", by: "ana@example.org", why: "looks good", at: "2026-01-01T12:00:00.000Z" }] } },
+    {
+      metadata: { resourceVersion: "7" },
+      spec: {
+        approvals: [{ step: "step-2", by: "ana@example.org", why: "looks good", at: "2026-01-01T12:00:00.000Z" }],
+      },
+    },
     { spec: { paused: true } },
     { spec: { abort: true, paused: false } },
   ]);
-  assert.deepEqual(audit.records(() => true).map(({ user, what, result, detail }) => [user, what, result, detail]), [
-    ["ana@example.org", "rollback Canary prod/shop", "done", ""],
-    ["ana@example.org", "pause Canary prod/shop", "done", ""],
-    ["ana@example.org", "approve Canary prod/shop", "done", "looks good"],
-  ]);
-  assert.deepEqual(api.objects.filter(({ kind, metadata }) => kind === undefined && metadata.name?.startsWith("shop.") === true).length, 3, "each order is an Event of its object");
+  assert.deepEqual(
+    audit.records(() => true).map(({ user, what, result, detail }) => [user, what, result, detail]),
+    [
+      ["ana@example.org", "rollback Canary prod/shop", "done", ""],
+      ["ana@example.org", "pause Canary prod/shop", "done", ""],
+      ["ana@example.org", "approve Canary prod/shop", "done", "looks good"],
+    ],
+  );
+  assert.deepEqual(
+    api.objects.filter(({ kind, metadata }) => kind === undefined && metadata.name?.startsWith("shop.") === true)
+      .length,
+    3,
+    "each order is an Event of its object",
+  );
 });
 
 test("an order that was confirmed at another step is a conflict, and one without the right is forbidden; nothing is written", async () => {
@@ -76,11 +134,20 @@ test("an order that was confirmed at another step is a conflict, and one without
   await assert.rejects(ask("POST /api/action", orderOf("resume")), { code: "conflict" });
   await assert.rejects(ask("POST /api/action", orderOf("approve", { name: "gone" })), { code: "not-found" });
   api.allows = ({ verb }) => verb !== "patch";
-  await assert.rejects(ask("POST /api/action", orderOf("pause")), { code: "forbidden", message: /you may not patch canaries in namespace prod/ });
-  await assert.rejects(ask("POST /api/action", orderOf("pause"), syntheticIdentity({ authentication: "anonymous" })), { code: "forbidden", message: /own account/ });
+  await assert.rejects(ask("POST /api/action", orderOf("pause")), {
+    code: "forbidden",
+    message: /you may not patch canaries in namespace prod/,
+  });
+  await assert.rejects(ask("POST /api/action", orderOf("pause"), syntheticIdentity({ authentication: "anonymous" })), {
+    code: "forbidden",
+    message: /own account/,
+  });
   assert.deepEqual(api.patches, []);
   // What is refused of who has not logged in takes no place from what others did.
-  assert.deepEqual(audit.records(() => true).map(({ user, result }) => [user, result]), Array.from({ length: 4 }, () => ["ana@example.org", "refused"]));
+  assert.deepEqual(
+    audit.records(() => true).map(({ user, result }) => [user, result]),
+    Array.from({ length: 4 }, () => ["ana@example.org", "refused"]),
+  );
 });
 
 test("what has ended begins again without its orders", async () => {
@@ -105,33 +172,74 @@ test("what was deleted to begin again is made again, also where the one who aske
   assert.equal(api.objects.filter(({ kind }) => kind === "Canary").length, 1);
 });
 
-const virtualService = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: shop\n  namespace: prod\nspec:\n  hosts: [shop]\n  http:\n    - route:\n        - destination:\n            host: shopp\n";
-const resources = { status: 200, text: JSON.stringify({ resources: [{ name: "virtualservices", kind: "VirtualService", namespaced: true }] }) };
-const written = { status: 200, text: JSON.stringify({ metadata: { name: "shop", namespace: "prod", uid: "u" } }), headers: { warning: '299 - "weights \\"90\\" do not add up"' } };
+const virtualService =
+  "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: shop\n  namespace: prod\nspec:\n  hosts: [shop]\n  http:\n    - route:\n        - destination:\n            host: shopp\n";
+const resources = {
+  status: 200,
+  text: JSON.stringify({ resources: [{ name: "virtualservices", kind: "VirtualService", namespaced: true }] }),
+};
+const written = {
+  status: 200,
+  text: JSON.stringify({ metadata: { name: "shop", namespace: "prod", uid: "u" } }),
+  headers: { warning: '299 - "weights \\"90\\" do not add up"' },
+};
 const discovery = "GET /apis/networking.istio.io/v1";
 const path = "/apis/networking.istio.io/v1/namespaces/prod/virtualservices/shop";
 
 test("a new object is applied on the server's side, an edited one replaced in the version that was edited", async () => {
-  const { api, audit, ask } = rig({ answers: { [discovery]: resources, [`PATCH ${path}`]: written, [`PUT ${path}`]: written } });
-  assert.deepEqual(await ask("POST /api/apply", { yaml: virtualService, dryRun: true }), { applied: ["VirtualService prod/shop"], warnings: ['weights "90" do not add up'] });
-  assert.deepEqual(audit.records(() => true), []);
+  const { api, audit, ask } = rig({
+    answers: { [discovery]: resources, [`PATCH ${path}`]: written, [`PUT ${path}`]: written },
+  });
+  assert.deepEqual(await ask("POST /api/apply", { yaml: virtualService, dryRun: true }), {
+    applied: ["VirtualService prod/shop"],
+    warnings: ['weights "90" do not add up'],
+  });
+  assert.deepEqual(
+    audit.records(() => true),
+    [],
+  );
   await ask("POST /api/apply", { yaml: virtualService, resourceVersion: "42" });
   const [, dry, , put] = api.requests;
   assert.equal(dry?.line, `PATCH ${path}?fieldManager=serin-dashboard&dryRun=All`);
   assert.equal(put?.line, `PUT ${path}?fieldManager=serin-dashboard`);
   assert.equal((put.body as UntypedObject).metadata.resourceVersion, "42");
-  assert.deepEqual(audit.records(() => true).map(({ what, result }) => [what, result]), [["apply VirtualService prod/shop", "done"]]);
+  assert.deepEqual(
+    audit.records(() => true).map(({ what, result }) => [what, result]),
+    [["apply VirtualService prod/shop", "done"]],
+  );
 });
 
 test("what the API server refuses of a write is told with its own words", async () => {
   const conflict = { status: 409, text: JSON.stringify({ message: "the object has been modified" }) };
   const { audit, ask } = rig({ answers: { [discovery]: resources, [`PUT ${path}`]: conflict } });
-  await assert.rejects(ask("POST /api/apply", { yaml: virtualService, resourceVersion: "1" }), { code: "conflict", message: "the object has been modified" });
-  assert.deepEqual(audit.records(() => true).map(({ result, detail }) => [result, detail]), [["refused", "the object has been modified"]]);
-  const second = rig({ answers: { [discovery]: resources, [`PATCH ${path}`]: written, [`PATCH ${path}-2`]: conflict } });
-  await assert.rejects(second.ask("POST /api/apply", { yaml: `${virtualService}---\n${virtualService.replace("name: shop", "name: shop-2")}` }), { code: "conflict", message: "VirtualService prod/shop-2: the object has been modified (applied before it: VirtualService prod/shop)" });
-  await assert.rejects(ask("POST /api/apply", { yaml: "kind: X" }), { code: "invalid", message: /line 1: apiVersion is required/ });
-  await assert.rejects(ask("POST /api/apply", { yaml: virtualService.replace("VirtualService", "Nothing") }), { code: "invalid", message: /no kind Nothing/ });
+  await assert.rejects(ask("POST /api/apply", { yaml: virtualService, resourceVersion: "1" }), {
+    code: "conflict",
+    message: "the object has been modified",
+  });
+  assert.deepEqual(
+    audit.records(() => true).map(({ result, detail }) => [result, detail]),
+    [["refused", "the object has been modified"]],
+  );
+  const second = rig({
+    answers: { [discovery]: resources, [`PATCH ${path}`]: written, [`PATCH ${path}-2`]: conflict },
+  });
+  await assert.rejects(
+    second.ask("POST /api/apply", {
+      yaml: `${virtualService}---\n${virtualService.replace("name: shop", "name: shop-2")}`,
+    }),
+    {
+      code: "conflict",
+      message: "VirtualService prod/shop-2: the object has been modified (applied before it: VirtualService prod/shop)",
+    },
+  );
+  await assert.rejects(ask("POST /api/apply", { yaml: "kind: X" }), {
+    code: "invalid",
+    message: /line 1: apiVersion is required/,
+  });
+  await assert.rejects(ask("POST /api/apply", { yaml: virtualService.replace("VirtualService", "Nothing") }), {
+    code: "invalid",
+    message: /no kind Nothing/,
+  });
 });
 
 test("messages of a YAML stand at the lines of its fields", async () => {
@@ -142,20 +250,43 @@ test("messages of a YAML stand at the lines of its fields", async () => {
   assert.match(missing?.message ?? "", /shopp/);
   const { messages: broken } = await ask("POST /api/validate", { yaml: "a: [\nb: 1" });
   assert.equal(broken[0]?.level, "Error");
-  const { messages: field } = await ask("POST /api/validate", { yaml: virtualService.replace("hosts: [shop]", "hosts: 7") });
-  assert.ok(field.some(({ line, level }) => line === 7 && level === "Error"), JSON.stringify(field));
+  const { messages: field } = await ask("POST /api/validate", {
+    yaml: virtualService.replace("hosts: [shop]", "hosts: 7"),
+  });
+  assert.ok(
+    field.some(({ line, level }) => line === 7 && level === "Error"),
+    JSON.stringify(field),
+  );
 });
 
 test("of who has not logged in a shorter YAML is taken, and of nobody very many objects", async () => {
   const { ask, identity } = rig();
-  await assert.rejects(ask("POST /api/validate", { yaml: `${virtualService}${"# more\n".repeat(20_000)}` }, { ...identity, own: undefined }), { code: "too-long", message: /131072/ });
-  await assert.rejects(ask("POST /api/validate", { yaml: Array.from({ length: 501 }, (_, index) => `---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c${index}}\n`).join("") }), { code: "too-long", message: /500 objects/ });
+  await assert.rejects(
+    ask(
+      "POST /api/validate",
+      { yaml: `${virtualService}${"# more\n".repeat(20_000)}` },
+      { ...identity, own: undefined },
+    ),
+    { code: "too-long", message: /131072/ },
+  );
+  await assert.rejects(
+    ask("POST /api/validate", {
+      yaml: Array.from(
+        { length: 501 },
+        (_, index) => `---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c${index}}\n`,
+      ).join(""),
+    }),
+    { code: "too-long", message: /500 objects/ },
+  );
 });
 
 test("a user who may not read the cluster gets what the YAML alone tells, and is told so", async () => {
   const { ask } = rig({ allows: () => false });
   const { messages } = await ask("POST /api/validate", { yaml: virtualService });
-  assert.deepEqual(messages.filter(({ code }) => code === "IST0101"), []);
+  assert.deepEqual(
+    messages.filter(({ code }) => code === "IST0101"),
+    [],
+  );
   assert.ok(messages.some(({ level, message }) => level === "Info" && /you may not read/.test(message)));
 });
 
@@ -168,25 +299,79 @@ test("a log is asked for within bytes: fewer of its last lines, until they fit, 
     const query = new URL(path, "http://localhost").searchParams;
     asked.push(Number(query.get("tailLines")));
     // As a kubelet does: what is too much is cut at its end.
-    return await Promise.resolve({ status: 200, headers: {}, text: lines.slice(-Number(query.get("tailLines"))).join("").slice(0, Number(query.get("limitBytes"))) });
+    return await Promise.resolve({
+      status: 200,
+      headers: {},
+      text: lines
+        .slice(-Number(query.get("tailLines")))
+        .join("")
+        .slice(0, Number(query.get("limitBytes"))),
+    });
   };
-  const answer = await ask("GET /api/logs", { namespace: "prod", pod: "shop-1", container: "app", tailLines: 5_000, previous: true });
-  assert.ok(answer.truncated && answer.text.length < maxLogBytes && lines.join("").endsWith(answer.text) && answer.text.length > maxLogBytes / 4, String(answer.text.length));
+  const answer = await ask("GET /api/logs", {
+    namespace: "prod",
+    pod: "shop-1",
+    container: "app",
+    tailLines: 5_000,
+    previous: true,
+  });
+  assert.ok(
+    answer.truncated &&
+      answer.text.length < maxLogBytes &&
+      lines.join("").endsWith(answer.text) &&
+      answer.text.length > maxLogBytes / 4,
+    String(answer.text.length),
+  );
   assert.deepEqual(asked, [5000, 1024]);
-  assert.deepEqual(await ask("GET /api/logs", { namespace: "prod", pod: "shop-1", tailLines: 1 }), { text: lines.at(-1), truncated: true });
+  assert.deepEqual(await ask("GET /api/logs", { namespace: "prod", pod: "shop-1", tailLines: 1 }), {
+    text: lines.at(-1),
+    truncated: true,
+  });
 });
 
 test("a log's bounds and names are checked before anything is asked", async () => {
   const { ask } = rig({});
-  await assert.rejects(ask("GET /api/logs", { namespace: "prod", pod: "shop-1", tailLines: 5_001 }), { code: "invalid" });
+  await assert.rejects(ask("GET /api/logs", { namespace: "prod", pod: "shop-1", tailLines: 5_001 }), {
+    code: "invalid",
+  });
   await assert.rejects(ask("GET /api/logs", { namespace: "prod", pod: "../../nodes" }), { code: "not-found" });
 });
 
-const proxyPod = { apiVersion: "v1", kind: "Pod", metadata: { name: "shop-1", namespace: "prod" }, spec: { containers: [{ name: "istio-proxy" }] }, status: { phase: "Running" } } as unknown as UntypedObject;
+const proxyPod = {
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name: "shop-1", namespace: "prod" },
+  spec: { containers: [{ name: "istio-proxy" }] },
+  status: { phase: "Running" },
+} as unknown as UntypedObject;
 const dump = JSON.stringify({
   configs: [
-    { "@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump", dynamic_active_clusters: [{ cluster: { name: "outbound|80|v1|web.prod.svc.cluster.local", type: "EDS", transport_socket: { private_key: { inline_string: "KEY" } } } }] },
-    { "@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", dynamic_listeners: [{ active_state: { listener: { name: "0.0.0.0_80", address: { socket_address: { address: "0.0.0.0", port_value: 80 } }, filter_chains: [{}] } } }] },
+    {
+      "@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump",
+      dynamic_active_clusters: [
+        {
+          cluster: {
+            name: "outbound|80|v1|web.prod.svc.cluster.local",
+            type: "EDS",
+            transport_socket: { private_key: { inline_string: "KEY" } },
+          },
+        },
+      ],
+    },
+    {
+      "@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump",
+      dynamic_listeners: [
+        {
+          active_state: {
+            listener: {
+              name: "0.0.0.0_80",
+              address: { socket_address: { address: "0.0.0.0", port_value: 80 } },
+              filter_chains: [{}],
+            },
+          },
+        },
+      ],
+    },
   ],
 });
 
@@ -197,23 +382,47 @@ test("a proxy's sections are tables with the whole resource by row, without keys
   assert.match(clusters.details[0] ?? "", /privateKey: "\[redacted\]"/);
   const listeners = await ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "listeners" });
   assert.deepEqual(listeners.rows, [["0.0.0.0", "80", "UNKNOWN", "ALL", "Non-HTTP/Non-TCP"]]);
-  await assert.rejects(ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "workloads" }), { code: "not-found" });
-  await assert.rejects(ask("GET /api/proxy", { namespace: "prod", pod: "gone", section: "clusters" }), { code: "not-found" });
+  await assert.rejects(ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "workloads" }), {
+    code: "not-found",
+  });
+  await assert.rejects(ask("GET /api/proxy", { namespace: "prod", pod: "gone", section: "clusters" }), {
+    code: "not-found",
+  });
 });
 
 test("a proxy that answers garbage is told as away", async () => {
   const { ask } = rig({ objects: [proxyPod] }, "<html>");
-  await assert.rejects(ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "clusters" }), { code: "unavailable", message: /no JSON/ });
+  await assert.rejects(ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "clusters" }), {
+    code: "unavailable",
+    message: /no JSON/,
+  });
 });
 
 test("a proxy that answers JSON of any other form is told as such, and is no fault of the server", async () => {
   const ztunnelPod = { ...proxyPod, metadata: { ...proxyPod.metadata, labels: { app: "ztunnel" } } };
-  const odd = ["null", "5", "[]", "[null]", '"x"', '{"configs":5}', '{"configs":[null,{"@type":5}]}', '{"configs":[{"@type":"x.ClustersConfigDump","dynamicActiveClusters":5}]}', '{"workloads":5,"services":5,"policies":5,"certificates":5}', '{"workloads":[null],"services":[null],"policies":[null],"certificates":[null]}'];
+  const odd = [
+    "null",
+    "5",
+    "[]",
+    "[null]",
+    '"x"',
+    '{"configs":5}',
+    '{"configs":[null,{"@type":5}]}',
+    '{"configs":[{"@type":"x.ClustersConfigDump","dynamicActiveClusters":5}]}',
+    '{"workloads":5,"services":5,"policies":5,"certificates":5}',
+    '{"workloads":[null],"services":[null],"policies":[null],"certificates":[null]}',
+  ];
   for (const text of odd) {
     for (const pod of [proxyPod, ztunnelPod]) {
       for (const section of proxySections) {
-        const asked = rig({ objects: [pod] }, text).ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section });
-        await asked.catch((error: unknown) => assert.ok(error instanceof SerinError && error.kind !== "internal", `${text} ${section}: ${String(error)}`));
+        const asked = rig({ objects: [pod] }, text).ask("GET /api/proxy", {
+          namespace: "prod",
+          pod: "shop-1",
+          section,
+        });
+        await asked.catch((error: unknown) =>
+          assert.ok(error instanceof SerinError && error.kind !== "internal", `${text} ${section}: ${String(error)}`),
+        );
       }
     }
   }
@@ -227,14 +436,25 @@ test("what would change is not said without the rights that it takes", async () 
 });
 
 test("objects are followed by those who may get them, workloads by those who may list their namespace's pods", async () => {
-  const { identity } = rig({ allows: ({ resource, namespace }) => resource === "virtualservices" && namespace === "prod" });
+  const { identity } = rig({
+    allows: ({ resource, namespace }) => resource === "virtualservices" && namespace === "prod",
+  });
   const limited = { ...identity, namespaces: async () => await Promise.resolve(new Set(["prod"])) };
-  await checkTopic(parseTopic("config?apiVersion=networking.istio.io%2Fv1&kind=VirtualService&namespace=prod&name=shop"), limited);
+  await checkTopic(
+    parseTopic("config?apiVersion=networking.istio.io%2Fv1&kind=VirtualService&namespace=prod&name=shop"),
+    limited,
+  );
   await checkTopic(parseTopic("workload?namespace=prod&name=shop"), limited);
-  for (const refused of ["config?apiVersion=networking.istio.io%2Fv1&kind=VirtualService&namespace=dev&name=shop", "rollout?kind=Canary&namespace=prod&name=shop", "workload?namespace=dev&name=shop"]) {
+  for (const refused of [
+    "config?apiVersion=networking.istio.io%2Fv1&kind=VirtualService&namespace=dev&name=shop",
+    "rollout?kind=Canary&namespace=prod&name=shop",
+    "workload?namespace=dev&name=shop",
+  ]) {
     await assert.rejects(checkTopic(parseTopic(refused), limited), { code: "forbidden" }, refused);
   }
-  await assert.rejects(checkTopic(parseTopic("config?apiVersion=v1&kind=Secret&namespace=prod&name=shop"), limited), { code: "not-found" });
+  await assert.rejects(checkTopic(parseTopic("config?apiVersion=v1&kind=Secret&namespace=prod&name=shop"), limited), {
+    code: "not-found",
+  });
 });
 
 test("a chart has no more points than seconds, and a moment long ago has its range as well", async () => {
@@ -243,10 +463,31 @@ test("a chart has no more points than seconds, and a moment long ago has its ran
     asked.push(request);
     return await Promise.resolve({ timesMs: [], values: [] });
   };
-  const handlers = createHandlers({ measurements: { series }, audit: new AuditLog({ clock, log: silentLogger }), clock, log: silentLogger, istioNamespace: "istio-system", releaseDirectory: "/", env: {}, ended: new AbortController().signal });
-  const ask = async (fields: object): Promise<unknown> => await handlers["GET /api/series"](RequestFields.ofJson(JSON.stringify({ measure: "requestRate", ...fields })), syntheticIdentity(), new AbortController().signal);
+  const handlers = createHandlers({
+    measurements: { series },
+    audit: new AuditLog({ clock, log: silentLogger }),
+    clock,
+    log: silentLogger,
+    istioNamespace: "istio-system",
+    releaseDirectory: "/",
+    env: {},
+    ended: new AbortController().signal,
+  });
+  const ask = async (fields: object): Promise<unknown> =>
+    await handlers["GET /api/series"](
+      RequestFields.ofJson(JSON.stringify({ measure: "requestRate", ...fields })),
+      syntheticIdentity(),
+      new AbortController().signal,
+    );
   await ask({ fromMs: clock.nowMs() - 5_000, points: 1_000 });
   await ask({ fromMs: clock.nowMs() - 1, points: 1_000 });
   await ask({ toMs: 5_000, points: 100 });
-  assert.deepEqual(asked.map(({ fromMs, points }) => [fromMs, points]), [[clock.nowMs() - 5_000, 6], [clock.nowMs() - 1, 2], [0, 6]]);
+  assert.deepEqual(
+    asked.map(({ fromMs, points }) => [fromMs, points]),
+    [
+      [clock.nowMs() - 5_000, 6],
+      [clock.nowMs() - 1, 2],
+      [0, 6],
+    ],
+  );
 });

@@ -37,9 +37,19 @@ export function createValidateYaml(options: ValidateYamlOptions): ValidateYaml {
   const contents = new ContentsByIdentity(options);
   return async (yaml, identity) => {
     const isAnonymous = identity.own === undefined;
-    if (isAnonymous && yaml.length > maxAnonymousLength) throw refusal("too-long", `yaml: at most ${maxAnonymousLength} characters of who has not logged in, got ${yaml.length}`, "log in, or use serin validate");
+    if (isAnonymous && yaml.length > maxAnonymousLength)
+      throw refusal(
+        "too-long",
+        `yaml: at most ${maxAnonymousLength} characters of who has not logged in, got ${yaml.length}`,
+        "log in, or use serin validate",
+      );
     const manifest = await (isAnonymous ? options.yaml.anonymous : options.yaml.users).read(yaml);
-    if (manifest.resources.length > maxObjects) throw refusal("too-long", `at most ${maxObjects} objects at once, got ${manifest.resources.length}`, "serin validate takes more");
+    if (manifest.resources.length > maxObjects)
+      throw refusal(
+        "too-long",
+        `at most ${maxObjects} objects at once, got ${manifest.resources.length}`,
+        "serin validate takes more",
+      );
     return await messagesOf(manifest, await contents.of(identity), options);
   };
 }
@@ -49,18 +59,36 @@ export function validateRequest(validate: ValidateYaml): RequestHandler<"POST /a
 }
 
 /** Messages of the YAML's own objects, each at its line. `contents`: a text where the cluster could not be read, and why. */
-export async function messagesOf(manifest: Manifest, contents: ClusterContents | string, { istioNamespace }: Pick<ValidateYamlOptions, "istioNamespace">): Promise<readonly ConfigMessage[]> {
+export async function messagesOf(
+  manifest: Manifest,
+  contents: ClusterContents | string,
+  { istioNamespace }: Pick<ValidateYamlOptions, "istioNamespace">,
+): Promise<readonly ConfigMessage[]> {
   const messages = [...faultsOf(manifest)];
   const isRead = typeof contents !== "string";
-  if (!isRead) messages.push(note(`the cluster could not be read, so that references to other objects are not checked: ${contents}`));
-  else if (contents.unread.size > 0) messages.push(note(`you may not read ${[...contents.unread.keys()].join(", ")}: what is said of references to these may be wrong`));
+  if (!isRead)
+    messages.push(
+      note(`the cluster could not be read, so that references to other objects are not checked: ${contents}`),
+    );
+  else if (contents.unread.size > 0)
+    messages.push(
+      note(
+        `you may not read ${[...contents.unread.keys()].join(", ")}: what is said of references to these may be wrong`,
+      ),
+    );
   const known: Resource[] = isRead ? contents.objects.map((object) => ({ object })) : [];
   const options: AnalysisOptions = {
     defaultNamespace: "default",
     istioNamespace,
     // Without the cluster there may be more than is seen.
     scope: isRead ? "cluster" : "files",
-    ...(isRead ? { unread: new Set(contents.unread.keys()), notServed: contents.notServed, meshConfig: await meshConfigOf(contents, { istioNamespace, revision }).catch(() => undefined) } : {}),
+    ...(isRead
+      ? {
+          unread: new Set(contents.unread.keys()),
+          notServed: contents.notServed,
+          meshConfig: await meshConfigOf(contents, { istioNamespace, revision }).catch(() => undefined),
+        }
+      : {}),
   };
   const own = new Set(manifest.resources.map(({ source }) => source));
   const found = analyze([...known, ...manifest.resources], options);
@@ -73,7 +101,14 @@ export async function messagesOf(manifest: Manifest, contents: ClusterContents |
 }
 
 function faultsOf({ faults }: Manifest): readonly ConfigMessage[] {
-  return faults.map(({ message, position }) => ({ code: "", level: "Error", message, path: "", line: position?.line ?? 1, column: position?.column ?? 1 }));
+  return faults.map(({ message, position }) => ({
+    code: "",
+    level: "Error",
+    message,
+    path: "",
+    line: position?.line ?? 1,
+    column: position?.column ?? 1,
+  }));
 }
 
 function note(message: string): ConfigMessage {
@@ -83,7 +118,10 @@ function note(message: string): ConfigMessage {
 /** What a cluster holds as somebody reads it, for as long as they type. */
 class ContentsByIdentity {
   readonly #options: ValidateYamlOptions;
-  readonly #held = new WeakMap<Identity["reading"], { readonly contents: Promise<ClusterContents | string>; readonly atMs: number }>();
+  readonly #held = new WeakMap<
+    Identity["reading"],
+    { readonly contents: Promise<ClusterContents | string>; readonly atMs: number }
+  >();
 
   constructor(options: ValidateYamlOptions) {
     this.#options = options;
@@ -93,7 +131,9 @@ class ContentsByIdentity {
     const { clock, istioNamespace } = this.#options;
     const before = this.#held.get(reading);
     if (before !== undefined && clock.steadyMs() - before.atMs < contentsHoldMs) return await before.contents;
-    const contents = readCluster(reading, { istioNamespace, revision }, readTimeoutMs).catch((error: unknown) => messageOf(error));
+    const contents = readCluster(reading, { istioNamespace, revision }, readTimeoutMs).catch((error: unknown) =>
+      messageOf(error),
+    );
     const held = { contents, atMs: clock.steadyMs() };
     this.#held.set(reading, held);
     clock.after(contentsHoldMs, () => {

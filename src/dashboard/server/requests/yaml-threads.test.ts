@@ -7,7 +7,10 @@ const plain = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: &l {
 
 test("a YAML that takes long to read is given up in its time while the event loop goes on, and the next one is read", async () => {
   const deadlines: (() => void)[] = [];
-  const clock = { ...systemClock, after: (ms: number, run: () => void) => (deadlines.push(run), systemClock.after(Math.min(ms, 1), () => undefined)) };
+  const clock = {
+    ...systemClock,
+    after: (ms: number, run: () => void) => (deadlines.push(run), systemClock.after(Math.min(ms, 1), () => undefined)),
+  };
   const threads = new YamlThreads({ threads: 1, clock });
   // Each of the keys is compared with all before it.
   const hostile = Array.from({ length: 60_000 }, (_, index) => `k${index}: &a${index} 1`).join("\n");
@@ -33,6 +36,9 @@ test("so many may wait for a thread, and no more", async () => {
   const threads = new YamlThreads({ threads: 1 });
   const asked = Array.from({ length: 20 }, async () => await threads.read(plain));
   const answers = await Promise.allSettled(asked);
-  assert.deepEqual(answers.map(({ status }) => status), Array.from({ length: 20 }, (_, index) => (index < 17 ? "fulfilled" : "rejected")));
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    Array.from({ length: 20 }, (_, index) => (index < 17 ? "fulfilled" : "rejected")),
+  );
   assert.equal((answers[19] as PromiseRejectedResult).reason.code, "unavailable");
 });

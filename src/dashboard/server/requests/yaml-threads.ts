@@ -44,7 +44,8 @@ export class YamlThreads {
   /** The objects of the text. Throws `unavailable` where many wait, `too-long` where reading it was ended. */
   async read(text: string): Promise<Manifest> {
     if (this.#running >= this.#options.threads) {
-      if (this.#waiting.length >= maxWaiting) throw refusal("unavailable", "many YAMLs are being read", "try again in some seconds");
+      if (this.#waiting.length >= maxWaiting)
+        throw refusal("unavailable", "many YAMLs are being read", "try again in some seconds");
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     } else this.#running += 1;
     try {
@@ -70,7 +71,11 @@ export class YamlThreads {
     limit[Symbol.dispose]();
     if (reply === undefined) {
       await thread.end();
-      throw refusal("too-long", "reading this YAML takes more time or memory than is given for it", "leave out aliases, deep nesting and very many keys, or send it in parts");
+      throw refusal(
+        "too-long",
+        "reading this YAML takes more time or memory than is given for it",
+        "leave out aliases, deep nesting and very many keys, or send it in parts",
+      );
     }
     this.#keep(thread);
     return reply;
@@ -78,7 +83,10 @@ export class YamlThreads {
 
   #keep(thread: YamlThread): void {
     const end = this.#clock.after(idleMs, () => {
-      this.#idle.splice(this.#idle.findIndex((one) => one.thread === thread), 1);
+      this.#idle.splice(
+        this.#idle.findIndex((one) => one.thread === thread),
+        1,
+      );
       void thread.end();
     });
     this.#idle.push({ thread, end });
@@ -87,7 +95,10 @@ export class YamlThreads {
 
 /** Reads one text after the other. */
 class YamlThread {
-  readonly #worker = new Worker(new URL(threadFile, import.meta.url), { resourceLimits: threadMemory, execArgv: ["--disable-warning=ExperimentalWarning"] });
+  readonly #worker = new Worker(new URL(threadFile, import.meta.url), {
+    resourceLimits: threadMemory,
+    execArgv: ["--disable-warning=ExperimentalWarning"],
+  });
   #settle: ((reply: ReadYamlReply | undefined) => void) | undefined;
   hasEnded = false;
   /** False: it has ended before it began. */

@@ -34,7 +34,13 @@ export class DashboardRig implements AsyncDisposable {
   constructor(given: Partial<DashboardServerOptions> = {}) {
     const clock = given.clock ?? systemClock;
     this.audit = given.audit ?? new AuditLog({ clock, log: silentLogger });
-    const page = PageAssets.from(new Map([["index.html", Buffer.from("<!doctype html><title>page</title>")], ["page.js", Buffer.from("console.log(1);".repeat(500))], ["chunk-ABCDEF12.js", Buffer.from("export {};")]]));
+    const page = PageAssets.from(
+      new Map([
+        ["index.html", Buffer.from("<!doctype html><title>page</title>")],
+        ["page.js", Buffer.from("console.log(1);".repeat(500))],
+        ["chunk-ABCDEF12.js", Buffer.from("export {};")],
+      ]),
+    );
     this.server = new DashboardServer({
       page: async () => await Promise.resolve(page),
       root: "",
@@ -82,8 +88,18 @@ export class DashboardRig implements AsyncDisposable {
   }
 
   async open(method: string, path: string, { headers = {}, body }: RigRequest = {}): Promise<IncomingMessage> {
-    const own = { ...(this.cookie === "" ? {} : { cookie: this.cookie }), ...(this.csrfToken === "" ? {} : { "x-serin-csrf": this.csrfToken }) };
-    const outgoing = httpRequest({ host: "127.0.0.1", port: this.#port, method, path, agent: false, headers: { ...own, ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers } });
+    const own = {
+      ...(this.cookie === "" ? {} : { cookie: this.cookie }),
+      ...(this.csrfToken === "" ? {} : { "x-serin-csrf": this.csrfToken }),
+    };
+    const outgoing = httpRequest({
+      host: "127.0.0.1",
+      port: this.#port,
+      method,
+      path,
+      agent: false,
+      headers: { ...own, ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+    });
     const answered = once(outgoing, "response") as Promise<[IncomingMessage]>;
     outgoing.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body));
     const [response] = await answered;
@@ -109,7 +125,10 @@ export class DashboardRig implements AsyncDisposable {
 
   /** The messages of the stream, one by one; ending the iteration closes it. */
   async *live(...topics: readonly string[]): AsyncGenerator<LiveMessage & { readonly view?: View }> {
-    const response = await this.open("GET", `/api/live?${topics.map((topic) => `topic=${encodeURIComponent(topic)}`).join("&")}`);
+    const response = await this.open(
+      "GET",
+      `/api/live?${topics.map((topic) => `topic=${encodeURIComponent(topic)}`).join("&")}`,
+    );
     let rest = "";
     try {
       for await (const chunk of response.setEncoding("utf8") as AsyncIterable<string>) {

@@ -11,7 +11,12 @@ export interface FakeKubeApiOptions {
   readonly tokens?: Readonly<Record<string, string>>;
   readonly user?: string;
   /** Answers of other paths, by `METHOD path` without the query. */
-  readonly answers?: Readonly<Record<string, { readonly status: number; readonly text: string; readonly headers?: Readonly<Record<string, string>> }>>;
+  readonly answers?: Readonly<
+    Record<
+      string,
+      { readonly status: number; readonly text: string; readonly headers?: Readonly<Record<string, string>> }
+    >
+  >;
 }
 
 /** An API server's behaviour in memory, as far as the dashboard's server uses it: objects, reviews, and canned answers. */
@@ -37,12 +42,20 @@ export class FakeKubeApi implements KubeConnection {
     this.closed = true;
   }
 
-  async get<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string): Promise<Value | undefined> {
+  async get<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace?: string,
+  ): Promise<Value | undefined> {
     return this.#of(kind, namespace).find(({ metadata }) => metadata.name === name) as Value | undefined;
   }
 
-  async list<Value extends KubernetesObject>(kind: KindDefinition<Value>, { namespace }: ListOptions = {}): Promise<ListResult<Value>> {
-    if (!this.allows({ verb: "list", group: kind.group, resource: kind.plural, namespace: namespace ?? "" })) throw userError("forbidden", `list of ${kind.plural}: forbidden`);
+  async list<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    { namespace }: ListOptions = {},
+  ): Promise<ListResult<Value>> {
+    if (!this.allows({ verb: "list", group: kind.group, resource: kind.plural, namespace: namespace ?? "" }))
+      throw userError("forbidden", `list of ${kind.plural}: forbidden`);
     return { items: this.#of(kind, namespace) as unknown as Value[], resourceVersion: "1" };
   }
 
@@ -55,12 +68,18 @@ export class FakeKubeApi implements KubeConnection {
     return await Promise.resolve(object);
   }
 
-  async patchMerge<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace: string | undefined, patch: unknown): Promise<Value> {
+  async patchMerge<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace: string | undefined,
+    patch: unknown,
+  ): Promise<Value> {
     this.patches.push(patch);
     const found = await this.get(kind, name, namespace);
     if (found === undefined) throw userError("not-found", `${name} is not there`);
     const { resourceVersion } = (patch as { metadata?: { resourceVersion?: string } }).metadata ?? {};
-    if (resourceVersion !== undefined && resourceVersion !== found.metadata.resourceVersion) throw transientError("conflict", "the object has been modified");
+    if (resourceVersion !== undefined && resourceVersion !== found.metadata.resourceVersion)
+      throw transientError("conflict", "the object has been modified");
     return found;
   }
 
@@ -86,19 +105,36 @@ export class FakeKubeApi implements KubeConnection {
     if (canned !== undefined) return await Promise.resolve({ headers: {}, ...canned });
     const { spec = {} } = (body ?? {}) as { spec?: { token?: string; resourceAttributes?: Partial<AccessRight> } };
     const status = this.#review(path.split("/").at(-1) ?? "", spec);
-    return status === undefined ? { status: 404, headers: {}, text: JSON.stringify({ message: `${path} is not found` }) } : { status: 201, headers: {}, text: JSON.stringify({ status }) };
+    return status === undefined
+      ? { status: 404, headers: {}, text: JSON.stringify({ message: `${path} is not found` }) }
+      : { status: 201, headers: {}, text: JSON.stringify({ status }) };
   }
 
-  #review(resource: string, { token = "", resourceAttributes = {} }: { readonly token?: string; readonly resourceAttributes?: Partial<AccessRight> }): unknown {
+  #review(
+    resource: string,
+    {
+      token = "",
+      resourceAttributes = {},
+    }: { readonly token?: string; readonly resourceAttributes?: Partial<AccessRight> },
+  ): unknown {
     const { user = "ana@example.org" } = this.#options;
-    if (resource === "tokenreviews") return this.tokens[token] === undefined ? { error: "invalid bearer token" } : { authenticated: true, user: { username: this.tokens[token], groups: ["system:authenticated"] } };
+    if (resource === "tokenreviews")
+      return this.tokens[token] === undefined
+        ? { error: "invalid bearer token" }
+        : { authenticated: true, user: { username: this.tokens[token], groups: ["system:authenticated"] } };
     if (resource === "selfsubjectreviews") return { userInfo: { username: user, groups: ["system:authenticated"] } };
-    if (resource === "selfsubjectaccessreviews") return { allowed: this.allows({ verb: "", group: "", resource: "", namespace: "", ...resourceAttributes }) };
+    if (resource === "selfsubjectaccessreviews")
+      return { allowed: this.allows({ verb: "", group: "", resource: "", namespace: "", ...resourceAttributes }) };
     return undefined;
   }
 
   #of(kind: KindDefinition, namespace: string | undefined): readonly UntypedObject[] {
     const group = apiVersionOf(kind).split("/").length === 2 ? kind.group : "";
-    return this.objects.filter((object) => object.kind === kind.kind && (object.apiVersion ?? "").startsWith(group) && (namespace === undefined || object.metadata.namespace === namespace));
+    return this.objects.filter(
+      (object) =>
+        object.kind === kind.kind &&
+        (object.apiVersion ?? "").startsWith(group) &&
+        (namespace === undefined || object.metadata.namespace === namespace),
+    );
   }
 }

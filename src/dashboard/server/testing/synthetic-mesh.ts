@@ -8,29 +8,72 @@ export interface SyntheticMesh {
   readonly edges: ReadonlyMap<string, GraphEdge>;
 }
 
-const names = ["frontend", "cart", "checkout", "catalog", "payments", "shipping", "search", "reviews", "ratings", "details", "recommendations", "accounts", "inventory", "emails", "currency", "ads", "sessions", "orders", "audit", "gateway-api"];
+const names = [
+  "frontend",
+  "cart",
+  "checkout",
+  "catalog",
+  "payments",
+  "shipping",
+  "search",
+  "reviews",
+  "ratings",
+  "details",
+  "recommendations",
+  "accounts",
+  "inventory",
+  "emails",
+  "currency",
+  "ads",
+  "sessions",
+  "orders",
+  "audit",
+  "gateway-api",
+];
 const namespaceNames = ["shop", "backoffice", "payments", "platform", "data", "growth", "media", "edge"];
 const workloadsOfNamespace = 20;
 const edgesOfNode = 4;
 
 export function syntheticMesh(workloads: number): SyntheticMesh {
   const random = seededRandom(workloads);
-  const namespaces = Array.from({ length: Math.max(1, Math.ceil(workloads / workloadsOfNamespace)) }, (_unused, index) => namespaceName(index));
-  const nodes = new Map<string, GraphNode>([["gateway/edge-gateway", node({ kind: "gateway", namespace: "istio-ingress", name: "edge-gateway" })], ["unknown", node({ kind: "unknown", namespace: "", name: "unknown" })]]);
+  const namespaces = Array.from(
+    { length: Math.max(1, Math.ceil(workloads / workloadsOfNamespace)) },
+    (_unused, index) => namespaceName(index),
+  );
+  const nodes = new Map<string, GraphNode>([
+    ["gateway/edge-gateway", node({ kind: "gateway", namespace: "istio-ingress", name: "edge-gateway" })],
+    ["unknown", node({ kind: "unknown", namespace: "", name: "unknown" })],
+  ]);
   for (let index = 0; index < workloads; index += 1) {
     const namespace = namespaces[Math.floor(index / workloadsOfNamespace)] ?? "shop";
     const app = names[index % names.length] ?? "app";
     const version = app === "checkout" ? ["v1", "v2"] : ["v1"];
     for (const one of version) {
       const dataPlane = index % 3 === 0 ? "sidecar" : "ambient";
-      nodes.set(`workload/${namespace}/${app}-${one}`, node({ kind: "workload", namespace, name: `${app}-${one}`, app, version: one, dataPlane, revision: index % 5 === 0 ? "1-31-1" : "1-31-0", rollout: app === "checkout" ? `Canary ${namespace}/checkout` : "" }));
+      nodes.set(
+        `workload/${namespace}/${app}-${one}`,
+        node({
+          kind: "workload",
+          namespace,
+          name: `${app}-${one}`,
+          app,
+          version: one,
+          dataPlane,
+          revision: index % 5 === 0 ? "1-31-1" : "1-31-0",
+          rollout: app === "checkout" ? `Canary ${namespace}/checkout` : "",
+        }),
+      );
     }
   }
-  nodes.set("waypoint/shop/waypoint", node({ kind: "waypoint", namespace: "shop", name: "waypoint", dataPlane: "proxy" }));
+  nodes.set(
+    "waypoint/shop/waypoint",
+    node({ kind: "waypoint", namespace: "shop", name: "waypoint", dataPlane: "proxy" }),
+  );
   nodes.set("external/api.stripe.com", node({ kind: "external", namespace: "", name: "api.stripe.com" }));
   const keys = [...nodes.keys()].filter((key) => key.startsWith("workload/"));
   const edges = new Map<string, GraphEdge>();
-  const add = (from: string, to: string, rate: number): void => void edges.set(`${from}>${to}`, edge(from, to, rate, nodes.get(to)?.app ?? ""));
+  const add = (from: string, to: string, rate: number): void =>
+    void edges.set(`${from}>${to}`, edge(from, to, rate, nodes.get(to)?.app ?? ""));
   add("unknown", "gateway/edge-gateway", 300);
   for (const key of keys.slice(0, 3)) add("gateway/edge-gateway", key, 100);
   for (const [index, from] of keys.entries()) {
@@ -57,7 +100,17 @@ export function syntheticMeshAt(mesh: SyntheticMesh, atMs: number): SyntheticMes
       const { rate = 0, errors = 0 } = rates.get(key) ?? {};
       const errorShare = rate === 0 ? 0 : round(errors / rate);
       const health = healthOf(errorShare, rate);
-      return [key, { ...before, requestRate: round(rate), errorShare, health, reason: health === "healthy" || health === "idle" ? "" : `${(errorShare * 100).toFixed(1)} % of its requests fail` }] as const;
+      return [
+        key,
+        {
+          ...before,
+          requestRate: round(rate),
+          errorShare,
+          health,
+          reason:
+            health === "healthy" || health === "idle" ? "" : `${(errorShare * 100).toFixed(1)} % of its requests fail`,
+        },
+      ] as const;
     }),
   );
   return { ...mesh, nodes, edges };
@@ -96,7 +149,20 @@ function healthOf(errorShare: number, rate: number): Health {
 }
 
 function node(given: Partial<GraphNode> & Pick<GraphNode, "kind" | "namespace" | "name">): GraphNode {
-  return { app: given.name, version: "", revision: "1-31-0", dataPlane: "none", health: "healthy", reason: "", podsReady: 2, pods: 2, requestRate: 0, errorShare: 0, rollout: "", ...given };
+  return {
+    app: given.name,
+    version: "",
+    revision: "1-31-0",
+    dataPlane: "none",
+    health: "healthy",
+    reason: "",
+    podsReady: 2,
+    pods: 2,
+    requestRate: 0,
+    errorShare: 0,
+    rollout: "",
+    ...given,
+  };
 }
 
 function edge(from: string, to: string, requestRate: number, service: string): GraphEdge {

@@ -23,7 +23,11 @@ export interface PodOptions {
 }
 
 /** A pod of a Deployment. */
-export function pod(namespaceName: string, workload: string, { labels = {}, annotations = {}, containers = ["app"], ready = true, node = "worker" }: PodOptions = {}): Pod {
+export function pod(
+  namespaceName: string,
+  workload: string,
+  { labels = {}, annotations = {}, containers = ["app"], ready = true, node = "worker" }: PodOptions = {},
+): Pod {
   return {
     metadata: {
       name: `${workload}-1-x`,
@@ -31,22 +35,45 @@ export function pod(namespaceName: string, workload: string, { labels = {}, anno
       uid: `${namespaceName}-${workload}`,
       labels: { ...labels, "pod-template-hash": "1" },
       annotations: { ...annotations },
-      ownerReferences: [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: `${workload}-1`, uid: "u", controller: true }],
+      ownerReferences: [
+        { apiVersion: "apps/v1", kind: "ReplicaSet", name: `${workload}-1`, uid: "u", controller: true },
+      ],
     },
     spec: { containers: containers.map((name) => ({ name, image: `registry/${name}:1.31.0` })), nodeName: node },
-    status: { phase: "Running", podIP: "10.244.0.1", conditions: [{ type: "Ready", status: ready ? "True" : "False" }] },
+    status: {
+      phase: "Running",
+      podIP: "10.244.0.1",
+      conditions: [{ type: "Ready", status: ready ? "True" : "False" }],
+    },
   };
 }
 
-export function deployment(namespaceName: string, name: string, labels: Record<string, string>, replicas = 1): Deployment {
-  return { metadata: { name, namespace: namespaceName }, spec: { replicas, selector: {}, template: { metadata: { labels } } } };
+export function deployment(
+  namespaceName: string,
+  name: string,
+  labels: Record<string, string>,
+  replicas = 1,
+): Deployment {
+  return {
+    metadata: { name, namespace: namespaceName },
+    spec: { replicas, selector: {}, template: { metadata: { labels } } },
+  };
 }
 
 export function service(namespaceName: string, name: string, selector: Record<string, string>): Service {
-  return { metadata: { name, namespace: namespaceName }, spec: { clusterIP: "10.96.0.9", selector, ports: [{ port: 80, name: "http" }] } };
+  return {
+    metadata: { name, namespace: namespaceName },
+    spec: { clusterIP: "10.96.0.9", selector, ports: [{ port: 80, name: "http" }] },
+  };
 }
 
-export function config(apiVersion: string, kind: string, namespaceName: string, name: string, spec: unknown): UntypedObject {
+export function config(
+  apiVersion: string,
+  kind: string,
+  namespaceName: string,
+  name: string,
+  spec: unknown,
+): UntypedObject {
   return { apiVersion, kind, metadata: { name, namespace: namespaceName, resourceVersion: "7" }, spec };
 }
 
@@ -68,21 +95,51 @@ export interface Sent {
 
 const boundsMs = [5, 10, 25, 50];
 
-export function counted({ from, to, rate, code = "200", flags = "-", reporter = "source", service: by = `${to.split("/")[0] ?? ""}/web`, version = "unknown", secured, upToMs }: Sent): CountedTraffic {
+export function counted({
+  from,
+  to,
+  rate,
+  code = "200",
+  flags = "-",
+  reporter = "source",
+  service: by = `${to.split("/")[0] ?? ""}/web`,
+  version = "unknown",
+  secured,
+  upToMs,
+}: Sent): CountedTraffic {
   const [sourceNamespace = "unknown", source = "unknown"] = from === "unknown" ? [] : from.split("/");
   const [destinationNamespace = "unknown", destination = "unknown"] = to === "unknown" ? [] : to.split("/");
   const [serviceNamespace = "", serviceName = ""] = by.split("/");
   const labels = trafficLabels({
-    reporter, response_code: code, response_flags: flags, request_protocol: "http", connection_security_policy: secured === undefined ? "unknown" : secured ? "mutual_tls" : "none",
-    source_workload: source, source_workload_namespace: sourceNamespace, source_app: source, source_version: "unknown",
-    destination_workload: destination, destination_workload_namespace: destinationNamespace, destination_app: destination, destination_version: version,
-    destination_service: `${serviceName}.${serviceNamespace}.svc.cluster.local`, destination_service_name: serviceName, destination_service_namespace: serviceNamespace,
+    reporter,
+    response_code: code,
+    response_flags: flags,
+    request_protocol: "http",
+    connection_security_policy: secured === undefined ? "unknown" : secured ? "mutual_tls" : "none",
+    source_workload: source,
+    source_workload_namespace: sourceNamespace,
+    source_app: source,
+    source_version: "unknown",
+    destination_workload: destination,
+    destination_workload_namespace: destinationNamespace,
+    destination_app: destination,
+    destination_version: version,
+    destination_service: `${serviceName}.${serviceNamespace}.svc.cluster.local`,
+    destination_service_name: serviceName,
+    destination_service_namespace: serviceNamespace,
   });
-  const durations = upToMs === undefined ? undefined : { boundsMs, counts: [...boundsMs, Infinity].map((bound) => (bound === upToMs ? rate : 0)) };
+  const durations =
+    upToMs === undefined
+      ? undefined
+      : { boundsMs, counts: [...boundsMs, Infinity].map((bound) => (bound === upToMs ? rate : 0)) };
   return { labels, requestRate: rate, durations, byteRate: 0, openedRate: 0 };
 }
 
-export function input(objects: Partial<MeshObjects>, sent: readonly Sent[] = [], more: Partial<ViewInput> = {}): ViewInput {
+export function input(
+  objects: Partial<MeshObjects>,
+  sent: readonly Sent[] = [],
+  more: Partial<ViewInput> = {},
+): ViewInput {
   return {
     atMs: nowMs,
     sources: [],

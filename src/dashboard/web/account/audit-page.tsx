@@ -1,7 +1,18 @@
 import type { JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { AuditRecord, Problem } from "../../../api/dashboard/index.ts";
-import { DataTable, Empty, Loading, Mark, Moment, Page, ProblemBlock, ProblemNotice, type Column, type Tone } from "../components/index.ts";
+import {
+  DataTable,
+  Empty,
+  Loading,
+  Mark,
+  Moment,
+  Page,
+  ProblemBlock,
+  ProblemNotice,
+  type Column,
+  type Tone,
+} from "../components/index.ts";
 import { problemOf, request } from "../requests.ts";
 
 const refreshMs = 5_000;
@@ -31,7 +42,10 @@ export function AuditPage(): JSX.Element {
       clearTimeout(timer);
     };
   }, []);
-  const rows = useMemo(() => Object.fromEntries((records ?? []).map((record, index) => [`${record.atMs}-${index}`, record])), [records]);
+  const rows = useMemo(
+    () => Object.fromEntries((records ?? []).map((record, index) => [`${record.atMs}-${index}`, record])),
+    [records],
+  );
   return (
     <Page title="Audit" subtitle="Every order and every login by this page since its server started, allowed or not">
       {problem !== undefined && records !== undefined ? <ProblemNotice problem={problem} /> : undefined}
@@ -44,7 +58,11 @@ export function AuditPage(): JSX.Element {
           order="-time"
           text={({ user, what, result, detail }) => `${user} ${what} ${result} ${detail}`}
           wrap
-          empty={<Empty title="Nobody has done anything yet">Reading is not recorded; orders, applied objects and logins are.</Empty>}
+          empty={
+            <Empty title="Nobody has done anything yet">
+              Reading is not recorded; orders, applied objects and logins are.
+            </Empty>
+          }
         />
       ) : (
         <div class="card">{problem === undefined ? <Loading /> : <ProblemBlock problem={problem} />}</div>
@@ -55,7 +73,13 @@ export function AuditPage(): JSX.Element {
 
 const columns: readonly Column<AuditRecord>[] = [
   { key: "what", title: "What", sort: ({ what }) => what, cell: ({ what }) => <strong>{what}</strong> },
-  { key: "result", title: "Result", width: "7rem", sort: ({ result }) => result, cell: ({ result }) => <Mark tone={tones[result]}>{result}</Mark> },
+  {
+    key: "result",
+    title: "Result",
+    width: "7rem",
+    sort: ({ result }) => result,
+    cell: ({ result }) => <Mark tone={tones[result]}>{result}</Mark>,
+  },
   { key: "user", title: "User", width: "14rem", sort: ({ user }) => user, cell: ({ user }) => user },
   { key: "time", title: "Time", width: "11rem", sort: ({ atMs }) => atMs, cell: ({ atMs }) => <Moment atMs={atMs} /> },
   { key: "detail", title: "Detail", priority: 2, cell: ({ detail }) => detail },

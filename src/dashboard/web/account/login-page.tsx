@@ -29,7 +29,9 @@ export function LoginPage(): JSX.Element {
       <div class="login card">
         {ended === undefined ? undefined : <Notice tone="warn">{ended.message}</Notice>}
         {value?.mayLogIn === false ? (
-          <Notice tone="info">This server takes no tokens{value.limits.length === 0 ? "." : `: ${value.limits.join(" ")}`}</Notice>
+          <Notice tone="info">
+            This server takes no tokens{value.limits.length === 0 ? "." : `: ${value.limits.join(" ")}`}
+          </Notice>
         ) : (
           <form
             class="stack"
@@ -40,7 +42,16 @@ export function LoginPage(): JSX.Element {
           >
             <label class="field">
               <span>Bearer token of a Kubernetes user or service account</span>
-              <input class="input mono" type="password" name="token" autocomplete="off" required spellcheck={false} value={token} onInput={(event) => setToken(event.currentTarget.value)} />
+              <input
+                class="input mono"
+                type="password"
+                name="token"
+                autocomplete="off"
+                required
+                spellcheck={false}
+                value={token}
+                onInput={(event) => setToken(event.currentTarget.value)}
+              />
             </label>
             {problem === undefined ? undefined : <ProblemNotice problem={problem} />}
             <div class="row">
@@ -52,7 +63,10 @@ export function LoginPage(): JSX.Element {
         )}
         {value?.mayLogIn === false ? undefined : (
           <div class="stack">
-            <p class="muted">What you may see and do is asked of the API server for this token, for each read and each write. A token for a service account:</p>
+            <p class="muted">
+              What you may see and do is asked of the API server for this token, for each read and each write. A token
+              for a service account:
+            </p>
             <CommandLine command="kubectl create token my-account --namespace my-namespace --duration 8h" />
           </div>
         )}

@@ -38,6 +38,12 @@ test("the axis holds the bound while that is in reach, and a share ends at all",
 });
 
 test("figures and ticks carry their unit", () => {
-  assert.deepEqual([formatValue("share", 0.0123), formatValue("ms", 4.2), formatValue("cores", 0.0123), formatValue("rate", null)], ["1.23 %", "4.20 ms", "0.012 cores", "–"]);
-  assert.deepEqual([formatTick("share", 0.025), formatTick("ms", 1500), formatTick("bytes", 2_000_000), formatTick("rate", 12_000)], ["2.5 %", "1.5 s", "2 MB", "12k"]);
+  assert.deepEqual(
+    [formatValue("share", 0.0123), formatValue("ms", 4.2), formatValue("cores", 0.0123), formatValue("rate", null)],
+    ["1.23 %", "4.20 ms", "0.012 cores", "–"],
+  );
+  assert.deepEqual(
+    [formatTick("share", 0.025), formatTick("ms", 1500), formatTick("bytes", 2_000_000), formatTick("rate", 12_000)],
+    ["2.5 %", "1.5 s", "2 MB", "12k"],
+  );
 });

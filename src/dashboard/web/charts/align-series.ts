@@ -22,14 +22,22 @@ export function alignSeries(answers: readonly SeriesAnswer[]): AlignedSeries {
 }
 
 /** The bounds of a request whose points stay at the same times from one refresh to the next, so that the line does not tremble. */
-export function steadyRange(nowMs: number, windowMs: number, points: number): { readonly fromMs: number; readonly toMs: number } {
+export function steadyRange(
+  nowMs: number,
+  windowMs: number,
+  points: number,
+): { readonly fromMs: number; readonly toMs: number } {
   const stepMs = Math.max(1000, Math.ceil(windowMs / Math.max(1, points - 1) / 1000) * 1000);
   const toMs = Math.floor(nowMs / stepMs) * stepMs;
   return { fromMs: toMs - Math.ceil(windowMs / stepMs) * stepMs, toMs };
 }
 
 /** Of one series: what it says at last, and between what it was. Undefined where nothing was measured. */
-export function summaryOf(values: readonly (number | null | undefined)[]): { readonly last: number | undefined; readonly least: number; readonly greatest: number; readonly measured: number } | undefined {
+export function summaryOf(
+  values: readonly (number | null | undefined)[],
+):
+  | { readonly last: number | undefined; readonly least: number; readonly greatest: number; readonly measured: number }
+  | undefined {
   let least = Infinity;
   let greatest = -Infinity;
   let measured = 0;

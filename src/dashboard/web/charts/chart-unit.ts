@@ -67,11 +67,20 @@ export function formatTick(unit: ChartUnit, value: number): string {
 }
 
 /** The least height of the axis: a line of noise is not drawn as a mountain, and a chart of zeros has a scale. */
-const leastTop: Readonly<Record<ChartUnit, number>> = { rate: 1, share: 0.01, ms: 1, bytes: 1000, bytesPerSecond: 1000, cores: 0.01, count: 1 };
+const leastTop: Readonly<Record<ChartUnit, number>> = {
+  rate: 1,
+  share: 0.01,
+  ms: 1,
+  bytes: 1000,
+  bytesPerSecond: 1000,
+  cores: 0.01,
+  count: 1,
+};
 
 /** Where the axis ends: a little above the greatest figure, and above the bound when that is not far off. A share never goes beyond 100 %. */
 export function axisTop(unit: ChartUnit, greatest: number, bound: number | undefined): number {
-  const withBound = bound !== undefined && (greatest === 0 || bound <= greatest * 12) ? Math.max(greatest, bound * 1.15) : greatest;
+  const withBound =
+    bound !== undefined && (greatest === 0 || bound <= greatest * 12) ? Math.max(greatest, bound * 1.15) : greatest;
   const top = Math.max(withBound * 1.1, leastTop[unit]);
   return unit === "share" ? Math.min(1, top) : top;
 }

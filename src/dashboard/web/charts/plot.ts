@@ -45,7 +45,12 @@ export class Plot {
 
   constructor({ host, unit, lines, colors, height, bound, onPoint }: PlotOptions) {
     this.#bound = bound;
-    const axis: UPlot.Axis = { stroke: colors.text, font: `11px ${colors.font}`, grid: { stroke: colors.grid, width: 1 }, ticks: { show: false } };
+    const axis: UPlot.Axis = {
+      stroke: colors.text,
+      font: `11px ${colors.font}`,
+      grid: { stroke: colors.grid, width: 1 },
+      ticks: { show: false },
+    };
     this.#plot = new UPlot(
       {
         width: Math.max(120, host.clientWidth),
@@ -60,9 +65,25 @@ export class Plot {
         },
         axes: [
           { ...axis, size: 30, gap: 9, space: 70, values: (_plot, times) => times.map(clockText(times)) },
-          { ...axis, size: axisWidth, gap: 4, space: 30, values: (_plot, values) => values.map((value) => formatTick(unit, value)) },
+          {
+            ...axis,
+            size: axisWidth,
+            gap: 4,
+            space: 30,
+            values: (_plot, values) => values.map((value) => formatTick(unit, value)),
+          },
         ],
-        series: [{}, ...lines.map((line) => ({ label: line.label, stroke: line.color, width: 1.75, spanGaps: false, points: { size: 4, fill: line.color }, ...(line.dashed ? { dash: [6, 4] } : {}) }))],
+        series: [
+          {},
+          ...lines.map((line) => ({
+            label: line.label,
+            stroke: line.color,
+            width: 1.75,
+            spanGaps: false,
+            points: { size: 4, fill: line.color },
+            ...(line.dashed ? { dash: [6, 4] } : {}),
+          })),
+        ],
         hooks: {
           drawClear: [(plot) => this.#drawBound(plot, colors)],
           setCursor: [({ cursor }) => onPoint(cursor.idx ?? undefined)],
@@ -72,7 +93,8 @@ export class Plot {
       host,
     );
     this.#resizes = new ResizeObserver(() => {
-      if (host.clientWidth > 0 && host.clientWidth !== this.#plot.width) this.#plot.setSize({ width: host.clientWidth, height });
+      if (host.clientWidth > 0 && host.clientWidth !== this.#plot.width)
+        this.#plot.setSize({ width: host.clientWidth, height });
     });
     this.#resizes.observe(host);
   }
@@ -86,7 +108,10 @@ export class Plot {
   /** Points at a time, as the pointer does. */
   point(index: number | undefined): void {
     const time = index === undefined ? undefined : this.#data.timesMs[index];
-    this.#plot.setCursor({ left: time === undefined ? -10 : this.#plot.valToPos(time, "x"), top: time === undefined ? -10 : 10 });
+    this.#plot.setCursor({
+      left: time === undefined ? -10 : this.#plot.valToPos(time, "x"),
+      top: time === undefined ? -10 : 10,
+    });
   }
 
   close(): void {

@@ -44,14 +44,33 @@ interface Loaded {
 }
 
 /** A {@link TimeChart} that asks the server for its series, and again every 5 s while it shows now and the page is seen. */
-export function SeriesChart({ measure, subjects, title = titleOfMeasure[measure], windowMs = defaultWindowMs, toMs = 0, bound, boundLabel, height }: SeriesChartProps): JSX.Element {
+export function SeriesChart({
+  measure,
+  subjects,
+  title = titleOfMeasure[measure],
+  windowMs = defaultWindowMs,
+  toMs = 0,
+  bound,
+  boundLabel,
+  height,
+}: SeriesChartProps): JSX.Element {
   const { loaded, problem } = useSeries(measure, subjects, windowMs, toMs);
   const shape = subjects.map(({ label, tone }) => `${tone} ${label}`).join("\n");
   const { timesMs, lines } = useMemo(() => {
     const aligned = alignSeries(loaded?.answers ?? []);
-    return { timesMs: aligned.timesMs, lines: subjects.map(({ label, tone }, index) => ({ label, tone, values: aligned.values[index] ?? [] })) };
+    return {
+      timesMs: aligned.timesMs,
+      lines: subjects.map(({ label, tone }, index) => ({ label, tone, values: aligned.values[index] ?? [] })),
+    };
   }, [loaded, shape]);
-  const note = problem === undefined ? undefined : <span class="bad-text">{loaded === undefined ? problem.message : `${formatDuration(serverNowMs.value - loaded.atMs)} old: ${problem.message}`}</span>;
+  const note =
+    problem === undefined ? undefined : (
+      <span class="bad-text">
+        {loaded === undefined
+          ? problem.message
+          : `${formatDuration(serverNowMs.value - loaded.atMs)} old: ${problem.message}`}
+      </span>
+    );
   const nowMs = serverNowMs.peek();
   return (
     <TimeChart
@@ -70,10 +89,20 @@ export function SeriesChart({ measure, subjects, title = titleOfMeasure[measure]
   );
 }
 
-function useSeries(measure: SeriesMeasure, subjects: readonly ChartSubject[], windowMs: number, toMs: number): { readonly loaded: Loaded | undefined; readonly problem: Problem | undefined } {
+function useSeries(
+  measure: SeriesMeasure,
+  subjects: readonly ChartSubject[],
+  windowMs: number,
+  toMs: number,
+): { readonly loaded: Loaded | undefined; readonly problem: Problem | undefined } {
   const [loaded, setLoaded] = useState<Loaded | undefined>(undefined);
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
-  const asked = JSON.stringify([measure, windowMs, toMs, subjects.map(({ namespace, workload, service, backend }) => [namespace, workload, service, backend])]);
+  const asked = JSON.stringify([
+    measure,
+    windowMs,
+    toMs,
+    subjects.map(({ namespace, workload, service, backend }) => [namespace, workload, service, backend]),
+  ]);
   useEffect(() => {
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -82,7 +111,9 @@ function useSeries(measure: SeriesMeasure, subjects: readonly ChartSubject[], wi
       const range = steadyRange(toMs === 0 ? serverNowMs.peek() : toMs, windowMs, points);
       if (!document.hidden) {
         try {
-          const answers = await Promise.all(subjects.map((subject) => request("GET /api/series", seriesRequest(measure, subject, range), abort.signal)));
+          const answers = await Promise.all(
+            subjects.map((subject) => request("GET /api/series", seriesRequest(measure, subject, range), abort.signal)),
+          );
           setLoaded({ answers, ...range, atMs: serverNowMs.peek() });
           setProblem(undefined);
         } catch (error) {
@@ -91,7 +122,8 @@ function useSeries(measure: SeriesMeasure, subjects: readonly ChartSubject[], wi
           setProblem(problemOf(error));
         }
       }
-      if (!abort.signal.aborted && (toMs === 0 || failed || document.hidden)) timer = setTimeout(() => void load(), refreshMs);
+      if (!abort.signal.aborted && (toMs === 0 || failed || document.hidden))
+        timer = setTimeout(() => void load(), refreshMs);
     };
     setLoaded(undefined);
     void load();
@@ -103,6 +135,10 @@ function useSeries(measure: SeriesMeasure, subjects: readonly ChartSubject[], wi
   return { loaded, problem };
 }
 
-function seriesRequest(measure: SeriesMeasure, { namespace = "", workload = "", service = "", backend = "" }: ChartSubject, { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number }): SeriesRequest {
+function seriesRequest(
+  measure: SeriesMeasure,
+  { namespace = "", workload = "", service = "", backend = "" }: ChartSubject,
+  { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
+): SeriesRequest {
   return { measure, namespace, workload, service, backend, fromMs, toMs, points };
 }

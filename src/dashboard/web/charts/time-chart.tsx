@@ -38,7 +38,19 @@ export interface TimeChartProps {
  * Lines over time. The legend says the figures of the time that is pointed at, else the last; arrow keys go from time to time. The plot itself is loaded with
  * the first chart.
  */
-export function TimeChart({ title, unit, timesMs, lines, fromMs, toMs, bound, boundLabel = "bound", height = 150, loading = false, note }: TimeChartProps): JSX.Element {
+export function TimeChart({
+  title,
+  unit,
+  timesMs,
+  lines,
+  fromMs,
+  toMs,
+  bound,
+  boundLabel = "bound",
+  height = 150,
+  loading = false,
+  note,
+}: TimeChartProps): JSX.Element {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<Plot | undefined>(undefined);
   const [made, setMade] = useState(0);
@@ -59,7 +71,11 @@ export function TimeChart({ title, unit, timesMs, lines, fromMs, toMs, bound, bo
         unit,
         height,
         bound,
-        lines: lines.map(({ label, tone }) => ({ label, color: resolvedColor(`--${tone}`), dashed: tone === "stable" })),
+        lines: lines.map(({ label, tone }) => ({
+          label,
+          color: resolvedColor(`--${tone}`),
+          dashed: tone === "stable",
+        })),
         colors: {
           text: resolvedColor("--text-muted"),
           grid: resolvedColor("--line"),
@@ -88,7 +104,14 @@ export function TimeChart({ title, unit, timesMs, lines, fromMs, toMs, bound, bo
   const onKeyDown = (event: KeyboardEvent): void => {
     const last = timesMs.length - 1;
     const from = at ?? last;
-    const to = { ArrowLeft: from - 1, ArrowRight: from + 1, Home: 0, End: last, PageUp: from - 10, PageDown: from + 10 }[event.key];
+    const to = {
+      ArrowLeft: from - 1,
+      ArrowRight: from + 1,
+      Home: 0,
+      End: last,
+      PageUp: from - 10,
+      PageDown: from + 10,
+    }[event.key];
     if (event.key === "Escape") plot.current?.point(undefined);
     if (to === undefined || last < 0) return;
     event.preventDefault();
@@ -96,7 +119,12 @@ export function TimeChart({ title, unit, timesMs, lines, fromMs, toMs, bound, bo
   };
   const measured = summaries.some((summary) => summary !== undefined);
   const words = (index: number | undefined): string =>
-    lines.map(({ label, values }, line) => `${label} ${formatValue(unit, index === undefined ? summaries[line]?.last : values[index])}`).join(", ");
+    lines
+      .map(
+        ({ label, values }, line) =>
+          `${label} ${formatValue(unit, index === undefined ? summaries[line]?.last : values[index])}`,
+      )
+      .join(", ");
   return (
     <figure class="chart" aria-labelledby={`${id}-title`}>
       <figcaption class="chart-head">
@@ -105,7 +133,12 @@ export function TimeChart({ title, unit, timesMs, lines, fromMs, toMs, bound, bo
           {lines.map(({ label, tone, values }, line) => (
             <li key={label}>
               <i class="chart-key" data-tone={tone} aria-hidden="true" />
-              {lines.length === 1 ? <span class="visually-hidden">{label}</span> : <span class="muted">{label}</span>} <strong>{formatValue(unit, at === undefined ? summaries[line]?.last : values[at])}</strong>
+              {lines.length === 1 ? (
+                <span class="visually-hidden">{label}</span>
+              ) : (
+                <span class="muted">{label}</span>
+              )}{" "}
+              <strong>{formatValue(unit, at === undefined ? summaries[line]?.last : values[at])}</strong>
             </li>
           ))}
           {bound === undefined ? undefined : (
@@ -126,7 +159,13 @@ export function TimeChart({ title, unit, timesMs, lines, fromMs, toMs, bound, bo
         aria-valuemin={0}
         aria-valuemax={Math.max(0, timesMs.length - 1)}
         aria-valuenow={at ?? Math.max(0, timesMs.length - 1)}
-        aria-valuetext={measured ? `${at === undefined ? "last" : formatClock(timesMs[at] ?? 0)}: ${words(at)}` : loading ? "loading" : "nothing was measured"}
+        aria-valuetext={
+          measured
+            ? `${at === undefined ? "last" : formatClock(timesMs[at] ?? 0)}: ${words(at)}`
+            : loading
+              ? "loading"
+              : "nothing was measured"
+        }
         onKeyDown={onKeyDown}
         onBlur={() => plot.current?.point(undefined)}
       >
@@ -143,7 +182,9 @@ export function TimeChart({ title, unit, timesMs, lines, fromMs, toMs, bound, bo
         {lines
           .map(({ label }, line) => {
             const summary = summaries[line];
-            return summary === undefined ? `${label}: ${loading ? "loading" : "nothing was measured"}.` : `${label}: between ${formatValue(unit, summary.least)} and ${formatValue(unit, summary.greatest)}, at last ${formatValue(unit, summary.last)}.`;
+            return summary === undefined
+              ? `${label}: ${loading ? "loading" : "nothing was measured"}.`
+              : `${label}: between ${formatValue(unit, summary.least)} and ${formatValue(unit, summary.greatest)}, at last ${formatValue(unit, summary.last)}.`;
           })
           .join(" ")}
       </p>

@@ -7,5 +7,8 @@ export function chosenTime(): { readonly windowSeconds: number; readonly atMs: n
   const { window = "", at = "" } = place.value.query;
   const windowSeconds = Number(window);
   const atMs = Number(at);
-  return { windowSeconds: Number.isFinite(windowSeconds) && windowSeconds > 0 ? windowSeconds : defaultWindowSeconds, atMs: Number.isFinite(atMs) && atMs > 0 ? atMs : 0 };
+  return {
+    windowSeconds: Number.isFinite(windowSeconds) && windowSeconds > 0 ? windowSeconds : defaultWindowSeconds,
+    atMs: Number.isFinite(atMs) && atMs > 0 ? atMs : 0,
+  };
 }

@@ -4,7 +4,15 @@ import { colorYaml } from "./yaml-tokens.ts";
 
 const saidForMs = 2_000;
 
-function CopyButton({ text, what, kind }: { readonly text: string; readonly what: string; readonly kind?: string }): JSX.Element {
+function CopyButton({
+  text,
+  what,
+  kind,
+}: {
+  readonly text: string;
+  readonly what: string;
+  readonly kind?: string;
+}): JSX.Element {
   const [said, say] = useState("");
   const copy = async (): Promise<void> => {
     try {
@@ -37,7 +45,17 @@ export function YamlBlock({ yaml, label = "YAML" }: { readonly yaml: string; rea
     <div class="yaml">
       <CopyButton text={yaml} what={label} kind="button copy" />
       <pre tabIndex={0} role="region" aria-label={label}>
-        <code>{colorYaml(yaml).map(({ kind, text }, index) => (kind === "plain" ? text : <span key={index} class={kind}>{text}</span>))}</code>
+        <code>
+          {colorYaml(yaml).map(({ kind, text }, index) =>
+            kind === "plain" ? (
+              text
+            ) : (
+              <span key={index} class={kind}>
+                {text}
+              </span>
+            ),
+          )}
+        </code>
       </pre>
     </div>
   );

@@ -45,18 +45,37 @@ const wholeRows = 120;
 const spareRows = 14;
 
 /** A table in a card. Rows by key; a row that is the same object as before is not drawn again. Order and filter are in the link. */
-export function DataTable<Row>({ label, noun, rows, columns, order, text, id = "", empty, title, tools, wrap = false }: DataTableProps<Row>): JSX.Element {
+export function DataTable<Row>({
+  label,
+  noun,
+  rows,
+  columns,
+  order,
+  text,
+  id = "",
+  empty,
+  title,
+  tools,
+  wrap = false,
+}: DataTableProps<Row>): JSX.Element {
   const query = place.value.query[`${id}q`] ?? "";
-  const sorting = parseOrder(place.value.query[`${id}sort`] ?? "", parseOrder(order, { column: "", descending: false }));
+  const sorting = parseOrder(
+    place.value.query[`${id}sort`] ?? "",
+    parseOrder(order, { column: "", descending: false }),
+  );
   const body = useRef<HTMLTableSectionElement>(null);
   const held = useRef(false);
   const shown = useRef<{ readonly by: string; readonly keys: readonly string[] }>({ by: "", keys: [] });
 
   const keys = useMemo(() => {
     const all = Object.keys(rows);
-    const found = query === "" || text === undefined ? all : all.filter((key) => matches(text(rows[key] as Row, key), query));
+    const found =
+      query === "" || text === undefined ? all : all.filter((key) => matches(text(rows[key] as Row, key), query));
     const column = columns.find(({ key }) => key === sorting.column);
-    const wanted = column?.sort === undefined ? found : orderKeys(found, (key) => column.sort?.(rows[key] as Row, key), sorting.descending);
+    const wanted =
+      column?.sort === undefined
+        ? found
+        : orderKeys(found, (key) => column.sort?.(rows[key] as Row, key), sorting.descending);
     const by = `${sorting.column} ${sorting.descending} ${query}`;
     const next = held.current && shown.current.by === by ? heldOrder(shown.current.keys, wanted) : wanted;
     shown.current = { by, keys: next };
@@ -70,7 +89,8 @@ export function DataTable<Row>({ label, noun, rows, columns, order, text, id = "
 
   const all = Object.keys(rows).length;
   const sortBy = (column: string): void => {
-    const descending = sorting.column === column ? !sorting.descending : (columns.find(({ key }) => key === column)?.number ?? false);
+    const descending =
+      sorting.column === column ? !sorting.descending : (columns.find(({ key }) => key === column)?.number ?? false);
     setQuery({ [`${id}sort`]: formatOrder({ column, descending }) });
   };
   return (
@@ -79,11 +99,19 @@ export function DataTable<Row>({ label, noun, rows, columns, order, text, id = "
         <div class="card-head">
           {title === undefined ? undefined : <h2>{title}</h2>}
           <span class="muted small" aria-live="polite">
-            {keys.length === all ? countOf(all, ...noun) : `${keys.length.toLocaleString("en-US")} of ${countOf(all, ...noun)}`}
+            {keys.length === all
+              ? countOf(all, ...noun)
+              : `${keys.length.toLocaleString("en-US")} of ${countOf(all, ...noun)}`}
           </span>
           <div class="card-tools">
             {tools}
-            {text === undefined ? undefined : <SearchField label={`Filter ${noun[1]}`} value={query} onChange={(value) => setQuery({ [`${id}q`]: value })} />}
+            {text === undefined ? undefined : (
+              <SearchField
+                label={`Filter ${noun[1]}`}
+                value={query}
+                onChange={(value) => setQuery({ [`${id}q`]: value })}
+              />
+            )}
           </div>
         </div>
       )}
@@ -91,7 +119,9 @@ export function DataTable<Row>({ label, noun, rows, columns, order, text, id = "
         empty
       ) : keys.length === 0 ? (
         <div class="state-block">
-          <strong>No {noun[0]} matches “{query}”</strong>
+          <strong>
+            No {noun[0]} matches “{query}”
+          </strong>
           <button type="button" class="button" onClick={() => setQuery({ [`${id}q`]: "" })}>
             Show all
           </button>
@@ -107,7 +137,14 @@ export function DataTable<Row>({ label, noun, rows, columns, order, text, id = "
             <thead role="rowgroup">
               <tr role="row" aria-rowindex={virtual ? 1 : undefined}>
                 {columns.map((column) => (
-                  <HeadCell key={column.key} column={column} sorted={sorting.column === column.key ? (sorting.descending ? "descending" : "ascending") : undefined} onSort={() => sortBy(column.key)} />
+                  <HeadCell
+                    key={column.key}
+                    column={column}
+                    sorted={
+                      sorting.column === column.key ? (sorting.descending ? "descending" : "ascending") : undefined
+                    }
+                    onSort={() => sortBy(column.key)}
+                  />
                 ))}
               </tr>
             </thead>
@@ -120,8 +157,12 @@ export function DataTable<Row>({ label, noun, rows, columns, order, text, id = "
               onFocusOut={() => void (held.current = false)}
             >
               {virtual && from > 0 ? <Spacer height={from * rowHeight} columns={columns.length} /> : undefined}
-              {keys.slice(virtual ? from : 0, virtual ? to : keys.length).map((key, index) => cache(key, rows[key] as Row, virtual ? from + index + 2 : undefined))}
-              {virtual && to < keys.length ? <Spacer height={(keys.length - to) * rowHeight} columns={columns.length} /> : undefined}
+              {keys
+                .slice(virtual ? from : 0, virtual ? to : keys.length)
+                .map((key, index) => cache(key, rows[key] as Row, virtual ? from + index + 2 : undefined))}
+              {virtual && to < keys.length ? (
+                <Spacer height={(keys.length - to) * rowHeight} columns={columns.length} />
+              ) : undefined}
             </tbody>
           </table>
         </div>
@@ -130,10 +171,24 @@ export function DataTable<Row>({ label, noun, rows, columns, order, text, id = "
   );
 }
 
-function HeadCell<Row>({ column, sorted, onSort }: { readonly column: Column<Row>; readonly sorted: "ascending" | "descending" | undefined; readonly onSort: () => void }): JSX.Element {
+function HeadCell<Row>({
+  column,
+  sorted,
+  onSort,
+}: {
+  readonly column: Column<Row>;
+  readonly sorted: "ascending" | "descending" | undefined;
+  readonly onSort: () => void;
+}): JSX.Element {
   const { title, sort, number, priority } = column;
   return (
-    <th scope="col" role="columnheader" class={number === true ? "number" : undefined} data-priority={priority} aria-sort={sorted}>
+    <th
+      scope="col"
+      role="columnheader"
+      class={number === true ? "number" : undefined}
+      data-priority={priority}
+      aria-sort={sorted}
+    >
       {sort === undefined ? (
         title
       ) : (
@@ -157,11 +212,24 @@ function Spacer({ height, columns }: { readonly height: number; readonly columns
 }
 
 /** Gives a row's element again while the row is the same object: then nothing in it is compared. */
-function useRowCache<Row>(columns: readonly Column<Row>[]): (key: string, row: Row, rowIndex: number | undefined) => VNode {
-  const made = useRef(new Map<string, { readonly row: Row; readonly rowIndex: number | undefined; readonly columns: readonly Column<Row>[]; readonly element: VNode }>());
+function useRowCache<Row>(
+  columns: readonly Column<Row>[],
+): (key: string, row: Row, rowIndex: number | undefined) => VNode {
+  const made = useRef(
+    new Map<
+      string,
+      {
+        readonly row: Row;
+        readonly rowIndex: number | undefined;
+        readonly columns: readonly Column<Row>[];
+        readonly element: VNode;
+      }
+    >(),
+  );
   return (key, row, rowIndex) => {
     const before = made.current.get(key);
-    if (before !== undefined && before.row === row && before.rowIndex === rowIndex && before.columns === columns) return before.element;
+    if (before !== undefined && before.row === row && before.rowIndex === rowIndex && before.columns === columns)
+      return before.element;
     const element = (
       <tr key={key} role="row" aria-rowindex={rowIndex}>
         {columns.map(({ key: column, cell, number, priority }) => (
@@ -178,7 +246,11 @@ function useRowCache<Row>(columns: readonly Column<Row>[]): (key: string, row: R
 }
 const maxCachedRows = 1_000;
 
-function useRowsInSight(body: { readonly current: HTMLElement | null }, count: number, active: boolean): { readonly from: number; readonly to: number; readonly rowHeight: number } {
+function useRowsInSight(
+  body: { readonly current: HTMLElement | null },
+  count: number,
+  active: boolean,
+): { readonly from: number; readonly to: number; readonly rowHeight: number } {
   const [sight, setSight] = useState({ from: 0, to: wholeRows, rowHeight: 34 });
   useLayoutEffect(() => {
     if (!active) return undefined;
@@ -187,9 +259,21 @@ function useRowsInSight(body: { readonly current: HTMLElement | null }, count: n
       frame = 0;
       const element = body.current;
       if (element === null) return;
-      const rowHeight = Number.parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row-height")) || 34;
-      const next = { ...rowsInSight({ count, rowHeight, top: -element.getBoundingClientRect().top, height: window.innerHeight, spare: spareRows }), rowHeight };
-      setSight((before) => (before.from === next.from && before.to === next.to && before.rowHeight === next.rowHeight ? before : next));
+      const rowHeight =
+        Number.parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row-height")) || 34;
+      const next = {
+        ...rowsInSight({
+          count,
+          rowHeight,
+          top: -element.getBoundingClientRect().top,
+          height: window.innerHeight,
+          spare: spareRows,
+        }),
+        rowHeight,
+      };
+      setSight((before) =>
+        before.from === next.from && before.to === next.to && before.rowHeight === next.rowHeight ? before : next,
+      );
     };
     const soon = (): void => {
       if (frame === 0) frame = requestAnimationFrame(look);
@@ -227,6 +311,7 @@ function useKeptFocus(body: { readonly current: HTMLElement | null }): void {
   }, [body.current]);
   useLayoutEffect(() => {
     const before = focused.current;
-    if (before instanceof HTMLElement && before.isConnected && document.activeElement === document.body) before.focus({ preventScroll: true });
+    if (before instanceof HTMLElement && before.isConnected && document.activeElement === document.body)
+      before.focus({ preventScroll: true });
   });
 }

@@ -3,7 +3,19 @@ import { useEffect, useId, useRef } from "preact/hooks";
 import { Icon } from "./icon.tsx";
 
 /** A modal dialog: the browser keeps the focus in it and gives it back; Escape and a click beside it close it. */
-export function Dialog({ title, onClose, foot, size, children }: { readonly title: string; readonly onClose: () => void; readonly foot?: ComponentChildren; readonly size?: "wide"; readonly children: ComponentChildren }): JSX.Element {
+export function Dialog({
+  title,
+  onClose,
+  foot,
+  size,
+  children,
+}: {
+  readonly title: string;
+  readonly onClose: () => void;
+  readonly foot?: ComponentChildren;
+  readonly size?: "wide";
+  readonly children: ComponentChildren;
+}): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
@@ -32,7 +44,9 @@ export function Dialog({ title, onClose, foot, size, children }: { readonly titl
       }}
     >
       <div class="dialog-head">
-        <h2 id={id} tabIndex={-1}>{title}</h2>
+        <h2 id={id} tabIndex={-1}>
+          {title}
+        </h2>
         <button type="button" class="button" data-kind="quiet" aria-label="Close" onClick={onClose}>
           <Icon name="close" />
         </button>

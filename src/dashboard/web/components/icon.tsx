@@ -8,16 +8,22 @@ const shapes = {
   idle: <path d="M8 1.5a6.5 6.5 0 1 1 0 13 6.5 6.5 0 0 1 0-13ZM5 8h6" />,
   info: <path d="M8 1.5a6.5 6.5 0 1 1 0 13 6.5 6.5 0 0 1 0-13ZM8 7.2v4M8 4.6v.9" />,
   unknown: <path d="M2 2h12v12H2zM6 6.2c0-2.6 4-2.6 4 0 0 1.6-2 1.5-2 3M8 11v.9" />,
-  moving: <path d="M8 1.5A6.5 6.5 0 0 1 14.5 8M8 14.5A6.5 6.5 0 0 1 1.5 8M14.5 8l1-2.4M14.5 8l-2.3-1.2M1.5 8l-1 2.4M1.5 8l2.3 1.2" />,
+  moving: (
+    <path d="M8 1.5A6.5 6.5 0 0 1 14.5 8M8 14.5A6.5 6.5 0 0 1 1.5 8M14.5 8l1-2.4M14.5 8l-2.3-1.2M1.5 8l-1 2.4M1.5 8l2.3 1.2" />
+  ),
   paused: <path d="M8 1.5a6.5 6.5 0 1 1 0 13 6.5 6.5 0 0 1 0-13ZM6.3 5.5v5M9.7 5.5v5" />,
   undone: <path d="M2 6.5h8a4 4 0 0 1 0 8H6M5 3.2 1.8 6.5 5 9.8" />,
   search: <path d="M7 2a5 5 0 1 1 0 10A5 5 0 0 1 7 2ZM10.8 10.8 14.5 14.5" />,
   overview: <path d="M2 2h5v5H2zM9 2h5v5H9zM2 9h5v5H2zM9 9h5v5H9z" />,
-  graph: <path d="M3.5 5.5a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM12.5 9.5a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM5 14.5a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM5.4 4.3l5.2 2.4M10.7 8.4 6.8 11.4" />,
+  graph: (
+    <path d="M3.5 5.5a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM12.5 9.5a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM5 14.5a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM5.4 4.3l5.2 2.4M10.7 8.4 6.8 11.4" />
+  ),
   ladder: <path d="M4.5 1.5v13M11.5 1.5v13M4.5 4.5h7M4.5 8h7M4.5 11.5h7" />,
   rollouts: <path d="M1.5 14h4v-4h4V6h4V2M11 4.2 13.5 1.8 16 4.2" />,
   more: <path d="M2 4h12M2 8h12M2 12h12" />,
-  light: <path d="M8 4.8a3.2 3.2 0 1 1 0 6.4 3.2 3.2 0 0 1 0-6.4ZM8 1v1.6M8 13.4V15M1 8h1.6M13.4 8H15M3 3l1.2 1.2M11.8 11.8 13 13M13 3l-1.2 1.2M4.2 11.8 3 13" />,
+  light: (
+    <path d="M8 4.8a3.2 3.2 0 1 1 0 6.4 3.2 3.2 0 0 1 0-6.4ZM8 1v1.6M8 13.4V15M1 8h1.6M13.4 8H15M3 3l1.2 1.2M11.8 11.8 13 13M13 3l-1.2 1.2M4.2 11.8 3 13" />
+  ),
   dark: <path d="M13.5 9.6A6 6 0 0 1 6.4 2.5a6 6 0 1 0 7.1 7.1Z" />,
   auto: <path d="M8 1.5a6.5 6.5 0 1 1 0 13 6.5 6.5 0 0 1 0-13ZM8 1.5v13M8 4h3.6M8 8h6M8 12h3.6" />,
   user: <path d="M8 8.2a3 3 0 1 0 0-6 3 3 0 0 0 0 6ZM2 14.5c.6-3 3-4.3 6-4.3s5.4 1.3 6 4.3" />,
@@ -32,7 +38,18 @@ export type IconName = keyof typeof shapes;
 /** Decoration: what it means stands beside it, or in the `label` of its button. */
 export function Icon({ name, size = 16 }: { readonly name: IconName; readonly size?: number }): JSX.Element {
   return (
-    <svg width={size} height={size} viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false">
+    <svg
+      width={size}
+      height={size}
+      viewBox="0 0 16 16"
+      fill="none"
+      stroke="currentColor"
+      stroke-width="1.5"
+      stroke-linecap="round"
+      stroke-linejoin="round"
+      aria-hidden="true"
+      focusable="false"
+    >
       {shapes[name]}
     </svg>
   );

@@ -6,7 +6,19 @@ import { Icon, type IconName } from "./icon.tsx";
 export type Tone = "good" | "warn" | "bad" | "info" | "idle";
 
 /** A state: a sign, and its word (for screen readers alone where `quiet`). */
-export function Mark({ tone, icon, quiet = false, title, children }: { readonly tone: Tone; readonly icon?: IconName; readonly quiet?: boolean; readonly title?: string | undefined; readonly children: ComponentChildren }): JSX.Element {
+export function Mark({
+  tone,
+  icon,
+  quiet = false,
+  title,
+  children,
+}: {
+  readonly tone: Tone;
+  readonly icon?: IconName;
+  readonly quiet?: boolean;
+  readonly title?: string | undefined;
+  readonly children: ComponentChildren;
+}): JSX.Element {
   return (
     <span class="mark" data-tone={tone} title={title}>
       <Icon name={icon ?? tone} size={14} />
@@ -15,21 +27,51 @@ export function Mark({ tone, icon, quiet = false, title, children }: { readonly 
   );
 }
 
-const healthTones: Readonly<Record<Health, Tone>> = { healthy: "good", degraded: "warn", failing: "bad", idle: "idle", unknown: "idle" };
+const healthTones: Readonly<Record<Health, Tone>> = {
+  healthy: "good",
+  degraded: "warn",
+  failing: "bad",
+  idle: "idle",
+  unknown: "idle",
+};
 
 /** `reason` is shown when one points at it, and read out. */
-export function HealthMark({ health, reason = "", quiet = false }: { readonly health: Health; readonly reason?: string; readonly quiet?: boolean }): JSX.Element {
+export function HealthMark({
+  health,
+  reason = "",
+  quiet = false,
+}: {
+  readonly health: Health;
+  readonly reason?: string;
+  readonly quiet?: boolean;
+}): JSX.Element {
   return (
-    <Mark tone={healthTones[health]} quiet={quiet} title={reason === "" ? health : `${health}: ${reason}`} {...(health === "unknown" ? { icon: "unknown" as const } : {})}>
+    <Mark
+      tone={healthTones[health]}
+      quiet={quiet}
+      title={reason === "" ? health : `${health}: ${reason}`}
+      {...(health === "unknown" ? { icon: "unknown" as const } : {})}
+    >
       {health}
       {reason === "" ? "" : <span class="visually-hidden">: {reason}</span>}
     </Mark>
   );
 }
 
-const proxyTones: Readonly<Record<LadderProxy["state"], Tone>> = { synced: "good", stale: "warn", rejected: "bad", "not connected": "idle" };
+const proxyTones: Readonly<Record<LadderProxy["state"], Tone>> = {
+  synced: "good",
+  stale: "warn",
+  rejected: "bad",
+  "not connected": "idle",
+};
 
-export function ProxyMark({ state, reason = "" }: { readonly state: LadderProxy["state"]; readonly reason?: string }): JSX.Element {
+export function ProxyMark({
+  state,
+  reason = "",
+}: {
+  readonly state: LadderProxy["state"];
+  readonly reason?: string;
+}): JSX.Element {
   return (
     <Mark tone={proxyTones[state]} title={reason}>
       {state}
@@ -37,22 +79,23 @@ export function ProxyMark({ state, reason = "" }: { readonly state: LadderProxy[
   );
 }
 
-const phaseMarks: Readonly<Record<Exclude<RolloutRow["phase"], "">, { readonly tone: Tone; readonly icon: IconName }>> = {
-  Planned: { tone: "info", icon: "info" },
-  Preflight: { tone: "info", icon: "moving" },
-  Progressing: { tone: "info", icon: "moving" },
-  Settling: { tone: "info", icon: "moving" },
-  Judging: { tone: "info", icon: "moving" },
-  Soaking: { tone: "info", icon: "moving" },
-  Retiring: { tone: "info", icon: "moving" },
-  Waiting: { tone: "warn", icon: "paused" },
-  Paused: { tone: "warn", icon: "paused" },
-  Watching: { tone: "idle", icon: "idle" },
-  RollingBack: { tone: "warn", icon: "undone" },
-  Completed: { tone: "good", icon: "good" },
-  RolledBack: { tone: "bad", icon: "undone" },
-  Stuck: { tone: "bad", icon: "bad" },
-};
+const phaseMarks: Readonly<Record<Exclude<RolloutRow["phase"], "">, { readonly tone: Tone; readonly icon: IconName }>> =
+  {
+    Planned: { tone: "info", icon: "info" },
+    Preflight: { tone: "info", icon: "moving" },
+    Progressing: { tone: "info", icon: "moving" },
+    Settling: { tone: "info", icon: "moving" },
+    Judging: { tone: "info", icon: "moving" },
+    Soaking: { tone: "info", icon: "moving" },
+    Retiring: { tone: "info", icon: "moving" },
+    Waiting: { tone: "warn", icon: "paused" },
+    Paused: { tone: "warn", icon: "paused" },
+    Watching: { tone: "idle", icon: "idle" },
+    RollingBack: { tone: "warn", icon: "undone" },
+    Completed: { tone: "good", icon: "good" },
+    RolledBack: { tone: "bad", icon: "undone" },
+    Stuck: { tone: "bad", icon: "bad" },
+  };
 
 const phaseWords: Readonly<Record<string, string>> = { RollingBack: "Rolling back", RolledBack: "Rolled back" };
 
@@ -61,7 +104,15 @@ export function PhaseMark({ phase }: { readonly phase: RolloutRow["phase"] }): J
   return <Mark {...phaseMarks[phase]}>{phaseWords[phase] ?? phase}</Mark>;
 }
 
-export function Tag({ tone, title, children }: { readonly tone?: Tone; readonly title?: string; readonly children: ComponentChildren }): JSX.Element {
+export function Tag({
+  tone,
+  title,
+  children,
+}: {
+  readonly tone?: Tone;
+  readonly title?: string;
+  readonly children: ComponentChildren;
+}): JSX.Element {
   return (
     <span class="tag" data-tone={tone} title={title}>
       {children}

@@ -21,7 +21,14 @@ export interface PageProps<Name extends TopicName> {
 }
 
 /** One view: its heading, what is wrong with its data, and its content. */
-export function Page<Name extends TopicName>({ title, subtitle, crumbs = [], tools, live, children }: PageProps<Name>): JSX.Element {
+export function Page<Name extends TopicName>({
+  title,
+  subtitle,
+  crumbs = [],
+  tools,
+  live,
+  children,
+}: PageProps<Name>): JSX.Element {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = `${title} · Serin`;
@@ -53,7 +60,17 @@ export function Page<Name extends TopicName>({ title, subtitle, crumbs = [], too
       </header>
       {problem !== undefined && !waits ? <ProblemNotice problem={problem} /> : undefined}
       {head === undefined ? undefined : <SourceNotes sources={head.sources} madeAtMs={head.atMs} />}
-      {!waits ? children : problem === undefined ? <div class="card"><Loading lines={9} /></div> : <div class="card"><ProblemBlock problem={problem} /></div>}
+      {!waits ? (
+        children
+      ) : problem === undefined ? (
+        <div class="card">
+          <Loading lines={9} />
+        </div>
+      ) : (
+        <div class="card">
+          <ProblemBlock problem={problem} />
+        </div>
+      )}
     </div>
   );
 }
@@ -62,16 +79,25 @@ export function Page<Name extends TopicName>({ title, subtitle, crumbs = [], too
  * Sources that are away or behind, and how old the view is while the connection is lost. A view that does not change is not sent again, so that the age of a
  * source that is well is that at which the view was made: what happens to the source since then is sent.
  */
-function SourceNotes({ sources, madeAtMs }: { readonly sources: readonly SourceState[]; readonly madeAtMs: number }): JSX.Element | null {
+function SourceNotes({
+  sources,
+  madeAtMs,
+}: {
+  readonly sources: readonly SourceState[];
+  readonly madeAtMs: number;
+}): JSX.Element | null {
   const state = liveState.value;
   const nowMs = serverNowMs.value;
-  const notes = sources.map((source) => sourceNote(source, source.ok ? madeAtMs : nowMs)).filter((note) => note !== undefined);
+  const notes = sources
+    .map((source) => sourceNote(source, source.ok ? madeAtMs : nowMs))
+    .filter((note) => note !== undefined);
   if (notes.length === 0 && state.kind !== "reconnecting") return null;
   return (
     <div class="stack">
       {state.kind !== "reconnecting" ? undefined : (
         <Notice tone="warn">
-          Not connected: what is shown is <strong>{formatDuration(nowMs - state.sinceMs)} old</strong>. The page reconnects by itself.
+          Not connected: what is shown is <strong>{formatDuration(nowMs - state.sinceMs)} old</strong>. The page
+          reconnects by itself.
         </Notice>
       )}
       {notes.map((note) => (
@@ -87,5 +113,7 @@ function sourceNote({ name, ok, asOfMs, problem }: SourceState, nowMs: number): 
   const ageMs = asOfMs === undefined ? undefined : nowMs - asOfMs;
   if (ok && (ageMs === undefined || ageMs < oldSourceMs)) return undefined;
   const age = ageMs === undefined ? "Nothing is known from it yet" : `What it told is ${formatDuration(ageMs)} old`;
-  return problem === undefined ? `${name}: ${age.charAt(0).toLowerCase()}${age.slice(1)}.` : `${name}: ${problem.replace(/\.$/, "")}. ${age}.`;
+  return problem === undefined
+    ? `${name}: ${age.charAt(0).toLowerCase()}${age.slice(1)}.`
+    : `${name}: ${problem.replace(/\.$/, "")}. ${age}.`;
 }

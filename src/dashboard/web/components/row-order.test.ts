@@ -10,7 +10,10 @@ test("rows are ordered by value; without one they are last either way, and equal
 });
 
 test("names with figures in them are ordered by the figures", () => {
-  assert.deepEqual(orderKeys(["pod-10", "pod-9"], (key) => key, false), ["pod-9", "pod-10"]);
+  assert.deepEqual(
+    orderKeys(["pod-10", "pod-9"], (key) => key, false),
+    ["pod-9", "pod-10"],
+  );
 });
 
 test("an order that is held keeps its rows where they are; new ones come last", () => {
@@ -19,7 +22,11 @@ test("an order that is held keeps its rows where they are; new ones come last", 
 });
 
 test("an order survives its link", () => {
-  for (const order of [{ column: "rate", descending: true }, { column: "name", descending: false }]) assert.deepEqual(parseOrder(formatOrder(order), { column: "x", descending: false }), order);
+  for (const order of [
+    { column: "rate", descending: true },
+    { column: "name", descending: false },
+  ])
+    assert.deepEqual(parseOrder(formatOrder(order), { column: "x", descending: false }), order);
   assert.deepEqual(parseOrder("", { column: "x", descending: true }), { column: "x", descending: true });
 });
 

@@ -18,7 +18,11 @@ export function formatOrder({ column, descending }: RowOrder): string {
 const names = new Intl.Collator("en", { numeric: true });
 
 /** Keys in the order of their values; what has none is last either way, and equal ones are by key, so that the order is the same each time. */
-export function orderKeys(keys: readonly string[], valueOf: (key: string) => SortValue, descending: boolean): readonly string[] {
+export function orderKeys(
+  keys: readonly string[],
+  valueOf: (key: string) => SortValue,
+  descending: boolean,
+): readonly string[] {
   const values = new Map(keys.map((key) => [key, valueOf(key)]));
   return [...keys].sort((a, b) => compare(values.get(a), values.get(b), descending) || names.compare(a, b));
 }
@@ -40,11 +44,26 @@ export function heldOrder(shown: readonly string[], wanted: readonly string[]): 
 /** Words that must all be in the text; case does not matter. */
 export function matches(text: string, query: string): boolean {
   const haystack = text.toLowerCase();
-  return query.toLowerCase().split(/\s+/).every((word) => haystack.includes(word));
+  return query
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => haystack.includes(word));
 }
 
 /** Which rows are made: those in sight and some above and below. Rows are of one height. */
-export function rowsInSight({ count, rowHeight, top, height, spare }: { readonly count: number; readonly rowHeight: number; readonly top: number; readonly height: number; readonly spare: number }): { readonly from: number; readonly to: number } {
+export function rowsInSight({
+  count,
+  rowHeight,
+  top,
+  height,
+  spare,
+}: {
+  readonly count: number;
+  readonly rowHeight: number;
+  readonly top: number;
+  readonly height: number;
+  readonly spare: number;
+}): { readonly from: number; readonly to: number } {
   const first = Math.floor(top / rowHeight) - spare;
   const last = Math.ceil((top + height) / rowHeight) + spare;
   const from = Math.min(Math.max(0, first), count);

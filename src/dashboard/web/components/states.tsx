@@ -4,7 +4,15 @@ import { Icon, type IconName } from "./icon.tsx";
 import type { Tone } from "./mark.tsx";
 
 /** There is nothing: why that is so, and what to do, in `children`. */
-export function Empty({ title, icon = "idle", children }: { readonly title: string; readonly icon?: IconName; readonly children?: ComponentChildren }): JSX.Element {
+export function Empty({
+  title,
+  icon = "idle",
+  children,
+}: {
+  readonly title: string;
+  readonly icon?: IconName;
+  readonly children?: ComponentChildren;
+}): JSX.Element {
   return (
     <div class="state-block">
       <Icon name={icon} size={28} />
@@ -23,7 +31,13 @@ const problemTitles: Readonly<Record<string, string>> = {
 };
 
 /** In place of what cannot be shown. It says whether the page tries again by itself. */
-export function ProblemBlock({ problem, again = true }: { readonly problem: Problem; readonly again?: boolean }): JSX.Element {
+export function ProblemBlock({
+  problem,
+  again = true,
+}: {
+  readonly problem: Problem;
+  readonly again?: boolean;
+}): JSX.Element {
   return (
     <div class="state-block" data-tone="bad" role="alert">
       <Icon name="bad" size={28} />
@@ -35,7 +49,15 @@ export function ProblemBlock({ problem, again = true }: { readonly problem: Prob
   );
 }
 
-export function Notice({ tone, children, live = false }: { readonly tone: Tone; readonly children: ComponentChildren; readonly live?: boolean }): JSX.Element {
+export function Notice({
+  tone,
+  children,
+  live = false,
+}: {
+  readonly tone: Tone;
+  readonly children: ComponentChildren;
+  readonly live?: boolean;
+}): JSX.Element {
   return (
     <div class="notice" data-tone={tone} role={live ? "status" : undefined}>
       <Icon name={tone} />
@@ -53,7 +75,13 @@ export function ProblemNotice({ problem }: { readonly problem: Problem }): JSX.E
 }
 
 /** Takes the room of what comes; it is seen only when that takes longer than a moment. */
-export function Loading({ lines = 6, label = "Loading" }: { readonly lines?: number; readonly label?: string }): JSX.Element {
+export function Loading({
+  lines = 6,
+  label = "Loading",
+}: {
+  readonly lines?: number;
+  readonly label?: string;
+}): JSX.Element {
   return (
     <div class="skeleton" role="status" aria-label={label}>
       {Array.from({ length: lines }, (_, line) => (

@@ -8,7 +8,17 @@ export interface Tab {
 }
 
 /** Only the chosen tab's content is made. Arrow keys, Home and End go from tab to tab. */
-export function Tabs({ label, tabs, chosen, onChoose }: { readonly label: string; readonly tabs: readonly Tab[]; readonly chosen: string; readonly onChoose: (key: string) => void }): JSX.Element {
+export function Tabs({
+  label,
+  tabs,
+  chosen,
+  onChoose,
+}: {
+  readonly label: string;
+  readonly tabs: readonly Tab[];
+  readonly chosen: string;
+  readonly onChoose: (key: string) => void;
+}): JSX.Element {
   const id = useId();
   const list = useRef<HTMLDivElement>(null);
   const current = tabs.find(({ key }) => key === chosen) ?? tabs[0];
@@ -27,13 +37,28 @@ export function Tabs({ label, tabs, chosen, onChoose }: { readonly label: string
         {tabs.map(({ key, title }) => {
           const selected = key === current?.key;
           return (
-            <button key={key} type="button" role="tab" id={`${id}-${key}`} aria-selected={selected} aria-controls={`${id}-panel`} tabIndex={selected ? 0 : -1} onClick={() => onChoose(key)}>
+            <button
+              key={key}
+              type="button"
+              role="tab"
+              id={`${id}-${key}`}
+              aria-selected={selected}
+              aria-controls={`${id}-panel`}
+              tabIndex={selected ? 0 : -1}
+              onClick={() => onChoose(key)}
+            >
               {title}
             </button>
           );
         })}
       </div>
-      <div role="tabpanel" id={`${id}-panel`} aria-labelledby={`${id}-${current?.key ?? ""}`} tabIndex={0} class="stack">
+      <div
+        role="tabpanel"
+        id={`${id}-panel`}
+        aria-labelledby={`${id}-${current?.key ?? ""}`}
+        tabIndex={0}
+        class="stack"
+      >
         {current?.content()}
       </div>
     </div>

@@ -31,7 +31,13 @@ export function Toasts(): JSX.Element {
       {shown.value.map(({ id, tone, text }) => (
         <div key={id} class="toast" data-tone={tone}>
           <span>{text}</span>
-          <button type="button" class="button" data-kind="quiet" aria-label="Close the message" onClick={() => close(id)}>
+          <button
+            type="button"
+            class="button"
+            data-kind="quiet"
+            aria-label="Close the message"
+            onClick={() => close(id)}
+          >
             <Icon name="close" size={12} />
           </button>
         </div>

@@ -18,13 +18,39 @@ spec:
 `;
 
 test("no character of the YAML is lost or added", () => {
-  assert.equal(colorYaml(yaml).map(({ text }) => text).join(""), yaml);
-  for (const odd of ["", "\n", ":", "- - a: b", "a:b", "\t'x", "{\"a\": 1}"]) assert.equal(colorYaml(odd).map(({ text }) => text).join(""), odd);
+  assert.equal(
+    colorYaml(yaml)
+      .map(({ text }) => text)
+      .join(""),
+    yaml,
+  );
+  for (const odd of ["", "\n", ":", "- - a: b", "a:b", "\t'x", '{"a": 1}'])
+    assert.equal(
+      colorYaml(odd)
+        .map(({ text }) => text)
+        .join(""),
+      odd,
+    );
 });
 
 test("keys, texts, figures and comments are told apart", () => {
-  const of = (kind: string): string[] => colorYaml(yaml).filter((token) => token.kind === kind).map(({ text }) => text.trim());
-  assert.deepEqual(of("key"), ["apiVersion", "metadata", "name", "labels", "spec", "replicas", "rules", "host", "weight", "on", "script"]);
+  const of = (kind: string): string[] =>
+    colorYaml(yaml)
+      .filter((token) => token.kind === kind)
+      .map(({ text }) => text.trim());
+  assert.deepEqual(of("key"), [
+    "apiVersion",
+    "metadata",
+    "name",
+    "labels",
+    "spec",
+    "replicas",
+    "rules",
+    "host",
+    "weight",
+    "on",
+    "script",
+  ]);
   assert.deepEqual(of("scalar"), ["3", "10", "true"]);
   assert.deepEqual(of("text"), ['"shop"']);
   assert.deepEqual(of("comment"), ["# what it is"]);

@@ -15,14 +15,28 @@ export function Header(): JSX.Element {
   return (
     <header class="header">
       <a class="brand" href={linkTo([])} aria-label="Serin: overview">
-        <svg width="20" height="20" viewBox="0 0 20 20" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round">
+        <svg
+          width="20"
+          height="20"
+          viewBox="0 0 20 20"
+          aria-hidden="true"
+          fill="none"
+          stroke="currentColor"
+          stroke-width="1.8"
+          stroke-linecap="round"
+          stroke-linejoin="round"
+        >
           <path d="M2 13c3.5 3 9.5 2.5 11.5-1.5S12 3.5 15 3.5h3l-2.200 2.300M2 13c2-1 3.5-3.5 5.5-5.5M9 15.300V18" />
         </svg>
         Serin
       </a>
       <nav class="nav" aria-label="Views">
         {entries.map(({ entry, title }) => (
-          <a key={entry} href={linkTo(entry === "overview" ? [] : [entry])} aria-current={entry === current ? "page" : undefined}>
+          <a
+            key={entry}
+            href={linkTo(entry === "overview" ? [] : [entry])}
+            aria-current={entry === current ? "page" : undefined}
+          >
             {title}
           </a>
         ))}
@@ -31,7 +45,14 @@ export function Header(): JSX.Element {
         <LiveStatus />
         <NamespaceMenu />
         <ThemeButton />
-        <button type="button" class="button wide-only" data-kind="quiet" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" onClick={openHelp}>
+        <button
+          type="button"
+          class="button wide-only"
+          data-kind="quiet"
+          aria-label="Keyboard shortcuts"
+          title="Keyboard shortcuts (?)"
+          onClick={openHelp}
+        >
           <Icon name="help" />
         </button>
         <UserMenu />
@@ -50,12 +71,21 @@ export function BottomNavigation(): JSX.Element {
     <>
       <nav class="nav-bottom" aria-label="Views, below">
         {first.map(({ entry, title }) => (
-          <a key={entry} href={linkTo(entry === "overview" ? [] : [entry])} aria-current={entry === current ? "page" : undefined}>
+          <a
+            key={entry}
+            href={linkTo(entry === "overview" ? [] : [entry])}
+            aria-current={entry === current ? "page" : undefined}
+          >
             <Icon name={entry as "overview"} />
             {title}
           </a>
         ))}
-        <button type="button" aria-haspopup="dialog" aria-current={rest.some(({ entry }) => entry === current) ? "true" : undefined} onClick={() => setOpen(true)}>
+        <button
+          type="button"
+          aria-haspopup="dialog"
+          aria-current={rest.some(({ entry }) => entry === current) ? "true" : undefined}
+          onClick={() => setOpen(true)}
+        >
           <Icon name="more" />
           More
         </button>
@@ -64,7 +94,12 @@ export function BottomNavigation(): JSX.Element {
         <Dialog title="More views" onClose={() => setOpen(false)}>
           <nav class="more-list" aria-label="More views">
             {rest.map(({ entry, title }) => (
-              <a key={entry} href={linkTo([entry])} aria-current={entry === current ? "page" : undefined} onClick={() => setOpen(false)}>
+              <a
+                key={entry}
+                href={linkTo([entry])}
+                aria-current={entry === current ? "page" : undefined}
+                onClick={() => setOpen(false)}
+              >
                 {title}
               </a>
             ))}
@@ -77,7 +112,13 @@ export function BottomNavigation(): JSX.Element {
 
 function LiveStatus(): JSX.Element {
   const state = liveState.value;
-  const text = { idle: "", connecting: "connecting", live: "live", reconnecting: state.kind === "reconnecting" ? `reconnecting since ${formatClock(state.sinceMs)}` : "", "logged-out": "log in" }[state.kind];
+  const text = {
+    idle: "",
+    connecting: "connecting",
+    live: "live",
+    reconnecting: state.kind === "reconnecting" ? `reconnecting since ${formatClock(state.sinceMs)}` : "",
+    "logged-out": "log in",
+  }[state.kind];
   return (
     <span class="live" role="status" data-kind={state.kind}>
       {state.kind === "idle" ? undefined : <span class="live-dot" aria-hidden="true" />}
@@ -93,7 +134,14 @@ function ThemeButton(): JSX.Element {
   const next = themes[(at + 1) % themes.length] ?? "auto";
   const words = { auto: "as the system", light: "light", dark: "dark" };
   return (
-    <button type="button" class="button" data-kind="quiet" aria-label={`Colours: ${words[theme.value]}. Change to ${words[next]}`} title={`Colours: ${words[theme.value]}`} onClick={() => chooseTheme(next)}>
+    <button
+      type="button"
+      class="button"
+      data-kind="quiet"
+      aria-label={`Colours: ${words[theme.value]}. Change to ${words[next]}`}
+      title={`Colours: ${words[theme.value]}`}
+      onClick={() => chooseTheme(next)}
+    >
       <Icon name={theme.value} />
     </button>
   );

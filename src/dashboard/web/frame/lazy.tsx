@@ -2,7 +2,15 @@ import type { ComponentType, JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
 /** A part of a view whose code comes after the view; its room is kept. */
-export function Lazy<Given extends object>({ load, height, given }: { readonly load: () => Promise<ComponentType<Given>>; readonly height: number; readonly given: Given }): JSX.Element {
+export function Lazy<Given extends object>({
+  load,
+  height,
+  given,
+}: {
+  readonly load: () => Promise<ComponentType<Given>>;
+  readonly height: number;
+  readonly given: Given;
+}): JSX.Element {
   const [part, setPart] = useState<{ readonly Part: ComponentType<Given> } | undefined>(undefined);
   const [failed, setFailed] = useState(false);
   useEffect(() => {

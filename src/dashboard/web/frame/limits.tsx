@@ -14,7 +14,8 @@ export function Limits({ session }: { readonly session: Session }): JSX.Element 
     return (
       <div class="limits">
         <Notice tone="warn" live>
-          The session of {lapsed} has ended: its token is good no more. What is shown is what everybody may read; <a href={linkTo(["login"])}>log in again</a> to do anything.
+          The session of {lapsed} has ended: its token is good no more. What is shown is what everybody may read;{" "}
+          <a href={linkTo(["login"])}>log in again</a> to do anything.
         </Notice>
       </div>
     );
@@ -25,7 +26,13 @@ export function Limits({ session }: { readonly session: Session }): JSX.Element 
       <Notice tone="info">
         <div class="spread">
           <span>{session.limits.join(" ")}</span>
-          <button type="button" class="button" data-kind="quiet" aria-label="Close the notice" onClick={() => void (closed.value = true)}>
+          <button
+            type="button"
+            class="button"
+            data-kind="quiet"
+            aria-label="Close the notice"
+            onClick={() => void (closed.value = true)}
+          >
             <Icon name="close" size={12} />
           </button>
         </div>

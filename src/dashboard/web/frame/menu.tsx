@@ -2,7 +2,17 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 /** A button that opens a panel below it; Escape, a click elsewhere and leaving it by keyboard close it. */
-export function Menu({ label, button, class: className = "", children }: { readonly label: string; readonly button: ComponentChildren; readonly class?: string; readonly children: (close: () => void) => ComponentChildren }): JSX.Element {
+export function Menu({
+  label,
+  button,
+  class: className = "",
+  children,
+}: {
+  readonly label: string;
+  readonly button: ComponentChildren;
+  readonly class?: string;
+  readonly children: (close: () => void) => ComponentChildren;
+}): JSX.Element {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const opener = useRef<HTMLButtonElement>(null);
@@ -32,7 +42,16 @@ export function Menu({ label, button, class: className = "", children }: { reado
         close();
       }}
     >
-      <button ref={opener} type="button" class="button" data-kind="quiet" aria-label={label} aria-expanded={open} title={label} onClick={() => setOpen(!open)}>
+      <button
+        ref={opener}
+        type="button"
+        class="button"
+        data-kind="quiet"
+        aria-label={label}
+        aria-expanded={open}
+        title={label}
+        onClick={() => setOpen(!open)}
+      >
         {button}
       </button>
       {open ? <div class="menu-panel">{children(close)}</div> : undefined}

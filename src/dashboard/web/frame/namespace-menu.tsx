@@ -11,7 +11,12 @@ const maxNamed = 2;
 /** Which namespaces all views show. */
 export function NamespaceMenu(): JSX.Element {
   const chosen = chosenNamespaces.value === "" ? [] : chosenNamespaces.value.split(",");
-  const text = chosen.length === 0 ? "All namespaces" : chosen.length <= maxNamed ? chosen.join(", ") : `${chosen.length} namespaces`;
+  const text =
+    chosen.length === 0
+      ? "All namespaces"
+      : chosen.length <= maxNamed
+        ? chosen.join(", ")
+        : `${chosen.length} namespaces`;
   return (
     <Menu
       label={`Namespaces: ${text}`}
@@ -32,19 +37,34 @@ function NamespaceChoice({ chosen }: { readonly chosen: readonly string[] }): JS
   const [text, setText] = useState("");
   const overview = useLive("overview", {});
   const allowed = session.value?.namespaces ?? [];
-  const known = allowed.includes("*") ? Object.values(overview.table("namespaces").value).map(({ name }) => name) : allowed;
+  const known = allowed.includes("*")
+    ? Object.values(overview.table("namespaces").value).map(({ name }) => name)
+    : allowed;
   const shown = [...new Set([...known, ...chosen])].filter((name) => name.includes(text.toLowerCase())).sort();
   const choose = (names: readonly string[]): void => setQuery({ ns: [...names].sort().join(",") }, "push");
   return (
     <>
-      <input class="input" type="text" aria-label="Find a namespace" placeholder="Find a namespace" value={text} onInput={(event) => setText(event.currentTarget.value)} />
+      <input
+        class="input"
+        type="text"
+        aria-label="Find a namespace"
+        placeholder="Find a namespace"
+        value={text}
+        onInput={(event) => setText(event.currentTarget.value)}
+      />
       <label>
         <input type="checkbox" checked={chosen.length === 0} onChange={() => choose([])} />
         All namespaces
       </label>
       {shown.map((name) => (
         <label key={name}>
-          <input type="checkbox" checked={chosen.includes(name)} onChange={() => choose(chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen, name])} />
+          <input
+            type="checkbox"
+            checked={chosen.includes(name)}
+            onChange={() =>
+              choose(chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen, name])
+            }
+          />
           {name}
         </label>
       ))}

@@ -58,7 +58,14 @@ export function RouteView(): JSX.Element {
     <div class="page">
       {failed === route ? (
         <div class="card">
-          <ProblemBlock problem={{ code: "unavailable", message: "This view's code could not be loaded.", hint: "The dashboard may have been updated or stopped: load the page again." }} again={false} />
+          <ProblemBlock
+            problem={{
+              code: "unavailable",
+              message: "This view's code could not be loaded.",
+              hint: "The dashboard may have been updated or stopped: load the page again.",
+            }}
+            again={false}
+          />
         </div>
       ) : (
         <div class="card">

@@ -6,7 +6,12 @@ import { problemOf, request } from "../requests.ts";
 import { session } from "../session.ts";
 import { Menu } from "./menu.tsx";
 
-const ways: Readonly<Record<string, string>> = { kubeconfig: "by the server's kubeconfig", token: "by a token", anonymous: "read only, by the server's own account", none: "" };
+const ways: Readonly<Record<string, string>> = {
+  kubeconfig: "by the server's kubeconfig",
+  token: "by a token",
+  anonymous: "read only, by the server's own account",
+  none: "",
+};
 
 /** Who looks, and what that user cannot see or do. */
 export function UserMenu(): JSX.Element | null {

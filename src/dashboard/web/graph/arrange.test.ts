@@ -8,13 +8,31 @@ const card = (box: string, name: string, stack = ""): LayoutNode => ({ key: `${b
 const link = (from: string, to: string): { from: string; to: string } => ({ from, to });
 
 const shop: LayoutRequest = {
-  nodes: [card("edge", "gateway"), card("shop", "web"), card("shop", "cart-v1", "shop/cart"), card("shop", "cart-v2", "shop/cart"), card("shop", "lone"), card("data", "db"), { key: "unknown", box: "", stack: "", ...size }],
-  edges: [link("unknown", "edge/gateway"), link("edge/gateway", "shop/web"), link("shop/web", "shop/cart-v1"), link("shop/web", "shop/cart-v2"), link("shop/cart-v1", "data/db"), link("shop/cart-v2", "data/db"), link("data/db", "shop/web")],
+  nodes: [
+    card("edge", "gateway"),
+    card("shop", "web"),
+    card("shop", "cart-v1", "shop/cart"),
+    card("shop", "cart-v2", "shop/cart"),
+    card("shop", "lone"),
+    card("data", "db"),
+    { key: "unknown", box: "", stack: "", ...size },
+  ],
+  edges: [
+    link("unknown", "edge/gateway"),
+    link("edge/gateway", "shop/web"),
+    link("shop/web", "shop/cart-v1"),
+    link("shop/web", "shop/cart-v2"),
+    link("shop/cart-v1", "data/db"),
+    link("shop/cart-v2", "data/db"),
+    link("data/db", "shop/web"),
+  ],
 };
 
 /** As many namespaces and cards as asked for, with calls that go mostly forward. */
 function mesh(namespaces: number, cards: number, calls: number): LayoutRequest {
-  const nodes = Array.from({ length: namespaces * cards }, (_, index) => card(`ns-${index % namespaces}`, `app-${index}`));
+  const nodes = Array.from({ length: namespaces * cards }, (_, index) =>
+    card(`ns-${index % namespaces}`, `app-${index}`),
+  );
   const edges = Array.from({ length: calls }, (_, index) => {
     const from = (index * 7919) % nodes.length;
     const to = (from + 1 + ((index * 104_729) % 37)) % nodes.length;
@@ -29,13 +47,28 @@ function known(request: LayoutRequest): KnownLayout {
 
 function overlaps(rectangles: readonly Rectangle[]): string[] {
   return rectangles.flatMap((a, index) =>
-    rectangles.slice(index + 1).flatMap((b) => (a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height ? [`${a.key} and ${b.key}`] : [])),
+    rectangles
+      .slice(index + 1)
+      .flatMap((b) =>
+        a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height
+          ? [`${a.key} and ${b.key}`]
+          : [],
+      ),
   );
 }
 
 function assertTidy({ nodes }: LayoutRequest, places: Places): void {
-  const cards = nodes.map(({ key, width, height }) => ({ key, x: (places.get(key)?.x ?? NaN) - width / 2, y: (places.get(key)?.y ?? NaN) - height / 2, width, height }));
-  assert.deepEqual(cards.filter(({ x, y }) => Number.isNaN(x) || Number.isNaN(y)).map(({ key }) => key), []);
+  const cards = nodes.map(({ key, width, height }) => ({
+    key,
+    x: (places.get(key)?.x ?? NaN) - width / 2,
+    y: (places.get(key)?.y ?? NaN) - height / 2,
+    width,
+    height,
+  }));
+  assert.deepEqual(
+    cards.filter(({ x, y }) => Number.isNaN(x) || Number.isNaN(y)).map(({ key }) => key),
+    [],
+  );
   assert.deepEqual(overlaps(cards), []);
   const { boxes, stacks } = frames(nodes, places);
   assert.deepEqual(overlaps(boxes), []);
@@ -61,19 +94,34 @@ test("500 workloads in 20 namespaces, and 300 in one, are laid out without overl
 
 test("a new version stands under the one that it follows, and nothing else moves but what is below it", () => {
   const before = known(shop);
-  const request: LayoutRequest = { nodes: [...shop.nodes, card("shop", "cart-v3", "shop/cart")], edges: [...shop.edges, link("shop/web", "shop/cart-v3")] };
+  const request: LayoutRequest = {
+    nodes: [...shop.nodes, card("shop", "cart-v3", "shop/cart")],
+    edges: [...shop.edges, link("shop/web", "shop/cart-v3")],
+  };
   assert.ok(mayKeepPlaces(before, request));
   const places = keepPlaces(before, request);
   assertTidy(request, places);
   const two = before.places.get("shop/cart-v2");
   assert.equal(places.get("shop/cart-v3")?.x, two?.x);
   assert.ok((places.get("shop/cart-v3")?.y ?? 0) > (two?.y ?? 0));
-  for (const key of ["edge/gateway", "shop/web", "shop/cart-v1", "shop/cart-v2", "data/db"]) assert.deepEqual(places.get(key), before.places.get(key), key);
+  for (const key of ["edge/gateway", "shop/web", "shop/cart-v1", "shop/cart-v2", "data/db"])
+    assert.deepEqual(places.get(key), before.places.get(key), key);
 });
 
 test("the second version of an app makes a stack around the first, which stays", () => {
-  const alone: LayoutRequest = { nodes: [card("shop", "web"), card("shop", "cart-v1"), card("shop", "other")], edges: [link("shop/web", "shop/cart-v1"), link("shop/web", "shop/other")] };
-  const request: LayoutRequest = { nodes: [card("shop", "web"), card("shop", "cart-v1", "shop/cart"), card("shop", "cart-v2", "shop/cart"), card("shop", "other")], edges: alone.edges };
+  const alone: LayoutRequest = {
+    nodes: [card("shop", "web"), card("shop", "cart-v1"), card("shop", "other")],
+    edges: [link("shop/web", "shop/cart-v1"), link("shop/web", "shop/other")],
+  };
+  const request: LayoutRequest = {
+    nodes: [
+      card("shop", "web"),
+      card("shop", "cart-v1", "shop/cart"),
+      card("shop", "cart-v2", "shop/cart"),
+      card("shop", "other"),
+    ],
+    edges: alone.edges,
+  };
   const before = known(alone);
   const places = keepPlaces(before, request);
   assertTidy(request, places);
@@ -90,7 +138,10 @@ test("who goes and comes back stands where it stood", () => {
 test("a large mesh with a few new cards keeps every other card within its column", () => {
   const request = mesh(20, 25, 2000);
   const before = known(request);
-  const next: LayoutRequest = { nodes: [...request.nodes, card("ns-3", "new-a"), card("ns-9", "new-b")], edges: [...request.edges, link("ns-3/app-3", "ns-3/new-a")] };
+  const next: LayoutRequest = {
+    nodes: [...request.nodes, card("ns-3", "new-a"), card("ns-9", "new-b")],
+    edges: [...request.edges, link("ns-3/app-3", "ns-3/new-a")],
+  };
   const places = keepPlaces(before, next);
   assertTidy(next, places);
   const moved = request.nodes.filter(({ key }) => places.get(key)?.y !== before.places.get(key)?.y).length;

@@ -1,5 +1,13 @@
 import { Graph, layout as dagreLayout } from "@dagrejs/dagre";
-import { foldColumns, layeredLayout, placeColumns, type Corner, type ItemEdge, type ItemLayout, type LayoutItem } from "./layered-layout.ts";
+import {
+  foldColumns,
+  layeredLayout,
+  placeColumns,
+  type Corner,
+  type ItemEdge,
+  type ItemLayout,
+  type LayoutItem,
+} from "./layered-layout.ts";
 import { packItems } from "./pack-items.ts";
 
 /** One card to be placed. */
@@ -19,7 +27,16 @@ export interface LayoutRequest {
 /** Centres of cards. Boxes and stacks follow from them: see `frames`. */
 export type Places = ReadonlyMap<string, Corner>;
 
-export const gaps = { betweenRanks: 88, betweenCards: 18, inStack: 10, stackSide: 10, stackTop: 26, boxSide: 18, boxTop: 36, betweenBoxes: 56 } as const;
+export const gaps = {
+  betweenRanks: 88,
+  betweenCards: 18,
+  inStack: 10,
+  stackSide: 10,
+  stackTop: 26,
+  boxSide: 18,
+  boxTop: 36,
+  betweenBoxes: 56,
+} as const;
 
 /** Above these dagre takes longer than anybody waits. */
 const maxDagreItems = 60;
@@ -53,10 +70,17 @@ export function arrange({ nodes, edges }: LayoutRequest): Places {
   const layouts = new Map<string, ItemLayout>();
   const items: LayoutItem[] = [];
   for (const [box, units] of boxes) {
-    const laid = arrangeBox([...units].map(([key, members]) => unitItem(key, members)), distinct(inner.get(box) ?? []));
+    const laid = arrangeBox(
+      [...units].map(([key, members]) => unitItem(key, members)),
+      distinct(inner.get(box) ?? []),
+    );
     layouts.set(box, laid);
     const framed = box.startsWith("box ");
-    items.push({ key: box, width: laid.width + (framed ? 2 * gaps.boxSide : 0), height: laid.height + (framed ? gaps.boxTop + gaps.boxSide : 0) });
+    items.push({
+      key: box,
+      width: laid.width + (framed ? 2 * gaps.boxSide : 0),
+      height: laid.height + (framed ? gaps.boxTop + gaps.boxSide : 0),
+    });
   }
   const page = arrangeBoxes(items, distinct(outer));
   const places = new Map<string, Corner>();
@@ -80,7 +104,11 @@ export function arrange({ nodes, edges }: LayoutRequest): Places {
 function unitItem(key: string, members: readonly LayoutNode[]): LayoutItem {
   const stacked = key.startsWith("stack ");
   const height = members.reduce((sum, node) => sum + node.height + gaps.inStack, -gaps.inStack);
-  return { key, width: Math.max(...members.map(({ width }) => width)) + (stacked ? 2 * gaps.stackSide : 0), height: height + (stacked ? gaps.stackTop + gaps.stackSide : 0) };
+  return {
+    key,
+    width: Math.max(...members.map(({ width }) => width)) + (stacked ? 2 * gaps.stackSide : 0),
+    height: height + (stacked ? gaps.stackTop + gaps.stackSide : 0),
+  };
 }
 
 /** What is connected is laid out along its edges; the parts, and what is not connected, stand beside each other. */
@@ -106,7 +134,8 @@ function arrangeBox(items: readonly LayoutItem[], edges: readonly ItemEdge[]): I
 function layoutPart(part: readonly LayoutItem[], edges: readonly ItemEdge[]): ItemLayout {
   const keys = new Set(part.map(({ key }) => key));
   const own = edges.filter(({ from, to }) => keys.has(from) && keys.has(to));
-  if (part.length > maxDagreItems || own.length > maxDagreEdges) return layeredLayout(part, own, gaps.betweenRanks, gaps.betweenCards);
+  if (part.length > maxDagreItems || own.length > maxDagreEdges)
+    return layeredLayout(part, own, gaps.betweenRanks, gaps.betweenCards);
   return byDagre(part, own, gaps.betweenRanks, gaps.betweenCards);
 }
 
@@ -114,12 +143,18 @@ function arrangeBoxes(items: readonly LayoutItem[], edges: readonly ItemEdge[]):
   const connected = new Set(edges.flatMap(({ from, to }) => [from, to]));
   const linked = items.filter(({ key }) => connected.has(key));
   const alone = items.filter(({ key }) => !connected.has(key));
-  let laid = linked.length === 0 ? { corners: new Map<string, Corner>(), width: 0, height: 0 } : layoutPartOfPage(linked, edges);
+  let laid =
+    linked.length === 0 ? { corners: new Map<string, Corner>(), width: 0, height: 0 } : layoutPartOfPage(linked, edges);
   const covered = linked.reduce((sum, { width, height }) => sum + width * height, 0);
   // Where everybody calls everybody there is no direction to be shown, only space to be lost.
-  if (linked.length > 4 && (laid.width > laid.height * 3.2 || laid.height > laid.width * 2 || covered < laid.width * laid.height * 0.3)) {
+  if (
+    linked.length > 4 &&
+    (laid.width > laid.height * 3.2 || laid.height > laid.width * 2 || covered < laid.width * laid.height * 0.3)
+  ) {
     const corners = laid.corners;
-    const order = linked.toSorted((a, b) => (corners.get(a.key)?.x ?? 0) - (corners.get(b.key)?.x ?? 0) || a.key.localeCompare(b.key));
+    const order = linked.toSorted(
+      (a, b) => (corners.get(a.key)?.x ?? 0) - (corners.get(b.key)?.x ?? 0) || a.key.localeCompare(b.key),
+    );
     laid = packItems(order, gaps.betweenBoxes, gaps.betweenBoxes, pageAspect);
   }
   if (alone.length === 0) return laid;
@@ -131,12 +166,17 @@ function arrangeBoxes(items: readonly LayoutItem[], edges: readonly ItemEdge[]):
 }
 
 function layoutPartOfPage(items: readonly LayoutItem[], edges: readonly ItemEdge[]): ItemLayout {
-  if (items.length > maxDagreItems || edges.length > maxDagreEdges) return layeredLayout(items, edges, gaps.betweenRanks, gaps.betweenBoxes);
+  if (items.length > maxDagreItems || edges.length > maxDagreEdges)
+    return layeredLayout(items, edges, gaps.betweenRanks, gaps.betweenBoxes);
   return byDagre(items, edges, gaps.betweenRanks, gaps.betweenBoxes);
 }
 
 function byDagre(items: readonly LayoutItem[], edges: readonly ItemEdge[], gapX: number, gapY: number): ItemLayout {
-  const graph = new Graph<{ rankdir: string; nodesep: number; ranksep: number; ranker: string }, { width: number; height: number; x?: number; y?: number }, object>();
+  const graph = new Graph<
+    { rankdir: string; nodesep: number; ranksep: number; ranker: string },
+    { width: number; height: number; x?: number; y?: number },
+    object
+  >();
   graph.setGraph({ rankdir: "LR", nodesep: gapY, ranksep: gapX, ranker: "tight-tree" });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const { key, width, height } of items) graph.setNode(key, { width, height });
@@ -153,7 +193,9 @@ function byDagre(items: readonly LayoutItem[], edges: readonly ItemEdge[], gapX:
   }
   const laid = fromOrigin(corners, sizes);
   if (laid.height < 1000 || laid.height < laid.width * 1.6) return laid;
-  const inOrder = [...columns].sort(([a], [b]) => a - b).map(([, keys]) => keys.sort((a, b) => (corners.get(a)?.y ?? 0) - (corners.get(b)?.y ?? 0)));
+  const inOrder = [...columns]
+    .sort(([a], [b]) => a - b)
+    .map(([, keys]) => keys.sort((a, b) => (corners.get(a)?.y ?? 0) - (corners.get(b)?.y ?? 0)));
   return placeColumns(foldColumns(inOrder, sizes, Math.max(700, laid.height / 3), gapY), sizes, gapX, gapY);
 }
 
@@ -169,7 +211,11 @@ function fromOrigin(corners: ReadonlyMap<string, Corner>, sizes: ReadonlyMap<str
     right = Math.max(right, x + (size?.width ?? 0));
     bottom = Math.max(bottom, y + (size?.height ?? 0));
   }
-  return { corners: new Map([...corners].map(([key, { x, y }]) => [key, { x: x - left, y: y - top }])), width: right - left, height: bottom - top };
+  return {
+    corners: new Map([...corners].map(([key, { x, y }]) => [key, { x: x - left, y: y - top }])),
+    width: right - left,
+    height: bottom - top,
+  };
 }
 
 function connectedParts(items: readonly LayoutItem[], edges: readonly ItemEdge[]): readonly (readonly LayoutItem[])[] {

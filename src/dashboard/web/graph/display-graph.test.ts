@@ -6,23 +6,68 @@ import { displayGraph, searchNodes, type GraphFilters } from "./display-graph.ts
 const noFilters: GraphFilters = { protocols: new Set(), health: new Set(), hideIdle: false, minimumRate: 0 };
 
 function node(name: string, more: Partial<GraphNode> = {}): GraphNode {
-  return { kind: "workload", namespace: "shop", name, app: name.replace(/-v\d$/, ""), version: /-(v\d)$/.exec(name)?.[1] ?? "", revision: "default", dataPlane: "sidecar", health: "healthy", reason: "", podsReady: 1, pods: 1, requestRate: 1, errorShare: 0, rollout: "", ...more };
+  return {
+    kind: "workload",
+    namespace: "shop",
+    name,
+    app: name.replace(/-v\d$/, ""),
+    version: /-(v\d)$/.exec(name)?.[1] ?? "",
+    revision: "default",
+    dataPlane: "sidecar",
+    health: "healthy",
+    reason: "",
+    podsReady: 1,
+    pods: 1,
+    requestRate: 1,
+    errorShare: 0,
+    rollout: "",
+    ...more,
+  };
 }
 
 function edge(from: string, to: string, more: Partial<GraphEdge> = {}): GraphEdge {
-  return { from, to, protocol: "http", requestRate: 5, errorShare: 0, clientErrorShare: 0, responses: {}, byteRate: 0, openedRate: 0, health: "healthy", service: "", route: "", ...more };
+  return {
+    from,
+    to,
+    protocol: "http",
+    requestRate: 5,
+    errorShare: 0,
+    clientErrorShare: 0,
+    responses: {},
+    byteRate: 0,
+    openedRate: 0,
+    health: "healthy",
+    service: "",
+    route: "",
+    ...more,
+  };
 }
 
 function view(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): GraphView {
   return {
     head: { atMs: 0, sources: [], windowSeconds: 60, shownAtMs: 0, live: true, namespaces: ["shop"], omitted: 0 },
-    tables: { nodes: Object.fromEntries(nodes.map((one) => [one.name, one])), edges: Object.fromEntries(edges.map((one) => [`${one.from}>${one.to}`, one])), routes: {} },
+    tables: {
+      nodes: Object.fromEntries(nodes.map((one) => [one.name, one])),
+      edges: Object.fromEntries(edges.map((one) => [`${one.from}>${one.to}`, one])),
+      routes: {},
+    },
   };
 }
 
 const shop = view(
-  [node("web"), node("cart-v1"), node("cart-v2", { health: "failing" }), node("queue", { requestRate: 0, health: "idle" }), node("db.example", { kind: "external", namespace: "" })],
-  [edge("web", "cart-v1"), edge("web", "cart-v2", { requestRate: 0.2 }), edge("cart-v1", "db.example", { protocol: "tcp", requestRate: 0, openedRate: 2, byteRate: 900 }), edge("web", "queue", { requestRate: 0, health: "idle" })],
+  [
+    node("web"),
+    node("cart-v1"),
+    node("cart-v2", { health: "failing" }),
+    node("queue", { requestRate: 0, health: "idle" }),
+    node("db.example", { kind: "external", namespace: "" }),
+  ],
+  [
+    edge("web", "cart-v1"),
+    edge("web", "cart-v2", { requestRate: 0.2 }),
+    edge("cart-v1", "db.example", { protocol: "tcp", requestRate: 0, openedRate: 2, byteRate: 900 }),
+    edge("web", "queue", { requestRate: 0, health: "idle" }),
+  ],
 );
 
 test("versions of an app stand in one stack under their version, and only where there are several", () => {
@@ -50,12 +95,18 @@ test("hiding what is idle leaves TCP that moves bytes, and takes nodes that noth
 test("a filter by health keeps the edges of a node that is unwell, and their other ends", () => {
   const { nodes, edges } = displayGraph(shop, "workload", { ...noFilters, health: new Set(["failing"]) });
   assert.deepEqual([...nodes.keys()], ["web", "cart-v2"]);
-  assert.deepEqual(edges.map(({ key }) => key), ["web>cart-v2"]);
+  assert.deepEqual(
+    edges.map(({ key }) => key),
+    ["web>cart-v2"],
+  );
 });
 
 test("the least rate is of connections for TCP; protocols are those of the whole view", () => {
   const { edges, protocols } = displayGraph(shop, "workload", { ...noFilters, minimumRate: 1 });
-  assert.deepEqual(edges.map(({ key }) => key), ["web>cart-v1", "cart-v1>db.example"]);
+  assert.deepEqual(
+    edges.map(({ key }) => key),
+    ["web>cart-v1", "cart-v1>db.example"],
+  );
   assert.deepEqual(protocols, ["http", "tcp"]);
 });
 

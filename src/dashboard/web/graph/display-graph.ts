@@ -64,7 +64,12 @@ export function displayGraph(view: GraphView, by: GraphGrouping, filters: GraphF
   return { nodes: kept, edges: shown, nodeCount: all.size, edgeCount, protocols: [...protocols].sort() };
 }
 
-function edgePasses(edge: GraphEdge, from: GraphNode, to: GraphNode, { protocols, health, hideIdle, minimumRate }: GraphFilters): boolean {
+function edgePasses(
+  edge: GraphEdge,
+  from: GraphNode,
+  to: GraphNode,
+  { protocols, health, hideIdle, minimumRate }: GraphFilters,
+): boolean {
   if (protocols.size > 0 && !protocols.has(edge.protocol)) return false;
   if (health.size > 0 && !health.has(edge.health) && !health.has(from.health) && !health.has(to.health)) return false;
   if (hideIdle && !isMoving(edge)) return false;
@@ -102,16 +107,36 @@ function versionsOfApps(nodes: Readonly<Record<string, GraphNode>>): ReadonlyMap
 
 const hasVersions = (node: GraphNode): boolean => node.kind === "workload" || node.kind === "app";
 
-function displayNode(key: string, node: GraphNode, by: GraphGrouping, versions: ReadonlyMap<string, number>): DisplayNode {
+function displayNode(
+  key: string,
+  node: GraphNode,
+  by: GraphGrouping,
+  versions: ReadonlyMap<string, number>,
+): DisplayNode {
   const app = `${node.namespace}/${node.app}`;
   const stack = by === "versionedApp" && hasVersions(node) && (versions.get(app) ?? 0) > 1 ? app : "";
-  const title = stack !== "" && node.version !== "" ? node.version : by === "versionedApp" && hasVersions(node) && node.app !== "" ? node.app : node.name === "" ? node.kind : node.name;
-  return { key, node, title, subtitle: subtitleOf(node, title), box: node.kind === "external" || node.kind === "unknown" ? "" : node.namespace, stack };
+  const title =
+    stack !== "" && node.version !== ""
+      ? node.version
+      : by === "versionedApp" && hasVersions(node) && node.app !== ""
+        ? node.app
+        : node.name === ""
+          ? node.kind
+          : node.name;
+  return {
+    key,
+    node,
+    title,
+    subtitle: subtitleOf(node, title),
+    box: node.kind === "external" || node.kind === "unknown" ? "" : node.namespace,
+    stack,
+  };
 }
 
 function subtitleOf(node: GraphNode, title: string): string {
   if (node.kind !== "workload" && node.kind !== "app") return node.kind;
-  const version = node.version !== "" && node.version !== title && !title.endsWith(`-${node.version}`) ? `${node.version} · ` : "";
+  const version =
+    node.version !== "" && node.version !== title && !title.endsWith(`-${node.version}`) ? `${node.version} · ` : "";
   if (node.pods === 0) return `${version}no pods`;
   // Beside a version the word would be cut off by the rate.
   return `${version}${node.podsReady}/${node.pods}${version === "" ? " ready" : ""}`;
@@ -119,7 +144,10 @@ function subtitleOf(node: GraphNode, title: string): string {
 
 /** Keys of the nodes that a search matches: every word of it occurs in the node's names. In the order of relevance, then of names. */
 export function searchNodes(graph: DisplayGraph, text: string): readonly string[] {
-  const words = text.toLowerCase().split(/\s+/).filter((word) => word !== "");
+  const words = text
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== "");
   if (words.length === 0) return [];
   const found: { key: string; rank: number; name: string }[] = [];
   for (const { key, node } of graph.nodes.values()) {
@@ -129,5 +157,7 @@ export function searchNodes(graph: DisplayGraph, text: string): readonly string[
     const first = words[0] ?? "";
     found.push({ key, name, rank: name === first ? 0 : name.startsWith(first) ? 1 : name.includes(first) ? 2 : 3 });
   }
-  return found.sort((a, b) => a.rank - b.rank || a.name.localeCompare(b.name) || a.key.localeCompare(b.key)).map(({ key }) => key);
+  return found
+    .sort((a, b) => a.rank - b.rank || a.name.localeCompare(b.name) || a.key.localeCompare(b.key))
+    .map(({ key }) => key);
 }

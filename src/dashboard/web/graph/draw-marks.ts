@@ -3,7 +3,11 @@ import type { Placed } from "./edge-curve.ts";
 import type { GraphColors } from "./graph-colors.ts";
 
 /** Adds the outline of a card of this kind to the path. Answers whether it is drawn dashed: what is outside of the mesh. */
-export function drawCardShape(path: CanvasRenderingContext2D, kind: GraphNode["kind"], { x, y, width, height }: Placed): boolean {
+export function drawCardShape(
+  path: CanvasRenderingContext2D,
+  kind: GraphNode["kind"],
+  { x, y, width, height }: Placed,
+): boolean {
   const left = x - width / 2;
   const top = y - height / 2;
   const right = left + width;
@@ -25,7 +29,24 @@ export function drawCardShape(path: CanvasRenderingContext2D, kind: GraphNode["k
       polygon(path, [left + 11, top, right - 11, top, right, y, right - 11, bottom, left + 11, bottom, left, y]);
       return false;
     case "ztunnel":
-      polygon(path, [left + 9, top, right - 9, top, right, top + 9, right, bottom - 9, right - 9, bottom, left + 9, bottom, left, bottom - 9, left, top + 9]);
+      polygon(path, [
+        left + 9,
+        top,
+        right - 9,
+        top,
+        right,
+        top + 9,
+        right,
+        bottom - 9,
+        right - 9,
+        bottom,
+        left + 9,
+        bottom,
+        left,
+        bottom - 9,
+        left,
+        top + 9,
+      ]);
       return false;
     case "external":
       path.roundRect(left, top, width, height, 9);
@@ -47,7 +68,14 @@ function polygon(path: CanvasRenderingContext2D, points: readonly number[]): voi
 }
 
 /** Each state of health has a shape of its own, so that nobody depends on colours. */
-export function drawHealthMark(context: CanvasRenderingContext2D, health: Health, x: number, y: number, radius: number, colors: GraphColors): void {
+export function drawHealthMark(
+  context: CanvasRenderingContext2D,
+  health: Health,
+  x: number,
+  y: number,
+  radius: number,
+  colors: GraphColors,
+): void {
   context.fillStyle = colors.health[health];
   context.strokeStyle = colors.health[health];
   const line = radius / 4;
@@ -58,7 +86,14 @@ export function drawHealthMark(context: CanvasRenderingContext2D, health: Health
     case "healthy":
       context.arc(x, y, radius, 0, Math.PI * 2);
       context.fill();
-      sign(context, colors.surface, line * 1.1, [x - radius * 0.42, y + radius * 0.02, x - radius * 0.08, y + radius * 0.38, x + radius * 0.46, y - radius * 0.34]);
+      sign(context, colors.surface, line * 1.1, [
+        x - radius * 0.42,
+        y + radius * 0.02,
+        x - radius * 0.08,
+        y + radius * 0.38,
+        x + radius * 0.46,
+        y - radius * 0.34,
+      ]);
       break;
     case "degraded":
       polygon(context, [x, y - radius, x + radius * 1.08, y + radius * 0.86, x - radius * 1.08, y + radius * 0.86]);
@@ -70,10 +105,37 @@ export function drawHealthMark(context: CanvasRenderingContext2D, health: Health
       break;
     case "failing": {
       const cut = radius * 0.42;
-      polygon(context, [x - cut, y - radius, x + cut, y - radius, x + radius, y - cut, x + radius, y + cut, x + cut, y + radius, x - cut, y + radius, x - radius, y + cut, x - radius, y - cut]);
+      polygon(context, [
+        x - cut,
+        y - radius,
+        x + cut,
+        y - radius,
+        x + radius,
+        y - cut,
+        x + radius,
+        y + cut,
+        x + cut,
+        y + radius,
+        x - cut,
+        y + radius,
+        x - radius,
+        y + cut,
+        x - radius,
+        y - cut,
+      ]);
       context.fill();
-      sign(context, colors.surface, line * 1.2, [x - radius * 0.38, y - radius * 0.38, x + radius * 0.38, y + radius * 0.38]);
-      sign(context, colors.surface, line * 1.2, [x + radius * 0.38, y - radius * 0.38, x - radius * 0.38, y + radius * 0.38]);
+      sign(context, colors.surface, line * 1.2, [
+        x - radius * 0.38,
+        y - radius * 0.38,
+        x + radius * 0.38,
+        y + radius * 0.38,
+      ]);
+      sign(context, colors.surface, line * 1.2, [
+        x + radius * 0.38,
+        y - radius * 0.38,
+        x - radius * 0.38,
+        y + radius * 0.38,
+      ]);
       break;
     }
     case "idle":
@@ -107,7 +169,13 @@ function sign(context: CanvasRenderingContext2D, color: string, width: number, p
 }
 
 /** A padlock: closed where all is mutual TLS, open where none is, half filled where some is. */
-export function drawLock(context: CanvasRenderingContext2D, x: number, y: number, state: "closed" | "half" | "open", colors: GraphColors): void {
+export function drawLock(
+  context: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  state: "closed" | "half" | "open",
+  colors: GraphColors,
+): void {
   const color = state === "closed" ? colors.muted : colors.health.degraded;
   context.strokeStyle = color;
   context.fillStyle = color;
@@ -130,7 +198,16 @@ export function drawLock(context: CanvasRenderingContext2D, x: number, y: number
 }
 
 /** At a card's upper right corner: something moves its traffic. */
-export function drawRolloutBadge(context: CanvasRenderingContext2D, { right, top, text, scale }: { readonly right: number; readonly top: number; readonly text: string; readonly scale: number }, colors: GraphColors): void {
+export function drawRolloutBadge(
+  context: CanvasRenderingContext2D,
+  {
+    right,
+    top,
+    text,
+    scale,
+  }: { readonly right: number; readonly top: number; readonly text: string; readonly scale: number },
+  colors: GraphColors,
+): void {
   context.save();
   context.translate(right, top);
   context.scale(scale, scale);

@@ -49,7 +49,14 @@ export interface CanvasSize {
 }
 
 /** Draws what is in sight: frames and edges below, cards and labels above; what moves on edges is drawn between the two. */
-export function drawScene(below: CanvasRenderingContext2D, above: CanvasRenderingContext2D, scene: Scene, sight: Sight, look: Look, size: CanvasSize): void {
+export function drawScene(
+  below: CanvasRenderingContext2D,
+  above: CanvasRenderingContext2D,
+  scene: Scene,
+  sight: Sight,
+  look: Look,
+  size: CanvasSize,
+): void {
   const seen = begin(below, sight, size);
   begin(above, sight, size);
   const edges = scene.edges.filter((edge) => edgeInSight(edge, seen));
@@ -64,7 +71,11 @@ export function drawScene(below: CanvasRenderingContext2D, above: CanvasRenderin
 }
 
 /** Empties the canvas, sets it to the drawing's units, and answers which part of the drawing it shows. */
-export function begin(context: CanvasRenderingContext2D, { k, x, y }: Sight, { ratio, width, height }: CanvasSize): Seen {
+export function begin(
+  context: CanvasRenderingContext2D,
+  { k, x, y }: Sight,
+  { ratio, width, height }: CanvasSize,
+): Seen {
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, width * ratio, height * ratio);
   context.setTransform(ratio * k, 0, 0, ratio * k, ratio * x, ratio * y);
@@ -152,13 +163,24 @@ function drawEdges(context: CanvasRenderingContext2D, edges: readonly SceneEdge[
   if (chosen !== undefined) drawChosenEdge(context, chosen, k, look);
 }
 
-function drawEdgeLabels(context: CanvasRenderingContext2D, scene: Scene, edges: readonly SceneEdge[], k: number, look: Look): void {
+function drawEdgeLabels(
+  context: CanvasRenderingContext2D,
+  scene: Scene,
+  edges: readonly SceneEdge[],
+  k: number,
+  look: Look,
+): void {
   const labelled = edges.filter((edge) => standsOut(edge, look));
   context.textBaseline = "middle";
   const taken: LabelPlace[] = [];
   const hits = scene.hits();
-  const isFree = (place: LabelPlace): boolean => !taken.some((other) => overlap(place, other)) && hits.at({ x: place.left + 4, y: place.top + 8 }, 0)?.kind !== "node" && hits.at({ x: place.left + place.width - 4, y: place.top + 8 }, 0)?.kind !== "node";
-  for (const edge of labelled.length > maxEdgeLabels ? labelled.sort((a, b) => b.width - a.width).slice(0, maxEdgeLabels) : labelled) {
+  const isFree = (place: LabelPlace): boolean =>
+    !taken.some((other) => overlap(place, other)) &&
+    hits.at({ x: place.left + 4, y: place.top + 8 }, 0)?.kind !== "node" &&
+    hits.at({ x: place.left + place.width - 4, y: place.top + 8 }, 0)?.kind !== "node";
+  for (const edge of labelled.length > maxEdgeLabels
+    ? labelled.sort((a, b) => b.width - a.width).slice(0, maxEdgeLabels)
+    : labelled) {
     const place = drawEdgeLabel(context, edge, k, look, isFree);
     if (place !== undefined) taken.push(place);
   }
@@ -241,7 +263,13 @@ function drawChosenEdge(context: CanvasRenderingContext2D, edge: SceneEdge, k: n
 }
 
 /** Answers where it stands; undefined where there is nothing to say, or no room. */
-function drawEdgeLabel(context: CanvasRenderingContext2D, edge: SceneEdge, k: number, look: Look, isFree: (place: LabelPlace) => boolean): LabelPlace | undefined {
+function drawEdgeLabel(
+  context: CanvasRenderingContext2D,
+  edge: SceneEdge,
+  k: number,
+  look: Look,
+  isFree: (place: LabelPlace) => boolean,
+): LabelPlace | undefined {
   const { colors } = look;
   const text = edgeLabel(edge.display.edge, look.label);
   const marked = edge.health === "degraded" || edge.health === "failing";
@@ -253,7 +281,11 @@ function drawEdgeLabel(context: CanvasRenderingContext2D, edge: SceneEdge, k: nu
   const width = textWidth + lockWidth + markWidth + (textWidth > 0 ? 10 : 6);
   if (textWidth + lockWidth + markWidth === 0 || edge.length < width + 14) return undefined;
   const candidates = labelTimes.map((time) => pointOnCurve(edge.curve, time));
-  const placeOf = ({ x, y }: { readonly x: number; readonly y: number }): LabelPlace => ({ left: x - width / 2, top: y - labelHeight / 2, width });
+  const placeOf = ({ x, y }: { readonly x: number; readonly y: number }): LabelPlace => ({
+    left: x - width / 2,
+    top: y - labelHeight / 2,
+    width,
+  });
   const { x, y } = candidates.find((point) => isFree(placeOf(point))) ?? pointOnCurve(edge.curve, 0.5);
   context.beginPath();
   context.roundRect(x - width / 2, y - labelHeight / 2, width, labelHeight, labelHeight / 2);
@@ -268,7 +300,13 @@ function drawEdgeLabel(context: CanvasRenderingContext2D, edge: SceneEdge, k: nu
     left += markWidth;
   }
   if (lockWidth > 0 && mutualTlsShare !== undefined) {
-    drawLock(context, left + 5, y, mutualTlsShare >= fullShare ? "closed" : mutualTlsShare === 0 ? "open" : "half", colors);
+    drawLock(
+      context,
+      left + 5,
+      y,
+      mutualTlsShare >= fullShare ? "closed" : mutualTlsShare === 0 ? "open" : "half",
+      colors,
+    );
     left += lockWidth;
   }
   if (text !== "") {
@@ -361,9 +399,23 @@ function textSize(k: number): number {
 }
 
 /** Where there is no room for its word, it is its sign alone. */
-function drawBadge(context: CanvasRenderingContext2D, { x, y, width, height, display }: SceneNode, k: number, colors: GraphColors): void {
+function drawBadge(
+  context: CanvasRenderingContext2D,
+  { x, y, width, height, display }: SceneNode,
+  k: number,
+  colors: GraphColors,
+): void {
   const text = k < readableText ? "" : display.node.rollout.startsWith("MeshUpgrade") ? "upgrade" : "rollout";
-  drawRolloutBadge(context, { right: x + width / 2 - 8, top: y - height / 2 - 8, text, scale: Math.min(2, Math.max(1, leastBadgeSize / (10 * k))) }, colors);
+  drawRolloutBadge(
+    context,
+    {
+      right: x + width / 2 - 8,
+      top: y - height / 2 - 8,
+      text,
+      scale: Math.min(2, Math.max(1, leastBadgeSize / (10 * k))),
+    },
+    colors,
+  );
 }
 
 /** Few sizes are few fonts, of which what fits is remembered. */

@@ -38,14 +38,28 @@ export function edgeCurve(from: Placed, to: Placed): Curve {
   if (dx >= reach * 0.75) return sideways(from.x + from.width / 2, from.y, to.x - to.width / 2 - headLength, to.y);
   if (dx <= -reach * 0.75) {
     // Against the direction of reading: lower, so that the way there and the way back lie apart.
-    return sideways(from.x - from.width / 2, from.y + from.height / 4, to.x + to.width / 2 + headLength, to.y + to.height / 4);
+    return sideways(
+      from.x - from.width / 2,
+      from.y + from.height / 4,
+      to.x + to.width / 2 + headLength,
+      to.y + to.height / 4,
+    );
   }
   const bow = 26 + Math.min(60, Math.abs(dy) * 0.12);
   const side = dy > 0 ? 1 : -1;
   const x0 = from.x + (side * from.width) / 2;
   const x3 = to.x + side * (to.width / 2 + headLength);
   const out = side > 0 ? Math.max(x0, x3) + bow : Math.min(x0, x3) - bow;
-  return { x0, y0: from.y + from.height / 8, x1: out, y1: from.y + from.height / 8, x2: out, y2: to.y - to.height / 8, x3, y3: to.y - to.height / 8 };
+  return {
+    x0,
+    y0: from.y + from.height / 8,
+    x1: out,
+    y1: from.y + from.height / 8,
+    x2: out,
+    y2: to.y - to.height / 8,
+    x3,
+    y3: to.y - to.height / 8,
+  };
 }
 
 function sideways(x0: number, y0: number, x3: number, y3: number): Curve {
@@ -55,7 +69,16 @@ function sideways(x0: number, y0: number, x3: number, y3: number): Curve {
 
 function selfLoop({ x, y, width, height }: Placed): Curve {
   const top = y - height / 2;
-  return { x0: x + width / 6, y0: top, x1: x + width / 3, y1: top - selfLoopHeight, x2: x - width / 3, y2: top - selfLoopHeight, x3: x - width / 6, y3: top - headLength };
+  return {
+    x0: x + width / 6,
+    y0: top,
+    x1: x + width / 3,
+    y1: top - selfLoopHeight,
+    x2: x - width / 3,
+    y2: top - selfLoopHeight,
+    x3: x - width / 6,
+    y3: top - headLength,
+  };
 }
 
 /** The point at `t` (0 to 1) of the curve. */
@@ -65,7 +88,10 @@ export function pointOnCurve(curve: Curve, t: number): Point {
   const b = 3 * s * s * t;
   const c = 3 * s * t * t;
   const d = t * t * t;
-  return { x: a * curve.x0 + b * curve.x1 + c * curve.x2 + d * curve.x3, y: a * curve.y0 + b * curve.y1 + c * curve.y2 + d * curve.y3 };
+  return {
+    x: a * curve.x0 + b * curve.x1 + c * curve.x2 + d * curve.x3,
+    y: a * curve.y0 + b * curve.y1 + c * curve.y2 + d * curve.y3,
+  };
 }
 
 /** How far a point is from the curve, and where along it the nearest place is; by `samples` straight pieces. */
@@ -91,6 +117,9 @@ function distanceToSegment(a: Point, b: Point, x: number, y: number): number {
 /** About how long the curve is. */
 export function curveLength(curve: Curve): number {
   const chord = Math.hypot(curve.x3 - curve.x0, curve.y3 - curve.y0);
-  const way = Math.hypot(curve.x1 - curve.x0, curve.y1 - curve.y0) + Math.hypot(curve.x2 - curve.x1, curve.y2 - curve.y1) + Math.hypot(curve.x3 - curve.x2, curve.y3 - curve.y2);
+  const way =
+    Math.hypot(curve.x1 - curve.x0, curve.y1 - curve.y0) +
+    Math.hypot(curve.x2 - curve.x1, curve.y2 - curve.y1) +
+    Math.hypot(curve.x3 - curve.x2, curve.y3 - curve.y2);
   return (chord + way) / 2;
 }

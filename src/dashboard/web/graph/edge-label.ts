@@ -24,7 +24,8 @@ export function edgeLabel(edge: GraphEdge, label: EdgeLabel): string {
     case "none":
       return "";
     case "rate":
-      if (isTcp(edge)) return edge.openedRate > 0 ? `${formatRate(edge.openedRate).replace("/s", "")} conn/s` : bytesLabel(edge);
+      if (isTcp(edge))
+        return edge.openedRate > 0 ? `${formatRate(edge.openedRate).replace("/s", "")} conn/s` : bytesLabel(edge);
       return edge.requestRate > 0 ? formatRate(edge.requestRate) : "";
     case "errors":
       if (isTcp(edge) || edge.requestRate === 0) return "";
@@ -40,7 +41,13 @@ export function edgeLabel(edge: GraphEdge, label: EdgeLabel): string {
     case "bytes":
       return bytesLabel(edge);
     case "mtls":
-      return edge.mutualTlsShare === undefined ? "" : edge.mutualTlsShare >= fullShare ? "mTLS" : edge.mutualTlsShare === 0 ? "plain text" : `${formatShare(edge.mutualTlsShare)} mTLS`;
+      return edge.mutualTlsShare === undefined
+        ? ""
+        : edge.mutualTlsShare >= fullShare
+          ? "mTLS"
+          : edge.mutualTlsShare === 0
+            ? "plain text"
+            : `${formatShare(edge.mutualTlsShare)} mTLS`;
   }
 }
 

@@ -11,7 +11,12 @@ export interface Emphasis {
 export function emphasisOf(graph: DisplayGraph, found: readonly string[], searching: boolean, focus: string): Emphasis {
   if (searching) {
     const nodes = new Set(found);
-    return { nodes, edges: new Set(graph.edges.filter(({ edge }) => nodes.has(edge.from) || nodes.has(edge.to)).map(({ key }) => key)) };
+    return {
+      nodes,
+      edges: new Set(
+        graph.edges.filter(({ edge }) => nodes.has(edge.from) || nodes.has(edge.to)).map(({ key }) => key),
+      ),
+    };
   }
   if (focus === "") return { nodes: undefined, edges: new Set() };
   const nodes = new Set<string>();

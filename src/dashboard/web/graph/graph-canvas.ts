@@ -110,12 +110,22 @@ export class GraphCanvas {
         const to = places.get(key);
         return from !== undefined && to !== undefined && (from.x !== to.x || from.y !== to.y);
       });
-      if (moved.length > 0 && moved.length <= maxMovingCards) this.#move = { graph, from: new Map([...before.nodes].map(([key, { x, y }]) => [key, { x, y }])), to: places, sinceMs: beganMs };
+      if (moved.length > 0 && moved.length <= maxMovingCards)
+        this.#move = {
+          graph,
+          from: new Map([...before.nodes].map(([key, { x, y }]) => [key, { x, y }])),
+          to: places,
+          sinceMs: beganMs,
+        };
     }
     if (this.#move === undefined) this.#setScene(buildScene(graph, places));
     else this.#move = { ...this.#move, graph, to: places };
     // Who has not moved the sight sees all of it, also when there is more.
-    if ((before.nodes.size === 0 && this.#scene.nodes.size > 0) || (this.#fitted && !sameBounds(before.bounds, this.#scene.bounds))) this.fit();
+    if (
+      (before.nodes.size === 0 && this.#scene.nodes.size > 0) ||
+      (this.#fitted && !sameBounds(before.bounds, this.#scene.bounds))
+    )
+      this.fit();
     this.#draw();
     return performance.now() - beganMs;
   }
@@ -136,8 +146,13 @@ export class GraphCanvas {
     const { left, top, right, bottom } = this.#scene.bounds;
     const width = Math.max(80, this.#size.width - covered);
     const height = Math.max(80, this.#size.height - fitMargin - fitBottom);
-    const k = Math.min(fitAtMost, Math.max(zoomExtent[0], Math.min((width - 2 * fitMargin) / (right - left), height / (bottom - top))));
-    this.#goTo(zoomIdentity.translate((width - (left + right) * k) / 2, fitMargin + (height - (top + bottom) * k) / 2).scale(k));
+    const k = Math.min(
+      fitAtMost,
+      Math.max(zoomExtent[0], Math.min((width - 2 * fitMargin) / (right - left), height / (bottom - top))),
+    );
+    this.#goTo(
+      zoomIdentity.translate((width - (left + right) * k) / 2, fitMargin + (height - (top + bottom) * k) / 2).scale(k),
+    );
     this.#fitted = true;
   }
 
@@ -145,10 +160,16 @@ export class GraphCanvas {
   centre(key: string, covered = 0): void {
     const node = this.#scene.nodes.get(key);
     const edge = node === undefined ? this.#scene.edges.find((one) => one.key === key) : undefined;
-    const at = node ?? (edge === undefined ? undefined : { x: (edge.curve.x0 + edge.curve.x3) / 2, y: (edge.curve.y0 + edge.curve.y3) / 2 });
+    const at =
+      node ??
+      (edge === undefined
+        ? undefined
+        : { x: (edge.curve.x0 + edge.curve.x3) / 2, y: (edge.curve.y0 + edge.curve.y3) / 2 });
     if (at === undefined) return;
     const k = Math.max(0.8, this.#sight.k);
-    this.#goTo(zoomIdentity.translate((this.#size.width - covered) / 2 - at.x * k, this.#size.height / 2 - at.y * k).scale(k));
+    this.#goTo(
+      zoomIdentity.translate((this.#size.width - covered) / 2 - at.x * k, this.#size.height / 2 - at.y * k).scale(k),
+    );
   }
 
   /** Moves only when the node is not in sight already. */
@@ -158,7 +179,14 @@ export class GraphCanvas {
     const { k, x, y } = this.#sight;
     const left = (node.x - node.width / 2) * k + x;
     const top = (node.y - node.height / 2) * k + y;
-    if (k < 0.3 || left < 8 || top < 8 || left + node.width * k > this.#size.width - covered - 8 || top + node.height * k > this.#size.height - 8) this.centre(key, covered);
+    if (
+      k < 0.3 ||
+      left < 8 ||
+      top < 8 ||
+      left + node.width * k > this.#size.width - covered - 8 ||
+      top + node.height * k > this.#size.height - 8
+    )
+      this.centre(key, covered);
   }
 
   zoomBy(factor: number): void {
@@ -245,7 +273,10 @@ export class GraphCanvas {
     const places = new Map(
       [...move.to].map(([key, to]) => {
         const from = move.from.get(key);
-        return [key, from === undefined ? to : { x: from.x + (to.x - from.x) * eased, y: from.y + (to.y - from.y) * eased }] as const;
+        return [
+          key,
+          from === undefined ? to : { x: from.x + (to.x - from.x) * eased, y: from.y + (to.y - from.y) * eased },
+        ] as const;
       }),
     );
     if (part >= 1) this.#move = undefined;
@@ -264,6 +295,13 @@ export class GraphCanvas {
   #drawTraffic(atMs: number): void {
     const context = this.#dots.getContext("2d");
     if (context === null) return;
-    this.#traffic.draw(context, atMs / 1000, this.#sight, this.#look.colors, this.#size, this.#look.emphasized === undefined ? undefined : this.#look.emphasizedEdges);
+    this.#traffic.draw(
+      context,
+      atMs / 1000,
+      this.#sight,
+      this.#look.colors,
+      this.#size,
+      this.#look.emphasized === undefined ? undefined : this.#look.emphasizedEdges,
+    );
   }
 }

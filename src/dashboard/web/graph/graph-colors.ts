@@ -23,7 +23,13 @@ export interface GraphColors {
 
 /** Reads them anew; after a change of the theme. */
 export function graphColors(): GraphColors {
-  const health: Record<Health, string> = { healthy: resolvedColor("--good"), degraded: resolvedColor("--warn"), failing: resolvedColor("--bad"), idle: resolvedColor("--idle"), unknown: resolvedColor("--idle") };
+  const health: Record<Health, string> = {
+    healthy: resolvedColor("--good"),
+    degraded: resolvedColor("--warn"),
+    failing: resolvedColor("--bad"),
+    idle: resolvedColor("--idle"),
+    unknown: resolvedColor("--idle"),
+  };
   return {
     surface: resolvedColor("--surface"),
     box: resolvedColor("--graph-box"),
@@ -37,8 +43,20 @@ export function graphColors(): GraphColors {
     canary: resolvedColor("--canary"),
     onCanary: resolvedColor("--surface"),
     health,
-    healthGround: { healthy: resolvedColor("--good-ground"), degraded: resolvedColor("--warn-ground"), failing: resolvedColor("--bad-ground"), idle: resolvedColor("--idle-ground"), unknown: resolvedColor("--idle-ground") },
-    edge: { healthy: resolvedColor("--graph-edge"), degraded: health.degraded, failing: health.failing, idle: resolvedColor("--line-strong"), unknown: resolvedColor("--graph-edge") },
+    healthGround: {
+      healthy: resolvedColor("--good-ground"),
+      degraded: resolvedColor("--warn-ground"),
+      failing: resolvedColor("--bad-ground"),
+      idle: resolvedColor("--idle-ground"),
+      unknown: resolvedColor("--idle-ground"),
+    },
+    edge: {
+      healthy: resolvedColor("--graph-edge"),
+      degraded: health.degraded,
+      failing: health.failing,
+      idle: resolvedColor("--line-strong"),
+      unknown: resolvedColor("--graph-edge"),
+    },
     font: getComputedStyle(document.body).fontFamily || "sans-serif",
   };
 }

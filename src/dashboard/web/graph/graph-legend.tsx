@@ -10,8 +10,16 @@ const kinds: readonly { readonly kind: GraphNode["kind"]; readonly words: string
   { kind: "gateway", words: "Gateway", shape: <path d="M1 2h31l7 7-7 7H1z" /> },
   { kind: "waypoint", words: "Waypoint", shape: <path d="M7 2h26l6 7-6 7H7L1 9z" /> },
   { kind: "ztunnel", words: "ztunnel", shape: <path d="M5 2h30l4 4v6l-4 4H5l-4-4V6z" /> },
-  { kind: "external", words: "Outside of the mesh", shape: <rect x="1" y="2" width="38" height="14" rx="5" stroke-dasharray="4 3" /> },
-  { kind: "unknown", words: "Nobody could name it", shape: <rect x="1" y="2" width="38" height="14" rx="7" stroke-dasharray="4 3" /> },
+  {
+    kind: "external",
+    words: "Outside of the mesh",
+    shape: <rect x="1" y="2" width="38" height="14" rx="5" stroke-dasharray="4 3" />,
+  },
+  {
+    kind: "unknown",
+    words: "Nobody could name it",
+    shape: <rect x="1" y="2" width="38" height="14" rx="7" stroke-dasharray="4 3" />,
+  },
 ];
 
 /** What the drawing's shapes and signs mean. */
@@ -27,7 +35,15 @@ export function GraphLegend({ onClose }: { readonly onClose: () => void }): JSX.
       <ul class="graph-legend-list">
         {kinds.map(({ kind, words, shape }) => (
           <li key={kind}>
-            <svg width="40" height="18" viewBox="0 0 40 18" fill="none" stroke="currentColor" stroke-width="1.2" aria-hidden="true">
+            <svg
+              width="40"
+              height="18"
+              viewBox="0 0 40 18"
+              fill="none"
+              stroke="currentColor"
+              stroke-width="1.2"
+              aria-hidden="true"
+            >
               {shape}
             </svg>
             {words}
@@ -49,7 +65,9 @@ export function GraphLegend({ onClose }: { readonly onClose: () => void }): JSX.
         </li>
       </ul>
       <p class="small muted">
-        Thicker lines and more, faster dots: more traffic. Diamonds are errors. <kbd>←</kbd> <kbd>→</kbd> go along edges, <kbd>Shift</kbd> with an arrow pans, <kbd>+</kbd> <kbd>-</kbd> zoom, <kbd>0</kbd> shows all, <kbd>Enter</kbd> opens.
+        Thicker lines and more, faster dots: more traffic. Diamonds are errors. <kbd>←</kbd> <kbd>→</kbd> go along
+        edges, <kbd>Shift</kbd> with an arrow pans, <kbd>+</kbd> <kbd>-</kbd> zoom, <kbd>0</kbd> shows all,{" "}
+        <kbd>Enter</kbd> opens.
       </p>
     </section>
   );

@@ -24,22 +24,63 @@ export function GraphPage(): JSX.Element {
   const isNarrow = useMatch(narrow);
   const mode = state.mode ?? (isNarrow ? "table" : "graph");
   const [nextFound, setNextFound] = useState(0);
-  const filterKey = JSON.stringify([state.by, [...state.filters.protocols], [...state.filters.health], state.filters.hideIdle, state.filters.minimumRate]);
-  const graph = useMemo(() => (view === undefined ? undefined : displayGraph(view, state.by, state.filters)), [view, filterKey]);
-  const found = useMemo(() => (graph === undefined ? 0 : searchNodes(graph, state.search).length), [graph, state.search]);
+  const filterKey = JSON.stringify([
+    state.by,
+    [...state.filters.protocols],
+    [...state.filters.health],
+    state.filters.hideIdle,
+    state.filters.minimumRate,
+  ]);
+  const graph = useMemo(
+    () => (view === undefined ? undefined : displayGraph(view, state.by, state.filters)),
+    [view, filterKey],
+  );
+  const found = useMemo(
+    () => (graph === undefined ? 0 : searchNodes(graph, state.search).length),
+    [graph, state.search],
+  );
   const select = useCallback((key: string) => setQuery({ sel: key }), []);
   return (
-    <Page title="Graph" live={live} subtitle={graph === undefined ? undefined : <Counts graph={graph} />} tools={<GraphTools state={state} mode={mode} protocols={graph?.protocols ?? []} found={found} onNextFound={() => setNextFound(nextFound + 1)} />}>
+    <Page
+      title="Graph"
+      live={live}
+      subtitle={graph === undefined ? undefined : <Counts graph={graph} />}
+      tools={
+        <GraphTools
+          state={state}
+          mode={mode}
+          protocols={graph?.protocols ?? []}
+          found={found}
+          onNextFound={() => setNextFound(nextFound + 1)}
+        />
+      }
+    >
       {view === undefined || graph === undefined ? undefined : (
         <>
           {view.head.omitted === 0 ? undefined : (
             <Notice tone="info">
-              {countOf(view.head.omitted, "node or edge", "nodes and edges")} {view.head.omitted === 1 ? "is" : "are"} left out, the quietest first: choose namespaces to see all of theirs.
+              {countOf(view.head.omitted, "node or edge", "nodes and edges")} {view.head.omitted === 1 ? "is" : "are"}{" "}
+              left out, the quietest first: choose namespaces to see all of theirs.
             </Notice>
           )}
           <div class={`graph-frame card${state.selected === "" ? "" : " with-panel"}`} data-mode={mode}>
             <div class="graph-main" aria-busy={waiting}>
-              {graph.nodes.size === 0 ? <NothingToShow view={view} /> : mode === "graph" ? <GraphStage graph={graph} label={state.label} search={state.search} nextFound={nextFound} selected={state.selected} onSelect={select} /> : <div class="stack graph-tables"><GraphTable graph={graph} onSelect={select} /></div>}
+              {graph.nodes.size === 0 ? (
+                <NothingToShow view={view} />
+              ) : mode === "graph" ? (
+                <GraphStage
+                  graph={graph}
+                  label={state.label}
+                  search={state.search}
+                  nextFound={nextFound}
+                  selected={state.selected}
+                  onSelect={select}
+                />
+              ) : (
+                <div class="stack graph-tables">
+                  <GraphTable graph={graph} onSelect={select} />
+                </div>
+              )}
             </div>
             <GraphPanel graph={graph} routes={view.tables.routes} selected={state.selected} onSelect={select} />
             <TimeTravel oldestMs={view.head.oldestMs} shownAtMs={view.head.shownAtMs} loading={waiting} />
@@ -51,27 +92,50 @@ export function GraphPage(): JSX.Element {
 }
 
 /** Follows the graph. While another moment or grouping is being made the one before stays, so that nothing flickers. */
-function useGraph(state: GraphState): { readonly live: Live<"graph">; readonly view: GraphView | undefined; readonly waiting: boolean } {
+function useGraph(state: GraphState): {
+  readonly live: Live<"graph">;
+  readonly view: GraphView | undefined;
+  readonly waiting: boolean;
+} {
   const { windowSeconds, atMs } = chosenTime();
   const topic = useLive("graph", { namespaces: chosenNamespaces.value, windowSeconds, atMs, by: state.by });
   const head = topic.head.value;
   const nodes = topic.table("nodes").value;
   const edges = topic.table("edges").value;
   const routes = topic.table("routes").value;
-  const fresh = useMemo(() => (head === undefined ? undefined : { head, tables: { nodes, edges, routes } }), [head, nodes, edges, routes]);
+  const fresh = useMemo(
+    () => (head === undefined ? undefined : { head, tables: { nodes, edges, routes } }),
+    [head, nodes, edges, routes],
+  );
   // Ages go on by the second; what is drawn changes only with what is drawn.
   const drawn = useRef<{ readonly by: string; readonly view: GraphView } | undefined>(undefined);
-  if (fresh !== undefined && (drawn.current === undefined || drawn.current.view.tables.nodes !== nodes || drawn.current.view.tables.edges !== edges || drawn.current.view.tables.routes !== routes)) drawn.current = { by: state.by, view: fresh };
+  if (
+    fresh !== undefined &&
+    (drawn.current === undefined ||
+      drawn.current.view.tables.nodes !== nodes ||
+      drawn.current.view.tables.edges !== edges ||
+      drawn.current.view.tables.routes !== routes)
+  )
+    drawn.current = { by: state.by, view: fresh };
   const shownHead = useMemo(() => signal<GraphView["head"] | undefined>(undefined), []);
   shownHead.value = head ?? drawn.current?.view.head;
   const live = useMemo<Live<"graph">>(() => ({ ...topic, head: computed(() => shownHead.value) }), [topic]);
   const view = drawn.current?.view;
-  return { live, view: view === undefined || head === undefined ? view : headOf(view, head), waiting: fresh === undefined };
+  return {
+    live,
+    view: view === undefined || head === undefined ? view : headOf(view, head),
+    waiting: fresh === undefined,
+  };
 }
 
 /** The same view while only its ages have changed. */
 function headOf(view: GraphView, head: GraphView["head"]): GraphView {
-  if (view.head.omitted === head.omitted && view.head.oldestMs === head.oldestMs && view.head.shownAtMs === head.shownAtMs) return view;
+  if (
+    view.head.omitted === head.omitted &&
+    view.head.oldestMs === head.oldestMs &&
+    view.head.shownAtMs === head.shownAtMs
+  )
+    return view;
   (view as { head: GraphView["head"] }).head = head;
   return view;
 }
@@ -97,7 +161,12 @@ function NothingToShow({ view }: { readonly view: GraphView }): JSX.Element {
       </Empty>
     );
   }
-  return <Empty title="No workloads in the mesh">Label a namespace with istio.io/dataplane-mode=ambient or istio-injection=enabled, and send a request: it is drawn within two seconds.</Empty>;
+  return (
+    <Empty title="No workloads in the mesh">
+      Label a namespace with istio.io/dataplane-mode=ambient or istio-injection=enabled, and send a request: it is drawn
+      within two seconds.
+    </Empty>
+  );
 }
 
 function useMatch(query: MediaQueryList): boolean {

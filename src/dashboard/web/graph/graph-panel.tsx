@@ -28,15 +28,37 @@ export function GraphPanel({ graph, routes, selected, onSelect }: GraphPanelProp
   const edge = node === undefined ? graph.edges.find(({ key }) => key === selected) : undefined;
   return (
     <aside class="graph-panel" aria-label="Details of what is chosen">
-      <button type="button" class="button graph-panel-close" data-kind="quiet" aria-label="Close the details" onClick={() => onSelect("")}>
+      <button
+        type="button"
+        class="button graph-panel-close"
+        data-kind="quiet"
+        aria-label="Close the details"
+        onClick={() => onSelect("")}
+      >
         <Icon name="close" size={14} />
       </button>
-      {node !== undefined ? <NodeDetails key={selected} graph={graph} display={node} onSelect={onSelect} /> : edge !== undefined ? <EdgeDetails display={edge} routes={routes} onSelect={onSelect} /> : <p class="muted">What was chosen is not in the graph now: it had no traffic within the window, or a filter hides it.</p>}
+      {node !== undefined ? (
+        <NodeDetails key={selected} graph={graph} display={node} onSelect={onSelect} />
+      ) : edge !== undefined ? (
+        <EdgeDetails display={edge} routes={routes} onSelect={onSelect} />
+      ) : (
+        <p class="muted">
+          What was chosen is not in the graph now: it had no traffic within the window, or a filter hides it.
+        </p>
+      )}
     </aside>
   );
 }
 
-function NodeDetails({ graph, display, onSelect }: { readonly graph: DisplayGraph; readonly display: DisplayNode; readonly onSelect: (key: string) => void }): JSX.Element {
+function NodeDetails({
+  graph,
+  display,
+  onSelect,
+}: {
+  readonly graph: DisplayGraph;
+  readonly display: DisplayNode;
+  readonly onSelect: (key: string) => void;
+}): JSX.Element {
   const { node, key } = display;
   const inbound = graph.edges.filter(({ edge }) => edge.to === key);
   const outbound = graph.edges.filter(({ edge }) => edge.from === key);
@@ -67,7 +89,11 @@ function NodeDetails({ graph, display, onSelect }: { readonly graph: DisplayGrap
         <Fact title="Errors">{node.requestRate > 0 ? formatShare(node.errorShare) : "–"}</Fact>
         <Fact title="Pods ready">{node.pods === 0 ? "–" : `${node.podsReady} of ${node.pods}`}</Fact>
       </dl>
-      {node.kind === "app" ? <AppWorkloads node={node} /> : subject === undefined ? undefined : <Charts subjects={[subject]} />}
+      {node.kind === "app" ? (
+        <AppWorkloads node={node} />
+      ) : subject === undefined ? undefined : (
+        <Charts subjects={[subject]} />
+      )}
       <EdgeList title="Called by" edges={inbound} other={({ from }) => from} onSelect={onSelect} />
       <EdgeList title="Calls" edges={outbound} other={({ to }) => to} onSelect={onSelect} />
     </>
@@ -79,7 +105,14 @@ function Charts({ subjects }: { readonly subjects: readonly ChartSubject[] }): J
   return (
     <div class="stack">
       {(["requestRate", "errorShare", "p99Ms"] as const).map((measure) => (
-        <SeriesChart key={measure} measure={measure} subjects={subjects} windowMs={chartWindowMs} toMs={atMs} height={chartHeight} />
+        <SeriesChart
+          key={measure}
+          measure={measure}
+          subjects={subjects}
+          windowMs={chartWindowMs}
+          toMs={atMs}
+          height={chartHeight}
+        />
       ))}
     </div>
   );
@@ -91,9 +124,28 @@ const tones = ["series-1", "series-2", "series-3", "series-4", "series-5"] as co
 function AppWorkloads({ node }: { readonly node: GraphNode }): JSX.Element {
   const live = useLive("workloads", { namespaces: node.namespace });
   const rows = live.table("workloads").value;
-  const own = Object.values(rows).filter(({ namespace, app, version }) => namespace === node.namespace && app === node.app && (node.version === "" || version === node.version));
-  const names = own.map(({ name }) => name).sort().join(" ");
-  const subjects = useMemo(() => names.split(" ").filter((name) => name !== "").slice(0, tones.length).map((name, index): ChartSubject => ({ label: name, tone: tones[index] ?? "series-5", namespace: node.namespace, workload: name })), [names]);
+  const own = Object.values(rows).filter(
+    ({ namespace, app, version }) =>
+      namespace === node.namespace && app === node.app && (node.version === "" || version === node.version),
+  );
+  const names = own
+    .map(({ name }) => name)
+    .sort()
+    .join(" ");
+  const subjects = useMemo(
+    () =>
+      names
+        .split(" ")
+        .filter((name) => name !== "")
+        .slice(0, tones.length)
+        .map((name, index): ChartSubject => ({
+          label: name,
+          tone: tones[index] ?? "series-5",
+          namespace: node.namespace,
+          workload: name,
+        })),
+    [names],
+  );
   return (
     <>
       <p class="row">
@@ -120,8 +172,16 @@ function NodeLinks({ node }: { readonly node: GraphNode }): JSX.Element | null {
   const whole = node.kind === "app";
   return (
     <p class="row">
-      {whole ? <a href={linkTo(["workloads"], { ns: node.namespace, q: node.app })}>Its workloads</a> : <a href={linkTo([page, node.namespace, node.name])}>Open the {node.kind === "service" ? "service" : "workload"}</a>}
-      {node.kind === "service" || whole ? undefined : <a href={linkTo([page, node.namespace, node.name], { tab: "logs" })}>Logs</a>}
+      {whole ? (
+        <a href={linkTo(["workloads"], { ns: node.namespace, q: node.app })}>Its workloads</a>
+      ) : (
+        <a href={linkTo([page, node.namespace, node.name])}>
+          Open the {node.kind === "service" ? "service" : "workload"}
+        </a>
+      )}
+      {node.kind === "service" || whole ? undefined : (
+        <a href={linkTo([page, node.namespace, node.name], { tab: "logs" })}>Logs</a>
+      )}
       <a href={linkTo(["config"], { ns: node.namespace })}>Configuration</a>
     </p>
   );
@@ -129,12 +189,29 @@ function NodeLinks({ node }: { readonly node: GraphNode }): JSX.Element | null {
 
 function chartSubject(node: GraphNode): ChartSubject | undefined {
   if (node.kind === "external" || node.kind === "unknown" || node.kind === "app") return undefined;
-  return { label: node.name, tone: "series-1", namespace: node.namespace, ...(node.kind === "service" ? { service: node.name } : { workload: node.name }) };
+  return {
+    label: node.name,
+    tone: "series-1",
+    namespace: node.namespace,
+    ...(node.kind === "service" ? { service: node.name } : { workload: node.name }),
+  };
 }
 
-function EdgeList({ title, edges, other, onSelect }: { readonly title: string; readonly edges: readonly DisplayEdge[]; readonly other: (edge: DisplayEdge) => DisplayNode; readonly onSelect: (key: string) => void }): JSX.Element | null {
+function EdgeList({
+  title,
+  edges,
+  other,
+  onSelect,
+}: {
+  readonly title: string;
+  readonly edges: readonly DisplayEdge[];
+  readonly other: (edge: DisplayEdge) => DisplayNode;
+  readonly onSelect: (key: string) => void;
+}): JSX.Element | null {
   if (edges.length === 0) return null;
-  const inOrder = edges.toSorted((a, b) => b.edge.requestRate - a.edge.requestRate || b.edge.byteRate - a.edge.byteRate);
+  const inOrder = edges.toSorted(
+    (a, b) => b.edge.requestRate - a.edge.requestRate || b.edge.byteRate - a.edge.byteRate,
+  );
   return (
     <section class="stack">
       <h3>
@@ -154,12 +231,22 @@ function EdgeList({ title, edges, other, onSelect }: { readonly title: string; r
           );
         })}
       </ul>
-      {edges.length > maxListed ? <p class="small muted">and {edges.length - maxListed} more, in the table</p> : undefined}
+      {edges.length > maxListed ? (
+        <p class="small muted">and {edges.length - maxListed} more, in the table</p>
+      ) : undefined}
     </section>
   );
 }
 
-function EdgeDetails({ display, routes, onSelect }: { readonly display: DisplayEdge; readonly routes: Readonly<Record<string, GraphRoute>>; readonly onSelect: (key: string) => void }): JSX.Element {
+function EdgeDetails({
+  display,
+  routes,
+  onSelect,
+}: {
+  readonly display: DisplayEdge;
+  readonly routes: Readonly<Record<string, GraphRoute>>;
+  readonly onSelect: (key: string) => void;
+}): JSX.Element {
   const { edge, from, to } = display;
   const route = edge.route === "" ? undefined : routes[edge.route];
   const tcp = isTcp(edge);
@@ -185,7 +272,12 @@ function EdgeDetails({ display, routes, onSelect }: { readonly display: DisplayE
         </div>
         {edge.service === "" ? undefined : (
           <p>
-            By {edge.service.includes("/") ? <a href={linkTo(["services", ...edge.service.split("/")])}>the service {edge.service}</a> : <span>{edge.service}</span>}
+            By{" "}
+            {edge.service.includes("/") ? (
+              <a href={linkTo(["services", ...edge.service.split("/")])}>the service {edge.service}</a>
+            ) : (
+              <span>{edge.service}</span>
+            )}
           </p>
         )}
       </header>
@@ -257,7 +349,10 @@ function RouteSplit({ route, to }: { readonly route: GraphRoute; readonly to: Di
         </thead>
         <tbody>
           {route.destinations.map((destination) => (
-            <tr key={destination.name} data-here={destination.name === to.node.version || destination.name === to.node.name}>
+            <tr
+              key={destination.name}
+              data-here={destination.name === to.node.version || destination.name === to.node.name}
+            >
               <th scope="row">{destination.name}</th>
               <td class="number">{formatShare(destination.weight / total)}</td>
               <td class="number">{destination.share === undefined ? "–" : formatShare(destination.share)}</td>

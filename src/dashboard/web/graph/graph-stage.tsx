@@ -23,7 +23,12 @@ export interface GraphStageProps {
   readonly onSelect: (key: string) => void;
 }
 
-const directions: Readonly<Record<string, WalkDirection>> = { ArrowRight: "right", ArrowLeft: "left", ArrowUp: "up", ArrowDown: "down" };
+const directions: Readonly<Record<string, WalkDirection>> = {
+  ArrowRight: "right",
+  ArrowLeft: "left",
+  ArrowUp: "up",
+  ArrowDown: "down",
+};
 const panStep = 80;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -42,14 +47,29 @@ export function GraphStage({ graph, label, search, nextFound, selected, onSelect
   const focus = hovered?.key ?? selected;
   const look = useMemo(() => {
     const emphasis = emphasisOf(graph, found, search.trim() !== "", focus);
-    return { colors, label, selected, hovered: hovered?.key ?? "", focused, emphasized: emphasis.nodes, emphasizedEdges: emphasis.edges };
+    return {
+      colors,
+      label,
+      selected,
+      hovered: hovered?.key ?? "",
+      focused,
+      emphasized: emphasis.nodes,
+      emphasizedEdges: emphasis.edges,
+    };
   }, [graph, found, search, focus, colors, label, selected, focused]);
   const choose = useRef(onSelect);
   choose.current = onSelect;
 
   useLayoutEffect(() => {
     if (host.current === null) return undefined;
-    const made = new GraphCanvas({ host: host.current, look, animated: !still.matches, onHover: setHovered, onChoose: (hit) => choose.current(hit?.key ?? ""), onZoom: () => undefined });
+    const made = new GraphCanvas({
+      host: host.current,
+      look,
+      animated: !still.matches,
+      onHover: setHovered,
+      onChoose: (hit) => choose.current(hit?.key ?? ""),
+      onZoom: () => undefined,
+    });
     canvas.current = made;
     const onMotion = (): void => made.setAnimated(!still.matches);
     still.addEventListener("change", onMotion);
@@ -86,11 +106,29 @@ export function GraphStage({ graph, label, search, nextFound, selected, onSelect
     const scene = canvas.current?.scene;
     if (direction !== undefined && scene !== undefined) {
       event.preventDefault();
-      if (event.shiftKey) canvas.current?.panBy(direction === "left" ? panStep : direction === "right" ? -panStep : 0, direction === "up" ? panStep : direction === "down" ? -panStep : 0);
-      else goTo(focused === "" ? (selected !== "" && scene.nodes.has(selected) ? selected : firstNode(graph, scene.nodes)) : walk(graph, scene.nodes, focused, direction));
+      if (event.shiftKey)
+        canvas.current?.panBy(
+          direction === "left" ? panStep : direction === "right" ? -panStep : 0,
+          direction === "up" ? panStep : direction === "down" ? -panStep : 0,
+        );
+      else
+        goTo(
+          focused === ""
+            ? selected !== "" && scene.nodes.has(selected)
+              ? selected
+              : firstNode(graph, scene.nodes)
+            : walk(graph, scene.nodes, focused, direction),
+        );
       return;
     }
-    const act = { "+": () => canvas.current?.zoomBy(1.4), "=": () => canvas.current?.zoomBy(1.4), "-": () => canvas.current?.zoomBy(1 / 1.4), "0": () => canvas.current?.fit(), Enter: () => onSelect(focused), Escape: () => (selected === "" ? setFocused("") : onSelect("")) }[event.key];
+    const act = {
+      "+": () => canvas.current?.zoomBy(1.4),
+      "=": () => canvas.current?.zoomBy(1.4),
+      "-": () => canvas.current?.zoomBy(1 / 1.4),
+      "0": () => canvas.current?.fit(),
+      Enter: () => onSelect(focused),
+      Escape: () => (selected === "" ? setFocused("") : onSelect("")),
+    }[event.key];
     if (act === undefined) return;
     event.preventDefault();
     act();
@@ -118,19 +156,43 @@ export function GraphStage({ graph, label, search, nextFound, selected, onSelect
         </p>
       ) : undefined}
       <div class="graph-controls" role="toolbar" aria-label="Sight">
-        <button type="button" class="button" aria-label="Zoom in" title="Zoom in (+)" onClick={() => canvas.current?.zoomBy(1.4)}>
+        <button
+          type="button"
+          class="button"
+          aria-label="Zoom in"
+          title="Zoom in (+)"
+          onClick={() => canvas.current?.zoomBy(1.4)}
+        >
           +
         </button>
-        <button type="button" class="button" aria-label="Zoom out" title="Zoom out (-)" onClick={() => canvas.current?.zoomBy(1 / 1.4)}>
+        <button
+          type="button"
+          class="button"
+          aria-label="Zoom out"
+          title="Zoom out (-)"
+          onClick={() => canvas.current?.zoomBy(1 / 1.4)}
+        >
           −
         </button>
         <button type="button" class="button" title="All in sight (0)" onClick={() => canvas.current?.fit()}>
           Fit
         </button>
-        <button type="button" class="button" title="Arrange all anew: places are kept while the mesh changes" onClick={arrangeAnew}>
+        <button
+          type="button"
+          class="button"
+          title="Arrange all anew: places are kept while the mesh changes"
+          onClick={arrangeAnew}
+        >
           Arrange
         </button>
-        <button type="button" class="button" aria-expanded={legend} aria-label="Legend" title="Legend" onClick={() => setLegend(!legend)}>
+        <button
+          type="button"
+          class="button"
+          aria-expanded={legend}
+          aria-label="Legend"
+          title="Legend"
+          onClick={() => setLegend(!legend)}
+        >
           <Icon name="help" size={14} />
         </button>
       </div>
@@ -147,4 +209,3 @@ function EdgeHint({ graph, edge }: { readonly graph: DisplayGraph; readonly edge
     </p>
   );
 }
-

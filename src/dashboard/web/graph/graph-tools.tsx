@@ -34,7 +34,12 @@ export function GraphTools({ state, mode, protocols, found, onNextFound }: Graph
           )}
         </span>
       )}
-      <select class="select graph-select" aria-label="Show" value={state.by} onChange={(event) => setQuery({ by: event.currentTarget.value, sel: "" }, "push")}>
+      <select
+        class="select graph-select"
+        aria-label="Show"
+        value={state.by}
+        onChange={(event) => setQuery({ by: event.currentTarget.value, sel: "" }, "push")}
+      >
         {graphGroupings.map((name) => (
           <option key={name} value={name}>
             {groupingTitles[name]}
@@ -42,7 +47,12 @@ export function GraphTools({ state, mode, protocols, found, onNextFound }: Graph
         ))}
       </select>
       {mode === "table" ? undefined : (
-        <select class="select graph-select" aria-label="On edges" value={state.label} onChange={(event) => setQuery({ label: event.currentTarget.value })}>
+        <select
+          class="select graph-select"
+          aria-label="On edges"
+          value={state.label}
+          onChange={(event) => setQuery({ label: event.currentTarget.value })}
+        >
           {edgeLabels.map((name) => (
             <option key={name} value={name}>
               {edgeLabelTitles[name]}
@@ -59,7 +69,11 @@ export function GraphTools({ state, mode, protocols, found, onNextFound }: Graph
             <legend>Health</legend>
             {healths.map((health) => (
               <label key={health}>
-                <input type="checkbox" checked={state.filters.health.has(health)} onChange={() => setQuery({ health: toggled(state.filters.health, health) })} />
+                <input
+                  type="checkbox"
+                  checked={state.filters.health.has(health)}
+                  onChange={() => setQuery({ health: toggled(state.filters.health, health) })}
+                />
                 <HealthMark health={health} />
               </label>
             ))}
@@ -68,7 +82,11 @@ export function GraphTools({ state, mode, protocols, found, onNextFound }: Graph
             <legend>Protocol</legend>
             {[...new Set([...protocols, ...state.filters.protocols])].map((protocol) => (
               <label key={protocol}>
-                <input type="checkbox" checked={state.filters.protocols.has(protocol)} onChange={() => setQuery({ protocol: toggled(state.filters.protocols, protocol) })} />
+                <input
+                  type="checkbox"
+                  checked={state.filters.protocols.has(protocol)}
+                  onChange={() => setQuery({ protocol: toggled(state.filters.protocols, protocol) })}
+                />
                 {protocol}
               </label>
             ))}
@@ -76,15 +94,32 @@ export function GraphTools({ state, mode, protocols, found, onNextFound }: Graph
           <fieldset class="graph-filter">
             <legend>Traffic</legend>
             <label>
-              <input type="checkbox" checked={state.filters.hideIdle} onChange={() => setQuery({ idle: state.filters.hideIdle ? "" : "hide" })} />
+              <input
+                type="checkbox"
+                checked={state.filters.hideIdle}
+                onChange={() => setQuery({ idle: state.filters.hideIdle ? "" : "hide" })}
+              />
               Hide what is idle
             </label>
             <label>
-              <input class="input graph-number" type="number" min={0} step="any" placeholder="0" value={state.filters.minimumRate === 0 ? "" : state.filters.minimumRate} onChange={(event) => setQuery({ min: event.currentTarget.value })} />
+              <input
+                class="input graph-number"
+                type="number"
+                min={0}
+                step="any"
+                placeholder="0"
+                value={state.filters.minimumRate === 0 ? "" : state.filters.minimumRate}
+                onChange={(event) => setQuery({ min: event.currentTarget.value })}
+              />
               per second at least
             </label>
           </fieldset>
-          <button type="button" class="button" disabled={filters === 0} onClick={() => setQuery({ health: "", protocol: "", idle: "", min: "" })}>
+          <button
+            type="button"
+            class="button"
+            disabled={filters === 0}
+            onClick={() => setQuery({ health: "", protocol: "", idle: "", min: "" })}
+          >
             Show all
           </button>
         </div>

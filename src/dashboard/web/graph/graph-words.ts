@@ -2,7 +2,12 @@ import { countOf, formatRate, formatShare } from "../format.ts";
 import type { DisplayEdge, DisplayGraph, DisplayNode } from "./display-graph.ts";
 import { edgeLabel } from "./edge-label.ts";
 
-export const groupingTitles = { versionedApp: "Apps with versions", workload: "Workloads", app: "Apps", service: "Services" } as const;
+export const groupingTitles = {
+  versionedApp: "Apps with versions",
+  workload: "Workloads",
+  app: "Apps",
+  service: "Services",
+} as const;
 
 /** What a screen reader says of a node that the walk has come to. */
 export function nodeWords(graph: DisplayGraph, { key, node, title, stack }: DisplayNode): string {

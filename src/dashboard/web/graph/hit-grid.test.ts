@@ -6,7 +6,16 @@ import { HitGrid } from "./hit-grid.ts";
 const card = (x: number, y: number): Placed => ({ x, y, width: 168, height: 40 });
 const web = card(0, 0);
 const cart = card(400, 120);
-const grid = new HitGrid([["web", web], ["cart", cart]], [["web>cart", edgeCurve(web, cart)], ["cart>web", edgeCurve(cart, web)]]);
+const grid = new HitGrid(
+  [
+    ["web", web],
+    ["cart", cart],
+  ],
+  [
+    ["web>cart", edgeCurve(web, cart)],
+    ["cart>web", edgeCurve(cart, web)],
+  ],
+);
 
 test("a point on a card is that card, at its rim too", () => {
   assert.deepEqual(grid.at({ x: 83, y: -19 }, 6), { kind: "node", key: "web" });

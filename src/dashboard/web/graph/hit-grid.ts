@@ -15,13 +15,17 @@ export class HitGrid {
       const right = this.#index(at.x + at.width / 2);
       const bottom = this.#index(at.y + at.height / 2);
       for (let column = this.#index(at.x - at.width / 2); column <= right; column += 1) {
-        for (let row = this.#index(at.y - at.height / 2); row <= bottom; row += 1) put(this.#nodes, `${column},${row}`, entry);
+        for (let row = this.#index(at.y - at.height / 2); row <= bottom; row += 1)
+          put(this.#nodes, `${column},${row}`, entry);
       }
     }
     for (const [key, curve] of edges) {
       const entry = { key, curve };
       const cells = new Set<string>();
-      const steps = Math.max(4, Math.ceil((Math.abs(curve.x3 - curve.x0) + Math.abs(curve.y3 - curve.y0)) / (cellSize / 3)));
+      const steps = Math.max(
+        4,
+        Math.ceil((Math.abs(curve.x3 - curve.x0) + Math.abs(curve.y3 - curve.y0)) / (cellSize / 3)),
+      );
       for (let step = 0; step <= steps; step += 1) {
         const { x, y } = pointOnCurve(curve, step / steps);
         cells.add(`${this.#index(x)},${this.#index(y)}`);
@@ -35,7 +39,8 @@ export class HitGrid {
     const column = this.#index(point.x);
     const row = this.#index(point.y);
     for (const { key, at } of this.#nodes.get(`${column},${row}`) ?? []) {
-      if (Math.abs(point.x - at.x) <= at.width / 2 && Math.abs(point.y - at.y) <= at.height / 2) return { kind: "node", key };
+      if (Math.abs(point.x - at.x) <= at.width / 2 && Math.abs(point.y - at.y) <= at.height / 2)
+        return { kind: "node", key };
     }
     let nearest = tolerance;
     let found: Hit | undefined;

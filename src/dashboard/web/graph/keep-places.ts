@@ -51,9 +51,14 @@ export function keepPlaces(known: KnownLayout, request: LayoutRequest): Places {
     else places.set(node.key, at);
   }
   if (fresh.length > 0) {
-    for (const node of fresh.sort((a, b) => a.key.localeCompare(b.key))) places.set(node.key, placeNew(node, request, places));
+    for (const node of fresh.sort((a, b) => a.key.localeCompare(b.key)))
+      places.set(node.key, placeNew(node, request, places));
     for (const nodes of boxes.values()) pushApartInBox(nodes, places, new Set(fresh.map(({ key }) => key)));
-    pushBoxesApart(boxes, places, new Set(fresh.map((node) => (node.box === "" ? `card ${node.key}` : `box ${node.box}`))));
+    pushBoxesApart(
+      boxes,
+      places,
+      new Set(fresh.map((node) => (node.box === "" ? `card ${node.key}` : `box ${node.box}`))),
+    );
   }
   for (const [key, at] of known.places) {
     if (places.size >= request.nodes.length + maxRemembered) break;
@@ -70,17 +75,26 @@ function placeNew(node: LayoutNode, { nodes, edges }: LayoutRequest, places: Pla
     if (lowest !== undefined) return { x: lowest.x, y: lowest.y + node.height + gaps.inStack };
   }
   const sameBox = (key: string): Corner | undefined => (byKey.get(key)?.box === node.box ? places.get(key) : undefined);
-  const apart = (other: string): number => (node.width + (byKey.get(other)?.width ?? node.width)) / 2 + gaps.betweenRanks;
+  const apart = (other: string): number =>
+    (node.width + (byKey.get(other)?.width ?? node.width)) / 2 + gaps.betweenRanks;
   for (const { from, to } of edges) {
     const caller = to === node.key && from !== node.key ? sameBox(from) : undefined;
     if (caller !== undefined) return { x: caller.x + apart(from), y: caller.y };
     const called = from === node.key && to !== node.key ? sameBox(to) : undefined;
     if (called !== undefined && node.box === "") return { x: called.x - apart(to), y: called.y };
   }
-  const standing = nodes.filter((other) => (node.box === "" || other.box === node.box) && places.has(other.key)).map((other) => places.get(other.key) ?? { x: 0, y: 0 });
+  const standing = nodes
+    .filter((other) => (node.box === "" || other.box === node.box) && places.has(other.key))
+    .map((other) => places.get(other.key) ?? { x: 0, y: 0 });
   const left = Math.min(...(standing.length === 0 ? [0] : standing.map(({ x }) => x)));
   const bottom = Math.max(...(standing.length === 0 ? [lowestOf(places)] : standing.map(({ y }) => y)));
-  return { x: left, y: bottom + node.height + (standing.length === 0 || node.box === "" ? gaps.betweenBoxes + gaps.boxTop : gaps.betweenCards) };
+  return {
+    x: left,
+    y:
+      bottom +
+      node.height +
+      (standing.length === 0 || node.box === "" ? gaps.betweenBoxes + gaps.boxTop : gaps.betweenCards),
+  };
 }
 
 function lowestOf(places: Places): number {
@@ -97,7 +111,14 @@ function pushApartInBox(nodes: readonly LayoutNode[], places: Map<string, Corner
     if (at === undefined) continue;
     const stacked = node.stack !== "";
     const key = stacked ? `stack ${node.stack}` : `card ${node.key}`;
-    const unit = units.get(key) ?? { key, members: [], left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
+    const unit = units.get(key) ?? {
+      key,
+      members: [],
+      left: Infinity,
+      top: Infinity,
+      right: -Infinity,
+      bottom: -Infinity,
+    };
     units.set(key, unit);
     unit.members.push(node);
     unit.left = Math.min(unit.left, at.x - node.width / 2 - (stacked ? gaps.stackSide : 0));
@@ -105,14 +126,22 @@ function pushApartInBox(nodes: readonly LayoutNode[], places: Map<string, Corner
     unit.top = Math.min(unit.top, at.y - node.height / 2 - (stacked ? gaps.stackTop : 0));
     unit.bottom = Math.max(unit.bottom, at.y + node.height / 2 + (stacked ? gaps.stackSide : 0));
   }
-  const inOrder = [...units.values()].sort((a, b) => a.top - b.top || Number(isFresh(a, fresh)) - Number(isFresh(b, fresh)) || a.left - b.left);
+  const inOrder = [...units.values()].sort(
+    (a, b) => a.top - b.top || Number(isFresh(a, fresh)) - Number(isFresh(b, fresh)) || a.left - b.left,
+  );
   const settled: Unit[] = [];
   for (const unit of inOrder) {
     const before = unit.top;
-    for (let moved = true; moved; ) {
+    for (let moved = true; moved;) {
       moved = false;
       for (const other of settled) {
-        if (unit.left >= other.right || unit.right <= other.left || unit.top >= other.bottom + gaps.inStack || unit.bottom + gaps.inStack <= other.top) continue;
+        if (
+          unit.left >= other.right ||
+          unit.right <= other.left ||
+          unit.top >= other.bottom + gaps.inStack ||
+          unit.bottom + gaps.inStack <= other.top
+        )
+          continue;
         const height = unit.bottom - unit.top;
         unit.top = other.bottom + gaps.betweenCards;
         unit.bottom = unit.top + height;
@@ -131,17 +160,32 @@ function pushApartInBox(nodes: readonly LayoutNode[], places: Map<string, Corner
 
 const isFresh = (unit: Unit, fresh: ReadonlySet<string>): boolean => unit.members.some(({ key }) => fresh.has(key));
 
-function pushBoxesApart(boxes: ReadonlyMap<string, readonly LayoutNode[]>, places: Map<string, Corner>, grown: ReadonlySet<string>): void {
+function pushBoxesApart(
+  boxes: ReadonlyMap<string, readonly LayoutNode[]>,
+  places: Map<string, Corner>,
+  grown: ReadonlySet<string>,
+): void {
   const rectangles = [...boxes].map(([key, nodes]) => ({ key, nodes, ...boxRectangle(key, nodes, places) }));
   // What has grown stays where it is, as it is what the user looks at; its neighbours give way.
-  const inOrder = rectangles.sort((a, b) => Number(grown.has(b.key) && b.nodes.length > 1) - Number(grown.has(a.key) && a.nodes.length > 1) || a.top - b.top || a.left - b.left);
+  const inOrder = rectangles.sort(
+    (a, b) =>
+      Number(grown.has(b.key) && b.nodes.length > 1) - Number(grown.has(a.key) && a.nodes.length > 1) ||
+      a.top - b.top ||
+      a.left - b.left,
+  );
   const settled: typeof rectangles = [];
   for (const box of inOrder) {
     let down = 0;
-    for (let moved = true; moved; ) {
+    for (let moved = true; moved;) {
       moved = false;
       for (const other of settled) {
-        if (box.left >= other.right || box.right <= other.left || box.top + down >= other.bottom || box.bottom + down <= other.top) continue;
+        if (
+          box.left >= other.right ||
+          box.right <= other.left ||
+          box.top + down >= other.bottom ||
+          box.bottom + down <= other.top
+        )
+          continue;
         down = other.bottom + gaps.betweenBoxes / 2 - box.top;
         moved = true;
       }
@@ -155,7 +199,11 @@ function pushBoxesApart(boxes: ReadonlyMap<string, readonly LayoutNode[]>, place
   }
 }
 
-function boxRectangle(key: string, nodes: readonly LayoutNode[], places: Places): { left: number; top: number; right: number; bottom: number } {
+function boxRectangle(
+  key: string,
+  nodes: readonly LayoutNode[],
+  places: Places,
+): { left: number; top: number; right: number; bottom: number } {
   const framed = key.startsWith("box ");
   let left = Infinity;
   let top = Infinity;
@@ -182,7 +230,10 @@ export interface Rectangle {
 }
 
 /** The frames of boxes and stacks around their cards. */
-export function frames(nodes: readonly LayoutNode[], places: Places): { readonly boxes: readonly Rectangle[]; readonly stacks: readonly Rectangle[] } {
+export function frames(
+  nodes: readonly LayoutNode[],
+  places: Places,
+): { readonly boxes: readonly Rectangle[]; readonly stacks: readonly Rectangle[] } {
   const boxes = new Map<string, LayoutNode[]>();
   const stacks = new Map<string, LayoutNode[]>();
   for (const node of nodes) {

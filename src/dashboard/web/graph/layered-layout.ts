@@ -28,15 +28,28 @@ const sweeps = 6;
  * Columns from left to right along the edges, each ordered by the middle of its neighbours; columns that are too long are folded. It takes some milliseconds
  * for hundreds of items, where dagre takes seconds: for what is too large for it.
  */
-export function layeredLayout(items: readonly LayoutItem[], edges: readonly ItemEdge[], gapX: number, gapY: number): ItemLayout {
+export function layeredLayout(
+  items: readonly LayoutItem[],
+  edges: readonly ItemEdge[],
+  gapX: number,
+  gapY: number,
+): ItemLayout {
   const sizes = new Map(items.map((item) => [item.key, item]));
   const columns = orderedColumns(items, edges);
-  const limit = Math.max(900, Math.sqrt(items.reduce((sum, item) => sum + (item.width + gapX) * (item.height + gapY), 0)));
+  const limit = Math.max(
+    900,
+    Math.sqrt(items.reduce((sum, item) => sum + (item.width + gapX) * (item.height + gapY), 0)),
+  );
   return placeColumns(foldColumns(columns, sizes, limit, gapY), sizes, gapX, gapY);
 }
 
 /** Columns that are higher than `limit` are folded into several of about the same height. */
-export function foldColumns(columns: readonly (readonly string[])[], sizes: ReadonlyMap<string, LayoutItem>, limit: number, gapY: number): readonly (readonly string[])[] {
+export function foldColumns(
+  columns: readonly (readonly string[])[],
+  sizes: ReadonlyMap<string, LayoutItem>,
+  limit: number,
+  gapY: number,
+): readonly (readonly string[])[] {
   const folded: string[][] = [];
   for (const column of columns) {
     const heights = column.map((key) => (sizes.get(key)?.height ?? 0) + gapY);
@@ -58,8 +71,15 @@ export function foldColumns(columns: readonly (readonly string[])[], sizes: Read
 }
 
 /** Columns side by side, each in the middle of the height. */
-export function placeColumns(columns: readonly (readonly string[])[], sizes: ReadonlyMap<string, LayoutItem>, gapX: number, gapY: number): ItemLayout {
-  const heights = columns.map((column) => column.reduce((sum, key) => sum + (sizes.get(key)?.height ?? 0) + gapY, -gapY));
+export function placeColumns(
+  columns: readonly (readonly string[])[],
+  sizes: ReadonlyMap<string, LayoutItem>,
+  gapX: number,
+  gapY: number,
+): ItemLayout {
+  const heights = columns.map((column) =>
+    column.reduce((sum, key) => sum + (sizes.get(key)?.height ?? 0) + gapY, -gapY),
+  );
   const height = Math.max(0, ...heights);
   const corners = new Map<string, Corner>();
   let x = 0;
@@ -97,12 +117,15 @@ function orderedColumns(items: readonly LayoutItem[], edges: readonly ItemEdge[]
   for (const { key } of items) (columns[rankOf(key)] ??= []).push(key);
   const filled = columns.filter((column) => column.length > 0);
   const order = new Map<string, number>();
-  const number = (column: readonly string[]): void => column.forEach((key, index) => order.set(key, (index + 0.5) / column.length));
+  const number = (column: readonly string[]): void =>
+    column.forEach((key, index) => order.set(key, (index + 0.5) / column.length));
   filled.forEach(number);
   for (let sweep = 0; sweep < sweeps; sweep += 1) {
     const neighbours = sweep % 2 === 0 ? before : next;
     for (const column of sweep % 2 === 0 ? filled : filled.toReversed()) {
-      const middles = new Map(column.map((key) => [key, middle(neighbours.get(key) ?? [], order) ?? order.get(key) ?? 0]));
+      const middles = new Map(
+        column.map((key) => [key, middle(neighbours.get(key) ?? [], order) ?? order.get(key) ?? 0]),
+      );
       column.sort((a, b) => (middles.get(a) ?? 0) - (middles.get(b) ?? 0));
       number(column);
     }
@@ -124,10 +147,14 @@ function withoutCycles(items: readonly LayoutItem[], edges: readonly ItemEdge[])
   }
   const kept: ItemEdge[] = [];
   const state = new Map<string, "open" | "done">();
-  const starts = items.map(({ key }) => key).sort((a, b) => (callers.get(a) ?? 0) - (callers.get(b) ?? 0) || a.localeCompare(b));
+  const starts = items
+    .map(({ key }) => key)
+    .sort((a, b) => (callers.get(a) ?? 0) - (callers.get(b) ?? 0) || a.localeCompare(b));
   for (const start of starts) {
     if (state.has(start)) continue;
-    const stack: { readonly key: string; readonly edges: readonly ItemEdge[]; at: number }[] = [{ key: start, edges: next.get(start) ?? [], at: 0 }];
+    const stack: { readonly key: string; readonly edges: readonly ItemEdge[]; at: number }[] = [
+      { key: start, edges: next.get(start) ?? [], at: 0 },
+    ];
     state.set(start, "open");
     for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
       const edge = top.edges[top.at];

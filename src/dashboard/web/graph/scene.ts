@@ -13,7 +13,12 @@ const besideTitle = 48;
 
 /** A card is wide enough for all but the longest names. */
 function cardSize(title: string): { readonly width: number; readonly height: number } {
-  return { width: Math.round(Math.min(cardWidths.greatest, Math.max(cardWidths.least, besideTitle + title.length * letterWidth))), height: cardHeight };
+  return {
+    width: Math.round(
+      Math.min(cardWidths.greatest, Math.max(cardWidths.least, besideTitle + title.length * letterWidth)),
+    ),
+    height: cardHeight,
+  };
 }
 
 export interface SceneNode extends Placed {
@@ -51,7 +56,8 @@ export function buildScene(graph: DisplayGraph, places: Places): Scene {
   const nodes = new Map<string, SceneNode>();
   for (const display of graph.nodes.values()) {
     const at = places.get(display.key);
-    if (at !== undefined) nodes.set(display.key, { key: display.key, display, x: at.x, y: at.y, ...cardSize(display.title) });
+    if (at !== undefined)
+      nodes.set(display.key, { key: display.key, display, x: at.x, y: at.y, ...cardSize(display.title) });
   }
   const edges: SceneEdge[] = [];
   for (const display of graph.edges) {
@@ -60,9 +66,20 @@ export function buildScene(graph: DisplayGraph, places: Places): Scene {
     if (from === undefined || to === undefined) continue;
     const curve = edgeCurve(from, to);
     const moving = isMoving(display.edge);
-    edges.push({ key: display.key, display, curve, length: curveLength(curve), health: moving ? display.edge.health : "idle", width: edgeWidth(edgeRate(display.edge)), moving });
+    edges.push({
+      key: display.key,
+      display,
+      curve,
+      length: curveLength(curve),
+      health: moving ? display.edge.health : "idle",
+      width: edgeWidth(edgeRate(display.edge)),
+      moving,
+    });
   }
-  const { boxes, stacks } = frames(layoutNodes(graph).filter(({ key }) => nodes.has(key)), places);
+  const { boxes, stacks } = frames(
+    layoutNodes(graph).filter(({ key }) => nodes.has(key)),
+    places,
+  );
   let grid: HitGrid | undefined;
   return {
     nodes,
@@ -70,7 +87,11 @@ export function buildScene(graph: DisplayGraph, places: Places): Scene {
     boxes,
     stacks,
     bounds: boundsOf(nodes.values(), boxes),
-    hits: () => (grid ??= new HitGrid(nodes, edges.map(({ key, curve }) => [key, curve] as const))),
+    hits: () =>
+      (grid ??= new HitGrid(
+        nodes,
+        edges.map(({ key, curve }) => [key, curve] as const),
+      )),
   };
 }
 

@@ -14,7 +14,15 @@ const playSteps = 120;
 const leastStepMs = 10_000;
 
 /** Which moment the graph shows, and over how long it was measured: a slider over what the store still has, which can play. */
-export function TimeTravel({ oldestMs, shownAtMs, loading }: { readonly oldestMs: number | undefined; readonly shownAtMs: number | undefined; readonly loading: boolean }): JSX.Element {
+export function TimeTravel({
+  oldestMs,
+  shownAtMs,
+  loading,
+}: {
+  readonly oldestMs: number | undefined;
+  readonly shownAtMs: number | undefined;
+  readonly loading: boolean;
+}): JSX.Element {
   const { windowSeconds, atMs } = chosenTime();
   const nowMs = serverNowMs.value;
   const fromMs = Math.min(oldestMs ?? nowMs, nowMs - 1000);
@@ -53,7 +61,14 @@ export function TimeTravel({ oldestMs, shownAtMs, loading }: { readonly oldestMs
   const back = nowMs - value;
   return (
     <div class="time-travel">
-      <button type="button" class="button" disabled={!canTravel} aria-label={playing ? "Pause" : "Play from here"} title={playing ? "Pause" : atMs === 0 ? "Play from the oldest" : "Play from here"} onClick={play}>
+      <button
+        type="button"
+        class="button"
+        disabled={!canTravel}
+        aria-label={playing ? "Pause" : "Play from here"}
+        title={playing ? "Pause" : atMs === 0 ? "Play from the oldest" : "Play from here"}
+        onClick={play}
+      >
         <svg width="12" height="12" viewBox="0 0 12 12" fill="currentColor" aria-hidden="true">
           {playing ? <path d="M2 1h3v10H2zM7 1h3v10H7z" /> : <path d="M2.5 1 11 6l-8.500 5z" />}
         </svg>
@@ -78,7 +93,8 @@ export function TimeTravel({ oldestMs, shownAtMs, loading }: { readonly oldestMs
           <span class="muted">now</span>
         ) : (
           <>
-            <strong>{formatClock(held ?? shownAtMs ?? atMs)}</strong> <span class="muted">{formatDuration(back)} ago</span>
+            <strong>{formatClock(held ?? shownAtMs ?? atMs)}</strong>{" "}
+            <span class="muted">{formatDuration(back)} ago</span>
           </>
         )}
       </span>
@@ -95,7 +111,11 @@ export function TimeTravel({ oldestMs, shownAtMs, loading }: { readonly oldestMs
       </button>
       <label class="row nowrap">
         <span class="small muted">over</span>
-        <select class="select time-window" value={String(windowSeconds)} onChange={(event) => setQuery({ window: event.currentTarget.value })}>
+        <select
+          class="select time-window"
+          value={String(windowSeconds)}
+          onChange={(event) => setQuery({ window: event.currentTarget.value })}
+        >
           {[...new Set<number>([...windows, windowSeconds])]
             .sort((a, b) => a - b)
             .map((seconds) => (

@@ -19,7 +19,10 @@ const maxDots = 900;
 /** Busier edges have more and faster dots, by the logarithm: 1/s and 1,000/s can both be looked at. */
 export function flowOf(key: string, rate: number, length: number, errorShare: number): Flow {
   const size = Math.log2(1 + Math.max(0, rate));
-  const dots = Math.max(1, Math.min(maxDotsOfEdge, Math.round(size * 0.75 * Math.min(1.5, Math.max(0.6, length / 260)))));
+  const dots = Math.max(
+    1,
+    Math.min(maxDotsOfEdge, Math.round(size * 0.75 * Math.min(1.5, Math.max(0.6, length / 260)))),
+  );
   return { dots, pace: (34 + 22 * Math.min(9, size)) / Math.max(60, length), errorShare, phase: hash(key, 0) };
 }
 
@@ -31,7 +34,11 @@ export function thinned(flow: Flow, wanted: number): Flow {
 }
 
 /** Where the dots of an edge are on its way at a time, and which are errors. */
-export function dotsAt({ dots, pace, errorShare, phase }: Flow, key: string, seconds: number): readonly { readonly t: number; readonly error: boolean }[] {
+export function dotsAt(
+  { dots, pace, errorShare, phase }: Flow,
+  key: string,
+  seconds: number,
+): readonly { readonly t: number; readonly error: boolean }[] {
   return Array.from({ length: dots }, (_, index) => {
     const travelled = seconds * pace + phase + index / dots;
     const round = Math.floor(travelled);
@@ -50,14 +57,21 @@ function hash(text: string, salt: number): number {
 
 /** The dots of a scene. Made once a scene; drawn each frame. */
 export class Traffic {
-  readonly #flows: { readonly key: string; readonly edge: Scene["edges"][number]; readonly flow: Flow; readonly way: Float32Array }[];
+  readonly #flows: {
+    readonly key: string;
+    readonly edge: Scene["edges"][number];
+    readonly flow: Flow;
+    readonly way: Float32Array;
+  }[];
 
   constructor(scene: Scene) {
     this.#flows = scene.edges
       .filter(({ moving }) => moving)
       .map((edge) => {
         const { display, length, curve, key } = edge;
-        const rate = isTcp(display.edge) ? Math.max(edgeRate(display.edge), display.edge.byteRate / 10_000) : display.edge.requestRate;
+        const rate = isTcp(display.edge)
+          ? Math.max(edgeRate(display.edge), display.edge.byteRate / 10_000)
+          : display.edge.requestRate;
         return { key, edge, flow: flowOf(key, rate, length, display.edge.errorShare), way: wayAlong(curve) };
       });
   }
@@ -66,11 +80,20 @@ export class Traffic {
     return this.#flows.length > 0;
   }
 
-  draw(context: CanvasRenderingContext2D, seconds: number, sight: Sight, colors: GraphColors, size: CanvasSize, emphasizedEdges: ReadonlySet<string> | undefined): void {
+  draw(
+    context: CanvasRenderingContext2D,
+    seconds: number,
+    sight: Sight,
+    colors: GraphColors,
+    size: CanvasSize,
+    emphasizedEdges: ReadonlySet<string> | undefined,
+  ): void {
     const seen = begin(context, sight, size);
     const radius = 2.3 / Math.max(0.5, Math.min(1, sight.k));
     const errors: { readonly x: number; readonly y: number }[] = [];
-    const shown = this.#flows.filter(({ key, edge }) => (emphasizedEdges === undefined || emphasizedEdges.has(key)) && edgeInSight(edge, seen));
+    const shown = this.#flows.filter(
+      ({ key, edge }) => (emphasizedEdges === undefined || emphasizedEdges.has(key)) && edgeInSight(edge, seen),
+    );
     const wanted = shown.reduce((sum, { flow }) => sum + flow.dots, 0);
     context.fillStyle = colors.accent;
     context.beginPath();

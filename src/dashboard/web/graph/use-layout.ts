@@ -22,7 +22,11 @@ export function useLayout(graph: DisplayGraph): UsedLayout {
   const asked = useRef<LayoutRequest | undefined>(undefined);
   const [arranged, setArranged] = useState<Places>(nothing);
   const [busy, setBusy] = useState(false);
-  const last = useRef<{ readonly structure: string; readonly from: Places; readonly places: Places }>({ structure: "", from: nothing, places: nothing });
+  const last = useRef<{ readonly structure: string; readonly from: Places; readonly places: Places }>({
+    structure: "",
+    from: nothing,
+    places: nothing,
+  });
   const client = useMemo(
     () =>
       new LayoutClient((places) => {
@@ -40,12 +44,19 @@ export function useLayout(graph: DisplayGraph): UsedLayout {
     setBusy(true);
     client.arrange(request);
   };
-  const requestOf = (): LayoutRequest => ({ nodes: layoutNodes(graph), edges: graph.edges.map(({ edge }) => ({ from: edge.from, to: edge.to })) });
+  const requestOf = (): LayoutRequest => ({
+    nodes: layoutNodes(graph),
+    edges: graph.edges.map(({ edge }) => ({ from: edge.from, to: edge.to })),
+  });
 
   const structure = [...graph.nodes.keys()].join("\n");
   let wanted: LayoutRequest | undefined;
   // A mesh that was laid out before anything called anything is laid out again once it does.
-  const awoken = asked.current === undefined && known.current.places.size > 0 && graph.edges.length > leastAwoken && graph.edges.length > known.current.edges.size * 2;
+  const awoken =
+    asked.current === undefined &&
+    known.current.places.size > 0 &&
+    graph.edges.length > leastAwoken &&
+    graph.edges.length > known.current.edges.size * 2;
   if (awoken) wanted = requestOf();
   else if (structure !== last.current.structure || arranged !== last.current.from) {
     const request = requestOf();
@@ -57,7 +68,8 @@ export function useLayout(graph: DisplayGraph): UsedLayout {
     } else wanted = request;
   }
   useEffect(() => {
-    if (wanted !== undefined && (asked.current === undefined || asked.current.nodes.length !== wanted.nodes.length)) ask(wanted);
+    if (wanted !== undefined && (asked.current === undefined || asked.current.nodes.length !== wanted.nodes.length))
+      ask(wanted);
   }, [structure, arranged, awoken]);
 
   const before = useRef<Places>(nothing);

@@ -4,7 +4,14 @@ import type { GraphEdge, GraphNode } from "../../../api/dashboard/index.ts";
 import type { DisplayGraph, DisplayNode } from "./display-graph.ts";
 import { walk } from "./walk.ts";
 
-const node = (key: string): DisplayNode => ({ key, node: {} as GraphNode, title: key, subtitle: "", box: "", stack: "" });
+const node = (key: string): DisplayNode => ({
+  key,
+  node: {} as GraphNode,
+  title: key,
+  subtitle: "",
+  box: "",
+  stack: "",
+});
 const nodes = new Map(["web", "cart", "ads", "db"].map((key) => [key, node(key)]));
 const call = (from: string, to: string, requestRate: number): DisplayGraph["edges"][number] => ({
   key: `${from}>${to}`,
@@ -12,8 +19,19 @@ const call = (from: string, to: string, requestRate: number): DisplayGraph["edge
   from: node(from),
   to: node(to),
 });
-const graph: DisplayGraph = { nodes, edges: [call("web", "ads", 1), call("web", "cart", 9), call("cart", "db", 3)], nodeCount: 4, edgeCount: 3, protocols: [] };
-const places = new Map([["web", { x: 0, y: 0 }], ["cart", { x: 300, y: 0 }], ["ads", { x: 300, y: 80 }], ["db", { x: 600, y: 10 }]]);
+const graph: DisplayGraph = {
+  nodes,
+  edges: [call("web", "ads", 1), call("web", "cart", 9), call("cart", "db", 3)],
+  nodeCount: 4,
+  edgeCount: 3,
+  protocols: [],
+};
+const places = new Map([
+  ["web", { x: 0, y: 0 }],
+  ["cart", { x: 300, y: 0 }],
+  ["ads", { x: 300, y: 80 }],
+  ["db", { x: 600, y: 10 }],
+]);
 
 test("right leads to whom it calls most, left to who calls it, up and down to what stands there", () => {
   assert.equal(walk(graph, places, "web", "right"), "cart");

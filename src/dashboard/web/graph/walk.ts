@@ -8,19 +8,33 @@ export type WalkDirection = "right" | "left" | "up" | "down";
  * The node that an arrow key leads to. Right and left go along edges, to whom the node calls and to who calls it (the busiest first, away from where one came);
  * up and down to the nearest node above or below. Undefined where there is none.
  */
-export function walk(graph: DisplayGraph, places: ReadonlyMap<string, Point>, from: string, direction: WalkDirection): string | undefined {
+export function walk(
+  graph: DisplayGraph,
+  places: ReadonlyMap<string, Point>,
+  from: string,
+  direction: WalkDirection,
+): string | undefined {
   const here = places.get(from);
   if (here === undefined) return firstNode(graph, places);
-  if (direction === "up" || direction === "down") return nearestVertically(graph, places, from, here, direction === "down" ? 1 : -1);
+  if (direction === "up" || direction === "down")
+    return nearestVertically(graph, places, from, here, direction === "down" ? 1 : -1);
   const neighbours = graph.edges
-    .filter((edge) => (direction === "right" ? edge.edge.from : edge.edge.to) === from && edge.edge.from !== edge.edge.to)
+    .filter(
+      (edge) => (direction === "right" ? edge.edge.from : edge.edge.to) === from && edge.edge.from !== edge.edge.to,
+    )
     .sort((a, b) => edgeRate(b.edge) - edgeRate(a.edge) || a.key.localeCompare(b.key));
   const [next] = neighbours;
   if (next !== undefined) return direction === "right" ? next.edge.to : next.edge.from;
   return undefined;
 }
 
-function nearestVertically(graph: DisplayGraph, places: ReadonlyMap<string, Point>, from: string, here: Point, sign: 1 | -1): string | undefined {
+function nearestVertically(
+  graph: DisplayGraph,
+  places: ReadonlyMap<string, Point>,
+  from: string,
+  here: Point,
+  sign: 1 | -1,
+): string | undefined {
   let best: string | undefined;
   let least = Infinity;
   for (const key of graph.nodes.keys()) {

@@ -1,9 +1,25 @@
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { yaml } from "@codemirror/lang-yaml";
-import { bracketMatching, foldGutter, foldKeymap, HighlightStyle, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
+import {
+  bracketMatching,
+  foldGutter,
+  foldKeymap,
+  HighlightStyle,
+  indentOnInput,
+  indentUnit,
+  syntaxHighlighting,
+} from "@codemirror/language";
 import { lintGutter, setDiagnostics, type Diagnostic } from "@codemirror/lint";
 import { Compartment, EditorState, type Extension } from "@codemirror/state";
-import { drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers } from "@codemirror/view";
+import {
+  drawSelection,
+  EditorView,
+  highlightActiveLine,
+  highlightActiveLineGutter,
+  highlightSpecialChars,
+  keymap,
+  lineNumbers,
+} from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import type { ConfigMessage } from "../../../api/dashboard/index.ts";
 import { rangeOfMessage } from "./yaml-position.ts";
@@ -17,27 +33,63 @@ export interface EditorOptions {
 }
 
 const theme = EditorView.theme({
-  "&": { color: "var(--text)", backgroundColor: "var(--surface)", fontSize: "13px", minHeight: "260px", maxHeight: "min(60dvh, 760px)" },
+  "&": {
+    color: "var(--text)",
+    backgroundColor: "var(--surface)",
+    fontSize: "13px",
+    minHeight: "260px",
+    maxHeight: "min(60dvh, 760px)",
+  },
   "&.cm-focused": { outline: "2px solid var(--focus)", outlineOffset: "-2px" },
   ".cm-scroller": { fontFamily: "var(--font-mono)", lineHeight: "1.55", overflow: "auto" },
   ".cm-content": { caretColor: "var(--text)", padding: "8px 0" },
   ".cm-cursor": { borderLeftColor: "var(--text)" },
   ".cm-content, .cm-gutter": { minHeight: "260px" },
-  ".cm-gutters": { backgroundColor: "var(--surface-2)", color: "var(--text-muted)", borderRight: "1px solid var(--line)" },
+  ".cm-gutters": {
+    backgroundColor: "var(--surface-2)",
+    color: "var(--text-muted)",
+    borderRight: "1px solid var(--line)",
+  },
   ".cm-activeLine": { backgroundColor: "color-mix(in srgb, var(--accent-ground) 45%, transparent)" },
   ".cm-activeLineGutter": { backgroundColor: "var(--surface-3)", color: "var(--text)" },
-  "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": { backgroundColor: "var(--accent-ground)" },
-  ".cm-tooltip": { backgroundColor: "var(--surface)", color: "var(--text)", border: "1px solid var(--line-strong)", borderRadius: "6px", boxShadow: "var(--shadow-large)", maxWidth: "52ch" },
+  "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": {
+    backgroundColor: "var(--accent-ground)",
+  },
+  ".cm-tooltip": {
+    backgroundColor: "var(--surface)",
+    color: "var(--text)",
+    border: "1px solid var(--line-strong)",
+    borderRadius: "6px",
+    boxShadow: "var(--shadow-large)",
+    maxWidth: "52ch",
+  },
   ".cm-diagnostic": { borderLeftWidth: "4px", padding: "5px 10px", fontFamily: "var(--font)" },
   ".cm-diagnostic-error": { borderLeftColor: "var(--bad)" },
   ".cm-diagnostic-warning": { borderLeftColor: "var(--warn)" },
   ".cm-diagnostic-info": { borderLeftColor: "var(--info)" },
-  ".cm-lintRange-error": { backgroundImage: "none", textDecoration: "underline wavy var(--bad) 1.5px", textUnderlineOffset: "3px" },
-  ".cm-lintRange-warning": { backgroundImage: "none", textDecoration: "underline wavy var(--warn) 1.5px", textUnderlineOffset: "3px" },
-  ".cm-lintRange-info": { backgroundImage: "none", textDecoration: "underline dotted var(--info) 1.5px", textUnderlineOffset: "3px" },
+  ".cm-lintRange-error": {
+    backgroundImage: "none",
+    textDecoration: "underline wavy var(--bad) 1.5px",
+    textUnderlineOffset: "3px",
+  },
+  ".cm-lintRange-warning": {
+    backgroundImage: "none",
+    textDecoration: "underline wavy var(--warn) 1.5px",
+    textUnderlineOffset: "3px",
+  },
+  ".cm-lintRange-info": {
+    backgroundImage: "none",
+    textDecoration: "underline dotted var(--info) 1.5px",
+    textUnderlineOffset: "3px",
+  },
   ".cm-gutter-lint": { width: "1.5em" },
   ".cm-foldGutter .cm-gutterElement": { color: "var(--text-muted)", cursor: "pointer" },
-  ".cm-foldPlaceholder": { backgroundColor: "var(--surface-3)", border: "0", color: "var(--text-muted)", padding: "0 6px" },
+  ".cm-foldPlaceholder": {
+    backgroundColor: "var(--surface-3)",
+    border: "0",
+    color: "var(--text-muted)",
+    padding: "0 6px",
+  },
   ".cm-matchingBracket": { backgroundColor: "var(--surface-3)" },
 });
 
@@ -108,14 +160,23 @@ export class CodeMirrorEditor {
     const text = this.text;
     const diagnostics = messages.map((message): Diagnostic => {
       const { from, to } = rangeOfMessage(text, message);
-      return { from, to, severity: severities[message.level], message: message.message, ...(message.code === "" ? {} : { source: message.code }) };
+      return {
+        from,
+        to,
+        severity: severities[message.level],
+        message: message.message,
+        ...(message.code === "" ? {} : { source: message.code }),
+      };
     });
     this.#view.dispatch(setDiagnostics(this.#view.state, diagnostics));
   }
 
   jumpTo(message: Pick<ConfigMessage, "line" | "column">): void {
     const { from, to } = rangeOfMessage(this.text, message);
-    this.#view.dispatch({ selection: { anchor: from, head: to }, effects: EditorView.scrollIntoView(from, { y: "center" }) });
+    this.#view.dispatch({
+      selection: { anchor: from, head: to },
+      effects: EditorView.scrollIntoView(from, { y: "center" }),
+    });
     this.#view.focus();
   }
 

@@ -16,7 +16,11 @@ export function ConfigEditorPage(): JSX.Element {
   const namespace = chosenNamespaces.value.split(",")[0] || "default";
   const anonymous = session.value?.authentication === "anonymous";
   return (
-    <Page title="New or what-if" crumbs={[{ title: "Config", path: ["config"] }]} subtitle="Paste objects to see what they would change, or write one and apply it.">
+    <Page
+      title="New or what-if"
+      crumbs={[{ title: "Config", path: ["config"] }]}
+      subtitle="Paste objects to see what they would change, or write one and apply it."
+    >
       <ConfigEditor
         text={text}
         onChange={setText}

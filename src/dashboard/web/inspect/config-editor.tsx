@@ -26,7 +26,16 @@ export interface ConfigEditorProps {
 const settleMs = 400;
 
 /** Edits objects: checked while one types, compared before they are applied. */
-export function ConfigEditor({ text, onChange, before, resourceVersion, readOnlyBecause, knownMessages, onApplied, tools }: ConfigEditorProps): JSX.Element {
+export function ConfigEditor({
+  text,
+  onChange,
+  before,
+  resourceVersion,
+  readOnlyBecause,
+  knownMessages,
+  onApplied,
+  tools,
+}: ConfigEditorProps): JSX.Element {
   const dirty = text !== before;
   const { messages, checking, problem } = useValidation(text, dirty);
   const shown = dirty ? messages : knownMessages;
@@ -39,7 +48,13 @@ export function ConfigEditor({ text, onChange, before, resourceVersion, readOnly
       <section class="card" aria-label="YAML">
         <div class="card-head">
           <h2>YAML</h2>
-          {readOnlyBecause === undefined ? dirty && before !== "" ? <Mark tone="info">changed, not applied</Mark> : undefined : <Mark tone="idle">read-only</Mark>}
+          {readOnlyBecause === undefined ? (
+            dirty && before !== "" ? (
+              <Mark tone="info">changed, not applied</Mark>
+            ) : undefined
+          ) : (
+            <Mark tone="idle">read-only</Mark>
+          )}
           <div class="card-tools">
             {tools}
             {dirty && before !== "" ? (
@@ -47,11 +62,23 @@ export function ConfigEditor({ text, onChange, before, resourceVersion, readOnly
                 Undo all
               </button>
             ) : undefined}
-            <button type="button" class="button" disabled={empty || whatIf.asking} title="Which proxies would be sent something else, without writing anything" onClick={() => whatIf.ask(text)}>
+            <button
+              type="button"
+              class="button"
+              disabled={empty || whatIf.asking}
+              title="Which proxies would be sent something else, without writing anything"
+              onClick={() => whatIf.ask(text)}
+            >
               {whatIf.asking ? "Asking…" : "What if?"}
             </button>
             {readOnlyBecause === undefined ? (
-              <button type="button" class="button" data-kind="primary" disabled={empty || !dirty} onClick={() => setReviewing(true)}>
+              <button
+                type="button"
+                class="button"
+                data-kind="primary"
+                disabled={empty || !dirty}
+                onClick={() => setReviewing(true)}
+              >
                 Review and apply
               </button>
             ) : undefined}
@@ -68,19 +95,45 @@ export function ConfigEditor({ text, onChange, before, resourceVersion, readOnly
           readOnly={false}
           label={resourceVersion === "" ? "New object as YAML" : "The object as YAML"}
           messages={shown}
-          note={problem !== undefined ? <Mark tone="bad">Not checked: {problem.message}</Mark> : checking ? <span class="muted">Checking…</span> : empty ? <span class="muted">Paste or write one or several objects.</span> : <Mark tone="good">No messages</Mark>}
+          note={
+            problem !== undefined ? (
+              <Mark tone="bad">Not checked: {problem.message}</Mark>
+            ) : checking ? (
+              <span class="muted">Checking…</span>
+            ) : empty ? (
+              <span class="muted">Paste or write one or several objects.</span>
+            ) : (
+              <Mark tone="good">No messages</Mark>
+            )
+          }
         />
       </section>
       {whatIf.problem === undefined ? undefined : <ProblemNotice problem={whatIf.problem} />}
       {whatIf.answer === undefined ? undefined : <WhatIfResult answer={whatIf.answer} />}
-      {reviewing ? <ReviewDialog before={before} after={text} resourceVersion={resourceVersion} errors={errors} onClose={() => setReviewing(false)} onApplied={onApplied} /> : undefined}
+      {reviewing ? (
+        <ReviewDialog
+          before={before}
+          after={text}
+          resourceVersion={resourceVersion}
+          errors={errors}
+          onClose={() => setReviewing(false)}
+          onApplied={onApplied}
+        />
+      ) : undefined}
     </>
   );
 }
 
 /** What the analyzer says of the text, once it has stood still for a moment. */
-function useValidation(text: string, active: boolean): { readonly messages: readonly ConfigMessage[]; readonly checking: boolean; readonly problem: Problem | undefined } {
-  const [state, setState] = useState<{ readonly of: string; readonly messages: readonly ConfigMessage[]; readonly problem: Problem | undefined }>({ of: "", messages: [], problem: undefined });
+function useValidation(
+  text: string,
+  active: boolean,
+): { readonly messages: readonly ConfigMessage[]; readonly checking: boolean; readonly problem: Problem | undefined } {
+  const [state, setState] = useState<{
+    readonly of: string;
+    readonly messages: readonly ConfigMessage[];
+    readonly problem: Problem | undefined;
+  }>({ of: "", messages: [], problem: undefined });
   useEffect(() => {
     if (!active || !hasContent(text)) {
       setState({ of: text, messages: [], problem: undefined });
@@ -92,7 +145,8 @@ function useValidation(text: string, active: boolean): { readonly messages: read
         const { messages } = await request("POST /api/validate", { yaml: text }, abort.signal);
         setState({ of: text, messages, problem: undefined });
       } catch (error) {
-        if (!abort.signal.aborted) setState((before) => ({ of: text, messages: before.messages, problem: problemOf(error) }));
+        if (!abort.signal.aborted)
+          setState((before) => ({ of: text, messages: before.messages, problem: problemOf(error) }));
       }
     };
     const timer = setTimeout(() => void check(), settleMs);
@@ -104,8 +158,17 @@ function useValidation(text: string, active: boolean): { readonly messages: read
   return { messages: state.messages, checking: state.of !== text, problem: state.problem };
 }
 
-function useWhatIf(): { readonly answer: WhatIfAnswer | undefined; readonly problem: Problem | undefined; readonly asking: boolean; readonly ask: (yaml: string) => void } {
-  const [state, setState] = useState<{ readonly answer: WhatIfAnswer | undefined; readonly problem: Problem | undefined; readonly asking: boolean }>({ answer: undefined, problem: undefined, asking: false });
+function useWhatIf(): {
+  readonly answer: WhatIfAnswer | undefined;
+  readonly problem: Problem | undefined;
+  readonly asking: boolean;
+  readonly ask: (yaml: string) => void;
+} {
+  const [state, setState] = useState<{
+    readonly answer: WhatIfAnswer | undefined;
+    readonly problem: Problem | undefined;
+    readonly asking: boolean;
+  }>({ answer: undefined, problem: undefined, asking: false });
   const abort = useRef(new AbortController());
   useEffect(() => () => abort.current.abort(), []);
   const ask = async (yaml: string): Promise<void> => {
@@ -169,15 +232,31 @@ function ReviewDialog({ before, after, resourceVersion, errors, onClose, onAppli
           <button type="button" class="button" onClick={onClose}>
             Cancel
           </button>
-          <button type="button" class="button" data-kind="primary" disabled={dryRun === undefined || applying || problem !== undefined} onClick={() => void apply()}>
+          <button
+            type="button"
+            class="button"
+            data-kind="primary"
+            disabled={dryRun === undefined || applying || problem !== undefined}
+            onClick={() => void apply()}
+          >
             {applying ? "Applying…" : "Apply"}
           </button>
         </>
       }
     >
       <DiffView before={before} after={after} label="The change that will be made" />
-      {errors === 0 ? undefined : <Notice tone="warn">The analyzer reports {errors === 1 ? "an error" : `${errors} errors`} in it: traffic may fail.</Notice>}
-      {problem !== undefined ? <ProblemNotice problem={problem} /> : dryRun === undefined ? <Loading lines={2} label="The API server tries it" /> : <Notice tone="good">The API server would accept it: {dryRun.applied.join(", ")}.</Notice>}
+      {errors === 0 ? undefined : (
+        <Notice tone="warn">
+          The analyzer reports {errors === 1 ? "an error" : `${errors} errors`} in it: traffic may fail.
+        </Notice>
+      )}
+      {problem !== undefined ? (
+        <ProblemNotice problem={problem} />
+      ) : dryRun === undefined ? (
+        <Loading lines={2} label="The API server tries it" />
+      ) : (
+        <Notice tone="good">The API server would accept it: {dryRun.applied.join(", ")}.</Notice>
+      )}
       {(dryRun?.warnings ?? []).map((warning) => (
         <Notice key={warning} tone="warn">
           {warning}

@@ -44,12 +44,16 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
   const draft = draftOf(live.topic);
   const [text, setText] = useState(draft?.text ?? head.yaml);
   /** Of what the text was begun from: while somebody else changes the object, the text stays. */
-  const [base, setBase] = useState({ yaml: draft?.before ?? head.yaml, resourceVersion: draft?.resourceVersion ?? head.resourceVersion });
+  const [base, setBase] = useState({
+    yaml: draft?.before ?? head.yaml,
+    resourceVersion: draft?.resourceVersion ?? head.resourceVersion,
+  });
   useKeptDraft(live.topic, { text, before: base.yaml, resourceVersion: base.resourceVersion });
   const [comparing, setComparing] = useState(false);
   const applied = useRef(false);
   const dirty = text !== base.yaml;
-  const elsewhere = head.resourceVersion !== base.resourceVersion && withoutStatus(head.yaml) !== withoutStatus(base.yaml);
+  const elsewhere =
+    head.resourceVersion !== base.resourceVersion && withoutStatus(head.yaml) !== withoutStatus(base.yaml);
   const take = (): void => {
     setBase({ yaml: head.yaml, resourceVersion: head.resourceVersion });
     setText(head.yaml);
@@ -58,7 +62,8 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
     if (head.resourceVersion === base.resourceVersion) return;
     if (!dirty || applied.current) take();
     // What changed is only its status: the text can go on from the new version.
-    else if (withoutStatus(head.yaml) === withoutStatus(base.yaml)) setBase({ yaml: base.yaml, resourceVersion: head.resourceVersion });
+    else if (withoutStatus(head.yaml) === withoutStatus(base.yaml))
+      setBase({ yaml: base.yaml, resourceVersion: head.resourceVersion });
     applied.current = false;
   }, [head.resourceVersion]);
   const messages = live.table("messages").value;
@@ -66,7 +71,9 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
   const references = live.table("references").value;
   return (
     <>
-      {gone ? <Notice tone="bad">The object has been deleted meanwhile. Its last text stays here to be copied.</Notice> : undefined}
+      {gone ? (
+        <Notice tone="bad">The object has been deleted meanwhile. Its last text stays here to be copied.</Notice>
+      ) : undefined}
       {elsewhere && dirty ? (
         <Notice tone="warn" live>
           Somebody has changed the object while you edit it.{" "}
@@ -92,7 +99,16 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
         }}
       />
       {head.conditions.length === 0 ? undefined : <Conditions head={head} />}
-      <DataTable label="Objects that it refers to, and that refer to it" title="References" id="r" noun={["object", "objects"]} rows={references} columns={configColumns} order="kind" empty={<Empty title="No references">It names no other object of the mesh's kinds, and none names it.</Empty>} />
+      <DataTable
+        label="Objects that it refers to, and that refer to it"
+        title="References"
+        id="r"
+        noun={["object", "objects"]}
+        rows={references}
+        columns={configColumns}
+        order="kind"
+        empty={<Empty title="No references">It names no other object of the mesh's kinds, and none names it.</Empty>}
+      />
       {comparing ? (
         <Dialog title="What somebody has changed" size="wide" onClose={() => setComparing(false)}>
           <DiffView before={base.yaml} after={head.yaml} label="From what you began with to what is there now" />
@@ -105,7 +121,8 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
 function readOnlyBecause({ mayWrite, row }: ConfigHead): string | undefined {
   if (mayWrite) return undefined;
   const { user = "", authentication = "none" } = session.value ?? {};
-  if (authentication === "anonymous") return "Nobody is logged in: the dashboard's own account only reads. Log in with a token to write.";
+  if (authentication === "anonymous")
+    return "Nobody is logged in: the dashboard's own account only reads. Log in with a token to write.";
   return `${user === "" ? "You" : user} may not update ${row.kind} objects ${row.namespace === "" ? "of the cluster" : `in ${row.namespace}`}: a Role with the verb update on them grants it.`;
 }
 

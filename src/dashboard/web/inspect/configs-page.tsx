@@ -14,7 +14,19 @@ export function ConfigsPage(): JSX.Element {
   );
   return (
     <Page title="Config" live={live} tools={create}>
-      <DataTable label="Configuration" noun={["object", "objects"]} rows={live.table("configs").value} columns={configColumns} order="messages" text={configText} empty={<Empty title="No configuration">There is none of the mesh's kinds in the namespaces that are chosen and that you may see.</Empty>} />
+      <DataTable
+        label="Configuration"
+        noun={["object", "objects"]}
+        rows={live.table("configs").value}
+        columns={configColumns}
+        order="messages"
+        text={configText}
+        empty={
+          <Empty title="No configuration">
+            There is none of the mesh's kinds in the namespaces that are chosen and that you may see.
+          </Empty>
+        }
+      />
     </Page>
   );
 }

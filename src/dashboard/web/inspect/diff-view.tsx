@@ -7,14 +7,26 @@ const signs = { same: " ", gone: "−", new: "+" } as const;
 const words = { same: "", gone: "removed: ", new: "added: " } as const;
 
 /** What changes from one text to another, with some lines around it. */
-export function DiffView({ before, after, label }: { readonly before: string; readonly after: string; readonly label: string }): JSX.Element {
+export function DiffView({
+  before,
+  after,
+  label,
+}: {
+  readonly before: string;
+  readonly after: string;
+  readonly label: string;
+}): JSX.Element {
   const hunks = useMemo(() => diffHunks(lineDiff(before, after)), [before, after]);
   if (hunks.length === 0) return <p class="muted">Nothing changes.</p>;
   return (
     <div class="diff" tabIndex={0} role="region" aria-label={label}>
       {hunks.map((hunk, index) => (
         <div key={index} class="diff-hunk">
-          {hunk.skipped === 0 ? undefined : <div class="diff-skipped">{hunk.skipped === 1 ? "1 line that stays" : `${hunk.skipped} lines that stay`}</div>}
+          {hunk.skipped === 0 ? undefined : (
+            <div class="diff-skipped">
+              {hunk.skipped === 1 ? "1 line that stays" : `${hunk.skipped} lines that stay`}
+            </div>
+          )}
           {hunk.lines.map((line, at) => (
             <div key={at} class="diff-line" data-kind={line.kind}>
               <span class="diff-number" aria-hidden="true">

@@ -15,9 +15,32 @@ interface Measured {
 }
 
 const measured: readonly Column<Measured>[] = [
-  { key: "rate", title: "Rate", width: "88px", number: true, cell: ({ requestRate }) => (requestRate > 0 ? formatRate(requestRate) : <span class="muted">idle</span>), sort: ({ requestRate }) => requestRate },
-  { key: "errors", title: "Errors", width: "84px", number: true, cell: ({ requestRate, errorShare }) => (requestRate === 0 ? none : errorShare > 0 ? <span class="bad-text">{formatShare(errorShare)}</span> : "0 %"), sort: ({ errorShare }) => errorShare },
-  { key: "p99", title: "p99", width: "84px", number: true, priority: 3, cell: ({ p99Ms }) => (p99Ms === undefined ? none : formatMs(p99Ms)), sort: ({ p99Ms }) => p99Ms },
+  {
+    key: "rate",
+    title: "Rate",
+    width: "88px",
+    number: true,
+    cell: ({ requestRate }) => (requestRate > 0 ? formatRate(requestRate) : <span class="muted">idle</span>),
+    sort: ({ requestRate }) => requestRate,
+  },
+  {
+    key: "errors",
+    title: "Errors",
+    width: "84px",
+    number: true,
+    cell: ({ requestRate, errorShare }) =>
+      requestRate === 0 ? none : errorShare > 0 ? <span class="bad-text">{formatShare(errorShare)}</span> : "0 %",
+    sort: ({ errorShare }) => errorShare,
+  },
+  {
+    key: "p99",
+    title: "p99",
+    width: "84px",
+    number: true,
+    priority: 3,
+    cell: ({ p99Ms }) => (p99Ms === undefined ? none : formatMs(p99Ms)),
+    sort: ({ p99Ms }) => p99Ms,
+  },
 ];
 
 const health: Column<{ readonly health: Health; readonly reason: string }> = {
@@ -44,16 +67,62 @@ export const workloadColumns: readonly Column<WorkloadRow>[] = [
     ),
     sort: ({ name }) => name,
   },
-  { key: "namespace", title: "Namespace", width: "150px", priority: 2, cell: ({ namespace }) => namespace, sort: ({ namespace }) => namespace },
+  {
+    key: "namespace",
+    title: "Namespace",
+    width: "150px",
+    priority: 2,
+    cell: ({ namespace }) => namespace,
+    sort: ({ namespace }) => namespace,
+  },
   health,
-  { key: "pods", title: "Pods", width: "76px", number: true, cell: ({ podsReady, pods }) => <Ready ready={podsReady} all={pods} />, sort: ({ pods }) => pods },
+  {
+    key: "pods",
+    title: "Pods",
+    width: "76px",
+    number: true,
+    cell: ({ podsReady, pods }) => <Ready ready={podsReady} all={pods} />,
+    sort: ({ pods }) => pods,
+  },
   ...measured,
-  { key: "restarts", title: "Restarts", width: "100px", number: true, priority: 3, cell: ({ restarts }) => (restarts === 0 ? none : restarts.toLocaleString("en-US")), sort: ({ restarts }) => restarts },
-  { key: "mesh", title: "Mesh", width: "150px", priority: 3, cell: ({ dataPlane, revision }) => (dataPlane === "none" ? <span class="muted">not in the mesh</span> : <span class="ellipsis">{dataPlane}{revision === "" ? "" : ` · ${revision}`}</span>), sort: ({ dataPlane, revision }) => `${dataPlane} ${revision}` },
+  {
+    key: "restarts",
+    title: "Restarts",
+    width: "100px",
+    number: true,
+    priority: 3,
+    cell: ({ restarts }) => (restarts === 0 ? none : restarts.toLocaleString("en-US")),
+    sort: ({ restarts }) => restarts,
+  },
+  {
+    key: "mesh",
+    title: "Mesh",
+    width: "150px",
+    priority: 3,
+    cell: ({ dataPlane, revision }) =>
+      dataPlane === "none" ? (
+        <span class="muted">not in the mesh</span>
+      ) : (
+        <span class="ellipsis">
+          {dataPlane}
+          {revision === "" ? "" : ` · ${revision}`}
+        </span>
+      ),
+    sort: ({ dataPlane, revision }) => `${dataPlane} ${revision}`,
+  },
   { key: "kind", title: "Kind", width: "110px", priority: 3, cell: ({ kind }) => kind, sort: ({ kind }) => kind },
 ];
 
-export const workloadText = ({ namespace, name, app, version, kind, health: state, dataPlane, revision }: WorkloadRow): string => `${name} ${namespace} ${app} ${version} ${kind} ${state} ${dataPlane} ${revision}`;
+export const workloadText = ({
+  namespace,
+  name,
+  app,
+  version,
+  kind,
+  health: state,
+  dataPlane,
+  revision,
+}: WorkloadRow): string => `${name} ${namespace} ${app} ${version} ${kind} ${state} ${dataPlane} ${revision}`;
 
 export const serviceColumns: readonly Column<ServiceRow>[] = [
   {
@@ -70,27 +139,99 @@ export const serviceColumns: readonly Column<ServiceRow>[] = [
     ),
     sort: ({ name }) => name,
   },
-  { key: "namespace", title: "Namespace", width: "150px", priority: 2, cell: ({ namespace }) => namespace, sort: ({ namespace }) => namespace },
+  {
+    key: "namespace",
+    title: "Namespace",
+    width: "150px",
+    priority: 2,
+    cell: ({ namespace }) => namespace,
+    sort: ({ namespace }) => namespace,
+  },
   health,
-  { key: "endpoints", title: "Endpoints", width: "108px", number: true, cell: ({ endpointsReady, endpoints }) => <Ready ready={endpointsReady} all={endpoints} />, sort: ({ endpoints }) => endpoints },
+  {
+    key: "endpoints",
+    title: "Endpoints",
+    width: "108px",
+    number: true,
+    cell: ({ endpointsReady, endpoints }) => <Ready ready={endpointsReady} all={endpoints} />,
+    sort: ({ endpoints }) => endpoints,
+  },
   ...measured,
-  { key: "ports", title: "Ports", width: "150px", priority: 3, cell: ({ ports }) => <span title={ports.join(", ")}>{ports.join(", ")}</span>, sort: ({ ports }) => ports.join(" ") },
-  { key: "waypoint", title: "Waypoint", width: "120px", priority: 3, cell: ({ waypoint }) => (waypoint === "" ? none : waypoint), sort: ({ waypoint }) => waypoint },
+  {
+    key: "ports",
+    title: "Ports",
+    width: "150px",
+    priority: 3,
+    cell: ({ ports }) => <span title={ports.join(", ")}>{ports.join(", ")}</span>,
+    sort: ({ ports }) => ports.join(" "),
+  },
+  {
+    key: "waypoint",
+    title: "Waypoint",
+    width: "120px",
+    priority: 3,
+    cell: ({ waypoint }) => (waypoint === "" ? none : waypoint),
+    sort: ({ waypoint }) => waypoint,
+  },
   { key: "type", title: "Type", width: "104px", priority: 3, cell: ({ type }) => type, sort: ({ type }) => type },
 ];
 
-export const serviceText = ({ namespace, name, type, clusterIp, ports, health: state, waypoint }: ServiceRow): string => `${name} ${namespace} ${type} ${clusterIp} ${ports.join(" ")} ${state} ${waypoint}`;
+export const serviceText = ({ namespace, name, type, clusterIp, ports, health: state, waypoint }: ServiceRow): string =>
+  `${name} ${namespace} ${type} ${clusterIp} ${ports.join(" ")} ${state} ${waypoint}`;
 
 export const configColumns: readonly Column<ConfigRow>[] = [
-  { key: "name", title: "Name", cell: (row) => <><ConfigLink row={row} /><OfNamespace name={row.namespace} /></>, sort: ({ name }) => name },
-  { key: "kind", title: "Kind", width: "168px", cell: ({ kind, apiVersion }) => <span title={apiVersion}>{kind}</span>, sort: ({ kind }) => kind },
-  { key: "namespace", title: "Namespace", width: "150px", priority: 2, cell: ({ namespace }) => (namespace === "" ? <span class="muted">whole cluster</span> : namespace), sort: ({ namespace }) => namespace },
-  { key: "messages", title: "Validation", width: "132px", cell: (row) => <Validation row={row} />, sort: ({ errors, warnings }) => -(errors * 1000 + warnings) },
-  { key: "first", title: "What it says", priority: 3, cell: ({ firstMessage }) => (firstMessage === "" ? none : <span title={firstMessage}>{firstMessage}</span>) },
-  { key: "age", title: "Age", width: "110px", priority: 3, number: true, cell: ({ createdAtMs }) => <Age atMs={createdAtMs} ago={false} />, sort: ({ createdAtMs }) => (createdAtMs === undefined ? undefined : -createdAtMs) },
+  {
+    key: "name",
+    title: "Name",
+    cell: (row) => (
+      <>
+        <ConfigLink row={row} />
+        <OfNamespace name={row.namespace} />
+      </>
+    ),
+    sort: ({ name }) => name,
+  },
+  {
+    key: "kind",
+    title: "Kind",
+    width: "168px",
+    cell: ({ kind, apiVersion }) => <span title={apiVersion}>{kind}</span>,
+    sort: ({ kind }) => kind,
+  },
+  {
+    key: "namespace",
+    title: "Namespace",
+    width: "150px",
+    priority: 2,
+    cell: ({ namespace }) => (namespace === "" ? <span class="muted">whole cluster</span> : namespace),
+    sort: ({ namespace }) => namespace,
+  },
+  {
+    key: "messages",
+    title: "Validation",
+    width: "132px",
+    cell: (row) => <Validation row={row} />,
+    sort: ({ errors, warnings }) => -(errors * 1000 + warnings),
+  },
+  {
+    key: "first",
+    title: "What it says",
+    priority: 3,
+    cell: ({ firstMessage }) => (firstMessage === "" ? none : <span title={firstMessage}>{firstMessage}</span>),
+  },
+  {
+    key: "age",
+    title: "Age",
+    width: "110px",
+    priority: 3,
+    number: true,
+    cell: ({ createdAtMs }) => <Age atMs={createdAtMs} ago={false} />,
+    sort: ({ createdAtMs }) => (createdAtMs === undefined ? undefined : -createdAtMs),
+  },
 ];
 
-export const configText = ({ apiVersion, kind, namespace, name, firstMessage, errors, warnings }: ConfigRow): string => `${name} ${namespace} ${kind} ${apiVersion} ${firstMessage} ${errors > 0 ? "error" : ""} ${warnings > 0 ? "warning" : ""}`;
+export const configText = ({ apiVersion, kind, namespace, name, firstMessage, errors, warnings }: ConfigRow): string =>
+  `${name} ${namespace} ${kind} ${apiVersion} ${firstMessage} ${errors > 0 ? "error" : ""} ${warnings > 0 ? "warning" : ""}`;
 
 export const peerColumns: readonly Column<PeerRow>[] = [
   {
@@ -101,25 +242,85 @@ export const peerColumns: readonly Column<PeerRow>[] = [
         <span class="narrow-only">
           <HealthMark health={state} quiet />{" "}
         </span>
-        {peerNamespace === "" ? peerName || peer : peer.startsWith("service/") ? <ServiceLink namespace={peerNamespace} name={peerName} /> : <WorkloadLink namespace={peerNamespace} name={peerName} />}
+        {peerNamespace === "" ? (
+          peerName || peer
+        ) : peer.startsWith("service/") ? (
+          <ServiceLink namespace={peerNamespace} name={peerName} />
+        ) : (
+          <WorkloadLink namespace={peerNamespace} name={peerName} />
+        )}
         <OfNamespace name={peerNamespace} />
       </>
     ),
     sort: ({ peerName }) => peerName,
   },
-  { key: "namespace", title: "Namespace", width: "140px", priority: 2, cell: ({ peerNamespace }) => peerNamespace || none, sort: ({ peerNamespace }) => peerNamespace },
-  { key: "protocol", title: "Protocol", width: "96px", priority: 2, cell: ({ protocol }) => <Tag>{protocol}</Tag>, sort: ({ protocol }) => protocol },
-  { key: "health", title: "Health", width: "104px", priority: 2, cell: ({ health: state }) => <HealthMark health={state} />, sort: ({ health: state }) => severity[state] },
+  {
+    key: "namespace",
+    title: "Namespace",
+    width: "140px",
+    priority: 2,
+    cell: ({ peerNamespace }) => peerNamespace || none,
+    sort: ({ peerNamespace }) => peerNamespace,
+  },
+  {
+    key: "protocol",
+    title: "Protocol",
+    width: "96px",
+    priority: 2,
+    cell: ({ protocol }) => <Tag>{protocol}</Tag>,
+    sort: ({ protocol }) => protocol,
+  },
+  {
+    key: "health",
+    title: "Health",
+    width: "104px",
+    priority: 2,
+    cell: ({ health: state }) => <HealthMark health={state} />,
+    sort: ({ health: state }) => severity[state],
+  },
   ...measured,
-  { key: "bytes", title: "Bytes", width: "96px", number: true, priority: 3, cell: ({ byteRate }) => (byteRate === 0 ? none : `${formatBytes(byteRate)}/s`), sort: ({ byteRate }) => byteRate },
-  { key: "mtls", title: "mTLS", width: "90px", priority: 3, cell: ({ mutualTlsShare }) => (mutualTlsShare === undefined ? <span class="muted">not known</span> : formatShare(mutualTlsShare)), sort: ({ mutualTlsShare }) => mutualTlsShare },
+  {
+    key: "bytes",
+    title: "Bytes",
+    width: "96px",
+    number: true,
+    priority: 3,
+    cell: ({ byteRate }) => (byteRate === 0 ? none : `${formatBytes(byteRate)}/s`),
+    sort: ({ byteRate }) => byteRate,
+  },
+  {
+    key: "mtls",
+    title: "mTLS",
+    width: "90px",
+    priority: 3,
+    cell: ({ mutualTlsShare }) =>
+      mutualTlsShare === undefined ? <span class="muted">not known</span> : formatShare(mutualTlsShare),
+    sort: ({ mutualTlsShare }) => mutualTlsShare,
+  },
 ];
 
 export const eventColumns: readonly Column<EventRow>[] = [
   { key: "at", title: "When", width: "112px", cell: ({ atMs }) => <Age atMs={atMs} />, sort: ({ atMs }) => atMs },
-  { key: "reason", title: "Reason", width: "150px", cell: ({ type, reason }) => <Mark tone={type === "Warning" ? "warn" : "info"}>{reason}</Mark>, sort: ({ reason }) => reason },
-  { key: "message", title: "What happened", cell: ({ message, count }) => (count > 1 ? `${message} (${count} times)` : message) },
-  { key: "object", title: "Object", width: "220px", priority: 3, cell: ({ object }) => object, sort: ({ object }) => object },
+  {
+    key: "reason",
+    title: "Reason",
+    width: "150px",
+    cell: ({ type, reason }) => <Mark tone={type === "Warning" ? "warn" : "info"}>{reason}</Mark>,
+    sort: ({ reason }) => reason,
+  },
+  {
+    key: "message",
+    title: "What happened",
+    cell: ({ message, count }) => (count > 1 ? `${message} (${count} times)` : message),
+  },
+  {
+    key: "object",
+    title: "Object",
+    width: "220px",
+    priority: 3,
+    cell: ({ object }) => object,
+    sort: ({ object }) => object,
+  },
 ];
 
 /** Beside the name where there is no room for a column. */
@@ -129,10 +330,18 @@ function OfNamespace({ name }: { readonly name: string }): JSX.Element | null {
 
 function Ready({ ready, all }: { readonly ready: number; readonly all: number }): JSX.Element {
   if (all === 0) return none;
-  return ready < all ? <span class="warn-text">{`${ready.toLocaleString("en-US")}/${all.toLocaleString("en-US")}`}</span> : <span>{`${ready.toLocaleString("en-US")}/${all.toLocaleString("en-US")}`}</span>;
+  return ready < all ? (
+    <span class="warn-text">{`${ready.toLocaleString("en-US")}/${all.toLocaleString("en-US")}`}</span>
+  ) : (
+    <span>{`${ready.toLocaleString("en-US")}/${all.toLocaleString("en-US")}`}</span>
+  );
 }
 
-export function Validation({ row: { errors, warnings } }: { readonly row: Pick<ConfigRow, "errors" | "warnings"> }): JSX.Element {
+export function Validation({
+  row: { errors, warnings },
+}: {
+  readonly row: Pick<ConfigRow, "errors" | "warnings">;
+}): JSX.Element {
   if (errors > 0) return <Mark tone="bad">{`${errors} ${errors === 1 ? "error" : "errors"}`}</Mark>;
   if (warnings > 0) return <Mark tone="warn">{`${warnings} ${warnings === 1 ? "warning" : "warnings"}`}</Mark>;
   return <Mark tone="good">valid</Mark>;

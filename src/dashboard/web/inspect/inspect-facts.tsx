@@ -1,6 +1,14 @@
 import type { ComponentChildren, JSX } from "preact";
 
-export function Fact({ title, note, children }: { readonly title: string; readonly note?: ComponentChildren; readonly children: ComponentChildren }): JSX.Element {
+export function Fact({
+  title,
+  note,
+  children,
+}: {
+  readonly title: string;
+  readonly note?: ComponentChildren;
+  readonly children: ComponentChildren;
+}): JSX.Element {
   return (
     <div>
       <dt>{title}</dt>
@@ -12,7 +20,13 @@ export function Fact({ title, note, children }: { readonly title: string; readon
   );
 }
 
-export function Labels({ labels, none = "none" }: { readonly labels: Readonly<Record<string, string>>; readonly none?: string }): JSX.Element {
+export function Labels({
+  labels,
+  none = "none",
+}: {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly none?: string;
+}): JSX.Element {
   const pairs = Object.entries(labels);
   if (pairs.length === 0) return <span class="muted">{none}</span>;
   return (

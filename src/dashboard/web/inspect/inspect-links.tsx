@@ -2,7 +2,15 @@ import type { JSX } from "preact";
 import type { ConfigRow } from "../../../api/dashboard/index.ts";
 import { linkTo } from "../router.ts";
 
-export function WorkloadLink({ namespace, name, text = name }: { readonly namespace: string; readonly name: string; readonly text?: string }): JSX.Element {
+export function WorkloadLink({
+  namespace,
+  name,
+  text = name,
+}: {
+  readonly namespace: string;
+  readonly name: string;
+  readonly text?: string;
+}): JSX.Element {
   return (
     <a href={linkTo(["workloads", namespace, name])} title={`${namespace}/${name}`}>
       {text}
@@ -18,9 +26,16 @@ export function ServiceLink({ namespace, name }: { readonly namespace: string; r
   );
 }
 
-export function ConfigLink({ row }: { readonly row: Pick<ConfigRow, "apiVersion" | "kind" | "namespace" | "name"> }): JSX.Element {
+export function ConfigLink({
+  row,
+}: {
+  readonly row: Pick<ConfigRow, "apiVersion" | "kind" | "namespace" | "name">;
+}): JSX.Element {
   return (
-    <a href={linkTo(["config", row.apiVersion, row.kind, row.namespace, row.name])} title={`${row.kind} ${row.namespace === "" ? "" : `${row.namespace}/`}${row.name}`}>
+    <a
+      href={linkTo(["config", row.apiVersion, row.kind, row.namespace, row.name])}
+      title={`${row.kind} ${row.namespace === "" ? "" : `${row.namespace}/`}${row.name}`}
+    >
       {row.name}
     </a>
   );

@@ -3,12 +3,16 @@ import { test } from "node:test";
 import { array, assert as assertProperty, constantFrom, property } from "fast-check";
 import { diffHunks, lineDiff, type DiffLine } from "./line-diff.ts";
 
-const written = (lines: readonly DiffLine[]): string[] => lines.map(({ kind, text }) => `${{ same: " ", gone: "-", new: "+" }[kind]}${text}`);
+const written = (lines: readonly DiffLine[]): string[] =>
+  lines.map(({ kind, text }) => `${{ same: " ", gone: "-", new: "+" }[kind]}${text}`);
 
 test("a changed line is one that goes and one that comes", () => {
   assert.deepEqual(written(lineDiff("a: 1\nb: 2\nc: 3\n", "a: 1\nb: 5\nc: 3\n")), [" a: 1", "-b: 2", "+b: 5", " c: 3"]);
   assert.deepEqual(written(lineDiff("", "a: 1\n")), ["+a: 1"]);
-  assert.deepEqual(written(lineDiff("a\nb\nc\na\nb\nb\na\n", "c\nb\na\nb\na\nc\n")).filter((line) => !line.startsWith(" ")).length, 5);
+  assert.deepEqual(
+    written(lineDiff("a\nb\nc\na\nb\nb\na\n", "c\nb\na\nb\na\nc\n")).filter((line) => !line.startsWith(" ")).length,
+    5,
+  );
 });
 
 test("equal texts have no hunks, and no last line break is no change", () => {
@@ -23,8 +27,14 @@ test("both texts can be read out of any difference, numbers count through, and n
       const before = lines.filter(({ kind }) => kind !== "new");
       const after = lines.filter(({ kind }) => kind !== "gone");
       assert.deepEqual([before.map((line) => line.text), after.map((line) => line.text)], [a, b]);
-      assert.deepEqual(before.map((line) => line.before), a.map((_line, index) => index + 1));
-      assert.deepEqual(after.map((line) => line.after), b.map((_line, index) => index + 1));
+      assert.deepEqual(
+        before.map((line) => line.before),
+        a.map((_line, index) => index + 1),
+      );
+      assert.deepEqual(
+        after.map((line) => line.after),
+        b.map((_line, index) => index + 1),
+      );
     }),
   );
 });
@@ -33,10 +43,13 @@ test("a hunk has three lines around what changes, and says how many were skipped
   const lines = Array.from({ length: 30 }, (_unused, index) => `line ${index}`);
   const changed = lines.with(10, "other").with(25, "another");
   const hunks = diffHunks(lineDiff(lines.join("\n"), changed.join("\n")));
-  assert.deepEqual(hunks.map(({ skipped, lines: { length } }) => [skipped, length]), [
-    [7, 8],
-    [8, 8],
-  ]);
+  assert.deepEqual(
+    hunks.map(({ skipped, lines: { length } }) => [skipped, length]),
+    [
+      [7, 8],
+      [8, 8],
+    ],
+  );
 });
 
 test("texts that have nothing in common are told at once", () => {

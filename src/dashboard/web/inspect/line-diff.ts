@@ -24,9 +24,16 @@ export function lineDiff(before: string, after: string): readonly DiffLine[] {
   let end = 0;
   while (end < a.length - start && end < b.length - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end += 1;
   const lines: DiffLine[] = [];
-  for (let index = 0; index < start; index += 1) lines.push({ kind: "same", text: a[index] ?? "", before: index + 1, after: index + 1 });
+  for (let index = 0; index < start; index += 1)
+    lines.push({ kind: "same", text: a[index] ?? "", before: index + 1, after: index + 1 });
   lines.push(...middleDiff(a.slice(start, a.length - end), b.slice(start, b.length - end), start));
-  for (let index = end; index > 0; index -= 1) lines.push({ kind: "same", text: a[a.length - index] ?? "", before: a.length - index + 1, after: b.length - index + 1 });
+  for (let index = end; index > 0; index -= 1)
+    lines.push({
+      kind: "same",
+      text: a[a.length - index] ?? "",
+      before: a.length - index + 1,
+      after: b.length - index + 1,
+    });
   return lines;
 }
 
@@ -40,7 +47,10 @@ function linesOf(text: string): readonly string[] {
 function middleDiff(a: readonly string[], b: readonly string[], offset: number): readonly DiffLine[] {
   const trace = editTrace(a, b);
   if (trace === undefined) {
-    return [...a.map((text, index): DiffLine => ({ kind: "gone", text, before: offset + index + 1 })), ...b.map((text, index): DiffLine => ({ kind: "new", text, after: offset + index + 1 }))];
+    return [
+      ...a.map((text, index): DiffLine => ({ kind: "gone", text, before: offset + index + 1 })),
+      ...b.map((text, index): DiffLine => ({ kind: "new", text, after: offset + index + 1 })),
+    ];
   }
   const lines: DiffLine[] = [];
   let x = a.length;
@@ -95,7 +105,8 @@ export function diffHunks(lines: readonly DiffLine[], around = 3): readonly Diff
   const shown = new Set<number>();
   for (const [index, { kind }] of lines.entries()) {
     if (kind === "same") continue;
-    for (let near = Math.max(0, index - around); near <= Math.min(lines.length - 1, index + around); near += 1) shown.add(near);
+    for (let near = Math.max(0, index - around); near <= Math.min(lines.length - 1, index + around); near += 1)
+      shown.add(near);
   }
   const hunks: { skipped: number; lines: DiffLine[] }[] = [];
   let last = -1;

@@ -29,7 +29,11 @@ test("a last line break is no line; an empty line is one", () => {
 });
 
 test("levels are those of the line's beginning", () => {
-  assert.deepEqual(['{"level":"error"}', "2026-01-01T00:00:00Z warn xds", "GET /terrors 200"].map(levelOf), ["error", "warn", "plain"]);
+  assert.deepEqual(['{"level":"error"}', "2026-01-01T00:00:00Z warn xds", "GET /terrors 200"].map(levelOf), [
+    "error",
+    "warn",
+    "plain",
+  ]);
 });
 
 test("finds are every second part, whatever their case", () => {

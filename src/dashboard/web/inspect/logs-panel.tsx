@@ -14,16 +14,48 @@ const chunkLines = 100;
 const maxFinds = 1000;
 
 /** The log of a pod's container: searched, wrapped, followed. Which one is in the link. */
-export function LogsPanel({ namespace, pods }: { readonly namespace: string; readonly pods: Readonly<Record<string, PodRow>> }): JSX.Element {
+export function LogsPanel({
+  namespace,
+  pods,
+}: {
+  readonly namespace: string;
+  readonly pods: Readonly<Record<string, PodRow>>;
+}): JSX.Element {
   const { query } = place.value;
   const names = Object.values(pods);
   const pod = names.find(({ name }) => name === query["pod"]) ?? names[0];
-  if (pod === undefined) return <div class="card"><Empty title="No pod, no log">The workload has no pods now.</Empty></div>;
+  if (pod === undefined)
+    return (
+      <div class="card">
+        <Empty title="No pod, no log">The workload has no pods now.</Empty>
+      </div>
+    );
   const container = pod.containers.find((name) => name === query["container"]) ?? pod.containers[0] ?? "";
-  return <PodLog key={`${pod.name} ${container} ${query["previous"] ?? ""}`} namespace={namespace} pods={names} pod={pod} container={container} previous={query["previous"] === "yes"} />;
+  return (
+    <PodLog
+      key={`${pod.name} ${container} ${query["previous"] ?? ""}`}
+      namespace={namespace}
+      pods={names}
+      pod={pod}
+      container={container}
+      previous={query["previous"] === "yes"}
+    />
+  );
 }
 
-function PodLog({ namespace, pods, pod, container, previous }: { readonly namespace: string; readonly pods: readonly PodRow[]; readonly pod: PodRow; readonly container: string; readonly previous: boolean }): JSX.Element {
+function PodLog({
+  namespace,
+  pods,
+  pod,
+  container,
+  previous,
+}: {
+  readonly namespace: string;
+  readonly pods: readonly PodRow[];
+  readonly pod: PodRow;
+  readonly container: string;
+  readonly previous: boolean;
+}): JSX.Element {
   const { query } = place.value;
   const search = query["find"] ?? "";
   const tailLines = tails.find((count) => String(count) === query["tail"]) ?? tails[0];
@@ -33,21 +65,36 @@ function PodLog({ namespace, pods, pod, container, previous }: { readonly namesp
   return (
     <section class="card" aria-label="Log">
       <div class="card-head">
-        <select class="select log-select" aria-label="Pod" value={pod.name} onChange={(event) => setQuery({ pod: event.currentTarget.value, container: "" })}>
+        <select
+          class="select log-select"
+          aria-label="Pod"
+          value={pod.name}
+          onChange={(event) => setQuery({ pod: event.currentTarget.value, container: "" })}
+        >
           {pods.map(({ name, state }) => (
             <option key={name} value={name}>
               {state === "Running" ? name : `${name} (${state})`}
             </option>
           ))}
         </select>
-        <select class="select log-select" aria-label="Container" value={container} onChange={(event) => setQuery({ container: event.currentTarget.value })}>
+        <select
+          class="select log-select"
+          aria-label="Container"
+          value={container}
+          onChange={(event) => setQuery({ container: event.currentTarget.value })}
+        >
           {pod.containers.map((name) => (
             <option key={name} value={name}>
               {name}
             </option>
           ))}
         </select>
-        <select class="select log-tail" aria-label="Lines" value={String(tailLines)} onChange={(event) => setQuery({ tail: event.currentTarget.value })}>
+        <select
+          class="select log-tail"
+          aria-label="Lines"
+          value={String(tailLines)}
+          onChange={(event) => setQuery({ tail: event.currentTarget.value })}
+        >
           {tails.map((count) => (
             <option key={count} value={String(count)}>{`last ${count.toLocaleString("en-US")} lines`}</option>
           ))}
@@ -59,22 +106,49 @@ function PodLog({ namespace, pods, pod, container, previous }: { readonly namesp
           <button type="button" class="button" aria-pressed={wraps} onClick={() => setWraps(!wraps)}>
             Wrap
           </button>
-          <button type="button" class="button" aria-pressed={previous} title="Of the container that ran before the last restart" onClick={() => setQuery({ previous: previous ? "" : "yes" })}>
+          <button
+            type="button"
+            class="button"
+            aria-pressed={previous}
+            title="Of the container that ran before the last restart"
+            onClick={() => setQuery({ previous: previous ? "" : "yes" })}
+          >
             Previous
           </button>
           <SearchField label="Find in the log" value={search} onChange={(find) => setQuery({ find })} />
         </div>
       </div>
       {problem !== undefined && log !== undefined ? <ProblemNotice problem={problem} /> : undefined}
-      {log === undefined ? problem === undefined ? <Loading lines={8} /> : <ProblemBlock problem={problem} again={follows} /> : <LogText log={log} search={search} wraps={wraps} truncated={truncated} />}
+      {log === undefined ? (
+        problem === undefined ? (
+          <Loading lines={8} />
+        ) : (
+          <ProblemBlock problem={problem} again={follows} />
+        )
+      ) : (
+        <LogText log={log} search={search} wraps={wraps} truncated={truncated} />
+      )}
     </section>
   );
 }
 
-function LogText({ log, search, wraps, truncated }: { readonly log: LogLines; readonly search: string; readonly wraps: boolean; readonly truncated: boolean }): JSX.Element {
+function LogText({
+  log,
+  search,
+  wraps,
+  truncated,
+}: {
+  readonly log: LogLines;
+  readonly search: string;
+  readonly wraps: boolean;
+  readonly truncated: boolean;
+}): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
-  const found = useMemo(() => (search === "" ? undefined : log.lines.filter((line) => line.toLowerCase().includes(search.toLowerCase()))), [log, search]);
+  const found = useMemo(
+    () => (search === "" ? undefined : log.lines.filter((line) => line.toLowerCase().includes(search.toLowerCase()))),
+    [log, search],
+  );
   useEffect(() => {
     const element = box.current;
     if (element !== null && atEnd.current) element.scrollTop = element.scrollHeight;
@@ -87,10 +161,25 @@ function LogText({ log, search, wraps, truncated }: { readonly log: LogLines; re
   return (
     <>
       <p class="log-note small muted" role="status">
-        {found !== undefined ? `${countOf(found.length, "line")} of ${log.lines.length.toLocaleString("en-US")} with “${search}”${found.length > maxFinds ? `, the last ${maxFinds.toLocaleString("en-US")} are shown` : ""}` : `${countOf(log.lines.length, "line")}${truncated ? "; what was before is left out" : ""}`}
+        {found !== undefined
+          ? `${countOf(found.length, "line")} of ${log.lines.length.toLocaleString("en-US")} with “${search}”${found.length > maxFinds ? `, the last ${maxFinds.toLocaleString("en-US")} are shown` : ""}`
+          : `${countOf(log.lines.length, "line")}${truncated ? "; what was before is left out" : ""}`}
       </p>
-      <div ref={box} class="log" data-wrap={wraps} tabIndex={0} role="log" aria-label="Lines of the log" aria-live="off" onScroll={onScroll}>
-        {found === undefined ? <Chunks log={log} /> : found.slice(-maxFinds).map((line, index) => <Found key={index} line={line} search={search} />)}
+      <div
+        ref={box}
+        class="log"
+        data-wrap={wraps}
+        tabIndex={0}
+        role="log"
+        aria-label="Lines of the log"
+        aria-live="off"
+        onScroll={onScroll}
+      >
+        {found === undefined ? (
+          <Chunks log={log} />
+        ) : (
+          found.slice(-maxFinds).map((line, index) => <Found key={index} line={line} search={search} />)
+        )}
       </div>
     </>
   );
@@ -137,8 +226,15 @@ interface LogOptions {
   readonly follows: boolean;
 }
 
-function useLog({ namespace, pod, container, previous, tailLines, follows }: LogOptions): { readonly log: LogLines | undefined; readonly truncated: boolean; readonly problem: Problem | undefined } {
-  const [state, setState] = useState<{ readonly log: LogLines | undefined; readonly truncated: boolean }>({ log: undefined, truncated: false });
+function useLog({ namespace, pod, container, previous, tailLines, follows }: LogOptions): {
+  readonly log: LogLines | undefined;
+  readonly truncated: boolean;
+  readonly problem: Problem | undefined;
+} {
+  const [state, setState] = useState<{ readonly log: LogLines | undefined; readonly truncated: boolean }>({
+    log: undefined,
+    truncated: false,
+  });
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
   useEffect(() => {
     const abort = new AbortController();
@@ -146,7 +242,11 @@ function useLog({ namespace, pod, container, previous, tailLines, follows }: Log
     const load = async (): Promise<void> => {
       if (!document.hidden) {
         try {
-          const answer = await request("GET /api/logs", { namespace, pod, container, previous, tailLines }, abort.signal);
+          const answer = await request(
+            "GET /api/logs",
+            { namespace, pod, container, previous, tailLines },
+            abort.signal,
+          );
           setState((before) => ({ log: followLog(before.log, splitLog(answer.text)), truncated: answer.truncated }));
           setProblem(undefined);
         } catch (error) {

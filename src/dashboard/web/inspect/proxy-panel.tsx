@@ -1,7 +1,26 @@
 import type { JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { proxySections, type GraphNode, type LadderProxy, type PodRow, type Problem, type ProxyAnswer, type ProxySection } from "../../../api/dashboard/index.ts";
-import { DataTable, Dialog, Empty, Loading, Notice, ProblemBlock, ProxyMark, Tabs, YamlBlock, type Column } from "../components/index.ts";
+import {
+  proxySections,
+  type GraphNode,
+  type LadderProxy,
+  type PodRow,
+  type Problem,
+  type ProxyAnswer,
+  type ProxySection,
+} from "../../../api/dashboard/index.ts";
+import {
+  DataTable,
+  Dialog,
+  Empty,
+  Loading,
+  Notice,
+  ProblemBlock,
+  ProxyMark,
+  Tabs,
+  YamlBlock,
+  type Column,
+} from "../components/index.ts";
 import { place, setQuery } from "../router.ts";
 import { problemOf, request } from "../requests.ts";
 
@@ -29,12 +48,23 @@ export interface ProxyPanelProps {
 export function ProxyPanel({ namespace, dataPlane, pods, proxies }: ProxyPanelProps): JSX.Element {
   const { query } = place.value;
   const own = Object.values(proxies);
-  const names = own.length > 0 ? own.map(({ pod, namespace: inNamespace }) => ({ pod, namespace: inNamespace })) : dataPlane === "ambient" ? ztunnelsOf(Object.values(pods)) : dataPlane === "none" ? [] : Object.values(pods).map(({ name }) => ({ pod: name, namespace }));
+  const names =
+    own.length > 0
+      ? own.map(({ pod, namespace: inNamespace }) => ({ pod, namespace: inNamespace }))
+      : dataPlane === "ambient"
+        ? ztunnelsOf(Object.values(pods))
+        : dataPlane === "none"
+          ? []
+          : Object.values(pods).map(({ name }) => ({ pod: name, namespace }));
   const chosen = names.find(({ pod }) => pod === query["proxy"]) ?? names[0];
   if (chosen === undefined) {
     return (
       <div class="card">
-        <Empty title="No proxy">{dataPlane === "none" ? "The workload is not in the mesh: label its namespace with istio.io/dataplane-mode=ambient or istio-injection=enabled." : "No proxy of this workload is known now."}</Empty>
+        <Empty title="No proxy">
+          {dataPlane === "none"
+            ? "The workload is not in the mesh: label its namespace with istio.io/dataplane-mode=ambient or istio-injection=enabled."
+            : "No proxy of this workload is known now."}
+        </Empty>
       </div>
     );
   }
@@ -45,7 +75,12 @@ export function ProxyPanel({ namespace, dataPlane, pods, proxies }: ProxyPanelPr
   return (
     <>
       <div class="row">
-        <select class="select log-select" aria-label="Proxy" value={chosen.pod} onChange={(event) => setQuery({ proxy: event.currentTarget.value })}>
+        <select
+          class="select log-select"
+          aria-label="Proxy"
+          value={chosen.pod}
+          onChange={(event) => setQuery({ proxy: event.currentTarget.value })}
+        >
           {names.map(({ pod }) => (
             <option key={pod} value={pod}>
               {pod}
@@ -60,12 +95,20 @@ export function ProxyPanel({ namespace, dataPlane, pods, proxies }: ProxyPanelPr
           </span>
         )}
       </div>
-      {proxy === undefined || proxy.reason === "" ? undefined : <Notice tone={proxy.state === "rejected" ? "bad" : "warn"}>{proxy.reason}</Notice>}
+      {proxy === undefined || proxy.reason === "" ? undefined : (
+        <Notice tone={proxy.state === "rejected" ? "bad" : "warn"}>{proxy.reason}</Notice>
+      )}
       <Tabs
         label="Parts of the configuration"
         chosen={section}
         onChoose={(key) => setQuery({ section: key, xq: "", xsort: "" })}
-        tabs={sections.map((name) => ({ key: name, title: titles[name], content: () => <Section key={`${chosen.pod} ${name}`} namespace={chosen.namespace} pod={chosen.pod} section={name} /> }))}
+        tabs={sections.map((name) => ({
+          key: name,
+          title: titles[name],
+          content: () => (
+            <Section key={`${chosen.pod} ${name}`} namespace={chosen.namespace} pod={chosen.pod} section={name} />
+          ),
+        }))}
       />
     </>
   );
@@ -73,7 +116,9 @@ export function ProxyPanel({ namespace, dataPlane, pods, proxies }: ProxyPanelPr
 
 /** Of `istio-system/ztunnel-x7k2p` or `istio-system/ztunnel-x7k2p, not ready`; what says why there is none names no pod. */
 function ztunnelsOf(pods: readonly PodRow[]): readonly { readonly pod: string; readonly namespace: string }[] {
-  const named = pods.map(({ ztunnel }) => /^([a-z0-9.-]+)\/([a-z0-9.-]+)(,|$)/.exec(ztunnel)).filter((found) => found !== null);
+  const named = pods
+    .map(({ ztunnel }) => /^([a-z0-9.-]+)\/([a-z0-9.-]+)(,|$)/.exec(ztunnel))
+    .filter((found) => found !== null);
   return [...new Map(named.map(([, namespace = "", pod = ""]) => [pod, { pod, namespace }])).values()];
 }
 
@@ -82,7 +127,15 @@ interface SectionRow {
   readonly details: string;
 }
 
-function Section({ namespace, pod, section }: { readonly namespace: string; readonly pod: string; readonly section: ProxySection }): JSX.Element {
+function Section({
+  namespace,
+  pod,
+  section,
+}: {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly section: ProxySection;
+}): JSX.Element {
   const [answer, setAnswer] = useState<ProxyAnswer | undefined>(undefined);
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
   const [opened, setOpened] = useState<SectionRow | undefined>(undefined);
@@ -100,7 +153,13 @@ function Section({ namespace, pod, section }: { readonly namespace: string; read
     void load();
     return () => abort.abort();
   }, [namespace, pod, section, asked]);
-  const rows = useMemo(() => Object.fromEntries((answer?.rows ?? []).map((cells, index) => [String(index), { cells, details: answer?.details[index] ?? "" }])), [answer]);
+  const rows = useMemo(
+    () =>
+      Object.fromEntries(
+        (answer?.rows ?? []).map((cells, index) => [String(index), { cells, details: answer?.details[index] ?? "" }]),
+      ),
+    [answer],
+  );
   const columns = useMemo(() => columnsOf(answer?.columns ?? [], setOpened), [answer]);
   const again = (
     <button type="button" class="button" onClick={() => setAsked(asked + 1)}>
@@ -117,8 +176,24 @@ function Section({ namespace, pod, section }: { readonly namespace: string; read
   }
   return (
     <>
-      {answer.truncated ? <Notice tone="info">There is more than a page can show: the table ends early. All of it: serin proxy-config {section} {pod} -n {namespace}</Notice> : undefined}
-      <DataTable label={titles[section]} title={titles[section]} id="x" noun={["entry", "entries"]} rows={rows} columns={columns} order="0" text={({ cells }) => cells.join(" ")} tools={again} empty={<Empty title="It has none">The proxy answered, and has nothing of this kind.</Empty>} />
+      {answer.truncated ? (
+        <Notice tone="info">
+          There is more than a page can show: the table ends early. All of it: serin proxy-config {section} {pod} -n{" "}
+          {namespace}
+        </Notice>
+      ) : undefined}
+      <DataTable
+        label={titles[section]}
+        title={titles[section]}
+        id="x"
+        noun={["entry", "entries"]}
+        rows={rows}
+        columns={columns}
+        order="0"
+        text={({ cells }) => cells.join(" ")}
+        tools={again}
+        empty={<Empty title="It has none">The proxy answered, and has nothing of this kind.</Empty>}
+      />
       {opened === undefined ? undefined : (
         <Dialog title={opened.cells[0] ?? titles[section]} size="wide" onClose={() => setOpened(undefined)}>
           <YamlBlock yaml={opened.details} label="The whole resource" />
@@ -130,7 +205,10 @@ function Section({ namespace, pod, section }: { readonly namespace: string; read
 
 const firstColumns = 3;
 
-function columnsOf(titlesOfColumns: readonly string[], onOpen: (row: SectionRow) => void): readonly Column<SectionRow>[] {
+function columnsOf(
+  titlesOfColumns: readonly string[],
+  onOpen: (row: SectionRow) => void,
+): readonly Column<SectionRow>[] {
   return titlesOfColumns.map((title, index) => ({
     key: String(index),
     title: title.charAt(0) + title.slice(1).toLowerCase(),

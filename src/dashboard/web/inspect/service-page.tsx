@@ -13,8 +13,19 @@ import { Fact, Labels } from "./inspect-facts.tsx";
 type EndpointRow = ServiceView["tables"]["endpoints"][string];
 
 const endpointColumns: readonly Column<EndpointRow>[] = [
-  { key: "address", title: "Address", cell: ({ address }) => <span class="mono">{address}</span>, sort: ({ address }) => address },
-  { key: "ready", title: "Ready", width: "110px", cell: ({ ready }) => (ready ? <Mark tone="good">ready</Mark> : <Mark tone="warn">not ready</Mark>), sort: ({ ready }) => Number(ready) },
+  {
+    key: "address",
+    title: "Address",
+    cell: ({ address }) => <span class="mono">{address}</span>,
+    sort: ({ address }) => address,
+  },
+  {
+    key: "ready",
+    title: "Ready",
+    width: "110px",
+    cell: ({ ready }) => (ready ? <Mark tone="good">ready</Mark> : <Mark tone="warn">not ready</Mark>),
+    sort: ({ ready }) => Number(ready),
+  },
   { key: "pod", title: "Pod", priority: 2, cell: ({ pod }) => pod, sort: ({ pod }) => pod },
   { key: "node", title: "Node", width: "160px", priority: 3, cell: ({ node }) => node, sort: ({ node }) => node },
 ];
@@ -62,7 +73,16 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
         <Fact title="Address" note={row.ports.join(", ")}>
           {row.clusterIp === "" ? row.type : row.clusterIp}
         </Fact>
-        <Fact title="Waypoint">{row.waypoint === "" ? "none" : <WorkloadLink namespace={row.waypoint.includes("/") ? (row.waypoint.split("/")[0] ?? row.namespace) : row.namespace} name={row.waypoint.split("/").at(-1) ?? row.waypoint} />}</Fact>
+        <Fact title="Waypoint">
+          {row.waypoint === "" ? (
+            "none"
+          ) : (
+            <WorkloadLink
+              namespace={row.waypoint.includes("/") ? (row.waypoint.split("/")[0] ?? row.namespace) : row.namespace}
+              name={row.waypoint.split("/").at(-1) ?? row.waypoint}
+            />
+          )}
+        </Fact>
       </dl>
       <Tabs
         label="Parts of the service"
@@ -80,7 +100,20 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
                   <SeriesChart measure="errorShare" subjects={[subject]} />
                   <SeriesChart measure="p99Ms" subjects={[subject]} />
                 </section>
-                <DataTable label="Workloads behind it" title="Workloads" id="w" noun={["workload", "workloads"]} rows={live.table("workloads").value} columns={workloadColumns} order="name" empty={<Empty title="No workload behind it">Its selector matches no pods: compare it with the pods' labels below.</Empty>} />
+                <DataTable
+                  label="Workloads behind it"
+                  title="Workloads"
+                  id="w"
+                  noun={["workload", "workloads"]}
+                  rows={live.table("workloads").value}
+                  columns={workloadColumns}
+                  order="name"
+                  empty={
+                    <Empty title="No workload behind it">
+                      Its selector matches no pods: compare it with the pods' labels below.
+                    </Empty>
+                  }
+                />
                 <section class="card">
                   <div class="card-head">
                     <h2>Details</h2>
@@ -104,12 +137,40 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
           {
             key: "traffic",
             title: "Callers",
-            content: () => <DataTable label="Who calls it" title="Callers" id="i" noun={["caller", "callers"]} rows={live.table("inbound").value} columns={peerColumns} order="-rate" text={({ peerName, peerNamespace }) => `${peerName} ${peerNamespace}`} empty={<Empty title="Nobody calls it">No request to it was measured in the last minute.</Empty>} />,
+            content: () => (
+              <DataTable
+                label="Who calls it"
+                title="Callers"
+                id="i"
+                noun={["caller", "callers"]}
+                rows={live.table("inbound").value}
+                columns={peerColumns}
+                order="-rate"
+                text={({ peerName, peerNamespace }) => `${peerName} ${peerNamespace}`}
+                empty={<Empty title="Nobody calls it">No request to it was measured in the last minute.</Empty>}
+              />
+            ),
           },
           {
             key: "endpoints",
             title: "Endpoints",
-            content: () => <DataTable label="Endpoints" title="Endpoints" id="p" noun={["endpoint", "endpoints"]} rows={live.table("endpoints").value} columns={endpointColumns} order="ready" text={({ address, pod, node }) => `${address} ${pod} ${node}`} empty={<Empty title="No endpoints">Nothing answers for this service: its selector matches no pod that is ready.</Empty>} />,
+            content: () => (
+              <DataTable
+                label="Endpoints"
+                title="Endpoints"
+                id="p"
+                noun={["endpoint", "endpoints"]}
+                rows={live.table("endpoints").value}
+                columns={endpointColumns}
+                order="ready"
+                text={({ address, pod, node }) => `${address} ${pod} ${node}`}
+                empty={
+                  <Empty title="No endpoints">
+                    Nothing answers for this service: its selector matches no pod that is ready.
+                  </Empty>
+                }
+              />
+            ),
           },
           {
             key: "config",
@@ -118,12 +179,39 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
                 Config <Tag>{Object.keys(configs).length}</Tag>
               </>
             ),
-            content: () => <DataTable label="Configuration that is about it" title="Configuration" id="c" noun={["object", "objects"]} rows={configs} columns={configColumns} order="messages" empty={<Empty title="No configuration is about it">Traffic goes to it as Kubernetes says. <a href={linkTo(["config", "new"])}>Write some</a></Empty>} />,
+            content: () => (
+              <DataTable
+                label="Configuration that is about it"
+                title="Configuration"
+                id="c"
+                noun={["object", "objects"]}
+                rows={configs}
+                columns={configColumns}
+                order="messages"
+                empty={
+                  <Empty title="No configuration is about it">
+                    Traffic goes to it as Kubernetes says. <a href={linkTo(["config", "new"])}>Write some</a>
+                  </Empty>
+                }
+              />
+            ),
           },
           {
             key: "events",
             title: "Events",
-            content: () => <DataTable label="Events" title="Events" id="v" noun={["event", "events"]} rows={live.table("events").value} columns={eventColumns} order="-at" wrap empty={<Empty title="No events">Kubernetes keeps them for an hour.</Empty>} />,
+            content: () => (
+              <DataTable
+                label="Events"
+                title="Events"
+                id="v"
+                noun={["event", "events"]}
+                rows={live.table("events").value}
+                columns={eventColumns}
+                order="-at"
+                wrap
+                empty={<Empty title="No events">Kubernetes keeps them for an hour.</Empty>}
+              />
+            ),
           },
         ]}
       />

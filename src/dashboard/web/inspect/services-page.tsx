@@ -8,7 +8,15 @@ export function ServicesPage(): JSX.Element {
   const live = useLive("services", { namespaces: chosenNamespaces.value });
   return (
     <Page title="Services" live={live}>
-      <DataTable label="Services" noun={["service", "services"]} rows={live.table("services").value} columns={serviceColumns} order="health" text={serviceText} empty={<Empty title="No services">There is none in the namespaces that are chosen and that you may see.</Empty>} />
+      <DataTable
+        label="Services"
+        noun={["service", "services"]}
+        rows={live.table("services").value}
+        columns={serviceColumns}
+        order="health"
+        text={serviceText}
+        empty={<Empty title="No services">There is none in the namespaces that are chosen and that you may see.</Empty>}
+      />
     </Page>
   );
 }

@@ -20,7 +20,9 @@ export function WhatIfResult({ answer }: { readonly answer: WhatIfAnswer }): JSX
   const [opened, setOpened] = useState<ChangeRow | undefined>(undefined);
   const rows = useMemo(() => {
     const all: Record<string, ChangeRow> = {};
-    for (const { proxy, namespace, type, changes } of answer.proxies) for (const change of changes) all[`${namespace}/${proxy} ${change.resource}`] = { proxy, namespace, type, ...change };
+    for (const { proxy, namespace, type, changes } of answer.proxies)
+      for (const change of changes)
+        all[`${namespace}/${proxy} ${change.resource}`] = { proxy, namespace, type, ...change };
     return all;
   }, [answer]);
   const columns = useMemo(() => columnsOf(setOpened), []);
@@ -36,9 +38,22 @@ export function WhatIfResult({ answer }: { readonly answer: WhatIfAnswer }): JSX
         rows={rows}
         columns={columns}
         order="proxy"
-        text={({ proxy, namespace, type, resource, difference }) => `${proxy} ${namespace} ${type} ${resource} ${difference}`}
-        tools={<span class="muted small">{`${countOf(answer.proxies.length, "proxy", "proxies")} of ${answer.compared} would be sent something else; nothing was written`}</span>}
-        empty={invalid ? <Empty title="It has errors">Correct them first: the messages are below the editor.</Empty> : <Empty title="No proxy would be sent anything else" icon="good">{`${countOf(answer.compared, "proxy was", "proxies were")} compared.`}</Empty>}
+        text={({ proxy, namespace, type, resource, difference }) =>
+          `${proxy} ${namespace} ${type} ${resource} ${difference}`
+        }
+        tools={
+          <span class="muted small">{`${countOf(answer.proxies.length, "proxy", "proxies")} of ${answer.compared} would be sent something else; nothing was written`}</span>
+        }
+        empty={
+          invalid ? (
+            <Empty title="It has errors">Correct them first: the messages are below the editor.</Empty>
+          ) : (
+            <Empty
+              title="No proxy would be sent anything else"
+              icon="good"
+            >{`${countOf(answer.compared, "proxy was", "proxies were")} compared.`}</Empty>
+          )
+        }
       />
       {opened === undefined ? undefined : (
         <Dialog title={`${opened.resource} of ${opened.proxy}`} size="wide" onClose={() => setOpened(undefined)}>
@@ -57,17 +72,45 @@ export function WhatIfResult({ answer }: { readonly answer: WhatIfAnswer }): JSX
 
 function columnsOf(onOpen: (row: ChangeRow) => void): readonly Column<ChangeRow>[] {
   return [
-    { key: "proxy", title: "Proxy", cell: ({ proxy, namespace }) => <span title={`${namespace}/${proxy}`}>{proxy}</span>, sort: ({ proxy }) => proxy },
-    { key: "namespace", title: "Namespace", width: "130px", priority: 3, cell: ({ namespace }) => namespace, sort: ({ namespace }) => namespace },
+    {
+      key: "proxy",
+      title: "Proxy",
+      cell: ({ proxy, namespace }) => <span title={`${namespace}/${proxy}`}>{proxy}</span>,
+      sort: ({ proxy }) => proxy,
+    },
+    {
+      key: "namespace",
+      title: "Namespace",
+      width: "130px",
+      priority: 3,
+      cell: ({ namespace }) => namespace,
+      sort: ({ namespace }) => namespace,
+    },
     { key: "type", title: "Type", width: "92px", priority: 2, cell: ({ type }) => type, sort: ({ type }) => type },
-    { key: "resource", title: "Resource", cell: ({ resource }) => <span title={resource}>{resource}</span>, sort: ({ resource }) => resource },
-    { key: "change", title: "Change", width: "94px", cell: ({ change }) => <Tag tone={tones[change]}>{change}</Tag>, sort: ({ change }) => change },
+    {
+      key: "resource",
+      title: "Resource",
+      cell: ({ resource }) => <span title={resource}>{resource}</span>,
+      sort: ({ resource }) => resource,
+    },
+    {
+      key: "change",
+      title: "Change",
+      width: "94px",
+      cell: ({ change }) => <Tag tone={tones[change]}>{change}</Tag>,
+      sort: ({ change }) => change,
+    },
     {
       key: "difference",
       title: "Difference",
       priority: 2,
       cell: (row) => (
-        <button type="button" class="link-button ellipsis mono" title="Show the whole difference" onClick={() => onOpen(row)}>
+        <button
+          type="button"
+          class="link-button ellipsis mono"
+          title="Show the whole difference"
+          onClick={() => onOpen(row)}
+        >
           {row.difference.split("\n")[0] ?? ""}
         </button>
       ),

@@ -1,7 +1,19 @@
 import type { JSX } from "preact";
 import type { PodRow, WorkloadHead } from "../../../api/dashboard/index.ts";
 import { SeriesChart, type ChartSubject } from "../charts/index.ts";
-import { Age, DataTable, Empty, HealthMark, Mark, Notice, Page, ProxyMark, Tabs, Tag, type Column } from "../components/index.ts";
+import {
+  Age,
+  DataTable,
+  Empty,
+  HealthMark,
+  Mark,
+  Notice,
+  Page,
+  ProxyMark,
+  Tabs,
+  Tag,
+  type Column,
+} from "../components/index.ts";
 import { formatMs, formatRate, formatShare } from "../format.ts";
 import { useLive, type Live } from "../live/index.ts";
 import { linkTo, place, setQuery } from "../router.ts";
@@ -16,15 +28,71 @@ const goodStates: ReadonlySet<string> = new Set(["Running", "Succeeded", "Comple
 
 const podColumns: readonly Column<PodRow>[] = [
   { key: "name", title: "Pod", cell: ({ name }) => <span title={name}>{name}</span>, sort: ({ name }) => name },
-  { key: "state", title: "State", width: "150px", cell: ({ state }) => <Mark tone={goodStates.has(state) ? "good" : /Pending|Creating|Terminating|Init/.test(state) ? "warn" : "bad"}>{state}</Mark>, sort: ({ state }) => (goodStates.has(state) ? `~${state}` : state) },
+  {
+    key: "state",
+    title: "State",
+    width: "150px",
+    cell: ({ state }) => (
+      <Mark tone={goodStates.has(state) ? "good" : /Pending|Creating|Terminating|Init/.test(state) ? "warn" : "bad"}>
+        {state}
+      </Mark>
+    ),
+    sort: ({ state }) => (goodStates.has(state) ? `~${state}` : state),
+  },
   { key: "ready", title: "Ready", width: "84px", cell: ({ ready }) => ready, sort: ({ ready }) => ready },
-  { key: "restarts", title: "Restarts", width: "100px", number: true, priority: 2, cell: ({ restarts }) => (restarts === 0 ? <span class="muted">0</span> : <span class="warn-text">{restarts}</span>), sort: ({ restarts }) => restarts },
-  { key: "age", title: "Age", width: "96px", number: true, priority: 2, cell: ({ startedAtMs }) => <Age atMs={startedAtMs} ago={false} />, sort: ({ startedAtMs }) => (startedAtMs === undefined ? undefined : -startedAtMs) },
-  { key: "revision", title: "Revision", width: "110px", priority: 2, cell: ({ revision }) => revision || <span class="muted">–</span>, sort: ({ revision }) => revision },
-  { key: "ztunnel", title: "ztunnel", width: "190px", priority: 3, cell: ({ ztunnel }) => <span title={ztunnel}>{ztunnel || <span class="muted">–</span>}</span>, sort: ({ ztunnel }) => ztunnel },
+  {
+    key: "restarts",
+    title: "Restarts",
+    width: "100px",
+    number: true,
+    priority: 2,
+    cell: ({ restarts }) => (restarts === 0 ? <span class="muted">0</span> : <span class="warn-text">{restarts}</span>),
+    sort: ({ restarts }) => restarts,
+  },
+  {
+    key: "age",
+    title: "Age",
+    width: "96px",
+    number: true,
+    priority: 2,
+    cell: ({ startedAtMs }) => <Age atMs={startedAtMs} ago={false} />,
+    sort: ({ startedAtMs }) => (startedAtMs === undefined ? undefined : -startedAtMs),
+  },
+  {
+    key: "revision",
+    title: "Revision",
+    width: "110px",
+    priority: 2,
+    cell: ({ revision }) => revision || <span class="muted">–</span>,
+    sort: ({ revision }) => revision,
+  },
+  {
+    key: "ztunnel",
+    title: "ztunnel",
+    width: "190px",
+    priority: 3,
+    cell: ({ ztunnel }) => <span title={ztunnel}>{ztunnel || <span class="muted">–</span>}</span>,
+    sort: ({ ztunnel }) => ztunnel,
+  },
   { key: "node", title: "Node", width: "150px", priority: 3, cell: ({ node }) => node, sort: ({ node }) => node },
-  { key: "ip", title: "Address", width: "120px", priority: 3, cell: ({ ip }) => <span class="mono">{ip}</span>, sort: ({ ip }) => ip },
-  { key: "logs", title: "Logs", width: "64px", cell: ({ name }) => <a href={linkTo(place.peek().path, { tab: "logs", pod: name })} aria-label={`Logs of ${name}`}>Logs</a> },
+  {
+    key: "ip",
+    title: "Address",
+    width: "120px",
+    priority: 3,
+    cell: ({ ip }) => <span class="mono">{ip}</span>,
+    sort: ({ ip }) => ip,
+  },
+  {
+    key: "logs",
+    title: "Logs",
+    width: "64px",
+    cell: ({ name }) => (
+      <a href={linkTo(place.peek().path, { tab: "logs", pod: name })} aria-label={`Logs of ${name}`}>
+        Logs
+      </a>
+    ),
+  },
 ];
 
 export function WorkloadPage({ namespace, name }: Required<RouteParameters>): JSX.Element {
@@ -85,7 +153,18 @@ function Content({ head, live }: { readonly head: WorkloadHead; readonly live: L
           { key: "traffic", title: "Traffic", content: () => <Traffic live={live} /> },
           { key: "metrics", title: "Metrics", content: () => <Metrics head={head} /> },
           { key: "logs", title: "Logs", content: () => <LogsPanel namespace={row.namespace} pods={pods} /> },
-          { key: "proxy", title: "Proxy", content: () => <ProxyPanel namespace={row.namespace} dataPlane={row.dataPlane} pods={pods} proxies={live.table("proxies").value} /> },
+          {
+            key: "proxy",
+            title: "Proxy",
+            content: () => (
+              <ProxyPanel
+                namespace={row.namespace}
+                dataPlane={row.dataPlane}
+                pods={pods}
+                proxies={live.table("proxies").value}
+              />
+            ),
+          },
           {
             key: "config",
             title: (
@@ -93,9 +172,40 @@ function Content({ head, live }: { readonly head: WorkloadHead; readonly live: L
                 Config <Tag>{Object.keys(configs).length}</Tag>
               </>
             ),
-            content: () => <DataTable label="Configuration that is about it" title="Configuration" id="c" noun={["object", "objects"]} rows={configs} columns={configColumns} order="messages" empty={<Empty title="No configuration is about it">No object of the mesh's kinds selects it or routes to it.</Empty>} />,
+            content: () => (
+              <DataTable
+                label="Configuration that is about it"
+                title="Configuration"
+                id="c"
+                noun={["object", "objects"]}
+                rows={configs}
+                columns={configColumns}
+                order="messages"
+                empty={
+                  <Empty title="No configuration is about it">
+                    No object of the mesh's kinds selects it or routes to it.
+                  </Empty>
+                }
+              />
+            ),
           },
-          { key: "events", title: "Events", content: () => <DataTable label="Events" title="Events" id="v" noun={["event", "events"]} rows={live.table("events").value} columns={eventColumns} order="-at" wrap empty={<Empty title="No events">Kubernetes keeps them for an hour.</Empty>} /> },
+          {
+            key: "events",
+            title: "Events",
+            content: () => (
+              <DataTable
+                label="Events"
+                title="Events"
+                id="v"
+                noun={["event", "events"]}
+                rows={live.table("events").value}
+                columns={eventColumns}
+                order="-at"
+                wrap
+                empty={<Empty title="No events">Kubernetes keeps them for an hour.</Empty>}
+              />
+            ),
+          },
         ]}
       />
     </>
@@ -120,11 +230,31 @@ function Overview({ head, live }: { readonly head: WorkloadHead; readonly live: 
       </section>
       {head.podCount > listed ? (
         <Notice tone="info">
-          {listed.toLocaleString("en-US")} of {head.podCount.toLocaleString("en-US")} pods are listed, those that are not ready first. All of them: <code>kubectl get pods -n {head.row.namespace}</code>
+          {listed.toLocaleString("en-US")} of {head.podCount.toLocaleString("en-US")} pods are listed, those that are
+          not ready first. All of them: <code>kubectl get pods -n {head.row.namespace}</code>
         </Notice>
       ) : undefined}
-      <DataTable label="Pods" title="Pods" id="p" noun={["pod", "pods"]} rows={pods} columns={podColumns} order="state" text={({ name, node, ip, state, revision, ztunnel }) => `${name} ${node} ${ip} ${state} ${revision} ${ztunnel}`} empty={<Empty title="No pods">It is scaled to 0, or its pods could not be made: see its events.</Empty>} />
-      <DataTable label="Services that lead to it" title="Services" id="s" noun={["service", "services"]} rows={live.table("services").value} columns={serviceColumns} order="name" empty={<Empty title="No service leads to it">No Service selects its pods.</Empty>} />
+      <DataTable
+        label="Pods"
+        title="Pods"
+        id="p"
+        noun={["pod", "pods"]}
+        rows={pods}
+        columns={podColumns}
+        order="state"
+        text={({ name, node, ip, state, revision, ztunnel }) => `${name} ${node} ${ip} ${state} ${revision} ${ztunnel}`}
+        empty={<Empty title="No pods">It is scaled to 0, or its pods could not be made: see its events.</Empty>}
+      />
+      <DataTable
+        label="Services that lead to it"
+        title="Services"
+        id="s"
+        noun={["service", "services"]}
+        rows={live.table("services").value}
+        columns={serviceColumns}
+        order="name"
+        empty={<Empty title="No service leads to it">No Service selects its pods.</Empty>}
+      />
       <section class="card">
         <div class="card-head">
           <h2>Details</h2>
@@ -137,7 +267,9 @@ function Overview({ head, live }: { readonly head: WorkloadHead; readonly live: 
           <dt>Service account</dt>
           <dd class="mono">{head.serviceAccount || "default"}</dd>
           <dt>{head.images.length === 1 ? "Image" : "Images"}</dt>
-          <dd class="mono">{head.images.length === 0 ? "–" : head.images.map((image) => <div key={image}>{image}</div>)}</dd>
+          <dd class="mono">
+            {head.images.length === 0 ? "–" : head.images.map((image) => <div key={image}>{image}</div>)}
+          </dd>
           <dt>Labels</dt>
           <dd>
             <Labels labels={head.labels} />
@@ -170,11 +302,39 @@ function Proxies({ live }: { readonly live: Live<"workload"> }): JSX.Element | n
 }
 
 function Traffic({ live }: { readonly live: Live<"workload"> }): JSX.Element {
-  const text = ({ peerName, peerNamespace, protocol }: { readonly peerName: string; readonly peerNamespace: string; readonly protocol: string }): string => `${peerName} ${peerNamespace} ${protocol}`;
+  const text = ({
+    peerName,
+    peerNamespace,
+    protocol,
+  }: {
+    readonly peerName: string;
+    readonly peerNamespace: string;
+    readonly protocol: string;
+  }): string => `${peerName} ${peerNamespace} ${protocol}`;
   return (
     <>
-      <DataTable label="Who calls it" title="Inbound" id="i" noun={["caller", "callers"]} rows={live.table("inbound").value} columns={peerColumns} order="-rate" text={text} empty={<Empty title="Nobody calls it">No request to it was measured in the last minute.</Empty>} />
-      <DataTable label="Whom it calls" title="Outbound" id="o" noun={["destination", "destinations"]} rows={live.table("outbound").value} columns={peerColumns} order="-rate" text={text} empty={<Empty title="It calls nobody">No request of its was measured in the last minute.</Empty>} />
+      <DataTable
+        label="Who calls it"
+        title="Inbound"
+        id="i"
+        noun={["caller", "callers"]}
+        rows={live.table("inbound").value}
+        columns={peerColumns}
+        order="-rate"
+        text={text}
+        empty={<Empty title="Nobody calls it">No request to it was measured in the last minute.</Empty>}
+      />
+      <DataTable
+        label="Whom it calls"
+        title="Outbound"
+        id="o"
+        noun={["destination", "destinations"]}
+        rows={live.table("outbound").value}
+        columns={peerColumns}
+        order="-rate"
+        text={text}
+        empty={<Empty title="It calls nobody">No request of its was measured in the last minute.</Empty>}
+      />
     </>
   );
 }
@@ -190,7 +350,12 @@ function Metrics({ head }: { readonly head: WorkloadHead }): JSX.Element {
         <div class="card-tools">
           <div class="segmented" role="group" aria-label="Over">
             {[5, 15, 60, 120].map((choice) => (
-              <button key={choice} type="button" aria-pressed={minutes === choice} onClick={() => setQuery({ minutes: choice === 15 ? "" : String(choice) })}>
+              <button
+                key={choice}
+                type="button"
+                aria-pressed={minutes === choice}
+                onClick={() => setQuery({ minutes: choice === 15 ? "" : String(choice) })}
+              >
                 {choice < 60 ? `${choice} min` : `${choice / 60} h`}
               </button>
             ))}
@@ -198,7 +363,9 @@ function Metrics({ head }: { readonly head: WorkloadHead }): JSX.Element {
         </div>
       </div>
       <div class="card-body charts">
-        {(["requestRate", "errorShare", "p50Ms", "p90Ms", "p99Ms", "byteRate", "cpuSeconds", "memoryBytes"] as const).map((measure) => (
+        {(
+          ["requestRate", "errorShare", "p50Ms", "p90Ms", "p99Ms", "byteRate", "cpuSeconds", "memoryBytes"] as const
+        ).map((measure) => (
           <SeriesChart key={measure} measure={measure} subjects={[subject]} windowMs={windowMs} />
         ))}
       </div>

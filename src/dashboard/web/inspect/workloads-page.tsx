@@ -15,7 +15,12 @@ export function WorkloadsPage(): JSX.Element {
         columns={workloadColumns}
         order="health"
         text={workloadText}
-        empty={<Empty title="No workloads">There is none in the namespaces that are chosen and that you may see. Choose others above, or deploy something: kubectl apply -f …</Empty>}
+        empty={
+          <Empty title="No workloads">
+            There is none in the namespaces that are chosen and that you may see. Choose others above, or deploy
+            something: kubectl apply -f …
+          </Empty>
+        }
       />
     </Page>
   );

@@ -64,7 +64,16 @@ export function YamlEditor({ text, onChange, readOnly, label, messages, note }: 
     <>
       <div ref={host} class="editor" data-ready={state === "ready"} />
       {state === "loading" ? <Loading lines={10} /> : undefined}
-      {state === "failed" ? <ProblemBlock problem={{ code: "unavailable", message: "The editor's code could not be loaded.", hint: "Load the page again." }} again={false} /> : undefined}
+      {state === "failed" ? (
+        <ProblemBlock
+          problem={{
+            code: "unavailable",
+            message: "The editor's code could not be loaded.",
+            hint: "Load the page again.",
+          }}
+          again={false}
+        />
+      ) : undefined}
       <section class="editor-messages" aria-label="Messages">
         {messages.length === 0 ? (
           <p role="status">{note}</p>

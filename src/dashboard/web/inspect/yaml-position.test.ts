@@ -29,8 +29,20 @@ test("a message without a place in the line marks the line's text, one beyond th
 });
 
 test("errors stand before warnings, then it goes by lines", () => {
-  const message = (level: "Error" | "Warning" | "Info", line: number): Parameters<typeof orderMessages>[0][number] => ({ code: "", level, message: "", path: "", line, column: 1 });
-  assert.deepEqual(orderMessages([message("Info", 1), message("Warning", 9), message("Error", 7), message("Error", 2)]).map(({ level, line }) => `${level} ${line}`), ["Error 2", "Error 7", "Warning 9", "Info 1"]);
+  const message = (level: "Error" | "Warning" | "Info", line: number): Parameters<typeof orderMessages>[0][number] => ({
+    code: "",
+    level,
+    message: "",
+    path: "",
+    line,
+    column: 1,
+  });
+  assert.deepEqual(
+    orderMessages([message("Info", 1), message("Warning", 9), message("Error", 7), message("Error", 2)]).map(
+      ({ level, line }) => `${level} ${line}`,
+    ),
+    ["Error 2", "Error 7", "Warning 9", "Info 1"],
+  );
 });
 
 test("a status is no part of the text that is edited, wherever it stands", () => {

@@ -5,15 +5,33 @@ import { countOf, formatShare } from "../format.ts";
 import { linkTo } from "../router.ts";
 import { groupRungs, ladderColumns, rungSentence, rungState } from "./rung-state.ts";
 
-const groupTitles: Readonly<Record<LadderRung["kind"], string>> = { "control plane": "Control planes", cni: "CNI agents", ztunnel: "Ztunnels", gateway: "Gateways", waypoint: "Waypoints", namespace: "Namespaces" };
+const groupTitles: Readonly<Record<LadderRung["kind"], string>> = {
+  "control plane": "Control planes",
+  cni: "CNI agents",
+  ztunnel: "Ztunnels",
+  gateway: "Gateways",
+  waypoint: "Waypoints",
+  namespace: "Namespaces",
+};
 
 /** Parts down, revisions across: a bar says how much of the part stands on the revision, an arrow where it is led. */
-export function LadderGrid({ revisions, rungs }: { readonly revisions: Readonly<Record<string, LadderRevision>>; readonly rungs: Readonly<Record<string, LadderRung>> }): JSX.Element {
+export function LadderGrid({
+  revisions,
+  rungs,
+}: {
+  readonly revisions: Readonly<Record<string, LadderRevision>>;
+  readonly rungs: Readonly<Record<string, LadderRung>>;
+}): JSX.Element {
   const columns = ladderColumns(revisions, rungs);
   const byName = new Map(Object.values(revisions).map((revision) => [revision.name, revision]));
   return (
     <div class="table-scroll">
-      <div class="ladder" role="table" aria-label="Parts of the mesh by revision" style={{ "--revisions": columns.length }}>
+      <div
+        class="ladder"
+        role="table"
+        aria-label="Parts of the mesh by revision"
+        style={{ "--revisions": columns.length }}
+      >
         <div role="rowgroup" class="ladder-heads">
           <div role="row" class="ladder-row ladder-head">
             <div role="columnheader" class="ladder-name">
@@ -41,7 +59,13 @@ export function LadderGrid({ revisions, rungs }: { readonly revisions: Readonly<
   );
 }
 
-function RevisionHead({ name, revision }: { readonly name: string; readonly revision: LadderRevision | undefined }): JSX.Element {
+function RevisionHead({
+  name,
+  revision,
+}: {
+  readonly name: string;
+  readonly revision: LadderRevision | undefined;
+}): JSX.Element {
   return (
     <div role="columnheader" class="ladder-revision">
       <div class="row">
@@ -57,7 +81,11 @@ function RevisionHead({ name, revision }: { readonly name: string; readonly revi
       ) : (
         <div class="ladder-revision-facts small muted">
           <span>{revision.version}</span>
-          {revision.podsReady < revision.pods || revision.pods === 0 ? <Mark tone="bad">{`${revision.podsReady} of ${revision.pods} istiods ready`}</Mark> : <span>{countOf(revision.pods, "istiod")}</span>}
+          {revision.podsReady < revision.pods || revision.pods === 0 ? (
+            <Mark tone="bad">{`${revision.podsReady} of ${revision.pods} istiods ready`}</Mark>
+          ) : (
+            <span>{countOf(revision.pods, "istiod")}</span>
+          )}
           <span>{countOf(revision.proxies, "proxy", "proxies")}</span>
           {revision.root === "" ? undefined : (
             <span class="mono" title="The root that it signs by (SHA-256, its beginning)">
@@ -81,7 +109,11 @@ function Rung({ rung, columns }: { readonly rung: LadderRung; readonly columns: 
         <div class="ladder-title">
           {kind === "namespace" ? <a href={linkTo(["workloads"], { ns: name })}>{name}</a> : <span>{name}</span>}
           {namespace === "" || kind === "namespace" ? undefined : <span class="muted small"> {namespace}</span>}
-          {state === "behind" ? <div class="small warn-text">asks for {wanted}; pods that started before do not have it until they are restarted</div> : undefined}
+          {state === "behind" ? (
+            <div class="small warn-text">
+              asks for {wanted}; pods that started before do not have it until they are restarted
+            </div>
+          ) : undefined}
         </div>
       </div>
       {columns.map((revision) => (
@@ -107,12 +139,41 @@ function Rung({ rung, columns }: { readonly rung: LadderRung; readonly columns: 
 
 function RungMark({ rung }: { readonly rung: LadderRung }): JSX.Element {
   const state = rungState(rung);
-  if (state === "blocked") return <Mark tone="bad" quiet>blocked</Mark>;
-  if (state === "waiting") return <Mark tone="warn" icon="paused" quiet>waits for a person</Mark>;
-  if (state === "moving") return <Mark tone="info" icon="moving" quiet>on the way</Mark>;
-  if (state === "behind") return <Mark tone="warn" quiet>behind</Mark>;
-  if (state === "outside") return <Mark tone="idle" quiet>in no mesh</Mark>;
-  return <Mark tone="good" quiet>there</Mark>;
+  if (state === "blocked")
+    return (
+      <Mark tone="bad" quiet>
+        blocked
+      </Mark>
+    );
+  if (state === "waiting")
+    return (
+      <Mark tone="warn" icon="paused" quiet>
+        waits for a person
+      </Mark>
+    );
+  if (state === "moving")
+    return (
+      <Mark tone="info" icon="moving" quiet>
+        on the way
+      </Mark>
+    );
+  if (state === "behind")
+    return (
+      <Mark tone="warn" quiet>
+        behind
+      </Mark>
+    );
+  if (state === "outside")
+    return (
+      <Mark tone="idle" quiet>
+        in no mesh
+      </Mark>
+    );
+  return (
+    <Mark tone="good" quiet>
+      there
+    </Mark>
+  );
 }
 
 function Cell({ rung, revision }: { readonly rung: LadderRung; readonly revision: string }): JSX.Element {

@@ -9,7 +9,11 @@ import { LadderGrid } from "./ladder-grid.tsx";
 import { ProxyStates } from "./proxy-states.tsx";
 import { rungState, type RungState } from "./rung-state.ts";
 
-const shownStates: Readonly<Record<string, readonly RungState[]>> = { all: ["blocked", "waiting", "moving", "behind", "there", "outside"], moving: ["blocked", "waiting", "moving", "behind"], blocked: ["blocked"] };
+const shownStates: Readonly<Record<string, readonly RungState[]>> = {
+  all: ["blocked", "waiting", "moving", "behind", "there", "outside"],
+  moving: ["blocked", "waiting", "moving", "behind"],
+  blocked: ["blocked"],
+};
 const filters = [
   { key: "all", title: "All" },
   { key: "moving", title: "On the way" },
@@ -26,7 +30,11 @@ export function LadderPage(): JSX.Element {
   const states = shownStates[only] ?? [];
   const rungs = Object.fromEntries(Object.entries(all).filter(([, rung]) => states.includes(rungState(rung))));
   return (
-    <Page title="Ladder" live={live} subtitle="Where every part of the mesh is, where it is going, and what holds it up">
+    <Page
+      title="Ladder"
+      live={live}
+      subtitle="Where every part of the mesh is, where it is going, and what holds it up"
+    >
       <Progress upgrade={live.head.value?.upgrade ?? ""} rungs={Object.values(all)} />
       <section class="card" aria-label="Parts of the mesh by revision">
         <div class="card-head">
@@ -36,7 +44,12 @@ export function LadderPage(): JSX.Element {
               {filters.map(({ key, title }) => {
                 const count = Object.values(all).filter((rung) => shownStates[key]?.includes(rungState(rung))).length;
                 return (
-                  <button key={key} type="button" aria-pressed={only === key} onClick={() => setQuery({ only: key === "all" ? "" : key })}>
+                  <button
+                    key={key}
+                    type="button"
+                    aria-pressed={only === key}
+                    onClick={() => setQuery({ only: key === "all" ? "" : key })}
+                  >
                     {title} <span class="count">{count}</span>
                   </button>
                 );
@@ -45,8 +58,19 @@ export function LadderPage(): JSX.Element {
           </div>
         </div>
         {Object.keys(rungs).length === 0 ? (
-          <Empty title={only === "all" ? "Nothing of the mesh is here" : only === "blocked" ? "Nothing is blocked" : "Nothing is on the way"} icon={only === "all" ? "idle" : "good"}>
-            {only === "all" ? "No control plane and no namespace of a mesh is known, or none in the namespaces that are chosen. Install one with `serin install`." : "All parts stand where they are wanted."}
+          <Empty
+            title={
+              only === "all"
+                ? "Nothing of the mesh is here"
+                : only === "blocked"
+                  ? "Nothing is blocked"
+                  : "Nothing is on the way"
+            }
+            icon={only === "all" ? "idle" : "good"}
+          >
+            {only === "all"
+              ? "No control plane and no namespace of a mesh is known, or none in the namespaces that are chosen. Install one with `serin install`."
+              : "All parts stand where they are wanted."}
           </Empty>
         ) : (
           <LadderGrid revisions={revisions} rungs={rungs} />
@@ -65,9 +89,21 @@ function namespacesOf({ kind, namespace, name }: LadderRung): readonly string[] 
 const states: readonly RungState[] = ["there", "moving", "waiting", "behind", "blocked"];
 
 /** The upgrade that is under way, in one line. */
-function Progress({ upgrade, rungs }: { readonly upgrade: string; readonly rungs: readonly LadderRung[] }): JSX.Element | null {
+function Progress({
+  upgrade,
+  rungs,
+}: {
+  readonly upgrade: string;
+  readonly rungs: readonly LadderRung[];
+}): JSX.Element | null {
   const count = (state: RungState): number => rungs.filter((rung) => rungState(rung) === state).length;
-  const [there, moving, waiting, behind, blocked] = [count("there"), count("moving"), count("waiting"), count("behind"), count("blocked")];
+  const [there, moving, waiting, behind, blocked] = [
+    count("there"),
+    count("moving"),
+    count("waiting"),
+    count("behind"),
+    count("blocked"),
+  ];
   const total = there + moving + waiting + behind + blocked;
   if (total === 0) return null;
   const name = upgrade.split(" ").at(-1) ?? "";
@@ -83,13 +119,21 @@ function Progress({ upgrade, rungs }: { readonly upgrade: string; readonly rungs
         )}
         <Mark tone="good">{there} there</Mark>
         {moving === 0 ? undefined : <Mark tone="info" icon="moving">{`${moving} on the way`}</Mark>}
-        {waiting === 0 ? undefined : <Mark tone="warn" icon="paused">{waiting === 1 ? "1 waits for a person" : `${waiting} wait for a person`}</Mark>}
+        {waiting === 0 ? undefined : (
+          <Mark tone="warn" icon="paused">
+            {waiting === 1 ? "1 waits for a person" : `${waiting} wait for a person`}
+          </Mark>
+        )}
         {behind === 0 ? undefined : <Mark tone="warn">{`${behind} behind`}</Mark>}
         {blocked === 0 ? undefined : <Mark tone="bad">{`${blocked} blocked`}</Mark>}
         <span class="muted">of {countOf(total, "part")}</span>
       </div>
       <div class="ladder-bar" aria-hidden="true">
-        {states.map((state) => (count(state) === 0 ? undefined : <i key={state} style={{ width: `${(count(state) / total) * 100}%` }} data-state={state} />))}
+        {states.map((state) =>
+          count(state) === 0 ? undefined : (
+            <i key={state} style={{ width: `${(count(state) / total) * 100}%` }} data-state={state} />
+          ),
+        )}
       </div>
       {name === "" ? undefined : (
         <a class="small nowrap" href={linkTo(["rollouts", "MeshUpgrade", name])}>

@@ -12,7 +12,14 @@ export function rungState({ kind, at, goingTo, blockedBy, waitsFor, wanted }: La
   return wanted === "" && !somewhere ? "outside" : "there";
 }
 
-const kindOrder: readonly LadderRung["kind"][] = ["control plane", "cni", "ztunnel", "gateway", "waypoint", "namespace"];
+const kindOrder: readonly LadderRung["kind"][] = [
+  "control plane",
+  "cni",
+  "ztunnel",
+  "gateway",
+  "waypoint",
+  "namespace",
+];
 
 export interface RungGroup {
   readonly kind: LadderRung["kind"];
@@ -33,9 +40,14 @@ export function groupRungs(rungs: Readonly<Record<string, LadderRung>>): readonl
 }
 
 /** Columns: the revisions that there are, the oldest version first, and after them those that are only named by something that stands on them. */
-export function ladderColumns(revisions: Readonly<Record<string, LadderRevision>>, rungs: Readonly<Record<string, LadderRung>>): readonly string[] {
+export function ladderColumns(
+  revisions: Readonly<Record<string, LadderRevision>>,
+  rungs: Readonly<Record<string, LadderRung>>,
+): readonly string[] {
   const versions = new Intl.Collator("en", { numeric: true });
-  const known = Object.values(revisions).sort((a, b) => versions.compare(a.version, b.version) || versions.compare(a.name, b.name)).map(({ name }) => name);
+  const known = Object.values(revisions)
+    .sort((a, b) => versions.compare(a.version, b.version) || versions.compare(a.name, b.name))
+    .map(({ name }) => name);
   const named = new Set<string>();
   for (const { at, wanted, goingTo } of Object.values(rungs)) {
     for (const [name, share] of Object.entries(at)) if (share > 0) named.add(name);
@@ -59,13 +71,23 @@ export function rejections(proxies: Readonly<Record<string, LadderProxy>>): read
     same.push(proxy);
     byReason.set(proxy.reason, same);
   }
-  return [...byReason].map(([reason, same]) => ({ reason, proxies: same })).sort((a, b) => b.proxies.length - a.proxies.length || a.reason.localeCompare(b.reason));
+  return [...byReason]
+    .map(([reason, same]) => ({ reason, proxies: same }))
+    .sort((a, b) => b.proxies.length - a.proxies.length || a.reason.localeCompare(b.reason));
 }
 
 /** In one sentence, for who does not see the bars: `20 pods, 50 % on 1-31-0 and 50 % on 1-31-1, going to 1-31-1, blocked by …`. */
 export function rungSentence({ at, pods, goingTo, blockedBy, waitsFor }: LadderRung): string {
   const parts = Object.entries(at)
     .filter(([, share]) => share > 0)
-    .map(([revision, share]) => `${Math.round(share * 100)} % on ${revision}${pods[revision] === undefined ? "" : ` (${pods[revision]} pods)`}`);
-  return [parts.length === 0 ? "on no revision" : parts.join(" and "), ...(goingTo === "" ? [] : [`going to ${goingTo}`]), ...(blockedBy.length === 0 ? [] : [`blocked by ${blockedBy.join("; ")}`]), ...waitsFor].join(", ");
+    .map(
+      ([revision, share]) =>
+        `${Math.round(share * 100)} % on ${revision}${pods[revision] === undefined ? "" : ` (${pods[revision]} pods)`}`,
+    );
+  return [
+    parts.length === 0 ? "on no revision" : parts.join(" and "),
+    ...(goingTo === "" ? [] : [`going to ${goingTo}`]),
+    ...(blockedBy.length === 0 ? [] : [`blocked by ${blockedBy.join("; ")}`]),
+    ...waitsFor,
+  ].join(", ");
 }

@@ -7,7 +7,10 @@ export function keepEqualRows(before: View, next: View): View {
   return { head: next.head, tables };
 }
 
-function keptTable(before: Readonly<Record<string, object>> | undefined, next: Readonly<Record<string, object>>): Readonly<Record<string, object>> {
+function keptTable(
+  before: Readonly<Record<string, object>> | undefined,
+  next: Readonly<Record<string, object>>,
+): Readonly<Record<string, object>> {
   if (before === undefined) return next;
   const kept: Record<string, object> = {};
   let equal = Object.keys(before).length === Object.keys(next).length;

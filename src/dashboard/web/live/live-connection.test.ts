@@ -15,7 +15,16 @@ class Rig {
   readonly connection = new LiveConnection(
     {
       open: (url) => {
-        const entry = { url, closed: false, source: { onopen: null, onmessage: null, onerror: null, close: () => void (entry.closed = true) } as LiveSource };
+        const entry = {
+          url,
+          closed: false,
+          source: {
+            onopen: null,
+            onmessage: null,
+            onerror: null,
+            close: () => void (entry.closed = true),
+          } as LiveSource,
+        };
         this.opened.push(entry);
         return entry.source;
       },
@@ -59,14 +68,21 @@ class Rig {
 }
 
 const head = { atMs: 5, sources: [] };
-const shown = (rows: Record<string, object>): LiveMessage => ({ type: "view", topic: "ladder", view: { head, tables: { rungs: rows } } });
+const shown = (rows: Record<string, object>): LiveMessage => ({
+  type: "view",
+  topic: "ladder",
+  view: { head, tables: { rungs: rows } },
+});
 
 test("topics that are asked for in one turn make one connection, encoded as a whole", async () => {
   const rig = new Rig();
   rig.connection.follow(["overview"]);
   rig.connection.follow(["overview", "graph?namespaces=a%2Cb"]);
   await rig.pass(20);
-  assert.deepEqual(rig.opened.map(({ url }) => url), ["api/live?topic=graph%3Fnamespaces%3Da%252Cb&topic=overview"]);
+  assert.deepEqual(
+    rig.opened.map(({ url }) => url),
+    ["api/live?topic=graph%3Fnamespaces%3Da%252Cb&topic=overview"],
+  );
 });
 
 test("a change keeps the rows that it does not name", async () => {
@@ -109,7 +125,10 @@ test("it tries again at growing distances, at most 10 s apart, and says since wh
     triedAtMs.push(rig.nowMs);
   }
   const gaps = triedAtMs.slice(1).map((atMs, index) => atMs - (triedAtMs[index] ?? 0));
-  assert.ok(gaps.every((gap, index) => index === 0 || gap >= (gaps[index - 1] ?? 0)), gaps.join());
+  assert.ok(
+    gaps.every((gap, index) => index === 0 || gap >= (gaps[index - 1] ?? 0)),
+    gaps.join(),
+  );
   assert.ok((gaps.at(-1) ?? 0) <= 10_000, gaps.join());
   assert.deepEqual(rig.state, { kind: "reconnecting", sinceMs: downAtMs });
 });
@@ -135,7 +154,10 @@ test("the age of what is shown counts from the last word, not from when its abse
   rig.tell(shown({ a: { x: 1 } }));
   const heardMs = rig.nowMs;
   await rig.pass(16_000);
-  assert.deepEqual(rig.states.find(({ kind }) => kind === "reconnecting"), { kind: "reconnecting", sinceMs: heardMs });
+  assert.deepEqual(
+    rig.states.find(({ kind }) => kind === "reconnecting"),
+    { kind: "reconnecting", sinceMs: heardMs },
+  );
 });
 
 test("a session that has ended is said, and no further connection is tried until the user is back", async () => {
@@ -156,7 +178,11 @@ test("a server that ends the session is asked who looks now: a login is wanted, 
   const rig = new Rig();
   rig.connection.follow(["ladder"]);
   await rig.pass(20);
-  const loggedOut: LiveMessage = { type: "logged-out", problem: { code: "logged-out", message: "the session has ended" }, atMs: 1 };
+  const loggedOut: LiveMessage = {
+    type: "logged-out",
+    problem: { code: "logged-out", message: "the session has ended" },
+    atMs: 1,
+  };
   rig.tell(loggedOut);
   await rig.pass(20);
   assert.deepEqual([rig.opened.length, rig.opened[0]?.closed], [2, true], "as who the server takes the page for now");
@@ -221,12 +247,20 @@ test("a server that has no room is asked ever more rarely, and its reason is tol
   const waits: number[] = [];
   for (let i = 0; i < 6; i += 1) {
     const fromMs = rig.nowMs;
-    rig.tell({ type: "problem", topic: "ladder", problem: { code: "unavailable", message: "256 pages are open" }, atMs: 5 });
+    rig.tell({
+      type: "problem",
+      topic: "ladder",
+      problem: { code: "unavailable", message: "256 pages are open" },
+      atMs: 5,
+    });
     rig.opened.at(-1)?.source.onerror?.();
     const before = rig.opened.length;
     while (rig.opened.length === before) await rig.pass(50);
     waits.push(rig.nowMs - fromMs);
   }
   assert.deepEqual(waits, [400, 800, 1_600, 3_200, 6_400, 8_000]);
-  assert.deepEqual(rig.problems, Array.from({ length: 6 }, () => "ladder: unavailable"));
+  assert.deepEqual(
+    rig.problems,
+    Array.from({ length: 6 }, () => "ladder: unavailable"),
+  );
 });

@@ -96,7 +96,11 @@ async function sessionProblem(): Promise<Problem | undefined> {
   try {
     const { authentication, limits } = await request("GET /api/session", {});
     if (authentication !== "none") return undefined;
-    const problem = { code: "logged-out", message: "The session has ended, or the server was started anew.", hint: limits.join(" ") } as const;
+    const problem = {
+      code: "logged-out",
+      message: "The session has ended, or the server was started anew.",
+      hint: limits.join(" "),
+    } as const;
     // At once: that there is no session takes the view away, and with it whoever waits for this answer.
     endSession(problem);
     return problem;
@@ -106,7 +110,10 @@ async function sessionProblem(): Promise<Problem | undefined> {
 }
 
 /** Follows a topic until the answer is called. The same topic followed twice is one. */
-export function followTopic<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"]): { readonly live: Live<Name>; start(): () => void } {
+export function followTopic<Name extends TopicName>(
+  name: Name,
+  parameters: Topics[Name]["parameters"],
+): { readonly live: Live<Name>; start(): () => void } {
   const text = topicText(name, parameters as Readonly<Record<string, string | number>>);
   const topic = topics.get(text) ?? new Topic(text);
   topics.set(text, topic);
@@ -132,7 +139,9 @@ function followAll(): void {
   const left = [...topics].filter(([, { followers }]) => followers === 0);
   for (const [text] of left.slice(0, Math.max(0, left.length - maxRemembered))) topics.delete(text);
   // One view's leave and the next one's start come in one turn.
-  queueMicrotask(() => connection.follow([...topics].filter(([, { followers }]) => followers > 0).map(([text]) => text)));
+  queueMicrotask(() =>
+    connection.follow([...topics].filter(([, { followers }]) => followers > 0).map(([text]) => text)),
+  );
 }
 
 /** Nothing of what one user was shown is there for the next. */
@@ -166,6 +175,7 @@ export function startLive(): void {
       if (user !== undefined && user !== nextUser) forgetViews(next.authentication !== "none");
       user = nextUser;
     }
-    if (next !== undefined && next.authentication !== "none" && state.peek().kind === "logged-out") connection.retryNow();
+    if (next !== undefined && next.authentication !== "none" && state.peek().kind === "logged-out")
+      connection.retryNow();
   });
 }

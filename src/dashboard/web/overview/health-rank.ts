@@ -1,4 +1,10 @@
 import type { Health } from "../../../api/dashboard/index.ts";
 
 /** The worst first. */
-export const healthRank: Readonly<Record<Health, number>> = { failing: 0, degraded: 1, unknown: 2, healthy: 3, idle: 4 };
+export const healthRank: Readonly<Record<Health, number>> = {
+  failing: 0,
+  degraded: 1,
+  unknown: 2,
+  healthy: 3,
+  idle: 4,
+};

@@ -64,7 +64,9 @@ function Figures({ head }: { readonly head: OverviewHead }): JSX.Element {
             {synced.toLocaleString("en-US")} of {all.toLocaleString("en-US")}
           </a>
           <small>
-            {rejected > 0 ? <Mark tone="bad">{`${rejected} reject`}</Mark> : undefined} {stale > 0 ? <Mark tone="warn">{`${stale} stale`}</Mark> : undefined} {missing > 0 ? <Mark tone="warn">{`${missing} missing`}</Mark> : undefined}
+            {rejected > 0 ? <Mark tone="bad">{`${rejected} reject`}</Mark> : undefined}{" "}
+            {stale > 0 ? <Mark tone="warn">{`${stale} stale`}</Mark> : undefined}{" "}
+            {missing > 0 ? <Mark tone="warn">{`${missing} missing`}</Mark> : undefined}
           </small>
         </dd>
       </div>
@@ -117,11 +119,21 @@ function Attention({ rows }: { readonly rows: readonly (readonly [string, Attent
 }
 
 /** Where no proxy counts, there is no figure. */
-const notCounted = <span class="muted" title="not in the mesh: nobody counts its requests">–</span>;
-const isCounted = (dataPlane: NamespaceRow["dataPlane"], requestRate: number): boolean => dataPlane !== "none" || requestRate > 0;
+const notCounted = (
+  <span class="muted" title="not in the mesh: nobody counts its requests">
+    –
+  </span>
+);
+const isCounted = (dataPlane: NamespaceRow["dataPlane"], requestRate: number): boolean =>
+  dataPlane !== "none" || requestRate > 0;
 
 const columns: readonly Column<NamespaceRow>[] = [
-  { key: "name", title: "Namespace", sort: ({ name }) => name, cell: ({ name }) => <a href={linkTo(["workloads"], { ns: name })}>{name}</a> },
+  {
+    key: "name",
+    title: "Namespace",
+    sort: ({ name }) => name,
+    cell: ({ name }) => <a href={linkTo(["workloads"], { ns: name })}>{name}</a>,
+  },
   {
     key: "health",
     title: "Health",
@@ -129,13 +141,70 @@ const columns: readonly Column<NamespaceRow>[] = [
     sort: ({ health }) => healthRank[health],
     cell: ({ health, reason }) => <HealthMark health={health} reason={reason} />,
   },
-  { key: "plane", title: "Data plane", width: "6.5rem", priority: 3, sort: ({ dataPlane }) => dataPlane, cell: ({ dataPlane }) => (dataPlane === "none" ? <span class="muted">no mesh</span> : dataPlane) },
-  { key: "revision", title: "Revision", width: "7rem", priority: 2, sort: ({ revision }) => revision, cell: ({ revision }) => (revision === "" ? <span class="muted">–</span> : <Tag>{revision}</Tag>) },
-  { key: "workloads", title: "Workloads", width: "6.5rem", number: true, priority: 3, sort: ({ workloads }) => workloads, cell: ({ workloads }) => workloads.toLocaleString("en-US") },
-  { key: "rate", title: "Requests", width: "6.5rem", number: true, sort: ({ requestRate }) => requestRate, cell: ({ dataPlane, requestRate }) => (isCounted(dataPlane, requestRate) ? formatRate(requestRate) : notCounted) },
-  { key: "errors", title: "Errors", width: "5.5rem", number: true, sort: ({ errorShare }) => errorShare, cell: ({ dataPlane, requestRate, errorShare }) => (isCounted(dataPlane, requestRate) ? <span class={errorShare >= 0.01 ? "bad-text" : undefined}>{formatShare(errorShare)}</span> : notCounted) },
-  { key: "p99", title: "p99", width: "6rem", number: true, priority: 2, sort: ({ p99Ms }) => p99Ms, cell: ({ p99Ms }) => formatMs(p99Ms) },
-  { key: "mtls", title: "mTLS", width: "5.5rem", number: true, priority: 2, sort: ({ mutualTlsShare }) => mutualTlsShare, cell: ({ mutualTlsShare }) => formatShare(mutualTlsShare) },
+  {
+    key: "plane",
+    title: "Data plane",
+    width: "6.5rem",
+    priority: 3,
+    sort: ({ dataPlane }) => dataPlane,
+    cell: ({ dataPlane }) => (dataPlane === "none" ? <span class="muted">no mesh</span> : dataPlane),
+  },
+  {
+    key: "revision",
+    title: "Revision",
+    width: "7rem",
+    priority: 2,
+    sort: ({ revision }) => revision,
+    cell: ({ revision }) => (revision === "" ? <span class="muted">–</span> : <Tag>{revision}</Tag>),
+  },
+  {
+    key: "workloads",
+    title: "Workloads",
+    width: "6.5rem",
+    number: true,
+    priority: 3,
+    sort: ({ workloads }) => workloads,
+    cell: ({ workloads }) => workloads.toLocaleString("en-US"),
+  },
+  {
+    key: "rate",
+    title: "Requests",
+    width: "6.5rem",
+    number: true,
+    sort: ({ requestRate }) => requestRate,
+    cell: ({ dataPlane, requestRate }) => (isCounted(dataPlane, requestRate) ? formatRate(requestRate) : notCounted),
+  },
+  {
+    key: "errors",
+    title: "Errors",
+    width: "5.5rem",
+    number: true,
+    sort: ({ errorShare }) => errorShare,
+    cell: ({ dataPlane, requestRate, errorShare }) =>
+      isCounted(dataPlane, requestRate) ? (
+        <span class={errorShare >= 0.01 ? "bad-text" : undefined}>{formatShare(errorShare)}</span>
+      ) : (
+        notCounted
+      ),
+  },
+  {
+    key: "p99",
+    title: "p99",
+    width: "6rem",
+    number: true,
+    priority: 2,
+    sort: ({ p99Ms }) => p99Ms,
+    cell: ({ p99Ms }) => formatMs(p99Ms),
+  },
+  {
+    key: "mtls",
+    title: "mTLS",
+    width: "5.5rem",
+    number: true,
+    priority: 2,
+    sort: ({ mutualTlsShare }) => mutualTlsShare,
+    cell: ({ mutualTlsShare }) => formatShare(mutualTlsShare),
+  },
   {
     key: "config",
     title: "Config",

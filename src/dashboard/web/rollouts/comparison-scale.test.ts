@@ -5,7 +5,11 @@ import { comparisonScale, comparisonSentence } from "./comparison-scale.ts";
 const samples = { canarySamples: 1200, stableSamples: 4800 };
 
 test("both versions and the bound are on one scale from zero, with room at its end", () => {
-  const { canary = 0, stable = 0, bound = 0 } = comparisonScale({ unit: "ms", canary: 31, stable: 28, bound: 33.6, ...samples });
+  const {
+    canary = 0,
+    stable = 0,
+    bound = 0,
+  } = comparisonScale({ unit: "ms", canary: 31, stable: 28, bound: 33.6, ...samples });
   assert.ok(stable < canary && canary < bound && bound < 1);
   assert.ok(Math.abs(canary / stable - 31 / 28) < 1e-9);
 });
@@ -15,5 +19,8 @@ test("what is not known has no place, and nothing at all divides by nothing", ()
 });
 
 test("the picture is told in words", () => {
-  assert.equal(comparisonSentence({ unit: "share", canary: 0.001, stable: 0.0011, bound: 0.0111, ...samples }), "canary 0.10 % of 1,200 samples, stable 0.11 % of 4,800 samples, bound 1.11 %");
+  assert.equal(
+    comparisonSentence({ unit: "share", canary: 0.001, stable: 0.0011, bound: 0.0111, ...samples }),
+    "canary 0.10 % of 1,200 samples, stable 0.11 % of 4,800 samples, bound 1.11 %",
+  );
 });

@@ -15,9 +15,15 @@ const room = 1.12;
 
 export function comparisonScale({ canary, stable, bound }: Comparison): ComparisonScale {
   const greatest = Math.max(0, ...[canary, stable, bound].filter((value) => value !== undefined)) * room;
-  const at = (value: number | undefined): number | undefined => (value === undefined ? undefined : greatest === 0 ? 0 : value / greatest);
+  const at = (value: number | undefined): number | undefined =>
+    value === undefined ? undefined : greatest === 0 ? 0 : value / greatest;
   const [canaryAt, stableAt, boundAt] = [at(canary), at(stable), at(bound)];
-  return { greatest, ...(canaryAt === undefined ? {} : { canary: canaryAt }), ...(stableAt === undefined ? {} : { stable: stableAt }), ...(boundAt === undefined ? {} : { bound: boundAt }) };
+  return {
+    greatest,
+    ...(canaryAt === undefined ? {} : { canary: canaryAt }),
+    ...(stableAt === undefined ? {} : { stable: stableAt }),
+    ...(boundAt === undefined ? {} : { bound: boundAt }),
+  };
 }
 
 export function formatCompared(value: number | undefined, unit: Comparison["unit"]): string {

@@ -6,7 +6,8 @@ import { formatMs } from "../format.ts";
 type Matrix = NonNullable<RolloutCheck["matrix"]>;
 type Pair = Matrix["pairs"][number];
 
-const endName = ({ revision, dataPlane }: Pair["from"]): string => (dataPlane === "none" ? "no mesh" : `${revision} ${dataPlane}`);
+const endName = ({ revision, dataPlane }: Pair["from"]): string =>
+  dataPlane === "none" ? "no mesh" : `${revision} ${dataPlane}`;
 const tlsWords = { yes: "mTLS", no: "plain", mixed: "part plain", unknown: "mTLS?" } as const;
 
 /** Clients down, servers across; what is wrong in words below. */
@@ -20,7 +21,9 @@ export function ProbeTable({ matrix }: { readonly matrix: Matrix }): JSX.Element
     <div class="stack">
       <div class="table-scroll" tabIndex={0} role="region" aria-label="Probe matrix">
         <table class="probes">
-          <caption class="visually-hidden">Probes from every kind of client (down) to every kind of server (across)</caption>
+          <caption class="visually-hidden">
+            Probes from every kind of client (down) to every kind of server (across)
+          </caption>
           <thead>
             <tr>
               <th scope="col">
@@ -63,8 +66,17 @@ function Probe({ pair }: { readonly pair: Pair | undefined }): JSX.Element {
   const { ok, failed, expected, mutualTls, p50Ms, problem, clientIdentity, serverIdentity } = pair;
   if (ok + failed === 0) return <td class="muted">not yet</td>;
   return (
-    <td title={[clientIdentity === "" ? "" : `client ${clientIdentity}`, serverIdentity === "" ? "" : `server ${serverIdentity}`].filter((text) => text !== "").join("\n")}>
-      <Mark tone={problem !== "" ? "bad" : failed === 0 ? "good" : "warn"}>{failed === 0 ? String(ok) : `${ok} of ${ok + failed}`}</Mark>
+    <td
+      title={[
+        clientIdentity === "" ? "" : `client ${clientIdentity}`,
+        serverIdentity === "" ? "" : `server ${serverIdentity}`,
+      ]
+        .filter((text) => text !== "")
+        .join("\n")}
+    >
+      <Mark tone={problem !== "" ? "bad" : failed === 0 ? "good" : "warn"}>
+        {failed === 0 ? String(ok) : `${ok} of ${ok + failed}`}
+      </Mark>
       <div class="small muted">
         {expected === "refusal" ? "refused" : tlsWords[mutualTls]}
         {p50Ms === undefined ? "" : ` · ${formatMs(p50Ms)}`}

@@ -13,13 +13,20 @@ interface Confirmed {
 }
 
 /** All orders as buttons. One that may not be given now says why. */
-export function RolloutActions({ head, problem }: { readonly head: RolloutHead; readonly problem: Problem | undefined }): JSX.Element {
+export function RolloutActions({
+  head,
+  problem,
+}: {
+  readonly head: RolloutHead;
+  readonly problem: Problem | undefined;
+}): JSX.Element {
   const [confirmed, setConfirmed] = useState<Confirmed | undefined>(undefined);
   const { currentStep } = head;
   return (
     <div class="row" role="group" aria-label="Orders">
       {head.actions.map((given) => {
-        const offer = problem === undefined ? given : { ...given, refusedBecause: given.refusedBecause ?? problem.message };
+        const offer =
+          problem === undefined ? given : { ...given, refusedBecause: given.refusedBecause ?? problem.message };
         const refused = offer.refusedBecause !== undefined;
         return (
           <button
@@ -32,16 +39,28 @@ export function RolloutActions({ head, problem }: { readonly head: RolloutHead; 
             onClick={() => setConfirmed({ offer, step: currentStep?.id ?? "", stepTitle: currentStep?.title ?? "" })}
           >
             {offer.title}
-            {offer.refusedBecause === undefined ? undefined : <span class="visually-hidden">, not now: {offer.refusedBecause}</span>}
+            {offer.refusedBecause === undefined ? undefined : (
+              <span class="visually-hidden">, not now: {offer.refusedBecause}</span>
+            )}
           </button>
         );
       })}
-      {confirmed === undefined ? undefined : <Confirmation head={head} confirmed={confirmed} onClose={() => setConfirmed(undefined)} />}
+      {confirmed === undefined ? undefined : (
+        <Confirmation head={head} confirmed={confirmed} onClose={() => setConfirmed(undefined)} />
+      )}
     </div>
   );
 }
 
-function Confirmation({ head, confirmed, onClose }: { readonly head: RolloutHead; readonly confirmed: Confirmed; readonly onClose: () => void }): JSX.Element {
+function Confirmation({
+  head,
+  confirmed,
+  onClose,
+}: {
+  readonly head: RolloutHead;
+  readonly confirmed: Confirmed;
+  readonly onClose: () => void;
+}): JSX.Element {
   const { offer, step, stepTitle } = confirmed;
   const { kind, namespace, name } = head.row;
   const [why, setWhy] = useState("");
@@ -52,7 +71,14 @@ function Confirmation({ head, confirmed, onClose }: { readonly head: RolloutHead
   const order = async (): Promise<void> => {
     setBusy(true);
     try {
-      const { done } = await request("POST /api/action", { kind, namespace, name, action: offer.action, why: why.trim(), step });
+      const { done } = await request("POST /api/action", {
+        kind,
+        namespace,
+        name,
+        action: offer.action,
+        why: why.trim(),
+        step,
+      });
       toast("good", done);
       onClose();
     } catch (error) {
@@ -70,7 +96,13 @@ function Confirmation({ head, confirmed, onClose }: { readonly head: RolloutHead
             {refused ? "Close" : "Leave it"}
           </button>
           {refused ? undefined : (
-            <button type="submit" form="rollout-order" class="button" data-kind={offer.action === "rollback" ? "danger" : "primary"} disabled={busy || movedOn}>
+            <button
+              type="submit"
+              form="rollout-order"
+              class="button"
+              data-kind={offer.action === "rollback" ? "danger" : "primary"}
+              disabled={busy || movedOn}
+            >
               {busy ? "Ordering" : offer.title}
             </button>
           )}
@@ -104,7 +136,15 @@ function Confirmation({ head, confirmed, onClose }: { readonly head: RolloutHead
           {offer.asksWhy ? (
             <label class="field">
               <span>Why? It is kept with the decision, under your name.</span>
-              <textarea class="textarea" name="why" rows={2} maxLength={1_000} autofocus value={why} onInput={(event) => setWhy(event.currentTarget.value)} />
+              <textarea
+                class="textarea"
+                name="why"
+                rows={2}
+                maxLength={1_000}
+                autofocus
+                value={why}
+                onInput={(event) => setWhy(event.currentTarget.value)}
+              />
             </label>
           ) : undefined}
         </form>

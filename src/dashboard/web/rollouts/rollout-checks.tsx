@@ -4,7 +4,9 @@ import { Empty, Mark, Tag, type IconName, type Tone } from "../components/index.
 import { comparisonScale, comparisonSentence, formatCompared } from "./comparison-scale.ts";
 import { ProbeTable } from "./probe-table.tsx";
 
-const verdicts: Readonly<Record<RolloutCheck["verdict"], { readonly tone: Tone; readonly icon: IconName; readonly word: string }>> = {
+const verdicts: Readonly<
+  Record<RolloutCheck["verdict"], { readonly tone: Tone; readonly icon: IconName; readonly word: string }>
+> = {
   pass: { tone: "good", icon: "good", word: "passes" },
   fail: { tone: "bad", icon: "bad", word: "fails" },
   wait: { tone: "info", icon: "paused", word: "needs more" },
@@ -12,9 +14,22 @@ const verdicts: Readonly<Record<RolloutCheck["verdict"], { readonly tone: Tone; 
 };
 
 /** What the step is judged by: both versions' figures against the bound, the verdict and its evidence. */
-export function Checks({ checks, currentStep }: { readonly checks: Readonly<Record<string, RolloutCheck>>; readonly currentStep: string }): JSX.Element {
+export function Checks({
+  checks,
+  currentStep,
+}: {
+  readonly checks: Readonly<Record<string, RolloutCheck>>;
+  readonly currentStep: string;
+}): JSX.Element {
   const shown = Object.entries(checks).sort(([a], [b]) => a.localeCompare(b));
-  if (shown.length === 0) return <Empty title="Nothing is judged now">{currentStep === "" ? "Checks run while a step is under way." : "This step has no checks, or they begin once it has settled."}</Empty>;
+  if (shown.length === 0)
+    return (
+      <Empty title="Nothing is judged now">
+        {currentStep === ""
+          ? "Checks run while a step is under way."
+          : "This step has no checks, or they begin once it has settled."}
+      </Empty>
+    );
   return (
     <ul class="checks">
       {shown.map(([key, check]) => (
@@ -71,7 +86,9 @@ function Comparison({ comparison }: { readonly comparison: NonNullable<RolloutCh
         <div class="comparison-row comparison-bound small">
           <span />
           <span class="comparison-track" data-plain="true">
-            <em style={bound > 0.6 ? { right: `${(1 - bound) * 100}%` } : { left: `${bound * 100}%` }}>bound {formatCompared(comparison.bound, unit)}</em>
+            <em style={bound > 0.6 ? { right: `${(1 - bound) * 100}%` } : { left: `${bound * 100}%` }}>
+              bound {formatCompared(comparison.bound, unit)}
+            </em>
           </span>
           <span />
           <span />

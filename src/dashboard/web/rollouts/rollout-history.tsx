@@ -19,8 +19,11 @@ const shownDecisions = 200;
 
 /** What was decided when, by whom, on which evidence; the latest first. */
 export function Decisions({ decisions }: { readonly decisions: RolloutView["tables"]["decisions"] }): JSX.Element {
-  const ordered = Object.entries(decisions).sort(([keyA, a], [keyB, b]) => b.at.localeCompare(a.at) || keyB.localeCompare(keyA));
-  if (ordered.length === 0) return <Empty title="Nothing was decided yet">The engine writes down each decision with its evidence.</Empty>;
+  const ordered = Object.entries(decisions).sort(
+    ([keyA, a], [keyB, b]) => b.at.localeCompare(a.at) || keyB.localeCompare(keyA),
+  );
+  if (ordered.length === 0)
+    return <Empty title="Nothing was decided yet">The engine writes down each decision with its evidence.</Empty>;
   return (
     <ol class="history">
       {ordered.slice(0, shownDecisions).map(([key, { at, run, decision, step, message, by, evidence }]) => (
@@ -44,7 +47,11 @@ export function Decisions({ decisions }: { readonly decisions: RolloutView["tabl
           </div>
         </li>
       ))}
-      {ordered.length > shownDecisions ? <li class="muted">and {ordered.length - shownDecisions} older ones: serin canary status, or the RolloutJournal, has them</li> : undefined}
+      {ordered.length > shownDecisions ? (
+        <li class="muted">
+          and {ordered.length - shownDecisions} older ones: serin canary status, or the RolloutJournal, has them
+        </li>
+      ) : undefined}
     </ol>
   );
 }
@@ -61,7 +68,11 @@ export function Events({ events }: { readonly events: RolloutView["tables"]["eve
           </span>
           <Mark tone={type === "Warning" ? "warn" : "info"}>{reason}</Mark>
           <div>
-            {message} <span class="muted small">{count > 1 ? `${count} times, ` : ""}{object}</span>
+            {message}{" "}
+            <span class="muted small">
+              {count > 1 ? `${count} times, ` : ""}
+              {object}
+            </span>
           </div>
         </li>
       ))}

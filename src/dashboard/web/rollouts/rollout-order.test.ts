@@ -3,15 +3,32 @@ import { test } from "node:test";
 import type { RolloutRow } from "../../../api/dashboard/index.ts";
 import { hasEnded, progressShare, rolloutName, rolloutRank } from "./rollout-order.ts";
 
-const row = (phase: RolloutRow["phase"], waitsForPerson = false): RolloutRow => ({ kind: "Canary", namespace: "shop", name: "a", phase, progress: "", message: "", cause: "", target: "", step: "", waitsForPerson });
+const row = (phase: RolloutRow["phase"], waitsForPerson = false): RolloutRow => ({
+  kind: "Canary",
+  namespace: "shop",
+  name: "a",
+  phase,
+  progress: "",
+  message: "",
+  cause: "",
+  target: "",
+  step: "",
+  waitsForPerson,
+});
 
 test("what waits for a person comes first, and what is over last", () => {
   const rows = [row("Completed"), row("Judging"), row("RollingBack"), row("Stuck"), row("Paused", true)];
-  assert.deepEqual(rows.sort((a, b) => rolloutRank(a) - rolloutRank(b)).map(({ phase }) => phase), ["Paused", "Stuck", "RollingBack", "Judging", "Completed"]);
+  assert.deepEqual(
+    rows.sort((a, b) => rolloutRank(a) - rolloutRank(b)).map(({ phase }) => phase),
+    ["Paused", "Stuck", "RollingBack", "Judging", "Completed"],
+  );
 });
 
 test("one that watches for the next change is over; one that is stuck is not", () => {
-  assert.deepEqual((["Watching", "RolledBack", "Stuck", "Waiting", ""] as const).map((phase) => hasEnded(row(phase))), [true, true, false, false, false]);
+  assert.deepEqual(
+    (["Watching", "RolledBack", "Stuck", "Waiting", ""] as const).map((phase) => hasEnded(row(phase))),
+    [true, true, false, false, false],
+  );
 });
 
 test("progress is a share, or is not told", () => {
@@ -19,5 +36,8 @@ test("progress is a share, or is not told", () => {
 });
 
 test("a MeshUpgrade is named without a namespace", () => {
-  assert.deepEqual([rolloutName({ namespace: "shop", name: "a" }), rolloutName({ namespace: "", name: "up" })], ["shop/a", "up"]);
+  assert.deepEqual(
+    [rolloutName({ namespace: "shop", name: "a" }), rolloutName({ namespace: "", name: "up" })],
+    ["shop/a", "up"],
+  );
 });

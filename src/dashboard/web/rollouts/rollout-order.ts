@@ -28,6 +28,10 @@ export function rolloutName({ namespace, name }: Pick<RolloutRow, "namespace" | 
 }
 
 /** Of its view. */
-export function rolloutPath({ kind, namespace, name }: Pick<RolloutRow, "kind" | "namespace" | "name">): readonly string[] {
+export function rolloutPath({
+  kind,
+  namespace,
+  name,
+}: Pick<RolloutRow, "kind" | "namespace" | "name">): readonly string[] {
   return namespace === "" ? ["rollouts", kind, name] : ["rollouts", kind, namespace, name];
 }

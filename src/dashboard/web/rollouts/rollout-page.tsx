@@ -16,7 +16,11 @@ import { Steps } from "./rollout-steps.tsx";
 export function RolloutPage({ kind, namespace, name }: Required<RouteParameters>): JSX.Element {
   // The namespace of what has none may be written as `-`.
   const inNamespace = namespace === "-" ? "" : namespace;
-  const live = useLive("rollout", { kind: kind === "MeshUpgrade" ? "MeshUpgrade" : "Canary", namespace: inNamespace, name });
+  const live = useLive("rollout", {
+    kind: kind === "MeshUpgrade" ? "MeshUpgrade" : "Canary",
+    namespace: inNamespace,
+    name,
+  });
   const head = live.head.value;
   return (
     <Page
@@ -75,7 +79,8 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
       )}
       {undo === undefined ? undefined : (
         <Notice tone="warn">
-          Put back since <Moment atMs={Date.parse(undo.startedAt)} />, for {formatDuration(undo.elapsedMs)}.{undo.waitingFor.length === 0 ? "" : ` Waits for ${undo.waitingFor.join("; ")}.`}
+          Put back since <Moment atMs={Date.parse(undo.startedAt)} />, for {formatDuration(undo.elapsedMs)}.
+          {undo.waitingFor.length === 0 ? "" : ` Waits for ${undo.waitingFor.join("; ")}.`}
         </Notice>
       )}
       <div class="rollout-columns">
@@ -105,7 +110,9 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
             </div>
             <Checks checks={checks} currentStep={currentStep?.id ?? ""} />
           </section>
-          {head.canaryBackend === "" && head.stableBackend === "" ? undefined : <RolloutSeries head={head} checks={checks} />}
+          {head.canaryBackend === "" && head.stableBackend === "" ? undefined : (
+            <RolloutSeries head={head} checks={checks} />
+          )}
         </div>
       </div>
       <section class="card card-body" aria-label="History and object">
@@ -114,9 +121,17 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
           chosen={tab}
           onChoose={(key) => setQuery({ tab: key })}
           tabs={[
-            { key: "decisions", title: "Decisions", content: () => <Decisions decisions={live.table("decisions").value} /> },
+            {
+              key: "decisions",
+              title: "Decisions",
+              content: () => <Decisions decisions={live.table("decisions").value} />,
+            },
             { key: "events", title: "Events", content: () => <Events events={live.table("events").value} /> },
-            { key: "approvals", title: "Approvals", content: () => <Approvals approvals={head.approvals} steps={live.table("steps").value} /> },
+            {
+              key: "approvals",
+              title: "Approvals",
+              content: () => <Approvals approvals={head.approvals} steps={live.table("steps").value} />,
+            },
             { key: "yaml", title: "YAML", content: () => <YamlBlock yaml={head.yaml} label="The object as YAML" /> },
           ]}
         />
@@ -125,9 +140,20 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
   );
 }
 
-function Approvals({ approvals, steps }: { readonly approvals: RolloutHead["approvals"]; readonly steps: RolloutView["tables"]["steps"] }): JSX.Element {
+function Approvals({
+  approvals,
+  steps,
+}: {
+  readonly approvals: RolloutHead["approvals"];
+  readonly steps: RolloutView["tables"]["steps"];
+}): JSX.Element {
   const titles = new Map(Object.values(steps).map(({ id, title }) => [id, title]));
-  if (approvals.length === 0) return <Empty title="Nobody has approved anything yet">An approval lets a step that waits for one begin; who gave it and why is kept here.</Empty>;
+  if (approvals.length === 0)
+    return (
+      <Empty title="Nobody has approved anything yet">
+        An approval lets a step that waits for one begin; who gave it and why is kept here.
+      </Empty>
+    );
   return (
     <ul class="history">
       {approvals.map(({ step, by, why, atMs }) => (

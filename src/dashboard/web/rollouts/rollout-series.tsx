@@ -3,9 +3,18 @@ import type { RolloutCheck, RolloutHead } from "../../../api/dashboard/index.ts"
 import { Lazy } from "../frame/lazy.tsx";
 
 /** Both versions over time; a bound of a check that judges the same measure is drawn in. */
-export function RolloutSeries({ head, checks }: { readonly head: RolloutHead; readonly checks: Readonly<Record<string, RolloutCheck>> }): JSX.Element {
+export function RolloutSeries({
+  head,
+  checks,
+}: {
+  readonly head: RolloutHead;
+  readonly checks: Readonly<Record<string, RolloutCheck>>;
+}): JSX.Element {
   // A check of the share of requests has a share too, but none of errors.
-  const bound = (unit: "share" | "ms"): number | undefined => Object.values(checks).find(({ type, comparison }) => type !== "request-share" && comparison?.unit === unit && comparison.bound !== undefined)?.comparison?.bound;
+  const bound = (unit: "share" | "ms"): number | undefined =>
+    Object.values(checks).find(
+      ({ type, comparison }) => type !== "request-share" && comparison?.unit === unit && comparison.bound !== undefined,
+    )?.comparison?.bound;
   return (
     <section class="card" aria-label="Both versions over time">
       <div class="card-head">
@@ -14,7 +23,11 @@ export function RolloutSeries({ head, checks }: { readonly head: RolloutHead; re
           canary {head.canaryBackend}, stable {head.stableBackend}
         </span>
       </div>
-      <Lazy load={async () => (await import("./series-charts.tsx")).SeriesCharts} height={420} given={{ head, errorBound: bound("share"), latencyBound: bound("ms") }} />
+      <Lazy
+        load={async () => (await import("./series-charts.tsx")).SeriesCharts}
+        height={420}
+        given={{ head, errorBound: bound("share"), latencyBound: bound("ms") }}
+      />
     </section>
   );
 }

@@ -4,7 +4,15 @@ import { Empty, Mark, Moment } from "../components/index.ts";
 import { formatDuration } from "../format.ts";
 
 /** The steps as a ladder: what is done with its evidence, where it stands, what comes. */
-export function Steps({ steps, approvals, run }: { readonly steps: Readonly<Record<string, RolloutStep>>; readonly approvals: RolloutHead["approvals"]; readonly run: number }): JSX.Element {
+export function Steps({
+  steps,
+  approvals,
+  run,
+}: {
+  readonly steps: Readonly<Record<string, RolloutStep>>;
+  readonly approvals: RolloutHead["approvals"];
+  readonly run: number;
+}): JSX.Element {
   const ordered = Object.entries(steps).sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
   const done = ordered.filter(([, { state }]) => state === "done").length;
   return (
@@ -28,19 +36,33 @@ export function Steps({ steps, approvals, run }: { readonly steps: Readonly<Reco
   );
 }
 
-function Step({ step, approval }: { readonly step: RolloutStep; readonly approval: RolloutHead["approvals"][number] | undefined }): JSX.Element {
+function Step({
+  step,
+  approval,
+}: {
+  readonly step: RolloutStep;
+  readonly approval: RolloutHead["approvals"][number] | undefined;
+}): JSX.Element {
   const { title, state, weight, completed } = step;
   return (
     <li class="step" data-state={state} aria-current={state === "current" ? "step" : undefined}>
       <span class="step-node">
-        <Mark tone={state === "done" ? "good" : state === "current" ? "info" : "idle"} icon={state === "done" ? "good" : state === "current" ? "moving" : "idle"} quiet>
+        <Mark
+          tone={state === "done" ? "good" : state === "current" ? "info" : "idle"}
+          icon={state === "done" ? "good" : state === "current" ? "moving" : "idle"}
+          quiet
+        >
           {state}
         </Mark>
       </span>
       <div class="step-body">
         <div class="spread">
           <span class="step-title">{title}</span>
-          {completed === undefined ? undefined : <span class="muted small nowrap">{formatDuration(Date.parse(completed.endedAt) - Date.parse(completed.startedAt))}</span>}
+          {completed === undefined ? undefined : (
+            <span class="muted small nowrap">
+              {formatDuration(Date.parse(completed.endedAt) - Date.parse(completed.startedAt))}
+            </span>
+          )}
         </div>
         {weight === undefined ? undefined : (
           <div class="weight" role="img" aria-label={`The canary has ${weight} % of the traffic`}>

@@ -2,7 +2,18 @@ import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import type { FreezeRow, RolloutRow } from "../../../api/dashboard/index.ts";
 import { chosenRows } from "../chosen-rows.ts";
-import { Age, CommandLine, DataTable, Empty, Mark, Moment, Page, PhaseMark, Tag, type Column } from "../components/index.ts";
+import {
+  Age,
+  CommandLine,
+  DataTable,
+  Empty,
+  Mark,
+  Moment,
+  Page,
+  PhaseMark,
+  Tag,
+  type Column,
+} from "../components/index.ts";
 import { formatDuration } from "../format.ts";
 import { useLive } from "../live/index.ts";
 import { chosenNamespaces, linkTo, place, setQuery } from "../router.ts";
@@ -20,8 +31,16 @@ export function RolloutsPage(): JSX.Element {
   const live = useLive("rollouts", {});
   const all = chosenRows(live.table("rollouts").value, chosenNamespaces.value, ({ namespace }) => [namespace]);
   const only = place.value.query["only"] ?? "";
-  const rows = useMemo(() => Object.fromEntries(Object.entries(all).filter(([, row]) => filters.find(({ key }) => key === only)?.holds(row) ?? true)), [all, only]);
-  const freezes = Object.values(live.table("freezes").value).sort((a, b) => Number(b.active) - Number(a.active) || a.name.localeCompare(b.name));
+  const rows = useMemo(
+    () =>
+      Object.fromEntries(
+        Object.entries(all).filter(([, row]) => filters.find(({ key }) => key === only)?.holds(row) ?? true),
+      ),
+    [all, only],
+  );
+  const freezes = Object.values(live.table("freezes").value).sort(
+    (a, b) => Number(b.active) - Number(a.active) || a.name.localeCompare(b.name),
+  );
   return (
     <Page title="Rollouts" live={live} subtitle="What is being changed by canary, step by step">
       {freezes.length === 0 ? undefined : <Freezes freezes={freezes} />}
@@ -33,7 +52,9 @@ export function RolloutsPage(): JSX.Element {
         columns={columns}
         order="state"
         wrap
-        text={({ kind, namespace, name, phase, target, message, cause }) => `${kind} ${namespace}/${name} ${phase} ${target} ${message} ${cause}`}
+        text={({ kind, namespace, name, phase, target, message, cause }) =>
+          `${kind} ${namespace}/${name} ${phase} ${target} ${message} ${cause}`
+        }
         tools={
           <div class="segmented" role="group" aria-label="Which rollouts">
             {filters.map(({ key, title, holds }) => (
@@ -47,7 +68,8 @@ export function RolloutsPage(): JSX.Element {
           <Empty title={only === "" ? "No rollout yet" : "No such rollout now"} icon="rollouts">
             {only === "" ? (
               <>
-                A Canary takes a new version of an app into service step by step; a MeshUpgrade does so with the mesh itself. Begin with one:
+                A Canary takes a new version of an app into service step by step; a MeshUpgrade does so with the mesh
+                itself. Begin with one:
                 <CommandLine command="serin canary create -f canary.yaml --watch" />
               </>
             ) : undefined}
@@ -132,8 +154,22 @@ const columns: readonly Column<RolloutRow>[] = [
       </>
     ),
   },
-  { key: "progress", title: "Progress", width: "8.5rem", sort: ({ progress }) => progressShare(progress), cell: ({ progress, step }) => <ProgressBar progress={progress} title={step} /> },
-  { key: "weight", title: "Weight", width: "5.5rem", number: true, priority: 2, sort: ({ weight }) => weight, cell: ({ weight }) => (weight === undefined ? <span class="muted">–</span> : `${weight} %`) },
+  {
+    key: "progress",
+    title: "Progress",
+    width: "8.5rem",
+    sort: ({ progress }) => progressShare(progress),
+    cell: ({ progress, step }) => <ProgressBar progress={progress} title={step} />,
+  },
+  {
+    key: "weight",
+    title: "Weight",
+    width: "5.5rem",
+    number: true,
+    priority: 2,
+    sort: ({ weight }) => weight,
+    cell: ({ weight }) => (weight === undefined ? <span class="muted">–</span> : `${weight} %`),
+  },
   {
     key: "message",
     title: "What it does",
@@ -153,6 +189,11 @@ const columns: readonly Column<RolloutRow>[] = [
     number: true,
     priority: 3,
     sort: ({ startedAtMs }) => startedAtMs,
-    cell: ({ startedAtMs, endedAtMs }) => (endedAtMs === undefined || startedAtMs === undefined ? <Age atMs={startedAtMs} ago={false} /> : <span title="from its beginning to its end">took {formatDuration(endedAtMs - startedAtMs)}</span>),
+    cell: ({ startedAtMs, endedAtMs }) =>
+      endedAtMs === undefined || startedAtMs === undefined ? (
+        <Age atMs={startedAtMs} ago={false} />
+      ) : (
+        <span title="from its beginning to its end">took {formatDuration(endedAtMs - startedAtMs)}</span>
+      ),
   },
 ];

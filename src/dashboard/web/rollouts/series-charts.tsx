@@ -4,7 +4,15 @@ import { SeriesChart, type ChartSubject } from "../charts/index.ts";
 
 const windowMs = 30 * 60_000;
 
-export function SeriesCharts({ head, errorBound, latencyBound }: { readonly head: RolloutHead; readonly errorBound: number | undefined; readonly latencyBound: number | undefined }): JSX.Element {
+export function SeriesCharts({
+  head,
+  errorBound,
+  latencyBound,
+}: {
+  readonly head: RolloutHead;
+  readonly errorBound: number | undefined;
+  readonly latencyBound: number | undefined;
+}): JSX.Element {
   const { namespace } = head.row;
   const subjects: ChartSubject[] = [
     { label: "canary", tone: "canary", namespace, backend: head.canaryBackend },

@@ -4,7 +4,11 @@ import type { Step } from "../step.ts";
 /** Steps with a check of type `approval` pause for a person: what the approvals say of them is put into their pause. */
 export function withApprovals(steps: readonly Step[], approvals: readonly Approval[]): readonly Step[] {
   return steps.map((step) => {
-    if (step.pause?.approved !== undefined || !step.checks.some(({ spec }) => spec.type === "approval" && spec.dryRun !== true)) return step;
+    if (
+      step.pause?.approved !== undefined ||
+      !step.checks.some(({ spec }) => spec.type === "approval" && spec.dryRun !== true)
+    )
+      return step;
     return { ...step, pause: { ...step.pause, approved: approvals.some((approval) => approval.step === step.id) } };
   });
 }

@@ -14,7 +14,10 @@ export function applyConditions(spec: CheckSpec, judged: Judgement, bindings: ()
 }
 
 /** What the conditions alone say. With both, neither holding means wait; with one, it alone decides. */
-export function judgeConditions({ failWhen, passWhen }: CheckSpec, { result, canary, stable, baseline }: Bindings): Judgement {
+export function judgeConditions(
+  { failWhen, passWhen }: CheckSpec,
+  { result, canary, stable, baseline }: Bindings,
+): Judgement {
   const values = { result, canary, stable, baseline };
   if (failWhen !== undefined) {
     const fails = evaluateCondition(failWhen, values);
@@ -25,5 +28,7 @@ export function judgeConditions({ failWhen, passWhen }: CheckSpec, { result, can
   const passes = evaluateCondition(passWhen, values);
   if (typeof passes !== "boolean") return { verdict: "error", evidence: `passWhen: ${passWhen}: ${passes.problem}` };
   if (passes) return { verdict: "pass", evidence: `passWhen holds: ${passWhen}` };
-  return failWhen === undefined ? { verdict: "fail", evidence: `passWhen does not hold: ${passWhen}` } : { verdict: "wait", evidence: `neither condition holds` };
+  return failWhen === undefined
+    ? { verdict: "fail", evidence: `passWhen does not hold: ${passWhen}` }
+    : { verdict: "wait", evidence: `neither condition holds` };
 }

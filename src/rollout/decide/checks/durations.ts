@@ -13,25 +13,51 @@ export function judgeDurationsSeen(spec: CheckSpec, seen: SeenDurations, before:
   const state = before === undefined ? undefined : durationsOf(before as StoredDurations);
   const { epoch, canary, stable } = seen;
   const base = { epoch, canary, stable };
-  if (state === undefined) return { verdict: "wait", evidence: "counting begins", inner: storedDurations({ ...base, sequence: beginDurations(limits, stable) }) };
+  if (state === undefined)
+    return {
+      verdict: "wait",
+      evidence: "counting begins",
+      inner: storedDurations({ ...base, sequence: beginDurations(limits, stable) }),
+    };
   // An engine that has taken over does not know what happened in between: that is left out.
-  const gain = state.epoch === epoch ? { canary: gainOf(state.canary, canary), stable: gainOf(state.stable, stable) } : undefined;
+  const gain =
+    state.epoch === epoch ? { canary: gainOf(state.canary, canary), stable: gainOf(state.stable, stable) } : undefined;
   const sequence = gain === undefined ? state.sequence : countDurations(state.sequence, gain, limits);
   const inner = storedDurations({ ...base, sequence });
-  return { ...applyConditions(spec, judgeDurations(sequence.evidence, limits, sequence.open), () => bindingsOf(sequence, limits)), inner };
+  return {
+    ...applyConditions(spec, judgeDurations(sequence.evidence, limits, sequence.open), () =>
+      bindingsOf(sequence, limits),
+    ),
+    inner,
+  };
 }
 
-function limitsOf({ minSamples, quantiles = checkDefaults.quantiles, maxRatio = checkDefaults.maxRatio, maxMs }: CheckSpec): DurationLimits {
+function limitsOf({
+  minSamples,
+  quantiles = checkDefaults.quantiles,
+  maxRatio = checkDefaults.maxRatio,
+  maxMs,
+}: CheckSpec): DurationLimits {
   return { minSamples, quantiles, maxRatio, ...(maxMs === undefined ? {} : { maxMs }) };
 }
 
 /** `canary.p99`, `stable.mean`, in milliseconds; `result` is the canary's at the highest quantile. */
-function bindingsOf({ evidence }: DurationSequence, { quantiles }: DurationLimits): { result: unknown; canary: unknown; stable: unknown } {
+function bindingsOf(
+  { evidence }: DurationSequence,
+  { quantiles }: DurationLimits,
+): { result: unknown; canary: unknown; stable: unknown } {
   const side = (histogram: DurationHistogram): Record<string, number | null> => {
     const total = totalOf(histogram);
-    const values = quantiles.map((quantile): [string, number | null] => [quantileName(quantile).replace(".", "_"), total === 0 ? null : quantileOf(histogram, quantile).ms]);
+    const values = quantiles.map((quantile): [string, number | null] => [
+      quantileName(quantile).replace(".", "_"),
+      total === 0 ? null : quantileOf(histogram, quantile).ms,
+    ]);
     return { total, mean: total === 0 ? null : histogram.sumMs / total, ...Object.fromEntries(values) };
   };
   const highest = quantiles.at(-1) ?? 0.5;
-  return { result: totalOf(evidence.canary) === 0 ? null : quantileOf(evidence.canary, highest).ms, canary: side(evidence.canary), stable: side(evidence.stable) };
+  return {
+    result: totalOf(evidence.canary) === 0 ? null : quantileOf(evidence.canary, highest).ms,
+    canary: side(evidence.canary),
+    stable: side(evidence.stable),
+  };
 }

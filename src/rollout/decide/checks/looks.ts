@@ -36,7 +36,13 @@ export interface CountedLook {
 }
 
 /** Counts a look: so many must pass one after another, so many may fail, be without an answer, or wait. */
-export function countLook(spec: CheckSpec, before: LookState = noLooks, judgement: Judgement, settledMs: number, look: number | undefined): CountedLook {
+export function countLook(
+  spec: CheckSpec,
+  before: LookState = noLooks,
+  judgement: Judgement,
+  settledMs: number,
+  look: number | undefined,
+): CountedLook {
   const { verdict, evidence, inner } = judgement;
   const failed = verdict === "fail" ? before.failures + 1 : before.failures;
   const errorsFromMs = verdict === "error" ? (before.errorsFromMs ?? settledMs) : undefined;
@@ -54,16 +60,21 @@ export function countLook(spec: CheckSpec, before: LookState = noLooks, judgemen
     case "fail":
       return failure(spec, state, evidence);
     case "error":
-      if (settledMs - (errorsFromMs ?? settledMs) > timeoutMs) return { verdict: "fail", evidence: `no answer in ${spec.timeoutSeconds} s: ${evidence}`, state };
-      if (spec.errorLimit !== undefined && state.errors > spec.errorLimit) return { verdict: "fail", evidence: `no answer in ${looks(state.errors)}: ${evidence}`, state };
+      if (settledMs - (errorsFromMs ?? settledMs) > timeoutMs)
+        return { verdict: "fail", evidence: `no answer in ${spec.timeoutSeconds} s: ${evidence}`, state };
+      if (spec.errorLimit !== undefined && state.errors > spec.errorLimit)
+        return { verdict: "fail", evidence: `no answer in ${looks(state.errors)}: ${evidence}`, state };
       return { verdict, evidence, state };
     case "wait":
-      if (impatientTypes.includes(spec.type) && settledMs > timeoutMs) return { verdict: "fail", evidence: `not in ${spec.timeoutSeconds} s: ${evidence}`, state };
-      if (spec.waitLimit !== undefined && state.waits > spec.waitLimit) return { verdict: "fail", evidence: `waited in ${looks(state.waits)}: ${evidence}`, state };
+      if (impatientTypes.includes(spec.type) && settledMs > timeoutMs)
+        return { verdict: "fail", evidence: `not in ${spec.timeoutSeconds} s: ${evidence}`, state };
+      if (spec.waitLimit !== undefined && state.waits > spec.waitLimit)
+        return { verdict: "fail", evidence: `waited in ${looks(state.waits)}: ${evidence}`, state };
       return { verdict, evidence, state };
     case "pass": {
       const { count = 1 } = spec;
-      if (state.passes < count) return { verdict: "wait", evidence: `passed in ${state.passes} of ${looks(count)}: ${evidence}`, state };
+      if (state.passes < count)
+        return { verdict: "wait", evidence: `passed in ${state.passes} of ${looks(count)}: ${evidence}`, state };
       return { verdict, evidence, state };
     }
   }
@@ -72,9 +83,18 @@ export function countLook(spec: CheckSpec, before: LookState = noLooks, judgemen
 /** A failure that is tolerated begins the judgement anew: what it counted would fail it again. */
 function failure(spec: CheckSpec, state: LookState, evidence: string): CountedLook {
   const { failureLimit = 0 } = spec;
-  if (state.failures > failureLimit) return { verdict: "fail", evidence: failureLimit === 0 ? evidence : `failed in ${looks(state.failures)}: ${evidence}`, state };
+  if (state.failures > failureLimit)
+    return {
+      verdict: "fail",
+      evidence: failureLimit === 0 ? evidence : `failed in ${looks(state.failures)}: ${evidence}`,
+      state,
+    };
   const { inner: _, ...rest } = state;
-  return { verdict: "wait", evidence: `failed in ${state.failures} of ${looks(failureLimit)} that may: ${evidence}`, state: rest };
+  return {
+    verdict: "wait",
+    evidence: `failed in ${state.failures} of ${looks(failureLimit)} that may: ${evidence}`,
+    state: rest,
+  };
 }
 
 function looks(count: number): string {

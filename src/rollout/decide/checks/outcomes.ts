@@ -22,13 +22,26 @@ export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: Seen
   if (state === undefined || (state.awaitsReport === true && seen.reported === true)) {
     const awaitsReport = seen.reported === true && (state === undefined || anyStale(state.sources, seen.sources));
     const earlier = earlierRate(seen.sources);
-    const inner: CountingState = { sources: seen.sources, gained: noBatch, rates: beginRates(spec, earlier), ...(awaitsReport ? { awaitsReport } : {}) };
+    const inner: CountingState = {
+      sources: seen.sources,
+      gained: noBatch,
+      rates: beginRates(spec, earlier),
+      ...(awaitsReport ? { awaitsReport } : {}),
+    };
     return { verdict: "wait", evidence: "counting begins", inner };
   }
   const gain = gainOf(state.sources, seen.sources);
-  const inner: CountingState = { sources: { ...state.sources, ...seen.sources }, gained: sumOfBatches([state.gained, gain]), rates: countRates(state.rates, gain, spec) };
-  const judged = spec.type === "request-share" ? judgeShareOf(spec, subject, inner.gained) : judgeRates(inner.rates, spec);
-  const named = judged.verdict === "fail" && seen.lastError !== undefined ? { ...judged, evidence: `${judged.evidence}; the latest error: ${seen.lastError}` } : judged;
+  const inner: CountingState = {
+    sources: { ...state.sources, ...seen.sources },
+    gained: sumOfBatches([state.gained, gain]),
+    rates: countRates(state.rates, gain, spec),
+  };
+  const judged =
+    spec.type === "request-share" ? judgeShareOf(spec, subject, inner.gained) : judgeRates(inner.rates, spec);
+  const named =
+    judged.verdict === "fail" && seen.lastError !== undefined
+      ? { ...judged, evidence: `${judged.evidence}; the latest error: ${seen.lastError}` }
+      : judged;
   return { ...applyConditions(spec, named, () => bindingsOf(inner.gained)), inner };
 }
 
@@ -37,9 +50,21 @@ function judgeShareOf(spec: CheckSpec, subject: CheckSubject, gained: RateBatch)
   return judgeShare(gained, { expectedShare, atLeast, tolerance: spec.shareTolerance, minSamples: spec.minSamples });
 }
 
-function bindingsOf({ canaryTotal, canaryErrors, stableTotal, stableErrors }: RateBatch): { result: unknown; canary: unknown; stable: unknown } {
-  const side = (total: number, errors: number): unknown => ({ total, errors, rate: total === 0 ? null : errors / total });
-  return { result: canaryTotal === 0 ? null : canaryErrors / canaryTotal, canary: side(canaryTotal, canaryErrors), stable: side(stableTotal, stableErrors) };
+function bindingsOf({ canaryTotal, canaryErrors, stableTotal, stableErrors }: RateBatch): {
+  result: unknown;
+  canary: unknown;
+  stable: unknown;
+} {
+  const side = (total: number, errors: number): unknown => ({
+    total,
+    errors,
+    rate: total === 0 ? null : errors / total,
+  });
+  return {
+    result: canaryTotal === 0 ? null : canaryErrors / canaryTotal,
+    canary: side(canaryTotal, canaryErrors),
+    stable: side(stableTotal, stableErrors),
+  };
 }
 
 /** Whether any source has not reported anew. */
@@ -57,8 +82,14 @@ function earlierRate(sources: CountingState["sources"]): EarlierRate {
 function gainOf(before: CountingState["sources"], now: CountingState["sources"]): RateBatch {
   const gains = Object.entries(now).map(([source, counts]): RateBatch => {
     const last = before[source] ?? counts;
-    const gain = (field: keyof RateBatch): number => (counts[field] >= last[field] ? counts[field] - last[field] : counts[field]);
-    return { canaryTotal: gain("canaryTotal"), canaryErrors: gain("canaryErrors"), stableTotal: gain("stableTotal"), stableErrors: gain("stableErrors") };
+    const gain = (field: keyof RateBatch): number =>
+      counts[field] >= last[field] ? counts[field] - last[field] : counts[field];
+    return {
+      canaryTotal: gain("canaryTotal"),
+      canaryErrors: gain("canaryErrors"),
+      stableTotal: gain("stableTotal"),
+      stableErrors: gain("stableErrors"),
+    };
   });
   return sumOfBatches(gains);
 }

@@ -27,14 +27,19 @@ function judgeHealth({ canary, stable }: SeenPods, { ready }: PodState): Judgeme
   const common = new Set(stable.flatMap((pod) => (pod.problem === undefined ? [] : [pod.problem.kind])));
   const ill = canary.filter(({ problem }) => problem !== undefined && !common.has(problem.kind));
   const [first] = ill;
-  if (first?.problem !== undefined) return { verdict: "fail", evidence: `${first.name}: ${first.problem.detail}; ${counts}` };
+  if (first?.problem !== undefined)
+    return { verdict: "fail", evidence: `${first.name}: ${first.problem.detail}; ${counts}` };
   const lost = canary.filter((pod) => !pod.ready && !pod.ending && ready.includes(pod.uid));
   const lostStable = stable.filter((pod) => !pod.ready && !pod.ending && ready.includes(pod.uid));
   if (lost[0] !== undefined && lost.length / canary.length > lostStable.length / Math.max(1, stable.length)) {
-    return { verdict: "fail", evidence: `${lost[0].name} was ready and is no longer: ${lost[0].detail}${lost[0].lastEnd === undefined ? "" : `, ${lost[0].lastEnd}`}; ${counts}` };
+    return {
+      verdict: "fail",
+      evidence: `${lost[0].name} was ready and is no longer: ${lost[0].detail}${lost[0].lastEnd === undefined ? "" : `, ${lost[0].lastEnd}`}; ${counts}`,
+    };
   }
   const waiting = canary.find((pod) => !pod.ready && !pod.ending);
-  if (waiting !== undefined) return { verdict: "wait", evidence: `${waiting.name} is not ready: ${waiting.detail}; ${counts}` };
+  if (waiting !== undefined)
+    return { verdict: "wait", evidence: `${waiting.name} is not ready: ${waiting.detail}; ${counts}` };
   return { verdict: "pass", evidence: counts };
 }
 
@@ -50,7 +55,14 @@ function judgeRestarts({ canary, stable }: SeenPods, { restarts }: PodState, fir
   const worst = canary.toSorted((left, right) => since(right) - since(left))[0];
   const cause = worst === undefined ? "" : `; ${worst.name}: ${worst.lastEnd ?? worst.detail}`;
   if (ofStable === 0) return { verdict: "fail", evidence: `${counts}${cause}` };
-  const batch = { canaryTotal: canary.length, canaryErrors: ofCanary, stableTotal: stable.length, stableErrors: ofStable };
+  const batch = {
+    canaryTotal: canary.length,
+    canaryErrors: ofCanary,
+    stableTotal: stable.length,
+    stableErrors: ofStable,
+  };
   const { verdict } = judgeRate(addBatch(noEvidence, batch, 0.5), { minSamples: 1, maxErrorRate: 0.5 });
-  return verdict === "fail" ? { verdict: "fail", evidence: `${counts}${cause}` } : { verdict: "pass", evidence: `${counts}: no worse than stable` };
+  return verdict === "fail"
+    ? { verdict: "fail", evidence: `${counts}${cause}` }
+    : { verdict: "pass", evidence: `${counts}: no worse than stable` };
 }

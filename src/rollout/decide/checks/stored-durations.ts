@@ -16,7 +16,9 @@ interface StoredHistogram {
   readonly sumMs: number;
 }
 
-type Histograms<Histogram> = Readonly<Record<"canary" | "stable" | "allCanary" | "allStable" | "openCanary" | "openStable" | "earlier", Histogram>>;
+type Histograms<Histogram> = Readonly<
+  Record<"canary" | "stable" | "allCanary" | "allStable" | "openCanary" | "openStable" | "earlier", Histogram>
+>;
 
 export interface StoredDurations {
   readonly epoch: string;
@@ -27,15 +29,36 @@ export interface StoredDurations {
 }
 
 /** A status is written often: what it keeps of durations is made short. */
-export function storedDurations({ epoch, canary, stable, sequence: { evidence, open, earlier } }: DurationState): StoredDurations {
-  const all: Histograms<DurationHistogram> = { canary, stable, allCanary: evidence.canary, allStable: evidence.stable, openCanary: open.canary, openStable: open.stable, earlier };
+export function storedDurations({
+  epoch,
+  canary,
+  stable,
+  sequence: { evidence, open, earlier },
+}: DurationState): StoredDurations {
+  const all: Histograms<DurationHistogram> = {
+    canary,
+    stable,
+    allCanary: evidence.canary,
+    allStable: evidence.stable,
+    openCanary: open.canary,
+    openStable: open.stable,
+    earlier,
+  };
   const bounds: (readonly number[])[] = [];
   const store = ({ boundsMs, counts, sumMs }: DurationHistogram): StoredHistogram => {
-    let index = bounds.findIndex((known) => known.length === boundsMs.length && known.every((bound, at) => bound === boundsMs[at]));
+    let index = bounds.findIndex(
+      (known) => known.length === boundsMs.length && known.every((bound, at) => bound === boundsMs[at]),
+    );
     if (index < 0) index = bounds.push(boundsMs) - 1;
-    return { in: index, counts: counts.slice(0, counts.findLastIndex((count) => count > 0) + 1), sumMs: rounded(sumMs) };
+    return {
+      in: index,
+      counts: counts.slice(0, counts.findLastIndex((count) => count > 0) + 1),
+      sumMs: rounded(sumMs),
+    };
   };
-  const histograms = Object.fromEntries(Object.entries(all).map(([name, histogram]) => [name, store(histogram)])) as unknown as Histograms<StoredHistogram>;
+  const histograms = Object.fromEntries(
+    Object.entries(all).map(([name, histogram]) => [name, store(histogram)]),
+  ) as unknown as Histograms<StoredHistogram>;
   const shortened = (logs: readonly (readonly number[])[]): number[][] => logs.map((list) => list.map(rounded));
   return { epoch, bounds, histograms, relative: shortened(evidence.relative), absolute: shortened(evidence.absolute) };
 }

@@ -15,21 +15,30 @@ export function judgeValues(spec: CheckSpec, subject: CheckSubject, seen: SeenVa
   if (limited !== undefined) return { verdict: limited.verdict, evidence: `${told}: ${limited.evidence}` };
   if (spec.query?.baseline !== undefined && isNothing(baseline)) {
     const alone = subject.type === "backends" && subject.expectedShare === 100;
-    return alone ? { verdict: "pass", evidence: `${told}: the stable version takes no requests to compare with` } : { verdict: "wait", evidence: `${told}: no data` };
+    return alone
+      ? { verdict: "pass", evidence: `${told}: the stable version takes no requests to compare with` }
+      : { verdict: "wait", evidence: `${told}: no data` };
   }
-  if (spec.passWhen === undefined && spec.failWhen === undefined) return spec.type === "webhook" ? judgeAnswer(seen, told) : { verdict: "pass", evidence: told };
+  if (spec.passWhen === undefined && spec.failWhen === undefined)
+    return spec.type === "webhook" ? judgeAnswer(seen, told) : { verdict: "pass", evidence: told };
   const { verdict, evidence } = judgeConditions(spec, { result, baseline, canary: seen.canary, stable: seen.stable });
   return { verdict, evidence: `${told}: ${evidence}` };
 }
 
 function isNothing(value: unknown): boolean {
-  return value === undefined || value === null || (typeof value === "number" && Number.isNaN(value)) || (Array.isArray(value) && value.length === 0);
+  return (
+    value === undefined ||
+    value === null ||
+    (typeof value === "number" && Number.isNaN(value)) ||
+    (Array.isArray(value) && value.length === 0)
+  );
 }
 
 /** Only what is outside of the range is told; inside of it the conditions decide. */
 function judgeRange({ min, max }: CheckSpec, result: unknown): Judgement | undefined {
   if (min === undefined && max === undefined) return undefined;
-  if (typeof result !== "number") return { verdict: "error", evidence: "min and max need one number: aggregate the query to one series" };
+  if (typeof result !== "number")
+    return { verdict: "error", evidence: "min and max need one number: aggregate the query to one series" };
   if (min !== undefined && result < min) return { verdict: "fail", evidence: `below the minimum of ${min}` };
   if (max !== undefined && result > max) return { verdict: "fail", evidence: `above the maximum of ${max}` };
   return undefined;
@@ -39,9 +48,17 @@ const verdicts: readonly string[] = ["pass", "fail", "wait", "error"] satisfies 
 
 /** A webhook's own verdict where its JSON has one, else its status. */
 function judgeAnswer({ result, status = 0 }: SeenValues, told: string): Judgement {
-  const { verdict, evidence } = (typeof result === "object" && result !== null ? result : {}) as { verdict?: unknown; evidence?: unknown };
-  if (typeof verdict === "string" && verdicts.includes(verdict)) return { verdict: verdict as Verdict, evidence: typeof evidence === "string" ? evidence.slice(0, shownCharacters) : told };
-  if (verdict !== undefined) return { verdict: "error", evidence: `${told}: verdict must be one of ${verdicts.join(", ")}` };
+  const { verdict, evidence } = (typeof result === "object" && result !== null ? result : {}) as {
+    verdict?: unknown;
+    evidence?: unknown;
+  };
+  if (typeof verdict === "string" && verdicts.includes(verdict))
+    return {
+      verdict: verdict as Verdict,
+      evidence: typeof evidence === "string" ? evidence.slice(0, shownCharacters) : told,
+    };
+  if (verdict !== undefined)
+    return { verdict: "error", evidence: `${told}: verdict must be one of ${verdicts.join(", ")}` };
   return { verdict: status >= 200 && status < 300 ? "pass" : "fail", evidence: told };
 }
 

@@ -6,7 +6,10 @@ import { beginDurations, beginRates, countDurations, countRates, judgeRates } fr
 import { judgeShare } from "../share-test.ts";
 
 /** Upper bounds of Istio's histogram, in milliseconds. */
-export const istioBoundsMs = [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000] as const;
+export const istioBoundsMs = [
+  0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
+  3_600_000,
+] as const;
 
 /** How one version answers. */
 export interface SimulatedVersion {
@@ -45,15 +48,24 @@ export function simulateRollout(rollout: SimulatedRollout, random: Random): Simu
     let rates = beginRates(rollout.rates, earlierRate);
     let counted: RateBatch = noBatch;
     let durations = beginDurations(rollout.durations, earlier);
-    for (let passed = false; !passed; ) {
+    for (let passed = false; !passed;) {
       if (canaryRequests >= rollout.maxCanaryRequests) return { result: "undecided", canaryRequests, cause: "" };
       const { outcomes, batch } = look(rollout, weight / 100, random);
       canaryRequests += outcomes.canaryTotal;
       counted = sumOfBatches([counted, outcomes]);
       rates = countRates(rates, outcomes, rollout.rates);
       durations = countDurations(durations, batch, rollout.durations);
-      const share = { expectedShare: weight, atLeast: false, tolerance: rollout.shareTolerance, minSamples: rollout.rates.minSamples };
-      const verdicts = [judgeRates(rates, rollout.rates), judgeDurations(durations.evidence, rollout.durations), judgeShare(counted, share)];
+      const share = {
+        expectedShare: weight,
+        atLeast: false,
+        tolerance: rollout.shareTolerance,
+        minSamples: rollout.rates.minSamples,
+      };
+      const verdicts = [
+        judgeRates(rates, rollout.rates),
+        judgeDurations(durations.evidence, rollout.durations),
+        judgeShare(counted, share),
+      ];
       const failed = verdicts.find(({ verdict }) => verdict === "fail");
       if (failed !== undefined) return { result: "failed", canaryRequests, cause: failed.evidence };
       passed = verdicts.every(({ verdict }) => verdict === "pass");
@@ -64,7 +76,11 @@ export function simulateRollout(rollout: SimulatedRollout, random: Random): Simu
   return { result: "completed", canaryRequests, cause: "" };
 }
 
-function look(rollout: SimulatedRollout, share: number, random: Random): { readonly outcomes: RateBatch; readonly batch: DurationBatch } {
+function look(
+  rollout: SimulatedRollout,
+  share: number,
+  random: Random,
+): { readonly outcomes: RateBatch; readonly batch: DurationBatch } {
   const outcomes = { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
   const canary = emptyCounts(rollout.boundsMs);
   const stable = emptyCounts(rollout.boundsMs);
@@ -73,8 +89,10 @@ function look(rollout: SimulatedRollout, share: number, random: Random): { reado
     const version = isCanary ? rollout.canary : rollout.stable;
     const failed = random() < version.errorRate ? 1 : 0;
     count(isCanary ? canary : stable, version.durationMs(random));
-    if (isCanary) Object.assign(outcomes, { canaryTotal: outcomes.canaryTotal + 1, canaryErrors: outcomes.canaryErrors + failed });
-    else Object.assign(outcomes, { stableTotal: outcomes.stableTotal + 1, stableErrors: outcomes.stableErrors + failed });
+    if (isCanary)
+      Object.assign(outcomes, { canaryTotal: outcomes.canaryTotal + 1, canaryErrors: outcomes.canaryErrors + failed });
+    else
+      Object.assign(outcomes, { stableTotal: outcomes.stableTotal + 1, stableErrors: outcomes.stableErrors + failed });
   }
   return { outcomes, batch: { canary, stable } };
 }

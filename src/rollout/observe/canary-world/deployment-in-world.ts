@@ -1,7 +1,13 @@
 import { createHash } from "node:crypto";
 import type { UntypedObject } from "../../../api/index.ts";
 import { destinationRuleKind } from "../../../api/istio/index.ts";
-import { deploymentKind, horizontalPodAutoscalerKind, replicaSetKind, type Deployment, type ReplicaSet } from "../../../api/kubernetes/index.ts";
+import {
+  deploymentKind,
+  horizontalPodAutoscalerKind,
+  replicaSetKind,
+  type Deployment,
+  type ReplicaSet,
+} from "../../../api/kubernetes/index.ts";
 import type { Canary, DeploymentTarget, JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import { sameJson } from "../../act/object-access.ts";
 import { copyLabel, resolveHost, targetError, type DeploymentInWorld } from "../../plan/index.ts";
@@ -16,14 +22,36 @@ const hashLabel = "pod-template-hash";
 const notCopied = new Set(["replicas", "selector", "template", "paused"]);
 
 /** The Deployment, the templates that it runs and is to run, and what stands around it. */
-export async function deploymentInWorld(sources: CanarySources, canary: Canary, target: DeploymentTarget, service: ServiceInWorld, journal: readonly JournalEntry[]): Promise<DeploymentInWorld> {
+export async function deploymentInWorld(
+  sources: CanarySources,
+  canary: Canary,
+  target: DeploymentTarget,
+  service: ServiceInWorld,
+  journal: readonly JournalEntry[],
+): Promise<DeploymentInWorld> {
   const namespace = canary.metadata.namespace ?? "default";
   const found = await sources.client.get(deploymentKind, target.name, namespace);
-  if (found?.spec === undefined) throw targetError("target-missing", `spec.target.deployment.name: Deployment ${namespace}/${target.name} is not there`, "make it first, or name another");
+  if (found?.spec === undefined)
+    throw targetError(
+      "target-missing",
+      `spec.target.deployment.name: Deployment ${namespace}/${target.name} is not there`,
+      "make it first, or name another",
+    );
   const { spec, metadata } = found;
-  const object: ObjectReference = { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: target.name, namespace };
+  const object: ObjectReference = {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    plural: "deployments",
+    name: target.name,
+    namespace,
+  };
   checkSelected(found, service, `${namespace}/${target.name}`);
-  const sets = (await sources.view.recently(`replica sets of ${namespace}`, async () => await sources.client.list(replicaSetKind, { namespace }))).items.filter((set) => set.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) === true);
+  const sets = (
+    await sources.view.recently(
+      `replica sets of ${namespace}`,
+      async () => await sources.client.list(replicaSetKind, { namespace }),
+    )
+  ).items.filter((set) => set.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) === true);
   const adopted = firstWrite(journal, object, "/spec/template");
   const current = spec.template as unknown as Fields;
   // While a run is under way, and after it, stable is what ran before it.
@@ -58,16 +86,27 @@ export async function deploymentInWorld(sources: CanarySources, canary: Canary, 
 /** A Service whose endpoints are not the Deployment's pods could not be moved by them. */
 function checkSelected({ spec }: Deployment, service: ServiceInWorld, deployment: string): void {
   const labels = spec?.template.metadata?.labels ?? {};
-  const selects = Object.keys(service.selector).length > 0 && Object.entries(service.selector).every(([name, value]) => labels[name] === value);
+  const selects =
+    Object.keys(service.selector).length > 0 &&
+    Object.entries(service.selector).every(([name, value]) => labels[name] === value);
   if (selects) return;
-  const selector = Object.entries(service.selector).map((pair) => pair.join("=")).join(",");
-  throw targetError("service-other-pods", `spec.target.deployment.service: Service ${service.namespace}/${service.name} selects ${selector === "" ? "nothing" : selector}, which pods of Deployment ${deployment} are not`, "name the Service of its pods");
+  const selector = Object.entries(service.selector)
+    .map((pair) => pair.join("="))
+    .join(",");
+  throw targetError(
+    "service-other-pods",
+    `spec.target.deployment.service: Service ${service.namespace}/${service.name} selects ${selector === "" ? "nothing" : selector}, which pods of Deployment ${deployment} are not`,
+    "name the Service of its pods",
+  );
 }
 
 /** The set whose pods serve: while the Deployment is held, one alone has pods. */
 function activeSet(sets: readonly ReplicaSet[]): ReplicaSet | undefined {
-  const revision = ({ metadata }: ReplicaSet): number => Number(metadata.annotations?.["deployment.kubernetes.io/revision"] ?? 0);
-  const [latest] = [...sets].sort((a, b) => (b.spec?.replicas ?? 0) - (a.spec?.replicas ?? 0) || revision(b) - revision(a));
+  const revision = ({ metadata }: ReplicaSet): number =>
+    Number(metadata.annotations?.["deployment.kubernetes.io/revision"] ?? 0);
+  const [latest] = [...sets].sort(
+    (a, b) => (b.spec?.replicas ?? 0) - (a.spec?.replicas ?? 0) || revision(b) - revision(a),
+  );
   return latest;
 }
 
@@ -93,7 +132,10 @@ function hashOf(set: ReplicaSet | undefined): string | undefined {
 }
 
 function digest(template: Fields): string {
-  return createHash("sha256").update(canonical(withoutTime(template))).digest("hex").slice(0, 16);
+  return createHash("sha256")
+    .update(canonical(withoutTime(template)))
+    .digest("hex")
+    .slice(0, 16);
 }
 
 function canonical(value: unknown): string {
@@ -104,26 +146,65 @@ function canonical(value: unknown): string {
 }
 
 /** The autoscaler of the Deployment, which the engine leaves alone and gives the copy one like it. */
-async function autoscalerOf({ client, view }: CanarySources, canary: Canary, target: DeploymentTarget, namespace: string): Promise<UntypedObject | undefined> {
-  const { items } = await view.recently(`autoscalers of ${namespace}`, async () => await client.list(horizontalPodAutoscalerKind, { namespace }));
-  const found = items.find(({ spec, metadata }) => spec?.scaleTargetRef.kind === "Deployment" && spec.scaleTargetRef.name === target.name && metadata.labels?.[copyLabel] === undefined);
+async function autoscalerOf(
+  { client, view }: CanarySources,
+  canary: Canary,
+  target: DeploymentTarget,
+  namespace: string,
+): Promise<UntypedObject | undefined> {
+  const { items } = await view.recently(
+    `autoscalers of ${namespace}`,
+    async () => await client.list(horizontalPodAutoscalerKind, { namespace }),
+  );
+  const found = items.find(
+    ({ spec, metadata }) =>
+      spec?.scaleTargetRef.kind === "Deployment" &&
+      spec.scaleTargetRef.name === target.name &&
+      metadata.labels?.[copyLabel] === undefined,
+  );
   if (found === undefined) return undefined;
   if (canary.spec.dynamicStableScale) {
-    throw targetError("autoscaled", `spec.dynamicStableScale: HorizontalPodAutoscaler ${namespace}/${found.metadata.name ?? ""} moves the replicas of Deployment ${target.name}, and two cannot`, "leave dynamicStableScale out: the autoscaler gives back pods that have less to do");
+    throw targetError(
+      "autoscaled",
+      `spec.dynamicStableScale: HorizontalPodAutoscaler ${namespace}/${found.metadata.name ?? ""} moves the replicas of Deployment ${target.name}, and two cannot`,
+      "leave dynamicStableScale out: the autoscaler gives back pods that have less to do",
+    );
   }
   return found as unknown as UntypedObject;
 }
 
 /** A DestinationRule that the user has made for the host: it gets the subsets, as two rules of one host would not both hold. */
-async function userRule({ client, view }: CanarySources, { name, namespace }: ServiceInWorld, journal: readonly JournalEntry[]): Promise<DeploymentInWorld["destinationRule"]> {
+async function userRule(
+  { client, view }: CanarySources,
+  { name, namespace }: ServiceInWorld,
+  journal: readonly JournalEntry[],
+): Promise<DeploymentInWorld["destinationRule"]> {
   const host = resolveHost(name, namespace);
-  const { items } = await view.recently(`destination rules of ${namespace}`, async () => await client.list(destinationRuleKind, { namespace }));
-  const found = items.find((rule) => resolveHost(rule.spec.host, namespace) === host && rule.metadata.labels?.["app.kubernetes.io/managed-by"] !== "serin-rollout");
+  const { items } = await view.recently(
+    `destination rules of ${namespace}`,
+    async () => await client.list(destinationRuleKind, { namespace }),
+  );
+  const found = items.find(
+    (rule) =>
+      resolveHost(rule.spec.host, namespace) === host &&
+      rule.metadata.labels?.["app.kubernetes.io/managed-by"] !== "serin-rollout",
+  );
   if (found === undefined) return undefined;
-  const object: ObjectReference = { apiVersion: "networking.istio.io/v1", kind: "DestinationRule", plural: "destinationrules", name: found.metadata.name ?? "", namespace };
+  const object: ObjectReference = {
+    apiVersion: "networking.istio.io/v1",
+    kind: "DestinationRule",
+    plural: "destinationrules",
+    name: found.metadata.name ?? "",
+    namespace,
+  };
   const written = setupWrite(journal, object, "/spec/subsets");
   const subsets = (written === undefined ? (found.spec.subsets ?? []) : (written.prior ?? [])) as readonly Fields[];
   const taken = subsets.find((subset) => ["stable", "canary"].includes(String(subset["name"])));
-  if (taken !== undefined) throw targetError("subset-taken", `spec.target.deployment.service: DestinationRule ${namespace}/${object.name} has a subset ${String(taken["name"])} already`, "rename it, or move your own VirtualService with target.virtualService");
+  if (taken !== undefined)
+    throw targetError(
+      "subset-taken",
+      `spec.target.deployment.service: DestinationRule ${namespace}/${object.name} has a subset ${String(taken["name"])} already`,
+      "rename it, or move your own VirtualService with target.virtualService",
+    );
   return { object, subsets };
 }

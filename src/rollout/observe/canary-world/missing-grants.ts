@@ -4,12 +4,22 @@ import { grantName, type CanaryWorld, type MissingGrant, type RouteInWorld } fro
 import type { CanarySources } from "./canary-sources.ts";
 
 /** Grants that routes need to reach the canary's namespace, and that nobody but this rollout has given. */
-export async function missingGrants({ client }: CanarySources, canary: Canary, routes: readonly RouteInWorld[]): Promise<CanaryWorld["missingGrants"]> {
+export async function missingGrants(
+  { client }: CanarySources,
+  canary: Canary,
+  routes: readonly RouteInWorld[],
+): Promise<CanaryWorld["missingGrants"]> {
   const toNamespaces = canaryNamespaces(canary);
   const needed = routes.flatMap(({ object: { kind, namespace = "" } }) =>
-    kind === "VirtualService" ? [] : toNamespaces(namespace).filter((to) => to !== namespace).map((toNamespace): MissingGrant => ({ kind, fromNamespace: namespace, toNamespace, ...serviceOf(canary) })),
+    kind === "VirtualService"
+      ? []
+      : toNamespaces(namespace)
+          .filter((to) => to !== namespace)
+          .map((toNamespace): MissingGrant => ({ kind, fromNamespace: namespace, toNamespace, ...serviceOf(canary) })),
   );
-  const unique = needed.filter((one, index) => needed.findIndex((other) => JSON.stringify(other) === JSON.stringify(one)) === index);
+  const unique = needed.filter(
+    (one, index) => needed.findIndex((other) => JSON.stringify(other) === JSON.stringify(one)) === index,
+  );
   const given = await Promise.all(unique.map(async (need) => await isGranted(client, canary, need)));
   return unique.filter((_, index) => given[index] !== true);
 }
@@ -25,12 +35,22 @@ function serviceOf({ spec: { target } }: Canary): Pick<MissingGrant, "service"> 
   return route === undefined ? {} : { service: route.canary.name };
 }
 
-async function isGranted(client: CanarySources["client"], canary: Canary, { kind, fromNamespace, toNamespace, service }: MissingGrant): Promise<boolean> {
+async function isGranted(
+  client: CanarySources["client"],
+  canary: Canary,
+  { kind, fromNamespace, toNamespace, service }: MissingGrant,
+): Promise<boolean> {
   const { items } = await client.list(referenceGrantKind, { namespace: toNamespace });
   return items
     .filter(({ metadata }) => metadata.name !== grantName(canary, kind, fromNamespace))
     .some(({ spec }) => {
-      const { from = [], to = [] } = spec as { from?: { kind: string; namespace: string }[]; to?: { kind: string; name?: string }[] };
-      return from.some((entry) => entry.kind === kind && entry.namespace === fromNamespace) && to.some((entry) => entry.kind === "Service" && ["", service].includes(entry.name ?? ""));
+      const { from = [], to = [] } = spec as {
+        from?: { kind: string; namespace: string }[];
+        to?: { kind: string; name?: string }[];
+      };
+      return (
+        from.some((entry) => entry.kind === kind && entry.namespace === fromNamespace) &&
+        to.some((entry) => entry.kind === "Service" && ["", service].includes(entry.name ?? ""))
+      );
     });
 }

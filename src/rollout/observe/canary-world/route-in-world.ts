@@ -8,13 +8,18 @@ import { firstWrite } from "./prior-values.ts";
 type Fields = Readonly<Record<string, unknown>>;
 
 /** The list of a user's route as it was before the rollout, with a rule that the target can move. */
-export async function routeInWorld({ objects }: CanarySources, route: MovedRoute, journal: readonly JournalEntry[]): Promise<RouteInWorld> {
+export async function routeInWorld(
+  { objects }: CanarySources,
+  route: MovedRoute,
+  journal: readonly JournalEntry[],
+): Promise<RouteInWorld> {
   const { object, pointer, field } = route;
   const written = firstWrite(journal, object, pointer);
   const list = written === undefined ? valueAt(await objects.get(object), pointer) : written.prior;
   const what = describeReference(object);
   if (!Array.isArray(list)) {
-    const found = (await objects.get(object)) === undefined ? "is not there" : `has no ${pointer.slice("/spec/".length)}`;
+    const found =
+      (await objects.get(object)) === undefined ? "is not there" : `has no ${pointer.slice("/spec/".length)}`;
     throw targetError("route-missing", `${field}: ${what} ${found}`, "make it first, or name another");
   }
   checkRule(route, list as Fields[], what);
@@ -23,23 +28,34 @@ export async function routeInWorld({ objects }: CanarySources, route: MovedRoute
 
 function checkRule(route: MovedRoute, list: readonly Fields[], what: string): void {
   const { field, stable, pairing, rule } = route;
-  const backendsAt = (index: number): readonly Fields[] => (list[index]?.[backendsField(route)] as readonly Fields[] | undefined) ?? [];
+  const backendsAt = (index: number): readonly Fields[] =>
+    (list[index]?.[backendsField(route)] as readonly Fields[] | undefined) ?? [];
   if (rule === undefined) {
     if (!list.some((_, index) => backendsAt(index).some((backend) => pairing.isStable(backend)))) {
       throw targetError("stable-missing", `${field}: no rule of ${what} sends to ${stable}`, "name a route that does");
     }
     return;
   }
-  const place = typeof rule === "string" ? `route named ${rule}` : `${backendsField(route) === "route" ? "route" : "rule"} ${rule}`;
+  const place =
+    typeof rule === "string" ? `route named ${rule}` : `${backendsField(route) === "route" ? "route" : "rule"} ${rule}`;
   const index = ruleIndex(route, list);
   if (index === undefined) {
     const names = list.map((entry, at) => (typeof entry["name"] === "string" ? entry["name"] : String(at)));
     throw targetError("rule-missing", `${field}: ${what} has no ${place}`, `it has ${names.join(", ")}`);
   }
   const backends = backendsAt(index);
-  if (backends.length === 0) throw targetError("rule-without-backends", `${field}: ${place} of ${what} sends to nothing (it redirects, delegates or answers itself)`, "name one with backends");
+  if (backends.length === 0)
+    throw targetError(
+      "rule-without-backends",
+      `${field}: ${place} of ${what} sends to nothing (it redirects, delegates or answers itself)`,
+      "name one with backends",
+    );
   if (!backends.some((backend) => pairing.isStable(backend))) {
-    throw targetError("stable-missing", `${field}.stable: ${place} of ${what} does not send to ${stable}`, `its backends are ${backends.map(backendText).join(", ")}`);
+    throw targetError(
+      "stable-missing",
+      `${field}.stable: ${place} of ${what} does not send to ${stable}`,
+      `its backends are ${backends.map(backendText).join(", ")}`,
+    );
   }
 }
 

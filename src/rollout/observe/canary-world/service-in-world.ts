@@ -15,23 +15,47 @@ export interface ServiceInWorld {
   readonly selector: Readonly<Record<string, string>>;
 }
 
-export async function requireService({ client }: CanarySources, field: string, namespace: string, name: string, port: number | undefined): Promise<ServiceInWorld> {
+export async function requireService(
+  { client }: CanarySources,
+  field: string,
+  namespace: string,
+  name: string,
+  port: number | undefined,
+): Promise<ServiceInWorld> {
   const service = await client.get(serviceKind, name, namespace);
-  if (service === undefined) throw targetError("service-missing", `${field}: Service ${namespace}/${name} is not there`, "make it first, or name another");
-  const { ports = [], selector = {} } = (service.spec ?? {}) as unknown as { ports?: readonly Fields[]; selector?: Record<string, string> };
+  if (service === undefined)
+    throw targetError(
+      "service-missing",
+      `${field}: Service ${namespace}/${name} is not there`,
+      "make it first, or name another",
+    );
+  const { ports = [], selector = {} } = (service.spec ?? {}) as unknown as {
+    ports?: readonly Fields[];
+    selector?: Record<string, string>;
+  };
   if (port !== undefined && !ports.some((candidate) => candidate["port"] === port)) {
-    throw targetError("port-missing", `${field}: Service ${namespace}/${name} has no port ${port}`, `it has ${ports.map((candidate) => String(candidate["port"])).join(", ")}`);
+    throw targetError(
+      "port-missing",
+      `${field}: Service ${namespace}/${name} has no port ${port}`,
+      `it has ${ports.map((candidate) => String(candidate["port"])).join(", ")}`,
+    );
   }
   return { name, namespace, labels: service.metadata.labels ?? {}, ports, selector };
 }
 
 /** Routes hold where somebody reads requests: in ambient that is a waypoint, and without one every pod of the Service would be sent to. */
-export async function requireLayer7({ client, view }: CanarySources, field: string, { name, namespace, labels }: ServiceInWorld): Promise<void> {
+export async function requireLayer7(
+  { client, view }: CanarySources,
+  field: string,
+  { name, namespace, labels }: ServiceInWorld,
+): Promise<void> {
   const { labels: ofNamespace = {} } = view.namespaces.get(namespace)?.metadata ?? {};
   if (ofNamespace["istio.io/dataplane-mode"] !== "ambient") return;
   const waypoint = labels[istioLabels.useWaypoint] ?? ofNamespace[istioLabels.useWaypoint] ?? "none";
   if (waypoint !== "none" && waypoint !== "") return;
-  const gateways = await client.list(gatewayKind, { namespace }).catch(() => ({ items: [] as readonly { spec: { gatewayClassName: string } }[] }));
+  const gateways = await client
+    .list(gatewayKind, { namespace })
+    .catch(() => ({ items: [] as readonly { spec: { gatewayClassName: string } }[] }));
   if (gateways.items.some(({ spec }) => spec.gatewayClassName === "istio-mesh")) return;
   throw targetError(
     "waypoint-missing",
@@ -41,35 +65,77 @@ export async function requireLayer7({ client, view }: CanarySources, field: stri
 }
 
 /** The engine's route would not hold beside another for the same host, and a route that names the Service as a backend goes past it. */
-export async function refuseOtherRoutes(sources: CanarySources, field: string, namespace: string, service: string): Promise<void> {
+export async function refuseOtherRoutes(
+  sources: CanarySources,
+  field: string,
+  namespace: string,
+  service: string,
+): Promise<void> {
   const host = resolveHost(service, namespace);
-  const [virtualServices, ...routes] = await Promise.all([listed(sources, virtualServiceKind), listed(sources, httpRouteKind), listed(sources, grpcRouteKind)]);
+  const [virtualServices, ...routes] = await Promise.all([
+    listed(sources, virtualServiceKind),
+    listed(sources, httpRouteKind),
+    listed(sources, grpcRouteKind),
+  ]);
   for (const { metadata, spec } of virtualServices) {
     const at = metadata.namespace ?? "";
     const place = `VirtualService ${at}/${metadata.name ?? ""}`;
     const { hosts = [] } = spec as { hosts?: readonly string[] };
-    if (hosts.some((name) => resolveHost(name, at) === host)) throw targetError("route-taken", `${field}: ${place} has the routes of ${host} already`, `move that one: use target.virtualService with name ${metadata.name ?? ""}, or delete it`);
-    if (destinationsOf(spec).some((destination) => resolveHost(destination.host ?? "", at) === host && destination.subset === undefined)) {
-      throw targetError("route-past", `${field}: ${place} sends to ${host} itself, to the pods of all versions alike`, `move that one: use target.virtualService with name ${metadata.name ?? ""}; or let this Canary's route hold there too, with gateways and hosts, and delete it`);
+    if (hosts.some((name) => resolveHost(name, at) === host))
+      throw targetError(
+        "route-taken",
+        `${field}: ${place} has the routes of ${host} already`,
+        `move that one: use target.virtualService with name ${metadata.name ?? ""}, or delete it`,
+      );
+    if (
+      destinationsOf(spec).some(
+        (destination) => resolveHost(destination.host ?? "", at) === host && destination.subset === undefined,
+      )
+    ) {
+      throw targetError(
+        "route-past",
+        `${field}: ${place} sends to ${host} itself, to the pods of all versions alike`,
+        `move that one: use target.virtualService with name ${metadata.name ?? ""}; or let this Canary's route hold there too, with gateways and hosts, and delete it`,
+      );
     }
   }
   for (const { kind = "HTTPRoute", metadata, spec } of routes.flat()) {
     const at = metadata.namespace ?? "";
     const place = `${kind} ${at}/${metadata.name ?? ""}`;
-    const { parentRefs = [], rules = [] } = spec as { parentRefs?: readonly Fields[]; rules?: readonly { backendRefs?: readonly Fields[] }[] };
-    const isIt = ({ kind: of = "Service", name, namespace: its = at }: Fields): boolean => of === "Service" && name === service && its === namespace;
-    if (parentRefs.some((parent) => parent["kind"] === "Service" && isIt(parent))) throw targetError("route-taken", `${field}: ${place} has the routes of Service ${namespace}/${service} already`, `move that one: use target.httpRoute with name ${metadata.name ?? ""}, or delete it`);
+    const { parentRefs = [], rules = [] } = spec as {
+      parentRefs?: readonly Fields[];
+      rules?: readonly { backendRefs?: readonly Fields[] }[];
+    };
+    const isIt = ({ kind: of = "Service", name, namespace: its = at }: Fields): boolean =>
+      of === "Service" && name === service && its === namespace;
+    if (parentRefs.some((parent) => parent["kind"] === "Service" && isIt(parent)))
+      throw targetError(
+        "route-taken",
+        `${field}: ${place} has the routes of Service ${namespace}/${service} already`,
+        `move that one: use target.httpRoute with name ${metadata.name ?? ""}, or delete it`,
+      );
     if (rules.some(({ backendRefs = [] }) => backendRefs.some(isIt))) {
-      throw targetError("route-past", `${field}: ${place} sends to Service ${namespace}/${service} itself, to the pods of all versions alike`, `move that one: use target.httpRoute with name ${metadata.name ?? ""} and two Services; or let this Canary's route hold there too, with gateways and hosts, and delete it`);
+      throw targetError(
+        "route-past",
+        `${field}: ${place} sends to Service ${namespace}/${service} itself, to the pods of all versions alike`,
+        `move that one: use target.httpRoute with name ${metadata.name ?? ""} and two Services; or let this Canary's route hold there too, with gateways and hosts, and delete it`,
+      );
     }
   }
 }
 
-async function listed<Value extends KubernetesObject>({ client }: CanarySources, kind: KindDefinition<Value>): Promise<readonly (KubernetesObject & { spec: Fields })[]> {
+async function listed<Value extends KubernetesObject>(
+  { client }: CanarySources,
+  kind: KindDefinition<Value>,
+): Promise<readonly (KubernetesObject & { spec: Fields })[]> {
   const { items } = await client.list(kind).catch(() => ({ items: [] as readonly Value[] }));
   return items.map((item) => ({ ...item, kind: kind.kind, spec: (item as unknown as { spec?: Fields }).spec ?? {} }));
 }
 
 function destinationsOf(spec: Fields): { host?: string; subset?: string }[] {
-  return ["http", "tcp", "tls"].flatMap((list) => ((spec[list] ?? []) as readonly { route?: readonly { destination?: { host?: string; subset?: string } }[] }[]).flatMap(({ route = [] }) => route.map(({ destination = {} }) => destination)));
+  return ["http", "tcp", "tls"].flatMap((list) =>
+    (
+      (spec[list] ?? []) as readonly { route?: readonly { destination?: { host?: string; subset?: string } }[] }[]
+    ).flatMap(({ route = [] }) => route.map(({ destination = {} }) => destination)),
+  );
 }

@@ -3,23 +3,54 @@ import { destinationRuleKind } from "../../../api/istio/index.ts";
 import { serviceKind } from "../../../api/kubernetes/index.ts";
 import type { Canary, DestinationTarget } from "../../../api/serin/index.ts";
 import type { WorkloadMatch } from "../../decide/index.ts";
-import { backendsField, clusterSuffix, destinationOf, movedRoutes, resolveHost, targetError, type RouteInWorld, type Subject } from "../../plan/index.ts";
+import {
+  backendsField,
+  clusterSuffix,
+  destinationOf,
+  movedRoutes,
+  resolveHost,
+  targetError,
+  type RouteInWorld,
+  type Subject,
+} from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
 /** The groups that the checks of a canary compare, as proxies name those who answer. */
-export async function subjectsOf(sources: CanarySources, canary: Canary, routes: readonly RouteInWorld[] = []): Promise<Subject[]> {
+export async function subjectsOf(
+  sources: CanarySources,
+  canary: Canary,
+  routes: readonly RouteInWorld[] = [],
+): Promise<Subject[]> {
   const { target } = canary.spec;
   const home = canary.metadata.namespace ?? "default";
   if ("httpRoute" in target || "grpcRoute" in target) {
     const route = "httpRoute" in target ? target.httpRoute : target.grpcRoute;
     const at = route.namespace ?? home;
-    return [{ canary: await ofService(sources, route.canary.name, route.canary.namespace ?? at), stable: await ofService(sources, route.stable.name, route.stable.namespace ?? at) }];
+    return [
+      {
+        canary: await ofService(sources, route.canary.name, route.canary.namespace ?? at),
+        stable: await ofService(sources, route.stable.name, route.stable.namespace ?? at),
+      },
+    ];
   }
-  if ("services" in target) return [{ canary: await ofService(sources, target.services.canary, home), stable: await ofService(sources, target.services.stable, home) }];
-  if ("namespaces" in target) return movedServices(canary, routes).map((service) => ({ canary: { namespace: target.namespaces.canary, service }, stable: { namespace: target.namespaces.stable, service } }));
+  if ("services" in target)
+    return [
+      {
+        canary: await ofService(sources, target.services.canary, home),
+        stable: await ofService(sources, target.services.stable, home),
+      },
+    ];
+  if ("namespaces" in target)
+    return movedServices(canary, routes).map((service) => ({
+      canary: { namespace: target.namespaces.canary, service },
+      stable: { namespace: target.namespaces.stable, service },
+    }));
   if (!("virtualService" in target)) return [];
   const { stable, canary: to, namespace = home } = target.virtualService;
-  const [canaryGroup, stableGroup] = await Promise.all([ofDestination(sources, to, namespace), ofDestination(sources, stable, namespace)]);
+  const [canaryGroup, stableGroup] = await Promise.all([
+    ofDestination(sources, to, namespace),
+    ofDestination(sources, stable, namespace),
+  ]);
   return [{ canary: canaryGroup, stable: stableGroup }];
 }
 
@@ -30,7 +61,11 @@ function movedServices(canary: Canary, routes: readonly RouteInWorld[]): string[
   const names = movedRoutes(canary).flatMap((route, index) =>
     (routes[index]?.list ?? []).flatMap((rule) => {
       const backends = (rule[backendsField(route)] ?? []) as readonly Readonly<Record<string, unknown>>[];
-      return backends.filter((backend) => route.pairing.isStable(backend)).map((backend) => (typeof backend["name"] === "string" ? backend["name"] : (destinationOf(backend).host.split(".")[0] ?? "")));
+      return backends
+        .filter((backend) => route.pairing.isStable(backend))
+        .map((backend) =>
+          typeof backend["name"] === "string" ? backend["name"] : (destinationOf(backend).host.split(".")[0] ?? ""),
+        );
     }),
   );
   return [...new Set(names)].slice(0, maxServices);
@@ -41,30 +76,62 @@ async function ofService({ client }: CanarySources, name: string, namespace: str
   return { namespace, service: name, ...(selector === undefined ? {} : { podLabels: selector }) };
 }
 
-async function selectorOf(client: CanarySources["client"], name: string, namespace: string): Promise<Record<string, string> | undefined> {
-  const { selector } = ((await client.get(serviceKind, name, namespace))?.spec ?? {}) as { selector?: Record<string, string> };
+async function selectorOf(
+  client: CanarySources["client"],
+  name: string,
+  namespace: string,
+): Promise<Record<string, string> | undefined> {
+  const { selector } = ((await client.get(serviceKind, name, namespace))?.spec ?? {}) as {
+    selector?: Record<string, string>;
+  };
   return selector !== undefined && Object.keys(selector).length > 0 ? selector : undefined;
 }
 
 /** Subsets of one host are the same Service, so their workloads tell them apart. */
-async function ofDestination({ client, view }: CanarySources, { host, subset }: DestinationTarget, routeNamespace: string): Promise<WorkloadMatch> {
+async function ofDestination(
+  { client, view }: CanarySources,
+  { host, subset }: DestinationTarget,
+  routeNamespace: string,
+): Promise<WorkloadMatch> {
   const fullHost = resolveHost(host, routeNamespace);
-  const [service = "", namespace = routeNamespace] = fullHost.endsWith(`.${clusterSuffix}`) ? fullHost.split(".") : [host];
+  const [service = "", namespace = routeNamespace] = fullHost.endsWith(`.${clusterSuffix}`)
+    ? fullHost.split(".")
+    : [host];
   const selector = await selectorOf(client, service, namespace);
   if (subset === undefined) return { namespace, service, ...(selector === undefined ? {} : { podLabels: selector }) };
   const labels = await subsetLabels({ client, view }, fullHost, subset, [routeNamespace, namespace]);
   const podLabels = { ...selector, ...labels };
-  const workloads = view.deployments.list().filter(({ metadata, spec }) => metadata.namespace === namespace && matchesLabels(podLabels, spec?.template.metadata?.labels));
+  const workloads = view.deployments
+    .list()
+    .filter(
+      ({ metadata, spec }) =>
+        metadata.namespace === namespace && matchesLabels(podLabels, spec?.template.metadata?.labels),
+    );
   const [only] = workloads;
-  return { namespace, service, ...(workloads.length === 1 && only?.metadata.name !== undefined ? { workload: only.metadata.name } : {}), podLabels };
+  return {
+    namespace,
+    service,
+    ...(workloads.length === 1 && only?.metadata.name !== undefined ? { workload: only.metadata.name } : {}),
+    podLabels,
+  };
 }
 
-async function subsetLabels({ client, view }: Pick<CanarySources, "client" | "view">, host: string, subset: string, namespaces: readonly string[]): Promise<Readonly<Record<string, string>>> {
+async function subsetLabels(
+  { client, view }: Pick<CanarySources, "client" | "view">,
+  host: string,
+  subset: string,
+  namespaces: readonly string[],
+): Promise<Readonly<Record<string, string>>> {
   const { items } = await view.recently("destination rules", async () => await client.list(destinationRuleKind));
   const rules = items.filter(({ metadata, spec }) => resolveHost(spec.host, metadata.namespace ?? "") === host);
   const [found] = rules
     .toSorted((a, b) => namespaces.indexOf(b.metadata.namespace ?? "") - namespaces.indexOf(a.metadata.namespace ?? ""))
     .flatMap(({ spec }) => (spec.subsets ?? []).filter(({ name }) => name === subset));
-  if (found === undefined) throw targetError("subset-missing", `spec.target.virtualService: no DestinationRule of host ${host} has a subset ${subset}`, "make one with the labels of that version's pods");
+  if (found === undefined)
+    throw targetError(
+      "subset-missing",
+      `spec.target.virtualService: no DestinationRule of host ${host} has a subset ${subset}`,
+      "make one with the labels of that version's pods",
+    );
   return found.labels;
 }

@@ -9,7 +9,13 @@ import { httpExchange, type HttpExchange, type HttpQuestion } from "./http-excha
 import { podFacts } from "./pod-facts.ts";
 import { fakePod, fakeScrape, fakeView, gatewayPod, standingClock, ztunnelPod } from "./testing/fake-mesh.ts";
 
-const backends: CheckSubject = { type: "backends", canary: { service: "next", namespace: "shop", workload: "next" }, stable: { service: "now", namespace: "shop", workload: "now" }, expectedShare: 10, atLeast: false };
+const backends: CheckSubject = {
+  type: "backends",
+  canary: { service: "next", namespace: "shop", workload: "next" },
+  stable: { service: "now", namespace: "shop", workload: "now" },
+  expectedShare: 10,
+  atLeast: false,
+};
 const spec = (type: CheckType, more: Partial<CheckSpec> = {}): CheckSpec => ({ ...checkDefaults, type, ...more });
 const noClient = {} as KubeClient;
 const origin = { rollout: "Canary shop/shop", step: "step-1" };
@@ -22,7 +28,13 @@ test("within its interval a check is not looked at again, and the look has the s
     return await Promise.resolve({ status: 200, text: `{"asked":${asked.length}}` });
   };
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });
-  const check = { spec: spec("webhook", { intervalSeconds: 5, webhook: { url: "http://gate/", method: "POST", headers: { "x-key": "k" }, body: { shop: 7 }, timeoutSeconds: 2 } }), subject: backends };
+  const check = {
+    spec: spec("webhook", {
+      intervalSeconds: 5,
+      webhook: { url: "http://gate/", method: "POST", headers: { "x-key": "k" }, body: { shop: 7 }, timeoutSeconds: 2 },
+    }),
+    subject: backends,
+  };
   const first = await observer.observe(check, { ...origin, settledForMs: 90_000 });
   clock.nowAtMs += 4999;
   assert.deepEqual(await observer.observe(check, origin), first);
@@ -32,7 +44,13 @@ test("within its interval a check is not looked at again, and the look has the s
   assert.equal(asked.length, 2);
   assert.equal(asked[0]?.headers["x-key"], "k");
   const side = (name: string): object => ({ service: name, namespace: "shop", workload: name, revision: "" });
-  assert.deepEqual(JSON.parse(asked[0]?.body ?? ""), { ...origin, canary: side("next"), stable: side("now"), window: "90s", shop: 7 });
+  assert.deepEqual(JSON.parse(asked[0]?.body ?? ""), {
+    ...origin,
+    canary: side("next"),
+    stable: side("now"),
+    window: "90s",
+    shop: 7,
+  });
   assert.deepEqual(first.type === "values" ? [first.result, first.status] : first, [{ asked: 1 }, 200]);
 });
 
@@ -44,7 +62,14 @@ test("a check with a long interval keeps its look while others are looked at oft
     return await Promise.resolve({ status: 200, text: "{}" });
   };
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });
-  const check = (name: string, intervalSeconds: number) => ({ spec: spec("webhook", { name, intervalSeconds, webhook: { url: `http://${name}/`, method: "GET", headers: {}, body: {}, timeoutSeconds: 2 } }), subject: backends });
+  const check = (name: string, intervalSeconds: number) => ({
+    spec: spec("webhook", {
+      name,
+      intervalSeconds,
+      webhook: { url: `http://${name}/`, method: "GET", headers: {}, body: {}, timeoutSeconds: 2 },
+    }),
+    subject: backends,
+  });
   for (let second = 0; second < 290; second += 10, clock.nowAtMs += 10_000) {
     await observer.observe(check("slow", 300), origin);
     await observer.observe(check("quick", 5), origin);
@@ -61,7 +86,13 @@ test("a server that takes its time holds no round up, is not asked again meanwhi
     return await promise;
   };
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });
-  const check = { spec: spec("webhook", { intervalSeconds: 1, webhook: { url: "http://gate/", method: "GET", headers: {}, body: {}, timeoutSeconds: 60 } }), subject: backends };
+  const check = {
+    spec: spec("webhook", {
+      intervalSeconds: 1,
+      webhook: { url: "http://gate/", method: "GET", headers: {}, body: {}, timeoutSeconds: 60 },
+    }),
+    subject: backends,
+  };
   const begun = clock.nowAtMs;
   assert.deepEqual(await observer.observe(check, origin), { type: "pending", detail: "asked 0 s ago, no answer yet" });
   clock.nowMs = clock.steadyMs = () => begun + 30_000;
@@ -70,19 +101,40 @@ test("a server that takes its time holds no round up, is not asked again meanwhi
   await new Promise((turn) => void setImmediate(turn));
   assert.equal(asked, 1);
   const seen = await observer.observe(check, origin);
-  assert.deepEqual([seen.type, seen.look, asked], ["values", begun, 1], "what has come is told before it is asked again, however late");
+  assert.deepEqual(
+    [seen.type, seen.look, asked],
+    ["values", begun, 1],
+    "what has come is told before it is asked again, however late",
+  );
   await observer.observe(check, origin);
   assert.equal(asked, 2);
 });
 
 test("a server that is not there, or fails, has not answered", async () => {
   const clock = standingClock();
-  const webhook = { url: "http://me:secret@127.0.0.1:9/?key=secret", method: "GET", headers: {}, body: {}, timeoutSeconds: 1 } as const;
-  const seen = await new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange: httpExchange }).observe({ spec: spec("webhook", { webhook }), subject: backends }, origin);
+  const webhook = {
+    url: "http://me:secret@127.0.0.1:9/?key=secret",
+    method: "GET",
+    headers: {},
+    body: {},
+    timeoutSeconds: 1,
+  } as const;
+  const seen = await new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange: httpExchange }).observe(
+    { spec: spec("webhook", { webhook }), subject: backends },
+    origin,
+  );
   assert.equal(seen.type, "unavailable");
   assert.doesNotMatch(JSON.stringify(seen), /secret/);
   const broken: HttpExchange = async () => await Promise.resolve({ status: 502, text: "" });
-  assert.equal((await new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange: broken }).observe({ spec: spec("webhook", { webhook }), subject: backends }, origin)).type, "unavailable");
+  assert.equal(
+    (
+      await new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange: broken }).observe(
+        { spec: spec("webhook", { webhook }), subject: backends },
+        origin,
+      )
+    ).type,
+    "unavailable",
+  );
 });
 
 test("a query of the mesh's own metrics sees the scrapes of its looks, with names replaced", async () => {
@@ -92,9 +144,15 @@ test("a query of the mesh's own metrics sees the scrapes of its looks, with name
     client: noClient,
     view: fakeView([gatewayPod("g")]),
     clock,
-    scrape: async (pod) => await fakeScrape({ g: `istio_requests_total{destination_workload="next"} ${total}\nnodejs_heap 5\n` })(pod),
+    scrape: async (pod) =>
+      await fakeScrape({ g: `istio_requests_total{destination_workload="next"} ${total}\nnodejs_heap 5\n` })(pod),
   });
-  const query = { provider: "mesh", expression: 'sum(increase(istio_requests_total{destination_workload="{{ canary.workload }}"}[{{ window }}]))', baseline: "count(nodejs_heap)", timeoutSeconds: 5 } as const;
+  const query = {
+    provider: "mesh",
+    expression: 'sum(increase(istio_requests_total{destination_workload="{{ canary.workload }}"}[{{ window }}]))',
+    baseline: "count(nodejs_heap)",
+    timeoutSeconds: 5,
+  } as const;
   const check = { spec: spec("query", { query, max: 1, intervalSeconds: 5 }), subject: backends };
   const results: unknown[] = [];
   for (let look = 0; look < 4; look += 1) {
@@ -111,30 +169,69 @@ test("a query of the mesh's own metrics sees the scrapes of its looks, with name
 test("a query that names what the step does not have is an error, not another query", async () => {
   const query = { provider: "mesh", expression: "up{rev='{{ canary.revision }}'}", timeoutSeconds: 5 } as const;
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock: standingClock() });
-  const { look: _, ...seen } = await observer.observe({ spec: spec("query", { query, max: 1 }), subject: backends }, origin);
-  assert.deepEqual(seen, { type: "verdict", verdict: "error", evidence: "this step has no canary.revision, which the query names" });
+  const { look: _, ...seen } = await observer.observe(
+    { spec: spec("query", { query, max: 1 }), subject: backends },
+    origin,
+  );
+  assert.deepEqual(seen, {
+    type: "verdict",
+    verdict: "error",
+    evidence: "this step has no canary.revision, which the query names",
+  });
 });
 
 test("Prometheus is asked for an instant value; its own error is told", async () => {
   const answers: Record<string, { status: number; text: string }> = {
-    one: { status: 200, text: '{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1,"0.25"]}]}}' },
-    two: { status: 200, text: '{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1,"1"]},{"metric":{},"value":[1,"2"]}]}}' },
+    one: {
+      status: 200,
+      text: '{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1,"0.25"]}]}}',
+    },
+    two: {
+      status: 200,
+      text: '{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1,"1"]},{"metric":{},"value":[1,"2"]}]}}',
+    },
     bad: { status: 400, text: '{"status":"error","error":"parse error"}' },
   };
-  const exchange: HttpExchange = async ({ url }) => await Promise.resolve(answers[new URL(url).searchParams.get("query") ?? ""] ?? { status: 404, text: "" });
+  const exchange: HttpExchange = async ({ url }) =>
+    await Promise.resolve(answers[new URL(url).searchParams.get("query") ?? ""] ?? { status: 404, text: "" });
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock: standingClock(), exchange });
-  const ask = async (expression: string) => await observer.observe({ spec: spec("query", { name: expression, query: { provider: "prometheus", address: "http://prometheus:9090/", expression, timeoutSeconds: 5 }, max: 1 }), subject: backends }, origin);
+  const ask = async (expression: string) =>
+    await observer.observe(
+      {
+        spec: spec("query", {
+          name: expression,
+          query: { provider: "prometheus", address: "http://prometheus:9090/", expression, timeoutSeconds: 5 },
+          max: 1,
+        }),
+        subject: backends,
+      },
+      origin,
+    );
   const [one, two, bad] = [await ask("one"), await ask("two"), await ask("bad")];
   assert.equal(one.type === "values" && one.result, 0.25);
-  assert.deepEqual(two.type === "values" && two.result, [{ labels: { a: "b" }, value: 1 }, { labels: {}, value: 2 }]);
+  assert.deepEqual(two.type === "values" && two.result, [
+    { labels: { a: "b" }, value: 1 },
+    { labels: {}, value: 2 },
+  ]);
   assert.match(bad.type === "unavailable" ? bad.detail : "", /parse error/);
 });
 
 test("roots must be trusted by all, and be those that certificates end in", async () => {
-  const scrape = fakeScrape({ y: 'serin_certificates{root="aa"} 2\nserin_trusted_roots{root="aa"} 1\n', z: 'serin_certificates{root="aa"} 1\nserin_trusted_roots{root="aa"} 1\nserin_trusted_roots{root="bb"} 1\n' });
-  const observer = new CheckObserver({ client: noClient, view: fakeView([ztunnelPod("y"), ztunnelPod("z")]), clock: standingClock(), scrape });
+  const scrape = fakeScrape({
+    y: 'serin_certificates{root="aa"} 2\nserin_trusted_roots{root="aa"} 1\n',
+    z: 'serin_certificates{root="aa"} 1\nserin_trusted_roots{root="aa"} 1\nserin_trusted_roots{root="bb"} 1\n',
+  });
+  const observer = new CheckObserver({
+    client: noClient,
+    view: fakeView([ztunnelPod("y"), ztunnelPod("z")]),
+    clock: standingClock(),
+    scrape,
+  });
   const ask = async (roots: readonly string[]) => {
-    const seen = await observer.observe({ spec: spec("certificate-roots", { name: `r${roots.join("-")}`, roots }), subject: { type: "mesh" } }, origin);
+    const seen = await observer.observe(
+      { spec: spec("certificate-roots", { name: `r${roots.join("-")}`, roots }), subject: { type: "mesh" } },
+      origin,
+    );
     return seen.type === "verdict" ? `${seen.verdict}: ${seen.evidence}` : seen.type;
   };
   assert.equal(await ask([]), "pass: 2 proxies trust aa, and all their certificates end in it");
@@ -150,38 +247,106 @@ test("seconds with an error in a pod's log are counted, from the first look on, 
   const client = {
     raw: async (_: string, path: string) => {
       paths.push(path);
-      const text = path.includes("next-1") ? at(-500, "ERROR old") + at(1000, "ERROR a") + at(1001, "ERROR b") + at(2500, "fine") + at(3100, '{"level":"error","msg":"c"}') : at(1000, "all is well");
+      const text = path.includes("next-1")
+        ? at(-500, "ERROR old") +
+          at(1000, "ERROR a") +
+          at(1001, "ERROR b") +
+          at(2500, "fine") +
+          at(3100, '{"level":"error","msg":"c"}')
+        : at(1000, "all is well");
       return await Promise.resolve({ status: 200, text });
     },
   } as unknown as KubeClient;
-  const status = { containerStatuses: [{ name: "app", ready: true, restartCount: 0, image: "", imageID: "", state: { running: {} } }] };
-  const view = fakeView([fakePod({ name: "next-1", workload: "next", status }), fakePod({ name: "now-1", workload: "now", status })]);
+  const status = {
+    containerStatuses: [{ name: "app", ready: true, restartCount: 0, image: "", imageID: "", state: { running: {} } }],
+  };
+  const view = fakeView([
+    fakePod({ name: "next-1", workload: "next", status }),
+    fakePod({ name: "now-1", workload: "now", status }),
+  ]);
   const observer = new CheckObserver({ client, view, clock });
   const check = { spec: spec("error-log-rate", { intervalSeconds: 1 }), subject: backends };
   await observer.observe(check, origin);
   clock.nowAtMs += 5000;
   const seen = await observer.observe(check, origin);
   assert.deepEqual(seen.type === "counters" ? [seen.sources, seen.lastError] : seen, [
-    { "shop/next-1 app": { canaryTotal: 5, canaryErrors: 2, stableTotal: 0, stableErrors: 0 }, "shop/now-1 app": { canaryTotal: 0, canaryErrors: 0, stableTotal: 5, stableErrors: 0 } },
+    {
+      "shop/next-1 app": { canaryTotal: 5, canaryErrors: 2, stableTotal: 0, stableErrors: 0 },
+      "shop/now-1 app": { canaryTotal: 0, canaryErrors: 0, stableTotal: 5, stableErrors: 0 },
+    },
     'shop/next-1 app: {"level":"error","msg":"c"}',
   ]);
   assert.match(paths[0] ?? "", /limitBytes=262144/);
 });
 
 test("lines of level error are known in JSON, klog, logfmt and text, and the word alone is none", () => {
-  const errors = ['{"level":"error","msg":"x"}', '{"severity":"CRITICAL"}', '{"level":50,"msg":"x"}', "E0102 15:04:05.000001 1 main.go:1] x", "time=1 level=error msg=x", "2026-01-02 10:00:00 ERROR shop - x", "[2026-01-02] [ERROR] x", "Error: cannot read", "Traceback (most recent call last):"];
-  const others = ['{"level":"info","msg":"no error here"}', '{"level":30}', "I0102 15:04:05.000001 1 main.go:1] x", "level=info error=none", "0 errors found", "GET /error 200", "2026-01-02 INFO ERROR_COUNT is 0"];
-  assert.deepEqual(errors.filter((line) => !isErrorLine(line)), []);
-  assert.deepEqual(others.filter((line) => isErrorLine(line)), []);
+  const errors = [
+    '{"level":"error","msg":"x"}',
+    '{"severity":"CRITICAL"}',
+    '{"level":50,"msg":"x"}',
+    "E0102 15:04:05.000001 1 main.go:1] x",
+    "time=1 level=error msg=x",
+    "2026-01-02 10:00:00 ERROR shop - x",
+    "[2026-01-02] [ERROR] x",
+    "Error: cannot read",
+    "Traceback (most recent call last):",
+  ];
+  const others = [
+    '{"level":"info","msg":"no error here"}',
+    '{"level":30}',
+    "I0102 15:04:05.000001 1 main.go:1] x",
+    "level=info error=none",
+    "0 errors found",
+    "GET /error 200",
+    "2026-01-02 INFO ERROR_COUNT is 0",
+  ];
+  assert.deepEqual(
+    errors.filter((line) => !isErrorLine(line)),
+    [],
+  );
+  assert.deepEqual(
+    others.filter((line) => isErrorLine(line)),
+    [],
+  );
 });
 
 test("what ails a pod is read from its status, with how its container ended", () => {
-  const status = (container: object): object => ({ containerStatuses: [{ name: "app", ready: false, restartCount: 2, image: "", imageID: "", ...container }] });
-  const crashed = podFacts(fakePod({ name: "a", status: status({ state: { waiting: { reason: "CrashLoopBackOff" } }, lastState: { terminated: { exitCode: 1, reason: "Error" } } }) }));
-  assert.deepEqual([crashed.problem, crashed.restarts, crashed.lastEnd], [{ kind: "CrashLoopBackOff", detail: "app is in a crash loop, app ended with 1 (Error)" }, 2, "app ended with 1 (Error)"]);
-  const starved = podFacts(fakePod({ name: "a", status: status({ state: { running: {} }, lastState: { terminated: { exitCode: 137, reason: "OOMKilled" } } }) }));
+  const status = (container: object): object => ({
+    containerStatuses: [{ name: "app", ready: false, restartCount: 2, image: "", imageID: "", ...container }],
+  });
+  const crashed = podFacts(
+    fakePod({
+      name: "a",
+      status: status({
+        state: { waiting: { reason: "CrashLoopBackOff" } },
+        lastState: { terminated: { exitCode: 1, reason: "Error" } },
+      }),
+    }),
+  );
+  assert.deepEqual(
+    [crashed.problem, crashed.restarts, crashed.lastEnd],
+    [
+      { kind: "CrashLoopBackOff", detail: "app is in a crash loop, app ended with 1 (Error)" },
+      2,
+      "app ended with 1 (Error)",
+    ],
+  );
+  const starved = podFacts(
+    fakePod({
+      name: "a",
+      status: status({ state: { running: {} }, lastState: { terminated: { exitCode: 137, reason: "OOMKilled" } } }),
+    }),
+  );
   assert.equal(starved.problem?.kind, "OOMKilled");
-  const imageless = podFacts(fakePod({ name: "a", status: status({ restartCount: 0, state: { waiting: { reason: "ImagePullBackOff", message: "no such image" } } }) }));
+  const imageless = podFacts(
+    fakePod({
+      name: "a",
+      status: status({ restartCount: 0, state: { waiting: { reason: "ImagePullBackOff", message: "no such image" } } }),
+    }),
+  );
   assert.equal(imageless.problem?.detail, "app has an image that cannot be pulled: no such image");
-  assert.equal(podFacts(fakePod({ name: "a", status: { conditions: [{ type: "Ready", status: "True" }] } })).ready, true);
+  assert.equal(
+    podFacts(fakePod({ name: "a", status: { conditions: [{ type: "Ready", status: "True" }] } })).ready,
+    true,
+  );
 });

@@ -1,7 +1,13 @@
 import { messageOf, type Clock } from "../../../base/index.ts";
 import type { QuerySpec, TemplateSide, TemplateValues } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import { intervalMsOf, type CheckObservation, type CheckSubject, type PlannedCheck, type WorkloadMatch } from "../../decide/index.ts";
+import {
+  intervalMsOf,
+  type CheckObservation,
+  type CheckSubject,
+  type PlannedCheck,
+  type WorkloadMatch,
+} from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { observeRejections } from "../pilots.ts";
 import { observeConvergence, revisionsOf } from "./convergence.ts";
@@ -100,7 +106,10 @@ export class CheckObserver {
   async #within(latest: Promise<CheckObservation>, sinceMs: number): Promise<CheckObservation> {
     const { clock } = this.#options;
     const ended = new AbortController();
-    const tooLong = clock.sleep(patienceMs, ended.signal).then((): CheckObservation => ({ type: "pending", detail: `asked ${Math.round((clock.nowMs() - sinceMs) / 1000)} s ago, no answer yet` }));
+    const tooLong = clock.sleep(patienceMs, ended.signal).then((): CheckObservation => ({
+      type: "pending",
+      detail: `asked ${Math.round((clock.nowMs() - sinceMs) / 1000)} s ago, no answer yet`,
+    }));
     try {
       return await Promise.race([latest, tooLong.catch(() => latest)]);
     } finally {
@@ -110,7 +119,8 @@ export class CheckObserver {
 
   #watch({ spec, subject }: PlannedCheck, { rollout, step }: CheckOrigin, nowMs: number): Watched {
     const key = `${rollout}|${step}|${spec.name ?? spec.type}|${JSON.stringify(subject)}`;
-    for (const [other, { askedMs }] of this.#watched) if (other !== key && nowMs - askedMs > forgottenAfterMs) this.#watched.delete(other);
+    for (const [other, { askedMs }] of this.#watched)
+      if (other !== key && nowMs - askedMs > forgottenAfterMs) this.#watched.delete(other);
     const known = this.#watched.get(key);
     if (known !== undefined) {
       known.askedMs = nowMs;
@@ -118,12 +128,27 @@ export class CheckObserver {
     }
     if (this.#watched.size >= maxWatched) this.#watched.clear();
     const { client, clock } = this.#options;
-    const made: Watched = { firstMs: nowMs, askedMs: nowMs, lookedMs: nowMs, look: 0, latest: undefined, isAnswered: true, isDelivered: true, durations: new DurationObserver(), logs: new ErrorLogObserver(client, clock) };
+    const made: Watched = {
+      firstMs: nowMs,
+      askedMs: nowMs,
+      lookedMs: nowMs,
+      look: 0,
+      latest: undefined,
+      isAnswered: true,
+      isDelivered: true,
+      durations: new DurationObserver(),
+      logs: new ErrorLogObserver(client, clock),
+    };
     this.#watched.set(key, made);
     return made;
   }
 
-  async #look({ spec, subject }: PlannedCheck, origin: CheckOrigin, { firstMs, durations, logs }: Watched, nowMs: number): Promise<CheckObservation> {
+  async #look(
+    { spec, subject }: PlannedCheck,
+    origin: CheckOrigin,
+    { firstMs, durations, logs }: Watched,
+    nowMs: number,
+  ): Promise<CheckObservation> {
     const { client, view } = this.#options;
     switch (spec.type) {
       case "request-success-rate":
@@ -151,7 +176,12 @@ export class CheckObserver {
         return await this.#query(spec.query, valuesOf(subject, origin.settledForMs ?? nowMs - firstMs));
       case "webhook":
         if (spec.webhook === undefined) break;
-        return await observeWebhook(spec.webhook, { rollout: origin.rollout, step: origin.step }, valuesOf(subject, origin.settledForMs ?? nowMs - firstMs), this.#exchange);
+        return await observeWebhook(
+          spec.webhook,
+          { rollout: origin.rollout, step: origin.step },
+          valuesOf(subject, origin.settledForMs ?? nowMs - firstMs),
+          this.#exchange,
+        );
       case "mtls-probe-matrix":
       case "approval":
         break;
@@ -170,9 +200,15 @@ export class CheckObserver {
   /** The first revision whose proxies have rejected something, or the last one that was asked. */
   async #rejections(subject: CheckSubject): Promise<CheckObservation> {
     const { view } = this.#options;
-    const found = revisionsOf(subject) ?? [...new Set(view.runningPods({ app: "istiod" }).map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default"))];
+    const found = revisionsOf(subject) ?? [
+      ...new Set(
+        view.runningPods({ app: "istiod" }).map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default"),
+      ),
+    ];
     const seen = await Promise.all(found.map(async (revision) => await observeRejections(view, revision)));
-    const notPassed = seen.find((one) => one.type === "verdict" && one.verdict === "fail") ?? seen.find((one) => one.type !== "verdict" || one.verdict !== "pass");
+    const notPassed =
+      seen.find((one) => one.type === "verdict" && one.verdict === "fail") ??
+      seen.find((one) => one.type !== "verdict" || one.verdict !== "pass");
     return notPassed ?? seen.at(-1) ?? { type: "unavailable", detail: "no control plane is there" };
   }
 }
@@ -184,20 +220,37 @@ const shortestWindowSeconds = 15;
 export function valuesOf(subject: CheckSubject, windowMs: number): TemplateValues {
   const window = `${Math.max(shortestWindowSeconds, Math.ceil(windowMs / 1000))}s`;
   const nobody: TemplateSide = { service: "", namespace: "", workload: "", revision: "" };
-  const named = ({ service = "", namespace, workload = "" }: WorkloadMatch): TemplateSide => ({ ...nobody, service, namespace, workload });
+  const named = ({ service = "", namespace, workload = "" }: WorkloadMatch): TemplateSide => ({
+    ...nobody,
+    service,
+    namespace,
+    workload,
+  });
   switch (subject.type) {
     case "backends":
       return { canary: named(subject.canary), stable: named(subject.stable), window };
     case "gatewayRevisions": {
       const { name: workload, namespace } = subject.gateway;
-      return { canary: { ...nobody, namespace, workload, revision: subject.canary }, stable: { ...nobody, namespace, workload, revision: subject.stable }, window };
+      return {
+        canary: { ...nobody, namespace, workload, revision: subject.canary },
+        stable: { ...nobody, namespace, workload, revision: subject.stable },
+        window,
+      };
     }
     case "revisions":
-      return { canary: { ...nobody, revision: subject.canary }, stable: { ...nobody, revision: subject.stable }, window };
+      return {
+        canary: { ...nobody, revision: subject.canary },
+        stable: { ...nobody, revision: subject.stable },
+        window,
+      };
     case "proxies":
       return { canary: { ...nobody, revision: subject.revision }, stable: nobody, window };
     case "probes":
-      return { canary: { ...nobody, revision: subject.revisions.at(-1) ?? "" }, stable: { ...nobody, revision: subject.revisions[0] ?? "" }, window };
+      return {
+        canary: { ...nobody, revision: subject.revisions.at(-1) ?? "" },
+        stable: { ...nobody, revision: subject.revisions[0] ?? "" },
+        window,
+      };
     case "mesh":
       return { canary: nobody, stable: nobody, window };
   }

@@ -27,7 +27,8 @@ export function revisionsOf(subject: CheckSubject): readonly string[] | undefine
 export async function observeConvergence(view: ClusterView, subject: CheckSubject): Promise<CheckObservation> {
   const revisions = revisionsOf(subject);
   const pilots = pilotPods(view).filter(({ revision }) => revisions === undefined || revisions.includes(revision));
-  if (pilots.length === 0) return { type: "unavailable", detail: `no control plane of ${revisions?.join(" or ") ?? "the mesh"} is ready` };
+  if (pilots.length === 0)
+    return { type: "unavailable", detail: `no control plane of ${revisions?.join(" or ") ?? "the mesh"} is ready` };
   try {
     const proxies = (await Promise.all(pilots.map(async (pilot) => await proxiesOf(view, pilot)))).flat();
     if (proxies.length === 0) return { type: "verdict", verdict: "wait", evidence: "no proxy is connected" };
@@ -35,14 +36,24 @@ export async function observeConvergence(view: ClusterView, subject: CheckSubjec
     for (const { id, types } of proxies) {
       for (const [typeUrl, { sent, acked, reason }] of Object.entries(types)) {
         const type = typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
-        if (reason !== null) return { type: "verdict", verdict: "fail", evidence: `${id} rejected ${type}: ${reason.slice(0, reasonCharacters)}` };
+        if (reason !== null)
+          return {
+            type: "verdict",
+            verdict: "fail",
+            evidence: `${id} rejected ${type}: ${reason.slice(0, reasonCharacters)}`,
+          };
         if (sent !== acked) late.push(`${id} (${type})`);
       }
     }
     const of = `${proxies.length} proxies of ${pilots.length} pods of the control plane`;
-    if (late.length === 0) return { type: "verdict", verdict: "pass", evidence: `${of} have acknowledged all that they were sent` };
+    if (late.length === 0)
+      return { type: "verdict", verdict: "pass", evidence: `${of} have acknowledged all that they were sent` };
     const others = late.length > namedProxies ? ` and ${late.length - namedProxies} more` : "";
-    return { type: "verdict", verdict: "wait", evidence: `of ${of}, not acknowledged by ${late.slice(0, namedProxies).join(", ")}${others}` };
+    return {
+      type: "verdict",
+      verdict: "wait",
+      evidence: `of ${of}, not acknowledged by ${late.slice(0, namedProxies).join(", ")}${others}`,
+    };
   } catch (error) {
     return { type: "unavailable", detail: messageOf(error) };
   }

@@ -5,23 +5,53 @@ import { observeConnections, observeRequests } from "./counters.ts";
 import { DurationObserver } from "./histograms.ts";
 import { fakeScrape, fakeView, gatewayPod, sidecarPod, waypointPod, ztunnelPod } from "./testing/fake-mesh.ts";
 
-const labels = (all: Readonly<Record<string, string>>): string => Object.entries(all).map(([name, value]) => `${name}="${value}"`).join(",");
+const labels = (all: Readonly<Record<string, string>>): string =>
+  Object.entries(all)
+    .map(([name, value]) => `${name}="${value}"`)
+    .join(",");
 const requests = (service: string, code: string, count: number, more: Readonly<Record<string, string>> = {}): string =>
   `istio_requests_total{${labels({ reporter: "source", destination_service_name: service, destination_service_namespace: "shop", response_code: code, ...more })}} ${count}\n`;
 
-const backends: CheckSubject = { type: "backends", canary: { service: "next", namespace: "shop" }, stable: { service: "now", namespace: "shop" }, expectedShare: 10, atLeast: false };
+const backends: CheckSubject = {
+  type: "backends",
+  canary: { service: "next", namespace: "shop" },
+  stable: { service: "now", namespace: "shop" },
+  expectedShare: 10,
+  atLeast: false,
+};
 
 test("answers of 500 and above, none, and gRPC's server faults are failures", async () => {
-  const text = requests("next", "200", 10) + requests("next", "503", 2) + requests("next", "0", 1) + requests("next", "200", 4, { request_protocol: "grpc", grpc_response_status: "14" }) + requests("now", "404", 90) + requests("other", "500", 5);
+  const text =
+    requests("next", "200", 10) +
+    requests("next", "503", 2) +
+    requests("next", "0", 1) +
+    requests("next", "200", 4, { request_protocol: "grpc", grpc_response_status: "14" }) +
+    requests("now", "404", 90) +
+    requests("other", "500", 5);
   const seen = await observeRequests(fakeView([gatewayPod("g")]), backends, fakeScrape({ g: text }));
-  assert.deepEqual(seen, { type: "counters", sources: { "shop/g": { canaryTotal: 17, canaryErrors: 7, stableTotal: 90, stableErrors: 0 } } });
+  assert.deepEqual(seen, {
+    type: "counters",
+    sources: { "shop/g": { canaryTotal: 17, canaryErrors: 7, stableTotal: 90, stableErrors: 0 } },
+  });
 });
 
 test("versions behind one Service are told apart by their workload", async () => {
-  const subject: CheckSubject = { ...backends, canary: { service: "shop", namespace: "shop", workload: "shop-canary" }, stable: { service: "shop", namespace: "shop", workload: "shop" } };
-  const to = (workload: string, count: number): string => requests("shop", "200", count, { destination_workload: workload, destination_workload_namespace: "shop" });
-  const seen = await observeRequests(fakeView([gatewayPod("g")]), subject, fakeScrape({ g: to("shop", 9) + to("shop-canary", 1) + to("unknown", 5) }));
-  assert.deepEqual(seen, { type: "counters", sources: { "shop/g": { canaryTotal: 1, canaryErrors: 0, stableTotal: 9, stableErrors: 0 } } });
+  const subject: CheckSubject = {
+    ...backends,
+    canary: { service: "shop", namespace: "shop", workload: "shop-canary" },
+    stable: { service: "shop", namespace: "shop", workload: "shop" },
+  };
+  const to = (workload: string, count: number): string =>
+    requests("shop", "200", count, { destination_workload: workload, destination_workload_namespace: "shop" });
+  const seen = await observeRequests(
+    fakeView([gatewayPod("g")]),
+    subject,
+    fakeScrape({ g: to("shop", 9) + to("shop-canary", 1) + to("unknown", 5) }),
+  );
+  assert.deepEqual(seen, {
+    type: "counters",
+    sources: { "shop/g": { canaryTotal: 1, canaryErrors: 0, stableTotal: 9, stableErrors: 0 } },
+  });
 });
 
 test("a request that a gateway and a waypoint have seen is counted once", async () => {
@@ -35,15 +65,30 @@ test("a proxy that does not answer counts nothing, and none that answers is no a
   const view = fakeView([gatewayPod("g"), gatewayPod("h")]);
   const some = await observeRequests(view, backends, fakeScrape({ g: requests("next", "200", 1) }));
   assert.deepEqual(some.type === "counters" ? Object.keys(some.sources) : [], ["shop/g"]);
-  assert.deepEqual(await observeRequests(view, backends, fakeScrape({})), { type: "unavailable", detail: "h does not answer" });
-  assert.deepEqual(await observeRequests(fakeView([]), backends, fakeScrape({})), { type: "unavailable", detail: "no proxy that counts for shop/next and shop/now runs" });
+  assert.deepEqual(await observeRequests(view, backends, fakeScrape({})), {
+    type: "unavailable",
+    detail: "h does not answer",
+  });
+  assert.deepEqual(await observeRequests(fakeView([]), backends, fakeScrape({})), {
+    type: "unavailable",
+    detail: "no proxy that counts for shop/next and shop/now runs",
+  });
 });
 
 test("a request with a proxy of the new revision at either end is the canary's", async () => {
   const subject: CheckSubject = { type: "revisions", canary: "new", stable: "old", namespaces: ["shop"] };
-  const view = fakeView([sidecarPod("client", "old", "client"), sidecarPod("moved", "new", "moved"), sidecarPod("left", "old", "left")]);
-  const to = (workload: string, count: number): string => requests("x", "200", count, { destination_workload: workload, destination_workload_namespace: "shop" });
-  const seen = await observeRequests(view, subject, fakeScrape({ client: to("moved", 3) + to("left", 5), moved: to("left", 7), left: "" }));
+  const view = fakeView([
+    sidecarPod("client", "old", "client"),
+    sidecarPod("moved", "new", "moved"),
+    sidecarPod("left", "old", "left"),
+  ]);
+  const to = (workload: string, count: number): string =>
+    requests("x", "200", count, { destination_workload: workload, destination_workload_namespace: "shop" });
+  const seen = await observeRequests(
+    view,
+    subject,
+    fakeScrape({ client: to("moved", 3) + to("left", 5), moved: to("left", 7), left: "" }),
+  );
   assert.deepEqual(seen.type === "counters" ? seen.sources : {}, {
     "shop/client": { canaryTotal: 3, canaryErrors: 0, stableTotal: 5, stableErrors: 0 },
     "shop/moved": { canaryTotal: 7, canaryErrors: 0, stableTotal: 0, stableErrors: 0 },
@@ -52,22 +97,46 @@ test("a request with a proxy of the new revision at either end is the canary's",
 });
 
 test("connections of the mesh are those of its ztunnels, where there are some, without those that a probe wants refused", async () => {
-  const refused = 'istio_tcp_connections_failed_total{reporter="destination",source_workload="client-none",source_workload_namespace="serin-probes"} 7\n';
+  const refused =
+    'istio_tcp_connections_failed_total{reporter="destination",source_workload="client-none",source_workload_namespace="serin-probes"} 7\n';
   const text = `${refused}istio_tcp_connections_opened_total{reporter="source"} 8\nistio_tcp_connections_opened_total{reporter="destination"} 8\nistio_tcp_connections_failed_total{reporter="source"} 2\n`;
-  const seen = await observeConnections(fakeView([gatewayPod("g"), ztunnelPod("z")]), { type: "mesh" }, fakeScrape({ g: text, z: text }));
-  assert.deepEqual(seen, { type: "counters", sources: { "istio-system/z": { canaryTotal: 10, canaryErrors: 2, stableTotal: 0, stableErrors: 0 } } });
+  const seen = await observeConnections(
+    fakeView([gatewayPod("g"), ztunnelPod("z")]),
+    { type: "mesh" },
+    fakeScrape({ g: text, z: text }),
+  );
+  assert.deepEqual(seen, {
+    type: "counters",
+    sources: { "istio-system/z": { canaryTotal: 10, canaryErrors: 2, stableTotal: 0, stableErrors: 0 } },
+  });
 });
 
 test("requests through a proxy need connections too: those that it could not open are failures of the version that it tried", async () => {
-  const text = requests("next", "503", 2, { response_flags: "URX,UF" }) + requests("next", "500", 5) + requests("now", "200", 9);
-  const seen = await observeConnections(fakeView([gatewayPod("g"), ztunnelPod("z")]), backends, fakeScrape({ g: text, z: "" }));
-  assert.deepEqual(seen.type === "counters" && seen.sources["shop/g"], { canaryTotal: 7, canaryErrors: 2, stableTotal: 9, stableErrors: 0 });
+  const text =
+    requests("next", "503", 2, { response_flags: "URX,UF" }) + requests("next", "500", 5) + requests("now", "200", 9);
+  const seen = await observeConnections(
+    fakeView([gatewayPod("g"), ztunnelPod("z")]),
+    backends,
+    fakeScrape({ g: text, z: "" }),
+  );
+  assert.deepEqual(seen.type === "counters" && seen.sources["shop/g"], {
+    canaryTotal: 7,
+    canaryErrors: 2,
+    stableTotal: 9,
+    stableErrors: 0,
+  });
 });
 
 test("histograms of all proxies are summed; one that restarts or comes late neither takes away nor adds what was before", async () => {
   const histogram = (service: string, ...cumulative: number[]): string => {
-    const end = labels({ reporter: "source", destination_service_name: service, destination_service_namespace: "shop" });
-    const lines = ["10", "100", "+Inf"].map((bound, index) => `istio_request_duration_milliseconds_bucket{${end},le="${bound}"} ${cumulative[index] ?? 0}`);
+    const end = labels({
+      reporter: "source",
+      destination_service_name: service,
+      destination_service_namespace: "shop",
+    });
+    const lines = ["10", "100", "+Inf"].map(
+      (bound, index) => `istio_request_duration_milliseconds_bucket{${end},le="${bound}"} ${cumulative[index] ?? 0}`,
+    );
     return [...lines, `istio_request_duration_milliseconds_sum{${end}} ${(cumulative[2] ?? 0) * 7}`, ""].join("\n");
   };
   const observer = new DurationObserver();

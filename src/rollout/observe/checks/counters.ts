@@ -13,12 +13,18 @@ export const noOutcomes: OutcomeCounts = { canaryTotal: 0, canaryErrors: 0, stab
 const serverFaults = new Set(["2", "4", "12", "13", "14", "15"]);
 
 /** Requests that two versions took, by the proxy that counted them. A proxy that does not answer counts nothing this time. */
-export async function observeRequests(view: ClusterView, subject: CheckSubject, scrape: Scrape): Promise<CheckObservation> {
+export async function observeRequests(
+  view: ClusterView,
+  subject: CheckSubject,
+  scrape: Scrape,
+): Promise<CheckObservation> {
   const { answers, problem } = await scrapeAll(view, subject, scrape);
   if (answers.length === 0) return { type: "unavailable", detail: problem };
   const grouping = groupingOf(view, subject);
   const reporter = chosenReporter(answers, subject, grouping);
-  const sources = Object.fromEntries(answers.map(({ proxy, samples }) => [podName(proxy.pod), requestCounts(samples, proxy, grouping, reporter)]));
+  const sources = Object.fromEntries(
+    answers.map(({ proxy, samples }) => [podName(proxy.pod), requestCounts(samples, proxy, grouping, reporter)]),
+  );
   return { type: "counters", sources };
 }
 
@@ -26,14 +32,21 @@ export async function observeRequests(view: ClusterView, subject: CheckSubject, 
  * Connections that were opened, and those that could not be: as ztunnels count them, and as proxies do, by TCP connections and
  * by requests, each of which needs one. Where there are ztunnels all connections of the mesh as a whole pass one.
  */
-export async function observeConnections(view: ClusterView, subject: CheckSubject, scrape: Scrape): Promise<CheckObservation> {
-  const counting: CheckSubject = subject.type === "backends" || subject.type === "revisions" ? { type: "mesh" } : subject;
+export async function observeConnections(
+  view: ClusterView,
+  subject: CheckSubject,
+  scrape: Scrape,
+): Promise<CheckObservation> {
+  const counting: CheckSubject =
+    subject.type === "backends" || subject.type === "revisions" ? { type: "mesh" } : subject;
   const scraped = await scrapeAll(view, counting, scrape);
   if (scraped.answers.length === 0) return { type: "unavailable", detail: scraped.problem };
   const ztunnels = scraped.answers.filter(({ proxy }) => proxy.kind === "ztunnel");
   const answers = subject.type === "mesh" && ztunnels.length > 0 ? ztunnels : scraped.answers;
   const grouping = groupingOf(view, subject);
-  const sources = Object.fromEntries(answers.map(({ proxy, samples }) => [podName(proxy.pod), connectionCounts(samples, proxy, grouping)]));
+  const sources = Object.fromEntries(
+    answers.map(({ proxy, samples }) => [podName(proxy.pod), connectionCounts(samples, proxy, grouping)]),
+  );
   return { type: "counters", sources };
 }
 
@@ -43,13 +56,23 @@ export interface Answer {
 }
 
 /** What all proxies of the subject expose. `problem` says why none did. */
-export async function scrapeAll(view: ClusterView, subject: CheckSubject, scrape: Scrape): Promise<{ readonly answers: readonly Answer[]; readonly problem: string }> {
+export async function scrapeAll(
+  view: ClusterView,
+  subject: CheckSubject,
+  scrape: Scrape,
+): Promise<{ readonly answers: readonly Answer[]; readonly problem: string }> {
   const proxies = proxiesFor(view, subject);
   let problem = `no proxy that counts for ${describeSubject(subject)} runs`;
   const answers = await Promise.all(
     proxies.map(async (proxy): Promise<Answer | undefined> => {
       try {
-        return { proxy, samples: await view.recently(`metrics ${proxy.pod.metadata.uid ?? podName(proxy.pod)}`, async () => await scrape(proxy.pod)) };
+        return {
+          proxy,
+          samples: await view.recently(
+            `metrics ${proxy.pod.metadata.uid ?? podName(proxy.pod)}`,
+            async () => await scrape(proxy.pod),
+          ),
+        };
       } catch (error) {
         problem = messageOf(error);
         return undefined;
@@ -72,7 +95,12 @@ export function chosenReporter(answers: readonly Answer[], subject: CheckSubject
   return seen.waypoint > 0 ? "waypoint" : "source";
 }
 
-function requestCounts(samples: readonly PrometheusSample[], proxy: ProxyPod, grouping: Grouping, reporter: Reporter): OutcomeCounts {
+function requestCounts(
+  samples: readonly PrometheusSample[],
+  proxy: ProxyPod,
+  grouping: Grouping,
+  reporter: Reporter,
+): OutcomeCounts {
   let sum = noOutcomes;
   for (const sample of samples) {
     if (sample.name !== "istio_requests_total" || !isCounted(sample, proxy, reporter)) continue;
@@ -90,7 +118,11 @@ export function isCounted(sample: PrometheusSample, proxy: ProxyPod, reporter: R
 
 function isFailure({ labels }: PrometheusSample): boolean {
   const code = Number(labels["response_code"] ?? 0);
-  return code >= 500 || code === 0 || (labels["request_protocol"] === "grpc" && serverFaults.has(labels["grpc_response_status"] ?? ""));
+  return (
+    code >= 500 ||
+    code === 0 ||
+    (labels["request_protocol"] === "grpc" && serverFaults.has(labels["grpc_response_status"] ?? ""))
+  );
 }
 
 function connectionCounts(samples: readonly PrometheusSample[], proxy: ProxyPod, grouping: Grouping): OutcomeCounts {
@@ -108,14 +140,17 @@ const connectFailure = /\bUF\b/;
 
 function connectionOf({ name, labels }: PrometheusSample): "opened" | "failed" | undefined {
   // The probe without a mesh asks to be refused.
-  if (labels["source_workload"] === plainClientName && labels["source_workload_namespace"] === probeNamespace) return undefined;
+  if (labels["source_workload"] === plainClientName && labels["source_workload_namespace"] === probeNamespace)
+    return undefined;
   if (name === "istio_tcp_connections_failed_total") return "failed";
   const byRequest = name === "istio_requests_total" && labels["reporter"] !== "destination";
-  if (!byRequest && (name !== "istio_tcp_connections_opened_total" || labels["reporter"] !== "source")) return undefined;
+  if (!byRequest && (name !== "istio_tcp_connections_opened_total" || labels["reporter"] !== "source"))
+    return undefined;
   return connectFailure.test(labels["response_flags"] ?? "") ? "failed" : "opened";
 }
 
 export function added(sum: OutcomeCounts, group: Group, total: number, errors: number): OutcomeCounts {
-  if (group === "canary") return { ...sum, canaryTotal: sum.canaryTotal + total, canaryErrors: sum.canaryErrors + errors };
+  if (group === "canary")
+    return { ...sum, canaryTotal: sum.canaryTotal + total, canaryErrors: sum.canaryErrors + errors };
   return { ...sum, stableTotal: sum.stableTotal + total, stableErrors: sum.stableErrors + errors };
 }

@@ -9,14 +9,16 @@ const klog = /^[EF]\d{4} \d{2}:\d{2}:\d{2}/;
 const keyed = /\b(?:level|severity|lvl)\s*[=:]\s*"?(\w+)/i;
 /** The level as a word of its own near the start: after a time, a logger's name, in brackets. */
 const worded = /^(?:[^a-zA-Z]*|.{0,60}?[\s[|:])(ERROR|FATAL|CRITICAL|SEVERE|PANIC|ERR)\b/;
-const started = /^(?:error:|fatal:|fatal error|panic:|uncaught exception|unhandled exception|traceback \(most recent call last\)|exception in thread)/i;
+const started =
+  /^(?:error:|fatal:|fatal error|panic:|uncaught exception|unhandled exception|traceback \(most recent call last\)|exception in thread)/i;
 
 /** Whether a line of a log says that it is of level error or above: JSON, klog, logfmt or text. */
 export function isErrorLine(line: string): boolean {
   const text = line.trimStart();
   if (text.startsWith("{")) {
     const level = jsonLevel(text);
-    if (level !== undefined) return typeof level === "number" ? level >= errorLevel : errorWords.has(level.toLowerCase());
+    if (level !== undefined)
+      return typeof level === "number" ? level >= errorLevel : errorWords.has(level.toLowerCase());
   }
   if (klog.test(text)) return true;
   const word = keyed.exec(text)?.[1];

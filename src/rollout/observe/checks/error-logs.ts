@@ -38,7 +38,10 @@ export class ErrorLogObserver {
   }
 
   async observe({ canary, stable }: SubjectPods): Promise<CheckObservation> {
-    const containers = [...canary.flatMap((pod) => containersOf(pod, "canary")), ...stable.flatMap((pod) => containersOf(pod, "stable"))].slice(0, maxContainers);
+    const containers = [
+      ...canary.flatMap((pod) => containersOf(pod, "canary")),
+      ...stable.flatMap((pod) => containersOf(pod, "stable")),
+    ].slice(0, maxContainers);
     if (containers.length === 0) return { type: "unavailable", detail: "no pod with a log of its own runs" };
     let problem: string | undefined;
     await Promise.all(
@@ -50,7 +53,11 @@ export class ErrorLogObserver {
         }
       }),
     );
-    const sources = Object.fromEntries(containers.flatMap(({ key }) => (this.#readings.has(key) ? [[key, this.#readings.get(key)?.counts ?? noOutcomes]] : [])));
+    const sources = Object.fromEntries(
+      containers.flatMap(({ key }) =>
+        this.#readings.has(key) ? [[key, this.#readings.get(key)?.counts ?? noOutcomes]] : [],
+      ),
+    );
     if (Object.keys(sources).length === 0) return { type: "unavailable", detail: problem ?? "no log could be read" };
     return { type: "counters", sources, ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }) };
   }
@@ -78,10 +85,23 @@ export class ErrorLogObserver {
     known.untilMs = endMs;
   }
 
-  async #lines(pod: Pod, container: string, sinceMs: number): Promise<{ readonly lines: readonly LogLine[]; readonly isWhole: boolean }> {
+  async #lines(
+    pod: Pod,
+    container: string,
+    sinceMs: number,
+  ): Promise<{ readonly lines: readonly LogLine[]; readonly isWhole: boolean }> {
     const { namespace = "", name = "" } = pod.metadata;
-    const query = new URLSearchParams({ container, sinceTime: new Date(sinceMs).toISOString(), timestamps: "true", limitBytes: String(maxBytes) });
-    const { status, text } = await this.#client.raw("GET", `/api/v1/namespaces/${namespace}/pods/${name}/log?${query.toString()}`, { accept: "*/*" });
+    const query = new URLSearchParams({
+      container,
+      sinceTime: new Date(sinceMs).toISOString(),
+      timestamps: "true",
+      limitBytes: String(maxBytes),
+    });
+    const { status, text } = await this.#client.raw(
+      "GET",
+      `/api/v1/namespaces/${namespace}/pods/${name}/log?${query.toString()}`,
+      { accept: "*/*" },
+    );
     if (status !== 200) throw new Error(`the log of ${namespace}/${name} ${container}: status ${status}`);
     const lines = text.split("\n").flatMap((line) => {
       const space = line.indexOf(" ");
@@ -106,6 +126,8 @@ interface LoggedContainer {
 }
 
 function containersOf(pod: Pod, group: LoggedContainer["group"]): LoggedContainer[] {
-  const running = (pod.status?.containerStatuses ?? []).filter(({ name, state }) => state?.running !== undefined && !otherContainers.includes(name));
+  const running = (pod.status?.containerStatuses ?? []).filter(
+    ({ name, state }) => state?.running !== undefined && !otherContainers.includes(name),
+  );
   return running.map(({ name }) => ({ pod, container: name, group, key: `${podName(pod)} ${name}` }));
 }

@@ -29,7 +29,12 @@ export class DurationObserver {
     const reporter = chosenReporter(answers, subject, grouping);
     const first = this.#last.size === 0;
     for (const answer of answers) this.#take(answer, readHistograms(answer, grouping, reporter), first);
-    return { type: "durations", epoch: this.#epoch, ...this.#sums, sources: answers.map(({ proxy }) => podName(proxy.pod)) };
+    return {
+      type: "durations",
+      epoch: this.#epoch,
+      ...this.#sums,
+      sources: answers.map(({ proxy }) => podName(proxy.pod)),
+    };
   }
 
   /** At the first look all that was counted is taken, as what was earlier; a proxy that comes later begins at its first look. */
@@ -38,13 +43,16 @@ export class DurationObserver {
     const before = this.#last.get(key);
     this.#last.set(key, now);
     if (before === undefined && !first) return;
-    const gain = (group: Group): DurationHistogram => addHistograms(this.#sums[group], gainOf(before?.[group] ?? noDurations, now[group]));
+    const gain = (group: Group): DurationHistogram =>
+      addHistograms(this.#sums[group], gainOf(before?.[group] ?? noDurations, now[group]));
     this.#sums = { canary: gain("canary"), stable: gain("stable") };
   }
 }
 
 function readHistograms({ proxy, samples }: Answer, grouping: Grouping, reporter: Reporter): Sides {
-  const metric = samples.some(({ name }) => name === `${fineDurationMetric}_count`) ? fineDurationMetric : durationMetric;
+  const metric = samples.some(({ name }) => name === `${fineDurationMetric}_count`)
+    ? fineDurationMetric
+    : durationMetric;
   const buckets: Record<Group, Map<number, number>> = { canary: new Map(), stable: new Map() };
   const sums: Record<Group, number> = { canary: 0, stable: 0 };
   for (const sample of samples) {

@@ -28,11 +28,21 @@ export const httpExchange: HttpExchange = async ({ url, method, headers, body, t
   try {
     const target = new URL(url);
     refuseInsideAddress(target);
-    const options: RequestOptions = { method, headers: { ...headers, ...(body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) }) }, signal, agent: false, lookup: outsideLookup };
+    const options: RequestOptions = {
+      method,
+      headers: { ...headers, ...(body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) }) },
+      signal,
+      agent: false,
+      lookup: outsideLookup,
+    };
     const asked = target.protocol === "https:" ? httpsRequest(target, options) : nodeHttp().request(target, options);
     return await answerOf(asked, body);
   } catch (error) {
-    const reason = signal.aborted ? `no answer in ${timeoutMs} ms` : error instanceof Error ? error.message : String(error);
+    const reason = signal.aborted
+      ? `no answer in ${timeoutMs} ms`
+      : error instanceof Error
+        ? error.message
+        : String(error);
     throw transientError("server-unreachable", `${method} ${shownAs ?? shownUrl(url)}: ${reason}`);
   }
 };

@@ -46,7 +46,14 @@ export class MeshMetrics {
       const { namespace = "", name = "" } = proxy.pod.metadata;
       for (const sample of samples) {
         if (!kept.test(sample.name)) continue;
-        const labels = labelsOf([[metricName, sample.name], ["job", "serin-rollout"], ["instance", podName(proxy.pod)], ["pod", name], ["namespace", namespace], ...Object.entries(sample.labels)]);
+        const labels = labelsOf([
+          [metricName, sample.name],
+          ["job", "serin-rollout"],
+          ["instance", podName(proxy.pod)],
+          ["pod", name],
+          ["namespace", namespace],
+          ...Object.entries(sample.labels),
+        ]);
         if (this.store.append(labels, nowMs, sample.value)) exposed.set(labelsKey(labels), labels);
       }
     }

@@ -7,7 +7,9 @@ import { isInsideAddress } from "../../../base/index.ts";
  * credentials: who may write a Canary is not thereby who may ask those.
  */
 function refusal(host: string, address: string): Error {
-  return new Error(`${host === address ? host : `${host} (${address})`} is an address of the engine's own machine or link-local; name a Service or a server's address`);
+  return new Error(
+    `${host === address ? host : `${host} (${address})`} is an address of the engine's own machine or link-local; name a Service or a server's address`,
+  );
 }
 
 /** Throws when a URL names an address that must not be asked; a name is judged by {@link outsideLookup}. */

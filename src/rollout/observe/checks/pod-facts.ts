@@ -32,14 +32,23 @@ export function podFacts(pod: Pod): PodFacts {
 }
 
 function problemOf(pod: Pod, statuses: readonly ContainerStatus[]): PodFacts["problem"] {
-  if (pod.status?.phase === "Failed") return { kind: pod.status.reason ?? "Failed", detail: `has failed: ${pod.status.reason ?? ""} ${pod.status.message ?? ""}`.trim() };
+  if (pod.status?.phase === "Failed")
+    return {
+      kind: pod.status.reason ?? "Failed",
+      detail: `has failed: ${pod.status.reason ?? ""} ${pod.status.message ?? ""}`.trim(),
+    };
   for (const status of statuses) {
     const { name, state } = status;
     const reason = state?.waiting?.reason ?? "";
     const ended = lastEndOf(status);
     const text = incurable[reason];
-    if (text !== undefined) return { kind: reason, detail: `${name} ${text}${ended === undefined ? messageText(state?.waiting?.message) : `, ${ended}`}` };
-    if (status.restartCount > 0 && status.lastState?.terminated?.reason === "OOMKilled" && !status.ready) return { kind: "OOMKilled", detail: `${name} ran out of memory` };
+    if (text !== undefined)
+      return {
+        kind: reason,
+        detail: `${name} ${text}${ended === undefined ? messageText(state?.waiting?.message) : `, ${ended}`}`,
+      };
+    if (status.restartCount > 0 && status.lastState?.terminated?.reason === "OOMKilled" && !status.ready)
+      return { kind: "OOMKilled", detail: `${name} ran out of memory` };
   }
   return undefined;
 }

@@ -22,7 +22,9 @@ export interface ProxyPod {
 export function proxyPods(view: ClusterView): ProxyPod[] {
   return runningPods(view).flatMap((pod) => {
     const kind = kindOf(pod);
-    return kind === undefined || pod.metadata.annotations?.["prometheus.io/scrape"] !== "true" ? [] : [{ pod, kind, revision: revisionOf(pod) }];
+    return kind === undefined || pod.metadata.annotations?.["prometheus.io/scrape"] !== "true"
+      ? []
+      : [{ pod, kind, revision: revisionOf(pod) }];
   });
 }
 
@@ -33,8 +35,13 @@ export function runningPods(view: ClusterView): readonly Pod[] {
 
 function kindOf(pod: Pod): ProxyKind | undefined {
   const { labels = {} } = pod.metadata;
-  if (labels["gateway.istio.io/managed"] === "istio.io-mesh-controller" || labels["gateway.networking.k8s.io/gateway-class-name"] === waypointClass) return "waypoint";
-  if (labels[gatewayNameLabel] !== undefined || /^(ingress|egress)gateway$/.test(labels["istio"] ?? "")) return "gateway";
+  if (
+    labels["gateway.istio.io/managed"] === "istio.io-mesh-controller" ||
+    labels["gateway.networking.k8s.io/gateway-class-name"] === waypointClass
+  )
+    return "waypoint";
+  if (labels[gatewayNameLabel] !== undefined || /^(ingress|egress)gateway$/.test(labels["istio"] ?? ""))
+    return "gateway";
   if (labels["app"] === "ztunnel") return "ztunnel";
   return sidecarRevision(pod) === undefined ? undefined : "sidecar";
 }
@@ -51,7 +58,13 @@ export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[]
     case "mesh":
       return bounded(all);
     case "gatewayRevisions":
-      return bounded(all.filter(({ pod: { metadata } }) => metadata.labels?.[gatewayNameLabel] === subject.gateway.name && metadata.namespace === subject.gateway.namespace));
+      return bounded(
+        all.filter(
+          ({ pod: { metadata } }) =>
+            metadata.labels?.[gatewayNameLabel] === subject.gateway.name &&
+            metadata.namespace === subject.gateway.namespace,
+        ),
+      );
     case "probes":
       return bounded(all.filter(({ revision }) => subject.revisions.includes(revision)));
     case "proxies":
@@ -59,14 +72,28 @@ export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[]
     case "backends":
       return bounded(all.filter(({ kind }) => kind !== "ztunnel"));
     case "revisions":
-      return bounded(all.filter(({ kind, pod: { metadata } }) => kind !== "ztunnel" && (kind !== "sidecar" || subject.namespaces.length === 0 || subject.namespaces.includes(metadata.namespace ?? ""))));
+      return bounded(
+        all.filter(
+          ({ kind, pod: { metadata } }) =>
+            kind !== "ztunnel" &&
+            (kind !== "sidecar" ||
+              subject.namespaces.length === 0 ||
+              subject.namespaces.includes(metadata.namespace ?? "")),
+        ),
+      );
   }
 }
 
 const order: Readonly<Record<ProxyKind, number>> = { gateway: 0, waypoint: 1, ztunnel: 2, sidecar: 3 };
 
 function bounded(pods: readonly ProxyPod[]): ProxyPod[] {
-  return pods.toSorted((left, right) => order[left.kind] - order[right.kind] || (left.pod.metadata.name ?? "").localeCompare(right.pod.metadata.name ?? "")).slice(0, maxProxies);
+  return pods
+    .toSorted(
+      (left, right) =>
+        order[left.kind] - order[right.kind] ||
+        (left.pod.metadata.name ?? "").localeCompare(right.pod.metadata.name ?? ""),
+    )
+    .slice(0, maxProxies);
 }
 
 /** What a subject is called in evidence. */
@@ -83,7 +110,8 @@ export function describeSubject(subject: CheckSubject): string {
     case "revisions":
       return `revisions ${subject.canary} and ${subject.stable}`;
     case "backends": {
-      const side = ({ service, workload, namespace }: typeof subject.canary): string => `${namespace}/${workload ?? service ?? ""}`;
+      const side = ({ service, workload, namespace }: typeof subject.canary): string =>
+        `${namespace}/${workload ?? service ?? ""}`;
       return `${side(subject.canary)} and ${side(subject.stable)}`;
     }
   }

@@ -17,16 +17,38 @@ export interface QueryTools {
 }
 
 /** The answer of a query: one number where it is a scalar or one series, else a list of `{labels, value}`. */
-export async function observeQuery(spec: QuerySpec, values: TemplateValues, tools: QueryTools): Promise<CheckObservation> {
+export async function observeQuery(
+  spec: QuerySpec,
+  values: TemplateValues,
+  tools: QueryTools,
+): Promise<CheckObservation> {
   const expression = fillTemplate(spec.expression, values);
   const baseline = spec.baseline === undefined ? undefined : fillTemplate(spec.baseline, values);
   const missing = [...expression.missing, ...(baseline?.missing ?? [])];
-  if (missing.length > 0) return { type: "verdict", verdict: "error", evidence: `this step has no ${[...new Set(missing)].join(", ")}, which the query names` };
+  if (missing.length > 0)
+    return {
+      type: "verdict",
+      verdict: "error",
+      evidence: `this step has no ${[...new Set(missing)].join(", ")}, which the query names`,
+    };
   try {
-    const ask = spec.provider === "mesh" ? await meshAsker(tools) : (query: string): Promise<unknown> => askPrometheus(spec, query, tools.exchange);
-    const [result, base] = await Promise.all([ask(expression.text), baseline === undefined ? undefined : ask(baseline.text)]);
+    const ask =
+      spec.provider === "mesh"
+        ? await meshAsker(tools)
+        : (query: string): Promise<unknown> => askPrometheus(spec, query, tools.exchange);
+    const [result, base] = await Promise.all([
+      ask(expression.text),
+      baseline === undefined ? undefined : ask(baseline.text),
+    ]);
     const { canary, stable } = values;
-    return { type: "values", result, ...(baseline === undefined ? {} : { baseline: base }), canary, stable, source: expression.text };
+    return {
+      type: "values",
+      result,
+      ...(baseline === undefined ? {} : { baseline: base }),
+      canary,
+      stable,
+      source: expression.text,
+    };
   } catch (error) {
     return { type: "unavailable", detail: messageOf(error) };
   }
@@ -36,13 +58,16 @@ export async function observeQuery(spec: QuerySpec, values: TemplateValues, tool
 async function meshAsker({ metrics, clock }: QueryTools): Promise<(query: string) => Promise<unknown>> {
   const problem = await metrics.refresh();
   if (problem !== "") throw new Error(problem);
-  return async (query) => await Promise.resolve(plainValue(evaluateAt(parseQuery(query), metrics.store, clock.nowMs(), { maxSamples })));
+  return async (query) =>
+    await Promise.resolve(plainValue(evaluateAt(parseQuery(query), metrics.store, clock.nowMs(), { maxSamples })));
 }
 
 function plainValue(value: QueryValue): unknown {
   if (value.type === "scalar") return value.value;
   if (value.type !== "vector") throw new Error(`a check needs a number or an instant vector, got a ${value.type}`);
-  const series = value.samples.slice(0, maxSeries).map((sample) => ({ labels: labelsObject(sample.labels), value: sample.value }));
+  const series = value.samples
+    .slice(0, maxSeries)
+    .map((sample) => ({ labels: labelsObject(sample.labels), value: sample.value }));
   const [first] = series;
   return series.length === 1 ? first?.value : series;
 }
@@ -53,15 +78,30 @@ interface PrometheusAnswer {
   readonly data?: { readonly resultType?: string; readonly result?: unknown };
 }
 
-async function askPrometheus({ address = "", timeoutSeconds }: QuerySpec, query: string, exchange: HttpExchange): Promise<unknown> {
+async function askPrometheus(
+  { address = "", timeoutSeconds }: QuerySpec,
+  query: string,
+  exchange: HttpExchange,
+): Promise<unknown> {
   const url = `${address.replace(/\/+$/, "")}/api/v1/query?${new URLSearchParams({ query, timeout: `${timeoutSeconds}s` }).toString()}`;
-  const { status, text } = await exchange({ url, method: "GET", headers: { accept: "application/json" }, timeoutMs: timeoutSeconds * 1000 });
+  const { status, text } = await exchange({
+    url,
+    method: "GET",
+    headers: { accept: "application/json" },
+    timeoutMs: timeoutSeconds * 1000,
+  });
   const answer = parsed(text);
-  if (status !== 200 || answer?.status !== "success") throw new Error(`${shownUrl(address)}: ${answer?.error ?? `status ${status}`}`);
+  if (status !== 200 || answer?.status !== "success")
+    throw new Error(`${shownUrl(address)}: ${answer?.error ?? `status ${status}`}`);
   const { resultType, result } = answer.data ?? {};
   if (resultType === "scalar") return Number((result as [number, string])[1]);
-  if (resultType !== "vector") throw new Error(`${shownUrl(address)}: a check needs a number or an instant vector, got a ${resultType ?? "nothing"}`);
-  const series = (result as { metric: Record<string, string>; value: [number, string] }[]).slice(0, maxSeries).map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
+  if (resultType !== "vector")
+    throw new Error(
+      `${shownUrl(address)}: a check needs a number or an instant vector, got a ${resultType ?? "nothing"}`,
+    );
+  const series = (result as { metric: Record<string, string>; value: [number, string] }[])
+    .slice(0, maxSeries)
+    .map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
   return series.length === 1 ? series[0]?.value : series;
 }
 

@@ -1,6 +1,14 @@
 import { userError } from "../../../base/index.ts";
 import { formatIssues } from "../../../api/index.ts";
-import { checkKind, parseCheck, resolveChecks, type Canary, type CheckReference, type CheckSpec, type MeshUpgrade } from "../../../api/serin/index.ts";
+import {
+  checkKind,
+  parseCheck,
+  resolveChecks,
+  type Canary,
+  type CheckReference,
+  type CheckSpec,
+  type MeshUpgrade,
+} from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 
@@ -8,16 +16,23 @@ import type { ClusterView } from "../cluster-view.ts";
 const clusterNamespace = "istio-system";
 
 /** The rollout with each Check in the place of a reference to it. Throws a user error where one is not there, or not valid. */
-export async function withChecks<Value extends Canary | MeshUpgrade>(client: KubeClient, view: ClusterView, rollout: Value): Promise<Value> {
+export async function withChecks<Value extends Canary | MeshUpgrade>(
+  client: KubeClient,
+  view: ClusterView,
+  rollout: Value,
+): Promise<Value> {
   const home = rollout.metadata.namespace ?? clusterNamespace;
-  const references = listsOf(rollout).flatMap((checks) => checks.flatMap(({ ref }) => (ref === undefined ? [] : [{ name: ref.name, namespace: ref.namespace ?? home }])));
+  const references = listsOf(rollout).flatMap((checks) =>
+    checks.flatMap(({ ref }) => (ref === undefined ? [] : [{ name: ref.name, namespace: ref.namespace ?? home }])),
+  );
   if (references.length === 0) return rollout;
   const found = new Map<string, CheckSpec>();
   for (const reference of references) {
     const spec = await specOf(client, view, reference);
     if (spec !== undefined) found.set(keyOfReference(reference), spec);
   }
-  const resolve = (checks: readonly CheckSpec[]): readonly CheckSpec[] => resolveChecks(checks, home, (reference) => found.get(keyOfReference(reference)));
+  const resolve = (checks: readonly CheckSpec[]): readonly CheckSpec[] =>
+    resolveChecks(checks, home, (reference) => found.get(keyOfReference(reference)));
   return { ...rollout, spec: resolved(rollout.spec, resolve) };
 }
 
@@ -25,9 +40,13 @@ function listsOf({ spec }: Canary | MeshUpgrade): (readonly CheckSpec[])[] {
   return [spec.checks, ...("steps" in spec ? spec.steps : spec.waves).map(({ checks }) => checks)];
 }
 
-function resolved(spec: Canary["spec"] | MeshUpgrade["spec"], resolve: (checks: readonly CheckSpec[]) => readonly CheckSpec[]): Canary["spec"] | MeshUpgrade["spec"] {
+function resolved(
+  spec: Canary["spec"] | MeshUpgrade["spec"],
+  resolve: (checks: readonly CheckSpec[]) => readonly CheckSpec[],
+): Canary["spec"] | MeshUpgrade["spec"] {
   const checks = resolve(spec.checks);
-  if ("steps" in spec) return { ...spec, checks, steps: spec.steps.map((step) => ({ ...step, checks: resolve(step.checks) })) };
+  if ("steps" in spec)
+    return { ...spec, checks, steps: spec.steps.map((step) => ({ ...step, checks: resolve(step.checks) })) };
   return { ...spec, checks, waves: spec.waves.map((wave) => ({ ...wave, checks: resolve(wave.checks) })) };
 }
 
@@ -35,9 +54,16 @@ function keyOfReference({ name, namespace }: Required<CheckReference>): string {
   return `${namespace}/${name}`;
 }
 
-async function specOf(client: KubeClient, view: ClusterView, reference: Required<CheckReference>): Promise<CheckSpec | undefined> {
+async function specOf(
+  client: KubeClient,
+  view: ClusterView,
+  reference: Required<CheckReference>,
+): Promise<CheckSpec | undefined> {
   const key = keyOfReference(reference);
-  const object = await view.recently(`check ${key}`, async () => await client.get(checkKind, reference.name, reference.namespace));
+  const object = await view.recently(
+    `check ${key}`,
+    async () => await client.get(checkKind, reference.name, reference.namespace),
+  );
   if (object === undefined) return undefined;
   const { value, errors } = parseCheck(object);
   if (value === undefined) throw userError("check-invalid", `Check ${key}: ${formatIssues(errors)}`);

@@ -18,25 +18,50 @@ interface ProxyRoots {
  * Whether every proxy and ztunnel of the subject trusts the roots, and has certificates that end in one of them. Without roots
  * they must agree among themselves: all trust every root that a certificate of any of them ends in.
  */
-export async function observeRoots(view: ClusterView, subject: CheckSubject, roots: readonly string[], scrape: Scrape): Promise<CheckObservation> {
+export async function observeRoots(
+  view: ClusterView,
+  subject: CheckSubject,
+  roots: readonly string[],
+  scrape: Scrape,
+): Promise<CheckObservation> {
   // Workloads without sidecars are known by their ztunnels' certificates.
-  const { answers, problem } = await scrapeAll(view, subject.type === "backends" || subject.type === "revisions" ? { type: "mesh" } : subject, scrape);
+  const { answers, problem } = await scrapeAll(
+    view,
+    subject.type === "backends" || subject.type === "revisions" ? { type: "mesh" } : subject,
+    scrape,
+  );
   if (answers.length === 0) return { type: "unavailable", detail: problem };
   const proxies = answers.flatMap(({ proxy, samples }): ProxyRoots[] => {
-    const named = (metric: string): string[] => samples.flatMap(({ name, labels, value }) => (name === metric && value > 0 ? [labels["root"] ?? ""] : []));
+    const named = (metric: string): string[] =>
+      samples.flatMap(({ name, labels, value }) => (name === metric && value > 0 ? [labels["root"] ?? ""] : []));
     const own = named(certificatesMetric);
     // A proxy that speaks no mTLS has no certificate.
     return own.length === 0 ? [] : [{ name: podName(proxy.pod), own, trusted: named(trustedMetric) }];
   });
-  if (proxies.length === 0) return { type: "verdict", verdict: "wait", evidence: `none of ${answers.length} proxies tells of a certificate` };
+  if (proxies.length === 0)
+    return { type: "verdict", verdict: "wait", evidence: `none of ${answers.length} proxies tells of a certificate` };
   const wanted = roots.length > 0 ? roots : [...new Set(proxies.flatMap(({ own }) => own))];
   for (const { name, own, trusted } of proxies) {
     const untrusted = wanted.find((root) => !trusted.includes(root));
-    if (untrusted !== undefined) return { type: "verdict", verdict: "wait", evidence: `${name} does not trust the root ${shown(untrusted)}; it trusts ${trusted.map(shown).join(", ")}` };
+    if (untrusted !== undefined)
+      return {
+        type: "verdict",
+        verdict: "wait",
+        evidence: `${name} does not trust the root ${shown(untrusted)}; it trusts ${trusted.map(shown).join(", ")}`,
+      };
     const foreign = own.find((root) => !wanted.includes(root));
-    if (foreign !== undefined) return { type: "verdict", verdict: "wait", evidence: `${name} has a certificate that ends in the root ${shown(foreign)}` };
+    if (foreign !== undefined)
+      return {
+        type: "verdict",
+        verdict: "wait",
+        evidence: `${name} has a certificate that ends in the root ${shown(foreign)}`,
+      };
   }
-  return { type: "verdict", verdict: "pass", evidence: `${proxies.length} proxies trust ${wanted.map(shown).join(", ")}, and all their certificates end in ${wanted.length === 1 ? "it" : "one of these"}` };
+  return {
+    type: "verdict",
+    verdict: "pass",
+    evidence: `${proxies.length} proxies trust ${wanted.map(shown).join(", ")}, and all their certificates end in ${wanted.length === 1 ? "it" : "one of these"}`,
+  };
 }
 
 function shown(root: string): string {

@@ -2,7 +2,13 @@ import type { Clock, Logger } from "../../../base/index.ts";
 import type { CheckSpec, CheckStatus } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { parsePrometheus } from "../../../telemetry/index.ts";
-import { judgeCheck, type CheckObservation, type CheckSubject, type PlannedCheck, type WorkloadMatch } from "../../decide/index.ts";
+import {
+  judgeCheck,
+  type CheckObservation,
+  type CheckSubject,
+  type PlannedCheck,
+  type WorkloadMatch,
+} from "../../decide/index.ts";
 import { ClusterView } from "../cluster-view.ts";
 import { CheckObserver, type CheckObserverOptions, type CheckOrigin } from "./check-observer.ts";
 
@@ -12,7 +18,10 @@ const roundMs = 500;
  * Looks at a check outside of any rollout until it has an answer, at most `withinMs` long; then the answer is how it stands:
  * wait or error. The view must have synced.
  */
-async function runCheckOnce(check: PlannedCheck, options: CheckObserverOptions & { readonly withinMs: number; readonly signal: AbortSignal }): Promise<CheckStatus> {
+async function runCheckOnce(
+  check: PlannedCheck,
+  options: CheckObserverOptions & { readonly withinMs: number; readonly signal: AbortSignal },
+): Promise<CheckStatus> {
   const { clock, withinMs, signal } = options;
   const observer = new CheckObserver(options);
   const origin: CheckOrigin = { rollout: "", step: "" };
@@ -32,7 +41,12 @@ export interface OutsideCheck {
   readonly clock: Clock;
   readonly log: Logger;
   /** GET of a port of a pod, by whatever way leads there. */
-  readonly get: (target: { readonly namespace: string; readonly pod: string; readonly port: number; readonly path: string }) => Promise<string>;
+  readonly get: (target: {
+    readonly namespace: string;
+    readonly pod: string;
+    readonly port: number;
+    readonly path: string;
+  }) => Promise<string>;
   readonly spec: CheckSpec;
   readonly canary?: WorkloadMatch;
   readonly stable?: WorkloadMatch;
@@ -41,7 +55,17 @@ export interface OutsideCheck {
 }
 
 /** {@link runCheckOnce} for who stands outside of the cluster: metrics come by `get`. What pilots tell is asked directly. */
-export async function runCheckOutside({ client, clock, log, get, spec, canary, stable, withinMs, signal }: OutsideCheck): Promise<CheckStatus> {
+export async function runCheckOutside({
+  client,
+  clock,
+  log,
+  get,
+  spec,
+  canary,
+  stable,
+  withinMs,
+  signal,
+}: OutsideCheck): Promise<CheckStatus> {
   const ended = new AbortController();
   const either = AbortSignal.any([signal, ended.signal]);
   const view = new ClusterView(client, { log, clock });
@@ -49,18 +73,31 @@ export async function runCheckOutside({ client, clock, log, get, spec, canary, s
   try {
     await view.synced;
     const nobody: WorkloadMatch = { namespace: canary?.namespace ?? "" };
-    const subject: CheckSubject = canary === undefined ? { type: "mesh" } : { type: "backends", canary, stable: stable ?? nobody, expectedShare: 0, atLeast: true };
-    return await runCheckOnce({ spec, subject }, {
-      client,
-      view,
-      clock,
-      withinMs,
-      signal: either,
-      scrape: async ({ metadata }) => {
-        const { namespace = "", name: pod = "", annotations = {} } = metadata;
-        return parsePrometheus(await get({ namespace, pod, port: Number(annotations["prometheus.io/port"] ?? 15_020), path: annotations["prometheus.io/path"] ?? "/metrics" })).samples;
+    const subject: CheckSubject =
+      canary === undefined
+        ? { type: "mesh" }
+        : { type: "backends", canary, stable: stable ?? nobody, expectedShare: 0, atLeast: true };
+    return await runCheckOnce(
+      { spec, subject },
+      {
+        client,
+        view,
+        clock,
+        withinMs,
+        signal: either,
+        scrape: async ({ metadata }) => {
+          const { namespace = "", name: pod = "", annotations = {} } = metadata;
+          return parsePrometheus(
+            await get({
+              namespace,
+              pod,
+              port: Number(annotations["prometheus.io/port"] ?? 15_020),
+              path: annotations["prometheus.io/path"] ?? "/metrics",
+            }),
+          ).samples;
+        },
       },
-    });
+    );
   } finally {
     ended.abort();
     await running.catch(() => undefined);

@@ -25,21 +25,33 @@ export function groupingOf(view: ClusterView, subject: CheckSubject): Grouping {
     case "probes":
       return () => undefined;
     case "backends":
-      return ({ labels }) => (isOf(labels, subject.canary) ? "canary" : isOf(labels, subject.stable) ? "stable" : undefined);
+      return ({ labels }) =>
+        isOf(labels, subject.canary) ? "canary" : isOf(labels, subject.stable) ? "stable" : undefined;
     case "revisions":
       return groupByEitherEnd(view, subject);
   }
 }
 
-function byRevision(revision: string, { canary, stable }: { readonly canary: string; readonly stable: string }): Group | undefined {
+function byRevision(
+  revision: string,
+  { canary, stable }: { readonly canary: string; readonly stable: string },
+): Group | undefined {
   if (revision === canary) return "canary";
   return revision === stable ? "stable" : undefined;
 }
 
 /** By the Service, the workload, or both. */
 function isOf(labels: PrometheusSample["labels"], { service, workload, namespace }: WorkloadMatch): boolean {
-  if (workload !== undefined && (labels["destination_workload"] !== workload || labels["destination_workload_namespace"] !== namespace)) return false;
-  if (service !== undefined && (labels["destination_service_name"] !== service || labels["destination_service_namespace"] !== namespace)) return false;
+  if (
+    workload !== undefined &&
+    (labels["destination_workload"] !== workload || labels["destination_workload_namespace"] !== namespace)
+  )
+    return false;
+  if (
+    service !== undefined &&
+    (labels["destination_service_name"] !== service || labels["destination_service_namespace"] !== namespace)
+  )
+    return false;
   return workload !== undefined || service !== undefined;
 }
 
@@ -53,7 +65,8 @@ function groupByEitherEnd(view: ClusterView, subject: Extract<CheckSubject, { ty
     const known = revisions.get(`${namespace}/${name}`) ?? new Set();
     revisions.set(`${namespace}/${name}`, known.add(revision));
   }
-  const chosen = (namespace: string): boolean => subject.namespaces.length === 0 || subject.namespaces.includes(namespace);
+  const chosen = (namespace: string): boolean =>
+    subject.namespaces.length === 0 || subject.namespaces.includes(namespace);
   return ({ labels }, { pod, revision }) => {
     const namespace = labels["destination_workload_namespace"] ?? "";
     const server = revisions.get(`${namespace}/${labels["destination_workload"] ?? ""}`) ?? new Set();

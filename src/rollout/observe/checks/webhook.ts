@@ -6,14 +6,32 @@ import { shownUrl, type HttpExchange } from "./http-exchange.ts";
 const failing = 500;
 
 /** Asks a person's own judge. Its answer is JSON, or its status is the answer; a server that fails has not answered. */
-export async function observeWebhook(spec: WebhookSpec, origin: { readonly rollout: string; readonly step: string }, values: TemplateValues, exchange: HttpExchange): Promise<CheckObservation> {
+export async function observeWebhook(
+  spec: WebhookSpec,
+  origin: { readonly rollout: string; readonly step: string },
+  values: TemplateValues,
+  exchange: HttpExchange,
+): Promise<CheckObservation> {
   const { url, method, headers, timeoutSeconds } = spec;
   const { canary, stable, window } = values;
   const body = method === "GET" ? undefined : JSON.stringify({ ...origin, canary, stable, window, ...spec.body });
   try {
-    const { status, text } = await exchange({ url, method, headers: { "content-type": "application/json", accept: "application/json", ...headers }, timeoutMs: timeoutSeconds * 1000, ...(body === undefined ? {} : { body }) });
+    const { status, text } = await exchange({
+      url,
+      method,
+      headers: { "content-type": "application/json", accept: "application/json", ...headers },
+      timeoutMs: timeoutSeconds * 1000,
+      ...(body === undefined ? {} : { body }),
+    });
     if (status >= failing) return { type: "unavailable", detail: `${method} ${shownUrl(url)}: status ${status}` };
-    return { type: "values", result: jsonOf(text) ?? { status }, canary, stable, status, source: `${method} ${shownUrl(url)}, status ${status}` };
+    return {
+      type: "values",
+      result: jsonOf(text) ?? { status },
+      canary,
+      stable,
+      status,
+      source: `${method} ${shownUrl(url)}, status ${status}`,
+    };
   } catch (error) {
     return { type: "unavailable", detail: messageOf(error) };
   }

@@ -1,5 +1,11 @@
 import type { Clock } from "../../../base/index.ts";
-import { probeDataPlanes, type JournalEntry, type MeshUpgrade, type ObjectReference, type ProbeDataPlane } from "../../../api/serin/index.ts";
+import {
+  probeDataPlanes,
+  type JournalEntry,
+  type MeshUpgrade,
+  type ObjectReference,
+  type ProbeDataPlane,
+} from "../../../api/serin/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { referenceTo, type MeshWorld, type NamespaceInWorld } from "../../plan/index.ts";
@@ -19,16 +25,23 @@ export interface MeshSources {
 }
 
 /** The kinds of which a revision's control plane and ztunnel consist, in the order in which they are retired. */
-const retirableKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] => installedKinds.filter(({ kind }) => kind !== "Namespace" && kind !== "CustomResourceDefinition").toReversed();
+const retirableKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] =>
+  installedKinds.filter(({ kind }) => kind !== "Namespace" && kind !== "CustomResourceDefinition").toReversed();
 
 /** The cluster as a plan of this upgrade needs it. */
-export async function observeMeshWorld({ client, view, clock, image }: MeshSources, upgrade: MeshUpgrade, journal: readonly JournalEntry[]): Promise<MeshWorld> {
+export async function observeMeshWorld(
+  { client, view, clock, image }: MeshSources,
+  upgrade: MeshUpgrade,
+  journal: readonly JournalEntry[],
+): Promise<MeshWorld> {
   const prior = new PriorValues(journal);
   // Only upgrades of the mesh need it, and most rollouts are of applications.
   const [install, webhooks] = await Promise.all([import("../../../install/index.ts"), listWebhooks(client)]);
   const tags = tagsBefore(webhooks, prior);
   const namespaces = await observeNamespaces({ view, upgrade, prior, tags, nowMs: clock.nowMs() });
-  const installs = upgrade.spec.to.install.map((spec, index) => renderOne(install, spec, `spec.to.install[${index}]`, image));
+  const installs = upgrade.spec.to.install.map((spec, index) =>
+    renderOne(install, spec, `spec.to.install[${index}]`, image),
+  );
   const sources = { client, view, upgrade, prior, tags };
   const gateways = await observeGateways(sources);
   const classicGateways = await observeClassicGateways(sources, installs);
@@ -37,26 +50,47 @@ export async function observeMeshWorld({ client, view, clock, image }: MeshSourc
     namespaces,
     gateways,
     classicGateways,
-    tags: upgrade.spec.scope.tags ? await observeTags({ client, install, upgrade, prior, webhooks, version: image.tag }) : [],
+    tags: upgrade.spec.scope.tags
+      ? await observeTags({ client, install, upgrade, prior, webhooks, version: image.tag })
+      : [],
     ...observeInjectors(webhooks, upgrade, prior),
     ztunnelNodes: ztunnelNodes(view, upgrade.spec.from.revision, prior),
     ...(await observeCni(client, view, install, upgrade, image)),
     ...(await observeRoot(client, upgrade)),
     retirable: await retirable(client, retirableKinds(install), upgrade.spec.from.revision),
     probeImage: `${image.hub}/serin:${image.tag}`,
-    dataPlanes: dataPlanesOf(upgrade, namespaces, { gateways: gateways.some(({ waypoint }) => !waypoint), waypoints: gateways.some(({ waypoint }) => waypoint) }),
+    dataPlanes: dataPlanesOf(upgrade, namespaces, {
+      gateways: gateways.some(({ waypoint }) => !waypoint),
+      waypoints: gateways.some(({ waypoint }) => waypoint),
+    }),
   };
 }
 
 /** Those in which something of this upgrade moves; with them what is of no mesh, and must stay outside. */
-function dataPlanesOf({ spec: { scope } }: MeshUpgrade, namespaces: readonly NamespaceInWorld[], inUse: { readonly gateways: boolean; readonly waypoints: boolean }): ProbeDataPlane[] {
-  const sidecar = scope.namespaces && namespaces.some(({ injection, workloads }) => injection !== undefined || workloads.length > 0);
-  const ambient = scope.ztunnel && namespaces.some((namespace) => namespace.ambient || namespace.enrolledPods.length > 0);
-  const planes: Record<ProbeDataPlane, boolean> = { sidecar, ambient, waypoint: ambient && scope.waypoints && inUse.waypoints, gateway: (sidecar || ambient) && scope.gateways && inUse.gateways, none: sidecar || ambient };
+function dataPlanesOf(
+  { spec: { scope } }: MeshUpgrade,
+  namespaces: readonly NamespaceInWorld[],
+  inUse: { readonly gateways: boolean; readonly waypoints: boolean },
+): ProbeDataPlane[] {
+  const sidecar =
+    scope.namespaces && namespaces.some(({ injection, workloads }) => injection !== undefined || workloads.length > 0);
+  const ambient =
+    scope.ztunnel && namespaces.some((namespace) => namespace.ambient || namespace.enrolledPods.length > 0);
+  const planes: Record<ProbeDataPlane, boolean> = {
+    sidecar,
+    ambient,
+    waypoint: ambient && scope.waypoints && inUse.waypoints,
+    gateway: (sidecar || ambient) && scope.gateways && inUse.gateways,
+    none: sidecar || ambient,
+  };
   return probeDataPlanes.filter((plane) => planes[plane]);
 }
 
-async function retirable(client: KubeClient, kinds: ReturnType<typeof retirableKinds>, revision: string): Promise<ObjectReference[]> {
+async function retirable(
+  client: KubeClient,
+  kinds: ReturnType<typeof retirableKinds>,
+  revision: string,
+): Promise<ObjectReference[]> {
   const labelSelector = `istio.io/rev=${revision},operator.istio.io/component in (Pilot,Ztunnel),!istio.io/tag`;
   const lists = await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
   return lists.flat().map(referenceTo);

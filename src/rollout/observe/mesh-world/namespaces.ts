@@ -1,9 +1,25 @@
 import type { Namespace, Pod, PodTemplate } from "../../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation, type MeshUpgrade } from "../../../api/serin/index.ts";
-import { injectionLabel, probeNamespace, reference, restartMark, revisionLabel, type EnrolledPod, type NamespaceInjection, type NamespaceInWorld, type WorkloadInWorld } from "../../plan/index.ts";
+import {
+  injectionLabel,
+  probeNamespace,
+  reference,
+  restartMark,
+  revisionLabel,
+  type EnrolledPod,
+  type NamespaceInjection,
+  type NamespaceInWorld,
+  type WorkloadInWorld,
+} from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { servedProxies } from "../pilots.ts";
-import { heldByBudget, progressOf, sidecarRevision, sidecarWorkloads, type SidecarWorkload } from "../sidecar-workloads.ts";
+import {
+  heldByBudget,
+  progressOf,
+  sidecarRevision,
+  sidecarWorkloads,
+  type SidecarWorkload,
+} from "../sidecar-workloads.ts";
 import type { PriorValues } from "./prior-values.ts";
 
 export interface NamespaceSources {
@@ -23,17 +39,36 @@ export async function observeNamespaces(sources: NamespaceSources): Promise<Name
   const { view, upgrade } = sources;
   const workloads = sidecarWorkloads(view);
   const enrolled = enrolledPods(view);
-  const served = upgrade.spec.scope.namespaces ? await servedProxies(view, upgrade.spec.to.revision).catch(() => []) : [];
+  const served = upgrade.spec.scope.namespaces
+    ? await servedProxies(view, upgrade.spec.to.revision).catch(() => [])
+    : [];
   const connected = new Set(served.map(({ id }) => id));
   return view.namespaces
     .list()
     .filter(({ metadata }) => metadata.name !== probeNamespace && metadata.deletionTimestamp === undefined)
-    .map((namespace) => inWorld(sources, namespace, workloads.get(namespace.metadata.name ?? "") ?? [], enrolled.get(namespace.metadata.name ?? "") ?? [], connected))
-    .filter(({ injection, workloads: own, leftToEnd, ambient, enrolledPods: pods }) => injection !== undefined || own.length > 0 || leftToEnd.length > 0 || ambient || pods.length > 0)
+    .map((namespace) =>
+      inWorld(
+        sources,
+        namespace,
+        workloads.get(namespace.metadata.name ?? "") ?? [],
+        enrolled.get(namespace.metadata.name ?? "") ?? [],
+        connected,
+      ),
+    )
+    .filter(
+      ({ injection, workloads: own, leftToEnd, ambient, enrolledPods: pods }) =>
+        injection !== undefined || own.length > 0 || leftToEnd.length > 0 || ambient || pods.length > 0,
+    )
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function inWorld(sources: NamespaceSources, { metadata }: Namespace, workloads: readonly SidecarWorkload[], enrolled: readonly EnrolledPod[], connected: ReadonlySet<string>): NamespaceInWorld {
+function inWorld(
+  sources: NamespaceSources,
+  { metadata }: Namespace,
+  workloads: readonly SidecarWorkload[],
+  enrolled: readonly EnrolledPod[],
+  connected: ReadonlySet<string>,
+): NamespaceInWorld {
   const { upgrade, prior, tags } = sources;
   const { from, to, scope } = upgrade.spec;
   const name = metadata.name ?? "";
@@ -41,7 +76,9 @@ function inWorld(sources: NamespaceSources, { metadata }: Namespace, workloads: 
   const injection = scope.namespaces ? injectionOf(labels, tags, from.revision) : undefined;
   const byNamespace = labels[injectionLabel] !== undefined || labels[revisionLabel] !== undefined;
   const concerns = scope.namespaces && (injection !== undefined || !byNamespace);
-  const own = concerns ? workloads.flatMap((workload) => workloadInWorld(sources, workload, injection === undefined, connected)) : [];
+  const own = concerns
+    ? workloads.flatMap((workload) => workloadInWorld(sources, workload, injection === undefined, connected))
+    : [];
   const left = concerns ? workloads.flatMap((workload) => leftPods(workload, from.revision)) : [];
   return {
     name,
@@ -56,7 +93,11 @@ function inWorld(sources: NamespaceSources, { metadata }: Namespace, workloads: 
 }
 
 /** Whether, and how, the namespace's labels lead to the old revision: `istio-injection` beats `istio.io/rev`. */
-export function injectionOf(labels: Readonly<Record<string, string>>, tags: ReadonlyMap<string, string>, from: string): NamespaceInjection | undefined {
+export function injectionOf(
+  labels: Readonly<Record<string, string>>,
+  tags: ReadonlyMap<string, string>,
+  from: string,
+): NamespaceInjection | undefined {
   const injected = labels[injectionLabel];
   const named = injected === undefined ? labels[revisionLabel] : injected === "enabled" ? "default" : undefined;
   // An ambient namespace may name the revision of its gateways.
@@ -68,22 +109,45 @@ export function injectionOf(labels: Readonly<Record<string, string>>, tags: Read
   return { label, value: labels[label] ?? "", ...(led === undefined && label === revisionLabel ? {} : { tag: named }) };
 }
 
-function workloadInWorld({ view, upgrade, prior, tags, nowMs }: NamespaceSources, workload: SidecarWorkload, byPods: boolean, connected: ReadonlySet<string>): WorkloadInWorld[] {
+function workloadInWorld(
+  { view, upgrade, prior, tags, nowMs }: NamespaceSources,
+  workload: SidecarWorkload,
+  byPods: boolean,
+  connected: ReadonlySet<string>,
+): WorkloadInWorld[] {
   const { object, pods, found, unmovable } = workload;
   const { from, to, settleTimeoutSeconds } = upgrade.spec;
   if (unmovable !== undefined) return [];
   const labelPath = `/spec/template/metadata/labels/${revisionLabel.replace("/", "~1")}`;
   const template = (found?.["spec"] as { template?: PodTemplate } | undefined)?.template?.metadata;
-  const podLabel = prior.value(object, labelPath, template?.labels?.[revisionLabel] ?? pods[0]?.metadata.labels?.[revisionLabel]);
+  const podLabel = prior.value(
+    object,
+    labelPath,
+    template?.labels?.[revisionLabel] ?? pods[0]?.metadata.labels?.[revisionLabel],
+  );
   if (byPods && (tags.get(podLabel ?? "default") ?? podLabel ?? "default") !== from.revision) return [];
   const restarted = object.kind === "Rollout" && prior.has(object, "/spec/restartAt");
-  const query = { revision: to.revision, mark: restartMark(upgrade), connected, nowMs, withinMs: settleTimeoutSeconds * 1000, restarted };
+  const query = {
+    revision: to.revision,
+    mark: restartMark(upgrade),
+    connected,
+    nowMs,
+    withinMs: settleTimeoutSeconds * 1000,
+    restarted,
+  };
   const { state } = progressOf(workload, query);
-  const isTouched = [labelPath, "/spec/template/metadata/annotations/rollout.serin.dev~1restarted-for", "/spec/restartAt"].some((pointer) => prior.has(object, pointer));
+  const isTouched = [
+    labelPath,
+    "/spec/template/metadata/annotations/rollout.serin.dev~1restarted-for",
+    "/spec/restartAt",
+  ].some((pointer) => prior.has(object, pointer));
   // What has the new revision already, by nobody's or somebody else's doing, need not move.
   if (!isTouched && pods.every((pod) => sidecarRevision(pod) === to.revision)) return [];
   const heldBy = state === "waiting" ? heldByBudget(view, workload) : undefined;
-  const strategy: unknown = object.kind === "Deployment" ? prior.value(object, "/spec/strategy", (found?.["spec"] as { strategy?: unknown } | undefined)?.strategy) : undefined;
+  const strategy: unknown =
+    object.kind === "Deployment"
+      ? prior.value(object, "/spec/strategy", (found?.["spec"] as { strategy?: unknown } | undefined)?.strategy)
+      : undefined;
   return [
     {
       object,
@@ -98,7 +162,12 @@ function workloadInWorld({ view, upgrade, prior, tags, nowMs }: NamespaceSources
 
 function leftPods({ object, pods, unmovable }: SidecarWorkload, from: string): string[] {
   if (unmovable === undefined) return [];
-  return pods.filter((pod) => sidecarRevision(pod) === from).map(({ metadata }) => `pod ${metadata.name ?? ""}${object.kind === "Pod" ? "" : ` of ${object.kind} ${object.name}`}: ${unmovable}`);
+  return pods
+    .filter((pod) => sidecarRevision(pod) === from)
+    .map(
+      ({ metadata }) =>
+        `pod ${metadata.name ?? ""}${object.kind === "Pod" ? "" : ` of ${object.kind} ${object.name}`}: ${unmovable}`,
+    );
 }
 
 /** Pods that a ztunnel has or shall have, by namespace. */
@@ -107,7 +176,12 @@ function enrolledPods(view: ClusterView): Map<string, EnrolledPod[]> {
   for (const { metadata, spec } of view.pods.list().filter(isEnrolled)) {
     const namespace = metadata.namespace ?? "";
     const own = found.get(namespace) ?? [];
-    own.push({ name: metadata.name ?? "", namespace, node: spec?.nodeName ?? "", owner: metadata.annotations?.[ztunnelOwnerAnnotation] ?? "" });
+    own.push({
+      name: metadata.name ?? "",
+      namespace,
+      node: spec?.nodeName ?? "",
+      owner: metadata.annotations?.[ztunnelOwnerAnnotation] ?? "",
+    });
     found.set(namespace, own);
   }
   for (const own of found.values()) own.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -115,5 +189,9 @@ function enrolledPods(view: ClusterView): Map<string, EnrolledPod[]> {
 }
 
 function isEnrolled({ metadata }: Pod): boolean {
-  return metadata.annotations?.[redirectionAnnotation] === "enabled" && metadata.namespace !== probeNamespace && metadata.deletionTimestamp === undefined;
+  return (
+    metadata.annotations?.[redirectionAnnotation] === "enabled" &&
+    metadata.namespace !== probeNamespace &&
+    metadata.deletionTimestamp === undefined
+  );
 }

@@ -13,7 +13,11 @@ export class PriorValues {
       const key = keyOf(entry.object, entry.pointer);
       if (this.#fields.has(key)) continue;
       this.#fields.set(key, entry.prior);
-      if (entry.pointer.startsWith(labelsPointer)) this.#labels.set(referenceKey(entry.object), [...(this.#labels.get(referenceKey(entry.object)) ?? []), entry.pointer]);
+      if (entry.pointer.startsWith(labelsPointer))
+        this.#labels.set(referenceKey(entry.object), [
+          ...(this.#labels.get(referenceKey(entry.object)) ?? []),
+          entry.pointer,
+        ]);
     }
   }
 
@@ -35,8 +39,16 @@ export class PriorValues {
   labels(object: ObjectReference, now: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
     const pointers = this.#labels.get(referenceKey(object));
     if (pointers === undefined) return now;
-    const written = pointers.map((pointer) => [pointer.slice(labelsPointer.length).replaceAll("~1", "/").replaceAll("~0", "~"), this.#fields.get(keyOf(object, pointer))] as const);
-    return Object.fromEntries(Object.entries({ ...now, ...Object.fromEntries(written) }).filter(([, value]) => typeof value === "string")) as Record<string, string>;
+    const written = pointers.map(
+      (pointer) =>
+        [
+          pointer.slice(labelsPointer.length).replaceAll("~1", "/").replaceAll("~0", "~"),
+          this.#fields.get(keyOf(object, pointer)),
+        ] as const,
+    );
+    return Object.fromEntries(
+      Object.entries({ ...now, ...Object.fromEntries(written) }).filter(([, value]) => typeof value === "string"),
+    ) as Record<string, string>;
   }
 }
 

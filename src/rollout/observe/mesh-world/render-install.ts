@@ -9,10 +9,18 @@ export interface EngineImage {
 }
 
 /** Throws a user error that names the field when it does not render. */
-export function renderOne({ resolveSettings, renderInstall }: typeof Install, spec: MeshUpgrade["spec"]["to"]["install"][number], path: string, image: EngineImage): readonly UntypedObject[] {
+export function renderOne(
+  { resolveSettings, renderInstall }: typeof Install,
+  spec: MeshUpgrade["spec"]["to"]["install"][number],
+  path: string,
+  image: EngineImage,
+): readonly UntypedObject[] {
   const parsed = resolveSettings({ specs: [spec] }, image);
   if (parsed.value === undefined) throw userError("upgrade-invalid", `${path}: ${formatIssues(parsed.errors)}`);
-  const { components, errors } = renderInstall({ ...parsed.value, base: { ...parsed.value.base, enabled: false } }, { istio: [], rollout: [] });
+  const { components, errors } = renderInstall(
+    { ...parsed.value, base: { ...parsed.value.base, enabled: false } },
+    { istio: [], rollout: [] },
+  );
   if (errors.length > 0) throw userError("upgrade-invalid", `${path}: ${formatIssues(errors)}`);
   return components.flatMap((component) => component.objects);
 }

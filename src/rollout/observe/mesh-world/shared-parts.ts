@@ -15,24 +15,62 @@ const rootNamespace = "istio-system";
 
 /** Nodes on which the revision's ztunnel runs; those that the upgrade has labelled stay among them when it has gone. */
 export function ztunnelNodes(view: ClusterView, revision: string, prior: PriorValues): string[] {
-  const running = view.pods.list().flatMap(({ metadata: { labels = {} }, spec }) => (labels["app"] === "ztunnel" && (labels[revisionLabel] ?? "default") === revision && spec?.nodeName !== undefined ? [spec.nodeName] : []));
+  const running = view.pods
+    .list()
+    .flatMap(({ metadata: { labels = {} }, spec }) =>
+      labels["app"] === "ztunnel" && (labels[revisionLabel] ?? "default") === revision && spec?.nodeName !== undefined
+        ? [spec.nodeName]
+        : [],
+    );
   const all = view.pods.list().flatMap(({ spec }) => spec?.nodeName ?? []);
-  const labelled = [...new Set(all)].filter((name) => prior.has(reference("v1", nodeKind.kind, name), `/metadata/labels/${revisionLabel.replace("/", "~1")}`));
+  const labelled = [...new Set(all)].filter((name) =>
+    prior.has(reference("v1", nodeKind.kind, name), `/metadata/labels/${revisionLabel.replace("/", "~1")}`),
+  );
   return [...new Set([...running, ...labelled])].toSorted();
 }
 
 /** The agent that the spec asks for, and where one runs. */
-export async function observeCni(client: KubeClient, view: ClusterView, install: typeof Install, { spec }: MeshUpgrade, image: EngineImage): Promise<Pick<MeshWorld, "cni">> {
+export async function observeCni(
+  client: KubeClient,
+  view: ClusterView,
+  install: typeof Install,
+  { spec }: MeshUpgrade,
+  image: EngineImage,
+): Promise<Pick<MeshWorld, "cni">> {
   if (spec.to.cni === undefined || !spec.scope.cni) return {};
-  const rendered = renderOne(install, spec.to.cni, "spec.to.cni", image).filter(({ metadata }) => metadata.labels?.["operator.istio.io/component"] === "Cni");
+  const rendered = renderOne(install, spec.to.cni, "spec.to.cni", image).filter(
+    ({ metadata }) => metadata.labels?.["operator.istio.io/component"] === "Cni",
+  );
   const agent = rendered.find(({ kind }) => kind === "DaemonSet");
-  if (agent === undefined) throw userError("upgrade-invalid", "spec.to.cni: has no CNI agent", { hint: "components: { cni: { enabled: true } }" });
+  if (agent === undefined)
+    throw userError("upgrade-invalid", "spec.to.cni: has no CNI agent", {
+      hint: "components: { cni: { enabled: true } }",
+    });
   const access = new ObjectAccess(client);
-  const there = await Promise.all(rendered.map(async (object) => ((await access.get(referenceTo(object))) === undefined ? [] : [`${object.kind ?? ""} ${object.metadata.name ?? ""}`])));
+  const there = await Promise.all(
+    rendered.map(async (object) =>
+      (await access.get(referenceTo(object))) === undefined
+        ? []
+        : [`${object.kind ?? ""} ${object.metadata.name ?? ""}`],
+    ),
+  );
   const running = view.daemonSets.get(`${agent.metadata.namespace ?? ""}/${agent.metadata.name ?? ""}`);
-  if (running === undefined) throw userError("upgrade-invalid", `spec.to.cni: no DaemonSet ${agent.metadata.namespace ?? ""}/${agent.metadata.name ?? ""} is there to be replaced`, { hint: "set spec.to.cni.namespace to where the agent runs" });
+  if (running === undefined)
+    throw userError(
+      "upgrade-invalid",
+      `spec.to.cni: no DaemonSet ${agent.metadata.namespace ?? ""}/${agent.metadata.name ?? ""} is there to be replaced`,
+      { hint: "set spec.to.cni.namespace to where the agent runs" },
+    );
   const labels = running.spec?.selector.matchLabels ?? {};
-  const nodes = view.pods.list().flatMap(({ metadata, spec: pod }) => (metadata.namespace === agent.metadata.namespace && pod?.nodeName !== undefined && matchesLabels(labels, metadata.labels) ? [pod.nodeName] : []));
+  const nodes = view.pods
+    .list()
+    .flatMap(({ metadata, spec: pod }) =>
+      metadata.namespace === agent.metadata.namespace &&
+      pod?.nodeName !== undefined &&
+      matchesLabels(labels, metadata.labels)
+        ? [pod.nodeName]
+        : [],
+    );
   return { cni: { objects: rendered, existing: there.flat(), nodes: [...new Set(nodes)].toSorted() } };
 }
 
@@ -44,12 +82,24 @@ export async function observeRoot(client: KubeClient, { spec, status }: MeshUpgr
   const next = await client.get(secretKind, nextRootName, rootNamespace);
   const isOver = status?.completedSteps.some(({ id }) => id === "root/only") === true;
   if (named === undefined && next === undefined && !isOver) {
-    throw userError("upgrade-invalid", `spec.to.root.secretName: there is no Secret ${rootNamespace}/${root.secretName}`, { hint: "it has the keys of cacerts: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem; empty data lets a control plane make a root" });
+    throw userError(
+      "upgrade-invalid",
+      `spec.to.root.secretName: there is no Secret ${rootNamespace}/${root.secretName}`,
+      {
+        hint: "it has the keys of cacerts: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem; empty data lets a control plane make a root",
+      },
+    );
   }
   // Of a self-signed authority the certificate is the root.
   const { "root-cert.pem": given = "", "ca-cert.pem": signed = "" } = (next ?? named)?.data ?? {};
   const certificate = given === "" ? signed : given;
-  return { root: { namespace: rootNamespace, fingerprint: fingerprintOf(Buffer.from(certificate, "base64").toString("utf8")), data: named?.data ?? {} } };
+  return {
+    root: {
+      namespace: rootNamespace,
+      fingerprint: fingerprintOf(Buffer.from(certificate, "base64").toString("utf8")),
+      data: named?.data ?? {},
+    },
+  };
 }
 
 function fingerprintOf(pem: string): string {

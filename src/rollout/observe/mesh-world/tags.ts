@@ -1,5 +1,10 @@
 import type { KindDefinition } from "../../../api/index.ts";
-import { mutatingWebhookConfigurationKind, serviceKind, validatingWebhookConfigurationKind, type WebhookConfiguration } from "../../../api/kubernetes/index.ts";
+import {
+  mutatingWebhookConfigurationKind,
+  serviceKind,
+  validatingWebhookConfigurationKind,
+  type WebhookConfiguration,
+} from "../../../api/kubernetes/index.ts";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
@@ -18,8 +23,12 @@ export interface Webhooks {
 }
 
 export async function listWebhooks(client: KubeClient): Promise<Webhooks> {
-  const list = async (kind: KindDefinition<WebhookConfiguration>): Promise<readonly WebhookConfiguration[]> => (await client.list(kind)).items.filter(({ metadata }) => metadata.labels?.[revisionLabel] !== undefined);
-  const [injectors, validators] = await Promise.all([list(mutatingWebhookConfigurationKind), list(validatingWebhookConfigurationKind)]);
+  const list = async (kind: KindDefinition<WebhookConfiguration>): Promise<readonly WebhookConfiguration[]> =>
+    (await client.list(kind)).items.filter(({ metadata }) => metadata.labels?.[revisionLabel] !== undefined);
+  const [injectors, validators] = await Promise.all([
+    list(mutatingWebhookConfigurationKind),
+    list(validatingWebhookConfigurationKind),
+  ]);
   return { injectors, validators };
 }
 
@@ -28,7 +37,11 @@ export function tagsBefore({ injectors }: Webhooks, prior: PriorValues): Map<str
   return new Map(
     injectors.flatMap(({ metadata }) => {
       const tag = metadata.labels?.[tagLabel];
-      const led = prior.label(reference(admission, "MutatingWebhookConfiguration", metadata.name ?? ""), revisionLabel, metadata.labels?.[revisionLabel]);
+      const led = prior.label(
+        reference(admission, "MutatingWebhookConfiguration", metadata.name ?? ""),
+        revisionLabel,
+        metadata.labels?.[revisionLabel],
+      );
       return tag === undefined || led === undefined ? [] : [[tag, led] as const];
     }),
   );
@@ -57,8 +70,14 @@ type ClientConfig = NonNullable<WebhookConfiguration["webhooks"]>[number]["clien
 
 /** How a revision's own webhooks reach it; by the name that its Service has by convention while it is not there yet. */
 function clientConfigOf(injectors: readonly WebhookConfiguration[], revision: string): ClientConfig {
-  const own = injectors.find(({ metadata }) => metadata.labels?.[tagLabel] === undefined && metadata.labels?.[revisionLabel] === revision);
-  return own?.webhooks?.[0]?.clientConfig ?? { service: { name: revision === defaultTag ? "istiod" : `istiod-${revision}`, namespace: "istio-system" } };
+  const own = injectors.find(
+    ({ metadata }) => metadata.labels?.[tagLabel] === undefined && metadata.labels?.[revisionLabel] === revision,
+  );
+  return (
+    own?.webhooks?.[0]?.clientConfig ?? {
+      service: { name: revision === defaultTag ? "istiod" : `istiod-${revision}`, namespace: "istio-system" },
+    }
+  );
 }
 
 async function tagInWorld(sources: TagSources, tag: string, target: ClientConfig): Promise<TagInWorld> {
@@ -70,22 +89,53 @@ async function tagInWorld(sources: TagSources, tag: string, target: ClientConfig
   const namespace = target.service?.namespace ?? "istio-system";
   const tagService = `istiod-revision-tag-${tag}`;
   const address = await client.get(serviceKind, tagService, namespace);
-  const ofService = { object: reference("v1", "Service", tagService, namespace), pointer: `/spec/selector/${revisionLabel.replace("/", "~1")}`, value: to.revision };
+  const ofService = {
+    object: reference("v1", "Service", tagService, namespace),
+    pointer: `/spec/selector/${revisionLabel.replace("/", "~1")}`,
+    value: to.revision,
+  };
   const ofServiceLabel = { ...ofService, pointer: labelPointer(revisionLabel) };
   const all = address === undefined ? fields : [...fields, ofService, ofServiceLabel];
   if (tag !== defaultTag) return { tag, fields: all, objects: [] };
   const validator = webhooks.validators.find(({ metadata }) => metadata.name === defaultValidator);
-  const ofValidator = validator === undefined ? [] : leadTo(validator, "ValidatingWebhookConfiguration", service, to.revision);
-  if (injector !== undefined && from.revision !== defaultTag) return { tag, fields: [...all, ...ofValidator], objects: [] };
+  const ofValidator =
+    validator === undefined ? [] : leadTo(validator, "ValidatingWebhookConfiguration", service, to.revision);
+  if (injector !== undefined && from.revision !== defaultTag)
+    return { tag, fields: [...all, ...ofValidator], objects: [] };
   // A control plane without a name injects by default without any tag: one is made that leads to the new one, and it stops.
-  const objects = install.renderTag({ tag, revision: to.revision, namespace, version, clientConfig: { ...target }, injectEverybody: false });
-  const unnamed = webhooks.injectors.find(({ metadata }) => metadata.labels?.[tagLabel] === undefined && metadata.labels?.[revisionLabel] === defaultTag);
-  return { tag, fields: [...ofValidator, ...deactivation(install, unnamed)], objects: objects.filter((object) => !(object.kind === "ValidatingWebhookConfiguration" && validator !== undefined)) };
+  const objects = install.renderTag({
+    tag,
+    revision: to.revision,
+    namespace,
+    version,
+    clientConfig: { ...target },
+    injectEverybody: false,
+  });
+  const unnamed = webhooks.injectors.find(
+    ({ metadata }) => metadata.labels?.[tagLabel] === undefined && metadata.labels?.[revisionLabel] === defaultTag,
+  );
+  return {
+    tag,
+    fields: [...ofValidator, ...deactivation(install, unnamed)],
+    objects: objects.filter((object) => !(object.kind === "ValidatingWebhookConfiguration" && validator !== undefined)),
+  };
 }
 
-function leadTo({ metadata, webhooks = [] }: WebhookConfiguration, kind: string, service: string, revision: string): TagInWorld["fields"] {
+function leadTo(
+  { metadata, webhooks = [] }: WebhookConfiguration,
+  kind: string,
+  service: string,
+  revision: string,
+): TagInWorld["fields"] {
   const object = reference(admission, kind, metadata.name ?? "");
-  return [...webhooks.map((_, index) => ({ object, pointer: `/webhooks/${index}/clientConfig/service/name`, value: service })), { object, pointer: labelPointer(revisionLabel), value: revision }];
+  return [
+    ...webhooks.map((_, index) => ({
+      object,
+      pointer: `/webhooks/${index}/clientConfig/service/name`,
+      value: service,
+    })),
+    { object, pointer: labelPointer(revisionLabel), value: revision },
+  ];
 }
 
 function deactivation(install: typeof Install, unnamed: WebhookConfiguration | undefined): TagInWorld["fields"] {
@@ -94,7 +144,11 @@ function deactivation(install: typeof Install, unnamed: WebhookConfiguration | u
   const before = (unnamed.webhooks ?? []) as unknown as Readonly<Record<string, unknown>>[];
   return install.deactivateDefault(before).flatMap((webhook, index) =>
     isDeactivated(webhook)
-      ? ["namespaceSelector", "objectSelector"].map((field) => ({ object, pointer: `/webhooks/${index}/${field}`, value: webhook[field] }))
+      ? ["namespaceSelector", "objectSelector"].map((field) => ({
+          object,
+          pointer: `/webhooks/${index}/${field}`,
+          value: webhook[field],
+        }))
       : [],
   );
 }
@@ -103,16 +157,28 @@ function isDeactivated(webhook: Readonly<Record<string, unknown>>): boolean {
   return JSON.stringify(webhook["namespaceSelector"] ?? {}).includes("istio.io/deactivated");
 }
 
-
 /** How the old revision injects by a namespace's label, for waves of single workloads; nothing without such a wave. */
-export function observeInjectors({ injectors }: Webhooks, { spec }: MeshUpgrade, prior: PriorValues): Pick<MeshWorld, "injectors" | "newInjector"> {
+export function observeInjectors(
+  { injectors }: Webhooks,
+  { spec }: MeshUpgrade,
+  prior: PriorValues,
+): Pick<MeshWorld, "injectors" | "newInjector"> {
   if (!spec.waves.some(({ workloadLabels }) => Object.keys(workloadLabels).length > 0)) return { injectors: [] };
-  const led = injectors.filter(({ metadata }) => prior.label(reference(admission, "MutatingWebhookConfiguration", metadata.name ?? ""), revisionLabel, metadata.labels?.[revisionLabel]) === spec.from.revision);
+  const led = injectors.filter(
+    ({ metadata }) =>
+      prior.label(
+        reference(admission, "MutatingWebhookConfiguration", metadata.name ?? ""),
+        revisionLabel,
+        metadata.labels?.[revisionLabel],
+      ) === spec.from.revision,
+  );
   const found = led.flatMap(({ metadata, webhooks = [] }) =>
     webhooks.flatMap(({ name, objectSelector = {} }, index) => {
       const object = reference(admission, "MutatingWebhookConfiguration", metadata.name ?? "");
       const byNamespace = name.startsWith("rev.namespace.") || name.startsWith("namespace.");
-      return byNamespace ? [{ object, index, objectSelector: prior.value(object, `/webhooks/${index}/objectSelector`, objectSelector) }] : [];
+      return byNamespace
+        ? [{ object, index, objectSelector: prior.value(object, `/webhooks/${index}/objectSelector`, objectSelector) }]
+        : [];
     }),
   );
   return { injectors: found, newInjector: { ...clientConfigOf(injectors, spec.to.revision) } };

@@ -13,14 +13,27 @@ export async function tagServesState(client: KubeClient, tag: string, revision: 
   const pod = {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { name: `tag-test-${tag.replaceAll(".", "-")}`, namespace: testNamespace, labels: { [revisionKey]: tag, "istio.io/dataplane-mode": "none" } },
+    metadata: {
+      name: `tag-test-${tag.replaceAll(".", "-")}`,
+      namespace: testNamespace,
+      labels: { [revisionKey]: tag, "istio.io/dataplane-mode": "none" },
+    },
     spec: { containers: [{ name: "test", image: "none" }] },
   };
-  const { status, text } = await client.raw("POST", `/api/v1/namespaces/${testNamespace}/pods?dryRun=All`, { body: pod });
-  if (status >= 300) return { state: "waiting", detail: `a dry-run pod of tag ${tag} is refused: ${text.slice(0, 200)}` };
+  const { status, text } = await client.raw("POST", `/api/v1/namespaces/${testNamespace}/pods?dryRun=All`, {
+    body: pod,
+  });
+  if (status >= 300)
+    return { state: "waiting", detail: `a dry-run pod of tag ${tag} is refused: ${text.slice(0, 200)}` };
   const found = (JSON.parse(text) as Pod).metadata.annotations?.[revisionKey];
   if (found === revision) return { state: "met" };
-  return { state: "waiting", detail: found === undefined ? `a dry-run pod of tag ${tag} gets no sidecar` : `a dry-run pod of tag ${tag} gets its sidecar from ${found}` };
+  return {
+    state: "waiting",
+    detail:
+      found === undefined
+        ? `a dry-run pod of tag ${tag} gets no sidecar`
+        : `a dry-run pod of tag ${tag} gets its sidecar from ${found}`,
+  };
 }
 
 /** Nobody's attribute: what a schema cannot see, and every validator refuses. */
@@ -37,10 +50,18 @@ export async function validatorServesState(client: KubeClient, revision: string)
   const service = found?.webhooks?.[0]?.clientConfig.service?.name;
   if (found === undefined) return { state: "met" };
   const expected = revision === "default" ? "istiod" : `istiod-${revision}`;
-  if (found.metadata.labels?.[revisionKey] !== revision) return { state: "waiting", detail: `${defaultValidator} leads to ${service ?? "no Service"}, not to ${expected}` };
-  const { status, text } = await client.raw("POST", `/apis/security.istio.io/v1/namespaces/${testNamespace}/authorizationpolicies?dryRun=All`, { body: invalidPolicy });
+  if (found.metadata.labels?.[revisionKey] !== revision)
+    return { state: "waiting", detail: `${defaultValidator} leads to ${service ?? "no Service"}, not to ${expected}` };
+  const { status, text } = await client.raw(
+    "POST",
+    `/apis/security.istio.io/v1/namespaces/${testNamespace}/authorizationpolicies?dryRun=All`,
+    { body: invalidPolicy },
+  );
   if (status === 404) return { state: "met" };
-  if (status < 300) return { state: "waiting", detail: `${service ?? expected} is not asked yet: a wrong AuthorizationPolicy passes` };
+  if (status < 300)
+    return { state: "waiting", detail: `${service ?? expected} is not asked yet: a wrong AuthorizationPolicy passes` };
   const isAnswer = /no\.such\.attribute|unknown attribute|denied the request/.test(text);
-  return isAnswer ? { state: "met" } : { state: "waiting", detail: `the validator does not answer: ${text.slice(0, 200)}` };
+  return isAnswer
+    ? { state: "met" }
+    : { state: "waiting", detail: `the validator does not answer: ${text.slice(0, 200)}` };
 }

@@ -9,10 +9,18 @@ const agentPort = 8000;
 const firstLooks = new WeakMap<ClusterView, Map<string, ReadonlyMap<string, EnrolledPodReport>>>();
 
 /** Whether a node's agent is ready, and its pods have the rules and sockets that they had. */
-export async function cniState(view: ClusterView, { node, object }: Extract<SettleCondition, { type: "cniOfNode" }>): Promise<SettleState> {
+export async function cniState(
+  view: ClusterView,
+  { node, object }: Extract<SettleCondition, { type: "cniOfNode" }>,
+): Promise<SettleState> {
   const agent = view.daemonSets.get(`${object.namespace ?? ""}/${object.name}`);
   const labels = agent?.spec?.selector.matchLabels ?? {};
-  const pods = view.runningPods(labels).filter(({ metadata, spec }) => spec?.nodeName === node && metadata.namespace === object.namespace && metadata.deletionTimestamp === undefined);
+  const pods = view
+    .runningPods(labels)
+    .filter(
+      ({ metadata, spec }) =>
+        spec?.nodeName === node && metadata.namespace === object.namespace && metadata.deletionTimestamp === undefined,
+    );
   const [pod] = pods;
   if (pod === undefined) return { state: "waiting", detail: `no agent runs on ${node}` };
   const report = await enrolledReport(view, pod.status?.hostIP ?? pod.status?.podIP ?? "");
@@ -23,13 +31,25 @@ export async function cniState(view: ClusterView, { node, object }: Extract<Sett
   firstLooks.set(view, looks);
   const before = looks.get(node) ?? new Map<string, EnrolledPodReport>();
   // What an agent has not taken over yet is no first look.
-  const known = report.pods.filter((pod) => before.has(pod.uid) || isComplete(pod)).map((pod) => [pod.uid, before.get(pod.uid) ?? pod] as const);
+  const known = report.pods
+    .filter((pod) => before.has(pod.uid) || isComplete(pod))
+    .map((pod) => [pod.uid, before.get(pod.uid) ?? pod] as const);
   looks.set(node, new Map(known));
   const changes = report.pods.flatMap((pod) => changeOf(before.get(pod.uid), pod));
   const changed = changes.filter(({ missing }) => !missing).map(({ name }) => name);
-  if (changed.length > 0) return { state: "failed", detail: `the agent ${report.version} of ${node} has changed rules or sockets of ${changed.slice(0, 3).join(", ")}` };
+  if (changed.length > 0)
+    return {
+      state: "failed",
+      detail: `the agent ${report.version} of ${node} has changed rules or sockets of ${changed.slice(0, 3).join(", ")}`,
+    };
   if (changes.length === 0) return { state: "met" };
-  return { state: "waiting", detail: `the agent ${report.version} of ${node} has not taken over ${changes.slice(0, 3).map(({ name }) => name).join(", ")} yet` };
+  return {
+    state: "waiting",
+    detail: `the agent ${report.version} of ${node} has not taken over ${changes
+      .slice(0, 3)
+      .map(({ name }) => name)
+      .join(", ")} yet`,
+  };
 }
 
 function isComplete({ rulesDigest, listeners, owner }: EnrolledPodReport): boolean {
@@ -37,13 +57,19 @@ function isComplete({ rulesDigest, listeners, owner }: EnrolledPodReport): boole
 }
 
 /** `missing`: what it had is not told yet, as while an agent begins. */
-function changeOf(before: EnrolledPodReport | undefined, now: EnrolledPodReport): { readonly name: string; readonly missing: boolean }[] {
+function changeOf(
+  before: EnrolledPodReport | undefined,
+  now: EnrolledPodReport,
+): { readonly name: string; readonly missing: boolean }[] {
   if (before === undefined) return [];
   const name = `${now.namespace}/${now.name}`;
   const inodes = new Map(now.listeners.map(({ role, inode }) => [role, inode]));
   const otherRules = now.rulesDigest !== "" && now.rulesDigest !== before.rulesDigest;
-  if (otherRules || before.listeners.some(({ role, inode }) => inodes.has(role) && inodes.get(role) !== inode)) return [{ name, missing: false }];
-  return now.rulesDigest === "" || before.listeners.some(({ role }) => !inodes.has(role)) ? [{ name, missing: true }] : [];
+  if (otherRules || before.listeners.some(({ role, inode }) => inodes.has(role) && inodes.get(role) !== inode))
+    return [{ name, missing: false }];
+  return now.rulesDigest === "" || before.listeners.some(({ role }) => !inodes.has(role))
+    ? [{ name, missing: true }]
+    : [];
 }
 
 async function enrolledReport(view: ClusterView, address: string): Promise<EnrolledReport | undefined> {

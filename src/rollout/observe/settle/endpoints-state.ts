@@ -6,9 +6,15 @@ import type { ClusterView } from "../cluster-view.ts";
 import { observeAcknowledged } from "../pilots.ts";
 
 /** Whether enough ready pods with the labels are endpoints of the Service, and all proxies know it. */
-export async function endpointsState({ client, view, nowMs }: { readonly client: KubeClient; readonly view: ClusterView; readonly nowMs: number }, { service, labels, atLeast }: Extract<SettleCondition, { type: "endpoints" }>): Promise<SettleState> {
+export async function endpointsState(
+  { client, view, nowMs }: { readonly client: KubeClient; readonly view: ClusterView; readonly nowMs: number },
+  { service, labels, atLeast }: Extract<SettleCondition, { type: "endpoints" }>,
+): Promise<SettleState> {
   const { namespace = "", name } = service;
-  const { items } = await client.list(endpointSliceKind, { namespace, labelSelector: `kubernetes.io/service-name=${name}` });
+  const { items } = await client.list(endpointSliceKind, {
+    namespace,
+    labelSelector: `kubernetes.io/service-name=${name}`,
+  });
   const ready = new Set(
     items
       .flatMap(({ endpoints }) => endpoints ?? [])
@@ -16,9 +22,16 @@ export async function endpointsState({ client, view, nowMs }: { readonly client:
       .map(({ targetRef }) => targetRef?.name ?? "")
       .filter((pod) => matchesLabels(labels, view.pods.get(`${namespace}/${pod}`)?.metadata.labels)),
   );
-  if (ready.size < atLeast) return { state: "waiting", detail: `Service ${namespace}/${name}: ${ready.size} of ${atLeast} pods are endpoints` };
+  if (ready.size < atLeast)
+    return { state: "waiting", detail: `Service ${namespace}/${name}: ${ready.size} of ${atLeast} pods are endpoints` };
   for (const item of items) {
-    const slice = { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", plural: "endpointslices", name: item.metadata.name ?? "", namespace };
+    const slice = {
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      plural: "endpointslices",
+      name: item.metadata.name ?? "",
+      namespace,
+    };
     const state = await observeAcknowledged(view, slice, { ...item }, nowMs);
     if (state.state !== "met") return state;
   }
@@ -26,15 +39,26 @@ export async function endpointsState({ client, view, nowMs }: { readonly client:
 }
 
 /** Whether proxies know the ready pods of a Deployment in every Service that selects them. */
-export async function reachableState(sources: { readonly client: KubeClient; readonly view: ClusterView; readonly nowMs: number }, deployment: UntypedObject | undefined): Promise<SettleState> {
+export async function reachableState(
+  sources: { readonly client: KubeClient; readonly view: ClusterView; readonly nowMs: number },
+  deployment: UntypedObject | undefined,
+): Promise<SettleState> {
   if (deployment?.kind !== "Deployment") return { state: "met" };
   const { selector, template, replicas = 1 } = deployment["spec"] as NonNullable<Deployment["spec"]>;
   const { namespace = "" } = deployment.metadata;
   const { items } = await sources.client.list(serviceKind, { namespace });
-  const selecting = items.filter(({ spec }) => Object.keys(spec?.selector ?? {}).length > 0 && matchesLabels(spec?.selector ?? {}, template.metadata?.labels));
+  const selecting = items.filter(
+    ({ spec }) =>
+      Object.keys(spec?.selector ?? {}).length > 0 && matchesLabels(spec?.selector ?? {}, template.metadata?.labels),
+  );
   for (const { metadata } of selecting) {
     const service = { apiVersion: "v1", kind: "Service", plural: "services", name: metadata.name ?? "", namespace };
-    const state = await endpointsState(sources, { type: "endpoints", service, labels: selector.matchLabels ?? {}, atLeast: replicas });
+    const state = await endpointsState(sources, {
+      type: "endpoints",
+      service,
+      labels: selector.matchLabels ?? {},
+      atLeast: replicas,
+    });
     if (state.state !== "met") return state;
   }
   return { state: "met" };

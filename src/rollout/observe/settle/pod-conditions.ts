@@ -16,14 +16,24 @@ export function podState(view: ClusterView, { name, namespace = "" }: ObjectRefe
   return ready ? { state: "met" } : { state: "waiting", detail: `${namespace}/${name} is not ready` };
 }
 
-export function ownerState(view: ClusterView, { name, namespace = "" }: ObjectReference, revision: string): SettleState {
+export function ownerState(
+  view: ClusterView,
+  { name, namespace = "" }: ObjectReference,
+  revision: string,
+): SettleState {
   const pod = view.pods.get(`${namespace}/${name}`);
   if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return { state: "met" };
   const owner = pod.metadata.annotations?.[ztunnelOwnerAnnotation];
-  return owner === revision ? { state: "met" } : { state: "waiting", detail: `${namespace}/${name} is owned by ${owner ?? "no ztunnel"}` };
+  return owner === revision
+    ? { state: "met" }
+    : { state: "waiting", detail: `${namespace}/${name} is owned by ${owner ?? "no ztunnel"}` };
 }
 
-export async function podsGoneState(view: ClusterView, namespace: string, labels: Readonly<Record<string, string>>): Promise<SettleState> {
+export async function podsGoneState(
+  view: ClusterView,
+  namespace: string,
+  labels: Readonly<Record<string, string>>,
+): Promise<SettleState> {
   const left = view.runningPods(labels).filter((pod) => pod.metadata.namespace === namespace);
   if (left.length === 0) return { state: "met" };
   const details = await Promise.all(left.map(async (pod) => `${pod.metadata.name ?? ""} ${await drainingText(pod)}`));
@@ -35,31 +45,62 @@ const maxNamed = 5;
 export async function dependentState(client: KubeClient, view: ClusterView, revision: string): Promise<SettleState> {
   const names = await dependentsOf(client, view, revision);
   const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : "";
-  return names.length === 0 ? { state: "met" } : { state: "waiting", detail: `${names.length} still depend on ${revision}: ${names.slice(0, maxNamed).join(", ")}${more}` };
+  return names.length === 0
+    ? { state: "met" }
+    : {
+        state: "waiting",
+        detail: `${names.length} still depend on ${revision}: ${names.slice(0, maxNamed).join(", ")}${more}`,
+      };
 }
 
 /** Pods with sidecars of the revision that no restart moves. */
 export function leftToEndState(view: ClusterView, namespace: string, revision: string): SettleState {
   const left = (sidecarWorkloads(view, namespace).get(namespace) ?? []).flatMap(({ object, pods, unmovable }) =>
-    unmovable === undefined ? [] : pods.filter((pod) => sidecarRevision(pod) === revision).map(({ metadata }) => `${namespace}/${metadata.name ?? ""}${object.kind === "Pod" ? "" : ` of ${object.kind} ${object.name}`} (${unmovable})`),
+    unmovable === undefined
+      ? []
+      : pods
+          .filter((pod) => sidecarRevision(pod) === revision)
+          .map(
+            ({ metadata }) =>
+              `${namespace}/${metadata.name ?? ""}${object.kind === "Pod" ? "" : ` of ${object.kind} ${object.name}`} (${unmovable})`,
+          ),
   );
   const more = left.length > maxNamed ? ` and ${left.length - maxNamed} more` : "";
-  return left.length === 0 ? { state: "met" } : { state: "waiting", detail: `no restart moves ${left.slice(0, maxNamed).join(", ")}${more}` };
+  return left.length === 0
+    ? { state: "met" }
+    : { state: "waiting", detail: `no restart moves ${left.slice(0, maxNamed).join(", ")}${more}` };
 }
 
 type ReadyPods = Extract<SettleCondition, { type: "readyPods" }>;
 
 export function readyPodsState(view: ClusterView, { namespace, labels, without, atLeast }: ReadyPods): SettleState {
-  const pods = view.runningPods(labels).filter(({ metadata }) => metadata.namespace === namespace && metadata.deletionTimestamp === undefined && (without === undefined || metadata.labels?.[without] === undefined));
-  const ready = pods.filter(({ status }) => status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true).length;
-  return ready >= atLeast ? { state: "met" } : { state: "waiting", detail: `${ready} of ${atLeast} pods with ${Object.values(labels).join(", ")} are ready in ${namespace}` };
+  const pods = view
+    .runningPods(labels)
+    .filter(
+      ({ metadata }) =>
+        metadata.namespace === namespace &&
+        metadata.deletionTimestamp === undefined &&
+        (without === undefined || metadata.labels?.[without] === undefined),
+    );
+  const ready = pods.filter(
+    ({ status }) =>
+      status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true,
+  ).length;
+  return ready >= atLeast
+    ? { state: "met" }
+    : {
+        state: "waiting",
+        detail: `${ready} of ${atLeast} pods with ${Object.values(labels).join(", ")} are ready in ${namespace}`,
+      };
 }
 
 /** `draining, 1 connection`, as the ztunnel that leaves counts it. */
 async function drainingText(pod: Pod): Promise<string> {
   try {
     const samples = await scrapePod(pod);
-    const open = samples.filter(({ name, labels }) => name === "serin_ztunnel_connections" && labels["state"] === "draining").reduce((sum, { value }) => sum + value, 0);
+    const open = samples
+      .filter(({ name, labels }) => name === "serin_ztunnel_connections" && labels["state"] === "draining")
+      .reduce((sum, { value }) => sum + value, 0);
     return `draining, ${open} ${open === 1 ? "connection" : "connections"}`;
   } catch {
     return "is ending";

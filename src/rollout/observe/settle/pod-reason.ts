@@ -5,29 +5,53 @@ import type { SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 
 /** A workload that is waited for, with what its first pod that is not ready says of itself. */
-export function withPodReason(state: SettleState, workload: Awaited<ReturnType<ObjectAccess["get"]>>, view: ClusterView): SettleState {
+export function withPodReason(
+  state: SettleState,
+  workload: Awaited<ReturnType<ObjectAccess["get"]>>,
+  view: ClusterView,
+): SettleState {
   if (state.state !== "waiting" || workload === undefined) return state;
   const { selector } = (workload["spec"] ?? {}) as { selector?: { matchLabels?: Record<string, string> } };
   if (selector?.matchLabels === undefined) return state;
   const { matchLabels } = selector;
-  const pod = view.pods.list().find((candidate) => candidate.metadata.namespace === workload.metadata.namespace && matchesLabels(matchLabels, candidate.metadata.labels) && isUnready(candidate));
+  const pod = view.pods
+    .list()
+    .find(
+      (candidate) =>
+        candidate.metadata.namespace === workload.metadata.namespace &&
+        matchesLabels(matchLabels, candidate.metadata.labels) &&
+        isUnready(candidate),
+    );
   return pod === undefined ? state : { ...state, detail: `${state.detail} (${whyNotReady(pod)})` };
 }
 
 function isUnready({ metadata, status }: Pod): boolean {
-  return metadata.deletionTimestamp === undefined && status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") !== true;
+  return (
+    metadata.deletionTimestamp === undefined &&
+    status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") !== true
+  );
 }
 
 /** Why a pod is not ready, as its containers tell. */
 export function whyNotReady({ status }: Pod): string {
-  const unscheduled = status?.conditions?.find((condition) => condition.type === "PodScheduled" && condition.status === "False");
+  const unscheduled = status?.conditions?.find(
+    (condition) => condition.type === "PodScheduled" && condition.status === "False",
+  );
   if (unscheduled !== undefined) return `it cannot be scheduled: ${unscheduled.message ?? ""}`;
   const reasons = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
     .filter(({ ready, state }) => !ready && state?.terminated?.exitCode !== 0)
     .map(({ name, state, lastState, restartCount }) => {
-      const waiting = state?.waiting === undefined ? undefined : [state.waiting.reason, state.waiting.message].filter((part) => part !== undefined && part !== "").join(": ");
+      const waiting =
+        state?.waiting === undefined
+          ? undefined
+          : [state.waiting.reason, state.waiting.message]
+              .filter((part) => part !== undefined && part !== "")
+              .join(": ");
       const ended = lastState?.terminated ?? state?.terminated;
-      const last = ended === undefined ? "" : `, ended with ${ended.exitCode} before${restartCount === 0 ? "" : ` (${restartCount} restarts)`}`;
+      const last =
+        ended === undefined
+          ? ""
+          : `, ended with ${ended.exitCode} before${restartCount === 0 ? "" : ` (${restartCount} restarts)`}`;
       return `container ${name}: ${waiting ?? "does not answer its readiness probe"}${last}`;
     });
   return reasons.length === 0 ? "its node has not started it" : reasons.join("; ");

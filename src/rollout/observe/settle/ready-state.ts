@@ -13,15 +13,27 @@ interface WorkloadStatus {
 }
 
 /** Whether a Deployment or DaemonSet runs what its spec says, and nothing else; with `replicas`, so many pods at least. */
-export function readyState(object: Awaited<ReturnType<ObjectAccess["get"]>>, { kind, name }: ObjectReference, replicas = 0): SettleState {
+export function readyState(
+  object: Awaited<ReturnType<ObjectAccess["get"]>>,
+  { kind, name }: ObjectReference,
+  replicas = 0,
+): SettleState {
   if (object === undefined) return { state: "waiting", detail: `${kind} ${name} is not there yet` };
   const status = (object["status"] ?? {}) as WorkloadStatus;
-  if ((status.observedGeneration ?? 0) < (object.metadata.generation ?? 0)) return { state: "waiting", detail: `${kind} ${name} has not been seen by its controller` };
-  const wanted = Math.max(replicas, kind === "DaemonSet" ? (status.desiredNumberScheduled ?? 0) : ((object["spec"] as { replicas?: number }).replicas ?? 1));
+  if ((status.observedGeneration ?? 0) < (object.metadata.generation ?? 0))
+    return { state: "waiting", detail: `${kind} ${name} has not been seen by its controller` };
+  const wanted = Math.max(
+    replicas,
+    kind === "DaemonSet"
+      ? (status.desiredNumberScheduled ?? 0)
+      : ((object["spec"] as { replicas?: number }).replicas ?? 1),
+  );
   const updated = (kind === "DaemonSet" ? status.updatedNumberScheduled : status.updatedReplicas) ?? 0;
   const available = (kind === "DaemonSet" ? status.numberAvailable : status.availableReplicas) ?? 0;
   const ready = Math.min(updated, available);
   if (ready < wanted) return { state: "waiting", detail: `${kind} ${name}: ${ready} of ${wanted} ready` };
   const surplus = kind === "Deployment" ? (status.replicas ?? 0) - wanted : 0;
-  return surplus > 0 ? { state: "waiting", detail: `${kind} ${name}: ${surplus} old pods are leaving` } : { state: "met" };
+  return surplus > 0
+    ? { state: "waiting", detail: `${kind} ${name}: ${surplus} old pods are leaving` }
+    : { state: "met" };
 }

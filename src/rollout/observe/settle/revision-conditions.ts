@@ -8,15 +8,27 @@ const revisionLabel = "istio.io/rev";
 export function revisionServesState(view: ClusterView, revision: string): SettleState {
   if (pilotPods(view, revision).length > 0) return { state: "met" };
   const known = [...new Set(pilotPods(view).map((pilot) => pilot.revision))].toSorted();
-  return { state: "waiting", detail: `no control plane of revision ${revision} is ready${known.length === 0 ? "" : `; there are ${known.join(", ")}`}` };
+  return {
+    state: "waiting",
+    detail: `no control plane of revision ${revision} is ready${known.length === 0 ? "" : `; there are ${known.join(", ")}`}`,
+  };
 }
 
 /** What the engine itself made, in this upgrade or before it was put back, is not somebody else's. */
 export function revisionFreeState(view: ClusterView, revision: string): SettleState {
-  const found = view.deployments.list().find(({ metadata: { labels = {} } }) => labels["app"] === "istiod" && (labels[revisionLabel] ?? "default") === revision);
+  const found = view.deployments
+    .list()
+    .find(
+      ({ metadata: { labels = {} } }) =>
+        labels["app"] === "istiod" && (labels[revisionLabel] ?? "default") === revision,
+    );
   const managers = (found?.metadata.managedFields ?? []).map(({ manager }) => manager);
   if (found === undefined || managers.includes(fieldManager)) return { state: "met" };
-  const by = managers.find((manager) => manager !== undefined && !manager.startsWith("serin-controller") && manager !== "kube-controller-manager") ?? "somebody else";
+  const by =
+    managers.find(
+      (manager) =>
+        manager !== undefined && !manager.startsWith("serin-controller") && manager !== "kube-controller-manager",
+    ) ?? "somebody else";
   return {
     state: "failed",
     detail: `revision ${revision} is there already: Deployment ${found.metadata.namespace ?? ""}/${found.metadata.name ?? ""} was installed by ${by}. Leave spec.to.install out to move to it as it is, or name another revision`,

@@ -23,7 +23,9 @@ export async function rootTrustedState(view: ClusterView, fingerprint: string): 
   const pilots = await pilotRoots(view);
   const late = pilots.filter(({ report }) => !report.trusted.includes(fingerprint)).map(({ name }) => name);
   if (late.length > 0) return waiting(late, "do not hand out the root yet");
-  const without = (await podRoots(view)).filter(({ trusted, problem }) => problem !== "" || !trusted.includes(fingerprint));
+  const without = (await podRoots(view)).filter(
+    ({ trusted, problem }) => problem !== "" || !trusted.includes(fingerprint),
+  );
   return without.length === 0 ? { state: "met" } : waiting(without.map(named), "do not trust the root yet");
 }
 
@@ -32,16 +34,22 @@ export async function rootInUseState(view: ClusterView, fingerprint: string): Pr
   const pilots = await pilotRoots(view);
   const late = pilots.filter(({ report }) => report.signing !== fingerprint).map(({ name }) => name);
   if (late.length > 0) return waiting(late, "do not sign by the root yet");
-  const other = (await podRoots(view)).filter(({ used, problem }) => problem !== "" || used.some((root) => root !== fingerprint));
+  const other = (await podRoots(view)).filter(
+    ({ used, problem }) => problem !== "" || used.some((root) => root !== fingerprint),
+  );
   return other.length === 0 ? { state: "met" } : waiting(other.map(named), "hold certificates of another root");
 }
 
 /** Nobody trusts another root any more. */
 export async function rootAloneState(view: ClusterView, fingerprint: string): Promise<SettleState> {
   const pilots = await pilotRoots(view);
-  const late = pilots.filter(({ report }) => report.trusted.some((root) => root !== fingerprint)).map(({ name }) => name);
+  const late = pilots
+    .filter(({ report }) => report.trusted.some((root) => root !== fingerprint))
+    .map(({ name }) => name);
   if (late.length > 0) return waiting(late, "hand out another root as well");
-  const other = (await podRoots(view)).filter(({ trusted, problem }) => problem !== "" || trusted.some((root) => root !== fingerprint));
+  const other = (await podRoots(view)).filter(
+    ({ trusted, problem }) => problem !== "" || trusted.some((root) => root !== fingerprint),
+  );
   return other.length === 0 ? { state: "met" } : waiting(other.map(named), "trust another root as well");
 }
 
@@ -53,8 +61,15 @@ export async function rootsSettledState(view: ClusterView): Promise<SettleState>
   const differing = pilots.filter(({ report }) => report.stage !== first.report.stage).map(({ name }) => name);
   if (differing.length > 0) return waiting([first.name, ...differing], "are not at one stage of the root's change");
   const pods = await podRoots(view);
-  const late = pods.filter(({ trusted, used, problem }) => problem !== "" || first.report.trusted.some((root) => !trusted.includes(root)) || used.some((root) => root !== first.report.signing));
-  return late.length === 0 ? { state: "met" } : waiting(late.map(named), "have not followed the control plane's root yet");
+  const late = pods.filter(
+    ({ trusted, used, problem }) =>
+      problem !== "" ||
+      first.report.trusted.some((root) => !trusted.includes(root)) ||
+      used.some((root) => root !== first.report.signing),
+  );
+  return late.length === 0
+    ? { state: "met" }
+    : waiting(late.map(named), "have not followed the control plane's root yet");
 }
 
 function waiting(names: readonly string[], what: string): SettleState {
@@ -67,11 +82,14 @@ function named({ name, problem }: PodRoots): string {
 }
 
 /** Pilots of upstream cannot tell: with them a root is not changed stage by stage. */
-async function pilotRoots(view: ClusterView): Promise<readonly { readonly name: string; readonly report: RootsReport }[]> {
+async function pilotRoots(
+  view: ClusterView,
+): Promise<readonly { readonly name: string; readonly report: RootsReport }[]> {
   return await Promise.all(
     pilotPods(view).map(async (pilot) => {
       const report = await rootsOf(view, pilot);
-      if (report === undefined) throw new Error(`${pilot.name} cannot tell which roots it hands out: it is not Serin's, or older`);
+      if (report === undefined)
+        throw new Error(`${pilot.name} cannot tell which roots it hands out: it is not Serin's, or older`);
       return { name: pilot.name, report };
     }),
   );
@@ -84,23 +102,33 @@ async function podRoots(view: ClusterView): Promise<readonly PodRoots[]> {
   return await view.recently("roots of data planes", async () => {
     const pods = view.scrapablePods({}).filter(isDataPlane);
     const found: PodRoots[] = [];
-    for (let at = 0; at < pods.length; at += concurrentScrapes) found.push(...(await Promise.all(pods.slice(at, at + concurrentScrapes).map(rootsOfPod))));
+    for (let at = 0; at < pods.length; at += concurrentScrapes)
+      found.push(...(await Promise.all(pods.slice(at, at + concurrentScrapes).map(rootsOfPod))));
     return found;
   });
 }
 
 function isDataPlane({ metadata, spec }: Pod): boolean {
   if (metadata.deletionTimestamp !== undefined) return false;
-  return metadata.labels?.["app"] === "ztunnel" || [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(({ name }) => name === "istio-proxy");
+  return (
+    metadata.labels?.["app"] === "ztunnel" ||
+    [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(({ name }) => name === "istio-proxy")
+  );
 }
 
 async function rootsOfPod(pod: Pod): Promise<PodRoots> {
   const name = `${pod.metadata.namespace ?? ""}/${pod.metadata.name ?? ""}`;
   try {
     const samples = await scrapePod(pod);
-    const roots = (metric: string): string[] => samples.flatMap((sample) => (sample.name === metric && sample.value > 0 ? [sample.labels["root"] ?? ""] : []));
+    const roots = (metric: string): string[] =>
+      samples.flatMap((sample) => (sample.name === metric && sample.value > 0 ? [sample.labels["root"] ?? ""] : []));
     const trusted = roots("serin_trusted_roots");
-    return { name, trusted, used: roots("serin_certificates"), problem: trusted.length === 0 ? "does not tell its roots" : "" };
+    return {
+      name,
+      trusted,
+      used: roots("serin_certificates"),
+      problem: trusted.length === 0 ? "does not tell its roots" : "",
+    };
   } catch (error) {
     return { name, trusted: [], used: [], problem: messageOf(error) };
   }

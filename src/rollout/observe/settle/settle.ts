@@ -7,7 +7,14 @@ import type { ClusterView } from "../cluster-view.ts";
 import { observeAcknowledged, observeNotRejected } from "../pilots.ts";
 import { observeRootsCompatible } from "../probe-roots.ts";
 import { tagServesState, validatorServesState } from "./admission-conditions.ts";
-import { dependentState, leftToEndState, ownerState, podState, podsGoneState, readyPodsState } from "./pod-conditions.ts";
+import {
+  dependentState,
+  leftToEndState,
+  ownerState,
+  podState,
+  podsGoneState,
+  readyPodsState,
+} from "./pod-conditions.ts";
 import { endpointsState } from "./endpoints-state.ts";
 import { withPodReason } from "./pod-reason.ts";
 import { cniState } from "./cni-state.ts";
@@ -32,7 +39,10 @@ export async function observeSettle(sources: SettleSources, condition: SettleCon
   }
 }
 
-async function stateOf({ client, objects, view, clock }: SettleSources, condition: SettleCondition): Promise<SettleState> {
+async function stateOf(
+  { client, objects, view, clock }: SettleSources,
+  condition: SettleCondition,
+): Promise<SettleState> {
   switch (condition.type) {
     case "acknowledged": {
       const object = await objects.get(condition.object);

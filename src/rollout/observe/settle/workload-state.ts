@@ -6,12 +6,23 @@ import { heldByBudget, progressOf, sidecarWorkloads, type SidecarWorkload } from
 type WorkloadCondition = Extract<SettleCondition, { type: "workloadRevision" }>;
 
 /** Whether every workload of a namespace, or one, has its sidecars from the revision. What no restart moves is not waited for here. */
-export async function workloadState(view: ClusterView, { object, revision, mark, withinMs }: WorkloadCondition, nowMs: number): Promise<SettleState> {
+export async function workloadState(
+  view: ClusterView,
+  { object, revision, mark, withinMs }: WorkloadCondition,
+  nowMs: number,
+): Promise<SettleState> {
   const namespace = object.kind === "Namespace" ? object.name : (object.namespace ?? "");
   const all = sidecarWorkloads(view, namespace).get(namespace) ?? [];
-  const asked = all.filter(({ unmovable, object: own }) => unmovable === undefined && (object.kind === "Namespace" || (own.kind === object.kind && own.name === object.name)));
+  const asked = all.filter(
+    ({ unmovable, object: own }) =>
+      unmovable === undefined &&
+      (object.kind === "Namespace" || (own.kind === object.kind && own.name === object.name)),
+  );
   const connected = new Set((await servedProxies(view, revision)).map(({ id }) => id));
-  const progress = asked.map((workload) => ({ workload, ...progressOf(workload, { revision, mark, connected, nowMs, withinMs }) }));
+  const progress = asked.map((workload) => ({
+    workload,
+    ...progressOf(workload, { revision, mark, connected, nowMs, withinMs }),
+  }));
   const failed = progress.find((one) => one.failed === true);
   if (failed !== undefined) return { state: "failed", detail: `${namespace}: ${failed.detail}` };
   const moving = progress.filter(({ state }) => state === "moving");
@@ -23,8 +34,14 @@ export async function workloadState(view: ClusterView, { object, revision, mark,
 
 const maxNamed = 3;
 
-function namesOf(view: ClusterView, moving: readonly { readonly detail: string }[], waiting: readonly { readonly workload: SidecarWorkload; readonly detail: string }[]): string {
+function namesOf(
+  view: ClusterView,
+  moving: readonly { readonly detail: string }[],
+  waiting: readonly { readonly workload: SidecarWorkload; readonly detail: string }[],
+): string {
   const held = waiting.flatMap(({ workload }) => heldByBudget(view, workload) ?? []);
   const next = waiting.map(({ detail }) => detail);
-  return [...moving.map(({ detail }) => detail), ...held, ...(moving.length + held.length === 0 ? next : [])].slice(0, maxNamed).join("; ");
+  return [...moving.map(({ detail }) => detail), ...held, ...(moving.length + held.length === 0 ? next : [])]
+    .slice(0, maxNamed)
+    .join("; ");
 }

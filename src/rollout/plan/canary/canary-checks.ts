@@ -1,4 +1,10 @@
-import { checkDefaults, type Canary, type CanaryStep, type CheckSpec, type CheckType } from "../../../api/serin/index.ts";
+import {
+  checkDefaults,
+  type Canary,
+  type CanaryStep,
+  type CheckSpec,
+  type CheckType,
+} from "../../../api/serin/index.ts";
 import type { PlannedCheck } from "../../decide/index.ts";
 import type { Subject } from "./target-plan.ts";
 import type { Traffic } from "./traffic.ts";
@@ -7,7 +13,9 @@ import type { Traffic } from "./traffic.ts";
 const ofRequests: ReadonlySet<CheckType> = new Set(["request-success-rate", "request-duration", "request-share"]);
 
 /** What is judged when the spec names no checks: answers, their durations, and whether the weight is what the proxies do. */
-const defaultChecks: readonly CheckSpec[] = (["request-success-rate", "request-duration", "request-share"] as const).map((type) => ({ ...checkDefaults, type }));
+const defaultChecks: readonly CheckSpec[] = (
+  ["request-success-rate", "request-duration", "request-share"] as const
+).map((type) => ({ ...checkDefaults, type }));
 
 /** Connections without requests are counted by those who open them. */
 const defaultConnectionChecks: readonly CheckSpec[] = [{ ...checkDefaults, type: "tcp-connect-failures" }];
@@ -22,11 +30,15 @@ export interface CheckedStep {
 export function checksOf(canary: Canary, { step, traffic, subjects }: CheckedStep): PlannedCheck[] {
   const general = canary.spec.checks.length === 0 ? defaultsFor(canary) : canary.spec.checks;
   const specs = [...general.filter((spec) => applies(spec, step, traffic)), ...step.checks];
-  return specs.flatMap((spec) => subjects.map((subject) => ({ spec: iterated(spec, step.iterations), subject: subjectOf(subject, traffic) })));
+  return specs.flatMap((spec) =>
+    subjects.map((subject) => ({ spec: iterated(spec, step.iterations), subject: subjectOf(subject, traffic) })),
+  );
 }
 
 function defaultsFor({ spec: { target } }: Canary): readonly CheckSpec[] {
-  return "virtualService" in target && target.virtualService.protocol !== "http" ? defaultConnectionChecks : defaultChecks;
+  return "virtualService" in target && target.virtualService.protocol !== "http"
+    ? defaultConnectionChecks
+    : defaultChecks;
 }
 
 /**
@@ -35,7 +47,11 @@ function defaultsFor({ spec: { target } }: Canary): readonly CheckSpec[] {
  */
 function applies(spec: CheckSpec, step: CanaryStep, traffic: Traffic): boolean {
   const { weight, match, mirror, experiment, iterations } = step;
-  if (experiment !== undefined || (weight === undefined && match === undefined && mirror === undefined && iterations === undefined)) return false;
+  if (
+    experiment !== undefined ||
+    (weight === undefined && match === undefined && mirror === undefined && iterations === undefined)
+  )
+    return false;
   const answers = traffic.weight > 0 || traffic.matches.length > 0;
   if (!answers && traffic.mirrors.length === 0) return false;
   if (spec.type === "request-share") return weight !== undefined && weight > 0;
@@ -43,10 +59,18 @@ function applies(spec: CheckSpec, step: CanaryStep, traffic: Traffic): boolean {
 }
 
 function subjectOf({ canary, stable }: Subject, traffic: Traffic): PlannedCheck["subject"] {
-  return { type: "backends", canary, stable, expectedShare: traffic.weight, atLeast: traffic.matches.length > 0 || traffic.affinity !== undefined };
+  return {
+    type: "backends",
+    canary,
+    stable,
+    expectedShare: traffic.weight,
+    atLeast: traffic.matches.length > 0 || traffic.affinity !== undefined,
+  };
 }
 
 /** A/B for N iterations: the check must pass so often, at that interval. */
 function iterated(spec: CheckSpec, iterations: CanaryStep["iterations"]): CheckSpec {
-  return iterations === undefined ? spec : { ...spec, count: iterations.count, intervalSeconds: iterations.intervalSeconds };
+  return iterations === undefined
+    ? spec
+    : { ...spec, count: iterations.count, intervalSeconds: iterations.intervalSeconds };
 }

@@ -58,12 +58,18 @@ function trafficOf(step: CanaryStep, before: Traffic, affinity: Affinity | undef
 
 function mirrorsOf({ mirror, experiment }: CanaryStep): Mirror[] {
   if (experiment !== undefined && experiment.mirrorPercent > 0) {
-    return (["experiment-baseline", "experiment-canary"] as const).map((to) => ({ to, percent: experiment.mirrorPercent }));
+    return (["experiment-baseline", "experiment-canary"] as const).map((to) => ({
+      to,
+      percent: experiment.mirrorPercent,
+    }));
   }
   return mirror === undefined ? [] : [{ to: "canary", percent: mirror.percent }];
 }
 
-function runValue({ metadata: { uid = "", namespace = "", name = "" } }: Canary, { candidate = "" }: CanaryWorld): string {
+function runValue(
+  { metadata: { uid = "", namespace = "", name = "" } }: Canary,
+  { candidate = "" }: CanaryWorld,
+): string {
   return createHash("sha256").update(`${uid} ${namespace}/${name} ${candidate}`).digest("hex").slice(0, 12);
 }
 

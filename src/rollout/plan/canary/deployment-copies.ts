@@ -30,7 +30,13 @@ export function ownerOf({ object, uid }: DeploymentInWorld): OwnerReference {
  * A Deployment beside the user's, with a template of its own. Its pods keep all labels of the template, so that policies, disruption
  * budgets and the Service treat them as any pod of the application; what they get of live requests is said by the routes.
  */
-export function copyOf(target: DeploymentTarget, world: DeploymentInWorld, role: CopyRole, template: Fields, replicas: number): { readonly body: UntypedObject; readonly write: Write } {
+export function copyOf(
+  target: DeploymentTarget,
+  world: DeploymentInWorld,
+  role: CopyRole,
+  template: Fields,
+  replicas: number,
+): { readonly body: UntypedObject; readonly write: Write } {
   const { namespace = "" } = world.object;
   const labels = copyLabels(world, role);
   const { labels: own, annotations, ...metadata } = fieldsOf(template["metadata"]);
@@ -64,7 +70,11 @@ export function copyOf(target: DeploymentTarget, world: DeploymentInWorld, role:
 }
 
 /** The autoscaler of the canary copy: as the Deployment's own, but for whom it scales and from how many pods on. */
-export function autoscalerOf(target: DeploymentTarget, world: DeploymentInWorld, minReplicas: number): UntypedObject | undefined {
+export function autoscalerOf(
+  target: DeploymentTarget,
+  world: DeploymentInWorld,
+  minReplicas: number,
+): UntypedObject | undefined {
   if (world.autoscaler === undefined) return undefined;
   const spec = fieldsOf(world.autoscaler["spec"]);
   const { namespace = "" } = world.object;
@@ -78,12 +88,21 @@ export function autoscalerOf(target: DeploymentTarget, world: DeploymentInWorld,
       labels: { "app.kubernetes.io/managed-by": "serin-rollout" },
       ownerReferences: [ownerOf(world)],
     },
-    spec: { ...spec, maxReplicas, minReplicas, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: copyName(target, "canary") } },
+    spec: {
+      ...spec,
+      maxReplicas,
+      minReplicas,
+      scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: copyName(target, "canary") },
+    },
   };
 }
 
 /** A Service as the one that clients call, for some of its pods. */
-export function serviceOf(name: string, world: DeploymentInWorld, selected: Readonly<Record<string, string>>): UntypedObject {
+export function serviceOf(
+  name: string,
+  world: DeploymentInWorld,
+  selected: Readonly<Record<string, string>>,
+): UntypedObject {
   const ports = world.service.ports.map(({ nodePort: _nodePort, ...port }) => port);
   return {
     apiVersion: "v1",
@@ -98,6 +117,10 @@ export function serviceOf(name: string, world: DeploymentInWorld, selected: Read
   };
 }
 
-export function copyReference(target: DeploymentTarget, world: DeploymentInWorld, role: CopyRole): ReturnType<typeof reference> {
+export function copyReference(
+  target: DeploymentTarget,
+  world: DeploymentInWorld,
+  role: CopyRole,
+): ReturnType<typeof reference> {
   return reference("apps/v1", "Deployment", copyName(target, role), world.object.namespace ?? "");
 }

@@ -5,7 +5,10 @@ import type { Step, Write } from "../../decide/index.ts";
 import { planCanary } from "./canary-plan.ts";
 import type { CanaryWorld, DeploymentInWorld } from "./canary-world.ts";
 
-const template = (image: string): Record<string, unknown> => ({ metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "web", image }] } });
+const template = (image: string): Record<string, unknown> => ({
+  metadata: { labels: { app: "web" } },
+  spec: { containers: [{ name: "web", image }] },
+});
 
 const deployment: DeploymentInWorld = {
   object: { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: "web", namespace: "shop" },
@@ -23,7 +26,10 @@ const deployment: DeploymentInWorld = {
 };
 
 function plan(spec: object, target: object = {}, found: Partial<DeploymentInWorld> = {}): Step[] {
-  const parsed = parseCanary({ metadata: { name: "web", namespace: "shop" }, spec: { target: { deployment: { name: "web", service: "web", ...target } }, ...spec } });
+  const parsed = parseCanary({
+    metadata: { name: "web", namespace: "shop" },
+    spec: { target: { deployment: { name: "web", service: "web", ...target } }, ...spec },
+  });
   assert.deepEqual(parsed.errors, []);
   const world: CanaryWorld = { routes: [], subjects: [], missingGrants: [], deployment: { ...deployment, ...found } };
   return planCanary(parsed.value as Canary, world);
@@ -39,7 +45,21 @@ const by = (steps: readonly Step[], id: string): Step | undefined => steps.find(
 
 test("everything that tells versions apart is acknowledged before a canary pod exists, and pods are known before a route leads to them", () => {
   const steps = plan({ steps: [{ weight: 25 }, { weight: 100 }] });
-  assert.deepEqual(ids(steps), ["settled", "hold", "subsets", "routes", "copy", "step-1", "step-2-scale", "step-2", "promote-shift", "promote-roll", "promote-stable", "promote-route", "promote-end"]);
+  assert.deepEqual(ids(steps), [
+    "settled",
+    "hold",
+    "subsets",
+    "routes",
+    "copy",
+    "step-1",
+    "step-2-scale",
+    "step-2",
+    "promote-shift",
+    "promote-roll",
+    "promote-stable",
+    "promote-route",
+    "promote-end",
+  ]);
   assert.deepEqual(written(by(steps, "subsets")), {
     host: "web.shop.svc.cluster.local",
     subsets: [
@@ -47,63 +67,160 @@ test("everything that tells versions apart is acknowledged before a canary pod e
       { name: "canary", labels: { "rollout.serin.dev/copy": "canary" } },
     ],
   });
-  assert.deepEqual(by(steps, "subsets")?.settle.map(({ type }) => type), ["acknowledged"]);
-  assert.deepEqual(by(steps, "copy")?.settle.map(({ type }) => type), ["ready", "endpoints"]);
+  assert.deepEqual(
+    by(steps, "subsets")?.settle.map(({ type }) => type),
+    ["acknowledged"],
+  );
+  assert.deepEqual(
+    by(steps, "copy")?.settle.map(({ type }) => type),
+    ["ready", "endpoints"],
+  );
   const route = { host: "web.shop.svc.cluster.local" };
-  assert.deepEqual(written(by(steps, "step-1")), [{ name: "canary", route: [{ destination: { ...route, subset: "stable" }, weight: 75 }, { destination: { ...route, subset: "canary" }, weight: 25 }] }]);
+  assert.deepEqual(written(by(steps, "step-1")), [
+    {
+      name: "canary",
+      route: [
+        { destination: { ...route, subset: "stable" }, weight: 75 },
+        { destination: { ...route, subset: "canary" }, weight: 25 },
+      ],
+    },
+  ]);
 });
 
 test("a Deployment whose template runs already has nothing but its setup", () => {
-  assert.deepEqual(ids(plan({ steps: [{ weight: 100 }] }, {}, { idle: true })), ["settled", "hold", "subsets", "routes"]);
+  assert.deepEqual(ids(plan({ steps: [{ weight: 100 }] }, {}, { idle: true })), [
+    "settled",
+    "hold",
+    "subsets",
+    "routes",
+  ]);
 });
 
 test("undo puts the template back that ran, and the copy keeps the labels that policies and budgets select by", () => {
   const [adopted, copy] = by(plan({ steps: [{ weight: 25 }] }), "copy")?.writes ?? [];
   assert.deepEqual(adopted?.type === "field" && adopted.adopted, { prior: template("web:1") });
   assert.ok(copy?.type === "create");
-  const { replicas, selector, template: pods } = copy.body["spec"] as { replicas: number; selector: object; template: { metadata: { labels: object } } };
+  const {
+    replicas,
+    selector,
+    template: pods,
+  } = copy.body["spec"] as { replicas: number; selector: object; template: { metadata: { labels: object } } };
   assert.deepEqual([replicas, selector], [1, { matchLabels: { app: "web", "rollout.serin.dev/copy": "canary" } }]);
   assert.deepEqual(pods.metadata.labels, { app: "web", "rollout.serin.dev/copy": "canary" });
 });
 
 test("the copy has the share of the weight, or what a scale step says, and all before it takes all requests", () => {
-  const scales = (steps: readonly Step[]): unknown[] => steps.filter(({ id }) => id.endsWith("-scale")).map((step) => [step.id, written(step)]);
-  assert.deepEqual(scales(plan({ steps: [{ weight: 25 }, { weight: 50 }] })), [["step-2-scale", 2], ["promote-scale", 4]]);
-  assert.deepEqual(scales(plan({ steps: [{ weight: 10, scale: { percent: 50 } }, { weight: 25, scale: { matchWeight: true } }, { weight: 100 }] })), [["step-2-scale", 1], ["step-3-scale", 4]]);
+  const scales = (steps: readonly Step[]): unknown[] =>
+    steps.filter(({ id }) => id.endsWith("-scale")).map((step) => [step.id, written(step)]);
+  assert.deepEqual(scales(plan({ steps: [{ weight: 25 }, { weight: 50 }] })), [
+    ["step-2-scale", 2],
+    ["promote-scale", 4],
+  ]);
+  assert.deepEqual(
+    scales(
+      plan({
+        steps: [{ weight: 10, scale: { percent: 50 } }, { weight: 25, scale: { matchWeight: true } }, { weight: 100 }],
+      }),
+    ),
+    [
+      ["step-2-scale", 1],
+      ["step-3-scale", 4],
+    ],
+  );
 });
 
 test("an autoscaled Deployment keeps its replicas to its autoscaler, and the copy gets one of its own that it cannot fall below", () => {
-  const autoscaler = { apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler", metadata: { name: "web" }, spec: { minReplicas: 2, maxReplicas: 10, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" }, metrics: [] } };
+  const autoscaler = {
+    apiVersion: "autoscaling/v2",
+    kind: "HorizontalPodAutoscaler",
+    metadata: { name: "web" },
+    spec: {
+      minReplicas: 2,
+      maxReplicas: 10,
+      scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" },
+      metrics: [],
+    },
+  };
   const steps = plan({ steps: [{ weight: 25 }, { weight: 100 }] }, {}, { autoscaler });
-  assert.deepEqual(written(by(steps, "copy"), 2), { minReplicas: 1, maxReplicas: 10, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web-canary" }, metrics: [] });
+  assert.deepEqual(written(by(steps, "copy"), 2), {
+    minReplicas: 1,
+    maxReplicas: 10,
+    scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web-canary" },
+    metrics: [],
+  });
   const [write] = by(steps, "step-2-scale")?.writes ?? [];
-  assert.deepEqual(write?.type === "field" && [write.object.kind, write.pointer, write.value, write.own], ["HorizontalPodAutoscaler", "/spec/minReplicas", 4, true]);
+  assert.deepEqual(write?.type === "field" && [write.object.kind, write.pointer, write.value, write.own], [
+    "HorizontalPodAutoscaler",
+    "/spec/minReplicas",
+    4,
+    true,
+  ]);
 });
 
 test("with dynamicStableScale stable pods leave after the weight has moved, and are back before the Deployment rolls", () => {
   const steps = plan({ steps: [{ weight: 50 }, { weight: 100 }], dynamicStableScale: true });
-  assert.deepEqual(ids(steps).slice(4), ["copy", "step-1", "step-1-stable", "step-2-scale", "step-2", "step-2-stable", "promote-shift", "promote-roll", "promote-stable", "promote-route", "promote-end"]);
-  assert.deepEqual([written(by(steps, "step-1-stable")), written(by(steps, "step-2-stable")), written(by(steps, "promote-roll"), 1)], [2, 1, 4]);
+  assert.deepEqual(ids(steps).slice(4), [
+    "copy",
+    "step-1",
+    "step-1-stable",
+    "step-2-scale",
+    "step-2",
+    "step-2-stable",
+    "promote-shift",
+    "promote-roll",
+    "promote-stable",
+    "promote-route",
+    "promote-end",
+  ]);
+  assert.deepEqual(
+    [written(by(steps, "step-1-stable")), written(by(steps, "step-2-stable")), written(by(steps, "promote-roll"), 1)],
+    [2, 1, 4],
+  );
 });
 
 test("the promotion ends with the Deployment's own pods, and is written so that its reverse is safe as well", () => {
   const steps = plan({ steps: [{ weight: 100 }], scaleDownDelaySeconds: 60 }, {}, { candidateHash: "new" });
   assert.equal(by(steps, "promote-shift")?.holdMs, 60_000);
   const [resumed, rolled] = by(steps, "promote-roll")?.writes ?? [];
-  assert.deepEqual([resumed?.type === "field" && resumed.pointer, rolled?.type === "field" && rolled.restart], ["/spec/paused", "template"], "undone in reverse: the template while the Deployment rolls, then it is held");
-  assert.deepEqual((written(by(steps, "promote-stable")) as { labels: object }[])[0]?.labels, { "pod-template-hash": "new" });
-  assert.deepEqual(by(steps, "promote-end")?.writes.map(({ type, object }) => [type, object.name]), [["field", "web"], ["delete", "web-canary"]]);
+  assert.deepEqual(
+    [resumed?.type === "field" && resumed.pointer, rolled?.type === "field" && rolled.restart],
+    ["/spec/paused", "template"],
+    "undone in reverse: the template while the Deployment rolls, then it is held",
+  );
+  assert.deepEqual((written(by(steps, "promote-stable")) as { labels: object }[])[0]?.labels, {
+    "pod-template-hash": "new",
+  });
+  assert.deepEqual(
+    by(steps, "promote-end")?.writes.map(({ type, object }) => [type, object.name]),
+    [
+      ["field", "web"],
+      ["delete", "web-canary"],
+    ],
+  );
 });
 
 test("blue-green runs the canary in full for the preview Service, and no request of others moves", () => {
-  const steps = plan({ steps: [{ preview: true, pause: { untilApproved: true } }, { weight: 100 }] }, { previewService: "web-preview" });
+  const steps = plan(
+    { steps: [{ preview: true, pause: { untilApproved: true } }, { weight: 100 }] },
+    { previewService: "web-preview" },
+  );
   assert.equal(by(steps, "copy")?.title, "run 4 canary pods: web:2");
-  assert.deepEqual(written(by(steps, "routes"), 1), { selector: { app: "web", "rollout.serin.dev/copy": "canary" }, ports: [{ name: "http", port: 80 }] });
-  assert.deepEqual(written(by(steps, "step-1")), [{ name: "canary", route: [{ destination: { host: "web.shop.svc.cluster.local", subset: "stable" } }] }]);
+  assert.deepEqual(written(by(steps, "routes"), 1), {
+    selector: { app: "web", "rollout.serin.dev/copy": "canary" },
+    ports: [{ name: "http", port: 80 }],
+  });
+  assert.deepEqual(written(by(steps, "step-1")), [
+    { name: "canary", route: [{ destination: { host: "web.shop.svc.cluster.local", subset: "stable" } }] },
+  ]);
 });
 
 test("an experiment compares two fresh copies by mirrored requests, and leaves nothing", () => {
-  const steps = plan({ steps: [{ experiment: { durationSeconds: 5, mirrorPercent: 20 }, checks: [{ type: "pod-health" }] }, { weight: 100 }] });
+  const steps = plan({
+    steps: [
+      { experiment: { durationSeconds: 5, mirrorPercent: 20 }, checks: [{ type: "pod-health" }] },
+      { weight: 100 },
+    ],
+  });
   const main = by(steps, "step-1");
   assert.equal(main?.holdMs, 5000);
   const [route] = written(main) as { mirrors: object[] }[];
@@ -112,19 +229,50 @@ test("an experiment compares two fresh copies by mirrored requests, and leaves n
     { destination: { host, subset: "experiment-baseline" }, percentage: { value: 20 } },
     { destination: { host, subset: "experiment-canary" }, percentage: { value: 20 } },
   ]);
-  assert.deepEqual(main?.checks.map(({ subject }) => subject.type === "backends" && [subject.canary.workload, subject.stable.workload])[0], ["web-experiment-canary", "web-experiment-baseline"]);
-  assert.deepEqual(by(steps, "step-1-end")?.writes.slice(1).map(({ type, object }) => `${type} ${object.name}`), ["delete web-experiment-baseline", "delete web-experiment-canary"]);
+  assert.deepEqual(
+    main?.checks.map(
+      ({ subject }) => subject.type === "backends" && [subject.canary.workload, subject.stable.workload],
+    )[0],
+    ["web-experiment-canary", "web-experiment-baseline"],
+  );
+  assert.deepEqual(
+    by(steps, "step-1-end")
+      ?.writes.slice(1)
+      .map(({ type, object }) => `${type} ${object.name}`),
+    ["delete web-experiment-baseline", "delete web-experiment-canary"],
+  );
 });
 
 test("by HTTPRoute each version is a Service of its own", () => {
   const steps = plan({ steps: [{ weight: 25 }] }, { routes: "HTTPRoute", port: 80 }, { candidateHash: "new" });
-  assert.deepEqual(written(by(steps, "subsets")), { selector: { app: "web", "pod-template-hash": "old" }, ports: [{ name: "http", port: 80 }] });
-  assert.deepEqual(written(by(steps, "step-1")), [{ backendRefs: [{ name: "web-stable", port: 80, weight: 75 }, { name: "web-canary", port: 80, weight: 25 }] }]);
+  assert.deepEqual(written(by(steps, "subsets")), {
+    selector: { app: "web", "pod-template-hash": "old" },
+    ports: [{ name: "http", port: 80 }],
+  });
+  assert.deepEqual(written(by(steps, "step-1")), [
+    {
+      backendRefs: [
+        { name: "web-stable", port: 80, weight: 75 },
+        { name: "web-canary", port: 80, weight: 25 },
+      ],
+    },
+  ]);
   assert.equal(written(by(steps, "promote-stable")), "new");
 });
 
 test("a DestinationRule of the user's gets the subsets beside its own, as two of one host would not both hold", () => {
-  const object = { apiVersion: "networking.istio.io/v1", kind: "DestinationRule", plural: "destinationrules", name: "mine", namespace: "shop" };
-  const [write] = by(plan({ steps: [{ weight: 25 }] }, {}, { destinationRule: { object, subsets: [{ name: "v1" }] } }), "subsets")?.writes ?? [];
-  assert.deepEqual(write?.type === "field" && [write.object.name, (write.value as { name: string }[]).map(({ name }) => name)], ["mine", ["v1", "stable", "canary"]]);
+  const object = {
+    apiVersion: "networking.istio.io/v1",
+    kind: "DestinationRule",
+    plural: "destinationrules",
+    name: "mine",
+    namespace: "shop",
+  };
+  const [write] =
+    by(plan({ steps: [{ weight: 25 }] }, {}, { destinationRule: { object, subsets: [{ name: "v1" }] } }), "subsets")
+      ?.writes ?? [];
+  assert.deepEqual(
+    write?.type === "field" && [write.object.name, (write.value as { name: string }[]).map(({ name }) => name)],
+    ["mine", ["v1", "stable", "canary"]],
+  );
 });

@@ -3,7 +3,18 @@ import type { Canary, CanarySpec, CanaryStep, DeploymentTarget, ObjectReference 
 import { describeReference, type SettleCondition, type Write } from "../../decide/index.ts";
 import { reference, referenceTo } from "../references.ts";
 import type { CanaryWorld, DeploymentInWorld } from "./canary-world.ts";
-import { autoscalerOf, copyLabel, copyLabels, copyName, copyOf, copyReference, ownerOf, serviceOf, templateHashLabel, type CopyRole } from "./deployment-copies.ts";
+import {
+  autoscalerOf,
+  copyLabel,
+  copyLabels,
+  copyName,
+  copyOf,
+  copyReference,
+  ownerOf,
+  serviceOf,
+  templateHashLabel,
+  type CopyRole,
+} from "./deployment-copies.ts";
 import { creation, describeMade, madeRoutes, metadataOf, shiftOf, type MadeRoute } from "./made-route.ts";
 import { targetError } from "./target-error.ts";
 import type { Move, PartialStep, Subject, TargetPlan } from "./target-plan.ts";
@@ -23,7 +34,12 @@ interface Versions {
 /** A target whose pods the engine runs: it holds the Deployment, and a change of its pod template starts a run. */
 export function deploymentTargetPlan(canary: Canary, target: DeploymentTarget, world: CanaryWorld): TargetPlan {
   const deployment = world.deployment;
-  if (deployment === undefined) throw targetError("target-missing", `spec.target.deployment: Deployment ${canary.metadata.namespace ?? ""}/${target.name} is not there`, "make it first");
+  if (deployment === undefined)
+    throw targetError(
+      "target-missing",
+      `spec.target.deployment: Deployment ${canary.metadata.namespace ?? ""}/${target.name} is not there`,
+      "make it first",
+    );
   return new DeploymentPlan(canary.spec, target, deployment);
 }
 
@@ -39,7 +55,8 @@ class DeploymentPlan implements TargetPlan {
     this.#spec = spec;
     this.#target = target;
     this.#world = world;
-    this.#versions = target.routes === "VirtualService" ? subsetVersions(spec, target, world) : serviceVersions(spec, target, world);
+    this.#versions =
+      target.routes === "VirtualService" ? subsetVersions(spec, target, world) : serviceVersions(spec, target, world);
     this.namespaces = [world.object.namespace ?? ""];
     this.idle = world.idle;
   }
@@ -47,12 +64,27 @@ class DeploymentPlan implements TargetPlan {
   get setup(): readonly PartialStep[] {
     const { object } = this.#world;
     const { previewService } = this.#target;
-    const preview = previewService === undefined ? [] : [created(serviceOf(previewService, this.#world, { [copyLabel]: "canary" }))];
+    const preview =
+      previewService === undefined ? [] : [created(serviceOf(previewService, this.#world, { [copyLabel]: "canary" }))];
     return [
-      { id: "settled", title: `${describeReference(object)} runs one template`, writes: [], settle: [{ type: "ready", object }] },
-      { id: "hold", title: `hold ${describeReference(object)}: a new pod template is rolled out by this Canary`, writes: [held(object)], settle: [] },
+      {
+        id: "settled",
+        title: `${describeReference(object)} runs one template`,
+        writes: [],
+        settle: [{ type: "ready", object }],
+      },
+      {
+        id: "hold",
+        title: `hold ${describeReference(object)}: a new pod template is rolled out by this Canary`,
+        writes: [held(object)],
+        settle: [],
+      },
       this.#versions.setup,
-      { id: "routes", title: `make ${describeMade(this.#versions.routes)}, all to the stable pods`, ...withMore(creation(this.#versions.routes), preview) },
+      {
+        id: "routes",
+        title: `make ${describeMade(this.#versions.routes)}, all to the stable pods`,
+        ...withMore(creation(this.#versions.routes), preview),
+      },
     ];
   }
 
@@ -76,8 +108,13 @@ class DeploymentPlan implements TargetPlan {
     const wants = this.#wanted(move.soFar);
     const scale = move.id === "step-1" || wants <= had ? [] : [this.#scaleCopy(`${move.id}-scale`, wants)];
     const stable = this.#stableReplicas(move.traffic.weight);
-    const grow = stable > this.#stableReplicas(move.before.weight) ? [this.#scaleStable(`${move.id}-stable`, stable)] : [];
-    return [...scale, ...grow, ...(move.step.experiment === undefined ? [] : [this.#experiment(move.id, move.step.experiment)])];
+    const grow =
+      stable > this.#stableReplicas(move.before.weight) ? [this.#scaleStable(`${move.id}-stable`, stable)] : [];
+    return [
+      ...scale,
+      ...grow,
+      ...(move.step.experiment === undefined ? [] : [this.#experiment(move.id, move.step.experiment)]),
+    ];
   }
 
   shift(traffic: Parameters<TargetPlan["shift"]>[0]): ReturnType<TargetPlan["shift"]> {
@@ -89,7 +126,8 @@ class DeploymentPlan implements TargetPlan {
     const wants = this.#wanted(move.soFar);
     const shrink = move.id !== "step-1" && wants < had ? [this.#scaleCopy(`${move.id}-scale`, wants, false)] : [];
     const stable = this.#stableReplicas(move.traffic.weight);
-    const less = stable < this.#stableReplicas(move.before.weight) ? [this.#scaleStable(`${move.id}-stable`, stable)] : [];
+    const less =
+      stable < this.#stableReplicas(move.before.weight) ? [this.#scaleStable(`${move.id}-stable`, stable)] : [];
     return [...shrink, ...less, ...(move.step.experiment === undefined ? [] : [this.#endExperiment(move)])];
   }
 
@@ -97,7 +135,12 @@ class DeploymentPlan implements TargetPlan {
   get end(): readonly PartialStep[] {
     const { object, replicas } = this.#world;
     const full = this.#wanted(this.#spec.steps) >= replicas;
-    const rolled = { type: "endpoints", service: this.#service("stable"), labels: this.#stableLabels(), atLeast: replicas } as const;
+    const rolled = {
+      type: "endpoints",
+      service: this.#service("stable"),
+      labels: this.#stableLabels(),
+      atLeast: replicas,
+    } as const;
     return [
       ...(full ? [] : [this.#scaleCopy("promote-scale", replicas)]),
       {
@@ -110,7 +153,11 @@ class DeploymentPlan implements TargetPlan {
       {
         id: "promote-roll",
         title: `roll ${describeReference(object)} to the new template`,
-        writes: [field(object, "/spec/paused", undefined), ...(this.#spec.dynamicStableScale ? [field(object, "/spec/replicas", replicas)] : []), { ...this.#adopted(), restart: "template" }],
+        writes: [
+          field(object, "/spec/paused", undefined),
+          ...(this.#spec.dynamicStableScale ? [field(object, "/spec/replicas", replicas)] : []),
+          { ...this.#adopted(), restart: "template" },
+        ],
         settle: [{ type: "ready", object }],
       },
       { id: "promote-stable", title: "stable is the new template", ...withSettle(this.#movedStable(), rolled) },
@@ -124,7 +171,12 @@ class DeploymentPlan implements TargetPlan {
   }
 
   get experimentSubjects(): readonly Subject[] {
-    return [{ canary: this.#group("experiment-canary", "experiment-canary"), stable: this.#group("experiment-baseline", "experiment-baseline") }];
+    return [
+      {
+        canary: this.#group("experiment-canary", "experiment-canary"),
+        stable: this.#group("experiment-baseline", "experiment-baseline"),
+      },
+    ];
   }
 
   #group(role: CopyRole | "stable", version: CopyRole | "stable"): Subject["canary"] {
@@ -138,18 +190,29 @@ class DeploymentPlan implements TargetPlan {
   }
 
   #stableLabels(hash = this.#world.candidateHash): Readonly<Record<string, string>> {
-    return { ...(fieldsOf(this.#world.selector["matchLabels"]) as Record<string, string>), [templateHashLabel]: hash ?? "" };
+    return {
+      ...(fieldsOf(this.#world.selector["matchLabels"]) as Record<string, string>),
+      [templateHashLabel]: hash ?? "",
+    };
   }
 
   #movedStable(): ReturnType<Versions["moveStable"]> {
     const { candidateHash } = this.#world;
     // Before the Deployment has rolled there is no such set, and this step is not under way.
-    return candidateHash === undefined ? { writes: [], settle: [{ type: "ready", object: this.#world.object }] } : this.#versions.moveStable(candidateHash);
+    return candidateHash === undefined
+      ? { writes: [], settle: [{ type: "ready", object: this.#world.object }] }
+      : this.#versions.moveStable(candidateHash);
   }
 
   #adopted(): Extract<Write, { type: "field" }> {
     const { object, candidateTemplate, stableTemplate } = this.#world;
-    return { type: "field", object, pointer: "/spec/template", value: candidateTemplate, adopted: { prior: stableTemplate } };
+    return {
+      type: "field",
+      object,
+      pointer: "/spec/template",
+      value: candidateTemplate,
+      adopted: { prior: stableTemplate },
+    };
   }
 
   #service(role: CopyRole | "stable"): ObjectReference {
@@ -159,7 +222,9 @@ class DeploymentPlan implements TargetPlan {
   #running(role: CopyRole, replicas: number): SettleCondition[] {
     const ready: SettleCondition = { type: "ready", object: copyReference(this.#target, this.#world, role), replicas };
     const labels = copyLabels(this.#world, role);
-    return replicas === 0 ? [ready] : [ready, { type: "endpoints", service: this.#service(role), labels, atLeast: replicas }];
+    return replicas === 0
+      ? [ready]
+      : [ready, { type: "endpoints", service: this.#service(role), labels, atLeast: replicas }];
   }
 
   /** An autoscaled copy is moved by the lower bound of its autoscaler alone. */
@@ -167,14 +232,32 @@ class DeploymentPlan implements TargetPlan {
     const copy = copyReference(this.#target, this.#world, "canary");
     const autoscaled = this.#world.autoscaler !== undefined && replicas > 0;
     const write: Write = autoscaled
-      ? { ...field(reference("autoscaling/v2", "HorizontalPodAutoscaler", copy.name, copy.namespace), "/spec/minReplicas", replicas), own: true }
+      ? {
+          ...field(
+            reference("autoscaling/v2", "HorizontalPodAutoscaler", copy.name, copy.namespace),
+            "/spec/minReplicas",
+            replicas,
+          ),
+          own: true,
+        }
       : { ...field(copy, "/spec/replicas", replicas), own: true };
-    return { id, title: `${replicas} canary ${replicas === 1 ? "pod" : "pods"}`, writes: [write], settle: this.#running("canary", replicas), essential };
+    return {
+      id,
+      title: `${replicas} canary ${replicas === 1 ? "pod" : "pods"}`,
+      writes: [write],
+      settle: this.#running("canary", replicas),
+      essential,
+    };
   }
 
   #scaleStable(id: string, replicas: number): PartialStep {
     const { object } = this.#world;
-    return { id, title: `${replicas} stable ${replicas === 1 ? "pod" : "pods"}`, writes: [field(object, "/spec/replicas", replicas)], settle: [] };
+    return {
+      id,
+      title: `${replicas} stable ${replicas === 1 ? "pod" : "pods"}`,
+      writes: [field(object, "/spec/replicas", replicas)],
+      settle: [],
+    };
   }
 
   /** With dynamicStableScale the stable pods become fewer as the weight grows; one stays as long as there is anything to go back to at once. */
@@ -204,7 +287,12 @@ class DeploymentPlan implements TargetPlan {
   #experiment(id: string, { replicas }: NonNullable<CanaryStep["experiment"]>): PartialStep {
     const baseline = copyOf(this.#target, this.#world, "experiment-baseline", this.#world.stableTemplate, replicas);
     const canary = copyOf(this.#target, this.#world, "experiment-canary", this.#world.candidateTemplate, replicas);
-    const services = this.#target.routes === "VirtualService" ? [] : (["experiment-baseline", "experiment-canary"] as const).map((role) => created(serviceOf(this.#versions.serviceOf(role), this.#world, { [copyLabel]: role })));
+    const services =
+      this.#target.routes === "VirtualService"
+        ? []
+        : (["experiment-baseline", "experiment-canary"] as const).map((role) =>
+            created(serviceOf(this.#versions.serviceOf(role), this.#world, { [copyLabel]: role })),
+          );
     return {
       id: `${id}-copies`,
       title: `run a baseline and a canary beside each other, ${replicas} ${replicas === 1 ? "pod" : "pods"} each`,
@@ -215,13 +303,29 @@ class DeploymentPlan implements TargetPlan {
 
   #endExperiment({ id, traffic }: Move): PartialStep {
     const { writes, settle } = this.shift({ ...traffic, mirrors: [] });
-    const copies = (["experiment-baseline", "experiment-canary"] as const).map((role) => copyReference(this.#target, this.#world, role));
-    return { id: `${id}-end`, title: "end the experiment", writes: [...writes, ...copies.map((object): Write => ({ type: "delete", object, own: true }))], settle, essential: true };
+    const copies = (["experiment-baseline", "experiment-canary"] as const).map((role) =>
+      copyReference(this.#target, this.#world, role),
+    );
+    return {
+      id: `${id}-end`,
+      title: "end the experiment",
+      writes: [...writes, ...copies.map((object): Write => ({ type: "delete", object, own: true }))],
+      settle,
+      essential: true,
+    };
   }
 
   #removal(): PartialStep {
     const copy = copyReference(this.#target, this.#world, "canary");
-    const autoscaler: Write[] = this.#world.autoscaler === undefined ? [] : [{ type: "delete", object: reference("autoscaling/v2", "HorizontalPodAutoscaler", copy.name, copy.namespace) }];
+    const autoscaler: Write[] =
+      this.#world.autoscaler === undefined
+        ? []
+        : [
+            {
+              type: "delete",
+              object: reference("autoscaling/v2", "HorizontalPodAutoscaler", copy.name, copy.namespace),
+            },
+          ];
     return {
       id: "promote-end",
       title: `remove the canary copy and hold ${describeReference(this.#world.object)} again`,
@@ -235,27 +339,46 @@ class DeploymentPlan implements TargetPlan {
 function subsetVersions(spec: CanarySpec, target: DeploymentTarget, world: DeploymentInWorld): Versions {
   const { namespace = "" } = world.object;
   const host = `${target.service}.${namespace}.svc.cluster.local`;
-  const experiments = spec.steps.some(({ experiment }) => experiment !== undefined) ? (["experiment-baseline", "experiment-canary"] as const) : [];
+  const experiments = spec.steps.some(({ experiment }) => experiment !== undefined)
+    ? (["experiment-baseline", "experiment-canary"] as const)
+    : [];
   const roles: readonly CopyRole[] = ["canary", ...experiments];
   const subsets = (hash: string): Fields[] => [
     ...(world.destinationRule?.subsets ?? []),
     { name: "stable", labels: { [templateHashLabel]: hash } },
     ...roles.map((role) => ({ name: role, labels: { [copyLabel]: role } })),
   ];
-  const destination = (subset: string, port?: number): Fields => ({ destination: { host, subset, ...(port === undefined ? {} : { port: { number: port } }) } });
-  const to = (subset: string) => (backend: Fields): Fields => ({ ...backend, destination: { ...fieldsOf(backend["destination"]), subset } });
+  const destination = (subset: string, port?: number): Fields => ({
+    destination: { host, subset, ...(port === undefined ? {} : { port: { number: port } }) },
+  });
+  const to =
+    (subset: string) =>
+    (backend: Fields): Fields => ({ ...backend, destination: { ...fieldsOf(backend["destination"]), subset } });
   const routes = madeRoutes({
     ...routeSpec(target, world),
     stable: (port) => destination("stable", port),
     pairing: { ...alone, canaryOf: to("canary"), mirrorOf: (backend: Fields, role: MirrorTarget) => to(role)(backend) },
   });
-  const body: UntypedObject = { apiVersion: "networking.istio.io/v1", kind: "DestinationRule", metadata: metadataOf(`${target.service}-canary`, namespace, ownerOf(world)), spec: { host, subsets: subsets(world.stableHash) } };
+  const body: UntypedObject = {
+    apiVersion: "networking.istio.io/v1",
+    kind: "DestinationRule",
+    metadata: metadataOf(`${target.service}-canary`, namespace, ownerOf(world)),
+    spec: { host, subsets: subsets(world.stableHash) },
+  };
   const object = world.destinationRule?.object ?? referenceTo(body);
-  const write: Write = world.destinationRule === undefined ? { type: "create", object, body } : field(object, "/spec/subsets", subsets(world.stableHash));
+  const write: Write =
+    world.destinationRule === undefined
+      ? { type: "create", object, body }
+      : field(object, "/spec/subsets", subsets(world.stableHash));
   const settle: SettleCondition[] = [{ type: "acknowledged", object }];
   return {
     routes,
-    setup: { id: "subsets", title: `tell stable and canary pods of Service ${target.service} apart, by ${describeReference(object)}`, writes: [write], settle },
+    setup: {
+      id: "subsets",
+      title: `tell stable and canary pods of Service ${target.service} apart, by ${describeReference(object)}`,
+      writes: [write],
+      settle,
+    },
     moveStable: (hash) => ({ writes: [field(object, "/spec/subsets", subsets(hash))], settle }),
     serviceOf: () => target.service,
   };
@@ -268,7 +391,11 @@ function serviceVersions(_spec: CanarySpec, target: DeploymentTarget, world: Dep
   const routes = madeRoutes({
     ...routeSpec(target, world),
     stable: (port) => backend("stable", port),
-    pairing: { ...alone, canaryOf: ({ port }) => backend("canary", port), mirrorOf: ({ port }, role) => backend(role, port) },
+    pairing: {
+      ...alone,
+      canaryOf: ({ port }) => backend("canary", port),
+      mirrorOf: ({ port }, role) => backend(role, port),
+    },
   });
   const stable = serviceOf(nameOf("stable"), world, { [templateHashLabel]: world.stableHash });
   const canary = serviceOf(nameOf("canary"), world, { [copyLabel]: "canary" });
@@ -279,17 +406,36 @@ function serviceVersions(_spec: CanarySpec, target: DeploymentTarget, world: Dep
       id: "subsets",
       title: `tell stable and canary pods of Service ${target.service} apart, by Services ${nameOf("stable")} and ${nameOf("canary")}`,
       writes: [created(stable), created(canary)],
-      settle: [{ type: "acknowledged", object }, { type: "acknowledged", object: referenceTo(canary) }, { type: "endpoints", service: object, labels: { [templateHashLabel]: world.stableHash }, atLeast: world.replicas }],
+      settle: [
+        { type: "acknowledged", object },
+        { type: "acknowledged", object: referenceTo(canary) },
+        {
+          type: "endpoints",
+          service: object,
+          labels: { [templateHashLabel]: world.stableHash },
+          atLeast: world.replicas,
+        },
+      ],
     },
-    moveStable: (hash) => ({ writes: [field(object, `/spec/selector/${templateHashLabel}`, hash)], settle: [{ type: "acknowledged", object }] }),
+    moveStable: (hash) => ({
+      writes: [field(object, `/spec/selector/${templateHashLabel}`, hash)],
+      settle: [{ type: "acknowledged", object }],
+    }),
     serviceOf: nameOf,
   };
 }
 
 /** Rules of a route of the engine's own have nothing but stable backends. */
-const alone: Pick<Pairing, "isStable" | "isCanary" | "stableOf"> = { isStable: () => true, isCanary: () => false, stableOf: (backend) => backend };
+const alone: Pick<Pairing, "isStable" | "isCanary" | "stableOf"> = {
+  isStable: () => true,
+  isCanary: () => false,
+  stableOf: (backend) => backend,
+};
 
-function routeSpec(target: DeploymentTarget, world: DeploymentInWorld): Omit<Parameters<typeof madeRoutes>[0], "stable" | "pairing"> {
+function routeSpec(
+  target: DeploymentTarget,
+  world: DeploymentInWorld,
+): Omit<Parameters<typeof madeRoutes>[0], "stable" | "pairing"> {
   return {
     kind: target.routes,
     name: `${target.service}-canary`,
@@ -320,12 +466,17 @@ function withMore<Part extends { readonly writes: readonly Write[] }>(part: Part
   return { ...part, writes: [...part.writes, ...writes] };
 }
 
-function withSettle<Part extends { readonly settle: readonly SettleCondition[] }>(part: Part, condition: SettleCondition): Part {
+function withSettle<Part extends { readonly settle: readonly SettleCondition[] }>(
+  part: Part,
+  condition: SettleCondition,
+): Part {
   return { ...part, settle: [...part.settle, condition] };
 }
 
 function imagesOf(template: Fields): string {
   const containers = fieldsOf(template["spec"])["containers"];
-  const images = Array.isArray(containers) ? containers.map((container) => (fieldsOf(container) as { image?: string }).image ?? "") : [];
+  const images = Array.isArray(containers)
+    ? containers.map((container) => (fieldsOf(container) as { image?: string }).image ?? "")
+    : [];
   return images.join(", ");
 }

@@ -1,17 +1,37 @@
 import type { TrafficMatch, ValueMatch } from "../../../api/serin/index.ts";
 import { bySegment, cookieExpression, intersectPaths, literal, type PathPattern } from "./paths.ts";
 import { targetError } from "./target-error.ts";
-import { fieldsOf, listOf, onlyCanaries, setCookieValue, splitBackends, type Affinity, type Fields, type Pairing, type Traffic } from "./traffic.ts";
+import {
+  fieldsOf,
+  listOf,
+  onlyCanaries,
+  setCookieValue,
+  splitBackends,
+  type Affinity,
+  type Fields,
+  type Pairing,
+  type Traffic,
+} from "./traffic.ts";
 
 const maxRules = 16;
 
 /** The rules of an HTTPRoute or a GRPCRoute (`what`, for errors) while traffic moves; a rule without a pairing stays as it is. */
-export function gatewayRules(original: readonly Fields[], pairingOf: (index: number) => Pairing | undefined, traffic: Traffic, what: string): Fields[] {
+export function gatewayRules(
+  original: readonly Fields[],
+  pairingOf: (index: number) => Pairing | undefined,
+  traffic: Traffic,
+  what: string,
+): Fields[] {
   const rules = original.flatMap((rule, index) => {
     const pairing = pairingOf(index);
     return pairing === undefined ? [rule] : movedRule(rule, pairing, traffic, `${what} rule ${index}`);
   });
-  if (rules.length > maxRules) throw targetError("too-many-rules", `${what} would have ${rules.length} rules, and may have ${maxRules}`, "use fewer steps with match, or split the route");
+  if (rules.length > maxRules)
+    throw targetError(
+      "too-many-rules",
+      `${what} would have ${rules.length} rules, and may have ${maxRules}`,
+      "use fewer steps with match, or split the route",
+    );
   return rules;
 }
 
@@ -19,13 +39,24 @@ function movedRule(rule: Fields, pairing: Pairing, traffic: Traffic, what: strin
   const backends = listOf(rule["backendRefs"]);
   const canaries = (): Fields[] => onlyCanaries(backends, pairing);
   // A rule for the canary alone keeps the matches of its origin: by headers alone it would lose to an exact path.
-  const special = traffic.matches.map((match) => named({ ...rule, matches: withMatch(rule["matches"], match, what), backendRefs: canaries() }, "canary"));
+  const special = traffic.matches.map((match) =>
+    named({ ...rule, matches: withMatch(rule["matches"], match, what), backendRefs: canaries() }, "canary"),
+  );
   const { affinity } = traffic;
   if (affinity !== undefined) {
-    const cookie: TrafficMatch = { headers: [], cookies: [{ name: affinity.cookieName, value: affinity.value }], queryParams: [], paths: [], sourceLabels: {} };
-    special.push(named({ ...rule, matches: withMatch(rule["matches"], cookie, what), backendRefs: canaries() }, "again"));
+    const cookie: TrafficMatch = {
+      headers: [],
+      cookies: [{ name: affinity.cookieName, value: affinity.value }],
+      queryParams: [],
+      paths: [],
+      sourceLabels: {},
+    };
+    special.push(
+      named({ ...rule, matches: withMatch(rule["matches"], cookie, what), backendRefs: canaries() }, "again"),
+    );
   }
-  const dress = (backend: Fields): Fields => (affinity === undefined ? backend : { ...backend, filters: withCookie(listOf(backend["filters"]), affinity) });
+  const dress = (backend: Fields): Fields =>
+    affinity === undefined ? backend : { ...backend, filters: withCookie(listOf(backend["filters"]), affinity) };
   const main = { ...rule, backendRefs: splitBackends(backends, pairing, traffic.weight, dress) };
   return [...special, withMirrors(main, backends, pairing, traffic)];
 }
@@ -52,7 +83,10 @@ function withCookie(filters: readonly Fields[], affinity: Affinity): Fields[] {
   const header = { name: "Set-Cookie", value: setCookieValue(affinity) };
   const existing = filters.find(({ type }) => type === "ResponseHeaderModifier");
   const modifier = fieldsOf(existing?.["responseHeaderModifier"]);
-  const filter = { type: "ResponseHeaderModifier", responseHeaderModifier: { ...modifier, add: [...listOf(modifier["add"]), header] } };
+  const filter = {
+    type: "ResponseHeaderModifier",
+    responseHeaderModifier: { ...modifier, add: [...listOf(modifier["add"]), header] },
+  };
   return [...filters.filter((other) => other !== existing), filter];
 }
 
@@ -63,7 +97,12 @@ function withMatch(matches: unknown, wanted: TrafficMatch, what: string): Fields
     const paths = wanted.paths.length === 0 ? [undefined] : wanted.paths;
     return paths.flatMap((path) => joined(match, wanted, path, what));
   });
-  if (found.length === 0) throw targetError("match-empty", `${what}: no request that it takes has a path of the step's match`, "name paths within the rule's own, or another rule");
+  if (found.length === 0)
+    throw targetError(
+      "match-empty",
+      `${what}: no request that it takes has a path of the step's match`,
+      "name paths within the rule's own, or another rule",
+    );
   return found;
 }
 
@@ -72,8 +111,16 @@ const pathTypes = { Exact: "Exact", Prefix: "PathPrefix", Regex: "RegularExpress
 function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefined, what: string): Fields[] {
   const both = intersectPaths(pathOf(match["path"]), path, bySegment);
   if (both === "none") return [];
-  if (both === "unclear") throw targetError("match-unclear", `${what}: a regular expression of a path cannot be combined with the rule's own path`, "use a rule with the prefix /, or a match of type Exact or Prefix");
-  const cookies = wanted.cookies.length === 0 ? [] : [{ type: "RegularExpression", name: "cookie", value: cookieExpression(wanted.cookies) }];
+  if (both === "unclear")
+    throw targetError(
+      "match-unclear",
+      `${what}: a regular expression of a path cannot be combined with the rule's own path`,
+      "use a rule with the prefix /, or a match of type Exact or Prefix",
+    );
+  const cookies =
+    wanted.cookies.length === 0
+      ? []
+      : [{ type: "RegularExpression", name: "cookie", value: cookieExpression(wanted.cookies) }];
   const headers = merged(listOf(match["headers"]), [...wanted.headers.map(valueMatch), ...cookies], what, "header");
   const queryParams = merged(listOf(match["queryParams"]), wanted.queryParams.map(valueMatch), what, "query parameter");
   return [
@@ -99,7 +146,14 @@ function valueMatch({ name, type, value }: ValueMatch): Fields {
 }
 
 function merged(own: readonly Fields[], added: readonly Fields[], what: string, kind: string): Fields[] {
-  const twice = added.find(({ name }) => own.some((entry) => String(entry["name"]).toLowerCase() === String(name).toLowerCase()));
-  if (twice !== undefined) throw targetError("match-twice", `${what} matches the ${kind} ${String(twice["name"])} already, and a match may name it once`, `match another ${kind}`);
+  const twice = added.find(({ name }) =>
+    own.some((entry) => String(entry["name"]).toLowerCase() === String(name).toLowerCase()),
+  );
+  if (twice !== undefined)
+    throw targetError(
+      "match-twice",
+      `${what} matches the ${kind} ${String(twice["name"])} already, and a match may name it once`,
+      `match another ${kind}`,
+    );
   return [...own, ...added];
 }

@@ -33,19 +33,30 @@ export interface MadeRouteSpec {
 }
 
 export function madeRoutes(spec: MadeRouteSpec): MadeRoute[] {
-  return spec.kind === "VirtualService" ? [madeVirtualService(spec)] : portsOf(spec).map((port) => madeHttpRoute(spec, port, portsOf(spec).length > 1));
+  return spec.kind === "VirtualService"
+    ? [madeVirtualService(spec)]
+    : portsOf(spec).map((port) => madeHttpRoute(spec, port, portsOf(spec).length > 1));
 }
 
 /** Makes them, and waits until every proxy knows them. */
-export function creation(routes: readonly MadeRoute[]): { readonly writes: readonly Write[]; readonly settle: readonly SettleCondition[] } {
+export function creation(routes: readonly MadeRoute[]): {
+  readonly writes: readonly Write[];
+  readonly settle: readonly SettleCondition[];
+} {
   return {
     writes: routes.map(({ object, body }): Write => ({ type: "create", object, body })),
     settle: routes.map(({ object }) => ({ type: "acknowledged", object })),
   };
 }
 
-export function shiftOf(routes: readonly MadeRoute[], traffic: Traffic): { readonly writes: readonly Write[]; readonly settle: readonly SettleCondition[] } {
-  return { writes: routes.map((route) => route.write(traffic)), settle: routes.map(({ object }) => ({ type: "acknowledged", object })) };
+export function shiftOf(
+  routes: readonly MadeRoute[],
+  traffic: Traffic,
+): { readonly writes: readonly Write[]; readonly settle: readonly SettleCondition[] } {
+  return {
+    writes: routes.map((route) => route.write(traffic)),
+    settle: routes.map(({ object }) => ({ type: "acknowledged", object })),
+  };
 }
 
 function portsOf({ port, ports }: MadeRouteSpec): readonly (number | undefined)[] {
@@ -60,8 +71,17 @@ function madeVirtualService(spec: MadeRouteSpec): MadeRoute {
   const rest = port === undefined || ports.length < 2 ? [] : [{ name: "other-ports", route: [stable(undefined)] }];
   const match = rest.length === 0 ? {} : { match: [{ port }] };
   const list = [{ name: "canary", ...match, route: [stable(undefined)] }, ...rest];
-  const tcp = ports.filter((candidate) => isPlainTcp(candidate)).map(({ port: number }) => ({ match: [{ port: number }], route: [stable(number as number)] }));
-  const listFor = (traffic: Traffic): Fields[] => virtualServiceRoutes(list, "http", (index) => (index === 0 ? pairing : undefined), traffic, `VirtualService ${namespace}/${name}`);
+  const tcp = ports
+    .filter((candidate) => isPlainTcp(candidate))
+    .map(({ port: number }) => ({ match: [{ port: number }], route: [stable(number as number)] }));
+  const listFor = (traffic: Traffic): Fields[] =>
+    virtualServiceRoutes(
+      list,
+      "http",
+      (index) => (index === 0 ? pairing : undefined),
+      traffic,
+      `VirtualService ${namespace}/${name}`,
+    );
   const body: UntypedObject = {
     apiVersion: "networking.istio.io/v1",
     kind: "VirtualService",
@@ -74,14 +94,19 @@ function madeVirtualService(spec: MadeRouteSpec): MadeRoute {
     },
   };
   const object = referenceTo(body);
-  return { body, object, write: (traffic) => ({ type: "field", object, pointer: "/spec/http", value: listFor(traffic) }) };
+  return {
+    body,
+    object,
+    write: (traffic) => ({ type: "field", object, pointer: "/spec/http", value: listFor(traffic) }),
+  };
 }
 
 function madeHttpRoute(spec: MadeRouteSpec, port: number | undefined, several: boolean): MadeRoute {
   const { namespace, service, gateways, hosts, stable, pairing, owner } = spec;
   const name = several ? `${spec.name}-${port ?? 0}` : spec.name;
   const list = [{ backendRefs: [stable(port)] }];
-  const listFor = (traffic: Traffic): Fields[] => gatewayRules(list, () => pairing, traffic, `HTTPRoute ${namespace}/${name}`);
+  const listFor = (traffic: Traffic): Fields[] =>
+    gatewayRules(list, () => pairing, traffic, `HTTPRoute ${namespace}/${name}`);
   const parents = gateways.map((gateway) => {
     const [first = "", second] = gateway.split("/");
     return second === undefined ? { name: first } : { name: second, namespace: first };
@@ -97,10 +122,18 @@ function madeHttpRoute(spec: MadeRouteSpec, port: number | undefined, several: b
     },
   };
   const object = referenceTo(body);
-  return { body, object, write: (traffic) => ({ type: "field", object, pointer: "/spec/rules", value: listFor(traffic) }) };
+  return {
+    body,
+    object,
+    write: (traffic) => ({ type: "field", object, pointer: "/spec/rules", value: listFor(traffic) }),
+  };
 }
 
-export function metadataOf(name: string, namespace: string, owner: OwnerReference | undefined): UntypedObject["metadata"] {
+export function metadataOf(
+  name: string,
+  namespace: string,
+  owner: OwnerReference | undefined,
+): UntypedObject["metadata"] {
   return {
     name,
     namespace,
@@ -114,7 +147,8 @@ const plainProtocols = ["tcp", "tls", "mongo", "mysql", "redis", "udp"];
 /** A port without requests, by its `appProtocol` or the beginning of its name. */
 export function isPlainTcp({ name, appProtocol, protocol }: Fields): boolean {
   if (protocol === "UDP" || protocol === "SCTP") return true;
-  const said = typeof appProtocol === "string" ? appProtocol : typeof name === "string" ? (name.split("-")[0] ?? "") : "";
+  const said =
+    typeof appProtocol === "string" ? appProtocol : typeof name === "string" ? (name.split("-")[0] ?? "") : "";
   return plainProtocols.includes(said.toLowerCase());
 }
 

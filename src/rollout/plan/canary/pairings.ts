@@ -4,14 +4,19 @@ import { fieldsOf, type Fields, type MirrorTarget, type Pairing } from "./traffi
 /** Two Services as backends of an HTTPRoute or a GRPCRoute of the namespace. */
 export function backendPairing(routeNamespace: string, stable: BackendTarget, canary: BackendTarget): Pairing {
   const is = (target: BackendTarget) => (backend: Fields) =>
-    isService(backend) && backend["name"] === target.name && namespaceOf(backend, routeNamespace) === (target.namespace ?? routeNamespace) && backend["port"] === target.port;
-  const canaryOf = (backend: Fields): Fields => at({ ...backend, name: canary.name, port: canary.port }, canary.namespace ?? routeNamespace, routeNamespace);
+    isService(backend) &&
+    backend["name"] === target.name &&
+    namespaceOf(backend, routeNamespace) === (target.namespace ?? routeNamespace) &&
+    backend["port"] === target.port;
+  const canaryOf = (backend: Fields): Fields =>
+    at({ ...backend, name: canary.name, port: canary.port }, canary.namespace ?? routeNamespace, routeNamespace);
   return { isStable: is(stable), isCanary: is(canary), stableOf: same, canaryOf, mirrorOf: canaryOnly(canaryOf) };
 }
 
 /** All Services of one namespace, and those of the same names in the other. */
 export function namespacePairing(routeNamespace: string, stable: string, canary: string): Pairing {
-  const is = (namespace: string) => (backend: Fields) => isService(backend) && namespaceOf(backend, routeNamespace) === namespace;
+  const is = (namespace: string) => (backend: Fields) =>
+    isService(backend) && namespaceOf(backend, routeNamespace) === namespace;
   const canaryOf = (backend: Fields): Fields => at(backend, canary, routeNamespace);
   return { isStable: is(stable), isCanary: is(canary), stableOf: same, canaryOf, mirrorOf: canaryOnly(canaryOf) };
 }
@@ -20,19 +25,32 @@ export function namespacePairing(routeNamespace: string, stable: string, canary:
 export function destinationPairing(namespace: string, stable: DestinationTarget, canary: DestinationTarget): Pairing {
   const is = (target: DestinationTarget) => (backend: Fields) => {
     const { host, subset, port } = destinationOf(backend);
-    return resolveHost(host, namespace) === resolveHost(target.host, namespace) && subset === target.subset && (target.port === undefined || port === target.port);
+    return (
+      resolveHost(host, namespace) === resolveHost(target.host, namespace) &&
+      subset === target.subset &&
+      (target.port === undefined || port === target.port)
+    );
   };
   const canaryOf = (backend: Fields): Fields => {
     const { subset: _subset, port, ...rest } = fieldsOf(backend["destination"]);
     const to = canary.port === undefined ? port : { number: canary.port };
-    return { ...backend, destination: { ...rest, host: canary.host, ...(canary.subset === undefined ? {} : { subset: canary.subset }), ...(to === undefined ? {} : { port: to }) } };
+    return {
+      ...backend,
+      destination: {
+        ...rest,
+        host: canary.host,
+        ...(canary.subset === undefined ? {} : { subset: canary.subset }),
+        ...(to === undefined ? {} : { port: to }),
+      },
+    };
   };
   return { isStable: is(stable), isCanary: is(canary), stableOf: same, canaryOf, mirrorOf: canaryOnly(canaryOf) };
 }
 
 /** All hosts of one namespace in a VirtualService, and those of the same names in the other. */
 export function hostNamespacePairing(routeNamespace: string, stable: string, canary: string): Pairing {
-  const is = (namespace: string) => (backend: Fields) => resolveHost(destinationOf(backend).host, routeNamespace).endsWith(`.${namespace}.${clusterSuffix}`);
+  const is = (namespace: string) => (backend: Fields) =>
+    resolveHost(destinationOf(backend).host, routeNamespace).endsWith(`.${namespace}.${clusterSuffix}`);
   const canaryOf = (backend: Fields): Fields => {
     const destination = fieldsOf(backend["destination"]);
     const [service = ""] = resolveHost(destinationOf(backend).host, routeNamespace).split(".");
@@ -47,13 +65,22 @@ export const clusterSuffix = "svc.cluster.local";
 export function resolveHost(host: string, namespace: string): string {
   const [service = "", ofNamespace = namespace, svc = "svc"] = host.split(".");
   const labels = host.split(".").length;
-  if (labels === 1 || labels === 2 || (labels === 3 && svc === "svc")) return `${service}.${ofNamespace}.${clusterSuffix}`;
+  if (labels === 1 || labels === 2 || (labels === 3 && svc === "svc"))
+    return `${service}.${ofNamespace}.${clusterSuffix}`;
   return host;
 }
 
 export function destinationOf(backend: Fields): DestinationTarget {
-  const { host = "", subset, port } = fieldsOf(backend["destination"]) as { host?: string; subset?: string; port?: { number?: number } };
-  return { host, ...(subset === undefined ? {} : { subset }), ...(port?.number === undefined ? {} : { port: port.number }) };
+  const {
+    host = "",
+    subset,
+    port,
+  } = fieldsOf(backend["destination"]) as { host?: string; subset?: string; port?: { number?: number } };
+  return {
+    host,
+    ...(subset === undefined ? {} : { subset }),
+    ...(port?.number === undefined ? {} : { port: port.number }),
+  };
 }
 
 function isService({ kind = "Service", group = "" }: Fields): boolean {

@@ -15,7 +15,11 @@ export const bySegment: PrefixRule = (prefix, path) => {
 export const byLetter: PrefixRule = (prefix, path) => path.startsWith(prefix);
 
 /** Paths that both patterns take; `none` when there is no such path, `unclear` when a regular expression hides whether there is. */
-export function intersectPaths(a: PathPattern | undefined, b: PathPattern | undefined, within: PrefixRule): PathPattern | "none" | "unclear" | undefined {
+export function intersectPaths(
+  a: PathPattern | undefined,
+  b: PathPattern | undefined,
+  within: PrefixRule,
+): PathPattern | "none" | "unclear" | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   if (a.type === b.type && a.value === b.value) return a;
   if (a.type === "Regex" || b.type === "Regex") return isAll(a) ? b : isAll(b) ? a : "unclear";
@@ -44,5 +48,7 @@ export function cookieExpression(cookies: readonly { readonly name: string; read
 
 function permutations(items: readonly string[]): string[][] {
   if (items.length <= 1) return [[...items]];
-  return items.flatMap((item, index) => permutations(items.filter((_, other) => other !== index)).map((rest) => [item, ...rest]));
+  return items.flatMap((item, index) =>
+    permutations(items.filter((_, other) => other !== index)).map((rest) => [item, ...rest]),
+  );
 }

@@ -23,39 +23,83 @@ export interface MovedRoute {
   readonly stable: string;
 }
 
-type UserRouteTarget = Extract<CanarySpec["target"], { httpRoute: unknown } | { grpcRoute: unknown } | { virtualService: unknown } | { namespaces: unknown }>;
+type UserRouteTarget = Extract<
+  CanarySpec["target"],
+  { httpRoute: unknown } | { grpcRoute: unknown } | { virtualService: unknown } | { namespaces: unknown }
+>;
 
 /** The routes that a target names; none for a target whose routes the engine makes. */
 export function movedRoutes(canary: Canary): MovedRoute[] {
   const { target } = canary.spec;
   const home = canary.metadata.namespace ?? "default";
   if ("httpRoute" in target || "grpcRoute" in target) {
-    const [kind, field, route] = "httpRoute" in target ? (["HTTPRoute", "httpRoute", target.httpRoute] as const) : (["GRPCRoute", "grpcRoute", target.grpcRoute] as const);
+    const [kind, field, route] =
+      "httpRoute" in target
+        ? (["HTTPRoute", "httpRoute", target.httpRoute] as const)
+        : (["GRPCRoute", "grpcRoute", target.grpcRoute] as const);
     const namespace = route.namespace ?? home;
     const stable = `${route.stable.namespace ?? namespace}/${route.stable.name}:${route.stable.port}`;
-    return [{ ...gatewayRoute(kind, route.name, namespace), field: `spec.target.${field}`, rule: route.rule, pairing: backendPairing(namespace, route.stable, route.canary), stable }];
+    return [
+      {
+        ...gatewayRoute(kind, route.name, namespace),
+        field: `spec.target.${field}`,
+        rule: route.rule,
+        pairing: backendPairing(namespace, route.stable, route.canary),
+        stable,
+      },
+    ];
   }
   if ("virtualService" in target) {
     const { name, namespace = home, protocol, route, stable, canary: to } = target.virtualService;
     const said = `${stable.host}${stable.subset === undefined ? "" : ` subset ${stable.subset}`}`;
-    return [{ ...virtualService(name, namespace), pointer: `/spec/${protocol}`, protocol, field: "spec.target.virtualService", rule: route, pairing: destinationPairing(namespace, stable, to), stable: said }];
+    return [
+      {
+        ...virtualService(name, namespace),
+        pointer: `/spec/${protocol}`,
+        protocol,
+        field: "spec.target.virtualService",
+        rule: route,
+        pairing: destinationPairing(namespace, stable, to),
+        stable: said,
+      },
+    ];
   }
-  return "namespaces" in target ? target.namespaces.routes.map((route, index) => namespaceRoute(target.namespaces, route, index, home)) : [];
+  return "namespaces" in target
+    ? target.namespaces.routes.map((route, index) => namespaceRoute(target.namespaces, route, index, home))
+    : [];
 }
 
-function namespaceRoute({ stable, canary }: NamespacesTarget, { kind, name, namespace }: NamespacesTarget["routes"][number], index: number, home: string): MovedRoute {
+function namespaceRoute(
+  { stable, canary }: NamespacesTarget,
+  { kind, name, namespace }: NamespacesTarget["routes"][number],
+  index: number,
+  home: string,
+): MovedRoute {
   const at = namespace ?? home;
   const common = { field: `spec.target.namespaces.routes[${index}]`, stable: `a Service of namespace ${stable}` };
-  if (kind === "VirtualService") return { ...virtualService(name, at), ...common, pairing: hostNamespacePairing(at, stable, canary) };
+  if (kind === "VirtualService")
+    return { ...virtualService(name, at), ...common, pairing: hostNamespacePairing(at, stable, canary) };
   return { ...gatewayRoute(kind, name, at), ...common, pairing: namespacePairing(at, stable, canary) };
 }
 
-function gatewayRoute(kind: "HTTPRoute" | "GRPCRoute", name: string, namespace: string): Pick<MovedRoute, "object" | "pointer" | "protocol"> {
-  return { object: reference("gateway.networking.k8s.io/v1", kind, name, namespace), pointer: "/spec/rules", protocol: "http" };
+function gatewayRoute(
+  kind: "HTTPRoute" | "GRPCRoute",
+  name: string,
+  namespace: string,
+): Pick<MovedRoute, "object" | "pointer" | "protocol"> {
+  return {
+    object: reference("gateway.networking.k8s.io/v1", kind, name, namespace),
+    pointer: "/spec/rules",
+    protocol: "http",
+  };
 }
 
 function virtualService(name: string, namespace: string): Pick<MovedRoute, "object" | "pointer" | "protocol"> {
-  return { object: reference("networking.istio.io/v1", "VirtualService", name, namespace), pointer: "/spec/http", protocol: "http" };
+  return {
+    object: reference("networking.istio.io/v1", "VirtualService", name, namespace),
+    pointer: "/spec/http",
+    protocol: "http",
+  };
 }
 
 /** The field in which a rule has its backends. */
@@ -70,7 +114,10 @@ export function ruleIndex({ rule }: MovedRoute, list: readonly Fields[]): number
 }
 
 /** A target whose routes are there already: only their rules are written. */
-export function routeTargetPlan(canary: Canary & { spec: { target: UserRouteTarget } }, world: CanaryWorld): TargetPlan {
+export function routeTargetPlan(
+  canary: Canary & { spec: { target: UserRouteTarget } },
+  world: CanaryWorld,
+): TargetPlan {
   const routes = movedRoutes(canary).map((route, index) => ({ route, found: inWorld(world, route, index) }));
   const grants = world.missingGrants.map((missing) => grantFor(canary, missing));
   const { target } = canary.spec;
@@ -84,7 +131,12 @@ export function routeTargetPlan(canary: Canary & { spec: { target: UserRouteTarg
     namespaces: [...new Set(namespaces)],
     begin: grants.length === 0 ? [] : [grantStep(grants)],
     shift: (traffic) => ({
-      writes: routes.map(({ route, found }): Write => ({ type: "field", object: route.object, pointer: route.pointer, value: listFor(route, found.list, traffic) })),
+      writes: routes.map(({ route, found }): Write => ({
+        type: "field",
+        object: route.object,
+        pointer: route.pointer,
+        value: listFor(route, found.list, traffic),
+      })),
       settle: routes.map(({ route }) => ({ type: "acknowledged", object: route.object })),
     }),
     subjects: world.subjects,
@@ -93,7 +145,12 @@ export function routeTargetPlan(canary: Canary & { spec: { target: UserRouteTarg
 
 function inWorld(world: CanaryWorld, route: MovedRoute, index: number): RouteInWorld {
   const found = world.routes[index];
-  if (found === undefined) throw targetError("route-missing", `${route.field}: ${describeReference(route.object)} is not there`, "make it first, or name another");
+  if (found === undefined)
+    throw targetError(
+      "route-missing",
+      `${route.field}: ${describeReference(route.object)} is not there`,
+      "make it first, or name another",
+    );
   return found;
 }
 
@@ -106,7 +163,8 @@ export function listFor(route: MovedRoute, list: readonly Fields[], traffic: Tra
     const backends = listOf(list[index]?.[backendsField(route)]);
     return backends.some((backend) => route.pairing.isStable(backend)) ? route.pairing : undefined;
   };
-  if (route.object.kind === "VirtualService") return virtualServiceRoutes(list, route.protocol, pairingOf, traffic, what);
+  if (route.object.kind === "VirtualService")
+    return virtualServiceRoutes(list, route.protocol, pairingOf, traffic, what);
   return gatewayRules(list, pairingOf, traffic, what);
 }
 
@@ -115,22 +173,36 @@ function grantFor(canary: Canary, { kind, fromNamespace, toNamespace, service }:
     apiVersion: "gateway.networking.k8s.io/v1beta1",
     kind: "ReferenceGrant",
     metadata: { name: grantName(canary, kind, fromNamespace), namespace: toNamespace },
-    spec: { from: [{ group: "gateway.networking.k8s.io", kind, namespace: fromNamespace }], to: [{ group: "", kind: "Service", ...(service === undefined ? {} : { name: service }) }] },
+    spec: {
+      from: [{ group: "gateway.networking.k8s.io", kind, namespace: fromNamespace }],
+      to: [{ group: "", kind: "Service", ...(service === undefined ? {} : { name: service }) }],
+    },
   };
 }
 
 /** The name of a grant that the engine makes for this Canary. */
-export function grantName({ metadata: { name = "", namespace = "" } }: Canary, kind: string, fromNamespace: string): string {
+export function grantName(
+  { metadata: { name = "", namespace = "" } }: Canary,
+  kind: string,
+  fromNamespace: string,
+): string {
   return `${name}.${namespace}-${kind.toLowerCase()}-${fromNamespace}`;
 }
 
 function grantStep(grants: readonly Fields[]): PartialStep {
-  const objects = grants.map((grant) => ({ body: grant, object: referenceTo(grant as Parameters<typeof referenceTo>[0]) }));
+  const objects = grants.map((grant) => ({
+    body: grant,
+    object: referenceTo(grant as Parameters<typeof referenceTo>[0]),
+  }));
   const toNamespaces = [...new Set(objects.map(({ object }) => object.namespace ?? ""))];
   return {
     id: "grants",
     title: `let the routes send to namespace ${toNamespaces.join(", ")}`,
-    writes: objects.map(({ body, object }): Write => ({ type: "create", object, body: body as Extract<Write, { type: "create" }>["body"] })),
+    writes: objects.map(({ body, object }): Write => ({
+      type: "create",
+      object,
+      body: body as Extract<Write, { type: "create" }>["body"],
+    })),
     settle: objects.map(({ object }) => ({ type: "acknowledged", object })),
     essential: true,
   };

@@ -22,13 +22,18 @@ export function servicesTargetPlan(canary: Canary, target: ServicesTarget, world
     ports: world.servicePorts ?? [],
     gateways: [],
     hosts: [],
-    stable: () => (forGateways ? { name: stable, port } : { destination: { host: host(stable), port: { number: port } } }),
-    pairing: forGateways ? backendPairing(namespace, { name: stable, port }, { name: to, port }) : destinationPairing(namespace, { host: host(stable), port }, { host: host(to), port }),
+    stable: () =>
+      forGateways ? { name: stable, port } : { destination: { host: host(stable), port: { number: port } } },
+    pairing: forGateways
+      ? backendPairing(namespace, { name: stable, port }, { name: to, port })
+      : destinationPairing(namespace, { host: host(stable), port }, { host: host(to), port }),
   });
   return {
     ...plainTarget,
     namespaces: [namespace],
-    begin: [{ id: "route", title: `make ${describeMade(routes)}, all to ${stable}`, ...creation(routes), essential: true }],
+    begin: [
+      { id: "route", title: `make ${describeMade(routes)}, all to ${stable}`, ...creation(routes), essential: true },
+    ],
     shift: (traffic) => shiftOf(routes, traffic),
     subjects: world.subjects,
   };

@@ -25,13 +25,21 @@ function matchTitle({ headers, cookies, queryParams, paths, sourceLabels }: Traf
     ...cookies.map(({ name, value }) => `cookie ${name}=${value}`),
     ...queryParams.map(({ name, type, value }) => `query ${name}=${sign[type]}${value}`),
     ...(paths.length === 0 ? [] : [`path ${paths.map(({ type, value }) => `${sign[type]}${value}`).join(" or ")}`]),
-    ...(Object.keys(sourceLabels).length === 0 ? [] : [`callers labelled ${Object.entries(sourceLabels).map((pair) => pair.join("=")).join(",")}`]),
+    ...(Object.keys(sourceLabels).length === 0
+      ? []
+      : [
+          `callers labelled ${Object.entries(sourceLabels)
+            .map((pair) => pair.join("="))
+            .join(",")}`,
+        ]),
   ].join(" and ");
 }
 
 function scaleTitle({ replicas, percent, matchWeight }: NonNullable<CanaryStep["scale"]>): string {
   if (matchWeight === true) return "as many canary pods as the weight asks for";
-  return replicas === undefined ? `${percent ?? 0} % as many canary pods` : `${replicas} canary ${replicas === 1 ? "pod" : "pods"}`;
+  return replicas === undefined
+    ? `${percent ?? 0} % as many canary pods`
+    : `${replicas} canary ${replicas === 1 ? "pod" : "pods"}`;
 }
 
 function experimentTitle({ durationSeconds, replicas, mirrorPercent }: NonNullable<CanaryStep["experiment"]>): string {

@@ -44,4 +44,11 @@ export interface Move {
 }
 
 /** What a target has that neither needs pods of the engine's nor is watched. */
-export const plainTarget = { setup: [], idle: false, begin: [], before: (): readonly PartialStep[] => [], after: (): readonly PartialStep[] => [], end: [] } as const;
+export const plainTarget = {
+  setup: [],
+  idle: false,
+  begin: [],
+  before: (): readonly PartialStep[] => [],
+  after: (): readonly PartialStep[] => [],
+  end: [],
+} as const;

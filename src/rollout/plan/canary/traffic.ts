@@ -53,7 +53,12 @@ const all = 100;
  * The backends of a rule once `weight` percent of what the stable ones had goes to the canary. Backends that are neither keep their
  * share. `dress` may add to a canary backend.
  */
-export function splitBackends(backends: readonly Fields[], pairing: Pairing, weight: number, dress: (backend: Fields) => Fields = (backend) => backend): Fields[] {
+export function splitBackends(
+  backends: readonly Fields[],
+  pairing: Pairing,
+  weight: number,
+  dress: (backend: Fields) => Fields = (backend) => backend,
+): Fields[] {
   // With nothing for the canary the rule stays as its user wrote it.
   if (weight === 0 && !backends.some((backend) => pairing.isCanary(backend) && weightOf(backend, backends) > 0)) {
     return backends.map((backend) => (pairing.isStable(backend) ? pairing.stableOf(backend) : backend));
@@ -75,7 +80,10 @@ export function splitBackends(backends: readonly Fields[], pairing: Pairing, wei
 /** Only the canaries of the stable backends, in their proportions. */
 export function onlyCanaries(backends: readonly Fields[], pairing: Pairing): Fields[] {
   const stable = backends.filter((backend) => pairing.isStable(backend) && !pairing.isCanary(backend));
-  return stable.map((backend) => ({ ...pairing.canaryOf(backend), weight: stable.length === 1 ? 1 : weightOf(backend, stable) }));
+  return stable.map((backend) => ({
+    ...pairing.canaryOf(backend),
+    weight: stable.length === 1 ? 1 : weightOf(backend, stable),
+  }));
 }
 
 /** Without weights all count alike. A VirtualService leaves out 0. */

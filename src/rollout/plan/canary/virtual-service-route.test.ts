@@ -8,10 +8,35 @@ import { virtualServiceRoutes } from "./virtual-service-route.ts";
 const pairing = destinationPairing("shop", { host: "web", subset: "v1" }, { host: "web", subset: "v2" });
 const list: Fields[] = [
   { name: "health", match: [{ uri: { exact: "/health" } }], directResponse: { status: 200 } },
-  { name: "pages", match: [{ uri: { prefix: "/" }, gateways: ["mesh"] }], timeout: "3s", retries: { attempts: 2 }, route: [{ destination: { host: "web.shop.svc.cluster.local", subset: "v1", port: { number: 80 } }, headers: { request: { set: { a: "b" } } } }] },
+  {
+    name: "pages",
+    match: [{ uri: { prefix: "/" }, gateways: ["mesh"] }],
+    timeout: "3s",
+    retries: { attempts: 2 },
+    route: [
+      {
+        destination: { host: "web.shop.svc.cluster.local", subset: "v1", port: { number: 80 } },
+        headers: { request: { set: { a: "b" } } },
+      },
+    ],
+  },
 ];
-const match = (more: Partial<TrafficMatch>): TrafficMatch => ({ headers: [], cookies: [], queryParams: [], paths: [], sourceLabels: {}, ...more });
-const routes = (traffic: Partial<typeof noTraffic>): Fields[] => virtualServiceRoutes(list, "http", (index) => (index === 1 ? pairing : undefined), { ...noTraffic, ...traffic }, "VirtualService shop/web");
+const match = (more: Partial<TrafficMatch>): TrafficMatch => ({
+  headers: [],
+  cookies: [],
+  queryParams: [],
+  paths: [],
+  sourceLabels: {},
+  ...more,
+});
+const routes = (traffic: Partial<typeof noTraffic>): Fields[] =>
+  virtualServiceRoutes(
+    list,
+    "http",
+    (index) => (index === 1 ? pairing : undefined),
+    { ...noTraffic, ...traffic },
+    "VirtualService shop/web",
+  );
 
 test("weights split the one route, whatever way its host is written, and keep all else of it", () => {
   const [first, second] = routes({ weight: 30 });
@@ -28,7 +53,17 @@ test("weights split the one route, whatever way its host is written, and keep al
 });
 
 test("a match becomes a route before it, with the route's own conditions and another name", () => {
-  const [, special] = routes({ matches: [match({ headers: [{ name: "X-Team", type: "Prefix", value: "a" }], cookies: [{ name: "beta", value: "1" }], queryParams: [{ name: "q", type: "Regex", value: ".+" }], sourceLabels: { app: "client" }, paths: [{ type: "Exact", value: "/cart" }] })] });
+  const [, special] = routes({
+    matches: [
+      match({
+        headers: [{ name: "X-Team", type: "Prefix", value: "a" }],
+        cookies: [{ name: "beta", value: "1" }],
+        queryParams: [{ name: "q", type: "Regex", value: ".+" }],
+        sourceLabels: { app: "client" },
+        paths: [{ type: "Exact", value: "/cart" }],
+      }),
+    ],
+  });
   assert.equal(special?.["name"], "pages-canary");
   assert.deepEqual(special?.["match"], [
     {
@@ -44,22 +79,46 @@ test("a match becomes a route before it, with the route's own conditions and ano
 
 test("a mirror is the field mirror, and beside a user's own it is refused by its name", () => {
   const [, pages] = routes({ mirrors: [{ to: "canary", percent: 10 }] });
-  assert.deepEqual([pages?.["mirror"], pages?.["mirrorPercentage"]], [{ host: "web", subset: "v2", port: { number: 80 } }, { value: 10 }]);
+  assert.deepEqual(
+    [pages?.["mirror"], pages?.["mirrorPercentage"]],
+    [{ host: "web", subset: "v2", port: { number: 80 } }, { value: 10 }],
+  );
   const taken = [{ ...list[1], mirror: { host: "log" } }];
-  assert.throws(() => virtualServiceRoutes(taken, "http", () => pairing, { ...noTraffic, mirrors: [{ to: "canary", percent: 10 }] }, "VirtualService shop/web"), /VirtualService shop\/web http route pages mirrors requests already/);
+  assert.throws(
+    () =>
+      virtualServiceRoutes(
+        taken,
+        "http",
+        () => pairing,
+        { ...noTraffic, mirrors: [{ to: "canary", percent: 10 }] },
+        "VirtualService shop/web",
+      ),
+    /VirtualService shop\/web http route pages mirrors requests already/,
+  );
 });
 
 test("connections move by weight and by the caller's labels", () => {
   const tcp: Fields[] = [{ match: [{ port: 9000 }], route: [{ destination: { host: "web", subset: "v1" } }] }];
-  const moved = virtualServiceRoutes(tcp, "tcp", () => pairing, { ...noTraffic, weight: 50, matches: [match({ sourceLabels: { app: "a" } })] }, "VirtualService shop/web");
-  assert.deepEqual(moved.map((route) => [route["match"], (route["route"] as { weight: number }[]).map(({ weight }) => weight)]), [
-    [[{ port: 9000, sourceLabels: { app: "a" } }], [1]],
-    [[{ port: 9000 }], [50, 50]],
-  ]);
+  const moved = virtualServiceRoutes(
+    tcp,
+    "tcp",
+    () => pairing,
+    { ...noTraffic, weight: 50, matches: [match({ sourceLabels: { app: "a" } })] },
+    "VirtualService shop/web",
+  );
+  assert.deepEqual(
+    moved.map((route) => [route["match"], (route["route"] as { weight: number }[]).map(({ weight }) => weight)]),
+    [
+      [[{ port: 9000, sourceLabels: { app: "a" } }], [1]],
+      [[{ port: 9000 }], [50, 50]],
+    ],
+  );
 });
 
 test("hosts of a namespace get their twins in the other", () => {
   const twins = hostNamespacePairing("shop", "shop", "shop-2");
-  assert.deepEqual(twins.canaryOf({ destination: { host: "web", port: { number: 80 } } }), { destination: { host: "web.shop-2.svc.cluster.local", port: { number: 80 } } });
+  assert.deepEqual(twins.canaryOf({ destination: { host: "web", port: { number: 80 } } }), {
+    destination: { host: "web.shop-2.svc.cluster.local", port: { number: 80 } },
+  });
   assert.equal(twins.isStable({ destination: { host: "web.other" } }), false);
 });

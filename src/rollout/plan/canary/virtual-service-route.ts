@@ -1,10 +1,26 @@
 import type { TrafficMatch, ValueMatch } from "../../../api/serin/index.ts";
 import { byLetter, cookieExpression, intersectPaths, type PathPattern } from "./paths.ts";
 import { targetError } from "./target-error.ts";
-import { fieldsOf, listOf, onlyCanaries, setCookieValue, splitBackends, type Affinity, type Fields, type Pairing, type Traffic } from "./traffic.ts";
+import {
+  fieldsOf,
+  listOf,
+  onlyCanaries,
+  setCookieValue,
+  splitBackends,
+  type Affinity,
+  type Fields,
+  type Pairing,
+  type Traffic,
+} from "./traffic.ts";
 
 /** A VirtualService's list of http, tcp or tls routes (`what`, for errors) while traffic moves; a route without a pairing stays as it is. */
-export function virtualServiceRoutes(original: readonly Fields[], protocol: "http" | "tcp" | "tls", pairingOf: (index: number) => Pairing | undefined, traffic: Traffic, what: string): Fields[] {
+export function virtualServiceRoutes(
+  original: readonly Fields[],
+  protocol: "http" | "tcp" | "tls",
+  pairingOf: (index: number) => Pairing | undefined,
+  traffic: Traffic,
+  what: string,
+): Fields[] {
   return original.flatMap((route, index) => {
     const pairing = pairingOf(index);
     if (pairing === undefined) return [route];
@@ -18,7 +34,10 @@ function movedL4(route: Fields, pairing: Pairing, { weight, matches }: Traffic):
   const backends = listOf(route["route"]);
   const special = matches.map(({ sourceLabels }) => ({
     ...route,
-    match: orEmpty(route["match"]).map((match) => ({ ...match, sourceLabels: { ...fieldsOf(match["sourceLabels"]), ...sourceLabels } })),
+    match: orEmpty(route["match"]).map((match) => ({
+      ...match,
+      sourceLabels: { ...fieldsOf(match["sourceLabels"]), ...sourceLabels },
+    })),
     route: onlyCanaries(backends, pairing),
   }));
   return [...special, { ...route, route: splitBackends(backends, pairing, weight) }];
@@ -27,10 +46,18 @@ function movedL4(route: Fields, pairing: Pairing, { weight, matches }: Traffic):
 function movedHttp(route: Fields, pairing: Pairing, traffic: Traffic, what: string): Fields[] {
   const backends = listOf(route["route"]);
   const canaries = (): Fields[] => onlyCanaries(backends, pairing);
-  const special = traffic.matches.map((match) => named({ ...route, match: withMatch(route["match"], match, what), route: canaries() }, "canary"));
+  const special = traffic.matches.map((match) =>
+    named({ ...route, match: withMatch(route["match"], match, what), route: canaries() }, "canary"),
+  );
   const { affinity } = traffic;
   if (affinity !== undefined) {
-    const cookie: TrafficMatch = { headers: [], cookies: [{ name: affinity.cookieName, value: affinity.value }], queryParams: [], paths: [], sourceLabels: {} };
+    const cookie: TrafficMatch = {
+      headers: [],
+      cookies: [{ name: affinity.cookieName, value: affinity.value }],
+      queryParams: [],
+      paths: [],
+      sourceLabels: {},
+    };
     special.push(named({ ...route, match: withMatch(route["match"], cookie, what), route: canaries() }, "again"));
   }
   const dress = (backend: Fields): Fields => (affinity === undefined ? backend : withCookie(backend, affinity));
@@ -44,7 +71,13 @@ function named(route: Fields, suffix: string): Fields {
   return typeof name === "string" ? { ...route, name: `${name}-${suffix}` } : route;
 }
 
-function withMirrors(route: Fields, backends: readonly Fields[], pairing: Pairing, { mirrors }: Traffic, what: string): Fields {
+function withMirrors(
+  route: Fields,
+  backends: readonly Fields[],
+  pairing: Pairing,
+  { mirrors }: Traffic,
+  what: string,
+): Fields {
   const stable = backends.find((backend) => pairing.isStable(backend));
   const added = mirrors.flatMap(({ to, percent }) => {
     const backend = stable === undefined ? undefined : pairing.mirrorOf(stable, to);
@@ -53,17 +86,28 @@ function withMirrors(route: Fields, backends: readonly Fields[], pairing: Pairin
   const [only, ...more] = added;
   if (only === undefined) return route;
   if (route["mirror"] !== undefined) {
-    throw targetError("mirror-taken", `${what} mirrors requests already (field mirror)`, "write it as an entry of mirrors, which may have several, or leave mirror out of the step");
+    throw targetError(
+      "mirror-taken",
+      `${what} mirrors requests already (field mirror)`,
+      "write it as an entry of mirrors, which may have several, or leave mirror out of the step",
+    );
   }
   const own = listOf(route["mirrors"]);
-  if (own.length === 0 && more.length === 0) return { ...route, mirror: only.destination, mirrorPercentage: only.percentage };
+  if (own.length === 0 && more.length === 0)
+    return { ...route, mirror: only.destination, mirrorPercentage: only.percentage };
   return { ...route, mirrors: [...own, ...added] };
 }
 
 function withCookie(backend: Fields, affinity: Affinity): Fields {
   const headers = fieldsOf(backend["headers"]);
   const response = fieldsOf(headers["response"]);
-  return { ...backend, headers: { ...headers, response: { ...response, add: { ...fieldsOf(response["add"]), "Set-Cookie": setCookieValue(affinity) } } } };
+  return {
+    ...backend,
+    headers: {
+      ...headers,
+      response: { ...response, add: { ...fieldsOf(response["add"]), "Set-Cookie": setCookieValue(affinity) } },
+    },
+  };
 }
 
 /** The route's own matches, each with what the step asks for added. */
@@ -72,7 +116,12 @@ function withMatch(matches: unknown, wanted: TrafficMatch, what: string): Fields
     const paths = wanted.paths.length === 0 ? [undefined] : wanted.paths;
     return paths.flatMap((path) => joined(match, wanted, path, what));
   });
-  if (found.length === 0) throw targetError("match-empty", `${what}: no request that it takes has a path of the step's match`, "name paths within the route's own, or another route");
+  if (found.length === 0)
+    throw targetError(
+      "match-empty",
+      `${what}: no request that it takes has a path of the step's match`,
+      "name paths within the route's own, or another route",
+    );
   return found;
 }
 
@@ -86,10 +135,26 @@ const words = { Exact: "exact", Prefix: "prefix", Regex: "regex" } as const;
 function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefined, what: string): Fields[] {
   const both = intersectPaths(pathOf(match["uri"]), path, byLetter);
   if (both === "none") return [];
-  if (both === "unclear") throw targetError("match-unclear", `${what}: a regular expression of a path cannot be combined with the route's own uri`, "use a route with the prefix /, or a match of type Exact or Prefix");
-  const cookies: [string, Fields][] = wanted.cookies.length === 0 ? [] : [["cookie", { regex: cookieExpression(wanted.cookies) }]];
-  const headers = merged(fieldsOf(match["headers"]), [...wanted.headers.map((value) => valueMatch(value, true)), ...cookies], what, "header");
-  const queryParams = merged(fieldsOf(match["queryParams"]), wanted.queryParams.map((value) => valueMatch(value, false)), what, "query parameter");
+  if (both === "unclear")
+    throw targetError(
+      "match-unclear",
+      `${what}: a regular expression of a path cannot be combined with the route's own uri`,
+      "use a route with the prefix /, or a match of type Exact or Prefix",
+    );
+  const cookies: [string, Fields][] =
+    wanted.cookies.length === 0 ? [] : [["cookie", { regex: cookieExpression(wanted.cookies) }]];
+  const headers = merged(
+    fieldsOf(match["headers"]),
+    [...wanted.headers.map((value) => valueMatch(value, true)), ...cookies],
+    what,
+    "header",
+  );
+  const queryParams = merged(
+    fieldsOf(match["queryParams"]),
+    wanted.queryParams.map((value) => valueMatch(value, false)),
+    what,
+    "query parameter",
+  );
   const sourceLabels = { ...fieldsOf(match["sourceLabels"]), ...wanted.sourceLabels };
   return [
     {
@@ -116,6 +181,11 @@ function valueMatch({ name, type, value }: ValueMatch, header: boolean): [string
 
 function merged(own: Fields, added: readonly (readonly [string, Fields])[], what: string, kind: string): Fields {
   const twice = added.find(([name]) => own[name] !== undefined);
-  if (twice !== undefined) throw targetError("match-twice", `${what} matches the ${kind} ${twice[0]} already, and a match may name it once`, `match another ${kind}`);
+  if (twice !== undefined)
+    throw targetError(
+      "match-twice",
+      `${what} matches the ${kind} ${twice[0]} already, and a match may name it once`,
+      `match another ${kind}`,
+    );
   return { ...own, ...Object.fromEntries(added) };
 }

@@ -8,11 +8,19 @@ import { check } from "./planned-check.ts";
 import { counted, revisionLabel } from "./sidecar-steps.ts";
 
 interface DeploymentBody {
-  readonly spec: { readonly replicas?: number; readonly selector: { readonly matchLabels: Record<string, string> }; readonly template: { readonly metadata: { readonly labels: Record<string, string> } } };
+  readonly spec: {
+    readonly replicas?: number;
+    readonly selector: { readonly matchLabels: Record<string, string> };
+    readonly template: { readonly metadata: { readonly labels: Record<string, string> } };
+  };
 }
 
 /** A gateway of the installation moves as those of the Gateway API do: a second Deployment behind the same Service, by the same labels. */
-export function classicGatewaySteps(upgrade: MeshUpgrade, { namespace, deployment, body }: ClassicGatewayInWorld, matrix: readonly PlannedCheck[]): Step[] {
+export function classicGatewaySteps(
+  upgrade: MeshUpgrade,
+  { namespace, deployment, body }: ClassicGatewayInWorld,
+  matrix: readonly PlannedCheck[],
+): Step[] {
   const { from, to, gateways } = upgrade.spec;
   const { name } = deployment;
   if (deployment.replicas === 0) return [];
@@ -21,13 +29,30 @@ export function classicGatewaySteps(upgrade: MeshUpgrade, { namespace, deploymen
   const canary = referenceTo(second);
   const id = `gateway/${namespace}/${name}`;
   const selector = (body as unknown as DeploymentBody).spec.selector.matchLabels;
-  const ready = (atLeast: number): SettleCondition => ({ type: "readyPods", namespace, labels: { ...selector, [revisionLabel]: to.revision }, atLeast });
-  const checks = gatewayChecks(upgrade, check(upgrade, "request-success-rate", { type: "revisions", canary: to.revision, stable: from.revision, namespaces: [namespace] }), matrix);
+  const ready = (atLeast: number): SettleCondition => ({
+    type: "readyPods",
+    namespace,
+    labels: { ...selector, [revisionLabel]: to.revision },
+    atLeast,
+  });
+  const checks = gatewayChecks(
+    upgrade,
+    check(upgrade, "request-success-rate", {
+      type: "revisions",
+      canary: to.revision,
+      stable: from.revision,
+      namespaces: [namespace],
+    }),
+    matrix,
+  );
   const shifts = sharesOf(gateways.weights, deployment).flatMap((share, index): Step[] => [
     {
       id: `${id}/${share.weight}/pods`,
       title: `gateway ${namespace}/${name}: ${counted(share.canary, "pod")} of ${to.revision} behind the same Service`,
-      writes: [...(index === 0 ? [{ type: "create", body: second, object: canary } as const] : []), { type: "field", object: canary, pointer: "/spec/replicas", value: share.canary, own: true }],
+      writes: [
+        ...(index === 0 ? [{ type: "create", body: second, object: canary } as const] : []),
+        { type: "field", object: canary, pointer: "/spec/replicas", value: share.canary, own: true },
+      ],
       settle: [{ type: "ready", object: canary }, ready(share.canary)],
       checks: checks.slice(0, 1),
     },
@@ -45,11 +70,25 @@ export function classicGatewaySteps(upgrade: MeshUpgrade, { namespace, deploymen
       id: `${id}/own`,
       title: `gateway ${namespace}/${name} is of ${to.revision}`,
       writes: [
-        { type: "field", object: stable, pointer: "/spec/template", value: (body as unknown as DeploymentBody).spec.template },
+        {
+          type: "field",
+          object: stable,
+          pointer: "/spec/template",
+          value: (body as unknown as DeploymentBody).spec.template,
+        },
         { type: "field", object: stable, pointer: labelPointer(revisionLabel), value: to.revision },
         ...replicas(stable, deployment.replicas, deployment),
       ],
-      settle: [{ type: "readyPods", namespace, labels: { ...selector, [revisionLabel]: to.revision }, without: canaryOfLabel, atLeast: deployment.replicas }, { type: "ready", object: stable }],
+      settle: [
+        {
+          type: "readyPods",
+          namespace,
+          labels: { ...selector, [revisionLabel]: to.revision },
+          without: canaryOfLabel,
+          atLeast: deployment.replicas,
+        },
+        { type: "ready", object: stable },
+      ],
       checks,
     },
     {

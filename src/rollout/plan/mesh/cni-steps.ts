@@ -7,7 +7,11 @@ import { check } from "./planned-check.ts";
 import { counted } from "./sidecar-steps.ts";
 
 /** Of the agent's objects, what makes another release of it. */
-const contents: Readonly<Record<string, readonly string[]>> = { ConfigMap: ["data"], ClusterRole: ["rules"], Role: ["rules"] };
+const contents: Readonly<Record<string, readonly string[]>> = {
+  ConfigMap: ["data"],
+  ClusterRole: ["rules"],
+  Role: ["rules"],
+};
 const oneByOne = { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } } as const;
 
 /** The agent of one node after the other, by the DaemonSet itself: the next goes only when the one before is ready. Pods that are enrolled keep their rules and sockets. */
@@ -22,11 +26,20 @@ export function cniSteps(upgrade: MeshUpgrade, { cni }: MeshWorld, matrix: Plann
   const version = imageOf(agent);
   const checks = matrix === undefined ? [] : [matrix, check(upgrade, "tcp-connect-failures", { type: "mesh" })];
   return [
-    { id: "cni/before", title: `the rules of enrolled pods on ${counted(nodes.length, "node")} before the agent is replaced`, writes: [], settle: sameRules, checks: [] },
+    {
+      id: "cni/before",
+      title: `the rules of enrolled pods on ${counted(nodes.length, "node")} before the agent is replaced`,
+      writes: [],
+      settle: sameRules,
+      checks: [],
+    },
     {
       id: "cni",
       title: `CNI agent${version === "" ? "" : ` ${version}`} on ${counted(nodes.length, "node")}, one after the other`,
-      writes: [...objects.filter(({ kind }) => kind !== "DaemonSet").flatMap((body) => writesOf(body, cni.existing)), ...agentWrites(agent)],
+      writes: [
+        ...objects.filter(({ kind }) => kind !== "DaemonSet").flatMap((body) => writesOf(body, cni.existing)),
+        ...agentWrites(agent),
+      ],
       settle: [{ type: "ready", object }, ...sameRules],
       checks,
       // Each node has its own time, and what is never ready holds the next one up.
@@ -38,14 +51,22 @@ function writesOf(body: UntypedObject, existing: readonly string[]): Write[] {
   const object = referenceTo(body);
   const create: Write = { type: "create", body, object };
   if (!existing.includes(`${object.kind} ${object.name}`)) return [create];
-  return (contents[object.kind] ?? []).flatMap((field): Write[] => (body[field] === undefined ? [] : [{ type: "field", object, pointer: `/${field}`, value: body[field] }]));
+  return (contents[object.kind] ?? []).flatMap((field): Write[] =>
+    body[field] === undefined ? [] : [{ type: "field", object, pointer: `/${field}`, value: body[field] }],
+  );
 }
 
 function agentWrites(agent: UntypedObject): Write[] {
   const object = referenceTo(agent);
   return [
     { type: "field", object, pointer: "/spec/updateStrategy", value: oneByOne },
-    { type: "field", object, pointer: "/spec/template", value: (agent["spec"] as { template: unknown }).template, restart: "template" },
+    {
+      type: "field",
+      object,
+      pointer: "/spec/template",
+      value: (agent["spec"] as { template: unknown }).template,
+      restart: "template",
+    },
   ];
 }
 

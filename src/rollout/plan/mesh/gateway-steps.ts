@@ -1,4 +1,9 @@
-import { canaryOfLabel, gatewayCanaryAnnotations as annotations, type MeshUpgrade, type ObjectReference } from "../../../api/serin/index.ts";
+import {
+  canaryOfLabel,
+  gatewayCanaryAnnotations as annotations,
+  type MeshUpgrade,
+  type ObjectReference,
+} from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import { annotationPointer, labelPointer, reference } from "../references.ts";
 import type { GatewayInWorld, MeshWorld, ScaledDeployment } from "./mesh-world.ts";
@@ -15,7 +20,12 @@ export function pinGatewaySteps({ spec }: MeshUpgrade, { gateways }: MeshWorld):
     {
       id: "pin-gateways",
       title: `pin ${counted(following.length, "gateway")} to ${spec.from.revision}`,
-      writes: following.map((gateway) => ({ type: "field", object: gatewayReference(gateway), pointer: labelPointer(revisionLabel), value: spec.from.revision })),
+      writes: following.map((gateway) => ({
+        type: "field",
+        object: gatewayReference(gateway),
+        pointer: labelPointer(revisionLabel),
+        value: spec.from.revision,
+      })),
       settle: following.map((gateway) => ({ type: "acknowledged", object: gatewayReference(gateway) })),
       checks: [],
     },
@@ -42,13 +52,19 @@ interface Share {
  * The share of ready pods is the weight, as near as whole pods come to it; weights that come to the same pods are one step. Where
  * an autoscaler decides of the stable ones they all stay, until they themselves are replaced.
  */
-export function sharesOf(weights: readonly number[], { replicas, autoscaled }: Pick<ScaledDeployment, "replicas" | "autoscaled">): Share[] {
+export function sharesOf(
+  weights: readonly number[],
+  { replicas, autoscaled }: Pick<ScaledDeployment, "replicas" | "autoscaled">,
+): Share[] {
   const shares = weights.flatMap((weight): Share[] => {
     if (weight === 100) return autoscaled ? [] : [{ weight, canary: replicas, stable: 0 }];
     const canary = Math.max(1, Math.round((replicas * weight) / 100));
     return [{ weight, canary, stable: autoscaled ? replicas : Math.max(1, replicas - canary) }];
   });
-  return shares.filter(({ canary, stable }, index) => !shares.slice(index + 1).some((later) => later.canary === canary && later.stable === stable));
+  return shares.filter(
+    ({ canary, stable }, index) =>
+      !shares.slice(index + 1).some((later) => later.canary === canary && later.stable === stable),
+  );
 }
 
 export function describeShare({ weight, canary, stable }: Share): string {
@@ -66,15 +82,28 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
   const stable = reference("apps/v1", "Deployment", deployment.name, namespace);
   const canary = reference("apps/v1", "Deployment", `${deployment.name}-${to.revision}`, namespace);
   const acknowledged: SettleCondition = { type: "acknowledged", object };
-  const answers = check(upgrade, "request-success-rate", { type: "gatewayRevisions", gateway: { name, namespace }, canary: to.revision, stable: from.revision });
+  const answers = check(upgrade, "request-success-rate", {
+    type: "gatewayRevisions",
+    gateway: { name, namespace },
+    canary: to.revision,
+    stable: from.revision,
+  });
   const checks = gatewayChecks(upgrade, answers, matrix);
-  const ready = (revision: string, atLeast: number): SettleCondition => ({ type: "readyPods", namespace, labels: { [gatewayNameLabel]: name, [revisionLabel]: revision }, atLeast });
+  const ready = (revision: string, atLeast: number): SettleCondition => ({
+    type: "readyPods",
+    namespace,
+    labels: { [gatewayNameLabel]: name, [revisionLabel]: revision },
+    atLeast,
+  });
   const shifts = sharesOf(gateways.weights, deployment).flatMap((share): Step[] => [
     // What comes is ready before what goes is let go.
     {
       id: `${id}/${share.weight}/pods`,
       title: `gateway ${namespace}/${name}: ${counted(share.canary, "pod")} of ${to.revision} behind the same Service`,
-      writes: [annotate(object, annotations.replicas, String(share.canary)), annotate(object, annotations.revision, to.revision)],
+      writes: [
+        annotate(object, annotations.replicas, String(share.canary)),
+        annotate(object, annotations.revision, to.revision),
+      ],
       settle: [{ type: "ready", object: canary }, ready(to.revision, share.canary), acknowledged],
       checks: share.canary > 0 ? checks.slice(0, 1) : [],
     },
@@ -91,8 +120,21 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
     {
       id: `${id}/own`,
       title: `gateway ${namespace}/${name} belongs to ${to.revision}`,
-      writes: [{ type: "field", object, pointer: labelPointer(revisionLabel), value: to.revision }, ...replicas(stable, deployment.replicas, deployment)],
-      settle: [acknowledged, { type: "readyPods", namespace, labels: { [gatewayNameLabel]: name, [revisionLabel]: to.revision }, without: canaryOfLabel, atLeast: deployment.replicas }, { type: "ready", object: stable }],
+      writes: [
+        { type: "field", object, pointer: labelPointer(revisionLabel), value: to.revision },
+        ...replicas(stable, deployment.replicas, deployment),
+      ],
+      settle: [
+        acknowledged,
+        {
+          type: "readyPods",
+          namespace,
+          labels: { [gatewayNameLabel]: name, [revisionLabel]: to.revision },
+          without: canaryOfLabel,
+          atLeast: deployment.replicas,
+        },
+        { type: "ready", object: stable },
+      ],
       checks,
     },
     {
@@ -113,35 +155,51 @@ function waypointSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: re
   const object = gatewayReference(gateway);
   const id = `waypoint/${namespace}/${name}`;
   const size = Math.max(1, ...deployments.map(({ replicas: count }) => count));
-  const deployed = (suffix: string): SettleCondition[] => deployments.map((one) => ({ type: "ready", object: reference("apps/v1", "Deployment", `${one.name}${suffix}`, namespace) }));
+  const deployed = (suffix: string): SettleCondition[] =>
+    deployments.map((one) => ({
+      type: "ready",
+      object: reference("apps/v1", "Deployment", `${one.name}${suffix}`, namespace),
+    }));
   const acknowledged: SettleCondition = { type: "acknowledged", object };
   const subject = { type: "revisions", canary: to.revision, stable: from.revision, namespaces: [namespace] } as const;
-  const checks = namedChecks(upgrade, [check(upgrade, "xds-nacks", { type: "proxies", revision: to.revision }), ...matrix], subject);
+  const checks = namedChecks(
+    upgrade,
+    [check(upgrade, "xds-nacks", { type: "proxies", revision: to.revision }), ...matrix],
+    subject,
+  );
   const title = (what: string): string => `waypoint ${namespace}/${name}: ${what}`;
   const steps: Step[] = [
     {
       id: `${id}/0`,
       title: title(`${counted(size, "pod")} of ${to.revision} beside it`),
-      writes: [annotate(object, annotations.weight, "0"), annotate(object, annotations.replicas, String(size)), annotate(object, annotations.revision, to.revision)],
+      writes: [
+        annotate(object, annotations.weight, "0"),
+        annotate(object, annotations.replicas, String(size)),
+        annotate(object, annotations.revision, to.revision),
+      ],
       settle: [...deployed(`-${to.revision}`), acknowledged],
       checks: [],
     },
-    ...waypoints.weights.map(
-      (weight): Step => ({
-        id: `${id}/${weight}`,
-        title: title(`${weight} % of new connections at ${to.revision}`),
-        writes: [annotate(object, annotations.weight, String(weight))],
-        settle: [acknowledged],
-        checks,
-      }),
-    ),
+    ...waypoints.weights.map((weight): Step => ({
+      id: `${id}/${weight}`,
+      title: title(`${weight} % of new connections at ${to.revision}`),
+      writes: [annotate(object, annotations.weight, String(weight))],
+      settle: [acknowledged],
+      checks,
+    })),
     {
       id: `${id}/own`,
       title: title(`belongs to ${to.revision}`),
       writes: [{ type: "field", object, pointer: labelPointer(revisionLabel), value: to.revision }],
       settle: [
         acknowledged,
-        ...deployments.map((one): SettleCondition => ({ type: "readyPods", namespace, labels: { [gatewayNameLabel]: name, [revisionLabel]: to.revision }, without: canaryOfLabel, atLeast: one.replicas })),
+        ...deployments.map((one): SettleCondition => ({
+          type: "readyPods",
+          namespace,
+          labels: { [gatewayNameLabel]: name, [revisionLabel]: to.revision },
+          without: canaryOfLabel,
+          atLeast: one.replicas,
+        })),
         ...deployed(""),
       ],
       checks,
@@ -149,16 +207,34 @@ function waypointSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: re
     {
       id: `${id}/done`,
       title: title("the canary leaves"),
-      writes: [annotate(object, annotations.weight), annotate(object, annotations.replicas), annotate(object, annotations.revision)],
-      settle: [acknowledged, ...deployments.map((one): SettleCondition => ({ type: "gone", object: reference("apps/v1", "Deployment", `${one.name}-${to.revision}`, namespace) }))],
+      writes: [
+        annotate(object, annotations.weight),
+        annotate(object, annotations.replicas),
+        annotate(object, annotations.revision),
+      ],
+      settle: [
+        acknowledged,
+        ...deployments.map((one): SettleCondition => ({
+          type: "gone",
+          object: reference("apps/v1", "Deployment", `${one.name}-${to.revision}`, namespace),
+        })),
+      ],
       checks: [],
     },
   ];
   return steps.map((step) => ({ ...step, namespaces: [namespace] }));
 }
 
-export function gatewayChecks(upgrade: MeshUpgrade, answers: PlannedCheck, matrix: readonly PlannedCheck[]): PlannedCheck[] {
-  return namedChecks(upgrade, [check(upgrade, "xds-nacks", { type: "proxies", revision: upgrade.spec.to.revision }), answers, ...matrix], answers.subject);
+export function gatewayChecks(
+  upgrade: MeshUpgrade,
+  answers: PlannedCheck,
+  matrix: readonly PlannedCheck[],
+): PlannedCheck[] {
+  return namedChecks(
+    upgrade,
+    [check(upgrade, "xds-nacks", { type: "proxies", revision: upgrade.spec.to.revision }), answers, ...matrix],
+    answers.subject,
+  );
 }
 
 /** How many there are is left alone where an autoscaler decides of it. */

@@ -14,7 +14,10 @@ export function installSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): St
       id: `install-${index + 1}`,
       title: `install ${workloads.map(({ name }) => name).join(", ")}`,
       writes: objects.map((body): Write => ({ type: "create", body, object: referenceTo(body) })),
-      settle: [{ type: "notRejected", revision: spec.to.revision }, ...workloads.map((object): SettleCondition => ({ type: "ready", object }))],
+      settle: [
+        { type: "notRejected", revision: spec.to.revision },
+        ...workloads.map((object): SettleCondition => ({ type: "ready", object })),
+      ],
       checks: [],
     };
   });
@@ -46,9 +49,16 @@ export function probeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
     {
       id: "probe",
       title: `probe ${scope.revisions.join(" and ")} across: ${scope.dataPlanes.join(", ")}`,
-      writes: probeObjects({ ...scope, image: world.probeImage }).map((body): Write => ({ type: "create", body, object: referenceTo(body) })),
+      writes: probeObjects({ ...scope, image: world.probeImage }).map((body): Write => ({
+        type: "create",
+        body,
+        object: referenceTo(body),
+      })),
       settle: probeSettle(scope),
-      checks: [matrixCheck(upgrade, world), check(upgrade, "xds-nacks", { type: "proxies", revision: upgrade.spec.to.revision })],
+      checks: [
+        matrixCheck(upgrade, world),
+        check(upgrade, "xds-nacks", { type: "proxies", revision: upgrade.spec.to.revision }),
+      ],
     },
   ];
 }

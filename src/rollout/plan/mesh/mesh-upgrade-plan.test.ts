@@ -8,23 +8,56 @@ import { describeShare, sharesOf } from "./gateway-steps.ts";
 import { planMeshUpgrade } from "./mesh-upgrade-plan.ts";
 
 function workload(name: string, more: Partial<WorkloadInWorld> = {}): WorkloadInWorld {
-  return { object: reference("apps/v1", "Deployment", name, "shop"), labels: { app: name }, byPodLabel: false, state: "waiting", ...more };
+  return {
+    object: reference("apps/v1", "Deployment", name, "shop"),
+    labels: { app: name },
+    byPodLabel: false,
+    state: "waiting",
+    ...more,
+  };
 }
 
 function sidecars(name: string, more: Partial<NamespaceInWorld> = {}): NamespaceInWorld {
-  return { name, labels: { "istio.io/rev": "old" }, injection: { label: "istio.io/rev", value: "old" }, labelled: false, workloads: [], leftToEnd: [], ambient: false, enrolledPods: [], ...more };
+  return {
+    name,
+    labels: { "istio.io/rev": "old" },
+    injection: { label: "istio.io/rev", value: "old" },
+    labelled: false,
+    workloads: [],
+    leftToEnd: [],
+    ambient: false,
+    enrolledPods: [],
+    ...more,
+  };
 }
 
 function ambient(name: string, pods: readonly string[]): NamespaceInWorld {
-  return { name, labels: {}, labelled: false, workloads: [], leftToEnd: [], ambient: true, enrolledPods: pods.map((pod) => ({ name: pod, namespace: name, node: `node-${pod}`, owner: "old" })) };
+  return {
+    name,
+    labels: {},
+    labelled: false,
+    workloads: [],
+    leftToEnd: [],
+    ambient: true,
+    enrolledPods: pods.map((pod) => ({ name: pod, namespace: name, node: `node-${pod}`, owner: "old" })),
+  };
 }
 
 function gateway(name: string, more: Partial<GatewayInWorld> = {}): GatewayInWorld {
-  return { name, namespace: "istio-system", waypoint: false, followsNamespace: false, deployments: [{ name: `${name}-istio`, replicas: 1, autoscaled: false }], ...more };
+  return {
+    name,
+    namespace: "istio-system",
+    waypoint: false,
+    followsNamespace: false,
+    deployments: [{ name: `${name}-istio`, replicas: 1, autoscaled: false }],
+    ...more,
+  };
 }
 
 const world: MeshWorld = {
-  installs: [[{ apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "istiod-new", namespace: "istio-system" } }]],
+  installs: [
+    [{ apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "istiod-new", namespace: "istio-system" } }],
+  ],
   namespaces: [ambient("stock", ["a", "b", "c", "d"])],
   gateways: [
     gateway("front", { deployments: [{ name: "front-istio", replicas: 2, autoscaled: false }] }),
@@ -34,11 +67,23 @@ const world: MeshWorld = {
   tags: [
     {
       tag: "default",
-      fields: [{ object: reference("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "istio-revision-tag-default"), pointer: "/webhooks/0/clientConfig/service/name", value: "istiod-new" }],
+      fields: [
+        {
+          object: reference(
+            "admissionregistration.k8s.io/v1",
+            "MutatingWebhookConfiguration",
+            "istio-revision-tag-default",
+          ),
+          pointer: "/webhooks/0/clientConfig/service/name",
+          value: "istiod-new",
+        },
+      ],
       objects: [],
     },
   ],
-  retirable: [{ apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: "istiod-old", namespace: "istio-system" }],
+  retirable: [
+    { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: "istiod-old", namespace: "istio-system" },
+  ],
   injectors: [],
   ztunnelNodes: ["node-a", "node-b"],
   probeImage: "docker.io/istio/serin:2.0.0",
@@ -46,7 +91,10 @@ const world: MeshWorld = {
 };
 
 function upgrade(more: object = {}): MeshUpgrade {
-  const parsed = parseMeshUpgrade({ metadata: { name: "u", uid: "0123456789" }, spec: { from: { revision: "old" }, to: { revision: "new", install: [{ revision: "new" }] }, ...more } });
+  const parsed = parseMeshUpgrade({
+    metadata: { name: "u", uid: "0123456789" },
+    spec: { from: { revision: "old" }, to: { revision: "new", install: [{ revision: "new" }] }, ...more },
+  });
   assert.deepEqual(parsed.errors, []);
   assert.ok(parsed.value);
   return parsed.value;
@@ -79,7 +127,9 @@ test("an upgrade pins, installs, probes, moves pods in growing batches, then gat
     "wave-1/ztunnel-2",
     "wave-1/ztunnel-3",
     "wave-1/adopt",
-    ...["front", "back"].flatMap((name) => ["50/pods", "50", "100/pods", "100", "own", "done"].map((part) => `gateway/istio-system/${name}/${part}`)),
+    ...["front", "back"].flatMap((name) =>
+      ["50/pods", "50", "100/pods", "100", "own", "done"].map((part) => `gateway/istio-system/${name}/${part}`),
+    ),
     "tags",
     "soak",
     "dependents",
@@ -89,55 +139,104 @@ test("an upgrade pins, installs, probes, moves pods in growing batches, then gat
 });
 
 test("nothing moves before the probe matrix has passed, and every move is judged", () => {
-  const steps = planMeshUpgrade(upgrade(), { ...world, namespaces: [...world.namespaces, sidecars("shop", { workloads: [workload("cart")] })] });
-  assert.deepEqual(stepOf(steps, "probe").checks.map(({ spec }) => spec.type), ["mtls-probe-matrix", "xds-nacks"]);
-  for (const id of ["wave-1/shop", "wave-1/ztunnel-1", "wave-1/ztunnel-2", "wave-1/ztunnel-3"]) assert.ok(stepOf(steps, id).checks.length > 0, id);
+  const steps = planMeshUpgrade(upgrade(), {
+    ...world,
+    namespaces: [...world.namespaces, sidecars("shop", { workloads: [workload("cart")] })],
+  });
+  assert.deepEqual(
+    stepOf(steps, "probe").checks.map(({ spec }) => spec.type),
+    ["mtls-probe-matrix", "xds-nacks"],
+  );
+  for (const id of ["wave-1/shop", "wave-1/ztunnel-1", "wave-1/ztunnel-2", "wave-1/ztunnel-3"])
+    assert.ok(stepOf(steps, id).checks.length > 0, id);
 });
 
 test("a namespace without workloads has its label moved, and nobody is judged", () => {
-  const steps = planMeshUpgrade(upgrade({ checks: [{ type: "pod-health" }], waves: [{ soakSeconds: 5 }] }), { ...world, namespaces: [sidecars("empty", { workloads: [] })] });
+  const steps = planMeshUpgrade(upgrade({ checks: [{ type: "pod-health" }], waves: [{ soakSeconds: 5 }] }), {
+    ...world,
+    namespaces: [sidecars("empty", { workloads: [] })],
+  });
   assert.deepEqual(stepOf(steps, "wave-1/empty").checks, []);
   assert.deepEqual(stepOf(steps, "wave-1/empty").writes.map(fieldOf), ['Namespace empty istio.io/rev="new"']);
   assert.deepEqual(stepOf(steps, "wave-1/end").checks, []);
 });
 
 test("a namespace is labelled first, and its workloads are restarted so many at a time once the label is there", () => {
-  const workloads = [workload("cart", { state: "moved" }), workload("db", { heldBy: "PodDisruptionBudget db" }), workload("mail"), workload("web")];
+  const workloads = [
+    workload("cart", { state: "moved" }),
+    workload("db", { heldBy: "PodDisruptionBudget db" }),
+    workload("mail"),
+    workload("web"),
+  ];
   const planned = (labelled: boolean): string[] =>
-    stepOf(planMeshUpgrade(upgrade(), { ...world, namespaces: [sidecars("shop", { labelled, workloads })] }), "wave-1/shop").writes.map(fieldOf);
-  assert.deepEqual(planned(false), ['Namespace shop istio.io/rev="new"', 'Deployment cart rollout.serin.dev/restarted-for="new.01234567"']);
-  assert.deepEqual(planned(true), [...planned(false), 'Deployment mail rollout.serin.dev/restarted-for="new.01234567"']);
+    stepOf(
+      planMeshUpgrade(upgrade(), { ...world, namespaces: [sidecars("shop", { labelled, workloads })] }),
+      "wave-1/shop",
+    ).writes.map(fieldOf);
+  assert.deepEqual(planned(false), [
+    'Namespace shop istio.io/rev="new"',
+    'Deployment cart rollout.serin.dev/restarted-for="new.01234567"',
+  ]);
+  assert.deepEqual(planned(true), [
+    ...planned(false),
+    'Deployment mail rollout.serin.dev/restarted-for="new.01234567"',
+  ]);
 });
 
 test("a namespace with istio-injection names the revision before it loses that label", () => {
   const injection = { label: "istio-injection", value: "enabled", tag: "default" } as const;
-  const step = stepOf(planMeshUpgrade(upgrade(), { ...world, namespaces: [sidecars("shop", { injection })] }), "wave-1/shop");
-  assert.deepEqual(step.writes.map(fieldOf), ['Namespace shop istio.io/rev="new"', "Namespace shop istio-injection absent"]);
+  const step = stepOf(
+    planMeshUpgrade(upgrade(), { ...world, namespaces: [sidecars("shop", { injection })] }),
+    "wave-1/shop",
+  );
+  assert.deepEqual(step.writes.map(fieldOf), [
+    'Namespace shop istio.io/rev="new"',
+    "Namespace shop istio-injection absent",
+  ]);
 });
 
 test("the first wave that selects a namespace takes it, and gateways come after the wave that is asked for", () => {
-  const namespaces = ["cart", "mail", "web"].map((name) => sidecars(name, { labels: { tier: name === "mail" ? "back" : "front" } }));
-  const waves = [{ name: "canary", namespaces: ["web"] }, { name: "back", namespaceLabels: { tier: "back" }, soakSeconds: 60 }, { name: "rest" }];
-  const steps = planMeshUpgrade(upgrade({ waves, gateways: { afterWave: 2 }, scope: { tags: false } }), { ...world, namespaces, gateways: world.gateways.slice(0, 1) });
-  assert.deepEqual(ids(steps).filter((id) => id.includes("/")), [
-    "canary/web",
-    "back/mail",
-    "back/end",
-    ...["50/pods", "50", "100/pods", "100", "own", "done"].map((part) => `gateway/istio-system/front/${part}`),
-    "rest/cart",
-  ]);
+  const namespaces = ["cart", "mail", "web"].map((name) =>
+    sidecars(name, { labels: { tier: name === "mail" ? "back" : "front" } }),
+  );
+  const waves = [
+    { name: "canary", namespaces: ["web"] },
+    { name: "back", namespaceLabels: { tier: "back" }, soakSeconds: 60 },
+    { name: "rest" },
+  ];
+  const steps = planMeshUpgrade(upgrade({ waves, gateways: { afterWave: 2 }, scope: { tags: false } }), {
+    ...world,
+    namespaces,
+    gateways: world.gateways.slice(0, 1),
+  });
+  assert.deepEqual(
+    ids(steps).filter((id) => id.includes("/")),
+    [
+      "canary/web",
+      "back/mail",
+      "back/end",
+      ...["50/pods", "50", "100/pods", "100", "own", "done"].map((part) => `gateway/istio-system/front/${part}`),
+      "rest/cart",
+    ],
+  );
 });
 
 test("scaling first lets every new pod be ready before an old one goes, and puts the strategy back at the wave's end", () => {
   const strategy = { type: "Recreate" };
   const namespaces = [sidecars("shop", { labelled: true, workloads: [workload("cart", { strategy })] })];
   const steps = planMeshUpgrade(upgrade({ waves: [{ mode: "ScaleFirst" }] }), { ...world, namespaces });
-  assert.match(fieldOf(stepOf(steps, "wave-1/shop").writes[1] as Write), /^Deployment cart strategy=.*"maxSurge":"100%","maxUnavailable":0/);
+  assert.match(
+    fieldOf(stepOf(steps, "wave-1/shop").writes[1] as Write),
+    /^Deployment cart strategy=.*"maxSurge":"100%","maxUnavailable":0/,
+  );
   assert.deepEqual(stepOf(steps, "wave-1/end").writes.map(fieldOf), ['Deployment cart strategy={"type":"Recreate"}']);
 });
 
 test("the tags move together, are tried by a write, and what followed a tag follows it again", () => {
-  const namespaces = [sidecars("shop", { injection: { label: "istio-injection", value: "enabled", tag: "default" } }), sidecars("mail", { injection: { label: "istio.io/rev", value: "prod", tag: "prod" } })];
+  const namespaces = [
+    sidecars("shop", { injection: { label: "istio-injection", value: "enabled", tag: "default" } }),
+    sidecars("mail", { injection: { label: "istio.io/rev", value: "prod", tag: "prod" } }),
+  ];
   const step = stepOf(planMeshUpgrade(upgrade(), { ...world, namespaces }), "tags");
   assert.deepEqual(step.writes.map(fieldOf), [
     'MutatingWebhookConfiguration istio-revision-tag-default name="istiod-new"',
@@ -145,18 +244,40 @@ test("the tags move together, are tried by a write, and what followed a tag foll
     "Namespace shop istio.io/rev absent",
     "Gateway front istio.io/rev absent",
   ]);
-  assert.deepEqual(step.settle, [{ type: "tagServes", tag: "default", revision: "new" }, { type: "validatorServes", revision: "new" }]);
+  assert.deepEqual(step.settle, [
+    { type: "tagServes", tag: "default", revision: "new" },
+    { type: "validatorServes", revision: "new" },
+  ]);
 });
 
 test("single workloads name the new revision themselves, and their namespace only when the rest moves", () => {
   const workloads = [workload("cart"), workload("web")];
-  const object = reference("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "istio-sidecar-injector-old");
-  const injectors = [{ object, index: 0, objectSelector: { matchExpressions: [{ key: "sidecar.istio.io/inject", operator: "NotIn" as const, values: ["false"] }] } }];
+  const object = reference(
+    "admissionregistration.k8s.io/v1",
+    "MutatingWebhookConfiguration",
+    "istio-sidecar-injector-old",
+  );
+  const injectors = [
+    {
+      object,
+      index: 0,
+      objectSelector: {
+        matchExpressions: [{ key: "sidecar.istio.io/inject", operator: "NotIn" as const, values: ["false"] }],
+      },
+    },
+  ];
   const waves = [{ name: "one", workloadLabels: { app: "cart" } }, { name: "rest" }];
-  const steps = planMeshUpgrade(upgrade({ waves }), { ...world, injectors, namespaces: [sidecars("shop", { workloads })] });
+  const steps = planMeshUpgrade(upgrade({ waves }), {
+    ...world,
+    injectors,
+    namespaces: [sidecars("shop", { workloads })],
+  });
   const [made, left] = stepOf(steps, "split-injection").writes;
   assert.deepEqual(made?.object.name, "serin-rollout-new");
-  assert.match(fieldOf(left as Write), /istio-sidecar-injector-old objectSelector=.*"istio.io\/rev","operator":"NotIn","values":\["new"\]/);
+  assert.match(
+    fieldOf(left as Write),
+    /istio-sidecar-injector-old objectSelector=.*"istio.io\/rev","operator":"NotIn","values":\["new"\]/,
+  );
   assert.deepEqual(stepOf(steps, "one/shop").writes.map(fieldOf), ['Deployment cart istio.io/rev="new"']);
   assert.deepEqual(stepOf(steps, "rest/shop").writes.map(fieldOf), ['Namespace shop istio.io/rev="new"']);
 });
@@ -164,7 +285,9 @@ test("single workloads name the new revision themselves, and their namespace onl
 test("nodes move one by one where ztunnel goes by node", () => {
   const steps = planMeshUpgrade(upgrade({ ztunnel: { by: "Node" } }), { ...world, gateways: [] });
   assert.deepEqual(
-    steps.filter(({ id }) => id === "pin" || id.startsWith("ztunnel/")).map(({ id, writes, settle }) => [id, writes.map(fieldOf), settle.length]),
+    steps
+      .filter(({ id }) => id === "pin" || id.startsWith("ztunnel/"))
+      .map(({ id, writes, settle }) => [id, writes.map(fieldOf), settle.length]),
     [
       ["pin", ['Node node-a istio.io/rev="old"', 'Node node-b istio.io/rev="old"'], 0],
       ["ztunnel/node-a", ['Node node-a istio.io/rev="new"'], 1],
@@ -174,45 +297,93 @@ test("nodes move one by one where ztunnel goes by node", () => {
 });
 
 test("a root is trusted, then signs, then is trusted alone, and takes the former's place when the old revision has gone", () => {
-  const steps = planMeshUpgrade(upgrade({ to: { revision: "old", root: { secretName: "next" } } }), { ...world, installs: [], root: { namespace: "istio-system", fingerprint: "ab12", data: { "ca-key.pem": "a2V5" } } });
-  assert.deepEqual(ids(steps), ["roots", "probe", "root/trust", "root/issue", "root/only", "probes-leave", "root/done"]);
-  assert.deepEqual(steps.filter(({ id }) => id.startsWith("root/")).map(({ settle }) => settle.map(({ type }) => type)), [["rootTrusted"], ["rootInUse"], ["rootInUse", "rootAlone"], ["gone"]]);
+  const steps = planMeshUpgrade(upgrade({ to: { revision: "old", root: { secretName: "next" } } }), {
+    ...world,
+    installs: [],
+    root: { namespace: "istio-system", fingerprint: "ab12", data: { "ca-key.pem": "a2V5" } },
+  });
+  assert.deepEqual(ids(steps), [
+    "roots",
+    "probe",
+    "root/trust",
+    "root/issue",
+    "root/only",
+    "probes-leave",
+    "root/done",
+  ]);
+  assert.deepEqual(
+    steps.filter(({ id }) => id.startsWith("root/")).map(({ settle }) => settle.map(({ type }) => type)),
+    [["rootTrusted"], ["rootInUse"], ["rootInUse", "rootAlone"], ["gone"]],
+  );
 });
 
 test("a plan of 500 namespaces with 20 workloads each is made in milliseconds", () => {
-  const namespaces = Array.from({ length: 500 }, (_, index) => sidecars(`ns-${index}`, { workloads: Array.from({ length: 20 }, (__, at) => workload(`w-${at}`, { state: "moved" })) }));
+  const namespaces = Array.from({ length: 500 }, (_, index) =>
+    sidecars(`ns-${index}`, {
+      workloads: Array.from({ length: 20 }, (__, at) => workload(`w-${at}`, { state: "moved" })),
+    }),
+  );
   const steps = planMeshUpgrade(upgrade({ waves: [{ maxUnavailable: 5 }] }), { ...world, gateways: [], namespaces });
   assert.equal(steps.filter(({ id }) => id.startsWith("wave-1/ns-")).length, 500);
 });
 
 test("a gateway's weight is the share of whole pods, said as it is", () => {
-  const titles = (replicas: number, autoscaled: boolean): string[] => sharesOf([10, 50, 100], { replicas, autoscaled }).map(describeShare);
+  const titles = (replicas: number, autoscaled: boolean): string[] =>
+    sharesOf([10, 50, 100], { replicas, autoscaled }).map(describeShare);
   assert.deepEqual(titles(1, false), ["50 % (1 of 2 pods)", "100 % (1 of 1 pods)"]);
-  assert.deepEqual(titles(4, false), ["25 % (1 of 4 pods, as near as it comes to 10 %)", "50 % (2 of 4 pods)", "100 % (4 of 4 pods)"]);
-  assert.deepEqual(titles(4, true), ["20 % (1 of 5 pods, as near as it comes to 10 %)", "33 % (2 of 6 pods, as near as it comes to 50 %)"]);
+  assert.deepEqual(titles(4, false), [
+    "25 % (1 of 4 pods, as near as it comes to 10 %)",
+    "50 % (2 of 4 pods)",
+    "100 % (4 of 4 pods)",
+  ]);
+  assert.deepEqual(titles(4, true), [
+    "20 % (1 of 5 pods, as near as it comes to 10 %)",
+    "33 % (2 of 6 pods, as near as it comes to 50 %)",
+  ]);
 });
 
 test("a waypoint has a canary beside it, then more and more of the connections, and in the end its own pods", () => {
-  const steps = planMeshUpgrade(upgrade({ waypoints: { weights: [10, 100] } }), { ...world, gateways: [gateway("way", { waypoint: true, label: "old", deployments: [{ name: "way", replicas: 2, autoscaled: false }] })] });
+  const steps = planMeshUpgrade(upgrade({ waypoints: { weights: [10, 100] } }), {
+    ...world,
+    gateways: [
+      gateway("way", { waypoint: true, label: "old", deployments: [{ name: "way", replicas: 2, autoscaled: false }] }),
+    ],
+  });
   assert.deepEqual(
-    steps.filter(({ id }) => id.startsWith("waypoint/")).map(({ id, writes }) => [id.split("/").at(-1), ...writes.map(fieldOf)]),
+    steps
+      .filter(({ id }) => id.startsWith("waypoint/"))
+      .map(({ id, writes }) => [id.split("/").at(-1), ...writes.map(fieldOf)]),
     [
-      ["0", 'Gateway way rollout.serin.dev/canary-weight="0"', 'Gateway way rollout.serin.dev/canary-replicas="2"', 'Gateway way rollout.serin.dev/canary-revision="new"'],
+      [
+        "0",
+        'Gateway way rollout.serin.dev/canary-weight="0"',
+        'Gateway way rollout.serin.dev/canary-replicas="2"',
+        'Gateway way rollout.serin.dev/canary-revision="new"',
+      ],
       ["10", 'Gateway way rollout.serin.dev/canary-weight="10"'],
       ["100", 'Gateway way rollout.serin.dev/canary-weight="100"'],
       ["own", 'Gateway way istio.io/rev="new"'],
-      ["done", ...["weight", "replicas", "revision"].map((part) => `Gateway way rollout.serin.dev/canary-${part} absent`)],
+      [
+        "done",
+        ...["weight", "replicas", "revision"].map((part) => `Gateway way rollout.serin.dev/canary-${part} absent`),
+      ],
     ],
   );
 });
 
 test("retiring by hand waits for approval before anything is deleted", () => {
-  const dependents = (more: object): Step => stepOf(planMeshUpgrade(upgrade({ retire: "Manual", ...more }), world), "dependents");
+  const dependents = (more: object): Step =>
+    stepOf(planMeshUpgrade(upgrade({ retire: "Manual", ...more }), world), "dependents");
   assert.deepEqual(dependents({}).pause, { approved: false });
-  assert.deepEqual(dependents({ approvals: [{ step: "dependents", by: "ann", why: "", at: "2026-01-31T12:00:00Z" }] }).pause, { approved: true });
+  assert.deepEqual(
+    dependents({ approvals: [{ step: "dependents", by: "ann", why: "", at: "2026-01-31T12:00:00Z" }] }).pause,
+    { approved: true },
+  );
 });
 
 test("a scope without ztunnel leaves ambient pods alone", () => {
-  const steps = ids(planMeshUpgrade(upgrade({ scope: { ztunnel: false } }), { ...world, gateways: [], dataPlanes: [] }));
+  const steps = ids(
+    planMeshUpgrade(upgrade({ scope: { ztunnel: false } }), { ...world, gateways: [], dataPlanes: [] }),
+  );
   assert.deepEqual(steps, ["preflight", "install-1", "tags", "dependents", "retire", "drain"]);
 });

@@ -45,9 +45,15 @@ function waveSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { gateways } = upgrade.spec;
   const inOrder = world.gateways.toSorted((a, b) => Number(a.waypoint) - Number(b.waypoint));
   const matrix = world.dataPlanes.length === 0 ? [] : [matrixCheck(upgrade, world)];
-  const fronts = [...world.classicGateways.flatMap((gateway) => classicGatewaySteps(upgrade, gateway, matrix)), ...inOrder.flatMap((gateway) => gatewaySteps(upgrade, gateway, matrix))];
+  const fronts = [
+    ...world.classicGateways.flatMap((gateway) => classicGatewaySteps(upgrade, gateway, matrix)),
+    ...inOrder.flatMap((gateway) => gatewaySteps(upgrade, gateway, matrix)),
+  ];
   const waves = plannedWaves(upgrade, world);
-  const ofWaves = waves.flatMap((wave) => [...stepsOfWave(upgrade, world, wave), ...(wave.number === gateways.afterWave ? fronts : [])]);
+  const ofWaves = waves.flatMap((wave) => [
+    ...stepsOfWave(upgrade, world, wave),
+    ...(wave.number === gateways.afterWave ? fronts : []),
+  ]);
   const split = splitInjectionSteps(upgrade, world, waves);
   return gateways.afterWave === 0 ? [...fronts, ...split, ...ofWaves] : [...split, ...ofWaves];
 }
@@ -55,7 +61,9 @@ function waveSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
 function stepsOfWave(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave): Step[] {
   const { scope } = upgrade.spec;
   const matrix = matrixCheck(upgrade, world);
-  const injected = planned.namespaces.filter(({ injection, workloads }) => injection !== undefined || workloads.length > 0);
+  const injected = planned.namespaces.filter(
+    ({ injection, workloads }) => injection !== undefined || workloads.length > 0,
+  );
   const steps = [
     ...(scope.namespaces ? injected.map((namespace) => sidecarStep(upgrade, planned, namespace, matrix)) : []),
     ...(scope.ztunnel ? ztunnelSteps(upgrade, world, planned) : []),
@@ -64,7 +72,12 @@ function stepsOfWave(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWav
 }
 
 /** What a wave asks for besides: its own soak, pause and approval, and that Deployments update as before. */
-function endOfWave(upgrade: MeshUpgrade, { wave, number, namespaces }: PlannedWave, injected: readonly NamespaceInWave[], matrix: ReturnType<typeof matrixCheck>): Step[] {
+function endOfWave(
+  upgrade: MeshUpgrade,
+  { wave, number, namespaces }: PlannedWave,
+  injected: readonly NamespaceInWave[],
+  matrix: ReturnType<typeof matrixCheck>,
+): Step[] {
   const restored = wave.mode === "ScaleFirst" ? injected.flatMap(strategyWrites) : [];
   if (wave.soakSeconds === 0 && wave.pause === undefined && restored.length === 0) return [];
   const id = `${wave.name}/end`;
@@ -81,7 +94,10 @@ function endOfWave(upgrade: MeshUpgrade, { wave, number, namespaces }: PlannedWa
       title: soaks ? `${wave.name}: soak for ${wave.soakSeconds} s` : `${wave.name}: done`,
       writes: restored,
       settle: [],
-      checks: soaks && injected.some(({ workloads }) => workloads.length > 0) ? sidecarChecks(upgrade, wave, names, matrix) : [],
+      checks:
+        soaks && injected.some(({ workloads }) => workloads.length > 0)
+          ? sidecarChecks(upgrade, wave, names, matrix)
+          : [],
       namespaces: names,
       ordinal: number,
       ...(soaks ? { holdMs: wave.soakSeconds * 1000 } : {}),
@@ -93,14 +109,22 @@ function endOfWave(upgrade: MeshUpgrade, { wave, number, namespaces }: PlannedWa
 /** All is new, and is judged all the time; a person may end it by approving it. */
 function soakStep(upgrade: MeshUpgrade, matrix: PlannedCheck | undefined): Step {
   const { from, to, soakSeconds, approvals } = upgrade.spec;
-  const planned = [...(matrix === undefined ? [] : [matrix]), check(upgrade, "xds-nacks", { type: "proxies", revision: to.revision })];
+  const planned = [
+    ...(matrix === undefined ? [] : [matrix]),
+    check(upgrade, "xds-nacks", { type: "proxies", revision: to.revision }),
+  ];
   const ended = approvals.some(({ step }) => step === "soak");
   return {
     id: "soak",
     title: `soak for ${soakSeconds} s`,
     writes: [],
     settle: [],
-    checks: namedChecks(upgrade, planned, { type: "revisions", canary: to.revision, stable: from.revision, namespaces: [] }),
+    checks: namedChecks(upgrade, planned, {
+      type: "revisions",
+      canary: to.revision,
+      stable: from.revision,
+      namespaces: [],
+    }),
     ...(ended ? {} : { holdMs: soakSeconds * 1000 }),
   };
 }

@@ -31,7 +31,11 @@ export interface MeshWorld {
     readonly nodes: readonly string[];
   };
   /** The root that `to.root` names; the fingerprint (SHA-256, hex) is empty while there is no certificate yet. */
-  readonly root?: { readonly namespace: string; readonly fingerprint: string; readonly data: Readonly<Record<string, string>> };
+  readonly root?: {
+    readonly namespace: string;
+    readonly fingerprint: string;
+    readonly data: Readonly<Record<string, string>>;
+  };
   /** The image of the engine itself, which also is the probe's. */
   readonly probeImage: string;
   /** Those that the cluster has, and the matrix tries. */

@@ -12,7 +12,9 @@ export function preflightSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): 
       writes: [],
       settle: [
         { type: "revisionServes", revision: from.revision },
-        installs.length === 0 ? { type: "revisionServes", revision: to.revision } : { type: "revisionFree", revision: to.revision },
+        installs.length === 0
+          ? { type: "revisionServes", revision: to.revision }
+          : { type: "revisionFree", revision: to.revision },
       ],
       checks: [],
       phase: "Preflight",

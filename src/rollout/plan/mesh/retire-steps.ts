@@ -14,7 +14,10 @@ export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataP
       id: "dependents",
       title: `nothing depends on ${from.revision}`,
       writes: [],
-      settle: [...left.map(({ name }): SettleCondition => ({ type: "leftToEnd", namespace: name, revision: from.revision })), { type: "noDependents", revision: from.revision }],
+      settle: [
+        ...left.map(({ name }): SettleCondition => ({ type: "leftToEnd", namespace: name, revision: from.revision })),
+        { type: "noDependents", revision: from.revision },
+      ],
       checks: [],
       phase: "Retiring",
       patient: true,
@@ -24,11 +27,17 @@ export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataP
       id: "retire",
       title: `retire ${from.revision}`,
       writes: [
-        ...(dataPlanes.length > 0 ? [{ type: "delete", object: reference("v1", "Namespace", probeNamespace) } as const] : []),
-        ...(upgrade.spec.waves.some(({ workloadLabels }) => Object.keys(workloadLabels).length > 0) ? [{ type: "delete", object: splitInjector(upgrade.spec.to.revision) } as const] : []),
+        ...(dataPlanes.length > 0
+          ? [{ type: "delete", object: reference("v1", "Namespace", probeNamespace) } as const]
+          : []),
+        ...(upgrade.spec.waves.some(({ workloadLabels }) => Object.keys(workloadLabels).length > 0)
+          ? [{ type: "delete", object: splitInjector(upgrade.spec.to.revision) } as const]
+          : []),
         ...retirable.map((object): Write => ({ type: "delete", object })),
       ],
-      settle: [{ type: "podsGone", namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": from.revision } }],
+      settle: [
+        { type: "podsGone", namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": from.revision } },
+      ],
       checks: [],
       phase: "Retiring",
     },
@@ -36,7 +45,9 @@ export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataP
       id: "drain",
       title: `the last connections of ztunnel ${from.revision} end`,
       writes: [],
-      settle: [{ type: "podsGone", namespace: "istio-system", labels: { app: "ztunnel", "istio.io/rev": from.revision } }],
+      settle: [
+        { type: "podsGone", namespace: "istio-system", labels: { app: "ztunnel", "istio.io/rev": from.revision } },
+      ],
       checks: [],
       phase: "Retiring",
       patient: true,
@@ -48,5 +59,14 @@ export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataP
 /** Where no revision goes, the probes alone do. */
 export function removeProbes({ dataPlanes }: MeshWorld): Step[] {
   if (dataPlanes.length === 0) return [];
-  return [{ id: "probes-leave", title: "the probes leave", writes: [{ type: "delete", object: reference("v1", "Namespace", probeNamespace) }], settle: [], checks: [], phase: "Retiring" }];
+  return [
+    {
+      id: "probes-leave",
+      title: "the probes leave",
+      writes: [{ type: "delete", object: reference("v1", "Namespace", probeNamespace) }],
+      settle: [],
+      checks: [],
+      phase: "Retiring",
+    },
+  ];
 }

@@ -15,14 +15,48 @@ export function rootSteps(upgrade: MeshUpgrade, { root }: MeshWorld, matrix: Pla
   const object = reference("v1", "Secret", nextRootName, namespace);
   const name = fingerprint === "" ? "the next root" : `root ${fingerprint.slice(0, 12)}`;
   const planned = matrix === undefined ? [] : [matrix];
-  const subject = { type: "revisions", canary: upgrade.spec.to.revision, stable: upgrade.spec.from.revision, namespaces: [] } as const;
+  const subject = {
+    type: "revisions",
+    canary: upgrade.spec.to.revision,
+    stable: upgrade.spec.from.revision,
+    namespaces: [],
+  } as const;
   const checks = namedChecks(upgrade, planned, subject);
-  const step = (stage: AuthorityStage, title: string, writes: Write[], settle: SettleCondition[]): Step => ({ id: `root/${stage}`, title, writes, settle, checks });
-  const stageWrite = (stage: AuthorityStage): Write => ({ type: "field", object, pointer: annotationPointer(authorityStageAnnotation), value: stage });
+  const step = (stage: AuthorityStage, title: string, writes: Write[], settle: SettleCondition[]): Step => ({
+    id: `root/${stage}`,
+    title,
+    writes,
+    settle,
+    checks,
+  });
+  const stageWrite = (stage: AuthorityStage): Write => ({
+    type: "field",
+    object,
+    pointer: annotationPointer(authorityStageAnnotation),
+    value: stage,
+  });
   return [
-    step("trust", `all trust ${name} beside the one in force`, [{ type: "create", object, body: nextSecret(root) }], [{ type: "rootTrusted", fingerprint }]),
-    step("issue", `${name} signs, and all certificates are renewed`, [stageWrite("issue")], [{ type: "rootInUse", fingerprint }]),
-    step("only", `${name} alone is trusted`, [stageWrite("only")], [{ type: "rootInUse", fingerprint }, { type: "rootAlone", fingerprint }]),
+    step(
+      "trust",
+      `all trust ${name} beside the one in force`,
+      [{ type: "create", object, body: nextSecret(root) }],
+      [{ type: "rootTrusted", fingerprint }],
+    ),
+    step(
+      "issue",
+      `${name} signs, and all certificates are renewed`,
+      [stageWrite("issue")],
+      [{ type: "rootInUse", fingerprint }],
+    ),
+    step(
+      "only",
+      `${name} alone is trusted`,
+      [stageWrite("only")],
+      [
+        { type: "rootInUse", fingerprint },
+        { type: "rootAlone", fingerprint },
+      ],
+    ),
   ];
 }
 
@@ -44,5 +78,11 @@ export function rootEndSteps({ spec }: MeshUpgrade, { root }: MeshWorld): Step[]
 
 /** The keys go from Secret to Secret; a journal only holds the name. */
 function nextSecret({ namespace, data }: NonNullable<MeshWorld["root"]>): UntypedObject {
-  return { apiVersion: "v1", kind: "Secret", metadata: { name: nextRootName, namespace, annotations: { [authorityStageAnnotation]: "trust" } }, type: "istio.io/ca-root", data };
+  return {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: nextRootName, namespace, annotations: { [authorityStageAnnotation]: "trust" } },
+    type: "istio.io/ca-root",
+    data,
+  };
 }

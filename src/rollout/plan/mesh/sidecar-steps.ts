@@ -18,13 +18,24 @@ export function restartMark({ metadata, spec }: MeshUpgrade): string {
 }
 
 /** A namespace with sidecars: its label, then every workload of it, some at a time. One step, however many workloads. */
-export function sidecarStep(upgrade: MeshUpgrade, { wave, number }: PlannedWave, namespace: NamespaceInWave, probes: PlannedCheck): Step {
+export function sidecarStep(
+  upgrade: MeshUpgrade,
+  { wave, number }: PlannedWave,
+  namespace: NamespaceInWave,
+  probes: PlannedCheck,
+): Step {
   const { to } = upgrade.spec;
   const { workloads, name } = namespace;
   const undoGroup = `sidecars of ${name}`;
   const labels = labelWrites(namespace, to.revision).map((write) => ({ ...write, undoGroup }));
   const restarted = dueRestarts(namespace, wave.maxUnavailable);
-  const restarts = restarted.flatMap((workload) => restartWrites(upgrade, { ...workload, byPodLabel: workload.byPodLabel || !namespace.whole }, wave.mode === "ScaleFirst").map((write) => ({ ...write, undoGroup })));
+  const restarts = restarted.flatMap((workload) =>
+    restartWrites(
+      upgrade,
+      { ...workload, byPodLabel: workload.byPodLabel || !namespace.whole },
+      wave.mode === "ScaleFirst",
+    ).map((write) => ({ ...write, undoGroup })),
+  );
   return {
     id: `${wave.name}/${name}`,
     title: `namespace ${name}: sidecars of ${counted(workloads.length, "workload")} to ${to.revision}`,
@@ -42,29 +53,54 @@ export function sidecarStep(upgrade: MeshUpgrade, { wave, number }: PlannedWave,
 /** A namespace is one condition; of one that only some workloads of move, these are. */
 function settledWhen(upgrade: MeshUpgrade, { name, whole, injection, workloads }: NamespaceInWave): SettleCondition[] {
   const { to, settleTimeoutSeconds } = upgrade.spec;
-  const objects = whole && injection !== undefined ? [reference("v1", "Namespace", name)] : workloads.map(({ object }) => object);
-  return objects.map((object) => ({ type: "workloadRevision", object, revision: to.revision, mark: restartMark(upgrade), withinMs: settleTimeoutSeconds * 1000 }));
+  const objects =
+    whole && injection !== undefined ? [reference("v1", "Namespace", name)] : workloads.map(({ object }) => object);
+  return objects.map((object) => ({
+    type: "workloadRevision",
+    object,
+    revision: to.revision,
+    mark: restartMark(upgrade),
+    withinMs: settleTimeoutSeconds * 1000,
+  }));
 }
 
-export function sidecarChecks(upgrade: MeshUpgrade, wave: PlannedWave["wave"], namespaces: readonly string[], probes: PlannedCheck): PlannedCheck[] {
+export function sidecarChecks(
+  upgrade: MeshUpgrade,
+  wave: PlannedWave["wave"],
+  namespaces: readonly string[],
+  probes: PlannedCheck,
+): PlannedCheck[] {
   const { from, to } = upgrade.spec;
   const planned = [probes, check(upgrade, "xds-nacks", { type: "proxies", revision: to.revision }, wave)];
-  return namedChecks(upgrade, planned, { type: "revisions", canary: to.revision, stable: from.revision, namespaces }, wave);
+  return namedChecks(
+    upgrade,
+    planned,
+    { type: "revisions", canary: to.revision, stable: from.revision, namespaces },
+    wave,
+  );
 }
 
 /**
  * The namespace names the new revision itself, also where it followed a tag: the tag moves when all have. `istio-injection`
  * goes last, as it wins over the other label while both are there.
  */
-function labelWrites({ name, injection, whole }: NamespaceInWave, revision: string): Extract<Write, { type: "field" }>[] {
+function labelWrites(
+  { name, injection, whole }: NamespaceInWave,
+  revision: string,
+): Extract<Write, { type: "field" }>[] {
   if (injection === undefined || !whole) return [];
   const object = reference("v1", "Namespace", name);
   const named = { type: "field", object, pointer: labelPointer(revisionLabel), value: revision } as const;
-  return injection.label === injectionLabel ? [named, { type: "field", object, pointer: labelPointer(injectionLabel) }] : [named];
+  return injection.label === injectionLabel
+    ? [named, { type: "field", object, pointer: labelPointer(injectionLabel) }]
+    : [named];
 }
 
 /** Those that were restarted already, and as many more as may be under way at once; none before the label has arrived. */
-function dueRestarts({ workloads, injection, labelled, whole }: NamespaceInWave, maxUnavailable: number): WorkloadInWorld[] {
+function dueRestarts(
+  { workloads, injection, labelled, whole }: NamespaceInWave,
+  maxUnavailable: number,
+): WorkloadInWorld[] {
   let free = maxUnavailable - workloads.filter(({ state }) => state === "moving").length;
   return workloads.filter((workload) => {
     if (workload.state !== "waiting") return true;
@@ -78,13 +114,38 @@ function dueRestarts({ workloads, injection, labelled, whole }: NamespaceInWave,
 /** All new pods are ready before an old one goes. */
 const scaledFirst = { type: "RollingUpdate", rollingUpdate: { maxSurge: "100%", maxUnavailable: 0 } } as const;
 
-function restartWrites(upgrade: MeshUpgrade, { object, byPodLabel }: WorkloadInWorld, scaleFirst: boolean): Extract<Write, { type: "field" }>[] {
+function restartWrites(
+  upgrade: MeshUpgrade,
+  { object, byPodLabel }: WorkloadInWorld,
+  scaleFirst: boolean,
+): Extract<Write, { type: "field" }>[] {
   const { spec, status } = upgrade;
   if (object.kind === "Rollout") {
-    const label: Extract<Write, { type: "field" }>[] = byPodLabel ? [{ type: "field", object, pointer: `${templateLabels}/${pointerSegment(revisionLabel)}`, value: spec.to.revision }] : [];
-    return [...label, { type: "field", object, pointer: "/spec/restartAt", value: status?.step?.startedAt ?? status?.startedAt ?? "", restart: "time" }];
+    const label: Extract<Write, { type: "field" }>[] = byPodLabel
+      ? [
+          {
+            type: "field",
+            object,
+            pointer: `${templateLabels}/${pointerSegment(revisionLabel)}`,
+            value: spec.to.revision,
+          },
+        ]
+      : [];
+    return [
+      ...label,
+      {
+        type: "field",
+        object,
+        pointer: "/spec/restartAt",
+        value: status?.step?.startedAt ?? status?.startedAt ?? "",
+        restart: "time",
+      },
+    ];
   }
-  const first: Extract<Write, { type: "field" }>[] = scaleFirst && object.kind === "Deployment" ? [{ type: "field", object, pointer: "/spec/strategy", value: scaledFirst }] : [];
+  const first: Extract<Write, { type: "field" }>[] =
+    scaleFirst && object.kind === "Deployment"
+      ? [{ type: "field", object, pointer: "/spec/strategy", value: scaledFirst }]
+      : [];
   // A label of the pods themselves is a change of the template already.
   const changed = byPodLabel
     ? { pointer: `${templateLabels}/${pointerSegment(revisionLabel)}`, value: spec.to.revision }
@@ -96,7 +157,12 @@ function restartWrites(upgrade: MeshUpgrade, { object, byPodLabel }: WorkloadInW
 export function strategyWrites({ workloads }: NamespaceInWave): Write[] {
   return workloads
     .filter(({ object }) => object.kind === "Deployment")
-    .map(({ object, strategy }) => ({ type: "field", object, pointer: "/spec/strategy", ...(strategy === undefined ? {} : { value: strategy }) }));
+    .map(({ object, strategy }) => ({
+      type: "field",
+      object,
+      pointer: "/spec/strategy",
+      ...(strategy === undefined ? {} : { value: strategy }),
+    }));
 }
 
 export function counted(count: number, word: string): string {

@@ -15,7 +15,9 @@ const kind = "MutatingWebhookConfiguration";
  * they move, the old revision leaves out pods that name the new one, and a webhook of the engine's own gives them to that.
  */
 export function splitInjectionSteps({ spec }: MeshUpgrade, world: MeshWorld, waves: readonly PlannedWave[]): Step[] {
-  const split = waves.flatMap(({ namespaces }) => namespaces.filter(({ whole, injection }) => !whole && injection !== undefined));
+  const split = waves.flatMap(({ namespaces }) =>
+    namespaces.filter(({ whole, injection }) => !whole && injection !== undefined),
+  );
   if (split.length === 0) return [];
   const namespaces = [...new Set(split.map(({ name }) => name))].toSorted();
   const body = injector(spec.to.revision, namespaces, world.newInjector);
@@ -23,7 +25,10 @@ export function splitInjectionSteps({ spec }: MeshUpgrade, world: MeshWorld, wav
     {
       id: "split-injection",
       title: `single workloads of ${namesOf(namespaces.map((name) => ({ name })))} may name ${spec.to.revision}`,
-      writes: [{ type: "create", body, object: referenceTo(body) }, ...world.injectors.map((one) => selectorWrite(one, spec.to.revision))],
+      writes: [
+        { type: "create", body, object: referenceTo(body) },
+        ...world.injectors.map((one) => selectorWrite(one, spec.to.revision)),
+      ],
       settle: [],
       checks: [],
       namespaces,
@@ -38,16 +43,32 @@ export function splitInjector(revision: string): ObjectReference {
 
 /** What tags select is put back before they lead to the new revision; the old revision's own webhooks go with it. */
 export function unsplitWrites({ injectors }: MeshWorld, waves: readonly PlannedWave[]): Write[] {
-  if (!waves.some(({ namespaces }) => namespaces.some(({ whole, injection }) => !whole && injection !== undefined))) return [];
-  return injectors.map(({ object, index, objectSelector }) => ({ type: "field", object, pointer: `/webhooks/${index}/objectSelector`, value: objectSelector }));
+  if (!waves.some(({ namespaces }) => namespaces.some(({ whole, injection }) => !whole && injection !== undefined)))
+    return [];
+  return injectors.map(({ object, index, objectSelector }) => ({
+    type: "field",
+    object,
+    pointer: `/webhooks/${index}/objectSelector`,
+    value: objectSelector,
+  }));
 }
 
 function selectorWrite({ object, index, objectSelector }: InjectorInWorld, revision: string): Write {
-  const value = { ...objectSelector, matchExpressions: [...(objectSelector.matchExpressions ?? []), { key: revisionLabel, operator: "NotIn", values: [revision] }] };
+  const value = {
+    ...objectSelector,
+    matchExpressions: [
+      ...(objectSelector.matchExpressions ?? []),
+      { key: revisionLabel, operator: "NotIn", values: [revision] },
+    ],
+  };
   return { type: "field", object, pointer: `/webhooks/${index}/objectSelector`, value };
 }
 
-function injector(revision: string, namespaces: readonly string[], clientConfig: Readonly<Record<string, unknown>> | undefined): UntypedObject {
+function injector(
+  revision: string,
+  namespaces: readonly string[],
+  clientConfig: Readonly<Record<string, unknown>> | undefined,
+): UntypedObject {
   return {
     apiVersion: admission,
     kind,
@@ -61,7 +82,9 @@ function injector(revision: string, namespaces: readonly string[], clientConfig:
         sideEffects: "None",
         reinvocationPolicy: "Never",
         admissionReviewVersions: ["v1"],
-        namespaceSelector: { matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: [...namespaces] }] },
+        namespaceSelector: {
+          matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: [...namespaces] }],
+        },
         objectSelector: {
           matchExpressions: [
             { key: revisionLabel, operator: "In", values: [revision] },

@@ -21,10 +21,15 @@ export function tagSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   return [
     {
       id: "tags",
-      title: tags.length === 0 ? "gateways follow their namespaces again" : `${tags.length === 1 ? "the tag" : "the tags"} ${names.join(", ")} and what names no revision lead to ${spec.to.revision}`,
+      title:
+        tags.length === 0
+          ? "gateways follow their namespaces again"
+          : `${tags.length === 1 ? "the tag" : "the tags"} ${names.join(", ")} and what names no revision lead to ${spec.to.revision}`,
       writes: [
         ...unsplitWrites(world, plannedWaves(upgrade, world)),
-        ...tags.flatMap(({ objects }) => objects.map((body): Write => ({ type: "create", body, object: referenceTo(body) }))),
+        ...tags.flatMap(({ objects }) =>
+          objects.map((body): Write => ({ type: "create", body, object: referenceTo(body) })),
+        ),
         ...tags.flatMap(({ fields }) => fields.map((field): Write => ({ type: "field", ...field }))),
         ...followers,
       ],
@@ -39,11 +44,19 @@ export function tagSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
 
 /** Only where the whole namespace has moved. */
 function followingNamespaces(upgrade: MeshUpgrade, world: MeshWorld, tags: readonly string[]): Write[] {
-  const moved = new Set(plannedWaves(upgrade, world).flatMap(({ namespaces }) => namespaces.filter(({ whole }) => whole).map(({ name }) => name)));
-  const isFollower = ({ name, injection }: NamespaceInWorld): boolean => moved.has(name) && injection?.tag !== undefined && (tags.includes(injection.tag) || (injection.tag === "default" && tags.includes("default")));
+  const moved = new Set(
+    plannedWaves(upgrade, world).flatMap(({ namespaces }) =>
+      namespaces.filter(({ whole }) => whole).map(({ name }) => name),
+    ),
+  );
+  const isFollower = ({ name, injection }: NamespaceInWorld): boolean =>
+    moved.has(name) &&
+    injection?.tag !== undefined &&
+    (tags.includes(injection.tag) || (injection.tag === "default" && tags.includes("default")));
   return world.namespaces.filter(isFollower).flatMap(({ name, injection }): Write[] => {
     const object = reference("v1", "Namespace", name);
-    if (injection?.label !== injectionLabel) return [{ type: "field", object, pointer: labelPointer(revisionLabel), value: injection?.value }];
+    if (injection?.label !== injectionLabel)
+      return [{ type: "field", object, pointer: labelPointer(revisionLabel), value: injection?.value }];
     // From the moment on at which it is there, istio-injection wins.
     return [
       { type: "field", object, pointer: labelPointer(injectionLabel), value: injection.value },
@@ -54,6 +67,15 @@ function followingNamespaces(upgrade: MeshUpgrade, world: MeshWorld, tags: reado
 
 function followingGateways({ spec }: MeshUpgrade, { gateways }: MeshWorld, tags: readonly string[]): Write[] {
   return gateways
-    .filter(({ waypoint, label, followsNamespace }) => (waypoint ? spec.scope.waypoints : spec.scope.gateways) && (followsNamespace || tags.includes(label ?? "default")))
-    .map((gateway) => ({ type: "field", object: gatewayReference(gateway), pointer: labelPointer(revisionLabel), ...(gateway.label === undefined ? {} : { value: gateway.label }) }));
+    .filter(
+      ({ waypoint, label, followsNamespace }) =>
+        (waypoint ? spec.scope.waypoints : spec.scope.gateways) &&
+        (followsNamespace || tags.includes(label ?? "default")),
+    )
+    .map((gateway) => ({
+      type: "field",
+      object: gatewayReference(gateway),
+      pointer: labelPointer(revisionLabel),
+      ...(gateway.label === undefined ? {} : { value: gateway.label }),
+    }));
 }

@@ -35,12 +35,19 @@ export function plannedWaves({ spec }: MeshUpgrade, { namespaces }: MeshWorld): 
     const selected = namespaces.filter((namespace) => !taken.has(namespace.name) && selects(wave, namespace));
     const ofWorkloads = Object.keys(wave.workloadLabels).length > 0;
     const parts = selected.map((namespace): NamespaceInWave => {
-      const workloads = namespace.workloads.filter((workload) => !takenWorkloads.has(workload) && (!ofWorkloads || matchesLabels(wave.workloadLabels, workload.labels)));
+      const workloads = namespace.workloads.filter(
+        (workload) =>
+          !takenWorkloads.has(workload) && (!ofWorkloads || matchesLabels(wave.workloadLabels, workload.labels)),
+      );
       for (const workload of workloads) takenWorkloads.add(workload);
       if (!ofWorkloads) taken.add(namespace.name);
       return { ...namespace, workloads, whole: !ofWorkloads };
     });
-    return { wave, number: index + 1, namespaces: parts.filter(({ whole, workloads }) => whole || workloads.length > 0) };
+    return {
+      wave,
+      number: index + 1,
+      namespaces: parts.filter(({ whole, workloads }) => whole || workloads.length > 0),
+    };
   });
 }
 

@@ -11,15 +11,33 @@ import type { PlannedWave } from "./waves.ts";
 export function pinSteps({ spec }: MeshUpgrade, { namespaces, ztunnelNodes }: MeshWorld): Step[] {
   const pinned = namespaces.filter(({ ambient, enrolledPods }) => ambient || enrolledPods.length > 0);
   if (spec.ztunnel.by === "Node" && ztunnelNodes.length > 0) {
-    const writes = ztunnelNodes.map((name): Write => ({ type: "field", object: reference("v1", "Node", name), pointer: labelPointer(revisionLabel), value: spec.from.revision }));
-    return [{ id: "pin", title: `pin ${counted(ztunnelNodes.length, "node")} to ztunnel ${spec.from.revision}`, writes, settle: [], checks: [] }];
+    const writes = ztunnelNodes.map((name): Write => ({
+      type: "field",
+      object: reference("v1", "Node", name),
+      pointer: labelPointer(revisionLabel),
+      value: spec.from.revision,
+    }));
+    return [
+      {
+        id: "pin",
+        title: `pin ${counted(ztunnelNodes.length, "node")} to ztunnel ${spec.from.revision}`,
+        writes,
+        settle: [],
+        checks: [],
+      },
+    ];
   }
   if (pinned.length === 0) return [];
   return [
     {
       id: "pin",
       title: `pin ${counted(pinned.length, "ambient namespace")} to ztunnel ${spec.from.revision}`,
-      writes: pinned.map(({ name }) => ({ type: "field", object: reference("v1", "Namespace", name), pointer: labelPointer(ztunnelRevisionLabel), value: spec.from.revision })),
+      writes: pinned.map(({ name }) => ({
+        type: "field",
+        object: reference("v1", "Namespace", name),
+        pointer: labelPointer(ztunnelRevisionLabel),
+        value: spec.from.revision,
+      })),
       settle: [],
       checks: [],
       namespaces: pinned.map(({ name }) => name),
@@ -31,15 +49,24 @@ export function pinSteps({ spec }: MeshUpgrade, { namespaces, ztunnelNodes }: Me
 export function nodeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { to, ztunnel } = upgrade.spec;
   if (ztunnel.by !== "Node") return [];
-  const pods = world.namespaces.filter(({ labels }) => labels[ztunnelRevisionLabel] === undefined).flatMap(({ enrolledPods }) => enrolledPods);
+  const pods = world.namespaces
+    .filter(({ labels }) => labels[ztunnelRevisionLabel] === undefined)
+    .flatMap(({ enrolledPods }) => enrolledPods);
   const steps: Step[] = [];
   for (let at = 0; at < world.ztunnelNodes.length; at += ztunnel.maxConcurrent) {
     const nodes = world.ztunnelNodes.slice(at, at + ztunnel.maxConcurrent);
     steps.push({
       id: `ztunnel/${nodes.join("+")}`,
       title: `ztunnel of ${nodes.join(", ")} to ${to.revision}`,
-      writes: nodes.map((name) => ({ type: "field", object: reference("v1", "Node", name), pointer: labelPointer(revisionLabel), value: to.revision })),
-      settle: pods.filter(({ node }) => nodes.includes(node)).map((pod): SettleCondition => ({ type: "owner", object: podReference(pod), revision: to.revision })),
+      writes: nodes.map((name) => ({
+        type: "field",
+        object: reference("v1", "Node", name),
+        pointer: labelPointer(revisionLabel),
+        value: to.revision,
+      })),
+      settle: pods
+        .filter(({ node }) => nodes.includes(node))
+        .map((pod): SettleCondition => ({ type: "owner", object: podReference(pod), revision: to.revision })),
       checks: [matrixCheck(upgrade, world), check(upgrade, "tcp-connect-failures", { type: "mesh" })],
     });
   }
@@ -48,9 +75,13 @@ export function nodeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
 
 /** The ztunnel of a wave's ambient pods. */
 export function ztunnelSteps(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave): Step[] {
-  const namespaces = planned.namespaces.filter(({ whole, ambient, enrolledPods }) => whole && (ambient || enrolledPods.length > 0));
+  const namespaces = planned.namespaces.filter(
+    ({ whole, ambient, enrolledPods }) => whole && (ambient || enrolledPods.length > 0),
+  );
   if (namespaces.length === 0 || upgrade.spec.ztunnel.by === "Node") return [];
-  return upgrade.spec.ztunnel.by === "Namespace" ? byNamespace(upgrade, world, planned, namespaces) : byPod(upgrade, world, planned, namespaces);
+  return upgrade.spec.ztunnel.by === "Namespace"
+    ? byNamespace(upgrade, world, planned, namespaces)
+    : byPod(upgrade, world, planned, namespaces);
 }
 
 type AmbientNamespace = PlannedWave["namespaces"][number];
@@ -59,9 +90,16 @@ type AmbientNamespace = PlannedWave["namespaces"][number];
  * Pod by pod, at most `maxConcurrent` at a time, and judged after the first ones, then after twice as many, and so on: few steps,
  * however many pods. Pods that are labelled already count first, so that a pod that ends meanwhile changes nothing.
  */
-function byPod(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave, namespaces: readonly AmbientNamespace[]): Step[] {
+function byPod(
+  upgrade: MeshUpgrade,
+  world: MeshWorld,
+  planned: PlannedWave,
+  namespaces: readonly AmbientNamespace[],
+): Step[] {
   const { to, ztunnel } = upgrade.spec;
-  const pods = namespaces.flatMap(({ enrolledPods }) => enrolledPods).toSorted((a, b) => Number(b.owner === to.revision) - Number(a.owner === to.revision));
+  const pods = namespaces
+    .flatMap(({ enrolledPods }) => enrolledPods)
+    .toSorted((a, b) => Number(b.owner === to.revision) - Number(a.owner === to.revision));
   const steps: Step[] = [];
   for (let size = ztunnel.maxConcurrent, taken = 0; taken < pods.length; taken += size, size *= 2) {
     const targets = pods.slice(0, taken + size);
@@ -69,8 +107,17 @@ function byPod(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave, nam
     steps.push({
       id: `${planned.wave.name}/ztunnel-${steps.length + 1}`,
       title: `ztunnel of ${added === pods.length ? "all" : added} ${steps.length === 0 ? "" : "more "}pods of ${namesOf(namespaces)} to ${to.revision}`,
-      writes: dueMoves(targets, to.revision, ztunnel.maxConcurrent).map((object) => ({ type: "field", object, pointer: labelPointer(ztunnelRevisionLabel), value: to.revision })),
-      settle: targets.map((pod): SettleCondition => ({ type: "owner", object: podReference(pod), revision: to.revision })),
+      writes: dueMoves(targets, to.revision, ztunnel.maxConcurrent).map((object) => ({
+        type: "field",
+        object,
+        pointer: labelPointer(ztunnelRevisionLabel),
+        value: to.revision,
+      })),
+      settle: targets.map((pod): SettleCondition => ({
+        type: "owner",
+        object: podReference(pod),
+        revision: to.revision,
+      })),
       ...judged(upgrade, world, planned, namespaces),
     });
   }
@@ -78,7 +125,11 @@ function byPod(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave, nam
 }
 
 /** Those that have moved, and as many more as may be under way at once. */
-function dueMoves(pods: readonly EnrolledPod[], revision: string, maxConcurrent: number): ReturnType<typeof podReference>[] {
+function dueMoves(
+  pods: readonly EnrolledPod[],
+  revision: string,
+  maxConcurrent: number,
+): ReturnType<typeof podReference>[] {
   const moved = pods.filter(({ owner }) => owner === revision);
   const waiting = pods.filter(({ owner }) => owner !== revision);
   return [...moved, ...waiting.slice(0, maxConcurrent)].map(podReference);
@@ -89,13 +140,22 @@ function podReference({ name, namespace }: EnrolledPod) {
 }
 
 /** The namespaces say it from now on, and the pods need no label of their own. */
-function adoptStep({ spec }: MeshUpgrade, { wave, number }: PlannedWave, namespaces: readonly AmbientNamespace[]): Step {
+function adoptStep(
+  { spec }: MeshUpgrade,
+  { wave, number }: PlannedWave,
+  namespaces: readonly AmbientNamespace[],
+): Step {
   const pods = namespaces.flatMap(({ enrolledPods }) => enrolledPods).map(podReference);
   return {
     id: `${wave.name}/adopt`,
     title: `${namesOf(namespaces)}: ztunnel ${spec.to.revision} from now on`,
     writes: [
-      ...namespaces.map(({ name }): Write => ({ type: "field", object: reference("v1", "Namespace", name), pointer: labelPointer(ztunnelRevisionLabel), value: spec.to.revision })),
+      ...namespaces.map(({ name }): Write => ({
+        type: "field",
+        object: reference("v1", "Namespace", name),
+        pointer: labelPointer(ztunnelRevisionLabel),
+        value: spec.to.revision,
+      })),
       ...pods.map((object): Write => ({ type: "field", object, pointer: labelPointer(ztunnelRevisionLabel) })),
     ],
     settle: pods.map((object) => ({ type: "owner", object, revision: spec.to.revision })),
@@ -105,7 +165,12 @@ function adoptStep({ spec }: MeshUpgrade, { wave, number }: PlannedWave, namespa
   };
 }
 
-function byNamespace(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave, namespaces: readonly AmbientNamespace[]): Step[] {
+function byNamespace(
+  upgrade: MeshUpgrade,
+  world: MeshWorld,
+  planned: PlannedWave,
+  namespaces: readonly AmbientNamespace[],
+): Step[] {
   const { to, ztunnel } = upgrade.spec;
   const steps: Step[] = [];
   for (let at = 0; at < namespaces.length; at += ztunnel.maxConcurrent) {
@@ -113,15 +178,27 @@ function byNamespace(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWav
     steps.push({
       id: `${planned.wave.name}/ztunnel-${batch.map(({ name }) => name).join("+")}`,
       title: `ztunnel of ${namesOf(batch)} to ${to.revision}`,
-      writes: batch.map(({ name }) => ({ type: "field", object: reference("v1", "Namespace", name), pointer: labelPointer(ztunnelRevisionLabel), value: to.revision })),
-      settle: batch.flatMap(({ enrolledPods }) => enrolledPods).map((pod): SettleCondition => ({ type: "owner", object: podReference(pod), revision: to.revision })),
+      writes: batch.map(({ name }) => ({
+        type: "field",
+        object: reference("v1", "Namespace", name),
+        pointer: labelPointer(ztunnelRevisionLabel),
+        value: to.revision,
+      })),
+      settle: batch
+        .flatMap(({ enrolledPods }) => enrolledPods)
+        .map((pod): SettleCondition => ({ type: "owner", object: podReference(pod), revision: to.revision })),
       ...judged(upgrade, world, planned, batch),
     });
   }
   return steps;
 }
 
-function judged(upgrade: MeshUpgrade, world: MeshWorld, { wave, number }: PlannedWave, namespaces: readonly AmbientNamespace[]): Pick<Step, "checks" | "namespaces" | "ordinal"> {
+function judged(
+  upgrade: MeshUpgrade,
+  world: MeshWorld,
+  { wave, number }: PlannedWave,
+  namespaces: readonly AmbientNamespace[],
+): Pick<Step, "checks" | "namespaces" | "ordinal"> {
   return {
     checks: [matrixCheck(upgrade, world), check(upgrade, "tcp-connect-failures", { type: "mesh" }, wave)],
     namespaces: namespaces.map(({ name }) => name),

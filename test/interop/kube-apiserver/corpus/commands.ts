@@ -4,21 +4,62 @@ export interface Command {
   readonly input?: string;
 }
 
-const manifest = JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "typed", namespace: "typed" }, data: { a: "1" } });
+const manifest = JSON.stringify({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name: "typed", namespace: "typed" },
+  data: { a: "1" },
+});
 const changed = manifest.replace('"1"', '"2"');
 const workload = JSON.stringify({
   apiVersion: "apps/v1",
   kind: "Deployment",
   metadata: { name: "web", namespace: "typed" },
-  spec: { selector: { matchLabels: { app: "web" } }, template: { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "main", image: "registry.example/web:1", ports: [{ containerPort: 80 }] }] } } },
+  spec: {
+    selector: { matchLabels: { app: "web" } },
+    template: {
+      metadata: { labels: { app: "web" } },
+      spec: { containers: [{ name: "main", image: "registry.example/web:1", ports: [{ containerPort: 80 }] }] },
+    },
+  },
 });
 const definition = JSON.stringify({
   apiVersion: "apiextensions.k8s.io/v1",
   kind: "CustomResourceDefinition",
   metadata: { name: "things.typed.example.com" },
-  spec: { group: "typed.example.com", scope: "Namespaced", names: { plural: "things", singular: "thing", kind: "Thing", listKind: "ThingList", shortNames: ["tg"] }, versions: [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object", description: "A thing.", properties: { spec: { type: "object", description: "What is wanted.", properties: { size: { type: "integer", description: "How large." } } } } } }, additionalPrinterColumns: [{ name: "Size", type: "integer", jsonPath: ".spec.size" }] }] },
+  spec: {
+    group: "typed.example.com",
+    scope: "Namespaced",
+    names: { plural: "things", singular: "thing", kind: "Thing", listKind: "ThingList", shortNames: ["tg"] },
+    versions: [
+      {
+        name: "v1",
+        served: true,
+        storage: true,
+        schema: {
+          openAPIV3Schema: {
+            type: "object",
+            description: "A thing.",
+            properties: {
+              spec: {
+                type: "object",
+                description: "What is wanted.",
+                properties: { size: { type: "integer", description: "How large." } },
+              },
+            },
+          },
+        },
+        additionalPrinterColumns: [{ name: "Size", type: "integer", jsonPath: ".spec.size" }],
+      },
+    ],
+  },
 });
-const thing = JSON.stringify({ apiVersion: "typed.example.com/v1", kind: "Thing", metadata: { name: "one", namespace: "typed" }, spec: { size: 3 } });
+const thing = JSON.stringify({
+  apiVersion: "typed.example.com/v1",
+  kind: "Thing",
+  metadata: { name: "one", namespace: "typed" },
+  spec: { size: 3 },
+});
 
 export const commands: readonly Command[] = [
   { arguments: "create namespace typed" },
@@ -64,9 +105,9 @@ export const commands: readonly Command[] = [
   { arguments: "rollout pause deployment/web -n typed" },
   { arguments: "rollout restart deployment/web -n typed" },
   { arguments: "rollout resume deployment/web -n typed" },
-  { arguments: "patch deployment web -n typed --type=json -p [{\"op\":\"test\",\"path\":\"/spec/replicas\",\"value\":9}]" },
-  { arguments: "patch deployment web -n typed --type=merge -p {\"spec\":{\"replicas\":\"x\"}}" },
-  { arguments: "patch deployment web -n typed -p {\"spec\":{\"replicas\":-1}}" },
+  { arguments: 'patch deployment web -n typed --type=json -p [{"op":"test","path":"/spec/replicas","value":9}]' },
+  { arguments: 'patch deployment web -n typed --type=merge -p {"spec":{"replicas":"x"}}' },
+  { arguments: 'patch deployment web -n typed -p {"spec":{"replicas":-1}}' },
   { arguments: "expose deployment web -n typed --port=80" },
   { arguments: "get service web -n typed -o jsonpath={.spec.ports}" },
   { arguments: "describe service web -n typed" },
@@ -81,7 +122,7 @@ export const commands: readonly Command[] = [
   { arguments: "create quota most -n typed --hard=pods=10" },
   { arguments: "create poddisruptionbudget some -n typed --selector=app=web --min-available=1" },
   { arguments: "get pdb -n typed" },
-  { arguments: "run one -n typed --image=registry.example/one:1 --overrides={\"spec\":{\"serviceAccountName\":\"robot\"}}" },
+  { arguments: 'run one -n typed --image=registry.example/one:1 --overrides={"spec":{"serviceAccountName":"robot"}}' },
   { arguments: "get pods -n typed" },
   { arguments: "get pods -n typed -o wide" },
   { arguments: "get pods -n typed --field-selector=status.phase=Pending -o name" },
@@ -96,13 +137,21 @@ export const commands: readonly Command[] = [
   { arguments: "get things -n typed" },
   { arguments: "get tg one -n typed -o jsonpath={.spec.size}" },
   { arguments: "patch thing one -n typed -p {}" },
-  { arguments: "patch thing one -n typed --type=merge -p {\"spec\":{\"size\":\"large\"}}" },
+  { arguments: 'patch thing one -n typed --type=merge -p {"spec":{"size":"large"}}' },
   { arguments: "explain thing.spec" },
   { arguments: "explain deployment.spec.replicas" },
   { arguments: "explain configmap.nothing" },
   { arguments: "api-resources --api-group=apps --no-headers" },
   { arguments: "api-resources --api-group=typed.example.com --no-headers" },
-  { arguments: "create -f - --validate=strict", input: JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "odd", namespace: "typed" }, dta: {} }) },
+  {
+    arguments: "create -f - --validate=strict",
+    input: JSON.stringify({
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "odd", namespace: "typed" },
+      dta: {},
+    }),
+  },
   { arguments: "create -f -", input: JSON.stringify({ apiVersion: "v1", kind: "Unknown", metadata: { name: "odd" } }) },
   { arguments: "replace -f -", input: changed },
   { arguments: "delete configmaps --all -n typed" },

@@ -9,4 +9,13 @@ import { streaming } from "./streaming.ts";
 import { writing } from "./writing.ts";
 
 /** In the order in which it is sent: later requests are about the objects of earlier ones. */
-export const corpus: Readonly<Record<string, readonly Exchange[]>> = { objects, reading, streaming, patching, writing, custom, access, paths };
+export const corpus: Readonly<Record<string, readonly Exchange[]>> = {
+  objects,
+  reading,
+  streaming,
+  patching,
+  writing,
+  custom,
+  access,
+  paths,
+};

@@ -1,7 +1,10 @@
 /** The namespace that the corpus writes to, and where its kinds are. */
 export const namespace = "corpus";
 
-const group = (name: string, version: string) => (plural: string, inNamespace = namespace): string => `/apis/${name}/${version}/namespaces/${inNamespace}/${plural}`;
+const group =
+  (name: string, version: string) =>
+  (plural: string, inNamespace = namespace): string =>
+    `/apis/${name}/${version}/namespaces/${inNamespace}/${plural}`;
 
 export const core = (plural: string, inNamespace = namespace): string => `/api/v1/namespaces/${inNamespace}/${plural}`;
 export const apps = group("apps", "v1");
@@ -23,12 +26,24 @@ export function deployment(name: string, spec: object = {}, container: object = 
     apiVersion: "apps/v1",
     kind: "Deployment",
     metadata: { name, labels },
-    spec: { selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { containers: [{ name: "main", image: "registry.example/main:1", ...container }] } }, ...spec },
+    spec: {
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: { containers: [{ name: "main", image: "registry.example/main:1", ...container }] },
+      },
+      ...spec,
+    },
   };
 }
 
 export function pod(name: string, spec: object = {}, metadata: object = {}): object {
-  return { apiVersion: "v1", kind: "Pod", metadata: { name, ...metadata }, spec: { containers: [{ name: "main", image: "registry.example/main:1" }], ...spec } };
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, ...metadata },
+    spec: { containers: [{ name: "main", image: "registry.example/main:1" }], ...spec },
+  };
 }
 
 export function service(name: string, spec: object): object {

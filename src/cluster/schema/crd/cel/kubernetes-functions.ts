@@ -2,7 +2,14 @@ import type { CelFunc, CelInput, CelList, CelMap, CelValue } from "@bufbuild/cel
 import { stringOf } from "../../json.ts";
 import { compareQuantities, parseQuantity, type Quantity } from "../../quantity.ts";
 import { compilePattern, formats } from "../formats.ts";
-import { checkLabelName, checkLabelValue, checkQualifiedName, checkServiceName, checkSubdomain, type NameCheck } from "../../validation/names.ts";
+import {
+  checkLabelName,
+  checkLabelValue,
+  checkQualifiedName,
+  checkServiceName,
+  checkSubdomain,
+  type NameCheck,
+} from "../../validation/names.ts";
 import type { CelLibrary } from "./cel-library.ts";
 import {
   contains,
@@ -28,7 +35,17 @@ const typeKey = "kubernetes.io/type";
  * addresses, networks, quantities, formats, sets, semantic versions.
  */
 export function kubernetesFunctions(cel: CelLibrary): CelFunc[] {
-  return [...listFunctions(cel), ...setFunctions(cel), ...regexFunctions(cel), ...urlFunctions(cel), ...addressFunctions(cel), ...comparisonFunctions(cel), ...quantityFunctions(cel), ...formatFunctions(cel), ...versionFunctions(cel)];
+  return [
+    ...listFunctions(cel),
+    ...setFunctions(cel),
+    ...regexFunctions(cel),
+    ...urlFunctions(cel),
+    ...addressFunctions(cel),
+    ...comparisonFunctions(cel),
+    ...quantityFunctions(cel),
+    ...formatFunctions(cel),
+    ...versionFunctions(cel),
+  ];
 }
 
 function tagged(type: string, fields: Readonly<Record<string, CelInput>>): ReadonlyMap<string, CelInput> {
@@ -46,16 +63,29 @@ function textField(value: CelMap, type: string, field: string): string {
 }
 
 function compareScalars(a: CelValue, b: CelValue): number {
-  if ((typeof a !== "bigint" && typeof a !== "number" && typeof a !== "string" && typeof a !== "boolean") || typeof a !== typeof b) throw new Error("no such overload: the items cannot be compared");
+  if (
+    (typeof a !== "bigint" && typeof a !== "number" && typeof a !== "string" && typeof a !== "boolean") ||
+    typeof a !== typeof b
+  )
+    throw new Error("no such overload: the items cannot be compared");
   return a < (b as typeof a) ? -1 : a === b ? 0 : 1;
 }
 
 function same(a: CelValue, b: CelValue): boolean {
   if (a === b) return true;
-  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return typeof a !== "object" && typeof b !== "object" && Number(a) === Number(b) && typeof a !== "string" && typeof b !== "string";
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null)
+    return (
+      typeof a !== "object" &&
+      typeof b !== "object" &&
+      Number(a) === Number(b) &&
+      typeof a !== "string" &&
+      typeof b !== "string"
+    );
   if ("size" in a && "get" in a && "size" in b && "get" in b && a.size === b.size) {
-    if ("keys" in a && "keys" in b) return [...a.keys()].every((key) => pairEqual((a).get(key), (b).get(key)));
-    return Array.from({ length: a.size }, (_, index) => index).every((index) => pairEqual((a as CelList).get(index), (b as CelList).get(index)));
+    if ("keys" in a && "keys" in b) return [...a.keys()].every((key) => pairEqual(a.get(key), b.get(key)));
+    return Array.from({ length: a.size }, (_, index) => index).every((index) =>
+      pairEqual((a as CelList).get(index), (b as CelList).get(index)),
+    );
   }
   return false;
 }
@@ -80,7 +110,8 @@ function listFunctions({ celMethod, listType, CelScalar }: CelLibrary): CelFunc[
     }),
     celMethod("sum", list, [], DYN, function () {
       const items = [...this];
-      if (items.every((item) => typeof item === "number") && items.length > 0) return items.reduce((sum, item) => sum + item, 0);
+      if (items.every((item) => typeof item === "number") && items.length > 0)
+        return items.reduce((sum, item) => sum + item, 0);
       return items.reduce<bigint>((sum, item) => {
         if (typeof item !== "bigint") throw new Error("no such overload: sum of what are no numbers");
         return sum + item;
@@ -140,7 +171,8 @@ function regexFunctions({ celMethod, listType, CelScalar }: CelLibrary): CelFunc
 /** Go's url.ParseRequestURI: absolute, or a path from the root. */
 function parseUrl(text: string): URL | undefined {
   if (/[\s\p{Cc}]/u.test(text)) return undefined;
-  if (text.startsWith("/")) return URL.canParse(`relative:${text}`) ? new URL(`http://relative.invalid${text}`) : undefined;
+  if (text.startsWith("/"))
+    return URL.canParse(`relative:${text}`) ? new URL(`http://relative.invalid${text}`) : undefined;
   return /^[A-Za-z][A-Za-z0-9+.-]*:/.test(text) && URL.canParse(text) ? new URL(text) : undefined;
 }
 
@@ -169,7 +201,11 @@ function urlFunctions({ celFunc, celMethod, mapType, listType, CelScalar }: CelL
     }),
     part("getScheme", (url) => url.protocol.slice(0, -1)),
     part("getHost", (_, text) => authority(text)),
-    part("getHostname", (_, text) => authority(text).replace(/:\d+$/, "").replace(/^\[|\]$/g, "")),
+    part("getHostname", (_, text) =>
+      authority(text)
+        .replace(/:\d+$/, "")
+        .replace(/^\[|\]$/g, ""),
+    ),
     part("getPort", (_, text) => portOf(text)),
     part("getEscapedPath", (url, text) => (/^[^:/]+:\/\/[^/?#]*($|[?#])/.test(text) ? "" : url.pathname)),
     celMethod("getQuery", map, [], mapType(STRING, listType(STRING)), function () {
@@ -203,7 +239,12 @@ function addressFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary
   return [
     celFunc("isIP", [STRING], BOOL, isAddress),
     celFunc("ip", [STRING], map, (text) => toMap("ip", address(text))),
-    celFunc("ip.isCanonical", [STRING], BOOL, (text) => formatAddress(address(text)) === text && isCanonicalAddress(text)),
+    celFunc(
+      "ip.isCanonical",
+      [STRING],
+      BOOL,
+      (text) => formatAddress(address(text)) === text && isCanonicalAddress(text),
+    ),
     celFunc("isCIDR", [STRING], BOOL, (text) => parseNetwork(text) !== undefined),
     celFunc("cidr", [STRING], map, (text) => toMap("cidr", network(text))),
     celMethod("family", map, [], INT, function () {
@@ -242,14 +283,20 @@ function addressFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary
 const nano = 1_000_000_000n;
 
 function quantityOf(value: CelMap): Quantity {
-  return { nanos: BigInt(textField(value, "quantity", "nanos")), format: textField(value, "quantity", "format") as Quantity["format"] };
+  return {
+    nanos: BigInt(textField(value, "quantity", "nanos")),
+    format: textField(value, "quantity", "format") as Quantity["format"],
+  };
 }
 
 /** Quantities and versions have these methods in common; the evaluator tells overloads apart by map or not map only. */
 function comparisonFunctions({ celMethod, mapType, CelScalar }: CelLibrary): CelFunc[] {
   const { BOOL, INT, DYN } = CelScalar;
   const map = mapType(DYN, DYN);
-  const compare = (a: CelMap, b: CelMap): number => (a.get(typeKey) === "semver" ? compareSemver(versionParts(a), versionParts(b)) : compareQuantities(quantityOf(a), quantityOf(b)));
+  const compare = (a: CelMap, b: CelMap): number =>
+    a.get(typeKey) === "semver"
+      ? compareSemver(versionParts(a), versionParts(b))
+      : compareQuantities(quantityOf(a), quantityOf(b));
   return [
     celMethod("isGreaterThan", map, [map], BOOL, function (other) {
       return compare(this, other) > 0;
@@ -266,7 +313,8 @@ function comparisonFunctions({ celMethod, mapType, CelScalar }: CelLibrary): Cel
 function quantityFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary): CelFunc[] {
   const { STRING, BOOL, INT, DOUBLE, DYN } = CelScalar;
   const map = mapType(DYN, DYN);
-  const toMap = (value: Quantity): ReadonlyMap<string, CelInput> => tagged("quantity", { nanos: String(value.nanos), format: value.format });
+  const toMap = (value: Quantity): ReadonlyMap<string, CelInput> =>
+    tagged("quantity", { nanos: String(value.nanos), format: value.format });
   const of = quantityOf;
   const parse = (text: string): Quantity => {
     const parsed = parseQuantity(text);
@@ -315,7 +363,13 @@ const namedFormats: Readonly<Record<string, NameCheck>> = {
   dns1035LabelPrefix: (name) => checkServiceName(name.replace(/-$/, "")),
   labelValue: checkLabelValue,
 };
-const namedFormatAliases: Readonly<Record<string, string>> = { uri: "uri", uuid: "uuid", byte: "byte", date: "date", datetime: "datetime" };
+const namedFormatAliases: Readonly<Record<string, string>> = {
+  uri: "uri",
+  uuid: "uuid",
+  byte: "byte",
+  date: "date",
+  datetime: "datetime",
+};
 
 function formatFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary): CelFunc[] {
   const { STRING, DYN } = CelScalar;
@@ -345,12 +399,13 @@ function formatFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary)
     }),
     celMethod("orValue", map, [DYN], DYN, function (fallback) {
       const items = fieldOf(this, "optional", "items");
-      return (typeof items === "object" && items !== null && "size" in items && items.size > 0 ? items : fallback);
+      return typeof items === "object" && items !== null && "size" in items && items.size > 0 ? items : fallback;
     }),
   ];
 }
 
-const semverPattern = /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?$/;
+const semverPattern =
+  /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?$/;
 
 function versionParts(value: CelMap): RegExpExecArray {
   const match = semverPattern.exec(textField(value, "semver", "text"));

@@ -9,15 +9,20 @@ export interface Network {
 
 /** Undefined for what Kubernetes' `ip()` refuses, which includes zones and IPv4 in IPv6. */
 export function parseAddress(text: string): Network | undefined {
-  if (isIPv4(text)) return text.split(".").some((part) => part.length > 1 && part.startsWith("0")) ? undefined : { family: 4, address: v4Number(text), prefix: 32 };
-  if (isIPv6(text) && !text.includes("%") && !text.includes(".")) return { family: 6, address: v6Number(text), prefix: 128 };
+  if (isIPv4(text))
+    return text.split(".").some((part) => part.length > 1 && part.startsWith("0"))
+      ? undefined
+      : { family: 4, address: v4Number(text), prefix: 32 };
+  if (isIPv6(text) && !text.includes("%") && !text.includes("."))
+    return { family: 6, address: v6Number(text), prefix: 128 };
   return undefined;
 }
 
 export function parseNetwork(text: string): Network | undefined {
   const [address = "", bits = "", ...rest] = text.split("/");
   const parsed = parseAddress(address);
-  if (parsed === undefined || rest.length > 0 || !/^(0|[1-9]\d{0,2})$/.test(bits) || Number(bits) > parsed.prefix) return undefined;
+  if (parsed === undefined || rest.length > 0 || !/^(0|[1-9]\d{0,2})$/.test(bits) || Number(bits) > parsed.prefix)
+    return undefined;
   return { ...parsed, prefix: Number(bits) };
 }
 
@@ -30,7 +35,10 @@ function v6Number(text: string): bigint {
   const groups = (part: string): string[] => (part === "" ? [] : part.split(":"));
   const [front, back] = [groups(head), groups(tail ?? "")];
   const zeros = tail === undefined ? 0 : 8 - front.length - back.length;
-  return [...front, ...Array<string>(zeros).fill("0"), ...back].reduce((sum, group) => sum * 65536n + BigInt(`0x${group}`), 0n);
+  return [...front, ...Array<string>(zeros).fill("0"), ...back].reduce(
+    (sum, group) => sum * 65536n + BigInt(`0x${group}`),
+    0n,
+  );
 }
 
 const bitsOf = (family: 4 | 6): number => (family === 4 ? 32 : 128);
@@ -45,7 +53,11 @@ export function masked(network: Network): Network {
 }
 
 export function contains(outer: Network, inner: Network): boolean {
-  return outer.family === inner.family && inner.prefix >= outer.prefix && (inner.address & mask(outer)) === (outer.address & mask(outer));
+  return (
+    outer.family === inner.family &&
+    inner.prefix >= outer.prefix &&
+    (inner.address & mask(outer)) === (outer.address & mask(outer))
+  );
 }
 
 export function formatAddress({ family, address }: Network): string {
@@ -71,6 +83,9 @@ export const isLoopback = (network: Network): boolean => within(network, "127.0.
 export const isLinkLocalMulticast = (network: Network): boolean => within(network, "224.0.0.0/24", "ff02::/16");
 export const isLinkLocalUnicast = (network: Network): boolean => within(network, "169.254.0.0/16", "fe80::/10");
 export const isGlobalUnicast = (network: Network): boolean =>
-  !isUnspecified(network) && !isLoopback(network) && !isLinkLocalUnicast(network) && !within(network, "224.0.0.0/4", "ff00::/8", "255.255.255.255/32");
+  !isUnspecified(network) &&
+  !isLoopback(network) &&
+  !isLinkLocalUnicast(network) &&
+  !within(network, "224.0.0.0/4", "ff00::/8", "255.255.255.255/32");
 
 export const isAddress = (text: string): boolean => isIP(text) !== 0 && parseAddress(text) !== undefined;

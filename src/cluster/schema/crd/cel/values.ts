@@ -4,13 +4,37 @@ import { propertySchema, schemaOfRest, type StructuralSchema } from "../structur
 import type { CelLibrary } from "./cel-library.ts";
 
 const keywords = new Set([
-  "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while",
+  "true",
+  "false",
+  "null",
+  "in",
+  "as",
+  "break",
+  "const",
+  "continue",
+  "else",
+  "for",
+  "function",
+  "if",
+  "import",
+  "let",
+  "loop",
+  "package",
+  "namespace",
+  "return",
+  "var",
+  "void",
+  "while",
 ]);
 
 /** A property's name in expressions: Kubernetes escapes what is no CEL identifier. */
 export function escapeProperty(name: string): string {
   if (keywords.has(name)) return `__${name}__`;
-  return name.replaceAll("__", "__underscores__").replaceAll(".", "__dot__").replaceAll("-", "__dash__").replaceAll("/", "__slash__");
+  return name
+    .replaceAll("__", "__underscores__")
+    .replaceAll(".", "__dot__")
+    .replaceAll("-", "__dash__")
+    .replaceAll("/", "__slash__");
 }
 
 /** JSON values as CEL sees them through a schema: integers as int, times as timestamps, properties by their escaped names. */
@@ -28,7 +52,9 @@ export class CelValues {
     if (typeof value !== "object") return this.#scalar(schema, value);
     const known = this.#known.get(value);
     if (known !== undefined) return known;
-    const converted = Array.isArray(value) ? this.#list(schema, value) : this.#object(schema, value as JsonObject, root);
+    const converted = Array.isArray(value)
+      ? this.#list(schema, value)
+      : this.#object(schema, value as JsonObject, root);
     this.#known.set(value, converted);
     return converted;
   }

@@ -1,6 +1,12 @@
 import type { Clock } from "../../../../base/index.ts";
 import type { ByteStream, ByteStreamHandler } from "../../../../net/index.ts";
-import { errorCodeName, FrameReader, FrameWriter, hpackEncode, type FrameHandler } from "../../../../wire/http2/index.ts";
+import {
+  errorCodeName,
+  FrameReader,
+  FrameWriter,
+  hpackEncode,
+  type FrameHandler,
+} from "../../../../wire/http2/index.ts";
 import type { GrpcCall } from "../grpc-call.ts";
 import { GrpcConnection, type ConnectionOwner } from "../grpc-connection.ts";
 import { FrameOutput } from "../frame-output.ts";
@@ -55,7 +61,9 @@ export class Heard implements FrameHandler {
   }
   padding(): void {}
   headers(streamId: number, fields: string[], endStream: boolean): void {
-    const told = fields.filter((_, index) => !["content-type", "grpc-accept-encoding"].includes(fields[index - (index % 2)] ?? ""));
+    const told = fields.filter(
+      (_, index) => !["content-type", "grpc-accept-encoding"].includes(fields[index - (index % 2)] ?? ""),
+    );
     this.events.push(`headers ${streamId} ${told.join(" ")}${endStream ? " end" : ""}`);
   }
   rstStream(streamId: number, code: number): void {
@@ -112,7 +120,20 @@ export class HandClock implements Clock {
 }
 
 export const path = "/test.Service/Method";
-export const requestFields = [":method", "POST", ":scheme", "http", ":path", path, ":authority", "test", "content-type", "application/grpc", "te", "trailers"];
+export const requestFields = [
+  ":method",
+  "POST",
+  ":scheme",
+  "http",
+  ":path",
+  path,
+  ":authority",
+  "test",
+  "content-type",
+  "application/grpc",
+  "te",
+  "trailers",
+];
 export const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
 
 export function framed(text: string | Buffer): Buffer {
@@ -159,7 +180,8 @@ export class FrameClient {
   send(bytes?: Buffer, size = Infinity): void {
     const all = bytes ?? Buffer.from(this.writer.view());
     if (bytes === undefined) this.writer.reuse();
-    for (let at = 0; at < all.length; at += size) this.pipe.handler?.data(all.subarray(at, Math.min(all.length, at + size)));
+    for (let at = 0; at < all.length; at += size)
+      this.pipe.handler?.data(all.subarray(at, Math.min(all.length, at + size)));
   }
 
   head(id: number, more: readonly string[] = [], fields: readonly string[] = requestFields, endStream = false): void {
@@ -174,7 +196,8 @@ export class FrameClient {
   /** What the server has said since the last question. */
   async told(): Promise<readonly string[]> {
     await turn();
-    for (; this.#read < this.pipe.written.length; this.#read += 1) this.#reader.push(Buffer.from(this.pipe.written[this.#read] ?? []));
+    for (; this.#read < this.pipe.written.length; this.#read += 1)
+      this.#reader.push(Buffer.from(this.pipe.written[this.#read] ?? []));
     return this.heard.events.splice(0);
   }
 }

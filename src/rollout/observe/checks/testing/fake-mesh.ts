@@ -15,24 +15,54 @@ export interface FakePod {
   readonly workload?: string;
 }
 
-export function fakePod({ name, namespace = "shop", labels = {}, annotations = {}, containers = ["app"], status = {}, workload }: FakePod): Pod {
+export function fakePod({
+  name,
+  namespace = "shop",
+  labels = {},
+  annotations = {},
+  containers = ["app"],
+  status = {},
+  workload,
+}: FakePod): Pod {
   const hash = "5d4f8";
-  const owner = workload === undefined ? [] : [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: `${workload}-${hash}`, uid: "r", controller: true }];
+  const owner =
+    workload === undefined
+      ? []
+      : [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: `${workload}-${hash}`, uid: "r", controller: true }];
   return {
-    metadata: { name, namespace, uid: name, labels: { ...labels, ...(workload === undefined ? {} : { "pod-template-hash": hash }) }, annotations: { "prometheus.io/scrape": "true", ...annotations }, ownerReferences: owner },
+    metadata: {
+      name,
+      namespace,
+      uid: name,
+      labels: { ...labels, ...(workload === undefined ? {} : { "pod-template-hash": hash }) },
+      annotations: { "prometheus.io/scrape": "true", ...annotations },
+      ownerReferences: owner,
+    },
     spec: { containers: containers.map((one) => ({ name: one, image: "x" })) },
     status: { phase: "Running", podIP: "10.0.0.1", ...status },
   };
 }
 
-export const gatewayPod = (name: string, more: Partial<FakePod> = {}): Pod => fakePod({ name, labels: { "gateway.networking.k8s.io/gateway-name": "front" }, ...more });
-export const ztunnelPod = (name: string): Pod => fakePod({ name, namespace: "istio-system", labels: { app: "ztunnel" } });
-export const waypointPod = (name: string): Pod => fakePod({ name, labels: { "gateway.networking.k8s.io/gateway-name": "way", "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint" } });
-export const sidecarPod = (name: string, revision: string, workload: string): Pod => fakePod({ name, workload, containers: ["app", "istio-proxy"], annotations: { "istio.io/rev": revision } });
+export const gatewayPod = (name: string, more: Partial<FakePod> = {}): Pod =>
+  fakePod({ name, labels: { "gateway.networking.k8s.io/gateway-name": "front" }, ...more });
+export const ztunnelPod = (name: string): Pod =>
+  fakePod({ name, namespace: "istio-system", labels: { app: "ztunnel" } });
+export const waypointPod = (name: string): Pod =>
+  fakePod({
+    name,
+    labels: {
+      "gateway.networking.k8s.io/gateway-name": "way",
+      "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",
+    },
+  });
+export const sidecarPod = (name: string, revision: string, workload: string): Pod =>
+  fakePod({ name, workload, containers: ["app", "istio-proxy"], annotations: { "istio.io/rev": revision } });
 
 /** A view of these pods; what is asked is asked anew each time. */
 export function fakeView(pods: readonly Pod[]): ClusterView {
-  const view: Pick<ClusterView, "runningPods" | "scrapablePods" | "recently"> & { readonly pods: Pick<ClusterView["pods"], "list"> } = {
+  const view: Pick<ClusterView, "runningPods" | "scrapablePods" | "recently"> & {
+    readonly pods: Pick<ClusterView["pods"], "list">;
+  } = {
     pods: { list: () => pods },
     runningPods: (labels) => pods.filter((pod) => matchesLabels(labels, pod.metadata.labels)),
     scrapablePods: (labels) => pods.filter((pod) => matchesLabels(labels, pod.metadata.labels)),
@@ -52,6 +82,11 @@ export function fakeScrape(texts: Readonly<Record<string, string>>): Scrape {
 
 /** A clock that stands until it is put forward. */
 export function standingClock(): Clock & { nowAtMs: number } {
-  const clock = { nowAtMs: 1_700_000_000_000, nowMs: () => clock.nowAtMs, steadyMs: () => clock.nowAtMs, sleep: async () => await new Promise<void>(() => undefined) };
+  const clock = {
+    nowAtMs: 1_700_000_000_000,
+    nowMs: () => clock.nowAtMs,
+    steadyMs: () => clock.nowAtMs,
+    sleep: async () => await new Promise<void>(() => undefined),
+  };
   return clock as unknown as Clock & { nowAtMs: number };
 }

@@ -40,9 +40,21 @@ export async function run({ args, release }: RoleContext): Promise<number> {
   mkdirSync(data, { recursive: true });
   // etcd warns about any other.
   chmodSync(data, 0o700);
-  const etcd = start(join(programs, "etcd"), [`--data-dir=${data}`, `--listen-client-urls=${etcdUrl}`, `--advertise-client-urls=${etcdUrl}`, `--listen-peer-urls=${etcdPeerUrl}`, "--unsafe-no-fsync", "--log-level=warn"]);
+  const etcd = start(join(programs, "etcd"), [
+    `--data-dir=${data}`,
+    `--listen-client-urls=${etcdUrl}`,
+    `--advertise-client-urls=${etcdUrl}`,
+    `--listen-peer-urls=${etcdPeerUrl}`,
+    "--unsafe-no-fsync",
+    "--log-level=warn",
+  ]);
   const server = start(join(programs, "kube-apiserver"), serverFlags(configuration));
-  const gone = Promise.race([ended(etcd), ended(server), new Promise((resolve) => process.once("disconnect", resolve)), signalled()]);
+  const gone = Promise.race([
+    ended(etcd),
+    ended(server),
+    new Promise((resolve) => process.once("disconnect", resolve)),
+    signalled(),
+  ]);
   const admin = adminOf(configuration);
   const ready = await Promise.race([gone.then(() => false), isReady(admin)]);
   if (ready) {
@@ -106,7 +118,10 @@ async function signalled(): Promise<void> {
 function relay(fd: number, host: string): Server {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const upstream = connect({ host, port: ownPort, allowHalfOpen: true, noDelay: true });
-    for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
       from.pipe(to);
       from.on("error", () => to.destroy());
       from.on("close", () => to.destroy());
@@ -130,10 +145,13 @@ function adminOf({ advertise, caCertificate }: Configuration): Admin {
 
 async function ask(admin: Admin, method: string, path: string, body?: unknown): Promise<number> {
   return await new Promise((resolve) => {
-    const asked = request({ ...admin, servername: "kubernetes", method, path, headers: { "content-type": "application/json" } }, (answer) => {
-      answer.resume();
-      answer.on("end", () => resolve(answer.statusCode ?? 0));
-    });
+    const asked = request(
+      { ...admin, servername: "kubernetes", method, path, headers: { "content-type": "application/json" } },
+      (answer) => {
+        answer.resume();
+        answer.on("end", () => resolve(answer.statusCode ?? 0));
+      },
+    );
     asked.on("error", () => resolve(0));
     asked.end(body === undefined ? undefined : JSON.stringify(body));
   });
