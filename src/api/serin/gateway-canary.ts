@@ -1,4 +1,4 @@
-/** What a rollout writes on a Gateway or waypoint to have a second revision serve a part of it (docs/contracts.md). */
+/** What a rollout writes on a Gateway or waypoint to have a second revision serve a part of it (docs/contracts/rollout.md). */
 export const gatewayCanaryAnnotations = {
   /** The pilot of that revision deploys a canary behind the same Service. */
   revision: "rollout.serin.dev/canary-revision",

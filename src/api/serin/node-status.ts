@@ -1,4 +1,4 @@
-/** What a node's CNI agent tells of the pods that it has enrolled (docs/contracts.md, "Moving the mesh's own parts"). */
+/** What a node's CNI agent tells of the pods that it has enrolled (docs/contracts/rollout.md, "Moving the mesh's own parts"). */
 export interface EnrolledReport {
   readonly node: string;
   /** The agent's release. */

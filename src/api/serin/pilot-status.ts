@@ -1,4 +1,4 @@
-/** What a pilot tells of its proxies over HTTP, for whoever waits for a change to arrive (docs/contracts.md, "Pilot"). */
+/** What a pilot tells of its proxies over HTTP, for whoever waits for a change to arrive (docs/contracts/pilot.md). */
 
 /** One element of `/debug/serin/proxies`. */
 export interface ConnectedProxy {
@@ -42,7 +42,7 @@ export interface AcknowledgementReport {
 export const workloadControllerPodAnnotation = "serin.dev/workload-controller-pod";
 
 /** How far a change of the root has come; `none`: none is under way. */
-/** On the Secret of the next root: the stage that all control planes follow (docs/contracts.md). */
+/** On the Secret of the next root: the stage that all control planes follow (docs/contracts/rollout.md). */
 export const authorityStageAnnotation = "rollout.serin.dev/ca-stage";
 export const authorityStages = ["none", "trust", "issue", "only", "done"] as const;
 export type AuthorityStage = (typeof authorityStages)[number];

@@ -10,7 +10,7 @@ const timeoutMs = 10_000;
 
 /**
  * The node's agent for mesh enrolment: asked before a pod's first process starts, as long as its configuration file is
- * there (docs/contracts.md, "CNI").
+ * there (docs/contracts/cni.md).
  */
 export class NetworkAttachment {
   readonly #hostRoot: string;

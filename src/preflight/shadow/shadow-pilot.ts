@@ -98,7 +98,7 @@ function isOver({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
 }
 
-/** See "acknowledged" in docs/contracts.md. */
+/** See "acknowledged" in docs/contracts/pilot.md. */
 async function waitProcessed(
   port: number,
   { group, kind, namespace, name, resourceVersion }: ShownVersion,
