@@ -1,0 +1,72 @@
+// Links between documents, and the files that documents name, exist. A finding names the document, the line and the target.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import test from "node:test";
+
+const root = join(import.meta.dirname, "..");
+const documents = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "--", "*.md"], {
+  cwd: root,
+  encoding: "utf8",
+})
+  .split("\n")
+  .filter((file) => file !== "" && !file.startsWith("generated/") && existsSync(join(root, file)));
+
+interface Place {
+  readonly document: string;
+  readonly line: number;
+  readonly target: string;
+}
+
+function placesOf(pattern: RegExp): Place[] {
+  return documents.flatMap((document) => {
+    let fenced = false;
+    return readFileSync(join(root, document), "utf8")
+      .split("\n")
+      .flatMap((text, index) => {
+        if (/^\s*(>\s*)?```/.test(text)) fenced = !fenced;
+        if (fenced) return [];
+        return [...text.matchAll(pattern)].map(([, target = ""]) => ({ document, line: index + 1, target }));
+      });
+  });
+}
+
+/** The anchors of a document's headings, as GitHub makes them. */
+function anchorsOf(document: string): Set<string> {
+  const headings = readFileSync(join(root, document), "utf8").matchAll(/^#+ (.*)$/gm);
+  const anchors = new Set<string>();
+  for (const [, heading = ""] of headings) {
+    const anchor = heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-");
+    let unique = anchor;
+    for (let copy = 1; anchors.has(unique); copy += 1) unique = `${anchor}-${copy}`;
+    anchors.add(unique);
+  }
+  return anchors;
+}
+
+function assertNone(found: readonly string[]): void {
+  assert.equal(found.length, 0, found.join("\n"));
+}
+
+test("every link to a file of the project leads to a file, and every anchor to a heading", () => {
+  const found = placesOf(/\]\((?!https?:|mailto:)([^)\s]+)\)/g).flatMap(({ document, line, target }) => {
+    const [path = "", anchor] = target.split("#");
+    const file = path === "" ? document : normalize(join(dirname(document), path));
+    if (!existsSync(join(root, file))) return [`${document}:${line}: ${target}: no such file`];
+    if (anchor === undefined || !file.endsWith(".md") || anchorsOf(file).has(anchor)) return [];
+    return [`${document}:${line}: ${target}: ${file} has no such heading`];
+  });
+  assertNone(found);
+});
+
+test("every path of the sources that a document names exists", () => {
+  // A path with a placeholder, a pattern or a brace list is an explanation, not a name.
+  const found = placesOf(/`((?:src|docs|scripts|test|bench|samples|manifests)\/[\w./-]+)`/g)
+    .filter(({ target }) => !existsSync(join(root, target)))
+    .map(({ document, line, target }) => `${document}:${line}: ${target}: no such file`);
+  assertNone(found);
+});
