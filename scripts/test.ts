@@ -1,16 +1,20 @@
 // Runs the house checks and the whole test suite, group by group, and ends with `N passed, N failed`.
-//   npm test [-- --only check|unit|netns|e2e|interop] [--once] [-- path/to/one.test.ts …]
+//   npm test [-- [--only check|unit|netns|e2e|interop] [--changed [REVISION]] [--list] [--once] [path/to/one.test.ts …]]
+// --changed runs the checks and the tests that a change can touch (since the revision, or since the line parted from the main line).
 // interop runs only when it is named: it drives other people's programs, which scripts/fetch-*.sh bring.
 // With CI=true a case that was skipped counts as failed.
 // A file that failed is run a second time, alone, and counts as it ends then; it is named as unsteady, and what failed stays printed.
 // --once does without, to hunt for such files.
 // Whatever ends this process, no process and no file of a test stays behind.
 import { spawn, spawnSync } from "node:child_process";
-import { globSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { FileCounts } from "./count-reporter.ts";
 import { labNamespaces, makeScratch, ownProcesses, withinNamespaces } from "./run-with-lab.ts";
+import { filesOf, groups, type Group } from "./suite/groups.ts";
+import { parseOptions, usage, type Options } from "./suite/options.ts";
+import { planOfChange } from "./suite/plan-of-change.ts";
 
 interface Counts {
   passed: number;
@@ -23,9 +27,6 @@ interface FilesRun {
   readonly ended: string;
   readonly counts: Map<string, FileCounts>;
 }
-
-const groups = ["unit", "netns", "e2e", "interop"] as const;
-type Group = (typeof groups)[number];
 
 const groupTimeoutMs: Readonly<Record<Group, number>> = {
   unit: 900_000,
@@ -46,16 +47,6 @@ const maxUnitFilesAtOnce = 4;
 /** With more failed files than this the failure is no chance, and none is run a second time. */
 const maxSecondRuns = 4;
 const root = join(import.meta.dirname, "..");
-
-function filesOf(group: Group): string[] {
-  const all = globSync(
-    ["src/**/*.test.ts", "scripts/**/*.test.ts", "samples/**/*.test.ts", "test/support/**/*.test.ts"],
-    { cwd: root },
-  ).sort();
-  if (group === "unit") return all.filter((file) => !file.endsWith(".netns.test.ts"));
-  if (group === "netns") return all.filter((file) => file.endsWith(".netns.test.ts"));
-  return globSync(`test/${group}/**/*.test.ts`, { cwd: root }).sort();
-}
 
 /**
  * unit: each lane has a network of its own, so that who looks for a server that is gone does not find another file's at its port.
@@ -247,37 +238,60 @@ function unavailable(group: Group): string | undefined {
   return `namespaces cannot be made here (${probe.error?.message ?? probe.stderr.trim()}); bin/serin doctor says what to do`;
 }
 
+/** The files of each group that this run is to run. */
+function plan(options: Options): Map<Group, readonly string[]> {
+  const chosen = groups.filter((group) =>
+    options.group === undefined ? group !== "interop" : group === options.group,
+  );
+  const files = new Map(
+    chosen.map((group) => [
+      group,
+      filesOf(root, group).filter((file) => options.files.length === 0 || options.files.includes(file)),
+    ]),
+  );
+  return options.changed === undefined ? files : planOfChange(root, files, options.changed.since, options.group);
+}
+
 async function main(): Promise<void> {
-  const args = process.argv.slice(2);
-  if (args.includes("--help")) {
-    process.stdout.write("npm test [-- --only check|unit|netns|e2e|interop] [--once] [files…]\n");
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) {
+    process.stdout.write(usage);
     return;
   }
-  const onceAt = args.indexOf("--once");
-  if (onceAt !== -1) args.splice(onceAt, 1);
-  const onlyAt = args.indexOf("--only");
-  const only = onlyAt === -1 ? undefined : args.splice(onlyAt, 2)[1];
-  if (only !== undefined && only !== "check" && !groups.some((group) => group === only))
-    throw new Error(`--only ${only}: expected one of check, ${groups.join(", ")}`);
-  const chosen = groups.filter((group) => (only === undefined ? group !== "interop" : group === only));
+  const files = plan(options);
+  if (options.list) {
+    for (const file of [...files.values()].flat()) process.stdout.write(`${file}\n`);
+    return;
+  }
+  const checks = options.files.length === 0 && (options.group === undefined || options.group === "check");
+  const total = await runAll(files, checks, options.once);
+  for (const skipped of total.skipped) process.stdout.write(`not run: ${skipped}\n`);
+  if (process.env["CI"] === "true") total.failed += total.skipped.length;
+  // A change that no test can see is no failure.
+  const nothingChosen = options.changed !== undefined && !checks && [...files.values()].flat().length === 0;
+  if (nothingChosen) process.stdout.write("no test file can be touched by this change: nothing ran\n");
+  process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
+  process.exitCode = total.failed === 0 && (total.passed > 0 || nothingChosen) ? 0 : 1;
+}
+
+async function runAll(files: ReadonlyMap<Group, readonly string[]>, checks: boolean, once: boolean): Promise<Counts> {
   const total: Counts = { passed: 0, failed: 0, skipped: [] };
-  if (args.length === 0 && (only === undefined || only === "check")) {
+  if (checks) {
     const { passed, failed } = runChecks();
     process.stdout.write(`check: ${passed} passed, ${failed} failed\n`);
     total.passed += passed;
     total.failed += failed;
   }
-  for (const group of chosen) {
-    const files = filesOf(group).filter((file) => args.length === 0 || args.includes(file));
-    if (files.length === 0) continue;
+  for (const [group, ofGroup] of files) {
+    if (ofGroup.length === 0) continue;
     const reason = unavailable(group);
     if (reason !== undefined && group !== "unit") {
-      total.skipped.push(`${group}: ${files.length} files (${reason})`);
+      total.skipped.push(`${group}: ${ofGroup.length} files (${reason})`);
       continue;
     }
-    process.stdout.write(`\n${group}: ${files.length} files\n`);
+    process.stdout.write(`\n${group}: ${ofGroup.length} files\n`);
     const begin = performance.now();
-    const counts = await runGroup(group, files, onceAt === -1, reason === undefined);
+    const counts = await runGroup(group, ofGroup, !once, reason === undefined);
     process.stdout.write(
       `${group}: ${counts.passed} passed, ${counts.failed} failed, ${((performance.now() - begin) / 1000).toFixed(1)} s\n`,
     );
@@ -285,10 +299,7 @@ async function main(): Promise<void> {
     total.failed += counts.failed;
     total.skipped.push(...counts.skipped);
   }
-  for (const skipped of total.skipped) process.stdout.write(`not run: ${skipped}\n`);
-  if (process.env["CI"] === "true") total.failed += total.skipped.length;
-  process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
-  process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
+  return total;
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

@@ -21,7 +21,7 @@ const timeLimitMs = 580_000;
 
 test("a mesh goes forward, back and forward again, and an app 0 -> 10 -> 50 -> 100 -> 0, without a failed request or a connection closed; a bad release is undone", async () => {
   const run = await runProof<ProofSummary>(
-    "e2e-upgrade",
+    "scripts/e2e-upgrade.ts",
     ["--only", "upgrade,canary,bad:rejected-config", "--requests", String(requests), "--stream-seconds", "20"],
     timeLimitMs,
   );

@@ -10,13 +10,13 @@ export interface ProofRun<Summary> {
   readonly summary: () => Summary;
 }
 
-/** Runs `scripts/<name>.ts --json …`; told to end after the limit, it puts its lab away. */
+/** Runs `<script> --json …`, a path from the root; told to end after the limit, it puts its lab away. */
 export async function runProof<Summary>(
-  name: string,
+  script: string,
   options: readonly string[],
   timeLimitMs: number,
 ): Promise<ProofRun<Summary>> {
-  const child = spawn(process.execPath, [`scripts/${name}.ts`, "--json", ...options], {
+  const child = spawn(process.execPath, [script, "--json", ...options], {
     cwd: root,
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -33,7 +33,7 @@ export async function runProof<Summary>(
     try {
       return JSON.parse(output.trim().split("\n").at(-1) ?? "") as Summary;
     } catch (cause) {
-      throw new Error(`scripts/${name}.ts ended with ${code} and no summary:\n${output}`, { cause });
+      throw new Error(`${script} ended with ${code} and no summary:\n${output}`, { cause });
     }
   };
   return { code, output, summary };

@@ -1,0 +1,52 @@
+// What changed in the work tree since a revision, as git tells it.
+import { execFileSync, spawnSync } from "node:child_process";
+
+export interface ChangedFiles {
+  /** The revision that the tree was compared with, shortened. */
+  readonly base: string;
+  readonly files: readonly string[];
+}
+
+/** Names that the line of development that others share may have, the most telling first. */
+const mainLines = ["@{upstream}", "origin/main", "main", "origin/master", "master"] as const;
+
+/**
+ * Files that were added, changed or deleted since the work tree's line parted from the given revision (from the main line without one),
+ * committed or not.
+ */
+export function changedFiles(root: string, revision: string | undefined): ChangedFiles {
+  const git = (...args: string[]): string[] =>
+    execFileSync("git", args, { cwd: root, encoding: "utf8", maxBuffer: 64 << 20 })
+      .split("\0")
+      .map((line) => line.trim())
+      .filter((line) => line !== "");
+  const commitOf = (...args: string[]): string | undefined => {
+    const { status, stdout } = spawnSync("git", args, { cwd: root, encoding: "utf8" });
+    return status === 0 && stdout.trim() !== "" ? stdout.trim() : undefined;
+  };
+  if (commitOf("rev-parse", "--verify", "--quiet", "HEAD^{commit}") === undefined)
+    throw new Error("--changed needs a git checkout with at least one commit: run npm test without it");
+  if (revision !== undefined && commitOf("rev-parse", "--verify", "--quiet", `${revision}^{commit}`) === undefined)
+    throw new Error(`--changed ${revision}: expected a revision that git knows, such as HEAD~1 or main`);
+  const line =
+    revision ??
+    mainLines.find((name) => commitOf("rev-parse", "--verify", "--quiet", `${name}^{commit}`) !== undefined) ??
+    "HEAD";
+  const base = commitOf("merge-base", line, "HEAD") ?? line;
+  const files = new Set([
+    ...git("diff", "--name-only", "--no-renames", "-z", base, "--"),
+    ...git("ls-files", "--others", "--exclude-standard", "-z"),
+  ]);
+  return { base: commitOf("rev-parse", "--short", base) ?? base, files: [...files].toSorted() };
+}
+
+/** Every file of the work tree that git knows or would add. */
+export function treeFiles(root: string): string[] {
+  return execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], {
+    cwd: root,
+    encoding: "utf8",
+    maxBuffer: 64 << 20,
+  })
+    .split("\0")
+    .filter((file) => file !== "");
+}

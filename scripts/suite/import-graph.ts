@@ -1,0 +1,283 @@
+// Which files a source file needs when it runs, read from its text: imports (static and dynamic, not of types), and the paths that its
+// strings name. A path may be relative to the file or to the root; a string with a placeholder or a wildcard stands for its folder.
+import { dirname, join, normalize } from "node:path";
+
+/** Every file of the tree, with the text of those that are sources. */
+export interface SourceTree {
+  /** All files, relative to the root; files that were deleted since the base count as well. */
+  readonly files: ReadonlySet<string>;
+  readonly textOf: (file: string) => string | undefined;
+}
+
+/** What one file needs directly. */
+interface Needs {
+  /** Sources that are loaded, and so bring their own needs. */
+  readonly loaded: ReadonlySet<string>;
+  /** Files that are only read, and doors of parts. */
+  readonly read: ReadonlySet<string>;
+  /** Folders of which any file may be read, at any depth. */
+  readonly folders: ReadonlySet<string>;
+}
+
+/** All that a file needs, over any number of steps. */
+export interface AllNeeds {
+  readonly files: ReadonlySet<string>;
+  readonly folders: ReadonlySet<string>;
+}
+
+interface Import {
+  readonly specifier: string;
+  /** Undefined: all of it. */
+  readonly names: readonly string[] | undefined;
+}
+
+interface Door {
+  /** Name that the door exports to the file and the name there. */
+  readonly named: ReadonlyMap<string, { readonly file: string; readonly name: string }>;
+  readonly types: ReadonlySet<string>;
+  readonly stars: readonly string[];
+}
+
+export const program = "bin/serin";
+const programEntry = "src/cmd/main.ts";
+/** What the program reads by a path that it puts together itself. */
+const programFolders = ["generated", "manifests"] as const;
+
+const isSource = (file: string): boolean => /\.(ts|tsx|js|mjs|cjs)$/.test(file) && !file.endsWith(".d.ts");
+
+const importClause = /(?:^|\n)(?:import|export)\b(?!\s+type\b)\s*([\w$*{}\s,]*?)\s*(?:\bfrom\s*)?"([^"\n]+)"/g;
+const dynamicImport = /(?:(?:const|let)\s*\{([^{}]*)\}\s*=\s*(?:\(?\s*)?await\s+)?\bimport\(\s*"([^"\n]+)"/g;
+/** Each by itself: a mark in a comment or in the other kind of string does not hide what follows. */
+const comment = /^\s*\/\/.*$|^\s*\/\*[\s\S]*?\*\//gm;
+const importOrExport = /^(?:import|export)\b[\w$*{}\s,]*"[^"\n]+"|\bimport\(\s*"[^"\n]+"/gm;
+const literals = [/"([^"\n\\]{1,200})"/g, /`([^`]{1,2000})`/g] as const;
+const doorStatement = /^export\s+(type\s+)?(?:\*(?:\s+as\s+\w+)?|\{([^}]*)\})\s*from\s*"([^"\n]+)"\s*;?\s*$/;
+const declared = /(?:^|\n)export\s+(?:async\s+)?(?:abstract\s+)?(?:function\*?|const|let|class|enum)\s+([\w$]+)/g;
+
+/** Answers what files need; each file is read once. */
+export class ImportGraph {
+  readonly #tree: SourceTree;
+  readonly #withProgram: boolean;
+  readonly #folders = new Set<string>();
+  /** Folders that have a source of their own. */
+  readonly #sourceFolders = new Set<string>();
+  readonly #needs = new Map<string, Needs>();
+  readonly #doors = new Map<string, Door | undefined>();
+
+  /** Without the program, what starts it counts as touched only by its own sources and data. */
+  constructor(tree: SourceTree, withProgram = true) {
+    this.#tree = tree;
+    this.#withProgram = withProgram;
+    for (const file of tree.files) {
+      if (isSource(file)) this.#sourceFolders.add(dirname(file));
+      for (let folder = dirname(file); folder !== "." && !this.#folders.has(folder); folder = dirname(folder))
+        this.#folders.add(folder);
+    }
+  }
+
+  allNeedsOf(start: string): AllNeeds {
+    const files = new Set([start]);
+    const queue = [start];
+    const folders = new Set<string>();
+    const loaded = new Set(queue);
+    for (const file of queue) {
+      const needs = this.#needsOf(file);
+      for (const next of needs.loaded) {
+        files.add(next);
+        if (loaded.has(next)) continue;
+        loaded.add(next);
+        queue.push(next);
+      }
+      for (const next of needs.read) files.add(next);
+      for (const folder of needs.folders) folders.add(folder);
+    }
+    return { files, folders };
+  }
+
+  #needsOf(file: string): Needs {
+    let needs = this.#needs.get(file);
+    if (needs === undefined) this.#needs.set(file, (needs = this.#readNeeds(file)));
+    return needs;
+  }
+
+  #readNeeds(file: string): Needs {
+    const loaded = new Set<string>();
+    const read = new Set<string>();
+    const folders = new Set<string>();
+    if (file === program && !this.#withProgram) return { loaded, read, folders };
+    if (file === program) return { loaded: new Set([programEntry]), read, folders: new Set(programFolders) };
+    const text = isSource(file) ? this.#tree.textOf(file) : undefined;
+    if (text === undefined) return { loaded, read, folders };
+    for (const { specifier, names } of importsIn(text)) {
+      const target = this.#resolve(file, specifier);
+      if (target === undefined) continue;
+      const behind = names === undefined ? undefined : this.#behindDoor(target, names);
+      if (behind === undefined) loaded.add(target);
+      else {
+        read.add(target);
+        for (const one of behind) loaded.add(one);
+      }
+    }
+    for (const path of this.#pathsIn(file, text)) {
+      if (this.#folders.has(path)) folders.add(path);
+      else if (loaded.has(path) || read.has(path)) continue;
+      else if (isSource(path) || path === program) loaded.add(path);
+      else read.add(path);
+    }
+    return { loaded, read, folders };
+  }
+
+  #resolve(from: string, specifier: string): string | undefined {
+    if (specifier.startsWith("#generated/")) return `generated/${specifier.slice("#generated/".length)}`;
+    if (!specifier.startsWith(".")) return undefined;
+    const path = normalize(join(dirname(from), specifier));
+    return this.#tree.files.has(path) ? path : undefined;
+  }
+
+  /** The files that declare the names, if the file does nothing but hand on what others declare; undefined if it is to be loaded whole. */
+  #behindDoor(file: string, names: readonly string[]): ReadonlySet<string> | undefined {
+    if (this.#doorAt(file) === undefined) return undefined;
+    const behind = new Set<string>();
+    for (const name of names) {
+      const origin = this.#originOf(file, name, new Set());
+      if (origin === undefined) return undefined;
+      if (origin !== "type") behind.add(origin);
+    }
+    return behind;
+  }
+
+  #originOf(file: string, name: string, seen: Set<string>): string | undefined {
+    const door = this.#doorAt(file);
+    if (door === undefined) return exportsOf(this.#tree.textOf(file) ?? "").has(name) ? file : undefined;
+    if (seen.has(file)) return undefined;
+    seen.add(file);
+    if (door.types.has(name)) return "type";
+    const named = door.named.get(name);
+    if (named !== undefined)
+      return this.#doorAt(named.file) === undefined ? named.file : this.#originOf(named.file, named.name, seen);
+    for (const star of door.stars) {
+      const origin = this.#originOf(star, name, seen);
+      if (origin !== undefined) return origin;
+    }
+    return undefined;
+  }
+
+  #doorAt(file: string): Door | undefined {
+    if (!this.#doors.has(file)) this.#doors.set(file, this.#readDoor(file));
+    return this.#doors.get(file);
+  }
+
+  #readDoor(file: string): Door | undefined {
+    if (!isSource(file)) return undefined;
+    const code = (this.#tree.textOf(file) ?? "").replaceAll(comment, "");
+    const named = new Map<string, { file: string; name: string }>();
+    const types = new Set<string>();
+    const stars: string[] = [];
+    const statements = code.split(";").filter((statement) => statement.trim() !== "");
+    if (statements.length === 0) return undefined;
+    for (const statement of statements) {
+      const match = doorStatement.exec(statement.trim());
+      if (match === null) return undefined;
+      const [whole, isType, list, specifier = ""] = match;
+      const target = this.#resolve(file, specifier);
+      if (target === undefined || / as \w+ from/.test(whole.replace(/\{[^}]*\}/, ""))) return undefined;
+      if (list === undefined) {
+        if (isType === undefined) stars.push(target);
+        continue;
+      }
+      for (const entry of list.split(",").map((one) => one.trim())) {
+        if (entry === "") continue;
+        const [name = "", given = name] = entry.replace(/^type\s+/, "").split(/\s+as\s+/);
+        if (isType !== undefined || entry.startsWith("type ")) types.add(given);
+        else named.set(given, { file: target, name });
+      }
+    }
+    return { named, types, stars };
+  }
+
+  /** Files and folders that the strings of a source name. */
+  *#pathsIn(file: string, text: string): Generator<string> {
+    const inProduct = file.startsWith("src/") && !/\.test\.tsx?$|\/testing\//.test(file);
+    const code = text.replaceAll(comment, "").replaceAll(importOrExport, "");
+    const strings = literals.flatMap((pattern) => [...code.matchAll(pattern)].map(([, whole = ""]) => whole));
+    for (const named of strings.flatMap((string) => [...pathsNamedBy(string)])) {
+      // A word alone is a folder beside a test, as join(import.meta.dirname, "testing", name) has it, but in the product only a word.
+      if (inProduct && !/[/.]/.test(named.path)) continue;
+      for (const base of [dirname(file), "."]) {
+        for (const path of this.#existing(base, named)) {
+          // The product says what its program is called; only tests and scripts start it.
+          if (!inProduct || (path !== program && path !== programEntry)) yield path;
+        }
+      }
+    }
+  }
+
+  #existing(base: string, { path, ending }: NamedPath): string[] {
+    const found = normalize(join(base, path)).replace(/\/$/, "");
+    if (found.startsWith("..") || found === ".") return [];
+    if (ending !== undefined)
+      return [...this.#tree.files].filter((file) => dirname(file) === found && file.endsWith(ending));
+    if (this.#tree.files.has(found)) return [found];
+    // The top folder of the sources is where something else is looked for, not what is read; a word is a folder only where one has data.
+    if (!this.#folders.has(found) || /^(src|scripts|test|bench|bin)$/.test(found)) return [];
+    return path.includes("/") || !this.#sourceFolders.has(found) ? [found] : [];
+  }
+}
+
+interface NamedPath {
+  readonly path: string;
+  /** Set where only the name of the file is open: the path is its folder, and the name ends so. */
+  readonly ending?: string;
+}
+
+function* pathsNamedBy(text: string): Generator<NamedPath> {
+  // Each word: a command line or a sentence may name several. What follows a placeholder and a slash is looked for from the root.
+  for (const word of text.replaceAll(/\$\{[^}]*\}\//g, " ").split(/[\s"'=,:;()]+/)) {
+    const path = word.replace(/^#generated\//, "generated/");
+    const [fixed = ""] = path.split(/\$\{|\*|\{/);
+    if (!/^[\w.@][\w./@-]*$/.test(fixed)) continue;
+    if (fixed === path) {
+      if (path === text || path.includes("/")) yield { path };
+      continue;
+    }
+    const folder = fixed.slice(0, fixed.lastIndexOf("/") + 1);
+    const ending = /^[^/]*\$\{[^}]*\}(\.[\w.]+)$/.exec(path.slice(folder.length))?.[1];
+    if (folder !== "") yield ending === undefined ? { path: folder } : { path: folder, ending };
+  }
+}
+
+function importsIn(text: string): Import[] {
+  const imports: Import[] = [];
+  for (const [, clause = "", specifier = ""] of text.matchAll(importClause))
+    imports.push({ specifier, names: namesIn(clause, " as ") });
+  for (const [, names, specifier = ""] of text.matchAll(dynamicImport))
+    imports.push({ specifier, names: names === undefined ? undefined : namesIn(`{${names}}`, ":") });
+  return imports;
+}
+
+/** The names that `{ a, b as c, type D }` takes from the other file; undefined if the clause takes all. */
+function namesIn(clause: string, rename: string): string[] | undefined {
+  const list = /^\{([^{}]*)\}$/.exec(clause.trim())?.[1];
+  if (list === undefined) return undefined;
+  return list
+    .split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "" && !entry.startsWith("type "))
+    .map((entry) => (entry.split(rename)[0] ?? "").trim());
+}
+
+function exportsOf(text: string): Set<string> {
+  const names = new Set([...text.matchAll(declared)].map(([, name = ""]) => name));
+  for (const [, list = ""] of text.matchAll(/(?:^|\n)export\s*\{([^}]*)\}/g)) {
+    for (const entry of list.split(","))
+      names.add(
+        (
+          entry
+            .trim()
+            .split(/\s+as\s+/)
+            .at(-1) ?? ""
+        ).trim(),
+      );
+  }
+  return names;
+}

@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseOptions } from "./options.ts";
+
+const plain = { help: false, group: undefined, once: false, list: false, changed: undefined, files: [] };
+
+test("without a word everything runs", () => {
+  assert.deepEqual(parseOptions([]), plain);
+});
+
+test("--changed takes a revision, but neither a file nor an option for one", () => {
+  assert.deepEqual(parseOptions(["--only", "unit", "--changed", "main"]), {
+    ...plain,
+    group: "unit",
+    changed: { since: "main" },
+  });
+  assert.deepEqual(parseOptions(["--changed=HEAD~1", "--once"]), {
+    ...plain,
+    once: true,
+    changed: { since: "HEAD~1" },
+  });
+  assert.deepEqual(parseOptions(["--changed", "--list"]), { ...plain, list: true, changed: { since: undefined } });
+  assert.deepEqual(parseOptions(["--changed", "src/a.test.ts"]), {
+    ...plain,
+    changed: { since: undefined },
+    files: ["src/a.test.ts"],
+  });
+});
+
+test("what it does not know it refuses", () => {
+  assert.throws(
+    () => parseOptions(["--only", "fast"]),
+    /--only fast: expected one of check, unit, netns, e2e, interop/,
+  );
+  assert.throws(() => parseOptions(["--quick"]), /--quick: no such option/);
+});

@@ -1,0 +1,77 @@
+// The test files that the changes in the work tree can touch, and a few lines that say why.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { changedFiles, treeFiles } from "./changed-files.ts";
+import type { Group } from "./groups.ts";
+import { checksTree, selectTests, type Selection } from "./select-tests.ts";
+
+/** Starts every role of the program in a lab: it runs when the program changed, where the run is not of end-to-end files alone. */
+const spanningFile = "test/e2e/demo.test.ts";
+const maxLines = 15;
+
+/**
+ * Every file of test/e2e/ runs the whole program, so that each change of src/ touches all of them. They run with `--only e2e`; else those
+ * whose own sources or data changed, and one that spans the program.
+ */
+export function planOfChange(
+  root: string,
+  files: ReadonlyMap<Group, readonly string[]>,
+  since: string | undefined,
+  only: Group | "check" | undefined,
+): Map<Group, readonly string[]> {
+  const { base, files: changed } = changedFiles(root, since);
+  const texts = new Map<string, string | undefined>();
+  const textOf = (file: string): string | undefined => {
+    if (!texts.has(file)) texts.set(file, readText(join(root, file)));
+    return texts.get(file);
+  };
+  const tree = { files: new Set(treeFiles(root)), textOf };
+  process.stdout.write(`${changed.length} files changed since ${base}\n`);
+  const plan = new Map<Group, readonly string[]>();
+  for (const [group, ofGroup] of files) {
+    const selection = selectTests(ofGroup, changed, tree);
+    const touched = [...selection.chosen.keys()];
+    let chosen = touched;
+    if ((group === "e2e" || group === "interop") && only === undefined) {
+      const direct = selectTests(ofGroup, changed, tree, false);
+      chosen = touched.filter((file) => direct.chosen.has(file) || file === spanningFile);
+    }
+    process.stdout.write(`${group}: ${chosen.length} of ${ofGroup.length} files\n${reasonsOf(selection, chosen)}`);
+    if (chosen.length < touched.length)
+      process.stdout.write(
+        `  ${touched.length - chosen.length} more run the changed program: npm test -- --only ${group} --changed\n`,
+      );
+    plan.set(group, chosen);
+  }
+  return plan;
+}
+
+/** Changed files, each with how many of the chosen tests need it. */
+function reasonsOf({ chosen, untested }: Selection, files: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const file of files) {
+    for (const reason of chosen.get(file) ?? []) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  }
+  const lines = [...counts]
+    .toSorted(([, a], [, b]) => b - a)
+    .map(
+      ([reason, count]) => `  ${String(count).padStart(4)}  ${reason === checksTree ? checksTree : `need ${reason}`}\n`,
+    );
+  const shown = lines.slice(0, maxLines);
+  if (lines.length > maxLines) shown.push(`        and ${lines.length - maxLines} more changed files\n`);
+  if (untested.length > 0) shown.push(`     0  need ${listOf(untested)}\n`);
+  return shown.join("");
+}
+
+function listOf(files: readonly string[]): string {
+  const shown = files.slice(0, 3).join(", ");
+  return files.length > 3 ? `${shown} and ${files.length - 3} more` : shown;
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { checksTree, selectTests, type Selection } from "./select-tests.ts";
+
+const texts: Readonly<Record<string, string>> = {
+  "src/a/a.ts": "",
+  "src/a/a.test.ts": 'import "./a.ts";\nreadFileSync(join(import.meta.dirname, "testing", name));\n',
+  "src/a/testing/case.yaml": "",
+  "src/a/unread.json": "",
+  "src/b/b.test.ts": 'import "../a/a.ts";\n',
+  "src/c/c.test.ts": "",
+  "scripts/tidy.test.ts": "",
+  "generated/unread.bin": "",
+  "docs/page.md": "",
+};
+const tests = Object.keys(texts).filter((file) => file.endsWith(".test.ts"));
+const tree = { files: new Set(Object.keys(texts)), textOf: (file: string) => texts[file] };
+const select = (...changed: string[]): Selection => selectTests(tests, changed, tree);
+const chosenBy = (...changed: string[]): string[] => [...select(...changed).chosen.keys()];
+
+suite("the tests that a change can touch", () => {
+  test("those that load the file, each with the reason", () => {
+    assert.deepEqual(
+      [...select("src/a/a.ts").chosen],
+      [
+        ["src/a/a.test.ts", ["src/a/a.ts"]],
+        ["src/b/b.test.ts", ["src/a/a.ts"]],
+        ["scripts/tidy.test.ts", [checksTree]],
+      ],
+    );
+    assert.deepEqual(chosenBy("src/c/c.test.ts"), ["src/c/c.test.ts", "scripts/tidy.test.ts"]);
+  });
+
+  test("those that read its folder, and that still name a file that was deleted", () => {
+    assert.deepEqual(chosenBy("src/a/testing/new/other.yaml"), ["src/a/a.test.ts", "scripts/tidy.test.ts"]);
+    const before = { ...tree, textOf: (file: string) => (file === "src/c/c.test.ts" ? '"./gone.json"' : texts[file]) };
+    assert.deepEqual(
+      [...selectTests(tests, ["src/c/gone.json"], before).chosen.keys()],
+      ["src/c/c.test.ts", "scripts/tidy.test.ts"],
+    );
+  });
+
+  test("data that no test is seen to read touches the tests beside it, or all of them when parts share it", () => {
+    assert.deepEqual(chosenBy("src/a/unread.json"), ["src/a/a.test.ts", "scripts/tidy.test.ts"]);
+    assert.deepEqual(chosenBy("generated/unread.bin"), tests);
+    assert.deepEqual(chosenBy("package-lock.json"), tests);
+  });
+
+  test("a document touches the tests of the whole tree alone, and no change touches none", () => {
+    assert.deepEqual(chosenBy("docs/page.md"), ["scripts/tidy.test.ts"]);
+    assert.deepEqual(select("docs/page.md").untested, ["docs/page.md"]);
+    assert.deepEqual(chosenBy(), []);
+  });
+});

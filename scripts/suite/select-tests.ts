@@ -1,0 +1,72 @@
+// Which test files a change can touch. Where the import graph cannot see, the choice is the wider one.
+import { dirname } from "node:path";
+import { ImportGraph, type AllNeeds, type SourceTree } from "./import-graph.ts";
+
+export interface Selection {
+  /** Test file to the changed files that it needs, or the reason that it runs whatever changed. */
+  readonly chosen: ReadonlyMap<string, readonly string[]>;
+  /** Changed files that no test needs. */
+  readonly untested: readonly string[];
+}
+
+/** Versions of packages, and what Node reads at its start: no test is free of them. */
+const touchesAll = new Set(["package.json", "package-lock.json", ".npmrc"]);
+/** Folders of data: a test may put the path of such a file together in a way that its text does not show. */
+const dataFolders = ["generated/", "manifests/", "samples/"];
+
+export const checksTree = "it checks the whole tree";
+
+/** Tests of the scripts compare generated files, documents and the whole tree with each other: few and quick, they always run. */
+const alwaysRuns = (test: string): boolean => /^scripts\/.*\.test\.ts$/.test(test);
+
+/** Without the program, a test that starts it is touched only by what it reads itself. */
+export function selectTests(
+  tests: readonly string[],
+  changed: readonly string[],
+  tree: SourceTree,
+  withProgram = true,
+): Selection {
+  const graph = new ImportGraph({ ...tree, files: new Set([...tree.files, ...changed]) }, withProgram);
+  const reasons = new Map<string, string[]>();
+  const add = (test: string, reason: string): void => {
+    reasons.set(test, [...(reasons.get(test) ?? []), reason]);
+  };
+  const touched = new Set<string>();
+  for (const test of tests) {
+    const needs = graph.allNeedsOf(test);
+    for (const file of changed) {
+      if (!touchesAll.has(file) && !isNeeded(file, needs)) continue;
+      touched.add(file);
+      add(test, file);
+    }
+  }
+  for (const file of changed) {
+    if (touched.has(file)) continue;
+    for (const test of nearbyTests(file, tests)) {
+      touched.add(file);
+      add(test, file);
+    }
+  }
+  if (changed.length > 0) for (const test of tests) if (alwaysRuns(test) && !reasons.has(test)) add(test, checksTree);
+  return {
+    chosen: new Map(tests.filter((test) => reasons.has(test)).map((test) => [test, reasons.get(test) ?? []])),
+    untested: changed.filter((file) => !touched.has(file)),
+  };
+}
+
+function isNeeded(file: string, { files, folders }: AllNeeds): boolean {
+  if (files.has(file)) return true;
+  for (let folder = dirname(file); folder !== "."; folder = dirname(folder)) if (folders.has(folder)) return true;
+  return false;
+}
+
+/** For data that no test is seen to read: the tests of the nearest folder that has any, and all of them for data that parts share. */
+function nearbyTests(file: string, tests: readonly string[]): readonly string[] {
+  if (/\.(ts|tsx|md)$/.test(file)) return [];
+  if (dataFolders.some((folder) => file.startsWith(folder))) return tests;
+  for (let folder = dirname(file); folder !== "."; folder = dirname(folder)) {
+    const near = tests.filter((test) => test.startsWith(`${folder}/`));
+    if (near.length > 0) return near;
+  }
+  return [];
+}
