@@ -4,7 +4,8 @@ import type { KubeClient } from "../kube/index.ts";
 import type { CustomResources, DefaultRevision, InstallSettings, RenderedComponent } from "../install/index.ts";
 import type { KubernetesObject, UntypedObject } from "../api/index.ts";
 import type { Problem, TopicName, Topics } from "../api/dashboard/index.ts";
-import type { CheckSpec, CheckStatus } from "../api/serin/index.ts";
+import type { CheckSpec, CheckStatus, MeshUpgrade } from "../api/serin/index.ts";
+import type { UpgradeSteps } from "../preflight/index.ts";
 
 /** Everything that a verb may touch; `cmd` builds it, tests fake it. */
 export interface CliContext {
@@ -60,6 +61,8 @@ export interface CliContext {
   readonly installer: Installer;
   /** Looks at a check outside of any rollout until it has an answer; what the rollout engine does, passed in as the two parts do not know each other. */
   readonly runCheck?: (flags: ConnectionFlags, request: CheckRequest) => Promise<CheckStatus>;
+  /** The steps that the rollout engine would make of an upgrade now, and what they leave behind. */
+  readonly previewUpgrade?: (flags: ConnectionFlags, upgrade: MeshUpgrade) => Promise<UpgradeSteps>;
   /**
    * Looks at a view of the mesh as the dashboard makes it, until the signal is aborted: each time that it changes, once a second at
    * most. Views that are followed by one command line share what they are made of.

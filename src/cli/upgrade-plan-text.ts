@@ -11,6 +11,7 @@ interface TextOptions {
 /** Entries of a section that are shown; the rest is counted. */
 const maxShown = 8;
 const maxChangesShown = 3;
+const maxStepsShown = 30;
 const maxValueLength = 60;
 
 /** A plan for a person: the verdict and what led to it first, then each part on a few lines. */
@@ -26,6 +27,7 @@ export function planText(report: PreflightReport, options: TextOptions): string 
     proxyLines(report),
     trustLines(report),
     workloadLines(report),
+    stepLines(report, options),
     injectionLines(report),
     timeLines(report),
     notComparedLines(report),
@@ -219,6 +221,17 @@ function workloadLines({ workloads }: PreflightReport): string[] {
   for (const { namespace, name, reason } of blockingBudgets)
     lines.push(`  waits for   PodDisruptionBudget ${namespace}/${name}: ${reason}`);
   return lines;
+}
+
+function stepLines({ steps = [] }: PreflightReport, { diff }: TextOptions): string[] {
+  if (steps.length === 0) return [];
+  const shown = diff ? steps : steps.slice(0, maxStepsShown);
+  const more = steps.length - shown.length;
+  return [
+    `Steps (${steps.length})`,
+    ...shown.map(({ title }) => `  ○ ${title}`),
+    ...(more === 0 ? [] : [`  ○ … and ${more} more (--diff shows all)`]),
+  ];
 }
 
 function injectionLines({ workloads: { injection } }: PreflightReport): string[] {

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { createLogger, userError } from "../base/index.ts";
 import { formatIssues, type UntypedObject } from "../api/index.ts";
-import { parseMeshUpgrade } from "../api/serin/index.ts";
+import { parseMeshUpgrade, type MeshUpgrade } from "../api/serin/index.ts";
 import type { PlannedUpgrade, PreflightReport, Release, ReleaseFinder } from "../preflight/index.ts";
 import { CommandEnd } from "./command-end.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
@@ -68,13 +68,19 @@ async function plan(flags: PlanFlags, context: CliContext): Promise<void> {
   if (fails) throw new CommandEnd("plan-failed", blockedExitCode);
 }
 
-async function reportOf(upgrade: PlannedUpgrade, flags: PlanFlags, context: CliContext): Promise<PreflightReport> {
+async function reportOf(
+  { planned, object }: ReadUpgrade,
+  flags: PlanFlags,
+  context: CliContext,
+): Promise<PreflightReport> {
+  const { previewUpgrade } = context;
   const { preflight } = await import("../preflight/index.ts");
   const { loadKubeConfig } = await import("../kube/index.ts");
   return await preflight({
     client: await context.connect(flags),
     kubeConfig: await loadKubeConfig(flags.kubeconfig ?? context.env, flags.context),
-    upgrade,
+    upgrade: planned,
+    ...(previewUpgrade === undefined ? {} : { preview: async () => await previewUpgrade(flags, object) }),
     releases: await releaseFinder(flags, context),
     env: context.env,
     clock: context.clock,
@@ -86,7 +92,12 @@ async function reportOf(upgrade: PlannedUpgrade, flags: PlanFlags, context: CliC
   });
 }
 
-async function readUpgrade(file: string, context: CliContext): Promise<PlannedUpgrade> {
+interface ReadUpgrade {
+  readonly planned: PlannedUpgrade;
+  readonly object: MeshUpgrade;
+}
+
+async function readUpgrade(file: string, context: CliContext): Promise<ReadUpgrade> {
   const objects = (await readYaml(file, context)).filter(({ kind }) => kind === "MeshUpgrade");
   const [object, ...others] = objects;
   if (object === undefined)
@@ -103,7 +114,7 @@ async function readUpgrade(file: string, context: CliContext): Promise<PlannedUp
   if (value === undefined) throw userError("upgrade-invalid", `${file}: ${formatIssues(errors)}`);
   for (const warning of warnings) context.err(`! ${file}: ${formatIssues([warning])}\n`);
   const { spec } = value;
-  return {
+  const planned = {
     name: value.metadata.name ?? "",
     from: spec.from.revision,
     to: spec.to.revision,
@@ -116,6 +127,7 @@ async function readUpgrade(file: string, context: CliContext): Promise<PlannedUp
     waypointWeights: spec.waypoints.weights,
     soakSeconds: spec.soakSeconds,
   };
+  return { planned, object: value };
 }
 
 /** As they stand in the file: each release reads them by itself. */

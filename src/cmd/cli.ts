@@ -5,7 +5,7 @@ import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { CommanderError } from "commander";
-import { createLogger, messageOf, systemClock } from "../base/index.ts";
+import { createLogger, envString, messageOf, systemClock } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { CommandEnd, createProgram, type CliContext, type ConnectionFlags } from "../cli/index.ts";
 import type { DashboardReader } from "../dashboard/read/index.ts";
@@ -123,6 +123,17 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
         ...request,
       });
     },
+    previewUpgrade: async (flags, upgrade) =>
+      await (
+        await import("../rollout/index.ts")
+      ).previewUpgrade({
+        client: await context.connect(flags),
+        clock: systemClock,
+        log: createLogger({ scope: "plan", level: "error" }),
+        image: { hub: envString(env, "HUB", "docker.io/istio"), tag: envString(env, "TAG", release.version) },
+        upgrade,
+        signal: shutdown.drain,
+      }),
     followMesh: async (flags, { name, parameters }, sink, signal) => {
       mesh ??= readMesh(context, flags, release.version);
       const { views } = await mesh.reader;

@@ -1,6 +1,7 @@
 // What the parts of a plan mean for the one who reads it.
 import type { WaveOrder } from "./cluster/wave-order.ts";
 import {
+  maxNamed,
   named,
   type ConfigurationReport,
   type DefaultsReport,
@@ -206,6 +207,19 @@ export function unselectedFindings({ left }: WaveOrder, from: string): Finding[]
       hint: "add a last wave without a selector, which takes what is left",
     },
   ];
+}
+
+/** One finding for each, as each has a command of its own. */
+export function unmovedFindings(
+  left: readonly { readonly name: string; readonly todo: string }[],
+  from: string,
+): Finding[] {
+  return left.slice(0, maxNamed).map(({ name, todo }) => ({
+    severity: "warning",
+    area: "workloads",
+    message: `no step moves ${name}: revision ${from} is not retired before somebody does`,
+    hint: todo,
+  }));
 }
 
 export function plural(count: number, word: string, words = `${word}s`): string {

@@ -1,6 +1,6 @@
 /** A preflight plan: everything that can be known of a mesh upgrade before it starts. Writes nothing to the cluster. */
 export { preflight } from "./preflight.ts";
-export type { PlannedUpgrade, PreflightOptions, ReleaseFinder } from "./options.ts";
+export type { PlannedUpgrade, PreflightOptions, ReleaseFinder, UpgradeSteps } from "./options.ts";
 export { openRelease, type Release } from "./release/release.ts";
 export type { FieldChange, Json } from "./compare/tree-diff.ts";
 export type {

@@ -49,6 +49,14 @@ export interface PreflightOptions {
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly progress: (text: string) => void;
+  /** The steps that the rollout engine would make of it, and what they leave behind; passed in, as the parts do not know each other. */
+  readonly preview?: () => Promise<UpgradeSteps>;
+}
+
+export interface UpgradeSteps {
+  readonly steps: readonly { readonly id: string; readonly title: string }[];
+  /** What needs the old revision and no step moves, with what a person does. */
+  readonly leftBehind: readonly { readonly name: string; readonly todo: string }[];
 }
 
 export type ReleaseFinder = (side: "from" | "to", version: string | undefined) => Promise<Release | undefined>;

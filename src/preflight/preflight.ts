@@ -1,11 +1,12 @@
+import { SerinError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import type { PlannedUpgrade, PreflightOptions } from "./options.ts";
-import { named, verdictOf, type Finding, type PreflightReport } from "./report.ts";
+import type { PlannedUpgrade, PreflightOptions, UpgradeSteps } from "./options.ts";
+import { named, verdictOf, type Finding, type NotCompared, type PreflightReport } from "./report.ts";
 import { checkTrust, fingerprints } from "./cluster/trust.ts";
 import { waveOrder } from "./cluster/wave-order.ts";
 import { surveyWorkloads } from "./cluster/workloads.ts";
 import { estimate } from "./estimate.ts";
-import { unselectedFindings } from "./findings.ts";
+import { unmovedFindings, unselectedFindings } from "./findings.ts";
 import { readAuthorities, readConnections, readLiveCluster, rootOf, type LiveCluster } from "./live-cluster.ts";
 import { meshTrustOf, releaseParts, wantedVersion } from "./release-parts.ts";
 import { ReleaseRunner } from "./release/release-runner.ts";
@@ -23,6 +24,7 @@ export async function preflight(options: PreflightOptions): Promise<PreflightRep
     survey.injected.filter(({ isGateway }) => !isGateway),
     live.namespaces,
   );
+  const { steps, notPlanned } = await plannedSteps(options);
   const runner = await ReleaseRunner.open(options);
   try {
     const from = await options.releases("from", fromVersion);
@@ -44,6 +46,7 @@ export async function preflight(options: PreflightOptions): Promise<PreflightRep
       ...survey.findings,
       ...(upgrade.scope.namespaces ? unselectedFindings(order, upgrade.from) : []),
       ...leftBehind(live, upgrade),
+      ...(steps === undefined ? [] : unmovedFindings(steps.leftBehind, upgrade.from)),
     ]);
     return {
       reportVersion: 1,
@@ -60,9 +63,10 @@ export async function preflight(options: PreflightOptions): Promise<PreflightRep
       },
       verdict: verdictOf(findings),
       findings,
-      notCompared: parts.notCompared,
+      notCompared: [...parts.notCompared, ...notPlanned],
       ...parts.reports,
       trust: trust.report,
+      ...(steps === undefined ? {} : { steps: steps.steps }),
       workloads: { ...survey.report, injection: parts.injection },
       estimate: estimate({
         ...upgrade,
@@ -74,6 +78,22 @@ export async function preflight(options: PreflightOptions): Promise<PreflightRep
     };
   } finally {
     await runner.close();
+  }
+}
+
+/** A spec that this release cannot plan may be fit for the one that will. */
+async function plannedSteps({ preview }: PreflightOptions): Promise<{
+  readonly steps: UpgradeSteps | undefined;
+  readonly notPlanned: readonly NotCompared[];
+}> {
+  try {
+    return { steps: await preview?.(), notPlanned: [] };
+  } catch (error) {
+    if (!(error instanceof SerinError) || error.kind !== "user") throw error;
+    return {
+      steps: undefined,
+      notPlanned: [{ area: "workloads", reason: `the steps: ${error.message}`, hint: error.hint ?? "" }],
+    };
   }
 }
 

@@ -58,6 +58,8 @@ export interface PreflightReport {
   readonly configuration?: ConfigurationReport;
   readonly proxies?: ProxiesReport;
   readonly trust: TrustReport;
+  /** What the engine would do, in its order. */
+  readonly steps?: readonly { readonly id: string; readonly title: string }[];
   readonly workloads: WorkloadsReport;
   readonly estimate: EstimateReport;
 }

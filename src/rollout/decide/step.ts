@@ -75,7 +75,7 @@ export type SettleCondition =
   /** No pod with these labels runs any more. */
   | { readonly type: "podsGone"; readonly namespace: string; readonly labels: Readonly<Record<string, string>> }
   /** Nothing is served by the revision any more: no gateway, no waypoint, no pod of its ztunnel. */
-  | { readonly type: "noDependents"; readonly revision: string }
+  | { readonly type: "noDependents"; readonly revision: string; readonly to: string }
   /** Every pod of the workload (or of the namespace, where `object` is one) that a restart can move runs the revision's sidecar, is ready, and its proxy is connected to that revision. */
   | {
       readonly type: "workloadRevision";

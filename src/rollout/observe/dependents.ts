@@ -1,15 +1,16 @@
-import { namespaceKind, type WebhookConfiguration } from "../../api/kubernetes/index.ts";
+import type { Pod, WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import { gatewayKind } from "../../api/gateway/index.ts";
 import { mutatingWebhookConfigurationKind, validatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
 import { workloadEntryKind } from "../../api/istio/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
-import { injectionLabel, probeNamespace, revisionLabel } from "../plan/index.ts";
+import { injectionLabel, probeNamespace, revisionLabel, type Dependent } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { dependentProxies } from "./pilots.ts";
-import { isLive, sidecarRevision } from "./sidecar-workloads.ts";
+import { isLive, sidecarRevision, workloadOf } from "./sidecar-workloads.ts";
 
 const tagLabel = "istio.io/tag";
+const componentLabel = "operator.istio.io/component";
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const controllerAnnotation = "istio.io/workloadController";
 
@@ -17,42 +18,61 @@ const controllerAnnotation = "istio.io/workloadController";
  * All that still needs a revision, by name: pods that a ztunnel of it has, sidecars, gateways and waypoints, whatever is
  * connected to its control plane (machines too), and what would lead new ones to it: webhooks, namespaces, Gateways.
  */
-export async function dependentsOf(client: KubeClient, view: ClusterView, revision: string): Promise<string[]> {
-  const pods = podsOf(view, revision);
-  const named = new Set(pods.map(({ id }) => id));
-  const connected = (await dependentProxies(view, revision)).filter((id) => !named.has(id)).map((id) => `proxy ${id}`);
-  const webhooks = await webhooksOf(client, revision);
+export async function dependentsOf(client: KubeClient, view: ClusterView, revision: string): Promise<Dependent[]> {
+  const stored = await storedDependents(client, view, revision);
+  const named = new Set(stored.map(({ proxy }) => proxy));
+  const connected = (await dependentProxies(view, revision))
+    .filter((id) => !named.has(id))
+    .map((id) => connectedProxy(view, id));
+  return [...stored, ...connected];
+}
+
+/** Those that objects of the cluster tell of. */
+export async function storedDependents(client: KubeClient, view: ClusterView, revision: string): Promise<Dependent[]> {
   return [
-    ...pods.map(({ text }) => text),
-    ...connected,
-    ...webhooks,
+    ...podsOf(view, revision),
+    ...(await webhooksOf(client, revision)),
     ...(await machinesOf(client, revision)),
     ...namespacesOf(view, revision),
     ...(await gatewaysOf(client, revision)),
   ];
 }
 
-interface DependentPod {
-  readonly id: string;
-  readonly text: string;
+/** Whatever it says of itself, its control plane is the old one. */
+function connectedProxy(view: ClusterView, id: string): Dependent {
+  const dot = id.lastIndexOf(".");
+  const [name, namespace] = [id.slice(0, dot), id.slice(dot + 1)];
+  const pod = view.pods.get(`${namespace}/${name}`);
+  if (pod !== undefined && isInstalledGateway(pod))
+    return { type: "installedGateway", name, namespace, workload: workloadOf(pod), text: `proxy ${id}` };
+  return { type: "proxy", name, namespace, text: `proxy ${id}` };
 }
 
-function podsOf(view: ClusterView, revision: string): DependentPod[] {
-  return view.pods.list().flatMap((pod): DependentPod[] => {
+function isInstalledGateway({ metadata: { labels = {} } }: Pod): boolean {
+  return /^(Ingress|Egress)Gateways$/.test(labels[componentLabel] ?? "");
+}
+
+function podsOf(view: ClusterView, revision: string): Dependent[] {
+  return view.pods.list().flatMap((pod): Dependent[] => {
     const { name = "", namespace = "", labels = {}, annotations = {} } = pod.metadata;
     if (namespace === probeNamespace || !isLive(pod)) return [];
-    const id = `${name}.${namespace}`;
     const text = `pod ${namespace}/${name}`;
-    if (annotations[ztunnelOwnerAnnotation] === revision) return [{ id, text: `${text} (its ztunnel)` }];
-    if (sidecarRevision(pod) === revision) return [{ id, text: `${text} (its sidecar)` }];
-    return labels[gatewayNameLabel] !== undefined && labels[revisionLabel] === revision
-      ? [{ id, text: `${text} (a gateway)` }]
-      : [];
+    const own = { namespace, workload: workloadOf(pod), proxy: `${name}.${namespace}` };
+    if (annotations[ztunnelOwnerAnnotation] === revision)
+      return [{ type: "ztunnel", name, ...own, text: `${text} (its ztunnel)` }];
+    if (sidecarRevision(pod) === revision) return [{ type: "sidecar", name, ...own, text: `${text} (its sidecar)` }];
+    if ((labels[revisionLabel] ?? "default") !== revision) return [];
+    const gateway = labels[gatewayNameLabel];
+    if (gateway !== undefined)
+      return labels[revisionLabel] === undefined
+        ? []
+        : [{ type: "gateway", name: gateway, ...own, text: `${text} (a gateway)` }];
+    return isInstalledGateway(pod) ? [{ type: "installedGateway", name, ...own, text: `${text} (a gateway)` }] : [];
   });
 }
 
 /** Tags and validators that lead to it, apart from its own webhooks, which go with it. */
-async function webhooksOf(client: KubeClient, revision: string): Promise<string[]> {
+async function webhooksOf(client: KubeClient, revision: string): Promise<Dependent[]> {
   const [injectors, validators] = await Promise.all([
     client.list(mutatingWebhookConfigurationKind),
     client.list(validatingWebhookConfigurationKind),
@@ -60,13 +80,20 @@ async function webhooksOf(client: KubeClient, revision: string): Promise<string[
   const leads = ({ metadata: { labels = {} } }: WebhookConfiguration): boolean =>
     labels[tagLabel] !== undefined && labels[revisionLabel] === revision;
   return [
-    ...injectors.items.filter(leads).map(({ metadata }) => `tag ${metadata.labels?.[tagLabel] ?? ""}`),
-    ...validators.items.filter(leads).map(({ metadata }) => `ValidatingWebhookConfiguration ${metadata.name ?? ""}`),
+    ...injectors.items.filter(leads).map(({ metadata }): Dependent => {
+      const tag = metadata.labels?.[tagLabel] ?? "";
+      return { type: "tag", name: tag, text: `tag ${tag}` };
+    }),
+    ...validators.items.filter(leads).map(({ metadata: { name = "" } }): Dependent => ({
+      type: "validator",
+      name,
+      text: `ValidatingWebhookConfiguration ${name}`,
+    })),
   ];
 }
 
 /** Machines that registered themselves at one of its pods. */
-async function machinesOf(client: KubeClient, revision: string): Promise<string[]> {
+async function machinesOf(client: KubeClient, revision: string): Promise<Dependent[]> {
   const { items } = await client.list(workloadEntryKind).catch(() => ({ items: [] }));
   const pilot =
     revision === "default"
@@ -74,21 +101,31 @@ async function machinesOf(client: KubeClient, revision: string): Promise<string[
       : new RegExp(`^istiod-${revision.replaceAll(".", "[.-]")}-[0-9a-z]+-[0-9a-z]{5}$`);
   return items
     .filter(({ metadata }) => pilot.test((metadata.annotations?.[controllerAnnotation] ?? "").split(".")[0] ?? ""))
-    .map(({ metadata }) => `WorkloadEntry ${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
+    .map(({ metadata: { name = "", namespace = "" } }) => ({
+      type: "machine",
+      name,
+      namespace,
+      text: `WorkloadEntry ${namespace}/${name}`,
+    }));
 }
 
-function namespacesOf(view: ClusterView, revision: string): string[] {
+function namespacesOf(view: ClusterView, revision: string): Dependent[] {
   return view.namespaces
     .list()
     .filter(
       ({ metadata: { labels = {} } }) => labels[injectionLabel] === undefined && labels[revisionLabel] === revision,
     )
-    .map(({ metadata }) => `${namespaceKind.kind.toLowerCase()} ${metadata.name ?? ""} (its label)`);
+    .map(({ metadata: { name = "" } }) => ({ type: "namespace", name, text: `namespace ${name} (its label)` }));
 }
 
-async function gatewaysOf(client: KubeClient, revision: string): Promise<string[]> {
+async function gatewaysOf(client: KubeClient, revision: string): Promise<Dependent[]> {
   const { items } = await client.list(gatewayKind).catch(() => ({ items: [] }));
   return items
     .filter(({ metadata }) => metadata.namespace !== probeNamespace && metadata.labels?.[revisionLabel] === revision)
-    .map(({ metadata }) => `Gateway ${metadata.namespace ?? ""}/${metadata.name ?? ""} (its label)`);
+    .map(({ metadata: { name = "", namespace = "" } }) => ({
+      type: "gatewayLabel",
+      name,
+      namespace,
+      text: `Gateway ${namespace}/${name} (its label)`,
+    }));
 }

@@ -5,6 +5,7 @@ export { clusterSuffix, destinationOf, resolveHost } from "./canary/pairings.ts"
 export { backendsField, grantName, movedRoutes, ruleIndex, type MovedRoute } from "./canary/route-target.ts";
 export { targetError } from "./canary/target-error.ts";
 export type { Subject } from "./canary/target-plan.ts";
+export { howToMove, leftBehind, type Dependent } from "./mesh/left-behind.ts";
 export { planMeshUpgrade } from "./mesh/mesh-upgrade-plan.ts";
 export type {
   ClassicGatewayInWorld,
@@ -17,6 +18,7 @@ export type {
   NamespaceInWorld,
   WorkloadInWorld,
 } from "./mesh/mesh-world.ts";
+export { movedGateway, type ControlPlanes } from "./mesh/moved-gateway.ts";
 export { nextRootName } from "./mesh/root-steps.ts";
 export { injectionLabel, restartedForAnnotation, restartMark, revisionLabel } from "./mesh/sidecar-steps.ts";
 export { probeObjects, probeSettle } from "./probe-objects.ts";

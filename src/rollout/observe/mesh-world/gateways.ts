@@ -1,13 +1,16 @@
-import type { UntypedObject } from "../../../api/index.ts";
+import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
 import { gatewayKind, type Gateway } from "../../../api/gateway/index.ts";
 import { horizontalPodAutoscalerKind, type Deployment } from "../../../api/kubernetes/index.ts";
 import { canaryOfLabel, type MeshUpgrade } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import {
+  movedGateway,
   probeNamespace,
   reference,
+  referenceTo,
   revisionLabel,
   type ClassicGatewayInWorld,
+  type ControlPlanes,
   type GatewayInWorld,
   type ScaledDeployment,
 } from "../../plan/index.ts";
@@ -16,6 +19,7 @@ import type { PriorValues } from "./prior-values.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const componentLabel = "operator.istio.io/component";
+const classicComponent = /^(Ingress|Egress)Gateways$/;
 const ingressClass = "istio";
 const waypointClasses: readonly string[] = ["istio-waypoint", "istio-mesh"];
 
@@ -85,32 +89,89 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
     .toSorted((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
 }
 
-/** Gateways that an installation brings and the new one names as well. */
+/**
+ * Gateways that an installation brought and the old revision owned when the upgrade began: as the new one installs them, or,
+ * where it does not name them, as they are, led to the new control plane.
+ */
 export async function observeClassicGateways(
   { client, view, upgrade, prior }: GatewaySources,
   installs: readonly (readonly UntypedObject[])[],
+  partKinds: readonly KindDefinition[],
 ): Promise<ClassicGatewayInWorld[]> {
-  if (!upgrade.spec.scope.gateways) return [];
-  const bodies = installs
-    .flat()
-    .filter(
-      ({ kind, metadata }) =>
-        kind === "Deployment" && /^(Ingress|Egress)Gateways$/.test(metadata.labels?.[componentLabel] ?? ""),
-    );
-  if (bodies.length === 0) return [];
-  const autoscaled = await autoscaledDeployments(client);
-  return bodies.flatMap((body) => {
-    const { name = "", namespace = "" } = body.metadata;
-    const found = view.deployments.get(`${namespace}/${name}`);
-    const before = prior.label(
-      reference("apps/v1", "Deployment", name, namespace),
-      revisionLabel,
-      found?.metadata.labels?.[revisionLabel],
-    );
-    return found === undefined || before !== upgrade.spec.from.revision
-      ? []
-      : [{ namespace, deployment: scaled(found, prior, autoscaled), body }];
+  const { from, to, scope } = upgrade.spec;
+  if (!scope.gateways || from.revision === to.revision) return [];
+  const rendered = new Map(installs.flat().map((body) => [`${body.kind ?? ""} ${nameOf(body)}`, body]));
+  const owned = view.deployments.list().filter(({ metadata }) => {
+    const { labels = {}, name = "", namespace } = metadata;
+    if (!classicComponent.test(labels[componentLabel] ?? "") || labels[canaryOfLabel] !== undefined) return false;
+    const object = reference("apps/v1", "Deployment", name, namespace);
+    return (prior.label(object, revisionLabel, labels[revisionLabel]) ?? "default") === from.revision;
   });
+  if (owned.length === 0) return [];
+  const autoscaled = await autoscaledDeployments(client);
+  const parts = await gatewayParts(client, partKinds, prior, from.revision);
+  const planes = controlPlanes(view, upgrade, installs);
+  return owned
+    .toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
+    .flatMap((found) => {
+      const { name = "", namespace = "" } = found.metadata;
+      const object = reference("apps/v1", "Deployment", name, namespace);
+      const template = prior.value<unknown>(object, "/spec/template", found.spec?.template);
+      const body =
+        rendered.get(`Deployment ${nameOf(found)}`) ??
+        (planes === undefined ? undefined : movedGateway(found as unknown as UntypedObject, template, planes));
+      const app = found.metadata.labels?.["app"];
+      const own = parts.filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.["app"] === app);
+      return body === undefined
+        ? []
+        : [{ namespace, deployment: scaled(found, prior, autoscaled), body, parts: own.map(referenceTo) }];
+    });
+}
+
+/** What an installation made beside its gateways' Deployments, and labelled with the old revision: Services, accounts, roles. */
+async function gatewayParts(
+  client: KubeClient,
+  kinds: readonly KindDefinition[],
+  prior: PriorValues,
+  revision: string,
+): Promise<UntypedObject[]> {
+  const labelSelector = `${componentLabel} in (IngressGateways,EgressGateways),${revisionLabel}`;
+  const lists = await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
+  return (lists.flat() as UntypedObject[]).filter(
+    (object) => prior.label(referenceTo(object), revisionLabel, object.metadata.labels?.[revisionLabel]) === revision,
+  );
+}
+
+/** Undefined while nothing is known of the new revision's control plane. */
+function controlPlanes(
+  view: ClusterView,
+  { spec: { from, to } }: MeshUpgrade,
+  installs: readonly (readonly UntypedObject[])[],
+): ControlPlanes | undefined {
+  const all = [
+    ...installs.flat().filter(({ kind }) => kind === "Deployment"),
+    ...view.deployments.list(),
+  ] as readonly Deployment[];
+  const pilotOf = (revision: string): Deployment | undefined =>
+    all.find(
+      ({ metadata: { labels = {} } }) =>
+        labels["app"] === "istiod" && (labels[revisionLabel] ?? "default") === revision,
+    );
+  const imageOf = (pilot: Deployment | undefined): string | undefined =>
+    pilot?.spec?.template.spec?.containers.find(({ name }) => name === "discovery")?.image;
+  const next = pilotOf(to.revision);
+  const previousImage = imageOf(pilotOf(from.revision));
+  if (next === undefined) return undefined;
+  return {
+    from: from.revision,
+    to: to.revision,
+    next: { namespace: next.metadata.namespace ?? "", image: imageOf(next) ?? "" },
+    ...(previousImage === undefined ? {} : { previousImage }),
+  };
+}
+
+function nameOf({ metadata }: { readonly metadata: { readonly name?: string; readonly namespace?: string } }): string {
+  return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
 }
 
 function scaled({ metadata, spec }: Deployment, prior: PriorValues, autoscaled: ReadonlySet<string>): ScaledDeployment {

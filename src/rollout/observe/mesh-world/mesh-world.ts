@@ -17,6 +17,14 @@ import { PriorValues } from "./prior-values.ts";
 import { renderOne, type EngineImage } from "./render-install.ts";
 import { listWebhooks, observeInjectors, observeTags, tagsBefore } from "./tags.ts";
 
+/** What an installation makes for a gateway besides its Deployment. */
+const gatewayPartKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] =>
+  installedKinds.filter(({ kind }) =>
+    ["Service", "ServiceAccount", "Role", "RoleBinding", "HorizontalPodAutoscaler", "PodDisruptionBudget"].includes(
+      kind,
+    ),
+  );
+
 export interface MeshSources {
   readonly client: KubeClient;
   readonly view: ClusterView;
@@ -44,7 +52,7 @@ export async function observeMeshWorld(
   );
   const sources = { client, view, upgrade, prior, tags };
   const gateways = await observeGateways(sources);
-  const classicGateways = await observeClassicGateways(sources, installs);
+  const classicGateways = await observeClassicGateways(sources, installs, gatewayPartKinds(install));
   return {
     installs,
     namespaces,

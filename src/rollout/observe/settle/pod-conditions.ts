@@ -2,7 +2,7 @@ import type { Pod } from "../../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation, type ObjectReference } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
-import { probeNamespace } from "../../plan/index.ts";
+import { howToMove, probeNamespace } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { scrapePod } from "../checks/scrape.ts";
 import { dependentsOf } from "../dependents.ts";
@@ -42,14 +42,19 @@ export async function podsGoneState(
 
 const maxNamed = 5;
 
-export async function dependentState(client: KubeClient, view: ClusterView, revision: string): Promise<SettleState> {
-  const names = await dependentsOf(client, view, revision);
-  const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : "";
-  return names.length === 0
+export async function dependentState(
+  client: KubeClient,
+  view: ClusterView,
+  { revision, to }: Extract<SettleCondition, { type: "noDependents" }>,
+): Promise<SettleState> {
+  const dependents = await dependentsOf(client, view, revision);
+  const named = dependents.slice(0, maxNamed).map((one) => `${one.text}: ${howToMove(one, to)}`);
+  const more = dependents.length > maxNamed ? `; and ${dependents.length - maxNamed} more` : "";
+  return dependents.length === 0
     ? { state: "met" }
     : {
         state: "waiting",
-        detail: `${names.length} still depend on ${revision}: ${names.slice(0, maxNamed).join(", ")}${more}`,
+        detail: `${dependents.length} still depend on ${revision}, and a person moves what no step does: ${named.join("; ")}${more}`,
       };
 }
 

@@ -63,7 +63,7 @@ async function stateOf(
     case "notRejected":
       return await observeNotRejected(view, condition.revision);
     case "noDependents":
-      return await dependentState(client, view, condition.revision);
+      return await dependentState(client, view, condition);
     case "leftToEnd":
       return leftToEndState(view, condition.namespace, condition.revision);
     case "readyPods":

@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../../../api/index.ts";
 import { canaryOfLabel, type MeshUpgrade } from "../../../api/serin/index.ts";
-import type { PlannedCheck, SettleCondition, Step } from "../../decide/index.ts";
+import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import { labelPointer, reference, referenceTo } from "../references.ts";
 import { describeShare, gatewayChecks, replicas, sharesOf } from "./gateway-steps.ts";
 import type { ClassicGatewayInWorld } from "./mesh-world.ts";
@@ -18,7 +18,7 @@ interface DeploymentBody {
 /** A gateway of the installation moves as those of the Gateway API do: a second Deployment behind the same Service, by the same labels. */
 export function classicGatewaySteps(
   upgrade: MeshUpgrade,
-  { namespace, deployment, body }: ClassicGatewayInWorld,
+  { namespace, deployment, body, parts }: ClassicGatewayInWorld,
   matrix: readonly PlannedCheck[],
 ): Step[] {
   const { from, to, gateways } = upgrade.spec;
@@ -76,7 +76,12 @@ export function classicGatewaySteps(
           pointer: "/spec/template",
           value: (body as unknown as DeploymentBody).spec.template,
         },
-        { type: "field", object: stable, pointer: labelPointer(revisionLabel), value: to.revision },
+        ...[stable, ...parts].map((object): Write => ({
+          type: "field",
+          object,
+          pointer: labelPointer(revisionLabel),
+          value: to.revision,
+        })),
         ...replicas(stable, deployment.replicas, deployment),
       ],
       settle: [

@@ -117,6 +117,8 @@ export interface ClassicGatewayInWorld {
   readonly deployment: ScaledDeployment;
   /** As it is installed with the new revision. */
   readonly body: UntypedObject;
+  /** Its Service, account and the like, which name the old revision as well. */
+  readonly parts: readonly ObjectReference[];
 }
 
 /** Webhooks that lead somewhere by name. */

@@ -16,7 +16,7 @@ export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataP
       writes: [],
       settle: [
         ...left.map(({ name }): SettleCondition => ({ type: "leftToEnd", namespace: name, revision: from.revision })),
-        { type: "noDependents", revision: from.revision },
+        { type: "noDependents", revision: from.revision, to: upgrade.spec.to.revision },
       ],
       checks: [],
       phase: "Retiring",

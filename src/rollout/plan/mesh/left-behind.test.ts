@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseMeshUpgrade, type MeshUpgrade } from "../../../api/serin/index.ts";
+import { reference } from "../references.ts";
+import { howToMove, leftBehind, type Dependent } from "./left-behind.ts";
+import type { MeshWorld } from "./mesh-world.ts";
+
+const web = reference("apps/v1", "Deployment", "web", "shop");
+const front = reference("apps/v1", "Deployment", "front", "edge");
+const sidecar: Dependent = { type: "sidecar", name: "web-1", namespace: "shop", workload: web, text: "pod shop/web-1" };
+const bare: Dependent = { type: "sidecar", name: "cron", namespace: "shop", text: "pod shop/cron" };
+const gateway: Dependent = { type: "installedGateway", name: "front-1", namespace: "edge", workload: front, text: "g" };
+const tag: Dependent = { type: "tag", name: "prod", text: "tag prod" };
+
+const world: MeshWorld = {
+  installs: [],
+  namespaces: [
+    {
+      name: "shop",
+      labels: {},
+      injection: { label: "istio-injection", value: "enabled" },
+      labelled: false,
+      workloads: [{ object: web, labels: {}, byPodLabel: false, state: "waiting" }],
+      leftToEnd: [],
+      ambient: false,
+      enrolledPods: [],
+    },
+  ],
+  gateways: [],
+  classicGateways: [
+    {
+      namespace: "edge",
+      deployment: { name: "front", replicas: 1, autoscaled: false },
+      body: { metadata: {} },
+      parts: [],
+    },
+  ],
+  tags: [],
+  retirable: [],
+  injectors: [],
+  ztunnelNodes: [],
+  probeImage: "",
+  dataPlanes: [],
+};
+
+function upgrade(more: object = {}): MeshUpgrade {
+  const parsed = parseMeshUpgrade({
+    metadata: { name: "u" },
+    spec: { from: { revision: "default" }, to: { revision: "new" }, ...more },
+  });
+  return parsed.value ?? assert.fail(JSON.stringify(parsed.errors));
+}
+
+test("what a wave and a gateway's steps move is not left behind; a bare pod and a tag out of scope are", () => {
+  assert.deepEqual(leftBehind(upgrade(), world, [sidecar, bare, gateway, tag]), [bare, tag]);
+});
+
+test("a namespace that no wave selects, and a gateway out of reach, are left behind", () => {
+  const elsewhere = upgrade({ waves: [{ name: "other", namespaces: ["else"] }] });
+  assert.deepEqual(leftBehind(elsewhere, { ...world, classicGateways: [] }, [sidecar, gateway]), [sidecar, gateway]);
+});
+
+test("each of them says what a person does", () => {
+  const type = (one: Dependent["type"]): Dependent => ({ type: one, name: "x", namespace: "n", text: "x" });
+  assert.match(howToMove(sidecar, "new"), /kubectl -n shop rollout restart deployment\/web$/);
+  assert.match(howToMove(bare, "new"), /kubectl -n shop delete pod cron$/);
+  assert.equal(howToMove(tag, "new"), "serin tag set prod --revision new --overwrite");
+  assert.equal(howToMove(type("namespace"), "new"), "kubectl label --overwrite namespace x istio.io/rev=new");
+  assert.match(howToMove(type("ztunnel"), "new"), /kubectl label --overwrite namespace n /);
+  assert.match(howToMove(type("gatewayLabel"), "new"), /^kubectl -n n label --overwrite gateways/);
+});

@@ -1,0 +1,119 @@
+import { ztunnelRevisionLabel, type MeshUpgrade, type ObjectReference } from "../../../api/serin/index.ts";
+import type { MeshWorld } from "./mesh-world.ts";
+import { injectionLabel, revisionLabel } from "./sidecar-steps.ts";
+import { plannedWaves } from "./waves.ts";
+
+/** Something that still needs a revision. */
+export interface Dependent {
+  readonly type:
+    | "sidecar"
+    | "ztunnel"
+    | "gateway"
+    | "installedGateway"
+    | "proxy"
+    | "tag"
+    | "validator"
+    | "machine"
+    | "namespace"
+    | "gatewayLabel";
+  /** Of the pod, the Gateway, the namespace, the tag … */
+  readonly name: string;
+  readonly namespace?: string;
+  /** What made the pod. */
+  readonly workload?: ObjectReference;
+  /** `<pod>.<namespace>` of its proxy. */
+  readonly proxy?: string;
+  /** `pod shop/web-1 (its sidecar)`. */
+  readonly text: string;
+}
+
+/** What a person does to move it, where no step does. */
+export function howToMove(dependent: Dependent, to: string): string {
+  const { type, name, namespace = "" } = dependent;
+  const wave = `let a wave of spec.waves select namespace ${namespace}`;
+  switch (type) {
+    case "sidecar":
+      return howToMoveSidecar(dependent, to);
+    case "ztunnel":
+      return `${wave}, or: kubectl label --overwrite namespace ${namespace} ${ztunnelRevisionLabel}=${to}`;
+    case "gateway":
+    case "gatewayLabel":
+      return `kubectl -n ${namespace} label --overwrite gateways.gateway.networking.k8s.io ${name} ${revisionLabel}=${to}`;
+    case "installedGateway":
+      return `set spec.scope.gateways: true, or install ${namespace}/${dependent.workload?.name ?? name} with revision ${to}`;
+    case "proxy":
+      return `lead it to the control plane of ${to}, or end it`;
+    case "tag":
+      return `serin tag set ${name} --revision ${to} --overwrite`;
+    case "validator":
+      return `serin tag set default --revision ${to} --overwrite`;
+    case "machine":
+      return `lead the machine to the control plane of ${to}, and restart its agent`;
+    case "namespace":
+      return `kubectl label --overwrite namespace ${name} ${revisionLabel}=${to}`;
+  }
+}
+
+function howToMoveSidecar({ name, namespace = "", workload }: Dependent, to: string): string {
+  const kind = workload?.kind ?? "Pod";
+  const label = `kubectl label --overwrite namespace ${namespace} ${revisionLabel}=${to} ${injectionLabel}-`;
+  if (kind === "Pod")
+    return `create it anew, once its namespace names ${to}: kubectl -n ${namespace} delete pod ${name}`;
+  if (kind === "Job")
+    return `let it end, or: kubectl -n ${namespace} delete job ${workload?.name ?? ""}, and create it anew`;
+  if (kind === "Deployment" || kind === "StatefulSet" || kind === "DaemonSet")
+    return `let a wave of spec.waves select namespace ${namespace}, or: ${label} && kubectl -n ${namespace} rollout restart ${kind.toLowerCase()}/${workload?.name ?? ""}`;
+  return `restart ${kind} ${workload?.name ?? ""} by its own means, once its namespace names ${to}: ${label}`;
+}
+
+/** Of all that needs the old revision now, what no step of the upgrade moves. */
+export function leftBehind(
+  upgrade: MeshUpgrade,
+  world: MeshWorld,
+  dependents: readonly Dependent[],
+): readonly Dependent[] {
+  const { scope, ztunnel } = upgrade.spec;
+  const selected = plannedWaves(upgrade, world).flatMap(({ namespaces }) => namespaces);
+  const whole = new Set(selected.filter((namespace) => namespace.whole).map(({ name }) => name));
+  const workloads = new Set(
+    scope.namespaces
+      ? selected.flatMap((namespace) => namespace.workloads.map(({ object }) => keyOf(object.kind, object)))
+      : [],
+  );
+  const injected = new Set(selected.filter(({ injection }) => injection !== undefined).map(({ name }) => name));
+  const gateways = new Set(world.gateways.map((gateway) => keyOf("Gateway", gateway)));
+  const installed = new Set(
+    world.classicGateways
+      .filter(({ deployment }) => deployment.replicas > 0)
+      .map(({ namespace, deployment }) => keyOf("Deployment", { namespace, name: deployment.name })),
+  );
+  const tags = new Set(world.tags.map(({ tag }) => tag));
+  const moves = (dependent: Dependent): boolean => {
+    const { type, name, namespace = "", workload } = dependent;
+    switch (type) {
+      case "sidecar":
+        return workload !== undefined && workloads.has(keyOf(workload.kind, workload));
+      case "ztunnel":
+        return scope.ztunnel && (ztunnel.by === "Node" || whole.has(namespace));
+      case "gateway":
+      case "gatewayLabel":
+        return gateways.has(keyOf("Gateway", dependent));
+      case "installedGateway":
+        return workload !== undefined && installed.has(keyOf("Deployment", workload));
+      case "tag":
+        return tags.has(name);
+      case "validator":
+        return tags.has("default");
+      case "namespace":
+        return scope.namespaces && whole.has(name) && injected.has(name);
+      case "proxy":
+      case "machine":
+        return false;
+    }
+  };
+  return dependents.filter((dependent) => !moves(dependent));
+}
+
+function keyOf(kind: string, { namespace = "", name }: { readonly namespace?: string; readonly name: string }): string {
+  return `${kind} ${namespace}/${name}`;
+}

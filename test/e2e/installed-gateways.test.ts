@@ -1,0 +1,165 @@
+// The mesh as README installs it moves to another revision: its ingress gateway, which the upgrade does not install, moves too, and
+// the old revision is retired. The plan names the steps that the engine then does.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { eventually } from "../support/eventually.ts";
+import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
+import { PodLoad } from "../support/pod-load.ts";
+import { Walkthrough } from "../support/walkthrough.ts";
+
+const apply = (yaml: string): string => `kubectl apply -f - <<'EOF'\n${yaml}\nEOF`;
+const upgradeTimeoutMs = 600_000;
+
+const apps = (labels: string): string => `apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {${labels}}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: outside}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: web
+        image: k8s.gcr.io/echoserver:1.10
+        ports: [{containerPort: 8080}]
+        readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
+        lifecycle: {preStop: {sleep: {seconds: 5}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front, namespace: shop}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec: {hosts: ["*"], gateways: [front], http: [{route: [{destination: {host: web}}]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, namespace: outside}
+spec:
+  containers: [{name: client, image: curlimages/curl, command: [/bin/sleep, infinity]}]`;
+
+const upgrade = (profile: string): string => `apiVersion: rollout.serin.dev/v1alpha1
+kind: MeshUpgrade
+metadata: {name: to-1-18-1}
+spec:
+  from: {revision: default}
+  to:
+    revision: 1-18-1
+    install:
+    - profile: ${profile}
+      revision: 1-18-1
+      tag: 1.18.1
+      components: {cni: {enabled: false}, ingressGateways: [{name: istio-ingressgateway, enabled: false}]}
+  gateways: {weights: [50, 100]}
+  checks:
+  - {type: mtls-probe-matrix, minSamples: 40}
+  - {type: request-success-rate, minSamples: 20}
+  settleTimeoutSeconds: 600
+`;
+
+/** The ids of steps that are the gateway's. */
+const gatewaySteps = (ids: readonly string[]): string[] => ids.filter((id) => id.startsWith("gateway/"));
+
+function installedGateway(kubectl: Kubectl, profile: string, labels: string): void {
+  const guide = new Walkthrough(`readme-${profile}`, kubectl);
+  const ok = async (line: string): Promise<string> => await guide.ok(line);
+  const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
+  let load: PodLoad | undefined;
+  let planned: string[] = [];
+
+  before(async () => {
+    const created = await guide.lab.create(
+      `kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: ${guide.lab.name}\nnodes: [{role: control-plane}]\n`,
+    );
+    assert.equal(created.code, 0, created.output);
+    await ok(`${guide.lab.serin} install --set profile=${profile} -y`);
+    await ok(apply(apps(labels)));
+    for (const namespace of ["shop", "outside"])
+      await ok(`kubectl wait -n ${namespace} --for=condition=Ready pods --all --timeout=110s`);
+    const url = "http://istio-ingressgateway.istio-system";
+    await eventually(
+      "the gateway answers",
+      async () => await guide.shows(`kubectl exec -n outside client -- curl -sf -m 2 ${url}`, /Hostname|GET/i),
+    );
+    load = new PodLoad(guide.lab, { namespace: "outside", workload: "pod/client", container: "client", urls: [url] });
+    await load.more(20);
+  });
+  after(async () => {
+    await load?.stop();
+    await guide.lab.delete();
+  });
+
+  step("the plan names every step of the gateway, and nothing that stays behind", async () => {
+    const { code, output } = await guide.lab.run([guide.lab.serin, "upgrade", "plan", "-f", "-", "--json"], {
+      input: upgrade(profile),
+    });
+    assert.equal(code, 0, output);
+    const plan = JSON.parse(output.slice(output.indexOf("{"))) as {
+      readonly steps: readonly { readonly id: string }[];
+      readonly findings: readonly { readonly message: string }[];
+    };
+    planned = gatewaySteps(plan.steps.map(({ id }) => id));
+    assert.deepEqual(planned.map((id) => id.replace("gateway/istio-system/istio-ingressgateway/", "")).slice(-2), [
+      "own",
+      "done",
+    ]);
+    assert.deepEqual(
+      plan.findings.filter(({ message }) => message.startsWith("no step moves")),
+      [],
+    );
+  });
+
+  step("it moves to the end with the gateway, no request fails, and the old revision is retired", async () => {
+    await ok(apply(upgrade(profile)));
+    const found = await eventually(
+      "the upgrade has ended",
+      async () => {
+        const { status } = JSON.parse(await ok("kubectl get meshupgrade to-1-18-1 -o json")) as {
+          readonly status?: { phase: string; message: string; completedSteps: { id: string }[] };
+        };
+        if (status?.phase !== "Completed" && status?.phase !== "Stuck" && status?.phase !== "RolledBack") return false;
+        return status;
+      },
+      upgradeTimeoutMs,
+    );
+    assert.equal(found.phase, "Completed", found.message);
+    assert.deepEqual(gatewaySteps(found.completedSteps.map(({ id }) => id)), planned);
+    await load?.more(20);
+    assert.deepEqual(load?.failures, [], `of ${load?.requests ?? 0} requests`);
+    const left = await ok(
+      "kubectl get deployments,daemonsets,services,serviceaccounts,roles,rolebindings,hpa,pdb -n istio-system -l istio.io/rev=default,operator.istio.io/component!=Cni -o name",
+    );
+    assert.doesNotMatch(left, /istio-ingressgateway|istiod$|ztunnel$/m);
+    assert.match(
+      await ok("kubectl get pods -n istio-system -l istio=ingressgateway -o jsonpath='{.items[*].metadata.labels}'"),
+      /"istio.io\/rev":"1-18-1"/,
+    );
+  });
+}
+
+const [kubectl] = kubectls().slice(-1);
+const data = { ambient: "istio.io/dataplane-mode: ambient", default: "istio-injection: enabled" };
+if (kubectl !== undefined)
+  for (const [profile, labels] of Object.entries(data))
+    describe(
+      `profile ${profile} as README installs it, by kubectl ${kubectlVersion(kubectl)}`,
+      { concurrency: 1 },
+      () => installedGateway(kubectl, profile, labels),
+    );
