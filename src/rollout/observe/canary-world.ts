@@ -4,7 +4,7 @@ import type { CanarySources } from "./canary-world/canary-sources.ts";
 import { deploymentInWorld } from "./canary-world/deployment-in-world.ts";
 import { missingGrants } from "./canary-world/missing-grants.ts";
 import { routeInWorld } from "./canary-world/route-in-world.ts";
-import { refuseOtherRoutes, requireLayer7, requireService } from "./canary-world/service-in-world.ts";
+import { refuseOtherRoutes, requireLayer7, requireReaders, requireService } from "./canary-world/service-in-world.ts";
 import { subjectsOf } from "./canary-world/subjects.ts";
 
 /**
@@ -34,9 +34,9 @@ export async function observeCanaryWorld(
     }
     return { routes: [], missingGrants: [], subjects: await subjectsOf(sources, canary), servicePorts: found.ports };
   }
-  const routes = await Promise.all(
-    movedRoutes(canary).map(async (route) => await routeInWorld(sources, route, journal)),
-  );
+  const moved = movedRoutes(canary);
+  const routes = await Promise.all(moved.map(async (route) => await routeInWorld(sources, route, journal)));
+  if (begins) for (const route of moved) await requireReaders(sources, route);
   const [grants, subjects] = await Promise.all([
     missingGrants(sources, canary, routes),
     subjectsOf(sources, canary, routes),

@@ -2,7 +2,9 @@ import { gatewayKind, grpcRouteKind, httpRouteKind } from "../../../api/gateway/
 import { istioLabels, virtualServiceKind } from "../../../api/istio/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
 import { serviceKind } from "../../../api/kubernetes/index.ts";
-import { resolveHost, targetError } from "../../plan/index.ts";
+import type { ObjectReference } from "../../../api/serin/index.ts";
+import { resolveHost, targetError, type MovedRoute } from "../../plan/index.ts";
+import { sidecarRevision } from "../sidecar-workloads.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -45,23 +47,60 @@ export async function requireService(
 
 /** Routes hold where somebody reads requests: in ambient that is a waypoint, and without one every pod of the Service would be sent to. */
 export async function requireLayer7(
-  { client, view }: CanarySources,
+  sources: CanarySources,
   field: string,
-  { name, namespace, labels }: ServiceInWorld,
+  service: Pick<ServiceInWorld, "name" | "namespace" | "labels">,
 ): Promise<void> {
-  const { labels: ofNamespace = {} } = view.namespaces.get(namespace)?.metadata ?? {};
-  if (ofNamespace["istio.io/dataplane-mode"] !== "ambient") return;
-  const waypoint = labels[istioLabels.useWaypoint] ?? ofNamespace[istioLabels.useWaypoint] ?? "none";
-  if (waypoint !== "none" && waypoint !== "") return;
-  const gateways = await client
-    .list(gatewayKind, { namespace })
-    .catch(() => ({ items: [] as readonly { spec: { gatewayClassName: string } }[] }));
-  if (gateways.items.some(({ spec }) => spec.gatewayClassName === "istio-mesh")) return;
+  if (await hasLayer7(sources, service)) return;
+  const { name, namespace } = service;
   throw targetError(
     "waypoint-missing",
     `${field}: Service ${namespace}/${name} is in ambient and has no waypoint, so nobody reads its requests and no weight can be kept`,
     `make one: serin waypoint apply -n ${namespace} --enroll-namespace`,
   );
+}
+
+async function hasLayer7(
+  { client, view }: CanarySources,
+  { namespace, labels }: Pick<ServiceInWorld, "namespace" | "labels">,
+): Promise<boolean> {
+  const { labels: ofNamespace = {} } = view.namespaces.get(namespace)?.metadata ?? {};
+  if (ofNamespace["istio.io/dataplane-mode"] !== "ambient") return true;
+  const waypoint = labels[istioLabels.useWaypoint] ?? ofNamespace[istioLabels.useWaypoint] ?? "none";
+  if (waypoint !== "none" && waypoint !== "") return true;
+  const gateways = await client
+    .list(gatewayKind, { namespace })
+    .catch(() => ({ items: [] as readonly { spec: { gatewayClassName: string } }[] }));
+  return gateways.items.some(({ spec }) => spec.gatewayClassName === "istio-mesh");
+}
+
+/** A user's own route that holds for Services alone, in a mesh in which no client has a sidecar that could read it. */
+export async function requireReaders(sources: CanarySources, { object, field }: MovedRoute): Promise<void> {
+  if (sources.view.pods.list().some((pod) => sidecarRevision(pod) !== undefined)) return;
+  const route = await sources.objects.get(object);
+  for (const { name, namespace } of servicesOfRoute(object, (route?.["spec"] ?? {}) as Fields)) {
+    const service = await sources.client.get(serviceKind, name, namespace);
+    if (service !== undefined)
+      await requireLayer7(sources, field, { name, namespace, labels: service.metadata.labels ?? {} });
+  }
+}
+
+/** Empty where a gateway reads the route as well. */
+function servicesOfRoute(
+  { kind, namespace = "" }: ObjectReference,
+  spec: Fields,
+): { name: string; namespace: string }[] {
+  if (kind === "VirtualService") {
+    const { gateways = ["mesh"], hosts = [] } = spec as { gateways?: readonly string[]; hosts?: readonly string[] };
+    if (gateways.some((gateway) => gateway !== "mesh")) return [];
+    return hosts.flatMap((host) => {
+      const [name = "", at = ""] = resolveHost(host, namespace).split(".");
+      return name === "*" ? [] : [{ name, namespace: at }];
+    });
+  }
+  const { parentRefs = [] } = spec as { parentRefs?: readonly { kind?: string; name: string; namespace?: string }[] };
+  if (parentRefs.some((parent) => parent.kind !== "Service")) return [];
+  return parentRefs.map((parent) => ({ name: parent.name, namespace: parent.namespace ?? namespace }));
 }
 
 /** The engine's route would not hold beside another for the same host, and a route that names the Service as a backend goes past it. */

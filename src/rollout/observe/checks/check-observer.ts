@@ -11,7 +11,7 @@ import {
 import type { ClusterView } from "../cluster-view.ts";
 import { observeRejections } from "../pilots.ts";
 import { observeConvergence, revisionsOf } from "./convergence.ts";
-import { observeConnections, observeRequests } from "./counters.ts";
+import { observeConnections, observeRequests, ReporterChoice } from "./counters.ts";
 import { ErrorLogObserver } from "./error-logs.ts";
 import { DurationObserver } from "./histograms.ts";
 import { httpExchange, type HttpExchange } from "./http-exchange.ts";
@@ -51,6 +51,7 @@ interface Watched {
   /** A round has been told the answer of the latest look: until then no other look begins. */
   isDelivered: boolean;
   readonly durations: DurationObserver;
+  readonly reporter: ReporterChoice;
   readonly logs: ErrorLogObserver;
 }
 
@@ -137,6 +138,7 @@ export class CheckObserver {
       isAnswered: true,
       isDelivered: true,
       durations: new DurationObserver(),
+      reporter: new ReporterChoice(),
       logs: new ErrorLogObserver(client, clock),
     };
     this.#watched.set(key, made);
@@ -146,14 +148,14 @@ export class CheckObserver {
   async #look(
     { spec, subject }: PlannedCheck,
     origin: CheckOrigin,
-    { firstMs, durations, logs }: Watched,
+    { firstMs, durations, logs, reporter }: Watched,
     nowMs: number,
   ): Promise<CheckObservation> {
     const { client, view } = this.#options;
     switch (spec.type) {
       case "request-success-rate":
       case "request-share":
-        return await observeRequests(view, subject, this.#scrape);
+        return await observeRequests(view, subject, this.#scrape, reporter);
       case "tcp-connect-failures":
         return await observeConnections(view, subject, this.#scrape);
       case "request-duration":

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { CheckSubject } from "../../decide/index.ts";
-import { observeConnections, observeRequests } from "./counters.ts";
+import { observeConnections, observeRequests, ReporterChoice } from "./counters.ts";
 import { DurationObserver } from "./histograms.ts";
 import { fakeScrape, fakeView, gatewayPod, sidecarPod, waypointPod, ztunnelPod } from "./testing/fake-mesh.ts";
 
@@ -59,6 +59,25 @@ test("a request that a gateway and a waypoint have seen is counted once", async 
   const seen = await observeRequests(fakeView([gatewayPod("g"), waypointPod("w")]), backends, fakeScrape(texts));
   const totals = seen.type === "counters" ? Object.values(seen.sources).map(({ canaryTotal }) => canaryTotal) : [];
   assert.deepEqual(totals, [0, 10]);
+});
+
+test("a waypoint that counts nothing more gives way to the clients' proxies, which begin at zero", async () => {
+  const view = fakeView([gatewayPod("g"), waypointPod("w")]);
+  const choice = new ReporterChoice();
+  const look = async (byGateway: number): Promise<Readonly<Record<string, number>>> => {
+    const texts = { g: requests("next", "200", byGateway), w: requests("next", "200", 40, { reporter: "waypoint" }) };
+    const seen = await observeRequests(view, backends, fakeScrape(texts), choice);
+    return Object.fromEntries(
+      Object.entries(seen.type === "counters" ? seen.sources : {}).map(([name, { canaryTotal }]) => [
+        name,
+        canaryTotal,
+      ]),
+    );
+  };
+  assert.deepEqual(await look(50), { "shop/g": 0, "shop/w": 40 });
+  assert.deepEqual(await look(55), { "shop/g": 0, "shop/w": 40 });
+  assert.deepEqual(await look(61), { "shop/g (as source)": 61, "shop/w (as source)": 40 });
+  assert.deepEqual(await look(75), { "shop/g (as source)": 75, "shop/w (as source)": 40 });
 });
 
 test("a proxy that does not answer counts nothing, and none that answers is no answer", async () => {

@@ -17,13 +17,19 @@ export async function observeRequests(
   view: ClusterView,
   subject: CheckSubject,
   scrape: Scrape,
+  choice = new ReporterChoice(),
 ): Promise<CheckObservation> {
   const { answers, problem } = await scrapeAll(view, subject, scrape);
   if (answers.length === 0) return { type: "unavailable", detail: problem };
   const grouping = groupingOf(view, subject);
-  const reporter = chosenReporter(answers, subject, grouping);
+  const reporter = choice.of(answers, subject, grouping);
+  // After a change each source has another name, so that its first counters are its zero.
+  const again = choice.changes === 0 ? "" : ` (as ${reporter})`;
   const sources = Object.fromEntries(
-    answers.map(({ proxy, samples }) => [podName(proxy.pod), requestCounts(samples, proxy, grouping, reporter)]),
+    answers.map(({ proxy, samples }) => [
+      `${podName(proxy.pod)}${again}`,
+      requestCounts(samples, proxy, grouping, reporter),
+    ]),
   );
   return { type: "counters", sources };
 }
@@ -82,17 +88,65 @@ export async function scrapeAll(
   return { answers: answers.filter((answer) => answer !== undefined), problem };
 }
 
-/** Where a waypoint stands in front of both versions it has counted most of what there was; a request is never counted twice. */
-export function chosenReporter(answers: readonly Answer[], subject: CheckSubject, grouping: Grouping): Reporter {
-  if (subject.type !== "backends") return "source";
-  const seen = { source: 0, waypoint: 0 };
-  for (const { proxy, samples } of answers) {
-    for (const sample of samples) {
-      const reporter = sample.name === "istio_requests_total" ? reporterOf(sample) : undefined;
-      if (reporter !== undefined && grouping(sample, proxy) !== undefined) seen[reporter] += sample.value;
-    }
+/** A reporter gives way once the other has counted so many requests, and it none. */
+const silentSamples = 10;
+
+interface ReporterTotals {
+  readonly source: number;
+  readonly waypoint: number;
+}
+
+/**
+ * Who counts. Where a waypoint stands in front of both versions it has counted most of what there was; a request is never counted
+ * twice. One that counts nothing more, while the other goes on, is followed no longer.
+ */
+export class ReporterChoice {
+  readonly #last = new Map<string, ReporterTotals>();
+  #chosen: Reporter | undefined;
+  /** What the other has counted since the chosen one counted last. */
+  #other = 0;
+  #changes = 0;
+
+  /** How often it has changed: what was counted before a change tells nothing of what is counted after it. */
+  get changes(): number {
+    return this.#changes;
   }
-  return seen.waypoint > 0 ? "waypoint" : "source";
+
+  of(answers: readonly Answer[], subject: CheckSubject, grouping: Grouping): Reporter {
+    if (subject.type !== "backends") return "source";
+    const gained = { source: 0, waypoint: 0 };
+    const all = { source: 0, waypoint: 0 };
+    for (const { proxy, samples } of answers) {
+      const now = reporterTotals(samples, proxy, grouping);
+      const key = podName(proxy.pod);
+      const before = this.#last.get(key) ?? now;
+      this.#last.set(key, now);
+      for (const reporter of ["source", "waypoint"] as const) {
+        gained[reporter] += Math.max(0, now[reporter] - before[reporter]);
+        all[reporter] += now[reporter];
+      }
+    }
+    if (this.#chosen === undefined) return (this.#chosen = all.waypoint > 0 ? "waypoint" : "source");
+    const other: Reporter = this.#chosen === "waypoint" ? "source" : "waypoint";
+    this.#other = gained[this.#chosen] > 0 ? 0 : this.#other + gained[other];
+    if (this.#other < silentSamples) return this.#chosen;
+    this.#other = 0;
+    this.#changes += 1;
+    return (this.#chosen = other);
+  }
+}
+
+function reporterTotals(
+  samples: readonly PrometheusSample[],
+  proxy: ProxyPod,
+  grouping: Grouping,
+): { source: number; waypoint: number } {
+  const totals = { source: 0, waypoint: 0 };
+  for (const sample of samples) {
+    const reporter = sample.name === "istio_requests_total" ? reporterOf(sample) : undefined;
+    if (reporter !== undefined && grouping(sample, proxy) !== undefined) totals[reporter] += sample.value;
+  }
+  return totals;
 }
 
 function requestCounts(

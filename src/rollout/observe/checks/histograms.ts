@@ -3,7 +3,7 @@ import type { PrometheusSample } from "../../../telemetry/index.ts";
 import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
 import { addHistograms, gainOf, noDurations, totalOf, type DurationHistogram } from "../../judge/duration-histogram.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { chosenReporter, isCounted, scrapeAll, type Answer } from "./counters.ts";
+import { ReporterChoice, isCounted, scrapeAll, type Answer } from "./counters.ts";
 import { groupingOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
 import { podName, type Scrape } from "./scrape.ts";
 
@@ -20,14 +20,20 @@ type Sides = Readonly<Record<Group, DurationHistogram>>;
 export class DurationObserver {
   readonly #epoch = randomUUID();
   readonly #last = new Map<string, Sides>();
+  readonly #choice = new ReporterChoice();
   #sums: Sides = { canary: noDurations, stable: noDurations };
 
   async observe(view: ClusterView, subject: CheckSubject, scrape: Scrape): Promise<CheckObservation> {
     const { answers, problem } = await scrapeAll(view, subject, scrape);
     if (answers.length === 0) return { type: "unavailable", detail: problem };
     const grouping = groupingOf(view, subject);
-    const reporter = chosenReporter(answers, subject, grouping);
+    const { changes } = this.#choice;
+    const reporter = this.#choice.of(answers, subject, grouping);
     const first = this.#last.size === 0;
+    // What another reporter has counted so far is no gain.
+    if (this.#choice.changes > changes)
+      for (const { proxy, samples } of answers)
+        this.#last.set(podName(proxy.pod), readHistograms({ proxy, samples }, grouping, reporter));
     for (const answer of answers) this.#take(answer, readHistograms(answer, grouping, reporter), first);
     return {
       type: "durations",
