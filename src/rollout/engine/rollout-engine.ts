@@ -53,7 +53,6 @@ import {
   type Rollout,
 } from "./rollout-object.ts";
 import { RoundBoard } from "./round-board.ts";
-import { isWorthStoring } from "./round-memory.ts";
 
 export interface EngineOptions {
   readonly client: KubeClient;
@@ -263,7 +262,7 @@ export class RolloutEngine {
 
   #roundOf(key: string, raw: Rollout): Round {
     const parsed = parseRollout(raw);
-    const status = this.#board.memory.withCounters(key, { ...initialStatus, ...raw.status });
+    const status = this.#board.memory.withProgress(key, { ...initialStatus, ...raw.status });
     if ("problem" in parsed)
       return { key, raw, rollout: raw, status, orders: ordersOfRefused(raw), problem: parsed.problem };
     return {
@@ -330,7 +329,6 @@ export class RolloutEngine {
     journal: readonly JournalEntry[],
   ): Promise<void> {
     const { client } = this.#options;
-    const acts = decision.actions.some(({ type }) => type !== "event" && type !== "release");
     this.#actions.fence();
     if (needsFinalizer(decision, journal) && raw.metadata.deletionTimestamp === undefined && !hasFinalizer(raw)) {
       const { resourceVersion = "" } = raw.metadata;
@@ -338,10 +336,10 @@ export class RolloutEngine {
       this.#board.memory.supersede(key, resourceVersion);
     }
     await this.#actions.recordCompletion(rollout, decision);
-    // A write with the version that was read also keeps an engine that leads no more from acting on what it read.
-    if (acts || isWorthStoring(raw.status, decision.status)) {
+    if (this.#board.memory.isDue(key, raw.status, decision)) {
       const { resourceVersion = "" } = raw.metadata;
       await this.#writeStatus(kind, raw, decision.status);
+      this.#board.memory.rememberStored(key);
       if (raw.metadata.resourceVersion !== resourceVersion) this.#board.memory.supersede(key, resourceVersion);
     }
     if (decision.actions.length > 0) {

@@ -1,20 +1,22 @@
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { sameJson } from "../act/object-access.ts";
-import type { UndoReport } from "../decide/index.ts";
+import type { Decision, UndoReport } from "../decide/index.ts";
 
 /** What one round adds at most: an engine that was stopped, or waited for an answer, has watched nothing meanwhile. */
 const maxRoundMs = 5000;
-/** Counters alone are stored so often. */
-const storeCountersMs = 1000;
+/** Texts and counters alone are stored so often: who watches the object sees each wait that there is, and not each figure. */
+export const storeTextsMs = 10_000;
 const maxSuperseded = 16;
 
 interface Remembered {
   readonly status: RolloutStatus;
   readonly atSteadyMs: number;
   readonly undo: UndoReport | undefined;
+  /** When this engine stored the status last, or saw the rollout first. */
+  readonly storedAtSteadyMs: number;
 }
 
-/** What an engine keeps of a rollout between two rounds: how far time counters have come since the status was stored, and the last undo. Losing it loses a second. */
+/** What an engine keeps of a rollout between two rounds: what was decided since the status was stored, and the last undo. Losing it loses some seconds of counting. */
 export class RoundMemory {
   readonly #rounds = new Map<string, Remembered>();
   readonly #superseded = new Map<string, readonly string[]>();
@@ -29,10 +31,11 @@ export class RoundMemory {
     return this.#rounds.get(key)?.undo;
   }
 
-  /** The stored status with the counters as they have come since. */
-  withCounters(key: string, stored: RolloutStatus): RolloutStatus {
+  /** The stored status, with what this engine has decided since where the two differ in texts and counters alone. */
+  withProgress(key: string, stored: RolloutStatus): RolloutStatus {
     const last = this.#rounds.get(key)?.status;
     if (last === undefined) return stored;
+    if (sameJson(essenceOf(last), essenceOf(stored))) return last;
     const [step, undo] = [stored.step, stored.undo];
     const sameStep = step !== undefined && last.step?.id === step.id && last.step.settledAt === step.settledAt;
     const sameUndo = undo !== undefined && last.undo?.startedAt === undo.startedAt;
@@ -44,7 +47,24 @@ export class RoundMemory {
   }
 
   remember(key: string, status: RolloutStatus, steadyMs: number): void {
-    this.#rounds.set(key, { status, atSteadyMs: steadyMs, undo: this.#rounds.get(key)?.undo });
+    const last = this.#rounds.get(key);
+    const storedAtSteadyMs = last?.storedAtSteadyMs ?? steadyMs;
+    this.#rounds.set(key, { status, atSteadyMs: steadyMs, undo: last?.undo, storedAtSteadyMs });
+  }
+
+  /** Whether what the last round decided is worth a write. */
+  isDue(key: string, stored: RolloutStatus | undefined, { status, actions }: Decision): boolean {
+    const last = this.#rounds.get(key);
+    const sinceMs = last === undefined ? 0 : last.atSteadyMs - last.storedAtSteadyMs;
+    // A write with the version that was read also keeps an engine that leads no more from acting on what it read.
+    if (actions.some(({ type }) => type === "journal" || type === "write" || type === "forget")) return true;
+    const tells = actions.some(({ type }) => type === "event");
+    return isWorthStoring(stored, status, sinceMs, tells);
+  }
+
+  rememberStored(key: string): void {
+    const last = this.#rounds.get(key);
+    if (last !== undefined) this.#rounds.set(key, { ...last, storedAtSteadyMs: last.atSteadyMs });
   }
 
   rememberUndo(key: string, undo: UndoReport | undefined): void {
@@ -80,25 +100,36 @@ function counters(step: RolloutStatus["step"]): { readonly settlingMs?: number; 
   };
 }
 
-/** Whether a status is worth a write: anything but counters has changed, or they have come far enough. */
-export function isWorthStoring(stored: RolloutStatus | undefined, next: RolloutStatus): boolean {
+/** Whether a status is worth a write: where anything but texts and counters has changed at once, else now and then; never while a person pauses it. */
+function isWorthStoring(
+  stored: RolloutStatus | undefined,
+  next: RolloutStatus,
+  sinceStoredMs: number,
+  tells: boolean,
+): boolean {
   if (stored === undefined) return true;
   if (sameJson(stored, next)) return false;
-  if (!sameJson(withoutCounters(stored), withoutCounters(next))) return true;
-  const gain = (pick: (status: RolloutStatus) => number | undefined): number =>
-    Math.abs((pick(next) ?? 0) - (pick(stored) ?? 0));
-  return [
-    gain(({ step }) => step?.settlingMs),
-    gain(({ step }) => step?.settledForMs),
-    gain(({ undo }) => undo?.elapsedMs),
-  ].some((ms) => ms >= storeCountersMs);
+  if (tells || !sameJson(essenceOf(stored), essenceOf(next))) return true;
+  return next.phase !== "Paused" && sinceStoredMs >= storeTextsMs;
 }
 
-function withoutCounters(status: RolloutStatus): RolloutStatus {
-  const { step, undo, ...rest } = status;
+/** A status without what counts on while it waits. */
+export function essenceOf(status: RolloutStatus): unknown {
+  const { step, undo, message: _message, conditions, ...rest } = status;
   return {
     ...rest,
-    ...(step === undefined ? {} : { step: { ...step, settlingMs: 0, settledForMs: 0 } }),
-    ...(undo === undefined ? {} : { undo: { ...undo, elapsedMs: 0, waitedMs: 0 } }),
+    conditions: conditions.map(({ type, status: value }) => [type, value]),
+    ...(step === undefined
+      ? {}
+      : {
+          step: {
+            ...step,
+            settlingMs: 0,
+            settledForMs: 0,
+            waitingFor: [],
+            checks: step.checks.map(({ type, name, verdict }) => [type, name, verdict]),
+          },
+        }),
+    ...(undo === undefined ? {} : { undo: { ...undo, elapsedMs: 0, waitedMs: 0, waitingFor: [] } }),
   };
 }

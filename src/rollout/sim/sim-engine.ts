@@ -20,7 +20,6 @@ import { contenderOf } from "../engine/contender-table.ts";
 import { hasFinalizer, needsFinalizer } from "../engine/finalizer.ts";
 import { RoundBoard } from "../engine/round-board.ts";
 import { isWatched, journalNameOf, ordersOf, specCandidate, type Rollout } from "../engine/rollout-object.ts";
-import { isWorthStoring } from "../engine/round-memory.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { SimStore } from "./sim-store.ts";
 
@@ -69,7 +68,7 @@ export class SimEngine {
       return;
     }
     if (this.board.memory.isSuperseded(key, raw.metadata.resourceVersion)) return;
-    const status = this.board.memory.withCounters(key, { ...initialStatus, ...raw.status });
+    const status = this.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
     const orders = ordersOf(raw, raw as unknown as UntypedObject);
     const journal = store.journals.get(journalNameOf(raw)) ?? { entries: [], decisions: [] };
     yield;
@@ -111,7 +110,6 @@ export class SimEngine {
     journal: readonly JournalEntry[],
   ): Generator<void, void> {
     const { store, onDecision } = this.#options;
-    const acts = decision.actions.some(({ type }) => type !== "event" && type !== "release");
     let version = raw.metadata.resourceVersion ?? "";
     this.#fence();
     if (needsFinalizer(decision, journal) && raw.metadata.deletionTimestamp === undefined && !hasFinalizer(raw)) {
@@ -129,9 +127,10 @@ export class SimEngine {
       );
       yield;
     }
-    if (acts || isWorthStoring(raw.status, decision.status)) {
+    if (this.board.memory.isDue(key, raw.status, decision)) {
       this.#fence();
       const written = store.writeStatus(key, version, decision.status);
+      this.board.memory.rememberStored(key);
       this.board.memory.supersede(key, version);
       version = written;
       onDecision(key, raw, decision, before);

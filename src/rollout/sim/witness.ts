@@ -2,6 +2,8 @@ import { invariant } from "../../base/index.ts";
 import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
 import { allDone, isUnderWay, nextOrdinalOf, windowState, type Decision } from "../decide/index.ts";
 import { hasFinalizer } from "../engine/finalizer.ts";
+import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
+import { sameJson } from "../act/object-access.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import type { ModelCluster, ModelObject } from "./model-cluster.ts";
 import { tickMs, type Scenario, type SimRollout } from "./scenario.ts";
@@ -21,6 +23,8 @@ interface Seen {
   last: RolloutStatus | undefined;
   /** It carried the finalizer when it was last seen. */
   kept: boolean;
+  /** When its status was written last for nothing but texts and counters. */
+  toldAtMs: number;
 }
 
 /** Watches a simulation for what must never be, whatever happens. */
@@ -56,6 +60,7 @@ export class Witness {
       }
       if (action.reason === "StepDone") this.#stepDone(key, seen, rollout, status, action.evidence ?? []);
     }
+    this.#isWorthWriting(key, seen, rollout.status, status, actions.length);
     const { step } = status;
     if (step?.settledAt !== undefined && before.step?.settledAt === undefined) {
       seen.settled.set(`${status.run ?? 0} ${step.id}`, this.#cluster.nowMs);
@@ -64,6 +69,24 @@ export class Witness {
     if (status.phase === "RolledBack" && before.phase !== "RolledBack") this.#putBack(key, seen, status);
     if (status.phase === "Completed" && before.phase !== "Completed") this.#completed(key, seen, rollout);
     seen.last = status;
+  }
+
+  /** Who waits writes now and then what it waits for, and nothing while a person pauses it. */
+  #isWorthWriting(
+    key: string,
+    seen: Seen,
+    stored: RolloutStatus | undefined,
+    status: RolloutStatus,
+    actions: number,
+  ): void {
+    if (stored === undefined || actions > 0 || !sameJson(essenceOf(stored), essenceOf(status))) {
+      seen.toldAtMs = this.#cluster.nowMs;
+      return;
+    }
+    invariant(status.phase !== "Paused", `${key} wrote its status while it was paused: ${status.message}`);
+    const sinceMs = this.#cluster.nowMs - seen.toldAtMs;
+    invariant(sinceMs >= storeTextsMs, `${key} wrote its status ${sinceMs} ms after the last time: ${status.message}`);
+    seen.toldAtMs = this.#cluster.nowMs;
   }
 
   #begun(key: string, rollout: Rollout, status: RolloutStatus, nowMs: number, freezes: readonly Freeze[]): void {
@@ -248,6 +271,7 @@ export class Witness {
       settled: new Map(),
       last: undefined,
       kept: false,
+      toldAtMs: Number.NEGATIVE_INFINITY,
     };
     this.#seen.set(key, seen);
     return seen;

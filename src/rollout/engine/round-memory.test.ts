@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RolloutPhase, RolloutStatus, Verdict } from "../../api/serin/index.ts";
+import { initialStatus, type Action } from "../decide/index.ts";
+import { RoundMemory } from "./round-memory.ts";
+
+const key = "Canary shop/web";
+const roundMs = 150;
+
+function judging(samples: number, phase: RolloutPhase = "Judging", verdict: Verdict = "wait"): RolloutStatus {
+  const evidence = `canary 0 of ${samples} failed`;
+  return {
+    ...initialStatus,
+    phase,
+    message: evidence,
+    step: {
+      id: "step-1",
+      title: "weight 10",
+      startedAt: "",
+      settledForMs: samples,
+      checks: [{ type: "request-success-rate", verdict, evidence }],
+    },
+  };
+}
+
+/** How often a status is stored in so many rounds of which each counts on. */
+function writes(rounds: number, next: (round: number) => RolloutStatus): number {
+  const memory = new RoundMemory();
+  let stored: RolloutStatus | undefined;
+  let count = 0;
+  for (let round = 0; round < rounds; round += 1) {
+    const status = next(round);
+    memory.remember(key, status, round * roundMs);
+    if (!memory.isDue(key, stored, { status, actions: [] })) continue;
+    stored = status;
+    memory.rememberStored(key);
+    count += 1;
+  }
+  return count;
+}
+
+test("in a minute of waiting the status is stored when it begins and every ten seconds", () => {
+  assert.equal(writes(400, (round) => judging(round)), 6);
+});
+
+test("while a person pauses it nothing is stored, whatever is counted", () => {
+  assert.equal(writes(400, (round) => judging(round, "Paused")), 1);
+});
+
+test("another phase, a verdict, and what is told are stored at once", () => {
+  assert.equal(
+    writes(4, (round) => judging(round, round === 1 ? "Paused" : "Judging", round === 3 ? "pass" : "wait")),
+    4,
+  );
+  const memory = new RoundMemory();
+  memory.remember(key, judging(2), 0);
+  const told: Action = { type: "event", reason: "Waiting", message: "", warning: false };
+  assert.equal(memory.isDue(key, judging(1), { status: judging(2), actions: [] }), false);
+  assert.equal(memory.isDue(key, judging(1), { status: judging(2), actions: [told] }), true);
+});
+
+test("what was decided since the status was stored is not forgotten, unless somebody else has stored another", () => {
+  const memory = new RoundMemory();
+  memory.remember(key, judging(7), 0);
+  assert.deepEqual(memory.withProgress(key, judging(3)), judging(7));
+  assert.equal(memory.withProgress(key, judging(3, "Paused")).message, "canary 0 of 3 failed");
+});
