@@ -258,9 +258,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     modules: 40,
     never: ["src/api/", "src/kube/", "src/install/", "src/operator/", "generated/", "node_modules/yaml"],
   },
-  // Half of them are its own; what signs, plans an installation or evaluates is loaded with its first use.
+  // Half of them are its own, three of these for what an upgrade leaves behind and when to look again; what signs, plans an
+  // installation or evaluates is loaded with its first use.
   rollout: {
-    modules: 308,
+    modules: 311,
     never: [
       "src/cluster/",
       "src/controlplane/",

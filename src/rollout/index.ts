@@ -1,3 +1,9 @@
+import type { PreviewOptions, UpgradePreview } from "./observe/preview-upgrade.ts";
+
 export { RolloutEngine, type EngineOptions } from "./engine/rollout-engine.ts";
 export { runCheckOutside } from "./observe/checks/run-check-once.ts";
-export { previewUpgrade, type UpgradePreview } from "./observe/preview-upgrade.ts";
+
+/** Loaded with its first use: engines make their steps themselves. */
+export async function previewUpgrade(options: PreviewOptions): Promise<UpgradePreview> {
+  return await (await import("./observe/preview-upgrade.ts")).previewUpgrade(options);
+}

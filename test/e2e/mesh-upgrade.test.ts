@@ -142,8 +142,14 @@ function meshUpgrade(kubectl: Kubectl): void {
     "namespaces,nodes,deployments,daemonsets,gateways.gateway.networking.k8s.io,mutatingwebhookconfigurations,validatingwebhookconfigurations,poddisruptionbudgets";
   const everything = async (): Promise<ReadonlyMap<string, unknown>> =>
     new Map((JSON.parse(await ok(`kubectl get ${kinds} -A -o json`)) as { items: Found[] }).items.map(intended));
-  const status = async (name: string): Promise<{ phase?: string; message?: string }> =>
-    (JSON.parse(await ok(`kubectl get meshupgrade ${name} -o json`)) as { status?: object }).status ?? {};
+  /** As of the latest order; undefined while the engine has not seen that. */
+  const status = async (name: string): Promise<{ phase?: string; message?: string } | undefined> => {
+    const { metadata, status: found } = JSON.parse(await ok(`kubectl get meshupgrade ${name} -o json`)) as {
+      metadata: { generation: number };
+      status?: { observedGeneration: number; phase: string; message: string };
+    };
+    return found?.observedGeneration === metadata.generation ? found : undefined;
+  };
   /** Waits for the phase, or says at once where else it ended. */
   const reaches = async (name: string, phase: string): Promise<void> => {
     const others = ["Completed", "RolledBack", "RollingBack", "Stuck"].filter(
@@ -153,8 +159,8 @@ function meshUpgrade(kubectl: Kubectl): void {
       `${name} is ${phase}`,
       async () => {
         const now = await status(name);
-        assert.ok(!others.includes(now.phase ?? ""), `${name} is ${now.phase ?? ""}: ${now.message ?? ""}`);
-        return now.phase === phase;
+        assert.ok(!others.includes(now?.phase ?? ""), `${name} is ${now?.phase ?? ""}: ${now?.message ?? ""}`);
+        return now?.phase === phase;
       },
       upgradeTimeoutMs,
     );

@@ -42,6 +42,7 @@ import { Actions } from "./actions.ts";
 import { contenderOf } from "./contender-table.ts";
 import { EngineMetrics } from "./engine-metrics.ts";
 import { addFinalizer, hasFinalizer, needsFinalizer, removeFinalizer } from "./finalizer.ts";
+import { isAtRest, nextLookMs, refusedTickMs } from "./next-look.ts";
 import { Planner, planProblem, unplannedChange, type Plan } from "./planner.ts";
 import {
   isWatched,
@@ -68,12 +69,6 @@ export interface EngineOptions {
   readonly queues?: QueueMetrics;
 }
 
-/** How often a rollout that is under way is looked at. */
-const tickMs = 150;
-/** How often one is looked at that waits for others. */
-const waitingTickMs = 400;
-/** How often one is looked at that waits for a person, or for a change. */
-const idleTickMs = 1000;
 /** Rollouts that are looked at in the same moment. */
 const roundsAtOnce = 8;
 const defaultMaxConcurrent = 8;
@@ -280,12 +275,8 @@ export class RolloutEngine {
     return orders.deletion !== undefined || isPuttingBack(status) || (orders.abort && status.phase !== "RolledBack");
   }
 
-  /** Nothing is to be done until the object, its target or its group changes. */
   #isAtRest({ rollout, raw, status, orders, problem }: Round): boolean {
-    if (orders.deletion !== undefined || problem !== undefined) return false;
-    if (status.phase !== "RolledBack" && (status.phase !== "Completed" || orders.abort)) return false;
-    if (isWatched(rollout) || rollout.spec.group !== undefined || status.undo?.next === "NewRun") return false;
-    return status.candidate === unplannedChange(rollout).candidate && !hasFinalizer(raw);
+    return problem === undefined && isAtRest(rollout, raw, status, orders, unplannedChange(rollout).candidate);
   }
 
   #restTick({ key, rollout, status }: Round): undefined {
@@ -318,7 +309,7 @@ export class RolloutEngine {
     );
     await this.#carryOut(kind, round, decision, journal.entries);
     this.#metrics.verdicts(raw.status?.step, decision.status.step);
-    return this.#nextLook(round, decision.status);
+    return nextLookMs(rollout, decision.status);
   }
 
   /** Stores the decision, then does it: a crash between the two ends in doing it again, not in forgetting it. */
@@ -371,24 +362,6 @@ export class RolloutEngine {
     }
   }
 
-  #nextLook({ rollout }: Round, status: RolloutStatus): number | undefined {
-    switch (status.phase) {
-      case "Completed":
-      case "RolledBack":
-        return isWatched(rollout) || rollout.spec.group !== undefined || status.undo?.next === "NewRun"
-          ? idleTickMs
-          : undefined;
-      case "Paused":
-      case "Stuck":
-      case "Watching":
-        return idleTickMs;
-      case "Waiting":
-        return waitingTickMs;
-      default:
-        return tickMs;
-    }
-  }
-
   /** A spec that cannot be carried out holds the rollout up until it is corrected; where it was, it goes on then. */
   async #refuse<Value extends Rollout>(
     kind: KindDefinition<Value>,
@@ -414,7 +387,7 @@ export class RolloutEngine {
         actions: [{ type: "event", reason: "Stuck", message, warning: true }],
       });
     }
-    return idleTickMs;
+    return refusedTickMs;
   }
 
   #show(key: string, phase: RolloutStatus["phase"]): void {

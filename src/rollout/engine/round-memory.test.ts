@@ -40,11 +40,17 @@ function writes(rounds: number, next: (round: number) => RolloutStatus): number 
 }
 
 test("in a minute of waiting the status is stored when it begins and every ten seconds", () => {
-  assert.equal(writes(400, (round) => judging(round)), 6);
+  assert.equal(
+    writes(400, (round) => judging(round)),
+    6,
+  );
 });
 
 test("while a person pauses it nothing is stored, whatever is counted", () => {
-  assert.equal(writes(400, (round) => judging(round, "Paused")), 1);
+  assert.equal(
+    writes(400, (round) => judging(round, "Paused")),
+    1,
+  );
 });
 
 test("another phase, a verdict, and what is told are stored at once", () => {

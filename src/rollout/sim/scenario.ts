@@ -15,6 +15,8 @@ export interface SimRollout {
   readonly onDeletion: "Rollback" | "Leave";
   readonly steps: readonly SimStep[];
   readonly createdAtTick: number;
+  /** A person puts it back once it has completed. */
+  readonly abortedAfterEnd?: boolean;
   /** Namespaces that an upgrade moves. */
   readonly moves?: readonly string[];
 }
@@ -103,6 +105,7 @@ function rolloutOf(random: Random, index: number): SimRollout {
       ...(random() < 0.15 ? { untilApproved: true } : {}),
     })),
     createdAtTick: random() < 0.7 ? 0 : pick(random, 60),
+    ...(random() < 0.2 ? { abortedAfterEnd: true } : {}),
   };
 }
 

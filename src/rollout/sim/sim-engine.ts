@@ -20,6 +20,7 @@ import { contenderOf } from "../engine/contender-table.ts";
 import { hasFinalizer, needsFinalizer } from "../engine/finalizer.ts";
 import { RoundBoard } from "../engine/round-board.ts";
 import { isWatched, journalNameOf, ordersOf, specCandidate, type Rollout } from "../engine/rollout-object.ts";
+import { isAtRest, nextLookMs } from "../engine/next-look.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { SimStore } from "./sim-store.ts";
 
@@ -45,17 +46,34 @@ export interface SimEngineOptions {
 export class SimEngine {
   readonly board: RoundBoard;
   readonly #options: SimEngineOptions;
+  /** When each rollout is looked at next; one that is not in it waits for a change of its object. */
+  readonly #due = new Map<string, number>();
 
   constructor(options: SimEngineOptions) {
     this.#options = options;
     this.board = new RoundBoard(options.maxConcurrent);
     for (const key of options.store.keys) {
+      this.wake(key);
       const rollout = options.store.read(key);
       if (rollout !== undefined)
         this.board.table.set(
           contenderOf(rollout, { ...initialStatus, ...rollout.status }, { wants: [], heldUp: false }),
         );
     }
+  }
+
+  /** Its object has changed, or a round of it failed. */
+  wake(key: string, afterMs = 0): void {
+    const atMs = this.#options.now().steadyMs + afterMs;
+    this.#due.set(key, Math.min(this.#due.get(key) ?? Number.POSITIVE_INFINITY, atMs));
+  }
+
+  /** Those that are to be looked at now; each is then due again only by what its round answers, or by a change. */
+  takeDue(): string[] {
+    const nowMs = this.#options.now().steadyMs;
+    const due = [...this.#due].filter(([, atMs]) => atMs <= nowMs).map(([key]) => key);
+    for (const key of due) this.#due.delete(key);
+    return due;
   }
 
   /** One round, as the engine does it; after each `yield` it may have died, or stood still. */
@@ -67,9 +85,14 @@ export class SimEngine {
       this.board.memory.forget(key);
       return;
     }
-    if (this.board.memory.isSuperseded(key, raw.metadata.resourceVersion)) return;
+    if (this.board.memory.isSuperseded(key, raw.metadata.resourceVersion)) return this.wake(key, 1);
     const status = this.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
     const orders = ordersOf(raw, raw as unknown as UntypedObject);
+    const candidate = isWatched(raw) ? (status.candidate ?? "") : specCandidate(raw);
+    if (isAtRest(raw, raw, status, orders, candidate)) {
+      this.board.table.set(contenderOf(raw, status, { wants: [], heldUp: false }));
+      return;
+    }
     const journal = store.journals.get(journalNameOf(raw)) ?? { entries: [], decisions: [] };
     yield;
     const puttingBack = isPuttingBack(status);
@@ -90,6 +113,11 @@ export class SimEngine {
       now(),
     );
     yield* this.#carryOut(key, raw, decision, status, journal.entries);
+    const { group } = raw.spec;
+    for (const partner of this.board.table.partners({ key, ...(group === undefined ? {} : { group }) }))
+      this.wake(partner);
+    const nextMs = nextLookMs(raw, decision.status);
+    if (nextMs !== undefined) this.wake(key, nextMs);
   }
 
   #changeOf(rollout: Rollout, status: RolloutStatus, puttingBack: boolean): DecideInput["change"] {

@@ -15,6 +15,8 @@ export class SimStore {
   readonly #rollouts = new Map<string, Rollout>();
   readonly #former = new Map<string, Rollout>();
   readonly journals = new Map<string, StoredJournal>();
+  /** Told of each change of an object, as informers are. */
+  readonly watchers = new Set<(key: string) => void>();
   leader = 0;
   #version = 1;
 
@@ -36,6 +38,7 @@ export class SimStore {
     const before = this.#rollouts.get(key);
     if (before !== undefined) this.#former.set(key, before);
     this.#rollouts.set(key, { ...object, metadata: { ...object.metadata, resourceVersion: String(this.#version) } });
+    for (const tell of this.watchers) tell(key);
   }
 
   /** A change that people make. */
@@ -59,6 +62,7 @@ export class SimStore {
   forceDelete(key: string): void {
     this.#rollouts.delete(key);
     this.#former.delete(key);
+    for (const tell of this.watchers) tell(key);
   }
 
   /** A write by the version that was read; the answer is the new one. */

@@ -60,6 +60,14 @@ class Simulation {
     this.#witness = new Witness(scenario, this.#cluster, this.#store);
     this.#build();
     this.#engines = [this.#engine(0)];
+    this.#store.watchers.add((key) => {
+      for (const engine of this.#engines) engine.wake(key, this.#isLate() ? 3 * tickMs : 0);
+    });
+  }
+
+  /** A watch may tell of a change a while later. */
+  #isLate(): boolean {
+    return !this.#isCalm() && this.#random() < this.#scenario.staleRate;
   }
 
   #build(): void {
@@ -146,24 +154,29 @@ class Simulation {
   #work(engine: SimEngine): void {
     const rounds = this.#rounds.get(engine);
     if (rounds === undefined) return;
-    const gone = engine.board.table.all.map(({ key }) => key).filter((key) => this.#store.read(key) === undefined);
-    for (const key of [...this.#store.keys, ...gone]) if (!rounds.has(key)) rounds.set(key, engine.round(key));
+    for (const key of engine.takeDue()) {
+      if (rounds.has(key)) engine.wake(key, 1);
+      else rounds.set(key, engine.round(key));
+    }
     while (rounds.size > 0) {
       for (const [key, round] of rounds) {
         if (!this.#isCalm() && this.#random() < 0.02) return;
         const fate = this.#isCalm() ? 1 : this.#random();
         if (fate < this.#scenario.crashRate) return this.#crash(engine);
-        if (this.#advance(round, !this.#apiUp || fate < this.#scenario.crashRate + this.#scenario.lostRate))
-          rounds.delete(key);
+        const isLost = !this.#apiUp || fate < this.#scenario.crashRate + this.#scenario.lostRate;
+        const outcome = this.#advance(round, isLost);
+        if (outcome === "under way") continue;
+        rounds.delete(key);
+        if (outcome === "failed") engine.wake(key, 1);
       }
     }
   }
 
-  /** One line; true when the round is over. An answer that is lost ends it, though the write was done. */
-  #advance(round: Generator<void, void>, isLost: boolean): boolean {
+  /** One line. An answer that is lost ends the round, though the write was done. */
+  #advance(round: Generator<void, void>, isLost: boolean): "under way" | "over" | "failed" {
     try {
       if (isLost) round.throw(new ApiDown());
-      return round.next().done === true;
+      return round.next().done === true ? "over" : "under way";
     } catch (error) {
       if (
         error instanceof ApiDown ||
@@ -171,7 +184,7 @@ class Simulation {
         error instanceof NotLeading ||
         error instanceof PatchRefused
       )
-        return true;
+        return "failed";
       throw error;
     }
   }
@@ -206,6 +219,11 @@ class Simulation {
     for (const key of this.#store.keys) this.#answer(key);
   }
 
+  /** Somebody will want back what has completed. */
+  #isToBeAborted(key: string): boolean {
+    return this.#scenario.rollouts.some((sim) => sim.abortedAfterEnd === true && keyOf(sim) === key);
+  }
+
   #create(sim: SimRollout): void {
     this.#note(`${keyOf(sim)} is created: ${JSON.stringify(sim)}`);
     this.#store.put(keyOf(sim), rolloutObject(sim, new Date(this.#wallMs()).toISOString()));
@@ -216,6 +234,11 @@ class Simulation {
     const found = this.#store.read(key);
     const status = found?.status;
     if (found === undefined || status === undefined || this.#random() > 0.2) return;
+    if (status.phase === "Completed" && this.#isToBeAborted(key) && !found.spec.abort) {
+      this.#note(`${key} is put back after its end`);
+      this.#store.patchSpec(key, { abort: true });
+      return;
+    }
     const at = new Date(this.#wallMs()).toISOString();
     if (status.phase === "Paused" && /waits for approval/.test(status.message) && status.step !== undefined) {
       if (found.spec.approvals.some(({ step }) => step === status.step?.id)) return;
@@ -291,8 +314,10 @@ class Simulation {
       const round = rounds?.get(key) ?? engine.round(key);
       rounds?.set(key, round);
       for (let lines = Math.floor(this.#random() * 8); lines > 0; lines -= 1) {
-        if (!this.#advance(round, false)) continue;
+        const outcome = this.#advance(round, false);
+        if (outcome === "under way") continue;
         rounds?.delete(key);
+        if (outcome === "failed") engine.wake(key, 1);
         break;
       }
     }
@@ -360,6 +385,8 @@ class Simulation {
       const rollout = this.#store.read(key);
       const phase = rollout?.status?.phase;
       if (rollout === undefined || rollout.metadata.deletionTimestamp !== undefined) return false;
+      // An order that was given is carried out, also after the end.
+      if (phase === "Completed" && (rollout.spec.abort || this.#isToBeAborted(key))) return false;
       const waits = this.#templates.get(rollout.metadata.name ?? "");
       if (phase === "Completed" || phase === "Watching")
         return (

@@ -1,0 +1,48 @@
+import type { RolloutStatus } from "../../api/serin/index.ts";
+import type { RolloutOrders } from "../decide/index.ts";
+import { hasFinalizer } from "./finalizer.ts";
+import { isWatched, type Rollout } from "./rollout-object.ts";
+
+/** How often a rollout that is under way is looked at. */
+const tickMs = 150;
+/** How often one is looked at that waits for others. */
+const waitingTickMs = 400;
+/** How often one is looked at that waits for a person, or for a change. */
+const idleTickMs = 1000;
+/** How often one is looked at that cannot be planned. */
+export const refusedTickMs = idleTickMs;
+
+/** After how long a rollout is looked at again, whether it changes or not; undefined where only a change of the object matters. */
+export function nextLookMs(rollout: Rollout, status: RolloutStatus): number | undefined {
+  switch (status.phase) {
+    case "Completed":
+    case "RolledBack":
+      return followsOthers(rollout, status) ? idleTickMs : undefined;
+    case "Paused":
+    case "Stuck":
+    case "Watching":
+      return idleTickMs;
+    case "Waiting":
+      return waitingTickMs;
+    default:
+      return tickMs;
+  }
+}
+
+/** Nothing is to be done until the object, its target or its group changes. `candidate` is what its spec asks for. */
+export function isAtRest(
+  rollout: Rollout,
+  raw: Rollout,
+  status: RolloutStatus,
+  orders: RolloutOrders,
+  candidate: string | undefined,
+): boolean {
+  if (orders.deletion !== undefined) return false;
+  if (status.phase !== "RolledBack" && (status.phase !== "Completed" || orders.abort)) return false;
+  return !followsOthers(rollout, status) && status.candidate === candidate && !hasFinalizer(raw);
+}
+
+/** Something besides its own object may begin it again. */
+function followsOthers(rollout: Rollout, { undo }: RolloutStatus): boolean {
+  return isWatched(rollout) || rollout.spec.group !== undefined || undo?.next === "NewRun";
+}
