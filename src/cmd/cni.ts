@@ -33,6 +33,8 @@ export async function run(context: RoleContext): Promise<number> {
     excludedNamespaces: envString(env, "EXCLUDE_NAMESPACES", "istio-system,kube-system").split(","),
     paths: {
       hostProc,
+      hostRoot: "/host",
+      namespaceDirectory: "/host/var/run/netns",
       pluginSocket: envString(env, "CNI_EVENT_SOCKET", "/var/run/istio-cni/pluginevent.sock"),
       ztunnelSocket: envString(env, "ZTUNNEL_UDS_ADDRESS", "/var/run/ztunnel/ztunnel.sock"),
       configFile: envString(env, "CNI_CONFIG_FILE", "/host/etc/cni/net.d/serin-cni.conf"),

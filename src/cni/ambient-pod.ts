@@ -18,6 +18,11 @@ export function isAmbientPod(pod: Pod, namespace: Namespace | undefined): boolea
   return mode !== "none" && isAmbientNamespace(namespace);
 }
 
+/** An agent, this one or an earlier one, has noted that the pod's traffic is captured. */
+export function wasCaptured(pod: Pod): boolean {
+  return pod.metadata.annotations?.[redirectionAnnotation] === "enabled" && !isFinished(pod);
+}
+
 export function isFinished(pod: Pod): boolean {
   return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 }

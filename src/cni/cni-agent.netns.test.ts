@@ -11,6 +11,8 @@ import type { Pod } from "../api/kubernetes/index.ts";
 import type { EnrolledPodReport } from "../api/serin/index.ts";
 import { createLogger, systemClock } from "../base/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
+import { NftNetlink, NftTransaction } from "../net/index.ts";
+import { hasCapture } from "./capture-rules.ts";
 import { CniAgent } from "./cni-agent.ts";
 import { FakeCluster } from "./testing/fake-cluster.ts";
 import { askOnce, askUdp, TestClient, TestNode, type TestPodHost } from "./testing/test-node.ts";
@@ -388,4 +390,31 @@ test("a starting pod waits for a ztunnel, and is captured when the request is an
   rig.uninstalled = true;
   await rig.stopAgent();
   assert.ok(!existsSync(join(rig.directory, "net.d/serin-cni.conf")));
+});
+
+test("a probe's way is there before the capture, and stays over a restart of the agent", async (context) => {
+  const rig = new Rig(context);
+  const reviews = rig.node.addPod();
+  await rig.node.serve(reviews, 9080, "reviews");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  await until(() => ztunnel.events.some((event) => event.event === "snapshot-sent"));
+  // Without its table the agent cannot write the rule of the pod's probes: then it must not capture the pod.
+  const probeTable = new NftTransaction();
+  probeTable.table("inet", "istio-ambient-nat").delete();
+  using nft = new NftNetlink(rig.node.namespace.fd);
+  nft.commit(probeTable);
+  const key = rig.pod("reviews", reviews);
+  await until(() => ztunnel.events.some((event) => event.event === "add"));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(hasCapture(reviews.namespace.fd), false);
+  await rig.stopAgent();
+  rig.startAgent();
+  await rig.enrolled(key);
+  await rig.stopAgent();
+  // While no ztunnel is there to give the pod to, its capture and its probes go on.
+  await ztunnel.kill();
+  rig.startAgent();
+  await until(() => existsSync(join(rig.directory, "pluginevent.sock")));
+  assert.equal(await askOnce(rig.node.namespace.fd, reviews.address, 9080), "reviews saw 169.254.7.127: x");
 });

@@ -6,7 +6,7 @@ import type { EnrolledReport } from "../api/serin/index.ts";
 import { aborted, messageOf, transientError, type Clock, type Logger } from "../base/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import { Reconciler, type Informer, type InformerChange, type KubeClient } from "../kube/index.ts";
-import { isAmbientNamespace, isAmbientPod } from "./ambient-pod.ts";
+import { addressesOf, isAmbientNamespace, isAmbientPod, wasCaptured } from "./ambient-pod.ts";
 import { CniMetrics } from "./cni-metrics.ts";
 import { HostProbeRules } from "./host-probe-rules.ts";
 import { KeyedLock } from "./keyed-lock.ts";
@@ -20,6 +20,10 @@ import type { ZtunnelLink } from "./ztunnel-link.ts";
 /** Paths as the agent's own process sees them. */
 export interface CniAgentPaths {
   readonly hostProc: string;
+  /** Below it lie folders of the host, such as `/host/var/run/netns`. */
+  readonly hostRoot?: string;
+  /** Where the host keeps named network namespaces. */
+  readonly namespaceDirectory?: string;
   /** Where the node runtime asks. */
   readonly pluginSocket: string;
   readonly ztunnelSocket: string;
@@ -76,7 +80,7 @@ export class CniAgent {
     this.#hub = new ZtunnelHub(log, clock);
     this.#metrics = new CniMetrics(options.registry, () => this.#hub.links.length);
     this.#probes = new HostProbeRules(options.hostNamespaceFd);
-    const finder = new PodNamespaceFinder(paths.hostProc);
+    const finder = new PodNamespaceFinder(paths);
     this.#redirector = new SidecarRedirector({ finder, log });
     this.#enroller = new PodEnroller({
       client: options.client,
@@ -134,7 +138,8 @@ export class CniAgent {
     const { pods, namespaces, nodes, paths } = this.#options;
     await Promise.race([Promise.all([pods.synced, namespaces.synced, nodes.synced]), aborted(signal)]);
     if (signal.aborted) return;
-    this.#probes.install(this.#enroller.addresses());
+    // Pods that an earlier agent captured: their probes are let pass before their pods are looked at one by one.
+    this.#probes.install(pods.list().filter(wasCaptured).flatMap(addressesOf));
     this.#hub.listen(paths.ztunnelSocket, {
       connected: (link) => void this.#sendSnapshot(link),
       changed: () => this.#addAll(),
@@ -172,9 +177,16 @@ export class CniAgent {
 
   #onPod(change: InformerChange<Pod>): void {
     this.#metrics.podEvent(change.type === "delete" ? "delete" : change.previous === undefined ? "add" : "update");
-    if (change.type === "delete") this.#redirector.forget(change.object.metadata.uid ?? "");
+    if (change.type === "delete") this.#onPodGone(change.object);
     else this.#redirector.repair(change.object);
     this.#reconciler.add(change.key);
+  }
+
+  #onPodGone(pod: Pod): void {
+    this.#redirector.forget(pod.metadata.uid ?? "");
+    // Of a pod that an earlier agent captured, and that ended before this one enrolled it.
+    const held = new Set(this.#enroller.addresses());
+    this.#probes.remove(addressesOf(pod).filter((address) => !held.has(address)));
   }
 
   /** Its labels say whose its pods are; its heartbeats say nothing of them. */

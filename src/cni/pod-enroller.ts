@@ -5,7 +5,14 @@ import { podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/
 import { messageOf, SerinError, transientError, type Clock, type Logger } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { closeDescriptor, type NetworkNamespace } from "../net/index.ts";
-import { addressesOf, captureOptionsOf, isAmbientPod, isFinished, redirectionAnnotation } from "./ambient-pod.ts";
+import {
+  addressesOf,
+  captureOptionsOf,
+  isAmbientPod,
+  isFinished,
+  redirectionAnnotation,
+  wasCaptured,
+} from "./ambient-pod.ts";
 import { allowConnectionMigration, captureDigest, hasCapture, installCapture, removeCapture } from "./capture-rules.ts";
 import type { HostProbeRules } from "./host-probe-rules.ts";
 import { initPidAnnotation, type PodNamespaceFinder } from "./pod-namespace.ts";
@@ -141,14 +148,15 @@ export class PodEnroller {
       });
     }
     await this.#giveTo(target, enrolment, pod);
-    if (!enrolment.captured) {
-      installCapture(enrolment.namespace.fd, captureOptionsOf(pod));
-    }
     const addresses = [...new Set([...addressesOf(pod), ...(start?.addresses ?? []), ...enrolment.addresses])];
-    if (!enrolment.captured && this.#options.logsRoutes) this.#logRoutes(view, addresses);
-    enrolment.captured = true;
+    // The way of a probe is there before the capture, or the pod's first probe would be denied where plain text is.
     this.#options.probes.add(addresses);
     enrolment.addresses = addresses;
+    if (!enrolment.captured) {
+      installCapture(enrolment.namespace.fd, captureOptionsOf(pod));
+      if (this.#options.logsRoutes) this.#logRoutes(view, addresses);
+    }
+    enrolment.captured = true;
     const annotated = this.#annotate(pod, {
       [redirectionAnnotation]: "enabled",
       [ztunnelOwnerAnnotation]: target.revision,
@@ -209,7 +217,7 @@ export class PodEnroller {
       addresses: [],
     };
     try {
-      const previous = pod.metadata.annotations?.[redirectionAnnotation] === "enabled" && hasCapture(namespace.fd);
+      const previous = wasCaptured(pod) && hasCapture(namespace.fd);
       const annotated = pod.metadata.annotations?.[ztunnelOwnerAnnotation];
       if (previous) {
         enrolment.captured = true;
@@ -321,7 +329,7 @@ export class PodEnroller {
       this.#enrolments.delete(key);
       await this.#options.clock.sleep(queueDrainMs);
       await this.#release(enrolment, true);
-    } else if (pod.metadata.annotations?.[redirectionAnnotation] === "enabled") {
+    } else if (wasCaptured(pod)) {
       // Enrolled by an earlier agent. Its ztunnel drops the pod when it is not named in the snapshot.
       using namespace = this.#options.finder.open(pod);
       if (namespace !== undefined) removeCapture(namespace.fd);

@@ -1,62 +1,111 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
+import { basename, isAbsolute, join, normalize } from "node:path";
 import type { Pod } from "../api/kubernetes/index.ts";
-import { userError } from "../base/index.ts";
+import { userError, type SerinError } from "../base/index.ts";
 import { isSystemCode, NetworkNamespace, RouteNetlink } from "../net/index.ts";
 import { addressesOf } from "./ambient-pod.ts";
 
 /** The process id of a pod's init, written by the lab's node runtime. */
 export const initPidAnnotation = "lab.serin.dev/init-pid";
 
-/** Opens pods' network namespaces through the host's /proc. */
+/** What `statfs` says of a file that stands for a namespace. */
+const namespaceFileSystem = 0x6e73_6673;
+
+export interface PodNamespaceFinderOptions {
+  readonly hostProc: string;
+  /** Below it lie the host's folders that are mounted into the agent's container. Absent where none are. */
+  readonly hostRoot?: string;
+  /** The host's folder of named namespaces as the agent sees it, wherever the host has it. */
+  readonly namespaceDirectory?: string;
+}
+
+/** Opens pods' network namespaces through what the agent sees of its host. */
 export class PodNamespaceFinder {
+  readonly #options: PodNamespaceFinderOptions;
   readonly #hostProc: string;
 
-  constructor(hostProc: string) {
-    this.#hostProc = hostProc;
+  constructor(options: PodNamespaceFinderOptions) {
+    this.#options = options;
+    this.#hostProc = options.hostProc;
   }
 
-  /** By the path that a CNI request names: `/proc/<pid>/ns/net` as the host sees it. */
+  /**
+   * By the path that the container runtime names, as the host sees it: `/proc/<pid>/ns/net`, or the file that a runtime
+   * has mounted the namespace on (`/var/run/netns/cni-…`).
+   */
   openPath(path: string): NetworkNamespace {
-    const found = /^\/proc\/(\d+)\/ns\/net$/.exec(path);
-    if (found === null)
-      throw userError("netns-invalid", `the network namespace's path must be /proc/<pid>/ns/net, got "${path}"`);
-    return NetworkNamespace.open(join(this.#hostProc, found[1] ?? "", "ns/net"));
+    const invalid = (reason: string): SerinError =>
+      userError("netns-invalid", `the pod's network namespace "${path}" ${reason}`, {
+        hint: "check that cni.cniNetnsDir is the folder in which the node's container runtime keeps network namespaces",
+      });
+    if (!isAbsolute(path) || normalize(path) !== path) throw invalid("is not an absolute path");
+    const namespace = this.#openFirst(this.#candidates(path));
+    if (namespace === undefined) throw invalid("is not a namespace that the agent can open");
+    if (!isOwn(namespace)) return namespace;
+    namespace.close();
+    throw invalid("is the node's own");
+  }
+
+  /** Where a path of the host may be in the agent's container, the surest place first. */
+  #candidates(path: string): string[] {
+    const process = /^\/proc\/(\d+)\/ns\/net$/.exec(path)?.[1];
+    if (process !== undefined) return [join(this.#hostProc, process, "ns/net")];
+    const { hostRoot, namespaceDirectory } = this.#options;
+    return [
+      ...(hostRoot === undefined ? [] : [join(hostRoot, path)]),
+      ...(namespaceDirectory === undefined ? [] : [join(namespaceDirectory, basename(path))]),
+      // An absolute symbolic link such as /var/run would lead into the agent's own file system.
+      join(this.#hostProc, "1/root", path.replace(/^\/var\/run\//, "/run/")),
+    ];
+  }
+
+  #openFirst(paths: readonly string[]): NetworkNamespace | undefined {
+    for (const path of paths) {
+      const namespace = openIfThere(path);
+      // Where mounts do not propagate, the file that a namespace is mounted on looks empty.
+      if (namespace !== undefined && isNamespace(namespace)) return namespace;
+      namespace?.close();
+    }
+    return undefined;
   }
 
   /** Of a pod that runs already; undefined when it has no process (any more, or yet). */
   open(pod: Pod): NetworkNamespace | undefined {
     const annotated = pod.metadata.annotations?.[initPidAnnotation];
-    const pid = annotated !== undefined && /^\d+$/.test(annotated) ? annotated : this.#scan(pod.metadata.uid ?? "");
-    if (pid === undefined) return undefined;
-    const namespace = this.#openProcess(pid);
-    if (namespace === undefined) return undefined;
-    if (!isOwn(namespace) && hasAddress(namespace, addressesOf(pod))) return namespace;
-    // The process id has another owner by now.
-    namespace.close();
+    const pids = annotated !== undefined && /^\d+$/.test(annotated) ? [annotated] : this.#scan(pod.metadata.uid ?? "");
+    for (const pid of pids) {
+      const namespace = openIfThere(join(this.#hostProc, pid, "ns/net"));
+      if (namespace === undefined) continue;
+      if (!isOwn(namespace) && hasAddress(namespace, addressesOf(pod))) return namespace;
+      // A process that a runtime is still starting, or the process id has another owner by now.
+      namespace.close();
+    }
     return undefined;
   }
 
-  #openProcess(pid: string): NetworkNamespace | undefined {
-    try {
-      return NetworkNamespace.open(join(this.#hostProc, pid, "ns/net"));
-    } catch (error) {
-      if (isSystemCode(error, "ENOENT", "ESRCH")) return undefined;
-      throw error;
-    }
-  }
-
-  /** A process whose cgroup is named after the pod, as kubelets do. */
-  #scan(uid: string): string | undefined {
-    if (uid === "") return undefined;
+  /** Processes whose cgroup is named after the pod, as kubelets do. */
+  *#scan(uid: string): Generator<string> {
+    if (uid === "") return;
     const names = [`pod${uid}`, `pod${uid.replaceAll("-", "_")}`];
     for (const entry of readdirSync(this.#hostProc)) {
       if (!/^\d+$/.test(entry)) continue;
       const text = readText(join(this.#hostProc, entry, "cgroup"));
-      if (text !== undefined && names.some((name) => text.includes(name))) return entry;
+      if (text !== undefined && names.some((name) => text.includes(name))) yield entry;
     }
-    return undefined;
   }
+}
+
+function openIfThere(path: string): NetworkNamespace | undefined {
+  try {
+    return NetworkNamespace.open(path);
+  } catch (error) {
+    if (isSystemCode(error, "ENOENT", "ENOTDIR", "ESRCH", "EACCES")) return undefined;
+    throw error;
+  }
+}
+
+function isNamespace(namespace: NetworkNamespace): boolean {
+  return statfsSync(`/proc/self/fd/${namespace.fd}`).type === namespaceFileSystem;
 }
 
 function readText(path: string): string | undefined {

@@ -155,6 +155,11 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
       cni.k8s?.env ?? [],
     ),
     resources: cni.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "20m", memory: "64Mi" } },
-    volumeMounts: hostPaths.map(({ name, mountPath }) => ({ name, mountPath })),
+    volumeMounts: hostPaths.map(({ name, mountPath }) => ({
+      name,
+      mountPath,
+      // A runtime mounts a file there for each pod that starts later.
+      ...(name === "cni-netns-dir" ? { mountPropagation: "HostToContainer" } : {}),
+    })),
   };
 }

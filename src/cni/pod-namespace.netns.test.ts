@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { test, type TestContext } from "node:test";
+import type { Pod } from "../api/kubernetes/index.ts";
+import { check, libc } from "../net/index.ts";
+import { requireOwnNetwork } from "../net/testing/index.ts";
+import { PodNamespaceFinder } from "./pod-namespace.ts";
+import { TestNode } from "./testing/test-node.ts";
+
+requireOwnNetwork();
+
+const bind = 4096;
+const detach = 2;
+
+/** A host whose /var/run/netns holds files that network namespaces are mounted on, as containerd and CRI-O have it. */
+function hostWith(context: TestContext): {
+  readonly node: TestNode;
+  readonly root: string;
+  readonly mount: (pid: number, place: string) => void;
+} {
+  const root = mkdtempSync(join(tmpdir(), "serin-netns-"));
+  const node = new TestNode();
+  const mounted: string[] = [];
+  context.after(() => {
+    for (const path of mounted) libc().umount2(path, detach);
+    node.close();
+    rmSync(root, { recursive: true, force: true });
+  });
+  return {
+    node,
+    root,
+    mount: (pid, place) => {
+      const path = join(root, place);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, "");
+      check("mount", libc().mount(`/proc/${pid}/ns/net`, path, null, bind, null));
+      mounted.push(path);
+    },
+  };
+}
+
+test("a namespace is found by the file that the container runtime mounted it on", (context) => {
+  const { node, root, mount } = hostWith(context);
+  const pod = node.addPod();
+  mount(pod.initPid, "var/run/netns/cni-1");
+  const byPath = new PodNamespaceFinder({ hostProc: "/proc", hostRoot: root });
+  using found = byPath.openPath("/var/run/netns/cni-1");
+  assert.equal(found.inode, pod.namespace.inode);
+  // minikube's runtime has another folder, which is mounted to the same place.
+  const byName = new PodNamespaceFinder({ hostProc: "/proc", namespaceDirectory: join(root, "var/run/netns") });
+  using named = byName.openPath("/var/run/docker/netns/cni-1");
+  assert.equal(named.inode, pod.namespace.inode);
+  using process = byPath.openPath(`/proc/${pod.initPid}/ns/net`);
+  assert.equal(process.inode, pod.namespace.inode);
+});
+
+test("what is no namespace of a pod is refused by its path", (context) => {
+  const { root, mount } = hostWith(context);
+  mount(process.pid, "var/run/netns/host");
+  writeFileSync(join(root, "var/run/netns/plain"), "");
+  const finder = new PodNamespaceFinder({ hostProc: "/proc", hostRoot: root });
+  assert.throws(() => finder.openPath("/var/run/netns/absent"), /"\/var\/run\/netns\/absent" is not a namespace/);
+  assert.throws(() => finder.openPath("/var/run/netns/plain"), /"\/var\/run\/netns\/plain" is not a namespace/);
+  assert.throws(() => finder.openPath("/var/run/netns/../netns/plain"), /is not an absolute path/);
+  assert.throws(() => finder.openPath("/var/run/netns/host"), /is the node's own/);
+});
+
+test("a pod that runs already is found by its cgroup, past processes that are still in the node's namespace", (context) => {
+  const { node, root, mount } = hostWith(context);
+  const host = node.addPod();
+  const uid = "12-34";
+  for (const [pid, target] of [
+    ["100", process.pid],
+    ["200", host.initPid],
+  ] as const) {
+    mount(target, `proc/${pid}/ns/net`);
+    const cgroup = "0::/kubepods.slice/kubepods-pod12_34.slice/cri-containerd-x.scope\n";
+    writeFileSync(join(root, "proc", pid, "cgroup"), cgroup);
+  }
+  const pod: Pod = { metadata: { name: "web", uid }, status: { podIP: host.address } };
+  using found = new PodNamespaceFinder({ hostProc: join(root, "proc") }).open(pod);
+  assert.equal(found?.inode, host.namespace.inode);
+});
