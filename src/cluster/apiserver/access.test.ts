@@ -279,6 +279,60 @@ test("webhooks mutate, then judge; a failing one follows its policy; none is ask
   await hook.close();
 });
 
+test("a pod that a webhook changed can be labelled: what the webhook wrote is stored in the canonical form", async (context) => {
+  const container = {
+    name: "istio-proxy",
+    image: "proxyv2",
+    resources: { limits: { cpu: "2000m", memory: "1024Mi" }, requests: { cpu: "0.1" } },
+    readinessProbe: { httpGet: { path: "/healthz/ready", port: 15021 } },
+  };
+  const patch = [
+    { op: "add", path: "/spec/containers/-", value: container },
+    { op: "add", path: "/spec/volumes/-", value: { name: "envoy", emptyDir: { sizeLimit: "2048Mi" } } },
+  ];
+  const hook = await startWebhook(() => ({
+    allowed: true,
+    patchType: "JSONPatch",
+    patch: Buffer.from(JSON.stringify(patch)).toString("base64"),
+  }));
+  context.after(() => hook.close());
+  const configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+  await server.call("POST", "/api/v1/namespaces", { metadata: { name: "injected", labels: { inject: "on" } } });
+  await server.call("POST", configurations, {
+    metadata: { name: "injector" },
+    webhooks: [
+      {
+        name: "inject.test.dev",
+        clientConfig: {
+          url: `https://127.0.0.1:${hook.port}/inject`,
+          caBundle: Buffer.from(hook.ca).toString("base64"),
+        },
+        rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
+        namespaceSelector: { matchLabels: { inject: "on" } },
+        admissionReviewVersions: ["v1"],
+        sideEffects: "None",
+      },
+    ],
+  });
+  await server.call("POST", "/api/v1/namespaces/injected/serviceaccounts", { metadata: { name: "default" } });
+  const created = await server.call("POST", "/api/v1/namespaces/injected/pods", pod("web"));
+  assert.equal(created.status, 201, created.text);
+  assert.deepEqual(created.body.spec.containers[1].resources, {
+    limits: { cpu: "2", memory: "1Gi" },
+    requests: { cpu: "100m", memory: "1Gi" },
+  });
+  const labelled = await server.call(
+    "PATCH",
+    "/api/v1/namespaces/injected/pods/web",
+    { metadata: { labels: { tier: "front" } } },
+    merge,
+  );
+  assert.equal(labelled.status, 200, labelled.text);
+  const replaced = await server.call("PUT", "/api/v1/namespaces/injected/pods/web", labelled.body);
+  assert.equal(replaced.status, 200, replaced.text);
+  await server.call("DELETE", `${configurations}/injector`);
+});
+
 test("logs and upgrades pass to the pod's node, and a proxied request to the pod itself", async () => {
   const { certificate, key } = server.pki.nodes["node-a"] ?? { certificate: "", key: "" };
   const paths: string[] = [];

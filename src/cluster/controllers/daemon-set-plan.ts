@@ -224,8 +224,15 @@ function statusOf(
     if (pods.length > 0) status.currentNumberScheduled += 1;
     if (pods.some(isReady)) status.numberReady += 1;
     if (pods.some(available)) status.numberAvailable += 1;
-    if (pods.some((pod) => hashOf(pod) === hash)) status.updatedNumberScheduled += 1;
+    const oldest = oldestOf([...fresh, ...old]);
+    if (oldest !== undefined && hashOf(oldest) === hash) status.updatedNumberScheduled += 1;
   }
   status.numberUnavailable = status.desiredNumberScheduled - status.numberAvailable;
   return status;
+}
+
+/** The pod that counts for its node, as upstream's controller counts: during a surge that is the old one until it has gone. */
+function oldestOf(pods: readonly Pod[]): Pod | undefined {
+  const ageOf = ({ metadata }: Pod): string => `${metadata.creationTimestamp ?? ""}/${metadata.name ?? ""}`;
+  return pods.toSorted((a, b) => (ageOf(a) < ageOf(b) ? -1 : 1))[0];
 }

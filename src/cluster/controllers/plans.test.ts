@@ -161,6 +161,10 @@ test("a DaemonSet has a pod on each node that its selector and taints allow, and
   assert.deepEqual([first.create, first.remove.length], [["a"], 0]);
   const second = planDaemonSet(surge, "new", nodes, [...old, pod("a2", { node: "a", hash: "new" })], now);
   assert.deepEqual([second.create, second.remove.map(({ metadata }) => metadata.name)], [[], ["a1"]]);
+  // As upstream counts, a node is updated once its old pod has gone, not when the new one has started.
+  assert.equal(second.status.updatedNumberScheduled, 0);
+  const third = planDaemonSet(surge, "new", nodes, [old[1] as Pod, pod("a2", { node: "a", hash: "new" })], now);
+  assert.equal(third.status.updatedNumberScheduled, 1);
   assert.deepEqual(
     planDaemonSet(daemonSet({ updateStrategy: { type: "OnDelete" } }), "new", nodes, old, now).remove,
     [],

@@ -15,6 +15,14 @@ const services: Service[] = [
   },
   { metadata: { name: "db", namespace: "default" }, spec: { clusterIP: "None", ports: [{ name: "sql", port: 5432 }] } },
   { metadata: { name: "out", namespace: "default" }, spec: { type: "ExternalName", externalName: "example.org" } },
+  {
+    metadata: { name: "alias", namespace: "default" },
+    spec: { type: "ExternalName", externalName: "web.default.svc.cluster.local" },
+  },
+  {
+    metadata: { name: "circle", namespace: "default" },
+    spec: { type: "ExternalName", externalName: "circle.default.svc.cluster.local" },
+  },
 ];
 const slices: EndpointSlice[] = [
   {
@@ -120,5 +128,54 @@ test("the server answers over UDP and TCP, denies with a SOA, and foreign names 
   assert.equal(decode(bytes.subarray(2)).answers?.length, 2);
   socket.destroy();
   stop.abort();
+  await running;
+});
+
+test("an ExternalName is followed to its addresses: inside the cluster, through the upstream, and not in circles", async () => {
+  const upstream = createSocket("udp4");
+  const asked: string[] = [];
+  upstream.on("message", (bytes, from) => {
+    const { id = 0, questions = [] } = decode(bytes);
+    asked.push(questions[0]?.name ?? "");
+    const answers = [{ type: "A", name: "example.org", data: "192.0.2.7" }] as const;
+    upstream.send(encode({ type: "response", id, questions, answers: [...answers] }), from.port, from.address);
+  });
+  await new Promise<void>((resolve) => upstream.bind(0, "127.0.0.1", resolve));
+  const server = new DnsServer({
+    address: "127.0.0.1",
+    port: 0,
+    domain: "cluster.local",
+    source,
+    ready: Promise.resolve(),
+    upstream: { address: "127.0.0.1", port: upstream.address().port },
+    log: silentLogger,
+    clock: systemClock,
+    random: () => 0,
+  });
+  const stop = new AbortController();
+  const listening = Promise.withResolvers<void>();
+  const running = server.run(stop.signal, listening.resolve);
+  await listening.promise;
+  const addressesOf = async (name: string, type: "A" | "CNAME"): Promise<string[]> => {
+    const socket = createSocket("udp4");
+    const answer = new Promise<Buffer>((resolve) => socket.once("message", resolve));
+    socket.send(encode({ type: "query", id: 9, questions: [{ type, name }] }), server.port, "127.0.0.1");
+    const { answers = [] } = decode(await answer);
+    socket.close();
+    return answers.map(
+      (record) => `${record.type} ${"data" in record && typeof record.data === "string" ? record.data : ""}`,
+    );
+  };
+  assert.deepEqual(await addressesOf("alias.default.svc.cluster.local", "A"), [
+    "CNAME web.default.svc.cluster.local",
+    "A 10.96.0.20",
+  ]);
+  assert.deepEqual(await addressesOf("out.default.svc.cluster.local", "A"), ["CNAME example.org", "A 192.0.2.7"]);
+  assert.deepEqual(await addressesOf("out.default.svc.cluster.local", "CNAME"), ["CNAME example.org"]);
+  const circle = await addressesOf("circle.default.svc.cluster.local", "A");
+  assert.ok(circle.length <= 9 && circle.every((record) => record.startsWith("CNAME")), circle.join());
+  assert.deepEqual(asked, ["example.org"]);
+  stop.abort();
+  upstream.close();
   await running;
 });

@@ -2,8 +2,8 @@ import { createSocket, type RemoteInfo, type Socket as UdpSocket } from "node:dg
 import { createServer, type Server, type Socket } from "node:net";
 import { messageOf, userError, type Clock, type Logger, type Random } from "../../base/index.ts";
 import { Forwarder, type Upstream } from "./forwarder.ts";
-import { encodeAnswer, encodeFailure, parseQuestion } from "./message.ts";
-import { answerZone, type ZoneAnswer, type ZoneSource } from "./zone.ts";
+import { encodeAnswer, encodeFailure, encodeQuestion, parseQuestion, recordsOf, type Question } from "./message.ts";
+import { answerZone, type DnsRecord, type ZoneAnswer, type ZoneSource } from "./zone.ts";
 
 export interface DnsServerOptions {
   readonly address: string;
@@ -22,6 +22,8 @@ export interface DnsServerOptions {
 
 const maxTcpConnections = 256;
 const tcpIdleMs = 10_000;
+/** ExternalName Services that lead to each other; a longer chain ends without an address. */
+const maxAliases = 8;
 
 /** The cluster's name server, over UDP and TCP. */
 export class DnsServer {
@@ -138,7 +140,30 @@ export class DnsServer {
     if (answer.outcome === "unknown" && this.#forwarder !== undefined) {
       return (await this.#forwarder.ask(query)) ?? encodeFailure(question);
     }
-    return encodeAnswer(question, domain, { ...answer, answers: this.#rotate(answer.answers) }, transport);
+    const answers = await this.#followAliases(question, this.#rotate(answer.answers));
+    return encodeAnswer(question, domain, { ...answer, answers }, transport);
+  }
+
+  /**
+   * Adds the addresses behind an alias. Clients ask for an address and do not look the alias up themselves: the C library
+   * takes an answer without an address for "no such name".
+   */
+  async #followAliases(question: Question, answers: readonly DnsRecord[]): Promise<readonly DnsRecord[]> {
+    if (question.type !== "A" && question.type !== "AAAA") return answers;
+    const all = [...answers];
+    for (let aliases = 0; aliases < maxAliases; aliases += 1) {
+      const last = all.at(-1);
+      if (last?.type !== "CNAME") return all;
+      const target = last.data.toLowerCase();
+      const next = answerZone(this.#options.source, this.#options.domain, target, question.type);
+      if (next.outcome === "unknown") {
+        const foreign = await this.#forwarder?.ask(encodeQuestion(question, target));
+        return foreign === undefined ? all : [...all, ...recordsOf(foreign)];
+      }
+      if (next.answers.length === 0) return all;
+      all.push(...this.#rotate(next.answers));
+    }
+    return all;
   }
 
   /** Clients take the first address: each endpoint must come first equally often. */

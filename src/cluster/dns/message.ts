@@ -8,6 +8,7 @@ import {
   type Answer,
   type DecodedPacket,
   type Packet,
+  type RecordType,
 } from "dns-packet";
 import type { DnsRecord, ZoneAnswer } from "./zone.ts";
 
@@ -35,6 +36,29 @@ export function parseQuestion(bytes: Buffer): Question | undefined {
     return { packet, name: question.name, type: question.type };
   } catch {
     return undefined;
+  }
+}
+
+/** A question of our own about another name, of the same type as the one that we were asked. */
+export function encodeQuestion({ packet, type }: Question, name: string): Buffer {
+  return encode({
+    type: "query",
+    id: packet.id ?? 0,
+    flags: RECURSION_DESIRED,
+    questions: [{ type: type as RecordType, name }],
+  });
+}
+
+/** The address and alias records of a name server's answer; empty when there are none or it cannot be read. */
+export function recordsOf(bytes: Buffer): DnsRecord[] {
+  try {
+    return (decode(bytes).answers ?? []).flatMap((answer): DnsRecord[] =>
+      answer.type === "A" || answer.type === "AAAA" || answer.type === "CNAME"
+        ? [{ type: answer.type, name: answer.name, data: answer.data }]
+        : [],
+    );
+  } catch {
+    return [];
   }
 }
 
