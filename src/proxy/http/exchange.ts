@@ -405,11 +405,23 @@ export class Exchange extends ExchangeState {
       return;
     }
     attempts.cluster = cluster;
+    const first = cluster.firstEndpoints();
+    if (first !== undefined) {
+      this.#forwardAfter(first, route, action, this.#hold(bytes, from, to));
+      return;
+    }
     const { names } = cluster;
     const send = (destination: ForwardDestination | undefined, body: Buffer, start: number, end: number): void =>
       this.#send(route, action, { ...choice, to: cluster, destination }, body, start, end);
     if (names === undefined) send(undefined, bytes, from, to);
     else this.#lookUp(names, send, bytes, from, to);
+  }
+
+  /** Chooses anew then: another cluster of the name may have come. */
+  #forwardAfter(first: Promise<void>, route: Route, action: ForwardAction, held: HeldBody): void {
+    void first.then(() => {
+      if (this.active && this.held === held) this.#letGo((body) => this.#forward(route, action, body, 0, body.length));
+    });
   }
 
   /** The name that the request is for says where it goes. */

@@ -32,7 +32,7 @@ export interface TcpFlow {
   readonly startedMs: number;
   readonly connection: ConnectionInfo;
   readonly clusterName: string;
-  readonly cluster: Cluster | undefined;
+  cluster: Cluster | undefined;
   endpoint: Endpoint | undefined;
   /** Who the endpoint says it is. */
   upstreamPeer: WorkloadLabels | undefined;
@@ -194,6 +194,12 @@ export class TcpProxy {
 
   /** Undefined when no endpoint can be reached; the flow then says why. */
   async #connect(flow: TcpFlow): Promise<ByteStream | undefined> {
+    const first = flow.cluster?.firstEndpoints();
+    if (first !== undefined) {
+      await first;
+      // Another cluster of the name may have come.
+      flow.cluster = this.#options.cluster(flow.clusterName);
+    }
     const { cluster } = flow;
     if (cluster === undefined) {
       flow.flag = responseFlags.noClusterFound;

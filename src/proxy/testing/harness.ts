@@ -8,7 +8,7 @@ import {
   type Server,
 } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
-import { seededRandom, systemClock } from "../../base/index.ts";
+import { seededRandom, systemClock, type Clock } from "../../base/index.ts";
 import { connectTcp, listenTcp } from "../../net/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { flagLetters } from "../http/response-flags.ts";
@@ -229,8 +229,13 @@ export class Harness implements AsyncDisposable {
     return this.listener.addresses[0]?.port ?? 0;
   }
 
-  /** A cluster of these ports. */
-  cluster(name: string, ports: readonly number[], more: Partial<ClusterConfig> = {}): Cluster {
+  /** A cluster of these ports; without any its endpoints have not come yet. */
+  cluster(
+    name: string,
+    ports: readonly number[] | undefined,
+    more: Partial<ClusterConfig> = {},
+    clock: Clock = systemClock,
+  ): Cluster {
     const config: ClusterConfig = {
       name,
       limits: {
@@ -245,8 +250,8 @@ export class Harness implements AsyncDisposable {
     };
     const connect = (endpoint: EndpointConfig, timeoutMs: number) =>
       connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs });
-    const cluster = new Cluster(config, { connector: { connect }, clock: systemClock, random: seededRandom(7) });
-    cluster.setEndpoints(ports.map((port) => endpointAt(port)));
+    const cluster = new Cluster(config, { connector: { connect }, clock, random: seededRandom(7) });
+    if (ports !== undefined) cluster.setEndpoints(ports.map((port) => endpointAt(port)));
     this.clusters.set(name, cluster);
     return cluster;
   }

@@ -44,6 +44,8 @@ export interface UpstreamHttp2 {
 
 /** Destinations that such a cluster knows at once. */
 const maxDestinations = 4096;
+/** How long requests wait for the first endpoints of a cluster, from when it came on. */
+const firstEndpointsLimitMs = 5000;
 
 export interface ClusterRuntime {
   /** Of a cluster that forwards to whatever name a client asks for. */
@@ -172,12 +174,18 @@ export class Cluster {
   /** An endpoint is new, so that weights change with time. */
   #warming = false;
   #hasEndpoints = false;
+  /** On the steady clock. */
+  readonly #addedAtMs: number;
+  /** For those that came before the first endpoints. */
+  #first: { readonly promise: Promise<void>; readonly resolve: () => void; readonly limit: Disposable } | undefined;
+  #left = false;
   activeRequests = 0;
   readonly counters: ClusterCounters = { requests: 0, retries: 0, noHealthyEndpoint: 0, overflow: 0 };
 
   constructor(config: ClusterConfig, runtime: ClusterRuntime) {
     this.config = config;
     this.#runtime = runtime;
+    this.#addedAtMs = runtime.clock.steadyMs();
     this.breaker = new CircuitBreaker(config);
     this.#selection = new EndpointSelection<Endpoint>([], config, runtime.random);
     this.#outliers =
@@ -200,6 +208,27 @@ export class Cluster {
     return this.#hasEndpoints;
   }
 
+  /**
+   * A cluster comes before its endpoints, and its routes may do so too where the control plane or this process is slow: whoever
+   * wants an endpoint then waits for this. Undefined: endpoints have been set, be it to none, or do not come in time.
+   */
+  firstEndpoints(): Promise<void> | undefined {
+    if (this.#hasEndpoints || this.#left) return undefined;
+    if (this.#first !== undefined) return this.#first.promise;
+    const { clock } = this.#runtime;
+    const leftMs = this.#addedAtMs + firstEndpointsLimitMs - clock.steadyMs();
+    if (leftMs <= 0) return undefined;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#first = { promise, resolve, limit: clock.after(leftMs, () => this.#letWaitingGo()) };
+    return promise;
+  }
+
+  #letWaitingGo(): void {
+    this.#first?.limit[Symbol.dispose]();
+    this.#first?.resolve();
+    this.#first = undefined;
+  }
+
   endpoints(): Iterable<Endpoint> {
     return this.#endpoints.values();
   }
@@ -220,6 +249,7 @@ export class Cluster {
     this.#endpoints = next;
     this.#hasEndpoints = true;
     this.#select();
+    this.#letWaitingGo();
   }
 
   /**
@@ -282,6 +312,8 @@ export class Cluster {
 
   /** Takes it out of use: idle connections close, exchanges that run go on. */
   drain(): void {
+    this.#left = true;
+    this.#letWaitingGo();
     for (const endpoint of this.#endpoints.values()) endpoint.drain();
   }
 

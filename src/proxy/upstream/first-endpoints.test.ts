@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { systemClock, type Clock } from "../../base/index.ts";
+import { endpointAt, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+
+const echo = async (harness: Harness): Promise<number> => {
+  const { port } = await harness.backend((request, response) => void request.pipe(response));
+  return port;
+};
+
+test("a request whose cluster has no endpoints yet waits for them, its body too", async () => {
+  await using harness = await Harness.start();
+  const port = await echo(harness);
+  const cluster = harness.cluster("app", undefined);
+  harness.table = tableOf(route(forwardTo("app")));
+  const asked = harness.get("/", { method: "POST", body: "kept meanwhile" });
+  await sleep(50);
+  assert.equal(harness.records.length, 0);
+  cluster.setEndpoints([endpointAt(port)]);
+  const { status, body } = await asked;
+  assert.deepEqual([status, body], [200, "kept meanwhile"]);
+});
+
+test("a request that waits goes to the cluster that came in place of the one that it waited for", async () => {
+  await using harness = await Harness.start();
+  const port = await echo(harness);
+  const before = harness.cluster("app", undefined);
+  harness.table = tableOf(route(forwardTo("app")));
+  const asked = harness.get("/", { method: "POST", body: "x" });
+  await sleep(50);
+  harness.cluster("app", [port]);
+  before.drain();
+  assert.equal((await asked).status, 200);
+});
+
+test("endpoints that are none end the wait, and nobody waits for them again", async () => {
+  await using harness = await Harness.start();
+  const cluster = harness.cluster("app", undefined);
+  harness.table = tableOf(route(forwardTo("app")));
+  const asked = harness.get("/");
+  await sleep(50);
+  cluster.setEndpoints([]);
+  const { status, body } = await asked;
+  assert.deepEqual([status, body], [503, "no healthy upstream"]);
+  assert.equal(cluster.firstEndpoints(), undefined);
+});
+
+test("the wait ends five seconds after the cluster came", async () => {
+  let nowMs = 0;
+  const timers: { readonly atMs: number; readonly run: () => void }[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    steadyMs: () => nowMs,
+    after: (ms, run) => {
+      timers.push({ atMs: nowMs + ms, run });
+      return { [Symbol.dispose]: () => undefined };
+    },
+  };
+  await using harness = await Harness.start();
+  const cluster = harness.cluster("app", undefined, {}, clock);
+  nowMs = 3_000;
+  const waits = cluster.firstEndpoints();
+  assert.ok(waits !== undefined);
+  assert.deepEqual(
+    timers.map(({ atMs }) => atMs),
+    [5_000],
+  );
+  nowMs = 5_000;
+  for (const { run } of timers) run();
+  await waits;
+  assert.equal(cluster.firstEndpoints(), undefined);
+});
