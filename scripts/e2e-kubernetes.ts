@@ -1,0 +1,130 @@
+// The mesh on a real Kubernetes: two nodes with kubelet, containerd and runc, in namespaces of the run, and cases one after the other.
+//   npm run e2e:kubernetes [-- --json] [-- --only CASE,CASE] [-- --keep] [-- --kubernetes 1.36.3]
+import { cpSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { describeError } from "../src/base/index.ts";
+import { chosenCases, type Bench, type Case, type CaseResult } from "../test/kubernetes/bench.ts";
+import { allCases } from "../test/kubernetes/cases/index.ts";
+import { ConstantLoad } from "../test/kubernetes/constant-load.ts";
+import { runIsolated, surroundings, type Surroundings } from "../test/kubernetes/isolation.ts";
+import { RealCluster, root } from "../test/kubernetes/real-cluster.ts";
+import { difference, LoadReports } from "./upgrade-proof/load-totals.ts";
+
+const help = `npm run e2e:kubernetes [-- options]
+  --only CASES           with commas between them, with what they come after; all of them when absent:
+${allCases.map(({ name, title }) => `                           ${name.padEnd(14)} ${title}`).join("\n")}
+  --kubernetes VERSION   that scripts/fetch-kubernetes.sh has built (1.36.3)
+  --keep                 leaves the cluster to you until you end the run
+  --logs DIR             copies the logs of all programs there at the end
+  --json                 the last line is one JSON object
+`;
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: "string", default: "" },
+    kubernetes: { type: "string", default: "1.36.3" },
+    keep: { type: "boolean", default: false },
+    logs: { type: "string" },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+
+function note(text: string): void {
+  process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${text}\n`);
+}
+
+async function main(inside: Surroundings): Promise<number> {
+  const begun = performance.now();
+  const cases = chosenCases(
+    allCases,
+    flags.only.split(",").filter((name) => name !== ""),
+  );
+  const cluster = new RealCluster({ surroundings: inside, version: flags.kubernetes, note });
+  const reports = new LoadReports([cluster.files.reports]);
+  const bench: Bench = { cluster, reports, load: new ConstantLoad(cluster, reports), note };
+  const results: CaseResult[] = [];
+  try {
+    await cluster.create();
+    note(`two nodes of Kubernetes ${flags.kubernetes} are ready after ${secondsSince(begun)} s`);
+    for (const one of cases) {
+      const result = await runCase(bench, one, results);
+      results.push(result);
+      note(`${result.ok ? "ok    " : "FAILED"}  ${one.name} (${result.seconds} s): ${result.saw}`);
+    }
+  } catch (error) {
+    results.push({ name: "cluster", ok: false, seconds: secondsSince(begun), saw: "", requests: 0, requestsFailed: 0 });
+    note(`The cluster is not ready: ${describeError(error)}`);
+  }
+  await bench.load.stop();
+  if (flags.keep) await leaveToUser(cluster);
+  cluster.close();
+  keepLogs(cluster);
+  return summarise(bench, results, secondsSince(begun));
+}
+
+function secondsSince(begun: number): number {
+  return Math.round((performance.now() - begun) / 100) / 10;
+}
+
+/** Requests of the constant load while the case ran are its own; the case itself fails when one of them did and it did not say why. */
+async function runCase(bench: Bench, one: Case, results: readonly CaseResult[]): Promise<CaseResult> {
+  const begun = performance.now();
+  const before = bench.reports.totals;
+  const end = (ok: boolean, saw: string): CaseResult => {
+    const { requests, failed } = difference(bench.reports.totals, before);
+    return { name: one.name, ok, seconds: secondsSince(begun), saw, requests, requestsFailed: failed };
+  };
+  const missing = (one.after ?? []).filter((name) => !results.some((result) => result.name === name && result.ok));
+  if (missing.length > 0) return end(false, `not run: ${missing.join(", ")} failed`);
+  note(`${one.name}: ${one.title}`);
+  try {
+    const saw = await one.run(bench);
+    const { requests, requestsFailed } = end(true, saw);
+    if (requestsFailed === 0) return end(true, requests === 0 ? saw : `${saw}; ${requests} requests, 0 failed`);
+    const why = bench.reports.failures.slice(-5).map(({ at, target, cause }) => `${at} ${target}: ${cause}`);
+    return end(false, `${saw}; ${requestsFailed} of ${requests} requests failed:\n${why.join("\n")}`);
+  } catch (error) {
+    return end(false, describeError(error));
+  }
+}
+
+async function leaveToUser(cluster: RealCluster): Promise<void> {
+  note(
+    `The cluster stays until this run is ended. A shell at the client's place: nsenter -t ${process.ppid} --mount --net env KUBECONFIG=${cluster.kubeconfig} bash`,
+  );
+  await new Promise((resolve) => setTimeout(resolve, 3_600_000));
+}
+
+function keepLogs(cluster: RealCluster): void {
+  if (flags.logs === undefined) return;
+  rmSync(flags.logs, { recursive: true, force: true });
+  cpSync(cluster.files.logs, flags.logs, { recursive: true });
+  for (const number of [1, 2] as const)
+    cpSync(join(cluster.files.scratch, `n${number}/log/pods`), join(flags.logs, `n${number}-pods`), {
+      recursive: true,
+      errorOnExist: false,
+    });
+}
+
+function summarise(bench: Bench, results: readonly CaseResult[], seconds: number): number {
+  const { requests, failed: requestsFailed } = bench.reports.totals;
+  const failed = results.filter(({ ok }) => !ok);
+  const ok = failed.length === 0 && requestsFailed === 0;
+  for (const { name, saw } of failed) note(`failed: ${name}${saw === "" ? "" : `: ${saw.split("\n")[0]}`}`);
+  note(
+    `${results.length} cases, ${failed.length} failed; ${requests} requests, ${requestsFailed} failed; ${seconds} s`,
+  );
+  const summary = { ok, nodes: 2, cases: results.length, failed: failed.length, requests, requestsFailed, seconds };
+  if (flags.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  return ok ? 0 : 1;
+}
+
+const inside = surroundings();
+if (flags.help) process.stdout.write(help);
+else if (inside === undefined)
+  process.exit(
+    await runIsolated([process.execPath, join(root, "scripts/e2e-kubernetes.ts"), ...process.argv.slice(2)]),
+  );
+else process.exit(await main(inside));

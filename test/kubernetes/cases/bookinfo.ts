@@ -1,0 +1,43 @@
+import { serviceKind } from "../../../src/api/kubernetes/index.ts";
+import { eventually } from "../../support/eventually.ts";
+import type { Bench, Case } from "../bench.ts";
+import { loadPlan } from "../constant-load.ts";
+import { ambient, generatorObject, namespaceObject } from "../objects.ts";
+import { root } from "../real-cluster.ts";
+
+export const shop = "bookinfo";
+export const page = "<title>Simple Bookstore App</title>";
+
+export const bookinfoCase: Case = {
+  name: "bookinfo",
+  title: "bookinfo in an ambient namespace, its gateway at a LoadBalancer's address, load from outside and from a pod",
+  after: ["install"],
+  async run(bench) {
+    const { cluster, load } = bench;
+    await cluster.api.apply([namespaceObject(shop, ambient)]);
+    for (const file of ["platform/kube/bookinfo.yaml", "gateway-api/bookinfo-gateway.yaml"])
+      await cluster.kubectl("apply", "-n", shop, "-f", `${root}/samples/bookinfo/${file}`);
+    await cluster.available(shop);
+    const url = `http://${await gatewayAddress(bench)}/productpage`;
+    await eventually(`${url} answers`, async () => {
+      const { output } = await cluster.run(["curl", "-s", "-m", "3", url]);
+      return output.includes(page) && output.includes("Reviews served by");
+    });
+    load.begin("gateway", [{ name: "gateway: page", url, expected: page, perSecond: 4 }]);
+    const inside = [
+      { name: "pod: details", url: `http://details.${shop}:9080/details/0`, expected: "William Shakespeare" },
+      { name: "pod: reviews", url: `http://reviews.${shop}:9080/reviews/0`, expected: '"reviews"' },
+    ];
+    await cluster.api.apply([generatorObject("load", shop, loadPlan(cluster.files.reports, inside))]);
+    await cluster.available(shop);
+    await load.more(200);
+    return url;
+  },
+};
+
+async function gatewayAddress({ cluster }: Bench): Promise<string> {
+  return await eventually("the gateway has an address", async () => {
+    const service = await cluster.api.client.get(serviceKind, "bookinfo-gateway-istio", shop);
+    return service?.status?.loadBalancer?.ingress?.[0]?.ip;
+  });
+}

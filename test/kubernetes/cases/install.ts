@@ -1,0 +1,23 @@
+import { join } from "node:path";
+import { readdirSync } from "node:fs";
+import type { Case } from "../bench.ts";
+import { root } from "../real-cluster.ts";
+
+const archives = join(root, ".cache/kubernetes/archives");
+
+export const installCase: Case = {
+  name: "install",
+  title: "images into containerd, Gateway API's definitions, serin install --set profile=ambient",
+  async run({ cluster, note }) {
+    for (const file of readdirSync(archives)) await cluster.load(join(archives, file));
+    note("images are loaded");
+    await cluster.kubectl("apply", "--server-side", "-f", join(root, "manifests/crds/gateway-api-standard.yaml"));
+    await cluster.serin("install", "--set", "profile=ambient", "-y");
+    await cluster.available("istio-system");
+    const { output } = await cluster.run(["kubectl", "get", "pods", "-n", "istio-system", "--no-headers"]);
+    const lines = output.trim().split("\n");
+    const notRunning = lines.filter((line) => !/ Running +0 /.test(line));
+    if (notRunning.length > 0) throw new Error(`not every pod runs without a restart:\n${notRunning.join("\n")}`);
+    return `${lines.length} pods run, none restarted`;
+  },
+};

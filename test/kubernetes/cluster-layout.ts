@@ -1,0 +1,58 @@
+// The addresses and the files of the cluster: one Ethernet, two nodes on it, and a client at its first address.
+import { join } from "node:path";
+
+export type NodeNumber = 1 | 2;
+export const nodeNumbers: readonly NodeNumber[] = [1, 2];
+
+export const clientAddress = "10.240.0.1";
+export const serviceRange = "10.96.0.0/16";
+export const kubernetesServiceAddress = "10.96.0.1";
+export const dnsAddress = "10.96.0.10";
+export const podRange = "10.244.0.0/16";
+/** Addresses of LoadBalancer Services, which lead to the first node. */
+export const loadBalancerRange = "10.240.1.0/24";
+export const loadBalancerAddress = (index: number): string => `10.240.1.${index}`;
+
+export const nodeName = (node: NodeNumber): string => `n${node}`;
+export const nodeAddress = (node: NodeNumber): string => `10.240.0.1${node}`;
+export const podRangeOf = (node: NodeNumber): string => `10.244.${node}.0/24`;
+/** The control plane's processes run on the first node, as kubeadm has them. */
+export const apiServer = `https://${nodeAddress(1)}:6443`;
+
+/** The files of one run; all below its scratch directory. */
+export interface ClusterFiles {
+  readonly scratch: string;
+  readonly pki: string;
+  readonly kubeconfigs: string;
+  readonly logs: string;
+  /** Mounted at the same path in every node: what load generators in pods report. */
+  readonly reports: string;
+}
+
+export function clusterFiles(scratch: string): ClusterFiles {
+  return {
+    scratch,
+    pki: join(scratch, "pki"),
+    kubeconfigs: join(scratch, "kubeconfigs"),
+    logs: join(scratch, "logs"),
+    reports: join(scratch, "reports"),
+  };
+}
+
+/** The programs that `scripts/fetch-kubernetes.sh` has built. */
+export interface Programs {
+  readonly kubernetes: string;
+  readonly etcd: string;
+  readonly containerd: string;
+  readonly coredns: string;
+}
+
+export function programsOf(root: string, version: string): Programs {
+  const peers = join(root, ".cache/kubernetes/peers");
+  return {
+    kubernetes: join(root, ".cache/kubernetes", version),
+    etcd: join(peers, "etcd"),
+    containerd: join(peers, "containerd"),
+    coredns: join(peers, "coredns"),
+  };
+}

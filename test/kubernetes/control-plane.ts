@@ -1,0 +1,121 @@
+// etcd, API server, controller manager and scheduler as processes of the first node's network.
+import { spawn, type ChildProcess } from "node:child_process";
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { nodeAddress, podRange, serviceRange, type ClusterFiles, type Programs } from "./cluster-layout.ts";
+import { networkOf } from "./network.ts";
+
+const etcdUrl = "http://127.0.0.1:2379";
+const etcdPeerUrl = "http://127.0.0.1:2380";
+const issuer = "https://kubernetes.default.svc.cluster.local";
+
+export const controlPlanePrograms = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
+export type ControlPlaneProgram = (typeof controlPlanePrograms)[number];
+
+export class ControlPlane {
+  readonly #files: ClusterFiles;
+  readonly #programs: Programs;
+  readonly #running = new Map<ControlPlaneProgram, ChildProcess>();
+
+  constructor(files: ClusterFiles, programs: Programs) {
+    this.#files = files;
+    this.#programs = programs;
+  }
+
+  start(program: ControlPlaneProgram): void {
+    if (this.#running.has(program)) return;
+    const log = openSync(join(this.#files.logs, `${program}.log`), "a");
+    const path = program === "etcd" ? this.#programs.etcd : join(this.#programs.kubernetes, program);
+    const child = spawn("nsenter", [`--net=${networkOf(1)}`, path, ...this.#flags(program)], {
+      stdio: ["ignore", log, log],
+    });
+    closeSync(log);
+    this.#running.set(program, child);
+    child.on("close", () => {
+      if (this.#running.get(program) === child) this.#running.delete(program);
+    });
+  }
+
+  /** Resolves when the process has ended. */
+  async stop(program: ControlPlaneProgram, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    const child = this.#running.get(program);
+    if (child === undefined) return;
+    const ended = new Promise((resolve) => child.on("close", resolve));
+    child.kill(signal);
+    await ended;
+  }
+
+  #flags(program: ControlPlaneProgram): string[] {
+    const { kubeconfigs, pki } = this.#files;
+    const kubeconfig = (name: string): string[] =>
+      ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"].map(
+        (flag) => `--${flag}=${join(kubeconfigs, `${name}.conf`)}`,
+      );
+    switch (program) {
+      case "etcd":
+        return this.#etcdFlags();
+      case "kube-apiserver":
+        return this.#apiServerFlags();
+      case "kube-controller-manager":
+        return [
+          ...kubeconfig("controller-manager"),
+          `--service-account-private-key-file=${join(pki, "service-accounts.key")}`,
+          `--root-ca-file=${join(pki, "ca.crt")}`,
+          `--cluster-signing-cert-file=${join(pki, "ca.crt")}`,
+          `--cluster-signing-key-file=${join(pki, "ca.key")}`,
+          "--use-service-account-credentials=true",
+          `--cluster-cidr=${podRange}`,
+          "--leader-elect=false",
+          // A node that is gone is told so within the patience of a test.
+          "--node-monitor-grace-period=15s",
+        ];
+      case "kube-scheduler":
+        return [...kubeconfig("scheduler"), "--leader-elect=false"];
+      default:
+        return program satisfies never;
+    }
+  }
+
+  #etcdFlags(): string[] {
+    const data = join(this.#files.scratch, "etcd");
+    mkdirSync(data, { recursive: true, mode: 0o700 });
+    return [
+      `--data-dir=${data}`,
+      `--listen-client-urls=${etcdUrl}`,
+      `--advertise-client-urls=${etcdUrl}`,
+      `--listen-peer-urls=${etcdPeerUrl}`,
+      `--initial-advertise-peer-urls=${etcdPeerUrl}`,
+      `--initial-cluster=default=${etcdPeerUrl}`,
+      "--unsafe-no-fsync",
+    ];
+  }
+
+  #apiServerFlags(): string[] {
+    const file = (name: string): string => join(this.#files.pki, name);
+    return [
+      `--advertise-address=${nodeAddress(1)}`,
+      "--secure-port=6443",
+      `--etcd-servers=${etcdUrl}`,
+      "--allow-privileged=true",
+      "--authorization-mode=Node,RBAC",
+      "--enable-admission-plugins=NodeRestriction",
+      `--client-ca-file=${file("ca.crt")}`,
+      `--tls-cert-file=${file("apiserver.crt")}`,
+      `--tls-private-key-file=${file("apiserver.key")}`,
+      `--kubelet-client-certificate=${file("kubelet-client.crt")}`,
+      `--kubelet-client-key=${file("kubelet-client.key")}`,
+      "--kubelet-preferred-address-types=InternalIP",
+      `--service-account-issuer=${issuer}`,
+      `--service-account-key-file=${file("service-accounts.pub")}`,
+      `--service-account-signing-key-file=${file("service-accounts.key")}`,
+      `--service-cluster-ip-range=${serviceRange}`,
+      `--requestheader-client-ca-file=${file("front-proxy-ca.crt")}`,
+      "--requestheader-allowed-names=front-proxy-client",
+      "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+      "--requestheader-group-headers=X-Remote-Group",
+      "--requestheader-username-headers=X-Remote-User",
+      `--proxy-client-cert-file=${file("front-proxy-client.crt")}`,
+      `--proxy-client-key-file=${file("front-proxy-client.key")}`,
+    ];
+  }
+}

@@ -1,0 +1,96 @@
+// Namespaces of the run's own, which take every process, mount and address along when the run ends, however it ends.
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { withinNamespaces } from "../../scripts/run-with-lab.ts";
+
+const cgroupRoot = "/sys/fs/cgroup";
+const namespaces = ["unshare", "-mpniuf", "--kill-child=KILL", "--mount-proc", "--propagation", "private"];
+
+/** What the run inside is told of its surroundings. */
+export interface Surroundings {
+  /** Ends with the run. */
+  readonly scratch: string;
+  /** The run's control group in each hierarchy, from the hierarchy's root. */
+  readonly cgroup: string;
+}
+
+const variable = "SERIN_KUBERNETES_RUN";
+
+/** Undefined outside of the namespaces. */
+export function surroundings(): Surroundings | undefined {
+  const text = process.env[variable];
+  return text === undefined ? undefined : (JSON.parse(text) as Surroundings);
+}
+
+/** The hierarchies of control groups: one with version 2, one a controller with version 1. */
+export function cgroupHierarchies(): string[] {
+  if (existsSync(join(cgroupRoot, "cgroup.controllers"))) return [cgroupRoot];
+  return readdirSync(cgroupRoot).map((name) => join(cgroupRoot, name));
+}
+
+/** Runs the command in the namespaces; answers its exit code. Whatever ends this process, the sweeper removes what namespaces leave. */
+export async function runIsolated(command: readonly string[]): Promise<number> {
+  const scratch = mkdtempSync(join(tmpdir(), "sk-"));
+  const inside: Surroundings = { scratch, cgroup: `/serin-kubernetes-${process.pid}` };
+  makeCgroups(inside.cgroup);
+  const sweeper = startSweeper(inside);
+  const [program = "", ...args] = withinNamespaces(
+    namespaces,
+    command,
+    'ip link set lo up; mount -t tmpfs tmpfs /run/netns 2>/dev/null || { mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns; }; "$0" "$@"; exit $?',
+  );
+  const child = spawn(program, args, {
+    env: { ...process.env, [variable]: JSON.stringify(inside) },
+    stdio: ["ignore", "inherit", "inherit"],
+    detached: true,
+  });
+  const end = (): void => {
+    if (child.pid === undefined) return;
+    try {
+      process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // It has ended already.
+    }
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, end);
+  const code = await new Promise<number>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (status) => resolve(status ?? 1));
+  });
+  sweeper.stdin?.end();
+  await new Promise((resolve) => sweeper.on("close", resolve));
+  return code;
+}
+
+function makeCgroups(name: string): void {
+  for (const hierarchy of cgroupHierarchies()) {
+    const group = join(hierarchy, name);
+    mkdirSync(group, { recursive: true });
+    // Version 1's cpuset takes no process before it is told its processors.
+    for (const file of ["cpuset.cpus", "cpuset.mems"])
+      if (existsSync(join(group, file)) && !existsSync(join(hierarchy, "cgroup.controllers")))
+        writeFileSync(join(group, file), readFileSync(join(hierarchy, file)));
+  }
+}
+
+/** A process that outlives this one: it waits for the end of its input, and then for the end of the run's processes. */
+function startSweeper({ scratch, cgroup }: Surroundings): ReturnType<typeof spawn> {
+  const groups = cgroupHierarchies().map((hierarchy) => join(hierarchy, cgroup));
+  const script = `cat > /dev/null
+tries=0
+while [ $tries -lt 100 ]; do
+  tries=$((tries + 1)); left=0
+  for group in ${groups.join(" ")}; do
+    [ -d "$group" ] && find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
+    [ -d "$group" ] && left=1
+  done
+  [ $left = 0 ] && break
+  sleep 0.2
+done
+rm -rf --one-file-system "$0"`;
+  const child = spawn("sh", ["-c", script, scratch], { stdio: ["pipe", "ignore", "inherit"], detached: true });
+  child.on("error", () => rmSync(scratch, { recursive: true, force: true }));
+  return child;
+}

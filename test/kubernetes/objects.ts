@@ -1,0 +1,108 @@
+// Objects that several cases apply.
+import type { UntypedObject } from "../../src/api/index.ts";
+import type { LoadPlan } from "../../samples/load-generator/load-plan.ts";
+
+export function namespaceObject(name: string, labels: Readonly<Record<string, string>> = {}): UntypedObject {
+  return { apiVersion: "v1", kind: "Namespace", metadata: { name, labels } };
+}
+
+export const ambient = { "istio.io/dataplane-mode": "ambient" } as const;
+
+export interface WorkloadWords {
+  readonly name: string;
+  readonly namespace: string;
+  readonly image: string;
+  readonly replicas?: number;
+  readonly args?: readonly string[];
+  readonly command?: readonly string[];
+  readonly port?: number;
+  readonly container?: Readonly<Record<string, unknown>>;
+  readonly pod?: Readonly<Record<string, unknown>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** A Deployment of one container, by the same name everywhere. */
+export function deploymentObject(words: WorkloadWords): UntypedObject {
+  return {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: words.name, namespace: words.namespace },
+    spec: {
+      replicas: words.replicas ?? 1,
+      selector: { matchLabels: { app: words.name } },
+      template: podTemplate(words),
+    },
+  };
+}
+
+export function podTemplate({
+  name,
+  image,
+  args,
+  command,
+  port,
+  container,
+  pod,
+  annotations,
+  labels,
+}: WorkloadWords): object {
+  return {
+    metadata: { labels: { app: name, ...labels }, annotations: annotations ?? {} },
+    spec: {
+      terminationGracePeriodSeconds: 5,
+      containers: [
+        {
+          name: "main",
+          image,
+          ...(args === undefined ? {} : { args }),
+          ...(command === undefined ? {} : { command }),
+          ...(port === undefined ? {} : { ports: [{ containerPort: port }] }),
+          ...container,
+        },
+      ],
+      ...pod,
+    },
+  };
+}
+
+export function serviceObject(
+  name: string,
+  namespace: string,
+  port: number,
+  { targetPort = port, headless = false } = {},
+): UntypedObject {
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, namespace },
+    spec: {
+      selector: { app: name },
+      ports: [{ name: "http", port, targetPort }],
+      ...(headless ? { clusterIP: "None" } : {}),
+    },
+  };
+}
+
+export const loadGeneratorImage = "docker.io/serin/load-generator:1";
+
+/** A generator in the cluster; it reports into a directory that the run reads. */
+export function generatorObject(
+  name: string,
+  namespace: string,
+  plan: LoadPlan,
+  labels: Readonly<Record<string, string>> = {},
+): UntypedObject {
+  return deploymentObject({
+    name,
+    namespace,
+    image: loadGeneratorImage,
+    args: [JSON.stringify(plan)],
+    labels,
+    container: {
+      securityContext: { runAsUser: 0 },
+      volumeMounts: [{ name: "reports", mountPath: plan.reportDirectory }],
+    },
+    pod: { volumes: [{ name: "reports", hostPath: { path: plan.reportDirectory } }], terminationGracePeriodSeconds: 5 },
+  });
+}

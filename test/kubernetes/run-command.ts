@@ -1,0 +1,54 @@
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+
+export interface Ran {
+  readonly code: number;
+  /** Standard output and standard error, in the order in which they came. */
+  readonly output: string;
+}
+
+export interface CommandOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly input?: string;
+  readonly timeoutMs?: number;
+}
+
+const defaultTimeoutMs = 180_000;
+
+/** Runs a short command to its end; throws what it said when it fails. */
+export function runCommand(command: readonly string[]): string {
+  const [program = "", ...args] = command;
+  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8", maxBuffer: 64 << 20 });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`${command.join(" ")} ended with ${status}: ${stderr.trim()}`);
+  return stdout;
+}
+
+/** Runs a command while others go on; ends it after the limit. */
+export async function outcomeOf(
+  command: readonly string[],
+  { env, input, timeoutMs = defaultTimeoutMs }: CommandOptions = {},
+): Promise<Ran> {
+  const [program = "", ...args] = command;
+  const child = spawn(program, args, {
+    env: { ...process.env, ...env },
+    stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+  });
+  child.stdin?.end(input);
+  return await endOf(child, timeoutMs);
+}
+
+async function endOf(child: ChildProcess, timeoutMs: number): Promise<Ran> {
+  let output = "";
+  const collect = (chunk: Buffer): void => {
+    output += chunk.toString("utf8");
+  };
+  child.stdout?.on("data", collect);
+  child.stderr?.on("data", collect);
+  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  const code = await new Promise<number>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (status) => resolve(status ?? 137));
+  });
+  clearTimeout(timer);
+  return { code, output };
+}
