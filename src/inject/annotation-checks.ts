@@ -43,12 +43,15 @@ const areInterfaces: Check = (value) =>
     : "names of interfaces with commas between them, such as eth1,net1";
 const isMode: Check = (value) =>
   ["REDIRECT", "TPROXY", "NONE"].includes(value) ? undefined : "REDIRECT, TPROXY or NONE";
-const isJsonObject: Check = (value) => {
+/** By name, or as a list whose entries name themselves: upstream's template ranges over either. */
+const areNamedEntries: Check = (value) => {
+  const isEntry = (entry: unknown): boolean => typeof entry === "object" && entry !== null && !Array.isArray(entry);
   try {
     const parsed: unknown = JSON.parse(value);
-    return typeof parsed === "object" && parsed !== null && !Array.isArray(parsed) ? undefined : "a JSON object";
+    const fits = Array.isArray(parsed) ? parsed.every(isEntry) : isEntry(parsed);
+    return fits ? undefined : "a JSON object, or a JSON list of objects";
   } catch {
-    return "a JSON object";
+    return "a JSON object, or a JSON list of objects";
   }
 };
 const isProxyConfig: Check = (value) => {
@@ -80,8 +83,8 @@ const checks: Readonly<Record<string, Check>> = {
   [podAnnotations.proxyCpuLimit]: isQuantity,
   [podAnnotations.proxyMemory]: isQuantity,
   [podAnnotations.proxyMemoryLimit]: isQuantity,
-  [podAnnotations.userVolume]: isJsonObject,
-  [podAnnotations.userVolumeMount]: isJsonObject,
+  [podAnnotations.userVolume]: areNamedEntries,
+  [podAnnotations.userVolumeMount]: areNamedEntries,
   [podAnnotations.proxyConfig]: isProxyConfig,
   [podAnnotations.templates]: areTemplates,
 };

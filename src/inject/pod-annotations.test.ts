@@ -417,6 +417,15 @@ test("the image type of a proxy config is the proxy's; the annotation's is also 
   );
 });
 
+test("volumes and their mounts may be lists whose entries name themselves", () => {
+  const pod = injected({
+    [podAnnotations.userVolume]: '[{"name":"v","emptyDir":{}}]',
+    [podAnnotations.userVolumeMount]: '[{"name":"v","mountPath":"/v"}]',
+  });
+  assert.deepEqual(pod.spec?.volumes?.find(({ name }) => name === "v")?.emptyDir, {});
+  assert.equal(proxy(pod).volumeMounts?.find(({ name }) => name === "v")?.mountPath, "/v");
+});
+
 test("a gateway is given no mount of a volume that it has not", () => {
   const pod = injected({
     [podAnnotations.templates]: "gateway",

@@ -258,9 +258,9 @@ function userVolumeMounts(annotations: Readonly<Record<string, string>>): NonNul
 function namedEntries(json: string | undefined): Record<string, unknown>[] {
   if (json === undefined) return [];
   const parsed: unknown = JSON.parse(json);
-  return isTree(parsed)
-    ? Object.entries(parsed).map(([name, value]) => ({ name, ...(isTree(value) ? value : {}) }))
-    : [];
+  // Of a list the keys are its indices, and an entry's own name counts for more.
+  const entries = Array.isArray(parsed) || isTree(parsed) ? Object.entries(parsed) : [];
+  return entries.map(([name, value]) => ({ name, ...(isTree(value) ? value : {}) }));
 }
 
 /** The volumes that {@link proxyContainer} mounts. */

@@ -71,6 +71,19 @@ test("a client cannot have the upstream's hop drop what a filter has said of his
   assert.doesNotMatch(seen.text, /x-hop|admin/);
 });
 
+test("a fragment is dropped before anything looks at the path", () => {
+  for (const [target, path, query] of [
+    ["/a#b", "/a", ""],
+    ["/a?q=1#/../admin", "/a", "q=1"],
+    ["http://a.test/x#y?z", "/x", ""],
+  ] as const) {
+    const parsed = parseTarget("GET", target);
+    assert.deepEqual([parsed?.path, parsed?.query], [path, query], target);
+  }
+  assert.equal(parseTarget("GET", "#a"), undefined);
+  assert.equal(parseTarget("CONNECT", "a.test:80#x"), undefined);
+});
+
 test("the authority of an absolute target is as strict as a host", () => {
   assert.equal(parseTarget("GET", "http://a.test:80/x?y")?.authority, "a.test:80");
   assert.equal(parseTarget("GET", "http://[::1]:80?y")?.query, "y");

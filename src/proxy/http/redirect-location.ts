@@ -2,14 +2,21 @@ import { withoutPort } from "../routing/route-table.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { RedirectAction } from "../routing/route.ts";
 
-/** Where a redirect sends a request. */
+const defaultPorts: Readonly<Record<string, string>> = { http: ":80", https: ":443" };
+
+/** Where a redirect sends a request: Envoy's rules for the host's own port (`processRequestHost`). */
 export function redirectLocation(action: RedirectAction, request: RequestView): string {
   const scheme = action.httpsRedirect ? "https" : (action.scheme ?? request.scheme);
-  const host = action.host ?? withoutPort(request.authority);
-  const givenPort = /:(\d+)$/.exec(request.authority)?.[1];
-  const port = action.port === undefined ? (action.host === undefined ? givenPort : undefined) : String(action.port);
-  const standard = (scheme === "http" && port === "80") || (scheme === "https" && port === "443");
+  const host = action.host ?? requestHost(request, scheme, action.port !== undefined);
+  const port = action.port === undefined ? "" : `:${action.port}`;
   const path = action.pathRedirect ?? action.rewritePath?.(request.path) ?? request.path;
   const query = request.query !== "" && !action.stripQuery && !path.includes("?") ? `?${request.query}` : "";
-  return `${scheme}://${host}${port === undefined || standard ? "" : `:${port}`}${path}${query}`;
+  return `${scheme}://${host}${port === defaultPorts[scheme] ? "" : port}${path}${query}`;
+}
+
+/** The request's host; its port stays unless the redirect names one, or leaves a scheme whose default port it is. */
+function requestHost({ authority, scheme: own }: RequestView, scheme: string, namesPort: boolean): string {
+  const port = /:\d+$/.exec(authority)?.[0];
+  const leaves = scheme !== own && port === defaultPorts[own];
+  return namesPort || leaves ? withoutPort(authority) : authority;
 }

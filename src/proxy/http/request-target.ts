@@ -8,14 +8,16 @@ export interface RequestTarget {
   readonly authority: string | undefined;
 }
 
-/** Undefined for a form that the method may not have, or a target with a fragment. */
-export function parseTarget(method: string, target: string): RequestTarget | undefined {
+/**
+ * Undefined for a form that the method may not have. A fragment is dropped before anything looks at the path, as Istio's
+ * Envoys do (`http_reject_path_with_fragment: false`).
+ */
+export function parseTarget(method: string, whole: string): RequestTarget | undefined {
   if (method === "CONNECT") {
-    return /^[^/?#@\s]+:\d{1,5}$/.test(target)
-      ? { path: "", query: "", hasQuery: false, authority: target }
-      : undefined;
+    return /^[^/?#@\s]+:\d{1,5}$/.test(whole) ? { path: "", query: "", hasQuery: false, authority: whole } : undefined;
   }
-  if (target.includes("#")) return undefined;
+  const fragment = whole.indexOf("#");
+  const target = fragment < 0 ? whole : whole.slice(0, fragment);
   if (target.charCodeAt(0) === 47) return split(target, undefined);
   if (target === "*")
     return method === "OPTIONS" ? { path: "*", query: "", hasQuery: false, authority: undefined } : undefined;

@@ -13,6 +13,7 @@ import type { RouteTable } from "../routing/route-table.ts";
 import { TcpProxy, type TcpObserver } from "../tcp/tcp-proxy.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { EndpointConnector } from "../upstream/endpoint.ts";
+import { DeniedConnections } from "./denied-connections.ts";
 import { HboneServer, type EndedTunnel, type EnterListener } from "./hbone-server.ts";
 
 /** What chains of all listeners share. */
@@ -46,12 +47,14 @@ export class FilterChainRuntime {
   #http: HttpListener | undefined;
   #tcp: TcpProxy | undefined;
   #hbone: HboneServer | undefined;
+  readonly #denied: DeniedConnections;
   #draining = false;
 
   constructor(spec: ChainSpec, listener: () => ListenerSpec, runtime: ChainRuntime) {
     this.#spec = spec;
     this.#listener = listener;
     this.#runtime = runtime;
+    this.#denied = new DeniedConnections(runtime.clock);
   }
 
   get spec(): ChainSpec {
@@ -85,7 +88,7 @@ export class FilterChainRuntime {
     const { maxConnections, filters } = this.#spec;
     const verdict = this.connections >= maxConnections ? "deny" : judgeConnection(filters, info);
     if (verdict === "allow") this.#serve(stream, info);
-    else if (verdict === "deny") refuse(stream);
+    else if (verdict === "deny") this.#denied.end(stream);
     else void this.#serveLater(verdict, stream, info);
   }
 
@@ -101,7 +104,7 @@ export class FilterChainRuntime {
     const allowed = (await verdict) === "allow";
     if (closed) return;
     if (allowed) this.#serve(stream, info);
-    else refuse(stream);
+    else this.#denied.end(stream);
   }
 
   #serve(stream: ByteStream, info: ConnectionInfo): void {
@@ -215,9 +218,4 @@ function admission({ tls }: ChainSpec): string {
         tls.publicKeyHashes,
         tls.certificateHashes,
       ]);
-}
-
-function refuse(stream: ByteStream): void {
-  stream.setHandler({ data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined });
-  stream.destroy();
 }

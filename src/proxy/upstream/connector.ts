@@ -181,7 +181,8 @@ function alpnOf(tls: UpstreamTlsSpec, { protocol, exchangesPeers = false }: Conn
     return tls.alpnProtocols.filter((offered) => exchangesPeers || offered !== peerExchangeProtocol);
   if (protocol === "http2") return tls.alpnProtocols.length === 0 ? ["h2"] : tls.alpnProtocols;
   if (protocol === "alpn") return tls.alpnProtocols.length === 0 ? ["h2", "http/1.1"] : tls.alpnProtocols;
-  return tls.alpnProtocols.filter((offered) => offered !== "h2");
+  // Like Envoy, offer HTTP/1.1 where the configuration offers nothing: some servers insist on ALPN.
+  return tls.alpnProtocols.length === 0 ? ["http/1.1"] : tls.alpnProtocols.filter((offered) => offered !== "h2");
 }
 
 function serverNameOf(endpoint: EndpointConfig, tls: UpstreamTlsSpec): string | undefined {

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { test } from "node:test";
+import { systemClock } from "../../base/index.ts";
+import { listenTcp, type ByteStream } from "../../net/index.ts";
+import { DeniedConnections } from "./denied-connections.ts";
+
+/** What a client sees of a connection that it writes to at once: `end`, or the error's code. */
+async function outcomeAt(port: number): Promise<string> {
+  return await new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write("x".repeat(4_000)));
+    socket.on("end", () => resolve("end"));
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    socket.resume();
+  });
+}
+
+async function served(accept: (stream: ByteStream) => void, ask: (port: number) => Promise<void>): Promise<void> {
+  const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
+    // The client's bytes lie unread in the kernel by then, as they do while a policy is judged.
+    setTimeout(() => accept(stream), 50);
+  });
+  await ask(listener.address.port);
+  listener.close();
+}
+
+test("a client whose connection is denied sees its end, and no reset, although its bytes were not read", async () => {
+  const denied = new DeniedConnections(systemClock);
+  await served(
+    (stream) => denied.end(stream),
+    async (port) => assert.equal(await outcomeAt(port), "end"),
+  );
+});
+
+test("only so many connections linger; what comes beyond is closed at once", async () => {
+  const denied = new DeniedConnections(systemClock);
+  let closed = 0;
+  const stubborn = (): ByteStream =>
+    ({
+      setHandler: ({ close }: { close: () => void }) => void (onClose = close),
+      resume: () => undefined,
+      end: () => undefined,
+      destroy: () => {
+        closed += 1;
+        onClose();
+      },
+    }) as unknown as ByteStream;
+  let onClose: () => void = () => undefined;
+  for (let count = 0; count < 256; count += 1) denied.end(stubborn());
+  assert.equal(closed, 0);
+  denied.end(stubborn());
+  assert.equal(closed, 1);
+});

@@ -1,0 +1,43 @@
+import type { Clock } from "../../base/index.ts";
+import type { ByteStream } from "../../net/index.ts";
+
+const lingerMs = 1_000;
+const maxLingering = 256;
+const maxDroppedBytes = 64 << 10;
+
+/**
+ * Ends connections that policy denies. The client sees the end of the stream, as from Envoy, and not a reset. The kernel
+ * resets a connection that is closed with unread bytes (RFC 1122, 4.2.2.13), so the first bytes are read and dropped.
+ * A connection lingers for a second and 64 KiB at most; beyond 256 of them, connections are closed at once.
+ */
+export class DeniedConnections {
+  readonly #clock: Clock;
+  #lingering = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Takes over a paused stream. */
+  end(stream: ByteStream): void {
+    const lingers = this.#lingering < maxLingering;
+    let droppedBytes = 0;
+    const timer = lingers ? this.#clock.after(lingerMs, () => stream.destroy()) : undefined;
+    if (lingers) this.#lingering += 1;
+    stream.setHandler({
+      data: (bytes) => {
+        droppedBytes += bytes.length;
+        if (droppedBytes > maxDroppedBytes) stream.destroy();
+      },
+      end: () => stream.destroy(),
+      drain: () => undefined,
+      close: () => {
+        timer?.[Symbol.dispose]();
+        if (lingers) this.#lingering -= 1;
+      },
+    });
+    if (!lingers) return stream.destroy();
+    stream.resume();
+    stream.end();
+  }
+}
