@@ -19,10 +19,10 @@ export { addRevocationMetrics } from "./certificates/revocation-metrics.ts";
 export { followRoots } from "./certificates/root-follower.ts";
 export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "./connection-tracker.ts";
 export { connectWithin, type InnerTunnelOptions } from "./hbone/inner-tunnel.ts";
-export { endOfTurn, type Flushable } from "./hbone/end-of-turn.ts";
+export { TurnOutput } from "./hbone/turn-output.ts";
 export { hboneDialer } from "./hbone/hbone-dialer.ts";
 export { HbonePool, type HboneDialer, type HbonePoolOptions } from "./hbone/hbone-pool.ts";
-export { hboneCutOffs } from "./hbone/hbone-metrics.ts";
+export { hboneCutOffs, type HboneCutOff } from "./hbone/hbone-metrics.ts";
 export { serveHbone, type ServeHboneOptions } from "./hbone/hbone-server.ts";
 export type {
   HboneConnectOptions,
@@ -31,7 +31,6 @@ export type {
   HboneTarget,
   HboneTunnel,
 } from "./hbone/hbone-types.ts";
-export type { HboneCutOff } from "./hbone/tunnel-connection.ts";
 export { hboneLimits } from "./hbone/limits.ts";
 export {
   jsonRoute,

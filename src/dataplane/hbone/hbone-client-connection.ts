@@ -31,7 +31,6 @@ export class HboneClientConnection implements TunnelConnectionHandler {
   readonly #pending = new Map<TunnelStream, Pending>();
   #idleTimer: Disposable | undefined;
   #retired = false;
-  #isFull = false;
   #opened = 0;
 
   constructor(options: HboneClientConnectionOptions) {
@@ -56,26 +55,18 @@ export class HboneClientConnection implements TunnelConnectionHandler {
   }
 
   get takesStreams(): boolean {
-    const limit = Math.min(hboneLimits.pooledStreams, this.#connection.peerMaxStreams);
-    return (
-      !this.#retired &&
-      !this.#isFull &&
-      !this.#connection.closed &&
-      this.#connection.hasIds &&
-      this.#connection.activeStreams < limit
-    );
+    return !this.#retired && this.#connection.takesStream;
   }
 
   /** No new streams, and whoever keeps a tunnel for reuse should let it go; ends with the last one. */
   retire(): void {
     this.#retired = true;
-    if (this.#connection.activeStreams === 0) this.#end();
+    this.#connection.drain();
   }
 
   /** No new streams; ends with the last one, which may be kept for as long as it is of use. */
   takeNoMore(): void {
-    this.#isFull = true;
-    if (this.#connection.activeStreams === 0) this.#end();
+    this.#connection.drain();
   }
 
   async open(options: HboneConnectOptions, timeoutMs: number): Promise<HboneTunnel> {
@@ -117,10 +108,10 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     });
   }
 
-  headers(stream: TunnelStream, fields: string[], endStream: boolean): void {
+  headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void {
     const pending = this.#pending.get(stream);
     if (pending === undefined) {
-      if (endStream) stream.receive(Buffer.alloc(0), true);
+      if (endStream) stream.endReceived();
       return;
     }
     const headers = pairsOf(fields);
@@ -131,22 +122,20 @@ export class HboneClientConnection implements TunnelConnectionHandler {
       // Whoever awaits the answer sets the handler; until then the stream is paused and queues.
       stream.setHandler(new AnswerHandler(() => undefined));
       pending.resolve(headers.filter(([name]) => !name.startsWith(":")));
-      if (endStream) stream.receive(Buffer.alloc(0), true);
+      if (endStream) stream.endReceived();
       return;
     }
-    if (!endStream) this.#connection.sendReset(stream, errorCode.cancel);
+    if (!endStream) this.#connection.session.reset(stream, errorCode.cancel);
     stream.abort(undefined);
     pending.reject(transientError("http-status", `http status: ${statusText(status)}`));
   }
 
   goaway(): void {
     this.#retired = true;
-    if (this.#connection.activeStreams === 0) this.#end();
   }
 
   idle(): void {
-    if (this.#retired || this.#isFull) this.#end();
-    else this.#armIdle();
+    if (!this.#connection.draining) this.#armIdle();
   }
 
   connectionClosed(): void {
@@ -158,15 +147,6 @@ export class HboneClientConnection implements TunnelConnectionHandler {
   #armIdle(): void {
     this.#idleTimer?.[Symbol.dispose]();
     this.#idleTimer = this.#clock.after(hboneLimits.idleMs, () => this.retire());
-  }
-
-  #end(): void {
-    // Streams may be closing inside a call of ours: end after it.
-    queueMicrotask(() => {
-      if (this.#connection.activeStreams > 0 || this.#connection.closed) return;
-      this.#connection.sendGoaway(0, errorCode.noError);
-      this.#connection.end();
-    });
   }
 }
 

@@ -185,21 +185,21 @@ test("WINDOW_UPDATEs in the measure of the bytes that a tunnel sends are no floo
 });
 
 test("a client that takes most requests back at once is cut off, and nothing of what follows in the same bytes is looked at", () => {
-  const { prematureResetStreams } = hboneLimits;
+  const { wastedStreams } = hboneLimits;
   const flooder = new Flooder();
-  for (let index = 0; index < 2 * prematureResetStreams; index += 1) {
+  for (let index = 0; index < 2 * wastedStreams; index += 1) {
     flooder.open(index * 2 + 1);
     flooder.writer.rstStream(index * 2 + 1, errorCode.cancel);
   }
   flooder.send();
   assert.deepEqual([flooder.verdict, flooder.reasons], ["goaway ENHANCE_YOUR_CALM", ["resets"]]);
-  assert.equal(flooder.requests.length, prematureResetStreams);
+  assert.equal(flooder.requests.length, wastedStreams);
 });
 
 test("tunnels that were answered, or waited for long, may be reset as often as a client likes", () => {
   const answered = new Flooder((request) => void request.accept());
   const patient = new Flooder();
-  for (let id = 1; id < 4 * hboneLimits.prematureResetStreams; id += 2) {
+  for (let id = 1; id < 4 * hboneLimits.wastedStreams; id += 2) {
     answered.open(id).writer.rstStream(id, errorCode.cancel);
     answered.send();
     patient.open(id).send();

@@ -1,18 +1,17 @@
 import { systemClock, type Clock } from "../../base/index.ts";
 import type { ByteStream, SecureStream } from "../../net/index.ts";
 import type { Headers } from "../../wire/hbone/index.ts";
-import { errorCode, maxStreamId } from "../../wire/http2/index.ts";
+import { errorCode, type FloodReason } from "../../wire/http2/index.ts";
 import type { HboneRequest, HboneServerConnection } from "./hbone-types.ts";
-import { hboneLimits } from "./limits.ts";
 import { pairsOf } from "./request-fields.ts";
-import { TunnelConnection, type HboneCutOff, type TunnelConnectionHandler } from "./tunnel-connection.ts";
+import { TunnelConnection, type TunnelConnectionHandler } from "./tunnel-connection.ts";
 import type { TunnelStream } from "./tunnel-stream.ts";
 
 export interface ServeHboneOptions {
   /** Called for each CONNECT; it answers the request now or later. */
   onConnect(request: HboneRequest): void;
   /** Called when the peer was cut off for its floods. */
-  readonly onCutOff?: (reason: HboneCutOff) => void;
+  readonly onCutOff?: (reason: FloodReason) => void;
   readonly clock?: Clock;
 }
 
@@ -24,24 +23,18 @@ export function serveHbone(stream: SecureStream, options: ServeHboneOptions): Hb
 class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
   readonly closed: Promise<void>;
   readonly #connection: TunnelConnection;
-  readonly #clock: Clock;
   readonly #onConnect: (request: HboneRequest) => void;
-  readonly #onCutOff: ((reason: HboneCutOff) => void) | undefined;
-  /** Streams whose request has come, and when; undefined once it was answered. */
-  readonly #requestedAtMs = new WeakMap<TunnelStream, number | undefined>();
-  #requests = 0;
-  #takenBack = 0;
+  readonly #onCutOff: ((reason: FloodReason) => void) | undefined;
   #resolveClosed: () => void = () => undefined;
-  #state: "serving" | "announced" | "draining" = "serving";
 
   constructor(stream: SecureStream, options: ServeHboneOptions) {
-    this.#clock = options.clock ?? systemClock;
+    const clock = options.clock ?? systemClock;
     this.#onCutOff = options.onCutOff;
     this.#onConnect = (request) => options.onConnect(request);
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
-    this.#connection = new TunnelConnection({ stream, server: true, handler: this, clock: this.#clock });
+    this.#connection = new TunnelConnection({ stream, server: true, handler: this, clock });
     this.#connection.start();
   }
 
@@ -53,40 +46,21 @@ class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
   }
 
   drain(): void {
-    if (this.#state !== "serving" || this.#connection.closed) return;
-    this.#state = "announced";
-    // First: no new streams please. Streams that are on their way are still taken, until the peer has read this.
-    this.#connection.sendGoaway(maxStreamId, errorCode.noError);
-    this.#connection.roundTrip(() => this.#finishDrain());
-    this.#clock.after(hboneLimits.goawayGraceMs, () => this.#finishDrain());
+    this.#connection.drain();
   }
 
   close(): void {
-    this.#connection.sendGoaway(this.#connection.lastPeerId, errorCode.noError);
-    this.#connection.flush();
-    this.#connection.destroy(new Error("the tunnel's connection was closed here"));
+    this.#connection.leave(new Error("the tunnel's connection was closed here"));
   }
 
-  headers(stream: TunnelStream, fields: string[], endStream: boolean): void {
-    if (stream.closed) return;
-    // A second block is trailers: all that they can say here is that the peer has ended.
-    if (this.#requestedAtMs.has(stream)) {
-      if (endStream) stream.receive(Buffer.alloc(0), true);
-      return;
-    }
-    if (this.#state === "draining") {
-      this.#connection.sendReset(stream, errorCode.refusedStream);
-      stream.abort(undefined);
-      return;
-    }
-    this.#request(stream, fields, endStream);
+  /** A second block is trailers: all that they can say here is that the peer has ended. */
+  headers(stream: TunnelStream, _fields: readonly string[], endStream: boolean): void {
+    if (endStream) stream.endReceived();
   }
 
-  #request(stream: TunnelStream, fields: string[], endStream: boolean): void {
+  opened(stream: TunnelStream, fields: readonly string[], endStream: boolean): void {
     const pairs = pairsOf(fields);
     const pseudo = (name: string) => pairs.find(([key]) => key === name)?.[1];
-    this.#requests += 1;
-    this.#requestedAtMs.set(stream, this.#clock.steadyMs());
     if (pseudo(":method") !== "CONNECT") {
       this.#reject(stream, 400, []);
       return;
@@ -98,7 +72,7 @@ class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
       drain() {},
       close: () => withdrawn.abort(new Error("the peer took the request back")),
     });
-    if (endStream) stream.receive(Buffer.alloc(0), true);
+    if (endStream) stream.endReceived();
     this.#onConnect({
       authority: pseudo(":authority") ?? "",
       headers: pairs.filter(([key]) => !key.startsWith(":")),
@@ -112,44 +86,20 @@ class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
   }
 
   #accept(stream: TunnelStream, headers: Headers): ByteStream {
-    this.#requestedAtMs.set(stream, undefined);
-    if (!stream.closed) this.#connection.sendHeaders(stream, [":status", "200", ...headers.flat()], false);
+    if (!stream.closed) this.#connection.session.sendHeaders(stream, [":status", "200", ...headers.flat()], false);
     return stream;
   }
 
   #reject(stream: TunnelStream, status: number, headers: Headers): void {
     if (stream.closed) return;
-    this.#connection.sendHeaders(stream, [":status", String(status), ...headers.flat()], true);
-    this.#connection.sendReset(stream, errorCode.noError);
+    const { session } = this.#connection;
+    session.sendHeaders(stream, [":status", String(status), ...headers.flat()], true);
+    session.reset(stream, errorCode.noError);
     stream.abort(undefined);
   }
 
-  goaway(): void {
-    // The client opens no more streams; what it has goes on.
-  }
-
-  /** Some requests are taken back before they were answered, but not nearly all, and not at once. */
-  resetByPeer(stream: TunnelStream): void {
-    const atMs = this.#requestedAtMs.get(stream);
-    if (atMs === undefined || this.#clock.steadyMs() - atMs >= hboneLimits.prematureResetMs) return;
-    this.#takenBack += 1;
-    if (this.#requests < hboneLimits.prematureResetStreams || this.#takenBack * 2 <= this.#requests) return;
-    throw this.#connection.cutOff("resets", "too many requests were taken back");
-  }
-
-  idle(): void {
-    if (this.#state === "draining") this.#connection.end();
-  }
-
-  connectionClosed(_error: Error | undefined, cutOff: HboneCutOff | undefined): void {
+  connectionClosed(_error: Error | undefined, cutOff: FloodReason | undefined): void {
     if (cutOff !== undefined) this.#onCutOff?.(cutOff);
     this.#resolveClosed();
-  }
-
-  #finishDrain(): void {
-    if (this.#state !== "announced" || this.#connection.closed) return;
-    this.#state = "draining";
-    this.#connection.sendGoaway(this.#connection.lastPeerId, errorCode.noError);
-    if (this.#connection.activeStreams === 0) this.#connection.end();
   }
 }

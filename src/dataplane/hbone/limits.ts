@@ -4,7 +4,10 @@ import { invariant } from "../../base/index.ts";
 export const hboneLimits = {
   streamWindowBytes: 4 * 1_048_576,
   connectionWindowBytes: 16 * 1_048_576,
+  /** Of a window, one part in so many is read before it is given back. */
+  creditParts: 4,
   maxFrameBytes: 1_048_576,
+  maxSentFrameBytes: 1_048_576,
   /** Output of a connection that waits for the kernel; above it, streams are told to wait. */
   outputHighWaterBytes: 262_144,
   /** Answers to PING, SETTINGS and resets that a peer may let pile up without reading. */
@@ -17,8 +20,9 @@ export const hboneLimits = {
   acceptedStreams: 1_000,
   /** Frames that move no tunnel on: PING, SETTINGS, PRIORITY, empty DATA, padding, refused streams; tunnels' bytes earn some back. */
   maxIdleFramesPerSecond: 5_000,
-  /** After that many streams, a client that took back most of them within {@link prematureResetMs}, unanswered, is cut off. */
-  prematureResetStreams: 500,
+  /** Tunnels that a client may waste beyond those that it uses: taken back within {@link prematureResetMs}, unanswered, or broken. */
+  wastedStreams: 500,
+  wastedStreamsPerSecond: 10,
   prematureResetMs: 1_000,
   poolConnections: 8_192,
   idleMs: 5 * 60_000,

@@ -1,41 +1,30 @@
-import { messageOf, transientError, type Clock } from "../../base/index.ts";
+import { transientError, type Clock } from "../../base/index.ts";
 import type { SecureStream, SocketAddress } from "../../net/index.ts";
 import {
-  defaultMaxFrameSize,
-  defaultWindow,
   errorCode,
   errorCodeName,
-  FrameReader,
-  FrameWriter,
-  hpackEncode,
-  Http2ConnectionError,
-  maxStreamId,
-  maxWindow,
-  setting,
-  type FrameHandler,
+  Http2Session,
+  type FloodReason,
+  type FrameWriter,
+  type Http2ConnectionError,
+  type SessionPort,
 } from "../../wire/http2/index.ts";
-import { endOfTurn, type Flushable } from "./end-of-turn.ts";
 import { hboneLimits } from "./limits.ts";
-import { TunnelStream, type StreamOwner } from "./tunnel-stream.ts";
+import { TunnelStream, type TunnelOwner } from "./tunnel-stream.ts";
+import { TurnOutput } from "./turn-output.ts";
 
 export interface TunnelConnectionHandler {
-  /** HEADERS for a stream; `stream` is new on a server, ours on a client. */
-  headers(stream: TunnelStream, fields: string[], endStream: boolean): void;
-  /** The peer will take no stream above `lastStreamId`; those above were not looked at. */
-  goaway(lastStreamId: number): void;
-  /** RST_STREAM for a stream that lives; it is closed next. */
-  resetByPeer?(stream: TunnelStream): void;
+  /** A client opens a stream by a request; servers only. */
+  opened?(stream: TunnelStream, fields: readonly string[], endStream: boolean): void;
+  /** More HEADERS of a stream that lives: the answer to ours, or trailers. */
+  headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void;
+  /** The peer will take no more streams. */
+  goaway?(): void;
   /** The last stream has gone. */
-  idle(): void;
+  idle?(): void;
   /** `cutOff` when we ended it, by ENHANCE_YOUR_CALM. */
-  connectionClosed(error: Error | undefined, cutOff: HboneCutOff | undefined): void;
+  connectionClosed(error: Error | undefined, cutOff: FloodReason | undefined): void;
 }
-
-/**
- * Why a peer was cut off: `idle_frames` that move nothing on, requests taken back at once (`resets`), `unread_answers`, or a block
- * of headers beyond all bounds (`header_block`).
- */
-export type HboneCutOff = "idle_frames" | "resets" | "unread_answers" | "header_block";
 
 export interface TunnelConnectionOptions {
   readonly stream: SecureStream;
@@ -45,72 +34,51 @@ export interface TunnelConnectionOptions {
 }
 
 /**
- * HTTP/2 for CONNECT tunnels over one TLS connection, either end. The proxy's connection for requests (`Http2Connection`) shares
- * frames, HPACK and the turn's end with this one, and no more: what is alike of the two (who waits for window or for the kernel,
- * some 60 lines) is the inside of the loop that moves every byte, where one class for both would call out for each frame, and the
- * rest differs by who is at the other end: a tunnel's peer has proved who it is, its streams have no trailers and end half by half,
- * and its life is watched while it is idle too. Any workload of the mesh can be such a peer, so its floods are bounded as a request's.
+ * HTTP/2 for CONNECT tunnels over one TLS connection, either end. Its peer has proved who it is, and its life is watched while it is
+ * idle too. Any workload of the mesh can be such a peer, so its floods are bounded as a request's.
  */
-export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
+export class TunnelConnection implements SessionPort, TunnelOwner {
   readonly #stream: SecureStream;
   readonly #server: boolean;
   readonly #handler: TunnelConnectionHandler;
   readonly #clock: Clock;
-  readonly #reader: FrameReader;
-  readonly #writer = new FrameWriter();
-  readonly #streams = new Map<number, TunnelStream>();
-  /** Streams that wait for window, in the order in which they began to. */
-  readonly #blocked = new Set<TunnelStream>();
-  /** Streams that wait for the kernel to take our output. */
-  #waiting = new Set<TunnelStream>();
-  #nextId = 1;
-  #lastPeerId = 0;
-  #sendWindow = defaultWindow;
-  #peerStreamWindow = defaultWindow;
-  #peerFrameBytes = defaultMaxFrameSize;
-  #peerMaxStreams = Infinity;
-  #receiveWindow: number = hboneLimits.connectionWindowBytes;
-  #uncredited = 0;
-  #queuedBytes = 0;
-  /** Frames that moved nothing on, less those that tunnels' bytes have earned, since {@link #idleSinceMs}. */
-  #idleFrames = 0;
-  #idleSinceMs: number;
-  #cutOff: HboneCutOff | undefined;
-  #marked = false;
-  #busy = false;
-  #ended = false;
-  #endWanted = false;
-  #closed = false;
-  #pingSentAtMs: number | undefined;
+  readonly #output: TurnOutput;
+  readonly session: Http2Session<TunnelStream>;
+  #isClosed = false;
+  #goawayGrace: Disposable | undefined;
   #pingTimer: Disposable | undefined;
-  #onPong: (() => void) | undefined;
 
   constructor(options: TunnelConnectionOptions) {
     this.#stream = options.stream;
     this.#server = options.server;
     this.#handler = options.handler;
     this.#clock = options.clock;
-    this.#idleSinceMs = options.clock.steadyMs();
-    this.#reader = new FrameReader(this, { maxFrameSize: hboneLimits.maxFrameBytes, expectPreface: options.server });
+    this.session = new Http2Session(this, {
+      server: options.server,
+      limits: hboneLimits,
+      streamsName: "tunnels",
+      nowMs: options.clock.steadyMs(),
+      maxStreams: options.server ? hboneLimits.acceptedStreams : hboneLimits.pooledStreams,
+      pingIntervalMs: hboneLimits.pingIntervalMs,
+      pingTimeoutMs: hboneLimits.pingTimeoutMs,
+      pingsWhenIdle: true,
+    });
+    this.#output = new TurnOutput({
+      stream: options.stream,
+      highWaterBytes: hboneLimits.outputHighWaterBytes,
+      onRoom: () => this.session.wake(),
+    });
   }
 
   /** Sends the preface and starts to read. */
   start(): void {
-    if (!this.#server) this.#writer.preface();
-    this.#writer.settings([
-      [setting.enablePush, 0],
-      [setting.initialWindowSize, hboneLimits.streamWindowBytes],
-      [setting.maxFrameSize, hboneLimits.maxFrameBytes],
-      ...(this.#server ? [[setting.maxConcurrentStreams, hboneLimits.acceptedStreams] as const] : []),
-    ]);
-    this.#writer.windowUpdate(0, hboneLimits.connectionWindowBytes - defaultWindow);
+    this.session.start();
     this.#stream.setHandler({
       data: (chunk) => this.#read(chunk),
       end: () => this.#inputEnded(),
-      drain: () => this.#drained(),
+      drain: () => this.#output.drained(),
       close: (error) => this.#close(error),
     });
-    this.#mark();
     this.#armPing();
     this.#stream.resume();
   }
@@ -125,437 +93,152 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
     return this.#stream.remote;
   }
   get closed(): boolean {
-    return this.#closed || this.#ended;
+    return this.#isClosed || this.session.over;
   }
   get activeStreams(): number {
-    return this.#streams.size;
+    return this.session.activeStreams;
   }
-  /** How many streams the peer takes at a time. */
-  get peerMaxStreams(): number {
-    return this.#peerMaxStreams;
+  /** No more streams are wanted on it. */
+  get draining(): boolean {
+    return this.session.draining;
   }
-  get lastPeerId(): number {
-    return this.#lastPeerId;
-  }
-  /** False when the stream ids are used up. */
-  get hasIds(): boolean {
-    return this.#nextId < maxStreamId;
+  /** Whether a client may open another stream now. */
+  get takesStream(): boolean {
+    return this.session.takesStream;
   }
 
   /** Opens a stream by a request's fields (names and values in turn); clients only. */
   open(fields: readonly string[]): TunnelStream {
-    const stream = new TunnelStream(this, this.#nextId, this.#peerStreamWindow);
-    this.#nextId += 2;
-    this.#streams.set(stream.id, stream);
-    this.#earn(0);
-    this.sendHeaders(stream, fields, false);
+    const stream = this.#begin(this.session.claimId());
+    this.session.sendHeaders(stream, fields, false);
     return stream;
   }
 
-  sendHeaders(stream: TunnelStream, fields: readonly string[], endStream: boolean): void {
-    if (this.closed) return;
-    this.#writer.headers(stream.id, hpackEncode(fields), endStream, this.#peerFrameBytes);
-    this.#mark();
+  /** No new streams, of which a peer is told in two steps; the connection ends with its last one. */
+  drain(): void {
+    if (this.closed || this.#goawayGrace !== undefined) return;
+    this.session.drain();
+    if (this.#server) this.#goawayGrace = this.#clock.after(hboneLimits.goawayGraceMs, () => this.session.refuseMore());
   }
 
-  sendGoaway(lastStreamId: number, code: number, debug = ""): void {
-    if (this.closed) return;
-    this.#writer.goaway(lastStreamId, code, debug);
-    this.#mark();
-  }
-
-  /** Calls back when the peer has seen all that was sent so far; one at a time. */
-  roundTrip(done: () => void): void {
-    this.#onPong = done;
-    this.#writer.ping(Buffer.from("goaway!!"), false);
-    this.#mark();
-  }
-
-  /** Flushes, ends our side, and closes when the peer has too, or after a grace time. */
-  end(): void {
-    if (this.closed) return;
-    this.flush();
-    this.#endWanted = this.#writer.length > 0;
-    if (this.#endWanted) return;
-    this.#ended = true;
-    this.#pingTimer?.[Symbol.dispose]();
-    this.#stream.end();
-    this.#clock.after(hboneLimits.closeGraceMs, () => this.#stream.destroy());
+  /** Says so, and ends the connection at once. */
+  leave(error: Error): void {
+    this.session.sayGoaway();
+    this.#output.flush();
+    this.destroy(error);
   }
 
   /** Ends the connection at once; streams see the error. */
   destroy(error: Error): void {
-    if (this.#closed) return;
+    if (this.#isClosed) return;
     this.#stream.destroy();
     this.#close(error);
   }
 
-  // What streams ask of us.
+  // ---- TunnelOwner
 
-  sendData(stream: TunnelStream, bytes: Uint8Array, start: number): number {
-    let at = start;
-    while (at < bytes.length) {
-      if (this.#isFull()) {
-        this.#waiting.add(stream);
-        break;
-      }
-      const length = Math.min(bytes.length - at, stream.sendWindow, this.#sendWindow, this.#peerFrameBytes);
-      if (length <= 0) {
-        this.#blocked.add(stream);
-        break;
-      }
-      this.#writer.data(stream.id, bytes, at, at + length, false);
-      this.#earn(length);
-      stream.sendWindow -= length;
-      this.#sendWindow -= length;
-      at += length;
-    }
-    if (at > start) this.#mark();
-    return at;
-  }
-
-  sendEnd(stream: TunnelStream): void {
-    if (this.closed) return;
-    this.#writer.data(stream.id, noBytes, 0, 0, true);
-    this.#mark();
-  }
-
-  sendReset(stream: TunnelStream, code: number): void {
-    if (this.closed) return;
-    this.#writer.rstStream(stream.id, code);
-    this.#mark();
-  }
-
-  congested(stream: TunnelStream): boolean {
-    if (!this.#isFull()) return false;
-    this.#waiting.add(stream);
-    return true;
-  }
-
-  creditStream(stream: TunnelStream, bytes: number): void {
-    stream.uncredited += bytes;
-    if (stream.uncredited < hboneLimits.streamWindowBytes / 4 || this.closed) return;
-    this.#writer.windowUpdate(stream.id, stream.uncredited);
-    stream.credited(stream.uncredited);
-    this.#mark();
-  }
-
-  queuedBytesChanged(difference: number): void {
-    this.#queuedBytes += difference;
-    if (difference < 0) this.#creditConnection(0);
-  }
-
-  streamEnded(stream: TunnelStream): void {
-    this.#streams.delete(stream.id);
-    this.#blocked.delete(stream);
-    this.#waiting.delete(stream);
-    if (this.#streams.size === 0 && !this.#closed) this.#handler.idle();
-  }
-
-  // What the reader tells us.
-
-  data(streamId: number, chunk: Buffer, endStream: boolean): void {
-    this.#received(chunk.length);
-    this.#creditConnection(chunk.length);
-    const stream = this.#streams.get(streamId);
-    if (stream === undefined) {
-      if (this.#isUnopened(streamId))
-        throw new Http2ConnectionError(errorCode.protocolError, `DATA on stream ${streamId}, which was never opened`);
-      if (chunk.length === 0) this.#idleFrame();
-      return;
-    }
-    if (chunk.length > 0) this.#earn(chunk.length);
-    else if (!endStream) this.#idleFrame();
-    if (stream.receive(chunk, endStream)) return;
-    this.sendReset(stream, errorCode.flowControlError);
-    stream.abort(transientError("tunnel-flow-control", "the peer sent more than the tunnel's window or after its end"));
-  }
-
-  padding(streamId: number, length: number): void {
-    this.#idleFrame();
-    this.#received(length);
-    this.#creditConnection(length);
-    const stream = this.#streams.get(streamId);
-    if (stream !== undefined) this.creditStream(stream, length);
-  }
-
-  headers(streamId: number, fields: string[], endStream: boolean): void {
-    const known = this.#streams.get(streamId);
-    if (known !== undefined) {
-      // An answer, which our own request has earned; else trailers or the like.
-      this.#idleFrame();
-      this.#handler.headers(known, fields, endStream);
-      return;
-    }
-    if (!this.#server || streamId % 2 === 0) {
-      if (this.#isUnopened(streamId))
-        throw new Http2ConnectionError(
-          errorCode.protocolError,
-          `HEADERS on stream ${streamId}, which is not the peer's to open`,
-        );
-      this.#idleFrame();
-      return;
-    }
-    if (streamId <= this.#lastPeerId) {
-      this.#idleFrame();
-      return;
-    }
-    this.#lastPeerId = streamId;
-    const stream = new TunnelStream(this, streamId, this.#peerStreamWindow);
-    if (this.#streams.size >= hboneLimits.acceptedStreams) {
-      this.#idleFrame();
-      this.sendReset(stream, errorCode.refusedStream);
-      return;
-    }
-    this.#streams.set(streamId, stream);
-    this.#earn(0);
+  headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void {
     this.#handler.headers(stream, fields, endStream);
   }
 
-  rstStream(streamId: number, code: number): void {
-    if (this.#isUnopened(streamId))
-      throw new Http2ConnectionError(
-        errorCode.protocolError,
-        `RST_STREAM on stream ${streamId}, which was never opened`,
-      );
-    const stream = this.#streams.get(streamId);
-    if (stream === undefined) {
-      this.#idleFrame();
-      return;
-    }
-    this.#handler.resetByPeer?.(stream);
-    stream.resetByPeer(code);
+  // ---- SessionPort
+
+  output(): FrameWriter {
+    return this.#output.writer();
   }
 
-  settings(values: ReadonlyMap<number, number>): void {
-    this.#idleFrame();
-    const window = values.get(setting.initialWindowSize);
-    if (window !== undefined) {
-      for (const stream of this.#streams.values()) {
-        stream.sendWindow += window - this.#peerStreamWindow;
-        if (stream.sendWindow > maxWindow)
-          throw new Http2ConnectionError(errorCode.flowControlError, "SETTINGS opens a tunnel's window above 2^31-1");
-      }
-      this.#peerStreamWindow = window;
-    }
-    this.#peerFrameBytes = Math.min(
-      values.get(setting.maxFrameSize) ?? this.#peerFrameBytes,
-      hboneLimits.maxFrameBytes,
-    );
-    this.#peerMaxStreams = values.get(setting.maxConcurrentStreams) ?? this.#peerMaxStreams;
-    this.#writer.settingsAck();
-    this.#mark();
-    this.#unblock();
+  isFull(): boolean {
+    return this.#output.isFull;
   }
 
-  settingsAck(): void {
-    this.#idleFrame();
+  opened(streamId: number, fields: readonly string[], endStream: boolean): void {
+    const stream = this.#begin(streamId);
+    stream.remoteEnded = endStream;
+    this.#handler.opened?.(stream, fields, endStream);
   }
 
-  ignored(): void {
-    this.#idleFrame();
+  streamEnded(): void {
+    if (this.activeStreams === 0 && !this.closed) this.#handler.idle?.();
   }
 
-  ping(opaque: Buffer): void {
-    this.#idleFrame();
-    this.#writer.ping(opaque, true);
-    this.#mark();
+  settingsChanged(): void {
+    // Who opens streams asks each time how many may be open.
   }
 
-  pingAck(opaque: Buffer): void {
-    this.#idleFrame();
-    if (opaque.toString("latin1") === "goaway!!") this.#onPong?.();
-    else this.#pingSentAtMs = undefined;
-  }
-
-  goaway(lastStreamId: number, code: number, debug: string): void {
-    this.#idleFrame();
-    this.#handler.goaway(lastStreamId);
+  peerLeaves(lastStreamId: number, code: number, debug: string): void {
+    this.#handler.goaway?.();
     if (this.#server) return;
     const reason =
       code === errorCode.noError
         ? "is going away"
         : `ended the connection (${errorCodeName(code)}${debug === "" ? "" : `: ${debug}`})`;
-    for (const stream of this.#streams.values()) {
+    for (const stream of this.session.streams) {
       if (stream.id > lastStreamId)
         stream.abort(transientError("tunnel-refused", `the peer ${reason} and did not take the tunnel`));
     }
   }
 
-  windowUpdate(streamId: number, increment: number): void {
-    if (streamId === 0) {
-      this.#sendWindow += increment;
-      if (this.#sendWindow > maxWindow)
-        throw new Http2ConnectionError(errorCode.flowControlError, "the connection's window is above 2^31-1");
-      if (this.#blocked.size === 0) this.#idleFrame();
-      this.#unblock();
-      return;
-    }
-    const stream = this.#streams.get(streamId);
-    if (stream === undefined) {
-      this.#idleFrame();
-      return;
-    }
-    stream.sendWindow += increment;
-    if (stream.sendWindow > maxWindow) {
-      this.sendReset(stream, errorCode.flowControlError);
-      stream.abort(transientError("tunnel-flow-control", "the peer opened the tunnel's window above 2^31-1"));
-    } else if (!this.#blocked.has(stream)) this.#idleFrame();
-    else if (this.#sendWindow > 0 && stream.sendWindow > 0) {
-      this.#blocked.delete(stream);
-      stream.writable();
-    }
+  finished(): void {
+    this.#output.whenEmpty(() => this.#end());
   }
 
-  /** What to throw, inside of a frame's handling, when the peer costs more than it asks for. */
-  cutOff(reason: HboneCutOff, message: string): Http2ConnectionError {
-    this.#cutOff = reason;
-    return new Http2ConnectionError(errorCode.enhanceYourCalm, message);
+  failed({ message }: Http2ConnectionError): void {
+    this.#output.flush();
+    this.#end();
+    this.#close(transientError("http2-connection", `the peer broke HTTP/2: ${message}`));
   }
 
-  /** Sends what the turn has put together, unless the kernel is still busy with the last one. */
-  flush(): void {
-    this.#marked = false;
-    if (this.#busy || this.#closed || this.#ended || this.#writer.length === 0) return;
-    if (this.#stream.bufferedBytes === 0) this.#writer.returned();
-    const taken = this.#stream.write(this.#writer.view());
-    if (this.#stream.bufferedBytes === 0) this.#writer.reuse();
-    else this.#writer.release();
-    if (!taken) this.#busy = true;
-    else this.#wakeWaiting();
+  unanswered(): void {
+    this.destroy(
+      transientError("ping-timeout", `the peer did not answer a PING within ${hboneLimits.pingTimeoutMs / 1000} s`),
+    );
   }
 
-  #drained(): void {
-    this.#busy = false;
-    this.flush();
-    this.#wakeWaiting();
-    if (this.#endWanted) this.end();
-  }
-
-  #wakeWaiting(): void {
-    if (this.#waiting.size === 0 || this.#isFull()) return;
-    const waiting = this.#waiting;
-    this.#waiting = new Set();
-    for (const stream of waiting) stream.writable();
-  }
-
-  #unblock(): void {
-    if (this.#sendWindow <= 0 || this.#blocked.size === 0) return;
-    for (const stream of this.#blocked) {
-      if (stream.sendWindow <= 0) continue;
-      if (this.#sendWindow <= 0) break;
-      // A stream that is blocked again goes to the end: nobody starves.
-      this.#blocked.delete(stream);
-      stream.writable();
-    }
-  }
-
-  #isFull(): boolean {
-    return this.#writer.length >= hboneLimits.outputHighWaterBytes;
-  }
-
-  #isUnopened(streamId: number): boolean {
-    return this.#server
-      ? streamId > this.#lastPeerId || streamId % 2 === 0
-      : streamId >= this.#nextId || streamId % 2 === 0;
-  }
-
-  #mark(): void {
-    if (this.#marked || this.closed) return;
-    this.#marked = true;
-    endOfTurn.mark(this);
+  #begin(streamId: number): TunnelStream {
+    const stream = new TunnelStream(this, streamId);
+    this.session.adopt(stream);
+    return stream;
   }
 
   #read(chunk: Buffer): void {
-    if (this.#closed) return;
-    try {
-      this.#reader.push(chunk);
-    } catch (error) {
-      const code = error instanceof Http2ConnectionError ? error.code : errorCode.internalError;
-      // The reader itself complains of nothing but headers by this code.
-      if (code === errorCode.enhanceYourCalm) this.#cutOff ??= "header_block";
-      this.#fail(code, messageOf(error));
-      return;
-    }
-    if (this.#writer.length <= hboneLimits.maxOutputBytes) return;
-    this.#cutOff = "unread_answers";
-    this.#fail(errorCode.enhanceYourCalm, "the peer does not read our answers");
-  }
-
-  #received(bytes: number): void {
-    this.#receiveWindow -= bytes;
-    if (this.#receiveWindow < 0)
-      throw new Http2ConnectionError(errorCode.flowControlError, "the peer sent more than the connection's window");
-  }
-
-  /** Bytes that move allow frames beside them: WINDOW_UPDATEs of stream and connection for every few KiB, a PING to measure. */
-  #earn(bytes: number): void {
-    if (this.#idleFrames > -hboneLimits.maxIdleFramesPerSecond) this.#idleFrames -= framesEarned + (bytes >> 10);
-  }
-
-  #idleFrame(): void {
-    this.#idleFrames += 1;
-    if (this.#idleFrames <= hboneLimits.maxIdleFramesPerSecond) return;
-    const nowMs = this.#clock.steadyMs();
-    if (nowMs - this.#idleSinceMs < 1_000) throw this.cutOff("idle_frames", "too many frames that move nothing on");
-    this.#idleSinceMs = nowMs;
-    this.#idleFrames = 0;
-  }
-
-  #fail(code: number, message: string): void {
-    if (this.#closed) return;
-    this.#writer.goaway(this.#lastPeerId, code, message.slice(0, 200));
-    this.flush();
-    this.#stream.end();
-    this.#close(transientError("http2-connection", `the peer broke HTTP/2: ${message}`));
-    // Not at once: what the peer has still under way would be answered by a reset, and it would never read the GOAWAY.
-    this.#clock.after(hboneLimits.closeGraceMs, () => this.#stream.destroy());
-  }
-
-  #inputEnded(): void {
-    this.#stream.end();
-    if (this.#streams.size > 0) this.#close(transientError("connection-closed", "the peer closed the connection"));
-    else this.#close(undefined);
-  }
-
-  #creditConnection(bytes: number): void {
-    this.#uncredited += bytes;
-    if (this.#uncredited < hboneLimits.connectionWindowBytes / 4 || this.closed) return;
-    if (this.#queuedBytes > hboneLimits.maxQueuedBytes) return;
-    this.#writer.windowUpdate(0, this.#uncredited);
-    this.#receiveWindow += this.#uncredited;
-    this.#uncredited = 0;
-    this.#mark();
+    this.session.receive(chunk, this.#clock.steadyMs());
+    if (this.#output.length > hboneLimits.maxOutputBytes)
+      this.session.cutOff("unread_answers", "the peer does not read our answers");
   }
 
   #armPing(): void {
     this.#pingTimer = this.#clock.after(hboneLimits.pingIntervalMs, () => {
       if (this.closed) return;
-      const now = this.#clock.steadyMs();
-      if (this.#pingSentAtMs === undefined) {
-        this.#pingSentAtMs = now;
-        this.#writer.ping(Buffer.alloc(8), false);
-        this.#mark();
-      } else if (now - this.#pingSentAtMs >= hboneLimits.pingTimeoutMs) {
-        this.destroy(
-          transientError("ping-timeout", `the peer did not answer a PING within ${hboneLimits.pingTimeoutMs / 1000} s`),
-        );
-        return;
-      }
+      this.session.sweep(this.#clock.steadyMs());
       this.#armPing();
     });
   }
 
-  #close(error: Error | undefined): void {
-    if (this.#closed) return;
-    this.#closed = true;
+  #inputEnded(): void {
+    this.#stream.end();
+    this.#close(
+      this.activeStreams === 0 ? undefined : transientError("connection-closed", "the peer closed the connection"),
+    );
+  }
+
+  /** Not at once: what the peer has still under way would be answered by a reset, and it would never read what we said last. */
+  #end(): void {
+    this.session.close();
+    this.#output.stop();
     this.#pingTimer?.[Symbol.dispose]();
-    for (const stream of this.#streams.values())
+    this.#stream.end();
+    this.#clock.after(hboneLimits.closeGraceMs, () => this.#stream.destroy());
+  }
+
+  #close(error: Error | undefined): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.session.close();
+    this.#output.stop();
+    this.#pingTimer?.[Symbol.dispose]();
+    this.#goawayGrace?.[Symbol.dispose]();
+    for (const stream of this.session.streams)
       stream.abort(error ?? transientError("connection-closed", "the connection was closed"));
-    this.#handler.connectionClosed(error, this.#cutOff);
+    this.#handler.connectionClosed(error, this.session.floodReason);
   }
 }
-
-/** Idle frames that each frame which moves a tunnel on allows, besides one for each KiB. */
-const framesEarned = 3;
-const noBytes = new Uint8Array(0);

@@ -1,37 +1,24 @@
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "../../net/index.ts";
 import { transientError } from "../../base/index.ts";
 import type { Headers } from "../../wire/hbone/index.ts";
-import { errorCode, errorCodeName } from "../../wire/http2/index.ts";
-import { hboneLimits } from "./limits.ts";
+import { errorCode, errorCodeName, SessionStream, type Http2Session } from "../../wire/http2/index.ts";
 
 /** What a stream needs of its connection. */
-export interface StreamOwner {
+export interface TunnelOwner {
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
-  /** Frames as much as the windows and the output allow, from `start` on; answers where it stopped. */
-  sendData(stream: TunnelStream, bytes: Uint8Array, start: number): number;
-  sendEnd(stream: TunnelStream): void;
-  sendReset(stream: TunnelStream, code: number): void;
-  /** True when a writer had better wait; the stream's {@link TunnelStream.writable} is called later. */
-  congested(stream: TunnelStream): boolean;
-  /** Gives window back to the peer. */
-  creditStream(stream: TunnelStream, bytes: number): void;
-  queuedBytesChanged(difference: number): void;
-  streamEnded(stream: TunnelStream): void;
+  readonly session: Http2Session<TunnelStream>;
+  headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void;
 }
 
+const noBytes = new Uint8Array(0);
 const nobody: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
 /** One CONNECT tunnel as a byte stream: flow control, half close and reset over HTTP/2 frames. */
-export class TunnelStream implements ByteStream {
-  readonly id: number;
-  readonly #owner: StreamOwner;
+export class TunnelStream extends SessionStream implements ByteStream {
+  readonly #owner: TunnelOwner;
+  readonly #session: Http2Session<TunnelStream>;
   #handler: ByteStreamHandler = nobody;
-  /** How many bytes the peer lets us send; its connection changes it. */
-  sendWindow: number;
-  /** Bytes handed over and not yet given back as window. */
-  uncredited = 0;
-  #receiveWindow: number = hboneLimits.streamWindowBytes;
   #paused = true;
   #delivering = false;
   #queue: Buffer[] = [];
@@ -39,17 +26,18 @@ export class TunnelStream implements ByteStream {
   #pendingBytes = 0;
   #wantsDrain = false;
   #localEnd: "open" | "ending" | "ended" = "open";
-  #remoteEnd: "open" | "queued" | "ended" = "open";
+  /** Our user knows that the peer has ended. */
+  #toldEnd = false;
   #closed = false;
   #closeDelivered = false;
   #closeError: Error | undefined;
   #received = 0;
   #sent = 0;
 
-  constructor(owner: StreamOwner, id: number, sendWindow: number) {
+  constructor(owner: TunnelOwner, id: number) {
+    super(id);
     this.#owner = owner;
-    this.id = id;
-    this.sendWindow = sendWindow;
+    this.#session = owner.session;
   }
 
   readonly fd = -1;
@@ -91,7 +79,7 @@ export class TunnelStream implements ByteStream {
   write(bytes: Uint8Array): boolean {
     if (this.#closed || this.#localEnd !== "open") return false;
     this.#sent += bytes.length;
-    const sent = this.#pending.length > 0 ? 0 : this.#owner.sendData(this, bytes, 0);
+    const sent = this.#pending.length > 0 ? 0 : this.#session.sendData(this, bytes, 0, false);
     if (sent < bytes.length) {
       // A copy: relays hand us chunks that are valid during the call only.
       this.#pending.push(Buffer.from(bytes.subarray(sent)));
@@ -99,7 +87,7 @@ export class TunnelStream implements ByteStream {
       this.#wantsDrain = true;
       return false;
     }
-    if (!this.#owner.congested(this)) return true;
+    if (!this.#session.congested(this)) return true;
     this.#wantsDrain = true;
     return false;
   }
@@ -108,7 +96,7 @@ export class TunnelStream implements ByteStream {
   writable(): void {
     while (!this.#closed && this.#pending.length > 0) {
       const bytes = this.#pending[0] as Uint8Array;
-      const sent = this.#owner.sendData(this, bytes, 0);
+      const sent = this.#session.sendData(this, bytes, 0, false);
       this.#pendingBytes -= sent;
       if (sent < bytes.length) {
         if (sent > 0) this.#pending[0] = bytes.subarray(sent);
@@ -118,7 +106,7 @@ export class TunnelStream implements ByteStream {
     }
     if (this.#closed) return;
     if (this.#localEnd === "ending") this.#sendEnd();
-    else if (this.#wantsDrain && !this.#owner.congested(this)) {
+    else if (this.#wantsDrain && !this.#session.congested(this)) {
       this.#wantsDrain = false;
       this.#handler.drain();
     }
@@ -133,11 +121,8 @@ export class TunnelStream implements ByteStream {
   destroy(options: { readonly error?: Error; readonly reset?: boolean } = {}): void {
     if (this.#closed) return;
     // A close without reset is an orderly end of our side, after which we listen no longer.
-    if (options.reset !== true && this.#localEnd === "open") this.#owner.sendEnd(this);
-    this.#owner.sendReset(
-      this,
-      options.reset === true || this.#pendingBytes > 0 ? errorCode.cancel : errorCode.noError,
-    );
+    if (options.reset !== true && this.#localEnd === "open") this.#session.sendData(this, noBytes, 0, true);
+    this.#session.reset(this, options.reset === true || this.#pendingBytes > 0 ? errorCode.cancel : errorCode.noError);
     this.#close(options.error);
   }
 
@@ -150,27 +135,31 @@ export class TunnelStream implements ByteStream {
     this.#deliverQueue();
   }
 
-  /** A piece of DATA for us; valid during the call. False when the peer sent more than its window. */
-  receive(chunk: Buffer, endStream: boolean): boolean {
-    if (this.#closed) return true;
-    if (this.#remoteEnd !== "open") return false;
-    this.#receiveWindow -= chunk.length;
-    if (this.#receiveWindow < 0) return false;
-    if (endStream) this.#remoteEnd = "queued";
+  receive(chunk: Buffer, endStream: boolean): number {
+    if (this.#closed) return errorCode.noError;
     if (this.#paused || this.#delivering || this.#queue.length > 0) {
       if (chunk.length > 0) {
         this.#queue.push(Buffer.from(chunk));
-        this.#owner.queuedBytesChanged(chunk.length);
+        this.#session.queuedBytesChanged(chunk.length);
       }
     } else if (chunk.length > 0) this.#deliver(chunk);
     if (endStream) this.#deliverQueue();
-    return true;
+    return errorCode.noError;
   }
 
-  /** The peer got its window back for these bytes. */
-  credited(bytes: number): void {
-    this.#receiveWindow += bytes;
-    this.uncredited = 0;
+  receiveHeaders(fields: readonly string[], endStream: boolean): number {
+    this.#owner.headers(this, fields, endStream);
+    return errorCode.noError;
+  }
+
+  broken(code: number): void {
+    this.abort(transientError("tunnel-broken", `the peer broke the rules of the tunnel (${errorCodeName(code)})`));
+  }
+
+  /** The peer has ended its side by a head. */
+  endReceived(): void {
+    this.remoteEnded = true;
+    this.#deliverQueue();
   }
 
   /** The peer, or the connection, ended the stream. */
@@ -181,7 +170,7 @@ export class TunnelStream implements ByteStream {
   /** RST_STREAM from the peer. */
   resetByPeer(code: number): void {
     if (this.#closed) return;
-    if (code === errorCode.noError && this.#remoteEnd !== "open") {
+    if (code === errorCode.noError && this.remoteEnded) {
       // The peer has said all, and wants no more of us: what it said still counts.
       this.#localEnd = "ended";
       this.#pending = [];
@@ -197,7 +186,7 @@ export class TunnelStream implements ByteStream {
     this.#received += chunk.length;
     this.#handler.data(chunk);
     this.#delivering = false;
-    if (!this.#closed) this.#owner.creditStream(this, chunk.length);
+    if (!this.#closed) this.#session.consumed(this, chunk.length);
   }
 
   #deliverQueue(): void {
@@ -205,23 +194,23 @@ export class TunnelStream implements ByteStream {
     while (!this.#paused && !this.#closed) {
       const chunk = this.#queue.shift();
       if (chunk === undefined) break;
-      this.#owner.queuedBytesChanged(-chunk.length);
+      this.#session.queuedBytesChanged(-chunk.length);
       this.#deliver(chunk);
     }
-    if (this.#closed || this.#queue.length > 0 || this.#remoteEnd !== "queued") return;
-    this.#remoteEnd = "ended";
+    if (this.#closed || this.#queue.length > 0 || !this.remoteEnded || this.#toldEnd) return;
+    this.#toldEnd = true;
     this.#handler.end();
     this.#finish();
   }
 
   #sendEnd(): void {
     this.#localEnd = "ended";
-    this.#owner.sendEnd(this);
+    this.#session.sendData(this, noBytes, 0, true);
     this.#finish();
   }
 
   #finish(): void {
-    if (this.#localEnd === "ended" && this.#remoteEnd === "ended") this.#close(undefined);
+    if (this.#localEnd === "ended" && this.#toldEnd) this.#close(undefined);
   }
 
   #close(error: Error | undefined): void {
@@ -232,8 +221,8 @@ export class TunnelStream implements ByteStream {
     this.#queue = [];
     this.#pending = [];
     this.#pendingBytes = 0;
-    if (queued > 0) this.#owner.queuedBytesChanged(-queued);
-    this.#owner.streamEnded(this);
+    if (queued > 0) this.#session.queuedBytesChanged(-queued);
+    this.#session.ended(this);
     this.#closeError = error;
     // Never inside the caller's own call.
     queueMicrotask(() => {

@@ -5,7 +5,7 @@ import type { ConnectionInfo } from "../connection-info.ts";
 import { Http2Connection, type Http2ConnectionHandler } from "../http2/http2-connection.ts";
 import { requestText, trailersFault } from "../http2/http2-heads.ts";
 import { http2Limits } from "../http2/http2-limits.ts";
-import type { Http2Stream, Http2StreamHandler, StreamFailure } from "../http2/http2-stream.ts";
+import type { Http2Stream, Http2StreamHandler } from "../http2/http2-stream.ts";
 import type { Answer } from "./answer.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeOwner } from "./exchange-owner.ts";
@@ -36,7 +36,6 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   readonly #onClosed: (connection: ListenerConnection) => void;
   readonly #streams = new Set<DownstreamStream>();
   readonly #spare: DownstreamStream[] = [];
-  #prematureResets = 0;
   #idleSinceMs: number;
 
   constructor(options: Http2DownstreamOptions) {
@@ -91,15 +90,6 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
     if (this.#spare.length < maxSpareStreams) this.#spare.push(stream);
     if (this.#streams.size === 0) this.#idleSinceMs = this.context.clock.steadyMs();
     if (this.context.draining) this.#connection.drain();
-  }
-
-  /** The client took a request back before it was answered: some do, but not nearly all of the time. */
-  resetPrematurely(): void {
-    this.#prematureResets += 1;
-    const { openedStreams } = this.#connection;
-    if (openedStreams >= http2Limits.prematureResetStreams && this.#prematureResets * 2 > openedStreams) {
-      this.#connection.fail(errorCode.enhanceYourCalm, "too many requests were taken back");
-    }
   }
 
   // ---- ListenerConnection
@@ -195,8 +185,7 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
     this.#exchange.clientDrained();
   }
 
-  aborted(failure: StreamFailure): void {
-    if (failure.by === "peer" && !this.#exchange.answerStarted) this.#connection.resetPrematurely();
+  aborted(): void {
     this.#exchange.abandon();
     this.#release();
   }

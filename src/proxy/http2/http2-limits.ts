@@ -7,7 +7,10 @@ export const http2Limits = {
   connectionWindowBytes: 4 * 1_048_576,
   /** What a connection holds for paused streams before it stops giving its window back. */
   maxQueuedBytes: 8 * 1_048_576,
+  /** Of a window, one part in so many is read before it is given back. */
+  creditParts: 4,
   maxFrameBytes: 65_536,
+  maxSentFrameBytes: 65_536,
   /** Output of a connection that waits for the kernel; above it, streams are told to wait. */
   outputHighWaterBytes: 256 * 1024,
   /** Answers to PING, SETTINGS and the like that a peer may let pile up without reading. */
@@ -20,8 +23,11 @@ export const http2Limits = {
   openedStreamsBeforeSettings: 100,
   /** Frames a second that move no request on: PING, SETTINGS, PRIORITY, empty DATA, refused streams. */
   maxIdleFramesPerSecond: 5000,
-  /** After that many streams, a client that took back most of them before their answers is cut off. */
-  prematureResetStreams: 500,
+  /** Requests that a client may waste beyond those that it lets us answer, by taking them back or by breaking their rules. */
+  wastedStreams: 500,
+  wastedStreamsPerSecond: 10,
+  /** A request that waited that long for its answer may be taken back. */
+  prematureResetMs: 1000,
   /** A header list up to this many times the limit that is announced is read to its end, so that it can be answered by 431. */
   headerListSlack: 2,
   /** Quiet time of an upstream connection with streams after which its peer is asked for a sign of life, unless the cluster says. */

@@ -1,4 +1,4 @@
-import { errorCode, errorCodeName } from "../../wire/http2/index.ts";
+import { errorCode, errorCodeName, SessionStream, type Http2Session } from "../../wire/http2/index.ts";
 import { http2Limits } from "./http2-limits.ts";
 
 /** Who uses a stream. Bytes hold only during the call. Nothing is told after both sides have ended, or after {@link Http2Stream.reset}. */
@@ -20,35 +20,15 @@ export interface StreamFailure {
   readonly message: string;
 }
 
-/** What a stream needs of its connection. */
-export interface StreamOwner {
-  /** Frames as much as the windows and the output allow, from `start` on; answers where it stopped. `endStream` goes with the last byte. */
-  sendData(stream: Http2Stream, bytes: Uint8Array, start: number, endStream: boolean): number;
-  sendHeaders(stream: Http2Stream, fields: readonly string[], endStream: boolean): void;
-  sendReset(stream: Http2Stream, code: number): void;
-  /** True when a writer had better wait; {@link Http2Stream.writable} is called later. */
-  congested(stream: Http2Stream): boolean;
-  /** Gives window back to the peer. */
-  creditStream(stream: Http2Stream, bytes: number): void;
-  queuedBytesChanged(difference: number): void;
-  streamEnded(stream: Http2Stream): void;
-}
-
 const nobody: Http2StreamHandler = { headers() {}, data() {}, drained() {}, aborted() {} };
 const noBytes = Buffer.alloc(0);
 
 /** One stream of an HTTP/2 connection: its two halves, its windows, and what waits in both directions. */
-export class Http2Stream {
-  readonly id: number;
-  readonly #owner: StreamOwner;
+export class Http2Stream extends SessionStream {
+  readonly #session: Http2Session<Http2Stream>;
   handler: Http2StreamHandler = nobody;
-  /** How many bytes the peer lets us send; the connection changes it. */
-  sendWindow: number;
-  /** Bytes handed over and not yet given back as window. */
-  uncredited = 0;
   /** What `content-length` promised and has not come; -1 when it promised nothing. */
   expectedBytes = -1;
-  #receiveWindow: number = http2Limits.streamWindowBytes;
   #paused = false;
   #delivering = false;
   #queue: Buffer[] = [];
@@ -58,15 +38,15 @@ export class Http2Stream {
   #pendingTrailers: readonly string[] | undefined;
   #wantsDrain = false;
   #local: "open" | "ending" | "ended" = "open";
-  #remote: "open" | "queued" | "ended" = "open";
+  /** Our user knows that the peer has said all. */
+  #toldEnd = false;
   #closed = false;
   #left = false;
   #stalledSweeps = 0;
 
-  constructor(owner: StreamOwner, id: number, sendWindow: number) {
-    this.#owner = owner;
-    this.id = id;
-    this.sendWindow = sendWindow;
+  constructor(session: Http2Session<Http2Stream>, id: number) {
+    super(id);
+    this.#session = session;
   }
 
   get closed(): boolean {
@@ -78,16 +58,11 @@ export class Http2Stream {
     return this.#local !== "open";
   }
 
-  /** The peer has said all. */
-  get remoteEnded(): boolean {
-    return this.#remote !== "open";
-  }
-
   // ---- sending
 
   sendHeaders(fields: readonly string[], endStream: boolean): void {
     if (this.#closed || this.#local !== "open") return;
-    this.#owner.sendHeaders(this, fields, endStream);
+    this.#session.sendHeaders(this, fields, endStream);
     if (endStream) this.#localDone();
   }
 
@@ -102,7 +77,7 @@ export class Http2Stream {
       this.#wantsDrain = true;
       return false;
     }
-    if (this.#local !== "open" || !this.#owner.congested(this)) return true;
+    if (this.#local !== "open" || !this.#session.congested(this)) return true;
     this.#wantsDrain = true;
     return false;
   }
@@ -128,7 +103,7 @@ export class Http2Stream {
     }
     if (this.#closed) return;
     if (this.#local === "ending") this.#sendEnd();
-    else if (this.#wantsDrain && !this.#owner.congested(this)) {
+    else if (this.#wantsDrain && !this.#session.congested(this)) {
       this.#wantsDrain = false;
       this.handler.drained();
     }
@@ -137,7 +112,7 @@ export class Http2Stream {
   /** Ends the stream at once; its handler is told nothing. */
   reset(code: number): void {
     if (this.#closed) return;
-    this.#owner.sendReset(this, code);
+    this.#session.reset(this, code);
     this.#close();
   }
 
@@ -145,7 +120,7 @@ export class Http2Stream {
   leave(): void {
     this.handler = nobody;
     this.#left = true;
-    if (this.#closed || this.#remote === "ended") return;
+    if (this.#closed || this.#toldEnd) return;
     this.resume();
     this.#closeWhenBothEnded();
   }
@@ -169,59 +144,46 @@ export class Http2Stream {
     this.#deliverQueue();
   }
 
-  /** The connection read a head or trailers. Answers the code of the stream's error, if it is one. */
   receiveHeaders(fields: readonly string[], endStream: boolean): number {
-    if (this.#remote !== "open") return errorCode.streamClosed;
     if (!endStream) {
       this.handler.headers(fields, false);
       return errorCode.noError;
     }
     if (this.expectedBytes > 0) return errorCode.protocolError;
-    this.#remote = "queued";
     this.#queuedTrailers = fields;
     this.#deliverQueue();
     return errorCode.noError;
   }
 
-  /** A piece of DATA. Answers as {@link receiveHeaders}. */
   receive(chunk: Buffer, endStream: boolean): number {
-    if (this.#remote !== "open") return errorCode.streamClosed;
-    this.#receiveWindow -= chunk.length;
-    if (this.#receiveWindow < 0) return errorCode.flowControlError;
     if (this.expectedBytes >= 0) {
       this.expectedBytes -= chunk.length;
       if (this.expectedBytes < 0 || (endStream && this.expectedBytes > 0)) return errorCode.protocolError;
     }
     const waits = this.#paused || this.#delivering || this.#queue.length > 0;
-    if (endStream) this.#remote = "queued";
     if (!waits) {
       this.#deliver(chunk, endStream);
       this.#deliverQueue();
     } else if (chunk.length > 0) {
       this.#queue.push(Buffer.from(chunk));
-      this.#owner.queuedBytesChanged(chunk.length);
+      this.#session.queuedBytesChanged(chunk.length);
     }
     return errorCode.noError;
   }
 
-  /** Padding counts for the window, and is given back at once. */
-  receivePadding(length: number): number {
-    this.#receiveWindow -= length;
-    if (this.#receiveWindow < 0) return errorCode.flowControlError;
-    this.#owner.creditStream(this, length);
-    return errorCode.noError;
-  }
-
-  /** The peer got its window back for these bytes. */
-  credited(bytes: number): void {
-    this.#receiveWindow += bytes;
-    this.uncredited = 0;
+  broken(code: number): void {
+    this.abort({
+      by: "protocol",
+      code,
+      unprocessed: false,
+      message: `the peer broke the rules of the stream (${errorCodeName(code)})`,
+    });
   }
 
   /** RST_STREAM from the peer. */
   resetByPeer(code: number): void {
     if (this.#closed) return;
-    if (this.#remote !== "open" && code === errorCode.noError) {
+    if (this.remoteEnded && code === errorCode.noError) {
       // The peer has said all, and wants no more of us: what it said still counts.
       this.#local = "ended";
       this.#pending = [];
@@ -246,7 +208,7 @@ export class Http2Stream {
 
   #send(bytes: Uint8Array, start: number): number {
     const ends = this.#local === "ending" && this.#pendingTrailers === undefined && this.#pending.length <= 1;
-    const sent = this.#owner.sendData(this, bytes, start, ends);
+    const sent = this.#session.sendData(this, bytes, start, ends);
     if (sent > start) this.#stalledSweeps = 0;
     if (ends && sent === bytes.length) this.#localDone();
     return sent;
@@ -254,8 +216,8 @@ export class Http2Stream {
 
   #sendEnd(): void {
     const trailers = this.#pendingTrailers;
-    if (trailers === undefined) this.#owner.sendData(this, noBytes, 0, true);
-    else this.#owner.sendHeaders(this, trailers, true);
+    if (trailers === undefined) this.#session.sendData(this, noBytes, 0, true);
+    else this.#session.sendHeaders(this, trailers, true);
     this.#localDone();
   }
 
@@ -266,28 +228,25 @@ export class Http2Stream {
 
   #deliver(chunk: Buffer, endStream: boolean): void {
     this.#delivering = true;
-    if (endStream) this.#remote = "ended";
+    if (endStream) this.#toldEnd = true;
     this.handler.data(chunk, endStream);
     this.#delivering = false;
     if (this.#closed) return;
     if (endStream) this.#closeWhenBothEnded();
-    else this.#owner.creditStream(this, chunk.length);
+    else this.#session.consumed(this, chunk.length);
   }
 
   #deliverQueue(): void {
     if (this.#delivering) return;
-    while (!this.#paused && !this.#closed && this.#remote !== "ended") {
+    while (!this.#paused && !this.#closed && !this.#toldEnd) {
       const chunk = this.#queue.shift();
       if (chunk !== undefined) {
-        this.#owner.queuedBytesChanged(-chunk.length);
-        this.#deliver(
-          chunk,
-          this.#queue.length === 0 && this.#remote === "queued" && this.#queuedTrailers === undefined,
-        );
+        this.#session.queuedBytesChanged(-chunk.length);
+        this.#deliver(chunk, this.#queue.length === 0 && this.remoteEnded && this.#queuedTrailers === undefined);
         continue;
       }
-      if (this.#remote !== "queued") return;
-      this.#remote = "ended";
+      if (!this.remoteEnded) return;
+      this.#toldEnd = true;
       const trailers = this.#queuedTrailers;
       if (trailers === undefined) this.handler.data(noBytes, true);
       else this.handler.headers(trailers, true);
@@ -297,7 +256,7 @@ export class Http2Stream {
 
   #closeWhenBothEnded(): void {
     if (this.#local !== "ended" || this.#closed) return;
-    if (this.#remote === "ended") this.#close();
+    if (this.#toldEnd) this.#close();
     else if (this.#left) this.reset(errorCode.noError);
   }
 
@@ -308,8 +267,8 @@ export class Http2Stream {
     for (const chunk of this.#queue) queued += chunk.length;
     this.#queue = [];
     this.#pending = [];
-    if (queued > 0) this.#owner.queuedBytesChanged(-queued);
+    if (queued > 0) this.#session.queuedBytesChanged(-queued);
     this.handler = nobody;
-    this.#owner.streamEnded(this);
+    this.#session.ended(this);
   }
 }

@@ -1,4 +1,4 @@
-// HTTP/2 as bytes: frames both ways, HPACK. No connection state: that is the data planes'.
+// HTTP/2 without input or output: frames both ways, HPACK, and the state of a connection.
 export {
   defaultMaxFrameSize,
   defaultWindow,
@@ -12,3 +12,7 @@ export {
 export { FrameReader, type FrameHandler, type FrameReaderOptions } from "./frame-reader.ts";
 export { FrameWriter } from "./frame-writer.ts";
 export { hpackEncode, type HpackEncodeOptions } from "./hpack-encoder.ts";
+export { type FloodReason } from "./flood-budget.ts";
+export { Http2Session } from "./session.ts";
+export { SessionStream } from "./session-stream.ts";
+export type { SessionLimits, SessionPort } from "./session-types.ts";

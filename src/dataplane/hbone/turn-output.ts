@@ -1,0 +1,86 @@
+import type { ByteStream } from "../../net/index.ts";
+import { FrameWriter } from "../../wire/http2/index.ts";
+import { endOfTurn, type Flushable } from "./end-of-turn.ts";
+
+export interface TurnOutputOptions {
+  readonly stream: ByteStream;
+  /** From here on, who has more to say had better wait. */
+  readonly highWaterBytes: number;
+  /** Called when there is room again, for those who waited. */
+  readonly onRoom: () => void;
+}
+
+/** The frames of one connection: those of a turn leave in one write, at its end, from memory that is used again. */
+export class TurnOutput implements Flushable {
+  readonly #stream: ByteStream;
+  readonly #highWaterBytes: number;
+  readonly #onRoom: () => void;
+  readonly #writer = new FrameWriter();
+  #onEmpty: (() => void) | undefined;
+  #isMarked = false;
+  #isBusy = false;
+  #isStopped = false;
+
+  constructor(options: TurnOutputOptions) {
+    this.#stream = options.stream;
+    this.#highWaterBytes = options.highWaterBytes;
+    this.#onRoom = options.onRoom;
+  }
+
+  /** Where frames go that are to leave with this turn. */
+  writer(): FrameWriter {
+    if (!this.#isMarked && !this.#isStopped) {
+      this.#isMarked = true;
+      endOfTurn.mark(this);
+    }
+    return this.#writer;
+  }
+
+  /** Bytes that wait here. */
+  get length(): number {
+    return this.#writer.length;
+  }
+
+  get isFull(): boolean {
+    return this.#writer.length >= this.#highWaterBytes;
+  }
+
+  /** Sends what the turn has put together, unless the kernel is still busy with the last one. */
+  flush(): void {
+    this.#isMarked = false;
+    if (this.#isBusy || this.#isStopped) return;
+    if (this.#writer.length > 0) this.#write();
+    if (this.#writer.length > 0 || this.#onEmpty === undefined) return;
+    const onEmpty = this.#onEmpty;
+    this.#onEmpty = undefined;
+    onEmpty();
+  }
+
+  /** The kernel has taken all. */
+  drained(): void {
+    this.#isBusy = false;
+    this.flush();
+    if (!this.#isStopped && !this.isFull) this.#onRoom();
+  }
+
+  /** Calls back at the end of a turn after which nothing waits here. */
+  whenEmpty(done: () => void): void {
+    this.#onEmpty = done;
+    this.writer();
+  }
+
+  /** Nothing leaves any more. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#onEmpty = undefined;
+  }
+
+  #write(): void {
+    if (this.#stream.bufferedBytes === 0) this.#writer.returned();
+    const taken = this.#stream.write(this.#writer.view());
+    if (this.#stream.bufferedBytes === 0) this.#writer.reuse();
+    else this.#writer.release();
+    if (taken) this.#onRoom();
+    else this.#isBusy = true;
+  }
+}

@@ -1,0 +1,37 @@
+import { errorCode, Http2ConnectionError } from "./constants.ts";
+
+/** What the peer may send on a connection, all streams together. */
+export class ReceiveWindow {
+  readonly #creditBytes: number;
+  readonly #maxQueuedBytes: number;
+  #bytes: number;
+  #uncredited = 0;
+  #queuedBytes = 0;
+
+  constructor(bytes: number, creditBytes: number, maxQueuedBytes: number) {
+    this.#bytes = bytes;
+    this.#creditBytes = creditBytes;
+    this.#maxQueuedBytes = maxQueuedBytes;
+  }
+
+  received(bytes: number): void {
+    this.#bytes -= bytes;
+    this.#uncredited += bytes;
+    if (this.#bytes < 0)
+      throw new Http2ConnectionError(errorCode.flowControlError, "the peer sent more than the connection's window");
+  }
+
+  queued(difference: number): void {
+    this.#queuedBytes += difference;
+  }
+
+  /** Takes what is to be given back now: what streams hold back is not held against the others, up to a bound. */
+  takeCredit(): number {
+    if (this.#uncredited < this.#creditBytes) return 0;
+    const credit = this.#uncredited - Math.max(0, this.#queuedBytes - this.#maxQueuedBytes);
+    if (credit < this.#creditBytes) return 0;
+    this.#bytes += credit;
+    this.#uncredited -= credit;
+    return credit;
+  }
+}

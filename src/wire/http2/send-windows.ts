@@ -1,0 +1,100 @@
+import { defaultMaxFrameSize, defaultWindow, errorCode, Http2ConnectionError, maxWindow } from "./constants.ts";
+import type { SessionStream } from "./session-stream.ts";
+
+/** How much may be sent, on a connection and on each of its streams, and who waits for more. */
+export class SendWindows<Stream extends SessionStream> {
+  readonly #maxFrameBytes: number;
+  /** Streams that wait for window, in the order in which they began to. */
+  readonly #blocked = new Set<Stream>();
+  /** Streams that wait for the kernel to take our output. */
+  #waiting = new Set<Stream>();
+  #connection = defaultWindow;
+  /** What a new stream of ours begins with. */
+  stream = defaultWindow;
+  /** The largest frame that the peer and we want. */
+  frameBytes = defaultMaxFrameSize;
+
+  constructor(maxFrameBytes: number) {
+    this.#maxFrameBytes = maxFrameBytes;
+  }
+
+  /** Bytes of DATA that may leave as one frame; 0 or less when the stream has to wait for window. */
+  room(stream: Stream): number {
+    return Math.min(stream.sendWindow, this.#connection, this.frameBytes);
+  }
+
+  spend(stream: Stream, bytes: number): void {
+    stream.sendWindow -= bytes;
+    this.#connection -= bytes;
+  }
+
+  waitForWindow(stream: Stream): void {
+    this.#blocked.add(stream);
+  }
+
+  waitForOutput(stream: Stream): void {
+    this.#waiting.add(stream);
+  }
+
+  forget(stream: Stream): void {
+    this.#blocked.delete(stream);
+    this.#waiting.delete(stream);
+  }
+
+  /** WINDOW_UPDATE of the connection. Answers whether anybody waited for window. */
+  openConnection(increment: number): boolean {
+    this.#connection += increment;
+    if (this.#connection > maxWindow) throw tooLarge("the connection's window is above 2^31-1");
+    if (this.#blocked.size === 0) return false;
+    this.#unblock();
+    return true;
+  }
+
+  /** WINDOW_UPDATE of a stream. Answers whether it waited; undefined when its window is too large. */
+  openStream(stream: Stream, increment: number): boolean | undefined {
+    stream.sendWindow += increment;
+    if (stream.sendWindow > maxWindow) return undefined;
+    if (!this.#blocked.has(stream)) return false;
+    if (this.#connection > 0 && stream.sendWindow > 0) {
+      this.#blocked.delete(stream);
+      stream.writable();
+    }
+    return true;
+  }
+
+  /** SETTINGS of the peer. */
+  change(streamWindow: number | undefined, frameBytes: number | undefined, streams: Iterable<Stream>): void {
+    this.frameBytes = Math.min(frameBytes ?? this.frameBytes, this.#maxFrameBytes);
+    if (streamWindow === undefined) return;
+    const difference = streamWindow - this.stream;
+    this.stream = streamWindow;
+    for (const stream of streams) {
+      stream.sendWindow += difference;
+      if (stream.sendWindow > maxWindow) throw tooLarge("SETTINGS opens a stream's window above 2^31-1");
+    }
+    this.#unblock();
+  }
+
+  /** There is room in the output again. */
+  wake(): void {
+    if (this.#waiting.size === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = new Set();
+    for (const stream of waiting) stream.writable();
+  }
+
+  #unblock(): void {
+    if (this.#connection <= 0) return;
+    // A stream that is blocked again goes to the end, and is not asked again now: nobody starves.
+    for (const stream of this.#blocked) {
+      if (stream.sendWindow <= 0) continue;
+      if (this.#connection <= 0) break;
+      this.#blocked.delete(stream);
+      stream.writable();
+    }
+  }
+}
+
+function tooLarge(message: string): Http2ConnectionError {
+  return new Http2ConnectionError(errorCode.flowControlError, message);
+}

@@ -1,0 +1,84 @@
+import { errorCode, Http2ConnectionError, maxStreamId } from "./constants.ts";
+import type { SessionStream } from "./session-stream.ts";
+
+/** The streams of a connection by their ids, and which more it takes. */
+export class StreamTable<Stream extends SessionStream> {
+  readonly #server: boolean;
+  readonly #streams = new Map<number, Stream>();
+  #nextId = 1;
+  /** Of streams above it the peer was told that we will not look at them. */
+  #lastAcceptedId: number = maxStreamId;
+  /** The last stream that the peer opened. */
+  lastPeerId = 0;
+  /** We want no more streams. */
+  draining = false;
+  /** The peer wants no more streams. */
+  peerLeaves = false;
+
+  constructor(server: boolean) {
+    this.#server = server;
+  }
+
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  get all(): Iterable<Stream> {
+    return this.#streams.values();
+  }
+
+  get(id: number): Stream | undefined {
+    return this.#streams.get(id);
+  }
+
+  add(stream: Stream): void {
+    this.#streams.set(stream.id, stream);
+  }
+
+  delete(stream: Stream): boolean {
+    return this.#streams.delete(stream.id);
+  }
+
+  /** The id of a client's next stream. */
+  claimId(): number {
+    const id = this.#nextId;
+    this.#nextId += 2;
+    return id;
+  }
+
+  get hasIds(): boolean {
+    return this.#nextId < maxStreamId;
+  }
+
+  /** HEADERS of a stream that is not here. False: trailers of one that has ended, or one that came after our GOAWAY. */
+  isNew(id: number): boolean {
+    if (!this.#server || id % 2 === 0) {
+      this.refuseUnopened(id, "HEADERS");
+      return false;
+    }
+    if (id <= this.lastPeerId || id > this.#lastAcceptedId) return false;
+    this.lastPeerId = id;
+    return true;
+  }
+
+  /** A frame came for a stream that is not here: it must have been. */
+  refuseUnopened(id: number, frame: string): void {
+    const unopened = this.#server ? id > this.lastPeerId : id >= this.#nextId;
+    if (!unopened && id % 2 === 1) return;
+    const whose = frame === "HEADERS" && this.#server ? "is no client's" : "was never opened";
+    throw new Http2ConnectionError(errorCode.protocolError, `${frame} on stream ${id}, which ${whose}`);
+  }
+
+  /** After a server's drain: streams that the peer opens from now on are not looked at. False when that was so already. */
+  acceptNoMore(): boolean {
+    if (!this.#server || !this.draining || this.#lastAcceptedId !== maxStreamId) return false;
+    this.#lastAcceptedId = this.lastPeerId;
+    return true;
+  }
+
+  /** No stream is left and none will come. */
+  get done(): boolean {
+    if (this.#streams.size > 0) return false;
+    return this.#server ? this.#lastAcceptedId !== maxStreamId : this.draining || this.peerLeaves;
+  }
+}
