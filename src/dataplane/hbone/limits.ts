@@ -24,6 +24,7 @@ export const hboneLimits = {
   wastedStreams: 500,
   wastedStreamsPerSecond: 10,
   prematureResetMs: 1_000,
+  answeredResetsAreFree: true,
   poolConnections: 8_192,
   idleMs: 5 * 60_000,
   pingIntervalMs: 10_000,

@@ -28,6 +28,7 @@ export const http2Limits = {
   wastedStreamsPerSecond: 10,
   /** A request that waited that long for its answer may be taken back. */
   prematureResetMs: 1000,
+  answeredResetsAreFree: true,
   /** A header list up to this many times the limit that is announced is read to its end, so that it can be answered by 431. */
   headerListSlack: 2,
   /** Quiet time of an upstream connection with streams after which its peer is asked for a sign of life, unless the cluster says. */

@@ -17,6 +17,8 @@ export interface SessionLimits extends FloodLimits {
   readonly maxSentFrameBytes: number;
   /** A client may take a stream back after that time, however many it takes. */
   readonly prematureResetMs: number;
+  /** So it may after our head has been sent. */
+  readonly answeredResetsAreFree: boolean;
 }
 
 export interface SessionOptions {

@@ -245,6 +245,11 @@ export class Http2Session<Stream extends SessionStream> implements FrameHandler 
     return at;
   }
 
+  /** Bytes that one DATA frame may have now; 0 or less when there is no window. */
+  room(stream: Stream): number {
+    return this.#windows.room(stream);
+  }
+
   /** Bytes that a port may put as one DATA frame by itself, and tell by {@link spend}; 0 when the stream has to wait, and is woken. */
   reserve(stream: Stream): number {
     if (this.#over) return 0;
@@ -389,9 +394,10 @@ export class Http2Session<Stream extends SessionStream> implements FrameHandler 
       this.#budget.idleFrame();
       return;
     }
-    const premature = !stream.answered && this.#nowMs - stream.openedAtMs < this.#limits.prematureResetMs;
+    const { prematureResetMs, answeredResetsAreFree } = this.#limits;
+    const free = (stream.answered && answeredResetsAreFree) || this.#nowMs - stream.openedAtMs >= prematureResetMs;
     stream.resetByPeer(code);
-    if (premature && this.#server) this.#budget.takenBack();
+    if (!free && this.#server) this.#budget.takenBack();
     this.#throwIfExceeded();
   }
 

@@ -1,9 +1,8 @@
 import { toSerinError, type SerinError } from "../../../base/index.ts";
-import { errorCode } from "../../../wire/http2/index.ts";
-import { grpcLimits } from "./grpc-limits.ts";
+import { errorCode, SessionStream, type Http2Session } from "../../../wire/http2/index.ts";
 import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
 import { MessageDecoder, type Decompress } from "./message-decoder.ts";
-import { fieldValues, type RequestHead } from "./request-head.ts";
+import { fieldValues, trailersFault, type RequestHead } from "./request-head.ts";
 import type { FrameOutput } from "./frame-output.ts";
 
 /** Who opened a connection. */
@@ -31,13 +30,13 @@ export interface CallHandler {
 /** What a call needs of its connection. */
 export interface CallOwner {
   readonly peer: Peer;
+  readonly session: Http2Session<GrpcCall>;
   /** Frames what the windows and the output allow; false when something waits. */
   sendMessage(call: GrpcCall, parts: readonly Buffer[], length: number): boolean;
   /** The call's trailers, once what waits has gone. */
   sendEnd(call: GrpcCall): void;
-  /** Gives window of the connection back to the peer. */
-  consumed(bytes: number): void;
-  openStreamWindow(call: GrpcCall, bytes: number): void;
+  /** Frames what waits of a call as far as windows and the kernel allow; false when it has to wait. */
+  pump(call: GrpcCall): boolean;
 }
 
 /** Of a message: not compressed, and its length. */
@@ -45,8 +44,7 @@ export const prefixBytes = 5;
 const nobody: CallHandler = { message() {}, ended() {}, drained() {}, failed() {}, closed() {} };
 
 /** One call: a stream of its connection. Requests wait, within its window, until somebody answers it. */
-export class GrpcCall {
-  readonly id: number;
+export class GrpcCall extends SessionStream {
   readonly head: RequestHead;
   readonly #owner: CallOwner;
   readonly #fields: readonly string[];
@@ -58,21 +56,14 @@ export class GrpcCall {
   #isStarted = false;
   /** What came before somebody answered the call. */
   #held: Buffer[] = [];
-  /** How much of {@link grpcLimits.streamWindowBytes} the peer has left, and what of the rest was read. */
-  #receiveWindow: number = grpcLimits.streamWindowBytes;
-  #uncredited = 0;
   /** Messages that wait for windows or the kernel, as parts that other calls share; of the first `#sent` bytes are gone. */
   #pending: Buffer[] = [];
   #sent = 0;
   #isToldEnd = false;
   #isOver = false;
   pendingBytes = 0;
-  /** How many bytes the peer lets us send; the connection changes it. */
-  sendWindow: number;
-  hasSentHead = false;
   /** What the trailers are to say, once they may. */
   ending: { readonly status: GrpcStatus; readonly message: string } | undefined;
-  remoteEnded = false;
   /** Our side has ended, or the stream is gone. */
   isClosed = false;
   /** Seconds since it was ended. */
@@ -85,16 +76,14 @@ export class GrpcCall {
       readonly id: number;
       readonly fields: readonly string[];
       readonly head: RequestHead;
-      readonly sendWindow: number;
       readonly maxRequestBytes: number;
       readonly decompress: Decompress | undefined;
     },
   ) {
+    super(options.id);
     this.#owner = owner;
-    this.id = options.id;
     this.head = options.head;
     this.#fields = options.fields;
-    this.sendWindow = options.sendWindow;
     this.#decoder = new MessageDecoder(options.maxRequestBytes, options.decompress);
   }
 
@@ -121,7 +110,10 @@ export class GrpcCall {
     this.#isStarted = true;
     const held = this.#held;
     this.#held = [];
-    for (const chunk of held) this.#take(chunk);
+    for (const chunk of held) {
+      this.#owner.session.queuedBytesChanged(-chunk.length);
+      this.#take(chunk);
+    }
     if (this.remoteEnded) this.#tellEnd();
   }
 
@@ -144,38 +136,35 @@ export class GrpcCall {
 
   // ---- for the connection
 
-  /** A piece of DATA. Answers the code of the stream's error, if it is one. */
   receive(chunk: Buffer, endStream: boolean): number {
-    if (this.remoteEnded) {
-      this.#owner.consumed(chunk.length);
-      return errorCode.streamClosed;
-    }
-    this.#receiveWindow -= chunk.length;
-    if (this.#receiveWindow < 0) {
-      this.#owner.consumed(chunk.length);
-      return errorCode.flowControlError;
-    }
-    if (endStream) this.remoteEnded = true;
     if (this.#isStarted || this.#isOver) this.#take(chunk);
-    else if (chunk.length > 0) this.#held.push(Buffer.from(chunk));
+    else if (chunk.length > 0) {
+      this.#held.push(Buffer.from(chunk));
+      this.#owner.session.queuedBytesChanged(chunk.length);
+    }
     if (endStream && this.#isStarted) this.#tellEnd();
     return errorCode.noError;
   }
 
-  /** Padding counts for the window, and is given back with what comes next. */
-  receivePadding(length: number): number {
-    this.#owner.consumed(length);
-    if (this.remoteEnded) return errorCode.noError;
-    this.#receiveWindow -= length;
-    if (this.#receiveWindow < 0) return errorCode.flowControlError;
-    this.#credit(length);
+  /** Trailers of the client: all that they can say is that it has ended. */
+  receiveHeaders(fields: readonly string[], endStream: boolean): number {
+    if (!endStream || trailersFault(fields) !== undefined) return errorCode.protocolError;
+    if (this.#isStarted) this.#tellEnd();
     return errorCode.noError;
   }
 
-  /** Trailers of the client: all that they can say is that it has ended. */
-  receiveTrailers(): void {
-    this.remoteEnded = true;
-    if (this.#isStarted) this.#tellEnd();
+  resetByPeer(): void {
+    this.close();
+  }
+
+  broken(): void {
+    this.close();
+  }
+
+  writable(): void {
+    if (!this.#owner.pump(this)) return;
+    if (this.ending !== undefined) this.#owner.sendEnd(this);
+    else if (!this.#isOver) this.#handler.drained();
   }
 
   /** Puts a message behind what waits. */
@@ -208,10 +197,6 @@ export class GrpcCall {
     this.pendingBytes -= length;
   }
 
-  drained(): void {
-    if (!this.#isOver) this.#handler.drained();
-  }
-
   /** The stream is gone, or our side has ended. */
   close(): void {
     if (this.isClosed) return;
@@ -219,28 +204,20 @@ export class GrpcCall {
     this.#pending = [];
     this.pendingBytes = 0;
     this.#release();
+    this.#owner.session.ended(this);
     this.#tellClosed();
   }
 
   // ---- receiving
 
   #take(chunk: Buffer): void {
-    this.#owner.consumed(chunk.length);
     if (this.#isOver) return;
-    if (!this.remoteEnded) this.#credit(chunk.length);
+    this.#owner.session.consumed(this, chunk.length);
     try {
       this.#decoder.push(chunk, this.#message);
     } catch (error) {
       if (!this.#isOver) this.#handler.failed(toSerinError(error));
     }
-  }
-
-  #credit(bytes: number): void {
-    this.#uncredited += bytes;
-    if (this.#uncredited < grpcLimits.streamWindowBytes / 2) return;
-    this.#owner.openStreamWindow(this, this.#uncredited);
-    this.#receiveWindow += this.#uncredited;
-    this.#uncredited = 0;
   }
 
   #tellEnd(): void {
@@ -254,7 +231,7 @@ export class GrpcCall {
   #release(): void {
     const held = this.#held;
     this.#held = [];
-    for (const chunk of held) this.#owner.consumed(chunk.length);
+    for (const chunk of held) this.#owner.session.queuedBytesChanged(-chunk.length);
     this.deadline?.[Symbol.dispose]();
   }
 

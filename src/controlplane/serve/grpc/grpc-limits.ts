@@ -4,6 +4,10 @@ export const grpcLimits = {
   streamWindowBytes: 256 * 1024,
   /** What calls that nobody reads yet may hold of a connection, all together. */
   connectionWindowBytes: 1_048_576,
+  /** Of a window, one part in so many is read before it is given back. */
+  creditParts: 2,
+  /** What waits in a call counts against the connection's window. */
+  maxQueuedBytes: 0,
   maxFrameBytes: 16_384,
   /** The peer may allow larger frames; a larger one saves nothing. */
   maxSentFrameBytes: 65_536,
@@ -18,8 +22,11 @@ export const grpcLimits = {
   copiedPartBytes: 4096,
   /** Frames a second that move nothing on: PING, SETTINGS, PRIORITY, empty DATA, refused streams. */
   maxIdleFramesPerSecond: 2000,
-  /** Calls a second that a client may open and take back. */
-  maxResetsPerSecond: 200,
+  /** Calls a second that a client may open and take back, or break the rules of; answered ones too, for an answer is dear. */
+  wastedStreams: 200,
+  wastedStreamsPerSecond: 200,
+  prematureResetMs: Infinity,
+  answeredResetsAreFree: false,
   /** Quiet time after which a client is asked for a sign of life, and how long it has for it. */
   keepaliveMs: 30_000,
   keepaliveTimeoutMs: 10_000,
@@ -33,6 +40,3 @@ export const grpcLimits = {
   /** Of `grpc-message`, as it is written: a peer's header list may be small. */
   maxStatusMessageBytes: 4096,
 } as const;
-
-/** Idle frames that each DATA frame allows: WINDOW_UPDATE for stream and connection, a PING to measure. */
-export const framesEarned = 3;
