@@ -63,12 +63,12 @@ export class SendWindows<Stream extends SessionStream> {
   }
 
   /** SETTINGS of the peer. */
-  change(streamWindow: number | undefined, frameBytes: number | undefined, streams: Iterable<Stream>): void {
+  change(streamWindow: number | undefined, frameBytes: number | undefined, streams: () => Iterable<Stream>): void {
     this.frameBytes = Math.min(frameBytes ?? this.frameBytes, this.#maxFrameBytes);
     if (streamWindow === undefined) return;
     const difference = streamWindow - this.stream;
     this.stream = streamWindow;
-    for (const stream of streams) {
+    for (const stream of streams()) {
       stream.sendWindow += difference;
       if (stream.sendWindow > maxWindow) throw tooLarge("SETTINGS opens a stream's window above 2^31-1");
     }

@@ -1,0 +1,100 @@
+import { errorCode, maxStreamId } from "./constants.ts";
+import { FloodBudget } from "./flood-budget.ts";
+import { ReceiveWindow } from "./receive-window.ts";
+import { SendWindows } from "./send-windows.ts";
+import type { SessionStream } from "./session-stream.ts";
+import type { SessionLimits, SessionOptions, SessionPort } from "./session-types.ts";
+import { StreamTable } from "./stream-table.ts";
+
+/** Of a drain: its answer tells that the peer has seen the first GOAWAY. */
+export const goawayPing = Buffer.from("goaway!!", "latin1");
+/** Codes by which we blame the peer for the reset of a stream. */
+const blamingCodes: ReadonlySet<number> = new Set([
+  errorCode.protocolError,
+  errorCode.flowControlError,
+  errorCode.streamClosed,
+  errorCode.frameSizeError,
+  errorCode.compressionError,
+]);
+
+/** What both halves of a session share: the one that reads frames, and the one that puts them. */
+export class SessionCore<Stream extends SessionStream> {
+  readonly port: SessionPort;
+  readonly limits: SessionLimits;
+  readonly server: boolean;
+  readonly maxStreams: number;
+  readonly budget: FloodBudget;
+  readonly windows: SendWindows<Stream>;
+  readonly received: ReceiveWindow;
+  readonly streams: StreamTable<Stream>;
+  readonly #streamCreditBytes: number;
+  /** What the peer's SETTINGS say. */
+  sawSettings = false;
+  peerMaxStreams: number;
+  peerDecoderShrunk = false;
+  /** It takes no input and puts no frames any more. */
+  over = false;
+  nowMs: number;
+
+  constructor(port: SessionPort, options: SessionOptions) {
+    const { limits, nowMs, server } = options;
+    const { streamWindowBytes, connectionWindowBytes, creditParts, maxQueuedBytes } = limits;
+    this.port = port;
+    this.limits = limits;
+    this.server = server;
+    this.maxStreams = options.maxStreams;
+    this.budget = new FloodBudget(limits, options.streamsName, nowMs);
+    this.windows = new SendWindows(limits.maxSentFrameBytes);
+    this.received = new ReceiveWindow(connectionWindowBytes, connectionWindowBytes / creditParts, maxQueuedBytes);
+    this.streams = new StreamTable(server);
+    this.#streamCreditBytes = streamWindowBytes / creditParts;
+    this.peerMaxStreams = options.assumedStreams ?? Infinity;
+    this.nowMs = nowMs;
+  }
+
+  /** The peer gets window for bytes of a stream that were read. */
+  creditStream(stream: Stream, bytes: number): void {
+    stream.uncredited += bytes;
+    if (stream.uncredited < this.#streamCreditBytes || this.over || stream.remoteEnded) return;
+    this.port.output().windowUpdate(stream.id, stream.uncredited);
+    stream.receiveWindow += stream.uncredited;
+    stream.uncredited = 0;
+  }
+
+  creditConnection(): void {
+    if (this.over) return;
+    const credit = this.received.takeCredit();
+    if (credit > 0) this.port.output().windowUpdate(0, credit);
+  }
+
+  /** RST_STREAM; a client's stream that we had to reset for what it sent is charged to it. */
+  reset(streamId: number, code: number): void {
+    if (this.over) return;
+    this.port.output().rstStream(streamId, code);
+    if (this.server && blamingCodes.has(code)) this.budget.broken();
+  }
+
+  /** The first step of a drain: a server's GOAWAY takes all streams, and a PING tells when the peer has seen it. */
+  drain(): void {
+    if (this.streams.draining || this.over) return;
+    this.streams.draining = true;
+    if (this.server) {
+      const output = this.port.output();
+      output.goaway(maxStreamId, errorCode.noError);
+      output.ping(goawayPing, false);
+    } else this.finishIfDone();
+  }
+
+  /** The second step of a server's drain: streams from now on are not looked at. */
+  refuseMore(): void {
+    if (this.over || !this.streams.acceptNoMore()) return;
+    this.port.output().goaway(this.streams.lastPeerId, errorCode.noError);
+    this.finishIfDone();
+  }
+
+  finishIfDone(): void {
+    if (this.over || !this.streams.done) return;
+    if (!this.server) this.port.output().goaway(0, errorCode.noError);
+    this.port.finished();
+  }
+}

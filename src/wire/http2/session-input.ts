@@ -1,0 +1,178 @@
+import { errorCode, setting } from "./constants.ts";
+import type { FrameHandler } from "./frame-reader.ts";
+import { goawayPing, type SessionCore } from "./session-core.ts";
+import type { SessionStream } from "./session-stream.ts";
+
+const defaultHeaderTableBytes = 4096;
+/** DATA below it, for a stream that is gone, can hardly have been under way. */
+const smallDataBytes = 1024;
+
+/** What a session does with the peer's frames. A fault of the peer's is thrown. */
+export class SessionInput<Stream extends SessionStream> implements FrameHandler {
+  readonly #core: SessionCore<Stream>;
+
+  constructor(core: SessionCore<Stream>) {
+    this.#core = core;
+  }
+
+  data(streamId: number, chunk: Buffer, endStream: boolean): void {
+    const { received, streams, budget } = this.#core;
+    received.received(chunk.length);
+    const stream = streams.get(streamId);
+    if (stream === undefined) {
+      streams.refuseUnopened(streamId, "DATA");
+      if (chunk.length < smallDataBytes) budget.idleFrame();
+    } else {
+      if (chunk.length > 0) budget.earn(chunk.length);
+      else if (!endStream) budget.idleFrame();
+      this.#settle(stream, this.#deliver(stream, chunk, endStream));
+    }
+    this.#core.creditConnection();
+  }
+
+  padding(streamId: number, length: number): void {
+    const { received, streams, budget } = this.#core;
+    budget.idleFrame();
+    received.received(length);
+    const stream = streams.get(streamId);
+    if (stream === undefined) streams.refuseUnopened(streamId, "DATA");
+    else if (stream.remoteEnded) this.#settle(stream, errorCode.streamClosed);
+    else {
+      stream.receiveWindow -= length;
+      if (stream.receiveWindow < 0) this.#settle(stream, errorCode.flowControlError);
+      else this.#core.creditStream(stream, length);
+    }
+    this.#core.creditConnection();
+  }
+
+  headers(streamId: number, fields: string[], endStream: boolean): void {
+    const { streams, budget } = this.#core;
+    const stream = streams.get(streamId);
+    if (stream === undefined) {
+      this.#open(streamId, fields, endStream);
+      return;
+    }
+    // A server's answer was earned by the request; else a head within a stream, or an interim one.
+    if (!endStream) budget.idleFrame();
+    if (stream.remoteEnded) {
+      this.#settle(stream, errorCode.streamClosed);
+      return;
+    }
+    stream.remoteEnded = endStream;
+    this.#settle(stream, stream.receiveHeaders(fields, endStream));
+  }
+
+  rstStream(streamId: number, code: number): void {
+    const { streams, budget, limits, nowMs, server } = this.#core;
+    const stream = streams.get(streamId);
+    if (stream === undefined) {
+      streams.refuseUnopened(streamId, "RST_STREAM");
+      budget.idleFrame();
+      return;
+    }
+    const { prematureResetMs, answeredResetsAreFree } = limits;
+    const free = (stream.answered && answeredResetsAreFree) || nowMs - stream.openedAtMs >= prematureResetMs;
+    stream.resetByPeer(code);
+    if (!free && server) budget.takenBack();
+    this.#throwIfExceeded();
+  }
+
+  settings(values: ReadonlyMap<number, number>): void {
+    const core = this.#core;
+    core.budget.idleFrame();
+    core.peerMaxStreams =
+      values.get(setting.maxConcurrentStreams) ?? (core.sawSettings ? core.peerMaxStreams : Infinity);
+    core.sawSettings = true;
+    if ((values.get(setting.headerTableSize) ?? defaultHeaderTableBytes) < defaultHeaderTableBytes)
+      core.peerDecoderShrunk = true;
+    if (!core.over) core.port.output().settingsAck();
+    core.windows.change(
+      values.get(setting.initialWindowSize),
+      values.get(setting.maxFrameSize),
+      () => core.streams.all,
+    );
+    core.port.settingsChanged();
+  }
+
+  settingsAck(): void {
+    this.#core.budget.idleFrame();
+  }
+
+  ignored(): void {
+    this.#core.budget.idleFrame();
+  }
+
+  ping(opaque: Buffer): void {
+    this.#core.budget.idleFrame();
+    if (!this.#core.over) this.#core.port.output().ping(opaque, true);
+  }
+
+  pingAck(opaque: Buffer): void {
+    this.#core.budget.idleFrame();
+    if (opaque.equals(goawayPing)) this.#core.refuseMore();
+  }
+
+  goaway(lastStreamId: number, code: number, debug: string): void {
+    this.#core.budget.idleFrame();
+    this.#core.streams.peerLeaves = true;
+    this.#core.port.peerLeaves(lastStreamId, code, debug);
+    this.#core.finishIfDone();
+  }
+
+  windowUpdate(streamId: number, increment: number): void {
+    const { streams, windows, budget } = this.#core;
+    if (streamId === 0) {
+      if (!windows.openConnection(increment)) budget.idleFrame();
+      return;
+    }
+    const stream = streams.get(streamId);
+    if (stream === undefined) {
+      streams.refuseUnopened(streamId, "WINDOW_UPDATE");
+      budget.idleFrame();
+      return;
+    }
+    const waited = windows.openStream(stream, increment);
+    if (waited === undefined) this.#settle(stream, errorCode.flowControlError);
+    else if (!waited) budget.idleFrame();
+  }
+
+  #open(streamId: number, fields: readonly string[], endStream: boolean): void {
+    const { streams, budget, port, maxStreams, over } = this.#core;
+    // We may have broken off inside of this chunk.
+    if (!streams.isNew(streamId) || over) {
+      budget.idleFrame();
+      return;
+    }
+    if (streams.size >= maxStreams) {
+      budget.idleFrame();
+      port.output().rstStream(streamId, errorCode.refusedStream);
+      return;
+    }
+    budget.earn(0);
+    port.opened(streamId, fields, endStream);
+    this.#throwIfExceeded();
+  }
+
+  #deliver(stream: Stream, chunk: Buffer, endStream: boolean): number {
+    if (stream.remoteEnded) return errorCode.streamClosed;
+    stream.receiveWindow -= chunk.length;
+    if (stream.receiveWindow < 0) return errorCode.flowControlError;
+    stream.remoteEnded = endStream;
+    return stream.receive(chunk, endStream);
+  }
+
+  /** Resets a stream whose rules the peer broke. */
+  #settle(stream: Stream, code: number): void {
+    if (code !== errorCode.noError && this.#core.streams.get(stream.id) === stream) {
+      this.#core.reset(stream.id, code);
+      stream.broken(code);
+    }
+    this.#throwIfExceeded();
+  }
+
+  /** Here, and not where it is found: a stream may be in the middle of its end there. */
+  #throwIfExceeded(): void {
+    const { exceeded } = this.#core.budget;
+    if (exceeded !== undefined) throw exceeded;
+  }
+}
