@@ -209,6 +209,19 @@ test("a fresh connection is never one that was used, and one is retired after it
   assert.equal(dials.length, 2);
 });
 
+test("a connection whose request was gone before it was there is kept for a while, one that was used for as long as it may idle", async () => {
+  const { pool, dials, acquire } = poolWith();
+  const used = acquire();
+  await dials[0]?.succeed();
+  pool.giveUp(acquire());
+  const surplus = (await dials[1]?.succeed()) ?? assert.fail();
+  pool.release(used.connection ?? assert.fail());
+  pool.sweep(systemClock.steadyMs() + 4000);
+  assert.deepEqual([surplus.ended, pool.openConnections], [false, 2]);
+  pool.sweep(systemClock.steadyMs() + 5001);
+  assert.deepEqual([surplus.ended, pool.openConnections], [true, 1]);
+});
+
 test("a connection that is older than it may get takes no more requests, be it idle or coming back", async () => {
   const { pool, dials, acquire } = poolWith({ maxDurationMs: 10_000 });
   const [idle, busy] = [acquire(), acquire()];

@@ -23,6 +23,8 @@ export interface PoolLimits {
 
 /** Requests that may wait for a connection of one endpoint, whatever the configuration allows. */
 export const hardMaxPendingRequests = 16_384;
+/** A connection whose request was gone before it was there is kept for others this long. */
+const unusedTimeoutMs = 5000;
 
 export interface PoolCounters {
   connectionsOpened: number;
@@ -176,7 +178,9 @@ export class ConnectionPool implements ConnectionHome {
   /** Closes connections that have been idle for too long. */
   sweep(nowMs: number): void {
     this.#http2.sweep(nowMs, this.limits.idleTimeoutMs, this.limits.maxDurationMs);
-    for (const connection of this.#idle.filter((one) => one.retiring || this.#isOld(one, nowMs)))
+    const isUnused = (one: UpstreamConnection): boolean =>
+      one.isSurplus && one.requests === 0 && nowMs - one.idleSinceMs >= unusedTimeoutMs;
+    for (const connection of this.#idle.filter((one) => one.retiring || this.#isOld(one, nowMs) || isUnused(one)))
       connection.retire(this.#clock);
     while (this.#idle.length > 0) {
       const oldest = this.#idle[0];
@@ -274,8 +278,10 @@ export class ConnectionPool implements ConnectionHome {
     this.#all.add(connection);
     // What carries it may be draining from the start; another connection would be no better, so that it serves one who waits.
     const next = this.#takeWaiting((user) => user.upstreamProtocol !== "http2");
-    if (next === undefined) this.release(connection);
-    else next.connected(connection);
+    if (next === undefined) {
+      connection.isSurplus = true;
+      this.release(connection);
+    } else next.connected(connection);
     // Those who hoped to share a connection need one each.
     if (protocol === "alpn") this.#connectForWaiting();
   }

@@ -55,6 +55,8 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   /** Exchanges begun on it. */
   requests = 0;
   idleSinceMs = 0;
+  /** Nobody waited for it any more when it was there. */
+  isSurplus = false;
   /** How long the peer says that it keeps an idle connection, less a margin. */
   idleLimitMs = Infinity;
 

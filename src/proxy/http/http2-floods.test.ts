@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { http2Limits } from "../http2/http2-limits.ts";
+import { Http2Flooder, streamAttacks } from "../testing/http2-flooder.ts";
+import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { ask, connectTo } from "../testing/http2-peers.ts";
+
+const attackers = 8;
+const connectionsEach = 3;
+const upstreamDelayMs = 20;
+const honestRequests = 50;
+
+/** A gateway whose upstream takes its time for what the attackers ask. */
+async function gateway(): Promise<Harness> {
+  const harness = await Harness.start();
+  const { port } = await harness.backend((incoming, response) => {
+    const answer = (): void => void response.end("fine");
+    if (incoming.url === "/flood") setTimeout(answer, upstreamDelayMs);
+    else answer();
+  });
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  return harness;
+}
+
+const openConnections = (harness: Harness): number =>
+  [...(harness.clusters.get("a")?.endpoints() ?? [])].reduce((sum, { openConnections: open }) => sum + open, 0);
+
+for (const [title, attack] of Object.entries(streamAttacks)) {
+  test(`eight clients that flood by ${title} are cut off each time; an honest one is answered, and nothing of theirs is kept`, async () => {
+    await using harness = await gateway();
+    const over = new AbortController();
+    const flooders = Array.from({ length: attackers }, () => new Http2Flooder(attack));
+    const flood = Promise.all(
+      flooders.map(async (flooder) => {
+        for (let count = 0; count < connectionsEach; count += 1) await flooder.run(harness.port, over.signal);
+      }),
+    );
+    const honest = await connectTo(harness.port);
+    for (let count = 0; count < honestRequests; count += 1) {
+      const { headers, body } = await ask(honest, { ":path": "/honest" });
+      assert.deepEqual([headers[":status"], body.toString()], [200, "fine"]);
+    }
+    await flood;
+    over.abort();
+    for (const flooder of flooders)
+      assert.deepEqual(flooder.endings, Array.from({ length: connectionsEach }, () => "ENHANCE_YOUR_CALM"));
+    const streams = flooders.reduce((sum, flooder) => sum + flooder.streams, 0);
+    assert.ok(harness.finished.length < 2 * attackers * connectionsEach * http2Limits.wastedStreams, `${streams}`);
+    await eventually(() => harness.clusters.get("a")?.activeRequests === 0 && harness.listener.connections === 1);
+    // Connections that were opened for streams which were gone before are of no use to anybody; the honest requests may have used
+    // one each.
+    const later = performance.now() + 10_000;
+    await eventually(() => {
+      for (const endpoint of harness.clusters.get("a")?.endpoints() ?? [])
+        for (const pool of endpoint.pools()) pool.sweep(later);
+      return openConnections(harness) <= honestRequests;
+    });
+    honest.close();
+  });
+}

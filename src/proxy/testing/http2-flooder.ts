@@ -1,0 +1,119 @@
+import { connectTcp, type ByteStream } from "../../net/index.ts";
+import { errorCodeName, FrameReader, FrameWriter, hpackEncode } from "../../wire/http2/index.ts";
+
+/** Puts the frames of one stream of an attack. */
+export type Attack = (writer: FrameWriter, id: number) => void;
+
+const request = (method: string, more: readonly string[] = []): Buffer =>
+  hpackEncode([":method", method, ":scheme", "http", ":path", "/flood", ":authority", "a", ...more]);
+const get = request("GET");
+const post = request("POST", ["content-length", "1"]);
+const malformed = request("GET", ["connection", "close"]);
+const badTrailers = hpackEncode([":path", "/late"]);
+const maxFrameBytes = 16_384;
+const body = Buffer.from("xx");
+const largestIncrement = 2 ** 31 - 1;
+const cancel = 8;
+
+/** How a client makes a server drop streams that it has begun to serve. */
+export const streamAttacks: Readonly<Record<string, Attack>> = {
+  "streams that are taken back at once": (writer, id) => {
+    writer.headers(id, get, true, maxFrameBytes);
+    writer.rstStream(id, cancel);
+  },
+  "a WINDOW_UPDATE above the largest window": (writer, id) => {
+    writer.headers(id, get, true, maxFrameBytes);
+    writer.windowUpdate(id, largestIncrement);
+  },
+  "DATA after the end": (writer, id) => {
+    writer.headers(id, get, true, maxFrameBytes);
+    writer.data(id, body, 0, 1, false);
+  },
+  "DATA beyond content-length": (writer, id) => {
+    writer.headers(id, post, false, maxFrameBytes);
+    writer.data(id, body, 0, 2, false);
+  },
+  "trailers that are none": (writer, id) => {
+    writer.headers(id, post, false, maxFrameBytes);
+    writer.data(id, body, 0, 1, false);
+    writer.headers(id, badTrailers, true, maxFrameBytes);
+  },
+  "heads that make no request": (writer, id) => writer.headers(id, malformed, true, maxFrameBytes),
+};
+
+/** A client over a real socket that opens streams by an attack as fast as its server reads them. */
+export class Http2Flooder {
+  readonly #attack: Attack;
+  readonly #streamsATurn: number;
+  readonly #writer = new FrameWriter();
+  #nextId = 1;
+  /** Streams that it has opened, on all of its connections. */
+  streams = 0;
+  /** How each of its connections ended: the server's GOAWAY, or nothing. */
+  readonly endings: string[] = [];
+
+  constructor(attack: Attack, streamsATurn = 50) {
+    this.#attack = attack;
+    this.#streamsATurn = streamsATurn;
+  }
+
+  /** One connection until the server ends it, or the signal is aborted. */
+  async run(port: number, signal: AbortSignal): Promise<void> {
+    const stream = await connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000 });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const ending = { code: "" };
+    const reader = this.#readerOf(ending);
+    let isOpen = true;
+    stream.setHandler({
+      data: (chunk) => {
+        if (ending.code === "") reader.push(chunk);
+      },
+      end: () => stream.destroy(),
+      drain: () => undefined,
+      close: () => {
+        isOpen = false;
+        resolve();
+      },
+    });
+    stream.resume();
+    this.#writer.preface();
+    this.#writer.settings([]);
+    this.#nextId = 1;
+    while (isOpen && ending.code === "" && !signal.aborted) {
+      if (stream.bufferedBytes === 0) this.#flood(stream);
+      await new Promise((next) => setImmediate(next));
+    }
+    stream.destroy();
+    await promise;
+    this.endings.push(ending.code);
+  }
+
+  #flood(stream: ByteStream): void {
+    for (let count = 0; count < this.#streamsATurn; count += 1) {
+      this.#attack(this.#writer, this.#nextId);
+      this.#nextId += 2;
+      this.streams += 1;
+    }
+    const bytes = Buffer.from(this.#writer.view());
+    this.#writer.reuse();
+    stream.write(bytes);
+  }
+
+  #readerOf(ending: { code: string }): FrameReader {
+    return new FrameReader(
+      {
+        data() {},
+        padding() {},
+        headers() {},
+        rstStream() {},
+        settings() {},
+        settingsAck() {},
+        ping() {},
+        pingAck() {},
+        goaway: (_lastStreamId, code) => (ending.code = errorCodeName(code)),
+        windowUpdate() {},
+      },
+      { maxFrameSize: 1 << 20, expectPreface: false },
+    );
+  }
+}
