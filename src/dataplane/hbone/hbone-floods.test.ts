@@ -196,6 +196,42 @@ test("a client that takes most requests back at once is cut off, and nothing of 
   assert.equal(flooder.requests.length, wastedStreams);
 });
 
+const breaches: Readonly<Record<string, (writer: FrameWriter, id: number) => void>> = {
+  "WINDOW_UPDATE above the largest window": (writer, id) => writer.windowUpdate(id, 2 ** 31 - 1),
+  "DATA after the end": (writer, id) => {
+    writer.data(id, noBytes, 0, 0, true);
+    writer.data(id, Buffer.from("x"), 0, 1, false);
+  },
+  "HEADERS after the end": (writer, id) => {
+    writer.data(id, noBytes, 0, 0, true);
+    writer.headers(id, connect, true, 16_384);
+  },
+};
+
+for (const [title, breach] of Object.entries(breaches)) {
+  test(`a client that makes us reset its tunnels is cut off, and what they asked for is given up: ${title}`, () => {
+    const flooder = new Flooder();
+    for (let index = 0; index < hboneLimits.wastedStreams; index += 1) {
+      flooder.open(index * 2 + 1);
+      breach(flooder.writer, index * 2 + 1);
+    }
+    flooder.send();
+    assert.deepEqual([flooder.verdict, flooder.reasons], ["goaway ENHANCE_YOUR_CALM", ["broken_streams"]]);
+    assert.ok(flooder.requests.length <= hboneLimits.wastedStreams / 5, `${flooder.requests.length} requests`);
+    assert.ok(flooder.requests.every(({ signal }) => signal.aborted || flooder.ended));
+  });
+}
+
+test("a tunnel that is used for its time costs nothing, so that some may be broken between", () => {
+  const flooder = new Flooder((request) => request.reject(503));
+  for (let id = 1; id < 20 * hboneLimits.wastedStreams; id += 2) {
+    flooder.open(id);
+    if (id % 21 === 0) flooder.writer.windowUpdate(id, 2 ** 31 - 1);
+    flooder.send();
+  }
+  assert.deepEqual([flooder.verdict, flooder.reasons], [undefined, []]);
+});
+
 test("tunnels that were answered, or waited for long, may be reset as often as a client likes", () => {
   const answered = new Flooder((request) => void request.accept());
   const patient = new Flooder();

@@ -26,6 +26,8 @@ export interface FrameHandler {
   pingAck(opaque: Buffer): void;
   goaway(lastStreamId: number, code: number, debug: string): void;
   windowUpdate(streamId: number, increment: number): void;
+  /** A DATA frame begins; its bytes and padding follow in pieces. */
+  dataFrame?(streamId: number, length: number, isPadded: boolean): void;
   /** A frame of a type that carries nothing for us. */
   ignored?(type: number): void;
 }
@@ -162,6 +164,7 @@ export class FrameReader {
     if (padded && bytes.length === body) return at;
     const padding = padded ? (bytes[body] ?? 0) : 0;
     if (padded && padding >= length) throw protocolError("a DATA frame has more padding than bytes");
+    this.#handler.dataFrame?.(streamId, length, padded);
     this.#dataStream = streamId;
     this.#dataEnd = (flags & frameFlag.endStream) !== 0;
     this.#paddingLeft = padding;

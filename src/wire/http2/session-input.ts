@@ -15,14 +15,17 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     this.#core = core;
   }
 
+  dataFrame(streamId: number, length: number, isPadded: boolean): void {
+    const { streams, budget } = this.#core;
+    if (isPadded || (length < smallDataBytes && streams.get(streamId) === undefined)) budget.idleFrame();
+  }
+
   data(streamId: number, chunk: Buffer, endStream: boolean): void {
     const { received, streams, budget } = this.#core;
     received.received(chunk.length);
     const stream = streams.get(streamId);
-    if (stream === undefined) {
-      streams.refuseUnopened(streamId, "DATA");
-      if (chunk.length < smallDataBytes) budget.idleFrame();
-    } else {
+    if (stream === undefined) streams.refuseUnopened(streamId, "DATA");
+    else {
       if (chunk.length > 0) budget.earn(chunk.length);
       else if (!endStream) budget.idleFrame();
       this.#settle(stream, this.#deliver(stream, chunk, endStream));
@@ -31,8 +34,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
   }
 
   padding(streamId: number, length: number): void {
-    const { received, streams, budget } = this.#core;
-    budget.idleFrame();
+    const { received, streams } = this.#core;
     received.received(length);
     const stream = streams.get(streamId);
     if (stream === undefined) streams.refuseUnopened(streamId, "DATA");

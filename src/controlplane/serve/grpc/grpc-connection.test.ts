@@ -400,6 +400,37 @@ test("who floods by frames that move nothing on, or by calls that it takes back,
   }
 });
 
+test("who makes us reset its calls, or opens them by heads that make none, is sent away before it has opened many", async () => {
+  const breaches: readonly ((client: FrameClient, id: number) => void)[] = [
+    ({ writer }, id) => writer.windowUpdate(id, 2 ** 31 - 1),
+    (client, id) => {
+      client.request(id, "all", true);
+      client.request(id, "more");
+    },
+    ({ writer }, id) => writer.headers(id, hpackEncode([":path", "/late"]), true, 16_384),
+  ];
+  for (const breach of breaches) {
+    const calls: GrpcCall[] = [];
+    const client = await greeted(new TestOwner((call) => void calls.push(call)));
+    for (let id = 1; id < 2 * grpcLimits.wastedStreams; id += 2) {
+      client.head(id);
+      breach(client, id);
+    }
+    client.send();
+    assert.match(
+      (await client.told()).at(-1) ?? "",
+      /^goaway \d+ ENHANCE_YOUR_CALM: too many calls that were broken off for what the peer sent$/,
+    );
+    assert.ok(calls.length <= grpcLimits.wastedStreams / 5, `${calls.length} calls`);
+    assert.deepEqual([...client.connection.calls], []);
+  }
+  const { owner } = echo();
+  const client = await greeted(owner);
+  for (let id = 1; id < 2 * grpcLimits.wastedStreams; id += 2) client.head(id, ["connection", "close"]);
+  client.send();
+  assert.match((await client.told()).at(-1) ?? "", /^goaway \d+ ENHANCE_YOUR_CALM: /);
+});
+
 test("bytes that are no HTTP/2, or break its rules, end the connection by GOAWAY with the reason", async () => {
   const notHttp2 = new FrameClient(echo().owner);
   notHttp2.send(Buffer.from("GET / HTTP/1.1\r\n\r\n"));

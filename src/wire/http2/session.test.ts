@@ -1,0 +1,205 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { setting } from "./constants.ts";
+import { hpackEncode } from "./hpack-encoder.ts";
+import { fuzzSession, playSession } from "./testing/session-fuzz.ts";
+import { modelLimits, requestBlock, SessionModel, type Action } from "./testing/session-model.ts";
+
+const largestIncrement = 2 ** 31 - 1;
+const open = (id: number, end = false): Action => ({ does: "headers", id, block: requestBlock, end });
+const frame = (type: number, flags: number, id: number, payload = Buffer.alloc(0)): Action => ({
+  does: "frame",
+  type,
+  flags,
+  id,
+  payload,
+});
+const cancel = 8;
+
+/** Each is one round of a flood, by the id of a stream of its own. */
+const streamFloods: Readonly<Record<string, (id: number) => readonly Action[]>> = {
+  "taken back at once": (id) => [open(id), { does: "reset", id, code: cancel }],
+  "a WINDOW_UPDATE above the largest window": (id) => [open(id), { does: "window", id, by: largestIncrement }],
+  "DATA after the end": (id) => [open(id, true), { does: "data", id, bytes: 1, end: false }],
+  "HEADERS after the end": (id) => [open(id, true), open(id, true)],
+  "trailers that are none": (id) => [open(id), open(id, true)],
+  "DATA beyond its window": (id) => [open(id), { does: "data", id, bytes: 5000, end: false }],
+  "a head that makes no request": (id) => [{ does: "headers", id, block: hpackEncode([":status", "200"]), end: true }],
+};
+
+const frameFloods: Readonly<Record<string, Action>> = {
+  PING: { does: "ping", opaque: Buffer.alloc(8), ack: false },
+  "answers to no PING": { does: "ping", opaque: Buffer.alloc(8), ack: true },
+  SETTINGS: { does: "settings", values: [] },
+  "SETTINGS that change windows": { does: "settings", values: [[setting.initialWindowSize, 10]] },
+  GOAWAY: { does: "goaway", last: 0, code: 0 },
+  PRIORITY: frame(2, 0, 1, Buffer.alloc(5)),
+  "unknown frames": frame(0xbe, 0, 0),
+  "empty DATA": { does: "data", id: 1, bytes: 0, end: false },
+  "DATA that is all padding": frame(0, 8, 1, Buffer.from([0])),
+  "small DATA for a stream that is gone": { does: "data", id: 3, bytes: 1, end: false },
+  "WINDOW_UPDATE of the connection": { does: "window", id: 0, by: 1 },
+  "WINDOW_UPDATE of a stream": { does: "window", id: 1, by: 1 },
+  "RST_STREAM of a stream that is gone": { does: "reset", id: 3, code: cancel },
+  "HEADERS of a stream that is gone": open(3),
+};
+
+function begun(): SessionModel {
+  const model = new SessionModel();
+  model.play(open(1));
+  model.play(open(3));
+  model.play({ does: "drop", id: 3, code: cancel });
+  return model;
+}
+
+for (const [title, round] of Object.entries(streamFloods)) {
+  test(`streams that a peer wastes end its connection: ${title}`, () => {
+    const model = begun();
+    let id = 5;
+    for (; !model.session.over && id < 2000; id += 2) for (const action of round(id)) model.play(action);
+    assert.match(model.said.at(-1) ?? "", /^goaway \d+ ENHANCE_YOUR_CALM: too many streams that were /);
+    assert.equal(model.session.floodReason, title === "taken back at once" ? "resets" : "broken_streams");
+    assert.ok(id <= 5 + 2 * modelLimits.wastedStreams, `after stream ${id}`);
+    assert.deepEqual([model.finish(), model.session.activeStreams], [[], 0]);
+  });
+
+  test(`a peer whose streams are served most of the time may waste some: ${title}`, () => {
+    const model = begun();
+    let id = 5;
+    for (let count = 0; count < 100; count += 1) {
+      for (let served = 0; served < 6; served += 1, id += 2) {
+        model.play(open(id, true));
+        model.play({ does: "answer", id, end: true });
+      }
+      for (const action of round(id)) model.play(action);
+      id += 2;
+      model.play({ does: "window", id: 0, by: 5000 });
+    }
+    assert.deepEqual([model.failure, model.finish()], [undefined, []]);
+  });
+}
+
+for (const [title, action] of Object.entries(frameFloods)) {
+  test(`frames that move nothing on end the connection, at a slow pace they do not: ${title}`, () => {
+    const slow = begun();
+    const { maxIdleFramesPerSecond: limit } = modelLimits;
+    for (let second = 0; second < 4; second += 1) {
+      for (let count = 0; count < limit - 10; count += 1) slow.play(action);
+      slow.play({ does: "pass", ms: 1000 });
+    }
+    assert.deepEqual([slow.failure, slow.finish()], [undefined, []]);
+    const flood = begun();
+    for (let count = 0; count < limit + 30; count += 1) flood.play(action);
+    assert.match(flood.said.at(-1) ?? "", /^goaway 3 ENHANCE_YOUR_CALM: too many frames that move nothing on$/);
+    assert.deepEqual([flood.session.floodReason, flood.finish()], ["idle_frames", []]);
+  });
+}
+
+test("a stream that waited long for its answer, or has it, may be taken back as often as a client likes", () => {
+  for (const answered of [true, false]) {
+    const model = begun();
+    for (let id = 5; id < 1000; id += 2) {
+      model.play(open(id));
+      model.play(answered ? { does: "answer", id, end: false } : { does: "pass", ms: modelLimits.prematureResetMs });
+      model.play({ does: "ping", opaque: Buffer.alloc(8), ack: true });
+      model.play({ does: "reset", id, code: cancel });
+      if (id % 50 === 5) model.play({ does: "pass", ms: 1000 });
+    }
+    assert.equal(model.failure, undefined);
+  }
+});
+
+test("an interim answer does not make a stream answered", () => {
+  const model = new SessionModel();
+  let id = 1;
+  for (; !model.session.over && id < 2000; id += 2) {
+    model.play(open(id));
+    for (const stream of model.session.streams) model.session.sendHeaders(stream, [":status", "100"], false);
+    model.play({ does: "reset", id, code: cancel });
+  }
+  assert.equal(model.session.floodReason, "resets");
+});
+
+test("a decoder that shrinks its table is told once, before our next head, that we use none", () => {
+  const model = begun();
+  const heads: Buffer[] = [];
+  const writer = model.output();
+  const { headers } = writer;
+  writer.headers = (id, block, end, size) => {
+    heads.push(Buffer.from(block));
+    headers.call(writer, id, block, end, size);
+  };
+  model.play({ does: "settings", values: [[setting.headerTableSize, 100]] });
+  model.play(open(5));
+  model.play({ does: "answer", id: 1, end: false });
+  model.play({ does: "answer", id: 5, end: false });
+  assert.deepEqual([heads.map((block) => block[0]), model.finish()], [[0x20, 0x88], []]);
+});
+
+test("a server drains in two steps after its client has said GOAWAY as well", () => {
+  const model = begun();
+  model.play({ does: "goaway", last: 0, code: 0 });
+  model.said.length = 0;
+  model.play({ does: "drain" });
+  assert.deepEqual(model.said, ["goaway 2147483647 NO_ERROR", "ping goaway!!"]);
+  model.play({ does: "ping", opaque: Buffer.from("goaway!!"), ack: true });
+  assert.equal(model.said.at(-1), "goaway 3 NO_ERROR");
+  model.play({ does: "write", id: 1, bytes: 5, end: true });
+  model.play({ does: "data", id: 1, bytes: 0, end: true });
+  assert.deepEqual([model.session.over, model.finish()], [true, []]);
+});
+
+test("what streams hold back beyond its bound shrinks the connection's window until they are read", () => {
+  const model = new SessionModel();
+  const ids = [1, 3, 5, 7, 9, 11, 13];
+  for (const id of ids) {
+    model.play(open(id));
+    model.play({ does: "pause", id });
+    model.play({ does: "data", id, bytes: modelLimits.streamWindowBytes, end: false });
+  }
+  model.play({ does: "drop", id: 1, code: cancel });
+  model.said.length = 0;
+  // Of a stream that is gone; what others hold is beyond the bound by twice its window.
+  for (const bytes of [10_000, 10_000]) model.play({ does: "data", id: 1, bytes, end: false });
+  assert.deepEqual(
+    model.said.filter((event) => event.startsWith("window 0")),
+    [],
+  );
+  for (const id of ids) model.play({ does: "resume", id });
+  const given = model.said.filter((event) => event.startsWith("window 0")).map((event) => Number(event.split(" ")[2]));
+  assert.equal(given.length, 1);
+  assert.ok((given[0] ?? 0) >= modelLimits.connectionWindowBytes / modelLimits.creditParts, `${given[0]} bytes`);
+  assert.deepEqual(model.finish(), []);
+});
+
+test("a quiet peer is asked for a sign of life, and given up when none comes", () => {
+  const model = new SessionModel();
+  model.play({ does: "pass", ms: 9999 });
+  assert.deepEqual(model.said.splice(0), [`window 0 ${modelLimits.connectionWindowBytes - 65_535}`]);
+  model.play({ does: "pass", ms: 1 });
+  assert.deepEqual(model.said.splice(0), ["ping alive???"]);
+  model.play({ does: "ping", opaque: Buffer.from("alive???"), ack: true });
+  model.play({ does: "pass", ms: 20_000 });
+  assert.deepEqual([model.said.splice(0), model.session.over], [["ping alive???"], false]);
+  model.play({ does: "pass", ms: 20_000 });
+  assert.equal(model.session.over, true);
+});
+
+test("however the peer's bytes are cut, the session says the same", () => {
+  fc.assert(
+    fc.property(fc.nat(), fc.integer({ min: 1, max: 40 }), (seed, pieceBytes) => {
+      // Window is given back after the piece of a frame by which enough was read.
+      const said = (bytes: number): string[] =>
+        playSession(seed, bytes).said.filter((event) => !event.startsWith("window"));
+      assert.deepEqual(said(pieceBytes), said(Infinity));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("whatever frames come in whatever order, the rules of a session hold", () => {
+  const { runs, endings } = fuzzSession({ seed: 1, runs: 1500 });
+  assert.equal(runs, 1500);
+  assert.ok((endings.get("alive") ?? 0) > 100 && endings.size > 4, [...endings.keys()].join(", "));
+});

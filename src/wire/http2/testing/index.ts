@@ -1,0 +1,1 @@
+export { fuzzSession, type FuzzOptions, type FuzzResult } from "./session-fuzz.ts";
