@@ -44,7 +44,10 @@ for (const [title, attack] of Object.entries(streamAttacks)) {
     await flood;
     over.abort();
     for (const flooder of flooders)
-      assert.deepEqual(flooder.endings, Array.from({ length: connectionsEach }, () => "ENHANCE_YOUR_CALM"));
+      assert.deepEqual(
+        flooder.endings,
+        Array.from({ length: connectionsEach }, () => "ENHANCE_YOUR_CALM"),
+      );
     const streams = flooders.reduce((sum, flooder) => sum + flooder.streams, 0);
     assert.ok(harness.finished.length < 2 * attackers * connectionsEach * http2Limits.wastedStreams, `${streams}`);
     await eventually(() => harness.clusters.get("a")?.activeRequests === 0 && harness.listener.connections === 1);

@@ -61,9 +61,8 @@ export class Http2Flooder {
   async run(port: number, signal: AbortSignal): Promise<void> {
     const stream = await connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000 });
     const { promise, resolve } = Promise.withResolvers<void>();
-    const ending = { code: "" };
+    const ending = { code: "", isClosed: false };
     const reader = this.#readerOf(ending);
-    let isOpen = true;
     stream.setHandler({
       data: (chunk) => {
         if (ending.code === "") reader.push(chunk);
@@ -71,7 +70,7 @@ export class Http2Flooder {
       end: () => stream.destroy(),
       drain: () => undefined,
       close: () => {
-        isOpen = false;
+        ending.isClosed = true;
         resolve();
       },
     });
@@ -79,7 +78,7 @@ export class Http2Flooder {
     this.#writer.preface();
     this.#writer.settings([]);
     this.#nextId = 1;
-    while (isOpen && ending.code === "" && !signal.aborted) {
+    while (!ending.isClosed && ending.code === "" && !signal.aborted) {
       if (stream.bufferedBytes === 0) this.#flood(stream);
       await new Promise((next) => setImmediate(next));
     }

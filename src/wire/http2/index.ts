@@ -1,14 +1,5 @@
 // HTTP/2 without input or output: frames both ways, HPACK, and the state of a connection.
-export {
-  defaultMaxFrameSize,
-  defaultWindow,
-  errorCode,
-  errorCodeName,
-  Http2ConnectionError,
-  maxStreamId,
-  maxWindow,
-  setting,
-} from "./constants.ts";
+export { errorCode, errorCodeName, Http2ConnectionError, setting } from "./constants.ts";
 export { FrameReader, type FrameHandler, type FrameReaderOptions } from "./frame-reader.ts";
 export { FrameWriter } from "./frame-writer.ts";
 export { hpackEncode, type HpackEncodeOptions } from "./hpack-encoder.ts";

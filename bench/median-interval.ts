@@ -1,0 +1,32 @@
+export interface MedianInterval {
+  readonly median: number;
+  /** The median lies between them in 95 % of all cases, whatever the values are distributed like. */
+  readonly low: number;
+  readonly high: number;
+}
+
+/** The median with its interval by order statistics. */
+export function medianInterval(values: readonly number[]): MedianInterval {
+  const sorted = values.toSorted((left, right) => left - right);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  const median = sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
+  const out = leftOut(sorted.length);
+  return { median, low: sorted[out] ?? Number.NaN, high: sorted[sorted.length - 1 - out] ?? Number.NaN };
+}
+
+export function intervalText({ median, low, high }: MedianInterval): string {
+  return `${median.toFixed(3)} (95 %: ${low.toFixed(3)} to ${high.toFixed(3)})`;
+}
+
+/** How many values at each end the interval may leave out. */
+function leftOut(count: number): number {
+  let tail = 0;
+  let share = 0.5 ** count;
+  for (let below = 0; below < count / 2; below += 1) {
+    tail += share;
+    if (2 * tail > 0.05) return Math.max(0, below - 1);
+    share = (share * (count - below)) / (below + 1);
+  }
+  return 0;
+}
