@@ -1,5 +1,5 @@
-// A reporter for node's test runner. To standard error, for people: what failed, with all that its file printed, and what was
-// slow. To its destination, for scripts/test.ts: a line of JSON for each file that ended.
+// A reporter for node's test runner. It writes a line of JSON for each file that ended: its counts, and for people what failed, with
+// all that the file printed, and what was slow. Files that share a process have no end of their own: their lines come at its end.
 import { relative } from "node:path";
 import type { TestEvent } from "node:test/reporters";
 
@@ -9,6 +9,9 @@ export interface FileCounts {
   passed: number;
   failed: number;
   skipped: string[];
+  durationMs: number;
+  /** For people: what failed and what was slow; nothing for a file that was quick and good. */
+  summary: string;
 }
 
 type TestResult = Extract<TestEvent, { type: "test:pass" | "test:fail" }>;
@@ -22,12 +25,15 @@ class FileRun {
   readonly counts: FileCounts;
   readonly #lines: string[] = [];
   #output = "";
+  /** Of its outermost tests together. */
+  testsMs = 0;
 
   constructor(file: string) {
-    this.counts = { file, passed: 0, failed: 0, skipped: [] };
+    this.counts = { file, passed: 0, failed: 0, skipped: [], durationMs: 0, summary: "" };
   }
 
   add({ type, data }: TestResult): void {
+    if (data.nesting === 0) this.testsMs += data.details.duration_ms;
     if (data.details.type === "suite") {
       // Its tests say themselves that they failed, but not what failed before the first of them.
       if (
@@ -52,7 +58,6 @@ class FileRun {
     if (this.#output.length < maxOutputCharacters) this.#output += message;
   }
 
-  /** Nothing for a file that was quick and good. */
   summary(durationMs: number): string {
     const { file, passed, failed } = this.counts;
     const good = failed === 0;
@@ -71,7 +76,8 @@ async function* countReporter(source: AsyncIterable<TestEvent>): AsyncGenerator<
     return run;
   };
   const end = (run: FileRun, durationMs: number): string => {
-    process.stderr.write(run.summary(durationMs));
+    run.counts.durationMs = Math.round(durationMs);
+    run.counts.summary = run.summary(durationMs);
     runs.delete(run.counts.file);
     return `${JSON.stringify(run.counts)}\n`;
   };
@@ -83,7 +89,7 @@ async function* countReporter(source: AsyncIterable<TestEvent>): AsyncGenerator<
       yield end(runOf(event.data.file), event.data.duration_ms);
   }
   for (const run of runs.values())
-    if (run.counts.passed + run.counts.failed + run.counts.skipped.length > 0) yield end(run, 0);
+    if (run.counts.passed + run.counts.failed + run.counts.skipped.length > 0) yield end(run, run.testsMs);
 }
 
 function isSet(value: string | boolean | undefined): boolean {

@@ -1,5 +1,8 @@
 // What changed in the work tree since a revision, as git tells it.
 import { execFileSync, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { SourceTree } from "./import-graph.ts";
 
 export interface ChangedFiles {
   /** The revision that the tree was compared with, shortened. */
@@ -41,12 +44,26 @@ export function changedFiles(root: string, revision: string | undefined): Change
 }
 
 /** Every file of the work tree that git knows or would add. */
-export function treeFiles(root: string): string[] {
-  return execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], {
+export function treeOf(root: string): SourceTree {
+  const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], {
     cwd: root,
     encoding: "utf8",
     maxBuffer: 64 << 20,
   })
     .split("\0")
     .filter((file) => file !== "");
+  const texts = new Map<string, string | undefined>();
+  const textOf = (file: string): string | undefined => {
+    if (!texts.has(file)) texts.set(file, readText(join(root, file)));
+    return texts.get(file);
+  };
+  return { files: new Set(files), textOf };
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
 }

@@ -2,7 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseOptions } from "./options.ts";
 
-const plain = { help: false, group: undefined, once: false, list: false, changed: undefined, files: [] };
+const plain = {
+  help: false,
+  group: undefined,
+  once: false,
+  list: false,
+  smoke: false,
+  record: false,
+  changed: undefined,
+  lanes: undefined,
+  files: [],
+};
 
 test("without a word everything runs", () => {
   assert.deepEqual(parseOptions([]), plain);
@@ -32,5 +42,7 @@ test("what it does not know it refuses", () => {
     () => parseOptions(["--only", "fast"]),
     /--only fast: expected one of check, unit, netns, e2e, interop/,
   );
+  assert.throws(() => parseOptions(["--lanes", "no"]), /--lanes no: expected a number from 1/);
+  assert.throws(() => parseOptions(["--smoke", "--changed"]), /--smoke and --changed choose differently/);
   assert.throws(() => parseOptions(["--quick"]), /--quick: no such option/);
 });

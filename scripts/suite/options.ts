@@ -10,16 +10,30 @@ export interface Options {
   readonly list: boolean;
   /** Only what a change can touch, since a revision or, without one, since the line parted from the main line. */
   readonly changed: { readonly since: string | undefined } | undefined;
+  /** The checks, a few unit files that load most of the sources, and one lab. */
+  readonly smoke: boolean;
+  /** How many processes, or labs, run side by side; as many as suit the group and the machine when absent. */
+  readonly lanes: number | undefined;
+  /** Writes down how long each file took. */
+  readonly record: boolean;
   /** These files alone; all of them if there are none. */
   readonly files: readonly string[];
 }
 
 export const usage =
-  "npm test [-- [--only check|unit|netns|e2e|interop] [--changed [REVISION]] [--list] [--once] [path/to/one.test.ts …]]\n";
+  "npm test [-- [--only check|unit|netns|e2e|interop] [--changed [REVISION] | --smoke] [--list] [--once] [--record] [--lanes N] [path/to/one.test.ts …]]\n";
 
 export function parseOptions(args: readonly string[]): Options {
-  const options = { help: false, group: undefined as Options["group"], once: false, list: false };
+  const options = {
+    help: false,
+    group: undefined as Options["group"],
+    once: false,
+    list: false,
+    smoke: false,
+    record: false,
+  };
   let changed: Options["changed"];
+  let lanes: number | undefined;
   const files: string[] = [];
   for (let at = 0; at < args.length; at += 1) {
     const arg = args[at] ?? "";
@@ -27,8 +41,14 @@ export function parseOptions(args: readonly string[]): Options {
     if (arg === "--help") options.help = true;
     else if (arg === "--once") options.once = true;
     else if (arg === "--list") options.list = true;
+    else if (arg === "--smoke") options.smoke = true;
+    else if (arg === "--record") options.record = true;
     else if (arg === "--only") {
       options.group = parseOnly(next);
+      at += 1;
+    } else if (arg === "--lanes") {
+      lanes = Number(next);
+      if (!Number.isInteger(lanes) || lanes < 1) throw new Error(`--lanes ${next ?? ""}: expected a number from 1`);
       at += 1;
     } else if (arg.startsWith("--changed=")) changed = { since: arg.slice("--changed=".length) };
     else if (arg === "--changed") {
@@ -38,7 +58,9 @@ export function parseOptions(args: readonly string[]): Options {
     } else if (arg.startsWith("-")) throw new Error(`${arg}: no such option; ${usage.trim()}`);
     else files.push(arg);
   }
-  return { ...options, changed, files };
+  if (options.smoke && changed !== undefined)
+    throw new Error("--smoke and --changed choose differently: give one of them");
+  return { ...options, changed, lanes, files };
 }
 
 function parseOnly(given: string | undefined): Group | "check" {

@@ -1,12 +1,10 @@
 // The test files that the changes in the work tree can touch, and a few lines that say why.
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { changedFiles, treeFiles } from "./changed-files.ts";
+import { changedFiles, treeOf } from "./changed-files.ts";
 import type { Group } from "./groups.ts";
 import { checksTree, selectTests, type Selection } from "./select-tests.ts";
 
 /** Starts every role of the program in a lab: it runs when the program changed, where the run is not of end-to-end files alone. */
-const spanningFile = "test/e2e/demo.test.ts";
+export const spanningFile = "test/e2e/demo.test.ts";
 const maxLines = 15;
 
 /**
@@ -20,12 +18,7 @@ export function planOfChange(
   only: Group | "check" | undefined,
 ): Map<Group, readonly string[]> {
   const { base, files: changed } = changedFiles(root, since);
-  const texts = new Map<string, string | undefined>();
-  const textOf = (file: string): string | undefined => {
-    if (!texts.has(file)) texts.set(file, readText(join(root, file)));
-    return texts.get(file);
-  };
-  const tree = { files: new Set(treeFiles(root)), textOf };
+  const tree = treeOf(root);
   process.stdout.write(`${changed.length} files changed since ${base}\n`);
   const plan = new Map<Group, readonly string[]>();
   for (const [group, ofGroup] of files) {
@@ -66,12 +59,4 @@ function reasonsOf({ chosen, untested }: Selection, files: readonly string[]): s
 function listOf(files: readonly string[]): string {
   const shown = files.slice(0, 3).join(", ");
   return files.length > 3 ? `${shown} and ${files.length - 3} more` : shown;
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return undefined;
-  }
 }

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { batchesOf, needsOwnProcess, runInLanes, type Batch } from "./batches.ts";
+
+suite("which test files share a process", () => {
+  test("neighbours do, until the process is expected to take long; the longest comes first", () => {
+    const durations = { "a/1": 5_000, "a/2": 6_000, "b/1": 4_000, "b/2": 20_000, "c/1": 50 };
+    const batches = batchesOf(["c/1", "a/2", "a/1", "b/1", "b/2", "c/2"], () => true, durations, 100);
+    assert.deepEqual(
+      batches.map(({ files, expectedMs, shared }) => ({ files, expectedMs, shared })),
+      [
+        { files: ["b/2"], expectedMs: 20_000, shared: false },
+        { files: ["a/1", "a/2"], expectedMs: 11_000, shared: true },
+        { files: ["b/1"], expectedMs: 4_000, shared: false },
+        { files: ["c/1", "c/2"], expectedMs: 150, shared: true },
+      ],
+    );
+  });
+
+  test("a file that needs its own process stands alone", () => {
+    const batches = batchesOf(["a", "b", "c"], (file) => file !== "b", {}, 100);
+    assert.deepEqual(
+      batches.map(({ files }) => files),
+      [["a", "c"], ["b"]],
+    );
+  });
+
+  test("what a test would leave behind in its process is seen in its text", () => {
+    const claims = [
+      "beforeEach(() => clear());",
+      'process.env["CI"] = "true";',
+      "delete process.env.CI;",
+      "process.exitCode = 1;",
+      'process.on("SIGTERM", end);',
+      "mock.timers.enable();",
+      "globalThis.fetch = fake;",
+      "const { heapUsed } = usage;",
+    ];
+    for (const text of claims) assert.equal(needsOwnProcess("src/a.test.ts", text), true, text);
+    const harmless = ["  beforeEach(() => clear());", 'if (process.env["CI"] === "true") return;', "const mocked = 1;"];
+    for (const text of harmless) assert.equal(needsOwnProcess("src/a.test.ts", text), false, text);
+    assert.equal(needsOwnProcess("scripts/tidy.test.ts", ""), true);
+  });
+});
+
+test("a lane that is free takes the next batch, and the answers keep the order of the batches", async () => {
+  const batches = ["slow", "a", "b", "c"].map((name): Batch => ({ files: [name], expectedMs: 0, shared: false }));
+  const begun: string[] = [];
+  let endSlow = (): void => undefined;
+  const slow = new Promise<void>((resolve) => (endSlow = resolve));
+  const ran = runInLanes(batches, 2, async ({ files: [name = ""] }) => {
+    begun.push(name);
+    if (name === "slow") await slow;
+    if (name === "c") endSlow();
+    return name;
+  });
+  assert.deepEqual(await ran, ["slow", "a", "b", "c"]);
+  assert.deepEqual(begun, ["slow", "a", "b", "c"]);
+});

@@ -1,0 +1,31 @@
+// What `npm run check` runs, each counted as one case.
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+
+const checks: Readonly<Record<string, readonly string[]>> = {
+  format: ["node_modules/.bin/oxfmt", "--check", "."],
+  types: [process.execPath, "node_modules/typescript-native/bin/tsc", "-p", "."],
+  "types of the page": [process.execPath, "node_modules/typescript-native/bin/tsc", "-p", "src/dashboard/web"],
+  lint: ["node_modules/.bin/oxlint", "--type-aware"],
+  "import rules": ["node_modules/.bin/depcruise", "src"],
+  "dead code": ["node_modules/.bin/knip"],
+};
+const checkTimeoutMs = 180_000;
+
+/** Prints what failed. */
+export function runChecks(root: string): { readonly passed: number; readonly failed: number } {
+  let [passed, failed] = [0, 0];
+  for (const [name, [program = "", ...args]] of Object.entries(checks)) {
+    // Their first lines ask for `node`; it is to be this one, which may not be the machine's.
+    const env = { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"] ?? ""}` };
+    const options = { cwd: root, env, encoding: "utf8", timeout: checkTimeoutMs } as const;
+    const { status, stdout, stderr, error } = spawnSync(program, args, options);
+    if (status === 0) {
+      passed += 1;
+      continue;
+    }
+    failed += 1;
+    process.stdout.write(`FAILED  ${name}: ${error?.message ?? `exit ${status}`}\n${stdout}${stderr}\n`);
+  }
+  return { passed, failed };
+}

@@ -1,0 +1,156 @@
+// Runs test files in namespaces of their own, and answers what each came to.
+import { spawn, spawnSync } from "node:child_process";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { FileCounts } from "../count-reporter.ts";
+import { labNamespaces, makeScratch, ownProcesses, withinNamespaces } from "../run-with-lab.ts";
+import type { Group } from "./groups.ts";
+
+/** What a run of some files came to; those that did not end have no counts. */
+export interface FilesRun {
+  readonly ended: string;
+  readonly counts: ReadonlyMap<string, FileCounts>;
+}
+
+export interface RunOptions {
+  readonly group: Group;
+  readonly files: readonly string[];
+  /** All files in one process, else each in its own. */
+  readonly shared: boolean;
+  readonly timeoutMs: number;
+  readonly wrapped: boolean;
+}
+
+/** Of one case: the walkthroughs are one each, and other people's programs take their time. */
+const caseTimeoutMs: Readonly<Record<Group, number>> = {
+  unit: 600_000,
+  netns: 600_000,
+  e2e: 600_000,
+  interop: 1_800_000,
+};
+/** How long a run that is ended may take to put its things away. */
+const graceMs = 10_000;
+/** Of what files that share a process print; the end is kept. */
+const maxOutputCharacters = 64 << 10;
+const root = join(import.meta.dirname, "../..");
+
+/**
+ * unit: each process has a network of its own, so that who looks for a server that is gone does not find another file's at its port.
+ * netns: namespaces of their own, so that nothing they make can reach the host. e2e: a lab's daemons end with the test that made it.
+ */
+const ownNamespaces = ["unshare", "-Unmuipf", "-r", ...ownProcesses];
+const namespacesOf: Readonly<Record<Group, readonly string[]>> = {
+  unit: ownNamespaces,
+  netns: ownNamespaces,
+  e2e: labNamespaces,
+  interop: labNamespaces,
+};
+
+function wrap(group: Group, command: readonly string[]): string[] {
+  const own = group === "netns" ? "SERIN_OWN_NETWORK=1 " : "";
+  return withinNamespaces(
+    namespacesOf[group],
+    command,
+    namespacesOf[group] === ownNamespaces ? `ip link set lo up; ${own}exec "$0" "$@"` : undefined,
+  );
+}
+
+/** Why the group's namespaces cannot be made here; undefined if they can. */
+export function unavailable(group: Group): string | undefined {
+  const [program = "", ...args] = wrap(group, ["true"]);
+  const probe = spawnSync(program, args, { encoding: "utf8" });
+  if (probe.status === 0) return undefined;
+  return `namespaces cannot be made here (${probe.error?.message ?? probe.stderr.trim()}); bin/serin doctor says what to do`;
+}
+
+/** Runs files one after another, and prints about those that failed or were slow. */
+export async function runFiles({ group, files, shared, timeoutMs, wrapped }: RunOptions): Promise<FilesRun> {
+  const scratch = makeScratch();
+  const report = join(scratch, "counts");
+  const command = [
+    process.execPath,
+    "--disable-warning=ExperimentalWarning",
+    "--test",
+    ...(shared ? ["--test-isolation=none"] : ["--test-concurrency=1"]),
+    `--test-timeout=${caseTimeoutMs[group]}`,
+    `--test-reporter=${join(root, "scripts/count-reporter.ts")}`,
+    `--test-reporter-destination=${report}`,
+    ...files,
+  ];
+  const putAway = (): void => rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
+  const env = { ...process.env, TMPDIR: scratch };
+  const { ended, output } = await runToEnd(wrapped ? wrap(group, command) : command, env, timeoutMs, putAway);
+  const counts = new Map(
+    readLines(report).map((line): [string, FileCounts] => {
+      const ofFile = JSON.parse(line) as FileCounts;
+      return [ofFile.file, ofFile];
+    }),
+  );
+  putAway();
+  for (const { summary } of counts.values()) process.stdout.write(summary);
+  if (ended !== "0" && output.trim() !== "") process.stdout.write(`  The process printed:\n${output.trimEnd()}\n`);
+  return { ended, counts };
+}
+
+/** Each ends a command that runs and puts its files away. */
+const running = new Set<() => void>();
+
+export function endAllRuns(): void {
+  for (const end of running) end();
+}
+
+/** Runs a command as a process group; answers its exit code as text, or what ended it. */
+async function runToEnd(
+  command: readonly string[],
+  env: NodeJS.ProcessEnv,
+  timeoutMs: number,
+  putAway: () => void,
+): Promise<{ readonly ended: string; readonly output: string }> {
+  const [program = "", ...args] = command;
+  const child = spawn(program, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (chunk: string) => (output = (output + chunk).slice(-maxOutputCharacters)));
+  const { pid } = child;
+  const signalAll = (signal: NodeJS.Signals): void => {
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, signal);
+    } catch {
+      // They have ended already.
+    }
+  };
+  let reason: string | undefined;
+  let kill: NodeJS.Timeout | undefined;
+  const timer = setTimeout(() => {
+    reason = `it took more than ${(timeoutMs / 1000).toFixed(0)} s`;
+    signalAll("SIGTERM");
+    kill = setTimeout(() => signalAll("SIGKILL"), graceMs);
+  }, timeoutMs);
+  const end = (): void => {
+    signalAll("SIGKILL");
+    putAway();
+  };
+  running.add(end);
+  const ended = await new Promise<string>((resolve) => {
+    child.on("error", (error) => resolve(error.message));
+    // What it left behind may hold its output open.
+    child.on("exit", () => signalAll("SIGKILL"));
+    child.on("close", (code, signal) => resolve(String(code ?? signal)));
+  });
+  clearTimeout(timer);
+  clearTimeout(kill);
+  signalAll("SIGKILL");
+  running.delete(end);
+  return { ended: reason ?? ended, output };
+}
+
+function readLines(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8")
+      .split("\n")
+      .filter((line) => line !== "");
+  } catch {
+    return [];
+  }
+}
