@@ -11,6 +11,11 @@ export const orders: Readonly<Record<string, Schema>> = {
   onDeletion: oneOf(["Rollback", "Leave"], "What deleting the object does while it is under way."),
   paused: flag("Holds before the next action."),
   abort: flag("Puts everything back, whatever the phase."),
+  orderedBy: object(
+    { by: text("", { maxLength: 256 }), why: text("", { maxLength: 1024 }), at: text("RFC 3339.") },
+    ["by", "at"],
+    { description: "Who set paused or abort last, and why." },
+  ),
   approvals: list(
     object(
       {

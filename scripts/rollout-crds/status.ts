@@ -51,7 +51,10 @@ export const status: Schema = object(
       type: "array",
       items: object({ id: text(), title: text(), startedAt: text(), endedAt: text(), evidence }, [], open),
     },
-    plannedSteps: list(object({ id: text(), title: text(), ordinal: { type: "integer" } }, [], open), maxPlannedSteps),
+    plannedSteps: list(
+      object({ id: text(), title: text(), ordinal: { type: "integer" }, untilApproved: flag() }, [], open),
+      maxPlannedSteps,
+    ),
     undo: anyObject("Where putting back is."),
     groupRun: text(),
     cause: text("Why it was rolled back, with the evidence."),

@@ -54,6 +54,7 @@ function emptyProgram(context: CliContext): Command {
       .description(
         "A service mesh that speaks Istio, in which anything is changed by canary, with no failed request, and can be undone.",
       )
+      .version(context.version, "--version", "the release that this command line belongs to")
       .configureOutput({ writeOut: context.out, writeErr: context.err })
       .showSuggestionAfterError()
       // A flag belongs to the verb that it stands behind, also where the verb above has one of that name (`upgrade -f`, `upgrade start -f`).

@@ -225,8 +225,10 @@ function keysOf(input: typeof process.stdin, take: (key: string) => void): Dispo
 async function confirm(question: string): Promise<boolean> {
   const { createInterface } = await import("node:readline/promises");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  // Whose standard input is at its end has not said yes.
+  const ended = new Promise<string>((resolve) => terminal.once("close", () => resolve("")));
   try {
-    return /^y(es)?$/i.test((await terminal.question(question)).trim());
+    return /^y(es)?$/i.test((await Promise.race([terminal.question(question), ended])).trim());
   } finally {
     terminal.close();
   }

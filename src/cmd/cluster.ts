@@ -21,6 +21,10 @@ export async function run(context: RoleContext): Promise<number> {
   const command = split === -1 ? [] : rest.slice(split + 1);
   const { values, positionals } = parseFlags(split === -1 ? rest : rest.slice(0, split));
   if (positionals.length > 0) throw userError("usage", `unexpected "${positionals[0]}"\n${usage}`);
+  if (values.help === true) {
+    process.stdout.write(usage);
+    return 0;
+  }
   switch (verb) {
     case "create":
       return await create(context, values);
@@ -59,6 +63,7 @@ interface Flags {
   workers?: string;
   names?: boolean;
   json?: boolean;
+  help?: boolean;
 }
 
 function parseFlags(args: string[]): { values: Flags; positionals: string[] } {
@@ -72,6 +77,7 @@ function parseFlags(args: string[]): { values: Flags; positionals: string[] } {
         workers: { type: "string" },
         names: { type: "boolean" },
         json: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
       },
     });
     return { values, positionals };

@@ -2,6 +2,7 @@ import { nearestName } from "../base/index.ts";
 import type { FieldIssue, Parsed } from "../api/index.ts";
 import {
   parseIstioOperator,
+  parseMeshConfig,
   type ComponentSpec,
   type GatewaySpec,
   type IstioOperatorSpec,
@@ -57,8 +58,9 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
   const merged = parseIstioOperator({
     spec: applySetFlags(mergeTrees(base, sources.specs.reduce<unknown>(mergeTrees, {})), flags.flags),
   });
-  const warnings = [...merged.warnings, ...checked.warnings, ...unusedIn(given, checked)];
-  const errors = [...flags.errors, ...merged.errors, ...checked.errors];
+  const mesh = meshIssues(treeAt(given, "meshConfig"));
+  const warnings = [...merged.warnings, ...checked.warnings, ...unusedIn(given, checked), ...mesh.warnings];
+  const errors = [...flags.errors, ...merged.errors, ...checked.errors, ...mesh.errors];
   if (errors.length > 0 || merged.value === undefined) return failed(errors, warnings);
   const switched = switchGateways(given, merged.value.spec);
   warnings.push(...switched.warnings);
@@ -93,6 +95,16 @@ function unknownProfile(profile: string): FieldIssue {
 }
 
 /** Warnings of values that are known and alive, and that Serin does not act on. */
+/** What the control plane would say of the mesh's settings is said before they are written. */
+function meshIssues(meshConfig: unknown): { readonly errors: FieldIssue[]; readonly warnings: FieldIssue[] } {
+  const placed = ({ path, message }: FieldIssue): FieldIssue => ({
+    path: path === "" ? "spec.meshConfig" : `spec.meshConfig.${path}`,
+    message,
+  });
+  const { errors, warnings } = parseMeshConfig(meshConfig);
+  return { errors: errors.map(placed), warnings: warnings.map(placed) };
+}
+
 function unusedIn(
   given: unknown,
   { warnings, errors }: { readonly warnings: readonly FieldIssue[]; readonly errors: readonly FieldIssue[] },

@@ -127,12 +127,15 @@ const parsers: Readonly<Record<(typeof targetFields)[number], (target: Reader) =
 };
 
 function parseRoute(target: Reader): RouteTarget {
+  const [stable, canary] = [parseBackend(target, "stable"), parseBackend(target, "canary")];
+  const same = stable.name === canary.name && stable.namespace === canary.namespace && stable.port === canary.port;
+  if (same && stable.name !== "") target.error(`must be another backend than stable (${stable.name})`, "canary");
   return {
     name: text(target, "name"),
     ...optional("namespace", target.string("namespace")),
     rule: target.integer("rule", 0, lastRule) ?? 0,
-    stable: parseBackend(target, "stable"),
-    canary: parseBackend(target, "canary"),
+    stable,
+    canary,
   };
 }
 
@@ -150,13 +153,17 @@ function parseBackend(target: Reader, field: string): BackendTarget {
 
 function parseVirtualService(target: Reader): VirtualServiceTarget {
   const { route } = (target.raw ?? {}) as { route?: unknown };
+  const [stable, canary] = [parseDestination(target, "stable"), parseDestination(target, "canary")];
+  const same = stable.host === canary.host && stable.subset === canary.subset && stable.port === canary.port;
+  if (same && stable.host !== "")
+    target.error(`must be another host, subset or port than stable (${stable.host})`, "canary");
   return {
     name: text(target, "name"),
     ...optional("namespace", target.string("namespace")),
     protocol: target.oneOf("protocol", ["http", "tcp", "tls"]) ?? "http",
     route: typeof route === "string" ? (target.string("route") ?? 0) : (target.integer("route", 0, 1000) ?? 0),
-    stable: parseDestination(target, "stable"),
-    canary: parseDestination(target, "canary"),
+    stable,
+    canary,
   };
 }
 

@@ -130,6 +130,7 @@ function checkFit(
   const connections = "virtualService" in target && target.virtualService.protocol !== "http";
   if (sessionAffinity !== undefined && (connections || "grpcRoute" in target))
     spec.error("needs HTTP clients, which keep cookies", "sessionAffinity");
+  checkWeights(spec, steps);
   steps.forEach((step, index) => {
     checkMatchFit(spec, target, step, `steps[${index}]`);
     if (connections && step.mirror !== undefined)
@@ -146,6 +147,17 @@ function checkFit(
   });
   if (copies && steps.some(({ preview }) => preview === true) && target.deployment.previewService === undefined)
     spec.error("is required by a step with preview", "target.deployment.previewService");
+}
+
+/** A rollout goes one way; undo goes back. */
+function checkWeights(spec: Reader, steps: readonly CanaryStep[]): void {
+  let before = 0;
+  steps.forEach(({ weight }, index) => {
+    if (weight === undefined) return;
+    if (weight < before)
+      spec.error(`must not be below the ${before} of an earlier step, got ${weight}`, `steps[${index}].weight`);
+    before = Math.max(before, weight);
+  });
 }
 
 /** A connection is told by its caller alone, a gRPC call by its headers. */

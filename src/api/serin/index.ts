@@ -48,6 +48,7 @@ export {
   type NotificationSpec,
   type PauseSpec,
   type RolloutOrdersSpec,
+  type OrderedBy,
 } from "./rollout-orders.ts";
 export {
   errorMarginMultiple,
@@ -61,12 +62,12 @@ export {
   completingSteps,
   fullPromotionPatch,
   hasEnded,
-  orderSpecs,
+  approvalProblem,
+  orderPatch,
   refusalOf,
   retriedRollout,
   rolloutOffers,
   waitingStepOf,
-  type OrderedBy,
   type Rollout,
   type RolloutKind,
   type RolloutRights,

@@ -111,7 +111,13 @@ function parseTo(spec: Reader, fromRevision: string): MeshUpgradeSpec["to"] {
   const revision = to.required("revision", to.string("revision")) ?? "";
   if (revision !== "" && revision === fromRevision && !to.has("root") && !to.has("cni"))
     spec.error(`is the revision that is already there (${fromRevision})`, "to.revision");
-  const install = to.list("install").flatMap((element) => parseInstall(element));
+  const install = to.list("install").flatMap((element) => {
+    const specs = parseInstall(element);
+    for (const { revision: said } of specs)
+      if (said !== undefined && said !== "" && said !== revision)
+        element.error(`must be the revision of the upgrade (${revision}), got "${said}"`, "revision");
+    return specs;
+  });
   const [cni] = ["cni"].flatMap((field) => (to.has(field) ? parseInstall(to.object(field) ?? to.empty(field)) : []));
   const root = to.object("root");
   const secretName = root?.required("secretName", root.string("secretName"));

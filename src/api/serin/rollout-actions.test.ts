@@ -14,7 +14,7 @@ const status = (given: Partial<RolloutStatus> = {}): RolloutStatus => ({
   completedSteps: [{ id: "a", title: "5 %", startedAt: "", endedAt: "", evidence: [] }],
   plannedSteps: [
     { id: "a", title: "5 %" },
-    { id: "b", title: "20 %" },
+    { id: "b", title: "20 %", untilApproved: true },
     { id: "c", title: "50 %" },
     { id: "d", title: "100 %" },
   ],

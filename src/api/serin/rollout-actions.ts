@@ -2,19 +2,17 @@ import type { RolloutAction, RolloutActionOffer } from "../dashboard/actions.ts"
 import { keyOf } from "../meta.ts";
 import type { Canary } from "./canary.ts";
 import type { MeshUpgrade } from "./mesh-upgrade.ts";
-import { maxApprovals, type Approval } from "./rollout-orders.ts";
-import type { JournalEntry, ObjectReference, RolloutStatus, StepStatus } from "./rollout-status.ts";
+import { maxApprovals, type Approval, type OrderedBy } from "./rollout-orders.ts";
+import {
+  maxPlannedSteps,
+  type JournalEntry,
+  type ObjectReference,
+  type RolloutStatus,
+  type StepStatus,
+} from "./rollout-status.ts";
 
 export type Rollout = Canary | MeshUpgrade;
 export type RolloutKind = "Canary" | "MeshUpgrade";
-
-/** Who gives an order, and why. */
-export interface OrderedBy {
-  readonly by: string;
-  readonly why: string;
-  /** RFC 3339. */
-  readonly at: string;
-}
 
 /** What somebody may do to rollouts where this one is. */
 export interface RolloutRights {
@@ -50,7 +48,7 @@ const canaryCommands: Partial<Record<RolloutAction, string>> = {
 const asksWhy: ReadonlySet<RolloutAction> = new Set(["approve", "promote", "complete"]);
 
 /** Fields of the spec that `pause`, `resume` and `rollback` set; the engine does the rest. */
-export const orderSpecs = {
+const orderSpecs = {
   pause: { paused: true },
   resume: { paused: false },
   rollback: { abort: true, paused: false },
@@ -102,6 +100,8 @@ export function refusalOf(
   if (action === "complete")
     return completingSteps.includes(step.id) ? undefined : `it is not in its soak: the step is ${step.title}`;
   if (action === "promote") return spec.fullPromotion !== undefined ? "it is promoted already" : undefined;
+  const problem = approvalProblem(rollout, step.id);
+  if (problem !== undefined) return problem;
   // Of a step that has failed, one that is newer than the failure.
   const failedAt = status?.conditions.find(
     ({ type, status: on }) => type === "Stuck" && on === "True",
@@ -133,6 +133,24 @@ export function approvalPatch(rollout: Rollout, steps: readonly string[], ordere
     metadata: { resourceVersion: rollout.metadata.resourceVersion },
     spec: { approvals: [...approvalsOf(rollout), ...added].slice(-maxApprovals) },
   };
+}
+
+/** A merge patch that pauses, resumes or puts back, in somebody's name. */
+export function orderPatch(order: keyof typeof orderSpecs, orderedBy: OrderedBy): unknown {
+  return { spec: { ...orderSpecs[order], orderedBy } };
+}
+
+/** Why an approval of the step would let nothing go on; undefined where it does, or where nothing is planned yet. */
+export function approvalProblem({ status }: Rollout, id: string): string | undefined {
+  const { plannedSteps: planned, step } = status ?? {};
+  if (planned === undefined || planned.length === 0 || completingSteps.includes(id)) return undefined;
+  const waiting = planned.filter(({ untilApproved }) => untilApproved === true).map((one) => one.id);
+  const those = waiting.length === 0 ? "no step waits for a person" : `steps that wait: ${waiting.join(", ")}`;
+  const found = planned.find((one) => one.id === id);
+  if (found === undefined)
+    return planned.length >= maxPlannedSteps || step?.id === id ? undefined : `there is no step "${id}"; ${those}`;
+  if (found.untilApproved === true || (status?.phase === "Stuck" && step?.id === id)) return undefined;
+  return `step "${id}" waits for no approval; ${those}`;
 }
 
 /** A merge patch that goes to the last step at once. */

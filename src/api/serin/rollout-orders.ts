@@ -6,6 +6,8 @@ export interface RolloutOrdersSpec {
   /** What deleting the object does while it is under way; once completed, what it did stays either way. */
   readonly onDeletion: "Rollback" | "Leave";
   readonly paused: boolean;
+  /** Who set `paused` or `abort` last, and why: a review refuses another name than the writer's. */
+  readonly orderedBy?: OrderedBy;
   /** Puts everything back, whatever the phase. */
   readonly abort: boolean;
   /** Who let which step go on, and why; kept for good. Those that are older than a second or later run are not of it. */
@@ -17,6 +19,14 @@ export interface RolloutOrdersSpec {
   /** How long a step may take to settle before it has failed. */
   readonly settleTimeoutSeconds: number;
   readonly notifications: readonly NotificationSpec[];
+}
+
+/** Who gives an order, and why. */
+export interface OrderedBy {
+  readonly by: string;
+  readonly why: string;
+  /** RFC 3339. */
+  readonly at: string;
 }
 
 export interface FullPromotion {
@@ -62,6 +72,8 @@ const defaultSettleSeconds = 300;
 /** Reads the orders out of a spec; `spec.unknownFields()` is for who reads the rest. */
 export function parseOrders(spec: Reader): RolloutOrdersSpec {
   const group = spec.string("group");
+  const orderedBy = spec.object("orderedBy");
+  const ordered = orderedBy === undefined ? undefined : parseOrderedBy(orderedBy);
   const full = spec.object("fullPromotion");
   const fullPromotion = full === undefined ? undefined : parseFullPromotion(full);
   const approvals = spec.list("approvals");
@@ -76,6 +88,7 @@ export function parseOrders(spec: Reader): RolloutOrdersSpec {
     paused: spec.boolean("paused") ?? false,
     abort: spec.boolean("abort") ?? false,
     approvals: approvals.map(parseApproval),
+    ...(ordered === undefined ? {} : { orderedBy: ordered }),
     ...(fullPromotion === undefined ? {} : { fullPromotion }),
     ...(group === undefined ? {} : { group }),
     settleTimeoutSeconds: spec.integer("settleTimeoutSeconds", 1, maxSettleSeconds) ?? defaultSettleSeconds,
@@ -92,6 +105,17 @@ function parseFullPromotion(full: Reader): FullPromotion {
     ...(at === undefined ? {} : { at }),
   };
   full.unknownFields();
+  return result;
+}
+
+function parseOrderedBy(ordered: Reader): OrderedBy {
+  const result = {
+    by: ordered.required("by", ordered.string("by")) ?? "",
+    why: ordered.string("why") ?? "",
+    at: ordered.required("at", ordered.string("at")) ?? "",
+  };
+  checkTime(ordered, result.at);
+  ordered.unknownFields();
   return result;
 }
 

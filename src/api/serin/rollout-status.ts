@@ -97,6 +97,8 @@ export interface PlannedStep {
   readonly title: string;
   /** See `Step.ordinal`. */
   readonly ordinal?: number;
+  /** It ends when a person approves it. */
+  readonly untilApproved?: boolean;
 }
 
 export const maxPlannedSteps = 256;

@@ -75,6 +75,24 @@ export async function findRollout<Value extends Rollout>(
   );
 }
 
+/** For an order: as kubectl does, only of the namespace that is said or of the kubeconfig's own. */
+export async function rolloutToOrder<Value extends Rollout>(
+  kind: KindDefinition<Value>,
+  name: string,
+  flags: RolloutFlags,
+  context: CliContext,
+): Promise<FoundRollout<Value>> {
+  if (!kind.namespaced || flags.namespace !== undefined) return await findRollout(kind, name, flags, context);
+  const namespace = await context.defaultNamespace(flags);
+  const client = await context.connect(flags);
+  const object = await client.get(kind, name, namespace);
+  if (object !== undefined) return { client, object };
+  const { object: other } = await findRollout(kind, name, flags, context);
+  throw userError("not-found", `there is no ${kind.kind} "${name}" in namespace ${namespace}`, {
+    hint: `namespace ${other.metadata.namespace ?? ""} has one: say -n ${other.metadata.namespace ?? ""}`,
+  });
+}
+
 /** Who the API server takes the caller for. */
 export async function whoAmI(client: KubeClient): Promise<string> {
   const review = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };

@@ -12,6 +12,7 @@ export interface StatusFlags extends RolloutFlags {
   readonly output?: string;
   readonly json?: boolean;
   readonly verbose?: boolean;
+  /** Milliseconds. */
   readonly timeout?: number;
 }
 
@@ -34,8 +35,7 @@ export async function showStatus<Value extends Rollout>(
 ): Promise<void> {
   const json = flags.json === true || flags.output === "json";
   const screen = flags.watch === true && !json ? screenOf(context) : undefined;
-  const deadlineMs =
-    flags.timeout === undefined ? Number.POSITIVE_INFINITY : context.clock.steadyMs() + flags.timeout * 1000;
+  const deadlineMs = flags.timeout === undefined ? Number.POSITIVE_INFINITY : context.clock.steadyMs() + flags.timeout;
   let shown = "";
   try {
     for (;;) {

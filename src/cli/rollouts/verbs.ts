@@ -2,23 +2,26 @@ import { Option, type Command } from "commander";
 import type { KindDefinition } from "../../api/index.ts";
 import {
   approvalPatch,
+  approvalProblem,
   canaryKind,
   completingSteps,
   fullPromotionPatch,
   hasEnded,
   meshUpgradeKind,
-  orderSpecs,
+  orderPatch,
   retriedRollout,
   waitingStepOf,
+  type OrderedBy,
 } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../install.ts";
+import { durationFlag } from "../flags.ts";
 import { renderTable } from "../table.ts";
 import { showHistory, type HistoryFlags } from "./history.ts";
 import { importCommand } from "./import.ts";
-import { findRollout, nameOf, readObject, whoAmI, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
+import { nameOf, readObject, rolloutToOrder, whoAmI, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
 import { showStatus, type StatusFlags } from "./status.ts";
 import { upgradePlanCommand } from "../upgrade-plan.ts";
 
@@ -34,18 +37,18 @@ interface CreateFlags extends RolloutFlags {
   readonly dryRun?: boolean;
 }
 
-/** What a verb writes into the object's spec; the engine does the rest. */
+/** What a verb orders; the engine does the rest. */
 const orders: Readonly<
-  Record<string, { readonly text: string; readonly done: string; readonly spec: Readonly<Record<string, unknown>> }>
+  Record<string, { readonly text: string; readonly done: string; readonly order: Parameters<typeof orderPatch>[0] }>
 > = {
-  pause: { text: "hold before the next action", done: "is paused", spec: orderSpecs.pause },
-  resume: { text: "go on after a pause", done: "goes on", spec: orderSpecs.resume },
-  abort: { text: "stop, and put everything back", done: "is being put back", spec: orderSpecs.rollback },
-  undo: { text: "put everything back, also after the end", done: "is being put back", spec: orderSpecs.rollback },
+  pause: { text: "hold before the next action", done: "is paused", order: "pause" },
+  resume: { text: "go on after a pause", done: "goes on", order: "resume" },
+  abort: { text: "stop, and put everything back", done: "is being put back", order: "rollback" },
+  undo: { text: "put everything back, also after the end", done: "is being put back", order: "rollback" },
   rollback: {
     text: "put everything back, from any phase and also after the end",
     done: "is being put back",
-    spec: orderSpecs.rollback,
+    order: "rollback",
   },
 };
 
@@ -59,7 +62,7 @@ export function canaryCommands(program: Command, context: CliContext): void {
   )
     .option("--full", "to the last step at once")
     .action(async (name: string, flags: OrderFlags) => {
-      const { client, object } = await findRollout(canaryKind, name, flags, context);
+      const { client, object } = await rolloutToOrder(canaryKind, name, flags, context);
       if (flags.full === true) await orderFully(client, canaryKind, object, flags, context);
       else await approve(client, canaryKind, object, flags, context);
     });
@@ -76,13 +79,13 @@ export function upgradeCommands(program: Command, context: CliContext): void {
   verbs(upgrade, meshUpgradeKind, ["pause", "resume", "rollback"], context);
   approval(upgrade.command("approve <name>"), "let the step go on that waits").action(
     async (name: string, flags: OrderFlags) => {
-      const { client, object } = await findRollout(meshUpgradeKind, name, flags, context);
+      const { client, object } = await rolloutToOrder(meshUpgradeKind, name, flags, context);
       await approve(client, meshUpgradeKind, object, flags, context);
     },
   );
   approval(upgrade.command("complete <name>"), "end the soak now and let the old revision be retired").action(
     async (name: string, flags: OrderFlags) => {
-      const { client, object } = await findRollout(meshUpgradeKind, name, flags, context);
+      const { client, object } = await rolloutToOrder(meshUpgradeKind, name, flags, context);
       await approve(client, meshUpgradeKind, object, flags, context, completingSteps);
     },
   );
@@ -132,7 +135,7 @@ function verbs<Value extends Rollout>(
   withFlags(parent.command("status <name>").description("where it is, what it saw, and why it decided so"))
     .option("-w, --watch", "until it ends: exit code 0 done, 1 stuck, 3 rolled back, 4 still under way")
     .option("-v, --verbose", "the evidence of every step, and all steps to come")
-    .option("--timeout <seconds>", "stop watching after so long", parseSeconds)
+    .option("--timeout <time>", "stop watching after so long: 90, 50s, 5m", durationFlag)
     .addOption(new Option("-o, --output <format>", "for programs").choices(["json"]))
     .option("--json", "the same as -o json")
     .action(async (name: string, flags: StatusFlags) => await showStatus(kind, name, flags, context));
@@ -147,21 +150,16 @@ function verbs<Value extends Rollout>(
   for (const word of words) {
     const said = orders[word];
     if (said === undefined) continue;
-    withFlags(parent.command(`${word} <name>`).description(said.text)).action(
-      async (name: string, flags: RolloutFlags) => {
-        const { client, object } = await findRollout(kind, name, flags, context);
-        await order(client, kind, object, said.spec);
+    withFlags(parent.command(`${word} <name>`).description(said.text))
+      .option("-m, --message <why>", "why, for the history")
+      .action(async (name: string, flags: OrderFlags) => {
+        const { client, object } = await rolloutToOrder(kind, name, flags, context);
+        const patch = orderPatch(said.order, await orderedBy(client, flags, context));
+        const { name: its = "", namespace } = object.metadata;
+        await client.patchMerge(kind, its, namespace, patch, { fieldManager: "serin-cli" });
         context.out(`${noun} ${nameOf(object)} ${said.done}\n`);
-      },
-    );
+      });
   }
-}
-
-function parseSeconds(text: string): number {
-  const seconds = Number(text);
-  if (!Number.isFinite(seconds) || seconds <= 0)
-    throw userError("invalid-flag", `--timeout: must be a number of seconds above 0, got "${text}"`);
-  return seconds;
 }
 
 async function create<Value extends Rollout>(
@@ -216,7 +214,7 @@ async function retry<Value extends Rollout>(
   noun: string,
   context: CliContext,
 ): Promise<void> {
-  const { client, object } = await findRollout(kind, name, flags, context);
+  const { client, object } = await rolloutToOrder(kind, name, flags, context);
   if (!hasEnded(object))
     throw userError(
       "rollout-under-way",
@@ -285,13 +283,9 @@ async function list<Value extends Rollout>(
   context.out(renderTable(header, rows));
 }
 
-async function order<Value extends Rollout>(
-  client: KubeClient,
-  kind: KindDefinition<Value>,
-  { metadata }: Value,
-  spec: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  await client.patchMerge(kind, metadata.name ?? "", metadata.namespace, { spec }, { fieldManager: "serin-cli" });
+async function orderedBy(client: KubeClient, flags: OrderFlags, context: CliContext): Promise<OrderedBy> {
+  const by = await whoAmI(client);
+  return { by, why: flags.message ?? "", at: new Date(context.clock.nowMs()).toISOString() };
 }
 
 const approvalAttempts = 20;
@@ -307,9 +301,11 @@ async function approve<Value extends Rollout>(
   steps?: readonly string[],
 ): Promise<void> {
   const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(object)]);
-  const by = await whoAmI(client);
-  const at = new Date(context.clock.nowMs()).toISOString();
-  const ordered = { by, why: flags.message ?? "", at };
+  for (const step of wanted) {
+    const problem = approvalProblem(object, step);
+    if (problem !== undefined) throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${problem}`);
+  }
+  const ordered = await orderedBy(client, flags, context);
   const { name = "", namespace } = object.metadata;
   let current: Value | undefined = object;
   for (let attempt = 1; current !== undefined; attempt += 1) {
@@ -324,7 +320,7 @@ async function approve<Value extends Rollout>(
       current = await client.get(kind, name, namespace);
     }
   }
-  context.out(`${kind.kind} ${nameOf(object)}: ${wanted.join(", ")} approved by ${by}\n`);
+  context.out(`${kind.kind} ${nameOf(object)}: ${wanted.join(", ")} approved by ${ordered.by}\n`);
 }
 
 function waitingStep(rollout: Rollout): string {
@@ -344,10 +340,10 @@ async function orderFully<Value extends Rollout>(
   flags: OrderFlags,
   context: CliContext,
 ): Promise<void> {
-  const by = await whoAmI(client);
-  const patch = fullPromotionPatch({ by, why: flags.message ?? "", at: new Date(context.clock.nowMs()).toISOString() });
+  const ordered = await orderedBy(client, flags, context);
+  const patch = fullPromotionPatch(ordered);
   await client.patchMerge(kind, object.metadata.name ?? "", object.metadata.namespace, patch, {
     fieldManager: "serin-cli",
   });
-  context.out(`${kind.kind} ${nameOf(object)} goes to the end at once, ordered by ${by}\n`);
+  context.out(`${kind.kind} ${nameOf(object)} goes to the end at once, ordered by ${ordered.by}\n`);
 }

@@ -5,67 +5,131 @@ import { reviewRollout, type RolloutReview } from "./review.ts";
 const approval = { step: "step-1", by: "ann", why: "looks good", at: "2026-01-31T12:00:00Z" };
 const target = { httpRoute: { name: "shop", stable: { name: "shop", port: 80 }, canary: { name: "next", port: 80 } } };
 
-function review(spec: object, more: Partial<NonNullable<RolloutReview["request"]>> = {}): string {
+async function review(spec: object, more: Partial<NonNullable<RolloutReview["request"]>> = {}): Promise<string> {
   const object = { metadata: { name: "shop", namespace: "shop" }, spec: { target, steps: [{ weight: 10 }], ...spec } };
   const kind = { group: "rollout.serin.dev", kind: "Canary" };
-  const { response } = reviewRollout({
+  const { response } = await reviewRollout({
     request: { uid: "1", kind, name: "shop", operation: "UPDATE", userInfo: { username: "ann" }, object, ...more },
   });
   return response.allowed ? "allowed" : (response.status?.message ?? "");
 }
 
-test("every fault is named at its field", () => {
-  const answer = review({ steps: [{ weight: 101 }, { scale: { replicas: 1 } }], colour: "red" });
+test("every fault is named at its field", async () => {
+  const answer = await review({ steps: [{ weight: 101 }, { scale: { replicas: 1 } }], colour: "red" });
   assert.match(answer, /Canary "shop" is not valid:/);
   assert.match(answer, /spec\.steps\[0\]\.weight: must be from 0 to 100, got 101/);
   assert.match(answer, /spec\.steps\[1\]\.scale: needs target\.deployment/);
   assert.match(answer, /spec\.colour/);
 });
 
-test("who approves does so in their own name; what was approved before stays", () => {
-  assert.equal(review({ approvals: [approval] }), "allowed");
+test("who approves does so in their own name; what was approved before stays", async () => {
+  assert.equal(await review({ approvals: [approval] }), "allowed");
   const asBob = { userInfo: { username: "bob" } };
   assert.match(
-    review({ approvals: [approval] }, asBob),
+    await review({ approvals: [approval] }, asBob),
     /spec\.approvals\[0\]\.by: must name who writes it \(bob\), got "ann"/,
   );
   const oldObject = {
     spec: { approvals: [{ why: approval.why, at: approval.at, by: approval.by, step: approval.step }] },
   };
-  assert.equal(review({ approvals: [approval, { ...approval, by: "bob" }] }, { ...asBob, oldObject }), "allowed");
-  assert.match(review({ fullPromotion: { by: "ann" } }, asBob), /spec\.fullPromotion\.by/);
+  assert.equal(await review({ approvals: [approval, { ...approval, by: "bob" }] }, { ...asBob, oldObject }), "allowed");
+  assert.match(await review({ fullPromotion: { by: "ann" } }, asBob), /spec\.fullPromotion\.by/);
   const promoted = { spec: { fullPromotion: { by: "ann", at: approval.at } } };
-  assert.equal(review({ paused: true, ...promoted.spec }, { ...asBob, oldObject: promoted }), "allowed");
+  assert.equal(await review({ paused: true, ...promoted.spec }, { ...asBob, oldObject: promoted }), "allowed");
   assert.match(
-    review({ fullPromotion: { by: "ann", at: "2026-02-01T12:00:00Z" } }, { ...asBob, oldObject: promoted }),
+    await review({ fullPromotion: { by: "ann", at: "2026-02-01T12:00:00Z" } }, { ...asBob, oldObject: promoted }),
     /spec\.fullPromotion\.by/,
   );
 });
 
-test("a freeze's rule that cannot be read is refused before anything depends on it", () => {
+test("a freeze's rule that cannot be read is refused before anything depends on it", async () => {
   const kind = { group: "rollout.serin.dev", kind: "Freeze" };
   const freeze = (rrule: string) => ({
     metadata: { name: "nights" },
     spec: { reason: "nights", windows: [{ start: "2026-01-01T22:00:00", rrule, durationSeconds: 3600 }] },
   });
   assert.match(
-    review({}, { kind, name: "nights", object: freeze("FREQ=SOMETIMES") }),
+    await review({}, { kind, name: "nights", object: freeze("FREQ=SOMETIMES") }),
     /Freeze "nights" is not valid:\n.*spec\.windows\[0\]\.rrule: .*SOMETIMES/,
   );
-  assert.equal(review({}, { kind, name: "nights", object: freeze("FREQ=DAILY;BYDAY=MO,FR") }), "allowed");
+  assert.equal(await review({}, { kind, name: "nights", object: freeze("FREQ=DAILY;BYDAY=MO,FR") }), "allowed");
 });
 
-test("deletion and other kinds are none of its business", () => {
-  assert.equal(review({ steps: [] }, { operation: "DELETE" }), "allowed");
-  assert.equal(review({ steps: [] }, { kind: { group: "", kind: "Pod" } }), "allowed");
+test("deletion and other kinds are none of its business", async () => {
+  assert.equal(await review({ steps: [] }, { operation: "DELETE" }), "allowed");
+  assert.equal(await review({ steps: [] }, { kind: { group: "", kind: "Pod" } }), "allowed");
 });
 
-test("a write that leaves a refused spec as it is passes, so that its object can still go", () => {
+test("a write that leaves a refused spec as it is passes, so that its object can still go", async () => {
   const invalid = { steps: [{ weight: 101 }] };
   const object = { metadata: { name: "shop", finalizers: [] }, spec: invalid };
   assert.equal(
-    review({}, { object, oldObject: { metadata: { name: "shop", finalizers: ["one"] }, spec: { ...invalid } } }),
+    await review({}, { object, oldObject: { metadata: { name: "shop", finalizers: ["one"] }, spec: { ...invalid } } }),
     "allowed",
   );
-  assert.match(review({}, { object, oldObject: { metadata: { name: "shop" }, spec: { steps: [] } } }), /is not valid/);
+  assert.match(
+    await review({}, { object, oldObject: { metadata: { name: "shop" }, spec: { steps: [] } } }),
+    /is not valid/,
+  );
+});
+
+test("what cannot work is refused at its field: queries, weights that fall, a canary that is the stable version", async () => {
+  const query = {
+    provider: "mesh",
+
+    expression: 'sum(rate(istio_requests_total{destination_service_name="{{canary.service}}"}[{{window}}]',
+  };
+  assert.match(
+    await review({ checks: [{ type: "query", name: "errors", query, max: 1 }] }),
+    /spec\.checks\[0\]\.query\.expression: is no PromQL: /,
+  );
+  const closed = { provider: "mesh", expression: `${query.expression}))` };
+  assert.equal(await review({ checks: [{ type: "query", name: "errors", query: closed, max: 1 }] }), "allowed");
+  assert.match(
+    await review({ steps: [{ weight: 50 }, { weight: 10 }] }),
+    /spec\.steps\[1\]\.weight: must not be below the 50 of an earlier step, got 10/,
+  );
+  const same = { httpRoute: { ...target.httpRoute, canary: target.httpRoute.stable } };
+  assert.match(await review({ target: same }), /spec\.target\.httpRoute\.canary: must be another backend than stable/);
+});
+
+test("an installation of another revision, of an unknown profile, or with a setting that has no effect is told", async () => {
+  const upgrade = async (install: object): Promise<readonly [string, readonly string[]]> => {
+    const object = {
+      metadata: { name: "up" },
+      spec: { from: { revision: "old" }, to: { revision: "new", install: [install] } },
+    };
+    const kind = { group: "rollout.serin.dev", kind: "MeshUpgrade" };
+    const { response } = await reviewRollout({ request: { uid: "1", kind, name: "up", operation: "CREATE", object } });
+    return [response.status?.message ?? "", response.warnings ?? []];
+  };
+  assert.match(
+    (await upgrade({ profile: "minmal", revision: "new" }))[0],
+    /spec\.to\.install\[0\]\.profile: .*minimal/,
+  );
+  assert.match(
+    (await upgrade({ revision: "other" }))[0],
+    /spec\.to\.install\[0\]\.revision: must be the revision of the upgrade \(new\), got "other"/,
+  );
+  assert.match((await upgrade({}))[0], /spec\.to\.install\[0\]\.revision: must be the revision of the upgrade \(new\)/);
+  const typed = await upgrade({ revision: "new", meshConfig: { accessLogFil: "/dev/stdout" } });
+  assert.deepEqual(typed, [
+    "",
+    ["spec.to.install[0].meshConfig.accessLogFil: is not known here and has no effect; did you mean accessLogFile?"],
+  ]);
+});
+
+test("an approval is of a step that waits for one, and an order names who gives it", async () => {
+  const plannedSteps = [
+    { id: "step-1", title: "weight 10" },
+    { id: "step-2", title: "weight 50", untilApproved: true },
+  ];
+  const oldObject = { spec: {}, status: { phase: "Judging", conditions: [], plannedSteps } };
+  const approving = async (step: string): Promise<string> =>
+    await review({ approvals: [{ ...approval, step }] }, { oldObject });
+  assert.match(await approving("1"), /spec\.approvals\[0\]\.step: there is no step "1"; steps that wait: step-2/);
+  assert.match(await approving("step-1"), /spec\.approvals\[0\]\.step: step "step-1" waits for no approval/);
+  assert.equal(await approving("step-2"), "allowed");
+  const order = { paused: true, orderedBy: { by: "bob", why: "", at: approval.at } };
+  assert.match(await review(order, { oldObject }), /spec\.orderedBy\.by: must name who writes it \(ann\), got "bob"/);
 });

@@ -1,11 +1,13 @@
 import { messageOf } from "../../base/index.ts";
 import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/index.ts";
 import {
+  approvalProblem,
   canaryKind,
   checkKind,
   freezeKind,
   meshUpgradeKind,
   type Approval,
+  type Canary,
   type Freeze,
 } from "../../api/serin/index.ts";
 import { sameJson } from "../act/object-access.ts";
@@ -46,7 +48,7 @@ const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
  * Refuses an object that its parser refuses, with every fault at its field, and an approval in somebody else's name. A write that
  * leaves the spec as it is passes: labels, and the finalizer of an object that is older than this parser and is to go.
  */
-export function reviewRollout(review: RolloutReview): RolloutReviewAnswer {
+export async function reviewRollout(review: RolloutReview): Promise<RolloutReviewAnswer> {
   const { request } = review;
   const kind = reviewedKinds.find(
     (candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group,
@@ -54,14 +56,18 @@ export function reviewRollout(review: RolloutReview): RolloutReviewAnswer {
   if (request === undefined || kind?.parse === undefined || request.operation === "DELETE" || keepsSpec(request))
     return answer(review, []);
   const parsed = kind.parse(request.object);
-  const errors: readonly FieldIssue[] =
-    parsed.value === undefined
-      ? parsed.errors
-      : [...approvalIssues(request), ...(kind === freezeKind ? ruleIssues(parsed.value as Freeze) : [])];
+  const hidden =
+    parsed.value === undefined || kind === freezeKind
+      ? {
+          errors: kind === freezeKind && parsed.value !== undefined ? ruleIssues(parsed.value as Freeze) : [],
+          warnings: [],
+        }
+      : await (await import("./hidden-faults.ts")).hiddenFaults(parsed.value);
+  const errors = parsed.value === undefined ? parsed.errors : [...approvalIssues(request), ...hidden.errors];
   const name = request.name === undefined || request.name === "" ? "" : ` "${request.name}"`;
   return answer(
     review,
-    parsed.warnings.map((issue) => formatIssues([issue])),
+    [...parsed.warnings, ...hidden.warnings].map((issue) => formatIssues([issue])),
     errors.length === 0 ? undefined : `${kind.kind}${name} is not valid:\n${formatIssues(errors)}`,
   );
 }
@@ -74,6 +80,7 @@ function keepsSpec({ operation, object, oldObject }: NonNullable<RolloutReview["
 
 interface Approved {
   readonly spec?: {
+    readonly orderedBy?: { readonly by?: string; readonly at?: string };
     readonly approvals?: readonly Approval[];
     readonly fullPromotion?: { readonly by?: string; readonly at?: string };
   };
@@ -87,12 +94,17 @@ function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutRevi
   const kept = new Set(before?.approvals?.map((approval) => JSON.stringify(sorted(approval))));
   const issues: FieldIssue[] = [];
   now?.approvals?.forEach((approval, index) => {
-    if (approval.by !== user && !kept.has(JSON.stringify(sorted(approval))))
-      issues.push(issue(`spec.approvals[${index}].by`, user, approval.by));
+    if (kept.has(JSON.stringify(sorted(approval)))) return;
+    const place = `spec.approvals[${index}]`;
+    if (approval.by !== user) issues.push(issue(`${place}.by`, user, approval.by));
+    const problem = approvalProblem((oldObject ?? {}) as Canary, approval.step);
+    if (problem !== undefined) issues.push({ path: `${place}.step`, message: problem });
   });
-  const [full, known] = [now?.fullPromotion, before?.fullPromotion];
-  if (full?.by !== undefined && full.by !== user && (full.by !== known?.by || full.at !== known.at))
-    issues.push(issue("spec.fullPromotion.by", user, full.by));
+  for (const field of ["fullPromotion", "orderedBy"] as const) {
+    const [order, known] = [now?.[field], before?.[field]];
+    if (order?.by !== undefined && order.by !== user && (order.by !== known?.by || order.at !== known.at))
+      issues.push(issue(`spec.${field}.by`, user, order.by));
+  }
   return issues;
 }
 

@@ -107,7 +107,7 @@ export class RolloutWebhook {
 /** Never throws, whatever is sent: who reaches the port must not be able to end the engine. */
 export async function answerReview(request: IncomingMessage, response: ServerResponse, log: Logger): Promise<void> {
   try {
-    const answer = JSON.stringify(reviewRollout(JSON.parse(await bodyOf(request)) as RolloutReview));
+    const answer = JSON.stringify(await reviewRollout(JSON.parse(await bodyOf(request)) as RolloutReview));
     response.writeHead(200, { "content-type": "application/json" }).end(answer);
   } catch (error) {
     log.warn("a review could not be answered", { error: messageOf(error) });

@@ -29,9 +29,12 @@ export function isDone(step: Step, status: RolloutStatus): boolean {
 
 /** What the status shows of the plan. */
 export function plannedSteps(steps: readonly Step[]): readonly PlannedStep[] {
-  return steps
-    .slice(0, maxPlannedSteps)
-    .map(({ id, title, ordinal }) => ({ id, title, ...(ordinal === undefined ? {} : { ordinal }) }));
+  return steps.slice(0, maxPlannedSteps).map(({ id, title, ordinal, pause }) => ({
+    id,
+    title,
+    ...(ordinal === undefined ? {} : { ordinal }),
+    ...(pause?.approved === undefined ? {} : { untilApproved: true }),
+  }));
 }
 
 /** The namespaces that the step takes from its beginning on. */

@@ -96,10 +96,7 @@ export function specCandidate(rollout: Rollout): string {
 
 export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
   const { spec, metadata } = rollout;
-  const orderedBy =
-    metadata.deletionTimestamp === undefined
-      ? (whoWrote(raw, spec.abort ? "/spec/abort" : "/spec/paused") ?? undefined)
-      : undefined;
+  const orderedBy = metadata.deletionTimestamp === undefined ? whoOrdered(spec, raw) : undefined;
   return {
     generation: metadata.generation ?? 0,
     paused: spec.paused,
@@ -112,6 +109,13 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
     ...(metadata.deletionTimestamp === undefined ? {} : { deletion: spec.onDeletion }),
     holdsAllNamespaces: !isMeshUpgrade(rollout),
   };
+}
+
+/** The name that came with the order, where the same write brought both; else the program that wrote it. */
+function whoOrdered({ abort, orderedBy }: Rollout["spec"], raw: UntypedObject): string | undefined {
+  const writer = whoWrote(raw, abort ? "/spec/abort" : "/spec/paused");
+  if (orderedBy === undefined || writer === undefined || whoWrote(raw, "/spec/orderedBy/at") !== writer) return writer;
+  return orderedBy.why === "" ? orderedBy.by : `${orderedBy.by}: ${orderedBy.why}`;
 }
 
 /** The orders of an object that its parser refuses: enough to put back what it did. */

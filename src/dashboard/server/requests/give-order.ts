@@ -4,7 +4,7 @@ import {
   fullPromotionPatch,
   approvalPatch,
   meshUpgradeKind,
-  orderSpecs,
+  orderPatch,
   refusalOf,
   retriedRollout,
   type OrderedBy,
@@ -126,7 +126,7 @@ async function write(rollout: Rollout, order: Order): Promise<void> {
     case "pause":
     case "resume":
     case "rollback":
-      await client.patchMerge(kind, name, namespace, { spec: orderSpecs[action] }, { fieldManager });
+      await client.patchMerge(kind, name, namespace, orderPatch(action, ordered), { fieldManager });
       return;
     case "promote":
       await client.patchMerge(kind, name, namespace, fullPromotionPatch(ordered), { fieldManager });

@@ -102,6 +102,7 @@ test("orders are written as the command line writes them, in the user's name, an
   await ask("POST /api/action", orderOf("approve", { why: "looks good", step: "step-2" }));
   await ask("POST /api/action", orderOf("pause"));
   await ask("POST /api/action", orderOf("rollback"));
+  const orderedBy = { by: "ana@example.org", why: "", at: "2026-01-01T12:00:00.000Z" };
   assert.deepEqual(api.patches, [
     {
       metadata: { resourceVersion: "7" },
@@ -109,8 +110,8 @@ test("orders are written as the command line writes them, in the user's name, an
         approvals: [{ step: "step-2", by: "ana@example.org", why: "looks good", at: "2026-01-01T12:00:00.000Z" }],
       },
     },
-    { spec: { paused: true } },
-    { spec: { abort: true, paused: false } },
+    { spec: { paused: true, orderedBy } },
+    { spec: { abort: true, paused: false, orderedBy } },
   ]);
   assert.deepEqual(
     audit.records(() => true).map(({ user, what, result, detail }) => [user, what, result, detail]),

@@ -80,7 +80,7 @@ test("a weight step splits the target rule alone and keeps everything else of it
     },
   ]);
   assert.deepEqual(
-    rulesOf([{ weight: 10 }, { weight: 0 }], 1),
+    rulesOf([{ weight: 0 }, { weight: 10 }], 0),
     original,
     "without weight the rule is as its user wrote it",
   );
