@@ -17,7 +17,7 @@ export {
 } from "./errors.ts";
 export { giveBackIdleMemory, unhurriedShare } from "./idle-memory.ts";
 export { invariant } from "./invariant.ts";
-export { addressBytes, cidrOf, isInsideAddress } from "./ip-address.ts";
+export { addressBytes, cidrOf, isInsideAddress, isLoopbackAddress, isOwnMachineAddress } from "./ip-address.ts";
 export { loadPackage, nodeHttp } from "./load-package.ts";
 export {
   createLogger,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes, cidrOf, isInsideAddress } from "./ip-address.ts";
+import { addressBytes, cidrOf, isInsideAddress, isLoopbackAddress, isOwnMachineAddress } from "./ip-address.ts";
 
 test("addresses of both families are read, and nothing else", () => {
   assert.deepEqual([...(addressBytes("10.0.0.255") ?? [])], [10, 0, 0, 255]);
@@ -83,4 +83,19 @@ test("an address of the own machine, of its link or of a cloud's credentials is 
     "2003:7f00:1::",
   ];
   for (const address of outside) assert.equal(isInsideAddress(address), false, address);
+});
+
+test("loopback and what names no machine are told from others, also as mapped addresses", () => {
+  for (const address of ["127.0.0.1", "127.0.0.6", "::1", "::ffff:127.0.0.1", "::ffff:7f00:6"]) {
+    assert.equal(isLoopbackAddress(address), true, address);
+    assert.equal(isOwnMachineAddress(address), true, address);
+  }
+  for (const address of ["0.0.0.0", "::", "::ffff:0.0.0.0", "nonsense"]) {
+    assert.equal(isLoopbackAddress(address), false, address);
+    assert.equal(isOwnMachineAddress(address), true, address);
+  }
+  for (const address of ["10.0.0.1", "128.0.0.1", "::2", "::ffff:10.0.0.1", "2001:db8::127.0.0.1"]) {
+    assert.equal(isLoopbackAddress(address), false, address);
+    assert.equal(isOwnMachineAddress(address), false, address);
+  }
 });

@@ -53,6 +53,26 @@ export function cidrOf(text: string): { readonly address: Uint8Array; readonly l
   return length >= 0 && length <= bits ? { address, length } : undefined;
 }
 
+const loopbackNetworks = ["127.0.0.0/8", "::1/128", "::ffff:127.0.0.0/104"].map(networkOf);
+
+/** Whether an address is one of the own machine's loopback, also where it is written as a mapped one of version 6. */
+export function isLoopbackAddress(text: string): boolean {
+  const address = addressBytes(text);
+  return address !== undefined && loopbackNetworks.some((network) => isWithin(address, network));
+}
+
+const unspecifiedNetworks = ["0.0.0.0/8", "::/128", "::ffff:0.0.0.0/104"].map(networkOf);
+
+/** Whether dialing an address leads to the own machine whatever addresses it has: the loopback, and what names none. */
+export function isOwnMachineAddress(text: string): boolean {
+  const address = addressBytes(text);
+  return (
+    address === undefined ||
+    isLoopbackAddress(text) ||
+    unspecifiedNetworks.some((network) => isWithin(address, network))
+  );
+}
+
 /** Networks whose last 32 bits are an address of version 4 that is reached by them: mapped, compatible and the prefixes of NAT64. */
 const ipv4Carriers = ["::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48"].map(networkOf);
 /** What packets of 6to4 are sent to stands right behind this. */

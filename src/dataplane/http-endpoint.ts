@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server } from "node:http";
-import { logLevels, messageOf, userError, type LogThreshold, type Readiness } from "../base/index.ts";
+import type { Socket } from "node:net";
+import { isLoopbackAddress, logLevels, messageOf, userError, type LogThreshold, type Readiness } from "../base/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
 
 // Not by import: that reads every export of node:http, and its WebSocket loads all of undici (20 ms, megabytes).
@@ -101,6 +102,17 @@ export function loggingRoute(threshold: LogThreshold): EndpointRoute {
     if (level !== undefined) threshold.level = level;
     return { status: 200, body: `current log level is ${threshold.level}\n` };
   };
+}
+
+/**
+ * A route for callers in the own pod alone: on the loopback, and by no connection that this process itself opened for somebody else
+ * (`isOwn`). The connection tells, no header; upstream's status and words.
+ */
+export function forOwnPod(route: EndpointRoute, isOwn: (socket: Socket) => boolean): EndpointRoute {
+  return (request, url) =>
+    isLoopbackAddress(request.socket.remoteAddress ?? "") && !isOwn(request.socket)
+      ? route(request, url)
+      : { status: 403, body: "Only requests from localhost are allowed\n" };
 }
 
 function jsonValue(_key: string, value: unknown): unknown {

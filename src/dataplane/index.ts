@@ -35,6 +35,7 @@ export { hboneLimits } from "./hbone/limits.ts";
 export {
   jsonRoute,
   loggingRoute,
+  forOwnPod,
   listenHttp,
   metricsRoute,
   readinessRoute,

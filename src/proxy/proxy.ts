@@ -14,6 +14,7 @@ import {
   DeltaXdsClient,
   followRevocations,
   followRoots,
+  forOwnPod,
   hboneCutOffs,
   formatIdentity,
   listenHttp,
@@ -48,6 +49,7 @@ import { trustBundleSubscription } from "./tls/trust-bundle.ts";
 import { CollectorExports } from "./tracing/collector-exports.ts";
 import { clusterCaller } from "./upstream/cluster-call.ts";
 import { MeshConnector } from "./upstream/connector.ts";
+import { OwnConnections } from "./upstream/own-connections.ts";
 import type { ResolveName } from "./upstream/dns-refresher.ts";
 
 export interface ProxyOptions {
@@ -89,6 +91,7 @@ export class Proxy {
   readonly #identity: string;
   readonly #secrets: SecretStore;
   readonly #connector: MeshConnector;
+  readonly #ownConnections: OwnConnections;
   readonly #config: ProxyConfig;
   readonly #listeners: ListenerSet;
   readonly #stats: ProxyStats;
@@ -136,7 +139,9 @@ export class Proxy {
       log: log.scoped("secret"),
     });
     const contexts = new TlsContexts(this.#secrets);
+    this.#ownConnections = new OwnConnections(Object.values(settings.ports));
     this.#connector = new MeshConnector({
+      ownConnections: this.#ownConnections,
       certificates: this.#certificates,
       contexts,
       clock,
@@ -362,19 +367,27 @@ export class Proxy {
         return await listenHttp({ address: "0.0.0.0", port, routes });
       }
     };
+    const inPod = (route: EndpointRoute): EndpointRoute =>
+      forOwnPod(route, ({ remotePort = 0, localPort = 0 }) => this.#ownConnections.has(remotePort, localPort));
     return await Promise.all([
-      listenHttp({ address: "127.0.0.1", port: settings.ports.admin, routes: admin }),
+      listenHttp({
+        address: "127.0.0.1",
+        port: settings.ports.admin,
+        routes: Object.fromEntries(Object.entries(admin).map(([path, route]) => [path, inPod(route)])),
+      }),
       everywhere(settings.ports.stats, {
         ...appProbeRoutes(settings.appProbers, settings.instanceIp),
         "/stats/prometheus": merged,
         "/metrics": merged,
         "/healthz/ready": ready,
-        "/quitquitquit": onPost(quit),
-        "/drain": onPost(() => {
-          this.#podEnds = true;
-          this.#listeners.drain(settings.role === "sidecar");
-          this.#config.closeUnused();
-        }),
+        "/quitquitquit": inPod(onPost(quit)),
+        "/drain": inPod(
+          onPost(() => {
+            this.#podEnds = true;
+            this.#listeners.drain(settings.role === "sidecar");
+            this.#config.closeUnused();
+          }),
+        ),
       }),
       everywhere(settings.ports.envoyStats, { "/stats/prometheus": metrics }),
       everywhere(settings.ports.readiness, { "/healthz/ready": ready }),

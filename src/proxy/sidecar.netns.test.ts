@@ -219,6 +219,14 @@ test("raw bytes go by mutual TLS too, and are counted at both ends, which have t
   assert.equal((await client.samples("istio_tcp_sent_bytes_total"))[0]?.value, 5);
 });
 
+test("another pod can neither end nor drain a sidecar by its status port, whose metrics and readiness it reads", async () => {
+  const { stats } = server.ports;
+  for (const path of ["/quitquitquit", "/drain"])
+    assert.equal((await fetchOnce(stats, path, { host: serverPod, method: "POST" })).status, 403, path);
+  for (const path of ["/healthz/ready", "/stats/prometheus"])
+    assert.equal((await fetchOnce(stats, path, { host: serverPod })).status, 200, path);
+});
+
 test("an endpoint with another identity than the service's is not talked to", async () => {
   const answer = await get("10.96.0.11", 81, { host: "impostor" });
   assert.equal(answer.status, 503);

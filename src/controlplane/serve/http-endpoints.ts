@@ -1,6 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { BlockList } from "node:net";
-import { messageOf, nodeHttp, toSerinError, type SerinError } from "../../base/index.ts";
+import { isLoopbackAddress, messageOf, nodeHttp, toSerinError, type SerinError } from "../../base/index.ts";
 import { listening } from "./http-server.ts";
 
 /** Answers a GET, or undefined for a path that it does not know. */
@@ -16,17 +15,10 @@ export function json(value: unknown, status = 200): HttpAnswer {
   return { status, body: `${JSON.stringify(value)}\n`, contentType: "application/json" };
 }
 
-const loopback = new BlockList();
-loopback.addSubnet("127.0.0.0", 8, "ipv4");
-loopback.addAddress("::1", "ipv6");
-
 /** For callers of the own machine alone, as those are whom a port-forward brings; others are answered 401. The connection tells, no header. */
 export function forLoopback(route: HttpRoute): HttpRoute {
   return (url, request) => {
-    const { remoteAddress = "", remoteFamily } = request.socket;
-    // An IPv4 address on a socket of both families counts as what it is.
-    const isLocal = remoteAddress !== "" && loopback.check(remoteAddress, remoteFamily === "IPv6" ? "ipv6" : "ipv4");
-    return isLocal
+    return isLoopbackAddress(request.socket.remoteAddress ?? "")
       ? route(url, request)
       : { status: 401, body: "only callers on the loopback are answered here; forward the port to the pod\n" };
   };

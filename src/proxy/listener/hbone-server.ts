@@ -1,7 +1,7 @@
-import type { Clock } from "../../base/index.ts";
+import { isLoopbackAddress, isOwnMachineAddress, type Clock } from "../../base/index.ts";
 import { serveHbone, type HboneCutOff, type HboneRequest, type HboneServerConnection } from "../../dataplane/index.ts";
 import type { ByteStream, SecureStream } from "../../net/index.ts";
-import { headerValue, parseAuthority, parseBaggage } from "../../wire/hbone/index.ts";
+import { headerValue, parseAuthority, parseBaggage, type Authority } from "../../wire/hbone/index.ts";
 import type { ConnectionInfo, DownstreamTls } from "../connection-info.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
@@ -74,7 +74,7 @@ export class HboneServer {
 
   #connect(request: HboneRequest, info: ConnectionInfo): void {
     const authority = parseAuthority(request.authority);
-    if (authority === undefined) {
+    if (authority === undefined || (isOwnMachine(authority) && !isLoopbackAddress(info.local.address))) {
       request.reject(badRequest);
       return;
     }
@@ -133,6 +133,11 @@ export class HboneServer {
       if (config.transport.kind === "internal") return config.transport.listener;
     return undefined;
   }
+}
+
+/** What listens on the loopback trusts its callers to be in the pod: no tunnel from elsewhere leads there. */
+function isOwnMachine({ host, isAddress }: Authority): boolean {
+  return isAddress && isOwnMachineAddress(host);
 }
 
 /** HBONE comes by TLS; of the stream's own words only the peer's identity is wanted. */

@@ -22,6 +22,7 @@ import type {
   ProxyHeaderVersion,
   UpstreamStream,
 } from "./endpoint.ts";
+import type { OwnConnections } from "./own-connections.ts";
 
 export interface MeshConnectorOptions {
   readonly certificates: CertificateSource;
@@ -33,6 +34,8 @@ export interface MeshConnectorOptions {
   readonly tunnelHeaders: readonly (readonly [name: string, value: string])[];
   /** SO_MARK of what this proxy dials, where it may set it: keeps a redirect from catching it again. */
   readonly mark?: number;
+  /** Told of each connection that is opened, before anything is sent by it. */
+  readonly ownConnections?: OwnConnections;
   /** Enters an internal listener of this proxy; undefined when there is none of that name. */
   readonly enter?: (listener: string, downstream: ConnectionInfo | undefined) => ByteStream | undefined;
 }
@@ -134,7 +137,9 @@ export class MeshConnector implements EndpointConnector {
       ...(sourceAddress === undefined ? {} : { sourceAddress }),
       ...(keepalive === undefined ? {} : { keepalive }),
     };
-    return await connectTcp({ address, port, timeoutMs, ...options, ...this.#marked() });
+    const stream = await connectTcp({ address, port, timeoutMs, ...options, ...this.#marked() });
+    this.#options.ownConnections?.add(stream);
+    return stream;
   }
 
   #marked(): { readonly mark?: number } {
