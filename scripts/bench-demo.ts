@@ -6,7 +6,7 @@ import type { KindDefinition, UntypedObject } from "../src/api/index.ts";
 import { httpRouteKind } from "../src/api/gateway/index.ts";
 import { podKind } from "../src/api/kubernetes/index.ts";
 import type { AcknowledgementReport } from "../src/api/serin/index.ts";
-import { createKubeClient, loadKubeConfig, type KubeClient } from "../src/kube/index.ts";
+import { createKubeClient, loadKubeConfig, withPortForward, type KubeClient } from "../src/kube/index.ts";
 import { LabCluster, root, serin } from "../test/support/lab-cluster.ts";
 import { memoryOf } from "./demo/memory.ts";
 
@@ -83,10 +83,11 @@ async function measure(lab: LabCluster, changes: number): Promise<Figures> {
     await systemClock.sleep(50);
   }
   const pageFromNothingSeconds = secondsSince(begin);
-  const client = createKubeClient(await loadKubeConfig(`${lab.stateDirectory}/kubeconfig`), {
-    log: createLogger({ scope: "bench", level: "error" }),
-    clock: systemClock,
-  });
+  const config = await loadKubeConfig(`${lab.stateDirectory}/kubeconfig`);
+  const client = withPortForward(
+    createKubeClient(config, { log: createLogger({ scope: "bench", level: "error" }), clock: systemClock }),
+    config,
+  );
   const delays = await changeWeights(client, changes);
   await systemClock.sleep(settleMs);
   const idleMemoryMb = memoryOf(lab.stateDirectory);

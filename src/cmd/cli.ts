@@ -39,9 +39,12 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     showsProgress: process.stderr.isTTY && env["TERM"] !== "dumb",
     confirm,
     connect: async (flags) => {
-      const { createKubeClient, loadKubeConfig } = await import("../kube/index.ts");
+      const { createKubeClient, loadKubeConfig, withPortForward } = await import("../kube/index.ts");
       const config = await loadKubeConfig(flags.kubeconfig ?? env, flags.context);
-      return createKubeClient(config, { log: createLogger({ scope: "kube", level: "warn" }), clock: systemClock });
+      return withPortForward(
+        createKubeClient(config, { log: createLogger({ scope: "kube", level: "warn" }), clock: systemClock }),
+        config,
+      );
     },
     defaultNamespace: async (flags) => {
       const { loadKubeConfig } = await import("../kube/index.ts");

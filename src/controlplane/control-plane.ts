@@ -53,10 +53,13 @@ import {
   rootsReport,
   RotatingCertificate,
   type GrpcServer,
+  forKnownCallers,
   forLoopback,
   serveHttp,
   DebugRequests,
+  mayAskDebug,
   type DebugRoute,
+  type AuthenticateRequest,
   type HttpRoute,
   type ProxyIdentity,
   type WorkloadProxies,
@@ -111,6 +114,7 @@ export class ControlPlane {
   readonly #clusters: MeshClusters;
   readonly #discovery: DiscoveryServer;
   readonly #issued: IssuedCertificates;
+  readonly #authenticator: Authenticator;
   readonly #metrics: MetricsRegistry;
   readonly #queues: QueueMetrics;
   /** Of a mesh of several roots. */
@@ -127,6 +131,7 @@ export class ControlPlane {
     const { client, settings, clock, log } = options;
     this.#metrics = options.metrics;
     this.#queues = new QueueMetrics(options.metrics);
+    this.#authenticator = this.#createAuthenticator();
     this.#metrics
       .gauge("istio_build", "The release that runs.", ["component", "tag"])
       .labels("pilot", options.version)
@@ -218,15 +223,30 @@ export class ControlPlane {
     });
   }
 
+  /** Whether callers of a namespace may see all proxies: those of the control plane's own. */
+  #isSystem(namespace: string): boolean {
+    return namespace === (this.#inputs.mesh.get(meshKey)?.rootNamespace ?? this.#options.settings.namespace);
+  }
+
+  #createAuthenticator(): Authenticator {
+    const { settings, clock } = this.#options;
+    return new Authenticator({
+      clientOf: (id) => this.#clusters.clientOf(id),
+      clusterIds: () => this.#clusters.ids,
+      clusterId: settings.clusterId,
+      audiences: settings.authority.audiences,
+      trustDomain: () => this.#trustDomain(),
+      clock,
+    });
+  }
+
   #debugRequests(): DebugRequests {
     const { settings, version } = this.#options;
-    const { podName: id, namespace, revision } = settings;
-    const isSystem = (caller: string): boolean =>
-      caller === (this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace);
+    const { podName: id, revision } = settings;
     return new DebugRequests({
       routes: () => this.#debugRoutes(),
       types: envoyTypes,
-      isSystem,
+      isSystem: (namespace) => this.#isSystem(namespace),
       instance: { id, version, revision },
     });
   }
@@ -423,7 +443,7 @@ export class ControlPlane {
   async #serveHttp(identity: ControlPlaneIdentity): Promise<(HttpServer | HttpsServer)[]> {
     const { http, monitoring } = this.#options.settings;
     return [
-      await serveHttp(http.address, http.port, this.#debugRoutes(identity)),
+      await serveHttp(http.address, http.port, this.#guardedRoutes(identity)),
       await serveHttp(monitoring.address, monitoring.port, this.#monitoringRoutes(identity)),
     ];
   }
@@ -482,17 +502,10 @@ export class ControlPlane {
   async #serve(identity: ControlPlaneIdentity): Promise<readonly GrpcServer[]> {
     const { settings, clock, log } = this.#options;
     const trustDomain = (): string => this.#trustDomain();
-    const { clusterId, authority, trustedNodeAccounts } = settings;
+    const { authority, trustedNodeAccounts } = settings;
     const options = {
       discovery: this.#discovery,
-      authenticator: new Authenticator({
-        clientOf: (id) => this.#clusters.clientOf(id),
-        clusterIds: () => this.#clusters.ids,
-        clusterId,
-        audiences: authority.audiences,
-        trustDomain,
-        clock,
-      }),
+      authenticator: this.#authenticator,
       certificates: new CertificateService({
         authority: () => identity.authority,
         trustDomain,
@@ -645,6 +658,25 @@ export class ControlPlane {
         json(Object.fromEntries(this.#graph.collections.map((collection) => [collection.name, collection.stats]))),
     };
     return withIndex(routes);
+  }
+
+  /** What is below `/debug/` is told to who is in the pod (a port-forward), or proves by a token to be of this namespace. */
+  #guardedRoutes(identity: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
+    const authenticate: AuthenticateRequest = async ({ headers, socket }) =>
+      await this.#authenticator.authenticate({
+        authorization: headers.authorization,
+        subjectAltName: undefined,
+        clusterId: "",
+        address: socket.remoteAddress ?? "",
+      });
+    const mayAsk = (namespace: string, url: URL): boolean =>
+      mayAskDebug(namespace, url, (caller) => this.#isSystem(caller));
+    return Object.fromEntries(
+      Object.entries<HttpRoute>(this.#debugRoutes(identity)).map(([path, route]) => [
+        path,
+        path === "/ready" ? route : forKnownCallers(route, authenticate, mayAsk),
+      ]),
+    );
   }
 
   #inspectionRoutes(): Readonly<Record<string, DebugRoute>> {

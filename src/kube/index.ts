@@ -41,5 +41,6 @@ export { QueueMetrics } from "./queue-metrics.ts";
 export { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
 export { resourcePath } from "./resource-path.ts";
 export { isCode as isKubeCode } from "./status-error.ts";
+export { withPortForward } from "./with-port-forward.ts";
 export { requestOverStream, type StreamExchange } from "./stream-request.ts";
 export { execInPod, type PodExec, type PodExecOptions } from "./pod-exec.ts";

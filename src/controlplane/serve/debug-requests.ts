@@ -26,6 +26,13 @@ const syncType = `${debugType}/syncz`;
 const dumpType = `${debugType}/config_dump`;
 /** What those of other namespaces may ask by `istio.io/debug`. */
 const openToAll: ReadonlySet<string> = new Set(["config_dump"]);
+/** Whether a caller of this namespace may ask a path below `/debug/`: those of the control plane's all, others of their own proxies. */
+export function mayAskDebug(namespace: string, url: URL, isSystem: (namespace: string) => boolean): boolean {
+  if (isSystem(namespace)) return true;
+  const proxy = url.searchParams.get("proxyID") ?? "";
+  return openToAll.has(url.pathname.slice("/debug/".length)) && proxy.endsWith(`.${namespace}`);
+}
+
 /** As Go's own server says it: `istioctl` looks for it. */
 const notFound = "404 page not found\n";
 

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import type { LogThreshold } from "../../base/index.ts";
-import { forLoopback, serveHttp } from "./http-endpoints.ts";
+import { transientError, userError, type LogThreshold } from "../../base/index.ts";
+import { mayAskDebug } from "./debug-requests.ts";
+import { forKnownCallers, forLoopback, serveHttp } from "./http-endpoints.ts";
 import { serveLogControl } from "./log-control.ts";
 
 test("a path is found however many slashes stand before it, as istioctl asks, and nothing else is", async () => {
@@ -70,4 +71,38 @@ test("logging is told and set as istioctl's admin log does it, with a slash at t
   assert.deepEqual([set.status, threshold.level], [202, "debug"]);
   assert.equal((await fetch(`http://127.0.0.1:${port}/scopej/ads`)).status, 404);
   server.close();
+});
+
+test("debug answers go to the own pod and to who proves to be of the control plane's namespace; others are told of their own proxies", async () => {
+  const route = forKnownCallers(
+    () => ({ status: 200, body: "told" }),
+    ({ headers: { authorization } }) => {
+      if (authorization === "Bearer down") return Promise.reject(transientError("review-failed", "no API server"));
+      const namespace = /^Bearer of-(.+)$/.exec(authorization ?? "")?.[1];
+      return namespace === undefined
+        ? Promise.reject(userError("unauthenticated", "no token"))
+        : Promise.resolve({ namespace });
+    },
+    (namespace, url) => mayAskDebug(namespace, url, (caller) => caller === "istio-system"),
+  );
+  const ask = async (remoteAddress: string, path: string, authorization?: string): Promise<number> =>
+    (
+      await route(new URL(path, "http://localhost"), {
+        socket: { remoteAddress },
+        headers: { authorization, "x-forwarded-for": "127.0.0.1" },
+      } as unknown as IncomingMessage)
+    ).status;
+  const dump = "/debug/config_dump?proxyID=web-1.shop";
+  assert.equal(await ask("127.0.0.1", "/debug/syncz"), 200);
+  for (const path of ["/debug/syncz", dump, "/debug/serin/proxies", "/debug"])
+    for (const [authorization, status] of [
+      [undefined, 401],
+      ["Bearer forged", 401],
+      ["Bearer down", 503],
+      ["Bearer of-istio-system", 200],
+      ["Bearer of-shop", path === dump ? 200 : 403],
+      ["Bearer of-other", 403],
+    ] as const)
+      assert.equal(await ask("::ffff:10.244.0.5", path, authorization), status, `${path} ${authorization}`);
+  assert.equal(await ask("10.244.0.5", "/debug/config_dump?proxyID=shop", "Bearer of-shop"), 403);
 });

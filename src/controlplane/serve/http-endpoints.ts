@@ -24,6 +24,33 @@ export function forLoopback(route: HttpRoute): HttpRoute {
   };
 }
 
+/** Who proves to be the service account of a namespace; rejects when it proves nothing. */
+export type AuthenticateRequest = (request: IncomingMessage) => Promise<{ readonly namespace: string }>;
+
+/**
+ * For callers of the own machine, and for those who prove who they are and may ask this. Others are answered 401 or 403, as upstream's
+ * control planes do (ENABLE_DEBUG_ENDPOINT_AUTH).
+ */
+export function forKnownCallers(
+  route: HttpRoute,
+  authenticate: AuthenticateRequest,
+  mayAsk: (namespace: string, url: URL) => boolean,
+): HttpRoute {
+  return async (url, request) => {
+    if (isLoopbackAddress(request.socket.remoteAddress ?? "")) return await route(url, request);
+    let namespace: string;
+    try {
+      ({ namespace } = await authenticate(request));
+    } catch (error) {
+      const known = toSerinError(error);
+      return { status: known.kind === "user" ? 401 : 503, body: `${known.message}; or forward the port to the pod\n` };
+    }
+    return mayAsk(namespace, url)
+      ? await route(url, request)
+      : { status: 403, body: `callers of the namespace ${namespace} are not told ${url.pathname}\n` };
+  };
+}
+
 /** A small HTTP server for operators and probes: exact paths, GET only. */
 export async function serveHttp(
   address: string,

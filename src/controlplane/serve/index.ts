@@ -1,11 +1,11 @@
 export { acknowledgements, connectedProxies, syncStatus } from "./acknowledgement.ts";
-export { DebugRequests, type DebugRoute } from "./debug-requests.ts";
+export { DebugRequests, mayAskDebug, type DebugRoute } from "./debug-requests.ts";
 export { createDiscoveryMetrics, type DiscoveryMetrics } from "./discovery-metrics.ts";
 export { DiscoveryServer, type DebugAnswerer, type DiscoveryServerOptions } from "./discovery-server.ts";
 export { RotatingCertificate, type GrpcServer } from "./grpc/index.ts";
 export { createPlaintextServer, createSecureServer, type GrpcServersOptions } from "./grpc-servers.ts";
 export { listening, readBody } from "./http-server.ts";
-export { forLoopback, json, serveHttp, type HttpAnswer, type HttpRoute } from "./http-endpoints.ts";
+export { forKnownCallers, forLoopback, json, serveHttp, type AuthenticateRequest, type HttpAnswer, type HttpRoute } from "./http-endpoints.ts";
 export type { ProxyIdentity } from "./proxy-identity.ts";
 export type { ProbedHealth, WorkloadProxies } from "./proxy-registration.ts";
 export { ExtendedView, ExtensionConfigView } from "./extended-view.ts";

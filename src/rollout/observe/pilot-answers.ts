@@ -35,13 +35,14 @@ export function pilotPods(view: ClusterView, revision?: string): PilotPod[] {
 /** Every proxy that a pilot serves. Upstream's pilots say so by `/debug/syncz`, which names no reason of a rejection. */
 export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return await view.recently(`proxies ${pilot.address}`, async () => {
-    const own = await answerOf<readonly ConnectedProxy[]>(pilot, "/debug/serin/proxies");
+    const own = await answerOf<readonly ConnectedProxy[]>(view, pilot, "/debug/serin/proxies");
     return own ?? (await syncedProxies(view, pilot)).map((proxy) => connectedProxy(proxy, pilot));
   });
 }
 
 /** Undefined where the pilot is upstream's. */
 export async function acknowledgementOf(
+  view: ClusterView,
   pilot: PilotPod,
   object: ObjectReference,
   resourceVersion: string,
@@ -54,31 +55,37 @@ export async function acknowledgementOf(
     name: object.name,
     resourceVersion,
   });
-  return await answerOf<AcknowledgementReport>(pilot, `/debug/serin/acknowledged?${query.toString()}`);
+  return await answerOf<AcknowledgementReport>(view, pilot, `/debug/serin/acknowledged?${query.toString()}`);
 }
 
 /** Undefined where the pilot is upstream's. */
 export async function rootsOf(view: ClusterView, pilot: PilotPod): Promise<RootsReport | undefined> {
   return await view.recently(
     `roots ${pilot.address}`,
-    async () => await answerOf<RootsReport>(pilot, "/debug/serin/roots"),
+    async () => await answerOf<RootsReport>(view, pilot, "/debug/serin/roots"),
   );
 }
 
 /** One element of upstream's `/debug/syncz`: `<type>_sent` and `<type>_acked` are nonces. */
 type SyncedProxy = Readonly<Record<string, string>>;
 
-/** Newer ones answer only to who proves to be of their namespace. */
 async function syncedProxies(view: ClusterView, pilot: PilotPod): Promise<readonly SyncedProxy[]> {
-  const path = "/debug/syncz";
+  return JSON.parse(await askPilot(view, pilot, "/debug/syncz")) as readonly SyncedProxy[];
+}
+
+/** GET of a pilot's debug port. Pilots answer only to who proves to be of their namespace; old ones ask for no proof. */
+export async function askPilot(
+  { pilotTokens }: Pick<ClusterView, "pilotTokens">,
+  { namespace, serviceAccount, address }: Pick<PilotPod, "namespace" | "serviceAccount" | "address">,
+  path: string,
+): Promise<string> {
+  const proof = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
+  const kept = pilotTokens.kept(namespace, serviceAccount);
   try {
-    return JSON.parse(await httpGet(pilot.address, debugPort, path)) as readonly SyncedProxy[];
+    return await httpGet(address, debugPort, path, kept === undefined ? {} : proof(kept));
   } catch (error) {
-    if (!(error instanceof SerinError) || error.code !== "http-status-401") throw error;
-    const token = await view.pilotTokens.of(pilot.namespace, pilot.serviceAccount);
-    return JSON.parse(
-      await httpGet(pilot.address, debugPort, path, { authorization: `Bearer ${token}` }),
-    ) as readonly SyncedProxy[];
+    if (kept !== undefined || !(error instanceof SerinError) || error.code !== "http-status-401") throw error;
+    return await httpGet(address, debugPort, path, proof(await pilotTokens.of(namespace, serviceAccount)));
   }
 }
 
@@ -102,9 +109,9 @@ function connectedProxy(proxy: SyncedProxy, { revision }: PilotPod): ConnectedPr
   };
 }
 
-async function answerOf<Answer>(pilot: PilotPod, path: string): Promise<Answer | undefined> {
+async function answerOf<Answer>(view: ClusterView, pilot: PilotPod, path: string): Promise<Answer | undefined> {
   try {
-    return JSON.parse(await httpGet(pilot.address, debugPort, path)) as Answer;
+    return JSON.parse(await askPilot(view, pilot, path)) as Answer;
   } catch (error) {
     if (error instanceof SerinError && error.code === "http-status-404") return undefined;
     throw error;

@@ -14,8 +14,8 @@ interface KeptToken {
 }
 
 /**
- * Tokens of control planes' own service accounts. Upstream tells of its proxies only to callers of its namespace
- * (ENABLE_DEBUG_ENDPOINT_AUTH); an engine that may install a control plane may ask in its name.
+ * Tokens of control planes' own service accounts. They tell of their proxies only to callers of their namespace
+ * (upstream's ENABLE_DEBUG_ENDPOINT_AUTH); an engine that may install a control plane may ask in its name.
  */
 export class PilotTokens {
   readonly #client: KubeClient;
@@ -27,10 +27,16 @@ export class PilotTokens {
     this.#clock = clock;
   }
 
+  /** A token that was had before and is still good. */
+  kept(namespace: string, serviceAccount: string): string | undefined {
+    const kept = this.#kept.get(`${namespace}/${serviceAccount}`);
+    return kept !== undefined && this.#clock.steadyMs() < kept.untilMs ? kept.token : undefined;
+  }
+
   async of(namespace: string, serviceAccount: string): Promise<string> {
     const key = `${namespace}/${serviceAccount}`;
-    const kept = this.#kept.get(key);
-    if (kept !== undefined && this.#clock.steadyMs() < kept.untilMs) return kept.token;
+    const kept = this.kept(namespace, serviceAccount);
+    if (kept !== undefined) return kept;
     const body = {
       apiVersion: "authentication.k8s.io/v1",
       kind: "TokenRequest",

@@ -17,7 +17,7 @@ export async function observeAcknowledged(
   if (pilots.length === 0) return { state: "waiting", detail: "no control plane is ready" };
   for (const pilot of pilots) {
     try {
-      const report = await acknowledgementOf(pilot, reference, object?.metadata.resourceVersion ?? "0");
+      const report = await acknowledgementOf(view, pilot, reference, object?.metadata.resourceVersion ?? "0");
       const state =
         report === undefined
           ? await upstreamAcknowledged(view, pilot, object, nowMs)

@@ -8,9 +8,8 @@ import type { RootsReport } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { compareRoots, type RevisionRoots, type RootCertificate, type SettleState } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { httpGet } from "./http-get.ts";
+import { askPilot } from "./pilot-answers.ts";
 
-const debugPort = 8080;
 const discoveryPort = 15_012;
 
 /**
@@ -37,7 +36,7 @@ export async function observeRoots(client: KubeClient, view: ClusterView, revisi
   try {
     const known = await knownRoots(client, first.metadata.namespace ?? "");
     const told = await Promise.all(
-      pods.map(async (pod) => (await reportedRoots(pod, known)) ?? (await servedRoots(pod, known))),
+      pods.map(async (pod) => (await reportedRoots(view, pod, known)) ?? (await servedRoots(pod, known))),
     );
     return {
       revision,
@@ -128,10 +127,15 @@ interface PodRoots {
 }
 
 /** Undefined where the pilot is not Serin's, or older than the question. */
-async function reportedRoots(pod: Pod, { certificates }: KnownRoots): Promise<PodRoots | undefined> {
+async function reportedRoots(view: ClusterView, pod: Pod, { certificates }: KnownRoots): Promise<PodRoots | undefined> {
   let report: RootsReport;
   try {
-    report = JSON.parse(await httpGet(pod.status?.podIP ?? "", debugPort, "/debug/serin/roots")) as RootsReport;
+    const pilot = {
+      address: pod.status?.podIP ?? "",
+      namespace: pod.metadata.namespace ?? "",
+      serviceAccount: pod.spec?.serviceAccountName ?? "default",
+    };
+    report = JSON.parse(await askPilot(view, pilot, "/debug/serin/roots")) as RootsReport;
   } catch (error) {
     if (messageOf(error).includes("status 404")) return undefined;
     throw error;
