@@ -1,4 +1,5 @@
 import type { Reader } from "../reader.ts";
+import { parseCopiedMetadata } from "./copied-metadata.ts";
 
 /** What a Canary moves: exactly one of these, told apart by the field that is there. */
 export type CanaryTarget =
@@ -184,7 +185,7 @@ function parseDeployment(target: Reader): DeploymentTarget {
   const canaryMetadata =
     metadata === undefined
       ? undefined
-      : { labels: metadata.stringMap("labels"), annotations: metadata.stringMap("annotations") };
+      : { labels: parseCopiedMetadata(metadata, "labels"), annotations: parseCopiedMetadata(metadata, "annotations") };
   metadata?.unknownFields();
   return {
     name: text(target, "name"),
