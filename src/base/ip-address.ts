@@ -77,12 +77,17 @@ export function isOwnMachineAddress(text: string): boolean {
 const ipv4Carriers = ["::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48"].map(networkOf);
 /** What packets of 6to4 are sent to stands right behind this. */
 const sixToFour = networkOf("2002::/16");
-/** The own machine, its link, and where clouds tell a machine's credentials: Amazon's and Google's are no link-local ones in version 6. */
+/**
+ * The own machine, its link, and where clouds tell a machine's credentials: Alibaba's, Azure's (168.63.129.16) and Oracle's
+ * (192.0.0.192) are no link-local ones in version 4, Amazon's and Google's none in version 6.
+ */
 const insideNetworks = [
   "0.0.0.0/8",
   "127.0.0.0/8",
   "169.254.0.0/16",
   "100.100.100.200/32",
+  "168.63.129.16/32",
+  "192.0.0.192/32",
   "::/127",
   "fe80::/10",
   "fd00:ec2::254/128",

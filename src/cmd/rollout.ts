@@ -2,7 +2,7 @@
 import { envInteger, envString, nodeHttp, systemClock } from "../base/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics } from "../kube/index.ts";
 import { RolloutWebhook } from "../rollout/admission/index.ts";
-import { RolloutEngine } from "../rollout/index.ts";
+import { parseAllowedHosts, RolloutEngine } from "../rollout/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -17,6 +17,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
   });
   const image = { hub: envString(env, "HUB", "docker.io/istio"), tag: envString(env, "TAG", release.version) };
   const maxConcurrentRollouts = envInteger(env, "MAX_CONCURRENT_ROLLOUTS", 8);
+  const allowedHosts = parseAllowedHosts(envString(env, "ALLOWED_HOSTS", ""));
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   const queues = new QueueMetrics(registry);
@@ -57,6 +58,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
         registry,
         queues,
         maxConcurrentRollouts,
+        allowedHosts,
         mayWrite: () => election.holds(),
       }).run(leading);
     });

@@ -1,6 +1,7 @@
 import type { PreviewOptions, UpgradePreview } from "./observe/preview-upgrade.ts";
 
 export { RolloutEngine, type EngineOptions } from "./engine/rollout-engine.ts";
+export { parseAllowedHosts } from "./observe/checks/destinations.ts";
 export { runCheckOutside } from "./observe/checks/run-check-once.ts";
 
 /** Loaded with its first use: engines make their steps themselves. */

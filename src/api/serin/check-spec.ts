@@ -312,12 +312,23 @@ function parseWebhook(check: Reader): WebhookSpec | undefined {
   const result: WebhookSpec = {
     url: webhook.required("url", url(webhook, "url")) ?? "",
     method: webhook.oneOf("method", ["POST", "PUT", "GET"]) ?? "POST",
-    headers: webhook.stringMap("headers"),
+    headers: webhookHeaders(webhook),
     body: (webhook.object("body")?.raw ?? {}) as Readonly<Record<string, unknown>>,
     timeoutSeconds: webhook.integer("timeoutSeconds", 1, maxQueryTimeoutSeconds) ?? 10,
   };
   webhook.unknownFields();
   return result;
+}
+
+/** What routes a request, frames it or speaks for somebody else is not for the author of a check. */
+const refusedHeaders =
+  /^(host|connection|keep-alive|te|trailer|transfer-encoding|content-length|upgrade|expect|proxy-.*|forwarded|x-forwarded-.*|x-envoy-.*|x-aws-ec2-.*|metadata|metadata-flavor|x-google-metadata-request|impersonate-.*|x-remote-.*)$/i;
+
+function webhookHeaders(webhook: Reader): Readonly<Record<string, string>> {
+  const headers = webhook.stringMap("headers");
+  for (const name of Object.keys(headers))
+    if (refusedHeaders.test(name)) webhook.error("is a header that the engine alone may set", `headers.${name}`);
+  return headers;
 }
 
 function url(reader: Reader, field: string): string | undefined {

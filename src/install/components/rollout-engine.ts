@@ -63,7 +63,12 @@ export function renderRolloutEngine(
                     { containerPort: webhookPort, protocol: "TCP" },
                   ],
                   readinessProbe: { httpGet: { path: "/ready", port: 15_014 }, periodSeconds: 1 },
-                  env: [fieldEnv("POD_NAME", "metadata.name"), fieldEnv("POD_NAMESPACE", "metadata.namespace")],
+                  env: [
+                    fieldEnv("POD_NAME", "metadata.name"),
+                    fieldEnv("POD_NAMESPACE", "metadata.namespace"),
+                    // Beyond their own namespaces, Canaries may ask the Prometheus of Istio's addons.
+                    { name: "ALLOWED_HOSTS", value: `prometheus.${settings.namespace}` },
+                  ],
                   resources: { requests: { cpu: "20m", memory: "64Mi" } },
                 },
               ],

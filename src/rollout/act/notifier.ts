@@ -18,7 +18,7 @@ export interface Notification {
 export interface NotifierOptions {
   readonly clock: Clock;
   /** Posts a body; throws when it was not taken in time. */
-  readonly post: (url: string, body: string, timeoutMs: number) => Promise<void>;
+  readonly post: (url: string, body: string, timeoutMs: number, note: Notification) => Promise<void>;
   /** Told of what could not be delivered, and to which server: the rest of a webhook's URL often is its secret. */
   readonly onFailure: (note: Notification, server: string, problem: string) => void;
 }
@@ -67,7 +67,7 @@ export class Notifier {
     let problem = "";
     for (let attempt = 1; attempt <= attempts; attempt += 1) {
       try {
-        await this.#options.post(url, JSON.stringify(note), timeoutMs);
+        await this.#options.post(url, JSON.stringify(note), timeoutMs, note);
         return;
       } catch (error) {
         problem = messageOf(error);

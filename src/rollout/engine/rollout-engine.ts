@@ -33,7 +33,9 @@ import {
   type DecideInput,
   type RolloutOrders,
 } from "../decide/index.ts";
+import { checkDestination, type CheckDestination } from "../observe/checks/destinations.ts";
 import { httpExchange } from "../observe/checks/http-exchange.ts";
+import type { CheckOrigin } from "../observe/checks/check-observer.ts";
 import { ClusterView } from "../observe/cluster-view.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
 import { Observer } from "../observe/observer.ts";
@@ -67,6 +69,8 @@ export interface EngineOptions {
   readonly maxConcurrentRollouts?: number;
   readonly registry?: MetricsRegistry;
   readonly queues?: QueueMetrics;
+  /** Hosts besides Services of a Canary's own namespace that its webhooks, notifications and queries may lead to. */
+  readonly allowedHosts?: readonly string[];
 }
 
 /** Rollouts that are looked at in the same moment. */
@@ -97,6 +101,7 @@ export class RolloutEngine {
   readonly #objects: ObjectAccess;
   readonly #journals: JournalStore;
   readonly #view: ClusterView;
+  readonly #destination: CheckDestination;
   readonly #observer: Observer;
   readonly #planner: Planner;
   readonly #actions: Actions;
@@ -115,7 +120,8 @@ export class RolloutEngine {
     this.#objects = new ObjectAccess(client);
     this.#journals = new JournalStore(client, clock);
     this.#view = new ClusterView(client, { log, clock });
-    this.#observer = new Observer(client, this.#objects, this.#view, clock);
+    this.#destination = checkDestination(client, options.allowedHosts ?? []);
+    this.#observer = new Observer(client, this.#objects, this.#view, clock, this.#destination);
     this.#planner = new Planner({ client, objects: this.#objects, view: this.#view, clock, image });
     this.#metrics = new EngineMetrics(options.registry ?? new MetricsRegistry());
     this.#canaries = createInformer(client, canaryKind, { log, clock });
@@ -131,7 +137,8 @@ export class RolloutEngine {
     const events = this.#events;
     const notifier = new Notifier({
       clock,
-      post: async (url, body, timeoutMs) => {
+      post: async (url, body, timeoutMs, { kind, namespace }) => {
+        await this.#destination(url, kind === canaryKind.kind ? namespace : undefined);
         const { status } = await httpExchange({
           url,
           method: "POST",
@@ -423,9 +430,14 @@ function groupOf(rollout: Rollout): { readonly group?: string } {
 }
 
 /** Whose samples are counted: another run counts anew. */
-function originOf({ key, status }: Round): { readonly rollout: string; readonly settledForMs?: number } {
+function originOf({ key, rollout, status }: Round): Omit<CheckOrigin, "step"> {
   const { settledForMs } = status.step ?? {};
-  return { rollout: `${key} ${status.run ?? 0}`, ...(settledForMs === undefined ? {} : { settledForMs }) };
+  const { namespace } = rollout.metadata;
+  return {
+    rollout: `${key} ${status.run ?? 0}`,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(settledForMs === undefined ? {} : { settledForMs }),
+  };
 }
 
 /** While something is put back no new change is looked for. */

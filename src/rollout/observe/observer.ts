@@ -23,6 +23,7 @@ import {
 } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { CheckObserver, type CheckOrigin } from "./checks/check-observer.ts";
+import type { CheckDestination } from "./checks/destinations.ts";
 import { ProbeObserver } from "./probes.ts";
 import { observeSettle } from "./settle/settle.ts";
 
@@ -35,13 +36,19 @@ export class Observer {
   readonly #probes: ProbeObserver;
   readonly #checks: CheckObserver;
 
-  constructor(client: KubeClient, objects: ObjectAccess, view: ClusterView, clock: Clock) {
+  constructor(
+    client: KubeClient,
+    objects: ObjectAccess,
+    view: ClusterView,
+    clock: Clock,
+    destination?: CheckDestination,
+  ) {
     this.#client = client;
     this.#objects = objects;
     this.#view = view;
     this.#clock = clock;
     this.#probes = new ProbeObserver({ client, view, clock });
-    this.#checks = new CheckObserver({ client, view, clock });
+    this.#checks = new CheckObserver({ client, view, clock, ...(destination === undefined ? {} : { destination }) });
   }
 
   /** `origin` says whose step it is; the checks keep what they count by it. */

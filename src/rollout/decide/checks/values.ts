@@ -9,7 +9,11 @@ const shownCharacters = 300;
 /** The answer of a query or of a webhook. No data is never a pass. */
 export function judgeValues(spec: CheckSpec, subject: CheckSubject, seen: SeenValues): Judgement {
   const { result, baseline, source } = seen;
-  const told = `${source}: ${shown(result)}${baseline === undefined ? "" : `, baseline ${shown(baseline)}`}`;
+  // A webhook's answer may be anything of anybody: nothing of its body is told but the members that are meant for it.
+  const told =
+    spec.type === "webhook"
+      ? source
+      : `${source}: ${shown(result)}${baseline === undefined ? "" : `, baseline ${shown(baseline)}`}`;
   if (isNothing(result)) return { verdict: "wait", evidence: `${told}: no data` };
   const limited = judgeRange(spec, result);
   if (limited !== undefined) return { verdict: limited.verdict, evidence: `${told}: ${limited.evidence}` };

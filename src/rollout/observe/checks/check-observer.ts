@@ -14,6 +14,7 @@ import { observeConvergence, revisionsOf } from "./convergence.ts";
 import { observeConnections, observeRequests, ReporterChoice } from "./counters.ts";
 import { ErrorLogObserver } from "./error-logs.ts";
 import { DurationObserver } from "./histograms.ts";
+import type { CheckDestination } from "./destinations.ts";
 import { httpExchange, type HttpExchange } from "./http-exchange.ts";
 import type * as MeshMetricsModule from "./mesh-metrics.ts";
 import { podFacts } from "./pod-facts.ts";
@@ -27,6 +28,8 @@ export interface CheckOrigin {
   /** `Canary shop/shop`. */
   readonly rollout: string;
   readonly step: string;
+  /** Of the rollout; absent for one of the whole cluster. */
+  readonly namespace?: string;
   /** Time since the step has settled, where it is known; else since the first look. */
   readonly settledForMs?: number;
 }
@@ -37,6 +40,8 @@ export interface CheckObserverOptions {
   readonly clock: Clock;
   readonly scrape?: Scrape;
   readonly exchange?: HttpExchange;
+  /** Which servers may be asked; all of them when absent, as for a person's own command line. */
+  readonly destination?: CheckDestination;
 }
 
 /** What one check of one step has between looks. */
@@ -175,9 +180,11 @@ export class CheckObserver {
         return await observeRoots(view, subject, spec.roots ?? [], this.#scrape);
       case "query":
         if (spec.query === undefined) break;
+        if (spec.query.address !== undefined) await this.#options.destination?.(spec.query.address, origin.namespace);
         return await this.#query(spec.query, valuesOf(subject, origin.settledForMs ?? nowMs - firstMs));
       case "webhook":
         if (spec.webhook === undefined) break;
+        await this.#options.destination?.(spec.webhook.url, origin.namespace);
         return await observeWebhook(
           spec.webhook,
           { rollout: origin.rollout, step: origin.step },

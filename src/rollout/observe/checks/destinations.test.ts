@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { KubeClient } from "../../../kube/index.ts";
+import { judgeValues } from "../../decide/checks/values.ts";
+import { parseCanary, type CheckSpec } from "../../../api/serin/index.ts";
+import { checkDestination, parseAllowedHosts } from "./destinations.ts";
+
+const services: Readonly<Record<string, string>> = { "shop/gate": "ClusterIP", "shop/away": "ExternalName" };
+const client = {
+  get: (_kind: unknown, name: string, namespace: string) => {
+    const type = services[`${namespace}/${name}`];
+    return Promise.resolve(type === undefined ? undefined : { metadata: { name, namespace }, spec: { type } });
+  },
+} as unknown as KubeClient;
+const check = checkDestination(client, parseAllowedHosts("prometheus.istio-system, *.hooks.example,"));
+
+test("a Canary has Services of its namespace and hosts that the operator allows asked, and nothing else", async () => {
+  for (const url of [
+    "http://gate.shop/",
+    "http://gate.shop.svc:8080/x",
+    "http://GATE.shop.svc.cluster.local./x",
+    "http://prometheus.istio-system:9090/",
+    "http://prometheus.istio-system.svc.cluster.local:9090/",
+    "https://a.hooks.example/",
+  ])
+    await check(url, "shop");
+  for (const url of [
+    "http://gate/",
+    "http://gate.other/",
+    "http://away.shop/",
+    "http://missing.shop/",
+    "http://kubernetes.default.svc/",
+    "http://10.244.0.5:8080/",
+    "http://[fd00::5]/",
+    "http://169.254.169.254/",
+    "http://hooks.example/",
+    "http://evilhooks.example/",
+    "http://gate.shop.evil.example/",
+    "http://gate.shop@other.example/",
+    "http://istiod.istio-system:8080/debug/syncz",
+  ])
+    await assert.rejects(check(url, "shop"), { code: "destination-not-allowed" }, url);
+  // A MeshUpgrade is the operator's own.
+  await check("http://10.244.0.5/", undefined);
+});
+
+test("nothing of a webhook's body is told but the members that are meant for it", () => {
+  const told = (result: unknown, more: Partial<CheckSpec> = {}): string =>
+    JSON.stringify(
+      judgeValues(
+        { type: "webhook", ...more } as CheckSpec,
+        { type: "mesh" } as never,
+        {
+          type: "values",
+          result,
+          status: 200,
+          source: "GET http://gate.shop/, status 200",
+          canary: undefined,
+          stable: undefined,
+        } as never,
+      ),
+    );
+  for (const result of [{ token: "secret" }, "secret", ["secret"], { verdict: "secret" }, { evidence: "secret" }])
+    assert.doesNotMatch(told(result), /secret/, JSON.stringify(result));
+  assert.doesNotMatch(told({ token: "a secret" }, { passWhen: "result.token == 'x'" }), /a secret/);
+  assert.match(told({ verdict: "fail", evidence: "two of three smoke tests failed" }), /two of three/);
+});
+
+test("a webhook's headers neither route nor frame a request, nor speak for others", () => {
+  const faults = (name: string): number =>
+    parseCanary({
+      metadata: { name: "web" },
+      spec: {
+        target: { deployment: { name: "web", service: "web" } },
+        steps: [{ weight: 10 }],
+        checks: [{ type: "webhook", webhook: { url: "http://gate.shop", headers: { [name]: "x" } } }],
+      },
+    }).errors.length;
+  for (const name of ["Host", "transfer-encoding", "Content-Length", "Metadata-Flavor", "X-Forwarded-For"])
+    assert.equal(faults(name), 1, name);
+  for (const name of ["Authorization", "X-Team"]) assert.equal(faults(name), 0, name);
+});
