@@ -15,6 +15,7 @@ import type { Node } from "../api/kubernetes/index.ts";
 import {
   addExpiryMetrics,
   Authenticator,
+  SecretAccess,
   CertificateService,
   createCertificateMetrics,
   IssuedCertificates,
@@ -144,6 +145,11 @@ export class ControlPlane {
       settled: (generation) => this.#ingest.settled(generation),
       workloads: this.#workloadProxies(),
       debug: this.#debugRequests(),
+      secretAccess: new SecretAccess({
+        clientOf: (id) => this.#clusters.clientOf(id),
+        clock,
+        log: log.scoped("secrets"),
+      }),
     });
     this.#graph = this.#mesh.graph;
     this.#inputs = this.#mesh.inputs;

@@ -3,6 +3,7 @@ import type { Collection } from "../kube/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { remoteKey, waypointKeyOf } from "./model/index.ts";
 import type { ExtensionViews } from "./extension-views.ts";
+import type { SecretPermission } from "./secret-permission.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
 import {
   AnnouncedTableView,
@@ -12,6 +13,7 @@ import {
   GrpcRouteView,
   MappedView,
   NamedView,
+  PermittedView,
   RouteTableView,
   ScopeClusterView,
   ScopedView,
@@ -57,6 +59,8 @@ export interface ServedResources {
   readonly trustBundles: Collection<EncodedResource>;
   readonly waypoint: WaypointResources;
   readonly secrets: SecretViewOptions;
+  /** Which of them an account may have; all that its namespace is granted when undefined. */
+  readonly secretPermission: SecretPermission | undefined;
   /** What changes the others. */
   readonly extensions: ExtensionViews;
 }
@@ -125,6 +129,17 @@ export class ProxyViews {
     return extensions.unlessRoutesPatched(proxy, announced, this.#extendedView(proxy, typeUrl));
   }
 
+  #secretView(proxy: ProxyIdentity): ResourceView {
+    if (!proxy.verified) return emptyView;
+    const { secrets, secretPermission } = this.#resources;
+    const view = new SecretView(secrets, proxy.namespace);
+    if (secretPermission === undefined) return view;
+    const { account } = proxy;
+    return account === undefined
+      ? emptyView
+      : new PermittedView(view, (name, learned) => secretPermission(account, name, learned));
+  }
+
   /** Before EnvoyFilters, whose word on the resolving of names is the last. */
   #fullView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const view = this.#unresolvedView(proxy, typeUrl);
@@ -137,7 +152,7 @@ export class ProxyViews {
 
   #unresolvedView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     if (typeUrl === typeUrls.secret)
-      return proxy.verified ? new SecretView(this.#resources.secrets, proxy.namespace) : emptyView;
+      return this.#secretView(proxy);
     switch (proxy.type) {
       case "ztunnel":
         return this.#ambientViews().get(typeUrl) ?? emptyView;

@@ -1,3 +1,5 @@
+import type { SecretAccess } from "./ca/index.ts";
+import { secretPermission } from "./secret-permission.ts";
 import { describeError, type Clock, type Logger } from "../base/index.ts";
 import { CollectionGraph, type Collection, type SourceCollection } from "../kube/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
@@ -61,6 +63,8 @@ export interface ServedMeshOptions {
   readonly settled: (generation: number) => void;
   readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
   readonly debug?: DebugAnswerer | undefined;
+  /** Who may list Secrets; absent: nobody is asked (a shadow answers no proxy that has proven who it is). */
+  readonly secretAccess?: SecretAccess | undefined;
 }
 
 /** What controllers write, as the model wants it. */
@@ -100,7 +104,7 @@ export class ServedMesh {
   readonly trustBundles: SourceCollection<EncodedResource>;
   #generation = 0;
 
-  constructor({ revision, metrics, clock, log, settled, workloads, debug }: ServedMeshOptions) {
+  constructor({ revision, metrics, clock, log, settled, workloads, debug, secretAccess }: ServedMeshOptions) {
     const debounced = metrics
       .histogram(
         "pilot_debounce_time",
@@ -157,6 +161,7 @@ export class ServedMesh {
       trustBundles: this.trustBundles,
       waypoint: deriveWaypointResources(graph, model),
       secrets: { secrets: inputs.secrets, references, configMaps: inputs.configMaps },
+      secretPermission: secretAccess === undefined ? undefined : secretPermission(inputs, secretAccess),
       extensions: servedExtensions(inputs, metrics, log.scoped("extensions")),
     });
     this.graph = graph;

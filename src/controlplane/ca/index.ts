@@ -1,3 +1,4 @@
+export { SecretAccess, type ProvenAccount } from "./secret-access.ts";
 export { Authenticator, type AuthenticatorOptions, type Caller, type Credentials } from "./authenticator.ts";
 export {
   authoritySecretNames,

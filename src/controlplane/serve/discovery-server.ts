@@ -91,11 +91,11 @@ export class DiscoveryServer {
     this.#bodies.clear();
   }
 
-  /** `authorize` throws when the caller may not be who the node says, and answers whether it has proven that it is. */
+  /** `authorize` throws when the caller may not be who the node says, and answers whether it has proven that it is, and as which account. */
   connect(
     protocol: DiscoveryProtocol,
     sink: ResponseSink,
-    authorize: (proxy: ProxyIdentity) => boolean,
+    authorize: (proxy: ProxyIdentity) => boolean | ProvenAccount,
   ): DiscoveryClient {
     let stream: DiscoveryStream | undefined;
     let proxy: ProxyIdentity | undefined;
@@ -112,11 +112,13 @@ export class DiscoveryServer {
         if (proxy === undefined) {
           silence[Symbol.dispose]();
           const said = readProxyIdentity(request.node);
+          const proven = authorize(said);
           // Virtual hosts by themselves are of the delta protocol alone.
           proxy = {
             ...said,
             virtualHostDiscovery: said.virtualHostDiscovery && protocol === "delta",
-            verified: authorize(said),
+            verified: proven !== false,
+            ...(typeof proven === "boolean" ? {} : { account: proven }),
           };
         }
         // Whoever asks nothing else is no proxy.

@@ -59,12 +59,12 @@ async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options:
 }
 
 /** A proxy gets the configuration of the account that its credentials are of, and of no other; one that names no account that of the namespace. */
-function authorize(proxy: ProxyIdentity, caller: Caller | undefined): boolean {
+function authorize(proxy: ProxyIdentity, caller: Caller | undefined): false | ProvenAccount {
   if (caller === undefined) return false;
   const { namespace, serviceAccount } = proxy;
   const isItself =
     caller.namespace === namespace && (serviceAccount === "" || caller.serviceAccount === serviceAccount);
-  if (isItself) return true;
+  if (isItself) return caller;
   throw new SerinError(
     "user",
     "wrong-identity",

@@ -11,6 +11,7 @@ export type { ProbedHealth, WorkloadProxies } from "./proxy-registration.ts";
 export { ExtendedView, ExtensionConfigView } from "./extended-view.ts";
 export { GrpcListenerView, GrpcRouteView } from "./grpc-view.ts";
 export { MappedView } from "./mapped-view.ts";
+export { PermittedView } from "./permitted-view.ts";
 export { SecretView, type SecretViewOptions } from "./secret-view.ts";
 export { ScopeClusterView } from "./scope-cluster-view.ts";
 export {

@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { userError } from "../../base/index.ts";
 import type { Node } from "../../wire/discovery/index.ts";
+import type { ProvenAccount } from "../ca/index.ts";
 import { readProxyRegistration, type ProxyRegistration } from "./proxy-registration.ts";
 
 /** Who is at the other end of a discovery stream, from the node of its first request. */
@@ -39,6 +40,8 @@ export interface ProxyIdentity {
   readonly virtualHostDiscovery: boolean;
   /** Its credentials have proven its namespace: only such a proxy gets secrets. */
   readonly verified: boolean;
+  /** The account that they are of, whatever the node says. */
+  readonly account?: ProvenAccount;
 }
 
 /** Reads `<type>~<address>~<pod>.<namespace>~<domain>` and the metadata that Istio's proxies send. */

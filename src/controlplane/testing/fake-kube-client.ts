@@ -26,6 +26,9 @@ export class FakeKubeClient implements KubeClient {
       readonly audiences?: readonly string[];
     }
   >();
+  /** Users who may list Secrets, and how often that was asked. */
+  readonly secretReaders = new Set<string>();
+  accessReviews = 0;
   readonly #objects = new Map<string, Map<string, KubernetesObject>>();
   readonly #watchers = new Map<string, Set<Handler>>();
   #version = 0;
@@ -139,6 +142,11 @@ export class FakeKubeClient implements KubeClient {
   }
 
   async raw(method: string, path: string, options?: RawOptions): Promise<RawResponse> {
+    if (method === "POST" && path.endsWith("/subjectaccessreviews")) {
+      this.accessReviews += 1;
+      const { spec } = options?.body as { spec: { user: string } };
+      return { status: 201, headers: {}, text: JSON.stringify({ status: { allowed: this.secretReaders.has(spec.user) } }) };
+    }
     if (method !== "POST" || !path.endsWith("/tokenreviews"))
       throw userError("not-found", `${method} ${path} is not known here`);
     const { spec } = (options?.body ?? {}) as { spec: { token: string; audiences: string[] } };

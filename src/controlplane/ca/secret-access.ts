@@ -1,0 +1,96 @@
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+
+/** The account that credentials have proven, and the cluster whose API server issued it. */
+export interface ProvenAccount {
+  readonly clusterId: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+}
+
+export interface SecretAccessOptions {
+  /** The API server of a cluster; undefined for one that is not known. */
+  readonly clientOf: (clusterId: string) => KubeClient | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface Verdict {
+  allowed: boolean | undefined;
+  untilMs: number;
+  asking: Promise<boolean> | undefined;
+}
+
+const reviewPath = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+/** As upstream. */
+const keptMs = 60_000;
+/** What could not be asked is asked again soon. */
+const failedMs = 2000;
+/** Accounts whose verdicts are kept. */
+const maxKept = 4096;
+
+/** Whether an account may list the Secrets of its namespace: upstream's condition for a proxy that asks for one. */
+export class SecretAccess {
+  readonly #options: SecretAccessOptions;
+  readonly #verdicts = new Map<string, Verdict>();
+
+  constructor(options: SecretAccessOptions) {
+    this.#options = options;
+  }
+
+  /** What is known now; undefined while nothing is. `learned` is called once with each later answer that this call made necessary. */
+  known(account: ProvenAccount, learned: (allowed: boolean) => void): boolean | undefined {
+    const verdict = this.#verdictOf(account);
+    if (verdict.untilMs <= this.#options.clock.steadyMs() && verdict.asking === undefined) {
+      verdict.asking = this.#ask(account, verdict);
+    }
+    if (verdict.asking !== undefined) void verdict.asking.then(learned);
+    return verdict.allowed;
+  }
+
+  #verdictOf({ clusterId, namespace, serviceAccount }: ProvenAccount): Verdict {
+    const key = `${clusterId}\0${namespace}/${serviceAccount}`;
+    let verdict = this.#verdicts.get(key);
+    if (verdict !== undefined) return verdict;
+    if (this.#verdicts.size >= maxKept) this.#verdicts.delete(this.#verdicts.keys().next().value ?? "");
+    this.#verdicts.set(key, (verdict = { allowed: undefined, untilMs: 0, asking: undefined }));
+    return verdict;
+  }
+
+  async #ask(account: ProvenAccount, verdict: Verdict): Promise<boolean> {
+    const { clock, log } = this.#options;
+    try {
+      verdict.allowed = await this.#review(account);
+      verdict.untilMs = clock.steadyMs() + keptMs;
+    } catch (error) {
+      // What was known stays so while nobody can be asked: a gateway keeps its certificate.
+      verdict.allowed ??= false;
+      verdict.untilMs = clock.steadyMs() + failedMs;
+      log.warn("could not ask whether an account may list Secrets", {
+        account: `${account.namespace}/${account.serviceAccount}`,
+        error: messageOf(error),
+      });
+    } finally {
+      verdict.asking = undefined;
+    }
+    return verdict.allowed;
+  }
+
+  async #review({ clusterId, namespace, serviceAccount }: ProvenAccount): Promise<boolean> {
+    const client = this.#options.clientOf(clusterId);
+    if (client === undefined) return false;
+    const { status, text } = await client.raw("POST", reviewPath, {
+      body: {
+        apiVersion: "authorization.k8s.io/v1",
+        kind: "SubjectAccessReview",
+        spec: {
+          user: `system:serviceaccount:${namespace}:${serviceAccount}`,
+          groups: ["system:serviceaccounts", `system:serviceaccounts:${namespace}`, "system:authenticated"],
+          resourceAttributes: { namespace, verb: "list", resource: "secrets" },
+        },
+      },
+    });
+    if (status >= 300) throw new Error(`the API server answered ${status} to a SubjectAccessReview`);
+    return (JSON.parse(text) as { readonly status?: { readonly allowed?: boolean } }).status?.allowed === true;
+  }
+}

@@ -1,0 +1,29 @@
+import type { ProvenAccount, SecretAccess } from "./ca/index.ts";
+import { configMapOfResource, type MeshInputs } from "./model/index.ts";
+
+/** Whether an account may have a resource of this name; undefined while that is asked, then `learned` tells. */
+export type SecretPermission = (
+  account: ProvenAccount,
+  resource: string,
+  learned: (allowed: boolean) => void,
+) => boolean | undefined;
+
+const gatewayLabel = "gateway.networking.k8s.io/gateway-name";
+const gatewayScheme = "kubernetes-gateway://";
+
+/**
+ * Of the secrets that configuration names for a namespace, an account gets those that it could read itself: it may list the Secrets
+ * there, as upstream asks. Pods that a control plane made for a Gateway have no such right by their account; they get what a
+ * Gateway names. Roots in ConfigMaps are nobody's secret.
+ */
+export function secretPermission(inputs: Pick<MeshInputs, "pods">, access: SecretAccess): SecretPermission {
+  const gateways = inputs.pods.index("gateway-accounts", ({ labels, namespace, serviceAccount }) =>
+    labels[gatewayLabel] === undefined ? [] : [`${namespace}/${serviceAccount}`],
+  );
+  return (account, resource, learned) => {
+    if (configMapOfResource(resource) !== undefined) return true;
+    const { namespace, serviceAccount } = account;
+    if (resource.startsWith(gatewayScheme) && gateways.lookup(`${namespace}/${serviceAccount}`).length > 0) return true;
+    return access.known(account, learned);
+  };
+}

@@ -1,0 +1,59 @@
+import type { EncodedResource } from "../translate/index.ts";
+import type { ResourceView } from "./resource-view.ts";
+
+/** Whether the proxy may have a resource of this name: undefined while that is asked, then `learned` tells. */
+export type Permission = (name: string, learned: (allowed: boolean) => void) => boolean | undefined;
+
+/** Names that wait for an answer, or were refused and are looked at again when another is asked for. */
+const maxHeldBack = 1000;
+
+/** Those resources of a view that the proxy may have, as far as that is known. */
+export class PermittedView implements ResourceView {
+  readonly #view: ResourceView;
+  readonly #permission: Permission;
+  readonly #heldBack = new Set<string>();
+  readonly #listeners = new Set<(names: readonly string[]) => void>();
+
+  constructor(view: ResourceView, permission: Permission) {
+    this.#view = view;
+    this.#permission = permission;
+  }
+
+  get(name: string): EncodedResource | undefined {
+    const found = this.#view.get(name);
+    if (found === undefined) return undefined;
+    const permitted = this.#permission(name, (allowed) => this.#learned(name, allowed));
+    if (permitted === true) {
+      this.#heldBack.delete(name);
+      return found;
+    }
+    if (this.#heldBack.size < maxHeldBack) this.#heldBack.add(name);
+    return undefined;
+  }
+
+  all(): Iterable<EncodedResource> {
+    return [...this.#view.all()].filter(({ name }) => this.get(name) !== undefined);
+  }
+
+  subscribe(changed: (names: readonly string[]) => void): Disposable {
+    this.#listeners.add(changed);
+    const subscription = this.#view.subscribe(changed);
+    return {
+      [Symbol.dispose]: () => {
+        this.#listeners.delete(changed);
+        subscription[Symbol.dispose]();
+      },
+    };
+  }
+
+  forget(name: string): void {
+    this.#heldBack.delete(name);
+    this.#view.forget?.(name);
+  }
+
+  /** What was held back goes out; what was given and is not allowed any more goes. */
+  #learned(name: string, allowed: boolean): void {
+    if (allowed !== this.#heldBack.has(name)) return;
+    for (const listener of this.#listeners) listener([name]);
+  }
+}
