@@ -161,7 +161,7 @@ test("every part has one door, or one a folder", () => {
 });
 
 const dashboardBound = {
-  modules: 380,
+  modules: 381,
   never: [
     "src/cluster/",
     "src/controlplane/",
@@ -258,10 +258,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     modules: 40,
     never: ["src/api/", "src/kube/", "src/install/", "src/operator/", "generated/", "node_modules/yaml"],
   },
-  // Half of them are its own, three of these for what an upgrade leaves behind and when to look again; what signs, plans an
-  // installation or evaluates is loaded with its first use.
+  // Half of them are its own, three of these for what an upgrade leaves behind and when to look again, two for what Canaries may
+  // copy and ask; what signs, plans an installation or evaluates is loaded with its first use.
   rollout: {
-    modules: 311,
+    modules: 313,
     never: [
       "src/cluster/",
       "src/controlplane/",

@@ -151,8 +151,7 @@ export class ProxyViews {
   }
 
   #unresolvedView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
-    if (typeUrl === typeUrls.secret)
-      return this.#secretView(proxy);
+    if (typeUrl === typeUrls.secret) return this.#secretView(proxy);
     switch (proxy.type) {
       case "ztunnel":
         return this.#ambientViews().get(typeUrl) ?? emptyView;

@@ -45,7 +45,8 @@ test("a workload of a gateway's namespace gets no key that its account could not
   const { kube, changes, viewOf } = setUp();
   kube.secretReaders.add("system:serviceaccount:edge:gateway");
   const [gateway, workload, far] = [viewOf("gateway"), viewOf("workload"), viewOf("gateway", "elsewhere")];
-  for (const view of [gateway, workload, far]) assert.equal(view.get("kubernetes://one"), undefined, "nothing is known");
+  for (const view of [gateway, workload, far])
+    assert.equal(view.get("kubernetes://one"), undefined, "nothing is known");
   await settled();
   assert.deepEqual(changes, ["kubernetes://one"], "who may have it is told at once");
   assert.notEqual(gateway.get("kubernetes://one"), undefined);

@@ -1,6 +1,13 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
-import { isLoopbackAddress, logLevels, messageOf, userError, type LogThreshold, type Readiness } from "../base/index.ts";
+import {
+  isLoopbackAddress,
+  logLevels,
+  messageOf,
+  userError,
+  type LogThreshold,
+  type Readiness,
+} from "../base/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
 
 // Not by import: that reads every export of node:http, and its WebSocket loads all of undici (20 ms, megabytes).

@@ -34,13 +34,13 @@ export { LeaderElection, type LeaderElectionOptions } from "./leader-election.ts
 export { createInformer, type InformerOptions } from "./list-watch-informer.ts";
 export { controllerOf, ownerReference } from "./owner-reference.ts";
 export { objectsInManifest } from "./manifest.ts";
-export { portForward, type PortForwardTarget } from "./port-forward.ts";
+export { portForward, withPortForward, type PortForwardTarget } from "./port-forward.ts";
 export { serveReadOnlyRelay, type ReadOnlyRelay, type ReadOnlyRelayOptions } from "./read-only-relay.ts";
 export type { OverlaidObject, ShownVersion } from "./relayed-watches.ts";
 export { QueueMetrics } from "./queue-metrics.ts";
 export { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
 export { resourcePath } from "./resource-path.ts";
 export { isCode as isKubeCode } from "./status-error.ts";
-export { withPortForward } from "./with-port-forward.ts";
+
 export { requestOverStream, type StreamExchange } from "./stream-request.ts";
 export { execInPod, type PodExec, type PodExecOptions } from "./pod-exec.ts";

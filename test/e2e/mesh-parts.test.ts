@@ -75,9 +75,10 @@ function meshParts(kubectl: Kubectl): void {
         JSON.stringify(planes),
       );
       const [pilot = ""] = await addresses("app=istiod");
-      const report = async (): Promise<RootsReport> => await json(
-        `-H "authorization: Bearer $(kubectl -n istio-system create token default --audience istio-ca)" http://${pilot}:8080/debug/serin/roots`,
-      );
+      const report = async (): Promise<RootsReport> =>
+        await json(
+          `-H "authorization: Bearer $(kubectl -n istio-system create token default --audience istio-ca)" http://${pilot}:8080/debug/serin/roots`,
+        );
       const stage = async (name: "trust" | "issue" | "only" | "done"): Promise<void> => {
         await ok(
           `kubectl annotate --overwrite -n istio-system secret istio-ca-next rollout.serin.dev/ca-stage=${name}`,

@@ -71,9 +71,7 @@ function waypoint(kubectl: Kubectl): void {
     for (const pilot of await addressesOf("app=istiod")) {
       const ask = `curl -s -H "authorization: Bearer $(kubectl -n istio-system create token default --audience istio-ca)" "http://${pilot.trim()}:8080/debug/serin/acknowledged?group=${group}&kind=${kind}&namespace=default&name=${name}&resourceVersion=${version}"`;
       assert.equal(
-        (
-          await ok(`curl -s -o /dev/null -w '%{http_code}' http://${pilot.trim()}:8080/debug/serin/proxies`)
-        ).trim(),
+        (await ok(`curl -s -o /dev/null -w '%{http_code}' http://${pilot.trim()}:8080/debug/serin/proxies`)).trim(),
         "401",
         "nobody is told without proof of who asks",
       );

@@ -46,7 +46,11 @@ describe("a stock Envoy 1.40", () => {
     const address = await ok("kubectl -n istio-system get pod -l app=istiod -o jsonpath='{.items[0].status.podIP}'");
     const deadline = Date.now() + answerMs;
     for (;;) {
-      const proxies = JSON.parse(await ok(`curl -s -H "authorization: Bearer $(kubectl -n istio-system create token default --audience istio-ca)" http://${address}:8080/debug/serin/proxies`)) as ConnectedProxy[];
+      const proxies = JSON.parse(
+        await ok(
+          `curl -s -H "authorization: Bearer $(kubectl -n istio-system create token default --audience istio-ca)" http://${address}:8080/debug/serin/proxies`,
+        ),
+      ) as ConnectedProxy[];
       const types = proxies.flatMap(({ id, types }) =>
         Object.entries(types).map(([type, state]) => ({ place: `${id} ${type}`, ...state })),
       );

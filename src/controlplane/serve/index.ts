@@ -5,7 +5,15 @@ export { DiscoveryServer, type DebugAnswerer, type DiscoveryServerOptions } from
 export { RotatingCertificate, type GrpcServer } from "./grpc/index.ts";
 export { createPlaintextServer, createSecureServer, type GrpcServersOptions } from "./grpc-servers.ts";
 export { listening, readBody } from "./http-server.ts";
-export { forKnownCallers, forLoopback, json, serveHttp, type AuthenticateRequest, type HttpAnswer, type HttpRoute } from "./http-endpoints.ts";
+export {
+  forKnownCallers,
+  forLoopback,
+  json,
+  serveHttp,
+  type AuthenticateRequest,
+  type HttpAnswer,
+  type HttpRoute,
+} from "./http-endpoints.ts";
 export type { ProxyIdentity } from "./proxy-identity.ts";
 export type { ProbedHealth, WorkloadProxies } from "./proxy-registration.ts";
 export { ExtendedView, ExtensionConfigView } from "./extended-view.ts";

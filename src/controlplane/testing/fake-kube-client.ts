@@ -145,7 +145,11 @@ export class FakeKubeClient implements KubeClient {
     if (method === "POST" && path.endsWith("/subjectaccessreviews")) {
       this.accessReviews += 1;
       const { spec } = options?.body as { spec: { user: string } };
-      return { status: 201, headers: {}, text: JSON.stringify({ status: { allowed: this.secretReaders.has(spec.user) } }) };
+      return {
+        status: 201,
+        headers: {},
+        text: JSON.stringify({ status: { allowed: this.secretReaders.has(spec.user) } }),
+      };
     }
     if (method !== "POST" || !path.endsWith("/tokenreviews"))
       throw userError("not-found", `${method} ${path} is not known here`);
