@@ -1,3 +1,4 @@
+import type { ProvenAccount } from "../ca/index.ts";
 import { fromBinary } from "@bufbuild/protobuf";
 import { messageOf, toSerinError, userError, type Clock, type Logger } from "../../base/index.ts";
 import {
