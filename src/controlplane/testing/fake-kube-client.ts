@@ -144,7 +144,7 @@ export class FakeKubeClient implements KubeClient {
   async raw(method: string, path: string, options?: RawOptions): Promise<RawResponse> {
     if (method === "POST" && path.endsWith("/subjectaccessreviews")) {
       this.accessReviews += 1;
-      const { spec } = options?.body as { spec: { user: string } };
+      const { spec } = (options?.body ?? {}) as { spec: { user: string } };
       return {
         status: 201,
         headers: {},
