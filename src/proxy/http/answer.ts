@@ -83,7 +83,8 @@ export abstract class Answer {
   protected note(head: MessageHead, sentAtMs: number): void {
     this.started = true;
     this.status = head.status;
-    this.upstreamServiceMs = Math.max(0, Math.round(this.context.clock.steadyMs() - sentAtMs));
+    // An upstream that answers before it has the request took no time for it that could be told.
+    this.upstreamServiceMs = sentAtMs < 0 ? -1 : Math.max(0, Math.round(this.context.clock.steadyMs() - sentAtMs));
     const grpcStatus = head.find("grpc-status");
     if (grpcStatus >= 0) this.grpcStatus = head.value(grpcStatus);
     if (this.config.responseCapture.length > 0)

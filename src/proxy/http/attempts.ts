@@ -68,7 +68,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #retryTimer: Disposable | undefined;
   #routeTimer: Disposable | undefined;
   #tryTimer: Disposable | undefined;
-  #sentAtMs = 0;
+  /** When the request was with the upstream, whole; negative before that. */
+  #sentAtMs = -1;
   /** Of the answer that is coming. */
   #status = 0;
   #timeoutMs = 0;
@@ -140,6 +141,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#staleRetried = false;
     this.#refusals = 0;
     this.#timeoutMs = 0;
+    this.#sentAtMs = -1;
     this.#destination = undefined;
     this.#tried = undefined;
     this.#previous = undefined;

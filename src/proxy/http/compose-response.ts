@@ -14,6 +14,7 @@ export interface ResponseComposition {
   readonly delivery: BodyDelivery;
   /** `connection` to say, if any. */
   readonly connection: "close" | "keep-alive" | "upgrade" | undefined;
+  /** Negative when nothing can be said of it. */
   readonly upstreamServiceMs: number;
   readonly requestId: string | undefined;
   readonly peerMetadata: OwnMetadata | undefined;
@@ -30,7 +31,7 @@ export function composeResponse(out: ByteBuilder, response: ResponseComposition)
   out.piece(version);
   out.range(head.bytes, head.start + 9, head.fieldsStart);
   const seen = copyFields(out, response);
-  let added = `x-envoy-upstream-service-time: ${response.upstreamServiceMs}\r\n`;
+  let added = response.upstreamServiceMs < 0 ? "" : `x-envoy-upstream-service-time: ${response.upstreamServiceMs}\r\n`;
   if (!seen.date) added += `date: ${response.date}\r\n`;
   if (config.serverHeader === "overwrite" || (config.serverHeader === "append-if-absent" && !seen.server)) {
     added += `server: ${config.serverName}\r\n`;

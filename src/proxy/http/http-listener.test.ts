@@ -24,6 +24,23 @@ const echo =
     });
   };
 
+test("an answer that begins before its request has ended says nothing of the upstream's time, whatever came before on its connection", async () => {
+  await using harness = await Harness.start();
+  const port = await harness.rawBackend((socket) =>
+    socket.on("data", (chunk) => {
+      if (chunk.includes("\r\n\r\n")) socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    }),
+  );
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const client = harness.client();
+  client.send("GET /whole HTTP/1.1\r\nhost: a\r\n\r\n");
+  assert.match(await client.until(/ok$/), /x-envoy-upstream-service-time: \d+\r\n/);
+  client.received = "";
+  client.send("POST /early HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nab");
+  assert.doesNotMatch(await client.until(/ok$/), /x-envoy-upstream-service-time/);
+});
+
 test("a request reaches its backend with what an edge adds, and the answer comes back", async () => {
   await using harness = await Harness.start();
   const { port } = await harness.backend(echo("a"));
