@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { scenarioOf } from "../src/rollout/sim/scenario.ts";
 import { shrink } from "../src/rollout/sim/shrink.ts";
-import { simulate } from "../src/rollout/sim/simulate.ts";
+import { simulate, unendedText } from "../src/rollout/sim/simulate.ts";
 
 interface Share {
   readonly from: number;
@@ -81,10 +81,11 @@ async function main(): Promise<number> {
   const [first] = failures;
   if (first !== undefined) replay(first.seed);
   const seconds = Math.round((performance.now() - began) / 100) / 10;
-  process.stdout.write(`${seeds} seeds, ${failures.length} failed, ${seconds} s\n`);
+  const unended = failures.filter(({ failure }) => failure.startsWith(unendedText)).length;
+  process.stdout.write(`${seeds} seeds, ${failures.length} failed, ${unended} of them unended, ${seconds} s\n`);
   if (values.json === true)
     process.stdout.write(
-      `${JSON.stringify({ seeds, failed: failures.length, seconds, workers, failures: failures.slice(0, shownFailures) })}\n`,
+      `${JSON.stringify({ seeds, failed: failures.length, unended, seconds, workers, failures: failures.slice(0, shownFailures) })}\n`,
     );
   return failures.length === 0 ? 0 : 1;
 }

@@ -60,10 +60,12 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
   if (status.step !== undefined && status.phase !== "Completed")
     lines.push(...currentLines(status, status.step, paint));
   lines.push(...aheadLines(status, options.verbose, paint));
-  if (status.cause !== undefined) lines.push(`  ${paint("red", "cause")}: ${status.cause}`);
+  const { cause } = status;
+  if (cause !== undefined && !lines.some((line) => line.includes(cause)))
+    lines.push(`  ${paint("red", "cause")}: ${cause}`);
   for (const held of status.undo?.waitingFor ?? [])
     lines.push(`  ${paint("yellow", "…")} putting back waits for ${held}`);
-  const hint = hintOf(status);
+  const hint = hintOf(title, status);
   if (hint !== "") lines.push(paint("dim", `  ${hint}`));
   return `${lines.map((line) => clip(line, options.columns)).join("\n")}\n`;
 }
@@ -95,19 +97,19 @@ function currentLines({ phase, message }: RolloutStatus, step: StepStatus, paint
   const repeats =
     said === "" ||
     said === step.title ||
-    [...(step.waitingFor ?? []), ...step.checks.map(({ type, evidence }) => `${type}: ${evidence}`)].some((line) =>
-      said.includes(line),
+    [...(step.waitingFor ?? []), ...step.checks.map(({ type, name = type, evidence }) => `${name}: ${evidence}`)].some(
+      (line) => said.includes(line),
     );
   if (!repeats) lines.push(`      ${said}`);
   return lines;
 }
 
-function checkLines({ type, verdict, evidence, matrix }: CheckStatus, paint: Paint): string[] {
+function checkLines({ type, name = type, verdict, evidence, matrix }: CheckStatus, paint: Paint): string[] {
   const [mark, style] = marks[verdict];
-  if (matrix === undefined) return [`      ${paint(style, mark)} ${type}: ${evidence}`];
+  if (matrix === undefined) return [`      ${paint(style, mark)} ${name}: ${evidence}`];
   const table = renderMatrix(matrix).trimEnd().split("\n");
   return [
-    `      ${paint(style, mark)} ${type}${verdict === "fail" ? `: ${evidence}` : ""}`,
+    `      ${paint(style, mark)} ${name}${verdict === "fail" ? `: ${evidence}` : ""}`,
     ...table.map((line) => `        ${line}`),
   ];
 }
@@ -126,13 +128,15 @@ function aheadLines(
   return lines;
 }
 
-/** What a person can do now. */
-function hintOf({ phase, message }: RolloutStatus): string {
+/** What a person can do now, as a command. `title`: `Canary shop/web`, `MeshUpgrade to-1-31`. */
+function hintOf(title: string, { phase, message, undo }: RolloutStatus): string {
+  const [kind, key = ""] = title.split(" ");
+  const [first = "", second] = key.split("/");
+  const named = second === undefined ? first : `${second} -n ${first}`;
+  const [noun, approve, back] = kind === "Canary" ? ["canary", "promote", "abort"] : ["upgrade", "approve", "rollback"];
   if (phase === "Paused")
-    return message.includes("approv")
-      ? "let it go on: promote (a canary), approve (an upgrade)"
-      : "let it go on: resume";
-  if (phase === "Stuck") return "put it right, or put it back: abort (a canary), rollback (an upgrade)";
+    return `let it go on: serin ${noun} ${message.includes("approv") ? approve : "resume"} ${named}`;
+  if (phase === "Stuck" && undo === undefined) return `put it right, or put it back: serin ${noun} ${back} ${named}`;
   return "";
 }
 

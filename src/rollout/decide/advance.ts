@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { CheckStatus, JournalEntry, RolloutStatus, StepStatus } from "../../api/serin/index.ts";
-import { judgeChecks } from "./judge-checks.ts";
+import { judgeChecks, stalled } from "./judge-checks.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, Observation, RolloutEvent, WriteState } from "./observation.ts";
 import { namespacesTaken } from "./planned-steps.ts";
@@ -15,8 +15,7 @@ export function advance(input: DecideInput, step: Step): Decision {
   if (status.step?.id !== step.id) return begin(input, step);
   if (observation === undefined) return { status, actions: [] };
   const conflict = observation.writes.find((write) => write.state === "conflict");
-  if (conflict !== undefined)
-    return stick(status, `${conflict.detail}; put it back, or abort and apply the change anew`);
+  if (conflict !== undefined) return stick(status, conflict.detail, "put it back, or abort and apply the change anew");
   const writing = writeActions(step, observation.writes);
   if (writing.length > 0) return write(input, step, status.step, writing);
   return settle(input, step, status.step, observation);
@@ -233,6 +232,13 @@ function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observati
       cause: `${step.title}: ${bad.name ?? bad.type}: ${bad.evidence}`,
     });
   const open = acted.find((check) => check.verdict !== "pass");
+  const halted = open === undefined ? undefined : stalled(step, open, settledForMs);
+  if (open !== undefined && halted !== undefined)
+    return stick(
+      { ...judged, phase: status.phase },
+      `${step.title}: ${open.name ?? open.type}: ${halted}`,
+      "send it requests; or let it go on without (promote --full), or put it back (abort, rollback)",
+    );
   if (open !== undefined)
     return {
       status: {
@@ -348,21 +354,28 @@ function endStep(
 }
 
 function fail(input: DecideInput, step: Step, reason: RollbackReason): Decision {
-  if (!input.orders.automaticRollback) return stick(input.status, reason.cause);
+  if (!input.orders.automaticRollback)
+    return stick(
+      input.status,
+      reason.cause,
+      "a person decides, by rollback: Manual: approve the step (promote, approve), or put it back (abort, rollback)",
+    );
   return startRollback(input, step.phase === "Preflight" ? { ...reason, because: "preflight" } : reason, "RolledBack");
 }
 
-export function stick(status: RolloutStatus, cause: string): Decision {
-  const told = status.phase === "Stuck" && status.message === cause;
+/** `todo`: what a person does; it goes on by itself once what holds it up is gone. */
+export function stick(status: RolloutStatus, cause: string, todo: string): Decision {
+  const message = `${cause}; ${todo}`;
+  const told = status.phase === "Stuck" && status.message === message;
   return {
-    status: { ...status, phase: "Stuck", message: cause, cause },
+    status: { ...status, phase: "Stuck", message, cause },
     actions: told
       ? []
       : [
           {
             type: "event",
             reason: "Stuck",
-            message: cause,
+            message,
             warning: true,
             ...(status.step === undefined ? {} : { step: status.step.id }),
           },

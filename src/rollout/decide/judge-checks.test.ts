@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkDefaults, type CheckSpec, type CheckStatus, type CheckType } from "../../api/serin/index.ts";
-import { judgeCheck, judgeChecks } from "./judge-checks.ts";
+import { judgeCheck, judgeChecks, stalled } from "./judge-checks.ts";
 import type { CheckObservation, PodFacts } from "./observation.ts";
 import type { PlannedCheck, Step } from "./step.ts";
 
@@ -269,4 +269,18 @@ test("a check that another one has taken the place of, as its spec was changed, 
     1000,
   );
   assert.equal(second?.type, "restarts");
+});
+
+test("a canary that is sent nothing more is stalled after the check's own limit, whatever stable is sent", () => {
+  const check = planned("request-success-rate", { timeoutSeconds: 20 });
+  const step: Step = { id: "s", title: "s", writes: [], settle: [], checks: [check] };
+  const unanswered: CheckObservation = { type: "unavailable", detail: "the scrape failed" };
+  const silent = Array.from({ length: 30 }, (_, at) =>
+    at === 25 ? unanswered : counted(at < 5 ? at : 5, 0, at * 100),
+  );
+  assert.equal(stalled(step, look(check, silent.slice(0, 24)), 23_000), undefined);
+  assert.match(
+    stalled(step, look(check, silent), 29_000) ?? "",
+    /^canary 0 of 5 failed, and nothing more came in 20 s$/,
+  );
 });

@@ -53,6 +53,20 @@ export function judgeCheck(
   };
 }
 
+/** What a check has waited for without any progress for longer than its own limit; undefined while it goes on. */
+export function stalled({ checks }: Step, status: CheckStatus, settledMs: number): string | undefined {
+  const { waitsFor, waitsFromMs = settledMs } = (status.statistic ?? {}) as Partial<LookState>;
+  const planned = checks.find((check) => {
+    const { type, name } = headOf(check);
+    return type === status.type && name === status.name;
+  });
+  if (status.verdict !== "wait" || waitsFor === undefined || planned === undefined) return undefined;
+  const { timeoutSeconds } = planned.spec;
+  return settledMs - waitsFromMs > timeoutSeconds * 1000
+    ? `${waitsFor}, and nothing more came in ${timeoutSeconds} s`
+    : undefined;
+}
+
 function headOf({ spec: { type, name = type, dryRun } }: PlannedCheck): Pick<CheckStatus, "type" | "name" | "dryRun"> {
   return { type, ...(name === type ? {} : { name }), ...(dryRun === true ? { dryRun } : {}) };
 }
@@ -95,9 +109,15 @@ function approvalOf(check: PlannedCheck, { pause }: Step): CheckStatus {
 /** Sources that evidence names; the others are counted. */
 const namedSources = 4;
 
-/** Numbers say since when they were counted, and by whom. */
+/** Numbers say since when they were counted, and by whom; a proxy that has counted nothing yet is nobody. */
 function withWindow(evidence: string, seen: CheckObservation, settledMs: number): string {
-  const sources = seen.type === "counters" ? Object.keys(seen.sources) : seen.type === "durations" ? seen.sources : [];
+  const counting =
+    seen.type === "counters"
+      ? Object.entries(seen.sources)
+          .filter(([, { canaryTotal, stableTotal }]) => canaryTotal + stableTotal > 0)
+          .map(([name]) => name)
+      : [];
+  const sources = seen.type === "durations" ? seen.sources : counting;
   if (sources.length === 0) return evidence;
   const named = sources.toSorted().slice(0, namedSources).join(", ");
   const others = sources.length > namedSources ? ` and ${sources.length - namedSources} more` : "";

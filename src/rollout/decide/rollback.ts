@@ -4,6 +4,8 @@ import type { Action, RolloutEvent, UndoScope } from "./observation.ts";
 
 /** How long undo waits for one thing before it says so and goes on with what does not need it. */
 export const undoPatienceMs = 60_000;
+/** How long it has waited, with nothing else left to put back, when a person must see to it. */
+const undoStuckMs = 120_000;
 const namesShown = 20;
 
 /** Putting back is under way, be it held up for a person. */
@@ -61,14 +63,23 @@ export function rollBackFurther(input: DecideInput): Decision {
     ...before,
     next,
     elapsedMs: before.elapsedMs + elapsedMs,
-    waitedMs: report === undefined || report.undone > 0 ? 0 : before.waitedMs + elapsedMs,
+    waitedMs: report === undefined ? before.waitedMs : report.undone > 0 ? 0 : before.waitedMs + elapsedMs,
     waitingFor: (report?.waitingFor ?? before.waitingFor).slice(0, namesShown),
   };
   const left = scopeOf(next) === "all" ? journal.run + journal.setup : journal.run;
   if (left === 0) return end(input, undo);
   const passOver = undo.waitedMs > undoPatienceMs;
   const again: Action = { type: "undo", scope: scopeOf(next), passOver };
+  // An engine that has just begun does not know yet what holds it up.
+  if (report === undefined && status.phase === "Stuck") return { status: { ...status, undo }, actions: [again] };
   if (report?.conflict !== undefined) return heldByConflict(status, undo, report.conflict, again);
+  if (undo.waitedMs > undoStuckMs && undo.waitingFor.length > 0)
+    return heldByConflict(
+      status,
+      undo,
+      `putting back waits for ${undo.waitingFor.join("; ")}; see to it, and putting back goes on by itself`,
+      again,
+    );
   const events: RolloutEvent[] = [];
   if (status.phase === "Stuck")
     events.push({

@@ -9,7 +9,7 @@ import {
   type DurationHistogram,
 } from "./duration-histogram.ts";
 import { meanInSharedBucket } from "./mean-test.ts";
-import { decades, logMean, wrongFailure } from "./rate-test.ts";
+import { chance, logMean, wrongFailure } from "./rate-test.ts";
 
 /**
  * A sequential test of durations (ADR 8). For each quantile the share of requests above a few bounds near it is compared
@@ -212,7 +212,7 @@ export function judgeDurations(
     if (above >= threshold)
       return {
         verdict: "fail",
-        evidence: `${counts}: ${limitText(canary, quantile, limits.maxMs ?? 0)} (evidence ${decades(above)}, limit ${decades(threshold)})`,
+        evidence: `${counts}: ${limitText(canary, quantile, limits.maxMs ?? 0)} (${chance(above)} that this is chance, limit ${chance(threshold)})`,
       };
     const text = stableTotal === 0 ? aloneText(canary, quantile) : comparisonText(canary, stable, quantile);
     texts.push(text);
@@ -222,7 +222,7 @@ export function judgeDurations(
     if (matters && slower >= threshold)
       return {
         verdict: "fail",
-        evidence: `${counts}: slower than stable, ${text} (evidence ${decades(slower)}, limit ${decades(threshold)})`,
+        evidence: `${counts}: slower than stable, ${text} (${chance(slower)} that this is chance, limit ${chance(threshold)})`,
       };
     if ((matters && slower >= suspicion) || above >= suspicion) suspected ??= text;
   }

@@ -117,13 +117,13 @@ export function judgeRate(evidence: RateEvidence, limits: RateLimits, open: Rate
   if (relative >= failThreshold) {
     return {
       verdict: "fail",
-      evidence: `${counts}: worse than stable (evidence ${decades(relative)}, limit ${decades(failThreshold)})`,
+      evidence: `${counts}: worse than stable (${chance(relative)} that this is chance, limit ${chance(failThreshold)})`,
     };
   }
   if (absolute >= failThreshold) {
     return {
       verdict: "fail",
-      evidence: `${counts}: above the limit of ${percent(limits.maxErrorRate)} % (evidence ${decades(absolute)}, limit ${decades(failThreshold)})`,
+      evidence: `${counts}: above the limit of ${percent(limits.maxErrorRate)} % (${chance(absolute)} that this is chance, limit ${chance(failThreshold)})`,
     };
   }
   if (evidence.canaryTotal < limits.minSamples)
@@ -156,9 +156,11 @@ export function logMean(logs: readonly number[]): number {
   return highest + Math.log(logs.reduce((sum, log) => sum + Math.exp(log - highest), 0) / logs.length);
 }
 
-/** Evidence for people: a natural logarithm in powers of ten. */
-export function decades(log: number): string {
-  return `${(log / Math.LN10).toFixed(1)} decades`;
+/** Evidence for people: how rarely chance alone brings so much of it, `1 in 4,000`. */
+export function chance(log: number): string {
+  const digits = Math.min(15, log / Math.LN10);
+  const [rounded, unit] = digits < 1 ? [10 ** digits, 1] : [10 ** (digits % 1), 10 ** Math.floor(digits)];
+  return `1 in ${Math.round(Math.round(rounded) * unit).toLocaleString("en-US")}`;
 }
 
 function percent(rate: number): string {

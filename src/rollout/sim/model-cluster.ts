@@ -38,6 +38,9 @@ export class ModelCluster {
   readonly counters = new Map<string, OutcomeCounts>();
   /** Which revision the pods of a namespace were injected with, by their last restart. */
   readonly injected = new Map<string, unknown>();
+  /** Routes of which nothing more is counted, and those whose counters nobody tells. */
+  readonly silent = new Set<string>();
+  readonly unanswered = new Set<string>();
   controlPlaneUp = true;
   nowMs = 0;
   readonly #random: Random;
@@ -83,7 +86,7 @@ export class ModelCluster {
       if (reference.kind !== "HTTPRoute") continue;
       const { name } = reference;
       if (this.controlPlaneUp && this.#random() < 0.5) this.acknowledged.set(name, fields.get("/weight"));
-      this.#send(name, errorRateOf(name));
+      if (!this.silent.has(name)) this.#send(name, errorRateOf(name));
     }
   }
 
@@ -127,7 +130,8 @@ export class ModelCluster {
   }
 
   #check(route: string): CheckObservation {
-    if (this.#random() < 0.05) return { type: "unavailable", detail: "the scrape failed" };
+    if (this.unanswered.has(route) || this.#random() < 0.05)
+      return { type: "unavailable", detail: "the scrape failed" };
     return { type: "counters", sources: { gateway: this.countersOf(route) } };
   }
 

@@ -39,8 +39,19 @@ export type Disturbance =
     }
   | { readonly type: "clockJump"; readonly atTick: number; readonly byMs: number };
 
+/**
+ * Something that never ends by itself: whatever waits for it must say so. `silence`: nothing more is counted of a route;
+ * `unanswered`: nobody tells what was counted; `theirs`: somebody else's value stays; `controlPlaneGone`: no proxy hears of changes.
+ */
+export interface Lasting {
+  readonly type: "silence" | "unanswered" | "theirs" | "controlPlaneGone";
+  readonly atTick: number;
+  readonly rollout: number;
+}
+
 export interface Scenario {
   readonly seed: number;
+  readonly lasting?: Lasting;
   readonly rollouts: readonly SimRollout[];
   readonly disturbances: readonly Disturbance[];
   readonly maxConcurrent: number;
@@ -73,6 +84,7 @@ export function scenarioOf(seed: number): Scenario {
       grouped.length,
     ),
     maxConcurrent: 1 + pick(random, 3),
+    ...(random() < 0.25 ? { lasting: lastingOf(random, grouped.length) } : {}),
     crashRate: random() < 0.5 ? 0.03 * random() : 0,
     lostRate: random() < 0.5 ? 0.05 * random() : 0,
     staleRate: random() < 0.3 ? 0.1 * random() : 0,
@@ -149,6 +161,12 @@ function disturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturb
     default:
       return { type, atTick, untilTick };
   }
+}
+
+function lastingOf(random: Random, rollouts: number): Lasting {
+  const types = ["silence", "unanswered", "theirs", "controlPlaneGone"] as const;
+  const type = types[pick(random, types.length)] ?? "silence";
+  return { type, atTick: pick(random, calmFromTick), rollout: pick(random, rollouts) };
 }
 
 /** What an engine that stands still was about to do may be called off meanwhile. */

@@ -46,6 +46,8 @@ export interface SimEngineOptions {
 export class SimEngine {
   readonly board: RoundBoard;
   readonly #options: SimEngineOptions;
+  /** Rounds that it has begun. */
+  rounds = 0;
   /** When each rollout is looked at next; one that is not in it waits for a change of its object. */
   readonly #due = new Map<string, number>();
 
@@ -78,6 +80,7 @@ export class SimEngine {
 
   /** One round, as the engine does it; after each `yield` it may have died, or stood still. */
   *round(key: string): Generator<void, void> {
+    this.rounds += 1;
     const { store, cluster, steps: stepsOf, isStale, freezes, now } = this.#options;
     const raw = isStale() && this.board.memory.knows(key) ? store.readStale(key) : store.read(key);
     if (raw === undefined) {

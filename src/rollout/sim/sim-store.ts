@@ -20,6 +20,11 @@ export class SimStore {
   leader = 0;
   #version = 1;
 
+  /** Moves on with each write. */
+  get version(): number {
+    return this.#version;
+  }
+
   get keys(): readonly string[] {
     return [...this.#rollouts.keys()];
   }

@@ -4,7 +4,15 @@ import { isPuttingBack, isUnderWay, undoPatienceMs, type Decision } from "../dec
 import { sameJson } from "../act/object-access.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import { ModelCluster, PatchRefused, type ModelObject } from "./model-cluster.ts";
-import { calmFromTick, namespaces, tickMs, type Disturbance, type Scenario, type SimRollout } from "./scenario.ts";
+import {
+  calmFromTick,
+  namespaces,
+  tickMs,
+  type Disturbance,
+  type Lasting,
+  type Scenario,
+  type SimRollout,
+} from "./scenario.ts";
 import { NotLeading, SimEngine } from "./sim-engine.ts";
 import { meshObjectsOf, objectsOf, revisionPointer, rolloutObject, simSteps } from "./sim-plan.ts";
 import { Conflict, SimStore } from "./sim-store.ts";
@@ -17,7 +25,16 @@ export interface SimResult {
 
 const epochMs = Date.parse("2026-01-01T00:00:00Z");
 /** After the last disturbance everything must end within so many ticks: all rollouts may come one after another, each with an undo that waits. */
-const patienceTicks = calmFromTick + 1600 + Math.ceil(undoPatienceMs / tickMs);
+const patienceTicks = calmFromTick + 8000 + Math.ceil(undoPatienceMs / tickMs);
+/** Where something lasts, nothing has changed for so long: longer than any limit of a check. */
+const lastingTicks = 1400;
+const settlingTicks = 4;
+const watchedTicks = 12;
+/** How failures begin that are of liveness. */
+export const unendedText = "never came to its end";
+/** A command, a thing to do, or another rollout, freeze or group by name. */
+const saysWhoMustAct =
+  /see to it|put it back|promote|approv|abort|^waits: |resume|paused by a person|was rolled back; change it|changed by somebody else/;
 
 /** Runs one scenario to its end. The history says what happened, the failure which invariant did not hold. */
 export function simulate(scenario: Scenario): SimResult {
@@ -52,6 +69,8 @@ class Simulation {
   #apiUp = true;
   #stopped: SimEngine | undefined;
   #freezes: readonly Freeze[] = [];
+  #saidStates = "";
+  #saidSinceTick = 0;
 
   constructor(scenario: Scenario) {
     this.#scenario = scenario;
@@ -101,18 +120,60 @@ class Simulation {
       this.#cluster.tick(tickMs, (route) => this.#errorRateOf(route));
       for (const engine of this.#engines) if (engine !== this.#stopped) this.#work(engine);
       this.#witness.everyTick();
-      if (this.#tick > calmFromTick && this.#allAtRest()) {
-        // One more look at all of them, from a new engine: what is at rest stays so.
-        this.#crash(this.#engines[0]);
-        for (let more = 0; more < 3; more += 1) for (const engine of this.#engines) this.#work(engine);
-        if (this.#allAtRest()) return this.#witness.atTheEnd();
-      }
+      if (this.#tick > calmFromTick && this.#isOver() && this.#staysOver()) return this.#witness.atTheEnd();
     }
-    const left = this.#store.keys.map(
-      (key) =>
-        `${key}: ${this.#store.read(key)?.status?.phase ?? "not seen"}: ${this.#store.read(key)?.status?.message ?? ""}`,
-    );
-    throw new Error(`never came to its end: ${left.join(" | ")}`);
+    throw new Error(`${unendedText}: ${this.#states()}`);
+  }
+
+  #states(): string {
+    return this.#store.keys
+      .map(
+        (key) =>
+          `${key}: ${this.#store.read(key)?.status?.phase ?? "not seen"}: ${this.#store.read(key)?.status?.message ?? ""}`,
+      )
+      .join(" | ");
+  }
+
+  /** All have ended, or, where something lasts, have waited for so long that each says whom it waits for. */
+  #isOver(): boolean {
+    if (this.#allAtRest()) return true;
+    if (this.#scenario.lasting === undefined) return false;
+    const states = this.#states();
+    if (states !== this.#saidStates) [this.#saidStates, this.#saidSinceTick] = [states, this.#tick];
+    if (this.#tick - this.#saidSinceTick < lastingTicks) return false;
+    for (const key of this.#store.keys) {
+      const { phase = "Planned", message = "" } = this.#store.read(key)?.status ?? {};
+      const ended = phase === "Completed" || phase === "RolledBack" || phase === "Watching";
+      invariant(
+        ended || saysWhoMustAct.test(message),
+        `${unendedText}: ${key} is ${phase} and names nobody: ${message}`,
+      );
+    }
+    return true;
+  }
+
+  /** A new engine changes nothing, and looks at it no more often than somebody is waited for. */
+  #staysOver(): boolean {
+    this.#crash(this.#engines[0]);
+    for (let more = 0; more < settlingTicks; more += 1) this.#calmTick();
+    if (!this.#isOver()) return false;
+    const version = this.#store.version;
+    const rounds = this.#engines.reduce((sum, engine) => sum + engine.rounds, 0);
+    const lasts = this.#scenario.lasting !== undefined && !this.#allAtRest();
+    for (let more = 0; more < watchedTicks; more += 1) this.#calmTick();
+    const written = this.#store.version - version;
+    const most = lasts ? this.#store.keys.length * 2 : 0;
+    invariant(written <= most, `${written} writes in ${watchedTicks} ticks after the end: ${this.#states()}`);
+    const looks = this.#engines.reduce((sum, engine) => sum + engine.rounds, 0) - rounds;
+    const allowed = this.#store.keys.length * (watchedTicks + 2);
+    invariant(looks <= allowed, `${looks} rounds in ${watchedTicks} ticks after the end, at most ${allowed} may be`);
+    return true;
+  }
+
+  #calmTick(): void {
+    this.#cluster.tick(tickMs, (route) => this.#errorRateOf(route));
+    for (const engine of this.#engines) this.#work(engine);
+    this.#witness.everyTick();
   }
 
   #errorRateOf(route: string): number {
@@ -216,6 +277,7 @@ class Simulation {
       if (sim.createdAtTick === this.#tick) this.#create(sim);
     });
     for (const disturbance of this.#scenario.disturbances) this.#disturb(disturbance);
+    if (this.#scenario.lasting !== undefined) this.#last(this.#scenario.lasting);
     for (const key of this.#store.keys) this.#answer(key);
   }
 
@@ -267,6 +329,17 @@ class Simulation {
     this.#note(`${disturbance.type}${sim === undefined ? "" : ` ${sim.name}`} ${begins ? "begins" : "ends"}`);
     if (sim !== undefined && "rollout" in disturbance) this.#disturbRollout(disturbance, sim, begins);
     else this.#disturbAll(disturbance, begins);
+  }
+
+  #last({ type, atTick, rollout }: Lasting): void {
+    const sim = this.#scenario.rollouts[rollout];
+    if (this.#tick < atTick || sim === undefined) return;
+    if (type === "controlPlaneGone") this.#cluster.controlPlaneUp = false;
+    if (this.#tick > atTick) return;
+    this.#note(`${type} of ${sim.name} begins and lasts`);
+    if (type === "silence") this.#cluster.silent.add(sim.name);
+    if (type === "unanswered") this.#cluster.unanswered.add(sim.name);
+    if (type === "theirs") this.#meddle({ type: "meddle", atTick, untilTick: patienceTicks, rollout }, sim, true);
   }
 
   #disturbAll(disturbance: Disturbance, begins: boolean): void {

@@ -161,9 +161,14 @@ export class Witness {
 
   #isAllowedCause(key: string, sim: SimRollout, cause: string): void {
     const did = (type: string): boolean => this.#scenario.disturbances.some((disturbance) => disturbance.type === type);
+    const lasting = this.#scenario.lasting?.type;
     if (cause.includes("request-success-rate"))
-      invariant(sim.errorRate > 0, `${key} is good and was rolled back: ${cause}`);
-    else if (cause.includes("did not settle")) invariant(did("controlPlaneDown"), `${key} was rolled back: ${cause}`);
+      invariant(
+        sim.errorRate > 0 || (lasting === "unanswered" && cause.includes("no answer in")),
+        `${key} is good and was rolled back: ${cause}`,
+      );
+    else if (cause.includes("did not settle"))
+      invariant(did("controlPlaneDown") || lasting === "controlPlaneGone", `${key} was rolled back: ${cause}`);
     else
       invariant(
         /aborted by|^group g|another change|was deleted|journal still holds/.test(cause),

@@ -20,6 +20,9 @@ export interface LookState {
   readonly errorsFromMs?: number;
   /** Looks that had to wait one after another. */
   readonly waits: number;
+  /** What it waits for, and how long after settling it has been the same. */
+  readonly waitsFor?: string;
+  readonly waitsFromMs?: number;
   /** Of the judgement itself. */
   readonly inner?: unknown;
 }
@@ -53,6 +56,7 @@ export function countLook(
     errors: verdict === "error" ? before.errors + 1 : 0,
     ...(errorsFromMs === undefined ? {} : { errorsFromMs }),
     waits: verdict === "wait" ? before.waits + 1 : 0,
+    ...(verdict === "wait" || verdict === "error" ? waitOf(before, verdict, evidence, settledMs) : {}),
     ...(inner === undefined ? {} : { inner }),
   };
   const timeoutMs = spec.timeoutSeconds * 1000;
@@ -78,6 +82,24 @@ export function countLook(
       return { verdict, evidence, state };
     }
   }
+}
+
+/** Figures of the stable version alone are no progress: what is waited for is the canary's. */
+const ofStable = /, (?:stable |\d+ of stable).*$/;
+
+/** A look without an answer neither is progress nor tells what is waited for. */
+function waitOf(
+  before: LookState,
+  verdict: Verdict,
+  evidence: string,
+  settledMs: number,
+): Pick<LookState, "waitsFor" | "waitsFromMs"> {
+  if (verdict === "error") {
+    const { waitsFor, waitsFromMs } = before;
+    return waitsFor === undefined || waitsFromMs === undefined ? {} : { waitsFor, waitsFromMs };
+  }
+  const waitsFor = evidence.replace(ofStable, "");
+  return { waitsFor, waitsFromMs: before.waitsFor === waitsFor ? (before.waitsFromMs ?? settledMs) : settledMs };
 }
 
 /** A failure that is tolerated begins the judgement anew: what it counted would fail it again. */
