@@ -38,6 +38,7 @@ export class FloodBudget {
   readonly #limits: FloodLimits;
   /** What the streams are called in messages. */
   readonly #streamsName: string;
+  readonly #maxIdleFrames: number;
   #idleFrames = 0;
   #idleSinceMs: number;
   #wasted = 0;
@@ -48,6 +49,7 @@ export class FloodBudget {
 
   constructor(limits: FloodLimits, streamsName: string, nowMs: number) {
     this.#limits = limits;
+    this.#maxIdleFrames = limits.maxIdleFramesPerSecond;
     this.#streamsName = streamsName;
     this.nowMs = nowMs;
     this.#idleSinceMs = nowMs;
@@ -56,13 +58,13 @@ export class FloodBudget {
 
   /** A frame moved something on, by `bytes`: a window is given back every few KiB. */
   earn(bytes: number): void {
-    if (this.#idleFrames > -this.#limits.maxIdleFramesPerSecond) this.#idleFrames -= framesEarned + (bytes >> 10);
+    if (this.#idleFrames > -this.#maxIdleFrames) this.#idleFrames -= framesEarned + (bytes >> 10);
   }
 
   /** Throws when there are too many. */
   idleFrame(): void {
     this.#idleFrames += 1;
-    if (this.#idleFrames <= this.#limits.maxIdleFramesPerSecond) return;
+    if (this.#idleFrames <= this.#maxIdleFrames) return;
     if (this.nowMs - this.#idleSinceMs < 1000)
       throw new Http2FloodError("idle_frames", "too many frames that move nothing on");
     this.#idleSinceMs = this.nowMs;

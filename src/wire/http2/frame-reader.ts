@@ -11,6 +11,9 @@ import {
 } from "./constants.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 
+/** DATA below it carries little for its head. */
+const smallDataBytes = 1024;
+
 /** What a connection's frames mean, in order. Chunks and payloads are valid during the call only. */
 export interface FrameHandler {
   /** A piece of a DATA frame; `endStream` with the last piece of the last one. */
@@ -26,8 +29,8 @@ export interface FrameHandler {
   pingAck(opaque: Buffer): void;
   goaway(lastStreamId: number, code: number, debug: string): void;
   windowUpdate(streamId: number, increment: number): void;
-  /** A DATA frame begins; its bytes and padding follow in pieces. */
-  dataFrame?(streamId: number, length: number, isPadded: boolean): void;
+  /** A DATA frame begins that is padded, or has less than {@link smallDataBytes}; its bytes and padding follow in pieces. */
+  smallData?(streamId: number, isPadded: boolean): void;
   /** A frame of a type that carries nothing for us. */
   ignored?(type: number): void;
 }
@@ -164,7 +167,7 @@ export class FrameReader {
     if (padded && bytes.length === body) return at;
     const padding = padded ? (bytes[body] ?? 0) : 0;
     if (padded && padding >= length) throw protocolError("a DATA frame has more padding than bytes");
-    this.#handler.dataFrame?.(streamId, length, padded);
+    if (padded || length < smallDataBytes) this.#handler.smallData?.(streamId, padded);
     this.#dataStream = streamId;
     this.#dataEnd = (flags & frameFlag.endStream) !== 0;
     this.#paddingLeft = padding;

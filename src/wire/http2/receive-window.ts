@@ -14,11 +14,13 @@ export class ReceiveWindow {
     this.#maxQueuedBytes = maxQueuedBytes;
   }
 
-  received(bytes: number): void {
+  /** Answers whether {@link takeCredit} may have something to give back. */
+  received(bytes: number): boolean {
     this.#bytes -= bytes;
     this.#uncredited += bytes;
     if (this.#bytes < 0)
       throw new Http2ConnectionError(errorCode.flowControlError, "the peer sent more than the connection's window");
+    return this.#uncredited >= this.#creditBytes;
   }
 
   queued(difference: number): void {

@@ -4,8 +4,6 @@ import { goawayPing, type SessionCore } from "./session-core.ts";
 import type { SessionStream } from "./session-stream.ts";
 
 const defaultHeaderTableBytes = 4096;
-/** DATA below it, for a stream that is gone, can hardly have been under way. */
-const smallDataBytes = 1024;
 
 /** What a session does with the peer's frames. A fault of the peer's is thrown. */
 export class SessionInput<Stream extends SessionStream> implements FrameHandler {
@@ -15,22 +13,24 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     this.#core = core;
   }
 
-  dataFrame(streamId: number, length: number, isPadded: boolean): void {
+  /** Little DATA for a stream that is gone can hardly have been under way. */
+  smallData(streamId: number, isPadded: boolean): void {
     const { streams, budget } = this.#core;
-    if (isPadded || (length < smallDataBytes && streams.get(streamId) === undefined)) budget.idleFrame();
+    if (isPadded || streams.get(streamId) === undefined) budget.idleFrame();
   }
 
   data(streamId: number, chunk: Buffer, endStream: boolean): void {
     const { received, streams, budget } = this.#core;
-    received.received(chunk.length);
+    const mayCredit = received.received(chunk.length);
     const stream = streams.get(streamId);
     if (stream === undefined) streams.refuseUnopened(streamId, "DATA");
     else {
       if (chunk.length > 0) budget.earn(chunk.length);
       else if (!endStream) budget.idleFrame();
-      this.#settle(stream, this.#deliver(stream, chunk, endStream));
+      const code = this.#deliver(stream, chunk, endStream);
+      if (code !== errorCode.noError) this.#settle(stream, code);
     }
-    this.#core.creditConnection();
+    if (mayCredit) this.#core.creditConnection();
   }
 
   padding(streamId: number, length: number): void {
