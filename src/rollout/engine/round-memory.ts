@@ -126,7 +126,8 @@ export function essenceOf(status: RolloutStatus): unknown {
             ...step,
             settlingMs: 0,
             settledForMs: 0,
-            waitingFor: [],
+            // That it waits is told at once, the rest of it now and then.
+            waitingFor: (step.waitingFor ?? []).length > 0,
             checks: step.checks.map(({ type, name, verdict }) => [type, name, verdict]),
           },
         }),
