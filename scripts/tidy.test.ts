@@ -222,7 +222,8 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   cni: {
-    modules: 160,
+    // With the plugin that it writes and answers.
+    modules: 170,
     never: [
       "src/cluster/",
       "src/controlplane/",

@@ -144,6 +144,7 @@ export interface Installer {
     readonly client: KubeClient;
     readonly what: { readonly revision: string } | "everything";
     readonly onRemoved: (object: KubernetesObject) => void;
+    readonly onWait?: (text: string) => void;
     readonly dryRun?: boolean;
   }): Promise<number>;
 }

@@ -124,11 +124,37 @@ test("before everything goes, who depends on it is listed, and a yes is asked fo
   );
   assert.match(
     context.errors,
-    /^! These depend on it, and will be without a control plane:\n {2}revision old, tags: prod\n {2}revision old, namespaces: bookinfo, shop\n/,
+    /^! These pods are in the mesh:\n.*\n! These depend on it, and will be without a control plane:\n {2}revision old, tags: prod\n {2}revision old, namespaces: bookinfo, shop\n/,
   );
   assert.deepEqual((await uninstall("--purge -y", inUse)).removed, ["everything"]);
 });
 
 test("nothing is removed without a yes", async () => {
   await assert.rejects(uninstall("--purge", inUse), /nothing was removed/);
+});
+
+test("before everything goes, the pods of the mesh are named by namespace, asked or not", async () => {
+  const captured = { "ambient.istio.io/redirection": "enabled" };
+  const cluster: FakeCluster = {
+    objects: {
+      Pod: [
+        pod("shop", "cart-1", {}, captured),
+        pod("bookinfo", "reviews-1", {}, captured),
+        pod("bookinfo", "reviews-2", {}, captured),
+        pod("legacy", "web-1", {}, { "sidecar.istio.io/status": "{}" }),
+        pod("plain", "web-1", {}),
+      ],
+    },
+  };
+  const named = `! These pods are in the mesh:
+  ambient, which go on in plain text: bookinfo (2 pods), shop (1 pod)
+  with a sidecar, which keep it until they are restarted: legacy (1 pod)
+`;
+  assert.equal((await uninstall("--purge -y", cluster)).errors, named);
+  const asked = new FakeContext(cluster);
+  await assert.rejects(
+    createProgram(asked).parseAsync(["uninstall", "--purge"], { from: "user" }),
+    /nothing was removed/,
+  );
+  assert.ok(asked.errors.startsWith(named));
 });

@@ -3,6 +3,7 @@ import { userError } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { installedKinds } from "../install/index.ts";
 import { deploymentKind } from "../api/kubernetes/index.ts";
+import { enrolledPods } from "./enrolled-pods.ts";
 import { dependentsOf, type Dependents } from "./dependents.ts";
 import { collect, connectionFlags, renderFromFlags } from "./install-input.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
@@ -37,12 +38,17 @@ type What = { readonly revision: string } | "everything";
 async function uninstall(flags: UninstallFlags, context: CliContext): Promise<void> {
   const what = await whatToRemove(flags, context);
   const client = await context.connect(flags);
-  if (what === "everything") await askAboutEverything(client, flags, context);
-  else await askAboutRevision(client, what.revision, flags, context);
+  if (what === "everything") {
+    const enrolled = await enrolledPods(client);
+    if (enrolled.length > 0)
+      context.err(`! These pods are in the mesh:\n${enrolled.map((line) => `  ${line}\n`).join("")}`);
+    await askAboutEverything(client, flags, context);
+  } else await askAboutRevision(client, what.revision, flags, context);
   const removed = await context.installer.remove({
     client,
     what,
     dryRun: flags.dryRun === true,
+    onWait: (text) => context.err(`! ${text}\n`),
     onRemoved: ({ kind = "", metadata }) =>
       context.out(
         `  ${flags.dryRun === true ? "Would remove" : "Removed"} ${kind}:${metadata.namespace ?? ""}:${metadata.name ?? ""}.\n`,

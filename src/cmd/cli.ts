@@ -110,7 +110,8 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
         return await planObject(client, object, fieldManager);
       },
       verify: async (client, objects) => await (await import("../operator/index.ts")).verifyInstalled(client, objects),
-      remove: async (options) => await (await import("../operator/index.ts")).removeInstalled(options),
+      remove: async (options) =>
+        await (await import("../operator/index.ts")).removeInstalled({ ...options, clock: systemClock }),
     },
     runCheck: async (flags, request) => {
       const { runCheckOutside } = await import("../rollout/index.ts");

@@ -1,9 +1,22 @@
+import { join } from "node:path";
 import { daemonSetKind, namespaceKind, nodeKind, podKind } from "../api/kubernetes/index.ts";
-import { envInteger, envRequired, envString, messageOf, nodeHttp, systemClock, type Logger } from "../base/index.ts";
+import {
+  envBoolean,
+  envInteger,
+  envRequired,
+  envString,
+  messageOf,
+  nodeHttp,
+  systemClock,
+  type Logger,
+} from "../base/index.ts";
 import { CniAgent, openHostNamespace } from "../cni/index.ts";
 import { createInformer, createKubeClient, isKubeCode, loadInClusterConfig, type KubeClient } from "../kube/index.ts";
 import { networkError } from "../net/index.ts";
 import type { RoleContext } from "./role.ts";
+
+/** Other than upstream's, whose plugin speaks HTTP. */
+const pluginSocket = "serin-cni.sock";
 
 /** `serin cni`: the CNI agent of the node NODE_NAME. */
 export async function run(context: RoleContext): Promise<number> {
@@ -28,6 +41,8 @@ export async function run(context: RoleContext): Promise<number> {
     .gauge("istio_build", "Istio component build info.", ["component", "tag"])
     .labels("cni", context.release.version)
     .set(1);
+  const runDirectory = envString(env, "CNI_AGENT_RUN_DIR", "/var/run/istio-cni");
+  const confFile = envString(env, "CNI_CONF_NAME", "");
   const agent = new CniAgent({
     nodeName,
     excludedNamespaces: envString(env, "EXCLUDE_NAMESPACES", "istio-system,kube-system").split(","),
@@ -35,9 +50,17 @@ export async function run(context: RoleContext): Promise<number> {
       hostProc,
       hostRoot: "/host",
       namespaceDirectory: "/host/var/run/netns",
-      pluginSocket: envString(env, "CNI_EVENT_SOCKET", "/var/run/istio-cni/pluginevent.sock"),
+      pluginSocket: join(runDirectory, pluginSocket),
       ztunnelSocket: envString(env, "ZTUNNEL_UDS_ADDRESS", "/var/run/ztunnel/ztunnel.sock"),
-      configFile: envString(env, "CNI_CONFIG_FILE", "/host/etc/cni/net.d/serin-cni.conf"),
+      cniBinDirectory: "/host/opt/cni/bin",
+      cniConfDirectory: "/host/etc/cni/net.d",
+    },
+    plugin: {
+      // The node's folder is mounted at the place that it has there.
+      socketPath: join(runDirectory, pluginSocket),
+      architecture: process.arch,
+      ...(confFile === "" ? {} : { confFile }),
+      chained: envBoolean(env, "CHAINED_CNI_PLUGIN", true),
     },
     client,
     pods,

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Namespace, Pod } from "../api/kubernetes/index.ts";
 import { addressesOf, captureOptionsOf, isAmbientPod } from "./ambient-pod.ts";
-import { parsePluginRequest } from "./plugin-server.ts";
 
 const ambient: Namespace = { metadata: { name: "default", labels: { "istio.io/dataplane-mode": "ambient" } } };
 const plain: Namespace = { metadata: { name: "default" } };
@@ -38,18 +37,4 @@ test("a pod's addresses are all of its podIPs, or its podIP", () => {
   );
   assert.deepEqual(addressesOf(pod({}, { status: { podIP: "10.0.0.1" } })), ["10.0.0.1"]);
   assert.deepEqual(addressesOf(pod({})), []);
-});
-
-test("a CNI request is read in upstream's form, and a bad one is refused by field", () => {
-  const body = { Netns: "/proc/7/ns/net", PodName: "a", PodNamespace: "b", IPs: [{ Address: "10.0.0.1/32" }] };
-  assert.deepEqual(parsePluginRequest(JSON.stringify(body)), {
-    netnsPath: "/proc/7/ns/net",
-    podName: "a",
-    podNamespace: "b",
-    podUid: "",
-    addresses: ["10.0.0.1"],
-  });
-  assert.throws(() => parsePluginRequest("{"), /must be JSON/);
-  assert.throws(() => parsePluginRequest('{"PodName":"a"}'), /PodNamespace must be a non-empty string/);
-  assert.throws(() => parsePluginRequest('{"PodName":"a","PodNamespace":"b","IPs":[1]}'), /IPs must hold objects/);
 });

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { request } from "node:http";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -27,6 +26,8 @@ const children = new Set<ChildProcess>();
 after(() => {
   for (const child of children) child.kill("SIGKILL");
 });
+
+const clusterNetwork = `${JSON.stringify({ cniVersion: "1.0.0", name: "pods", plugins: [{ type: "ptp" }] }, undefined, 2)}\n`;
 
 type ZtunnelEvent = Readonly<Record<string, unknown>> & { readonly event: string };
 
@@ -76,6 +77,8 @@ class Rig {
       this.node.close();
       rmSync(this.directory, { recursive: true, force: true });
     });
+    mkdirSync(join(this.directory, "net.d"));
+    writeFileSync(join(this.directory, "net.d/10-ptp.conflist"), clusterNetwork);
     this.cluster.namespaces.set({ metadata: { name: "default", labels: { "istio.io/dataplane-mode": "ambient" } } });
     this.cluster.nodes.set({ metadata: { name: "worker" } });
   }
@@ -89,10 +92,12 @@ class Rig {
       excludedNamespaces: [],
       paths: {
         hostProc: "/proc",
-        pluginSocket: join(this.directory, "pluginevent.sock"),
+        pluginSocket: join(this.directory, "plugin.sock"),
         ztunnelSocket: this.socket,
-        configFile: join(this.directory, "net.d/serin-cni.conf"),
+        cniBinDirectory: join(this.directory, "bin"),
+        cniConfDirectory: join(this.directory, "net.d"),
       },
+      plugin: { socketPath: join(this.directory, "plugin.sock"), architecture: process.arch, chained: true },
       client: this.cluster.client,
       pods: this.cluster.pods,
       namespaces: this.cluster.namespaces,
@@ -138,20 +143,40 @@ class Rig {
     );
   }
 
-  post(path: string, body: unknown): Promise<{ readonly status: number; readonly text: string }> {
-    return new Promise((resolve, reject) => {
-      const call = request(
-        { socketPath: join(this.directory, "pluginevent.sock"), method: "POST", path },
-        (response) => {
-          let text = "";
-          response.on("data", (data: Buffer) => (text += data.toString()));
-          response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
-        },
-      );
-      call.on("error", reject);
-      call.end(JSON.stringify(body));
+  /** Runs the plugin's program, as a container runtime does. */
+  async plugin(
+    command: string,
+    pod: { readonly name: string; readonly host: TestPodHost; readonly containerId?: string },
+    configuration: Readonly<Record<string, unknown>> = {},
+  ): Promise<{ readonly code: number | null; readonly output: Readonly<Record<string, unknown>> | undefined }> {
+    const child = spawn(join(this.directory, "bin/serin-cni"), [], {
+      env: {
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: pod.containerId ?? `sandbox-of-${pod.name}`,
+        CNI_NETNS: `/proc/${pod.host.initPid}/ns/net`,
+        CNI_IFNAME: "eth0",
+        CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.name};K8S_POD_UID=uid-${pod.name}`,
+      },
+      stdio: ["pipe", "pipe", "inherit"],
     });
+    let text = "";
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+    child.stdin.end(JSON.stringify({ cniVersion: "1.0.0", name: "pods", type: "serin-cni", ...configuration }));
+    const [code] = (await once(child, "close")) as [number | null];
+    return { code, output: text === "" ? undefined : (JSON.parse(text) as Record<string, unknown>) };
   }
+}
+
+/** What the plugins before gave a pod. */
+function resultOf(host: TestPodHost): { readonly prevResult: Readonly<Record<string, unknown>> } {
+  return {
+    prevResult: {
+      cniVersion: "1.0.0",
+      interfaces: [{ name: "eth0", sandbox: `/proc/${host.initPid}/ns/net` }],
+      ips: [{ address: `${host.address}/32`, interface: 0 }],
+      dns: {},
+    },
+  };
 }
 
 /** Asks over new connections, one after another, until stopped; gives how many, and what went wrong. */
@@ -362,34 +387,66 @@ test("a starting pod waits for a ztunnel, and is captured when the request is an
   const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
   await rig.node.serve(reviews, 9080, "reviews");
   rig.startAgent();
-  await until(() => existsSync(join(rig.directory, "net.d/serin-cni.conf")));
+  await until(() => existsSync(join(rig.directory, "bin/serin-cni")));
   rig.cluster.pods.set({
     metadata: { name: "sleep", namespace: "default", uid: "uid-sleep" },
     spec: { containers: [] },
     status: { phase: "Pending" },
   });
-  const body = {
-    Netns: `/proc/${sleep.initPid}/ns/net`,
-    PodName: "sleep",
-    PodNamespace: "default",
-    IPs: [{ Address: `${sleep.address}/32` }],
-  };
-  const early = await rig.post("/cmdadd", body);
-  assert.equal(early.status, 500);
-  assert.match(early.text, /no ztunnel/);
+  const pod = { name: "sleep", host: sleep };
+  const early = await rig.plugin("ADD", pod, resultOf(sleep));
+  assert.equal(early.code, 1);
+  assert.equal(early.output?.["code"], 11, "try again later");
+  assert.match(String(early.output?.["msg"]), /no ztunnel/);
   const ztunnel = new ZtunnelProcess(rig.socket, "zt");
   await until(() => ztunnel.events.some((event) => event.event === "snapshot-sent"));
-  assert.deepEqual(await rig.post("/cmdadd", body), { status: 200, text: "" });
+  rig.cluster.pods.set({ metadata: { name: "idle", namespace: "default", uid: "uid-idle" }, spec: { containers: [] } });
+  const unchecked = await rig.plugin("CHECK", { name: "idle", host: reviews }, resultOf(reviews));
+  assert.equal(unchecked.code, 1, "a pod that is not captured fails the check");
+  assert.deepEqual(await rig.plugin("ADD", pod, resultOf(sleep)), { code: 0, output: resultOf(sleep).prevResult });
   assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
-  assert.equal((await rig.post("/cmdadd", { PodName: "sleep" })).status, 500);
-  assert.equal(
-    (await rig.post("/cmddel", { PodName: "sleep", PodNamespace: "default", PodUID: "uid-sleep" })).status,
-    200,
-  );
+  assert.deepEqual(await rig.plugin("CHECK", pod, resultOf(sleep)), { code: 0, output: undefined });
+  assert.equal((await rig.plugin("ADD", { ...pod, name: "nobody" }, resultOf(sleep))).code, 1);
+  assert.equal((await rig.plugin("STATUS", pod, { cniVersion: "1.1.0" })).code, 0);
+  assert.equal((await rig.plugin("DEL", { ...pod, containerId: "an-earlier-sandbox" })).code, 0);
+  assert.ok(!ztunnel.events.some((event) => event.event === "delete"), "a late DEL of an earlier sandbox");
+  assert.equal((await rig.plugin("DEL", pod)).code, 0);
   assert.ok(ztunnel.events.some((event) => event.event === "delete"));
+  assert.equal((await rig.plugin("DEL", pod)).code, 0, "again");
+});
+
+test("an agent that is uninstalled releases every pod under load and leaves nothing on the node", async (context) => {
+  const rig = new Rig(context);
+  const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  const keys = [rig.pod("sleep", sleep), rig.pod("reviews", reviews)];
+  await rig.enrolled(...keys);
+  const conflist = join(rig.directory, "net.d/10-ptp.conflist");
+  await until(() => readFileSync(conflist, "utf8").includes("serin-cni"));
+  const long = await TestClient.connect(sleep.namespace.fd, reviews.address, 9080);
+  await long.ask("one");
+  context.after(() => long.close());
+  const loop = connectionLoop(sleep, reviews.address, 9080);
+  assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
   rig.uninstalled = true;
   await rig.stopAgent();
-  assert.ok(!existsSync(join(rig.directory, "net.d/serin-cni.conf")));
+  const { faults, answers } = await loop.stop();
+  assert.deepEqual(faults, []);
+  assert.match(answers[0] ?? "", /^\[zt\]reviews/);
+  assert.match(answers.at(-1) ?? "", /^reviews/);
+  assert.match(await long.ask("two"), /: two$/);
+  const before = ztunnel.connections().length;
+  assert.equal(await askOnce(sleep.namespace.fd, reviews.address, 9080), `reviews saw ${sleep.address}: x`);
+  assert.equal(ztunnel.connections().length, before);
+  for (const key of keys) assert.equal(rig.cluster.annotation(key, redirection), undefined);
+  assert.equal(readFileSync(conflist, "utf8"), clusterNetwork);
+  assert.deepEqual(readdirSync(join(rig.directory, "net.d")), ["10-ptp.conflist"]);
+  assert.deepEqual(readdirSync(join(rig.directory, "bin")), []);
+  assert.ok(!existsSync(join(rig.directory, "plugin.sock")));
+  using nft = new NftNetlink(rig.node.namespace.fd);
+  assert.deepEqual(nft.tables("inet"), []);
 });
 
 test("a probe's way is there before the capture, and stays over a restart of the agent", async (context) => {
@@ -415,6 +472,6 @@ test("a probe's way is there before the capture, and stays over a restart of the
   // While no ztunnel is there to give the pod to, its capture and its probes go on.
   await ztunnel.kill();
   rig.startAgent();
-  await until(() => existsSync(join(rig.directory, "pluginevent.sock")));
+  await until(() => existsSync(join(rig.directory, "plugin.sock")));
   assert.equal(await askOnce(rig.node.namespace.fd, reviews.address, 9080), "reviews saw 169.254.7.127: x");
 });

@@ -1,5 +1,3 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { namespaceKind, podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
 import type { EnrolledReport } from "../api/serin/index.ts";
@@ -10,7 +8,7 @@ import { addressesOf, isAmbientNamespace, isAmbientPod, wasCaptured } from "./am
 import { CniMetrics } from "./cni-metrics.ts";
 import { HostProbeRules } from "./host-probe-rules.ts";
 import { KeyedLock } from "./keyed-lock.ts";
-import { PluginServer, type PluginRequest } from "./plugin-server.ts";
+import { PluginInstaller, pluginProgram, PluginServer, type PodAttachment } from "./plugin/index.ts";
 import { PodEnroller, type PodStart, type PodView } from "./pod-enroller.ts";
 import { PodNamespaceFinder } from "./pod-namespace.ts";
 import { SidecarRedirector } from "./sidecar-redirector.ts";
@@ -24,11 +22,23 @@ export interface CniAgentPaths {
   readonly hostRoot?: string;
   /** Where the host keeps named network namespaces. */
   readonly namespaceDirectory?: string;
-  /** Where the node runtime asks. */
+  /** Where the CNI plugin asks. */
   readonly pluginSocket: string;
   readonly ztunnelSocket: string;
-  /** Its presence tells the node runtime to ask. */
-  readonly configFile: string;
+  /** Where container runtimes look for plugins, and for the node's network configuration. */
+  readonly cniBinDirectory: string;
+  readonly cniConfDirectory: string;
+}
+
+export interface CniPluginOptions {
+  /** The agent's socket as the node sees it. */
+  readonly socketPath: string;
+  /** Of the node, as Node names it. */
+  readonly architecture: string;
+  /** The file to chain into; the first one by name when absent. */
+  readonly confFile?: string;
+  /** False where the platform calls the plugin by a file of its own. */
+  readonly chained: boolean;
 }
 
 export interface CniAgentOptions {
@@ -36,6 +46,7 @@ export interface CniAgentOptions {
   /** Pods of these stay out of the mesh, whatever their labels say. */
   readonly excludedNamespaces: readonly string[];
   readonly paths: CniAgentPaths;
+  readonly plugin: CniPluginOptions;
   readonly client: Pick<KubeClient, "get" | "patchMerge">;
   /** Of this node. */
   readonly pods: Informer<Pod>;
@@ -70,6 +81,7 @@ export class CniAgent {
   readonly #locks = new KeyedLock();
   readonly #reconciler: Reconciler;
   readonly #plugin: PluginServer;
+  readonly #installer: PluginInstaller;
   readonly #metrics: CniMetrics;
   #ready = false;
 
@@ -105,17 +117,29 @@ export class CniAgent {
     this.#plugin = new PluginServer(
       paths.pluginSocket,
       {
-        add: (request) => this.#add(request),
-        check: (request) => this.#check(request),
-        delete: (request) => this.#delete(request),
+        add: (pod) => this.#add(pod),
+        check: (pod) => this.#check(pod),
+        delete: (pod) => this.#delete(pod),
+        status: () => this.#status(),
+        collect: () => Promise.resolve(this.#addAll()),
       },
       log,
     );
+    this.#installer = new PluginInstaller({
+      binDirectory: paths.cniBinDirectory,
+      confDirectory: paths.cniConfDirectory,
+      ...(options.plugin.confFile === undefined ? {} : { confFile: options.plugin.confFile }),
+      chained: options.plugin.chained,
+      program: pluginProgram(options.plugin),
+      onInstall: (error) => (error === undefined ? this.#metrics.installed() : this.#metrics.installFailed()),
+      log,
+      clock,
+    });
   }
 
-  /** Pods can be started: the watches are in, the sockets are open. */
+  /** Pods can be started: the watches are in, the sockets are open, and the container runtime asks. */
   get ready(): boolean {
-    return this.#ready;
+    return this.#ready && this.#installer.installed;
   }
 
   /** Which ztunnel owns a pod (`namespace/name`) of the mesh; undefined for a pod that is not in it. */
@@ -128,7 +152,7 @@ export class CniAgent {
     return {
       node: this.#options.nodeName,
       version,
-      ready: this.#ready,
+      ready: this.ready,
       ztunnels: [...new Set(this.#hub.links.map(({ revision }) => revision))],
       pods: this.#enroller.report(),
     };
@@ -151,14 +175,16 @@ export class CniAgent {
     ];
     const working = this.#reconciler.run(signal);
     await this.#plugin.listen();
-    this.#install();
     this.#ready = true;
+    const installing = this.#installer.run(signal);
     this.#log.info("CNI agent is ready", { node: this.#options.nodeName });
     await aborted(signal);
     for (const watch of watches) watch[Symbol.dispose]();
+    await Promise.all([working, installing]);
+    const leaves = await this.#options.isUninstalled();
+    if (leaves) this.#installer.unchain();
     this.#plugin.close();
-    await working;
-    if (await this.#options.isUninstalled()) this.#removeConfig();
+    if (leaves) await this.#leave();
     this.#hub.close();
     this.#enroller.close();
     this.#probes.close();
@@ -233,63 +259,52 @@ export class CniAgent {
   }
 
   /** The pod of a request may be younger than what the watch has brought. */
-  async #podOf(request: PluginRequest): Promise<Pod> {
+  async #podOf({ podName, podNamespace }: PodAttachment): Promise<Pod> {
     const { pods, client } = this.#options;
-    const key = `${request.podNamespace}/${request.podName}`;
-    const pod = pods.get(key) ?? (await client.get(podKind, request.podName, request.podNamespace));
+    const key = `${podNamespace}/${podName}`;
+    const pod = pods.get(key) ?? (await client.get(podKind, podName, podNamespace));
     if (pod === undefined) throw transientError("pod-not-found", `there is no pod ${key}`);
     return pod;
   }
 
-  async #add(request: PluginRequest): Promise<void> {
-    const pod = await this.#podOf(request);
+  async #add(attachment: PodAttachment): Promise<void> {
+    const { podNamespace, podName, netnsPath, addresses, containerId } = attachment;
+    if (this.#options.excludedNamespaces.includes(podNamespace)) return;
+    const pod = await this.#podOf(attachment);
     const view = this.#view(pod);
-    const namespace = view.namespace ?? (await this.#options.client.get(namespaceKind, request.podNamespace));
+    const namespace = view.namespace ?? (await this.#options.client.get(namespaceKind, podNamespace));
     if (isAmbientPod(pod, namespace))
       await this.#hub.untilConnected(this.#options.ztunnelWaitMs ?? defaultZtunnelWaitMs);
-    this.#redirector.start(pod, request.netnsPath);
-    const start: PodStart = { netnsPath: request.netnsPath, addresses: request.addresses };
-    await this.#locks.run(`${request.podNamespace}/${request.podName}`, () =>
-      this.#enroller.reconcile({ ...view, namespace }, start),
-    );
+    this.#redirector.start(pod, netnsPath);
+    const start: PodStart = { netnsPath, addresses, containerId };
+    await this.#locks.run(`${podNamespace}/${podName}`, () => this.#enroller.reconcile({ ...view, namespace }, start));
   }
 
-  async #check(request: PluginRequest): Promise<void> {
-    await this.#reconcileKey(`${request.podNamespace}/${request.podName}`);
+  async #check(attachment: PodAttachment): Promise<void> {
+    const key = `${attachment.podNamespace}/${attachment.podName}`;
+    await this.#reconcileKey(key);
+    const pod = this.#options.pods.get(key);
+    if (pod === undefined || this.#options.excludedNamespaces.includes(attachment.podNamespace)) return;
+    if (isAmbientPod(pod, this.#view(pod).namespace) && !this.#enroller.isCaptured(key))
+      throw transientError("pod-not-captured", `the traffic of pod ${key} is not redirected to a ztunnel`);
   }
 
-  async #delete(request: PluginRequest): Promise<void> {
-    const key = `${request.podNamespace}/${request.podName}`;
-    await this.#locks.run(key, () => this.#enroller.forget(key, request.podUid));
+  async #delete({ podNamespace, podName, containerId }: PodAttachment): Promise<void> {
+    const key = `${podNamespace}/${podName}`;
+    await this.#locks.run(key, () => this.#enroller.forgetContainer(key, containerId));
   }
 
-  #install(): void {
-    try {
-      this.#writeConfig();
-    } catch (error) {
-      this.#metrics.installFailed();
-      throw error;
-    }
-    this.#metrics.installed();
+  #status(): Promise<void> {
+    return this.#ready
+      ? Promise.resolve()
+      : Promise.reject(transientError("cni-starting", "the CNI agent is still starting"));
   }
 
-  #writeConfig(): void {
-    const { configFile, pluginSocket } = this.#options.paths;
-    const config = {
-      cniVersion: "1.0.0",
-      name: "serin-cni",
-      type: "serin-cni",
-      plugin_socket: pluginSocket,
-      ambient_enabled: true,
-    };
-    mkdirSync(dirname(configFile), { recursive: true });
-    const temporary = `${configFile}.tmp`;
-    writeFileSync(temporary, `${JSON.stringify(config, undefined, 2)}\n`);
-    renameSync(temporary, configFile);
-  }
-
-  #removeConfig(): void {
-    this.#log.info("the agent is uninstalled: pods start without it from now on");
-    rmSync(this.#options.paths.configFile, { force: true });
+  /** For good: what the agent has put on the node goes, and the pods' traffic goes on without the mesh. */
+  async #leave(): Promise<void> {
+    this.#log.info("the agent is uninstalled: it releases its pods and leaves nothing on the node");
+    await this.#enroller.releaseAll(this.#options.pods.list());
+    this.#probes.uninstall();
+    this.#installer.removeProgram();
   }
 }

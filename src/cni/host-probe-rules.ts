@@ -55,6 +55,14 @@ export class HostProbeRules implements Disposable {
     );
   }
 
+  /** Takes all of it away. */
+  uninstall(): void {
+    const transaction = new NftTransaction();
+    transaction.table("inet", table).create().delete();
+    this.#nft.commit(transaction);
+    this.#known.clear();
+  }
+
   close(): void {
     this.#nft.close();
   }

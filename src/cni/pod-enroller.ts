@@ -23,6 +23,11 @@ import type { ZtunnelLink } from "./ztunnel-link.ts";
 /** Connections that were captured in the last moment are accepted by then, before the sockets go. */
 const queueDrainMs = 200;
 
+/** The control plane has told every proxy by then that a pod takes plain text alone. */
+const leaveMs = 3_000;
+/** The API server, or the agent's rights, may be gone before the agent. */
+const maxAnnotateMs = 5_000;
+
 export interface PodEnrollerOptions {
   readonly client: Pick<KubeClient, "patchMerge">;
   readonly hub: ZtunnelHub;
@@ -46,6 +51,8 @@ export interface PodView {
 export interface PodStart {
   readonly netnsPath: string;
   readonly addresses: readonly string[];
+  /** The runtime's name of the pod's sandbox. */
+  readonly containerId: string;
 }
 
 /** A pod in the mesh. The namespace and the sockets are held from enrolment to its end, whoever owns it. */
@@ -58,6 +65,8 @@ interface Enrolment {
   ownerRevision: string | undefined;
   captured: boolean;
   addresses: readonly string[];
+  /** Undefined for a pod that started before this agent. */
+  containerId: string | undefined;
 }
 
 /** Brings single pods into the mesh, from ztunnel to ztunnel, and out of it. One call a pod at a time is the caller's duty. */
@@ -77,6 +86,9 @@ export class PodEnroller {
   }
   keys(): string[] {
     return [...this.#enrolments.keys()];
+  }
+  isCaptured(key: string): boolean {
+    return this.#enrolments.get(key)?.captured === true;
   }
   ownerOf(key: string): string | undefined {
     return this.#enrolments.get(key)?.ownerRevision;
@@ -114,10 +126,15 @@ export class PodEnroller {
     else await this.#unenrol(pod);
   }
 
-  /** The pod is gone, and its namespace with it. With a uid, only that very pod is forgotten. */
-  async forget(key: string, uid = ""): Promise<void> {
+  /** A sandbox is gone. A runtime may say so late and twice, when the pod has another sandbox already. */
+  async forgetContainer(key: string, containerId: string): Promise<void> {
+    if (this.#enrolments.get(key)?.containerId === containerId) await this.forget(key);
+  }
+
+  /** The pod is gone, and its namespace with it. */
+  async forget(key: string): Promise<void> {
     const enrolment = this.#enrolments.get(key);
-    if (enrolment === undefined || (uid !== "" && uid !== enrolment.uid)) return;
+    if (enrolment === undefined) return;
     this.#enrolments.delete(key);
     this.#log.info("removing pod from the mesh", logName(key));
     this.#options.probes.remove(enrolment.addresses);
@@ -133,11 +150,39 @@ export class PodEnroller {
     this.#enrolments.clear();
   }
 
+  /**
+   * The agent leaves for good. Rules go first, then the mesh's word that these pods take HBONE; the sockets stay until that
+   * has spread, so that whoever still comes by HBONE is served. What fails for one pod keeps no other back.
+   */
+  async releaseAll(pods: readonly Pod[]): Promise<void> {
+    const { finder, clock } = this.#options;
+    const attempt = (key: string, release: () => void): void => {
+      try {
+        release();
+      } catch (error) {
+        this.#log.warn("a pod could not be released", { ...logName(key), error: messageOf(error) });
+      }
+    };
+    for (const { key, namespace } of this.#enrolments.values()) attempt(key, () => removeCapture(namespace.fd));
+    for (const pod of pods.filter((each) => wasCaptured(each) && !this.#enrolments.has(keyOf(each))))
+      attempt(keyOf(pod), () => {
+        using namespace = finder.open(pod);
+        if (namespace !== undefined) removeCapture(namespace.fd);
+      });
+    const absent = { [redirectionAnnotation]: null, [ztunnelOwnerAnnotation]: null };
+    const annotated = Promise.allSettled(pods.map((pod) => this.#annotate(pod, absent)));
+    await Promise.all([clock.sleep(leaveMs), Promise.race([annotated, clock.sleep(maxAnnotateMs)])]);
+    const enrolments = [...this.#enrolments.values()];
+    this.#enrolments.clear();
+    await Promise.all(enrolments.map((enrolment) => this.#release(enrolment, true)));
+  }
+
   async #enrol(view: PodView, start: PodStart | undefined): Promise<void> {
     const { pod } = view;
     const enrolment = await this.#open(pod, start);
     // A pod that has no process yet comes by a start of its node's runtime.
     if (enrolment === undefined) return;
+    if (start !== undefined) enrolment.containerId = start.containerId;
     const target = this.#target(view, enrolment);
     if (target === undefined) {
       // Every ztunnel that connects has all pods looked at anew; only a start must be told to come again.
@@ -215,6 +260,7 @@ export class PodEnroller {
       ownerRevision: undefined,
       captured: false,
       addresses: [],
+      containerId: undefined,
     };
     try {
       const previous = wasCaptured(pod) && hasCapture(namespace.fd);

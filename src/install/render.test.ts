@@ -382,3 +382,33 @@ test("the ambient profile's gateway is switched, moved and sized by flags, at to
     "spec.values.gateways.istio-ingressgatway: is not a key of any release from 1.6 to 1.31; did you mean spec.values.gateways.istio-ingressgateway?",
   ]);
 });
+
+test("the CNI agent uses the folders of the cluster's platform, and the values' own before those", () => {
+  interface Volume {
+    readonly name: string;
+    readonly hostPath: { readonly path: string };
+  }
+  const agentOf = (values: object): { config: Record<string, string>; paths: Record<string, string> } => {
+    const { objects } = render({ profile: "ambient", values });
+    const { spec } = find(objects, "DaemonSet", "istio-cni-node") as unknown as {
+      spec: { template: { spec: { volumes: Volume[] } } };
+    };
+    return {
+      config: find(objects, "ConfigMap", "istio-cni-config")["data"] as Record<string, string>,
+      paths: Object.fromEntries(spec.template.spec.volumes.map(({ name, hostPath }) => [name, hostPath.path])),
+    };
+  };
+  const usual = agentOf({});
+  assert.equal(usual.paths["cni-bin-dir"], "/opt/cni/bin");
+  assert.equal(usual.paths["cni-net-dir"], "/etc/cni/net.d");
+  assert.equal(usual.config["CHAINED_CNI_PLUGIN"], "true");
+  assert.equal(usual.config["CNI_CONF_NAME"], undefined);
+  const openshift = agentOf({ global: { platform: "openshift" } });
+  assert.equal(openshift.paths["cni-net-dir"], "/etc/cni/multus/net.d");
+  assert.equal(openshift.config["CHAINED_CNI_PLUGIN"], "false");
+  assert.equal(openshift.config["CNI_CONF_NAME"], "istio-cni.conf");
+  const own = agentOf({ global: { platform: "k3s" }, cni: { cniBinDir: "/x", cniConfFileName: "a.conf" } });
+  assert.equal(own.paths["cni-bin-dir"], "/x");
+  assert.equal(own.paths["cni-net-dir"], "/var/lib/rancher/k3s/agent/etc/cni/net.d");
+  assert.equal(own.config["CNI_CONF_NAME"], "a.conf");
+});

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { podKind } from "../api/kubernetes/index.ts";
 import { describeError, systemClock, type Clock } from "../base/index.ts";
 import { renderDefaultRevision, renderInstall, resolveSettings } from "../install/index.ts";
 import { applyComponents, removeInstalled } from "./index.ts";
@@ -227,16 +228,26 @@ test("a removal takes webhooks first, and leaves what all revisions share", asyn
   await install(cluster, ["profile=ambient"]);
   await install(cluster, ["profile=minimal", "revision=canary"]);
   cluster.writes.length = 0;
-  await removeInstalled({ client: cluster, what: { revision: "canary" }, onRemoved: () => undefined });
+  await removeInstalled({
+    client: cluster,
+    clock: systemClock,
+    what: { revision: "canary" },
+    onRemoved: () => undefined,
+  });
   assert.match(cluster.writes[0] ?? "", /WebhookConfiguration/);
   assert.deepEqual(cluster.names("Deployment"), [
     "istio-system/istio-ingressgateway",
     "istio-system/istiod",
     "serin-system/serin-rollout",
   ]);
-  await removeInstalled({ client: cluster, what: { revision: "default" }, onRemoved: () => undefined });
+  await removeInstalled({
+    client: cluster,
+    clock: systemClock,
+    what: { revision: "default" },
+    onRemoved: () => undefined,
+  });
   assert.deepEqual(cluster.names("DaemonSet"), ["istio-system/istio-cni-node"]);
-  await removeInstalled({ client: cluster, what: "everything", onRemoved: () => undefined });
+  await removeInstalled({ client: cluster, clock: systemClock, what: "everything", onRemoved: () => undefined });
   assert.deepEqual(
     [
       cluster.names("DaemonSet"),
@@ -245,4 +256,50 @@ test("a removal takes webhooks first, and leaves what all revisions share", asyn
     ],
     [[], [], 1],
   );
+});
+
+test("a removal of everything waits for the CNI agents to release their pods, while all else is still there", async () => {
+  const cluster = new MemoryCluster();
+  await install(cluster, ["profile=ambient"]);
+  cluster.put("Pod", {
+    metadata: { name: "istio-cni-node-1", namespace: "istio-system", labels: { "k8s-app": "istio-cni-node" } },
+  });
+  let seen: readonly string[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    sleep: async () => {
+      seen = [...cluster.names("DaemonSet"), ...cluster.names("Deployment")];
+      await cluster.delete(podKind, "istio-cni-node-1", "istio-system");
+    },
+  };
+  await removeInstalled({ client: cluster, clock, what: "everything", onRemoved: () => undefined });
+  assert.deepEqual(
+    seen.filter((name) => /istiod|ztunnel|cni/.test(name)),
+    ["istio-system/ztunnel", "istio-system/istiod"],
+  );
+  assert.deepEqual(cluster.names("DaemonSet"), []);
+});
+
+test("an agent that does not end is named", async () => {
+  const cluster = new MemoryCluster();
+  await install(cluster, ["profile=ambient"]);
+  cluster.put("Pod", {
+    metadata: { name: "istio-cni-node-1", namespace: "istio-system", labels: { "k8s-app": "istio-cni-node" } },
+  });
+  let nowMs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    steadyMs: () => nowMs,
+    sleep: (ms) => Promise.resolve(void (nowMs += ms)),
+  };
+  const told: string[] = [];
+  await removeInstalled({
+    client: cluster,
+    clock,
+    what: "everything",
+    onRemoved: () => undefined,
+    onWait: (text) => void told.push(text),
+  });
+  assert.match(told.join(""), /did not end.*istio-cni-node-1/);
+  assert.deepEqual(cluster.names("DaemonSet"), []);
 });

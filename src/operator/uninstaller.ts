@@ -1,7 +1,8 @@
-import { userError } from "../base/index.ts";
+import { userError, type Clock } from "../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
 import { controllerOf, isKubeCode, type KubeClient } from "../kube/index.ts";
 import { installedKinds } from "../install/index.ts";
+import { releasePods } from "./release-pods.ts";
 
 export interface UninstallOptions {
   readonly client: KubeClient;
@@ -12,15 +13,20 @@ export interface UninstallOptions {
   readonly keeps?: (object: UntypedObject) => boolean;
   /** Only tells what would be removed. */
   readonly dryRun?: boolean;
+  readonly clock: Clock;
+  /** What did not end in time. */
+  readonly onWait?: (text: string) => void;
 }
+
+const agentKind = "DaemonSet";
 
 /** All that an installation labels; the base and the node agent belong to every revision and stay until everything goes. */
 const everything = "operator.istio.io/component";
 const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
 
 /**
- * Removes what installations wrote: webhooks and tags first, so that none ever leads to a control plane that is gone, then
- * the other kinds, last ones first. Definitions of kinds stay, as removing them would remove users' objects; so do the root
+ * Removes what installations wrote: webhooks and tags first, so that none ever leads to a control plane that is gone; the
+ * CNI agents, which release their pods while all else still serves them; then the other kinds, last ones first. Definitions of kinds stay, as removing them would remove users' objects; so do the root
  * certificate and namespaces.
  */
 export async function removeInstalled({
@@ -29,16 +35,15 @@ export async function removeInstalled({
   onRemoved,
   keeps = () => false,
   dryRun = false,
+  clock,
+  onWait = () => undefined,
 }: UninstallOptions): Promise<number> {
   const labelSelector = selectorOf(what);
   const kinds = installedKinds
     .toReversed()
     .filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace");
   let removed = 0;
-  for (const kind of [
-    ...kinds.filter(({ kind }) => webhookKinds.has(kind)),
-    ...kinds.filter(({ kind }) => !webhookKinds.has(kind)),
-  ]) {
+  const removeAll = async (kind: KindDefinition<UntypedObject>): Promise<void> => {
     const items = (await present(client, kind, labelSelector)).filter(
       (object) => !keeps({ ...object, kind: kind.kind }),
     );
@@ -50,7 +55,13 @@ export async function removeInstalled({
         removed += 1;
       }),
     );
+  };
+  for (const kind of kinds.filter(({ kind }) => webhookKinds.has(kind))) await removeAll(kind);
+  if (!dryRun) {
+    const keepsAgent = (agent: KubernetesObject): boolean => keeps({ ...agent, kind: agentKind });
+    removed += await releasePods({ client, clock, labelSelector, keeps: keepsAgent, onRemoved, onWait });
   }
+  for (const kind of kinds.filter(({ kind }) => !webhookKinds.has(kind))) await removeAll(kind);
   return removed;
 }
 

@@ -1,17 +1,29 @@
-import { closeSync, existsSync, openSync } from "node:fs";
-import { join } from "node:path";
+import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Pod } from "../../api/kubernetes/index.ts";
-import { nodeHttp, transientError } from "../../base/index.ts";
+import { transientError } from "../../base/index.ts";
 
-const configPath = "etc/cni/net.d/serin-cni.conf";
-const socketDirectory = "var/run/istio-cni";
-const socketName = "pluginevent.sock";
-const timeoutMs = 10_000;
+const configPath = "etc/cni/net.d/10-lab.conflist";
+const programDirectory = "/opt/cni/bin";
+const interfaceName = "eth0";
+const timeoutMs = 30_000;
+const maxOutputBytes = 64 << 10;
 
-/**
- * The node's agent for mesh enrolment: asked before a pod's first process starts, as long as its configuration file is
- * there (docs/contracts/cni.md).
- */
+/** The node's own network, which the runtime makes itself; others chain behind it. */
+const ownNetwork = { cniVersion: "1.1.0", name: "lab", plugins: [{ type: "lab" }] };
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** What the runtime gave a pod before the chained plugins are asked. */
+export interface AttachedPod {
+  readonly pod: Pod;
+  /** Of the pod's first process, in whose network the pod is. */
+  readonly initPid: number;
+  readonly ip: string;
+}
+
+/** Runs the CNI plugins that are chained behind the node's own network, as a container runtime does. */
 export class NetworkAttachment {
   readonly #hostRoot: string;
 
@@ -19,72 +31,92 @@ export class NetworkAttachment {
     this.#hostRoot = hostRoot;
   }
 
+  /** Writes the network's configuration file unless an earlier node process has: plugins are chained into it since. */
+  prepare(): void {
+    const path = join(this.#hostRoot, configPath);
+    mkdirSync(dirname(path), { recursive: true });
+    mkdirSync(join(this.#hostRoot, programDirectory), { recursive: true });
+    try {
+      writeFileSync(path, `${JSON.stringify(ownNetwork, undefined, 2)}\n`, { flag: "wx" });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+  }
+
   get installed(): boolean {
-    return existsSync(join(this.#hostRoot, configPath));
+    return this.#plugins().length > 0;
   }
 
-  /** Throws a transient error with the agent's words until it agrees. */
-  async add(pod: Pod, initPid: number, ip: string): Promise<void> {
-    const { name = "", namespace = "" } = pod.metadata;
-    await this.#post("/cmdadd", {
-      Netns: `/proc/${initPid}/ns/net`,
-      PodName: name,
-      PodNamespace: namespace,
-      IPs: [{ Address: `${ip}/32` }],
-    });
+  /** Throws a transient error with the plugin's words until it agrees. */
+  async add(attached: AttachedPod): Promise<void> {
+    let prevResult: unknown = {
+      interfaces: [{ name: interfaceName, sandbox: `/proc/${attached.initPid}/ns/net` }],
+      ips: [{ address: `${attached.ip}/32`, interface: 0 }],
+    };
+    for (const plugin of this.#plugins())
+      prevResult = JSON.parse(await this.#run("ADD", attached, { ...plugin, prevResult }));
   }
 
-  async remove(pod: Pod): Promise<void> {
-    const { name = "", namespace = "", uid = "" } = pod.metadata;
-    await this.#post("/cmddel", { PodUID: uid, PodName: name, PodNamespace: namespace });
+  async remove(attached: AttachedPod): Promise<void> {
+    for (const plugin of this.#plugins().toReversed()) await this.#run("DEL", attached, plugin);
   }
 
-  async #post(path: string, body: unknown): Promise<void> {
-    // The socket's path may be longer than what an address holds; a descriptor of its directory shortens it.
-    let directory: number;
+  /** The list's plugins behind the first, as they are called: with the list's name and version. */
+  #plugins(): Fields[] {
+    let list: { readonly cniVersion?: string; readonly name?: string; readonly plugins?: readonly Fields[] };
     try {
-      directory = openSync(join(this.#hostRoot, socketDirectory), "r");
+      list = JSON.parse(readFileSync(join(this.#hostRoot, configPath), "utf8")) as typeof list;
     } catch {
-      throw transientError("cni-unavailable", "the CNI agent has no socket yet");
+      return [];
     }
-    try {
-      await this.#exchange(`/proc/self/fd/${directory}/${socketName}`, path, JSON.stringify(body));
-    } finally {
-      closeSync(directory);
-    }
+    const { cniVersion, name, plugins = [] } = list;
+    return plugins.slice(1).map((plugin) => ({ ...plugin, cniVersion, name }));
   }
 
-  async #exchange(socketPath: string, path: string, body: string): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      const call = nodeHttp().request({
-        socketPath,
-        path,
-        method: "POST",
-        headers: { "content-type": "application/json", host: "cni" },
+  /** The node's root is the plugin's: it finds sockets where it would on a machine of its own. */
+  #run(command: string, { pod, initPid }: AttachedPod, configuration: Fields): Promise<string> {
+    const type = String(configuration["type"]);
+    const { name = "", namespace = "", uid = "" } = pod.metadata;
+    const env = {
+      PATH: process.env["PATH"],
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: `${uid}-${initPid}`,
+      CNI_NETNS: `/proc/${initPid}/ns/net`,
+      CNI_IFNAME: interfaceName,
+      CNI_PATH: programDirectory,
+      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name};K8S_POD_UID=${uid}`,
+    };
+    return new Promise((resolve, reject) => {
+      const child = spawn("unshare", ["--root", this.#hostRoot, join(programDirectory, type)], {
+        env,
+        stdio: ["pipe", "pipe", "pipe"],
         timeout: timeoutMs,
-        agent: false,
+        cwd: "/",
       });
-      call.once("timeout", () => call.destroy(new Error("the CNI agent did not answer")));
-      call.once("error", (error) =>
-        reject(
-          transientError("cni-unavailable", `the CNI agent cannot be reached: ${error.message}`, { cause: error }),
-        ),
+      let output = "";
+      const collect = (chunk: string): void => void (output.length < maxOutputBytes && (output += chunk));
+      child.stdout.setEncoding("utf8").on("data", collect);
+      // What the programs in between say when the plugin is not there.
+      child.stderr.setEncoding("utf8").on("data", collect);
+      child.stdin.on("error", () => undefined);
+      child.once("error", (error) =>
+        reject(transientError("cni-unavailable", `CNI plugin ${type} cannot be run: ${error.message}`)),
       );
-      call.once("response", (response) => {
-        let text = "";
-        response.setEncoding("utf8");
-        response.on("data", (chunk: string) => (text += chunk));
-        response.once("end", () => {
-          if (response.statusCode === 200) resolve();
-          else
-            reject(
-              transientError("cni-refused", `the CNI agent refused: ${text.trim() || `status ${response.statusCode}`}`),
-            );
-        });
-        // After the end this says nothing; before it, the agent went away in the middle of its answer.
-        response.once("close", () => reject(transientError("cni-unavailable", "the CNI agent broke its answer off")));
+      child.once("close", (code) => {
+        if (code === 0) resolve(output);
+        else reject(transientError("cni-refused", `CNI plugin ${type} failed: ${wordsOf(output)}`));
       });
-      call.end(body);
+      child.stdin.end(JSON.stringify(configuration));
     });
+  }
+}
+
+/** Of a CNI error; or the text as it is. */
+function wordsOf(output: string): string {
+  try {
+    const { msg, details } = JSON.parse(output) as { readonly msg?: string; readonly details?: string };
+    return [msg, details].filter((text) => text !== undefined && text !== "").join("; ");
+  } catch {
+    return output.trim();
   }
 }

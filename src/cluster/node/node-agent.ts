@@ -102,6 +102,7 @@ export class NodeAgent {
       limitsNote: limitsNote(),
     });
     mkdirSync(this.hostRoot, { recursive: true });
+    this.#services.attachment.prepare();
     this.#adoptPods();
     const informers = [this.#configMaps, this.#secrets, this.services, this.endpointSlices].map(
       async (informer) => await informer.run(signal),

@@ -238,7 +238,7 @@ export class PodWorker {
       return true;
     }
     try {
-      await attachment.add(this.#pod, sandbox.init.pid, sandbox.address.ip);
+      await attachment.add({ pod: this.#pod, initPid: sandbox.init.pid, ip: sandbox.address.ip });
       this.#attached = true;
       return true;
     } catch (error) {
@@ -345,9 +345,10 @@ export class PodWorker {
     await Promise.all(mains.map(async (container) => await container.stop(graceMs)));
     await this.#stopSidecars(Math.max(0, deadlineMs - this.#services.clock.steadyMs()));
     for (const container of this.containers) container.done = true;
-    if (this.#attached && this.#sandbox?.address !== undefined && this.#services.attachment.installed) {
+    const sandbox = this.#sandbox;
+    if (this.#attached && sandbox?.address !== undefined) {
       await this.#services.attachment
-        .remove(this.#pod)
+        .remove({ pod: this.#pod, initPid: sandbox.init.pid, ip: sandbox.address.ip })
         .catch((error: unknown) =>
           this.#log.debug("the network agent did not take leave of a pod", { error: messageOf(error) }),
         );

@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 import type { UntypedObject } from "../../api/index.ts";
 import { renderBase } from "../components/base.ts";
+import { cniPlatformChoices, unchainedPlatforms } from "../cni-platform.ts";
 import { renderCni } from "../components/cni.ts";
 import { renderPilot } from "../components/pilot.ts";
 import { renderRolloutEngine } from "../components/rollout-engine.ts";
@@ -411,6 +412,17 @@ function renamedTag(object: UntypedObject, marks: TemplateMarks): UntypedObject 
   return { ...object, metadata: { ...object.metadata, name } };
 }
 
+/** A path that depends on the cluster's platform unless a value names it. */
+function platformChoice(field: Parameters<typeof cniPlatformChoices>[0]): string {
+  const { usual, differing } = cniPlatformChoices(field);
+  const byPlatform = differing.reduce(
+    (otherwise, [platform, value]) =>
+      `(ternary "${value}" ${otherwise} (eq ($v.global.platform | default "") "${platform}"))`,
+    `"${usual}"`,
+  );
+  return `$v.${field} | default ${byPlatform}`;
+}
+
 export function cniChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const own = {
@@ -425,6 +437,10 @@ export function cniChart(options: ChartOptions): Chart {
     rollingMaxUnavailable: marks.number("$v.rollingMaxUnavailable"),
     ambient: {},
     repair: {},
+    cniBinDir: marks.text(platformChoice("cniBinDir")),
+    cniConfDir: marks.text(platformChoice("cniConfDir")),
+    cniNetnsDir: marks.text(platformChoice("cniNetnsDir")),
+    cniConfFileName: marks.text(platformChoice("cniConfFileName")),
   };
   const render = (): UntypedObject[] =>
     renderCni(markedSettings(marks, false, { global: nodeMarks(marks), cni: own })).map((object) =>
@@ -448,6 +464,10 @@ export function cniChart(options: ChartOptions): Chart {
         ambient: { enabled: true, dnsCapture: true, ipv6: true },
         repair: { enabled: true },
         chained: true,
+        cniBinDir: "",
+        cniConfDir: "",
+        cniNetnsDir: "",
+        cniConfFileName: "",
         env: {},
         resources: { requests: { cpu: "20m", memory: "64Mi" } },
         rollingMaxUnavailable: 1,
@@ -481,7 +501,6 @@ const agentSwitches = {
   AMBIENT_ENABLED: "ambient.enabled",
   AMBIENT_DNS_CAPTURE: "ambient.dnsCapture",
   AMBIENT_IPV6: "ambient.ipv6",
-  CHAINED_CNI_PLUGIN: "chained",
   REPAIR_ENABLED: "repair.enabled",
 } as const;
 
@@ -490,6 +509,8 @@ function agentConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject
   const switched = Object.fromEntries(
     Object.entries(agentSwitches).map(([name, path]) => [name, marks.text(`toString $v.${path}`)]),
   );
+  const byName = unchainedPlatforms.map((platform) => `(ne ($v.global.platform | default "") "${platform}")`).join(" ");
+  switched["CHAINED_CNI_PLUGIN"] = marks.text(`toString (and $v.chained ${byName})`);
   return { ...object, data: { ...object["data"], ...switched } };
 }
 

@@ -11,16 +11,44 @@ import {
   workloadSettings,
 } from "../render-context.ts";
 import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
+import { cniPlatform, type CniPlatform } from "../cni-platform.ts";
 import { grant, read } from "./roles.ts";
 
-const hostPaths = [
-  { name: "cni-bin-dir", path: "/opt/cni/bin", mountPath: "/host/opt/cni/bin" },
-  { name: "cni-net-dir", path: "/etc/cni/net.d", mountPath: "/host/etc/cni/net.d" },
-  { name: "cni-host-procfs", path: "/proc", mountPath: "/host/proc" },
-  { name: "cni-socket-dir", path: "/var/run/istio-cni", mountPath: "/var/run/istio-cni" },
-  { name: "cni-ztunnel-sock-dir", path: "/var/run/ztunnel", mountPath: "/var/run/ztunnel" },
-  { name: "cni-netns-dir", path: "/var/run/netns", mountPath: "/host/var/run/netns" },
-] as const;
+interface HostPath {
+  readonly name: string;
+  readonly path: string;
+  readonly mountPath: string;
+}
+
+function hostPathsOf(settings: InstallSettings): HostPath[] {
+  const { cniBinDir, cniConfDir, cniNetnsDir } = platformOf(settings);
+  return [
+    { name: "cni-bin-dir", path: cniBinDir, mountPath: "/host/opt/cni/bin" },
+    { name: "cni-net-dir", path: cniConfDir, mountPath: "/host/etc/cni/net.d" },
+    { name: "cni-host-procfs", path: "/proc", mountPath: "/host/proc" },
+    { name: "cni-socket-dir", path: "/var/run/istio-cni", mountPath: "/var/run/istio-cni" },
+    { name: "cni-ztunnel-sock-dir", path: "/var/run/ztunnel", mountPath: "/var/run/ztunnel" },
+    { name: "cni-netns-dir", path: cniNetnsDir, mountPath: "/host/var/run/netns" },
+  ];
+}
+
+/** What the platform has, and what the values say instead. */
+function platformOf(settings: InstallSettings): CniPlatform {
+  const platform = cniPlatform(stringAt(settings.values, "global", "platform") ?? "");
+  const own = treeAt(settings.values, "cni");
+  const choose = (name: "cniBinDir" | "cniConfDir" | "cniNetnsDir" | "cniConfFileName"): string => {
+    const value = stringAt(own, name) ?? "";
+    return value === "" ? platform[name] : value;
+  };
+  const chained = valueAt(own, "chained");
+  return {
+    cniBinDir: choose("cniBinDir"),
+    cniConfDir: choose("cniConfDir"),
+    cniNetnsDir: choose("cniNetnsDir"),
+    cniConfFileName: choose("cniConfFileName"),
+    chained: chained === undefined ? platform.chained : chained !== false,
+  };
+}
 
 /** The node agent: one a node, shared by all revisions. */
 export function renderCni(settings: InstallSettings): UntypedObject[] {
@@ -67,11 +95,13 @@ function agentConfig(settings: InstallSettings): Record<string, string> {
   const own = treeAt(settings.values, "cni");
   const excluded = valueAt(own, "excludeNamespaces");
   const extra = Object.entries(treeAt(own, "env") ?? {}).map(([name, value]) => [name, String(value)] as const);
+  const { chained, cniConfFileName } = platformOf(settings);
   return {
     AMBIENT_ENABLED: String(valueAt(own, "ambient", "enabled") !== false),
     AMBIENT_DNS_CAPTURE: String(valueAt(own, "ambient", "dnsCapture") !== false),
     AMBIENT_IPV6: String(valueAt(own, "ambient", "ipv6") !== false),
-    CHAINED_CNI_PLUGIN: String(valueAt(own, "chained") !== false),
+    CHAINED_CNI_PLUGIN: String(chained),
+    ...(cniConfFileName === "" ? {} : { CNI_CONF_NAME: cniConfFileName }),
     CURRENT_AGENT_VERSION: settings.tag,
     LOG_LEVEL: stringAt(own, "logLevel") ?? "info",
     EXCLUDE_NAMESPACES: Array.isArray(excluded) ? excluded.join(",") : `${settings.namespace},kube-system`,
@@ -117,10 +147,11 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
             hostNetwork: true,
             dnsPolicy: "ClusterFirstWithHostNet",
             priorityClassName: "system-node-critical",
-            terminationGracePeriodSeconds: 5,
+            // An agent that leaves for good releases its pods first.
+            terminationGracePeriodSeconds: 30,
             tolerations: [{ operator: "Exists" }],
             containers: [agentContainer(settings)],
-            volumes: hostPaths.map(({ name, path }) => ({
+            volumes: hostPathsOf(settings).map(({ name, path }) => ({
               name,
               hostPath: { path, ...(path === "/proc" ? { type: "Directory" } : { type: "DirectoryOrCreate" }) },
             })),
@@ -155,7 +186,7 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
       cni.k8s?.env ?? [],
     ),
     resources: cni.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "20m", memory: "64Mi" } },
-    volumeMounts: hostPaths.map(({ name, mountPath }) => ({
+    volumeMounts: hostPathsOf(settings).map(({ name, mountPath }) => ({
       name,
       mountPath,
       // A runtime mounts a file there for each pod that starts later.

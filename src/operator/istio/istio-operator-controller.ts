@@ -288,13 +288,14 @@ export class IstioOperatorController {
     components: readonly RenderedComponent[],
     settings: InstallSettings,
   ): Promise<void> {
-    const { client, log } = this.#options;
+    const { client, log, clock } = this.#options;
     const revision = settings.revision === "" ? "default" : settings.revision;
     const wanted = new Set(
       components.flatMap(({ objects }) => objects.map((object) => `${object.kind ?? ""}/${keyOf(object)}`)),
     );
     await removeInstalled({
       client,
+      clock,
       what: { labelSelector: ownedSelector(metadata) },
       keeps: (object) =>
         wanted.has(`${object.kind ?? ""}/${keyOf(object)}`) ||
@@ -333,12 +334,13 @@ export class IstioOperatorController {
 
   /** Removes what only this object asked for; the base stays while another object or installation needs it. */
   async #finalize(raw: IstioOperatorObject, settings: InstallSettings | undefined): Promise<void> {
-    const { client, log } = this.#options;
+    const { client, log, clock } = this.#options;
     const { metadata } = raw;
     if (metadata.finalizers?.includes(finalizer) !== true) return;
     if (settings !== undefined) {
       await removeInstalled({
         client,
+        clock,
         what: { labelSelector: ownedSelector(metadata) },
         onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }),
       });
@@ -352,7 +354,7 @@ export class IstioOperatorController {
             (other.spec?.["revision"] ?? "default") === revision,
         );
       if (!hasHeir && settings.pilot.enabled === true)
-        await removeInstalled({ client, what: { revision }, onRemoved: () => undefined });
+        await removeInstalled({ client, clock, what: { revision }, onRemoved: () => undefined });
     }
     await client.patchMerge(istioOperatorKind, metadata.name ?? "", metadata.namespace, {
       metadata: { finalizers: metadata.finalizers.filter((one) => one !== finalizer) },

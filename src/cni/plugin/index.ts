@@ -1,0 +1,4 @@
+export type { PluginHandler, PodAttachment } from "./plugin-call.ts";
+export { PluginInstaller, type PluginInstallerOptions } from "./plugin-installer.ts";
+export { pluginProgram, type PluginProgramOptions } from "./plugin-program.ts";
+export { PluginServer } from "./plugin-server.ts";

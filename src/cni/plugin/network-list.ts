@@ -1,0 +1,105 @@
+import { parse as parsePath } from "node:path";
+
+/** Our plugin's name, which is also its program's. */
+export const pluginType = "serin-cni";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+interface NetworkList extends Fields {
+  readonly plugins: readonly Fields[];
+}
+
+/** A configuration file of the folder that container runtimes read. */
+export interface NetworkFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** What shall become of a file: its new text, under another name maybe. */
+export interface NetworkFileChange {
+  readonly from: string;
+  readonly to: NetworkFile;
+}
+
+/** The name of the file that a single network had before it became a list. */
+const convertedFrom = "convertedFrom";
+
+/** The file that a runtime takes: the first by name that is valid and holds a plugin besides ours. */
+export function primaryNetworkFile(files: readonly NetworkFile[]): NetworkFile | undefined {
+  return files
+    .filter(({ name }) => /\.(conf|conflist)$/.test(name))
+    .toSorted((left, right) => (left.name < right.name ? -1 : 1))
+    .find((file) => listOf(file)?.plugins.some(({ type }) => type !== pluginType) === true);
+}
+
+/** The file with our plugin at its end; undefined when it is so already, or is no configuration. */
+export function chained(file: NetworkFile): NetworkFileChange | undefined {
+  const list = listOf(file);
+  if (list === undefined) return undefined;
+  const others = list.plugins.filter(({ type }) => type !== pluginType);
+  const previous = list.plugins.find(({ type }) => type === pluginType);
+  const single = file.name.endsWith(".conf");
+  const plugin = { type: pluginType, ...(single ? { [convertedFrom]: file.name } : previous) };
+  const isLast = list.plugins.length === others.length + 1 && list.plugins.at(-1)?.["type"] === pluginType;
+  if (isLast && !single) return undefined;
+  return {
+    from: file.name,
+    to: { name: single ? `${file.name}list` : file.name, text: print({ ...list, plugins: [...others, plugin] }) },
+  };
+}
+
+/** The file without our plugin, as it was before; undefined when it has none. A list of ours alone has no text left. */
+export function unchained(file: NetworkFile): NetworkFileChange | undefined {
+  const list = listOf(file);
+  const ours = list?.plugins.find(({ type }) => type === pluginType);
+  if (list === undefined || ours === undefined) return undefined;
+  const { plugins, ...rest } = list;
+  const others = plugins.filter(({ type }) => type !== pluginType);
+  const [only, ...more] = others;
+  if (only === undefined) return { from: file.name, to: { name: file.name, text: "" } };
+  const former = ours[convertedFrom];
+  if (typeof former === "string" && more.length === 0 && parsePath(former).base === former)
+    return { from: file.name, to: { name: former, text: print({ ...rest, ...only }) } };
+  return { from: file.name, to: { name: file.name, text: print({ ...rest, plugins: others }) } };
+}
+
+/** A file of its own, for platforms that chain by themselves (Multus). */
+export function standalone(name: string): NetworkFile {
+  return { name, text: print({ cniVersion: "1.0.0", name: pluginType, type: pluginType }) };
+}
+
+function print(fields: Fields): string {
+  return `${JSON.stringify(fields, undefined, 2)}\n`;
+}
+
+/** A single network counts as a list of one. Undefined for what no runtime would take. */
+function listOf({ name, text }: NetworkFile): NetworkList | undefined {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isFields(raw)) return undefined;
+  if (name.endsWith(".conflist")) {
+    const plugins = raw["plugins"];
+    const valid = Array.isArray(plugins) && plugins.length > 0 && plugins.every(isPlugin);
+    return valid ? { ...raw, plugins } : undefined;
+  }
+  if (!isPlugin(raw)) return undefined;
+  const { cniVersion, name: network, ...plugin } = raw;
+  return {
+    // A file without a version speaks the oldest one with chains.
+    cniVersion: cniVersion ?? "0.3.1",
+    name: network ?? "k8s-pod-network",
+    plugins: [plugin],
+  };
+}
+
+function isPlugin(value: unknown): value is Fields {
+  return isFields(value) && typeof value["type"] === "string" && value["type"] !== "";
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

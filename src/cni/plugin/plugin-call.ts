@@ -1,0 +1,234 @@
+import { describeError, messageOf, SerinError, type Logger } from "../../base/index.ts";
+import { newestVersion, supportedVersions } from "./plugin-versions.ts";
+
+/** A pod's attachment to the network, as the container runtime tells of it. */
+export interface PodAttachment {
+  /** The sandbox: a pod that is started anew has another one. */
+  readonly containerId: string;
+  /** Empty where the runtime did not say. */
+  readonly netnsPath: string;
+  readonly podName: string;
+  readonly podNamespace: string;
+  readonly podUid: string;
+  /** Those that the plugins before gave it. */
+  readonly addresses: readonly string[];
+}
+
+export interface PluginHandler {
+  /** Resolves when the pod may start; an error makes the runtime try again. */
+  add(pod: PodAttachment): Promise<void>;
+  /** Throws when the pod's traffic is not as it shall be. */
+  check(pod: PodAttachment): Promise<void>;
+  delete(pod: PodAttachment): Promise<void>;
+  /** Throws when no pod can be started now. */
+  status(): Promise<void>;
+  /** Forgets what belongs to no pod any more. */
+  collect(): Promise<void>;
+}
+
+export interface PluginAnswer {
+  readonly exitCode: number;
+  /** Of standard output; empty for commands that print nothing. */
+  readonly output: string;
+}
+
+/** Codes of the CNI specification. */
+const codes = {
+  incompatibleVersion: 1,
+  invalidVariables: 4,
+  undecodable: 6,
+  invalidConfiguration: 7,
+  tryAgain: 11,
+  unavailable: 50,
+  /** From 100 on codes are a plugin's own. */
+  refused: 100,
+} as const;
+
+class PluginError extends Error {
+  readonly code: number;
+  readonly details: string;
+
+  constructor(code: number, message: string, details: string) {
+    super(message);
+    this.code = code;
+    this.details = details;
+  }
+}
+
+type Configuration = Readonly<Record<string, unknown>>;
+
+/** What one run of the plugin has in its environment (`CNI_…`) and read from its input. */
+export interface PluginCall {
+  readonly variables: ReadonlyMap<string, string>;
+  readonly input: string;
+}
+
+/** Variables that end with a zero each, one more zero, the input. */
+export function parsePluginCall(bytes: Buffer): PluginCall {
+  const variables = new Map<string, string>();
+  let at = 0;
+  while (at < bytes.length && bytes[at] !== 0) {
+    const found = bytes.indexOf(0, at);
+    const end = found === -1 ? bytes.length : found;
+    const [name = "", ...value] = bytes.toString("utf8", at, end).split("=");
+    variables.set(name, value.join("="));
+    at = end + 1;
+  }
+  return { variables, input: bytes.toString("utf8", at + 1) };
+}
+
+/** Does what a run of the plugin asks; never rejects. */
+export async function answerPluginCall(call: PluginCall, handler: PluginHandler, log: Logger): Promise<PluginAnswer> {
+  let version = newestVersion;
+  try {
+    const command = call.variables.get("CNI_COMMAND") ?? "";
+    const configuration = parseConfiguration(call.input);
+    const { cniVersion } = configuration;
+    if (command === "VERSION") {
+      const asked = typeof cniVersion === "string" ? cniVersion : newestVersion;
+      return { exitCode: 0, output: JSON.stringify({ cniVersion: asked, supportedVersions }) };
+    }
+    version = checkedVersion(cniVersion);
+    return { exitCode: 0, output: await run(command, { ...call, configuration, version }, handler, log) };
+  } catch (error) {
+    return { exitCode: 1, output: JSON.stringify({ cniVersion: version, ...describe(error) }) };
+  }
+}
+
+interface CheckedCall extends PluginCall {
+  readonly configuration: Configuration;
+  readonly version: string;
+}
+
+async function run(command: string, call: CheckedCall, handler: PluginHandler, log: Logger): Promise<string> {
+  switch (command) {
+    case "ADD": {
+      const pod = attachmentOf(call, ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"]);
+      if (pod !== undefined) await handler.add(pod);
+      return resultOf(call);
+    }
+    case "CHECK": {
+      if (previousOf(call) === undefined)
+        throw new PluginError(codes.invalidConfiguration, "prevResult is missing", "CHECK needs the result of ADD");
+      const pod = attachmentOf(call, ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"]);
+      if (pod !== undefined) await handler.check(pod);
+      return "";
+    }
+    case "DEL": {
+      const pod = attachmentOf(call, ["CNI_CONTAINERID", "CNI_IFNAME"]);
+      // A pod that goes must not be kept by us: whatever stays is forgotten when its object is deleted.
+      if (pod !== undefined)
+        await handler
+          .delete(pod)
+          .catch((error: unknown) => log.warn("a pod was not forgotten", { error: messageOf(error) }));
+      return "";
+    }
+    case "STATUS":
+      await handler.status().catch((error: unknown) => {
+        throw new PluginError(codes.unavailable, messageOf(error), describeError(error));
+      });
+      return "";
+    case "GC":
+      await handler.collect();
+      return "";
+    default:
+      throw new PluginError(
+        codes.invalidVariables,
+        `CNI_COMMAND is "${command}"`,
+        "expected ADD, CHECK, DEL, STATUS, GC or VERSION",
+      );
+  }
+}
+
+function parseConfiguration(input: string): Configuration {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(input);
+  } catch (error) {
+    throw new PluginError(
+      codes.undecodable,
+      "the network configuration on standard input is no JSON",
+      messageOf(error),
+    );
+  }
+  if (!isRecord(raw))
+    throw new PluginError(codes.undecodable, "the network configuration must be an object", "got another JSON value");
+  return raw;
+}
+
+function checkedVersion(version: unknown): string {
+  if (typeof version === "string" && supportedVersions.includes(version)) return version;
+  throw new PluginError(
+    codes.incompatibleVersion,
+    `cniVersion ${JSON.stringify(version)} is not supported`,
+    `supported are ${supportedVersions.join(", ")}`,
+  );
+}
+
+/** Undefined for a container that is no pod of Kubernetes: it is none of ours. */
+function attachmentOf(call: CheckedCall, required: readonly string[]): PodAttachment | undefined {
+  const missing = required.filter((name) => (call.variables.get(name) ?? "") === "");
+  if (missing.length > 0)
+    throw new PluginError(
+      codes.invalidVariables,
+      `${missing.join(", ")} must be set`,
+      "the container runtime sets them",
+    );
+  const named = new Map(
+    (call.variables.get("CNI_ARGS") ?? "").split(";").map((pair) => {
+      const [name = "", value = ""] = pair.split("=");
+      return [name, value] as const;
+    }),
+  );
+  const [podName = "", podNamespace = ""] = [named.get("K8S_POD_NAME"), named.get("K8S_POD_NAMESPACE")];
+  if (podName === "" || podNamespace === "") return undefined;
+  return {
+    containerId: call.variables.get("CNI_CONTAINERID") ?? "",
+    netnsPath: call.variables.get("CNI_NETNS") ?? "",
+    podName,
+    podNamespace,
+    podUid: named.get("K8S_POD_UID") ?? "",
+    addresses: addressesOf(previousOf(call)),
+  };
+}
+
+function previousOf({ configuration }: CheckedCall): Configuration | undefined {
+  const previous = configuration["prevResult"];
+  if (previous === undefined || previous === null) return undefined;
+  if (!isRecord(previous))
+    throw new PluginError(
+      codes.invalidConfiguration,
+      "prevResult must be an object",
+      "the container runtime passes it",
+    );
+  return previous;
+}
+
+function addressesOf(previous: Configuration | undefined): string[] {
+  const ips = previous?.["ips"];
+  if (!Array.isArray(ips)) return [];
+  return ips.flatMap((entry: unknown) => {
+    const address = isRecord(entry) ? entry["address"] : undefined;
+    const [ip = ""] = typeof address === "string" ? address.split("/") : [];
+    return ip === "" ? [] : [ip];
+  });
+}
+
+/** The result of the plugins before, as it came; an empty one where we are the only plugin. */
+function resultOf(call: CheckedCall): string {
+  return JSON.stringify({ ...previousOf(call), cniVersion: call.version });
+}
+
+function describe(error: unknown): { readonly code: number; readonly msg: string; readonly details: string } {
+  if (error instanceof PluginError) return { code: error.code, msg: error.message, details: error.details };
+  const transient = error instanceof SerinError && error.kind === "transient";
+  return {
+    code: transient ? codes.tryAgain : codes.refused,
+    msg: messageOf(error),
+    details: describeError(error),
+  };
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

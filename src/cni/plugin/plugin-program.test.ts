@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { createLogger } from "../../base/index.ts";
+import type { PluginHandler, PodAttachment } from "./plugin-call.ts";
+import { pluginProgram } from "./plugin-program.ts";
+import { PluginServer } from "./plugin-server.ts";
+
+const pod = {
+  CNI_CONTAINERID: "c1",
+  CNI_NETNS: "/var/run/netns/cni-1",
+  CNI_IFNAME: "eth0",
+  CNI_ARGS: "K8S_POD_NAME=web;K8S_POD_NAMESPACE=shop",
+};
+
+/** A program on disk, and where its agent would listen. */
+function programIn(context: TestContext): { readonly path: string; readonly socketPath: string } {
+  const directory = mkdtempSync(join(tmpdir(), "serin-plugin-"));
+  context.after(() => rmSync(directory, { recursive: true, force: true }));
+  const [path, socketPath] = [join(directory, "serin-cni"), join(directory, "agent.sock")];
+  writeFileSync(path, pluginProgram({ architecture: process.arch, socketPath }), { mode: 0o755 });
+  return { path, socketPath };
+}
+
+async function serve(context: TestContext, socketPath: string, handler: Partial<PluginHandler>): Promise<void> {
+  const nothing = (): Promise<void> => Promise.resolve();
+  const whole = { add: nothing, check: nothing, delete: nothing, status: nothing, collect: nothing, ...handler };
+  const server = new PluginServer(socketPath, whole, createLogger({ scope: "test", write: () => undefined }));
+  await server.listen();
+  context.after(() => server.close());
+}
+
+async function run(
+  path: string,
+  command: string,
+  input: string,
+  environment: Readonly<Record<string, string>> = pod,
+): Promise<{ readonly code: number | null; readonly text: string }> {
+  const env = { HOME: "/", CNI_COMMAND: command, ...environment, CNIX: "not ours" };
+  const child = spawn(path, [], { env, stdio: ["pipe", "pipe", "inherit"] });
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+  child.stdin.on("error", () => undefined);
+  child.stdin.end(input);
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, text };
+}
+
+test("carries the runtime's variables and input to the agent, and its answer back", async (context) => {
+  const { path, socketPath } = programIn(context);
+  const seen: PodAttachment[] = [];
+  await serve(context, socketPath, { add: (attachment) => Promise.resolve(void seen.push(attachment)) });
+  // Longer than a pipe and a socket take at once.
+  const prevResult = { cniVersion: "1.0.0", ips: [{ address: "10.0.0.5/24" }], long: "x".repeat(500_000) };
+  const { code, text } = await run(path, "ADD", JSON.stringify({ cniVersion: "1.0.0", prevResult }));
+  assert.equal(code, 0);
+  assert.deepEqual(JSON.parse(text), prevResult);
+  assert.deepEqual(seen, [
+    {
+      containerId: "c1",
+      netnsPath: "/var/run/netns/cni-1",
+      podName: "web",
+      podNamespace: "shop",
+      podUid: "",
+      addresses: ["10.0.0.5"],
+    },
+  ]);
+});
+
+test("gives the agent's refusal and its exit code", async (context) => {
+  const { path, socketPath } = programIn(context);
+  await serve(context, socketPath, { add: () => Promise.reject(new Error("not this pod")) });
+  const { code, text } = await run(path, "ADD", '{"cniVersion":"1.0.0"}');
+  assert.equal(code, 1);
+  assert.equal((JSON.parse(text) as { msg: string }).msg, "not this pod");
+});
+
+test("waits for an agent that is being replaced", async (context) => {
+  const { path, socketPath } = programIn(context);
+  const running = run(path, "ADD", '{"cniVersion":"1.0.0"}');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await serve(context, socketPath, {});
+  assert.deepEqual(await running, { code: 0, text: '{"cniVersion":"1.0.0"}' });
+});
+
+test("without an agent no pod starts, what is gone may go, and the versions are known", async (context) => {
+  const { path } = programIn(context);
+  const [add, check, status, version, deleted, collected] = await Promise.all(
+    ["ADD", "CHECK", "STATUS", "VERSION", "DEL", "GC"].map((command) => run(path, command, '{"cniVersion":"1.0.0"}')),
+  );
+  for (const [result, code] of [
+    [add, 11],
+    [check, 11],
+    [status, 50],
+  ] as const) {
+    assert.equal(result?.code, 1);
+    const answer = JSON.parse(result.text) as { code: number; msg: string; details: string };
+    assert.equal(answer.code, code);
+    assert.match(answer.msg, /does not answer/);
+    assert.match(answer.details, /agent\.sock.*istio-cni-node/);
+  }
+  assert.equal(version?.code, 0);
+  assert.deepEqual((JSON.parse(version.text) as { supportedVersions: string[] }).supportedVersions.at(-1), "1.1.0");
+  assert.deepEqual(
+    [deleted, collected],
+    [
+      { code: 0, text: "" },
+      { code: 0, text: "" },
+    ],
+  );
+});
+
+test("an answer that breaks off, and an input without an end in sight, start no pod", async (context) => {
+  const { path, socketPath } = programIn(context);
+  const half = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on("error", () => undefined);
+    socket.resume().once("end", () => socket.end(Buffer.from([9, 0, 0, 0, 0, 0, 0, 0, 0x7b])));
+  });
+  half.listen(socketPath);
+  await once(half, "listening");
+  context.after(() => half.close());
+  const { code, text } = await run(path, "ADD", '{"cniVersion":"1.0.0"}');
+  assert.equal(code, 1);
+  assert.equal((JSON.parse(text) as { code: number }).code, 11);
+  assert.equal((await run(path, "ADD", "x".repeat(2 << 20))).code, 1);
+  assert.equal((await run(path, "ADD", "{}", { CNI_ARGS: "x".repeat(100_000) })).code, 1);
+});
+
+test("is small, the same each time, and there for both processors", () => {
+  const socketPath = "/var/run/istio-cni/serin-cni.sock";
+  for (const [architecture, machine] of [
+    ["x64", 62],
+    ["arm64", 183],
+  ] as const) {
+    const program = pluginProgram({ architecture, socketPath });
+    assert.ok(program.length < 4096, `${architecture}: ${program.length} bytes`);
+    assert.equal(new DataView(program.buffer).getUint16(18, true), machine);
+    assert.deepEqual(pluginProgram({ architecture, socketPath }), program);
+  }
+  assert.throws(() => pluginProgram({ architecture: "s390x", socketPath }), /no CNI plugin for s390x/);
+  assert.throws(() => pluginProgram({ architecture: "x64", socketPath: `/${"x".repeat(200)}` }), /more than 107 bytes/);
+});

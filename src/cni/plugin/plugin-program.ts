@@ -1,0 +1,242 @@
+import { userError } from "../../base/index.ts";
+import { arm64Encoding } from "./arm64-encoding.ts";
+import { elfProgram, headerBytes, imageBase, memoryBase } from "./elf-program.ts";
+import { Machine, type Encoding, type Register } from "./machine.ts";
+import { supportedVersions } from "./plugin-versions.ts";
+import { x64Encoding } from "./x64-encoding.ts";
+
+export interface PluginProgramOptions {
+  /** As Node names it. */
+  readonly architecture: string;
+  /** The agent's socket, as the node sees it. */
+  readonly socketPath: string;
+}
+
+const encodings: Readonly<Record<string, Encoding>> = { x64: x64Encoding, arm64: arm64Encoding };
+
+const maxSocketPath = 107;
+const requestBytes = 1 << 20;
+const answerBytes = 1 << 20;
+/** Length of what follows, exit code; both 32 bits. */
+const answerHeaderBytes = 8;
+
+/** An ADD or STATUS waits for an agent that is being replaced; after that long the runtime is told to come again. */
+const connectAttempts = 50;
+const connectPauseMs = 100;
+/** More than the agent takes at most for any answer. */
+const answerTimeoutSeconds = 20;
+
+const linux = {
+  unixFamily: 1,
+  streamCloseOnExec: 0x8_0001,
+  socketLevel: 1,
+  receiveTimeout: 20,
+  sendTimeout: 21,
+  noSignal: 0x4000,
+  shutdownWrite: 1,
+} as const;
+
+const place: Register = 0;
+const count: Register = 1;
+const end: Register = 2;
+const command: Register = 3;
+const text: Register = 4;
+const tries: Register = 5;
+
+const addressOf = (label: string): { readonly address: string } => ({ address: label });
+const inRegister = (register: Register): { readonly register: Register } => ({ register });
+/** Four characters as the number that they are in memory. */
+const four = (characters: string): number => Buffer.from(characters, "latin1").readInt32LE();
+
+/**
+ * The CNI plugin: carries the runtime's variables and input to the agent, and the agent's answer back. All that CNI asks
+ * is decided by the agent; the program knows only what to say where no agent answers. It needs nothing but a Linux kernel.
+ */
+export function pluginProgram({ architecture, socketPath }: PluginProgramOptions): Uint8Array {
+  const encoding = encodings[architecture];
+  if (encoding === undefined)
+    throw userError("architecture-unsupported", `there is no CNI plugin for ${architecture}`, {
+      hint: `nodes must be of ${Object.keys(encodings).join(" or ")}`,
+    });
+  if (Buffer.byteLength(socketPath) > maxSocketPath)
+    throw userError("socket-path-long", `the agent's socket ${socketPath} has more than ${maxSocketPath} bytes`);
+  const memory = new Map([
+    ["request", memoryBase],
+    ["requestEnd", memoryBase + requestBytes],
+    ["answer", memoryBase + requestBytes],
+    ["answerEnd", memoryBase + requestBytes + answerBytes],
+  ]);
+  const machine = new Machine(encoding, imageBase + headerBytes, memory);
+  const address = Buffer.concat([Buffer.of(linux.unixFamily, 0), Buffer.from(`${socketPath}\0`)]);
+  collectVariables(machine);
+  readInput(machine);
+  connectToAgent(machine, address);
+  exchange(machine);
+  print(machine);
+  answerAlone(machine, socketPath);
+  return elfProgram(encoding.elfMachine, machine.assemble(), requestBytes + answerBytes);
+}
+
+/** Copies each variable `CNI_…` with its final zero into the request, then one more zero; notes the command. */
+function collectVariables(machine: Machine): void {
+  machine.stackPointer(place);
+  // The number of arguments, the arguments, a zero, the environment.
+  machine.load(count, place, 0, 8);
+  for (let doubled = 0; doubled < 3; doubled += 1) machine.add(count, inRegister(count));
+  machine.add(place, inRegister(count));
+  machine.add(place, 16);
+  machine.set(end, addressOf("request"));
+  machine.set(command, 0);
+  machine.set(tries, addressOf("requestEnd"));
+  machine.label("nextVariable");
+  machine.load(text, place, 0, 8);
+  machine.jumpIf(text, "equal", 0, "variablesDone");
+  machine.add(place, 8);
+  machine.load(count, text, 0, 4);
+  machine.jumpIf(count, "unequal", four("CNI_"), "nextVariable");
+  machine.load(count, text, 4, 4);
+  machine.jumpIf(count, "unequal", four("COMM"), "copyVariable");
+  machine.load(count, text, 8, 4);
+  machine.jumpIf(count, "unequal", four("AND="), "copyVariable");
+  machine.load(command, text, 12, 4);
+  // GC has two letters; what lies behind its zero is another variable's.
+  machine.load(count, text, 12, 1);
+  machine.jumpIf(count, "unequal", "G".charCodeAt(0), "copyVariable");
+  machine.set(command, four("GC\0\0"));
+  machine.label("copyVariable");
+  machine.jumpIf(end, "equal", inRegister(tries), "unanswered");
+  machine.load(count, text, 0, 1);
+  machine.storeByte(count, end);
+  machine.add(text, 1);
+  machine.add(end, 1);
+  machine.jumpIf(count, "unequal", 0, "copyVariable");
+  machine.jump("nextVariable");
+  machine.label("variablesDone");
+  machine.jumpIf(end, "equal", inRegister(tries), "unanswered");
+  machine.set(count, 0);
+  machine.storeByte(count, end);
+  machine.add(end, 1);
+}
+
+/** Appends all of standard input. */
+function readInput(machine: Machine): void {
+  machine.label("readInput");
+  machine.set(count, addressOf("requestEnd"));
+  machine.subtract(count, end);
+  machine.jumpIf(count, "equal", 0, "unanswered");
+  machine.system(count, "read", 0, inRegister(end), inRegister(count));
+  machine.jumpIf(count, "less", 0, "unanswered");
+  machine.add(end, inRegister(count));
+  machine.jumpIf(count, "unequal", 0, "readInput");
+}
+
+function connectToAgent(machine: Machine, address: Uint8Array): void {
+  machine.constant("address", address);
+  machine.constant("answerTimeout", twoLongs(answerTimeoutSeconds, 0));
+  machine.constant("connectPause", twoLongs(0, connectPauseMs * 1_000_000));
+  machine.set(tries, connectAttempts);
+  for (const waiting of ["ADD\0", "STAT"]) machine.jumpIf(command, "equal", four(waiting), "connect");
+  machine.set(tries, 1);
+  machine.label("connect");
+  machine.system(text, "socket", linux.unixFamily, linux.streamCloseOnExec, 0);
+  machine.jumpIf(text, "less", 0, "unanswered");
+  for (const option of [linux.receiveTimeout, linux.sendTimeout])
+    machine.system(
+      count,
+      "setsockopt",
+      inRegister(text),
+      linux.socketLevel,
+      option,
+      addressOf("answerTimeout"),
+      twoLongs(0, 0).length,
+    );
+  machine.system(count, "connect", inRegister(text), addressOf("address"), address.length);
+  machine.jumpIf(count, "equal", 0, "connected");
+  machine.system(count, "close", inRegister(text));
+  machine.add(tries, -1);
+  machine.jumpIf(tries, "equal", 0, "unanswered");
+  machine.system(count, "nanosleep", addressOf("connectPause"), 0);
+  machine.jump("connect");
+  machine.label("connected");
+}
+
+/** Sends the request, then reads until the agent hangs up; an answer that is not whole is none. */
+function exchange(machine: Machine): void {
+  machine.set(place, addressOf("request"));
+  machine.label("send");
+  machine.copy(count, end);
+  machine.subtract(count, place);
+  machine.jumpIf(count, "equal", 0, "sent");
+  machine.system(count, "sendto", inRegister(text), inRegister(place), inRegister(count), linux.noSignal, 0, 0);
+  machine.jumpIf(count, "lessOrEqual", 0, "unanswered");
+  machine.add(place, inRegister(count));
+  machine.jump("send");
+  machine.label("sent");
+  machine.system(count, "shutdown", inRegister(text), linux.shutdownWrite);
+  machine.set(end, addressOf("answer"));
+  machine.label("receive");
+  machine.set(count, addressOf("answerEnd"));
+  machine.subtract(count, end);
+  machine.jumpIf(count, "equal", 0, "unanswered");
+  machine.system(count, "read", inRegister(text), inRegister(end), inRegister(count));
+  machine.jumpIf(count, "less", 0, "unanswered");
+  machine.add(end, inRegister(count));
+  machine.jumpIf(count, "unequal", 0, "receive");
+  machine.set(place, addressOf("answer"));
+  machine.subtract(end, place);
+  machine.jumpIf(end, "less", answerHeaderBytes, "unanswered");
+  machine.add(end, -answerHeaderBytes);
+  machine.load(count, place, 0, 4);
+  machine.jumpIf(count, "unequal", inRegister(end), "unanswered");
+  machine.load(command, place, 4, 4);
+  machine.add(place, answerHeaderBytes);
+}
+
+/** Writes `end` bytes from `place` to standard output, and ends with the exit code in `command`. */
+function print(machine: Machine): void {
+  machine.label("print");
+  machine.jumpIf(end, "equal", 0, "leave");
+  machine.system(count, "write", 1, inRegister(place), inRegister(end));
+  machine.jumpIf(count, "lessOrEqual", 0, "leave");
+  machine.add(place, inRegister(count));
+  machine.subtract(end, count);
+  machine.jump("print");
+  machine.label("leave");
+  machine.system(count, "exit_group", inRegister(command));
+}
+
+/** No pod starts without the agent; but what is gone may go, and the versions are known. */
+function answerAlone(machine: Machine, socketPath: string): void {
+  const say = (label: string, words: string, exitCode: number): void => {
+    const bytes = Buffer.from(words);
+    machine.constant(`${label}Text`, bytes);
+    machine.label(label);
+    machine.set(place, addressOf(`${label}Text`));
+    machine.set(end, bytes.length);
+    machine.set(command, exitCode);
+    machine.jump("print");
+  };
+  const failure = (code: number): string =>
+    JSON.stringify({
+      cniVersion: "1.1.0",
+      code,
+      msg: "the mesh's CNI agent does not answer",
+      details: `nobody answers at ${socketPath}; a pod starts once the pod of DaemonSet istio-cni-node on this node is ready`,
+    });
+  machine.label("unanswered");
+  machine.jumpIf(command, "equal", four("VERS"), "sayVersions");
+  machine.jumpIf(command, "equal", four("DEL\0"), "sayNothing");
+  machine.jumpIf(command, "equal", four("STAT"), "sayUnavailable");
+  machine.jumpIf(command, "equal", four("GC\0\0"), "sayNothing");
+  say("sayAgain", failure(11), 1);
+  say("sayUnavailable", failure(50), 1);
+  say("sayVersions", JSON.stringify({ cniVersion: "1.1.0", supportedVersions }), 0);
+  say("sayNothing", "", 0);
+}
+
+function twoLongs(first: number, second: number): Uint8Array {
+  const bytes = Buffer.alloc(16);
+  bytes.writeBigInt64LE(BigInt(first), 0);
+  bytes.writeBigInt64LE(BigInt(second), 8);
+  return bytes;
+}

@@ -1,0 +1,73 @@
+import { mkdirSync, rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
+import { messageOf, type Logger } from "../../base/index.ts";
+import { networkError } from "../../net/index.ts";
+import { answerPluginCall, parsePluginCall, type PluginAnswer, type PluginHandler } from "./plugin-call.ts";
+
+const maxRequestBytes = 1 << 20;
+/** A runtime starts few pods at once; what comes beyond waits for its turn in the socket's queue, or is told to come again. */
+const maxCalls = 512;
+const headerBytes = 8;
+
+/** Answers runs of the plugin program over a unix socket: one connection a run. */
+export class PluginServer {
+  readonly #server: Server;
+  readonly #path: string;
+  readonly #open = new Set<Socket>();
+
+  constructor(path: string, handler: PluginHandler, log: Logger) {
+    this.#path = path;
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => {
+      this.#open.add(socket);
+      socket.once("close", () => this.#open.delete(socket));
+      // The program may have been killed: nobody waits for the answer then.
+      socket.on("error", (error) => log.debug("a CNI call broke off", { error: messageOf(error) }));
+      collect(socket, (request) => {
+        const call = parsePluginCall(request);
+        void answerPluginCall(call, handler, log).then((answer) => {
+          const command = call.variables.get("CNI_COMMAND");
+          if (answer.exitCode !== 0) log.warn("a CNI call failed", { command, error: answer.output });
+          socket.end(encodeAnswer(answer));
+        });
+      });
+    });
+    this.#server.maxConnections = maxCalls;
+  }
+
+  listen(): Promise<void> {
+    mkdirSync(dirname(this.#path), { recursive: true });
+    // An agent that was killed has left its socket behind; there is one agent a node.
+    rmSync(this.#path, { force: true });
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", (error) => reject(networkError(`listen on ${this.#path}`, error)));
+      this.#server.listen(this.#path, resolve);
+    });
+  }
+
+  /** Also takes the socket away. */
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#open) socket.destroy();
+  }
+}
+
+function collect(socket: Socket, whole: (request: Buffer) => void): void {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  socket.on("data", (chunk: Buffer) => {
+    length += chunk.length;
+    if (length > maxRequestBytes) socket.destroy();
+    else chunks.push(chunk);
+  });
+  socket.once("end", () => whole(Buffer.concat(chunks)));
+}
+
+/** The output's length and the exit code, 32 bits each, then the output: an answer that breaks off is noticed. */
+function encodeAnswer({ exitCode, output }: PluginAnswer): Buffer {
+  const body = Buffer.from(output);
+  const header = Buffer.alloc(headerBytes);
+  header.writeUInt32LE(body.length, 0);
+  header.writeUInt32LE(exitCode, 4);
+  return Buffer.concat([header, body]);
+}

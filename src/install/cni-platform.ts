@@ -1,0 +1,58 @@
+/** Where a node keeps what concerns CNI, and how the plugin is called there. */
+export interface CniPlatform {
+  readonly cniBinDir: string;
+  readonly cniConfDir: string;
+  readonly cniNetnsDir: string;
+  /** The file to chain into; the first one when empty. */
+  readonly cniConfFileName: string;
+  readonly chained: boolean;
+}
+
+const usual: CniPlatform = {
+  cniBinDir: "/opt/cni/bin",
+  cniConfDir: "/etc/cni/net.d",
+  cniNetnsDir: "/var/run/netns",
+  cniConfFileName: "",
+  chained: true,
+};
+
+/** By `global.platform`, as upstream's profiles of platforms have it. EKS, AKS, kind and kubeadm are as usual. */
+const differing: Readonly<Record<string, Partial<CniPlatform>>> = {
+  gke: { cniBinDir: "/home/kubernetes/bin" },
+  k3d: { cniConfDir: "/var/lib/rancher/k3s/agent/etc/cni/net.d", cniBinDir: "/bin" },
+  k3s: { cniConfDir: "/var/lib/rancher/k3s/agent/etc/cni/net.d", cniBinDir: "/var/lib/rancher/k3s/data/cni" },
+  microk8s: {
+    cniConfDir: "/var/snap/microk8s/current/args/cni-network",
+    cniBinDir: "/var/snap/microk8s/current/opt/cni/bin",
+  },
+  minikube: { cniNetnsDir: "/var/run/docker/netns" },
+  // Multus calls the plugin by the name of a file.
+  openshift: {
+    cniBinDir: "/var/lib/cni/bin",
+    cniConfDir: "/etc/cni/multus/net.d",
+    cniConfFileName: "istio-cni.conf",
+    chained: false,
+  },
+};
+
+export function cniPlatform(name: string): CniPlatform {
+  return { ...usual, ...differing[name] };
+}
+
+/** One of the fields by platform, with those that are as usual left out: for a template that decides later. */
+export function cniPlatformChoices(field: Exclude<keyof CniPlatform, "chained">): {
+  readonly usual: string;
+  readonly differing: readonly (readonly [platform: string, value: string])[];
+} {
+  return {
+    usual: usual[field],
+    differing: Object.entries(differing).flatMap(([platform, fields]) => {
+      const value = fields[field];
+      return value === undefined ? [] : [[platform, value] as const];
+    }),
+  };
+}
+
+export const unchainedPlatforms: readonly string[] = Object.entries(differing)
+  .filter(([, fields]) => fields.chained === false)
+  .map(([platform]) => platform);
