@@ -1,3 +1,4 @@
+import { messageOf, userError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 
 /**
@@ -6,8 +7,20 @@ import type { UntypedObject } from "../api/index.ts";
  */
 export async function* objectsInManifest(manifest: string): AsyncGenerator<UntypedObject> {
   const { parse } = await import("yaml");
-  for (const part of manifest.split(/^---[ \t]*$/m)) {
-    const object = (part.trimStart().startsWith("{") ? JSON.parse(part) : parse(part)) as UntypedObject | null;
+  for (const [index, part] of manifest.split(/^---[ \t]*$/m).entries()) {
+    const object = documentOf(part, index + 1, parse);
     if (object !== null && typeof object === "object") yield object;
+  }
+}
+
+/** Nesting makes a parser call itself, and an alias that nobody named throws: whatever it is, the document is at fault. */
+function documentOf(text: string, ordinal: number, parse: (text: string) => unknown): UntypedObject | null {
+  try {
+    return (text.trimStart().startsWith("{") ? JSON.parse(text) : parse(text)) as UntypedObject | null;
+  } catch (error) {
+    const reason = error instanceof RangeError ? "it is nested too deeply" : messageOf(error);
+    throw userError("manifest-invalid", `document ${ordinal} of the manifest cannot be read: ${reason}`, {
+      cause: error,
+    });
   }
 }

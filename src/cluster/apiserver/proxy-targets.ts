@@ -1,3 +1,4 @@
+import { isInsideAddress } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { ResourceContext, ServerParts } from "./context.ts";
 import type { ProxyTarget } from "./node-client.ts";
@@ -42,7 +43,14 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
       toNode: false,
     };
   }
-  return { protocol, ...endpointOf(parts, info.namespace, name, port), path, toNode: false };
+  const endpoint = endpointOf(parts, info.namespace, name, port);
+  return { protocol, host: allowed(endpoint.host), port: endpoint.port, path, toNode: false };
+}
+
+/** Whoever writes an EndpointSlice says where it leads: not to what listens on this server's own loopback or link. */
+function allowed(host: string): string {
+  if (isInsideAddress(host)) throw badRequest("address not allowed");
+  return host;
 }
 
 /** `[scheme:]name[:port]` as [name, port, scheme]. */

@@ -78,3 +78,21 @@ test("one worker announces a LoadBalancer; with the local policy one that has an
   assert.equal(announcerOf(local, [slice([{ addresses: ["10.244.0.2"], nodeName: "c" }])], nodes), "c");
   assert.equal(announcerOf(local, [], nodes), undefined);
 });
+
+test("an endpoint on the loopback or the link of the node is none", () => {
+  const [port] = planService(
+    service,
+    [
+      slice(
+        ["127.0.0.1", "127.9.9.9", "0.0.0.0", "169.254.169.254", "10.244.1.2"].map((address) => ({
+          addresses: [address],
+        })),
+      ),
+    ],
+    "b",
+  );
+  assert.deepEqual(
+    port?.endpoints.map(({ address }) => address),
+    ["10.244.1.2"],
+  );
+});

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { isInsideAddress } from "../../base/index.ts";
 import { keyOf } from "../../api/index.ts";
 import type { Endpoint, EndpointSlice, Service, ServicePort } from "../../api/kubernetes/index.ts";
 
@@ -95,7 +96,8 @@ function collect(
   ending: Map<string, ServiceEndpoint>,
 ): void {
   const [address] = endpoint.addresses;
-  if (address === undefined) return;
+  // Kubernetes refuses such endpoints; who writes one here does not reach what listens on the node's loopback or link.
+  if (address === undefined || isInsideAddress(address)) return;
   const { conditions } = endpoint;
   const entry = { address, port, local: endpoint.nodeName === nodeName };
   if (conditions?.ready !== false) ready.set(`${address}:${port}`, entry);

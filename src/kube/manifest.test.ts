@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SerinError } from "../base/index.ts";
+import { objectsInManifest } from "./manifest.ts";
+
+async function read(manifest: string): Promise<unknown[]> {
+  const objects: unknown[] = [];
+  for await (const object of objectsInManifest(manifest)) objects.push(object);
+  return objects;
+}
+
+test("what cannot be read is the document's fault, by its number, and never an error of ours", async () => {
+  const good = "kind: A\n---\n";
+  for (const bad of [
+    "a: *nobody",
+    "a: [",
+    "a: &x [*x]\n<<: *y",
+    "{",
+    '{"a": }',
+    "[".repeat(8000),
+    "{a: ".repeat(8000),
+    `${"- ".repeat(20_000)}a`,
+    `{"a":${"[".repeat(100_000)}`,
+  ])
+    await assert.rejects(
+      read(good + bad),
+      (error) =>
+        error instanceof SerinError && error.kind === "user" && error.message.startsWith("document 2 of the manifest"),
+      bad.slice(0, 20),
+    );
+});
+
+test("documents are read one after another, empty ones are passed over", async () => {
+  assert.deepEqual(await read('---\nkind: A\n--- \n\n---\n{"kind":"B"}\n'), [{ kind: "A" }, { kind: "B" }]);
+});
