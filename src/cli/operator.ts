@@ -6,12 +6,14 @@ import {
   clusterRoleKind,
   deploymentKind,
   namespaceKind,
+  podKind,
   serviceAccountKind,
   serviceKind,
 } from "../api/kubernetes/index.ts";
 import { parseIstioOperator } from "../api/istio/index.ts";
 import { installedKindOf, operatorName, renderOperator, type OperatorSettings } from "../install/index.ts";
 import type { KubeClient } from "../kube/index.ts";
+import { podObstacle } from "../kube/obstacles/index.ts";
 import { connectionFlags, defaultHub, readYaml } from "./install-input.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
@@ -153,9 +155,18 @@ async function waitForDeployment(
     const isSeen = (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
     if (isSeen && Math.min(status?.updatedReplicas ?? 0, status?.availableReplicas ?? 0) > 0) return;
     if (clock.steadyMs() > deadline) {
-      throw userError("not-ready", `Deployment ${namespace}/${name} was not ready after ${readyTimeoutMs / 1000} s`, {
-        hint: `kubectl -n ${namespace} describe pod -l name=${name}`,
-      });
+      const pods = await client
+        .list(podKind, { namespace, labelSelector: `name=${name}` })
+        .catch(() => ({ items: [] }));
+      const obstacle = podObstacle(pods.items);
+      const why = obstacle === undefined ? "" : `: ${obstacle.text}`;
+      throw userError(
+        "not-ready",
+        `Deployment ${namespace}/${name} was not ready after ${readyTimeoutMs / 1000} s${why}`,
+        {
+          hint: `kubectl -n ${namespace} describe pod -l name=${name}`,
+        },
+      );
     }
     await clock.sleep(pollMs, signal);
   }

@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { transientError, userError } from "../base/index.ts";
 import { gatewayKind, type Gateway } from "../api/gateway/index.ts";
-import { namespaceKind, type Namespace } from "../api/kubernetes/index.ts";
+import { namespaceKind, podKind, type Namespace } from "../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../kube/index.ts";
+import { podObstacle } from "../kube/obstacles/index.ts";
 import type { CliContext } from "./context.ts";
 import { durationFlag, namespaceOf, revisionFlag, type CommonFlags } from "./flags.ts";
 import { renderValue } from "./output.ts";
@@ -183,9 +184,13 @@ async function waitUntilProgrammed(
         found?.status?.conditions
           ?.map(({ type, status: state, message }) => `${type} is ${state}${message === "" ? "" : ` (${message})`}`)
           .join("; ") ?? "";
+      const labelSelector = `gateway.networking.k8s.io/gateway-name=${name}`;
+      const pods = await client.list(podKind, { namespace, labelSelector }).catch(() => ({ items: [] }));
+      const obstacle = podObstacle(pods.items);
+      const why = [said, obstacle?.text ?? ""].filter((text) => text !== "").join("; ");
       throw transientError(
         "waypoint-not-ready",
-        `timed out while waiting for waypoint\t${namespace}/${name}${said === "" ? "" : `: ${said}`}`,
+        `timed out while waiting for waypoint\t${namespace}/${name}${why === "" ? "" : `: ${why}`}`,
         {
           hint: `kubectl -n ${namespace} describe gateway ${name}; kubectl -n ${namespace} get pods -l gateway.networking.k8s.io/gateway-name=${name}`,
         },

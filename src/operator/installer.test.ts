@@ -303,3 +303,33 @@ test("an agent that does not end is named", async () => {
   assert.match(told.join(""), /did not end.*istio-cni-node-1/);
   assert.deepEqual(cluster.names("DaemonSet"), []);
 });
+
+test("an installation whose pods cannot start ends with the kubelet's own reason, long before its time is over", async () => {
+  const cluster = new MemoryCluster();
+  cluster.held.add("Deployment/istio-system/istiod");
+  cluster.put("Pod", {
+    metadata: { name: "istiod-1", namespace: "istio-system", labels: { app: "istiod", istio: "pilot" } },
+    status: {
+      containerStatuses: [
+        {
+          name: "discovery",
+          state: {
+            waiting: {
+              reason: "CreateContainerConfigError",
+              message: "container has runAsNonRoot and image will run as root",
+            },
+          },
+        },
+      ],
+    },
+  } as never);
+  const clock = clockOfTurns();
+  await assert.rejects(install(cluster, [], { clock }), (error: unknown) => {
+    const text = describeError(error);
+    assert.match(text, /^Deployment istio-system\/istiod cannot become ready: .+; pod /);
+    assert.match(text, /container discovery: CreateContainerConfigError: container has runAsNonRoot/);
+    assert.match(text, /hint: /);
+    return true;
+  });
+  assert.ok(clock.steadyMs() < 20_000, `${clock.steadyMs()} ms`);
+});

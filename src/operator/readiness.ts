@@ -1,4 +1,4 @@
-import { transientError, type Clock } from "../base/index.ts";
+import { transientError, userError, type Clock } from "../base/index.ts";
 import { keyOf, type UntypedObject } from "../api/index.ts";
 import {
   customResourceDefinitionKind,
@@ -11,6 +11,7 @@ import {
   type StatefulSet,
 } from "../api/kubernetes/index.ts";
 import type { KubeClient } from "../kube/index.ts";
+import { WorkloadObstacles } from "./workload-obstacle.ts";
 
 export interface WaitOptions {
   readonly client: KubeClient;
@@ -25,33 +26,53 @@ export interface WaitOptions {
 const pollMs = 40;
 const tellAfterMs = 1000;
 
+/** Obstacles are looked for once a workload takes longer than pods usually do. */
+const lookAfterMs = 2_000;
+
+/**
+ * Waits until the object is ready. Throws a user error as soon as its pods cannot start and waiting does not help, with the
+ * kubelet's own reason; a transient one when the time is over.
+ */
 export async function waitReady(object: UntypedObject, options: WaitOptions): Promise<void> {
   const { client, clock, signal } = options;
   const check = readinessCheck(object, client);
   if (check === undefined) return;
+  const subject = `${object.kind ?? ""} ${keyOf(object)}`;
+  const obstacles = workloadKinds.has(object.kind ?? "") ? new WorkloadObstacles(object, client, clock) : undefined;
   const began = clock.steadyMs();
-  const deadline = began + options.readyTimeoutMs;
   let told = "";
   for (;;) {
-    const waitingFor = await check();
-    if (waitingFor === undefined) return;
-    if (waitingFor !== told && clock.steadyMs() - began > tellAfterMs) {
+    const missing = await check();
+    if (missing === undefined) return;
+    const waitedMs = clock.steadyMs() - began;
+    const look = waitedMs > lookAfterMs ? await obstacles?.look() : undefined;
+    const obstacle = look?.obstacle;
+    const waitingFor = obstacle === undefined ? missing : `${missing}; ${obstacle.text}`;
+    if (waitingFor !== told && waitedMs > tellAfterMs) {
       told = waitingFor;
-      options.onWait?.(`${object.kind ?? ""} ${keyOf(object)}: ${waitingFor}`);
+      options.onWait?.(`${subject}: ${waitingFor}`);
     }
-    if (clock.steadyMs() > deadline) {
-      const name = `${object.kind ?? ""} ${keyOf(object)}`;
+    if (look?.isFinal === true) {
+      const words = (await obstacles?.lastWords()) ?? "";
+      const hint = obstacle?.hint;
+      const message = `${subject} cannot become ready: ${waitingFor}${words}`;
+      throw userError("pods-do-not-start", message, hint === undefined ? {} : { hint });
+    }
+    if (waitedMs > options.readyTimeoutMs) {
+      const { namespace = "default", name = "" } = object.metadata;
       throw transientError(
         "not-ready",
-        `${name} was not ready after ${options.readyTimeoutMs / 1000} s: ${waitingFor}`,
+        `${subject} was not ready after ${options.readyTimeoutMs / 1000} s: ${waitingFor}`,
         {
-          hint: `kubectl -n ${object.metadata.namespace ?? "default"} get pods; kubectl -n ${object.metadata.namespace ?? "default"} describe ${(object.kind ?? "").toLowerCase()} ${object.metadata.name ?? ""}`,
+          hint: `kubectl -n ${namespace} get pods; kubectl -n ${namespace} describe ${(object.kind ?? "").toLowerCase()} ${name}`,
         },
       );
     }
     await clock.sleep(pollMs, signal);
   }
 }
+
+const workloadKinds: ReadonlySet<string> = new Set(["Deployment", "DaemonSet", "StatefulSet"]);
 
 /** A function that answers what is still missing, for kinds that become ready by and by. */
 export function readinessCheck(

@@ -1,0 +1,1 @@
+export { podObstacle, type PodObstacle } from "./pod-obstacle.ts";

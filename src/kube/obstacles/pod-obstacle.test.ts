@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ContainerStatus, Pod } from "../../api/kubernetes/index.ts";
+import { podObstacle } from "./pod-obstacle.ts";
+
+const pod = (status: NonNullable<Pod["status"]>, deletionTimestamp?: string): Pod => ({
+  metadata: { name: "web-1", namespace: "shop", ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }) },
+  status,
+});
+const waiting = (reason: string, message?: string, more: Partial<ContainerStatus> = {}): Pod =>
+  pod({
+    containerStatuses: [
+      {
+        name: "app",
+        ready: false,
+        restartCount: 0,
+        image: "",
+        imageID: "",
+        state: { waiting: { reason, ...(message === undefined ? {} : { message }) } },
+        ...more,
+      },
+    ],
+  });
+
+test("the kubelet's own reason is told, and whether waiting may help", () => {
+  const cases: readonly (readonly [Pod, string, boolean])[] = [
+    [
+      waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"),
+      "pod shop/web-1: container app: CreateContainerConfigError: container has runAsNonRoot and image will run as root",
+      true,
+    ],
+    [
+      waiting("ErrImagePull", "manifest unknown"),
+      "pod shop/web-1: container app: ErrImagePull: manifest unknown",
+      true,
+    ],
+    [waiting("ContainerCreating"), "pod shop/web-1: container app: ContainerCreating", false],
+    [
+      pod({
+        conditions: [
+          { type: "PodScheduled", status: "False", reason: "Unschedulable", message: "0/2 nodes are available" },
+        ],
+      }),
+      "pod shop/web-1: Unschedulable: 0/2 nodes are available",
+      true,
+    ],
+    [
+      pod({ phase: "Failed", reason: "Evicted", message: "low on memory" }),
+      "pod shop/web-1: Evicted: low on memory",
+      true,
+    ],
+  ];
+  for (const [given, text, final] of cases) {
+    const obstacle = podObstacle([given]);
+    assert.deepEqual([obstacle?.text, obstacle?.patienceMs !== undefined], [text, final]);
+  }
+});
+
+test("a container that crashes again and again is an obstacle whose log tells more; its first crash may be a race", () => {
+  const crashing = (restartCount: number): Pod =>
+    waiting("CrashLoopBackOff", "back-off 10s", {
+      restartCount,
+      lastState: { terminated: { exitCode: 1, reason: "Error" } },
+    });
+  assert.equal(podObstacle([crashing(1)])?.patienceMs, undefined);
+  const obstacle = podObstacle([crashing(3)]);
+  assert.equal(
+    obstacle?.text,
+    "pod shop/web-1: container app: CrashLoopBackOff: back-off 10s: it ended with 1 (Error)",
+  );
+  assert.notEqual(obstacle?.patienceMs, undefined);
+  assert.deepEqual(obstacle?.crashed, { pod: "web-1", container: "app" });
+});
+
+test("pods that end and pods that run say nothing, and what does not pass goes before what may", () => {
+  const running = pod({ phase: "Running", containerStatuses: [] });
+  assert.equal(podObstacle([running]), undefined);
+  assert.equal(podObstacle([pod({ phase: "Failed" }, "2026-01-01T00:00:00Z")]), undefined);
+  const both = podObstacle([waiting("ContainerCreating"), waiting("InvalidImageName", "bad")]);
+  assert.match(both?.text ?? "", /InvalidImageName/);
+});

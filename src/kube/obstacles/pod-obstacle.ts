@@ -1,0 +1,116 @@
+import type { ContainerStatus, Pod } from "../../api/kubernetes/index.ts";
+
+/** Why a pod does not become ready, in the kubelet's, scheduler's or API server's own words. */
+export interface PodObstacle {
+  /** `pod shop/web-1: container app: ErrImagePull: manifest unknown`. */
+  readonly text: string;
+  /** Waiting longer than this does not help; undefined where the pod may just need its time. */
+  readonly patienceMs: number | undefined;
+  /** What a person should look at or do. */
+  readonly hint: string | undefined;
+  /** Where the container crashed: its log tells why. */
+  readonly crashed?: { readonly pod: string; readonly container: string };
+}
+
+interface Reason {
+  readonly patienceMs: number;
+  readonly hint: string;
+}
+
+const image: Reason = {
+  patienceMs: 10_000,
+  hint: "Check the image's name and tag (--set hub=…, --set tag=…), and that the node may pull it: its registry, its credentials (imagePullSecrets), or an image that was loaded into the node.",
+};
+const configuration: Reason = {
+  patienceMs: 5_000,
+  hint: "The container's specification and its image do not fit together, or an object that it names is missing. The reason is the kubelet's.",
+};
+const crashes: Reason = { patienceMs: 10_000, hint: "The container's own log tells why it ended." };
+const unschedulable: Reason = {
+  patienceMs: 30_000,
+  hint: "No node can take the pod. Add a node, free its resources, or change the pod's requests, selectors or tolerations.",
+};
+
+/** Reasons of a waiting container that do not pass by themselves, as the kubelet names them. */
+const waitingReasons: Readonly<Record<string, Reason>> = {
+  ErrImagePull: image,
+  ImagePullBackOff: image,
+  ErrImageNeverPull: image,
+  InvalidImageName: image,
+  CreateContainerConfigError: configuration,
+  CreateContainerError: configuration,
+  RunContainerError: configuration,
+  CrashLoopBackOff: crashes,
+};
+
+/** A first crash may be a race with what the container needs; a container that crashes again and again will not start. */
+const crashesThatCount = 3;
+
+/** The gravest obstacle of the pods; undefined when none of them says anything. Pods that end do not count. */
+export function podObstacle(pods: readonly Pod[]): PodObstacle | undefined {
+  const found = pods
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .flatMap((pod) => obstaclesOf(pod));
+  return found.find(({ patienceMs }) => patienceMs !== undefined) ?? found[0];
+}
+
+function obstaclesOf(pod: Pod): PodObstacle[] {
+  const { name = "", namespace = "" } = pod.metadata;
+  const subject = `pod ${namespace}/${name}`;
+  const {
+    initContainerStatuses = [],
+    containerStatuses = [],
+    conditions = [],
+    message,
+    phase,
+    reason,
+  } = pod.status ?? {};
+  const scheduled = conditions.find(({ type }) => type === "PodScheduled");
+  if (scheduled?.status === "False")
+    return [{ text: `${subject}: ${join([scheduled.reason, scheduled.message])}`, ...unschedulable }];
+  if (phase === "Failed")
+    return [
+      {
+        text: `${subject}: ${join([reason ?? phase, message])}`,
+        patienceMs: configuration.patienceMs,
+        hint: undefined,
+      },
+    ];
+  return [...initContainerStatuses, ...containerStatuses].flatMap((status) => {
+    const obstacle = containerObstacle(status);
+    if (obstacle === undefined) return [];
+    const { text, ...rest } = obstacle;
+    return [{ text: `${subject}: container ${status.name}: ${text}`, ...rest, ...crashedIn(status, name) }];
+  });
+}
+
+function containerObstacle({
+  state,
+  restartCount,
+  lastState,
+}: ContainerStatus): Omit<PodObstacle, "crashed"> | undefined {
+  const waiting = state?.waiting;
+  if (waiting?.reason === undefined || waiting.reason === "PodInitializing") return undefined;
+  const known = waitingReasons[waiting.reason];
+  const ended = lastState?.terminated;
+  const text = join([
+    waiting.reason,
+    waiting.message,
+    ended === undefined
+      ? undefined
+      : `it ended with ${ended.exitCode}${ended.reason === undefined ? "" : ` (${ended.reason})`}`,
+  ]);
+  if (known === undefined || (known === crashes && restartCount < crashesThatCount))
+    return { text, patienceMs: undefined, hint: undefined };
+  return { text, ...known };
+}
+
+function crashedIn({ state, lastState, name }: ContainerStatus, pod: string): Pick<PodObstacle, "crashed"> {
+  return state?.waiting?.reason === "CrashLoopBackOff" && lastState?.terminated !== undefined
+    ? { crashed: { pod, container: name } }
+    : {};
+}
+
+function join(parts: readonly (string | undefined)[]): string {
+  return parts.filter((part) => part !== undefined && part !== "").join(": ");
+}

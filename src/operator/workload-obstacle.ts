@@ -1,0 +1,87 @@
+import type { Clock } from "../base/index.ts";
+import type { UntypedObject } from "../api/index.ts";
+import { deploymentKind, eventKind, podKind } from "../api/kubernetes/index.ts";
+import { resourcePath, type KubeClient } from "../kube/index.ts";
+import { podObstacle, type PodObstacle } from "../kube/obstacles/index.ts";
+
+const lookEveryMs = 1_000;
+const logLines = 5;
+const maxLogCharacters = 2_000;
+/** A refusal by the API server (PodSecurity, a quota, a webhook) does not pass by itself. */
+const refusalPatienceMs = 5_000;
+
+/** Looks for what keeps a workload's pods from starting, once a second at most. Clusters that refuse the question tell nothing. */
+export class WorkloadObstacles {
+  readonly #client: KubeClient;
+  readonly #clock: Clock;
+  readonly #workload: UntypedObject;
+  #lookedAtMs = -Infinity;
+  #sinceMs = 0;
+  #obstacle: PodObstacle | undefined;
+
+  constructor(workload: UntypedObject, client: KubeClient, clock: Clock) {
+    this.#workload = workload;
+    this.#client = client;
+    this.#clock = clock;
+  }
+
+  /** The obstacle as it is known, and whether it has lasted so long that waiting does not help. */
+  async look(): Promise<{ readonly obstacle: PodObstacle | undefined; readonly isFinal: boolean }> {
+    const nowMs = this.#clock.steadyMs();
+    if (nowMs - this.#lookedAtMs >= lookEveryMs) {
+      this.#lookedAtMs = nowMs;
+      const found = await this.#find().catch(() => undefined);
+      if (kindOf(found) !== kindOf(this.#obstacle)) this.#sinceMs = nowMs;
+      this.#obstacle = found;
+    }
+    const patienceMs = this.#obstacle?.patienceMs;
+    return { obstacle: this.#obstacle, isFinal: patienceMs !== undefined && nowMs - this.#sinceMs >= patienceMs };
+  }
+
+  /** The last lines of the log of the container that crashed, to be put behind a message; empty when there are none. */
+  async lastWords(): Promise<string> {
+    const crashed = this.#obstacle?.crashed;
+    if (crashed === undefined) return "";
+    const { namespace } = this.#workload.metadata;
+    const path = `${resourcePath(podKind, crashed.pod, namespace)}/log?container=${encodeURIComponent(crashed.container)}&previous=true&tailLines=${logLines}`;
+    const answer = await this.#client.raw("GET", path).catch(() => undefined);
+    if (answer?.status !== 200 || answer.text.trim() === "") return "";
+    return `\n  its last lines:\n${answer.text.trim().slice(-maxLogCharacters).replaceAll(/^/gm, "    ")}`;
+  }
+
+  async #find(): Promise<PodObstacle | undefined> {
+    const { spec } = this.#workload as { spec?: { selector?: { matchLabels?: Readonly<Record<string, string>> } } };
+    const { namespace = "default" } = this.#workload.metadata;
+    const labels = Object.entries(spec?.selector?.matchLabels ?? {});
+    if (labels.length === 0) return undefined;
+    const labelSelector = labels.map(([key, value]) => `${key}=${value}`).join(",");
+    const { items } = await this.#client.list(podKind, { namespace, labelSelector });
+    return podObstacle(items) ?? (await this.#refusal(namespace));
+  }
+
+  /** Pods that the API server does not let in exist nowhere: the controller tells of them. */
+  async #refusal(namespace: string): Promise<PodObstacle | undefined> {
+    const { kind = "", metadata } = this.#workload;
+    const refused = (text: string): PodObstacle => ({
+      text: `${kind} ${namespace}/${metadata.name ?? ""}: ${text}`,
+      patienceMs: refusalPatienceMs,
+      hint: "The API server refuses the pods: change what it names (PodSecurity of the namespace, a quota, an admission webhook).",
+    });
+    if (kind === "Deployment") {
+      const found = await this.#client.get(deploymentKind, metadata.name ?? "", namespace);
+      const failure = found?.status?.conditions?.find(
+        ({ type, status }) => type === "ReplicaFailure" && status === "True",
+      );
+      return failure === undefined ? undefined : refused(failure.message ?? failure.reason ?? "its pods are refused");
+    }
+    const fieldSelector = `involvedObject.kind=${kind},involvedObject.name=${metadata.name ?? ""},reason=FailedCreate`;
+    const { items } = await this.#client.list(eventKind, { namespace, fieldSelector });
+    const last = items.toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1))[0];
+    return last?.message === undefined ? undefined : refused(last.message);
+  }
+}
+
+/** Two looks see the same obstacle when only a count or a time in its text differs. */
+function kindOf(obstacle: PodObstacle | undefined): string {
+  return obstacle === undefined ? "" : `${obstacle.patienceMs ?? ""} ${obstacle.hint ?? ""}`;
+}
