@@ -1,5 +1,6 @@
 // The mesh on a real Kubernetes: two nodes with kubelet, containerd and runc, in namespaces of the run, and cases one after the other.
-//   npm run e2e:kubernetes [-- --json] [-- --only CASE,CASE] [-- --keep] [-- --kubernetes 1.36.3]
+//   npm run e2e:kubernetes [-- --json] [-- --only CASE,CASE] [-- --images DIR] [-- --keep] [-- --kubernetes 1.36.3]
+import { spawnSync } from "node:child_process";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -15,15 +16,19 @@ const help = `npm run e2e:kubernetes [-- options]
   --only CASES           with commas between them, with what they come after; all of them when absent:
 ${allCases.map(({ name, title }) => `                           ${name.padEnd(14)} ${title}`).join("\n")}
   --kubernetes VERSION   that scripts/fetch-kubernetes.sh has built (1.36.3)
+  --images DIR           a layout that npm run image has written; it is built anew when absent
   --keep                 leaves the cluster to you until you end the run
   --logs DIR             copies the logs of all programs there at the end
   --json                 the last line is one JSON object
 `;
 
+const builtImages = join(root, ".cache/kubernetes/images");
+
 const { values: flags } = parseArgs({
   options: {
     only: { type: "string", default: "" },
     kubernetes: { type: "string", default: "1.36.3" },
+    images: { type: "string" },
     keep: { type: "boolean", default: false },
     logs: { type: "string" },
     json: { type: "boolean", default: false },
@@ -43,7 +48,8 @@ async function main(inside: Surroundings): Promise<number> {
   );
   const cluster = new RealCluster({ surroundings: inside, version: flags.kubernetes, note });
   const reports = new LoadReports([cluster.files.reports]);
-  const bench: Bench = { cluster, reports, load: new ConstantLoad(cluster, reports), note };
+  const images = flags.images ?? builtImages;
+  const bench: Bench = { cluster, reports, load: new ConstantLoad(cluster, reports), images, note };
   const results: CaseResult[] = [];
   try {
     await cluster.create();
@@ -62,6 +68,17 @@ async function main(inside: Surroundings): Promise<number> {
   cluster.close();
   keepLogs(cluster);
   return summarise(bench, results, secondsSince(begun));
+}
+
+/** Needs the network of the machine, which the namespaces do not have. */
+function buildImages(): void {
+  if (flags.images !== undefined) return;
+  const architecture = process.arch === "arm64" ? "arm64" : "amd64";
+  const script = join(root, "scripts/build-image.ts");
+  const { status } = spawnSync(process.execPath, [script, "--arch", architecture, "--output", builtImages], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (status !== 0) throw new Error("the images could not be built: see above");
 }
 
 function secondsSince(begun: number): number {
@@ -123,8 +140,9 @@ function summarise(bench: Bench, results: readonly CaseResult[], seconds: number
 
 const inside = surroundings();
 if (flags.help) process.stdout.write(help);
-else if (inside === undefined)
+else if (inside === undefined) {
+  buildImages();
   process.exit(
     await runIsolated([process.execPath, join(root, "scripts/e2e-kubernetes.ts"), ...process.argv.slice(2)]),
   );
-else process.exit(await main(inside));
+} else process.exit(await main(inside));

@@ -7,6 +7,8 @@ export interface Bench {
   readonly cluster: RealCluster;
   readonly reports: LoadReports;
   readonly load: ConstantLoad;
+  /** A layout of images, that of `npm run image`. */
+  readonly images: string;
   readonly note: (text: string) => void;
 }
 
@@ -15,8 +17,6 @@ export interface Case {
   readonly title: string;
   /** Cases that have to be run before. */
   readonly after?: readonly string[];
-  /** Runs only when it is named: the cases after it would find no mesh. */
-  readonly isLast?: boolean;
   /** Says what it saw; throws when that is not as it should be. */
   run(bench: Bench): Promise<string>;
 }

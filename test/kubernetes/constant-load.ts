@@ -3,14 +3,15 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import type { LoadPlan, RequestTarget } from "../../samples/load-generator/load-plan.ts";
-import { difference, type LoadReports, type LoadTotals } from "../../scripts/upgrade-proof/load-totals.ts";
-import { systemClock } from "../../src/base/index.ts";
+import type { LoadReports, LoadTotals } from "../../scripts/upgrade-proof/load-totals.ts";
 import { eventually } from "../support/eventually.ts";
 import { root, type RealCluster } from "./real-cluster.ts";
 
 const generator = join(root, "samples/load-generator/load-generator.ts");
 const limitMs = 4_000;
 const keptSeconds = 20;
+/** Of the Deployment `load`. */
+const podNamespace = "bookinfo";
 
 export type AskedTarget = Pick<RequestTarget, "name" | "url" | "expected"> &
   Partial<Pick<RequestTarget, "headers" | "answerPattern" | "perSecond">>;
@@ -32,6 +33,7 @@ export class ConstantLoad {
   readonly #cluster: RealCluster;
   readonly #reports: LoadReports;
   readonly #children = new Set<ChildProcess>();
+  #begun: (() => void)[] = [];
 
   constructor(cluster: RealCluster, reports: LoadReports) {
     this.#cluster = cluster;
@@ -44,6 +46,12 @@ export class ConstantLoad {
 
   /** From the client's place. */
   begin(name: string, targets: readonly AskedTarget[]): void {
+    const start = (): void => this.#start(name, targets);
+    this.#begun.push(start);
+    start();
+  }
+
+  #start(name: string, targets: readonly AskedTarget[]): void {
     mkdirSync(this.#cluster.files.reports, { recursive: true });
     const log = openSync(join(this.#cluster.files.logs, `load-${name}.log`), "a");
     const plan: LoadPlan = {
@@ -57,8 +65,30 @@ export class ConstantLoad {
     child.on("close", () => this.#children.delete(child));
   }
 
-  /** Lets the requests under way end. */
+  /** No generator asks until {@link resume}, those in pods neither. */
+  async pause(): Promise<void> {
+    await this.#stopChildren();
+    await this.#scalePods(0);
+    await this.#cluster.kubectl("wait", "-n", podNamespace, "--for=delete", "pod", "-l", "app=load", "--timeout=60s");
+  }
+
+  async resume(): Promise<void> {
+    await this.#scalePods(1);
+    await this.#cluster.available(podNamespace);
+    for (const start of this.#begun) start();
+  }
+
+  async #scalePods(replicas: number): Promise<void> {
+    await this.#cluster.kubectl("scale", "-n", podNamespace, "deployment/load", `--replicas=${replicas}`);
+  }
+
+  /** Lets the requests under way from the client's place end; for good. */
   async stop(): Promise<void> {
+    this.#begun = [];
+    await this.#stopChildren();
+  }
+
+  async #stopChildren(): Promise<void> {
     const ended = [...this.#children].map(
       (child) => new Promise((resolve) => void child.on("close", resolve).stdin?.end()),
     );
@@ -70,25 +100,4 @@ export class ConstantLoad {
     const wanted = this.totals.requests + count;
     await eventually(`${count} more requests`, () => this.totals.requests >= wanted, timeoutMs);
   }
-
-  /** What was counted while the work was done, and for a moment after. */
-  async during(work: () => Promise<void>, restMs = 1_000): Promise<LoadTotals> {
-    const before = this.totals;
-    await work();
-    await systemClock.sleep(restMs);
-    return difference(this.totals, before);
-  }
-}
-
-/** Says how many requests there were; throws when one has failed, with the first reasons. */
-export function expectNoneFailed(reports: LoadReports, { requests, failed, targets }: LoadTotals): string {
-  if (requests === 0) throw new Error("no request was counted");
-  if (failed > 0) {
-    const where = Object.entries(targets)
-      .filter(([, counted]) => counted.failed > 0)
-      .map(([name, counted]) => `${name}: ${counted.failed} of ${counted.requests}`);
-    const why = reports.failures.slice(-5).map(({ at, target, cause }) => `${at} ${target}: ${cause}`);
-    throw new Error(`${failed} of ${requests} requests failed (${where.join(", ")}):\n${why.join("\n")}`);
-  }
-  return `${requests} requests, 0 failed`;
 }

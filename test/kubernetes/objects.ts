@@ -84,7 +84,9 @@ export function serviceObject(
   };
 }
 
-export const loadGeneratorImage = "docker.io/serin/load-generator:1";
+/** Any image of the samples has the programs of all. */
+const samplesImage = "ghcr.io/serin-mesh/streams:1";
+const generatorCommand = ["/usr/local/bin/node", "/opt/serin/samples/load-generator/load-generator.ts"];
 
 /** A generator in the cluster; it reports into a directory that the run reads. */
 export function generatorObject(
@@ -96,7 +98,8 @@ export function generatorObject(
   return deploymentObject({
     name,
     namespace,
-    image: loadGeneratorImage,
+    image: samplesImage,
+    command: generatorCommand,
     args: [JSON.stringify(plan)],
     labels,
     container: {

@@ -24,7 +24,7 @@ import { createNetwork } from "./network.ts";
 import { outcomeOf, type CommandOptions, type Ran } from "./run-command.ts";
 
 export const root = join(import.meta.dirname, "../..");
-const readyTimeoutMs = 180_000;
+const readyTimeoutMs = 300_000;
 
 export interface RealClusterOptions {
   readonly surroundings: Surroundings;

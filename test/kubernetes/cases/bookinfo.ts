@@ -23,7 +23,7 @@ export const bookinfoCase: Case = {
       const { output } = await cluster.run(["curl", "-s", "-m", "3", url]);
       return output.includes(page) && output.includes("Reviews served by");
     });
-    load.begin("gateway", [{ name: "gateway: page", url, expected: page, perSecond: 4 }]);
+    load.begin("gateway", [{ name: "gateway: page", url, expected: page, perSecond: 8 }]);
     const inside = [
       { name: "pod: details", url: `http://details.${shop}:9080/details/0`, expected: "William Shakespeare" },
       { name: "pod: reviews", url: `http://reviews.${shop}:9080/reviews/0`, expected: '"reviews"' },

@@ -1,6 +1,32 @@
 import type { Case } from "../bench.ts";
 import { bookinfoCase } from "./bookinfo.ts";
+import { apiServerCase, killCniCase, killZtunnelCase, rebootCase, runtimesCase } from "./faults.ts";
 import { installCase } from "./install.ts";
+import { canaryCase, sidecarCase, waypointCase } from "./layer7.ts";
+import { podSecurityCase, probesCase, strictCase } from "./policies.ts";
+import { uninstallCase } from "./uninstall.ts";
+import { wireCase } from "./wire.ts";
+import { churnCase, hostNetworkCase, jobsCase, statefulSetCase } from "./workloads.ts";
 
 /** In the order in which they run. */
-export const allCases: readonly Case[] = [installCase, bookinfoCase];
+export const allCases: readonly Case[] = [
+  installCase,
+  bookinfoCase,
+  wireCase,
+  strictCase,
+  probesCase,
+  waypointCase,
+  podSecurityCase,
+  sidecarCase,
+  canaryCase,
+  jobsCase,
+  statefulSetCase,
+  hostNetworkCase,
+  killCniCase,
+  killZtunnelCase,
+  runtimesCase,
+  apiServerCase,
+  churnCase,
+  rebootCase,
+  uninstallCase,
+];

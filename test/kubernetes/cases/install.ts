@@ -1,15 +1,15 @@
 import { join } from "node:path";
-import { readdirSync } from "node:fs";
 import type { Case } from "../bench.ts";
 import { root } from "../real-cluster.ts";
-
-const archives = join(root, ".cache/kubernetes/archives");
+import { runCommand } from "../run-command.ts";
 
 export const installCase: Case = {
   name: "install",
   title: "images into containerd, Gateway API's definitions, serin install --set profile=ambient",
-  async run({ cluster, note }) {
-    for (const file of readdirSync(archives)) await cluster.load(join(archives, file));
+  async run({ cluster, images, note }) {
+    const archive = join(cluster.files.scratch, "images/serin.tar");
+    runCommand(["tar", "--create", "--file", archive, "--directory", images, "."]);
+    await cluster.load(archive);
     note("images are loaded");
     await cluster.kubectl("apply", "--server-side", "-f", join(root, "manifests/crds/gateway-api-standard.yaml"));
     await cluster.serin("install", "--set", "profile=ambient", "-y");

@@ -1,0 +1,114 @@
+import { systemClock } from "../../../src/base/index.ts";
+import { eventually } from "../../support/eventually.ts";
+import type { Bench, Case } from "../bench.ts";
+import type { NodeNumber } from "../cluster-layout.ts";
+import { nodeNumbers } from "../cluster-layout.ts";
+import { shop } from "./bookinfo.ts";
+
+const apiServerAwayMs = 30_000;
+
+/** Pids in the node of a role of ours, as its command line names it. */
+async function pidsOf({ cluster }: Bench, node: NodeNumber, role: string): Promise<string[]> {
+  const { output } = await cluster.nodes[node].run(["pgrep", "-f", `/main\\.[jt]s ${role}( |$)`]);
+  return output.trim().split("\n").filter(Boolean);
+}
+
+function killCase(name: string, role: string, title: string): Case {
+  return {
+    name,
+    title,
+    after: ["bookinfo"],
+    async run(bench) {
+      const { cluster, load } = bench;
+      for (const number of nodeNumbers) {
+        const pids = await pidsOf(bench, number, role);
+        if (pids.length === 0) throw new Error(`no process ${role} on n${number}`);
+        await cluster.nodes[number].ok(["kill", "-9", ...pids]);
+        await eventually(`${role} runs again on n${number}`, async () => {
+          const now = await pidsOf(bench, number, role);
+          return now.length > 0 && !now.some((pid) => pids.includes(pid));
+        });
+        await load.more(100);
+      }
+      return "on each node one after the other";
+    },
+  };
+}
+
+export const killCniCase = killCase("kill-cni", "cni", "kill -9 of the CNI agents");
+export const killZtunnelCase = killCase("kill-ztunnel", "ztunnel", "kill -9 of the ztunnels");
+
+export const apiServerCase: Case = {
+  name: "apiserver",
+  title: "the API server is away for 30 s",
+  after: ["bookinfo"],
+  async run({ cluster, load }) {
+    await cluster.controlPlane.stop("kube-apiserver", "SIGKILL");
+    await systemClock.sleep(apiServerAwayMs);
+    await load.more(50);
+    cluster.controlPlane.start("kube-apiserver");
+    await cluster.apiServerReady();
+    for (const program of ["kube-controller-manager", "kube-scheduler"] as const) cluster.controlPlane.start(program);
+    await cluster.nodesReady();
+    await cluster.available("istio-system");
+    await load.more(100);
+    return "the mesh goes on with what it knows";
+  },
+};
+
+export const runtimesCase: Case = {
+  name: "runtimes",
+  title: "kubelet and containerd are killed and started again, on each node",
+  after: ["bookinfo"],
+  async run({ cluster, load }) {
+    for (const number of nodeNumbers)
+      for (const program of ["kubelet", "containerd"] as const) {
+        cluster.nodes[number].order({ program, signal: "SIGKILL", start: true });
+        await systemClock.sleep(3_000);
+        await load.more(50);
+      }
+    await cluster.nodesReady();
+    await cluster.available(shop);
+    await cluster.available("istio-system");
+    return "both nodes are ready";
+  },
+};
+
+/** Requests to what the node carries fail, as with every cluster: they are not counted while it is away. */
+export const rebootCase: Case = {
+  name: "reboot",
+  title: "a node loses its power and comes back",
+  after: ["bookinfo"],
+  async run(bench) {
+    const { cluster, load } = bench;
+    await load.pause();
+    const begun = performance.now();
+    await cluster.nodes[2].powerOff();
+    await systemClock.sleep(5_000);
+    await cluster.nodes[2].powerOn();
+    await cluster.nodesReady();
+    for (const namespace of ["kube-system", "istio-system", shop]) await cluster.available(namespace);
+    await cluster.kubectl("rollout", "status", "daemonset/ztunnel", "-n", "istio-system", "--timeout=120s");
+    const url = `http://details.${shop}:9080/details/0`;
+    await eventually("a pod of the mesh is answered", async () => {
+      const { code } = await cluster.run([
+        "kubectl",
+        "exec",
+        "-n",
+        shop,
+        "deploy/productpage-v1",
+        "--",
+        "wget",
+        "-qO-",
+        "-T",
+        "3",
+        url,
+      ]);
+      return code === 0;
+    });
+    const seconds = Math.round((performance.now() - begun) / 1000);
+    await load.resume();
+    await load.more(100);
+    return `everything is available again after ${seconds} s, 5 of them without power`;
+  },
+};

@@ -1,0 +1,34 @@
+import { eventually } from "../../support/eventually.ts";
+import type { Case } from "../bench.ts";
+import { nodeNumbers } from "../cluster-layout.ts";
+
+export const uninstallCase: Case = {
+  name: "uninstall",
+  title:
+    "serin uninstall --purge while pods are captured: requests go on in plain text, and nothing is left on the nodes",
+  after: ["bookinfo"],
+  async run({ cluster, load }) {
+    // The gateway and the waypoint are parts of the mesh: they go with it.
+    await load.stop();
+    await cluster.kubectl("delete", "peerauthentication", "-A", "--all", "--ignore-not-found");
+    await cluster.kubectl("label", "namespace", "bookinfo", "istio.io/use-waypoint-", "istio.io/dataplane-mode-");
+    await cluster.serin("uninstall", "--purge", "-y");
+    await eventually("istio-system has no pods", async () => {
+      const { output } = await cluster.run(["kubectl", "get", "pods", "-n", "istio-system", "-o", "name"]);
+      return !output.includes("pod/");
+    });
+    await load.more(100);
+    const left: string[] = [];
+    for (const number of nodeNumbers) {
+      const node = cluster.nodes[number];
+      const found = await node.ok([
+        "sh",
+        "-c",
+        "nft list tables | grep -i istio; ip rule | grep -E '32764|0x539'; ls /etc/cni/net.d /opt/cni/bin | grep -iE 'serin|istio'; true",
+      ]);
+      if (found.trim() !== "") left.push(`n${number}: ${found.trim().replaceAll("\n", "; ")}`);
+    }
+    if (left.length > 0) throw new Error(`left on the nodes: ${left.join(" | ")}`);
+    return "nothing is left";
+  },
+};

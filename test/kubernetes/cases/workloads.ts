@@ -1,0 +1,139 @@
+import { jobKind } from "../../../src/api/kubernetes/index.ts";
+import { eventually } from "../../support/eventually.ts";
+import { busyboxImage } from "../base-images.ts";
+import type { Bench, Case } from "../bench.ts";
+import { ambient, deploymentObject, namespaceObject, podTemplate, serviceObject } from "../objects.ts";
+import { shop } from "./bookinfo.ts";
+import { applyText } from "./policies.ts";
+
+const many = "many";
+const details = `http://details.${shop}:9080/details/0`;
+const serve = [
+  "sh",
+  "-c",
+  "mkdir -p /tmp/www && hostname > /tmp/www/index.html 2>/dev/null || cat /etc/hostname > /tmp/www/index.html; exec httpd -f -p 8080 -h /tmp/www",
+];
+
+async function job(
+  { cluster }: Bench,
+  name: string,
+  completions: number,
+  parallelism: number,
+  command: string,
+): Promise<object> {
+  const template = podTemplate({
+    name,
+    namespace: many,
+    image: busyboxImage,
+    command: ["sh", "-c", command],
+    pod: { restartPolicy: "Never" },
+  });
+  const spec = { completions, parallelism, backoffLimit: 0, template };
+  await cluster.api.apply([{ apiVersion: "batch/v1", kind: "Job", metadata: { name, namespace: many }, spec }]);
+  const done = await eventually(
+    `job ${name} has ended`,
+    async () => {
+      const { status } = (await cluster.api.client.get(jobKind, name, many)) ?? {};
+      return (status?.succeeded ?? 0) + (status?.failed ?? 0) >= completions || (status?.failed ?? 0) > 0
+        ? status
+        : undefined;
+    },
+    420_000,
+  );
+  if (done.succeeded !== completions)
+    throw new Error(
+      `${done.succeeded ?? 0} of ${completions} pods of job ${name} succeeded, ${done.failed ?? 0} failed`,
+    );
+  return done;
+}
+
+export const jobsCase: Case = {
+  name: "jobs",
+  title: "Jobs whose only act is a request, at once when they start",
+  after: ["bookinfo"],
+  async run(bench) {
+    await bench.cluster.api.apply([namespaceObject(many, ambient)]);
+    await job(bench, "ask-once", 8, 4, `wget -qO- -T 5 ${details}`);
+    return "8 of 8 pods were answered";
+  },
+};
+
+export const churnCase: Case = {
+  name: "churn",
+  title: "200 pods come, ask once, and go",
+  after: ["jobs"],
+  async run(bench) {
+    await job(bench, "churn", 200, 20, `wget -qO- -T 10 ${details}`);
+    return "200 of 200 pods were answered";
+  },
+};
+
+export const statefulSetCase: Case = {
+  name: "statefulset",
+  title: "each pod of a StatefulSet answers by its own name",
+  after: ["jobs"],
+  async run(bench) {
+    const { cluster } = bench;
+    await applyText(bench, [
+      serviceObject("set", many, 8080, { headless: true }),
+      {
+        apiVersion: "apps/v1",
+        kind: "StatefulSet",
+        metadata: { name: "set", namespace: many },
+        spec: {
+          serviceName: "set",
+          replicas: 2,
+          selector: { matchLabels: { app: "set" } },
+          template: podTemplate({ name: "set", namespace: many, image: busyboxImage, command: serve }),
+        },
+      },
+    ]);
+    await cluster.kubectl("rollout", "status", "statefulset/set", "-n", many, "--timeout=120s");
+    for (const name of ["set-0", "set-1"])
+      await eventually(`${name} answers by its name`, async () => {
+        const { output } = await cluster.run([
+          "kubectl",
+          "exec",
+          "-n",
+          shop,
+          "deploy/load",
+          "--",
+          "wget",
+          "-qO-",
+          "-T",
+          "4",
+          `http://${name}.set.${many}:8080/`,
+        ]);
+        return output.includes(name);
+      });
+    return "set-0 and set-1 answer";
+  },
+};
+
+export const hostNetworkCase: Case = {
+  name: "hostnetwork",
+  title: "a pod in its node's network asks the mesh, and is asked by it",
+  after: ["jobs"],
+  async run(bench) {
+    const { cluster } = bench;
+    await applyText(bench, [
+      deploymentObject({
+        name: "host",
+        namespace: many,
+        image: busyboxImage,
+        command: ["httpd", "-f", "-p", "18080", "-h", "/etc"],
+        pod: { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" },
+      }),
+      serviceObject("host", many, 18080),
+      deploymentObject({ name: "web", namespace: many, image: busyboxImage, command: serve }),
+      serviceObject("web", many, 8080),
+    ]);
+    await cluster.available(many);
+    const ask = async (namespace: string, from: string, url: string): Promise<string> =>
+      await cluster.kubectl("exec", "-n", namespace, from, "--", "wget", "-qO-", "-T", "5", url);
+    await ask(many, "deploy/host", `http://web.${many}:8080/`);
+    const answer = await ask(many, "deploy/web", `http://host.${many}:18080/passwd`);
+    if (!answer.includes("root:")) throw new Error(`the pod in its node's network answered: ${answer}`);
+    return "both ways are served";
+  },
+};
