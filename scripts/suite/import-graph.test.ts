@@ -96,16 +96,23 @@ suite("what a source needs", () => {
   test("it needs the folders that its strings name, with a placeholder or a wildcard too", () => {
     const texts = {
       "src/a/a.test.ts":
-        'join(import.meta.dirname, "testing", name);\nreadFileSync(`../../manifests/${group}/${name}.yaml`);\nglobSync("samples/**/*.yaml");\n`scripts/${name}.ts`;\n',
+        'join(import.meta.dirname, "testing", name);\nreadFileSync(`../../manifests/${group}/${name}.yaml`);\nglobSync("samples/**/*.yaml");\nglobSync("test/**/*.yaml");\n`scripts/${name}.ts`;\n',
       "src/a/testing/one.json": "",
       "manifests/crds/one.yaml": "",
       "samples/app/one.yaml": "",
+      "samples/app/one.ts": "",
+      "test/lab/one.yaml": "",
       "scripts/one.ts": "",
       "scripts/deep/two.ts": "",
     };
     const { files, folders } = graphOf(texts).allNeedsOf("src/a/a.test.ts");
-    assert.deepEqual([...folders].toSorted(), ["manifests", "samples", "src/a/testing"]);
-    assert.deepEqual([...files], ["src/a/a.test.ts", "scripts/one.ts"]);
+    assert.deepEqual([...folders].toSorted(), ["manifests", "src/a/testing"]);
+    assert.deepEqual([...files].toSorted(), [
+      "samples/app/one.yaml",
+      "scripts/one.ts",
+      "src/a/a.test.ts",
+      "test/lab/one.yaml",
+    ]);
   });
 
   test("what starts the program needs all of its roles; the product that names it does not", () => {

@@ -212,12 +212,15 @@ export class ImportGraph {
     }
   }
 
-  #existing(base: string, { path, ending }: NamedPath): string[] {
+  #existing(base: string, { path, ending, pattern }: NamedPath): string[] {
     const found = normalize(join(base, path)).replace(/\/$/, "");
     if (found.startsWith("..") || found === ".") return [];
     if (ending !== undefined)
       return [...this.#tree.files].filter((file) => dirname(file) === found && file.endsWith(ending));
     if (this.#tree.files.has(found)) return [found];
+    // A pattern may begin at the top: "test/**/*.yaml".
+    if (pattern !== undefined)
+      return [...this.#tree.files].filter((file) => file.startsWith(`${found}/`) && file.endsWith(pattern));
     // The top folder of the sources is where something else is looked for, not what is read; a word is a folder only where one has data.
     if (!this.#folders.has(found) || /^(src|scripts|test|bench|bin)$/.test(found)) return [];
     return path.includes("/") || !this.#sourceFolders.has(found) ? [found] : [];
@@ -228,6 +231,8 @@ interface NamedPath {
   readonly path: string;
   /** Set where only the name of the file is open: the path is its folder, and the name ends so. */
   readonly ending?: string;
+  /** Set for a wildcard: the path is its folder, and files at any depth end so. */
+  readonly pattern?: string;
 }
 
 function* pathsNamedBy(text: string): Generator<NamedPath> {
@@ -241,8 +246,11 @@ function* pathsNamedBy(text: string): Generator<NamedPath> {
       continue;
     }
     const folder = fixed.slice(0, fixed.lastIndexOf("/") + 1);
+    const pattern = /\*(\.(?!ts$|tsx$)[\w.]+)$/.exec(path)?.[1];
+    if (folder !== "" && pattern !== undefined) yield { path: folder, pattern };
     const ending = /^[^/]*\$\{[^}]*\}(\.[\w.]+)$/.exec(path.slice(folder.length))?.[1];
-    if (folder !== "") yield ending === undefined ? { path: folder } : { path: folder, ending };
+    if (folder !== "" && pattern === undefined)
+      yield ending === undefined ? { path: folder } : { path: folder, ending };
   }
 }
 
