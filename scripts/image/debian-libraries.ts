@@ -7,8 +7,14 @@ import { runProgram } from "./run-program.ts";
 /** `busybox-static` is the image's shell: the entry script needs one, and so does whoever looks into a pod. */
 const packages = ["libc6", "libgcc-s1", "libstdc++6", "busybox-static", "ca-certificates"] as const;
 
+export interface DebianPackage {
+  readonly name: string;
+  readonly version: string;
+  readonly architecture: string;
+}
+
 /** Unpacks them into `target`. Needs apt-get and dpkg; the machine's own package lists stay as they are. */
-export function unpackLibraries(debianArchitecture: string, target: string): void {
+export function unpackLibraries(debianArchitecture: string, target: string): readonly DebianPackage[] {
   const scratch = mkdtempSync(join(tmpdir(), "serin-image-"));
   try {
     for (const directory of ["lists/partial", "cache/archives/partial", "dpkg"])
@@ -25,13 +31,28 @@ export function unpackLibraries(debianArchitecture: string, target: string): voi
     const options = Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
     runProgram("apt-get", [...options, "update", "-qq"], { cwd: scratch });
     runProgram("apt-get", [...options, "download", "-qq", ...packages], { cwd: scratch });
-    mkdirSync(target, { recursive: true });
-    for (const file of readdirSync(scratch).filter((name) => name.endsWith(".deb")))
-      runProgram("dpkg", ["-x", file, target], { cwd: scratch });
-    // Nobody reads manuals and translations there.
-    for (const directory of ["usr/share/doc", "usr/share/man", "usr/share/lintian", "usr/share/locale"])
-      rmSync(join(target, directory), { recursive: true, force: true });
+    mkdirSync(join(target, statusDirectory), { recursive: true });
+    const unpacked = readdirSync(scratch)
+      .filter((name) => name.endsWith(".deb"))
+      .sort()
+      .map((file) => unpack(join(scratch, file), target));
+    // Nobody reads manuals and translations there, nor debugs with gdb.
+    for (const directory of ["doc", "man", "lintian", "locale", "gdb", "gcc"])
+      rmSync(join(target, "usr/share", directory), { recursive: true, force: true });
+    return unpacked;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/** Where scanners look for the packages of an image that has no package manager. */
+const statusDirectory = "var/lib/dpkg/status.d";
+
+function unpack(file: string, target: string): DebianPackage {
+  runProgram("dpkg", ["-x", file, target]);
+  const control = runProgram("dpkg-deb", ["--field", file]);
+  const field = (name: string): string => new RegExp(`^${name}: (.*)$`, "m").exec(control)?.[1] ?? "";
+  const found = { name: field("Package"), version: field("Version"), architecture: field("Architecture") };
+  writeFileSync(join(target, statusDirectory, found.name), control);
+  return found;
 }

@@ -1,7 +1,7 @@
 // Writes an OCI image layout (image-spec 1.1): blobs by their digest, one index that names every image.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { constants, gzipSync } from "node:zlib";
 import { runProgram } from "./run-program.ts";
 
@@ -24,6 +24,9 @@ export interface Platform {
 
 export interface ImageConfig {
   readonly entrypoint: readonly string[];
+  readonly arguments?: readonly string[];
+  /** `user:group` in numbers: a kubelet can tell from a number alone that it is not root. Absent: root. */
+  readonly user?: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
 }
@@ -70,14 +73,14 @@ export class OciLayout {
     const tar = readFileSync(scratch);
     rmSync(scratch);
     return {
-      descriptor: this.#addBlob(layerType, gzipSync(tar, { level: constants.Z_DEFAULT_COMPRESSION })),
+      descriptor: this.#addBlob(layerType, gzipSync(tar, { level: constants.Z_BEST_COMPRESSION })),
       diffId: digestOf(tar),
     };
   }
 
-  /** One image, the same for every platform but for its layers. */
+  /** One image by its whole name, the same for every platform but for its layers. */
   addImage(
-    name: string,
+    reference: string,
     config: ImageConfig,
     variants: readonly { readonly platform: Platform; readonly layers: readonly Layer[] }[],
   ): void {
@@ -86,7 +89,9 @@ export class OciLayout {
         created: zeroTime,
         ...platform,
         config: {
+          ...(config.user === undefined ? {} : { User: config.user }),
           Entrypoint: config.entrypoint,
+          ...(config.arguments === undefined || config.arguments.length === 0 ? {} : { Cmd: config.arguments }),
           Env: Object.entries(config.environment).map(([key, value]) => `${key}=${value}`),
           WorkingDir: "/",
           Labels: config.labels,
@@ -98,11 +103,26 @@ export class OciLayout {
         mediaType: manifestType,
         config: configuration,
         layers: layers.map((layer) => layer.descriptor),
+        annotations: config.labels,
       });
       return { ...manifest, platform };
     });
-    const index = this.#addJson(indexType, { schemaVersion: 2, mediaType: indexType, manifests });
-    this.#images.push({ ...index, annotations: { "org.opencontainers.image.ref.name": name } });
+    const index = this.#addJson(indexType, {
+      schemaVersion: 2,
+      mediaType: indexType,
+      manifests,
+      annotations: config.labels,
+    });
+    // containerd takes its own annotation as the name that pods ask for; skopeo and podman take the specification's.
+    const names = { "io.containerd.image.name": reference, "org.opencontainers.image.ref.name": reference };
+    this.#images.push({ ...index, annotations: names });
+  }
+
+  /** A document beside the images. */
+  addDocument(name: string, text: string): void {
+    const file = join(this.#directory, name);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
   }
 
   close(): void {

@@ -9,7 +9,7 @@ const gatewayName = "bookinfo-gateway";
 const gatewayVersion = "gateway.networking.k8s.io/v1";
 export const canaryBackend = "productpage-canary";
 /** productpage of the release that the tag names. */
-export const releaseImage = "docker.io/serin/release-productpage";
+export const releaseImage = "ghcr.io/serin-mesh/release-productpage";
 /** For the lab's own catalogue, in the form of manifests/images.yaml. */
 export const imageCatalogue = `images:
 - images: ["*/release-productpage"]
@@ -165,7 +165,7 @@ export function generatorObjects(plan: LoadPlan): UntypedObject[] {
   const name = "load-generator";
   const container = {
     name,
-    image: "docker.io/serin/load-generator:1",
+    image: "ghcr.io/serin-mesh/load-generator:1",
     args: [JSON.stringify(plan)],
     volumeMounts: [{ name: "reports", mountPath: podReportDirectory }],
   };

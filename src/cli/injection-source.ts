@@ -1,6 +1,7 @@
 import { isKubeCode, type KubeClient } from "../kube/index.ts";
 import { nearestName, userError } from "../base/index.ts";
 import { formatIssues } from "../api/index.ts";
+import { defaultHub } from "../api/images/index.ts";
 import { configMapKind, nodeKind } from "../api/kubernetes/index.ts";
 import { proxyConfigKind, type ProxyConfigObject } from "../api/istio/index.ts";
 import { readInjectionSettings, readMeshForInjection, type InjectionContext } from "../inject/index.ts";
@@ -15,7 +16,6 @@ export interface InjectionTexts {
 }
 
 const configMapName = "istio-sidecar-injector";
-const defaultHub = "docker.io/istio";
 
 /** What pods are injected with by the revision's control plane, as the cluster holds it; a user error when it has none. */
 export async function readInjectionTexts(

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { LineCounter, parseAllDocuments } from "yaml";
 import { SerinError, userError } from "../base/index.ts";
 import { formatIssues, type UntypedObject } from "../api/index.ts";
+import { defaultHub } from "../api/images/index.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../api/istio/index.ts";
 import {
   inApplyOrder,
@@ -19,9 +20,6 @@ export interface InstallFlags extends ConnectionFlags {
   readonly set: readonly string[];
   readonly revision?: string;
 }
-
-/** Images of a release are named as Istio's are. */
-export const defaultHub = "docker.io/istio";
 
 export function collect(value: string, previous: readonly string[]): readonly string[] {
   return [...previous, value];

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { stringify } from "yaml";
 import { userError } from "../base/index.ts";
 import { apiVersionOf, defineKind, type KubernetesObject } from "../api/index.ts";
+import { defaultHub } from "../api/images/index.ts";
 import {
   clusterRoleKind,
   deploymentKind,
@@ -14,7 +15,7 @@ import { parseIstioOperator } from "../api/istio/index.ts";
 import { installedKindOf, operatorName, renderOperator, type OperatorSettings } from "../install/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { podObstacle } from "../kube/obstacles/index.ts";
-import { connectionFlags, defaultHub, readYaml } from "./install-input.ts";
+import { connectionFlags, readYaml } from "./install-input.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
 interface OperatorFlags extends ConnectionFlags {

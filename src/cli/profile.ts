@@ -2,9 +2,10 @@ import type { Command } from "commander";
 import { stringify } from "yaml";
 import { userError } from "../base/index.ts";
 import { formatIssues } from "../api/index.ts";
+import { defaultHub } from "../api/images/index.ts";
 import type { IstioOperatorSpec } from "../api/istio/index.ts";
 import { profiles, resolveSpec } from "../install/index.ts";
-import { collect, defaultHub, readOperatorFile } from "./install-input.ts";
+import { collect, readOperatorFile } from "./install-input.ts";
 import type { CliContext } from "./context.ts";
 import { lineChanges } from "./line-changes.ts";
 

@@ -5,6 +5,7 @@ import { createServer as createSecureServer } from "node:https";
 import { join } from "node:path";
 import { aborted, envString, messageOf, nodeHttp, systemClock, userError, type Logger } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
+import { defaultHub } from "../api/images/index.ts";
 import {
   createKubeClient,
   LeaderElection,
@@ -55,7 +56,6 @@ async function readDefinitions(root: string, name: string): Promise<UntypedObjec
   return await Array.fromAsync(objectsInManifest(await readFile(join(root, "manifests/crds", `${name}.yaml`), "utf8")));
 }
 
-const defaultHub = "docker.io/istio";
 const readyTimeoutMs = 300_000;
 
 async function runIstioOperator(client: KubeClient, { env, log, shutdown, release }: RoleContext): Promise<void> {

@@ -1,3 +1,4 @@
+import { defaultHub } from "../api/images/index.ts";
 import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
 import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 import { readClusterSettings, type ClusterSettings } from "./cluster-options.ts";
@@ -77,7 +78,7 @@ export function readControlPlaneSettings(
   const given = readFlags(args);
   const flag = (name: string): string => given.get(name) ?? flags[name] ?? "";
   const revision = envString(env, "REVISION", "default");
-  const hub = envString(env, "HUB", "docker.io/istio");
+  const hub = envString(env, "HUB", defaultHub);
   const tag = envString(env, "TAG", release);
   const shadow = isShadow(args, env) ? shadowSettings(given) : undefined;
   return {

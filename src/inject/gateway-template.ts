@@ -1,5 +1,7 @@
+import type { SecurityContext } from "../api/kubernetes/index.ts";
+import { restrictedContext } from "../api/pod-security/index.ts";
 import { canonicalLabels, commonAnnotations, proxyContainer, proxyVolumes, readinessProbe } from "./proxy-container.ts";
-import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
+import { proxyContainerName, proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
 
 /** The template `gateway`: a pod whose only container is `istio-proxy` with the image `auto`. */
 export function gatewayTemplate(input: TemplateInput): InjectedPod {
@@ -16,7 +18,7 @@ export function gatewayTemplate(input: TemplateInput): InjectedPod {
         {
           ...proxyContainer(input, {
             type: "router",
-            securityContext: { runAsUser: proxyUser, runAsGroup: proxyUser },
+            securityContext: gatewaySecurityContext(input),
           }),
           ...(lifecycle === undefined ? {} : { lifecycle: lifecycle }),
           readinessProbe: readinessProbe({
@@ -32,4 +34,11 @@ export function gatewayTemplate(input: TemplateInput): InjectedPod {
         : { imagePullSecrets: values.imagePullSecrets.map((name) => ({ name })) }),
     },
   };
+}
+
+/** As little as it can do with. Whoever asks for root in so many words gets it: without this the kubelet would refuse both together. */
+function gatewaySecurityContext({ pod }: TemplateInput): SecurityContext {
+  const own = pod.spec?.containers.find(({ name }) => name === proxyContainerName);
+  const { runAsNonRoot: _nonRoot, ...others } = restrictedContext(proxyUser);
+  return own?.securityContext?.runAsUser === 0 ? others : { ...others, runAsNonRoot: true };
 }

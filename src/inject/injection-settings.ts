@@ -64,7 +64,7 @@ export interface ProxyValues {
   readonly holdApplicationUntilProxyStarts: boolean;
   readonly capNetBindService: boolean;
   readonly lifecycle: Tree | undefined;
-  readonly seccompProfile: Tree | undefined;
+  readonly seccompProfile: { readonly type: string };
   readonly outlierLogPath: string;
 }
 
@@ -288,7 +288,8 @@ function readProxyValues(values: Tree): ProxyValues {
     holdApplicationUntilProxyStarts: flagAt(proxy, "holdApplicationUntilProxyStarts") ?? false,
     capNetBindService: flagAt(proxy, "capNetBindService") ?? false,
     lifecycle: nonEmpty(treeAt(proxy, "lifecycle")),
-    seccompProfile: nonEmpty(treeAt(proxy, "seccompProfile")),
+    // The least that level `restricted` of PodSecurity asks of every container, as nobody says another.
+    seccompProfile: (nonEmpty(treeAt(proxy, "seccompProfile")) ?? { type: "RuntimeDefault" }) as { type: string },
     outlierLogPath: text("", "outlierLogPath"),
   };
 }

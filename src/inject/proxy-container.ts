@@ -99,9 +99,7 @@ export function proxyContainer(input: TemplateInput, { type, securityContext }: 
     env: proxyEnvironment(input, type),
     securityContext: {
       ...securityContext,
-      ...(proxy.seccompProfile === undefined || type === "router"
-        ? {}
-        : { seccompProfile: proxy.seccompProfile as { type: string } }),
+      ...(type === "router" ? {} : { seccompProfile: proxy.seccompProfile }),
     },
     volumeMounts: [
       { name: "workload-socket", mountPath: "/var/run/secrets/workload-spiffe-uds" },

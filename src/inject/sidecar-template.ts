@@ -139,9 +139,7 @@ function initContainer(input: TemplateInput): Container {
       runAsGroup: cni.enabled ? proxyUser : 0,
       runAsNonRoot: cni.enabled,
       runAsUser: cni.enabled ? proxyUser : 0,
-      ...(values.proxy.seccompProfile === undefined
-        ? {}
-        : { seccompProfile: values.proxy.seccompProfile as { type: string } }),
+      seccompProfile: values.proxy.seccompProfile,
     },
   };
 }

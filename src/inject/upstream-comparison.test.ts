@@ -114,6 +114,8 @@ test("the proxy's container is istiod's, variable by variable", () => {
     runAsNonRoot: true,
     runAsUser: 1337,
     runAsGroup: 1337,
+    // (ours) istiod's is absent, so that a pod whose containers say it for themselves would be refused by PodSecurity's `restricted`.
+    seccompProfile: { type: "RuntimeDefault" },
   });
   assert.deepEqual(proxy?.resources, {
     limits: { cpu: "2", memory: "1Gi" },

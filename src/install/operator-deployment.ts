@@ -1,6 +1,7 @@
 import type { UntypedObject } from "../api/index.ts";
+import { restrictedContext } from "../api/pod-security/index.ts";
 import { grant } from "./components/roles.ts";
-import { fieldEnv, object } from "./render-context.ts";
+import { fieldEnv, object, proxyUser } from "./render-context.ts";
 
 export interface OperatorSettings {
   readonly hub: string;
@@ -80,16 +81,8 @@ function operatorDeployment(
                   { name: "HUB", value: hub },
                   { name: "TAG", value: tag },
                 ],
-                resources: { requests: { cpu: "20m", memory: "64Mi" } },
-                securityContext: {
-                  allowPrivilegeEscalation: false,
-                  capabilities: { drop: ["ALL"] },
-                  privileged: false,
-                  readOnlyRootFilesystem: true,
-                  runAsGroup: 1337,
-                  runAsUser: 1337,
-                  runAsNonRoot: true,
-                },
+                resources: { requests: { cpu: "20m", memory: "128Mi" } },
+                securityContext: restrictedContext(proxyUser),
               },
             ],
           },

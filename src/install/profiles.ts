@@ -23,7 +23,7 @@ function over(spec: IstioOperatorSpec): IstioOperatorSpec {
   return mergeTrees(defaultProfile, spec) as IstioOperatorSpec;
 }
 
-const small = { resources: { requests: { cpu: "10m", memory: "40Mi" } } } as const;
+const small = { resources: { requests: { cpu: "10m", memory: "96Mi" } } } as const;
 const otelCollector = { service: "opentelemetry-collector.observability.svc.cluster.local", port: 4317 } as const;
 
 const demo = over({
@@ -41,7 +41,7 @@ const demo = over({
     global: { proxy: small, waypoint: small },
     cni: small,
     ztunnel: small,
-    pilot: { autoscaleEnabled: false, traceSampling: 100, resources: { requests: { cpu: "10m", memory: "100Mi" } } },
+    pilot: { autoscaleEnabled: false, traceSampling: 100, resources: { requests: { cpu: "10m", memory: "128Mi" } } },
     gateways: {
       "istio-egressgateway": { autoscaleEnabled: false, ...small },
       "istio-ingressgateway": {

@@ -16,6 +16,9 @@ export function revisionLabel(settings: InstallSettings): string {
   return settings.revisionLabel ?? (settings.revision === "" ? "default" : settings.revision);
 }
 
+/** Whom istiod and the proxies run as; files of a pod's volumes are of this group. */
+export const proxyUser = 1337;
+
 export type ComponentName = "Base" | "Pilot" | "Cni" | "Ztunnel" | "IngressGateways" | "EgressGateways";
 
 const charts: Readonly<Record<ComponentName, readonly [chart: string, name: string]>> = {

@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
+import { parseImageReference } from "../../src/cluster/images/image-reference.ts";
+import { everyPod } from "../support/every-pod.ts";
 import { root } from "../support/lab-cluster.ts";
 
 interface Descriptor {
@@ -24,7 +26,13 @@ interface Manifest {
 }
 interface Configuration {
   readonly architecture: string;
-  readonly config: { readonly Entrypoint: readonly string[]; readonly Env: readonly string[] };
+  readonly config: {
+    readonly Entrypoint: readonly string[];
+    readonly Cmd?: readonly string[];
+    readonly Env: readonly string[];
+    readonly User: string;
+    readonly Labels: Readonly<Record<string, string>>;
+  };
   readonly rootfs: { readonly diff_ids: readonly string[] };
 }
 
@@ -42,6 +50,12 @@ const firstWords: Readonly<Record<string, RegExp>> = {
 };
 /** What its manifest, or a person, adds to the entry. */
 const extraArguments: Readonly<Record<string, readonly string[]>> = { operator: ["--kind=istio"], serin: ["version"] };
+/** Of layers that are pulled, in MiB: of one component's image, of a sample's, and of all images of an architecture together. */
+const sizeBounds = { component: 60, sample: 57, all: 62 } as const;
+const hub = "ghcr.io/serin-mesh";
+const nameAnnotations = ["io.containerd.image.name", "org.opencontainers.image.ref.name"] as const;
+
+const referenceOf = (name: string): string => `${hub}/${name}:${version}`;
 
 describe("the image", () => {
   const scratch = mkdtempSync(join(tmpdir(), "serin-image-test-"));
@@ -68,7 +82,9 @@ describe("the image", () => {
           { manifest, configuration: read<Configuration>(manifest.config.digest) },
         ] as const;
       });
-      images.set(entry.annotations?.["org.opencontainers.image.ref.name"] ?? "", new Map(variants));
+      const [name = "", again] = nameAnnotations.map((annotation) => entry.annotations?.[annotation]);
+      assert.equal(name, again, "containerd and skopeo find an image by the same name");
+      images.set(name, new Map(variants));
     }
   });
   after(() => rmSync(scratch, { recursive: true, force: true }));
@@ -77,7 +93,7 @@ describe("the image", () => {
   const unpack = (architecture: string): string => {
     const target = join(scratch, architecture);
     mkdirSync(target);
-    const variant = images.get("serin")?.get(architecture);
+    const variant = images.get(referenceOf("serin"))?.get(architecture);
     assert.ok(variant !== undefined);
     variant.manifest.layers.forEach((layer, index) => {
       const tar = gunzipSync(blob(layer.digest));
@@ -91,10 +107,58 @@ describe("the image", () => {
     return target;
   };
 
-  test("is there for every component, for amd64 and arm64", () => {
+  test("is there for every component, for amd64 and arm64, by the name that the manifests ask for", () => {
     for (const name of Object.keys(firstWords))
-      assert.deepEqual([...(images.get(name)?.keys() ?? [])], ["amd64", "arm64"], name);
-    assert.deepEqual([...images.keys()].sort(), Object.keys(firstWords).sort());
+      assert.deepEqual([...(images.get(referenceOf(name))?.keys() ?? [])], ["amd64", "arm64"], name);
+  });
+
+  test("is there for every image of a manifest that is ours, and a kubelet can tell whom it runs as", () => {
+    const foreign = /^docker\.io\/(curlimages|istio\/(pilot|proxyv2):1\.[67])/;
+    for (const { name, pod } of everyPod({ hub, version })) {
+      for (const container of [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]) {
+        const { repository, tag } = parseImageReference(container.image ?? "");
+        const reference = `${repository}:${tag}`;
+        if (foreign.test(reference) || name.includes("chart istio-operator")) continue;
+        const image = images.get(reference)?.get("amd64");
+        assert.ok(image !== undefined, `${name}: no image is called ${reference}`);
+        const context = { ...pod.spec?.securityContext, ...container.securityContext };
+        const user = context.runAsUser ?? Number(image.configuration.config.User.split(":")[0]);
+        if (context.runAsNonRoot === true) assert.ok(user > 0, `${name}: ${container.name} would be refused as root`);
+      }
+    }
+  });
+
+  test("says what it is: its version, licence, source and revision, and lists its parts in a document beside it", () => {
+    for (const [reference, variants] of images) {
+      for (const [architecture, { configuration }] of variants) {
+        const labels = configuration.config.Labels;
+        for (const name of ["title", "version", "licenses", "source"])
+          assert.ok(labels[`org.opencontainers.image.${name}`], `${reference}: ${name}`);
+        const file = `${reference.replaceAll(/[/:]/g, "_")}.${architecture}.cdx.json`;
+        const document = JSON.parse(readFileSync(join(layout, "sbom", file), "utf8")) as {
+          readonly components: readonly { readonly name: string; readonly version: string }[];
+        };
+        const names = new Set(document.components.map(({ name }) => name));
+        for (const name of ["libc6", `node-linux-${architecture === "amd64" ? "x64" : architecture}`, "serin", "koffi"])
+          assert.ok(names.has(name), `${file}: ${name}`);
+      }
+    }
+  });
+
+  test("shares its layers with the others, within these sizes", () => {
+    for (const architecture of ["amd64", "arm64"]) {
+      const all = new Map<string, number>();
+      for (const [reference, variants] of images) {
+        const layers = variants.get(architecture)?.manifest.layers ?? [];
+        for (const { digest, size } of layers) all.set(digest, size);
+        const bound = reference.startsWith(`${hub}/`) && reference.endsWith(version) ? "component" : "sample";
+        const limit = /prom|kiali|grafana/.test(reference) ? sizeBounds.component : sizeBounds[bound];
+        const mebibytes = layers.reduce((sum, { size }) => sum + size, 0) / 1024 / 1024;
+        assert.ok(mebibytes > 20 && mebibytes <= limit, `${reference}: ${mebibytes.toFixed(1)} MiB, at most ${limit}`);
+      }
+      const total = [...all.values()].reduce((sum, size) => sum + size, 0) / 1024 / 1024;
+      assert.ok(total <= sizeBounds.all, `${architecture}: ${total.toFixed(1)} MiB in all, at most ${sizeBounds.all}`);
+    }
   });
 
   for (const architecture of ["amd64", "arm64"]) {
@@ -105,9 +169,9 @@ describe("the image", () => {
         assert.equal(readFileSync(join(directory, file)).readUInt16LE(18), machines[architecture], file);
       if (npm !== process.arch) return;
       for (const [name, expected] of Object.entries(firstWords)) {
-        const entry = images.get(name)?.get(architecture)?.configuration.config;
+        const entry = images.get(referenceOf(name))?.get(architecture)?.configuration.config;
         assert.ok(entry !== undefined);
-        const command = [...entry.Entrypoint, ...(extraArguments[name] ?? [])];
+        const command = [...entry.Entrypoint, ...(extraArguments[name] ?? entry.Cmd ?? [])];
         // In namespaces of its own, with nothing of this machine's environment.
         const ran = spawnSync(
           "unshare",

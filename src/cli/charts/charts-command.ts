@@ -3,6 +3,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { defaultHub } from "../../api/images/index.ts";
 import { aborted, messageOf, nearestName, nodeHttp, userError } from "../../base/index.ts";
 import { renderCharts, type Chart } from "../../install/index.ts";
 import type { CliContext } from "../context.ts";
@@ -14,7 +15,6 @@ import { applyHelmSet } from "./value-flags.ts";
 
 const loopback = "127.0.0.1";
 const defaultPort = "8879";
-const defaultHub = "docker.io/istio";
 
 export function chartCommands(program: Command, context: CliContext): void {
   const charts = program

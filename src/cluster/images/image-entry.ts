@@ -7,4 +7,6 @@ export interface ImageEntry {
   readonly aliases: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
+  /** `user:group` in numbers, of an image that is built of this entry. */
+  readonly user: string;
 }

@@ -10,6 +10,7 @@ const knownFields = new Set([
   "aliases",
   "environment",
   "workingDirectory",
+  "user",
 ]);
 
 /** Reads a catalogue file; throws a user error that names the entry and the field. */
@@ -56,6 +57,9 @@ function parseEntry(raw: unknown, place: string): ImageEntry {
   const workingDirectory = fields["workingDirectory"] ?? "/";
   if (typeof workingDirectory !== "string")
     throw userError("image-catalogue-invalid", `${place}.workingDirectory must be a string`);
+  const user = fields["user"] ?? "0:0";
+  if (typeof user !== "string" || !/^\d+(:\d+)?$/.test(user))
+    throw userError("image-catalogue-invalid", `${place}.user must be a user's number, or "user:group" in numbers`);
   const images = strings("images");
   if (images.length === 0) throw userError("image-catalogue-invalid", `${place}.images must name one pattern at least`);
   return {
@@ -66,5 +70,6 @@ function parseEntry(raw: unknown, place: string): ImageEntry {
     aliases: strings("aliases"),
     environment: environment as Record<string, string>,
     workingDirectory,
+    user,
   };
 }

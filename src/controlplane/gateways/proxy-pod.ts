@@ -1,4 +1,5 @@
 import type { PodTemplate } from "../../api/kubernetes/index.ts";
+import { restrictedContext } from "../../api/pod-security/index.ts";
 
 /** What this control plane tells the proxies that it deploys. */
 export interface ProxySettings {
@@ -25,6 +26,8 @@ export interface ProxyPod {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
+/** Whom proxies run as. */
+const proxyUser = 1337;
 const metricsPort = 15_020;
 const statusPort = 15_021;
 const envoyMetricsPort = 15_090;
@@ -114,7 +117,8 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
     env: proxyEnvironment(proxy, pod),
     startupProbe: {
       httpGet: { path: "/healthz/ready", port: statusPort },
-      failureThreshold: 30,
+      // Ten minutes, as a sidecar has: a proxy that is killed while its node is slow begins anew on a node that is no faster.
+      failureThreshold: 600,
       initialDelaySeconds: 1,
       periodSeconds: 1,
       timeoutSeconds: 1,
@@ -128,6 +132,7 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
       timeoutSeconds: 1,
     },
     resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2", memory: "1Gi" } },
+    securityContext: restrictedContext(proxyUser),
     volumeMounts: [
       { name: "workload-socket", mountPath: "/var/run/secrets/workload-spiffe-uds" },
       { name: "istiod-ca-cert", mountPath: "/var/run/secrets/istio" },

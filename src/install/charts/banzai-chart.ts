@@ -1,7 +1,8 @@
 import { stringify } from "yaml";
 import type { UntypedObject } from "../../api/index.ts";
+import { nonRootUser, restrictedContext } from "../../api/pod-security/index.ts";
 import { grant } from "../components/roles.ts";
-import { fieldEnv, object } from "../render-context.ts";
+import { fieldEnv, object, proxyUser } from "../render-context.ts";
 import { assembleChart, type Chart } from "./chart.ts";
 import type { ChartOptions } from "./istio-charts.ts";
 import { TemplateMarks } from "./template-marks.ts";
@@ -35,7 +36,7 @@ export function banzaiOperatorChart(options: ChartOptions): Chart {
       operator: {
         image: { repository: "banzaicloud/istio-operator", tag: appVersion, pullPolicy: "IfNotPresent" },
         extraArgs: [],
-        resources: { requests: { cpu: "20m", memory: "64Mi" } },
+        resources: { requests: { cpu: "20m", memory: "128Mi" } },
       },
       istioVersion: "1.7",
       prometheusMetrics: {
@@ -139,7 +140,7 @@ function statefulSet(
           metadata: { labels: { ...selector, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none" } },
           spec: {
             serviceAccountName: marks.text('ternary (include "operator.name" $) "default" $.Values.rbac.enabled'),
-            securityContext: { fsGroup: 1337 },
+            securityContext: { fsGroup: proxyUser },
             terminationGracePeriodSeconds: 60,
             containers: [
               {
@@ -153,6 +154,7 @@ function statefulSet(
                   "--v=10",
                 ],
                 ports: [{ name: "https", containerPort: 8443 }],
+                securityContext: restrictedContext(nonRootUser),
               },
               {
                 name: "manager",
@@ -170,12 +172,7 @@ function statefulSet(
                 env: [fieldEnv("POD_NAMESPACE", "metadata.namespace"), fieldEnv("POD_NAME", "metadata.name")],
                 ports: [{ name: "webhook-server", containerPort: 443, protocol: "TCP" }],
                 resources: marks.map("$.Values.operator.resources"),
-                securityContext: {
-                  runAsUser: 1337,
-                  runAsGroup: 1337,
-                  runAsNonRoot: true,
-                  capabilities: { drop: ["ALL"] },
-                },
+                securityContext: restrictedContext(proxyUser),
               },
             ],
             nodeSelector: marks.map("$.Values.nodeSelector"),

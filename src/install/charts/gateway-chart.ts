@@ -228,6 +228,7 @@ function gatewayDeployment(
                   privileged: false,
                   readOnlyRootFilesystem: true,
                   runAsNonRoot: true,
+                  seccompProfile: { type: "RuntimeDefault" },
                 },
                 env: [
                   {

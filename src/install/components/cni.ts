@@ -185,7 +185,7 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
       logFormatEntries(settings),
       cni.k8s?.env ?? [],
     ),
-    resources: cni.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "20m", memory: "64Mi" } },
+    resources: cni.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "20m", memory: "96Mi" } },
     volumeMounts: hostPathsOf(settings).map(({ name, mountPath }) => ({
       name,
       mountPath,

@@ -6,6 +6,7 @@ import {
   componentLabels,
   mergeEnv,
   object,
+  proxyUser,
   pullPolicy,
   imageOf,
   revisioned,
@@ -190,7 +191,7 @@ function gatewayDeployment(plan: GatewayPlan, settings: InstallSettings): Untype
           spec: {
             serviceAccountName: accountOf(plan),
             terminationGracePeriodSeconds: 300,
-            securityContext: { runAsUser: 1337, runAsGroup: 1337, runAsNonRoot: true, fsGroup: 1337 },
+            securityContext: { runAsUser: proxyUser, runAsGroup: proxyUser, runAsNonRoot: true, fsGroup: proxyUser },
             containers: [gatewayContainer(plan, settings)],
             volumes: gatewayVolumes(plan, settings),
             ...workload.pod,
@@ -234,12 +235,13 @@ function gatewayContainer(plan: GatewayPlan, settings: InstallSettings): Record<
       failureThreshold: 30,
     },
     env: mergeEnv<Tree>(gatewayEnvironment(plan, settings), workload.env),
-    resources: gateway.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "50m", memory: "64Mi" } },
+    resources: gateway.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "50m", memory: "128Mi" } },
     securityContext: {
       allowPrivilegeEscalation: false,
       capabilities: { drop: ["ALL"] },
       privileged: false,
       readOnlyRootFilesystem: true,
+      seccompProfile: { type: "RuntimeDefault" },
     },
     volumeMounts: [
       ...gatewayVolumeMounts,

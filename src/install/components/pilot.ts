@@ -1,4 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
+import { restrictedContext } from "../../api/pod-security/index.ts";
 import {
   chartLabels,
   clusterName,
@@ -8,6 +9,7 @@ import {
   imageOf,
   mergeEnv,
   object,
+  proxyUser,
   pullPolicy,
   revisioned,
   revisionLabel,
@@ -136,7 +138,7 @@ function pilotDeployment(settings: InstallSettings, { name, namespace, labels, s
           },
           spec: {
             serviceAccountName: name,
-            securityContext: { fsGroup: 1337 },
+            securityContext: { fsGroup: proxyUser },
             ...(valueAt(own, "terminationGracePeriodSeconds") === undefined
               ? {}
               : { terminationGracePeriodSeconds: valueAt(own, "terminationGracePeriodSeconds") }),
@@ -176,12 +178,7 @@ function discoveryContainer(settings: InstallSettings): Record<string, unknown> 
       workload.env,
     ),
     resources: pilot.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "50m", memory: "128Mi" } },
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      runAsNonRoot: true,
-      capabilities: { drop: ["ALL"] },
-    },
+    securityContext: restrictedContext(proxyUser),
     volumeMounts: [...pilotVolumeMounts, ...workload.volumeMounts],
   };
 }

@@ -1,4 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
+import { nonRootUser, restrictedContext } from "../../api/pod-security/index.ts";
 import { componentLabels, fieldEnv, object } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
 import { grant } from "./roles.ts";
@@ -69,7 +70,8 @@ export function renderRolloutEngine(
                     // Beyond their own namespaces, Canaries may ask the Prometheus of Istio's addons.
                     { name: "ALLOWED_HOSTS", value: `prometheus.${settings.namespace}` },
                   ],
-                  resources: { requests: { cpu: "20m", memory: "64Mi" } },
+                  resources: { requests: { cpu: "20m", memory: "128Mi" } },
+                  securityContext: restrictedContext(nonRootUser),
                 },
               ],
             },

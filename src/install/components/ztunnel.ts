@@ -157,7 +157,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       ztunnel.k8s?.env ?? [],
     ),
     resources: ztunnel.k8s?.resources ??
-      treeAt(values, "ztunnel", "resources") ?? { requests: { cpu: "50m", memory: "64Mi" } },
+      treeAt(values, "ztunnel", "resources") ?? { requests: { cpu: "50m", memory: "128Mi" } },
     volumeMounts: [
       { name: "istiod-ca-cert", mountPath: "/var/run/secrets/istio" },
       { name: "istio-token", mountPath: "/var/run/secrets/tokens" },

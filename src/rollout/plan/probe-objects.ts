@@ -1,4 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
+import { nonRootUser, restrictedContext } from "../../api/pod-security/index.ts";
 import { ztunnelRevisionLabel, type ObjectReference, type ProbeEnd } from "../../api/serin/index.ts";
 import type { SettleCondition } from "../decide/index.ts";
 import { probeMeshObjects, probePolicies, waypointLabels } from "./probe-mesh-objects.ts";
@@ -154,7 +155,7 @@ function probePod(
       name,
       namespace: probeNamespace,
       labels,
-      annotations: { "sidecar.istio.io/proxyCPU": "10m", "sidecar.istio.io/proxyMemory": "64Mi" },
+      annotations: { "sidecar.istio.io/proxyCPU": "10m", "sidecar.istio.io/proxyMemory": "96Mi" },
     },
     spec: {
       serviceAccountName: name,
@@ -167,7 +168,8 @@ function probePod(
           image: input.image,
           args: ["probe", role],
           env: role === "server" ? serverEnvironment(name) : clientEnvironment(name, input),
-          resources: { requests: { cpu: "5m", memory: "48Mi" } },
+          resources: { requests: { cpu: "5m", memory: "64Mi" } },
+          securityContext: restrictedContext(nonRootUser),
           ...(role === "server"
             ? {
                 ports: [{ containerPort: probePort }, { containerPort: strictProbePort }],

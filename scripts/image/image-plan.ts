@@ -1,0 +1,96 @@
+// Which images a release has: what each is called, what it runs, and as whom. All from the catalogue that the lab runs the same images by.
+import { matchesImagePattern, parseImageReference } from "../../src/cluster/images/image-reference.ts";
+import type { ImageEntry } from "../../src/cluster/images/index.ts";
+
+/** Components run the mesh; samples are programs of `samples/`, and addons, by the names that their manifests have. */
+export type ImageKind = "component" | "addon" | "sample";
+
+export interface PlannedImage {
+  /** In full, as a manifest asks for it: `ghcr.io/serin-mesh/pilot:0.1.0`. */
+  readonly reference: string;
+  /** `pilot`. */
+  readonly title: string;
+  readonly kind: ImageKind;
+  readonly entrypoint: readonly string[];
+  readonly arguments: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly user: string;
+}
+
+export interface PlanInput {
+  readonly catalogue: readonly ImageEntry[];
+  readonly hub: string;
+  readonly version: string;
+  /** Texts of manifests; the images that they ask for are built where the catalogue has a program of ours for them. */
+  readonly manifests: readonly string[];
+}
+
+const serin = "/usr/local/bin/serin";
+const node = "/usr/local/bin/node";
+export const treeInImage = "/opt/serin";
+
+export function planImages({ catalogue, hub, version, manifests }: PlanInput): PlannedImage[] {
+  const components = catalogue
+    .filter(({ release }) => release === "tag")
+    .flatMap((entry) =>
+      entry.images.map((pattern) => {
+        const title = pattern.slice(pattern.lastIndexOf("/") + 1);
+        return planned(entry, "component", `${hub}/${title}:${version}`);
+      }),
+    );
+  const asked = [...new Set(manifests.flatMap((text) => imagesIn(text)))].sort();
+  const others = asked.flatMap((image) => {
+    const { repository, tag } = parseImageReference(image);
+    const entry = catalogue.find(({ images }) => images.some((pattern) => matchesImagePattern(pattern, repository)));
+    const kind = entry === undefined ? undefined : kindOf(entry);
+    return entry === undefined || kind === undefined ? [] : [planned(entry, kind, `${repository}:${tag}`)];
+  });
+  return [...components, ...others];
+}
+
+/** Undefined for components, and for what is nobody's program: those images come from where they always came. */
+function kindOf({ release, entrypoint, images }: ImageEntry): ImageKind | undefined {
+  if (release === "tag" || images.some((pattern) => pattern.includes("/metallb/"))) return undefined;
+  const [program, first = ""] = entrypoint;
+  if (program === "serin") return "addon";
+  return program === "node" && first.startsWith("samples/") ? "sample" : undefined;
+}
+
+function planned(entry: ImageEntry, kind: ImageKind, reference: string): PlannedImage {
+  const [program = "", ...rest] = entry.entrypoint;
+  const { repository, tag } = parseImageReference(reference);
+  return {
+    reference,
+    title: repository.slice(repository.lastIndexOf("/") + 1),
+    kind,
+    entrypoint: [program === "serin" ? serin : node, ...rest.map(inTree)],
+    arguments: entry.arguments,
+    environment: Object.fromEntries(
+      Object.entries(entry.environment).map(([name, value]) => [name, value.replaceAll("{tag}", tag)]),
+    ),
+    user: entry.user,
+  };
+}
+
+function inTree(word: string): string {
+  return word.includes("/") && !word.startsWith("/") ? `${treeInImage}/${word}` : word;
+}
+
+function imagesIn(manifest: string): string[] {
+  return [...manifest.matchAll(/^\s*(?:- )?image:\s*["']?([^\s"'#]+)/gm)].map((found) => found[1] ?? "");
+}
+
+/** Scripts by their path in the image, for commands of manifests that are an image's entrypoint by another name. */
+export function aliasScripts(catalogue: readonly ImageEntry[]): ReadonlyMap<string, string> {
+  const scripts = new Map<string, string>();
+  for (const { entrypoint, aliases } of catalogue) {
+    const [program = "", ...rest] = entrypoint;
+    if (program !== "serin" && program !== "node") continue;
+    const command = [program === "serin" ? serin : node, ...rest.map(inTree)].join(" ");
+    for (const alias of aliases) {
+      const path = alias.startsWith("/") ? alias : `/usr/local/bin/${alias}`;
+      if (path !== serin && path !== node) scripts.set(path, `#!/bin/sh\nexec ${command} "$@"\n`);
+    }
+  }
+  return scripts;
+}

@@ -1,0 +1,1 @@
+export { defaultHub } from "./default-hub.ts";

@@ -1,0 +1,2 @@
+export { podSecurityViolations, type PodSecurityLevel } from "./pod-security.ts";
+export { nonRootUser, restrictedContext } from "./restricted-context.ts";
