@@ -48,16 +48,80 @@ function labelsFault(name: string, whole: string): string | undefined {
   return bad === undefined ? undefined : `must be a DNS name, got "${whole}" (its part "${bad}" is none)`;
 }
 
-/** Whether two names, wildcards among them, have a host in common. */
-export function hostsOverlap(left: string, right: string): boolean {
-  if (!left.startsWith("*") && !right.startsWith("*")) return left === right;
-  if (!left.startsWith("*")) return left.endsWith(right.slice(1));
-  if (!right.startsWith("*")) return right.endsWith(left.slice(1));
-  return left.endsWith(right.slice(1)) || right.endsWith(left.slice(1));
+interface OpenWildcard {
+  readonly key: string;
+  readonly index: number;
+  /** The first of this one and of those that it is within. */
+  readonly firstAbove: number;
+  /** The first of all names that are within this one, and of itself. */
+  firstWithin: number;
 }
 
-/** Whether every host of the first name is one of the second. */
-export function isHostWithin(name: string, wider: string): boolean {
-  if (!wider.startsWith("*")) return name === wider;
-  return name.length >= wider.length && name.replace(/^\*/, "").endsWith(wider.slice(1));
+/**
+ * For each name, wildcards among them, the first one before it with which it has a host in common. Names are sorted by their ends,
+ * where those that a wildcard covers stand behind it in a row: whoever writes an object of thousands of names must not hold up the
+ * process that judges it.
+ */
+export function firstOverlaps(names: readonly string[]): readonly (string | undefined)[] {
+  const first: number[] = names.map((_name, index) => index);
+  const note = (index: number, other: number): void => {
+    first[index] = Math.min(first[index] ?? index, other);
+  };
+  const open: OpenWildcard[] = [];
+  const close = (): void => {
+    const closed = open.pop();
+    if (closed === undefined) return;
+    note(closed.index, closed.firstWithin);
+    const around = open.at(-1);
+    if (around !== undefined) around.firstWithin = Math.min(around.firstWithin, closed.firstWithin);
+  };
+  const same = new Map<string, number>();
+  for (const { key, isWildcard, index } of sortedByEnd(names)) {
+    while (open.length > 0 && !key.startsWith(open.at(-1)?.key ?? "")) close();
+    const around = open.at(-1);
+    if (around !== undefined) note(index, around.firstAbove);
+    if (isWildcard) {
+      const firstAbove = Math.min(index, around?.firstAbove ?? index);
+      open.push({ key, index, firstAbove, firstWithin: index });
+      continue;
+    }
+    note(index, same.get(key) ?? index);
+    if (!same.has(key)) same.set(key, index);
+    if (around !== undefined) around.firstWithin = Math.min(around.firstWithin, index);
+  }
+  while (open.length > 0) close();
+  return first.map((other, index) => (other < index ? names[other] : undefined));
+}
+
+/** Of names that end alike wildcards stand first, then those that were first. */
+function sortedByEnd(names: readonly string[]): { key: string; isWildcard: boolean; index: number }[] {
+  return names
+    .map((name, index) => {
+      const isWildcard = name.startsWith("*");
+      return { key: backwards(isWildcard ? name.slice(1) : name), isWildcard, index };
+    })
+    .sort((a, b) => {
+      if (a.key !== b.key) return a.key < b.key ? -1 : 1;
+      return a.isWildcard === b.isWildcard ? a.index - b.index : a.isWildcard ? -1 : 1;
+    });
+}
+
+function backwards(text: string): string {
+  let reversed = "";
+  for (let at = text.length - 1; at >= 0; at -= 1) reversed += text.charAt(at);
+  return reversed;
+}
+
+const sets = new WeakMap<readonly string[], ReadonlySet<string>>();
+
+/** Whether every host of the name is one of one of the others, wildcards among them. */
+export function isWithinOneOf(name: string, others: readonly string[]): boolean {
+  let known = sets.get(others);
+  if (known === undefined) sets.set(others, (known = new Set(others)));
+  if (known.has(name) || known.has("*")) return true;
+  const whole = name.replace(/^\*/, "");
+  const from = whole === name ? 1 : 0;
+  for (let at = from; at < whole.length && at <= maxDomainLength; at += 1)
+    if (known.has(`*${whole.slice(at)}`)) return true;
+  return false;
 }

@@ -39,22 +39,47 @@ function warnOfTaken(reader: Reader, field: string, routes: readonly { readonly 
   }
 }
 
+interface PrefixMatch {
+  readonly order: number;
+  readonly path: string;
+  readonly prefix: string;
+  readonly match: HttpMatch;
+}
+
+/** Of matches with the same prefix so many are compared with later ones, and of a prefix its first part: a warning is no promise. */
+const maxAlike = 8;
+const maxComparedLength = 256;
+
+/** Those with a shorter prefix, in their order. */
+function earlierShorter(known: ReadonlyMap<string, readonly PrefixMatch[]>, prefix: string): readonly PrefixMatch[] {
+  const found: PrefixMatch[] = [];
+  for (let length = 0; length < prefix.length && length <= maxComparedLength; length += 1)
+    found.push(...(known.get(prefix.slice(0, length)) ?? []));
+  return found.sort((a, b) => a.order - b.order);
+}
+
 /** Prefixes that an earlier, shorter one takes. Only what is certain is said: regular expressions are not compared. */
 function warnOfCovered(reader: Reader, routes: readonly VirtualServiceHttpRoute[]): void {
+  let order = 0;
   const prefixes = routes.flatMap((route, index) =>
-    route.match.flatMap((match, matchIndex) =>
+    route.match.flatMap((match, matchIndex): PrefixMatch[] =>
       match.uri?.kind === "prefix"
-        ? [{ path: `http[${index}].match[${matchIndex}]`, prefix: match.uri.value, match }]
+        ? [
+            {
+              order: (order += 1),
+              path: `http[${index}].match[${matchIndex}]`,
+              prefix: match.uri.value,
+              match,
+            },
+          ]
         : [],
     ),
   );
-  for (const [index, later] of prefixes.entries()) {
-    const earlier = prefixes
-      .slice(0, index)
-      .find(
-        (other) =>
-          other.prefix !== later.prefix && later.prefix.startsWith(other.prefix) && covers(other.match, later.match),
-      );
+  const known = new Map<string, PrefixMatch[]>();
+  for (const later of prefixes) {
+    const earlier = earlierShorter(known, later.prefix).find((other) => covers(other.match, later.match));
+    const alike = known.get(later.prefix) ?? [];
+    if (alike.length < maxAlike) known.set(later.prefix, [...alike, later]);
     if (earlier !== undefined)
       reader.warn(
         `is never used: ${earlier.path} takes the prefix "${earlier.prefix}" before it; put the longer prefix first`,

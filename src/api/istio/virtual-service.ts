@@ -4,7 +4,7 @@ import type { Parsed } from "../parsed.ts";
 import type { Reader } from "../reader.ts";
 import { checkEach, checkGatewayNames, checkLabels, isAddress, readExportTo, subnetFault } from "./checks.ts";
 import { checkWeights, readWeight, requireDestination, type RouteDestination } from "./destination.ts";
-import { hostsOverlap, isDnsLabel, isHostWithin, wildcardDomainFault } from "./domain-names.ts";
+import { firstOverlaps, isDnsLabel, isWithinOneOf, wildcardDomainFault } from "./domain-names.ts";
 import { openObject, readPortNumber, readText, refuseDryRun, refuseUnknown } from "./fields.ts";
 import { networkingGroup, networkingVersions } from "./networking.ts";
 import { readHttpRoute, type VirtualServiceHttpRoute } from "./virtual-service-http.ts";
@@ -95,11 +95,20 @@ function checkHosts(reader: Reader, spec: VirtualServiceSpec, onGatewaysOnly: bo
       return 'must not be "*" for the mesh; name hosts, or set gateways to others than mesh';
     return hostFault(host, onGatewaysOnly && matchesSni);
   });
+  const overlaps = firstOverlaps(spec.hosts);
   for (const [index, host] of spec.hosts.entries()) {
-    const earlier = spec.hosts.slice(0, index).find((other) => hostsOverlap(other, host));
+    const earlier = overlaps[index];
     if (earlier !== undefined)
       reader.error(`has hosts in common with "${earlier}", got "${host}"; leave one out`, `hosts[${index}]`);
   }
+}
+
+/** A message names the first few. */
+function listed(hosts: readonly string[]): string {
+  const shown = 5;
+  return hosts.length > shown
+    ? `${hosts.slice(0, shown).join(", ")} and ${hosts.length - shown} more`
+    : hosts.join(", ");
 }
 
 function hostFault(host: string, allowGenerated: boolean): string | undefined {
@@ -143,8 +152,8 @@ function readTlsMatch(reader: Reader, hosts: readonly string[], onGatewaysOnly: 
     const fault = hostFault(name, onGatewaysOnly);
     if (fault !== undefined) reader.error(fault, field);
     else if (isAddress(name)) reader.warn(`is an address, got "${name}"; clients send none as a server name`, field);
-    else if (!hosts.some((host) => isHostWithin(name, host)))
-      reader.error(`must be within one of the hosts (${hosts.join(", ")}), got "${name}"`, field);
+    else if (!isWithinOneOf(name, hosts))
+      reader.error(`must be within one of the hosts (${listed(hosts)}), got "${name}"`, field);
   }
   refuseUnknown(reader);
   return match;
