@@ -12,6 +12,8 @@ export interface FilterRequest extends RequestView {
   readonly route: Route | undefined;
   /** A field as later filters and the upstream see it: edits of earlier filters count. Names are in lower case. */
   header(name: string): string | undefined;
+  /** Each value of a field that may come several times, edits included: for who must not take a list for one value. */
+  values(name: string): readonly string[];
   /** Takes the place of all fields of that name. */
   setHeader(name: string, value: string): void;
   removeHeader(name: string): void;

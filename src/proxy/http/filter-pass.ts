@@ -82,6 +82,14 @@ export class FilterPass implements FilterRequest {
     return this.#facts.head.get(name);
   }
 
+  values(name: string): readonly string[] {
+    if (this.#edits.has(name)) {
+      const edited = this.#edits.get(name);
+      return edited === undefined ? [] : [edited];
+    }
+    return this.#facts.head.values(name);
+  }
+
   setHeader(name: string, value: string): void {
     this.#edits.set(name, value);
   }

@@ -59,29 +59,50 @@ export interface HeaderCondition {
   readonly treatMissingAsEmpty: boolean;
 }
 
+/** A field that comes several times matches if one of its values does; inverted, if none does. */
 export function headerMatches(condition: HeaderCondition): RequestMatcher {
   const { name, value, invert, treatMissingAsEmpty } = condition;
   return (request) => {
-    const found = headerValue(request, name) ?? (treatMissingAsEmpty ? "" : undefined);
+    const found = anyValue(request, name, value) ?? (treatMissingAsEmpty ? (value?.("") ?? true) : undefined);
     // A missing field fails a value condition, also an inverted one; an inverted presence asks for absence.
     if (found === undefined) return value === undefined && invert;
-    return (value === undefined || value(found)) !== invert;
+    return found !== invert;
   };
+}
+
+/** Whether one of the field's values matches; undefined when there is no such field. */
+function anyValue(request: RequestView, name: string, matches: StringMatcher | undefined): boolean | undefined {
+  if (name.charCodeAt(0) === 58 || name === "host") {
+    const value = headerValue(request, name);
+    return value === undefined ? undefined : (matches?.(value) ?? true);
+  }
+  if ("values" in request) {
+    const values = (request as EditedRequest).values(name);
+    return values.length === 0 ? undefined : matches === undefined || values.some(matches);
+  }
+  const { head } = request;
+  let field = head.find(name);
+  if (field < 0) return undefined;
+  if (matches === undefined) return true;
+  for (; field >= 0; field = head.find(name, field + 1)) if (matches(head.value(field))) return true;
+  return false;
 }
 
 /** A request of which filters may have changed fields. */
 interface EditedRequest extends RequestView {
   header(name: string): string | undefined;
+  values(name: string): readonly string[];
 }
 
 /** A request's field, or a part of its request line by the name of its pseudo field; edits of filters count. */
 export function headerValue(request: RequestView, name: string): string | undefined {
-  if (name.charCodeAt(0) !== 58)
+  if (name.charCodeAt(0) !== 58 && name !== "host")
     return "header" in request ? (request as EditedRequest).header(name) : request.head.get(name);
   switch (name) {
     case ":method":
       return request.method;
     case ":authority":
+    case "host":
       return request.authority;
     case ":scheme":
       return request.scheme;

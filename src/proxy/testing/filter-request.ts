@@ -37,6 +37,8 @@ export interface TestRequest extends FilterRequest {
 
 interface TestRequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
+  /** Fields that come several times. */
+  readonly repeated?: Readonly<Record<string, readonly string[]>>;
   readonly connection?: ConnectionInfo;
   readonly clientAddress?: string;
   readonly filterConfigs?: ReadonlyMap<string, object>;
@@ -46,7 +48,8 @@ interface TestRequestOptions {
 /** A request as filters see it; `target` is path and query. */
 export function testRequest(target = "/", options: TestRequestOptions & Partial<RequestView> = {}): TestRequest {
   const connection = options.connection ?? connectionFrom("10.0.0.1");
-  const fields = new Map(Object.entries(options.headers ?? {}));
+  const joined = Object.entries(options.repeated ?? {}).map(([name, values]) => [name, values.join(",")] as const);
+  const fields = new Map([...Object.entries(options.headers ?? {}), ...joined]);
   const [path = "/", query = ""] = target.split("?");
   const request: TestRequest = {
     head: new MessageHead(),
@@ -59,6 +62,7 @@ export function testRequest(target = "/", options: TestRequestOptions & Partial<
     clientAddress: options.clientAddress ?? connection.remote.address,
     route: route(forwardTo("c"), { filterConfigs: options.filterConfigs ?? new Map() }),
     header: (name) => fields.get(name),
+    values: (name) => options.repeated?.[name] ?? (fields.has(name) ? [fields.get(name) ?? ""] : []),
     setHeader: (name, value) => void fields.set(name, value),
     removeHeader: (name) => void fields.delete(name),
     headers: () => fields,

@@ -131,6 +131,13 @@ export class MessageHead {
     return joined;
   }
 
+  /** The values of all fields of that name (lower case). */
+  values(name: string): string[] {
+    const values: string[] = [];
+    for (let field = this.find(name); field >= 0; field = this.find(name, field + 1)) values.push(this.value(field));
+    return values;
+  }
+
   /** Whether the comma-separated list of a field holds a token (lower case), whatever its case. */
   hasToken(field: number, token: string): boolean {
     return this.value(field)
