@@ -8,7 +8,7 @@ export interface PathOptions {
   readonly escapedSlashes: EscapedSlashes;
 }
 
-const mayNeedNormalizing = /%|\\|\/\.|\/\//;
+const mayNeedNormalizing = /[%\\"<>^`{|}]|\/\.|\/\//;
 
 /** The path in its normal form; undefined when it must be refused. A path in normal form is answered as it is. */
 export function normalizePath(path: string, options: PathOptions): string | undefined {
@@ -19,18 +19,36 @@ export function normalizePath(path: string, options: PathOptions): string | unde
     if (options.escapedSlashes !== "keep") out = out.replaceAll(/%2f/gi, "/").replaceAll(/%5c/gi, "\\");
   }
   if (options.normalize) {
-    if (/%(?![0-9a-f]{2})|%00/i.test(out)) return undefined;
-    out = removeDotSegments(decodeUnreserved(out.replaceAll("\\", "/")));
+    const decoded = /%00/.test(out) ? undefined : decodeUnreserved(out.replaceAll("\\", "/"));
+    if (decoded === undefined) return undefined;
+    out = removeDotSegments(decoded.replaceAll(/["<>^`{|}]/g, (character) => escapeOf(character)));
   }
   return options.mergeSlashes ? out.replaceAll(/\/{2,}/g, "/") : out;
 }
 
-function decodeUnreserved(path: string): string {
+/**
+ * Other escapes stay as the client wrote them, and so does a `%` that begins none. Undefined when what was decoded makes a new
+ * escape: the upstream would read another path than we judged.
+ */
+function decodeUnreserved(path: string): string | undefined {
+  if (!path.includes("%")) return path;
+  const decoded = decodeOnce(path);
+  return decodeOnce(decoded) === decoded && !/%00/.test(decoded) ? decoded : undefined;
+}
+
+function decodeOnce(path: string): string {
   return path.replaceAll(/%([0-9a-f]{2})/gi, (escape, hex: string) => {
     const character = String.fromCharCode(Number.parseInt(hex, 16));
-    return /[A-Za-z0-9\-._~]/.test(character) ? character : escape.toUpperCase();
+    return /[A-Za-z0-9\-._~]/.test(character) ? character : escape;
   });
 }
+
+function escapeOf(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
+}
+
+/** Servers that know parameters of segments take `..;x` for `..`. */
+const dotSegment = /^\.\.?(;|$)/;
 
 function removeDotSegments(path: string): string {
   if (!path.includes("/.")) return path;
@@ -38,8 +56,8 @@ function removeDotSegments(path: string): string {
   const segments = path.split("/").slice(1);
   for (const [index, segment] of segments.entries()) {
     const last = index === segments.length - 1;
-    if (segment === "." || segment === "..") {
-      if (segment === "..") out.pop();
+    if (dotSegment.test(segment)) {
+      if (segment.startsWith("..")) out.pop();
       if (last) out.push("");
     } else out.push(segment);
   }

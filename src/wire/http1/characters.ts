@@ -20,8 +20,8 @@ export const isToken = table(
 /** What a field value may hold: HTAB, SP, VCHAR and obs-text; no other control byte. */
 export const isFieldValue = table((byte) => byte === HTAB || (byte >= 0x20 && byte !== 0x7f));
 
-/** What a request target may hold. Bytes above ASCII are let through, as clients send raw UTF-8 paths. */
-export const isTarget = table((byte) => byte > 0x20 && byte !== 0x7f);
+/** What a request target may hold: no raw bytes above ASCII, which one server reads as UTF-8 and the next as Latin-1. */
+export const isTarget = table((byte) => byte > 0x20 && byte < 0x7f);
 
 /** What an authority may hold: no delimiters of other URI parts, no spaces. */
 export const isAuthority = table(
