@@ -84,10 +84,9 @@ const harmless = [
   "proxyStatusConfig",
 ];
 
-/** Fields keep the case that they came in; trailers, absolute targets and methods of any name are taken anyway. */
+/** Fields keep the case that they came in; absolute targets and methods of any name are taken anyway. */
 const harmlessOfHttp1 = [
   "headerKeyFormat",
-  "enableTrailers",
   "allowAbsoluteUrl",
   "allowCustomMethods",
   "useBalsaParser",
@@ -119,7 +118,7 @@ export function compileHttpConnectionManager(
     },
   );
   checkNested(HttpConnectionManagerSchema, "httpProtocolOptions", message.httpProtocolOptions, where, notes, {
-    used: ["acceptHttp10", "defaultHostForHttp10"],
+    used: ["acceptHttp10", "defaultHostForHttp10", "enableTrailers"],
     harmless: harmlessOfHttp1,
   });
   const accessLogs = compileAccessLogs(message.accessLog, where, notes);
@@ -266,6 +265,7 @@ function connectionOf(
     upgrades: upgradesOf(message, where),
     acceptHttp10: http1?.acceptHttp10 ?? false,
     defaultHostForHttp10: http1?.defaultHostForHttp10 ?? "",
+    http1Trailers: http1?.enableTrailers ?? false,
     forwardContinue: message.proxy100Continue,
     clientCertificate: certificateForwarding[message.forwardClientCertDetails] ?? "sanitize",
     clientCertificateFields: certificateFieldsOf(message, where, notes),

@@ -106,6 +106,10 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return this.#facts.protocol !== "HTTP/1.1" || this.#facts.isGrpcWeb;
   }
 
+  get http1Trailers(): boolean {
+    return this.#context.config().http1Trailers || this.#facts.isGrpcWeb;
+  }
+
   get chunksRequest(): boolean {
     return this.#request.chunksRequest;
   }

@@ -18,6 +18,7 @@ import type { ExchangeRequest } from "./exchange-request.ts";
 import { Exchange } from "./exchange.ts";
 import { Http1Answer } from "./http1-answer.ts";
 import type { ListenerConnection } from "./listener-connection.ts";
+import { keptTrailers } from "./trailers.ts";
 
 /** One head is looked at at a time in this thread, so all connections share the scratch. */
 const scratchHead = new MessageHead();
@@ -287,12 +288,19 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     this.#requestSweeps = 0;
     this.#framing = requestFraming(scratchHead);
     this.#remaining = this.#framing === bodyFramings.length ? scratchHead.contentLength : 0;
-    if (this.#framing === bodyFramings.chunked) (this.#chunked ??= new ChunkedScanner()).reset();
+    if (this.#framing === bodyFramings.chunked) {
+      this.#chunked ??= new ChunkedScanner();
+      this.#chunked.reset();
+      this.#chunked.keepsTrailers = this.#context.config().http1Trailers;
+    }
     const to = this.#extent(bytes, after);
     if (to < 0) return -1;
     this.#requestComplete = this.#complete();
     this.#state = "request";
-    this.#exchange.begin(scratchHead, keepsAlive(scratchHead), bytes, after, to, this.#requestComplete);
+    const body = this.#withoutHop(bytes, after, to);
+    const keepAlive = keepsAlive(scratchHead);
+    if (body === undefined) this.#exchange.begin(scratchHead, keepAlive, bytes, after, to, this.#requestComplete);
+    else this.#exchange.begin(scratchHead, keepAlive, body, 0, body.length, this.#requestComplete);
     return to;
   }
 
@@ -301,8 +309,16 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     const to = this.#extent(bytes, from);
     if (to < 0) return -1;
     this.#requestComplete = this.#complete();
-    this.#exchange.requestBody(bytes, from, to, this.#requestComplete);
+    const body = this.#withoutHop(bytes, from, to);
+    if (body === undefined) this.#exchange.requestBody(bytes, from, to, this.#requestComplete);
+    else this.#exchange.requestBody(body, 0, body.length, this.#requestComplete);
     return to;
+  }
+
+  /** A body in chunks without what ends at this hop: extensions, and trailers that may not go on. Undefined: it goes as it came. */
+  #withoutHop(bytes: Buffer, from: number, to: number): Buffer | undefined {
+    const scanner = this.#framing === bodyFramings.chunked ? this.#chunked : undefined;
+    return scanner?.kept(bytes, from, to, keptTrailers(scanner));
   }
 
   /** How far the body reaches in these bytes; -1 when its framing is wrong, and then the request has been ended. */

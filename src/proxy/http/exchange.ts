@@ -27,6 +27,7 @@ import { redirectLocation } from "./redirect-location.ts";
 import { isIdempotent } from "./retry-decision.ts";
 import { flagLetters, responseFlags, type ResponseFlag } from "./response-flags.ts";
 import { Shadow } from "./shadow.ts";
+import { permittedTrailers } from "./trailers.ts";
 import { bodyForm, exchangeLimitMs, responseTimeoutMs, wireProtocol } from "./upstream-choice.ts";
 
 const mirrorHeadBytes = 2048;
@@ -122,12 +123,12 @@ export class Exchange extends ExchangeState {
   requestTrailers(fields: readonly string[]): void {
     if (!this.active) return;
     if (this.held !== undefined) {
-      this.heldTrailers = fields;
+      this.heldTrailers = permittedTrailers(fields);
       this.request.complete = true;
       this.held.end();
       return;
     }
-    this.request.trailers(fields, this.attempts.channel);
+    this.request.trailers(permittedTrailers(fields), this.attempts.channel);
     this.attempts.requestComplete();
   }
 
@@ -215,7 +216,8 @@ export class Exchange extends ExchangeState {
     );
   }
 
-  answerTrailers(fields: readonly string[]): void {
+  answerTrailers(received: readonly string[]): void {
+    const fields = permittedTrailers(received);
     const web = this.grpcWeb?.translatesAnswer === true ? this.grpcWeb.answerTrailers(fields) : undefined;
     this.#afterSend(web === undefined ? this.answer.trailers(fields) : this.answer.trailersInBody(fields, web), true);
   }

@@ -42,6 +42,8 @@ export interface HttpConnectionConfig {
   readonly clientCertificate: "sanitize" | "forward" | "append" | "set" | "always-forward";
   /** What an element says besides `By` and `Hash`, in this order. */
   readonly clientCertificateFields: readonly ("Cert" | "Chain" | "Subject" | "URI" | "DNS")[];
+  /** Trailers over HTTP/1.1 go on, both ways; else they end here, as chunk extensions do. HTTP/2's always go on. */
+  readonly http1Trailers: boolean;
   readonly generateRequestId: boolean;
   readonly preserveExternalRequestId: boolean;
   readonly requestIdInResponse: boolean;

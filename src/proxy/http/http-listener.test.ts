@@ -137,8 +137,8 @@ test("pipelined requests are answered in order", async () => {
   assert.deepEqual(all.match(/<\/\d>/g), ["</0>", "</1>", "</2>", "</3>", "</4>"]);
 });
 
-test("chunked bodies with trailers pass both ways, however they are cut", async () => {
-  await using harness = await Harness.start();
+test("chunked bodies with trailers pass both ways where the listener says so, however they are cut", async () => {
+  await using harness = await Harness.start({ http1Trailers: true });
   let seen = "";
   const port = await harness.rawBackend((socket) =>
     socket.on("data", (chunk) => {
@@ -158,6 +158,56 @@ test("chunked bodies with trailers pass both ways, however they are cut", async 
   assert.match(await client.until(/u\r\n\r\n$/), /\r\n\r\n3\r\nabc\r\n0\r\nt: u\r\n\r\n$/);
   assert.match(seen, /\r\n\r\n5\r\nhello\r\n0\r\nx: y\r\n\r\n$/);
 });
+
+/** What an upstream got of a chunked request, and a client of a chunked answer; both are sent at once, or byte by byte. */
+async function chunksBothWays(
+  request: string,
+  answer: string,
+  cut: boolean,
+  http1Trailers: boolean,
+): Promise<string[]> {
+  await using harness = await Harness.start({ http1Trailers });
+  let seen = "";
+  const port = await harness.rawBackend((socket) =>
+    socket.on("data", (chunk) => {
+      seen += chunk.toString("latin1");
+      if (!/\r\n0\r\n(.*\r\n)*\r\n$/.test(seen)) return;
+      for (const piece of cut ? answer : [answer]) socket.write(Buffer.from(piece, "latin1"));
+    }),
+  );
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const client = harness.client();
+  for (const piece of cut ? request : [request]) {
+    client.send(piece);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const received = await client.until(/\r\n0\r\n(.*\r\n)*\r\n$/);
+  return [seen, received].map((text) => text.slice(text.indexOf("\r\n\r\n") + 4));
+}
+
+const chunkedHead = "Transfer-Encoding: chunked\r\n\r\n";
+const withExtensions = '5;a=b\r\nhello\r\n3;x;y="1;2"\r\nabc\r\n0;z\r\n';
+const hostileTrailers = [
+  "x-forwarded-client-cert: By=a",
+  "Authorization: Bearer x",
+  "host: b",
+  "content-length: 5",
+  "transfer-encoding: chunked",
+  "x-envoy-retry-on: 5xx",
+  "cookie: a=b",
+];
+
+for (const cut of [false, true])
+  test(`chunk extensions and trailers end at this hop, both ways${cut ? ", byte by byte" : ""}`, async () => {
+    const trailers = [...hostileTrailers, "x-sum: 1"].map((line) => `${line}\r\n`).join("");
+    const body = `${chunkedHead}${withExtensions}${trailers}\r\n`;
+    const bare = "5\r\nhello\r\n3\r\nabc\r\n0\r\n\r\n";
+    const request = `POST / HTTP/1.1\r\nHost: a\r\n${body}`;
+    assert.deepEqual(await chunksBothWays(request, `HTTP/1.1 200 OK\r\n${body}`, cut, false), [bare, bare]);
+    const kept = bare.replace(/\r\n$/, "x-sum: 1\r\n\r\n");
+    assert.deepEqual(await chunksBothWays(request, `HTTP/1.1 200 OK\r\n${body}`, cut, true), [kept, kept]);
+  });
 
 test("HTTP/1.0 gets plain bodies: a chunked answer ends with the connection, one of known length may keep it", async () => {
   await using harness = await Harness.start();

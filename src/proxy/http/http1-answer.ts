@@ -71,7 +71,7 @@ export class Http1Answer extends Answer {
     this.noteTrailers(fields);
     if (this.#delivery !== "wrap-in-chunks") return true;
     scratch.clear();
-    scratch.text(`0\r\n${textOfTrailers(fields)}\r\n`);
+    scratch.text(`0\r\n${this.config.http1Trailers ? textOfTrailers(fields) : ""}\r\n`);
     return sendScratch(this.#stream);
   }
 

@@ -132,8 +132,8 @@ test("large bodies arrive whole in every combination of HTTP/1.1 and HTTP/2, wit
   }
 });
 
-test("trailers cross between HTTP/1.1 and HTTP/2 both ways", async () => {
-  await using harness = await Harness.start();
+test("trailers cross between HTTP/1.1 and HTTP/2 both ways where the listener says so", async () => {
+  await using harness = await Harness.start({ http1Trailers: true });
   await using backend = await Http2Backend.start(echoStream);
   let seen = "";
   const plain = await harness.rawBackend((socket) =>
@@ -526,4 +526,38 @@ test("a mirror of another protocol gets the same request", async () => {
   await client.until(/main/);
   await eventually(() => copies.length === 1);
   assert.deepEqual(copies, ["POST a-shadow hello"]);
+});
+
+test("trailers of HTTP/2 lose what no trailer may say, on the way to either protocol", async () => {
+  for (const upstreamProtocol of ["http2", "http1"] as const) {
+    await using harness = await Harness.start({ http1Trailers: true });
+    await using backend = await Http2Backend.start(echoStream);
+    let seen = "";
+    const plain = await harness.rawBackend((socket) =>
+      socket.on("data", (chunk) => {
+        seen += chunk.toString("latin1");
+        if (seen.includes("\r\n0\r\n")) socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}`);
+      }),
+    );
+    harness.cluster("a", [upstreamProtocol === "http2" ? backend.port : plain], { upstreamProtocol });
+    harness.table = tableOf(route(forwardTo("a")));
+    const session = http2.connect(`http://127.0.0.1:${harness.port}`);
+    const stream = session.request({ ":method": "POST", ":path": "/" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () =>
+      stream.sendTrailers({
+        "x-forwarded-client-cert": "By=a",
+        authorization: "b",
+        "x-envoy-retry-on": "5xx",
+        "x-sum": "5",
+      }),
+    );
+    stream.end("hello");
+    let body = "";
+    stream.setEncoding("utf8").on("data", (text: string) => (body += text));
+    await new Promise((resolve) => stream.once("end", resolve));
+    session.destroy();
+    if (upstreamProtocol === "http2")
+      assert.deepEqual({ ...(JSON.parse(body) as { trailers: object }).trailers }, { "x-sum": "5" });
+    else assert.match(seen, /\r\n0\r\nx-sum: 5\r\n\r\n$/);
+  }
 });

@@ -4,6 +4,7 @@ import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
 import { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest, type RequestComposition } from "./compose-request.ts";
 import type { Shadow } from "./shadow.ts";
+import { permittedTrailers } from "./trailers.ts";
 
 /** A request is kept for another attempt up to this size; beyond it, there is one attempt. */
 export const maxReplayBytes = 64 * 1024;
@@ -96,7 +97,7 @@ export class OutgoingRequest {
       more = this.#pass(bytes, start, end, false, channel);
     });
     if (!complete) return more;
-    const trailers = trailersOfText(this.#chunked?.trailers ?? "");
+    const trailers = permittedTrailers(trailersOfText(this.#chunked?.trailers ?? ""));
     if (trailers.length === 0) return this.#pass(noBytes, 0, 0, true, channel);
     this.trailers(trailers, channel);
     return true;

@@ -26,6 +26,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   readonly toConnect = false;
   readonly toUpgrade = false;
   readonly wantsPlainBody = false;
+  readonly http1Trailers = false;
   readonly chunksRequest: boolean;
   readonly scheme: string;
   readonly upstreamProtocol: WireProtocol;

@@ -37,6 +37,7 @@ export const testConnectionConfig: HttpConnectionConfig = {
   forwardContinue: true,
   clientCertificate: "sanitize",
   clientCertificateFields: [],
+  http1Trailers: false,
   generateRequestId: true,
   preserveExternalRequestId: false,
   requestIdInResponse: false,

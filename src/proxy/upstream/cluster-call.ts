@@ -33,6 +33,7 @@ class ClusterCall implements PoolUser, ResponseReceiver {
   readonly toConnect = false;
   readonly toUpgrade = false;
   readonly wantsPlainBody = true;
+  readonly http1Trailers = true;
   readonly chunksRequest = false;
   readonly scheme: string;
   readonly upstreamProtocol: WireProtocol;

@@ -42,6 +42,8 @@ export interface ResponseReceiver {
   readonly wantsPlainBody: boolean;
   /** The request's body comes without framing although its length is not known: HTTP/1.1 puts it in chunks. */
   readonly chunksRequest: boolean;
+  /** Trailers over HTTP/1.1 go on, both ways. */
+  readonly http1Trailers: boolean;
   readonly scheme: string;
   interimResponse(head: MessageHead): void;
   /** The final head, with what came of its body in `bytes[from, to)`; `last` when the response is complete with it. */

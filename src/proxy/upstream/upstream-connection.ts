@@ -12,6 +12,7 @@ import {
   scanResponseHead,
   type BodyFraming,
 } from "../../wire/http1/index.ts";
+import { keptTrailers } from "../http/trailers.ts";
 import { textOfTrailers, trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamStream } from "./endpoint.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
@@ -110,7 +111,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     this.#requestComplete = true;
     // A body of known length has no place for trailers.
     if (this.#receiver?.chunksRequest === true)
-      this.#writeChunk(noBytes, noBytes, `0\r\n${textOfTrailers(fields)}\r\n`);
+      this.#writeChunk(noBytes, noBytes, `0\r\n${this.#receiver.http1Trailers ? textOfTrailers(fields) : ""}\r\n`);
   }
 
   #writeChunk(before: Buffer, bytes: Buffer, end: string): boolean {
@@ -250,7 +251,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     if (this.#framing === bodyFramings.chunked) {
       this.#chunked ??= new ChunkedScanner();
       this.#chunked.reset();
-      this.#chunked.keepsTrailers = receiver.wantsPlainBody;
+      this.#chunked.keepsTrailers = receiver.http1Trailers;
     }
     this.#state = "body";
     if (this.#framing === bodyFramings.chunked && receiver.wantsPlainBody) {
@@ -261,8 +262,12 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     const to = this.#extent(bytes, at);
     if (to < 0) return;
     const last = this.#complete();
+    const body = this.#withoutHop(bytes, at, to);
+    if (body !== undefined) receiver.response(head, this.#framing, at, at, false);
+    if (body !== undefined && this.#receiver !== receiver) return;
     if (last) this.#finish(to < bytes.length);
-    receiver.response(head, this.#framing, at, to, last);
+    if (body === undefined) receiver.response(head, this.#framing, at, to, last);
+    else receiver.responseBody(body, 0, body.length, last);
   }
 
   /** `keep-alive: timeout=5` says when the peer will close; leaving earlier avoids the race with its close. */
@@ -283,8 +288,16 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     const to = this.#extent(bytes, from);
     if (to < 0) return;
     const last = this.#complete();
+    const body = this.#withoutHop(bytes, from, to);
     if (last) this.#finish(to < bytes.length);
-    receiver.responseBody(bytes, from, to, last);
+    if (body === undefined) receiver.responseBody(bytes, from, to, last);
+    else receiver.responseBody(body, 0, body.length, last);
+  }
+
+  /** A body in chunks without what ends at this hop; undefined: it goes on as it came. */
+  #withoutHop(bytes: Buffer, from: number, to: number): Buffer | undefined {
+    const scanner = this.#framing === bodyFramings.chunked ? this.#chunked : undefined;
+    return scanner?.kept(bytes, from, to, keptTrailers(scanner));
   }
 
   #plainBody(receiver: ResponseReceiver, bytes: Buffer, from: number): void {

@@ -55,6 +55,10 @@ const bad = [
   "0\r\na b: c\r\n\r\n",
   "0\r\na: b\n\r\n",
   "1\r\r\na\r\n",
+  "0\r\n(a): b\r\n\r\n",
+  "0\r\na@b: c\r\n\r\n",
+  "0\r\n:a: b\r\n\r\n",
+  "0\r\n\u00e9: b\r\n\r\n",
 ];
 
 for (const text of bad) {

@@ -1,4 +1,4 @@
-import { CR, hexValue, isFieldValue, LF } from "./characters.ts";
+import { CR, hexValue, isFieldValue, isToken, LF } from "./characters.ts";
 
 /** Bytes a chunk's size line or the trailers may take. */
 const maxLineBytes = 4096;
@@ -21,6 +21,8 @@ const states = {
   bad: 12,
 };
 
+const SEMICOLON = 59;
+
 /**
  * Follows a chunked body without copying it: says where it ends, and which ranges are data. Strict: sizes in plain
  * hexadecimal, CR LF everywhere, no control bytes in extensions, trailers as fields, all bounded.
@@ -36,6 +38,8 @@ export class ChunkedScanner {
   /** Keeps the trailers for {@link trailers}. */
   keepsTrailers = false;
 
+  /** Beginnings and ends of what {@link kept} leaves out of the bytes that were scanned last. */
+  #spare: number[] = [];
   /** Bytes of data (not framing) seen so far. */
   dataBytes = 0;
 
@@ -46,6 +50,7 @@ export class ChunkedScanner {
     this.#line = 0;
     this.#trailerBytes = 0;
     this.#trailers = [];
+    this.#spare = [];
     this.dataBytes = 0;
   }
 
@@ -70,6 +75,7 @@ export class ChunkedScanner {
    */
   scan(bytes: Uint8Array, start: number, end: number, onData?: (from: number, to: number) => void): number {
     let at = start;
+    if (this.#spare.length > 0) this.#spare = [];
     while (at < end && this.#state < states.done) {
       if (this.#state === states.data) {
         const take = Math.min(this.#remaining, end - at);
@@ -79,12 +85,56 @@ export class ChunkedScanner {
         at += take;
         if (this.#remaining === 0) this.#state = states.dataCr;
       } else {
-        this.#step(bytes[at] ?? 0);
+        const byte = bytes[at] ?? 0;
+        if (this.#isSpare(byte)) this.#leaveOut(at);
+        this.#step(byte);
         if (this.bad) return at;
         at += 1;
       }
     }
     return at;
+  }
+
+  /**
+   * The bytes of the last scan without chunk extensions and trailers, which belong to one hop; undefined when there were none,
+   * so that all may go on as it came. `trailers` are lines, each with its CRLF, to say instead.
+   */
+  kept(bytes: Buffer, start: number, end: number, trailers = ""): Buffer | undefined {
+    if (this.#spare.length === 0) return undefined;
+    const parts: Buffer[] = [];
+    let at = start;
+    for (let index = 0; index < this.#spare.length; index += 2) {
+      parts.push(bytes.subarray(at, this.#spare[index]));
+      at = this.#spare[index + 1] ?? at;
+    }
+    parts.push(bytes.subarray(at, end));
+    // Where trailers are kept, the empty line that ends them is ours too.
+    if (this.done && this.keepsTrailers) parts.push(Buffer.from(`${trailers}\r\n`, "latin1"));
+    return Buffer.concat(parts);
+  }
+
+  #isSpare(byte: number): boolean {
+    switch (this.#state) {
+      case states.size:
+        return byte === SEMICOLON;
+      case states.extension:
+        return byte !== CR;
+      case states.trailerStart:
+        return byte !== CR || this.keepsTrailers;
+      case states.endLf:
+        return this.keepsTrailers;
+      case states.trailer:
+      case states.trailerLf:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #leaveOut(at: number): void {
+    const last = this.#spare.length - 1;
+    if (last > 0 && this.#spare[last] === at) this.#spare[last] = at + 1;
+    else this.#spare.push(at, at + 1);
   }
 
   #step(byte: number): void {
@@ -124,7 +174,7 @@ export class ChunkedScanner {
       // Twelve digits stay exact in a double.
       this.#state = this.#digits > 12 ? states.bad : states.size;
     } else if (this.#state === states.size && byte === CR) this.#state = states.sizeLf;
-    else if (this.#state === states.size && byte === 59) {
+    else if (this.#state === states.size && byte === SEMICOLON) {
       this.#line = 0;
       this.#state = states.extension;
     } else this.#state = states.bad;
@@ -147,12 +197,12 @@ export class ChunkedScanner {
         this.#trailerHasName = false;
         if (byte === CR) this.#state = states.endLf;
         // A line that starts with a space would be a folded one.
-        else this.#state = byte > 32 && byte < 127 && byte !== 58 ? states.trailer : states.bad;
+        else this.#state = isToken[byte] === 1 ? states.trailer : states.bad;
         return;
       case states.trailer:
         if (byte === 58) this.#trailerHasName = true;
         else if (byte === CR) this.#state = this.#trailerHasName ? states.trailerLf : states.bad;
-        else if (isFieldValue[byte] === 0 || (!this.#trailerHasName && byte <= 32)) this.#state = states.bad;
+        else if ((this.#trailerHasName ? isFieldValue : isToken)[byte] === 0) this.#state = states.bad;
         return;
       case states.trailerLf:
         this.#expect(byte, LF, states.trailerStart);
