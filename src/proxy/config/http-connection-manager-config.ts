@@ -13,6 +13,7 @@ import type { EscapedSlashes } from "../routing/path.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import { compileAccessLogs } from "./access-log-config.ts";
 import type { AccessLogSpec } from "./access-log-spec.ts";
+import { compileRange } from "./address-range-config.ts";
 import { checkFields, checkNested, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileHttpFilters, type HttpFilters } from "./http-filter-config.ts";
 import { compileLocalReplies } from "./local-reply-config.ts";
@@ -67,6 +68,7 @@ const used = [
   "http2ProtocolOptions",
   "tracing",
   "requestIdExtension",
+  "internalAddressConfig",
 ];
 const harmless = [
   "http3ProtocolOptions",
@@ -74,7 +76,6 @@ const harmless = [
   "drainTimeoutJitter",
   "delayedCloseTimeout",
   "streamErrorOnInvalidHttpMessage",
-  "internalAddressConfig",
   "accessLogFlushInterval",
   "flushAccessLogOnNewRequest",
   "accessLogOptions",
@@ -248,6 +249,9 @@ function connectionOf(
     serverName: message.serverName === "" ? "envoy" : message.serverName,
     serverHeader: serverHeaders[message.serverHeaderTransformation] ?? "overwrite",
     useRemoteAddress: message.useRemoteAddress ?? false,
+    internalAddresses: (message.internalAddressConfig?.cidrRanges ?? []).map((range) =>
+      compileRange(range, `${where}: internalAddressConfig`),
+    ),
     trustedHops: message.xffNumTrustedHops,
     appendForwardedFor: (message.useRemoteAddress ?? false) && !message.skipXffAppend,
     path: {

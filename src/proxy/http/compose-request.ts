@@ -128,6 +128,25 @@ const replacedEnvoyFields = [
   "x-envoy-expected-rq-timeout-ms",
 ];
 
+/** What only clients may say that the listener counts as its own; of others at an edge, nothing that begins so. */
+const ofInternalClients: ReadonlySet<string> = new Set([
+  "x-envoy-internal",
+  "x-envoy-retry-on",
+  "x-envoy-retry-grpc-on",
+  "x-envoy-max-retries",
+  "x-envoy-retriable-status-codes",
+  "x-envoy-retriable-header-names",
+  "x-envoy-hedge-on-per-try-timeout",
+  "x-envoy-upstream-alt-stat-name",
+  "x-envoy-upstream-rq-timeout-ms",
+  "x-envoy-upstream-rq-per-try-timeout-ms",
+  "x-envoy-upstream-rq-timeout-alt-response",
+  "x-envoy-expected-rq-timeout-ms",
+  "x-envoy-force-trace",
+  "x-envoy-ip-tags",
+  "x-envoy-original-url",
+]);
+
 function keepsEnvoyField(request: RequestComposition, field: number): boolean {
   const { peerMetadata } = request.config;
   const start = request.head.nameStarts[field] ?? 0;
@@ -138,8 +157,8 @@ function keepsEnvoyField(request: RequestComposition, field: number): boolean {
     if (name === peerMetadataHeader || name === peerMetadataIdHeader)
       return !peerMetadata.readFromClient && request.peerMetadata === undefined;
   }
-  if (!request.config.useRemoteAddress) return true;
-  if (!request.internalPeer) return false;
+  if (!request.internalPeer)
+    return !request.config.useRemoteAddress && !ofInternalClients.has(request.head.name(field).toLowerCase());
   return !replacedEnvoyFields.some(
     (name) => name.length === length && equalsIgnoringCase(request.head.bytes, start, name),
   );

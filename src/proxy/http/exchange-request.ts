@@ -10,7 +10,8 @@ import { clientCertificateField, type ClientCertificateField } from "./client-ce
 import { isGrpcContentType } from "./grpc.ts";
 import { headText } from "./header-text.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
-import { isPrivateAddress, parseTarget } from "./request-target.ts";
+import { nominatedFields } from "./nominated-fields.ts";
+import { parseTarget } from "./request-target.ts";
 
 /** What stands for the head of bytes that never became a request. */
 const noHead = new MessageHead();
@@ -27,8 +28,8 @@ export class ExchangeRequest implements RequestView {
   readonly connection: ConnectionInfo;
   readonly remote: SocketAddress;
   readonly local: SocketAddress;
-  /** The peer is in a private network, so what it says of itself is kept. */
-  readonly internalPeer: boolean;
+  /** The listener counts the client as its own, so what it says of itself is kept. */
+  internalPeer = false;
   /** The client speaks HTTP/2: bodies are without framing, both ways. */
   readonly isHttp2: boolean;
   readonly scheme: "http" | "https";
@@ -59,7 +60,6 @@ export class ExchangeRequest implements RequestView {
     this.remote = connection.remote;
     this.scheme = connection.tls === undefined ? "http" : "https";
     this.isHttp2 = isHttp2;
-    this.internalPeer = isPrivateAddress(connection.remote.address);
   }
 
   get isConnect(): boolean {
@@ -83,12 +83,13 @@ export class ExchangeRequest implements RequestView {
     this.isGrpcWeb = false;
     this.captured = none;
     this.targetDiffers = false;
+    this.internalPeer = false;
   }
 
   /** Reads the head that {@link reset} was given. */
   read(config: HttpConnectionConfig, newRequestId: () => string): RequestRefusal | undefined {
+    this.method = this.head.method();
     const { head } = this;
-    this.method = head.method();
     if (!this.isHttp2) this.protocol = head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
     const contentType = head.find("content-type");
     this.isGrpc = contentType >= 0 && isGrpcContentType(head.value(contentType));
@@ -96,11 +97,25 @@ export class ExchangeRequest implements RequestView {
       this.pathAndQuery = head.target();
       return { status: 426, body: "Upgrade Required", details: "low_version" };
     }
+    // Policies would see another method than servers that know no case.
+    if (/[a-z]/.test(this.method)) return { status: 400, body: "", details: "http1.invalid_method" };
     if (!this.#readTarget(config)) return { status: 400, body: "", details: "path_normalization_failed" };
+    if (this.authority === "") return { status: 400, body: "", details: "missing_host_header" };
+    if (head.connectionNominates && !this.#dropNominated(config))
+      return { status: 400, body: "", details: "invalid_connection_header" };
     if (config.underscores !== undefined && !this.#judgeUnderscores(config, config.underscores))
       return { status: 400, body: "", details: "unexpected_underscore" };
     this.#readIdentity(config, newRequestId);
     return undefined;
+  }
+
+  /** What `connection` names ends at this hop: nobody behind this line sees it, also no policy. */
+  #dropNominated(config: HttpConnectionConfig): boolean {
+    const names = nominatedFields(this.head);
+    if (names === undefined) return false;
+    const present = names.filter((name) => this.head.find(name) >= 0);
+    if (present.length > 0) this.rewriteHead(new Map(present.map((name) => [name, undefined])), config);
+    return true;
   }
 
   /** Servers that make variables of fields take `a_b` for `a-b`, which a proxy may have checked. */
@@ -198,10 +213,19 @@ export class ExchangeRequest implements RequestView {
     return withoutPort(host);
   }
 
+  /** Of one hop alone: the peer itself, or the one address that it tells of where the listener believes that. */
+  #isInternal(config: HttpConnectionConfig, forwardedFor: string | undefined): boolean {
+    if (config.useRemoteAddress ? forwardedFor !== undefined : forwardedFor === undefined || forwardedFor.includes(","))
+      return false;
+    const address = this.clientAddress(config);
+    return config.internalAddresses.some((holds) => holds(address));
+  }
+
   #readIdentity(config: HttpConnectionConfig, newRequestId: () => string): void {
     const { head } = this;
     const given = head.get("x-forwarded-for");
     const peer = this.remote.address;
+    this.internalPeer = config.internalAddresses.length > 0 && this.#isInternal(config, given);
     this.forwardedFor = config.appendForwardedFor ? (given === undefined ? peer : `${given},${peer}`) : (given ?? "");
     this.userAgent = head.get("user-agent") ?? "";
     const id = head.get("x-request-id");

@@ -20,6 +20,8 @@ export interface HttpConnectionConfig {
   readonly serverHeader: "overwrite" | "append-if-absent" | "pass-through";
   /** We are the edge: the peer's address is the client's, and what only the edge may say is set here. */
   readonly useRemoteAddress: boolean;
+  /** Addresses of clients whose word about themselves counts; none unless the listener names them. */
+  readonly internalAddresses: readonly ((address: string) => boolean)[];
   readonly trustedHops: number;
   readonly appendForwardedFor: boolean;
   readonly path: PathOptions;

@@ -49,7 +49,7 @@ test("a request reaches its backend with what an edge adds, and the answer comes
   const answer = await harness.get("/x/../y?q=1", {
     method: "POST",
     body: "hello",
-    headers: { "x-forwarded-for": "1.2.3.4", "x-request-id": "keep", "x-forwarded-client-cert": "forged", te: "gzip" },
+    headers: { "x-forwarded-for": "1.2.3.4", "x-request-id": "old", "x-forwarded-client-cert": "forged", te: "gzip" },
   });
   assert.equal(answer.status, 200);
   assert.equal(answer.headers.server, "istio-envoy");
@@ -61,14 +61,15 @@ test("a request reaches its backend with what an edge adds, and the answer comes
     [
       "x-forwarded-for",
       "x-forwarded-proto",
-      "x-request-id",
       "x-forwarded-client-cert",
       "x-envoy-attempt-count",
       "te",
       "x-envoy-internal",
+      "x-envoy-external-address",
     ].map((name) => seen.headers[name]),
-    ["1.2.3.4,127.0.0.1", "http", "keep", undefined, "1", undefined, "true"],
+    ["1.2.3.4,127.0.0.1", "http", undefined, "1", undefined, undefined, "127.0.0.1"],
   );
+  assert.match(seen.headers["x-request-id"] ?? "", /^[0-9a-f-]{36}$/);
   assert.deepEqual(harness.records, [
     {
       status: 200,

@@ -12,6 +12,7 @@ import type { ExchangeOwner } from "./exchange-owner.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import { Exchange } from "./exchange.ts";
 import { Http2Answer } from "./http2-answer.ts";
+import { pseudoFault } from "./http2-pseudo.ts";
 import type { ListenerConnection } from "./listener-connection.ts";
 
 export interface Http2DownstreamOptions {
@@ -228,7 +229,7 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
   #begin(fields: readonly string[], endStream: boolean): void {
     this.#begun = true;
     const head = requestText(fields, endStream);
-    if ("malformed" in head) {
+    if ("malformed" in head || pseudoFault(fields) !== undefined) {
       this.#malformed();
       return;
     }

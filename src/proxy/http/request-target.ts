@@ -32,18 +32,3 @@ function split(pathAndQuery: string, authority: string | undefined): RequestTarg
   if (mark < 0) return { path: pathAndQuery, query: "", hasQuery: false, authority };
   return { path: pathAndQuery.slice(0, mark), query: pathAndQuery.slice(mark + 1), hasQuery: true, authority };
 }
-
-const privateRanges = [
-  /^10\./,
-  /^127\./,
-  /^192\.168\./,
-  /^172\.(1[6-9]|2\d|3[01])\./,
-  /^169\.254\./,
-  /^::1$/,
-  /^f[cd]/i,
-];
-
-/** Whether an address is of a private network (RFC 1918, loopback, link-local, unique local). */
-export function isPrivateAddress(address: string): boolean {
-  return privateRanges.some((range) => range.test(address));
-}

@@ -27,6 +27,7 @@ export const testConnectionConfig: HttpConnectionConfig = {
   serverName: "istio-envoy",
   serverHeader: "overwrite",
   useRemoteAddress: true,
+  internalAddresses: [],
   trustedHops: 0,
   appendForwardedFor: true,
   path: { normalize: true, mergeSlashes: false, escapedSlashes: "keep" },

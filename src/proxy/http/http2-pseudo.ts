@@ -1,0 +1,20 @@
+/**
+ * Why pseudo fields (names and values in turn) make no request that may be routed; undefined when they do. An absolute `:path`
+ * would be read as another authority than the one that was judged, and a scheme that is none is said to applications.
+ */
+export function pseudoFault(fields: readonly string[]): string | undefined {
+  for (let at = 0; at < fields.length; at += 2) {
+    const value = fields[at + 1] ?? "";
+    switch (fields[at]) {
+      case ":scheme":
+        if (!/^https?$/i.test(value)) return "a :scheme other than http and https";
+        break;
+      case ":path":
+        if (!value.startsWith("/") && value !== "*") return "a :path that is no path";
+        break;
+      case ":authority":
+        if (value === "") return "an empty :authority";
+    }
+  }
+  return undefined;
+}
