@@ -36,7 +36,8 @@ export function compileMatch(match: RouteMatch, where: string, notes: ConfigNote
   const path = match.pathSpecifier;
   if (path.case === "path") matchers.push(pathIs(exactly(path.value, ignoreCase)));
   else if (path.case === "prefix") {
-    if (path.value !== "/" && path.value !== "") matchers.push(pathIs(startingWith(path.value, ignoreCase)));
+    // Also "/": the target * of OPTIONS is under no path.
+    if (path.value !== "") matchers.push(pathIs(startingWith(path.value, ignoreCase)));
   } else if (path.case === "pathSeparatedPrefix") matchers.push(pathIs(underPath(path.value, ignoreCase)));
   else if (path.case === "safeRegex") matchers.push(pathIs(matchingRegex(compileRegex(path.value.regex, where))));
   else if (path.case === undefined) throw invalid(where, "match has no path");

@@ -59,9 +59,8 @@ function afterPrefix(value: string | undefined, prefix: string): string | undefi
   if (value === undefined) return undefined;
   const at = value.indexOf(prefix);
   if (at < 0) return undefined;
-  const rest = value.slice(at + prefix.length);
-  // With a prefix, the token ends where its alphabet does.
-  return prefix === "" ? rest.trim() : (/^\s*([A-Za-z0-9_\-.+/=]*)/.exec(rest)?.[1] ?? "");
+  // Nothing may follow the token: who reads on would see another one.
+  return value.slice(at + prefix.length).trim();
 }
 
 function queryValue(query: string, name: string): string | undefined {

@@ -5,6 +5,7 @@ import { jose } from "./jose.ts";
 import type { JwksSource, KeySet } from "./jwks-source.ts";
 import type { JwtLocation } from "./jwt-location.ts";
 import { jwtProblems, type JwtProblem } from "./jwt-problem.ts";
+import { strictJsonObject } from "./strict-json.ts";
 
 export type JwtClaims = Readonly<Record<string, unknown>>;
 
@@ -148,29 +149,31 @@ export function parseToken(text: string): ParsedToken | JwtProblem {
   const [header, payload, signature] = parts;
   if (parts.length !== 3 || header === undefined || payload === undefined || signature === undefined)
     return jwtProblems.badFormat;
-  const parsedHeader = objectOf(header);
+  if (!parts.every((part) => /^[A-Za-z0-9_-]*$/.test(part))) return jwtProblems.badFormat;
+  const parsedHeader = strictJsonObject(Buffer.from(header, "base64url"));
   if (parsedHeader === undefined || typeof parsedHeader["alg"] !== "string") return jwtProblems.badHeader;
-  const claims = objectOf(payload);
-  if (claims === undefined || !saysTimes(claims)) return jwtProblems.badPayload;
+  const claims = strictJsonObject(Buffer.from(payload, "base64url"));
+  if (claims === undefined || !saysTimes(claims) || !saysNames(claims)) return jwtProblems.badPayload;
   return { text, header: parsedHeader, claims, payload };
 }
 
-/** A time of another kind would be no limit at all. */
+/** Times are seconds of 64 bits. */
+const timesEnd = 2 ** 64;
+
+/** A time of another kind, or one that others cannot hold, would be no limit at all. */
 function saysTimes(claims: JwtClaims): boolean {
-  return ["exp", "nbf", "iat"].every(
-    (name) => claims[name] === undefined || (Number.isFinite(claims[name]) && Number(claims[name]) >= 0),
-  );
+  return ["exp", "nbf", "iat"].every((name) => {
+    const value = claims[name];
+    return value === undefined || (typeof value === "number" && value >= 0 && value < timesEnd);
+  });
 }
 
-function objectOf(base64url: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(base64url, "base64url").toString());
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
+/** Who, for whom and by whom are texts. */
+function saysNames({ sub, iss, aud }: JwtClaims): boolean {
+  const isText = (value: unknown): boolean => value === undefined || typeof value === "string";
+  return (
+    isText(sub) && isText(iss) && (isText(aud) || (Array.isArray(aud) && aud.every((one) => typeof one === "string")))
+  );
 }
 
 function audiencesOf(claims: JwtClaims): string[] {

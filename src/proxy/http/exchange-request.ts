@@ -226,7 +226,11 @@ export class ExchangeRequest implements RequestView {
     const given = head.get("x-forwarded-for");
     const peer = this.remote.address;
     this.internalPeer = config.internalAddresses.length > 0 && this.#isInternal(config, given);
-    this.forwardedFor = config.appendForwardedFor ? (given === undefined ? peer : `${given},${peer}`) : (given ?? "");
+    this.forwardedFor = config.appendForwardedFor
+      ? given === undefined || given === ""
+        ? peer
+        : `${given},${peer}`
+      : (given ?? "");
     this.userAgent = head.get("user-agent") ?? "";
     const id = head.get("x-request-id");
     const keeps =

@@ -3,6 +3,7 @@
  * would be read as another authority than the one that was judged, and a scheme that is none is said to applications.
  */
 export function pseudoFault(fields: readonly string[]): string | undefined {
+  let hosts = 0;
   for (let at = 0; at < fields.length; at += 2) {
     const value = fields[at + 1] ?? "";
     switch (fields[at]) {
@@ -14,6 +15,10 @@ export function pseudoFault(fields: readonly string[]): string | undefined {
         break;
       case ":authority":
         if (value === "") return "an empty :authority";
+        break;
+      case "host":
+        hosts += 1;
+        if (hosts > 1) return "more than one host";
     }
   }
   return undefined;

@@ -50,7 +50,7 @@ export function testRequest(target = "/", options: TestRequestOptions & Partial<
   const connection = options.connection ?? connectionFrom("10.0.0.1");
   const joined = Object.entries(options.repeated ?? {}).map(([name, values]) => [name, values.join(",")] as const);
   const fields = new Map([...Object.entries(options.headers ?? {}), ...joined]);
-  const [path = "/", query = ""] = target.split("?");
+  const [path = "/", query = ""] = target.replace(/^https?:\/\/[^/?]*/, "").split("?");
   const request: TestRequest = {
     head: new MessageHead(),
     method: options.method ?? "GET",

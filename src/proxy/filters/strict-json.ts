@@ -1,0 +1,71 @@
+const maxDepth = 100;
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * An object of JSON that every reader understands alike: UTF-8, no name twice in an object, no half of a surrogate pair, no
+ * deeper than 100 levels. Undefined for anything else: who checks a text and who uses it must not see different claims.
+ */
+export function strictJsonObject(bytes: Buffer): Record<string, unknown> | undefined {
+  try {
+    const text = utf8.decode(bytes);
+    const value: unknown = isTooDeep(text) ? undefined : JSON.parse(text);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+    return saysNamesOnce(text) ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text.charCodeAt(at);
+    if (character === quote) at = endOfString(text, at);
+    else if (character === openObject || character === openList) depth += 1;
+    else if (character === closeObject || character === closeList) depth -= 1;
+    if (depth > maxDepth) return true;
+  }
+  return false;
+}
+
+const quote = 34;
+const backslash = 92;
+const openObject = 123;
+const closeObject = 125;
+const openList = 91;
+const closeList = 93;
+
+/** Where the string that begins at `start` has its closing quote; the text's end when it has none. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  while (at < text.length && text.charCodeAt(at) !== quote) at += text.charCodeAt(at) === backslash ? 2 : 1;
+  return at;
+}
+
+/** Of a text that is JSON. A string before a colon is a name. */
+function saysNamesOnce(text: string): boolean {
+  const open: Set<string>[] = [];
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text.charCodeAt(at);
+    if (character === openObject || character === openList) open.push(new Set());
+    else if (character === closeObject || character === closeList) open.pop();
+    if (character !== quote) continue;
+    const end = endOfString(text, at);
+    const said = JSON.parse(text.slice(at, end + 1)) as string;
+    if (!said.isWellFormed()) return false;
+    at = end;
+    let next = end + 1;
+    while (isSpace(text.charCodeAt(next))) next += 1;
+    if (text.charCodeAt(next) !== colon) continue;
+    const names = open.at(-1);
+    if (names?.has(said) === true) return false;
+    names?.add(said);
+  }
+  return true;
+}
+
+const colon = 58;
+
+function isSpace(character: number): boolean {
+  return character === 32 || character === 9 || character === 10 || character === 13;
+}
