@@ -1,6 +1,7 @@
 // Holds Serin against other people's programs: npm run interop [-- <peer> [--json] [more arguments]]
 // Without a peer: brings all programs, runs test/interop part by part, and ends with what came of each. With one, that peer's part alone:
 //   envoy       each configuration of the corpus into a stock Envoy as sidecar, gateway and waypoint, then requests through it
+//   differential  the same bytes to our proxy and to a stock Envoy, and what of both differs
 //   comparison  what a real istiod (ISTIOD=<pilot-discovery>) sends for the same corpus, field by field
 import { spawn, spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
@@ -25,6 +26,7 @@ const parts: readonly Part[] = [
   { name: "ztunnel", title: "real ztunnel", peer: "ZTUNNEL" },
   { name: "networks", title: "two clusters, two networks" },
   { name: "envoy", title: "stock Envoy in a lab" },
+  { name: "differential", title: "stock Envoy, byte by byte" },
   { name: "istioctl", title: "real istioctl", peer: "ISTIOCTL" },
   { name: "charts", title: "Helm 3 and 4" },
   { name: "kube-apiserver", title: "real API server" },
@@ -90,8 +92,10 @@ function run(program: string, args: readonly string[]): void {
 }
 
 const [peer, ...rest] = process.argv.slice(2);
-const mesh = (file: string): void =>
-  run(inNamespace, [process.execPath, join(root, "test/interop/mesh", file), ...rest]);
+const mesh = (file: string): void => inNamespaceRun(join("mesh", file));
+function inNamespaceRun(file: string): void {
+  run(inNamespace, [process.execPath, join(root, "test/interop", file), ...rest]);
+}
 if (peer === undefined) {
   for (const program of programs) run(join(root, `scripts/fetch-${program}.sh`), []);
   if (!(await runParts())) process.exitCode = 1;
@@ -99,9 +103,14 @@ if (peer === undefined) {
   run(join(root, "scripts/fetch-envoy.sh"), []);
   mesh("envoy-traffic.ts");
   mesh("envoy-corpus.ts");
+} else if (peer === "differential") {
+  run(join(root, "scripts/fetch-envoy.sh"), []);
+  inNamespaceRun("differential/differential-judge.ts");
 } else if (peer === "comparison") {
   mesh("istiod-comparison.ts");
 } else {
-  process.stderr.write(`there is no peer "${peer}"; expected envoy or comparison, or none for all tests\n`);
+  process.stderr.write(
+    `there is no peer "${peer}"; expected envoy, differential or comparison, or none for all tests\n`,
+  );
   process.exit(1);
 }

@@ -1,0 +1,107 @@
+// The listeners that both proxies get: the pilot's own translation of policies and mesh settings, as JSON of Envoy's API.
+import { create, toJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import type { KubernetesObject } from "../../../src/api/index.ts";
+import { config, createModelFixture, pod, testMesh } from "../../../src/controlplane/testing/model-fixture.ts";
+import { meshKey, type MeshSettings } from "../../../src/controlplane/model/facts.ts";
+import type { FilterInit } from "../../../src/controlplane/translate/filter-init.ts";
+import {
+  httpConnectionManager,
+  type HttpDirection,
+} from "../../../src/controlplane/translate/http-connection-manager.ts";
+import { SecurityPolicies } from "../../../src/controlplane/translate/security/security-filters.ts";
+import { envoyRegistry, HttpConnectionManagerSchema } from "../../../src/wire/envoy/index.ts";
+
+/** One listener of each proxy, with an upstream of its own, so that what arrives there is of the lane's one case. */
+export interface LaneConfig {
+  readonly name: string;
+  readonly direction: HttpDirection;
+  /** What the policies are, of the workload `shop/web`. */
+  readonly objects?: readonly KubernetesObject[];
+  readonly mesh?: Partial<MeshSettings>;
+  readonly routes?: readonly JsonObject[];
+}
+
+export interface LanePorts {
+  readonly listener: number;
+  readonly upstream: number;
+}
+
+export function policy(
+  kind: "AuthorizationPolicy" | "RequestAuthentication",
+  name: string,
+  spec: object,
+): KubernetesObject {
+  return config(kind, `shop/${name}`, spec);
+}
+
+/** Filters of Istio's own build of Envoy, which the stock one lacks, decide nothing about requests. */
+const ofStockEnvoy = /^envoy\.filters\.http\.(rbac|jwt_authn|fault|cors|router)$/;
+
+function securityOf(objects: readonly KubernetesObject[], mesh: MeshSettings): readonly FilterInit[] {
+  const fixture = createModelFixture();
+  const policies = new SecurityPolicies(fixture.inputs);
+  const found = fixture.graph.derive("filters", fixture.inputs.pods, (facts, reader) => [
+    ["web", policies.filtersFor(facts, mesh, reader)],
+  ]);
+  fixture.inputs.mesh.set(meshKey, mesh);
+  fixture.apply(pod("shop/web", "10.0.0.1", { labels: { app: "web" } }), ...objects);
+  return found.get("web")?.http ?? [];
+}
+
+/** Everything goes to the lane's upstream, by route tables that differ in what they match. */
+function routesOf(lane: LaneConfig): JsonValue {
+  const forward: JsonObject = { match: { prefix: "/" }, route: { cluster: lane.name, timeout: "0s" } };
+  return {
+    name: lane.name,
+    validateClusters: false,
+    virtualHosts: [{ name: "any", domains: ["*"], routes: [...(lane.routes ?? []), forward] }],
+  };
+}
+
+export function listenerOf(lane: LaneConfig, ports: LanePorts): JsonObject {
+  const mesh = { ...testMesh, enableTracing: false, ...lane.mesh };
+  const message = create(
+    HttpConnectionManagerSchema,
+    httpConnectionManager({
+      direction: lane.direction,
+      statPrefix: lane.name,
+      mesh,
+      routes: { inline: {} },
+      security: securityOf(lane.objects ?? [], mesh),
+      telemetry: { accessLogs: [], tracing: undefined, stats: () => [], tcpStats: () => [] } as never,
+    }),
+  );
+  const registry = envoyRegistry();
+  const manager = toJson(HttpConnectionManagerSchema, message, { registry }) as JsonObject;
+  const filters = (manager["httpFilters"] as JsonObject[]).filter(({ name }) => ofStockEnvoy.test(String(name)));
+  return {
+    name: lane.name,
+    address: { socketAddress: { address: "0.0.0.0", portValue: ports.listener } },
+    filterChains: [
+      {
+        filters: [
+          {
+            name: "envoy.filters.network.http_connection_manager",
+            typedConfig: {
+              "@type":
+                "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+              ...manager,
+              httpFilters: filters,
+              routeConfig: routesOf(lane),
+            },
+          },
+        ],
+      },
+    ],
+  };
+}
+
+export function clusterOf(lane: LaneConfig, ports: LanePorts): JsonObject {
+  const address = { socketAddress: { address: "127.0.0.1", portValue: ports.upstream } };
+  return {
+    name: lane.name,
+    type: "STATIC",
+    connectTimeout: "2s",
+    loadAssignment: { clusterName: lane.name, endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }] },
+  };
+}

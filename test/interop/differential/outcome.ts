@@ -1,0 +1,60 @@
+import type { UpstreamRequest } from "./recording-upstream.ts";
+
+/** What came of one case at one proxy. */
+export interface Outcome {
+  /** Statuses in turn, or how the stream or the connection ended instead. */
+  readonly answers: readonly string[];
+  readonly upstream: readonly UpstreamRequest[];
+  /** Whether a plain request on the same connection is still answered. */
+  readonly connection: "goes on" | "ends" | "waits";
+  /** Of cases that look at the answer: its fields, body and trailers. */
+  readonly answer?: string;
+}
+
+/** Several fields of a name say the same as one with a list. */
+function joined(fields: readonly string[]): string[] {
+  const byName = Map.groupBy(fields, (field) => field.slice(0, field.indexOf(":")));
+  return [...byName].map(([name, of]) => `${name}: ${of.map((field) => field.slice(name.length + 2)).join(",")}`);
+}
+
+/** Fields that say something of the hop, the time or the proxy's build. */
+const ofTheHop = /^(x-request-id|x-envoy-expected-rq-timeout-ms|x-envoy-peer-metadata(-id)?|connection):/i;
+const ofTheAnswersHop = /^(date|server|x-envoy-upstream-service-time|connection|x-envoy-peer-metadata(-id)?):/i;
+
+function sorted(fields: readonly string[], left: RegExp): string[] {
+  const lines = fields
+    .filter((field) => !left.test(field))
+    .map((field) => {
+      const colon = field.indexOf(":");
+      return `${field.slice(0, colon).toLowerCase()}: ${field.slice(colon + 1).trim()}`;
+    });
+  return joined(lines).sort();
+}
+
+/** A text that is the same when both proxies did the same. */
+export function normalForm(outcome: Outcome): Record<string, string> {
+  return {
+    answers: outcome.answers.join(" "),
+    connection: outcome.connection,
+    upstream: outcome.upstream
+      .map(({ line, fields, body, trailers, complete }) =>
+        [
+          line,
+          ...sorted(fields, ofTheHop),
+          `body ${JSON.stringify(body)}`,
+          `trailers ${JSON.stringify(trailers)}`,
+          complete ? "whole" : "cut",
+        ].join("\n"),
+      )
+      .join("\n--\n"),
+    answer: outcome.answer ?? "",
+  };
+}
+
+export function answerText(fields: readonly string[], body: string, trailers: string): string {
+  return [
+    ...sorted(fields, ofTheAnswersHop),
+    `body ${JSON.stringify(body)}`,
+    `trailers ${JSON.stringify(trailers)}`,
+  ].join("\n");
+}
