@@ -87,6 +87,16 @@ test("a fragment is dropped before anything looks at the path", () => {
 test("the authority of an absolute target is as strict as a host", () => {
   assert.equal(parseTarget("GET", "http://a.test:80/x?y")?.authority, "a.test:80");
   assert.equal(parseTarget("GET", "http://[::1]:80?y")?.query, "y");
-  for (const target of ['http://a"b/', "http://a\\b/", "http://a,b/", "http://user@a/", "http:///", "http://a<b>/"])
+  for (const target of [
+    'http://a"b/',
+    "http://a\\b/",
+    "http://a,b/",
+    "http://user@a/",
+    "http:///",
+    "http://a<b>/",
+    "http://a:99999/",
+    "http://a:x/",
+    "http://a:1:2/",
+  ])
     assert.equal(parseTarget("GET", target), undefined, target);
 });

@@ -19,6 +19,9 @@ export function pseudoFault(fields: readonly string[]): string | undefined {
       case "host":
         hosts += 1;
         if (hosts > 1) return "more than one host";
+        break;
+      case undefined:
+      default:
     }
   }
   return undefined;

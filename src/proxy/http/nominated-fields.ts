@@ -1,7 +1,7 @@
 import type { MessageHead } from "../../wire/http1/index.ts";
 
 /** Names that a `connection` field may nominate; a peer that names more wants to cost us. */
-const maxNominated = 10;
+const maxNominated = 9;
 
 /** Fields that are of the request, not of the hop, whatever a client says: without them it would be another request. */
 const ofTheRequest: ReadonlySet<string> = new Set(["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);

@@ -22,9 +22,15 @@ export function parseTarget(method: string, whole: string): RequestTarget | unde
   if (target === "*")
     return method === "OPTIONS" ? { path: "*", query: "", hasQuery: false, authority: undefined } : undefined;
   const absolute = /^https?:\/\/([\w\-.~!$&'()*+;=:%[\]]+)((?:[/?].*)?)$/i.exec(target);
-  if (absolute === null) return undefined;
+  if (absolute === null || !hasPort(absolute[1] ?? "")) return undefined;
   const rest = absolute[2] ?? "";
   return split(rest.startsWith("/") ? rest : `/${rest}`, absolute[1]);
+}
+
+/** What follows the host is a port, if anything does. */
+function hasPort(authority: string): boolean {
+  const port = /^(?:\[[^\]]*\]|[^:]*)(?::(\d{0,5}))?$/.exec(authority);
+  return port !== null && Number(port[1] ?? "") <= 65_535;
 }
 
 function split(pathAndQuery: string, authority: string | undefined): RequestTarget {

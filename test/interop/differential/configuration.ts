@@ -73,7 +73,9 @@ export function listenerOf(lane: LaneConfig, ports: LanePorts): JsonObject {
   );
   const registry = envoyRegistry();
   const manager = toJson(HttpConnectionManagerSchema, message, { registry }) as JsonObject;
-  const filters = (manager["httpFilters"] as JsonObject[]).filter(({ name }) => ofStockEnvoy.test(String(name)));
+  const filters = (manager["httpFilters"] as JsonObject[]).filter(
+    ({ name }) => typeof name === "string" && ofStockEnvoy.test(name),
+  );
   return {
     name: lane.name,
     address: { socketAddress: { address: "0.0.0.0", portValue: ports.listener } },

@@ -34,6 +34,8 @@ const patientLanes = 6;
 const settleMs = 5;
 const firstPort = { serin: 20_000, envoy: 30_000 } as const;
 const adminPort = 19_999;
+/** Of iproute2, as in-namespace.sh uses it. */
+const routingTool = "ip";
 
 type Side = "serin" | "envoy";
 
@@ -210,7 +212,7 @@ async function main(): Promise<void> {
     .filter(({ name }) => values.suite === undefined || name === values.suite);
   for (const { name, cases, least } of chosen)
     if (cases.length < least) throw new Error(`${name} has ${cases.length} cases, expected ${least}`);
-  execFileSync("ip", ["route", "add", "local", "203.0.113.0/24", "dev", "lo"]);
+  execFileSync(routingTool, ["route", "add", "local", "203.0.113.0/24", "dev", "lo"]);
   const directory = mkdtempSync(join(tmpdir(), "differential-"));
   const configs = chosen.flatMap(({ lanes, copies = 1 }) =>
     lanes.flatMap((lane) =>

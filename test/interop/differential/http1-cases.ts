@@ -654,7 +654,7 @@ export function http1Suite(): Suite {
 
 function caseOf(lane: string, text: string, requests: number, from?: string): JudgedCase {
   const title = `${from ?? ""} ${JSON.stringify(text.length > 300 ? `${text.slice(0, 300)}…${text.length}` : text)}`;
-  const bodiless = /^HEAD /.test(text);
+  const bodiless = text.startsWith("HEAD ");
   return {
     title,
     lane,

@@ -16,6 +16,8 @@ export interface Http1Case {
   readonly bodiless?: boolean;
   /** The address that the client connects from. */
   readonly from?: string;
+  /** Whether the connection is asked for another answer; true when absent. */
+  readonly probes?: boolean;
   /** An answer that has not come by then does not come; as long as the machine needs when it is busy. */
   readonly quietMs?: number;
 }
@@ -33,7 +35,7 @@ const probe = Buffer.from("GET /probe HTTP/1.1\r\nHost: probe.test\r\n\r\n");
 
 export async function runHttp1(
   port: number,
-  { bytes, requests = 1, bodiless = false, from, quietMs = usualQuietMs }: Http1Case,
+  { bytes, requests = 1, bodiless = false, from, probes = true, quietMs = usualQuietMs }: Http1Case,
 ): Promise<Http1Result> {
   const socket = connect({
     port,
@@ -57,7 +59,11 @@ export async function runHttp1(
     else answers.push(next);
   }
   const [last] = answers.slice(-1);
-  const connection = saysClose(last) ? "ends" : await afterwards(incoming, at, answers.length === requests, quietMs);
+  const connection = saysClose(last)
+    ? "ends"
+    : !probes && answers.length === requests
+      ? "goes on"
+      : await afterwards(incoming, at, answers.length === requests, quietMs);
   socket.destroy();
   return {
     answers: [...interim, ...answers.map(({ status }) => String(status))],

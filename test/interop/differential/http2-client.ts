@@ -93,8 +93,8 @@ export async function runHttp2(
     noDelay: true,
   });
   const seen = new Map<number, StreamState>();
-  let ended = false;
-  let left = "";
+  /** Whether the connection has ended, and with which error the proxy said that it will. */
+  const link = { ended: false, left: "" };
   let wake: () => void = () => undefined;
   const stateOf = (stream: number): StreamState => {
     const state = seen.get(stream) ?? { answer: "", fields: [], body: "", trailers: "", ended: false };
@@ -114,7 +114,7 @@ export async function runHttp2(
         const pairs = fields.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${fields[index + 1] ?? ""}`] : []));
         const [first = ""] = pairs;
         if (!first.startsWith(":status")) state.trailers = pairs.join("\r\n");
-        else if (!/^:status: 1/.test(first)) {
+        else if (!first.startsWith(":status: 1")) {
           state.answer = first.slice(":status: ".length);
           state.fields = pairs.slice(1);
         }
@@ -130,7 +130,7 @@ export async function runHttp2(
       settingsAck: () => undefined,
       ping: () => undefined,
       pingAck: () => undefined,
-      goaway: (_last, code) => (left = code === 0 ? left : errorCodeName(code)),
+      goaway: (_last, code) => (link.left = code === 0 ? link.left : errorCodeName(code)),
       windowUpdate: () => undefined,
       ignored: () => undefined,
     },
@@ -141,7 +141,7 @@ export async function runHttp2(
     wake();
   });
   const end = (): void => {
-    ended = true;
+    link.ended = true;
     wake();
   };
   socket.on("end", end).on("close", end).on("error", end);
@@ -154,20 +154,20 @@ export async function runHttp2(
       };
     });
   socket.write(Buffer.concat([preface, frame(frameTypes.settings, 0, 0), frames]));
-  while (!ended && left === "" && !streams.every((stream) => seen.get(stream)?.ended === true))
+  while (!link.ended && link.left === "" && !streams.every((stream) => seen.get(stream)?.ended === true))
     if (!(await more())) break;
   // Envoy closes what it has given up a second later: what is answered no more has ended.
   let connection: Http2Result["connection"] = "ends";
-  if (!ended && left === "") {
+  if (!link.ended && link.left === "") {
     socket.write(probe);
-    while (!ended && left === "" && seen.get(probeStream)?.ended !== true) if (!(await more())) break;
+    while (!link.ended && link.left === "" && seen.get(probeStream)?.ended !== true) if (!(await more())) break;
     if (seen.get(probeStream)?.ended === true) connection = "goes on";
   }
   socket.destroy();
   const [first] = streams;
   const state = first === undefined ? undefined : seen.get(first);
   return {
-    answers: streams.map((stream) => seen.get(stream)?.answer || "none"),
+    answers: streams.map((stream) => (seen.get(stream)?.answer ?? "") || "none"),
     connection,
     answer: state === undefined ? "" : answerText(state.fields, state.body, state.trailers),
   };

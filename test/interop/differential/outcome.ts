@@ -14,7 +14,13 @@ export interface Outcome {
 /** Several fields of a name say the same as one with a list. */
 function joined(fields: readonly string[]): string[] {
   const byName = Map.groupBy(fields, (field) => field.slice(0, field.indexOf(":")));
-  return [...byName].map(([name, of]) => `${name}: ${of.map((field) => field.slice(name.length + 2)).join(",")}`);
+  return [...byName].map(
+    ([name, of]) =>
+      `${name}: ${of
+        .map((field) => field.slice(name.length + 2))
+        .filter((value) => value !== "")
+        .join(",")}`,
+  );
 }
 
 /** Fields that say something of the hop, the time or the proxy's build. */

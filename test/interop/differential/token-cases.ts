@@ -47,18 +47,18 @@ const roleFields = [
   "Connection: x-role\r\nx-role: admin",
 ];
 
-const headerPolicies: readonly { readonly name: string; readonly action: "ALLOW" | "DENY"; readonly when: object }[] = [
-  ...(["DENY", "ALLOW"] as const).flatMap((action) =>
-    [["admin"], ["admin*"], ["*admin"], ["*"], ["user", "admin"]].flatMap((values, index) => [
-      { name: `${action}-values-${index}`.toLowerCase(), action, when: { key: "request.headers[x-role]", values } },
-      {
-        name: `${action}-not-${index}`.toLowerCase(),
-        action,
-        when: { key: "request.headers[x-role]", notValues: values },
-      },
-    ]),
-  ),
-];
+const headerPolicies: readonly { readonly name: string; readonly action: "ALLOW" | "DENY"; readonly when: object }[] = (
+  ["DENY", "ALLOW"] as const
+).flatMap((action) =>
+  [["admin"], ["admin*"], ["*admin"], ["*"], ["user", "admin"]].flatMap((values, index) => [
+    { name: `${action}-values-${index}`.toLowerCase(), action, when: { key: "request.headers[x-role]", values } },
+    {
+      name: `${action}-not-${index}`.toLowerCase(),
+      action,
+      when: { key: "request.headers[x-role]", notValues: values },
+    },
+  ]),
+);
 
 /** A route that answers by itself shows whether its match held. */
 const headerMatches: readonly JsonObject[] = [
@@ -91,7 +91,7 @@ const matchLanes: readonly LaneConfig[] = headerMatches.flatMap((match, index) =
       {
         match: { prefix: "/", headers: [{ name: "x-role", ...match, ...more }] },
         directResponse: { status: 418 },
-      } as JsonObject,
+      },
     ],
   })),
 );
@@ -483,7 +483,7 @@ export function tokenSuite(): Suite {
     roleFields.map((fields): JudgedCase => ({
       title: JSON.stringify(fields),
       lane: name,
-      send: { protocol: "http1", bytes: get(fields === "" ? "" : `${fields}\r\n`) },
+      send: { protocol: "http1", probes: false, bytes: get(fields === "" ? "" : `${fields}\r\n`) },
     })),
   );
   const tokens = [
@@ -501,12 +501,12 @@ export function tokenSuite(): Suite {
     ...tokens.map(({ title, text }): JudgedCase => ({
       title,
       lane: name,
-      send: { protocol: "http1", bytes: get(`Authorization: Bearer ${text}\r\n`) },
+      send: { protocol: "http1", probes: false, bytes: get(`Authorization: Bearer ${text}\r\n`) },
     })),
     ...carried.map(({ title, fields, target }): JudgedCase => ({
       title,
       lane: name,
-      send: { protocol: "http1", bytes: get(fields, target) },
+      send: { protocol: "http1", probes: false, bytes: get(fields, target) },
     })),
   ]);
   return { name: "tokens", least: 500, lanes, cases: [...byField, ...byToken] };
