@@ -47,7 +47,7 @@ ads.push(typeUrls.endpoint, {
   app: plainEndpoints("app", [appPort]),
   collector: plainEndpoints("collector", [collector.grpcPort]),
 });
-ads.push(typeUrls.listener, { l: httpListener(port, "r", { accessLog }) });
+ads.push(typeUrls.listener, { l: httpListener(port, "r", { accessLog, preserveExternalRequestId: true }) });
 ads.push(typeUrls.route, { r: weightedRoute("r", { app: 1 }) });
 await proxy.ready();
 
