@@ -7,6 +7,9 @@ import type { Problem, TopicName, Topics } from "../api/dashboard/index.ts";
 import type { CheckSpec, CheckStatus, MeshUpgrade } from "../api/serin/index.ts";
 import type { UpgradeSteps } from "../preflight/index.ts";
 
+/** The standard channel has what is stable; the experimental one has more kinds and fields. */
+export type GatewayApiChannel = "standard" | "experimental";
+
 /** Everything that a verb may touch; `cmd` builds it, tests fake it. */
 export interface CliContext {
   readonly env: Environment;
@@ -58,6 +61,8 @@ export interface CliContext {
   readonly customResources: () => Promise<
     CustomResources & { readonly operator: readonly UntypedObject[]; readonly banzai: readonly UntypedObject[] }
   >;
+  /** The definitions of the Gateway API that this release knows, of one channel. */
+  readonly gatewayApiDefinitions: (channel: GatewayApiChannel) => Promise<readonly UntypedObject[]>;
   readonly installer: Installer;
   /** Looks at a check outside of any rollout until it has an answer; what the rollout engine does, passed in as the two parts do not know each other. */
   readonly runCheck?: (flags: ConnectionFlags, request: CheckRequest) => Promise<CheckStatus>;

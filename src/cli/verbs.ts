@@ -42,6 +42,11 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import("./manifest.ts")).manifestCommands,
   },
   {
+    name: "gateway-api",
+    summary: "install the Gateway API's definitions into the cluster",
+    load: async () => (await import("./gateway-api.ts")).gatewayApiCommands,
+  },
+  {
     name: "profile",
     summary: "the profiles that an installation starts from",
     load: async () => (await import("./profile.ts")).profileCommands,

@@ -157,7 +157,7 @@ function missingDefinitions(cause: unknown): Error {
   return userError(
     "gateway-api-missing",
     "missing Kubernetes Gateway CRDs need to be installed before applying a waypoint",
-    { cause, hint: "apply the definitions of the Gateway API: its release's standard-install.yaml" },
+    { cause, hint: "serin gateway-api install" },
   );
 }
 

@@ -103,6 +103,10 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       operator: await readObjects(join(release.root, "manifests/crds/istio-operator.yaml")),
       banzai: await readObjects(join(release.root, "manifests/crds/banzai.yaml")),
     }),
+    gatewayApiDefinitions: async (channel) =>
+      await readObjects(
+        join(release.root, `manifests/crds/${channel === "standard" ? "gateway-api-standard" : "gateway-api"}.yaml`),
+      ),
     installer: {
       apply: async (options) => await (await import("../operator/index.ts")).applyComponents(options),
       plan: async (client, object) => {

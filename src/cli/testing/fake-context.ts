@@ -1,7 +1,7 @@
 import { systemClock } from "../../base/index.ts";
-import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
 import type { KubeClient, ListOptions } from "../../kube/index.ts";
-import type { CliContext, DashboardOptions, PodRequest } from "../context.ts";
+import type { CliContext, DashboardOptions, GatewayApiChannel, PodRequest } from "../context.ts";
 
 export interface FakeCluster {
   /** By kind. */
@@ -80,6 +80,13 @@ export class FakeContext implements CliContext {
     return text;
   };
   readonly releaseTree = async (): Promise<undefined> => undefined;
+  /** By channel. */
+  readonly gatewayApi: { standard: UntypedObject[]; experimental: UntypedObject[] } = {
+    standard: [],
+    experimental: [],
+  };
+  readonly gatewayApiDefinitions = async (channel: GatewayApiChannel): Promise<readonly UntypedObject[]> =>
+    this.gatewayApi[channel];
   readonly customResources = async () => ({ istio: [], rollout: [], operator: [], banzai: [] });
   readonly identity = "tester@here (pid 1)";
   readonly installer = {
