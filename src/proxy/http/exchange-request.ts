@@ -201,7 +201,8 @@ export class ExchangeRequest implements RequestView {
     if (target === undefined || path === undefined) return false;
     this.path = path;
     this.query = target.query;
-    this.targetDiffers = !this.isConnect && (path !== target.path || target.authority !== undefined);
+    this.targetDiffers =
+      !this.isConnect && (path !== target.path || target.authority !== undefined || rawTarget.includes("#"));
     if (this.targetDiffers) this.pathAndQuery = target.hasQuery ? `${path}?${target.query}` : path;
     const host = target.authority ?? (head.hostField < 0 ? config.defaultHostForHttp10 : head.value(head.hostField));
     this.authority = this.#stripped(host, config.stripHostPort).toLowerCase();
