@@ -1,5 +1,5 @@
 // The seeded simulation of the rollout engine: its real decisions against a model of a cluster in which everything goes wrong.
-//   npm run sim [-- --json] [-- --seeds N] [-- --workers N] [-- --seed N]
+//   npm run sim [-- --json] [-- --from N] [-- --seeds N] [-- --workers N] [-- --seed N]
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
@@ -31,10 +31,10 @@ function failuresOf({ from, to, step }: Share): Failure[] {
 }
 
 /** Every worker takes each so-manieth seed, so that all have as much to do. */
-async function simulateAll(seeds: number, workers: number): Promise<Failure[]> {
+async function simulateAll(from: number, seeds: number, workers: number): Promise<Failure[]> {
   const shares = Array.from({ length: workers }, async (_one, index): Promise<Failure[]> => {
     const worker = new Worker(new URL(import.meta.url), {
-      workerData: { from: index + 1, to: seeds, step: workers } satisfies Share,
+      workerData: { from: from + index, to: from + seeds - 1, step: workers } satisfies Share,
     });
     return await new Promise((resolve, reject) => {
       worker.once("message", resolve);
@@ -60,6 +60,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       json: { type: "boolean" },
+      from: { type: "string" },
       seeds: { type: "string" },
       seed: { type: "string" },
       workers: { type: "string" },
@@ -68,15 +69,16 @@ async function main(): Promise<number> {
   });
   if (values.help === true) {
     process.stdout.write(
-      "npm run sim [-- --json] [-- --seeds N] [-- --workers N] [-- --seed N]\n  --seeds N    how many, 10,000 when absent\n  --seed N     replays one, as short as it can be made\n  --json       the last line is one JSON object\n",
+      "npm run sim [-- --json] [-- --from N] [-- --seeds N] [-- --workers N] [-- --seed N]\n  --from N     the first seed, 1 when absent\n  --seeds N    how many, 10,000 when absent\n  --seed N     replays one, as short as it can be made\n  --json       the last line is one JSON object\n",
     );
     return 0;
   }
   if (values.seed !== undefined) return replay(numberOf("--seed", values.seed)) ? 0 : 1;
+  const from = numberOf("--from", values.from ?? "1");
   const seeds = numberOf("--seeds", values.seeds ?? String(defaultSeeds));
   const workers = numberOf("--workers", values.workers ?? String(Math.min(2, availableParallelism())));
   const began = performance.now();
-  const failures = await simulateAll(seeds, workers);
+  const failures = await simulateAll(from, seeds, workers);
   for (const { seed, failure } of failures.slice(0, shownFailures)) process.stdout.write(`seed ${seed}: ${failure}\n`);
   const [first] = failures;
   if (first !== undefined) replay(first.seed);
@@ -85,7 +87,7 @@ async function main(): Promise<number> {
   process.stdout.write(`${seeds} seeds, ${failures.length} failed, ${unended} of them unended, ${seconds} s\n`);
   if (values.json === true)
     process.stdout.write(
-      `${JSON.stringify({ seeds, failed: failures.length, unended, seconds, workers, failures: failures.slice(0, shownFailures) })}\n`,
+      `${JSON.stringify({ from, seeds, failed: failures.length, unended, seconds, workers, failures: failures.slice(0, shownFailures) })}\n`,
     );
   return failures.length === 0 ? 0 : 1;
 }

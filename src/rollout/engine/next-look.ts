@@ -29,6 +29,17 @@ export function nextLookMs(rollout: Rollout, status: RolloutStatus): number | un
   }
 }
 
+/**
+ * When to look again at what would rest: a read may have been answered from before a change that the watch has told
+ * already, and an order that came with that change would be lost. Nothing once both know the same version.
+ */
+export function lateReadLookMs(
+  readVersion: string | undefined,
+  watchedVersion: string | undefined,
+): number | undefined {
+  return watchedVersion === undefined || watchedVersion === readVersion ? undefined : idleTickMs;
+}
+
 /** Nothing is to be done until the object, its target or its group changes. `candidate` is what its spec asks for. */
 export function isAtRest(
   rollout: Rollout,

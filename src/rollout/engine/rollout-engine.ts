@@ -44,7 +44,7 @@ import { Actions } from "./actions.ts";
 import { contenderOf } from "./contender-table.ts";
 import { EngineMetrics } from "./engine-metrics.ts";
 import { addFinalizer, hasFinalizer, needsFinalizer, removeFinalizer } from "./finalizer.ts";
-import { isAtRest, nextLookMs, refusedTickMs } from "./next-look.ts";
+import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs } from "./next-look.ts";
 import { Planner, planProblem, unplannedChange, type Plan } from "./planner.ts";
 import {
   isWatched,
@@ -232,7 +232,7 @@ export class RolloutEngine {
   }
 
   #warn(kind: string, key: string, reason: string, message: string): void {
-    const object = kind === "Canary" ? this.#canaries.get(key) : this.#upgrades.get(key);
+    const object = this.#watched(kind, key);
     if (object !== undefined)
       this.#events.record(kind === "Canary" ? canaryKind : meshUpgradeKind, object, {
         type: "Warning",
@@ -252,8 +252,14 @@ export class RolloutEngine {
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
     const round = this.#roundOf(key, raw);
     if (round.problem !== undefined && !this.#mustPutBack(round)) return await this.#refuse(kind, round, round.problem);
-    if (this.#isAtRest(round)) return this.#restTick(round);
-    return await this.#advance(kind, round);
+    const nextMs = this.#isAtRest(round) ? this.#restTick(round) : await this.#advance(kind, round);
+    return (
+      nextMs ?? lateReadLookMs(raw.metadata.resourceVersion, this.#watched(kind.kind, name)?.metadata.resourceVersion)
+    );
+  }
+
+  #watched(kind: string, key: string): Rollout | undefined {
+    return kind === canaryKind.kind ? this.#canaries.get(key) : this.#upgrades.get(key);
   }
 
   #gone(key: string, kind: string, namespace: string, name: string): void {
@@ -336,8 +342,9 @@ export class RolloutEngine {
     await this.#actions.recordCompletion(rollout, decision);
     if (this.#board.memory.isDue(key, raw.status, decision)) {
       const { resourceVersion = "" } = raw.metadata;
-      await this.#writeStatus(kind, raw, decision.status);
+      // Told before, as the answer to a write that was done may be lost.
       this.#board.memory.rememberStored(key);
+      await this.#writeStatus(kind, raw, decision.status);
       if (raw.metadata.resourceVersion !== resourceVersion) this.#board.memory.supersede(key, resourceVersion);
     }
     if (decision.actions.length > 0) {

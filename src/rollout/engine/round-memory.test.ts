@@ -53,6 +53,18 @@ test("while a person pauses it nothing is stored, whatever is counted", () => {
   );
 });
 
+test("while a person must act nothing is stored until the text says something else", () => {
+  const stuck = (round: number): RolloutStatus => ({ ...judging(round, "Stuck", "fail"), message: "abort it" });
+  assert.equal(
+    writes(400, (round) => stuck(round)),
+    1,
+  );
+  assert.equal(
+    writes(400, (round) => ({ ...stuck(round), message: round < 300 ? "abort it" : "put the field back" })),
+    2,
+  );
+});
+
 test("another phase, a verdict, and what is told are stored at once", () => {
   assert.equal(
     writes(4, (round) => judging(round, round === 1 ? "Paused" : "Judging", round === 3 ? "pass" : "wait")),

@@ -62,6 +62,7 @@ export class RoundMemory {
     return isWorthStoring(stored, status, sinceMs, tells);
   }
 
+  /** A write of the status begins. One that failed counts as well: it is tried again when something happens, or after the same while. */
   rememberStored(key: string): void {
     const last = this.#rounds.get(key);
     if (last !== undefined) this.#rounds.set(key, { ...last, storedAtSteadyMs: last.atSteadyMs });
@@ -100,7 +101,10 @@ function counters(step: RolloutStatus["step"]): { readonly settlingMs?: number; 
   };
 }
 
-/** Whether a status is worth a write: where anything but texts and counters has changed at once, else now and then; never while a person pauses it. */
+/**
+ * Whether a status is worth a write: where anything but texts and counters has changed at once, else now and then. Never
+ * while a person pauses it, and while one must act only where the text says something else.
+ */
 function isWorthStoring(
   stored: RolloutStatus | undefined,
   next: RolloutStatus,
@@ -110,7 +114,9 @@ function isWorthStoring(
   if (stored === undefined) return true;
   if (sameJson(stored, next)) return false;
   if (tells || !sameJson(essenceOf(stored), essenceOf(next))) return true;
-  return next.phase !== "Paused" && sinceStoredMs >= storeTextsMs;
+  if (next.phase === "Paused") return false;
+  if (next.phase === "Stuck" && next.undo === undefined && stored.message === next.message) return false;
+  return sinceStoredMs >= storeTextsMs;
 }
 
 /** A status without what counts on while it waits. */

@@ -20,7 +20,7 @@ import { contenderOf } from "../engine/contender-table.ts";
 import { hasFinalizer, needsFinalizer } from "../engine/finalizer.ts";
 import { RoundBoard } from "../engine/round-board.ts";
 import { isWatched, journalNameOf, ordersOf, specCandidate, type Rollout } from "../engine/rollout-object.ts";
-import { isAtRest, nextLookMs } from "../engine/next-look.ts";
+import { isAtRest, lateReadLookMs, nextLookMs } from "../engine/next-look.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { SimStore } from "./sim-store.ts";
 
@@ -45,6 +45,7 @@ export interface SimEngineOptions {
 /** One engine's process: the real board and decisions, with a line of its own for each thing that it does to the cluster. */
 export class SimEngine {
   readonly board: RoundBoard;
+  readonly id: number;
   readonly #options: SimEngineOptions;
   /** Rounds that it has begun. */
   rounds = 0;
@@ -53,6 +54,7 @@ export class SimEngine {
 
   constructor(options: SimEngineOptions) {
     this.#options = options;
+    this.id = options.id;
     this.board = new RoundBoard(options.maxConcurrent);
     for (const key of options.store.keys) {
       this.wake(key);
@@ -94,7 +96,7 @@ export class SimEngine {
     const candidate = isWatched(raw) ? (status.candidate ?? "") : specCandidate(raw);
     if (isAtRest(raw, raw, status, orders, candidate)) {
       this.board.table.set(contenderOf(raw, status, { wants: [], heldUp: false }));
-      return;
+      return this.#lookAgain(key, raw);
     }
     const journal = store.journals.get(journalNameOf(raw)) ?? { entries: [], decisions: [] };
     yield;
@@ -120,6 +122,13 @@ export class SimEngine {
     for (const partner of this.board.table.partners({ key, ...(group === undefined ? {} : { group }) }))
       this.wake(partner);
     const nextMs = nextLookMs(raw, decision.status);
+    if (nextMs === undefined) this.#lookAgain(key, raw);
+    else this.wake(key, nextMs);
+  }
+
+  /** What is read may be older than what the watch has told. */
+  #lookAgain(key: string, { metadata }: Rollout): void {
+    const nextMs = lateReadLookMs(metadata.resourceVersion, this.#options.store.read(key)?.metadata.resourceVersion);
     if (nextMs !== undefined) this.wake(key, nextMs);
   }
 
@@ -160,8 +169,8 @@ export class SimEngine {
     }
     if (this.board.memory.isDue(key, raw.status, decision)) {
       this.#fence();
-      const written = store.writeStatus(key, version, decision.status);
       this.board.memory.rememberStored(key);
+      const written = store.writeStatus(key, version, decision.status);
       this.board.memory.supersede(key, version);
       version = written;
       onDecision(key, raw, decision, before);

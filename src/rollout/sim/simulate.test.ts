@@ -5,9 +5,11 @@ import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
 
 const seeds = 150;
+/** Seeds that failed once, each for a reason of its own. */
+const kept = [277, 478, 736, 1105];
 
 test("whatever dies, is lost, is late or is meddled with, no seed breaks what must always hold", () => {
-  for (let seed = 1; seed <= seeds; seed += 1) {
+  for (const seed of [...Array.from({ length: seeds }, (_one, index) => index + 1), ...kept]) {
     const { failure } = simulate(scenarioOf(seed));
     if (failure === undefined) continue;
     const { result, scenario } = shrink(scenarioOf(seed));

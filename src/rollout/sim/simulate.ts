@@ -253,11 +253,15 @@ class Simulation {
   #crash(engine: SimEngine | undefined): void {
     const index = engine === undefined ? -1 : this.#engines.indexOf(engine);
     if (engine === undefined || index === -1) return;
-    this.#note("the engine dies, and another begins");
     this.#rounds.delete(engine);
-    const next = this.#engine(this.#store.leader);
-    this.#engines[index] = next;
-    if (this.#stopped === engine) this.#stopped = undefined;
+    // One that leads no more when it dies has its successor already: there is one leader at a time.
+    if (engine.id !== this.#store.leader) {
+      this.#note("the engine that led before dies");
+      this.#engines.splice(index, 1);
+      return;
+    }
+    this.#note("the engine dies, and another begins");
+    this.#engines[index] = this.#engine(engine.id);
   }
 
   #stored(key: string, rollout: Rollout, decision: Decision, before: RolloutStatus): void {

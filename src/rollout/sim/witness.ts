@@ -1,6 +1,14 @@
 import { invariant } from "../../base/index.ts";
 import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
-import { allDone, isUnderWay, nextOrdinalOf, windowState, type Decision } from "../decide/index.ts";
+import {
+  allDone,
+  isPuttingBack,
+  isUnderWay,
+  journalCounts,
+  nextOrdinalOf,
+  windowState,
+  type Decision,
+} from "../decide/index.ts";
 import { hasFinalizer } from "../engine/finalizer.ts";
 import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
 import { sameJson } from "../act/object-access.ts";
@@ -84,6 +92,10 @@ export class Witness {
       return;
     }
     invariant(status.phase !== "Paused", `${key} wrote its status while it was paused: ${status.message}`);
+    invariant(
+      status.phase !== "Stuck" || status.undo !== undefined || stored.message !== status.message,
+      `${key} wrote its status while a person must act, and said the same: ${status.message}`,
+    );
     const sinceMs = this.#cluster.nowMs - seen.toldAtMs;
     invariant(sinceMs >= storeTextsMs, `${key} wrote its status ${sinceMs} ms after the last time: ${status.message}`);
     seen.toldAtMs = this.#cluster.nowMs;
@@ -189,7 +201,11 @@ export class Witness {
   /** Another object has its name now, which no engine has seen. */
   recreated(key: string): void {
     const seen = this.#seen.get(key);
-    if (seen !== undefined) seen.kept = false;
+    if (seen === undefined) return;
+    seen.kept = false;
+    // What a run that had completed did stays, so it is what is there before the new object's run.
+    const journal = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, "")));
+    if (journal !== undefined && journalCounts(journal).completed) seen.baseline = this.#snapshot(seen.sim);
   }
 
   /** What somebody writes before the run has written it is what was there before the run. */
@@ -256,7 +272,8 @@ export class Witness {
       const { status } = this.#store.read(key) ?? {};
       if (status?.groupRun === undefined) continue;
       const ends = runs.get(status.groupRun) ?? new Set<string>();
-      ends.add(status.phase);
+      // What is held up while it goes back goes back.
+      ends.add(isPuttingBack(status) ? "RolledBack" : status.phase);
       runs.set(status.groupRun, ends);
     }
     for (const [run, ends] of runs)
