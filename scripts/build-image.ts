@@ -1,6 +1,6 @@
 // Writes the images that the manifests name as one OCI layout, without Docker: Debian's C library, Node and the compiled package,
 // for amd64 and arm64; the samples' and addons' images too, on the same layers, and a bill of materials for each.
-// What takes it from there: `serin image`, or `tar -C DIR -c . | ctr -n k8s.io images import -`, `skopeo copy oci:DIR:NAME …`.
+// What takes it from there: `serin image save`, `load` and `push`, or `skopeo copy oci:DIR:NAME …`.
 //   npm run image [-- --output DIR] [--arch amd64,arm64] [--version V] [--hub HUB] [--revision COMMIT]
 import { globSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -63,6 +63,11 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import("./charts/charts-command.ts")).chartCommands,
   },
   {
+    name: "image",
+    summary: "this release's images, into archives, container runtimes and registries",
+    load: async () => (await import("./image/image-command.ts")).imageCommands,
+  },
+  {
     name: "tag",
     summary: "names that lead to a revision, and can be moved to another",
     load: async () => (await import("./tag.ts")).tagCommands,

@@ -1,0 +1,84 @@
+// An archive of images, as a stream: an OCI layout in a tar, or what `docker load` takes.
+import { createReadStream } from "node:fs";
+import { tarEnd, tarHeader, tarPadding } from "../tar-header.ts";
+import { blobsOf, variantOf, type Descriptor, type ImageLayout, type LayoutImage } from "./image-layout.ts";
+
+export interface ArchiveContent {
+  /** JSON documents by their path. */
+  readonly documents: ReadonlyMap<string, string>;
+  readonly blobs: readonly Descriptor[];
+}
+
+const json = (value: unknown): string => `${JSON.stringify(value)}\n`;
+
+/** Of one architecture where one is named, else of all that the layout has. */
+export function ociArchive(images: readonly LayoutImage[], architecture: string | undefined): ArchiveContent {
+  const entries = images.map((image) => {
+    const { reference, index } = image;
+    // containerd takes its own annotation as the name; skopeo and podman take the specification's.
+    const annotations = { "io.containerd.image.name": reference, "org.opencontainers.image.ref.name": reference };
+    if (architecture === undefined) return { descriptor: index, variants: image.variants, annotations };
+    const variant = variantOf(image, architecture);
+    return {
+      descriptor: { ...variant.manifest, platform: { os: "linux", architecture } },
+      variants: [variant],
+      annotations,
+    };
+  });
+  const lists = entries.map(({ descriptor }) => descriptor);
+  const all = new Map(
+    [...lists, ...blobsOf(entries.flatMap(({ variants }) => variants))].map((blob) => [blob.digest, blob]),
+  );
+  return {
+    documents: new Map([
+      ["oci-layout", json({ imageLayoutVersion: "1.0.0" })],
+      [
+        "index.json",
+        json({
+          schemaVersion: 2,
+          mediaType: "application/vnd.oci.image.index.v1+json",
+          manifests: entries.map(({ descriptor, annotations }) => ({ ...descriptor, annotations })),
+        }),
+      ],
+    ]),
+    blobs: [...all.values()],
+  };
+}
+
+/** Docker's own format has one architecture. Its layers stay compressed: whoever reads it looks at their first bytes. */
+export function dockerArchive(images: readonly LayoutImage[], architecture: string): ArchiveContent {
+  const variants = images.map((image) => ({ image, variant: variantOf(image, architecture) }));
+  const entries = variants.map(({ image, variant }) => ({
+    Config: pathInArchive(variant.config),
+    RepoTags: [image.reference],
+    Layers: variant.layers.map(pathInArchive),
+  }));
+  const manifests = new Set(variants.map(({ variant }) => variant.manifest.digest));
+  return {
+    documents: new Map([["manifest.json", json(entries)]]),
+    blobs: blobsOf(variants.map(({ variant }) => variant)).filter(({ digest }) => !manifests.has(digest)),
+  };
+}
+
+/** The archive's bytes. Every blob is looked for first, so that nothing is written of a layout that lacks one. */
+export async function* archiveBytes(layout: ImageLayout, content: ArchiveContent): AsyncGenerator<Buffer, void> {
+  for (const blob of content.blobs) await layout.check(blob);
+  for (const [path, text] of content.documents) {
+    const bytes = Buffer.from(text);
+    yield Buffer.concat([
+      tarHeader({ path, sizeBytes: bytes.length, modifiedSeconds: 0 }),
+      bytes,
+      tarPadding(bytes.length),
+    ]);
+  }
+  for (const blob of content.blobs) {
+    yield tarHeader({ path: pathInArchive(blob), sizeBytes: blob.size, modifiedSeconds: 0 });
+    for await (const piece of createReadStream(layout.pathOf(blob))) yield piece as Buffer;
+    yield tarPadding(blob.size);
+  }
+  yield tarEnd;
+}
+
+function pathInArchive({ digest }: Descriptor): string {
+  return `blobs/${digest.replace(":", "/")}`;
+}

@@ -1,0 +1,239 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, suite, test } from "node:test";
+import { promisify } from "node:util";
+import { Command } from "commander";
+import { describeError, type Environment } from "../../base/index.ts";
+import { FakeContext } from "../testing/fake-context.ts";
+import { imageCommands } from "./image-command.ts";
+import { FakeRegistry } from "./testing/fake-registry.ts";
+import { writeSmallLayout } from "./testing/small-layout.ts";
+
+const run = promisify(execFile);
+const pilot = "ghcr.io/serin-mesh/pilot:1.18.1";
+const ztunnel = "ghcr.io/serin-mesh/ztunnel:1.18.1";
+const { username, password, identityToken } = FakeRegistry.account;
+
+interface Machine {
+  readonly env?: Environment;
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+suite("serin image", () => {
+  const scratch = mkdtempSync(join(tmpdir(), "serin-image-"));
+  const layout = join(scratch, "layout");
+  before(() => writeSmallLayout(layout, [pilot, ztunnel]));
+  after(() => rmSync(scratch, { recursive: true, force: true }));
+
+  const serin = async (args: readonly string[], machine: Machine = {}): Promise<string> => {
+    const context = Object.assign(new FakeContext({ files: machine.files ?? {} }), { env: machine.env ?? {} });
+    const program = new Command().exitOverride();
+    imageCommands(program, context);
+    await program.parseAsync([
+      "node",
+      "serin",
+      "image",
+      ...args,
+      ...(args.includes("--layout") ? [] : ["--layout", layout]),
+    ]);
+    return context.output;
+  };
+  const refused = async (args: readonly string[], expected: RegExp, machine?: Machine): Promise<void> => {
+    await assert.rejects(serin(args, machine), (error: unknown) => {
+      assert.match(describeError(error), expected);
+      return true;
+    });
+  };
+  const skopeo = async (...args: readonly string[]): Promise<string> => (await run("skopeo", [...args])).stdout;
+  const architectureOf = async (...args: readonly string[]): Promise<string> =>
+    (JSON.parse(await skopeo("inspect", ...args)) as { readonly Architecture: string }).Architecture;
+
+  test("list prints every image with its sizes, and counts shared layers once", async () => {
+    const output = await serin(["list"]);
+    assert.match(output, /^IMAGE +ARCHITECTURE +SIZE\n/);
+    for (const name of [pilot, ztunnel])
+      for (const architecture of ["amd64", "arm64"])
+        assert.match(output, new RegExp(`^${name} +${architecture} +\\d+\\.\\d MiB$`, "m"));
+    assert.match(output, /^all of arm64: \d+\.\d MiB, as they share layers$/m);
+  });
+
+  test("skopeo reads both architectures of every image in an OCI archive, layers and all", async () => {
+    const archive = join(scratch, "all.tar");
+    assert.match(await serin(["save", "-o", archive]), /✔ .*all\.tar: 2 images, .*\nNext: kind load image-archive/);
+    for (const name of [pilot, ztunnel])
+      for (const architecture of ["amd64", "arm64"])
+        assert.equal(
+          await architectureOf("--override-arch", architecture, `oci-archive:${archive}:${name}`),
+          architecture,
+        );
+    await skopeo("copy", "--all", `oci-archive:${archive}:${pilot}`, `dir:${join(scratch, "copied")}`);
+    assert.deepEqual(
+      readdirSync(scratch).filter((file) => file.endsWith(".partial")),
+      [],
+    );
+  });
+
+  test("an OCI archive of one architecture holds that one alone", async () => {
+    const archive = join(scratch, "arm64.tar");
+    await serin(["save", "pilot", "-o", archive, "--arch", "arm64"]);
+    assert.equal(await architectureOf("--override-arch", "arm64", `oci-archive:${archive}:${pilot}`), "arm64");
+    await assert.rejects(skopeo("inspect", `oci-archive:${archive}:${ztunnel}`));
+  });
+
+  test("skopeo unpacks every image of a docker archive by its name", async () => {
+    const archive = join(scratch, "docker.tar");
+    assert.match(await serin(["save", "-o", archive, "--format", "docker", "--arch", "arm64"]), /docker load/);
+    for (const name of [pilot, ztunnel]) {
+      assert.equal(await architectureOf("--override-arch", "arm64", `docker-archive:${archive}:${name}`), "arm64");
+      await skopeo(
+        "copy",
+        "--override-arch",
+        "arm64",
+        `docker-archive:${archive}:${name}`,
+        `dir:${join(scratch, name.slice(19, 24))}`,
+      );
+    }
+  });
+
+  test("what cannot be saved is told before anything is written", async () => {
+    const archive = join(scratch, "never.tar");
+    await refused(["save", "nobody", "-o", archive], /no image called nobody\n.*serin image list/);
+    await refused(["save", "-o", archive, "--arch", "riscv64"], /is not there for riscv64; it is for amd64, arm64/);
+    const broken = join(scratch, "broken");
+    writeSmallLayout(broken, [pilot]);
+    const blobs = join(broken, "blobs/sha256");
+    for (const name of readdirSync(blobs)) {
+      const text = readFileSync(join(blobs, name));
+      if (text.subarray(0, 2).toString("hex") === "1f8b") rmSync(join(blobs, name));
+    }
+    await refused(["save", "-o", archive, "--layout", broken], /blobs\/sha256\/[0-9a-f]{64}: the file is missing/);
+    await refused(
+      ["list", "--layout", join(scratch, "nothing")],
+      /no images in .*nothing: index\.json is missing\n(.*\n)?.*npm run image/,
+    );
+    const climbing = join(scratch, "climbing");
+    writeSmallLayout(climbing, [pilot]);
+    const index = join(climbing, "index.json");
+    writeFileSync(index, readFileSync(index, "utf8").replace(/sha256:[0-9a-f]{64}/, "sha256:../../etc/passwd"));
+    await refused(["list", "--layout", climbing], /expected sha256:<64 hex digits>/);
+    assert.equal(
+      readdirSync(scratch).some((file) => file.startsWith("never")),
+      false,
+    );
+  });
+
+  test("load hands one architecture of the images to containerd's client, under the kubelets' namespace", async () => {
+    const client = join(scratch, "ctr");
+    writeFileSync(client, `#!/bin/sh\necho "$@" > ${scratch}/arguments\ncat > ${scratch}/imported.tar\n`);
+    chmodSync(client, 0o755);
+    const output = await serin([
+      "load",
+      "ztunnel",
+      "--ctr",
+      `${client} ctr`,
+      "--address",
+      "/run/c.sock",
+      "--arch",
+      "arm64",
+    ]);
+    assert.equal(output, `✔ ${ztunnel}\n`);
+    assert.equal(
+      readFileSync(join(scratch, "arguments"), "utf8"),
+      "ctr --address /run/c.sock -n k8s.io images import -\n",
+    );
+    const archive = `oci-archive:${scratch}/imported.tar:${ztunnel}`;
+    assert.equal(await architectureOf("--override-arch", "arm64", archive), "arm64");
+  });
+
+  test("load says what its client says, and what to do where there is none", async () => {
+    const client = join(scratch, "refusing-ctr");
+    writeFileSync(client, "#!/bin/sh\necho 'ctr: permission denied' >&2\nexit 1\n");
+    chmodSync(client, 0o755);
+    await refused(["load", "--ctr", client], /ctr: permission denied\n.*--address/);
+    await refused(["load", "--ctr", join(scratch, "no-ctr")], /cannot run .*no-ctr.*\n(.*\n)?.*serin image save/);
+  });
+
+  test("push sends what the registry lacks, once, and skopeo finds both architectures there", async () => {
+    await using registry = await new FakeRegistry().start();
+    const hub = `${registry.host}/team/mesh`;
+    const output = await serin(["push", "--hub", hub, "--plain-http"]);
+    assert.match(output, new RegExp(`✔ ${hub}/pilot:1\\.18\\.1: .* sent, 0 of 6 blobs were there`));
+    assert.match(output, new RegExp(`✔ ${hub}/ztunnel:1\\.18\\.1: .* sent, 2 of 6 blobs were there`), "mounted");
+    assert.match(output, new RegExp(`Next: serin install --set hub=${hub}\n`));
+    for (const architecture of ["amd64", "arm64"])
+      assert.equal(
+        await architectureOf(
+          "--tls-verify=false",
+          "--no-tags",
+          "--override-arch",
+          architecture,
+          `docker://${hub}/ztunnel:1.18.1`,
+        ),
+        architecture,
+      );
+    const uploads = (): number =>
+      registry.log.filter((line) => line.startsWith("PUT /v2/team/mesh/pilot/blobs")).length;
+    assert.equal(uploads(), 6);
+    assert.match(await serin(["push", "pilot", "--hub", hub, "--plain-http"]), /its content was there/);
+    assert.equal(uploads(), 6);
+  });
+
+  for (const asks of ["basic", "bearer"] as const) {
+    test(`push proves who it is where the registry asks for it (${asks}), by flags, standard input or docker login`, async () => {
+      await using registry = await new FakeRegistry({ asks }).start();
+      const push = ["push", "--hub", `${registry.host}/mesh`, "--plain-http"];
+      assert.match(await serin([...push, "--username", username, "--password", password]), /Next:/);
+      const files = { "-": `${password}\n` };
+      assert.match(await serin([...push, "--username", username, "--password-stdin"], { files }), /Next:/);
+      const auth = Buffer.from(`${username}:${password}`).toString("base64");
+      const login = {
+        env: { HOME: "/home/mesh" },
+        files: {
+          "/home/mesh/.docker/config.json": JSON.stringify({ auths: { [`http://${registry.host}/v1/`]: { auth } } }),
+        },
+      };
+      assert.match(await serin(push, login), /Next:/);
+      assert.ok(registry.manifests.has("mesh/pilot:1.18.1"));
+      const refusal = new RegExp(
+        `${registry.host} does not let a caller without credentials push to mesh/pilot: 401[^\n]*\n.*docker login ${registry.host}`,
+      );
+      await refused(push, refusal);
+      await refused([...push, "--username", username, "--password", "guess"], /does not let the user mesh push/);
+    });
+  }
+
+  test("push takes an identity token, and a password from the helper that docker is configured with", async () => {
+    await using registry = await new FakeRegistry({ asks: "bearer" }).start();
+    const push = ["push", "pilot", "--hub", `${registry.host}/mesh`, "--plain-http"];
+    const withConfig = (config: object): Machine => ({
+      env: { DOCKER_CONFIG: "/etc/docker", PATH: `${scratch}:/usr/bin:/bin` },
+      files: { "/etc/docker/config.json": JSON.stringify(config) },
+    });
+    assert.match(await serin(push, withConfig({ auths: { [registry.host]: { identitytoken: identityToken } } })), /✔/);
+    const helper = join(scratch, "docker-credential-vault");
+    const answer = JSON.stringify({ Username: username, Secret: password });
+    writeFileSync(helper, `#!/bin/sh\nread -r server\n[ "$server" = "${registry.host}" ] && echo '${answer}'\n`);
+    chmodSync(helper, 0o755);
+    const stored = withConfig({ credsStore: "vault" });
+    assert.match(await serin(push, stored), /✔/);
+    await refused(push, /docker-credential-none .*\n.*--password-stdin/, withConfig({ credsStore: "none" }));
+  });
+
+  test("push names the registry and the remedy where none answers, refuses or speaks no TLS", async () => {
+    const gone = await new FakeRegistry().start();
+    const { host } = gone;
+    await gone[Symbol.asyncDispose]();
+    const push = (to: string, ...rest: readonly string[]) => ["push", "pilot", "--hub", `${to}/mesh`, ...rest];
+    await refused(push(host, "--plain-http"), new RegExp(`cannot reach the registry ${host}: .*ECONNREFUSED`));
+    await using full = await new FakeRegistry({ uploadStatus: 507 }).start();
+    await refused(
+      push(full.host, "--plain-http"),
+      /answered POST of mesh\/pilot with 507 \(UNKNOWN: the disk is full\)/,
+    );
+    await refused(push(full.host), /cannot reach the registry [^\n]*\n(.*\n)*.*--plain-http/);
+    await refused(push("no-registry"), /names no registry, repository and tag\n.*registry\.example\.com/);
+  });
+});

@@ -1,0 +1,197 @@
+import { createWriteStream } from "node:fs";
+import { rename, rm } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { Option, type Command } from "commander";
+import { userError } from "../../base/index.ts";
+import type { CliContext } from "../context.ts";
+import { renderTable } from "../table.ts";
+import { archiveBytes, dockerArchive, ociArchive } from "./image-archive.ts";
+import { blobsOf, chooseImages, ImageLayout, shortName, type LayoutImage } from "./image-layout.ts";
+import { importImages } from "./import-images.ts";
+import { destinationOf, ImagePusher, type Destination } from "./push-images.ts";
+import { RegistryClient } from "./registry-client.ts";
+import { credentialsOf, type CredentialFlags } from "./registry-credentials.ts";
+
+interface LayoutFlags {
+  readonly layout?: string;
+}
+interface SaveFlags extends LayoutFlags {
+  readonly output: string;
+  readonly format: "oci" | "docker";
+  readonly arch?: string;
+}
+interface LoadFlags extends LayoutFlags {
+  readonly address?: string;
+  readonly arch: string;
+  readonly ctr: string;
+}
+interface PushFlags extends LayoutFlags, CredentialFlags {
+  readonly hub?: string;
+  readonly plainHttp?: boolean;
+  readonly caFile?: string;
+}
+
+const mebibyte = 1024 * 1024;
+/** What images call this machine's architecture. */
+const machineArchitecture = process.arch === "x64" ? "amd64" : process.arch;
+
+export function imageCommands(program: Command, context: CliContext): void {
+  const group = program
+    .command("image")
+    .description("the images that `npm run image` wrote: into archives, container runtimes and registries");
+  layoutFlag(group.command("list").description("their names, architectures and compressed sizes")).action(
+    async (flags: LayoutFlags) => await list(flags, context),
+  );
+  layoutFlag(
+    group
+      .command("save [names...]")
+      .description("write images, all where none is named, into one archive")
+      .requiredOption("-o, --output <file>", "the archive")
+      .addOption(
+        new Option("--format <format>", "oci for ctr and kind, docker for docker load")
+          .choices(["oci", "docker"])
+          .default("oci"),
+      )
+      .option(
+        "--arch <architecture>",
+        "one architecture alone; docker archives have this machine's where none is named",
+      ),
+  ).action(async (names: readonly string[], flags: SaveFlags) => await save(names, flags, context));
+  layoutFlag(
+    group
+      .command("load [names...]")
+      .description("import images, all where none is named, into containerd on this machine, where kubelets find them")
+      .option("--address <socket>", "containerd's socket; else where ctr looks")
+      .option("--arch <architecture>", "the architecture", machineArchitecture)
+      .option("--ctr <command>", "containerd's client, such as `k3s ctr`", "ctr"),
+  ).action(async (names: readonly string[], flags: LoadFlags) => await load(names, flags, context));
+  layoutFlag(
+    group
+      .command("push [names...]")
+      .description("send images, all where none is named, to a registry, for all their architectures")
+      .option("--hub <registry/path>", "where they are sent; else to the registries in their names")
+      .option("--plain-http", "the registry speaks HTTP without TLS")
+      .option("--ca-file <file>", "certificates of the registry's authority, in PEM")
+      .option("--username <name>", "the account; else what docker login stored")
+      .option("--password <password>", "its password, which other users of this machine can see")
+      .option("--password-stdin", "read the password from standard input"),
+  ).action(async (names: readonly string[], flags: PushFlags) => await push(names, flags, context));
+}
+
+function layoutFlag(command: Command): Command {
+  return command.option("--layout <directory>", "the images' directory; else where npm run image writes");
+}
+
+function layoutOf({ layout }: LayoutFlags, { executable }: CliContext): ImageLayout {
+  return new ImageLayout(resolve(layout ?? join(dirname(executable), "../.cache/image")));
+}
+
+async function list(flags: LayoutFlags, context: CliContext): Promise<void> {
+  const images = await layoutOf(flags, context).images();
+  const rows = images.flatMap(({ reference, variants }) =>
+    variants.map((variant) => [reference, variant.architecture, sizeText(blobsOf([variant]))]),
+  );
+  context.out(renderTable(["IMAGE", "ARCHITECTURE", "SIZE"], rows));
+  const variants = images.flatMap((image) => image.variants);
+  for (const architecture of new Set(variants.map((variant) => variant.architecture))) {
+    const blobs = blobsOf(variants.filter((variant) => variant.architecture === architecture));
+    context.out(`all of ${architecture}: ${sizeText(blobs)}, as they share layers\n`);
+  }
+}
+
+async function save(names: readonly string[], flags: SaveFlags, context: CliContext): Promise<void> {
+  const layout = layoutOf(flags, context);
+  const images = chooseImages(await layout.images(), names);
+  const content =
+    flags.format === "docker"
+      ? dockerArchive(images, flags.arch ?? machineArchitecture)
+      : ociArchive(images, flags.arch);
+  const partial = `${flags.output}.partial`;
+  try {
+    await pipeline(archiveBytes(layout, content), createWriteStream(partial), { signal: context.signal });
+    await rename(partial, flags.output);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw error;
+  }
+  context.out(`✔ ${flags.output}: ${countText(images)}, ${sizeText(content.blobs)}\n`);
+  const next = flags.format === "docker" ? "docker load --input" : "kind load image-archive";
+  context.out(`Next: ${next} ${flags.output}\n`);
+}
+
+async function load(names: readonly string[], flags: LoadFlags, context: CliContext): Promise<void> {
+  const layout = layoutOf(flags, context);
+  const images = chooseImages(await layout.images(), names);
+  await importImages({
+    bytes: Readable.from(archiveBytes(layout, ociArchive(images, flags.arch)), { objectMode: false }),
+    command: flags.ctr,
+    address: flags.address,
+    signal: context.signal,
+  });
+  for (const { reference } of images) context.out(`✔ ${reference}\n`);
+}
+
+async function push(names: readonly string[], flags: PushFlags, context: CliContext): Promise<void> {
+  const layout = layoutOf(flags, context);
+  const images = chooseImages(await layout.images(), names);
+  const destinations = images.map((image) => ({ image, to: destinationOf(nameUnder(flags.hub, image.reference)) }));
+  refuseSameNames(destinations);
+  const authorities = flags.caFile === undefined ? undefined : await context.readFile(flags.caFile);
+  const pushers = new Map<string, ImagePusher>();
+  for (const { registry } of destinations.map(({ to }) => to)) {
+    if (pushers.has(registry)) continue;
+    const client = new RegistryClient({
+      registry,
+      plainHttp: flags.plainHttp === true,
+      ...(authorities === undefined ? {} : { authorities }),
+      credentials: await credentialsOf(registry, flags, context),
+      userAgent: `serin/${context.version}`,
+      signal: context.signal,
+    });
+    pushers.set(registry, new ImagePusher(layout, client));
+  }
+  for (const { image, to } of destinations) {
+    const result = await pushers.get(to.registry)?.push(image, to);
+    if (result === undefined) continue;
+    const { sent, sentBytes, reused } = result;
+    const name = `${to.registry}/${to.repository}:${to.tag}`;
+    context.out(
+      `✔ ${name}: ${sent === 0 ? "its content was there" : `${megabytes(sentBytes)} sent, ${reused} of ${sent + reused} blobs were there`}\n`,
+    );
+  }
+  if (flags.hub !== undefined) context.out(`Next: serin install --set hub=${flags.hub}\n`);
+}
+
+function nameUnder(hub: string | undefined, reference: string): string {
+  return hub === undefined
+    ? reference
+    : `${hub.replace(/\/+$/, "")}/${reference.slice(reference.lastIndexOf("/") + 1)}`;
+}
+
+/** Under one hub, images of different hubs could take each other's name. */
+function refuseSameNames(destinations: readonly { readonly image: LayoutImage; readonly to: Destination }[]): void {
+  const taken = new Map<string, string>();
+  for (const { image, to } of destinations) {
+    const name = `${to.registry}/${to.repository}:${to.tag}`;
+    const other = taken.get(name);
+    if (other !== undefined)
+      throw userError("image-names-clash", `${other} and ${image.reference} would both be called ${name}`, {
+        hint: `name the images to push, such as ${shortName(image.reference)}, by their whole names`,
+      });
+    taken.set(name, image.reference);
+  }
+}
+
+function countText(images: readonly LayoutImage[]): string {
+  return images.length === 1 ? "1 image" : `${images.length} images`;
+}
+
+function sizeText(blobs: readonly { readonly size: number }[]): string {
+  return megabytes(blobs.reduce((sum, { size }) => sum + size, 0));
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / mebibyte).toFixed(1)} MiB`;
+}

@@ -1,0 +1,274 @@
+// A client of one registry, by the OCI distribution protocol: requests, and the tokens or passwords that it asks for.
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import { request as httpsRequest, type RequestOptions } from "node:https";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { nodeHttp, transientError, userError, type SerinError } from "../../base/index.ts";
+import type { RegistryCredentials } from "./registry-credentials.ts";
+
+export interface RegistryOptions {
+  /** Its host, with a port where it is not the usual one. */
+  readonly registry: string;
+  readonly plainHttp: boolean;
+  /** Certificates of authorities, in PEM, instead of those that the machine knows. */
+  readonly authorities?: string;
+  readonly credentials: RegistryCredentials | undefined;
+  readonly userAgent: string;
+  readonly signal: AbortSignal;
+}
+
+export interface RegistryRequest {
+  readonly method: "GET" | "HEAD" | "POST" | "PUT";
+  /** A path of the registry, or a whole address that it gave. */
+  readonly target: string | URL;
+  /** The repository that it is about; a token is kept for each. */
+  readonly repository: string;
+  readonly contentType?: string;
+  readonly body?: RequestBody;
+}
+
+/** A request that is asked to prove who sends it is sent twice, so that its body is opened as often. */
+export interface RequestBody {
+  readonly sizeBytes: number;
+  readonly open: () => Readable;
+}
+
+export interface RegistryAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+/** Without a byte in either direction. */
+const silenceMs = 60_000;
+/** Of an answer: those that matter are tokens and errors. */
+const maxAnswerBytes = 256 * 1024;
+
+export class RegistryClient {
+  readonly registry: string;
+  readonly #options: RegistryOptions;
+  readonly url: URL;
+  /** By repository. */
+  readonly #authorizations = new Map<string, string>();
+
+  constructor(options: RegistryOptions) {
+    this.registry = options.registry;
+    this.#options = options;
+    const host = options.registry === "docker.io" ? "registry-1.docker.io" : options.registry;
+    this.url = new URL(`${options.plainHttp ? "http" : "https"}://${host}/`);
+  }
+
+  async send(request: RegistryRequest): Promise<RegistryAnswer> {
+    const url = new URL(request.target, this.url);
+    // The registry may send uploads elsewhere: what it knows of us is not for that place.
+    const isOwn = url.host === this.url.host && url.protocol === this.url.protocol;
+    const known = isOwn ? this.#authorizations.get(request.repository) : undefined;
+    let answer = await this.#exchange(url, request, known);
+    if (answer.status === 401 && isOwn) {
+      const authorization = await this.#authorize(answer.headers["www-authenticate"] ?? "", request.repository);
+      if (authorization !== undefined) {
+        this.#authorizations.set(request.repository, authorization);
+        answer = await this.#exchange(url, request, authorization);
+      }
+    }
+    const { location } = answer.headers;
+    // Registries lead readers of blobs to where these are stored.
+    if (request.method === "HEAD" && isRedirect(answer.status) && location !== undefined) {
+      const stored = await this.#exchange(new URL(location, url), request);
+      return { ...stored, status: stored.status === 200 ? 200 : 404 };
+    }
+    return this.#checked(answer, request);
+  }
+
+  #checked(answer: RegistryAnswer, { method, repository }: RegistryRequest): RegistryAnswer {
+    const { status } = answer;
+    if (status === 401 || status === 403) throw this.#refused(status, repository, answer.text);
+    if ((status >= 200 && status < 300) || (status === 404 && method === "HEAD")) return answer;
+    const message = `${this.registry} answered ${method} of ${repository} with ${status}${errorText(answer.text)}`;
+    if (status === 429 || status >= 500)
+      throw transientError("registry-busy", message, { hint: "try again: what is there is not sent again" });
+    throw userError("registry-refused", message, {
+      hint:
+        status === 404
+          ? `create the repository ${repository} first, or choose another --hub`
+          : "check that a registry answers there, not a proxy",
+    });
+  }
+
+  #refused(status: number, repository: string, text: string): SerinError {
+    const { credentials } = this.#options;
+    const who =
+      credentials === undefined
+        ? "a caller without credentials"
+        : "username" in credentials
+          ? `the user ${credentials.username}`
+          : "the owner of the stored token";
+    return userError(
+      "registry-unauthorized",
+      `${this.registry} does not let ${who} push to ${repository}: ${status}${errorText(text)}`,
+      {
+        hint:
+          credentials === undefined
+            ? `docker login ${this.registry}, or pass --username and --password-stdin`
+            : `check the password, and that this account may write to ${repository}`,
+      },
+    );
+  }
+
+  /** What the challenge asks for: a password, or a token of the server that it names. */
+  async #authorize(challenge: string, repository: string): Promise<string | undefined> {
+    const { credentials } = this.#options;
+    const bearer = /\bBearer\s+(.*)$/is.exec(challenge)?.[1];
+    if (bearer === undefined) {
+      if (!/\bBasic\b/i.test(challenge) || credentials === undefined || !("username" in credentials)) return undefined;
+      return basic(credentials.username, credentials.password);
+    }
+    const fields = new Map(
+      [...bearer.matchAll(/(\w+)="([^"]*)"/g)].map(([, name = "", value = ""]) => [name.toLowerCase(), value]),
+    );
+    const realm = URL.parse(fields.get("realm") ?? "");
+    if (realm === null || (realm.protocol !== "https:" && !(this.#options.plainHttp && realm.protocol === "http:")))
+      throw userError(
+        "registry-realm",
+        `${this.registry} asks for a token of "${fields.get("realm") ?? ""}", which is no https address`,
+        { hint: "--plain-http allows http, in a network that you trust" },
+      );
+    return `Bearer ${await this.#token(realm, fields, repository)}`;
+  }
+
+  async #token(realm: URL, fields: ReadonlyMap<string, string>, repository: string): Promise<string> {
+    const { credentials } = this.#options;
+    const service = fields.get("service") ?? "";
+    const scopes = (fields.get("scope") ?? "").split(" ").filter((scope) => scope !== "");
+    let answer: RegistryAnswer;
+    if (credentials !== undefined && "identityToken" in credentials) {
+      const form = Buffer.from(
+        new URLSearchParams({
+          grant_type: "refresh_token",
+          refresh_token: credentials.identityToken,
+          service,
+          client_id: "serin",
+          scope: scopes.join(" "),
+        }).toString(),
+      );
+      answer = await this.#exchange(realm, {
+        method: "POST",
+        repository,
+        contentType: "application/x-www-form-urlencoded",
+        body: bodyOf(form),
+      });
+    } else {
+      if (service !== "") realm.searchParams.set("service", service);
+      for (const scope of scopes) realm.searchParams.append("scope", scope);
+      const authorization = credentials && basic(credentials.username, credentials.password);
+      answer = await this.#exchange(realm, { method: "GET", repository }, authorization);
+    }
+    if (answer.status === 401 || answer.status === 403) throw this.#refused(answer.status, repository, answer.text);
+    const token = answer.status === 200 ? tokenIn(answer.text) : undefined;
+    if (token !== undefined) return token;
+    throw transientError(
+      "registry-token",
+      `${realm.host}, which ${this.registry} names, gave no token: ${answer.status}`,
+      {
+        hint: "try again",
+      },
+    );
+  }
+
+  async #exchange(
+    url: URL,
+    request: Omit<RegistryRequest, "target">,
+    authorization?: string,
+    isAgain = false,
+  ): Promise<RegistryAnswer> {
+    const { method, contentType, body } = request;
+    const { userAgent, signal, authorities } = this.#options;
+    const options: RequestOptions = {
+      method,
+      signal,
+      headers: {
+        "user-agent": userAgent,
+        "content-length": body?.sizeBytes ?? 0,
+        ...(contentType === undefined ? {} : { "content-type": contentType }),
+        ...(authorization === undefined ? {} : { authorization }),
+      },
+      ...(authorities === undefined ? {} : { ca: authorities }),
+    };
+    const outgoing = url.protocol === "https:" ? httpsRequest(url, options) : nodeHttp().request(url, options);
+    outgoing.setTimeout(silenceMs, () => outgoing.destroy(new Error(`no answer for ${silenceMs / 1000} s`)));
+    try {
+      const answered = new Promise<IncomingMessage>((resolve, reject) => {
+        outgoing.once("response", resolve);
+        outgoing.once("error", reject);
+      });
+      // An answer may come before all was sent, a refusal above all: it counts more than the broken pipe.
+      const sent = body === undefined ? undefined : pipeline(body.open(), outgoing).catch(() => undefined);
+      if (sent === undefined) outgoing.end();
+      const response = await answered;
+      const text = await textOf(response);
+      return { status: response.statusCode ?? 0, headers: response.headers, text };
+    } catch (error) {
+      signal.throwIfAborted();
+      // A registry may close a connection that waited, just when it is used again.
+      if (outgoing.reusedSocket && !isAgain && (error as NodeJS.ErrnoException).code === "ECONNRESET")
+        return await this.#exchange(url, request, authorization, true);
+      throw unreachable(url, error as NodeJS.ErrnoException, this.#options.plainHttp);
+    }
+  }
+}
+
+export function bodyOf(bytes: Buffer): RequestBody {
+  return { sizeBytes: bytes.length, open: () => Readable.from([bytes]) };
+}
+
+function isRedirect(status: number): boolean {
+  return [301, 302, 303, 307, 308].includes(status);
+}
+
+function basic(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of response as AsyncIterable<Buffer>) {
+    bytes += piece.length;
+    if (bytes <= maxAnswerBytes) pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString();
+}
+
+function tokenIn(text: string): string | undefined {
+  try {
+    const { token, access_token: accessToken } = JSON.parse(text) as { token?: unknown; access_token?: unknown };
+    const found = token ?? accessToken;
+    return typeof found === "string" && /^[\x21-\x7e]+$/.test(found) ? found : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The first error that the registry's answer names. */
+function errorText(text: string): string {
+  try {
+    const [error] = (JSON.parse(text) as { errors?: readonly { code?: string; message?: string }[] }).errors ?? [];
+    return error === undefined ? "" : ` (${error.code ?? ""}: ${error.message ?? ""})`;
+  } catch {
+    return "";
+  }
+}
+
+function unreachable(url: URL, cause: NodeJS.ErrnoException, plainHttp: boolean): SerinError {
+  const code = cause.code ?? "";
+  const isCertificate = /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/.test(code);
+  const isNoTls = code === "EPROTO" || code.startsWith("ERR_SSL");
+  return transientError("registry-unreachable", `cannot reach the registry ${url.host}: ${cause.message || code}`, {
+    cause,
+    hint: isCertificate
+      ? "--ca-file <file> names the certificate of its authority"
+      : isNoTls && !plainHttp
+        ? "--plain-http, if the registry speaks HTTP without TLS"
+        : "check its name and port, and that it runs",
+  });
+}

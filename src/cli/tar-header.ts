@@ -1,0 +1,51 @@
+import { invariant } from "../base/index.ts";
+
+export const tarBlockBytes = 512;
+/** Of a path, in the first of its two fields. */
+const maxNameBytes = 100;
+const maxPrefixBytes = 155;
+
+export interface TarEntry {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly modifiedSeconds: number;
+}
+
+/** The header of a plain file in a tar (POSIX ustar) that everybody may read. */
+export function tarHeader({ path, sizeBytes, modifiedSeconds }: TarEntry): Buffer {
+  const { prefix, name } = splitPath(path);
+  const block = Buffer.alloc(tarBlockBytes);
+  const write = (text: string, offset: number): void => void block.write(text, offset, "latin1");
+  const octal = (value: number, length: number): string => `${value.toString(8).padStart(length - 1, "0")}\0`;
+  invariant(sizeBytes < 8 ** 11, `a file in a tar is below 8 GiB: ${path}`);
+  block.write(name, 0);
+  write(octal(0o644, 8), 100);
+  write(octal(0, 8), 108);
+  write(octal(0, 8), 116);
+  write(octal(sizeBytes, 12), 124);
+  write(octal(modifiedSeconds, 12), 136);
+  // The checksum counts its own field as blanks.
+  write(" ".repeat(8), 148);
+  write("0", 156);
+  write("ustar\u000000", 257);
+  block.write(prefix, 345);
+  const sum = block.reduce((total, byte) => total + byte, 0);
+  write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+  return block;
+}
+
+/** The zeros that fill a file's last block. */
+export function tarPadding(sizeBytes: number): Buffer {
+  return Buffer.alloc((tarBlockBytes - (sizeBytes % tarBlockBytes)) % tarBlockBytes);
+}
+
+/** Two blocks of zeros end an archive. */
+export const tarEnd: Buffer = Buffer.alloc(2 * tarBlockBytes);
+
+/** The path in the two fields of a header; what fits in neither is cut, which a file's name survives. */
+function splitPath(path: string): { readonly prefix: string; readonly name: string } {
+  if (Buffer.byteLength(path) <= maxNameBytes) return { prefix: "", name: path };
+  const slash = path.indexOf("/", path.length - maxNameBytes - 1);
+  if (slash === -1) return { prefix: "", name: path.slice(-maxNameBytes) };
+  return { prefix: path.slice(0, slash).slice(0, maxPrefixBytes), name: path.slice(slash + 1) };
+}
