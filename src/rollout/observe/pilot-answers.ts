@@ -84,7 +84,9 @@ export async function askPilot(
   try {
     return await httpGet(address, debugPort, path, kept === undefined ? {} : proof(kept));
   } catch (error) {
-    if (kept !== undefined || !(error instanceof SerinError) || error.code !== "http-status-401") throw error;
+    if (!(error instanceof SerinError) || error.code !== "http-status-401") throw error;
+    // A token ends with its service account: a control plane that was removed and installed again has another account.
+    pilotTokens.forget(namespace, serviceAccount);
     return await httpGet(address, debugPort, path, proof(await pilotTokens.of(namespace, serviceAccount)));
   }
 }

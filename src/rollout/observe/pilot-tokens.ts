@@ -33,6 +33,11 @@ export class PilotTokens {
     return kept !== undefined && this.#clock.steadyMs() < kept.untilMs ? kept.token : undefined;
   }
 
+  /** The token was refused. */
+  forget(namespace: string, serviceAccount: string): void {
+    this.#kept.delete(`${namespace}/${serviceAccount}`);
+  }
+
   async of(namespace: string, serviceAccount: string): Promise<string> {
     const key = `${namespace}/${serviceAccount}`;
     const kept = this.kept(namespace, serviceAccount);
