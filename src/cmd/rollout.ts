@@ -3,12 +3,15 @@ import { defaultHub } from "../api/images/index.ts";
 import { envInteger, envString, nodeHttp, systemClock } from "../base/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics } from "../kube/index.ts";
 import { RolloutWebhook } from "../rollout/admission/index.ts";
+import { AccessReviews, AuthorKey, AuthorRights } from "../rollout/access/index.ts";
 import { parseAllowedHosts, RolloutEngine } from "../rollout/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
 const monitoringPort = 15_014;
 const webhookPort = 15_017;
+/** How long readiness waits for the webhook. */
+const trustGraceMs = 20_000;
 
 export async function run({ env, log, shutdown, release }: RoleContext): Promise<number> {
   const client = createKubeClient(await loadKubeConfig(env), {
@@ -22,8 +25,23 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   const queues = new QueueMetrics(registry);
+  const namespace = envString(env, "POD_NAMESPACE", "serin-system");
+  const authorKey = new AuthorKey(client, namespace);
+  const accessReviews = new AccessReviews(client, systemClock);
+  const webhook = new RolloutWebhook({
+    client,
+    log,
+    clock: systemClock,
+    namespace,
+    port: webhookPort,
+    authorKey,
+    accessReviews,
+  });
+  const graceOverMs = systemClock.steadyMs() + trustGraceMs;
   const server = nodeHttp().createServer((request, response) => {
-    if (request.url === "/ready") response.end("ok\n");
+    // A rollout that is made before the webhook is trusted has no author; without a webhook this engine serves all the same.
+    if (request.url === "/ready")
+      response.writeHead(webhook.trusted || systemClock.steadyMs() > graceOverMs ? 200 : 503).end("ok\n");
     else if (request.url === "/version")
       response.setHeader("content-type", "application/json").end(JSON.stringify({ version: release.version }));
     else if (request.url === "/metrics")
@@ -35,11 +53,8 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
     log.warn("metrics and readiness are not served", { port: monitoringPort, error: error.message }),
   );
   server.listen(monitoringPort);
-  const namespace = envString(env, "POD_NAMESPACE", "serin-system");
   const ended = new AbortController();
-  const webhook = new RolloutWebhook({ client, log, clock: systemClock, namespace, port: webhookPort }).run(
-    AbortSignal.any([shutdown.drain, ended.signal]),
-  );
+  const answering = webhook.run(AbortSignal.any([shutdown.drain, ended.signal]));
   const election = new LeaderElection({
     client,
     namespace,
@@ -60,12 +75,13 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
         queues,
         maxConcurrentRollouts,
         allowedHosts,
+        rights: new AuthorRights(authorKey, accessReviews),
         mayWrite: () => election.holds(),
       }).run(leading);
     });
   } finally {
     ended.abort();
-    await webhook;
+    await answering;
     server.close();
     server.closeAllConnections();
   }

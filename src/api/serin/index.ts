@@ -100,6 +100,7 @@ export {
   journalFormatVersion,
   maxDecisions,
   maxPlannedSteps,
+  authorAnnotation,
   rolloutGroup,
   rolloutPhases,
   rolloutJournalKind,

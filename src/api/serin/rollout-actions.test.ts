@@ -132,7 +132,12 @@ test("an approval is added for this version of the object, and what begins again
     metadata: { resourceVersion: "7" },
     spec: { approvals: [{ step: "b", ...ordered }] },
   });
-  const again = retriedRollout(canary({}, { paused: true, approvals: [{ step: "b", ...ordered }], steps: [] }));
+  const given = canary(
+    {},
+    { paused: true, orderedBy: { by: "other", at: "" }, approvals: [{ step: "b", ...ordered }], steps: [] },
+  );
+  given.metadata.annotations = { "rollout.serin.dev/author": "{}" };
+  const again = retriedRollout(given);
   assert.deepEqual(again, {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "Canary",

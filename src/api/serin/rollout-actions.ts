@@ -4,6 +4,7 @@ import type { Canary } from "./canary.ts";
 import type { MeshUpgrade } from "./mesh-upgrade.ts";
 import { maxApprovals, type Approval, type OrderedBy } from "./rollout-orders.ts";
 import {
+  authorAnnotation,
   maxPlannedSteps,
   type JournalEntry,
   type ObjectReference,
@@ -158,15 +159,23 @@ export function fullPromotionPatch(ordered: OrderedBy): unknown {
   return { spec: { fullPromotion: ordered, paused: false } };
 }
 
-/** The object as it is created anew to begin again: orders that were given are not repeated. */
+/** The object as it is created anew to begin again: orders that were given are not repeated, and who does so is its author. */
 export function retriedRollout<Value extends Rollout>(rollout: Value): Value {
   const { name, namespace, labels, annotations } = rollout.metadata;
-  const { abort: _abort, paused: _paused, approvals: _approvals, fullPromotion: _full, ...spec } = rollout.spec;
+  const {
+    abort: _abort,
+    paused: _paused,
+    orderedBy: _ordered,
+    approvals: _approvals,
+    fullPromotion: _full,
+    ...spec
+  } = rollout.spec;
+  const { [authorAnnotation]: _author, ...others } = annotations ?? {};
   const metadata = {
     ...(name === undefined ? {} : { name }),
     ...(namespace === undefined ? {} : { namespace }),
     ...(labels === undefined ? {} : { labels }),
-    ...(annotations === undefined ? {} : { annotations }),
+    ...(Object.keys(others).length === 0 ? {} : { annotations: others }),
   };
   return { apiVersion: rollout.apiVersion, kind: rollout.kind, metadata, spec } as unknown as Value;
 }

@@ -3,6 +3,8 @@ import type { ProbeMatrix } from "./probe-matrix.ts";
 import type { Condition, KubernetesObject, UntypedObject } from "../meta.ts";
 
 export const rolloutGroup = "rollout.serin.dev";
+/** Who created a rollout or last changed what it does; written by the engine's webhook alone, which refuses it from clients. */
+export const authorAnnotation = "rollout.serin.dev/author";
 export const rolloutVersion = "v1alpha1";
 
 /**

@@ -1,6 +1,6 @@
 import { parse } from "yaml";
 import { formatIssues, type KindDefinition } from "../../api/index.ts";
-import type { Canary, MeshUpgrade } from "../../api/serin/index.ts";
+import { authorAnnotation, type Canary, type MeshUpgrade } from "../../api/serin/index.ts";
 import { messageOf, userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
@@ -25,6 +25,8 @@ export async function readObject<Value extends Rollout>(
   if (parsed !== undefined && parsed.value === undefined)
     throw userError("rollout-invalid", `${file}: ${formatIssues(parsed.errors)}`);
   for (const warning of parsed?.warnings ?? []) context.err(`warning: ${file}: ${formatIssues([warning])}\n`);
+  // The server writes it anew, and refuses it from clients: a file may be an object as it was stored.
+  delete (raw as Value).metadata.annotations?.[authorAnnotation];
   return raw as Value;
 }
 

@@ -40,6 +40,7 @@ export function renderRolloutEngine(
       },
     ),
     renderReview(labels),
+    renderAuthor(labels),
     object(
       { apiVersion: "apps/v1", kind: "Deployment", ...serviceAccount, labels },
       {
@@ -80,6 +81,41 @@ export function renderRolloutEngine(
       },
     ),
   ];
+}
+
+/** Records at admission who makes rollouts: the engine has their rights. A rollout that is made while no engine answers has no author, and waits for one. */
+function renderAuthor(labels: Readonly<Record<string, string>>): UntypedObject {
+  return object(
+    {
+      apiVersion: "admissionregistration.k8s.io/v1",
+      kind: "MutatingWebhookConfiguration",
+      name: "serin-rollout-author",
+      labels,
+    },
+    {
+      webhooks: [
+        {
+          name: "author.rollout.serin.dev",
+          admissionReviewVersions: ["v1"],
+          sideEffects: "None",
+          failurePolicy: "Ignore",
+          reinvocationPolicy: "IfNeeded",
+          timeoutSeconds: 10,
+          // The engine adds the path, which is a secret between it and the API server.
+          clientConfig: { service: { name: "serin-rollout", namespace: engineNamespace, port: 443 } },
+          rules: [
+            {
+              apiGroups: ["rollout.serin.dev"],
+              apiVersions: ["*"],
+              operations: ["CREATE", "UPDATE"],
+              resources: ["canaries", "meshupgrades"],
+              scope: "*",
+            },
+          ],
+        },
+      ],
+    },
+  );
 }
 
 /** Refuses at admission what the engine could not do. While no engine answers the schemas of the kinds stand alone. */

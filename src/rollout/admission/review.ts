@@ -10,6 +10,7 @@ import {
   type Canary,
   type Freeze,
 } from "../../api/serin/index.ts";
+import type { RequestUser } from "../access/index.ts";
 import { sameJson } from "../act/object-access.ts";
 import { windowState } from "../decide/index.ts";
 
@@ -20,7 +21,7 @@ export interface RolloutReview {
     readonly kind?: { readonly group: string; readonly kind: string };
     readonly name?: string;
     readonly operation?: string;
-    readonly userInfo?: { readonly username?: string };
+    readonly userInfo?: RequestUser;
     readonly object?: unknown;
     readonly oldObject?: unknown;
   };
@@ -42,13 +43,13 @@ const reviewedKinds: readonly KindDefinition[] = [canaryKind, checkKind, meshUpg
 
 const unprocessable = 422;
 /** The engine may carry over what others wrote. */
-const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
+export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
 
 /**
  * Refuses an object that its parser refuses, with every fault at its field, and an approval in somebody else's name. A write that
  * leaves the spec as it is passes: labels, and the finalizer of an object that is older than this parser and is to go.
  */
-export async function reviewRollout(review: RolloutReview): Promise<RolloutReviewAnswer> {
+export async function reviewRollout(review: RolloutReview, notAllowed?: string): Promise<RolloutReviewAnswer> {
   const { request } = review;
   const kind = reviewedKinds.find(
     (candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group,
@@ -68,7 +69,7 @@ export async function reviewRollout(review: RolloutReview): Promise<RolloutRevie
   return answer(
     review,
     [...parsed.warnings, ...hidden.warnings].map((issue) => formatIssues([issue])),
-    errors.length === 0 ? undefined : `${kind.kind}${name} is not valid:\n${formatIssues(errors)}`,
+    errors.length === 0 ? notAllowed : `${kind.kind}${name} is not valid:\n${formatIssues(errors)}`,
   );
 }
 

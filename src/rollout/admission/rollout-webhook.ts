@@ -1,9 +1,11 @@
 import { createServer, type Server } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
-import { validatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
+import { mutatingWebhookConfigurationKind, validatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { reviewRollout, type RolloutReview } from "./review.ts";
+import { reviewAuthor, type AccessReviews, type AuthorKey } from "../access/index.ts";
+import { refusalByRights } from "./review-rights.ts";
+import { reviewRollout } from "./review.ts";
 import { loadOrCreateCertificate } from "./serving-certificate.ts";
 import type { WebhookCertificate } from "./webhook-certificate.ts";
 
@@ -13,10 +15,16 @@ interface RolloutWebhookOptions {
   readonly log: Logger;
   readonly namespace: string;
   readonly port: number;
+  readonly authorKey: AuthorKey;
+  readonly accessReviews: AccessReviews;
 }
 
+/** What answers to reviews need. */
+export type ReviewTools = Pick<RolloutWebhookOptions, "log" | "authorKey" | "accessReviews">;
+
 const service = "serin-rollout";
-const configurationName = "serin-rollout";
+const reviewConfiguration = "serin-rollout";
+const authorConfiguration = "serin-rollout-author";
 const maxBodyBytes = 8 << 20;
 const lookEveryMs = 10_000;
 /** Until the configuration is there and trusts the certificate. */
@@ -28,10 +36,16 @@ export class RolloutWebhook {
   readonly #log: Logger;
   #server: Server | undefined;
   #certificate: WebhookCertificate | undefined;
+  #trusted = false;
 
   constructor(options: RolloutWebhookOptions) {
     this.#options = options;
     this.#log = options.log.scoped("admission");
+  }
+
+  /** Whether the API server has trusted this webhook once: rollouts that are made before have no author. */
+  get trusted(): boolean {
+    return this.#trusted;
   }
 
   /** Blocks until the signal is aborted. Trouble with the certificate is logged and tried again: the schema still stands. */
@@ -41,6 +55,7 @@ export class RolloutWebhook {
       let trusted = false;
       try {
         trusted = await this.#look();
+        this.#trusted ||= trusted;
       } catch (error) {
         this.#log.warn("reviews of rollouts are not answered now, trying again", { error: messageOf(error) });
       }
@@ -66,13 +81,17 @@ export class RolloutWebhook {
     else if (certificate.certificate !== this.#certificate?.certificate)
       this.#server.setSecureContext({ cert: certificate.certificate, key: certificate.privateKey });
     this.#certificate = certificate;
-    return await this.#trust(Buffer.from(certificate.certificate).toString("base64"));
+    const caBundle = Buffer.from(certificate.certificate).toString("base64");
+    const path = await this.#options.authorKey.path();
+    const review = await this.#trust(validatingWebhookConfigurationKind, reviewConfiguration, { caBundle });
+    const author = await this.#trust(mutatingWebhookConfigurationKind, authorConfiguration, { caBundle, path });
+    return review && author;
   }
 
   async #listen({ certificate, privateKey }: WebhookCertificate, port: number): Promise<Server> {
     const server = createServer(
       { cert: certificate, key: privateKey, minVersion: "TLSv1.2" },
-      (request, response) => void answerReview(request, response, this.#log),
+      (request, response) => void answerReview(request, response, { ...this.#options, log: this.#log }),
     );
     return await new Promise((resolve, reject) => {
       server.once("error", reject);
@@ -84,18 +103,31 @@ export class RolloutWebhook {
     });
   }
 
-  async #trust(caBundle: string): Promise<boolean> {
+  /** Tells the API server whom to trust, and at which path to ask where that is a secret. */
+  async #trust(
+    kind: typeof validatingWebhookConfigurationKind,
+    name: string,
+    { caBundle, path }: { readonly caBundle: string; readonly path?: string },
+  ): Promise<boolean> {
     const { client } = this.#options;
-    const found = await client.get(validatingWebhookConfigurationKind, configurationName);
+    const found = await client.get(kind, name);
     if (found?.webhooks === undefined) return false;
-    if (found.webhooks.every(({ clientConfig }) => clientConfig.caBundle === caBundle)) return true;
+    const isTold = ({ clientConfig: { caBundle: trusted, service } }: (typeof found.webhooks)[number]): boolean =>
+      trusted === caBundle && (path === undefined || service?.path === path);
+    if (found.webhooks.every(isTold)) return true;
     const webhooks = found.webhooks.map((webhook) => ({
       ...webhook,
-      clientConfig: { ...webhook.clientConfig, caBundle },
+      clientConfig: {
+        ...webhook.clientConfig,
+        ...(path === undefined || webhook.clientConfig.service === undefined
+          ? {}
+          : { service: { ...webhook.clientConfig.service, path } }),
+        caBundle,
+      },
     }));
     await client.patchMerge(
-      validatingWebhookConfigurationKind,
-      configurationName,
+      kind,
+      name,
       undefined,
       { metadata: { resourceVersion: found.metadata.resourceVersion }, webhooks },
       { fieldManager: "serin-rollout-webhook" },
@@ -105,9 +137,22 @@ export class RolloutWebhook {
 }
 
 /** Never throws, whatever is sent: who reaches the port must not be able to end the engine. */
-export async function answerReview(request: IncomingMessage, response: ServerResponse, log: Logger): Promise<void> {
+export async function answerReview(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { log, authorKey, accessReviews }: ReviewTools,
+): Promise<void> {
   try {
-    const answer = JSON.stringify(await reviewRollout(JSON.parse(await bodyOf(request)) as RolloutReview));
+    const review: unknown = JSON.parse(await bodyOf(request));
+    if (typeof review !== "object" || review === null) throw new Error("the body is no AdmissionReview");
+    const { pathname } = new URL(request.url ?? "/", "http://localhost");
+    const asksAuthor = pathname.startsWith("/author");
+    if (asksAuthor && !(await authorKey.isPath(pathname))) throw new Error("authors are told to the API server alone");
+    const answer = JSON.stringify(
+      asksAuthor
+        ? reviewAuthor(review, await authorKey.get())
+        : await reviewRollout(review, await refusalByRights(review, accessReviews)),
+    );
     response.writeHead(200, { "content-type": "application/json" }).end(answer);
   } catch (error) {
     log.warn("a review could not be answered", { error: messageOf(error) });

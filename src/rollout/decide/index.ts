@@ -21,7 +21,7 @@ export type {
   UndoScope,
   WriteState,
 } from "./observation.ts";
-export { currentStep, namespacesTaken, orderedSteps, plannedSteps } from "./planned-steps.ts";
+export { currentStep, isDone, namespacesTaken, orderedSteps, plannedSteps } from "./planned-steps.ts";
 export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts";
 export { isPuttingBack, undoPatienceMs } from "./rollback.ts";
 export { conflictDetail, shown } from "./conflict.ts";

@@ -20,18 +20,21 @@ import {
   type QueueMetrics,
 } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
+import type { AuthorRights, RightsRefusal } from "../access/index.ts";
 import { JournalStore } from "../act/journal-store.ts";
 import { Notifier, serverOf } from "../act/notifier.ts";
 import { fieldManager, ObjectAccess } from "../act/object-access.ts";
 import {
   currentStep,
   initialStatus,
+  isDone,
   isPuttingBack,
   journalCounts,
   orderedSteps,
   type Decision,
   type DecideInput,
   type RolloutOrders,
+  type Step,
 } from "../decide/index.ts";
 import { checkDestination, type CheckDestination } from "../observe/checks/destinations.ts";
 import { httpExchange } from "../observe/checks/http-exchange.ts";
@@ -71,6 +74,8 @@ export interface EngineOptions {
   readonly queues?: QueueMetrics;
   /** Hosts besides Services of a Canary's own namespace that its webhooks, notifications and queries may lead to. */
   readonly allowedHosts?: readonly string[];
+  /** Whose rights a rollout has; absent: the engine's own. */
+  readonly rights?: AuthorRights;
 }
 
 /** Rollouts that are looked at in the same moment. */
@@ -306,6 +311,8 @@ export class RolloutEngine {
     const planned = await this.#plan(round);
     if (typeof planned === "string") return await this.#refuse(kind, round, planned);
     const steps = orderedSteps(planned.steps, orders, status);
+    const refused = await this.#notAllowed(round, steps);
+    if (refused !== undefined) return await this.#refuse(kind, round, refused.problem, refused.remedy);
     const step = currentStep(steps, status, planned.change.watched);
     const observing =
       step !== undefined &&
@@ -323,6 +330,17 @@ export class RolloutEngine {
     await this.#carryOut(kind, round, decision, journal.entries);
     this.#metrics.verdicts(raw.status?.step, decision.status.step);
     return nextLookMs(rollout, decision.status);
+  }
+
+  /** Why the author of a rollout may not do what is left of it. Putting back what was done needs no right. */
+  async #notAllowed(round: Round, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
+    const { raw, status } = round;
+    if (this.#options.rights === undefined || this.#mustPutBack(round)) return undefined;
+    const open = steps.filter((step) => !isDone(step, status));
+    return await this.#options.rights.refusal(
+      { ...(raw as unknown as UntypedObject), kind: kindOfRollout(raw).kind },
+      open,
+    );
   }
 
   /** Stores the decision, then does it: a crash between the two ends in doing it again, not in forgetting it. */
@@ -381,8 +399,9 @@ export class RolloutEngine {
     kind: KindDefinition<Value>,
     { key, raw, status }: Round,
     problem: string,
+    remedy = "correct the spec",
   ): Promise<number> {
-    const message = `${problem}; correct the spec, or delete the object, which puts back what it did`;
+    const message = `${problem}; ${remedy}, or delete the object, which puts back what it did`;
     // What it holds it keeps until it goes on, or is put back.
     this.#board.table.set(contenderOf(raw, { ...status, phase: "Stuck" }, { wants: [], heldUp: true }));
     this.#show(key, "Stuck");

@@ -1,0 +1,127 @@
+import type { Canary, CanaryTarget, ObjectReference } from "../../api/serin/index.ts";
+import type { Write } from "../decide/index.ts";
+
+/** One thing that an author must be allowed to do. */
+export interface AccessQuestion {
+  readonly verb: string;
+  readonly group: string;
+  readonly resource: string;
+  /** Absent for objects of the whole cluster. */
+  readonly namespace?: string;
+  readonly name?: string;
+}
+
+/** Kinds whose objects make pods from a template. */
+const podMakers: ReadonlySet<string> = new Set([
+  "deployments",
+  "statefulsets",
+  "daemonsets",
+  "replicasets",
+  "jobs",
+  "cronjobs",
+]);
+const rbacGroup = "rbac.authorization.k8s.io";
+
+/** What the writes of a plan ask of its author, each once. */
+export function questionsOfWrites(writes: readonly Write[]): readonly AccessQuestion[] {
+  return distinct(writes.flatMap(questionsOf));
+}
+
+function questionsOf(write: Write): AccessQuestion[] {
+  const { object } = write;
+  if (write.type === "delete") return [about("delete", object)];
+  const verb = write.type === "create" ? "create" : "patch";
+  const templates = write.type === "create" || /^\/spec\/(?:template|jobTemplate)(?:\/|$)/.test(write.pointer);
+  return [
+    about(verb, object),
+    ...(podMakers.has(object.plural) && templates ? [podsIn(object.namespace)] : []),
+    ...grantsOf(object),
+  ];
+}
+
+/** Roles give rights: who may write one may give what he has alone, unless he may escalate or bind. The engine may do everything. */
+function grantsOf(object: ObjectReference): AccessQuestion[] {
+  if (groupOf(object) !== rbacGroup) return [];
+  const isBinding = object.plural.endsWith("bindings");
+  const resource = object.plural.startsWith("cluster") || isBinding ? "clusterroles" : "roles";
+  return [
+    {
+      verb: isBinding ? "bind" : "escalate",
+      group: rbacGroup,
+      resource,
+      ...(resource === "roles" && object.namespace !== undefined ? { namespace: object.namespace } : {}),
+    },
+  ];
+}
+
+function podsIn(namespace: string | undefined): AccessQuestion {
+  return { verb: "create", group: "", resource: "pods", ...(namespace === undefined ? {} : { namespace }) };
+}
+
+/** What a Canary will surely ask of its author, by its spec alone. */
+export function questionsOfCanary({ metadata, spec }: Canary): readonly AccessQuestion[] {
+  return questionsOfTarget(spec.target, metadata.namespace ?? "");
+}
+
+const routes = {
+  HTTPRoute: { group: "gateway.networking.k8s.io", resource: "httproutes" },
+  GRPCRoute: { group: "gateway.networking.k8s.io", resource: "grpcroutes" },
+  VirtualService: { group: "networking.istio.io", resource: "virtualservices" },
+} as const;
+
+function questionsOfTarget(target: CanaryTarget, own: string): readonly AccessQuestion[] {
+  const changes = (kind: keyof typeof routes, name: string, namespace = own): AccessQuestion => ({
+    verb: "patch",
+    ...routes[kind],
+    namespace,
+    name,
+  });
+  if ("httpRoute" in target) return [changes("HTTPRoute", target.httpRoute.name, target.httpRoute.namespace)];
+  if ("grpcRoute" in target) return [changes("GRPCRoute", target.grpcRoute.name, target.grpcRoute.namespace)];
+  if ("virtualService" in target)
+    return [changes("VirtualService", target.virtualService.name, target.virtualService.namespace)];
+  if ("services" in target) return [{ verb: "create", ...routes[target.services.routes], namespace: own }];
+  if ("namespaces" in target)
+    return target.namespaces.routes.map(({ kind, name, namespace }) =>
+      changes(kind, name, namespace ?? target.namespaces.stable),
+    );
+  const apps = { group: "apps", resource: "deployments", namespace: own } as const;
+  return [
+    { verb: "patch", ...apps, name: target.deployment.name },
+    { verb: "create", ...apps },
+    podsIn(own),
+    { verb: "create", ...routes[target.deployment.routes], namespace: own },
+  ];
+}
+
+function about(verb: string, object: ObjectReference): AccessQuestion {
+  const { namespace, name, plural } = object;
+  return {
+    verb,
+    group: groupOf(object),
+    resource: plural,
+    ...(namespace === undefined ? {} : { namespace }),
+    // A review of a creation knows no name.
+    ...(verb === "create" ? {} : { name }),
+  };
+}
+
+function groupOf({ apiVersion }: ObjectReference): string {
+  return apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
+}
+
+function distinct(questions: readonly AccessQuestion[]): readonly AccessQuestion[] {
+  return [...new Map(questions.map((question) => [JSON.stringify(question), question])).values()];
+}
+
+/** `patch httproutes.gateway.networking.k8s.io shop/web`. */
+export function describeQuestion({ verb, group, resource, namespace, name }: AccessQuestion): string {
+  const kind = group === "" ? resource : `${resource}.${group}`;
+  const place =
+    name === undefined
+      ? namespace === undefined
+        ? ""
+        : ` in namespace ${namespace}`
+      : ` ${namespace === undefined ? "" : `${namespace}/`}${name}`;
+  return `${verb} ${kind}${place}`;
+}

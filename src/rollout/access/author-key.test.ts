@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { KindDefinition } from "../../api/index.ts";
+import { serviceKind, type Secret } from "../../api/kubernetes/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { AuthorKey } from "./author-key.ts";
+
+test("all engines share one key and one path, which are made once and go with the Service", async () => {
+  let stored: Secret | undefined;
+  const services: object[] = [];
+  const client = {
+    get: async (kind: KindDefinition) => await Promise.resolve(kind === serviceKind ? services[0] : stored),
+    create: async (_kind: unknown, secret: Secret) => await Promise.resolve((stored = secret)),
+  } as unknown as KubeClient;
+  const first = new AuthorKey(client, "serin-system");
+  await assert.rejects(first.get(), /there is no Service serin-system\/serin-rollout/);
+  services.push({ metadata: { name: "serin-rollout", uid: "u1" } });
+  const second = new AuthorKey(client, "serin-system");
+  assert.deepEqual(await first.get(), await second.get());
+  assert.equal((await first.get()).length, 32);
+  assert.equal(stored?.metadata.ownerReferences?.[0]?.uid, "u1");
+  const path = await first.path();
+  assert.match(path, /^\/author\/[0-9a-f]{64}$/);
+  assert.equal(await second.isPath(path), true);
+  for (const other of ["/author", "/author/", `${path}0`, path.replace(/.$/, (last) => (last === "0" ? "1" : "0"))])
+    assert.equal(await second.isPath(other), false, other);
+});

@@ -1,0 +1,78 @@
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { transientError } from "../../base/index.ts";
+import { secretKind, serviceKind } from "../../api/kubernetes/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+
+const secretName = "serin-rollout-author";
+/** The Secret goes with it. */
+const serviceName = "serin-rollout";
+const keyBytes = 32;
+
+/** The key that authors are signed with, shared by all engines by a Secret, which the first one makes. */
+export class AuthorKey {
+  readonly #client: KubeClient;
+  readonly #namespace: string;
+  #key: Promise<Buffer> | undefined;
+
+  constructor(client: KubeClient, namespace: string) {
+    this.#client = client;
+    this.#namespace = namespace;
+  }
+
+  async get(): Promise<Buffer> {
+    this.#key ??= this.#load().catch((error: unknown) => {
+      this.#key = undefined;
+      throw error;
+    });
+    return await this.#key;
+  }
+
+  /**
+   * Where the API server asks who the author is: whoever reaches the port could ask for anybody's signature otherwise. It stands in
+   * the configuration of the webhook, which those who may read such configurations see, and nobody else.
+   */
+  async path(): Promise<string> {
+    return `/author/${createHmac("sha256", await this.get())
+      .update("path of the webhook")
+      .digest("hex")}`;
+  }
+
+  async isPath(path: string): Promise<boolean> {
+    const [shown, expected] = [Buffer.from(path), Buffer.from(await this.path())];
+    return shown.length === expected.length && timingSafeEqual(shown, expected);
+  }
+
+  async #load(): Promise<Buffer> {
+    const found = await this.#read();
+    if (found !== undefined) return found;
+    const service = await this.#client.get(serviceKind, serviceName, this.#namespace);
+    if (service === undefined)
+      throw transientError(
+        "service-missing",
+        `there is no Service ${this.#namespace}/${serviceName} to make a key for`,
+      );
+    const ownerReferences = [{ apiVersion: "v1", kind: "Service", name: serviceName, uid: service.metadata.uid ?? "" }];
+    try {
+      await this.#client.create(secretKind, {
+        apiVersion: "v1",
+        kind: "Secret",
+        metadata: { name: secretName, namespace: this.#namespace, ownerReferences },
+        type: "Opaque",
+        data: { key: randomBytes(keyBytes).toString("base64") },
+      });
+    } catch (error) {
+      // Another engine was first.
+      if (!isKubeCode(error, "already-exists")) throw error;
+    }
+    const made = await this.#read();
+    if (made === undefined)
+      throw transientError("author-key", `Secret ${this.#namespace}/${secretName} has no key of ${keyBytes} bytes`);
+    return made;
+  }
+
+  async #read(): Promise<Buffer | undefined> {
+    const secret = await this.#client.get(secretKind, secretName, this.#namespace);
+    const key = Buffer.from(secret?.data?.["key"] ?? "", "base64");
+    return key.length === keyBytes ? key : undefined;
+  }
+}

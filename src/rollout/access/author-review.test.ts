@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { authorAnnotation } from "../../api/serin/index.ts";
+import { planText, readAuthor } from "./author-record.ts";
+import { reviewAuthor } from "./author-review.ts";
+
+const key = Buffer.alloc(32, 7);
+
+interface Rollout {
+  readonly kind: string;
+  readonly apiVersion: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly generateName?: string;
+    readonly annotations?: Record<string, string>;
+  };
+  readonly spec: Record<string, unknown>;
+}
+
+function canary(spec: Record<string, unknown> = {}, author?: string): Rollout {
+  return {
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "Canary",
+    metadata: {
+      name: "web",
+      namespace: "shop",
+      ...(author === undefined ? {} : { annotations: { [authorAnnotation]: author } }),
+    },
+    spec: { steps: [{ weight: 10 }], ...spec },
+  };
+}
+
+/** The annotation that is stored, as the API server would; "refused" where it is. */
+function stored(operation: string, user: string, object: Rollout, oldObject?: Rollout): string | undefined {
+  const { response } = reviewAuthor(
+    { request: { uid: "1", operation, userInfo: { username: user, groups: ["g"] }, object, oldObject } },
+    key,
+  ) as { response: { allowed: boolean; patch?: string } };
+  if (!response.allowed) return "refused";
+  const patch = JSON.parse(Buffer.from(response.patch ?? "W10=", "base64").toString()) as {
+    op: string;
+    path: string;
+    value?: unknown;
+  }[];
+  const last = patch.at(-1);
+  if (last === undefined) return object.metadata.annotations?.[authorAnnotation];
+  assert.equal(last.path, "/metadata/annotations/rollout.serin.dev~1author");
+  return last.op === "remove" ? undefined : String(last.value);
+}
+
+function authorOf(object: Rollout, annotation: string | undefined): string | undefined {
+  return readAuthor(key, planText(object), annotation)?.user;
+}
+
+test("who makes a rollout is its author, until somebody changes what it does", () => {
+  const made = stored("CREATE", "alice", canary());
+  assert.equal(authorOf(canary(), made), "alice");
+  const old = canary({}, made);
+  // Orders and metadata leave the author, whoever says them, also where a client leaves the annotation out.
+  for (const object of [
+    canary({ paused: true }, made),
+    canary({ approvals: [{ step: "1", by: "bob" }] }, made),
+    canary(),
+  ])
+    assert.equal(authorOf(canary(), stored("UPDATE", "bob", object, old)), "alice");
+  const changed = canary({ steps: [{ weight: 50 }] }, made);
+  assert.equal(authorOf(changed, stored("UPDATE", "bob", changed, old)), "bob");
+  // Of a rollout that nobody was recorded for nobody becomes the author by an order.
+  assert.equal(stored("UPDATE", "bob", canary({ paused: true }), canary()), undefined);
+  // An empty annotation takes it over.
+  assert.equal(authorOf(canary(), stored("UPDATE", "carol", canary({}, ""), old)), "carol");
+});
+
+test("a client that names an author itself is refused, and an author is of one spec of one object", () => {
+  const made = stored("CREATE", "root", canary());
+  assert.equal(stored("CREATE", "mallory", canary({}, made)), "refused");
+  assert.equal(stored("UPDATE", "mallory", canary({}, "me"), canary()), "refused");
+  assert.equal(stored("UPDATE", "mallory", canary({}, made), canary()), "refused");
+  assert.equal(stored("UPDATE", "mallory", canary({ steps: [] }, "me"), canary({}, made)), "refused");
+  assert.equal(authorOf(canary({ steps: [{ weight: 100 }] }), made), undefined);
+  const other = { ...canary(), metadata: { name: "web", namespace: "other" } };
+  assert.equal(authorOf(other, made), undefined);
+  assert.equal(readAuthor(Buffer.alloc(32, 8), planText(canary()), made), undefined);
+  const forged = JSON.stringify({ ...(JSON.parse(made ?? "") as object), user: "mallory" });
+  assert.equal(authorOf(canary(), forged), undefined);
+  // Asked a second time in the same request, it knows its own words.
+  assert.equal(authorOf(canary(), stored("CREATE", "root", canary({}, made))), "root");
+});
+
+test("an author that was once recorded is not worth more than who writes it again", () => {
+  const made = stored("CREATE", "alice", canary());
+  // Alice's groups of then are not those of now.
+  const again = stored("UPDATE", "alice", canary({}, made?.replace('"g"', '"admins"')), canary());
+  assert.equal(again, "refused");
+  const moved = stored("UPDATE", "alice", canary({}, made), canary({ steps: [{ weight: 50 }] }, "x"));
+  assert.deepEqual(readAuthor(key, planText(canary()), moved)?.groups, ["g"]);
+});
+
+test("what the API server does to an object between review and storage leaves its author", () => {
+  const { metadata, ...rest } = canary();
+  const asked = { ...rest, metadata: { namespace: metadata.namespace, name: "", generateName: "web-" } };
+  const made = stored("CREATE", "alice", asked);
+  const kept = {
+    ...rest,
+    metadata: { ...asked.metadata, name: "web-x7", generation: 3, managedFields: [{}], finalizers: ["f"] },
+    status: { phase: "Watching" },
+  };
+  assert.equal(authorOf(kept, made), "alice");
+  assert.equal(authorOf({ ...kept, spec: { paused: false, more: null, ...kept.spec } }, made), "alice");
+});
+
+test("the schemas of rollouts have no defaults, which would change what was signed", () => {
+  const manifest = readFileSync(join(import.meta.dirname, "../../../manifests/crds/rollout.yaml"), "utf8");
+  assert.match(manifest, /kind: Canary/);
+  assert.doesNotMatch(manifest, /^\s*default:/m);
+});

@@ -1,0 +1,78 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { authorAnnotation } from "../../api/serin/index.ts";
+import { authorOfRequest, planText, readAuthor, signAuthor, type RequestUser } from "./author-record.ts";
+
+/** admission.k8s.io/v1, as far as it is read here. */
+export interface AuthorReview {
+  readonly request?: {
+    readonly uid: string;
+    readonly operation?: string;
+    readonly userInfo?: RequestUser;
+    readonly object?: unknown;
+    readonly oldObject?: unknown;
+  };
+}
+
+interface PatchOperation {
+  readonly op: "add" | "remove";
+  readonly path: string;
+  readonly value?: unknown;
+}
+
+const forbidden = 403;
+
+/**
+ * Records who makes a rollout, or changes what it does, as its author. A change of the orders alone, and of metadata, leaves the
+ * author; an empty annotation takes the rollout over. Whatever else a client writes into the annotation is refused.
+ */
+export function reviewAuthor(review: AuthorReview, key: Buffer): unknown {
+  const { request } = review;
+  const object = request?.object as UntypedObject | undefined;
+  if (request === undefined || object === undefined || object === null) return answer(review, {});
+  const user = authorOfRequest(request.userInfo);
+  const said = object.metadata.annotations?.[authorAnnotation];
+  const plan = planText(object);
+  const old = request.operation === "CREATE" ? undefined : (request.oldObject as UntypedObject | null | undefined);
+  const before = old?.metadata.annotations?.[authorAnnotation];
+  if (said !== undefined && said !== "" && said !== before) {
+    // Asked again in the same request, after others have changed the object, it finds its own words.
+    if (readAuthor(key, plan, said)?.user !== user.user) return refuse(review);
+    return answer(review, { wanted: signAuthor(key, plan, user), object });
+  }
+  const keeps = said !== "" && old !== undefined && old !== null && planText(old) === plan;
+  return answer(review, { wanted: keeps ? before : signAuthor(key, plan, user), object });
+}
+
+function refuse(review: AuthorReview): unknown {
+  return answer(review, {
+    refusal: `metadata.annotations[${authorAnnotation}] is written by the rollout engine alone: leave it out, or set it to "" to take the rollout over`,
+  });
+}
+
+function answer(
+  { request }: AuthorReview,
+  { wanted, object, refusal }: { wanted?: string | undefined; object?: UntypedObject; refusal?: string },
+): unknown {
+  const patch = object === undefined ? [] : patchOf(object, wanted);
+  return {
+    apiVersion: "admission.k8s.io/v1",
+    kind: "AdmissionReview",
+    response: {
+      uid: request?.uid ?? "",
+      allowed: refusal === undefined,
+      ...(refusal === undefined ? {} : { status: { code: forbidden, reason: "Forbidden", message: refusal } }),
+      ...(patch.length === 0
+        ? {}
+        : { patchType: "JSONPatch", patch: Buffer.from(JSON.stringify(patch)).toString("base64") }),
+    },
+  };
+}
+
+function patchOf({ metadata }: UntypedObject, wanted: string | undefined): PatchOperation[] {
+  if (metadata.annotations?.[authorAnnotation] === wanted) return [];
+  const path = `/metadata/annotations/${authorAnnotation.replace("/", "~1")}`;
+  if (wanted === undefined) return [{ op: "remove", path }];
+  const parent: PatchOperation[] =
+    metadata.annotations === undefined ? [{ op: "add", path: "/metadata/annotations", value: {} }] : [];
+  return [...parent, { op: "add", path, value: wanted }];
+}

@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { systemClock } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import { authorAnnotation } from "../../api/serin/index.ts";
+import type { KubeClient, RawOptions } from "../../kube/index.ts";
+import type { Step, Write } from "../decide/index.ts";
+import { AccessReviews } from "./access-reviews.ts";
+import type { AuthorKey } from "./author-key.ts";
+import { planText, signAuthor } from "./author-record.ts";
+import { AuthorRights } from "./author-rights.ts";
+
+const key = Buffer.alloc(32, 7);
+const spec = { steps: [{ weight: 10 }] };
+
+function rolloutOf(user: string | undefined, shown: unknown = spec): UntypedObject {
+  const plain = { apiVersion: "x/v1", kind: "Canary", metadata: { name: "web", namespace: "shop" } };
+  const annotation =
+    user === undefined
+      ? undefined
+      : signAuthor(key, planText({ ...plain, spec }), { user, groups: ["team"], extra: {} });
+  return {
+    ...plain,
+    metadata: {
+      ...plain.metadata,
+      ...(annotation === undefined ? {} : { annotations: { [authorAnnotation]: annotation } }),
+    },
+    spec: shown,
+  };
+}
+
+/** An API server at which these are allowed: `user verb resource namespace`. */
+function rights(allowed: readonly string[]) {
+  const asked: string[] = [];
+  const client = {
+    raw: (_method: string, _path: string, options?: RawOptions) => {
+      const review = (options ?? {}).body as {
+        spec: { user: string; groups: string[]; resourceAttributes: Record<string, string | undefined> };
+      };
+      const { user, groups, resourceAttributes: wanted } = review.spec;
+      assert.deepEqual(groups, ["team"]);
+      const said = `${user} ${wanted["verb"]} ${wanted["resource"]} ${wanted["namespace"] ?? ""}${wanted["name"] === undefined ? "" : `/${wanted["name"]}`}`;
+      asked.push(said);
+      return Promise.resolve({
+        status: 201,
+        headers: {},
+        text: JSON.stringify({ status: { allowed: allowed.includes(said) } }),
+      });
+    },
+  } as unknown as KubeClient;
+  const reviews = new AccessReviews(client, systemClock);
+  return { asked, rights: new AuthorRights({ get: () => Promise.resolve(key) } as unknown as AuthorKey, reviews) };
+}
+
+const route = {
+  apiVersion: "gateway.networking.k8s.io/v1",
+  kind: "HTTPRoute",
+  plural: "httproutes",
+  namespace: "other",
+  name: "web",
+};
+const deployment = {
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  plural: "deployments",
+  namespace: "shop",
+  name: "web-canary",
+};
+const role = { apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", plural: "clusterroles", name: "r" };
+const writes: readonly Write[] = [
+  { type: "field", object: route, pointer: "/spec/rules/0", value: {} },
+  {
+    type: "create",
+    object: deployment,
+    body: { apiVersion: "apps/v1", kind: "Deployment", metadata: {} },
+  },
+  { type: "delete", object: deployment },
+  { type: "create", object: role, body: { apiVersion: "x", kind: "ClusterRole", metadata: {} } },
+];
+const steps = [{ id: "1", writes }] as unknown as readonly Step[];
+const all = [
+  "alice patch httproutes other",
+  "alice create deployments shop",
+  "alice create pods shop",
+  "alice delete deployments shop",
+  "alice create clusterroles ",
+  "alice escalate clusterroles ",
+];
+
+test("the engine does what the author of a rollout could have done, in every namespace, and nothing else", async () => {
+  assert.equal(await rights(all).rights.refusal(rolloutOf("alice"), steps), undefined);
+  for (const missing of all) {
+    const { rights: some } = rights(all.filter((one) => one !== missing));
+    const [, verb = "", resource = ""] = missing.split(" ");
+    assert.match(
+      (await some.refusal(rolloutOf("alice"), steps))?.problem ?? "",
+      new RegExp(`^its author alice may not: ${verb} ${resource}`),
+      missing,
+    );
+  }
+  const named = [...all.slice(1), "alice patch httproutes other/web"];
+  assert.equal(await rights(named).rights.refusal(rolloutOf("alice"), steps), undefined, "a right for one name");
+});
+
+test("a rollout without a recorded author waits for one, and so does one whose spec is another", async () => {
+  const { rights: every, asked } = rights(all);
+  const unknown = await every.refusal(rolloutOf(undefined), steps);
+  assert.equal(unknown?.problem, "nobody is recorded as its author");
+  assert.match(unknown.remedy, /`kubectl annotate canary -n shop web rollout\.serin\.dev\/author= --overwrite`/);
+  assert.match(
+    (await every.refusal(rolloutOf("alice", { steps: [{ weight: 100 }] }), steps))?.problem ?? "",
+    /^its spec is not what its recorded author wrote/,
+  );
+  assert.deepEqual(asked, []);
+  assert.equal(await every.refusal(rolloutOf(undefined), []), undefined, "nothing to do asks nobody");
+  const changed = rolloutOf("alice", { ...spec, paused: true });
+  assert.equal(await every.refusal(changed, steps), undefined, "orders are anybody's");
+});
+
+test("what was asked a moment ago is not asked again", async () => {
+  const { rights: every, asked } = rights(all);
+  for (let round = 0; round < 20; round += 1) await every.refusal(rolloutOf("alice"), steps);
+  assert.equal(asked.length, all.length);
+});

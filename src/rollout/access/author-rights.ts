@@ -1,0 +1,57 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { authorAnnotation } from "../../api/serin/index.ts";
+import type { Step } from "../decide/index.ts";
+import { describeQuestion, questionsOfWrites } from "./access-questions.ts";
+import type { AccessReviews } from "./access-reviews.ts";
+import type { AuthorKey } from "./author-key.ts";
+import { planText, readAuthor } from "./author-record.ts";
+
+/** How many things that are not allowed a message names. */
+const namesShown = 5;
+
+/** Why a rollout may not go on, and who does what about it. */
+export interface RightsRefusal {
+  readonly problem: string;
+  readonly remedy: string;
+}
+
+/** Why a rollout may not do its steps: the engine does what their author could have done, and nothing else. */
+export class AuthorRights {
+  readonly #key: AuthorKey;
+  readonly #reviews: AccessReviews;
+
+  constructor(key: AuthorKey, reviews: AccessReviews) {
+    this.#key = key;
+    this.#reviews = reviews;
+  }
+
+  /** Undefined when its author may do all of it. Throws a transient error when nobody can be asked. */
+  async refusal(rollout: UntypedObject, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
+    const questions = questionsOfWrites(steps.flatMap(({ writes }) => writes));
+    if (questions.length === 0) return undefined;
+    const recorded = rollout.metadata.annotations?.[authorAnnotation] ?? "";
+    const author = readAuthor(await this.#key.get(), planText(rollout), recorded);
+    const takeover = `who may do what it does takes it over by \`${takeoverCommand(rollout)}\``;
+    if (author === undefined)
+      return {
+        problem:
+          recorded === ""
+            ? "nobody is recorded as its author"
+            : "its spec is not what its recorded author wrote: it was changed while nobody recorded by whom",
+        remedy: takeover,
+      };
+    const denied = await this.#reviews.denied(author, questions);
+    if (denied.length === 0) return undefined;
+    const named = denied.slice(0, namesShown).map(describeQuestion).join("; ");
+    const more = denied.length > namesShown ? `; and ${denied.length - namesShown} more` : "";
+    return {
+      problem: `its author ${author.user} may not: ${named}${more}`,
+      remedy: `grant these rights, or ${takeover}`,
+    };
+  }
+}
+
+function takeoverCommand({ kind = "", metadata: { namespace, name } }: UntypedObject): string {
+  const place = namespace === undefined ? "" : ` -n ${namespace}`;
+  return `kubectl annotate ${kind.toLowerCase()}${place} ${name} ${authorAnnotation}= --overwrite`;
+}

@@ -1,0 +1,101 @@
+// A developer who may write Canaries and nothing else, a webhook that was away, and rights that come later, in one lab.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { join } from "node:path";
+import { eventually } from "../support/eventually.ts";
+import { kubectls } from "../support/kubectls.ts";
+import { root } from "../support/lab-cluster.ts";
+import { Walkthrough } from "../support/walkthrough.ts";
+
+const [kubectl] = kubectls().slice(-1);
+assert.ok(kubectl);
+const guide = new Walkthrough("rollout-rights", kubectl);
+const ok = async (line: string): Promise<string> => await guide.ok(line);
+const samples = join(root, "samples/canary");
+const patientMs = 240_000;
+
+before(async () => {
+  const created = await guide.lab.create();
+  assert.equal(created.code, 0, created.output);
+  await ok("istioctl install -y --set profile=minimal");
+});
+
+after(async () => {
+  await guide.lab.delete();
+});
+
+const phase = async (): Promise<string> =>
+  await ok("kubectl get canary -n rights nginx -o jsonpath='{.status.phase}: {.status.message}'");
+
+const canary = (name = "nginx"): string =>
+  `printf '%s' '${JSON.stringify({
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "Canary",
+    metadata: { name, namespace: "rights" },
+    spec: {
+      target: {
+        services: { service: "nginx", stable: "nginx-stable", canary: "nginx-next", port: 80, routes: "HTTPRoute" },
+      },
+      steps: [{ weight: 20 }, { weight: 100 }],
+    },
+  })}'`;
+const authorHook = "mutatingwebhookconfiguration serin-rollout-author";
+const recordsAuthors = async (): Promise<boolean> =>
+  (await ok(`${canary("probe")} | kubectl apply --dry-run=server -f - -o jsonpath='{.metadata.annotations}'`)).includes(
+    "rollout.serin.dev/author",
+  );
+/** The webhook that records authors is asked about this kind only. */
+const askAuthors = async (kind: string): Promise<string> =>
+  await ok(
+    `kubectl patch ${authorHook} --type=json -p '[{"op":"replace","path":"/webhooks/0/rules/0/resources/0","value":"${kind}"}]'`,
+  );
+const says = async (expected: RegExp): Promise<string> => {
+  let seen = "";
+  await eventually(
+    `canary rights/nginx says ${String(expected)}`,
+    async () => expected.test((seen = await phase().catch(String))),
+    patientMs,
+  ).catch(async (error: unknown) => {
+    throw new Error(`${String(error)}\n${await ok("kubectl get canary -n rights nginx -o yaml")}`);
+  });
+  return seen;
+};
+
+test("a Canary does what its author may do: it asks for one, names what he may not do, and goes on with his rights", async () => {
+  await ok("kubectl create namespace rights && kubectl label namespace rights istio-injection=enabled");
+  await ok(
+    `kubectl apply -n rights ${["nginx-service", "nginx-v1", "nginx-v2"].map((name) => `-f ${join(samples, name)}.yaml`).join(" ")}`,
+  );
+  for (const [name, version] of [
+    ["stable", "v1"],
+    ["next", "v2"],
+  ])
+    await ok(
+      `kubectl create service clusterip -n rights nginx-${name} --tcp=80:80 && kubectl set selector -n rights service/nginx-${name} app=nginx,version=${version}`,
+    );
+  await ok(
+    "kubectl create role canaries -n rights --verb='*' --resource=canaries.rollout.serin.dev && kubectl create rolebinding canaries -n rights --role=canaries --user=dev",
+  );
+  await guide.fails(
+    `${canary()} | kubectl --as=dev apply -f -`,
+    /Canary "nginx": .*dev may not: create httproutes\.gateway\.networking\.k8s\.io in namespace rights/,
+  );
+  await eventually("authors are recorded", recordsAuthors, patientMs);
+  await askAuthors("nothing");
+  await eventually("authors are not recorded", async () => !(await recordsAuthors()), patientMs);
+  await ok(`${canary()} | kubectl apply -f -`);
+  const asked = await says(/^Stuck: nobody is recorded as its author/);
+  const [, takeover = ""] = /`kubectl (.*?)`/.exec(asked) ?? [];
+  await askAuthors("canaries");
+  await eventually("authors are recorded again", recordsAuthors, patientMs);
+  await guide.fails(
+    "kubectl --as=dev annotate canary -n rights nginx rollout.serin.dev/author=admin --overwrite",
+    /is written by the rollout engine alone/,
+  );
+  await ok(`kubectl --as=dev ${takeover}`);
+  await says(/^Stuck: its author dev may not: create httproutes\.gateway\.networking\.k8s\.io in namespace rights/);
+  await ok(
+    "kubectl create role routes -n rights --verb='*' --resource=httproutes.gateway.networking.k8s.io && kubectl create rolebinding routes -n rights --role=routes --user=dev",
+  );
+  await says(/^Completed/);
+});
