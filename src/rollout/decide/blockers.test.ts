@@ -116,3 +116,11 @@ test("a member that is put back takes the others of its run with it, also those 
   assert.equal(groupView(completed("another"), [completed("another"), failed])?.failed, undefined);
   assert.deepEqual(groupView(failed, [failed, completed("run")])?.notFollowing, ["Canary shop/a"]);
 });
+
+test("a member that would begin further on, by a full promotion, waits for the others, and they do not wait for it", () => {
+  const grouped = { group: "g", wants: [] } as const;
+  const jumps = contender("a", { ...grouped, nextOrdinal: 2 });
+  const behind = contender("b", { ...grouped, ...moving, nextOrdinal: 1 });
+  assert.deepEqual(asked(behind, [jumps]), []);
+  assert.deepEqual(asked(jumps, [behind]), ["group g: Canary shop/b is not as far as step 2"]);
+});

@@ -101,7 +101,9 @@ function lockstepBlockers({ self, all }: BlockersInput): string[] {
   const { nextOrdinal } = self;
   if (self.group === undefined || nextOrdinal === undefined) return [];
   const behind = groupOf(self, all).filter((other) => {
-    if (other.wantsToBegin) return !isHeldByOthers(other, all) && self.underWay;
+    // One that would begin further on, by a full promotion, waits for this one.
+    if (other.wantsToBegin)
+      return !isHeldByOthers(other, all) && self.underWay && (other.nextOrdinal ?? nextOrdinal) <= nextOrdinal;
     if (!other.underWay || other.done || other.nextOrdinal === undefined) return false;
     return other.nextOrdinal < nextOrdinal;
   });
