@@ -140,6 +140,12 @@ export class ProxyViews {
       : new PermittedView(view, (name, learned) => secretPermission(account, name, learned));
   }
 
+  /** Gateways ask for their keys after their listeners: by then the answer is known, and the first response has the key. */
+  #askForSecrets({ account, verified }: ProxyIdentity): void {
+    if (verified && account !== undefined)
+      this.#resources.secretPermission?.(account, "kubernetes://", () => undefined);
+  }
+
   /** Before EnvoyFilters, whose word on the resolving of names is the last. */
   #fullView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const view = this.#unresolvedView(proxy, typeUrl);
@@ -158,6 +164,7 @@ export class ProxyViews {
       case "sidecar":
         return this.#placed(proxy, scopeKey, (place) => this.#sidecarView(place, proxy, typeUrl));
       case "router":
+        this.#askForSecrets(proxy);
         return this.#placed(proxy, routerKey, (place) => this.#routerView(place, typeUrl));
       case "waypoint":
         return this.#waypointView(proxy, typeUrl);

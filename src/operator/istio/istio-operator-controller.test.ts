@@ -247,7 +247,9 @@ test("a change, or the end, of an object is not kept waiting by what is waited f
     );
     ask(cluster, "mesh", { profile: "default" }, { deletionTimestamp: "2026-01-01T00:00:00Z" });
     await eventually("gone", () => cluster.find("IstioOperator", "mesh", namespace) === undefined);
-    assert.deepEqual(cluster.names("MutatingWebhookConfiguration"), []);
+    // The rollout engine belongs to no revision, and stays with its webhooks.
+    assert.deepEqual(cluster.names("MutatingWebhookConfiguration"), ["serin-rollout-author"]);
+    assert.deepEqual(cluster.names("Deployment"), ["serin-system/serin-rollout"]);
   });
 });
 
