@@ -211,8 +211,12 @@ step(
       upgradeFile("refused.yaml", `{ profile: ambient, revision: newer, tag: ${version} }`),
       "--strict",
     );
-    assert.equal(refused.code, 1, refused.output);
-    assert.match(refused.output, /✘ spec\.to\.install renders no control plane of revision "new", but of newer/);
+    // Wrong use of the file, as admission would refuse it: the plan does not begin.
+    assert.equal(refused.code, 2, refused.output);
+    assert.match(
+      refused.output,
+      /spec\.to\.install\[0\]\.revision: must be the revision of the upgrade \(new\), got "newer"/,
+    );
   },
 );
 
