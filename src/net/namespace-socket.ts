@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { ipFamilyOf, ipToBytes, bytesToIp, type IpFamily } from "../wire/netlink/index.ts";
 import type { SocketAddress } from "./byte-stream.ts";
 import { check, lastErrorName, libc, linux } from "./libc.ts";
@@ -26,11 +27,19 @@ export interface ConnectingSocketOptions {
   readonly mark?: number;
   /** Dial from this address, which need not be ours: sets IP_TRANSPARENT, unless it is a loopback address. */
   readonly sourceAddress?: string;
-  /** Any free port when absent. */
+  /** Any free port when absent; of an address that is not ours, one that its owner does not dial from by default. */
   readonly sourcePort?: number;
 }
 
 const defaultBacklog = 4096;
+
+/**
+ * Where ports for another host's address are taken from. Below Linux's `ip_local_port_range` (32768 to 60999): a port of that
+ * range could be one that the other host dials the same server from, and then its SYN would meet our connection and get no answer.
+ */
+const foreignPorts = { first: 1024, end: 32_768 } as const;
+/** Ports that are tried, before the kernel picks any. */
+const foreignPortAttempts = 4;
 
 /** A listening TCP socket in a namespace (our own when undefined). The descriptor is the caller's to close or to hand on. */
 export function listenTcpInNamespace(namespaceFd: number | undefined, options: NamespaceListenOptions): number {
@@ -134,10 +143,23 @@ function boundSocket(type: number, options: NamespaceSocketOptions): number {
 
 function bindSource(fd: number, address: string, port: number | undefined): void {
   // All of 127/8 is ours, and to be transparent needs a capability that a sidecar may lack.
-  if (!address.startsWith("127.") && address !== "::1") setTransparent(fd, ipFamilyOf(address));
+  const foreign = !address.startsWith("127.") && address !== "::1";
+  if (foreign) setTransparent(fd, ipFamilyOf(address));
+  if (port !== undefined) return bindTo(fd, address, port);
+  if (foreign && bindForeign(fd, address)) return;
   // The kernel then picks the port at connect, by the whole four-tuple: far more connections fit.
-  if (port === undefined) setOption(fd, linux.levelIp, linux.ipBindAddressNoPort, 1);
-  bindTo(fd, address, port ?? 0);
+  setOption(fd, linux.levelIp, linux.ipBindAddressNoPort, 1);
+  bindTo(fd, address, 0);
+}
+
+function bindForeign(fd: number, address: string): boolean {
+  for (let attempt = 0; attempt < foreignPortAttempts; attempt++) {
+    const bytes = encodeSocketAddress(address, randomInt(foreignPorts.first, foreignPorts.end));
+    if (libc().bind(fd, bytes, bytes.length) === 0) return true;
+    const name = lastErrorName();
+    if (name !== "EADDRINUSE") throw systemError(`bind to ${address}`, name);
+  }
+  return false;
 }
 
 function setTransparent(fd: number, family: IpFamily): void {
